@@ -1,0 +1,42 @@
+"""pusa_lab: one clock per frame in video diffusion. Start at `generate`, or read from `timesteps` up."""
+
+from importlib import import_module
+from types import ModuleType
+
+from pusa_lab import (
+    analytic,
+    guidance,
+    losses,
+    samplers,
+    schedules,
+    tasks,
+    timesteps,
+    types,
+)
+from pusa_lab.generate import Result, Run, generate, prepare
+
+__version__ = "0.1.0"
+
+_LAZY = ("media", "metrics", "notebook", "training", "viz")
+
+__all__ = [
+    "Result",
+    "Run",
+    "analytic",
+    "generate",
+    "guidance",
+    "losses",
+    "prepare",
+    "samplers",
+    "schedules",
+    "tasks",
+    "timesteps",
+    "types",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Rooms with heavier furniture (matplotlib, lightning, ...) open on first use."""
+    if name in _LAZY:
+        return import_module(f"pusa_lab.{name}")
+    raise AttributeError(f"module 'pusa_lab' has no attribute {name!r}")

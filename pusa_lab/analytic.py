@@ -1,0 +1,59 @@
+"""The exact denoiser of Gaussian videos: the truth against which schedules, samplers and tasks are checked.
+
+Pixels are independent; the f frames of a pixel are jointly normal, x0 ~ N(mean, cov). The best velocity
+E[eps - x0 | x] is then a matrix, for any vector of clocks, and following it transports noise to the data exactly.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pusa_lab.types import Tau, Video
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianDenoiser:
+    """v(x, tau) = -mean + (B - cov A) (A cov A + B^2)^-1 (x - A mean), A = diag(1 - tau), B = diag(tau).
+
+    Args:
+        mean: mean of each frame (f,).
+        cov: covariance between frames (f, f), positive definite.
+    """
+
+    mean: Float[Tensor, " f"]
+    cov: Float[Tensor, "f f"]
+
+    def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
+        """The exact velocity at x (b, c, f, h, w) with clocks tau (b, f); any cond is ignored."""
+        mean, cov, t = self.mean.to(x), self.cov.to(x), tau.to(x)
+        a, b = torch.diag_embed(1 - t), torch.diag_embed(t)
+        gain = torch.linalg.solve(a @ cov @ a + b @ b, b - cov @ a, left=False)
+        centred = x - ((1 - t) * mean)[:, None, :, None, None]
+        return torch.einsum("bij,bcjhw->bcihw", gain, centred) - mean[:, None, None]
+
+    def sample(self, shape: Sequence[int], generator: torch.Generator | None = None) -> Video:
+        """Clean videos of the given shape (b, c, f, h, w), drawn from N(mean, cov)."""
+        z = torch.randn(*shape, generator=generator, dtype=self.cov.dtype, device=self.cov.device)
+        return torch.einsum("ij,bcjhw->bcihw", torch.linalg.cholesky(self.cov), z) + self.mean[:, None, None]
+
+
+def condition(
+    mean: Float[Tensor, " f"], cov: Float[Tensor, "f f"], known: Sequence[int], values: Float[Tensor, " n"]
+) -> tuple[Float[Tensor, " f"], Float[Tensor, "f f"]]:
+    """Mean and covariance of all frames once some are known: the exact answer to image-to-video and its kin.
+
+    mean + C[:, k] C[k, k]^-1 (values - mean[k]),  C - C[:, k] C[k, k]^-1 C[k, :]
+
+    Args:
+        mean: mean of each frame (f,).
+        cov: covariance between frames C (f, f), positive definite.
+        known: known frames k, n of them.
+        values: their values (n,).
+    """
+    k = list(known)
+    gain = torch.linalg.solve(cov[k][:, k], cov[:, k], left=False)
+    return mean + gain @ (values - mean[k]), cov - gain @ cov[k]

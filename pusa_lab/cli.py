@@ -1,0 +1,172 @@
+"""The command line: pusa-lab demo | generate | train | doctor."""
+
+import argparse
+import platform
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns 0, or 2 after one sentence on what is wrong with the input.
+
+    Args:
+        argv: the words after `pusa-lab`; None takes them from the shell.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args(words)
+    args.command = shlex.join(["pusa-lab", *words])
+    try:
+        args.run(args)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"pusa-lab: {error}\n")
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pusa-lab", description="One clock per frame in video diffusion.")
+    commands = parser.add_subparsers(required=True, metavar="demo | generate | train | doctor")
+
+    demo = commands.add_parser("demo", help="execute the quick tour on a picture and a clip")
+    demo.add_argument("--image", default=str(NOTEBOOKS / "assets" / "still.png"), help="picture to set in motion")
+    demo.add_argument("--video", default=str(NOTEBOOKS / "assets" / "clip.mp4"), help="clip to go on from")
+    demo.add_argument("--prompt", help="caption; without one, that of the tour's own picture")
+    demo.add_argument("--out", type=Path, default=Path("outputs/demo"), help="folder for page, videos and table")
+    demo.add_argument("--fast", action="store_true", help="fewer steps and clips")
+    demo.set_defaults(run=_demo)
+
+    gen = commands.add_parser("generate", help="make one video")
+    gen.add_argument("prompt", help='caption, such as "a red circle moves right"')
+    gen.add_argument("--model", default="nano-vta", help="a shipped model, or a .safetensors file")
+    gen.add_argument("--image", help="picture known as the first frame")
+    gen.add_argument("--end-image", help="picture known as the last frame (with --image)")
+    gen.add_argument("--video", help="clip that the video goes on from (instead of --image)")
+    gen.add_argument("--known", type=int, help="last frames of the clip to go on from (default: a third of the video)")
+    gen.add_argument("--noise", type=float, default=0.0, help="level kept of known frames, 0 keeps them exactly")
+    gen.add_argument("--schedule", default="synchronous", help="a name in pusa_lab.schedules.SCHEDULES")
+    gen.add_argument("--steps", type=int, default=10)
+    gen.add_argument("--guidance", type=float, default=2.0, help="1 is none")
+    gen.add_argument("--solver", default="euler", help="euler or heun")
+    gen.add_argument("--seed", type=int, default=0)
+    gen.add_argument("--out", type=Path, default=Path("outputs/video.mp4"))
+    gen.set_defaults(run=_generate)
+
+    train = commands.add_parser("train", help="train a toy")
+    train.add_argument("--model", default="nano", help="sizes: nano")
+    train.add_argument("--stage", default="vta", help="base (scalar clock, from nothing) or vta (from the base)")
+    train.add_argument("--base", type=Path, help="where the vta stage starts (default: the shipped base)")
+    train.add_argument("--out", type=Path, default=Path("outputs/train"), help="folder for checkpoint and card")
+    train.add_argument("--fast", action="store_true", help="a few small steps, to see that everything runs")
+    train.add_argument(
+        "--set", nargs="*", default=[], metavar="FIELD=VALUE", help="change the recipe: steps=500 lr=3e-4"
+    )
+    train.set_defaults(run=_train)
+
+    doctor = commands.add_parser("doctor", help="what is installed, and where it will run")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _demo(args: argparse.Namespace) -> None:
+    import papermill
+    from nbconvert import HTMLExporter
+
+    from pusa_lab import media
+
+    notebook = NOTEBOOKS / "00_quick_tour.ipynb"
+    if not notebook.is_file():
+        raise ValueError(f"no {notebook}: the demo needs the repository, clone it and type `make demo` there.")
+    media.read_picture(args.image)
+    media.read_clip(args.video)
+    args.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=args.out, prefix=".part-") as part:
+        wanted = {"IMAGE": args.image, "VIDEO": args.video, "PROMPT": args.prompt, "FAST": args.fast}
+        known = papermill.inspect_notebook(str(notebook))
+        parameters = {
+            **{name: _absolute(value) for name, value in wanted.items() if value is not None},
+            "OUT": str(Path(part).resolve()),
+        }
+        if missing := sorted(set(parameters) - set(known)):
+            raise ValueError(f"{notebook} has no parameters {', '.join(missing)}: restore the notebook.")
+        done = Path(part) / "quick_tour.ipynb"
+        try:
+            papermill.execute_notebook(str(notebook), str(done), parameters, kernel_name="python3", cwd=NOTEBOOKS)
+        except papermill.PapermillExecutionError as error:
+            raise ValueError(f"the tour stopped: {error.evalue}") from error
+        page, _ = HTMLExporter(exclude_input_prompt=True).from_filename(str(done))
+        (Path(part) / "index.html").write_text(page)
+        made = sorted(Path(part).iterdir())
+        for path in made:
+            path.replace(args.out / path.name)
+    _say(*(f"{args.out / path.name}" for path in made), f"Open {args.out / 'index.html'} in a browser.")
+
+
+def _generate(args: argparse.Namespace) -> None:
+    import small_models
+    from pusa_lab import generate, media, tasks
+
+    model = small_models.load(args.model)
+    if args.video and args.image:
+        raise ValueError("both --image and --video were given: the video starts from one of them.")
+    if args.end_image and not args.image:
+        raise ValueError("--end-image was given without --image: give the first picture too.")
+    task = tasks.text_to_video()
+    if args.video:
+        third = max(1, model.geometry.pixel_frames(model.geometry.frames) // 3)
+        task = tasks.extension(media.read_clip(args.video), args.known or third, args.noise)
+    elif args.end_image:
+        ends = (media.read_picture(args.image), media.read_picture(args.end_image))
+        task = tasks.start_end(*ends, (args.noise, args.noise))
+    elif args.image:
+        task = tasks.image_to_video(media.read_picture(args.image), args.noise)
+    options = {name: getattr(args, name) for name in ("schedule", "steps", "guidance", "solver", "seed")}
+    result = generate(model, args.prompt, task, **options)
+    scale = max(1, 128 // model.geometry.size[0])
+    media.write_clip(args.out, result.video[0], model.geometry.fps, scale)
+    _say(f"{result.task}, {len(result.schedule) - 1} rows, {result.seconds:.2f} s: {args.out}")
+
+
+def _train(args: argparse.Namespace) -> None:
+    from pusa_lab.training import TrainConfig
+    from small_models.train import CHECKPOINTS, train
+
+    types = {field.name: type(getattr(TrainConfig(), field.name)) for field in fields(TrainConfig)}
+    changes = {}
+    for word in args.set:
+        name, _, value = word.partition("=")
+        if name not in types:
+            raise ValueError(f"no field {name!r} to set: choose from {', '.join(types)}.")
+        changes[name] = types[name](value)
+    base = args.base or CHECKPOINTS / f"{args.model}-base.safetensors"
+    path = train(args.model, args.stage, args.out, base, args.fast, args.command, **changes)
+    _say(f"{path}, and its card {path.with_suffix('.json')}")
+
+
+def _doctor(_: argparse.Namespace) -> None:
+    import torch
+
+    import small_models
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, everything runs on the CPU"
+    _say(f"python {platform.python_version()} on {platform.machine()}, {torch.get_num_threads()} threads; GPU: {gpu}")
+    for name in ("torch", "numpy", "safetensors", "mediapy", "papermill", "lightning", "diffusers", "jupyterlab"):
+        try:
+            _say(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            _say(f"{name} is not installed (pip install 'pusa-lab[all]' brings it)")
+    _say(f"models: {', '.join(small_models.list_models()) or 'none'}")
+
+
+def _absolute(value: object) -> object:
+    return str(Path(value).resolve()) if isinstance(value, str) and Path(value).is_file() else value
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")

@@ -1,0 +1,166 @@
+"""The front door: one call for every model, task and schedule."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pusa_lab.guidance import text_cfg
+from pusa_lab.samplers import SOLVERS, Solver, State, sample_steps
+from pusa_lab.schedules import SCHEDULES, validate
+from pusa_lab.tasks import Conditions, Task, place, text_to_video
+from pusa_lab.types import Denoiser, Schedule, Video, VideoModel
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished video and how it was made."""
+
+    video: np.ndarray
+    """(b, pixel frames, h, w, 3) uint8."""
+    latents: Video
+    """(b, c, f, h, w)."""
+    schedule: Schedule
+    """(rows, f): the clocks that were walked, known frames included."""
+    seconds: float
+    """Wall time of sampling and decoding."""
+    task: str
+    """Name of the task."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A checked and encoded request, ready to sample: iterate `states()` to watch it."""
+
+    denoiser: Denoiser
+    """Guided: (x, tau) -> v."""
+    x: Video
+    """Start (b, c, f, h, w)."""
+    schedule: Schedule
+    """(rows, f) with the known frames at their levels."""
+    conditions: Conditions
+    """The known frames."""
+    solver: str | Solver
+    """How to move from row to row."""
+    seed: int
+    """Seed of the start and of the fresh noise of held frames."""
+
+    def states(self) -> Iterator[State]:
+        """Every state from noise to video; held frames are re-imposed at each row."""
+        for state in sample_steps(self.denoiser, self.x, self.schedule, self.solver):
+            if any(self.conditions.held):
+                eps = _noise(self.x.shape, self.seed, state.row).to(self.x)
+                state.x = self.conditions.impose(state.x, eps, state.tau)
+            yield state
+
+
+def prepare(
+    model: VideoModel,
+    prompt: str | list[str],
+    task: Task | None = None,
+    *,
+    schedule: str | Schedule | Callable[..., Schedule] = "synchronous",
+    steps: int = 10,
+    shift: float | None = None,
+    guidance: float = 3.0,
+    negative: str = "",
+    frames: int | None = None,
+    solver: str | Solver = "euler",
+    seed: int = 0,
+) -> Run:
+    """Check a request and encode what it needs; nothing long happens before everything is checked.
+
+    Args:
+        model: any `VideoModel`.
+        prompt: one caption, or one per sample.
+        task: from `pusa_lab.tasks`; None is text-to-video.
+        schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), or a tensor (rows, f).
+        steps: moves of each frame, at least 1; unused when schedule is a tensor.
+        shift: shift of the grid; None is the model's own; unused when schedule is a tensor.
+        guidance: scale of text guidance; 1 is none and halves the work.
+        negative: caption to be guided away from.
+        frames: latent frames; None is the model's own number.
+        solver: a name in `samplers.SOLVERS`, or such a function.
+        seed: sample i of the batch starts from the noise of seed + i, whatever the batch.
+
+    Raises:
+        ValueError: with one sentence on what was received and what to do.
+    """
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    if not prompts:
+        raise ValueError("no prompt was given: pass a caption, or a list with one caption per sample.")
+    if isinstance(solver, str) and solver not in SOLVERS:
+        raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
+    frames = model.geometry.frames if frames is None else frames
+    matrix = _matrix(schedule, steps, frames, model.geometry.shift if shift is None else shift)
+    cond = model.encode_text(prompts)
+    null = model.encode_text([negative] * len(prompts)) if guidance != 1 else cond
+    conditions = place(task or text_to_video(), model, frames)
+    _check_start(matrix, conditions.at)
+    matrix = conditions.schedule(matrix)
+    eps = _noise(model.geometry.latent_shape(len(prompts), frames), seed).to(model.device)
+    x = conditions.start(eps, matrix[0].to(eps).expand(len(prompts), -1))
+    return Run(text_cfg(model, cond, null, guidance), x, matrix, conditions, solver, seed)
+
+
+def generate(model: VideoModel, prompt: str | list[str], task: Task | None = None, **options: object) -> Result:
+    """Make a video: `generate(model, "a red circle moves right", task=tasks.image_to_video(picture))`.
+
+    Args:
+        model: any `VideoModel`: the toy or Wan-14B.
+        prompt: one caption, or one per sample.
+        task: from `pusa_lab.tasks`; None is text-to-video.
+        **options: as `prepare`: schedule, steps, shift, guidance, negative, frames, solver, seed.
+
+    Raises:
+        ValueError: with one sentence on what was received and what to do.
+    """
+    start = time.perf_counter()
+    run = prepare(model, prompt, task, **options)  # type: ignore[arg-type]
+    *_, last = run.states()
+    video = to_uint8(model, last.x)
+    name = (task or text_to_video()).name
+    return Result(video, last.x, run.schedule, time.perf_counter() - start, name)
+
+
+def to_uint8(model: VideoModel, latents: Video) -> np.ndarray:
+    """Decode latents (b, c, f, h, w) to a uint8 array (b, pixel frames, h, w, 3).
+
+    Args:
+        model: gives the codec.
+        latents: clean latents.
+    """
+    with torch.no_grad():
+        pixels = model.decode(latents).float().clamp(-1, 1)
+    return ((pixels + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 4, 1).cpu().numpy()
+
+
+def _matrix(schedule: str | Schedule | Callable[..., Schedule], steps: int, frames: int, shift: float) -> Schedule:
+    if isinstance(schedule, str):
+        if schedule not in SCHEDULES:
+            raise ValueError(f"unknown schedule {schedule!r}: choose one of {', '.join(SCHEDULES)}.")
+        schedule = SCHEDULES[schedule]
+    matrix = schedule if isinstance(schedule, torch.Tensor) else schedule(steps, frames, shift=shift)
+    validate(matrix)
+    if matrix.shape[1] != frames:
+        raise ValueError(
+            f"the schedule has {matrix.shape[1]} frames, the video {frames}: make it with frames={frames}, "
+            f"or pass frames={matrix.shape[1]}."
+        )
+    return matrix
+
+
+def _check_start(matrix: Schedule, known: list[int]) -> None:
+    if half := [i for i, level in enumerate(matrix[0].tolist()) if level < 1 and i not in known]:
+        raise ValueError(
+            f"frame {half[0]} starts at {matrix[0, half[0]]:.4g} but nothing is known of it: start it at 1, "
+            f"or name it among the task's known frames."
+        )
+
+
+def _noise(shape: tuple[int, ...], seed: int, row: int = 0) -> Video:
+    """Sample i is drawn on the CPU from its own seed, so it depends neither on the batch nor on the device."""
+    generators = [torch.Generator().manual_seed((seed + i) * 100_003 + row) for i in range(shape[0])]
+    return torch.stack([torch.randn(*shape[1:], generator=g) for g in generators])

@@ -1,0 +1,97 @@
+"""Pictures and clips from and to files, through mediapy and the ffmpeg that imageio-ffmpeg ships."""
+
+from pathlib import Path
+
+import imageio_ffmpeg
+import mediapy
+import numpy as np
+
+mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def read_picture(path: str | Path) -> np.ndarray:
+    """A picture file as RGB (h, w, 3) uint8; transparency is laid over white.
+
+    Args:
+        path: PNG, JPEG, or whatever Pillow reads.
+
+    Raises:
+        ValueError: no such file, or no picture.
+    """
+    _exists(path, "picture")
+    try:
+        picture = np.asarray(mediapy.read_image(path, apply_exif_transpose=True))
+    except Exception as error:
+        raise ValueError(f"{path} is no readable picture ({_reason(error)}): give a PNG or JPEG file.") from error
+    if picture.dtype != np.uint8:
+        picture = mediapy.to_uint8(picture)
+    if picture.ndim == 2:
+        picture = np.repeat(picture[..., None], 3, axis=2)
+    if picture.shape[2] == 4:
+        alpha = picture[..., 3:] / 255
+        picture = np.round(picture[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return picture[..., :3]
+
+
+def read_clip(path: str | Path) -> np.ndarray:
+    """A video file as RGB (frames, h, w, 3) uint8.
+
+    Args:
+        path: MP4, or whatever ffmpeg reads.
+
+    Raises:
+        ValueError: no such file, or no video.
+    """
+    _exists(path, "clip")
+    try:
+        clip = np.asarray(mediapy.read_video(path))
+    except Exception as error:
+        raise ValueError(f"{path} is no readable video ({_reason(error)}): give an MP4 file.") from error
+    if not len(clip):
+        raise ValueError(f"{path} holds no frames: give a video with at least one.")
+    return clip
+
+
+def write_clip(path: str | Path, video: np.ndarray, fps: float, scale: int = 1) -> None:
+    """Write (frames, h, w, 3) uint8 as MP4; a crash leaves no half-written file.
+
+    Args:
+        path: where to; its folder is made.
+        video: the frames.
+        fps: frames per second.
+        scale: every pixel becomes scale x scale; MP4 wants even sides.
+
+    Raises:
+        ValueError: an odd side after scaling.
+    """
+    path = Path(path)
+    frames = enlarge(video, scale)
+    if frames.shape[1] % 2 or frames.shape[2] % 2:
+        raise ValueError(f"a video of {frames.shape[1]} x {frames.shape[2]} pixels: MP4 wants even sides, use scale=2.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".part-{path.name}")
+    try:
+        mediapy.write_video(part, frames, fps=fps, qp=14)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def enlarge(video: np.ndarray, scale: int) -> np.ndarray:
+    """Every pixel becomes scale x scale, so that small videos can be seen.
+
+    Args:
+        video: (..., h, w, 3).
+        scale: at least 1.
+    """
+    return video.repeat(scale, axis=-3).repeat(scale, axis=-2)
+
+
+def _exists(path: str | Path, what: str) -> None:
+    if not Path(path).is_file():
+        raise ValueError(f"no {what} at {path}: give the path of an existing file.")
+
+
+def _reason(error: Exception) -> str:
+    """The first words of an error; ffmpeg's can run over pages."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:120]

@@ -1,0 +1,155 @@
+"""One sampler for every schedule: walk down the rows, moving each frame by its own clock.
+
+`sample_steps` yields every state, so progress bars, plots and re-imposed frames need no callbacks.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+
+from pusa_lab.schedules import validate
+from pusa_lab.timesteps import per_frame, x0_from_v
+from pusa_lab.types import Denoiser, Schedule, Tau, Video
+
+
+@dataclass
+class State:
+    """Where sampling stands after reaching a row. Assign `x` and the next step goes on from there."""
+
+    row: int
+    """Row of the schedule, 0 is the start."""
+    tau: Tau
+    """Clocks (b, f) at this row."""
+    x: Video
+    """Latents (b, c, f, h, w) at these clocks."""
+    v: Video | None = None
+    """The velocity that led here; None at row 0 and where nothing has moved yet."""
+
+    @property
+    def x0(self) -> Video | None:
+        """What the model thinks the clean video is: x - tau v. None until it has been asked."""
+        return None if self.v is None else x0_from_v(self.x, self.v, self.tau)
+
+
+def euler_step(x: Video, v: Video, tau: Tau, tau_next: Tau) -> Video:
+    """Move every frame by its own time difference; a frame whose clock stands still stays bit for bit.
+
+    x_i <- x_i + (tau_next_i - tau_i) v_i
+
+    Args:
+        x: latents (b, c, f, h, w) at clocks tau.
+        v: velocity of the same shape.
+        tau: clocks (b, f) in [0, 1].
+        tau_next: clocks (b, f) to reach.
+
+    Source: Algorithm 1, arXiv 2507.16116.
+    """
+    dt = per_frame(tau_next - tau, x)
+    return torch.where(dt == 0, x, (x + dt * v).to(x.dtype))
+
+
+def euler(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
+    """First order: one call a row, v = v(x, tau). Returns the next x and the velocity used.
+
+    Args:
+        denoiser: (x, tau, **cond) -> v.
+        x: latents (b, c, f, h, w) at clocks tau.
+        tau: clocks (b, f) in [0, 1].
+        tau_next: clocks (b, f) to reach.
+        **cond: passed to the denoiser.
+    """
+    v = denoiser(x, tau, **cond)
+    return euler_step(x, v, tau, tau_next), v
+
+
+def heun(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
+    """Second order: two calls a row, the mean of the velocities at both ends of an Euler step.
+
+    v = (v(x, tau) + v(x + (tau_next - tau) v(x, tau), tau_next)) / 2
+
+    Args:
+        denoiser: (x, tau, **cond) -> v.
+        x: latents (b, c, f, h, w) at clocks tau.
+        tau: clocks (b, f) in [0, 1].
+        tau_next: clocks (b, f) to reach.
+        **cond: passed to the denoiser.
+
+    Source: Algorithm 1 of arXiv 2206.00364 without noise, with one clock per frame.
+    """
+    ahead, v = euler(denoiser, x, tau, tau_next, **cond)
+    v = (v + denoiser(ahead, tau_next, **cond)) / 2
+    return euler_step(x, v, tau, tau_next), v
+
+
+Solver: TypeAlias = Callable[..., tuple[Video, Video]]
+
+SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun}
+"""Name -> (denoiser, x, tau, tau_next, **cond) -> (x_next, v)."""
+
+
+def sample_steps(
+    denoiser: Denoiser, x: Video, schedule: Schedule, solver: str | Solver = "euler", **cond: Any
+) -> Iterator[State]:
+    """Yield the state at every row of the schedule, the start included; the last state's x is the sample.
+
+    Rows in which no clock moves cost no denoiser call.
+
+    Args:
+        denoiser: (x, tau, **cond) -> v.
+        x: latents (b, c, f, h, w), every frame at the level of the schedule's row 0.
+        schedule: clocks (rows, f), see `pusa_lab.schedules`.
+        solver: a name in SOLVERS, or a function with their signature.
+        **cond: passed to the denoiser at every call.
+
+    Raises:
+        ValueError: x or a velocity is not finite, or schedule, frames or solver do not fit.
+    """
+    validate(schedule)
+    if schedule.shape[1] != x.shape[2]:
+        raise ValueError(
+            f"the schedule has {schedule.shape[1]} frames and x of shape {tuple(x.shape)} (b c f h w) has "
+            f"{x.shape[2]}: make the schedule with frames={x.shape[2]}."
+        )
+    if isinstance(solver, str):
+        if solver not in SOLVERS:
+            raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
+        solver = SOLVERS[solver]
+    if not torch.isfinite(x).all():
+        raise ValueError(f"the latents hold {int((~torch.isfinite(x)).sum())} NaN or infinite numbers before row 0.")
+    return _walk(denoiser, x, schedule.to(x.device), solver, cond)
+
+
+def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:
+    tau = schedule[0].expand(x.shape[0], -1)
+    state = State(0, tau, x)
+    yield state
+    for row in range(1, len(schedule)):
+        tau_next = schedule[row].expand(x.shape[0], -1)
+        x, v = state.x, state.v
+        if not torch.equal(schedule[row], schedule[row - 1]):
+            with torch.no_grad():
+                x, v = solver(denoiser, x, tau, tau_next, **cond)
+            if not torch.isfinite(v).all():
+                raise ValueError(f"the denoiser returned NaN or infinity on the way to row {row} of the schedule.")
+        tau = tau_next
+        state = State(row, tau, x, v)
+        yield state
+
+
+def sample(denoiser: Denoiser, x: Video, schedule: Schedule, solver: str | Solver = "euler", **cond: Any) -> Video:
+    """The last x of `sample_steps`: the sample itself.
+
+    Args:
+        denoiser: (x, tau, **cond) -> v.
+        x: latents (b, c, f, h, w), every frame at the level of the schedule's row 0.
+        schedule: clocks (rows, f).
+        solver: a name in SOLVERS, or a function with their signature.
+        **cond: passed to the denoiser at every call.
+
+    Raises:
+        ValueError: as `sample_steps`.
+    """
+    *_, last = sample_steps(denoiser, x, schedule, solver, **cond)
+    return last.x

@@ -1,0 +1,103 @@
+"""The timestep vector tau: one clock per frame, 0 is clean and 1 is noise (Eqs. 6-10, arXiv 2507.16116).
+
+Every conversion between x, x0, eps and v is here, and `per_frame` is the only place where tau broadcasts.
+"""
+
+from torch import Tensor
+
+from pusa_lab.types import Tau, Video
+
+
+def per_frame(tau: Tau, like: Video) -> Tensor:
+    """View tau so that it broadcasts against video tensors.
+
+    tau (b, f) -> (b, 1, f, 1, 1)
+
+    Args:
+        tau: clocks (b, f) in [0, 1]; floating point, any precision.
+        like: the tensor (b, c, f, h, w) it will meet.
+
+    Raises:
+        ValueError: tau is not exactly (b, f). A (b,) or (b, 1) tau would broadcast to a wrong answer in silence.
+    """
+    wanted = (like.shape[0], like.shape[2])
+    if tuple(tau.shape) != wanted:
+        raise ValueError(
+            f"tau has shape {tuple(tau.shape)}, but x of shape {tuple(like.shape)} (b c f h w) wants tau "
+            f"{wanted}, one clock per sample and frame. For one clock per sample use tau[:, None].expand(b, f)."
+        )
+    return tau[:, None, :, None, None]
+
+
+def interpolate(x0: Video, eps: Video, tau: Tau) -> Video:
+    """Put every frame at its own noise level.
+
+    x_i = (1 - tau_i) x0_i + tau_i eps_i
+
+    Args:
+        x0: clean latents (b, c, f, h, w).
+        eps: standard normal noise of the same shape.
+        tau: clocks (b, f) in [0, 1].
+
+    Source: Eq. 10, arXiv 2507.16116.
+    """
+    t = per_frame(tau, x0)
+    return ((1 - t) * x0 + t * eps).to(x0.dtype)
+
+
+def velocity(x0: Video, eps: Video) -> Video:
+    """The target of training: how x moves when its clock turns towards noise.
+
+    v = dx / dtau = eps - x0, the same at every tau
+
+    Args:
+        x0: clean latents (b, c, f, h, w).
+        eps: standard normal noise of the same shape.
+
+    Source: Eq. 9, arXiv 2507.16116.
+    """
+    return eps - x0
+
+
+def x0_from_v(x: Video, v: Video, tau: Tau) -> Video:
+    """Clean estimate from a velocity: x0 = x - tau v.
+
+    Args:
+        x: noisy latents (b, c, f, h, w).
+        v: velocity of the same shape.
+        tau: clocks (b, f) in [0, 1].
+    """
+    return (x - per_frame(tau, x) * v).to(x.dtype)
+
+
+def eps_from_v(x: Video, v: Video, tau: Tau) -> Video:
+    """Noise estimate from a velocity: eps = x + (1 - tau) v.
+
+    Args:
+        x: noisy latents (b, c, f, h, w).
+        v: velocity of the same shape.
+        tau: clocks (b, f) in [0, 1].
+    """
+    return (x + (1 - per_frame(tau, x)) * v).to(x.dtype)
+
+
+def v_from_x0(x: Video, x0: Video, tau: Tau) -> Video:
+    """Velocity from a clean estimate: v = (x - x0) / tau.
+
+    Args:
+        x: noisy latents (b, c, f, h, w).
+        x0: clean estimate of the same shape.
+        tau: clocks (b, f) in (0, 1]: a clean frame tells nothing about its noise.
+    """
+    return ((x - x0) / per_frame(tau, x)).to(x.dtype)
+
+
+def v_from_eps(x: Video, eps: Video, tau: Tau) -> Video:
+    """Velocity from a noise estimate: v = (eps - x) / (1 - tau).
+
+    Args:
+        x: noisy latents (b, c, f, h, w).
+        eps: noise estimate of the same shape.
+        tau: clocks (b, f) in [0, 1): pure noise tells nothing about the picture.
+    """
+    return ((eps - x) / (1 - per_frame(tau, x))).to(x.dtype)

@@ -1,0 +1,55 @@
+"""What a training run is made of, checked before it starts."""
+
+from dataclasses import dataclass
+
+from pusa_lab.schedules.draws import DRAWS, Draw, mixed, shifted
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Dials of a run; the defaults train a scalar base."""
+
+    steps: int = 10_000
+    """Optimizer steps."""
+    batch: int = 256
+    """Clips per step."""
+    lr: float = 1e-3
+    """Peak learning rate of AdamW; cosine decay to zero."""
+    warmup: int = 400
+    """Steps in which the learning rate climbs to its peak."""
+    weight_decay: float = 0.01
+    """Of AdamW."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    ema: float = 0.999
+    """Decay of the averaged weights, which are the ones kept; 0 keeps the raw ones."""
+    caption_dropout: float = 0.1
+    """Share of clips trained with the empty caption, for guidance."""
+    draw: str = "shared"
+    """Draw of the clocks: shared (a scalar base), independent (VTA), or mixed."""
+    p_async: float = 1.0
+    """Share of samples with independent clocks when draw is mixed (PTSS)."""
+    shift: float = 1.0
+    """Shift of the drawn clocks; the released Pusa trainer uses 5."""
+    compile: str = ""
+    """Mode of torch.compile for the loss: empty is none; reduce-overhead is several times faster on a GPU."""
+    seed: int = 0
+    """Of weights, data, clocks and noise."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: give at least 1.")
+        for name in ("ema", "caption_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: give a number in [0, 1).")
+        if self.draw not in DRAWS:
+            raise ValueError(f"unknown draw {self.draw!r}: choose one of {', '.join(DRAWS)}.")
+        if not (self.lr > 0 and self.clip > 0):
+            raise ValueError(f"lr={self.lr}, clip={self.clip}: both must be positive.")
+        self.make_draw()
+
+    def make_draw(self) -> Draw:
+        """The draw (batch, frames, generator) -> tau that this configuration names."""
+        draw = mixed(self.p_async) if self.draw == "mixed" else DRAWS[self.draw]()
+        return shifted(draw, self.shift)

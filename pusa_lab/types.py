@@ -1,0 +1,87 @@
+"""The shared vocabulary: named shapes, and what a denoiser and a model must offer.
+
+Letters: b batch, c channels, f latent frames, h and w height and width, pf pixel frames, rows = steps + 1.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Video: TypeAlias = Float[Tensor, "b c f h w"]
+Tau: TypeAlias = Float[Tensor, "b f"]
+Schedule: TypeAlias = Float[Tensor, "rows f"]
+Clip: TypeAlias = Float[Tensor, "b 3 pf hp wp"]
+"""Pixels in [-1, 1]."""
+
+Denoiser: TypeAlias = Callable[..., Tensor]
+"""(x (b c f h w), tau (b f), **cond) -> v (b c f h w): anything that predicts the velocity v = eps - x0."""
+
+Cond: TypeAlias = dict[str, Any]
+"""Keyword arguments for the denoiser call, as `encode_text` returns them."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The sizes a model was built for, and how latents and pixels correspond."""
+
+    stride: tuple[int, int, int]
+    """Pixels per latent along frames, height and width: (4, 8, 8) for Wan2.1, (1, 1, 1) in pixel space."""
+    channels: int
+    """Latent channels."""
+    frames: int
+    """Default number of latent frames."""
+    size: tuple[int, int]
+    """Default height and width in pixels."""
+    fps: int = 16
+    """Frame rate at which the model's videos are meant to be seen."""
+    shift: float = 1.0
+    """Default shift of the sampling grid (1 is linear, Wan uses 3 to 12)."""
+
+    def pixel_frames(self, frames: int) -> int:
+        """Pixel frames decoded from `frames` latent frames: 1 + stride * (frames - 1)."""
+        return 1 + self.stride[0] * (frames - 1)
+
+    def latent_frames(self, pixel_frames: int) -> int:
+        """Latent frames of a clip of `pixel_frames`; ValueError unless pixel_frames = 1 + stride * k."""
+        k, rest = divmod(pixel_frames - 1, self.stride[0])
+        if pixel_frames < 1 or rest:
+            raise ValueError(
+                f"a clip of {pixel_frames} pixel frames does not fill whole latent frames: "
+                f"give 1 + {self.stride[0]} * k of them, such as {1 + self.stride[0] * max(k, 0)}."
+            )
+        return k + 1
+
+    def latent_at(self, pixel_at: int) -> int:
+        """The latent frame that holds pixel frame `pixel_at` >= 0: the first latent holds one pixel frame."""
+        return (pixel_at + self.stride[0] - 1) // self.stride[0]
+
+    def latent_shape(self, batch: int, frames: int) -> tuple[int, int, int, int, int]:
+        """Shape (b, c, f, h, w) of the latents."""
+        return (batch, self.channels, frames, self.size[0] // self.stride[1], self.size[1] // self.stride[2])
+
+
+@runtime_checkable
+class VideoModel(Protocol):
+    """What every model offers, toy or Wan-14B; `generate` needs nothing else."""
+
+    geometry: Geometry
+
+    @property
+    def device(self) -> torch.device:
+        """Where the latents must be for the denoiser call."""
+
+    def encode_text(self, prompts: list[str]) -> Cond:
+        """Captions to the keyword arguments of the denoiser call, one row a caption; "" is the empty caption."""
+
+    def encode_video(self, clip: Clip) -> Video:
+        """Pixels (b, 3, pf, h, w) in [-1, 1] to latents (b, c, f, h, w)."""
+
+    def decode(self, latents: Video) -> Clip:
+        """Latents to pixels in [-1, 1]."""
+
+    def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
+        """The velocity v = eps - x0 at x, one clock per sample and frame."""

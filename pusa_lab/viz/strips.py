@@ -1,0 +1,65 @@
+"""Videos as rows of frames."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from pusa_lab.generate import Result
+from pusa_lab.viz.schedules import plot_schedule
+
+KNOWN = "tab:orange"
+
+
+def filmstrip(
+    videos: dict[str, np.ndarray] | np.ndarray, known: Sequence[int] = (), ax: Axes | None = None, most: int = 12
+) -> Axes:
+    """Frames side by side, one row a video; known frames are framed in orange.
+
+    Args:
+        videos: (frames, h, w, 3) uint8, or a name for each of several of equal size.
+        known: pixel frames that were given rather than made.
+        ax: where to draw; None makes a figure.
+        most: longer videos show this many evenly spaced frames.
+    """
+    rows = videos if isinstance(videos, dict) else {"": videos}
+    first = next(iter(rows.values()))
+    shown = np.unique(np.linspace(0, len(first) - 1, min(len(first), most)).round().astype(int))
+    h, w = first.shape[1:3]
+    gap = max(1, w // 16)
+    sheet = np.full((len(rows) * (h + gap) - gap, len(shown) * (w + gap) - gap, 3), 255, np.uint8)
+    for r, video in enumerate(rows.values()):
+        for c, frame in enumerate(shown):
+            sheet[r * (h + gap) : r * (h + gap) + h, c * (w + gap) : c * (w + gap) + w] = video[frame]
+    if ax is None:
+        _, ax = plt.subplots(figsize=(0.95 * len(shown) + 1.2, 0.95 * len(rows) * h / w + 0.5), layout="constrained")
+    ax.imshow(sheet, interpolation="nearest")
+    for c, frame in enumerate(shown):
+        if frame in known:
+            corner = (c * (w + gap) - 0.5, -0.5)
+            ax.add_patch(Rectangle(corner, w, sheet.shape[0], fill=False, edgecolor=KNOWN, linewidth=2.5))
+    ax.set_xticks([c * (w + gap) + w / 2 - 0.5 for c in range(len(shown))], [str(frame) for frame in shown])
+    ax.set_yticks([r * (h + gap) + h / 2 - 0.5 for r in range(len(rows))], list(rows))
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel("frame")
+    return ax
+
+
+def plot_result(result: Result, known: Sequence[int] = (), title: str | None = None) -> Figure:
+    """The clocks of a result beside the video they made.
+
+    Args:
+        result: from `generate`; its first sample is shown.
+        known: pixel frames that were given rather than made.
+        title: above both; None is the name of the task.
+    """
+    video = result.video[0]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 2.2), width_ratios=(1, 3.2), layout="constrained")
+    plot_schedule(result.schedule, left)
+    filmstrip(video, known, right)
+    figure.suptitle(result.task if title is None else title)
+    return figure
