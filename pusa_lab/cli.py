@@ -42,21 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--fast", action="store_true", help="fewer steps and clips")
     demo.set_defaults(run=_demo)
 
-    gen = commands.add_parser("generate", help="make one video")
-    gen.add_argument("prompt", help='caption, such as "a red circle moves right"')
-    gen.add_argument("--model", default="nano-vta", help="a shipped model, or a .safetensors file")
-    gen.add_argument("--image", help="picture known as the first frame")
-    gen.add_argument("--end-image", help="picture known as the last frame (with --image)")
-    gen.add_argument("--video", help="clip that the video goes on from (instead of --image)")
-    gen.add_argument("--known", type=int, help="last frames of the clip to go on from (default: a third of the video)")
-    gen.add_argument("--noise", type=float, default=0.0, help="level kept of known frames, 0 keeps them exactly")
-    gen.add_argument("--schedule", default="synchronous", help="a name in pusa_lab.schedules.SCHEDULES")
-    gen.add_argument("--steps", type=int, default=10)
-    gen.add_argument("--guidance", type=float, default=2.0, help="1 is none")
-    gen.add_argument("--solver", default="euler", help="euler or heun")
-    gen.add_argument("--seed", type=int, default=0)
-    gen.add_argument("--out", type=Path, default=Path("outputs/video.mp4"))
-    gen.set_defaults(run=_generate)
+    _generate_options(commands.add_parser("generate", help="make one video"))
 
     train = commands.add_parser("train", help="train a toy")
     train.add_argument("--model", default="nano", help="sizes: nano")
@@ -72,6 +58,23 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="what is installed, and where it will run")
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _generate_options(gen: argparse.ArgumentParser) -> None:
+    gen.add_argument("prompt", help='caption, such as "a red circle moves right"')
+    gen.add_argument("--model", default="nano-vta", help="a shipped model, or a .safetensors file")
+    gen.add_argument("--image", help="picture known as the first frame")
+    gen.add_argument("--end-image", help="picture known as the last frame (with --image)")
+    gen.add_argument("--video", help="clip that the video goes on from (instead of --image)")
+    gen.add_argument("--known", type=int, help="last frames of the clip to go on from (default: a third of the video)")
+    gen.add_argument("--noise", type=float, default=0.0, help="level kept of known frames, 0 keeps them exactly")
+    gen.add_argument("--schedule", default="synchronous", help="a name in pusa_lab.schedules.SCHEDULES")
+    gen.add_argument("--steps", type=int, default=10)
+    gen.add_argument("--guidance", type=float, default=2.0, help="1 is none")
+    gen.add_argument("--solver", default="euler", help="euler or heun")
+    gen.add_argument("--seed", type=int, default=0)
+    gen.add_argument("--out", type=Path, default=Path("outputs/video.mp4"))
+    gen.set_defaults(run=_generate)
 
 
 def _demo(args: argparse.Namespace) -> None:
@@ -97,7 +100,8 @@ def _demo(args: argparse.Namespace) -> None:
             raise ValueError(f"{notebook} has no parameters {', '.join(missing)}: restore the notebook.")
         done = Path(part) / "quick_tour.ipynb"
         try:
-            papermill.execute_notebook(str(notebook), str(done), parameters, kernel_name="python3", cwd=NOTEBOOKS)
+            options = {"kernel_name": "python3", "cwd": NOTEBOOKS, "extra_arguments": ["--IPKernelApp.log_level=40"]}
+            papermill.execute_notebook(str(notebook), str(done), parameters, **options)
         except papermill.PapermillExecutionError as error:
             raise ValueError(f"the tour stopped: {error.evalue}") from error
         page, _ = HTMLExporter(exclude_input_prompt=True).from_filename(str(done))
@@ -143,7 +147,10 @@ def _train(args: argparse.Namespace) -> None:
         name, _, value = word.partition("=")
         if name not in types:
             raise ValueError(f"no field {name!r} to set: choose from {', '.join(types)}.")
-        changes[name] = types[name](value)
+        try:
+            changes[name] = types[name](value)
+        except ValueError as error:
+            raise ValueError(f"{name}={value!r}: give a value of type {types[name].__name__}.") from error
     base = args.base or CHECKPOINTS / f"{args.model}-base.safetensors"
     path = train(args.model, args.stage, args.out, base, args.fast, args.command, **changes)
     _say(f"{path}, and its card {path.with_suffix('.json')}")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pusa_lab.guidance import text_cfg
+from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import SOLVERS, Solver, State, sample_steps
 from pusa_lab.schedules import SCHEDULES, validate
 from pusa_lab.tasks import Conditions, Task, place, text_to_video
@@ -120,21 +121,10 @@ def generate(model: VideoModel, prompt: str | list[str], task: Task | None = Non
     start = time.perf_counter()
     run = prepare(model, prompt, task, **options)  # type: ignore[arg-type]
     *_, last = run.states()
-    video = to_uint8(model, last.x)
+    with torch.no_grad():
+        video = to_uint8(model.decode(last.x))
     name = (task or text_to_video()).name
     return Result(video, last.x, run.schedule, time.perf_counter() - start, name)
-
-
-def to_uint8(model: VideoModel, latents: Video) -> np.ndarray:
-    """Decode latents (b, c, f, h, w) to a uint8 array (b, pixel frames, h, w, 3).
-
-    Args:
-        model: gives the codec.
-        latents: clean latents.
-    """
-    with torch.no_grad():
-        pixels = model.decode(latents).float().clamp(-1, 1)
-    return ((pixels + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 4, 1).cpu().numpy()
 
 
 def _matrix(schedule: str | Schedule | Callable[..., Schedule], steps: int, frames: int, shift: float) -> Schedule:

@@ -27,6 +27,8 @@ def read_picture(path: str | Path) -> np.ndarray:
         picture = mediapy.to_uint8(picture)
     if picture.ndim == 2:
         picture = np.repeat(picture[..., None], 3, axis=2)
+    if picture.shape[2] == 2:
+        picture = picture[..., [0, 0, 0, 1]]
     if picture.shape[2] == 4:
         alpha = picture[..., 3:] / 255
         picture = np.round(picture[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
@@ -52,7 +54,7 @@ def read_clip(path: str | Path) -> np.ndarray:
     return clip
 
 
-def write_clip(path: str | Path, video: np.ndarray, fps: float, scale: int = 1) -> None:
+def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int = 1) -> None:
     """Write (frames, h, w, 3) uint8 as MP4; a crash leaves no half-written file.
 
     Args:

@@ -30,7 +30,7 @@ def setup(seed: int = 0, shapes: bool = False) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def play(videos: dict[str, np.ndarray], fps: float = 8, width: int = 128) -> None:
+def play(videos: dict[str, np.ndarray], fps: int | float = 8, width: int = 128) -> None:
     """Show small videos side by side, looping, each pixel a crisp square.
 
     Args:

@@ -65,16 +65,9 @@ def euler(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) ->
 
 
 def heun(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
-    """Second order: two calls a row, the mean of the velocities at both ends of an Euler step.
+    """Second order: two calls a row, the mean of the velocities at both ends of an Euler step. Arguments as `euler`.
 
     v = (v(x, tau) + v(x + (tau_next - tau) v(x, tau), tau_next)) / 2
-
-    Args:
-        denoiser: (x, tau, **cond) -> v.
-        x: latents (b, c, f, h, w) at clocks tau.
-        tau: clocks (b, f) in [0, 1].
-        tau_next: clocks (b, f) to reach.
-        **cond: passed to the denoiser.
 
     Source: Algorithm 1 of arXiv 2206.00364 without noise, with one clock per frame.
     """
@@ -139,17 +132,6 @@ def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond
 
 
 def sample(denoiser: Denoiser, x: Video, schedule: Schedule, solver: str | Solver = "euler", **cond: Any) -> Video:
-    """The last x of `sample_steps`: the sample itself.
-
-    Args:
-        denoiser: (x, tau, **cond) -> v.
-        x: latents (b, c, f, h, w), every frame at the level of the schedule's row 0.
-        schedule: clocks (rows, f).
-        solver: a name in SOLVERS, or a function with their signature.
-        **cond: passed to the denoiser at every call.
-
-    Raises:
-        ValueError: as `sample_steps`.
-    """
+    """The last x of `sample_steps`, with the same arguments and errors: the sample itself."""
     *_, last = sample_steps(denoiser, x, schedule, solver, **cond)
     return last.x

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
+from pusa_lab.pixels import fit, to_pixels
 from pusa_lab.schedules import frame_indices, scale_columns
 from pusa_lab.timesteps import interpolate
-from pusa_lab.types import Clip, Geometry, Schedule, Tau, Video, VideoModel
+from pusa_lab.types import Geometry, Schedule, Tau, Video, VideoModel
 
 MODES = ("denoise", "hold")
 
@@ -100,45 +98,6 @@ def extension(clip: Any, known: int | None = None, noise: float | Sequence[float
     return Task("extension", (Known(clip, 0, noise=noise, mode=mode),))
 
 
-def to_pixels(clip: Any) -> Clip:
-    """A picture or clip as the models want it: (1, 3, pixel frames, h, w) in [-1, 1].
-
-    Args:
-        clip: (h, w, 3) or (pixel frames, h, w, 3), uint8 or floats in [0, 1], numpy or torch.
-
-    Raises:
-        ValueError: another shape, type or range, or numbers that are not finite.
-    """
-    x = torch.as_tensor(clip if isinstance(clip, Tensor) else np.asarray(clip))
-    x = x[None] if x.ndim == 3 else x
-    if x.ndim != 4 or x.shape[-1] != 3 or 0 in x.shape:
-        raise ValueError(
-            f"a known picture or clip has shape {tuple(np.shape(clip))}: give RGB (h, w, 3) or (frames, h, w, 3)."
-        )
-    if x.dtype == torch.uint8:
-        x = x.float() / 255
-    elif not x.is_floating_point() or not ((x >= 0) & (x <= 1)).all():
-        raise ValueError(f"a known picture or clip of type {x.dtype} holds no pixels: give uint8, or floats in [0, 1].")
-    return x.float().permute(3, 0, 1, 2)[None] * 2 - 1
-
-
-def fit(clip: Clip, size: tuple[int, int]) -> Clip:
-    """Crop to the aspect ratio of `size` around the centre, then resize with antialiasing.
-
-    Args:
-        clip: pixels (1, 3, pixel frames, h, w).
-        size: wanted height and width.
-    """
-    h, w = clip.shape[-2:]
-    scale = min(h / size[0], w / size[1])
-    ch, cw = round(size[0] * scale), round(size[1] * scale)
-    top, left = (h - ch) // 2, (w - cw) // 2
-    frames = clip[0, :, :, top : top + ch, left : left + cw].transpose(0, 1)
-    if (ch, cw) != tuple(size):
-        frames = F.interpolate(frames, size=tuple(size), mode="bilinear", antialias=True)
-    return frames.transpose(0, 1)[None]
-
-
 @dataclass(frozen=True, eq=False)
 class Conditions:
     """A task with its frames found and encoded: what the sampler needs to know of it."""
@@ -225,4 +184,6 @@ def _levels(noise: float | Sequence[float], n: int) -> list[float]:
     levels = list(noise) if isinstance(noise, Sequence) else [noise] * n
     if len(levels) != n:
         raise ValueError(f"{len(levels)} noise levels for a known clip of {n} latent frames: give one, or {n}.")
+    if bad := [m for m in levels if not 0 <= m <= 1]:
+        raise ValueError(f"noise level {bad[0]} of a known frame is outside [0, 1]: 0 keeps it clean, 1 lets it go.")
     return levels

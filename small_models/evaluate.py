@@ -20,7 +20,12 @@ EVAL_SEED = 10_000_019
 
 
 def predict(
-    model: ToyModel, scenes: Scenes, schedule: Schedule, first: Clip | None, guidance: float, seed: int
+    model: ToyModel,
+    scenes: Scenes,
+    schedule: Schedule,
+    first: Float[Tensor, "b 3 1 hp wp"] | None,
+    guidance: float,
+    seed: int,
 ) -> Clip:
     """Sample one clip a scene from its caption and, if given, its first frame, kept clean.
 

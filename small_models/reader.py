@@ -14,7 +14,7 @@ def locate(
     """Centre and visible area of the object of each colour, frame by frame.
 
     Every pixel is explained as (1 - a) grey + a ink for the ink that leaves the smallest residual. It counts where
-    a > 1/4 and the residual is below 0.1 (squared, pixels in [0, 1]), so noise is not mistaken for objects.
+    a > 1/4 and the residual is below 0.03 (squared, pixels in [0, 1]), so noise is not mistaken for objects.
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1]; each clip's grey is the median of its pixels.
@@ -30,7 +30,7 @@ def locate(
     offset = pixels[:, None] - grey
     a = ((offset * ink).sum(2) / ink.square().sum(2)).clamp(0, 1)
     residual = (offset - a[:, :, None] * ink).square().sum(2)
-    a = a * (residual == residual.amin(1, keepdim=True)) * (residual < 0.1) * (a > 0.25)
+    a = a * (residual == residual.amin(1, keepdim=True)) * (residual < 0.03) * (a > 0.25)
     a = a[torch.arange(len(a))[:, None], colour].transpose(1, 2)
 
     h, w = a.shape[-2:]

@@ -1,6 +1,7 @@
 """Captions for the toy: a word-level vocabulary and a small transformer in which words meet each other."""
 
 import re
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
@@ -25,16 +26,18 @@ def tokenize(prompts: list[str]) -> Int[Tensor, "b l"]:
     Raises:
         ValueError: a word is unknown, or a caption too long.
     """
-    rows = []
-    for prompt in prompts:
-        words = re.findall(r"[^\s,]+|,", prompt.lower().rstrip(". "))
-        if unknown := [w for w in words if not INDEX.get(w)]:
-            listed = ", ".join(dict.fromkeys(unknown))
-            raise ValueError(f"unknown words in {prompt!r}: {listed}. The toy knows: {' '.join(WORDS[2:])}.")
-        if len(words) > MAX_WORDS:
-            raise ValueError(f"a caption of {len(words)} words: the toy reads at most {MAX_WORDS}.")
-        rows.append([INDEX[w] for w in words] + [0] * (MAX_WORDS - len(words)))
-    return torch.tensor(rows)
+    return torch.tensor([_row(prompt) for prompt in prompts])
+
+
+@lru_cache(maxsize=100_000)
+def _row(prompt: str) -> tuple[int, ...]:
+    words = re.findall(r"[^\s,]+|,", prompt.lower().rstrip(". "))
+    if unknown := [w for w in words if not INDEX.get(w)]:
+        listed = ", ".join(dict.fromkeys(unknown))
+        raise ValueError(f"unknown words in {prompt!r}: {listed}. The toy knows: {' '.join(WORDS[2:])}.")
+    if len(words) > MAX_WORDS:
+        raise ValueError(f"a caption of {len(words)} words: the toy reads at most {MAX_WORDS}.")
+    return (*(INDEX[w] for w in words), *[0] * (MAX_WORDS - len(words)))
 
 
 class TextEncoder(nn.Module):

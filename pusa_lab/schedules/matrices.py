@@ -58,17 +58,9 @@ def pyramid(steps: int, frames: int, lag: int = 1, shift: float = 1.0) -> Schedu
 
 
 def autoregressive(steps: int, frames: int, shift: float = 1.0) -> Schedule:
-    """One frame after the other, each finished before the next begins.
+    """One frame after the other, each finished before the next begins. Arguments and errors as `synchronous`.
 
     S[r, i] = g[clip(r - i steps, 0, steps)], rows = steps * frames + 1, picture: a flight of stairs
-
-    Args:
-        steps: moves of each frame, at least 1.
-        frames: latent frames, at least 1.
-        shift: shift of the grid g, positive.
-
-    Raises:
-        ValueError: an argument is out of range.
 
     Source: arXiv 2407.01392.
     """

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class VTAModule(L.LightningModule):
         self.draw = config.make_draw()
         self.loss = torch.compile(fafm_loss, mode=config.compile) if config.compile else fafm_loss
 
-    def training_step(self, batch: tuple[Video, list[str]], _: int) -> Tensor:
+    def training_step(self, batch: Sequence[Any], _: int) -> Tensor:
         """The loss of one batch, logged as `loss`."""
         x0, prompts = batch
         kept = torch.rand(len(prompts)) >= self.config.caption_dropout
@@ -78,7 +78,8 @@ def fit(
     """
     if torch.cuda.is_available() and accelerator != "cpu":
         torch.set_float32_matmul_precision("high")
-    callbacks = [EMAWeightAveraging(decay=config.ema)] if config.ema else []
+    # Averaging walks over all parameters in Python: every tenth step, with the decay of ten, costs a tenth.
+    callbacks = [EMAWeightAveraging(decay=config.ema**10, update_every_n_steps=10)] if config.ema else []
     trainer = L.Trainer(
         accelerator=accelerator,
         devices=1,

@@ -20,7 +20,7 @@ def plot_schedule(schedule: torch.Tensor, ax: Axes | None = None, title: str = "
         title: above the picture.
         colorbar: whether to explain the colours.
     """
-    matrix = schedule.detach().float().cpu()
+    matrix = schedule.detach().float().cpu().numpy()
     rows, frames = matrix.shape
     if ax is None:
         _, ax = plt.subplots(figsize=(1.6 + 0.42 * min(frames, 16), 1.0 + 0.22 * min(rows, 16)), layout="constrained")
@@ -31,7 +31,7 @@ def plot_schedule(schedule: torch.Tensor, ax: Axes | None = None, title: str = "
     if rows * frames <= 60:
         for row in range(rows):
             for frame in range(frames):
-                level = matrix[row, frame].item()
+                level = matrix[row, frame]
                 ink = "white" if level < 0.5 else "black"
                 ax.text(frame, row, f"{level:.2g}", ha="center", va="center", color=ink, fontsize=8)
     if colorbar:

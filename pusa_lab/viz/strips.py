@@ -61,5 +61,6 @@ def plot_result(result: Result, known: Sequence[int] = (), title: str | None = N
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 2.2), width_ratios=(1, 3.2), layout="constrained")
     plot_schedule(result.schedule, left)
     filmstrip(video, known, right)
+    figure.get_layout_engine().set(wspace=0.06)
     figure.suptitle(result.task if title is None else title)
     return figure

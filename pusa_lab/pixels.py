@@ -1,0 +1,60 @@
+"""Pixels in and out: people's uint8 (frames, h, w, 3) and the models' floats (b, 3, frames, h, w) in [-1, 1]."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from pusa_lab.types import Clip
+
+
+def to_pixels(clip: Any) -> Clip:
+    """A picture or clip as the models want it: (1, 3, pixel frames, h, w) in [-1, 1].
+
+    Args:
+        clip: (h, w, 3) or (pixel frames, h, w, 3), uint8 or floats in [0, 1], numpy or torch.
+
+    Raises:
+        ValueError: another shape, type or range, or numbers that are not finite.
+    """
+    x = torch.as_tensor(clip if isinstance(clip, Tensor) else np.asarray(clip))
+    x = x[None] if x.ndim == 3 else x
+    if x.ndim != 4 or x.shape[-1] != 3 or 0 in x.shape:
+        raise ValueError(
+            f"a known picture or clip has shape {tuple(np.shape(clip))}: give RGB (h, w, 3) or (frames, h, w, 3)."
+        )
+    if x.dtype == torch.uint8:
+        x = x.float() / 255
+    elif not x.is_floating_point() or not ((x >= 0) & (x <= 1)).all():
+        raise ValueError(f"a known picture or clip of type {x.dtype} holds no pixels: give uint8, or floats in [0, 1].")
+    return x.float().permute(3, 0, 1, 2)[None] * 2 - 1
+
+
+def fit(clip: Clip, size: tuple[int, int]) -> Float[Tensor, "b 3 pf h w"]:
+    """Crop to the aspect ratio of `size` around the centre, then resize with antialiasing.
+
+    Args:
+        clip: pixels (1, 3, pixel frames, h, w).
+        size: wanted height and width.
+    """
+    h, w = clip.shape[-2:]
+    scale = min(h / size[0], w / size[1])
+    ch, cw = round(size[0] * scale), round(size[1] * scale)
+    top, left = (h - ch) // 2, (w - cw) // 2
+    frames = clip[0, :, :, top : top + ch, left : left + cw].transpose(0, 1)
+    if (ch, cw) != tuple(size):
+        frames = F.interpolate(frames, size=tuple(size), mode="bilinear", antialias=True)
+    return frames.transpose(0, 1)[None]
+
+
+def to_uint8(clip: Clip) -> np.ndarray:
+    """The models' pixels as people's: uint8 (b, frames, h, w, 3), clipped to the range.
+
+    Args:
+        clip: pixels (b, 3, pf, h, w), meant to be in [-1, 1].
+    """
+    pixels = (clip.float().clamp(-1, 1) + 1) * 127.5
+    return pixels.round().to(torch.uint8).permute(0, 2, 3, 4, 1).cpu().numpy()

@@ -1,0 +1,115 @@
+"""pytest tests/test_architecture.py: the shape of the code that DESIGN.md promises."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tomllib
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted([*ROOT.glob("pusa_lab/**/*.py"), *ROOT.glob("small_models/**/*.py")])
+CORE = ["types", "timesteps", "schedules", "losses", "samplers", "guidance", "analytic", "tasks"]
+
+
+def run(*words):
+    return subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_importing_the_package_brings_nothing_heavy():
+    heavy = ["diffusers", "lightning", "matplotlib", "mediapy", "transformers", "papermill", "IPython", "beartype"]
+    code = f"import sys, pusa_lab; print([m for m in {heavy} if m in sys.modules])"
+    assert run("-c", code).stdout.strip() == "[]"
+
+
+def test_importing_the_toys_brings_no_diffusers_and_no_lightning():
+    code = "import sys, small_models; print([m for m in ('diffusers', 'lightning', 'matplotlib') if m in sys.modules])"
+    assert run("-c", code).stdout.strip() == "[]"
+
+
+def test_lazy_rooms_open_and_unknown_ones_do_not():
+    import pusa_lab
+
+    assert pusa_lab.viz.plot_schedule
+    with pytest.raises(AttributeError, match="spaceship"):
+        _ = pusa_lab.spaceship
+
+
+def test_imports_point_one_way():
+    linter = Path(sys.executable).parent / "lint-imports"
+    result = subprocess.run([linter], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_contract_names_every_room():
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    named = set(re.findall(r"pusa_lab\.(\w+)", " ".join(layers)))
+    rooms = {p.stem if p.suffix else p.name for p in (ROOT / "pusa_lab").iterdir()} - {
+        "__init__",
+        "__main__",
+        "__pycache__",
+    }
+    assert rooms == named
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_functions_stay_short(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            assert lines <= 40, f"{node.name} has {lines} lines"
+
+
+def room_of(path):
+    """The room of pusa_lab that a file belongs to, or None."""
+    return (
+        path.relative_to(ROOT / "pusa_lab").parts[0].split(".")[0] if path.is_relative_to(ROOT / "pusa_lab") else None
+    )
+
+
+def test_the_core_is_under_a_thousand_lines():
+    assert sum(len(p.read_text().splitlines()) for p in FILES if room_of(p) in CORE) < 1000
+
+
+def test_only_timesteps_broadcasts_tau():
+    # The view (b, 1, f, 1, 1) is written once; analytic centres its mean with the same view of another vector.
+    view = "[:, None, :, None, None]"
+    assert [p.name for p in FILES if view in p.read_text()] == ["analytic.py", "timesteps.py"]
+
+
+def public_functions():
+    for path in FILES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                yield pytest.param(path, node, id=f"{path.relative_to(ROOT)}::{node.name}")
+
+
+@pytest.mark.parametrize(("path", "node"), list(public_functions()))
+def test_public_functions_are_annotated_and_documented(path, node):
+    doc = ast.get_docstring(node)
+    assert doc
+    assert node.returns is not None
+    for arg in [*node.args.args, *node.args.kwonlyargs]:
+        assert arg.annotation is not None, arg.arg
+        if len(node.args.args) and "Args:" in doc:
+            assert re.search(rf"^\s+\*{{0,2}}{arg.arg}:", doc, re.M), f"{arg.arg} is not explained"
+
+
+@pytest.mark.parametrize("room", ["timesteps", "schedules", "losses", "samplers", "guidance", "analytic"])
+def test_every_public_function_of_tensors_names_their_shapes(room):
+    """No bare Tensor in a public signature of the core, but for what `faults` and `validate` must accept."""
+    for path in (p for p in FILES if room_of(p) == room):
+        for node in ast.parse(path.read_text()).body:
+            if (
+                not isinstance(node, ast.FunctionDef)
+                or node.name.startswith("_")
+                or node.name in ("faults", "validate")
+            ):
+                continue
+            for arg in node.args.args:
+                assert ast.unparse(arg.annotation) not in ("Tensor", "torch.Tensor"), f"{node.name}({arg.arg})"

@@ -1,0 +1,111 @@
+"""pytest tests/test_cli.py: the command line, and one sentence with exit code 2 for whatever is wrong."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pusa_lab import media
+from pusa_lab.cli import main
+
+PROMPT = "a red circle moves right"
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "in" / "picture.png"
+    path.parent.mkdir()
+    Image.fromarray(np.full((40, 60, 3), 90, np.uint8)).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "clips" / "clip.mp4"
+    media.write_clip(path, np.full((5, 32, 32, 3), 90, np.uint8), fps=8)
+    return str(path)
+
+
+def test_generate_every_task(tmp_path, picture, clip, capsys):
+    given = {
+        "text_to_video": [],
+        "image_to_video": ["--image", picture],
+        "start_end": ["--image", picture, "--end-image", picture],
+        "extension": ["--video", clip, "--known", "3"],
+    }
+    for name, words in given.items():
+        out = tmp_path / "out" / f"{name}.mp4"
+        assert main(["generate", PROMPT, *words, "--steps", "2", "--out", str(out)]) == 0
+        assert media.read_clip(out).shape == (8, 128, 128, 3)
+        assert capsys.readouterr().out.startswith(name)
+
+
+def test_generate_in_another_schedule_and_solver(tmp_path):
+    out = tmp_path / "a.mp4"
+    words = ["--schedule", "pyramid", "--solver", "heun", "--guidance", "1", "--seed", "3", "--steps", "2"]
+    assert main(["generate", PROMPT, *words, "--out", str(out)]) == 0
+    assert out.is_file()
+
+
+def test_train_fast(tmp_path, monkeypatch):
+    monkeypatch.setattr("pusa_lab.training.fit", lambda *_, **__: None)
+    out = tmp_path / "t"
+    monkeypatch.setattr("small_models.train.fit", lambda *_, **__: None)
+    assert main(["train", "--stage", "vta", "--fast", "--set", "steps=3", "lr=1e-4", "--out", str(out)]) == 0
+    card = json.loads((out / "nano-vta.json").read_text())
+    assert card["config"]["steps"] == 3
+    assert card["config"]["lr"] == 1e-4
+    assert card["command"] == f"pusa-lab train --stage vta --fast --set steps=3 lr=1e-4 --out {out}"
+
+
+def test_doctor_names_versions_and_models(capsys):
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert "torch 2." in said
+    assert "nano-vta" in said
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["generate"], ["train"], ["doctor"]])
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    assert "usage: pusa-lab" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["generate", PROMPT, "--image", "nowhere.png"], "no picture at nowhere.png"),
+        (["generate", PROMPT, "--image", "{clip}"], "clip.mp4 is no readable picture"),
+        (["generate", PROMPT, "--video", "nowhere.mp4"], "no clip at nowhere.mp4"),
+        (["generate", PROMPT, "--video", "{clip}", "--known", "6"], "extension from 6 frames of a clip that has 5"),
+        (["generate", PROMPT, "--video", "{clip}", "--image", "{picture}"], "both --image and --video"),
+        (["generate", PROMPT, "--end-image", "{picture}"], "--end-image was given without --image"),
+        (["generate", "a red horse"], "unknown words"),
+        (["generate", PROMPT, "--model", "giga"], "no model 'giga'"),
+        (["generate", PROMPT, "--model", "{broken}"], "truncated"),
+        (["generate", PROMPT, "--schedule", "spiral"], "unknown schedule 'spiral'"),
+        (["generate", PROMPT, "--steps", "0"], "steps=0"),
+        (["generate", PROMPT, "--image", "{picture}", "--noise", "2"], "noise level 2.0"),
+        (["train", "--set", "colour=3"], "no field 'colour' to set"),
+        (["train", "--set", "steps=many"], "steps='many': give a value of type int"),
+        (["train", "--model", "giga"], "no stage giga-vta"),
+        (["demo", "--image", "nowhere.png"], "no picture at nowhere.png"),
+        (["demo", "--video", "nowhere.mp4"], "no clip at nowhere.mp4"),
+        (["demo", "--video", "{picture}x"], "no clip at"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, picture, clip, words, says, capsys):
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\x10\x00")
+    out = tmp_path / "out"
+    words = [w.format(clip=clip, picture=picture, broken=broken) for w in words]
+    target = out / "a.mp4" if words[0] == "generate" else out
+    assert main([*words, "--out", str(target)]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("pusa-lab: ")
+    assert says in said
+    assert "\n" not in said
+    assert not out.exists()

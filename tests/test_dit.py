@@ -1,0 +1,141 @@
+"""pytest tests/test_dit.py: the readable Wan equals diffusers' Wan, for scalar and for vector clocks."""
+
+import pytest
+import torch
+
+from small_models.dit import ToyDiT
+
+SIZES = {
+    "nano-like": {"patch_size": (1, 4, 4), "num_attention_heads": 3, "attention_head_dim": 32, "in_channels": 3},
+    "wan-like": {"patch_size": (1, 2, 2), "num_attention_heads": 2, "attention_head_dim": 26, "in_channels": 5},
+    "plain": {"patch_size": (1, 1, 2), "num_attention_heads": 1, "attention_head_dim": 12, "cross_attn_norm": False},
+}
+
+
+@pytest.fixture(params=sorted(SIZES))
+def model(request):
+    sizes = {"text_dim": 20, "freq_dim": 32, "ffn_dim": 50, "num_layers": 3, "in_channels": 4, **SIZES[request.param]}
+    model = ToyDiT(**sizes, out_channels=sizes["in_channels"]).eval()
+    torch.nn.init.normal_(model.proj_out.weight, std=0.1)  # it starts at 0, which would make everything agree
+    return model
+
+
+def draw(model, b=2, f=5, h=8, w=12):
+    x = torch.randn(b, model.config["in_channels"], f, h, w)
+    return x, torch.rand(b, f), torch.randn(b, 7, 20)
+
+
+def per_token(model, x, tau):
+    _, ph, pw = model.config["patch_size"]
+    return 1000 * tau.repeat_interleave((x.shape[3] // ph) * (x.shape[4] // pw), dim=1)
+
+
+@torch.no_grad()
+def test_vector_clocks_equal_diffusers_per_token_path(model):
+    x, tau, text = draw(model)
+    theirs = model.to_diffusers()(x, per_token(model, x, tau), text).sample
+    ours = model(x, tau, text)
+    assert ours.std() > 0.1
+    assert (ours - theirs).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_scalar_clocks_equal_diffusers_scalar_path(model):
+    x, _, text = draw(model, b=3)
+    tau = torch.rand(3)
+    theirs = model.to_diffusers()(x, 1000 * tau, text).sample
+    assert (model(x, tau[:, None].expand(3, 5), text) - theirs).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_conversion_round_trip_is_exact(model):
+    x, tau, text = draw(model)
+    back = ToyDiT.from_diffusers(model.to_diffusers())
+    assert back.config == model.config
+    assert torch.equal(back(x, tau, text), model(x, tau, text))
+
+
+def test_gradients_equal_diffusers(model):
+    x, tau, text = draw(model)
+    theirs = model.to_diffusers()
+    model(x, tau, text).square().mean().backward()
+    theirs(x, per_token(model, x, tau), text).sample.square().mean().backward()
+    ours = ToyDiT.from_diffusers(theirs)
+    their_grads = {k: p.grad for k, p in theirs.named_parameters()}
+    for (name, p), (key, _) in zip(ours.named_parameters(), _renamed(model).items(), strict=True):
+        grad = dict(model.named_parameters())[name].grad
+        torch.testing.assert_close(grad, their_grads[key], atol=1e-5, rtol=1e-4)
+        assert p.shape == grad.shape
+
+
+def _renamed(model):
+    from small_models.dit import OURS_TO_DIFFUSERS, _rename
+
+    return {_rename(k, OURS_TO_DIFFUSERS): p for k, p in model.named_parameters()}
+
+
+@torch.no_grad()
+def test_a_random_wan_from_diffusers_reads_the_same(model):
+    from diffusers import WanTransformer3DModel
+
+    theirs = WanTransformer3DModel(**model.config).eval()
+    x, tau, text = draw(model)
+    ours = ToyDiT.from_diffusers(theirs)
+    assert (ours(x, tau, text) - theirs(x, per_token(model, x, tau), text).sample).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_each_frame_has_its_own_clock_and_frames_see_each_other(model):
+    x, tau, text = draw(model, b=1)
+    before = model(x, tau, text)
+    tau[0, 2] += 0.2
+    change = (model(x, tau, text) - before).abs().amax(dim=(0, 1, 3, 4))
+    assert change[2] == change.max()
+    assert (change > 0).all()
+
+
+@torch.no_grad()
+def test_permuting_the_batch_permutes_the_output(model):
+    x, tau, text = draw(model, b=3)
+    order = torch.tensor([2, 0, 1])
+    torch.testing.assert_close(model(x[order], tau[order], text[order]), model(x, tau, text)[order])
+
+
+def test_nothing_is_held_per_token(model):
+    # Modulation is (b, f, 6, d): no tensor of b * tokens * 6 * d numbers may appear in the forward.
+    x, tau, text = draw(model, f=6, h=16, w=24)
+    _, ph, pw = model.config["patch_size"]
+    limit = x.shape[0] * 6 * (16 // ph) * (24 // pw) * 6 * model.proj_out.in_features
+    biggest = 0
+
+    def record(_, __, out):
+        nonlocal biggest
+        biggest = max(biggest, out.untyped_storage().nbytes() // out.element_size())
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.LayerNorm):
+            module.register_forward_hook(record)
+    model(x, tau, text)
+    assert 0 < biggest < limit
+
+
+def test_a_patch_over_several_frames_is_refused():
+    with pytest.raises(ValueError, match="spans one frame"):
+        ToyDiT(patch_size=(2, 2, 2))
+
+
+def test_an_image_to_video_wan_is_refused():
+    from diffusers import WanTransformer3DModel
+
+    theirs = WanTransformer3DModel(
+        num_attention_heads=1,
+        attention_head_dim=12,
+        text_dim=8,
+        freq_dim=8,
+        ffn_dim=8,
+        num_layers=1,
+        image_dim=8,
+        added_kv_proj_dim=12,
+    )
+    with pytest.raises(ValueError, match="text-to-video"):
+        ToyDiT.from_diffusers(theirs)

@@ -1,0 +1,140 @@
+"""pytest tests/test_generate.py: the front door, on the shipped toy."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+import pusa_lab as pl
+import small_models
+from pusa_lab import pixels, schedules, tasks
+from small_models import world
+
+PROMPT = "a red circle moves right"
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """One true clip (frames, h, w, 3) uint8 at twice the toy's size."""
+    clip = world.render(world.draw_scenes(1, 5), 8, 32)
+    return ((clip[0].permute(1, 2, 3, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
+
+
+TASKS = {
+    "text_to_video": (lambda clip: tasks.text_to_video(), []),
+    "image_to_video": (lambda clip: tasks.image_to_video(clip[0]), [0]),
+    "start_end": (lambda clip: tasks.start_end(clip[0], clip[7]), [0, 7]),
+    "extension": (lambda clip: tasks.extension(clip[:3], known=3), [0, 1, 2]),
+}
+# `hold` freezes frame 0, of which text-to-video knows nothing; that is refused, see the next test.
+PAIRS = [(t, s) for t in TASKS for s in sorted(schedules.SCHEDULES) if (t, s) != ("text_to_video", "hold")]
+
+
+@pytest.mark.parametrize(("name", "schedule"), PAIRS)
+def test_every_task_on_every_schedule_keeps_known_frames_exactly(nano_vta, truth, name, schedule):
+    make, known = TASKS[name]
+    options = {"task": make(truth), "schedule": schedule, "steps": 3, "seed": 1}
+    result, run = pl.generate(nano_vta, PROMPT, **options), pl.prepare(nano_vta, PROMPT, **options)
+    assert result.video.shape == (1, 8, 16, 16, 3)
+    assert result.video.dtype == np.uint8
+    assert result.task == name
+    assert schedules.faults(result.schedule) == []
+    shown = pixels.fit(pixels.to_pixels(truth), (16, 16))
+    torch.testing.assert_close(run.x[:, :, known], shown[:, :, known])
+    assert torch.equal(result.latents[:, :, known], run.x[:, :, known])
+    made = [i for i in range(8) if i not in known]
+    assert (result.latents[:, :, made] - shown[:, :, made]).abs().max() > 0.01
+
+
+def test_a_frozen_frame_nobody_knows_is_refused(nano_vta):
+    with pytest.raises(ValueError, match="frame 0 starts at 0 but nothing is known of it"):
+        pl.generate(nano_vta, PROMPT, schedule="hold", steps=3)
+
+
+def test_the_seed_decides_and_the_batch_does_not(nano_vta):
+    prompts = [PROMPT, "a blue square moves up", PROMPT]
+    together = pl.generate(nano_vta, prompts, steps=3, seed=4)
+    again = pl.generate(nano_vta, prompts, steps=3, seed=4)
+    assert np.array_equal(together.video, again.video)
+    alone = pl.generate(nano_vta, prompts[1], steps=3, seed=5)
+    torch.testing.assert_close(alone.latents, together.latents[1:2], atol=1e-5, rtol=0)
+    assert not np.array_equal(together.video[0], together.video[2])
+
+
+def test_states_end_where_generate_ends(nano_vta, truth):
+    task = tasks.image_to_video(truth[0], noise=0.2)
+    run = pl.prepare(nano_vta, PROMPT, task, steps=4, schedule="pyramid")
+    states = list(run.states())
+    result = pl.generate(nano_vta, PROMPT, task, steps=4, schedule="pyramid")
+    assert len(states) == len(result.schedule)
+    assert torch.equal(states[-1].x, result.latents)
+
+
+def test_denoise_moves_a_noisy_known_frame_and_hold_brings_it_back(nano_vta, truth):
+    want = pixels.fit(pixels.to_pixels(truth[0]), (16, 16))
+    denoised = pl.generate(nano_vta, PROMPT, tasks.image_to_video(truth[0], noise=0.3), steps=4).latents[:, :, :1]
+    held = pl.generate(nano_vta, PROMPT, tasks.image_to_video(truth[0], noise=0.3, mode="hold"), steps=4)
+    assert (denoised - want).abs().max() > 0.01
+    assert torch.equal(held.latents[:, :, :1], want)
+
+
+def test_held_frames_get_fresh_noise_at_every_row(nano_vta, truth):
+    run = pl.prepare(nano_vta, PROMPT, tasks.image_to_video(truth[0], noise=0.3, mode="hold"), steps=4)
+    first = [state.x[:, :, 0] for state in run.states()]
+    assert all(not torch.equal(a, b) for a, b in itertools.pairwise(first))
+
+
+def test_guidance_one_asks_half_as_often(truth):
+    class Counting(small_models.ToyModel):
+        calls = 0
+
+        def forward(self, x, tau, text):
+            Counting.calls += 1
+            return super().forward(x, tau, text)
+
+    model = Counting(small_models.PRESETS["nano"])
+    pl.generate(model, PROMPT, steps=3, guidance=1.0)
+    assert Counting.calls == 3
+    pl.generate(model, PROMPT, steps=3, guidance=2.0)
+    assert Counting.calls == 9
+
+
+@pytest.mark.parametrize("frames", [1, 5, 11])
+def test_other_lengths(nano_vta, frames):
+    assert pl.generate(nano_vta, PROMPT, steps=2, frames=frames).video.shape[1] == frames
+
+
+def test_own_schedules_as_tensor_and_function(nano_vta):
+    S = schedules.pyramid(3, 8, lag=2)
+    a = pl.generate(nano_vta, PROMPT, schedule=S)
+    b = pl.generate(nano_vta, PROMPT, steps=3, schedule=lambda n, f, shift: schedules.pyramid(n, f, 2, shift))
+    assert torch.equal(a.latents, b.latents)
+    assert torch.equal(a.schedule, S)
+
+
+def test_the_models_own_shift_is_the_default(nano_vta):
+    a = pl.generate(nano_vta, PROMPT, steps=3).schedule
+    assert torch.equal(a, schedules.synchronous(3, 8, shift=nano_vta.geometry.shift))
+    assert torch.equal(pl.generate(nano_vta, PROMPT, steps=3, shift=4.0).schedule, schedules.synchronous(3, 8, 4.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"prompt": []}, "no prompt was given"),
+        ({"prompt": "a red horse moves"}, "unknown words in .*: horse. The toy knows"),
+        ({"prompt": "a " * 21}, "21 words: the toy reads at most 20"),
+        ({"schedule": "spiral"}, "unknown schedule 'spiral': choose one of synchronous"),
+        ({"schedule": schedules.synchronous(3, 7)}, "schedule has 7 frames, the video 8"),
+        ({"schedule": schedules.synchronous(3, 8).flip(0)}, "rises"),
+        ({"schedule": schedules.synchronous(3, 8) * 0.5}, "frame 0 starts at 0.5 but nothing is known"),
+        ({"solver": "rk45"}, "unknown solver"),
+        ({"steps": 0}, "steps=0"),
+        ({"shift": -1.0}, "shift=-1"),
+        ({"frames": 0}, "frames=0"),
+    ],
+)
+def test_bad_requests_get_a_sentence(nano_vta, options, says):
+    with pytest.raises(ValueError, match=says):
+        pl.prepare(nano_vta, **{"prompt": PROMPT, **options})

@@ -1,0 +1,163 @@
+"""pytest tests/test_notebooks.py: every chapter runs, is what its text says, and judges its exercises rightly."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "notebooks" / "src").glob("*.py"))
+spec = importlib.util.spec_from_file_location("build", ROOT / "notebooks" / "build.py")
+build = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(build)
+
+# Kernels and papermill warn about their own futures.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+# Exercise by exercise: wrong answers that must be refused, then a right one.
+ANSWERS = {
+    "00_quick_tour": [
+        (
+            [
+                "def my_euler_step(x, v, tau, tau_next):\n    return x + (tau - tau_next)[:, None, :, None, None] * v",
+                "def my_euler_step(x, v, tau, tau_next):\n    return x + (tau_next - tau).mean() * v",
+            ],
+            "def my_euler_step(x, v, tau, tau_next):\n    return x + (tau_next - tau)[:, None, :, None, None] * v",
+        ),
+        (
+            ["my_result = pl.generate(model, PROMPT, tasks.image_to_video(picture, noise=0.0), steps=2)"],
+            "my_result = pl.generate(model, PROMPT, tasks.image_to_video(picture, noise=0.3), steps=2)",
+        ),
+        (
+            ["my_schedule = schedules.pyramid(4, frames, lag=2)", "my_schedule = torch.ones(5, frames)"],
+            "my_schedule = schedules.pyramid(4, frames, lag=2).flip(1)",
+        ),
+    ],
+    "01_one_clock_per_frame": [
+        (
+            [
+                "def my_interpolate(x0, eps, tau):\n    return tau[:, None, :, None, None] * x0",
+                "def my_interpolate(x0, eps, tau):\n    return torch.lerp(eps, x0, tau[:, None, :, None, None])",
+            ],
+            "def my_interpolate(x0, eps, tau):\n    t = tau[:, None, :, None, None]\n    return (1 - t) * x0 + t * eps",
+        ),
+        (
+            ["my_mean = torch.tensor([0.7, 0.56, 0.448])"],
+            "x = torch.randn(SAMPLES, 1, 3, 1, 1)\nx[:, :, 2] = 0.7\n"
+            "my_mean = samplers.sample(model, x, schedules.hold(STEPS, 3, at=(2,)), 'heun').view(SAMPLES, 3).mean(0)",
+        ),
+        (
+            ["my_schedule = torch.linspace(1, 0.5, STEPS)[:, None].expand(-1, 3)"],
+            "my_schedule = schedules.pyramid(STEPS, 3, lag=5).flip(1)",
+        ),
+    ],
+}
+
+
+@pytest.fixture(params=SOURCES, ids=lambda p: p.stem)
+def source(request):
+    return request.param
+
+
+def tagged(notebook, tag):
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def test_twin_has_the_same_cells(source):
+    text, built = build.read(source), nbformat.read(source.parents[1] / f"{source.stem}.ipynb", as_version=4)
+    for a, b in zip(text.cells, built.cells, strict=True):
+        assert (a.cell_type, a.source) == (b.cell_type, b.source), "run `make notebooks`"
+        assert a.metadata.get("tags", []) == b.metadata.get("tags", [])
+
+
+def test_twin_is_executed_clean_and_small(source):
+    path = source.parents[1] / f"{source.stem}.ipynb"
+    assert path.stat().st_size < build.MOST_BYTES
+    built = nbformat.read(path, as_version=4)
+    nbformat.validate(built)
+    assert set(built.metadata) == {"kernelspec", "language_info"}
+    for cell in built.cells:
+        assert set(cell.metadata) <= {"tags"}
+        if cell.cell_type == "code":
+            assert cell.execution_count
+            assert not [o for o in cell.outputs if o.output_type == "error" or o.get("name") == "stderr"]
+
+
+def test_parameters_are_literals_and_say_fast(source):
+    (cell,) = tagged(jupytext.read(source), "parameters")
+    values = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
+    assert values["FAST"] is False
+    assert "SEED" in values
+
+
+def test_the_form_of_a_chapter(source):
+    notebook, first = build.read(source), build.read(SOURCES[0])
+    assert notebook.cells[0].source.startswith(f"# {int(source.stem[:2])} · ")
+    assert tagged(notebook, "setup")[0].source == tagged(first, "setup")[0].source
+    assert len(tagged(notebook, "exercise")) == len(tagged(notebook, "check")) == 3
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert sum(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(code))) >= 5
+    for word in ("import *", "!pip", "%matplotlib", "filterwarnings"):
+        assert word not in code
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 10
+
+
+def test_papermill_runs_it_fast_with_stubs_unfilled(source):
+    done = build.execute(build.read(source), FAST=True)
+    (injected,) = tagged(done, "injected-parameters")
+    assert "FAST = True" in injected.source
+    for cell in tagged(done, "check"):
+        assert "not written yet" in cell.outputs[0].text
+
+
+def test_an_unknown_parameter_is_refused(source):
+    with pytest.raises(ValueError, match="no such parameters: FATS"):
+        build.execute(build.read(source), FATS=True)
+
+
+def test_right_answers_are_accepted_and_wrong_ones_refused(source):
+    notebook = build.read(source)
+    for exercise, check, (wrong, right) in zip(
+        tagged(notebook, "exercise"), tagged(notebook, "check"), ANSWERS[source.stem], strict=True
+    ):
+        refused = "".join(
+            f"{answer}\ntry:\n{_indent(check.source)}\nexcept (AssertionError, ValueError):\n    pass\n"
+            f"else:\n    raise RuntimeError('accepted a wrong answer')\n"
+            for answer in wrong
+        )
+        exercise.source = f"{refused}\n{right}"
+    done = build.execute(notebook, FAST=True)
+    for cell in tagged(done, "check"):
+        assert "✓" in cell.outputs[0].text
+
+
+def _indent(text):
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def test_a_failing_chapter_leaves_the_old_one(tmp_path, monkeypatch):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "09_broken.py").write_text("# %%\nraise KeyError('broken')\n")
+    (tmp_path / "09_broken.ipynb").write_text("old")
+    monkeypatch.setattr(build, "HERE", tmp_path)
+    with pytest.raises(papermill.PapermillExecutionError):
+        build.main([])
+    assert (tmp_path / "09_broken.ipynb").read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["09_broken.ipynb", "src"]
+
+
+def test_nbval_runs_them_all():
+    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120", "-p", "no:cacheprovider"]
+    built = [str(p.parents[1] / f"{p.stem}.ipynb") for p in SOURCES]
+    words = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-W", "ignore", *options, *built]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "passed" in done.stdout

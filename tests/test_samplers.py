@@ -1,0 +1,161 @@
+"""pytest tests/test_samplers.py: one loop for all schedules, exact where it must be."""
+
+import itertools
+
+import pytest
+import torch
+
+from pusa_lab import schedules
+from pusa_lab.analytic import GaussianDenoiser
+from pusa_lab.samplers import SOLVERS, euler_step, heun, sample, sample_steps
+
+B, C, F, H, W = 3, 2, 5, 3, 7
+
+
+def mixing(x, tau, gain=1.0):
+    """A denoiser in which frames see each other and their clocks."""
+    return gain * x.roll(1, dims=2) - x * tau[:, None, :, None, None].cos()
+
+
+def x_start():
+    return torch.randn(B, C, F, H, W)
+
+
+def test_euler_step_is_the_formula_frame_by_frame():
+    x, v = x_start(), x_start()
+    tau, tau_next = torch.rand(2, B, F)
+    out = euler_step(x, v, tau, tau_next)
+    for b in range(B):
+        for f in range(F):
+            torch.testing.assert_close(out[b, :, f], x[b, :, f] + (tau_next - tau)[b, f] * v[b, :, f])
+
+
+def test_a_frame_whose_clock_stands_still_does_not_move_even_for_a_broken_velocity():
+    x, v = x_start(), x_start()
+    v[:, :, 1] = float("nan")
+    tau = torch.rand(B, F)
+    tau_next = tau * 0.5
+    tau_next[:, 1] = tau[:, 1]
+    assert torch.equal(euler_step(x, v, tau, tau_next)[:, :, 1], x[:, :, 1])
+
+
+@pytest.mark.parametrize("solver", sorted(SOLVERS))
+def test_equal_columns_are_scalar_sampling_exactly(solver):
+    # The scalar sampler of the textbooks, written with one number for time.
+    grid = schedules.shift_levels(schedules.linear(7), 3.0)
+    x = want = x_start()
+    for t, t_next in itertools.pairwise(grid):
+        tau, tau_next = t.expand(B, F), t_next.expand(B, F)
+        v = mixing(want, tau)
+        if solver == "heun":
+            v = (v + mixing(want + (t_next - t) * v, tau_next)) / 2
+        want = want + (t_next - t) * v
+    assert torch.equal(sample(mixing, x, schedules.synchronous(7, F, shift=3.0), solver), want)
+
+
+@pytest.mark.parametrize("solver", sorted(SOLVERS))
+@pytest.mark.parametrize("name", sorted(schedules.SCHEDULES))
+def test_batches_do_not_mix(name, solver):
+    x, S = x_start(), schedules.SCHEDULES[name](4, F)
+    together = sample(mixing, x, S, solver)
+    for b in range(B):
+        torch.testing.assert_close(sample(mixing, x[b : b + 1], S, solver), together[b : b + 1])
+
+
+def test_every_row_is_yielded_with_its_clocks():
+    S = schedules.pyramid(4, F, lag=2)
+    states = list(sample_steps(mixing, x_start(), S))
+    assert [s.row for s in states] == list(range(len(S)))
+    for state in states:
+        assert torch.equal(state.tau, S[state.row].expand(B, F))
+    assert states[0].v is None
+    assert states[0].x0 is None
+
+
+def test_the_clean_estimate_of_euler_is_the_one_before_the_step():
+    x = x_start()
+    first, second, *_ = sample_steps(mixing, x, schedules.synchronous(4, F))
+    torch.testing.assert_close(second.x0, x - mixing(x, first.tau))
+
+
+def test_rows_in_which_nothing_moves_cost_no_call():
+    calls = []
+
+    def counting(x, tau):
+        calls.append(tau)
+        return mixing(x, tau)
+
+    S = schedules.scale_columns(schedules.autoregressive(4, F), at=[0], noise=0.0)
+    sample(counting, x_start(), S)
+    assert len(calls) == 4 * (F - 1)
+    calls.clear()
+    sample(counting, x_start(), schedules.synchronous(4, F), "heun")
+    assert len(calls) == 8
+
+
+def test_assigning_x_steers_the_walk():
+    S = schedules.synchronous(4, F)
+    for state in sample_steps(mixing, x_start(), S):
+        state.x = torch.zeros_like(state.x)
+    assert (state.x == 0).all()
+
+
+def test_cond_reaches_every_call():
+    x, S = x_start(), schedules.synchronous(4, F)
+    assert not torch.equal(sample(mixing, x, S, gain=0.5), sample(mixing, x, S, gain=1.5))
+
+
+def test_a_solver_may_be_a_function():
+    x, S = x_start(), schedules.pyramid(4, F, lag=2)
+    assert torch.equal(sample(mixing, x, S, heun), sample(mixing, x, S, "heun"))
+
+
+def test_heun_is_of_second_order_and_euler_of_first():
+    # Along tau the exact flow of a Gaussian is known by brute force; halving the step must quarter Heun's error.
+    torch.manual_seed(1)
+    a = torch.randn(F, F, dtype=torch.float64)
+    denoiser = GaussianDenoiser(torch.randn(F, dtype=torch.float64), a @ a.T / F + 0.5 * torch.eye(F))
+    x = torch.randn(B, C, F, H, W, dtype=torch.float64)
+    exact = sample(denoiser, x, schedules.pyramid(512, F, lag=128), "heun")
+
+    def error(solver, steps):
+        return (sample(denoiser, x, schedules.pyramid(steps, F, lag=steps // 4), solver) - exact).abs().mean()
+
+    assert 1.6 < error("euler", 16) / error("euler", 32) < 2.4
+    assert 3.0 < error("heun", 16) / error("heun", 32) < 5.0
+    assert error("heun", 16) < error("euler", 16) / 5
+
+
+def test_no_graph_is_kept():
+    weight = torch.ones((), requires_grad=True)
+    assert not sample(lambda x, tau: weight * x, x_start(), schedules.synchronous(3, F)).requires_grad
+
+
+def test_bfloat16_latents_stay_bfloat16():
+    assert sample(mixing, x_start().bfloat16(), schedules.synchronous(3, F)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"schedule": schedules.synchronous(4, F + 1)}, "schedule has 6 frames and x .* has 5"),
+        ({"schedule": schedules.synchronous(4, F).flip(0)}, "rises above the row before"),
+        ({"schedule": schedules.synchronous(4, F)[:-1]}, "should be 0"),
+        ({"solver": "rk45"}, "unknown solver 'rk45': choose one of euler, heun"),
+        ({"x": torch.full((B, C, F, H, W), float("nan"))}, "NaN or infinite numbers before row 0"),
+    ],
+)
+def test_bad_input_is_refused_before_the_first_call(change, says, as_user):
+    def never(x, tau):
+        raise AssertionError("called")
+
+    with pytest.raises(ValueError, match=says):
+        sample_steps(never, **{"x": x_start(), "schedule": schedules.synchronous(4, F), **change})
+
+
+def test_a_denoiser_that_breaks_down_is_named_with_its_row():
+    def breaks(x, tau):
+        return x / (tau[:, None, :, None, None] > 0.6)
+
+    with pytest.raises(ValueError, match="NaN or infinity on the way to row 3"):
+        sample(breaks, x_start(), schedules.synchronous(5, F))

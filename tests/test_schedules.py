@@ -1,0 +1,169 @@
+"""pytest tests/test_schedules.py: one battery over every registered schedule, then each one's own promise."""
+
+import numpy as np
+import pytest
+import torch
+
+from pusa_lab import schedules
+from pusa_lab.schedules import SCHEDULES
+
+SIZES = [(1, 1), (1, 4), (4, 1), (5, 3), (6, 8), (10, 9), (7, 21)]
+
+
+@pytest.fixture(params=sorted(SCHEDULES))
+def make(request):
+    return SCHEDULES[request.param]
+
+
+@pytest.mark.parametrize("shift", [0.5, 1.0, 5.0])
+@pytest.mark.parametrize(("steps", "frames"), SIZES)
+def test_every_schedule_is_one(make, steps, frames, shift):
+    S = make(steps, frames, shift=shift)
+    assert S.dtype == torch.float32
+    assert S.shape[0] >= steps + 1
+    assert S.shape[1] == frames
+    assert schedules.faults(S) == []
+    assert (S[-1] == 0).all()
+
+
+@pytest.mark.parametrize(("steps", "frames"), SIZES)
+def test_generated_frames_start_at_noise_and_walk_the_grid(make, steps, frames):
+    S = make(steps, frames, shift=3.0)
+    grid = schedules.shift_levels(schedules.linear(steps), 3.0)
+    for column in S.T:
+        if column[0] == 0:  # a frozen frame
+            assert (column == 0).all()
+            continue
+        assert column[0] == 1
+        assert torch.equal(column.unique().flip(0), grid)
+
+
+@pytest.mark.parametrize("frames", [2, 5, 8])
+def test_the_past_is_never_noisier_than_the_future(make, frames):
+    assert (make(6, frames).diff(dim=1) >= 0).all()
+
+
+def test_shift_one_is_the_default(make):
+    assert torch.equal(make(6, 5), make(6, 5, shift=1.0))
+
+
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"frames": 0}, {"shift": 0.0}, {"shift": -1.0}])
+def test_arguments_out_of_range_are_named(make, bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        make(**{"steps": 4, "frames": 3, **bad})
+
+
+def test_linear_and_shift_by_hand():
+    assert schedules.linear(4).tolist() == [1.0, 0.75, 0.5, 0.25, 0.0]
+    # 5 * .5 / (1 + 4 * .5) = 2.5 / 3
+    assert schedules.shift_levels(torch.tensor([0.5]), 5.0).item() == pytest.approx(2.5 / 3)
+
+
+def test_shift_has_an_inverse_and_composes():
+    g = torch.rand(100, dtype=torch.float64)
+    torch.testing.assert_close(schedules.shift_levels(schedules.shift_levels(g, 5.0), 0.2), g)
+    twice = schedules.shift_levels(schedules.shift_levels(g, 2.0), 3.0)
+    torch.testing.assert_close(twice, schedules.shift_levels(g, 6.0))
+
+
+@pytest.mark.parametrize(("steps", "shift"), [(10, 5.0), (40, 12.0), (7, 3.0)])
+def test_shifted_grid_is_the_one_diffusers_makes(steps, shift):
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    theirs = FlowMatchEulerDiscreteScheduler(shift=shift)
+    theirs.set_timesteps(sigmas=np.linspace(1, 0, steps + 1)[:-1])
+    ours = schedules.shift_levels(schedules.linear(steps), shift)
+    torch.testing.assert_close(ours, theirs.sigmas, atol=1e-6, rtol=0)
+
+
+def test_synchronous_has_equal_columns():
+    S = schedules.synchronous(5, 4)
+    assert (S[:, :1] == S).all()
+
+
+def test_pyramid_by_hand():
+    want = torch.tensor([[2, 2, 2], [1, 2, 2], [0, 1, 2], [0, 0, 1], [0, 0, 0]]) / 2
+    assert torch.equal(schedules.pyramid(2, 3, lag=1), want)
+
+
+@pytest.mark.parametrize("lag", [0, 1, 3])
+def test_pyramid_rows_and_lag(lag):
+    S = schedules.pyramid(6, 5, lag=lag)
+    assert len(S) == 6 + 4 * lag + 1
+    for i in range(1, 5):
+        assert torch.equal(S[lag:, i], S[: len(S) - lag, i - 1])
+
+
+def test_pyramid_spans_from_synchronous_to_autoregressive():
+    assert torch.equal(schedules.pyramid(6, 5, lag=0), schedules.synchronous(6, 5))
+    assert torch.equal(schedules.pyramid(6, 5, lag=6), schedules.autoregressive(6, 5))
+
+
+def test_autoregressive_moves_one_frame_at_a_time():
+    moving = schedules.autoregressive(3, 4).diff(dim=0) != 0
+    assert (moving.sum(dim=1) == 1).all()
+
+
+def test_negative_lag_is_refused():
+    with pytest.raises(ValueError, match="lag=-1"):
+        schedules.pyramid(4, 3, lag=-1)
+
+
+def test_hold_multiplies_after_the_shift():
+    # m * shift(g), not shift(m * g): PAPER App. B and the released code agree on this.
+    S = schedules.hold(8, 5, at=(0, -1), noise=(0.2, 0.5), shift=5.0)
+    grid = schedules.synchronous(8, 5, shift=5.0)
+    torch.testing.assert_close(S[:, 0], 0.2 * grid[:, 0])
+    torch.testing.assert_close(S[:, 4], 0.5 * grid[:, 4])
+    assert torch.equal(S[:, 1:4], grid[:, 1:4])
+
+
+def test_hold_at_zero_freezes():
+    assert (schedules.hold(8, 5)[:, 0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("at", "noise", "says"),
+    [
+        ((5,), 0.0, "frame 5 is outside the video of 5"),
+        ((-6,), 0.0, "frame -6 is outside"),
+        ((0, 0), 0.0, "two known frames at latent frame 0"),
+        ((4, -1), 0.0, "two known frames at latent frame 4"),
+        ((0,), 1.5, "noise multiplier 1.5"),
+        ((0,), -0.1, "noise multiplier -0.1"),
+        ((0, 1), (0.1,), "1 noise multipliers for 2 frames"),
+    ],
+)
+def test_hold_refuses(at, noise, says):
+    with pytest.raises(ValueError, match=says):
+        schedules.hold(4, 5, at=at, noise=noise)
+
+
+def test_faults_are_found_where_they_are():
+    S = schedules.synchronous(4, 3)
+    S[2, 1] = 0.9
+    S[4, 2] = 0.1
+    S[0, 0] = float("nan")
+    found = schedules.faults(S)
+    assert any(f.startswith("row 2, frame 1: 0.9 rises") for f in found)
+    assert any(f.startswith("row 4, frame 2: 0.1 should be 0") for f in found)
+    assert any(f.startswith("row 0, frame 0: nan is outside") for f in found)
+    assert len(found) == 3
+    with pytest.raises(ValueError, match="row 2, frame 1"):
+        schedules.validate(S)
+
+
+@pytest.mark.parametrize(
+    "bad", [torch.zeros(3), torch.zeros(1, 3), torch.zeros(3, 0), torch.zeros(3, 3, dtype=torch.long)]
+)
+def test_what_is_no_matrix_of_clocks_is_refused(bad):
+    with pytest.raises(ValueError, match=r"rows|floating"):
+        schedules.validate(bad)
+
+
+def test_many_faults_are_counted():
+    S = torch.full((6, 4), 2.0)
+    S[-1] = 0
+    assert len(schedules.faults(S)) == 20
+    with pytest.raises(ValueError, match=r"and 15 more"):
+        schedules.validate(S)

@@ -1,0 +1,179 @@
+"""pytest tests/test_tasks.py: tasks place known frames; tested on a codec with Wan's stride 4 in time."""
+
+import numpy as np
+import pytest
+import torch
+
+from pusa_lab import pixels, tasks
+from pusa_lab.schedules import pyramid, synchronous
+from pusa_lab.types import Geometry
+
+
+class Averaging:
+    """A model whose codec averages 1 + 4k frames as Wan's does, 2 x 2 in space; its denoiser is not needed."""
+
+    geometry = Geometry(stride=(4, 2, 2), channels=3, frames=5, size=(8, 12))
+    device = torch.device("cpu")
+
+    def encode_text(self, prompts):
+        return {}
+
+    def encode_video(self, clip):
+        first, rest = clip[:, :, :1], clip[:, :, 1:]
+        frames = [first, rest.unflatten(2, (-1, 4)).mean(3)] if rest.shape[2] else [first]
+        return torch.nn.functional.avg_pool3d(torch.cat(frames, 2), (1, 2, 2))
+
+    def decode(self, latents):
+        raise AssertionError("not needed")
+
+    def __call__(self, x, tau, **cond):
+        raise AssertionError("not needed")
+
+
+MODEL = Averaging()
+RNG = np.random.default_rng(0)
+
+
+def picture(h=8, w=12):
+    return RNG.integers(0, 256, (h, w, 3), dtype=np.uint8)
+
+
+def clip(n, h=8, w=12):
+    return RNG.integers(0, 256, (n, h, w, 3), dtype=np.uint8)
+
+
+def test_text_to_video_knows_nothing():
+    c = tasks.place(tasks.text_to_video(), MODEL, 5)
+    S, eps = synchronous(4, 5), torch.randn(2, 3, 5, 4, 6)
+    assert c.at == []
+    assert torch.equal(c.schedule(S), S)
+    assert torch.equal(c.start(eps, S[0].expand(2, 5)), eps)
+
+
+def test_image_to_video_puts_the_encoded_picture_at_frame_0():
+    image = picture()
+    c = tasks.place(tasks.image_to_video(image), MODEL, 5)
+    S = c.schedule(synchronous(4, 5))
+    x = c.start(torch.randn(2, 3, 5, 4, 6), S[0].expand(2, 5))
+    want = MODEL.encode_video(pixels.to_pixels(image))
+    assert (S[:, 0] == 0).all()
+    assert torch.equal(x[:, :, :1], want.expand(2, -1, -1, -1, -1))
+
+
+def test_start_end_places_both_ends_with_their_noise():
+    c = tasks.place(tasks.start_end(picture(), picture(), noise=(0.1, 0.4)), MODEL, 5)
+    S = synchronous(4, 5)
+    assert c.at == [0, 4]
+    torch.testing.assert_close(c.schedule(S)[:, 0], 0.1 * S[:, 0])
+    torch.testing.assert_close(c.schedule(S)[:, 4], 0.4 * S[:, 4])
+
+
+def test_extension_takes_the_end_of_the_clip():
+    video = clip(11)
+    c = tasks.place(tasks.extension(video, known=5, noise=[0.0, 0.3]), MODEL, 5)
+    assert c.at == [0, 1]
+    assert c.noise == [0.0, 0.3]
+    assert torch.equal(c.latents, MODEL.encode_video(pixels.to_pixels(video[-5:])))
+
+
+def test_noisy_known_frames_start_at_their_level():
+    image = picture()
+    c = tasks.place(tasks.image_to_video(image, noise=0.3), MODEL, 5)
+    S, eps = c.schedule(synchronous(4, 5)), torch.randn(2, 3, 5, 4, 6)
+    x = c.start(eps, S[0].expand(2, 5))
+    torch.testing.assert_close(x[:, :, 0], 0.7 * c.latents[:, :, 0] + 0.3 * eps[:, :, 0])
+    assert torch.equal(x[:, :, 1:], eps[:, :, 1:])
+
+
+def test_hold_keeps_a_constant_level_and_ends_clean():
+    c = tasks.place(tasks.image_to_video(picture(), noise=0.1, mode="hold"), MODEL, 5)
+    S = c.schedule(pyramid(4, 5, lag=2))
+    assert S[:-1, 0].unique().tolist() == [pytest.approx(0.1)]
+    assert S[-1, 0] == 0
+    eps = torch.randn(2, 3, 5, 4, 6)
+    x = c.impose(torch.zeros(2, 3, 5, 4, 6), eps, S[2].expand(2, 5))
+    torch.testing.assert_close(x[:, :, 0], 0.9 * c.latents[:, :, 0] + 0.1 * eps[:, :, 0])
+    assert (x[:, :, 1:] == 0).all()
+    end = c.impose(x, eps, S[-1].expand(2, 5))
+    assert torch.equal(end[:, :, 0], c.latents[:, :, 0].expand(2, -1, -1, -1))
+
+
+def test_imposing_leaves_denoised_frames_alone():
+    c = tasks.place(tasks.image_to_video(picture(), noise=0.1), MODEL, 5)
+    x = torch.randn(2, 3, 5, 4, 6)
+    assert c.impose(x, torch.randn_like(x), torch.rand(2, 5)) is x
+
+
+@pytest.mark.parametrize(("pixel", "latent"), [(0, 0), (1, 1), (4, 1), (5, 2), (16, 4)])
+def test_pixel_positions_find_their_latent(pixel, latent):
+    task = tasks.Task("keyframe", (tasks.Known(picture(), pixel_at=pixel),))
+    assert tasks.place(task, MODEL, 5).at == [latent]
+
+
+def test_mixed_modes_keep_their_order():
+    known = (tasks.Known(picture(), 3, noise=0.2, mode="hold"), tasks.Known(picture(), 1, noise=0.5))
+    c = tasks.place(tasks.Task("two", known), MODEL, 5)
+    S, eps = c.schedule(synchronous(4, 5)), torch.randn(1, 3, 5, 4, 6)
+    x = c.start(eps, S[0].expand(1, 5))
+    torch.testing.assert_close(x[:, :, 3], 0.8 * c.latents[:, :, 0] + 0.2 * eps[:, :, 3])
+    torch.testing.assert_close(x[:, :, 1], 0.5 * c.latents[:, :, 1] + 0.5 * eps[:, :, 1])
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float", "torch", "float64"])
+def test_pixels_of_every_kind_mean_the_same(kind):
+    image = picture()
+    same = {
+        "uint8": image,
+        "float": (image / 255).astype(np.float32),
+        "float64": image / 255,
+        "torch": torch.from_numpy(image),
+    }[kind]
+    out = pixels.to_pixels(same)
+    assert out.shape == (1, 3, 1, 8, 12)
+    torch.testing.assert_close(out[0, :, 0].permute(1, 2, 0), torch.from_numpy(image).float() / 127.5 - 1)
+
+
+def test_fit_crops_the_centre_and_keeps_flat_colour():
+    wide = pixels.to_pixels(np.full((3, 20, 100, 3), 51, np.uint8))
+    wide[..., :20] = 1
+    wide[..., -20:] = 1
+    out = pixels.fit(wide, (8, 8))
+    assert out.shape == (1, 3, 3, 8, 8)
+    torch.testing.assert_close(out, torch.full_like(out, -0.6))
+
+
+def test_fit_leaves_the_right_size_alone():
+    x = pixels.to_pixels(clip(2))
+    assert torch.equal(pixels.fit(x, (8, 12)), x)
+
+
+K = tasks.Known
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        (lambda: tasks.extension(clip(3), known=5), "extension from 5 frames of a clip that has 3"),
+        (lambda: tasks.extension(clip(3), known=0), "extension from 0 frames"),
+        (lambda: tasks.extension(clip(4)), r"4 pixel frames does not fill whole latent frames: give 1 \+ 4 \* k"),
+        (lambda: tasks.extension(clip(17)), "all 5 latent frames are known and kept clean"),
+        (lambda: tasks.extension(clip(25)), "7 latent frames at latent frame 0 reaches past the end"),
+        (lambda: tasks.extension(clip(5), noise=[0.1]), "1 noise levels for a known clip of 2 latent frames"),
+        (lambda: tasks.image_to_video(picture(), noise=1.5), "noise level 1.5"),
+        (lambda: tasks.image_to_video(picture(), mode="keep"), "unknown mode 'keep'"),
+        (lambda: tasks.image_to_video(picture()[..., :2]), r"shape \(8, 12, 2\): give RGB"),
+        (lambda: tasks.image_to_video(picture().astype(int)), "holds no pixels"),
+        (lambda: tasks.image_to_video(picture() / 100.0), "holds no pixels"),
+        (lambda: tasks.image_to_video(np.full((8, 8, 3), np.nan)), "holds no pixels"),
+        (lambda: tasks.Task("x", (K(picture(), 5),)), "frame 5 is outside the video of 5 latent frames"),
+        (lambda: tasks.Task("x", (K(picture(), pixel_at=99),)), "frame 25 is outside"),
+        (lambda: tasks.Task("x", (K(picture(), pixel_at=-1),)), "pixel_at=-1"),
+        (lambda: tasks.Task("x", (K(picture()),)), "one of at=None and pixel_at=None"),
+        (lambda: tasks.Task("x", (K(picture(), 0, pixel_at=0),)), "one of at=0 and pixel_at=0"),
+        (lambda: tasks.Task("x", (K(picture(), 0), K(picture(), -5))), "two known frames at latent frame 0"),
+        (lambda: tasks.Task("x", (K(clip(5), 0), K(picture(), 1))), "two known frames at latent frame 1"),
+    ],
+)
+def test_bad_input_gets_a_sentence(task, says, as_user):
+    with pytest.raises(ValueError, match=says):
+        tasks.place(task(), MODEL, 5)
