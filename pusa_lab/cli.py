@@ -87,7 +87,7 @@ def _demo(args: argparse.Namespace) -> None:
     if not notebook.is_file():
         raise ValueError(f"no {notebook}: the demo needs the repository, clone it and type `make demo` there.")
     media.read_picture(args.image)
-    media.read_clip(args.video)
+    media.read_clip(args.video, last=1)
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.out, prefix=".part-") as part:
         wanted = {"IMAGE": args.image, "VIDEO": args.video, "PROMPT": args.prompt, "FAST": args.fast}
@@ -124,7 +124,8 @@ def _generate(args: argparse.Namespace) -> None:
     task = tasks.text_to_video()
     if args.video:
         third = max(1, model.geometry.pixel_frames(model.geometry.frames) // 3)
-        task = tasks.extension(media.read_clip(args.video), args.known or third, args.noise)
+        known = third if args.known is None else args.known
+        task = tasks.extension(media.read_clip(args.video, last=max(known, 1)), known, args.noise)
     elif args.end_image:
         ends = (media.read_picture(args.image), media.read_picture(args.end_image))
         task = tasks.start_end(*ends, (args.noise, args.noise))

@@ -1,5 +1,6 @@
 """The front door: one call for every model, task and schedule."""
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -96,9 +97,10 @@ def prepare(
         raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
     frames = model.geometry.frames if frames is None else frames
     matrix = _matrix(schedule, steps, frames, model.geometry.shift if shift is None else shift)
-    cond = model.encode_text(prompts)
-    null = model.encode_text([negative] * len(prompts)) if guidance != 1 else cond
-    conditions = place(task or text_to_video(), model, frames)
+    with torch.no_grad():
+        cond = model.encode_text(prompts)
+        null = model.encode_text([negative] * len(prompts)) if guidance != 1 else cond
+        conditions = place(task or text_to_video(), model, frames)
     _check_start(matrix, conditions.at)
     matrix = conditions.schedule(matrix)
     eps = _noise(model.geometry.latent_shape(len(prompts), frames), seed).to(model.device)
@@ -125,6 +127,10 @@ def generate(model: VideoModel, prompt: str | list[str], task: Task | None = Non
         video = to_uint8(model.decode(last.x))
     name = (task or text_to_video()).name
     return Result(video, last.x, run.schedule, time.perf_counter() - start, name)
+
+
+generate.__signature__ = inspect.signature(prepare).replace(return_annotation=Result)  # type: ignore[attr-defined]
+"""So that help and tab completion show the options."""
 
 
 def _matrix(schedule: str | Schedule | Callable[..., Schedule], steps: int, frames: int, shift: float) -> Schedule:

@@ -1,5 +1,6 @@
 """Pictures and clips from and to files, through mediapy and the ffmpeg that imageio-ffmpeg ships."""
 
+from collections import deque
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -7,6 +8,9 @@ import mediapy
 import numpy as np
 
 mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
+
+MOST_BYTES = 2 * 2**30
+"""Larger clips are refused rather than read until memory ends."""
 
 
 def read_picture(path: str | Path) -> np.ndarray:
@@ -35,23 +39,29 @@ def read_picture(path: str | Path) -> np.ndarray:
     return picture[..., :3]
 
 
-def read_clip(path: str | Path) -> np.ndarray:
+def read_clip(path: str | Path, last: int | None = None) -> np.ndarray:
     """A video file as RGB (frames, h, w, 3) uint8.
 
     Args:
         path: MP4, or whatever ffmpeg reads.
+        last: keep only this many frames of its end, so that long videos fit in memory; None keeps all.
 
     Raises:
-        ValueError: no such file, or no video.
+        ValueError: no such file, no video, or one too large to keep.
     """
     _exists(path, "clip")
     try:
-        clip = np.asarray(mediapy.read_video(path))
+        with mediapy.VideoReader(path) as reader:
+            size = reader.metadata.num_images if last is None else last
+            bytes_kept = 3 * size * reader.metadata.shape[0] * reader.metadata.shape[1]
+            frames = deque(reader if bytes_kept <= MOST_BYTES else (), maxlen=last)
     except Exception as error:
         raise ValueError(f"{path} is no readable video ({_reason(error)}): give an MP4 file.") from error
-    if not len(clip):
+    if bytes_kept > MOST_BYTES:
+        raise ValueError(f"{path} would take {bytes_kept / 2**30:.1f} GiB of memory: read fewer frames with last=...")
+    if not frames:
         raise ValueError(f"{path} holds no frames: give a video with at least one.")
-    return clip
+    return np.stack(frames)
 
 
 def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int = 1) -> None:

@@ -25,6 +25,21 @@ def test_clip_round_trip(tmp_path):
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.mp4"]
 
 
+def test_the_end_of_a_clip(tmp_path):
+    media.write_clip(tmp_path / "a.mp4", smooth(), fps=8)
+    whole = media.read_clip(tmp_path / "a.mp4")
+    assert np.array_equal(media.read_clip(tmp_path / "a.mp4", last=3), whole[-3:])
+    assert np.array_equal(media.read_clip(tmp_path / "a.mp4", last=30), whole)
+
+
+def test_a_clip_larger_than_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    media.write_clip(tmp_path / "a.mp4", smooth(), fps=8)
+    monkeypatch.setattr(media, "MOST_BYTES", 3 * 6 * 32 * 48)
+    with pytest.raises(ValueError, match=r"would take 0\.0 GiB of memory: read fewer frames"):
+        media.read_clip(tmp_path / "a.mp4")
+    assert len(media.read_clip(tmp_path / "a.mp4", last=6)) == 6
+
+
 def test_scale_makes_squares_of_pixels():
     video = smooth(2, 3, 4)
     big = media.enlarge(video, 5)

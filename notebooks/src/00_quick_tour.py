@@ -76,12 +76,12 @@ print(f"adapted in {card['config']['steps']:,} steps, {card['seconds']:.0f} s on
 # A picture and a clip from disk, of any size: they are cropped to the model's aspect ratio and shrunk to its size.
 
 # %%
-picture, clip = media.read_picture(IMAGE), media.read_clip(VIDEO)
+picture, clip = media.read_picture(IMAGE), media.read_clip(VIDEO, last=frames)
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 2), width_ratios=(1, 4), layout="constrained")
 left.imshow(picture)
 left.set(title=f"picture {picture.shape[1]} x {picture.shape[0]}", xticks=[], yticks=[])
 viz.filmstrip(clip, ax=right)
-right.set_title(f"clip of {len(clip)} frames")
+right.set_title(f"the last {len(clip)} frames of the clip")
 plt.show()
 # %% [markdown]
 # ## A clock by hand

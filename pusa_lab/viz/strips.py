@@ -58,9 +58,9 @@ def plot_result(result: Result, known: Sequence[int] = (), title: str | None = N
         title: above both; None is the name of the task.
     """
     video = result.video[0]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 2.2), width_ratios=(1, 3.2), layout="constrained")
+    figure = plt.figure(figsize=(10, 2.2), layout="constrained")
+    left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": (1, 3.2), "wspace": 0.1})
     plot_schedule(result.schedule, left)
     filmstrip(video, known, right)
-    figure.get_layout_engine().set(wspace=0.06)
     figure.suptitle(result.task if title is None else title)
     return figure
