@@ -37,6 +37,9 @@ def main() -> None:
         install, _ = timed(["make", ".venv/.ready"], clone)
         demo, _ = timed(["make", "demo"], clone)
         test, counted = timed(["make", "test"], clone)
+        one = [".venv/bin/pusa-lab", "generate", "a red square moves left", "--image", "notebooks/assets/still.png"]
+        generate, _ = timed(one, clone)
+        train, _ = timed([".venv/bin/pusa-lab", "train", "--stage", "vta", "--fast"], clone)
         freeze = timed([".venv/bin/python", "-m", "pip", "freeze"], clone)[1]
     names = ("torch", "diffusers", "lightning", "jupyterlab", "papermill")
     result = {
@@ -46,7 +49,13 @@ def main() -> None:
         "device": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         "versions": {n: m[1] for n in names if (m := re.search(rf"^{n}==(\S+)", freeze, re.M))},
-        "seconds": {"install": install, "make demo": demo, "make test": test},
+        "seconds": {
+            "install": install,
+            "make demo": demo,
+            "make test": test,
+            "pusa-lab generate": generate,
+            "pusa-lab train --fast": train,
+        },
         "tests": re.search(r"\d+ passed[^\n]*", counted)[0],
     }
     (HERE / "results" / "fresh_clone.json").write_text(json.dumps(result, indent=2) + "\n")

@@ -37,6 +37,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_LAZY])
+
+
 def __getattr__(name: str) -> ModuleType:
     """Rooms with heavier furniture (matplotlib, lightning, ...) open on first use."""
     if name in _LAZY:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pusa_lab.timesteps import check_tau
 from pusa_lab.types import Tau, Video
 
 
@@ -29,11 +30,13 @@ class GaussianDenoiser:
 
     def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
         """The exact velocity at x (b, c, f, h, w) with clocks tau (b, f); any cond is ignored."""
+        check_tau(tau, x)
+        dtype, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
         mean, cov, t = self.mean.to(x), self.cov.to(x), tau.to(x)
         a, b = torch.diag_embed(1 - t), torch.diag_embed(t)
         gain = torch.linalg.solve(a @ cov @ a + b @ b, b - cov @ a, left=False)
         centred = x - ((1 - t) * mean)[:, None, :, None, None]
-        return torch.einsum("bij,bcjhw->bcihw", gain, centred) - mean[:, None, None]
+        return (torch.einsum("bij,bcjhw->bcihw", gain, centred) - mean[:, None, None]).to(dtype)
 
     def sample(self, shape: Sequence[int], generator: torch.Generator | None = None) -> Video:
         """Clean videos of the given shape (b, c, f, h, w), drawn from N(mean, cov)."""

@@ -3,6 +3,7 @@
 import argparse
 import platform
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.command = shlex.join(["pusa-lab", *words])
     try:
         args.run(args)
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"pusa-lab: {error.name} is not installed: pip install -e '.[all]' in the clone brings it.\n")
+        return 2
     except (ValueError, OSError) as error:
         sys.stderr.write(f"pusa-lab: {error}\n")
         return 2
@@ -88,8 +92,7 @@ def _demo(args: argparse.Namespace) -> None:
         raise ValueError(f"no {notebook}: the demo needs the repository, clone it and type `make demo` there.")
     media.read_picture(args.image)
     media.read_clip(args.video, last=1)
-    args.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=args.out, prefix=".part-") as part:
+    with tempfile.TemporaryDirectory() as part:
         wanted = {"IMAGE": args.image, "VIDEO": args.video, "PROMPT": args.prompt, "FAST": args.fast}
         known = papermill.inspect_notebook(str(notebook))
         parameters = {
@@ -107,8 +110,10 @@ def _demo(args: argparse.Namespace) -> None:
         page, _ = HTMLExporter(exclude_input_prompt=True).from_filename(str(done))
         (Path(part) / "index.html").write_text(page)
         made = sorted(Path(part).iterdir())
+        args.out.mkdir(parents=True, exist_ok=True)
         for path in made:
-            path.replace(args.out / path.name)
+            shutil.copy(path, args.out / f".part-{path.name}")
+            (args.out / f".part-{path.name}").replace(args.out / path.name)
     _say(*(f"{args.out / path.name}" for path in made), f"Open {args.out / 'index.html'} in a browser.")
 
 
@@ -116,6 +121,8 @@ def _generate(args: argparse.Namespace) -> None:
     import small_models
     from pusa_lab import generate, media, tasks
 
+    if args.out.suffix != ".mp4":
+        raise ValueError(f"--out {args.out}: give a name that ends in .mp4.")
     model = small_models.load(args.model)
     if args.video and args.image:
         raise ValueError("both --image and --video were given: the video starts from one of them.")
@@ -123,7 +130,7 @@ def _generate(args: argparse.Namespace) -> None:
         raise ValueError("--end-image was given without --image: give the first picture too.")
     task = tasks.text_to_video()
     if args.video:
-        third = max(1, model.geometry.pixel_frames(model.geometry.frames) // 3)
+        third = model.geometry.pixel_frames(max(1, model.geometry.frames // 3))
         known = third if args.known is None else args.known
         task = tasks.extension(media.read_clip(args.video, last=max(known, 1)), known, args.noise)
     elif args.end_image:
@@ -168,7 +175,7 @@ def _doctor(_: argparse.Namespace) -> None:
         try:
             _say(f"{name} {version(name)}")
         except PackageNotFoundError:
-            _say(f"{name} is not installed (pip install 'pusa-lab[all]' brings it)")
+            _say(f"{name} is not installed (pip install -e '.[all]' in the clone brings it)")
     _say(f"models: {', '.join(small_models.list_models()) or 'none'}")
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import text_cfg
 from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import SOLVERS, Solver, State, sample_steps
 from pusa_lab.schedules import SCHEDULES, validate
-from pusa_lab.tasks import Conditions, Task, place, text_to_video
+from pusa_lab.tasks import Task, text_to_video
 from pusa_lab.types import Denoiser, Schedule, Video, VideoModel
 
 
@@ -55,6 +56,8 @@ class Run:
             if any(self.conditions.held):
                 eps = _noise(self.x.shape, self.seed, state.row).to(self.x)
                 state.x = self.conditions.impose(state.x, eps, state.tau)
+                if state.x0 is not None:
+                    state.x0 = self.conditions.impose(state.x0, eps, torch.zeros_like(state.tau))
             yield state
 
 
@@ -66,13 +69,13 @@ def prepare(
     schedule: str | Schedule | Callable[..., Schedule] = "synchronous",
     steps: int = 10,
     shift: float | None = None,
-    guidance: float = 3.0,
+    guidance: float = 2.0,
     negative: str = "",
     frames: int | None = None,
     solver: str | Solver = "euler",
     seed: int = 0,
 ) -> Run:
-    """Check a request and encode what it needs; nothing long happens before everything is checked.
+    """Check a request, then encode what it needs: nothing is encoded before everything but the words is checked.
 
     Args:
         model: any `VideoModel`.
@@ -97,12 +100,13 @@ def prepare(
         raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
     frames = model.geometry.frames if frames is None else frames
     matrix = _matrix(schedule, steps, frames, model.geometry.shift if shift is None else shift)
+    conditions = place(task or text_to_video(), model.geometry, frames, len(prompts))
+    _check_start(matrix, conditions.at)
+    matrix = conditions.schedule(matrix)
     with torch.no_grad():
         cond = model.encode_text(prompts)
         null = model.encode_text([negative] * len(prompts)) if guidance != 1 else cond
-        conditions = place(task or text_to_video(), model, frames)
-    _check_start(matrix, conditions.at)
-    matrix = conditions.schedule(matrix)
+        conditions = conditions.encode(model)
     eps = _noise(model.geometry.latent_shape(len(prompts), frames), seed).to(model.device)
     x = conditions.start(eps, matrix[0].to(eps).expand(len(prompts), -1))
     return Run(text_cfg(model, cond, null, guidance), x, matrix, conditions, solver, seed)
@@ -120,9 +124,10 @@ def generate(model: VideoModel, prompt: str | list[str], task: Task | None = Non
     Raises:
         ValueError: with one sentence on what was received and what to do.
     """
-    start = time.perf_counter()
     run = prepare(model, prompt, task, **options)  # type: ignore[arg-type]
-    *_, last = run.states()
+    start = time.perf_counter()
+    for state in run.states():
+        last = state
     with torch.no_grad():
         video = to_uint8(model.decode(last.x))
     name = (task or text_to_video()).name
@@ -138,7 +143,7 @@ def _matrix(schedule: str | Schedule | Callable[..., Schedule], steps: int, fram
         if schedule not in SCHEDULES:
             raise ValueError(f"unknown schedule {schedule!r}: choose one of {', '.join(SCHEDULES)}.")
         schedule = SCHEDULES[schedule]
-    matrix = schedule if isinstance(schedule, torch.Tensor) else schedule(steps, frames, shift=shift)
+    matrix = schedule(steps, frames, shift=shift) if callable(schedule) else torch.as_tensor(schedule)
     validate(matrix)
     if matrix.shape[1] != frames:
         raise ValueError(
@@ -158,5 +163,5 @@ def _check_start(matrix: Schedule, known: list[int]) -> None:
 
 def _noise(shape: tuple[int, ...], seed: int, row: int = 0) -> Video:
     """Sample i is drawn on the CPU from its own seed, so it depends neither on the batch nor on the device."""
-    generators = [torch.Generator().manual_seed((seed + i) * 100_003 + row) for i in range(shape[0])]
+    generators = [torch.Generator().manual_seed(((seed + i) * 100_003 + row) % 2**63) for i in range(shape[0])]
     return torch.stack([torch.randn(*shape[1:], generator=g) for g in generators])

@@ -50,9 +50,11 @@ def read_clip(path: str | Path, last: int | None = None) -> np.ndarray:
         ValueError: no such file, no video, or one too large to keep.
     """
     _exists(path, "clip")
+    if last is not None and last < 1:
+        raise ValueError(f"last={last}: keep at least 1 frame.")
     try:
         with mediapy.VideoReader(path) as reader:
-            size = reader.metadata.num_images if last is None else last
+            size = min(reader.metadata.num_images, last or reader.metadata.num_images)
             bytes_kept = 3 * size * reader.metadata.shape[0] * reader.metadata.shape[1]
             frames = deque(reader if bytes_kept <= MOST_BYTES else (), maxlen=last)
     except Exception as error:
@@ -74,9 +76,11 @@ def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int
         scale: every pixel becomes scale x scale; MP4 wants even sides.
 
     Raises:
-        ValueError: an odd side after scaling.
+        ValueError: another name or shape, or an odd side after scaling.
     """
     path = Path(path)
+    if video.ndim != 4 or path.suffix != ".mp4":
+        raise ValueError(f"{path} from shape {video.shape}: give a name that ends in .mp4 and one (frames, h, w, 3).")
     frames = enlarge(video, scale)
     if frames.shape[1] % 2 or frames.shape[2] % 2:
         raise ValueError(f"a video of {frames.shape[1]} x {frames.shape[2]} pixels: MP4 wants even sides, use scale=2.")

@@ -1,5 +1,6 @@
 """Pixels in and out: people's uint8 (frames, h, w, 3) and the models' floats (b, 3, frames, h, w) in [-1, 1]."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,42 +13,55 @@ from pusa_lab.types import Clip
 
 
 def to_pixels(clip: Any) -> Clip:
-    """A picture or clip as the models want it: (1, 3, pixel frames, h, w) in [-1, 1].
+    """A picture, a clip, or one clip per sample, as the models want it: (b, 3, pixel frames, h, w) in [-1, 1].
 
     Args:
-        clip: (h, w, 3) or (pixel frames, h, w, 3), uint8 or floats in [0, 1], numpy or torch.
+        clip: (h, w, 3), (pixel frames, h, w, 3) or (b, pixel frames, h, w, 3), uint8 or floats in [0, 1], numpy, torch
+            or anything numpy reads.
 
     Raises:
         ValueError: another shape, type or range, or numbers that are not finite.
     """
-    x = torch.as_tensor(clip if isinstance(clip, Tensor) else np.asarray(clip))
-    x = x[None] if x.ndim == 3 else x
-    if x.ndim != 4 or x.shape[-1] != 3 or 0 in x.shape:
+    if isinstance(clip, str | Path):
+        raise ValueError(f"a known picture or clip is the path {str(clip)!r}: read it with pusa_lab.media first.")
+    x = clip if isinstance(clip, Tensor) else torch.from_numpy(_numbers(np.array(clip)))
+    x = x[(None,) * max(0, 5 - x.ndim)]
+    if x.ndim != 5 or x.shape[-1] != 3 or 0 in x.shape:
         raise ValueError(
-            f"a known picture or clip has shape {tuple(np.shape(clip))}: give RGB (h, w, 3) or (frames, h, w, 3)."
+            f"a known picture or clip has shape {tuple(np.shape(clip))}: give RGB (h, w, 3), (frames, h, w, 3), or "
+            f"(samples, frames, h, w, 3)."
         )
     if x.dtype == torch.uint8:
         x = x.float() / 255
     elif not x.is_floating_point() or not ((x >= 0) & (x <= 1)).all():
         raise ValueError(f"a known picture or clip of type {x.dtype} holds no pixels: give uint8, or floats in [0, 1].")
-    return x.float().permute(3, 0, 1, 2)[None] * 2 - 1
+    return x.float().permute(0, 4, 1, 2, 3) * 2 - 1
+
+
+def _numbers(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "uif":
+        raise ValueError(
+            f"a known picture or clip of type {array.dtype} holds no pixels: give uint8, or floats in [0, 1]."
+        )
+    return array
 
 
 def fit(clip: Clip, size: tuple[int, int]) -> Float[Tensor, "b 3 pf h w"]:
     """Crop to the aspect ratio of `size` around the centre, then resize with antialiasing.
 
     Args:
-        clip: pixels (1, 3, pixel frames, h, w).
+        clip: pixels (b, 3, pixel frames, h, w).
         size: wanted height and width.
     """
     h, w = clip.shape[-2:]
     scale = min(h / size[0], w / size[1])
     ch, cw = round(size[0] * scale), round(size[1] * scale)
     top, left = (h - ch) // 2, (w - cw) // 2
-    frames = clip[0, :, :, top : top + ch, left : left + cw].transpose(0, 1)
+    frames = clip[..., top : top + ch, left : left + cw].transpose(1, 2)
     if (ch, cw) != tuple(size):
-        frames = F.interpolate(frames, size=tuple(size), mode="bilinear", antialias=True)
-    return frames.transpose(0, 1)[None]
+        resized = F.interpolate(frames.flatten(0, 1), size=tuple(size), mode="bilinear", antialias=True)
+        frames = resized.unflatten(0, frames.shape[:2])
+    return frames.transpose(1, 2)
 
 
 def to_uint8(clip: Clip) -> np.ndarray:

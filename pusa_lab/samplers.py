@@ -25,12 +25,9 @@ class State:
     x: Video
     """Latents (b, c, f, h, w) at these clocks."""
     v: Video | None = None
-    """The velocity that led here; None at row 0 and where nothing has moved yet."""
-
-    @property
-    def x0(self) -> Video | None:
-        """What the model thinks the clean video is: x - tau v. None until it has been asked."""
-        return None if self.v is None else x0_from_v(self.x, self.v, self.tau)
+    """The velocity that led here; None until the model has been asked."""
+    x0: Video | None = None
+    """What the model thinks the clean video is: x - tau v before any steering. None until it has been asked."""
 
 
 def euler_step(x: Video, v: Video, tau: Tau, tau_next: Tau) -> Video:
@@ -115,23 +112,23 @@ def sample_steps(
 
 
 def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:
-    tau = schedule[0].expand(x.shape[0], -1)
-    state = State(0, tau, x)
+    state = State(0, schedule[0].repeat(len(x), 1), x.clone())
     yield state
     for row in range(1, len(schedule)):
-        tau_next = schedule[row].expand(x.shape[0], -1)
-        x, v = state.x, state.v
+        tau, tau_next = schedule[row - 1].expand(len(x), -1), schedule[row].repeat(len(x), 1)
+        x, v, x0 = state.x, state.v, state.x0
         if not torch.equal(schedule[row], schedule[row - 1]):
             with torch.no_grad():
                 x, v = solver(denoiser, x, tau, tau_next, **cond)
+                x0 = x0_from_v(x, v, tau_next)
             if not torch.isfinite(v).all():
                 raise ValueError(f"the denoiser returned NaN or infinity on the way to row {row} of the schedule.")
-        tau = tau_next
-        state = State(row, tau, x, v)
+        state = State(row, tau_next, x, v, x0)
         yield state
 
 
 def sample(denoiser: Denoiser, x: Video, schedule: Schedule, solver: str | Solver = "euler", **cond: Any) -> Video:
     """The last x of `sample_steps`, with the same arguments and errors: the sample itself."""
-    *_, last = sample_steps(denoiser, x, schedule, solver, **cond)
+    for state in sample_steps(denoiser, x, schedule, solver, **cond):
+        last = state  # keeps one state alive, where a list would keep them all
     return last.x

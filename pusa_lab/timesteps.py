@@ -20,13 +20,26 @@ def per_frame(tau: Tau, like: Video) -> Tensor:
     Raises:
         ValueError: tau is not exactly (b, f). A (b,) or (b, 1) tau would broadcast to a wrong answer in silence.
     """
+    check_tau(tau, like)
+    return tau[:, None, :, None, None]
+
+
+def check_tau(tau: Tau, like: Video) -> None:
+    """Refuse clocks that are not exactly one per sample and frame; every denoiser asks this first.
+
+    Args:
+        tau: clocks, wanted (b, f).
+        like: the tensor (b, c, f, h, w) they belong to.
+
+    Raises:
+        ValueError: with both shapes and what to do.
+    """
     wanted = (like.shape[0], like.shape[2])
     if tuple(tau.shape) != wanted:
         raise ValueError(
             f"tau has shape {tuple(tau.shape)}, but x of shape {tuple(like.shape)} (b c f h w) wants tau "
             f"{wanted}, one clock per sample and frame. For one clock per sample use tau[:, None].expand(b, f)."
         )
-    return tau[:, None, :, None, None]
 
 
 def interpolate(x0: Video, eps: Video, tau: Tau) -> Video:

@@ -3,10 +3,11 @@
 Letters: b batch, c channels, f latent frames, h and w height and width, pf pixel frames, rows = steps + 1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,6 +17,9 @@ Tau: TypeAlias = Float[Tensor, "b f"]
 Schedule: TypeAlias = Float[Tensor, "rows f"]
 Clip: TypeAlias = Float[Tensor, "b 3 pf hp wp"]
 """Pixels in [-1, 1]."""
+
+Levels: TypeAlias = float | int | Sequence[float] | np.ndarray | Tensor
+"""One noise level in [0, 1] for all known frames, or one each."""
 
 Denoiser: TypeAlias = Callable[..., Tensor]
 """(x (b c f h w), tau (b f), **cond) -> v (b c f h w): anything that predicts the velocity v = eps - x0."""

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pusa_lab.timesteps import check_tau
 from pusa_lab.types import Tau, Video
 
 if TYPE_CHECKING:
@@ -207,6 +208,10 @@ class ToyDiT(nn.Module):
 
     def forward(self, x: Video, tau: Tau, text: Float[Tensor, "b l text_dim"]) -> Video:
         """The velocity at x (b, c, f, h, w), one clock per frame in tau (b, f), for the caption's embedding."""
+        check_tau(tau, x)
+        _, ph, pw = self.config["patch_size"]
+        if x.shape[3] % ph or x.shape[4] % pw:
+            raise ValueError(f"x has frames of {x.shape[3]} x {x.shape[4]}: patches want multiples of {ph} x {pw}.")
         grid = self.patch_embedding(x)
         turn = rope(grid.shape[2:], self.config["attention_head_dim"], x.device)
         tokens = grid.flatten(2).transpose(1, 2)
@@ -233,7 +238,7 @@ class ToyDiT(nn.Module):
 
         model = WanTransformer3DModel(**self.config)
         model.load_state_dict({_rename(k, OURS_TO_DIFFUSERS): v for k, v in self.state_dict().items()})
-        return model.to(self.proj_out.weight.device).train(self.training)
+        return model.to(self.proj_out.weight.device, self.proj_out.weight.dtype).train(self.training)
 
     @classmethod
     def from_diffusers(cls, model: "WanTransformer3DModel") -> "ToyDiT":
@@ -242,7 +247,7 @@ class ToyDiT(nn.Module):
             raise ValueError("this is an image-to-video Wan with image cross-attention: give a text-to-video one.")
         ours = cls(**{k: model.config[k] for k in inspect.signature(cls).parameters})
         ours.load_state_dict({_rename(k, DIFFUSERS_TO_OURS): v for k, v in model.state_dict().items()})
-        return ours.to(model.device).train(model.training)
+        return ours.to(model.device, model.dtype).train(model.training)
 
 
 def _initialise(module: nn.Module) -> None:

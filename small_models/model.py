@@ -61,5 +61,5 @@ class ToyModel(nn.Module):
         return latents
 
     def forward(self, x: Video, tau: Tau, text: Tensor) -> Video:
-        """The velocity, one clock per frame."""
-        return self.dit(x, tau, text)
+        """The velocity, one clock per frame, computed in the weights' precision and returned in x's."""
+        return self.dit(x.to(text.dtype), tau, text).to(x.dtype)

@@ -1,6 +1,7 @@
 """Train the toys: `pusa-lab train --model nano --stage base`, then `--stage vta` from it."""
 
 import platform
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -86,7 +87,8 @@ def train(
         raise ValueError(f"no stage {preset}-{stage}: models are {', '.join(PRESETS)}, stages {', '.join(STAGES)}.")
     config = replace(STAGES[stage], **{**(FAST if fast else {}), **changes})
     torch.manual_seed(config.seed)
-    start = load(base or out / f"{preset}-base.safetensors") if stage == "vta" else None
+    base = base or out / f"{preset}-base.safetensors"
+    start = load(base) if stage == "vta" else None
     model = start.requires_grad_(True).train() if start else ToyModel(PRESETS[preset])
     geometry = model.geometry
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -98,29 +100,33 @@ def train(
     fit(model, loader, config)
     seconds = time.perf_counter() - began
 
+    if not all(p.isfinite().all() for p in model.parameters()):
+        raise ValueError(f"training diverged (weights are not finite): nothing was written, try lr below {config.lr}.")
     path = out / f"{preset}-{stage}.safetensors"
     about = {"name": path.stem, "date": date.today().isoformat(), "command": command, "seconds": round(seconds, 1)}
     about |= {"device": device_name(), "versions": versions(), "data": f"small_models.world, {scenes} scenes"}
     about |= {"config": asdict(config)}
-    save(model, path, about)
-    save(load(path), path, about | {"metrics": measure(path, base, 8 if fast else 512)})
+    with tempfile.TemporaryDirectory() as folder:  # measured as stored, but before it replaces anything
+        stored = Path(folder) / path.name
+        save(model, stored, about)
+        metrics = measure(load(stored), path.stem, load(base) if stage == "vta" else None, 8 if fast else 512)
+    save(model, path, about | {"metrics": metrics})
     return path
 
 
-def measure(path: Path, base: str | Path | None, clips: int) -> dict[str, Any]:
-    """Scores of the checkpoint as stored and, beside a VTA one, of its base given the same vector of clocks.
+def measure(model: ToyModel, name: str, base: ToyModel | None, clips: int) -> dict[str, Any]:
+    """Scores of a model and, beside an adapted one, of its base given the same vector of clocks.
 
     Args:
-        path: the checkpoint.
-        base: the base of a vta stage; None is `<preset>-base` beside it.
+        model: the toy.
+        name: of its entry.
+        base: where the vta stage started; None leaves it out.
         clips: number of unseen scenes.
     """
-    model = load(path)
-    scores = {path.stem: evaluate(model, clips)}
-    if path.stem.endswith("-vta"):
-        start = load(base or path.with_name(path.name.replace("-vta", "-base")))
-        scores["base_with_untrained_vector_clocks"] = evaluate(start, clips)
-    how = "10 Euler steps, guidance 2, seed 0, unseen scenes"
+    scores = {name: evaluate(model, clips)}
+    if base is not None:
+        scores["base_with_untrained_vector_clocks"] = evaluate(base, clips)
+    how = "10 Euler steps, guidance 2, seed 0, float32, unseen scenes"
     return {"how": how, "clips": clips, **scores, **references(model, clips)}
 
 

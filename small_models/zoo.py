@@ -44,18 +44,20 @@ def load(name: str | Path, device: str | torch.device | None = None) -> ToyModel
     """
     path = _find(name)
     preset, weights = _read(path)
-    model = ToyModel(preset)
     try:
+        model = ToyModel(json.loads(preset))
         model.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ValueError(f"{path} holds the weights of another architecture than it says ({reason}).") from error
+    except (RuntimeError, TypeError, KeyError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
+        raise ValueError(
+            f"{path} holds another architecture than this package builds ({reason}): give a checkpoint of its own kind."
+        ) from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return model.requires_grad_(False).eval().to(device)
 
 
 def save(model: ToyModel, path: Path, about: dict[str, Any]) -> None:
-    """Write a checkpoint in half precision and its card; a crash leaves the old files whole.
+    """Write a checkpoint in half precision and its card; until both are written whole, the old ones stay.
 
     Args:
         model: the toy.
@@ -63,14 +65,17 @@ def save(model: ToyModel, path: Path, about: dict[str, Any]) -> None:
         about: the card, to which the file's sha256 and the parameter count are added.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    part, text = path.with_suffix(".part"), path.with_suffix(".json.part")
     weights = {k: v.to("cpu", torch.float16).contiguous() for k, v in model.state_dict().items()}
-    save_file(weights, part, metadata={KEY: json.dumps(model.preset)})
-    sizes = {"parameters": sum(p.numel() for p in model.parameters()), "sha256": _sha256(part)}
-    text = path.with_suffix(".json.part")
-    text.write_text(json.dumps({**about, **sizes}, indent=2) + "\n")
-    part.replace(path)
-    text.replace(path.with_suffix(".json"))
+    try:
+        save_file(weights, part, metadata={KEY: json.dumps(model.preset)})
+        sizes = {"parameters": sum(p.numel() for p in model.parameters()), "sha256": _sha256(part)}
+        text.write_text(json.dumps({**about, **sizes}, indent=2) + "\n")
+        part.replace(path)
+        text.replace(path.with_suffix(".json"))
+    finally:
+        part.unlink(missing_ok=True)
+        text.unlink(missing_ok=True)
 
 
 def _find(name: str | Path) -> Path:
@@ -83,9 +88,9 @@ def _find(name: str | Path) -> Path:
     return path
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def _read(path: Path) -> tuple[str, dict[str, torch.Tensor]]:
     beside = path.with_suffix(".json")
-    if beside.is_file() and json.loads(beside.read_text())["sha256"] != _sha256(path):
+    if beside.is_file() and _card_sum(beside) not in (None, _sha256(path)):
         raise ValueError(f"{path} is truncated or changed (its sha256 is not the card's): restore the file.")
     try:
         with safe_open(path, framework="pt") as file:
@@ -95,7 +100,16 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         raise ValueError(f"{path} is truncated or no safetensors file ({error}): restore the file.") from error
     if KEY not in metadata:
         raise ValueError(f"{path} is no toy's checkpoint (no {KEY!r} inside): give one that small_models.save wrote.")
-    return json.loads(metadata[KEY]), weights
+    return metadata[KEY], weights
+
+
+def _card_sum(path: Path) -> str | None:
+    """The sha256 that a card holds; None if the JSON beside a checkpoint is no card."""
+    try:
+        about = json.loads(path.read_text())
+    except ValueError:
+        return None
+    return about.get("sha256") if isinstance(about, dict) else None
 
 
 def _sha256(path: Path) -> str:

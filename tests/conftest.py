@@ -1,4 +1,11 @@
-"""Shared by all tests. Shapes are enforced in the whole run (see addopts in pyproject.toml)."""
+"""Shared by all tests. Shapes are enforced in the whole run (see addopts in pyproject.toml).
+
+Tests compare bit for bit, so they run on the CPU also where there is a GPU.
+"""
+
+import os
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import jaxtyping
 import pytest

@@ -85,6 +85,19 @@ def test_velocity_is_the_regression_of_eps_minus_x0_on_x(gauss):
     torch.testing.assert_close(got, want, atol=0.03, rtol=0)
 
 
+@pytest.mark.parametrize("shape", [(2,), (2, 1), (1, F)])
+def test_other_shapes_of_tau_are_refused(gauss, shape, as_user):
+    with pytest.raises(ValueError, match="tau has shape"):
+        gauss(torch.randn(2, 1, F, 3, 3), torch.rand(*shape))
+
+
+def test_bfloat16_is_computed_wider_and_comes_back(gauss):
+    x, tau = torch.randn(2, 1, F, 3, 3), torch.rand(2, F)
+    out = gauss(x.bfloat16(), tau)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), gauss(x, tau), atol=0.05, rtol=0.05)
+
+
 def test_condition_agrees_with_slicing_the_samples(gauss):
     values = torch.tensor([0.2, -0.4], dtype=torch.float64)
     mean, cov = condition(gauss.mean, gauss.cov, [1, 3], values)

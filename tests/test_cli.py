@@ -1,6 +1,7 @@
 """pytest tests/test_cli.py: the command line, and one sentence with exit code 2 for whatever is wrong."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -48,6 +49,38 @@ def test_generate_in_another_schedule_and_solver(tmp_path):
     assert out.is_file()
 
 
+def test_demo_leaves_page_videos_and_table(tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert main(["demo", "--fast", "--out", str(out)]) == 0
+    videos = ["extension", "image_to_video", "pyramid", "start_end", "text_to_video"]
+    wanted = [*(f"{name}.mp4" for name in videos), "index.html", "metrics.csv", "quick_tour.ipynb"]
+    assert sorted(p.name for p in out.iterdir()) == sorted(wanted)
+    assert [line.split(",")[0] for line in (out / "metrics.csv").read_text().splitlines()[1:]] == [
+        "text_to_video",
+        "image_to_video",
+        "start_end",
+        "extension",
+        "pyramid",
+    ]
+    assert "data:video/mp4" in (out / "index.html").read_text()
+    said = capsys.readouterr().out
+    assert all(str(out / name) in said for name in wanted)
+
+
+def test_a_demo_that_fails_leaves_nothing(tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert main(["demo", "--fast", "--prompt", "a red elephant", "--out", str(out)]) == 2
+    assert "the tour stopped: unknown words in 'a red elephant': elephant" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_missing_package_is_named(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pusa_lab.media", None)
+    monkeypatch.delattr("pusa_lab.media", raising=False)
+    assert main(["generate", PROMPT]) == 2
+    assert "is not installed" in capsys.readouterr().err
+
+
 def test_train_fast(tmp_path, monkeypatch):
     monkeypatch.setattr("pusa_lab.training.fit", lambda *_, **__: None)
     out = tmp_path / "t"
@@ -88,6 +121,8 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--model", "{broken}"], "truncated"),
         (["generate", PROMPT, "--schedule", "spiral"], "unknown schedule 'spiral'"),
         (["generate", PROMPT, "--steps", "0"], "steps=0"),
+        (["generate", PROMPT, "--out", "{clip}.gif"], "give a name that ends in .mp4"),
+        (["train", "--set", "compile=foo"], "compile='foo': choose one of"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "2"], "noise level 2.0"),
         (["train", "--set", "colour=3"], "no field 'colour' to set"),
         (["train", "--set", "steps=many"], "steps='many': give a value of type int"),
@@ -103,7 +138,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, picture, clip, w
     out = tmp_path / "out"
     words = [w.format(clip=clip, picture=picture, broken=broken) for w in words]
     target = out / "a.mp4" if words[0] == "generate" else out
-    assert main([*words, "--out", str(target)]) == 2
+    assert main([words[0], "--out", str(target), *words[1:]]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("pusa-lab: ")
     assert says in said

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from small_models.dit import ToyDiT
+from small_models.dit import OURS_TO_DIFFUSERS, ToyDiT, _rename
 
 SIZES = {
     "nano-like": {"patch_size": (1, 4, 4), "num_attention_heads": 3, "attention_head_dim": 32, "in_channels": 3},
@@ -60,18 +61,9 @@ def test_gradients_equal_diffusers(model):
     theirs = model.to_diffusers()
     model(x, tau, text).square().mean().backward()
     theirs(x, per_token(model, x, tau), text).sample.square().mean().backward()
-    ours = ToyDiT.from_diffusers(theirs)
-    their_grads = {k: p.grad for k, p in theirs.named_parameters()}
-    for (name, p), (key, _) in zip(ours.named_parameters(), _renamed(model).items(), strict=True):
-        grad = dict(model.named_parameters())[name].grad
-        torch.testing.assert_close(grad, their_grads[key], atol=1e-5, rtol=1e-4)
-        assert p.shape == grad.shape
-
-
-def _renamed(model):
-    from small_models.dit import OURS_TO_DIFFUSERS, _rename
-
-    return {_rename(k, OURS_TO_DIFFUSERS): p for k, p in model.named_parameters()}
+    theirs_by_name = dict(theirs.named_parameters())
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.grad, theirs_by_name[_rename(name, OURS_TO_DIFFUSERS)].grad, atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -101,22 +93,50 @@ def test_permuting_the_batch_permutes_the_output(model):
     torch.testing.assert_close(model(x[order], tau[order], text[order]), model(x, tau, text)[order])
 
 
-def test_nothing_is_held_per_token(model):
-    # Modulation is (b, f, 6, d): no tensor of b * tokens * 6 * d numbers may appear in the forward.
-    x, tau, text = draw(model, f=6, h=16, w=24)
-    _, ph, pw = model.config["patch_size"]
-    limit = x.shape[0] * 6 * (16 // ph) * (24 // pw) * 6 * model.proj_out.in_features
-    biggest = 0
+class Largest(TorchDispatchMode):
+    """The most numbers that any tensor of a computation holds in memory."""
 
-    def record(_, __, out):
-        nonlocal biggest
-        biggest = max(biggest, out.untyped_storage().nbytes() // out.element_size())
+    most = 0
 
-    for module in model.modules():
-        if isinstance(module, torch.nn.Linear | torch.nn.LayerNorm):
-            module.register_forward_hook(record)
-    model(x, tau, text)
-    assert 0 < biggest < limit
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        for t in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(t, torch.Tensor):
+                self.most = max(self.most, t.untyped_storage().nbytes() // t.element_size())
+        return out
+
+
+@torch.no_grad()
+def test_nothing_is_held_per_token():
+    # Modulation is (b, f, 6, d): a tensor of b * tokens * 6 * d numbers must not appear anywhere in the forward.
+    torch.manual_seed(0)
+    model = ToyDiT((1, 2, 2), 2, 24, 4, 4, text_dim=20, freq_dim=32, ffn_dim=96, num_layers=2)
+    x, tau, text = torch.randn(2, 4, 6, 8, 12), torch.rand(2, 6), torch.randn(2, 7, 20)
+    tokens, d = 6 * 4 * 6, 48
+    with Largest() as ours:
+        model(x, tau, text)
+    with Largest() as theirs:
+        model.to_diffusers()(x, per_token(model, x, tau), text)
+    assert ours.most < 2 * tokens * 6 * d <= theirs.most
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 1), (1, 5), (2, 4), (2, 10)])
+def test_other_shapes_of_tau_are_refused(model, shape, as_user):
+    x, _, text = draw(model)
+    with pytest.raises(ValueError, match=r"tau has shape .* wants tau \(2, 5\)"):
+        model(x, torch.rand(*shape), text)
+
+
+def test_frames_that_patches_do_not_fill_are_refused(model):
+    x, tau, text = draw(model, h=9, w=13)
+    with pytest.raises(ValueError, match="patches want multiples of"):
+        model(x, tau, text)
+
+
+def test_conversion_keeps_bfloat16(model):
+    theirs = model.bfloat16().to_diffusers()
+    assert theirs.proj_out.weight.dtype == torch.bfloat16
+    assert ToyDiT.from_diffusers(theirs).proj_out.weight.dtype == torch.bfloat16
 
 
 def test_a_patch_over_several_frames_is_refused():

@@ -49,6 +49,14 @@ def test_shift_moves_the_median_where_the_formula_says():
     assert tau.median().item() == pytest.approx(5 / 6, abs=0.01)
 
 
+@pytest.mark.parametrize("draw", [draws.shared, draws.independent, draws.mixed(0.0)])
+def test_a_draw_may_be_edited_frame_by_frame(draw):
+    tau = draw(7, F, gen())
+    rest = tau[:, 1:].clone()
+    tau[:, 0] = 0
+    assert torch.equal(tau[:, 1:], rest)
+
+
 @pytest.mark.parametrize("p", [-0.1, 1.1])
 def test_a_probability_out_of_range_is_refused(p):
     with pytest.raises(ValueError, match="p_async"):

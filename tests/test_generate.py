@@ -1,5 +1,6 @@
 """pytest tests/test_generate.py: the front door, on the shipped toy."""
 
+import inspect
 import itertools
 
 import numpy as np
@@ -83,6 +84,59 @@ def test_held_frames_get_fresh_noise_at_every_row(nano_vta, truth):
     run = pl.prepare(nano_vta, PROMPT, tasks.image_to_video(truth[0], noise=0.3, mode="hold"), steps=4)
     first = [state.x[:, :, 0] for state in run.states()]
     assert all(not torch.equal(a, b) for a, b in itertools.pairwise(first))
+
+
+def test_the_clean_estimate_of_a_held_frame_is_the_known_one(nano_vta, truth):
+    run = pl.prepare(nano_vta, PROMPT, tasks.image_to_video(truth[0], noise=0.5, mode="hold"), steps=4)
+    want = pixels.fit(pixels.to_pixels(truth[0]), (16, 16))
+    for state in list(run.states())[1:]:
+        assert torch.equal(state.x0[:, :, :1], want)
+
+
+def test_a_run_can_be_walked_twice(nano_vta):
+    run = pl.prepare(nano_vta, PROMPT, steps=3)
+    first = None
+    for _ in range(2):
+        for state in run.states():
+            last = state
+        first = last.x if first is None else first
+    assert torch.equal(first, last.x)
+
+
+def test_every_prompt_may_have_its_own_picture(nano_vta):
+    scenes = world.draw_scenes(3, 8)
+    clips = pixels.to_uint8(world.render(scenes, 1, 16))
+    result = pl.generate(nano_vta, world.captions(scenes), tasks.image_to_video(clips), steps=3, seed=2)
+    assert np.array_equal(result.video[:, :1], clips)
+    alone = pl.generate(nano_vta, world.captions(scenes)[1], tasks.image_to_video(clips[1]), steps=3, seed=3)
+    torch.testing.assert_close(alone.latents, result.latents[1:2], atol=1e-4, rtol=0)
+
+
+def test_a_bfloat16_model_keeps_float32_latents(nano_vta):
+    model = small_models.load("nano-vta", device="cpu").bfloat16()
+    result = pl.generate(model, PROMPT, steps=3)
+    assert result.latents.dtype == torch.float32
+    assert (result.latents - pl.generate(nano_vta, PROMPT, steps=3).latents).abs().mean() < 0.05
+
+
+def test_large_seeds(nano_vta):
+    a, b = (pl.generate(nano_vta, PROMPT, steps=1, seed=s).latents for s in (2**62, 2**62 + 1))
+    assert not torch.equal(a, b)
+
+
+def test_nothing_is_encoded_before_the_request_is_checked():
+    class Never(small_models.ToyModel):
+        def encode_text(self, prompts):
+            raise AssertionError("encoded")
+
+    model = Never(small_models.PRESETS["nano"])
+    with pytest.raises(ValueError, match="outside the video"):
+        pl.prepare(model, PROMPT, tasks.Task("x", (tasks.Known(np.zeros((4, 4, 3)), at=9),)))
+
+
+def test_help_shows_the_options():
+    assert {"schedule", "steps", "shift", "guidance", "seed"} <= set(inspect.signature(pl.generate).parameters)
+    assert {"viz", "media", "generate"} <= set(dir(pl))
 
 
 def test_guidance_one_asks_half_as_often(truth):

@@ -40,6 +40,20 @@ def test_a_clip_larger_than_memory_is_refused_before_it_is_read(tmp_path, monkey
     assert len(media.read_clip(tmp_path / "a.mp4", last=6)) == 6
 
 
+def test_asking_for_more_than_there_is_or_for_nothing(tmp_path):
+    media.write_clip(tmp_path / "a.mp4", smooth(), fps=8)
+    assert len(media.read_clip(tmp_path / "a.mp4", last=10**9)) == 7
+    with pytest.raises(ValueError, match="last=-1: keep at least 1"):
+        media.read_clip(tmp_path / "a.mp4", last=-1)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("a.gif", (2, 4, 4, 3)), ("a", (2, 4, 4, 3)), ("a.mp4", (1, 2, 4, 4, 3))])
+def test_other_names_and_shapes_are_refused(tmp_path, name, shape):
+    with pytest.raises(ValueError, match=r"give a name that ends in \.mp4"):
+        media.write_clip(tmp_path / name, np.zeros(shape, np.uint8), fps=8)
+    assert not list(tmp_path.iterdir())
+
+
 def test_scale_makes_squares_of_pixels():
     video = smooth(2, 3, 4)
     big = media.enlarge(video, 5)

@@ -85,6 +85,8 @@ def test_numbers_are_those_of_the_cards():
         i2v = scores[key]["image_to_video"]
         psnr = f"{i2v['psnr_db']:.1f} ± {i2v['psnr_db_stderr']:.1f} dB"
         assert f"| {row} | {psnr} | {i2v['position_error_px']:.2f} px |" in PROSE
+    times = f"the base in {base['seconds']:.0f} s and the adapted one in {card['seconds']:.0f} s"
+    assert f"on an {card['device']}, {times}" in PROSE
     assert f"Image to video on {scores['clips']} scenes" in PROSE
     assert f"trained {card['config']['steps']:,} steps after the base's {base['config']['steps']:,}" in PROSE
     reached = short["metrics"]["nano-vta"]["image_to_video"]["psnr_db"]

@@ -1,6 +1,7 @@
 """pytest tests/test_samplers.py: one loop for all schedules, exact where it must be."""
 
 import itertools
+import weakref
 
 import pytest
 import torch
@@ -91,6 +92,39 @@ def test_rows_in_which_nothing_moves_cost_no_call():
     calls.clear()
     sample(counting, x_start(), schedules.synchronous(4, F), "heun")
     assert len(calls) == 8
+
+
+def test_editing_a_state_touches_neither_input():
+    x, S = x_start(), schedules.synchronous(4, F)
+    x_before, S_before = x.clone(), S.clone()
+    for state in sample_steps(mixing, x, S):
+        state.tau[:, 0] = 0.3
+        state.x[:, :, 0] = 0
+    assert torch.equal(x, x_before)
+    assert torch.equal(S, S_before)
+
+
+def test_sample_keeps_one_state_alive():
+    velocities = []
+
+    def watched(x, tau):
+        v = mixing(x, tau)
+        velocities.append(weakref.ref(v))
+        return v
+
+    most = 0
+    for _ in sample_steps(watched, x_start(), schedules.synchronous(10, F)):
+        most = max(most, sum(v() is not None for v in velocities))
+    assert most <= 2
+
+    def counting(x, tau):
+        alive.append(sum(v() is not None for v in velocities))
+        return watched(x, tau)
+
+    velocities.clear()
+    alive = []
+    sample(counting, x_start(), schedules.synchronous(10, F))
+    assert max(alive) <= 2
 
 
 def test_assigning_x_steers_the_walk():

@@ -118,6 +118,12 @@ def test_hold_multiplies_after_the_shift():
     assert torch.equal(S[:, 1:4], grid[:, 1:4])
 
 
+@pytest.mark.parametrize("kind", [tuple, list, np.array, torch.tensor])
+def test_levels_of_every_kind_mean_the_same(kind):
+    S = schedules.hold(4, 5, at=(0, 2), noise=kind([0.25, 0.5]))
+    assert S[0].tolist() == [0.25, 1, 0.5, 1, 1]
+
+
 def test_hold_at_zero_freezes():
     assert (schedules.hold(8, 5)[:, 0] == 0).all()
 
@@ -129,9 +135,9 @@ def test_hold_at_zero_freezes():
         ((-6,), 0.0, "frame -6 is outside"),
         ((0, 0), 0.0, "two known frames at latent frame 0"),
         ((4, -1), 0.0, "two known frames at latent frame 4"),
-        ((0,), 1.5, "noise multiplier 1.5"),
-        ((0,), -0.1, "noise multiplier -0.1"),
-        ((0, 1), (0.1,), "1 noise multipliers for 2 frames"),
+        ((0,), 1.5, "noise level 1.5"),
+        ((0,), -0.1, "noise level -0.1"),
+        ((0, 1), (0.1, 0.2, 0.3), "3 noise levels for 2 known latent frames"),
     ],
 )
 def test_hold_refuses(at, noise, says):

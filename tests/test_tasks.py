@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pusa_lab import pixels, tasks
-from pusa_lab.schedules import pyramid, synchronous
+from pusa_lab.conditions import place
+from pusa_lab.schedules import hold, pyramid, synchronous
 from pusa_lab.types import Geometry
 
 
@@ -43,7 +45,7 @@ def clip(n, h=8, w=12):
 
 
 def test_text_to_video_knows_nothing():
-    c = tasks.place(tasks.text_to_video(), MODEL, 5)
+    c = place(tasks.text_to_video(), MODEL.geometry, 5).encode(MODEL)
     S, eps = synchronous(4, 5), torch.randn(2, 3, 5, 4, 6)
     assert c.at == []
     assert torch.equal(c.schedule(S), S)
@@ -52,7 +54,7 @@ def test_text_to_video_knows_nothing():
 
 def test_image_to_video_puts_the_encoded_picture_at_frame_0():
     image = picture()
-    c = tasks.place(tasks.image_to_video(image), MODEL, 5)
+    c = place(tasks.image_to_video(image), MODEL.geometry, 5).encode(MODEL)
     S = c.schedule(synchronous(4, 5))
     x = c.start(torch.randn(2, 3, 5, 4, 6), S[0].expand(2, 5))
     want = MODEL.encode_video(pixels.to_pixels(image))
@@ -61,7 +63,7 @@ def test_image_to_video_puts_the_encoded_picture_at_frame_0():
 
 
 def test_start_end_places_both_ends_with_their_noise():
-    c = tasks.place(tasks.start_end(picture(), picture(), noise=(0.1, 0.4)), MODEL, 5)
+    c = place(tasks.start_end(picture(), picture(), noise=(0.1, 0.4)), MODEL.geometry, 5).encode(MODEL)
     S = synchronous(4, 5)
     assert c.at == [0, 4]
     torch.testing.assert_close(c.schedule(S)[:, 0], 0.1 * S[:, 0])
@@ -70,15 +72,46 @@ def test_start_end_places_both_ends_with_their_noise():
 
 def test_extension_takes_the_end_of_the_clip():
     video = clip(11)
-    c = tasks.place(tasks.extension(video, known=5, noise=[0.0, 0.3]), MODEL, 5)
+    c = place(tasks.extension(video, known=5, noise=[0.0, 0.3]), MODEL.geometry, 5).encode(MODEL)
     assert c.at == [0, 1]
     assert c.noise == [0.0, 0.3]
     assert torch.equal(c.latents, MODEL.encode_video(pixels.to_pixels(video[-5:])))
 
 
+def test_an_end_clip_ends_at_the_end():
+    first, last = picture(), clip(5)
+    c = place(tasks.start_end(first, last), MODEL.geometry, 5).encode(MODEL)
+    assert c.at == [0, 3, 4]
+    assert torch.equal(c.latents[:, :, 1:], MODEL.encode_video(pixels.to_pixels(last)))
+
+
+def test_every_sample_may_have_its_own_picture():
+    own, shared_end = clip(3)[:, None], picture()
+    c = place(tasks.start_end(own, shared_end), MODEL.geometry, 5, batch=3).encode(MODEL)
+    x = c.start(torch.randn(3, 3, 5, 4, 6), torch.zeros(3, 5))
+    for i in range(3):
+        assert torch.equal(x[i : i + 1, :, :1], MODEL.encode_video(pixels.to_pixels(own[i])))
+        assert torch.equal(x[i : i + 1, :, 4:], MODEL.encode_video(pixels.to_pixels(shared_end)))
+
+
+def test_a_level_in_schedule_and_task_is_said_once():
+    S = hold(4, 5, noise=0.3)
+    kept = place(tasks.image_to_video(picture(), noise=0.3), MODEL.geometry, 5).schedule(S)
+    assert torch.equal(kept, S)
+    with pytest.raises(ValueError, match=r"keeps frame 0 at 0.3, the task at 0: say it once"):
+        place(tasks.image_to_video(picture()), MODEL.geometry, 5).schedule(S)
+
+
+@pytest.mark.parametrize("turn", [lambda a: a[::-1], lambda a: a[:, ::-1], Image.fromarray])
+def test_views_and_pillow_pictures_are_read(turn):
+    image = picture()
+    want = torch.from_numpy(np.array(turn(image))).float() / 127.5 - 1
+    torch.testing.assert_close(pixels.to_pixels(turn(image))[0, :, 0].permute(1, 2, 0), want)
+
+
 def test_noisy_known_frames_start_at_their_level():
     image = picture()
-    c = tasks.place(tasks.image_to_video(image, noise=0.3), MODEL, 5)
+    c = place(tasks.image_to_video(image, noise=0.3), MODEL.geometry, 5).encode(MODEL)
     S, eps = c.schedule(synchronous(4, 5)), torch.randn(2, 3, 5, 4, 6)
     x = c.start(eps, S[0].expand(2, 5))
     torch.testing.assert_close(x[:, :, 0], 0.7 * c.latents[:, :, 0] + 0.3 * eps[:, :, 0])
@@ -86,7 +119,7 @@ def test_noisy_known_frames_start_at_their_level():
 
 
 def test_hold_keeps_a_constant_level_and_ends_clean():
-    c = tasks.place(tasks.image_to_video(picture(), noise=0.1, mode="hold"), MODEL, 5)
+    c = place(tasks.image_to_video(picture(), noise=0.1, mode="hold"), MODEL.geometry, 5).encode(MODEL)
     S = c.schedule(pyramid(4, 5, lag=2))
     assert S[:-1, 0].unique().tolist() == [pytest.approx(0.1)]
     assert S[-1, 0] == 0
@@ -99,7 +132,7 @@ def test_hold_keeps_a_constant_level_and_ends_clean():
 
 
 def test_imposing_leaves_denoised_frames_alone():
-    c = tasks.place(tasks.image_to_video(picture(), noise=0.1), MODEL, 5)
+    c = place(tasks.image_to_video(picture(), noise=0.1), MODEL.geometry, 5).encode(MODEL)
     x = torch.randn(2, 3, 5, 4, 6)
     assert c.impose(x, torch.randn_like(x), torch.rand(2, 5)) is x
 
@@ -107,12 +140,12 @@ def test_imposing_leaves_denoised_frames_alone():
 @pytest.mark.parametrize(("pixel", "latent"), [(0, 0), (1, 1), (4, 1), (5, 2), (16, 4)])
 def test_pixel_positions_find_their_latent(pixel, latent):
     task = tasks.Task("keyframe", (tasks.Known(picture(), pixel_at=pixel),))
-    assert tasks.place(task, MODEL, 5).at == [latent]
+    assert place(task, MODEL.geometry, 5).encode(MODEL).at == [latent]
 
 
 def test_mixed_modes_keep_their_order():
     known = (tasks.Known(picture(), 3, noise=0.2, mode="hold"), tasks.Known(picture(), 1, noise=0.5))
-    c = tasks.place(tasks.Task("two", known), MODEL, 5)
+    c = place(tasks.Task("two", known), MODEL.geometry, 5).encode(MODEL)
     S, eps = c.schedule(synchronous(4, 5)), torch.randn(1, 3, 5, 4, 6)
     x = c.start(eps, S[0].expand(1, 5))
     torch.testing.assert_close(x[:, :, 3], 0.8 * c.latents[:, :, 0] + 0.2 * eps[:, :, 3])
@@ -158,13 +191,18 @@ K = tasks.Known
         (lambda: tasks.extension(clip(4)), r"4 pixel frames does not fill whole latent frames: give 1 \+ 4 \* k"),
         (lambda: tasks.extension(clip(17)), "all 5 latent frames are known and kept clean"),
         (lambda: tasks.extension(clip(25)), "7 latent frames at latent frame 0 reaches past the end"),
-        (lambda: tasks.extension(clip(5), noise=[0.1]), "1 noise levels for a known clip of 2 latent frames"),
+        (lambda: tasks.extension(clip(5), noise=[0.1, 0.2, 0.3]), "3 noise levels for 2 known latent frames"),
         (lambda: tasks.image_to_video(picture(), noise=1.5), "noise level 1.5"),
         (lambda: tasks.image_to_video(picture(), mode="keep"), "unknown mode 'keep'"),
         (lambda: tasks.image_to_video(picture()[..., :2]), r"shape \(8, 12, 2\): give RGB"),
         (lambda: tasks.image_to_video(picture().astype(int)), "holds no pixels"),
         (lambda: tasks.image_to_video(picture() / 100.0), "holds no pixels"),
         (lambda: tasks.image_to_video(np.full((8, 8, 3), np.nan)), "holds no pixels"),
+        (lambda: tasks.image_to_video("still.png"), "is the path 'still.png': read it"),
+        (lambda: tasks.image_to_video([["red"]]), "holds no pixels"),
+        (lambda: tasks.image_to_video(clip(2)[None].repeat(3, 0)), "for 3 samples, but 1 prompts"),
+        (lambda: tasks.extension(picture(), known=2), r"extension from shape \(8, 12, 3\)"),
+        (lambda: tasks.Task("x", (K(clip(17), -2),)), "5 latent frames at latent frame -2 reaches past"),
         (lambda: tasks.Task("x", (K(picture(), 5),)), "frame 5 is outside the video of 5 latent frames"),
         (lambda: tasks.Task("x", (K(picture(), pixel_at=99),)), "frame 25 is outside"),
         (lambda: tasks.Task("x", (K(picture(), pixel_at=-1),)), "pixel_at=-1"),
@@ -176,4 +214,4 @@ K = tasks.Known
 )
 def test_bad_input_gets_a_sentence(task, says, as_user):
     with pytest.raises(ValueError, match=says):
-        tasks.place(task(), MODEL, 5)
+        place(task(), MODEL.geometry, 5).encode(MODEL)

@@ -31,6 +31,9 @@ SMALL["dit"] = {**SMALL["dit"], "num_layers": 1, "num_attention_heads": 1, "ffn_
         ({"lr": 0.0}, "lr=0.0"),
         ({"shift": 0.0}, "shift=0.0"),
         ({"draw": "mixed", "p_async": 2.0}, "p_async=2.0"),
+        ({"compile": "foo"}, "compile='foo': choose one of"),
+        ({"warmup": -1}, "warmup=-1"),
+        ({"weight_decay": -1.0}, "weight_decay=-1.0"),
     ],
 )
 def test_a_bad_configuration_is_refused_at_once(change, says):
@@ -114,6 +117,21 @@ def test_both_stages_run_and_leave_cards(tmp_path):
 def test_the_same_seed_gives_the_same_weights(tmp_path):
     first, again = (train("nano", "base", tmp_path / n, fast=True, steps=3, ema=0.0) for n in "ab")
     assert first.read_bytes() == again.read_bytes()
+
+
+def test_a_diverged_run_keeps_the_old_checkpoint(tmp_path):
+    path = train("nano", "base", tmp_path, fast=True, steps=2)
+    old = path.read_bytes()
+    with pytest.raises(ValueError, match="training diverged"):
+        train("nano", "base", tmp_path, fast=True, steps=3, lr=1e30, warmup=0, ema=0.0)
+    assert path.read_bytes() == old
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_precision_of_products_is_left_as_it_was():
+    before = torch.get_float32_matmul_precision()
+    fit(small_models.ToyModel(SMALL), WorldClips(2, 8, 16, 0, 4), TrainConfig(steps=1, batch=2), accelerator="cpu")
+    assert torch.get_float32_matmul_precision() == before
 
 
 def test_unknown_names_and_a_missing_base_are_refused(tmp_path):

@@ -115,6 +115,7 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         small_models.save(small_models.ToyModel(small_models.PRESETS["nano"]), path, {"name": "new"})
     assert path.read_bytes() == old
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".safetensors"]
     assert json.loads(path.with_suffix(".json").read_text())["name"] == "old"
     small_models.load(path)
 
@@ -138,6 +139,24 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"a": torch.zeros(3)}, path)
     with pytest.raises(ValueError, match="no toy's checkpoint"):
+        small_models.load(path)
+
+
+@pytest.mark.parametrize("card", ["{}", "[1]", "not json"])
+def test_another_json_beside_a_checkpoint_does_no_harm(tmp_path, card):
+    path = tmp_path / "own.safetensors"
+    small_models.save(small_models.ToyModel(small_models.PRESETS["nano"]), path, {"name": "own"})
+    path.with_suffix(".json").write_text(card)
+    small_models.load(path)
+
+
+@pytest.mark.parametrize(
+    "preset", ["{}", "nonsense", json.dumps({**small_models.PRESETS["nano"], "dit": {"qk": 3, "text_dim": 64}})]
+)
+def test_sizes_of_another_architecture_are_refused(tmp_path, preset):
+    path = tmp_path / "other.safetensors"
+    save_file({"a": torch.zeros(3)}, path, metadata={KEY: preset})
+    with pytest.raises(ValueError, match="another architecture"):
         small_models.load(path)
 
 

@@ -16,16 +16,22 @@
 
 # %% tags=["setup"]
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-if importlib.util.find_spec("pusa_lab") is None:  # Colab or a bare kernel: install from the clone around this notebook
-    root = next((p for p in Path.cwd().resolve().parents if (p / "pyproject.toml").is_file()), None)
-    if root is None:
-        raise RuntimeError("pusa_lab is not installed: clone its repository and open this notebook inside the clone.")
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{root}[notebooks]"], check=True)
-    sys.path.insert(0, str(root))
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+    # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
+    here = Path.cwd().resolve()
+    clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
+    if not clones:
+        raise RuntimeError(
+            f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
+        )
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    sys.path.insert(0, str(clones[0]))
+    os.chdir(clones[0] / "notebooks")
 
 # %% tags=["parameters"]
 SEED = 0
@@ -65,7 +71,7 @@ out = Path(OUT or tempfile.mkdtemp())
 
 # %%
 model = small_models.load(MODEL, device=device)
-card = small_models.card("nano-vta")
+card = small_models.card(MODEL)
 frames, (height, width) = model.geometry.frames, model.geometry.size
 print(f"{card['parameters']:,} parameters, clips of {frames} frames, {height} x {width} pixels")
 print(f"adapted in {card['config']['steps']:,} steps, {card['seconds']:.0f} s on {card['device']}")
@@ -171,6 +177,7 @@ header = ["video", "rows", "seconds", "largest change of a known frame", "motion
 with (out / "metrics.csv").open("w", newline="") as file:
     csv.writer(file).writerows([header, *rows])
 table = [header, ["---"] * len(header), *rows]
+print(f"written to {out}")
 display(Markdown("\n".join("| " + " | ".join(map(str, row)) + " |" for row in table)))
 
 assert all(float(row[3]) == 0 for row in rows), "known frames are kept exactly"
@@ -220,7 +227,7 @@ plt.show()
 # model starts from the very picture it was given. The card holds the same comparison on 512 scenes.
 
 # %%
-full = card["metrics"]
+full = small_models.card("nano-vta")["metrics"]
 for key in ("nano-vta", "base_with_untrained_vector_clocks", "copy_of_frame_0"):
     score = full[key]["image_to_video"]
     print(f"{key:34} {score['psnr_db']:5.2f} dB, objects off by {score['position_error_px']:.2f} px")

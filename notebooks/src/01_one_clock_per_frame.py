@@ -14,16 +14,22 @@
 
 # %% tags=["setup"]
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-if importlib.util.find_spec("pusa_lab") is None:  # Colab or a bare kernel: install from the clone around this notebook
-    root = next((p for p in Path.cwd().resolve().parents if (p / "pyproject.toml").is_file()), None)
-    if root is None:
-        raise RuntimeError("pusa_lab is not installed: clone its repository and open this notebook inside the clone.")
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{root}[notebooks]"], check=True)
-    sys.path.insert(0, str(root))
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+    # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
+    here = Path.cwd().resolve()
+    clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
+    if not clones:
+        raise RuntimeError(
+            f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
+        )
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    sys.path.insert(0, str(clones[0]))
+    os.chdir(clones[0] / "notebooks")
 
 # %% tags=["parameters"]
 SEED = 0

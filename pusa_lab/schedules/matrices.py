@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from pusa_lab.schedules.grids import linear, shift_levels
-from pusa_lab.types import Schedule
+from pusa_lab.types import Levels, Schedule
 
 
 def _staircase(steps: int, frames: int, lag: int, shift: float) -> Schedule:
@@ -67,9 +67,7 @@ def autoregressive(steps: int, frames: int, shift: float = 1.0) -> Schedule:
     return _staircase(steps, frames, steps, shift)
 
 
-def hold(
-    steps: int, frames: int, at: Sequence[int] = (0,), noise: float | Sequence[float] = 0.0, shift: float = 1.0
-) -> Schedule:
+def hold(steps: int, frames: int, at: Sequence[int] = (0,), noise: Levels = 0.0, shift: float = 1.0) -> Schedule:
     """Some frames are known: their clocks run at a fraction of the others' level.
 
     S[r, i] = m_i g[r] for i in `at`, g[r] elsewhere; m = 0 freezes a frame, picture: pale columns
@@ -89,7 +87,7 @@ def hold(
     return scale_columns(synchronous(steps, frames, shift), at, noise)
 
 
-def scale_columns(schedule: Schedule, at: Sequence[int], noise: float | Sequence[float]) -> Schedule:
+def scale_columns(schedule: Schedule, at: Sequence[int], noise: Levels) -> Schedule:
     """Multiply the clocks of some frames: how any schedule is told which frames are known.
 
     S'[r, i] = m_i S[r, i] for i in `at`
@@ -103,14 +101,28 @@ def scale_columns(schedule: Schedule, at: Sequence[int], noise: float | Sequence
         ValueError: a position is outside the video or named twice, or a multiplier is outside [0, 1].
     """
     columns = frame_indices(at, schedule.shape[1])
-    levels = list(noise) if isinstance(noise, Sequence) else [noise] * len(columns)
-    if len(levels) != len(columns):
-        raise ValueError(f"{len(levels)} noise multipliers for {len(columns)} frames {list(at)}: give one for each.")
-    if bad := [m for m in levels if not 0 <= m <= 1]:
-        raise ValueError(f"noise multiplier {bad[0]} is outside [0, 1]: 0 keeps a frame clean, 1 lets it go.")
     out = schedule.clone()
-    out[:, columns] *= out.new_tensor(levels)
+    out[:, columns] *= out.new_tensor(noise_levels(noise, len(columns)))
     return out
+
+
+def noise_levels(noise: Levels, n: int) -> list[float]:
+    """One noise level for each of n known frames.
+
+    Args:
+        noise: one level in [0, 1] for all, or n of them.
+        n: known frames.
+
+    Raises:
+        ValueError: another number of levels, or one outside [0, 1].
+    """
+    levels = torch.as_tensor(noise, dtype=torch.float64).flatten().tolist()
+    levels = levels * n if len(levels) == 1 else levels
+    if len(levels) != n:
+        raise ValueError(f"{len(levels)} noise levels for {n} known latent frames: give one, or one for each.")
+    if bad := [m for m in levels if not 0 <= m <= 1]:
+        raise ValueError(f"noise level {bad[0]} is outside [0, 1]: 0 keeps a known frame clean, 1 lets it go.")
+    return levels
 
 
 def frame_indices(at: Sequence[int], frames: int) -> list[int]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from pusa_lab.schedules.draws import DRAWS, Draw, mixed, shifted
 
+COMPILE_MODES = ("", "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -47,6 +49,10 @@ class TrainConfig:
             raise ValueError(f"unknown draw {self.draw!r}: choose one of {', '.join(DRAWS)}.")
         if not (self.lr > 0 and self.clip > 0):
             raise ValueError(f"lr={self.lr}, clip={self.clip}: both must be positive.")
+        if self.warmup < 0 or self.weight_decay < 0:
+            raise ValueError(f"warmup={self.warmup}, weight_decay={self.weight_decay}: neither may be negative.")
+        if self.compile not in COMPILE_MODES:
+            raise ValueError(f"compile={self.compile!r}: choose one of {', '.join(map(repr, COMPILE_MODES))}.")
         self.make_draw()
 
     def make_draw(self) -> Draw:

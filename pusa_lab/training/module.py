@@ -76,8 +76,7 @@ def fit(
         logs: folder for the loss as CSV; None writes nothing.
         accelerator: Lightning's: auto, cpu, gpu.
     """
-    if torch.cuda.is_available() and accelerator != "cpu":
-        torch.set_float32_matmul_precision("high")
+    precision = torch.get_float32_matmul_precision()
     # Averaging walks over all parameters in Python: every tenth step, with the decay of ten, costs a tenth.
     callbacks = [EMAWeightAveraging(decay=config.ema**10, update_every_n_steps=10)] if config.ema else []
     trainer = L.Trainer(
@@ -92,4 +91,8 @@ def fit(
         enable_model_summary=False,
         enable_progress_bar=sys.stderr.isatty(),
     )
-    trainer.fit(VTAModule(model, config), data)
+    try:
+        torch.set_float32_matmul_precision("high")
+        trainer.fit(VTAModule(model, config), data)
+    finally:
+        torch.set_float32_matmul_precision(precision)
