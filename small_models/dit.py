@@ -238,7 +238,9 @@ class ToyDiT(nn.Module):
 
         model = WanTransformer3DModel(**self.config)
         model.load_state_dict({_rename(k, OURS_TO_DIFFUSERS): v for k, v in self.state_dict().items()})
-        return model.to(self.proj_out.weight.device, self.proj_out.weight.dtype).train(self.training)
+        weight = self.proj_out.weight
+        model = model if weight.dtype == torch.float32 else model.to(weight.dtype)
+        return model.to(weight.device).train(self.training)
 
     @classmethod
     def from_diffusers(cls, model: "WanTransformer3DModel") -> "ToyDiT":

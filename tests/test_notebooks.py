@@ -161,3 +161,26 @@ def test_nbval_runs_them_all():
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "passed" in done.stdout
+
+
+@pytest.mark.parametrize("where", [".", "clone", "clone/notebooks"])
+def test_the_setup_cell_finds_the_clone(tmp_path, monkeypatch, where):
+    clone = tmp_path / "clone"
+    (clone / "pusa_lab").mkdir(parents=True)
+    (clone / "pusa_lab" / "__init__.py").touch()
+    (clone / "notebooks").mkdir()
+    called = []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(subprocess, "run", lambda words, check: called.append(words[-1]))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path / where)
+    exec(tagged(build.read(SOURCES[0]), "setup")[0].source, {})
+    assert called == [f"{clone.resolve()}[notebooks]"]
+    assert Path.cwd() == clone.resolve() / "notebooks"
+
+
+def test_the_setup_cell_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError, match="no clone of it is in or beside"):
+        exec(tagged(build.read(SOURCES[0]), "setup")[0].source, {})
