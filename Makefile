@@ -14,7 +14,7 @@ test: $(READY)  ## all tests, notebooks included
 	$(BIN)/python -m pytest
 
 lab: $(READY)  ## the chapters in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 notebooks: $(READY)  ## build and execute notebooks/*.ipynb from notebooks/src/*.py
 	$(BIN)/python notebooks/build.py
