@@ -59,6 +59,17 @@ def test_linear_and_shift_by_hand():
     assert schedules.shift_levels(torch.tensor([0.5]), 5.0).item() == pytest.approx(2.5 / 3)
 
 
+def test_noise_and_clean_stay_exactly_at_every_shift():
+    ends = torch.tensor([0.0, 1.0])
+    for shift in torch.linspace(0.01, 20, 2000).tolist():
+        assert torch.equal(schedules.shift_levels(ends, shift), ends), shift
+
+
+def test_shift_one_changes_nothing():
+    for steps in range(1, 101):
+        assert torch.equal(schedules.shift_levels(schedules.linear(steps), 1.0), schedules.linear(steps))
+
+
 def test_shift_has_an_inverse_and_composes():
     g = torch.rand(100, dtype=torch.float64)
     torch.testing.assert_close(schedules.shift_levels(schedules.shift_levels(g, 5.0), 0.2), g)

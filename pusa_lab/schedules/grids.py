@@ -37,4 +37,5 @@ def shift_levels(levels: Float[Tensor, "*any"], shift: float) -> Float[Tensor, "
     """
     if not shift > 0:
         raise ValueError(f"shift={shift}: the shift must be positive (1 leaves the grid linear).")
-    return shift * levels / (1 + (shift - 1) * levels)
+    # The same divided by s: in this form levels 0 and 1 stay exactly, whatever the rounding.
+    return levels / (levels + (1 - levels) / shift)
