@@ -49,10 +49,18 @@ def _parser() -> argparse.ArgumentParser:
     _generate_options(commands.add_parser("generate", help="make one video"))
 
     train = commands.add_parser("train", help="train a toy")
-    train.add_argument("--model", default="nano", help="sizes: nano")
-    train.add_argument("--stage", default="vta", help="base (scalar clock, from nothing) or vta (from the base)")
-    train.add_argument("--base", type=Path, help="where the vta stage starts (default: the shipped base)")
-    train.add_argument("--out", type=Path, default=Path("outputs/train"), help="folder for checkpoint and card")
+    train.add_argument("--model", default="nano", help="nano, mini, or all")
+    train.add_argument(
+        "--stage",
+        default="vta",
+        help="codec, base (one clock, from nothing), vta (one clock per frame, from the base), i2v (Wan's way, from "
+        "the base), or all of them in this order",
+    )
+    train.add_argument("--data", default="", help="nano, mini, digits, or a folder of MP4s with captions in .txt files")
+    train.add_argument("--base", type=Path, help="where vta and i2v start (default: in --out, else the shipped base)")
+    train.add_argument("--out", type=Path, default=Path("outputs/train"), help="folder for checkpoints and cards")
+    train.add_argument("--logs", type=Path, help="folder for curves (CSV, TensorBoard), sheets and last.ckpt")
+    train.add_argument("--resume", type=Path, help="go on from such a last.ckpt, which --set save_every=N writes")
     train.add_argument("--fast", action="store_true", help="a few small steps, to see that everything runs")
     train.add_argument(
         "--set", nargs="*", default=[], metavar="FIELD=VALUE", help="change the recipe: steps=500 lr=3e-4"
@@ -66,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _generate_options(gen: argparse.ArgumentParser) -> None:
     gen.add_argument("prompt", help='caption, such as "a red circle moves right"')
-    gen.add_argument("--model", default="nano-vta", help="a shipped model, or a .safetensors file")
+    gen.add_argument("--model", default="mini-vta", help="a shipped model, or a .safetensors file")
     gen.add_argument("--image", help="picture known as the first frame")
     gen.add_argument("--end-image", help="picture known as the last frame (with --image)")
     gen.add_argument("--video", help="clip that the video goes on from (instead of --image)")
@@ -74,7 +82,7 @@ def _generate_options(gen: argparse.ArgumentParser) -> None:
     gen.add_argument("--noise", type=float, default=0.0, help="level kept of known frames, 0 keeps them exactly")
     gen.add_argument("--schedule", default="synchronous", help="a name in pusa_lab.schedules.SCHEDULES")
     gen.add_argument("--steps", type=int, default=10)
-    gen.add_argument("--guidance", type=float, default=2.0, help="1 is none")
+    gen.add_argument("--guidance", type=float, default=3.0, help="1 is none")
     gen.add_argument("--solver", default="euler", help="euler or heun")
     gen.add_argument("--seed", type=int, default=0)
     gen.add_argument("--out", type=Path, default=Path("outputs/video.mp4"))
@@ -147,9 +155,9 @@ def _generate(args: argparse.Namespace) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     from pusa_lab.training import TrainConfig
-    from small_models.train import CHECKPOINTS, train
+    from small_models.train import RECIPES, train
 
-    types = {field.name: type(getattr(TrainConfig(), field.name)) for field in fields(TrainConfig)}
+    types = {field.name: type(getattr(TrainConfig(), field.name)) for field in fields(TrainConfig)} | {"clips": int}
     changes = {}
     for word in args.set:
         name, _, value = word.partition("=")
@@ -159,9 +167,11 @@ def _train(args: argparse.Namespace) -> None:
             changes[name] = types[name](value)
         except ValueError as error:
             raise ValueError(f"{name}={value!r}: give a value of type {types[name].__name__}.") from error
-    base = args.base or CHECKPOINTS / f"{args.model}-base.safetensors"
-    path = train(args.model, args.stage, args.out, base, args.fast, args.command, **changes)
-    _say(f"{path}, and its card {path.with_suffix('.json')}")
+    jobs = [(m, s) for m, s in RECIPES if args.model in (m, "all") and args.stage in (s, "all")]
+    for model, stage in jobs or [(args.model, args.stage)]:
+        options = {"data": args.data, "fast": args.fast, "logs": args.logs, "resume": args.resume}
+        path = train(model, stage, args.out, args.base, command=args.command, **options, **changes)
+        _say(f"{path}, and its card {path.with_suffix('.json')}")
 
 
 def _doctor(_: argparse.Namespace) -> None:

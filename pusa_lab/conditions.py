@@ -9,7 +9,7 @@ from pusa_lab.pixels import fit, to_pixels
 from pusa_lab.schedules import frame_indices, noise_levels
 from pusa_lab.tasks import Known, Task
 from pusa_lab.timesteps import interpolate
-from pusa_lab.types import Geometry, Schedule, Tau, Video, VideoModel
+from pusa_lab.types import Clip, Geometry, Schedule, Tau, Video, VideoModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,11 @@ class Conditions:
         """The same with latents, from the model's codec."""
         if not self.clips:
             return self
-        latents = [model.encode_video(clip.to(model.device)) for clip in self.clips]
+        latents, start = [], 0
+        for clip in self.clips:
+            found = encode_at(model, clip.to(model.device), self.at[start])
+            latents.append(found)
+            start += found.shape[2]
         batch = max(len(x) for x in latents)
         return replace(self, latents=torch.cat([x.expand(batch, -1, -1, -1, -1) for x in latents], dim=2))
 
@@ -73,6 +77,24 @@ class Conditions:
         x = x.clone()
         x[:, :, at] = interpolate(known, eps[:, :, at], tau[:, at])
         return x
+
+
+def encode_at(model: VideoModel, clip: Clip, at: int) -> Video:
+    """The latents (b, c, n, h, w) of a clip that starts at latent frame `at`.
+
+    Codecs give the first latent one pixel frame and every later one `stride` of them. So what starts later is encoded
+    behind a standstill; of 1 + stride * (n - 1) pixel frames the first is repeated to fill a latent frame of its own.
+
+    Args:
+        model: gives codec and geometry.
+        clip: pixels (b, 3, pf, h, w), pf = 1 + stride * (n - 1), or stride * n if at is above 0.
+        at: latent frame where it will stand.
+    """
+    stride = model.geometry.stride[0]
+    if at == 0 or stride == 1:
+        return model.encode_video(clip)
+    still = clip[:, :, :1].expand(-1, -1, stride if clip.shape[2] % stride else 1, -1, -1)
+    return model.encode_video(torch.cat([still, clip], dim=2))[:, :, 1:]
 
 
 def place(task: Task, geometry: Geometry, frames: int, batch: int = 1) -> Conditions:
@@ -97,7 +119,7 @@ def place(task: Task, geometry: Geometry, frames: int, batch: int = 1) -> Condit
             raise ValueError(
                 f"a known clip for {len(clip)} samples, but {batch} prompts: give one for all, or one each."
             )
-        n = geometry.latent_frames(clip.shape[2])
+        n = _length(known, clip.shape[2], geometry)
         at += _span(known, n, frames, geometry)
         noise += noise_levels(known.noise, n)
         held += [known.mode == "hold"] * n
@@ -106,6 +128,14 @@ def place(task: Task, geometry: Geometry, frames: int, batch: int = 1) -> Condit
     if len(at) == frames and not any(noise):
         raise ValueError(f"all {frames} latent frames are known and kept clean: nothing is left to generate.")
     return Conditions(at, noise, held, clips)
+
+
+def _length(known: Known, pixel_frames: int, geometry: Geometry) -> int:
+    """Latent frames of a known clip; behind the first latent frame, whole groups of pixel frames fit too."""
+    stride = geometry.stride[0]
+    if (known.at or known.pixel_at) and pixel_frames % stride == 0:
+        return pixel_frames // stride
+    return geometry.latent_frames(pixel_frames)
 
 
 def _span(known: Known, n: int, frames: int, geometry: Geometry) -> list[int]:

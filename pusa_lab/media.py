@@ -93,6 +93,23 @@ def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int
         part.unlink(missing_ok=True)
 
 
+def write_picture(path: str | Path, picture: np.ndarray) -> None:
+    """Write (h, w, 3) uint8 as PNG; a crash leaves no half-written file.
+
+    Args:
+        path: where to; its folder is made.
+        picture: the pixels.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".part-{path.name}")
+    try:
+        mediapy.write_image(part, picture, fmt="png")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def enlarge(video: np.ndarray, scale: int) -> np.ndarray:
     """Every pixel becomes scale x scale, so that small videos can be seen.
 

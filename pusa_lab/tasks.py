@@ -75,6 +75,20 @@ def start_end(first: Any, last: Any, noise: tuple[float, float] = (0.0, 0.0), mo
     return Task("start_end", (Known(first, 0, noise=noise[0], mode=mode), Known(last, -1, noise=noise[1], mode=mode)))
 
 
+def transition(first: Any, last: Any, noise: tuple[Levels, Levels] = (0.0, 0.0), mode: str = "denoise") -> Task:
+    """One clip becomes another: the video starts with the first and ends with the last.
+
+    Args:
+        first: (pixel frames, h, w, 3), uint8 or floats in [0, 1].
+        last: likewise.
+        noise: levels kept of both, each one for all or one for each of its latent frames, in [0, 1].
+        mode: "denoise" or "hold", see `Known`.
+
+    Source: section 3.3, arXiv 2507.16116.
+    """
+    return Task("transition", (Known(first, 0, noise=noise[0], mode=mode), Known(last, -1, noise=noise[1], mode=mode)))
+
+
 def extension(clip: Any, known: int | None = None, noise: Levels = 0.0, mode: str = "denoise") -> Task:
     """The video goes on where a clip ends.
 

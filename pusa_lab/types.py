@@ -63,6 +63,10 @@ class Geometry:
         """The latent frame that holds pixel frame `pixel_at` >= 0: the first latent holds one pixel frame."""
         return (pixel_at + self.stride[0] - 1) // self.stride[0]
 
+    def pixels_at(self, at: int) -> range:
+        """The pixel frames that latent frame `at` >= 0 holds: one for the first, `stride` for each later one."""
+        return range(self.pixel_frames(at) if at else 0, self.pixel_frames(at + 1))
+
     def latent_shape(self, batch: int, frames: int) -> tuple[int, int, int, int, int]:
         """Shape (b, c, f, h, w) of the latents."""
         return (batch, self.channels, frames, self.size[0] // self.stride[1], self.size[1] // self.stride[2])

@@ -1,15 +1,14 @@
 """The Wan video transformer, written to be read, with one clock per frame.
 
-Tokens are the patches of a video, in order of frame, row, column: s = f * hw of them. Per frame, the clock makes
-six vectors (shift, scale and gate, for attention and for the feed-forward), which meet the tokens viewed as
-(b, f, hw, d): nothing is ever repeated per token. Weights convert both ways to diffusers' WanTransformer3DModel.
+Tokens (b, f, hw, d) are the patches of a video, hw in every frame, row by row. Per frame, the clock makes six
+vectors (shift, scale and gate, for attention and for the feed-forward), and they broadcast over the frame's tokens:
+nothing is ever repeated per token. Weights convert both ways to diffusers' WanTransformer3DModel.
 
 Architecture: Wan2.1, arXiv 2503.20314; the vector of clocks: arXiv 2507.16116.
 """
 
 import inspect
 import math
-import re
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,13 +18,16 @@ from torch.nn import functional as F
 
 from pusa_lab.timesteps import check_tau
 from pusa_lab.types import Tau, Video
+from small_models.naming import DIFFUSERS_TO_OURS, OURS_TO_DIFFUSERS, rename
 
 if TYPE_CHECKING:
     from diffusers import WanTransformer3DModel
 
-Tokens = Float[Tensor, "b s d"]
-Modulation = Float[Tensor, "b f six d"]
-Turn = Float[Tensor, "2 s half"]
+Tokens = Float[Tensor, "b f hw d"]
+Words = Float[Tensor, "b l d"]
+Picture = Float[Tensor, "b m d"]
+Clock = Float[Tensor, "b f six 1 d"]
+Turn = Float[Tensor, "s 1 half 2"]
 
 
 def sinusoid(tau: Tau, dim: int) -> Float[Tensor, "b f dim"]:
@@ -45,7 +47,7 @@ def sinusoid(tau: Tau, dim: int) -> Float[Tensor, "b f dim"]:
 def rope(grid: tuple[int, int, int], head_dim: int, device: torch.device) -> Turn:
     """Rotary positions in three dimensions: each head is cut in three parts, turned by frame, row and column.
 
-    (cos, sin) of p w_k, w_k = 10^(-4 k / half the part's size)
+    (cos, sin) of p w_k, w_k = 10^(-4 k / half the part's size), for position p
 
     Args:
         grid: frames, rows and columns of tokens.
@@ -60,41 +62,84 @@ def rope(grid: tuple[int, int, int], head_dim: int, device: torch.device) -> Tur
         shape = [1, 1, 1, dim // 2]
         shape[axis] = n
         angle = torch.outer(torch.arange(n, dtype=exact, device=device), waves)
-        parts.append(angle.view(shape).expand(*grid, -1))
-    angles = torch.cat(parts, dim=-1).flatten(0, 2)
-    return torch.stack([angles.cos(), angles.sin()]).float()
+        parts.append(torch.stack([angle.cos(), angle.sin()], dim=-1).view(*shape, 2).expand(*grid, -1, 2))
+    return torch.cat(parts, dim=-2).flatten(0, 2)[:, None].float()
 
 
 def rotate(x: Float[Tensor, "b s n k"], turn: Turn) -> Float[Tensor, "b s n k"]:
     """Turn neighbouring pairs of numbers: (p, q) -> (p cos - q sin, p sin + q cos).
 
+    This is the product of p + iq and cos + i sin, and quickest so; but torch.compile is slow with complex numbers.
+
     Args:
         x: queries or keys, n heads of size k = 2 * half.
         turn: from `rope`.
     """
-    p, q = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    cos, sin = turn[:, :, None]
-    return torch.stack([p * cos - q * sin, p * sin + q * cos], dim=-1).flatten(-2).type_as(x)
+    pairs = x.float().unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():
+        (p, q), (cos, sin) = pairs.unbind(-1), turn.unbind(-1)
+        turned = torch.stack([p * cos - q * sin, p * sin + q * cos], dim=-1)
+    else:
+        turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turn))
+    return turned.flatten(-2).type_as(x)
+
+
+class RMSNorm(nn.RMSNorm):
+    """x / sqrt(mean(x^2) + eps), times a learnt weight: nn.RMSNorm in fewer passes over x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, normalised over the last dimension."""
+        mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).square() / x.shape[-1]
+        return (x * (mean_square + self.eps).rsqrt() * self.weight).type_as(x)
 
 
 class Attention(nn.Module):
     """Self- or cross-attention with RMS-normalised queries and keys, the norm taken over all heads together."""
 
-    def __init__(self, dim: int, heads: int, eps: float):
+    def __init__(self, dim: int, heads: int, eps: float, image: bool = False):
         super().__init__()
         self.heads = heads
         self.to_q, self.to_k, self.to_v, self.to_out = (nn.Linear(dim, dim) for _ in range(4))
-        self.norm_q, self.norm_k = nn.RMSNorm(dim, eps), nn.RMSNorm(dim, eps)
+        self.norm_q, self.norm_k = RMSNorm(dim, eps), RMSNorm(dim, eps)
+        if image:
+            self.add_k_proj, self.add_v_proj = nn.Linear(dim, dim), nn.Linear(dim, dim)
+            self.norm_added_k = RMSNorm(dim, eps)
 
-    def forward(self, x: Tokens, context: Float[Tensor, "b l d"], turn: Turn | None = None) -> Tokens:
-        """Each token of x looks at all of context; turn adds positions (self-attention)."""
-        q = self.norm_q(self.to_q(x)).unflatten(2, (self.heads, -1))
-        k = self.norm_k(self.to_k(context)).unflatten(2, (self.heads, -1))
-        v = self.to_v(context).unflatten(2, (self.heads, -1))
+    def forward(
+        self, x: Tokens, context: Tokens | Words, turn: Turn | None = None, image: Picture | None = None
+    ) -> Tokens:
+        """Each token of x looks at all of context, and at a picture's tokens; turn adds positions (self-attention)."""
+        q = self._heads(self.norm_q(self.to_q(x)))
+        k = self._heads(self.norm_k(self.to_k(context)))
+        v = self._heads(self.to_v(context))
         if turn is not None:
             q, k = rotate(q, turn), rotate(k, turn)
         out = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-        return self.to_out(out.transpose(1, 2).flatten(2))
+        if image is not None:
+            k, v = self._heads(self.norm_added_k(self.add_k_proj(image))), self._heads(self.add_v_proj(image))
+            out = out + F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+        return self.to_out(out.transpose(1, 2).reshape(x.shape))
+
+    def _heads(self, x: Tokens | Words | Picture) -> Float[Tensor, "b s n k"]:
+        return x.reshape(len(x), -1, self.heads, x.shape[-1] // self.heads)
+
+
+class ClockNorm(nn.Module):
+    """LayerNorm without weights of its own, then x (1 + scale) + shift, each frame with its own scale and shift."""
+
+    one: Tensor
+    zero: Tensor
+
+    def __init__(self, dim: int, eps: float):
+        super().__init__()
+        self.eps = eps
+        # Given a weight of 1 and a bias of 0, PyTorch's LayerNorm is twice as fast on a CPU as given none.
+        self.register_buffer("one", torch.ones(dim), persistent=False)
+        self.register_buffer("zero", torch.zeros(dim), persistent=False)
+
+    def forward(self, x: Tokens, shift: Float[Tensor, "b f 1 d"], scale: Float[Tensor, "b f 1 d"]) -> Tokens:
+        """x: tokens; shift and scale: one vector per frame."""
+        return torch.addcmul(shift, F.layer_norm(x, self.one.shape, self.one, self.zero, self.eps), 1 + scale)
 
 
 class FeedForward(nn.Module):
@@ -112,46 +157,23 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """Self-attention, cross-attention to the caption, feed-forward; first and last modulated by each frame's clock."""
 
-    def __init__(self, dim: int, hidden: int, heads: int, cross_attn_norm: bool, eps: float):
+    def __init__(self, dim: int, hidden: int, heads: int, cross_attn_norm: bool, eps: float, image: bool = False):
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps, elementwise_affine=False)
+        self.norm1 = ClockNorm(dim, eps)
         self.attn1 = Attention(dim, heads, eps)
         self.norm2 = nn.LayerNorm(dim, eps) if cross_attn_norm else nn.Identity()
-        self.attn2 = Attention(dim, heads, eps)
-        self.norm3 = nn.LayerNorm(dim, eps, elementwise_affine=False)
+        self.attn2 = Attention(dim, heads, eps, image)
+        self.norm3 = ClockNorm(dim, eps)
         self.ffn = FeedForward(dim, hidden)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
 
-    def forward(self, x: Tokens, text: Float[Tensor, "b l d"], clock: Modulation, turn: Turn) -> Tokens:
-        """x: tokens (b, s, d); text: caption; clock: the six vectors of every frame; turn: positions."""
-        shift, scale, gate, c_shift, c_scale, c_gate = (self.scale_shift_table + clock).unbind(2)
-        y = modulate(self.norm1(x), shift, scale)
-        x = x + gated(self.attn1(y, y, turn), gate)
-        x = x + self.attn2(self.norm2(x), text)
-        y = modulate(self.norm3(x), c_shift, c_scale)
-        return x + gated(self.ffn(y), c_gate)
-
-
-def modulate(x: Tokens, shift: Float[Tensor, "b f d"], scale: Float[Tensor, "b f d"]) -> Tokens:
-    """x (1 + scale) + shift, with the scale and shift of the frame a token belongs to.
-
-    Args:
-        x: tokens (b, f * hw, d).
-        shift: one vector per frame (b, f, d).
-        scale: one vector per frame (b, f, d).
-    """
-    frames = x.unflatten(1, (shift.shape[1], -1))
-    return (frames * (1 + scale[:, :, None]) + shift[:, :, None]).flatten(1, 2)
-
-
-def gated(x: Tokens, gate: Float[Tensor, "b f d"]) -> Tokens:
-    """x times the gate of the frame a token belongs to.
-
-    Args:
-        x: tokens (b, f * hw, d).
-        gate: one vector per frame (b, f, d).
-    """
-    return (x.unflatten(1, (gate.shape[1], -1)) * gate[:, :, None]).flatten(1, 2)
+    def forward(self, x: Tokens, words: Words, clock: Clock, turn: Turn, image: Picture | None = None) -> Tokens:
+        """x: tokens; words: caption; clock: the six vectors of every frame; turn: positions; image: a picture."""
+        shift, scale, gate, c_shift, c_scale, c_gate = (self.scale_shift_table[:, :, None] + clock).unbind(2)
+        y = self.norm1(x, shift, scale)
+        x = torch.addcmul(x, self.attn1(y, y, turn), gate)
+        x = x + self.attn2(self.norm2(x), words, image=image)
+        return torch.addcmul(x, self.ffn(self.norm3(x, c_shift, c_scale)), c_gate)
 
 
 class ToyDiT(nn.Module):
@@ -169,6 +191,7 @@ class ToyDiT(nn.Module):
         num_layers: blocks.
         cross_attn_norm: whether cross-attention normalises its input.
         eps: of all norms.
+        image_dim: size of a picture's tokens, which cross-attention reads beside the caption; None takes no picture.
 
     Raises:
         ValueError: a patch spans several frames.
@@ -187,6 +210,7 @@ class ToyDiT(nn.Module):
         num_layers: int = 8,
         cross_attn_norm: bool = True,
         eps: float = 1e-6,
+        image_dim: int | None = None,
     ):
         super().__init__()
         if patch_size[0] != 1:
@@ -197,58 +221,70 @@ class ToyDiT(nn.Module):
         self.time_embedder = nn.Sequential(nn.Linear(freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.time_proj = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
         self.text_embedder = nn.Sequential(nn.Linear(text_dim, dim), nn.GELU("tanh"), nn.Linear(dim, dim))
+        image = image_dim is not None
         self.blocks = nn.ModuleList(
-            Block(dim, ffn_dim, num_attention_heads, cross_attn_norm, eps) for _ in range(num_layers)
+            Block(dim, ffn_dim, num_attention_heads, cross_attn_norm, eps, image) for _ in range(num_layers)
         )
-        self.norm_out = nn.LayerNorm(dim, eps, elementwise_affine=False)
+        if image_dim is not None:
+            inner, outer = nn.Linear(image_dim, image_dim), nn.Linear(image_dim, dim)
+            self.image_embedder = nn.Sequential(nn.LayerNorm(image_dim), inner, nn.GELU(), outer, nn.LayerNorm(dim))
+        self.norm_out = ClockNorm(dim, eps)
         self.proj_out = nn.Linear(dim, out_channels * math.prod(patch_size))
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
         self.apply(_initialise)
         nn.init.zeros_(self.proj_out.weight)
 
-    def forward(self, x: Video, tau: Tau, text: Float[Tensor, "b l text_dim"]) -> Video:
-        """The velocity at x (b, c, f, h, w), one clock per frame in tau (b, f), for the caption's embedding."""
+    def forward(
+        self,
+        x: Video,
+        tau: Tau,
+        text: Float[Tensor, "b l text_dim"],
+        image: Float[Tensor, "b m image_dim"] | None = None,
+    ) -> Float[Tensor, "b out f h w"]:
+        """The velocity at x (b, c, f, h, w), one clock per frame in tau (b, f), for a caption and perhaps a picture."""
         check_tau(tau, x)
+        if (image is None) != (self.config["image_dim"] is None):
+            raise ValueError("a picture's tokens are given exactly where the transformer was built with image_dim.")
         _, ph, pw = self.config["patch_size"]
         if x.shape[3] % ph or x.shape[4] % pw:
             raise ValueError(f"x has frames of {x.shape[3]} x {x.shape[4]}: patches want multiples of {ph} x {pw}.")
         grid = self.patch_embedding(x)
         turn = rope(grid.shape[2:], self.config["attention_head_dim"], x.device)
-        tokens = grid.flatten(2).transpose(1, 2)
+        tokens = grid.flatten(3).permute(0, 2, 3, 1).contiguous()
 
         clock = self.time_embedder(sinusoid(tau, self.config["freq_dim"]).to(x.dtype))
-        six = self.time_proj(clock).unflatten(2, (6, -1))
+        six = self.time_proj(clock).unflatten(2, (6, 1, -1))
         words = self.text_embedder(text)
+        picture = None if image is None else self.image_embedder(image)
         for block in self.blocks:
-            tokens = block(tokens, words, six, turn)
+            tokens = block(tokens, words, six, turn, picture)
 
-        shift, scale = (self.scale_shift_table + clock[:, :, None]).unbind(2)
-        patches = self.proj_out(modulate(self.norm_out(tokens), shift, scale))
+        shift, scale = (self.scale_shift_table[:, :, None] + clock[:, :, None, None]).unbind(2)
+        patches = self.proj_out(self.norm_out(tokens, shift, scale))
         return self._unpatch(patches, grid.shape[2:])
 
-    def _unpatch(self, patches: Tokens, grid: torch.Size) -> Video:
-        """(b, f * h * w, 1 * ph * pw * c) -> (b, c, f, h * ph, w * pw)."""
+    def _unpatch(self, patches: Tokens, grid: tuple[int, int, int]) -> Float[Tensor, "b out f h w"]:
+        """(b, f, h * w, ph * pw * c) -> (b, c, f, h * ph, w * pw)."""
         _, ph, pw = self.config["patch_size"]
-        x = patches.unflatten(1, tuple(grid)).unflatten(4, (ph, pw, -1))
+        x = patches.unflatten(2, grid[1:]).unflatten(4, (ph, pw, -1))
         return x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)
 
     def to_diffusers(self) -> "WanTransformer3DModel":
         """The same model as diffusers' class: same outputs, ready for its loaders, adapters and offloading."""
         from diffusers import WanTransformer3DModel
 
-        model = WanTransformer3DModel(**self.config)
-        model.load_state_dict({_rename(k, OURS_TO_DIFFUSERS): v for k, v in self.state_dict().items()})
+        dim = self.norm_out.one.numel() if self.config["image_dim"] else None
+        model = WanTransformer3DModel(**self.config, added_kv_proj_dim=dim)
+        model.load_state_dict({rename(k, OURS_TO_DIFFUSERS): v for k, v in self.state_dict().items()})
         weight = self.proj_out.weight
         model = model if weight.dtype == torch.float32 else model.to(weight.dtype)
         return model.to(weight.device).train(self.training)
 
     @classmethod
     def from_diffusers(cls, model: "WanTransformer3DModel") -> "ToyDiT":
-        """A text-to-video Wan from diffusers, of any size, as the readable model with the same outputs."""
-        if model.config.image_dim is not None or model.config.added_kv_proj_dim is not None:
-            raise ValueError("this is an image-to-video Wan with image cross-attention: give a text-to-video one.")
+        """A Wan from diffusers, of any size, as the readable model with the same outputs."""
         ours = cls(**{k: model.config[k] for k in inspect.signature(cls).parameters})
-        ours.load_state_dict({_rename(k, DIFFUSERS_TO_OURS): v for k, v in model.state_dict().items()})
+        ours.load_state_dict({rename(k, DIFFUSERS_TO_OURS): v for k, v in model.state_dict().items()})
         return ours.to(model.device, model.dtype).train(model.training)
 
 
@@ -257,25 +293,3 @@ def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)
-
-
-OURS_TO_DIFFUSERS = {
-    r"^time_embedder\.0\.": "condition_embedder.time_embedder.linear_1.",
-    r"^time_embedder\.2\.": "condition_embedder.time_embedder.linear_2.",
-    r"^time_proj\.1\.": "condition_embedder.time_proj.",
-    r"^text_embedder\.0\.": "condition_embedder.text_embedder.linear_1.",
-    r"^text_embedder\.2\.": "condition_embedder.text_embedder.linear_2.",
-    r"\.to_out\.": ".to_out.0.",
-    r"\.ffn\.up\.": ".ffn.net.0.proj.",
-    r"\.ffn\.down\.": ".ffn.net.2.",
-}
-DIFFUSERS_TO_OURS = {
-    ("^" if ours.startswith("^") else "") + re.escape(theirs): re.sub(r"\\|\^", "", ours)
-    for ours, theirs in OURS_TO_DIFFUSERS.items()
-}
-
-
-def _rename(key: str, rules: dict[str, str]) -> str:
-    for pattern, name in rules.items():
-        key = re.sub(pattern, name, key)
-    return key

@@ -1,5 +1,6 @@
-"""What a toy reaches on clips it has never seen, against the world's truth."""
+"""What a toy reaches on scenes it has never seen, against the world's truth."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,136 +9,275 @@ from torch import Tensor
 
 from pusa_lab.guidance import text_cfg
 from pusa_lab.metrics import psnr
-from pusa_lab.samplers import sample
+from pusa_lab.samplers import sample_steps
 from pusa_lab.schedules import hold, synchronous
-from pusa_lab.types import Clip, Schedule
+from pusa_lab.timesteps import interpolate
+from pusa_lab.types import Clip, Schedule, Video
+from small_models.codec import Codec
+from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
-from small_models.reader import locate
-from small_models.world import DIRECTIONS, Scenes, captions, draw_scenes, positions, render
+from small_models.reader import confirm, locate
+from small_models.world import WORLDS, Scenes, captions, draw_scenes, positions, render
 
 EVAL_SEED = 10_000_019
 """Scenes of training come from smaller seeds, so these were never seen."""
+Raw = dict[str, Tensor]
+"""Numbers of each clip or object, before they are averaged."""
+Way = Callable[[Any, Scenes, Clip, int], Clip]
+"""(model, scenes, true clips, seed) -> clips made from captions and true frame 0."""
 
 
-def predict(
-    model: ToyModel,
-    scenes: Scenes,
-    schedule: Schedule,
-    first: Float[Tensor, "b 3 1 hp wp"] | None,
-    guidance: float,
-    seed: int,
-) -> Clip:
-    """Sample one clip a scene from its caption and, if given, its first frame, kept clean.
+class Sampling:
+    """How clips are sampled: Euler steps on a linear grid, with text guidance.
 
     Args:
-        model: a toy in pixel space.
-        scenes: n scenes.
-        schedule: clocks (rows, f).
-        first: first frames (n, 3, 1, h, w), or None for text-to-video.
-        guidance: scale of text guidance.
-        seed: of the noise.
-    """
-    frames, size = schedule.shape[1], model.geometry.size
-    x = torch.randn(len(scenes), 3, frames, *size, generator=torch.Generator().manual_seed(seed))
-    if first is not None:
-        x[:, :, :1] = first
-    with torch.no_grad():
-        cond, null = model.encode_text(captions(scenes)), model.encode_text([""] * len(scenes))
-    return sample(text_cfg(model, cond, null, guidance), x.to(model.device), schedule).cpu().clamp(-1, 1)
-
-
-def image_to_video_scores(clip: Clip, scenes: Scenes) -> dict[str, float]:
-    """How well frames 1.. were predicted from frame 0: PSNR, position error and lost objects.
-
-    Args:
-        clip: predictions (n, 3, pf, h, w).
-        scenes: the n true scenes.
-    """
-    truth = render(scenes, clip.shape[2], clip.shape[-1])
-    db = psnr(clip[:, :, 1:], truth[:, :, 1:]).clamp(max=60)
-    error, lost = _position_error(clip, scenes)
-    return {
-        "frame0_max_error": (clip[:, :, 0] - truth[:, :, 0]).abs().max().item(),
-        "psnr_db": db.mean().item(),
-        "psnr_db_stderr": (db.mean(1).std() / len(db) ** 0.5).item(),
-        "psnr_db_frame1": db[:, 0].mean().item(),
-        "psnr_db_last": db[:, -1].mean().item(),
-        "position_error_px": error,
-        "lost_objects": lost,
-    }
-
-
-def text_to_video_scores(clip: Clip, scenes: Scenes) -> dict[str, float]:
-    """Whether the caption was obeyed: is an object of each colour there, does it set off the right way?
-
-    Args:
-        clip: samples (n, 3, pf, h, w).
-        scenes: the n scenes whose captions were given.
-    """
-    where, area = locate(clip, scenes.colour)
-    here = scenes.present & (area[:, :3] > 0.01).all(dim=1)
-    move = where[:, 2] - where[:, 0]
-    heading = torch.tensor(list(DIRECTIONS.values()), dtype=torch.float32)
-    guess = (move @ torch.nn.functional.normalize(heading).T).argmax(-1)
-    right = here & (guess == scenes.direction)
-    alone = ~scenes.present[:, 1]
-    return {
-        "object_found": (here.sum() / scenes.present.sum()).item(),
-        "direction_right_one_object": (right[alone].sum() / alone.sum()).item(),
-        "direction_right_two_objects": (right[~alone].sum() / (2 * (~alone).sum())).item(),
-    }
-
-
-def evaluate(
-    model: ToyModel, clips: int = 512, steps: int = 10, guidance: float = 2.0, seed: int = 0
-) -> dict[str, Any]:
-    """Image-to-video and text-to-video scores of a toy.
-
-    Args:
-        model: a toy in pixel space.
-        clips: number of unseen scenes.
         steps: of the sampler.
         guidance: scale of text guidance.
-        seed: of the noise.
+        words: seed of the captions' wording; None is the plain one.
     """
-    scenes = draw_scenes(clips, EVAL_SEED)
-    frames = model.geometry.frames
-    first = render(scenes, 1, model.geometry.size[0])
-    i2v = predict(model, scenes, hold(steps, frames), first, guidance, seed)
-    t2v = predict(model, scenes, synchronous(steps, frames), None, guidance, seed)
-    return {
-        "image_to_video": image_to_video_scores(i2v, scenes),
-        "text_to_video": text_to_video_scores(t2v, scenes),
-    }
+
+    def __init__(self, steps: int = 10, guidance: float = 2.0, words: int | None = None):
+        self.steps, self.guidance, self.words = steps, guidance, words
+
+    @torch.no_grad()
+    def walk(
+        self,
+        model: ToyModel,
+        scenes: Scenes,
+        schedule: Schedule,
+        seed: int,
+        known: Float[Tensor, "b c n h w"] | None = None,
+        replace: bool = False,
+        **cond: Any,
+    ) -> Video:
+        """Latents sampled along a schedule.
+
+        Args:
+            model: the toy.
+            scenes: give the captions.
+            schedule: clocks (rows, f).
+            seed: of the noise.
+            known: latents (b, c, n, h, w) put at the first frames, at their clock's level.
+            replace: put them there anew at every row, which needs no vector of clocks.
+            **cond: further arguments of the denoiser call.
+        """
+        frames, n = schedule.shape[1], 0 if known is None else known.shape[2]
+        shape = model.geometry.latent_shape(len(scenes), frames)
+        eps = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(model.device)
+        schedule = schedule.to(model.device)
+        x = eps.clone()
+
+        def put(x: Video, row: Tensor) -> None:
+            if known is not None:
+                x[:, :, :n] = interpolate(known, eps[:, :, :n], row[:n].expand(len(x), -1))
+
+        put(x, schedule[0])
+        text = model.encode_text(captions(scenes, self.words)) | cond
+        null = model.encode_text([""] * len(scenes)) | cond
+        for state in sample_steps(text_cfg(model, text, null, self.guidance), x, schedule):
+            if replace:
+                put(state.x, schedule[state.row])
+        return state.x
+
+    def vector(self, model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
+        """Frame 0 clean with its clock at 0, all others from noise: one clock per frame."""
+        frames = model.geometry.latent_frames(truth.shape[2])
+        known = model.encode_video(truth[:, :, :1])
+        return model.decode(self.walk(model, scenes, hold(self.steps, frames), seed, known))
+
+    def replacement(self, model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
+        """One clock for all; frame 0 is replaced at every step by the true one at that noise."""
+        frames = model.geometry.latent_frames(truth.shape[2])
+        known = model.encode_video(truth[:, :, :1])
+        return model.decode(self.walk(model, scenes, synchronous(self.steps, frames), seed, known, replace=True))
+
+    def picture(self, model: ImageToVideo, scenes: Scenes, truth: Clip, seed: int) -> Clip:
+        """One clock for all, and frame 0 as further input: Wan's own image-to-video."""
+        frames = model.geometry.latent_frames(truth.shape[2])
+        first = model.encode_video(truth[:, :, :1])
+        return model.decode(self.walk(model, scenes, synchronous(self.steps, frames), seed, first=first))
+
+    def text(self, model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
+        """From the caption alone."""
+        frames = model.geometry.latent_frames(truth.shape[2])
+        return model.decode(self.walk(model, scenes, synchronous(self.steps, frames), seed))
 
 
-def references(model: ToyModel, clips: int = 512) -> dict[str, Any]:
-    """The same scores for doing nothing (frame 0 repeated) and for the truth itself, which the reader also misreads.
+def copy_of_frame_0(model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
+    """Nothing moves."""
+    return truth[:, :, :1].expand_as(truth)
+
+
+def through_the_codec(model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
+    """The truth, as far as the codec keeps it: no model can do better."""
+    return model.decode(model.encode_video(truth))
+
+
+@torch.no_grad()
+def collect(way: Way, score: Callable[[Clip, Clip, Scenes], Raw], model: ToyModel, clips: int, seed: int = 0) -> Raw:
+    """Scores of every clip, made and read in parts that fit in memory.
 
     Args:
-        model: gives the geometry.
+        way: makes the clips.
+        score: (clip, truth, scenes) -> numbers of each.
+        model: the toy.
         clips: number of unseen scenes.
+        seed: of the noise.
     """
-    scenes = draw_scenes(clips, EVAL_SEED)
-    truth = render(scenes, model.geometry.frames, model.geometry.size[0])
-    still = truth[:, :, :1].expand_as(truth)
+    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[model.preset["world"]])
+    part = 128 if model.device.type == "cuda" else 16
+    found: list[Raw] = []
+    for i in range(0, clips, part):
+        some = scenes[i : i + part].to(model.device)
+        truth = render(some, model.geometry.pixel_frames(model.geometry.frames), model.geometry.size[0])
+        made = way(model, some, truth, seed * 1_000_003 + i).clamp(-1, 1)
+        found.append({name: value.cpu() for name, value in score(made, truth, some).items()})
+    return {name: torch.cat([raw[name] for raw in found]) for name in found[0]}
+
+
+def fidelity(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
+    """PSNR of every frame, and the distance in pixels of every object that can be seen in the truth."""
+    size = clip.shape[-1]
+    where, _ = locate(clip, scenes.colour, scenes.world)
+    shown = (locate(truth, scenes.colour, scenes.world)[1] > 0.02) & scenes.present[:, None]
+    distance = (where - positions(scenes, clip.shape[2])).norm(dim=-1) * size
+    lost = distance.isnan() & shown
+    distance = distance.nan_to_num(size / 2).clamp(max=size / 2)
     return {
-        "copy_of_frame_0": {"image_to_video": image_to_video_scores(still, scenes)},
-        "truth": {
-            "image_to_video": image_to_video_scores(truth, scenes),
-            "text_to_video": text_to_video_scores(truth, scenes),
-        },
+        "psnr": psnr(clip, truth).clamp(max=60),
+        "worst": (clip[:, :, 0] - truth[:, :, 0]).abs().flatten(1).amax(1),
+        "distance": distance.where(shown, torch.nan),
+        "lost": lost.float().where(shown, torch.nan),
     }
 
 
-def _position_error(clip: Clip, scenes: Scenes) -> tuple[float, float]:
-    """Mean distance in pixels over frames 1.., a lost object counting half a side; and the share lost."""
-    size = clip.shape[-1]
-    where, _ = locate(clip, scenes.colour)
-    shown: Float[Tensor, "n pf objects"] = locate(render(scenes, clip.shape[2], size), scenes.colour)[1] > 0.02
-    shown = shown & scenes.present[:, None]
-    distance = (where - positions(scenes, clip.shape[2])).norm(dim=-1) * size
-    lost = distance.isnan()
-    distance = distance.nan_to_num(size / 2).clamp(max=size / 2)
-    seen = shown[:, 1:]
-    return distance[:, 1:][seen].mean().item(), lost[:, 1:][seen].float().mean().item()
+def obedience(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
+    """For every object of the caption: is it there, in its colour and shape, and does it move as told?"""
+    told = confirm(clip, scenes)
+    nowhere = torch.full(scenes.present.shape, torch.nan, device=clip.device)
+    raw = {name: told[name].float().where(scenes.present, nowhere) for name in ("shape", "direction")}
+    return raw | {"number": scenes.present.sum(1)}
+
+
+def image_to_video_scores(raw: Raw, stride: int) -> dict[str, Any]:
+    """Averages of `fidelity` over what was predicted, frames 1 and later.
+
+    Args:
+        raw: from `collect`.
+        stride: pixel frames per latent frame.
+    """
+    later = raw["psnr"][:, 1:]
+    by_latent = later.unflatten(1, (-1, stride)).mean(2)
+    return {
+        "frame0_max_error": raw["worst"].max().item(),
+        "psnr_db": later.mean().item(),
+        "psnr_db_stderr": _stderr(later.mean(1)),
+        "psnr_db_frame1": later[:, 0].mean().item(),
+        "psnr_db_last": later[:, -1].mean().item(),
+        "position_error_px": raw["distance"][:, 1:].nanmean().item(),
+        "lost_objects": raw["lost"][:, 1:].nanmean().item(),
+        "psnr_db_by_latent_frame": by_latent.mean(0).tolist(),
+        "psnr_db_by_latent_frame_stderr": [_stderr(frame) for frame in by_latent.T],
+    }
+
+
+def text_to_video_scores(raw: Raw) -> dict[str, Any]:
+    """Shares of the captions' objects that the reader confirms, by number of objects in the caption.
+
+    Args:
+        raw: from `collect` with `obedience`.
+    """
+    out: dict[str, Any] = {}
+    for n in raw["number"].unique().tolist():
+        rows = raw["number"] == n
+        out[f"{n}_objects"] = {"objects": int(raw["shape"][rows].isfinite().sum())}
+        for name, label in (("shape", "colour_and_shape_right"), ("direction", "direction_right")):
+            share = raw[name][rows].nanmean()
+            count = raw[name][rows].isfinite().sum()
+            out[f"{n}_objects"][label] = share.item()
+            out[f"{n}_objects"][f"{label}_stderr"] = (share * (1 - share) / count).sqrt().item()
+    return out
+
+
+def gain(raw: Raw, other: Raw, stride: int) -> dict[str, list[float]]:
+    """By how many dB one way beats another on the same clips, latent frame by latent frame, with standard errors.
+
+    Args:
+        raw: from `collect` with `fidelity`.
+        other: of the same scenes.
+        stride: pixel frames per latent frame.
+    """
+    more = (raw["psnr"] - other["psnr"])[:, 1:].unflatten(1, (-1, stride)).mean(2)
+    return {"db_by_latent_frame": more.mean(0).tolist(), "stderr": [_stderr(frame) for frame in more.T]}
+
+
+def measure(
+    model: ToyModel, name: str, base: ToyModel | None, clips: int, sampling: Sampling | None = None
+) -> dict[str, Any]:
+    """Scores of a model, and beside an adapted one of what its base can do without any training.
+
+    Args:
+        model: the toy.
+        name: of its entry.
+        base: where the adaptation started; None leaves it out.
+        clips: number of unseen scenes.
+        sampling: how; None is the toy's default.
+    """
+    sampling = sampling or Sampling(guidance=2.0 if model.codec is None else 3.0, words=EVAL_SEED)
+    stride = model.geometry.stride[0] if model.codec else 1
+    own = sampling.picture if isinstance(model, ImageToVideo) else sampling.vector
+    ways = {name: (model, own), "copy_of_frame_0": (model, copy_of_frame_0)}
+    if model.codec:
+        ways["truth_through_the_codec"] = (model, through_the_codec)
+    if base is not None:
+        ways["base_with_untrained_vector_clocks"] = (base, sampling.vector)
+        ways["base_with_replacement"] = (base, sampling.replacement)
+    raw = {key: collect(way, fidelity, who, clips) for key, (who, way) in ways.items()}
+    scores: dict[str, Any] = {key: {"image_to_video": image_to_video_scores(r, stride)} for key, r in raw.items()}
+    scores[name]["gain_over"] = {key: gain(raw[name], r, stride) for key, r in raw.items() if key != name}
+    for key, (who, way) in _spoken(name, model, base, sampling).items():
+        scores.setdefault(key, {})["text_to_video"] = text_to_video_scores(collect(way, obedience, who, clips))
+    how = f"{sampling.steps} Euler steps, guidance {sampling.guidance:g}, seed 0, float32, unseen scenes"
+    return {"how": how, "clips": clips, **scores}
+
+
+def _spoken(name: str, model: ToyModel, base: ToyModel | None, sampling: Sampling) -> dict[str, tuple[ToyModel, Way]]:
+    ways: dict[str, tuple[ToyModel, Way]] = {name: (model, sampling.text), "truth": (model, lambda m, s, t, seed: t)}
+    if model.codec:
+        ways["truth_through_the_codec"] = (model, through_the_codec)
+    if base is not None:
+        ways["base"] = (base, sampling.text)
+    return ways
+
+
+@torch.no_grad()
+def measure_codec(codec: Codec, world: str, clips: int) -> dict[str, Any]:
+    """How much of unseen clips a codec keeps.
+
+    Args:
+        codec: ready to use.
+        world: one of WORLDS.
+        clips: number of unseen scenes.
+    """
+    device = codec.mean.device
+    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[world])
+    db, alone = [], []
+    for i in range(0, clips, 8):
+        clip = render(scenes[i : i + 8].to(device))
+        db.append(psnr(codec(clip), clip))
+        alone.append(psnr(codec(clip[:, :, :1]), clip[:, :, :1]))
+    frames, first = torch.cat(db).cpu(), torch.cat(alone).cpu()
+    number = scenes.present.sum(1)
+    return {
+        "how": "posterior mean, float32, unseen scenes; mean over clips of the mean over frames",
+        "clips": clips,
+        "psnr_db": frames.mean().item(),
+        "psnr_db_stderr": _stderr(frames.mean(1)),
+        "psnr_db_worst_clip": frames.mean(1).min().item(),
+        "psnr_db_single_picture": first.mean().item(),
+        **{f"psnr_db_{n}_objects": frames[number == n].mean().item() for n in number.unique().tolist()},
+    }
+
+
+def _stderr(values: Tensor) -> float:
+    return (values.std() / len(values) ** 0.5).item()

@@ -1,4 +1,4 @@
-"""A toy with everything Wan has: text encoder, transformer, and (here trivial) codec, behind the same five calls."""
+"""A toy with everything Wan has: text encoder, transformer and codec behind the same five calls."""
 
 from typing import Any
 
@@ -6,12 +6,27 @@ import torch
 from torch import Tensor, nn
 
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video
+from small_models.codec import Codec
 from small_models.dit import ToyDiT
-from small_models.text import TextEncoder, tokenize
+from small_models.text import EMPTY, TextEncoder
+from small_models.world import HANDWRITING, LONGEST, MINI, NANO, vocabulary
 
+CODECS: dict[str, dict[str, Any]] = {
+    "mini": {
+        "base_dim": 16,
+        "z_dim": 8,
+        "dim_mult": [1, 2, 4, 4],
+        "num_res_blocks": 1,
+        "attn_scales": [],
+        "temperal_downsample": [False, True, True],
+    }
+}
+"""Name -> arguments of diffusers' AutoencoderKLWan."""
 PRESETS: dict[str, dict[str, Any]] = {
     "nano": {
         "geometry": {"stride": (1, 1, 1), "channels": 3, "frames": 8, "size": (16, 16), "fps": 8},
+        "world": "nano",
+        "text": {"words": [EMPTY, *vocabulary(NANO)], "dim": 64, "layers": 1, "longest": 20},
         "dit": {
             "patch_size": (1, 4, 4),
             "num_attention_heads": 3,
@@ -23,25 +38,55 @@ PRESETS: dict[str, dict[str, Any]] = {
             "ffn_dim": 384,
             "num_layers": 5,
         },
-    }
+    },
+    "mini": {
+        "geometry": {"stride": (4, 8, 8), "channels": 8, "frames": 9, "size": (64, 64), "fps": 16},
+        "world": "mini",
+        "text": {
+            "words": [EMPTY, *sorted({*vocabulary(MINI), *vocabulary(HANDWRITING)})],
+            "dim": 128,
+            "layers": 3,
+            "longest": LONGEST,
+        },
+        "dit": {
+            "patch_size": (1, 2, 2),
+            "num_attention_heads": 4,
+            "attention_head_dim": 64,
+            "in_channels": 8,
+            "out_channels": 8,
+            "text_dim": 128,
+            "freq_dim": 256,
+            "ffn_dim": 640,
+            "num_layers": 8,
+        },
+    },
 }
-"""Name -> sizes. `nano` lives in pixel space, so that its frames are pictures and nothing stands in between."""
+"""Name -> sizes. `nano` lives in pixel space, so that its frames are pictures; `mini` has a codec as Wan has."""
 
 
 class ToyModel(nn.Module):
-    """A `VideoModel` in pixel space.
+    """A `VideoModel`: in pixel space, or in the latents of a codec.
 
     Args:
         preset: sizes, see PRESETS.
+        codec: for latents; None lives in pixels.
+
+    Raises:
+        ValueError: the codec's channels are not the model's.
     """
 
-    def __init__(self, preset: dict[str, Any]):
+    def __init__(self, preset: dict[str, Any], codec: Codec | None = None):
         super().__init__()
         sizes = preset["geometry"]
         self.preset = preset
         self.geometry = Geometry(**{**sizes, "stride": tuple(sizes["stride"]), "size": tuple(sizes["size"])})
-        self.text = TextEncoder(preset["dit"]["text_dim"])
+        if codec is not None and codec.config["z_dim"] != self.geometry.channels:
+            raise ValueError(
+                f"a codec of {codec.config['z_dim']} channels for a model of {self.geometry.channels}: give its own."
+            )
+        self.text = TextEncoder(**preset["text"])
         self.dit = ToyDiT(**{**preset["dit"], "patch_size": tuple(preset["dit"]["patch_size"])})
+        self.codec = codec
 
     @property
     def device(self) -> torch.device:
@@ -50,15 +95,15 @@ class ToyModel(nn.Module):
 
     def encode_text(self, prompts: list[str]) -> Cond:
         """Captions to the denoiser's keyword arguments; ValueError names unknown words."""
-        return {"text": self.text(tokenize(prompts).to(self.device))}
+        return {"text": self.text(self.text.tokenize(prompts).to(self.device, non_blocking=True))}
 
     def encode_video(self, clip: Clip) -> Video:
-        """Pixels are the latents."""
-        return clip
+        """Pixels to latents; without a codec they are the same."""
+        return self.codec.encode(clip) if self.codec else clip
 
     def decode(self, latents: Video) -> Clip:
-        """Latents are the pixels."""
-        return latents
+        """Latents to pixels; without a codec they are the same."""
+        return self.codec.decode(latents) if self.codec else latents
 
     def forward(self, x: Video, tau: Tau, text: Tensor) -> Video:
         """The velocity, one clock per frame, computed in the weights' precision and returned in x's."""

@@ -1,4 +1,4 @@
-"""Captions for the toy: a word-level vocabulary and a small transformer in which words meet each other."""
+"""Captions for the toys: a word-level vocabulary and a small transformer in which words meet each other."""
 
 import re
 from functools import lru_cache
@@ -7,52 +7,68 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from small_models import world
-
-MAX_WORDS = 20
-WORDS = ["<empty>", ",", "a", "and", "moves"]
-WORDS += sorted(set(" ".join([*world.SHAPES, *world.COLOURS, *world.DIRECTIONS, *world.SPEEDS]).split()) - {"and"})
-
-
-INDEX = {word: i for i, word in enumerate(WORDS)}
-
-
-def tokenize(prompts: list[str]) -> Int[Tensor, "b l"]:
-    """Words to indices, one row a caption, filled up with <empty>; "" is the empty caption.
-
-    Args:
-        prompts: captions of the toy's few words.
-
-    Raises:
-        ValueError: a word is unknown, or a caption too long.
-    """
-    return torch.tensor([_row(prompt) for prompt in prompts])
-
-
-@lru_cache(maxsize=100_000)
-def _row(prompt: str) -> tuple[int, ...]:
-    words = re.findall(r"[^\s,]+|,", prompt.lower().rstrip(". "))
-    if unknown := [w for w in words if not INDEX.get(w)]:
-        listed = ", ".join(dict.fromkeys(unknown))
-        raise ValueError(f"unknown words in {prompt!r}: {listed}. The toy knows: {' '.join(WORDS[2:])}.")
-    if len(words) > MAX_WORDS:
-        raise ValueError(f"a caption of {len(words)} words: the toy reads at most {MAX_WORDS}.")
-    return (*(INDEX[w] for w in words), *[0] * (MAX_WORDS - len(words)))
+EMPTY = "<empty>"
 
 
 class TextEncoder(nn.Module):
-    """Embeddings with positions and one transformer layer, so that "red" can find its "circle".
+    """Embeddings with positions and transformer layers, so that "red" can find its "circle".
 
     Args:
+        words: the vocabulary, <empty> first.
         dim: size of a word's embedding, a multiple of 4.
+        layers: transformer layers.
+        longest: words a caption may have.
     """
 
-    def __init__(self, dim: int = 64):
+    def __init__(self, words: list[str], dim: int = 64, layers: int = 1, longest: int = 20):
         super().__init__()
-        self.word = nn.Embedding(len(WORDS), dim)
-        self.position = nn.Parameter(torch.randn(MAX_WORDS, dim))
-        self.layer = nn.TransformerEncoderLayer(dim, 4, 2 * dim, dropout=0.0, batch_first=True, norm_first=True)
+        self.words, self.longest = tuple(words), longest
+        self.word = nn.Embedding(len(words), dim)
+        self.position = nn.Parameter(torch.randn(longest, dim))
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(dim, 4, 2 * dim, dropout=0.0, batch_first=True, norm_first=True)
+            for _ in range(layers)
+        )
+
+    def tokenize(self, prompts: list[str]) -> Int[Tensor, "b l"]:
+        """Words to indices, one row a caption, filled up with <empty>; "" is the empty caption.
+
+        Args:
+            prompts: captions in words of the vocabulary.
+
+        Raises:
+            ValueError: a word is unknown, or a caption too long.
+        """
+        return torch.tensor([_row(prompt, self.words, self.longest) for prompt in prompts])
 
     def forward(self, tokens: Int[Tensor, "b l"]) -> Float[Tensor, "b l text_dim"]:
         """Indices from `tokenize` to embeddings."""
-        return self.layer(self.word(tokens) + self.position)
+        x = self.word(tokens) + self.position
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def split_words(caption: str) -> list[str]:
+    """Words and commas, in lower case, without a full stop.
+
+    Args:
+        caption: any text.
+    """
+    return re.findall(r"[^\s,]+|,", caption.lower().rstrip(". \n"))
+
+
+@lru_cache(maxsize=500_000)
+def _row(prompt: str, vocabulary: tuple[str, ...], longest: int) -> tuple[int, ...]:
+    index, words = _index(vocabulary), split_words(prompt)
+    if unknown := [w for w in words if not index.get(w)]:
+        listed = ", ".join(dict.fromkeys(unknown))
+        raise ValueError(f"unknown words in {prompt!r}: {listed}. The toy knows: {' '.join(vocabulary[1:])}.")
+    if len(words) > longest:
+        raise ValueError(f"a caption of {len(words)} words: the toy reads at most {longest}.")
+    return (*(index[w] for w in words), *[0] * (longest - len(words)))
+
+
+@lru_cache(maxsize=16)
+def _index(vocabulary: tuple[str, ...]) -> dict[str, int]:
+    return {word: i for i, word in enumerate(vocabulary)}

@@ -1,63 +1,40 @@
-"""Train the toys: `pusa-lab train --model nano --stage base`, then `--stage vta` from it."""
+"""Train the toys: `pusa-lab train --model mini --stage codec`, then base, then vta or i2v from it."""
 
-import platform
-import tempfile
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset
 
-from pusa_lab import __version__
-from pusa_lab.training import TrainConfig, fit
-from pusa_lab.types import Clip
-from small_models.evaluate import evaluate, references
-from small_models.model import PRESETS, ToyModel
-from small_models.world import captions, draw_scenes, render
-from small_models.zoo import CHECKPOINTS, load, save
+from pusa_lab.training import (
+    Bank,
+    CodecModule,
+    LatentVideoDataModule,
+    VTAModule,
+    add_lora,
+    check_run,
+    lora_state,
+    run,
+)
+from small_models.codec import Codec, calibrate, channels_last_, codec_loss, initialise
+from small_models.data import Part, banks, clips_of, folder_captions, latent_bank, pixel_bank
+from small_models.evaluate import EVAL_SEED, measure, measure_codec
+from small_models.i2v import NEW_LAYERS, ImageToVideo
+from small_models.machine import device_name, versions
+from small_models.model import CODECS, PRESETS, ToyModel
+from small_models.recipes import FAST, RECIPES, Recipe
+from small_models.sheets import reporter
+from small_models.text import split_words
+from small_models.world import LONGEST, WORLDS, vocabulary
+from small_models.zoo import CHECKPOINTS, find, load, save, save_update
 
-STAGES = {
-    "base": TrainConfig(steps=17_000, lr=2e-3, draw="shared", shift=1.0),
-    "vta": TrainConfig(steps=14_000, draw="independent", shift=5.0, seed=1),
-}
-"""The recipes of the shipped checkpoints: a scalar base from nothing, then one clock per frame from the base."""
-SCENES = 200_000
-"""Different clips in a training run."""
-FAST = {"steps": 30, "batch": 16, "warmup": 5, "ema": 0.9}
-"""What --fast changes: enough to see that everything runs."""
-
-
-class WorldClips(IterableDataset):  # type: ignore[type-arg]
-    """Endless random batches (clips (b, 3, f, h, w), captions) out of a bank of scenes drawn once.
-
-    Args:
-        batch: clips per batch.
-        frames: pixel frames.
-        size: height and width.
-        seed: of the scenes and of the batches.
-        scenes: size of the bank.
-        device: where the clips are kept.
-    """
-
-    def __init__(self, batch: int, frames: int, size: int, seed: int, scenes: int, device: str = "cpu"):
-        self.batch, self.seed = batch, seed
-        drawn = draw_scenes(scenes, seed)
-        self.prompts = captions(drawn)
-        parts = (drawn[i : i + 1000].to(device) for i in range(0, scenes, 1000))
-        self.clips = torch.cat([((render(part, frames, size) + 1) * 127.5).round().to(torch.uint8) for part in parts])
-
-    def __iter__(self) -> Iterator[tuple[Clip, list[str]]]:
-        """Batches without end."""
-        g = torch.Generator().manual_seed(self.seed)
-        while True:
-            rows = torch.randint(len(self.prompts), (self.batch,), generator=g)
-            clips = self.clips[rows.to(self.clips.device)].float() / 127.5 - 1
-            yield clips, [self.prompts[i] for i in rows.tolist()]
+HELD_OUT = EVAL_SEED + 1
+"""Seed of the clips that validation uses; those the card is measured on have yet another."""
+NO_TRUTH = {"how": "not measured: only a world's truth is known, these were videos from a folder"}
 
 
 def train(
@@ -65,79 +42,191 @@ def train(
     stage: str = "base",
     out: Path = CHECKPOINTS,
     base: str | Path | None = None,
+    data: str = "",
     fast: bool = False,
     command: str = "",
+    logs: Path | None = None,
+    resume: Path | None = None,
     **changes: Any,
 ) -> Path:
     """Train one stage, measure it, and write checkpoint and card; returns the checkpoint's path.
 
     Args:
         preset: sizes, one of PRESETS.
-        stage: one of STAGES.
-        out: folder for the checkpoint.
-        base: where the vta stage starts; None is `<preset>-base` in `out`.
+        stage: one that RECIPES has for it: codec, base, vta, i2v.
+        out: folder for the checkpoint; what the stage builds on is looked for there first, then among the shipped.
+        base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`.
+        data: a world's name, or a folder of MP4s with captions; empty is the preset's own world.
         fast: a few small steps, to see that everything runs.
         command: written into the card.
-        **changes: fields of TrainConfig to change in the recipe.
+        logs: folder for curves, sheets and checkpoints to resume from; None writes none.
+        resume: such a checkpoint.
+        **changes: fields of TrainConfig to change in the recipe, and `clips`.
 
     Raises:
-        ValueError: an unknown preset or stage, no base, or a field out of range.
+        ValueError: an unknown preset, stage or source of data, nothing to start from, or a field out of range.
     """
-    if preset not in PRESETS or stage not in STAGES:
-        raise ValueError(f"no stage {preset}-{stage}: models are {', '.join(PRESETS)}, stages {', '.join(STAGES)}.")
-    config = replace(STAGES[stage], **{**(FAST if fast else {}), **changes})
-    torch.manual_seed(config.seed)
-    base = base or out / f"{preset}-base.safetensors"
-    start = load(base) if stage == "vta" else None
-    model = start.requires_grad_(True).train() if start else ToyModel(PRESETS[preset])
-    geometry = model.geometry
+    if (preset, stage) not in RECIPES:
+        raise ValueError(f"no stage {preset}-{stage}: there are {', '.join('-'.join(names) for names in RECIPES)}.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    scenes = config.batch * 4 if fast else SCENES
-    clips = WorldClips(config.batch, geometry.frames, geometry.size[0], config.seed, scenes, device)
-    loader = DataLoader(clips, batch_size=None)
+    if device == "cpu":
+        changes = {"compile": "", **changes}  # it pays on a GPU
+    recipe = _changed(RECIPES[preset, stage], fast, changes)
+    check_run(recipe.config, logs, resume)
+    torch.manual_seed(recipe.config.seed)
+    job = _CodecJob(preset, out, data) if stage == "codec" else _ModelJob(preset, stage, out, base, data)
+    job.prepare(recipe, device)
 
     began = time.perf_counter()
-    fit(model, loader, config)
+    run(job.module(logs), LatentVideoDataModule(job.bank, job.held_out), logs, resume)
     seconds = time.perf_counter() - began
+    job.model.to(device)  # Lightning leaves it on the CPU
 
-    if not all(p.isfinite().all() for p in model.parameters()):
-        raise ValueError(f"training diverged (weights are not finite): nothing was written, try lr below {config.lr}.")
+    if not all(p.isfinite().all() for p in job.model.parameters()):
+        raise ValueError(
+            f"training diverged (weights are not finite): nothing was written, try lr below {recipe.config.lr}."
+        )
     path = out / f"{preset}-{stage}.safetensors"
     about = {"name": path.stem, "date": date.today().isoformat(), "command": command, "seconds": round(seconds, 1)}
-    about |= {"device": device_name(), "versions": versions(), "data": f"small_models.world, {scenes} scenes"}
-    about |= {"config": asdict(config)}
-    with tempfile.TemporaryDirectory() as folder:  # measured as stored, but before it replaces anything
-        stored = Path(folder) / path.name
-        save(model, stored, about)
-        metrics = measure(load(stored), path.stem, load(base) if stage == "vta" else None, 8 if fast else 512)
-    save(model, path, about | {"metrics": metrics})
+    about |= {"device": device_name(), "versions": versions(), "data": f"{job.source}, {len(job.bank.captions)} clips"}
+    about |= {"config": asdict(recipe.config)}
+    stored = path.with_suffix(f".new{path.suffix}")  # kept if measuring fails; until then the old one stays
+    job.save(stored, about)
+    metrics = job.measure(stored, path.stem, 2 if fast else recipe.measured)
+    job.save(path, about | {"metrics": metrics})
+    for done in (stored, stored.with_suffix(".json")):
+        done.unlink()
     return path
 
 
-def measure(model: ToyModel, name: str, base: ToyModel | None, clips: int) -> dict[str, Any]:
-    """Scores of a model and, beside an adapted one, of its base given the same vector of clocks.
-
-    Args:
-        model: the toy.
-        name: of its entry.
-        base: where the vta stage started; None leaves it out.
-        clips: number of unseen scenes.
-    """
-    scores = {name: evaluate(model, clips)}
-    if base is not None:
-        scores["base_with_untrained_vector_clocks"] = evaluate(base, clips)
-    how = "10 Euler steps, guidance 2, seed 0, float32, unseen scenes"
-    return {"how": how, "clips": clips, **scores, **references(model, clips)}
+def _changed(recipe: Recipe, fast: bool, changes: dict[str, Any]) -> Recipe:
+    changes = {**(FAST if fast else {}), **changes}
+    clips = int(changes.pop("clips", recipe.clips))
+    return replace(recipe, clips=clips, config=replace(recipe.config, **changes))
 
 
-def device_name() -> str:
-    """The GPU's name, or the processor's architecture and thread count."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+class _CodecJob:
+    """Pixels to latents and back, from nothing."""
+
+    def __init__(self, preset: str, out: Path, data: str):
+        self.preset, self.out, self.source = preset, out, data or PRESETS[preset]["world"]
+
+    def prepare(self, recipe: Recipe, device: str) -> None:
+        self.config = recipe.config
+        geometry = ToyModel(PRESETS[self.preset]).geometry
+        self.model = Codec(CODECS[self.preset]).to(device)
+        initialise(self.model)
+        if device == "cuda":
+            channels_last_(self.model)
+        self.bank, self.held_out = banks(
+            self.source,
+            lambda count, seed: clips_of(self.source, count, seed, geometry, device),
+            lambda parts, batch, seed: pixel_bank(parts, batch, seed, device),
+            counts=(recipe.clips, min(64, recipe.clips)),
+            batches=(recipe.config.batch, min(8, recipe.config.batch)),
+            seeds=(recipe.config.seed, HELD_OUT),
+        )
+
+    def module(self, logs: Path | None) -> CodecModule:
+        def loss(codec: Any, clip: torch.Tensor) -> Any:
+            layout = torch.channels_last_3d if clip.is_cuda else torch.contiguous_format
+            return codec_loss(codec, clip.contiguous(memory_format=layout))
+
+        return CodecModule(self.model, self.config, loss)
+
+    def save(self, path: Path, about: dict[str, Any]) -> None:
+        self.model.eval()
+        rows = torch.arange(min(512, len(self.bank.captions))).split(8)
+        calibrate(self.model, (self.bank.rows(r)[0] for r in rows))
+        save(self.model, path, about)
+
+    def measure(self, stored: Path, name: str, clips: int) -> dict[str, Any]:
+        return measure_codec(load(stored), self.source, clips) if self.source in WORLDS else NO_TRUTH
 
 
-def versions() -> dict[str, str]:
-    """Versions that a number depends on."""
-    names = ("torch", "lightning", "numpy")
-    return {"python": platform.python_version(), **{n: version(n) for n in names}, "pusa_lab": __version__}
+class _ModelJob:
+    """The transformer and its text encoder: from nothing, or adapted from a base."""
+
+    def __init__(self, preset: str, stage: str, out: Path, base: str | Path | None, data: str):
+        self.preset, self.stage, self.out = preset, stage, out
+        self.source = data or PRESETS[preset]["world"]
+        self.base = None if stage == "base" else _start(base or f"{preset}-base", out)
+        self.codec = _start(f"{preset}-codec", out) if preset in CODECS else None
+
+    def prepare(self, recipe: Recipe, device: str) -> None:
+        self.recipe, self.config = recipe, recipe.config
+        if self.base:
+            self.model = load(self.base, device).requires_grad_(True).train()
+        else:
+            codec = load(self.codec, device) if self.codec else None
+            self.model = ToyModel(self._preset(), codec).to(device)
+        if self.source in WORLDS:
+            self.model.preset = {**self.model.preset, "world": self.source}
+        self.bank, self.held_out = banks(
+            self.source,
+            lambda count, seed: clips_of(self.source, count, seed, self.model.geometry, device),
+            self._bank,
+            counts=(recipe.clips, min(512, recipe.clips)),
+            batches=(recipe.config.batch, min(256, recipe.config.batch)),
+            seeds=(recipe.config.seed, HELD_OUT),
+        )
+        if self.stage == "i2v":
+            self.model = ImageToVideo.from_base(self.model)
+            for bank in filter(None, (self.bank, self.held_out)):
+                bank.extras = {"first": bank.videos[:, :, :1]}
+        if self.model.codec:
+            self.model.codec.requires_grad_(False)
+        if self.base:
+            self.model.text.requires_grad_(False)
+        if recipe.config.lora_rank:
+            add_lora(self.model.dit, recipe.config.lora_rank, r"^(?!.*(image_embedder|add_k_proj|add_v_proj))")
+            new = [p for name, p in self.model.dit.named_parameters() if re.search(NEW_LAYERS, name)]
+            for p in new if self.stage == "i2v" else []:
+                p.requires_grad_(True)
+
+    def _preset(self) -> dict[str, Any]:
+        """The sizes, with a vocabulary that has all words of the data's captions, and room for the longest."""
+        preset = PRESETS[self.preset]
+        if self.source == preset["world"]:
+            return preset
+        if self.source in WORLDS:
+            more, longest = vocabulary(WORLDS[self.source]), LONGEST
+        else:
+            told = [split_words(caption) for caption in folder_captions(Path(self.source))]
+            more, longest = sorted({word for words in told for word in words}), max(map(len, told), default=0)
+        text = preset["text"]
+        words = list(dict.fromkeys([*text["words"], *more]))
+        return {**preset, "text": {**text, "words": words, "longest": max(text["longest"], longest)}}
+
+    def _bank(self, parts: Iterator[Part], batch: int, seed: int) -> Bank:
+        read = self._read(parts)
+        if self.model.codec:
+            return latent_bank(read, self.model, batch, seed)
+        return pixel_bank(read, batch, seed, self.model.device)
+
+    def _read(self, parts: Iterator[Part]) -> Iterator[Part]:
+        """The same parts, once all their words are known: not found out in the middle of the training."""
+        for clips, captions in parts:
+            self.model.text.tokenize(captions)
+            yield clips, captions
+
+    def module(self, logs: Path | None) -> VTAModule:
+        wanted = logs and self.config.validate_every and self.source in WORLDS
+        return VTAModule(self.model, self.config, reporter(logs) if logs and wanted else None)
+
+    def save(self, path: Path, about: dict[str, Any]) -> None:
+        if self.config.lora_rank and self.base:
+            save_update(self.model, path, about, self.base, lora_state(self.model))
+        else:
+            save(self.model, path, about, self.codec)
+
+    def measure(self, stored: Path, name: str, clips: int) -> dict[str, Any]:
+        if self.source not in WORLDS:
+            return NO_TRUTH
+        return measure(load(stored), name, load(self.base) if self.base else None, clips)
+
+
+def _start(name: str | Path, out: Path) -> Path:
+    """A checkpoint by name: in the folder being written to, or shipped."""
+    beside = out / f"{name}.safetensors"
+    return beside if isinstance(name, str) and beside.is_file() else find(name)

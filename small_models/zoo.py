@@ -1,23 +1,22 @@
 """Shipped and own checkpoints of the toys: safetensors with the sizes inside, and a JSON card beside each."""
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
+from small_models.codec import Codec
+from small_models.files import read, read_card, sha256, write
+from small_models.i2v import ImageToVideo
+from small_models.lora import merge
 from small_models.model import ToyModel
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-KEY = "small_models.preset"
 
 
 def list_models() -> list[str]:
     """Names that `load` knows."""
-    return sorted(path.stem for path in CHECKPOINTS.glob("*.safetensors"))
+    return sorted(path.stem for path in CHECKPOINTS.glob("*.safetensors") if "." not in path.stem)
 
 
 def card(name: str) -> dict[str, Any]:
@@ -29,56 +28,75 @@ def card(name: str) -> dict[str, Any]:
     Raises:
         ValueError: no such model.
     """
-    return json.loads(_find(name).with_suffix(".json").read_text())
+    return read_card(find(name)) or {}
 
 
-def load(name: str | Path, device: str | torch.device | None = None) -> ToyModel:
-    """A model ready to generate, in float32.
+def load(name: str | Path, device: str | torch.device | None = None, strength: float = 1.0) -> Any:
+    """A model ready to generate, in float32: a `ToyModel`, an `ImageToVideo`, or a `Codec`.
 
     Args:
         name: one of `list_models()`, or the path of a checkpoint written by `save`.
         device: where to put it; None is the GPU if there is one.
+        strength: scales a low-rank update, W + strength B A; 1 is as trained, 0 is the base.
 
     Raises:
-        ValueError: no such model, a truncated or changed file, or one of another architecture.
+        ValueError: no such model, a truncated or changed file, one of another architecture, or one whose base or
+            codec is missing or another than it was trained with.
     """
-    path = _find(name)
-    preset, weights = _read(path)
+    path = find(name)
+    about, weights = read(path)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        model = ToyModel(json.loads(preset))
-        model.load_state_dict(weights)
-    except (RuntimeError, TypeError, KeyError, ValueError) as error:
+        model = _build(path, about, weights, strength)
+    except (RuntimeError, TypeError, KeyError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
         raise ValueError(
             f"{path} holds another architecture than this package builds ({reason}): give a checkpoint of its own kind."
         ) from error
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return model.requires_grad_(False).eval().to(device)
 
 
-def save(model: ToyModel, path: Path, about: dict[str, Any]) -> None:
-    """Write a checkpoint in half precision and its card; until both are written whole, the old ones stay.
+def save(model: ToyModel | Codec, path: Path, about: dict[str, Any], codec: Path | None = None) -> None:
+    """Write a whole model (its codec apart) or a codec, in half precision, and its card.
 
     Args:
-        model: the toy.
+        model: the toy, or the codec.
         path: ends in .safetensors; the card is put beside it as .json.
         about: the card, to which the file's sha256 and the parameter count are added.
+        codec: file of the codec that the toy was trained with.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part, text = path.with_suffix(".part"), path.with_suffix(".json.part")
-    weights = {k: v.to("cpu", torch.float16).contiguous() for k, v in model.state_dict().items()}
-    try:
-        save_file(weights, part, metadata={KEY: json.dumps(model.preset)})
-        sizes = {"parameters": sum(p.numel() for p in model.parameters()), "sha256": _sha256(part)}
-        text.write_text(json.dumps({**about, **sizes}, indent=2) + "\n")
-        part.replace(path)
-        text.replace(path.with_suffix(".json"))
-    finally:
-        part.unlink(missing_ok=True)
-        text.unlink(missing_ok=True)
+    if isinstance(model, Codec):
+        write(path, model.state_dict(), {"kind": "codec", "preset": model.config}, about)
+        return
+    weights = {k: v for k, v in model.state_dict().items() if not k.startswith("codec.")}
+    inside = {"kind": type(model).__name__, "preset": model.preset}
+    write(path, weights, inside | ({"codec": _named(codec)} if codec else {}), about)
 
 
-def _find(name: str | Path) -> Path:
+def save_update(
+    model: ToyModel, path: Path, about: dict[str, Any], base: Path, update: dict[str, torch.Tensor]
+) -> None:
+    """Write what was trained on top of a base: low-rank factors, and new layers whole.
+
+    Args:
+        model: the adapted toy.
+        path: ends in .safetensors; the card is put beside it as .json.
+        about: the card.
+        base: file of the model that was adapted.
+        update: from `pusa_lab.training.lora_state`.
+    """
+    write(path, update, {"kind": type(model).__name__, "preset": model.preset, "base": _named(base)}, about)
+
+
+def find(name: str | Path) -> Path:
+    """The file of a model.
+
+    Args:
+        name: one of `list_models()`, or a path.
+
+    Raises:
+        ValueError: there is no such file.
+    """
     path = Path(name)
     if path.suffix != ".safetensors":
         path = CHECKPOINTS / f"{name}.safetensors"
@@ -88,29 +106,34 @@ def _find(name: str | Path) -> Path:
     return path
 
 
-def _read(path: Path) -> tuple[str, dict[str, torch.Tensor]]:
-    beside = path.with_suffix(".json")
-    if beside.is_file() and _card_sum(beside) not in (None, _sha256(path)):
-        raise ValueError(f"{path} is truncated or changed (its sha256 is not the card's): restore the file.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118, not a dict
-    except SafetensorError as error:
-        raise ValueError(f"{path} is truncated or no safetensors file ({error}): restore the file.") from error
-    if KEY not in metadata:
-        raise ValueError(f"{path} is no toy's checkpoint (no {KEY!r} inside): give one that small_models.save wrote.")
-    return metadata[KEY], weights
+def _build(path: Path, about: dict[str, Any], weights: dict[str, torch.Tensor], strength: float) -> Any:
+    preset = about["preset"]
+    if about["kind"] == "codec":
+        codec = Codec(preset)
+        codec.load_state_dict(weights)
+        return codec
+    if base := about.get("base"):
+        start = load(_beside(path, base), device="cpu")
+        model = start if about["kind"] == "ToyModel" else ImageToVideo.from_base(start)
+        merge(model, weights, strength)
+        return model
+    model = ToyModel(preset, load(_beside(path, about["codec"]), device="cpu") if "codec" in about else None)
+    own = {k: v for k, v in model.state_dict().items() if k.startswith("codec.")}
+    model.load_state_dict(weights | own)
+    return model
 
 
-def _card_sum(path: Path) -> str | None:
-    """The sha256 that a card holds; None if the JSON beside a checkpoint is no card."""
-    try:
-        about = json.loads(path.read_text())
-    except ValueError:
-        return None
-    return about.get("sha256") if isinstance(about, dict) else None
+def _named(path: Path) -> dict[str, str]:
+    return {"name": path.stem, "sha256": sha256(path)}
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _beside(path: Path, part: dict[str, str]) -> Path:
+    """A file that a checkpoint builds on: in its own folder, or shipped."""
+    places = [folder / f"{part['name']}.safetensors" for folder in (path.parent, CHECKPOINTS)]
+    there = [p for p in places if p.is_file()]
+    if not there:
+        raise ValueError(f"{path} builds on {part['name']}, which is not beside it: put its .safetensors file there.")
+    same = [p for p in there if sha256(p) == part["sha256"]]
+    if not same:
+        raise ValueError(f"{path} was trained with another {part['name']} than {there[0]}: put its own beside it.")
+    return same[0]

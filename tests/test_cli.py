@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import small_models
 from pusa_lab import media
 from pusa_lab.cli import main
 
@@ -33,12 +34,12 @@ def test_generate_every_task(tmp_path, picture, clip, capsys):
         "text_to_video": [],
         "image_to_video": ["--image", picture],
         "start_end": ["--image", picture, "--end-image", picture],
-        "extension": ["--video", clip, "--known", "3"],
+        "extension": ["--video", clip, "--known", "5"],
     }
     for name, words in given.items():
         out = tmp_path / "out" / f"{name}.mp4"
         assert main(["generate", PROMPT, *words, "--steps", "2", "--out", str(out)]) == 0
-        assert media.read_clip(out).shape == (8, 128, 128, 3)
+        assert media.read_clip(out).shape == (33, 128, 128, 3)
         assert capsys.readouterr().out.startswith(name)
 
 
@@ -82,14 +83,29 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
 
 
 def test_train_fast(tmp_path, monkeypatch):
-    monkeypatch.setattr("pusa_lab.training.fit", lambda *_, **__: None)
     out = tmp_path / "t"
-    monkeypatch.setattr("small_models.train.fit", lambda *_, **__: None)
+    monkeypatch.setattr("small_models.train.run", lambda *_, **__: None)
     assert main(["train", "--stage", "vta", "--fast", "--set", "steps=3", "lr=1e-4", "--out", str(out)]) == 0
     card = json.loads((out / "nano-vta.json").read_text())
     assert card["config"]["steps"] == 3
     assert card["config"]["lr"] == 1e-4
     assert card["command"] == f"pusa-lab train --stage vta --fast --set steps=3 lr=1e-4 --out {out}"
+
+
+def test_one_command_rebuilds_every_shipped_checkpoint(monkeypatch, tmp_path):
+    asked = []
+
+    def train(model, stage, out, base, **options):
+        asked.append(f"{model}-{stage}")
+        return out / f"{model}-{stage}.safetensors"
+
+    monkeypatch.setattr("small_models.train.train", train)
+    assert main(["train", "--model", "all", "--stage", "all", "--out", str(tmp_path)]) == 0
+    assert sorted(asked) == small_models.list_models()
+    assert asked.index("mini-codec") < asked.index("mini-base") < asked.index("mini-vta")
+    asked.clear()
+    assert main(["train", "--model", "mini", "--stage", "i2v", "--out", str(tmp_path)]) == 0
+    assert asked == ["mini-i2v"]
 
 
 def test_doctor_names_versions_and_models(capsys):

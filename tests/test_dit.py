@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from small_models.dit import OURS_TO_DIFFUSERS, ToyDiT, _rename
+from small_models.dit import RMSNorm, ToyDiT
+from small_models.naming import OURS_TO_DIFFUSERS, rename
 
 SIZES = {
     "nano-like": {"patch_size": (1, 4, 4), "num_attention_heads": 3, "attention_head_dim": 32, "in_channels": 3},
@@ -63,7 +64,7 @@ def test_gradients_equal_diffusers(model):
     theirs(x, per_token(model, x, tau), text).sample.square().mean().backward()
     theirs_by_name = dict(theirs.named_parameters())
     for name, p in model.named_parameters():
-        torch.testing.assert_close(p.grad, theirs_by_name[_rename(name, OURS_TO_DIFFUSERS)].grad, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(p.grad, theirs_by_name[rename(name, OURS_TO_DIFFUSERS)].grad, atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -91,6 +92,64 @@ def test_permuting_the_batch_permutes_the_output(model):
     x, tau, text = draw(model, b=3)
     order = torch.tensor([2, 0, 1])
     torch.testing.assert_close(model(x[order], tau[order], text[order]), model(x, tau, text)[order])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("dtype", "close"), [(torch.bfloat16, 0.05), (torch.float16, 0.01)])
+def test_half_precision_is_as_near_as_its_numbers_allow(model, dtype, close):
+    x, tau, text = draw(model)
+    exact = model(x, tau, text)
+    half = model.to(dtype)(x.to(dtype), tau, text.to(dtype))
+    assert half.dtype == dtype
+    assert (half - exact).abs().max() < close * exact.abs().max()
+
+
+def test_autocast_trains(model):
+    x, tau, text = draw(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        v = model(x, tau, text)
+    v.float().square().mean().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_training_after_a_forward_in_inference_mode(model):
+    # Were anything kept from that forward (positions, say), autograd would refuse to save it for the backward.
+    x, tau, text = draw(model)
+    with torch.inference_mode():
+        before = model(x, tau, text)
+    v = model(x, tau, text)
+    v.square().mean().backward()
+    assert torch.equal(v, before)
+    assert model.blocks[0].attn1.to_q.weight.grad.abs().sum() > 0
+
+
+def test_compiles_as_one_graph_and_trains(as_user):
+    model = ToyDiT((1, 2, 2), 2, 12, 3, 3, text_dim=20, freq_dim=8, ffn_dim=30, num_layers=1)
+    torch.nn.init.normal_(model.proj_out.weight, std=0.1)
+    x, tau, text = draw(model)
+    v = torch.compile(model, backend="aot_eager", fullgraph=True, dynamic=False)(x, tau, text)
+    torch.testing.assert_close(v, model(x, tau, text))
+    v.square().mean().backward()
+    compiled = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    model(x, tau, text).square().mean().backward()
+    for grad, p in zip(compiled, model.parameters(), strict=True):
+        torch.testing.assert_close(grad, p.grad)
+
+
+@pytest.mark.parametrize("size", [0, 1e-4, 1, 1e4])
+def test_rms_norm_equals_torch(size):
+    ours, theirs = RMSNorm(48, 1e-6), torch.nn.RMSNorm(48, 1e-6)
+    torch.nn.init.normal_(ours.weight)
+    theirs.load_state_dict(ours.state_dict())
+    x = (size * torch.randn(2, 5, 48)).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    towards = torch.randn(2, 5, 48)
+    (ours(x) * towards).sum().backward()
+    (theirs(y) * towards).sum().backward()
+    torch.testing.assert_close(ours(x), theirs(y))
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
+    torch.testing.assert_close(x.grad, y.grad, rtol=1e-4, atol=1e-6 * y.grad.abs().max().item())
 
 
 class Largest(TorchDispatchMode):
@@ -142,20 +201,3 @@ def test_conversion_keeps_bfloat16(model):
 def test_a_patch_over_several_frames_is_refused():
     with pytest.raises(ValueError, match="spans one frame"):
         ToyDiT(patch_size=(2, 2, 2))
-
-
-def test_an_image_to_video_wan_is_refused():
-    from diffusers import WanTransformer3DModel
-
-    theirs = WanTransformer3DModel(
-        num_attention_heads=1,
-        attention_head_dim=12,
-        text_dim=8,
-        freq_dim=8,
-        ffn_dim=8,
-        num_layers=1,
-        image_dim=8,
-        added_kv_proj_dim=12,
-    )
-    with pytest.raises(ValueError, match="text-to-video"):
-        ToyDiT.from_diffusers(theirs)

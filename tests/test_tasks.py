@@ -215,3 +215,25 @@ K = tasks.Known
 def test_bad_input_gets_a_sentence(task, says, as_user):
     with pytest.raises(ValueError, match=says):
         place(task(), MODEL.geometry, 5).encode(MODEL)
+
+
+@pytest.mark.parametrize(
+    ("frames", "at", "want"),
+    [
+        (1, 0, [[0]]),
+        (5, 0, [[0], [1, 2, 3, 4]]),
+        (1, -1, [[0]]),
+        (5, -1, [[0], [1, 2, 3, 4]]),
+        (4, -1, [[0, 1, 2, 3]]),
+        (8, 2, [[0, 1, 2, 3], [4, 5, 6, 7]]),
+    ],
+)
+def test_a_known_clip_is_encoded_for_the_place_where_it_stands(frames, at, want):
+    clip = torch.rand(frames, 1, 1, 3).expand(-1, 8, 12, -1)
+    model = Averaging()
+    conditions = place(tasks.Task("any", (tasks.Known(clip, at),)), model.geometry, 5).encode(model)
+    first = conditions.at[0]
+    assert conditions.at == list(range(first, first + len(want)))
+    for i, group in enumerate(want):
+        pixels = torch.stack([clip[j] for j in group]).mean(0)[0, 0] * 2 - 1
+        torch.testing.assert_close(conditions.latents[0, :, i], pixels.view(3, 1, 1).expand(-1, 4, 6))

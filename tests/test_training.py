@@ -2,13 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
 import small_models
 from pusa_lab.losses import fafm_frame_loss
-from pusa_lab.training import TrainConfig, VTAModule, fit
-from small_models.train import STAGES, WorldClips, train
+from pusa_lab.media import read_picture, write_clip
+from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, fit, lora_state
+from pusa_lab.training.module import NOISE_BINS, by_clock_and_frame
+from small_models.data import clips_of, pixel_bank
+from small_models.lora import merge
+from small_models.train import RECIPES, train
 
 # Lightning's own, about its torch and about a loader that needs no workers.
 pytestmark = [
@@ -18,6 +23,11 @@ pytestmark = [
 ]
 SMALL = {**small_models.PRESETS["nano"]}
 SMALL["dit"] = {**SMALL["dit"], "num_layers": 1, "num_attention_heads": 1, "ffn_dim": 32}
+
+
+def bank(batch, clips, seed=0):
+    geometry = small_models.ToyModel(SMALL).geometry
+    return pixel_bank(clips_of("nano", clips, seed, geometry, "cpu"), batch, seed, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -34,6 +44,10 @@ SMALL["dit"] = {**SMALL["dit"], "num_layers": 1, "num_attention_heads": 1, "ffn_
         ({"compile": "foo"}, "compile='foo': choose one of"),
         ({"warmup": -1}, "warmup=-1"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0"),
+        ({"lora_rank": -1}, "lora_rank=-1"),
+        ({"rate": "linear"}, "rate='linear': choose one of cosine, constant"),
+        ({"precision": "int8"}, "precision='int8': choose one of auto"),
+        ({"validate_every": -5}, "validate_every=-5"),
     ],
 )
 def test_a_bad_configuration_is_refused_at_once(change, says):
@@ -58,37 +72,48 @@ def test_the_configured_draw_is_the_one_trained_with():
     tau = TrainConfig(draw="mixed", p_async=0.5, shift=5.0).make_draw()(4000, 6)
     assert 0.4 < (tau != tau[:, :1]).any(1).float().mean() < 0.6
     assert tau.median() > 0.75
-    assert STAGES["vta"].draw == "independent"
+    assert RECIPES["nano", "vta"].config.draw == RECIPES["mini", "vta"].config.draw == "independent"
 
 
-def test_the_step_is_the_loss_at_the_drawn_clocks(monkeypatch):
+def test_the_step_is_the_loss_at_the_drawn_clocks():
     model = small_models.ToyModel(SMALL)
-    module = VTAModule(model, TrainConfig(draw="independent", caption_dropout=0.0))
-    monkeypatch.setattr(module, "log", lambda *_: None)
-    x0, prompts = next(iter(WorldClips(6, 8, 16, seed=0, scenes=10)))
-    torch.manual_seed(5)
-    loss = module.training_step((x0, prompts), 0)
-    torch.manual_seed(5)
-    torch.rand(6)
-    tau, eps = module.draw(6, 8), torch.randn_like(x0)
-    want = fafm_frame_loss(model, x0, tau, eps, **model.encode_text(prompts)).mean()
+    module = VTAModule(model, TrainConfig(draw="independent", caption_dropout=0.0, seed=3))
+    x0, prompts = next(iter(bank(6, 10)))
+    tau, loss = module.frame_loss((x0, prompts), 7, 0.0)
+    eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(3 * 1_000_003 + 7))
+    want = fafm_frame_loss(model, x0, tau, eps, **model.encode_text(prompts))
     torch.testing.assert_close(loss, want)
+    again, _ = module.frame_loss((x0, prompts), 7, 0.0)
+    other, _ = module.frame_loss((x0, prompts), 8, 0.0)
+    assert torch.equal(tau, again)
+    assert not torch.equal(tau, other)
 
 
 def test_caption_dropout_empties_captions(monkeypatch):
     model = small_models.ToyModel(SMALL)
-    module = VTAModule(model, TrainConfig(caption_dropout=0.5))
-    monkeypatch.setattr(module, "log", lambda *_: None)
+    module = VTAModule(model, TrainConfig())
     seen = []
     encode = model.encode_text
     monkeypatch.setattr(model, "encode_text", lambda p: seen.extend(p) or encode(p))
-    module.training_step(next(iter(WorldClips(64, 8, 16, seed=0, scenes=64))), 0)
+    module.frame_loss(next(iter(bank(64, 64))), 0, 0.5)
     assert 16 < seen.count("") < 48
 
 
-def test_fit_lowers_the_loss_and_writes_it(tmp_path):
+def test_the_loss_is_told_by_clock_and_by_frame():
+    tau = torch.tensor([[0.0, 0.1, 0.5], [0.99, 1.0, 0.5]])
+    loss = torch.tensor([[1.0, 3.0, 5.0], [7.0, 9.0, 11.0]])
+    told = by_clock_and_frame(tau, loss)
+    assert told["loss_tau_0.0"] == 2
+    assert told["loss_tau_0.4"] == 8
+    assert told["loss_tau_0.8"] == 8
+    assert told["loss_tau_0.2"].isnan()
+    assert [told[f"loss_frame_{i}"].item() for i in range(3)] == [4, 6, 8]
+    assert len(told) == NOISE_BINS + 3
+
+
+def test_fit_lowers_the_loss_and_writes_curves(tmp_path):
     model = small_models.ToyModel(SMALL)
-    data = WorldClips(16, 8, 16, seed=0, scenes=64)
+    data, held = bank(16, 64), bank(8, 16, seed=1)
     x0, prompts = next(iter(data))
     tau, eps = torch.rand(16, 8), torch.randn_like(x0)
 
@@ -97,10 +122,79 @@ def test_fit_lowers_the_loss_and_writes_it(tmp_path):
             return fafm_frame_loss(model.to("cpu"), x0, tau, eps, **model.encode_text(prompts)).mean()
 
     before = loss()
-    config = TrainConfig(steps=60, batch=16, warmup=5, lr=3e-3, ema=0.0, draw="independent")
-    fit(model, torch.utils.data.DataLoader(data, batch_size=None), config, logs=tmp_path, accelerator="cpu")
+    config = TrainConfig(steps=90, batch=16, warmup=5, lr=3e-3, ema=0.0, draw="independent", validate_every=30)
+    called = []
+    report = lambda model, step: called.append(step) or {"first_frame_error": float(step)}  # noqa: E731
+    fit(model, LatentVideoDataModule(data, held), config, logs=tmp_path, report=report, accelerator="cpu")
     assert loss() < 0.8 * before
-    assert "loss" in (tmp_path / "metrics.csv").read_text().splitlines()[0]
+    curves = (tmp_path / "run-0" / "metrics.csv").read_text().splitlines()[0]
+    assert {"loss", "val_loss", "loss_tau_0.8", "val_loss_frame_7", "first_frame_error"} <= set(curves.split(","))
+    assert called == [30, 60, 90]
+    assert any(p.name.startswith("events.out.tfevents") for p in (tmp_path / "run-0").iterdir())
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
+    config = {"batch": 4, "warmup": 2, "ema": 0.9, "draw": "independent"}
+
+    def run(folder, steps, resume=None):
+        torch.manual_seed(0)
+        model = small_models.ToyModel(SMALL)
+        # Of a run of 24 steps, however many are walked: the cosine must not notice the interruption.
+        full = TrainConfig(steps=24, save_every=12, **config)
+        module = VTAModule(model, full)
+        data = LatentVideoDataModule(bank(4, 32))
+        if steps < 24:
+            module.on_train_batch_end = lambda *_: setattr(module.trainer, "should_stop", module.global_step >= steps)
+        from pusa_lab.training import run as go
+
+        go(module, data, folder, resume, accelerator="cpu")
+        return model.state_dict()
+
+    whole = run(tmp_path / "a", 24)
+    run(tmp_path / "b", 12)
+    resumed = run(tmp_path / "b", 24, tmp_path / "b" / "last.ckpt")
+    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+
+
+def test_batches_depend_on_seed_and_step_alone():
+    data = bank(4, 32)
+    first = [prompts for (_, prompts), _ in zip(data, range(5), strict=False)]
+    data.start = lambda: 3
+    later = next(iter(data))[1]
+    assert later == first[3]
+    assert first[0] != first[1]
+
+
+def test_a_bank_of_unequal_lengths_is_refused():
+    with pytest.raises(ValueError, match="3 videos and 2 captions"):
+        Bank(torch.zeros(3, 1, 1, 1, 1), ["a", "b"], 1, 0)
+
+
+def test_low_rank_updates_train_alone_and_merge_to_the_same_model():
+    torch.manual_seed(0)
+    model, plain = small_models.ToyModel(SMALL), small_models.ToyModel(SMALL)
+    torch.nn.init.normal_(model.dit.proj_out.weight)
+    plain.load_state_dict(model.state_dict())
+    x0, prompts = next(iter(bank(4, 8)))
+    tau = torch.rand(4, 8)
+    before = model(x0, tau, **model.encode_text(prompts))
+    model.text.requires_grad_(False)
+    add_lora(model.dit, 4)
+    torch.testing.assert_close(model(x0, tau, **model.encode_text(prompts)), before)
+    data = LatentVideoDataModule(bank(4, 8))
+    fit(model, data, TrainConfig(steps=5, batch=4, warmup=1, lr=1e-2, ema=0.0), accelerator="cpu")
+    update = lora_state(model)
+    assert all(name.endswith(("lora_A.weight", "lora_B.weight")) for name in update)
+    after = model(x0, tau, **model.encode_text(prompts))
+    assert not torch.allclose(after, before, atol=1e-3)
+    merge(plain, update)
+    torch.testing.assert_close(plain(x0, tau, **plain.encode_text(prompts)), after, atol=1e-4, rtol=1e-4)
+
+
+def test_an_update_that_fits_nowhere_is_refused():
+    model = small_models.ToyModel(SMALL)
+    with pytest.raises(ValueError, match="fits no layer"):
+        merge(model, {"dit.nowhere.lora_A.weight": torch.ones(1, 2), "dit.nowhere.lora_B.weight": torch.ones(2, 1)})
 
 
 def test_both_stages_run_and_leave_cards(tmp_path):
@@ -112,6 +206,37 @@ def test_both_stages_run_and_leave_cards(tmp_path):
     a, b = (small_models.load(p, device="cpu").state_dict() for p in (base, vta))
     assert any(not torch.equal(a[k], b[k]) for k in a)
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".json", ".safetensors", ".safetensors"]
+
+
+def test_a_run_with_logs_leaves_curves_sheets_and_a_checkpoint_to_go_on_from(tmp_path):
+    logs = tmp_path / "logs"
+    options = {"fast": True, "validate_every": 2, "save_every": 3, "ema": 0.0}
+    first = train("nano", "base", tmp_path / "a", steps=4, logs=logs, **options)
+    curves = (logs / "run-0" / "metrics.csv").read_text().splitlines()
+    assert {"val_loss", "first_frame_error", "next_frame_error"} <= set(curves[0].split(","))
+    assert [p.name for p in sorted(logs.glob("*.png"))] == ["sheet-000002.png", "sheet-000004.png"]
+    assert read_picture(logs / "sheet-000002.png").shape == (8 * 18, 8 * 18, 3)
+    again = train("nano", "base", tmp_path / "b", steps=4, logs=logs, resume=logs / "last.ckpt", **options)
+    assert first.read_bytes() == again.read_bytes()
+    assert (logs / "run-1").is_dir()
+    nowhere = {"logs": logs, "resume": tmp_path / "nowhere.ckpt", **options}
+    with pytest.raises(ValueError, match=r"no checkpoint .*nowhere.ckpt to resume from"):
+        train("nano", "base", tmp_path / "c", steps=4, **nowhere)
+    with pytest.raises(ValueError, match="save_every=3, but no folder was given"):
+        train("nano", "base", tmp_path / "c", steps=4, **options)
+
+
+def test_a_folder_of_videos_trains_by_the_same_command(tmp_path):
+    video = np.random.default_rng(0).integers(0, 255, (24, 16, 16, 3), dtype=np.uint8)
+    write_clip(tmp_path / "walk.mp4", video, fps=8)
+    (tmp_path / "walk.txt").write_text("Somebody walks")
+    path = train("nano", "base", tmp_path / "out", fast=True, steps=2, data=str(tmp_path))
+    about = json.loads(path.with_suffix(".json").read_text())
+    assert about["data"] == f"{tmp_path}, 3 clips"
+    assert about["metrics"]["how"].startswith("not measured")
+    small_models.load(path).encode_text(["somebody walks, a red circle moves"])
+    with pytest.raises(ValueError, match="unknown words in 'Somebody walks': somebody, walks"):
+        train("nano", "vta", tmp_path / "out2", fast=True, steps=2, data=str(tmp_path))
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path):
@@ -130,13 +255,15 @@ def test_a_diverged_run_keeps_the_old_checkpoint(tmp_path):
 
 def test_the_precision_of_products_is_left_as_it_was():
     before = torch.get_float32_matmul_precision()
-    fit(small_models.ToyModel(SMALL), WorldClips(2, 8, 16, 0, 4), TrainConfig(steps=1, batch=2), accelerator="cpu")
+    fit(small_models.ToyModel(SMALL), bank(2, 4), TrainConfig(steps=1, batch=2), accelerator="cpu")
     assert torch.get_float32_matmul_precision() == before
 
 
 def test_unknown_names_and_a_missing_base_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="no stage giga-base: models are nano, stages base, vta"):
+    with pytest.raises(ValueError, match="no stage giga-base: there are nano-base, nano-vta, mini-codec"):
         train("giga", "base", tmp_path)
-    with pytest.raises(ValueError, match=r"no model .*nano-base"):
-        train("nano", "vta", tmp_path)
+    with pytest.raises(ValueError, match=r"no model .*nothing"):
+        train("nano", "vta", tmp_path, base="nothing")
+    with pytest.raises(ValueError, match="no data 'clips': give a folder of MP4s, or one of nano, mini, digits"):
+        train("nano", "base", tmp_path, data="clips")
     assert not any(tmp_path.iterdir())

@@ -1,6 +1,21 @@
 """Training with one clock per frame, on Lightning."""
 
 from pusa_lab.training.config import TrainConfig
-from pusa_lab.training.module import VTAModule, fit
+from pusa_lab.training.data import Bank, LatentVideoDataModule
+from pusa_lab.training.loop import check_run, fit, run
+from pusa_lab.training.lora import add_lora, lora_state
+from pusa_lab.training.module import CodecModule, TrainedModule, VTAModule
 
-__all__ = ["TrainConfig", "VTAModule", "fit"]
+__all__ = [
+    "Bank",
+    "CodecModule",
+    "LatentVideoDataModule",
+    "TrainConfig",
+    "TrainedModule",
+    "VTAModule",
+    "add_lora",
+    "check_run",
+    "fit",
+    "lora_state",
+    "run",
+]

@@ -1,98 +1,165 @@
-"""The Lightning module: frame-aware flow matching for any trainable `VideoModel`."""
+"""The Lightning modules: frame-aware flow matching for any trainable `VideoModel`, and its codec before that."""
 
 import math
-import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
-from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 
-from pusa_lab.losses import fafm_loss
+from pusa_lab.losses import fafm_frame_loss
+from pusa_lab.metrics import psnr
 from pusa_lab.training.config import TrainConfig
-from pusa_lab.types import Video
+
+NOISE_BINS = 5
+"""Equal parts of [0, 1] by which the loss is logged."""
+Report = Callable[[torch.nn.Module, int], dict[str, float]]
+"""(model, step) -> numbers to log; may write pictures on the way."""
 
 
-class VTAModule(L.LightningModule):
+class TrainedModule(L.LightningModule):
+    """What all stages share: the optimizer, and randomness that depends on seed and step alone, so runs can resume.
+
+    Args:
+        model: the nn.Module to train.
+        config: the run.
+        report: called at every validation, with the averaged weights in place.
+    """
+
+    def __init__(self, model: torch.nn.Module, config: TrainConfig, report: Report | None = None):
+        super().__init__()
+        self.model: Any = model
+        self.config = config
+        self.report = report
+
+    def generator(self, device: torch.device | str, step: int) -> torch.Generator:
+        """Source of the randomness of one step."""
+        return torch.Generator(device).manual_seed(self.config.seed * 1_000_003 + step)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW on what is not frozen, with linear warm-up and cosine decay or a constant rate, by step."""
+        config = self.config
+        trained = [p for p in self.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            trained, config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
+        )
+
+        def rate(step: int) -> float:
+            end = 0.5 + 0.5 * math.cos(math.pi * step / config.steps) if config.rate == "cosine" else 1.0
+            return min((step + 1) / max(config.warmup, 1), end)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Clip the norm of all gradients together; Lightning's own way refuses fused optimizers in mixed precision."""
+        torch.nn.utils.clip_grad_norm_([p for p in self.parameters() if p.grad is not None], self.config.clip)
+
+    def make_report(self, batch_idx: int) -> None:
+        """Log what `report` measures, once per validation."""
+        if self.report and batch_idx == 0:
+            self.log_dict(self.report(self.model, self.global_step), on_epoch=True, batch_size=1)
+
+
+class VTAModule(TrainedModule):
     """One training step: draw clocks, noise the clips, ask for the velocity, compare.
 
     loss = FAFM(model, x0, tau, eps), tau from the configured draw (Eq. 11, arXiv 2507.16116)
 
     Args:
-        model: a `VideoModel` that is an nn.Module; batches are (latents (b, c, f, h, w), list of captions).
+        model: a `VideoModel` that is an nn.Module; batches are (latents (b, c, f, h, w), list of captions), or
+            (latents, captions, dictionary of further arguments of the denoiser call).
         config: the run.
+        report: called at every validation, with the averaged weights in place.
     """
 
-    def __init__(self, model: torch.nn.Module, config: TrainConfig):
-        super().__init__()
-        self.model: Any = model
-        self.config = config
+    def __init__(self, model: torch.nn.Module, config: TrainConfig, report: Report | None = None):
+        super().__init__(model, config, report)
         self.draw = config.make_draw()
-        self.loss = torch.compile(fafm_loss, mode=config.compile) if config.compile else fafm_loss
+        loss = fafm_frame_loss
+        self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
 
-    def training_step(self, batch: Sequence[Any], _: int) -> Tensor:
-        """The loss of one batch, logged as `loss`."""
-        x0, prompts = batch
-        kept = torch.rand(len(prompts)) >= self.config.caption_dropout
+    def frame_loss(self, batch: Sequence[Any], step: int, dropout: float) -> tuple[Tensor, Tensor]:
+        """Clocks (b, f) drawn for a batch, and the loss (b, f) at them.
+
+        Args:
+            batch: latents, captions, and perhaps further arguments of the denoiser call.
+            step: decides the randomness.
+            dropout: share of captions replaced by the empty one.
+        """
+        x0, prompts, *rest = batch
+        on_cpu = self.generator("cpu", step)
+        kept = torch.rand(len(prompts), generator=on_cpu) >= dropout
         cond = self.model.encode_text([p if k else "" for p, k in zip(prompts, kept.tolist(), strict=True)])
-        tau = self.draw(x0.shape[0], x0.shape[2]).to(x0.device)
+        cond |= rest[0] if rest else {}
+        tau = self.draw(x0.shape[0], x0.shape[2], on_cpu).to(x0.device, non_blocking=True)
+        eps = torch.randn(x0.shape, generator=self.generator(x0.device, step), device=x0.device)
         if self.config.compile:
             torch.compiler.cudagraph_mark_step_begin()
-        loss = self.loss(self.model, x0, tau, torch.randn_like(x0), **cond)
-        self.log("loss", loss)
-        return loss
+        return tau, self.loss(self.model, x0, tau, eps, **cond)
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW with linear warm-up and cosine decay, by step."""
-        config = self.config
-        optimizer = torch.optim.AdamW(
-            self.parameters(), config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
-        )
+    def training_step(self, batch: Sequence[Any], _: int) -> Tensor:
+        """The loss of one batch, logged as `loss`, and by clock and by frame."""
+        tau, loss = self.frame_loss(batch, self.global_step, self.config.caption_dropout)
+        if self.global_step % self.trainer.log_every_n_steps == 0:
+            self.log_dict({"loss": loss.mean().detach(), **by_clock_and_frame(tau, loss.detach())})
+        return loss.mean()
 
-        def rate(step: int) -> float:
-            return min((step + 1) / max(config.warmup, 1), 0.5 + 0.5 * math.cos(math.pi * step / config.steps))
+    def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
+        """The loss of a held-out batch at fixed clocks and noise, logged as `val_loss`."""
+        tau, loss = self.frame_loss(batch, -1 - batch_idx, 0.0)
+        names = {"loss": loss.mean(), **by_clock_and_frame(tau, loss)}
+        self.log_dict({f"val_{name}": value for name, value in names.items()}, batch_size=len(loss))
+        self.make_report(batch_idx)
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-
-def fit(
-    model: torch.nn.Module,
-    data: Iterable[tuple[Video, list[str]]],
-    config: TrainConfig,
-    logs: Path | None = None,
-    accelerator: str = "auto",
-) -> None:
-    """Train a model in place; on a GPU its matrix products run in TF32.
+class CodecModule(TrainedModule):
+    """One training step of a codec: pixels to latents and back.
 
     Args:
-        model: a `VideoModel` that is an nn.Module.
-        data: batches (latents (b, c, f, h, w), captions), at least config.steps of them.
+        model: a codec with encode(clip) and decode(latents).
         config: the run.
-        logs: folder for the loss as CSV; None writes nothing.
-        accelerator: Lightning's: auto, cpu, gpu.
+        loss: (codec, clip) -> scalar, and its parts by name.
+        report: called at every validation.
     """
-    precision = torch.get_float32_matmul_precision()
-    # Averaging walks over all parameters in Python: every tenth step, with the decay of ten, costs a tenth.
-    callbacks = [EMAWeightAveraging(decay=config.ema**10, update_every_n_steps=10)] if config.ema else []
-    trainer = L.Trainer(
-        accelerator=accelerator,
-        devices=1,
-        max_steps=config.steps,
-        gradient_clip_val=config.clip,
-        callbacks=callbacks,
-        logger=CSVLogger(logs, name="", version="") if logs else False,
-        log_every_n_steps=min(50, config.steps),
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
-    )
-    try:
-        torch.set_float32_matmul_precision("high")
-        trainer.fit(VTAModule(model, config), data)
-    finally:
-        torch.set_float32_matmul_precision(precision)
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        config: TrainConfig,
+        loss: Callable[[Any, Tensor], tuple[Tensor, dict[str, Tensor]]],
+        report: Report | None = None,
+    ):
+        super().__init__(model, config, report)
+        self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
+
+    def training_step(self, batch: Sequence[Any], _: int) -> Tensor:
+        """The loss of one batch of (clips, captions), logged as `loss`."""
+        loss, parts = self.loss(self.model, batch[0])
+        if self.global_step % self.trainer.log_every_n_steps == 0:
+            self.log_dict({"loss": loss.detach(), **parts})
+        return loss
+
+    def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
+        """PSNR of held-out clips after coding, and of their first frames coded alone."""
+        clip = batch[0]
+        db = psnr(self.model.decode(self.model.encode(clip)).float(), clip)
+        alone = psnr(self.model.decode(self.model.encode(clip[:, :, :1])).float(), clip[:, :, :1])
+        self.log_dict({"val_psnr": db.mean(), "val_psnr_frame0": alone.mean()}, batch_size=len(clip))
+        self.make_report(batch_idx)
+
+
+def by_clock_and_frame(tau: Tensor, loss: Tensor) -> dict[str, Tensor]:
+    """The mean loss in each of NOISE_BINS parts of [0, 1] (NaN where no clock fell), and of each frame.
+
+    Args:
+        tau: clocks (b, f).
+        loss: of each (b, f).
+    """
+    part = (tau * NOISE_BINS).long().clamp(max=NOISE_BINS - 1).flatten()
+    total, count = (torch.zeros(NOISE_BINS, device=loss.device) for _ in range(2))
+    total.index_add_(0, part, loss.float().flatten())
+    count.index_add_(0, part, torch.ones_like(loss, dtype=torch.float32).flatten())
+    bins = {f"loss_tau_{i / NOISE_BINS:.1f}": value for i, value in enumerate(total / count)}
+    return bins | {f"loss_frame_{i}": value for i, value in enumerate(loss.mean(0))}

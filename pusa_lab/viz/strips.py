@@ -45,7 +45,7 @@ def filmstrip(
     ax.set_yticks([r * (h + gap) + h / 2 - 0.5 for r in range(len(rows))], list(rows))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    ax.set_xlabel("frame")
+    ax.set_xlabel("pixel frame")
     return ax
 
 

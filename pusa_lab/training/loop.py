@@ -1,0 +1,121 @@
+"""Lightning's loop, set up from a TrainConfig."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from pusa_lab.training.config import TrainConfig
+from pusa_lab.training.module import Report, TrainedModule, VTAModule
+
+
+def run(
+    module: TrainedModule,
+    data: Any,
+    logs: Path | None = None,
+    resume: Path | None = None,
+    accelerator: str = "auto",
+) -> None:
+    """Train a module in place; on a GPU in bfloat16 with TF32 products, unless the configuration says otherwise.
+
+    Args:
+        module: what to train, with its configuration.
+        data: a LightningDataModule, or batches: at least config.steps of them.
+        logs: folder for curves (run-0/metrics.csv and TensorBoard's files) and last.ckpt; None writes nothing.
+        resume: a checkpoint written under `logs` by an earlier run of the same configuration.
+        accelerator: Lightning's: auto, cpu, gpu.
+
+    Raises:
+        ValueError: checkpoints are asked for, but no folder is given; or there is no checkpoint to resume from.
+    """
+    config = module.config
+    check_run(config, logs, resume)
+    precision = torch.get_float32_matmul_precision()
+    trainer = _trainer(config, logs, accelerator)
+    whole = isinstance(data, L.LightningDataModule)
+    source = {"datamodule": data} if whole else {"train_dataloaders": data, "val_dataloaders": []}
+    try:
+        torch.set_float32_matmul_precision("high")
+        with warnings.catch_warnings():
+            # Curves and checkpoints share the folder, and a resumed run goes on in it.
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+            trainer.fit(module, **source, ckpt_path=resume, weights_only=True)
+    finally:
+        torch.set_float32_matmul_precision(precision)
+
+
+def check_run(config: TrainConfig, logs: Path | None, resume: Path | None) -> None:
+    """Refuse, before any long work, what `run` could not do.
+
+    Args:
+        config: the run.
+        logs: folder for curves and checkpoints.
+        resume: checkpoint to go on from.
+
+    Raises:
+        ValueError: checkpoints are asked for, but no folder is given; or there is no checkpoint to resume from.
+    """
+    if config.save_every and logs is None:
+        raise ValueError(f"save_every={config.save_every}, but no folder was given for the checkpoints: pass logs=.")
+    if resume is not None and not Path(resume).is_file():
+        raise ValueError(f"no checkpoint {resume} to resume from: a run with save_every=N writes last.ckpt.")
+
+
+def fit(
+    model: torch.nn.Module,
+    data: Any,
+    config: TrainConfig,
+    logs: Path | None = None,
+    report: Report | None = None,
+    **options: Any,
+) -> None:
+    """Train a video model in place with frame-aware flow matching.
+
+    Args:
+        model: a `VideoModel` that is an nn.Module.
+        data: batches (latents (b, c, f, h, w), captions), at least config.steps of them, or a LightningDataModule.
+        config: the run.
+        logs: folder for curves and checkpoints; None writes nothing.
+        report: called at every validation.
+        **options: of `run`: resume, accelerator.
+    """
+    run(VTAModule(model, config, report), data, logs, **options)
+
+
+def _trainer(config: TrainConfig, logs: Path | None, accelerator: str) -> L.Trainer:
+    gpu = accelerator in ("auto", "gpu") and torch.cuda.is_available()
+    automatic = "bf16-mixed" if gpu else "32-true"
+    callbacks: list[L.Callback] = []
+    if config.ema:
+        # Averaging walks over all parameters in Python: every tenth step, with the decay of ten, costs a tenth.
+        callbacks.append(EMAWeightAveraging(decay=config.ema**10, update_every_n_steps=10))
+    if config.save_every:
+        callbacks.append(
+            ModelCheckpoint(logs, filename="last", every_n_train_steps=config.save_every, enable_version_counter=False)
+        )
+    loggers = []
+    if logs:
+        run_number = len(list(Path(logs).glob("run-*")))  # a resumed run keeps the curves of the first
+        where = {"save_dir": logs, "name": "", "version": f"run-{run_number}"}
+        loggers = [CSVLogger(**where), TensorBoardLogger(**where)]
+    return L.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=automatic if config.precision == "auto" else config.precision,  # type: ignore[arg-type]
+        max_steps=config.steps,
+        callbacks=callbacks,
+        logger=loggers,
+        log_every_n_steps=min(50, config.steps),
+        check_val_every_n_epoch=None,
+        val_check_interval=config.validate_every or None,
+        limit_val_batches=1.0 if config.validate_every else 0,
+        num_sanity_val_steps=0,
+        enable_checkpointing=bool(config.save_every),
+        enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty(),
+    )

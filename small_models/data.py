@@ -1,0 +1,165 @@
+"""Clips to learn from: a world's scenes, or a folder of videos with captions."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pusa_lab.pixels import fit, to_pixels
+from pusa_lab.training import Bank
+from pusa_lab.types import Geometry, VideoModel
+from small_models.world import WORLDS, captions, draw_scenes, render
+
+PART = 500
+"""Scenes drawn at a time."""
+Part = tuple[Tensor, list[str]]
+
+
+def world_clips(
+    name: str, count: int, seed: int, geometry: Geometry, device: str | torch.device = "cpu"
+) -> Iterator[Part]:
+    """Parts of clips (n, 3, pf, h, w) in uint8, with captions in varying words.
+
+    Args:
+        name: one of WORLDS.
+        count: clips in all.
+        seed: of the scenes.
+        geometry: of the model.
+        device: where to draw them.
+    """
+    scenes = draw_scenes(count, seed, WORLDS[name])
+    for i in range(0, count, PART):
+        part = scenes[i : i + PART]
+        clips = render(part.to(device), geometry.pixel_frames(geometry.frames), geometry.size[0])
+        yield to_bytes(clips), captions(part, seed=seed + i)
+
+
+def folder_clips(folder: Path, geometry: Geometry) -> Iterator[Part]:
+    """Clips of the model's length and size, cut one after the other out of every MP4 of a folder.
+
+    The caption of `walk.mp4` is the text of `walk.txt` beside it, or empty.
+
+    Args:
+        folder: where to look, subfolders included.
+        geometry: of the model.
+
+    Raises:
+        ValueError: no video there can be read, or none is long enough.
+    """
+    from pusa_lab import media  # needs ffmpeg, which drawing worlds does not
+
+    want, found, problems = geometry.pixel_frames(geometry.frames), 0, []
+    videos = sorted(folder.rglob("*.mp4"))
+    for path, caption in zip(videos, folder_captions(folder), strict=True):
+        try:
+            clip = to_pixels(media.read_clip(path))
+        except (ValueError, OSError) as error:
+            problems.append(str(error))
+            continue
+        pieces = [p for p in clip.split(want, dim=2) if p.shape[2] == want]
+        if not pieces:
+            problems.append(f"{path} has {clip.shape[2]} frames, the model wants {want}")
+            continue
+        found += len(pieces)
+        yield to_bytes(torch.cat([fit(p, geometry.size) for p in pieces])), [caption] * len(pieces)
+    if not found:
+        why = "; ".join(problems[:3]) or "it holds no .mp4 file"
+        raise ValueError(f"no video in {folder} can be used ({why}): give a folder of MP4s of {want} frames or more.")
+
+
+def clips_of(source: str, count: int, seed: int, geometry: Geometry, device: str | torch.device) -> Iterator[Part]:
+    """Clips of a world, or of a folder.
+
+    Args:
+        source: one of WORLDS, or the path of a folder.
+        count: clips of a world; a folder gives all it has.
+        seed: of a world's scenes.
+        geometry: of the model.
+        device: where a world is drawn.
+
+    Raises:
+        ValueError: the source is neither.
+    """
+    if source in WORLDS:
+        return world_clips(source, count, seed, geometry, device)
+    if not Path(source).is_dir():
+        raise ValueError(f"no data {source!r}: give a folder of MP4s, or one of {', '.join(WORLDS)}.")
+    return folder_clips(Path(source), geometry)
+
+
+def folder_captions(folder: Path) -> list[str]:
+    """The captions of a folder's videos, empty where there is none.
+
+    Args:
+        folder: with .txt files beside its MP4s.
+    """
+    texts = [path.with_suffix(".txt") for path in sorted(folder.rglob("*.mp4"))]
+    return [" ".join(text.read_text().split()) if text.is_file() else "" for text in texts]
+
+
+def banks(
+    source: str,
+    clips: Callable[[int, int], Iterator[Part]],
+    bank: Callable[[Iterator[Part], int, int], Bank],
+    counts: tuple[int, int],
+    batches: tuple[int, int],
+    seeds: tuple[int, int],
+) -> tuple[Bank, Bank | None]:
+    """What is learned from, and what is held out: other scenes of a world, or every tenth clip of a folder.
+
+    Args:
+        source: one of WORLDS, or a folder.
+        clips: (count, seed) -> parts of clips.
+        bank: (parts, batch, seed) -> bank.
+        counts: clips of a world to learn from, and to hold out.
+        batches: sizes of both banks' batches.
+        seeds: of both.
+    """
+    first = bank(clips(counts[0], seeds[0]), batches[0], seeds[0])
+    if source in WORLDS:
+        return first, bank(clips(counts[1], seeds[1]), batches[1], seeds[1])
+    held = torch.arange(len(first.captions)) % 10 == 9
+    return first.part(~held), first.part(held) if held.any() else None
+
+
+def pixel_bank(parts: Iterator[Part], batch: int, seed: int, device: str | torch.device) -> Bank:
+    """Clips kept as bytes.
+
+    Args:
+        parts: from `clips_of`.
+        batch: size of a batch.
+        seed: of the batches.
+        device: where they are kept.
+    """
+    clips, texts = zip(*((clip.to(device), text) for clip, text in parts), strict=True)
+    return Bank(torch.cat(clips), [t for text in texts for t in text], batch, seed)
+
+
+@torch.no_grad()
+def latent_bank(parts: Iterator[Part], model: VideoModel, batch: int, seed: int) -> Bank:
+    """Clips kept as latents in half precision, where the model is.
+
+    Args:
+        parts: from `clips_of`.
+        model: gives the codec.
+        batch: size of a batch.
+        seed: of the batches.
+    """
+    latents, captions_ = [], []
+    for clips, text in parts:
+        for piece in clips.split(64 if model.device.type == "cuda" else 4):
+            pixels = piece.to(model.device).float() / 127.5 - 1
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda"):
+                latents.append(model.encode_video(pixels).half())
+        captions_ += text
+    return Bank(torch.cat(latents), captions_, batch, seed)
+
+
+def to_bytes(clip: Tensor) -> Tensor:
+    """Pixels in [-1, 1] to 0..255.
+
+    Args:
+        clip: pixels (b, 3, pf, h, w).
+    """
+    return ((clip + 1) * 127.5).round().to(torch.uint8)

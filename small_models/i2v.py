@@ -1,0 +1,84 @@
+"""The other way to image-to-video, Wan's own: one clock for all, and the picture as further input.
+
+The picture enters twice, as in Wan2.1-I2V: beside the noise, as channels (a mask of 4 and the picture's latent at
+frame 0), and in every block, as tokens that cross-attention reads beside the caption. Here the tokens are patches of
+the picture's latent; Wan takes them from CLIP.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pusa_lab.pixels import fit, to_pixels
+from pusa_lab.types import Tau, Video
+from small_models.codec import Codec
+from small_models.model import ToyModel
+
+MASK = 4
+"""Channels that say which frames are given: Wan has one for each pixel frame of a latent frame."""
+NEW_LAYERS = r"image_embedder|add_k_proj|add_v_proj|norm_added_k|patch_embedding"
+"""What the picture passes through; trained whole."""
+
+
+class ImageToVideo(ToyModel):
+    """A toy whose denoiser is also given the latent of the first frame.
+
+    Args:
+        preset: sizes; its transformer takes 2 c + MASK channels and image tokens.
+        codec: of the latents.
+    """
+
+    def __init__(self, preset: dict[str, Any], codec: Codec | None = None):
+        super().__init__(preset, codec)
+        self.first: Tensor | None = None
+
+    @classmethod
+    def from_base(cls, base: ToyModel) -> "ImageToVideo":
+        """A text-to-video toy with room for a picture; until it is trained, it gives what the base gives."""
+        config = base.preset["dit"]
+        c, (_, ph, pw) = config["in_channels"], config["patch_size"]
+        dit = {**config, "in_channels": 2 * c + MASK, "image_dim": c * ph * pw}
+        model = cls({**base.preset, "dit": dit}, base.codec)
+        weights = {k: v for k, v in base.state_dict().items() if "patch_embedding.weight" not in k}
+        model.load_state_dict(weights, strict=False)
+        with torch.no_grad():
+            model.dit.patch_embedding.weight.zero_()[:, :c] = base.dit.patch_embedding.weight
+            for name, parameter in model.dit.named_parameters():
+                if name.endswith("add_v_proj.weight"):
+                    parameter.zero_()
+        return model.to(base.device)
+
+    def given(self, picture: Any) -> "ImageToVideo":
+        """The same model, sharing its weights, that continues one picture; `generate` needs no task then.
+
+        Args:
+            picture: anything `pusa_lab.tasks.image_to_video` takes.
+        """
+        clip = fit(to_pixels(picture), self.geometry.size).to(self.device)
+        model = copy.copy(self)
+        with torch.no_grad():
+            model.first = self.encode_video(clip[:, :, :1])
+        return model
+
+    def forward(self, x: Video, tau: Tau, text: Tensor, first: Tensor | None = None) -> Video:
+        """The velocity; first is the latent (b or 1, c, 1, h, w) of frame 0, by default the picture given.
+
+        Args:
+            x: latents (b, c, f, h, w).
+            tau: clocks (b, f).
+            text: from `encode_text`.
+            first: latent of the picture; without any, its channels are empty.
+        """
+        first = self.first if first is None else first
+        extra = x.new_zeros(len(x), MASK + x.shape[1], *x.shape[2:])
+        if first is None:
+            first = x.new_zeros(1, *x[0, :, :1].shape)
+        else:
+            extra[:, :MASK, 0] = 1
+            extra[:, MASK:, :1] = first.to(x)
+        _, ph, pw = self.dit.config["patch_size"]
+        patches = first.to(x)[:, :, 0].unfold(2, ph, ph).unfold(3, pw, pw)
+        image = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2).expand(len(x), -1, -1)
+        return self.dit(torch.cat([x, extra], dim=1).to(text.dtype), tau, text, image.to(text.dtype)).to(x.dtype)

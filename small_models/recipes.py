@@ -1,0 +1,38 @@
+"""How the shipped checkpoints are trained."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pusa_lab.training import TrainConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One stage of one toy."""
+
+    config: TrainConfig
+    clips: int
+    """Different clips in a run."""
+    measured: int = 512
+    """Unseen scenes on which the result is measured."""
+
+
+ADAPT: dict[str, Any] = {"lr": 2e-3, "warmup": 100, "shift": 5.0, "lora_rank": 64, "compile": "reduce-overhead"}
+"""What both ways from the base to image-to-video share, so that they can be compared."""
+RECIPES = {
+    ("nano", "base"): Recipe(TrainConfig(steps=17_000, lr=2e-3, draw="shared", compile="reduce-overhead"), 200_000),
+    ("nano", "vta"): Recipe(
+        TrainConfig(steps=14_000, draw="independent", shift=5.0, seed=1, compile="reduce-overhead"), 200_000
+    ),
+    ("mini", "codec"): Recipe(
+        TrainConfig(steps=5_200, batch=32, warmup=100, weight_decay=0.0, ema=0.0, compile="default"), 20_000
+    ),
+    ("mini", "base"): Recipe(
+        TrainConfig(steps=5_500, draw="shared", shift=3.0, compile="reduce-overhead"), 64_000, measured=256
+    ),
+    ("mini", "vta"): Recipe(TrainConfig(steps=3_200, draw="independent", **ADAPT), 64_000, measured=256),
+    ("mini", "i2v"): Recipe(TrainConfig(steps=3_200, draw="shared", **ADAPT), 64_000, measured=256),
+}
+"""(toy, stage) -> recipe: a codec, a scalar base from nothing, then from the base one clock per frame, or Wan's way."""
+FAST: dict[str, Any] = {"steps": 10, "batch": 4, "warmup": 2, "ema": 0.9, "clips": 16, "compile": ""}
+"""What --fast changes: enough to see that everything runs."""

@@ -1,0 +1,92 @@
+"""Contact sheets: what a toy does, at a glance, always from the same scenes and seeds."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pusa_lab import generate, tasks
+from pusa_lab.pixels import to_uint8
+from small_models.evaluate import EVAL_SEED
+from small_models.i2v import ImageToVideo
+from small_models.model import ToyModel
+from small_models.world import WORLDS, captions, draw_scenes, render
+
+SHEET_SEED = EVAL_SEED + 2
+"""Scenes of sheets: neither trained on nor measured."""
+
+
+def sheet(rows: list[np.ndarray], shown: int = 9, gap: int = 2) -> np.ndarray:
+    """Videos as rows of evenly spaced frames, (h, w, 3) uint8.
+
+    Args:
+        rows: videos (frames, h, w, 3) uint8 of one size.
+        shown: frames of each.
+        gap: white pixels between pictures.
+    """
+    pick = np.linspace(0, len(rows[0]) - 1, min(shown, len(rows[0]))).round().astype(int)
+    padded = [np.pad(v[pick], ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255) for v in rows]
+    return np.concatenate([np.concatenate(list(v), axis=1) for v in padded], axis=0)
+
+
+def truth(model: ToyModel, count: int, frames: int | None = None) -> tuple[np.ndarray, list[str]]:
+    """The sheets' scenes (count, pixel frames, h, w, 3) uint8, and their captions in plain words.
+
+    Args:
+        model: names the world.
+        count: of scenes.
+        frames: pixel frames; None is the model's own number.
+    """
+    scenes = draw_scenes(count, SHEET_SEED, WORLDS[model.preset["world"]])
+    frames = frames or model.geometry.pixel_frames(model.geometry.frames)
+    return to_uint8(render(scenes, frames, model.geometry.size[0])), captions(scenes)
+
+
+def image_to_video(model: ToyModel, count: int = 4, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The truth and the model's prediction from caption and frame 0, (count, pixel frames, h, w, 3) each.
+
+    Args:
+        model: a toy with one clock per frame, or one that takes the picture as input.
+        count: of scenes.
+        **options: of `generate`.
+    """
+    true, words = truth(model, count)
+    made = []
+    for clip, caption in zip(true, words, strict=True):
+        if isinstance(model, ImageToVideo):
+            made.append(generate(model.given(clip[0]), caption, **options).video[0])
+        else:
+            made.append(generate(model, caption, tasks.image_to_video(clip[0]), **options).video[0])
+    return true, np.stack(made)
+
+
+def reporter(folder: Path, count: int = 4, **options: Any) -> Callable[[Any, int], dict[str, float]]:
+    """A `report` for training: writes a sheet of predictions above their truths, returns how far off they are.
+
+    first_frame_error and next_frame_error: root mean square of prediction - truth in grey levels of 255, for pixel
+    frame 0, which is given, and for the first latent frame that is not
+
+    Args:
+        folder: where the sheets go.
+        count: of scenes.
+        **options: of `generate`.
+    """
+    from pusa_lab import media
+
+    def report(model: ToyModel, step: int) -> dict[str, float]:
+        training = model.training
+        with torch.no_grad():
+            true, made = image_to_video(model.eval(), count, **options)
+        model.train(training)
+        rows = [video for pair in zip(made, true, strict=True) for video in pair]
+        media.write_picture(folder / f"sheet-{step:06d}.png", sheet(rows))
+        off = (made.astype(float) - true) ** 2
+        stride = model.geometry.stride[0]
+        return {
+            "first_frame_error": float(np.sqrt(off[:, 0].mean())),
+            "next_frame_error": float(np.sqrt(off[:, 1 : 1 + stride].mean())),
+        }
+
+    return report

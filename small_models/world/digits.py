@@ -1,0 +1,49 @@
+"""Handwriting: the 1,797 digits of 8 x 8 pixels that come with scikit-learn, as things that move in the world."""
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+SIDE = 32
+"""Pixels to which a digit is smoothly enlarged before it is drawn."""
+
+
+@lru_cache(maxsize=1)
+def bitmaps() -> Float[Tensor, "ten samples side side"]:
+    """The same number of samples of each digit, in [0, 1].
+
+    Raises:
+        ModuleNotFoundError: scikit-learn is not installed.
+    """
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    images, labels = torch.tensor(data.images, dtype=torch.float32) / 16, torch.tensor(data.target)
+    count = int(labels.bincount().min())
+    chosen = torch.stack([images[labels == digit][:count] for digit in range(10)])
+    return F.interpolate(chosen, size=(SIDE, SIDE), mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def cover(
+    x: Float[Tensor, "m f h w"],
+    y: Float[Tensor, "m f h w"],
+    r: Float[Tensor, "m 1 1 1"],
+    look: Int[Tensor, " m"],
+    digit: int,
+) -> Float[Tensor, "m f h w"]:
+    """How much of each pixel a digit's ink covers.
+
+    Args:
+        x: to the right of the digit's middle.
+        y: below it.
+        r: half its side.
+        look: any numbers; each names one handwriting.
+        digit: 0 to 9.
+    """
+    ink = bitmaps()[digit].to(x.device)
+    ink = ink[look % len(ink)][:, None].expand(-1, x.shape[1], -1, -1).flatten(0, 1)[:, None]
+    grid = torch.stack([x / r, y / r], dim=-1).flatten(0, 1)
+    return F.grid_sample(ink, grid, mode="bilinear", padding_mode="zeros", align_corners=False).view_as(x)

@@ -1,0 +1,125 @@
+"""What can be seen in the world, and in which words: the tables behind scenes, pictures and captions."""
+
+from dataclasses import dataclass, replace
+
+SHAPES = ("circle", "square", "triangle", "cross", "ring")
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+COLOURS = {
+    "red": (0.90, 0.15, 0.15),
+    "green": (0.15, 0.75, 0.20),
+    "blue": (0.20, 0.35, 0.95),
+    "yellow": (0.95, 0.85, 0.15),
+    "purple": (0.75, 0.20, 0.85),
+    "cyan": (0.15, 0.85, 0.90),
+    "orange": (0.95, 0.50, 0.10),
+    "white": (0.97, 0.97, 0.97),
+}
+DIRECTIONS = {
+    "right": (1, 0),
+    "down and right": (1, 1),
+    "down": (0, 1),
+    "down and left": (-1, 1),
+    "left": (-1, 0),
+    "up and left": (-1, -1),
+    "up": (0, -1),
+    "up and right": (1, -1),
+}
+OTHER_WORDS = {
+    "right": "to the right",
+    "down and right": "to the lower right",
+    "down": "downwards",
+    "down and left": "to the lower left",
+    "left": "to the left",
+    "up and left": "to the upper left",
+    "up": "upwards",
+    "up and right": "to the upper right",
+}
+"""A second wording of each direction."""
+TURNS = {"clockwise": 1, "counterclockwise": -1}
+"""Ways round a circle, as seen on the screen, where y points down."""
+MOTIONS = ("straight", "bounce", "gravity", "circle", "stop")
+GROUNDS = ("plain", "shaded", "striped", "checkered")
+PANS = {"": 0, "left": -1, "right": 1}
+
+
+@dataclass(frozen=True)
+class World:
+    """Which scenes can occur. Lengths are in units of the picture's side, times in frames."""
+
+    size: int
+    """Height and width of a clip in pixels."""
+    frames: int
+    """Pixel frames of a clip."""
+    objects: tuple[float, ...]
+    """Probability of one, two, ... objects."""
+    nouns: tuple[str, ...]
+    """What occurs: the first of SHAPES, or DIGITS."""
+    colours: int
+    """How many of COLOURS occur."""
+    motions: tuple[tuple[str, tuple[str, ...]], ...]
+    """Each motion that occurs, with its wordings; {} is where speed and direction go."""
+    speeds: tuple[tuple[str, float], ...]
+    """Adverb and distance per frame."""
+    sizes: tuple[tuple[str, float], ...]
+    """Adjective and radius of the circle; the other shapes are about as large."""
+    spin: float = 0.0
+    """Share of objects that turn on the spot, by SPIN radians a frame."""
+    grounds: int = 1
+    """How many of GROUNDS occur."""
+    pan: float = 0.0
+    """Share of the patterned grounds that pass by, because the camera follows the objects."""
+    apart: int = 1
+    """Places tried for each object; the one farthest from the others is taken."""
+    paraphrases: bool = False
+    """Whether captions vary in their wording and leave out sizes and grounds."""
+
+
+NANO = World(
+    size=16,
+    frames=8,
+    objects=(0.6, 0.4),
+    nouns=SHAPES[:3],
+    colours=6,
+    motions=(("bounce", ("moves {}",)),),
+    speeds=(("slowly", 0.03), ("", 0.06), ("quickly", 0.09)),
+    sizes=(("", 0.17),),
+)
+"""Few pixels: large objects that bounce off the walls on a plain ground."""
+
+MINI = World(
+    size=64,
+    frames=33,
+    objects=(0.4, 0.4, 0.2),
+    nouns=SHAPES,
+    colours=8,
+    motions=(
+        ("straight", ("moves {}", "drifts {}", "slides {}")),
+        ("bounce", ("bounces {}", "bounces around {}")),
+        ("gravity", ("is thrown {}", "is tossed {}")),
+        ("circle", ("circles {}", "orbits {}")),
+        ("stop", ("moves {} and stops", "rolls {} and comes to rest")),
+    ),
+    speeds=(("slowly", 0.5 / 64), ("", 1.0 / 64), ("quickly", 1.5 / 64)),
+    sizes=(("small", 0.14), ("big", 0.19)),
+    spin=0.25,
+    grounds=4,
+    pan=0.4,
+    apart=8,
+    paraphrases=True,
+)
+"""Everything there is."""
+
+HANDWRITING = replace(MINI, nouns=DIGITS, objects=(0.5, 0.5), sizes=(("small", 0.17), ("big", 0.23)), spin=0.0)
+"""The same with handwritten digits: real texture."""
+
+LONGEST = 60
+"""Words and commas that no caption exceeds."""
+WORLDS = {"nano": NANO, "mini": MINI, "digits": HANDWRITING}
+SPIN = 0.07
+"""Radians per frame of a spinning object, clockwise."""
+GRAVITY = 0.001
+"""Downward acceleration of what is thrown, in sides per frame squared."""
+STOP = 16
+"""Frame at which what stops has come to rest."""
+PAN = 0.4 / 64
+"""Distance per frame by which a ground passes."""

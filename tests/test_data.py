@@ -1,0 +1,91 @@
+"""pytest tests/test_data.py: worlds and folders as sources of clips, with one sentence for every bad folder."""
+
+import numpy as np
+import pytest
+import torch
+
+import small_models
+from pusa_lab import media
+from pusa_lab.types import Geometry
+from small_models.data import banks, clips_of, folder_captions, latent_bank, pixel_bank
+
+SMALL = Geometry(stride=(4, 8, 8), channels=8, frames=3, size=(16, 16))
+
+
+def film(path, frames, caption=None, seed=0):
+    video = np.random.default_rng(seed).integers(0, 255, (frames, 24, 32, 3), dtype=np.uint8)
+    media.write_clip(path, video, fps=8)
+    if caption is not None:
+        path.with_suffix(".txt").write_text(caption)
+
+
+@pytest.mark.parametrize("name", ["nano", "mini", "digits"])
+def test_worlds_come_in_bytes_with_captions(name):
+    (clips, captions), *rest = clips_of(name, 3, 0, SMALL, "cpu")
+    assert clips.dtype == torch.uint8
+    assert clips.shape == (3, 3, 9, 16, 16)
+    assert len(captions) == 3
+    assert not rest
+    again = next(iter(clips_of(name, 3, 0, SMALL, "cpu")))
+    assert torch.equal(again[0], clips)
+    assert again[1] == captions
+
+
+def test_a_folder_gives_all_whole_clips_of_its_videos(tmp_path):
+    film(tmp_path / "a.mp4", 20, "a red  circle\nmoves right")
+    film(tmp_path / "sub" / "b.mp4", 9)
+    film(tmp_path / "short.mp4", 5)
+    parts = list(clips_of(str(tmp_path), 100, 0, SMALL, "cpu"))
+    captions = [text for _, texts in parts for text in texts]
+    assert sorted(captions) == ["", "a red circle moves right", "a red circle moves right"]
+    assert all(clip.shape[1:] == (3, 9, 16, 16) for clip, _ in parts)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda folder: None, "it holds no .mp4 file"),
+        (lambda folder: (folder / "x.mp4").write_bytes(b"no video"), "x.mp4 is no readable video"),
+        (lambda folder: film(folder / "x.mp4", 4), "x.mp4 has 4 frames, the model wants 9"),
+    ],
+)
+def test_a_folder_without_a_usable_video_is_refused(tmp_path, make, says):
+    make(tmp_path)
+    with pytest.raises(ValueError, match=f"no video in .* can be used .*{says}"):
+        list(clips_of(str(tmp_path), 1, 0, SMALL, "cpu"))
+
+
+def test_latents_are_those_of_the_codec():
+    model = small_models.ToyModel(small_models.PRESETS["mini"], small_models.load("mini-codec", device="cpu"))
+    parts = list(clips_of("mini", 2, 3, model.geometry, "cpu"))
+    bank = latent_bank(iter(parts), model, batch=2, seed=0)
+    with torch.no_grad():
+        want = model.encode_video(parts[0][0].float() / 127.5 - 1)
+    torch.testing.assert_close(bank.videos.float(), want, atol=2e-2, rtol=0)
+    assert bank.captions == parts[0][1]
+
+
+def test_a_folders_words_and_held_out_clips(tmp_path):
+    for i in range(12):
+        film(tmp_path / f"{i:02d}.mp4", 9, f"Clip {i}, moving.", seed=i)
+    (tmp_path / "03.txt").unlink()
+    assert folder_captions(tmp_path) == [f"Clip {i}, moving." if i != 3 else "" for i in range(12)]
+    train, held = banks(
+        str(tmp_path),
+        lambda count, seed: clips_of(str(tmp_path), count, seed, SMALL, "cpu"),
+        lambda parts, batch, seed: pixel_bank(parts, batch, seed, "cpu"),
+        counts=(5, 5),
+        batches=(2, 1),
+        seeds=(0, 1),
+    )
+    assert held.captions == ["Clip 9, moving."]
+    assert len(train.captions) == 11
+    assert not set(train.captions) & set(held.captions)
+
+
+def test_pixels_come_back_as_numbers_around_zero():
+    bank = pixel_bank(clips_of("nano", 5, 1, SMALL, "cpu"), 4, 0, "cpu")
+    clip, captions = next(iter(bank))
+    assert clip.shape == (4, 3, 9, 16, 16)
+    assert -1 <= clip.min() < 0 < clip.max() <= 1
+    assert len(captions) == 4
