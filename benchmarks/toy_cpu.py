@@ -1,0 +1,204 @@
+"""Time the readable Wan, small_models/dit.py, against diffusers' Wan with the same weights, on two cores.
+
+    python benchmarks/toy_cpu.py
+
+Writes benchmarks/results/toy_cpu.json. Run it on an idle machine: on a busy one the threads wait for each other.
+Compiling needs a C++ compiler; without one only the eager numbers are made.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+
+import torch
+from torch import Tensor
+
+import small_models
+from pusa_lab import generate, tasks
+from pusa_lab.pixels import to_uint8
+from small_models import world
+from small_models.dit import ToyDiT
+
+HERE = Path(__file__).resolve().parent
+PLANS = ("eager", "compiled")
+MODES = ("scalar", "per token")  # diffusers' timestep: (b,), or (b, tokens), which one clock per frame needs there
+SIZE = {
+    "patch_size": (1, 2, 2),
+    "num_attention_heads": 4,
+    "attention_head_dim": 64,
+    "text_dim": 128,
+    "freq_dim": 256,
+    "ffn_dim": 640,
+    "num_layers": 8,
+    "cross_attn_norm": True,
+}
+FRAMES, SIDE, WORDS = 9, 8, 60
+
+Forward = Callable[[], Tensor]
+
+
+def compiler_missing() -> str:
+    """Why torch.compile cannot work here, or nothing."""
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.ones(3))
+    except Exception as error:
+        return f"Nothing was compiled: torch.compile finds no working C++ compiler here ({type(error).__name__})."
+    return ""
+
+
+def paired(forwards: dict[str, Forward], rounds: int) -> dict[str, list[float]]:
+    """Seconds of every forward, one per round, all of them in every round and in the opposite order every other time.
+
+    Each runs twice in a row and the second is timed: its own weights are then in the cache, as in a sampling loop.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in forwards}
+    for i in range(rounds):
+        for name in list(forwards)[:: 1 if i % 2 else -1]:
+            forwards[name]()
+            began = time.perf_counter()
+            forwards[name]()
+            seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def ratio(slow: list[float], fast: list[float]) -> dict[str, float | list[float]]:
+    """How many times faster: of every round the ratio, of all rounds its median and quartiles; and best over best."""
+    low, middle, high = quantiles([s / f for s, f in zip(slow, fast, strict=True)], n=4)
+    best = min(slow) / min(fast)
+    return {"median": round(middle, 3), "quartiles": [round(low, 3), round(high, 3)], "of the fastest": round(best, 3)}
+
+
+def forwards_of(ours: ToyDiT, batch: int, plans: list[str]) -> dict[str, Forward]:
+    """Every forward to time: ours, and diffusers' in both of its modes, under each plan."""
+    theirs = ours.to_diffusers()
+    channels = ours.config["in_channels"]
+    x = torch.randn(batch, channels, FRAMES, SIDE, SIDE)
+    tau, text = torch.rand(batch, FRAMES), torch.randn(batch, WORDS, SIZE["text_dim"])
+    tokens_of_a_frame = SIDE * SIDE // 4
+    steps = {"scalar": 1000 * tau[:, 0], "per token": 1000 * tau.repeat_interleave(tokens_of_a_frame, dim=1)}
+    forwards: dict[str, Forward] = {}
+    for plan in plans:
+        a, b = (
+            (ours, theirs)
+            if plan == "eager"
+            else (torch.compile(m, dynamic=False, fullgraph=True) for m in (ours, theirs))
+        )
+        forwards[f"{plan} ours"] = lambda a=a: a(x, tau, text)
+        for mode in MODES:
+            forwards[f"{plan} {mode}"] = lambda b=b, t=steps[mode]: b(x, t, text, return_dict=False)[0]
+    return forwards
+
+
+@torch.inference_mode()
+def one_forward(channels: int, rounds: int, plans: list[str]) -> dict:
+    """One forward of 144 tokens, batch 1 and batch 2 (guidance): both models, both modes, eager and compiled."""
+    torch.manual_seed(0)
+    ours = ToyDiT(**SIZE, in_channels=channels, out_channels=channels).eval()
+    torch.nn.init.normal_(ours.proj_out.weight, std=0.1)  # it starts at 0, which would make everything agree
+    result: dict = {"parameters": sum(p.numel() for p in ours.parameters()), "rounds": rounds}
+    for batch in (1, 2):
+        forwards = forwards_of(ours, batch, plans)
+        same = [n for n in forwards if "scalar" not in n]  # the scalar mode has one clock for all frames
+        outputs = {n: forwards[n]() for n in same}
+        apart = max((outputs[n] - outputs["eager ours"]).abs().max().item() for n in same)
+        for warm in forwards.values():
+            warm()
+        seconds = paired(forwards, rounds)
+        pairs = [
+            (slow, fast, mode) for slow in plans for fast in plans for mode in MODES if slow == fast or fast != "eager"
+        ]
+        result[f"batch {batch}"] = {
+            "largest difference of outputs": apart,
+            "standard deviation of outputs": outputs["eager ours"].std().item(),
+            "milliseconds, median": {n: round(1000 * median(s), 2) for n, s in seconds.items()},
+            "times faster": {
+                f"{fast} ours than {slow} {mode}": ratio(seconds[f"{slow} {mode}"], seconds[f"{fast} ours"])
+                for slow, fast, mode in pairs
+            },
+        }
+        sys.stderr.write(f"{channels} channels, batch {batch} done\n")
+    return result
+
+
+def seconds_of(job: Callable[[], object], times: int) -> dict[str, float]:
+    """Median and range of wall seconds, after one run that does not count."""
+    job()
+    seconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        job()
+        seconds.append(time.perf_counter() - began)
+    return {"median": round(median(seconds), 3), "least": round(min(seconds), 3), "most": round(max(seconds), 3)}
+
+
+@torch.no_grad()
+def image_to_video(times: int = 15) -> dict:
+    """Loading the shipped toy; from a picture to a clip in ten guided steps, decoded; and the codec alone."""
+    model = small_models.load("mini-vta", device="cpu")
+    clip = world.render(world.draw_scenes(1, 0, world.MINI))
+    task = tasks.image_to_video(to_uint8(clip)[0, 0])
+    latents = model.encode_video(clip)
+    jobs: dict[str, Callable[[], object]] = {
+        "load mini-vta": lambda: small_models.load("mini-vta", device="cpu"),
+        "ten guided steps and decoding": lambda: generate(model, "a red ring moves up", task, steps=10, guidance=3.0),
+        "decode 33 frames": lambda: model.decode(latents),
+        "encode 33 frames": lambda: model.encode_video(clip),
+    }
+    return {"runs": times, "seconds": {name: seconds_of(job, times) for name, job in jobs.items()}}
+
+
+def device() -> str:
+    """The processor's name, as the system tells it, and its cores."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return f"{name or platform.machine()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--channels", type=int, nargs="+", default=[8], help="latent channels, one or several")
+    parser.add_argument("--eager", action="store_true", help="compile nothing")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "toy_cpu.json")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    missing = "Nothing was compiled: --eager." if args.eager else compiler_missing()
+    plans = ["eager"] if missing else list(PLANS)
+    load = os.getloadavg()[0]
+    measured = {f"{z} channels": one_forward(z, args.rounds, plans) for z in args.channels}
+    result = {
+        "command": " ".join(["python", "benchmarks/toy_cpu.py", *sys.argv[1:]]),
+        "date": date.today().isoformat(),
+        "commit": subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, text=True).strip(),
+        "device": device(),
+        "threads": args.threads,
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "not set"),
+        "load of the machine": {"before": round(load, 2), "after, ours included": round(os.getloadavg()[0], 2)},
+        "python": platform.python_version(),
+        "versions": {n: version(n) for n in ("torch", "diffusers")},
+        "seed": 0,
+        "torch.compile": missing or "works",
+        "size": {**SIZE, "tokens": FRAMES * SIDE * SIDE // 4, "words": WORDS},
+        "one forward": measured,
+        "image to video": image_to_video(),
+    }
+    partial = args.out.with_suffix(".partial")
+    partial.write_text(json.dumps(result, indent=2) + "\n")
+    partial.replace(args.out)
+    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
