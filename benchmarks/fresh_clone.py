@@ -39,7 +39,7 @@ def main() -> None:
         test, counted = timed(["make", "test"], clone)
         one = [".venv/bin/pusa-lab", "generate", "a red square moves left", "--image", "notebooks/assets/still.png"]
         generate, _ = timed(one, clone)
-        train, _ = timed([".venv/bin/pusa-lab", "train", "--stage", "vta", "--fast"], clone)
+        train, _ = timed([".venv/bin/pusa-lab", "train", "--model", "mini", "--stage", "vta", "--fast"], clone)
         freeze = timed([".venv/bin/python", "-m", "pip", "freeze"], clone)[1]
     names = ("torch", "diffusers", "lightning", "jupyterlab", "papermill")
     result = {
@@ -54,7 +54,7 @@ def main() -> None:
             "make demo": demo,
             "make test": test,
             "pusa-lab generate": generate,
-            "pusa-lab train --fast": train,
+            "pusa-lab train --model mini --fast": train,
         },
         "tests": re.search(r"\d+ passed[^\n]*", counted)[0],
     }
