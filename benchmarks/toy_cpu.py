@@ -31,17 +31,9 @@ from small_models.dit import ToyDiT
 HERE = Path(__file__).resolve().parent
 PLANS = ("eager", "compiled")
 MODES = ("scalar", "per token")  # diffusers' timestep: (b,), or (b, tokens), which one clock per frame needs there
-SIZE = {
-    "patch_size": (1, 2, 2),
-    "num_attention_heads": 4,
-    "attention_head_dim": 64,
-    "text_dim": 128,
-    "freq_dim": 256,
-    "ffn_dim": 640,
-    "num_layers": 8,
-    "cross_attn_norm": True,
-}
-FRAMES, SIDE, WORDS = 9, 8, 60
+PRESET = small_models.PRESETS["mini"]
+SIZE = {k: v for k, v in PRESET["dit"].items() if k not in ("in_channels", "out_channels")}
+FRAMES, SIDE, WORDS = 9, 8, PRESET["text"]["longest"]
 
 Forward = Callable[[], Tensor]
 
@@ -181,7 +173,7 @@ def main() -> None:
     result = {
         "command": " ".join(["python", "benchmarks/toy_cpu.py", *sys.argv[1:]]),
         "date": date.today().isoformat(),
-        "commit": subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, text=True).strip(),
+        "commit": subprocess.check_output(["git", "describe", "--always", "--dirty"], cwd=HERE, text=True).strip(),
         "device": device(),
         "threads": args.threads,
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "not set"),

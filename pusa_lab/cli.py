@@ -63,7 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", type=Path, help="go on from such a last.ckpt, which --set save_every=N writes")
     train.add_argument("--fast", action="store_true", help="a few small steps, to see that everything runs")
     train.add_argument(
-        "--set", nargs="*", default=[], metavar="FIELD=VALUE", help="change the recipe: steps=500 lr=3e-4"
+        "--set",
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change the recipe: steps=500 lr=3e-4",
     )
     train.set_defaults(run=_train)
 
@@ -136,8 +141,14 @@ def _generate(args: argparse.Namespace) -> None:
         raise ValueError("both --image and --video were given: the video starts from one of them.")
     if args.end_image and not args.image:
         raise ValueError("--end-image was given without --image: give the first picture too.")
+    if isinstance(model, small_models.Codec):
+        raise ValueError(f"{args.model} is a codec and makes no videos: choose a model built on it, such as mini-vta.")
     task = tasks.text_to_video()
-    if args.video:
+    if isinstance(model, small_models.ImageToVideo):
+        if not args.image or args.end_image:
+            raise ValueError(f"{args.model} takes one picture as input: give --image, and no other.")
+        model = model.given(media.read_picture(args.image))
+    elif args.video:
         third = model.geometry.pixel_frames(max(1, model.geometry.frames // 3))
         known = third if args.known is None else args.known
         task = tasks.extension(media.read_clip(args.video, last=max(known, 1)), known, args.noise)
@@ -168,8 +179,11 @@ def _train(args: argparse.Namespace) -> None:
         except ValueError as error:
             raise ValueError(f"{name}={value!r}: give a value of type {types[name].__name__}.") from error
     jobs = [(m, s) for m, s in RECIPES if args.model in (m, "all") and args.stage in (s, "all")]
+    if len(jobs) > 1 and args.resume:
+        raise ValueError("--resume goes on with one stage: name its --model and --stage.")
     for model, stage in jobs or [(args.model, args.stage)]:
-        options = {"data": args.data, "fast": args.fast, "logs": args.logs, "resume": args.resume}
+        logs = args.logs / f"{model}-{stage}" if args.logs and len(jobs) > 1 else args.logs
+        options = {"data": args.data, "fast": args.fast, "logs": logs, "resume": args.resume}
         path = train(model, stage, args.out, args.base, command=args.command, **options, **changes)
         _say(f"{path}, and its card {path.with_suffix('.json')}")
 

@@ -50,8 +50,7 @@ def folder_clips(folder: Path, geometry: Geometry) -> Iterator[Part]:
     from pusa_lab import media  # needs ffmpeg, which drawing worlds does not
 
     want, found, problems = geometry.pixel_frames(geometry.frames), 0, []
-    videos = sorted(folder.rglob("*.mp4"))
-    for path, caption in zip(videos, folder_captions(folder), strict=True):
+    for path, caption in zip(_videos(folder), folder_captions(folder), strict=True):
         try:
             clip = to_pixels(media.read_clip(path))
         except (ValueError, OSError) as error:
@@ -94,7 +93,7 @@ def folder_captions(folder: Path) -> list[str]:
     Args:
         folder: with .txt files beside its MP4s.
     """
-    texts = [path.with_suffix(".txt") for path in sorted(folder.rglob("*.mp4"))]
+    texts = [path.with_suffix(".txt") for path in _videos(folder)]
     return [" ".join(text.read_text().split()) if text.is_file() else "" for text in texts]
 
 
@@ -154,6 +153,10 @@ def latent_bank(parts: Iterator[Part], model: VideoModel, batch: int, seed: int)
                 latents.append(model.encode_video(pixels).half())
         captions_ += text
     return Bank(torch.cat(latents), captions_, batch, seed)
+
+
+def _videos(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".mp4")
 
 
 def to_bytes(clip: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from pusa_lab.metrics import psnr
 from pusa_lab.samplers import sample_steps
 from pusa_lab.schedules import hold, synchronous
 from pusa_lab.timesteps import interpolate
-from pusa_lab.types import Clip, Schedule, Video
+from pusa_lab.types import Clip, Geometry, Schedule, Video
 from small_models.codec import Codec
 from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
@@ -114,7 +114,9 @@ def through_the_codec(model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -
 
 
 @torch.no_grad()
-def collect(way: Way, score: Callable[[Clip, Clip, Scenes], Raw], model: ToyModel, clips: int, seed: int = 0) -> Raw:
+def collect(
+    way: Way, score: Callable[[Clip, Clip, Scenes], Raw], model: ToyModel, clips: int, seed: int = 0, world: str = ""
+) -> Raw:
     """Scores of every clip, made and read in parts that fit in memory.
 
     Args:
@@ -123,8 +125,9 @@ def collect(way: Way, score: Callable[[Clip, Clip, Scenes], Raw], model: ToyMode
         model: the toy.
         clips: number of unseen scenes.
         seed: of the noise.
+        world: whose scenes; empty is the model's own.
     """
-    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[model.preset["world"]])
+    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[world or model.preset["world"]])
     part = 128 if model.device.type == "cuda" else 16
     found: list[Raw] = []
     for i in range(0, clips, part):
@@ -182,7 +185,7 @@ def image_to_video_scores(raw: Raw, stride: int) -> dict[str, Any]:
 
 
 def text_to_video_scores(raw: Raw) -> dict[str, Any]:
-    """Shares of the captions' objects that the reader confirms, by number of objects in the caption.
+    """Shares of objects that the reader confirms, and of captions in which it confirms all, by number of objects.
 
     Args:
         raw: from `collect` with `obedience`.
@@ -190,12 +193,14 @@ def text_to_video_scores(raw: Raw) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for n in raw["number"].unique().tolist():
         rows = raw["number"] == n
-        out[f"{n}_objects"] = {"objects": int(raw["shape"][rows].isfinite().sum())}
+        out[f"{n}_objects"] = {"captions": int(rows.sum()), "objects": int(raw["shape"][rows].isfinite().sum())}
         for name, label in (("shape", "colour_and_shape_right"), ("direction", "direction_right")):
             share = raw[name][rows].nanmean()
             count = raw[name][rows].isfinite().sum()
             out[f"{n}_objects"][label] = share.item()
             out[f"{n}_objects"][f"{label}_stderr"] = (share * (1 - share) / count).sqrt().item()
+            whole = (raw[name][rows].nan_to_num(1) == 1).all(1).float().mean()
+            out[f"{n}_objects"][f"{label}_whole_caption"] = whole.item()
     return out
 
 
@@ -232,11 +237,14 @@ def measure(
     if base is not None:
         ways["base_with_untrained_vector_clocks"] = (base, sampling.vector)
         ways["base_with_replacement"] = (base, sampling.replacement)
-    raw = {key: collect(way, fidelity, who, clips) for key, (who, way) in ways.items()}
+    world = model.preset["world"]
+    raw = {key: collect(way, fidelity, who, clips, world=world) for key, (who, way) in ways.items()}
     scores: dict[str, Any] = {key: {"image_to_video": image_to_video_scores(r, stride)} for key, r in raw.items()}
     scores[name]["gain_over"] = {key: gain(raw[name], r, stride) for key, r in raw.items() if key != name}
     for key, (who, way) in _spoken(name, model, base, sampling).items():
-        scores.setdefault(key, {})["text_to_video"] = text_to_video_scores(collect(way, obedience, who, clips))
+        scores.setdefault(key, {})["text_to_video"] = text_to_video_scores(
+            collect(way, obedience, who, clips, world=world)
+        )
     how = f"{sampling.steps} Euler steps, guidance {sampling.guidance:g}, seed 0, float32, unseen scenes"
     return {"how": how, "clips": clips, **scores}
 
@@ -251,19 +259,20 @@ def _spoken(name: str, model: ToyModel, base: ToyModel | None, sampling: Samplin
 
 
 @torch.no_grad()
-def measure_codec(codec: Codec, world: str, clips: int) -> dict[str, Any]:
+def measure_codec(codec: Codec, world: str, clips: int, geometry: Geometry) -> dict[str, Any]:
     """How much of unseen clips a codec keeps.
 
     Args:
         codec: ready to use.
         world: one of WORLDS.
         clips: number of unseen scenes.
+        geometry: their frames and size.
     """
     device = codec.mean.device
     scenes = draw_scenes(clips, EVAL_SEED, WORLDS[world])
     db, alone = [], []
     for i in range(0, clips, 8):
-        clip = render(scenes[i : i + 8].to(device))
+        clip = render(scenes[i : i + 8].to(device), geometry.pixel_frames(geometry.frames), geometry.size[0])
         db.append(psnr(codec(clip), clip))
         alone.append(psnr(codec(clip[:, :, :1]), clip[:, :, :1]))
     frames, first = torch.cat(db).cpu(), torch.cat(alone).cpu()

@@ -36,6 +36,21 @@ def write(path: Path, weights: dict[str, torch.Tensor], inside: dict[str, Any], 
         text.unlink(missing_ok=True)
 
 
+def promote(part: Path, path: Path, more: dict[str, Any]) -> None:
+    """Put a finished checkpoint in its place, with more on its card.
+
+    Args:
+        part: what `write` wrote.
+        path: its place; what lies there is replaced.
+        more: added to the card.
+    """
+    text = path.with_suffix(".json.part")
+    text.write_text(json.dumps({**(read_card(part) or {}), **more}, indent=2) + "\n")
+    part.replace(path)
+    text.replace(path.with_suffix(".json"))
+    part.with_suffix(".json").unlink()
+
+
 def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The description and the weights, in float32.
 

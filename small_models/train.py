@@ -23,6 +23,7 @@ from pusa_lab.training import (
 from small_models.codec import Codec, calibrate, channels_last_, codec_loss, initialise
 from small_models.data import Part, banks, clips_of, folder_captions, latent_bank, pixel_bank
 from small_models.evaluate import EVAL_SEED, measure, measure_codec
+from small_models.files import promote
 from small_models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.machine import device_name, versions
 from small_models.model import CODECS, PRESETS, ToyModel
@@ -30,7 +31,7 @@ from small_models.recipes import FAST, RECIPES, Recipe
 from small_models.sheets import reporter
 from small_models.text import split_words
 from small_models.world import LONGEST, WORLDS, vocabulary
-from small_models.zoo import CHECKPOINTS, find, load, save, save_update
+from small_models.zoo import CHECKPOINTS, codec_of, find, load, save, save_update
 
 HELD_OUT = EVAL_SEED + 1
 """Seed of the clips that validation uses; those the card is measured on have yet another."""
@@ -73,6 +74,10 @@ def train(
         changes = {"compile": "", **changes}  # it pays on a GPU
     recipe = _changed(RECIPES[preset, stage], fast, changes)
     check_run(recipe.config, logs, resume)
+    if recipe.config.lora_rank and stage in ("codec", "base"):
+        raise ValueError(
+            f"lora_rank={recipe.config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v."
+        )
     torch.manual_seed(recipe.config.seed)
     job = _CodecJob(preset, out, data) if stage == "codec" else _ModelJob(preset, stage, out, base, data)
     job.prepare(recipe, device)
@@ -92,16 +97,15 @@ def train(
     about |= {"config": asdict(recipe.config)}
     stored = path.with_suffix(f".new{path.suffix}")  # kept if measuring fails; until then the old one stays
     job.save(stored, about)
-    metrics = job.measure(stored, path.stem, 2 if fast else recipe.measured)
-    job.save(path, about | {"metrics": metrics})
-    for done in (stored, stored.with_suffix(".json")):
-        done.unlink()
+    promote(stored, path, {"metrics": job.measure(stored, path.stem, 2 if fast else recipe.measured)})
     return path
 
 
 def _changed(recipe: Recipe, fast: bool, changes: dict[str, Any]) -> Recipe:
     changes = {**(FAST if fast else {}), **changes}
     clips = int(changes.pop("clips", recipe.clips))
+    if clips < 1:
+        raise ValueError(f"clips={clips}: give at least 1.")
     return replace(recipe, clips=clips, config=replace(recipe.config, **changes))
 
 
@@ -141,7 +145,9 @@ class _CodecJob:
         save(self.model, path, about)
 
     def measure(self, stored: Path, name: str, clips: int) -> dict[str, Any]:
-        return measure_codec(load(stored), self.source, clips) if self.source in WORLDS else NO_TRUTH
+        if self.source not in WORLDS:
+            return NO_TRUTH
+        return measure_codec(load(stored), self.source, clips, ToyModel(PRESETS[self.preset]).geometry)
 
 
 class _ModelJob:
@@ -151,12 +157,16 @@ class _ModelJob:
         self.preset, self.stage, self.out = preset, stage, out
         self.source = data or PRESETS[preset]["world"]
         self.base = None if stage == "base" else _start(base or f"{preset}-base", out)
-        self.codec = _start(f"{preset}-codec", out) if preset in CODECS else None
+        codec = codec_of(self.base) if self.base else None
+        self.codec = codec or (_start(f"{preset}-codec", out) if preset in CODECS else None)
 
     def prepare(self, recipe: Recipe, device: str) -> None:
         self.recipe, self.config = recipe, recipe.config
         if self.base:
-            self.model = load(self.base, device).requires_grad_(True).train()
+            self.model = load(self.base, device)
+            if type(self.model) is not ToyModel or self.model.geometry != ToyModel(PRESETS[self.preset]).geometry:
+                raise ValueError(f"{self.base} is no base of {self.preset}: give one that --stage base wrote.")
+            self.model.requires_grad_(True).train()
         else:
             codec = load(self.codec, device) if self.codec else None
             self.model = ToyModel(self._preset(), codec).to(device)
@@ -179,6 +189,10 @@ class _ModelJob:
         if self.base:
             self.model.text.requires_grad_(False)
         if recipe.config.lora_rank:
+            if self.base and self.base.parent not in (self.out, CHECKPOINTS):
+                raise ValueError(
+                    f"{self.base} is not where its update will look for it: give --out {self.base.parent}."
+                )
             add_lora(self.model.dit, recipe.config.lora_rank, r"^(?!.*(image_embedder|add_k_proj|add_v_proj))")
             new = [p for name, p in self.model.dit.named_parameters() if re.search(NEW_LAYERS, name)]
             for p in new if self.stage == "i2v" else []:

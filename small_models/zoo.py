@@ -37,7 +37,8 @@ def load(name: str | Path, device: str | torch.device | None = None, strength: f
     Args:
         name: one of `list_models()`, or the path of a checkpoint written by `save`.
         device: where to put it; None is the GPU if there is one.
-        strength: scales a low-rank update, W + strength B A; 1 is as trained, 0 is the base.
+        strength: scales a low-rank update, W + strength B A; 1 is as trained, 0 is the base. Layers that an update
+            brings whole (those that a picture passes through) are always as trained.
 
     Raises:
         ValueError: no such model, a truncated or changed file, one of another architecture, or one whose base or
@@ -116,11 +117,25 @@ def _build(path: Path, about: dict[str, Any], weights: dict[str, torch.Tensor], 
         start = load(_beside(path, base), device="cpu")
         model = start if about["kind"] == "ToyModel" else ImageToVideo.from_base(start)
         merge(model, weights, strength)
+        model.preset = {**model.preset, "world": preset["world"]}
         return model
-    model = ToyModel(preset, load(_beside(path, about["codec"]), device="cpu") if "codec" in about else None)
+    kind = {"ToyModel": ToyModel, "ImageToVideo": ImageToVideo}[about["kind"]]
+    model = kind(preset, load(_beside(path, about["codec"]), device="cpu") if "codec" in about else None)
     own = {k: v for k, v in model.state_dict().items() if k.startswith("codec.")}
     model.load_state_dict(weights | own)
     return model
+
+
+def codec_of(path: Path) -> Path | None:
+    """The file of the codec that a model works with, if it has one.
+
+    Args:
+        path: of the model.
+    """
+    about, _ = read(path)
+    if "base" in about:
+        return codec_of(_beside(path, about["base"]))
+    return _beside(path, about["codec"]) if "codec" in about else None
 
 
 def _named(path: Path) -> dict[str, str]:

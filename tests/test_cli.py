@@ -43,6 +43,12 @@ def test_generate_every_task(tmp_path, picture, clip, capsys):
         assert capsys.readouterr().out.startswith(name)
 
 
+def test_the_other_way_takes_its_picture(tmp_path, picture):
+    out = tmp_path / "a.mp4"
+    assert main(["generate", PROMPT, "--model", "mini-i2v", "--image", picture, "--steps", "1", "--out", str(out)]) == 0
+    assert media.read_clip(out).shape == (33, 128, 128, 3)
+
+
 def test_generate_in_another_schedule_and_solver(tmp_path):
     out = tmp_path / "a.mp4"
     words = ["--schedule", "pyramid", "--solver", "heun", "--guidance", "1", "--seed", "3", "--steps", "2"]
@@ -134,6 +140,11 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--end-image", "{picture}"], "--end-image was given without --image"),
         (["generate", "a red horse"], "unknown words"),
         (["generate", PROMPT, "--model", "giga"], "no model 'giga'"),
+        (["generate", PROMPT, "--model", "mini-codec"], "mini-codec is a codec and makes no videos"),
+        (["generate", PROMPT, "--model", "mini-i2v"], "mini-i2v takes one picture as input"),
+        (["train", "--model", "all", "--stage", "all", "--resume", "x.ckpt"], "--resume goes on with one stage"),
+        (["train", "--stage", "base", "--set", "lora_rank=4"], "lora_rank=4 for base"),
+        (["train", "--set", "clips=0"], "clips=0"),
         (["generate", PROMPT, "--model", "{broken}"], "truncated"),
         (["generate", PROMPT, "--schedule", "spiral"], "unknown schedule 'spiral'"),
         (["generate", PROMPT, "--steps", "0"], "steps=0"),

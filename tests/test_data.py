@@ -35,6 +35,7 @@ def test_a_folder_gives_all_whole_clips_of_its_videos(tmp_path):
     film(tmp_path / "a.mp4", 20, "a red  circle\nmoves right")
     film(tmp_path / "sub" / "b.mp4", 9)
     film(tmp_path / "short.mp4", 5)
+    (tmp_path / "a.mp4").rename(tmp_path / "a.MP4")
     parts = list(clips_of(str(tmp_path), 100, 0, SMALL, "cpu"))
     captions = [text for _, texts in parts for text in texts]
     assert sorted(captions) == ["", "a red circle moves right", "a red circle moves right"]

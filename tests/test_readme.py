@@ -83,7 +83,8 @@ def t2v_row(scores):
 def test_numbers_are_those_of_the_cards():
     card, base, codec = (small_models.card(f"mini-{stage}") for stage in ("vta", "base", "codec"))
     scores, other = card["metrics"], small_models.card("mini-i2v")["metrics"]["mini-i2v"]
-    wan = "Wan's own way (`mini-i2v`), same base and as much training"
+    steps = [f"{c['config']['steps']:,} steps" for c in (small_models.card("mini-i2v"), card)]
+    wan = f"Wan's own way (`mini-i2v`), same base, {steps[0]} against {steps[1].removesuffix(' steps')}"
     rows = {
         "adapted (`mini-vta`)": scores["mini-vta"],
         wan: other,

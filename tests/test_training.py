@@ -80,7 +80,7 @@ def test_the_step_is_the_loss_at_the_drawn_clocks():
     module = VTAModule(model, TrainConfig(draw="independent", caption_dropout=0.0, seed=3))
     x0, prompts = next(iter(bank(6, 10)))
     tau, loss = module.frame_loss((x0, prompts), 7, 0.0)
-    eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(3 * 1_000_003 + 7))
+    eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed((3 * 1_000_003 + 7) * 4 + 2))
     want = fafm_frame_loss(model, x0, tau, eps, **model.encode_text(prompts))
     torch.testing.assert_close(loss, want)
     again, _ = module.frame_loss((x0, prompts), 7, 0.0)
@@ -154,6 +154,21 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     run(tmp_path / "b", 12)
     resumed = run(tmp_path / "b", 24, tmp_path / "b" / "last.ckpt")
     assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+
+
+def test_averaged_weights_follow_short_runs_too():
+    def trained(steps, ema):
+        torch.manual_seed(0)
+        model = small_models.ToyModel(SMALL)
+        config = TrainConfig(steps=steps, batch=4, warmup=1, rate="constant", ema=ema)
+        fit(model, LatentVideoDataModule(bank(4, 32)), config, accelerator="cpu")
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    torch.manual_seed(0)
+    start = torch.cat([p.detach().flatten() for p in small_models.ToyModel(SMALL).parameters()])
+    assert torch.equal(trained(7, 0.999), trained(7, 0.0))
+    ten, forty, plain = trained(10, 0.0), trained(40, 0.999), trained(40, 0.0)
+    assert (ten - start).norm() < (forty - start).norm() < (plain - start).norm()
 
 
 def test_batches_depend_on_seed_and_step_alone():

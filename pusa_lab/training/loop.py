@@ -7,11 +7,35 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.module import Report, TrainedModule, VTAModule
+
+
+class Averaging(WeightAveraging):
+    """Exponential average of the weights, young at first: keep = min(decay, (1 + n) / (10 + n)) after n averages.
+
+    Averaging walks over all parameters in Python: every tenth step, with the decay of ten, costs a tenth.
+
+    Args:
+        config: the run.
+    """
+
+    EVERY = 10
+
+    def __init__(self, config: TrainConfig):
+        def average(old: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
+            n = float(count)
+            return torch.lerp(old, new, 1 - min(config.ema**self.EVERY, (1 + n) / (10 + n)))
+
+        super().__init__(use_buffers=False, avg_fn=average)
+        self.last = config.steps
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """Every tenth step and the last."""
+        return step_idx is not None and ((step_idx + 1) % self.EVERY == 0 or step_idx + 1 == self.last)
 
 
 def run(
@@ -92,8 +116,7 @@ def _trainer(config: TrainConfig, logs: Path | None, accelerator: str) -> L.Trai
     automatic = "bf16-mixed" if gpu else "32-true"
     callbacks: list[L.Callback] = []
     if config.ema:
-        # Averaging walks over all parameters in Python: every tenth step, with the decay of ten, costs a tenth.
-        callbacks.append(EMAWeightAveraging(decay=config.ema**10, update_every_n_steps=10))
+        callbacks.append(Averaging(config))
     if config.save_every:
         callbacks.append(
             ModelCheckpoint(logs, filename="last", every_n_train_steps=config.save_every, enable_version_counter=False)

@@ -11,6 +11,7 @@ from torch import Tensor
 from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.metrics import psnr
 from pusa_lab.training.config import TrainConfig
+from pusa_lab.training.data import seed_of
 
 NOISE_BINS = 5
 """Equal parts of [0, 1] by which the loss is logged."""
@@ -33,9 +34,9 @@ class TrainedModule(L.LightningModule):
         self.config = config
         self.report = report
 
-    def generator(self, device: torch.device | str, step: int) -> torch.Generator:
-        """Source of the randomness of one step."""
-        return torch.Generator(device).manual_seed(self.config.seed * 1_000_003 + step)
+    def generator(self, device: torch.device | str, step: int, stream: int) -> torch.Generator:
+        """Source of the randomness of one step; each stream (1 clocks, 2 noise) has numbers of its own."""
+        return torch.Generator(device).manual_seed(seed_of(self.config.seed, step, stream))
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW on what is not frozen, with linear warm-up and cosine decay or a constant rate, by step."""
@@ -89,12 +90,12 @@ class VTAModule(TrainedModule):
             dropout: share of captions replaced by the empty one.
         """
         x0, prompts, *rest = batch
-        on_cpu = self.generator("cpu", step)
+        on_cpu = self.generator("cpu", step, 1)
         kept = torch.rand(len(prompts), generator=on_cpu) >= dropout
         cond = self.model.encode_text([p if k else "" for p, k in zip(prompts, kept.tolist(), strict=True)])
         cond |= rest[0] if rest else {}
         tau = self.draw(x0.shape[0], x0.shape[2], on_cpu).to(x0.device, non_blocking=True)
-        eps = torch.randn(x0.shape, generator=self.generator(x0.device, step), device=x0.device)
+        eps = torch.randn(x0.shape, generator=self.generator(x0.device, step, 2), device=x0.device)
         if self.config.compile:
             torch.compiler.cudagraph_mark_step_begin()
         return tau, self.loss(self.model, x0, tau, eps, **cond)
@@ -102,7 +103,7 @@ class VTAModule(TrainedModule):
     def training_step(self, batch: Sequence[Any], _: int) -> Tensor:
         """The loss of one batch, logged as `loss`, and by clock and by frame."""
         tau, loss = self.frame_loss(batch, self.global_step, self.config.caption_dropout)
-        if self.global_step % self.trainer.log_every_n_steps == 0:
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
             self.log_dict({"loss": loss.mean().detach(), **by_clock_and_frame(tau, loss.detach())})
         return loss.mean()
 
@@ -136,8 +137,9 @@ class CodecModule(TrainedModule):
 
     def training_step(self, batch: Sequence[Any], _: int) -> Tensor:
         """The loss of one batch of (clips, captions), logged as `loss`."""
+        torch.manual_seed(seed_of(self.config.seed, self.global_step, 3))  # the loss draws from the global source
         loss, parts = self.loss(self.model, batch[0])
-        if self.global_step % self.trainer.log_every_n_steps == 0:
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
             self.log_dict({"loss": loss.detach(), **parts})
         return loss
 
