@@ -38,3 +38,12 @@ def nano_vta():
 def nano_base():
     """The shipped toy, scalar."""
     return small_models.load("nano-base", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Small tensors: more threads would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
