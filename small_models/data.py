@@ -111,11 +111,13 @@ def banks(
         source: one of WORLDS, or a folder.
         clips: (count, seed) -> parts of clips.
         bank: (parts, batch, seed) -> bank.
-        counts: clips of a world to learn from, and to hold out.
+        counts: clips of a world to learn from, and to hold out; 0 holds out nothing, of a folder neither.
         batches: sizes of both banks' batches.
         seeds: of both.
     """
     first = bank(clips(counts[0], seeds[0]), batches[0], seeds[0])
+    if not counts[1]:
+        return first, None
     if source in WORLDS:
         return first, bank(clips(counts[1], seeds[1]), batches[1], seeds[1])
     held = torch.arange(len(first.captions)) % 10 == 9

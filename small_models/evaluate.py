@@ -4,113 +4,23 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.guidance import text_cfg
 from pusa_lab.metrics import psnr
-from pusa_lab.samplers import sample_steps
 from pusa_lab.schedules import hold, synchronous
-from pusa_lab.timesteps import interpolate
-from pusa_lab.types import Clip, Geometry, Schedule, Video
+from pusa_lab.types import Clip, Geometry
 from small_models.codec import Codec
+from small_models.goals import compare
 from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
 from small_models.reader import confirm, locate
-from small_models.world import WORLDS, Scenes, captions, draw_scenes, positions, render
+from small_models.ways import Sampling, Way, copy_of_frame_0, through_the_codec
+from small_models.world import WORLDS, Scenes, draw_scenes, positions, render
 
 EVAL_SEED = 10_000_019
 """Scenes of training come from smaller seeds, so these were never seen."""
 Raw = dict[str, Tensor]
 """Numbers of each clip or object, before they are averaged."""
-Way = Callable[[Any, Scenes, Clip, int], Clip]
-"""(model, scenes, true clips, seed) -> clips made from captions and true frame 0."""
-
-
-class Sampling:
-    """How clips are sampled: Euler steps on a linear grid, with text guidance.
-
-    Args:
-        steps: of the sampler.
-        guidance: scale of text guidance.
-        words: seed of the captions' wording; None is the plain one.
-    """
-
-    def __init__(self, steps: int = 10, guidance: float = 2.0, words: int | None = None):
-        self.steps, self.guidance, self.words = steps, guidance, words
-
-    @torch.no_grad()
-    def walk(
-        self,
-        model: ToyModel,
-        scenes: Scenes,
-        schedule: Schedule,
-        seed: int,
-        known: Float[Tensor, "b c n h w"] | None = None,
-        replace: bool = False,
-        **cond: Any,
-    ) -> Video:
-        """Latents sampled along a schedule.
-
-        Args:
-            model: the toy.
-            scenes: give the captions.
-            schedule: clocks (rows, f).
-            seed: of the noise.
-            known: latents (b, c, n, h, w) put at the first frames, at their clock's level.
-            replace: put them there anew at every row, which needs no vector of clocks.
-            **cond: further arguments of the denoiser call.
-        """
-        frames, n = schedule.shape[1], 0 if known is None else known.shape[2]
-        shape = model.geometry.latent_shape(len(scenes), frames)
-        eps = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(model.device)
-        schedule = schedule.to(model.device)
-        x = eps.clone()
-
-        def put(x: Video, row: Tensor) -> None:
-            if known is not None:
-                x[:, :, :n] = interpolate(known, eps[:, :, :n], row[:n].expand(len(x), -1))
-
-        put(x, schedule[0])
-        text = model.encode_text(captions(scenes, self.words)) | cond
-        null = model.encode_text([""] * len(scenes)) | cond
-        for state in sample_steps(text_cfg(model, text, null, self.guidance), x, schedule):
-            if replace:
-                put(state.x, schedule[state.row])
-        return state.x
-
-    def vector(self, model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
-        """Frame 0 clean with its clock at 0, all others from noise: one clock per frame."""
-        frames = model.geometry.latent_frames(truth.shape[2])
-        known = model.encode_video(truth[:, :, :1])
-        return model.decode(self.walk(model, scenes, hold(self.steps, frames), seed, known))
-
-    def replacement(self, model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
-        """One clock for all; frame 0 is replaced at every step by the true one at that noise."""
-        frames = model.geometry.latent_frames(truth.shape[2])
-        known = model.encode_video(truth[:, :, :1])
-        return model.decode(self.walk(model, scenes, synchronous(self.steps, frames), seed, known, replace=True))
-
-    def picture(self, model: ImageToVideo, scenes: Scenes, truth: Clip, seed: int) -> Clip:
-        """One clock for all, and frame 0 as further input: Wan's own image-to-video."""
-        frames = model.geometry.latent_frames(truth.shape[2])
-        first = model.encode_video(truth[:, :, :1])
-        return model.decode(self.walk(model, scenes, synchronous(self.steps, frames), seed, first=first))
-
-    def text(self, model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
-        """From the caption alone."""
-        frames = model.geometry.latent_frames(truth.shape[2])
-        return model.decode(self.walk(model, scenes, synchronous(self.steps, frames), seed))
-
-
-def copy_of_frame_0(model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
-    """Nothing moves."""
-    return truth[:, :, :1].expand_as(truth)
-
-
-def through_the_codec(model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
-    """The truth, as far as the codec keeps it: no model can do better."""
-    return model.decode(model.encode_video(truth))
 
 
 @torch.no_grad()
@@ -163,16 +73,16 @@ def obedience(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
 
 
 def image_to_video_scores(raw: Raw, stride: int) -> dict[str, Any]:
-    """Averages of `fidelity` over what was predicted, frames 1 and later.
+    """Averages of `fidelity` over what was predicted, frames 1 and later, and frame 0's worst error if pixels show it.
 
     Args:
         raw: from `collect`.
-        stride: pixel frames per latent frame.
+        stride: pixel frames per latent frame; above 1 a codec changes frame 0, whoever made it: see `frame0_latent`.
     """
     later = raw["psnr"][:, 1:]
     by_latent = later.unflatten(1, (-1, stride)).mean(2)
     return {
-        "frame0_max_error": raw["worst"].max().item(),
+        **({"frame0_max_error": raw["worst"].max().item()} if stride == 1 else {}),
         "psnr_db": later.mean().item(),
         "psnr_db_stderr": _stderr(later.mean(1)),
         "psnr_db_frame1": later[:, 0].mean().item(),
@@ -216,6 +126,26 @@ def gain(raw: Raw, other: Raw, stride: int) -> dict[str, list[float]]:
     return {"db_by_latent_frame": more.mean(0).tolist(), "stderr": [_stderr(frame) for frame in more.T]}
 
 
+@torch.no_grad()
+def frame0_latent(model: ToyModel, sampling: Sampling, clips: int = 32) -> dict[str, Any]:
+    """The largest error of frame 0's latent in videos that go on from it, against the encoded picture.
+
+    Args:
+        model: the toy.
+        sampling: how.
+        clips: number of unseen scenes.
+    """
+    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[model.preset["world"]]).to(model.device)
+    first = model.encode_video(render(scenes, 1, model.geometry.size[0]))
+    if isinstance(model, ImageToVideo):
+        schedule = synchronous(sampling.steps, model.geometry.frames)
+        made = sampling.walk(model, scenes, schedule, 0, first=first)
+    else:
+        made = sampling.walk(model, scenes, hold(sampling.steps, model.geometry.frames), 0, first)
+    worst = (made[:, :, :1] - first).abs().max().item()
+    return {"frame0_latent_max_error": worst, "frame0_latent_how": f"{clips} scenes on {model.device.type}"}
+
+
 def measure(
     model: ToyModel, name: str, base: ToyModel | None, clips: int, sampling: Sampling | None = None
 ) -> dict[str, Any]:
@@ -240,13 +170,16 @@ def measure(
     world = model.preset["world"]
     raw = {key: collect(way, fidelity, who, clips, world=world) for key, (who, way) in ways.items()}
     scores: dict[str, Any] = {key: {"image_to_video": image_to_video_scores(r, stride)} for key, r in raw.items()}
+    if model.codec:
+        scores[name]["image_to_video"] |= frame0_latent(model, sampling, min(32, clips))
     scores[name]["gain_over"] = {key: gain(raw[name], r, stride) for key, r in raw.items() if key != name}
     for key, (who, way) in _spoken(name, model, base, sampling).items():
         scores.setdefault(key, {})["text_to_video"] = text_to_video_scores(
             collect(way, obedience, who, clips, world=world)
         )
     how = f"{sampling.steps} Euler steps, guidance {sampling.guidance:g}, seed 0, float32, unseen scenes"
-    return {"how": how, "clips": clips, **scores}
+    goals = {} if isinstance(model, ImageToVideo) else {"goals": compare(scores, name)}
+    return {"how": how, "clips": clips, **scores, **goals}
 
 
 def _spoken(name: str, model: ToyModel, base: ToyModel | None, sampling: Sampling) -> dict[str, tuple[ToyModel, Way]]:

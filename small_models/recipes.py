@@ -27,11 +27,9 @@ RECIPES = {
     ("mini", "codec"): Recipe(
         TrainConfig(steps=5_200, batch=32, warmup=100, weight_decay=0.0, ema=0.0, compile="default"), 20_000
     ),
-    ("mini", "base"): Recipe(
-        TrainConfig(steps=5_500, draw="shared", shift=3.0, compile="reduce-overhead"), 64_000, measured=256
-    ),
-    ("mini", "vta"): Recipe(TrainConfig(steps=3_200, draw="independent", **ADAPT), 64_000, measured=256),
-    ("mini", "i2v"): Recipe(TrainConfig(steps=3_200, draw="shared", **ADAPT), 64_000, measured=256),
+    ("mini", "base"): Recipe(TrainConfig(steps=14_000, draw="shared", shift=5.0, compile="reduce-overhead"), 64_000),
+    ("mini", "vta"): Recipe(TrainConfig(steps=6_000, draw="independent", **ADAPT), 64_000),
+    ("mini", "i2v"): Recipe(TrainConfig(steps=6_000, draw="shared", **ADAPT), 64_000),
 }
 """(toy, stage) -> recipe: a codec, a scalar base from nothing, then from the base one clock per frame, or Wan's way."""
 FAST: dict[str, Any] = {"steps": 10, "batch": 4, "warmup": 2, "ema": 0.9, "clips": 16, "compile": ""}

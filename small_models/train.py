@@ -94,7 +94,7 @@ def train(
     path = out / f"{preset}-{stage}.safetensors"
     about = {"name": path.stem, "date": date.today().isoformat(), "command": command, "seconds": round(seconds, 1)}
     about |= {"device": device_name(), "versions": versions(), "data": f"{job.source}, {len(job.bank.captions)} clips"}
-    about |= {"config": asdict(recipe.config)}
+    about |= {**job.parts(), "config": asdict(recipe.config)}
     stored = path.with_suffix(f".new{path.suffix}")  # kept if measuring fails; until then the old one stays
     job.save(stored, about)
     promote(stored, path, {"metrics": job.measure(stored, path.stem, 2 if fast else recipe.measured)})
@@ -126,10 +126,13 @@ class _CodecJob:
             self.source,
             lambda count, seed: clips_of(self.source, count, seed, geometry, device),
             lambda parts, batch, seed: pixel_bank(parts, batch, seed, device),
-            counts=(recipe.clips, min(64, recipe.clips)),
+            counts=(recipe.clips, min(64, recipe.clips) if recipe.config.validate_every else 0),
             batches=(recipe.config.batch, min(8, recipe.config.batch)),
             seeds=(recipe.config.seed, HELD_OUT),
         )
+
+    def parts(self) -> dict[str, str]:
+        return {}
 
     def module(self, logs: Path | None) -> CodecModule:
         def loss(codec: Any, clip: torch.Tensor) -> Any:
@@ -176,7 +179,7 @@ class _ModelJob:
             self.source,
             lambda count, seed: clips_of(self.source, count, seed, self.model.geometry, device),
             self._bank,
-            counts=(recipe.clips, min(512, recipe.clips)),
+            counts=(recipe.clips, min(512, recipe.clips) if recipe.config.validate_every else 0),
             batches=(recipe.config.batch, min(256, recipe.config.batch)),
             seeds=(recipe.config.seed, HELD_OUT),
         )
@@ -223,6 +226,10 @@ class _ModelJob:
         for clips, captions in parts:
             self.model.text.tokenize(captions)
             yield clips, captions
+
+    def parts(self) -> dict[str, str]:
+        """Names of the checkpoints that this one stands on."""
+        return {name: path.stem for name, path in (("base", self.base), ("codec", self.codec)) if path}
 
     def module(self, logs: Path | None) -> VTAModule:
         wanted = logs and self.config.validate_every and self.source in WORLDS

@@ -12,8 +12,9 @@ from pusa_lab.media import read_picture, write_clip
 from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, fit, lora_state
 from pusa_lab.training.module import NOISE_BINS, by_clock_and_frame
 from small_models.data import clips_of, pixel_bank
+from small_models.goals import compare
 from small_models.lora import merge
-from small_models.train import RECIPES, train
+from small_models.train import HELD_OUT, RECIPES, train
 
 # Lightning's own, about its torch and about a loader that needs no workers.
 pytestmark = [
@@ -133,29 +134,6 @@ def test_fit_lowers_the_loss_and_writes_curves(tmp_path):
     assert any(p.name.startswith("events.out.tfevents") for p in (tmp_path / "run-0").iterdir())
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
-    config = {"batch": 4, "warmup": 2, "ema": 0.9, "draw": "independent"}
-
-    def run(folder, steps, resume=None):
-        torch.manual_seed(0)
-        model = small_models.ToyModel(SMALL)
-        # Of a run of 24 steps, however many are walked: the cosine must not notice the interruption.
-        full = TrainConfig(steps=24, save_every=12, **config)
-        module = VTAModule(model, full)
-        data = LatentVideoDataModule(bank(4, 32))
-        if steps < 24:
-            module.on_train_batch_end = lambda *_: setattr(module.trainer, "should_stop", module.global_step >= steps)
-        from pusa_lab.training import run as go
-
-        go(module, data, folder, resume, accelerator="cpu")
-        return model.state_dict()
-
-    whole = run(tmp_path / "a", 24)
-    run(tmp_path / "b", 12)
-    resumed = run(tmp_path / "b", 24, tmp_path / "b" / "last.ckpt")
-    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
-
-
 def test_averaged_weights_follow_short_runs_too():
     def trained(steps, ema):
         torch.manual_seed(0)
@@ -218,6 +196,9 @@ def test_both_stages_run_and_leave_cards(tmp_path):
     card = json.loads(vta.with_suffix(".json").read_text())
     assert {"nano-vta", "base_with_untrained_vector_clocks", "copy_of_frame_0", "truth"} <= set(card["metrics"])
     assert card["config"]["draw"] == "independent"
+    assert card["base"] == "nano-base"
+    assert not {"base", "codec"} & set(json.loads(base.with_suffix(".json").read_text()))
+    assert card["metrics"]["goals"] == compare(card["metrics"], "nano-vta")
     a, b = (small_models.load(p, device="cpu").state_dict() for p in (base, vta))
     assert any(not torch.equal(a[k], b[k]) for k in a)
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".json", ".safetensors", ".safetensors"]
@@ -257,6 +238,16 @@ def test_a_folder_of_videos_trains_by_the_same_command(tmp_path):
 def test_the_same_seed_gives_the_same_weights(tmp_path):
     first, again = (train("nano", "base", tmp_path / n, fast=True, steps=3, ema=0.0) for n in "ab")
     assert first.read_bytes() == again.read_bytes()
+
+
+def test_only_validation_draws_held_out_clips_and_changes_nothing(tmp_path, monkeypatch):
+    seeds = []
+    monkeypatch.setattr("small_models.train.clips_of", lambda *args: seeds.append(args[2]) or clips_of(*args))
+    plain = train("nano", "base", tmp_path / "a", fast=True, steps=3)
+    assert seeds == [0]
+    watched = train("nano", "base", tmp_path / "b", fast=True, steps=3, validate_every=2)
+    assert seeds == [0, 0, HELD_OUT]
+    assert plain.read_bytes() == watched.read_bytes()
 
 
 def test_a_diverged_run_keeps_the_old_checkpoint(tmp_path):

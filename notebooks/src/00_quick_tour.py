@@ -57,7 +57,7 @@ import pusa_lab as pl
 import small_models
 from pusa_lab import media, metrics, pixels, schedules, tasks, viz
 from pusa_lab.notebook import check, play, setup
-from small_models import evaluate
+from small_models import evaluate, world
 
 device = setup(seed=SEED, shapes=True)
 STEPS, CLIPS = (4, 2) if FAST else (STEPS, CLIPS)
@@ -223,11 +223,11 @@ ax.set(xlabel="pixel frame", ylabel="PSNR against the truth (dB)", title="how fa
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
-scene = evaluate.draw_scenes(1, SEED + 1, evaluate.WORLDS[model.preset["world"]])
-truth = evaluate.render(scene)
+scene = world.draw_scenes(1, SEED + 1, world.WORLDS[model.preset["world"]])
+truth = world.render(scene)
 made = {name: way(toy, scene, truth.to(device), SEED) for name, (toy, way) in contestants.items()}
 viz.filmstrip({name: pixels.to_uint8(v)[0] for name, v in {"truth": truth, **made}.items()}, known=[0])
-plt.title(evaluate.captions(scene)[0])
+plt.title(world.captions(scene)[0])
 plt.show()
 # %% [markdown]
 # The base hardly uses the picture: it drifts off into *a* video of the caption. The adapted model goes on from the

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.module import Report, TrainedModule, VTAModule
+
+MAY_CHANGE = ("steps", "precision", "validate_every", "save_every", "compile")
+"""Fields of TrainConfig that a resumed run may have otherwise: the optimizer's state keeps its meaning."""
 
 
 class Averaging(WeightAveraging):
@@ -55,10 +59,13 @@ def run(
         accelerator: Lightning's: auto, cpu, gpu.
 
     Raises:
-        ValueError: checkpoints are asked for, but no folder is given; or there is no checkpoint to resume from.
+        ValueError: checkpoints are asked for, but no folder is given; or there is no checkpoint to resume from, or one
+            of another run.
     """
     config = module.config
     check_run(config, logs, resume)
+    if resume is not None:
+        _check_weights(module, resume)
     precision = torch.get_float32_matmul_precision()
     trainer = _trainer(config, logs, accelerator)
     whole = isinstance(data, L.LightningDataModule)
@@ -82,12 +89,20 @@ def check_run(config: TrainConfig, logs: Path | None, resume: Path | None) -> No
         resume: checkpoint to go on from.
 
     Raises:
-        ValueError: checkpoints are asked for, but no folder is given; or there is no checkpoint to resume from.
+        ValueError: checkpoints are asked for, but no folder is given; or there is no checkpoint to resume from, or one
+            of another configuration.
     """
     if config.save_every and logs is None:
         raise ValueError(f"save_every={config.save_every}, but no folder was given for the checkpoints: pass logs=.")
-    if resume is not None and not Path(resume).is_file():
+    if resume is None:
+        return
+    if not Path(resume).is_file():
         raise ValueError(f"no checkpoint {resume} to resume from: a run with save_every=N writes last.ckpt.")
+    old = _read(resume)["config"]
+    other = [k for k, v in asdict(config).items() if k not in MAY_CHANGE and (k not in old or old[k] != v)]
+    if other:
+        then, now = (", ".join(f"{k}={c.get(k)}" for k in other) for c in (old, asdict(config)))
+        raise ValueError(f"{resume} is of a run with {then}, this one has {now}: give a checkpoint of this very run.")
 
 
 def fit(
@@ -109,6 +124,26 @@ def fit(
         **options: of `run`: resume, accelerator.
     """
     run(VTAModule(model, config, report), data, logs, **options)
+
+
+def _read(resume: Path) -> dict[str, Any]:
+    """What a run wrote; mapped, so that only what is looked at is read."""
+    try:
+        found = torch.load(resume, map_location="cpu", weights_only=True, mmap=True)
+        whole = {"config", "state_dict", "optimizer_states", "global_step"} <= set(found)
+    except Exception:  # the unpickler answers arbitrary bytes with errors of any kind
+        whole = False
+    if not whole:
+        raise ValueError(f"{resume} is truncated or no checkpoint to resume from: give a last.ckpt of a run.")
+    return found
+
+
+def _check_weights(module: TrainedModule, resume: Path) -> None:
+    then = {name: value.shape for name, value in _read(resume)["state_dict"].items()}
+    now = {name: value.shape for name, value in module.state_dict().items()}
+    if then != now:
+        name = min(k for k in then | now if then.get(k) != now.get(k))
+        raise ValueError(f"{resume} is of another model (they differ in {name}): give a checkpoint of this very run.")
 
 
 def _trainer(config: TrainConfig, logs: Path | None, accelerator: str) -> L.Trainer:

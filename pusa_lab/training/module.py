@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import lightning as L
@@ -56,6 +57,10 @@ class TrainedModule(L.LightningModule):
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Clip the norm of all gradients together; Lightning's own way refuses fused optimizers in mixed precision."""
         torch.nn.utils.clip_grad_norm_([p for p in self.parameters() if p.grad is not None], self.config.clip)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the configuration in, so that no other run goes on from it."""
+        checkpoint["config"] = asdict(self.config)
 
     def make_report(self, batch_idx: int) -> None:
         """Log what `report` measures, once per validation."""

@@ -1,0 +1,36 @@
+"""What a text-to-video toy should reach, and by how much it misses it."""
+
+from typing import Any
+
+SHARES = {"colour_and_shape_right": 0.9, "direction_right": 0.8}
+"""Of what captions of OBJECTS ask for, the least share that the reader confirms: per object, and of whole captions."""
+OBJECTS = (1, 2)
+BEATEN = ("base_with_untrained_vector_clocks", "base_with_replacement")
+"""What an adapted model must clearly beat in image-to-video, at every latent frame."""
+CLEARLY = 2.0
+"""Standard errors of the paired gain."""
+
+
+def compare(metrics: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    """Each goal with the value measured, the goal, and how much is missing (0 if it is met).
+
+    Gains are in dB, one for each latent frame after the first, and what is missing is the most that one of them lacks.
+
+    Args:
+        metrics: from `evaluate.measure`.
+        name: of the model's entry in it.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    spoken = metrics[name]["text_to_video"]
+    for n in (n for n in OBJECTS if f"{n}_objects" in spoken):
+        for label, goal in SHARES.items():
+            for what in (label, f"{label}_whole_caption"):
+                value = spoken[f"{n}_objects"][what]
+                found[f"{n}_objects {what}"] = {"value": value, "goal": goal, "missed_by": max(goal - value, 0.0)}
+    for other in (key for key in BEATEN if key in metrics[name]["gain_over"]):
+        gain = metrics[name]["gain_over"][other]
+        least = [CLEARLY * error for error in gain["stderr"]]
+        missing = [goal - value for goal, value in zip(least, gain["db_by_latent_frame"], strict=True)]
+        values = gain["db_by_latent_frame"]
+        found[f"gain_over {other}"] = {"value": values, "goal": least, "missed_by": max(0.0, *missing)}
+    return found
