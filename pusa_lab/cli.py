@@ -1,13 +1,14 @@
-"""The command line: pusa-lab demo | generate | train | doctor."""
+"""The command line: pusa-lab demo | generate | train | plan | doctor."""
 
 import argparse
+import json
 import platform
 import shlex
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pusa-lab", description="One clock per frame in video diffusion.")
-    commands = parser.add_subparsers(required=True, metavar="demo | generate | train | doctor")
+    commands = parser.add_subparsers(required=True, metavar="demo | generate | train | plan | doctor")
 
     demo = commands.add_parser("demo", help="execute the quick tour on a picture and a clip")
     demo.add_argument("--image", default=str(NOTEBOOKS / "assets" / "still.png"), help="picture to set in motion")
@@ -48,7 +49,36 @@ def _parser() -> argparse.ArgumentParser:
 
     _generate_options(commands.add_parser("generate", help="make one video"))
 
-    train = commands.add_parser("train", help="train a toy")
+    _train_options(commands.add_parser("train", help="train a toy"))
+
+    # What is not given stays out of the namespace, so the defaults stand in `plan` alone.
+    _plan_options(
+        commands.add_parser("plan", help="memory, time and money of a Wan", argument_default=argparse.SUPPRESS)
+    )
+
+    doctor = commands.add_parser("doctor", help="what is installed, and where it will run")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _generate_options(gen: argparse.ArgumentParser) -> None:
+    gen.add_argument("prompt", help='caption, such as "a red circle moves right"')
+    gen.add_argument("--model", default="mini-vta", help="a shipped model, or a .safetensors file")
+    gen.add_argument("--image", help="picture known as the first frame")
+    gen.add_argument("--end-image", help="picture known as the last frame (with --image)")
+    gen.add_argument("--video", help="clip that the video goes on from (instead of --image)")
+    gen.add_argument("--known", type=int, help="last frames of the clip to go on from (default: a third of the video)")
+    gen.add_argument("--noise", type=float, default=0.0, help="level kept of known frames, 0 keeps them exactly")
+    gen.add_argument("--schedule", default="synchronous", help="a name in pusa_lab.schedules.SCHEDULES")
+    gen.add_argument("--steps", type=int, default=10)
+    gen.add_argument("--guidance", type=float, default=3.0, help="1 is none")
+    gen.add_argument("--solver", default="euler", help="euler or heun")
+    gen.add_argument("--seed", type=int, default=0)
+    gen.add_argument("--out", type=Path, default=Path("outputs/video.mp4"))
+    gen.set_defaults(run=_generate)
+
+
+def _train_options(train: argparse.ArgumentParser) -> None:
     train.add_argument("--model", default="nano", help="nano, mini, or all")
     train.add_argument(
         "--stage",
@@ -72,26 +102,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.set_defaults(run=_train)
 
-    doctor = commands.add_parser("doctor", help="what is installed, and where it will run")
-    doctor.set_defaults(run=_doctor)
-    return parser
 
-
-def _generate_options(gen: argparse.ArgumentParser) -> None:
-    gen.add_argument("prompt", help='caption, such as "a red circle moves right"')
-    gen.add_argument("--model", default="mini-vta", help="a shipped model, or a .safetensors file")
-    gen.add_argument("--image", help="picture known as the first frame")
-    gen.add_argument("--end-image", help="picture known as the last frame (with --image)")
-    gen.add_argument("--video", help="clip that the video goes on from (instead of --image)")
-    gen.add_argument("--known", type=int, help="last frames of the clip to go on from (default: a third of the video)")
-    gen.add_argument("--noise", type=float, default=0.0, help="level kept of known frames, 0 keeps them exactly")
-    gen.add_argument("--schedule", default="synchronous", help="a name in pusa_lab.schedules.SCHEDULES")
-    gen.add_argument("--steps", type=int, default=10)
-    gen.add_argument("--guidance", type=float, default=3.0, help="1 is none")
-    gen.add_argument("--solver", default="euler", help="euler or heun")
-    gen.add_argument("--seed", type=int, default=0)
-    gen.add_argument("--out", type=Path, default=Path("outputs/video.mp4"))
-    gen.set_defaults(run=_generate)
+def _plan_options(plan: argparse.ArgumentParser) -> None:
+    plan.add_argument("--model", help="wan2.1-14b (default), wan2.1-1.3b, wan2.2-a14b or wan2.2-5b")
+    plan.add_argument("--size", type=_size, help="480p, 720p (default), or HEIGHTxWIDTH in pixels")
+    plan.add_argument("--frames", type=int, help="pixel frames, 1 + 4k (default: the model's own)")
+    plan.add_argument("--steps", type=int, help="of sampling (default 10), or of the optimizer (default 900)")
+    plan.add_argument("--guidance", type=float, help="1 is none (default 3)")
+    plan.add_argument("--dtype", help="of the weights: bfloat16 (default), float16 or float8")
+    plan.add_argument("--offload", help="none (default), model or group; in training none or checkpoints")
+    plan.add_argument("--gpu", help="h200 (default), h100, a100-80, a100-40, l40s, rtx5090, rtx4090, l4 or t4")
+    plan.add_argument("--mode", help="sample (default), lora, or full: training all weights")
+    plan.add_argument("--rank", type=int, help="of the LoRA that is trained (default 512)")
+    plan.add_argument("--batch", type=int, help="videos at a time on each GPU (default 1)")
+    plan.add_argument("--compiled", action="store_true", help="the blocks are compiled")
+    plan.add_argument("--cached-prompts", action="store_true", help="captions are encoded already")
+    plan.add_argument("--gpus", type=int, help="how many (default 1)")
+    plan.add_argument("--price", type=float, help="US dollars per GPU and hour (default: a rough one)")
+    plan.add_argument("--json", action="store_true", default=False, help="all numbers, for programs")
+    plan.set_defaults(run=_plan)
 
 
 def _demo(args: argparse.Namespace) -> None:
@@ -186,6 +215,18 @@ def _train(args: argparse.Namespace) -> None:
         options = {"data": args.data, "fast": args.fast, "logs": logs, "resume": args.resume}
         path = train(model, stage, args.out, args.base, command=args.command, **options, **changes)
         _say(f"{path}, and its card {path.with_suffix('.json')}")
+
+
+def _plan(args: argparse.Namespace) -> None:
+    from pusa_lab.wan.plan import plan
+
+    found = plan(**{name: value for name, value in vars(args).items() if name not in ("run", "command", "json")})
+    _say(json.dumps(asdict(found), indent=2) if args.json else str(found))
+
+
+def _size(word: str) -> str | tuple[int, int]:
+    height, _, width = word.partition("x")
+    return (int(height), int(width)) if height.isdecimal() and width.isdecimal() else word
 
 
 def _doctor(_: argparse.Namespace) -> None:

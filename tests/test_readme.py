@@ -169,3 +169,32 @@ def test_times_are_those_measured():
     times = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result["seconds"].items())
     where = f"{result['device']}, Python {result['python']}, torch {result['versions']['torch']}, {result['date']}"
     assert f"From a fresh clone: {times} (`{result['command']}` on {where})" in PROSE
+
+
+def result(name):
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def test_wans_table_is_the_benchmarks():
+    found = result("wan_forward")
+    rows = {
+        "one clock (scalar)": ("eager", "scalar"),
+        "**one clock per frame**": ("eager", "per frame"),
+        "one clock per token (diffusers)": ("eager", "per token"),
+        "**one clock per frame**, compiled by blocks": ("compiled", "per frame"),
+    }
+    for label, (how, clock) in rows.items():
+        cells = [found[f"{size} {how}"][clock] for size in ("480p", "720p")]
+        told = " | ".join(f"{cell['seconds']:.2f} s, {cell['peak_gib']:.1f} GiB" for cell in cells)
+        assert f"| {label} | {told} |" in PROSE
+    assert f"on one {found['device']}, torch {found['versions']['torch'].split('+')[0]}" in PROSE
+    assert f"diffusers {found['versions']['diffusers']}, seed {found['seed']}, {found['date']}" in PROSE
+
+
+def test_wans_whole_clip_is_the_benchmarks():
+    found = result("wan_end_to_end")
+    parts = [found[key] for key in ("plain", "with the LoRA attached", "with the LoRA merged")]
+    plain, attached, merged = (f"{part['10 steps, 20 forwards']['seconds']:.0f} s" for part in parts)
+    peak = max(phase["peak_gib"] for phase in parts[0].values() if isinstance(phase, dict))
+    assert f"ten guided steps, took {plain} and {peak:.1f} GiB" in PROSE
+    assert f"rank 512 attached {attached}, merged {merged}" in PROSE

@@ -1,0 +1,206 @@
+"""Time one forward of Wan2.1-T2V-14B with one clock per frame against one clock, and one per token, in one run.
+
+    python benchmarks/wan_forward.py            # one H200 or H100, about 6 minutes
+    python benchmarks/wan_forward.py --tiny     # the same code on a CPU, in seconds; its times mean nothing
+
+Writes benchmarks/results/wan_forward.json after every measurement.
+"""
+
+import argparse
+import gc
+import math
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+from wan_random import SIZES, Log, latents, measured, transformer
+
+FRAMES = 81
+KINDS = {"matmul": ("gemm", "nvjet", "cutlass", "addmm"), "attention": ("flash", "fmha", "attention", "sdpa", "cudnn")}
+
+
+def arguments() -> argparse.Namespace:
+    """Of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "wan_forward.json")
+    parser.add_argument("--tiny", action="store_true", help="a tiny model and clip")
+    parser.add_argument("--until", type=float, default=540, help="seconds after which nothing new is begun")
+    return parser.parse_args()
+
+
+class Bench:
+    """One model, its inputs at one size, and the ways to call it."""
+
+    def __init__(self, model: Any, size: tuple[int, int], frames: int, device: str):
+        self.model = model
+        self.x = latents(device, size, frames)
+        g = torch.Generator().manual_seed(1)
+        self.text = torch.randn(1, 512, model.config.text_dim, generator=g).to(device, torch.bfloat16)
+        f = self.x.shape[2]
+        vector = 1000 * torch.rand(1, f, generator=g)
+        self.tau = {
+            "scalar": torch.tensor([700.0], device=device),
+            "constant vector": torch.full((1, f), 700.0, device=device),
+            "per frame": vector.to(device),
+            "per token": vector.repeat_interleave(self.x[0, 0, 0].numel() // 4, dim=1).to(device),
+        }
+
+    @torch.no_grad()
+    def __call__(self, clock: str) -> torch.Tensor:
+        """One forward with the clocks of that name."""
+        return self.model(self.x, self.tau[clock], self.text, return_dict=False)[0]
+
+    def rounds(self, clocks: list[str], count: int) -> dict[str, Any]:
+        """Median seconds and highest memory of each, all of them in every round, the order turned every other time."""
+        found: dict[str, list[dict[str, float]]] = defaultdict(list)
+        for clock in clocks:
+            self(clock)
+        for i in range(count):
+            for clock in clocks[:: 1 if i % 2 else -1]:
+                one: dict[str, Any] = {}
+                with measured(one, clock):
+                    self(clock)
+                found[clock].append(one[clock])
+        return {
+            clock: {
+                "seconds": median(one["seconds"] for one in all_),
+                "rounds": [one["seconds"] for one in all_],
+                "peak_gib": max(one.get("peak_gib", 0) for one in all_),
+            }
+            for clock, all_ in found.items()
+        }
+
+
+def ceiling(device: str, n: int) -> float:
+    """TFLOP/s of a bf16 matrix product n x n x n on random data."""
+    a, b = (torch.randn(n, n, device=device, dtype=torch.bfloat16) for _ in range(2))
+    seconds = []
+    for _ in range(20):
+        one: dict[str, Any] = {}
+        with measured(one, "product"):
+            a @ b
+        seconds.append(max(one["product"]["seconds"], 1e-9))
+    return 2 * n**3 / median(seconds[5:]) / 1e12
+
+
+def flops(model: Any, tokens: int) -> dict[str, float]:
+    """Of one forward, in 10^15: linears (self, cross and feed-forward), and attention's two products."""
+    d, c = model.config.num_attention_heads * model.config.attention_head_dim, model.config
+    linear = 2 * tokens * (6 * d * d + 2 * d * c.ffn_dim) + 2 * 512 * 2 * d * d
+    attention = 4 * tokens * d * (tokens + 512)
+    return {"matmul": c.num_layers * linear / 1e15, "attention": c.num_layers * attention / 1e15}
+
+
+def where(bench: Bench) -> dict[str, float]:
+    """Seconds of one per-frame forward by kind of kernel."""
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as trace:
+        bench("per frame")
+        torch.cuda.synchronize()
+    found: dict[str, float] = defaultdict(float)
+    for event in trace.key_averages():
+        if str(event.device_type).endswith("CUDA"):
+            name = event.key.lower()
+            # attention first: its kernels too are built of matrix products
+            kind = next((k for k in ("attention", "matmul") if any(w in name for w in KINDS[k])), "other")
+            found[kind] += event.self_device_time_total / 1e6
+    return {kind: round(seconds, 3) for kind, seconds in found.items()}
+
+
+def accuracy(device: str, tiny: bool, size: tuple[int, int], frames: int) -> dict[str, float]:
+    """Relative error (root of mean squares) on the first layers of the same model: bf16, compiled, per token."""
+    layers = 2 if tiny else 4
+    torch.manual_seed(0)
+    exact = transformer(device, torch.float32, tiny, num_layers=layers)
+    torch.manual_seed(0)
+    model = transformer(device, torch.bfloat16, tiny, num_layers=layers)
+    model.load_state_dict(exact.state_dict())
+    # the bf16 weights are the reference's, so that only the arithmetic differs
+    exact.load_state_dict({k: v.float() for k, v in model.state_dict().items()})
+    bench = Bench(model, size, frames, device)
+    want = Bench(exact, size, frames, device)
+    want.x, want.text = bench.x.float(), bench.text.float()
+    reference = want("per frame")
+    rms = lambda x: x.float().square().mean().sqrt().item()  # noqa: E731
+
+    eager = bench("per frame")
+    scalar = bench("scalar")
+    found = {
+        "bf16 eager against float32": rms(eager - reference) / rms(reference),
+        "bf16 per token against bf16 per frame": rms(bench("per token") - eager) / rms(eager),
+        "bf16 constant vector against bf16 scalar": rms(bench("constant vector") - scalar) / rms(scalar),
+        "float32 constant vector against float32 scalar": rms(want("constant vector") - want("scalar"))
+        / rms(want("scalar")),
+        "float32 per token against float32 per frame": rms(want("per token") - reference) / rms(reference),
+    }
+    if not tiny:
+        model.compile_repeated_blocks(fullgraph=True, dynamic=False)
+        compiled = bench("per frame")
+        found["bf16 compiled against float32"] = rms(compiled - reference) / rms(reference)
+        found["bf16 compiled against bf16 eager"] = rms(compiled - eager) / rms(eager)
+    return found
+
+
+def main() -> None:
+    """Measure everything for which there is time, the most wanted first."""
+    args = arguments()
+    began = time.perf_counter()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    sizes = {"480p": (32, 64), "720p": (48, 64)} if args.tiny else SIZES
+    frames = 9 if args.tiny else FRAMES
+    log = Log(args.out, " ".join(["python", *sys.argv]))
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+    def may(name: str, seconds: float, do: Callable[[], Any]) -> None:
+        """Do it, if it will end in time; a failure is written down and the rest goes on."""
+        if time.perf_counter() - began + seconds > args.until:
+            log[name] = "left out: no time"
+            return
+        try:
+            log[name] = do()
+        except Exception as error:
+            log[name] = f"failed: {type(error).__name__}: {str(error)[:300]}"
+
+    may("matmul_ceiling_tflops", 2, lambda: ceiling(device, 256 if args.tiny else 8192))
+    may("accuracy_4_layers", 30, lambda: accuracy(device, args.tiny, sizes["480p"], frames))
+    torch.compiler.reset()
+    gc.collect()  # else the small models stay in memory, and in the peaks
+    torch.manual_seed(0)
+    model = transformer(device, tiny=args.tiny)
+    log["parameters"] = sum(p.numel() for p in model.parameters())
+    benches = {name: Bench(model, size, frames, device) for name, size in sizes.items()}
+    tokens = {name: math.prod(b.x.shape[2:]) // 4 for name, b in benches.items()}
+    log["tokens"], log["petaflop"] = tokens, {name: flops(model, n) for name, n in tokens.items()}
+    same = lambda b: bool(torch.equal(b("constant vector"), b("scalar")))  # noqa: E731
+    eager = ["scalar", "per frame", "per token"]
+    may("480p eager", 45, lambda: benches["480p"].rounds(eager, 3))
+    may("480p constant vector equals scalar bit for bit", 7, lambda: same(benches["480p"]))
+    if device == "cuda":
+        may("480p eager, seconds by kind of kernel", 8, lambda: where(benches["480p"]))
+        model.set_attention_backend("_native_cudnn")
+        may("480p eager, cuDNN attention", 25, lambda: benches["480p"].rounds(["scalar", "per frame"], 2))
+        model.set_attention_backend("native")
+    may("720p eager", 115, lambda: benches["720p"].rounds(eager, 2))
+    if device == "cuda":
+        model.compile_repeated_blocks(fullgraph=True, dynamic=False)
+        may("480p compiled", 60, lambda: benches["480p"].rounds(["scalar", "per frame"], 3))
+        may("480p compiled, seconds by kind of kernel", 8, lambda: where(benches["480p"]))
+        may("720p compiled", 70, lambda: benches["720p"].rounds(["per frame"], 2))
+        model.set_attention_backend("_native_cudnn")
+        may("480p compiled, cuDNN attention", 40, lambda: benches["480p"].rounds(["per frame"], 3))
+        may("480p compiled, cuDNN attention, seconds by kind of kernel", 8, lambda: where(benches["480p"]))
+        may("720p compiled, cuDNN attention", 60, lambda: benches["720p"].rounds(["per frame"], 2))
+        model.fuse_qkv_projections()
+        torch.compiler.reset()
+        model.compile_repeated_blocks(fullgraph=True, dynamic=False)
+        may("480p compiled, cuDNN attention, fused QKV", 45, lambda: benches["480p"].rounds(["per frame"], 3))
+    log["done"] = True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Wan itself with one clock per frame: Wan2.1-T2V-14B and 1.3B, Wan2.2-T2V-A14B and TI2V-5B, through diffusers."""
+
+from importlib import import_module
+from typing import Any
+
+from pusa_lab.wan.plan import plan
+
+_HOME = {
+    "VTAWanTransformer3DModel": "transformer",
+    "WanModel": "model",
+    "LoRAReport": "lora",
+    "load_lora": "lora",
+    "merge": "lora",
+    "save_lora": "lora",
+    "set_strengths": "lora",
+    "unload_lora": "lora",
+    "unmerge": "lora",
+}
+"""Name -> module that has it, opened on first use: all but planning need diffusers."""
+
+__all__ = ["plan", *_HOME]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pusa_lab.wan' has no attribute {name!r}")
+    return getattr(import_module(f"pusa_lab.wan.{_HOME[name]}"), name)

@@ -1,0 +1,44 @@
+"""Pixels to Wan's latents and back: each channel shifted and scaled to mean 0 and spread 1."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pusa_lab.types import Clip, Video
+
+
+def encode(codec: Any, clip: Clip) -> Video:
+    """The posterior's mode, normalised per channel, in float32.
+
+    z = (E(x) - mean) / std
+
+    Args:
+        codec: diffusers' AutoencoderKLWan, of any precision.
+        clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1]; a single picture is a clip of one frame.
+    """
+    mean, std = _moments(codec)
+    z = codec.encode(clip.to(codec.device, codec.dtype)).latent_dist.mode().float()
+    return (z - mean) / std
+
+
+def decode(codec: Any, latents: Video) -> Clip:
+    """Pixels in [-1, 1], in float32.
+
+    x = D(z std + mean)
+
+    Args:
+        codec: diffusers' AutoencoderKLWan, of any precision.
+        latents: normalised (b, c, f, h, w).
+    """
+    mean, std = _moments(codec)
+    z = latents.to(codec.device, torch.float32) * std + mean
+    return codec.decode(z.to(codec.dtype), return_dict=False)[0].float().clamp(-1, 1)
+
+
+def _moments(codec: Any) -> tuple[Float[Tensor, "1 c 1 1 1"], Float[Tensor, "1 c 1 1 1"]]:
+    """Mean and spread of every channel, as the codec's config gives them."""
+    found = (codec.config.latents_mean, codec.config.latents_std)
+    mean, std = (torch.tensor(x, device=codec.device).view(1, -1, 1, 1, 1) for x in found)
+    return mean, std

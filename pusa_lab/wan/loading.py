@@ -1,0 +1,169 @@
+"""What a Wan is loaded from: its sizes, the room it needs, and the reading of its parts."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from torch import nn
+from transformers import AutoTokenizer, UMT5EncoderModel
+
+from pusa_lab.types import Geometry
+from pusa_lab.wan.folders import Folder
+from pusa_lab.wan.transformer import VTAWanTransformer3DModel
+
+OFFLOADS = ("none", "model", "group")
+"""All on the device; only the part that works; that, and the transformer block by block."""
+SIZE = (480, 832)
+"""Default height and width in pixels."""
+Paths: TypeAlias = str | Path | Sequence[str | Path]
+
+
+def check_offload(offload: str) -> None:
+    """Refuse an unknown way of offloading.
+
+    Args:
+        offload: one of `OFFLOADS`.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if offload not in OFFLOADS:
+        raise ValueError(f"unknown offload {offload!r}: choose one of {', '.join(OFFLOADS)}.")
+
+
+def sizes(
+    codec: Any, transformer: Any, shift: float = 5.0, size: tuple[int, int] = SIZE, frames: int | None = None
+) -> Geometry:
+    """The geometry that a codec and a transformer make together.
+
+    Args:
+        codec: config of an AutoencoderKLWan.
+        transformer: config of a WanTransformer3DModel.
+        shift: default shift of the sampling grid.
+        size: height and width in pixels, multiples of the codec's stride times the patch.
+        frames: pixel frames, 1 + 4k; None is Wan's own, 81, or 121 for Wan2.2-TI2V-5B.
+
+    Raises:
+        ValueError: height, width or frames do not divide, or the channels of the two differ.
+    """
+    time, space = codec.get("scale_factor_temporal", 4), codec.get("scale_factor_spatial", 8)
+    if codec["z_dim"] != transformer["in_channels"]:
+        raise ValueError(
+            f"a codec of {codec['z_dim']} channels for a transformer of {transformer['in_channels']}: give its own."
+        )
+    steps = [space * patch for patch in transformer["patch_size"][1:]]
+    if any(n < step or n % step for n, step in zip(size, steps, strict=True)):
+        near = [max(1, round(n / step)) * step for n, step in zip(size, steps, strict=True)]
+        raise ValueError(
+            f"a size of {size[0]} x {size[1]}: height and width must be multiples of {steps[0]} and {steps[1]}, "
+            f"such as {near[0]} x {near[1]}."
+        )
+    newer = space == 16
+    fps, frames = (24, frames or 121) if newer else (16, frames or 81)
+    made = Geometry((time, space, space), codec["z_dim"], 1, (size[0], size[1]), fps, shift)
+    return Geometry(made.stride, made.channels, made.latent_frames(frames), made.size, fps, shift)
+
+
+def folder_sizes(folder: Folder, size: tuple[int, int] = SIZE, frames: int | None = None) -> Geometry:
+    """The geometry of the model in a folder. Arguments and errors as `sizes`.
+
+    Args:
+        folder: checked.
+        size: height and width in pixels.
+        frames: pixel frames.
+    """
+    place = folder.path / "scheduler" / "scheduler_config.json"
+    shift = shift_of(json.loads(place.read_text())) if place.is_file() else 5.0
+    return sizes(folder.config("vae"), folder.config("transformer"), shift, size, frames)
+
+
+def shift_of(config: Any) -> float:
+    """Of a scheduler's config, under either name it has there; Wan's 5 if it has none.
+
+    Args:
+        config: a mapping.
+    """
+    return float(config.get("flow_shift") or config.get("shift") or 5.0)
+
+
+def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offload: str) -> None:
+    """Refuse a GPU that cannot hold the weights, before they are read.
+
+    Args:
+        folder: checked.
+        dtype: of transformer and text encoder; the codec is float32.
+        device: where it will compute; only a GPU is asked.
+        offload: one of `OFFLOADS`.
+
+    Raises:
+        ValueError: with the sizes, and what would fit.
+    """
+    if device.type != "cuda":
+        return
+    need = {k: n * (torch.float32 if k == "vae" else dtype).itemsize for k, n in folder.parameters.items()}
+    most = {"none": sum(need.values()), "model": max(need.values()), "group": max(need["text_encoder"], need["vae"])}
+    free = torch.cuda.mem_get_info(device)[0]
+    if most[offload] > free:
+        others = [name for name in OFFLOADS if most[name] < free]
+        raise ValueError(
+            f"with offload={offload!r} the weights alone need {most[offload] / 2**30:.1f} GiB on the GPU, and "
+            f"{free / 2**30:.1f} GiB are free: use "
+            + (f"offload={others[0]!r}." if others else "a larger GPU or a smaller model.")
+        )
+
+
+def read_transformer(
+    folder: Folder, name: str, dtype: torch.dtype, single: str | Path | None = None
+) -> WanTransformer3DModel:
+    """One transformer, on the CPU.
+
+    Args:
+        folder: checked.
+        name: transformer, or transformer_2.
+        dtype: of its weights; what diffusers keeps in float32 stays so.
+        single: a .safetensors with other weights for it, in Wan's or diffusers' names.
+    """
+    place = folder.path / name
+    if single is None:
+        return VTAWanTransformer3DModel.from_pretrained(place, torch_dtype=dtype, use_safetensors=True)
+    return WanTransformer3DModel.from_single_file(str(single), config=str(place), torch_dtype=dtype)
+
+
+def read_codec(folder: Folder) -> AutoencoderKLWan:
+    """The codec in float32, on the CPU.
+
+    Args:
+        folder: checked.
+    """
+    return AutoencoderKLWan.from_pretrained(folder.path / "vae", use_safetensors=True).float().eval()
+
+
+def read_text_encoder(folder: Folder, dtype: torch.dtype) -> tuple[Any, nn.Module]:
+    """Tokenizer and encoder, on the CPU.
+
+    Args:
+        folder: checked.
+        dtype: of the encoder's weights.
+    """
+    encoder = UMT5EncoderModel.from_pretrained(folder.path / "text_encoder", dtype=dtype, use_safetensors=True)
+    return AutoTokenizer.from_pretrained(folder.path / "tokenizer"), encoder.eval()
+
+
+def with_strengths(paths: Paths, strength: float | Sequence[float]) -> list[tuple[str | Path, float]]:
+    """Each LoRA file with its strength.
+
+    Args:
+        paths: one or several.
+        strength: one for all, or one each.
+
+    Raises:
+        ValueError: other numbers of them.
+    """
+    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    scales = [float(strength)] * len(files) if isinstance(strength, int | float) else list(strength)
+    if len(scales) != len(files):
+        raise ValueError(f"{len(files)} LoRA files but {len(scales)} strengths: give one for all, or one each.")
+    return list(zip(files, scales, strict=True))

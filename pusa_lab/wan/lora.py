@@ -1,0 +1,293 @@
+"""LoRA for Wan's transformer: any tool's file, several side by side, each with its own strength.
+
+Low-rank parts are PEFT adapters in the model, so diffusers' own set_adapters, disable_lora and the like keep working.
+Changes of whole parameters (`diff`, `diff_b`) are added to the weights themselves and taken back when they must go.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import WanTransformer3DModel
+from torch import Tensor, nn
+
+from pusa_lab.wan.lora_adapters import (
+    active_names,
+    add_dense,
+    add_pairs,
+    attach,
+    base_weights,
+    check_ready,
+    detach,
+    layers,
+    pairs_of,
+)
+from pusa_lab.wan.lora_files import Source, read, write
+from pusa_lab.wan.lora_match import Match, Pair, changes_nothing, match, module_of
+from pusa_lab.wan.lora_names import WRITTEN, written_key
+
+
+@dataclass(frozen=True)
+class LoRAReport:
+    """What loading a LoRA did."""
+
+    name: str
+    """The adapter's name in the model."""
+    naming: str
+    """Which tool's naming was recognised: diffsynth, diffusers, comfyui or musubi."""
+    matched: tuple[str, ...]
+    """Modules that are changed, in diffusers' naming."""
+    unmatched: tuple[str, ...]
+    """Keys of the file that were left over."""
+    zero_norm: tuple[str, ...]
+    """Modules that are matched, but whose change is exactly zero."""
+    rank: dict[str, int]
+    """Rank of each low-rank change, by module."""
+    alpha: dict[str, float] | None
+    """Alphas that the file carries, by module; None if it carries none."""
+    scale: dict[str, float]
+    """What each change is multiplied by, strength * alpha / rank, by module."""
+
+    def __str__(self) -> str:
+        zero = f"{len(self.zero_norm)} of them change nothing" if self.zero_norm else "none of them zero"
+        left = f"{len(self.unmatched)} keys left over, first {self.unmatched[0]}" if self.unmatched else "no key left"
+        alpha = _span(self.alpha.values()) if self.alpha else "none in the file"
+        return (
+            f"LoRA {self.name!r}, {self.naming} naming\n"
+            f"  {len(self.matched)} modules changed, {zero}; {left}\n"
+            f"  rank {_span(self.rank.values())}, alpha {alpha}, effective scale {_span(self.scale.values())}"
+        )
+
+
+def _span(values: Iterable[float | int]) -> str:
+    ends = sorted(set(values))
+    return " to ".join(f"{end:g}" for end in dict.fromkeys([*ends[:1], *ends[-1:]])) or "none"
+
+
+@dataclass
+class _Loaded:
+    """What PEFT does not know of a LoRA in the model."""
+
+    strength: float
+    dense: dict[str, Tensor]
+    merged: dict[str, Pair] | None = None
+    """The low-rank parts while they are in the weights, else None."""
+
+
+def _loaded(model: WanTransformer3DModel) -> dict[str, _Loaded]:
+    return model.__dict__.setdefault("_pusa_loras", {})
+
+
+def load_lora(
+    model: WanTransformer3DModel,
+    source: Source,
+    *,
+    strength: float = 1.0,
+    name: str | None = None,
+    partial: bool = False,
+) -> LoRAReport:
+    """Attach a LoRA beside those already there, at its own strength.
+
+    W' = W + strength * (alpha / rank) * B A, with alpha = rank where the file carries none
+
+    Args:
+        model: gets the adapter, in its weights' own type and on their device; PEFT freezes the weights themselves.
+        source: a file (.safetensors, or a pickle that holds nothing but tensors) or tensors by key, as written by
+            Pusa, DiffSynth, PEFT, diffusers, ComfyUI, LightX2V or Musubi.
+        strength: 1 is as trained, Pusa's authors use 1.4; any finite number.
+        name: letters, digits, _ and -; by default made from the file's name.
+        partial: load what fits even if some keys do not, for example an image-to-video LoRA on a text-to-video model.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file cannot be read or does not fit, the name is taken, or the model is not ready. The model is
+            then unchanged.
+    """
+    _check_strength(strength)
+    check_ready(model)
+    where, stem, entries = read(source)
+    name = _name_for(model, name, stem)
+    found = match(base_weights(model), entries, where, strength)
+    _check_matched(found, len(entries), where, partial)
+    report = _report(name, found, strength)
+    dense = {key: change.to("cpu", copy=True) for key, change in found.dense.items()}
+    attach(model, name, found.pairs)
+    add_dense(model, dense, strength)
+    _loaded(model)[name] = _Loaded(strength, dense)
+    return report
+
+
+def _check_strength(strength: float) -> None:
+    if not math.isfinite(strength):
+        raise ValueError(f"strength {strength}: give a finite number, 1 is as trained.")
+
+
+def _name_for(model: WanTransformer3DModel, name: str | None, stem: str) -> str:
+    taken = {*_loaded(model), *getattr(model, "peft_config", {})}
+    reserved = nn.ModuleDict()  # PEFT keeps adapters in one, whose own methods' names it cannot hold
+    if name is None:
+        stem = re.sub(r"[^\w-]+", "_", stem, flags=re.ASCII)
+        stem = f"{stem}_lora" if hasattr(reserved, stem) else stem
+        numbered = (f"{stem}_{i}" for i in range(2, len(taken) + 3))
+        return stem if stem not in taken else next(n for n in numbered if n not in taken)
+    if not re.fullmatch(r"[\w-]+", name, flags=re.ASCII) or hasattr(reserved, name):
+        raise ValueError(f"an adapter cannot be called {name!r}: give a name of letters, digits, _ and -.")
+    if name in taken:
+        raise ValueError(f"the model already has an adapter {name!r}: give another name, or unload that one first.")
+    return name
+
+
+def _check_matched(found: Match, entries: int, where: str, partial: bool) -> None:
+    first, reason = next(iter(found.unmatched.items()), ("", ""))
+    if not found.modules:
+        example = f", first {first}: {reason}" if first else ""
+        raise ValueError(f"nothing in {where} fits this model ({entries} keys{example}): give a LoRA for Wan.")
+    if found.unmatched and not partial:
+        raise ValueError(
+            f"{len(found.unmatched)} of {entries} keys in {where} do not fit this model, first {first} ({reason}): "
+            f"give a LoRA made for it, or partial=True to load the rest."
+        )
+
+
+def _report(name: str, found: Match, strength: float) -> LoRAReport:
+    return LoRAReport(
+        name=name,
+        naming=found.naming,
+        matched=found.modules,
+        unmatched=tuple(found.unmatched),
+        zero_norm=changes_nothing(found),
+        rank={path: pair.rank for path, pair in found.pairs.items()},
+        alpha=dict(found.alphas) or None,
+        scale={path: found.pairs[path].scale if path in found.pairs else strength for path in found.modules},
+    )
+
+
+def set_strengths(model: WanTransformer3DModel, strengths: Mapping[str, float]) -> None:
+    """Change how strongly attached LoRAs act.
+
+    Args:
+        model: that holds them.
+        strengths: adapter -> strength; those not named keep theirs.
+
+    Raises:
+        ValueError: no such LoRA, it is merged, or a strength is not finite.
+    """
+    check_ready(model)
+    for name, strength in strengths.items():
+        _check_strength(strength)
+        if _get(model, name).merged is not None:
+            raise ValueError(f"LoRA {name!r} is merged into the weights: unmerge the model, then change its strength.")
+    for name, strength in strengths.items():
+        lora = _get(model, name)
+        for layer in layers(model, name).values():
+            layer.set_scale(name, strength)
+        add_dense(model, lora.dense, strength - lora.strength)
+        lora.strength = strength
+
+
+def _get(model: WanTransformer3DModel, name: str) -> _Loaded:
+    if name not in _loaded(model):
+        there = ", ".join(map(repr, _loaded(model))) or "none"
+        raise ValueError(f"no LoRA {name!r} in the model, there are: {there}.")
+    return _loaded(model)[name]
+
+
+def merge(model: WanTransformer3DModel, names: str | Iterable[str] | None = None) -> None:
+    """Add low-rank parts into the weights, so that the forward costs no more than the bare model's.
+
+    W <- W + strength * (alpha / rank) * B A; A and B wait on the CPU
+
+    Args:
+        model: that holds the LoRAs.
+        names: which; by default all that are active.
+
+    Raises:
+        ValueError: no such LoRA, or it is merged already.
+    """
+    check_ready(model)
+    if names is None:
+        names = [name for name in active_names(model) if name in _loaded(model)]
+    chosen = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+    for name in chosen:
+        if _get(model, name).merged is not None:
+            raise ValueError(f"LoRA {name!r} is merged already: merge each once.")
+    for name in chosen:
+        pairs = pairs_of(model, name)
+        add_pairs(model, pairs, 1)
+        _get(model, name).merged = {k: Pair(p.a.cpu(), p.b.cpu(), p.alpha, p.scale) for k, p in pairs.items()}
+        detach(model, name)
+
+
+def unmerge(model: WanTransformer3DModel) -> None:
+    """Take all merged LoRAs out of the weights, which come back but for rounding, and attach them again.
+
+    W <- W - strength * (alpha / rank) * B A
+
+    Args:
+        model: whose LoRAs were merged.
+
+    Raises:
+        ValueError: diffusers has fused adapters of this model.
+    """
+    check_ready(model)
+    for name, lora in _loaded(model).items():
+        if lora.merged is not None:
+            add_pairs(model, lora.merged, -1)
+            attach(model, name, lora.merged)
+            lora.merged = None
+
+
+def unload_lora(model: WanTransformer3DModel, name: str) -> None:
+    """Take a LoRA out of the model, merged or attached.
+
+    Args:
+        model: that holds it.
+        name: of the adapter.
+
+    Raises:
+        ValueError: no such LoRA.
+    """
+    check_ready(model)
+    lora = _get(model, name)
+    if lora.merged is not None:
+        add_pairs(model, lora.merged, -1)
+    detach(model, name)
+    add_dense(model, lora.dense, -lora.strength)
+    del _loaded(model)[name]
+
+
+def save_lora(model: WanTransformer3DModel, path: str | Path, name: str, naming: str = "diffusers") -> None:
+    """Write a LoRA for other tools; its strength stays out of the file.
+
+    comfyui keeps alpha beside A and B; the other namings have none, so B is written times alpha / rank.
+
+    Args:
+        model: that holds it, merged or attached.
+        path: ends in .safetensors; what lies there stays until the new file is whole.
+        name: of the adapter.
+        naming: "diffusers", "diffsynth" (as Pusa's own files) or "comfyui".
+
+    Raises:
+        ValueError: no such LoRA or naming, or a name of another ending.
+    """
+    path = Path(path)
+    if naming not in WRITTEN:
+        raise ValueError(f"naming {naming!r} is not known: give one of {', '.join(WRITTEN)}.")
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path} would be no safetensors file by its name: end it in .safetensors.")
+    lora = _get(model, name)
+    pairs = pairs_of(model, name) if lora.merged is None else lora.merged
+    parts = {(module, part): t for module, pair in pairs.items() for part, t in _written(pair, naming).items()}
+    for key, change in lora.dense.items():
+        parts[module_of(key), "bias" if key.endswith(".bias") else "weight"] = change
+    write(path, {written_key(naming, *where): tensor for where, tensor in parts.items()})
+
+
+def _written(pair: Pair, naming: str) -> dict[str, Tensor]:
+    if naming == "comfyui":
+        return {"a": pair.a, "b": pair.b, "alpha": torch.tensor(pair.alpha)}
+    factor = pair.alpha / pair.rank
+    return {"a": pair.a, "b": pair.b if factor == 1 else (pair.b.float() * factor).to(pair.b.dtype)}

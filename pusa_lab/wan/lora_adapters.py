@@ -1,0 +1,179 @@
+"""Low-rank pairs as PEFT adapters in a model, or added to its weights, one module at a time."""
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers import WanTransformer3DModel
+from torch import Tensor, nn
+
+from pusa_lab.wan.lora_match import Pair
+
+
+def base_weights(model: WanTransformer3DModel) -> dict[str, nn.Parameter]:
+    """The model's own parameters, named as if there were no adapters.
+
+    Args:
+        model: with or without adapters.
+    """
+    named = model.named_parameters()
+    return {name.replace(".base_layer.", "."): p for name, p in named if ".lora_" not in name}
+
+
+def layers(model: WanTransformer3DModel, name: str | None = None) -> dict[str, Any]:
+    """PEFT's layers, by path.
+
+    Args:
+        model: with or without adapters.
+        name: only those which hold this adapter.
+    """
+    wrapped = {path: m for path, m in model.named_modules() if hasattr(m, "lora_A") and hasattr(m, "base_layer")}
+    return {path: m for path, m in wrapped.items() if name is None or name in m.lora_A}
+
+
+def active_names(model: WanTransformer3DModel) -> list[str]:
+    """Adapters that act in the forward.
+
+    Args:
+        model: with or without adapters.
+    """
+    return list(dict.fromkeys(n for layer in layers(model).values() for n in layer.active_adapters))
+
+
+def check_ready(model: WanTransformer3DModel) -> None:
+    """Refuse a model whose weights cannot be told from its adapters, or in which an adapter would do nothing.
+
+    Args:
+        model: to be changed.
+
+    Raises:
+        ValueError: no transformer, no weights, or weights or projections that diffusers has fused.
+    """
+    if not hasattr(model, "load_lora_adapter"):
+        raise ValueError(
+            f"a {type(model).__name__} takes no LoRA: give the transformer, of a pipeline its .transformer."
+        )
+    if any(layer.merged for layer in layers(model).values()):
+        raise ValueError("diffusers has fused adapters into these weights: call model.unfuse_lora() first.")
+    if any(getattr(m, "fused_projections", False) for m in model.modules()):
+        raise ValueError(
+            "attention runs on fused projections, past any LoRA: call model.unfuse_qkv_projections() first."
+        )
+    if any(p.is_meta for p in model.parameters()):
+        raise ValueError("the model's weights are on the meta device, that is nowhere: load them before a LoRA.")
+
+
+def attach(model: WanTransformer3DModel, name: str, pairs: Mapping[str, Pair]) -> None:
+    """Make pairs an adapter, active beside those which are.
+
+    Args:
+        model: gets the adapter.
+        name: not yet taken.
+        pairs: by module; copied to the device and type of the weights they change.
+    """
+    if not pairs:
+        return
+    active, weights = active_names(model), base_weights(model)
+    tensors = {}
+    for path, pair in pairs.items():
+        like = weights[f"{path}.weight"]
+        tensors[f"{path}.lora_A.weight"] = pair.a.to(like.device, like.dtype, copy=True)
+        tensors[f"{path}.lora_B.weight"] = pair.b.to(like.device, like.dtype, copy=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are meant
+        model.load_lora_adapter(
+            tensors, prefix=None, adapter_name=name, metadata=_config(pairs), low_cpu_mem_usage=True
+        )
+    model.set_adapter([*active, name])  # loading left the others inactive wherever this one is
+    for path, layer in layers(model, name).items():
+        layer.scaling[name] = pairs[path].scale
+
+
+def _config(pairs: Mapping[str, Pair]) -> dict[str, Any]:
+    rank, ranks = _common({path: pair.rank for path, pair in pairs.items()})
+    alpha, alphas = _common({path: pair.alpha for path, pair in pairs.items()})
+    return {
+        "r": rank,
+        "rank_pattern": ranks,
+        "lora_alpha": alpha,
+        "alpha_pattern": alphas,
+        "target_modules": list(pairs),
+    }
+
+
+def _common(values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The most common value, and one pattern for the paths of each other value, as PEFT's configuration wants them."""
+    common = Counter(values.values()).most_common(1)[0][0]
+    others: dict[Any, list[str]] = {}
+    for path, value in values.items():
+        if value != common:
+            others.setdefault(value, []).append(f"^{re.escape(path)}")
+    return common, {"|".join(paths): value for value, paths in others.items()}
+
+
+def detach(model: WanTransformer3DModel, name: str) -> None:
+    """Take an adapter out of the forward and out of memory; with the last one, PEFT's layers go too.
+
+    Args:
+        model: with or without the adapter.
+        name: of the adapter.
+    """
+    if name not in getattr(model, "peft_config", {}):
+        return
+    # PEFT would put another adapter in its place, also one that was switched off
+    model.set_adapter([n for n in active_names(model) if n != name])
+    model.delete_adapters(name)
+    if not getattr(model, "peft_config", None):
+        model.unload_lora()
+
+
+def pairs_of(model: WanTransformer3DModel, name: str) -> dict[str, Pair]:
+    """The adapter's pairs, as the forward uses them.
+
+    Args:
+        model: with or without the adapter.
+        name: of the adapter.
+    """
+    return {
+        path: Pair(
+            layer.lora_A[name].weight.detach(),
+            layer.lora_B[name].weight.detach(),
+            layer.lora_alpha[name],
+            layer.scaling[name],
+        )
+        for path, layer in layers(model, name).items()
+    }
+
+
+@torch.no_grad()
+def add_pairs(model: WanTransformer3DModel, pairs: Mapping[str, Pair], sign: int) -> None:
+    """W <- W + sign * scale * B A, computed in float32 and rounded once.
+
+    Args:
+        model: changed in place.
+        pairs: by module.
+        sign: 1 to add, -1 to take back.
+    """
+    weights = base_weights(model)
+    for path, pair in pairs.items():
+        weight = weights[f"{path}.weight"]
+        a, b = (t.flatten(1).to(weight.device).float() for t in (pair.a, pair.b))
+        changed = torch.addmm(weight.flatten(1).float(), b, a, alpha=sign * pair.scale)
+        weight.copy_(changed.view_as(weight))
+
+
+@torch.no_grad()
+def add_dense(model: WanTransformer3DModel, changes: Mapping[str, Tensor], factor: float) -> None:
+    """p <- p + factor * change, computed in float32 and rounded once.
+
+    Args:
+        model: changed in place.
+        changes: by parameter.
+        factor: any finite number.
+    """
+    weights = base_weights(model)
+    for name, change in changes.items() if factor else ():
+        weights[name].copy_(weights[name].float() + factor * change.to(weights[name].device).float())

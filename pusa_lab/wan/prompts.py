@@ -1,0 +1,116 @@
+"""Captions through UMT5, each encoded once and kept on disk, so that the 11 GB encoder is seldom needed at all."""
+
+import hashlib
+import html
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+LENGTH = 512
+"""Tokens of a caption, padded with zeros: what every Wan was trained with."""
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pusa_lab" / "prompts"
+"""Where encoded captions are kept."""
+
+
+class PromptEncoder:
+    """Captions to embeddings (b, 512, d), from disk where they were encoded before.
+
+    Args:
+        load: gives (tokenizer, encoder) when a caption must be encoded; not called before.
+        identity: names the encoder's weights; embeddings of different encoders are kept apart.
+        cache: folder on disk; None keeps them in memory alone.
+        use: puts the encoder where it is to run for the length of a `with`; None leaves it where it is.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], tuple[Any, nn.Module]],
+        identity: str,
+        cache: Path | None = CACHE,
+        use: Callable[[nn.Module], AbstractContextManager[None]] | None = None,
+    ):
+        self.load, self.identity, self.cache = load, identity, cache
+        self.use = use or (lambda module: nullcontext())
+        self.parts: tuple[Any, nn.Module] | None = None
+        self.known: dict[str, Tensor] = {}
+
+    def __call__(self, prompts: list[str]) -> Float[Tensor, "b 512 d"]:
+        """Embeddings on the CPU, in the encoder's precision.
+
+        Args:
+            prompts: captions in any language; "" is the empty caption.
+        """
+        texts = [clean(prompt) for prompt in prompts]
+        for text in dict.fromkeys(texts):
+            if text not in self.known and (found := self._from_disk(text)) is not None:
+                self.known[text] = found
+        if missing := [text for text in dict.fromkeys(texts) if text not in self.known]:
+            for text, tokens in zip(missing, self._encode(missing), strict=True):
+                self.known[text] = tokens
+                self._to_disk(text, tokens)
+        padded = [nn.functional.pad(self.known[text], (0, 0, 0, LENGTH - len(self.known[text]))) for text in texts]
+        return torch.stack(padded)
+
+    @torch.no_grad()
+    def _encode(self, texts: list[str]) -> Iterable[Tensor]:
+        self.parts = self.parts or self.load()
+        tokenizer, encoder = self.parts
+        for text in texts:
+            if (n := len(tokenizer(text).input_ids)) > LENGTH:
+                warnings.warn(f"a caption of {n} tokens is cut to {LENGTH}: {text[:60]!r}...", stacklevel=4)
+        read = tokenizer(texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt")
+        with self.use(encoder):
+            device = next(encoder.parameters()).device
+            mask = read.attention_mask.to(device)
+            states = encoder(read.input_ids.to(device), mask).last_hidden_state.cpu()
+        return [x[:n].clone() for x, n in zip(states, read.attention_mask.sum(1).tolist(), strict=True)]
+
+    def _place(self, text: str) -> Path | None:
+        key = hashlib.sha256(f"{self.identity}\n{LENGTH}\n{text}".encode()).hexdigest()
+        return self.cache / f"{key}.safetensors" if self.cache else None
+
+    def _from_disk(self, text: str) -> Tensor | None:
+        place = self._place(text)
+        if place is None or not place.is_file():
+            return None
+        try:
+            return load_file(place)["tokens"]
+        except (SafetensorError, KeyError, OSError):
+            return None  # unreadable: it is encoded and written anew
+
+    def _to_disk(self, text: str, tokens: Tensor) -> None:
+        if (place := self._place(text)) is None:
+            return
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+                part = Path(folder) / place.name
+                save_file({"tokens": tokens.contiguous()}, part)
+                part.replace(place)
+        except OSError as error:
+            warnings.warn(f"captions are not kept on disk ({error}): they are encoded anew next time.", stacklevel=5)
+
+
+def clean(text: str) -> str:
+    """A caption as Wan's pipelines read it: mended Unicode (where ftfy is installed), no HTML codes, single spaces.
+
+    Args:
+        text: as typed.
+    """
+    if find_spec("ftfy"):
+        import ftfy
+
+        text = ftfy.fix_text(text)
+    return re.sub(r"\s+", " ", html.unescape(html.unescape(text))).strip()

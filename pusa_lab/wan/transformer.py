@@ -1,0 +1,251 @@
+"""Wan's transformer with one clock per frame: diffusers' class, its checkpoints and its tools, one more timestep shape.
+
+The clock makes six vectors per frame (shift, scale and gate, for attention and for the feed-forward). They stay
+(b, f, 6, d): tokens are viewed frame by frame and the vectors broadcast, so nothing is ever repeated per token.
+
+Architecture: Wan2.1, arXiv 2503.20314; the vector of clocks: arXiv 2507.16116.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from diffusers import WanTransformer3DModel
+from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
+from diffusers.models._modeling_parallel import ContextParallelInput
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+from diffusers.models.transformers.transformer_wan import WanTransformerBlock
+from diffusers.utils import apply_lora_scale
+from torch import Tensor, nn
+
+Spans = tuple[tuple[int, int, int, int], ...]
+"""Runs of tokens: (first token, end, first frame, end), each run as many tokens of every frame in it."""
+
+
+def frame_spans(start: int, stop: int, per_frame: int) -> Spans:
+    """Cut tokens [start, stop) into the end of a frame, whole frames, and the beginning of a frame.
+
+    Args:
+        start: first token, counted from the video's first.
+        stop: one past the last.
+        per_frame: tokens of a frame, at least 1.
+    """
+    whole = min(stop, -(-start // per_frame) * per_frame), max(start, stop // per_frame * per_frame)
+    return tuple(
+        (a - start, b - start, a // per_frame, -(-b // per_frame)) for a, b in pairwise(sorted({start, *whole, stop}))
+    )
+
+
+def by_frame(
+    rule: Callable[..., Tensor], spans: Spans, tokens: tuple[Tensor, ...], vectors: tuple[Tensor, ...]
+) -> Tensor:
+    """Apply a rule to tokens (b, l, d) and vectors (b, f, d), one vector for all tokens of a frame, none repeated.
+
+    Args:
+        rule: (tokens (b, f, hw, d) ..., vectors (b, f, 1, d) ...) -> (b, f, hw, d).
+        spans: from `frame_spans`; together they cover all l tokens.
+        tokens: what is changed.
+        vectors: what changes it.
+    """
+    parts = [
+        rule(*(x[:, a:b].unflatten(1, (j - i, -1)) for x in tokens), *(v[:, i:j, None] for v in vectors)).flatten(1, 2)
+        for a, b, i, j in spans
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _modulate(x: Tensor, scale: Tensor, shift: Tensor, norm: nn.Module) -> Tensor:
+    return (norm(x.float()) * (1 + scale) + shift).type_as(x)
+
+
+def _add(x: Tensor, y: Tensor, gate: Tensor) -> Tensor:
+    return (x.float() + y * gate).type_as(x)
+
+
+class VTAWanTransformerBlock(WanTransformerBlock):
+    """Wan's block; given `spans`, each frame has its own six vectors."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        temb: Tensor,
+        rotary_emb: Any,
+        spans: Spans | None = None,
+    ) -> Tensor:
+        """Tokens (b, l, d) to tokens; temb is (b, f, 6, d) with spans, and as diffusers has it without."""
+        x = hidden_states
+        if spans is None:
+            return super().forward(x, encoder_hidden_states, temb, rotary_emb)
+        shift, scale, gate, c_shift, c_scale, c_gate = (self.scale_shift_table + temb.float()).unbind(2)
+
+        y = by_frame(partial(_modulate, norm=self.norm1), spans, (x,), (scale, shift))
+        x = by_frame(_add, spans, (x, self.attn1(y, None, None, rotary_emb)), (gate,))
+        x = x + self.attn2(self.norm2(x.float()).type_as(x), encoder_hidden_states, None, None)
+        y = by_frame(partial(_modulate, norm=self.norm3), spans, (x,), (c_scale, c_shift))
+        return by_frame(_add, spans, (x, self.ffn(y)), (c_gate,))
+
+
+class VTAWanTransformer3DModel(WanTransformer3DModel):
+    """diffusers' Wan transformer whose `timestep` may also be one per frame (Sec. 2.3, arXiv 2507.16116).
+
+    Checkpoints, adapters, offloading, casting, regional compilation and context parallelism are those of the parent.
+
+    Raises:
+        ValueError: the sizes are those of an image-to-video model, or a patch spans several frames.
+    """
+
+    _no_split_modules: ClassVar = ["VTAWanTransformerBlock"]
+    _repeated_blocks: ClassVar = ["VTAWanTransformerBlock"]
+    # Where clocks are one per frame they are not split, and each rank asks `shard` which tokens it holds.
+    _cp_plan: ClassVar = {
+        **{k: v for k, v in WanTransformer3DModel._cp_plan.items() if k},
+        "condition_embedder.time_embedder": {0: ContextParallelInput(split_dim=1, expected_dims=3, split_output=True)},
+        "shard": {0: ContextParallelInput(split_dim=1, expected_dims=2, split_output=True)},
+    }
+
+    @wraps(WanTransformer3DModel.__init__)  # type: ignore[misc]  # from_config reads its arguments
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._give_each_frame_its_clock()
+
+    @classmethod
+    def adopt(cls, model: WanTransformer3DModel) -> "VTAWanTransformer3DModel":
+        """Turn a loaded Wan into this class: the same object and weights, nothing is copied.
+
+        Args:
+            model: a text-to-video Wan, before offloading or other hooks.
+
+        Raises:
+            ValueError: it is an image-to-video model, or hooks already hold on to its old forward.
+        """
+        if isinstance(model, cls):
+            return model
+        if any("forward" in vars(m) for m in (model, *model.blocks)):
+            raise ValueError(
+                "this transformer already has hooks (offloading, caching or compilation): "
+                "make it a VTA model first, then switch them on."
+            )
+        check_text_to_video(model.config)
+        model.__class__ = cls
+        model._give_each_frame_its_clock()
+        return model
+
+    def _give_each_frame_its_clock(self) -> None:
+        check_text_to_video(self.config)
+        self.shard = nn.Identity()
+        for block in self.blocks:
+            block.__class__ = VTAWanTransformerBlock
+
+    def enable_cache(self, config: Any) -> None:
+        """As diffusers': its caches know blocks by their class, so they are told of this one."""
+        TransformerBlockRegistry.register(VTAWanTransformerBlock, TransformerBlockMetadata(0))
+        super().enable_cache(config)
+
+    @apply_lora_scale("attention_kwargs")
+    def forward(
+        self,
+        hidden_states: Tensor,
+        timestep: Tensor,
+        encoder_hidden_states: Tensor,
+        encoder_hidden_states_image: Tensor | None = None,
+        return_dict: bool = True,
+        attention_kwargs: dict[str, Any] | None = None,
+    ) -> Transformer2DModelOutput | tuple[Tensor]:
+        """The velocity (b, c, f, h, w), for one timestep per sample, frame or token.
+
+        Args:
+            hidden_states: latents (b, c, f, h, w).
+            timestep: 1000 tau in [0, 1000]: (b,), (b, f), or (b, tokens) as diffusers has it for Wan2.2-TI2V-5B.
+            encoder_hidden_states: caption (b, 512, text_dim).
+            encoder_hidden_states_image: must be None, as for every text-to-video Wan.
+            return_dict: whether to wrap the velocity, as diffusers does.
+            attention_kwargs: may hold "scale" for adapters, as in diffusers.
+
+        Raises:
+            ValueError: a timestep of another shape, or frames that do not divide into patches.
+        """
+        x = hidden_states
+        grid = _grid(x, self.config.patch_size)
+        tokens = grid[0] * grid[1] * grid[2]
+        shape = tuple(timestep.shape)
+        if shape not in {(len(x),), (len(x), grid[0]), (len(x), tokens)}:
+            raise ValueError(
+                f"timestep has shape {shape}, but latents of shape {tuple(x.shape)} (b c f h w) want ({len(x)},), "
+                f"({len(x)}, {grid[0]}) for one per frame, or ({len(x)}, {tokens}) for one per token."
+            )
+        if shape == (len(x), grid[0]):
+            sample = self._per_frame(x, timestep, encoder_hidden_states, grid)
+            return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
+        return WanTransformer3DModel.forward.__wrapped__(
+            self, x, timestep, encoder_hidden_states, encoder_hidden_states_image, return_dict
+        )
+
+    def _per_frame(self, x: Tensor, timestep: Tensor, text: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        frames, hw = grid[0], grid[1] * grid[2]
+        rotary = self.rope(x)
+        held = self.shard(torch.arange(frames * hw)[None])[0]
+        whole = len(held) == frames * hw  # else this is one rank's share, which may begin and end inside a frame
+        spans = frame_spans(0, frames * hw, hw) if whole else frame_spans(int(held[0]), int(held[-1]) + 1, hw)
+        tokens = self.patch_embedding(x).flatten(2).transpose(1, 2).contiguous()
+
+        clock, six = self._embed_clocks(timestep, text.dtype)
+        words = self.condition_embedder.text_embedder(text)
+        for block in self.blocks:
+            if torch.is_grad_enabled() and self.gradient_checkpointing:
+                tokens = self._gradient_checkpointing_func(block, tokens, words, six, rotary, spans)
+            else:
+                tokens = block(tokens, words, six, rotary, spans)
+
+        shift, scale = (self.scale_shift_table.to(clock.device) + clock[:, :, None]).to(tokens.device).unbind(2)
+        tokens = by_frame(partial(_modulate, norm=self.norm_out), spans, (tokens,), (scale, shift))
+        return _unpatch(self.proj_out(tokens), grid, self.config.patch_size)
+
+    def _embed_clocks(self, timestep: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """(b, f) to (b, f, d) and (b, f, 6, d).
+
+        Frame after frame, each as a scalar call would: in a product of more rows every row is rounded another way, and
+        equal clocks would no longer give the scalar model's output bit for bit.
+        """
+        embed = self.condition_embedder
+        width = next(iter(embed.time_embedder.parameters())).dtype
+        clocks, sixes = [], []
+        for column in timestep.unbind(1):
+            clocks.append(embed.time_embedder(embed.timesteps_proj(column).to(width)).to(dtype))
+            sixes.append(embed.time_proj(embed.act_fn(clocks[-1])))
+        return torch.stack(clocks, dim=1), torch.stack(sixes, dim=1).unflatten(2, (6, -1))
+
+
+def check_text_to_video(config: Any) -> None:
+    """Refuse what per-frame clocks are not for.
+
+    Args:
+        config: of a WanTransformer3DModel; an object or mapping with diffusers' names.
+
+    Raises:
+        ValueError: it takes a mask and a picture beside the latents (image-to-video), or its patches span frames.
+    """
+    given, made = config["in_channels"], config["out_channels"]
+    if given != made or config["image_dim"] is not None:
+        raise ValueError(
+            f"this is an image-to-video Wan ({given} input channels for {made} latent channels): vector clocks are for "
+            f"the text-to-video models, Wan2.1-T2V, Wan2.2-T2V-A14B or Wan2.2-TI2V-5B, which then need no such input."
+        )
+    if config["patch_size"][0] != 1:
+        raise ValueError(f"patch_size={tuple(config['patch_size'])}: a patch must span one frame, so each has a clock.")
+
+
+def _grid(x: Tensor, patch: Sequence[int]) -> tuple[int, int, int]:
+    if x.shape[3] % patch[1] or x.shape[4] % patch[2]:
+        raise ValueError(
+            f"latents have frames of {x.shape[3]} x {x.shape[4]}: patches want multiples of {patch[1]} x {patch[2]}."
+        )
+    return x.shape[2], x.shape[3] // patch[1], x.shape[4] // patch[2]
+
+
+def _unpatch(patches: Tensor, grid: tuple[int, int, int], patch: Sequence[int]) -> Tensor:
+    """(b, f * h * w, ph * pw * c) -> (b, c, f, h * ph, w * pw)."""
+    x = patches.unflatten(1, grid).unflatten(4, (patch[1], patch[2], -1))
+    return x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)

@@ -1,0 +1,81 @@
+"""The GPU benchmarks run in miniature on the CPU, so that a rented GPU is not where their mistakes show."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pusa_lab import wan
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end"])
+def test_in_miniature(name, tmp_path):
+    out = tmp_path / f"{name}.json"
+    words = [sys.executable, ROOT / "benchmarks" / f"{name}.py", "--tiny", "--out", out]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())
+    assert found["done"] is True
+    assert found["command"] and found["device"] and found["versions"] and found["date"]
+    assert "failed" not in out.read_text()
+    if name == "wan_end_to_end":
+        for part in ("plain", "with the LoRA attached", "with the LoRA merged"):
+            assert found[part]["finite"] and found[part]["frame 0 exact"]
+
+
+@pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end"])
+def test_what_is_shipped_came_from_a_finished_run_on_a_gpu(name):
+    found = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    assert found["done"] is True
+    assert "NVIDIA" in found["device"]
+
+
+def test_what_is_said_of_the_ceiling_is_what_was_measured():
+    said = " ".join((ROOT / "benchmarks" / "README.md").read_text().split())
+    found = json.loads((ROOT / "benchmarks" / "results" / "wan_forward.json").read_text())
+    eager, compiled = (found[f"480p {how}, seconds by kind of kernel"] for how in ("eager", "compiled"))
+    rates = {k: 1e3 * found["petaflop"]["480p"][k] / compiled[k] for k in ("matmul", "attention")}
+    shares = {k: round(100 * rate / found["matmul_ceiling_tflops"]) for k, rate in rates.items()}
+    assert f"Matrix products run at {shares['matmul']} %" in said
+    assert f"runs at {shares['attention']} % of that ceiling" in said
+    assert compiled["attention"] > 0.5 * sum(compiled.values())
+    other = [round(100 * part["other"] / sum(part.values())) for part in (compiled, eager)]
+    assert f"is {other[0]} % compiled and {other[1]} % eager" in said
+
+    def percent(name, plain, size):
+        return 100 * (
+            found[f"{size} {name}"]["per frame"]["seconds"] / found[f"{size} {plain}"]["per frame"]["seconds"] - 1
+        )
+
+    slower = (
+        percent("eager, cuDNN attention", "eager", "480p"),
+        percent("compiled, cuDNN attention", "compiled", "480p"),
+    )
+    faster = -percent("compiled, cuDNN attention", "compiled", "720p")
+    assert f"| cuDNN's attention, eager | {slower[0]:.0f} % slower" in said
+    assert f"| cuDNN's attention, compiled | {slower[1]:.0f} % slower | {faster:.1f} % faster |" in said
+    fused, plain = (found[f"480p compiled, cuDNN attention{more}"]["per frame"] for more in (", fused QKV", ""))
+    assert abs(fused["seconds"] / plain["seconds"] - 1) < 0.005
+    assert f"no change, {fused['peak_gib'] - plain['peak_gib']:.1f} GiB more" in said
+
+
+@pytest.mark.parametrize("size", ["480p", "720p"])
+@pytest.mark.parametrize("how", ["eager", "compiled"])
+def test_the_plan_is_within_ten_percent_of_this_measurement(size, how):
+    """Another run than the one that `plan` is calibrated on, and of another day's code."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "wan_forward.json").read_text())[f"{size} {how}"]["per frame"]
+    told = wan.plan(
+        "wan2.1-14b", size, gpu="h200", steps=1, guidance=1.0, cached_prompts=True, compiled=how == "compiled"
+    )
+    assert told.seconds["forward"] == pytest.approx(found["seconds"], rel=0.1)
+
+
+def test_the_plan_of_a_whole_clip_is_within_ten_percent_too():
+    found = json.loads((ROOT / "benchmarks" / "results" / "wan_end_to_end.json").read_text())["plain"]
+    told = wan.plan("wan2.1-14b", "480p", gpu="h200", steps=10, guidance=3.0)
+    assert told.seconds["denoising"] == pytest.approx(found["10 steps, 20 forwards"]["seconds"], rel=0.1)
+    assert told.peak == pytest.approx(max(v["peak_gib"] for v in found.values() if isinstance(v, dict)), rel=0.1)
