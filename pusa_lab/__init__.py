@@ -10,10 +10,12 @@ from pusa_lab import (
     pixels,
     samplers,
     schedules,
+    solvers,
     tasks,
     timesteps,
     types,
 )
+from pusa_lab.extend import Extended, extend_to
 from pusa_lab.generate import Result, Run, generate, prepare
 
 __version__ = "0.1.0"
@@ -21,9 +23,11 @@ __version__ = "0.1.0"
 _LAZY = ("media", "metrics", "notebook", "training", "viz", "wan")
 
 __all__ = [
+    "Extended",
     "Result",
     "Run",
     "analytic",
+    "extend_to",
     "generate",
     "guidance",
     "losses",
@@ -31,6 +35,7 @@ __all__ = [
     "prepare",
     "samplers",
     "schedules",
+    "solvers",
     "tasks",
     "timesteps",
     "types",

@@ -1,10 +1,11 @@
-"""The command line: pusa-lab demo | generate | train | plan | doctor."""
+"""The command line: pusa-lab demo | generate | train | plan | bench | doctor."""
 
 import argparse
 import json
 import platform
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pusa-lab", description="One clock per frame in video diffusion.")
-    commands = parser.add_subparsers(required=True, metavar="demo | generate | train | plan | doctor")
+    commands = parser.add_subparsers(required=True, metavar="demo | generate | train | plan | bench | doctor")
 
     demo = commands.add_parser("demo", help="execute the quick tour on a picture and a clip")
     demo.add_argument("--image", default=str(NOTEBOOKS / "assets" / "still.png"), help="picture to set in motion")
@@ -56,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("plan", help="memory, time and money of a Wan", argument_default=argparse.SUPPRESS)
     )
 
+    bench = commands.add_parser("bench", help="run a benchmark of the clone, such as core")
+    bench.add_argument("name", help="of a script in benchmarks/")
+    bench.add_argument("rest", nargs=argparse.REMAINDER, help="its own options; --help shows them")
+    bench.set_defaults(run=_bench)
+
     doctor = commands.add_parser("doctor", help="what is installed, and where it will run")
     doctor.set_defaults(run=_doctor)
     return parser
@@ -72,7 +78,7 @@ def _generate_options(gen: argparse.ArgumentParser) -> None:
     gen.add_argument("--schedule", default="synchronous", help="a name in pusa_lab.schedules.SCHEDULES")
     gen.add_argument("--steps", type=int, default=10)
     gen.add_argument("--guidance", type=float, default=3.0, help="1 is none")
-    gen.add_argument("--solver", default="euler", help="euler or heun")
+    gen.add_argument("--solver", default="euler", help="a name in solvers.SOLVERS: euler, heun, ab2, unipc, ...")
     gen.add_argument("--seed", type=int, default=0)
     gen.add_argument("--out", type=Path, default=Path("outputs/video.mp4"))
     gen.set_defaults(run=_generate)
@@ -227,6 +233,14 @@ def _plan(args: argparse.Namespace) -> None:
 def _size(word: str) -> str | tuple[int, int]:
     height, _, width = word.partition("x")
     return (int(height), int(width)) if height.isdecimal() and width.isdecimal() else word
+
+
+def _bench(args: argparse.Namespace) -> None:
+    scripts = {path.stem: path for path in (Path(__file__).parents[1] / "benchmarks").glob("*.py")}
+    if args.name not in scripts:
+        raise ValueError(f"no benchmark {args.name!r}: in the clone there are {', '.join(sorted(scripts)) or 'none'}.")
+    if done := subprocess.run([sys.executable, str(scripts[args.name]), *args.rest], check=False).returncode:
+        raise ValueError(f"{scripts[args.name]} ended with {done}: what it printed above says why.")
 
 
 def _doctor(_: argparse.Namespace) -> None:

@@ -20,18 +20,23 @@ class Conditions:
     """Known latent frames."""
     noise: list[float]
     """Level kept for each."""
-    held: list[bool]
-    """Whether each is in mode "hold"."""
+    mode: list[str]
+    """How each is kept, one of `tasks.MODES`."""
     clips: list[Tensor]
     """The known pixels in the model's size, each (b or 1, 3, its own pixel frames, h, w)."""
     latents: Video | None = None
     """Clean latents (b or 1, c, n, h, w) of the known frames, in the order of `at`; None when nothing is known."""
 
-    def schedule(self, schedule: Schedule) -> Schedule:
-        """The same schedule with the columns of known frames at their level.
+    @property
+    def imposed(self) -> list[bool]:
+        """Whether each is set anew at every row: the modes hold, reimpose and label."""
+        return [mode in ("hold", "reimpose", "label") for mode in self.mode]
 
-        S'[r, i] = m_i S[r, i] (denoise), or m_i until the last row, which is 0 (hold); a column that already starts
-        at m_i stays as it is
+    def schedule(self, schedule: Schedule) -> Schedule:
+        """The same schedule with the columns of known frames at the level that the model is told.
+
+        S'[r, i] = m_i S[r, i] (freeze, denoise, reimpose), or m_i until the last row, which is 0 (hold, label); a
+        column that already starts at m_i stays as it is: the level is applied once
 
         Args:
             schedule: clocks (rows, f).
@@ -40,12 +45,12 @@ class Conditions:
             ValueError: a known frame's column starts below 1, but not at the level the task keeps it at.
         """
         out = schedule.clone()
-        for i, m, held in zip(self.at, self.noise, self.held, strict=True):
+        for i, m, mode in zip(self.at, self.noise, self.mode, strict=True):
             start = schedule[0, i].item()
             if start < 1 and abs(start - m) > 1e-6:
                 raise ValueError(f"the schedule keeps frame {i} at {start:.4g}, the task at {m:.4g}: say it once.")
             out[:, i] *= m if start == 1 else 1
-            if held:
+            if mode in ("hold", "label"):
                 out[:-1, i] = m
         return out
 
@@ -62,20 +67,21 @@ class Conditions:
         return replace(self, latents=torch.cat([x.expand(batch, -1, -1, -1, -1) for x in latents], dim=2))
 
     def start(self, eps: Video, tau: Tau) -> Video:
-        """Noise eps (b, c, f, h, w) with every known frame put at its level in tau (b, f)."""
+        """Noise eps (b, c, f, h, w) with every known frame put at its level: tau (b, f), or clean in mode label."""
         return self._put(eps, eps, tau, [True] * len(self.at))
 
     def impose(self, x: Video, eps: Video, tau: Tau) -> Video:
-        """x with every held frame set anew to its level in tau (b, f), with the noise eps."""
-        return self._put(x, eps, tau, self.held)
+        """x with every imposed frame set anew to its level, with the noise eps: tau (b, f), or clean in mode label."""
+        return self._put(x, eps, tau, self.imposed)
 
     def _put(self, x: Video, eps: Video, tau: Tau, which: list[bool]) -> Video:
         if self.latents is None or not any(which):
             return x
         at = [i for i, yes in zip(self.at, which, strict=True) if yes]
+        noisy = [mode != "label" for mode, yes in zip(self.mode, which, strict=True) if yes]
         known = self.latents[:, :, which].to(x).expand(len(x), -1, -1, -1, -1)
         x = x.clone()
-        x[:, :, at] = interpolate(known, eps[:, :, at], tau[:, at])
+        x[:, :, at] = interpolate(known, eps[:, :, at], tau[:, at] * tau.new_tensor(noisy))
         return x
 
 
@@ -109,10 +115,7 @@ def place(task: Task, geometry: Geometry, frames: int, batch: int = 1) -> Condit
     Raises:
         ValueError: a clip does not fit the video or the batch, two meet at one frame, or a level is out of range.
     """
-    at: list[int] = []
-    noise: list[float] = []
-    held: list[bool] = []
-    clips = []
+    found = Conditions([], [], [], [])
     for known in task.known:
         clip = to_pixels(known.clip)
         if len(clip) not in (1, batch):
@@ -120,20 +123,37 @@ def place(task: Task, geometry: Geometry, frames: int, batch: int = 1) -> Condit
                 f"a known clip for {len(clip)} samples, but {batch} prompts: give one for all, or one each."
             )
         n = _length(known, clip.shape[2], geometry)
-        at += _span(known, n, frames, geometry)
-        noise += noise_levels(known.noise, n)
-        held += [known.mode == "hold"] * n
-        clips.append(fit(clip, geometry.size))
-    at = frame_indices(at, frames)
-    if len(at) == frames and not any(noise):
+        found.at.extend(_span(known, n, frames, geometry))
+        found.noise.extend(noise_levels(known.noise, n))
+        found.mode.extend([known.mode] * n)
+        found.clips.append(fit(clip, geometry.size))
+    found = replace(found, at=frame_indices(found.at, frames))
+    _check_levels(found, frames)
+    return found
+
+
+def _check_levels(found: Conditions, frames: int) -> None:
+    levels = list(zip(found.at, found.noise, found.mode, strict=True))
+    if noisy := [(i, m) for i, m, mode in levels if mode == "freeze" and m > 0]:
+        raise ValueError(
+            f"frame {noisy[0][0]} is in mode freeze, which keeps it exactly, but at noise {noisy[0][1]:.4g}: "
+            f"give noise=0, or another mode."
+        )
+    if len(levels) == frames and all(m == 0 or mode != "denoise" for _, m, mode in levels):
         raise ValueError(f"all {frames} latent frames are known and kept clean: nothing is left to generate.")
-    return Conditions(at, noise, held, clips)
 
 
 def _length(known: Known, pixel_frames: int, geometry: Geometry) -> int:
     """Latent frames of a known clip; behind the first latent frame, whole groups of pixel frames fit too."""
-    stride = geometry.stride[0]
-    if (known.at or known.pixel_at) and pixel_frames % stride == 0:
+    stride, start = geometry.stride[0], known.pixel_at
+    if start and pixel_frames > 1 and ((start - 1) % stride or pixel_frames % stride):
+        last = start + pixel_frames - 1
+        first_held, last_held = (geometry.pixels_at(geometry.latent_at(p)) for p in (start, last))
+        raise ValueError(
+            f"a known clip of pixel frames {start}..{last} cuts through latent frames, which hold {first_held[0]}.."
+            f"{last_held[-1]}: give all of these, or fewer whole latent frames (tasks.frame_table shows them)."
+        )
+    if (known.at or start) and pixel_frames % stride == 0:
         return pixel_frames // stride
     return geometry.latent_frames(pixel_frames)
 

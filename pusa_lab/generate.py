@@ -3,7 +3,7 @@
 import inspect
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -48,12 +48,12 @@ class Run:
     solver: str | Solver
     """How to move from row to row."""
     seed: int
-    """Seed of the start and of the fresh noise of held frames."""
+    """Seed of the start and of the fresh noise of imposed frames."""
 
     def states(self) -> Iterator[State]:
-        """Every state from noise to video; held frames are re-imposed at each row."""
+        """Every state from noise to video; in the modes hold, reimpose and label known frames are set anew each row."""
         for state in sample_steps(self.denoiser, self.x, self.schedule, self.solver):
-            if any(self.conditions.held):
+            if any(self.conditions.imposed):
                 eps = _noise(self.x.shape, self.seed, state.row).to(self.x)
                 state.x = self.conditions.impose(state.x, eps, state.tau)
                 if state.x0 is not None:
@@ -87,7 +87,7 @@ def prepare(
         guidance: scale of text guidance; 1 is none and halves the work.
         negative: caption to be guided away from.
         frames: latent frames; None is the model's own number.
-        solver: a name in `samplers.SOLVERS`, or such a function.
+        solver: a name in `solvers.SOLVERS`, a function, or settings such as `solvers.AdamsBashforth(3)`.
         seed: sample i of the batch starts from the noise of seed + i, whatever the batch.
 
     Raises:
@@ -109,6 +109,8 @@ def prepare(
         conditions = conditions.encode(model)
     eps = _noise(model.geometry.latent_shape(len(prompts), frames), seed).to(model.device)
     x = conditions.start(eps, matrix[0].to(eps).expand(len(prompts), -1))
+    if isinstance(solver, str) and hasattr(SOLVERS[solver], "seed"):
+        solver = replace(SOLVERS[solver], seed=seed)  # type: ignore[type-var]
     return Run(text_cfg(model, cond, null, guidance), x, matrix, conditions, solver, seed)
 
 

@@ -1,7 +1,13 @@
-"""Frame-aware flow matching (FAFM): the loss of a model with one clock per frame. Reduction comes last."""
+"""Frame-aware flow matching (FAFM): the loss of a model with one clock per frame, and the weights that fit it.
 
+Reduction comes last. A weight is a function tau (b, f) -> w (b, f): `fafm_loss(..., weight=min_snr(tau))`.
+"""
+
+import math
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -46,3 +52,89 @@ def fafm_loss(
     """
     loss = fafm_frame_loss(denoiser, x0, tau, eps, **cond)
     return loss.mean() if weight is None else (weight * loss).mean()
+
+
+def uniform(tau: Tau) -> Tau:
+    """The paper's weight: w = 1 for every frame.
+
+    Args:
+        tau: clocks (b, f) in [0, 1].
+
+    Source: Eq. 11, arXiv 2507.16116.
+    """
+    return torch.ones_like(tau)
+
+
+def bell(tau: Tau) -> Tau:
+    """The weight of the released Pusa trainer, for each frame: most in the middle, none at clean and at noise.
+
+    w = (exp(-2 (tau - 1/2)^2) - exp(-1/2)) / z, z = sqrt(pi / 2) erf(1 / sqrt(2)) - exp(-1/2) = .2491
+
+    Its mean over tau ~ U[0, 1] is 1, w(1/2) = 1.580. The trainer divides so that the mean over its grid of shift 5 is 1
+    (w(1/2) = 2.076), and multiplies the mean loss of a clip by the mean weight, which hardly weights at all.
+
+    Args:
+        tau: clocks (b, f) in [0, 1].
+
+    Source: the official repository Yaofang-Liu/Pusa-VidGen.
+    """
+    floor = math.exp(-0.5)
+    z = math.sqrt(math.pi / 2) * math.erf(math.sqrt(0.5)) - floor
+    return (torch.exp(-2 * (tau - 0.5).square()) - floor) / z
+
+
+def min_snr(tau: Tau, gamma: float = 5.0) -> Tau:
+    """Min-SNR for velocities in flow form: an error in x0 counts by the signal-to-noise ratio, up to gamma.
+
+    w = tau^2 min(SNR, gamma) = min((1 - tau)^2, gamma tau^2), SNR = ((1 - tau) / tau)^2
+
+    for x0 = x - tau v turns an error of v into tau times that of x0. Largest at tau = 1 / (1 + sqrt(gamma)).
+
+    Args:
+        tau: clocks (b, f) in [0, 1].
+        gamma: where the ratio is cut, positive.
+
+    Raises:
+        ValueError: gamma is not positive.
+
+    Source: arXiv 2303.09556, its x0 weight carried over to flow matching.
+    """
+    _check_gamma(gamma)
+    return torch.minimum((1 - tau).square(), gamma * tau.square())
+
+
+def fused_min_snr(tau: Tau, gamma: float = 5.0, decay: float = 0.9) -> Tau:
+    """Min-SNR fused along time: a noisy frame after clean ones is easier than its own clock says, and counts more.
+
+    s_i = min(SNR_i / gamma, 1), c_0 = s_0, c_i = g c_(i-1) + (1 - g) s_i, and SNR in `min_snr` is replaced by
+    SNR'_i = gamma (1 - (1 - g c_(i-1)) (1 - SNR_i / gamma)), c_(-1) = 0:
+    w_i = min(SNR'_i, gamma) / (1 + sqrt(SNR'_i))^2, which is `min_snr` for frame 0 and for g = 0
+
+    Args:
+        tau: clocks (b, f) in [0, 1].
+        gamma: where the ratio is cut, positive.
+        decay: g in [0, 1), the memory; .96 in the code of Diffusion Forcing, .9 in that of DFoT.
+
+    Raises:
+        ValueError: gamma or decay is out of range.
+
+    Source: arXiv 2407.01392, with 1 / (SNR + 1), right for variance-preserving noise, in its flow form.
+    """
+    _check_gamma(gamma)
+    if not 0 <= decay < 1:
+        raise ValueError(f"decay={decay}: the memory lies in [0, 1), 0 forgets the frames before.")
+    ratio = ((1 - tau) / tau).square() / gamma  # infinite for a clean frame, whose weight is then 0
+    own, past = ratio.clamp(max=1), torch.zeros_like(tau)
+    for i in range(1, tau.shape[1]):
+        past[:, i] = decay * past[:, i - 1] + (1 - decay) * own[:, i - 1] if i > 1 else own[:, 0]
+    fused = 1 - (1 - decay * past) * (1 - ratio)
+    return gamma * fused.clamp(max=1) / (1 + (gamma * fused).sqrt()).square()
+
+
+def _check_gamma(gamma: float) -> None:
+    if not gamma > 0:
+        raise ValueError(f"gamma={gamma}: the largest signal-to-noise ratio must be positive.")
+
+
+WEIGHTS: dict[str, Callable[..., Tau]] = {f.__name__: f for f in (uniform, bell, min_snr, fused_min_snr)}
+"""Name -> function (tau, ...) of a per-frame weight."""

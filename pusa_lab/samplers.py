@@ -3,15 +3,18 @@
 `sample_steps` yields every state, so progress bars, plots and re-imposed frames need no callbacks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 
 from pusa_lab.schedules import validate
-from pusa_lab.timesteps import per_frame, x0_from_v
+from pusa_lab.solvers import SOLVERS, Remembering, Solver, euler, euler_step, heun
+from pusa_lab.timesteps import x0_from_v
 from pusa_lab.types import Denoiser, Schedule, Tau, Video
+
+__all__ = ["SOLVERS", "Solver", "State", "euler", "euler_step", "heun", "sample", "sample_steps"]
 
 
 @dataclass
@@ -30,55 +33,6 @@ class State:
     """What the model thinks the clean video is: x - tau v before any steering. None until it has been asked."""
 
 
-def euler_step(x: Video, v: Video, tau: Tau, tau_next: Tau) -> Video:
-    """Move every frame by its own time difference; a frame whose clock stands still stays bit for bit.
-
-    x_i <- x_i + (tau_next_i - tau_i) v_i
-
-    Args:
-        x: latents (b, c, f, h, w) at clocks tau.
-        v: velocity of the same shape.
-        tau: clocks (b, f) in [0, 1].
-        tau_next: clocks (b, f) to reach.
-
-    Source: Algorithm 1, arXiv 2507.16116.
-    """
-    dt = per_frame(tau_next - tau, x)
-    return torch.where(dt == 0, x, (x + dt * v).to(x.dtype))
-
-
-def euler(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
-    """First order: one call a row, v = v(x, tau). Returns the next x and the velocity used.
-
-    Args:
-        denoiser: (x, tau, **cond) -> v.
-        x: latents (b, c, f, h, w) at clocks tau.
-        tau: clocks (b, f) in [0, 1].
-        tau_next: clocks (b, f) to reach.
-        **cond: passed to the denoiser.
-    """
-    v = denoiser(x, tau, **cond)
-    return euler_step(x, v, tau, tau_next), v
-
-
-def heun(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
-    """Second order: two calls a row, the mean of the velocities at both ends of an Euler step. Arguments as `euler`.
-
-    v = (v(x, tau) + v(x + (tau_next - tau) v(x, tau), tau_next)) / 2
-
-    Source: Algorithm 1 of arXiv 2206.00364 without noise, with one clock per frame.
-    """
-    ahead, v = euler(denoiser, x, tau, tau_next, **cond)
-    v = (v + denoiser(ahead, tau_next, **cond)) / 2
-    return euler_step(x, v, tau, tau_next), v
-
-
-Solver: TypeAlias = Callable[..., tuple[Video, Video]]
-
-SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun}
-"""Name -> (denoiser, x, tau, tau_next, **cond) -> (x_next, v)."""
-
-
 def sample_steps(
     denoiser: Denoiser, x: Video, schedule: Schedule, solver: str | Solver = "euler", **cond: Any
 ) -> Iterator[State]:
@@ -90,7 +44,8 @@ def sample_steps(
         denoiser: (x, tau, **cond) -> v.
         x: latents (b, c, f, h, w), every frame at the level of the schedule's row 0.
         schedule: clocks (rows, f), see `pusa_lab.schedules`.
-        solver: a name in SOLVERS, or a function with their signature.
+        solver: a name in SOLVERS, a function (denoiser, x, tau, tau_next, **cond) -> (x_next, v), or settings such as
+            `solvers.AdamsBashforth(3)`; what a solver remembers lives for this walk only.
         **cond: passed to the denoiser at every call.
 
     Raises:
@@ -112,6 +67,7 @@ def sample_steps(
 
 
 def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:
+    step = solver.begin() if isinstance(solver, Remembering) else solver
     state = State(0, schedule[0].repeat(len(x), 1), x.clone())
     yield state
     for row in range(1, len(schedule)):
@@ -119,7 +75,7 @@ def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond
         x, v, x0 = state.x, state.v, state.x0
         if not torch.equal(schedule[row], schedule[row - 1]):
             with torch.no_grad():
-                x, v = solver(denoiser, x, tau, tau_next, **cond)
+                x, v = step(denoiser, x, tau, tau_next, **cond)
                 x0 = x0_from_v(x, v, tau_next)
             if not torch.isfinite(v).all():
                 raise ValueError(f"the denoiser returned NaN or infinity on the way to row {row} of the schedule.")

@@ -1,13 +1,39 @@
-"""Tasks: which frames are known, and how noisy they are kept. Nothing else tells one task from another."""
+"""Tasks: which frames are known, and how they are kept. Nothing else tells one task from another.
 
+How a known frame is kept is one switch, `Known.mode`. With its `noise` m and S the clock it would have if it were free:
+
+| mode       | the model is told | the latents it is shown              | at the end  | who does this                |
+|------------|-------------------|--------------------------------------|-------------|------------------------------|
+| `freeze`   | 0                 | clean, never touched                 | as given    | Pusa with m = 0              |
+| `denoise`  | m S               | noised once to m S[0], then denoised | regenerated | Pusa, 2507.16116 App. B      |
+| `hold`     | m                 | level m, fresh noise at every row    | as given    | SkyReels-V2, 2504.13074      |
+| `reimpose` | m S               | level m S, fresh noise at every row  | as given    | Wan TI2V-5B with m = 0       |
+| `label`    | m                 | clean: the label is not their level  | as given    | Diffusion Forcing 2407.01392 |
+
+With m = 0 all five keep the frame exactly, and on Gaussian data the other frames then come from the exact conditional
+distribution. With m > 0 every one is biased, each in its own way, and the bias vanishes with m:
+
+- `denoise`: the frame itself drifts to fit the rest, the more the larger m; with m = 1 it is forgotten.
+- `hold`: the others follow too little, as if the frame had been seen once, through noise of level m. In many rows the
+  fresh noise averages out, and they come from the conditional on the sight (1 - m) x0 of level m.
+- `label`: they come from the conditional on the sight x0 of level m. Told that it sees only (1 - m) of the frame, the
+  model takes it for a larger one: at small m the others overreact, at large m they follow too little.
+- `reimpose`: the sight sharpens as m S falls, but what was decided before is not taken back. With one clock for all
+  (m = 1, known as replacement) the others follow too little, and more rows do not help.
+
+tests/test_policies.py checks all of this against closed forms.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pusa_lab.types import Levels
+from pusa_lab.schedules import noise_levels
+from pusa_lab.types import Geometry, Levels
 
-MODES = ("denoise", "hold")
+MODES = ("freeze", "denoise", "hold", "reimpose", "label")
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +45,15 @@ class Known:
     at: int | None = None
     """Latent frame where it starts; a negative one, counted from the end, is where it ends: -1 is the last."""
     pixel_at: int | None = None
-    """The same as a pixel frame, 0 or more; give one of the two."""
+    """The same as a pixel frame, 0 or more; give one of the two. A picture goes to the latent frame that holds it, a
+    clip starts where a latent frame does: see `frame_table`."""
     noise: Levels = 0.0
-    """Level kept, one for all latent frames of the clip or one each: 0 exact, up to 1 free."""
+    """Level m kept, one for all latent frames of the clip or one each: 0 exact, up to 1 free."""
     mode: str = "denoise"
-    """denoise: noised once to noise * sigma, then denoised along (Pusa). hold: fresh noise of constant level
-    `noise` at every row, clean at the end (SkyReels-V2)."""
+    """How it is kept, one of `MODES`: the table at the head of this module. freeze: exactly, `noise` must be 0.
+    denoise: noised once to noise * S, then denoised along (Pusa). hold: fresh noise of constant level `noise` at every
+    row (SkyReels-V2). reimpose: fresh noise of level noise * S at every row (Wan TI2V with 0). label: clean, while the
+    model is told level `noise` (Diffusion Forcing, whose code also scales the latents, by the level's 1 - noise)."""
 
     def __post_init__(self) -> None:
         if (self.at is None) == (self.pixel_at is None):
@@ -54,7 +83,7 @@ def image_to_video(picture: Any, noise: float = 0.0, mode: str = "denoise") -> T
     Args:
         picture: (h, w, 3), uint8 or floats in [0, 1].
         noise: level kept in [0, 1]; 0 keeps the frame exactly, the paper's runs use 0 to 0.3.
-        mode: "denoise" or "hold", see `Known`.
+        mode: one of `MODES`, see `Known`.
 
     Source: Algorithm 1, arXiv 2507.16116.
     """
@@ -66,13 +95,29 @@ def start_end(first: Any, last: Any, noise: tuple[float, float] = (0.0, 0.0), mo
 
     Args:
         first: picture (h, w, 3), uint8 or floats in [0, 1].
-        last: picture, or the clip of the last latent frames.
+        last: picture, or the clip of the last latent frames: a picture is made to stand still for all the pixel frames
+            of the last latent frame, so the clip of these (4 for Wan) ends the video in motion.
         noise: levels kept at both ends, each in [0, 1].
-        mode: "denoise" or "hold", see `Known`.
+        mode: one of `MODES`, see `Known`.
 
     Source: section 3.3, arXiv 2507.16116.
     """
     return Task("start_end", (Known(first, 0, noise=noise[0], mode=mode), Known(last, -1, noise=noise[1], mode=mode)))
+
+
+def loop(picture: Any, noise: tuple[float, float] = (0.0, 0.0), mode: str = "denoise") -> Task:
+    """The video ends where it began, so that it can be played round and round.
+
+    Codecs that see only the past give the first latent frame one pixel frame and the last one `stride` of them. So the
+    picture is encoded twice, once for each end, and stands still for the last `stride` pixel frames; when looped, leave
+    out pixel frame 0, which repeats it. To arrive in motion, give `transition` the frames that lead up to the picture.
+
+    Args:
+        picture: (h, w, 3), uint8 or floats in [0, 1].
+        noise: levels kept at both ends, each in [0, 1].
+        mode: one of `MODES`, see `Known`.
+    """
+    return Task("loop", start_end(picture, picture, noise, mode).known)
 
 
 def transition(first: Any, last: Any, noise: tuple[Levels, Levels] = (0.0, 0.0), mode: str = "denoise") -> Task:
@@ -82,29 +127,141 @@ def transition(first: Any, last: Any, noise: tuple[Levels, Levels] = (0.0, 0.0),
         first: (pixel frames, h, w, 3), uint8 or floats in [0, 1].
         last: likewise.
         noise: levels kept of both, each one for all or one for each of its latent frames, in [0, 1].
-        mode: "denoise" or "hold", see `Known`.
+        mode: one of `MODES`, see `Known`.
 
     Source: section 3.3, arXiv 2507.16116.
     """
     return Task("transition", (Known(first, 0, noise=noise[0], mode=mode), Known(last, -1, noise=noise[1], mode=mode)))
 
 
+def keyframes(
+    pictures: Sequence[Any] | np.ndarray,
+    at: Sequence[int] | None = None,
+    noise: Levels = 0.0,
+    mode: str = "denoise",
+    pixel_at: Sequence[int] | None = None,
+) -> Task:
+    """Pictures are known at some places, any number of them: `keyframes([a, b, c], at=[0, 10, -1])`.
+
+    Args:
+        pictures: each (h, w, 3), or a clip, uint8 or floats in [0, 1].
+        at: latent frame of each; negative ones count from the end.
+        noise: level kept, one for all or one for each picture, in [0, 1].
+        mode: one of `MODES`, see `Known`.
+        pixel_at: the places as pixel frames instead, see `frame_table`.
+
+    Raises:
+        ValueError: no picture, or not one place and one level for each.
+
+    Source: the multi-frame task of arXiv 2507.16116, App. D.
+    """
+    n = len(pictures)
+    if n == 0:
+        raise ValueError("keyframes without a picture: give at least one, or use text_to_video.")
+    places = [[None] * n if p is None else list(p) for p in (at, pixel_at)]
+    if wrong := [len(p) for p in places if len(p) != n]:
+        raise ValueError(f"{n} pictures for {wrong[0]} places: give one place for each picture.")
+    rows = zip(pictures, *places, noise_levels(noise, n), strict=True)
+    return Task("keyframes", tuple(Known(clip, i, pixel, m, mode) for clip, i, pixel, m in rows))
+
+
+def completion(video: Any, known: Sequence[range], noise: Levels = 0.0, mode: str = "denoise") -> Task:
+    """Parts of a video are known, the rest is made anew: `completion(video, [range(0, 5), range(77, 81)])`.
+
+    Each part is cut out and encoded alone, so nothing of the rest reaches the model: a codec that had seen the whole
+    video would leak it into the known latents behind it.
+
+    Args:
+        video: (pixel frames, h, w, 3), uint8 or floats in [0, 1], in step with the video to be made.
+        known: pixel frames of each part, whole latent frames: `geometry.pixels_at(20)` is range(77, 81) for Wan.
+        noise: level kept, one for all or one for each part, in [0, 1].
+        mode: one of `MODES`, see `Known`.
+
+    Raises:
+        ValueError: no part, a part that the video does not have, or not one level for each.
+
+    Source: the completion task of arXiv 2507.16116, App. D.
+    """
+    total = _length("completion", video)
+    if not known:
+        raise ValueError("completion without a known part: name its pixel frames, or use text_to_video.")
+    for part in known:
+        if len(part) == 0 or part.step != 1 or part.start < 0 or part.stop > total:
+            raise ValueError(
+                f"completion from {part} of a video of {total} pixel frames: name ranges within 0..{total}."
+            )
+    rows = zip(known, noise_levels(noise, len(known)), strict=True)
+    cut = [Known(video[p.start : p.stop], pixel_at=p.start, noise=m, mode=mode) for p, m in rows]
+    return Task("completion", tuple(cut))
+
+
 def extension(clip: Any, known: int | None = None, noise: Levels = 0.0, mode: str = "denoise") -> Task:
-    """The video goes on where a clip ends.
+    """The video goes on where a clip ends; `pusa_lab.extend_to` does it again and again.
 
     Args:
         clip: (pixel frames, h, w, 3), uint8 or floats in [0, 1].
         known: how many of its last pixel frames start the new video; None is all of them.
         noise: level kept, one for all or one for each known latent frame, in [0, 1].
-        mode: "denoise" or "hold", see `Known`.
+        mode: one of `MODES`, see `Known`.
 
     Raises:
         ValueError: the clip is shorter than `known`.
     """
-    if np.ndim(clip) != 4:
-        raise ValueError(f"extension from shape {tuple(np.shape(clip))}: give a clip (frames, h, w, 3).")
+    total = _length("extension", clip)
     if known is not None:
-        if known < 1 or known > len(clip):
-            raise ValueError(f"extension from {known} frames of a clip that has {len(clip)}: ask for 1..{len(clip)}.")
-        clip = clip[len(clip) - known :]
+        if known < 1 or known > total:
+            raise ValueError(f"extension from {known} frames of a clip that has {total}: ask for 1..{total}.")
+        clip = clip[total - known :]
     return Task("extension", (Known(clip, 0, noise=noise, mode=mode),))
+
+
+def _length(task: str, clip: Any) -> int:
+    if np.ndim(clip) != 4:
+        raise ValueError(f"{task} from shape {tuple(np.shape(clip))}: give a clip (frames, h, w, 3).")
+    return len(clip)
+
+
+def frame_table(geometry: Geometry, frames: int | None = None) -> str:
+    """Which latent frame holds which pixel frames, as text to print: `print(frame_table(model.geometry))`.
+
+    Latent frame i holds the pixel frames 1 + stride (i - 1) .. stride i, the first one pixel frame 0 alone
+
+    Args:
+        geometry: of the model.
+        frames: latent frames; None is the model's own number.
+    """
+    frames = geometry.frames if frames is None else frames
+    rows = [(i, geometry.pixels_at(i)) for i in range(frames)]
+    spans = [f"{i:6}  {f'{p[0]}..{p[-1]}' if len(p) > 1 else p[0]:>9}  {p[0] / geometry.fps:7.2f}" for i, p in rows]
+    return "\n".join(["latent  pixels     seconds", *spans])
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Published noise multipliers of a task."""
+
+    noise: Any
+    """What the task takes as `noise`."""
+    source: str
+    """Where it is published."""
+
+
+_README = "PusaV1/README.md of Yaofang-Liu/Pusa-VidGen at 8a8c4f5"
+_V05 = "the V0.5 (Mochi) commands in README.md of Yaofang-Liu/Pusa-VidGen at 8a8c4f5"
+_FIG9 = "Fig. 9, arXiv 2507.16116v2"
+
+PRESETS: dict[str, tuple[Preset, ...]] = {
+    "image_to_video": tuple(Preset(m, _README) for m in (0.2, 0.0, 0.3)),
+    "start_end": (*(Preset(m, _README) for m in ((0.2, 0.5), (0.1, 0.4), (0.0, 0.4))), Preset((0.3, 0.7), _FIG9)),
+    "keyframes": (Preset((0.3, 0.7, 0.7), _V05),),
+    "completion": tuple(Preset(m, _README) for m in ((0.3, 0.3), (0.0, 0.0), (0.2, 0.2))),
+    "transition": (Preset((0.3, (0.8, 0.8, 0.8)), _V05),),
+    "extension": (
+        *(Preset(m, _README) for m in ((0.0, 0.3, 0.4, 0.5), (0.2, 0.4, 0.4, 0.4), (0.2, 0.4, 0.6, 0.8))),
+        *(Preset(m, _README) for m in ((0.3, 0.4, 0.5, 0.6), (0.0, 0.3, 0.5, 0.7))),
+        Preset((0.1, 0.2, 0.3, 0.4), _V05),
+    ),
+}
+"""Task -> what its authors ran, in mode "denoise" with 14B models: `image_to_video(picture, PRESETS["image_to_video"]
+[0].noise)`. None of it was measured against other values. Per latent frame: 4 for `extension` (13 pixel frames), 1 and
+3 for `transition`; per picture or part elsewhere (`keyframes`: at latent frames 0, 13, 27 of 28)."""

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pusa_lab.analytic import GaussianDenoiser
-from pusa_lab.losses import fafm_frame_loss, fafm_loss
-from pusa_lab.timesteps import interpolate
+from pusa_lab.losses import WEIGHTS, bell, fafm_frame_loss, fafm_loss, fused_min_snr, min_snr, uniform
+from pusa_lab.timesteps import interpolate, x0_from_v
 
 B, C, F, H, W = 3, 2, 5, 3, 7
 
@@ -67,3 +67,106 @@ def test_gradient_reaches_the_denoiser_in_bfloat16():
     loss.backward()
     assert loss.dtype == torch.float32
     assert gain.grad.isfinite()
+
+
+@pytest.mark.parametrize("name", sorted(WEIGHTS))
+def test_weights_are_finite_per_frame_and_fit_the_loss(name):
+    x0, tau, eps = draw()
+    tau[0, :3] = torch.tensor([0.0, 1.0, 0.0])
+    w = WEIGHTS[name](tau)
+    assert w.shape == tau.shape
+    assert (w.isfinite() & (w >= 0)).all()
+    frame = fafm_frame_loss(half, x0, tau, eps)
+    torch.testing.assert_close(fafm_loss(half, x0, tau, eps, w), (w * frame).mean())
+
+
+def test_uniform_is_one():
+    assert torch.equal(uniform(torch.rand(2, 3)), torch.ones(2, 3))
+
+
+def test_the_bell_has_mean_one_and_the_official_shape():
+    grid = ((torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000)[None]
+    assert bell(grid).mean().item() == pytest.approx(1, abs=1e-9)
+    ends = bell(torch.tensor([[0.0, 0.5, 1.0]]))
+    torch.testing.assert_close(ends, torch.tensor([[0.0, 1.5797, 0.0]]), rtol=0, atol=1e-4)
+    # The released trainer: 1000 timesteps of shift 5, mean 1 over them. Known: w(500) = 2.076, w(250) = w(750) = 1.46.
+    t = torch.linspace(1, 0.001, 1000, dtype=torch.float64)
+    t = 1000 * 5 * t / (1 + 4 * t)
+    y = torch.exp(-2 * ((t - 500) / 1000) ** 2)
+    official = (y - y.min()) * 1000 / (y - y.min()).sum()
+    at = (t - 500).abs().argmin()
+    assert official[at].item() == pytest.approx(2.076, abs=2e-3)
+    torch.testing.assert_close(
+        official / official[at], bell(t[None] / 1000)[0] / bell(t[None, [at]] / 1000)[0], atol=3e-3, rtol=0
+    )
+
+
+def test_the_bell_tells_frames_apart_where_the_trainer_does_not():
+    x0, _, eps = draw()
+    tau = torch.tensor([[0.5, 0.0, 1.0, 0.5, 0.0]]).expand(B, F)
+    frame = fafm_frame_loss(half, x0, tau, eps)
+    right = fafm_loss(half, x0, tau, eps, bell(tau))
+    torch.testing.assert_close(right, bell(tau)[0, 0] * frame[:, [0, 3]].sum() / (B * F))
+    assert abs(right - frame.mean() * bell(tau).mean()) > 0.01 * right
+
+
+def test_min_snr_weighs_the_error_of_x0():
+    # By definition: min(SNR, gamma) times the squared error of x0, whatever the velocity.
+    x0, tau, eps = (t.double() for t in draw())
+    tau = 0.01 + 0.98 * tau
+    x, v = interpolate(x0, eps, tau), torch.randn_like(x0)
+    snr = ((1 - tau) / tau) ** 2
+    want = snr.clamp(max=5.0) * (x0_from_v(x, v, tau) - x0).square().mean(dim=(1, 3, 4))
+    torch.testing.assert_close(
+        min_snr(tau) * fafm_frame_loss(lambda x, tau: v, x0, tau, eps).double(), want, rtol=1e-5, atol=0
+    )
+
+
+@pytest.mark.parametrize("gamma", [0.3, 5.0])
+def test_min_snr_is_largest_where_it_is_cut(gamma):
+    grid = torch.linspace(0, 1, 20_001, dtype=torch.float64)[None]
+    at = grid[0, min_snr(grid, gamma).argmax()].item()
+    assert at == pytest.approx(1 / (1 + gamma**0.5), abs=1e-4)
+
+
+@pytest.mark.parametrize(("gamma", "decay"), [(5.0, 0.9), (2.0, 0.5), (5.0, 0.0)])
+def test_fused_min_snr_is_the_recursion_done_one_number_at_a_time(gamma, decay):
+    tau = torch.rand(4, 7, dtype=torch.float64)
+    want = torch.empty_like(tau)
+    for b in range(4):
+        memory = 0.0
+        for i in range(7):
+            snr = ((1 - tau[b, i]) / tau[b, i]).item() ** 2
+            fused = gamma * (1 - (1 - decay * memory) * (1 - snr / gamma))
+            want[b, i] = min(fused, gamma) / (1 + fused**0.5) ** 2
+            own = min(snr / gamma, 1)
+            memory = own if i == 0 else decay * memory + (1 - decay) * own
+    torch.testing.assert_close(fused_min_snr(tau, gamma, decay), want)
+
+
+def test_fused_min_snr_falls_back_to_min_snr():
+    tau = torch.rand(3, 6)
+    torch.testing.assert_close(fused_min_snr(tau)[:, :1], min_snr(tau)[:, :1])
+    torch.testing.assert_close(fused_min_snr(tau, 3.0, decay=0.0), min_snr(tau, 3.0))
+    tau[:, :-1] = 1  # pure noise before tells nothing
+    torch.testing.assert_close(fused_min_snr(tau), min_snr(tau))
+
+
+def test_fused_min_snr_gives_a_noisy_frame_weight_after_clean_ones():
+    tau = torch.tensor([[0.0, 0.0, 0.0, 1.0]])
+    assert min_snr(tau)[0, 3] == 0
+    fused = 5 * 0.9 * 1.0  # SNR' = gamma g c, c = 1 after clean frames
+    assert fused_min_snr(tau)[0, 3].item() == pytest.approx(fused / (1 + fused**0.5) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda tau: min_snr(tau, 0.0), "gamma=0.0"),
+        (lambda tau: fused_min_snr(tau, -1.0), "gamma=-1.0"),
+        (lambda tau: fused_min_snr(tau, decay=1.0), "decay=1.0"),
+    ],
+)
+def test_weights_out_of_range_are_refused(call, match):
+    with pytest.raises(ValueError, match=match):
+        call(torch.rand(2, 3))

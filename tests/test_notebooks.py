@@ -57,6 +57,31 @@ ANSWERS = {
             "my_schedule = schedules.pyramid(STEPS, 3, lag=5).flip(1)",
         ),
     ],
+    "02_the_zoo_of_schedules": [
+        (
+            ["def my_shift(levels, shift):\n    return levels / (1 + (shift - 1) * levels)"],
+            "def my_shift(levels, shift):\n    return shift * levels / (1 + (shift - 1) * levels)",
+        ),
+        (["my_calls = 10 * 21", "my_calls = 10 + 21 * 3"], "my_calls = 10 + 20 * 3"),
+        (
+            ["my_schedule = schedules.pyramid(4, 5)", "my_schedule = schedules.delayed(4, [4, 0, 4, 0, 4])"],
+            "my_schedule = schedules.delayed(4, [0, 4, 0, 4, 0])",
+        ),
+    ],
+    "03_solvers_and_known_frames": [
+        (
+            ["def my_weights(h, before):\n    return torch.tensor([1.5, -0.5])"],
+            "def my_weights(h, before):\n    w = h / before / 2\n    return torch.stack([1 + w, -w])",
+        ),
+        (["my_calls = 26", "my_calls = 2 * 10 * 9"], "my_calls = 2 * (10 + 8 * 2)"),
+        (
+            ["my_solver = euler"],
+            "def my_solver(denoiser, x, tau, tau_next):\n"
+            "    half = (tau_next - tau)[:, None, :, None, None] / 2\n"
+            "    v = denoiser(x + half * denoiser(x, tau), (tau + tau_next) / 2)\n"
+            "    return x + 2 * half * v, v",
+        ),
+    ],
 }
 
 

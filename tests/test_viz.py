@@ -65,3 +65,30 @@ def test_a_result_is_clocks_beside_video():
     figure.canvas.draw()
     assert figure.get_suptitle() == "image_to_video"
     assert np.array_equal(figure.axes[0].images[0].get_array(), S.numpy())
+
+
+def test_draws_show_the_density_of_every_frame_and_the_joint_of_two():
+    figure = viz.plot_draws(schedules.draws.clean_prefix(2), frames=5, pair=(1, -2), title="prefix")
+    figure.canvas.draw()
+    left, right = figure.axes[:2]
+    density = np.asarray(left.images[0].get_array())
+    assert density.shape == (40, 5)
+    np.testing.assert_allclose(density.mean(axis=0), 1, rtol=1e-5)
+    np.testing.assert_allclose(density[0, :2], 40)  # all in the lowest of 40 bins
+    assert abs(density[:, 2:] - 1).max() < 5 * (40 / 20_000) ** 0.5
+    dots = right.collections[0].get_offsets()
+    assert len(dots) == 2000
+    assert (dots[:, 0] == 0).all()
+    assert dots[:, 1].std() > 0.2
+    assert (right.get_xlabel(), right.get_ylabel()) == ("tau of frame 1", "tau of frame 3")
+    assert figure.get_suptitle() == "prefix"
+
+
+@pytest.mark.parametrize("name", sorted(schedules.draws.DRAWS))
+def test_every_draw_can_be_drawn(name):
+    viz.plot_draws(schedules.draws.DRAWS[name](), frames=3, samples=100).canvas.draw()
+
+
+def test_a_frame_outside_the_video_cannot_be_drawn():
+    with pytest.raises(ValueError, match="frame 3 is outside the video of 3"):
+        viz.plot_draws(schedules.draws.shared, frames=3, pair=(0, 3))

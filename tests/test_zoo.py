@@ -1,254 +1,243 @@
-"""pytest tests/test_zoo.py: shipped checkpoints are whole, say how they were made, and hold what they promise."""
+"""pytest tests/test_zoo.py: every schedule at any size, and each one's promise."""
 
-import hashlib
-import json
-import shutil
+import time
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-import small_models
-from pusa_lab.metrics import psnr
-from pusa_lab.types import VideoModel
-from small_models import evaluate, world
-from small_models.files import KEY
-from small_models.zoo import CHECKPOINTS
+from pusa_lab import schedules
+from pusa_lab.schedules import GRIDS, SCHEDULES, grids
 
-NAMES = small_models.list_models()
+any_of = settings(deadline=None, database=None, derandomize=True, max_examples=12)
+"""Drawn at random, but the same in every run."""
 
-
-def test_nano_is_shipped():
-    assert {"nano-base", "nano-vta"} <= set(NAMES)
+FRAMES, STEPS, SHIFT = st.integers(1, 64), st.integers(1, 200), st.floats(0.1, 20)
+falling = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40).map(lambda v: [*sorted(v, reverse=True), 0.0])
+"""Explicit levels: any numbers that never rise and end at 0."""
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_card_and_file_belong_together(name):
-    card = small_models.card(name)
-    path = CHECKPOINTS / f"{name}.safetensors"
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == card["sha256"]
-    assert path.stat().st_size < 16 * 2**20
-    for field in (
-        "name",
-        "date",
-        "command",
-        "seconds",
-        "device",
-        "versions",
-        "data",
-        "config",
-        "metrics",
-        "parameters",
-    ):
-        assert card[field], field
-    assert card["command"].startswith("pusa-lab train")
-    assert card["name"] == name
-    assert "torch" in card["versions"]
-    assert {"seed", "steps"} <= set(card["config"])
+# The zoo, at any size
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("nano")])
-def test_nano_has_under_a_million_parameters(name):
-    model = small_models.load(name, device="cpu")
-    count = sum(p.numel() for p in model.parameters())
-    assert count == small_models.card(name)["parameters"] < 1_000_000
-    assert not model.training
-    assert not any(p.requires_grad for p in model.parameters())
+@pytest.mark.parametrize("name", sorted(SCHEDULES))
+@any_of
+@given(FRAMES, STEPS, SHIFT, st.sampled_from(sorted(GRIDS)))
+def test_any_size_is_a_schedule(name, frames, steps, shift, grid):
+    S = SCHEDULES[name](steps, frames, shift=shift, grid=grid)
+    assert S.dtype == torch.float32
+    assert S.shape[1] == frames
+    assert ((S >= 0) & (S <= 1)).all()
+    assert (S.diff(dim=0) <= 0).all()
+    assert (S[-1] == 0).all()
+    assert schedules.faults(S) == []
+    assert (S.diff(dim=0) != 0).any() or frames == 1  # `hold` of one frame is that frame
 
 
-def test_the_card_can_be_measured_again(nano_vta, nano_base):
-    """Image-to-video on this machine, on fewer clips: exact frame 0, and clearly better than untrained clocks."""
-    sampling = evaluate.Sampling(guidance=2.0)
-    scores = {}
-    for name, model in {"vta": nano_vta, "untrained": nano_base}.items():
-        raw = evaluate.collect(sampling.vector, evaluate.fidelity, model, 64)
-        scores[name] = evaluate.image_to_video_scores(raw, 1)
-        assert scores[name]["frame0_max_error"] == 0
-    metrics = small_models.card("nano-vta")["metrics"]
-    for name, key in {"vta": "nano-vta", "untrained": "base_with_untrained_vector_clocks"}.items():
-        want = metrics[key]["image_to_video"]
-        # Fewer clips, another device: within four standard errors of this size.
-        slack = 4 * scores[name]["psnr_db_stderr"]
-        assert scores[name]["psnr_db"] == pytest.approx(want["psnr_db"], abs=slack)
-    gap = scores["vta"]["psnr_db"] - scores["untrained"]["psnr_db"]
-    assert gap > 4 * (scores["vta"]["psnr_db_stderr"] + scores["untrained"]["psnr_db_stderr"])
-    assert scores["vta"]["position_error_px"] < scores["untrained"]["position_error_px"]
+@pytest.mark.parametrize("name", sorted(SCHEDULES))
+@any_of
+@given(st.integers(1, 24), falling)
+def test_levels_of_ones_own_are_untouched(name, frames, own):
+    S = SCHEDULES[name](len(own) - 1, frames, grid=own)
+    for column in S.T[S[0] > 0]:
+        # Every walk is the levels in their order and number, after a wait and before a rest.
+        here = (column.unfold(0, len(own), 1) == torch.tensor(own)).all(dim=1).nonzero()
+        assert len(here) == 1
+        assert (column[: here[0, 0]] == own[0]).all()
+        assert (column[here[0, 0] + len(own) :] == 0).all()
 
 
-def scores_of(way, model, clips=50):
-    i2v = evaluate.image_to_video_scores(evaluate.collect(way, evaluate.fidelity, model, clips), 1)
-    return i2v, evaluate.text_to_video_scores(evaluate.collect(way, evaluate.obedience, model, clips))
+@pytest.mark.parametrize("name", sorted(SCHEDULES))
+def test_a_grid_by_name_as_a_function_and_as_numbers_is_the_same(name):
+    by_name = SCHEDULES[name](6, 5, grid="karras")
+    assert torch.equal(SCHEDULES[name](6, 5, grid=grids.karras), by_name)
+    assert torch.equal(SCHEDULES[name](6, 5, grid=grids.karras(6).tolist()), by_name)
+    assert torch.equal(SCHEDULES[name](6, 5, grid=grids.karras(6).numpy()), by_name)
+    assert torch.equal(
+        SCHEDULES[name](6, 5, grid=grids.shifted(3.0, grids.cosine)),
+        SCHEDULES[name](6, 5, shift=3.0, grid="cosine"),
+    )
 
 
-def test_the_truth_scores_as_truth(nano_vta):
-    i2v, t2v = scores_of(lambda model, scenes, truth, seed: truth, nano_vta)
-    assert i2v["psnr_db"] == 60
-    assert i2v["position_error_px"] < 0.3
-    assert i2v["lost_objects"] == 0
-    assert t2v["1_objects"]["direction_right"] > 0.85
-    assert t2v["1_objects"]["colour_and_shape_right"] > 0.85
+@pytest.mark.parametrize("name", sorted(SCHEDULES))
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"grid": [1.0, 0.5, 0.0], "shift": 3.0}, r"shift=3.0 and a grid of your own"),
+        ({"grid": grids.cosine, "shift": 3.0}, r"shift=3.0 and a grid of your own"),
+        ({"grid": [1.0, 0.5, 0.0], "steps": 3}, r"shape \(3,\) for steps=3: wanted are 4 levels"),
+        ({"grid": [1.0, 0.5, 0.25]}, r"row 2: 0.25 should be 0"),
+        ({"grid": [0.5, 0.6, 0.0]}, r"row 1: 0.6 rises"),
+        ({"grid": [1.5, 0.6, 0.0]}, r"row 0: 1.5 is outside"),
+        ({"grid": [1.0, float("nan"), 0.0]}, r"row 1: nan is outside"),
+        ({"grid": "wavy"}, r"unknown grid 'wavy': choose one of linear"),
+    ],
+)
+def test_grids_that_cannot_be_walked_are_refused(name, options, says):
+    with pytest.raises(ValueError, match=says):
+        SCHEDULES[name](**{"steps": 2, "frames": 3, **options})
 
 
-def test_noise_scores_as_noise(nano_vta):
-    i2v, t2v = scores_of(lambda model, scenes, truth, seed: torch.randn_like(truth), nano_vta)
-    assert i2v["psnr_db"] < 8
-    assert i2v["position_error_px"] > 3
-    assert t2v["1_objects"]["direction_right"] < 0.3
-    assert t2v["1_objects"]["colour_and_shape_right"] < 0.3
+def test_twenty_one_frames_and_fifty_steps_take_far_less_than_a_millisecond_a_step(one_thread):
+    for name, make in SCHEDULES.items():
+        make(50, 21, shift=5.0)
+        took = []
+        for _ in range(5):
+            start = time.perf_counter()
+            make(50, 21, shift=5.0)
+            took.append(time.perf_counter() - start)
+        assert min(took) / 50 < 2e-4, name
 
 
-def test_gains_are_paired():
-    raw = {"psnr": torch.tensor([[60.0, 20, 22, 30, 32], [60.0, 30, 32, 10, 12]])}
-    other = {"psnr": raw["psnr"] - torch.tensor([0.0, 1, 3, 5, 5])}
-    found = evaluate.gain(raw, other, 2)
-    assert found == {"db_by_latent_frame": [2.0, 5.0], "stderr": [0.0, 0.0]}
+# Each one's promise
 
 
-def test_save_and_load_are_inverse_up_to_half_precision(tmp_path):
-    model = small_models.ToyModel(small_models.PRESETS["nano"])
-    path = tmp_path / "sub" / "own.safetensors"
-    small_models.save(model, path, {"name": "own"})
-    again = small_models.load(path, device="cpu")
-    for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
-        assert torch.equal(a.half().float(), b)
-    assert sorted(p.name for p in path.parent.iterdir()) == ["own.json", "own.safetensors"]
+def test_trapezoid_by_hand():
+    odd = torch.tensor([[2, 2, 2], [1, 2, 1], [0, 1, 0], [0, 0, 0]]) / 2
+    even = torch.tensor([[2, 2, 2, 2], [1, 2, 2, 1], [0, 1, 1, 0], [0, 0, 0, 0]]) / 2
+    assert torch.equal(schedules.trapezoid(2, 3), odd)
+    assert torch.equal(schedules.trapezoid(2, 4), even)
 
 
-def test_a_crash_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch):
-    path = tmp_path / "own.safetensors"
-    small_models.save(small_models.ToyModel(small_models.PRESETS["nano"]), path, {"name": "old"})
-    old = path.read_bytes()
-
-    def half_written(weights, part, metadata):
-        part.write_bytes(b"half")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("small_models.files.save_file", half_written)
-    with pytest.raises(KeyboardInterrupt):
-        small_models.save(small_models.ToyModel(small_models.PRESETS["nano"]), path, {"name": "new"})
-    assert path.read_bytes() == old
-    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".safetensors"]
-    assert json.loads(path.with_suffix(".json").read_text())["name"] == "old"
-    small_models.load(path)
+def test_two_sided_by_hand():
+    inward = torch.tensor([[0, 2, 2, 2, 1], [0, 1, 2, 1, 0.5], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]]) / 2
+    assert torch.equal(schedules.two_sided(2, 5, noise=[0.0, 0.5]), inward)
+    outward = torch.tensor([[2, 2, 0, 0, 2, 2], [2, 1, 0, 0, 1, 2], [1, 0, 0, 0, 0, 1], [0] * 6]) / 2
+    assert torch.equal(schedules.two_sided(2, 6, noise=0.0, outward=True), outward)
 
 
-def test_an_unknown_name_is_told_the_known_ones():
-    with pytest.raises(ValueError, match=r"no model 'giga': choose one of .*nano-vta"):
-        small_models.load("giga")
+@any_of
+@given(st.integers(3, 64), st.integers(1, 40), st.integers(1, 50), st.booleans())
+def test_two_sided_starts_beside_what_is_known(frames, steps, lag, outward):
+    S = schedules.two_sided(steps, frames, lag=lag, noise=0.0, outward=outward)
+    known = [i for i, column in enumerate(S.T) if (column == 0).all()]
+    assert known == (sorted({(frames - 1) // 2, frames // 2}) if outward else [0, frames - 1])
+    start = (S == 1).sum(dim=0) - 1
+    for i in set(range(frames)) - set(known):
+        assert start[i] == lag * (min(abs(i - k) for k in known) - 1)
 
 
-@pytest.mark.parametrize("card", [True, False])
-def test_a_truncated_file_is_refused(tmp_path, card):
-    path = tmp_path / "nano-vta.safetensors"
-    path.write_bytes((CHECKPOINTS / path.name).read_bytes()[:100_000])
-    if card:
-        shutil.copy(CHECKPOINTS / "nano-vta.json", tmp_path)
-    with pytest.raises(ValueError, match="truncated"):
-        small_models.load(path)
+def test_two_sided_of_a_task_is_two_sided_of_a_noise():
+    given_by_task = schedules.scale_columns(schedules.two_sided(6, 7, shift=3.0), [0, -1], [0.2, 0.0])
+    assert torch.equal(given_by_task, schedules.two_sided(6, 7, noise=[0.2, 0.0], shift=3.0))
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path):
-    path = tmp_path / "other.safetensors"
-    save_file({"a": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match="no toy's checkpoint"):
-        small_models.load(path)
+@any_of
+@given(FRAMES, st.integers(1, 60), st.integers(1, 20))
+def test_rolling_never_has_more_than_a_window_in_progress(frames, steps, window):
+    S = schedules.rolling(steps, frames, window)
+    assert ((S[1:] != S[:-1]).sum(dim=1) <= window).all()
+    assert (((S > 0) & (S < 1)).sum(dim=1) <= window).all()
+    assert (S[1:] != S[:-1]).any(dim=1).all()
 
 
-@pytest.mark.parametrize("card", ["{}", "[1]", "not json"])
-def test_another_json_beside_a_checkpoint_does_no_harm(tmp_path, card):
-    path = tmp_path / "own.safetensors"
-    small_models.save(small_models.ToyModel(small_models.PRESETS["nano"]), path, {"name": "own"})
-    path.with_suffix(".json").write_text(card)
-    small_models.load(path)
+def test_the_rolling_window_is_the_diagonal_of_rolling_diffusion():
+    # Local time t_k = (k + t) / W, t from 1 down to 0.
+    W, lag = 5, 3
+    t = 1 - torch.arange(lag + 1)[:, None] / lag
+    torch.testing.assert_close(schedules.rolling_window(W * lag, W), (torch.arange(W) + t) / W)
+
+
+@any_of
+@given(st.integers(1, 30), st.integers(1, 60), st.integers(1, 8), SHIFT)
+def test_ramp_shifts_and_ramp_are_rolling(more, steps, window, shift):
+    # Endless video, ended: fill the window, move it on again and again, let it empty.
+    one = schedules.rolling_window(steps, window, shift)
+    assert one.shape[1] == window
+    assert torch.equal(one[-1, 1:], one[0, :-1])
+    assert (one[-1, 0] == 0) and (one[0, 0] > 0)
+    assert schedules.faults(one, whole=False) == []
+    lag = len(one) - 1
+    edge = schedules.rolling(steps, window, window, shift)
+    frames = window + more
+    clocks = torch.ones(frames)
+    rows = [torch.cat([row, clocks[window:]]) for row in edge[: steps - lag + 1]]
+    for first in range(more):
+        for row in one[1:]:
+            clocks = rows[-1].clone()
+            clocks[first : first + window] = row
+            rows.append(clocks)
+    rows += [torch.cat([torch.zeros(more), row]) for row in edge[steps - lag + 1 :]]
+    assert torch.equal(torch.stack(rows), schedules.rolling(steps, frames, window, shift))
+
+
+@any_of
+@given(FRAMES, st.integers(1, 30), st.integers(1, 9), st.integers(0, 40), st.booleans())
+def test_blockwise_is_the_rule_of_skyreels_block_by_block(frames, steps, block, lag, first_alone):
+    S = schedules.blockwise(steps, frames, block, lag, first_alone)
+    sizes = [1] * first_alone + [block] * (-(-(frames - first_alone) // block))
+    at = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))[:frames]
+    state, rows = [0] * len(sizes), [[0] * len(sizes)]
+    while min(state) < steps:
+        new = []
+        for b, now in enumerate(state):
+            new.append(now + 1 if b == 0 or state[b - 1] >= steps else new[b - 1] - lag)
+        state = [min(max(n, 0), steps) for n in new]
+        rows.append(state)
+    assert torch.equal(S, schedules.linear(steps)[torch.tensor(rows)[:, at]])
+    assert S.shape[1] == frames
 
 
 @pytest.mark.parametrize(
-    "inside",
+    ("steps", "frames", "block", "lag"), [(10, 12, 3, 5), (8, 6, 1, 2), (5, 8, 4, 5), (6, 4, 2, 0)]
+)
+def test_blockwise_is_what_diffusers_does(steps, frames, block, lag):
+    from diffusers import SkyReelsV2DiffusionForcingPipeline as Theirs
+
+    clocks = 1000 - torch.arange(steps) * 10  # whole numbers, as theirs are
+    matrix, _, moves, _ = Theirs.generate_timestep_matrix(None, frames, clocks, frames, lag, 0, block)
+    S = schedules.blockwise(steps, frames, block, lag, grid=torch.cat([clocks, torch.zeros(1)]) / 1000)
+    assert torch.equal(S[1:] != S[:-1], moves)
+    assert torch.equal((S[:-1] * 1000).round()[moves], matrix[moves].float())
+
+
+@any_of
+@given(FRAMES, st.integers(1, 30), st.integers(1, 20), st.data())
+def test_staircase_chunk_by_chunk(frames, steps, chunk, data):
+    overlap = data.draw(st.integers(0, chunk - 1))
+    S = schedules.staircase(steps, frames, chunk, overlap)
+    windows = schedules.chunk_windows(frames, chunk, overlap)
+    assert len(S) == steps * len(windows) + 1
+    made = []
+    for c, window in enumerate(windows):
+        assert len(window) == min(chunk, frames)
+        part = S[steps * c : steps * (c + 1) + 1, window.start : window.stop]
+        known = int((part[0] == 0).sum())
+        assert known >= (overlap if c else 0)
+        assert (part[:, :known] == 0).all()
+        assert torch.equal(part[:, known:], schedules.synchronous(steps, len(window) - known))
+        made += window[known:]
+    assert made == list(range(frames))
+
+
+def test_hold_at_a_constant_level_is_clean_only_at_the_end():
+    S = schedules.hold(4, 5, at=(0, -1), noise=[0.02, 0.3], shift=3.0, constant=True)
+    assert torch.equal(S[:-1, 0], torch.full((4,), 0.02))
+    assert torch.equal(S[:-1, 4], torch.full((4,), 0.3))
+    assert torch.equal(S[:, 1:4], schedules.synchronous(4, 3, shift=3.0))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
     [
-        "{}",
-        "nonsense",
-        json.dumps({"kind": "ToyModel", "preset": {**small_models.PRESETS["nano"], "dit": {"qk": 3, "text_dim": 64}}}),
+        (lambda: schedules.rolling(4, 5, window=0), "window=0"),
+        (lambda: schedules.rolling_window(4, 0), "window=0"),
+        (lambda: schedules.blockwise(4, 5, block=0), "block=0"),
+        (lambda: schedules.blockwise(4, 5, lag=-1), "lag=-1"),
+        (lambda: schedules.trapezoid(4, 5, lag=-2), "lag=-2"),
+        (lambda: schedules.two_sided(4, 5, lag=-2), "lag=-2"),
+        (lambda: schedules.two_sided(4, 5, noise=2.0), "noise level 2.0"),
+        (lambda: schedules.staircase(4, 5, chunk=3, overlap=3), "overlap=3 of chunks of 3 frames"),
+        (lambda: schedules.chunk_windows(5, 3, -1), "overlap=-1 of chunks of 3 frames"),
+        (lambda: schedules.chunk_windows(0), "frames=0"),
+        (lambda: schedules.delayed(4, [0, 2, -1]), "frame 2 waits -1 rows"),
+        (lambda: schedules.delayed(4, []), "frames=0"),
+        (lambda: grids.karras(4, low=2.0, high=1.0), "low=2.0, high=1.0"),
+        (lambda: grids.karras(4, rho=0.0), "rho=0.0"),
+        (lambda: grids.logit_normal(4, std=0.0), "std=0.0"),
     ],
 )
-def test_sizes_of_another_architecture_are_refused(tmp_path, inside):
-    path = tmp_path / "other.safetensors"
-    save_file({"a": torch.zeros(3)}, path, metadata={KEY: inside})
-    with pytest.raises(ValueError, match="another architecture"):
-        small_models.load(path)
-
-
-def test_weights_of_another_architecture_are_refused(tmp_path):
-    path = tmp_path / "other.safetensors"
-    inside = json.dumps({"kind": "ToyModel", "preset": small_models.PRESETS["nano"]})
-    save_file({"a": torch.zeros(3)}, path, metadata={KEY: inside})
-    with pytest.raises(ValueError, match="another architecture"):
-        small_models.load(path)
-
-
-MINI = ["mini-base", "mini-codec", "mini-i2v", "mini-vta"]
-
-
-def test_mini_is_shipped_whole_and_small():
-    assert set(MINI) <= set(NAMES)
-    assert sum((CHECKPOINTS / f"{name}.safetensors").stat().st_size for name in NAMES) < 40 * 2**20
-
-
-def test_mini_is_a_video_model():
-    model = small_models.load("mini-vta", device="cpu")
-    assert isinstance(model, VideoModel)
-    assert 7e6 < sum(p.numel() for p in model.dit.parameters()) < 8e6
-    clip = world.render(world.draw_scenes(1, 5, world.MINI))
-    latents = model.encode_video(clip)
-    assert latents.shape == model.geometry.latent_shape(1, 9)
-    assert 0.5 < latents.std() < 2
-    assert psnr(model.decode(latents), clip).mean() > 28
-    with pytest.raises(ValueError, match=r"unknown words .*: zebra"):
-        model.encode_text(["a zebra moves right"])
-
-
-def test_the_codec_keeps_what_its_card_says():
-    codec, card = small_models.load("mini-codec", device="cpu"), small_models.card("mini-codec")["metrics"]
-    scores = evaluate.measure_codec(codec, "mini", 12, small_models.load("mini-base", "cpu").geometry)
-    assert scores["psnr_db"] == pytest.approx(card["psnr_db"], abs=4 * scores["psnr_db_stderr"])
-    assert card["psnr_db"] > 32
-    assert card["psnr_db_single_picture"] > 32
-
-
-def test_cards_of_mini_say_what_was_gained_at_every_distance():
-    metrics = small_models.card("mini-vta")["metrics"]
-    for other in ("base_with_untrained_vector_clocks", "base_with_replacement"):
-        gain = metrics["mini-vta"]["gain_over"][other]
-        assert len(gain["db_by_latent_frame"]) == 8
-        assert all(db > 4 * err for db, err in zip(gain["db_by_latent_frame"], gain["stderr"], strict=True))
-
-
-def test_strength_scales_the_update():
-    base, none = small_models.load("mini-base", "cpu"), small_models.load("mini-vta", "cpu", strength=0.0)
-    whole, half = small_models.load("mini-vta", "cpu"), small_models.load("mini-vta", "cpu", strength=0.5)
-    name = "dit.blocks.3.attn1.to_q.weight"
-    a, b, c, d = (m.state_dict()[name] for m in (base, none, half, whole))
-    assert torch.equal(a, b)
-    assert not torch.equal(a, d)
-    torch.testing.assert_close(c, (a + d) / 2)
-
-
-def parts_of(folder, *names):
-    for name in names:
-        shutil.copy(CHECKPOINTS / f"{name}.safetensors", folder)
-    return folder
-
-
-def test_another_codec_or_base_than_in_training_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("small_models.zoo.CHECKPOINTS", tmp_path)
-    parts_of(tmp_path, "mini-base", "mini-vta")
-    with pytest.raises(ValueError, match="builds on mini-codec, which is not beside it"):
-        small_models.load("mini-vta")
-    small_models.save(small_models.Codec(small_models.CODECS["mini"]), tmp_path / "mini-codec.safetensors", {})
-    with pytest.raises(ValueError, match="was trained with another mini-codec"):
-        small_models.load("mini-base")
-    (tmp_path / "mini-codec.json").unlink()
-    parts_of(tmp_path, "mini-codec")
-    small_models.load("mini-vta")
-    small_models.save(small_models.load("mini-base"), tmp_path / "mini-base.safetensors", {})
-    with pytest.raises(ValueError, match="was trained with another mini-base"):
-        small_models.load("mini-vta")
+def test_what_is_out_of_range_is_named(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()

@@ -1,10 +1,15 @@
-"""Training draws of tau: each is (batch, frames, generator) -> tau (b, f) in [0, 1]."""
+"""Training draws of tau: each is (batch, frames, generator) -> tau (b, f) in [0, 1].
+
+Draws are built from draws: `logit_normal(blockwise(3, nondecreasing()))`. A warp around a draw moves all its clocks;
+one around its `rest` leaves the frames that are kept at a level of their own alone.
+"""
 
 from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
 
+from pusa_lab.schedules.draws_paths import nondecreasing
 from pusa_lab.schedules.grids import shift_levels
 from pusa_lab.types import Tau
 
@@ -64,6 +69,109 @@ def mixed(p_async: float = 0.5) -> Draw:
     return draw
 
 
+def clean_prefix(k: int = 1, noise: float = 0.0, rest: Draw = independent) -> Draw:
+    """A draw that keeps the first frames clean, or nearly so: training for image-to-video and extension.
+
+    tau_i = noise for i < k, the rest as drawn by `rest`
+
+    Args:
+        k: clean frames, at least 1, fewer than the video has.
+        noise: their level in [0, 1].
+        rest: draw of the other frames' clocks, `shared` or `independent` as a rule.
+
+    Raises:
+        ValueError: an argument is out of range; with the first draw, if k frames are the whole video.
+
+    Source: fixed context, arXiv 2502.06764.
+    """
+    _check_history(k)
+    if not 0 <= noise <= 1:
+        raise ValueError(f"noise={noise}: a level lies in [0, 1], and 0 is clean.")
+
+    def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        _check_history(k, frames)
+        tau = rest(batch, frames - k, generator)
+        return torch.cat([tau.new_full((batch, k), noise), tau], dim=1)
+
+    return draw
+
+
+def uniform_future(k: int = 1) -> Draw:
+    """A draw with independent clocks for the history and one shared clock for the future.
+
+    tau_i ~ U[0, 1) iid for i < k, tau_i = u ~ U[0, 1) for i >= k
+
+    Args:
+        k: history frames, at least 1, fewer than the video has.
+
+    Raises:
+        ValueError: k is below 1; with the first draw, if k frames are the whole video.
+
+    Source: appendix A.5 of arXiv 2502.06764, for videos so long that independent clocks cost quality.
+    """
+    _check_history(k)
+
+    def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        _check_history(k, frames)
+        return torch.cat([independent(batch, k, generator), shared(batch, frames - k, generator)], dim=1)
+
+    return draw
+
+
+def blockwise(block: int = 3, each: Draw = independent) -> Draw:
+    """A draw with one clock per block of frames; a shorter block at the end has its own.
+
+    tau_i = c_(i // block), the clocks c as drawn by `each`
+
+    Args:
+        block: frames of a block, at least 1.
+        each: draw of the blocks' clocks.
+
+    Raises:
+        ValueError: block is below 1.
+
+    Source: CausVid, arXiv 2412.07772.
+    """
+    if block < 1:
+        raise ValueError(f"block={block}: a block holds at least 1 frame.")
+
+    def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        blocks = -(-frames // block)
+        return each(batch, blocks, generator).repeat_interleave(block, dim=1)[:, :frames]
+
+    return draw
+
+
+def wan_leftover(p: float = 0.2, mean: float = -3.5, std: float = 0.5, rest: Draw = shared) -> Draw:
+    """A draw in which some samples have a nearly clean first frame: image-to-video mixed into text-to-video.
+
+    With probability p a sample, tau_0 = min(exp(z), 1), z ~ N(mean, std^2); all else as drawn by `rest`. The median of
+    exp(z) is .030. Wan's function scales the frame's noise so but labels it 0; here the label tells the noise.
+
+    Args:
+        p: probability in [0, 1].
+        mean: of the logarithm of the level.
+        std: of the logarithm of the level, at least 0.
+        rest: draw of all other clocks.
+
+    Raises:
+        ValueError: p is outside [0, 1] or std is negative.
+
+    Source: `masks_like` in the code of Wan2.2, a training rule left in it.
+    """
+    if not (0 <= p <= 1 and std >= 0):
+        raise ValueError(f"p={p}, std={std}: a probability lies in [0, 1], a deviation is at least 0.")
+
+    def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        tau = rest(batch, frames, generator).clone()
+        z = torch.randn(batch, generator=generator, device=tau.device)
+        chosen = _uniform(batch, 1, generator)[:, 0] < p
+        tau[:, 0] = torch.where(chosen, (mean + std * z).exp().clamp(max=1), tau[:, 0])
+        return tau
+
+    return draw
+
+
 def shifted(draw: Draw, shift: float) -> Draw:
     """A draw with its clocks pushed towards noise: tau' = s tau / (1 + (s - 1) tau).
 
@@ -82,9 +190,42 @@ def shifted(draw: Draw, shift: float) -> Draw:
     return shifted_draw
 
 
+def logit_normal(draw: Draw, mean: float = 0.0, std: float = 1.0) -> Draw:
+    """A draw with its clocks pushed to the middle, as Stable Diffusion 3 is trained; 0 and 1 stay.
+
+    tau' = sigmoid(mean + std Phi^-1(tau)): a uniform clock becomes logit-normal, and frames keep their order
+
+    Args:
+        draw: any draw.
+        mean: of logit tau'; above 0 leans to noise.
+        std: of logit tau', positive.
+
+    Raises:
+        ValueError: std is not positive.
+
+    Source: section 3.1, arXiv 2403.03206.
+    """
+    if not std > 0:
+        raise ValueError(f"std={std}: the deviation of a logit-normal clock must be positive.")
+
+    def warped(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        return torch.sigmoid(mean + std * torch.special.ndtri(draw(batch, frames, generator)))
+
+    return warped
+
+
+def _check_history(k: int, frames: int | None = None) -> None:
+    if k < 1:
+        raise ValueError(f"k={k}: at least 1 frame is history.")
+    if frames is not None and k >= frames:
+        raise ValueError(f"k={k} frames of history leave none of the video's {frames} to generate: give a smaller k.")
+
+
 DRAWS: dict[str, Callable[..., Draw]] = {
     "shared": lambda: shared,
     "independent": lambda: independent,
-    "mixed": mixed,
+    **{
+        maker.__name__: maker for maker in (mixed, clean_prefix, uniform_future, blockwise, nondecreasing, wan_leftover)
+    },
 }
-"""Name -> maker of a draw, for configurations: DRAWS["mixed"](p_async=0.2)."""
+"""Name -> maker of a draw, for configurations: DRAWS["mixed"](p_async=0.2); every maker has defaults."""

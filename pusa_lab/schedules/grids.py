@@ -1,8 +1,27 @@
-"""One-dimensional noise grids, from noise (1) to clean (0): what a single frame's clock walks through."""
+"""One-dimensional noise grids, from noise (1) to clean (0): what a single frame's clock walks through.
+
+A grid is a function (steps) -> levels (steps + 1,). `levels` takes one by name, as a function, or as plain numbers.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from pusa_lab.schedules.checks import faults
+from pusa_lab.types import Levels
+
+Grid: TypeAlias = str | Callable[[int], Tensor] | Sequence[float | int] | Levels
+"""A name in GRIDS, a function (steps) -> levels, or the levels themselves."""
+
+
+def _even(steps: int) -> Float[Tensor, " rows"]:
+    """1 - j / steps in double precision: the grids round once, at their end."""
+    if steps < 1:
+        raise ValueError(f"steps={steps}: a schedule needs at least 1 step.")
+    return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
 
 
 def linear(steps: int) -> Float[Tensor, " rows"]:
@@ -16,9 +35,83 @@ def linear(steps: int) -> Float[Tensor, " rows"]:
     Raises:
         ValueError: steps is below 1.
     """
-    if steps < 1:
-        raise ValueError(f"steps={steps}: a schedule needs at least 1 step.")
+    _even(steps)
     return torch.linspace(1, 0, steps + 1)
+
+
+def wan(steps: int, clocks: int = 1000) -> Float[Tensor, " rows"]:
+    """The levels of Wan's UniPC in diffusers; its flow_shift is the `shift` of the schedule. Errors as `linear`.
+
+    g_j = 1 - (1 - 1 / clocks) j / steps for j < steps, g_steps = 0
+
+    Args:
+        steps: number of moves, at least 1.
+        clocks: number of timesteps in training.
+
+    Source: UniPCMultistepScheduler with use_flow_sigmas in diffusers; Wan's own code takes `linear`.
+    """
+    grid = 1 - (1 - 1 / clocks) * (1 - _even(steps))
+    grid[-1] = 0
+    return grid.float()
+
+
+def cosine(steps: int) -> Float[Tensor, " rows"]:
+    """The levels with the signal-to-noise ratio of the cosine schedule: fine at both ends. Errors as `linear`.
+
+    g_j = sin(a) / (sin(a) + cos(a)), a = (pi / 2) (1 - j / steps)
+
+    Args:
+        steps: number of moves, at least 1.
+
+    Source: CosMap, arXiv 2403.03206; the cosine schedule is of arXiv 2102.09672.
+    """
+    angle = _even(steps) * torch.pi / 2
+    return (angle.sin() / (angle.sin() + angle.cos())).float()
+
+
+def karras(steps: int, rho: float = 7.0, low: float = 0.002, high: float = 80.0) -> Float[Tensor, " rows"]:
+    """The levels of EDM, brought to the flow's path by tau = sigma / (1 + sigma), that is sigma = tau / (1 - tau).
+
+    sigma_j = (high^(1/rho) + j / (steps - 1) (low^(1/rho) - high^(1/rho)))^rho for j < steps, sigma_steps = 0.
+    The first level is 1 (sigma infinite) in place of high / (1 + high): sampling starts at noise alone.
+
+    Args:
+        steps: number of moves, at least 1.
+        rho: how much finer low noise is walked, positive; 1 is even in sigma.
+        low: sigma before the last move, above 0.
+        high: sigma that the first level stands for, above `low`.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Source: Eq. 5, arXiv 2206.00364.
+    """
+    grid = _even(steps)
+    if not (rho > 0 and 0 < low < high):
+        raise ValueError(f"rho={rho}, low={low}, high={high}: wanted are rho > 0 and 0 < low < high.")
+    sigma = torch.linspace(high ** (1 / rho), low ** (1 / rho), steps, dtype=torch.float64) ** rho
+    grid[1:-1] = (sigma / (1 + sigma))[1:]
+    return grid.float()
+
+
+def logit_normal(steps: int, mean: float = 0.0, std: float = 1.0) -> Float[Tensor, " rows"]:
+    """The quantiles of a logit-normal draw: sampling spends its steps where training drew its clocks.
+
+    g_j = sigmoid(mean + std Phi^-1(1 - j / steps)), Phi the normal distribution function
+
+    Args:
+        steps: number of moves, at least 1.
+        mean: of logit(tau); above 0 leans to noise.
+        std: of logit(tau), above 0.
+
+    Raises:
+        ValueError: steps is below 1, or std is not positive.
+
+    Source: the draw is of arXiv 2403.03206.
+    """
+    if not std > 0:
+        raise ValueError(f"std={std}: the spread of the logits must be positive.")
+    return torch.sigmoid(mean + std * torch.special.ndtri(_even(steps))).float()
 
 
 def shift_levels(levels: Float[Tensor, "*any"], shift: float) -> Float[Tensor, "*any"]:
@@ -39,3 +132,43 @@ def shift_levels(levels: Float[Tensor, "*any"], shift: float) -> Float[Tensor, "
         raise ValueError(f"shift={shift}: the shift must be positive (1 leaves the grid linear).")
     # The same divided by s: in this form levels 0 and 1 stay exactly, whatever the rounding.
     return levels / (levels + (1 - levels) / shift)
+
+
+def shifted(shift: float, grid: Callable[[int], Tensor] = linear) -> Callable[[int], Tensor]:
+    """A grid of its own: another one, shifted once.
+
+    Args:
+        shift: see `shift_levels`.
+        grid: (steps) -> levels.
+    """
+    return lambda steps: shift_levels(grid(steps), shift)
+
+
+GRIDS: dict[str, Callable[..., Tensor]] = {f.__name__: f for f in (linear, wan, cosine, karras, logit_normal)}
+"""Name -> function (steps, ...) -> levels."""
+
+
+def levels(grid: Grid, steps: int, shift: float = 1.0) -> Float[Tensor, " rows"]:
+    """The levels a schedule walks: names are shifted, once; what you bring yourself is kept exactly as it is.
+
+    Args:
+        grid: a name in GRIDS, a function (steps) -> levels, or the levels: in [0, 1], never rising, the last one 0.
+        steps: number of moves, at least 1: one less than there are levels.
+        shift: see `shift_levels`; only for names.
+
+    Raises:
+        ValueError: an argument is out of range, or a shift is asked of levels of your own.
+    """
+    if isinstance(grid, str):
+        if grid not in GRIDS:
+            raise ValueError(f"unknown grid {grid!r}: choose one of {', '.join(GRIDS)}.")
+        return shift_levels(GRIDS[grid](steps), shift)
+    if shift != 1:
+        raise ValueError(f"shift={shift} and a grid of your own: its levels are kept as they are; give one of the two.")
+    _even(steps)
+    own = torch.as_tensor(grid(steps) if callable(grid) else grid, dtype=torch.float32)
+    if own.shape != (steps + 1,):
+        raise ValueError(f"a grid of shape {tuple(own.shape)} for steps={steps}: wanted are {steps + 1} levels.")
+    if found := faults(own[:, None]):
+        raise ValueError("not a grid: " + "; ".join(found[:5]).replace(", frame 0", "") + ".")
+    return own

@@ -7,22 +7,50 @@ from collections.abc import Sequence
 
 import torch
 
-from pusa_lab.schedules.grids import linear, shift_levels
+from pusa_lab.schedules.grids import Grid, levels
 from pusa_lab.types import Levels, Schedule
 
 
-def _staircase(steps: int, frames: int, lag: int, shift: float) -> Schedule:
-    """Frame i walks the grid `i * lag` rows after frame 0."""
+def delayed(steps: int, delays: Sequence[int], shift: float = 1.0, grid: Grid = "linear") -> Schedule:
+    """Every frame walks the same grid, each after a wait of its own: what all members of the zoo are made of.
+
+    S[r, i] = g[clip(r - delays[i], 0, steps)], rows = steps + max(delays) + 1
+
+    Args:
+        steps: moves of each frame, at least 1.
+        delays: rows that each frame waits at g[0], one number a frame, at least 0.
+        shift: shift of the grid g, positive; 1 for a grid of your own.
+        grid: a name in `grids.GRIDS`, a function (steps) -> levels, or the levels themselves, kept as they are.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    g = levels(grid, steps, shift)
+    check_frames(len(delays))
+    if min(delays) < 0:
+        raise ValueError(f"frame {list(delays).index(min(delays))} waits {min(delays)} rows: it can wait 0 or more.")
+    rows = torch.arange(steps + max(delays) + 1)[:, None]
+    return g[(rows - torch.tensor(list(delays))).clamp(0, steps)]
+
+
+def check_frames(frames: int, lag: int = 0) -> range:
+    """The frames 0..frames-1, once there is one and no lag is negative.
+
+    Args:
+        frames: latent frames, at least 1.
+        lag: rows, at least 0.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
     if frames < 1:
         raise ValueError(f"frames={frames}: a schedule needs at least 1 frame.")
     if lag < 0:
         raise ValueError(f"lag={lag}: later frames cannot start before row 0; give a lag of 0 or more rows.")
-    grid = shift_levels(linear(steps), shift)
-    rows = torch.arange(steps + (frames - 1) * lag + 1)[:, None]
-    return grid[(rows - lag * torch.arange(frames)).clamp(0, steps)]
+    return range(frames)
 
 
-def synchronous(steps: int, frames: int, shift: float = 1.0) -> Schedule:
+def synchronous(steps: int, frames: int, shift: float = 1.0, grid: Grid = "linear") -> Schedule:
     """All frames share one clock: ordinary, scalar diffusion.
 
     S[r, i] = g[r], picture: horizontal bands
@@ -30,15 +58,16 @@ def synchronous(steps: int, frames: int, shift: float = 1.0) -> Schedule:
     Args:
         steps: number of moves, at least 1.
         frames: latent frames, at least 1.
-        shift: shift of the grid g, positive.
+        shift: shift of the grid g, positive; 1 for a grid of your own.
+        grid: a name in `grids.GRIDS`, a function (steps) -> levels, or the levels themselves, kept as they are.
 
     Raises:
         ValueError: an argument is out of range.
     """
-    return _staircase(steps, frames, 0, shift)
+    return delayed(steps, [0 for _ in check_frames(frames)], shift, grid)
 
 
-def pyramid(steps: int, frames: int, lag: int = 1, shift: float = 1.0) -> Schedule:
+def pyramid(steps: int, frames: int, lag: int = 1, shift: float = 1.0, grid: Grid = "linear") -> Schedule:
     """Every frame starts `lag` rows after the one before: the past is always cleaner than the future.
 
     S[r, i] = g[clip(r - i lag, 0, steps)], rows = steps + (frames - 1) lag + 1, picture: diagonal bands
@@ -47,44 +76,60 @@ def pyramid(steps: int, frames: int, lag: int = 1, shift: float = 1.0) -> Schedu
         steps: moves of each frame, at least 1.
         frames: latent frames, at least 1.
         lag: rows between neighbouring frames, at least 0 (0 is `synchronous`, `steps` is `autoregressive`).
-        shift: shift of the grid g, positive.
+        shift: as `synchronous`.
+        grid: as `synchronous`.
 
     Raises:
         ValueError: an argument is out of range.
 
     Source: the pyramid of Diffusion Forcing, arXiv 2407.01392.
     """
-    return _staircase(steps, frames, lag, shift)
+    return delayed(steps, [i * lag for i in check_frames(frames, lag)], shift, grid)
 
 
-def autoregressive(steps: int, frames: int, shift: float = 1.0) -> Schedule:
+def autoregressive(steps: int, frames: int, shift: float = 1.0, grid: Grid = "linear") -> Schedule:
     """One frame after the other, each finished before the next begins. Arguments and errors as `synchronous`.
 
     S[r, i] = g[clip(r - i steps, 0, steps)], rows = steps * frames + 1, picture: a flight of stairs
 
     Source: arXiv 2407.01392.
     """
-    return _staircase(steps, frames, steps, shift)
+    return delayed(steps, [i * steps for i in check_frames(frames)], shift, grid)
 
 
-def hold(steps: int, frames: int, at: Sequence[int] = (0,), noise: Levels = 0.0, shift: float = 1.0) -> Schedule:
-    """Some frames are known: their clocks run at a fraction of the others' level.
+def hold(
+    steps: int,
+    frames: int,
+    at: Sequence[int] = (0,),
+    noise: Levels = 0.0,
+    shift: float = 1.0,
+    grid: Grid = "linear",
+    constant: bool = False,
+) -> Schedule:
+    """Some frames are known: their clocks run at a fraction of the others' level, or stand still.
 
-    S[r, i] = m_i g[r] for i in `at`, g[r] elsewhere; m = 0 freezes a frame, picture: pale columns
+    S[r, i] = m_i g[r] for i in `at`, g[r] elsewhere; m = 0 freezes a frame, picture: pale columns.
+    Constant: S[r, i] = m_i until the last row, which is 0
 
     Args:
         steps: number of moves, at least 1.
         frames: latent frames, at least 1.
         at: known latent frames; negative ones count from the end.
         noise: multiplier m in [0, 1] applied after the shift, one for all or one for each known frame.
-        shift: shift of the grid g, positive.
+        shift: as `synchronous`.
+        grid: as `synchronous`.
+        constant: whether m is the level itself, for frames noised anew at every row (SkyReels-V2).
 
     Raises:
         ValueError: an argument is out of range, or a position is outside the video or named twice.
 
-    Source: Algorithm 1 and its noisy variant, arXiv 2507.16116, App. B.
+    Source: Algorithm 1 and its noisy variant, arXiv 2507.16116, App. B; constant: arXiv 2504.13074.
     """
-    return scale_columns(synchronous(steps, frames, shift), at, noise)
+    S = scale_columns(synchronous(steps, frames, shift, grid), at, noise)
+    if constant:
+        columns = frame_indices(at, frames)
+        S[:-1, columns] = S.new_tensor(noise_levels(noise, len(columns)))
+    return S
 
 
 def scale_columns(schedule: Schedule, at: Sequence[int], noise: Levels) -> Schedule:

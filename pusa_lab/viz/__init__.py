@@ -1,6 +1,7 @@
 """Pictures of schedules and videos, for notebooks and pages without a kernel."""
 
+from pusa_lab.viz.draws import plot_draws
 from pusa_lab.viz.schedules import plot_schedule
 from pusa_lab.viz.strips import filmstrip, plot_result
 
-__all__ = ["filmstrip", "plot_result", "plot_schedule"]
+__all__ = ["filmstrip", "plot_draws", "plot_result", "plot_schedule"]

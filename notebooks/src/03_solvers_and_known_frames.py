@@ -1,0 +1,322 @@
+# %% [markdown]
+# # 3 · Solvers, and frames that are known
+#
+# *You need: chapters 1 and 2. Time: 25 minutes of reading, a few seconds of CPU.*
+#
+# A schedule says where each clock goes; a **solver** says how the frames follow. And when a frame is known, there are
+# five ways to keep it, which papers seldom tell apart. With the exact model every one of them can be measured.
+#
+# **After this chapter you can**
+#
+# - choose a solver by its calls, not by its steps, and say why it must remember each frame by itself;
+# - tell the five ways to keep a known frame apart by what comes out;
+# - write a solver of your own and measure its order.
+
+# %% tags=["setup"]
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+    # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
+    here = Path.cwd().resolve()
+    clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
+    if not clones:
+        raise RuntimeError(
+            f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
+        )
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    sys.path.insert(0, str(clones[0]))
+    os.chdir(clones[0] / "notebooks")
+
+# %% tags=["parameters"]
+SEED = 0
+MOVES = (4, 8, 16, 32)
+SIDE = 41
+FAST = False
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.ticker import NullFormatter
+
+import pusa_lab as pl
+from pusa_lab import samplers, schedules, tasks
+from pusa_lab.analytic import GaussianDenoiser, condition
+from pusa_lab.notebook import check, setup
+from pusa_lab.solvers import euler
+from pusa_lab.types import Geometry
+
+device = setup(seed=SEED, shapes=True)
+MOVES, SIDE = ((4, 8, 16), 21) if FAST else (MOVES, SIDE)
+
+# %% [markdown]
+# ## How fast does the error fall?
+#
+# The exact model again: four frames, each like its neighbours. Along a schedule there is one right end for every start,
+# which a very fine walk finds. A solver of order *n* comes nearer by $2^n$ when the steps are halved.
+#
+# **Predict.** Which is better at equal *calls* of the model: Heun with 8 moves, or Euler with 16?
+
+# %%
+times = torch.arange(4, dtype=torch.float64)
+cov = torch.exp(-((times[:, None] - times) ** 2) / 4) + 0.1 * torch.eye(4, dtype=torch.float64)
+gauss = GaussianDenoiser(torch.linspace(-1, 1, 4, dtype=torch.float64), cov)
+start = torch.randn(8, 1, 4, 2, 2, dtype=torch.float64)
+kinds = {
+    "synchronous": schedules.synchronous,
+    "pyramid": lambda steps, frames: schedules.pyramid(steps, frames, lag=steps // 4),
+    "autoregressive": schedules.autoregressive,
+}
+names = ["euler", "heun", "midpoint", "ab2", "ab3", "dpmpp_2m", "unipc"]
+
+
+def counted(denoiser):
+    def call(x, tau):
+        call.number += 1
+        return denoiser(x, tau)
+
+    call.number = 0
+    return call
+
+
+def end(schedule, solver, model=gauss):
+    return samplers.sample(model, start, schedule, solver)
+
+
+# %%
+fig, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
+errors = {}
+for ax, (kind, make) in zip(axes, kinds.items(), strict=True):
+    truth = end(make(8 * MOVES[-1], 4), "ab3")
+    for name in names:
+        calls = []
+        for moves in MOVES:
+            model = counted(gauss)
+            errors[kind, name, moves] = (end(make(moves, 4), name, model) - truth).square().mean().sqrt().item()
+            calls.append(model.number)
+        ax.loglog(calls, [errors[kind, name, moves] for moves in MOVES], marker="o", label=name)
+    ax.set(title=kind, xlabel="calls of the denoiser")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+axes[0].set_ylabel("error at the end")
+axes[0].legend(fontsize=8)
+plt.show()
+
+for kind in kinds:
+    few, many = (errors[kind, "euler", moves] for moves in MOVES[-2:])
+    assert 1.6 < few / many < 2.6, "Euler: half the step, half the error"
+    few, many = (errors[kind, "heun", moves] for moves in MOVES[-2:])
+    assert few / many > 3, "Heun: half the step, about a quarter"
+print(f"Heun, 8 moves {errors['synchronous', 'heun', 8]:.1e}; Euler, 16 moves {errors['synchronous', 'euler', 16]:.1e}")
+
+# %% [markdown]
+# Multistep solvers (`ab2`, `ab3`, `dpmpp_2m`, `unipc`) call the model once a row and look back at what it said before:
+# higher order at Euler's price.
+#
+# ## One memory for each frame
+#
+# But *before* means something else for every frame. What the model said of a frame while it rested is no step of its path.
+# Let even and odd frames move by turns, frames that have nothing to do with each other, so that nothing but the memory
+# matters. Compare with the memory that most libraries have, one for the whole video:
+
+
+# %%
+class OneMemory:
+    def begin(self):
+        before = []
+
+        def step(denoiser, x, tau, tau_next, **cond):
+            v = denoiser(x, tau, **cond)
+            used = 1.5 * v - 0.5 * before[-1] if before else v
+            before.append(v)
+            return x + (tau_next - tau)[:, None, :, None, None] * used, v
+
+        return step
+
+
+def by_turns(steps, frames):
+    grid, rows = schedules.linear(steps), torch.arange(2 * steps + 1)
+    return torch.stack([grid[(rows + (i + 1) % 2) // 2] for i in range(frames)], dim=1)
+
+
+fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", sharey=True)
+kinds["by turns"] = by_turns
+strangers = GaussianDenoiser(gauss.mean, gauss.cov.diag().diag())
+for ax, kind in zip(axes, ("synchronous", "by turns"), strict=True):
+    make = kinds[kind]
+    truth = end(make(8 * MOVES[-1], 4), "ab3", strangers)
+    for label, solver in {"euler": "euler", "one memory for all": OneMemory(), "one for each frame": "ab2"}.items():
+        off = [(end(make(n, 4), solver, strangers) - truth).square().mean().sqrt().item() for n in MOVES]
+        errors[kind, label] = off
+        ax.loglog(MOVES, off, marker="o", label=label)
+    ax.set(title=kind, xlabel="moves of each frame", xticks=MOVES, xticklabels=MOVES)
+    ax.minorticks_off()
+axes[0].set_ylabel("error at the end")
+axes[0].legend()
+plt.show()
+
+same = torch.tensor(errors["synchronous", "one memory for all"]) / torch.tensor(
+    errors["synchronous", "one for each frame"]
+)
+assert (same - 1).abs().max() < 1e-3, "with one clock for all the two are the same solver"
+worse = errors["by turns", "one memory for all"][-1] / errors["by turns", "one for each frame"][-1]
+print(f"by turns, {MOVES[-1]} moves: one memory for all is {worse:.1f} times as far off")
+assert worse > 3, "with clocks of their own it is not"
+
+# %% [markdown]
+# ## Five ways to keep a known frame
+#
+# Frame 0 is known. The switch is `Known.mode`, with a level `m`:
+#
+# | mode | the model is told | the latents it sees | at the end |
+# |---|---|---|---|
+# | `freeze` | 0 | clean | as given |
+# | `denoise` | m S | noised once, then denoised (Pusa) | regenerated |
+# | `hold` | m | level m, fresh noise each row (SkyReels) | as given |
+# | `reimpose` | m S | level m S, fresh noise each row (Wan TI2V at 0, replacement at 1) | as given |
+# | `label` | m | clean, whatever it is told (Diffusion Forcing) | as given |
+#
+# To measure them the exact model needs a front door: five short methods, and `generate` takes it like any other.
+
+
+# %%
+class GaussianVideo:
+    device = torch.device("cpu")
+    geometry = Geometry(stride=(1, 1, 1), channels=3, frames=4, size=(SIDE, SIDE))
+
+    def encode_text(self, prompts):
+        return {}
+
+    def encode_video(self, clip):
+        return 6.0 * clip
+
+    def decode(self, latents):
+        return latents / 6
+
+    def __call__(self, x, tau):
+        return gauss(x, tau)
+
+
+def means(mode, m, seed=0):
+    value = np.full((SIDE, SIDE, 3), (1.0 / 6 + 1) / 2)  # 1.0 in the latents
+    task = tasks.image_to_video(value, noise=m, mode=mode)
+    result = pl.generate(GaussianVideo(), "", task, steps=40, guidance=1.0, solver="heun", seed=seed)
+    return result.latents.mean(dim=(0, 1, 3, 4)).double()
+
+
+exact = condition(gauss.mean, gauss.cov, [0], torch.ones(1, dtype=torch.float64))[0]
+cases = [("freeze", 0.0), *((mode, m) for mode in ("denoise", "hold", "reimpose", "label") for m in (0.3, 0.8))]
+found = {case: means(*case) for case in cases}
+
+# %% [markdown]
+# **Predict.** Which mode changes frame 0 itself? Which, at m = 0.8, believes the picture least?
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
+for ax, m in zip(axes, (0.3, 0.8), strict=True):
+    ax.plot(exact, color="black", lw=3, alpha=0.4, label="exact: given frame 0")
+    ax.plot(gauss.mean, color="black", ls=":", label="nothing known")
+    for mode, marker in zip(("denoise", "hold", "reimpose", "label"), "osv^", strict=True):
+        ax.plot(found[mode, m], marker=marker, label=mode)
+    ax.set(title=f"m = {m}", xlabel="frame", xticks=range(4))
+axes[0].set_ylabel("mean of the samples")
+axes[1].legend(fontsize=8, loc="lower right")
+plt.show()
+
+spread = 5 / SIDE
+assert (found["freeze", 0.0] - exact).abs().max() < spread, "frozen: exactly the conditional distribution"
+assert found["denoise", 0.8][0] < 1 - spread, "denoise lets frame 0 itself drift towards what is likely"
+for mode in ("hold", "reimpose", "label"):
+    assert abs(found[mode, 0.8][0] - 1) < 1e-3, "the others give frame 0 back as it was"
+assert (found["hold", 0.8] - exact)[1].abs() > (found["hold", 0.3] - exact)[1].abs(), "more noise, less belief"
+
+# %% [markdown]
+# At m = 0 all five are the same, and exact. Noise on a known frame buys freedom: `denoise` lets the frame fit the video,
+# `hold` and `label` let the video depart from the frame. On a trained model this is the dial against a frozen subject
+# (chapter 0); here you see what it costs.
+#
+# ## Guidance with a history
+#
+# History guidance compares the model *with* known frames to the model *without*, and goes further in that direction. Weight
+# 1 changes nothing and is exact. What do larger weights do to frame 1?
+
+# %%
+from pusa_lab.guidance import history_guidance, vanilla
+
+S = schedules.hold(40, 4)
+x = torch.randn(400, 1, 4, 3, 3, dtype=torch.float64)
+x[:, :, 0] = 1.0
+eps = torch.randn_like(x)
+for weight in (1.0, 2.0, 3.0):
+    guided = history_guidance(gauss, vanilla([0], weight), eps)
+    last = samplers.sample(guided, x, S, "heun")[:, :, 1]
+    print(f"weight {weight:g}: frame 1 has mean {last.mean():.2f} and spread {last.std():.2f}")
+    if weight == 1:
+        assert abs(last.mean() - exact[1]) < 0.1, "weight 1 is the model itself"
+
+# %% [markdown]
+# It moves the mean past the truth and narrows the spread: more faithful, less varied. In videos that shows as clips that
+# hardly move.
+#
+# ## Exercises
+#
+# **1 · Fill in.** The weights of two velocities in a second-order step of size `h` after one of size `before`:
+# $w_{\text{now}} = 1 + h / (2\,\text{before})$, and both add up to 1.
+
+
+# %% tags=["exercise"]
+def my_weights(h, before): ...  # a tensor of two: now, before
+
+
+# %% tags=["check"]
+def reference(h, before):
+    return torch.stack([1 + h / (2 * before), -h / (2 * before)])
+
+
+check(my_weights, reference, torch.tensor(0.2), torch.tensor(0.1))
+
+# %% [markdown]
+# **2 · Vary.** How many calls does `heun` need for a pyramid of 9 frames, 10 moves, lag 2? Write the number down first.
+
+# %% tags=["exercise"]
+my_calls = None  # a number
+
+# %% tags=["check"]
+check(my_calls, 2 * schedules.describe(schedules.pyramid(10, 9, lag=2)).calls)
+
+# %% [markdown]
+# **3 · Invent.** A solver of your own: a function `(denoiser, x, tau, tau_next) -> (x_next, v)` that is at least three times
+# nearer to the truth than Euler, at as many moves. Call the model as often as you like.
+
+# %% tags=["exercise"]
+my_solver = None
+
+# %% tags=["check"]
+if my_solver is None:
+    check(None, 0)
+else:
+    S, truth = schedules.pyramid(8, 4), end(schedules.stretch(schedules.pyramid(8, 4), 16), "ab3")
+    off = [(end(S, solver) - truth).square().mean().sqrt().item() for solver in (my_solver, euler)]
+    check(torch.tensor(off[0] < off[1] / 3), torch.tensor(True))
+
+# %% [markdown]
+# ## Recap
+#
+# | name | calls a row | order |
+# |---|---|---|
+# | `euler` | 1 | 1 |
+# | `heun`, `midpoint` | 2 | 2 |
+# | `ab2`, `dpmpp_2m`, `unipc` | 1 | 2 |
+# | `ab3` | 1 | 3, once it has begun |
+# | `churn`, `consistency` | 1 | with fresh noise, for few steps |
+#
+# *What could go wrong:* one memory for all frames; comparing solvers at equal steps instead of equal calls; calling
+# replacement what is conditioning.
+#
+# *Where the code lives:* `pusa_lab/solvers.py`, `pusa_lab/tasks.py` (the table of the five), `pusa_lab/guidance/`.
+#
+# *References:* DPM-Solver++, arXiv 2211.01095; UniPC, arXiv 2302.04867; history guidance, arXiv 2502.06764; Pusa, arXiv
+# 2507.16116.

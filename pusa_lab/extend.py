@@ -1,0 +1,129 @@
+"""Videos longer than the model: window after window, each begun with the last frames of the one before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from pusa_lab.generate import Result, generate
+from pusa_lab.pixels import fit, to_pixels, to_uint8
+from pusa_lab.schedules import noise_levels
+from pusa_lab.tasks import Known, Task
+from pusa_lab.types import Geometry, Levels, VideoModel
+
+
+@dataclass(frozen=True, eq=False)
+class Extended:
+    """A long video, and the windows it was made of."""
+
+    video: np.ndarray
+    """(b, pixel frames, h, w, 3) uint8: each window without the frames it was given."""
+    seams: list[int]
+    """Pixel frames where a window's own frames begin, one for each window that goes on from something."""
+    windows: list[Result]
+    """Each window as generated, known frames included; `latents` and `schedule` are here."""
+    seconds: float
+    """Wall time of sampling and decoding."""
+    task: str
+    """Name for people."""
+
+
+def extend_to(
+    model: VideoModel,
+    prompt: str | Sequence[str | list[str]],
+    start: Any,
+    seconds: float,
+    overlap: int,
+    noise: Levels = 0.0,
+    mode: str = "denoise",
+    frames: int | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Extended:
+    """Go on from a video until it lasts `seconds`: `extend_to(model, "a ship", result, seconds=12, overlap=3)`.
+
+    Every window has the model's full length and knows its first `overlap` latent frames: the last pixel frames of what
+    is there, encoded anew, since a codec's first latent frame holds one pixel frame. What was there stays as it is, and
+    the last window is cut so that the video has round(seconds * fps) pixel frames.
+
+    Args:
+        model: any `VideoModel`.
+        prompt: one caption; or one per window, each a caption or a list with one per sample.
+        start: a `Result`, a picture or a clip (as `Known.clip`); or a `Task`, which makes the first window.
+        seconds: length of the whole video, at the model's frame rate.
+        overlap: latent frames each window keeps of what is there, at least 1; of a start that is shorter, all it fills.
+        noise: level kept of them, one for all or one for each, in [0, 1].
+        mode: one of `tasks.MODES`.
+        frames: latent frames of a window; None is the model's own number.
+        seed: sample i of window w starts from the noise of seed + w * samples + i.
+        **options: as `generate`: schedule, steps, shift, guidance, negative, solver.
+
+    Raises:
+        ValueError: with one sentence on what was received and what to do.
+    """
+    frames = model.geometry.frames if frames is None else frames
+    if not 1 <= overlap < frames:
+        raise ValueError(
+            f"an overlap of {overlap} latent frames in windows of {frames}: keep at least 1, so that a window goes on "
+            f"from something, and at most {frames - 1}, so that it adds something."
+        )
+    levels = noise_levels(noise, overlap)
+    video = _pixels(start, model.geometry)
+    want = _wanted(seconds, model.geometry.fps, video.shape[1])
+    keeps = _keeps(video.shape[1], want, overlap, frames, model.geometry)
+    captions = _captions(prompt, len(keeps), len(video))
+    if not isinstance(prompt, str):
+        model.encode_text([caption for row in captions for caption in row])  # refuses words now, not in an hour
+    video = video.repeat(len(captions[0]) // len(video), 0)
+    seams, windows = [], list[Result]()
+    for w, keep in enumerate(keeps):
+        task, held = start, 0
+        if keep:
+            held = model.geometry.pixel_frames(keep)
+            task = Task("extension", (Known(video[:, -held:], 0, noise=levels[-keep:], mode=mode),))
+            seams.append(video.shape[1])
+        first_seed = seed + w * len(video)
+        windows.append(generate(model, captions[w], task, frames=frames, seed=first_seed, **options))
+        video = np.concatenate([video, windows[-1].video[:, held:]], axis=1)
+    return Extended(video[:, :want], seams, windows, sum(window.seconds for window in windows), "extend_to")
+
+
+def _pixels(start: Any, geometry: Geometry) -> np.ndarray:
+    """What is there, (b, pixel frames, h, w, 3) uint8 in the model's size: no frames yet when a task is to begin."""
+    if isinstance(start, Task):
+        return np.empty((1, 0, *geometry.size, 3), np.uint8)
+    return to_uint8(fit(to_pixels(start.video if isinstance(start, Result | Extended) else start), geometry.size))
+
+
+def _wanted(seconds: float, fps: int, have: int) -> int:
+    want = round(seconds * fps) if isfinite(seconds) else 0
+    if want <= have:
+        raise ValueError(
+            f"seconds={seconds} at {fps} frames a second, and {have} pixel frames are there already: "
+            f"ask for a finite number above {have / fps:.4g} seconds."
+        )
+    return want
+
+
+def _keeps(have: int, want: int, overlap: int, frames: int, geometry: Geometry) -> list[int]:
+    """Latent frames that each window keeps; fewer than `overlap` only of a short start, none of nothing."""
+    keeps = []
+    while have < want:
+        keeps.append(min(overlap, 1 + (have - 1) // geometry.stride[0]))
+        have += geometry.pixel_frames(frames) - (geometry.pixel_frames(keeps[-1]) if have else 0)
+    return keeps
+
+
+def _captions(prompt: str | Sequence[str | list[str]], windows: int, batch: int) -> list[list[str]]:
+    """One list a window, one caption a sample."""
+    rows = [prompt] * windows if isinstance(prompt, str) else list(prompt)
+    if len(rows) != windows:
+        raise ValueError(f"{len(rows)} prompts for {windows} windows: give one for all, or one for each window.")
+    given = {batch, *(len(row) for row in rows if not isinstance(row, str))} - {1}
+    if len(given) > 1 or 0 in given:
+        raise ValueError(f"start and prompts are for {sorted(given)} samples: give one for all, or one for each.")
+    samples = max(given, default=1)
+    lists = [[row] if isinstance(row, str) else row for row in rows]
+    return [row * (samples // len(row)) for row in lists]

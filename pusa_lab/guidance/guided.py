@@ -1,0 +1,30 @@
+"""What every guided denoiser is: a denoiser that knows its price."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pusa_lab.types import Denoiser, Tau, Video
+
+
+@dataclass(frozen=True)
+class Guided:
+    """A guided denoiser, called like any other, that knows its price."""
+
+    velocity: Callable[..., Video]
+    """(x, tau, **cond) -> v."""
+    calls: int
+    """Calls of the unguided denoiser for one velocity, at most."""
+
+    def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
+        """The guided velocity (b, c, f, h, w) at x with clocks tau (b, f)."""
+        return self.velocity(x, tau, **cond)
+
+
+def calls(denoiser: Denoiser) -> int:
+    """Calls of the unguided denoiser for one velocity: 1, or what guidance makes of it.
+
+    Args:
+        denoiser: guided or not.
+    """
+    return denoiser.calls if isinstance(denoiser, Guided) else 1

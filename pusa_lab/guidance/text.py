@@ -1,0 +1,87 @@
+"""Guidance by the caption."""
+
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pusa_lab.guidance.guided import Guided, calls
+from pusa_lab.timesteps import per_frame
+from pusa_lab.types import Cond, Denoiser, Tau, Video
+
+Scale: TypeAlias = float | Float[Tensor, " f"]
+"""One for all frames, or one each."""
+
+
+def text_cfg(
+    denoiser: Denoiser,
+    cond: Cond,
+    null: Cond,
+    scale: Scale,
+    rescale: float = 0.0,
+    interval: tuple[float, float] = (0.0, 1.0),
+) -> Guided:
+    """Classifier-free guidance on the caption, applied to the velocity of every frame.
+
+    v = v(x, tau, null) + s (v(x, tau, cond) - v(x, tau, null)) for frames with low <= tau_i <= high and s_i != 1;
+    the others keep v(x, tau, cond), and where all do, the second call is skipped.
+    Rescaled: v <- (r std(v_cond) / std(v) + 1 - r) v, standard deviations of a sample over its guided frames
+
+    Args:
+        denoiser: (x, tau, **cond) -> v.
+        cond: keyword arguments for the caption.
+        null: keyword arguments for the empty (or negative) caption.
+        scale: s, one or (f,); 1 is no guidance, above 1 follows the caption more closely.
+        rescale: r in [0, 1]; 0 is none, the source recommends 0.7 against overexposure at large scales.
+        interval: clocks (low, high) in [0, 1] at which frames are guided, ends included.
+
+    Returns:
+        (x, tau) -> v.
+
+    Raises:
+        ValueError: an argument is out of range; with the first velocity, if there is not one scale per frame.
+
+    Source: arXiv 2207.12598 with velocities; interval: arXiv 2404.07724; rescale: section 3.4, arXiv 2305.08891.
+    """
+    low, high = interval
+    scales = torch.as_tensor(scale, dtype=torch.float64)
+    _check_text(scales, rescale, interval)
+
+    def guided(x: Video, tau: Tau) -> Video:
+        s = per_frame(_scales(scales, tau, x).where((tau >= low) & (tau <= high), 1.0), x)
+        v = denoiser(x, tau, **cond)
+        if (s == 1).all():
+            return v
+        v_null = denoiser(x, tau, **null)
+        out = v_null + s * (v - v_null.to(s))  # at least float32 until the end
+        if rescale:
+            out = out * (rescale * _std(v.to(out), s != 1) / _std(out, s != 1).clamp(min=1e-12) + 1 - rescale)
+        return torch.where(s == 1, v, out).to(v.dtype)
+
+    return Guided(guided, calls(denoiser) * (1 if (scales == 1).all() else 2))
+
+
+def _check_text(scales: Tensor, rescale: float, interval: tuple[float, float]) -> None:
+    if scales.ndim > 1 or not torch.isfinite(scales).all():
+        raise ValueError(f"scale={scales.tolist()}: give one finite number, or one for each frame.")
+    if not 0 <= rescale <= 1:
+        raise ValueError(f"rescale={rescale}: give a number in [0, 1]; 0 is none.")
+    if not 0 <= interval[0] <= interval[1] <= 1:
+        raise ValueError(f"interval={interval}: give (low, high) with 0 <= low <= high <= 1; tau = 1 is noise.")
+
+
+def _scales(scales: Tensor, tau: Tau, x: Video) -> Tau:
+    if scales.ndim and len(scales) != x.shape[2]:
+        raise ValueError(
+            f"{len(scales)} scales for x of shape {tuple(x.shape)} (b c f h w): give one, or one for each of its "
+            f"{x.shape[2]} frames."
+        )
+    return scales.to(x.device, torch.promote_types(x.dtype, torch.float32)).expand(tau.shape)
+
+
+def _std(v: Video, chosen: Bool[Tensor, "b 1 f 1 1"]) -> Float[Tensor, "b 1 1 1 1"]:
+    """Standard deviation of each sample over its chosen frames."""
+    n = (chosen.sum(dim=2, keepdim=True) * (v[0, :, 0].numel())).clamp(min=1)
+    mean = torch.where(chosen, v, 0).sum(dim=(1, 2, 3, 4), keepdim=True) / n
+    return (torch.where(chosen, v - mean, 0).square().sum(dim=(1, 2, 3, 4), keepdim=True) / n).sqrt()

@@ -1,0 +1,142 @@
+"""What a matrix of clocks is: its faults, what is odd about it, and what it costs."""
+
+from dataclasses import dataclass
+
+import torch
+
+from pusa_lab.types import Schedule
+
+
+def faults(schedule: torch.Tensor, whole: bool = True) -> list[str]:
+    """Everything that keeps a tensor from being a schedule, one sentence each; empty when it is one.
+
+    A schedule is floating point (rows >= 2, frames >= 1), finite, in [0, 1], never rises down a column, ends at 0.
+
+    Args:
+        schedule: any tensor.
+        whole: whether every frame must end clean; False for part of one, such as `rolling_window`.
+    """
+    if schedule.ndim != 2 or schedule.shape[0] < 2 or schedule.shape[1] < 1:
+        return [f"shape {tuple(schedule.shape)}: a schedule is (rows, frames) with at least 2 rows and 1 frame"]
+    if not schedule.is_floating_point():
+        return [f"dtype {schedule.dtype}: clocks are floating point numbers in [0, 1]"]
+    rise = torch.zeros_like(schedule, dtype=torch.bool)
+    rise[1:] = schedule[1:] > schedule[:-1]
+    unfinished = torch.zeros_like(rise)
+    unfinished[-1] = (schedule[-1] != 0) & whole
+    marks = {
+        "is outside [0, 1] or not a number": ~((schedule >= 0) & (schedule <= 1)),
+        "rises above the row before": rise,
+        "should be 0: every frame ends clean": unfinished,
+    }
+    return [
+        f"row {row}, frame {frame}: {schedule[row, frame]:.4g} {what}"
+        for what, mask in marks.items()
+        for row, frame in mask.nonzero().tolist()
+    ]
+
+
+def validate(schedule: torch.Tensor, whole: bool = True) -> None:
+    """Raise one clear ValueError unless `schedule` is a schedule (see `faults`).
+
+    Args:
+        schedule: any tensor.
+        whole: as `faults`.
+
+    Raises:
+        ValueError: with the first five faults and the number of all.
+    """
+    if found := faults(schedule, whole):
+        more = f" (and {len(found) - 5} more)" if len(found) > 5 else ""
+        raise ValueError("not a schedule: " + "; ".join(found[:5]) + more + ".")
+
+
+def remarks(schedule: Schedule) -> list[str]:
+    """What is allowed but seldom meant, and why a frame does not finish: one sentence each.
+
+    Args:
+        schedule: clocks (rows, f); it may have faults.
+    """
+    said, moves = [], schedule[1:] != schedule[:-1]
+    for i, (first, last) in enumerate(zip(schedule[0].tolist(), schedule[-1].tolist(), strict=True)):
+        if not moves[:, i].any():
+            what = "it is final from the start, so it must be known" if first == 0 else "give it a way down to 0"
+            said.append(f"frame {i} never starts moving from {first:.4g}: {what}")
+        elif last > 0:
+            start = int(moves[:, i].nonzero()[0])
+            said.append(
+                f"frame {i} leaves row {start} and never finishes: {last:.4g} at the end; lag less, or add rows"
+            )
+        elif first < 1:
+            said.append(f"frame {i} starts at {first:.4g}: only a known frame can start below 1")
+    if still := (~moves.any(dim=1)).nonzero().flatten().tolist():
+        said.append(f"nothing moves after row {', '.join(map(str, still))}: these rows cost nothing and change nothing")
+    return said
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a schedule asks of the denoiser; print it."""
+
+    rows: int
+    """Rows, the start included."""
+    frames: int
+    """Latent frames."""
+    calls: int
+    """Denoiser calls of a first-order solver: the rows that anything moves to."""
+    active: tuple[int, ...]
+    """Frames that move from each row to the next, rows - 1 numbers."""
+    order: tuple[tuple[int, ...], ...]
+    """Frames in the order in which they become final, those that do so together in one group."""
+    clean: tuple[int, ...]
+    """Frames final already at the start; they are in no group of `order`."""
+    cost: float
+    """Frames in all calls, each frame only until it is final, over those of a synchronous schedule with as many moves
+    a frame: below 1 it is cheaper."""
+
+    def __str__(self) -> str:
+        """Three lines for people."""
+        order = ", then ".join(_names(group) for group in self.order) or "none"
+        few, most = min(self.active), max(self.active)
+        clean = f"; final at the start: {_names(self.clean)}" if self.clean else ""
+        return (
+            f"{self.rows} rows x {self.frames} frames, {self.calls} denoiser calls, "
+            f"{few if few == most else f'{few} to {most}'} frames moving at a time\n"
+            f"frames finish in the order {order}{clean}\n"
+            f"{self.cost:.2f} times the work of synchronous frames, if final frames are dropped from the update"
+        )
+
+
+def _names(frames: tuple[int, ...]) -> str:
+    run = len(frames) > 2 and frames[-1] - frames[0] == len(frames) - 1
+    return f"{frames[0]}-{frames[-1]}" if run else "+".join(map(str, frames))
+
+
+def describe(schedule: Schedule) -> Description:
+    """Count what a schedule asks of the denoiser.
+
+    calls = #{r : S[r] != S[r-1]}, cost = sum over them of #{i : S[r-1, i] > 0} / (frames * most moves of a frame)
+
+    Args:
+        schedule: clocks (rows, f).
+
+    Raises:
+        ValueError: it is no schedule, see `faults`.
+    """
+    validate(schedule)
+    moves = schedule[1:] != schedule[:-1]
+    called = moves.any(dim=1)
+    ends = (schedule > 0).sum(dim=0).tolist()  # the row at which a frame is final: its column never rises
+    groups = {end: tuple(i for i, e in enumerate(ends) if e == end) for end in sorted(set(ends))}
+    clean = groups.pop(0, ())
+    work = (schedule[:-1] > 0)[called].sum().item()
+    synchronous = schedule.shape[1] * moves.sum(dim=0).max().item()
+    return Description(
+        rows=schedule.shape[0],
+        frames=schedule.shape[1],
+        calls=int(called.sum()),
+        active=tuple(moves.sum(dim=1).tolist()),
+        order=tuple(groups.values()),
+        clean=clean,
+        cost=work / max(synchronous, 1),
+    )

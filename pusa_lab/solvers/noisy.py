@@ -1,0 +1,86 @@
+"""Solvers with noise of their own, fresh for every frame and row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pusa_lab.solvers.onestep import Step, euler
+from pusa_lab.timesteps import interpolate, per_frame, velocity, x0_from_v
+from pusa_lab.types import Denoiser, Tau, Video
+
+
+@dataclass(frozen=True)
+class Churn:
+    """Euler with noise: before every move a frame's clock goes up a little, with fresh noise of its own.
+
+    keep = 1 - amount (tau - tau_next), up = tau + (1 - keep)(1 - tau), x_up = keep x + sqrt(up^2 - (keep tau)^2) eps,
+    then Euler from up to tau_next. The noise shrinks with the step, so more steps still converge; amount 0 is Euler.
+
+    Raises:
+        ValueError: amount is negative or not finite.
+
+    Source: the idea of Algorithm 2, arXiv 2206.00364, in flow form, with one clock per frame.
+    """
+
+    amount: float | int = 1.0
+    """Strength of the noise, at least 0; about 1 is the usual reverse SDE at low noise."""
+    seed: int = 0
+    """Sample i draws from seed + i, whatever the batch."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.amount < float("inf"):
+            raise ValueError(f"amount={self.amount}: churn is a finite number of at least 0 (0 is euler).")
+
+    def begin(self) -> Step:
+        """A step at the start of its stream of noise."""
+        noise = _noise(self.seed)
+
+        def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
+            keep = (1 - self.amount * (tau - tau_next)).clamp(0, 1)
+            std = per_frame(((1 - keep) * (1 - keep + 2 * keep * tau)).sqrt(), x)
+            k = per_frame(keep, x)
+            x_up = torch.where(k == 1, x, (k * x + std * noise(x)).to(x.dtype))
+            return euler(denoiser, x_up, tau + (1 - keep) * (1 - tau), tau_next, **cond)
+
+        return step
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Few steps of a model that jumps to clean video at once: denoise, then noise anew to each frame's next level.
+
+    x_next = (1 - tau_next) x0 + tau_next eps, x0 = x - tau v, eps fresh
+
+    For distilled models, whose x0 is a sample. An ordinary model's x0 is a mean: its samples come out too smooth.
+
+    Source: Algorithm 1 of arXiv 2303.01469, with one clock per frame.
+    """
+
+    seed: int = 0
+    """Sample i draws from seed + i, whatever the batch."""
+
+    def begin(self) -> Step:
+        """A step at the start of its stream of noise."""
+        noise = _noise(self.seed)
+
+        def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
+            v = denoiser(x, tau, **cond)
+            x0, eps, rests = x0_from_v(x, v, tau), noise(x), per_frame(tau_next - tau, x) == 0
+            return torch.where(rests, x, interpolate(x0, eps, tau_next)), torch.where(rests, v, velocity(x0, eps))
+
+        return step
+
+
+def _noise(seed: int) -> Callable[[Video], Video]:
+    """Draws like x, on the CPU, sample i from its own stream: they depend neither on the batch nor on the device."""
+    streams: list[torch.Generator] = []
+
+    def draw(x: Video) -> Video:
+        # Far from the seeds that people start x from: the same numbers again would not be fresh noise.
+        new = range(len(streams), len(x))
+        streams.extend(torch.Generator().manual_seed((seed + i + 0x9E3779B9) % 2**63) for i in new)
+        return torch.stack([torch.randn(x.shape[1:], generator=g) for g in streams]).to(x)
+
+    return draw

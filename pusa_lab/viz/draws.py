@@ -1,0 +1,61 @@
+"""What a training draw does, as a picture."""
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pusa_lab.schedules import frame_indices
+from pusa_lab.schedules.draws import Draw
+
+INK = "tab:blue"
+BINS = 40
+MOST = 4.0
+"""Densities above this many times the uniform one share the darkest colour."""
+
+
+def plot_draws(
+    draw: Draw, frames: int = 9, pair: tuple[int, int] = (0, -1), samples: int = 20_000, seed: int = 0, title: str = ""
+) -> Figure:
+    """The clocks of every frame by themselves (left), and those of two frames together (right).
+
+    Left: density of tau_i in 40 bins, 1 is uniform; right: one dot for each of the first 2,000 samples
+
+    Args:
+        draw: (batch, frames, generator) -> tau, see `schedules.draws`.
+        frames: latent frames, at least 1.
+        pair: the two frames of the right picture; negative ones count from the end.
+        samples: vectors of clocks to draw.
+        seed: of the draw.
+        title: above both.
+
+    Raises:
+        ValueError: a frame of the pair is outside the video.
+    """
+    columns = [frame_indices([i], frames)[0] for i in pair]
+    tau = draw(samples, frames, torch.Generator().manual_seed(seed)).cpu()
+    figure = plt.figure(figsize=(7.6, 3.3), layout="constrained")
+    left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": (1.45, 1), "wspace": 0.08})
+    _marginals(tau, left)
+    _joint(tau[:2000, columns], columns, right)
+    figure.suptitle(title)
+    return figure
+
+
+def _marginals(tau: torch.Tensor, ax: Axes) -> None:
+    density = torch.stack([torch.histc(column, BINS, 0, 1) for column in tau.T], dim=1) * BINS / len(tau)
+    extent = (-0.5, tau.shape[1] - 0.5, 0, 1)
+    picture = ax.imshow(
+        density.numpy(), cmap="Blues", vmin=0, vmax=MOST, aspect="auto", extent=extent, origin="lower", rasterized=True
+    )
+    ax.set(xlabel="frame", ylabel="tau", title="each frame")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.figure.colorbar(picture, ax=ax, label="density (uniform is 1)", extend="max")
+
+
+def _joint(pairs: torch.Tensor, names: list[int], ax: Axes) -> None:
+    ax.plot([0, 1], [0, 1], color="0.8", linewidth=1, zorder=0)
+    ax.scatter(pairs[:, 0].numpy(), pairs[:, 1].numpy(), s=5, color=INK, alpha=0.35, linewidths=0, rasterized=True)
+    ax.set(xlabel=f"tau of frame {names[0]}", ylabel=f"tau of frame {names[1]}", title="two frames")
+    ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), aspect="equal")

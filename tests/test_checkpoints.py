@@ -1,0 +1,254 @@
+"""pytest tests/test_checkpoints.py: shipped checkpoints are whole, say how they were made, and hold what they promise."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import small_models
+from pusa_lab.metrics import psnr
+from pusa_lab.types import VideoModel
+from small_models import evaluate, world
+from small_models.files import KEY
+from small_models.zoo import CHECKPOINTS
+
+NAMES = small_models.list_models()
+
+
+def test_nano_is_shipped():
+    assert {"nano-base", "nano-vta"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_card_and_file_belong_together(name):
+    card = small_models.card(name)
+    path = CHECKPOINTS / f"{name}.safetensors"
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == card["sha256"]
+    assert path.stat().st_size < 16 * 2**20
+    for field in (
+        "name",
+        "date",
+        "command",
+        "seconds",
+        "device",
+        "versions",
+        "data",
+        "config",
+        "metrics",
+        "parameters",
+    ):
+        assert card[field], field
+    assert card["command"].startswith("pusa-lab train")
+    assert card["name"] == name
+    assert "torch" in card["versions"]
+    assert {"seed", "steps"} <= set(card["config"])
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("nano")])
+def test_nano_has_under_a_million_parameters(name):
+    model = small_models.load(name, device="cpu")
+    count = sum(p.numel() for p in model.parameters())
+    assert count == small_models.card(name)["parameters"] < 1_000_000
+    assert not model.training
+    assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_the_card_can_be_measured_again(nano_vta, nano_base):
+    """Image-to-video on this machine, on fewer clips: exact frame 0, and clearly better than untrained clocks."""
+    sampling = evaluate.Sampling(guidance=2.0)
+    scores = {}
+    for name, model in {"vta": nano_vta, "untrained": nano_base}.items():
+        raw = evaluate.collect(sampling.vector, evaluate.fidelity, model, 64)
+        scores[name] = evaluate.image_to_video_scores(raw, 1)
+        assert scores[name]["frame0_max_error"] == 0
+    metrics = small_models.card("nano-vta")["metrics"]
+    for name, key in {"vta": "nano-vta", "untrained": "base_with_untrained_vector_clocks"}.items():
+        want = metrics[key]["image_to_video"]
+        # Fewer clips, another device: within four standard errors of this size.
+        slack = 4 * scores[name]["psnr_db_stderr"]
+        assert scores[name]["psnr_db"] == pytest.approx(want["psnr_db"], abs=slack)
+    gap = scores["vta"]["psnr_db"] - scores["untrained"]["psnr_db"]
+    assert gap > 4 * (scores["vta"]["psnr_db_stderr"] + scores["untrained"]["psnr_db_stderr"])
+    assert scores["vta"]["position_error_px"] < scores["untrained"]["position_error_px"]
+
+
+def scores_of(way, model, clips=50):
+    i2v = evaluate.image_to_video_scores(evaluate.collect(way, evaluate.fidelity, model, clips), 1)
+    return i2v, evaluate.text_to_video_scores(evaluate.collect(way, evaluate.obedience, model, clips))
+
+
+def test_the_truth_scores_as_truth(nano_vta):
+    i2v, t2v = scores_of(lambda model, scenes, truth, seed: truth, nano_vta)
+    assert i2v["psnr_db"] == 60
+    assert i2v["position_error_px"] < 0.3
+    assert i2v["lost_objects"] == 0
+    assert t2v["1_objects"]["direction_right"] > 0.85
+    assert t2v["1_objects"]["colour_and_shape_right"] > 0.85
+
+
+def test_noise_scores_as_noise(nano_vta):
+    i2v, t2v = scores_of(lambda model, scenes, truth, seed: torch.randn_like(truth), nano_vta)
+    assert i2v["psnr_db"] < 8
+    assert i2v["position_error_px"] > 3
+    assert t2v["1_objects"]["direction_right"] < 0.3
+    assert t2v["1_objects"]["colour_and_shape_right"] < 0.3
+
+
+def test_gains_are_paired():
+    raw = {"psnr": torch.tensor([[60.0, 20, 22, 30, 32], [60.0, 30, 32, 10, 12]])}
+    other = {"psnr": raw["psnr"] - torch.tensor([0.0, 1, 3, 5, 5])}
+    found = evaluate.gain(raw, other, 2)
+    assert found == {"db_by_latent_frame": [2.0, 5.0], "stderr": [0.0, 0.0]}
+
+
+def test_save_and_load_are_inverse_up_to_half_precision(tmp_path):
+    model = small_models.ToyModel(small_models.PRESETS["nano"])
+    path = tmp_path / "sub" / "own.safetensors"
+    small_models.save(model, path, {"name": "own"})
+    again = small_models.load(path, device="cpu")
+    for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(a.half().float(), b)
+    assert sorted(p.name for p in path.parent.iterdir()) == ["own.json", "own.safetensors"]
+
+
+def test_a_crash_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "own.safetensors"
+    small_models.save(small_models.ToyModel(small_models.PRESETS["nano"]), path, {"name": "old"})
+    old = path.read_bytes()
+
+    def half_written(weights, part, metadata):
+        part.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("small_models.files.save_file", half_written)
+    with pytest.raises(KeyboardInterrupt):
+        small_models.save(small_models.ToyModel(small_models.PRESETS["nano"]), path, {"name": "new"})
+    assert path.read_bytes() == old
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".safetensors"]
+    assert json.loads(path.with_suffix(".json").read_text())["name"] == "old"
+    small_models.load(path)
+
+
+def test_an_unknown_name_is_told_the_known_ones():
+    with pytest.raises(ValueError, match=r"no model 'giga': choose one of .*nano-vta"):
+        small_models.load("giga")
+
+
+@pytest.mark.parametrize("card", [True, False])
+def test_a_truncated_file_is_refused(tmp_path, card):
+    path = tmp_path / "nano-vta.safetensors"
+    path.write_bytes((CHECKPOINTS / path.name).read_bytes()[:100_000])
+    if card:
+        shutil.copy(CHECKPOINTS / "nano-vta.json", tmp_path)
+    with pytest.raises(ValueError, match="truncated"):
+        small_models.load(path)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"a": torch.zeros(3)}, path)
+    with pytest.raises(ValueError, match="no toy's checkpoint"):
+        small_models.load(path)
+
+
+@pytest.mark.parametrize("card", ["{}", "[1]", "not json"])
+def test_another_json_beside_a_checkpoint_does_no_harm(tmp_path, card):
+    path = tmp_path / "own.safetensors"
+    small_models.save(small_models.ToyModel(small_models.PRESETS["nano"]), path, {"name": "own"})
+    path.with_suffix(".json").write_text(card)
+    small_models.load(path)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "{}",
+        "nonsense",
+        json.dumps({"kind": "ToyModel", "preset": {**small_models.PRESETS["nano"], "dit": {"qk": 3, "text_dim": 64}}}),
+    ],
+)
+def test_sizes_of_another_architecture_are_refused(tmp_path, inside):
+    path = tmp_path / "other.safetensors"
+    save_file({"a": torch.zeros(3)}, path, metadata={KEY: inside})
+    with pytest.raises(ValueError, match="another architecture"):
+        small_models.load(path)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    inside = json.dumps({"kind": "ToyModel", "preset": small_models.PRESETS["nano"]})
+    save_file({"a": torch.zeros(3)}, path, metadata={KEY: inside})
+    with pytest.raises(ValueError, match="another architecture"):
+        small_models.load(path)
+
+
+MINI = ["mini-base", "mini-codec", "mini-i2v", "mini-vta"]
+
+
+def test_mini_is_shipped_whole_and_small():
+    assert set(MINI) <= set(NAMES)
+    assert sum((CHECKPOINTS / f"{name}.safetensors").stat().st_size for name in NAMES) < 40 * 2**20
+
+
+def test_mini_is_a_video_model():
+    model = small_models.load("mini-vta", device="cpu")
+    assert isinstance(model, VideoModel)
+    assert 7e6 < sum(p.numel() for p in model.dit.parameters()) < 8e6
+    clip = world.render(world.draw_scenes(1, 5, world.MINI))
+    latents = model.encode_video(clip)
+    assert latents.shape == model.geometry.latent_shape(1, 9)
+    assert 0.5 < latents.std() < 2
+    assert psnr(model.decode(latents), clip).mean() > 28
+    with pytest.raises(ValueError, match=r"unknown words .*: zebra"):
+        model.encode_text(["a zebra moves right"])
+
+
+def test_the_codec_keeps_what_its_card_says():
+    codec, card = small_models.load("mini-codec", device="cpu"), small_models.card("mini-codec")["metrics"]
+    scores = evaluate.measure_codec(codec, "mini", 12, small_models.load("mini-base", "cpu").geometry)
+    assert scores["psnr_db"] == pytest.approx(card["psnr_db"], abs=4 * scores["psnr_db_stderr"])
+    assert card["psnr_db"] > 32
+    assert card["psnr_db_single_picture"] > 32
+
+
+def test_cards_of_mini_say_what_was_gained_at_every_distance():
+    metrics = small_models.card("mini-vta")["metrics"]
+    for other in ("base_with_untrained_vector_clocks", "base_with_replacement"):
+        gain = metrics["mini-vta"]["gain_over"][other]
+        assert len(gain["db_by_latent_frame"]) == 8
+        assert all(db > 4 * err for db, err in zip(gain["db_by_latent_frame"], gain["stderr"], strict=True))
+
+
+def test_strength_scales_the_update():
+    base, none = small_models.load("mini-base", "cpu"), small_models.load("mini-vta", "cpu", strength=0.0)
+    whole, half = small_models.load("mini-vta", "cpu"), small_models.load("mini-vta", "cpu", strength=0.5)
+    name = "dit.blocks.3.attn1.to_q.weight"
+    a, b, c, d = (m.state_dict()[name] for m in (base, none, half, whole))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, d)
+    torch.testing.assert_close(c, (a + d) / 2)
+
+
+def parts_of(folder, *names):
+    for name in names:
+        shutil.copy(CHECKPOINTS / f"{name}.safetensors", folder)
+    return folder
+
+
+def test_another_codec_or_base_than_in_training_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("small_models.zoo.CHECKPOINTS", tmp_path)
+    parts_of(tmp_path, "mini-base", "mini-vta")
+    with pytest.raises(ValueError, match="builds on mini-codec, which is not beside it"):
+        small_models.load("mini-vta")
+    small_models.save(small_models.Codec(small_models.CODECS["mini"]), tmp_path / "mini-codec.safetensors", {})
+    with pytest.raises(ValueError, match="was trained with another mini-codec"):
+        small_models.load("mini-base")
+    (tmp_path / "mini-codec.json").unlink()
+    parts_of(tmp_path, "mini-codec")
+    small_models.load("mini-vta")
+    small_models.save(small_models.load("mini-base"), tmp_path / "mini-base.safetensors", {})
+    with pytest.raises(ValueError, match="was trained with another mini-base"):
+        small_models.load("mini-vta")
