@@ -1,4 +1,4 @@
-"""pytest tests/test_checkpoints.py: shipped checkpoints are whole, say how they were made, and hold what they promise."""
+"""Shipped checkpoints are whole, say how they were made, and hold what they promise."""
 
 import hashlib
 import json

@@ -92,7 +92,10 @@ def test_codec_and_captions_are_diffusers(folders, monkeypatch):
     with torch.no_grad():
         z = pipe.vae.encode(clip).latent_dist.mode()
         torch.testing.assert_close(model.encode_video(clip), (z - mean) / std)
-        torch.testing.assert_close(model.decode((z - mean) / std), pipe.vae.decode(z)[0].clamp(-1, 1))
+        # normalising and back rounds the latents
+        torch.testing.assert_close(
+            model.decode((z - mean) / std), pipe.vae.decode(z)[0].clamp(-1, 1), atol=1e-4, rtol=0
+        )
 
 
 def test_known_clips_hold_nothing_of_the_frames_between(folders):
@@ -295,7 +298,7 @@ class TestUpdates:
     def test_each_expert_gets_its_own_at_its_own_strength(self, folders, tmp_path):
         high, change = self.update(tmp_path / "high.safetensors", 1)
         low, change_low = self.update(tmp_path / "low.safetensors", 2)
-        model = load(folders, "wan2.2-a14b", lora=high, strength=1.5, lora_low=[low], strength_low=[1.4])
+        model = load(folders, "wan2.2-a14b", lora=high, strength=1.5, lora_low=[low], strength_low=[1.4], merged=False)
         for expert, want, times in zip(model.experts, (change, change_low), (1.5, 1.4), strict=True):
             q = expert.blocks[0].attn1.to_q
             x = torch.randn(5, 24)

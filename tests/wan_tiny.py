@@ -1,9 +1,14 @@
 """Wan at the size of a test: random weights, published layouts."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 from tokenizers.pre_tokenizers import Metaspace
@@ -52,10 +57,10 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
 
 
-def text_encoder() -> UMT5EncoderModel:
-    torch.manual_seed(9)
-    config = UMT5Config(vocab_size=32, d_model=TEXT, d_kv=8, d_ff=24, num_layers=2, num_heads=2)
-    return UMT5EncoderModel(config).eval()
+def text_encoder(seed: int = 9) -> UMT5EncoderModel:
+    torch.manual_seed(seed)
+    sizes = {"vocab_size": 32, "d_model": TEXT, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2}
+    return UMT5EncoderModel(UMT5Config(**sizes, tie_word_embeddings=False)).eval()
 
 
 def pipeline(family: str = "wan2.1-14b") -> WanPipeline:
@@ -70,3 +75,26 @@ def pipeline(family: str = "wan2.1-14b") -> WanPipeline:
         boundary_ratio=0.875 if two else None,
         expand_timesteps=family == "wan2.2-5b",
     )
+
+
+def edit(file: Path, **changes: Any) -> None:
+    """Change a JSON file; None takes a value out."""
+    found = {**json.loads(file.read_text()), **changes}
+    file.write_text(json.dumps({k: v for k, v in found.items() if v is not None}))
+
+
+def rewrite(file: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    """Change the weights in a file."""
+    save_file({k: v.clone() for k, v in change(load_file(file)).items()}, file, {"format": "pt"})
+
+
+def without(part: str) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
+    return lambda weights: {k: v for k, v in weights.items() if part not in k}
+
+
+def refused(match: str, call: Callable[..., Any], *args: Any, error: type[Exception] = ValueError) -> None:
+    """With one sentence, on one line."""
+    with pytest.raises(error, match=match) as found:
+        call(*args)
+    assert str(found.value).endswith(".")
+    assert "\n" not in str(found.value)

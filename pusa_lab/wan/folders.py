@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,46 @@ PARTS = {
     "tokenizer": "UMT5's vocabulary",
 }
 """Folder of each part -> what it is; two-expert models also have transformer_2."""
+KINDS = {
+    "transformer": ("_class_name", ("WanTransformer3DModel", "VTAWanTransformer3DModel")),
+    "transformer_2": ("_class_name", ("WanTransformer3DModel", "VTAWanTransformer3DModel")),
+    "vae": ("_class_name", ("AutoencoderKLWan",)),
+    "text_encoder": ("model_type", ("umt5",)),
+}
+"""Where a part's config says what it is, and what it may be."""
+_TRANSFORMER = "patch_size num_attention_heads attention_head_dim in_channels out_channels text_dim ffn_dim num_layers"
+NEEDED = {
+    "transformer": tuple(_TRANSFORMER.split()),
+    "transformer_2": tuple(_TRANSFORMER.split()),
+    "vae": ("z_dim",),
+    "text_encoder": ("d_model", "vocab_size", "num_layers"),
+}
+"""Sizes that a part's config must give."""
+VOCABULARIES = ("tokenizer.json", "spiece.model")
+"""UMT5's vocabulary lies in one of these, or in both."""
+TOKENIZER = (*VOCABULARIES, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+"""Files of which the reading of captions depends."""
+FILES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+"""Names under which diffusers and transformers look for weights in one file."""
+SAMPLES, SAMPLE = 64, 4096
+"""Reads spread over a file of weights, and their length in bytes, which tell it from another."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A checked folder: every part is there, and every file is whole."""
+    """A checked folder: every part is there, of the right kind, and every file that was asked for is whole."""
 
     path: Path
     """Where it is."""
     index: dict[str, Any]
     """Its model_index.json."""
     parameters: dict[str, int]
-    """Part -> number of its weights."""
+    """Part -> number of its weights; empty while they were not looked at."""
 
     @property
     def experts(self) -> list[str]:
         """The transformers' folders, that for high noise first."""
-        return [name for name in ("transformer", "transformer_2") if name in self.parameters]
+        return ["transformer", "transformer_2"] if _two(self.index) else ["transformer"]
 
     def config(self, part: str) -> dict[str, Any]:
         """A part's config.json.
@@ -41,22 +65,30 @@ class Folder:
         return json.loads((self.path / part / "config.json").read_text())
 
     def identity(self, part: str) -> str:
-        """A short name that changes when a part's weights do: of its config and its files' headers and sizes.
+        """A short name that changes with a part's weights: of its config, its files' headers, and bytes all over them.
+
+        That of the text encoder also changes with the tokenizer.
 
         Args:
             part: one of `PARTS`, or transformer_2.
         """
         told = hashlib.sha256((self.path / part / "config.json").read_bytes())
         for file in weight_files(self.path / part):
-            told.update(f"{file.name} {file.stat().st_size}".encode() + _header(file))
+            told.update(f"{file.name} {file.stat().st_size}".encode())
+            for piece in _samples(file):
+                told.update(piece)
+        for name in TOKENIZER if part == "text_encoder" else ():
+            if (file := self.path / "tokenizer" / name).is_file():
+                told.update(name.encode() + hashlib.sha256(file.read_bytes()).digest())
         return told.hexdigest()[:16]
 
 
-def find(source: str | Path) -> Path:
+def find(source: str | Path, weights: bool = True) -> Path:
     """The local folder of a model; a repository's name is downloaded from the Hugging Face Hub, safetensors only.
 
     Args:
         source: a folder, or such a name as Wan-AI/Wan2.1-T2V-14B-Diffusers.
+        weights: False downloads configs and tokenizer alone, some megabytes, so that they can be checked first.
 
     Raises:
         ValueError: there is no such folder and no such repository within reach.
@@ -66,7 +98,7 @@ def find(source: str | Path) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "tokenizer/*"]
+    wanted = ["*.json", "tokenizer/*", *(["*.safetensors"] if weights else [])]
     try:
         return Path(snapshot_download(str(source), allow_patterns=wanted))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
@@ -76,11 +108,12 @@ def find(source: str | Path) -> Path:
         ) from error
 
 
-def check(path: Path) -> Folder:
+def check(path: Path, weights: bool = True) -> Folder:
     """See that a folder has all of a text-to-video Wan, and that no file is cut short.
 
     Args:
         path: of the folder.
+        weights: False looks at layout and configs alone.
 
     Raises:
         ValueError: a part or a shard is missing or truncated, or it is another kind of model.
@@ -90,17 +123,53 @@ def check(path: Path) -> Folder:
             f"{path} has no model_index.json: give a folder in diffusers' layout (Wan-AI's repositories ending in "
             f"-Diffusers), or wrap a pipeline of your own with WanModel.from_pipeline."
         )
-    index = _json(path / "model_index.json")
-    names = dict(PARTS)
-    if (index.get("transformer_2") or [None])[0]:
-        names["transformer_2"] = "the transformer for low noise"
+    index = read_json(path / "model_index.json")
+    names = PARTS | ({"transformer_2": "the transformer for low noise"} if _two(index) else {})
     for name, what in names.items():
         if not (path / name).is_dir():
             raise ValueError(f"{path} has no folder {name} ({what}): download the whole repository again.")
-    weights = [name for name in names if name != "tokenizer"]
-    for name in weights:
-        _json(path / name / "config.json")
-    return Folder(path, index, {name: sum(check_whole(f) for f in weight_files(path / name)) for name in weights})
+    _check_tokenizer(path / "tokenizer")
+    configs = {name: _check_config(path / name, name) for name in names if name != "tokenizer"}
+    _check_together(path, configs)
+    counts = {k: sum(check_whole(f) for f in weight_files(path / k)) for k in configs} if weights else {}
+    return Folder(path, index, counts)
+
+
+def _two(index: dict[str, Any]) -> bool:
+    return bool((index.get("transformer_2") or [None])[0])
+
+
+def _check_tokenizer(place: Path) -> None:
+    if not any((place / name).is_file() for name in VOCABULARIES):
+        raise ValueError(f"{place} has neither {' nor '.join(VOCABULARIES)}: download the whole repository again.")
+    for name in ("tokenizer_config.json", "config.json"):
+        if (place / name).is_file() and read_json(place / name).get("auto_map"):
+            raise ValueError(
+                f"{place / name} asks to run code that came with it (auto_map), which is never done: take the "
+                f"folder tokenizer of Wan-AI/Wan2.1-T2V-1.3B-Diffusers instead."
+            )
+
+
+def _check_config(place: Path, part: str) -> dict[str, Any]:
+    config = read_json(place / "config.json")
+    key, kinds = KINDS[part]
+    if config.get(key) not in kinds:
+        raise ValueError(
+            f"{place} is a {config.get(key, f'part without {key}')}, wanted is a {kinds[0]}: give a text-to-video Wan, "
+            f"such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers."
+        )
+    if missing := [name for name in NEEDED[part] if config.get(name) is None]:
+        raise ValueError(f"{place / 'config.json'} gives no {', '.join(missing)}: download it again.")
+    return config
+
+
+def _check_together(path: Path, configs: dict[str, dict[str, Any]]) -> None:
+    made = configs["text_encoder"]["d_model"]
+    for name in ("transformer", "transformer_2"):
+        if (read := configs.get(name, {}).get("text_dim", made)) != made:
+            raise ValueError(
+                f"{path} has a text encoder {made} wide for a {name} that reads {read}: give each model its own parts."
+            )
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -110,15 +179,25 @@ def weight_files(folder: Path) -> list[Path]:
         folder: of the part.
 
     Raises:
-        ValueError: a shard is missing, or there are only pickles.
+        ValueError: a shard or the index is missing, or there are only pickles.
     """
     if indices := sorted(folder.glob("*.safetensors.index.json")):
-        shards = [folder / name for name in sorted(set(_json(indices[0])["weight_map"].values()))]
+        named = read_json(indices[0]).get("weight_map")
+        if not isinstance(named, dict) or not named:
+            raise ValueError(f"{indices[0]} names no shards: download it again.")
+        shards = [folder / name for name in sorted(set(named.values()))]
         if missing := [shard.name for shard in shards if not shard.is_file()]:
             raise ValueError(f"{folder} lacks {', '.join(missing)} of {len(shards)} shards: download it again.")
         return shards
     if not (files := sorted(folder.glob("*.safetensors"))):
         raise ValueError(f"{folder} has no safetensors: pickled weights are not read, get the safetensors instead.")
+    if len(files) > 1 or "-of-" in files[0].name:
+        raise ValueError(
+            f"{folder} has {len(files)} safetensors, first {files[0].name}, and no index of them "
+            f"(*.safetensors.index.json): download the whole folder again, or leave one file with all weights."
+        )
+    if files[0].name not in FILES:
+        raise ValueError(f"{files[0]} is not looked for under this name: rename it to {' or '.join(FILES)}.")
     return files
 
 
@@ -131,16 +210,29 @@ def check_whole(file: Path) -> int:
     Raises:
         ValueError: it is truncated, or no such file.
     """
-    size, header = file.stat().st_size, _header(file)
+    size, entries = file.stat().st_size, tensors(file)
+    want = 8 + len(_header(file)) + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+    if size != want:
+        raise ValueError(f"{file} has {size} bytes, its header wants {want}: download it again.")
+    return sum(math.prod(entry["shape"]) for entry in entries.values())
+
+
+def tensors(file: Path) -> dict[str, dict[str, Any]]:
+    """The header of a safetensors file: of every tensor its dtype, shape and data_offsets.
+
+    Args:
+        file: a .safetensors.
+
+    Raises:
+        ValueError: it is no such file.
+    """
     try:
-        entries = [entry for name, entry in json.loads(header).items() if name != "__metadata__"]
-        held = max((entry["data_offsets"][1] for entry in entries), default=0)
-        parameters = sum(math.prod(entry["shape"]) for entry in entries)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        entries = {key: entry for key, entry in json.loads(_header(file)).items() if key != "__metadata__"}
+        for entry in entries.values():
+            int(entry["data_offsets"][1]), math.prod(entry["shape"]), str(entry["dtype"])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise ValueError(f"{file} is no safetensors file: download it again.") from None
-    if size != 8 + len(header) + held:
-        raise ValueError(f"{file} has {size} bytes, its header wants {8 + len(header) + held}: download it again.")
-    return parameters
+    return entries
 
 
 def _header(file: Path) -> bytes:
@@ -149,8 +241,31 @@ def _header(file: Path) -> bytes:
         return stream.read(min(length, 100_000_000))
 
 
-def _json(file: Path) -> dict[str, Any]:
+def _samples(file: Path) -> Iterator[bytes]:
+    """The header, and pieces from all over the file, one in the middle of each tensor among them."""
+    header, size = _header(file), file.stat().st_size
+    middles = {8 + len(header) + sum(entry["data_offsets"]) // 2 for entry in tensors(file).values()}
+    spread = {i * max(0, size - SAMPLE) // (SAMPLES - 1) for i in range(SAMPLES)}
+    yield header
+    with file.open("rb") as stream:
+        for place in sorted(middles | spread):
+            stream.seek(place)
+            yield stream.read(SAMPLE)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON file that holds a dict.
+
+    Args:
+        file: a .json.
+
+    Raises:
+        ValueError: it is missing or holds something else.
+    """
     try:
-        return json.loads(file.read_text())
+        found = json.loads(file.read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"{file} cannot be read ({type(error).__name__}): download it again.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} holds a {type(found).__name__} instead of named values: download it again.")
+    return found

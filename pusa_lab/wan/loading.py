@@ -1,18 +1,20 @@
 """What a Wan is loaded from: its sizes, the room it needs, and the reading of its parts."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+import transformers
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from pusa_lab.types import Geometry
+from pusa_lab.wan.checks import EMBEDDING, check_encoder, empty, single_names
 from pusa_lab.wan.folders import Folder
-from pusa_lab.wan.transformer import VTAWanTransformer3DModel
+from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
 OFFLOADS = ("none", "model", "group")
 """All on the device; only the part that works; that, and the transformer block by block."""
@@ -67,26 +69,19 @@ def sizes(
     return Geometry(made.stride, made.channels, made.latent_frames(frames), made.size, fps, shift)
 
 
-def folder_sizes(folder: Folder, size: tuple[int, int] = SIZE, frames: int | None = None) -> Geometry:
+def folder_sizes(
+    folder: Folder, shift: float = 5.0, size: tuple[int, int] = SIZE, frames: int | None = None
+) -> Geometry:
     """The geometry of the model in a folder. Arguments and errors as `sizes`.
 
     Args:
         folder: checked.
+        shift: default shift of the sampling grid.
         size: height and width in pixels.
         frames: pixel frames.
     """
-    place = folder.path / "scheduler" / "scheduler_config.json"
-    shift = shift_of(json.loads(place.read_text())) if place.is_file() else 5.0
+    check_text_to_video({"image_dim": None, **folder.config("transformer")})
     return sizes(folder.config("vae"), folder.config("transformer"), shift, size, frames)
-
-
-def shift_of(config: Any) -> float:
-    """Of a scheduler's config, under either name it has there; Wan's 5 if it has none.
-
-    Args:
-        config: a mapping.
-    """
-    return float(config.get("flow_shift") or config.get("shift") or 5.0)
 
 
 def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offload: str) -> None:
@@ -125,11 +120,20 @@ def read_transformer(
         name: transformer, or transformer_2.
         dtype: of its weights; what diffusers keeps in float32 stays so.
         single: a .safetensors with other weights for it, in Wan's or diffusers' names.
+
+    Raises:
+        ValueError: as `check_single`.
     """
     place = folder.path / name
     if single is None:
         return VTAWanTransformer3DModel.from_pretrained(place, torch_dtype=dtype, use_safetensors=True)
-    return WanTransformer3DModel.from_single_file(str(single), config=str(place), torch_dtype=dtype)
+    model, kept = empty(folder.config(name)), set(VTAWanTransformer3DModel._keep_in_fp32_modules)
+    names = single_names(Path(single), model)
+    weights = {names[key]: tensor for key, tensor in load_file(single).items() if key in names}
+    for key in weights:
+        weights[key] = weights[key].to(torch.float32 if kept & set(key.split(".")) else dtype)
+    model.load_state_dict(weights, assign=True)
+    return model.eval()
 
 
 def read_codec(folder: Folder) -> AutoencoderKLWan:
@@ -147,9 +151,42 @@ def read_text_encoder(folder: Folder, dtype: torch.dtype) -> tuple[Any, nn.Modul
     Args:
         folder: checked.
         dtype: of the encoder's weights.
+
+    Raises:
+        ValueError: either is incomplete, or the installed transformers does not read it rightly.
     """
-    encoder = UMT5EncoderModel.from_pretrained(folder.path / "text_encoder", dtype=dtype, use_safetensors=True)
-    return AutoTokenizer.from_pretrained(folder.path / "tokenizer"), encoder.eval()
+    tokenizer = _read_tokenizer(folder.path / "tokenizer")
+    check_encoder(folder)
+    place = folder.path / "text_encoder"
+    read: Any = UMT5EncoderModel.from_pretrained
+    encoder, told = read(place, dtype=dtype, use_safetensors=True, output_loading_info=True)
+    if missing := sorted(set(told["missing_keys"]) - set(EMBEDDING)):
+        raise ValueError(
+            f"transformers {transformers.__version__} found no {missing[0]} and {len(missing) - 1} more weights in "
+            f"{place}: download it again, or install transformers 5.23 or newer."
+        )
+    _check_embedding(encoder, place)
+    return tokenizer, encoder.eval()
+
+
+def _read_tokenizer(place: Path) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    except Exception as error:  # a damaged file fails with whatever its contents happen to mean
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:150]
+        raise ValueError(
+            f"{place} cannot be read as a tokenizer ({reason}): download it again, with its tokenizer.json."
+        ) from error
+
+
+def _check_embedding(encoder: Any, place: Path) -> None:
+    """Some releases of transformers leave zeros where published encoders have one embedding under another name."""
+    shared, used = encoder.shared.weight, encoder.encoder.embed_tokens.weight
+    if used.is_meta or shared.is_meta or not torch.equal(used, shared) or not used.any():
+        raise ValueError(
+            f"transformers {transformers.__version__} loses the word embeddings of {place} while reading it, so that "
+            f"every caption would be noise: install transformers 5.23 or newer."
+        )
 
 
 def with_strengths(paths: Paths, strength: float | Sequence[float]) -> list[tuple[str | Path, float]]:

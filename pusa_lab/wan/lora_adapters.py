@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
+from diffusers.hooks.group_offloading import _maybe_remove_and_reapply_group_offloading
 from torch import Tensor, nn
 
 from pusa_lab.wan.lora_match import Pair
@@ -90,6 +91,7 @@ def attach(model: WanTransformer3DModel, name: str, pairs: Mapping[str, Pair]) -
     model.set_adapter([*active, name])  # loading left the others inactive wherever this one is
     for path, layer in layers(model, name).items():
         layer.scaling[name] = pairs[path].scale
+    _maybe_remove_and_reapply_group_offloading(model)  # which else does not know the new weights
 
 
 def _config(pairs: Mapping[str, Pair]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video
 from pusa_lab.wan import latents
+from pusa_lab.wan.checks import check_weights
+from pusa_lab.wan.experts import Single, check_experts, read_experts
 from pusa_lab.wan.folders import check, find
 from pusa_lab.wan.loading import (
     SIZE,
@@ -21,15 +23,18 @@ from pusa_lab.wan.loading import (
     folder_sizes,
     read_codec,
     read_text_encoder,
-    read_transformer,
     require_room,
-    shift_of,
     sizes,
     with_strengths,
 )
-from pusa_lab.wan.lora import load_lora
+from pusa_lab.wan.lora import LoRAReport
 from pusa_lab.wan.prompts import CACHE, PromptEncoder
-from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
+from pusa_lab.wan.transformer import VTAWanTransformer3DModel
+
+DTYPES = (torch.bfloat16, torch.float16, torch.float32)
+"""In which the transformer can compute."""
+SHIFT = 5.0
+"""Default shift of the sampling grid: Pusa's, for every Wan. Wan's own schedulers have 3 to 12."""
 
 
 class WanModel:
@@ -41,13 +46,16 @@ class WanModel:
         prompts: reads captions.
         low: the second expert of Wan2.2-A14B, for low noise; None for the others.
         boundary: clock below which it takes over.
-        geometry: default sizes; None is 480 x 832 and Wan's usual length.
+        geometry: default sizes; None is 480 x 832 and Wan's usual length. Assign `model.geometry` to change them.
         device: where it computes.
-        offload: one of `OFFLOADS`.
+        offload: one of `loading.OFFLOADS`.
 
     Raises:
         ValueError: an image-to-video model, or sizes that do not divide.
     """
+
+    loras: list[list[LoRAReport]]
+    """What `from_pretrained` put on each expert."""
 
     def __init__(
         self,
@@ -65,7 +73,8 @@ class WanModel:
         self.codec, self.prompts, self.boundary, self.offload = codec, prompts, boundary, offload
         self.device = torch.device(device)
         self.experts = [VTAWanTransformer3DModel.adopt(t).eval() for t in (transformer, low) if t is not None]
-        self.geometry = geometry or sizes(codec.config, transformer.config)
+        self.geometry = geometry or sizes(codec.config, transformer.config, SHIFT)
+        self.loras = [[] for _ in self.experts]
         prompts.use = self._use
         for part in (codec, *self.experts) if offload == "none" else ():
             part.to(self.device)
@@ -83,20 +92,53 @@ class WanModel:
         """The transformer; of two experts the one for high noise."""
         return self.experts[0]
 
+    @property
+    def geometry(self) -> Geometry:
+        """Default sizes. Assigning others checks that they divide."""
+        return self._geometry
+
+    @geometry.setter
+    def geometry(self, new: Geometry) -> None:
+        fits = sizes(
+            self.codec.config, self.transformer.config, new.shift, new.size, 1 + (new.frames - 1) * new.stride[0]
+        )
+        if (fits.stride, fits.channels) != (tuple(new.stride), new.channels):
+            raise ValueError(
+                f"stride {new.stride} and {new.channels} channels for a codec of stride {fits.stride} and "
+                f"{fits.channels}: change only size, frames, fps and shift, with dataclasses.replace."
+            )
+        self._geometry = new
+
     @classmethod
-    def from_pipeline(cls, pipe: WanPipeline, *, cache: Path | None = None, **options: Any) -> "WanModel":
+    def from_pipeline(
+        cls,
+        pipe: WanPipeline,
+        *,
+        geometry: Geometry | None = None,
+        device: str | torch.device | None = None,
+        offload: str = "none",
+        cache: str | Path | None = None,
+    ) -> "WanModel":
         """Wrap a pipeline, with its adapters and precisions; its transformers become VTA models in place.
 
         Args:
             pipe: a loaded WanPipeline, before offloading.
+            geometry: as the class.
+            device: None is the pipeline's.
+            offload: as the class.
             cache: folder for encoded captions; None keeps them in memory.
-            **options: as the class: geometry, device, offload; device None is the pipeline's.
+
+        Raises:
+            ValueError: the pipeline has no transformer or text encoder, or as the class.
         """
-        prompts = PromptEncoder(lambda: (pipe.tokenizer, pipe.text_encoder), _fingerprint(pipe.text_encoder), cache)
-        geometry = sizes(pipe.vae.config, pipe.transformer.config, shift_of(pipe.scheduler.config))
-        boundary = pipe.config.boundary_ratio or 0.875
-        options = {"geometry": geometry, "device": pipe.device, "boundary": boundary, **options}
-        return cls(pipe.transformer, pipe.vae, prompts, low=pipe.transformer_2, **options)
+        if missing := [name for name in ("transformer", "vae", "text_encoder", "tokenizer") if not getattr(pipe, name)]:
+            raise ValueError(f"the pipeline has no {missing[0]}: load it with all of its parts.")
+        prompts = PromptEncoder(
+            lambda: (pipe.tokenizer, pipe.text_encoder), _fingerprint(pipe.text_encoder), _folder(cache)
+        )
+        boundary, low = pipe.config.boundary_ratio or 0.875, pipe.transformer_2
+        place: dict[str, Any] = {"geometry": geometry, "device": device or pipe.device, "offload": offload}
+        return cls(pipe.transformer, pipe.vae, prompts, low=low, boundary=boundary, **place)
 
     @classmethod
     def from_pretrained(
@@ -107,13 +149,17 @@ class WanModel:
         strength: float | Sequence[float] = 1.0,
         lora_low: Paths = (),
         strength_low: float | Sequence[float] = 1.0,
-        transformer: str | Path | None = None,
+        merged: bool = True,
+        transformer: Single = None,
+        transformer_low: Single = None,
         dtype: torch.dtype = torch.bfloat16,
+        float8: bool = False,
         device: str | torch.device | None = None,
         offload: str = "none",
         size: tuple[int, int] = SIZE,
         frames: int | None = None,
-        cache: Path | None = CACHE,
+        shift: float = SHIFT,
+        cache: str | Path | None = CACHE,
     ) -> "WanModel":
         """Load a Wan in diffusers' layout; everything is checked before the weights are read.
 
@@ -123,37 +169,43 @@ class WanModel:
             strength: of each; 1.4 in the paper's runs.
             lora_low: file or files for the low-noise expert.
             strength_low: of each.
+            merged: add them into the weights, which then cost no time or memory more; False leaves them attached.
             transformer: a single .safetensors with the transformer's weights, in Wan's or diffusers' names.
-            dtype: of transformer and text encoder; the codec stays in float32.
+            transformer_low: the same for the low-noise expert.
+            dtype: in which transformer and text encoder compute, one of `DTYPES`; the codec stays in float32.
+            float8: keep the transformer's large weights in 8 bits (half the memory, some precision).
             device: None is the GPU if there is one.
-            offload: one of `OFFLOADS`.
+            offload: one of `loading.OFFLOADS`.
             size: height and width in pixels.
             frames: pixel frames, 1 + 4k; None is Wan's own.
+            shift: default shift of the sampling grid.
             cache: folder for encoded captions; None keeps them in memory.
 
         Raises:
             ValueError: with one sentence on what was received and what to do.
         """
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = _device(device)
         check_offload(offload)
-        folder = check(find(source))
-        for name in folder.experts:
-            check_text_to_video({"image_dim": None, **folder.config(name)})
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype={dtype!r}: give one of {', '.join(map(str, DTYPES))}; for 8 bits float8=True.")
         updates = [with_strengths(lora, strength), with_strengths(lora_low, strength_low)]
-        if updates[1] and len(folder.experts) == 1:
-            raise ValueError(f"{folder.path} has one transformer: give its update as lora=, not lora_low=.")
-        geometry = folder_sizes(folder, size, frames)
+        folder = check(find(source, weights=False), weights=False)
+        singles = [transformer, transformer_low]
+        check_experts(folder, singles, updates)
+        geometry = folder_sizes(folder, shift, size, frames)
+        folder = check(find(source))
+        check_weights(folder)
         require_room(folder, dtype, device, offload)
 
-        experts = [read_transformer(folder, name, dtype, transformer) for name in folder.experts]
-        for expert, pairs in zip(experts, updates, strict=False):
-            for path, scale in pairs:
-                load_lora(expert, path, strength=scale)
+        how: dict[str, Any] = {"dtype": dtype, "float8": float8, "merged": merged, "device": device, "offload": offload}
+        experts, loras = read_experts(folder, singles, updates, **how)
         identity = f"{folder.identity('text_encoder')} {dtype}"
-        prompts = PromptEncoder(lambda: read_text_encoder(folder, dtype), identity, cache)
-        options: dict[str, Any] = {"geometry": geometry, "device": device, "offload": offload}
+        prompts = PromptEncoder(lambda: read_text_encoder(folder, dtype), identity, _folder(cache))
         boundary = folder.index.get("boundary_ratio") or 0.875
-        return cls(experts[0], read_codec(folder), prompts, low=(*experts, None)[1], boundary=boundary, **options)
+        place: dict[str, Any] = {"geometry": geometry, "device": device, "offload": offload}
+        model = cls(experts[0], read_codec(folder), prompts, low=(*experts, None)[1], boundary=boundary, **place)
+        model.loras = loras
+        return model
 
     def encode_text(self, prompts: list[str]) -> Cond:
         """Captions to the denoiser's keyword arguments, from the cache where they are in it."""
@@ -168,8 +220,6 @@ class WanModel:
     @torch.no_grad()
     def decode(self, latents_: Video) -> Clip:
         """Normalised latents to pixels in [-1, 1]."""
-        for expert in self.experts if self.offload == "model" else ():
-            expert.to("cpu")
         with self._use(self.codec):
             return latents.decode(self.codec, latents_)
 
@@ -207,11 +257,28 @@ class WanModel:
 
     @contextmanager
     def _use(self, part: nn.Module) -> Iterator[None]:
-        """The codec or the text encoder on the device, where it need not stay."""
+        """The codec or the text encoder on the device, alone there if memory is short."""
+        for expert in self.experts if self.offload == "model" else ():
+            expert.to("cpu")
         part.to(self.device)
-        yield
-        if self.offload != "none":
-            part.to("cpu")
+        try:
+            yield
+        finally:
+            if self.offload != "none":
+                part.to("cpu")
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={str(device)!r}, but PyTorch sees no GPU here: use device='cpu', or install its CUDA build."
+        )
+    return found
+
+
+def _folder(cache: str | Path | None) -> Path | None:
+    return None if cache is None else Path(cache).expanduser()
 
 
 def _fingerprint(encoder: nn.Module) -> str:

@@ -51,6 +51,9 @@ class PromptEncoder:
 
         Args:
             prompts: captions in any language; "" is the empty caption.
+
+        Raises:
+            ValueError: the encoder gives numbers that are not finite; these are not kept.
         """
         texts = [clean(prompt) for prompt in prompts]
         for text in dict.fromkeys(texts):
@@ -75,7 +78,14 @@ class PromptEncoder:
             device = next(encoder.parameters()).device
             mask = read.attention_mask.to(device)
             states = encoder(read.input_ids.to(device), mask).last_hidden_state.cpu()
-        return [x[:n].clone() for x, n in zip(states, read.attention_mask.sum(1).tolist(), strict=True)]
+        found = [x[:n].clone() for x, n in zip(states, read.attention_mask.sum(1).tolist(), strict=True)]
+        for text, tokens in zip(texts, found, strict=True):
+            if not torch.isfinite(tokens).all():
+                raise ValueError(
+                    f"the text encoder in {str(tokens.dtype).removeprefix('torch.')} gave numbers that are not finite "
+                    f"for {text[:60]!r}: use dtype=torch.bfloat16, or download its weights again."
+                )
+        return found
 
     def _place(self, text: str) -> Path | None:
         key = hashlib.sha256(f"{self.identity}\n{LENGTH}\n{text}".encode()).hexdigest()
@@ -86,9 +96,10 @@ class PromptEncoder:
         if place is None or not place.is_file():
             return None
         try:
-            return load_file(place)["tokens"]
+            tokens = load_file(place)["tokens"]
         except (SafetensorError, KeyError, OSError):
             return None  # unreadable: it is encoded and written anew
+        return tokens if torch.isfinite(tokens).all() else None
 
     def _to_disk(self, text: str, tokens: Tensor) -> None:
         if (place := self._place(text)) is None:

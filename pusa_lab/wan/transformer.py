@@ -123,6 +123,10 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
         """
         if isinstance(model, cls):
             return model
+        if type(model) is not WanTransformer3DModel:
+            raise ValueError(
+                f"a {type(model).__name__} cannot be made a VTA model: give diffusers' WanTransformer3DModel."
+            )
         if any("forward" in vars(m) for m in (model, *model.blocks)):
             raise ValueError(
                 "this transformer already has hooks (offloading, caching or compilation): "
@@ -216,6 +220,11 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
             clocks.append(embed.time_embedder(embed.timesteps_proj(column).to(width)).to(dtype))
             sixes.append(embed.time_proj(embed.act_fn(clocks[-1])))
         return torch.stack(clocks, dim=1), torch.stack(sixes, dim=1).unflatten(2, (6, -1))
+
+
+# It is the same checkpoint, so it is saved under the parent's name: folders and pipelines open with plain diffusers.
+VTAWanTransformer3DModel.__name__ = WanTransformer3DModel.__name__
+VTAWanTransformer3DModel.__module__ = WanTransformer3DModel.__module__
 
 
 def check_text_to_video(config: Any) -> None:

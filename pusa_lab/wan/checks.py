@@ -1,0 +1,200 @@
+"""Weights against the model they are for, by the headers of their files: before gigabytes are read."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKLWan
+from torch import nn
+from transformers import UMT5Config, UMT5EncoderModel
+
+from pusa_lab.wan.folders import Folder, check_whole, tensors, weight_files
+from pusa_lab.wan.lora import _check_matched, _check_strength
+from pusa_lab.wan.lora_adapters import base_weights
+from pusa_lab.wan.lora_files import read
+from pusa_lab.wan.lora_match import WIDTHS, match, module_of
+from pusa_lab.wan.lora_names import PREFIXES, aliases
+from pusa_lab.wan.transformer import VTAWanTransformer3DModel
+
+EMBEDDING = ("shared.weight", "encoder.embed_tokens.weight")
+"""UMT5's word embedding has two names; files hold it under either or both."""
+PLAIN = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+"""Types whose numbers are the weights themselves."""
+SCALES = re.compile(r"scaled_fp8|scale_(?:weight|input)|(?:weight|input)_scale|comfy_quant|quant_state|absmax")
+"""In the names of what quantised weights must be multiplied by."""
+PICTURES = re.compile(r"img_emb|image_embedder|[kv]_img|add_[kv]_proj")
+"""In the names of what reads the picture in an image-to-video Wan."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def empty(config: Mapping[str, Any]) -> VTAWanTransformer3DModel:
+    """A transformer without weights: they are on torch's meta device.
+
+    Args:
+        config: of a text-to-video WanTransformer3DModel.
+    """
+    with init_empty_weights():
+        return VTAWanTransformer3DModel.from_config(dict(config))
+
+
+def check_weights(folder: Folder) -> None:
+    """See that a folder's weights are those that its configs call for, from the headers of its files.
+
+    Args:
+        folder: checked, with its weights.
+
+    Raises:
+        ValueError: a weight is missing, unknown or of another shape.
+    """
+    for name in folder.experts:
+        _compare(folder.path / name, _wanted(empty(folder.config(name))), _held(folder, name), "download it again")
+    with init_empty_weights():
+        codec = AutoencoderKLWan.from_config(folder.config("vae"))
+    _compare(folder.path / "vae", _wanted(codec), _held(folder, "vae"), "download it again", more=True)
+    check_encoder(folder)
+
+
+def check_encoder(folder: Folder) -> None:
+    """`check_weights` for the text encoder alone.
+
+    Args:
+        folder: checked, with its weights.
+
+    Raises:
+        ValueError: a weight is missing or of another shape.
+    """
+    with init_empty_weights():
+        wanted = _wanted(UMT5EncoderModel(UMT5Config(**folder.config("text_encoder"))))
+    held = _held(folder, "text_encoder")
+    for one, other in (EMBEDDING, EMBEDDING[::-1]):
+        held = {one: held[other], **held} if other in held else held
+    _compare(folder.path / "text_encoder", wanted, held, "download it again", more=True)
+
+
+def check_single(file: str | Path, config: Mapping[str, Any]) -> None:
+    """See that a file holds all weights of a transformer and nothing else.
+
+    Args:
+        file: a .safetensors, in Wan's or diffusers' names.
+        config: of the transformer.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is truncated or quantised, or holds another model.
+    """
+    single_names(Path(file), empty(config))
+
+
+def check_update(path: str | Path, config: Mapping[str, Any], strength: float, partial: bool = False) -> None:
+    """See that a LoRA fits a transformer, before that is read.
+
+    Args:
+        path: of the LoRA file.
+        config: of the transformer.
+        strength: at which it is to act.
+        partial: whether some keys may be left over.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as `load_lora`.
+    """
+    _check_strength(strength)
+    where, _, entries = read(path)
+    found = match(base_weights(empty(config)), entries, where, strength)
+    _check_matched(found, len(entries), where, partial)
+
+
+def single_names(file: Path, model: nn.Module) -> dict[str, str]:
+    """Each key of a file that passes `check_single` -> the weight it is.
+
+    Args:
+        file: a .safetensors, in Wan's or diffusers' names, with or without a prefix as ComfyUI's.
+        model: the transformer, from `empty`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as `check_single`.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"no file with a transformer's weights at {file}: give the path of a .safetensors.")
+    if file.suffix != ".safetensors":
+        raise ValueError(f"{file} is no safetensors file by its name: give the transformer's weights as .safetensors.")
+    check_whole(file)
+    entries, wanted = tensors(file), _wanted(model)
+    _check_plain(file, entries)
+    names = _names(file, entries, wanted)
+    held = {name: tuple(entries[key]["shape"]) for key, name in names.items()}
+    if not held.keys() & wanted.keys():
+        first = next(iter(entries), "none")
+        raise ValueError(f"{file} holds no Wan transformer ({len(entries)} keys, first {first}): give another file.")
+    _check_kind(file, entries, held, wanted)
+    _compare(file, wanted, held, "give all weights of a text-to-video Wan of this size, and a LoRA as lora=")
+    return {key: name for key, name in names.items() if name in wanted}
+
+
+def _names(file: Path, keys: Iterable[str], wanted: Shapes) -> dict[str, str]:
+    known = aliases(module_of(name) for name in wanted)
+    names: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for key in keys:
+        spelled = re.sub(f"^{PREFIXES}", "", key)
+        layer = module_of(spelled)
+        names[key] = known.get(layer, layer) + spelled[len(layer) :]
+        if (first := taken.setdefault(names[key], key)) != key:
+            raise ValueError(f"{file} holds both {first} and {key}: give the weights of one model alone.")
+    return names
+
+
+def _check_plain(file: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    for key, entry in entries.items():
+        if SCALES.search(key) or entry["dtype"] not in PLAIN:
+            raise ValueError(
+                f"{file} is quantised ({key}, {entry['dtype']}), and without its scales the weights are wrong: give "
+                f"the file in bf16, fp16 or fp32."
+            )
+
+
+def _check_kind(file: Path, keys: Iterable[str], held: Shapes, wanted: Shapes) -> None:
+    patches = "patch_embedding.weight"
+    (width, channels), got = wanted[patches][:2], held.get(patches, ())
+    if len(got) < 2:  # said better by what is missing, or of another shape
+        got = (width, channels)
+    if got[0] != width:
+        raise ValueError(
+            f"{file} is for a model {got[0]} wide{WIDTHS.get(got[0], '')}, this one is {width} wide"
+            f"{WIDTHS.get(width, '')}: give weights of this model's size."
+        )
+    picture = next(filter(PICTURES.search, keys), None)
+    if picture or got[1] != channels:
+        raise ValueError(
+            f"{file} is an image-to-video or control model's ({picture or f'{got[1]} input channels'}; this model has "
+            f"{channels} input channels): give weights of a text-to-video Wan."
+        )
+
+
+def _wanted(model: nn.Module) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _held(folder: Folder, part: str) -> Shapes:
+    files = weight_files(folder.path / part)
+    return {key: tuple(entry["shape"]) for file in files for key, entry in tensors(file).items()}
+
+
+def _compare(where: Path, wanted: Shapes, held: Shapes, do: str, more: bool = False) -> None:
+    """Refuse weights that are missing, of another shape, or unknown unless there may be `more`."""
+    if missing := [name for name in wanted if name not in held]:
+        raise ValueError(f"{where} lacks {len(missing)} of {len(wanted)} weights, first {missing[0]}: {do}.")
+    if wrong := [name for name in wanted if held[name] != wanted[name]]:
+        name = wrong[0]
+        raise ValueError(
+            f"{where} has {len(wrong)} weights of another shape, first {name}: {held[name]}, while the config calls "
+            f"for {wanted[name]}: {do}."
+        )
+    # diffusers drops norm_added_q too, which some published files hold and no model uses
+    unknown = [name for name in held if name not in wanted and "norm_added_q" not in name]
+    if unknown and not more:
+        raise ValueError(f"{where} has {len(unknown)} weights that this model has not, first {unknown[0]}: {do}.")

@@ -1,0 +1,88 @@
+"""A Wan's transformers, one or two, with their LoRA files: checked, then read."""
+
+import warnings
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from diffusers import WanTransformer3DModel
+
+from pusa_lab.wan.checks import check_single, check_update
+from pusa_lab.wan.folders import Folder
+from pusa_lab.wan.loading import read_transformer
+from pusa_lab.wan.lora import LoRAReport, load_lora, merge
+from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
+
+Single: TypeAlias = str | Path | None
+Updates: TypeAlias = list[tuple[str | Path, float]]
+"""LoRA files of one expert, each with its strength."""
+
+
+def check_experts(folder: Folder, singles: list[Single], updates: list[Updates]) -> None:
+    """See that what is to be put on each expert fits, before any weights are read.
+
+    Args:
+        folder: with its configs checked.
+        singles: other weights for each expert, the one for high noise first.
+        updates: LoRA files for each.
+
+    Raises:
+        ValueError: a file does not fit, or is for an expert that is not there.
+    """
+    if len(folder.experts) == 1 and (singles[1] or updates[1]):
+        raise ValueError(f"{folder.path} has one transformer: give its files as transformer= and lora=, not as _low.")
+    if len(folder.experts) == 2 and bool(singles[0]) != bool(singles[1]):
+        raise ValueError(f"{folder.path} has two experts: give transformer= and transformer_low=, or neither.")
+    if len(folder.experts) == 2 and bool(updates[0]) != bool(updates[1]):
+        warnings.warn("only one of the two experts gets a LoRA: give lora= and lora_low=.", stacklevel=3)
+    for name, single, pairs in zip(folder.experts, singles, updates, strict=False):
+        config = folder.config(name)
+        check_text_to_video({"image_dim": None, **config})
+        if single is not None:
+            check_single(Path(single), config)
+        for path, scale in pairs:
+            check_update(path, config, scale)
+
+
+def read_experts(
+    folder: Folder,
+    singles: list[Single],
+    updates: list[Updates],
+    *,
+    dtype: torch.dtype,
+    float8: bool,
+    merged: bool,
+    device: torch.device,
+    offload: str,
+) -> tuple[list[WanTransformer3DModel], list[list[LoRAReport]]]:
+    """Read the transformers one after the other, each with its LoRA files, and what these matched.
+
+    Args:
+        folder: checked.
+        singles: as `check_experts`.
+        updates: as `check_experts`.
+        dtype: in which they compute.
+        float8: whether large weights are kept in 8 bits.
+        merged: whether LoRA files go into the weights.
+        device: where they will compute.
+        offload: one of `loading.OFFLOADS`.
+    """
+    experts, loras = [], []
+    for name, single, pairs in zip(folder.experts, singles, updates, strict=False):
+        expert = VTAWanTransformer3DModel.adopt(read_transformer(folder, name, dtype, single))
+        # a rank of 512 is merged in seconds on a GPU, in minutes on a CPU
+        expert.to("cpu" if offload == "group" else device)
+        loras.append([_put(expert, path, scale) for path, scale in pairs])
+        if pairs and merged:
+            merge(expert)
+        if float8:
+            expert.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
+        experts.append(expert.to("cpu") if offload == "model" else expert)
+    return experts, loras
+
+
+def _put(expert: WanTransformer3DModel, path: str | Path, strength: float) -> LoRAReport:
+    report = load_lora(expert, path, strength=strength)
+    if set(report.zero_norm) >= set(report.matched):
+        warnings.warn(f"the LoRA {path} is zero everywhere: it changes nothing.", stacklevel=4)
+    return report

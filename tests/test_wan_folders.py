@@ -1,0 +1,189 @@
+"""pytest tests/test_wan_folders.py: folders of Wan are told apart, and checked before they are read."""
+
+import json
+import shutil
+
+import huggingface_hub
+import pytest
+import torch
+from transformers import UMT5EncoderModel
+from wan_tiny import edit, pipeline, refused, rewrite, text_encoder
+
+from pusa_lab.wan import checks, loading
+from pusa_lab.wan.folders import check, find
+from pusa_lab.wan.prompts import PromptEncoder
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    place = tmp_path_factory.mktemp("wan") / "wan"
+    pipeline().save_pretrained(place)
+    return place
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    """A copy that a test may spoil."""
+    shutil.copytree(whole, tmp_path / "wan")
+    return tmp_path / "wan"
+
+
+def encode(place, cache):
+    """A caption as WanModel encodes it, and how often the encoder was read."""
+    folder, log = check(place), []
+    load = lambda: log.append(1) or loading.read_text_encoder(folder, torch.float32)  # noqa: E731
+    return PromptEncoder(load, folder.identity("text_encoder"), cache)(["a dog"]), len(log)
+
+
+class TestIdentity:
+    def test_the_same_folder_elsewhere_is_the_same(self, whole, folder, tmp_path):
+        first, reads = encode(whole, tmp_path / "cache")
+        again, more = encode(folder, tmp_path / "cache")
+        assert (reads, more) == (1, 0)
+        assert torch.equal(first, again)
+
+    def test_an_encoder_of_another_seed(self, whole, folder, tmp_path):
+        text_encoder(seed=10).save_pretrained(folder / "text_encoder")
+        files = [place / "text_encoder" / "model.safetensors" for place in (whole, folder)]
+        assert files[0].stat().st_size == files[1].stat().st_size
+        first, _ = encode(whole, tmp_path / "cache")
+        other, reads = encode(folder, tmp_path / "cache")
+        assert reads == 1
+        assert (first - other).abs().max() > 0.1
+        assert torch.equal(other, encode(folder, None)[0])
+
+    @pytest.mark.parametrize("name", ["block.0.layer.0.SelfAttention.q.weight", "block.1.layer.1.layer_norm.weight"])
+    def test_one_tensor_of_a_large_file_changes_it(self, whole, folder, monkeypatch, name):
+        """Also where the reads that are spread over the file miss it."""
+        monkeypatch.setattr("pusa_lab.wan.folders.SAMPLE", 16)
+        before = check(folder).identity("text_encoder")
+        rewrite(
+            folder / "text_encoder" / "model.safetensors",
+            lambda weights: {k: v + 1 if k.endswith(name) else v for k, v in weights.items()},
+        )
+        assert check(folder).identity("text_encoder") != before == check(whole).identity("text_encoder")
+
+    def test_another_tokenizer(self, whole, folder, tmp_path):
+        file = folder / "tokenizer" / "tokenizer.json"
+        found = json.loads(file.read_text())
+        found["model"]["vocab"][4:] = found["model"]["vocab"][:3:-1]
+        file.write_text(json.dumps(found))
+        first, _ = encode(whole, tmp_path / "cache")
+        other, reads = encode(folder, tmp_path / "cache")
+        assert reads == 1
+        assert not torch.equal(first, other)
+        assert check(folder).identity("vae") == check(whole).identity("vae")
+
+    def test_numbers_that_are_not_finite_are_not_kept(self, folder, tmp_path):
+        file = folder / "text_encoder" / "model.safetensors"
+        rewrite(file, lambda w: {k: torch.full_like(v, torch.nan) if "final" in k else v for k, v in w.items()})
+        refused("float32 gave numbers that are not finite for 'a dog'", encode, folder, tmp_path / "cache")
+        assert not (tmp_path / "cache").exists()
+
+    def test_a_cached_embedding_that_is_not_finite_is_not_used(self, whole, tmp_path):
+        want, _ = encode(whole, tmp_path)
+        (file,) = tmp_path.iterdir()
+        rewrite(file, lambda w: {k: v * torch.inf for k, v in w.items()})
+        assert torch.equal(encode(whole, tmp_path)[0], want)
+
+
+class TestHub:
+    def test_configs_come_first(self, whole, monkeypatch):
+        asked = []
+        give = lambda name, allow_patterns: asked.append(allow_patterns) or str(whole)  # noqa: E731
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", give)
+        assert find("Wan-AI/X", weights=False) == find("Wan-AI/X") == whole
+        assert asked == [["*.json", "tokenizer/*"], ["*.json", "tokenizer/*", "*.safetensors"]]
+
+    def test_configs_are_checked_without_weights(self, folder):
+        for file in folder.rglob("*.safetensors"):
+            file.unlink()
+        found = check(folder, weights=False)
+        assert (found.experts, found.parameters) == (["transformer"], {})
+        assert loading.folder_sizes(found, 5.0, (32, 64), 9).frames == 3
+        refused("has no safetensors", check, folder)
+        edit(folder / "vae" / "config.json", z_dim=None)
+        refused("gives no z_dim", lambda: check(folder, weights=False))
+
+
+class TestKinds:
+    @pytest.mark.parametrize(
+        ("part", "changes", "match"),
+        [
+            ("transformer", {"_class_name": "WanVACETransformer3DModel"}, "is a WanVACETransformer3DModel, wanted is"),
+            ("transformer", {"_class_name": "CogVideoXTransformer3DModel", "patch_size": 2}, "is a CogVideoX"),
+            ("vae", {"_class_name": "AutoencoderKL"}, "is a AutoencoderKL, wanted is a AutoencoderKLWan"),
+            ("text_encoder", {"model_type": "t5"}, "is a t5, wanted is a umt5"),
+            ("transformer", {"_class_name": None}, "is a part without _class_name"),
+            ("transformer", {"num_layers": None, "out_channels": None}, "gives no out_channels, num_layers"),
+            ("text_encoder", {"d_model": 4096}, "a text encoder 4096 wide for a transformer that reads 16"),
+        ],
+    )
+    def test_another_model_or_half_a_config(self, folder, part, changes, match):
+        edit(folder / part / "config.json", **changes)
+        refused(match, lambda: check(folder, weights=False))
+
+    def test_no_config_at_all(self, folder):
+        (folder / "transformer" / "config.json").write_text("[]")
+        refused("holds a list instead of named values", check, folder)
+
+    def test_a_saved_vta_model_is_a_wan(self, folder):
+        edit(folder / "transformer" / "config.json", _class_name="VTAWanTransformer3DModel")
+        checks.check_weights(check(folder))
+
+
+class TestLayout:
+    def test_shards_without_their_index(self, folder):
+        place = folder / "text_encoder"
+        shutil.rmtree(place)
+        text_encoder().save_pretrained(place, max_shard_size="10KB")
+        check(folder)
+        (place / "model.safetensors.index.json").unlink()
+        refused(r"has 3 safetensors, first model-00001-of-00003.safetensors, and no index", check, folder)
+        for file in sorted(place.glob("*.safetensors"))[1:]:
+            file.unlink()
+        refused(r"has 1 safetensors, first model-00001-of-00003.safetensors, and no index", check, folder)
+
+    def test_an_index_of_nothing(self, folder):
+        (folder / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text("{}")
+        refused("names no shards", check, folder)
+
+    def test_a_file_that_no_one_would_open(self, folder):
+        (folder / "vae" / "diffusion_pytorch_model.safetensors").rename(folder / "vae" / "codec.safetensors")
+        refused("rename it to diffusion_pytorch_model.safetensors", check, folder)
+
+    def test_an_empty_tokenizer(self, folder):
+        (folder / "tokenizer" / "tokenizer.json").unlink()
+        refused("has neither tokenizer.json nor spiece.model", check, folder)
+
+    def test_a_spoilt_tokenizer_is_found_before_the_encoder_is_read(self, folder, monkeypatch):
+        monkeypatch.setattr(UMT5EncoderModel, "from_pretrained", None)
+        (folder / "tokenizer" / "tokenizer.json").write_text("{}")
+        refused("cannot be read as a tokenizer", loading.read_text_encoder, check(folder), torch.float32)
+
+
+class TestForeignCode:
+    @pytest.fixture
+    def trap(self, folder, tmp_path):
+        """A tokenizer with code of its own, and the file that this would leave behind."""
+        left = tmp_path / "ran"
+        (folder / "tokenizer" / "evil.py").write_text(f"open({str(left)!r}, 'w')\nclass Evil: pass\n")
+        changes = {"auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}, "tokenizer_class": "Evil"}
+        edit(folder / "tokenizer" / "tokenizer_config.json", **changes)
+        return left
+
+    @pytest.fixture(autouse=True)
+    def no_questions(self, monkeypatch):
+        monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on the terminal"))
+
+    def test_it_is_refused_at_once(self, folder, trap):
+        refused("asks to run code that came with it", lambda: check(folder, weights=False))
+        assert not trap.exists()
+
+    def test_it_is_not_run_where_it_slips_in_later(self, whole, folder, trap):
+        found = check(whole)
+        object.__setattr__(found, "path", folder)
+        refused("cannot be read as a tokenizer", loading.read_text_encoder, found, torch.float32)
+        assert not trap.exists()
