@@ -48,7 +48,10 @@ class Conditions:
         for i, m, mode in zip(self.at, self.noise, self.mode, strict=True):
             start = schedule[0, i].item()
             if start < 1 and abs(start - m) > 1e-6:
-                raise ValueError(f"the schedule keeps frame {i} at {start:.4g}, the task at {m:.4g}: say it once.")
+                raise ValueError(
+                    f"the schedule keeps frame {i} at {start:.4g}, the task at {m:.4g}: say it once, for example with "
+                    f"schedule='synchronous', which leaves it to the task."
+                )
             out[:, i] *= m if start == 1 else 1
             if mode in ("hold", "label"):
                 out[:-1, i] = m

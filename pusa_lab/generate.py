@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import text_cfg
@@ -69,7 +71,7 @@ def prepare(
     schedule: str | Schedule | Callable[..., Schedule] = "synchronous",
     steps: int = 10,
     shift: float | None = None,
-    guidance: float = 2.0,
+    guidance: float | Float[Tensor, " f"] = 2.0,
     negative: str = "",
     frames: int | None = None,
     solver: str | Solver = "euler",
@@ -84,7 +86,7 @@ def prepare(
         schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), or a tensor (rows, f).
         steps: moves of each frame, at least 1; unused when schedule is a tensor.
         shift: shift of the grid; None is the model's own; unused when schedule is a tensor.
-        guidance: scale of text guidance; 1 is none and halves the work.
+        guidance: scale of text guidance, one for all or one for each latent frame (f,); 1 is none and halves the work.
         negative: caption to be guided away from.
         frames: latent frames; None is the model's own number.
         solver: a name in `solvers.SOLVERS`, a function, or settings such as `solvers.AdamsBashforth(3)`.
@@ -100,18 +102,22 @@ def prepare(
         raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
     frames = model.geometry.frames if frames is None else frames
     matrix = _matrix(schedule, steps, frames, model.geometry.shift if shift is None else shift)
+    if not isinstance(task, Task | None):
+        raise ValueError(f"task is a {type(task).__name__}: make one, such as tasks.image_to_video(picture).")
     conditions = place(task or text_to_video(), model.geometry, frames, len(prompts))
     _check_start(matrix, conditions.at)
     matrix = conditions.schedule(matrix)
+    free = bool((torch.as_tensor(guidance) == 1).all())
     with torch.no_grad():
         cond = model.encode_text(prompts)
-        null = model.encode_text([negative] * len(prompts)) if guidance != 1 else cond
+        null = model.encode_text([negative] * len(prompts)) if not free else cond
         conditions = conditions.encode(model)
     eps = _noise(model.geometry.latent_shape(len(prompts), frames), seed).to(model.device)
     x = conditions.start(eps, matrix[0].to(eps).expand(len(prompts), -1))
-    if isinstance(solver, str) and hasattr(SOLVERS[solver], "seed"):
-        solver = replace(SOLVERS[solver], seed=seed)  # type: ignore[type-var]
-    return Run(text_cfg(model, cond, null, guidance), x, matrix, conditions, solver, seed)
+    solver = SOLVERS[solver] if isinstance(solver, str) else solver
+    if getattr(solver, "seed", 0) is None:
+        solver = replace(solver, seed=seed)  # type: ignore[type-var]
+    return Run(text_cfg(model, cond, null, 1.0 if free else guidance), x, matrix, conditions, solver, seed)
 
 
 def generate(model: VideoModel, prompt: str | list[str], task: Task | None = None, **options: object) -> Result:
@@ -145,7 +151,7 @@ def _matrix(schedule: str | Schedule | Callable[..., Schedule], steps: int, fram
         if schedule not in SCHEDULES:
             raise ValueError(f"unknown schedule {schedule!r}: choose one of {', '.join(SCHEDULES)}.")
         schedule = SCHEDULES[schedule]
-    matrix = schedule(steps, frames, shift=shift) if callable(schedule) else torch.as_tensor(schedule)
+    matrix = torch.as_tensor(schedule(steps, frames, shift=shift) if callable(schedule) else schedule)
     validate(matrix)
     if matrix.shape[1] != frames:
         raise ValueError(

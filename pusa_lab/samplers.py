@@ -68,6 +68,7 @@ def sample_steps(
 
 def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:
     step = solver.begin() if isinstance(solver, Remembering) else solver
+    denoiser = _whole(denoiser)
     state = State(0, schedule[0].repeat(len(x), 1), x.clone())
     yield state
     for row in range(1, len(schedule)):
@@ -81,6 +82,21 @@ def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond
                 raise ValueError(f"the denoiser returned NaN or infinity on the way to row {row} of the schedule.")
         state = State(row, tau_next, x, v, x0)
         yield state
+
+
+def _whole(denoiser: Denoiser) -> Denoiser:
+    """The same, but a velocity of another shape is an error: it would be stretched over frames without a word."""
+
+    def checked(x: Video, tau: Tau, **cond: Any) -> Video:
+        v = denoiser(x, tau, **cond)
+        if v.shape != x.shape:
+            raise ValueError(
+                f"the denoiser returned shape {tuple(v.shape)} for x of shape {tuple(x.shape)} (b c f h w): "
+                f"a velocity has x's shape."
+            )
+        return v
+
+    return checked
 
 
 def sample(denoiser: Denoiser, x: Video, schedule: Schedule, solver: str | Solver = "euler", **cond: Any) -> Video:

@@ -90,22 +90,27 @@ def image_to_video(picture: Any, noise: float = 0.0, mode: str = "denoise") -> T
     return Task("image_to_video", (Known(picture, at=0, noise=noise, mode=mode),))
 
 
-def start_end(first: Any, last: Any, noise: tuple[float, float] = (0.0, 0.0), mode: str = "denoise") -> Task:
+def start_end(first: Any, last: Any, noise: float | tuple[float, float] = 0.0, mode: str = "denoise") -> Task:
     """The first and the last latent frame are known.
 
     Args:
         first: picture (h, w, 3), uint8 or floats in [0, 1].
         last: picture, or the clip of the last latent frames: a picture is made to stand still for all the pixel frames
             of the last latent frame, so the clip of these (4 for Wan) ends the video in motion.
-        noise: levels kept at both ends, each in [0, 1].
+        noise: level kept in [0, 1], one for both ends or one each.
         mode: one of `MODES`, see `Known`.
 
     Source: section 3.3, arXiv 2507.16116.
     """
-    return Task("start_end", (Known(first, 0, noise=noise[0], mode=mode), Known(last, -1, noise=noise[1], mode=mode)))
+    return Task("start_end", _ends(first, last, noise, mode))
 
 
-def loop(picture: Any, noise: tuple[float, float] = (0.0, 0.0), mode: str = "denoise") -> Task:
+def _ends(first: Any, last: Any, noise: float | tuple[Levels, Levels], mode: str) -> tuple[Known, Known]:
+    start, end = noise if isinstance(noise, tuple | list) else (noise, noise)
+    return Known(first, 0, noise=start, mode=mode), Known(last, -1, noise=end, mode=mode)
+
+
+def loop(picture: Any, noise: float | tuple[float, float] = 0.0, mode: str = "denoise") -> Task:
     """The video ends where it began, so that it can be played round and round.
 
     Codecs that see only the past give the first latent frame one pixel frame and the last one `stride` of them. So the
@@ -114,13 +119,13 @@ def loop(picture: Any, noise: tuple[float, float] = (0.0, 0.0), mode: str = "den
 
     Args:
         picture: (h, w, 3), uint8 or floats in [0, 1].
-        noise: levels kept at both ends, each in [0, 1].
+        noise: level kept in [0, 1], one for both ends or one each.
         mode: one of `MODES`, see `Known`.
     """
     return Task("loop", start_end(picture, picture, noise, mode).known)
 
 
-def transition(first: Any, last: Any, noise: tuple[Levels, Levels] = (0.0, 0.0), mode: str = "denoise") -> Task:
+def transition(first: Any, last: Any, noise: float | tuple[Levels, Levels] = 0.0, mode: str = "denoise") -> Task:
     """One clip becomes another: the video starts with the first and ends with the last.
 
     Args:
@@ -131,7 +136,7 @@ def transition(first: Any, last: Any, noise: tuple[Levels, Levels] = (0.0, 0.0),
 
     Source: section 3.3, arXiv 2507.16116.
     """
-    return Task("transition", (Known(first, 0, noise=noise[0], mode=mode), Known(last, -1, noise=noise[1], mode=mode)))
+    return Task("transition", _ends(first, last, noise, mode))
 
 
 def keyframes(

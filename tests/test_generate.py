@@ -211,3 +211,29 @@ def test_the_seed_is_also_that_of_a_solvers_noise(solver):
     run = [pl.prepare(model, "a red circle moves right", solver=solver, steps=3, seed=s) for s in (0, 1)]
     assert [r.solver.seed for r in run] == [0, 1]
     assert not torch.equal(a, c)
+
+
+def test_settings_of_a_solver_take_the_seed_unless_they_have_one():
+    model, words = small_models.load("nano-base", device="cpu"), "a red circle moves right"
+    seeds = [pl.prepare(model, words, solver=pl.solvers.Churn(seed=s), steps=2, seed=7).solver.seed for s in (None, 3)]
+    assert seeds == [7, 3]
+
+
+def test_each_frame_may_have_its_own_guidance():
+    model, words = small_models.load("nano-base", device="cpu"), "a red circle moves right"
+    one, same = (pl.generate(model, words, guidance=g, steps=2).latents for g in (2.0, torch.full((8,), 2.0)))
+    torch.testing.assert_close(one, same)
+    run = pl.prepare(model, words, guidance=torch.ones(8), steps=2)
+    assert run.denoiser.calls == 1
+
+
+def test_a_picture_is_no_task(as_user):
+    model = small_models.load("nano-base", device="cpu")
+    with pytest.raises(ValueError, match=r"task is a ndarray: make one, such as tasks.image_to_video\(picture\)"):
+        pl.prepare(model, "a red circle moves right", np.zeros((16, 16, 3), np.uint8))
+
+
+def test_a_function_may_give_rows_as_lists():
+    model = small_models.load("nano-base", device="cpu")
+    run = pl.prepare(model, "a red circle moves right", schedule=lambda s, f, shift: [[1.0] * f, [0.0] * f])
+    assert run.schedule.shape == (2, 8)

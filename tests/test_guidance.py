@@ -448,3 +448,15 @@ def test_noise_and_moving_frames_that_do_not_fit_are_refused_before_the_first_ca
     with pytest.raises(ValueError, match="one clock per sample and frame"):
         history_guidance(counted, vanilla([0], 2.0), eps)(x, tau[:, :3])
     assert not counted.asked
+
+
+def test_the_order_of_the_terms_does_not_matter():
+    """A known frame that moves follows the cleanest view of it, wherever that stands."""
+    terms = fractional([0, 1], 0.3, 2.0)
+    x, eps = torch.randn(2, 1, 4, 2, 3), torch.randn(2, 1, 4, 2, 3)
+    tau = torch.tensor([[0.5, 0.0, 1.0, 1.0]]).expand(2, -1)
+    a = torch.randn(4, 4)
+    model = GaussianDenoiser(torch.randn(4), a @ a.T + torch.eye(4))
+    found = [history_guidance(model, order, eps)(x, tau) for order in (terms, terms[::-1])]
+    torch.testing.assert_close(*found)
+    torch.testing.assert_close(found[0][:, :, 0], model(x, tau)[:, :, 0])

@@ -200,3 +200,11 @@ def test_a_denoiser_that_breaks_down_is_named_with_its_row():
 
     with pytest.raises(ValueError, match="NaN or infinity on the way to row 3"):
         sample(breaks, x_start(), schedules.synchronous(5, F))
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 3, 2, 2), (1, 2, 3, 2, 2), (2, 2, 1, 2, 2)])
+@pytest.mark.parametrize("solver", ["euler", "heun", "unipc"])
+def test_a_velocity_of_another_shape_is_refused(shape, solver, as_user):
+    x = torch.randn(2, 2, 3, 2, 2)
+    with pytest.raises(ValueError, match="a velocity has x's shape"):
+        sample(lambda x, tau: torch.zeros(shape), x, schedules.synchronous(3, 3), solver)

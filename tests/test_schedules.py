@@ -196,3 +196,26 @@ def test_many_faults_are_counted():
     assert len(schedules.faults(S)) == 20
     with pytest.raises(ValueError, match=r"and 15 more"):
         schedules.validate(S)
+
+
+def test_a_lag_may_be_a_fraction():
+    """Diffusion Forcing's uncertainty scale: frame i starts floor(i lag) rows late."""
+    S = schedules.pyramid(6, 5, lag=0.5)
+    assert [int((column == 1).sum()) - 1 for column in S.T] == [0, 0, 1, 1, 2]
+    assert torch.equal(schedules.pyramid(6, 5, lag=2.0), schedules.pyramid(6, 5, lag=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("blockwise", {"lag": 0.5}),
+        ("rolling", {"window": 2.5}),
+        ("trapezoid", {"lag": 1.5}),
+        ("pyramid", {"steps": 6.5}),
+        ("synchronous", {"shift": float("inf")}),
+        ("synchronous", {"frames": 2.5}),
+    ],
+)
+def test_what_must_be_whole_or_finite_is_said(name, options, as_user):
+    with pytest.raises(ValueError, match=r"whole number|finite"):
+        SCHEDULES[name](**{"steps": 6, "frames": 8, **options})

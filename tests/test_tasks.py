@@ -362,3 +362,10 @@ def test_a_known_clip_is_encoded_for_the_place_where_it_stands(frames, at, want)
     for i, group in enumerate(want):
         pixels = torch.stack([clip[j] for j in group]).mean(0)[0, 0] * 2 - 1
         torch.testing.assert_close(conditions.latents[0, :, i], pixels.view(3, 1, 1).expand(-1, 4, 6))
+
+
+@pytest.mark.parametrize("make", [tasks.start_end, tasks.transition])
+def test_one_noise_is_for_both_ends(make):
+    clip = np.zeros((5, 4, 4, 3), np.uint8)
+    assert [k.noise for k in make(clip, clip, noise=0.3).known] == [0.3, 0.3]
+    assert [k.noise for k in make(clip, clip, noise=(0.1, 0.3)).known] == [0.1, 0.3]

@@ -58,6 +58,7 @@ class TestIdentity:
     def test_one_tensor_of_a_large_file_changes_it(self, whole, folder, monkeypatch, name):
         """Also where the reads that are spread over the file miss it."""
         monkeypatch.setattr("pusa_lab.wan.folders.SAMPLE", 16)
+        monkeypatch.setattr("pusa_lab.wan.folders.SAMPLES", 2)
         before = check(folder).identity("text_encoder")
         rewrite(
             folder / "text_encoder" / "model.safetensors",
@@ -145,6 +146,11 @@ class TestLayout:
         for file in sorted(place.glob("*.safetensors"))[1:]:
             file.unlink()
         refused(r"has 1 safetensors, first model-00001-of-00003.safetensors, and no index", check, folder)
+
+    def test_weights_in_two_precisions(self, folder):
+        place = folder / "text_encoder"
+        shutil.copy(place / "model.safetensors", place / "model_in_half.safetensors")
+        refused("has 2 safetensors, first model.safetensors, and no index", check, folder)
 
     def test_an_index_of_nothing(self, folder):
         (folder / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text("{}")

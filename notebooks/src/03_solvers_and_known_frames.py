@@ -253,7 +253,9 @@ eps = torch.randn_like(x)
 for weight in (1.0, 2.0, 3.0):
     guided = history_guidance(gauss, vanilla([0], weight), eps)
     last = samplers.sample(guided, x, S, "heun")[:, :, 1]
-    print(f"weight {weight:g}: frame 1 has mean {last.mean():.2f} and spread {last.std():.2f}")
+    print(
+        f"weight {weight:g}: frame 1 has mean {last.mean():.2f}, spread {last.std():.2f}; {guided.calls} call(s) a step"
+    )
     if weight == 1:
         assert abs(last.mean() - exact[1]) < 0.1, "weight 1 is the model itself"
 
@@ -310,13 +312,13 @@ else:
 # | `euler` | 1 | 1 |
 # | `heun`, `midpoint` | 2 | 2 |
 # | `ab2`, `dpmpp_2m`, `unipc` | 1 | 2 |
-# | `ab3` | 1 | 3, once it has begun |
+# | `ab3` | 1 | 3 if the first step is small; 2 on even steps, for it begins with Euler |
 # | `churn`, `consistency` | 1 | with fresh noise, for few steps |
 #
 # *What could go wrong:* one memory for all frames; comparing solvers at equal steps instead of equal calls; calling
 # replacement what is conditioning.
 #
-# *Where the code lives:* `pusa_lab/solvers.py`, `pusa_lab/tasks.py` (the table of the five), `pusa_lab/guidance/`.
+# *Where the code lives:* `pusa_lab/solvers/`, `pusa_lab/tasks.py` (the table of the five), `pusa_lab/guidance/`.
 #
 # *References:* DPM-Solver++, arXiv 2211.01095; UniPC, arXiv 2302.04867; history guidance, arXiv 2502.06764; Pusa, arXiv
 # 2507.16116.

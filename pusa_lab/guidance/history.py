@@ -83,7 +83,8 @@ def history_guidance(denoiser: Denoiser, terms: Sequence[Term], eps: Video) -> G
     The noise is the same at every call: sampling stays a plain ODE, both calls of `text_cfg` see one history, and a
     noisy view stays as blurred as it is labelled; fresh noise would show the clean frame in the end. Views of weight
     0 cost no call, so w = 1 is the plain denoiser. Frames in no term are seen by every call as they are. Known frames
-    get the velocity of the last view that shows them at their own clock, or 0 if their clock is 0: they stand still.
+    get the velocity of the cleanest view that shows them at their own clock, or 0 if their clock is 0: they stand
+    still.
 
     Args:
         denoiser: (x, tau, **cond) -> v, trained with independent clocks.
@@ -99,11 +100,12 @@ def history_guidance(denoiser: Denoiser, terms: Sequence[Term], eps: Video) -> G
     Source: Eq. 5, arXiv 2502.06764.
     """
     views, past = _views(terms, eps.shape[2])
+    cleanest_last = sorted(views.items(), key=lambda view: -sum(view[0]))
 
     def guided(x: Video, tau: Tau, **cond: Any) -> Video:
         _check_view(x, tau, eps, views)
         total = own = torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32))
-        for levels, weight in views.items():
+        for levels, weight in cleanest_last:
             seen = torch.maximum(tau, tau.new_tensor(levels))
             v = denoiser(_noised(x, eps, tau, seen), seen, **cond).to(total)
             total = total + weight * v

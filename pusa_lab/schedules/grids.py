@@ -3,6 +3,7 @@
 A grid is a function (steps) -> levels (steps + 1,). `levels` takes one by name, as a function, or as plain numbers.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -19,8 +20,8 @@ Grid: TypeAlias = str | Callable[[int], Tensor] | Sequence[float | int] | Levels
 
 def _even(steps: int) -> Float[Tensor, " rows"]:
     """1 - j / steps in double precision: the grids round once, at their end."""
-    if steps < 1:
-        raise ValueError(f"steps={steps}: a schedule needs at least 1 step.")
+    if steps < 1 or steps != int(steps):
+        raise ValueError(f"steps={steps}: a schedule needs a whole number of steps, at least 1.")
     return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
 
 
@@ -128,8 +129,8 @@ def shift_levels(levels: Float[Tensor, "*any"], shift: float) -> Float[Tensor, "
 
     Source: the resolution shift of arXiv 2403.03206 as Wan uses it; inverse: shift 1 / s.
     """
-    if not shift > 0:
-        raise ValueError(f"shift={shift}: the shift must be positive (1 leaves the grid linear).")
+    if not 0 < shift < math.inf:
+        raise ValueError(f"shift={shift}: the shift must be positive and finite (1 leaves the grid linear).")
     # The same divided by s: in this form levels 0 and 1 stay exactly, whatever the rounding.
     return levels / (levels + (1 - levels) / shift)
 

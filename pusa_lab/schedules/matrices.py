@@ -3,6 +3,7 @@
 Row 0 is where each frame's clock starts, the last row where it ends (0, clean). Columns never rise.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -43,6 +44,8 @@ def check_frames(frames: int, lag: int = 0) -> range:
     Raises:
         ValueError: an argument is out of range.
     """
+    if bad := [n for n in (frames, lag) if not isinstance(n, int)]:
+        raise ValueError(f"{bad[0]} frames or rows of lag: give a whole number.")
     if frames < 1:
         raise ValueError(f"frames={frames}: a schedule needs at least 1 frame.")
     if lag < 0:
@@ -67,15 +70,16 @@ def synchronous(steps: int, frames: int, shift: float = 1.0, grid: Grid = "linea
     return delayed(steps, [0 for _ in check_frames(frames)], shift, grid)
 
 
-def pyramid(steps: int, frames: int, lag: int = 1, shift: float = 1.0, grid: Grid = "linear") -> Schedule:
+def pyramid(steps: int, frames: int, lag: int | float = 1, shift: float = 1.0, grid: Grid = "linear") -> Schedule:
     """Every frame starts `lag` rows after the one before: the past is always cleaner than the future.
 
-    S[r, i] = g[clip(r - i lag, 0, steps)], rows = steps + (frames - 1) lag + 1, picture: diagonal bands
+    S[r, i] = g[clip(r - floor(i lag), 0, steps)], rows = steps + floor((frames - 1) lag) + 1, picture: diagonal bands
 
     Args:
         steps: moves of each frame, at least 1.
         frames: latent frames, at least 1.
-        lag: rows between neighbouring frames, at least 0 (0 is `synchronous`, `steps` is `autoregressive`).
+        lag: rows between neighbouring frames, at least 0 (0 is `synchronous`, `steps` is `autoregressive`); below 1
+            some neighbours move together.
         shift: as `synchronous`.
         grid: as `synchronous`.
 
@@ -84,7 +88,7 @@ def pyramid(steps: int, frames: int, lag: int = 1, shift: float = 1.0, grid: Gri
 
     Source: the pyramid of Diffusion Forcing, arXiv 2407.01392.
     """
-    return delayed(steps, [i * lag for i in check_frames(frames, lag)], shift, grid)
+    return delayed(steps, [int(i * lag) for i in check_frames(frames, math.floor(lag))], shift, grid)
 
 
 def autoregressive(steps: int, frames: int, shift: float = 1.0, grid: Grid = "linear") -> Schedule:

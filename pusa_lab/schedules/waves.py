@@ -109,8 +109,8 @@ def rolling_window(steps: int, window: int = 4, shift: float = 1.0, grid: Grid =
 
 
 def _window_lag(steps: int, window: int) -> int:
-    if window < 1:
-        raise ValueError(f"window={window}: a rolling window holds at least 1 frame.")
+    if window < 1 or window != int(window):
+        raise ValueError(f"window={window}: a rolling window holds a whole number of frames, at least 1.")
     return -(-steps // window)
 
 

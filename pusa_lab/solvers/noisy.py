@@ -26,8 +26,8 @@ class Churn:
 
     amount: float | int = 1.0
     """Strength of the noise, at least 0; about 1 is the usual reverse SDE at low noise."""
-    seed: int = 0
-    """Sample i draws from seed + i, whatever the batch."""
+    seed: int | None = None
+    """Sample i draws from seed + i, whatever the batch; None is the seed of `generate`, or 0."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.amount < float("inf"):
@@ -35,7 +35,7 @@ class Churn:
 
     def begin(self) -> Step:
         """A step at the start of its stream of noise."""
-        noise = _noise(self.seed)
+        noise = _noise(self.seed or 0)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
             keep = (1 - self.amount * (tau - tau_next)).clamp(0, 1)
@@ -58,12 +58,12 @@ class Consistency:
     Source: Algorithm 1 of arXiv 2303.01469, with one clock per frame.
     """
 
-    seed: int = 0
-    """Sample i draws from seed + i, whatever the batch."""
+    seed: int | None = None
+    """Sample i draws from seed + i, whatever the batch; None is the seed of `generate`, or 0."""
 
     def begin(self) -> Step:
         """A step at the start of its stream of noise."""
-        noise = _noise(self.seed)
+        noise = _noise(self.seed or 0)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
             v = denoiser(x, tau, **cond)
