@@ -45,6 +45,14 @@ def test_noise_becomes_the_data_along_every_schedule(gauss, name, solver):
     assert (z.mean(0) - gauss.mean).abs().max() < TOLERANCE[solver]
 
 
+@pytest.mark.parametrize("solver", ["midpoint", "ab2", "ab3", "dpmpp_2m", "unipc"])
+@pytest.mark.parametrize("name", ["synchronous", "trapezoid", "blockwise", "rolling"])
+def test_and_with_every_solver(gauss, name, solver):
+    z = frames(sample(gauss, noise(), schedules.SCHEDULES[name](STEPS, F), solver))
+    assert (torch.cov(z.T) - gauss.cov).abs().max() < TOLERANCE["heun"]
+    assert (z.mean(0) - gauss.mean).abs().max() < TOLERANCE["heun"]
+
+
 @pytest.mark.parametrize("solver", ["euler", "heun"])
 @pytest.mark.parametrize("base", ["synchronous", "pyramid", "autoregressive"])
 @pytest.mark.parametrize("known", [[0], [0, F - 1], [0, 1, 2], [2]])
