@@ -4,6 +4,7 @@ Tests compare bit for bit, so they run on the CPU also where there is a GPU.
 """
 
 import os
+import shutil
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
@@ -47,3 +48,20 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A folder with all of a tiny Wan, in the published layout."""
+    from wan_tiny import pipeline  # brings diffusers, which most tests do without
+
+    place = tmp_path_factory.mktemp("wan") / "wan"
+    pipeline().save_pretrained(place)
+    return place
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    """A copy of it that a test may spoil."""
+    shutil.copytree(whole, tmp_path / "wan")
+    return tmp_path / "wan"

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scenes import SCENES, scene
 from torch.nn import functional as F
 
 from small_models.text import EMPTY, TextEncoder
@@ -28,20 +29,7 @@ from small_models.world import (
 from small_models.world.digits import bitmaps
 from small_models.world.tables import OTHER_WORDS
 
-SCENES = {name: draw_scenes(1000, 3, world) for name, world in WORLDS.items()}
-ONE = torch.tensor([True, False, False])
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def scene(n=1, world=MINI, **changes):
-    """n scenes of one medium fast, big, upright red circle in the middle of black, with changes."""
-    scenes = draw_scenes(n, 0, world)
-    zero = torch.zeros_like(scenes.shape)
-    base = {name: zero for name in ("shape", "motion", "direction")} | {"speed": zero + 1, "size": zero + 1}
-    base |= {"colour": torch.arange(3).expand(n, 3), "present": ONE.expand(n, 3), "spin": zero > 0}
-    base |= {"start": torch.full((n, 3, 2), 0.5), "angle": torch.zeros(n, 3)}
-    base |= {"ground": zero[:, 0], "level": torch.zeros(n), "pan": zero[:, 0]}
-    return replace(scenes, **{**base, **changes})
 
 
 def test_captions_in_plain_words():

@@ -1,7 +1,5 @@
 """pytest tests/test_wan_files.py: files of weights fit the model they are for, or are refused before they are read."""
 
-import shutil
-
 import pytest
 import torch
 import transformers
@@ -14,20 +12,6 @@ from pusa_lab.wan.folders import check
 from pusa_lab.wan.lora_names import original_name
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    place = tmp_path_factory.mktemp("wan") / "wan"
-    pipeline().save_pretrained(place)
-    return place
-
-
-@pytest.fixture
-def folder(whole, tmp_path):
-    """A copy that a test may spoil."""
-    shutil.copytree(whole, tmp_path / "wan")
-    return tmp_path / "wan"
 
 
 class TestWeights:

@@ -7,27 +7,13 @@ import huggingface_hub
 import pytest
 import torch
 from transformers import UMT5EncoderModel
-from wan_tiny import edit, pipeline, refused, rewrite, text_encoder
+from wan_tiny import edit, refused, rewrite, text_encoder
 
 from pusa_lab.wan import checks, loading
 from pusa_lab.wan.folders import check, find
 from pusa_lab.wan.prompts import PromptEncoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    place = tmp_path_factory.mktemp("wan") / "wan"
-    pipeline().save_pretrained(place)
-    return place
-
-
-@pytest.fixture
-def folder(whole, tmp_path):
-    """A copy that a test may spoil."""
-    shutil.copytree(whole, tmp_path / "wan")
-    return tmp_path / "wan"
 
 
 def encode(place, cache):

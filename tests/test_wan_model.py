@@ -11,7 +11,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline
 from diffusers.pipelines.wan import pipeline_wan
 from safetensors.torch import load_file, save_file
-from wan_tiny import FAMILIES, pipeline, transformer
+from wan_tiny import FAMILIES, RENAMED, pipeline, transformer
 
 import pusa_lab as pl
 from pusa_lab.conditions import encode_at
@@ -19,7 +19,7 @@ from pusa_lab.types import VideoModel
 from pusa_lab.wan import loading
 from pusa_lab.wan.folders import check
 from pusa_lab.wan.model import WanModel
-from pusa_lab.wan.prompts import PromptEncoder, clean
+from pusa_lab.wan.prompts import clean
 
 SMALL = {"size": (32, 64), "frames": 9, "dtype": torch.float32, "device": "cpu", "cache": None}
 
@@ -162,38 +162,6 @@ class TestExperts:
             torch.testing.assert_close(v, model.experts[0](x, 1000 * tau, text)[0])
 
 
-class TestPrompts:
-    def encoder(self, cache, log, identity="one"):
-        pipe = pipeline()
-        return PromptEncoder(lambda: log.append(1) or (pipe.tokenizer, pipe.text_encoder), identity, cache)
-
-    def test_each_caption_is_encoded_once_ever(self, tmp_path):
-        log = []
-        first = self.encoder(tmp_path, log)(["a dog", "", "a dog"])
-        again = self.encoder(tmp_path, log)(["", "a  dog"])
-        assert log == [1]
-        assert torch.equal(again, first[[1, 0]])
-
-    def test_another_encoder_has_its_own(self, tmp_path):
-        log = []
-        self.encoder(tmp_path, log)(["a dog"])
-        self.encoder(tmp_path, log, "two")(["a dog"])
-        assert log == [1, 1]
-
-    def test_a_spoilt_file_is_written_anew(self, tmp_path):
-        log = []
-        want = self.encoder(tmp_path, log)(["a dog"])
-        (file,) = tmp_path.iterdir()
-        file.write_bytes(file.read_bytes()[:20])
-        assert torch.equal(self.encoder(tmp_path, log)(["a dog"]), want)
-        self.encoder(tmp_path, log)(["a dog"])
-        assert log == [1, 1]
-
-    def test_a_long_caption_is_cut_and_told(self, tmp_path):
-        with pytest.warns(UserWarning, match=r"a caption of 602 tokens is cut to 512: 'aaaa"):
-            assert self.encoder(tmp_path, [])(["a" * 600]).shape == (1, 512, 16)
-
-
 class TestBadFolders:
     def refused(self, folder, match, **changes):
         with pytest.raises(ValueError, match=match):
@@ -308,25 +276,6 @@ class TestUpdates:
         save_file({"nothing.known": torch.ones(1)}, tmp_path / "x.safetensors")
         with pytest.raises(ValueError, match=r"x\.safetensors"):
             load(folders, lora=tmp_path / "x.safetensors")
-
-
-RENAMED = {
-    "condition_embedder.time_embedder.linear_1": "time_embedding.0",
-    "condition_embedder.time_embedder.linear_2": "time_embedding.2",
-    "condition_embedder.text_embedder.linear_1": "text_embedding.0",
-    "condition_embedder.text_embedder.linear_2": "text_embedding.2",
-    "condition_embedder.time_proj": "time_projection.1",
-    "attn1.to_out.0": "self_attn.o",
-    "attn2.to_out.0": "cross_attn.o",
-    "attn1.to_": "self_attn.",
-    "attn2.to_": "cross_attn.",
-    "attn1": "self_attn",
-    "attn2": "cross_attn",
-    "norm2": "norm3",
-    "ffn.net.0.proj": "ffn.0",
-    "ffn.net.2": "ffn.2",
-    "proj_out": "head.head",
-}
 
 
 def test_a_single_file_in_wans_own_names(folders, tmp_path):

@@ -17,6 +17,24 @@ from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 FAMILIES = ("wan2.1-14b", "wan2.1-1.3b", "wan2.2-a14b", "wan2.2-5b")
 TEXT = 16
+RENAMED = {
+    "condition_embedder.time_embedder.linear_1": "time_embedding.0",
+    "condition_embedder.time_embedder.linear_2": "time_embedding.2",
+    "condition_embedder.text_embedder.linear_1": "text_embedding.0",
+    "condition_embedder.text_embedder.linear_2": "text_embedding.2",
+    "condition_embedder.time_proj": "time_projection.1",
+    "attn1.to_out.0": "self_attn.o",
+    "attn2.to_out.0": "cross_attn.o",
+    "attn1.to_": "self_attn.",
+    "attn2.to_": "cross_attn.",
+    "attn1": "self_attn",
+    "attn2": "cross_attn",
+    "norm2": "norm3",
+    "ffn.net.0.proj": "ffn.0",
+    "ffn.net.2": "ffn.2",
+    "proj_out": "head.head",
+}
+"""Parts of diffusers' names -> of Wan's own."""
 
 
 def transformer(family: str = "wan2.1-14b", seed: int = 0, **changes: Any) -> WanTransformer3DModel:
