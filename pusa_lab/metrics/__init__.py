@@ -1,5 +1,44 @@
-"""Measures of videos, and of videos against a known truth."""
+"""Measures of videos, and of videos against a known truth; totals and how sure they are.
 
-from pusa_lab.metrics.frames import motion, psnr
+Named after the dimensions of VBench-I2V where they answer the same question. None of them needs a trained network.
+"""
 
-__all__ = ["motion", "psnr"]
+from pusa_lab.metrics.appearance import (
+    background_consistency,
+    foreground,
+    i2v_background,
+    i2v_subject,
+    subject_consistency,
+)
+from pusa_lab.metrics.distances import frechet_distance
+from pusa_lab.metrics.frames import check_clips, motion, psnr, ssim
+from pusa_lab.metrics.intervals import Interval, bootstrap, bootstrap_of, resamples
+from pusa_lab.metrics.quality import imaging_quality
+from pusa_lab.metrics.temporal import boundary_jump, dynamic_degree, flicker, motion_smoothness
+from pusa_lab.metrics.vbench import I2V, QUALITY, RANGES, totals
+
+__all__ = [
+    "I2V",
+    "QUALITY",
+    "RANGES",
+    "Interval",
+    "background_consistency",
+    "bootstrap",
+    "bootstrap_of",
+    "boundary_jump",
+    "check_clips",
+    "dynamic_degree",
+    "flicker",
+    "foreground",
+    "frechet_distance",
+    "i2v_background",
+    "i2v_subject",
+    "imaging_quality",
+    "motion",
+    "motion_smoothness",
+    "psnr",
+    "resamples",
+    "ssim",
+    "subject_consistency",
+    "totals",
+]

@@ -1,9 +1,86 @@
-"""Frame by frame: fidelity to a known truth, and how much moves."""
+"""Frame by frame: what a clip must be, fidelity to a known truth, and how much moves."""
 
+from collections.abc import Callable
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from pusa_lab.types import Clip
+
+Masks = Float[Tensor, "b k pf hp wp"]
+"""How much of each pixel shows each of k subjects, in [0, 1]; 0 everywhere for one that is not there."""
+ByClip = Float[Tensor, " b"]
+SLACK = 1e-3
+"""By how much rounding may leave the range."""
+TAPS, SIGMA = 11, 1.5
+"""SSIM's window."""
+
+
+def check_clips(clip: Tensor, *others: Tensor, frames: int = 1) -> None:
+    """Raise one clear ValueError unless all are clips of the same shape, in [-1, 1].
+
+    Args:
+        clip: meant to be pixels (b, 3, pf, h, w).
+        others: meant to be of the same shape.
+        frames: how many the measure needs at least.
+
+    Raises:
+        ValueError: another shape, type or range, numbers that are not finite, or too few frames.
+    """
+    for x in (clip, *others):
+        shape = tuple(x.shape)
+        if x.ndim != 5 or shape[1] != 3 or 0 in shape:
+            raise ValueError(f"a clip has shape {shape}: give pixels (b, 3, frames, h, w).")
+        if not x.is_floating_point():
+            raise ValueError(
+                f"a clip has dtype {x.dtype}: give floats in [-1, 1]: pusa_lab.pixels.to_pixels makes them of uint8."
+            )
+        if shape != tuple(clip.shape):
+            raise ValueError(f"clips have shapes {tuple(clip.shape)} and {shape}: give clips of the same shape.")
+        _check_range(x, "a clip", -1)
+    if clip.shape[2] < frames:
+        raise ValueError(f"a clip has {clip.shape[2]} frames: this measure needs at least {frames}.")
+
+
+def check_masks(mask: Tensor, clip: Clip) -> None:
+    """Raise one clear ValueError unless `mask` tells for each pixel of `clip` which subjects it shows.
+
+    Args:
+        mask: meant to be (b, k, pf, h, w) in [0, 1].
+        clip: pixels (b, 3, pf, h, w).
+
+    Raises:
+        ValueError: another shape, type or range, or numbers that are not finite.
+    """
+    want = (clip.shape[0], *clip.shape[2:])
+    if mask.ndim != 5 or 0 in mask.shape or (mask.shape[0], *mask.shape[2:]) != want:
+        b, *rest = want
+        raise ValueError(
+            f"masks have shape {tuple(mask.shape)}: give ({b}, subjects, {', '.join(map(str, rest))}), as the clips."
+        )
+    if not mask.is_floating_point():
+        raise ValueError(f"masks have dtype {mask.dtype}: give floats in [0, 1].")
+    _check_range(mask, "masks", 0)
+
+
+def _check_range(x: Tensor, what: str, lowest: int) -> None:
+    low, high = (value.item() for value in x.aminmax())  # not a number if any is not
+    if not (low >= lowest - SLACK and high <= 1 + SLACK):
+        raise ValueError(f"{what} has values from {low:.4g} to {high:.4g}: give finite numbers in [{lowest}, 1].")
+
+
+def in_parts(read: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """Measure a few rows at a time: what fits a processor's cache, or an accelerator's memory.
+
+    Args:
+        read: rows of all tensors to one number or more each.
+        tensors: with equally many rows; the first tells how large one is.
+    """
+    room = 2**18 if tensors[0].device.type == "cpu" else 2**26
+    count = max(1, room // max(1, tensors[0][:1].numel()))
+    return torch.cat([read(*part) for part in zip(*(x.split(count) for x in tensors), strict=True)])
 
 
 def psnr(clip: Clip, truth: Clip) -> Float[Tensor, "b pf"]:
@@ -12,10 +89,56 @@ def psnr(clip: Clip, truth: Clip) -> Float[Tensor, "b pf"]:
     10 log10(2^2 / mean((clip - truth)^2)), pixels in [-1, 1]; infinite where equal
 
     Args:
-        clip: pixels (b, 3, pf, h, w).
+        clip: pixels (b, 3, pf, h, w) in [-1, 1].
         truth: pixels of the same shape.
+
+    Raises:
+        ValueError: these are no such pixels.
     """
-    return 10 * (4 / (clip - truth).square().mean(dim=(1, 3, 4))).log10()
+    check_clips(clip, truth)
+    return in_parts(lambda x, y: 10 * (4 / (x - y).square().mean(dim=(1, 3, 4))).log10(), clip, truth)
+
+
+def ssim(clip: Clip, truth: Clip) -> Float[Tensor, "b pf"]:
+    """Structural similarity of every frame: 1 where equal.
+
+    mean of (2 m_x m_y + C1) (2 s_xy + C2) / ((m_x^2 + m_y^2 + C1) (s_x^2 + s_y^2 + C2)), with means m and
+    (co)variances s under a Gaussian window of 11 pixels and sigma 1.5 (the largest odd one that fits, in smaller
+    pictures), C1 = (.01 * 2)^2, C2 = (.03 * 2)^2; over channels and over the places where the whole window fits
+
+    Args:
+        clip: pixels (b, 3, pf, h, w) in [-1, 1].
+        truth: pixels of the same shape.
+
+    Raises:
+        ValueError: these are no such pixels.
+
+    Source: Wang, Bovik, Sheikh, Simoncelli, Image quality assessment, IEEE TIP 13(4), 2004.
+    """
+    check_clips(clip, truth)
+    b, _, pf, h, w = clip.shape
+    found = in_parts(_ssim, *(x.float().reshape(-1, h, w) for x in (clip, truth)))
+    return found.view(b, 3, pf).mean(1)
+
+
+def _ssim(x: Float[Tensor, "n h w"], y: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+    """Of single channels. The variances are only needed as a sum, so four maps are filtered and not five."""
+    m_x, m_y, squares, product = _windowed(torch.stack([x, y, x * x + y * y, x * y])).unbind()
+    both, c1, c2 = m_x * m_y, (0.01 * 2) ** 2, (0.03 * 2) ** 2
+    means = m_x * m_x + m_y * m_y
+    top = (2 * both + c1) * (2 * (product - both) + c2)
+    return (top / ((means + c1) * (squares - means + c2))).mean((-1, -2))
+
+
+def _windowed(maps: Float[Tensor, "four n h w"]) -> Float[Tensor, "four n _ _"]:
+    x = maps.flatten(0, 1)[None]
+    n = x.shape[1]
+    for axis in (2, 3):
+        taps = min(TAPS, (x.shape[axis] - 1) // 2 * 2 + 1)
+        line = torch.arange(taps, device=x.device) - (taps - 1) / 2
+        window = (-line.square() / (2 * SIGMA**2)).softmax(0)
+        x = F.conv2d(x, window.view(1, 1, *((-1, 1) if axis == 2 else (1, -1))).expand(n, 1, -1, -1), groups=n)
+    return x[0].unflatten(0, maps.shape[:2])
 
 
 def motion(clip: Clip) -> Float[Tensor, "b pairs"]:
@@ -23,5 +146,9 @@ def motion(clip: Clip) -> Float[Tensor, "b pairs"]:
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1], at least two frames.
+
+    Raises:
+        ValueError: these are no such pixels.
     """
-    return 127.5 * clip.diff(dim=2).abs().mean(dim=(1, 3, 4))
+    check_clips(clip, frames=2)
+    return in_parts(lambda x: 127.5 * x.diff(dim=2).abs().mean(dim=(1, 3, 4)), clip)

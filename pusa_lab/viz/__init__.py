@@ -1,7 +1,8 @@
-"""Pictures of schedules and videos, for notebooks and pages without a kernel."""
+"""Pictures of schedules, videos and the inside of models, for notebooks and pages without a kernel."""
 
 from pusa_lab.viz.draws import plot_draws
+from pusa_lab.viz.inside import plot_attention, plot_change
 from pusa_lab.viz.schedules import plot_schedule
 from pusa_lab.viz.strips import filmstrip, plot_result
 
-__all__ = ["filmstrip", "plot_draws", "plot_result", "plot_schedule"]
+__all__ = ["filmstrip", "plot_attention", "plot_change", "plot_draws", "plot_result", "plot_schedule"]

@@ -1,0 +1,58 @@
+"""The totals of VBench-I2V: every dimension brought to a common scale, then weighted means."""
+
+from collections.abc import Mapping
+
+RANGES: dict[str, tuple[float, float]] = {
+    "subject_consistency": (0.1462, 1.0),
+    "i2v_subject": (0.1462, 1.0),
+    "background_consistency": (0.2615, 1.0),
+    "i2v_background": (0.2615, 1.0),
+    "motion_smoothness": (0.706, 0.9975),
+    "dynamic_degree": (0.0, 1.0),
+    "aesthetic_quality": (0.0, 1.0),
+    "imaging_quality": (0.0, 1.0),
+    "camera_motion": (0.0, 1.0),
+}
+"""What VBench takes as the lowest and highest value of each dimension."""
+QUALITY: dict[str, float] = {
+    "subject_consistency": 1.0,
+    "background_consistency": 1.0,
+    "motion_smoothness": 1.0,
+    "dynamic_degree": 0.5,
+    "aesthetic_quality": 1.0,
+    "imaging_quality": 1.0,
+}
+"""Weights of the dimensions that look at the video alone."""
+I2V: dict[str, float] = {"i2v_subject": 1.0, "i2v_background": 1.0, "camera_motion": 0.1}
+"""Weights of the dimensions that compare with the given picture and caption."""
+
+
+def totals(
+    scores: Mapping[str, float | int], ranges: Mapping[str, tuple[float | int, float | int]] = RANGES
+) -> dict[str, float]:
+    """Quality, I2V and their mean, as VBench-I2V forms them.
+
+    n = (score - low) / (high - low); quality = sum(w n) / sum(w) with the weights QUALITY, i2v with I2V,
+    total = (quality + i2v) / 2
+
+    Dimensions that `scores` does not have are left out of both sums; what is no dimension is not looked at.
+
+    Args:
+        scores: of each dimension, as fractions, not percent.
+        ranges: (low, high) of each dimension.
+
+    Raises:
+        ValueError: no dimension of QUALITY, or none of I2V, or a score above 1, which may be percent.
+
+    Source: VBench (2311.17982, 2411.13503); checked against Table 1 of Pusa (2507.16116).
+    """
+    out = {}
+    for name, weights in (("quality", QUALITY), ("i2v", I2V)):
+        found = {key: weight for key, weight in weights.items() if key in scores}
+        if not found:
+            raise ValueError(f"scores of {sorted(scores)}: the {name} total needs at least one of {list(weights)}.")
+        if high := [key for key in found if scores[key] > 1 + 1e-6]:
+            raise ValueError(f"scores above 1 of {high}: give fractions, not percent.")
+        parts = [w * (scores[key] - ranges[key][0]) / (ranges[key][1] - ranges[key][0]) for key, w in found.items()]
+        out[name] = sum(parts) / sum(found.values())
+    return out | {"total": (out["quality"] + out["i2v"]) / 2}

@@ -1,0 +1,112 @@
+"""Inside a transformer, as pictures: who looks at whom, and what training changed."""
+
+from collections.abc import Mapping
+from math import inf
+from typing import Any
+
+import matplotlib.pyplot as plt
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from pusa_lab.metrics.inside import KINDS
+
+MAP_COLOURS = "Blues"
+BARS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:grey")
+
+
+def plot_attention(
+    mass: Float[Tensor, "f f"] | Mapping[str, Tensor], columns: int = 4, most: float | None = None, title: str = ""
+) -> Figure:
+    """Heat-maps of attention mass: the frame that asks downwards, the frame looked at across; one scale for all.
+
+    Args:
+        mass: (f, f) of one layer and sample from `metrics.inside.attention_mass`, rows sum to 1; or a title for each.
+        columns: maps in a row, at least 1.
+        most: share with the darkest colour; None is the largest that is shown.
+        title: above all.
+
+    Raises:
+        ValueError: a map is not square.
+    """
+    maps = dict(mass) if isinstance(mass, Mapping) else {"": mass}
+    for name, one in maps.items():
+        if one.ndim != 2 or one.shape[0] != one.shape[1]:
+            raise ValueError(f"the map {name!r} has shape {tuple(one.shape)}: give (f, f), one layer of one sample.")
+    columns = min(columns, len(maps))
+    rows = -(-len(maps) // columns)
+    figure = plt.figure(figsize=(1.9 * columns + 1.5, 2.0 * rows + 0.9), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    top = max(float(one.max()) for one in maps.values()) if most is None else most
+    for ax, (name, one) in zip(axes, maps.items(), strict=False):
+        numbers = one.detach().float().cpu().numpy()
+        picture = ax.imshow(numbers, vmin=0, vmax=top, cmap=MAP_COLOURS, interpolation="nearest")
+        ax.set_title(name, fontsize=10)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(5, integer=True))
+    for ax in axes[len(maps) :]:
+        ax.set_axis_off()
+    figure.supxlabel("frame looked at", fontsize=10)
+    figure.supylabel("frame that asks", fontsize=10)
+    figure.colorbar(picture, ax=list(axes), label="share of attention", extend="neither" if most is None else "max")
+    figure.suptitle(title)
+    return figure
+
+
+def plot_change(changes: Mapping[str, Mapping[str, Any]], ax: Axes | None = None, title: str = "") -> Axes:
+    """Bars of how far each kind of weights moved, one colour for each training, on a logarithmic axis.
+
+    "0" says that nothing moved, "from 0" that all was 0 before, and "new" that there are weights which the other model
+    has not, or in another shape.
+
+    Args:
+        changes: a label -> what `metrics.inside.parameter_change` gave; at most 6.
+        ax: where to draw; None makes a figure.
+        title: above the picture.
+
+    Raises:
+        ValueError: more than 6 labels.
+    """
+    if len(changes) > len(BARS):
+        raise ValueError(f"{len(changes)} labels: {len(BARS)} can be told apart, draw the others in another picture.")
+    kinds = [kind for kind, _ in KINDS if any(kind in c or _added(c, kind) for c in changes.values())]
+    if ax is None:
+        size = (5.6 if len(changes) == 1 else 7.4, 1.1 + len(kinds) * (0.16 + 0.19 * len(changes)))
+        _, ax = plt.subplots(figsize=size, layout="constrained")
+    thick = 0.8 / len(changes)
+    drawn = [w for c in changes.values() for kind in kinds if 0 < (w := _moved(c, kind)) < inf]
+    left = min(drawn, default=1.0) / 3
+    for i, (label, change) in enumerate(changes.items()):
+        where = [row + (i - (len(changes) - 1) / 2) * thick for row in range(len(kinds))]
+        widths = [w if (w := _moved(change, kind)) < inf else 0.0 for kind in kinds]
+        ax.barh(where, widths, thick * 0.9, color=BARS[i], label=label)
+        for y, width, kind in zip(where, widths, kinds, strict=True):
+            place: dict[str, Any] = {"xytext": (3, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
+            ax.annotate(_said(change, kind), (max(width, left), y), **place)
+    ax.set(xlim=(left, 2 * max(drawn, default=1.0)), xscale="log", title=title, xlabel="relative change of the weights")
+    ax.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", length=0)
+    ax.spines[["top", "right"]].set_visible(False)
+    if len(changes) > 1:
+        ax.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def _moved(change: Mapping[str, Any], kind: str) -> float:
+    return change[kind]["relative"] if kind in change else 0.0
+
+
+def _added(change: Mapping[str, Any], kind: str) -> bool:
+    return kind in change.get("new", {}).get("kinds", {})
+
+
+def _said(change: Mapping[str, Any], kind: str) -> str:
+    """What no bar can show: nothing, everything, and weights that were not there."""
+    moved = _moved(change, kind)
+    said = {0.0: "0" if kind in change else "", inf: "from 0"}.get(moved, "")
+    if not _added(change, kind):
+        return said
+    return f"{said} + new".lstrip() if kind in change else "new"
