@@ -178,6 +178,8 @@ def _generate(args: argparse.Namespace) -> None:
         raise ValueError("--end-image was given without --image: give the first picture too.")
     if isinstance(model, small_models.Codec):
         raise ValueError(f"{args.model} is a codec and makes no videos: choose a model built on it, such as mini-vta.")
+    if isinstance(model, small_models.Features):
+        raise ValueError(f"{args.model} only reads videos and makes none: choose another model, such as mini-vta.")
     task = tasks.text_to_video()
     if isinstance(model, small_models.ImageToVideo):
         if not args.image or args.end_image:

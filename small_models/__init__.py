@@ -2,8 +2,21 @@
 
 from small_models import world
 from small_models.codec import Codec
+from small_models.features import Features
 from small_models.i2v import ImageToVideo
 from small_models.model import CODECS, PRESETS, ToyModel
 from small_models.zoo import card, list_models, load, save
 
-__all__ = ["CODECS", "PRESETS", "Codec", "ImageToVideo", "ToyModel", "card", "list_models", "load", "save", "world"]
+__all__ = [
+    "CODECS",
+    "PRESETS",
+    "Codec",
+    "Features",
+    "ImageToVideo",
+    "ToyModel",
+    "card",
+    "list_models",
+    "load",
+    "save",
+    "world",
+]

@@ -19,6 +19,8 @@ from small_models.world import WORLDS, Scenes, draw_scenes, positions, render
 
 EVAL_SEED = 10_000_019
 """Scenes of training come from smaller seeds, so these were never seen."""
+HELD_OUT = EVAL_SEED + 1
+"""Seed of the clips that validation uses; those the card is measured on have yet another."""
 Raw = dict[str, Tensor]
 """Numbers of each clip or object, before they are averaged."""
 

@@ -27,10 +27,12 @@ RECIPES = {
     ("mini", "codec"): Recipe(
         TrainConfig(steps=5_200, batch=32, warmup=100, weight_decay=0.0, ema=0.0, compile="default"), 20_000
     ),
+    ("mini", "features"): Recipe(TrainConfig(steps=1_500, batch=16, lr=4e-3, warmup=50, ema=0.0), 4_000),
     ("mini", "base"): Recipe(TrainConfig(steps=14_000, draw="shared", shift=5.0, compile="reduce-overhead"), 64_000),
     ("mini", "vta"): Recipe(TrainConfig(steps=6_000, draw="independent", **ADAPT), 64_000),
     ("mini", "i2v"): Recipe(TrainConfig(steps=6_000, draw="shared", **ADAPT), 64_000),
 }
-"""(toy, stage) -> recipe: a codec, a scalar base from nothing, then from the base one clock per frame, or Wan's way."""
+"""(toy, stage) -> recipe: a codec, a reader of clips for the Frechet distance, a scalar base from nothing, then from
+the base one clock per frame, or Wan's way."""
 FAST: dict[str, Any] = {"steps": 10, "batch": 4, "warmup": 2, "ema": 0.9, "clips": 16, "compile": ""}
 """What --fast changes: enough to see that everything runs."""

@@ -1,4 +1,4 @@
-"""Train the toys: `pusa-lab train --model mini --stage codec`, then base, then vta or i2v from it."""
+"""Train the toys: `pusa-lab train --model mini --stage codec`, then features, base, and vta or i2v from the base."""
 
 import re
 import time
@@ -22,7 +22,8 @@ from pusa_lab.training import (
 )
 from small_models.codec import Codec, calibrate, channels_last_, codec_loss, initialise
 from small_models.data import Part, banks, clips_of, folder_captions, latent_bank, pixel_bank
-from small_models.evaluate import EVAL_SEED, measure, measure_codec
+from small_models.evaluate import HELD_OUT, measure, measure_codec
+from small_models.feature_job import FeatureJob
 from small_models.files import promote
 from small_models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.machine import device_name, versions
@@ -33,8 +34,6 @@ from small_models.text import split_words
 from small_models.world import LONGEST, WORLDS, vocabulary
 from small_models.zoo import CHECKPOINTS, codec_of, find, load, save, save_update
 
-HELD_OUT = EVAL_SEED + 1
-"""Seed of the clips that validation uses; those the card is measured on have yet another."""
 NO_TRUTH = {"how": "not measured: only a world's truth is known, these were videos from a folder"}
 
 
@@ -54,7 +53,7 @@ def train(
 
     Args:
         preset: sizes, one of PRESETS.
-        stage: one that RECIPES has for it: codec, base, vta, i2v.
+        stage: one that RECIPES has for it: codec, features, base, vta, i2v.
         out: folder for the checkpoint; what the stage builds on is looked for there first, then among the shipped.
         base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`.
         data: a world's name, or a folder of MP4s with captions; empty is the preset's own world.
@@ -74,12 +73,12 @@ def train(
         changes = {"compile": "", **changes}  # it pays on a GPU
     recipe = _changed(RECIPES[preset, stage], fast, changes)
     check_run(recipe.config, logs, resume)
-    if recipe.config.lora_rank and stage in ("codec", "base"):
+    if recipe.config.lora_rank and stage in ("codec", "features", "base"):
         raise ValueError(
             f"lora_rank={recipe.config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v."
         )
     torch.manual_seed(recipe.config.seed)
-    job = _CodecJob(preset, out, data) if stage == "codec" else _ModelJob(preset, stage, out, base, data)
+    job = _job(preset, stage, out, base, data)
     job.prepare(recipe, device)
 
     began = time.perf_counter()
@@ -107,6 +106,14 @@ def _changed(recipe: Recipe, fast: bool, changes: dict[str, Any]) -> Recipe:
     if clips < 1:
         raise ValueError(f"clips={clips}: give at least 1.")
     return replace(recipe, clips=clips, config=replace(recipe.config, **changes))
+
+
+def _job(preset: str, stage: str, out: Path, base: str | Path | None, data: str) -> Any:
+    if stage == "codec":
+        return _CodecJob(preset, out, data)
+    if stage == "features":
+        return FeatureJob(preset, _start(f"{preset}-codec", out), data)
+    return _ModelJob(preset, stage, out, base, data)
 
 
 class _CodecJob:

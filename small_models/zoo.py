@@ -6,12 +6,15 @@ from typing import Any
 import torch
 
 from small_models.codec import Codec
+from small_models.features import Features
 from small_models.files import read, read_card, sha256, write
 from small_models.i2v import ImageToVideo
 from small_models.lora import merge
 from small_models.model import ToyModel
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
+ALONE: dict[str, Any] = {"codec": Codec, "features": Features}
+"""Kinds that are built from their sizes alone."""
 
 
 def list_models() -> list[str]:
@@ -32,7 +35,7 @@ def card(name: str) -> dict[str, Any]:
 
 
 def load(name: str | Path, device: str | torch.device | None = None, strength: float = 1.0) -> Any:
-    """A model ready to generate, in float32: a `ToyModel`, an `ImageToVideo`, or a `Codec`.
+    """A model ready to use, in float32: a `ToyModel`, an `ImageToVideo`, a `Codec`, or `Features`.
 
     Args:
         name: one of `list_models()`, or the path of a checkpoint written by `save`.
@@ -57,17 +60,17 @@ def load(name: str | Path, device: str | torch.device | None = None, strength: f
     return model.requires_grad_(False).eval().to(device)
 
 
-def save(model: ToyModel | Codec, path: Path, about: dict[str, Any], codec: Path | None = None) -> None:
-    """Write a whole model (its codec apart) or a codec, in half precision, and its card.
+def save(model: ToyModel | Codec | Features, path: Path, about: dict[str, Any], codec: Path | None = None) -> None:
+    """Write a whole model (its codec apart), a codec or a feature network, in half precision, and its card.
 
     Args:
-        model: the toy, or the codec.
+        model: the toy, the codec, or the feature network.
         path: ends in .safetensors; the card is put beside it as .json.
         about: the card, to which the file's sha256 and the parameter count are added.
         codec: file of the codec that the toy was trained with.
     """
-    if isinstance(model, Codec):
-        write(path, model.state_dict(), {"kind": "codec", "preset": model.config}, about)
+    if isinstance(model, Codec | Features):
+        write(path, model.state_dict(), {"kind": type(model).__name__.lower(), "preset": model.config}, about)
         return
     weights = {k: v for k, v in model.state_dict().items() if not k.startswith("codec.")}
     inside = {"kind": type(model).__name__, "preset": model.preset}
@@ -109,10 +112,10 @@ def find(name: str | Path) -> Path:
 
 def _build(path: Path, about: dict[str, Any], weights: dict[str, torch.Tensor], strength: float) -> Any:
     preset = about["preset"]
-    if about["kind"] == "codec":
-        codec = Codec(preset)
-        codec.load_state_dict(weights)
-        return codec
+    if about["kind"] in ALONE:
+        alone = ALONE[about["kind"]](preset)
+        alone.load_state_dict(weights)
+        return alone
     if base := about.get("base"):
         start = load(_beside(path, base), device="cpu")
         model = start if about["kind"] == "ToyModel" else ImageToVideo.from_base(start)

@@ -185,7 +185,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
         small_models.load(path)
 
 
-MINI = ["mini-base", "mini-codec", "mini-i2v", "mini-vta"]
+MINI = ["mini-base", "mini-codec", "mini-features", "mini-i2v", "mini-vta"]
 
 
 def test_mini_is_shipped_whole_and_small():

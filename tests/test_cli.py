@@ -141,6 +141,7 @@ def test_every_command_has_help(command, capsys):
         (["generate", "a red horse"], "unknown words"),
         (["generate", PROMPT, "--model", "giga"], "no model 'giga'"),
         (["generate", PROMPT, "--model", "mini-codec"], "mini-codec is a codec and makes no videos"),
+        (["generate", PROMPT, "--model", "mini-features"], "mini-features only reads videos and makes none"),
         (["generate", PROMPT, "--model", "mini-i2v"], "mini-i2v takes one picture as input"),
         (["train", "--model", "all", "--stage", "all", "--resume", "x.ckpt"], "--resume goes on with one stage"),
         (["train", "--stage", "base", "--set", "lora_rank=4"], "lora_rank=4 for base"),

@@ -4,10 +4,11 @@ from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import Bank, LatentVideoDataModule
 from pusa_lab.training.loop import check_run, fit, run
 from pusa_lab.training.lora import add_lora, lora_state
-from pusa_lab.training.module import CodecModule, TrainedModule, VTAModule
+from pusa_lab.training.module import ClipModule, CodecModule, TrainedModule, VTAModule
 
 __all__ = [
     "Bank",
+    "ClipModule",
     "CodecModule",
     "LatentVideoDataModule",
     "TrainConfig",

@@ -120,13 +120,13 @@ class VTAModule(TrainedModule):
         self.make_report(batch_idx)
 
 
-class CodecModule(TrainedModule):
-    """One training step of a codec: pixels to latents and back.
+class ClipModule(TrainedModule):
+    """One training step of a network that a loss of clips alone can judge.
 
     Args:
-        model: a codec with encode(clip) and decode(latents).
+        model: the nn.Module to train; batches are (clips, captions), or (clips, captions, dictionary of tensors).
         config: the run.
-        loss: (codec, clip) -> scalar, and its parts by name.
+        loss: (model, clips), or (model, clips, dictionary) -> scalar, and its parts by name.
         report: called at every validation.
     """
 
@@ -134,19 +134,31 @@ class CodecModule(TrainedModule):
         self,
         model: torch.nn.Module,
         config: TrainConfig,
-        loss: Callable[[Any, Tensor], tuple[Tensor, dict[str, Tensor]]],
+        loss: Callable[..., tuple[Tensor, dict[str, Tensor]]],
         report: Report | None = None,
     ):
         super().__init__(model, config, report)
         self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
 
     def training_step(self, batch: Sequence[Any], _: int) -> Tensor:
-        """The loss of one batch of (clips, captions), logged as `loss`."""
+        """The loss of one batch, logged as `loss`, and its parts."""
         torch.manual_seed(seed_of(self.config.seed, self.global_step, 3))  # the loss draws from the global source
-        loss, parts = self.loss(self.model, batch[0])
+        clip, _, *rest = batch
+        loss, parts = self.loss(self.model, clip, *rest)
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
             self.log_dict({"loss": loss.detach(), **parts})
         return loss
+
+    def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
+        """The loss of a held-out batch, logged as `val_loss`, and its parts."""
+        clip, _, *rest = batch
+        loss, parts = self.loss(self.model, clip, *rest)
+        self.log_dict({f"val_{k}": v for k, v in {"loss": loss, **parts}.items()}, batch_size=len(clip))
+        self.make_report(batch_idx)
+
+
+class CodecModule(ClipModule):
+    """One training step of a codec, that is a model with encode(clip) and decode(latents): to latents and back."""
 
     def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
         """PSNR of held-out clips after coding, and of their first frames coded alone."""
