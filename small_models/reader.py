@@ -6,7 +6,6 @@ read by synthesis: what the world would draw for each answer is compared with wh
 
 import functools
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,16 +14,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pusa_lab.types import Clip
-from small_models.world import COLOURS, DIGITS, DIRECTIONS, MOTIONS, NANO, TURNS, Scenes, World, positions
+from small_models.tracks import Area, Costs, Indices, Where, motion_costs, still
+from small_models.world import COLOURS, DIGITS, DIRECTIONS, MOTIONS, NANO, TURNS, Scenes, World
 from small_models.world.digits import bitmaps
 from small_models.world.pictures import distance
 
-Indices = Int[Tensor, "b objects"]
-Where = Float[Tensor, "b pf objects 2"]
-Area = Float[Tensor, "b pf objects"]
 Inks = tuple[Float[Tensor, "b pf h w"], Int[Tensor, "b pf h w"]]
-Costs = Float[Tensor, "b objects motions directions speeds"]
 
+CONFIRMED = ("present", "colour", "shape", "motion", "direction", "speed", "off_law", "extra")
+"""What `confirm` answers."""
 SEEN, EXTRA = 0.01, 0.015
 """Share of the picture above which a colour counts as seen, and as an object that was not asked for."""
 SHARPEST, REACH, GRID = 7, 1.25, 28
@@ -44,6 +42,17 @@ def locate(clip: Clip, colour: Indices, world: World = NANO) -> tuple[Where, Are
         share of the picture.
     """
     return _in_parts(lambda c, i: _track(_masks(_inks(c, world.colours), i)), clip, colour)
+
+
+def subjects(clip: Clip, colour: Indices, world: World = NANO) -> Float[Tensor, "b objects pf h w"]:
+    """How much of each pixel shows the object of each colour, in [0, 1]: what the world's `masks` are for true clips.
+
+    Args:
+        clip: pixels (b, 3, pf, h, w) in [-1, 1].
+        colour: indices into the world's colours, one for each object sought.
+        world: whose colours can occur.
+    """
+    return _in_parts(lambda c, i: (_masks(_inks(c, world.colours), i),), clip, colour)[0]
 
 
 def read_shape(clip: Clip, colour: Indices, world: World) -> tuple[Indices, Indices]:
@@ -97,11 +106,14 @@ def confirm(clip: Clip, scenes: Scenes) -> dict[str, Tensor]:
         Booleans (b, objects), False for objects that the scenes do not have: "present" where the colour is seen in
         most frames; and where this holds, "colour" if it is seen in each third of the clip, "shape" if it is right,
         "motion" if none explains the track much better, "direction" if it is the best one for the motion and speed
-        of the scene, and better than standing still. And (b,): "extra" where another colour is seen in most frames.
+        of the scene, and better than standing still; "speed" if it is the best one for its motion and direction.
+        "off_law", floats (b, objects): mean distance from the path that the scene's motion, direction and speed ask
+        for, from the start that fits best, in sides (0.2 at most). And (b,): "extra" where another colour is seen in
+        most frames.
     """
     scenes, number = scenes.to(clip.device), torch.arange(len(clip))[:, None]
     answers = _in_parts(lambda c, i: _confirm(c, scenes[i[:, 0]]), clip, number)
-    return dict(zip(("present", "colour", "shape", "motion", "direction", "extra"), answers, strict=True))
+    return dict(zip(CONFIRMED, answers, strict=True))
 
 
 def _confirm(clip: Clip, scenes: Scenes) -> tuple[Tensor, ...]:
@@ -120,14 +132,17 @@ def _confirm(clip: Clip, scenes: Scenes) -> tuple[Tensor, ...]:
     other = ((every[:, :, None] != scenes.colour[:, None]) | ~scenes.present[:, None]).all(2)
     large = (_masks(inks, every).mean((-1, -2)) > EXTRA).float().mean(2) > 0.5
     kept, obeyed = thirds.all(0), told <= 1.25 * best.amin(2) + 0.004
-    headed = (direction == scenes.direction % ways) & (told < _still(where, area))
-    right = (here, kept, shape == scenes.shape, obeyed, headed)
-    return *(here & answer for answer in right), (large & other).any(1)
+    headed = (direction == scenes.direction % ways) & (told < still(where, area))
+    law = costs.gather(2, scenes.motion[..., None, None, None].expand(-1, -1, 1, *costs.shape[3:]))[:, :, 0]
+    law = law.take_along_dim((scenes.direction % ways)[..., None, None], 2)[:, :, 0]
+    right = (here, kept, shape == scenes.shape, obeyed, headed, law.argmin(-1) == scenes.speed)
+    off = law.take_along_dim(scenes.speed[..., None], 2)[..., 0]
+    return *(here & answer for answer in right), off, (large & other).any(1)
 
 
 def _in_parts(read: Callable[..., tuple[Tensor, ...]], clip: Clip, index: Int[Tensor, "b k"]) -> Any:
     """Read a few clips at a time: what fits the processor's cache, or the accelerator's memory."""
-    count = max(1, 2 ** (20 if clip.device.type == "cpu" else 22) // clip[0, 0].numel())
+    count = max(1, 2 ** (20 if clip.device.type == "cpu" else 25) // clip[0, 0].numel())
     parts = zip(clip.split(count), index.to(clip.device).split(count), strict=True)
     return tuple(map(torch.cat, zip(*(read(*part) for part in parts), strict=True)))
 
@@ -233,68 +248,3 @@ def _pictures(world: World, edge: float, device: torch.device) -> tuple[Float[Te
             pictures.append((0.5 - distance(x, y, noun, torch.ones_like(x)) / (1.5 * edge)).clamp(0, 1))
         counts.append(len(range(0, period, 10)))
     return torch.stack(pictures), counts
-
-
-def motion_costs(where: Where, area: Area, world: World, size: Indices) -> Costs:
-    """Distance of each track from the path of every motion, direction and speed, in sides; infinite if none has it.
-
-    Each path is moved to the start that fits best, by Gauss-Newton steps on a weighted square of the distance. The
-    cost is the mean distance, of at most a fifth of a side, weighted by the square of the visible area.
-    The arguments are those of `read_motion`.
-    """
-    names = [name for name, _ in world.motions]
-    ways = {name: len(TURNS if name == "circle" else DIRECTIONS) for name in names}
-    kinds = [(MOTIONS.index(m), d, v) for m in names for d in range(ways[m]) for v in range(len(world.speeds))]
-    motion, direction, speed = torch.tensor(kinds, device=where.device).T
-    track = where.transpose(1, 2).flatten(0, 1).nan_to_num(0.5)
-    weight = _weights(where, area).flatten(0, 1)
-    seen = track.take_along_dim((weight > 0.25 * weight.amax(1, keepdim=True)).int().argmax(1)[:, None, None], 1)
-    paths = _paths(world, size.flatten(), seen, motion, direction, speed)
-    for _ in range(4):
-        paths = replace(paths, start=_closer(paths, track, weight))
-    gap = (positions(paths, track.shape[1]) - track[:, :, None]).norm(dim=-1).clamp(max=0.2)
-    costs = where.new_full((*size.shape, len(MOTIONS), len(DIRECTIONS), len(world.speeds)), torch.inf)
-    costs[:, :, motion, direction, speed] = (gap * weight[..., None]).sum(1).view(*size.shape, -1)
-    return costs
-
-
-def _closer(paths: Scenes, track: Float[Tensor, "n pf 2"], weight: Float[Tensor, "n pf"]) -> Float[Tensor, "n paths 2"]:
-    """Starts after one Gauss-Newton step, in which what is far off counts less."""
-    step, frames = 1e-3, track.shape[1]
-    path = positions(paths, frames)
-    by_x, by_y = (
-        (positions(replace(paths, start=paths.start + step * axis), frames) - path) / step
-        for axis in torch.eye(2, device=track.device)
-    )
-    gap = track[:, :, None] - path
-    w = weight[..., None] / (1 + gap.square().sum(-1) / 0.05**2)
-    xx, xy, yy = ((w * (a * b).sum(-1)).sum(1) for a, b in ((by_x, by_x), (by_x, by_y), (by_y, by_y)))
-    gx, gy = ((w * (a * gap).sum(-1)).sum(1) for a in (by_x, by_y))
-    xx, yy = xx + 1e-3, yy + 1e-3
-    move = torch.stack([yy * gx - xy * gy, xx * gy - xy * gx], dim=-1) / (xx * yy - xy * xy)[..., None]
-    walls = (paths.motion == MOTIONS.index("bounce")) | (paths.motion == MOTIONS.index("gravity"))
-    edge = (paths.radius() * walls)[..., None]
-    return (paths.start + move.clamp(-0.1, 0.1)).clamp(edge, 1 - edge)
-
-
-def _paths(world: World, size: Int[Tensor, " n"], start: Float[Tensor, "n 1 2"], *kind: Int[Tensor, " k"]) -> Scenes:
-    """One scene a track, with one object for every motion, direction and speed."""
-    zero = torch.zeros(len(start), len(kind[0]), dtype=torch.long, device=start.device)
-    motion, direction, speed = (index + zero for index in kind)
-    path = {"motion": motion, "direction": direction, "speed": speed, "size": size[:, None] + zero}
-    path |= {"start": start + zero[..., None], "angle": zero.float(), "spin": zero > 0}
-    path |= {"present": zero == 0, "shape": zero, "colour": zero, "look": zero}
-    return Scenes(world, **path, ground=zero[:, 0], level=zero[:, 0].float(), pan=zero[:, 0])
-
-
-def _weights(where: Where, area: Area) -> Float[Tensor, "b objects pf"]:
-    """Square of the visible area, adding up to 1: where less is seen, the centre is off."""
-    weight = (area.square() * ~where[..., 0].isnan()).transpose(1, 2)
-    return weight / weight.sum(2, keepdim=True).clamp(min=1e-12)
-
-
-def _still(where: Where, area: Area) -> Float[Tensor, "b objects"]:
-    """Mean distance of each track from its middle, weighted like `motion_costs`."""
-    track, weight = where.transpose(1, 2).nan_to_num(0.5), _weights(where, area)
-    middle = (track * weight[..., None]).sum(2, keepdim=True)
-    return ((track - middle).norm(dim=-1).clamp(max=0.2) * weight).sum(2)

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from pusa_lab.training.module import Report, TrainedModule, VTAModule
 MAY_CHANGE = ("steps", "precision", "validate_every", "save_every", "compile")
 """Fields of TrainConfig that a resumed run may have otherwise: the optimizer's state keeps its meaning."""
 
+Keep = Callable[[int, torch.nn.Module], None]
+"""(step, model) -> None."""
+
 
 class Averaging(WeightAveraging):
     """Exponential average of the weights, young at first: keep = min(decay, (1 + n) / (10 + n)) after n averages.
@@ -25,21 +29,41 @@ class Averaging(WeightAveraging):
 
     Args:
         config: the run.
+        marks: further steps after which the average must be up to date.
     """
 
     EVERY = 10
 
-    def __init__(self, config: TrainConfig):
+    def __init__(self, config: TrainConfig, marks: Sequence[int] = ()):
         def average(old: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
             n = float(count)
             return torch.lerp(old, new, 1 - min(config.ema**self.EVERY, (1 + n) / (10 + n)))
 
         super().__init__(use_buffers=False, avg_fn=average)
-        self.last = config.steps
+        self.also = {config.steps, *marks}
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Every tenth step and the last."""
-        return step_idx is not None and ((step_idx + 1) % self.EVERY == 0 or step_idx + 1 == self.last)
+        """Every tenth step, the last, and those at which the weights are wanted."""
+        return step_idx is not None and ((step_idx + 1) % self.EVERY == 0 or step_idx + 1 in self.also)
+
+
+class Marks(L.Callback):
+    """Hands out the weights at some steps, averaged if the run averages.
+
+    Args:
+        marks: steps.
+        keep: called with the step and the model; must not change it.
+    """
+
+    def __init__(self, marks: Sequence[int], keep: Keep):
+        self.marks, self.keep = set(marks), keep
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """After the step was averaged: this callback comes behind `Averaging`."""
+        if trainer.global_step in self.marks:
+            averaged = [c._average_model for c in trainer.callbacks if isinstance(c, Averaging)]  # type: ignore[attr-defined]
+            module: Any = averaged[0].module if averaged and averaged[0] else pl_module
+            self.keep(trainer.global_step, module.model)
 
 
 def run(
@@ -48,6 +72,8 @@ def run(
     logs: Path | None = None,
     resume: Path | None = None,
     accelerator: str = "auto",
+    marks: Sequence[int] = (),
+    keep: Keep | None = None,
 ) -> None:
     """Train a module in place; on a GPU in bfloat16 with TF32 products, unless the configuration says otherwise.
 
@@ -57,6 +83,8 @@ def run(
         logs: folder for curves (run-0/metrics.csv and TensorBoard's files) and last.ckpt; None writes nothing.
         resume: a checkpoint written under `logs` by an earlier run of the same configuration.
         accelerator: Lightning's: auto, cpu, gpu.
+        marks: steps after which `keep` is called.
+        keep: (step, model with the averaged weights) -> None.
 
     Raises:
         ValueError: checkpoints are asked for, but no folder is given; or there is no checkpoint to resume from, or one
@@ -67,7 +95,7 @@ def run(
     if resume is not None:
         _check_weights(module, resume)
     precision = torch.get_float32_matmul_precision()
-    trainer = _trainer(config, logs, accelerator)
+    trainer = _trainer(config, logs, accelerator, marks, keep)
     whole = isinstance(data, L.LightningDataModule)
     source = {"datamodule": data} if whole else {"train_dataloaders": data, "val_dataloaders": []}
     try:
@@ -146,12 +174,16 @@ def _check_weights(module: TrainedModule, resume: Path) -> None:
         raise ValueError(f"{resume} is of another model (they differ in {name}): give a checkpoint of this very run.")
 
 
-def _trainer(config: TrainConfig, logs: Path | None, accelerator: str) -> L.Trainer:
+def _trainer(
+    config: TrainConfig, logs: Path | None, accelerator: str, marks: Sequence[int], keep: Keep | None
+) -> L.Trainer:
     gpu = accelerator in ("auto", "gpu") and torch.cuda.is_available()
     automatic = "bf16-mixed" if gpu else "32-true"
     callbacks: list[L.Callback] = []
     if config.ema:
-        callbacks.append(Averaging(config))
+        callbacks.append(Averaging(config, marks))
+    if keep:
+        callbacks.append(Marks(marks, keep))
     if config.save_every:
         callbacks.append(
             ModelCheckpoint(logs, filename="last", every_n_train_steps=config.save_every, enable_version_counter=False)

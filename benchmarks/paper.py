@@ -1,0 +1,83 @@
+"""The paper's claims on the toys: one table each, beside the paper's own numbers.
+
+    pusa-lab bench paper --list
+    pusa-lab bench paper --table steps --small
+    pusa-lab bench paper --table cost lora
+
+Writes <out>/<table>.json; a run that was killed goes on where it was. --show only prints what is there.
+"""
+
+import argparse
+import logging
+import shlex
+import sys
+import warnings
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from small_models.experiments import RESULTS, SMALL, TABLES, Lab, Sizes, Workshop, read, run_table
+from small_models.experiments.report import show
+
+
+def sizes_of(args: argparse.Namespace) -> Sizes:
+    """The sizes asked for, with what --set changes."""
+    sizes, known = SMALL if args.small else Sizes(), {field.name: field for field in fields(Sizes)}
+    changes: dict[str, Any] = {}
+    for word in args.set:
+        name, _, value = word.partition("=")
+        if name not in known:
+            raise ValueError(f"no field {name!r} to set: choose from {', '.join(known)}.")
+        old = getattr(sizes, name)
+        kind = type(old[0]) if isinstance(old, tuple) else type(old)
+        try:
+            changes[name] = tuple(map(kind, value.split(","))) if isinstance(old, tuple) else kind(value)
+        except ValueError as error:
+            raise ValueError(
+                f"{name}={value!r}: give {kind.__name__}s, several with commas where it has several."
+            ) from error
+    return replace(sizes, **changes)
+
+
+def main() -> int:
+    """List, measure, or show tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true", help="the tables, and which results are there")
+    parser.add_argument("--table", nargs="+", default=[], help="names, or all")
+    parser.add_argument("--small", action="store_true", help="on nano, in under two minutes a table on two cores")
+    parser.add_argument("--show", action="store_true", help="only print what was measured")
+    parser.add_argument(
+        "--out", type=Path, help="folder for results (default: shipped ones, or outputs/paper if --small)"
+    )
+    parser.add_argument("--work", type=Path, default=Path("outputs/paper"), help="folder for trained weights")
+    parser.add_argument(
+        "--set", nargs="*", action="extend", default=[], metavar="FIELD=VALUE", help="change a size: swept=8"
+    )
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore", module="lightning.*")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    out = args.out or (Path("outputs/paper") if args.small else RESULTS)
+    try:
+        names = list(TABLES) if args.table == ["all"] else args.table
+        if unknown := [name for name in names if name not in TABLES]:
+            raise ValueError(f"no table {unknown[0]!r}: choose from {', '.join(TABLES)}.")
+        if args.list or not names:
+            for name, table in TABLES.items():
+                there = "measured" if (out / f"{name}.json").is_file() else "not measured yet"
+                sys.stdout.write(f"{name:10} {table.title} ({there} in {out})\n")
+            return 0
+        if args.show:
+            found = [read(out / f"{name}.json") for name in names]
+        else:
+            lab = Lab(sizes_of(args), args.work)
+            shop, command = Workshop(lab), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
+            found = [run_table(name, lab, shop, out, command) for name in names]
+        sys.stdout.write("\n\n".join(map(show, found)) + "\n")
+    except ValueError as error:
+        sys.stderr.write(f"paper: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""Adaptations of the base, trained once and measured on the way: at several budgets of one run."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pusa_lab.schedules.draws import Draw, shared, shifted
+from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, lora_state, run
+from pusa_lab.types import Tau
+from small_models import zoo
+from small_models.data import clips_of, latent_bank, pixel_bank
+from small_models.experiments.lab import Lab
+from small_models.files import sha256
+from small_models.i2v import NEW_LAYERS, ImageToVideo
+from small_models.lora import merge
+from small_models.model import ToyModel
+from small_models.recipes import RECIPES
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """One way on from the base. The rate stays constant, as in the paper, so every budget is a stop on one run."""
+
+    way: str = "vta"
+    """vta, or i2v: Wan's own way, with the picture as further input."""
+    rank: int = 0
+    """Of the LoRA; 0 trains all weights."""
+    draw: str = "independent"
+    """Of the clocks, a name in DRAWS."""
+    p_async: float = 1.0
+    """When draw is mixed."""
+    shift: float = 5.0
+    """Of the drawn clocks."""
+    clean: tuple[int, ...] = ()
+    """Latent frames always at 0 while all others share one clock: a specialist of one task."""
+    seed: int = 0
+    """Of data, clocks and noise."""
+
+    def config(self, steps: int, batch: int, device: str) -> TrainConfig:
+        """Dials of the run: the shipped recipe's rate for LoRA, half of it for all weights.
+
+        Args:
+            steps: of the optimizer.
+            batch: clips per step.
+            device: compiled on a GPU only.
+        """
+        return TrainConfig(
+            steps=steps,
+            batch=batch,
+            lr=2e-3 if self.rank else 1e-3,
+            rate="constant",
+            warmup=20,
+            draw=self.draw,
+            p_async=self.p_async,
+            shift=self.shift,
+            lora_rank=self.rank,
+            compile="reduce-overhead" if device == "cuda" else "",
+            seed=self.seed,
+        )
+
+
+class Workshop:
+    """Trains adaptations and puts their weights together again; models, data and weights are kept between tables.
+
+    Args:
+        lab: models and sizes.
+    """
+
+    def __init__(self, lab: Lab):
+        self.lab = lab
+        self.base = zoo.find(f"{lab.sizes.preset}-base")
+        self.ready: dict[tuple[str, int], tuple[ToyModel, dict[str, Tensor]]] = {}
+        self.fresh: dict[str, tuple[ToyModel, dict[str, Tensor]]] = {}
+        self.bank: Bank | None = None
+
+    def steps(self, share: float) -> int:
+        """Optimizer steps of this share of the base's training, counted in clips.
+
+        Args:
+            share: of the base's clips.
+        """
+        config = RECIPES[self.lab.sizes.preset, "base"].config
+        return max(1, round(share * config.steps * config.batch / self.lab.sizes.batch))
+
+    def updates(self, adaptation: Adaptation, shares: Sequence[float]) -> list[dict[str, Tensor]]:
+        """The (averaged) weights of a run at these shares of the base's training; trained if they are not there.
+
+        Args:
+            adaptation: how.
+            shares: of the base's clips, ascending.
+
+        Returns:
+            For each (what other tables ask of the same run is kept beside): low-rank factors, whole new layers, and for all weights their changes.
+        """
+        marks = [self.steps(share) for share in shares]
+        folder = self._folder(adaptation)
+        paths = [folder / f"{mark:06}.safetensors" for mark in marks]
+        if not all(path.is_file() for path in paths):
+            sizes = self.lab.sizes
+            every = {self.steps(share) for share in (*sizes.budgets, *sizes.marks, sizes.brief)}
+            self._train(adaptation, folder, sorted({m for m in every if m < marks[-1]} | set(marks)))
+        return [load_file(path, device=self.lab.device) for path in paths]
+
+    def model(self, adaptation: Adaptation, update: dict[str, Tensor], strength: float = 1.0) -> ToyModel:
+        """A model ready to generate: W0 + strength * change. One object per way, so the last one made is gone.
+
+        Args:
+            adaptation: how it was trained.
+            update: from `updates`.
+            strength: of the change; layers that are new are always as trained.
+        """
+        if adaptation.way not in self.fresh:
+            model = self._new(adaptation.way)
+            self.fresh[adaptation.way] = model, {k: v.clone() for k, v in model.state_dict().items()}
+        model, start = self.fresh[adaptation.way]
+        model.load_state_dict(start)
+        if adaptation.rank:
+            merge(model, {name: value.float() for name, value in update.items()}, strength)
+        else:
+            state = model.state_dict()
+            for name, change in update.items():
+                whole = adaptation.way == "i2v" and re.search(NEW_LAYERS, name)
+                state[name].copy_(change if whole else state[name] + strength * change)
+        return model.requires_grad_(False).eval()
+
+    def _new(self, way: str) -> ToyModel:
+        torch.manual_seed(self.lab.sizes.seed)  # the new layers of Wan's own way start at random
+        base = zoo.load(self.base, self.lab.device)
+        return (ImageToVideo.from_base(base) if way == "i2v" else base).to(self.lab.device)
+
+    def _folder(self, adaptation: Adaptation) -> Path:
+        """Named after everything that the weights depend on, but for the number of steps."""
+        config = asdict(adaptation.config(1, self.lab.sizes.batch, self.lab.device))
+        about = [asdict(adaptation), config, self.lab.sizes.clips, sha256(self.base), self.lab.device]
+        return self.lab.work / "weights" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+
+    def _train(self, adaptation: Adaptation, folder: Path, marks: list[int]) -> None:
+        sizes, device = self.lab.sizes, self.lab.device
+        key = (adaptation.way, adaptation.rank)
+        if key not in self.ready:
+            model = self._trainable(*key)
+            self.ready[key] = model, {k: v.clone() for k, v in model.state_dict().items()}
+        model, start = self.ready[key]
+        model.to(device).load_state_dict(start)
+        before = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+        folder.mkdir(parents=True, exist_ok=True)
+
+        def keep(step: int, averaged: Any) -> None:
+            update = lora_state(averaged) if adaptation.rank else changes(averaged, before, adaptation.way == "i2v")
+            part = folder / f"{step:06}.part"
+            save_file({k: v.to("cpu", torch.float16).contiguous() for k, v in update.items()}, part)
+            part.replace(part.with_suffix(".safetensors"))
+
+        torch.manual_seed(adaptation.seed)
+        torch._dynamo.config.cache_size_limit = 64  # one for each model and way of training
+        module = VTAModule(model, adaptation.config(marks[-1], sizes.batch, device))
+        if adaptation.clean:
+            module.draw = shifted(clean(adaptation.clean), adaptation.shift)
+        run(module, LatentVideoDataModule(self._data(adaptation)), marks=marks, keep=keep)
+        model.to(device)
+
+    def _trainable(self, way: str, rank: int) -> ToyModel:
+        model = self._new(way).requires_grad_(True).train()
+        if model.codec:
+            model.codec.requires_grad_(False)
+        model.text.requires_grad_(False)
+        if rank:
+            add_lora(model.dit, rank, r"^(?!.*(image_embedder|add_k_proj|add_v_proj))")
+            for name, p in model.dit.named_parameters():
+                if way == "i2v" and re.search(NEW_LAYERS, name):
+                    p.requires_grad_(True)
+        return model
+
+    def _data(self, adaptation: Adaptation) -> Bank:
+        sizes, base = self.lab.sizes, self.lab.model("base")
+        if self.bank is None:
+            clips = clips_of(base.preset["world"], sizes.clips, sizes.seed, base.geometry, self.lab.device)
+            if base.codec:
+                self.bank = latent_bank(clips, base, sizes.batch, 0)
+            else:
+                self.bank = pixel_bank(clips, sizes.batch, 0, self.lab.device)
+        bank = Bank(self.bank.videos, self.bank.captions, sizes.batch, adaptation.seed)
+        if adaptation.way == "i2v":
+            videos = bank.videos[:, :, :1]
+            bank.extras = {"first": videos.float() / 127.5 - 1 if videos.dtype == torch.uint8 else videos}
+        return bank
+
+
+def clean(at: Sequence[int]) -> Draw:
+    """A draw that keeps some frames at 0 and gives all others one clock.
+
+    Args:
+        at: latent frames.
+    """
+
+    def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        tau = shared(batch, frames, generator)
+        tau[:, list(at)] = 0
+        return tau
+
+    return draw
+
+
+def changes(model: torch.nn.Module, before: dict[str, Tensor], new_layers: bool) -> dict[str, Tensor]:
+    """What training changed, by name; the layers of a picture whole.
+
+    Args:
+        model: trained.
+        before: its trained parameters as they were.
+        new_layers: whether the model has layers of a picture.
+    """
+    now = dict(model.named_parameters())
+    whole = {name for name in before if new_layers and re.search(NEW_LAYERS, name)}
+    return {name: now[name].detach() - (0 if name in whole else old) for name, old in before.items()}

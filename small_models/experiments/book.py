@@ -1,0 +1,123 @@
+"""Results that survive a kill: one JSON file a table, written row by row, resumed only by the very same run."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from small_models.experiments.sizes import Sizes
+from small_models.machine import device_name, versions
+
+FORMAT = 1
+"""Of the files; readers refuse another."""
+Row = dict[str, Any]
+
+
+class Book:
+    """One table's results: `book.row({"steps": 5}, measure)` measures what is not there yet, and keeps it.
+
+    Until `close` the rows stand in `<table>.part.json`, which the same run with the same code, checkpoints, sizes and
+    device goes on with.
+
+    Args:
+        path: of the finished file, `<table>.json`.
+        about: what the table is: name, title, command.
+        sizes: of the run.
+        parts: name -> sha256 of the checkpoints it stands on.
+
+    Raises:
+        ValueError: there are rows of another run.
+    """
+
+    def __init__(self, path: Path, about: dict[str, Any], sizes: Sizes, parts: dict[str, str]):
+        self.path, self.part = path, path.with_suffix(".part.json")
+        same = {"format": FORMAT, "table": about["table"], "sizes": json.loads(json.dumps(asdict(sizes)))}
+        same |= {"checkpoints": parts, "code": code_hash(), "device": device_name(), "versions": versions()}
+        self.found = {**same, **about, "date": date.today().isoformat(), "rows": []}
+        if self.part.is_file():
+            old = read(self.part)
+            if other := [name for name, value in same.items() if old.get(name) != value]:
+                raise ValueError(
+                    f"{self.part} is of another run (other {', '.join(other)}): finish it with what it was begun with, "
+                    f"or delete it to start anew."
+                )
+            self.found["rows"] = old["rows"]
+
+    def row(self, key: dict[str, Any], measure: Callable[[], Row]) -> Row:
+        """The row of this key: the one that is there, or a new one.
+
+        Args:
+            key: tells the row from all others.
+            measure: called if there is none.
+        """
+        key = json.loads(json.dumps(key))
+        for row in self.found["rows"]:
+            if row["key"] == key:
+                return row
+        began = time.perf_counter()
+        row = {"key": key, **measure()}
+        row["seconds"] = round(time.perf_counter() - began, 2)
+        self.found["rows"].append(_plain(row))
+        _write(self.part, self.found)
+        return self.found["rows"][-1]
+
+    def close(self, **more: Any) -> dict[str, Any]:
+        """Put the finished file in its place, with more in it; returns what it holds.
+
+        Args:
+            **more: added to the file.
+        """
+        self.found |= _plain(more)
+        _write(self.part, self.found)
+        self.part.replace(self.path)
+        return self.found
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A results file, finished or begun.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: no such file, no JSON, or one of another version.
+    """
+    try:
+        found = json.loads(path.read_text())
+        known = found["format"]
+        _ = found["rows"], found["table"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} holds no results ({error}): `pusa-lab bench paper --list` names those there are."
+        ) from error
+    if known != FORMAT:
+        raise ValueError(f"{path} has format {known}, this version reads {FORMAT}: run its command again.")
+    return found
+
+
+def code_hash() -> str:
+    """Of every line of both packages, so that no run goes on with rows of other code."""
+    root = Path(__file__).parents[2]
+    files = sorted(p for room in ("pusa_lab", "small_models") for p in (root / room).rglob("*.py"))
+    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: lists, and None for what is no number."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write(path: Path, found: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".new")
+    part.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+    part.replace(path)

@@ -1,0 +1,64 @@
+"""What adaptation changes inside: which weights move, and where each frame looks."""
+
+from typing import Any
+
+import torch
+
+from pusa_lab.metrics.inside import attention_mass, parameter_change
+from pusa_lab.pixels import to_uint8
+from small_models.evaluate import EVAL_SEED
+from small_models.experiments.adapt import Adaptation, Workshop
+from small_models.experiments.book import Book
+from small_models.experiments.lab import Lab
+from small_models.world import captions
+
+STEPS = 10
+
+
+def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+    """Change of every kind of weights, and attention between frames over layers and steps.
+
+    Args:
+        lab: models and scores.
+        shop: trains both ways with all weights, with the same budget.
+        book: takes the rows.
+    """
+    base, share = lab.model("base").dit, lab.sizes.brief
+    ways = {"VTA, all weights": Adaptation(), "Wan's way, all weights": Adaptation("i2v", draw="shared")}
+    models: dict[str, Any] = {"VTA, shipped": lambda: lab.model("vta")}
+    if lab.has("i2v"):
+        models["Wan's way, shipped"] = lambda: lab.model("i2v")
+    for label, adaptation in ways.items():
+        models[label] = lambda a=adaptation: shop.model(a, shop.updates(a, [share])[0])
+    for label, model in models.items():
+        book.row({"change": label}, lambda m=model: {"kinds": parameter_change(base, m().dit)})
+    looking = {
+        "base, text alone": ("base", []),
+        "base, frame 0 clean": ("base", [0]),
+        "VTA, frame 0 clean": ("vta", [0]),
+    }
+    if lab.has("i2v"):
+        looking["Wan's way, its picture"] = ("i2v", [0])
+    for label, (stage, known) in looking.items():
+        book.row({"attention": label}, lambda s=stage, k=known: looks(lab, lab.model(s), k))
+    return {}
+
+
+@torch.no_grad()
+def looks(lab: Lab, model: Any, known: list[int]) -> dict[str, Any]:
+    """Attention mass between frames, averaged over clips: maps of the last block at the first, middle and last step,
+    and for every step and block the mass on frame 0 of what the other frames see.
+
+    Args:
+        lab: gives the scenes.
+        model: a toy.
+        known: latent frames given.
+    """
+    scenes, clip, _ = next(lab.parts(min(16, lab.sizes.swept)))
+    make = lab.ask(model, known, steps=STEPS, guidance=1.0)
+    with attention_mass(model.dit) as found:
+        make(captions(scenes, EVAL_SEED), to_uint8(clip), lab.sizes.seed)
+    mass = torch.stack(found).mean(2)  # (steps, layers, f, f)
+    first = mass[:, :, 1:, 0].mean(2)
+    maps = {f"step {s}": mass[s, -1].tolist() for s in (0, len(mass) // 2 - 1, len(mass) - 1)}
+    return {"on_frame_0": first.tolist(), "maps": maps, "clips": len(scenes)}

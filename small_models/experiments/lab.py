@@ -1,0 +1,232 @@
+"""What every experiment needs: models, unseen scenes, and a score for whatever is asked of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pusa_lab import metrics, tasks
+from pusa_lab.generate import generate
+from pusa_lab.pixels import to_pixels, to_uint8
+from pusa_lab.types import Clip, Geometry
+from small_models import suite, zoo
+from small_models.evaluate import EVAL_SEED
+from small_models.experiments.sizes import Sizes
+from small_models.files import sha256
+from small_models.i2v import ImageToVideo
+from small_models.world import MOTIONS, WORLDS, Scenes, captions, draw_scenes, render
+
+Maker = Callable[[list[str], np.ndarray, int], np.ndarray]
+"""(captions, true clips (b, pf, h, w, 3) uint8, seed) -> clips."""
+STAYING = ("bounce", "gravity", "circle", "stop")
+"""Motions that never leave the picture, however long it lasts."""
+
+
+class Lab:
+    """Models by name, scenes that nobody was trained on, and their scores.
+
+    Args:
+        sizes: how much of everything.
+        work: folder for trained weights, so that tables share them and a killed run finds them again.
+        device: None is the GPU if there is one.
+    """
+
+    def __init__(self, sizes: Sizes, work: Path, device: str | None = None):
+        self.sizes, self.work = sizes, work
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.models: dict[str, Any] = {}
+
+    def model(self, stage: str) -> Any:
+        """A shipped model of the preset: base, vta, i2v or features; loaded once.
+
+        Args:
+            stage: its last name.
+        """
+        if stage not in self.models:
+            self.models[stage] = zoo.load(f"{self.sizes.preset}-{stage}", self.device)
+        return self.models[stage]
+
+    def has(self, stage: str) -> bool:
+        """Whether the preset ships this stage.
+
+        Args:
+            stage: its last name.
+        """
+        return f"{self.sizes.preset}-{stage}" in zoo.list_models()
+
+    @property
+    def geometry(self) -> Geometry:
+        """Of the preset's videos."""
+        return self.model("base").geometry
+
+    def checkpoints(self) -> dict[str, str]:
+        """sha256 of every shipped checkpoint of the preset."""
+        names = [name for name in zoo.list_models() if name.startswith(self.sizes.preset)]
+        return {name: sha256(zoo.find(name)) for name in names}
+
+    def scenes(self, count: int, staying: bool = False) -> Scenes:
+        """The first unseen scenes.
+
+        Args:
+            count: how many.
+            staying: only those whose objects never leave the picture.
+        """
+        world = WORLDS[self.geometry_world]
+        if not staying:
+            return draw_scenes(count, EVAL_SEED, world)
+        drawn = draw_scenes(16 * count, EVAL_SEED, world)
+        kept = torch.tensor([name in STAYING for name in MOTIONS])[drawn.motion] | ~drawn.present
+        return drawn[kept.all(1).nonzero()[:count, 0]]
+
+    @property
+    def geometry_world(self) -> str:
+        """Name of the world that the preset lives in."""
+        return self.model("base").preset["world"]
+
+    @cached_property
+    def scale(self) -> dict[str, tuple[float, float]]:
+        """Floor and ceiling of VBench's dimensions, from true clips through the codec and from destroyed ones."""
+        truth, worst = [], dict[str, list[suite.Raw]]()
+        base = self.model("base")
+        with torch.no_grad():
+            for scenes, clip, _ in self.parts(max(16, self.sizes.swept)):
+                first = clip[:, :, :1]
+                truth.append(suite.appearance(base.decode(base.encode_video(clip)).clamp(-1, 1), scenes, first))
+                for name, bad in suite.destroyed(clip).items():
+                    worst.setdefault(name, []).append(suite.appearance(bad, scenes, first))
+        joined = [{n: torch.cat([raw[n].cpu() for raw in raws]) for n in raws[0]} for raws in worst.values()]
+        return suite.ranges([{n: v.cpu() for n, v in raw.items()} for raw in truth], joined)
+
+    def parts(self, count: int, frames: int = 0, staying: bool = False) -> Iterator[tuple[Scenes, Clip, Tensor]]:
+        """Scenes, true clips and prompt numbers, in parts that fit in memory.
+
+        Args:
+            count: scenes.
+            frames: pixel frames; 0 is the model's own number.
+            staying: see `scenes`.
+        """
+        pixel_frames = frames or self.geometry.pixel_frames(self.geometry.frames)
+        scenes, part = self.scenes(count, staying), 128 if self.device == "cuda" else 16
+        for i in range(0, len(scenes), part):
+            some = scenes[i : i + part].to(self.device)
+            yield some, render(some, pixel_frames, self.geometry.size[0]), torch.arange(i, i + len(some))
+
+    def score(
+        self,
+        make: Maker,
+        known: Sequence[int] = (),
+        *,
+        count: int = 0,
+        frames: int = 0,
+        staying: bool = False,
+        truth: bool = True,
+        first: bool = True,
+        seeds: int = 0,
+    ) -> tuple[suite.Raw, Tensor]:
+        """Numbers of every clip that `make` makes, and the prompts they belong to.
+
+        Args:
+            make: makes clips.
+            known: latent frames that were given.
+            count: prompts; 0 is the number of a sweep.
+            frames: pixel frames; 0 is the model's own number.
+            staying: see `scenes`.
+            truth: whether the true clip is the one answer.
+            first: whether the video goes on from the true first frame.
+            seeds: of each prompt; 0 is the usual number.
+        """
+        pixels = [p for i in known for p in self.geometry.pixels_at(i)]
+        found, groups = list[suite.Raw](), list[Tensor]()
+        for scenes, clip, numbers in self.parts(count or self.sizes.swept, frames, staying):
+            prompts = captions(scenes, EVAL_SEED)
+            for seed in range(seeds or self.sizes.seeds):
+                noise = (self.sizes.seed + seed) * 1_000_003 + int(numbers[0])
+                made = to_pixels(make(prompts, to_uint8(clip), noise)).to(self.device)
+                raw = suite.obedience(made, scenes)
+                raw |= suite.appearance(made, scenes, clip[:, :, :1] if first else None)
+                raw |= suite.fidelity(made, clip, scenes, pixels) if truth else {}
+                if self.has("features"):
+                    raw["features"] = self.model("features").features(made)
+                found.append({name: value.cpu() for name, value in raw.items()})
+                groups.append(numbers)
+        raw = {name: torch.cat([raw[name] for raw in found]) for name in found[0]}
+        return (suite.add_totals(raw, self.scale) if first else raw), torch.cat(groups)
+
+    def measure(self, make: Maker, known: Sequence[int] = (), **options: Any) -> dict[str, Any]:
+        """The same as intervals, ready for a row, with the Frechet distance to true clips.
+
+        Args:
+            make: makes clips.
+            known: latent frames that were given.
+            **options: of `score`.
+        """
+        raw, groups = self.score(make, known, **options)
+        found = suite.summarise(raw, groups)
+        if "features" in raw and not options.get("frames"):
+            found["frechet"] = metrics.frechet_distance(raw["features"], self.true_features[: len(raw["features"])])
+        return {"scores": found, "clips": len(groups)}
+
+    @cached_property
+    def true_features(self) -> Tensor:
+        """Features of other true clips, as many as the largest table makes."""
+        count = self.sizes.prompts * self.sizes.seeds
+        world = WORLDS[self.geometry_world]
+        scenes, found = draw_scenes(count, EVAL_SEED + 2, world), []
+        for i in range(0, count, 64):
+            clip = render(scenes[i : i + 64].to(self.device), world.frames, self.geometry.size[0])
+            with torch.no_grad():
+                found.append(self.model("features").features(clip).cpu())
+        return torch.cat(found)
+
+    def ask(
+        self, model: Any, known: Sequence[int] = (), noise: Any = 0.0, mode: str = "denoise", **options: Any
+    ) -> Maker:
+        """A maker that gives a model its captions and the true clip's known latent frames.
+
+        Args:
+            model: a toy; Wan's own way takes frame 0 as its picture.
+            known: latent frames.
+            noise: level kept of them, one for all or one each.
+            mode: one of `tasks.MODES`.
+            **options: of `generate`: steps, schedule, solver, guidance, shift.
+        """
+        options = {"guidance": self.sizes.guidance, **options}
+
+        def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
+            if isinstance(model, ImageToVideo) and known:
+                return generate(model.given(truth[:, :1]), prompts, seed=seed, **options).video
+            task = tasks.Task("known frames", given(truth, known, self.geometry, noise, mode))
+            return generate(model, prompts, task, seed=seed, **options).video
+
+        return make
+
+
+def given(
+    truth: np.ndarray, known: Sequence[int], geometry: Geometry, noise: Any = 0.0, mode: str = "denoise"
+) -> tuple[tasks.Known, ...]:
+    """The known latent frames of true clips; neighbours are encoded together, and nothing else with them.
+
+    Args:
+        truth: clips (b, pf, h, w, 3) uint8.
+        known: latent frames, ascending.
+        geometry: of the model.
+        noise: level kept, one for all or one each.
+        mode: one of `tasks.MODES`.
+    """
+    levels = noise if isinstance(noise, list | tuple) else [noise] * len(known)
+    runs: list[list[int]] = []
+    for i, frame in enumerate(known):
+        if runs and known[runs[-1][-1]] + 1 == frame:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    out = []
+    for run in runs:
+        pixels = [p for i in run for p in geometry.pixels_at(known[i])]
+        levels_here = [levels[i] for i in run]
+        out.append(tasks.Known(truth[:, pixels], at=known[run[0]], noise=levels_here, mode=mode))
+    return tuple(out)

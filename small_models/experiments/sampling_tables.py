@@ -1,0 +1,166 @@
+"""Tables that only sample: steps and solvers, noise on known frames, tasks, schedules of long videos."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pusa_lab.extend import extend_to
+from pusa_lab.generate import generate
+from pusa_lab.schedules import SCHEDULES
+from pusa_lab.tasks import MODES, Known, Task, loop
+from small_models.experiments.adapt import Adaptation, Workshop
+from small_models.experiments.book import Book
+from small_models.experiments.lab import Lab, Maker, given
+
+SOLVERS = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
+"""Solver -> denoiser calls per row, guidance aside."""
+LONG_SCHEDULES = ("synchronous", "pyramid", "autoregressive", "rolling", "blockwise", "trapezoid")
+
+
+def steps(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+    """Image-to-video by sampling steps and solver.
+
+    Args:
+        lab: models and scores.
+        shop: unused, nothing is trained.
+        book: takes the rows.
+    """
+    for solver, calls in SOLVERS.items():
+        for count in lab.sizes.steps:
+            make = lab.ask(lab.model("vta"), [0], steps=count, solver=solver)
+            book.row({"solver": solver, "steps": count, "calls": calls * count}, lambda m=make: lab.measure(m, [0]))
+    return {}
+
+
+def places(frames: int) -> dict[str, list[int]]:
+    """Which latent frames each task knows, in a video of so many.
+
+    Args:
+        frames: latent frames.
+    """
+    last = frames - 1
+    return {
+        "image_to_video": [0],
+        "start_end": [0, last],
+        "keyframes": [0, last // 2, last],
+        "completion": [0, 1, last],
+        "transition": [0, 1, 2, last - 2, last - 1, last],
+        "extension": [0, 1, 2, 3],
+    }
+
+
+ADVISED = 0.2
+"""The level that the authors advise for image-to-video."""
+PUBLISHED: dict[str, list[tuple[float, ...]]] = {
+    "start_end": [(0.2, 0.5), (0.1, 0.4), (0.0, 0.4), (0.3, 0.7)],
+    "extension": [(0.0, 0.3, 0.4, 0.5), (0.2, 0.4, 0.4, 0.4), (0.2, 0.4, 0.6, 0.8), (0.3, 0.4, 0.5, 0.6)],
+}
+"""Noise multipliers that were published for these tasks, see `tasks.PRESETS`."""
+
+
+def noise(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+    """Noise multiplier of the known frames: how true, how lively, and how visible the seam.
+
+    Args:
+        lab: models and scores.
+        shop: unused, nothing is trained.
+        book: takes the rows.
+    """
+    where = places(lab.geometry.frames)
+    for task in ("image_to_video", "start_end", "extension"):
+        levels: Sequence[Any] = [*lab.sizes.noises, *PUBLISHED.get(task, [])]
+        for level in levels:
+            modes = MODES[1:] if task == "image_to_video" and level == ADVISED else ("denoise",)
+            for mode in modes:
+                make = lab.ask(lab.model("vta"), where[task], noise=level, mode=mode)
+                key = {"task": task, "noise": level, "mode": mode}
+                book.row(key, lambda m=make, k=where[task]: lab.measure(m, k))
+    return {}
+
+
+def tasks(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+    """Every task without training for it, beside models trained for that task alone with the same budget.
+
+    Args:
+        lab: models and scores.
+        shop: trains the specialists.
+        book: takes the rows.
+    """
+    vta, share, count = lab.model("vta"), lab.sizes.brief, lab.sizes.prompts
+    for task, known in places(lab.geometry.frames).items():
+        rows: dict[str, Any] = {"VTA, shipped": lambda: vta}
+        if task == "image_to_video" and lab.has("i2v"):
+            rows["Wan's way, shipped"] = lambda: lab.model("i2v")
+        if task == "image_to_video":
+            rows["Wan's way, same budget"] = lambda: _trained(shop, Adaptation("i2v", draw="shared"), share)
+        rows["VTA, same budget"] = lambda: _trained(shop, Adaptation(), share)
+        rows["specialist, same budget"] = lambda k=known: _trained(
+            shop, Adaptation(draw="shared", clean=tuple(k)), share
+        )
+        for label, model in rows.items():
+            book.row(
+                {"task": task, "model": label},
+                lambda m=model, k=known: lab.measure(lab.ask(m(), k), k, count=count),
+            )
+    if lab.geometry.stride[0] > 1:
+        book.row(
+            {"task": "start_end", "model": "VTA, shipped, last frame a still picture"},
+            lambda: lab.measure(_still_end(lab, vta), [0, lab.geometry.frames - 1], count=count),
+        )
+    book.row({"task": "loop", "model": "VTA, shipped"}, lambda: lab.measure(_loop(lab, vta), truth=False))
+    for length in lab.sizes.lengths:
+        row = {"task": f"extension by {length} of its length", "model": "VTA, shipped"}
+        book.row(row, lambda n=length: _long(lab, vta, n, "synchronous"))
+    return {}
+
+
+def _trained(shop: Workshop, adaptation: Adaptation, share: float) -> Any:
+    (update,) = shop.updates(adaptation, [share])
+    return shop.model(adaptation, update)
+
+
+def _still_end(lab: Lab, model: Any) -> Maker:
+    def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
+        ends = (*given(truth, [0], lab.geometry), Known(truth[:, -1:], at=-1))
+        return generate(model, prompts, Task("start_end", ends), guidance=lab.sizes.guidance, seed=seed).video
+
+    return make
+
+
+def _loop(lab: Lab, model: Any) -> Maker:
+    def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
+        return generate(model, prompts, loop(truth[:, :1]), guidance=lab.sizes.guidance, seed=seed).video
+
+    return make
+
+
+def schedules(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+    """Long extensions with every frame at the same clock, or one after the other: drift against length.
+
+    Args:
+        lab: models and scores.
+        shop: unused, nothing is trained.
+        book: takes the rows.
+    """
+    for name in LONG_SCHEDULES:
+        rows = len(SCHEDULES[name](10, lab.geometry.frames)) - 1
+        book.row(
+            {"schedule": name, "rows a window": rows},
+            lambda n=name: _long(lab, lab.model("vta"), max(lab.sizes.lengths), n),
+        )
+    return {}
+
+
+def _long(lab: Lab, model: Any, lengths: int, schedule: str) -> dict[str, Any]:
+    """A video that goes on from a third of its own length for so many more, among scenes that stay in the picture."""
+    geometry, overlap = lab.geometry, max(1, lab.geometry.frames // 3)
+    begin, added = geometry.pixel_frames(overlap), lengths * geometry.pixel_frames(geometry.frames)
+
+    def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
+        seconds = (begin + added) / geometry.fps
+        windows = -(-added // (geometry.pixel_frames(geometry.frames) - begin))
+        options = {"schedule": schedule, "guidance": lab.sizes.guidance, "seed": seed}
+        return extend_to(model, [prompts] * windows, truth[:, :begin], seconds, overlap, **options).video
+
+    return lab.measure(make, range(overlap), frames=begin + added, staying=True)

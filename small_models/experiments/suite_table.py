@@ -1,0 +1,35 @@
+"""The suite measured on what is known: true clips, the codec, and clips that are worthless on purpose."""
+
+from typing import Any
+
+import numpy as np
+
+from pusa_lab.pixels import to_pixels, to_uint8
+from small_models import suite as scores
+from small_models.experiments.adapt import Workshop
+from small_models.experiments.book import Book
+from small_models.experiments.lab import Lab
+
+
+def suite(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+    """What true, coded, still and destroyed clips score; the first row is the reader's own accuracy.
+
+    Args:
+        lab: models and scores.
+        shop: unused, nothing is trained.
+        book: takes the rows.
+    """
+    base = lab.model("base")
+
+    def through_the_codec(_: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
+        return to_uint8(base.decode(base.encode_video(to_pixels(truth).to(lab.device))))
+
+    ways: dict[str, Any] = {"truth": lambda _, truth, seed: truth}
+    if base.codec:
+        ways["truth through the codec"] = through_the_codec
+    ways["frame 0 repeated"] = lambda _, truth, seed: np.repeat(truth[:, :1], truth.shape[1], 1)
+    for name in scores.destroyed(next(lab.parts(2))[1]):
+        ways[name] = lambda _, truth, seed, n=name: to_uint8(scores.destroyed(to_pixels(truth).to(lab.device))[n])
+    for label, make in ways.items():
+        book.row({"clips": label}, lambda m=make: lab.measure(m, [0], count=lab.sizes.prompts, seeds=1))
+    return {}

@@ -1,0 +1,218 @@
+"""Tables that train: what an adaptation costs, what it keeps, how its clocks are drawn, and which LoRA."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pusa_lab.metrics import bootstrap_of
+from small_models import suite
+from small_models.experiments.adapt import Adaptation, Workshop
+from small_models.experiments.book import Book
+from small_models.experiments.lab import Lab
+from small_models.i2v import ImageToVideo
+
+SPOKEN = {"truth": False, "first": False}
+"""Options of `Lab.score` for text-to-video."""
+PER_PROMPT = ("psnr", "i2v", "total")
+"""Scores kept prompt by prompt, for intervals of what is computed from several rows."""
+
+
+def cost(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+    """Image-to-video at every budget, for one clock per frame and for Wan's own way; and without any training.
+
+    Args:
+        lab: models and scores.
+        shop: trains.
+        book: takes the rows.
+    """
+    base, known = lab.model("base"), [0]
+    free = {
+        "replacement, no training": lab.ask(base, known, noise=1.0, mode="reimpose"),
+        "clocks per frame, no training": lab.ask(base, known),
+    }
+    for way, make in free.items():
+        book.row({"way": way, "share": 0.0}, lambda make=make: _i2v(lab, make))
+    rank = lab.sizes.ranks[1]
+    ways = {
+        "VTA, all weights": Adaptation(),
+        "Wan's way, all weights": Adaptation("i2v", draw="shared"),
+        f"VTA, LoRA {rank}": Adaptation(rank=rank),
+        f"Wan's way, LoRA {rank}": Adaptation("i2v", rank, draw="shared"),
+        "control: one clock, all weights": Adaptation(draw="shared"),
+    }
+    for way, adaptation in ways.items():
+        most = lab.sizes.budgets[-1] if way in list(ways)[:2] else lab.sizes.shorter
+        shares = [s for s in lab.sizes.budgets if s <= most]
+        for share, update in zip(shares, shop.updates(adaptation, shares), strict=True):
+            model = shop.model(adaptation, update)
+            book.row(
+                {"way": way, "share": share},
+                lambda model=model, share=share: {"steps": shop.steps(share)} | _i2v(lab, lab.ask(model, known)),
+            )
+    return {"ratios": ratios(book.found["rows"])}
+
+
+def _i2v(lab: Lab, make: Any) -> dict[str, Any]:
+    raw, groups = lab.score(make, [0], count=lab.sizes.prompts)
+    alone = {name: _by_prompt(raw[name], groups) for name in PER_PROMPT}
+    return {"scores": suite.summarise(raw, groups), "clips": len(groups), "by_prompt": alone}
+
+
+def _by_prompt(values: Tensor, groups: Tensor) -> list[float]:
+    return [round(values[groups == g].mean().item(), 5) for g in groups.unique()]
+
+
+def ratios(rows: Sequence[dict[str, Any]], score: str = "psnr") -> list[dict[str, Any]]:
+    """How much less training one clock per frame needs than Wan's own way for the same score, with intervals.
+
+    For every budget of VTA with all weights, the budget at which Wan's way reaches its score, read off a straight line
+    between its neighbours in log(budget): ratio = theirs / ours, above 1 where VTA is cheaper. Where Wan's way is
+    never as bad, or never as good, the end of its curve bounds the ratio.
+
+    Args:
+        rows: of the table `cost`.
+        score: which, one of PER_PROMPT.
+    """
+    curves = {}
+    for way in ("VTA, all weights", "Wan's way, all weights"):
+        chosen = sorted((r for r in rows if r["key"]["way"] == way), key=lambda r: r["key"]["share"])
+        shares = [row["key"]["share"] for row in chosen]
+        curves[way] = shares, torch.tensor([row["by_prompt"][score] for row in chosen])
+    (ours, mine), (theirs, other) = curves.values()
+    if not ours or not theirs:
+        return []
+    budgets, found = torch.tensor(theirs).log(), []
+    for i, share in enumerate(ours):
+
+        def ratio(rows: Tensor, i: int = i, share: float = share) -> float:
+            there = _reached(budgets, other[:, rows].mean(1), mine[i, rows].mean().item())
+            return float(torch.exp(torch.tensor(there)) / share)
+
+        value = list(bootstrap_of(ratio, torch.arange(mine.shape[1])))
+        score_here, worst, best = mine[i].mean().item(), other.mean(1).min().item(), other.mean(1).max().item()
+        bound = "at most" if score_here < worst else "at least" if score_here > best else ""
+        found.append({"share": share, "score": score_here, "ratio": value, "bound": bound})
+    return found
+
+
+def _reached(budgets: Tensor, scores: Tensor, wanted: float) -> float:
+    """log(budget) at which a curve first reaches a score; its ends if it never is so low or so high."""
+    best = scores.cummax(0).values
+    above = (best >= wanted).nonzero()
+    if not len(above):
+        return budgets[-1].item()
+    j = int(above[0])
+    if j == 0:
+        return budgets[0].item()
+    part = (wanted - best[j - 1]) / (best[j] - best[j - 1])
+    return (budgets[j - 1] + part * (budgets[j] - budgets[j - 1])).item()
+
+
+def preserved(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+    """Text-to-video before and after adaptation, and whether equal clocks give the base's own output before it.
+
+    Args:
+        lab: models and scores.
+        shop: trains.
+        book: takes the rows.
+    """
+
+    def spoken(model: Any) -> dict[str, Any]:
+        return lab.measure(lab.ask(model), count=lab.sizes.prompts, **SPOKEN)
+
+    shipped = {"base": "base", "VTA, shipped": "vta", "Wan's way, shipped, without its picture": "i2v"}
+    for label, stage in shipped.items():
+        if lab.has(stage):
+            book.row({"model": label, "share": None}, lambda stage=stage: spoken(lab.model(stage)))
+    ways = {
+        "VTA, all weights": Adaptation(),
+        "Wan's way, all weights, without its picture": Adaptation("i2v", draw="shared"),
+        "control: one clock, all weights": Adaptation(draw="shared"),
+    }
+    shares = lab.sizes.budgets[2::3]
+    for label, adaptation in ways.items():
+        few = shares if "control" not in label else [s for s in shares if s <= lab.sizes.shorter]
+        for share, update in zip(few, shop.updates(adaptation, few), strict=True):
+            model = shop.model(adaptation, update)
+            book.row({"model": label, "share": share}, lambda model=model: spoken(model))
+    return {"before training": exactness(lab)}
+
+
+def exactness(lab: Lab) -> dict[str, Any]:
+    """Largest differences before any training: of equal clocks from diffusers' Wan with one clock, of the base's own
+    weights; and of Wan's own way, with room for a picture but none given, from the base.
+
+    Args:
+        lab: gives the base.
+    """
+    base, g = lab.model("base"), torch.Generator().manual_seed(lab.sizes.seed)
+    shape = lab.geometry.latent_shape(3, lab.geometry.frames)
+    x, tau = (t.to(base.device) for t in (torch.randn(shape, generator=g), torch.rand(3, generator=g)))
+    cond = base.encode_text(["a red circle moves right", "", "a blue square moves down"])
+    with torch.no_grad():
+        many = base(x, tau[:, None].expand(-1, shape[2]), **cond)
+        one = base.dit.to_diffusers().to(base.device)(x, 1000 * tau, cond["text"]).sample
+        room = ImageToVideo.from_base(base).eval()(x, tau[:, None].expand(-1, shape[2]), **cond)
+    differences = {"clock per frame": (many - one).abs().max().item(), "Wan's way": (room - many).abs().max().item()}
+    return {"largest difference": differences, "of outputs up to": one.abs().max().item()}
+
+
+DRAWS: dict[str, dict[str, Any]] = {
+    "independent": {"draw": "independent"},
+    "PTSS 0.8": {"draw": "mixed", "p_async": 0.8},
+    "PTSS 0.5": {"draw": "mixed", "p_async": 0.5},
+    "PTSS 0.2": {"draw": "mixed", "p_async": 0.2},
+    "first frame clean, the rest alike": {"draw": "shared", "clean": (0,)},
+    "non-decreasing": {"draw": "nondecreasing"},
+}
+"""Table 2 of the paper, and the draw of AR-Diffusion."""
+
+
+def draws(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+    """How the clocks are drawn in training: six ways, each uniform and with shift 3 and 5, at strengths 1 and 1.4.
+
+    Args:
+        lab: models and scores.
+        shop: trains.
+        book: takes the rows.
+    """
+    for label, options in DRAWS.items():
+        for shift in lab.sizes.shifts:
+            adaptation = Adaptation(rank=lab.sizes.ranks[1], shift=shift, **options)
+            for strength in (1.0, 1.4):
+                key = {"draw": label, "shift": shift, "strength": strength}
+                book.row(key, lambda a=adaptation, s=strength: _adapted(lab, shop, a, lab.sizes.brief, s))
+            key = {"draw": label, "shift": shift, "task": "text_to_video"}
+            book.row(key, lambda a=adaptation: _adapted(lab, shop, a, lab.sizes.brief, 1.0, spoken=True))
+    return {}
+
+
+def _adapted(
+    lab: Lab, shop: Workshop, adaptation: Adaptation, share: float, strength: float, spoken: bool = False
+) -> dict[str, Any]:
+    (update,) = shop.updates(adaptation, [share])
+    model = shop.model(adaptation, update, strength)
+    return lab.measure(lab.ask(model), **SPOKEN) if spoken else lab.measure(lab.ask(model, [0]), [0])
+
+
+def lora(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+    """Rank, strength and length of training; for all weights the strength stretches W - W0 in the same way.
+
+    Args:
+        lab: models and scores.
+        shop: trains.
+        book: takes the rows.
+    """
+    for rank in (*lab.sizes.ranks, 0):
+        adaptation = Adaptation(rank=rank)
+        updates = shop.updates(adaptation, lab.sizes.marks)
+        for share, update in zip(lab.sizes.marks, updates, strict=True):
+            for strength in lab.sizes.strengths:
+                key = {"rank": rank or "all weights", "share": share, "strength": strength}
+                book.row(
+                    key,
+                    lambda a=adaptation, u=update, s=strength: lab.measure(lab.ask(shop.model(a, u, s), [0]), [0]),
+                )
+    return {}

@@ -1,0 +1,179 @@
+"""The benchmark suite: what a clip of the world is worth, in VBench's words but against the exact truth."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pusa_lab import metrics
+from pusa_lab.metrics import Interval
+from pusa_lab.types import Clip
+from small_models.reader import confirm, locate, subjects
+from small_models.world import Scenes, masks, positions
+
+Raw = dict[str, Tensor]
+"""Numbers of every clip (b,), of every frame (b, pf), or features (b, d)."""
+VBENCH = (
+    "i2v_subject",
+    "i2v_background",
+    "subject_consistency",
+    "background_consistency",
+    "motion_smoothness",
+    "dynamic_degree",
+    "imaging_quality",
+)
+"""Dimensions that share their names, and their meaning, with VBench-I2V."""
+TEXT = ("shape", "direction", "speed")
+"""What `text_alignment` averages: colour and shape, direction, speed, as the caption asks for."""
+SEEN = 0.02
+"""Share of the picture above which an object of the truth can be seen."""
+
+
+def appearance(clip: Clip, scenes: Scenes, first: Clip | None = None) -> Raw:
+    """What needs no truth but the objects' colours: VBench's dimensions, flicker.
+
+    Args:
+        clip: pixels (b, 3, pf, h, w) in [-1, 1].
+        scenes: what it should show.
+        first: the picture (b, 3, 1, h, w) it should go on from; None leaves out what compares with it.
+    """
+    shown = subjects(clip, scenes.colour, scenes.world) * scenes.present[:, :, None, None, None]
+    found = {
+        "subject_consistency": metrics.subject_consistency(clip, shown),
+        "background_consistency": metrics.background_consistency(clip, shown),
+        "motion_smoothness": metrics.motion_smoothness(clip),
+        "dynamic_degree": metrics.dynamic_degree(clip),
+        "imaging_quality": metrics.imaging_quality(clip),
+        "flicker": metrics.flicker(clip, shown),
+    }
+    if first is not None:
+        given = masks(scenes, 1, clip.shape[-1])
+        found["i2v_subject"] = metrics.i2v_subject(clip, shown, first, given)
+        found["i2v_background"] = metrics.i2v_background(clip, shown, first, given)
+        found["last_to_first_psnr"] = metrics.psnr(clip[:, :, -1:], first)[:, 0].clamp(max=60)
+    # NaN is what the metrics give where nothing is left to compare; here something should have been.
+    return {name: value.nan_to_num(0) for name, value in found.items()}
+
+
+def obedience(clip: Clip, scenes: Scenes) -> Raw:
+    """Shares of a caption's objects that are as it says, and how far they move off its law of motion, in pixels.
+
+    Args:
+        clip: pixels (b, 3, pf, h, w) in [-1, 1].
+        scenes: whose captions were given.
+    """
+    told, number = confirm(clip, scenes), scenes.present.sum(1)
+    shares = {name: (told[name] & scenes.present).sum(1) / number for name in ("present", *TEXT)}
+    off = (told["off_law"] * told["present"]).sum(1) / told["present"].sum(1)  # of what is there; NaN if nothing is
+    alignment = torch.stack([shares[name] for name in TEXT]).mean(0)
+    return shares | {"text_alignment": alignment, "physics_error": off * clip.shape[-1]}
+
+
+def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ()) -> Raw:
+    """Frame by frame against the truth, over the frames that were not given; and over those that were.
+
+    Args:
+        clip: pixels (b, 3, pf, h, w) in [-1, 1].
+        truth: pixels of the same shape.
+        scenes: what it shows.
+        known: pixel frames that were given.
+    """
+    size, frames = clip.shape[-1], clip.shape[2]
+    free = [i for i in range(frames) if i not in set(known)]
+    edges = [i for i in range(1, frames) if (i in set(known)) != (i - 1 in set(known))]
+    where, _ = locate(clip, scenes.colour, scenes.world)
+    shown = (locate(truth, scenes.colour, scenes.world)[1] > SEEN) & scenes.present[:, None]
+    path = positions(scenes, frames)
+    distance = (where - path).norm(dim=-1) * size
+    lost = distance.isnan() & shown
+    distance = distance.nan_to_num(size / 2).clamp(max=size / 2).where(shown, torch.nan)
+    by_frame = {
+        "psnr": metrics.psnr(clip, truth).clamp(max=60),
+        "ssim": metrics.ssim(clip, truth),
+        "position_error": distance.nanmean(2),
+    }
+    found = {f"{name}_frame": value for name, value in by_frame.items()}
+    found |= {name: value[:, free].nanmean(1) for name, value in by_frame.items()}
+    hue = (clip - truth).mean(dim=(3, 4)).abs().mean(1)
+    found["colour_error_frame"] = 127.5 * hue
+    found["colour_error"] = 127.5 * hue[:, free].mean(1)
+    found["lost"] = lost.float().where(shown, torch.nan)[:, free].flatten(1).nanmean(1)
+    found["motion"] = metrics.motion(clip).mean(1) / metrics.motion(truth).mean(1)
+    if edges:
+        step = (where - path).diff(dim=1)[:, [i - 1 for i in edges]]
+        found["boundary_colour"] = metrics.boundary_jump(clip, edges)
+        found["boundary_position"] = (step.norm(dim=-1) * size).flatten(1).nanmean(1)
+    if known:
+        found["known_psnr"] = by_frame["psnr"][:, list(known)].mean(1)
+    return found
+
+
+def destroyed(clip: Clip) -> dict[str, Clip]:
+    """The same clips made worthless in three ways: every dimension is at its floor in one of them.
+
+    Args:
+        clip: pixels (b, 3, pf, h, w) in [-1, 1], b above 1.
+    """
+    b, frames = len(clip), torch.arange(clip.shape[2])
+    other = torch.stack([clip[(i + frames) % b, :, frames].movedim(0, 1) for i in range(b)])
+    g = torch.Generator().manual_seed(0)
+    noise = torch.rand(clip.shape, generator=g).to(clip.device) * 2 - 1
+    side = clip.shape[-1]
+    small = F.avg_pool3d(clip, (1, side // 8, side // 8))
+    blurred = F.interpolate(small, size=clip.shape[2:], mode="trilinear")
+    return {"frames of other clips": other, "noise": noise, "blurred": blurred}
+
+
+def ranges(truth: list[Raw], worst: list[Raw]) -> dict[str, tuple[float, float]]:
+    """For VBench's dimensions, the value of worthless clips (the lowest of them) and of true ones: (low, high).
+
+    Args:
+        truth: `appearance` of true clips, in parts.
+        worst: likewise of destroyed ones.
+    """
+    found = {}
+    for name in VBENCH:
+        high = torch.cat([raw[name] for raw in truth]).nanmean().item()
+        found[name] = (min(raw[name].nanmean().item() for raw in worst), high)
+    return found | {"dynamic_degree": (0.0, 1.0)}
+
+
+def add_totals(raw: Raw, scale: dict[str, tuple[float, float]]) -> Raw:
+    """The same with "quality", "i2v" and "total" of every clip, formed as VBench-I2V forms them.
+
+    Args:
+        raw: with VBench's dimensions.
+        scale: from `ranges`.
+    """
+    rows = [dict(zip(VBENCH, row, strict=True)) for row in torch.stack([raw[n] for n in VBENCH], 1).tolist()]
+    found = [metrics.totals(row, scale) for row in rows]
+    return raw | {name: torch.tensor([row[name] for row in found]) for name in ("quality", "i2v", "total")}
+
+
+def summarise(raw: Raw, groups: Tensor) -> dict[str, Any]:
+    """Mean and 95 % interval of every number, resampling prompts with all their seeds; plain means by frame.
+
+    Args:
+        raw: from the functions above; "features" is left out, and what no clip has a number for.
+        groups: prompt (n,) of every clip.
+    """
+    out: dict[str, Any] = {}
+    for name, value in raw.items():
+        if name.endswith("_frame"):
+            out[name] = value.nanmean(0).tolist()
+        elif value.ndim == 1 and value.isfinite().any():
+            out[name] = list(metrics.bootstrap(value.float(), groups))
+    return out
+
+
+def plus_or_minus(interval: Sequence[float] | Interval, digits: int = 2) -> str:
+    """Mean and half the width of its interval, to print.
+
+    Args:
+        interval: mean, low, high.
+        digits: after the point.
+    """
+    mean, low, high = interval
+    return f"{mean:.{digits}f} ± {(high - low) / 2:.{digits}f}"
