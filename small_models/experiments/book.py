@@ -118,6 +118,7 @@ def _plain(value: Any) -> Any:
 
 def _write(path: Path, found: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".new")
-    part.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+    part, rows = path.with_suffix(".new"), ",\n  ".join(json.dumps(row, allow_nan=False) for row in found["rows"])
+    head = json.dumps({k: v for k, v in found.items() if k != "rows"}, indent=1, allow_nan=False)
+    part.write_text(f'{head[:-2]},\n "rows": [\n  {rows}\n ]\n}}\n')
     part.replace(path)

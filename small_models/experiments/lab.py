@@ -20,6 +20,8 @@ from small_models.files import sha256
 from small_models.i2v import ImageToVideo
 from small_models.world import MOTIONS, WORLDS, Scenes, captions, draw_scenes, render
 
+PER_PROMPT = ("psnr", "position_error", "total", "quality", "i2v", "text_alignment", "motion", "boundary_position")
+"""Scores that rows also keep prompt by prompt."""
 Maker = Callable[[list[str], np.ndarray, int], np.ndarray]
 """(captions, true clips (b, pf, h, w, 3) uint8, seed) -> clips."""
 STAYING = ("bounce", "gravity", "circle", "stop")
@@ -157,7 +159,7 @@ class Lab:
         return (suite.add_totals(raw, self.scale) if first else raw), torch.cat(groups)
 
     def measure(self, make: Maker, known: Sequence[int] = (), **options: Any) -> dict[str, Any]:
-        """The same as intervals, ready for a row, with the Frechet distance to true clips.
+        """The same as intervals, and prompt by prompt, ready for a row; with the Frechet distance to true clips.
 
         Args:
             make: makes clips.
@@ -166,9 +168,10 @@ class Lab:
         """
         raw, groups = self.score(make, known, **options)
         found = suite.summarise(raw, groups)
+        alone = {name: by_prompt(raw[name], groups) for name in PER_PROMPT if name in found}
         if "features" in raw and not options.get("frames"):
             found["frechet"] = metrics.frechet_distance(raw["features"], self.true_features[: len(raw["features"])])
-        return {"scores": found, "clips": len(groups)}
+        return {"scores": found, "clips": len(groups), "by_prompt": alone}
 
     @cached_property
     def true_features(self) -> Tensor:
@@ -203,6 +206,16 @@ class Lab:
             return generate(model, prompts, task, seed=seed, **options).video
 
         return make
+
+
+def by_prompt(values: Tensor, groups: Tensor) -> list[float]:
+    """The mean over the seeds of every prompt, so that rows can be compared on the same prompts.
+
+    Args:
+        values: of each clip (n,).
+        groups: prompt of each.
+    """
+    return [round(values[groups == g].nanmean().item(), 4) for g in groups.unique()]
 
 
 def given(

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from pusa_lab.metrics import bootstrap_of
-from small_models import suite
 from small_models.experiments.adapt import Adaptation, Workshop
 from small_models.experiments.book import Book
 from small_models.experiments.lab import Lab
@@ -15,8 +14,6 @@ from small_models.i2v import ImageToVideo
 
 SPOKEN = {"truth": False, "first": False}
 """Options of `Lab.score` for text-to-video."""
-PER_PROMPT = ("psnr", "i2v", "total")
-"""Scores kept prompt by prompt, for intervals of what is computed from several rows."""
 
 
 def cost(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
@@ -55,13 +52,7 @@ def cost(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
 
 
 def _i2v(lab: Lab, make: Any) -> dict[str, Any]:
-    raw, groups = lab.score(make, [0], count=lab.sizes.prompts)
-    alone = {name: _by_prompt(raw[name], groups) for name in PER_PROMPT}
-    return {"scores": suite.summarise(raw, groups), "clips": len(groups), "by_prompt": alone}
-
-
-def _by_prompt(values: Tensor, groups: Tensor) -> list[float]:
-    return [round(values[groups == g].mean().item(), 5) for g in groups.unique()]
+    return lab.measure(make, [0], count=lab.sizes.prompts)
 
 
 def ratios(rows: Sequence[dict[str, Any]], score: str = "psnr") -> list[dict[str, Any]]:
@@ -73,7 +64,7 @@ def ratios(rows: Sequence[dict[str, Any]], score: str = "psnr") -> list[dict[str
 
     Args:
         rows: of the table `cost`.
-        score: which, one of PER_PROMPT.
+        score: which, one of `lab.PER_PROMPT`.
     """
     curves = {}
     for way in ("VTA, all weights", "Wan's way, all weights"):
