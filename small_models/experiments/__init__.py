@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from small_models.experiments import paper
 from small_models.experiments.adapt import Adaptation, Workshop
 from small_models.experiments.book import Book, read
 from small_models.experiments.inside_table import inside
@@ -36,14 +35,6 @@ class Table:
     def name(self) -> str:
         """As typed after --table."""
         return self.fill.__name__
-
-    def verdict(self, found: dict[str, Any]) -> paper.Verdict:
-        """Whether the paper's direction agrees, and the sentence.
-
-        Args:
-            found: a finished table.
-        """
-        return getattr(paper, self.name)(found)
 
 
 _VBENCH = ("total", "quality", "i2v")

@@ -98,13 +98,14 @@ class Workshop:
             shares: of the base's clips, ascending.
 
         Returns:
-            For each (what other tables ask of the same run is kept beside): low-rank factors, whole new layers, and for all weights their changes.
+            For each: low-rank factors, whole new layers, and for all weights their changes.
         """
         marks = [self.steps(share) for share in shares]
         folder = self._folder(adaptation)
         paths = [folder / f"{mark:06}.safetensors" for mark in marks]
         if not all(path.is_file() for path in paths):
             sizes = self.lab.sizes
+            # What other tables ask of the same run is kept beside.
             every = {self.steps(share) for share in (*sizes.budgets, *sizes.marks, sizes.brief)}
             self._train(adaptation, folder, sorted({m for m in every if m < marks[-1]} | set(marks)))
         return [load_file(path, device=self.lab.device) for path in paths]

@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 class Book:
-    """One table's results: `book.row({"steps": 5}, measure)` measures what is not there yet, and keeps it.
+    """One table's results: `book.row({"steps": 5}, measure, 5)` measures what is not there yet, and keeps it.
 
     Until `close` the rows stand in `<table>.part.json`, which the same run with the same code, checkpoints, sizes and
     device goes on with.
@@ -48,19 +48,21 @@ class Book:
                 )
             self.found["rows"] = old["rows"]
 
-    def row(self, key: dict[str, Any], measure: Callable[[], Row]) -> Row:
+    def row(self, key: dict[str, Any], measure: Callable[..., Row], *args: Any, **options: Any) -> Row:
         """The row of this key: the one that is there, or a new one.
 
         Args:
             key: tells the row from all others.
             measure: called if there is none.
+            *args: of the call.
+            **options: of the call.
         """
         key = json.loads(json.dumps(key))
         for row in self.found["rows"]:
             if row["key"] == key:
                 return row
         began = time.perf_counter()
-        row = {"key": key, **measure()}
+        row = {"key": key, **measure(*args, **options)}
         row["seconds"] = round(time.perf_counter() - began, 2)
         self.found["rows"].append(_plain(row))
         _write(self.part, self.found)

@@ -23,15 +23,14 @@ def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
         shop: trains both ways with all weights, with the same budget.
         book: takes the rows.
     """
-    base, share = lab.model("base").dit, lab.sizes.brief
+    base = lab.model("base").dit
+    for label, stage in {"VTA, shipped": "vta", "Wan's way, shipped": "i2v"}.items():
+        if lab.has(stage):
+            book.row({"change": label}, changed, base, lab.model(stage).dit)
     ways = {"VTA, all weights": Adaptation(), "Wan's way, all weights": Adaptation("i2v", draw="shared")}
-    models: dict[str, Any] = {"VTA, shipped": lambda: lab.model("vta")}
-    if lab.has("i2v"):
-        models["Wan's way, shipped"] = lambda: lab.model("i2v")
     for label, adaptation in ways.items():
-        models[label] = lambda a=adaptation: shop.model(a, shop.updates(a, [share])[0])
-    for label, model in models.items():
-        book.row({"change": label}, lambda m=model: {"kinds": parameter_change(base, m().dit)})
+        (update,) = shop.updates(adaptation, [lab.sizes.brief])
+        book.row({"change": label}, changed, base, shop.model(adaptation, update).dit)
     looking = {
         "base, text alone": ("base", []),
         "base, frame 0 clean": ("base", [0]),
@@ -40,8 +39,18 @@ def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     if lab.has("i2v"):
         looking["Wan's way, its picture"] = ("i2v", [0])
     for label, (stage, known) in looking.items():
-        book.row({"attention": label}, lambda s=stage, k=known: looks(lab, lab.model(s), k))
+        book.row({"attention": label}, looks, lab, lab.model(stage), known)
     return {}
+
+
+def changed(before: torch.nn.Module, after: torch.nn.Module) -> dict[str, Any]:
+    """How far every kind of weights moved.
+
+    Args:
+        before: transformer.
+        after: transformer.
+    """
+    return {"kinds": parameter_change(before, after)}
 
 
 @torch.no_grad()

@@ -4,9 +4,7 @@ from typing import Any
 
 from small_models.experiments import TABLES
 from small_models.experiments.paper import PUBLISHED
-
-HUNDREDS = ("total", "quality", "i2v", "text_alignment", "shape", "direction", "speed")
-"""Scores in [0, 1], printed as VBench prints its own: times 100."""
+from small_models.experiments.verdicts import HUNDREDS, VERDICTS
 
 
 def show(found: dict[str, Any]) -> str:
@@ -25,7 +23,7 @@ def show(found: dict[str, Any]) -> str:
         lines += [_line(row, keys, names) for row in rows]
     more = {k: found[k] for k in ("ratios", "before training") if found.get(k)}
     lines += [f"{name}: {_told(name, value)}" for name, value in more.items()]
-    agrees, sentence = table.verdict(found)
+    agrees, sentence = VERDICTS[table.name](found)
     word = {True: "The direction agrees. ", False: "The direction does not agree. ", None: ""}[agrees]
     return "\n".join([*lines, "", *(f"Paper: {line}" for line in PUBLISHED[table.name]), f"Here: {word}{sentence}"])
 

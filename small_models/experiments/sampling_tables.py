@@ -29,7 +29,7 @@ def steps(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     for solver, calls in SOLVERS.items():
         for count in lab.sizes.steps:
             make = lab.ask(lab.model("vta"), [0], steps=count, solver=solver)
-            book.row({"solver": solver, "steps": count, "calls": calls * count}, lambda m=make: lab.measure(m, [0]))
+            book.row({"solver": solver, "steps": count, "calls": calls * count}, lab.measure, make, [0])
     return {}
 
 
@@ -75,7 +75,7 @@ def noise(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
             for mode in modes:
                 make = lab.ask(lab.model("vta"), where[task], noise=level, mode=mode)
                 key = {"task": task, "noise": level, "mode": mode}
-                book.row(key, lambda m=make, k=where[task]: lab.measure(m, k))
+                book.row(key, lab.measure, make, where[task])
     return {}
 
 
@@ -87,37 +87,31 @@ def tasks(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
         shop: trains the specialists.
         book: takes the rows.
     """
-    vta, share, count = lab.model("vta"), lab.sizes.brief, lab.sizes.prompts
+    vta, count = lab.model("vta"), lab.sizes.prompts
     for task, known in places(lab.geometry.frames).items():
-        rows: dict[str, Any] = {"VTA, shipped": lambda: vta}
-        if task == "image_to_video" and lab.has("i2v"):
-            rows["Wan's way, shipped"] = lambda: lab.model("i2v")
+        models = {
+            "VTA, same budget": Adaptation(),
+            "specialist, same budget": Adaptation(draw="shared", clean=(*known,)),
+        }
         if task == "image_to_video":
-            rows["Wan's way, same budget"] = lambda: _trained(shop, Adaptation("i2v", draw="shared"), share)
-        rows["VTA, same budget"] = lambda: _trained(shop, Adaptation(), share)
-        rows["specialist, same budget"] = lambda k=known: _trained(
-            shop, Adaptation(draw="shared", clean=tuple(k)), share
-        )
-        for label, model in rows.items():
-            book.row(
-                {"task": task, "model": label},
-                lambda m=model, k=known: lab.measure(lab.ask(m(), k), k, count=count),
-            )
+            models["Wan's way, same budget"] = Adaptation("i2v", draw="shared")
+        shipped = {"VTA, shipped": "vta"} | ({"Wan's way, shipped": "i2v"} if task == "image_to_video" else {})
+        for label, stage in shipped.items():
+            if lab.has(stage):
+                make = lab.ask(lab.model(stage), known)
+                book.row({"task": task, "model": label}, lab.measure, make, known, count=count)
+        for label, adaptation in models.items():
+            (update,) = shop.updates(adaptation, [lab.sizes.brief])
+            make = lab.ask(shop.model(adaptation, update), known)
+            book.row({"task": task, "model": label}, lab.measure, make, known, count=count)
     if lab.geometry.stride[0] > 1:
-        book.row(
-            {"task": "start_end", "model": "VTA, shipped, last frame a still picture"},
-            lambda: lab.measure(_still_end(lab, vta), [0, lab.geometry.frames - 1], count=count),
-        )
-    book.row({"task": "loop", "model": "VTA, shipped"}, lambda: lab.measure(_loop(lab, vta), truth=False))
+        key = {"task": "start_end", "model": "VTA, shipped, last frame a still picture"}
+        book.row(key, lab.measure, _still_end(lab, vta), [0, lab.geometry.frames - 1], count=count)
+    book.row({"task": "loop", "model": "VTA, shipped"}, lab.measure, _loop(lab, vta), truth=False)
     for length in lab.sizes.lengths:
-        row = {"task": f"extension by {length} of its length", "model": "VTA, shipped"}
-        book.row(row, lambda n=length: _long(lab, vta, n, "synchronous"))
+        key = {"task": f"extension by {length} of its length", "model": "VTA, shipped"}
+        book.row(key, _long, lab, vta, length, "synchronous")
     return {}
-
-
-def _trained(shop: Workshop, adaptation: Adaptation, share: float) -> Any:
-    (update,) = shop.updates(adaptation, [share])
-    return shop.model(adaptation, update)
 
 
 def _still_end(lab: Lab, model: Any) -> Maker:
@@ -145,10 +139,8 @@ def schedules(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """
     for name in LONG_SCHEDULES:
         rows = len(SCHEDULES[name](10, lab.geometry.frames)) - 1
-        book.row(
-            {"schedule": name, "rows a window": rows},
-            lambda n=name: _long(lab, lab.model("vta"), max(lab.sizes.lengths), n),
-        )
+        key = {"schedule": name, "rows a window": rows}
+        book.row(key, _long, lab, lab.model("vta"), max(lab.sizes.lengths), name)
     return {}
 
 
@@ -160,7 +152,7 @@ def _long(lab: Lab, model: Any, lengths: int, schedule: str) -> dict[str, Any]:
     def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
         seconds = (begin + added) / geometry.fps
         windows = -(-added // (geometry.pixel_frames(geometry.frames) - begin))
-        options = {"schedule": schedule, "guidance": lab.sizes.guidance, "seed": seed}
+        options: dict[str, Any] = {"schedule": schedule, "guidance": lab.sizes.guidance, "seed": seed}
         return extend_to(model, [prompts] * windows, truth[:, :begin], seconds, overlap, **options).video
 
     return lab.measure(make, range(overlap), frames=begin + added, staying=True)

@@ -31,5 +31,5 @@ def suite(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     for name in scores.destroyed(next(lab.parts(2))[1]):
         ways[name] = lambda _, truth, seed, n=name: to_uint8(scores.destroyed(to_pixels(truth).to(lab.device))[n])
     for label, make in ways.items():
-        book.row({"clips": label}, lambda m=make: lab.measure(m, [0], count=lab.sizes.prompts, seeds=1))
+        book.row({"clips": label}, lab.measure, make, [0], count=lab.sizes.prompts, seeds=1)
     return {}

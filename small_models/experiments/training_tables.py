@@ -12,7 +12,7 @@ from small_models.experiments.book import Book
 from small_models.experiments.lab import Lab
 from small_models.i2v import ImageToVideo
 
-SPOKEN = {"truth": False, "first": False}
+SPOKEN: dict[str, Any] = {"truth": False, "first": False}
 """Options of `Lab.score` for text-to-video."""
 
 
@@ -30,7 +30,7 @@ def cost(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
         "clocks per frame, no training": lab.ask(base, known),
     }
     for way, make in free.items():
-        book.row({"way": way, "share": 0.0}, lambda make=make: _i2v(lab, make))
+        book.row({"way": way, "share": 0.0}, _i2v, lab, make)
     rank = lab.sizes.ranks[1]
     ways = {
         "VTA, all weights": Adaptation(),
@@ -43,11 +43,7 @@ def cost(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
         most = lab.sizes.budgets[-1] if way in list(ways)[:2] else lab.sizes.shorter
         shares = [s for s in lab.sizes.budgets if s <= most]
         for share, update in zip(shares, shop.updates(adaptation, shares), strict=True):
-            model = shop.model(adaptation, update)
-            book.row(
-                {"way": way, "share": share},
-                lambda model=model, share=share: {"steps": shop.steps(share)} | _i2v(lab, lab.ask(model, known)),
-            )
+            book.row({"way": way, "share": share}, _i2v, lab, lab.ask(shop.model(adaptation, update), known))
     return {"ratios": ratios(book.found["rows"])}
 
 
@@ -116,7 +112,7 @@ def preserved(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     shipped = {"base": "base", "VTA, shipped": "vta", "Wan's way, shipped, without its picture": "i2v"}
     for label, stage in shipped.items():
         if lab.has(stage):
-            book.row({"model": label, "share": None}, lambda stage=stage: spoken(lab.model(stage)))
+            book.row({"model": label, "share": None}, spoken, lab.model(stage))
     ways = {
         "VTA, all weights": Adaptation(),
         "Wan's way, all weights, without its picture": Adaptation("i2v", draw="shared"),
@@ -126,8 +122,7 @@ def preserved(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     for label, adaptation in ways.items():
         few = shares if "control" not in label else [s for s in shares if s <= lab.sizes.shorter]
         for share, update in zip(few, shop.updates(adaptation, few), strict=True):
-            model = shop.model(adaptation, update)
-            book.row({"model": label, "share": share}, lambda model=model: spoken(model))
+            book.row({"model": label, "share": share}, spoken, shop.model(adaptation, update))
     return {"before training": exactness(lab)}
 
 
@@ -174,16 +169,14 @@ def draws(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
             adaptation = Adaptation(rank=lab.sizes.ranks[1], shift=shift, **options)
             for strength in (1.0, 1.4):
                 key = {"draw": label, "shift": shift, "strength": strength}
-                book.row(key, lambda a=adaptation, s=strength: _adapted(lab, shop, a, lab.sizes.brief, s))
+                book.row(key, _adapted, lab, shop, adaptation, strength)
             key = {"draw": label, "shift": shift, "task": "text_to_video"}
-            book.row(key, lambda a=adaptation: _adapted(lab, shop, a, lab.sizes.brief, 1.0, spoken=True))
+            book.row(key, _adapted, lab, shop, adaptation, 1.0, spoken=True)
     return {}
 
 
-def _adapted(
-    lab: Lab, shop: Workshop, adaptation: Adaptation, share: float, strength: float, spoken: bool = False
-) -> dict[str, Any]:
-    (update,) = shop.updates(adaptation, [share])
+def _adapted(lab: Lab, shop: Workshop, adaptation: Adaptation, strength: float, spoken: bool = False) -> dict[str, Any]:
+    (update,) = shop.updates(adaptation, [lab.sizes.brief])
     model = shop.model(adaptation, update, strength)
     return lab.measure(lab.ask(model), **SPOKEN) if spoken else lab.measure(lab.ask(model, [0]), [0])
 
@@ -202,8 +195,5 @@ def lora(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
         for share, update in zip(lab.sizes.marks, updates, strict=True):
             for strength in lab.sizes.strengths:
                 key = {"rank": rank or "all weights", "share": share, "strength": strength}
-                book.row(
-                    key,
-                    lambda a=adaptation, u=update, s=strength: lab.measure(lab.ask(shop.model(a, u, s), [0]), [0]),
-                )
+                book.row(key, lab.measure, lab.ask(shop.model(adaptation, update, strength), [0]), [0])
     return {}
