@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -13,6 +14,7 @@ from pusa_lab.types import Clip
 from small_models.reader import confirm, locate, subjects
 from small_models.world import Scenes, masks, positions
 
+Picture = Float[Tensor, "b 3 1 hp wp"]
 Raw = dict[str, Tensor]
 """Numbers of every clip (b,), of every frame (b, pf), or features (b, d)."""
 VBENCH = (
@@ -31,7 +33,7 @@ SEEN = 0.02
 """Share of the picture above which an object of the truth can be seen."""
 
 
-def appearance(clip: Clip, scenes: Scenes, first: Clip | None = None) -> Raw:
+def appearance(clip: Clip, scenes: Scenes, first: Picture | None = None) -> Raw:
     """What needs no truth but the objects' colours: VBench's dimensions, flicker.
 
     Args:

@@ -103,19 +103,23 @@ class Lab:
         joined = [{n: torch.cat([raw[n].cpu() for raw in raws]) for n in raws[0]} for raws in worst.values()]
         return suite.ranges([{n: v.cpu() for n, v in raw.items()} for raw in truth], joined)
 
-    def parts(self, count: int, frames: int = 0, staying: bool = False) -> Iterator[tuple[Scenes, Clip, Tensor]]:
+    def parts(
+        self, count: int, frames: int = 0, staying: bool = False, seeds: int = 1
+    ) -> Iterator[tuple[Scenes, Clip, Tensor]]:
         """Scenes, true clips and prompt numbers, in parts that fit in memory.
 
         Args:
             count: scenes.
             frames: pixel frames; 0 is the model's own number.
             staying: see `scenes`.
+            seeds: how often each scene comes, one after the other.
         """
         pixel_frames = frames or self.geometry.pixel_frames(self.geometry.frames)
-        scenes, part = self.scenes(count, staying), 128 if self.device == "cuda" else 16
+        scenes, part = self.scenes(count, staying), max(1, (320 if self.device == "cuda" else 16) // seeds)
         for i in range(0, len(scenes), part):
-            some = scenes[i : i + part].to(self.device)
-            yield some, render(some, pixel_frames, self.geometry.size[0]), torch.arange(i, i + len(some))
+            numbers = torch.arange(i, min(i + part, len(scenes))).repeat_interleave(seeds)
+            some = scenes[numbers].to(self.device)
+            yield some, render(some, pixel_frames, self.geometry.size[0]), numbers
 
     def score(
         self,
@@ -143,18 +147,16 @@ class Lab:
         """
         pixels = [p for i in known for p in self.geometry.pixels_at(i)]
         found, groups = list[suite.Raw](), list[Tensor]()
-        for scenes, clip, numbers in self.parts(count or self.sizes.swept, frames, staying):
-            prompts = captions(scenes, EVAL_SEED)
-            for seed in range(seeds or self.sizes.seeds):
-                noise = (self.sizes.seed + seed) * 1_000_003 + int(numbers[0])
-                made = to_pixels(make(prompts, to_uint8(clip), noise)).to(self.device)
-                raw = suite.obedience(made, scenes)
-                raw |= suite.appearance(made, scenes, clip[:, :, :1] if first else None)
-                raw |= suite.fidelity(made, clip, scenes, pixels) if truth else {}
-                if self.has("features"):
-                    raw["features"] = self.model("features").features(made)
-                found.append({name: value.cpu() for name, value in raw.items()})
-                groups.append(numbers)
+        for scenes, clip, numbers in self.parts(count or self.sizes.swept, frames, staying, seeds or self.sizes.seeds):
+            noise = self.sizes.seed * 1_000_003 + int(numbers[0]) * (seeds or self.sizes.seeds)
+            made = to_pixels(make(captions(scenes, EVAL_SEED), to_uint8(clip), noise)).to(self.device)
+            raw = suite.obedience(made, scenes)
+            raw |= suite.appearance(made, scenes, clip[:, :, :1] if first else None)
+            raw |= suite.fidelity(made, clip, scenes, pixels) if truth else {}
+            if self.has("features"):
+                raw["features"] = self.model("features").features(made)
+            found.append({name: value.cpu() for name, value in raw.items()})
+            groups.append(numbers)
         raw = {name: torch.cat([raw[name] for raw in found]) for name in found[0]}
         return (suite.add_totals(raw, self.scale) if first else raw), torch.cat(groups)
 

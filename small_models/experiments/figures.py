@@ -1,0 +1,235 @@
+"""A picture of each table: `figure(read(path))`. Drawn from the numbers in the file and nothing else."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from pusa_lab.viz import results as draw
+from pusa_lab.viz.inside import MAP_COLOURS, plot_change
+from pusa_lab.viz.results import Figure, Numbers
+from small_models.experiments import rows as take
+from small_models.experiments.rows import Row
+from small_models.experiments.training_figures import cost, draws, lora, preserved
+from small_models.suite import VBENCH
+
+INTERVALS = "shades, whiskers and ±: 95 % intervals over prompts"
+
+
+def figure(found: Row) -> Figure:
+    """The picture of a table.
+
+    Args:
+        found: a results file as `read` gives it.
+
+    Raises:
+        ValueError: no such table, or nothing was measured.
+    """
+    name, rows = found["table"], found["rows"]
+    if name not in DRAWN:
+        raise ValueError(f"no picture for table {name!r}: there is one for {', '.join(DRAWN)}.")
+    if not rows:
+        raise ValueError(f"table {name!r} has no rows yet: measure it first, `pusa-lab bench paper --table {name}`.")
+    picture = DRAWN[name](found)
+    about = f"{found['sizes']['preset']}, {max(row.get('clips', 0) for row in rows)} clips a number"
+    about += f"; {INTERVALS}" if any("scores" in row for row in rows) else ""
+    picture.suptitle(f"{found['title']}\n{about}", fontsize=11)
+    return picture
+
+
+def suite(found: Row) -> Figure:
+    """Every dimension of every kind of clips, and their PSNR.
+
+    Args:
+        found: a results file.
+    """
+    rows = found["rows"]
+    clips = [row["key"]["clips"] for row in rows]
+    names = [*VBENCH, "quality", "i2v", "total", "shape", "direction", "speed", "text_alignment"]
+    picture, ax = draw.panels([["grid", "psnr"]], height=5.2, width_ratios=(5.5, 1))
+    values = [[take.numbers(row, name)[0] for name in names] for row in rows]
+    draw.plot_grid(ax["grid"], values, clips, [name.replace("_", " ") for name in names], limits=(0.0, 100.0))
+    draw.dress(ax["grid"], "VBench's dimensions, their totals, and obedience to the caption, of 100")
+    ax["grid"].tick_params(axis="x", rotation=40)
+    for word in ax["grid"].get_xticklabels():
+        word.set(ha="right", rotation_mode="anchor")
+    draw.plot_bars(
+        ax["psnr"], {"": {c: take.numbers(r, "psnr") for c, r in zip(clips, rows, strict=True)}}, names=False
+    )
+    draw.dress(ax["psnr"], "Likeness to the truth", take.NAMES["psnr"])
+    ax["psnr"].set_xlabel("PSNR, dB (60 is the most)", fontsize=9)
+    return picture
+
+
+def steps(found: Row) -> Figure:
+    """Scores against calls of the denoiser, a line for each solver.
+
+    Args:
+        found: a results file.
+    """
+    rows, names = found["rows"], ("psnr", "total", "position_error")
+    picture, ax = draw.panels([names], height=4.8)
+    calls = take.values(rows, "calls")
+    ticks = {t: f"{t:g}" for t in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0) if min(calls) <= t <= max(calls)}
+    for name in names:
+        lines = {
+            solver: take.line(take.pick(rows, solver=solver), "calls", name) for solver in take.values(rows, "solver")
+        }
+        draw.plot_lines(ax[name], lines)
+        ax[name].set_xscale("log")
+        draw.dress(ax[name], "", "calls of the denoiser, guidance aside", take.NAMES[name], ticks)
+    draw.legend(picture, 5)
+    return picture
+
+
+def noise(found: Row) -> Figure:
+    """Scores against the level kept of known frames; right of the line, lists of levels and other modes.
+
+    Args:
+        found: a results file.
+    """
+    rows, names = found["rows"], ("psnr", "known_psnr", "motion", "boundary_position")
+    tasks_here = take.values(rows, "task")
+    layout = [[f"{name} {task}" for task in tasks_here] for name in names]
+    picture, axes = draw.panels(layout, height=9.2)
+    for task in tasks_here:
+        alone = [r for r in take.pick(rows, task=task, mode="denoise") if not isinstance(r["key"]["noise"], list)]
+        others = [r for r in take.pick(rows, task=task) if r not in alone]
+        at = {1.14 + 0.12 * i: row for i, row in enumerate(others)}
+        ticks = {x: f"{x:g}" for x in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)} | {x: _level(row) for x, row in at.items()}
+        for name in names:
+            ax, last = axes[f"{name} {task}"], name == names[-1]
+            draw.plot_lines(ax, {"one level for all known frames": take.line(alone, "noise", name)})
+            apart = {
+                "": [],
+                "published lists of levels, and other modes": [(x, take.numbers(r, name)) for x, r in at.items()],
+            }
+            draw.plot_lines(ax, apart, joined=False)
+            ax.axvline(1.07, color="0.8", linewidth=1)
+            words = ticks if last else dict.fromkeys(ticks, "")
+            title = task.replace("_", " ") if name == names[0] else ""
+            up = (
+                take.NAMES[name].replace(" frames", "\nframes").replace("jump at", "jump\nat")
+                if task == tasks_here[0]
+                else ""
+            )
+            draw.dress(ax, title, "level kept of the known frames" if last else "", up, words)
+            ax.xaxis.set_label_coords(0.36, -0.19)  # beside the long words, not below them
+            for word in ax.get_xticklabels()[6:]:
+                word.set_rotation(90)
+    draw.legend(picture)
+    return picture
+
+
+def _level(row: Row) -> str:
+    level = row["key"]["noise"]
+    told = ", ".join(f"{v:g}" for v in level) if isinstance(level, list) else f"{level:g}"
+    return told if row["key"]["mode"] == "denoise" else f"{told}, {row['key']['mode']}"
+
+
+def tasks(found: Row) -> Figure:
+    """Scores of every model in every task.
+
+    Args:
+        found: a results file.
+    """
+    rows, names = found["rows"], ("psnr", "position_error", "boundary_position", "total")
+    picture, ax = draw.panels([names], height=2.2 + 0.2 * len(rows))
+    for name in names:
+        bars: dict[str, dict[str, Numbers]] = {}
+        for row in rows:
+            # One model asked in another way is another row, not another colour.
+            model, _, way = row["key"]["model"].partition(", shipped, ")
+            task = row["key"]["task"].replace("_", " ") + (f",\n{way}" if way else "")
+            bars.setdefault(f"{model}, shipped" if way else model, {})[task] = take.numbers(row, name)
+        draw.plot_bars(ax[name], bars, names=name == names[0])
+        draw.dress(ax[name], "", take.NAMES[name])
+    draw.legend(picture, 5)
+    return picture
+
+
+def schedules(found: Row) -> Figure:
+    """Drift along the video, a line for each schedule.
+
+    Args:
+        found: a results file.
+    """
+    rows = found["rows"]
+    names = ("psnr_frame", "colour_error_frame")
+    picture, ax = draw.panels([[*names, "psnr"]], height=4.8, width_ratios=(2, 2, 1))
+    labels = {row["key"]["schedule"]: f"{row['key']['schedule']}, {row['key']['rows a window']} rows" for row in rows}
+    for name in names:
+        lines: dict[str, list[tuple[float | int, Numbers]]] = {
+            labels[row["key"]["schedule"]]: [
+                (i, [v, v, v]) for i, v in enumerate(row["scores"].get(name, [])) if v is not None
+            ]
+            for row in rows
+        }
+        draw.plot_lines(ax[name], lines)
+        draw.dress(ax[name], "", "pixel frame", take.NAMES[name])
+    draw.plot_bars(
+        ax["psnr"],
+        {label: {s: take.numbers(take.one(rows, schedule=s), "psnr")} for s, label in labels.items()},
+        from_zero=False,
+    )
+    draw.dress(ax["psnr"], "", take.NAMES["psnr"])
+    draw.legend(picture, 6)
+    return picture
+
+
+def inside(found: Row) -> Figure:
+    """Change of every kind of weights; mass on frame 0 by block and step; maps of the last block.
+
+    Args:
+        found: a results file.
+    """
+    changes = {row["key"]["change"]: row["kinds"] for row in found["rows"] if "change" in row["key"]}
+    looks = [row for row in found["rows"] if "attention" in row["key"]]
+    maps = max((len(row["maps"]) for row in looks), default=1)
+    layout = [
+        ["change"] * 4 + [f"look {i}"] * 3 + [f"map {i} {j}" for j in range(maps) for _ in "ab"]
+        for i in range(max(len(looks), 1))
+    ]
+    picture, ax = draw.panels(layout, height=1.6 + 1.9 * max(len(looks), 2))
+    if changes:
+        plot_change(changes, ax["change"])
+        ax["change"].legend(fontsize=8.5, frameon=False, loc="lower center", bbox_to_anchor=(0.4, 1), ncols=2)
+        ax["change"].tick_params(labelsize=8.5)
+    _looks(picture, ax, looks)
+    return picture
+
+
+def _looks(picture: Figure, ax: dict[str, Any], looks: Sequence[Row]) -> None:
+    """A row of panels for each model: blocks x steps, then its maps; one scale for each of both."""
+    most = max((v for row in looks for step in row["on_frame_0"] for v in step), default=1.0)
+    top = max((v for row in looks for one in row["maps"].values() for line in one for v in line), default=1.0)
+    for i, row in enumerate(looks):
+        last, here = i == len(looks) - 1, ax[f"look {i}"]
+        blocks = torch.tensor(row["on_frame_0"]).T.tolist()
+        look: dict[str, Any] = {"form": "", "colours": MAP_COLOURS}
+        seen = draw.plot_grid(here, blocks, _every(len(blocks)), _every(len(blocks[0])), limits=(0.0, most), **look)
+        draw.dress(here, row["key"]["attention"], "sampling step" if last else "", "block")
+        picture.colorbar(seen, ax=here, label="attention\non frame 0")
+        for j, (name, one) in enumerate(row["maps"].items()):
+            panel = ax[f"map {i} {j}"]
+            shown = draw.plot_grid(panel, one, _every(len(one)), _every(len(one)), limits=(0.0, top), **look)
+            draw.dress(
+                panel, f"last block, {name}", "frame looked at" if last else "", "frame that asks" if j == 0 else ""
+            )
+            panel.set_aspect("equal")
+    if looks:
+        picture.colorbar(
+            shown, ax=[a for name, a in ax.items() if name.startswith("map")], label="share of attention", shrink=0.5
+        )
+
+
+def _every(count: int) -> list[str]:
+    """Numbers of a few of so many, the first and others evenly."""
+    gap = 1 if count <= 5 else 2 if count <= 10 else 5
+    return [str(i) if i % gap == 0 else "" for i in range(count)]
+
+
+DRAWN: dict[str, Callable[[Row], Figure]] = {
+    one.__name__: one for one in (suite, cost, preserved, draws, lora, steps, noise, tasks, schedules, inside)
+}
+"""Name of a table -> its picture."""

@@ -1,0 +1,131 @@
+"""Pictures of the tables that train: cost, what is preserved, draws of the clocks, LoRA."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pusa_lab.viz import results as draw
+from pusa_lab.viz.results import EMPTY, Figure, Numbers
+from small_models.experiments import rows as take
+from small_models.experiments.rows import Row
+
+TRAINING = "training, share of the base's own"
+
+
+def cost(found: Row) -> Figure:
+    """Scores against budget for each way, and how many times less training VTA needs.
+
+    Args:
+        found: a results file.
+    """
+    rows, trained = found["rows"], [row for row in found["rows"] if row["key"]["share"]]
+    picture, ax = draw.panels([["psnr", "total"], ["position_error", "ratio"]], height=8.2)
+    ticks = {share: take.share(share) for share in sorted(take.values(trained, "share"))}
+    for name in ("psnr", "total", "position_error"):
+        lines = {way: take.line(take.pick(trained, way=way), "share", name) for way in take.values(trained, "way")}
+        free = {row["key"]["way"]: take.numbers(row, name) for row in rows if not row["key"]["share"]}
+        draw.plot_lines(ax[name], lines, {way: numbers for way, numbers in free.items() if numbers is not EMPTY})
+        ax[name].set_xscale("log")
+        draw.dress(ax[name], "", TRAINING, take.NAMES[name], ticks)
+    _ratios(ax["ratio"], found.get("ratios", []), ticks)
+    draw.legend(picture)
+    return picture
+
+
+def _ratios(ax: Any, ratios: Sequence[Row], ticks: dict[float, str]) -> None:
+    """Wan's budget over VTA's for the same PSNR; hollow triangles are bounds."""
+    for bound, mark in (("", "o"), ("at most", "v"), ("at least", "^")):
+        chosen = [r for r in ratios if r["bound"] == bound and None not in r["ratio"]]
+        for i, one in enumerate(chosen):
+            mean, low, high = one["ratio"]
+            look = {"color": draw.COLOURS[0], "mfc": "white" if bound else draw.COLOURS[0], "capsize": 2.5}
+            look["label"] = f"{bound} so much" if bound and not i else None
+            arms = [[max(mean - low, 0)], [max(high - mean, 0)]]
+            ax.errorbar([one["share"]], [mean], arms, fmt=mark, **look)
+    ax.axhline(1, color="0.4", linewidth=1)
+    ax.set(xscale="log", yscale="log")
+    ends = [end for one in ratios for end in one["ratio"] if end]
+    steps_up = (m * 10.0**e for e in range(-3, 4) for m in (1, 2, 5))
+    ax.set_yticks([t for t in steps_up if min(ends, default=0.5) / 2 < t < max(ends, default=2) * 2])
+    ax.set_yticks([], minor=True)
+    ax.yaxis.set_major_formatter("{x:g}")
+    title = "How many times more does Wan's way need for the PSNR of VTA?"
+    draw.dress(ax, title, f"VTA's {TRAINING}", "Wan's training over VTA's", ticks)
+
+
+def preserved(found: Row) -> Figure:
+    """Text to video of every model, beside the base's (the line).
+
+    Args:
+        found: a results file.
+    """
+    names, rows = ("text_alignment", "direction", "physics_error"), found["rows"]
+    picture, ax = draw.panels([names], height=2.0 + 0.3 * len(rows))
+    base = take.one(rows, model="base")
+    for name in names:
+        bars: dict[str, dict[str, Numbers]] = {}
+        for row in rows:
+            model, share = row["key"]["model"], row["key"].get("share")
+            told = f"{model}, {take.share(share)}" if share else model
+            bars.setdefault(model, {})[told] = take.numbers(row, name)
+        draw.plot_bars(ax[name], bars, from_zero=False, names=name == names[0])
+        ax[name].axvline(take.numbers(base, name)[0], color="0.6", linewidth=1, zorder=0)
+        ax[name].grid(axis="y", color="0.93")
+        draw.dress(ax[name], "", take.NAMES[name])
+    return picture
+
+
+def draws(found: Row) -> Figure:
+    """Draw of the clocks against shift, for each strength; and what is left of text to video.
+
+    Args:
+        found: a results file.
+    """
+    rows = found["rows"]
+    columns: list[tuple[str, dict[str, Any]]] = [
+        (name, {"strength": s}) for name in ("psnr", "total") for s in sorted(take.values(rows, "strength"))
+    ] + [("text_alignment", {"task": "text_to_video"})]
+    labels, shifts = take.values(rows, "draw"), sorted(take.values(rows, "shift"))
+    picture, axes = draw.panels([[str(i) for i in range(len(columns))]], height=1.6 + 0.55 * len(labels))
+    tables = [
+        [[take.numbers(take.one(rows, draw=d, shift=s, **key), name) for s in shifts] for d in labels]
+        for name, key in columns
+    ]
+    for i, ((name, key), table) in enumerate(zip(columns, tables, strict=True)):
+        same = [t for t, (n, _) in zip(tables, columns, strict=True) if n == name]
+        means = [numbers[0] for t in same for row in t for numbers in row if numbers is not EMPTY]
+        if not means:
+            axes[str(i)].set_axis_off()
+            continue
+        half = [[(high - low) / 2 for _, low, high in row] for row in table]
+        values = [[numbers[0] for numbers in row] for row in table]
+        words = labels if i == 0 else [""] * len(labels)
+        draw.plot_grid(axes[str(i)], values, words, [f"{s:g}" for s in shifts], half, (min(means), max(means) + 1e-6))
+        where = f"strength {key['strength']:g}" if "strength" in key else "text to video"
+        what = take.NAMES[name].replace(" of the frames not given", "")
+        draw.dress(axes[str(i)], f"{what}\n{where}", "shift of the draw")
+    return picture
+
+
+def lora(found: Row) -> Figure:
+    """Scores against strength, a line for each budget, a column for each rank.
+
+    Args:
+        found: a results file.
+    """
+    rows, names = found["rows"], ("psnr", "total")
+    ranks, shares = take.values(rows, "rank"), sorted(take.values(rows, "share"))
+    layout = [[f"{name} {rank}" for rank in ranks] for name in names]
+    picture, axes = draw.panels(layout, height=6.6, sharex=True)
+    ticks = {s: f"{s:g}" for s in sorted(take.values(rows, "strength"))}
+    for name, row in zip(names, layout, strict=True):
+        for rank, panel in zip(ranks, row, strict=True):
+            if panel != row[0]:
+                axes[panel].sharey(axes[row[0]])
+            chosen = {share: take.pick(rows, rank=rank, share=share) for share in shares}
+            lines = {f"{take.share(s)} of the base's training": take.line(chosen[s], "strength", name) for s in shares}
+            draw.plot_lines(axes[panel], lines, colours=draw.ordered(len(shares)))
+            title = f"{'' if rank == 'all weights' else 'LoRA, rank '}{rank}" if name == names[0] else ""
+            across = "strength" if name == names[-1] else ""
+            draw.dress(axes[panel], title, across, take.NAMES[name] if panel == row[0] else "", ticks)
+    draw.legend(picture)
+    return picture

@@ -1,0 +1,227 @@
+"""pytest tests/test_experiments.py: results are resumed or refused, adaptations are put together rightly."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+
+from pusa_lab.conditions import place
+from pusa_lab.pixels import to_uint8
+from small_models.experiments import SMALL, Adaptation, Book, Lab, Workshop, read, run_table
+from small_models.experiments import adapt as adapting
+from small_models.experiments import book as booking
+from small_models.experiments.lab import given
+from small_models.experiments.sampling_tables import places
+from small_models.experiments.training_tables import exactness, ratios
+from small_models.world import positions, render
+
+TINY = replace(
+    SMALL,
+    **{"prompts": 2, "swept": 2, "clips": 16, "batch": 2, "budgets": (1e-6, 2e-6), "marks": (1e-6, 2e-6)},
+    **{"brief": 1e-6, "shorter": 1e-6, "ranks": (2, 4), "strengths": (1.0,), "steps": (1,), "noises": (0.2,)},
+    **{"lengths": (1,), "shifts": (1.0,)},
+)
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*does not have many workers.*"),
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    return Lab(TINY, tmp_path_factory.mktemp("work"), "cpu")
+
+
+@pytest.fixture(scope="module")
+def shop(lab):
+    return Workshop(lab)
+
+
+def begin(tmp_path, **changes):
+    return Book(tmp_path / "x.json", {"table": "x", "title": "t", "command": "c"}, TINY, {"a": "1"} | changes)
+
+
+def test_rows_are_measured_once_and_survive_a_kill(tmp_path):
+    called = []
+
+    def measure(value):
+        called.append(value)
+        return {"scores": {"psnr": [value, torch.nan, 2.0]}}
+
+    first = begin(tmp_path)
+    first.row({"steps": 1, "at": (0, 1)}, measure, 1.5)
+    again = begin(tmp_path)  # the first was killed
+    assert again.row({"steps": 1, "at": (0, 1)}, measure, 1.5)["scores"] == {"psnr": [1.5, None, 2.0]}
+    again.row({"steps": 2, "at": (0, 1)}, measure, 2.5)
+    assert called == [1.5, 2.5]
+    assert not (tmp_path / "x.json").exists()
+    again.close(more=3)
+    assert not (tmp_path / "x.part.json").exists()
+    found = read(tmp_path / "x.json")
+    assert [row["key"]["steps"] for row in found["rows"]] == [1, 2]
+    assert found["more"] == 3
+    assert {"device", "versions", "date", "code", "sizes", "command"} <= set(found)
+
+
+@pytest.mark.parametrize("what", ["checkpoints", "sizes", "code", "device"])
+def test_rows_of_another_run_are_never_mixed_in(tmp_path, monkeypatch, what):
+    begin(tmp_path).row({"steps": 1}, dict)
+    if what == "sizes":
+        monkeypatch.setattr("test_experiments.TINY", replace(TINY, seeds=3))
+    if what == "code":
+        monkeypatch.setattr(booking, "code_hash", lambda: "other")
+    if what == "device":
+        monkeypatch.setattr(booking, "device_name", lambda: "a GPU")
+    with pytest.raises(ValueError, match=f"another run .other {what}"):
+        begin(tmp_path, **({"a": "2"} if what == "checkpoints" else {}))
+    assert (tmp_path / "x.part.json").is_file()
+
+
+def test_what_is_no_results_file_is_refused(tmp_path):
+    path = tmp_path / "x.json"
+    with pytest.raises(ValueError, match="holds no results"):
+        read(path)
+    for text in ("{", "[]", '{"rows": []}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="holds no results"):
+            read(path)
+    path.write_text(json.dumps({"format": 99, "rows": [], "table": "x"}))
+    with pytest.raises(ValueError, match="has format 99, this version reads 1"):
+        read(path)
+
+
+def test_the_code_hash_is_of_the_code(tmp_path, monkeypatch):
+    assert booking.code_hash() == booking.code_hash()
+    for room in ("pusa_lab", "small_models"):
+        (tmp_path / room).mkdir()
+    monkeypatch.setattr(booking, "__file__", str(tmp_path / "small_models" / "experiments" / "book.py"))
+    before = booking.code_hash()
+    (tmp_path / "pusa_lab" / "new.py").write_text("x = 1\n")
+    assert booking.code_hash() != before
+
+
+def test_known_frames_are_cut_out_in_runs(lab, nano_base):
+    truth = to_uint8(render(lab.scenes(3)))
+    known = given(truth, [0, 1, 4, 7], nano_base.geometry, noise=[0.1, 0.2, 0.3, 0.4])
+    assert [k.at for k in known] == [0, 4, 7]
+    assert [k.noise for k in known] == [[0.1, 0.2], [0.3], [0.4]]
+    found = place(replace_task(known), nano_base.geometry, 8, 3)
+    assert found.at == [0, 1, 4, 7]
+    assert (to_uint8(found.clips[1])[:, 0] == truth[:, 4]).all()
+
+
+def replace_task(known):
+    from pusa_lab.tasks import Task
+
+    return Task("known", known)
+
+
+@pytest.mark.parametrize("frames", [8, 9, 21])
+def test_tasks_leave_something_to_make(frames):
+    for known in places(frames).values():
+        assert known == sorted(set(known))
+        assert 0 < len(known) < frames
+        assert max(known) < frames
+
+
+def test_scenes_for_long_videos_stay_in_the_picture():
+    lab = Lab(replace(TINY, preset="mini"), Path("unused"), "cpu")
+    scenes = lab.scenes(20, staying=True)
+    assert len(scenes) == 20
+    where = positions(scenes, 200)[scenes.present[:, None].expand(-1, 200, -1)]
+    assert where.min() > 0.05
+    assert where.max() < 0.95
+
+
+@pytest.mark.parametrize("adaptation", [Adaptation(), Adaptation(rank=4), Adaptation("i2v", draw="shared")], ids=str)
+def test_adaptations_are_stops_on_one_run(lab, shop, adaptation, monkeypatch):
+    first, second = shop.updates(adaptation, TINY.budgets)
+    base = {k: v.clone() for k, v in lab.model("base").state_dict().items()}
+    monkeypatch.setattr(adapting, "run", None)  # from here on nothing is trained
+    assert shop.updates(adaptation, TINY.budgets[:1])[0].keys() == first.keys()
+
+    def weights(update, strength=1.0):  # the model is one object, so its weights are copied
+        return {k: v.clone() for k, v in shop.model(adaptation, update, strength).state_dict().items()}
+
+    far, near, zero, double = weights(second), weights(first), weights(second, 0.0), weights(second, 2.0)
+    shared = [k for k in base if k in far and base[k].shape == far[k].shape and "add_" not in k and "image" not in k]
+    moved = [k for k in shared if not torch.equal(far[k], base[k])]
+    assert moved
+    assert any(not torch.equal(far[k], near[k]) for k in moved)
+    for name in moved:
+        if "patch_embedding" not in name:
+            torch.testing.assert_close(zero[name], base[name])
+            torch.testing.assert_close(double[name] - base[name], 2 * (far[name] - base[name]), atol=1e-6, rtol=1e-3)
+
+
+def test_what_was_kept_is_what_was_trained(lab, shop, monkeypatch):
+    """The weights that a run hands out at its last mark are those it ends with, averaged."""
+    seen = {}
+
+    def run(module, data, marks, keep):
+        real(module, data, marks=marks, keep=keep)
+        seen.update({k: v.detach().clone() for k, v in module.model.state_dict().items()})
+
+    real = adapting.run
+    monkeypatch.setattr(adapting, "run", run)
+    adaptation = Adaptation(shift=3.0)
+    (update,) = shop.updates(adaptation, [2e-6])
+    made = shop.model(adaptation, update).state_dict()
+    for name, value in seen.items():
+        torch.testing.assert_close(made[name], value, atol=2e-6, rtol=1e-3)  # kept in half precision
+
+
+def test_specialists_see_their_frames_clean():
+    tau = adapting.clean((0, 3))(64, 5, torch.Generator().manual_seed(0))
+    assert (tau[:, [0, 3]] == 0).all()
+    assert (tau[:, 1:2] == tau[:, [1, 2, 4]]).all()
+    assert tau[:, 1].std() > 0.2
+
+
+def test_before_training_equal_clocks_are_diffusers_one_clock(lab):
+    found = exactness(lab)
+    assert found["largest difference"]["clock per frame"] < 1e-5 * found["of outputs up to"] + 1e-4
+    assert found["largest difference"]["Wan's way"] == 0
+
+
+def curve(way, shares, scores):
+    noise = torch.linspace(-1, 1, 8)
+    rows = zip(shares, scores, strict=True)
+    return [{"key": {"way": way, "share": s}, "by_prompt": {"psnr": (x + noise).tolist()}} for s, x in rows]
+
+
+def test_the_cost_ratio_is_read_off_the_other_curve():
+    shares = [0.01, 0.1, 1.0]
+    rows = curve("VTA, all weights", shares, [20.0, 25.0, 40.0])
+    rows += curve("Wan's way, all weights", shares, [10.0, 20.0, 30.0])
+    cheap, half, beyond = ratios(rows)
+    assert cheap["ratio"] == pytest.approx([10, 10, 10], rel=1e-4)  # 20 dB at 0.01, theirs at 0.1
+    assert half["ratio"][0] == pytest.approx(10**0.5 * 0.1 / 0.1, rel=1e-4)  # 25 dB half-way in log(budget)
+    assert (beyond["ratio"][0], beyond["bound"]) == (pytest.approx(1), "at least")
+    worse = ratios(curve("VTA, all weights", shares, [5.0, 12.0, 15.0]) + rows[3:])
+    assert worse[0]["bound"] == "at most"
+    assert ratios(rows[:3]) == []
+
+
+def test_a_whole_table_in_miniature(tmp_path, lab, shop):
+    found = run_table("noise", lab, shop, tmp_path, "pusa-lab bench paper --table noise")
+    assert found == read(tmp_path / "noise.json")
+    for row in found["rows"]:
+        mean, low, high = row["scores"]["psnr"]
+        assert low <= mean <= high
+        assert mean == pytest.approx(sum(row["by_prompt"]["psnr"]) / TINY.swept, abs=1e-3)
+        assert len(row["scores"]["psnr_frame"]) == 8
+        assert row["clips"] == TINY.swept * TINY.seeds
+    modes = {row["key"]["mode"] for row in found["rows"]}
+    assert modes == {"denoise", "hold", "reimpose", "label"}
+    with pytest.raises(ValueError, match="no table 'steeps'"):
+        run_table("steeps", lab, shop, tmp_path, "")
+
+
+def test_sizes_out_of_range_are_refused():
+    for wrong in ({"prompts": 0}, {"swept": 1}, {"budgets": (0.0,)}, {"batch": 0}):
+        with pytest.raises((ValueError, TypeCheckError), match=next(iter(wrong))):
+            replace(SMALL, **wrong)

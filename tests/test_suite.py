@@ -1,0 +1,153 @@
+"""pytest tests/test_suite.py: the suite knows true clips from worthless ones, and measures what it says it measures."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pusa_lab import metrics
+from small_models import suite
+from small_models.reader import confirm, subjects
+from small_models.world import MINI, NANO, draw_scenes, masks, render
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return draw_scenes(12, 4321, MINI)
+
+
+@pytest.fixture(scope="module")
+def truth(scenes):
+    return render(scenes)
+
+
+@pytest.fixture(scope="module")
+def true_scores(scenes, truth):
+    return suite.appearance(truth, scenes, truth[:, :, :1])
+
+
+def test_subjects_are_the_worlds_masks(scenes, truth):
+    seen = subjects(truth, scenes.colour, MINI) * scenes.present[:, :, None, None, None]
+    wanted = masks(scenes) * scenes.present[:, :, None, None, None]
+    both = torch.minimum(seen, wanted).sum((2, 3, 4)) / torch.maximum(seen, wanted).sum((2, 3, 4))
+    assert both[scenes.present].mean() > 0.9  # faint edges do not count as seen
+
+
+@pytest.mark.parametrize("name", suite.VBENCH)
+def test_every_dimension_has_its_floor_in_some_destroyed_clip(name, scenes, truth, true_scores):
+    worst = {how: suite.appearance(bad, scenes, truth[:, :, :1])[name] for how, bad in suite.destroyed(truth).items()}
+    still = suite.appearance(truth[:, :, :1].expand_as(truth), scenes, truth[:, :, :1])[name]
+    assert min(still.mean(), *(w.mean() for w in worst.values())) < true_scores[name].mean() - 0.02
+
+
+def test_no_dimension_but_motion_sees_that_a_clip_stands_still(scenes, truth, true_scores):
+    """What VBench's consistency rewards, and why position errors stand beside it."""
+    still = suite.appearance(truth[:, :, :1].expand_as(truth), scenes, truth[:, :, :1])
+    assert (still["subject_consistency"] > true_scores["subject_consistency"] - 1e-4).all()
+    assert still["dynamic_degree"].sum() == 0
+    assert suite.fidelity(truth[:, :, :1].expand_as(truth), truth, scenes, [0])["position_error"].mean() > 5
+
+
+def test_a_subject_that_is_gone_scores_nothing(scenes, truth):
+    empty = torch.zeros_like(truth)
+    found = suite.appearance(empty, scenes, truth[:, :, :1])
+    assert found["i2v_subject"].abs().max() == 0
+    assert found["subject_consistency"].abs().max() == 0
+
+
+def test_true_clips_obey_their_captions(scenes, truth):
+    found = suite.obedience(truth, scenes)
+    assert found["text_alignment"].mean() > 0.95
+    assert found["physics_error"].max() < 1.0
+
+
+def test_mirrored_clips_go_the_wrong_way(truth, scenes):
+    sideways = (scenes.velocity()[..., 0].abs() > 1e-6) & (scenes.motion != 3)
+    told = confirm(truth.flip(-1), scenes)["direction"]
+    assert told[sideways & scenes.present].float().mean() < 0.2
+    assert suite.obedience(truth.flip(-1), scenes)["shape"].mean() > 0.7  # triangles are mirrored too
+
+
+def test_speed_is_read():
+    scenes = draw_scenes(40, 7, replace(MINI, motions=MINI.motions[:1], objects=(1.0,), pan=0.0))
+    slow = scenes[scenes.speed[:, 0] == 0]
+    assert confirm(render(slow), slow)["speed"][:, 0].float().mean() > 0.9
+    quick = replace(slow, speed=slow.speed + 2)
+    assert confirm(render(quick), slow)["speed"][:, 0].float().mean() < 0.1
+
+
+def test_what_leaves_its_law_is_measured_in_pixels():
+    scenes = draw_scenes(20, 11, replace(MINI, motions=MINI.motions[:1], objects=(1.0,), pan=0.0))
+    true = suite.obedience(render(scenes), scenes)["physics_error"]
+    stopped = torch.cat([render(scenes)[:, :, :17], render(scenes)[:, :, 16:17].expand(-1, -1, 16, -1, -1)], 2)
+    assert (suite.obedience(stopped, scenes)["physics_error"] > true + 0.3).all()
+
+
+def test_only_frames_that_were_not_given_count(scenes, truth):
+    clip = truth.clone()
+    clip[:, :, :9] = -1
+    found = suite.fidelity(clip, truth, scenes, range(9))
+    assert found["psnr"].min() == 60
+    assert found["known_psnr"].max() < 20
+    torch.testing.assert_close(found["psnr_frame"][:, 9:], torch.full((12, 24), 60.0))
+
+
+def test_a_jump_at_the_seam_is_as_wide_as_it_is():
+    scenes = draw_scenes(20, 5, replace(MINI, objects=(1.0,), pan=0.0, grounds=1))
+    truth = render(scenes)
+    jumped = truth.clone()
+    jumped[:, :, 9:] = truth[:, :, 9:].roll(4, -1)
+    found = suite.fidelity(jumped, truth, scenes, range(9))
+    assert found["boundary_position"].median() == pytest.approx(4, abs=0.2)
+    assert found["position_error"].median() == pytest.approx(4, abs=0.2)
+    assert suite.fidelity(truth, truth, scenes, range(9))["boundary_position"].median() < 0.3
+
+
+def test_a_colour_that_changes_at_the_seam_is_seen(scenes, truth):
+    clip = 0.8 * truth  # room to become darker
+    darker = clip.clone()
+    darker[:, :, 9:] -= 0.1
+    found = suite.fidelity(darker, clip, scenes, range(9))
+    assert found["boundary_colour"].mean() == pytest.approx(12.75, abs=2)  # 0.1 of 2 is 12.75 of 255
+    assert found["colour_error"].mean() == pytest.approx(12.75, abs=1e-3)
+
+
+def test_lost_objects_count_as_half_a_picture(scenes, truth):
+    found = suite.fidelity(torch.zeros_like(truth), truth, scenes, [0])
+    assert found["lost"].min() == 1
+    assert found["position_error"].min() == 32
+
+
+def test_totals_are_vbenchs_of_the_means(scenes, truth, true_scores):
+    worst = [suite.appearance(bad, scenes, truth[:, :, :1]) for bad in suite.destroyed(truth).values()]
+    scale = suite.ranges([true_scores], worst)
+    assert scale["dynamic_degree"] == (0.0, 1.0)
+    assert all(low < high for low, high in scale.values())
+    found = suite.add_totals(true_scores, scale)
+    of_means = metrics.totals({name: true_scores[name].mean().item() for name in suite.VBENCH}, scale)
+    assert found["total"].mean().item() == pytest.approx(of_means["total"], abs=1e-5)
+    assert found["total"].mean() > 0.95
+
+
+def test_summary_keeps_prompts_together_and_leaves_out_what_nobody_has():
+    values = torch.randn(6).repeat_interleave(5)
+    raw = {
+        "a": values,
+        "none": torch.full((30,), torch.nan),
+        "b_frame": torch.ones(30, 4),
+        "features": torch.ones(30, 2),
+    }
+    found = suite.summarise(raw, torch.arange(6).repeat_interleave(5))
+    assert set(found) == {"a", "b_frame"}
+    mean, low, high = found["a"]
+    assert mean == pytest.approx(values.mean().item(), abs=1e-6)
+    alone = metrics.bootstrap(values)
+    assert high - low > 1.5 * (alone.high - alone.low)  # five seeds of a prompt are no five prompts
+    assert found["b_frame"] == [1.0] * 4
+
+
+def test_the_smallest_world_works_too():
+    scenes = draw_scenes(6, 3, NANO)
+    truth = render(scenes)
+    raw = suite.appearance(truth, scenes, truth[:, :, :1]) | suite.fidelity(truth, truth, scenes, [0])
+    assert all(value.isfinite().all() for name, value in raw.items() if not name.endswith("_frame"))
