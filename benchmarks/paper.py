@@ -46,6 +46,7 @@ def main() -> int:
     parser.add_argument("--table", nargs="+", default=[], help="names, or all")
     parser.add_argument("--small", action="store_true", help="on nano, in under two minutes a table on two cores")
     parser.add_argument("--show", action="store_true", help="only print what was measured")
+    parser.add_argument("--figures", action="store_true", help="also draw each table, <out>/<table>.png")
     parser.add_argument(
         "--out", type=Path, help="folder for results (default: shipped ones, or outputs/paper if --small)"
     )
@@ -72,6 +73,12 @@ def main() -> int:
             lab = Lab(sizes_of(args), args.work)
             shop, command = Workshop(lab), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
             found = [run_table(name, lab, shop, out, command) for name in names]
+        if args.figures:
+            from pusa_lab.viz import save_figure  # matplotlib, only where it is asked for
+            from small_models.experiments.figures import figure
+
+            for one in found:
+                save_figure(figure(one), out / f"{one['table']}.png")
         sys.stdout.write("\n\n".join(map(show, found)) + "\n")
     except ValueError as error:
         sys.stderr.write(f"paper: {error}\n")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
+from pusa_lab import training
 from pusa_lab.conditions import place
 from pusa_lab.pixels import to_uint8
 from small_models.experiments import SMALL, Adaptation, Book, Lab, Workshop, read, run_table
@@ -140,7 +141,7 @@ def test_scenes_for_long_videos_stay_in_the_picture():
 def test_adaptations_are_stops_on_one_run(lab, shop, adaptation, monkeypatch):
     first, second = shop.updates(adaptation, TINY.budgets)
     base = {k: v.clone() for k, v in lab.model("base").state_dict().items()}
-    monkeypatch.setattr(adapting, "run", None)  # from here on nothing is trained
+    monkeypatch.setattr(training, "run", None)  # from here on nothing is trained
     assert shop.updates(adaptation, TINY.budgets[:1])[0].keys() == first.keys()
 
     def weights(update, strength=1.0):  # the model is one object, so its weights are copied
@@ -165,8 +166,8 @@ def test_what_was_kept_is_what_was_trained(lab, shop, monkeypatch):
         real(module, data, marks=marks, keep=keep)
         seen.update({k: v.detach().clone() for k, v in module.model.state_dict().items()})
 
-    real = adapting.run
-    monkeypatch.setattr(adapting, "run", run)
+    real = training.run
+    monkeypatch.setattr(training, "run", run)
     adaptation = Adaptation(shift=3.0)
     (update,) = shop.updates(adaptation, [2e-6])
     made = shop.model(adaptation, update).state_dict()

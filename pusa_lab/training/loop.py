@@ -102,6 +102,7 @@ def run(
         torch.set_float32_matmul_precision("high")
         with warnings.catch_warnings():
             # Curves and checkpoints share the folder, and a resumed run goes on in it.
+            warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning uses what torch is about to drop
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             trainer.fit(module, **source, ckpt_path=resume, weights_only=True)
     finally:

@@ -1,8 +1,20 @@
-"""Pictures of schedules, videos and the inside of models, for notebooks and pages without a kernel."""
+"""Pictures of schedules, videos, results and the inside of models, for notebooks and pages without a kernel."""
 
 from pusa_lab.viz.draws import plot_draws
 from pusa_lab.viz.inside import plot_attention, plot_change
+from pusa_lab.viz.results import plot_bars, plot_grid, plot_lines, save_figure
 from pusa_lab.viz.schedules import plot_schedule
 from pusa_lab.viz.strips import filmstrip, plot_result
 
-__all__ = ["filmstrip", "plot_attention", "plot_change", "plot_draws", "plot_result", "plot_schedule"]
+__all__ = [
+    "filmstrip",
+    "plot_attention",
+    "plot_bars",
+    "plot_change",
+    "plot_draws",
+    "plot_grid",
+    "plot_lines",
+    "plot_result",
+    "plot_schedule",
+    "save_figure",
+]

@@ -6,23 +6,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pusa_lab.schedules.draws import Draw, shared, shifted
-from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, lora_state, run
 from pusa_lab.types import Tau
 from small_models import zoo
-from small_models.data import clips_of, latent_bank, pixel_bank
 from small_models.experiments.lab import Lab
 from small_models.files import sha256
 from small_models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.lora import merge
 from small_models.model import ToyModel
-from small_models.recipes import RECIPES
+
+if TYPE_CHECKING:  # Lightning takes seconds to import, and reading results needs none of it
+    from pusa_lab.training import Bank, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Adaptation:
     seed: int = 0
     """Of data, clocks and noise."""
 
-    def config(self, steps: int, batch: int, device: str) -> TrainConfig:
+    def config(self, steps: int, batch: int, device: str) -> "TrainConfig":
         """Dials of the run: the shipped recipe's rate for LoRA, half of it for all weights.
 
         Args:
@@ -52,6 +52,8 @@ class Adaptation:
             batch: clips per step.
             device: compiled on a GPU only.
         """
+        from pusa_lab.training import TrainConfig
+
         return TrainConfig(
             steps=steps,
             batch=batch,
@@ -87,6 +89,8 @@ class Workshop:
         Args:
             share: of the base's clips.
         """
+        from small_models.recipes import RECIPES
+
         config = RECIPES[self.lab.sizes.preset, "base"].config
         return max(1, round(share * config.steps * config.batch / self.lab.sizes.batch))
 
@@ -100,6 +104,8 @@ class Workshop:
         Returns:
             For each: low-rank factors, whole new layers, and for all weights their changes.
         """
+        if not self.lab.sizes.train:
+            raise ValueError("this table trains, but train=0 was set: leave it out, or ask for `tasks` or `inside`.")
         marks = [self.steps(share) for share in shares]
         folder = self._folder(adaptation)
         paths = [folder / f"{mark:06}.safetensors" for mark in marks]
@@ -144,6 +150,8 @@ class Workshop:
         return self.lab.work / "weights" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
     def _train(self, adaptation: Adaptation, folder: Path, marks: list[int]) -> None:
+        from pusa_lab.training import LatentVideoDataModule, VTAModule, lora_state, run
+
         sizes, device = self.lab.sizes, self.lab.device
         key = (adaptation.way, adaptation.rank)
         if key not in self.ready:
@@ -169,6 +177,8 @@ class Workshop:
         model.to(device)
 
     def _trainable(self, way: str, rank: int) -> ToyModel:
+        from pusa_lab.training import add_lora
+
         model = self._new(way).requires_grad_(True).train()
         if model.codec:
             model.codec.requires_grad_(False)
@@ -180,7 +190,10 @@ class Workshop:
                     p.requires_grad_(True)
         return model
 
-    def _data(self, adaptation: Adaptation) -> Bank:
+    def _data(self, adaptation: Adaptation) -> "Bank":
+        from pusa_lab.training import Bank
+        from small_models.data import clips_of, latent_bank, pixel_bank
+
         sizes, base = self.lab.sizes, self.lab.model("base")
         if self.bank is None:
             clips = clips_of(base.preset["world"], sizes.clips, sizes.seed, base.geometry, self.lab.device)

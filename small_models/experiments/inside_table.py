@@ -28,7 +28,7 @@ def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
         if lab.has(stage):
             book.row({"change": label}, changed, base, lab.model(stage).dit)
     ways = {"VTA, all weights": Adaptation(), "Wan's way, all weights": Adaptation("i2v", draw="shared")}
-    for label, adaptation in ways.items():
+    for label, adaptation in ways.items() if lab.sizes.train else ():
         (update,) = shop.updates(adaptation, [lab.sizes.brief])
         book.row({"change": label}, changed, base, shop.model(adaptation, update).dit)
     looking = {

@@ -100,7 +100,7 @@ def tasks(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
             if lab.has(stage):
                 make = lab.ask(lab.model(stage), known)
                 book.row({"task": task, "model": label}, lab.measure, make, known, count=count)
-        for label, adaptation in models.items():
+        for label, adaptation in models.items() if lab.sizes.train else ():
             (update,) = shop.updates(adaptation, [lab.sizes.brief])
             make = lab.ask(shop.model(adaptation, update), known)
             book.row({"task": task, "model": label}, lab.measure, make, known, count=count)

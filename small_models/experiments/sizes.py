@@ -42,6 +42,8 @@ class Sizes:
     """Noise multipliers compared."""
     lengths: tuple[int, ...] = (1, 2, 4)
     """Extensions, in lengths of the model's own video."""
+    train: int = 1
+    """0 leaves out what needs training, so that `tasks` and `inside` run on a CPU for the shipped models."""
     guidance: float = 3.0
     """Scale of text guidance everywhere."""
     seed: int = 0
