@@ -155,8 +155,8 @@ def schedules(found: Row) -> Figure:
         found: a results file.
     """
     rows = found["rows"]
-    names = ("psnr_frame", "colour_error_frame")
-    picture, ax = draw.panels([[*names, "psnr"]], height=4.8, width_ratios=(2, 2, 1))
+    names = [n for n in ("psnr_frame", "colour_error_frame") if any(n in row["scores"] for row in rows)]
+    picture, ax = draw.panels([[*names, "psnr"]], height=4.8, width_ratios=(*[2] * len(names), 1))
     labels = {row["key"]["schedule"]: f"{row['key']['schedule']}, {row['key']['rows a window']} rows" for row in rows}
     for name in names:
         lines: dict[str, list[tuple[float | int, Numbers]]] = {

@@ -23,6 +23,7 @@ def show(found: dict[str, Any]) -> str:
         lines += [_line(row, keys, names) for row in rows]
     more = {k: found[k] for k in ("ratios", "before training") if found.get(k)}
     lines += [f"{name}: {_told(name, value)}" for name, value in more.items()]
+    lines += ["", f"Note: {found['note']}"] if "note" in found else []
     agrees, sentence = VERDICTS[table.name](found)
     word = {True: "The direction agrees. ", False: "The direction does not agree. ", None: ""}[agrees]
     return "\n".join([*lines, "", *(f"Paper: {line}" for line in PUBLISHED[table.name]), f"Here: {word}{sentence}"])
