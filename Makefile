@@ -11,7 +11,7 @@ demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDE
 	  $(if $(PROMPT),--prompt "$(PROMPT)")
 
 test: $(READY)  ## all tests, notebooks included
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: $(READY)  ## the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)

@@ -89,7 +89,7 @@ def _train_options(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--stage",
         default="vta",
-        help="codec, base (one clock, from nothing), vta (one clock per frame, from the base), i2v (Wan's way, from "
+        help="codec, features (for the Frechet distance), base (one clock, from nothing), vta (one clock per frame, from the base), i2v (Wan's way, from "
         "the base), or all of them in this order",
     )
     train.add_argument("--data", default="", help="nano, mini, digits, or a folder of MP4s with captions in .txt files")

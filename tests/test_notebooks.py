@@ -82,6 +82,108 @@ ANSWERS = {
             "    return x + 2 * half * v, v",
         ),
     ],
+    "04_the_frame_aware_loss": [
+        (
+            [
+                "def my_loss(denoiser, x0, tau, eps, weight):\n"
+                "    return weight.mean() * losses.fafm_loss(denoiser, x0, tau, eps)",
+                "def my_loss(denoiser, x0, tau, eps, weight):\n    t = tau[:, None, :, None, None]\n"
+                "    v = denoiser((1 - t) * x0 + t * eps, tau)\n"
+                "    return (weight * (v - (x0 - eps)).square().mean(dim=(1, 3, 4))).mean()",
+            ],
+            "def my_loss(denoiser, x0, tau, eps, weight):\n    t = tau[:, None, :, None, None]\n"
+            "    v = denoiser((1 - t) * x0 + t * eps, tau)\n"
+            "    return (weight * (v - (eps - x0)).square().mean(dim=(1, 3, 4))).mean()",
+        ),
+        (
+            ["my_floor = torch.tensor([0.36, 0.0, 0.36])", "my_floor = torch.ones(3)"],
+            "my_floor = torch.tensor([1 - 0.8**2, 1.0, 1 - 0.8**2])",
+        ),
+        (
+            ["my_draw = draws.independent", "my_draw = draws.clean_prefix()", "my_draw = released"],
+            "def my_draw(batch, frames, generator=None):\n"
+            "    tau = draws.independent(batch, frames, generator)\n"
+            "    picture = torch.cat([tau[:, :1] / 20, (1 + tau[:, 1:]) / 2], dim=1)\n"
+            "    return torch.where(torch.rand(batch, 1, generator=generator) < 0.3, picture, tau)",
+        ),
+    ],
+    "05_train_a_toy": [
+        (
+            [
+                "def my_step(toy, x0, words, g):\n"
+                "    tau, eps = draws.independent(*x0.shape[::2][:2], g), torch.randn(x0.shape, generator=g)\n"
+                "    t = tau[:, None, :, None, None]\n"
+                "    v = toy((1 - t) * x0 + t * eps, tau, **toy.encode_text(words))\n"
+                "    return (v - (x0 - eps)).square().mean(dim=(1, 3, 4))",
+                "def my_step(toy, x0, words, g):\n"
+                "    tau, eps = draws.shared(*x0.shape[::2][:2], g), torch.randn(x0.shape, generator=g)\n"
+                "    return losses.fafm_frame_loss(toy, x0, tau, eps, **toy.encode_text(words))",
+            ],
+            "def my_step(toy, x0, words, g):\n"
+            "    tau, eps = draws.independent(*x0.shape[::2][:2], g), torch.randn(x0.shape, generator=g)\n"
+            "    t = tau[:, None, :, None, None]\n"
+            "    v = toy((1 - t) * x0 + t * eps, tau, **toy.encode_text(words))\n"
+            "    return (v - (eps - x0)).square().mean(dim=(1, 3, 4))",
+        ),
+        (
+            ["my_draw = draws.clean_prefix(3)", "my_draw = picture", "my_draw = draws.blockwise(3)"],
+            "my_draw = draws.clean_prefix(3, rest=draws.shared)",
+        ),
+        (
+            ["my_own = draws.independent", "my_own = draws.shared"],
+            "def my_own(batch, frames, generator):\n"
+            "    return (torch.rand(batch, 1, generator=generator) + torch.arange(frames) / frames) % 1",
+        ),
+    ],
+    "06_tasks_without_training": [
+        (
+            [
+                "def my_start_end(first, last, noise):\n    K = tasks.Known\n"
+                "    return K(first, 0, noise=noise), K(last, -2, noise=noise)",
+                "def my_start_end(first, last, noise):\n    return tasks.start_end(first, last[-1], noise).known",
+            ],
+            "def my_start_end(first, last, noise):\n    K = tasks.Known\n"
+            "    return K(first, 0, noise=noise), K(last, -1, noise=noise)",
+        ),
+        (["my_noise = 0.1", "my_noise = 1.0"], "my_noise = 0.55"),
+        (
+            [
+                "my_task = tasks.start_end(video[0], video[end])",
+                "my_task = tasks.keyframes([video[0], video[16]], at=[0, 4], noise=0.3)",
+            ],
+            "my_task = tasks.Task('middle', (tasks.Known(video[13:21], at=4),))",
+        ),
+    ],
+    "07_measuring": [
+        (
+            [
+                "def my_mean(scores, ranges, weights):\n"
+                "    return sum(w * scores[k] for k, w in weights.items()) / sum(weights.values())",
+                "def my_mean(scores, ranges, weights):\n"
+                "    parts = [(scores[k] - ranges[k][0]) / (ranges[k][1] - ranges[k][0]) for k in weights]\n"
+                "    return sum(parts) / len(parts)",
+            ],
+            "def my_mean(scores, ranges, weights):\n"
+            "    n = {k: (scores[k] - ranges[k][0]) / (ranges[k][1] - ranges[k][0]) for k in weights}\n"
+            "    return sum(w * n[k] for k, w in weights.items()) / sum(weights.values())",
+        ),
+        (
+            [
+                "def my_damage(clip):\n    return suite.destroyed(clip)['blurred']",
+                "def my_damage(clip):\n    return suite.destroyed(clip)['noise']",
+                "def my_damage(clip):\n    return clip.flip(2)",
+            ],
+            "def my_damage(clip):\n    return clip[:, :, torch.arange(clip.shape[2]) * 7 % clip.shape[2]]",
+        ),
+        (
+            [
+                "my_metric = metrics.motion_smoothness",
+                "my_metric = metrics.dynamic_degree",
+                "def my_metric(clip):\n    return metrics.motion(clip).mean()",
+            ],
+            "def my_metric(clip):\n    return metrics.motion(clip).mean(1) * (metrics.motion_smoothness(clip) - 0.9)",
+        ),
+    ],
 }
 
 

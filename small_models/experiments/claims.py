@@ -7,7 +7,7 @@ from typing import Any
 
 from pusa_lab.metrics import Interval
 from small_models.experiments import RESULTS, read
-from small_models.experiments.verdicts import OURS, THEIRS, clearly, find
+from small_models.experiments.verdicts import OURS, THEIRS, clearly, find, largest
 
 Found = dict[str, Any]
 
@@ -145,11 +145,14 @@ def schedules(found: Found) -> str:
 def inside(found: Found) -> str:
     """Mechanism."""
     change = {row["key"]["change"]: row["kinds"] for row in found["rows"] if "change" in row["key"]}
-    ours, theirs = (change[f"{way}, shipped"]["self_attention"]["relative"] for way in ("VTA", "Wan's way"))
+    both = [change[f"{way}, shipped"] for way in ("VTA", "Wan's way")]
+    ours, theirs = (kinds["self_attention"]["relative"] for kinds in both)
+    most = [largest(kinds).replace("_", "-") for kinds in both]
     looks = {row["key"]["attention"]: row["on_frame_0"] for row in found["rows"] if "attention" in row["key"]}
     seen = {name: 100 * sum(map(sum, on)) / sum(map(len, on)) for name, on in looks.items()}
     return (
-        f"self-attention moves by {ours:.2f} (VTA) and {theirs:.2f} (Wan's way) of its norm; attention on frame 0: "
+        f"most of the change is in {most[0]} (VTA) and {most[1]} (Wan's way), but as large: self-attention moves by "
+        f"{ours:.2f} and {theirs:.2f} of its norm; attention on frame 0: "
         f"{', '.join(f'{name} {value:.1f} %' for name, value in seen.items())}"
     )
 

@@ -183,7 +183,7 @@ def inside(found: Found) -> Verdict:
     ratio = change[theirs]["self_attention"]["relative"] / change[ours]["self_attention"]["relative"]
     looks = {row["key"]["attention"]: row["on_frame_0"] for row in found["rows"] if "attention" in row["key"]}
     mean = {name: sum(map(sum, steps)) / sum(map(len, steps)) for name, steps in looks.items()}
-    told = ", ".join(f"{name}: {_largest(kinds).replace('_', ' ')}" for name, kinds in change.items())
+    told = ", ".join(f"{name}: {largest(kinds).replace('_', ' ')}" for name, kinds in change.items())
     seen = ", ".join(f"{name} {100 * value:.1f} %" for name, value in mean.items())
     return ratio > 1 and mean["VTA, frame 0 clean"] > mean["base, frame 0 clean"], (
         f"{theirs} moves self-attention {ratio:.2f} times as far as {ours} (the paper: more than 10 times over all). "
@@ -205,8 +205,12 @@ VERDICTS: dict[str, Callable[[Found], Verdict]] = {
 """Table -> whether and how its direction agrees."""
 
 
-def _largest(kinds: dict[str, Any]) -> str:
-    """The kind of weights with most of the change."""
+def largest(kinds: dict[str, Any]) -> str:
+    """The kind of weights with most of the change.
+
+    Args:
+        kinds: from `parameter_change`.
+    """
     share = {kind: found["share"] for kind, found in kinds.items() if kind != "new"}
     return max(share, key=lambda kind: share[kind])
 

@@ -1,0 +1,465 @@
+# %% [markdown]
+# # 5 · Train a toy: from one clock to one per frame
+#
+# *You need: chapters 1 and 4. Time: 20 minutes of reading, about a minute of CPU.*
+#
+# `nano-base` has learned to make videos with **one** clock for all frames. Its architecture takes one clock per frame all
+# the same; only the weights have never met unequal ones. Training them on unequal clocks is called vectorized timestep
+# adaptation (VTA, arXiv 2507.16116). Here you do it yourself, live.
+#
+# **After this chapter you can**
+#
+# - measure whether a model uses a clean frame or ignores it;
+# - adapt a base to one clock per frame with `pusa_lab.training`, and read its loss by clock and by frame;
+# - say what the draw of the clocks decides, and what a minute of training buys and does not buy.
+
+# %% tags=["setup"]
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+    # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
+    here = Path.cwd().resolve()
+    clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
+    if not clones:
+        raise RuntimeError(
+            f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
+        )
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    sys.path.insert(0, str(clones[0]))
+    os.chdir(clones[0] / "notebooks")
+
+# %% tags=["parameters"]
+SEED = 0
+STEPS = 40
+BATCH = 8
+HELD = 48
+CLIPS = 24
+FAST = False
+
+# %%
+import logging
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import torch
+from IPython.display import Markdown, display
+
+import small_models
+from pusa_lab import losses, pixels, viz
+from pusa_lab.notebook import check, play, setup
+from pusa_lab.schedules import draws
+from pusa_lab.training import Bank, LatentVideoDataModule, VTAModule, run
+from pusa_lab.training.module import NOISE_BINS, by_clock_and_frame
+from small_models import evaluate, experiments, world
+from small_models.data import clips_of, latent_bank, pixel_bank
+from small_models.experiments import figures
+from small_models.experiments.report import show
+from small_models.recipes import RECIPES
+
+device = setup(seed=SEED, shapes=True)
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # the trainer tells what it found on the machine
+logging.captureWarnings(True)
+STEPS, BATCH, HELD, CLIPS = (20, 4, 32, 4) if FAST else (STEPS, BATCH, HELD, CLIPS)
+
+# %% [markdown]
+# ## Where we start
+#
+# `nano` is small enough to train while you wait: no codec, so its frames are pictures, 8 of 16 x 16. The shipped pair
+# was trained on a GPU. The cards say how.
+
+# %%
+base, shipped = (small_models.load(f"nano-{stage}", device=device) for stage in ("base", "vta"))
+print(f"{sum(p.numel() for p in base.dit.parameters()):,} parameters")
+for stage in ("base", "vta"):
+    card = small_models.card(f"nano-{stage}")
+    config = card["config"]
+    print(
+        f"nano-{stage:4}: clocks {config['draw']}, {config['steps']:,} steps of {config['batch']} clips, "
+        f"{card['seconds']:.0f} s on {card['device']}, seed {config['seed']}"
+    )
+
+# %% [markdown]
+# ## Does the base use a clean frame?
+#
+# Take clips that no training has seen, and fixed noise. Ask for the velocities of frames 1 and later twice: once with all
+# frames at the same clock, once with frame 0 clean at clock 0 and all others as before. Who understands the second
+# question has more to go by, so the loss must fall. Everything else is the same, so the difference is *paired*.
+#
+# **Predict.** By how much does the loss of the base fall? And that of the shipped `nano-vta`?
+
+# %%
+world_name, geometry, recipe = base.preset["world"], base.geometry, RECIPES["nano", "vta"]
+config = replace(recipe.config, steps=STEPS, batch=BATCH, lr=5e-4, warmup=5, ema=0.0, compile="")
+held = pixel_bank(clips_of(world_name, HELD, evaluate.HELD_OUT, geometry, device), HELD, 0, device).chunks()[0]
+one_clock, picture = draws.shared, draws.clean_prefix(1, rest=draws.shared)
+
+
+def held_out(toy, draw):
+    module = VTAModule(toy, config)
+    module.draw = draw
+    with torch.no_grad():
+        return module.frame_loss(held, -1, 0.0)  # clocks and loss, (b, f): step -1 always draws the same
+
+
+def gain_of_the_picture(toy):
+    (tau, before), (same, after) = (held_out(toy, draw) for draw in (one_clock, picture))
+    assert torch.equal(tau[:, 1:], same[:, 1:]), "only the clock of frame 0 differs"
+    return (before - after)[:, 1:].mean(dim=1)
+
+
+def told(values):
+    return f"{values.mean():+.4f} ± {values.std() / len(values) ** 0.5:.4f}"
+
+
+gains = {name: gain_of_the_picture(toy) for name, toy in (("nano-base", base), ("nano-vta", shipped))}
+for name, gain in gains.items():
+    print(f"{name:9}: the clean frame 0 lowers the loss of the others by {told(gain)}")
+
+assert gains["nano-vta"].mean() > 0, "the adapted model goes by the picture"
+assert (gains["nano-vta"] - gains["nano-base"]).mean() > 0, "the base has less from it"
+
+# %% [markdown]
+# The base does not only ignore the clean frame: where the number is negative, the unequal clocks *confuse* it.
+#
+# ## A training step
+#
+# Nothing of the model changes, and nothing of the loss but that each frame has its own clock (Eq. 11, arXiv 2507.16116):
+#
+# $$\tau_i \sim U[0, 1], \qquad x_i = (1 - \tau_i)\, x^0_i + \tau_i\, \varepsilon_i, \qquad
+# \ell_i = \lVert v(x, \tau)_i - (\varepsilon_i - x^0_i) \rVert^2$$
+#
+# So the **draw** of the clocks decides what is learned. We train three times from the same base, on the same clips:
+#
+# - `independent`: a clock for every frame, which is VTA;
+# - `shared`: one clock for all, the control: just as much more training, but of the old kind;
+# - `picture`: frame 0 always clean, one clock for the rest: a specialist of image-to-video.
+#
+# The recipe is that of the shipped model (clocks pushed towards noise by a shift of 5), with few and small steps at half
+# its rate.
+#
+# **Predict.** Three draws against each other. Look at the second picture: can one tell from the clocks of frames 0 and 7
+# which draw it is?
+
+# %%
+told_to_learn = {"independent": draws.independent, "shared": draws.shared, "picture": picture}
+for name, draw in told_to_learn.items():
+    viz.plot_draws(draws.shifted(draw, config.shift), geometry.frames, title=f"{name}, shift {config.shift:g}")
+    plt.show()
+
+share = STEPS * BATCH / (recipe.config.steps * recipe.config.batch)
+print(f"{STEPS} steps of {BATCH} clips: 1/{1 / share:,.0f} of what nano-vta has seen")
+
+# %% [markdown]
+# `run` is the loop, `VTAModule` the step, `Bank` the data: clips drawn by the world from a seed. At some steps we look at
+# the held-out loss at independent clocks, always the same clocks and the same noise. (With `logs=folder` it would write
+# curves, by clock and by frame, for longer runs. `pusa_lab.training.fit` is the same in one call.)
+
+# %%
+bank = pixel_bank(clips_of(world_name, 256, SEED, geometry, device), BATCH, SEED, device)
+at_unequal = draws.shifted(draws.independent, config.shift)
+marks, at_first = [STEPS // 2, STEPS], held_out(base, at_unequal)[1]
+
+
+def train(draw):
+    toy = small_models.load("nano-base", device=device).requires_grad_(True).train()
+    toy.text.requires_grad_(False)
+    module, curve = VTAModule(toy, config), [at_first]
+    module.draw = draws.shifted(draw, config.shift)
+    data = LatentVideoDataModule(Bank(bank.videos, bank.captions, BATCH, config.seed))
+    run(module, data, marks=marks, keep=lambda step, now: curve.append(held_out(now, at_unequal)[1]))
+    return toy.requires_grad_(False).eval().to(device), torch.stack([loss.mean(dim=1) for loss in curve])
+
+
+trained, curves = {}, {}
+for name, draw in told_to_learn.items():
+    trained[name], curves[name] = train(draw)
+
+# %% [markdown]
+# **Predict.** The loss below is measured at *independent* clocks. Which of the three curves fall, which rise?
+
+# %%
+contestants = {"nano-base": base, **{f"live, {name}": toy for name, toy in trained.items()}, "nano-vta": shipped}
+unequal = {name: held_out(toy, at_unequal) for name, toy in contestants.items()}
+colours = dict(zip(contestants, ("black", "tab:blue", "tab:gray", "tab:orange", "tab:green"), strict=True))
+fig, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
+for name, curve in curves.items():
+    axes[0].plot([0, *marks], curve.mean(dim=1), marker="o", color=colours[f"live, {name}"])
+for name, (tau, loss) in unequal.items():
+    means = list(by_clock_and_frame(tau, loss).values())
+    middle = [(i + 0.5) / NOISE_BINS for i in range(NOISE_BINS)]
+    axes[1].plot(middle, means[:NOISE_BINS], marker="o", color=colours[name])
+    axes[2].plot(means[NOISE_BINS:], marker="o", label=name, color=colours[name])
+axes[0].set(xlabel="step", ylabel="held-out loss at independent clocks", title="while training", ylim=0)
+axes[1].set(xlabel="tau of the frame itself", title="after: by clock", ylim=0)
+axes[2].set(xlabel="frame", title="after: by frame", ylim=0)
+axes[2].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+plt.show()
+
+fell = {name: curve[0] - curve[-1] for name, curve in curves.items()}  # clip by clip
+for name, values in fell.items():
+    print(f"{name:11}: the loss at independent clocks fell by {told(values)}")
+
+assert fell["independent"].mean() > 2 * fell["independent"].std() / HELD**0.5, "training on unequal clocks teaches them"
+for other in ("shared", "picture"):
+    assert (fell["independent"] - fell[other]).mean() > 0, "as much training on other clocks teaches them less"
+
+# %% [markdown]
+# It is the draw, not the training. And a draw that never shows some clocks leaves them to chance: the specialist, trained
+# just as long, is a stranger to clocks that its task does not need.
+#
+# ## And the videos?
+#
+# The same unseen scenes for all, frame 0 given, the world's truth to compare with. A contestant who knows nothing of motion
+# is shown beside them: a copy of frame 0.
+#
+# **Predict.** The loss at unequal clocks fell fastest with the `independent` draw. After this short while, is it also the
+# one with the better image-to-video? What about the specialist, whose loss at unequal clocks is so much worse?
+
+# %%
+sampling = evaluate.Sampling(steps=6, guidance=1.0)
+ways = {name: (toy, sampling.vector) for name, toy in contestants.items()}
+ways["copy of frame 0"] = (base, evaluate.copy_of_frame_0)
+raw = {name: evaluate.collect(way, evaluate.fidelity, toy, CLIPS)["psnr"][:, 1:] for name, (toy, way) in ways.items()}
+more = {name: (psnr - raw["nano-base"]).mean(dim=1) for name, psnr in raw.items()}  # paired: the same scenes and noise
+for name, psnr in raw.items():
+    gain = more[name].mean(), more[name].std() / CLIPS**0.5
+    print(f"{name:17} {psnr.mean():5.2f} dB, against the base {gain[0]:+.2f} ± {gain[1]:.2f}")
+
+fig, ax = plt.subplots(figsize=(7.5, 3), layout="constrained")
+for name, psnr in raw.items():
+    style = {"color": colours[name], "marker": "o"} if name in colours else {"color": "black", "ls": ":"}
+    ax.plot(range(1, geometry.frames), psnr.mean(dim=0), label=name, **style)
+ax.set(xlabel="frame", ylabel="PSNR against the truth (dB)", title="image to video, frame 0 given")
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
+
+assert more["nano-vta"].mean() > 2 * more["nano-vta"].std() / CLIPS**0.5, "the shipped model is better than its base"
+assert more["live, independent"].mean() < more["nano-vta"].mean() / 2, "a loss that falls is not yet a better video"
+for name in trained:
+    assert raw[f"live, {name}"].mean() < raw["nano-vta"].mean(), "a short while is no substitute for a long one"
+
+# %%
+scene = world.draw_scenes(1, evaluate.EVAL_SEED + SEED + 3, world.WORLDS[world_name]).to(device)
+truth = world.render(scene, geometry.frames, geometry.size[0])
+made = {name: sampling.vector(toy, scene, truth, SEED) for name, toy in contestants.items()}
+shown = {name: pixels.to_uint8(clip.cpu().clamp(-1, 1))[0] for name, clip in {"truth": truth.cpu(), **made}.items()}
+viz.filmstrip(shown, known=[0])
+plt.title(f"{world.captions(scene)[0]} ({sampling.steps} steps, guidance {sampling.guidance:g}, seed {SEED})")
+plt.show()
+play({f"{name}, {sampling.steps} steps": shown[name] for name in shown}, fps=geometry.fps, width=96)
+
+# %% [markdown]
+# Loss and video do not move together. `independent` must learn every combination of clocks, of which "frame 0 clean, the
+# others equally noisy" is a rare corner; in this time its loss falls a lot, and its image-to-video is no better yet. The
+# specialist meets nothing but that corner and gets there first. The lines above say how far each came, the next ones
+# whether the clean frame is used by now. What the longer road buys is in the last two names: one model that does every
+# task, see chapter 6.
+
+# %%
+gains |= {f"live, {name}": gain_of_the_picture(toy) for name, toy in trained.items()}
+for name, gain in gains.items():
+    print(f"{name:17} the clean frame 0 lowers the loss of the others by {told(gain)}")
+
+assert gains["live, picture"].mean() > gains["nano-base"].mean(), "the specialist learns to go by the picture"
+assert gains["live, picture"].mean() > gains["live, independent"].mean(), "and sooner than the generalist"
+assert (unequal["live, picture"][1] - unequal["live, independent"][1]).mean() > 0, "and pays with all other clocks"
+
+# %% [markdown]
+# ## The shipped `mini`
+#
+# The same on a model with a codec, as a low-rank update of all linear layers. These lines are its recipe.
+
+# %%
+card = small_models.card("mini-vta")
+config_mini = card["config"]
+print(card["command"])
+print(
+    f"{config_mini['steps']:,} steps of {config_mini['batch']} clips, LoRA of rank {config_mini['lora_rank']}, shift "
+    f"{config_mini['shift']:g}, seed {config_mini['seed']}: {card['seconds']:.0f} s on {card['device']}"
+)
+assert config_mini["draw"] == "independent", "one clock per frame"
+
+# %% [markdown]
+# Its loss, with frame 0 clean and all others at one level, on clips it has never seen: by noise level, and by frame.
+#
+# **Predict.** At which levels is the adapted model most ahead of its base? And in which frame?
+
+# %%
+levels = torch.linspace(0.1, 0.9, 5)
+pair = {name: small_models.load(name, device=device) for name in ("mini-base", "mini-vta")}
+mini = pair["mini-base"]
+some = 2 if FAST else 8
+seen = clips_of(mini.preset["world"], some, evaluate.HELD_OUT, mini.geometry, device)
+x0, words = latent_bank(seen, mini, some, 0).chunks()[0]
+eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(SEED)).to(device)
+
+
+@torch.no_grad()
+def by_level(toy):
+    clocks = levels.to(device)[:, None, None].repeat(1, some, x0.shape[2])
+    clocks[:, :, 0] = 0
+    text = toy.encode_text(words)
+    return torch.stack([losses.fafm_frame_loss(toy, x0, tau, eps, **text) for tau in clocks])[:, :, 1:].cpu()
+
+
+found = {name: by_level(toy) for name, toy in pair.items()}  # (levels, clips, frames 1 and later)
+fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+for name, loss in found.items():
+    left.plot(levels, loss.mean(dim=(1, 2)), marker="o", label=name)
+    right.plot(range(1, mini.geometry.frames), loss.mean(dim=(0, 1)), marker="o", label=name)
+left.set(xlabel="tau of frames 1 and later", ylabel="loss, frame 0 clean", title="by noise level", ylim=0)
+right.set(xlabel="latent frame", title="by frame", ylim=0)
+right.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
+
+helped = (found["mini-base"] - found["mini-vta"]).mean(dim=1)
+assert helped.mean() > 0, "the adapted model is better wherever it can go by frame 0"
+assert helped.mean(dim=1)[-1] > 0, "most of all where noise hides everything else"
+
+# %% [markdown]
+# Near clean, at the left, every frame shows itself and nobody needs the picture; and a draw with shift 5 seldom comes there.
+#
+# ## Image-to-video, latent frame by latent frame
+#
+# From the cards: hundreds of unseen scenes, frame 0 given. `mini-i2v` is Wan's own way, trained just as long from the same
+# base, with the picture as further input. The codec's own error bounds them all.
+#
+# **Predict.** Does the generalist with one clock per frame beat the specialist of Wan's kind?
+
+# %%
+cards = {name: small_models.card(name)["metrics"] for name in ("mini-vta", "mini-i2v")}
+lines = {name: metrics[name] for name, metrics in cards.items()}
+lines["base, untrained clocks"] = cards["mini-vta"]["base_with_untrained_vector_clocks"]
+lines["copy of frame 0"] = cards["mini-vta"]["copy_of_frame_0"]
+lines["truth through the codec"] = cards["mini-vta"]["truth_through_the_codec"]
+fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
+for name, metrics in lines.items():
+    score = metrics["image_to_video"]
+    db, error = (score[f"psnr_db_by_latent_frame{kind}"] for kind in ("", "_stderr"))
+    ax.errorbar(range(1, len(db) + 1), db, yerr=error, marker="o", ms=3, label=name)
+    print(f"{name:24} {score['psnr_db']:5.2f} ± {score['psnr_db_stderr']:.2f} dB")
+ax.set(xlabel="latent frame", ylabel="PSNR (dB)", title=f"{cards['mini-vta']['clips']} unseen scenes")
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
+
+by_frame = {name: torch.tensor(m["image_to_video"]["psnr_db_by_latent_frame"]) for name, m in lines.items()}
+assert (by_frame["mini-vta"] > by_frame["base, untrained clocks"]).all(), "better than its base in every frame"
+assert (by_frame["mini-vta"] > by_frame["copy of frame 0"]).all(), "better than a copy in every frame"
+assert (by_frame["mini-vta"].diff() < 0).all(), "the farther from the picture, the harder"
+assert (by_frame["mini-i2v"] > by_frame["mini-vta"]).all(), "the specialist is ahead"
+assert (by_frame["truth through the codec"] > by_frame["mini-vta"]).all(), "nobody beats the codec"
+
+# %% [markdown]
+# In this world the specialist is ahead, and it can do one task. The generalist has not been told which frames will be known.
+#
+# ## How much training does it take?
+#
+# The paper's loudest claim is about cost. The table `cost` adapts the same base in several ways and measures image-to-video
+# on the way, at shares of the base's own training; `draws` compares the draws of the clocks. Both were measured by
+# `pusa-lab bench paper`; here they are read and drawn.
+#
+# **Predict.** Which way needs fewer clips to become good: clocks per frame, or a further input?
+
+
+# %%
+def beside_the_paper(found):
+    return "\n\n".join(line for line in show(found).splitlines() if line.startswith(("Paper:", "Here:")))
+
+
+cost, compared = (experiments.read(experiments.RESULTS / f"{name}.json") for name in ("cost", "draws"))
+print(f"{cost['title']}: {cost['sizes']['preset']}, {cost['device']}, seed {cost['seed']}")
+figures.figure(cost)
+plt.show()
+display(Markdown(beside_the_paper(cost)))
+
+by_way = {}
+for row in cost["rows"]:
+    by_way.setdefault(row["key"]["way"], []).append(row["key"]["share"])
+    mean, low, high = row["scores"]["psnr"]
+    assert low <= mean <= high, "a mean lies in its interval"
+assert by_way["VTA, all weights"] == by_way["Wan's way, all weights"], "both ways are compared at equal budgets"
+assert by_way["control: one clock, all weights"], "and there is a control that trains as long with one clock"
+
+# %%
+print(f"{compared['title']}: {compared['sizes']['preset']}, {compared['device']}, seed {compared['seed']}")
+figures.figure(compared)
+plt.show()
+display(Markdown(beside_the_paper(compared)))
+
+kinds = {row["key"]["draw"] for row in compared["rows"]}
+assert "independent" in kinds and len(kinds) > 1, "the paper's draw is compared with others"
+
+# %% [markdown]
+# ## Exercises
+#
+# **1 · Fill in.** A training step up to the loss of each frame: draw an independent clock for every frame, then the noise,
+# both from the generator `g`; mix; ask the model; compare with its target. `toy(x, tau, **toy.encode_text(words))` is the
+# velocity; `t` below is `tau` made to fit `(b, c, f, h, w)`.
+
+
+# %% tags=["exercise"]
+def my_step(toy, x0, words, g): ...  # tau, eps, t = tau[:, None, :, None, None], x, v -> loss (b, f)
+
+
+# %% tags=["check"]
+def reference(toy, x0, words, g):
+    tau = draws.independent(x0.shape[0], x0.shape[2], g)
+    return losses.fafm_frame_loss(toy, x0, tau, torch.randn(x0.shape, generator=g), **toy.encode_text(words))
+
+
+on_cpu = small_models.load("nano-vta", device="cpu")
+clip, words = held[0][:3].cpu(), held[1][:3]
+check(*((lambda f=f: f(on_cpu, clip, words, torch.Generator().manual_seed(SEED))) for f in (my_step, reference)))
+
+# %% [markdown]
+# **2 · Vary.** The specialist above goes on from one picture. Make the draw for a specialist of *extension*: frames 0, 1 and 2
+# always clean, one shared clock for all others.
+
+# %% tags=["exercise"]
+my_draw = None  # a draw, see pusa_lab.schedules.draws
+
+# %% tags=["check"]
+tau = None if my_draw is None else my_draw(64, 8, torch.Generator().manual_seed(SEED))
+clean = tau is not None and (tau[:, :3] == 0).all() and (tau[:, 3:] > 0).all()
+check(None if tau is None else bool(clean and (tau[:, 3:] == tau[:, 3:4]).all() and tau[:, 3].std() > 0.1), True)
+
+# %% [markdown]
+# **3 · Invent.** A draw of your own, `(batch, frames, generator) -> tau`: clocks in [0, 1], random, and in *no* sample do all
+# frames stand within 0.3 of each other. (Independent clocks sometimes do.) Train with it: `train(my_own)`.
+
+
+# %% tags=["exercise"]
+def my_own(batch, frames, generator): ...
+
+
+# %% tags=["check"]
+tau = my_own(4096, 8, torch.Generator().manual_seed(SEED))
+if tau is None:
+    check(None, True)
+else:
+    valid = tau.shape == (4096, 8) and tau.min() >= 0 and tau.max() <= 1 and (tau.std(dim=0) > 0.02).all()
+    check(bool(valid and ((tau.amax(dim=1) - tau.amin(dim=1)) > 0.3).all()), True)
+
+# %% [markdown]
+# ## Recap
+#
+# | name | meaning |
+# |---|---|
+# | `draws.independent`, `draws.shared` | a clock for every frame, or one for all |
+# | `draws.clean_prefix(k)` | the first k frames always at clock 0 |
+# | `VTAModule.frame_loss` | clocks and loss of every sample and frame, before any mean |
+# | `by_clock_and_frame` | that loss, by noise level and by frame |
+#
+# *What could go wrong:* judging by the loss at one kind of clocks; comparing models on different scenes or noise, where the
+# paired difference would have shown it; taking a short run's ranking for a long one's.
+#
+# *Where the code lives:* `pusa_lab/training/module.py` (the step), `pusa_lab/training/loop.py` (the loop),
+# `pusa_lab/schedules/draws.py`, `small_models/train.py` (the shipped recipes), `small_models/experiments/` (the tables).
+#
+# *References:* Pusa V1.0, arXiv 2507.16116; LoRA, arXiv 2106.09685; Wan, arXiv 2503.20314.
+#
+# *Next:* 6 · Tasks without training.

@@ -1,0 +1,144 @@
+"""pytest tests/test_results.py: shipped results are whole, or say what they lack; what is told is read from them."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pusa_lab.metrics import Interval
+from small_models.experiments import RESULTS, TABLES, read
+from small_models.experiments.claims import CLAIMS, claims
+from small_models.experiments.lab import Lab
+from small_models.experiments.report import show
+from small_models.experiments.sizes import Sizes
+from small_models.experiments.verdicts import VERDICTS, clearly, find, lead
+
+TEXT = (Path(__file__).parents[1] / "README.md").read_text()
+FOUND = {name: read(RESULTS / f"{name}.json") for name in TABLES}
+WHOLE = ("suite", "cost", "lora")
+PRINTED = ("preserved", "noise", "steps", "schedules")
+ON_CPU = ("tasks", "inside")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_results_name_what_made_them(name):
+    found = FOUND[name]
+    assert found["table"] == name
+    assert found["command"].startswith("pusa-lab bench paper --table")
+    assert found["versions"]["torch"]
+    assert ("NVIDIA" in found["device"]) == (name not in ON_CPU)
+    assert found["sizes"]["preset"] == "mini"
+    assert found["checkpoints"] == Lab(Sizes(), Path("unused"), "cpu").checkpoints()
+    assert len({json.dumps(row["key"]) for row in found["rows"]}) == len(found["rows"])
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_is_not_whole_says_so(name):
+    told = re.search(rf"\[{name}\]\({name}.md\).*\| (.*) \|", (RESULTS / "README.md").read_text())[1]
+    assert told.startswith("whole") == (name in WHOLE)
+    assert ("note" in FOUND[name]) == (name in PRINTED or name == "draws")
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_numbers_read_back_are_those_printed(name):
+    printed = (RESULTS / "printed" / f"{name}.txt").read_text()
+    table = [line for line in printed.splitlines() if line.startswith("|")]
+    assert len(table) == len(FOUND[name]["rows"]) + 2
+    again = [line for line in show(FOUND[name]).splitlines() if line.startswith("|")]
+    assert [line.split(" | ")[0] for line in again] == [line.split(" | ")[0] for line in table]
+    for ours, theirs in zip(again[2:], table[2:], strict=True):
+        values = [re.findall(r"(\S+) ± (\S+)", line) for line in (ours, theirs)]
+        for (mean, half), (other, width) in zip(*values, strict=True):
+            assert float(mean) == pytest.approx(float(other), rel=1e-3)
+            assert float(half) == pytest.approx(float(width), rel=0.06, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_tables_are_whole(name):
+    rows, sizes = FOUND[name]["rows"], Sizes()
+    shorter = sum(share <= sizes.shorter for share in sizes.budgets)
+    wanted = {
+        "suite": 6,
+        "cost": 2 + 2 * len(sizes.budgets) + 3 * shorter,
+        "lora": (len(sizes.ranks) + 1) * len(sizes.marks) * len(sizes.strengths),
+    }
+    assert len(rows) == wanted[name]
+    for row in rows:
+        for mean, low, high in (v for v in row["scores"].values() if isinstance(v, list) and len(v) == 3):
+            assert low <= mean <= high
+        clips = sizes.prompts * (1 if name == "suite" else sizes.seeds)
+        assert row["clips"] == (sizes.swept * sizes.seeds if name == "lora" else clips)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_text_and_picture_are_of_these_numbers(name):
+    assert (RESULTS / f"{name}.md").read_text() == show(FOUND[name]) + "\n"
+    assert 0 < (RESULTS / f"{name}.png").stat().st_size < 200_000
+    assert VERDICTS[name](FOUND[name])[1] in show(FOUND[name])
+
+
+def test_claims_are_told_in_the_readme_as_measured():
+    rows = claims()
+    assert len(rows) == len(CLAIMS)
+    for row in rows:
+        assert f"| {' | '.join(row)} |" in TEXT, row[0]
+    still = find(FOUND["suite"], clips="frame 0 repeated")["scores"]["total"][0]
+    assert f"a clip that stands still gets {100 * still:.0f} of 100" in " ".join(TEXT.split())
+
+
+def test_pairs_are_sharper_than_two_intervals():
+    ours, theirs = (find(FOUND["cost"], way=f"{w}, all weights", share=0.1) for w in ("VTA", "Wan's way"))
+    paired = lead(ours, theirs)
+    alone = lead(*({"scores": row["scores"]} for row in (ours, theirs)))
+    assert paired.mean == pytest.approx(alone.mean, abs=1e-3)
+    assert paired.high - paired.low < 0.8 * (alone.high - alone.low)
+    assert clearly(paired) == -1
+    assert [clearly(Interval(0.0, *ends)) for ends in ((1.0, 2.0), (-1.0, 1.0), (-2.0, -1.0))] == [1, 0, -1]
+    with pytest.raises(ValueError, match="has no row"):
+        find(FOUND["cost"], way="nothing")
+
+
+def row(key, total, psnr=None):
+    scores = {"total": [total] * 3, "psnr": [psnr if psnr is not None else total] * 3}
+    return {"key": key, "scores": scores, "by_prompt": {k: [v[0], v[0] + 0.01] for k, v in scores.items()}}
+
+
+def test_verdicts_follow_the_numbers():
+    def steps(totals):
+        rows = [row({"solver": "euler", "steps": s}, t) for s, t in zip((2, 5, 10, 20), totals, strict=True)]
+        return VERDICTS["steps"]({"table": "steps", "rows": rows})[0]
+
+    assert steps([0.7, 0.8, 0.9, 0.905])
+    assert not steps([0.7, 0.95, 0.9, 0.905])  # falls before 10
+    assert not steps([0.7, 0.8, 0.9, 0.99])  # not flat after
+
+    def draws(order):
+        keys = [{"draw": d, "shift": 1.0, "strength": 1.4} for d in order]
+        return VERDICTS["draws"]({"table": "draws", "rows": [row(k, 0.9 - i / 10) for i, k in enumerate(keys)]})[0]
+
+    last = "first frame clean, the rest alike"
+    assert draws(["independent", "PTSS 0.5", "non-decreasing", last])
+    assert not draws(["PTSS 0.5", "independent", last])
+    assert not draws(["independent", last, "PTSS 0.2"])
+
+    def lora(best):
+        key = {"rank": 8, "strength": 1.0}
+        rows = [
+            row(key | {"share": share, "strength": s}, 0.5, 1.0 if s == b else 0.0)
+            for share, b in zip((0.1, 0.2, 0.3), best, strict=True)
+            for s in (1.0, 1.4, 2.0)
+        ]
+        return VERDICTS["lora"]({"table": "lora", "rows": rows})[0]
+
+    assert lora([2.0, 1.4, 1.4])
+    assert not lora([1.4, 2.0, 1.0])
+    assert not lora([1.0, 1.0, 1.0])
+
+    def cost(ours, theirs):
+        ways = ("VTA, all weights", "Wan's way, all weights")
+        rows = [row({"way": w, "share": 0.1}, t) for w, t in zip(ways, (ours, theirs), strict=True)]
+        return VERDICTS["cost"]({"table": "cost", "rows": rows})[0]
+
+    assert cost(0.9, 0.8)
+    assert not cost(0.8, 0.9)
