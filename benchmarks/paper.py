@@ -46,7 +46,7 @@ def main() -> int:
     parser.add_argument("--table", nargs="+", default=[], help="names, or all")
     parser.add_argument("--small", action="store_true", help="on nano, in under two minutes a table on two cores")
     parser.add_argument("--show", action="store_true", help="only print what was measured")
-    parser.add_argument("--figures", action="store_true", help="also write each table to <out>/<table>.md and draw it in <out>/<table>.png")
+    parser.add_argument("--figures", action="store_true", help="also write <out>/<table>.md and draw <out>/<table>.png")
     parser.add_argument(
         "--out", type=Path, help="folder for results (default: shipped ones, or outputs/paper if --small)"
     )

@@ -89,8 +89,8 @@ def _train_options(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--stage",
         default="vta",
-        help="codec, features (for the Frechet distance), base (one clock, from nothing), vta (one clock per frame, from the base), i2v (Wan's way, from "
-        "the base), or all of them in this order",
+        help="codec, features (for the Frechet distance), base (one clock, from nothing), vta (one clock per frame, "
+        "from the base), i2v (Wan's way, from the base), or all of them in this order",
     )
     train.add_argument("--data", default="", help="nano, mini, digits, or a folder of MP4s with captions in .txt files")
     train.add_argument("--base", type=Path, help="where vta and i2v start (default: in --out, else the shipped base)")
