@@ -32,7 +32,7 @@ def sizes_of(args: argparse.Namespace) -> Sizes:
         kind = type(old[0]) if isinstance(old, tuple) else type(old)
         try:
             changes[name] = tuple(map(kind, value.split(","))) if isinstance(old, tuple) else kind(value)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise ValueError(
                 f"{name}={value!r}: give {kind.__name__}s, several with commas where it has several."
             ) from error
@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--show", action="store_true", help="only print what was measured")
     parser.add_argument("--figures", action="store_true", help="also write <out>/<table>.md and draw <out>/<table>.png")
     parser.add_argument(
-        "--out", type=Path, help="folder for results (default: shipped ones, or outputs/paper if --small)"
+        "--out", type=Path, help="folder for results (default: outputs/paper; the shipped ones for --show and --list)"
     )
     parser.add_argument("--work", type=Path, default=Path("outputs/paper"), help="folder for trained weights")
     parser.add_argument(
@@ -57,7 +57,8 @@ def main() -> int:
     args = parser.parse_args()
     warnings.filterwarnings("ignore", module="lightning.*")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    out = args.out or (Path("outputs/paper") if args.small else RESULTS)
+    shipped = (args.show or args.list or not args.table) and not args.small
+    out = args.out or (RESULTS if shipped else Path("outputs/paper"))
     try:
         names = list(TABLES) if args.table == ["all"] else args.table
         if unknown := [name for name in names if name not in TABLES]:
@@ -69,6 +70,9 @@ def main() -> int:
             return 0
         if args.show:
             found = [read(out / f"{name}.json") for name in names]
+            for name, one in zip(names, found, strict=True):
+                if one["table"] != name:
+                    raise ValueError(f"{out / name}.json holds the table {one['table']}: rename it.")
         else:
             lab = Lab(sizes_of(args), args.work)
             shop, command = Workshop(lab), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
@@ -83,7 +87,7 @@ def main() -> int:
                 part.write_text(show(one) + "\n")
                 part.replace(out / f"{one['table']}.md")
         sys.stdout.write("\n\n".join(map(show, found)) + "\n")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.stderr.write(f"paper: {error}\n")
         return 2
     return 0

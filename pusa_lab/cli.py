@@ -1,8 +1,9 @@
-"""The command line: pusa-lab demo | generate | train | plan | bench | doctor."""
+"""The command line: pusa-lab demo | generate | train | plan | bench | new-notebook | doctor."""
 
 import argparse
 import json
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -38,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pusa-lab", description="One clock per frame in video diffusion.")
-    commands = parser.add_subparsers(required=True, metavar="demo | generate | train | plan | bench | doctor")
+    commands = parser.add_subparsers(
+        required=True, metavar="demo | generate | train | plan | bench | new-notebook | doctor"
+    )
 
     demo = commands.add_parser("demo", help="execute the quick tour on a picture and a clip")
     demo.add_argument("--image", default=str(NOTEBOOKS / "assets" / "still.png"), help="picture to set in motion")
@@ -61,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("name", help="of a script in benchmarks/")
     bench.add_argument("rest", nargs=argparse.REMAINDER, help="its own options; --help shows them")
     bench.set_defaults(run=_bench)
+
+    chapter = commands.add_parser("new-notebook", help="begin a chapter in the clone: notebooks/src/NN_name.py")
+    chapter.add_argument("name", help='its title, such as "Clocks that wait"')
+    chapter.set_defaults(run=_new_notebook)
 
     doctor = commands.add_parser("doctor", help="what is installed, and where it will run")
     doctor.set_defaults(run=_doctor)
@@ -243,6 +250,24 @@ def _bench(args: argparse.Namespace) -> None:
         raise ValueError(f"no benchmark {args.name!r}: in the clone there are {', '.join(sorted(scripts)) or 'none'}.")
     if done := subprocess.run([sys.executable, str(scripts[args.name]), *args.rest], check=False).returncode:
         raise ValueError(f"{scripts[args.name]} ended with {done}: what it printed above says why.")
+
+
+def _new_notebook(args: argparse.Namespace) -> None:
+    template, chapters = NOTEBOOKS / "chapter.template", sorted((NOTEBOOKS / "src").glob("[0-9][0-9]_*.py"))
+    if not template.is_file() or not chapters:
+        raise ValueError(f"no chapters in {NOTEBOOKS}: run this in the clone.")
+    stem = re.sub(r"\W+", "_", args.name.lower()).strip("_")
+    if not stem:
+        raise ValueError(f"the title {args.name!r} has no letters: give one such as 'Clocks that wait'.")
+    number = int(chapters[-1].name[:2]) + 1
+    setup = re.search(r'# %% tags=\["setup"\]\n.*?(?=\n\n# %%)', chapters[0].read_text(), re.S)
+    path = NOTEBOOKS / "src" / f"{number:02}_{stem}.py"
+    words = {"number": str(number), "title": args.name, "setup": setup[0] if setup else ""}
+    text = template.read_text()
+    for name, value in words.items():
+        text = text.replace("{" + name + "}", value)
+    path.write_text(text)
+    _say(f"{path}: write it, then build it with `python {NOTEBOOKS / 'build.py'} {path.stem}`.")
 
 
 def _doctor(_: argparse.Namespace) -> None:

@@ -62,6 +62,9 @@ def appearance(clip: Clip, scenes: Scenes, first: Picture | None = None) -> Raw:
 def obedience(clip: Clip, scenes: Scenes) -> Raw:
     """Shares of a caption's objects that are as it says, and how far they move off its law of motion, in pixels.
 
+    What is not found counts as wrong, but has no law: read "physics_error" beside "present". Objects that nobody asked
+    for cost no alignment; "extra" is 1 where there are any.
+
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
         scenes: whose captions were given.
@@ -70,7 +73,8 @@ def obedience(clip: Clip, scenes: Scenes) -> Raw:
     shares = {name: (told[name] & scenes.present).sum(1) / number for name in ("present", *TEXT)}
     off = (told["off_law"] * told["present"]).sum(1) / told["present"].sum(1)  # of what is there; NaN if nothing is
     alignment = torch.stack([shares[name] for name in TEXT]).mean(0)
-    return shares | {"text_alignment": alignment, "physics_error": off * clip.shape[-1]}
+    extra = told["extra"].float()
+    return shares | {"text_alignment": alignment, "physics_error": off * clip.shape[-1], "extra": extra}
 
 
 def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ()) -> Raw:
@@ -102,11 +106,13 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
     found["colour_error_frame"] = 127.5 * hue
     found["colour_error"] = 127.5 * hue[:, free].mean(1)
     found["lost"] = lost.float().where(shown, torch.nan)[:, free].flatten(1).nanmean(1)
-    found["motion"] = metrics.motion(clip).mean(1) / metrics.motion(truth).mean(1)
+    found["motion"] = metrics.motion(clip).mean(1) / metrics.motion(truth).mean(1).clamp(min=0.1)
     if edges:
-        step = (where - path).diff(dim=1)[:, [i - 1 for i in edges]]
+        before = [i - 1 for i in edges]
+        step = ((where - path).diff(dim=1)[:, before].norm(dim=-1) * size).nan_to_num(size / 2)  # lost: half a picture
+        step = step.clamp(max=size / 2).where(shown[:, edges] & shown[:, before], torch.nan)
         found["boundary_colour"] = metrics.boundary_jump(clip, edges)
-        found["boundary_position"] = (step.norm(dim=-1) * size).flatten(1).nanmean(1)
+        found["boundary_position"] = step.flatten(1).nanmean(1)
     if known:
         found["known_psnr"] = by_frame["psnr"][:, list(known)].mean(1)
     return found
@@ -117,13 +123,18 @@ def destroyed(clip: Clip) -> dict[str, Clip]:
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1], b above 1.
+
+    Raises:
+        ValueError: there are no other clips.
     """
+    if len(clip) < 2:
+        raise ValueError("destroying one clip alone: give at least 2, whose frames can be mixed.")
     b, frames = len(clip), torch.arange(clip.shape[2])
     other = torch.stack([clip[(i + frames) % b, :, frames].movedim(0, 1) for i in range(b)])
     g = torch.Generator().manual_seed(0)
     noise = torch.rand(clip.shape, generator=g).to(clip.device) * 2 - 1
     side = clip.shape[-1]
-    small = F.avg_pool3d(clip, (1, side // 8, side // 8))
+    small = F.avg_pool3d(clip, (1, max(1, side // 8), max(1, side // 8)))
     blurred = F.interpolate(small, size=clip.shape[2:], mode="trilinear")
     return {"frames of other clips": other, "noise": noise, "blurred": blurred}
 

@@ -67,6 +67,17 @@ def test_rows_are_measured_once_and_survive_a_kill(tmp_path):
     assert {"device", "versions", "date", "code", "sizes", "command"} <= set(found)
 
 
+def test_a_finished_table_of_another_run_is_not_written_over(tmp_path):
+    book = begin(tmp_path)
+    book.row({"steps": 1}, dict)
+    book.close()
+    assert begin(tmp_path).found["rows"]  # the same run finds everything measured
+    before = (tmp_path / "x.json").read_text()
+    with pytest.raises(ValueError, match=r"x.json is of another run .other checkpoints"):
+        begin(tmp_path, a="2")
+    assert (tmp_path / "x.json").read_text() == before
+
+
 @pytest.mark.parametrize("what", ["checkpoints", "sizes", "code", "device"])
 def test_rows_of_another_run_are_never_mixed_in(tmp_path, monkeypatch, what):
     begin(tmp_path).row({"steps": 1}, dict)
@@ -89,7 +100,7 @@ def test_what_is_no_results_file_is_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match="holds no results"):
             read(path)
-    path.write_text(json.dumps({"format": 99, "rows": [], "table": "x"}))
+    path.write_text(json.dumps({"format": 99, "rows": [], "table": "x", "title": "t"}))
     with pytest.raises(ValueError, match="has format 99, this version reads 1"):
         read(path)
 
@@ -173,6 +184,46 @@ def test_what_was_kept_is_what_was_trained(lab, shop, monkeypatch):
     made = shop.model(adaptation, update).state_dict()
     for name, value in seen.items():
         torch.testing.assert_close(made[name], value, atol=2e-6, rtol=1e-3)  # kept in half precision
+
+
+def test_weights_are_found_again_only_by_the_same_run(lab, monkeypatch):
+    first = Workshop(lab)._folder(Adaptation())
+    assert Workshop(lab)._folder(Adaptation()) == first
+    other = Lab(replace(TINY, seed=7), lab.work, "cpu")
+    assert Workshop(other)._folder(Adaptation()) != first
+    assert Workshop(lab)._folder(Adaptation(learn_clean=False)) != first
+    monkeypatch.setattr(adapting, "code_hash", lambda: "other")
+    assert Workshop(lab)._folder(Adaptation()) != first
+
+
+def test_marks_do_not_change_the_run(lab, shop):
+    """The same weights at step 13 whether others were asked for on the way or not."""
+    from pusa_lab.training import LatentVideoDataModule, TrainConfig, VTAModule
+
+    def train(marks):
+        kept = {}
+        torch.manual_seed(0)
+        model = shop._trainable("vta", 0)
+        module = VTAModule(model, TrainConfig(steps=13, batch=2, warmup=0, draw="independent", ema=0.9))
+        keep = {"keep": lambda step, averaged: kept.update({step: averaged.dit.proj_out.weight.detach().clone()})}
+        training.run(module, LatentVideoDataModule(shop._data(Adaptation())), marks=marks, **keep)
+        return kept, model.dit.proj_out.weight.detach()
+
+    alone, end = train([13])
+    often, same = train([2, 5, 13])
+    assert torch.equal(alone[13], end)
+    assert torch.equal(end, same)
+    assert torch.equal(often[13], alone[13])
+    assert not torch.equal(often[2], often[5])
+    with pytest.raises(ValueError, match="mark 14 of a run of 13 steps"):
+        train([14])
+
+
+def test_a_specialist_may_leave_clean_frames_out_of_its_loss():
+    tau = torch.tensor([[0.0, 0.5, 1.0, 0.2]])
+    loss = adapting.only_noisy(lambda *_: torch.tensor([[9.0, 1.0, 2.0, 3.0]]))(None, tau, tau, tau)
+    assert loss.mean() == pytest.approx(2.0)
+    assert loss[0, 0] == 0
 
 
 def test_specialists_see_their_frames_clean():

@@ -90,3 +90,8 @@ def test_what_cannot_be_resampled_is_refused():
         bootstrap(values[:0])
     with pytest.raises(ValueError, match="2 groups"):
         next(resamples([7]))
+
+
+def test_infinite_values_are_refused():
+    with pytest.raises(ValueError, match="infinite"):
+        bootstrap(torch.tensor([30.0, torch.inf, 31.0]))

@@ -12,7 +12,7 @@ from small_models.experiments.claims import CLAIMS, claims
 from small_models.experiments.lab import Lab
 from small_models.experiments.report import show
 from small_models.experiments.sizes import Sizes
-from small_models.experiments.verdicts import VERDICTS, clearly, find, lead
+from small_models.experiments.verdicts import PAPERS_ORDER, VERDICTS, clearly, farther, find, lead
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
 FOUND = {name: read(RESULTS / f"{name}.json") for name in TABLES}
@@ -37,7 +37,7 @@ def test_results_name_what_made_them(name):
 def test_what_is_not_whole_says_so(name):
     told = re.search(rf"\[{name}\]\({name}.md\).*\| (.*) \|", (RESULTS / "README.md").read_text())[1]
     assert told.startswith("whole") == (name in WHOLE)
-    assert ("note" in FOUND[name]) == (name in PRINTED or name == "draws")
+    assert ("note" in FOUND[name]) == (name not in WHOLE)
 
 
 @pytest.mark.parametrize("name", PRINTED)
@@ -99,6 +99,25 @@ def test_pairs_are_sharper_than_two_intervals():
         find(FOUND["cost"], way="nothing")
 
 
+def test_all_weights_are_compared_not_one_kind():
+    before = {"self_attention": 2.0, "text": 5.0}
+    moved, other = {"self_attention": 0.2, "text": 3.0}, {"self_attention": 0.4, "text": 1.0}
+
+    def kinds(change):
+        whole = sum(v**2 for v in change.values())
+        return {k: {"relative": v / before[k], "share": v**2 / whole} for k, v in change.items()}
+
+    wanted = (sum(v**2 for v in moved.values()) / sum(v**2 for v in other.values())) ** 0.5
+    assert farther(kinds(moved), kinds(other)) == pytest.approx(wanted)
+
+
+def test_missing_rows_are_said_and_do_not_stop_the_table():
+    found = {"table": "cost", "title": "t", "rows": [row({"way": "VTA, all weights", "share": 0.1}, 0.9)]}
+    assert "cannot be said" in show(found)
+    with pytest.raises(ValueError, match="no table 'nope'"):
+        show(found | {"table": "nope"})
+
+
 def row(key, total, psnr=None):
     scores = {"total": [total] * 3, "psnr": [psnr if psnr is not None else total] * 3}
     return {"key": key, "scores": scores, "by_prompt": {k: [v[0], v[0] + 0.01] for k, v in scores.items()}}
@@ -117,15 +136,15 @@ def test_verdicts_follow_the_numbers():
         keys = [{"draw": d, "shift": 1.0, "strength": 1.4} for d in order]
         return VERDICTS["draws"]({"table": "draws", "rows": [row(k, 0.9 - i / 10) for i, k in enumerate(keys)]})[0]
 
-    last = "first frame clean, the rest alike"
-    assert draws(["independent", "PTSS 0.5", "non-decreasing", last])
-    assert not draws(["PTSS 0.5", "independent", last])
-    assert not draws(["independent", last, "PTSS 0.2"])
+    assert draws([*PAPERS_ORDER[:3], "non-decreasing", *PAPERS_ORDER[3:]]) is True
+    assert draws([PAPERS_ORDER[1], PAPERS_ORDER[0], *PAPERS_ORDER[2:]]) is False
+    assert draws([*PAPERS_ORDER[:3], PAPERS_ORDER[4], PAPERS_ORDER[3]]) is False
+    assert draws(PAPERS_ORDER[:4]) is None  # what is not measured cannot agree
 
     def lora(best):
         key = {"rank": 8, "strength": 1.0}
         rows = [
-            row(key | {"share": share, "strength": s}, 0.5, 1.0 if s == b else 0.0)
+            row(key | {"share": share, "strength": s}, 1.0 if s == b else 0.0)
             for share, b in zip((0.1, 0.2, 0.3), best, strict=True)
             for s in (1.0, 1.4, 2.0)
         ]

@@ -8,7 +8,7 @@ import torch
 from pusa_lab import metrics
 from small_models import suite
 from small_models.reader import confirm, subjects
-from small_models.world import MINI, NANO, draw_scenes, masks, render
+from small_models.world import COLOURS, MINI, NANO, draw_scenes, masks, render
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,29 @@ def test_lost_objects_count_as_half_a_picture(scenes, truth):
     found = suite.fidelity(torch.zeros_like(truth), truth, scenes, [0])
     assert found["lost"].min() == 1
     assert found["position_error"].min() == 32
+
+
+def test_what_vanishes_at_the_seam_counts_as_half_a_picture():
+    scenes = draw_scenes(8, 5, replace(MINI, objects=(1.0,), pan=0.0, grounds=1))
+    truth = render(scenes)
+    gone = truth.clone()
+    gone[:, :, 9:] = truth[:, :, :1, :1, :1]
+    assert suite.fidelity(gone, truth, scenes, range(9))["boundary_position"].min() == 32
+
+
+def test_what_nobody_asked_for_is_reported():
+    scenes = draw_scenes(8, 5, replace(MINI, objects=(1.0,), pan=0.0, grounds=1))
+    truth = render(scenes)
+    more = truth.clone()
+    ink = (torch.tensor(list(COLOURS.values()))[(scenes.colour[:, 0] + 1) % 8] * 2 - 1)[:, :, None, None, None]
+    more[..., :12, :12] = ink
+    assert suite.obedience(truth, scenes)["extra"].sum() == 0
+    assert suite.obedience(more, scenes)["extra"].sum() == 8
+
+
+def test_one_clip_alone_cannot_be_mixed(truth):
+    with pytest.raises(ValueError, match="at least 2"):
+        suite.destroyed(truth[:1])
 
 
 def test_totals_are_vbenchs_of_the_means(scenes, truth, true_scores):

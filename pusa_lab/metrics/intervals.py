@@ -53,16 +53,20 @@ def bootstrap(
         seed: of the resampling.
 
     Raises:
-        ValueError: fewer than 2 groups, another number of groups than values, no rounds, or a level outside (0, 1).
+        ValueError: fewer than 2 groups, another number of groups than values, infinite values, no rounds, or a level
+            outside (0, 1).
     """
     groups = range(len(values)) if groups is None else groups
     if len(groups) != len(values):
         raise ValueError(f"{len(values)} values in {len(groups)} groups: give the group of each value.")
     number, values = _number(groups), values.detach().double().cpu()
+    if values.isinf().any():
+        raise ValueError("values are infinite: clamp them first, such as the PSNR of equal frames.")
+    known = ~values.isnan()
     count = int(number.max()) + 1 if len(number) else 0
     sums, sizes = (
         torch.zeros(count, dtype=torch.double).index_add_(0, number, x)
-        for x in (values.nan_to_num(0), values.isfinite().double())
+        for x in (values.where(known, 0), known.double())
     )
     drawn = _draws(count, rounds, seed)
     means = sums[drawn].sum(1) / sizes[drawn].sum(1)

@@ -1,5 +1,6 @@
 """Lightning's loop, set up from a TrainConfig."""
 
+import copy
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -29,22 +30,34 @@ class Averaging(WeightAveraging):
 
     Args:
         config: the run.
-        marks: further steps after which the average must be up to date.
     """
 
     EVERY = 10
 
-    def __init__(self, config: TrainConfig, marks: Sequence[int] = ()):
+    def __init__(self, config: TrainConfig):
         def average(old: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
             n = float(count)
             return torch.lerp(old, new, 1 - min(config.ema**self.EVERY, (1 + n) / (10 + n)))
 
         super().__init__(use_buffers=False, avg_fn=average)
-        self.also = {config.steps, *marks}
+        self.last = config.steps
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Every tenth step, the last, and those at which the weights are wanted."""
-        return step_idx is not None and ((step_idx + 1) % self.EVERY == 0 or step_idx + 1 in self.also)
+        """Every tenth step and the last."""
+        return step_idx is not None and ((step_idx + 1) % self.EVERY == 0 or step_idx + 1 == self.last)
+
+    def now(self, module: L.LightningModule, step: int) -> Any:
+        """The average as if the run ended here; the run's own average stays as it is.
+
+        Args:
+            module: with the weights of this step.
+            step: number of steps taken.
+        """
+        average: Any = self._average_model
+        if self._latest_update_step != step:
+            average = copy.deepcopy(average)
+            average.update_parameters(module)
+        return average.module
 
 
 class Marks(L.Callback):
@@ -61,8 +74,8 @@ class Marks(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """After the step was averaged: this callback comes behind `Averaging`."""
         if trainer.global_step in self.marks:
-            averaged = [c._average_model for c in trainer.callbacks if isinstance(c, Averaging)]  # type: ignore[attr-defined]
-            module: Any = averaged[0].module if averaged and averaged[0] else pl_module
+            averaging = [c for c in trainer.callbacks if isinstance(c, Averaging)]  # type: ignore[attr-defined]
+            module: Any = averaging[0].now(pl_module, trainer.global_step) if averaging else pl_module
             self.keep(trainer.global_step, module.model)
 
 
@@ -83,7 +96,7 @@ def run(
         logs: folder for curves (run-0/metrics.csv and TensorBoard's files) and last.ckpt; None writes nothing.
         resume: a checkpoint written under `logs` by an earlier run of the same configuration.
         accelerator: Lightning's: auto, cpu, gpu.
-        marks: steps after which `keep` is called.
+        marks: steps after which `keep` is called, each in 1..config.steps.
         keep: (step, model with the averaged weights) -> None.
 
     Raises:
@@ -92,6 +105,8 @@ def run(
     """
     config = module.config
     check_run(config, logs, resume)
+    if wrong := [mark for mark in marks if not 1 <= mark <= config.steps]:
+        raise ValueError(f"mark {wrong[0]} of a run of {config.steps} steps: give marks in 1..{config.steps}.")
     if resume is not None:
         _check_weights(module, resume)
     precision = torch.get_float32_matmul_precision()
@@ -182,7 +197,7 @@ def _trainer(
     automatic = "bf16-mixed" if gpu else "32-true"
     callbacks: list[L.Callback] = []
     if config.ema:
-        callbacks.append(Averaging(config, marks))
+        callbacks.append(Averaging(config))
     if keep:
         callbacks.append(Marks(marks, keep))
     if config.save_every:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,12 @@ from torch import Tensor
 from pusa_lab.schedules.draws import Draw, shared, shifted
 from pusa_lab.types import Tau
 from small_models import zoo
+from small_models.experiments.book import code_hash
 from small_models.experiments.lab import Lab
 from small_models.files import sha256
 from small_models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.lora import merge
+from small_models.machine import versions
 from small_models.model import ToyModel
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, and reading results needs none of it
@@ -41,16 +43,17 @@ class Adaptation:
     """Of the drawn clocks."""
     clean: tuple[int, ...] = ()
     """Latent frames always at 0 while all others share one clock: a specialist of one task."""
-    seed: int = 0
-    """Of data, clocks and noise."""
+    learn_clean: bool = True
+    """Whether frames at 0 count in the loss, though nothing can be learned there; the paper's runs count them."""
 
-    def config(self, steps: int, batch: int, device: str) -> "TrainConfig":
+    def config(self, steps: int, batch: int, device: str, seed: int = 0) -> "TrainConfig":
         """Dials of the run: the shipped recipe's rate for LoRA, half of it for all weights.
 
         Args:
             steps: of the optimizer.
             batch: clips per step.
             device: compiled on a GPU only.
+            seed: of clocks and noise.
         """
         from pusa_lab.training import TrainConfig
 
@@ -65,7 +68,7 @@ class Adaptation:
             shift=self.shift,
             lora_rank=self.rank,
             compile="reduce-overhead" if device == "cuda" else "",
-            seed=self.seed,
+            seed=seed,
         )
 
 
@@ -145,8 +148,9 @@ class Workshop:
 
     def _folder(self, adaptation: Adaptation) -> Path:
         """Named after everything that the weights depend on, but for the number of steps."""
-        config = asdict(adaptation.config(1, self.lab.sizes.batch, self.lab.device))
-        about = [asdict(adaptation), config, self.lab.sizes.clips, sha256(self.base), self.lab.device]
+        sizes = self.lab.sizes
+        config = asdict(adaptation.config(1, sizes.batch, self.lab.device, sizes.seed))
+        about = [asdict(adaptation), config, sizes.clips, sha256(self.base), self.lab.device, code_hash(), versions()]
         return self.lab.work / "weights" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
     def _train(self, adaptation: Adaptation, folder: Path, marks: list[int]) -> None:
@@ -168,11 +172,13 @@ class Workshop:
             save_file({k: v.to("cpu", torch.float16).contiguous() for k, v in update.items()}, part)
             part.replace(part.with_suffix(".safetensors"))
 
-        torch.manual_seed(adaptation.seed)
+        torch.manual_seed(sizes.seed)
         torch._dynamo.config.cache_size_limit = 64  # one for each model and way of training
-        module = VTAModule(model, adaptation.config(marks[-1], sizes.batch, device))
+        module = VTAModule(model, adaptation.config(marks[-1], sizes.batch, device, sizes.seed))
         if adaptation.clean:
             module.draw = shifted(clean(adaptation.clean), adaptation.shift)
+        if not adaptation.learn_clean:
+            module.loss = only_noisy(module.loss)
         run(module, LatentVideoDataModule(self._data(adaptation)), marks=marks, keep=keep)
         model.to(device)
 
@@ -201,7 +207,7 @@ class Workshop:
                 self.bank = latent_bank(clips, base, sizes.batch, 0)
             else:
                 self.bank = pixel_bank(clips, sizes.batch, 0, self.lab.device)
-        bank = Bank(self.bank.videos, self.bank.captions, sizes.batch, adaptation.seed)
+        bank = Bank(self.bank.videos, self.bank.captions, sizes.batch, sizes.seed)
         if adaptation.way == "i2v":
             videos = bank.videos[:, :, :1]
             bank.extras = {"first": videos.float() / 127.5 - 1 if videos.dtype == torch.uint8 else videos}
@@ -221,6 +227,20 @@ def clean(at: Sequence[int]) -> Draw:
         return tau
 
     return draw
+
+
+def only_noisy(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same loss, but 0 for frames at clock 0, and as much larger for the others.
+
+    Args:
+        loss: (denoiser, x0, tau, eps, **cond) -> (b, f).
+    """
+
+    def masked(denoiser: Any, x0: Tensor, tau: Tensor, eps: Tensor, **cond: Any) -> Tensor:
+        noisy = (tau > 0).float()
+        return loss(denoiser, x0, tau, eps, **cond) * noisy / noisy.mean()
+
+    return masked
 
 
 def changes(model: torch.nn.Module, before: dict[str, Tensor], new_layers: bool) -> dict[str, Tensor]:

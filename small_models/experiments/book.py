@@ -22,7 +22,7 @@ class Book:
     """One table's results: `book.row({"steps": 5}, measure, 5)` measures what is not there yet, and keeps it.
 
     Until `close` the rows stand in `<table>.part.json`, which the same run with the same code, checkpoints, sizes and
-    device goes on with.
+    device goes on with; a finished file of another run is never written over.
 
     Args:
         path: of the finished file, `<table>.json`.
@@ -31,7 +31,7 @@ class Book:
         parts: name -> sha256 of the checkpoints it stands on.
 
     Raises:
-        ValueError: there are rows of another run.
+        ValueError: there is a file of another run.
     """
 
     def __init__(self, path: Path, about: dict[str, Any], sizes: Sizes, parts: dict[str, str]):
@@ -39,12 +39,12 @@ class Book:
         same = {"format": FORMAT, "table": about["table"], "sizes": json.loads(json.dumps(asdict(sizes)))}
         same |= {"checkpoints": parts, "code": code_hash(), "device": device_name(), "versions": versions()}
         self.found = {**same, **about, "date": date.today().isoformat(), "rows": []}
-        if self.part.is_file():
-            old = read(self.part)
+        for there in filter(Path.is_file, (self.path, self.part)):
+            old = read(there)
             if other := [name for name, value in same.items() if old.get(name) != value]:
                 raise ValueError(
-                    f"{self.part} is of another run (other {', '.join(other)}): finish it with what it was begun with, "
-                    f"or delete it to start anew."
+                    f"{there} is of another run (other {', '.join(other)}): give another --out, or delete it to start "
+                    f"anew."
                 )
             self.found["rows"] = old["rows"]
 
@@ -92,7 +92,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
         known = found["format"]
-        _ = found["rows"], found["table"]
+        _ = found["rows"], found["table"], found["title"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} holds no results ({error}): `pusa-lab bench paper --list` names those there are."

@@ -24,6 +24,8 @@ PER_PROMPT = ("psnr", "position_error", "total", "quality", "i2v", "text_alignme
 """Scores that rows also keep prompt by prompt."""
 Maker = Callable[[list[str], np.ndarray, int], np.ndarray]
 """(captions, true clips (b, pf, h, w, 3) uint8, seed) -> clips."""
+SCALED = 64
+"""Scenes that the totals' scale is measured on, whatever the sizes, so that tables can be compared."""
 STAYING = ("bounce", "gravity", "circle", "stop")
 """Motions that never leave the picture, however long it lasts."""
 
@@ -95,7 +97,7 @@ class Lab:
         truth, worst = [], dict[str, list[suite.Raw]]()
         base = self.model("base")
         with torch.no_grad():
-            for scenes, clip, _ in self.parts(max(16, self.sizes.swept)):
+            for scenes, clip, _ in self.parts(SCALED):
                 first = clip[:, :, :1]
                 truth.append(suite.appearance(base.decode(base.encode_video(clip)).clamp(-1, 1), scenes, first))
                 for name, bad in suite.destroyed(clip).items():

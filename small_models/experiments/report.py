@@ -12,7 +12,12 @@ def show(found: dict[str, Any]) -> str:
 
     Args:
         found: what the results file holds.
+
+    Raises:
+        ValueError: it is of no table that this version knows.
     """
+    if found["table"] not in TABLES:
+        raise ValueError(f"no table {found['table']!r}: this version has {', '.join(TABLES)}.")
     table = TABLES[found["table"]]
     rows = [row for row in found["rows"] if "scores" in row]
     lines = [f"# {found['title']}", ""]
@@ -24,7 +29,10 @@ def show(found: dict[str, Any]) -> str:
     more = {k: found[k] for k in ("ratios", "before training") if found.get(k)}
     lines += [f"{name}: {_told(name, value)}" for name, value in more.items()]
     lines += ["", f"Note: {found['note']}"] if "note" in found else []
-    agrees, sentence = VERDICTS[table.name](found)
+    try:
+        agrees, sentence = VERDICTS[table.name](found)
+    except (LookupError, ValueError) as error:
+        agrees, sentence = None, f"cannot be said, rows are missing ({error})."
     word = {True: "The direction agrees. ", False: "The direction does not agree. ", None: ""}[agrees]
     return "\n".join([*lines, "", *(f"Paper: {line}" for line in PUBLISHED[table.name]), f"Here: {word}{sentence}"])
 

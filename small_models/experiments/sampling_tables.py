@@ -91,7 +91,7 @@ def tasks(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     for task, known in places(lab.geometry.frames).items():
         models = {
             "VTA, same budget": Adaptation(),
-            "specialist, same budget": Adaptation(draw="shared", clean=(*known,)),
+            "specialist, same budget": Adaptation(draw="shared", clean=(*known,), learn_clean=False),
         }
         if task == "image_to_video":
             models["Wan's way, same budget"] = Adaptation("i2v", draw="shared")

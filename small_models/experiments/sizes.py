@@ -55,6 +55,8 @@ class Sizes:
                 raise ValueError(f"{name}={getattr(self, name)}: give at least 1.")
         if self.prompts < 2 or self.swept < 2:
             raise ValueError(f"prompts={self.prompts}, swept={self.swept}: intervals want at least 2 of each.")
+        if len(self.ranks) < 2 or 1.0 not in self.strengths or 1.0 not in self.shifts:
+            raise ValueError("ranks, strengths, shifts: give at least two ranks, and 1 among strengths and shifts.")
         if min(*self.budgets, *self.marks, self.brief) <= 0:
             raise ValueError("budgets, marks and brief are shares of the base's training: give numbers above 0.")
 

@@ -60,7 +60,7 @@ def ratios(rows: Sequence[dict[str, Any]], score: str = "psnr") -> list[dict[str
 
     Args:
         rows: of the table `cost`.
-        score: which, one of `lab.PER_PROMPT`.
+        score: which, one of `lab.PER_PROMPT` that is better if higher.
     """
     curves = {}
     for way in ("VTA, all weights", "Wan's way, all weights"):
@@ -78,7 +78,7 @@ def ratios(rows: Sequence[dict[str, Any]], score: str = "psnr") -> list[dict[str
             return float(torch.exp(torch.tensor(there)) / share)
 
         value = list(bootstrap_of(ratio, torch.arange(mine.shape[1])))
-        score_here, worst, best = mine[i].mean().item(), other.mean(1).min().item(), other.mean(1).max().item()
+        score_here, worst, best = mine[i].mean().item(), other[0].mean().item(), other.mean(1).max().item()
         bound = "at most" if score_here < worst else "at least" if score_here > best else ""
         found.append({"share": share, "score": score_here, "ratio": value, "bound": bound})
     return found

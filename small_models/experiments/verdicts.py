@@ -44,7 +44,8 @@ def find(found: Found, **key: Any) -> Row:
 def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
     """By how much one row's score is above another's, prompt by prompt where both rows kept that.
 
-    Otherwise the two intervals are taken as independent, which is wider: sqrt(half^2 + half^2).
+    Otherwise the two intervals are taken as independent, sqrt(half^2 + half^2), which is wider where good prompts are
+    good for both.
 
     Args:
         row: one.
@@ -75,7 +76,7 @@ def cost(found: Found) -> Verdict:
     for score in ("psnr", "total"):
         signs = [clearly(lead(find(found, way=OURS, share=s), find(found, way=THEIRS, share=s), score)) for s in shares]
         ahead += sum(sign > 0 for sign in signs)
-        behind = [_share(s) for s, sign in zip(shares, signs, strict=True) if sign < 0]
+        behind = [share(s) for s, sign in zip(shares, signs, strict=True) if sign < 0]
         told.append(
             f"{NAMES[score]} clearly ahead at {sum(x > 0 for x in signs)}, behind at {len(behind)} ({_list(behind)})"
         )
@@ -105,27 +106,44 @@ def draws(found: Found) -> Verdict:
     rows = [row for row in found["rows"] if row["key"].get("strength") == 1.4 and row["key"]["shift"] == 1.0]
     order = sorted(rows, key=lambda row: -row["scores"]["total"][0])
     names = [row["key"]["draw"] for row in order]
-    worst = [name for name in PAPERS_ORDER if name in names][-1]
+    missing = [name for name in PAPERS_ORDER if name not in names]
     best = max((r for r in found["rows"] if "strength" in r["key"]), key=lambda r: r["scores"]["psnr"][0])
+    first = find(found, draw=PAPERS_ORDER[0], shift=1.0, strength=1.4)
+    behind = [r["key"]["draw"] for r in rows if r is not first and clearly(lead(first, r, "total")) > 0]
     told = ", ".join(f"{row['key']['draw']} {_cell('total', row)}" for row in order)
-    return names[0] == PAPERS_ORDER[0] and [n for n in names if n in PAPERS_ORDER][-1] == worst, (
+    agrees = names[0] == PAPERS_ORDER[0] and [n for n in names if n in PAPERS_ORDER][-1] == PAPERS_ORDER[-1]
+    return None if missing else agrees, (
         f"In the paper independent clocks are best and a clean first frame worst; here, uniform at strength 1.4, "
-        f"Total: {told}. The highest PSNR of all: {_named(best)}, {_cell('psnr', best)} dB."
+        f"Total: {told}. Clearly behind independent clocks: {_list(behind)}; not measured: {_list(missing)}. The "
+        f"highest PSNR of all: {_named(best)}, {_cell('psnr', best)} dB."
     )
 
 
+def best_strengths(found: Found, rank: Any, score: str) -> list[float]:
+    """The strength with the highest mean score after every length of training.
+
+    Args:
+        found: the table `lora`.
+        rank: of its rows.
+        score: total or psnr.
+    """
+    shares = sorted({row["key"]["share"] for row in found["rows"]})
+    at = [[r for r in found["rows"] if r["key"]["rank"] == rank and r["key"]["share"] == s] for s in shares]
+    return [max(rows, key=lambda row: row["scores"][score][0])["key"]["strength"] for rows in at]
+
+
 def lora(found: Found) -> Verdict:
-    """The best strength is above 1 and falls as training grows."""
+    """By Total, the best strength is above 1 and falls as training grows."""
     shares = sorted({row["key"]["share"] for row in found["rows"]})
     told, agrees = [], True
     for rank in dict.fromkeys(row["key"]["rank"] for row in found["rows"]):
-        at = [[r for r in found["rows"] if r["key"]["rank"] == rank and r["key"]["share"] == s] for s in shares]
-        best = [max(rows, key=lambda r: r["scores"]["psnr"][0])["key"]["strength"] for rows in at]
-        agrees &= best == sorted(best, reverse=True) and best[0] > 1
-        told.append(f"{'' if rank == 'all weights' else 'rank '}{rank} {' / '.join(f'{b:g}' for b in best)}")
+        total, psnr = (best_strengths(found, rank, score) for score in ("total", "psnr"))
+        agrees &= total == sorted(total, reverse=True) and total[0] > max(1.0, total[-1])
+        name = rank if rank == "all weights" else f"rank {rank}"
+        told.append(f"{name} {_slashed(total)} (by PSNR {_slashed(psnr)})")
     return agrees, (
-        f"In the paper the best strength is above 1 and falls with training (2.0 to 1.4); here, by PSNR, at "
-        f"{' / '.join(map(_share, shares))} of the base's training: {'; '.join(told)}."
+        f"In the paper the best strength is above 1 and falls with training (2.0 to 1.4); here, by Total, at "
+        f"{' / '.join(map(share, shares))} of the base's training: {'; '.join(told)}."
     )
 
 
@@ -180,15 +198,38 @@ def inside(found: Found) -> Verdict:
     """Wan's way changes the weights more, and VTA's frames look at frame 0 more than the base's."""
     change = {row["key"]["change"]: row["kinds"] for row in found["rows"] if "change" in row["key"]}
     ours, theirs = (OURS, THEIRS) if OURS in change else ("VTA, shipped", "Wan's way, shipped")
-    ratio = change[theirs]["self_attention"]["relative"] / change[ours]["self_attention"]["relative"]
-    looks = {row["key"]["attention"]: row["on_frame_0"] for row in found["rows"] if "attention" in row["key"]}
-    mean = {name: sum(map(sum, steps)) / sum(map(len, steps)) for name, steps in looks.items()}
-    told = ", ".join(f"{name}: {largest(kinds).replace('_', ' ')}" for name, kinds in change.items())
-    seen = ", ".join(f"{name} {100 * value:.1f} %" for name, value in mean.items())
-    return ratio > 1 and mean["VTA, frame 0 clean"] > mean["base, frame 0 clean"], (
-        f"{theirs} moves self-attention {ratio:.2f} times as far as {ours} (the paper: more than 10 times over all). "
-        f"Most of the change lies in: {told}. Attention on frame 0: {seen}."
+    ratio = farther(change[theirs], change[ours])
+    told = ", ".join(f"{name}: {_largest(kinds)}" for name, kinds in change.items())
+    ends = looks(found)
+    seen = ", ".join(f"{name} {first:.0f} to {last:.0f} %" for name, (first, last) in ends.items())
+    return ratio > 1 and ends["VTA, frame 0 clean"][1] > ends["Wan's way, its picture"][1], (
+        f"Over all the base's weights {theirs} moves {ratio:.2f} times as far as {ours} (the paper: more than 10 "
+        f"times). The largest part of the change: {told}. Attention on frame 0 from the first to the last step, mean "
+        f"of all blocks: {seen}."
     )
+
+
+def farther(kinds: dict[str, Any], other: dict[str, Any]) -> float:
+    """How many times as far one model's weights moved as another's from the same base, new weights aside.
+
+    |dW| / |dW'| over all kinds; of one kind k |dW_k|^2 = share_k |dW|^2 = (relative_k |W_k|)^2, and |W_k| is the same
+
+    Args:
+        kinds: from `parameter_change`.
+        other: likewise.
+    """
+    one, two = (k["self_attention"] for k in (kinds, other))
+    return math.sqrt(one["relative"] ** 2 / one["share"] / (two["relative"] ** 2 / two["share"]))
+
+
+def looks(found: Found) -> dict[str, tuple[float, float]]:
+    """Percent of attention on frame 0 at the first and the last step, mean of all blocks and of the other frames.
+
+    Args:
+        found: the table `inside`.
+    """
+    rows = {row["key"]["attention"]: row["on_frame_0"] for row in found["rows"] if "attention" in row["key"]}
+    return {name: (100 * sum(s[0]) / len(s[0]), 100 * sum(s[-1]) / len(s[-1])) for name, s in rows.items()}
 
 
 def suite(found: Found) -> Verdict:
@@ -205,14 +246,24 @@ VERDICTS: dict[str, Callable[[Found], Verdict]] = {
 """Table -> whether and how its direction agrees."""
 
 
-def largest(kinds: dict[str, Any]) -> str:
-    """The kind of weights with most of the change.
+def largest(kinds: dict[str, Any]) -> tuple[str, float]:
+    """The kind of weights with the largest part of the change, and that part in percent.
 
     Args:
         kinds: from `parameter_change`.
     """
-    share = {kind: found["share"] for kind, found in kinds.items() if kind != "new"}
-    return max(share, key=lambda kind: share[kind])
+    parts = {kind: found["share"] for kind, found in kinds.items() if kind != "new"}
+    kind = max(parts, key=lambda kind: parts[kind])
+    return kind.replace("_", "-"), 100 * parts[kind]
+
+
+def _largest(kinds: dict[str, Any]) -> str:
+    kind, part = largest(kinds)
+    return f"{kind} {part:.0f} %"
+
+
+def _slashed(values: Sequence[float]) -> str:
+    return " / ".join(f"{value:g}" for value in values)
 
 
 def _cell(name: str, row: Row) -> str:
@@ -222,7 +273,7 @@ def _cell(name: str, row: Row) -> str:
 def _named(row: Row) -> str:
     key = {k: v for k, v in row["key"].items() if v is not None}
     return " ".join(
-        _share(v) if k == "share" else f"{k} {v:g}" if isinstance(v, float) else str(v) for k, v in key.items()
+        share(v) if k == "share" else f"{k} {v:g}" if isinstance(v, float) else str(v) for k, v in key.items()
     )
 
 
@@ -235,5 +286,10 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _share(share: float) -> str:
-    return f"1/{round(1 / share):,}" if share < 1 else f"{share:g}"
+def share(value: float) -> str:
+    """A share of the base's training as a fraction.
+
+    Args:
+        value: above 0.
+    """
+    return f"1/{round(1 / value):,}" if value < 1 else f"{value:g}"

@@ -1,0 +1,105 @@
+"""Write the course index: notebooks/README.md, and one small picture a chapter in assets/.
+
+    python notebooks/index.py            # from the built chapters
+    python notebooks/index.py --times    # runs every chapter twice first, FAST and full: some minutes
+
+Times go to benchmarks/results/notebooks.json.
+"""
+
+import ast
+import base64
+import io
+import json
+import os
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import build
+import nbformat
+from PIL import Image
+
+from small_models.machine import device_name, versions
+
+HERE = Path(__file__).resolve().parent
+TIMES = HERE.parent / "benchmarks" / "results" / "notebooks.json"
+CHAPTERS = {
+    "00_quick_tour": ("A picture becomes a video, and the clocks that did it.", 5),
+    "01_one_clock_per_frame": ("The timestep vector by hand, on three frames with an exact answer.", 0),
+    "02_the_zoo_of_schedules": ("Every schedule as a heat-map, put together and checked; invent one.", 0),
+    "03_solvers_and_known_frames": ("Solvers on the exact Gaussian, and five ways to keep a known frame.", 0),
+    "04_the_frame_aware_loss": ("The loss derived, in six lines, and what each clock can teach.", 0),
+    "05_train_a_toy": ("From one clock to one per frame: live on nano, then mini's curves.", 5),
+    "06_tasks_without_training": ("All tasks with one model, latent against pixel frames, noise and strength.", 1),
+    "07_measuring": ("What a score sees and what it does not; the paper's claims at toy scale.", 1),
+    "08_ablations": ("Steps, rank, strength, draws; run your own and keep the result.", 3),
+    "09_inside": ("Which weights move, and where frames look.", 4),
+    "10_from_toy_to_wan": ("The same call on the real architecture: memory, time and money.", 0),
+}
+"""Chapter -> a sentence, and which of its pictures shows it best."""
+WIDTH = 480
+
+
+def pictures(notebook: nbformat.NotebookNode) -> list[bytes]:
+    """The PNGs among a chapter's outputs, in order."""
+    outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
+    found = [o["data"]["image/png"] for o in outputs if "image/png" in o.get("data", {})]
+    return [base64.b64decode(picture) for picture in found]
+
+
+def counts(notebook: nbformat.NotebookNode) -> tuple[int, int]:
+    """Asserts and exercises of a chapter."""
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    asserts = sum(isinstance(node, ast.Assert) for text in code for node in ast.walk(ast.parse(text)))
+    return asserts, sum("exercise" in cell.metadata.get("tags", []) for cell in notebook.cells)
+
+
+def measure(names: list[str]) -> dict[str, Any]:
+    """Seconds of every chapter, FAST and full, one after the other, with as many threads as torch takes."""
+    found: dict[str, Any] = {"command": "python notebooks/index.py --times", "date": date.today().isoformat()}
+    found |= {"device": device_name(), "versions": versions(), "threads": os.environ.get("OMP_NUM_THREADS", "all")}
+    found["seconds"] = {}
+    for name in names:
+        text, taken = build.read(HERE / "src" / f"{name}.py"), {}
+        for label, fast in (("FAST", True), ("full", False)):
+            began = time.perf_counter()
+            build.execute(text.copy(), FAST=fast)
+            taken[label] = round(time.perf_counter() - began, 1)
+        found["seconds"][name] = taken
+        sys.stdout.write(f"{name}: {taken}\n")
+    return found
+
+
+def main() -> None:
+    """Write the index."""
+    names = [path.stem for path in build.sources()]
+    if "--times" in sys.argv[1:]:
+        part = TIMES.with_suffix(".part")
+        part.write_text(json.dumps(measure(names), indent=2) + "\n")
+        part.replace(TIMES)
+    times = json.loads(TIMES.read_text()) if TIMES.is_file() else {"seconds": {}}
+    cards, rows = [], []
+    for name in names:
+        notebook = nbformat.read(HERE / f"{name}.ipynb", as_version=4)
+        title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+        sentence, which = CHAPTERS[name]
+        picture = Image.open(io.BytesIO(pictures(notebook)[which])).convert("RGB")
+        picture.thumbnail((WIDTH, WIDTH))
+        picture.quantize(64).save(HERE / "assets" / f"{name[:2]}.png", optimize=True)
+        cards.append(f"### [{title}]({name}.ipynb)\n\n![{title}](assets/{name[:2]}.png)\n\n{sentence}\n")
+        took = times["seconds"].get(name, {})
+        cells = [f"{took[k]:.0f}" if k in took else "not measured" for k in ("FAST", "full")]
+        rows.append(f"| [{title}]({name}.ipynb) | {' | '.join(cells)} | {' | '.join(map(str, counts(notebook)))} |")
+    where = f" (`{times['command']}` on {times['device']}, {times['date']})" if "command" in times else ""
+    head = "# The course\n\nEach chapter teaches one idea and can be read alone; in order they build on each other.\n"
+    table = "| chapter | seconds FAST | seconds full | asserts | exercises |\n|---|---|---|---|---|\n" + "\n".join(rows)
+    text = "\n".join([head, *cards, f"## Times\n\nSeconds of a run{where}, and what each chapter holds:\n\n{table}\n"])
+    part = HERE / "README.part"
+    part.write_text(text)
+    part.replace(HERE / "README.md")
+
+
+if __name__ == "__main__":
+    main()
