@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -45,7 +46,7 @@ def test_headings_go_down_one_by_one_and_links_lead_somewhere(path):
     levels = [len(mark) for text in texts for mark in re.findall(r"^(#+) ", text, re.M)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(b <= a + 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b <= a + 1 for a, b in pairwise(levels))
     for text in texts:
         for label, target in re.findall(r"!?\[([^\]]*)\]\((?!http)([^)#]+)", text):
             assert label, f"a link without words to {target}"
