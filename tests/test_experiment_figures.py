@@ -202,4 +202,4 @@ def test_the_command_writes_the_picture_beside_the_table(tmp_path, monkeypatch, 
     words = ["paper", "--table", "schedules", "--show", "--figures", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", words)
     assert command.main() == 0, capsys.readouterr().err
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["schedules.json", "schedules.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["schedules.json", "schedules.md", "schedules.png"]

@@ -550,7 +550,7 @@ else:
 # %% [markdown]
 # **3 · Invent.** An ablation's score of your own, `(model, clips, captions) -> (b,)`: one number for each true clip (b, pf, h, w, 3)
 # uint8. It must be finite, the same when asked again (so seed it), tell `nano-vta` from `nano-base`, depend on the truth,
-# and leave the model as it was.
+# and leave the model as it was. (The PSNR of a frame that was given exactly is infinite: leave such frames out.)
 
 
 # %% tags=["exercise"]
