@@ -83,6 +83,8 @@ def test_claims_are_told_in_the_readme_as_measured():
     assert len(rows) == len(CLAIMS)
     for row in rows:
         assert f"| {' | '.join(row)} |" in TEXT, row[0]
+    coded = find(FOUND["suite"], clips="truth through the codec")["scores"]["motion"][0]
+    assert f"({coded:.1f} for true clips through it)" in (RESULTS / "README.md").read_text()
     still = find(FOUND["suite"], clips="frame 0 repeated")["scores"]["total"][0]
     assert f"a clip that stands still gets {100 * still:.0f} of 100" in " ".join(TEXT.split())
 

@@ -125,8 +125,8 @@ def noise(found: Found) -> str:
             f"{' to '.join(known)} dB)"
         )
     held = [r for r in found["rows"] if r["key"]["mode"] in ("hold", "reimpose")]
-    others = ", ".join(f"{r['key']['mode']} {mean(r, 'psnr')} dB" for r in held)
-    return f"best PSNR of the free frames, against noise 0: {'; '.join(told)}; at 0.2 in other modes: {others}"
+    others = ", ".join(f"{r['key']['mode']} at {r['key']['noise']} {mean(r, 'psnr')} dB" for r in held)
+    return f"best PSNR of the free frames, against noise 0: {'; '.join(told)}; in other modes: {others}"
 
 
 def tasks(found: Found) -> str:

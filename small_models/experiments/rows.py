@@ -76,12 +76,3 @@ def line(rows: Sequence[Row], x: str, name: str) -> list[tuple[float | int, Numb
         name: of the score.
     """
     return [(row["key"][x], numbers(row, name)) for row in rows]
-
-
-def share(value: float) -> str:
-    """A share of the base's training, as a fraction.
-
-    Args:
-        value: above 0.
-    """
-    return f"1/{1 / value:.3g}" if value < 1 else f"{value:g}"

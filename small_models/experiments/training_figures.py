@@ -7,6 +7,7 @@ from pusa_lab.viz import results as draw
 from pusa_lab.viz.results import EMPTY, Figure, Numbers
 from small_models.experiments import rows as take
 from small_models.experiments.rows import Row
+from small_models.experiments.verdicts import share as fraction
 
 TRAINING = "training, share of the base's own"
 
@@ -19,7 +20,7 @@ def cost(found: Row) -> Figure:
     """
     rows, trained = found["rows"], [row for row in found["rows"] if row["key"]["share"]]
     picture, ax = draw.panels([["psnr", "total"], ["position_error", "ratio"]], height=8.2)
-    ticks = {share: take.share(share) for share in sorted(take.values(trained, "share"))}
+    ticks = {share: fraction(share) for share in sorted(take.values(trained, "share"))}
     for name in ("psnr", "total", "position_error"):
         lines = {way: take.line(take.pick(trained, way=way), "share", name) for way in take.values(trained, "way")}
         free = {row["key"]["way"]: take.numbers(row, name) for row in rows if not row["key"]["share"]}
@@ -65,7 +66,7 @@ def preserved(found: Row) -> Figure:
         bars: dict[str, dict[str, Numbers]] = {}
         for row in rows:
             model, share = row["key"]["model"], row["key"].get("share")
-            told = f"{model}, {take.share(share)}" if share else model
+            told = f"{model}, {fraction(share)}" if share else model
             bars.setdefault(model, {})[told] = take.numbers(row, name)
         draw.plot_bars(ax[name], bars, from_zero=False, names=name == names[0])
         ax[name].axvline(take.numbers(base, name)[0], color="0.6", linewidth=1, zorder=0)
@@ -122,7 +123,7 @@ def lora(found: Row) -> Figure:
             if panel != row[0]:
                 axes[panel].sharey(axes[row[0]])
             chosen = {share: take.pick(rows, rank=rank, share=share) for share in shares}
-            lines = {f"{take.share(s)} of the base's training": take.line(chosen[s], "strength", name) for s in shares}
+            lines = {f"{fraction(s)} of the base's training": take.line(chosen[s], "strength", name) for s in shares}
             draw.plot_lines(axes[panel], lines, colours=draw.ordered(len(shares)))
             title = f"{'' if rank == 'all weights' else 'LoRA, rank '}{rank}" if name == names[0] else ""
             across = "strength" if name == names[-1] else ""
