@@ -34,7 +34,7 @@ SEEN = 0.02
 
 
 def appearance(clip: Clip, scenes: Scenes, first: Picture | None = None) -> Raw:
-    """What needs no truth but the objects' colours: VBench's dimensions, flicker.
+    """What needs no truth but the objects' colours: VBench's dimensions, flicker; 0 where nothing is left to compare.
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
@@ -79,6 +79,10 @@ def obedience(clip: Clip, scenes: Scenes) -> Raw:
 
 def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ()) -> Raw:
     """Frame by frame against the truth, over the frames that were not given; and over those that were.
+
+    position_error: |p - p*| in pixels for centres p seen and p* of the closed form, half a picture for what is lost;
+    motion: mean |x_t - x_{t-1}| over the truth's; colour_error: |mean colour - the truth's| in grey levels;
+    boundary_position: |(p_t - p_{t-1}) - (p*_t - p*_{t-1})| in pixels where known and made frames meet
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].

@@ -73,7 +73,7 @@ class Lab:
         return {name: sha256(zoo.find(name)) for name in names}
 
     def scenes(self, count: int, staying: bool = False) -> Scenes:
-        """The first unseen scenes.
+        """Unseen scenes, always the same for the same count; another count gives others, so rows of one table share it.
 
         Args:
             count: how many.
