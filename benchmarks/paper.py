@@ -39,6 +39,12 @@ def sizes_of(args: argparse.Namespace) -> Sizes:
     return replace(sizes, **changes)
 
 
+def quiet() -> None:
+    """Keep Lightning's advice out of the output."""
+    warnings.filterwarnings("ignore", module="lightning.*")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+
 def main() -> int:
     """List, measure, or show tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -51,12 +57,12 @@ def main() -> int:
         "--out", type=Path, help="folder for results (default: outputs/paper; the shipped ones for --show and --list)"
     )
     parser.add_argument("--work", type=Path, default=Path("outputs/paper"), help="folder for trained weights")
+    parser.add_argument("--wait", action="store_true", help="train nothing: wait for paper_ahead.py on the same --work")
     parser.add_argument(
         "--set", nargs="*", action="extend", default=[], metavar="FIELD=VALUE", help="change a size: swept=8"
     )
     args = parser.parse_args()
-    warnings.filterwarnings("ignore", module="lightning.*")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    quiet()
     shipped = (args.show or args.list or not args.table) and not args.small
     out = args.out or (RESULTS if shipped else Path("outputs/paper"))
     try:
@@ -75,7 +81,7 @@ def main() -> int:
                     raise ValueError(f"{out / name}.json holds the table {one['table']}: rename it.")
         else:
             lab = Lab(sizes_of(args), args.work)
-            shop, command = Workshop(lab), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
+            shop, command = Workshop(lab, wait=args.wait), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
             found = [run_table(name, lab, shop, out, command) for name in names]
         if args.figures:
             from pusa_lab.viz import save_figure  # matplotlib, only where it is asked for

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,10 +78,11 @@ class Workshop:
 
     Args:
         lab: models and sizes.
+        wait: whether another process trains the same runs into the same folder, so that this one only waits for them.
     """
 
-    def __init__(self, lab: Lab):
-        self.lab = lab
+    def __init__(self, lab: Lab, wait: bool = False):
+        self.lab, self.wait = lab, wait
         self.base = zoo.find(f"{lab.sizes.preset}-base")
         self.ready: dict[tuple[str, int], tuple[ToyModel, dict[str, Tensor]]] = {}
         self.fresh: dict[str, tuple[ToyModel, dict[str, Tensor]]] = {}
@@ -112,6 +114,8 @@ class Workshop:
         marks = [self.steps(share) for share in shares]
         folder = self._folder(adaptation)
         paths = [folder / f"{mark:06}.safetensors" for mark in marks]
+        while self.wait and not all(path.is_file() for path in paths):
+            time.sleep(1)
         if not all(path.is_file() for path in paths):
             sizes = self.lab.sizes
             # What other tables ask of the same run is kept beside.
