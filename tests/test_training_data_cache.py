@@ -15,10 +15,6 @@ from pusa_lab.training.latents import file_hash, identity
 SETTINGS = CacheSettings("tiny", (16, 24), 9, 3, 4, 8.0, 0.0, "codec", "text", 7)
 
 
-def empty():
-    return torch.ones(1, 6)
-
-
 def clip(i, rows=5):
     g = torch.Generator().manual_seed(i)
     latents, text = torch.randn(4, 3, 2, 3, generator=g), torch.zeros(7, 6)
@@ -27,7 +23,7 @@ def clip(i, rows=5):
 
 
 def fill(folder, numbers, per_shard=2, settings=SETTINGS, close=True):
-    writer = CacheWriter(folder, settings, empty, per_shard)
+    writer = CacheWriter(folder, settings, torch.ones(1, 6), per_shard)
     for i in numbers:
         if not writer.has(f"hash {i}", f"caption {i}"):
             writer.add(f"{i}.mp4", f"hash {i}", f"caption {i}", *clip(i, rows=1 + i % 7))
@@ -57,8 +53,8 @@ def test_what_was_added_is_read_back_rounded_and_without_padding(tmp_path):
 
 def test_the_manifest_tells_where_everything_lies(tmp_path):
     writer = fill(tmp_path, range(3), close=False)
-    writer.mark_broken("b.mov", "it is cut short")
-    writer.mark_broken("a.mov", "it has no caption")
+    writer.mark_broken("a.mov", "has no caption.")
+    writer.mark_broken("b.mov", "is cut short.")
     writer.close()
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["size"] == [16, 24]
@@ -87,8 +83,11 @@ def test_a_shard_that_no_manifest_names_is_written_over(tmp_path):
 
 
 def test_a_clip_with_another_caption_takes_the_place_of_the_old_one(tmp_path):
-    writer = fill(tmp_path, range(2))
-    writer.mark_broken("2.mp4", "it is cut short")
+    first = fill(tmp_path, range(2), close=False)
+    first.mark_broken("2.mp4", "is cut short.")
+    first.close()
+    assert len(LatentCache(tmp_path).manifest["broken"]) == 1
+    writer = fill(tmp_path, [], close=False)
     assert writer.has("hash 1", "caption 1")
     assert not writer.has("hash 1", "better")
     writer.add("1.mp4", "hash 1", "better", *clip(1))

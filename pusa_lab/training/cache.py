@@ -24,7 +24,7 @@ class CacheWriter:
     Args:
         folder: of the cache; made if there is none.
         settings: of the clips to come.
-        empty: gives the embedding (rows, d) of the empty caption; asked once, for a new cache.
+        empty: embedding (rows, d) of the empty caption.
         per_shard: clips of a shard.
 
     Raises:
@@ -35,21 +35,21 @@ class CacheWriter:
         self,
         folder: str | Path,
         settings: CacheSettings,
-        empty: Callable[[], Float[Tensor, "n d"]],
+        empty: Float[Tensor, "n d"],
         per_shard: int = PER_SHARD,
     ):
         self.folder, self.per_shard = Path(folder), per_shard
         self.waiting: list[tuple[dict[str, Any], dict[str, Tensor]]] = []
         head = {"format": FORMAT, "version": pusa_lab.__version__, **asdict(settings)}
         if (self.folder / MANIFEST).is_file():
-            self.manifest = read_manifest(self.folder)
-            check_same(self.folder, self.manifest, head, "use the same settings, or another folder")
+            there = read_manifest(self.folder)
+            check_same(self.folder, there, head, "use the same settings, or another folder")
+            self.manifest = {**there, "broken": []}  # they may be mended by now
             return
         if others := _others(self.folder):
             raise ValueError(f"{self.folder} holds {others[0]} and no cache: give a new or empty folder.")
         self.manifest = {**head, "size": list(settings.size), "clips": [], "broken": []}
-        text = empty()
-        self._safely(lambda: self._start(text))
+        self._safely(lambda: self._start(empty))
 
     def has(self, digest: str, caption: str) -> bool:
         """Whether a clip is there.
@@ -86,14 +86,13 @@ class CacheWriter:
             self._safely(self._seal)
 
     def mark_broken(self, name: str, reason: str) -> None:
-        """Note a file that could not be used.
+        """Note a file that could not be used; the notes of an earlier run are forgotten.
 
         Args:
             name: of the file.
             reason: why not.
         """
-        others = [b for b in self.manifest["broken"] if b["name"] != name]
-        self.manifest["broken"] = sorted([*others, {"name": name, "reason": reason}], key=lambda b: b["name"])
+        self.manifest["broken"].append({"name": name, "reason": reason})
 
     def close(self) -> None:
         """Write what is waiting.
@@ -113,7 +112,6 @@ class CacheWriter:
             rows = [parts for _, parts in self.waiting]
             _write(self.folder / shard, {f"{i}.{key}": x for i, row in enumerate(rows) for key, x in row.items()})
         self.manifest["clips"] = [clip for clip in kept if clip["name"] not in names] + added
-        self.manifest["broken"] = [entry for entry in self.manifest["broken"] if entry["name"] not in names]
         self.waiting = []
         self._write_manifest()
 
