@@ -97,14 +97,14 @@ def read_clip(path: Path, frames: int, size: tuple[int, int], fps: int | float, 
 
 def _nearest(decoded: Iterator["VideoFrame"], moments: deque[Fraction]) -> Iterator["VideoFrame"]:
     """Of each moment the frame nearest to it; the earlier one of two as near."""
-    last, later = moments[-1], Fraction(0)
+    last, time = moments[-1], Fraction(0)
     for (time, frame), (later, _) in pairwise(_timed(decoded)):
         while moments and moments[0] <= (time + later) / 2:
             moments.popleft()
             yield frame  # type: ignore[misc]
         if not moments:
             return
-    raise ValueError(f"is too short: it lasts {float(later):.2f} s, wanted is its picture at {float(last):.2f} s.")
+    raise ValueError(f"is too short: its last frame is at {float(time):.2f} s, wanted is one at {float(last):.2f} s.")
 
 
 def _timed(decoded: Iterator["VideoFrame"]) -> Iterator[tuple[Fraction, "VideoFrame | None"]]:

@@ -64,8 +64,10 @@ def test_start_and_the_last_frame_that_there_is(tmp_path):
     path = write(tmp_path / "clip.mp4", stairs(20), 8)
     assert numbers(read_clip(path, 5, (16, 16), 8, start=1.25)) == [10, 11, 12, 13, 14]
     assert numbers(read_clip(path, 10, (16, 16), 8, start=1.25))[-1] == 19
-    refused(r"too short: it lasts 2\.50 s, wanted is its picture at 2\.50 s", read_clip, path, 11, (16, 16), 8, 1.25)
-    refused(r"too short: it lasts 2\.50 s, wanted is its picture at 9\.00 s", read_clip, path, 1, (16, 16), 8, 9.0)
+    refused(
+        r"too short: its last frame is at 2\.38 s, wanted is one at 2\.50 s", read_clip, path, 11, (16, 16), 8, 1.25
+    )
+    refused(r"too short: its last frame is at 2\.38 s, wanted is one at 9\.00 s", read_clip, path, 1, (16, 16), 8, 9.0)
 
 
 def test_resized_and_cropped_as_pictures_are(tmp_path):
