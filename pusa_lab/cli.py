@@ -281,7 +281,7 @@ def _doctor(_: argparse.Namespace) -> None:
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, everything runs on the CPU"
     _say(f"python {platform.python_version()} on {platform.machine()}, {torch.get_num_threads()} threads; GPU: {gpu}")
-    for name in ("torch", "numpy", "safetensors", "mediapy", "papermill", "lightning", "diffusers", "jupyterlab"):
+    for name in ("torch", "numpy", "safetensors", "av", "mediapy", "papermill", "lightning", "diffusers", "jupyterlab"):
         try:
             _say(f"{name} {version(name)}")
         except PackageNotFoundError:

@@ -45,7 +45,13 @@ def _encode(args: argparse.Namespace) -> None:
     find_clips(args.folder)  # before gigabytes of a model are read
     sizes = {"size": args.size, "frames": args.frames}
     steps = encode_steps(
-        args.folder, _load(args.model, sizes), args.out, args.model, fps=args.fps, start=args.start, **sizes
+        args.folder,
+        _load(args.model, sizes),
+        args.out,
+        Path(args.model).resolve().name,
+        fps=args.fps,
+        start=args.start,
+        **sizes,
     )
     _say(str(report(_shown(steps))), f"{args.out}: train on it, or look at it with `pusa-lab data show {args.out}`")
 
