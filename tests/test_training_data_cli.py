@@ -52,7 +52,7 @@ def test_encode_with_a_wan(whole, tmp_path):
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("1 encoded in ")
     cache = LatentCache(tmp_path / "cache")
-    cache.require(fps=16.0, size=(32, 48), frames=6, channels=4, text_length=512)
+    cache.require(model="wan", fps=16.0, size=(32, 48), frames=6, channels=4, text_length=512)
     assert cache[0]["latents"].shape == (4, 6, 4, 6)
     assert cache[0]["text"].shape[0] < 512
 
