@@ -1,4 +1,4 @@
-"""The command line: pusa-lab demo | generate | train | plan | bench | new-notebook | doctor."""
+"""The command line: pusa-lab demo | generate | data | train | plan | bench | new-notebook | doctor."""
 
 import argparse
 import json
@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from pusa_lab.cli_data import add_data
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pusa-lab", description="One clock per frame in video diffusion.")
     commands = parser.add_subparsers(
-        required=True, metavar="demo | generate | train | plan | bench | new-notebook | doctor"
+        required=True, metavar="demo | generate | data | train | plan | bench | new-notebook | doctor"
     )
 
     demo = commands.add_parser("demo", help="execute the quick tour on a picture and a clip")
@@ -52,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     _generate_options(commands.add_parser("generate", help="make one video"))
+
+    add_data(commands.add_parser("data", help="encode clips for training, once"))
 
     _train_options(commands.add_parser("train", help="train a toy"))
 
@@ -277,7 +281,7 @@ def _doctor(_: argparse.Namespace) -> None:
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, everything runs on the CPU"
     _say(f"python {platform.python_version()} on {platform.machine()}, {torch.get_num_threads()} threads; GPU: {gpu}")
-    for name in ("torch", "numpy", "safetensors", "mediapy", "papermill", "lightning", "diffusers", "jupyterlab"):
+    for name in ("torch", "numpy", "safetensors", "av", "mediapy", "papermill", "lightning", "diffusers", "jupyterlab"):
         try:
             _say(f"{name} {version(name)}")
         except PackageNotFoundError:

@@ -5,9 +5,21 @@ import re
 import torch
 from torch import Tensor, nn
 
+WAN_LAYERS = r"(^|\.)blocks\.\d+\.(attn[12]\.to_(q|k|v|out)|ffn\.)"
+"""Pusa's choice: q, k, v, o, ffn.0 and ffn.2 of every block, in self- and cross-attention."""
+
+
+class _Float32Linear(nn.Linear):
+    """A linear layer with weights in float32 that computes in its input's precision."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, self.weight.to(x.dtype))
+
 
 def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
     """Freeze a model and give its linear layers trainable low-rank updates: W x + B A x, B = 0 at first.
+
+    A and B are in float32 whatever W is, so that small steps of the optimizer are not rounded away.
 
     Args:
         model: changed in place.
@@ -17,11 +29,17 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
     Source: arXiv 2106.09685.
     """
     from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.lora import LoraLayer
 
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     targets = [name for name in linear if re.search(layers, name)]
     model.requires_grad_(False)
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), model)
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer):
+            layer.cast_input_dtype_enabled = False
+            for low in (*layer.lora_A.values(), *layer.lora_B.values()):
+                low.float().__class__ = _Float32Linear
 
 
 def lora_state(model: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Phases of wan_train.py under time limits: `one` GPU in 9 minutes, `four` GPUs in 8. Results in $OUT or benchmarks/results.
+set -u
+cd "$(dirname "$0")/.."
+export PYTHONPATH="$PWD:$PWD/benchmarks:${PYTHONPATH:-}" PYTORCH_ALLOC_CONF=expandable_segments:True
+out="${OUT:-benchmarks/results}/results"
+mkdir -p "$out"
+phase() { # seconds, then the command
+  local limit=$1
+  shift
+  echo "== $(date +%T) $*"
+  timeout -k 5 "$limit" "$@" 2>&1 | grep -v Warning || echo "== ended early: $*"
+}
+run="python3 benchmarks/wan_train.py --out $out"
+case "${1:-one}" in
+one)
+  phase 110 $run --tag 480p --size 480p --layers 4 --ways 0 1 2 3 --seconds 95
+  phase 120 $run --tag best_480p --mode best --size 480p --steps 2 --seconds 100
+  phase 180 $run --tag best_720p --mode best --size 720p --steps 1 --seconds 120
+  phase 80 $run --tag 720p --size 720p --layers 4 --ways 0 2 3 --steps 1 --seconds 60
+  phase 50 $run --tag float8 --size 480p --layers 4 --ways 4 --steps 2 --seconds 40
+  ;;
+more)
+  phase 120 $run --tag float8 --size 480p --layers 4 --ways 4 5 6 --steps 2 --seconds 100
+  phase 100 $run --tag 720p_more --size 720p --layers 4 --ways 1 4 6 --steps 1 --seconds 80
+  phase 120 $run --tag overfit --mode overfit --seconds 110
+  ;;
+four)
+  for n in 1 2 4; do
+    phase 90 torchrun --nproc-per-node $n benchmarks/wan_train.py --out "$out" --tag scaling_$n --mode scaling --layers 8 \
+      --steps 2 --seconds 70
+  done
+  phase 180 torchrun --nproc-per-node 4 benchmarks/wan_train.py --out "$out" --tag full --mode full --steps 2 --seconds 150
+  phase 100 $run --tag overfit --mode overfit --seconds 90
+  ;;
+esac

@@ -1,0 +1,115 @@
+"""The commands `pusa-lab data encode` and `pusa-lab data show`."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pusa_lab.training.encode import Step
+
+
+def add_data(data: argparse.ArgumentParser) -> None:
+    """Put the commands under `data`.
+
+    Args:
+        data: its parser.
+    """
+    commands = data.add_subparsers(required=True, metavar="encode | show")
+    encode = commands.add_parser("encode", help="encode a folder of clips and captions once, into a latent cache")
+    encode.add_argument(
+        "folder", help="MP4, WebM and MOV files; captions in a .txt beside each, captions.csv or captions.jsonl"
+    )
+    encode.add_argument("--model", default="mini-vta", help="a shipped toy, or a Wan: folder or repository's name")
+    encode.add_argument(
+        "--out", type=Path, required=True, help="folder of the cache; one that was begun is gone on with"
+    )
+    encode.add_argument("--size", type=_size, help="HEIGHTxWIDTH in pixels (default: the model's own)")
+    encode.add_argument("--frames", type=int, help="pixel frames of each clip, 1 + 4k (default: the model's own)")
+    encode.add_argument(
+        "--fps", type=float, help="frames per second to read (default: the model's own, Wan2.1's is 16)"
+    )
+    encode.add_argument("--start", type=float, default=0.0, help="seconds into each file (default 0)")
+    encode.set_defaults(run=_encode)
+
+    show = commands.add_parser("show", help="what a latent cache holds")
+    show.add_argument("cache", type=Path, help="its folder")
+    show.set_defaults(run=_show)
+
+
+def _encode(args: argparse.Namespace) -> None:
+    from pusa_lab.clips import find_clips
+    from pusa_lab.training.encode import encode_steps, report
+
+    find_clips(args.folder)  # before gigabytes of a model are read
+    sizes = {"size": args.size, "frames": args.frames}
+    steps = encode_steps(
+        args.folder,
+        _load(args.model, sizes),
+        args.out,
+        Path(args.model).resolve().name,
+        fps=args.fps,
+        start=args.start,
+        **sizes,
+    )
+    _say(str(report(_shown(steps))), f"{args.out}: train on it, or look at it with `pusa-lab data show {args.out}`")
+
+
+def _show(args: argparse.Namespace) -> None:
+    from pusa_lab.training.latents import LatentCache
+
+    cache = LatentCache(args.cache)
+    m = cache.manifest
+    shape = " x ".join(str(n) for n in cache[0]["latents"].shape) if len(cache) else "none"
+    size = sum(path.stat().st_size for path in args.cache.iterdir())
+    rows = {
+        "clips": f"{len(cache)} of {m['pixel_frames']} frames at {m['fps']:g} a second from {m['start']:g} s, "
+        f"{m['size'][0]} x {m['size'][1]}",
+        "latents": f"{shape}, {m['dtype']}",
+        "model": f"{m['model']}, codec {m['codec']}, text encoder {m['text_encoder']}",
+        "written": f"by pusa_lab {m['version']}, format {m['format']}, {size / 2**20:,.1f} MiB",
+    }
+    table = [f"{name:10}{text}" for name, text in rows.items()]
+    clips = [f"  {clip['name']}: {clip['caption']}" for clip in m["clips"]]
+    broken = [f"  {entry['name']} {entry['reason']}" for entry in m["broken"]]
+    _say(*table, *clips, *(["skipped", *broken] if broken else []))
+
+
+def _load(name: str, sizes: dict[str, Any]) -> Any:
+    """A toy by its name or file, else the two encoders of a Wan."""
+    import small_models
+
+    if name in small_models.list_models() or name.endswith(".safetensors"):
+        model = small_models.load(name)
+        if not hasattr(model, "encode_text"):
+            raise ValueError(f"{name} reads no captions: choose a whole model, such as mini-vta.")
+        return model
+    if not Path(name).is_dir() and "/" not in name:
+        names = ", ".join(small_models.list_models())
+        raise ValueError(f"no model {name!r}: choose one of {names}, or a Wan's folder or repository.")
+    from pusa_lab.wan.encoders import WanEncoders
+
+    return WanEncoders.from_pretrained(name, **sizes)
+
+
+def _shown(steps: Iterator["Step"]) -> Iterator["Step"]:
+    """The same steps; on a terminal a line tells how far they are."""
+    for step in steps:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\033[K{step.number}/{step.total} {step.name} {step.outcome}")
+            sys.stderr.flush()
+        yield step
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
+
+
+def _size(word: str) -> tuple[int, int]:
+    height, _, width = word.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{word!r} is no size: give HEIGHTxWIDTH, such as 480x832.")
+    return int(height), int(width)
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")

@@ -1,0 +1,160 @@
+"""What a training run costs, from measured steps alone: hours and dollars by GPU, size, precision and checkpointing.
+
+`benchmarks/wan_train.py` measures and stores the rows; nothing here is assumed but that a share of the peak reached on
+one card is reached on another, and such rows are marked.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pusa_lab.wan.configs import WAN_CONFIGS
+from pusa_lab.wan.plan_costs import flops
+from pusa_lab.wan.plan_settings import SIZES
+from pusa_lab.wan.plan_tables import GPUS
+
+PAPER_SAMPLES = 900 * 8
+"""Clips that the paper's run goes through: iterations times batch (App. C, arXiv 2507.16116)."""
+NEEDED = ("size", "checkpointing", "compile", "seconds_per_sample", "peak_gib", "device")
+"""Of each row in the file."""
+
+
+@dataclass(frozen=True)
+class TrainingRow:
+    """One measured setting of LoRA training, a sample a step."""
+
+    gpu: str
+    """Name in GPUS."""
+    size: tuple[int, int]
+    """Height and width in pixels."""
+    checkpointing: str
+    """What is computed twice: full is every block, none is nothing."""
+    compiled: bool
+    """Whether the blocks are."""
+    seconds: float
+    """Of one sample."""
+    peak: float
+    """GiB that PyTorch had allocated at the most."""
+    precision: str = "bfloat16"
+    """Of the matrix products."""
+    model: str = "wan2.1-14b"
+    """Name in WAN_CONFIGS."""
+    frames: int = 81
+    """Pixel frames."""
+
+    @property
+    def forward(self) -> float:
+        """Floating point operations of one forward, one clock per frame."""
+        config = WAN_CONFIGS[self.model]
+        clocks = 1 + (self.frames - 1) // config.stride[0]
+        return sum(flops(config, config.tokens(self.size, self.frames), clocks=clocks).values())
+
+    def tflops(self, recomputed: bool = False) -> float:
+        """TFLOP/s: three forwards a sample, the backward counted as two; a fourth where recomputation counts too."""
+        return (3 + recomputed) * self.forward / self.seconds / 1e12
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """A run of some samples with one setting on one kind of GPU."""
+
+    row: TrainingRow
+    """What was measured."""
+    gpu: str
+    """Name in GPUS; where it is not the row's, time is scaled by the peaks of the two."""
+    seconds: float
+    """Of one sample."""
+    hours: float
+    """Of one such GPU for all samples."""
+    price: float
+    """US dollars an hour."""
+    money: float
+    """US dollars for all samples; the same on several GPUs, as far as they scale."""
+    fits: bool
+    """Whether the peak that was measured is within the GPU's memory."""
+
+
+def read_training(path: Path) -> list[TrainingRow]:
+    """The rows that `benchmarks/wan_train.py` wrote.
+
+    Args:
+        path: a JSON file with `rows`; each has `NEEDED`, and may have precision, model and frames.
+
+    Raises:
+        ValueError: there is no such file, or a row lacks something.
+    """
+    try:
+        rows = json.loads(path.read_text())["rows"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no measured rows ({error}): run `python benchmarks/wan_train.py`.") from error
+    return [_row(path, row) for row in rows]
+
+
+def training_costs(
+    rows: Sequence[TrainingRow],
+    samples: int = PAPER_SAMPLES,
+    gpus: Sequence[str] = ("h200", "h100", "a100-80"),
+    prices: Mapping[str, float] | None = None,
+) -> list[TrainingCost]:
+    """Each measured setting on each GPU.
+
+    seconds = seconds measured * peak of the measured GPU / peak of this one
+
+    Args:
+        rows: measured.
+        samples: clips that the run goes through.
+        gpus: names in GPUS.
+        prices: US dollars an hour by GPU; those of GPUS, rough guesses, where it has none.
+
+    Raises:
+        ValueError: an unknown GPU.
+    """
+    if unknown := [name for name in gpus if name not in GPUS]:
+        raise ValueError(f"unknown gpu {unknown[0]!r}: choose from {', '.join(GPUS)}.")
+    return [_cost(row, name, samples, (prices or {}).get(name, GPUS[name].price)) for row in rows for name in gpus]
+
+
+def training_table(costs: Sequence[TrainingCost]) -> str:
+    """The page: a Markdown table, by size and money, of what fits.
+
+    Args:
+        costs: from `training_costs`.
+    """
+    head = "| size | GPU | checkpointing | blocks | precision | s a sample | GiB | GPU hours | $ an hour | $ | time |"
+    kept = sorted((c for c in costs if c.fits), key=lambda c: (c.row.size, c.money))
+    lines = [
+        f"| {c.row.size[0]} x {c.row.size[1]} | {c.gpu} | {c.row.checkpointing} | "
+        f"{'compiled' if c.row.compiled else 'eager'} | {c.row.precision} | {c.seconds:.1f} | {c.row.peak:.1f} | "
+        f"{c.hours:,.1f} | {c.price:g} | {c.money:,.0f} | "
+        f"{'measured' if c.gpu == c.row.gpu else f'scaled from {c.row.gpu}'} |"
+        for c in kept
+    ]
+    return "\n".join([head, "|---|---|---|---|---|---:|---:|---:|---:|---:|---|", *lines])
+
+
+def _cost(row: TrainingRow, gpu: str, samples: int, price: float) -> TrainingCost:
+    seconds = row.seconds * GPUS[row.gpu].tflops / GPUS[gpu].tflops
+    hours = samples * seconds / 3600
+    return TrainingCost(row, gpu, seconds, hours, price, hours * price, row.peak <= GPUS[gpu].memory)
+
+
+def _row(path: Path, row: dict[str, Any]) -> TrainingRow:
+    if missing := [key for key in NEEDED if key not in row]:
+        raise ValueError(f"{path}: a row has no {missing[0]}: run `python benchmarks/wan_train.py` again.")
+    flat = str(row["device"]).lower().replace(" ", "")
+    cards = [name for name in GPUS if all(part in flat for part in name.split("-"))]
+    if not cards:
+        raise ValueError(f"{path}: no peak is known for {row['device']!r}: add the card to GPUS in plan_tables.py.")
+    size = SIZES[row["size"]] if isinstance(row["size"], str) else tuple(row["size"])
+    more = {key: row[key] for key in ("precision", "model", "frames") if key in row}
+    return TrainingRow(
+        gpu=max(cards, key=len),
+        size=(size[0], size[1]),
+        checkpointing=str(row["checkpointing"]),
+        compiled=bool(row["compile"]),
+        seconds=float(row["seconds_per_sample"]),
+        peak=float(row["peak_gib"]),
+        **more,
+    )
