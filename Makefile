@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 OUT ?= outputs/demo
 
-.PHONY: demo test lab notebooks check clean
+.PHONY: demo test nbval lab notebooks check clean
 
 demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDEO=... PROMPT="..."
 	@$(BIN)/pusa-lab demo --out "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(VIDEO),--video "$(VIDEO)") \
@@ -12,6 +12,9 @@ demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDE
 
 test: $(READY)  ## all tests, notebooks included
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+nbval: $(READY)  ## run the built chapters again and compare their exact results with the stored ones
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=0 --durations-min=1 tests/test_nbval.py
 
 lab: $(READY)  ## the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)

@@ -71,7 +71,7 @@ out = Path(OUT or tempfile.mkdtemp())
 # stands Wan's transformer. It was trained on a world of moving shapes, first with one clock for all frames, then
 # adapted, by a low-rank update of its weights, to one clock per latent frame. Its card says how.
 
-# %%
+# %% tags=["nbval-check-output"]
 model = small_models.load(MODEL, device=device)
 card = small_models.card(MODEL)
 geometry = model.geometry
@@ -100,7 +100,7 @@ plt.show()
 #
 # **Predict.** Which of the three numbers below is still the clean one, and which is pure noise?
 
-# %%
+# %% tags=["nbval-check-output"]
 tau = torch.tensor([[0.0, 0.5, 1.0]])
 x0 = torch.tensor([0.2, 0.4, 0.6]).view(1, 1, 3, 1, 1)
 eps = torch.tensor([-1.0, 2.0, -0.5]).view(1, 1, 3, 1, 1)
@@ -233,7 +233,7 @@ plt.show()
 # The base hardly uses the picture: it drifts off into *a* video of the caption. The adapted model goes on from the
 # very picture it was given. The card holds the same comparison on many more scenes.
 
-# %%
+# %% tags=["nbval-check-output"]
 for key, score in card["metrics"].items():
     if isinstance(score, dict) and (score := score.get("image_to_video")):
         print(f"{key:34} {score['psnr_db']:5.2f} dB, objects off by {score['position_error_px']:.2f} px")

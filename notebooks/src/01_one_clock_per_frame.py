@@ -59,7 +59,7 @@ STEPS, SAMPLES = (20, 1000) if FAST else (STEPS, SAMPLES)
 #
 # **Predict** the three numbers before you run the cell.
 
-# %%
+# %% tags=["nbval-check-output"]
 clean = [0.2, 0.5, 0.8]
 noise = [1.0, -1.0, 0.5]
 clocks = [0.0, 0.5, 1.0]
@@ -74,7 +74,7 @@ assert noised[1] == (clean[1] + noise[1]) / 2, "at clock 1/2 it is halfway"
 # The library does the same with videos `(b, c, f, h, w)` and clocks `(b, f)`: batch, channels, frames, height, width.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def as_video(numbers):
     return torch.tensor(numbers).view(1, 1, -1, 1, 1)
 
@@ -89,7 +89,7 @@ assert torch.allclose(x.flatten(), torch.tensor(noised)), "library and hand agre
 # A clock per *sample* is the commonest mistake in other code: `(b,)` or `(b, 1)` would be stretched over the frames
 # without a word. Here it is refused, and the message says what to do.
 
-# %%
+# %% tags=["nbval-check-output"]
 try:
     timesteps.interpolate(x0, eps, torch.tensor([0.5]))
 except ValueError as error:
@@ -109,7 +109,7 @@ else:
 #
 # **Predict.** By how much does frame 0 move?
 
-# %%
+# %% tags=["nbval-check-output"]
 v = timesteps.velocity(x0, eps)
 step = samplers.euler_step(x, v, tau, torch.zeros(1, 3))
 print("before", x.flatten())
@@ -168,7 +168,7 @@ assert ((S[:, 0] == 0) & (S[:, 2] == 1)).any(), "autoregressive: frame 2 waits u
 # $\mathbb{E}[\varepsilon - x^0 \mid x]$. For clips whose frames are jointly Gaussian this average is a formula, so we have
 # a *perfect model* to play with. Let neighbouring frames be alike: correlation 0.8 from one to the next.
 
-# %%
+# %% tags=["nbval-check-output"]
 lags = (torch.arange(3)[:, None] - torch.arange(3)).abs()
 cov = 0.8**lags
 model = GaussianDenoiser(torch.zeros(3), cov)

@@ -72,7 +72,7 @@ assert all(schedules.faults(S) == [] for S in zoo.values()), "every one of them 
 # %% [markdown]
 # Each comes with its formula, its picture in words, and its source. For example:
 
-# %%
+# %% tags=["nbval-check-output"]
 print(inspect.getdoc(schedules.trapezoid))
 
 # %% [markdown]
@@ -83,7 +83,7 @@ print(inspect.getdoc(schedules.trapezoid))
 #
 # **Predict.** How many calls does the pyramid with a lag of 2 rows need for eight frames of six moves?
 
-# %%
+# %% tags=["nbval-check-output"]
 for name in ("synchronous", "pyramid", "blockwise", "autoregressive"):
     print(f"--- {name}\n{schedules.describe(zoo[name])}")
 
@@ -97,7 +97,7 @@ assert lag_2.calls == 6 + 7 * 2, "moves of one frame, and two more rows for each
 # A schedule says *when* a frame moves, its grid *through which levels*. Wan's shift spends more levels at high noise,
 # where motion and layout are decided.
 
-# %%
+# %% tags=["nbval-check-output"]
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained", sharey=True)
 for name, grid in schedules.GRIDS.items():
     axes[0].plot(grid(20), marker=".", label=name)
@@ -156,7 +156,7 @@ assert max(errors.values()) < tolerance, "every schedule transports noise to the
 # Each is in published code, each is silent, and each shows in the picture.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def trapezoid_with_minus_t(steps, frames):
     S = torch.zeros(steps + frames // 2, frames)
     for t in range((frames + 1) // 2):
@@ -220,7 +220,7 @@ assert torch.equal(window[-1, 1:], window[0, :-1]), "after a shift every frame s
 # From the middle to the ends, and the ends together at last:
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def sunrise(steps, frames, shift=1.0):
     middle = (frames - 1) / 2
     delays = [int(abs(i - middle)) for i in range(frames)]

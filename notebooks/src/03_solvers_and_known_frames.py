@@ -87,7 +87,7 @@ def end(schedule, solver, model=gauss):
     return samplers.sample(model, start, schedule, solver)
 
 
-# %%
+# %% tags=["nbval-check-output"]
 fig, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
 errors = {}
 for ax, (kind, make) in zip(axes, kinds.items(), strict=True):
@@ -123,7 +123,7 @@ print(f"Heun, 8 moves {errors['synchronous', 'heun', 8]:.1e}; Euler, 16 moves {e
 # matters. Compare with the memory that most libraries have, one for the whole video:
 
 
-# %%
+# %% tags=["nbval-check-output"]
 class OneMemory:
     def begin(self):
         before = []

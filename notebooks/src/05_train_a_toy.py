@@ -71,7 +71,7 @@ STEPS, BATCH, HELD, CLIPS = (20, 4, 32, 4) if FAST else (STEPS, BATCH, HELD, CLI
 # `nano` is small enough to train while you wait: no codec, so its frames are pictures, 8 of 16 x 16. The shipped pair
 # was trained on a GPU. The cards say how.
 
-# %%
+# %% tags=["nbval-check-output"]
 base, shipped = (small_models.load(f"nano-{stage}", device=device) for stage in ("base", "vta"))
 print(f"{sum(p.numel() for p in base.dit.parameters()):,} parameters")
 for stage in ("base", "vta"):
@@ -273,7 +273,7 @@ assert (unequal["live, picture"][1] - unequal["live, independent"][1]).mean() > 
 #
 # The same on a model with a codec, as a low-rank update of all linear layers. These lines are its recipe.
 
-# %%
+# %% tags=["nbval-check-output"]
 card = small_models.card("mini-vta")
 config_mini = card["config"]
 print(card["command"])

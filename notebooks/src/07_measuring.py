@@ -228,7 +228,7 @@ assert mean["blurred"]["motion_smoothness"] > true["motion_smoothness"], "smooth
 # **Predict.** Dynamic degree has half a weight, and consistency lies near the top of its range. By how much would the Total
 # fall if Pusa's videos did not move at all?
 
-# %%
+# %% tags=["nbval-check-output"]
 pusa = {
     "subject_consistency": 92.27,
     "background_consistency": 96.02,
@@ -256,7 +256,7 @@ for name, printed in table_1.items():
 # %% [markdown]
 # Now freeze it, on paper: perfect consistency, smoothness and likeness, no motion, and the other three left as they are.
 
-# %%
+# %% tags=["nbval-check-output"]
 perfect = ("subject_consistency", "background_consistency", "motion_smoothness", "i2v_subject", "i2v_background")
 still = scores | {name: metrics.RANGES[name][1] for name in perfect} | {"dynamic_degree": 0.0}
 total = 100 * metrics.totals(still)["total"]
@@ -381,7 +381,7 @@ assert clearly(by_score["psnr"]) > 0 > clearly(by_score["total"]), "two scores, 
 #
 # **Predict.** The ratio at the smallest budget, and at the largest.
 
-# %%
+# %% tags=["nbval-check-output"]
 ratios = {r["share"]: r for r in cost["ratios"]}
 lines = ["| budget of VTA | its PSNR | Wan's way needs | |", "|---|---|---|---|"]
 for s, r in ratios.items():

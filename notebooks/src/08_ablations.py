@@ -308,7 +308,7 @@ for rank in ranks[:3]:
 # **Predict.** Rank 8 has how many of the parameters? And how much of the gain?
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def cells(numbers):
     return [f"{n:.2f}" for n in numbers]
 
@@ -360,7 +360,7 @@ assert size[8] / everything < 0.1 and part > 0.5, "a twentieth of the parameters
 #
 # **Predict.** Which matters more: the draw (PTSS, which gives some clips one clock for all), or the shift?
 
-# %%
+# %% tags=["nbval-check-output"]
 drawn, labels = shelf["draws"], []
 print(f"{len(drawn['rows'])} rows. Note in the file: {drawn['note']}")
 against = {}

@@ -159,7 +159,7 @@ for label, change in {"VTA, shipped": ours, "Wan's way, shipped": theirs}.items(
 # feed-forward. They act on all tokens of that frame and on no others. That is the only place where a clock enters.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def six_vectors(model, tau):
     dit = model.dit
     six = dit.time_proj(dit.time_embedder(sinusoid(tau, dit.config["freq_dim"]))).unflatten(2, (6, -1))
@@ -225,7 +225,7 @@ assert (whole["VTA"][20:] > whole["base"][20:]).all(), "and so at every clock fr
 #
 # **Predict.** How much does frame 0 look at itself, done properly, and done that way?
 
-# %%
+# %% tags=["nbval-check-output"]
 q = k = torch.tensor([2.0, -2.0, 0.0, 0.0])  # two tokens of frame 0, two of frame 1
 weights = (q[:, None] * k).softmax(dim=-1)  # (asks, looked at)
 proper = weights.view(2, 2, 2, 2).sum(dim=3).mean(dim=1)
