@@ -30,9 +30,10 @@ lab: $(READY)  ## the chapters in JupyterLab, open at their index
 notebooks: $(READY)  ## build and execute notebooks/*.ipynb from notebooks/src/*.py
 	$(BIN)/python notebooks/build.py
 
-check: $(READY)  ## lint, format, docstrings, import directions, types
+check: $(READY)  ## lint, format, docstrings, spelling, import directions, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
