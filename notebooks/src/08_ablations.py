@@ -158,10 +158,11 @@ for solver, marker in {"euler": "o", "ab2": "s", "unipc": "^"}.items():
     ax.plot(*zip(*where, strict=True), marker=marker, label=solver)
     if solver == "euler":
         for n, (x, y) in zip(STEPS, where, strict=True):
-            ax.annotate(f"{n}", (x, y), xytext=(4, -11), textcoords="offset points", fontsize=9)
+            ax.annotate(f"{n}", (x, y), xytext=(-3, 7), textcoords="offset points", fontsize=9)
 ax.axhline(0, color="gray", lw=1)
 ax.set(xlabel="distance to the exact answer", ylabel="PSNR above the\nexact answer's (dB)")
 ax.set_title("numbers: Euler's steps; the others have the same, in the same order")
+ax.margins(y=0.15)
 ax.legend()
 plt.show()
 
@@ -184,7 +185,8 @@ assert (contrast["euler", 1] < sharp).all(), "one step gives a washed-out mean"
 assert (contrast["euler", 1] / sharp).mean() < (contrast["euler", 8] / sharp).mean(), "more steps give it contrast"
 
 shown = {f"Euler, {n}": pixels.to_uint8(live["euler", n].clamp(-1, 1))[0] for n in STEPS}
-viz.filmstrip({"truth": clips[0][1:], **shown, "exact": pixels.to_uint8(exact.clamp(-1, 1))[0]}, most=7)
+strip = viz.filmstrip({"truth": clips[0][1:], **shown, "exact": pixels.to_uint8(exact.clamp(-1, 1))[0]}, most=7)
+strip.set_xticks(strip.get_xticks(), range(1, nano.geometry.frames))
 plt.title(f"{captions[0]} (frames 1 to {nano.geometry.frames - 1}; nano-vta, guidance 1, seed {SEED})", fontsize=8)
 plt.show()
 
