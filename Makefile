@@ -1,10 +1,11 @@
 # Two commands from a fresh clone: `make demo` and `make test`. Everything is installed into .venv on first use.
 PYTHON ?= python3
 BIN := .venv/bin
+COLAB := .venv-colab/bin
 READY := .venv/.ready
 OUT ?= outputs/demo
 
-.PHONY: demo test lab notebooks check clean
+.PHONY: demo test nbval colab-check lab notebooks check clean
 
 demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDEO=... PROMPT="..."
 	@$(BIN)/pusa-lab demo --out "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(VIDEO),--video "$(VIDEO)") \
@@ -13,15 +14,26 @@ demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDE
 test: $(READY)  ## all tests, notebooks included
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-lab: $(READY)  ## the chapters in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+nbval: $(READY)  ## run the built chapters again and compare their exact results with the stored ones
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=0 --durations-min=1 tests/test_nbval.py
+
+colab-check:  ## chapters 0 to 6 with Colab's versions (notebooks/colab.txt), in an environment of their own
+	test -x $(COLAB)/python || $(PYTHON) -m venv .venv-colab
+	$(COLAB)/python -m pip install -qq --disable-pip-version-check -r notebooks/colab.txt
+	$(COLAB)/python -m pip uninstall -qq --disable-pip-version-check -y pusa-lab
+	$(COLAB)/python benchmarks/colab_check.py
+
+lab: $(READY)  ## the chapters in JupyterLab, open at their index
+	$(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.app_settings_dir="$(CURDIR)/notebooks/lab" \
+	  --LabApp.default_url=/lab/tree/README.md $(LAB) $(if $(filter 0,$(shell id -u)),--allow-root)
 
 notebooks: $(READY)  ## build and execute notebooks/*.ipynb from notebooks/src/*.py
 	$(BIN)/python notebooks/build.py
 
-check: $(READY)  ## lint, format, docstrings, import directions, types
+check: $(READY)  ## lint, format, docstrings, spelling, import directions, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 

@@ -1,6 +1,6 @@
 """Write the course index: notebooks/README.md, and one small picture a chapter in assets/.
 
-    python notebooks/index.py            # from the built chapters
+    python notebooks/index.py            # from the built chapters; a new one first needs its line in CHAPTERS
     python notebooks/index.py --times    # runs every chapter twice first, FAST and full: some minutes
 
 Times go to benchmarks/results/notebooks.json.
@@ -75,6 +75,8 @@ def measure(names: list[str]) -> dict[str, Any]:
 def main() -> None:
     """Write the index."""
     names = [path.stem for path in build.sources()]
+    if new := [name for name in names if name not in CHAPTERS]:
+        raise ValueError(f"chapter {new[0]} has no sentence yet: give it one, and a picture, in CHAPTERS of index.py.")
     if "--times" in sys.argv[1:]:
         part = TIMES.with_suffix(".part")
         part.write_text(json.dumps(measure(names), indent=2) + "\n")

@@ -126,7 +126,7 @@ def _plan_options(plan: argparse.ArgumentParser) -> None:
     plan.add_argument("--frames", type=int, help="pixel frames, 1 + 4k (default: the model's own)")
     plan.add_argument("--steps", type=int, help="of sampling (default 10), or of the optimizer (default 900)")
     plan.add_argument("--guidance", type=float, help="1 is none (default 3)")
-    plan.add_argument("--dtype", help="of the weights: bfloat16 (default), float16 or float8")
+    plan.add_argument("--dtype", help="of the weights: bfloat16 (default, but for old GPUs), float16 or float8")
     plan.add_argument("--offload", help="none (default), model or group; in training none or checkpoints")
     plan.add_argument("--gpu", help="h200 (default), h100, a100-80, a100-40, l40s, rtx5090, rtx4090, l4 or t4")
     plan.add_argument("--mode", help="sample (default), lora, or full: training all weights")

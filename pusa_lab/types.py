@@ -28,6 +28,17 @@ Cond: TypeAlias = dict[str, Any]
 """Keyword arguments for the denoiser call, as `encode_text` returns them."""
 
 
+def computes_in_bfloat16(device: torch.device | str) -> bool:
+    """Whether a device has bfloat16 in its hardware: a GPU from compute capability 8 on, or anything but a GPU.
+
+    `torch.cuda.is_bf16_supported()` also says yes where it is emulated, slowly, as on a T4 (capability 7.5).
+
+    Args:
+        device: such as "cuda" or "cpu".
+    """
+    return torch.device(device).type != "cuda" or torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 @dataclass(frozen=True)
 class Geometry:
     """The sizes a model was built for, and how latents and pixels correspond."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pusa_lab.pixels import fit, to_pixels
 from pusa_lab.training import Bank
-from pusa_lab.types import Geometry, VideoModel
+from pusa_lab.types import Geometry, VideoModel, computes_in_bfloat16
 from small_models.world import WORLDS, captions, draw_scenes, render
 
 PART = 500
@@ -148,10 +148,11 @@ def latent_bank(parts: Iterator[Part], model: VideoModel, batch: int, seed: int)
         seed: of the batches.
     """
     latents, captions_ = [], []
+    half = model.device.type == "cuda" and computes_in_bfloat16(model.device)
     for clips, text in parts:
         for piece in clips.split(64 if model.device.type == "cuda" else 4):
             pixels = piece.to(model.device).float() / 127.5 - 1
-            with torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda"):
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
                 latents.append(model.encode_video(pixels).half())
         captions_ += text
     return Bank(torch.cat(latents), captions_, batch, seed)

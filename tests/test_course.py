@@ -36,6 +36,13 @@ def test_every_chapter_has_a_picture_a_sentence_and_a_row(index, path):
     assert 0 < (NOTEBOOKS / "assets" / f"{path.name[:2]}.png").stat().st_size < 60_000
 
 
+def test_a_chapter_without_a_sentence_is_told_before_anything_runs(index, monkeypatch):
+    monkeypatch.delitem(index.CHAPTERS, BUILT[0].stem)
+    monkeypatch.setattr(sys, "argv", ["index.py", "--times"])
+    with pytest.raises(ValueError, match=f"chapter {BUILT[0].stem} has no sentence yet"):
+        index.main()
+
+
 def test_all_chapters_together_stay_small():
     assert sum(path.stat().st_size for path in BUILT) < 8_000_000
 

@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from pusa_lab import cli
@@ -34,13 +35,12 @@ def test_it_runs_at_once_and_judges_its_exercises(clone):
     notebook, first = build.read(path), build.read(clone / "src" / "00_quick_tour.py")
     assert notebook.cells[0].source.startswith("# 1 · Clocks that wait")
     assert tagged(notebook, "setup")[0].source == tagged(first, "setup")[0].source
+    answers, checks = ("my_rows = 9", "my_lag = 1.0", "my_schedule = schedule.flip(1)"), tagged(notebook, "check")
+    solved = [f"{answer}\n{check.source}" for answer, check in zip(answers, checks, strict=True)]
+    notebook.cells += map(nbformat.v4.new_code_cell, solved)
     done = build.execute(notebook, FAST=True)
     assert [cell.outputs[0].text for cell in tagged(done, "check")] == ["… not written yet\n"] * 3
-    answers = ("my_rows = 9", "my_lag = 1.0", "my_schedule = schedule.flip(1)")
-    for cell, answer in zip(tagged(notebook, "exercise"), answers, strict=True):
-        cell.source = answer
-    done = build.execute(notebook, FAST=True)
-    assert [cell.outputs[0].text for cell in tagged(done, "check")] == ["✓ right\n"] * 3
+    assert [cell.outputs[0].text for cell in done.cells[-3:]] == ["✓ right\n"] * 3
 
 
 def test_the_next_one_gets_the_next_number(clone):

@@ -72,33 +72,36 @@ def test_the_form_of_a_chapter(source):
             assert node.end_lineno - node.lineno < 10
 
 
-def test_papermill_runs_it_fast_with_stubs_unfilled(source):
-    done = build.execute(build.read(source), FAST=True)
+def test_it_runs_fast_with_stubs_unfilled_then_refuses_wrong_answers_and_accepts_right_ones(source):
+    """One run of papermill: the chapter as it is, and behind its last cell every exercise again with answers."""
+    notebook = build.read(source)
+    checks = tagged(notebook, "check")
+    pairs = zip(checks, ANSWERS[source.stem], strict=True)
+    notebook.cells += [nbformat.v4.new_code_cell(answered(check, *answers)) for check, answers in pairs]
+    done = build.execute(notebook, FAST=True)
     (injected,) = tagged(done, "injected-parameters")
     assert "FAST = True" in injected.source
     for cell in tagged(done, "check"):
         assert "not written yet" in cell.outputs[0].text
+    for cell in done.cells[-len(checks) :]:
+        said = "".join(output.get("text", "") for output in cell.outputs)
+        assert "✓ right" in said
+        assert "not written yet" not in said
+
+
+def answered(check, wrong, right):
+    """The text of a cell that fails unless `check` refuses all the wrong answers and accepts the right one."""
+    refused = "".join(
+        f"{answer}\ntry:\n{_indent(check.source)}\nexcept (AssertionError, ValueError):\n    pass\n"
+        f"else:\n    raise RuntimeError('accepted a wrong answer')\n"
+        for answer in wrong
+    )
+    return f"{refused}\n{right}\n{check.source}"
 
 
 def test_an_unknown_parameter_is_refused(source):
     with pytest.raises(ValueError, match="no such parameters: FATS"):
         build.execute(build.read(source), FATS=True)
-
-
-def test_right_answers_are_accepted_and_wrong_ones_refused(source):
-    notebook = build.read(source)
-    for exercise, check, (wrong, right) in zip(
-        tagged(notebook, "exercise"), tagged(notebook, "check"), ANSWERS[source.stem], strict=True
-    ):
-        refused = "".join(
-            f"{answer}\ntry:\n{_indent(check.source)}\nexcept (AssertionError, ValueError):\n    pass\n"
-            f"else:\n    raise RuntimeError('accepted a wrong answer')\n"
-            for answer in wrong
-        )
-        exercise.source = f"{refused}\n{right}"
-    done = build.execute(notebook, FAST=True)
-    for cell in tagged(done, "check"):
-        assert "✓" in cell.outputs[0].text
 
 
 def _indent(text):
@@ -116,19 +119,21 @@ def test_a_failing_chapter_leaves_the_old_one(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["09_broken.ipynb", "src"]
 
 
+@pytest.mark.parametrize("there", [set(), {"torchao"}])
 @pytest.mark.parametrize("where", [".", "clone", "clone/notebooks"])
-def test_the_setup_cell_finds_the_clone(tmp_path, monkeypatch, where):
+def test_the_setup_cell_finds_the_clone(tmp_path, monkeypatch, where, there):
     clone = tmp_path / "clone"
     (clone / "pusa_lab").mkdir(parents=True)
     (clone / "pusa_lab" / "__init__.py").touch()
     (clone / "notebooks").mkdir()
     called = []
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(subprocess, "run", lambda words, check: called.append(words[-1]))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in there else None)
+    monkeypatch.setattr(subprocess, "run", lambda words, check: called.append(words[5:]))
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path / where)
     exec(tagged(build.read(SOURCES[0]), "setup")[0].source, {})
-    assert called == [f"{clone.resolve()}[notebooks]"]
+    newer = ["torchao>=0.16"] if there else []
+    assert called == [[*newer, "-e", f"{clone.resolve()}[notebooks,train]"]]
     assert Path.cwd() == clone.resolve() / "notebooks"
 
 

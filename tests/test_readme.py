@@ -43,6 +43,8 @@ def test_pusa_lab_commands_run(line, tmp_path, monkeypatch):
     words = [str(ROOT / w) if w.startswith("notebooks/") else w for w in shlex.split(line)[1:]]
     if "train" in words:
         words += ["--set", "steps=2"]
+    if "--small" in words:
+        words += ["--set", "swept=2"]
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0
 

@@ -124,7 +124,7 @@ def test_settings_plan_the_same_again():
         {"gpu": "rtx4090"},
         {"gpu": "rtx4090", "model": "wan2.2-a14b", "size": "480p"},
         {"gpu": "l4", "model": "wan2.2-5b"},
-        {"gpu": "t4", "dtype": "float16"},
+        {"gpu": "t4"},
         {"gpu": "h100", "mode": "full"},
         {"gpu": "h100", "mode": "lora", "gpus": 4},
         {"gpu": "rtx5090", "mode": "lora"},
@@ -158,6 +158,12 @@ def test_no_advice_where_nothing_helps():
         require_fit(found)
 
 
+def test_the_type_is_what_the_gpu_computes_in():
+    assert plan(gpu="h100").settings.dtype == "bfloat16"
+    assert plan(gpu="t4").settings.dtype == "float16"
+    assert plan(gpu="t4") == plan(gpu="t4", dtype="float16")
+
+
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
@@ -187,7 +193,7 @@ def test_no_advice_where_nothing_helps():
         ({"guidance": 0.5}, r"guidance=0.5: give 1 (none) or more."),
         ({"guidance": float("nan")}, "guidance=nan"),
         ({"price": -1.0}, "price=-1.0: give US dollars per GPU and hour, 0 or more."),
-        ({"gpu": "t4"}, "the t4 does not compute in bfloat16: give dtype='float16'."),
+        ({"gpu": "t4", "dtype": "bfloat16"}, "the t4 does not compute in bfloat16: give dtype='float16'."),
         ({"dtype": "float8", "mode": "full"}, "float8 only stores them: give dtype='bfloat16'."),
     ],
     ids=str,

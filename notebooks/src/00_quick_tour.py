@@ -21,7 +21,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping", "lightning")):
     # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
     here = Path.cwd().resolve()
     clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
@@ -29,7 +29,9 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
         raise RuntimeError(
             f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
         )
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    newer = ["torchao>=0.16"] if importlib.util.find_spec("torchao") else []  # Colab's peft refuses Colab's torchao
+    words = [sys.executable, "-m", "pip", "install", "-q", *newer, "-e", f"{clones[0]}[notebooks,train]"]
+    subprocess.run(words, check=True)
     sys.path.insert(0, str(clones[0]))
     os.chdir(clones[0] / "notebooks")
 
@@ -71,7 +73,7 @@ out = Path(OUT or tempfile.mkdtemp())
 # stands Wan's transformer. It was trained on a world of moving shapes, first with one clock for all frames, then
 # adapted, by a low-rank update of its weights, to one clock per latent frame. Its card says how.
 
-# %%
+# %% tags=["nbval-check-output"]
 model = small_models.load(MODEL, device=device)
 card = small_models.card(MODEL)
 geometry = model.geometry
@@ -100,7 +102,7 @@ plt.show()
 #
 # **Predict.** Which of the three numbers below is still the clean one, and which is pure noise?
 
-# %%
+# %% tags=["nbval-check-output"]
 tau = torch.tensor([[0.0, 0.5, 1.0]])
 x0 = torch.tensor([0.2, 0.4, 0.6]).view(1, 1, 3, 1, 1)
 eps = torch.tensor([-1.0, 2.0, -0.5]).view(1, 1, 3, 1, 1)
@@ -233,7 +235,7 @@ plt.show()
 # The base hardly uses the picture: it drifts off into *a* video of the caption. The adapted model goes on from the
 # very picture it was given. The card holds the same comparison on many more scenes.
 
-# %%
+# %% tags=["nbval-check-output"]
 for key, score in card["metrics"].items():
     if isinstance(score, dict) and (score := score.get("image_to_video")):
         print(f"{key:34} {score['psnr_db']:5.2f} dB, objects off by {score['position_error_px']:.2f} px")

@@ -19,7 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping", "lightning")):
     # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
     here = Path.cwd().resolve()
     clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
@@ -27,7 +27,9 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
         raise RuntimeError(
             f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
         )
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    newer = ["torchao>=0.16"] if importlib.util.find_spec("torchao") else []  # Colab's peft refuses Colab's torchao
+    words = [sys.executable, "-m", "pip", "install", "-q", *newer, "-e", f"{clones[0]}[notebooks,train]"]
+    subprocess.run(words, check=True)
     sys.path.insert(0, str(clones[0]))
     os.chdir(clones[0] / "notebooks")
 
@@ -59,7 +61,7 @@ STEPS, SAMPLES = (20, 1000) if FAST else (STEPS, SAMPLES)
 #
 # **Predict** the three numbers before you run the cell.
 
-# %%
+# %% tags=["nbval-check-output"]
 clean = [0.2, 0.5, 0.8]
 noise = [1.0, -1.0, 0.5]
 clocks = [0.0, 0.5, 1.0]
@@ -74,7 +76,7 @@ assert noised[1] == (clean[1] + noise[1]) / 2, "at clock 1/2 it is halfway"
 # The library does the same with videos `(b, c, f, h, w)` and clocks `(b, f)`: batch, channels, frames, height, width.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def as_video(numbers):
     return torch.tensor(numbers).view(1, 1, -1, 1, 1)
 
@@ -89,7 +91,7 @@ assert torch.allclose(x.flatten(), torch.tensor(noised)), "library and hand agre
 # A clock per *sample* is the commonest mistake in other code: `(b,)` or `(b, 1)` would be stretched over the frames
 # without a word. Here it is refused, and the message says what to do.
 
-# %%
+# %% tags=["nbval-check-output"]
 try:
     timesteps.interpolate(x0, eps, torch.tensor([0.5]))
 except ValueError as error:
@@ -109,7 +111,7 @@ else:
 #
 # **Predict.** By how much does frame 0 move?
 
-# %%
+# %% tags=["nbval-check-output"]
 v = timesteps.velocity(x0, eps)
 step = samplers.euler_step(x, v, tau, torch.zeros(1, 3))
 print("before", x.flatten())
@@ -168,7 +170,7 @@ assert ((S[:, 0] == 0) & (S[:, 2] == 1)).any(), "autoregressive: frame 2 waits u
 # $\mathbb{E}[\varepsilon - x^0 \mid x]$. For clips whose frames are jointly Gaussian this average is a formula, so we have
 # a *perfect model* to play with. Let neighbouring frames be alike: correlation 0.8 from one to the next.
 
-# %%
+# %% tags=["nbval-check-output"]
 lags = (torch.arange(3)[:, None] - torch.arange(3)).abs()
 cov = 0.8**lags
 model = GaussianDenoiser(torch.zeros(3), cov)

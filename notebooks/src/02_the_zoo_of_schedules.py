@@ -19,7 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping", "lightning")):
     # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
     here = Path.cwd().resolve()
     clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
@@ -27,7 +27,9 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
         raise RuntimeError(
             f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
         )
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    newer = ["torchao>=0.16"] if importlib.util.find_spec("torchao") else []  # Colab's peft refuses Colab's torchao
+    words = [sys.executable, "-m", "pip", "install", "-q", *newer, "-e", f"{clones[0]}[notebooks,train]"]
+    subprocess.run(words, check=True)
     sys.path.insert(0, str(clones[0]))
     os.chdir(clones[0] / "notebooks")
 
@@ -72,7 +74,7 @@ assert all(schedules.faults(S) == [] for S in zoo.values()), "every one of them 
 # %% [markdown]
 # Each comes with its formula, its picture in words, and its source. For example:
 
-# %%
+# %% tags=["nbval-check-output"]
 print(inspect.getdoc(schedules.trapezoid))
 
 # %% [markdown]
@@ -83,7 +85,7 @@ print(inspect.getdoc(schedules.trapezoid))
 #
 # **Predict.** How many calls does the pyramid with a lag of 2 rows need for eight frames of six moves?
 
-# %%
+# %% tags=["nbval-check-output"]
 for name in ("synchronous", "pyramid", "blockwise", "autoregressive"):
     print(f"--- {name}\n{schedules.describe(zoo[name])}")
 
@@ -97,7 +99,7 @@ assert lag_2.calls == 6 + 7 * 2, "moves of one frame, and two more rows for each
 # A schedule says *when* a frame moves, its grid *through which levels*. Wan's shift spends more levels at high noise,
 # where motion and layout are decided.
 
-# %%
+# %% tags=["nbval-check-output"]
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained", sharey=True)
 for name, grid in schedules.GRIDS.items():
     axes[0].plot(grid(20), marker=".", label=name)
@@ -156,7 +158,7 @@ assert max(errors.values()) < tolerance, "every schedule transports noise to the
 # Each is in published code, each is silent, and each shows in the picture.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def trapezoid_with_minus_t(steps, frames):
     S = torch.zeros(steps + frames // 2, frames)
     for t in range((frames + 1) // 2):
@@ -220,7 +222,7 @@ assert torch.equal(window[-1, 1:], window[0, :-1]), "after a shift every frame s
 # From the middle to the ends, and the ends together at last:
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def sunrise(steps, frames, shift=1.0):
     middle = (frames - 1) / 2
     delays = [int(abs(i - middle)) for i in range(frames)]

@@ -19,7 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping", "lightning")):
     # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
     here = Path.cwd().resolve()
     clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
@@ -27,7 +27,9 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
         raise RuntimeError(
             f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
         )
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    newer = ["torchao>=0.16"] if importlib.util.find_spec("torchao") else []  # Colab's peft refuses Colab's torchao
+    words = [sys.executable, "-m", "pip", "install", "-q", *newer, "-e", f"{clones[0]}[notebooks,train]"]
+    subprocess.run(words, check=True)
     sys.path.insert(0, str(clones[0]))
     os.chdir(clones[0] / "notebooks")
 
@@ -87,7 +89,7 @@ def end(schedule, solver, model=gauss):
     return samplers.sample(model, start, schedule, solver)
 
 
-# %%
+# %% tags=["nbval-check-output"]
 fig, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
 errors = {}
 for ax, (kind, make) in zip(axes, kinds.items(), strict=True):
@@ -123,7 +125,7 @@ print(f"Heun, 8 moves {errors['synchronous', 'heun', 8]:.1e}; Euler, 16 moves {e
 # matters. Compare with the memory that most libraries have, one for the whole video:
 
 
-# %%
+# %% tags=["nbval-check-output"]
 class OneMemory:
     def begin(self):
         before = []

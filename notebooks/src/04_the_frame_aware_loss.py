@@ -20,7 +20,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping", "lightning")):
     # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
     here = Path.cwd().resolve()
     clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
@@ -28,7 +28,9 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
         raise RuntimeError(
             f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
         )
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    newer = ["torchao>=0.16"] if importlib.util.find_spec("torchao") else []  # Colab's peft refuses Colab's torchao
+    words = [sys.executable, "-m", "pip", "install", "-q", *newer, "-e", f"{clones[0]}[notebooks,train]"]
+    subprocess.run(words, check=True)
     sys.path.insert(0, str(clones[0]))
     os.chdir(clones[0] / "notebooks")
 
@@ -66,7 +68,7 @@ SIDE, GRID, CLIPS = (100, 11, 100_000) if FAST else (SIDE, GRID, CLIPS)
 #
 # Three frames of one number each. **Predict**: a model that always answers 0, what is its loss?
 
-# %%
+# %% tags=["nbval-check-output"]
 clean = [0.5, 0.0, -0.5]
 noise = [1.0, -1.0, 0.5]
 target = [e - a for a, e in zip(clean, noise, strict=True)]
@@ -293,7 +295,7 @@ assert abs(clean_beside[-1] - (1 - 0.8**2)) < 1e-5, "there it leaves the varianc
 # that frame**. The released trainer has a weight, a bell over the clocks; but what it multiplies is already the mean of all
 # frames, and then it takes the mean of the weights. By hand, for three frames:
 
-# %%
+# %% tags=["nbval-check-output"]
 tau = torch.tensor([[0.02, 0.5, 0.98]])
 weight, frame_loss = losses.bell(tau), exact_loss(tau, cov)
 print("loss of each frame  ", frame_loss[0])
@@ -381,7 +383,7 @@ assert shares["weighted first"] < shares["no weight"] / 2, "weighted first, late
 # **Predict.** The corner at the lower right holds "frame 8 clean, frame 0 noisy", the one at the upper left
 # image-to-video. Which draw never goes there?
 
-# %%
+# %% tags=["nbval-check-output"]
 zoo = {
     "shared": draws.shared,
     "independent (the paper)": draws.independent,
@@ -408,7 +410,7 @@ assert abs(tau.median() - grid.median()) < 0.01, "`draws.shifted` is the same dr
 # **Predict.** The paper draws a nearly clean frame five times as often as its released code. Which of the two shows more
 # clips that look like image-to-video?
 
-# %%
+# %% tags=["nbval-check-output"]
 NEARLY, BATCH = 0.05, 8
 levels = torch.arange(19) / 20
 

@@ -20,7 +20,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping", "lightning")):
     # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
     here = Path.cwd().resolve()
     clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
@@ -28,7 +28,9 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
         raise RuntimeError(
             f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
         )
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    newer = ["torchao>=0.16"] if importlib.util.find_spec("torchao") else []  # Colab's peft refuses Colab's torchao
+    words = [sys.executable, "-m", "pip", "install", "-q", *newer, "-e", f"{clones[0]}[notebooks,train]"]
+    subprocess.run(words, check=True)
     sys.path.insert(0, str(clones[0]))
     os.chdir(clones[0] / "notebooks")
 
@@ -71,7 +73,7 @@ STEPS, BATCH, HELD, CLIPS = (20, 4, 32, 4) if FAST else (STEPS, BATCH, HELD, CLI
 # `nano` is small enough to train while you wait: no codec, so its frames are pictures, 8 of 16 x 16. The shipped pair
 # was trained on a GPU. The cards say how.
 
-# %%
+# %% tags=["nbval-check-output"]
 base, shipped = (small_models.load(f"nano-{stage}", device=device) for stage in ("base", "vta"))
 print(f"{sum(p.numel() for p in base.dit.parameters()):,} parameters")
 for stage in ("base", "vta"):
@@ -273,7 +275,7 @@ assert (unequal["live, picture"][1] - unequal["live, independent"][1]).mean() > 
 #
 # The same on a model with a codec, as a low-rank update of all linear layers. These lines are its recipe.
 
-# %%
+# %% tags=["nbval-check-output"]
 card = small_models.card("mini-vta")
 config_mini = card["config"]
 print(card["command"])

@@ -20,7 +20,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping", "lightning")):
     # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
     here = Path.cwd().resolve()
     clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
@@ -28,7 +28,9 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
         raise RuntimeError(
             f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
         )
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    newer = ["torchao>=0.16"] if importlib.util.find_spec("torchao") else []  # Colab's peft refuses Colab's torchao
+    words = [sys.executable, "-m", "pip", "install", "-q", *newer, "-e", f"{clones[0]}[notebooks,train]"]
+    subprocess.run(words, check=True)
     sys.path.insert(0, str(clones[0]))
     os.chdir(clones[0] / "notebooks")
 
@@ -84,7 +86,7 @@ plt.show()
 #
 # **Predict.** Which latent frame does a picture at pixel frame 16 become part of? Can a clip begin at pixel frame 16?
 
-# %%
+# %% tags=["nbval-check-output"]
 print(tasks.frame_table(geometry))
 assert geometry.latent_at(16) == 4, "pixel frame 16 is the last of latent frame 4"
 assert list(geometry.pixels_at(frames - 1)) == [29, 30, 31, 32], "the last latent frame holds four pixel frames"
@@ -103,7 +105,7 @@ else:
 #
 # **Predict.** Write down for each line which of the nine latent frames it makes known. The next cell compares.
 
-# %%
+# %% tags=["nbval-check-output"]
 end = list(geometry.pixels_at(frames - 1))
 todo = {
     "image_to_video": tasks.image_to_video(video[0]),
@@ -323,7 +325,7 @@ for s in STRENGTHS:
 #
 # **Predict.** Does the PSNR of the *other* frames fall with the noise on the known ones, and from where on?
 
-# %%
+# %% tags=["nbval-check-output"]
 names = ("noise", "tasks", "lora")
 noise, measured, lora = (experiments.read(experiments.RESULTS / f"{name}.json") for name in names)
 sizes = noise["sizes"]
@@ -371,7 +373,7 @@ assert gain["extension"] > gain["image_to_video"], "who has seen motion goes on 
 # And strength, for updates of several ranks and lengths of training; printed is the best of the longest. In the paper the
 # best strength is above 1 and comes down with longer training (Tables 4a and 4c).
 
-# %%
+# %% tags=["nbval-check-output"]
 figure(lora)
 plt.show()
 

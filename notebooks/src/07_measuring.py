@@ -21,7 +21,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping", "lightning")):
     # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
     here = Path.cwd().resolve()
     clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
@@ -29,7 +29,9 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
         raise RuntimeError(
             f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
         )
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    newer = ["torchao>=0.16"] if importlib.util.find_spec("torchao") else []  # Colab's peft refuses Colab's torchao
+    words = [sys.executable, "-m", "pip", "install", "-q", *newer, "-e", f"{clones[0]}[notebooks,train]"]
+    subprocess.run(words, check=True)
     sys.path.insert(0, str(clones[0]))
     os.chdir(clones[0] / "notebooks")
 
@@ -228,7 +230,7 @@ assert mean["blurred"]["motion_smoothness"] > true["motion_smoothness"], "smooth
 # **Predict.** Dynamic degree has half a weight, and consistency lies near the top of its range. By how much would the Total
 # fall if Pusa's videos did not move at all?
 
-# %%
+# %% tags=["nbval-check-output"]
 pusa = {
     "subject_consistency": 92.27,
     "background_consistency": 96.02,
@@ -256,7 +258,7 @@ for name, printed in table_1.items():
 # %% [markdown]
 # Now freeze it, on paper: perfect consistency, smoothness and likeness, no motion, and the other three left as they are.
 
-# %%
+# %% tags=["nbval-check-output"]
 perfect = ("subject_consistency", "background_consistency", "motion_smoothness", "i2v_subject", "i2v_background")
 still = scores | {name: metrics.RANGES[name][1] for name in perfect} | {"dynamic_degree": 0.0}
 total = 100 * metrics.totals(still)["total"]
@@ -381,7 +383,7 @@ assert clearly(by_score["psnr"]) > 0 > clearly(by_score["total"]), "two scores, 
 #
 # **Predict.** The ratio at the smallest budget, and at the largest.
 
-# %%
+# %% tags=["nbval-check-output"]
 ratios = {r["share"]: r for r in cost["ratios"]}
 lines = ["| budget of VTA | its PSNR | Wan's way needs | |", "|---|---|---|---|"]
 for s, r in ratios.items():

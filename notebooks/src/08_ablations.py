@@ -19,7 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping", "lightning")):
     # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
     here = Path.cwd().resolve()
     clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
@@ -27,7 +27,9 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
         raise RuntimeError(
             f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
         )
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    newer = ["torchao>=0.16"] if importlib.util.find_spec("torchao") else []  # Colab's peft refuses Colab's torchao
+    words = [sys.executable, "-m", "pip", "install", "-q", *newer, "-e", f"{clones[0]}[notebooks,train]"]
+    subprocess.run(words, check=True)
     sys.path.insert(0, str(clones[0]))
     os.chdir(clones[0] / "notebooks")
 
@@ -156,10 +158,11 @@ for solver, marker in {"euler": "o", "ab2": "s", "unipc": "^"}.items():
     ax.plot(*zip(*where, strict=True), marker=marker, label=solver)
     if solver == "euler":
         for n, (x, y) in zip(STEPS, where, strict=True):
-            ax.annotate(f"{n}", (x, y), xytext=(4, -11), textcoords="offset points", fontsize=9)
+            ax.annotate(f"{n}", (x, y), xytext=(-3, 7), textcoords="offset points", fontsize=9)
 ax.axhline(0, color="gray", lw=1)
 ax.set(xlabel="distance to the exact answer", ylabel="PSNR above the\nexact answer's (dB)")
 ax.set_title("numbers: Euler's steps; the others have the same, in the same order")
+ax.margins(y=0.15)
 ax.legend()
 plt.show()
 
@@ -182,7 +185,8 @@ assert (contrast["euler", 1] < sharp).all(), "one step gives a washed-out mean"
 assert (contrast["euler", 1] / sharp).mean() < (contrast["euler", 8] / sharp).mean(), "more steps give it contrast"
 
 shown = {f"Euler, {n}": pixels.to_uint8(live["euler", n].clamp(-1, 1))[0] for n in STEPS}
-viz.filmstrip({"truth": clips[0][1:], **shown, "exact": pixels.to_uint8(exact.clamp(-1, 1))[0]}, most=7)
+strip = viz.filmstrip({"truth": clips[0][1:], **shown, "exact": pixels.to_uint8(exact.clamp(-1, 1))[0]}, most=7)
+strip.set_xticks(strip.get_xticks(), range(1, nano.geometry.frames))
 plt.title(f"{captions[0]} (frames 1 to {nano.geometry.frames - 1}; nano-vta, guidance 1, seed {SEED})", fontsize=8)
 plt.show()
 
@@ -308,7 +312,7 @@ for rank in ranks[:3]:
 # **Predict.** Rank 8 has how many of the parameters? And how much of the gain?
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def cells(numbers):
     return [f"{n:.2f}" for n in numbers]
 
@@ -360,7 +364,7 @@ assert size[8] / everything < 0.1 and part > 0.5, "a twentieth of the parameters
 #
 # **Predict.** Which matters more: the draw (PTSS, which gives some clips one clock for all), or the shift?
 
-# %%
+# %% tags=["nbval-check-output"]
 drawn, labels = shelf["draws"], []
 print(f"{len(drawn['rows'])} rows. Note in the file: {drawn['note']}")
 against = {}

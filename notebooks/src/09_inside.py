@@ -22,7 +22,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping", "lightning")):
     # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
     here = Path.cwd().resolve()
     clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
@@ -30,7 +30,9 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
         raise RuntimeError(
             f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
         )
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    newer = ["torchao>=0.16"] if importlib.util.find_spec("torchao") else []  # Colab's peft refuses Colab's torchao
+    words = [sys.executable, "-m", "pip", "install", "-q", *newer, "-e", f"{clones[0]}[notebooks,train]"]
+    subprocess.run(words, check=True)
     sys.path.insert(0, str(clones[0]))
     os.chdir(clones[0] / "notebooks")
 
@@ -159,7 +161,7 @@ for label, change in {"VTA, shipped": ours, "Wan's way, shipped": theirs}.items(
 # feed-forward. They act on all tokens of that frame and on no others. That is the only place where a clock enters.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def six_vectors(model, tau):
     dit = model.dit
     six = dit.time_proj(dit.time_embedder(sinusoid(tau, dit.config["freq_dim"]))).unflatten(2, (6, -1))
@@ -225,7 +227,7 @@ assert (whole["VTA"][20:] > whole["base"][20:]).all(), "and so at every clock fr
 #
 # **Predict.** How much does frame 0 look at itself, done properly, and done that way?
 
-# %%
+# %% tags=["nbval-check-output"]
 q = k = torch.tensor([2.0, -2.0, 0.0, 0.0])  # two tokens of frame 0, two of frame 1
 weights = (q[:, None] * k).softmax(dim=-1)  # (asks, looked at)
 proper = weights.view(2, 2, 2, 2).sum(dim=3).mean(dim=1)

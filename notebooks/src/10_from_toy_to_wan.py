@@ -21,7 +21,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping")):
+if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping", "lightning")):
     # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
     here = Path.cwd().resolve()
     clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
@@ -29,7 +29,9 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
         raise RuntimeError(
             f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
         )
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", f"{clones[0]}[notebooks]"], check=True)
+    newer = ["torchao>=0.16"] if importlib.util.find_spec("torchao") else []  # Colab's peft refuses Colab's torchao
+    words = [sys.executable, "-m", "pip", "install", "-q", *newer, "-e", f"{clones[0]}[notebooks,train]"]
+    subprocess.run(words, check=True)
     sys.path.insert(0, str(clones[0]))
     os.chdir(clones[0] / "notebooks")
 
@@ -114,7 +116,7 @@ assert set(ours.state_dict()) == before, "a clock for each frame adds no weight"
 #
 # **Predict.** Which part holds most of the weights? What share do the clocks take?
 
-# %%
+# %% tags=["nbval-check-output"]
 config = WAN_CONFIGS["wan2.1-14b"]
 with torch.device("meta"):
     wan = VTAWanTransformer3DModel(**config.transformer)
@@ -218,7 +220,7 @@ for label, ratio in {"480p": 1560, "720p": 3600}.items():
 # a stand-in gives each letter a random vector. What comes out is noise, but everything *around* the numbers is real.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 LETTERS = torch.randn(128, 16)
 TINY = {"num_attention_heads": 2, "attention_head_dim": 12, "ffn_dim": 48, "num_layers": 2, "freq_dim": 32}
 
@@ -252,7 +254,7 @@ print(f"{sum(p.numel() for p in model.transformer.parameters()):,} parameters, t
 # The call is the one of chapter 0. **Predict.** After all steps, is the latent of a known frame the codec's own, bit for
 # bit, or only close?
 
-# %%
+# %% tags=["nbval-check-output"]
 ramp = np.linspace(0, 255, 80, dtype=np.uint8)
 picture = np.stack([np.tile(ramp, (48, 1)), np.tile(ramp[::-1], (48, 1)), np.full((48, 80), 128, np.uint8)], -1)
 todo = {"image_to_video": tasks.image_to_video(picture), "start_end": tasks.start_end(picture, picture[:, ::-1])}
@@ -328,7 +330,7 @@ assert heard["nano, trained"] > 5 * heard["tiny Wan, random"], "the trained fram
 # Pusa is published as a LoRA of rank 512: $W' = W + \text{strength} \cdot B A$ (the file carries no alpha). Its keys are in
 # Wan's own naming, not in diffusers'. Here is such a file with random numbers, for the tiny model.
 
-# %%
+# %% tags=["nbval-check-output"]
 PLACES = {"self_attn.q": "attn1.to_q", "cross_attn.o": "attn2.to_out.0", "ffn.0": "ffn.net.0.proj"}
 entries, wanted = {}, {}
 for block in range(2):
@@ -377,7 +379,7 @@ assert differ(without, bare) < 1e-4, "and it can be taken back"
 # second as `low`. Which one works is read from the frames that are being made; a clean known frame does not decide.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def experts_asked(schedule):
     model, calls = tiny_wan(low=tiny_transformer(1)), [0, 0]
     for number, expert in enumerate(model.experts):
@@ -425,7 +427,7 @@ assert slower < 1.05, "the next block comes while this one computes: offloading 
 # What does the **paper's training** take? A LoRA of rank 512 on 8 GPUs of 80 GB, 900 steps of batch 8, blocks' inputs in
 # the host's memory (Sec. 3.1 and App. C, arXiv 2507.16116). It reports 500 dollars.
 
-# %%
+# %% tags=["nbval-check-output"]
 paper = plan("wan2.1-14b", "720p", mode="lora", rank=512, gpus=8, gpu="h100", offload="checkpoints")
 print(paper)
 hours, price = 8 * paper.seconds["total"] / 3600, GPUS["h100"].price
@@ -435,18 +437,18 @@ assert not plan("wan2.1-14b", "720p", mode="lora", rank=512, gpus=8, gpu="h100")
 assert paper.money < 500, "counted: no loading, no encoding, no failed runs"
 
 # %% [markdown]
-# Older cards have no bfloat16, a T4 for one. Nothing is picked for you: `plan` refuses, and `from_pretrained` takes `dtype`.
+# Older cards have no bfloat16, a T4 for one. Unless you name a `dtype`, `plan` and `from_pretrained` take float16 there.
 
-# %%
+# %% tags=["nbval-check-output"]
 try:
-    plan("wan2.1-14b", "480p", gpu="t4", offload="group")
+    plan("wan2.1-14b", "480p", gpu="t4", offload="group", dtype="bfloat16")
 except ValueError as error:
     print(error)
 else:
     raise AssertionError("bfloat16 on a T4 must be refused")
-t4 = plan("wan2.1-14b", "480p", gpu="t4", offload="group", dtype="float16")
+t4 = plan("wan2.1-14b", "480p", gpu="t4", offload="group")
 print(
-    f"in float16: {t4.peak:.1f} GiB of {t4.capacity:g}, {t4.seconds['total'] / 60:.0f} min by count, never tried here"
+    f"in {t4.settings.dtype}: {t4.peak:.1f} GiB of {t4.capacity:g}, {t4.seconds['total'] / 60:.0f} min by count, never tried here"
 )
 
 # %% [markdown]
@@ -472,7 +474,7 @@ if GPU_AND_WEIGHTS:
 # with random weights**, text encoder, codec, transformer and a LoRA of rank 512. This is what it took, and what `plan`
 # had said:
 
-# %%
+# %% tags=["nbval-check-output"]
 runs = measured["wan_end_to_end"]
 phases = [name for name, value in runs["plain"].items() if isinstance(value, dict)]
 names = ["plain", "with the LoRA attached", "with the LoRA merged"]

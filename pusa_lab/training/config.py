@@ -40,7 +40,7 @@ class TrainConfig:
     lora_rank: int = 0
     """Rank of the low-rank update that is trained on a frozen model; 0 trains all weights."""
     precision: str = "auto"
-    """32-true, bf16-mixed, or auto: bf16-mixed on a GPU and 32-true elsewhere."""
+    """32-true, bf16-mixed, or auto: bf16-mixed on a GPU that has bfloat16 (not a T4) and 32-true elsewhere."""
     validate_every: int = 0
     """Steps between validations (held-out loss, and a sheet of samples where the stage has one); 0 is never."""
     save_every: int = 0

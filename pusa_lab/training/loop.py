@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.module import Report, TrainedModule, VTAModule
+from pusa_lab.types import computes_in_bfloat16
 
 MAY_CHANGE = ("steps", "precision", "validate_every", "save_every", "compile")
 """Fields of TrainConfig that a resumed run may have otherwise: the optimizer's state keeps its meaning."""
@@ -88,7 +89,7 @@ def run(
     marks: Sequence[int] = (),
     keep: Keep | None = None,
 ) -> None:
-    """Train a module in place; on a GPU in bfloat16 with TF32 products, unless the configuration says otherwise.
+    """Train a module in place; on a GPU that has it in bfloat16, with TF32 products, unless configured otherwise.
 
     Args:
         module: what to train, with its configuration.
@@ -109,7 +110,7 @@ def run(
         raise ValueError(f"mark {wrong[0]} of a run of {config.steps} steps: give marks in 1..{config.steps}.")
     if resume is not None:
         _check_weights(module, resume)
-    precision = torch.get_float32_matmul_precision()
+    products = torch.get_float32_matmul_precision()
     trainer = _trainer(config, logs, accelerator, marks, keep)
     whole = isinstance(data, L.LightningDataModule)
     source = {"datamodule": data} if whole else {"train_dataloaders": data, "val_dataloaders": []}
@@ -121,7 +122,7 @@ def run(
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             trainer.fit(module, **source, ckpt_path=resume, weights_only=True)
     finally:
-        torch.set_float32_matmul_precision(precision)
+        torch.set_float32_matmul_precision(products)
 
 
 def check_run(config: TrainConfig, logs: Path | None, resume: Path | None) -> None:
@@ -147,6 +148,19 @@ def check_run(config: TrainConfig, logs: Path | None, resume: Path | None) -> No
     if other:
         then, now = (", ".join(f"{k}={c.get(k)}" for k in other) for c in (old, asdict(config)))
         raise ValueError(f"{resume} is of a run with {then}, this one has {now}: give a checkpoint of this very run.")
+
+
+def precision(config: TrainConfig, accelerator: str = "auto") -> str:
+    """In which numbers a run computes, in Lightning's words.
+
+    Args:
+        config: the run; its precision, unless that is "auto".
+        accelerator: Lightning's: auto, cpu, gpu.
+    """
+    if config.precision != "auto":
+        return config.precision
+    gpu = accelerator in ("auto", "gpu") and torch.cuda.is_available()
+    return "bf16-mixed" if gpu and computes_in_bfloat16("cuda") else "32-true"
 
 
 def fit(
@@ -193,8 +207,6 @@ def _check_weights(module: TrainedModule, resume: Path) -> None:
 def _trainer(
     config: TrainConfig, logs: Path | None, accelerator: str, marks: Sequence[int], keep: Keep | None
 ) -> L.Trainer:
-    gpu = accelerator in ("auto", "gpu") and torch.cuda.is_available()
-    automatic = "bf16-mixed" if gpu else "32-true"
     callbacks: list[L.Callback] = []
     if config.ema:
         callbacks.append(Averaging(config))
@@ -212,7 +224,7 @@ def _trainer(
     return L.Trainer(
         accelerator=accelerator,
         devices=1,
-        precision=automatic if config.precision == "auto" else config.precision,  # type: ignore[arg-type]
+        precision=precision(config, accelerator),  # type: ignore[arg-type]
         max_steps=config.steps,
         callbacks=callbacks,
         logger=loggers,

@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
 from torch import Tensor, nn
 
-from pusa_lab.types import Clip, Cond, Geometry, Tau, Video
+from pusa_lab.types import Clip, Cond, Geometry, Tau, Video, computes_in_bfloat16
 from pusa_lab.wan import latents
 from pusa_lab.wan.checks import check_weights
 from pusa_lab.wan.experts import Single, check_experts, read_experts
@@ -152,7 +152,7 @@ class WanModel:
         merged: bool = True,
         transformer: Single = None,
         transformer_low: Single = None,
-        dtype: torch.dtype = torch.bfloat16,
+        dtype: torch.dtype | None = None,
         float8: bool = False,
         device: str | torch.device | None = None,
         offload: str = "none",
@@ -172,7 +172,8 @@ class WanModel:
             merged: add them into the weights, which then cost no time or memory more; False leaves them attached.
             transformer: a single .safetensors with the transformer's weights, in Wan's or diffusers' names.
             transformer_low: the same for the low-noise expert.
-            dtype: in which transformer and text encoder compute, one of `DTYPES`; the codec stays in float32.
+            dtype: in which transformer and text encoder compute, one of `DTYPES`; the codec stays in float32. None is
+                bfloat16, or float16 on a GPU that has no bfloat16 (before compute capability 8, a T4).
             float8: keep the transformer's large weights in 8 bits (half the memory, some precision).
             device: None is the GPU if there is one.
             offload: one of `loading.OFFLOADS`.
@@ -186,6 +187,8 @@ class WanModel:
         """
         device = _device(device)
         check_offload(offload)
+        if dtype is None:
+            dtype = torch.bfloat16 if computes_in_bfloat16(device) else torch.float16
         if dtype not in DTYPES:
             raise ValueError(f"dtype={dtype!r}: give one of {', '.join(map(str, DTYPES))}; for 8 bits float8=True.")
         updates = [with_strengths(lora, strength), with_strengths(lora_low, strength_low)]

@@ -92,7 +92,7 @@ def plan(
     frames: int | None = None,
     steps: int | None = None,
     guidance: float = 3.0,
-    dtype: str = "bfloat16",
+    dtype: str | None = None,
     offload: str = "none",
     gpu: str = "h200",
     mode: str = "sample",
@@ -113,7 +113,8 @@ def plan(
         frames: pixel frames, 1 + 4k; None is the model's own: 81, for wan2.2-5b 121.
         steps: of sampling, or of the optimizer; None is the paper's: 10, in training 900.
         guidance: scale of text guidance, 1 or more; 1 is none and halves the calls.
-        dtype: of the transformer's weights: bfloat16, float16, or float8 (stored so, computed in 16 bits).
+        dtype: of the transformer's weights: bfloat16, float16, or float8 (stored so, computed in 16 bits). None is
+            bfloat16, or float16 where the GPU has none, as in `WanModel.from_pretrained`.
         offload: name in OFFLOADS: none, model or group; in training none or checkpoints.
         gpu: name in GPUS.
         mode: "sample", "lora" or "full" (all weights); training expects encoded videos and captions.

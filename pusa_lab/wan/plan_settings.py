@@ -81,10 +81,12 @@ def settle(given: Mapping[str, Any]) -> Settings:
     """
     tables: dict[str, Iterable[str]] = {"model": WAN_CONFIGS, "gpu": GPUS, "mode": MODES, "dtype": DTYPES}
     for name, known in tables.items():
-        _choose(name, given[name], known)
+        if given[name] is not None:
+            _choose(name, given[name], known)
     config, card, mode = WAN_CONFIGS[given["model"]], GPUS[given["gpu"]], given["mode"]
     _choose("offload", given["offload"], MODES[mode], f" for mode={mode!r}")
-    own = {"frames": config.frames, "steps": STEPS[mode], "price": card.price}
+    own: dict[str, Any] = {"frames": config.frames, "steps": STEPS[mode], "price": card.price}
+    own["dtype"] = "bfloat16" if card.bfloat16 else "float16"
     own = {name: value for name, value in own.items() if given[name] is None}
     s = Settings(**{**given, **own, "size": _size(given["model"], given["size"])})
     _check_numbers(s)
