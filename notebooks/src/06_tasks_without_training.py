@@ -374,7 +374,7 @@ assert gain["extension"] > gain["image_to_video"], "who has seen motion goes on 
 # best strength is above 1 and comes down with longer training (Tables 4a and 4c).
 
 # %% tags=["nbval-check-output"]
-figure(lora)
+figure(lora).set_dpi(64)  # sixteen panels: the page stays under a megabyte
 plt.show()
 
 longest = max(row["key"]["share"] for row in lora["rows"])

@@ -408,13 +408,12 @@ assert ratios[max(ratios)]["ratio"][2] < 1, "at the largest Wan's way is"
 # ### What is kept
 #
 # The paper shows text-to-video after the adaptation in pictures and does not measure it. Here: text alignment of the base,
-# and after it has been adapted in either way. (Tables whose `note` says so were read back from printed ones.)
+# and after it has been adapted in either way.
 #
 # **Predict.** What happens to the caption in Wan's way, when its picture is left out?
 
 # %%
 preserved = shelf["preserved"]
-print(preserved.get("note", ""))
 figure(preserved)
 plt.show()
 kept, base = (find(preserved, model=name)["scores"]["text_alignment"] for name in ("VTA, shipped", "base"))

@@ -59,7 +59,7 @@ from small_models import evaluate, experiments, world
 from small_models.experiments import SMALL, Adaptation, Book, Lab, Workshop, verdicts
 from small_models.experiments.claims import share
 from small_models.experiments.lab import given
-from small_models.experiments.rows import one, pick, values
+from small_models.experiments.rows import pick, values
 
 device = setup(seed=SEED, shapes=True)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # the trainer tells what it found on the machine
@@ -106,12 +106,10 @@ for other in solvers[1:]:
     gap = verdicts.lead(shipped("euler", 4), shipped(other, 4))
     print(f"4 calls: Euler is ahead of {other:8} by {gap.mean:.1f} dB ({gap.low:.1f} to {gap.high:.1f})")
     assert verdicts.clearly(gap) > 0, "with four calls Euler is clearly ahead"
-    assert verdicts.clearly(verdicts.lead(shipped("euler", 20), shipped(other, 20))) == 0, "with twenty all are alike"
+    late = verdicts.lead(shipped("euler", 20), shipped(other, 20))
+    assert max(abs(late.low), abs(late.high)) < 0.15, "with twenty they are within a tenth of a dB or so"
 
 # %% [markdown]
-# (This file was read back from a printed table and has no numbers by prompt, so `lead` took the two intervals as
-# independent. That is wider than need be, and still clear.)
-#
 # Is Euler then the better solver of the equation? Ask `nano-vta`, live: the same scenes, the same noise, and a walk of many
 # steps that stands for the **exact answer** of the ODE. Two distances can be measured for every video: to the exact answer,
 # and to the truth.
@@ -359,14 +357,16 @@ assert size[8] / everything < 0.1 and part > 0.5, "a twentieth of the parameters
 #
 # ## Draws
 #
-# How the clocks are drawn in training. These rows did keep their numbers by prompt, so each draw can be compared with
+# How the clocks are drawn in training. The rows keep their numbers by prompt, so each draw can be compared with
 # `independent` **prompt by prompt** at the same shift and strength (`verdicts.lead`, chapter 7).
 #
-# **Predict.** Which matters more: the draw (PTSS, which gives some clips one clock for all), or the shift?
+# **Predict.** Which is the best training for image to video: independent clocks, some clips with one clock for all (PTSS),
+# clocks that never fall from frame to frame (AR-Diffusion, arXiv 2503.07418), or always frame 0 clean and one clock for the
+# rest? In the paper's Table 2 the first is best and the last is worst.
 
 # %% tags=["nbval-check-output"]
 drawn, labels = shelf["draws"], []
-print(f"{len(drawn['rows'])} rows. Note in the file: {drawn['note']}")
+print(f"{len(drawn['rows'])} rows, {drawn['device']}, {drawn['date']}")
 against = {}
 for row in drawn["rows"]:
     key = row["key"]
@@ -383,16 +383,17 @@ table(
     ["draw", "shift", "strength", "PSNR (dB)", "Total (of 100)"],
     [[*key, cell(db), cell(total, 100)] for key, (db, total) in against.items()],
 )
-signs = [verdicts.clearly(db) for db, _ in against.values()]
-print(f"PSNR: clearly below independent in {signs.count(-1)} of {len(signs)}, clearly above in {signs.count(1)}")
-assert signs.count(-1) == len(signs), "by PSNR independent clocks are clearly ahead of every other draw measured"
+for name in dict.fromkeys(key[0] for key in against):
+    signs = [verdicts.clearly(db) for key, (db, _) in against.items() if key[0] == name]
+    print(f"PSNR of {name}: clearly below independent in {signs.count(-1)} of {len(signs)}, above in {signs.count(1)}")
+    assert set(signs) == {-1 if name.startswith("PTSS") else 1}, "PTSS is behind everywhere, the two others ahead"
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 kinds = [name for name in values(drawn["rows"], "draw") if name != "independent"]
 for i, name in enumerate(kinds):
     points = [(key[1], db) for key, (db, _) in against.items() if key[0] == name and key[2] == 1.4]
-    at, db = [s + 0.12 * (i - 1) for s, _ in points], torch.tensor([db for _, db in points])
+    at, db = [s + 0.12 * (i - 2) for s, _ in points], torch.tensor([db for _, db in points])
     ax.errorbar(at, db[:, 0], torch.stack([db[:, 0] - db[:, 1], db[:, 2] - db[:, 0]]), fmt="o", capsize=3, label=name)
 ax.axhline(0, color="gray", lw=1)
 ax.set(
@@ -415,17 +416,32 @@ for row in spoken:
     print(f"text to video, {row['key']['draw']}, shift {row['key']['shift']:g}: text alignment {cell(gap, 100)}")
 
 # %% [markdown]
-# What is missing is as much part of the table as what is there. The lost rows hold what the paper's Table 2 has as its worst, a
-# clean first frame, and the draw of AR-Diffusion. **So nothing is said here about these two**, nor about PTSS 0.2 with shift 5.
-# And each draw was trained once.
+# So the paper's order is found again as far as it is about *how many* clips have independent clocks. But its worst draw is
+# the best here: a model that always met frame 0 clean is better at just that, and this table asks for just that. What it
+# pays stands in the lines above: the words. And its other tasks were not asked for at all; chapter 6 has them.
+#
+# **Predict.** A model trained for *one* task alone, against one with independent clocks, after the same 1/20 of the base's
+# training: what does each gain at its own task?
 
 # %%
-missing = [
-    name for name in ("first frame clean, the rest alike", "non-decreasing") if not pick(drawn["rows"], draw=name)
-]
-assert len(missing) == 2 and one(drawn["rows"], draw="PTSS 0.2", shift=5.0) is None, "not measured, not claimed"
+solo = experiments.read(experiments.RESULTS / "tasks.json")
+gains = {}
+for row in pick(solo["rows"], model="specialist, same budget"):
+    task = row["key"]["task"]
+    gains[task] = verdicts.lead(row, verdicts.find(solo, task=task, model="VTA, same budget"))
+    print(f"{task:15} {cell(gains[task])} dB")
+    assert verdicts.clearly(gains[task]) > 0, "each specialist is ahead at its own task"
+assert max(gains, key=lambda name: gains[name].mean) == "image_to_video", "most where least is known"
+clean = verdicts.find(drawn, draw="first frame clean, the rest alike", shift=5.0, task="text_to_video")
+words = verdicts.lead(
+    clean, verdicts.find(drawn, draw="independent", shift=5.0, task="text_to_video"), "text_alignment"
+)
+print(f"words alone, frame 0 always clean in training: text alignment {cell(words, 100)} points")
+assert verdicts.clearly(words) < 0, "and it pays with the words"
 
 # %% [markdown]
+# Independent clocks are the price of having all tasks, and it is small: 1 to 3 dB. Each of these models was trained once.
+#
 # ## Run your own, and keep the result
 #
 # Four pieces make every table: **`Sizes`** (how much of everything), **`Lab`** (models, unseen scenes, scores), **`Workshop`**
