@@ -232,7 +232,7 @@ def test_unknown_members_are_refused():
 
 
 def test_json_is_json():
-    assert json.loads(Editor(frames=2, steps=1).to_json()) == {"frames": 2, "schedule": [[1, 1], [0, 0]]}
+    assert json.loads(Editor(frames=2, steps=1).to_json()) == {"frames": 2, "schedule": [[1.0, 1.0], [0.0, 0.0]]}
 
 
 @pytest.mark.parametrize(("text", "want"), [("2", [2]), ("0, 4-6", [0, 4, 5, 6]), ("-1", [6]), ("1-1", [1])])

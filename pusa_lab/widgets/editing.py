@@ -3,9 +3,8 @@
 import json
 import re
 from dataclasses import dataclass
+from math import isfinite, nan
 from typing import Any
-
-import torch
 
 from pusa_lab.schedules import SCHEDULES, describe, frame_indices, marks
 from pusa_lab.types import Schedule
@@ -151,8 +150,9 @@ class Editor:
         return f"pl.schedules.from_columns({_text(self._step.matrix.T)})"
 
     def to_json(self) -> str:
-        """The matrix as text for a file."""
-        return json.dumps({"frames": self.frames, "schedule": json.loads(_text(self._step.matrix))}) + "\n"
+        """The matrix as text for a file; what is no number is null."""
+        rows = [[float(str(x)) if isfinite(x) else None for x in row] for row in self._step.matrix.numpy()]
+        return json.dumps({"frames": self.frames, "schedule": rows}) + "\n"
 
     def from_json(self, text: str) -> None:
         """The matrix of such a file.
@@ -161,7 +161,7 @@ class Editor:
             ValueError: it is no such text, or a matrix of other frames.
         """
         try:
-            rows = json.loads(text)["schedule"]
+            rows = [[nan if x is None else x for x in row] for row in json.loads(text)["schedule"]]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(
                 'no schedule in this text: wanted is JSON such as {"schedule": [[1, 1], [0, 0]]}.'

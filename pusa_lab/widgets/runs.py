@@ -19,7 +19,7 @@ from pusa_lab.types import Clip, Schedule, Video
 from pusa_lab.viz.animate import estimate, middles, pictures
 
 SPARE = 1.0
-"""Seconds of a run that may go to pictures on top of half of it; what is left out is decoded when the video is there."""
+"""Seconds that pictures may take on top of those of sampling; rows left out are decoded once the video is there."""
 
 
 @dataclass

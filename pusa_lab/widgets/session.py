@@ -1,4 +1,4 @@
-"""What both front ends of the studio share: the matrix, known frames, runs, and one sentence when something is wrong."""
+"""What both front ends of the studio share: the matrix, known frames, runs, and one sentence on what is wrong."""
 
 import threading
 import time
@@ -51,7 +51,8 @@ class Session:
         self.pinned: Editor | None = None
         self.status, self.error = "ready" if model else "no model: draw only", ""
         self.tell: Callable[[str, int], None] = lambda lane, row: None
-        self._stop, self._thread = threading.Event(), None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
         self._call: float | None = None
         if model is not None and frames != model.geometry.frames:
             self.error = (
@@ -109,7 +110,7 @@ class Session:
             "running": self.running,
         }
 
-    def wait(self, seconds: float | None = None) -> None:
+    def wait(self, seconds: float | int | None = None) -> None:
         """Until a run has ended.
 
         Args:
@@ -199,9 +200,7 @@ class Session:
 
     def _begin(self, editors: dict[str, Editor]) -> None:
         if self.model is None:
-            raise ValueError(
-                "no model to run: open the studio with one, ScheduleStudio(small_models.load('mini-vta'))."
-            )
+            raise ValueError("no model to run: open the studio with one, such as small_models.load('mini-vta').")
         if self.running:
             raise ValueError("a run is on its way: cancel it, or wait for it.")
         plans = {lane: (editor.line(), editor.schedule) for lane, editor in editors.items()}
