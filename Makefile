@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 OUT ?= outputs/demo
 
-.PHONY: demo test lab notebooks check clean
+.PHONY: demo test browser-test lab notebooks check clean
 
 demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDEO=... PROMPT="..."
 	@$(BIN)/pusa-lab demo --out "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(VIDEO),--video "$(VIDEO)") \
@@ -12,6 +12,10 @@ demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDE
 
 test: $(READY)  ## all tests, notebooks included
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+browser-test: $(READY)  ## the studio in JupyterLab and a real browser, with pictures in outputs/browser/
+	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
+	$(BIN)/python -m pytest -m browser tests/browser
 
 lab: $(READY)  ## the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)

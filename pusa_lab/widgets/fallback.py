@@ -21,7 +21,7 @@ from pusa_lab.widgets.shared import Hands
 WIDE = w.Layout(width="340px")
 
 
-class PlainStudio(w.VBox, Hands):
+class PlainStudio(Hands, w.VBox):
     """The schedule studio without JavaScript of its own; made by `ScheduleStudio`."""
 
     def __init__(self, session: Session) -> None:

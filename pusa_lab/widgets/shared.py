@@ -21,6 +21,10 @@ class Hands:
     session: Session
     """What is drawn and what came of it."""
 
+    def __repr__(self) -> str:
+        """For pages without a kernel."""
+        return f"<schedule studio, {self.session.editor.frames} frames, to be opened with a kernel>"
+
     def refresh(self) -> None:
         """Draw the session anew."""
         raise NotImplementedError

@@ -12,7 +12,7 @@ from pusa_lab.widgets.shared import Hands
 STATIC = Path(__file__).parent / "static"
 
 
-class Studio(anywidget.AnyWidget, Hands):
+class Studio(Hands, anywidget.AnyWidget):
     """The schedule studio in the page; made by `ScheduleStudio`."""
 
     _esm = STATIC / "studio.js"
@@ -57,3 +57,7 @@ class StatesPlayer(anywidget.AnyWidget):
     _css = STATIC / "studio.css"
     kind = traitlets.Unicode("player").tag(sync=True)
     lane = traitlets.Dict().tag(sync=True)
+
+    def __repr__(self) -> str:
+        """For pages without a kernel."""
+        return "<states to scrub over, with a kernel>"
