@@ -132,7 +132,7 @@ class PlainStudio(Hands, w.VBox):
 
     def _choose(self, change: dict[str, Any]) -> None:
         if not self._quiet and change["new"] in SCHEDULES:
-            self._build(change["new"], {})
+            self._build(change["new"], self._values())
             self._load()
 
     def _build(self, name: str, values: dict[str, Any]) -> None:
@@ -142,8 +142,10 @@ class PlainStudio(Hands, w.VBox):
 
     def _load(self) -> None:
         if not self._quiet:
-            arguments = {slider.description: slider.value for slider in self.sliders.children}
-            self._send(do="load", name=self.zoo.value, arguments=arguments)
+            self._send(do="load", name=self.zoo.value, arguments=self._values())
+
+    def _values(self) -> dict[str, Any]:
+        return {slider.description: slider.value for slider in self.sliders.children}
 
     def _known(self, button: w.Button) -> None:
         if button.description == "add":

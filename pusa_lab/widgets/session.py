@@ -100,7 +100,7 @@ class Session:
             "known": [{"name": g.name, "at": g.at, "noise": g.noise, "mode": g.mode} for g in self.given],
             "task": known.name_of(self.given, editor.frames),
             "modes": list(MODES),
-            "assets": sorted(p.name for p in ASSETS.glob("*") if p.name in ("still.png", "clip.mp4")),
+            "assets": [name for name in ("still.png", "clip.mp4") if (ASSETS / name).is_file()],
             "pinned": "" if self.pinned is None else self.pinned.line(),
             "model": geometry is not None,
             "fps": 16 if geometry is None else geometry.fps,
@@ -241,9 +241,10 @@ class Session:
         return "done: " + ", ".join(f"{name} in {lane.seconds:.1f} s" for name, lane in lanes.items())
 
     def _time_call(self, model: VideoModel) -> float:
-        run = prepare(model, self.settings["prompt"], steps=1, guidance=self.settings["guidance"])
-        began = time.perf_counter()
-        list(run.states())
+        run = prepare(model, self.settings["prompt"], steps=2, guidance=self.settings["guidance"])
+        for state in run.states():  # the first call warms up, the second is timed
+            if state.row == 1:
+                began = time.perf_counter()
         return time.perf_counter() - began
 
 

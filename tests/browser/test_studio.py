@@ -31,6 +31,7 @@ print("told", json.dumps({"schedule": studio.schedule.tolist(), "lanes": {k: [v.
 def open_lab(page, lab, name):
     page.goto(lab[0].format(name))
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+    page.wait_for_function("document.querySelector('#jp-main-statusbar').innerText.includes('Idle')")
 
 
 def run_all(page):
@@ -119,12 +120,18 @@ def with_canvas(page, lab):
     told = ask(page)
     assert told["line"].startswith("pl.schedules.synchronous(")
 
-    page.reload()
+    save_and_reload(page)
     page.wait_for_selector("canvas.ps-matrix")
     page.wait_for_function("document.querySelector('.ps select').value === 'synchronous'")
     page.wait_for_function("document.querySelectorAll('.ps-strip:not([hidden])').length === 2")
     assert ask(page) == told, "a reload loses nothing"
     dark(page)
+
+
+def save_and_reload(page):
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(1500)
+    page.reload()
 
 
 def keyboard(page, matrix):
@@ -138,7 +145,8 @@ def keyboard(page, matrix):
     matrix.focus()
     for _ in range(4):
         page.keyboard.press("ArrowDown")
-    page.keyboard.press("-")
+    for _ in range(4):
+        page.keyboard.press("-")
     page.wait_for_function("document.querySelectorAll('.ps-fault').length >= 1")
 
 
@@ -147,7 +155,6 @@ def ask_at(matrix):
 
 
 def dark(page):
-    page.evaluate("document.body.dataset.jpThemeLight")
     page.get_by_role("menuitem", name="Settings", exact=True).click()
     page.get_by_role("menuitem", name="Theme", exact=True).hover()
     page.get_by_role("menuitem", name="JupyterLab Dark", exact=True).click()
@@ -174,7 +181,7 @@ def with_sliders(page, lab):
     told = ask(page)
     assert told["lanes"]["A"][1] == len(told["schedule"])
     picture(page, "plain", ".jp-OutputArea-output .widget-vbox")
-    page.reload()
+    save_and_reload(page)
     page.wait_for_selector(".jp-OutputArea-output .widget-vbox")
     page.wait_for_function("document.body.innerText.includes('18 denoiser calls')")
     assert ask(page) == told, "a reload loses nothing"

@@ -3,10 +3,10 @@
 const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"];
 const TOOLS = {
   drag: ["Drag", "Drag: pull a column's curve; later rows follow"],
-  paint: ["Paint", "Paint: set cells to the level on the left"],
+  paint: ["Paint", "Paint: set cells to the level below"],
   freeze: ["Freeze", "Freeze: click a frame to make it clean from the start"],
   delay: ["Shift", "Shift: drag a column up or down in time"],
-  copy: ["Copy", "Copy: give the frames named on the left this column's clock"],
+  copy: ["Copy", "Copy: give the frames named below this column's clock"],
 };
 const SILENT = "The kernel does not answer: it is busy, or it has ended. What is drawn is kept in this page, and Save still works.";
 
@@ -112,7 +112,7 @@ function strip(title) {
       words.textContent = lane.title || "";
       words.title = lane.title || "";
       const rows = Object.entries(lane.scores || {}).map(([name, values]) =>
-        make("tr", {}, make("th", { scope: "row" }, name), ...values.map((v) => make("td", {}, v.toFixed(name === "ssim" ? 2 : 1)))));
+        make("tr", {}, ...values.map((v) => make("td", {}, v.toFixed(name === "ssim" ? 2 : 1))), make("th", { scope: "row" }, name === "psnr" ? "psnr (dB)" : name)));
       scores.replaceChildren(...rows);
       draw();
     },
@@ -185,8 +185,11 @@ function matrix(send, level, copyTo) {
     const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[e.key];
     const v = view.matrix[at.row][at.frame] ?? 0, step = e.shiftKey ? 0.01 : 0.05;
     if (move) at = { row: Math.min(Math.max(at.row + move[0], 0), view.matrix.length - 1), frame: Math.min(Math.max(at.frame + move[1], 0), view.frames - 1) };
-    else if (e.key === "+" || e.key === "=") edit(tool === "paint" ? "paint" : "drag", tool === "paint" ? { frames: [at.frame], rows: [at.row], level: Math.min(v + step, 1) } : { ...at, level: Math.min(v + step, 1) });
-    else if (e.key === "-" || e.key === "_") edit(tool === "paint" ? "paint" : "drag", tool === "paint" ? { frames: [at.frame], rows: [at.row], level: Math.max(v - step, 0) } : { ...at, level: Math.max(v - step, 0) });
+    else if ("+=-_".includes(e.key)) {
+      const next = Math.round(100 * Math.min(Math.max(v + ("+=".includes(e.key) ? step : -step), 0), 1)) / 100;
+      edit(tool === "paint" ? "paint" : "drag", { ...(tool === "paint" ? { frames: [at.frame], rows: [at.row] } : at), level: next });
+      view.matrix[at.row][at.frame] = next; // quick fingers need not wait for the kernel
+    }
     else if (e.key === "f") edit("freeze", { frame: at.frame });
     else if (e.key === "[" || e.key === "]") edit("delay", { frame: at.frame, by: e.key === "]" ? 1 : -1 });
     else if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === "z") send({ do: e.shiftKey ? "redo" : "undo" });
@@ -276,15 +279,13 @@ function studio({ model, el }) {
     error, strips.A.box, strips.B.box);
   choose("drag");
 
-  function sendZoo() {
-    const told = {};
-    for (const [name, input] of Object.entries(sliders)) told[name] = input.type === "checkbox" ? input.checked : input.tagName === "SELECT" ? input.value : +input.value;
-    send({ do: "load", name: zoo.value, arguments: told });
-  }
+  const values = () => Object.fromEntries(Object.entries(sliders).map(([name, input]) =>
+    [name, input.type === "checkbox" ? input.checked : input.tagName === "SELECT" ? input.value : +input.value]));
+  const sendZoo = () => send({ do: "load", name: zoo.value, arguments: values() });
   function showZoo(view) {
     if (!zoo.options.length) {
       zoo.append(...Object.keys(view.zoo).map((name) => make("option", { value: name }, name)), make("option", { value: "", disabled: true }, "(edited)"));
-      zoo.addEventListener("change", () => { build(view, zoo.value, {}); sendZoo(); });
+      zoo.addEventListener("change", () => { build(view, zoo.value, values()); sendZoo(); });
     }
     const name = view.origin ? view.origin[0] : "";
     zoo.value = name;
