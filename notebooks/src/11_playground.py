@@ -169,13 +169,14 @@ display(Player(states, model.decode))
 # %% [markdown]
 # ## Comparing
 #
-# Same noise, same caption, same known frame: only the clocks differ. The truth is known here, so every frame has a score.
+# Same noise, same caption, same known frame at its published level: only the clocks differ. The truth is known here, so every frame has a score.
 #
 # **Predict.** The pyramid finishes early frames first. Where should it differ most from one clock for all: near the known
 # frame, or far from it?
 
 # %%
 studio.schedule = schedules.pyramid(STEPS, frames)
+studio.act(do="drop", name="still.png", at=0)
 studio.act(do="pin")
 studio.schedule = schedules.synchronous(STEPS, frames)
 one_clock = studio.run(compare=True)
@@ -189,7 +190,8 @@ plt.show()
 
 assert len(one_clock.scores["psnr"]) == frames, "a score for every latent frame"
 assert not (one_clock.video == staggered.video).all(), "the clocks alone change the video"
-by_hand = pl.generate(model, prompt, schedule=schedules.synchronous(STEPS, frames), seed=0)
+given = tasks.image_to_video(media.read_picture("assets/still.png"), tasks.PRESETS["image_to_video"][0].noise)
+by_hand = pl.generate(model, prompt, given, schedule=schedules.synchronous(STEPS, frames), seed=0)
 assert (one_clock.video == by_hand.video[0]).all(), "the studio runs what generate runs"
 
 # %% [markdown]

@@ -36,7 +36,13 @@ def face(request):
 
 
 @pytest.fixture
-def lab(face, tmp_path):
+def theme():
+    """Of the page."""
+    return "JupyterLab Light"
+
+
+@pytest.fixture
+def lab(face, theme, tmp_path):
     """Address of a JupyterLab, with its token, in a folder of its own; its kernels use the face."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -48,6 +54,7 @@ def lab(face, tmp_path):
     quiet = tmp_path / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     quiet.parent.mkdir(parents=True)
     quiet.write_text('{"fetchNews": "false", "checkForUpdates": false, "doNotDisturbMode": true}')
+    quiet.with_name("themes.jupyterlab-settings").write_text(f'{{"theme": "{theme}"}}')
     env["JUPYTERLAB_SETTINGS_DIR"] = str(tmp_path / "settings")
     told = [f"--ServerApp.port={port}", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path}"]
     told += ["--ServerApp.port_retries=0", "--no-browser", "--allow-root", "--LabApp.news_url=None"]

@@ -125,7 +125,6 @@ def with_canvas(page, lab):
     page.wait_for_function("document.querySelector('.ps select').value === 'synchronous'")
     page.wait_for_function("document.querySelectorAll('.ps-strip:not([hidden])').length === 2")
     assert ask(page) == told, "a reload loses nothing"
-    dark(page)
 
 
 def save_and_reload(page):
@@ -154,15 +153,6 @@ def ask_at(matrix):
     return matrix.get_attribute("aria-description")
 
 
-def dark(page):
-    page.get_by_role("menuitem", name="Settings", exact=True).click()
-    page.get_by_role("menuitem", name="Theme", exact=True).hover()
-    page.get_by_role("menuitem", name="JupyterLab Dark", exact=True).click()
-    page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
-    page.wait_for_timeout(500)
-    picture(page, "studio-dark", ".ps")
-
-
 def with_sliders(page, lab):
     outputs = page.locator(".jp-OutputArea-output .widget-vbox").first
     outputs.wait_for()
@@ -188,6 +178,7 @@ def with_sliders(page, lab):
     picture(page, "plain-reloaded", ".jp-OutputArea-output .widget-vbox")
 
 
+@pytest.mark.parametrize("theme", ["JupyterLab Dark"])
 def test_two_studios_and_a_kernel_that_ends(page, lab, face):
     two = "from pusa_lab.widgets import ScheduleStudio\nstudio = ScheduleStudio(frames=5, steps=6)\nstudio"
     notebook(lab[1] / "two.ipynb", two, two.replace("studio =", "other =").replace("\nstudio", "\nother"))
@@ -202,8 +193,11 @@ def test_two_studios_and_a_kernel_that_ends(page, lab, face):
     page.mouse.click(box["x"] + 100, box["y"] + 100)
     page.wait_for_function("document.querySelectorAll('.ps select')[0].value === ''")
     assert page.locator(ZOO).nth(1).input_value() == "synchronous"
+    assert page.evaluate("document.body.dataset.jpThemeLight") == "false"
+    picture(page, "studio-dark", ".ps")
     page.get_by_role("menuitem", name="Kernel", exact=True).click()
     page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
+    page.wait_for_function("document.querySelector('#jp-main-statusbar').innerText.includes('No Kernel')")
     page.mouse.click(box["x"] + 200, box["y"] + 100)
     page.wait_for_function("document.querySelector('.ps-error').textContent.includes('does not answer')")
     assert page.locator("canvas.ps-matrix").first.is_visible(), "what was drawn is still there"

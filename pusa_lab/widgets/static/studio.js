@@ -209,11 +209,11 @@ function matrix(send, level, copyTo) {
 function studio({ model, el }) {
   el.classList.add("ps");
   el.setAttribute("data-lm-suppress-shortcuts", "true");
-  let asked = 0, lost = false, zooName = "", sliders = {}, shownKnown = "";
+  let asked = 0, zooName = "", sliders = {}, shownKnown = "";
   const error = make("div", { class: "ps-error", role: "alert" });
   const send = (message) => {
     if (!asked) asked = Date.now();
-    try { model.send(message); } catch (problem) { lost = true; error.textContent = SILENT; }
+    try { model.send(message); } catch (problem) { error.textContent = SILENT; }
   };
   const button = (words, title, onclick, more = {}) => make("button", { type: "button", title, onclick, ...more }, words);
   const number = (label, attributes) => { const input = make("input", { type: "number", ...attributes }); return [make("label", {}, `${label} `, input), input]; };
@@ -339,7 +339,6 @@ function studio({ model, el }) {
     const view = model.get("view");
     if (!view || !view.matrix) return;
     asked = 0;
-    lost = false;
     showZoo(view);
     grid.show(view);
     showKnown(view);
@@ -367,6 +366,7 @@ function studio({ model, el }) {
   // While a run is on its way single rows come as messages; the whole is in the model, so a reload shows it.
   const live = {};
   const hear = (message) => {
+    asked = 0;
     if (message.row === undefined) return;
     const now = (live[message.lane] = message.row === 0 || !live[message.lane] ? { ...message.about, sheets: message.about.schedule.map(() => "") } : live[message.lane]);
     Object.assign(now, { scores: message.about.scores, clip: message.about.clip });
@@ -376,6 +376,7 @@ function studio({ model, el }) {
   };
   const watch = setInterval(() => {
     if (asked && Date.now() - asked > 8000) error.textContent = SILENT;
+    else if (!asked && model.get("view")?.running) send({ do: "settings" }); // is it still there?
   }, 1000);
   const gone = () => { if (model.comm_live === false) error.textContent = SILENT; };
   model.on("change:view", show);
