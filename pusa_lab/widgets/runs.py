@@ -18,7 +18,7 @@ from pusa_lab.samplers import State
 from pusa_lab.types import Clip, Schedule, Video
 from pusa_lab.viz.animate import estimate, middles, pictures
 
-SPARE = 1.0
+SPARE = 0.5
 """Seconds that pictures may take on top of those of sampling; rows left out are decoded once the video is there."""
 
 
