@@ -5,7 +5,7 @@ COLAB := .venv-colab/bin
 READY := .venv/.ready
 OUT ?= outputs/demo
 
-.PHONY: demo test nbval colab-check lab notebooks check clean
+.PHONY: demo test nbval browser-test colab-check lab notebooks check clean
 
 demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDEO=... PROMPT="..."
 	@$(BIN)/pusa-lab demo --out "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(VIDEO),--video "$(VIDEO)") \
@@ -13,6 +13,10 @@ demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDE
 
 test: $(READY)  ## all tests, notebooks included
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+browser-test: $(READY)  ## the studio in JupyterLab and a real browser, with pictures in outputs/browser/
+	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
+	$(BIN)/python -m pytest -m browser tests/browser
 
 nbval: $(READY)  ## run the built chapters again and compare their exact results with the stored ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=0 --durations-min=1 tests/test_nbval.py

@@ -37,6 +37,7 @@ CHAPTERS = {
     "08_ablations": ("Steps, rank, strength, draws; run your own and keep the result.", 3),
     "09_inside": ("Which weights move, and where frames look.", 4),
     "10_from_toy_to_wan": ("The same call on the real architecture: memory, time and money.", 0),
+    "11_playground": ("Draw a schedule, run it, and compare it with another.", 1),
 }
 """Chapter -> a sentence, and which of its pictures shows it best."""
 WIDTH = 480

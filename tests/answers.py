@@ -254,4 +254,26 @@ ANSWERS = {
             "my_schedule = schedules.synchronous(8, 3, shift=12.0)",
         ),
     ],
+    "11_playground": [
+        (
+            [
+                "def my_drag(column, row, level):\n    out = column.clone()\n    out[row] = level\n    return out",
+                "def my_drag(column, row, level):\n    return column.clamp(max=level)",
+            ],
+            "def my_drag(column, row, level):\n    out = column.clone()\n    out[:row] = out[:row].clamp(min=level)\n"
+            "    out[row] = level\n    out[row + 1:] = out[row + 1:].clamp(max=level)\n    return out",
+        ),
+        (
+            ["my_delays = [0, 2, 4, 6, 8]", "my_delays = [0, 1, 2, 1, 0]", "my_delays = [4, 2, 0, 2, 4]"],
+            "my_delays = [0, 2, 4, 2, 0]",
+        ),
+        (
+            [
+                "my_schedule = schedules.pyramid(4, 9)",
+                "my_schedule = schedules.delayed(4, [abs(i - 4) for i in range(9)])",
+                "my_schedule = torch.ones(3, 9)",
+            ],
+            "my_schedule = schedules.delayed(4, [5, 4, 3, 2, 0, 1, 6, 7, 8])",
+        ),
+    ],
 }

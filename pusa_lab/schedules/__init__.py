@@ -6,7 +6,7 @@ A matrix of your own is one too: `validate(torch.as_tensor(rows))` says what is 
 from collections.abc import Callable
 
 from pusa_lab.schedules import draws, grids
-from pusa_lab.schedules.checks import Description, describe, faults, remarks, validate
+from pusa_lab.schedules.checks import Description, describe, faults, marks, remarks, validate
 from pusa_lab.schedules.compose import (
     concatenate_frames,
     concatenate_rows,
@@ -62,6 +62,7 @@ __all__ = [
     "grids",
     "hold",
     "linear",
+    "marks",
     "noise_levels",
     "pyramid",
     "remarks",

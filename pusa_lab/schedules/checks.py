@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool
 
 from pusa_lab.types import Schedule
 
@@ -20,20 +21,29 @@ def faults(schedule: torch.Tensor, whole: bool = True) -> list[str]:
         return [f"shape {tuple(schedule.shape)}: a schedule is (rows, frames) with at least 2 rows and 1 frame"]
     if not schedule.is_floating_point():
         return [f"dtype {schedule.dtype}: clocks are floating point numbers in [0, 1]"]
+    return [
+        f"row {row}, frame {frame}: {schedule[row, frame]:.4g} {what}"
+        for what, mask in marks(schedule, whole).items()
+        for row, frame in mask.nonzero().tolist()
+    ]
+
+
+def marks(schedule: Schedule, whole: bool = True) -> dict[str, Bool[torch.Tensor, "rows f"]]:
+    """Where the faults of a matrix are: what is wrong -> the cells in which it is.
+
+    Args:
+        schedule: any numbers (rows, f), at least 2 rows.
+        whole: as `faults`.
+    """
     rise = torch.zeros_like(schedule, dtype=torch.bool)
     rise[1:] = schedule[1:] > schedule[:-1]
     unfinished = torch.zeros_like(rise)
     unfinished[-1] = (schedule[-1] != 0) & whole
-    marks = {
+    return {
         "is outside [0, 1] or not a number": ~((schedule >= 0) & (schedule <= 1)),
         "rises above the row before": rise,
         "should be 0: every frame ends clean": unfinished,
     }
-    return [
-        f"row {row}, frame {frame}: {schedule[row, frame]:.4g} {what}"
-        for what, mask in marks.items()
-        for row, frame in mask.nonzero().tolist()
-    ]
 
 
 def validate(schedule: torch.Tensor, whole: bool = True) -> None:

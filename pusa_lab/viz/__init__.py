@@ -1,5 +1,6 @@
 """Pictures of schedules, videos, results and the inside of models, for notebooks and pages without a kernel."""
 
+from pusa_lab.viz.animate import animate
 from pusa_lab.viz.draws import plot_draws
 from pusa_lab.viz.inside import plot_attention, plot_change
 from pusa_lab.viz.results import plot_bars, plot_grid, plot_lines, save_figure
@@ -7,6 +8,7 @@ from pusa_lab.viz.schedules import plot_schedule
 from pusa_lab.viz.strips import filmstrip, plot_result
 
 __all__ = [
+    "animate",
     "filmstrip",
     "plot_attention",
     "plot_bars",

@@ -1,0 +1,203 @@
+"""The studio's editing model: a matrix, what a hand can do to it, and every step back. No widget is needed."""
+
+import json
+import re
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Any
+
+from pusa_lab.schedules import SCHEDULES, describe, frame_indices, marks
+from pusa_lab.types import Schedule
+from pusa_lab.widgets import moves
+
+MOST = 200
+"""Steps that can be undone."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A cell that keeps the matrix from being a schedule."""
+
+    row: int
+    """Its row."""
+    frame: int
+    """Its latent frame."""
+    what: str
+    """One sentence on what is wrong."""
+    mend: str
+    """One sentence on what mending changes."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One entry of the history."""
+
+    matrix: Schedule
+    """(rows, f)."""
+    origin: tuple[str, dict[str, Any]] | None = None
+    """Name in the zoo and its arguments, where nothing was changed since."""
+    gesture: str | None = None
+    """What belongs together, such as one drag of the mouse, is one step."""
+
+
+class Editor:
+    """A matrix of clocks under a person's hand.
+
+    Args:
+        frames: latent frames, at least 1; they stay as many.
+        steps: moves of the synchronous schedule that it starts with, at least 1.
+        shift: shift of its grid, positive.
+    """
+
+    def __init__(self, frames: int = 9, steps: int = 20, shift: float = 1.0) -> None:
+        self.frames = frames
+        self._steps: list[Step] = []
+        self._at = -1
+        self.load("synchronous", steps=steps, shift=shift)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The matrix (rows, f), a copy."""
+        return self._step.matrix.clone()
+
+    @schedule.setter
+    def schedule(self, matrix: Any) -> None:
+        self._push(moves.numbers(matrix, self.frames))
+
+    @property
+    def origin(self) -> tuple[str, dict[str, Any]] | None:
+        """Member of the zoo and its arguments, if the matrix is still as it came from there."""
+        return self._step.origin
+
+    def load(self, name: str, **arguments: Any) -> None:
+        """A member of the zoo: `load("pyramid", steps=20, lag=4)`; see `moves.PARAMETERS` for the arguments.
+
+        Raises:
+            ValueError: no such member, or an argument is out of range.
+        """
+        if name not in SCHEDULES:
+            raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(SCHEDULES)}.")
+        arguments = {"steps": 20, **arguments}
+        arguments |= {word: float(arguments[word]) for word in ("shift", "noise") if word in arguments}
+        self._push(SCHEDULES[name](frames=self.frames, **arguments), (name, arguments))
+
+    def edit(self, move: str, gesture: str | None = None, **arguments: Any) -> None:
+        """One of `moves.MOVES`: `edit("drag", frame=3, row=5, level=0.4)`.
+
+        Args:
+            move: drag, paint, freeze, delay or copy.
+            gesture: moves in a row that name the same one are undone together.
+            **arguments: of the move.
+
+        Raises:
+            ValueError: no such move, or a cell that is not there.
+        """
+        if move not in moves.MOVES:
+            raise ValueError(f"unknown move {move!r}: choose one of {', '.join(moves.MOVES)}.")
+        self._push(moves.MOVES[move](self.schedule, **arguments), gesture=gesture)
+
+    def undo(self) -> None:
+        """One step back, if there is one."""
+        self._at = max(self._at - 1, 0)
+
+    def redo(self) -> None:
+        """One step forth, if there is one."""
+        self._at = min(self._at + 1, len(self._steps) - 1)
+
+    @property
+    def can(self) -> dict[str, bool]:
+        """Whether there is a step to undo, and one to redo."""
+        return {"undo": self._at > 0, "redo": self._at < len(self._steps) - 1}
+
+    def faults(self) -> list[Fault]:
+        """Every cell at fault, from the top left."""
+        S = self._step.matrix
+        found = [
+            Fault(row, frame, f"row {row}, frame {frame}: {S[row, frame]:.4g} {what}", moves.mending(S, row, frame)[1])
+            for what, mask in marks(S).items()
+            for row, frame in mask.nonzero().tolist()
+        ]
+        return sorted(found, key=lambda fault: (fault.row, fault.frame))
+
+    def mend(self, fault: Fault) -> str:
+        """Do what `fault.mend` says, and return that sentence."""
+        matrix, said = moves.mending(self._step.matrix, fault.row, fault.frame)
+        self._push(matrix)
+        return said
+
+    def facts(self, seconds: float | None = None) -> dict[str, Any]:
+        """Rows, frames, denoiser calls, the order in which frames finish, and estimated seconds.
+
+        seconds = calls * seconds of a call
+
+        Args:
+            seconds: of one denoiser call; None leaves the estimate out.
+        """
+        S = self._step.matrix
+        calls = int((S[1:] != S[:-1]).any(dim=1).sum())
+        order = [] if self.faults() else [list(group) for group in describe(S).order]
+        told = None if seconds is None else calls * seconds
+        return {"rows": len(S), "frames": self.frames, "calls": calls, "order": order, "seconds": told}
+
+    def line(self) -> str:
+        """The Python line that rebuilds the matrix exactly."""
+        if self.origin is not None:
+            name, arguments = self.origin
+            told = {"steps": arguments["steps"], "frames": self.frames} | arguments
+            return f"pl.schedules.{name}({', '.join(f'{key}={value!r}' for key, value in told.items())})"
+        if self.faults():
+            return f"torch.tensor({_text(self._step.matrix)})".replace("nan", "float('nan')")
+        return f"pl.schedules.from_columns({_text(self._step.matrix.T)})"
+
+    def to_json(self) -> str:
+        """The matrix as text for a file; what is no number is null."""
+        rows = [[float(str(x)) if isfinite(x) else None for x in row] for row in self._step.matrix.numpy()]
+        return json.dumps({"frames": self.frames, "schedule": rows}) + "\n"
+
+    def from_json(self, text: str) -> None:
+        """The matrix of such a file.
+
+        Raises:
+            ValueError: it is no such text, or a matrix of other frames.
+        """
+        try:
+            rows = [[nan if x is None else x for x in row] for row in json.loads(text)["schedule"]]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(
+                'no schedule in this text: wanted is JSON such as {"schedule": [[1, 1], [0, 0]]}.'
+            ) from error
+        self.schedule = rows
+
+    @property
+    def _step(self) -> Step:
+        return self._steps[self._at]
+
+    def _push(self, matrix: Schedule, origin: Any = None, gesture: str | None = None) -> None:
+        together = gesture is not None and self._steps and self._step.gesture == gesture
+        kept = self._steps[: self._at + (0 if together else 1)]
+        self._steps = [*kept, Step(matrix, origin, gesture)][-MOST:]
+        self._at = len(self._steps) - 1
+
+
+def _text(rows: Schedule) -> str:
+    """Shortest decimals that give the same float32 again."""
+    return "[" + ", ".join("[" + ", ".join(map(str, row)) + "]" for row in rows.numpy()) + "]"
+
+
+def columns(text: str, frames: int) -> list[int]:
+    """Frames as people write them: "2", "3-5", "0, 4-6", "-1".
+
+    Args:
+        text: numbers and ranges with commas.
+        frames: latent frames of the video.
+
+    Raises:
+        ValueError: no such frame, or no number.
+    """
+    found: list[int] = []
+    for part in text.replace(" ", "").split(","):
+        if not (read := re.fullmatch(r"(-?\d+)(?:-(\d+))?", part)):
+            raise ValueError(f"frames {text!r}: write numbers and ranges, such as 0, 4-6.")
+        first, last = int(read[1]), int(read[2] or read[1])
+        found += range(first, last + 1)
+    return frame_indices(found, frames)

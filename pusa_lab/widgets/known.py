@@ -1,0 +1,116 @@
+"""Known frames in the studio: a picture or clip, where it stands, and the published levels of its task."""
+
+import base64
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pusa_lab import media
+from pusa_lab.conditions import place
+from pusa_lab.tasks import PRESETS, Known, Task
+from pusa_lab.types import Geometry
+
+PICTURES, CLIPS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"), (".mp4", ".webm", ".mov", ".mkv", ".avi")
+
+
+@dataclass(frozen=True)
+class Given:
+    """One known picture or clip."""
+
+    name: str
+    """For people."""
+    clip: Any
+    """(h, w, 3) or (pixel frames, h, w, 3) uint8."""
+    at: int = 0
+    """Latent frame where it starts."""
+    noise: float | tuple[float, ...] = 0.0
+    """Level m kept, one for all or one for each latent frame."""
+    mode: str = "denoise"
+    """Policy, one of `tasks.MODES`."""
+
+    @property
+    def known(self) -> Known:
+        """As the task has it."""
+        return Known(self.clip, at=self.at, noise=self.noise, mode=self.mode)
+
+
+def task_of(given: Sequence[Given], geometry: Geometry, frames: int) -> Task:
+    """The task that these known frames make, named after them, and checked against the model.
+
+    Args:
+        given: known pictures and clips.
+        geometry: of the model.
+        frames: latent frames of the video.
+
+    Raises:
+        ValueError: a clip does not fit, or two meet at one frame.
+    """
+    task = Task(name_of(given, frames), tuple(one.known for one in given))
+    place(task, geometry, frames)
+    return task
+
+
+def name_of(given: Sequence[Given], frames: int) -> str:
+    """The name of the task that known frames make: text_to_video, image_to_video, extension, start_end or keyframes.
+
+    Args:
+        given: known pictures and clips.
+        frames: latent frames of the video.
+    """
+    if not given:
+        return "text_to_video"
+    places = sorted(one.at % frames for one in given)
+    clips = any(np.ndim(one.clip) == 4 and len(one.clip) > 1 for one in given)
+    if places == [0]:
+        return "extension" if clips else "image_to_video"
+    if places == [0, frames - 1]:
+        return "start_end"
+    return "completion" if clips else "keyframes"
+
+
+def with_preset(given: Sequence[Given], geometry: Geometry, frames: int) -> list[Given]:
+    """The same with the first published levels of their task, where there are as many as known frames; else as given.
+
+    Args:
+        given: known pictures and clips, in the order of time.
+        geometry: of the model.
+        frames: latent frames of the video.
+    """
+    for preset in PRESETS.get(name_of(given, frames), ()):
+        levels = np.atleast_1d(preset.noise).tolist()
+        if len(given) == 1 and len(levels) in (1, count := len(place(_bare(given), geometry, frames).at)):
+            return [replace(given[0], noise=tuple(levels) if count == len(levels) > 1 else levels[0])]
+        if len(given) == len(levels) > 1:
+            return [replace(one, noise=m) for one, m in zip(given, levels, strict=True)]
+    return list(given)
+
+
+def _bare(given: Sequence[Given]) -> Task:
+    return Task("known", tuple(replace(one, noise=0.0, mode="freeze").known for one in given))
+
+
+def read(name: str, content: str | bytes | memoryview) -> np.ndarray:
+    """A dropped file, (h, w, 3) or (pixel frames, h, w, 3) uint8.
+
+    Args:
+        name: of the file; its ending tells pictures from clips.
+        content: its bytes, or base64 text of them.
+
+    Raises:
+        ValueError: it is neither, or cannot be read.
+    """
+    ending = Path(name).suffix.lower()
+    if ending not in PICTURES + CLIPS:
+        raise ValueError(f"{name} is no picture or clip: drop one of {', '.join(PICTURES + CLIPS)}.")
+    data = base64.b64decode(content) if isinstance(content, str) else bytes(content)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"dropped{ending}"
+        path.write_bytes(data)
+        try:
+            return media.read_picture(path) if ending in PICTURES else media.read_clip(path)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(path), name)) from error

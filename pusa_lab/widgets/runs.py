@@ -1,0 +1,139 @@
+"""A run that can be watched: state after state as pictures, with what there is time for decoded on the way."""
+
+import base64
+import io
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pusa_lab import metrics
+from pusa_lab.generate import Run
+from pusa_lab.pixels import to_pixels, to_uint8
+from pusa_lab.samplers import State
+from pusa_lab.types import Clip, Schedule, Video
+from pusa_lab.viz.animate import estimate, middles, pictures
+
+SPARE = 0.5
+"""Seconds that pictures may take on top of those of sampling; rows left out are decoded once the video is there."""
+
+
+@dataclass
+class Shot:
+    """A row of a run."""
+
+    row: int
+    """Of the schedule."""
+    pictures: np.ndarray | None = None
+    """(f, h, w, 3) uint8, the clean estimate; None where it comes later."""
+    video: np.ndarray | None = None
+    """(pixel frames, h, w, 3) uint8, with the last row only."""
+    sampling: float = 0.0
+    """Seconds of sampling so far."""
+
+
+def shots(run: Run, decode: Callable[[Video], Clip], spare: float = SPARE) -> Iterator[Shot]:
+    """Every row of a run as it is reached, the finished video with the last one, then the pictures left out.
+
+    Args:
+        run: from `generate.prepare`.
+        decode: latents to pixels.
+        spare: seconds, at least 0, that decoding may take more than sampling before rows are left for later.
+    """
+    sampling = decoding = 0.0
+    left: list[State] = []
+    began = time.perf_counter()
+    for state in run.states():
+        sampling += time.perf_counter() - began
+        began = time.perf_counter()
+        shot = Shot(state.row, sampling=sampling)
+        if state.row == len(run.schedule) - 1:
+            with torch.no_grad():
+                shot.video = to_uint8(decode(state.x[:1]))[0]
+            shot.pictures = shot.video[middles(state.x.shape[2], len(shot.video))]
+        elif decoding <= sampling + spare:
+            shot.pictures = pictures(estimate(state), decode)
+        else:
+            left.append(State(state.row, state.tau, estimate(state)))
+        decoding += time.perf_counter() - began
+        yield shot
+        began = time.perf_counter()
+    for state in left:
+        yield Shot(state.row, pictures(state.x, decode), sampling=sampling)
+
+
+@dataclass
+class Lane:
+    """One schedule and what came of it."""
+
+    title: str
+    """The line that rebuilds the schedule."""
+    schedule: Schedule
+    """(rows, f), known frames included."""
+    sheets: dict[int, str] = field(default_factory=dict)
+    """Row -> picture of all frames side by side, as a data URL."""
+    clip: str = ""
+    """All pixel frames of the finished video side by side, as a data URL."""
+    video: np.ndarray | None = None
+    """(pixel frames, h, w, 3) uint8."""
+    scores: dict[str, list[float]] = field(default_factory=dict)
+    """Measure -> a number for each latent frame."""
+    seconds: float = 0.0
+    """Of the whole run, pictures of all rows not included."""
+
+    def add(self, shot: Shot, truth: np.ndarray | None = None) -> None:
+        """Take in a row.
+
+        Args:
+            shot: from `shots`.
+            truth: (pixel frames, h, w, 3) uint8, or None where none is known.
+        """
+        if shot.pictures is not None:
+            self.sheets[shot.row] = sheet(shot.pictures)
+        if shot.video is not None:
+            self.video, self.clip = shot.video, sheet(shot.video)
+            self.scores = scores(shot.video, self.schedule.shape[1], truth)
+
+    def told(self) -> dict[str, Any]:
+        """For a front end."""
+        rows = [self.sheets.get(row, "") for row in range(len(self.schedule))]
+        told = {"title": self.title, "schedule": self.schedule.tolist(), "sheets": rows, "clip": self.clip}
+        return told | {"scores": self.scores, "seconds": self.seconds, "frames": self.schedule.shape[1]}
+
+
+def scores(video: np.ndarray, frames: int, truth: np.ndarray | None = None) -> dict[str, list[float]]:
+    """Per latent frame: motion into it (grey levels), and PSNR (dB, at most 60) and SSIM where the truth is known.
+
+    Args:
+        video: (pixel frames, h, w, 3) uint8.
+        frames: latent frames.
+        truth: of the same shape as the video; None where none is known.
+
+    Raises:
+        ValueError: the truth has another shape.
+    """
+    clip = to_pixels(video)
+    found = {"motion": torch.cat([torch.zeros(1, 1), metrics.motion(clip)], dim=1)} if len(video) > 1 else {}
+    if truth is not None:
+        real = to_pixels(truth)
+        found |= {"psnr": metrics.psnr(clip, real).clamp(max=60), "ssim": metrics.ssim(clip, real)}
+    stride = (len(video) - 1) // (frames - 1) if frames > 1 else 1
+    spans = [slice(0, 1), *(slice(1 + stride * i, 1 + stride * (i + 1)) for i in range(frames - 1))]
+    return {name: [value[0, span].mean().item() for span in spans] for name, value in found.items()}
+
+
+def sheet(frames: np.ndarray) -> str:
+    """Frames side by side as a JPEG in a data URL, at least 64 pixels high.
+
+    Args:
+        frames: (f, h, w, 3) uint8.
+    """
+    scale = max(1, 64 // frames.shape[1])
+    wide = np.concatenate(list(frames), axis=1).repeat(scale, axis=0).repeat(scale, axis=1)
+    with io.BytesIO() as file:
+        Image.fromarray(wide).save(file, "JPEG", quality=88, subsampling=0)
+        return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,255 @@
+"""What both front ends of the studio share: the matrix, known frames, runs, and one sentence on what is wrong."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pusa_lab import media
+from pusa_lab.generate import prepare
+from pusa_lab.schedules import SCHEDULES
+from pusa_lab.tasks import MODES
+from pusa_lab.types import VideoModel
+from pusa_lab.widgets import known
+from pusa_lab.widgets.editing import Editor, columns
+from pusa_lab.widgets.moves import parameters
+from pusa_lab.widgets.runs import Lane, shots
+
+ASSETS = Path(__file__).parents[2] / "notebooks" / "assets"
+SETTINGS = {"prompt": str, "seed": int, "guidance": float}
+
+
+class Session:
+    """The state of one studio; front ends send it messages and draw what `view` and `lanes` say.
+
+    Args:
+        model: any `VideoModel`, or None to draw only.
+        frames: latent frames.
+        steps: moves of the first schedule.
+        prompt: caption.
+        truth: (pixel frames, h, w, 3) uint8 to measure against, or None.
+    """
+
+    def __init__(
+        self,
+        model: VideoModel | None = None,
+        frames: int = 9,
+        steps: int = 20,
+        prompt: str = "",
+        truth: np.ndarray | None = None,
+    ) -> None:
+        self.model, self.truth = model, truth
+        self.editor = Editor(frames, steps, 1.0 if model is None else model.geometry.shift)
+        self.settings: dict[str, Any] = {"prompt": prompt, "seed": 0, "guidance": 2.0}
+        self.given: list[known.Given] = []
+        self.lanes: dict[str, Lane] = {}
+        self.pinned: Editor | None = None
+        self.status, self.error = "ready" if model else "no model: draw only", ""
+        self.tell: Callable[[str, int], None] = lambda lane, row: None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._call: float | None = None
+        if model is not None and frames != model.geometry.frames:
+            self.error = (
+                f"the studio has {frames} latent frames, the model {model.geometry.frames}: "
+                f"open it with frames={model.geometry.frames} to run."
+            )
+        elif model is not None:
+            self._call = self._time_call(model)
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is on its way."""
+        return self._thread is not None and self._thread.is_alive() and threading.current_thread() is not self._thread
+
+    def do(self, message: dict[str, Any]) -> None:
+        """One gesture: {"do": name, ...}; what is wrong becomes one sentence in `error`, and nothing else changes.
+
+        Args:
+            message: name of a method below without its underscore, and its arguments.
+        """
+        told = dict(message)
+        name = told.pop("do", "")
+        self.error = ""
+        try:
+            if not hasattr(self, f"_{name}") or name not in DOES:
+                raise ValueError(f"unknown gesture {name!r}: choose one of {', '.join(DOES)}.")
+            getattr(self, f"_{name}")(**told)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            self.error = str(error)
+
+    def view(self) -> dict[str, Any]:
+        """Everything but pictures, as JSON has it."""
+        editor, geometry = self.editor, None if self.model is None else self.model.geometry
+        levels = [[level if isfinite(level) else None for level in row] for row in editor.schedule.tolist()]
+        return {
+            "frames": editor.frames,
+            "matrix": levels,
+            "line": editor.line(),
+            "json": editor.to_json(),
+            "origin": editor.origin and [editor.origin[0], {k: v for k, v in editor.origin[1].items() if k != "at"}],
+            "can": editor.can,
+            "facts": editor.facts(self._call),
+            "faults": [asdict(fault) for fault in editor.faults()],
+            "zoo": {name: [asdict(p) for p in parameters(name, editor.frames)] for name in SCHEDULES},
+            "known": [{"name": g.name, "at": g.at, "noise": g.noise, "mode": g.mode} for g in self.given],
+            "task": known.name_of(self.given, editor.frames),
+            "modes": list(MODES),
+            "assets": [name for name in ("still.png", "clip.mp4") if (ASSETS / name).is_file()],
+            "pinned": "" if self.pinned is None else self.pinned.line(),
+            "model": geometry is not None,
+            "fps": 16 if geometry is None else geometry.fps,
+            "settings": self.settings,
+            "status": self.status,
+            "error": self.error,
+            "running": self.running,
+        }
+
+    def wait(self, seconds: float | int | None = None) -> None:
+        """Until a run has ended.
+
+        Args:
+            seconds: at most; None waits as long as it takes.
+        """
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _edit(self, move: str, **arguments: Any) -> None:
+        if isinstance(arguments.get("to"), str):
+            arguments["to"] = columns(arguments["to"], self.editor.frames)
+        self.editor.edit(move, **arguments)
+
+    def _load(self, name: str, arguments: dict[str, Any]) -> None:
+        self.editor.load(name, **arguments)
+
+    def _undo(self) -> None:
+        self.editor.undo()
+
+    def _redo(self) -> None:
+        self.editor.redo()
+
+    def _mend(self, row: int, frame: int) -> None:
+        for fault in self.editor.faults():
+            if (fault.row, fault.frame) == (row, frame):
+                self.status = f"mended: {self.editor.mend(fault)}"
+                return
+
+    def _set(self, schedule: Any) -> None:
+        self.editor.schedule = schedule
+
+    def _read(self, text: str) -> None:
+        self.editor.from_json(text)
+
+    def _settings(self, **settings: Any) -> None:
+        self.settings |= {name: SETTINGS[name](value) for name, value in settings.items()}
+
+    def _drop(self, name: str, content: str | bytes | memoryview = "", at: int = 0) -> None:
+        """A file from the page, or one of the assets by its name."""
+        if content == "":
+            if name not in ("still.png", "clip.mp4"):
+                raise ValueError(f"no asset {name!r}: choose still.png or clip.mp4.")
+            clip = (media.read_picture if name.endswith(".png") else media.read_clip)(ASSETS / name)
+        else:
+            clip = known.read(name, content)
+        if clip.ndim == 4 and self.model is not None:
+            clip = clip[: self.model.geometry.pixel_frames(max(1, self.editor.frames // 2))]
+        self._give([*self.given, known.Given(name, clip, at)], preset=True)
+
+    def _level(self, index: int, noise: float) -> None:
+        self._change(index, noise=float(noise))
+
+    def _policy(self, index: int, mode: str) -> None:
+        self._change(index, mode=mode)
+
+    def _forget(self, index: int) -> None:
+        self.given = [one for i, one in enumerate(self.given) if i != index]
+
+    def _change(self, index: int, **changes: Any) -> None:
+        self._give([replace(one, **changes) if i == index else one for i, one in enumerate(self.given)])
+
+    def _give(self, given: list[known.Given], preset: bool = False) -> None:
+        given = sorted(given, key=lambda one: one.at % self.editor.frames)
+        if self.model is not None:
+            given = known.with_preset(given, self.model.geometry, self.editor.frames) if preset else given
+            known.task_of(given, self.model.geometry, self.editor.frames)
+        self.given = given
+
+    def _pin(self) -> None:
+        self.pinned = Editor(self.editor.frames)
+        if self.editor.origin is not None:
+            self.pinned.load(self.editor.origin[0], **self.editor.origin[1])
+        else:
+            self.pinned.schedule = self.editor.schedule
+        self.status = "pinned as B: draw another one, then compare"
+
+    def _run(self) -> None:
+        self._begin({"A": self.editor})
+
+    def _compare(self) -> None:
+        if self.pinned is None:
+            raise ValueError("nothing to compare with: pin a schedule as B first, then draw another.")
+        self._begin({"A": self.editor, "B": self.pinned})
+
+    def _cancel(self) -> None:
+        self._stop.set()
+
+    def _begin(self, editors: dict[str, Editor]) -> None:
+        if self.model is None:
+            raise ValueError("no model to run: open the studio with one, such as small_models.load('mini-vta').")
+        if self.running:
+            raise ValueError("a run is on its way: cancel it, or wait for it.")
+        plans = {lane: (editor.line(), editor.schedule) for lane, editor in editors.items()}
+        self._stop.clear()
+        self.status = "starting"
+        self._thread = threading.Thread(target=self._work, args=(plans,), daemon=True)
+        self._thread.start()
+
+    def _work(self, plans: dict[str, tuple[str, Any]]) -> None:
+        try:
+            lanes: dict[str, Lane] = {}
+            for name, (line, schedule) in plans.items():
+                self._walk(name, line, schedule, lanes)
+            self.status = "cancelled: what was there is kept" if self._stop.is_set() else self._done(lanes)
+        except Exception as error:  # whatever a model raises belongs in the widget, not in a thread's last words
+            self.error, self.status = str(error) or type(error).__name__, "stopped"
+        self.tell("", -1)
+
+    def _walk(self, name: str, line: str, schedule: Any, lanes: dict[str, Lane]) -> None:
+        if self._stop.is_set() or self.model is None:
+            return
+        began, settings = time.perf_counter(), dict(self.settings)
+        task = known.task_of(self.given, self.model.geometry, self.editor.frames)
+        run = prepare(self.model, settings.pop("prompt"), task, schedule=schedule, **settings)
+        lanes[name] = lane = Lane(line, run.schedule)
+        self.lanes = dict(lanes)
+        calls = max(1, int((run.schedule[1:] != run.schedule[:-1]).any(dim=1).sum()))
+        for shot in shots(run, self.model.decode):
+            if self._stop.is_set():
+                return
+            lane.add(shot, self.truth)
+            if shot.video is not None:
+                lane.seconds, self._call = time.perf_counter() - began, shot.sampling / calls
+            self.status = f"{name}: row {shot.row} of {len(run.schedule) - 1}"
+            self.tell(name, shot.row)
+
+    def _done(self, lanes: dict[str, Lane]) -> str:
+        return "done: " + ", ".join(f"{name} in {lane.seconds:.1f} s" for name, lane in lanes.items())
+
+    def _time_call(self, model: VideoModel) -> float:
+        run = prepare(model, self.settings["prompt"], steps=2, guidance=self.settings["guidance"])
+        for state in run.states():  # the first call warms up, the second is timed
+            if state.row == 1:
+                began = time.perf_counter()
+        return time.perf_counter() - began
+
+
+DOES = (
+    *("edit", "load", "undo", "redo", "mend", "set", "read", "settings"),
+    *("drop", "level", "policy", "forget", "pin", "run", "compare", "cancel"),
+)
+"""Gestures that `Session.do` knows."""

@@ -1,0 +1,63 @@
+"""The studio and the player as anywidgets: JavaScript draws, this sends what to draw and hears the gestures."""
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from pusa_lab.widgets.session import Session
+from pusa_lab.widgets.shared import Hands
+
+STATIC = Path(__file__).parent / "static"
+
+
+class Studio(Hands, anywidget.AnyWidget):
+    """The schedule studio in the page; made by `ScheduleStudio`."""
+
+    _esm = STATIC / "studio.js"
+    _css = STATIC / "studio.css"
+    kind = traitlets.Unicode("studio").tag(sync=True)
+    view = traitlets.Dict().tag(sync=True)
+    lanes = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        session.tell = self._tell
+        self.on_msg(self._hear)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Send what is drawn; pictures only between runs, since rows of a run come one by one."""
+        self.view = self.session.view()
+        if not self.session.running:
+            self.lanes = {name: lane.told() for name, lane in self.session.lanes.items()}
+
+    def _hear(self, _: Any, message: dict[str, Any], __: Any) -> None:
+        self.session.do(message)
+        self.refresh()
+        self.send({"heard": message.get("do", "")})
+
+    def _tell(self, name: str, row: int) -> None:
+        if name:
+            lane = self.session.lanes[name]
+            about = {"title": lane.title, "schedule": lane.schedule.tolist(), "frames": lane.schedule.shape[1]}
+            about |= {"scores": lane.scores, "clip": lane.clip}
+            self.send({"lane": name, "row": row, "sheet": lane.sheets.get(row, ""), "about": about})
+            self.view = self.session.view() | {"running": True}
+        else:
+            self.refresh()
+
+
+class StatesPlayer(anywidget.AnyWidget):
+    """The player in the page; made by `Player`."""
+
+    _esm = STATIC / "studio.js"
+    _css = STATIC / "studio.css"
+    kind = traitlets.Unicode("player").tag(sync=True)
+    lane = traitlets.Dict().tag(sync=True)
+
+    def __repr__(self) -> str:
+        """For pages without a kernel."""
+        return "<states to scrub over, with a kernel>"

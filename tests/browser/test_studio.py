@@ -1,0 +1,204 @@
+"""make browser-test: the studio as a person meets it, once for each face. Pictures go to outputs/browser/."""
+
+import json
+import re
+
+import pytest
+from labs import OUT, notebook
+
+pytestmark = pytest.mark.browser
+ZOO = "select[aria-label='member of the zoo']"
+STATUS = "document.querySelector('.ps-status').textContent"
+
+SETUP = """
+import json, pathlib
+import small_models
+from pusa_lab import media
+from pusa_lab.widgets import ScheduleStudio
+from pusa_lab.widgets.session import ASSETS
+
+truth = media.read_clip(ASSETS / "clip.mp4")[:, ::4, ::4]
+studio = ScheduleStudio(small_models.load("mini-vta", device="cpu"), frames=9, steps=10, truth=truth,
+                        prompt=(ASSETS / "caption.txt").read_text().strip())
+studio
+"""
+TOLD = """
+print("told", json.dumps({"schedule": studio.schedule.tolist(), "lanes": {k: [v.seconds, len(v.sheets)]
+      for k, v in studio.results.items()}, "line": studio.line, "error": studio.session.error}))
+"""
+
+
+def open_lab(page, lab, name):
+    page.goto(lab[0].format(name))
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+    page.wait_for_function("document.querySelector('#jp-main-statusbar').innerText.includes('Idle')")
+
+
+def run_all(page):
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def ask(page):
+    """What the kernel holds, from its last cell."""
+    last = page.locator(".jp-Notebook .jp-CodeCell").last
+    count = last.locator(".jp-InputPrompt").first.inner_text()
+    last.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_function(
+        "before => { const p = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].pop().innerText;"
+        " return p !== before && /\\d/.test(p); }",
+        arg=count,
+    )
+    text = last.locator(".jp-OutputArea-output").inner_text()
+    return json.loads(re.search(r"told (\{.*\})", text, re.S)[1].replace("\n", ""))
+
+
+def picture(page, name, box=None):
+    (page.locator(box).first if box else page).screenshot(path=OUT / f"{name}.png")
+
+
+def test_draw_run_and_reload(page, lab, face):
+    notebook(lab[1] / "playground.ipynb", SETUP, TOLD)
+    open_lab(page, lab, "playground.ipynb")
+    run_all(page)
+    (with_canvas if face == "anywidget" else with_sliders)(page, lab)
+    assert page.strays == []
+    assert page.problems == []
+
+
+def with_canvas(page, lab):
+    matrix = page.locator("canvas.ps-matrix")
+    matrix.wait_for()
+    page.locator(ZOO).select_option("pyramid")
+    page.wait_for_function("document.querySelector('.ps-facts').textContent.includes('18 denoiser calls')")
+    before, box = ask(page), matrix.bounding_box()
+    assert before["line"].startswith("pl.schedules.pyramid(steps=10, frames=9, lag=1")
+    heights = [page.locator(".ps").first.bounding_box()["height"]]
+
+    matrix.scroll_into_view_if_needed()
+    box = matrix.bounding_box()
+    x = box["x"] + 34 + (460 - 38) * 5.3 / 9
+    page.mouse.move(x, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(x, box["y"] + 160, steps=6)
+    page.mouse.up()
+    page.wait_for_function("document.querySelector('.ps select').value === ''")
+    dragged = ask(page)
+    moved = [i for i in range(9) if [r[i] for r in dragged["schedule"]] != [r[i] for r in before["schedule"]]]
+    assert moved == [5], "one column was dragged, and the kernel's tensor changed there only"
+    page.locator(".ps [aria-label=undo]").click()
+    page.wait_for_function("document.querySelector('.ps select').value === 'pyramid'")
+    assert ask(page)["schedule"] == before["schedule"]
+    page.locator(".ps [aria-label=redo]").click()
+
+    keyboard(page, matrix)
+    heights.append(page.locator(".ps").first.bounding_box()["height"])
+    picture(page, "studio", ".ps")
+    page.get_by_role("button", name="Mend").first.click()
+    page.wait_for_function("document.querySelector('.ps-faults').textContent === 'no faults'")
+
+    matrix.focus()
+    for _ in range(9):
+        page.keyboard.press("ArrowLeft")
+    page.locator(".ps button", has_text="Add").click()
+    page.wait_for_function("document.querySelector('.ps-given').textContent.includes('image to video')")
+    page.locator(".ps .ps-go").click()
+    page.wait_for_function(f"{STATUS}.startsWith('done')", timeout=90_000)
+    heights.append(page.locator(".ps").first.bounding_box()["height"])
+    assert max(heights) == min(heights), "nothing on the page jumps"
+    picture(page, "studio-run", ".ps")
+    told = ask(page)
+    assert told["error"] == ""
+    assert told["lanes"]["A"][1] == len(told["schedule"]), "every row has its picture"
+
+    page.locator(".ps button", has_text="Pin as B").click()
+    page.locator(ZOO).select_option("synchronous")
+    page.locator(".ps button", has_text="Compare").click()
+    page.wait_for_function(f"/^done: A in .*, B in/.test({STATUS})", timeout=90_000)
+    picture(page, "studio-compare", ".ps")
+    told = ask(page)
+    assert told["line"].startswith("pl.schedules.synchronous(")
+
+    save_and_reload(page)
+    page.wait_for_selector("canvas.ps-matrix")
+    page.wait_for_function("document.querySelector('.ps select').value === 'synchronous'")
+    page.wait_for_function("document.querySelectorAll('.ps-strip:not([hidden])').length === 2")
+    assert ask(page) == told, "a reload loses nothing"
+
+
+def save_and_reload(page):
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(1500)
+    page.reload()
+
+
+def keyboard(page, matrix):
+    """Arrows move, minus lowers a level, and painting upwards makes a fault that is shown where it is."""
+    matrix.focus()
+    start = ask_at(matrix)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert ask_at(matrix) != start
+    page.locator(".ps button", has_text="Paint").click()
+    matrix.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowDown")
+    for _ in range(4):
+        page.keyboard.press("-")
+    page.wait_for_function("document.querySelectorAll('.ps-fault').length >= 1")
+
+
+def ask_at(matrix):
+    return matrix.get_attribute("aria-description")
+
+
+def with_sliders(page, lab):
+    outputs = page.locator(".jp-OutputArea-output .widget-vbox").first
+    outputs.wait_for()
+    page.locator(".widget-dropdown select").first.select_option("pyramid")
+    page.wait_for_function("document.body.innerText.includes('18 denoiser calls')")
+    before = ask(page)
+    page.get_by_role("button", name="drag", exact=True).click()
+    page.wait_for_function("[...document.querySelectorAll('.widget-dropdown select')][0].value === '(edited)'")
+    dragged = ask(page)
+    moved = [i for i in range(9) if [r[i] for r in dragged["schedule"]] != [r[i] for r in before["schedule"]]]
+    assert moved == [0]
+    page.get_by_role("button", name="undo", exact=True).click()
+    page.wait_for_function("[...document.querySelectorAll('.widget-dropdown select')][0].value === 'pyramid'")
+    page.get_by_role("button", name="run", exact=True).click()
+    page.wait_for_function("document.body.innerText.includes('done: A in')", timeout=90_000)
+    told = ask(page)
+    assert told["lanes"]["A"][1] == len(told["schedule"])
+    picture(page, "plain", ".jp-OutputArea-output .widget-vbox")
+    save_and_reload(page)
+    page.wait_for_selector(".jp-OutputArea-output .widget-vbox")
+    page.wait_for_function("document.body.innerText.includes('18 denoiser calls')")
+    assert ask(page) == told, "a reload loses nothing"
+    picture(page, "plain-reloaded", ".jp-OutputArea-output .widget-vbox")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Dark"])
+def test_two_studios_and_a_kernel_that_ends(page, lab, face):
+    two = "from pusa_lab.widgets import ScheduleStudio\nstudio = ScheduleStudio(frames=5, steps=6)\nstudio"
+    notebook(lab[1] / "two.ipynb", two, two.replace("studio =", "other =").replace("\nstudio", "\nother"))
+    open_lab(page, lab, "two.ipynb")
+    run_all(page)
+    if face == "plain":
+        page.locator(".jp-OutputArea-output img.widget-image").nth(1).wait_for()
+        return
+    page.locator("canvas.ps-matrix").nth(1).wait_for()
+    page.locator(".ps button", has_text="Freeze").first.click()
+    box = page.locator("canvas.ps-matrix").first.bounding_box()
+    page.mouse.click(box["x"] + 100, box["y"] + 100)
+    page.wait_for_function("document.querySelectorAll('.ps select')[0].value === ''")
+    assert page.locator(ZOO).nth(1).input_value() == "synchronous"
+    assert page.evaluate("document.body.dataset.jpThemeLight") == "false"
+    picture(page, "studio-dark", ".ps")
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
+    page.wait_for_function("document.querySelector('#jp-main-statusbar').innerText.includes('No Kernel')")
+    page.mouse.click(box["x"] + 200, box["y"] + 100)
+    page.wait_for_function("document.querySelector('.ps-error').textContent.includes('does not answer')")
+    assert page.locator("canvas.ps-matrix").first.is_visible(), "what was drawn is still there"
+    picture(page, "kernel-gone", ".ps")
