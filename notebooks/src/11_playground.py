@@ -86,7 +86,7 @@ assert torch.equal(delayed[3:, 6], start[:, 6]), "frame 6 walks the same levels,
 # %% [markdown]
 # A cell painted by hand may be wrong. Then the studio says where, and what mending would change.
 
-# %%
+# %% tags=["nbval-check-output"]
 editor.edit("paint", frames=[2], rows=[3], level=1.0)
 fault = editor.faults()[0]
 print(fault.what)
