@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pusa_lab.cli_data import add_data
+from pusa_lab.cli_train import add_wan_options, run_recipe
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -52,12 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("outputs/demo"), help="folder for page, videos and table")
     demo.add_argument("--fast", action="store_true", help="fewer steps and clips")
     demo.set_defaults(run=_demo)
-
     _generate_options(commands.add_parser("generate", help="make one video"))
-
     add_data(commands.add_parser("data", help="encode clips for training, once"))
-
-    _train_options(commands.add_parser("train", help="train a toy"))
+    _train_options(commands.add_parser("train", help="train a toy, or by a recipe a Wan"))
 
     # What is not given stays out of the namespace, so the defaults stand in `plan` alone.
     _plan_options(
@@ -117,6 +115,7 @@ def _train_options(train: argparse.ArgumentParser) -> None:
         metavar="FIELD=VALUE",
         help="change the recipe: steps=500 lr=3e-4",
     )
+    add_wan_options(train)
     train.set_defaults(run=_train)
 
 
@@ -226,6 +225,9 @@ def _train(args: argparse.Namespace) -> None:
             changes[name] = types[name](value)
         except ValueError as error:
             raise ValueError(f"{name}={value!r}: give a value of type {types[name].__name__}.") from error
+    if args.recipe:
+        run_recipe(args, changes)
+        return
     jobs = [(m, s) for m, s in RECIPES if args.model in (m, "all") and args.stage in (s, "all")]
     if len(jobs) > 1 and args.resume:
         raise ValueError("--resume goes on with one stage: name its --model and --stage.")

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
+
+from pusa_lab.losses import WEIGHTS
 from pusa_lab.schedules.draws import DRAWS, Draw, mixed, shifted
+from pusa_lab.types import Tau
 
 RATES = ("cosine", "constant")
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
@@ -16,7 +20,9 @@ class TrainConfig:
     steps: int = 10_000
     """Optimizer steps."""
     batch: int = 256
-    """Clips per step."""
+    """Clips per step, on all GPUs together."""
+    micro: int = 0
+    """Clips at a time on each GPU, gradients of the others are added up; 0 is all of the GPU's."""
     lr: float = 1e-3
     """Peak learning rate of AdamW."""
     rate: str = "cosine"
@@ -25,6 +31,8 @@ class TrainConfig:
     """Steps in which the learning rate climbs to its peak."""
     weight_decay: float = 0.01
     """Of AdamW."""
+    beta2: float = 0.99
+    """Memory of AdamW's second moment; torch's default is .999."""
     clip: float = 1.0
     """Largest norm of the gradient."""
     ema: float = 0.999
@@ -37,6 +45,14 @@ class TrainConfig:
     """Share of samples with independent clocks when draw is mixed (PTSS)."""
     shift: float = 1.0
     """Shift of the drawn clocks; the released Pusa trainer uses 5."""
+    lowest: float = 0.0
+    """Smallest clock that is drawn: the boundary for an expert of high noise."""
+    highest: float = 1.0
+    """Largest clock that is drawn: the boundary for an expert of low noise."""
+    weight: str = "uniform"
+    """Weight of each frame's loss by its clock, a name in losses.WEIGHTS; the paper's is uniform."""
+    weight_by_clip: bool = False
+    """Multiply a clip's mean loss by its mean weight, as the released trainer does, not each frame's by its own."""
     lora_rank: int = 0
     """Rank of the low-rank update that is trained on a frozen model; 0 trains all weights."""
     precision: str = "auto"
@@ -47,6 +63,8 @@ class TrainConfig:
     """Steps between checkpoints from which a run can be resumed; 0 is never."""
     compile: str = ""
     """Mode of torch.compile for the loss: empty is none; reduce-overhead is several times faster on a GPU."""
+    check_finite: bool = False
+    """Stop at a loss that is not finite and name its clips; waits for the GPU in every step."""
     seed: int = 0
     """Of weights, data, clocks and noise."""
 
@@ -54,10 +72,10 @@ class TrainConfig:
         for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give at least 1.")
-        for name in ("ema", "caption_dropout"):
+        for name in ("ema", "caption_dropout", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give a number in [0, 1).")
-        for name in ("lora_rank", "validate_every", "save_every"):
+        for name in ("lora_rank", "validate_every", "save_every", "micro"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: give 0 or more.")
         for name, choices in (("rate", RATES), ("precision", PRECISIONS)):
@@ -65,6 +83,8 @@ class TrainConfig:
                 raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(choices)}.")
         if self.draw not in DRAWS:
             raise ValueError(f"unknown draw {self.draw!r}: choose one of {', '.join(DRAWS)}.")
+        if self.weight not in WEIGHTS:
+            raise ValueError(f"unknown weight {self.weight!r}: choose one of {', '.join(WEIGHTS)}.")
         if not (self.lr > 0 and self.clip > 0):
             raise ValueError(f"lr={self.lr}, clip={self.clip}: both must be positive.")
         if self.warmup < 0 or self.weight_decay < 0:
@@ -76,4 +96,45 @@ class TrainConfig:
     def make_draw(self) -> Draw:
         """The draw (batch, frames, generator) -> tau that this configuration names."""
         draw = mixed(self.p_async) if self.draw == "mixed" else DRAWS[self.draw]()
+        if (self.lowest, self.highest) != (0, 1):
+            # before the shift, so that what is drawn is the shifted draw, given that it lies in the range
+            back = [tau / (self.shift - (self.shift - 1) * tau) for tau in (self.lowest, self.highest)]
+            draw = within(draw, *back)
         return shifted(draw, self.shift)
+
+    def accumulate(self, processes: int) -> int:
+        """How many times each process computes gradients before a step.
+
+        Args:
+            processes: on all hosts together.
+
+        Raises:
+            ValueError: the batch does not divide.
+        """
+        at_once = processes * (self.micro or max(1, self.batch // processes))
+        if self.batch % at_once:
+            raise ValueError(
+                f"batch={self.batch} on {processes} processes, micro={self.micro} at a time: give a batch that "
+                f"{at_once} divides."
+            )
+        return self.batch // at_once
+
+
+def within(draw: Draw, low: float, high: float) -> Draw:
+    """A draw squeezed into a range: tau' = low + (high - low) tau; independent uniform clocks are then uniform in it.
+
+    Args:
+        draw: any draw.
+        low: smallest clock, at least 0.
+        high: largest, above low and at most 1.
+
+    Raises:
+        ValueError: the range is empty or leaves [0, 1].
+    """
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"clocks within [{low}, {high}]: give 0 <= low < high <= 1.")
+
+    def squeezed(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        return low + (high - low) * draw(batch, frames, generator)
+
+    return squeezed

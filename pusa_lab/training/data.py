@@ -83,11 +83,11 @@ class LatentVideoDataModule(L.LightningDataModule):
     """Banks for training and validation; a resumed run goes on with the batch that came next.
 
     Args:
-        train: what is learned from.
+        train: what is learned from: a `Bank`, or other endless batches that begin at the step of their `start`.
         val: what is held out; None validates nothing.
     """
 
-    def __init__(self, train: Bank, val: Bank | None = None):
+    def __init__(self, train: Any, val: Bank | None = None):
         super().__init__()
         self.train, self.val = train, val
         self.train.start = lambda: self.trainer.global_step if self.trainer else 0

@@ -17,7 +17,7 @@ from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.module import Report, TrainedModule, VTAModule
 from pusa_lab.types import computes_in_bfloat16
 
-MAY_CHANGE = ("steps", "precision", "validate_every", "save_every", "compile")
+MAY_CHANGE = ("steps", "precision", "validate_every", "save_every", "compile", "micro", "check_finite")
 """Fields of TrainConfig that a resumed run may have otherwise: the optimizer's state keeps its meaning."""
 
 Keep = Callable[[int, torch.nn.Module], None]
@@ -46,6 +46,13 @@ class Averaging(WeightAveraging):
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Every tenth step and the last."""
         return step_idx is not None and ((step_idx + 1) % self.EVERY == 0 or step_idx + 1 == self.last)
+
+    def on_load_checkpoint(self, trainer: Any, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """As Lightning, with the frozen weights, which the checkpoint of a low-rank run leaves out."""
+        frozen = {name: p.detach() for name, p in pl_module.named_parameters() if not p.requires_grad}
+        for key in {"state_dict", "current_model_state"} & set(checkpoint):
+            checkpoint[key] = {**frozen, **checkpoint[key]}
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
     def now(self, module: L.LightningModule, step: int) -> Any:
         """The average as if the run ended here; the run's own average stays as it is.
@@ -88,6 +95,8 @@ def run(
     accelerator: str = "auto",
     marks: Sequence[int] = (),
     keep: Keep | None = None,
+    devices: int = 1,
+    nodes: int = 1,
 ) -> None:
     """Train a module in place; on a GPU that has it in bfloat16, with TF32 products, unless configured otherwise.
 
@@ -99,6 +108,8 @@ def run(
         accelerator: Lightning's: auto, cpu, gpu.
         marks: steps after which `keep` is called, each in 1..config.steps.
         keep: (step, model with the averaged weights) -> None.
+        devices: processes on each host, one a GPU; with more than one the gradients are averaged (DDP).
+        nodes: hosts.
 
     Raises:
         ValueError: checkpoints are asked for, but no folder is given; or there is no checkpoint to resume from, or one
@@ -111,7 +122,7 @@ def run(
     if resume is not None:
         _check_weights(module, resume)
     products = torch.get_float32_matmul_precision()
-    trainer = _trainer(config, logs, accelerator, marks, keep)
+    trainer = _trainer(config, logs, accelerator, marks, keep, devices, nodes)
     whole = isinstance(data, L.LightningDataModule)
     source = {"datamodule": data} if whole else {"train_dataloaders": data, "val_dataloaders": []}
     try:
@@ -205,7 +216,13 @@ def _check_weights(module: TrainedModule, resume: Path) -> None:
 
 
 def _trainer(
-    config: TrainConfig, logs: Path | None, accelerator: str, marks: Sequence[int], keep: Keep | None
+    config: TrainConfig,
+    logs: Path | None,
+    accelerator: str,
+    marks: Sequence[int],
+    keep: Keep | None,
+    devices: int,
+    nodes: int,
 ) -> L.Trainer:
     callbacks: list[L.Callback] = []
     if config.ema:
@@ -223,7 +240,10 @@ def _trainer(
         loggers = [CSVLogger(**where), TensorBoardLogger(**where)]
     return L.Trainer(
         accelerator=accelerator,
-        devices=1,
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else "auto",
+        accumulate_grad_batches=config.accumulate(devices * nodes),
         precision=precision(config, accelerator),  # type: ignore[arg-type]
         max_steps=config.steps,
         callbacks=callbacks,

@@ -1,5 +1,6 @@
 """The Lightning modules: frame-aware flow matching for any trainable `VideoModel`, and its codec before that."""
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -9,7 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from pusa_lab.losses import fafm_frame_loss
+from pusa_lab.losses import WEIGHTS, fafm_frame_loss
 from pusa_lab.metrics import psnr
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import seed_of
@@ -44,7 +45,7 @@ class TrainedModule(L.LightningModule):
         config = self.config
         trained = [p for p in self.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            trained, config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
+            trained, config.lr, betas=(0.9, config.beta2), weight_decay=config.weight_decay, fused=True
         )
 
         def rate(step: int) -> float:
@@ -61,6 +62,27 @@ class TrainedModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the configuration in, so that no other run goes on from it."""
         checkpoint["config"] = asdict(self.config)
+
+    @property
+    def strict_loading(self) -> bool:  # type: ignore[override]
+        """Of a low-rank run the checkpoint holds what is trained alone: the frozen weights are those of the base."""
+        return not self.config.lora_rank
+
+    def state_dict(self, *args: Any, prefix: str = "", **kwargs: Any) -> dict[str, Any]:
+        """The weights; in a low-rank run those that are trained."""
+        state = super().state_dict(*args, prefix=prefix, **kwargs)
+        frozen = [n for n, p in self.named_parameters() if not p.requires_grad] if self.config.lora_rank else []
+        for name in frozen:
+            state.pop(prefix + name, None)
+        return state
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TrainedModule":
+        """A copy for averaging, which shares what is frozen: of 14 billion weights there is one copy."""
+        memo |= {id(p): p for p in self.parameters() if not p.requires_grad}
+        copied = self.__class__.__new__(self.__class__)
+        memo[id(self)] = copied
+        copied.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
+        return copied
 
     def make_report(self, batch_idx: int) -> None:
         """Log what `report` measures, once per validation."""
@@ -86,31 +108,60 @@ class VTAModule(TrainedModule):
         loss = fafm_frame_loss
         self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
 
-    def frame_loss(self, batch: Sequence[Any], step: int, dropout: float) -> tuple[Tensor, Tensor]:
+    def frame_loss(
+        self, batch: Sequence[Any], step: int, dropout: float, part: int = 0, parts: int = 1
+    ) -> tuple[Tensor, Tensor]:
         """Clocks (b, f) drawn for a batch, and the loss (b, f) at them.
 
         Args:
             batch: latents, captions, and perhaps further arguments of the denoiser call.
             step: decides the randomness.
             dropout: share of captions replaced by the empty one.
+            part: which part of the step's clips this is; drawn for all, they are the same on any number of GPUs.
+            parts: how many there are.
         """
-        x0, prompts, *rest = batch
+        x0, prompts, *rest = batch[:3]
         on_cpu = self.generator("cpu", step, 1)
-        kept = torch.rand(len(prompts), generator=on_cpu) >= dropout
+        mine = slice(part * len(x0), (part + 1) * len(x0))
+        kept = (torch.rand(len(prompts) * parts, generator=on_cpu) >= dropout)[mine]
         cond = self.model.encode_text([p if k else "" for p, k in zip(prompts, kept.tolist(), strict=True)])
         cond |= rest[0] if rest else {}
-        tau = self.draw(x0.shape[0], x0.shape[2], on_cpu).to(x0.device, non_blocking=True)
-        eps = torch.randn(x0.shape, generator=self.generator(x0.device, step, 2), device=x0.device)
+        tau = self.draw(len(x0) * parts, x0.shape[2], on_cpu)[mine].to(x0.device, non_blocking=True)
+        noise = self.generator(x0.device, step, 2)
+        eps = torch.randn((len(x0) * parts, *x0.shape[1:]), generator=noise, device=x0.device)[mine]
         if self.config.compile:
             torch.compiler.cudagraph_mark_step_begin()
         return tau, self.loss(self.model, x0, tau, eps, **cond)
 
-    def training_step(self, batch: Sequence[Any], _: int) -> Tensor:
-        """The loss of one batch, logged as `loss`, and by clock and by frame."""
-        tau, loss = self.frame_loss(batch, self.global_step, self.config.caption_dropout)
+    def training_step(self, batch: Sequence[Any], batch_idx: int) -> Tensor:
+        """The loss of one batch, logged as `loss`, and by clock and by frame.
+
+        Raises:
+            ValueError: it is not finite, where the configuration asks for this check.
+        """
+        world, times = self.trainer.world_size, self.trainer.accumulate_grad_batches
+        part = batch_idx % times * world + self.trainer.global_rank
+        tau, loss = self.frame_loss(batch, self.global_step, self.config.caption_dropout, part, world * times)
+        if self.config.check_finite and not loss.isfinite().all():
+            raise ValueError(
+                f"the loss of step {self.global_step} is not finite, its clips are {', '.join(map(str, batch[-1]))}: "
+                "look at them or lower lr; the last checkpoint is as it was."
+            )
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
             self.log_dict({"loss": loss.mean().detach(), **by_clock_and_frame(tau, loss.detach())})
-        return loss.mean()
+        return self.weighted(tau, loss)
+
+    def weighted(self, tau: Tensor, loss: Tensor) -> Tensor:
+        """The mean of w l, or of the clips' mean w times mean l.
+
+        Args:
+            tau: clocks (b, f).
+            loss: of each (b, f).
+        """
+        weight = WEIGHTS[self.config.weight](tau)
+        if self.config.weight_by_clip:
+            weight = weight.mean(1, keepdim=True)
+        return (weight * loss).mean()
 
     def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
         """The loss of a held-out batch at fixed clocks and noise, logged as `val_loss`."""

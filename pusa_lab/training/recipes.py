@@ -1,0 +1,77 @@
+"""Two named ways to train VTA on Wan: what the paper says, and what the released trainer does."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from pusa_lab.training.config import TrainConfig
+from pusa_lab.training.data import seed_of
+from pusa_lab.training.latents import LatentCache
+
+PAPER = TrainConfig(
+    steps=900,
+    batch=8,
+    micro=1,
+    lr=1e-5,
+    rate="constant",
+    warmup=0,
+    beta2=0.999,
+    clip=math.inf,
+    ema=0.0,
+    caption_dropout=0.0,
+    draw="independent",
+    lora_rank=512,
+    precision="32-true",  # the base is in bfloat16 already, its updates are to be in float32
+    check_finite=True,
+)
+WAN_RECIPES = {
+    "paper": PAPER,
+    "released": replace(PAPER, shift=5.0, weight="bell", weight_by_clip=True),
+}
+"""paper: clocks U[0, 1], no weight (Sec. 3.1, App. C, arXiv 2507.16116). released: clocks shifted by 5 and a clip's
+mean weight, as in Yaofang-Liu/Pusa-VidGen, whose weight is larger by a constant that AdamW does not see."""
+
+
+class CacheBatches:
+    """Endless batches out of a cache: (latents (b, c, f, h, w), embeddings, {}, names), for one of several processes.
+
+    The clips of a step depend on seed and step alone, and every process takes its share of them.
+
+    Args:
+        cache: what is learned from.
+        config: the run: batch, micro and seed.
+        start: gives the first step's number when iteration begins.
+        place: gives this process's number and how many there are.
+
+    Raises:
+        ValueError: there are no clips.
+    """
+
+    def __init__(
+        self,
+        cache: LatentCache,
+        config: TrainConfig,
+        start: Callable[[], int] = lambda: 0,
+        place: Callable[[], tuple[int, int]] = lambda: (0, 1),
+    ):
+        if not len(cache):
+            raise ValueError(f"the cache {cache.folder} has no clips: encode some with `pusa-lab data encode`.")
+        self.cache, self.config, self.start, self.place = cache, config, start, place
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        """Batches without end."""
+        step = self.start()
+        while True:
+            rank, world = self.place()
+            times = self.config.accumulate(world)
+            g = torch.Generator().manual_seed(seed_of(self.config.seed, step, 0))
+            rows = torch.randint(len(self.cache), (self.config.batch,), generator=g)
+            for part in range(times):
+                mine = rows.chunk(times * world)[part * world + rank]
+                clips = [self.cache[int(i)] for i in mine]
+                latents = torch.stack([clip["latents"] for clip in clips]).float()
+                yield latents, [clip["text"] for clip in clips], {}, [clip["name"] for clip in clips]
+            step += 1

@@ -1,0 +1,241 @@
+"""pytest tests/test_training_wan.py: a tiny Wan from a cache to a LoRA, stopped and gone on with, and read back."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from wan_tiny import TEXT, transformer
+
+from pusa_lab.cli_train import train_wan
+from pusa_lab.training import VTAModule, add_lora
+from pusa_lab.training.float8 import Float8Linear
+from pusa_lab.training.lora import WAN_LAYERS
+from pusa_lab.training.recipes import WAN_RECIPES
+from pusa_lab.training.recompute import keep_plan, set_recompute
+from pusa_lab.types import Geometry
+from pusa_lab.wan.lora import load_lora, save_lora
+from pusa_lab.wan.trainable import TrainableWan
+from pusa_lab.wan.transformer import VTAWanTransformer3DModel
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:.*litlogger.*"),
+    pytest.mark.filterwarnings("ignore:.*in eval mode at the start.*"),
+]
+SHORT = replace(WAN_RECIPES["paper"], steps=20, batch=2, lr=1e-2, lora_rank=3, caption_dropout=0.3)
+SAVED = replace(SHORT, save_every=5)
+
+
+def make_cache(folder: Path, clips: int = 5, **changes) -> Path:
+    """As `pusa-lab data encode` writes it."""
+    folder.mkdir()
+    g = torch.Generator().manual_seed(1)
+    tensors, entries = {}, []
+    for i in range(clips):
+        tensors[f"{i}.latents"] = torch.randn(4, 3, 4, 6, generator=g).bfloat16()
+        tensors[f"{i}.text"] = torch.randn(3 + i, TEXT, generator=g).bfloat16()
+        entries.append({"name": f"{i}.mp4", "caption": f"clip {i}", "shard": "shard-00000.safetensors", "index": i})
+    save_file(tensors, folder / "shard-00000.safetensors")
+    save_file({"text": torch.zeros(1, TEXT, dtype=torch.bfloat16)}, folder / "empty.safetensors")
+    settings = {"format": 1, "model": "tiny", "size": [32, 48], "frames": 3, "channels": 4, "codec": "abc"}
+    (folder / "manifest.json").write_text(json.dumps({**settings, **changes, "clips": entries, "broken": []}))
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return make_cache(tmp_path / "cache")
+
+
+def go(cache, out, config=SHORT, **options):
+    return load_file(train_wan(transformer(), cache, out, config, accelerator="cpu", **options))
+
+
+def test_trained_stopped_resumed_and_read_back(cache, tmp_path, monkeypatch):
+    whole = go(cache, tmp_path / "a.safetensors", SAVED, logs=tmp_path / "a")
+    stop = VTAModule.on_train_batch_end
+    monkeypatch.setattr(
+        VTAModule, "on_train_batch_end", lambda m, *_: setattr(m.trainer, "should_stop", m.global_step >= 7)
+    )
+    part = go(cache, tmp_path / "b.safetensors", SAVED, logs=tmp_path / "b")
+    monkeypatch.setattr(VTAModule, "on_train_batch_end", stop)
+    again = go(cache, tmp_path / "b.safetensors", SAVED, logs=tmp_path / "b", resume=tmp_path / "b" / "last.ckpt")
+    assert any(not torch.equal(whole[k], part[k]) for k in whole)
+    assert whole.keys() == again.keys() and all(torch.equal(whole[k], again[k]) for k in whole)
+    states = [torch.load(tmp_path / x / "last.ckpt", weights_only=True)["optimizer_states"][0] for x in "ab"]
+    for i, moments in states[0]["state"].items():
+        assert all(torch.equal(value, states[1]["state"][i][k]) for k, value in moments.items())
+    with safe_open(tmp_path / "a.safetensors", "pt") as file:
+        told = file.metadata()
+    assert told["rank"] == "3" and len(told["commit"]) == 40 and json.loads(told["config"])["steps"] == 20
+
+
+@pytest.mark.parametrize("naming", ["diffusers", "diffsynth", "comfyui"])
+def test_the_file_is_read_by_every_tool_s_naming(cache, tmp_path, naming):
+    trained = transformer()
+    train_wan(trained, cache, tmp_path / "a.safetensors", SHORT, accelerator="cpu")
+    x, tau, text = torch.randn(2, 4, 3, 4, 6), 1000 * torch.rand(2, 3), torch.randn(2, 512, TEXT)
+    want = trained(x, tau, text, return_dict=False)[0]
+    model = VTAWanTransformer3DModel.adopt(transformer())
+    assert not torch.allclose(model(x, tau, text, return_dict=False)[0], want, atol=1e-4)
+    report = load_lora(model, tmp_path / "a.safetensors")
+    assert not report.unmatched and len(report.matched) == 20 and set(report.rank.values()) == {3}
+    save_lora(model, tmp_path / "b.safetensors", report.name, naming)
+    other = VTAWanTransformer3DModel.adopt(transformer())
+    load_lora(other, tmp_path / "b.safetensors")
+    for loaded in (model, other):
+        torch.testing.assert_close(loaded(x, tau, text, return_dict=False)[0], want, atol=1e-5, rtol=1e-4)
+
+
+def gradients(keeps=(), dtype=torch.float32):
+    model = VTAWanTransformer3DModel.adopt(transformer()).to(dtype)
+    torch.manual_seed(3)
+    add_lora(model, 3, WAN_LAYERS)
+    for name, p in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(p)
+    if keeps:
+        set_recompute(model, keeps)
+    x, tau, text = torch.randn(2, 4, 3, 4, 6), 1000 * torch.rand(2, 3), torch.randn(2, 512, TEXT)
+    model(x.to(dtype), tau, text.to(dtype), return_dict=False)[0].float().square().mean().backward()
+    return {name: p.grad for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("keeps", [["input"] * 2, ["attention"] * 2, ["input", "attention"], ["everything", "input"]])
+def test_what_is_computed_again_does_not_change_gradients(keeps):
+    want, got = gradients(), gradients(keeps)
+    for name, gradient in want.items():
+        assert (gradient is None) == (got[name] is None) == ("lora_" not in name)  # none for what is frozen
+        if gradient is not None:
+            torch.testing.assert_close(got[name], gradient)
+
+
+def test_updates_of_a_bf16_base_are_float32():
+    found = {k: g for k, g in gradients(dtype=torch.bfloat16).items() if g is not None}
+    assert found and all(g.dtype == torch.float32 for g in found.values())
+
+
+def test_two_processes_train_as_one(cache, tmp_path):
+    """The same four clips a step: at once, in four parts, and on two processes."""
+    config = replace(SHORT, steps=3, batch=4, micro=0)
+    one = go(cache, tmp_path / "one.safetensors", config)
+    parts = go(cache, tmp_path / "parts.safetensors", replace(config, micro=1))
+    script = (
+        "import sys; sys.path.insert(0, 'tests')\nfrom test_training_wan import *\n"
+        "config = replace(SHORT, steps=3, batch=4, micro=1, save_every=0)\n"
+        f"files = Path({str(cache)!r}), Path({str(tmp_path / 'two.safetensors')!r})\n"
+        "train_wan(transformer(), *files, config, accelerator='cpu', devices=2)\n"
+    )
+    (tmp_path / "two.py").write_text(script)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29533"]
+    done = subprocess.run(
+        [*launch, tmp_path / "two.py"], capture_output=True, text=True, timeout=100, env=environment()
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    two = load_file(tmp_path / "two.safetensors")
+    other = go(cache, tmp_path / "other.safetensors", replace(config, seed=1))
+    # of all numbers together: where a gradient is nearly zero, AdamW makes a whole step of its rounding
+    every = lambda state: torch.cat([state[k].flatten() for k in sorted(state) if "lora_B" in k])  # noqa: E731
+    error = {
+        name: ((every(x) - every(one)).norm() / every(one).norm()).item()
+        for name, x in {"parts": parts, "two": two, "other": other}.items()
+    }
+    assert error["parts"] < 5e-3 and error["two"] < 5e-3 and error["other"] > 0.1, error
+
+
+def environment():
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_end(cache, tmp_path):
+    config = replace(SHORT, steps=60, save_every=1)
+    logs = tmp_path / "logs"
+    script = (
+        "import sys; sys.path.insert(0, 'tests')\nfrom test_training_wan import *\n"
+        f"go(Path({str(cache)!r}), Path({str(tmp_path / 'x.safetensors')!r}), "
+        f"replace(SHORT, steps=60, save_every=1), logs=Path({str(logs)!r}))\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script], env=environment(), stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not (logs / "last.ckpt").exists() and time.monotonic() < until and child.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert not (tmp_path / "x.safetensors").exists()
+    resumed = go(cache, tmp_path / "x.safetensors", config, logs=logs, resume=logs / "last.ckpt")
+    whole = go(cache, tmp_path / "y.safetensors", replace(config, save_every=0))
+    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+
+
+def test_each_expert_draws_on_its_own_clocks():
+    for recipe in WAN_RECIPES.values():
+        high = replace(recipe, lowest=0.875).make_draw()(500, 21)
+        low = replace(recipe, highest=0.875).make_draw()(500, 21)
+        assert 0.875 <= high.min() < 0.88 and high.max() > 0.99
+        assert low.max() <= 0.8751 and low.min() < 0.01
+        whole = recipe.make_draw()(4000, 21)
+        torch.testing.assert_close(high.mean(), whole[whole >= 0.875].mean(), atol=2e-3, rtol=0)
+        torch.testing.assert_close(low.mean(), whole[whole < 0.875].mean(), atol=1e-2, rtol=0)
+
+
+def test_released_weights_act_on_whole_clips():
+    model = TrainableWan(transformer(), Geometry((4, 8, 8), 4, 3, (32, 48)), {})
+    tau, loss = torch.rand(2, 3), torch.rand(2, 3)
+    y = torch.exp(-2 * (tau - 0.5) ** 2) - torch.exp(torch.tensor(-0.5))
+    got = VTAModule(model, WAN_RECIPES["released"]).weighted(tau, loss) / (y.mean(1) * loss.mean(1)).mean()
+    assert got == pytest.approx(1 / 0.2491, rel=1e-3)
+    assert VTAModule(model, WAN_RECIPES["paper"]).weighted(tau, loss) == pytest.approx(loss.mean().item())
+
+
+def test_a_loss_that_is_not_finite_names_its_clips(cache, tmp_path):
+    path = cache / "shard-00000.safetensors"
+    tensors = load_file(path)
+    save_file({k: v * float("nan") if "latents" in k else v for k, v in tensors.items()}, path)
+    with pytest.raises(ValueError, match=r"the loss of step 0 is not finite, its clips are \d\.mp4.*lower lr"):
+        go(cache, tmp_path / "a.safetensors")
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_what_does_not_fit_is_refused(cache, tmp_path):
+    with pytest.raises(ValueError, match=r"codec='abc', wanted is"):
+        go(cache, tmp_path / "a.safetensors", codec=torch.nn.Linear(2, 2))
+    with pytest.raises(ValueError, match=r"has no clips"):
+        go(make_cache(tmp_path / "none", 0), tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"batch=2 on 1 processes, micro=3"):
+        go(cache, tmp_path / "a.safetensors", replace(SHORT, micro=3))
+    with pytest.raises(ValueError, match=r"attention=3 and everything=0 of 2 blocks"):
+        keep_plan(2, 3)
+    with pytest.raises(ValueError, match=r"the caption 'new' was not encoded"):
+        TrainableWan(transformer(), Geometry((4, 8, 8), 4, 3, (32, 48)), {}).encode_text(["new"])
+
+
+def test_memory_that_runs_out_says_what_to_change(cache, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(TrainableWan, "forward", full)
+    with pytest.raises(ValueError, match=r"out of memory with keep=0, micro=1 .* lora_rank"):
+        go(cache, tmp_path / "a.safetensors")
+
+
+def test_eight_bits_are_near_the_product():
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(64, 48).requires_grad_(False)
+    x = torch.randn(2, 5, 64, requires_grad=True)
+    got = Float8Linear(linear)(x)
+    seed = torch.randn_like(got)
+    (back,) = torch.autograd.grad(got, x, seed)
+    for near, want in ((got, linear(x)), (back, seed @ linear.weight)):
+        assert 1e-3 < (near - want).norm() / want.norm() < 0.06
+    with pytest.raises(ValueError, match="sizes that 16 divides"):
+        Float8Linear(torch.nn.Linear(24, 16).requires_grad_(False))
