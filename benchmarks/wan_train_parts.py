@@ -155,8 +155,10 @@ def _full(args: argparse.Namespace, frames: int, end: float) -> dict[str, Any]:
     gpu = device.type == "cuda"
     policy = MixedPrecisionPolicy(torch.bfloat16 if gpu else torch.float32, torch.float32)
     mesh = dist.device_mesh.init_device_mesh(device.type, (world,))
+    # FSDP casts a block's inputs in its forward, and not when checkpointing computes it again.
+    inside = MixedPrecisionPolicy(policy.param_dtype, torch.float32, cast_forward_inputs=False)
     for block in model.blocks:
-        fully_shard(block, mp_policy=policy, mesh=mesh)
+        fully_shard(block, mp_policy=inside, mesh=mesh)
     fully_shard(model, mp_policy=policy, mesh=mesh)
     model.to_empty(device=device)
     model.rope = WanRotaryPosEmbed(config["attention_head_dim"], config["patch_size"], 1024).to(device)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -140,7 +141,8 @@ def run_recipe(args: argparse.Namespace, changes: dict[str, Any]) -> None:
 
     folder = check(find(args.model))
     name, config = _expert(folder, args.expert, config)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    # Of several processes each has a GPU of its own.
+    device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
     transformer = read_transformer(folder, name, torch.bfloat16, None).to(device)
     out = args.out if args.out.suffix == ".safetensors" else args.out / f"{args.recipe}.safetensors"
     about = {"recipe": args.recipe, "base": str(args.model), "expert": name, "command": args.command}

@@ -1,6 +1,7 @@
 """pytest tests/test_wan_plan_training.py: costs out of measured rows, against the trial that issue 9 tells of."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -93,3 +94,20 @@ class TestRefusals:
 
     def test_gpus(self, rows):
         refused("unknown gpu 'abacus'", lambda: training_costs(rows, gpus=["abacus"]))
+
+
+def test_the_shipped_rows_are_whole_trainings_and_readme_says_what_they_say():
+    path = Path(__file__).parents[1] / "benchmarks" / "results" / "wan_train.json"
+    told = " ".join((path.parents[2] / "README.md").read_text().split())
+    found = json.loads(path.read_text())
+    assert {row["layers"] for row in found["rows"]} == {40}
+    assert all(row["layers"] < 40 for row in found["parts"])
+    for row in read_training(path):
+        size = f"{row.size[0]} x {row.size[1]}"
+        assert f"{row.seconds:.1f} s and {row.peak:.1f} GiB at {size}" in told
+    for rows in zip(*(row["losses"] for row in found["scaling"]), strict=True):
+        assert max(rows) - min(rows) < 1e-5, "one GPU and several learn the same"
+    assert ", ".join(f"{row['samples_per_second']:.3f}" for row in found["scaling"][:2]) in told
+    (four,) = found["overfit"]
+    for key in ("loss", "image_to_video_mse"):
+        assert four["after"][key] < 0.05 * four["before"][key]

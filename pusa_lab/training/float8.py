@@ -38,7 +38,7 @@ class Float8Linear(nn.Module):
         self.bias = linear.bias
         for name, weight in (("forward", linear.weight), ("backward", linear.weight.T)):
             q, scale = quantise(weight.detach())
-            self.register_buffer(f"{name}_weight", q, persistent=False)
+            self.register_buffer(f"{name}_weight", q.contiguous(), persistent=False)  # the product wants its transpose
             self.register_buffer(f"{name}_scale", scale.T.contiguous(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
