@@ -18,7 +18,7 @@ TOKEN = "a-token-for-this-test"
 
 def command():
     """What `make lab` would run; a dry run, as nothing is to be installed here."""
-    words = ["make", "lab", "--dry-run", f"LAB=--no-browser --IdentityProvider.token={TOKEN}"]
+    words = ["make", "lab", "--dry-run", "--no-print-directory", f"LAB=--no-browser --IdentityProvider.token={TOKEN}"]
     told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return shlex.split(told[told.index(".venv/bin/jupyter lab") :].replace("\\\n", " "))
 

@@ -108,6 +108,9 @@ def test_the_shipped_rows_are_whole_trainings_and_readme_says_what_they_say():
     for rows in zip(*(row["losses"] for row in found["scaling"]), strict=True):
         assert max(rows) - min(rows) < 1e-5, "one GPU and several learn the same"
     assert ", ".join(f"{row['samples_per_second']:.3f}" for row in found["scaling"][:2]) in told
+    (whole,) = found["full"]
+    assert whole["parameters"] == 14_288_491_584
+    assert f"{whole['seconds_per_step']:.1f} s a step of four clips at 480 x 832, {whole['peak_gib']:.1f} GiB" in told
     (four,) = found["overfit"]
     for key in ("loss", "image_to_video_mse"):
         assert four["after"][key] < 0.05 * four["before"][key]
