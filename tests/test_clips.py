@@ -92,6 +92,19 @@ def test_clips_of_a_telephone_are_upright(tmp_path, degrees):
     assert np.abs(got.astype(int) - want).mean() < 2
 
 
+@pytest.mark.parametrize(("matrix", "levels"), [("bt709", "tv"), ("smpte170m", "tv"), ("bt709", "pc")])
+def test_colours_are_read_as_the_file_says(tmp_path, matrix, levels):
+    video = waves(4, (32, 64))
+    path = write(tmp_path / "plain.mp4", video, 8)
+    tagged = tmp_path / "tagged.mp4"
+    scale = f"scale=out_color_matrix={matrix}:out_range={levels},format=yuv444p"
+    tags = [word for name in ("space", "_primaries", "_trc") for word in (f"-color{name}", matrix)]
+    ffmpeg("-i", path, "-vf", scale, *tags, "-color_range", levels, "-crf", 4, tagged)
+    got = read_clip(tagged, 4, (32, 64), 8).astype(int)
+    assert np.abs(got - media.read_clip(tagged)).max() <= 1
+    assert np.abs(got - video).mean() < 2
+
+
 def test_frames_at_uneven_times(tmp_path):
     path = tmp_path / "uneven.mp4"
     times = [0, 1, 2, 10, 11, 30]
