@@ -78,15 +78,14 @@ def train_wan(
     cache = LatentCache(data)
     if codec is not None:
         cache.require(codec=identity(codec), channels=transformer.config.in_channels)
-    plan = keep_plan(len(transformer.blocks), keep)
+    source, plan = CacheBatches(cache, config), keep_plan(len(transformer.blocks), keep)
     torch.manual_seed(config.seed)
     m = cache.manifest
-    geometry = Geometry((4, 8, 8), m["channels"], m["frames"], tuple(m["size"]))
+    geometry = Geometry(_stride(cache), m["channels"], m["frames"], tuple(m["size"]))
     model = TrainableWan(transformer, geometry, {"": cache.empty})
     add_lora(model.transformer, config.lora_rank, WAN_LAYERS)
     set_recompute(model.transformer, plan, compiled)
     module = VTAModule(model, config)
-    source = CacheBatches(cache, config)
     source.place = lambda: (module.trainer.global_rank, module.trainer.world_size)
     try:
         run(module, LatentVideoDataModule(source), logs, resume, accelerator=accelerator, devices=devices)
@@ -99,6 +98,12 @@ def train_wan(
         state = {k.removeprefix("transformer."): v for k, v in lora_state(model).items()}
         _save(out, state, {**(about or {}), "config": asdict(config)}, config.lora_rank)
     return out
+
+
+def _stride(cache: Any) -> tuple[int, int, int]:
+    """Pixels in a latent, in time and space, as the cache's own sizes have it; 8 or 16 by the Wan."""
+    m, (h, w) = cache.manifest, cache[0]["latents"].shape[2:]
+    return (m["pixel_frames"] - 1) // max(m["frames"] - 1, 1) or 1, m["size"][0] // h, m["size"][1] // w
 
 
 def _save(out: Path, state: dict[str, torch.Tensor], about: dict[str, Any], rank: int) -> None:

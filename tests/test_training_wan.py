@@ -15,9 +15,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from wan_tiny import TEXT, transformer
 
-from pusa_lab.cli_train import train_wan
+from pusa_lab.cli_train import _stride, train_wan
 from pusa_lab.training import VTAModule, add_lora
 from pusa_lab.training.float8 import Float8Linear
+from pusa_lab.training.latents import LatentCache
 from pusa_lab.training.lora import WAN_LAYERS
 from pusa_lab.training.recipes import WAN_RECIPES
 from pusa_lab.training.recompute import keep_plan, set_recompute
@@ -47,6 +48,7 @@ def make_cache(folder: Path, clips: int = 5, **changes) -> Path:
     save_file(tensors, folder / "shard-00000.safetensors")
     save_file({"text": torch.zeros(1, TEXT, dtype=torch.bfloat16)}, folder / "empty.safetensors")
     settings = {"format": 1, "model": "tiny", "size": [32, 48], "frames": 3, "channels": 4, "codec": "abc"}
+    settings["pixel_frames"] = 9
     (folder / "manifest.json").write_text(json.dumps({**settings, **changes, "clips": entries, "broken": []}))
     return folder
 
@@ -204,6 +206,11 @@ def test_a_loss_that_is_not_finite_names_its_clips(cache, tmp_path):
     with pytest.raises(ValueError, match=r"the loss of step 0 is not finite, its clips are \d\.mp4.*lower lr"):
         go(cache, tmp_path / "a.safetensors")
     assert not (tmp_path / "a.safetensors").exists()
+
+
+@pytest.mark.parametrize(("size", "stride"), [([32, 48], (4, 8, 8)), ([64, 96], (4, 16, 16))])
+def test_the_stride_is_the_caches_own(tmp_path, size, stride):
+    assert _stride(LatentCache(make_cache(tmp_path / "other", size=size))) == stride
 
 
 def test_what_does_not_fit_is_refused(cache, tmp_path):

@@ -440,7 +440,7 @@ print(f"words alone, frame 0 always clean in training: text alignment {cell(word
 assert verdicts.clearly(words) < 0, "and it pays with the words"
 
 # %% [markdown]
-# Independent clocks are the price of having all tasks, and it is small: 1 to 3 dB. Each of these models was trained once.
+# So what having all tasks costs at one of them is what was printed. Each of these models was trained once.
 #
 # ## Run your own, and keep the result
 #

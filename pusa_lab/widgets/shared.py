@@ -1,6 +1,7 @@
 """What a person types to a studio, whichever front end it has."""
 
 import os
+from abc import abstractmethod
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ class Hands:
         """For pages without a kernel."""
         return f"<schedule studio, {self.session.editor.frames} frames, to be opened with a kernel>"
 
+    @abstractmethod
     def refresh(self) -> None:
-        """Draw the session anew."""
-        raise NotImplementedError
+        """Draw the session anew, each front end in its own way."""
 
     def act(self, **message: Any) -> None:
         """A gesture, as from the page: `act(do="edit", move="freeze", frame=0)`; errors are raised and shown."""
