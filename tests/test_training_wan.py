@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from wan_tiny import TEXT, transformer
 
 from pusa_lab.cli_train import _stride, train_wan
-from pusa_lab.training import VTAModule, add_lora
+from pusa_lab.training import VTAModule, add_lora, recompute
 from pusa_lab.training.float8 import Float8Linear
 from pusa_lab.training.latents import LatentCache
 from pusa_lab.training.lora import WAN_LAYERS
@@ -98,7 +99,7 @@ def test_the_file_is_read_by_every_tool_s_naming(cache, tmp_path, naming):
         torch.testing.assert_close(loaded(x, tau, text, return_dict=False)[0], want, atol=1e-5, rtol=1e-4)
 
 
-def gradients(keeps=(), dtype=torch.float32):
+def gradients(keeps=(), dtype=torch.float32, **options):
     model = VTAWanTransformer3DModel.adopt(transformer()).to(dtype)
     torch.manual_seed(3)
     add_lora(model, 3, WAN_LAYERS)
@@ -106,7 +107,7 @@ def gradients(keeps=(), dtype=torch.float32):
         if "lora_B" in name:
             torch.nn.init.normal_(p)
     if keeps:
-        set_recompute(model, keeps)
+        set_recompute(model, keeps, **options)
     x, tau, text = torch.randn(2, 4, 3, 4, 6), 1000 * torch.rand(2, 3), torch.randn(2, 512, TEXT)
     model(x.to(dtype), tau, text.to(dtype), return_dict=False)[0].float().square().mean().backward()
     return {name: p.grad for name, p in model.named_parameters()}
@@ -114,7 +115,34 @@ def gradients(keeps=(), dtype=torch.float32):
 
 @pytest.mark.parametrize("keeps", [["input"] * 2, ["attention"] * 2, ["input", "attention"], ["everything", "input"]])
 def test_what_is_computed_again_does_not_change_gradients(keeps):
-    want, got = gradients(), gradients(keeps)
+    same_gradients(gradients(), gradients(keeps))
+
+
+@pytest.mark.parametrize("keeps", [["input"] * 2, ["attention", "everything"]])
+def test_inputs_that_wait_on_the_host_do_not_change_gradients(keeps, monkeypatch):
+    moved = []
+    to_host = recompute._to_host
+    monkeypatch.setattr(recompute, "_to_host", lambda x: moved.append(x.numel()) or to_host(x))
+    same_gradients(gradients(), gradients(keeps, host=True))
+    assert len(moved) >= 2 and set(moved) == {2 * 18 * 24}  # the tokens of two blocks, and nothing else
+
+
+def test_inputs_of_compiled_blocks_wait_on_the_host_too():
+    """In a process of its own: what checks shapes in this one cannot be traced."""
+    script = (
+        "import sys; sys.path.insert(0, 'tests')\nfrom test_training_wan import *\n"
+        "moved, to_host, torch.compile = [], recompute._to_host, partial(torch.compile, backend='aot_eager')\n"
+        "recompute._to_host = lambda x: moved.append(tuple(x.shape)) or to_host(x)\n"
+        "same_gradients(gradients(), gradients(['input', 'attention'], compiled=True, host=True))\n"
+        "assert moved == [(2, 18, 24)] * 2, moved\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, env=environment()
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def same_gradients(want, got):
     for name, gradient in want.items():
         assert (gradient is None) == (got[name] is None) == ("lora_" not in name)  # none for what is frozen
         if gradient is not None:

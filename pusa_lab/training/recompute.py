@@ -37,7 +37,7 @@ def keep_plan(blocks: int, attention: int = 0, everything: int = 0) -> list[str]
     return ["input"] * rest + ["attention"] * attention + ["everything"] * everything
 
 
-def set_recompute(model: nn.Module, keeps: Sequence[str], compiled: bool = False) -> None:
+def set_recompute(model: nn.Module, keeps: Sequence[str], compiled: bool = False, host: bool = False) -> None:
     """Let every block keep what is asked, and compute the rest again in the backward pass; gradients stay the same.
 
     Compiled, the choice is part of the graph: what the backward does not need is not computed again.
@@ -46,6 +46,7 @@ def set_recompute(model: nn.Module, keeps: Sequence[str], compiled: bool = False
         model: has `blocks`, and diffusers' `enable_gradient_checkpointing`.
         keeps: one of `KEEPS` for each block, as `keep_plan` gives.
         compiled: compile each block, together with what it computes again.
+        host: let the tokens that a block keeps as its input wait in the host's memory, twice the way over the bus.
 
     Raises:
         ValueError: another number of blocks, or a word that is not known.
@@ -56,8 +57,39 @@ def set_recompute(model: nn.Module, keeps: Sequence[str], compiled: bool = False
     ways: dict[str, Callable[..., Tensor]] = {name: partial(run, **how) for name, (run, how) in _WAYS.items()}
     if compiled:
         ways = {name: torch.compile(way, fullgraph=True, dynamic=False) for name, way in ways.items()}
+    if host:
+        ways = {name: partial(_hosted, way, compiled or name == "everything") for name, way in ways.items()}
     of = dict(zip(blocks, keeps, strict=True))
     model.enable_gradient_checkpointing(lambda block, *args: ways[of[block]](block, *args))  # type: ignore[operator]
+
+
+def _hosted(way: Callable[..., Tensor], saves: bool, block: nn.Module, x: Tensor, *args: Any) -> Tensor:
+    """A block whose input x waits on the host: as a saved tensor, or in the hands of what is computed again."""
+    place, at = x.device, x.data_ptr()
+    if saves:
+
+        def pack(t: Tensor) -> tuple[Tensor, bool]:
+            return (_to_host(t), True) if t.data_ptr() == at and t.dim() else (t, False)
+
+        def unpack(packed: tuple[Tensor, bool]) -> Tensor:
+            return packed[0].to(place, non_blocking=True) if packed[1] else packed[0]
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            return way(block, x, *args)
+    given, waiting = [x], _to_host(x)
+
+    def again(*args: Any) -> Tensor:
+        now = given.pop() if given else waiting.to(place, non_blocking=True).requires_grad_(needs)
+        return block(now, *args)
+
+    needs = x.requires_grad
+    return way(again, *args)
+
+
+def _to_host(x: Tensor) -> Tensor:
+    """A copy; pinned, so that the GPU need not wait for it."""
+    copy = torch.empty_like(x, device="cpu", pin_memory=x.is_cuda)
+    return copy.copy_(x.detach(), non_blocking=True)
 
 
 def _run(block: nn.Module, *args: Any) -> Tensor:
