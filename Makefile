@@ -44,9 +44,11 @@ check: $(READY)  ## lint, format, docstrings, spelling, import directions, types
 clean:  ## remove what make built
 	rm -rf .venv outputs
 
+# torchao lies apart, for the tests of 8-bit AdamW: wherever it is found, diffusers and peft import it, with warnings.
 # The pinned torch comes first: asked for by a range, pip would fetch the newest one.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[all]"
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-deps --target .venv/eightbit torchao
 	@touch $@

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pusa_lab import generate, tasks
+from pusa_lab.metrics import follow_errors
 from pusa_lab.pixels import to_uint8
 from small_models.evaluate import EVAL_SEED
 from small_models.i2v import ImageToVideo
@@ -63,10 +64,7 @@ def image_to_video(model: ToyModel, count: int = 4, **options: Any) -> tuple[np.
 
 
 def reporter(folder: Path, count: int = 4, **options: Any) -> Callable[[Any, int], dict[str, float]]:
-    """A `report` for training: writes a sheet of predictions above their truths, returns how far off they are.
-
-    first_frame_error and next_frame_error: root mean square of prediction - truth in grey levels of 255, for pixel
-    frame 0, which is given, and for the first latent frame that is not
+    """A `report` for training: writes a sheet of predictions above their truths, returns their `follow_errors`.
 
     Args:
         folder: where the sheets go.
@@ -82,11 +80,6 @@ def reporter(folder: Path, count: int = 4, **options: Any) -> Callable[[Any, int
         model.train(training)
         rows = [video for pair in zip(made, true, strict=True) for video in pair]
         media.write_picture(folder / f"sheet-{step:06d}.png", sheet(rows))
-        off = (made.astype(float) - true) ** 2
-        stride = model.geometry.stride[0]
-        return {
-            "first_frame_error": float(np.sqrt(off[:, 0].mean())),
-            "next_frame_error": float(np.sqrt(off[:, 1 : 1 + stride].mean())),
-        }
+        return follow_errors(made, true, model.geometry.stride[0])
 
     return report

@@ -11,7 +11,7 @@ from pusa_lab.metrics.appearance import (
     subject_consistency,
 )
 from pusa_lab.metrics.distances import frechet_distance
-from pusa_lab.metrics.frames import check_clips, motion, psnr, ssim
+from pusa_lab.metrics.frames import check_clips, follow_errors, motion, psnr, ssim
 from pusa_lab.metrics.intervals import Interval, bootstrap, bootstrap_of, resamples
 from pusa_lab.metrics.quality import imaging_quality
 from pusa_lab.metrics.temporal import boundary_jump, dynamic_degree, flicker, motion_smoothness
@@ -29,6 +29,7 @@ __all__ = [
     "check_clips",
     "dynamic_degree",
     "flicker",
+    "follow_errors",
     "foreground",
     "frechet_distance",
     "i2v_background",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -139,6 +140,22 @@ def _windowed(maps: Float[Tensor, "four n h w"]) -> Float[Tensor, "four n _ _"]:
         window = (-line.square() / (2 * SIGMA**2)).softmax(0)
         x = F.conv2d(x, window.view(1, 1, *((-1, 1) if axis == 2 else (1, -1))).expand(n, 1, -1, -1), groups=n)
     return x[0].unflatten(0, maps.shape[:2])
+
+
+def follow_errors(made: np.ndarray, truth: np.ndarray, stride: int) -> dict[str, float]:
+    """How well videos follow the picture that they were made from.
+
+    first_frame_error and next_frame_error: root mean square of made - truth in grey levels of 255, for pixel frame 0,
+    which was given, and for the first latent frame that was not
+
+    Args:
+        made: videos (b, pixel frames, h, w, 3) uint8.
+        truth: the clips whose first frames were given, alike.
+        stride: pixel frames of a latent frame.
+    """
+    off = (made.astype(float) - truth) ** 2
+    parts = {"first_frame_error": off[:, 0], "next_frame_error": off[:, 1 : 1 + stride]}
+    return {name: float(np.sqrt(part.mean())) for name, part in parts.items()}
 
 
 def motion(clip: Clip) -> Float[Tensor, "b pairs"]:

@@ -9,6 +9,7 @@ from pusa_lab.schedules.draws import DRAWS, Draw, mixed, shifted
 from pusa_lab.types import Tau
 
 RATES = ("cosine", "constant")
+OPTIMIZERS = ("adamw", "adamw8bit")
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 COMPILE_MODES = ("", "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
@@ -23,6 +24,8 @@ class TrainConfig:
     """Clips per step, on all GPUs together."""
     micro: int = 0
     """Clips at a time on each GPU, gradients of the others are added up; 0 is all of the GPU's."""
+    optimizer: str = "adamw"
+    """adamw, or adamw8bit (torchao's): moments in blocks of 8-bit numbers, a quarter of their memory."""
     lr: float = 1e-3
     """Peak learning rate of AdamW."""
     rate: str = "cosine"
@@ -59,6 +62,8 @@ class TrainConfig:
     """32-true, bf16-mixed, or auto: bf16-mixed on a GPU that has bfloat16 (not a T4) and 32-true elsewhere."""
     validate_every: int = 0
     """Steps between validations (held-out loss, and a sheet of samples where the stage has one); 0 is never."""
+    held_out: int = 0
+    """Clips at the end of a latent cache that are not learned from, for validation."""
     save_every: int = 0
     """Steps between checkpoints from which a run can be resumed; 0 is never."""
     compile: str = ""
@@ -75,10 +80,10 @@ class TrainConfig:
         for name in ("ema", "caption_dropout", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give a number in [0, 1).")
-        for name in ("lora_rank", "validate_every", "save_every", "micro"):
+        for name in ("lora_rank", "validate_every", "held_out", "save_every", "micro"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: give 0 or more.")
-        for name, choices in (("rate", RATES), ("precision", PRECISIONS)):
+        for name, choices in (("rate", RATES), ("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(choices)}.")
         if self.draw not in DRAWS:

@@ -84,10 +84,10 @@ class LatentVideoDataModule(L.LightningDataModule):
 
     Args:
         train: what is learned from: a `Bank`, or other endless batches that begin at the step of their `start`.
-        val: what is held out; None validates nothing.
+        val: what is held out, in batches of its `chunks`; None validates nothing.
     """
 
-    def __init__(self, train: Any, val: Bank | None = None):
+    def __init__(self, train: Any, val: Any = None):
         super().__init__()
         self.train, self.val = train, val
         self.train.start = lambda: self.trainer.global_step if self.trainer else 0
@@ -98,4 +98,4 @@ class LatentVideoDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> Any:
         """Held-out batches, always the same."""
-        return DataLoader(self.val.chunks(), batch_size=None) if self.val else []  # type: ignore[arg-type]
+        return DataLoader(self.val.chunks(), batch_size=None) if self.val else []

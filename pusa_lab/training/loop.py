@@ -12,9 +12,10 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import ModelParallelStrategy
 
 from pusa_lab.training.config import TrainConfig
-from pusa_lab.training.module import Report, TrainedModule, VTAModule
+from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule
 from pusa_lab.types import computes_in_bfloat16
 
 MAY_CHANGE = ("steps", "precision", "validate_every", "save_every", "compile", "micro", "check_finite")
@@ -104,11 +105,13 @@ def run(
         module: what to train, with its configuration.
         data: a LightningDataModule, or batches: at least config.steps of them.
         logs: folder for curves (run-0/metrics.csv and TensorBoard's files) and last.ckpt; None writes nothing.
-        resume: a checkpoint written under `logs` by an earlier run of the same configuration.
+        resume: a checkpoint written under `logs` by an earlier run of the same configuration. That of split weights is
+            a folder, which torch.distributed.checkpoint unpickles: give none but your own.
         accelerator: Lightning's: auto, cpu, gpu.
         marks: steps after which `keep` is called, each in 1..config.steps.
         keep: (step, model with the averaged weights) -> None.
-        devices: processes on each host, one a GPU; with more than one the gradients are averaged (DDP).
+        devices: processes on each host, one a GPU; with more than one the gradients are averaged (DDP), or the weights
+            of a `ShardedVTAModule` are split (FSDP2).
         nodes: hosts.
 
     Raises:
@@ -122,14 +125,16 @@ def run(
     if resume is not None:
         _check_weights(module, resume)
     products = torch.get_float32_matmul_precision()
-    trainer = _trainer(config, logs, accelerator, marks, keep, devices, nodes)
+    trainer = _trainer(module, logs, accelerator, marks, keep, devices, nodes)
     whole = isinstance(data, L.LightningDataModule)
     source = {"datamodule": data} if whole else {"train_dataloaders": data, "val_dataloaders": []}
     try:
         torch.set_float32_matmul_precision("high")
         with warnings.catch_warnings():
             # Curves and checkpoints share the folder, and a resumed run goes on in it.
-            warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning uses what torch is about to drop
+            for dropped in (".*LeafSpec.*", ".*functional.all_gather is deprecated.*"):  # but Lightning uses it
+                warnings.filterwarnings("ignore", dropped)
+            warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")  # nothing changes it in place
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             trainer.fit(module, **source, ckpt_path=resume, weights_only=True)
     finally:
@@ -152,7 +157,7 @@ def check_run(config: TrainConfig, logs: Path | None, resume: Path | None) -> No
         raise ValueError(f"save_every={config.save_every}, but no folder was given for the checkpoints: pass logs=.")
     if resume is None:
         return
-    if not Path(resume).is_file():
+    if not Path(resume).exists():
         raise ValueError(f"no checkpoint {resume} to resume from: a run with save_every=N writes last.ckpt.")
     old = _read(resume)["config"]
     other = [k for k, v in asdict(config).items() if k not in MAY_CHANGE and (k not in old or old[k] != v)]
@@ -198,8 +203,10 @@ def fit(
 def _read(resume: Path) -> dict[str, Any]:
     """What a run wrote; mapped, so that only what is looked at is read."""
     try:
-        found = torch.load(resume, map_location="cpu", weights_only=True, mmap=True)
-        whole = {"config", "state_dict", "optimizer_states", "global_step"} <= set(found)
+        split = Path(resume).is_dir()  # weights and moments lie beside this file, which is written last
+        at = Path(resume) / "meta.pt" if split else resume
+        found = torch.load(at, map_location="cpu", weights_only=True, mmap=True)
+        whole = {"config", "global_step", *(() if split else ("state_dict", "optimizer_states"))} <= set(found)
     except Exception:  # the unpickler answers arbitrary bytes with errors of any kind
         whole = False
     if not whole:
@@ -208,7 +215,15 @@ def _read(resume: Path) -> dict[str, Any]:
 
 
 def _check_weights(module: TrainedModule, resume: Path) -> None:
-    then = {name: value.shape for name, value in _read(resume)["state_dict"].items()}
+    found = _read(resume)
+    if ("state_dict" not in found) != isinstance(module, ShardedVTAModule):
+        raise ValueError(
+            f"{resume} is {'one file' if 'state_dict' in found else 'a folder, of split weights'}: "
+            "give a checkpoint of this very run."
+        )
+    if "state_dict" not in found:
+        return  # read and compared when the weights are split
+    then = {name: value.shape for name, value in found["state_dict"].items()}
     now = {name: value.shape for name, value in module.state_dict().items()}
     if then != now:
         name = min(k for k in then | now if then.get(k) != now.get(k))
@@ -216,7 +231,7 @@ def _check_weights(module: TrainedModule, resume: Path) -> None:
 
 
 def _trainer(
-    config: TrainConfig,
+    module: TrainedModule,
     logs: Path | None,
     accelerator: str,
     marks: Sequence[int],
@@ -224,14 +239,17 @@ def _trainer(
     devices: int,
     nodes: int,
 ) -> L.Trainer:
+    config, split = module.config, isinstance(module, ShardedVTAModule)
     callbacks: list[L.Callback] = []
     if config.ema:
         callbacks.append(Averaging(config))
     if keep:
         callbacks.append(Marks(marks, keep))
     if config.save_every:
+        # Split weights are many files and not renamed as one: the checkpoint before stays until the new one is whole.
+        name = "last-{step}" if split else "last"
         callbacks.append(
-            ModelCheckpoint(logs, filename="last", every_n_train_steps=config.save_every, enable_version_counter=False)
+            ModelCheckpoint(logs, filename=name, every_n_train_steps=config.save_every, enable_version_counter=False)
         )
     loggers = []
     if logs:
@@ -242,7 +260,7 @@ def _trainer(
         accelerator=accelerator,
         devices=devices,
         num_nodes=nodes,
-        strategy="ddp" if devices * nodes > 1 else "auto",
+        strategy=ModelParallelStrategy(devices * nodes, 1) if split else "ddp" if devices * nodes > 1 else "auto",
         accumulate_grad_batches=config.accumulate(devices * nodes),
         precision=precision(config, accelerator),  # type: ignore[arg-type]
         max_steps=config.steps,

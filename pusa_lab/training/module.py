@@ -44,9 +44,13 @@ class TrainedModule(L.LightningModule):
         """AdamW on what is not frozen, with linear warm-up and cosine decay or a constant rate, by step."""
         config = self.config
         trained = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trained, config.lr, betas=(0.9, config.beta2), weight_decay=config.weight_decay, fused=True
-        )
+        how: dict[str, Any] = {"lr": config.lr, "betas": (0.9, config.beta2), "weight_decay": config.weight_decay}
+        if config.optimizer == "adamw8bit":
+            from torchao.optim import AdamW8bit  # takes seconds to import
+
+            optimizer: torch.optim.Optimizer = AdamW8bit(trained, **how)
+        else:
+            optimizer = torch.optim.AdamW(trained, **how, fused=True)
 
         def rate(step: int) -> float:
             end = 0.5 + 0.5 * math.cos(math.pi * step / config.steps) if config.rate == "cosine" else 1.0
@@ -105,6 +109,7 @@ class VTAModule(TrainedModule):
     def __init__(self, model: torch.nn.Module, config: TrainConfig, report: Report | None = None):
         super().__init__(model, config, report)
         self.draw = config.make_draw()
+        self.step_losses: list[tuple[Tensor, Tensor]] = []
         loss = fafm_frame_loss
         self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
 
@@ -134,7 +139,7 @@ class VTAModule(TrainedModule):
         return tau, self.loss(self.model, x0, tau, eps, **cond)
 
     def training_step(self, batch: Sequence[Any], batch_idx: int) -> Tensor:
-        """The loss of one batch, logged as `loss`, and by clock and by frame.
+        """The loss of one batch; that of the whole step is logged as `loss`, and by clock and by frame.
 
         Raises:
             ValueError: it is not finite, where the configuration asks for this check.
@@ -148,8 +153,23 @@ class VTAModule(TrainedModule):
                 "look at them or lower lr; the last checkpoint is as it was."
             )
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
-            self.log_dict({"loss": loss.mean().detach(), **by_clock_and_frame(tau, loss.detach())})
+            self.log_step(tau, loss.detach(), last=batch_idx % times == times - 1)
         return self.weighted(tau, loss)
+
+    def log_step(self, tau: Tensor, loss: Tensor, last: bool) -> None:
+        """Gather what a step's batches lost, on all processes, and log it with the last of them.
+
+        Args:
+            tau: clocks (b, f) of one batch.
+            loss: of each (b, f).
+            last: whether the step ends with it.
+        """
+        self.step_losses.append((tau, loss))
+        if last:
+            parts = [torch.cat(part) for part in zip(*self.step_losses, strict=True)]
+            tau, loss = (self.all_gather(part).reshape(-1, part.shape[1]) for part in parts)
+            self.log_dict({"loss": loss.mean(), **by_clock_and_frame(tau, loss)})
+            self.step_losses.clear()
 
     def weighted(self, tau: Tensor, loss: Tensor) -> Tensor:
         """The mean of w l, or of the clips' mean w times mean l.
@@ -169,6 +189,42 @@ class VTAModule(TrainedModule):
         names = {"loss": loss.mean(), **by_clock_and_frame(tau, loss)}
         self.log_dict({f"val_{name}": value for name, value in names.items()}, batch_size=len(loss))
         self.make_report(batch_idx)
+
+
+class ShardedVTAModule(VTAModule):
+    """The same with all weights trained, split over the processes with their gradients and moments (FSDP2).
+
+    Args:
+        model: also offers shard(mesh, device), as `wan.trainable.TrainableWan` does.
+        config: the run; without averaged weights.
+        report: called at every validation, by all processes together.
+
+    Raises:
+        ValueError: a LoRA or averaged weights are asked for.
+    """
+
+    whole: dict[str, Tensor]
+    """After training, the whole weights on the CPU of the first process; nothing on the others."""
+
+    def __init__(self, model: torch.nn.Module, config: TrainConfig, report: Report | None = None):
+        super().__init__(model, config, report)
+        if config.lora_rank or config.ema:
+            raise ValueError(
+                f"lora_rank={config.lora_rank}, ema={config.ema}: split weights are trained whole and not averaged, "
+                "set both to 0."
+            )
+
+    def configure_model(self) -> None:
+        """Split the weights; Lightning calls this when all processes are there."""
+        mesh: Any = self.device_mesh
+        self.model.shard(mesh["data_parallel"], self.trainer.strategy.root_device)
+
+    def on_fit_end(self) -> None:
+        """Gather them, while the processes are still there."""
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        self.whole = dict(get_model_state_dict(self.model, options=options))  # type: ignore[arg-type]
 
 
 class ClipModule(TrainedModule):

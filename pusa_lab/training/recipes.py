@@ -38,16 +38,17 @@ mean weight, as in Yaofang-Liu/Pusa-VidGen, whose weight is larger by a constant
 class CacheBatches:
     """Endless batches out of a cache: (latents (b, c, f, h, w), embeddings, {}, names), for one of several processes.
 
-    The clips of a step depend on seed and step alone, and every process takes its share of them.
+    The clips of a step depend on seed and step alone, and every process takes its share of them. Clips that are held
+    out are in none of them; `chunks` gives them.
 
     Args:
         cache: what is learned from.
-        config: the run: batch, micro and seed.
+        config: the run: batch, micro, seed and held_out.
         start: gives the first step's number when iteration begins.
         place: gives this process's number and how many there are.
 
     Raises:
-        ValueError: there are no clips.
+        ValueError: there are no clips, or all are held out.
     """
 
     def __init__(
@@ -59,7 +60,12 @@ class CacheBatches:
     ):
         if not len(cache):
             raise ValueError(f"the cache {cache.folder} has no clips: encode some with `pusa-lab data encode`.")
+        if config.held_out >= len(cache):
+            raise ValueError(
+                f"held_out={config.held_out} of {len(cache)} clips: give fewer, some must be learned from."
+            )
         self.cache, self.config, self.start, self.place = cache, config, start, place
+        self.learned = len(cache) - config.held_out
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """Batches without end."""
@@ -68,10 +74,16 @@ class CacheBatches:
             rank, world = self.place()
             times = self.config.accumulate(world)
             g = torch.Generator().manual_seed(seed_of(self.config.seed, step, 0))
-            rows = torch.randint(len(self.cache), (self.config.batch,), generator=g)
+            rows = torch.randint(self.learned, (self.config.batch,), generator=g)
             for part in range(times):
-                mine = rows.chunk(times * world)[part * world + rank]
-                clips = [self.cache[int(i)] for i in mine]
-                latents = torch.stack([clip["latents"] for clip in clips]).float()
-                yield latents, [clip["text"] for clip in clips], {}, [clip["name"] for clip in clips]
+                yield self._batch(rows.chunk(times * world)[part * world + rank].tolist())
             step += 1
+
+    def chunks(self) -> list[tuple[Any, ...]]:
+        """The clips that are held out, one a batch."""
+        return [self._batch([row]) for row in range(self.learned, len(self.cache))]
+
+    def _batch(self, rows: list[int]) -> tuple[Any, ...]:
+        clips = [self.cache[row] for row in rows]
+        latents = torch.stack([clip["latents"] for clip in clips]).float()
+        return latents, [clip["text"] for clip in clips], {}, [clip["name"] for clip in clips]

@@ -34,6 +34,7 @@ class TrainableWan(nn.Module):
         self.transformer = VTAWanTransformer3DModel.adopt(transformer)
         self.geometry, self.words = geometry, words
         self._codec = [codec]  # in a list, so that it is neither trained nor stored
+        self._dtype: torch.dtype | None = None
 
     @property
     def device(self) -> torch.device:
@@ -53,7 +54,29 @@ class TrainableWan(nn.Module):
             raise ValueError(f"the caption {unknown[0]!r} was not encoded: give one of the cache's, or its embedding.")
         found = [self.words[p] if isinstance(p, str) else p for p in prompts]
         padded = torch.stack([nn.functional.pad(t, (0, 0, 0, LENGTH - len(t))) for t in found])
-        return {"text": padded.to(self.device, self.transformer.dtype, non_blocking=True)}
+        return {"text": padded.to(self.device, self._dtype or self.transformer.dtype, non_blocking=True)}
+
+    def shard(self, mesh: Any, device: torch.device) -> None:
+        """Split all weights over processes (FSDP2), kept in float32 and computed in bfloat16 on a GPU.
+
+        Args:
+            mesh: of the processes, one dimension.
+            device: this process's; weights go there block by block.
+        """
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+        self._dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        # Inputs are not cast: clocks would lose digits, and what is computed again is not cast a second time.
+        policy = MixedPrecisionPolicy(self._dtype, torch.float32, cast_forward_inputs=False)
+        wide = MixedPrecisionPolicy(torch.float32, torch.float32, cast_forward_inputs=False)
+        self.requires_grad_(True)
+        for block in self.transformer.blocks:
+            fully_shard(block.to(device, torch.float32), mesh=mesh, mp_policy=policy)
+        fully_shard(
+            self.transformer.condition_embedder.time_embedder.to(device, torch.float32), mesh=mesh, mp_policy=wide
+        )
+        self.to(device, torch.float32)
+        fully_shard(self, mesh=mesh, mp_policy=policy)
 
     @torch.no_grad()
     def encode_video(self, clip: Clip) -> Video:
@@ -68,7 +91,7 @@ class TrainableWan(nn.Module):
     def _need_codec(self) -> Any:
         if self._codec[0] is None:
             raise ValueError("this Wan was made without a codec: give codec= to see pixels.")
-        return self._codec[0]
+        return self._codec[0].to(self.device)
 
     def forward(self, x: Video, tau: Tau, text: Tensor) -> Video:
         """The velocity, one clock per frame, computed in the weights' precision and returned in x's.
