@@ -2,59 +2,35 @@
 
     bash benchmarks/wan_train.sh one                # one H200 or H100, about 9 minutes
     bash benchmarks/wan_train.sh four               # four of them, about 8 minutes
+    bash benchmarks/wan_train.sh eight              # one H200: 8-bit AdamW, 8-bit products, inputs on the host
     python benchmarks/wan_train.py --mode tiny      # the same code on a CPU; its times mean nothing
 
 One sample is one clip of 81 frames, rank 512, AdamW, random weights. `--layers N` measures N of 40 blocks at full width
-and multiplies by 40 / N. Rows go to OUT/wan_train.json as they come.
+and multiplies by 40 / N. Rows go to OUT/wan_train.json as they come, and are written again when more is known of them.
 """
 
 import argparse
-import gc
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from wan_random import SIZES, Log, latents, transformer
-from wan_train_parts import full, overfit, scaling
+from wan_random import SIZES, Log
+from wan_train_memory import fewer, fitted
+from wan_train_parts import Add, full, overfit, scaling
+from wan_train_profile import profiled
+from wan_train_step import LAYERS, OPTIMIZERS, WAYS, Step, Way, clip, free, peak, synchronise
 
-from pusa_lab.losses import fafm_frame_loss
-from pusa_lab.training.float8 import to_float8
-from pusa_lab.training.lora import WAN_LAYERS, add_lora
-from pusa_lab.training.recompute import keep_plan, set_recompute
+from pusa_lab.training.recompute import keep_plan
 from small_models.machine import device_name, versions
 
-LAYERS = 40
-SPARE = 4.0
-"""GiB that the choice of what to keep leaves free."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way to do a step."""
-
-    name: str
-    compiled: bool = False
-    cudnn: bool = False
-    keep: str = "input"
-    float8: bool = False
-
-
-WAYS = [
-    Way("eager, full checkpointing"),
-    Way("eager, cuDNN attention", cudnn=True),
-    Way("compiled, cuDNN attention", True, True),
-    Way("compiled, cuDNN attention, attention kept", True, True, "attention"),
-    Way("compiled, cuDNN attention, float8", True, True, "attention", True),
-    Way("compiled, full checkpointing", True),
-    Way("compiled, cuDNN attention, everything kept", True, True, "everything"),
-]
+Save = Callable[[], None]
 
 
 def arguments() -> argparse.Namespace:
@@ -68,131 +44,84 @@ def arguments() -> argparse.Namespace:
         "--ways", nargs="+", type=int, default=list(range(len(WAYS))), help="which of the ways, in order"
     )
     parser.add_argument("--attention", type=int, default=-1, help="blocks that keep attention; -1 fits them to memory")
+    parser.add_argument("--everything", type=int, default=0, help="blocks that keep everything; -1 fits them too")
+    parser.add_argument("--optimizer", default="adamw", choices=OPTIMIZERS)
+    parser.add_argument("--host", action="store_true", help="inputs of blocks wait in the host's memory")
+    parser.add_argument("--profile", action="store_true", help="one more step of four blocks, by kind of kernel")
     parser.add_argument("--rank", type=int, default=512)
-    parser.add_argument("--steps", type=int, default=3, help="timed, after one to warm up")
+    parser.add_argument("--steps", type=int, default=3, help="timed, after a first one")
     parser.add_argument("--seconds", type=float, default=240, help="after which nothing new is begun")
     parser.add_argument("--tag", default="", help="goes into the file's name")
+    parser.add_argument("--tiny", action="store_true", help="any mode on a CPU; `--mode tiny` is all of them")
     args = parser.parse_args()
-    args.tiny = args.mode == "tiny"
+    args.tiny |= args.mode == "tiny"
     if args.tiny:
-        args.layers, args.rank, args.steps = 3, 4, 1
+        args.layers, args.rank, args.steps = 3, 64, 1  # 8-bit moments are for 4096 numbers or more
     return args
 
 
-class Step:
-    """A LoRA training step: model, optimizer, one clip."""
-
-    def __init__(self, args: argparse.Namespace, size: tuple[int, int], way: Way, keeps: list[str]):
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        torch.manual_seed(0)
-        wide = {"attention_head_dim": 16, "ffn_dim": 64} if args.tiny else {}  # 8 bits want multiples of 16
-        self.model = transformer(device, tiny=args.tiny, num_layers=args.layers, **wide)
-        with torch.device(device):
-            add_lora(self.model, args.rank, WAN_LAYERS)
-        self.trained = [p for p in self.model.parameters() if p.requires_grad]
-        for name, p in self.model.named_parameters():
-            if "lora_B" in name:
-                torch.nn.init.normal_(p, std=1e-3)  # at zero, A would have no gradient and errors would hide
-        if way.float8:
-            to_float8(self.model)
-        if way.cudnn and device == "cuda":
-            self.model.set_attention_backend("_native_cudnn")
-        set_recompute(self.model, keeps, way.compiled and device == "cuda")
-        self.optimizer = torch.optim.AdamW(self.trained, 1e-5, fused=True)
-        g = torch.Generator().manual_seed(1)
-        self.x0 = latents(device, size, 81).float()
-        self.text = torch.randn(1, 512, self.model.config.text_dim, generator=g).to(device, torch.bfloat16)
-        self.tau = torch.rand(1, self.x0.shape[2], generator=g).to(device)
-        self.eps = torch.randn(self.x0.shape, generator=g).to(device)
-
-    def denoise(self, x: torch.Tensor, tau: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        """The velocity."""
-        return self.model(x.to(text.dtype), 1000 * tau, text, return_dict=False)[0]
-
-    def gradients(self) -> float:
-        """Forward and backward; the loss."""
-        loss = fafm_frame_loss(self.denoise, self.x0, self.tau, self.eps, text=self.text).mean()
-        loss.backward()
-        return loss.item()
-
-    def __call__(self) -> float:
-        """One whole step."""
-        loss = self.gradients()
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return loss
-
-    def petaflop(self) -> float:
-        """Three forwards, without what is computed again and without the LoRA."""
-        c, n = self.model.config, self.x0[0, 0].numel() // 4
-        d = c.num_attention_heads * c.attention_head_dim
-        linear = 2 * n * (6 * d * d + 2 * d * c.ffn_dim) + 2 * 512 * 2 * d * d
-        return 3 * c.num_layers * (linear + 4 * n * d * (n + 512)) / 1e15
-
-
-def clip(args: argparse.Namespace, size: str) -> tuple[int, int]:
-    """Height and width."""
-    return (64, 64) if args.tiny else SIZES[size]
-
-
-def free() -> None:
-    """Give memory back between ways."""
-    gc.collect()
-    torch.compiler.reset()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-
-
-def timed(step: Callable[[], float], count: int, end: float) -> tuple[list[float], list[float], float]:
-    """Seconds and losses of some steps after a first one, and what the first one took."""
-    seconds, losses = [], []
-    for _ in range(count + 1):
+def timed(step: Callable[[], float], count: int, end: float) -> Iterator[tuple[list[float], list[float]]]:
+    """Seconds and losses so far of a first step and some more, after each of them."""
+    seconds: list[float] = []
+    losses: list[float] = []
+    while len(seconds) <= count and (not seconds or time.perf_counter() < end):
         began = time.perf_counter()
         losses.append(step())
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        synchronise()
         seconds.append(time.perf_counter() - began)
-        if time.perf_counter() > end and len(seconds) > 1:
-            break
-    return seconds[1:], losses, seconds[0]
+        yield seconds, losses
 
 
-def peak() -> float:
-    """GiB."""
-    return round(torch.cuda.max_memory_allocated() / 2**30, 2) if torch.cuda.is_available() else 0.0
+def measure(args: argparse.Namespace, size: str, way: Way, keeps: list[str], add: Add, end: float) -> None:
+    """One row, there as soon as it has one step."""
+    row = about(args, size, way, keeps)
+    run(args, size, way, keeps, row, lambda: add(row), end)
+    if way.float8 and time.perf_counter() < end:
+        tried("float8's error", lambda: row.update({"against bfloat16": float8_error(args, size, way, keeps[-4:])}))
+        add(row)
 
 
-def measure(args: argparse.Namespace, size: str, way: Way, keeps: list[str], end: float) -> dict[str, Any]:
-    """One row."""
+def run(
+    args: argparse.Namespace, size: str, way: Way, keeps: list[str], row: dict[str, Any], save: Save, end: float
+) -> None:
+    """Fill a row with what steps cost; the first one counts only as long as it is alone."""
     free()
+    times = LAYERS / len(keeps) if not args.tiny else 1
+    began = time.perf_counter()
+    step = Step(args, clip(args, size), way, keeps)
+    row["build_seconds"] = round(time.perf_counter() - began, 1)
+    step.warm_up()
+    row["warm_up_seconds"] = round(time.perf_counter() - began - row["build_seconds"], 1)
+    for seconds, losses in timed(step, args.steps, end):
+        counted = slice(len(seconds) > 1, None)
+        each = median(seconds[counted]) * times
+        row |= {"seconds_per_sample": round(each, 3), "measured_seconds": seconds[counted]}
+        row |= {"first_step_seconds": round(seconds[0], 3), "peak_gib": peak(), "losses": losses}
+        row |= {"optimizer_seconds": round(median(step.optimizer_seconds[counted]), 4)}
+        row["tflops"] = round(step.petaflop() * 1e3 * times / each, 1)
+        save()
+    if args.profile:
+        tried("profile", lambda: row.update({"profile": profiled(step)}))
+        save()
+
+
+def about(args: argparse.Namespace, size: str, way: Way, keeps: list[str]) -> dict[str, Any]:
+    """What a row says of its setting."""
     row: dict[str, Any] = {"size": list(clip(args, size)), "frames": 81, "variant": way.name}
     row["model"] = "tiny" if args.tiny else "wan2.1-14b"
     counts = {name: keeps.count(name) for name in dict.fromkeys(keeps)}
-    whole = "full" if counts == {"input": len(keeps)} else ", ".join(f"{k} kept: {n}" for k, n in counts.items())
-    row |= {
-        "checkpointing": whole,
-        "compile": way.compiled and torch.cuda.is_available(),
-        "precision": "float8" if way.float8 else "bfloat16",
-    }
-    row |= {"attention": "cudnn" if way.cudnn else "torch's choice", "layers": args.layers, "rank": args.rank}
-    step = Step(args, clip(args, size), way, keeps)
-    seconds, losses, first = timed(step, args.steps, end)
-    each = median(seconds) * (LAYERS / args.layers if not args.tiny else 1)
-    flop = step.petaflop() * 1e3 * (LAYERS / args.layers if not args.tiny else 1)
-    row |= {"seconds_per_sample": round(each, 3), "measured_seconds": seconds, "first_step_seconds": round(first, 1)}
-    row |= {"peak_gib": peak(), "tflops": round(flop / each, 1), "losses": losses}
-    note = f"{args.layers} of {LAYERS} blocks, seconds times {LAYERS / args.layers:g}; the peak is of the part"
-    row |= {"note": "measured whole" if args.layers == LAYERS else note}
-    row |= {"device": device_name(), "versions": versions(), "seed": 0, "command": " ".join(sys.argv)}
-    if way.float8:
-        row["against bfloat16"] = float8_error(args, size, way, keeps, step)
-    return row
+    kept = "full" if counts == {"input": len(keeps)} else ", ".join(f"{k} kept: {n}" for k, n in counts.items())
+    kept += ", inputs on host" * args.host + ", 8-bit AdamW" * (args.optimizer == "adamw8bit")
+    row |= {"checkpointing": kept, "compile": way.compiled and torch.cuda.is_available()}
+    row |= {"precision": "float8" if way.float8 else "bfloat16", "optimizer": args.optimizer, "host": args.host}
+    row |= {"attention": "cudnn" if way.cudnn else "torch's choice", "layers": len(keeps), "rank": args.rank}
+    note = f"{len(keeps)} of {LAYERS} blocks, seconds times {LAYERS / len(keeps):g}; the peak is of the part"
+    row |= {"note": "measured whole" if len(keeps) == LAYERS else note, "date": date.today().isoformat()}
+    return row | {"device": device_name(), "versions": versions(), "seed": 0, "command": " ".join(sys.argv)}
 
 
-def float8_error(args: argparse.Namespace, size: str, way: Way, keeps: list[str], eight: Step) -> dict[str, float]:
+def float8_error(args: argparse.Namespace, size: str, way: Way, keeps: list[str]) -> dict[str, float]:
     """Relative error of the loss and of all LoRA gradients together, at the first step's weights, eager."""
-    del eight
     found = []
     for float8 in (False, True):
         free()
@@ -202,40 +131,28 @@ def float8_error(args: argparse.Namespace, size: str, way: Way, keeps: list[str]
         del one
     (loss, g), (loss8, g8) = found
     cosine = torch.nn.functional.cosine_similarity(g, g8, dim=0).item()
-    return {"loss": abs(loss8 / loss - 1), "gradients": ((g8 - g).norm() / g.norm()).item(), "cosine": cosine}
+    error = {"loss": abs(loss8 / loss - 1), "gradients": ((g8 - g).norm() / g.norm()).item(), "cosine": cosine}
+    return error | {"blocks": len(keeps)}
 
 
-def choose(args: argparse.Namespace, size: str) -> int:
-    """How many of the blocks may keep their attention, from memory: measured on 4 blocks, the rest counted."""
-    small = argparse.Namespace(**{**vars(args), "layers": 4, "steps": 1})
-    part = measure(small, size, WAYS[2], keep_plan(4), 0.0)["peak_gib"]
-    free()
-    tokens, d = 21 * SIZES[size][0] * SIZES[size][1] // 256, 5120
-    block = 8 * d * d + 2 * d * 13824
-    lora = args.rank * (16 * d + 2 * (d + 13824))
-    each = (2 * block + 16 * lora + 2 * tokens * d) / 2**30
-    room = torch.cuda.mem_get_info()[0] / 2**30 - SPARE - part - (LAYERS - 4) * each
-    return max(0, min(LAYERS, int(room / (2 * tokens * d / 2**30))))
-
-
-def steps(args: argparse.Namespace, add: Callable[[dict[str, Any]], None], end: float) -> None:
+def steps(args: argparse.Namespace, add: Add, end: float) -> None:
     """Every way at every size."""
     for size in args.size:
-        for number in args.ways:
-            way = WAYS[number]
+        for way in (WAYS[number] for number in args.ways):
             if time.perf_counter() < end:
                 keeps = [way.keep] * args.layers
-                tried(f"{size} {way.name}", lambda s=size, w=way, k=keeps: add(measure(args, s, w, k, end)))
+                tried(f"{size} {way.name}", lambda s=size, w=way, k=keeps: measure(args, s, w, k, add, end))
 
 
-def best(args: argparse.Namespace, add: Callable[[dict[str, Any]], None], end: float) -> None:
-    """All blocks, the best way, as many keeping attention as memory has room for; fewer if that was too many."""
+def best(args: argparse.Namespace, add: Add, end: float) -> None:
+    """All blocks, the best way, keeping as much as memory has room for; less if that was too much."""
+    way = WAYS[args.ways[0]] if len(args.ways) == 1 else WAYS[3]
     for size in args.size:
-        count = args.attention if args.attention >= 0 else choose(args, size)
-        for attention in dict.fromkeys((count, count * 3 // 4, 0)):
-            keeps = keep_plan(args.layers, min(attention, args.layers))
-            way = WAYS[args.ways[0]] if len(args.ways) == 1 else WAYS[3]
-            if tried(f"{size} best, {attention}", lambda s=size, w=way, k=keeps: add(measure(args, s, w, k, end))):
+        for attention, everything in fewer(*fitted(args, size, way)):
+            keeps = keep_plan(args.layers, attention, everything)
+            name = f"{size} best, {attention} and {everything}"
+            done = tried(name, lambda s=size, k=keeps: measure(args, s, way, k, add, end))
+            if done or time.perf_counter() > end:
                 break
 
 
@@ -260,14 +177,15 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
 
     def add(row: dict[str, Any]) -> None:
-        rows.append(row)
+        if not any(row is known for known in rows):
+            rows.append(row)
         if rank == 0:
             log["rows"] = rows
             sys.stdout.write(f"{row}\n")
             sys.stdout.flush()
 
     modes = {"steps": steps, "best": best, "scaling": scaling, "full": full, "overfit": overfit}
-    wanted = [steps, scaling, full, overfit] if args.tiny else [modes[args.mode]]
+    wanted = [steps, best, scaling, full, overfit] if args.mode == "tiny" else [modes[args.mode]]
     for mode in wanted:
         mode(args, add, end)
 

@@ -1,39 +1,55 @@
 """Join what the phases of wan_train.sh wrote into one file: what was measured whole, parts, several GPUs, four clips.
 
-    python benchmarks/wan_train_join.py FOLDER [FOLDER ...]     # -> benchmarks/results/wan_train.json
+    python benchmarks/wan_train_join.py WHERE [WHERE ...]     # -> benchmarks/results/wan_train.json
 
-`rows` are whole trainings of 40 blocks, which `pusa-lab train --plan-only` reads; `parts` are measured on some of the
-blocks, their seconds multiplied and their peaks those of the part.
+WHERE is a folder or a file, the joined one too: give that first to add to it. A row takes the place of an older one of
+the very same setting. `rows` are whole trainings of 40 blocks, which `pusa-lab train --plan-only` reads; `parts` are
+measured on some of the blocks, their seconds multiplied and their peaks those of the part.
 """
 
+import argparse
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 OUT = Path(__file__).parent / "results" / "wan_train.json"
 BLOCKS = 40
+CASES = ("one", "four", "eight")
+KINDS = ("rows", "parts", "scaling", "full", "overfit")
+SETTING = ("size", "frames", "variant", "model", "checkpointing", "compile", "precision", "attention", "layers", "rank")
+SETTING += ("device", "gpus", "global_batch", "steps")
+"""Fields that tell two rows of one kind apart; what the optimizer is and what waits on the host is in checkpointing."""
 
 
 def kind(row: dict[str, Any]) -> str:
     """Under which name a row is kept."""
     mode = row.get("mode", "steps")
-    return mode if mode in ("scaling", "full", "overfit") else "rows" if row["layers"] == BLOCKS else "parts"
+    return mode if mode in KINDS else "rows" if row["layers"] == BLOCKS else "parts"
+
+
+def joined(paths: Sequence[Path]) -> dict[str, Any]:
+    """All rows of files, and of folders' files; the later ones win."""
+    found: dict[str, Any] = {"command": "; ".join(f"bash benchmarks/wan_train.sh {name}" for name in CASES)}
+    rows: dict[str, dict[str, Any]] = {name: {} for name in KINDS}
+    for path in (file for p in paths for file in (sorted(p.glob("wan_train*.json")) if p.is_dir() else [p])):
+        one = json.loads(path.read_text())
+        found |= {key: one[key] for key in ("date", "weights", "seed") if key in one}
+        for row in (row for name in KINDS for row in one.get(name, [])):
+            rows[kind(row)][json.dumps([row.get(key) for key in SETTING])] = row
+    return found | {name: [*those.values()] for name, those in rows.items()}
 
 
 def main() -> None:
     """Read all, write one."""
-    found: dict[str, Any] = {"command": "bash benchmarks/wan_train.sh one; bash benchmarks/wan_train.sh four"}
-    found |= {name: [] for name in ("rows", "parts", "scaling", "full", "overfit")}
-    for folder in sys.argv[1:]:
-        for path in sorted(Path(folder).glob("wan_train*.json")):
-            one = json.loads(path.read_text())
-            found |= {key: one[key] for key in ("date", "weights", "seed") if key in one}
-            for row in one["rows"]:
-                found[kind(row)].append(row)
-    part = OUT.with_suffix(".part")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("where", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, default=OUT)
+    args = parser.parse_args()
+    found = joined(args.where)
+    part = args.out.with_suffix(".part")
     part.write_text(json.dumps(found, indent=1) + "\n")
-    part.replace(OUT)
+    part.replace(args.out)
 
 
 if __name__ == "__main__":

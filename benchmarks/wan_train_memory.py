@@ -1,0 +1,100 @@
+"""How many of Wan's blocks may keep their attention, or everything: measured on few of them, the rest counted."""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from wan_train_step import Step, Way, clip, free
+
+from pusa_lab.training.recompute import KEEPS, keep_plan
+
+SPARE = 4.0
+"""GiB that the choice of what to keep leaves free."""
+MOMENTS = {"adamw": 8.0, "adamw8bit": 2 * (1 + 4 / 256)}
+"""Bytes of an optimizer's state, a trained number."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """GiB of one whole model."""
+
+    fixed: float
+    """Weights, the optimizer's state and the clip."""
+    gradients: float
+    """That one block leaves."""
+    kept: dict[str, float]
+    """From forward to backward, by what a block keeps."""
+    working: dict[str, float]
+    """In its backward, and given back after it."""
+
+    def peak(self, keeps: Sequence[str]) -> float:
+        """The most, going backwards: what is kept so far, what this block works with, and gradients made before."""
+        highest, kept = 0.0, 0.0
+        for i, keep in enumerate(keeps):
+            kept += self.kept[keep]
+            highest = max(highest, kept + self.working[keep] + self.gradients * (len(keeps) - 1 - i))
+        return self.fixed + highest
+
+
+def choices(blocks: int, attention: int, everything: int) -> list[tuple[int, int]]:
+    """Blocks that keep attention and everything, the fastest first; attention goes before everything. -1 is free.
+
+    Attention is the dearest to compute again, and by far the smaller: only a model that keeps all of it keeps more.
+    """
+    most = range(blocks, -1, -1) if everything < 0 else [everything]
+    found = [(min(blocks if attention < 0 else attention, blocks - e), e) for e in most]
+    if attention < 0:
+        found += [(a, most[-1]) for a in range(blocks - most[-1] - 1, -1, -1)]
+    return found
+
+
+def fitted(args: argparse.Namespace, size: str, way: Way) -> tuple[int, int]:
+    """The first of the choices that memory has room for, or the last of them."""
+    wanted = choices(args.layers, args.attention, args.everything)
+    if len(wanted) == 1:
+        return wanted[0]
+    needed = {keep for choice in wanted for keep in keep_plan(args.layers, *choice)}
+    found = costs(args, size, way, [keep for keep in KEEPS if keep in needed])
+    free()
+    room = torch.cuda.mem_get_info()[0] / 2**30 - SPARE if torch.cuda.is_available() else math.inf
+    best = next((c for c in wanted if found.peak(keep_plan(args.layers, *c)) < room), wanted[-1])
+    expected = found.peak(keep_plan(args.layers, *best))
+    sys.stdout.write(f"{found}\n{best[0]} keep attention, {best[1]} everything: {expected:.1f} of {room:.1f} GiB\n")
+    return best
+
+
+def costs(args: argparse.Namespace, size: str, way: Way, kinds: Sequence[str]) -> Costs:
+    """Measured on a first block, whose input needs no gradient, and one or two of each kind after it."""
+    free()
+    step = Step(args, clip(args, size), way, [kind for kind in kinds for _ in range(3)])
+    step.warm_up()
+    fixed = torch.cuda.memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
+    block = step.model.blocks[0]
+    kept, working = {}, {}
+    for kind in kinds:
+        one, two = (highest(step, [block, *step.of_kind(kind)[-n:]]) for n in (1, 2))
+        kept[kind] = two - one
+        working[kind] = one - fixed - kept[kinds[0]] - kept[kind]
+    trained = sum(p.numel() for p in block.parameters() if p.requires_grad)
+    all_ = sum(t.numel() * t.element_size() for t in (*block.parameters(), *block.buffers()))
+    more = (args.layers - len(step.keeps)) * (all_ + MOMENTS[args.optimizer] * trained) / 2**30
+    return Costs(fixed + more, 4 * trained / 2**30, kept, working)
+
+
+def highest(step: Step, blocks: Sequence[torch.nn.Module]) -> float:
+    """GiB, at the most, of a forward and backward through these blocks."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with step.only(blocks):
+        step.gradients()
+    step.optimizer.zero_grad(set_to_none=True)
+    return torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
+
+
+def fewer(attention: int, everything: int) -> list[tuple[int, int]]:
+    """What to try, one after the other, when memory runs out."""
+    both, half = attention + everything, everything // 2
+    return list(dict.fromkeys([(attention, everything), (both - half, half), (both, 0), (both * 3 // 4, 0), (0, 0)]))
