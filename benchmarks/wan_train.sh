@@ -45,6 +45,6 @@ eight) # the most wanted first; a phase that ends early leaves its time to the l
   phase 110 $best --tag eight_480p --size 480p --attention 40 --everything -1 --steps 1 --seconds 85
   phase 70 $best --tag eight_480p_float8 --size 480p --attention 40 --ways 4 --steps 1 --seconds 55
   phase 80 $run --tag eight_parts --size 480p --layers 4 --ways 4 3 --steps 2 --profile --seconds 60
-  phase 110 $best --tag eight_host --size 720p --attention 0 --host --steps 0 --seconds 20
+  phase 110 $best --tag eight_host --size 720p --attention 40 --host --steps 0 --seconds 20
   ;;
 esac

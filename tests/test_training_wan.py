@@ -114,7 +114,7 @@ def test_what_is_computed_again_does_not_change_gradients(keeps):
 
 
 @pytest.mark.parametrize("keeps", [["input"] * 2, ["attention", "everything"]])
-def test_inputs_that_wait_on_the_host_do_not_change_gradients(keeps, monkeypatch):
+def test_tokens_that_wait_on_the_host_do_not_change_gradients(keeps, monkeypatch):
     moved = []
     to_host = recompute._to_host
     monkeypatch.setattr(recompute, "_to_host", lambda x: moved.append(x.numel()) or to_host(x))
@@ -122,15 +122,15 @@ def test_inputs_that_wait_on_the_host_do_not_change_gradients(keeps, monkeypatch
     assert len(moved) >= 2 and set(moved) == {2 * 18 * 24}  # the tokens of two blocks, and nothing else
 
 
-def test_inputs_of_compiled_blocks_wait_on_the_host_too():
+def test_tokens_of_compiled_blocks_wait_on_the_host_too():
     """In a process of its own: what checks shapes in this one cannot be traced."""
     script = (
         "import sys; sys.path.insert(0, 'tests')\nfrom test_training_wan import *\n"
         "from functools import partial\n"
         "moved, to_host, torch.compile = [], recompute._to_host, partial(torch.compile, backend='aot_eager')\n"
-        "recompute._to_host = lambda x: moved.append(tuple(x.shape)) or to_host(x)\n"
+        "recompute._to_host = lambda x: moved.append(x.numel()) or to_host(x)\n"
         "same_gradients(gradients(), gradients(['input', 'attention'], compiled=True, host=True))\n"
-        "assert moved == [(2, 18, 24)] * 2, moved\n"
+        "assert len(moved) >= 3 and set(moved) == {2 * 18 * 24}, moved\n"  # two inputs, a result of attention
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, env=environment()

@@ -46,7 +46,7 @@ def set_recompute(model: nn.Module, keeps: Sequence[str], compiled: bool = False
         model: has `blocks`, and diffusers' `enable_gradient_checkpointing`.
         keeps: one of `KEEPS` for each block, as `keep_plan` gives.
         compiled: compile each block, together with what it computes again.
-        host: let the tokens that a block keeps as its input wait in the host's memory, twice the way over the bus.
+        host: let what a block keeps of the tokens wait in the host's memory: its input, and if so attention's result.
 
     Raises:
         ValueError: another number of blocks, or a word that is not known.
@@ -64,12 +64,14 @@ def set_recompute(model: nn.Module, keeps: Sequence[str], compiled: bool = False
 
 
 def _hosted(way: Callable[..., Tensor], saves: bool, block: nn.Module, x: Tensor, *args: Any) -> Tensor:
-    """A block whose input x waits on the host: as a saved tensor, or in the hands of what is computed again."""
-    place, at = x.device, x.data_ptr()
+    """A block whose kept tokens wait on the host: as saved tensors, or in the hands of what is computed again."""
+    place = x.device
     if saves:
+        size = x.numel()
 
         def pack(t: Tensor) -> tuple[Tensor, bool]:
-            return (_to_host(t), True) if t.data_ptr() == at and t.dim() else (t, False)
+            tokens = t.numel() == size and not isinstance(t, nn.Parameter)
+            return (_to_host(t), True) if tokens else (t, False)
 
         def unpack(packed: tuple[Tensor, bool]) -> Tensor:
             return packed[0].to(place, non_blocking=True) if packed[1] else packed[0]
