@@ -2,7 +2,7 @@
 
     bash benchmarks/wan_train.sh one                # one H200 or H100, about 9 minutes
     bash benchmarks/wan_train.sh four               # four of them, about 8 minutes
-    bash benchmarks/wan_train.sh eight              # one H200: 8-bit AdamW, 8-bit products, inputs on the host
+    bash benchmarks/wan_train.sh eight              # one H200: 8-bit AdamW, 8-bit products, tokens on the host
     python benchmarks/wan_train.py --mode tiny      # the same code on a CPU; its times mean nothing
 
 One sample is one clip of 81 frames, rank 512, AdamW, random weights. `--layers N` measures N of 40 blocks at full width
@@ -46,7 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--attention", type=int, default=-1, help="blocks that keep attention; -1 fits them to memory")
     parser.add_argument("--everything", type=int, default=0, help="blocks that keep everything; -1 fits them too")
     parser.add_argument("--optimizer", default="adamw", choices=OPTIMIZERS)
-    parser.add_argument("--host", action="store_true", help="inputs of blocks wait in the host's memory")
+    parser.add_argument("--host", action="store_true", help="what blocks keep of the tokens waits in the host's memory")
     parser.add_argument("--profile", action="store_true", help="one more step of four blocks, by kind of kernel")
     parser.add_argument("--rank", type=int, default=512)
     parser.add_argument("--steps", type=int, default=3, help="timed, after a first one")
@@ -111,7 +111,7 @@ def about(args: argparse.Namespace, size: str, way: Way, keeps: list[str]) -> di
     row["model"] = "tiny" if args.tiny else "wan2.1-14b"
     counts = {name: keeps.count(name) for name in dict.fromkeys(keeps)}
     kept = "full" if counts == {"input": len(keeps)} else ", ".join(f"{k} kept: {n}" for k, n in counts.items())
-    kept += ", inputs on host" * args.host + ", 8-bit AdamW" * (args.optimizer == "adamw8bit")
+    kept += ", tokens on host" * args.host + ", 8-bit AdamW" * (args.optimizer == "adamw8bit")
     row |= {"checkpointing": kept, "compile": way.compiled and torch.cuda.is_available()}
     row |= {"precision": "float8" if way.float8 else "bfloat16", "optimizer": args.optimizer, "host": args.host}
     row |= {"attention": "cudnn" if way.cudnn else "torch's choice", "layers": len(keeps), "rank": args.rank}
@@ -129,7 +129,7 @@ def float8_error(args: argparse.Namespace, size: str, way: Way, keeps: list[str]
         loss = one.gradients()
         found.append((loss, torch.cat([p.grad.flatten() for p in one.trained if p.grad is not None]).cpu()))
         del one
-    (loss, g), (loss8, g8) = found
+    (loss, g), (loss8, g8) = ((loss, g.double()) for loss, g in found)  # sums over hundreds of millions
     cosine = torch.nn.functional.cosine_similarity(g, g8, dim=0).item()
     error = {"loss": abs(loss8 / loss - 1), "gradients": ((g8 - g).norm() / g.norm()).item(), "cosine": cosine}
     return error | {"blocks": len(keeps)}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Phases of wan_train.py under time limits: `one` GPU in 9 minutes, `four` GPUs in 8, `eight` bits on one H200 in 9
-# (wants torchao). Results in $OUT or benchmarks/results.
+# Phases of wan_train.py under time limits: `one` GPU in 9 minutes, `four` GPUs in 8, `eight` bits on one H200 in 9,
+# a `small` one of 80 GB in 7 (both want torchao). Results in $OUT or benchmarks/results.
 set -u
 cd "$(dirname "$0")/.."
 export PYTHONPATH="$PWD:$PWD/benchmarks:${PYTHONPATH:-}" PYTORCH_ALLOC_CONF=expandable_segments:True
@@ -44,7 +44,13 @@ eight) # the most wanted first; a phase that ends early leaves its time to the l
   phase 140 $best --tag eight_720p_float8 --size 720p --attention 40 --ways 4 --steps 1 --seconds 90
   phase 110 $best --tag eight_480p --size 480p --attention 40 --everything -1 --steps 1 --seconds 85
   phase 70 $best --tag eight_480p_float8 --size 480p --attention 40 --ways 4 --steps 1 --seconds 55
-  phase 80 $run --tag eight_parts --size 480p --layers 4 --ways 4 3 --steps 2 --profile --seconds 60
-  phase 110 $best --tag eight_host --size 720p --attention 40 --host --steps 0 --seconds 20
+  phase 100 $run --mode best --tag everything_480p --size 480p --attention 34 --everything 6 --steps 2 --seconds 80
+  ;;
+small) # one H100 of 80 GB
+  ends=400
+  best="$run --mode best --optimizer adamw8bit"
+  phase 200 $best --tag small_720p --size 720p --attention 40 --host --steps 1 --seconds 150
+  phase 90 $best --tag small_480p --size 480p --attention 40 --host --steps 1 --seconds 60
+  phase 90 $run --tag small_parts --size 480p --layers 4 --ways 4 3 --steps 2 --profile --seconds 60
   ;;
 esac
