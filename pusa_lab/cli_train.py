@@ -89,7 +89,7 @@ def processes(devices: int, nodes: int) -> tuple[int, int]:
     if min(devices, nodes) < 1 or nodes > 1:
         raise ValueError(
             f"--devices {devices} --nodes {nodes}: give at least one GPU, and start several hosts with "
-            "`torchrun --nnodes N --nproc-per-node GPUS -m pusa_lab train ...` on each."
+            "`torchrun --nnodes N --nproc-per-node GPUS -m -- pusa_lab train ...` on each."
         )
     return devices, nodes
 

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pusa_lab import media, tasks
+from pusa_lab import tasks
 from pusa_lab.generate import generate
 from pusa_lab.metrics import follow_errors
 from pusa_lab.pixels import to_uint8
@@ -116,6 +116,8 @@ def watch(model: TrainableWan, cache: LatentCache, row: int, folder: Path | None
             true.append(to_uint8(wan.decode(clip["latents"][None].float())))
         made = generate(wan, clip["caption"], tasks.image_to_video(true[0][0, 0])).video
         if folder is not None and not (dist.is_initialized() and dist.get_rank()):
+            from pusa_lab import media  # brings what shows videos in notebooks
+
             pair = torch.cat([torch.from_numpy(video[0]) for video in (made, true[0])], dim=2).numpy()
             media.write_clip(folder / f"step-{step:06d}.mp4", pair, wan.geometry.fps)
         return follow_errors(made, true[0], wan.geometry.stride[0])

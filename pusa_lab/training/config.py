@@ -60,6 +60,8 @@ class TrainConfig:
     """Rank of the low-rank update that is trained on a frozen model; 0 trains all weights."""
     precision: str = "auto"
     """32-true, bf16-mixed, or auto: bf16-mixed on a GPU that has bfloat16 (not a T4) and 32-true elsewhere."""
+    log_every: int = 50
+    """Steps between entries in the curves; a shorter run has one, at its end."""
     validate_every: int = 0
     """Steps between validations (held-out loss, and a sheet of samples where the stage has one); 0 is never."""
     held_out: int = 0
@@ -74,7 +76,7 @@ class TrainConfig:
     """Of weights, data, clocks and noise."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch"):
+        for name in ("steps", "batch", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give at least 1.")
         for name in ("ema", "caption_dropout", "beta2"):

@@ -18,7 +18,7 @@ from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule
 from pusa_lab.types import computes_in_bfloat16
 
-MAY_CHANGE = ("steps", "precision", "validate_every", "save_every", "compile", "micro", "check_finite")
+MAY_CHANGE = ["steps", "precision", "log_every", "validate_every", "save_every", "compile", "micro", "check_finite"]
 """Fields of TrainConfig that a resumed run may have otherwise: the optimizer's state keeps its meaning."""
 
 Keep = Callable[[int, torch.nn.Module], None]
@@ -251,7 +251,7 @@ def _trainer(
         callbacks.append(
             ModelCheckpoint(logs, filename=name, every_n_train_steps=config.save_every, enable_version_counter=False)
         )
-    loggers = []
+    times, loggers = config.accumulate(devices * nodes), []
     if logs:
         run_number = len(list(Path(logs).glob("run-*")))  # a resumed run keeps the curves of the first
         where = {"save_dir": logs, "name": "", "version": f"run-{run_number}"}
@@ -261,14 +261,14 @@ def _trainer(
         devices=devices,
         num_nodes=nodes,
         strategy=ModelParallelStrategy(devices * nodes, 1) if split else "ddp" if devices * nodes > 1 else "auto",
-        accumulate_grad_batches=config.accumulate(devices * nodes),
+        accumulate_grad_batches=times,
         precision=precision(config, accelerator),  # type: ignore[arg-type]
         max_steps=config.steps,
         callbacks=callbacks,
         logger=loggers,
-        log_every_n_steps=min(50, config.steps),
+        log_every_n_steps=min(config.log_every, config.steps),
         check_val_every_n_epoch=None,
-        val_check_interval=config.validate_every or None,
+        val_check_interval=config.validate_every * times or None,  # Lightning counts batches
         limit_val_batches=1.0 if config.validate_every else 0,
         num_sanity_val_steps=0,
         enable_checkpointing=bool(config.save_every),

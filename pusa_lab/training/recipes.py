@@ -25,6 +25,7 @@ PAPER = TrainConfig(
     draw="independent",
     lora_rank=512,
     precision="32-true",  # the base is in bfloat16 already, its updates are to be in float32
+    log_every=1,
     check_finite=True,
 )
 WAN_RECIPES = {
