@@ -4,8 +4,8 @@
     python benchmarks/wan_train_command.py --tiny   # the same on a CPU, about 4
 
 Wans of random weights are written as folders, with a cache of latents; then `pusa-lab train --recipe paper` runs in
-processes of its own: with 1, 2 and 4 GPUs on the same clips a step, by `--devices` and by torchrun; killed and resumed;
-with all weights on 1 and 4 GPUs, at 8 blocks; and at last with all 40. Results go to OUT/wan_train_command.json.
+processes of its own: with 1, 2 (by torchrun) and all GPUs (by `--devices`) on the same clips a step; killed and resumed;
+with all weights on 1 and all GPUs, at 8 blocks; and at last with all 40. Results go to OUT/wan_train_command.json.
 """
 
 import argparse
@@ -150,37 +150,43 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--seconds", type=float, default=500, help="after which a run is ended")
     parser.add_argument("--gpus", type=int, default=4)
+    parser.add_argument(
+        "--blocks", type=int, nargs=2, default=[8, 40], help="of the Wan for all runs, and for the last"
+    )
     return parser.parse_args()
 
 
 def phases(bench: Bench, log: Log) -> None:
     """All runs, the most wanted first; those that need one GPU side by side."""
-    tiny, gpus = bench.args.tiny, list(range(bench.args.gpus))
-    small, large = ("wan2", "wan3") if tiny else ("wan8", "wan40")
-    lora = ["micro=1", "steps=4", f"lora_rank={4 if tiny else 64}"]
+    args, gpus = bench.args, list(range(bench.args.gpus))
+    small, large = (f"wan{n}" for n in ((2, 3) if args.tiny else args.blocks))
+    lora = ["micro=1", "steps=4", f"lora_rank={4 if args.tiny else 64}"]
     saved = [*lora, "steps=8", "save_every=2"]
     whole = ["lora_rank=0", "micro=1", "steps=4"]
-    make_cache(bench.work / "cache", tiny)
-    make_folder(bench.work / small, int(small[3:]), tiny)
-    with ThreadPoolExecutor(1 if tiny else 4) as pool:
-        one = pool.submit(bench.run, "one.safetensors", small, gpus[:1], lora)
-        steady = pool.submit(bench.run, "steady.safetensors", small, gpus[1:2], saved)
-        killed = pool.submit(bench.killed, "killed.safetensors", small, gpus[2:3], saved)
-        alone = pool.submit(bench.run, "alone", small, gpus[3:4], whole)
-        log["one"], log["uninterrupted"], log["killed"] = one.result(), steady.result(), killed.result()
-        log["all_weights_one"] = alone.result()
-    if "error" not in log.found["killed"]:
+    make_cache(bench.work / "cache", args.tiny)
+    make_folder(bench.work / small, int(small[3:]), args.tiny)
+    alone = [
+        ("killed", bench.killed, "killed.safetensors", saved),
+        ("uninterrupted", bench.run, "steady.safetensors", saved),
+        ("one", bench.run, "one.safetensors", lora),
+        ("all_weights_one", bench.run, "alone", whole),
+    ]
+    with ThreadPoolExecutor(1 if args.tiny else len(gpus)) as pool:
+        jobs = [
+            (name, pool.submit(run, out, small, [gpus[i % len(gpus)]], changes))
+            for i, (name, run, out, changes) in enumerate(alone)
+        ]
+        for name, job in jobs:
+            log[name] = job.result()
+    if not {"error"} & {*log.found["killed"], *log.found["uninterrupted"]}:
         log["killed_against_uninterrupted"] = bench.difference("steady.safetensors", "killed.safetensors")
-    with ThreadPoolExecutor(1 if tiny else 2) as pool:
-        two = pool.submit(bench.run, "two.safetensors", small, gpus[:2], lora)
-        torchrun = pool.submit(bench.run, "torchrun.safetensors", small, gpus[2:4], lora, True)
-        log["two"], log["torchrun_two"] = two.result(), torchrun.result()
-    log["four"] = bench.run("four.safetensors", small, gpus, lora)
-    log["all_weights_four"] = bench.run("split", small, gpus, whole)
-    pairs = [("one", name) for name in ("two", "torchrun_two", "four")] + [("all_weights_one", "all_weights_four")]
-    whole_pairs = [(a, b) for a, b in pairs if "error" not in {*log.found[a], *log.found[b]}]
-    log["losses_apart"] = {f"{a}, {b}": apart(log.found[a], log.found[b]) for a, b in whole_pairs}
-    make_folder(bench.work / large, int(large[3:]), tiny)
+    log["torchrun_two"] = bench.run("torchrun.safetensors", small, gpus[:2], lora, True)
+    log["all"] = bench.run("all.safetensors", small, gpus, lora)
+    log["all_weights_all"] = bench.run("split", small, gpus, whole)
+    pairs = [("one", "torchrun_two"), ("one", "all"), ("all_weights_one", "all_weights_all")]
+    pairs = [(a, b) for a, b in pairs if "error" not in {*log.found[a], *log.found[b]}]
+    log["losses_apart"] = {f"{a}, {b}": apart(log.found[a], log.found[b]) for a, b in pairs}
+    make_folder(bench.work / large, int(large[3:]), args.tiny)
     log["all_weights_large"] = bench.run("large", large, gpus, ["lora_rank=0", "micro=1", "steps=3"])
 
 
