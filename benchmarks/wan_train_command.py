@@ -4,8 +4,9 @@
     python benchmarks/wan_train_command.py --tiny   # the same on a CPU, about 4
 
 Wans of random weights are written as folders, with a cache of latents; then `pusa-lab train --recipe paper` runs in
-processes of its own: with 1, 2 (by torchrun) and all GPUs (by `--devices`) on the same clips a step; killed and resumed;
-with all weights on 1 and all GPUs, at 8 blocks; and at last with all 40. Results go to OUT/wan_train_command.json.
+processes of its own: with 1, 2 (by torchrun) and all GPUs (by `--devices`) on the same clips a step; killed and
+resumed; with all weights on 1 and all GPUs, at 8 blocks; and at last with all 40. Results go to
+OUT/wan_train_command.json.
 """
 
 import argparse
