@@ -132,7 +132,8 @@ def run(
         torch.set_float32_matmul_precision("high")
         with warnings.catch_warnings():
             # Curves and checkpoints share the folder, and a resumed run goes on in it.
-            for dropped in (".*LeafSpec.*", ".*functional.all_gather is deprecated.*"):  # but Lightning uses it
+            # Lightning uses all_gather itself; and all processes validate on the same clips.
+            for dropped in (".*LeafSpec.*", ".*functional.all_gather is deprecated.*", ".*sync_dist=True.*"):
                 warnings.filterwarnings("ignore", dropped)
             warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")  # nothing changes it in place
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
@@ -240,6 +241,7 @@ def _trainer(
     nodes: int,
 ) -> L.Trainer:
     config, split = module.config, isinstance(module, ShardedVTAModule)
+    times = config.accumulate(devices * nodes)
     callbacks: list[L.Callback] = []
     if config.ema:
         callbacks.append(Averaging(config))
@@ -261,14 +263,15 @@ def _trainer(
         devices=devices,
         num_nodes=nodes,
         strategy=ModelParallelStrategy(devices * nodes, 1) if split else "ddp" if devices * nodes > 1 else "auto",
-        accumulate_grad_batches=config.accumulate(devices * nodes),
+        accumulate_grad_batches=times,
         precision=precision(config, accelerator),  # type: ignore[arg-type]
         max_steps=config.steps,
         callbacks=callbacks,
         logger=loggers,
         log_every_n_steps=min(50, config.steps),
+        use_distributed_sampler=False,  # batches share themselves out; all processes validate on all that is held out
         check_val_every_n_epoch=None,
-        val_check_interval=config.validate_every or None,
+        val_check_interval=config.validate_every * times or None,  # counted in batches
         limit_val_batches=1.0 if config.validate_every else 0,
         num_sanity_val_steps=0,
         enable_checkpointing=bool(config.save_every),
