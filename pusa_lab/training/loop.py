@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import ModelParallelStrategy
 
 from pusa_lab.training.config import TrainConfig
+from pusa_lab.training.lora import frozen_mark
 from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule
 from pusa_lab.types import computes_in_bfloat16
 
@@ -229,6 +230,8 @@ def _check_weights(module: TrainedModule, resume: Path) -> None:
     if then != now:
         name = min(k for k in then | now if then.get(k) != now.get(k))
         raise ValueError(f"{resume} is of another model (they differ in {name}): give a checkpoint of this very run.")
+    if found.get("base", "") not in ("", frozen_mark(module)):
+        raise ValueError(f"{resume} is of a LoRA on other weights than these: give the model that it began with.")
 
 
 def _trainer(
