@@ -12,6 +12,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import ModelParallelStrategy
 
 from pusa_lab.training.config import TrainConfig
@@ -68,6 +69,13 @@ class Averaging(WeightAveraging):
             average = copy.deepcopy(average)
             average.update_parameters(module)
         return average.module
+
+
+class _File(TorchCheckpointIO):
+    """Reads a checkpoint to the CPU; Lightning's own way does not read moments of 8 bits."""
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return super().load_checkpoint(path, map_location or "cpu", weights_only)
 
 
 class Marks(L.Callback):
@@ -152,9 +160,16 @@ def check_run(config: TrainConfig, logs: Path | None, resume: Path | None) -> No
         resume: checkpoint to go on from.
 
     Raises:
-        ValueError: checkpoints are asked for, but no folder is given; or there is no checkpoint to resume from, or one
-            of another configuration.
+        ValueError: checkpoints are asked for, but no folder is given; there is no checkpoint to resume from, or one of
+            another configuration; or the optimizer is not installed.
     """
+    if config.optimizer == "adamw8bit":
+        try:
+            import torchao.optim  # noqa: F401  (without it no moments of 8 bits are read from a checkpoint)
+        except ImportError as error:
+            raise ValueError(
+                "optimizer='adamw8bit' needs torchao: pip install torchao, or set optimizer=adamw."
+            ) from error
     if config.save_every and logs is None:
         raise ValueError(f"save_every={config.save_every}, but no folder was given for the checkpoints: pass logs=.")
     if resume is None:
@@ -265,6 +280,7 @@ def _trainer(
         accelerator=accelerator,
         devices=devices,
         num_nodes=nodes,
+        plugins=None if split else _File(),
         strategy=ModelParallelStrategy(devices * nodes, 1) if split else "ddp" if devices * nodes > 1 else "auto",
         accumulate_grad_batches=times,
         precision=precision(config, accelerator),  # type: ignore[arg-type]
