@@ -45,7 +45,7 @@ def run_recipe(args: argparse.Namespace, changes: dict[str, Any]) -> None:
         return
     if not args.data or not Path(args.model).is_dir():
         raise ValueError(f"--data {args.data!r}, --model {args.model!r}: give a latent cache and a Wan's folder.")
-    from pusa_lab.finetune import train_wan
+    from pusa_lab.finetune import check_wan, train_wan
     from pusa_lab.wan.folders import check, find
     from pusa_lab.wan.loading import read_codec, read_transformer
 
@@ -54,13 +54,15 @@ def run_recipe(args: argparse.Namespace, changes: dict[str, Any]) -> None:
     out = args.out
     if config.lora_rank and out.suffix != ".safetensors":
         out = out / f"{args.recipe}.safetensors"
+    devices, nodes = processes(args.devices, args.nodes)
+    # before gigabytes of weights are read
+    check_wan(Path(args.data), out, config, args.logs, args.resume, args.compiled, devices * nodes)
     transformer = read_transformer(folder, name, torch.bfloat16, None)
     if config.lora_rank and torch.cuda.is_available():
         # Of several processes each has a GPU of its own; all weights go there later, split.
         transformer = transformer.to(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
     about = {"recipe": args.recipe, "base": str(args.model), "expert": name, "command": args.command}
     options: dict[str, Any] = {"logs": args.logs, "resume": args.resume, "keep": args.keep, "compiled": args.compiled}
-    devices, nodes = processes(args.devices, args.nodes)
     options |= {"host": args.host, "devices": devices, "nodes": nodes, "about": about, "codec": read_codec(folder)}
     path = train_wan(transformer, Path(args.data), out, config, **options)
     if not int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))):

@@ -73,13 +73,10 @@ def train_wan(
         ValueError: the name does not fit what is trained, the cache does not fit, a loss is not finite, or memory is
             too small.
     """
-    _check(config, out, compiled)
-    check_run(config, logs, resume)
-    config.accumulate(devices * nodes)
-    cache = LatentCache(data)
+    source = check_wan(data, out, config, logs, resume, compiled, devices * nodes)
+    cache, plan = source.cache, keep_plan(len(transformer.blocks), keep)
     if codec is not None:
         cache.require(codec=identity(codec), channels=transformer.config.in_channels)
-    source, plan = CacheBatches(cache, config), keep_plan(len(transformer.blocks), keep)
     torch.manual_seed(config.seed)
     module = _module(transformer, cache, config, codec, logs)
     set_recompute(module.model.transformer, plan, compiled, host)
@@ -125,7 +122,29 @@ def watch(model: TrainableWan, cache: LatentCache, row: int, folder: Path | None
     return report
 
 
-def _check(config: TrainConfig, out: Path, compiled: bool) -> None:
+def check_wan(
+    data: Path,
+    out: Path,
+    config: TrainConfig,
+    logs: Path | None = None,
+    resume: Path | None = None,
+    compiled: bool = False,
+    processes: int = 1,
+) -> CacheBatches:
+    """Refuse what `train_wan` could not do, without its weights; returns the batches.
+
+    Args:
+        data: as for `train_wan`.
+        out: the same.
+        config: the same.
+        logs: the same.
+        resume: the same.
+        compiled: the same.
+        processes: on all hosts together.
+
+    Raises:
+        ValueError: something does not fit.
+    """
     file = out.suffix == ".safetensors"
     if bool(config.lora_rank) != file:
         raise ValueError(
@@ -134,10 +153,15 @@ def _check(config: TrainConfig, out: Path, compiled: bool) -> None:
         )
     if not file and out.exists():
         raise ValueError(f"out={out} is there already: give a new folder for the weights.")
+    if not file and logs is not None and out.resolve() in (Path(logs).resolve(), *Path(logs).resolve().parents):
+        raise ValueError(f"out={out} is to hold the weights alone: give logs={logs} another folder.")
     if compiled and not config.lora_rank:
         raise ValueError("lora_rank=0 splits the weights of every block, which is not compiled: leave out --compiled.")
     if config.validate_every and not config.held_out:
         raise ValueError(f"validate_every={config.validate_every}, held_out=0: hold clips out, such as held_out=1.")
+    check_run(config, logs, resume)
+    config.accumulate(processes)
+    return CacheBatches(LatentCache(data), config)
 
 
 def _module(transformer: Any, cache: LatentCache, config: TrainConfig, codec: Any, logs: Path | None) -> TrainedModule:

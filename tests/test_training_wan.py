@@ -150,32 +150,15 @@ def test_updates_of_a_bf16_base_are_float32():
     assert found and all(g.dtype == torch.float32 for g in found.values())
 
 
-def test_two_processes_train_as_one(cache, tmp_path):
-    """The same four clips a step: at once, in four parts, and on two processes."""
+def test_a_step_in_parts_is_the_step_at_once(cache, tmp_path):
     config = replace(SHORT, steps=3, batch=4, micro=0)
     one = go(cache, tmp_path / "one.safetensors", config)
     parts = go(cache, tmp_path / "parts.safetensors", replace(config, micro=1))
-    script = (
-        "import sys; sys.path.insert(0, 'tests')\nfrom test_training_wan import *\n"
-        "config = replace(SHORT, steps=3, batch=4, micro=1, save_every=0)\n"
-        f"files = Path({str(cache)!r}), Path({str(tmp_path / 'two.safetensors')!r})\n"
-        "train_wan(transformer(), *files, config, accelerator='cpu', devices=2)\n"
-    )
-    (tmp_path / "two.py").write_text(script)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29533"]
-    done = subprocess.run(
-        [*launch, tmp_path / "two.py"], capture_output=True, text=True, timeout=100, env=environment()
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    two = load_file(tmp_path / "two.safetensors")
     other = go(cache, tmp_path / "other.safetensors", replace(config, seed=1))
     # of all numbers together: where a gradient is nearly zero, AdamW makes a whole step of its rounding
     every = lambda state: torch.cat([state[k].flatten() for k in sorted(state) if "lora_B" in k])  # noqa: E731
-    error = {
-        name: ((every(x) - every(one)).norm() / every(one).norm()).item()
-        for name, x in {"parts": parts, "two": two, "other": other}.items()
-    }
-    assert error["parts"] < 5e-3 and error["two"] < 5e-3 and error["other"] > 0.1, error
+    error = [((every(x) - every(one)).norm() / every(one).norm()).item() for x in (parts, other)]
+    assert error[0] < 5e-3 and error[1] > 0.1, error
 
 
 def environment():

@@ -12,9 +12,11 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import ModelParallelStrategy
 
 from pusa_lab.training.config import TrainConfig
+from pusa_lab.training.lora import frozen_mark
 from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule
 from pusa_lab.types import computes_in_bfloat16
 
@@ -67,6 +69,13 @@ class Averaging(WeightAveraging):
             average = copy.deepcopy(average)
             average.update_parameters(module)
         return average.module
+
+
+class _File(TorchCheckpointIO):
+    """Reads a checkpoint to the CPU; Lightning's own way does not read moments of 8 bits."""
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return super().load_checkpoint(path, map_location or "cpu", weights_only)
 
 
 class Marks(L.Callback):
@@ -132,7 +141,8 @@ def run(
         torch.set_float32_matmul_precision("high")
         with warnings.catch_warnings():
             # Curves and checkpoints share the folder, and a resumed run goes on in it.
-            for dropped in (".*LeafSpec.*", ".*functional.all_gather is deprecated.*"):  # but Lightning uses it
+            # Lightning uses all_gather itself; and all processes validate on the same clips.
+            for dropped in (".*LeafSpec.*", ".*functional.all_gather is deprecated.*", ".*sync_dist=True.*"):
                 warnings.filterwarnings("ignore", dropped)
             warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")  # nothing changes it in place
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
@@ -150,9 +160,16 @@ def check_run(config: TrainConfig, logs: Path | None, resume: Path | None) -> No
         resume: checkpoint to go on from.
 
     Raises:
-        ValueError: checkpoints are asked for, but no folder is given; or there is no checkpoint to resume from, or one
-            of another configuration.
+        ValueError: checkpoints are asked for, but no folder is given; there is no checkpoint to resume from, or one of
+            another configuration; or the optimizer is not installed.
     """
+    if config.optimizer == "adamw8bit":
+        try:
+            import torchao.optim  # noqa: F401  (without it no moments of 8 bits are read from a checkpoint)
+        except ImportError as error:
+            raise ValueError(
+                "optimizer='adamw8bit' needs torchao: pip install torchao, or set optimizer=adamw."
+            ) from error
     if config.save_every and logs is None:
         raise ValueError(f"save_every={config.save_every}, but no folder was given for the checkpoints: pass logs=.")
     if resume is None:
@@ -228,6 +245,8 @@ def _check_weights(module: TrainedModule, resume: Path) -> None:
     if then != now:
         name = min(k for k in then | now if then.get(k) != now.get(k))
         raise ValueError(f"{resume} is of another model (they differ in {name}): give a checkpoint of this very run.")
+    if found.get("base", "") not in ("", frozen_mark(module)):
+        raise ValueError(f"{resume} is of a LoRA on other weights than these: give the model that it began with.")
 
 
 def _trainer(
@@ -240,6 +259,7 @@ def _trainer(
     nodes: int,
 ) -> L.Trainer:
     config, split = module.config, isinstance(module, ShardedVTAModule)
+    times = config.accumulate(devices * nodes)
     callbacks: list[L.Callback] = []
     if config.ema:
         callbacks.append(Averaging(config))
@@ -260,6 +280,7 @@ def _trainer(
         accelerator=accelerator,
         devices=devices,
         num_nodes=nodes,
+        plugins=None if split else _File(),
         strategy=ModelParallelStrategy(devices * nodes, 1) if split else "ddp" if devices * nodes > 1 else "auto",
         accumulate_grad_batches=times,
         precision=precision(config, accelerator),  # type: ignore[arg-type]
@@ -267,8 +288,9 @@ def _trainer(
         callbacks=callbacks,
         logger=loggers,
         log_every_n_steps=min(config.log_every, config.steps),
+        use_distributed_sampler=False,  # batches share themselves out; all processes validate on all that is held out
         check_val_every_n_epoch=None,
-        val_check_interval=config.validate_every * times or None,  # Lightning counts batches
+        val_check_interval=config.validate_every * times or None,  # counted in batches
         limit_val_batches=1.0 if config.validate_every else 0,
         num_sanity_val_steps=0,
         enable_checkpointing=bool(config.save_every),

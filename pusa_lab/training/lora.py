@@ -1,5 +1,6 @@
 """Low-rank training through peft."""
 
+import hashlib
 import re
 
 import torch
@@ -50,3 +51,14 @@ def lora_state(model: nn.Module) -> dict[str, Tensor]:
     """
     trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     return {name.replace(".default.", ".").replace(".base_layer.", "."): torch.clone(p) for name, p in trained.items()}
+
+
+def frozen_mark(model: nn.Module) -> str:
+    """A short name that changes with the frozen weights, made of some numbers of each: there may be billions.
+
+    Args:
+        model: after `add_lora`.
+    """
+    frozen = [p.detach().flatten() for p in model.parameters() if not p.requires_grad]
+    some = [p[:: max(1, len(p) // 64)].float() for p in frozen]
+    return hashlib.sha256(torch.cat(some).cpu().numpy().tobytes() if some else b"").hexdigest()[:16]

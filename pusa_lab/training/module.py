@@ -14,6 +14,7 @@ from pusa_lab.losses import WEIGHTS, fafm_frame_loss
 from pusa_lab.metrics import psnr
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import seed_of
+from pusa_lab.training.lora import frozen_mark
 
 NOISE_BINS = 5
 """Equal parts of [0, 1] by which the loss is logged."""
@@ -64,8 +65,10 @@ class TrainedModule(L.LightningModule):
         torch.nn.utils.clip_grad_norm_([p for p in self.parameters() if p.grad is not None], self.config.clip)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the configuration in, so that no other run goes on from it."""
+        """Put in the configuration, and which weights are frozen, so that no other run goes on from it."""
         checkpoint["config"] = asdict(self.config)
+        if self.config.lora_rank:
+            checkpoint["base"] = frozen_mark(self)
 
     @property
     def strict_loading(self) -> bool:  # type: ignore[override]

@@ -1,0 +1,226 @@
+"""pytest tests/test_training_wan_command.py: what a user types, from a folder of clips to a LoRA that makes videos."""
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from wan_commands import encode, logs_of, rows, train, words_of
+from wan_tiny import edit, pipeline, rewrite
+
+import pusa_lab as pl
+from pusa_lab import cli_train, media
+from pusa_lab.cli import main
+from pusa_lab.training import LatentCache, VTAModule, add_lora
+from pusa_lab.training.lora import WAN_LAYERS, frozen_mark
+from pusa_lab.training.recipes import WAN_RECIPES, CacheBatches
+from pusa_lab.types import Geometry
+from pusa_lab.wan.folders import check, find
+from pusa_lab.wan.loading import read_transformer
+from pusa_lab.wan.lora import load_lora, save_lora
+from pusa_lab.wan.model import WanModel
+from pusa_lab.wan.trainable import TrainableWan
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:.*litlogger.*"),
+    pytest.mark.filterwarnings("ignore:.*in eval mode at the start.*"),
+    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("trained")
+
+
+@pytest.fixture(scope="module")
+def cache(whole, place):
+    return encode(whole, place)
+
+
+@pytest.fixture(scope="module")
+def trained(whole, cache, place):
+    """The run that others are compared with."""
+    return train(whole, cache, place / "lora.safetensors", "validate_every=10")
+
+
+def same(a, b):
+    a, b = load_file(a), load_file(b)
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def wan(whole, name="transformer"):
+    return read_transformer(check(find(whole)), name, torch.bfloat16, None)
+
+
+def loss(whole, cache, lora=None):
+    """Of the clips that are learned from, at many clocks."""
+    cache = LatentCache(cache)
+    model = TrainableWan(wan(whole), Geometry((4, 8, 8), 4, 3, (32, 48), 8), {"": cache.empty})
+    if lora:
+        load_lora(model.transformer, lora)
+    module = VTAModule(model, WAN_RECIPES["paper"])
+    clips = [cache[row] for row in range(len(cache) - 1)]
+    batch = torch.stack([clip["latents"] for clip in clips]).float(), [clip["text"] for clip in clips]
+    with torch.no_grad():
+        return torch.stack([module.frame_loss(batch, -step, 0.0)[1] for step in range(1, 21)]).mean().item()
+
+
+def test_from_clips_to_a_lora_that_makes_videos(whole, cache, trained, tmp_path):
+    assert loss(whole, cache, trained) < 0.75 * loss(whole, cache)
+    model = wan(whole)
+    save_lora(model, tmp_path / "comfy.safetensors", load_lora(model, trained).name, "comfyui")
+    names = set(load_file(tmp_path / "comfy.safetensors"))
+    assert "diffusion_model.blocks.0.self_attn.q.lora_down.weight" in names
+    how = {"size": (32, 48), "frames": 9, "device": "cpu", "cache": None}
+    base, tuned = (WanModel.from_pretrained(whole, lora=x, **how) for x in ((), tmp_path / "comfy.safetensors"))
+    a, again, b = (pl.generate(m, "a red circle", steps=3).video.astype(float) for m in (base, base, tuned))
+    assert a.shape == (1, 9, 32, 48, 3) and np.array_equal(a, again)
+    assert np.abs(a - b).mean() > 2
+
+
+def test_stopped_and_gone_on_with_it_gives_the_same_file(whole, cache, trained, tmp_path):
+    part = train(whole, cache, tmp_path / "part.safetensors", "steps=8")
+    last = logs_of(part) / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 5 and not same(part, trained)
+    assert same(train(whole, cache, part, "validate_every=10", options=["--resume", last]), trained)
+    assert [row["step"] for row in rows(part) if "val_loss" in row] == [9, 19]
+
+
+def test_a_held_out_clip_is_watched_and_changes_nothing(whole, cache, trained, tmp_path):
+    found = rows(trained)
+    watched = [row for row in found if "val_loss" in row]
+    assert [row["step"] for row in watched] == [9, 19] and [row["step"] for row in found if "loss" in row] == [19]
+    assert all({"val_loss_frame_2", "first_frame_error", "next_frame_error"} <= set(row) for row in watched)
+    assert watched[1]["val_loss"] < watched[0]["val_loss"]
+    videos = sorted((logs_of(trained) / "validation").iterdir())
+    assert [video.name for video in videos] == ["step-000010.mp4", "step-000020.mp4"]
+    made = [media.read_clip(video) for video in videos]
+    assert made[0].shape == made[1].shape == (9, 32, 96, 3)
+    left, right = (np.abs(made[0][:, :, x].astype(float) - made[1][:, :, x]).mean() for x in np.split(np.arange(96), 2))
+    assert 2 * right < left  # the true clip stays but for the video's compression, what is made changes
+    assert same(train(whole, cache, tmp_path / "blind.safetensors"), trained)
+
+
+def test_validations_are_counted_in_steps_not_in_batches(whole, cache, tmp_path):
+    out = train(whole, cache, tmp_path / "x.safetensors", "steps=4", "micro=1", "validate_every=2", "save_every=0")
+    assert [row["step"] for row in rows(out) if "val_loss" in row] == [1, 3]
+
+
+def test_what_is_held_out_is_in_no_batch(cache):
+    found, config = LatentCache(cache), replace(WAN_RECIPES["paper"], held_out=2)
+    names = [clip["name"] for clip in found.manifest["clips"]]
+    batches = CacheBatches(found, config)
+    learned = {name for _, (*_, drawn) in zip(range(50), batches, strict=False) for name in drawn}
+    assert learned == set(names[:-2]) and [chunk[-1] for chunk in batches.chunks()] == [[n] for n in names[-2:]]
+
+
+def test_averaged_weights_are_written_and_gone_on_with(whole, cache, trained, tmp_path):
+    averaged = train(whole, cache, tmp_path / "ema.safetensors", "ema=0.9")
+    half, whole_run = (load_file(x) for x in (train(whole, cache, tmp_path / "half.safetensors", "steps=10"), trained))
+    for name, got in load_file(averaged).items():  # two averages: after 10 steps and after 20
+        torch.testing.assert_close(got, torch.lerp(half[name], whole_run[name], 1 - 2 / 11))
+    assert not same(averaged, trained)
+    part = train(whole, cache, tmp_path / "part.safetensors", "ema=0.9", "steps=17")
+    last = ["--resume", logs_of(part) / "last.ckpt"]
+    assert not same(part, averaged)
+    assert same(train(whole, cache, part, "ema=0.9", options=last), averaged)
+
+
+@pytest.fixture(scope="module")
+def two_experts(place):
+    pipeline("wan2.2-a14b").save_pretrained(place / "a14b")
+    return place / "a14b"
+
+
+def test_each_expert_is_trained_by_its_name(two_experts, cache, tmp_path):
+    made = []
+    for expert, name, bounds in (("high", "transformer", [0.875, 1.0]), ("low", "transformer_2", [0.0, 0.875])):
+        out = tmp_path / f"{expert}.safetensors"
+        made.append(train(two_experts, cache, out, "steps=2", "save_every=2", options=["--expert", expert]))
+        with safe_open(out, "pt") as file:
+            told = file.metadata()
+        config = json.loads(told["config"])
+        assert told["expert"] == name and [config["lowest"], config["highest"]] == bounds
+        base = wan(two_experts, name)
+        add_lora(base, 3, WAN_LAYERS)
+        assert torch.load(logs_of(out) / "last.ckpt", weights_only=True)["base"] == frozen_mark(base)
+    how = {"size": (32, 48), "frames": 9, "device": "cpu", "cache": None}
+    model = WanModel.from_pretrained(two_experts, lora=made[0], lora_low=made[1], **how)
+    assert [len(reports[0].matched) for reports in model.loras] == [20, 20]
+
+
+@pytest.fixture
+def said(capsys, monkeypatch):
+    """Runs a command that is refused, before any weights are read unless it `reads`; gives its sentence."""
+
+    monkeypatch.setitem(sys.modules, "torchao", None)
+
+    def say(*args, reads=False, **kwargs):
+        read = read_transformer if reads else lambda *_: pytest.fail("weights were read")
+        monkeypatch.setattr("pusa_lab.wan.loading.read_transformer", read)
+        capsys.readouterr()
+        assert main(words_of(*args, **kwargs)) == 2
+        return capsys.readouterr().err
+
+    return say
+
+
+def test_experts_that_are_not_named_or_not_there(whole, two_experts, cache, tmp_path, said):
+    out = tmp_path / "x.safetensors"
+    assert "has two experts, which train one after the other: give --expert high or low." in said(
+        two_experts, cache, out
+    )
+    assert "has one transformer, leave it away." in said(whole, cache, out, options=["--expert", "low"])
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "says"),
+    [
+        (["held_out=5"], [], "held_out=5 of 5 clips: give fewer, some must be learned from."),
+        (["held_out=0", "validate_every=2"], [], "validate_every=2, held_out=0: hold clips out, such as held_out=1."),
+        (["batch=3"], ["--devices", "2"], "batch=3 on 2 processes, micro=0 at a time: give a batch that 2 divides."),
+        ([], ["--nodes", "2"], "--devices 1 --nodes 2: give at least one GPU, and start several hosts with `torchrun"),
+        ([], ["--devices", "0"], "--devices 0 --nodes 1: give at least one GPU"),
+        (["optimizer=adamw8bit"], [], "optimizer='adamw8bit' needs torchao: pip install torchao, or set optimizer=ad"),
+        (["lora_rank=0"], [], "lora_rank=0, out="),
+        ([], ["--resume", "nowhere.ckpt"], "no checkpoint nowhere.ckpt to resume from"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_weights_are_read(whole, cache, tmp_path, said, changes, options, says):
+    assert says in said(whole, cache, tmp_path / "x.safetensors", *changes, options=options)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_lora_goes_on_from_its_own_run_and_base_alone(whole, folder, cache, trained, tmp_path, said):
+    resume, out = ["--resume", logs_of(trained) / "last.ckpt"], tmp_path / "x.safetensors"
+    assert "is of a run with lora_rank=3, this one has lora_rank=4" in said(
+        whole, cache, out, "lora_rank=4", options=resume
+    )
+    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    rewrite(weights, lambda w: {k: 1.1 * v if "attn1.to_q.weight" in k else v for k, v in w.items()})
+    assert "last.ckpt is of a LoRA on other weights than these: give the model that it began with." in said(
+        folder, cache, out, options=resume, reads=True
+    )
+    assert not out.exists()
+
+
+def test_a_cache_of_another_codec_is_refused(folder, cache, tmp_path, said):
+    edit(folder / "vae" / "config.json", latents_mean=[0.0] * 4)
+    rewrite(folder / "vae" / "diffusion_pytorch_model.safetensors", lambda w: {k: 2 * v for k, v in w.items()})
+    assert "encode the clips again with this model" in said(folder, cache, tmp_path / "x.safetensors", reads=True)
+
+
+def test_processes_are_those_of_torchrun(monkeypatch):
+    assert cli_train.processes(3, 1) == (3, 1)
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "6"}.items():
+        monkeypatch.setenv(name, value)
+    assert cli_train.processes(1, 1) == cli_train.processes(2, 3) == (2, 3)
+    with pytest.raises(ValueError, match=r"--devices 3 --nodes 1, but torchrun started 3 x 2 processes: leave both"):
+        cli_train.processes(3, 1)

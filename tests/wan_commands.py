@@ -1,0 +1,66 @@
+"""Commands on a tiny Wan, as a user types them."""
+
+import csv
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch.distributed as dist
+from films import collection
+
+from pusa_lab.cli import main
+
+SHORT = [
+    "steps=20",
+    "batch=2",
+    "micro=0",
+    "lr=1e-2",
+    "caption_dropout=0.3",
+    "lora_rank=3",
+    "save_every=5",
+    "held_out=1",
+]
+
+
+def encode(whole: Path, place: Path) -> Path:
+    """A cache of five real clips."""
+    words = ["data", "encode", collection(place / "clips"), "--model", whole, "--out", place / "cache"]
+    assert main([*map(str, words), "--size", "32x48", "--frames", "9", "--fps", "8"]) == 0
+    return place / "cache"
+
+
+def words_of(model: Path, cache: Path, out: Path, *changes: str, options: Sequence[object] = ()) -> list[str]:
+    """Of `pusa-lab train`; curves and checkpoints go beside what is written."""
+    logs = out.with_name(f"logs-{out.stem}")
+    words = ["train", "--recipe", "paper", "--data", cache, "--model", model, "--out", out, "--logs", logs, *options]
+    return [*map(str, words), "--set", *SHORT, *changes]
+
+
+def train(*args: object, **kwargs: object) -> Path:
+    """Run it here, and leave nothing of a run with split weights: its group of one process, and its variables."""
+    words, before = words_of(*args, **kwargs), dict(os.environ)
+    try:
+        assert main(words) == 0
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        os.environ.clear()
+        os.environ.update(before)
+    return Path(words[words.index("--out") + 1])
+
+
+def logs_of(out: Path) -> Path:
+    return out.with_name(f"logs-{out.stem}")
+
+
+def rows(out: Path) -> list[dict[str, float]]:
+    """All that was logged, by the last of its runs."""
+    with max(logs_of(out).glob("run-*/metrics.csv")).open() as lines:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(lines)]
+
+
+def environment(*places: object) -> dict[str, str]:
+    """For processes beside this one."""
+    path = os.pathsep.join([*map(str, places), str(Path.cwd()), *sys.path])
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
