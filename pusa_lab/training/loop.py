@@ -271,7 +271,7 @@ def _trainer(
         callbacks.append(
             ModelCheckpoint(logs, filename=name, every_n_train_steps=config.save_every, enable_version_counter=False)
         )
-    times, loggers = config.accumulate(devices * nodes), []
+    loggers = []
     if logs:
         run_number = len(list(Path(logs).glob("run-*")))  # a resumed run keeps the curves of the first
         where = {"save_dir": logs, "name": "", "version": f"run-{run_number}"}
