@@ -46,11 +46,10 @@ eight) # the most wanted first; a phase that ends early leaves its time to the l
   phase 70 $best --tag eight_480p_float8 --size 480p --attention 40 --ways 4 --steps 1 --seconds 55
   phase 100 $run --mode best --tag everything_480p --size 480p --attention 34 --everything 6 --steps 2 --seconds 80
   ;;
-small) # one H100 of 80 GB
-  ends=400
+small) # one H100 of 80 GB; the first step makes the host's memory, and is slow
+  ends=450
   best="$run --mode best --optimizer adamw8bit"
-  phase 200 $best --tag small_720p --size 720p --attention 40 --host --steps 1 --seconds 150
-  phase 90 $best --tag small_480p --size 480p --attention 40 --host --steps 1 --seconds 60
-  phase 90 $run --tag small_parts --size 480p --layers 4 --ways 4 3 --steps 2 --profile --seconds 60
+  phase 270 $best --tag small_720p --size 720p --attention 40 --host --steps 1 --seconds 250
+  phase 140 $best --tag small_480p --size 480p --attention 40 --host --steps 2 --seconds 120
   ;;
 esac
