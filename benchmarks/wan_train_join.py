@@ -15,7 +15,7 @@ from typing import Any
 
 OUT = Path(__file__).parent / "results" / "wan_train.json"
 BLOCKS = 40
-CASES = ("one", "four", "eight")
+CASES = ("one", "four", "eight", "small")
 KINDS = ("rows", "parts", "scaling", "full", "overfit")
 SETTING = ("size", "frames", "variant", "model", "checkpointing", "compile", "precision", "attention", "layers", "rank")
 SETTING += ("device", "gpus", "global_batch", "steps")

@@ -23,7 +23,9 @@ def add_wan_options(train: argparse.ArgumentParser) -> None:
     train.add_argument("--devices", type=int, default=1, help="GPUs of each host (default 1; under torchrun its own)")
     train.add_argument("--nodes", type=int, default=1, help="hosts (default 1; under torchrun its own)")
     train.add_argument("--keep", type=int, default=0, help="blocks that keep their attention (default 0: least memory)")
-    train.add_argument("--host", action="store_true", help="the inputs of a Wan's blocks wait in the host's memory")
+    train.add_argument("--everything", type=int, default=0, help="blocks that keep all they need (default 0)")
+    train.add_argument("--host", action="store_true", help="what blocks keep waits in the host's memory")
+    train.add_argument("--float8", action="store_true", help="multiply with a LoRA's base in 8 bits")
     train.add_argument("--compiled", action="store_true", help="compile the blocks of a Wan")
 
 
@@ -62,8 +64,9 @@ def run_recipe(args: argparse.Namespace, changes: dict[str, Any]) -> None:
         # Of several processes each has a GPU of its own; all weights go there later, split.
         transformer = transformer.to(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
     about = {"recipe": args.recipe, "base": str(args.model), "expert": name, "command": args.command}
-    options: dict[str, Any] = {"logs": args.logs, "resume": args.resume, "keep": args.keep, "compiled": args.compiled}
-    options |= {"host": args.host, "devices": devices, "nodes": nodes, "about": about, "codec": read_codec(folder)}
+    names = ("logs", "resume", "keep", "everything", "host", "compiled", "float8")
+    options: dict[str, Any] = {name: getattr(args, name) for name in names}
+    options |= {"devices": devices, "nodes": nodes, "about": about, "codec": read_codec(folder)}
     path = train_wan(transformer, Path(args.data), out, config, **options)
     if not int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))):
         _say(str(path))

@@ -15,18 +15,20 @@ class Gpu:
     """Rough guess at the rent in US dollars an hour: it moves by the week and the shop, so give your own `price`."""
     bfloat16: bool = True
     """Whether it computes in bfloat16."""
+    float8: bool = True
+    """Whether it multiplies in 8 bits."""
 
 
 GPUS: dict[str, Gpu] = {
     "h200": Gpu(139.0, 989.0, 3.5),
     "h100": Gpu(78.0, 989.0, 2.5),
-    "a100-80": Gpu(78.0, 312.0, 1.6),
-    "a100-40": Gpu(39.0, 312.0, 1.2),
+    "a100-80": Gpu(78.0, 312.0, 1.6, float8=False),
+    "a100-40": Gpu(39.0, 312.0, 1.2, float8=False),
     "l40s": Gpu(44.0, 362.0, 0.9),
     "rtx5090": Gpu(31.0, 210.0, 0.7),
     "rtx4090": Gpu(23.5, 165.0, 0.4),
     "l4": Gpu(22.0, 121.0, 0.6),
-    "t4": Gpu(14.5, 65.0, 0.3, bfloat16=False),
+    "t4": Gpu(14.5, 65.0, 0.3, bfloat16=False, float8=False),
 }
 """Name -> card. h200's memory is measured; peaks are the makers' data sheets; prices are rough assumptions."""
 

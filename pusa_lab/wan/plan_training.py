@@ -73,7 +73,7 @@ class TrainingCost:
     money: float
     """US dollars for all samples; the same on several GPUs, as far as they scale."""
     fits: bool
-    """Whether the peak that was measured is within the GPU's memory."""
+    """Whether the peak that was measured is within the GPU's memory, and the GPU has the products."""
 
 
 def read_training(path: Path) -> list[TrainingRow]:
@@ -137,7 +137,8 @@ def training_table(costs: Sequence[TrainingCost]) -> str:
 def _cost(row: TrainingRow, gpu: str, samples: int, price: float) -> TrainingCost:
     seconds = row.seconds * GPUS[row.gpu].tflops / GPUS[gpu].tflops
     hours = samples * seconds / 3600
-    return TrainingCost(row, gpu, seconds, hours, price, hours * price, row.peak <= GPUS[gpu].memory)
+    fits = row.peak <= GPUS[gpu].memory and (row.precision != "float8" or GPUS[gpu].float8)
+    return TrainingCost(row, gpu, seconds, hours, price, hours * price, fits)
 
 
 def _row(path: Path, row: dict[str, Any]) -> TrainingRow:
