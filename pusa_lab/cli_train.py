@@ -1,6 +1,7 @@
 """Train VTA on a Wan: `pusa-lab train --recipe paper --data CACHE --model FOLDER --out FILE`."""
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ def add_wan_options(train: argparse.ArgumentParser) -> None:
     """
     train.add_argument("--recipe", choices=["paper", "released"], help="train a Wan: --data CACHE --model FOLDER")
     train.add_argument("--plan-only", action="store_true", help="what a recipe would cost, by measured steps")
+    train.add_argument("--price", type=float, help="US dollars per GPU and hour, for --plan-only (default: a guess)")
     train.add_argument("--expert", choices=["high", "low"], help="of Wan2.2-A14B: which one, on its own clocks")
     train.add_argument("--devices", type=int, default=1, help="GPUs of each host (default 1; under torchrun its own)")
     train.add_argument("--nodes", type=int, default=1, help="hosts (default 1; under torchrun its own)")
@@ -43,7 +45,7 @@ def run_recipe(args: argparse.Namespace, changes: dict[str, Any]) -> None:
 
     config = replace(WAN_RECIPES[args.recipe], **changes)
     if args.plan_only:
-        _say(*plan_lines(args.recipe, config))
+        _say(*plan_lines(args.recipe, config, args.price))
         return
     if not args.data or not Path(args.model).is_dir():
         raise ValueError(f"--data {args.data!r}, --model {args.model!r}: give a latent cache and a Wan's folder.")
@@ -112,19 +114,28 @@ def _expert(folder: Any, wanted: str | None, config: Any) -> tuple[str, Any]:
     return folder.experts[wanted == "low"], replace(config, **bounds)
 
 
-def plan_lines(recipe: str, config: Any) -> Sequence[str]:
+def plan_lines(recipe: str, config: Any, price: float | None = None) -> Sequence[str]:
     """What a recipe costs, from the steps that `benchmarks/wan_train.py` measured.
 
     Args:
         recipe: its name.
         config: its settings.
+        price: US dollars an hour of any GPU; None is a guess for each.
+
+    Raises:
+        ValueError: a price below 0.
     """
+    from pusa_lab.wan.plan_tables import GPUS
     from pusa_lab.wan.plan_training import read_training, training_costs, training_table
+
+    if price is not None and not 0 <= price < math.inf:
+        raise ValueError(f"price={price}: give US dollars per GPU and hour, 0 or more.")
+    prices = None if price is None else dict.fromkeys(GPUS, price)
 
     samples = config.steps * config.batch
     rows = read_training(Path(__file__).parents[1] / "benchmarks" / "results" / "wan_train.json")
     head = f"{recipe}: {config.steps} steps of {config.batch} clips, {samples} samples, LoRA of rank {config.lora_rank}"
-    return [head, "", training_table(training_costs(rows, samples))]
+    return [head, "", training_table(training_costs(rows, samples, prices=prices))]
 
 
 def _say(*lines: str) -> None:

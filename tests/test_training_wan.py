@@ -238,9 +238,7 @@ def test_memory_that_runs_out_says_what_to_change(cache, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(TrainableWan, "forward", full)
-    with pytest.raises(
-        ValueError, match=r"out of memory with 0 blocks .*host=False.*try --host, --set optimizer"
-    ):
+    with pytest.raises(ValueError, match=r"out of memory with 0 blocks .*host=False.*try --host, --set optimizer"):
         go(cache, tmp_path / "a.safetensors")
 
 

@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from wan_tiny import TEXT, refused, transformer
 
+from pusa_lab.cli import main
 from pusa_lab.wan.plan import plan
 from pusa_lab.wan.plan_training import TrainingRow, read_training, training_costs, training_table
 
@@ -103,9 +104,26 @@ def test_the_shipped_rows_are_whole_trainings_and_readme_says_what_they_say():
     found = json.loads(path.read_text())
     assert {row["layers"] for row in found["rows"]} == {40}
     assert all(row["layers"] < 40 for row in found["parts"])
-    for row in read_training(path):
-        size = f"{row.size[0]} x {row.size[1]}"
-        assert f"{row.seconds:.1f} s and {row.peak:.1f} GiB at {size}" in told
+    page, rows = (path.parents[1] / "README.md").read_text(), read_training(path)
+    for row in rows:
+        size, numbers = f"{row.size[0]} x {row.size[1]}", f"{row.seconds:.1f} | {row.peak:.1f}"
+        assert f"| {size} | {row.gpu.upper()} | {row.checkpointing} | {row.precision} | {numbers} |" in page
+    best = {
+        (gpu, precision, size): min(
+            r.seconds for r in rows if (r.gpu, r.precision, r.size[0]) == (gpu, precision, size)
+        )
+        for gpu, precision, size in {(r.gpu, r.precision, r.size[0]) for r in rows}
+    }
+    for precision, words in (
+        ("bfloat16", "{:.1f} s at 480 x 832 and {:.1f} s at"),
+        ("float8", "{:.1f} and {:.1f} s with"),
+    ):
+        assert words.format(best["h200", precision, 480], best["h200", precision, 720]) in told
+    (small,) = (row for row in rows if row.gpu == "h100" and row.size[0] == 720)
+    assert f"{small.seconds:.1f} s and {small.peak:.1f} GiB at 720 x 1280 with `--compiled --keep 40 --host`" in told
+    assert small.peak < 78
+    (error,) = (row["against bfloat16"] for row in found["parts"] if "against bfloat16" in row)
+    assert f"{100 * error['gradients']:.1f} % off" in told
     for rows in zip(*(row["losses"] for row in found["scaling"]), strict=True):
         assert max(rows) - min(rows) < 1e-5, "one GPU and several learn the same"
     assert ", ".join(f"{row['samples_per_second']:.3f}" for row in found["scaling"][:2]) in told
@@ -115,3 +133,24 @@ def test_the_shipped_rows_are_whole_trainings_and_readme_says_what_they_say():
     (four,) = found["overfit"]
     for key in ("loss", "image_to_video_mse"):
         assert four["after"][key] < 0.05 * four["before"][key]
+
+
+def test_the_command_on_two_gpus_as_told():
+    root = Path(__file__).parents[1]
+    found = json.loads((root / "benchmarks" / "results" / "wan_train_command.json").read_text())
+    assert not [name for name, run in found.items() if isinstance(run, dict) and "error" in run]
+    assert max(found["losses_apart"].values()) == found["losses_apart"]["all_weights_one, all_weights_all"]
+    told = " ".join((root / "README.md").read_text().split())
+    apart = (found["losses_apart"][f"{name}one, {name}all"] for name in ("", "all_weights_"))
+    assert "equal to {:.0e} with a LoRA and {:.1e} with all weights".format(*apart).replace("e-0", "e-") in told
+    assert f"{100 * found['killed_against_uninterrupted']['relative']:.2f} % from the uninterrupted one" in told
+
+
+def test_the_price_is_yours(capsys):
+    assert main(["train", "--recipe", "paper", "--plan-only", "--price", "4"]) == 0
+    said = capsys.readouterr().out
+    (line,) = (line for line in said.splitlines() if line.startswith("| 720 x 1280 | h200") and "float8" in line)
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[8] == "4" and float(cells[9]) == pytest.approx(4 * float(cells[7]), rel=0.01)
+    assert main(["train", "--recipe", "paper", "--plan-only", "--price", "-1"]) == 2
+    assert "price=-1.0: give US dollars" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def rows(tmp_path, monkeypatch):
 
 def test_everything_at_once(rows, tmp_path):
     (row,) = rows("--attention", "1", "--everything", "1", "--ways", "4", "--host", "--profile")
-    assert row["checkpointing"] == "input kept: 1, attention kept: 1, everything kept: 1, inputs on host"
+    assert row["checkpointing"] == "input kept: 1, attention kept: 1, everything kept: 1, tokens on host"
     assert (row["precision"], row["optimizer"], row["host"]) == ("float8", "adamw", True)
     assert 0 < row["optimizer_seconds"] < row["seconds_per_sample"]
     assert row["losses"][1] < row["losses"][0]
