@@ -60,7 +60,7 @@ def run_recipe(args: argparse.Namespace, changes: dict[str, Any]) -> None:
         out = out / f"{args.recipe}.safetensors"
     devices, nodes = processes(args.devices, args.nodes)
     # before gigabytes of weights are read
-    check_wan(Path(args.data), out, config, args.logs, args.resume, args.compiled, devices * nodes)
+    check_wan(Path(args.data), out, config, args.logs, args.resume, args.compiled, args.float8, devices * nodes)
     transformer = read_transformer(folder, name, torch.bfloat16, None)
     if config.lora_rank and torch.cuda.is_available():
         # Of several processes each has a GPU of its own; all weights go there later, split.

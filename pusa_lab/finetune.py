@@ -78,9 +78,8 @@ def train_wan(
         ValueError: the name does not fit what is trained, the cache does not fit, a loss is not finite, or memory is
             too small.
     """
-    source = check_wan(data, out, config, logs, resume, compiled, devices * nodes)
+    source = check_wan(data, out, config, logs, resume, compiled, float8, devices * nodes)
     cache, plan = source.cache, keep_plan(len(transformer.blocks), keep, everything)
-    _check_float8(config, float8)
     if codec is not None:
         cache.require(codec=identity(codec), channels=transformer.config.in_channels)
     torch.manual_seed(config.seed)
@@ -139,6 +138,7 @@ def check_wan(
     logs: Path | None = None,
     resume: Path | None = None,
     compiled: bool = False,
+    float8: bool = False,
     processes: int = 1,
 ) -> CacheBatches:
     """Refuse what `train_wan` could not do, without its weights; returns the batches.
@@ -150,6 +150,7 @@ def check_wan(
         logs: the same.
         resume: the same.
         compiled: the same.
+        float8: the same.
         processes: on all hosts together.
 
     Raises:
@@ -167,6 +168,10 @@ def check_wan(
         raise ValueError(f"out={out} is to hold the weights alone: give logs={logs} another folder.")
     if compiled and not config.lora_rank:
         raise ValueError("lora_rank=0 splits the weights of every block, which is not compiled: leave out --compiled.")
+    if config.optimizer == "adamw8bit" and not config.lora_rank:
+        # its compiled step, cached by one process, reads beyond the shards of another that are smaller or empty
+        raise ValueError("optimizer='adamw8bit', lora_rank=0: it does not work on split weights, set optimizer=adamw.")
+    _check_float8(config, float8)
     if config.validate_every and not config.held_out:
         raise ValueError(f"validate_every={config.validate_every}, held_out=0: hold clips out, such as held_out=1.")
     check_run(config, logs, resume)

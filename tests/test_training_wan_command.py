@@ -199,6 +199,21 @@ def test_what_does_not_fit_is_said_before_weights_are_read(whole, cache, tmp_pat
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("changes", "options", "says"),
+    [
+        (["optimizer=adamw8bit"], [], "optimizer='adamw8bit', lora_rank=0: it does not work on split weights"),
+        ([], ["--float8"], "float8=True, lora_rank=0: 8 bits are for weights that are not trained"),
+        ([], ["--compiled"], "which is not compiled: leave out --compiled."),
+    ],
+)
+def test_what_all_weights_cannot_have_is_said_before(
+    whole, cache, tmp_path, said, changes, options, says
+):
+    assert says in said(whole, cache, tmp_path / "all", "lora_rank=0", *changes, options=options)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_lora_goes_on_from_its_own_run_and_base_alone(whole, folder, cache, trained, tmp_path, said):
     resume, out = ["--resume", logs_of(trained) / "last.ckpt"], tmp_path / "x.safetensors"
     assert "is of a run with lora_rank=3, this one has lora_rank=4" in said(
