@@ -46,7 +46,7 @@ def set_recompute(model: nn.Module, keeps: Sequence[str], compiled: bool = False
         model: has `blocks`, and diffusers' `enable_gradient_checkpointing`.
         keeps: one of `KEEPS` for each block, as `keep_plan` gives.
         compiled: compile each block, together with what it computes again.
-        host: let what a block keeps of the tokens wait in the host's memory: its input, and if so attention's result.
+        host: let a block's input wait in the host's memory, and, where blocks are compiled, attention's result.
 
     Raises:
         ValueError: another number of blocks, or a word that is not known.
