@@ -207,9 +207,7 @@ def test_what_does_not_fit_is_said_before_weights_are_read(whole, cache, tmp_pat
         ([], ["--compiled"], "which is not compiled: leave out --compiled."),
     ],
 )
-def test_what_all_weights_cannot_have_is_said_before(
-    whole, cache, tmp_path, said, changes, options, says
-):
+def test_what_all_weights_cannot_have_is_said_before(whole, cache, tmp_path, said, changes, options, says):
     assert says in said(whole, cache, tmp_path / "all", "lora_rank=0", *changes, options=options)
     assert not any(tmp_path.iterdir())
 
