@@ -82,7 +82,7 @@ def processes(devices: int, nodes: int) -> tuple[int, int]:
         nodes: asked for.
 
     Raises:
-        ValueError: several hosts without torchrun, or torchrun was told otherwise.
+        ValueError: more GPUs than there are, several hosts without torchrun, or torchrun was told otherwise.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         each = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -98,6 +98,8 @@ def processes(devices: int, nodes: int) -> tuple[int, int]:
             f"--devices {devices} --nodes {nodes}: give at least one GPU, and start several hosts with "
             "`torchrun --nnodes N --nproc-per-node GPUS -m -- pusa_lab train ...` on each."
         )
+    if torch.cuda.is_available() and devices > torch.cuda.device_count():
+        raise ValueError(f"--devices {devices}, but this host has {torch.cuda.device_count()} GPUs: give no more.")
     return devices, nodes
 
 

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from wan_tiny import TEXT, transformer
 
-from pusa_lab.finetune import _stride, train_wan
+from pusa_lab.finetune import _stride, _too_large, train_wan
 from pusa_lab.training import CacheSettings, CacheWriter, VTAModule, add_lora, recompute
 from pusa_lab.training.float8 import Float8Linear
 from pusa_lab.training.latents import LatentCache
@@ -240,6 +240,9 @@ def test_memory_that_runs_out_says_what_to_change(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(TrainableWan, "forward", full)
     with pytest.raises(ValueError, match=r"out of memory with 0 blocks .*host=False.*try --host, --set optimizer"):
         go(cache, tmp_path / "a.safetensors")
+    said = _too_large(replace(SHORT, lora_rank=0, micro=2), LatentCache(cache), 1, False)
+    ways = "--keep 0 --everything 0, --host, --set micro=1, more --devices, smaller clips"
+    assert f"try {ways}; `pusa-lab plan --size 32x48 --mode full` counts." in said
 
 
 def test_eight_bits_are_near_the_product():

@@ -231,6 +231,14 @@ def test_a_cache_of_another_codec_is_refused(folder, cache, tmp_path, said):
     assert "encode the clips again with this model" in said(folder, cache, tmp_path / "x.safetensors", reads=True)
 
 
+def test_more_gpus_than_there_are_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert cli_train.processes(2, 1) == (2, 1)
+    with pytest.raises(ValueError, match=r"--devices 3, but this host has 2 GPUs: give no more\."):
+        cli_train.processes(3, 1)
+
+
 def test_processes_are_those_of_torchrun(monkeypatch):
     assert cli_train.processes(3, 1) == (3, 1)
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "6"}.items():
