@@ -5,9 +5,11 @@ Every conversion between x, x0, eps and v is here, and `per_frame` is the only p
 
 from torch import Tensor
 
+from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.types import Tau, Video
 
 
+@checked
 def per_frame(tau: Tau, like: Video) -> Tensor:
     """View tau so that it broadcasts against video tensors.
 
@@ -34,14 +36,17 @@ def check_tau(tau: Tau, like: Video) -> None:
     Raises:
         ValueError: with both shapes and what to do.
     """
-    wanted = (like.shape[0], like.shape[2])
-    if tuple(tau.shape) != wanted:
-        raise ValueError(
-            f"tau has shape {tuple(tau.shape)}, but x of shape {tuple(like.shape)} (b c f h w) wants tau "
-            f"{wanted}, one clock per sample and frame. For one clock per sample use tau[:, None].expand(b, f)."
+    if not isinstance(like, Tensor) or like.ndim != 5 or not isinstance(tau, Tensor):
+        raise ArgumentError(f"x is {shown(like)}, tau {shown(tau)}: give tensors (b c f h w) and (b f).")
+    expected = (like.shape[0], like.shape[2])
+    if tuple(tau.shape) != expected:
+        raise ArgumentError(
+            f"tau has shape {tuple(tau.shape)}, but x of shape {tuple(like.shape)} (b c f h w) needs tau "
+            f"{expected}, one clock per sample and frame. For one clock per sample use tau[:, None].expand(b, f)."
         )
 
 
+@checked
 def interpolate(x0: Video, eps: Video, tau: Tau) -> Video:
     """Put every frame at its own noise level.
 
@@ -58,6 +63,7 @@ def interpolate(x0: Video, eps: Video, tau: Tau) -> Video:
     return ((1 - t) * x0 + t * eps).to(x0.dtype)
 
 
+@checked
 def velocity(x0: Video, eps: Video) -> Video:
     """The target of training: how x moves when its clock turns towards noise.
 
@@ -72,6 +78,7 @@ def velocity(x0: Video, eps: Video) -> Video:
     return eps - x0
 
 
+@checked
 def x0_from_v(x: Video, v: Video, tau: Tau) -> Video:
     """Clean estimate from a velocity: x0 = x - tau v.
 
@@ -83,6 +90,7 @@ def x0_from_v(x: Video, v: Video, tau: Tau) -> Video:
     return (x - per_frame(tau, x) * v).to(x.dtype)
 
 
+@checked
 def eps_from_v(x: Video, v: Video, tau: Tau) -> Video:
     """Noise estimate from a velocity: eps = x + (1 - tau) v.
 
@@ -94,6 +102,7 @@ def eps_from_v(x: Video, v: Video, tau: Tau) -> Video:
     return (x + (1 - per_frame(tau, x)) * v).to(x.dtype)
 
 
+@checked
 def v_from_x0(x: Video, x0: Video, tau: Tau) -> Video:
     """Velocity from a clean estimate: v = (x - x0) / tau.
 
@@ -105,6 +114,7 @@ def v_from_x0(x: Video, x0: Video, tau: Tau) -> Video:
     return ((x - x0) / per_frame(tau, x)).to(x.dtype)
 
 
+@checked
 def v_from_eps(x: Video, eps: Video, tau: Tau) -> Video:
     """Velocity from a noise estimate: v = (eps - x) / (1 - tau).
 

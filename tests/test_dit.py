@@ -182,7 +182,7 @@ def test_nothing_is_held_per_token():
 @pytest.mark.parametrize("shape", [(2,), (2, 1), (1, 5), (2, 4), (2, 10)])
 def test_other_shapes_of_tau_are_refused(model, shape, as_user):
     x, _, text = draw(model)
-    with pytest.raises(ValueError, match=r"tau has shape .* wants tau \(2, 5\)"):
+    with pytest.raises(ValueError, match=r"tau has shape .* needs tau \(2, 5\)"):
         model(x, torch.rand(*shape), text)
 
 

@@ -56,7 +56,7 @@ def test_bfloat16_latents_meet_float32_clocks_without_rounding_them():
 @pytest.mark.parametrize("function", ["interpolate", "x0_from_v", "eps_from_v", "v_from_x0", "v_from_eps"])
 def test_any_other_shape_of_tau_is_refused_by_name(function, shape, as_user):
     x0, eps, _ = draw()
-    with pytest.raises(ValueError, match=r"tau has shape .* wants tau \(3, 5\)"):
+    with pytest.raises(ValueError, match=r"tau has shape .* needs tau \(3, 5\)"):
         getattr(timesteps, function)(x0, eps, torch.rand(*shape))
 
 

@@ -1,0 +1,165 @@
+"""pytest tests/test_arguments.py: what fits an annotation passes, everything else gets one sentence."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import jaxtyped
+
+from pusa_lab.arguments import ArgumentError, calling, checked
+from pusa_lab.types import Levels, Tau, Video, VideoModel
+
+pytestmark = pytest.mark.usefixtures("as_user")
+X, TAU = torch.zeros(2, 3, 4, 5, 5), torch.zeros(2, 4)
+
+
+@checked
+@jaxtyped(typechecker=None)
+def door(
+    x: Video = X,
+    tau: Tau = TAU,
+    n: int = 1,
+    s: float = 1.0,
+    yes: bool = False,
+    word: str = "",
+    at: Sequence[int] = (),
+    pair: tuple[int, float] = (1, 2.0),
+    noise: Levels = 0.0,
+    path: str | Path | None = None,
+    one: Literal["a", "b"] = "a",
+    function: Callable[..., Any] | None = None,
+    table: Mapping[str, int] | None = None,
+    model: VideoModel | None = None,
+    anything: Any = None,
+) -> dict[str, Any]:
+    return dict(locals())
+
+
+@pytest.mark.parametrize(
+    ("given", "becomes"),
+    [
+        ({"n": np.int64(3)}, 3),
+        ({"n": torch.tensor(3)}, 3),
+        ({"s": 2}, 2),
+        ({"s": np.float32(0.5)}, 0.5),
+        ({"s": torch.tensor(0.5)}, 0.5),
+        ({"s": float("inf")}, float("inf")),
+        ({"yes": np.bool_(True)}, True),
+        ({"at": (0, -1)}, [0, -1]),
+        ({"at": range(2)}, [0, 1]),
+        ({"at": np.arange(2)}, [0, 1]),
+        ({"at": torch.arange(2)}, [0, 1]),
+        ({"pair": [1, 2]}, (1, 2)),
+        ({"noise": 0.5}, 0.5),
+        ({"noise": (0.5, 1)}, [0.5, 1]),
+        ({"path": "a/b"}, "a/b"),
+        ({"path": None}, None),
+        ({"one": "b"}, "b"),
+        ({"table": {"a": 1}}, {"a": 1}),
+        ({"anything": object}, object),
+    ],
+)
+def test_what_is_meant_is_taken(given, becomes):
+    (name,) = given
+    found = door(**given)[name]
+    assert type(found) is type(becomes)
+    assert found == becomes
+
+
+@pytest.mark.parametrize("tau", [TAU.tolist(), TAU.numpy(), TAU.double().numpy(), TAU.int().numpy(), list(TAU)])
+def test_lists_and_arrays_become_tensors(tau):
+    found = door(tau=tau)["tau"]
+    assert found.dtype == torch.float32
+    assert torch.equal(found, TAU)
+
+
+def test_tensors_pass_as_they_are():
+    tau = TAU.double().requires_grad_()
+    assert door(tau=tau)["tau"] is tau
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"n": 2.5}, "n is 2.5 .a float.: give a whole number"),
+        ({"n": True}, "n is True: give a whole number"),
+        ({"n": 10**30}, "give a whole number"),
+        ({"n": torch.tensor([1, 2])}, r"n is a tensor of shape \(2,\), int64: give a whole number"),
+        ({"s": "1"}, "s is '1' .a str.: give a number"),
+        ({"s": float("nan")}, "not NaN"),
+        ({"s": 1j}, "give a number"),
+        ({"s": np.array("a")}, "give a number"),
+        ({"yes": 1}, "give True or False"),
+        ({"yes": "False"}, "give True or False"),
+        ({"word": None}, "word is None: give a text"),
+        ({"at": 3}, "at is 3 .an int.: give a list"),
+        ({"at": "01"}, "give a list"),
+        ({"at": [0, "a"]}, "at is a list of 2: give a list of which each is a whole number"),
+        ({"pair": (1,)}, "give 2 values"),
+        ({"noise": None}, "noise is None"),
+        ({"path": ""}, None),
+        ({"path": 3}, "path is 3"),
+        ({"one": "c"}, "give one of 'a', 'b'"),
+        ({"function": 3}, "give a function"),
+        ({"table": [1]}, "give a dict"),
+        ({"table": {"a": "b"}}, "whole number"),
+        ({"model": 3}, r'give a VideoModel, such as small_models.load\("mini-vta"\)'),
+        ({"tau": None}, r"tau is None: give a tensor \(b f\)"),
+        ({"tau": "a"}, r"give a tensor \(b f\)"),
+        ({"tau": [[1], [1, 2]]}, r"give a tensor \(b f\)"),
+        ({"tau": TAU[0]}, r"tau has shape \(4,\): give a tensor \(b f\)"),
+        (
+            {"tau": TAU[:, :1], "x": X},
+            r"tau has shape \(2, 1\), but x of shape .* needs tau \(2, 4\), that is \(b f\)",
+        ),
+        ({"tau": TAU.to_sparse()}, "dense"),
+        ({"tau": TAU + 0j}, "real numbers"),
+        ({"tau": TAU > 0}, "floating point"),
+        ({"tau": {"a": 1}}, r"give a tensor \(b f\)"),
+        ({"tau": object()}, "tau is an object: give a tensor"),
+        ({"x": X.byte()}, "uint8: give a tensor .b c f h w. of floating point numbers"),
+    ],
+)
+def test_everything_else_is_refused_in_one_sentence(given, says):
+    if says is None:
+        door(**given)
+        return
+    with pytest.raises(ArgumentError, match=says) as caught:
+        door(**given)
+    assert str(caught.value).startswith("test_arguments.door: ")
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, TypeError)
+
+
+def test_only_what_the_person_called_is_named():
+    with pytest.raises(ValueError, match=r"^outer: inner is wrong$"):
+        _nested()
+
+
+def _nested():
+    namespace = {"__name__": "pusa_lab.nothing"}
+    exec("def inner():\n    raise ValueError('inner is wrong')", namespace)
+    with calling("outer"), calling("inner"):
+        namespace["inner"]()
+
+
+def test_errors_of_functions_that_a_person_brought_stay_as_they_are():
+    def own():
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match=r"^mine$"), calling("outer"):
+        own()
+
+
+def test_a_class_is_checked_when_it_is_made():
+    @checked
+    class Pair:
+        def __init__(self, n: int = 1):
+            self.n = n
+
+    assert Pair(np.int32(2)).n == 2
+    with pytest.raises(ArgumentError, match=r"n is 'a' .a str.: give a whole number"):
+        Pair("a")

@@ -1,0 +1,112 @@
+"""pytest tests/test_files.py: files are written whole or not at all, and none leads out of its folder."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pusa_lab.files import check_folder, check_writable, inside, locked, read_json, write_json, writing
+
+
+def names(folder):
+    return [path.name for path in sorted(folder.iterdir())]
+
+
+def test_what_lay_there_stays_until_the_new_file_is_whole(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    write_json(path, 1)
+    with pytest.raises(RuntimeError, match="half"), writing(path) as part:
+        assert part.suffix == ".txt"
+        part.write_text("half")
+        raise RuntimeError("half")
+    assert read_json(path, "a number") == 1
+    assert names(path.parent) == ["a.txt"]
+
+
+def test_a_folder_is_written_whole_too(tmp_path):
+    with writing(tmp_path / "weights") as part:
+        part.mkdir()
+        (part / "a").write_text("a")
+    assert names(tmp_path) == ["weights"]
+    with pytest.raises(RuntimeError, match="half"), writing(tmp_path / "more") as part:
+        part.mkdir()
+        raise RuntimeError("half")
+    assert names(tmp_path) == ["weights"]
+
+
+def test_a_disk_that_is_full_is_one_sentence(tmp_path):
+    with (
+        pytest.raises(OSError, match=r"cannot be written .No space left on device.: make room"),
+        writing(tmp_path / "a"),
+        Path("/dev/full").open("w") as full,
+    ):
+        full.write("a")
+    assert names(tmp_path) == []
+
+
+def test_places_are_tried_and_left_as_they_were(tmp_path):
+    assert check_writable(tmp_path / "a" / "b" / "c.mp4", "--out") == tmp_path / "a" / "b" / "c.mp4"
+    assert check_folder(tmp_path / "a" / "b", "--logs") == tmp_path / "a" / "b"
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (".", "--out .* is a folder: give the name of a file"),
+        ("there.txt/a", "there.txt is a file"),
+        ("a" * 300, "File name too long.: give a shorter name"),
+        ("\0", "is not a file name"),
+    ],
+)
+def test_places_where_nothing_can_be_written_are_refused(tmp_path, name, says):
+    (tmp_path / "there.txt").write_text("")
+    with pytest.raises(ValueError, match=says):
+        check_writable(f"{tmp_path}/{name}", "--out")
+    if name != ".":
+        with pytest.raises(ValueError, match=says):
+            check_folder(f"{tmp_path}/{name}", "--out")
+    assert names(tmp_path) == ["there.txt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "is not the manifest that can be read"),
+        ("[" * 100_000, "is not the manifest that can be read"),
+        ("[]", "a list instead of an object"),
+        ("{}", "no 'n' in it"),
+        ('{"n": "1"}', "'n' is '1', a str"),
+        ('{"n": true}', "'n' is True, a bool"),
+        ("\xff", "is not the manifest that can be read"),
+    ],
+)
+def test_json_that_others_spoilt_is_refused(tmp_path, text, says):
+    (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=says):
+        read_json(tmp_path / "a.json", "the manifest", {"n": int})
+
+
+@pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a/../../b", "..\\a", "C:\\a", "", None, 3, "a\0b"])
+def test_a_name_that_leads_out_of_its_folder_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="which is not inside"):
+        inside(tmp_path, name, "the manifest")
+    assert inside(tmp_path, "a/b..c", "the manifest") == tmp_path / "a/b..c"
+
+
+def test_two_processes_do_not_write_at_once(tmp_path):
+    other = (
+        "import sys; from pusa_lab.files import locked\n"
+        "with locked(sys.argv[1]): print('in', flush=True); sys.stdin.read()"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", other, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert run.stdout.readline() == "in\n"
+    with pytest.raises(ValueError, match="another process is writing into"), locked(tmp_path):
+        pass
+    run.kill()  # a killed process lets go
+    run.communicate()
+    with locked(tmp_path):
+        pass
