@@ -1,0 +1,350 @@
+"""What an annotation accepts: from `int`, `Tau`, `Sequence[float] | None` or a class to a check of a value."""
+
+import contextlib
+import inspect
+import operator
+import os
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import AbstractArray
+from torch import Tensor
+
+Check = Callable[[Any], Any]
+"""Takes a value and returns it converted; raises `Unfit`, with what is expected."""
+
+
+class Unfit(Exception):
+    """Says what was expected, to the door that makes a sentence of it."""
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence: short, and with its type where that is what matters.
+
+    Args:
+        value: anything.
+    """
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    kind = type(value).__name__
+    article = "an" if kind[0].lower() in "aeiou" else "a"
+    if isinstance(value, Tensor):
+        layout = "" if value.layout == torch.strided else f", {str(value.layout).removeprefix('torch.')}"
+        return f"a tensor of shape {tuple(value.shape)}, {str(value.dtype).removeprefix('torch.')}{layout}"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}, {value.dtype}"
+    if isinstance(value, str | int | float | complex | bytes | range):
+        try:
+            return f"{value!r:.80} ({article} {kind})"
+        except ValueError:  # an int of too many digits
+            return f"{article} {kind} of too many digits"
+    if isinstance(value, Sequence | Mapping | set | frozenset):
+        return f"{article} {kind} of {len(value)}"
+    return f"{article} {kind}"
+
+
+# From an annotation to a check
+
+
+def check_for(hint: Any) -> Check:
+    """The check that an annotation stands for; what it does not know it lets pass.
+
+    Args:
+        hint: such as int, Tau, `Sequence[float] | None`, or a class.
+    """
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return one_of([check_for(part) for part in parts])
+    if origin is typing.Annotated:
+        return check_for(parts[0])
+    if origin is typing.Literal:
+        return _literal(parts)
+    if is_array(hint):
+        return array_check(hint)
+    if hint in PLAIN:
+        return PLAIN[hint]
+    container = origin or hint
+    if container in (Sequence, list, tuple, set, frozenset):
+        return _sequence(container, parts)
+    if container in (Mapping, dict):
+        return _mapping(parts)
+    if container is Callable or container is typing.get_origin(Callable[..., Any]):
+        return _callable
+    if inspect.isclass(container):
+        return _instance(container)
+    return lambda value: value
+
+
+def _none(hint: Any) -> list[Check]:
+    return [nothing] if type(None) in typing.get_args(hint) else []
+
+
+def bare(hint: Any) -> Any:
+    """An annotation without `| None`.
+
+    Args:
+        hint: the annotation.
+    """
+    parts = [part for part in typing.get_args(hint) if part is not type(None)]
+    return parts[0] if typing.get_origin(hint) in (typing.Union, types.UnionType) and len(parts) == 1 else hint
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, bool | np.bool_) and not (isinstance(value, Tensor) and value.dtype == torch.bool):
+        with contextlib.suppress(TypeError, RuntimeError):
+            number = operator.index(value)
+            if abs(number) < 2**63:
+                return number
+    raise Unfit("a whole number")
+
+
+def _number(value: Any) -> float:
+    """An int stays one."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, np.number | np.ndarray | Tensor) and not np.iscomplexobj(value):
+        if isinstance(value, Tensor) and (value.is_complex() or value.dtype == torch.bool or value.is_meta):
+            raise Unfit("a number")
+        if value.ndim or (isinstance(value, np.ndarray) and value.dtype.kind not in "uif"):
+            raise Unfit("a number")
+        number = value.item()
+    else:
+        raise Unfit("a number")
+    if number != number:
+        raise Unfit("a number, not NaN")
+    if isinstance(number, int) and abs(number) >= 2**63:
+        raise Unfit("a smaller number")
+    return number
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise Unfit("True or False")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return str(value)
+    raise Unfit("a text (str)")
+
+
+def _path(value: Any) -> Any:
+    if isinstance(value, str | os.PathLike) and str(value) and "\0" not in str(value):
+        return Path(value)
+    raise Unfit("a path")
+
+
+def nothing(value: Any) -> None:
+    """None, and nothing else.
+
+    Args:
+        value: to check.
+    """
+    if value is not None:
+        raise Unfit("None")
+
+
+def _device(value: Any) -> torch.device:
+    try:
+        return torch.device(value)
+    except (RuntimeError, TypeError):
+        raise Unfit('a device such as "cpu" or "cuda"') from None
+
+
+def _tensor(value: Any) -> Tensor:
+    return _numbers(value, "a tensor")
+
+
+def _ndarray(value: Any) -> np.ndarray:
+    return value if isinstance(value, np.ndarray) else _numbers(value, "an array").detach().cpu().numpy()
+
+
+PLAIN: dict[Any, Check] = {
+    Any: lambda value: value,
+    object: lambda value: value,
+    inspect.Parameter.empty: lambda value: value,
+    int: _whole,
+    float: _number,
+    bool: _truth,
+    str: _text,
+    Path: _path,
+    type(None): nothing,
+    torch.device: _device,
+    Tensor: _tensor,
+    np.ndarray: _ndarray,
+}
+"""Annotation -> check."""
+
+
+def one_of(checks: list[Check]) -> Check:
+    """The first check that a value passes.
+
+    Args:
+        checks: to try in this order.
+    """
+
+    def check(value: Any) -> Any:
+        expected = []
+        for one in checks:
+            try:
+                return one(value)
+            except Unfit as unfit:
+                expected.append(str(unfit))
+        raise Unfit(" or ".join(dict.fromkeys(expected)))
+
+    return check
+
+
+def _literal(choices: tuple[Any, ...]) -> Check:
+    def check(value: Any) -> Any:
+        if not any(type(value) is type(choice) and value == choice for choice in choices):
+            raise Unfit(f"one of {', '.join(map(repr, choices))}")
+        return value
+
+    return check
+
+
+def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
+    item = check_for(parts[0]) if parts else PLAIN[Any]
+    each = [check_for(p) for p in parts] if container is tuple and parts and parts[-1] is not Ellipsis else None
+    kind = tuple if container is tuple else set if container in (set, frozenset) else list
+
+    def check(value: Any) -> Any:
+        if isinstance(value, np.ndarray | Tensor):
+            value = value.tolist() if value.ndim == 1 else list(value) if value.ndim else value
+        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence | set | frozenset):
+            raise Unfit("a list")
+        if each and len(value) != len(each):
+            raise Unfit(f"{len(each)} values")
+        try:
+            return kind(one(x) for one, x in zip(each or [item] * len(value), value, strict=True))
+        except Unfit as unfit:
+            raise Unfit(f"a list of which each is {unfit}") from None
+
+    return check
+
+
+def _mapping(parts: tuple[Any, ...]) -> Check:
+    keys, values = [check_for(p) for p in parts] if len(parts) == 2 else [PLAIN[Any]] * 2
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise Unfit("a dict")
+        try:
+            return {keys(k): values(v) for k, v in value.items()}
+        except Unfit as unfit:
+            raise Unfit(f"a dict of which each key and value fits: {unfit}") from None
+
+    return check
+
+
+def _callable(value: Any) -> Any:
+    if not callable(value):
+        raise Unfit("a function")
+    return value
+
+
+def _instance(kind: type) -> Check:
+    """Of a class, or of a protocol whose members can be looked for."""
+    protocol = getattr(kind, "_is_protocol", False)
+    if protocol and not getattr(kind, "_is_runtime_protocol", False):
+        return _callable if "__call__" in vars(kind) else lambda value: value
+    example = EXAMPLES.get(kind.__name__, "")
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, kind) or isinstance(value, type):
+            raise Unfit(f"a {kind.__name__}{example and ', such as '}{example}")
+        return value
+
+    return check
+
+
+EXAMPLES = {
+    "VideoModel": 'small_models.load("mini-vta")',
+    "Task": "tasks.image_to_video(picture)",
+}
+"""How to come by an object of a class."""
+
+
+# Arrays
+
+
+def is_array(hint: Any) -> bool:
+    """Whether an annotation is jaxtyping's, such as Float[Tensor, "b f"].
+
+    Args:
+        hint: the annotation.
+    """
+    return inspect.isclass(hint) and issubclass(hint, AbstractArray)
+
+
+def array_check(hint: Any, inner: bool = True) -> Check:
+    """The check of jaxtyping's arrays.
+
+    Args:
+        hint: the annotation.
+        inner: whether the number of axes is checked too; an argument of its own gets a better sentence at the door.
+    """
+    names = hint.dim_str
+    wide = has_fixed_axes(hint) and len(hint.dims) >= 4
+    expected = f"a tensor ({' '.join(names.split())})" if names.strip() else "a number"
+    floating = "float32" in hint.dtypes
+
+    def check(value: Any) -> Any:
+        if hint.array_type is np.ndarray:
+            x: Any = _ndarray(value)
+            kind = str(x.dtype)
+        else:
+            x = _numbers(value, expected)
+            if floating and not x.is_floating_point() and not (wide and isinstance(value, Tensor | np.ndarray)):
+                x = x.float() if x.dtype != torch.bool else x
+            kind = str(x.dtype).removeprefix("torch.")
+        if hint.dtypes and kind not in hint.dtypes:
+            raise Unfit(f"{expected} of {' or '.join(_few(hint.dtypes))} numbers")
+        if inner and has_fixed_axes(hint) and x.ndim != len(hint.dims):
+            raise Unfit(expected)
+        return x
+
+    return check
+
+
+def _few(dtypes: Sequence[str]) -> list[str]:
+    return ["floating point"] if "float32" in dtypes and len(dtypes) > 1 else sorted(dtypes)[:4]
+
+
+def _numbers(value: Any, expected: str) -> Tensor:
+    """A dense tensor of real numbers: lists and float64 arrays in torch's own precision, tensors as they are."""
+    if isinstance(value, Tensor):
+        if value.layout != torch.strided or value.is_complex() or value.is_quantized:
+            raise Unfit(f"{expected}, dense and of real numbers")
+        return value
+    if isinstance(value, str | bytes | Mapping | set | frozenset) or value is None:
+        raise Unfit(expected)
+    try:
+        array = np.asarray(torch.stack(list(value)).numpy() if _tensors(value) else value)
+    except Exception:  # whatever an object does when numpy asks it for numbers
+        raise Unfit(expected) from None
+    if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
+        raise Unfit(f"{expected}, of real numbers")
+    if array.dtype == np.float64:
+        array = array.astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))).reshape(array.shape))
+
+
+def _tensors(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(x, Tensor) for x in value)
+
+
+def has_fixed_axes(hint: Any) -> bool:
+    """Whether the number of axes of an array is known.
+
+    Args:
+        hint: jaxtyping's annotation.
+    """
+    return all(type(dim).__name__ != "_NamedVariadicDim" and dim is not ... for dim in hint.dims)
