@@ -83,7 +83,7 @@ def bell(tau: Tau) -> Tau:
     return (torch.exp(-2 * (tau - 0.5).square()) - floor) / z
 
 
-def min_snr(tau: Tau, gamma: float = 5.0) -> Tau:
+def min_snr(tau: Tau, gamma: float | int = 5.0) -> Tau:
     """Min-SNR for velocities in flow form: an error in x0 counts by the signal-to-noise ratio, up to gamma.
 
     w = tau^2 min(SNR, gamma) = min((1 - tau)^2, gamma tau^2), SNR = ((1 - tau) / tau)^2
@@ -103,7 +103,7 @@ def min_snr(tau: Tau, gamma: float = 5.0) -> Tau:
     return torch.minimum((1 - tau).square(), gamma * tau.square())
 
 
-def fused_min_snr(tau: Tau, gamma: float = 5.0, decay: float = 0.9) -> Tau:
+def fused_min_snr(tau: Tau, gamma: float | int = 5.0, decay: float | int = 0.9) -> Tau:
     """Min-SNR fused along time: a noisy frame after clean ones is easier than its own clock says, and counts more.
 
     s_i = min(SNR_i / gamma, 1), c_0 = s_0, c_i = g c_(i-1) + (1 - g) s_i, and SNR in `min_snr` is replaced by
@@ -131,7 +131,7 @@ def fused_min_snr(tau: Tau, gamma: float = 5.0, decay: float = 0.9) -> Tau:
     return gamma * fused.clamp(max=1) / (1 + (gamma * fused).sqrt()).square()
 
 
-def _check_gamma(gamma: float) -> None:
+def _check_gamma(gamma: float | int) -> None:
     if not gamma > 0:
         raise ValueError(f"gamma={gamma}: the largest signal-to-noise ratio must be positive.")
 

@@ -31,7 +31,7 @@ class Term:
     """w_i."""
 
 
-def vanilla(history: Sequence[int], weight: float) -> list[Term]:
+def vanilla(history: Sequence[int], weight: float | int) -> list[Term]:
     """HG-v {(H, 0, w)}: the whole history, followed more closely for w > 1. Two calls.
 
     Args:
@@ -60,7 +60,7 @@ def temporal(histories: Sequence[Sequence[int]], weights: Sequence[float]) -> li
     return [Term(frames, 0.0, weight) for frames, weight in zip(histories, weights, strict=True)]
 
 
-def fractional(history: Sequence[int], level: float, weight: float) -> list[Term]:
+def fractional(history: Sequence[int], level: float | int, weight: float | int) -> list[Term]:
     """HG-f {(H, 0, 1), (H, k, w - 1)}: guided by a noisy, low-frequency view alone, so that motion stays. Three calls.
 
     Args:

@@ -19,7 +19,7 @@ def text_cfg(
     cond: Cond,
     null: Cond,
     scale: Scale,
-    rescale: float = 0.0,
+    rescale: float | int = 0.0,
     interval: tuple[float, float] = (0.0, 1.0),
 ) -> Guided:
     """Classifier-free guidance on the caption, applied to the velocity of every frame.
@@ -62,7 +62,7 @@ def text_cfg(
     return Guided(guided, calls(denoiser) * (1 if (scales == 1).all() else 2))
 
 
-def _check_text(scales: Tensor, rescale: float, interval: tuple[float, float]) -> None:
+def _check_text(scales: Tensor, rescale: float | int, interval: tuple[float, float]) -> None:
     if scales.ndim > 1 or not torch.isfinite(scales).all():
         raise ValueError(f"scale={scales.tolist()}: give one finite number, or one for each frame.")
     if not 0 <= rescale <= 1:

@@ -48,7 +48,7 @@ def independent(batch: int, frames: int, generator: torch.Generator | None = Non
     return _uniform(batch, frames, generator)
 
 
-def mixed(p_async: float = 0.5) -> Draw:
+def mixed(p_async: float | int = 0.5) -> Draw:
     """A draw that tosses a coin per sample: independent clocks with probability p_async, one shared clock otherwise.
 
     Args:
@@ -69,7 +69,7 @@ def mixed(p_async: float = 0.5) -> Draw:
     return draw
 
 
-def clean_prefix(k: int = 1, noise: float = 0.0, rest: Draw = independent) -> Draw:
+def clean_prefix(k: int = 1, noise: float | int = 0.0, rest: Draw = independent) -> Draw:
     """A draw that keeps the first frames clean, or nearly so: training for image-to-video and extension.
 
     tau_i = noise for i < k, the rest as drawn by `rest`
@@ -142,7 +142,7 @@ def blockwise(block: int = 3, each: Draw = independent) -> Draw:
     return draw
 
 
-def wan_leftover(p: float = 0.2, mean: float = -3.5, std: float = 0.5, rest: Draw = shared) -> Draw:
+def wan_leftover(p: float | int = 0.2, mean: float | int = -3.5, std: float | int = 0.5, rest: Draw = shared) -> Draw:
     """A draw in which some samples have a nearly clean first frame: image-to-video mixed into text-to-video.
 
     With probability p a sample, tau_0 = min(exp(z), 1), z ~ N(mean, std^2); all else as drawn by `rest`. The median of
@@ -172,7 +172,7 @@ def wan_leftover(p: float = 0.2, mean: float = -3.5, std: float = 0.5, rest: Dra
     return draw
 
 
-def shifted(draw: Draw, shift: float) -> Draw:
+def shifted(draw: Draw, shift: float | int) -> Draw:
     """A draw with its clocks pushed towards noise: tau' = s tau / (1 + (s - 1) tau).
 
     Args:
@@ -190,7 +190,7 @@ def shifted(draw: Draw, shift: float) -> Draw:
     return shifted_draw
 
 
-def logit_normal(draw: Draw, mean: float = 0.0, std: float = 1.0) -> Draw:
+def logit_normal(draw: Draw, mean: float | int = 0.0, std: float | int = 1.0) -> Draw:
     """A draw with its clocks pushed to the middle, as Stable Diffusion 3 is trained; 0 and 1 stay.
 
     tau' = sigmoid(mean + std Phi^-1(tau)): a uniform clock becomes logit-normal, and frames keep their order
