@@ -268,6 +268,7 @@ def _instance(kind: type) -> Check:
 
 EXAMPLES = {
     "VideoModel": 'small_models.load("mini-vta")',
+    "Remembering": "solvers.AdamsBashforth(3)",
     "Task": "tasks.image_to_video(picture)",
 }
 """How to come by an object of a class."""
