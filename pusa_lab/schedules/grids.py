@@ -5,7 +5,7 @@ A grid is a function (steps) -> levels (steps + 1,). `levels` takes one by name,
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from jaxtyping import Float
@@ -182,8 +182,8 @@ def check_shift(shift: float | int) -> None:
     """
     if not 1 / MOST_SHIFT <= shift <= MOST_SHIFT:
         raise ValueError(
-            f"shift={shift}: the shift must be positive and finite, from {1 / MOST_SHIFT:g} to {MOST_SHIFT:g} (1 leaves "
-            f"the grid as it is)."
+            f"shift={shift}: the shift must be positive and finite, from {1 / MOST_SHIFT:g} to {MOST_SHIFT:g} "
+            f"(1 leaves the grid as it is)."
         )
 
 
@@ -230,7 +230,7 @@ def levels(grid: Grid, steps: int, shift: float | int = 1.0) -> Float[Tensor, " 
     if shift != 1:
         raise ValueError(f"shift={shift} and a grid of your own: its levels are kept as they are; give one of the two.")
     _even(steps)
-    own = own_levels(grid(steps) if callable(grid) else grid)
+    own = own_levels(cast(Tensor, grid(steps) if callable(grid) else grid))
     if own.shape != (steps + 1,):
         raise ValueError(f"a grid of shape {tuple(own.shape)} for steps={steps}: give {steps + 1} levels.")
     if found := faults(own[:, None]):

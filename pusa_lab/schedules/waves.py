@@ -48,8 +48,8 @@ def two_sided(
 ) -> Schedule:
     """Known at both ends, unknown between: the unknown frames run inward, those beside a known one from row 0.
 
-    S[r, i] = g[clip(r - floor(lag (d_i - 1)), 0, steps)], d_i >= 1 frames to the nearest known one; S[r, i] = m_i g[r] for a
-    known one; picture: a mountain between two known columns; outward: a valley around the known middle
+    S[r, i] = g[clip(r - floor(lag (d_i - 1)), 0, steps)], d_i >= 1 frames to the nearest known one; S[r, i] = m_i g[r]
+    for a known one; picture: a mountain between two known columns; outward: a valley around the known middle
 
     `trapezoid` makes its ends, and only then what is beside them; here nothing waits for the ends.
 
@@ -95,7 +95,7 @@ def rolling(steps: int, frames: int, window: int = 4, shift: float | int = 1.0, 
     """
     _check_window(window)
     ahead = [i * steps for i in check_frames(frames)]
-    if steps % window == 0 or not (grid is linear or isinstance(grid, str) and grid == "linear"):
+    if steps % window == 0 or not (grid is linear or (isinstance(grid, str) and grid == "linear")):
         return delayed(steps, [n // window for n in ahead], shift, grid)
     rows = steps - (-ahead[-1] // window) + 1
     check_size(rows, frames)
@@ -108,7 +108,8 @@ def rolling(steps: int, frames: int, window: int = 4, shift: float | int = 1.0, 
 def rolling_window(steps: int, window: int = 4, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
     """The rows in which the window of `rolling` moves on by one frame: repeat them and the video never ends.
 
-    S[j, k] = g[clip(steps - lag (k + 1) + j, 0, steps)], j = 0..lag, lag = ceil(steps / window); S[lag, k + 1] = S[0, k]
+    S[j, k] = g[clip(steps - lag (k + 1) + j, 0, steps)], j = 0..lag, lag = ceil(steps / window);
+    S[lag, k + 1] = S[0, k]
 
     It is a part of a schedule, which samplers take with whole=False. Frame 0 becomes final: take it out, append a
     frame of noise, and start again at row 0:
@@ -140,7 +141,7 @@ def rolling_window(steps: int, window: int = 4, shift: float | int = 1.0, grid: 
 
 
 def _check_window(window: int) -> None:
-    if not 1 <= window:
+    if window < 1:
         raise ValueError(f"window={window}: a rolling window holds at least 1 frame.")
 
 
