@@ -123,6 +123,11 @@ def _number(value: Any) -> int | float:
     return number
 
 
+def _measured(value: Any) -> Any:
+    """A number that may be missing."""
+    return value if isinstance(value, float) and value != value else _number(value)
+
+
 def _truth(value: Any) -> bool:
     if isinstance(value, bool | np.bool_):
         return bool(value)
@@ -172,6 +177,7 @@ PLAIN: dict[Any, Check] = {
     inspect.Parameter.empty: lambda value: value,
     int: _whole,
     float: _number,
+    typing.SupportsFloat: _measured,
     bool: _truth,
     str: _text,
     Path: _path,
