@@ -59,8 +59,8 @@ def check_for(hint: Any) -> Check:
     """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        kinds = [part for part in parts if part is not int or float not in parts]  # a float may be an int
-        return one_of([check_for(part) for part in kinds])
+        wider = {int: float, str: torch.device}  # whose checks take these too
+        return one_of([check_for(part) for part in parts if wider.get(part, part) not in parts or part not in wider])
     if origin is typing.Annotated:
         return check_for(parts[0])
     if origin is typing.Literal:
@@ -108,9 +108,11 @@ def _number(value: Any) -> int | float:
     """An int stays one."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value
-    elif isinstance(value, np.number | np.ndarray | Tensor) and not np.iscomplexobj(value):
-        if isinstance(value, Tensor) and (value.is_complex() or value.dtype == torch.bool or value.is_meta):
-            raise Unfit("a number")
+    elif isinstance(value, Tensor) and (
+        value.is_complex() or value.dtype == torch.bool or value.is_meta or value.layout != torch.strided
+    ):
+        raise Unfit("a number")
+    elif isinstance(value, Tensor) or (isinstance(value, np.number | np.ndarray) and not np.iscomplexobj(value)):
         if value.ndim or (isinstance(value, np.ndarray) and value.dtype.kind not in "uif"):
             raise Unfit("a number")
         number = value.item()
@@ -223,6 +225,8 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
     kind = tuple if container is tuple else set if container in (set, frozenset) else list
 
     def check(value: Any) -> Any:
+        if isinstance(value, Tensor) and (value.layout != torch.strided or value.is_meta):
+            raise Unfit("a list")
         if isinstance(value, np.ndarray | Tensor):
             value = value.tolist() if value.ndim == 1 else list(value) if value.ndim else value
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence | set | frozenset):
