@@ -98,8 +98,9 @@ def _whole(value: Any) -> int:
     if not isinstance(value, bool | np.bool_) and not (isinstance(value, Tensor) and value.dtype == torch.bool):
         with contextlib.suppress(TypeError, RuntimeError):
             number = operator.index(value)
-            if abs(number) < 2**63:
-                return number
+            if abs(number) >= 2**63:
+                raise Unfit("a whole number of fewer digits")
+            return number
     raise Unfit("a whole number")
 
 
