@@ -325,7 +325,7 @@ def _numbers(value: Any, expected: str) -> Tensor:
         if value.layout != torch.strided or value.is_complex() or value.is_quantized:
             raise Unfit(f"{expected}, dense and of real numbers")
         return value
-    if isinstance(value, str | bytes | Mapping | set | frozenset) or value is None:
+    if isinstance(value, str | bytes | bool | Mapping | set | frozenset) or value is None:
         raise Unfit(expected)
     try:
         array = np.asarray(torch.stack(list(value)).numpy() if _tensors(value) else value)

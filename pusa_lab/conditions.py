@@ -7,13 +7,10 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.pixels import fit, to_pixels
-from pusa_lab.schedules import frame_indices, noise_levels
+from pusa_lab.schedules import frame_indices, noise_levels, starts_as_noise
 from pusa_lab.tasks import Known, Task
 from pusa_lab.timesteps import interpolate
 from pusa_lab.types import Clip, Geometry, Schedule, Tau, Video, VideoModel
-
-FREE = 0.999
-"""From this level on a frame starts as noise: published grids begin a little below 1, Wan's own UniPC at 0.9998."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +48,7 @@ class Conditions:
         out = schedule.clone()
         for i, m, mode in zip(self.at, self.noise, self.mode, strict=True):
             start = schedule[0, i].item()
-            free = start >= FREE
+            free = starts_as_noise(start)
             if not free and abs(start - m) > 1e-6:
                 raise ValueError(
                     f"the schedule keeps frame {i} at {start:.4g}, the task at {m:.4g}: say it once, for example with "

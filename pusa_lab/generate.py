@@ -16,16 +16,20 @@ from torch import Tensor
 
 from pusa_lab.annotations import Unfit, check_for
 from pusa_lab.arguments import ArgumentError, calling, checked, shown
-from pusa_lab.conditions import FREE, Conditions, place
+from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import text_cfg
 from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import SOLVERS, Solver, State, sample_steps
-from pusa_lab.schedules import SCHEDULES, validate
+from pusa_lab.schedules import SCHEDULES, as_schedule, starts_as_noise
 from pusa_lab.tasks import MOST, Task, text_to_video
 from pusa_lab.types import Denoiser, Schedule, Video, VideoModel
 
-MOST_STEPS = 100_000
+MOST_STEPS = 10_000
 """A larger number is taken for a mistake."""
+MOST_LEVELS = 10_000_000
+"""Steps times latent frames of a schedule that is made."""
+MOST_LATENTS = 2**32
+"""Numbers in the latents of one call; more would fill memory long before the model is asked."""
 OTHERS = {
     "num_inference_steps": "steps",
     "guidance_scale": "guidance",
@@ -138,13 +142,15 @@ def prepare(
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     if not prompts:
         raise ValueError("no prompt was given: pass a caption, or a list with one caption per sample.")
-    if isinstance(solver, str) and solver not in SOLVERS:
-        raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
+    solver = _solver(solver)
     frames = _count("frames", model.geometry.frames if frames is None else frames, MOST)
     negatives = _each("negative", negative, len(prompts))
     seed = seed if isinstance(seed, int) else _each("seed", seed, len(prompts))
     free = _is_free(guidance, frames)
     matrix = _matrix(schedule, _count("steps", steps, MOST_STEPS), frames, shift, model.geometry.shift)
+    shape = model.geometry.latent_shape(len(prompts), frames)
+    if math.prod(shape) > MOST_LATENTS:
+        raise ValueError(f"latents of shape {shape} (b c f h w) are more than memory holds: ask for fewer frames.")
     conditions = place(task or text_to_video(), model.geometry, frames, len(prompts))
     _check_start(matrix, conditions.at)
     matrix = conditions.schedule(matrix)
@@ -152,9 +158,8 @@ def prepare(
         cond = model.encode_text(prompts)
         null = model.encode_text(negatives) if not free else cond
         conditions = conditions.encode(model)
-    eps = _noise(model.geometry.latent_shape(len(prompts), frames), seed).to(model.device)
+    eps = _noise(shape, seed).to(model.device)
     x = conditions.start(eps, matrix[0].to(eps).expand(len(prompts), -1))
-    solver = SOLVERS[solver] if isinstance(solver, str) else solver
     if getattr(solver, "seed", 0) is None:
         solver = replace(solver, seed=seed)  # type: ignore[type-var]
     return Run(text_cfg(model, cond, null, 1.0 if free else guidance), x, matrix, conditions, solver, seed)
@@ -186,6 +191,14 @@ def generate(model: VideoModel, prompt: str | Sequence[str], task: Task | None =
 
 generate.__signature__ = inspect.signature(prepare).replace(return_annotation=Result)  # type: ignore[attr-defined]
 """So that help and tab completion show the options."""
+
+
+def _solver(solver: str | Solver) -> Solver:
+    if inspect.isclass(solver):
+        raise ValueError(f"solver is the class {solver.__name__}: give its settings, such as {solver.__name__}().")
+    if isinstance(solver, str) and solver not in SOLVERS:
+        raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
+    return SOLVERS[solver] if isinstance(solver, str) else solver
 
 
 def _count(name: str, value: int, most: int) -> int:
@@ -221,6 +234,8 @@ def _matrix(
     schedule: str | Schedule | Callable[..., Any], steps: int, frames: int, shift: float | None, own_shift: float
 ) -> Schedule:
     """The matrix (rows, f) that was asked for, checked."""
+    if steps * frames > MOST_LEVELS and not isinstance(schedule, Tensor):
+        raise ValueError(f"steps={steps} and frames={frames} are more than {MOST_LEVELS:,} levels: ask for fewer.")
     if isinstance(schedule, str):
         if schedule not in SCHEDULES:
             raise ValueError(f"unknown schedule {schedule!r}: choose one of {', '.join(SCHEDULES)}.")
@@ -230,10 +245,10 @@ def _matrix(
             raise ValueError(
                 f"shift={shift} with a schedule that is a matrix: make the matrix with it, or leave it out."
             )
-        matrix = schedule.detach()
+        matrix = schedule
     else:
         matrix = _made(schedule, steps, frames, shift, own_shift)
-    validate(matrix)
+    matrix = as_schedule(matrix)
     if matrix.shape[1] != frames:
         raise ValueError(
             f"the schedule has {matrix.shape[1]} frames, the video {frames}: make it with frames={frames}, "
@@ -261,13 +276,13 @@ def _made(schedule: Callable[..., Any], steps: int, frames: int, shift: float | 
         raise ValueError(f"shift={shift} with a schedule function that takes no shift: leave it out.")
     made = schedule(steps, frames, **options)
     try:
-        return check_for(Schedule)(made).detach()
+        return check_for(Schedule)(made)
     except Unfit as unfit:
         raise ArgumentError(f"the schedule's function returned {shown(made)}: it must return {unfit}.") from None
 
 
 def _check_start(matrix: Schedule, known: list[int]) -> None:
-    if half := [i for i, level in enumerate(matrix[0].tolist()) if level < FREE and i not in known]:
+    if half := [i for i, level in enumerate(matrix[0].tolist()) if not starts_as_noise(level) and i not in known]:
         raise ValueError(
             f"frame {half[0]} starts at {matrix[0, half[0]]:.4g} but nothing is known of it: start it at 1, "
             f"or name it among the task's known frames."

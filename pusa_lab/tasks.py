@@ -39,7 +39,7 @@ from pusa_lab.schedules import noise_levels
 from pusa_lab.types import Geometry, Levels
 
 MODES = ("freeze", "denoise", "hold", "reimpose", "label")
-MOST = 100_000
+MOST = 10_000
 """Latent frames of the longest video; a larger number is taken for a mistake."""
 
 
@@ -204,7 +204,7 @@ def transition(first: Any, last: Any, noise: float | tuple[Levels, Levels] = 0.0
 
 @checked
 def keyframes(
-    pictures: Sequence[Any] | np.ndarray | Tensor,
+    pictures: Sequence[Any],
     at: Sequence[int] | None = None,
     noise: Levels = 0.0,
     mode: str = "denoise",
