@@ -260,8 +260,7 @@ def _matrix(
 def _made(schedule: Callable[..., Any], steps: int, frames: int, shift: float | None, own_shift: float) -> Schedule:
     """What a schedule's function returns, called with a shift only where it takes one."""
     options = {"shift": own_shift if shift is None else shift}
-    with contextlib.suppress(ValueError):  # functions written in C do not say what they take
-        signature = inspect.signature(schedule)
+    if (signature := _signature(schedule)) is not None:
         kinds = {p.kind for p in signature.parameters.values()}
         if "shift" not in signature.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
             options = {}
@@ -279,6 +278,13 @@ def _made(schedule: Callable[..., Any], steps: int, frames: int, shift: float | 
         return check_for(Schedule)(made)
     except Unfit as unfit:
         raise ArgumentError(f"the schedule's function returned {shown(made)}: it must return {unfit}.") from None
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    """None of functions written in C, which do not say what they take."""
+    with contextlib.suppress(ValueError):
+        return inspect.signature(function)
+    return None
 
 
 def _check_start(matrix: Schedule, known: list[int]) -> None:
