@@ -7,16 +7,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pusa_lab.decode import Shown, decoded, nearest
 from pusa_lab.pixels import fit, to_pixels, to_uint8
-
-if TYPE_CHECKING:
-    from av import VideoFrame
 
 SUFFIXES = (".mp4", ".webm", ".mov")
 """Files that are taken for clips, in any case of letters."""
@@ -80,50 +76,27 @@ def read_clip(path: Path, frames: int, size: tuple[int, int], fps: int | float, 
     Raises:
         ValueError: it is damaged, holds no video, or ends too soon.
     """
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ValueError("holds no video: give a file with pictures.")
-            moments = deque(Fraction(start) + k / Fraction(fps) for k in range(frames))
-            pictures = [_picture(frame, size) for frame in _nearest(container.decode(video=0), moments)]
-    except (av.FFmpegError, OSError) as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror or error}): restore the file.") from error
-    except ValueError as error:
-        raise ValueError(f"{path} {error}") from error
+    moments = [Fraction(start) + k / Fraction(fps) for k in range(frames)]
+    seen: deque[Fraction] = deque(maxlen=1)
+    pictures = [_picture(now, size) for now in nearest(_noted(decoded(Path(path)), seen), moments)]
+    if len(pictures) < frames:
+        raise ValueError(
+            f"{path} is too short: its last frame is at {float(seen[0] if seen else 0):.2f} s, wanted is one at "
+            f"{float(moments[-1]):.2f} s."
+        )
     return np.stack(pictures)
 
 
-def _nearest(decoded: Iterator["VideoFrame"], moments: deque[Fraction]) -> Iterator["VideoFrame"]:
-    """Of each moment the frame nearest to it; the earlier one of two as near."""
-    last, time = moments[-1], Fraction(0)
-    for (time, frame), (later, _) in pairwise(_timed(decoded)):
-        while moments and moments[0] <= (time + later) / 2:
-            moments.popleft()
-            yield frame  # type: ignore[misc]
-        if not moments:
-            return
-    raise ValueError(f"is too short: its last frame is at {float(time):.2f} s, wanted is one at {float(last):.2f} s.")
+def _noted(shown: Iterator[Shown], seen: deque[Fraction]) -> Iterator[Shown]:
+    """The same frames; the time of the last one is kept."""
+    for now in shown:
+        seen.append(now.time)
+        yield now
 
 
-def _timed(decoded: Iterator["VideoFrame"]) -> Iterator[tuple[Fraction, "VideoFrame | None"]]:
-    """Seconds since the first frame, and the frame; at last the end, where one more would come."""
-    first, time, step = None, Fraction(0), Fraction(0)
-    for frame in decoded:
-        if frame.is_corrupt or frame.pts is None or frame.time_base is None:
-            raise ValueError("is damaged, a frame in it cannot be decoded: restore the file.")
-        now = frame.pts * frame.time_base
-        first = now if first is None else first
-        time, step = now - first, now - first - time
-        yield time, frame
-    yield time + step, None
-
-
-def _picture(frame: "VideoFrame", size: tuple[int, int]) -> np.ndarray:
-    """Upright, as telephones mean it, cropped and resized."""
-    picture = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-    return to_uint8(fit(to_pixels(picture), size))[0, 0]
+def _picture(shown: Shown, size: tuple[int, int]) -> np.ndarray:
+    """Cropped and resized."""
+    return to_uint8(fit(to_pixels(shown.picture()), size))[0, 0]
 
 
 def _found(path: Path, name: str, told: dict[str, str]) -> Found:

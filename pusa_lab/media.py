@@ -7,10 +7,14 @@ import imageio_ffmpeg
 import mediapy
 import numpy as np
 
+from pusa_lab.decode import Shown, at_rate, decoded
+
 mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
 
 MOST_BYTES = 2 * 2**30
 """Larger clips are refused rather than read until memory ends."""
+MOST_FPS = 1000
+"""Frames per second that a clip is read or written at; no camera whose clips are shown goes beyond."""
 
 
 def read_picture(path: str | Path) -> np.ndarray:
@@ -39,31 +43,35 @@ def read_picture(path: str | Path) -> np.ndarray:
     return picture[..., :3]
 
 
-def read_clip(path: str | Path, last: int | None = None) -> np.ndarray:
-    """A video file as RGB (frames, h, w, 3) uint8.
+def read_clip(path: Path, last: int | None = None, fps: int | float | None = None) -> np.ndarray:
+    """A video file as RGB (frames, h, w, 3) uint8, as a player shows it: upright, with square pixels.
 
     Args:
-        path: MP4, or whatever ffmpeg reads.
+        path: MP4, WebM, MOV or whatever else PyAV reads.
         last: keep only this many frames of its end, so that long videos fit in memory; None keeps all.
+        fps: frames per second to read, at most 1000, whatever the file's own rate: of each moment k / fps the nearest
+            frame. With a model's `geometry.fps` what moves in the clip keeps its speed in pixels per second. None reads
+            every frame once, whenever it is shown.
 
     Raises:
-        ValueError: no such file, no video, or one too large to keep.
+        ValueError: no such file, no video, a damaged one, or one too large to keep.
     """
     _exists(path, "clip")
     if last is not None and last < 1:
         raise ValueError(f"last={last}: keep at least 1 frame.")
-    try:
-        with mediapy.VideoReader(path) as reader:
-            size = min(reader.metadata.num_images, last or reader.metadata.num_images)
-            bytes_kept = 3 * size * reader.metadata.shape[0] * reader.metadata.shape[1]
-            frames = deque(reader if bytes_kept <= MOST_BYTES else (), maxlen=last)
-    except Exception as error:
-        raise ValueError(f"{path} is no readable video ({_reason(error)}): give an MP4 file.") from error
-    if bytes_kept > MOST_BYTES:
-        raise ValueError(f"{path} would take {bytes_kept / 2**30:.1f} GiB of memory: read fewer frames with last=...")
-    if not frames:
+    if fps is not None and not 0 < fps <= MOST_FPS:
+        raise ValueError(f"fps={fps}: give a number of frames per second above 0, at most {MOST_FPS}.")
+    shown = decoded(Path(path))
+    kept: deque[Shown] = deque(maxlen=last)
+    taken = 0
+    for now in shown if fps is None else at_rate(shown, fps):
+        kept.append(now)
+        taken = len(kept) * 3 * now.size[0] * now.size[1]
+        if taken > MOST_BYTES:
+            raise ValueError(f"{path} would take {taken / 2**30:.1f} GiB of memory: read fewer frames with last=...")
+    if not kept:
         raise ValueError(f"{path} holds no frames: give a video with at least one.")
-    return np.stack(frames)
+    return np.stack([now.picture() for now in kept])
 
 
 def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int = 1) -> None:

@@ -46,7 +46,7 @@ def test_a_folder_gives_all_whole_clips_of_its_videos(tmp_path):
     ("make", "says"),
     [
         (lambda folder: None, "it holds no .mp4 file"),
-        (lambda folder: (folder / "x.mp4").write_bytes(b"no video"), "x.mp4 is no readable video"),
+        (lambda folder: (folder / "x.mp4").write_bytes(b"no video"), "x.mp4 cannot be read as a video"),
         (lambda folder: film(folder / "x.mp4", 4), "x.mp4 has 4 frames, the model wants 9"),
     ],
 )

@@ -1,0 +1,144 @@
+"""Frames of a video file as a player shows them, with their times: upright and with square pixels (PyAV)."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+DAMAGED = "is damaged, a frame in it cannot be decoded: restore the file."
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A decoded frame, not yet converted."""
+
+    time: Fraction
+    """Seconds since the first frame."""
+    frame: "VideoFrame"
+    """As the decoder gave it."""
+    aspect: Fraction
+    """Width of a pixel by its height."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width with square pixels, before the picture is turned; no pixel is lost."""
+        h, w = self.frame.height, self.frame.width
+        return (h, round(w * self.aspect)) if self.aspect >= 1 else (round(h / self.aspect), w)
+
+    def picture(self) -> np.ndarray:
+        """RGB (h, w, 3) uint8, in the colours that the file says, as ffmpeg converts them."""
+        h, w = self.size
+        picture = self.frame.to_ndarray(format="rgb24", width=w, height=h)
+        matrix = self.frame.side_data.get("DISPLAYMATRIX")
+        return picture if matrix is None else turned(picture, np.frombuffer(bytes(matrix), np.int32))
+
+
+def turned(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """A picture held as its display matrix says: x' = a x + c y, y' = b x + d y.
+
+    Args:
+        picture: (h, w, 3).
+        matrix: the nine numbers a, b, u, c, d, v, x, y, w, as ffmpeg gives them.
+
+    Raises:
+        ValueError: it is turned by other than quarters.
+    """
+    a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
+    crosswise = abs(b) > abs(a)
+    right, down = (c, b) if crosswise else (a, d)
+    if max(abs(x) for x in ((a, d) if crosswise else (b, c))) > math.sin(math.radians(1)) * abs(right):
+        raise ValueError("is to be shown at a slant: give a video that is turned by quarters.")
+    picture = picture.swapaxes(0, 1) if crosswise else picture
+    return picture[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1]
+
+
+def decoded(path: Path) -> Iterator[Shown]:
+    """The frames of a file, in the order of their times.
+
+    Args:
+        path: a video file of any kind that PyAV knows.
+
+    Raises:
+        ValueError: it is damaged, or holds no video; the sentence begins with the path.
+    """
+    import av
+
+    try:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
+            yield from _frames(container)
+    except (av.FFmpegError, OSError) as error:
+        reason = error.strerror or str(error)
+        raise ValueError(f"{path} cannot be read as a video ({reason}): restore the file.") from error
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from error
+
+
+def _frames(container: "InputContainer") -> Iterator[Shown]:
+    stream = _stream(container)
+    first = None
+    for frame in container.decode(stream):
+        if frame.is_corrupt or frame.pts is None or frame.time_base is None:
+            raise ValueError(DAMAGED)
+        now = frame.pts * frame.time_base
+        first = now if first is None else first
+        yield Shown(now - first, frame, stream.sample_aspect_ratio or Fraction(1))
+
+
+def _stream(container: "InputContainer") -> "VideoStream":
+    """The moving pictures; a cover is not among them."""
+    from av.stream import Disposition
+
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        raise ValueError("holds no video: give a file with moving pictures.")
+    best = container.streams.best("video")
+    return best if best in streams else streams[0]
+
+
+def nearest(shown: Iterable[Shown], moments: Iterable[Fraction]) -> Iterator[Shown]:
+    """Of each moment the frame nearest to it, the earlier one of two as near; ends where the frames do.
+
+    Args:
+        shown: frames in the order of their times.
+        moments: seconds since the first frame, ascending.
+    """
+    times = iter(moments)
+    moment = next(times, None)
+    for now, later in _pairs(shown):
+        while moment is not None and moment <= (now.time + later) / 2:
+            yield now
+            moment = next(times, None)
+        if moment is None:
+            return
+
+
+def _pairs(shown: Iterable[Shown]) -> Iterator[tuple[Shown, Fraction]]:
+    """Each frame and when the next one comes; after the last one, when it would come."""
+    last, step = None, Fraction(0)
+    for now in shown:
+        if last is not None:
+            step = now.time - last.time
+            yield last, now.time
+        last = now
+    if last is not None:
+        yield last, last.time + step
+
+
+def at_rate(shown: Iterable[Shown], fps: int | float) -> Iterator[Shown]:
+    """Frames at a steady rate: of each moment k / fps the nearest one.
+
+    Args:
+        shown: frames in the order of their times.
+        fps: frames per second.
+    """
+    return nearest(shown, (k / Fraction(fps) for k in itertools.count()))
