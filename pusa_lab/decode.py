@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pusa_lab.damage import DAMAGED, checked_frames, listening
+
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
     from av.video.stream import VideoStream
-
-DAMAGED = "is damaged, a frame in it cannot be decoded: restore the file."
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,15 @@ class Shown:
     """Seconds since the first frame."""
     frame: "VideoFrame"
     """As the decoder gave it."""
-    aspect: Fraction
-    """Width of a pixel by its height."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width with square pixels, before the picture is turned; no pixel is lost."""
-        h, w = self.frame.height, self.frame.width
-        return (h, round(w * self.aspect)) if self.aspect >= 1 else (round(h / self.aspect), w)
+    size: tuple[int, int]
+    """Height and width with square pixels, before the picture is turned: of the first frame, and so of all."""
 
     def picture(self) -> np.ndarray:
         """RGB (h, w, 3) uint8, in the colours that the file says, as ffmpeg converts them."""
         h, w = self.size
         picture = self.frame.to_ndarray(format="rgb24", width=w, height=h)
         matrix = self.frame.side_data.get("DISPLAYMATRIX")
-        return picture if matrix is None else turned(picture, np.frombuffer(bytes(matrix), np.int32))
+        return picture if matrix is None else turned(picture, np.frombuffer(memoryview(matrix), np.int32))
 
 
 def turned(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -63,7 +57,7 @@ def turned(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def decoded(path: Path) -> Iterator[Shown]:
-    """The frames of a file, in the order of their times.
+    """The frames of a file, in the order of their times, with every sign of damage taken seriously.
 
     Args:
         path: a video file of any kind that PyAV knows.
@@ -74,8 +68,12 @@ def decoded(path: Path) -> Iterator[Shown]:
     import av
 
     try:
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
-            yield from _frames(container)
+        with listening() as said:
+            container = av.open(f"file:{path}", metadata_errors="replace")
+        with container:
+            if any(name.startswith("matroska") for name, _ in said):
+                raise ValueError(f"{DAMAGED}: restore the file.")
+            yield from _shown(container)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
         raise ValueError(f"{path} cannot be read as a video ({reason}): restore the file.") from error
@@ -83,15 +81,25 @@ def decoded(path: Path) -> Iterator[Shown]:
         raise ValueError(f"{path} {error}") from error
 
 
-def _frames(container: "InputContainer") -> Iterator[Shown]:
+def _shown(container: "InputContainer") -> Iterator[Shown]:
     stream = _stream(container)
-    first = None
-    for frame in container.decode(stream):
-        if frame.is_corrupt or frame.pts is None or frame.time_base is None:
-            raise ValueError(DAMAGED)
+    first, size = None, None
+    for frame in checked_frames(container, stream):
         now = frame.pts * frame.time_base
         first = now if first is None else first
-        yield Shown(now - first, frame, stream.sample_aspect_ratio or Fraction(1))
+        size = size or square_pixels(frame.height, frame.width, stream.sample_aspect_ratio or Fraction(1))
+        yield Shown(now - first, frame, size)
+
+
+def square_pixels(height: int, width: int, aspect: Fraction) -> tuple[int, int]:
+    """Height and width of a picture once its pixels are square; it grows, so that no pixel is lost.
+
+    Args:
+        height: in the file.
+        width: in the file.
+        aspect: width of a pixel by its height.
+    """
+    return (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
 
 
 def _stream(container: "InputContainer") -> "VideoStream":
@@ -102,7 +110,10 @@ def _stream(container: "InputContainer") -> "VideoStream":
     if not streams:
         raise ValueError("holds no video: give a file with moving pictures.")
     best = container.streams.best("video")
-    return best if best in streams else streams[0]
+    found = best if best in streams else streams[0]
+    if found.codec_context is None:
+        raise ValueError("is in a codec that PyAV does not know: convert it to MP4.")
+    return found
 
 
 def nearest(shown: Iterable[Shown], moments: Iterable[Fraction]) -> Iterator[Shown]:
