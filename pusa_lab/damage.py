@@ -1,20 +1,20 @@
 """Decoding with every sign of damage taken seriously: an error that decoders would hide ends the reading.
 
 Decoders conceal what they cannot read. Here they run on one thread each, where no error is lost, and must find every
-frame sound. Three codecs carry so little redundancy that garbage decodes to a picture without an error; those are decoded
-twice, in ways that agree on a sound file and part as soon as a decoder runs past the end of its data.
+frame sound. Three codecs carry so little redundancy that garbage decodes to a picture without an error; those are
+decoded twice, in ways that agree on a sound file and part as soon as a decoder runs past the end of its data.
 """
 
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
-    from av.codec.context import CodecContext
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -25,6 +25,30 @@ SECOND = {"vp8": "libvpx", "vp9": "libvpx-vp9", "hevc": "hevc"}
 """Codec -> the decoder that reads it a second time."""
 TAIL = bytes(range(0xA1, 0xB1))
 """What is put behind a slice of HEVC for its second reading: a sound one ends before, a damaged one reads on."""
+
+KINDS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,ogg,asf,flv,gif,mxf,dv,rm,nut,ivf,yuv4mpegpipe,h264,hevc,m4v,obu,mjpeg"
+"""FFmpeg's names of the kinds of files that are opened; playlists, which name other files, are not among them."""
+
+
+def opened(path: Path) -> "InputContainer":
+    """A video file, opened; its name is never taken for an address.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: it is damaged; what follows the name of the file in a sentence.
+        av.FFmpegError: it is no video file.
+    """
+    import av
+
+    options = {"format_whitelist": KINDS, "protocol_whitelist": "file"}
+    with listening() as said:
+        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+    if any(name.startswith("matroska") for name, _ in said):
+        container.close()
+        raise ValueError(f"{DAMAGED}, a part of it is lost: restore the file.")
+    return container
 
 
 def checked_frames(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
@@ -48,7 +72,7 @@ def checked_frames(container: "InputContainer", stream: "VideoStream") -> Iterat
             yield from _emptied(waiting)
             continue
         compared += second(packet)
-        while waiting and compared and (packet.size == 0 or waiting[0].pts <= compared[-1].pts):
+        while waiting and compared and (packet.size == 0 or _pts(waiting[0]) <= _pts(compared[-1])):
             yield _agreed(waiting.popleft(), compared)
     if waiting or packets < stream.frames:
         raise ValueError(f"{DAMAGED}, frames of it are missing: restore the file.")
@@ -72,7 +96,7 @@ def _packets(container: "InputContainer", stream: "VideoStream") -> Iterator["Pa
         yield packet
 
 
-def _decoder(context: "CodecContext", threads: str) -> Callable[["Packet"], list["VideoFrame"]]:
+def _decoder(context: Any, threads: str) -> Callable[["Packet"], list["VideoFrame"]]:
     """Decodes a packet, or refuses it."""
     from av import FFmpegError
 
@@ -97,7 +121,7 @@ def _decoder(context: "CodecContext", threads: str) -> Callable[["Packet"], list
     return decode
 
 
-def _second(context: "CodecContext") -> Callable[["Packet"], list["VideoFrame"]] | None:
+def _second(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
     """A second reading of the same packets, for codecs that need one."""
     import av
 
@@ -155,11 +179,15 @@ def _with_tail(unit: bytes) -> bytes:
 
 def _agreed(frame: "VideoFrame", others: "deque[VideoFrame]") -> "VideoFrame":
     """The frame, if the second reading gave the same one."""
-    while others and others[0].pts < frame.pts:
+    while others and _pts(others[0]) < _pts(frame):
         others.popleft()
-    if not others or others[0].pts != frame.pts or not _same(frame, others.popleft()):
+    if not others or _pts(others[0]) != _pts(frame) or not _same(frame, others.popleft()):
         raise ValueError(f"{DAMAGED}, a frame in it decodes in two ways: restore the file.")
     return frame
+
+
+def _pts(frame: "VideoFrame") -> int:
+    return frame.pts or 0
 
 
 def _same(one: "VideoFrame", other: "VideoFrame") -> bool:
@@ -172,7 +200,8 @@ def _lines(frame: "VideoFrame") -> Iterator[np.ndarray]:
     """The bytes of each plane without what fills its lines."""
     deep = frame.format.components[0].bits > 8
     for plane in frame.planes:
-        lines = np.frombuffer(plane, np.uint8)[: plane.height * plane.line_size].reshape(plane.height, -1)
+        data: Any = plane
+        lines = np.frombuffer(data, np.uint8)[: plane.height * plane.line_size].reshape(plane.height, -1)
         yield lines[:, : plane.width << deep]
 
 

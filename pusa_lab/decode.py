@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pusa_lab.damage import DAMAGED, checked_frames, listening
+from pusa_lab.damage import checked_frames, opened
+
+MOST_PIXELS = 2**26
+"""Of a frame; 8K has half of these."""
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -28,13 +31,14 @@ class Shown:
     """As the decoder gave it."""
     size: tuple[int, int]
     """Height and width with square pixels, before the picture is turned: of the first frame, and so of all."""
+    matrix: np.ndarray | None
+    """How to hold the picture; None is as it is."""
 
     def picture(self) -> np.ndarray:
         """RGB (h, w, 3) uint8, in the colours that the file says, as ffmpeg converts them."""
         h, w = self.size
         picture = self.frame.to_ndarray(format="rgb24", width=w, height=h)
-        matrix = self.frame.side_data.get("DISPLAYMATRIX")
-        return picture if matrix is None else turned(picture, np.frombuffer(memoryview(matrix), np.int32))
+        return picture if self.matrix is None else turned(picture, self.matrix)
 
 
 def turned(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -60,7 +64,7 @@ def decoded(path: Path) -> Iterator[Shown]:
     """The frames of a file, in the order of their times, with every sign of damage taken seriously.
 
     Args:
-        path: a video file of any kind that PyAV knows.
+        path: a video file of a kind that PyAV knows.
 
     Raises:
         ValueError: it is damaged, or holds no video; the sentence begins with the path.
@@ -68,11 +72,7 @@ def decoded(path: Path) -> Iterator[Shown]:
     import av
 
     try:
-        with listening() as said:
-            container = av.open(f"file:{path}", metadata_errors="replace")
-        with container:
-            if any(name.startswith("matroska") for name, _ in said):
-                raise ValueError(f"{DAMAGED}: restore the file.")
+        with opened(path) as container:
             yield from _shown(container)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
@@ -83,12 +83,18 @@ def decoded(path: Path) -> Iterator[Shown]:
 
 def _shown(container: "InputContainer") -> Iterator[Shown]:
     stream = _stream(container)
-    first, size = None, None
+    start: Shown | None = None
     for frame in checked_frames(container, stream):
-        now = frame.pts * frame.time_base
-        first = now if first is None else first
-        size = size or square_pixels(frame.height, frame.width, stream.sample_aspect_ratio or Fraction(1))
-        yield Shown(now - first, frame, size)
+        now = Fraction(frame.pts or 0) * Fraction(frame.time_base or 0)
+        if start is None:
+            size = square_pixels(frame.height, frame.width, stream.sample_aspect_ratio or Fraction(1))
+            start = Shown(now, frame, size, _matrix(frame))
+        yield Shown(now - start.time, frame, start.size, start.matrix)
+
+
+def _matrix(frame: "VideoFrame") -> np.ndarray | None:
+    found: Any = frame.side_data.get("DISPLAYMATRIX")
+    return None if found is None else np.frombuffer(found, np.int32).copy()
 
 
 def square_pixels(height: int, width: int, aspect: Fraction) -> tuple[int, int]:
@@ -98,8 +104,14 @@ def square_pixels(height: int, width: int, aspect: Fraction) -> tuple[int, int]:
         height: in the file.
         width: in the file.
         aspect: width of a pixel by its height.
+
+    Raises:
+        ValueError: there would be too many pixels.
     """
-    return (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
+    size = (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
+    if math.prod(size) > MOST_PIXELS:
+        raise ValueError(f"has frames of {size[0]} x {size[1]} pixels: make it smaller, to {MOST_PIXELS} in all.")
+    return size
 
 
 def _stream(container: "InputContainer") -> "VideoStream":
@@ -111,7 +123,9 @@ def _stream(container: "InputContainer") -> "VideoStream":
         raise ValueError("holds no video: give a file with moving pictures.")
     best = container.streams.best("video")
     found = best if best in streams else streams[0]
-    if found.codec_context is None:
+    if found.codec_context is not None:
+        square_pixels(found.codec_context.height, found.codec_context.width, Fraction(1))
+    else:
         raise ValueError("is in a codec that PyAV does not know: convert it to MP4.")
     return found
 
