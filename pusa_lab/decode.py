@@ -46,16 +46,11 @@ def turned(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
     Args:
         picture: (h, w, 3).
-        matrix: the nine numbers a, b, u, c, d, v, x, y, w, as ffmpeg gives them.
-
-    Raises:
-        ValueError: it is turned by other than quarters.
+        matrix: the nine numbers a, b, u, c, d, v, x, y, w, as ffmpeg gives them; of quarters.
     """
     a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
     crosswise = abs(b) > abs(a)
     right, down = (c, b) if crosswise else (a, d)
-    if max(abs(x) for x in ((a, d) if crosswise else (b, c))) > math.sin(math.radians(1)) * abs(right):
-        raise ValueError("is to be shown at a slant: give a video that is turned by quarters.")
     picture = picture.swapaxes(0, 1) if crosswise else picture
     return picture[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1]
 
@@ -93,8 +88,15 @@ def _shown(container: "InputContainer") -> Iterator[Shown]:
 
 
 def _matrix(frame: "VideoFrame") -> np.ndarray | None:
+    """The display matrix, which turns by quarters, up to a degree as in ffmpeg."""
     found: Any = frame.side_data.get("DISPLAYMATRIX")
-    return None if found is None else np.frombuffer(found, np.int32).copy()
+    if found is None:
+        return None
+    matrix = np.frombuffer(found, np.int32).copy()
+    along, across = (sorted(abs(int(matrix[i])) for i in pair) for pair in ((0, 1), (3, 4)))
+    if max(along[0], across[0]) > math.sin(math.radians(1)) * min(along[1], across[1]):
+        raise ValueError("is to be shown at a slant: give a video that is turned by quarters.")
+    return matrix
 
 
 def square_pixels(height: int, width: int, aspect: Fraction) -> tuple[int, int]:

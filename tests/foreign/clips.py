@@ -22,7 +22,7 @@ KINDS = {
     ".mts": "libx264",
     ".wmv": "wmv2",
     ".flv": "flv",
-    ".3gp": "h263",
+    ".3gp": "mpeg4",
     ".ogv": "libvpx",
     ".gif": "gif",
 }
@@ -50,7 +50,7 @@ def ffmpeg(*words: object) -> None:
 
 def shown(path: Path, size: tuple[int, int]) -> np.ndarray:
     """What ffmpeg's program decodes, turned by itself: (frames, h, w, 3)."""
-    words = ["-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-fps_mode", "passthrough", "-"]
+    words = ["-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     done = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), *words], check=True, timeout=60, capture_output=True)
     return np.frombuffer(done.stdout, np.uint8).reshape(-1, *size, 3)
 
@@ -106,6 +106,9 @@ def write(
         for picture in video:
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         out.mux(stream.encode())
+    if aspect is not None and path.suffix == ".webm":  # PyAV leaves it out of the container
+        path.rename(plain := path.with_name("plain.webm"))
+        ffmpeg("-i", plain, "-c", "copy", "-aspect", aspect * video.shape[2] / video.shape[1], path)
     return path
 
 
