@@ -15,8 +15,29 @@ NOISE = 0.999
 by less than a thousandth of the video."""
 
 
+MOST_CELLS = 2**26
+"""Numbers in a schedule: 256 MiB."""
+
+
+def check_size(rows: int, frames: int) -> None:
+    """Refuse a schedule too large to be made.
+
+    Args:
+        rows: of the schedule.
+        frames: of the schedule.
+
+    Raises:
+        ValueError: rows * frames is above 2^26.
+    """
+    if rows * frames > MOST_CELLS:
+        raise ValueError(
+            f"{rows:,} rows of {frames:,} frames: a schedule has at most {MOST_CELLS:,} numbers, give fewer steps or "
+            f"frames, or a smaller lag."
+        )
+
+
 @checked
-def starts_as_noise(level: float) -> bool:
+def starts_as_noise(level: float | int) -> bool:
     """Whether a frame that starts at this level starts as noise alone, so that nothing needs to be known of it.
 
     True from .999 on. Wan's own FlowUniPC starts at s .999 / (1 + (s - 1) .999), which is .9998 for a shift s of 5,
