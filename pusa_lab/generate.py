@@ -1,6 +1,5 @@
 """The front door: one call for every model, task and schedule."""
 
-import contextlib
 import functools
 import inspect
 import math
@@ -14,13 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.annotations import Unfit, check_for
-from pusa_lab.arguments import ArgumentError, calling, checked, shown
+from pusa_lab.arguments import ArgumentError, calling, checked
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import text_cfg
 from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import SOLVERS, Solver, State, sample_steps
 from pusa_lab.schedules import SCHEDULES, as_schedule, starts_as_noise
+from pusa_lab.schedules.functions import call
 from pusa_lab.tasks import MOST, Task, text_to_video
 from pusa_lab.types import Denoiser, Schedule, Video, VideoModel
 
@@ -247,7 +246,7 @@ def _matrix(
             )
         matrix = schedule
     else:
-        matrix = _made(schedule, steps, frames, shift, own_shift)
+        matrix = call(schedule, steps, frames, shift, own_shift)
     matrix = as_schedule(matrix)
     if matrix.shape[1] != frames:
         raise ValueError(
@@ -255,36 +254,6 @@ def _matrix(
             f"or pass frames={matrix.shape[1]}."
         )
     return matrix
-
-
-def _made(schedule: Callable[..., Any], steps: int, frames: int, shift: float | None, own_shift: float) -> Schedule:
-    """What a schedule's function returns, called with a shift only where it takes one."""
-    options = {"shift": own_shift if shift is None else shift}
-    if (signature := _signature(schedule)) is not None:
-        kinds = {p.kind for p in signature.parameters.values()}
-        if "shift" not in signature.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
-            options = {}
-        try:
-            signature.bind(steps, frames, **options)
-        except TypeError:
-            raise ArgumentError(
-                f"schedule is a function {signature}: give one that is called as schedule(steps, frames, shift=...), "
-                f"or as schedule(steps, frames)."
-            ) from None
-    if shift is not None and not options:
-        raise ValueError(f"shift={shift} with a schedule function that takes no shift: leave it out.")
-    made = schedule(steps, frames, **options)
-    try:
-        return check_for(Schedule)(made)
-    except Unfit as unfit:
-        raise ArgumentError(f"the schedule's function returned {shown(made)}: it must return {unfit}.") from None
-
-
-def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
-    """None of functions written in C, which do not say what they take."""
-    with contextlib.suppress(ValueError):
-        return inspect.signature(function)
-    return None
 
 
 def _check_start(matrix: Schedule, known: list[int]) -> None:

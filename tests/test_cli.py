@@ -155,7 +155,7 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--model", "mini-i2v", "--video", "{clip}"], "mini-i2v takes one picture as input"),
         (["generate", PROMPT, "--steps", "10000000"], "steps=10000000: give 1 to 10,000"),
         (["generate", PROMPT, "--seed", "99999999999999999999"], "seed is 99999999999999999999"),
-        (["generate", PROMPT, "--guidance", "nan"], "guidance is nan"),
+        (["generate", PROMPT, "--guidance", "nan"], "guidance=nan"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "noise level nan"),
         (["generate", PROMPT, "--out", "{clip}/a.mp4"], "cannot be written: {clip} is a file"),
         (["generate", PROMPT, "--out", "{long}.mp4"], "give a shorter name"),

@@ -153,7 +153,7 @@ def test_the_toy_goes_on(nano_vta):
         ({"overlap": 3, "frames": 2}, "an overlap of 3 latent frames in windows of 2"),
         ({"seconds": 0.3}, "seconds=0.3 at 10 frames a second, and 3 pixel frames are there already"),
         ({"seconds": -1.0}, "ask for a finite number above 0.3 seconds"),
-        ({"seconds": float("nan")}, "seconds is nan"),
+        ({"seconds": float("nan")}, "seconds=nan"),
         ({"seconds": 1e30}, r"seconds=1e\+30 .* at most 3000"),
         ({"seconds": None}, "seconds is None"),
         ({"overlap": 1.0}, "overlap is 1.0"),

@@ -142,7 +142,7 @@ def test_grids_of_other_programs_begin_and_end_within_rounding(model):
         ({"guidance": [1.0, 2.0]}, "guidance of 2 numbers for 5 latent frames"),
         ({"guidance": []}, "guidance of 0 numbers"),
         ({"guidance": float("inf")}, "guidance=inf"),
-        ({"guidance": float("nan")}, "guidance is nan"),
+        ({"guidance": float("nan")}, "guidance=nan"),
         ({"guidance": "3"}, "guidance is '3'"),
         ({"guidance": None}, "guidance is None"),
         ({"schedule": None}, "schedule is None"),

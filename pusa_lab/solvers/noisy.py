@@ -82,6 +82,8 @@ def _noise(seed: int | Sequence[int]) -> Callable[[Video], Video]:
 
     def draw(x: Video) -> Video:
         # Far from the seeds that people start x from: the same numbers again would not be fresh noise.
+        if not isinstance(seed, int) and len(seed) < len(x):
+            raise ValueError(f"{len(seed)} seeds for {len(x)} samples: give one for all, or one for each.")
         new = [seed + i if isinstance(seed, int) else seed[i] for i in range(len(streams), len(x))]
         streams.extend(torch.Generator().manual_seed((one + 0x9E3779B9) % 2**63) for one in new)
         return torch.stack([torch.randn(x.shape[1:], generator=g) for g in streams]).to(x)
