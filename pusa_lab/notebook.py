@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pusa_lab import media
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 
 
 @checked
@@ -70,7 +70,7 @@ def check(mine: Any, reference: Any, *args: Any, tolerance: float = 1e-5) -> Non
         tolerance: largest difference that still counts as equal.
 
     Raises:
-        AssertionError: the shapes differ, or the values by more than the tolerance.
+        AssertionError: the shapes differ, or the values by more than the tolerance; or there are none.
     """
     try:
         got = mine(*args) if callable(mine) else mine
@@ -80,7 +80,10 @@ def check(mine: Any, reference: Any, *args: Any, tolerance: float = 1e-5) -> Non
         print("… not written yet")
         return
     want = reference(*args) if callable(reference) else reference
-    got_t, want_t = torch.as_tensor(got), torch.as_tensor(want)
+    try:
+        got_t, want_t = torch.as_tensor(got), torch.as_tensor(want)
+    except (TypeError, ValueError, RuntimeError):
+        raise AssertionError(f"yours is {shown(got)}, which holds no numbers: wanted is {shown(want)}.") from None
     if got_t.shape != want_t.shape:
         raise AssertionError(f"yours has shape {tuple(got_t.shape)}, wanted is {tuple(want_t.shape)}.")
     difference = (got_t.double() - want_t.double()).abs()

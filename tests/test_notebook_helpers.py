@@ -50,6 +50,12 @@ def test_an_answer_of_nan_is_wrong():
         check(torch.tensor([1.0, float("nan")]), torch.tensor([1.0, 2.0]))
 
 
+@pytest.mark.parametrize("answer", ["three", object(), {"a": 1}, [1, "a"], [[1], [1, 2]]])
+def test_an_answer_without_numbers_is_said(answer):
+    with pytest.raises(AssertionError, match=r"yours is .*, which holds no numbers: wanted is 3"):
+        check(answer, 3)
+
+
 def test_values_can_be_checked_too(capsys):
     check([0.5, 1.0], torch.tensor([0.5, 1.0]))
     check(3, 3)

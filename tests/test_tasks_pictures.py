@@ -9,6 +9,7 @@ from PIL import Image
 from test_tasks import MODEL, clip, picture
 
 import pusa_lab as pl
+import small_models
 from pusa_lab import pixels, tasks
 from pusa_lab.conditions import place
 
@@ -127,6 +128,14 @@ def test_modes_and_places_of_wrong_types_get_a_sentence(value):
     for options in made:
         with pytest.raises(ValueError, match=r"^tasks.Known: [^\n]+\.$"):
             tasks.Known(ONE, **options)
+
+
+def test_the_other_way_takes_one_picture_too():
+    model = small_models.ImageToVideo(small_models.PRESETS["nano"])
+    with pytest.raises(ValueError, match=r"picture has shape \(13, 8, 12, 3\), which is a clip"):
+        model.given(clip(13))
+    assert torch.equal(model.given(ONE).first, model.given(ONE[None, None]).first)
+    assert len(model.given(clip(3)[:, None]).first) == 3
 
 
 def test_every_task_says_its_name():

@@ -42,6 +42,7 @@ class Given:
         return Known(self.clip, at=self.at, noise=self.noise, mode=self.mode)
 
 
+@checked
 def task_of(given: Sequence[Given], geometry: Geometry, frames: int) -> Task:
     """The task that these known frames make, named after them, and checked against the model.
 
@@ -58,15 +59,21 @@ def task_of(given: Sequence[Given], geometry: Geometry, frames: int) -> Task:
     return task
 
 
+@checked
 def name_of(given: Sequence[Given], frames: int) -> str:
     """The name of the task that known frames make: text_to_video, image_to_video, extension, start_end or keyframes.
 
     Args:
         given: known pictures and clips.
-        frames: latent frames of the video.
+        frames: latent frames of the video, at least 1.
+
+    Raises:
+        ValueError: there are no frames.
     """
     if not given:
         return "text_to_video"
+    if frames < 1:
+        raise ValueError(f"frames={frames}: give 1 or more.")
     places = sorted(one.at % frames for one in given)
     clips = any(np.ndim(one.clip) == 4 and len(one.clip) > 1 for one in given)
     if places == [0]:
@@ -76,6 +83,7 @@ def name_of(given: Sequence[Given], frames: int) -> str:
     return "completion" if clips else "keyframes"
 
 
+@checked
 def with_preset(given: Sequence[Given], geometry: Geometry, frames: int) -> list[Given]:
     """The same with the first published levels of their task, where there are as many as known frames; else as given.
 
