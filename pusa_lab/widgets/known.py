@@ -106,12 +106,13 @@ def _bare(given: Sequence[Given]) -> Task:
 
 
 @checked
-def read(name: str, content: str | bytes | memoryview) -> np.ndarray:
+def read(name: str, content: str | bytes | memoryview, fps: float | int | None = None) -> np.ndarray:
     """A dropped file, (h, w, 3) or (pixel frames, h, w, 3) uint8.
 
     Args:
         name: of the file; its ending tells pictures from clips.
         content: its bytes, or base64 text of them.
+        fps: frames per second at which a clip is read, as `media.read_clip`; None keeps its own.
 
     Raises:
         ValueError: it is neither, or cannot be read.
@@ -129,6 +130,6 @@ def read(name: str, content: str | bytes | memoryview) -> np.ndarray:
         path = Path(folder) / f"dropped{ending}"
         path.write_bytes(data)
         try:
-            return media.read_picture(path) if ending in PICTURES else media.read_clip(path)
+            return media.read_picture(path) if ending in PICTURES else media.read_clip(path, fps=fps)
         except ValueError as error:
             raise ValueError(str(error).replace(str(path), name)) from error

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from pusa_lab import media
 from pusa_lab.annotations import Unfit, check_for
 from pusa_lab.arguments import ArgumentError, calling, checked, shown
 from pusa_lab.generate import prepare
@@ -195,9 +194,8 @@ class Session:
         if content == "":
             if name not in ("still.png", "clip.mp4"):
                 raise ValueError(f"no asset {name!r}: choose still.png or clip.mp4.")
-            clip = (media.read_picture if name.endswith(".png") else media.read_clip)(ASSETS / name)
-        else:
-            clip = known.read(name, content)
+            content = (ASSETS / name).read_bytes()
+        clip = known.read(name, content, None if self.model is None else self.model.geometry.fps)
         if clip.ndim == 4 and self.model is not None:
             clip = clip[: self.model.geometry.pixel_frames(max(1, self.editor.frames // 2))]
         self._give([*self.given, known.Given(name, clip, at)], preset=True)
