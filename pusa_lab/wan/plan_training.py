@@ -22,7 +22,7 @@ PAPER_SAMPLES = 900 * 8
 NEEDED: dict[str, Any] = {
     "size": (str, list),
     "checkpointing": str,
-    "compile": bool,
+    "compile": (bool, str),  # an empty text is eager
     "seconds_per_sample": (int, float),
     "peak_gib": (int, float),
     "device": str,
@@ -163,10 +163,14 @@ def _cost(row: TrainingRow, gpu: str, samples: int, price: float) -> TrainingCos
 
 
 def _row(path: Path, row: dict[str, Any]) -> TrainingRow:
+    if missing := [key for key in NEEDED if isinstance(row, dict) and key not in row]:
+        raise ValueError(f"{path}: a row has no {missing[0]}: run `python benchmarks/wan_train.py` again.")
     fields = NEEDED | {key: kind for key, kind in MORE.items() if key in row}
     check_fields(row, f"{path}: a row is not one of `python benchmarks/wan_train.py`", fields)
     if not all(0 < row[key] < math.inf for key in ("seconds_per_sample", "peak_gib")):
         raise ValueError(f"{path}: a row has seconds or GiB that are not finite numbers above 0: measure it again.")
+    if isinstance(row["compile"], str) and row["compile"]:
+        raise ValueError(f"{path}: a row has compile={row['compile']!r:.40}: give true or false.")
     flat = str(row["device"]).lower().replace(" ", "")
     cards = [name for name in GPUS if all(part in flat for part in name.split("-"))]
     if not cards:
