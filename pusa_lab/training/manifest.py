@@ -35,9 +35,9 @@ class CacheSettings:
     """The same in latent frames."""
     channels: int
     """Of the latents."""
-    fps: float
+    fps: int | float
     """Pixel frames per second that were read from the files."""
-    start: float
+    start: int | float
     """Seconds into each file where its clip begins."""
     codec: str
     """Hash of the codec, from `identity`."""
