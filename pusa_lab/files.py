@@ -59,8 +59,11 @@ def write_json(path: str | Path, value: Any) -> None:
 
     Raises:
         OSError: it cannot be written.
+        ValueError: it would be larger than what `read_json` reads.
     """
     text = json.dumps(value, indent=2) + "\n"
+    if len(text) > MOST_JSON:  # of ASCII alone
+        raise ValueError(f"{path} would have {len(text)} bytes, the most is {MOST_JSON}: divide what it lists.")
     with writing(path) as part:
         part.write_text(text, encoding="utf-8")
 

@@ -54,7 +54,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def kills(source: Path, out: Path) -> None:
-    """Encode again and again into new folders, killed before each time something is opened, named or taken away there.
+    """Encode again and again into new folders, killed before each time that something is written, named or taken away there.
 
     Then each is opened, and encoded into once more; one line of output tells how many clips were there after the kill.
     """
@@ -77,7 +77,8 @@ def _killer(folder: str, at: int):
     seen = []
 
     def hook(event, args):
-        if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir") and str(args[0]).startswith(folder):
+        writes = event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR)
+        if (writes or event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir")) and str(args[0]).startswith(folder):
             seen.append(event)
             if len(seen) == at:
                 os.kill(os.getpid(), signal.SIGKILL)

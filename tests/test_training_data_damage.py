@@ -132,7 +132,7 @@ CHANGES = {
             "text_length": [0, 10**12, "2", 1],
             "dtype": ["float32", "", None],
             "version": [None, 1],
-            "source": [None, 5, ["/tmp"]],
+            "source": [None, 5, ["/tmp"], "here", "/a\0b"],
             "files": [None, [], {}, {"empty.safetensors": 5}, {"../x": "0"}, {"/etc/passwd": "0"}],
             "clips": [None, {}, [None], [[]], [{}], "clips", 5, [{"name": "a"}]],
             "spare": [None, [5]],
@@ -148,7 +148,7 @@ CHANGES = {
             "hash": [None, 5],
             "bytes": ["5", None, 1.5],
             "shard": [None, 5, "", ".", "..", "../x", "/etc/passwd", "C:\\x", "a/../../x", "other.safetensors", "a\0b"],
-            "index": [-1, "0", None, 10**30, 0.0, True],
+            "index": [0, -1, "0", None, 10**30, 0.0, True],
             "latents": [
                 None,
                 [],

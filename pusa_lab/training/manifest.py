@@ -160,9 +160,21 @@ def _check(folder: Path, found: dict[str, Any]) -> None:
             if kind != "broken":
                 shape = shape or [entry["latents"][2:], entry["text"][1:]]
                 _check_place(folder, entry, found["files"], settings, shape)
+    _check_names(found)
+
+
+def _check_names(found: Mapping[str, Any]) -> None:
+    """Refuse two clips of one name, or two that claim the same tensors, and a folder of clips that is none."""
     clips = [clip["name"] for clip in found["clips"]]
     if len(set(clips)) < len(clips):
         raise ValueError("two clips have one name")
+    owners: dict[tuple[str, int], tuple[str, str]] = {}
+    for place in (*found["clips"], *found["spare"]):
+        owner, at = (place["hash"], place["caption"]), (place["shard"], place["index"])
+        if owners.setdefault(at, owner) != owner:
+            raise ValueError(f"two clips lie at {at[1]} of {at[0]:.80}")
+    if "\0" in found["source"] or (found["source"] and not Path(found["source"]).is_absolute()):
+        raise ValueError(f"the folder of clips is {found['source']!r:.80}")
 
 
 def _check_place(
@@ -178,6 +190,8 @@ def _check_place(
         raise ValueError(f"index {entry['index']!r:.30}, latents {latents!r:.60}, text {text!r:.60}")
     if len(latents) != 4 or len(text) != 2 or latents[:2] != [settings.channels, settings.frames]:
         raise ValueError(f"latents {latents!r:.60}, text {text!r:.60} of {settings.channels} x {settings.frames}")
+    if settings.size[0] < latents[2] or settings.size[1] < latents[3]:
+        raise ValueError(f"latents {latents!r:.60} of {settings.size[0]} x {settings.size[1]} pixels")
     if [latents[2:], text[1:]] != shape or text[0] > settings.text_length:
         raise ValueError(f"latents {latents!r:.60}, text {text!r:.60} where others have other shapes")
 
