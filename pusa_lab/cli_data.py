@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pusa_lab.arguments import checked
+
 if TYPE_CHECKING:
     from pusa_lab.training.encode import Step
 
 
+@checked
 def add_data(data: argparse.ArgumentParser) -> None:
     """Put the commands under `data`.
 
@@ -69,6 +72,7 @@ def _then(args: argparse.Namespace, toy: bool) -> str:
         return f"{look}, and read it in Python with pusa_lab.training.LatentCache; the commands train on caches of Wan"
     model = args.model if Path(args.model).is_dir() else "FOLDER"
     words = ["pusa-lab", "train", "--recipe", "paper", "--data", str(args.out), "--model", model]
+    words += ["--expert", "high"] if (Path(model) / "transformer_2").is_dir() else []
     where = "" if model != "FOLDER" else f", where FOLDER holds {args.model}"
     return f"{look}, and train on it with `{shlex.join(words)}`{where}"
 
@@ -128,7 +132,7 @@ def _shown(steps: Iterator["Step"]) -> Iterator["Step"]:
     """The same steps; on a terminal a line tells how far they are."""
     for step in steps:
         if sys.stderr.isatty():
-            sys.stderr.write(f"\r\033[K{step.number}/{step.total} {step.name} {step.outcome}")
+            sys.stderr.write(f"\r\033[K{step.number}/{step.total} {_plain(step.name)} {step.outcome}")
             sys.stderr.flush()
         yield step
     if sys.stderr.isatty():
@@ -147,6 +151,7 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+@checked
 def say(*lines: str) -> None:
     """Write lines to the output; characters that its encoding lacks become escapes.
 

@@ -54,7 +54,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def kills(source: Path, out: Path) -> None:
-    """Encode again and again into new folders, killed before each time that something is written, named or taken away there.
+    """Encode again and again into new folders, killed before each write, renaming and removal there.
 
     Then each is opened, and encoded into once more; one line of output tells how many clips were there after the kill.
     """

@@ -1,5 +1,6 @@
 """pytest tests/test_training_data_cli.py: pusa-lab data encode and show."""
 
+import argparse
 import io
 import os
 import re
@@ -7,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from films import collection, waves, write
 
 import small_models
 from pusa_lab.cli import main
+from pusa_lab.cli_data import _then
 from pusa_lab.files import locked
 from pusa_lab.training import Bank, LatentCache, LatentVideoDataModule, TrainConfig, fit
 
@@ -153,6 +156,21 @@ def test_what_it_says_about_the_cache_of_a_toy_is_true(tmp_path, capsys):
         warnings.simplefilter("ignore")
         fit(model, LatentVideoDataModule(bank), TrainConfig(steps=1, batch=1, warmup=0), accelerator="cpu")
     assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("two", "train --recipe paper --data 'a b' --model two --expert high`"),
+        ("one", "train --recipe paper --data 'a b' --model one`"),
+        ("Wan-AI/Wan2.1-T2V-14B-Diffusers", "--model FOLDER`, where FOLDER holds Wan-AI/Wan2.1-T2V-14B-Diffusers"),
+    ],
+)
+def test_the_command_that_trains_fits_the_wan(tmp_path, monkeypatch, model, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two" / "transformer_2").mkdir(parents=True)
+    (tmp_path / "one").mkdir()
+    assert _then(argparse.Namespace(out=Path("a b"), model=model), False).endswith(says)
 
 
 def test_names_that_the_output_cannot_write_become_escapes(tmp_path, monkeypatch):
