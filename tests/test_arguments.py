@@ -148,9 +148,9 @@ def _nested():
 
 
 def test_what_a_file_refuses_is_named_too(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"^outer: no letter at .*none: give the path of an existing file\.$"):
-        with calling("outer"):
-            read_json(tmp_path / "none", "letter")
+    says = r"^outer: no letter at .*none: give the path of an existing file\.$"
+    with pytest.raises(FileNotFoundError, match=says), calling("outer"):
+        read_json(tmp_path / "none", "letter")
 
 
 def test_errors_of_functions_that_a_person_brought_stay_as_they_are():

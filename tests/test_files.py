@@ -1,5 +1,6 @@
 """pytest tests/test_files.py: files are written whole or not at all, and none leads out of its folder."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -110,3 +111,14 @@ def test_two_processes_do_not_write_at_once(tmp_path):
     run.communicate()
     with locked(tmp_path):
         pass
+
+
+def test_what_is_not_a_regular_file_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match=r"pipe cannot be written \(it is not a regular file\): give another place\.$"):
+        write_json(pipe, {})
+    with pytest.raises(ValueError, match=r"pipe is not a regular file: give another name\.$"):
+        check_writable(pipe)
+    assert pipe.is_fifo()
+    assert names(tmp_path) == ["pipe"]

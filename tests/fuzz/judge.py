@@ -18,6 +18,8 @@ import torch
 
 from pusa_lab.annotations import has_fixed_axes, is_array
 
+from .guard import guarded
+
 RIGHT, SENTENCE, ELSE = "right", "one clear sentence", "anything else"
 RAW = re.compile(
     r"object at 0x|invalid literal|could not convert|has no attribute|must match the size|mat1 and mat2|not subscriptable|"
@@ -106,7 +108,7 @@ def judged(
         right: what is wrong with the result, or "".
     """
     before = {name: _kept(value) for name, value in given.items()}
-    with warnings.catch_warnings(record=True) as heard, contextlib.redirect_stdout(io.StringIO()):
+    with guarded(), warnings.catch_warnings(record=True) as heard, contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("always")
         try:
             result = _whole(call())

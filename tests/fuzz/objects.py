@@ -349,6 +349,11 @@ def checkpoint():
     return at
 
 
+@functools.cache
+def kept_checkpoint():
+    return checkpoint()
+
+
 # Toys
 
 
