@@ -7,10 +7,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from pusa_lab.arguments import checked
+
 SIDE = 32
 """Pixels to which a digit is smoothly enlarged before it is drawn."""
 
 
+@checked
 @lru_cache(maxsize=1)
 def bitmaps() -> Float[Tensor, "ten samples side side"]:
     """The same number of samples of each digit, in [0, 1].
@@ -27,6 +30,7 @@ def bitmaps() -> Float[Tensor, "ten samples side side"]:
     return F.interpolate(chosen, size=(SIDE, SIDE), mode="bicubic", align_corners=False).clamp(0, 1)
 
 
+@checked
 def cover(
     x: Float[Tensor, "m f h w"],
     y: Float[Tensor, "m f h w"],

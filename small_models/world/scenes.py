@@ -7,11 +7,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from small_models.world.tables import DIRECTIONS, GRAVITY, MOTIONS, NANO, SPIN, STOP, World
 
 Centres = Float[Tensor, "n frames objects 2"]
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Scenes:
     """n scenes of up to `objects` objects, later ones drawn over earlier ones. Indices point into the tables."""
@@ -68,6 +70,7 @@ class Scenes:
         return replace(self, **{k: change(v) for k, v in vars(self).items() if k != "world"})
 
 
+@checked
 def draw_scenes(n: int, seed: int, world: World = NANO) -> Scenes:
     """n random scenes; no two objects of a scene share a colour.
 
@@ -140,6 +143,7 @@ def _room(scenes: Scenes) -> tuple[Tensor, Tensor]:
     return torch.minimum(low, middle), torch.maximum(high, middle)
 
 
+@checked
 def positions(scenes: Scenes, frames: int) -> Centres:
     """Exact centres (x, y) at every frame, in closed form.
 
@@ -165,6 +169,7 @@ def positions(scenes: Scenes, frames: int) -> Centres:
     return out
 
 
+@checked
 def angles(scenes: Scenes, frames: int) -> Float[Tensor, "n frames objects"]:
     """By how much every object is turned, in radians clockwise: angle + SPIN t for what spins.
 
@@ -176,6 +181,7 @@ def angles(scenes: Scenes, frames: int) -> Float[Tensor, "n frames objects"]:
     return scenes.angle[:, None] + SPIN * t * scenes.spin[:, None]
 
 
+@checked
 def velocities(scenes: Scenes, frames: int) -> Centres:
     """Movement (x, y) from each frame to the next, in sides per frame: p_{t+1} - p_t.
 

@@ -171,19 +171,24 @@ def made(case: Case, given: dict[str, Any]) -> judge.Verdict:
     return judge.judged(lambda: call(**given), given, names_of(target), lambda result: _fault(case, given, result))
 
 
-def played(target: Target, rng: random.Random) -> tuple[Case, judge.Verdict]:
-    """Draw a call and make it.
+class Call:
+    """A public function, as a thing that is played."""
 
-    Args:
-        target: what is called.
-        rng: of the case.
-    """
-    for _ in range(20):
-        case = drawn(target, rng)
-        given = evaluated(case)
-        if given is not None:
-            return case, made(case, given)
-    raise LookupError(f"no arguments of {target.name} can be evaluated, such as {case}")
+    def __init__(self, target: Target) -> None:
+        self.target, self.name, self.module = target, target.name, target.module
+
+    def played(self, rng: random.Random) -> tuple[Case, judge.Verdict]:
+        """Draw a call and make it.
+
+        Args:
+            rng: of the case.
+        """
+        for _ in range(20):
+            case = drawn(self.target, rng)
+            given = evaluated(case)
+            if given is not None:
+                return case, made(case, given)
+        raise LookupError(f"no arguments of {self.name} can be evaluated, such as {case}")
 
 
 # What must hold of a result

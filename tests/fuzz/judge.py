@@ -24,7 +24,7 @@ RIGHT, SENTENCE, ELSE = "right", "one clear sentence", "anything else"
 RAW = re.compile(
     r"object at 0x|invalid literal|could not convert|has no attribute|must match the size|mat1 and mat2|not subscriptable|"
     r"unhashable|not supported between|unsupported operand|is not iterable|values to unpack|NoneType|broadcast together|"
-    r"Expected all|Traceback|CPUAllocator|torch\.Size"
+    r"Expected all|indices must be|required argument|index out of range|codec can|Traceback|CPUAllocator|torch\.Size"
 )
 """Text that only libraries write."""
 UNBOUND = re.compile(r"\w[\w.<>]*(\(\))?:? (missing|got|takes) .*(argument|positional)", re.S)

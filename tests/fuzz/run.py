@@ -24,6 +24,9 @@ CASE_SECONDS = 20
 CASE_BYTES = 3 * 2**30
 """Memory that a call may take more than what is loaded already."""
 
+OFTEN = 4
+"""Times that a kind of command line or file is played for each time of a function."""
+
 
 class TooLongError(BaseException):
     """A call took more than CASE_SECONDS."""
@@ -35,9 +38,10 @@ def kinds(only: str) -> list[Any]:
     Args:
         only: the beginning of their names.
     """
-    from . import targets
+    from . import calls, commands, files, targets
 
-    return targets.targets(only)
+    functions = [calls.Call(target) for target in targets.targets()]
+    return [kind for kind in [*functions, *OFTEN * [*commands.commands(), *files.damages()]] if kind.name.startswith(only)]
 
 
 def play(index: int, seed: int, found: list[Any]) -> dict[str, str]:
@@ -48,12 +52,10 @@ def play(index: int, seed: int, found: list[Any]) -> dict[str, str]:
         seed: of the run.
         found: from `kinds`.
     """
-    from . import calls
-
     target = found[index % len(found)]
     rng = random.Random(f"{seed}-{index}")
     try:
-        case, verdict = calls.played(target, rng)
+        case, verdict = target.played(rng)
     except Exception:
         text = traceback.format_exc(limit=-3).strip()
         return {"module": target.module, "case": target.name, "outcome": judge.ELSE, "why": f"the suite: {text}"}
@@ -148,7 +150,7 @@ def table(told: list[dict[str, str]]) -> str:
 def main() -> int:
     """The command: prints the table and what failed, returns 1 if anything did."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("--module", default="", help="the beginning of the names, such as pusa_lab.schedules")
+    parser.add_argument("--module", default="", help="the beginning of the names, such as pusa_lab.schedules, command or file")
     parser.add_argument("--cases", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
@@ -163,9 +165,9 @@ def main() -> int:
     failed = [t for t in told if t["outcome"] == judge.ELSE]
     shown: Counter[str] = Counter()
     for t in sorted(failed, key=lambda t: t["case"]):
-        name = t["case"].split("(")[0] + t["case"].partition("'")[2].partition("'")[0]
+        name = t["case"].partition(")")[0] if t["case"].startswith("the(") else t["case"].partition(",")[0]
         shown[name] += 1
         if shown[name] <= args.show:
             print(f"{t['case']}\n    # {t['why']}")
-    print("from tests.fuzz.objects import *  # makes every call above run\n" if failed else "", table(told), sep="\n")
+    print("from tests.fuzz.objects import *  # and .commands, .files: makes every line above run\n" if failed else "", table(told), sep="\n")
     return 1 if failed else 0
