@@ -107,10 +107,10 @@ def _number(value: Any) -> float:
     """An int stays one."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value
-    elif isinstance(value, np.number | np.ndarray | Tensor) and not np.iscomplexobj(value):
-        if isinstance(value, Tensor) and (value.is_complex() or value.dtype == torch.bool or value.is_meta):
+    elif isinstance(value, np.number | np.ndarray | Tensor):
+        if isinstance(value, Tensor) and not _is_plain(value):
             raise Unfit("a number")
-        if value.ndim or (isinstance(value, np.ndarray) and value.dtype.kind not in "uif"):
+        if value.ndim or (isinstance(value, np.number | np.ndarray) and value.dtype.kind not in "uif"):
             raise Unfit("a number")
         number = value.item()
     else:
@@ -120,6 +120,12 @@ def _number(value: Any) -> float:
     if isinstance(number, int) and abs(number) >= 2**63:
         raise Unfit("a smaller number")
     return number
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether its numbers are real, and there."""
+    odd = value.is_complex() or value.is_quantized or value.is_meta or value.dtype == torch.bool
+    return value.layout == torch.strided and not odd
 
 
 def _truth(value: Any) -> bool:
@@ -216,7 +222,7 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
     kind = tuple if container is tuple else set if container in (set, frozenset) else list
 
     def check(value: Any) -> Any:
-        if isinstance(value, np.ndarray | Tensor):
+        if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and _is_plain(value)):
             value = value.tolist() if value.ndim == 1 else list(value) if value.ndim else value
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence | set | frozenset):
             raise Unfit("a list")
@@ -321,7 +327,7 @@ def _few(dtypes: Sequence[str]) -> list[str]:
 def _numbers(value: Any, expected: str) -> Tensor:
     """A dense tensor of real numbers: lists and float64 arrays in torch's own precision, tensors as they are."""
     if isinstance(value, Tensor):
-        if value.layout != torch.strided or value.is_complex() or value.is_quantized:
+        if value.layout != torch.strided or value.is_complex() or value.is_quantized or value.is_meta:
             raise Unfit(f"{expected}, dense and of real numbers")
         return value
     if isinstance(value, str | bytes | Mapping | set | frozenset) or value is None:

@@ -1,4 +1,4 @@
-"""A door for functions that read tables: dicts whose entries no annotation names."""
+"""A door for functions that read what no annotation names: entries of tables, sizes that belong together."""
 
 import functools
 from collections.abc import Callable
@@ -10,10 +10,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def needs_entries(function: F) -> F:
-    """`checked`, and one sentence if a table lacks an entry, or holds something else there.
+    """`checked`, and one sentence if a table lacks an entry, or arguments do not fit each other.
 
     Args:
-        function: that reads dicts and lists of them.
+        function: that reads tables, or tensors whose sizes depend on an object.
     """
 
     @functools.wraps(function)
@@ -21,10 +21,9 @@ def needs_entries(function: F) -> F:
         try:
             return function(*args, **kwargs)
         except (LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
-            said = f"{type(error).__name__}: {error}".splitlines()[0]
             raise ValueError(
-                f"an argument does not hold what is read from it ({said:.120}): give a whole table, "
-                "as the description of the arguments says."
+                f"the arguments do not fit each other, or lack what is read from them ({type(error).__name__}): "
+                "give what the description of the arguments says."
             ) from error
 
     return cast(F, checked(cast(F, read)))

@@ -156,6 +156,8 @@ def ranges(truth: list[Raw], worst: list[Raw]) -> dict[str, tuple[float, float]]
         truth: `appearance` of true clips, in parts.
         worst: likewise of destroyed ones.
     """
+    if not truth or not worst:
+        raise ValueError(f"{len(truth)} parts of true and {len(worst)} of destroyed clips: give at least one of each.")
     found = {}
     for name in VBENCH:
         high = torch.cat([raw[name] for raw in truth]).nanmean().item()
@@ -201,5 +203,7 @@ def plus_or_minus(interval: Sequence[float] | Interval, digits: int = 2) -> str:
         interval: mean, low, high.
         digits: after the point.
     """
+    if len(interval) != 3 or not 0 <= digits <= 20:
+        raise ValueError(f"{len(interval)} numbers, digits={digits}: give mean, low and high, and 0 to 20 digits.")
     mean, low, high = interval
     return f"{mean:.{digits}f} ± {(high - low) / 2:.{digits}f}"

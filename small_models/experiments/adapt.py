@@ -17,6 +17,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.schedules.draws import Draw, shared, shifted
 from pusa_lab.types import Tau
 from small_models import zoo
+from small_models.entries import needs_entries
 from small_models.experiments.book import code_hash
 from small_models.experiments.lab import Lab
 from small_models.files import sha256
@@ -221,7 +222,7 @@ class Workshop:
         return bank
 
 
-@checked
+@needs_entries
 def clean(at: Sequence[int]) -> Draw:
     """A draw that keeps some frames at 0 and gives all others one clock.
 
@@ -237,7 +238,7 @@ def clean(at: Sequence[int]) -> Draw:
     return draw
 
 
-@checked
+@needs_entries
 def only_noisy(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The same loss, but 0 for frames at clock 0, and as much larger for the others.
 
@@ -252,7 +253,7 @@ def only_noisy(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return masked
 
 
-@checked
+@needs_entries
 def changes(model: torch.nn.Module, before: dict[str, Tensor], new_layers: bool) -> dict[str, Tensor]:
     """What training changed, by name; the layers of a picture whole.
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from pusa_lab.arguments import checked
 from pusa_lab.metrics.inside import attention_mass, parameter_change
 from pusa_lab.pixels import to_uint8
+from small_models.entries import needs_entries
 from small_models.evaluate import EVAL_SEED
 from small_models.experiments.adapt import Adaptation, Workshop
 from small_models.experiments.book import Book
@@ -16,7 +16,7 @@ from small_models.world import captions
 STEPS = 10
 
 
-@checked
+@needs_entries
 def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Change of every kind of weights, and attention between frames over layers and steps.
 
@@ -45,7 +45,7 @@ def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     return {}
 
 
-@checked
+@needs_entries
 def changed(before: torch.nn.Module, after: torch.nn.Module) -> dict[str, Any]:
     """How far every kind of weights moved.
 
@@ -56,7 +56,7 @@ def changed(before: torch.nn.Module, after: torch.nn.Module) -> dict[str, Any]:
     return {"kinds": parameter_change(before, after)}
 
 
-@checked
+@needs_entries
 @torch.no_grad()
 def looks(lab: Lab, model: Any, known: list[int]) -> dict[str, Any]:
     """Attention mass between frames, averaged over clips: maps of the last block at the first, middle and last step,

@@ -15,6 +15,7 @@ from pusa_lab.generate import generate
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.types import Clip, Geometry
 from small_models import suite, zoo
+from small_models.entries import needs_entries
 from small_models.evaluate import EVAL_SEED
 from small_models.experiments.sizes import Sizes
 from small_models.files import sha256
@@ -214,7 +215,7 @@ class Lab:
         return make
 
 
-@checked
+@needs_entries
 def by_prompt(values: Tensor, groups: Tensor) -> list[float]:
     """The mean over the seeds of every prompt, so that rows can be compared on the same prompts.
 
@@ -225,7 +226,7 @@ def by_prompt(values: Tensor, groups: Tensor) -> list[float]:
     return [round(values[groups == g].nanmean().item(), 4) for g in groups.unique()]
 
 
-@checked
+@needs_entries
 def given(
     truth: np.ndarray, known: Sequence[int], geometry: Geometry, noise: Any = 0.0, mode: str = "denoise"
 ) -> tuple[tasks.Known, ...]:

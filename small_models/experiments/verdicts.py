@@ -137,6 +137,8 @@ def best_strengths(found: Found, rank: Any, score: str) -> list[float]:
     """
     shares = sorted({row["key"]["share"] for row in found["rows"]})
     at = [[r for r in found["rows"] if r["key"]["rank"] == rank and r["key"]["share"] == s] for s in shares]
+    if not all(at):
+        raise ValueError(f"the table has no rows of rank {rank!r} for every length of training: give one of its ranks.")
     return [max(rows, key=lambda row: row["scores"][score][0])["key"]["strength"] for rows in at]
 
 
