@@ -327,7 +327,7 @@ def _few(dtypes: Sequence[str]) -> list[str]:
 def _numbers(value: Any, expected: str) -> Tensor:
     """A dense tensor of real numbers: lists and float64 arrays in torch's own precision, tensors as they are."""
     if isinstance(value, Tensor):
-        if value.layout != torch.strided or value.is_complex() or value.is_quantized or value.is_meta:
+        if value.layout != torch.strided or value.is_complex() or value.is_quantized:
             raise Unfit(f"{expected}, dense and of real numbers")
         return value
     if isinstance(value, str | bytes | Mapping | set | frozenset) or value is None:

@@ -119,20 +119,24 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                         bound.arguments[key] = found[key](value)
                     except Unfit as unfit:
                         raise ArgumentError(f"{key} is {shown(value)}: give {unfit}.") from None
-            _same_sizes(bound.arguments, arrays)
+            _same_sizes(bound.arguments, arrays, function.__name__ == "__init__")
             return function(*bound.args, **bound.kwargs)
 
     return door
 
 
-def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Refuse arrays of another number of axes, and those whose shared axes differ in size."""
+def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, Any], records: bool) -> None:
+    """Refuse arrays of another number of axes, those whose shared axes differ in size, and what only a record may hold:
+    tensors without numbers.
+    """
     sizes: dict[str, int] = {}
     first = ""
     for key, hint in arrays.items():
         x, axes = arguments.get(key), hint.dim_str.split()
         if x is None or not has_fixed_axes(hint):
             continue
+        if getattr(x, "is_meta", False) and not records:  # arrays have no device
+            raise ArgumentError(f"{key} is on the device meta, without numbers: give a tensor on the CPU or a GPU.")
         expected = [int(axis) if axis.isdecimal() else sizes.get(axis, axis) for axis in axes]
         if x.ndim != len(axes) or any(isinstance(n, int) and n != m for n, m in zip(expected, x.shape, strict=True)):
             shape, names = f"{key} has shape {tuple(x.shape)}", " ".join(axes)

@@ -120,7 +120,7 @@ def test_tensors_pass_as_they_are():
             r"tau has shape \(2, 1\), but x of shape .* needs tau \(2, 4\), that is \(b f\)",
         ),
         ({"tau": TAU.to_sparse()}, "dense"),
-        ({"tau": TAU.to("meta")}, "dense"),
+        ({"tau": TAU.to("meta")}, "tau is on the device meta, without numbers: give a tensor on the CPU or a GPU"),
         ({"tau": TAU + 0j}, "real numbers"),
         ({"tau": TAU > 0}, "floating point"),
         ({"tau": {"a": 1}}, r"give a tensor \(b f\)"),
