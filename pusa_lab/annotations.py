@@ -109,12 +109,10 @@ def _number(value: Any) -> int | float:
     """An int stays one."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value
-    elif isinstance(value, Tensor) and (
-        value.is_complex() or value.dtype == torch.bool or value.is_meta or value.layout != torch.strided
-    ):
-        raise Unfit("a number")
-    elif isinstance(value, Tensor) or (isinstance(value, np.number | np.ndarray) and not np.iscomplexobj(value)):
-        if value.ndim or (isinstance(value, np.ndarray) and value.dtype.kind not in "uif"):
+    elif isinstance(value, np.number | np.ndarray | Tensor):
+        if isinstance(value, Tensor) and not _is_plain(value):
+            raise Unfit("a number")
+        if value.ndim or (isinstance(value, np.number | np.ndarray) and value.dtype.kind not in "uif"):
             raise Unfit("a number")
         number = value.item()
     else:
@@ -129,6 +127,12 @@ def _number(value: Any) -> int | float:
 def _measured(value: Any) -> Any:
     """A number that may be missing."""
     return value if isinstance(value, float) and value != value else _number(value)
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether its numbers are real, and there."""
+    odd = value.is_complex() or value.is_quantized or value.is_meta or value.dtype == torch.bool
+    return value.layout == torch.strided and not odd
 
 
 def _truth(value: Any) -> bool:
@@ -226,9 +230,7 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
     kind = tuple if container is tuple else set if container in (set, frozenset) else list
 
     def check(value: Any) -> Any:
-        if isinstance(value, Tensor) and (value.layout != torch.strided or value.is_meta):
-            raise Unfit("a list")
-        if isinstance(value, np.ndarray | Tensor):
+        if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and _is_plain(value)):
             value = value.tolist() if value.ndim == 1 else list(value) if value.ndim else value
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence | set | frozenset):
             raise Unfit("a list")

@@ -41,7 +41,7 @@ _called: ContextVar[str] = ContextVar("called", default="")
 
 @contextlib.contextmanager
 def calling(name: str) -> Iterator[None]:
-    """Put the name of what a person called before the sentences of all ValueErrors that come from inside.
+    """Put the name of what a person called before the sentences of all ValueErrors and OSErrors that come from inside.
 
     Only the outermost name counts: a function that is used by another one keeps silent.
 
@@ -54,8 +54,9 @@ def calling(name: str) -> Iterator[None]:
     token = _called.set(name)
     try:
         yield
-    except ValueError as error:
-        if _ours(error) and error.args and not str(error).startswith(name):
+    except (ValueError, OSError) as error:
+        told = error.args and isinstance(error.args[0], str)  # the operating system's own begin with a number
+        if _ours(error) and told and not str(error).startswith(name):
             error.args = (f"{name}: {error.args[0]}", *error.args[1:])
         raise
     finally:
@@ -121,7 +122,7 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                         bound.arguments[key] = found[key](value)
                     except Unfit as unfit:
                         raise ArgumentError(f"{key}{_said(value, unfit)}: give {unfit}.") from None
-            _same_sizes(bound.arguments, arrays)
+            _same_sizes(bound.arguments, arrays, function.__name__ == "__init__")
             return function(*bound.args, **bound.kwargs)
 
     return door
@@ -132,14 +133,18 @@ def _said(value: Any, unfit: Unfit) -> str:
     return f"={value}" if isinstance(value, float) and "not NaN" in str(unfit) else f" is {shown(value)}"
 
 
-def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Refuse arrays of another number of axes, and those whose shared axes differ in size."""
+def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, Any], records: bool) -> None:
+    """Refuse arrays of another number of axes, those whose shared axes differ in size, and what only a record may hold:
+    tensors without numbers.
+    """
     sizes: dict[str, int] = {}
     first = ""
     for key, hint in arrays.items():
         x, axes = arguments.get(key), hint.dim_str.split()
         if x is None or not has_fixed_axes(hint):
             continue
+        if getattr(x, "is_meta", False) and not records:  # arrays have no device
+            raise ArgumentError(f"{key} is on the device meta, without numbers: give a tensor on the CPU or a GPU.")
         expected = [int(axis) if axis.isdecimal() else sizes.get(axis, axis) for axis in axes]
         if x.ndim != len(axes) or any(isinstance(n, int) and n != m for n, m in zip(expected, x.shape, strict=True)):
             shape, names = f"{key} has shape {tuple(x.shape)}", " ".join(axes)

@@ -28,11 +28,13 @@ def writing(path: str | Path) -> Iterator[Path]:
         path: where the file shall be.
 
     Raises:
-        OSError: it cannot be written, with the reason and what to do.
+        OSError: it cannot be written, or is a device or a pipe; with the reason and what to do.
     """
     path = Path(path)
     part = path.with_name(f"{PART}{secrets.token_hex(4)}{path.suffix[-40:]}")
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a rename would put a file in a device's place
+            raise OSError(errno.EINVAL, "it is not a regular file")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         if part.is_file():
@@ -81,7 +83,7 @@ def check_writable(path: str | Path, what: str = "the file") -> Path:
     path = _a_name(path, what)
     if path.is_dir():
         raise ValueError(f"{what} {path} is a folder: give the name of a file.")
-    if path.exists() and not path.is_file() and str(path) != os.devnull:
+    if path.exists() and not path.is_file():
         raise ValueError(f"{what} {path} is not a regular file: give another name.")
     _probe(path.parent, what, path)
     return path

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from small_models.entries import needs_entries
+
 SHARES = {"colour_and_shape_right": 0.9, "direction_right": 0.8}
 """Of what captions of OBJECTS ask for, the least share that the reader confirms: per object, and of whole captions."""
 OBJECTS = (1, 2)
@@ -11,6 +13,7 @@ CLEARLY = 2.0
 """Standard errors of the paired gain."""
 
 
+@needs_entries
 def compare(metrics: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
     """Each goal with the value measured, the goal, and how much is missing (0 if it is met).
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import jaxtyped
 
 from pusa_lab.arguments import ArgumentError, calling, checked
+from pusa_lab.files import read_json
 from pusa_lab.types import Levels, Tau, Video, VideoModel
 
 pytestmark = pytest.mark.usefixtures("as_user")
@@ -91,6 +92,9 @@ def test_tensors_pass_as_they_are():
         ({"s": "1"}, "s is '1' .a str.: give a number"),
         ({"s": float("nan")}, "not NaN"),
         ({"s": 1j}, "give a number"),
+        ({"s": np.complex64(1)}, "give a number"),
+        ({"s": TAU.to_sparse()}, "give a number"),
+        ({"at": TAU[0].to("meta")}, "give a list"),
         ({"s": np.array("a")}, "give a number"),
         ({"yes": 1}, "give True or False"),
         ({"yes": "False"}, "give True or False"),
@@ -116,6 +120,7 @@ def test_tensors_pass_as_they_are():
             r"tau has shape \(2, 1\), but x of shape .* needs tau \(2, 4\), that is \(b f\)",
         ),
         ({"tau": TAU.to_sparse()}, "dense"),
+        ({"tau": TAU.to("meta")}, "tau is on the device meta, without numbers: give a tensor on the CPU or a GPU"),
         ({"tau": TAU + 0j}, "real numbers"),
         ({"tau": TAU > 0}, "floating point"),
         ({"tau": {"a": 1}}, r"give a tensor \(b f\)"),
@@ -144,6 +149,12 @@ def _nested():
     exec("def inner():\n    raise ValueError('inner is wrong')", namespace)
     with calling("outer"), calling("inner"):
         namespace["inner"]()
+
+
+def test_what_a_file_refuses_is_named_too(tmp_path):
+    says = r"^outer: no letter at .*none: give the path of an existing file\.$"
+    with pytest.raises(FileNotFoundError, match=says), calling("outer"):
+        read_json(tmp_path / "none", "letter")
 
 
 def test_errors_of_functions_that_a_person_brought_stay_as_they_are():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pusa_lab.arguments import checked
 from small_models.experiments.adapt import Adaptation, Workshop
 from small_models.experiments.book import Book, read
 from small_models.experiments.inside_table import inside
@@ -20,6 +21,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "paper"
 """Where the shipped results lie."""
 
 
+@checked
 @dataclass(frozen=True)
 class Table:
     """One question, how it is answered, and what to print of the answer."""
@@ -57,6 +59,7 @@ TABLES = {
 """Name -> table, in the order in which they are best read."""
 
 
+@checked
 def run_table(name: str, lab: Lab, shop: Workshop, out: Path, command: str) -> dict[str, Any]:
     """Measure one table; what is there of the same run is kept.
 

@@ -13,9 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.schedules.draws import Draw, shared, shifted
 from pusa_lab.types import Tau
 from small_models import zoo
+from small_models.entries import needs_entries
 from small_models.experiments.book import code_hash
 from small_models.experiments.lab import Lab
 from small_models.files import sha256
@@ -28,6 +30,7 @@ if TYPE_CHECKING:  # Lightning takes seconds to import, and reading results need
     from pusa_lab.training import Bank, TrainConfig
 
 
+@checked
 @dataclass(frozen=True)
 class Adaptation:
     """One way on from the base. The rate stays constant, as in the paper, so every budget is a stop on one run."""
@@ -73,6 +76,7 @@ class Adaptation:
         )
 
 
+@checked
 class Workshop:
     """Trains adaptations and puts their weights together again; models, data and weights are kept between tables.
 
@@ -218,6 +222,7 @@ class Workshop:
         return bank
 
 
+@needs_entries
 def clean(at: Sequence[int]) -> Draw:
     """A draw that keeps some frames at 0 and gives all others one clock.
 
@@ -233,6 +238,7 @@ def clean(at: Sequence[int]) -> Draw:
     return draw
 
 
+@needs_entries
 def only_noisy(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The same loss, but 0 for frames at clock 0, and as much larger for the others.
 
@@ -247,6 +253,7 @@ def only_noisy(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return masked
 
 
+@needs_entries
 def changes(model: torch.nn.Module, before: dict[str, Tensor], new_layers: bool) -> dict[str, Tensor]:
     """What training changed, by name; the layers of a picture whole.
 

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pusa_lab.arguments import checked
 from pusa_lab.files import check_fields, read_json
 from small_models.experiments.sizes import Sizes
 from small_models.machine import device_name, versions
@@ -19,6 +20,7 @@ FORMAT = 1
 Row = dict[str, Any]
 
 
+@checked
 class Book:
     """One table's results: `book.row({"steps": 5}, measure, 5)` measures what is not there yet, and keeps it.
 
@@ -81,6 +83,7 @@ class Book:
         return self.found
 
 
+@checked
 def read(path: Path) -> dict[str, Any]:
     """A results file, finished or begun.
 
@@ -104,6 +107,7 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
+@checked
 def code_hash() -> str:
     """Of every line of both packages, so that no run goes on with rows of other code."""
     root = Path(__file__).parents[2]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from small_models.entries import needs_entries
 from small_models.experiments import RESULTS, read
 from small_models.experiments.verdicts import (
     OURS,
@@ -22,6 +23,7 @@ from small_models.experiments.verdicts import (
 Found = dict[str, Any]
 
 
+@needs_entries
 def mean(row: Found, score: str, digits: int = 1) -> str:
     """A score's mean, VBench's and shares times 100.
 
@@ -34,6 +36,7 @@ def mean(row: Found, score: str, digits: int = 1) -> str:
     return f"{(100 if hundred else 1) * row['scores'][score][0]:.{digits}f}"
 
 
+@needs_entries
 def cost(found: Found) -> str:
     """The 1/200 claim, read both ways: against the other's whole training, and at the same budget."""
     one, whole = found["sizes"]["budgets"][1], found["sizes"]["budgets"][-1]
@@ -48,6 +51,7 @@ def cost(found: Found) -> str:
     )
 
 
+@needs_entries
 def equal(found: Found) -> str:
     """Table 5a: after the same fine-tuning, VTA is ahead of Wan's way."""
     told, counts = [], {}
@@ -60,6 +64,7 @@ def equal(found: Found) -> str:
     return f"Total of VTA / Wan's way after {', '.join(told)}: {counts['total']} budgets; by PSNR {counts['psnr']}"
 
 
+@needs_entries
 def preserved(found: Found) -> str:
     """Non-destructive: text to video."""
     told = []
@@ -77,6 +82,7 @@ def preserved(found: Found) -> str:
     )
 
 
+@needs_entries
 def draws(found: Found) -> str:
     """Table 2."""
     rows = {(r["key"]["draw"], r["key"]["shift"]): r for r in found["rows"] if r["key"].get("strength") == 1.4}
@@ -98,6 +104,7 @@ def draws(found: Found) -> str:
     )
 
 
+@needs_entries
 def lora(found: Found) -> str:
     """Tables 4a and 4c."""
     told = []
@@ -107,6 +114,7 @@ def lora(found: Found) -> str:
     return f"best strength by Total after {' / '.join(map(share, found['sizes']['marks']))}: {', '.join(told)}"
 
 
+@needs_entries
 def steps(found: Found) -> str:
     """Table 4b."""
     rows = {count: find(found, solver="euler", steps=count) for count in found["sizes"]["steps"]}
@@ -118,6 +126,7 @@ def steps(found: Found) -> str:
     return f"Total by Euler steps {told}; PSNR at {few} calls in dB: {solvers}"
 
 
+@needs_entries
 def noise(found: Found) -> str:
     """Noise multipliers, never measured before."""
     told = []
@@ -136,6 +145,7 @@ def noise(found: Found) -> str:
     return f"best PSNR of the free frames, against noise 0: {'; '.join(told)}; in other modes: {others}"
 
 
+@needs_entries
 def tasks(found: Found) -> str:
     """Zero-shot tasks."""
     names = [r["key"]["task"] for r in found["rows"] if r["key"]["model"] == "VTA, shipped" and "psnr" in r["scores"]]
@@ -146,6 +156,7 @@ def tasks(found: Found) -> str:
     return f"PSNR in dB: {told}. Trained for that task alone, with the same budget, a model gains {more} dB"
 
 
+@needs_entries
 def schedules(found: Found) -> str:
     """Long videos."""
     order = sorted(found["rows"], key=lambda row: -row["scores"]["psnr"][0])
@@ -153,6 +164,7 @@ def schedules(found: Found) -> str:
     return f"PSNR over {max(found['sizes']['lengths'])} lengths in dB: {told}"
 
 
+@needs_entries
 def inside(found: Found) -> str:
     """Mechanism."""
     change = {row["key"]["change"]: row["kinds"] for row in found["rows"] if "change" in row["key"]}
@@ -202,6 +214,7 @@ CLAIMS: dict[str, tuple[str, str, str, Callable[[Found], str]]] = {
 """Name -> table, claim, what the paper has, and how ours is read from the table."""
 
 
+@needs_entries
 def claims(folder: Path = RESULTS) -> list[tuple[str, str, str]]:
     """(claim, paper, here) for every table that was measured.
 

@@ -8,6 +8,7 @@ import torch
 from pusa_lab.viz import results as draw
 from pusa_lab.viz.inside import MAP_COLOURS, plot_change
 from pusa_lab.viz.results import Figure, Numbers
+from small_models.entries import needs_entries
 from small_models.experiments import rows as take
 from small_models.experiments.rows import Row
 from small_models.experiments.training_figures import cost, draws, lora, preserved
@@ -16,6 +17,7 @@ from small_models.suite import VBENCH
 INTERVALS = "shades, whiskers and ±: 95 % intervals over prompts"
 
 
+@needs_entries
 def figure(found: Row) -> Figure:
     """The picture of a table.
 
@@ -37,6 +39,7 @@ def figure(found: Row) -> Figure:
     return picture
 
 
+@needs_entries
 def suite(found: Row) -> Figure:
     """Every dimension of every kind of clips, and their PSNR.
 
@@ -61,6 +64,7 @@ def suite(found: Row) -> Figure:
     return picture
 
 
+@needs_entries
 def steps(found: Row) -> Figure:
     """Scores against calls of the denoiser, a line for each solver.
 
@@ -82,6 +86,7 @@ def steps(found: Row) -> Figure:
     return picture
 
 
+@needs_entries
 def noise(found: Row) -> Figure:
     """Scores against the level kept of known frames; right of the line, lists of levels and other modes.
 
@@ -127,6 +132,7 @@ def _level(row: Row) -> str:
     return told if row["key"]["mode"] == "denoise" else f"{told}, {row['key']['mode']}"
 
 
+@needs_entries
 def tasks(found: Row) -> Figure:
     """Scores of every model in every task.
 
@@ -148,6 +154,7 @@ def tasks(found: Row) -> Figure:
     return picture
 
 
+@needs_entries
 def schedules(found: Row) -> Figure:
     """Drift along the video, a line for each schedule.
 
@@ -177,6 +184,7 @@ def schedules(found: Row) -> Figure:
     return picture
 
 
+@needs_entries
 def inside(found: Row) -> Figure:
     """Change of every kind of weights; mass on frame 0 by block and step; maps of the last block.
 

@@ -6,6 +6,7 @@ import torch
 
 from pusa_lab.metrics.inside import attention_mass, parameter_change
 from pusa_lab.pixels import to_uint8
+from small_models.entries import needs_entries
 from small_models.evaluate import EVAL_SEED
 from small_models.experiments.adapt import Adaptation, Workshop
 from small_models.experiments.book import Book
@@ -15,6 +16,7 @@ from small_models.world import captions
 STEPS = 10
 
 
+@needs_entries
 def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Change of every kind of weights, and attention between frames over layers and steps.
 
@@ -43,6 +45,7 @@ def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     return {}
 
 
+@needs_entries
 def changed(before: torch.nn.Module, after: torch.nn.Module) -> dict[str, Any]:
     """How far every kind of weights moved.
 
@@ -53,6 +56,7 @@ def changed(before: torch.nn.Module, after: torch.nn.Module) -> dict[str, Any]:
     return {"kinds": parameter_change(before, after)}
 
 
+@needs_entries
 @torch.no_grad()
 def looks(lab: Lab, model: Any, known: list[int]) -> dict[str, Any]:
     """Attention mass between frames, averaged over clips: maps of the last block at the first, middle and last step,

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from pusa_lab import metrics, tasks
+from pusa_lab.arguments import checked
 from pusa_lab.generate import generate
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.types import Clip, Geometry
 from small_models import suite, zoo
+from small_models.entries import needs_entries
 from small_models.evaluate import EVAL_SEED
 from small_models.experiments.sizes import Sizes
 from small_models.files import sha256
@@ -30,6 +32,7 @@ STAYING = ("bounce", "gravity", "circle", "stop")
 """Motions that never leave the picture, however long it lasts."""
 
 
+@checked
 class Lab:
     """Models by name, scenes that nobody was trained on, and their scores.
 
@@ -212,6 +215,7 @@ class Lab:
         return make
 
 
+@needs_entries
 def by_prompt(values: Tensor, groups: Tensor) -> list[float]:
     """The mean over the seeds of every prompt, so that rows can be compared on the same prompts.
 
@@ -222,6 +226,7 @@ def by_prompt(values: Tensor, groups: Tensor) -> list[float]:
     return [round(values[groups == g].nanmean().item(), 4) for g in groups.unique()]
 
 
+@needs_entries
 def given(
     truth: np.ndarray, known: Sequence[int], geometry: Geometry, noise: Any = 0.0, mode: str = "denoise"
 ) -> tuple[tasks.Known, ...]:

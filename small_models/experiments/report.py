@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from small_models.entries import needs_entries
 from small_models.experiments import TABLES
 from small_models.experiments.paper import PUBLISHED
 from small_models.experiments.verdicts import HUNDREDS, VERDICTS
 
 
+@needs_entries
 def show(found: dict[str, Any]) -> str:
     """A finished table in markdown, with what the paper has and one sentence on the difference.
 

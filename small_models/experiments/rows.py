@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pusa_lab.viz.results import EMPTY, Numbers
+from small_models.entries import needs_entries
 from small_models.experiments.report import HUNDREDS
 from small_models.suite import VBENCH
 
@@ -24,6 +25,7 @@ NAMES = {
 """Score -> what its axis says."""
 
 
+@needs_entries
 def numbers(row: Row | None, name: str) -> Numbers:
     """Mean and interval as the axes of NAMES show them; EMPTY if there are none.
 
@@ -37,6 +39,7 @@ def numbers(row: Row | None, name: str) -> Numbers:
     return [(100 if name in HUNDREDS or name in VBENCH else 1) * v for v in value]
 
 
+@needs_entries
 def values(rows: Sequence[Row], key: str) -> list[Any]:
     """The different values of a part of the keys, in the order of the rows.
 
@@ -47,6 +50,7 @@ def values(rows: Sequence[Row], key: str) -> list[Any]:
     return list(dict.fromkeys(row["key"][key] for row in rows if key in row["key"]))
 
 
+@needs_entries
 def pick(rows: Sequence[Row], **key: Any) -> list[Row]:
     """The rows whose keys have all this.
 
@@ -57,6 +61,7 @@ def pick(rows: Sequence[Row], **key: Any) -> list[Row]:
     return [row for row in rows if all(row["key"].get(k) == v for k, v in key.items())]
 
 
+@needs_entries
 def one(rows: Sequence[Row], **key: Any) -> Row | None:
     """The first of them, or None.
 
@@ -67,6 +72,7 @@ def one(rows: Sequence[Row], **key: Any) -> Row | None:
     return next(iter(pick(rows, **key)), None)
 
 
+@needs_entries
 def line(rows: Sequence[Row], x: str, name: str) -> list[tuple[float | int, Numbers]]:
     """Points for `plot_lines`.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pusa_lab.arguments import checked
 from pusa_lab.extend import extend_to
 from pusa_lab.generate import generate
 from pusa_lab.schedules import SCHEDULES
@@ -18,6 +19,7 @@ SOLVERS = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
 LONG_SCHEDULES = ("synchronous", "pyramid", "autoregressive", "rolling", "blockwise", "trapezoid")
 
 
+@checked
 def steps(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Image-to-video by sampling steps and solver.
 
@@ -33,6 +35,7 @@ def steps(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     return {}
 
 
+@checked
 def places(frames: int) -> dict[str, list[int]]:
     """Which latent frames each task knows, in a video of so many.
 
@@ -59,6 +62,7 @@ PUBLISHED: dict[str, list[tuple[float, ...]]] = {
 """Noise multipliers that were published for these tasks, see `tasks.PRESETS`."""
 
 
+@checked
 def noise(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Noise multiplier of the known frames: how true, how lively, and how visible the seam.
 
@@ -79,6 +83,7 @@ def noise(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     return {}
 
 
+@checked
 def tasks(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Every task without training for it, beside models trained for that task alone with the same budget.
 
@@ -129,6 +134,7 @@ def _loop(lab: Lab, model: Any) -> Maker:
     return make
 
 
+@checked
 def schedules(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Long extensions with every frame at the same clock, or one after the other: drift against length.
 

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+from pusa_lab.arguments import checked
+
 SEEDS = 5
 """Videos of each prompt, as VBench asks for."""
 
 
+@checked
 @dataclass(frozen=True)
 class Sizes:
     """Dials of all tables together; the defaults are those of the shipped results."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from pusa_lab.arguments import checked
 from pusa_lab.pixels import to_pixels, to_uint8
 from small_models import suite as scores
 from small_models.experiments.adapt import Workshop
@@ -11,6 +12,7 @@ from small_models.experiments.book import Book
 from small_models.experiments.lab import Lab
 
 
+@checked
 def suite(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """What true, coded, still and destroyed clips score; the first row is the reader's own accuracy.
 

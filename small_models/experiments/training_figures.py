@@ -5,6 +5,7 @@ from typing import Any
 
 from pusa_lab.viz import results as draw
 from pusa_lab.viz.results import EMPTY, Figure, Numbers
+from small_models.entries import needs_entries
 from small_models.experiments import rows as take
 from small_models.experiments.rows import Row
 from small_models.experiments.verdicts import share as fraction
@@ -12,6 +13,7 @@ from small_models.experiments.verdicts import share as fraction
 TRAINING = "training, share of the base's own"
 
 
+@needs_entries
 def cost(found: Row) -> Figure:
     """Scores against budget for each way, and how many times less training VTA needs.
 
@@ -53,6 +55,7 @@ def _ratios(ax: Any, ratios: Sequence[Row], ticks: dict[float, str]) -> None:
     draw.dress(ax, title, f"VTA's {TRAINING}", "Wan's training over VTA's", ticks)
 
 
+@needs_entries
 def preserved(found: Row) -> Figure:
     """Text to video of every model, beside the base's (the line).
 
@@ -75,6 +78,7 @@ def preserved(found: Row) -> Figure:
     return picture
 
 
+@needs_entries
 def draws(found: Row) -> Figure:
     """Draw of the clocks against shift, for each strength; and what is left of text to video.
 
@@ -107,6 +111,7 @@ def draws(found: Row) -> Figure:
     return picture
 
 
+@needs_entries
 def lora(found: Row) -> Figure:
     """Scores against strength, a line for each budget, a column for each rank.
 

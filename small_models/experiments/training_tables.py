@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pusa_lab.metrics import bootstrap_of
+from small_models.entries import needs_entries
 from small_models.experiments.adapt import Adaptation, Workshop
 from small_models.experiments.book import Book
 from small_models.experiments.lab import Lab
@@ -16,6 +17,7 @@ SPOKEN: dict[str, Any] = {"truth": False, "first": False}
 """Options of `Lab.score` for text-to-video."""
 
 
+@needs_entries
 def cost(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Image-to-video at every budget, for one clock per frame and for Wan's own way; and without any training.
 
@@ -51,6 +53,7 @@ def _i2v(lab: Lab, make: Any) -> dict[str, Any]:
     return lab.measure(make, [0], count=lab.sizes.prompts)
 
 
+@needs_entries
 def ratios(rows: Sequence[dict[str, Any]], score: str = "psnr") -> list[dict[str, Any]]:
     """How much less training one clock per frame needs than Wan's own way for the same score, with intervals.
 
@@ -97,6 +100,7 @@ def _reached(budgets: Tensor, scores: Tensor, wanted: float) -> float:
     return (budgets[j - 1] + part * (budgets[j] - budgets[j - 1])).item()
 
 
+@needs_entries
 def preserved(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Text-to-video before and after adaptation, and whether equal clocks give the base's own output before it.
 
@@ -126,6 +130,7 @@ def preserved(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     return {"before training": exactness(lab)}
 
 
+@needs_entries
 def exactness(lab: Lab) -> dict[str, Any]:
     """Largest differences before any training: of equal clocks from diffusers' Wan with one clock, of the base's own
     weights; and of Wan's own way, with room for a picture but none given, from the base.
@@ -156,6 +161,7 @@ DRAWS: dict[str, dict[str, Any]] = {
 """Table 2 of the paper, and the draw of AR-Diffusion."""
 
 
+@needs_entries
 def draws(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """How the clocks are drawn in training: six ways, each uniform and with shift 3 and 5, at strengths 1 and 1.4.
 
@@ -181,6 +187,7 @@ def _adapted(lab: Lab, shop: Workshop, adaptation: Adaptation, strength: float, 
     return lab.measure(lab.ask(model), **SPOKEN) if spoken else lab.measure(lab.ask(model, [0]), [0])
 
 
+@needs_entries
 def lora(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Rank, strength and length of training; for all weights the strength stretches W - W0 in the same way.
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from pusa_lab.metrics import Interval, bootstrap
+from small_models.entries import needs_entries
 
 Row = dict[str, Any]
 Found = dict[str, Any]
@@ -25,6 +26,7 @@ HUNDREDS = ("total", "quality", "i2v", "text_alignment", "shape", "direction", "
 """Scores in [0, 1], printed as VBench prints its own: times 100."""
 
 
+@needs_entries
 def find(found: Found, **key: Any) -> Row:
     """The row of this key.
 
@@ -41,6 +43,7 @@ def find(found: Found, **key: Any) -> Row:
     raise ValueError(f"{found['table']} has no row {key}: run `pusa-lab bench paper --table {found['table']}` anew.")
 
 
+@needs_entries
 def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
     """By how much one row's score is above another's, prompt by prompt where both rows kept that.
 
@@ -60,6 +63,7 @@ def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
     return bootstrap(a - b)
 
 
+@needs_entries
 def clearly(difference: Interval) -> int:
     """1 if a difference is above 0, -1 if it is below, 0 if its interval holds 0.
 
@@ -69,6 +73,7 @@ def clearly(difference: Interval) -> int:
     return int(difference.low > 0) - int(difference.high < 0)
 
 
+@needs_entries
 def cost(found: Found) -> Verdict:
     """Table 5a has VTA ahead of Wan's way after the same fine-tuning, at every budget."""
     shares = sorted({row["key"]["share"] for row in found["rows"] if row["key"]["way"] == OURS})
@@ -86,6 +91,7 @@ def cost(found: Found) -> Verdict:
     )
 
 
+@needs_entries
 def preserved(found: Found) -> Verdict:
     """Adapted models obey captions as the base does, and Wan's way does not."""
     base = find(found, model="base")
@@ -101,6 +107,7 @@ def preserved(found: Found) -> Verdict:
     )
 
 
+@needs_entries
 def draws(found: Found) -> Verdict:
     """Independent clocks are best, then PTSS by its share of them, and a clean first frame worst (uniform, 1.4)."""
     rows = [row for row in found["rows"] if row["key"].get("strength") == 1.4 and row["key"]["shift"] == 1.0]
@@ -119,6 +126,7 @@ def draws(found: Found) -> Verdict:
     )
 
 
+@needs_entries
 def best_strengths(found: Found, rank: Any, score: str) -> list[float]:
     """The strength with the highest mean score after every length of training.
 
@@ -129,9 +137,12 @@ def best_strengths(found: Found, rank: Any, score: str) -> list[float]:
     """
     shares = sorted({row["key"]["share"] for row in found["rows"]})
     at = [[r for r in found["rows"] if r["key"]["rank"] == rank and r["key"]["share"] == s] for s in shares]
+    if not all(at):
+        raise ValueError(f"the table has no rows of rank {rank!r} for every length of training: give one of its ranks.")
     return [max(rows, key=lambda row: row["scores"][score][0])["key"]["strength"] for rows in at]
 
 
+@needs_entries
 def lora(found: Found) -> Verdict:
     """By Total, the best strength is above 1 and falls as training grows."""
     shares = sorted({row["key"]["share"] for row in found["rows"]})
@@ -147,6 +158,7 @@ def lora(found: Found) -> Verdict:
     )
 
 
+@needs_entries
 def steps(found: Found) -> Verdict:
     """Total rises up to 10 Euler steps and stays from there."""
     rows = {row["key"]["steps"]: row for row in found["rows"] if row["key"]["solver"] == "euler"}
@@ -157,6 +169,7 @@ def steps(found: Found) -> Verdict:
     return rises and flat, f"In the paper Total rises up to 10 steps and then stays; here with Euler: {told}."
 
 
+@needs_entries
 def noise(found: Found) -> Verdict:
     """The level with the highest PSNR for each task, and those that are not clearly below it."""
     told = []
@@ -168,6 +181,7 @@ def noise(found: Found) -> Verdict:
     return None, f"Nothing was published; the highest PSNR of the free frames is at noise {'; '.join(told)}."
 
 
+@needs_entries
 def tasks(found: Found) -> Verdict:
     """VTA is ahead of Wan's way in image-to-video; elsewhere the question is what a specialist would gain."""
     how = "same budget" if any(row["key"]["model"] == "VTA, same budget" for row in found["rows"]) else "shipped"
@@ -187,6 +201,7 @@ def tasks(found: Found) -> Verdict:
     )
 
 
+@needs_entries
 def schedules(found: Found) -> Verdict:
     """Which schedule drifts least."""
     order = sorted(found["rows"], key=lambda row: -row["scores"]["psnr"][0])
@@ -194,6 +209,7 @@ def schedules(found: Found) -> Verdict:
     return None, f"Nothing was published; fidelity of long extensions here, best first: {told}."
 
 
+@needs_entries
 def inside(found: Found) -> Verdict:
     """Wan's way changes the weights more, and VTA's frames look at frame 0 more than the base's."""
     change = {row["key"]["change"]: row["kinds"] for row in found["rows"] if "change" in row["key"]}
@@ -209,6 +225,7 @@ def inside(found: Found) -> Verdict:
     )
 
 
+@needs_entries
 def farther(kinds: dict[str, Any], other: dict[str, Any]) -> float:
     """How many times as far one model's weights moved as another's from the same base, new weights aside.
 
@@ -222,6 +239,7 @@ def farther(kinds: dict[str, Any], other: dict[str, Any]) -> float:
     return math.sqrt(one["relative"] ** 2 / one["share"] / (two["relative"] ** 2 / two["share"]))
 
 
+@needs_entries
 def looks(found: Found) -> dict[str, tuple[float, float]]:
     """Percent of attention on frame 0 at the first and the last step, mean of all blocks and of the other frames.
 
@@ -232,6 +250,7 @@ def looks(found: Found) -> dict[str, tuple[float, float]]:
     return {name: (100 * sum(s[0]) / len(s[0]), 100 * sum(s[-1]) / len(s[-1])) for name, s in rows.items()}
 
 
+@needs_entries
 def suite(found: Found) -> Verdict:
     """What known clips score, and the reader's own accuracy."""
     told = ", ".join(f"{row['key']['clips']} {_cell('total', row)}" for row in found["rows"])
@@ -246,6 +265,7 @@ VERDICTS: dict[str, Callable[[Found], Verdict]] = {
 """Table -> whether and how its direction agrees."""
 
 
+@needs_entries
 def largest(kinds: dict[str, Any]) -> tuple[str, float]:
     """The kind of weights with the largest part of the change, and that part in percent.
 
@@ -286,6 +306,7 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
 
 
+@needs_entries
 def share(value: float) -> str:
     """A share of the base's training as a fraction.
 

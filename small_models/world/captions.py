@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from pusa_lab.arguments import checked
 from small_models.world.scenes import Scenes
 from small_models.world.tables import COLOURS, DIRECTIONS, GROUNDS, MINI, MOTIONS, OTHER_WORDS, PANS, TURNS, World
 
@@ -12,6 +13,7 @@ JOINTS = (", ", " and ", " while ")
 PAN_WORDS = (", the camera pans {}", " as the camera pans {}")
 
 
+@checked
 @dataclass(frozen=True)
 class Phrase:
     """What a caption says of one object; None is left open."""
@@ -25,6 +27,7 @@ class Phrase:
     spin: bool = False
 
 
+@checked
 @dataclass(frozen=True)
 class Meaning:
     """What a caption says."""
@@ -34,6 +37,7 @@ class Meaning:
     pan: str = ""
 
 
+@checked
 def captions(scenes: Scenes, seed: int | None = None) -> list[str]:
     """One sentence a scene, such as "a small red circle moves quickly up and right, a big blue ring falls down".
 
@@ -86,6 +90,7 @@ def _object(
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun} {verb.format(how)}"
 
 
+@checked
 def parse(caption: str, world: World = MINI) -> Meaning:
     """Read a caption back.
 
@@ -144,6 +149,7 @@ def _phrase(found: re.Match[str], world: World) -> Phrase:
     )
 
 
+@checked
 def vocabulary(world: World) -> list[str]:
     """Every word that captions of a world can hold, and the comma.
 

@@ -7,10 +7,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from small_models.entries import needs_entries
+
 SIDE = 32
 """Pixels to which a digit is smoothly enlarged before it is drawn."""
 
 
+@needs_entries
 @lru_cache(maxsize=1)
 def bitmaps() -> Float[Tensor, "ten samples side side"]:
     """The same number of samples of each digit, in [0, 1].
@@ -27,6 +30,7 @@ def bitmaps() -> Float[Tensor, "ten samples side side"]:
     return F.interpolate(chosen, size=(SIDE, SIDE), mode="bicubic", align_corners=False).clamp(0, 1)
 
 
+@needs_entries
 def cover(
     x: Float[Tensor, "m f h w"],
     y: Float[Tensor, "m f h w"],
@@ -43,7 +47,9 @@ def cover(
         look: any numbers; each names one handwriting.
         digit: 0 to 9.
     """
-    ink = bitmaps()[digit].to(x.device)
+    if not 0 <= digit <= 9:
+        raise ValueError(f"digit={digit}: give one from 0 to 9.")
+    ink = bitmaps()[digit].to(x)
     ink = ink[look % len(ink)][:, None].expand(-1, x.shape[1], -1, -1).flatten(0, 1)[:, None]
     grid = torch.stack([x / r, y / r], dim=-1).flatten(0, 1)
     return F.grid_sample(ink, grid, mode="bilinear", padding_mode="zeros", align_corners=False).view_as(x)

@@ -5,13 +5,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pusa_lab.types import Clip
+from small_models.entries import needs_entries
 from small_models.world import digits
-from small_models.world.scenes import Scenes, angles, positions
+from small_models.world.scenes import Scenes, angles, check_sizes, positions
 from small_models.world.tables import COLOURS, DIGITS, PAN
 
 Grid = Float[Tensor, "n f h w"]
 
 
+@needs_entries
 def render(scenes: Scenes, frames: int | None = None, size: int | None = None) -> Clip:
     """Draw scenes as video (n, 3, frames, size, size) in [-1, 1].
 
@@ -20,7 +22,7 @@ def render(scenes: Scenes, frames: int | None = None, size: int | None = None) -
         frames: pixel frames; None is the world's own number.
         size: height and width in pixels; None is the world's own.
     """
-    frames, size = frames or scenes.world.frames, size or scenes.world.size
+    frames, size = _sizes(scenes, frames, size)
     out = torch.empty(len(scenes), 3, frames, size, size, device=scenes.level.device)
     chunk = 4 if out.device.type == "cpu" else 512  # small enough for the processor's cache
     for i in range(0, len(scenes), chunk):
@@ -28,6 +30,7 @@ def render(scenes: Scenes, frames: int | None = None, size: int | None = None) -
     return out
 
 
+@needs_entries
 def masks(scenes: Scenes, frames: int | None = None, size: int | None = None) -> Float[Tensor, "n objects f h w"]:
     """How much of each pixel shows each object, in [0, 1], after occlusion.
 
@@ -38,13 +41,20 @@ def masks(scenes: Scenes, frames: int | None = None, size: int | None = None) ->
         frames: pixel frames; None is the world's own number.
         size: height and width in pixels; None is the world's own.
     """
-    cover = _cover(scenes, frames or scenes.world.frames, size or scenes.world.size)
+    cover = _cover(scenes, *_sizes(scenes, frames, size))
     free = torch.ones_like(cover[:, 0])
     shown = []
     for alone in reversed(cover.unbind(1)):
         shown.append(alone * free)
         free = free * (1 - alone)
     return torch.stack(shown[::-1], dim=1)
+
+
+def _sizes(scenes: Scenes, frames: int | None, size: int | None) -> tuple[int, int]:
+    """As asked for, else the world's own."""
+    frames, size = scenes.world.frames if frames is None else frames, scenes.world.size if size is None else size
+    check_sizes(frames, size)
+    return frames, size
 
 
 def _render(scenes: Scenes, frames: int, size: int) -> Clip:
@@ -89,6 +99,7 @@ def _cover(scenes: Scenes, frames: int, size: int) -> Float[Tensor, "n objects f
     return out
 
 
+@needs_entries
 def distance(x: Tensor, y: Tensor, shape: str, r: Tensor) -> Tensor:
     """Signed distance to the edge of an upright shape around (0, 0), negative inside, all alike in weight.
 

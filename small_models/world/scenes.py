@@ -7,11 +7,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from small_models.world.tables import DIRECTIONS, GRAVITY, MOTIONS, NANO, SPIN, STOP, World
 
 Centres = Float[Tensor, "n frames objects 2"]
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Scenes:
     """n scenes of up to `objects` objects, later ones drawn over earlier ones. Indices point into the tables."""
@@ -68,6 +70,10 @@ class Scenes:
         return replace(self, **{k: change(v) for k, v in vars(self).items() if k != "world"})
 
 
+MOST_SCENES = 10**7
+
+
+@checked
 def draw_scenes(n: int, seed: int, world: World = NANO) -> Scenes:
     """n random scenes; no two objects of a scene share a colour.
 
@@ -76,6 +82,8 @@ def draw_scenes(n: int, seed: int, world: World = NANO) -> Scenes:
         seed: the same seed gives the same scenes.
         world: which scenes can occur.
     """
+    if not 1 <= n <= MOST_SCENES:
+        raise ValueError(f"n={n}: give a number of scenes from 1 to {MOST_SCENES}.")
     g = torch.Generator().manual_seed(seed)
     k = len(world.objects)
 
@@ -140,6 +148,27 @@ def _room(scenes: Scenes) -> tuple[Tensor, Tensor]:
     return torch.minimum(low, middle), torch.maximum(high, middle)
 
 
+MOST_FRAMES, MOST_PIXELS = 10_000, 4096
+"""The longest and the largest video that is drawn."""
+
+
+@checked
+def check_sizes(frames: int, size: int = 1) -> None:
+    """Refuse what would fill the memory before the first picture is there.
+
+    Args:
+        frames: of a video.
+        size: its height and width.
+
+    Raises:
+        ValueError: fewer than 1, or more than MOST_FRAMES or MOST_PIXELS.
+    """
+    for name, value, most in (("frames", frames, MOST_FRAMES), ("size", size, MOST_PIXELS)):
+        if not 1 <= value <= most:
+            raise ValueError(f"{name}={value}: give a whole number from 1 to {most}.")
+
+
+@checked
 def positions(scenes: Scenes, frames: int) -> Centres:
     """Exact centres (x, y) at every frame, in closed form.
 
@@ -151,6 +180,7 @@ def positions(scenes: Scenes, frames: int) -> Centres:
         scenes: n scenes.
         frames: pixel frames.
     """
+    check_sizes(frames)
     t = torch.arange(frames, device=scenes.start.device).float()[:, None]
     p, v, r = scenes.start[:, None], scenes.velocity()[:, None], scenes.radius()[:, None, :, None]
     line = p + t[..., None] * v
@@ -165,6 +195,7 @@ def positions(scenes: Scenes, frames: int) -> Centres:
     return out
 
 
+@checked
 def angles(scenes: Scenes, frames: int) -> Float[Tensor, "n frames objects"]:
     """By how much every object is turned, in radians clockwise: angle + SPIN t for what spins.
 
@@ -172,10 +203,12 @@ def angles(scenes: Scenes, frames: int) -> Float[Tensor, "n frames objects"]:
         scenes: n scenes.
         frames: pixel frames.
     """
+    check_sizes(frames)
     t = torch.arange(frames, device=scenes.start.device)[:, None]
     return scenes.angle[:, None] + SPIN * t * scenes.spin[:, None]
 
 
+@checked
 def velocities(scenes: Scenes, frames: int) -> Centres:
     """Movement (x, y) from each frame to the next, in sides per frame: p_{t+1} - p_t.
 
@@ -183,6 +216,7 @@ def velocities(scenes: Scenes, frames: int) -> Centres:
         scenes: n scenes.
         frames: pixel frames.
     """
+    check_sizes(frames)
     return positions(scenes, frames + 1).diff(dim=1)
 
 

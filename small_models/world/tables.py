@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from pusa_lab.arguments import checked
+
 SHAPES = ("circle", "square", "triangle", "cross", "ring")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 COLOURS = {
@@ -42,6 +44,7 @@ GROUNDS = ("plain", "shaded", "striped", "checkered")
 PANS = {"": 0, "left": -1, "right": 1}
 
 
+@checked
 @dataclass(frozen=True)
 class World:
     """Which scenes can occur. Lengths are in units of the picture's side, times in frames."""
