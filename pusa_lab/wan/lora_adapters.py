@@ -11,7 +11,6 @@ from diffusers import WanTransformer3DModel
 from diffusers.hooks.group_offloading import _maybe_remove_and_reapply_group_offloading
 from torch import Tensor, nn
 
-from pusa_lab.training.float8 import Float8Linear
 from pusa_lab.wan.lora_match import Pair
 from pusa_lab.wan.lora_names import WRAPPERS
 
@@ -94,7 +93,7 @@ def check_ready(model: nn.Module) -> None:
 
 def _check_precision(model: nn.Module) -> None:
     """Refuse weights in 8 bits or less that nothing turns into numbers that an adapter can compute beside."""
-    if any(isinstance(m, Float8Linear) for m in model.modules()):
+    if any(type(m).__name__ == "Float8Linear" for m in model.modules()):
         raise ValueError("the model's layers are 8-bit products for training: put the LoRA on before to_float8.")
     for path, module in model.named_modules():
         for p in module.parameters(recurse=False):

@@ -71,6 +71,7 @@ def read(source: Source) -> LoRAFile:
         )
     if not path.is_file():
         raise FileNotFoundError(f"no LoRA file at {path}: give the path of a file that is there.")
+    entries: Mapping[str, Any]
     header: dict[str, str] = {}
     if path.suffix == ".safetensors":
         entries, header = _safetensors(path)

@@ -10,9 +10,8 @@ KINDS = {
     r"lora_mid": "LoCon with a middle tensor (Tucker or CP decomposition)",
     r"oft_|boft_|coft_": "OFT or BOFT (a rotation)",
     r"ia3_|\.on_input$": "IA3 (factors of activations)",
-    r"vera_lambda|lora_E(?:\.|$)|ranknum|lora_embedding|randlora|fourierft|\.hra_|\.bone_|\.miss_|\.[ab][12]\.weight$": (
-        "an adapter of PEFT or LyCORIS that is no LoRA"
-    ),
+    r"vera_lambda|lora_E(?:\.|$)|ranknum|lora_embedding|randlora|fourierft|\.(?:hra|bone|miss)_": "another adapter of PEFT's",
+    r"\.[ab][12]\.weight$": "GLoRA",
     r"\.set_weight$|\.reshape_weight$": "a patch that replaces weights or their shapes",
     r"modules_to_save": "a LoRA with whole modules that were trained with it (modules_to_save)",
     r"absmax|quant_map|quant_state|scaled_fp8|scale_weight|weight_scale": "a quantised file",

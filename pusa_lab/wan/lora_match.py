@@ -199,7 +199,7 @@ def _fit_pair(
 ) -> None:
     if "a" not in parts:
         return
-    (key_a, a), (key_b, b), weight = parts["a"], parts["b"], weights.get(f"{path}.weight")
+    (key_a, a), (_, b), weight = parts["a"], parts["b"], weights.get(f"{path}.weight")
     if weight is None or not _fits(a, b, weight):
         shape = "a layer without a matrix" if weight is None else f"a weight of {tuple(weight.shape)}"
         reason = f"A {tuple(a.shape)} and B {tuple(b.shape)} do not fit {shape}"
