@@ -10,7 +10,7 @@ KINDS = {
     r"lora_mid": "LoCon with a middle tensor (Tucker or CP decomposition)",
     r"oft_|boft_|coft_": "OFT or BOFT (a rotation)",
     r"ia3_|\.on_input$": "IA3 (factors of activations)",
-    r"vera_lambda|lora_E(?:\.|$)|ranknum|lora_embedding|randlora|fourierft|\.(?:hra|bone|miss)_": "another adapter of PEFT's",
+    r"vera_lambda|lora_E(?:\.|$)|ranknum|lora_embedding|randlora|fourierft|\.(?:hra|bone)_": "another adapter",
     r"\.[ab][12]\.weight$": "GLoRA",
     r"\.set_weight$|\.reshape_weight$": "a patch that replaces weights or their shapes",
     r"modules_to_save": "a LoRA with whole modules that were trained with it (modules_to_save)",

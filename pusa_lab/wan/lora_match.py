@@ -84,10 +84,10 @@ def match(weights: Mapping[str, Tensor], file: LoRAFile, strength: float, expert
     """
     entries, where = of_expert(file, expert), file.where
     check_kind(entries, where)
+    statements = statements_of(file, low=any(map(is_low_noise, entries)))
     out = Match()
     found = _by_module(weights, entries, where, out)
     _check_width(weights, found, where)
-    statements = statements_of(file, low=any(map(is_low_noise, entries)))
     for path, parts in found.items():
         if ("a" in parts) != ("b" in parts) or ("bias of b" in parts and "b" not in parts):
             have, lack = ("A", "B") if "a" in parts else ("B", "A")
