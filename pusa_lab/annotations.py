@@ -268,6 +268,7 @@ def _instance(kind: type) -> Check:
 EXAMPLES = {
     "VideoModel": 'small_models.load("mini-vta")',
     "Task": "tasks.image_to_video(picture)",
+    "dtype": "torch.bfloat16",
 }
 """How to come by an object of a class."""
 

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 from pusa_lab.types import Geometry
 from pusa_lab.wan.checks import EMBEDDING, check_encoder, empty, single_names
 from pusa_lab.wan.folders import Folder
+from pusa_lab.wan.lora import check_strength
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
 OFFLOADS = ("none", "model", "group")
@@ -197,10 +198,12 @@ def with_strengths(paths: Paths, strength: float | Sequence[float]) -> list[tupl
         strength: one for all, or one each.
 
     Raises:
-        ValueError: other numbers of them.
+        ValueError: other numbers of them, or a strength that is not finite.
     """
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     scales = [float(strength)] * len(files) if isinstance(strength, int | float) else list(strength)
+    for scale in scales:
+        check_strength(scale)
     if len(scales) != len(files):
         raise ValueError(f"{len(files)} LoRA files but {len(scales)} strengths: give one for all, or one each.")
     return list(zip(files, scales, strict=True))
