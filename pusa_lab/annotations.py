@@ -103,7 +103,7 @@ def _whole(value: Any) -> int:
     raise Unfit("a whole number")
 
 
-def _number(value: Any) -> float:
+def _number(value: Any) -> int | float:
     """An int stays one."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value

@@ -319,7 +319,9 @@ def tensors(file: Path) -> dict[str, dict[str, Any]]:
 def _header(file: Path) -> bytes:
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
-        return stream.read(min(length, 100_000_000))
+        if length > min(100_000_000, file.stat().st_size - 8):
+            raise ValueError(f"{file} is not a safetensors file: download it again.")
+        return stream.read(length)
 
 
 def _samples(file: Path) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 """What a Wan is loaded from: its sizes, the room it needs, and the reading of its parts."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -50,7 +51,8 @@ def sizes(
         frames: pixel frames, 1 + 4k; None is Wan's own, 81, or 121 for Wan2.2-TI2V-5B.
 
     Raises:
-        ValueError: height, width or frames do not divide, or the channels of the two differ.
+        ValueError: height, width or frames do not divide, the shift is not positive, or the channels of the two
+            differ.
     """
     time, space = codec.get("scale_factor_temporal", 4), codec.get("scale_factor_spatial", 8)
     if codec["z_dim"] != transformer["in_channels"]:
@@ -64,8 +66,10 @@ def sizes(
             f"a size of {size[0]} x {size[1]}: height and width must be multiples of {steps[0]} and {steps[1]}, "
             f"such as {near[0]} x {near[1]}."
         )
-    newer = space == 16
-    fps, frames = (24, frames or 121) if newer else (16, frames or 81)
+    if not 0 < shift < math.inf:
+        raise ValueError(f"shift={shift}: give a positive number; 1 leaves the grid as it is, Wan has 3 to 12.")
+    fps, own = (24, 121) if space == 16 else (16, 81)
+    frames = own if frames is None else frames
     made = Geometry((time, space, space), codec["z_dim"], 1, (size[0], size[1]), fps, shift)
     return Geometry(made.stride, made.channels, made.latent_frames(frames), made.size, fps, shift)
 
