@@ -1,5 +1,6 @@
 """What a Wan is loaded from: its sizes, the room it needs, and the reading of its parts."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,9 +12,11 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoTokenizer, UMT5EncoderModel
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Geometry
 from pusa_lab.wan.checks import EMBEDDING, check_encoder, empty, single_names
 from pusa_lab.wan.folders import Folder
+from pusa_lab.wan.lora import check_strength
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
 OFFLOADS = ("none", "model", "group")
@@ -23,6 +26,7 @@ SIZE = (480, 832)
 Paths: TypeAlias = str | Path | Sequence[str | Path]
 
 
+@checked
 def check_offload(offload: str) -> None:
     """Refuse an unknown way of offloading.
 
@@ -36,6 +40,7 @@ def check_offload(offload: str) -> None:
         raise ValueError(f"unknown offload {offload!r}: choose one of {', '.join(OFFLOADS)}.")
 
 
+@checked
 def sizes(
     codec: Any, transformer: Any, shift: float = 5.0, size: tuple[int, int] = SIZE, frames: int | None = None
 ) -> Geometry:
@@ -49,7 +54,8 @@ def sizes(
         frames: pixel frames, 1 + 4k; None is Wan's own, 81, or 121 for Wan2.2-TI2V-5B.
 
     Raises:
-        ValueError: height, width or frames do not divide, or the channels of the two differ.
+        ValueError: height, width or frames do not divide, the shift is not positive, or the channels of the two
+            differ.
     """
     time, space = codec.get("scale_factor_temporal", 4), codec.get("scale_factor_spatial", 8)
     if codec["z_dim"] != transformer["in_channels"]:
@@ -63,12 +69,15 @@ def sizes(
             f"a size of {size[0]} x {size[1]}: height and width must be multiples of {steps[0]} and {steps[1]}, "
             f"such as {near[0]} x {near[1]}."
         )
-    newer = space == 16
-    fps, frames = (24, frames or 121) if newer else (16, frames or 81)
+    if not 0 < shift < math.inf:
+        raise ValueError(f"shift={shift}: give a positive number; 1 leaves the grid as it is, Wan has 3 to 12.")
+    fps, own = (24, 121) if space == 16 else (16, 81)
+    frames = own if frames is None else frames
     made = Geometry((time, space, space), codec["z_dim"], 1, (size[0], size[1]), fps, shift)
     return Geometry(made.stride, made.channels, made.latent_frames(frames), made.size, fps, shift)
 
 
+@checked
 def folder_sizes(
     folder: Folder, shift: float = 5.0, size: tuple[int, int] = SIZE, frames: int | None = None
 ) -> Geometry:
@@ -84,6 +93,7 @@ def folder_sizes(
     return sizes(folder.config("vae"), folder.config("transformer"), shift, size, frames)
 
 
+@checked
 def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offload: str) -> None:
     """Refuse a GPU that cannot hold the weights, before they are read.
 
@@ -110,6 +120,7 @@ def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offlo
         )
 
 
+@checked
 def read_transformer(
     folder: Folder, name: str, dtype: torch.dtype, single: str | Path | None = None
 ) -> WanTransformer3DModel:
@@ -136,6 +147,7 @@ def read_transformer(
     return model.eval()
 
 
+@checked
 def read_codec(folder: Folder) -> AutoencoderKLWan:
     """The codec in float32, on the CPU.
 
@@ -145,6 +157,7 @@ def read_codec(folder: Folder) -> AutoencoderKLWan:
     return AutoencoderKLWan.from_pretrained(folder.path / "vae", use_safetensors=True).float().eval()
 
 
+@checked
 def read_text_encoder(folder: Folder, dtype: torch.dtype) -> tuple[Any, nn.Module]:
     """Tokenizer and encoder, on the CPU.
 
@@ -189,6 +202,7 @@ def _check_embedding(encoder: Any, place: Path) -> None:
         )
 
 
+@checked
 def with_strengths(paths: Paths, strength: float | Sequence[float]) -> list[tuple[str | Path, float]]:
     """Each LoRA file with its strength.
 
@@ -197,10 +211,12 @@ def with_strengths(paths: Paths, strength: float | Sequence[float]) -> list[tupl
         strength: one for all, or one each.
 
     Raises:
-        ValueError: other numbers of them.
+        ValueError: other numbers of them, or a strength that is not finite.
     """
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     scales = [float(strength)] * len(files) if isinstance(strength, int | float) else list(strength)
+    for scale in scales:
+        check_strength(scale)
     if len(scales) != len(files):
         raise ValueError(f"{len(files)} LoRA files but {len(scales)} strengths: give one for all, or one each.")
     return list(zip(files, scales, strict=True))
