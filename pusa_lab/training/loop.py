@@ -25,6 +25,7 @@ Keep = Callable[[int, torch.nn.Module], None]
 """(step, model) -> None."""
 
 
+@checked
 class Averaging(WeightAveraging):
     """Exponential average of the weights, young at first: keep = min(decay, (1 + n) / (10 + n)) after n averages.
 
@@ -92,6 +93,7 @@ class Averaging(WeightAveraging):
         return average.module
 
 
+@checked
 class Marks(L.Callback):
     """Hands out the weights at some steps, averaged if the run averages.
 

@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.losses import WEIGHTS, fafm_frame_loss
 from pusa_lab.metrics import psnr
 from pusa_lab.training.config import TrainConfig
@@ -22,6 +23,7 @@ Report = Callable[[torch.nn.Module, int], dict[str, float]]
 """(model, step) -> numbers to log; may write pictures on the way."""
 
 
+@checked
 class TrainedModule(L.LightningModule):
     """What all stages share: the optimizer, and randomness that depends on seed and step alone, so runs can resume.
 
@@ -112,6 +114,7 @@ class TrainedModule(L.LightningModule):
             self.log_dict(self.report(self.model, self.global_step), on_epoch=True, batch_size=1)
 
 
+@checked
 class VTAModule(TrainedModule):
     """One training step: draw clocks, noise the clips, ask for the velocity, compare.
 
@@ -212,6 +215,7 @@ class VTAModule(TrainedModule):
         self.make_report(batch_idx)
 
 
+@checked
 class ShardedVTAModule(VTAModule):
     """The same with all weights trained, split over the processes with their gradients and moments (FSDP2).
 
@@ -248,6 +252,7 @@ class ShardedVTAModule(VTAModule):
         self.whole = dict(get_model_state_dict(self.model, options=options))  # type: ignore[arg-type]
 
 
+@checked
 class ClipModule(TrainedModule):
     """One training step of a network that a loss of clips alone can judge.
 
@@ -297,6 +302,7 @@ class CodecModule(ClipModule):
         self.make_report(batch_idx)
 
 
+@checked
 def by_clock_and_frame(tau: Tensor, loss: Tensor) -> dict[str, Tensor]:
     """The mean loss in each of NOISE_BINS parts of [0, 1] (NaN where no clock fell), and of each frame.
 

@@ -93,7 +93,9 @@ def check_resume(config: TrainConfig, resume: Path, about: Mapping[str, str] | N
     then = {**found["config"], **found["about"]}
     if other := [k for k, v in now.items() if k not in then or then[k] != v]:
         before, after = (", ".join(f"{k}={c.get(k)}" for k in other) for c in (then, now))
-        raise ValueError(f"{resume} is of a run with {before}, this one has {after}: give a checkpoint of this very run.")
+        raise ValueError(
+            f"{resume} is of a run with {before}, this one has {after}: give a checkpoint of this very run."
+        )
     _check_whole(found, resume, bool(config.ema))
     step = found["global_step"]
     if step > config.steps:
@@ -135,12 +137,17 @@ def _check_whole(found: dict[str, Any], resume: Path, averages: bool) -> None:
     for name in STEPS:
         at = at.get(name) if isinstance(at, dict) else None
     after = [s.get("last_epoch") if isinstance(s, dict) else None for s in found["lr_schedulers"]]
-    if not type(at) is int or at < 1 or at != found["global_step"] or after != [at]:
-        raise _broken(resume, f"its parts are of different steps: {found['global_step']}, {at!r:.40} and {after!r:.40}")
+    if type(at) is not int or at < 1 or at != found["global_step"] or after != [at]:
+        raise _broken(resume, f"its parts are of different steps: {found['global_step']}, {at!r:.40}, {after!r:.40}")
     if "state_dict" not in found:
         return
     if averages:
         _check_types(found, AVERAGED, resume)
+        of, count = found["callbacks"].get("Averaging"), found["averaging_state"].get("n_averaged")
+        if not isinstance(of, dict) or type(of.get("latest_update_step")) is not int or not isinstance(count, Tensor):
+            raise _broken(resume, "it does not say how often weights were averaged")
+    if not all((type(leaf) in (int, bool) and leaf >= 0) or leaf == {} for _, leaf in _leaves(found["loops"])):
+        raise _broken(resume, "its loops have values of other types")
     if found[OUTLINE] != outline(found):
         raise _broken(resume, "parts of it were taken out or changed")
     for name, leaf in _leaves({k: v for k, v in found.items() if k not in ("callbacks", "config")}):
