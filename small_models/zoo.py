@@ -25,11 +25,11 @@ def list_models() -> list[str]:
 
 
 @checked
-def card(name: str) -> dict[str, Any]:
+def card(name: str | Path) -> dict[str, Any]:
     """How a shipped model was made and what it reaches: command, seed, data, device, versions, metrics, sha256.
 
     Args:
-        name: one of `list_models()`.
+        name: one of `list_models()`, or the path of a checkpoint.
 
     Raises:
         ValueError: no such model.

@@ -77,7 +77,7 @@ def test_what_a_generator_raises_comes_through():
         yield from taken(1)
         raise ZeroDivisionError("mine")
 
-    with pytest.raises(ZeroDivisionError, match="^mine$"):
+    with pytest.raises(ZeroDivisionError, match="mine"):
         weights(broken())
 
 
