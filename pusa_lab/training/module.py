@@ -25,6 +25,8 @@ Report = Callable[[torch.nn.Module, int], dict[str, float]]
 class TrainedModule(L.LightningModule):
     """What all stages share: the optimizer, and randomness that depends on seed and step alone, so runs can resume.
 
+    `about` names what else a run is of, such as its data; it is resumed from a checkpoint of the same alone.
+
     Args:
         model: the nn.Module to train.
         config: the run.
@@ -36,6 +38,18 @@ class TrainedModule(L.LightningModule):
         self.model: Any = model
         self.config = config
         self.report = report
+        self.about: dict[str, str] = {}
+        self._step_before = -1
+
+    def on_train_epoch_start(self) -> None:
+        """Refuse to wait for batches that do not come.
+
+        Raises:
+            ValueError: the data have ended before the last step, and gave nothing when they were begun anew.
+        """
+        if self.global_step == self._step_before:
+            raise ValueError(f"data gave no batch after step {self.global_step} of {self.config.steps}: give more.")
+        self._step_before = self.global_step
 
     def generator(self, device: torch.device | str, step: int, stream: int) -> torch.Generator:
         """Source of the randomness of one step; each stream (1 clocks, 2 noise) has numbers of its own."""
@@ -67,6 +81,7 @@ class TrainedModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put in the configuration, and which weights are frozen, so that no other run goes on from it."""
         checkpoint["config"] = asdict(self.config)
+        checkpoint["about"] = dict(self.about)
         if self.config.lora_rank:
             checkpoint["base"] = frozen_mark(self)
 
@@ -129,6 +144,8 @@ class VTAModule(TrainedModule):
             parts: how many there are.
         """
         x0, prompts, *rest = batch[:3]
+        if x0.shape[1] != (channels := self.model.geometry.channels):
+            raise ValueError(f"latents of shape {tuple(x0.shape)} for a model of {channels} channels: give its own.")
         on_cpu = self.generator("cpu", step, 1)
         mine = slice(part * len(x0), (part + 1) * len(x0))
         kept = (torch.rand(len(prompts) * parts, generator=on_cpu) >= dropout)[mine]
@@ -150,9 +167,10 @@ class VTAModule(TrainedModule):
         world, times = self.trainer.world_size, self.trainer.accumulate_grad_batches
         part = batch_idx % times * world + self.trainer.global_rank
         tau, loss = self.frame_loss(batch, self.global_step, self.config.caption_dropout, part, world * times)
+        names = batch[3] if len(batch) > 3 else batch[1]
         if self.config.check_finite and not loss.isfinite().all():
             raise ValueError(
-                f"the loss of step {self.global_step} is not finite, its clips are {', '.join(map(str, batch[-1]))}: "
+                f"the loss of step {self.global_step} is not finite, its clips are {', '.join(map(str, names))}: "
                 "look at them or lower lr; the last checkpoint is as it was."
             )
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
