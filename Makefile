@@ -5,7 +5,7 @@ COLAB := .venv-colab/bin
 READY := .venv/.ready
 OUT ?= outputs/demo
 
-.PHONY: demo test nbval browser-test colab-check lab notebooks check clean
+.PHONY: demo test fuzz nbval browser-test colab-check lab notebooks check clean
 
 demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDEO=... PROMPT="..."
 	@$(BIN)/pusa-lab demo --out "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(VIDEO),--video "$(VIDEO)") \
@@ -13,6 +13,9 @@ demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDE
 
 test: $(READY)  ## all tests, notebooks included
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+fuzz: $(READY)  ## 20,000 odd calls, command lines and files: right, or one clear sentence; make fuzz CASES=100000 SEED=1
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000) --seed $(or $(SEED),0)
 
 browser-test: $(READY)  ## the studio in JupyterLab and a real browser, with pictures in outputs/browser/
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)

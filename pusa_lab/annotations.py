@@ -59,7 +59,8 @@ def check_for(hint: Any) -> Check:
     """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return one_of([check_for(part) for part in parts])
+        kinds = [part for part in parts if part is not int or float not in parts]  # a float may be an int
+        return one_of([check_for(part) for part in kinds])
     if origin is typing.Annotated:
         return check_for(parts[0])
     if origin is typing.Literal:
@@ -103,7 +104,7 @@ def _whole(value: Any) -> int:
     raise Unfit("a whole number")
 
 
-def _number(value: Any) -> float:
+def _number(value: Any) -> int | float:
     """An int stays one."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value
@@ -267,6 +268,7 @@ def _instance(kind: type) -> Check:
 
 EXAMPLES = {
     "VideoModel": 'small_models.load("mini-vta")',
+    "Remembering": "solvers.AdamsBashforth(3)",
     "Task": "tasks.image_to_video(picture)",
 }
 """How to come by an object of a class."""

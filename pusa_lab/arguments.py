@@ -41,7 +41,7 @@ _called: ContextVar[str] = ContextVar("called", default="")
 
 @contextlib.contextmanager
 def calling(name: str) -> Iterator[None]:
-    """Put the name of what a person called before the sentences of all ValueErrors that come from inside.
+    """Put the name of what a person called before the sentences of all ValueErrors and OSErrors that come from inside.
 
     Only the outermost name counts: a function that is used by another one keeps silent.
 
@@ -54,8 +54,9 @@ def calling(name: str) -> Iterator[None]:
     token = _called.set(name)
     try:
         yield
-    except ValueError as error:
-        if _ours(error) and error.args and not str(error).startswith(name):
+    except (ValueError, OSError) as error:
+        told = error.args and isinstance(error.args[0], str)  # the operating system's own begin with a number
+        if _ours(error) and told and not str(error).startswith(name):
             error.args = (f"{name}: {error.args[0]}", *error.args[1:])
         raise
     finally:
@@ -117,11 +118,15 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                     try:
                         bound.arguments[key] = found[key](value)
                     except Unfit as unfit:
-                        raise ArgumentError(f"{key} is {shown(value)}: give {unfit}.") from None
+                        raise ArgumentError(f"{key}{_said(value)}: give {unfit}.") from None
             _same_sizes(bound.arguments, arrays)
             return function(*bound.args, **bound.kwargs)
 
     return door
+
+
+def _said(value: Any) -> str:
+    return f"={value}" if isinstance(value, float) and value != value else f" is {shown(value)}"
 
 
 def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:

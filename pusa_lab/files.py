@@ -212,6 +212,8 @@ def inside(folder: str | Path, name: Any, where: str) -> Path:
 def locked(folder: str | Path) -> Iterator[None]:
     """Keep other processes from writing into a folder at the same time; a killed process lets go.
 
+    Its file `.lock` is there as long as the block runs, or until the next one after a kill.
+
     Args:
         folder: which is made.
 
@@ -222,14 +224,21 @@ def locked(folder: str | Path) -> Iterator[None]:
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as stream:
+    path = folder / ".lock"
+    with path.open("a") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            there = path.stat().st_ino == os.fstat(stream.fileno()).st_ino  # not one that was just taken away
+        except (BlockingIOError, FileNotFoundError):
+            there = False
+        if not there:
             raise ValueError(
                 f"another process is writing into {folder}: wait until it has ended, or give another folder."
-            ) from None
-        yield
+            )
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def digest(path: str | Path) -> str:

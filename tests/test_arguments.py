@@ -10,6 +10,7 @@ import torch
 from jaxtyping import jaxtyped
 
 from pusa_lab.arguments import ArgumentError, calling, checked
+from pusa_lab.files import read_json
 from pusa_lab.types import Levels, Tau, Video, VideoModel
 
 pytestmark = pytest.mark.usefixtures("as_user")
@@ -144,6 +145,12 @@ def _nested():
     exec("def inner():\n    raise ValueError('inner is wrong')", namespace)
     with calling("outer"), calling("inner"):
         namespace["inner"]()
+
+
+def test_what_a_file_refuses_is_named_too(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"^outer: no letter at .*none: give the path of an existing file\.$"):
+        with calling("outer"):
+            read_json(tmp_path / "none", "letter")
 
 
 def test_errors_of_functions_that_a_person_brought_stay_as_they_are():

@@ -40,7 +40,7 @@ def bootstrap(
     values: Float[Tensor, " n"],
     groups: Groups | None = None,
     rounds: int = 1000,
-    level: float = 0.95,
+    level: float | int = 0.95,
     seed: int = 0,
 ) -> Interval:
     """The mean and its percentile interval.
@@ -77,7 +77,7 @@ def bootstrap_of(
     statistic: Callable[[Int[Tensor, " rows"]], float],
     groups: Groups,
     rounds: int = 1000,
-    level: float = 0.95,
+    level: float | int = 0.95,
     seed: int = 0,
 ) -> Interval:
     """Any statistic of all rows, and its percentile interval.
@@ -109,7 +109,7 @@ def _draws(count: int, rounds: int, seed: int) -> Int[Tensor, "rounds count"]:
     return torch.randint(count, (rounds, count), generator=torch.Generator().manual_seed(seed))
 
 
-def _interval(mean: float, found: Float[Tensor, " rounds"], level: float) -> Interval:
+def _interval(mean: float | int, found: Float[Tensor, " rounds"], level: float | int) -> Interval:
     if not 0 < level < 1:
         raise ValueError(f"level={level}: give the share of resamples inside the interval, between 0 and 1.")
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.double)

@@ -6,7 +6,16 @@ A matrix of your own is one too: `validate(torch.as_tensor(rows))` says what is 
 from collections.abc import Callable
 
 from pusa_lab.schedules import draws, grids
-from pusa_lab.schedules.checks import Description, describe, faults, marks, remarks, validate
+from pusa_lab.schedules.checks import (
+    Description,
+    as_schedule,
+    describe,
+    faults,
+    marks,
+    remarks,
+    starts_as_noise,
+    validate,
+)
 from pusa_lab.schedules.compose import (
     concatenate_frames,
     concatenate_rows,
@@ -47,6 +56,7 @@ __all__ = [
     "GRIDS",
     "SCHEDULES",
     "Description",
+    "as_schedule",
     "autoregressive",
     "blockwise",
     "chunk_windows",
@@ -72,6 +82,7 @@ __all__ = [
     "scale_columns",
     "shift_levels",
     "staircase",
+    "starts_as_noise",
     "stretch",
     "synchronous",
     "trapezoid",

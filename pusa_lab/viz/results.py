@@ -23,7 +23,7 @@ MANY = 40
 """Lines of more points show no marks."""
 
 
-def panels(layout: Sequence[Sequence[str]], title: str = "", height: float = 5.0, **options: Any) -> Any:
+def panels(layout: Sequence[Sequence[str]], title: str = "", height: float | int = 5.0, **options: Any) -> Any:
     """A figure 1280 pixels wide with named panels.
 
     Args:

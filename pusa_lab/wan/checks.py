@@ -11,7 +11,7 @@ from torch import nn
 from transformers import UMT5Config, UMT5EncoderModel
 
 from pusa_lab.wan.folders import Folder, check_whole, tensors, weight_files
-from pusa_lab.wan.lora import _check_matched, _check_strength
+from pusa_lab.wan.lora import Expert, _check_matched, _check_strength
 from pusa_lab.wan.lora_adapters import base_weights
 from pusa_lab.wan.lora_files import read
 from pusa_lab.wan.lora_match import WIDTHS, match, module_of
@@ -88,7 +88,9 @@ def check_single(file: str | Path, config: Mapping[str, Any]) -> None:
     single_names(Path(file), empty(config))
 
 
-def check_update(path: str | Path, config: Mapping[str, Any], strength: float, partial: bool = False) -> None:
+def check_update(
+    path: str | Path, config: Mapping[str, Any], strength: float, partial: bool = False, expert: Expert | None = None
+) -> None:
     """See that a LoRA fits a transformer, before that is read.
 
     Args:
@@ -96,15 +98,16 @@ def check_update(path: str | Path, config: Mapping[str, Any], strength: float, p
         config: of the transformer.
         strength: at which it is to act.
         partial: whether some keys may be left over.
+        expert: as `load_lora`.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: as `load_lora`.
     """
     _check_strength(strength)
-    where, _, entries = read(path)
-    found = match(base_weights(empty(config)), entries, where, strength)
-    _check_matched(found, len(entries), where, partial)
+    file = read(path)
+    found = match(base_weights(empty(config)), file, strength, expert)
+    _check_matched(found, file.entries, file.where, partial)
 
 
 def single_names(file: Path, model: nn.Module) -> dict[str, str]:

@@ -1,0 +1,106 @@
+"""Every public function and class of the packages, and why a few are not called."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+EXCLUDED = {
+    r"pusa_lab\.(arguments|annotations)\..*": "the door itself, see tests/test_arguments.py",
+    r"pusa_lab\.cli\.main": "called by the command lines of `commands`",
+    r"pusa_lab\.cli_(data|train)\.(add_\w+|run_recipe)": "parts of the parser, called by the command lines of `commands`",
+    r"pusa_lab\.files\.writing": "its block has to write; tests/test_files.py",
+    r"pusa_lab\.metrics\.frames\.in_parts": "takes what the metrics have checked",
+    r"pusa_lab\.finetune\.train_wan": "trains; its checks are check_wan's and the command's",
+    r"small_models\.train\.train": "trains; its checks are the command's",
+    r"pusa_lab\.training\.loop\.(run|fit)": "train; see tests/test_training.py",
+    r"pusa_lab\.training\.float8\..*": "needs a GPU with 8-bit floats",
+    r"small_models\.(autoencoder|dit)\.(?!ToyDiT|Autoencoder$).*": "layers, built from what the whole model has checked",
+    r"pusa_lab\.training\.(loop|module)\.[A-Z].*": "hooks of Lightning, built by `fit`",
+    r"pusa_lab\.wan\.(experts\.read_experts|loading\.require_room)": "need a folder of two experts; tests/test_wan_folders.py",
+    r"small_models\.experiments\.(sampling_tables|training_tables|inside_table|suite_table)\."
+    r"(?!ratios|places|changed).*": "train and sample for minutes",
+    r"small_models\.experiments\.(run_table|Table|adapt\.Workshop|lab\.Lab|book\.Book)": "train for minutes",
+    r"small_models\.feature_job\.FeatureJob": "trains",
+    r"small_models\.evaluate\.(measure|measure_codec|frame0_latent)": "sample hundreds of clips",
+    r"small_models\.measure_features\.measure_features": "reads hundreds of clips",
+    r".*\.(Remembering|VideoModel|Encoder|CachedClip|Hands)": "protocols and mixins, which are never constructed",
+}
+"""Pattern of full names -> reason."""
+
+
+METHODS = {
+    **{f"pusa_lab.types.Geometry.{name}": "Geometry((4, 8, 8), 16, 5, (64, 48))" for name in (
+        "pixel_frames", "latent_frames", "latent_at", "pixels_at", "latent_shape")},
+    **{f"pusa_lab.conditions.Conditions.{name}": "conditions()" for name in ("schedule", "encode", "start", "impose")},
+    "pusa_lab.generate.Run.states": "prepared()",
+    "pusa_lab.analytic.GaussianDenoiser.__call__": "pusa_lab.analytic.GaussianDenoiser(torch.zeros(4), torch.eye(4))",
+    "pusa_lab.training.latents.LatentCache.__getitem__": "cache()",
+}  # fmt: skip
+"""Public methods that are called too -> text of an object."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A function or class to be called."""
+
+    name: str
+    """As it is imported: pusa_lab.schedules.matrices.pyramid."""
+    thing: Any
+
+    @property
+    def module(self) -> str:
+        """pusa_lab.schedules, small_models.world: what the table's rows are."""
+        return ".".join(self.name.split(".")[:2])
+
+
+def public() -> Iterator[Target]:
+    """Every function and class with a public name, in the module that defines it."""
+    for root in ("pusa_lab", "small_models"):
+        package = importlib.import_module(root)
+        names = [root, *(m.name for m in pkgutil.walk_packages(package.__path__, f"{root}."))]
+        for name in names:
+            if not any(part.startswith("_") for part in name.split(".")):
+                yield from _of(importlib.import_module(name))
+
+
+def _of(module: Any) -> Iterator[Target]:
+    for name, thing in vars(module).items():
+        ours = getattr(thing, "__module__", "") == module.__name__
+        plain = inspect.isfunction(thing) or inspect.isclass(thing)
+        if ours and plain and not name.startswith("_") and not _is_error(thing):
+            yield Target(f"{module.__name__}.{name}", thing)
+
+
+def _is_error(thing: Any) -> bool:
+    return inspect.isclass(thing) and issubclass(thing, BaseException)
+
+
+def excluded(name: str) -> str:
+    """Why it is not called, or "".
+
+    Args:
+        name: its full name.
+    """
+    return next((why for pattern, why in EXCLUDED.items() if re.fullmatch(pattern, name)), "")
+
+
+def targets(only: str = "") -> list[Target]:
+    """What is called.
+
+    Args:
+        only: the beginning of the names.
+    """
+    found = [t for t in public() if not excluded(t.name)]
+    return [t for t in [*found, *methods()] if t.name.startswith(only)]
+
+
+def methods() -> Iterator[Target]:
+    """The methods in METHODS."""
+    for name in METHODS:
+        owner, _, method = name.rpartition(".")
+        module, _, kind = owner.rpartition(".")
+        yield Target(name, getattr(getattr(importlib.import_module(module), kind), method))
