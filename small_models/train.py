@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
+from pusa_lab.clips import find_clips
 from pusa_lab.files import check_folder, check_writable, digest
 from pusa_lab.training import (
     Bank,
@@ -48,8 +49,6 @@ OF_CLOCKS = (
     *("weight", "weight_by_clip", "caption_dropout", "check_finite"),
 )
 """Fields of TrainConfig that codec and features do not ask."""
-VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts"}
-"""Endings of files whose contents decide what is learned from a folder."""
 NO_TRUTH = {"how": "not measured: only a world's truth is known, these were videos from a folder"}
 
 
@@ -128,12 +127,12 @@ def train(
 def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:
     """What a run is of, so that it is resumed with the same stage, data, base and codec alone."""
     source = job.source
-    if source in WORLDS:
+    if source in WORLDS or not Path(source).is_dir():
         data = f"{recipe.clips} clips of {source}"
     else:
-        files = [digest(p) for p in sorted(Path(source).rglob("*")) if p.suffix.lower() in VIDEOS]
-        whole = json.dumps([files, folder_captions(Path(source))])
-        data = f"{len(files)} videos {hashlib.sha256(whole.encode()).hexdigest()[:16]}"
+        clips = [clip for clip in find_clips(source, need_captions=False) if not clip.problem]
+        whole = json.dumps([[digest(clip.path), clip.caption] for clip in clips])
+        data = f"{len(clips)} files {hashlib.sha256(whole.encode()).hexdigest()[:16]}"
     built_on = {name: getattr(job, name, None) for name in ("base", "codec")}
     return {"stage": stage, "data": data, **{name: sha256(path)[:16] for name, path in built_on.items() if path}}
 

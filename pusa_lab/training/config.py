@@ -152,7 +152,7 @@ class TrainConfig:
 
 
 @checked
-def parse(words: Sequence[str], more: Mapping[str, type] | None = None) -> dict[str, Any]:
+def parse(words: Sequence[str], more: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Fields of a TrainConfig as a person types them; of a field that is given twice the last counts.
 
     Args:
