@@ -57,6 +57,8 @@ def fault(about: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> str:
 
 def _check_kind(about: Mapping[str, Any]) -> None:
     kind, preset = about.get("kind"), about.get("preset")
+    if unknown := sorted(set(about) - {"kind", "preset", "base", "codec"}):
+        raise _Odd(f"{unknown[0]!r:.40} is not known")
     if not isinstance(kind, str) or kind not in KINDS:
         raise _Odd(f"kind is {kind!r:.40}, and not one of {', '.join(KINDS)}")
     if not isinstance(preset, dict):

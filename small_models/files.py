@@ -50,9 +50,9 @@ def write(path: Path, weights: dict[str, torch.Tensor], inside: dict[str, Any], 
     with _turn(path.parent):
         with writing(path) as part:
             save_file(half, part, metadata={KEY: described})
-            sizes = {"parameters": sum(v.numel() for v in half.values()), "sha256": digest(part)}
-            card = _waiting(path, sizes["sha256"])
-            write_json(card, {**about, **sizes})
+            sha = digest(part)
+            card = _waiting(path, sha)
+            write_json(card, {**about, "parameters": sum(v.numel() for v in half.values()), "sha256": sha})
         _name_card(path, card)
 
 
@@ -106,7 +106,7 @@ def _content(weights: dict[str, torch.Tensor], inside: dict[str, Any]) -> str:
     for name in sorted(weights):
         value = weights[name]
         found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        found.update(value.contiguous().flatten().view(torch.uint8).numpy())
+        found.update(memoryview(value.contiguous().flatten().view(torch.uint8).numpy()))
     return found.hexdigest()
 
 

@@ -164,5 +164,5 @@ def test_updates_that_do_not_fit_are_refused_before_they_are_multiplied(update):
     with pytest.raises(ValueError, match="fits no layer of the model"):
         merge(model, update)
     before = model.l.weight.clone()
-    merge(model, {A: torch.ones(1, 5), B: torch.ones(4, 1)}, strength=-2)
+    merge(model, {A: torch.ones(1, 5), B: torch.ones(4, 1)}, strength=-2.0)
     torch.testing.assert_close(model.l.weight, before - 2)

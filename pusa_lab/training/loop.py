@@ -36,6 +36,7 @@ class Averaging(WeightAveraging):
     """
 
     EVERY = 10
+    _latest_update_step: int
 
     def __init__(self, config: TrainConfig):
         def average(old: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
