@@ -59,7 +59,8 @@ def check_for(hint: Any) -> Check:
     """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return one_of([check_for(part) for part in parts])
+        kinds = [part for part in parts if part is not int or float not in parts]  # a float may be an int
+        return one_of([check_for(part) for part in kinds])
     if origin is typing.Annotated:
         return check_for(parts[0])
     if origin is typing.Literal:
@@ -103,7 +104,7 @@ def _whole(value: Any) -> int:
     raise Unfit("a whole number")
 
 
-def _number(value: Any) -> float:
+def _number(value: Any) -> int | float:
     """An int stays one."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value
@@ -120,6 +121,11 @@ def _number(value: Any) -> float:
     if isinstance(number, int) and abs(number) >= 2**63:
         raise Unfit("a smaller number")
     return number
+
+
+def _measured(value: Any) -> Any:
+    """A number that may be missing."""
+    return value if isinstance(value, float) and value != value else _number(value)
 
 
 def _truth(value: Any) -> bool:
@@ -171,6 +177,7 @@ PLAIN: dict[Any, Check] = {
     inspect.Parameter.empty: lambda value: value,
     int: _whole,
     float: _number,
+    typing.SupportsFloat: _measured,
     bool: _truth,
     str: _text,
     Path: _path,
@@ -267,6 +274,7 @@ def _instance(kind: type) -> Check:
 
 EXAMPLES = {
     "VideoModel": 'small_models.load("mini-vta")',
+    "Remembering": "solvers.AdamsBashforth(3)",
     "Task": "tasks.image_to_video(picture)",
 }
 """How to come by an object of a class."""
