@@ -99,8 +99,9 @@ def _whole(value: Any) -> int:
     if not isinstance(value, bool | np.bool_) and not (isinstance(value, Tensor) and value.dtype == torch.bool):
         with contextlib.suppress(TypeError, RuntimeError):
             number = operator.index(value)
-            if abs(number) < 2**63:
-                return number
+            if abs(number) >= 2**63:
+                raise Unfit("a whole number of fewer digits")
+            return number
     raise Unfit("a whole number")
 
 
@@ -121,6 +122,11 @@ def _number(value: Any) -> int | float:
     if isinstance(number, int) and abs(number) >= 2**63:
         raise Unfit("a smaller number")
     return number
+
+
+def _measured(value: Any) -> Any:
+    """A number that may be missing."""
+    return value if isinstance(value, float) and value != value else _number(value)
 
 
 def _truth(value: Any) -> bool:
@@ -172,6 +178,7 @@ PLAIN: dict[Any, Check] = {
     inspect.Parameter.empty: lambda value: value,
     int: _whole,
     float: _number,
+    typing.SupportsFloat: _measured,
     bool: _truth,
     str: _text,
     Path: _path,
@@ -270,6 +277,7 @@ EXAMPLES = {
     "VideoModel": 'small_models.load("mini-vta")',
     "Remembering": "solvers.AdamsBashforth(3)",
     "Task": "tasks.image_to_video(picture)",
+    "dtype": "torch.bfloat16",
 }
 """How to come by an object of a class."""
 
@@ -326,7 +334,7 @@ def _numbers(value: Any, expected: str) -> Tensor:
         if value.layout != torch.strided or value.is_complex() or value.is_quantized:
             raise Unfit(f"{expected}, dense and of real numbers")
         return value
-    if isinstance(value, str | bytes | Mapping | set | frozenset) or value is None:
+    if isinstance(value, str | bytes | bool | Mapping | set | frozenset) or value is None:
         raise Unfit(expected)
     try:
         array = np.asarray(torch.stack(list(value)).numpy() if _tensors(value) else value)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pusa_lab.arguments import checked
+
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
     from av.container import InputContainer
@@ -24,10 +26,13 @@ STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 SECOND = {"vp8": "libvpx", "vp9": "libvpx-vp9", "hevc": "hevc"}
 """Codec -> the decoder that reads it a second time."""
 TAIL = bytes(range(0xA1, 0xB1))
-"""What is put behind a slice of HEVC for its second reading: a sound one ends before, a damaged one reads on."""
+"""What is put behind the data of a picture for its second reading: a sound one ends before, a damaged one reads on."""
 
 KINDS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,ogg,asf,flv,gif,mxf,dv,rm,nut,ivf,yuv4mpegpipe,h264,hevc,m4v,obu,mjpeg"
 """FFmpeg's names of the kinds of files that are opened; playlists, which name other files, are not among them."""
+
+TS_PACKETS = (188, 192, 204)
+"""Bytes of a packet of MPEG-TS, which says nothing of its end; a whole file is a multiple of them."""
 
 
 def opened(path: Path) -> "InputContainer":
@@ -45,7 +50,8 @@ def opened(path: Path) -> "InputContainer":
     options = {"format_whitelist": KINDS, "protocol_whitelist": "file"}
     with listening() as said:
         container = av.open(f"file:{path}", options=options, metadata_errors="replace")
-    if any(name.startswith("matroska") for name, _ in said):
+    cut = container.format.name == "mpegts" and all(path.stat().st_size % n for n in TS_PACKETS)
+    if cut or any(name.startswith("matroska") for name, _ in said):
         container.close()
         raise ValueError(f"{DAMAGED}, a part of it is lost: restore the file.")
     return container
@@ -133,14 +139,15 @@ def _second(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
     if other is None:
         return None
     other.extradata = context.extradata
-    if name != "hevc":
+    if name == "libvpx-vp9":
         return _decoder(other, "NONE")
-    decode, length = _decoder(other, "SLICE"), _length(context.extradata or b"")
+    decode, length = _decoder(other, "SLICE" if name == "hevc" else "NONE"), _length(context.extradata or b"")
 
     def decode_with_tails(packet: "Packet") -> list["VideoFrame"]:
         if not packet.size:
             return decode(packet)
-        again = av.Packet(with_tails(bytes(packet), length))
+        data = bytes(packet)
+        again = av.Packet(with_tails(data, length) if name == "hevc" else data + TAIL)
         again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
         return decode(again)
 
@@ -152,6 +159,7 @@ def _length(extradata: bytes) -> int:
     return (extradata[21] & 3) + 1 if len(extradata) > 22 and extradata[0] == 1 else 0
 
 
+@checked
 def with_tails(data: bytes, length: int) -> bytes:
     """A packet of HEVC, with bytes behind each slice that no sound one reads.
 

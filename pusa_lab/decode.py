@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pusa_lab.arguments import checked
 from pusa_lab.damage import checked_frames, opened
 
 MOST_PIXELS = 2**26
@@ -41,25 +42,22 @@ class Shown:
         return picture if self.matrix is None else turned(picture, self.matrix)
 
 
+@checked
 def turned(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """A picture held as its display matrix says: x' = a x + c y, y' = b x + d y.
 
     Args:
         picture: (h, w, 3).
-        matrix: the nine numbers a, b, u, c, d, v, x, y, w, as ffmpeg gives them.
-
-    Raises:
-        ValueError: it is turned by other than quarters.
+        matrix: the nine numbers a, b, u, c, d, v, x, y, w, as ffmpeg gives them; of quarters.
     """
     a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
     crosswise = abs(b) > abs(a)
     right, down = (c, b) if crosswise else (a, d)
-    if max(abs(x) for x in ((a, d) if crosswise else (b, c))) > math.sin(math.radians(1)) * abs(right):
-        raise ValueError("is to be shown at a slant: give a video that is turned by quarters.")
     picture = picture.swapaxes(0, 1) if crosswise else picture
     return picture[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1]
 
 
+@checked
 def decoded(path: Path) -> Iterator[Shown]:
     """The frames of a file, in the order of their times, with every sign of damage taken seriously.
 
@@ -93,10 +91,18 @@ def _shown(container: "InputContainer") -> Iterator[Shown]:
 
 
 def _matrix(frame: "VideoFrame") -> np.ndarray | None:
+    """The display matrix, which turns by quarters, up to a degree as in ffmpeg."""
     found: Any = frame.side_data.get("DISPLAYMATRIX")
-    return None if found is None else np.frombuffer(found, np.int32).copy()
+    if found is None:
+        return None
+    matrix = np.frombuffer(found, np.int32).copy()
+    along, across = (sorted(abs(int(matrix[i])) for i in pair) for pair in ((0, 1), (3, 4)))
+    if max(along[0], across[0]) > math.sin(math.radians(1)) * min(along[1], across[1]):
+        raise ValueError("is to be shown at a slant: give a video that is turned by quarters.")
+    return matrix
 
 
+@checked
 def square_pixels(height: int, width: int, aspect: Fraction) -> tuple[int, int]:
     """Height and width of a picture once its pixels are square; it grows, so that no pixel is lost.
 
@@ -130,6 +136,7 @@ def _stream(container: "InputContainer") -> "VideoStream":
     return found
 
 
+@checked
 def nearest(shown: Iterable[Shown], moments: Iterable[Fraction]) -> Iterator[Shown]:
     """Of each moment the frame nearest to it, the earlier one of two as near; ends where the frames do.
 
@@ -159,6 +166,7 @@ def _pairs(shown: Iterable[Shown]) -> Iterator[tuple[Shown, Fraction]]:
         yield last, last.time + step
 
 
+@checked
 def at_rate(shown: Iterable[Shown], fps: int | float) -> Iterator[Shown]:
     """Frames at a steady rate: of each moment k / fps the nearest one.
 
@@ -166,4 +174,6 @@ def at_rate(shown: Iterable[Shown], fps: int | float) -> Iterator[Shown]:
         shown: frames in the order of their times.
         fps: frames per second.
     """
+    if not 0 < fps < math.inf:
+        raise ValueError(f"fps={fps}: give frames per second above 0.")
     return nearest(shown, (k / Fraction(fps) for k in itertools.count()))

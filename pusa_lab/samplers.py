@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import calling, checked, shown
-from pusa_lab.schedules import SCHEDULES, as_schedule
+from pusa_lab.schedules import as_matrix, as_schedule
 from pusa_lab.solvers import SOLVERS, Remembering, Solver, Step, euler, euler_step, heun
 from pusa_lab.timesteps import x0_from_v
 from pusa_lab.types import Denoiser, Schedule, Tau, Video
@@ -64,7 +64,7 @@ def sample_steps(
     Raises:
         ValueError: x or a velocity is not finite, or schedule, frames or solver do not fit.
     """
-    schedule = _matrix(schedule, steps, x.shape[2], shift, whole)
+    schedule = as_schedule(as_matrix(schedule, steps, x.shape[2], shift), whole)
     if schedule.shape[1] != x.shape[2]:
         raise ValueError(
             f"the schedule has {schedule.shape[1]} frames and x of shape {tuple(x.shape)} (b c f h w) has "
@@ -79,16 +79,6 @@ def sample_steps(
     if not torch.isfinite(x).all():
         raise ValueError(f"the latents hold {int((~torch.isfinite(x)).sum())} NaN or infinite numbers before row 0.")
     return _walk(denoiser, x.detach(), schedule.to(x.device), solver, cond)
-
-
-def _matrix(
-    schedule: str | Callable[..., Schedule] | Schedule, steps: int, frames: int, shift: float | int, whole: bool
-) -> Schedule:
-    if isinstance(schedule, str):
-        if schedule not in SCHEDULES:
-            raise ValueError(f"unknown schedule {schedule!r}: choose one of {', '.join(SCHEDULES)}.")
-        schedule = SCHEDULES[schedule]
-    return as_schedule(schedule(steps, frames, shift=shift) if callable(schedule) else schedule, whole)
 
 
 def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:

@@ -5,6 +5,7 @@ A matrix of your own is one too: `validate(torch.as_tensor(rows))` says what is 
 
 from collections.abc import Callable
 
+from pusa_lab.arguments import checked
 from pusa_lab.schedules import draws, grids
 from pusa_lab.schedules.checks import (
     Description,
@@ -24,6 +25,7 @@ from pusa_lab.schedules.compose import (
     repeat_columns,
     stretch,
 )
+from pusa_lab.schedules.functions import call
 from pusa_lab.schedules.grids import GRIDS, linear, shift_levels
 from pusa_lab.schedules.matrices import (
     autoregressive,
@@ -52,10 +54,35 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
 }
 """Name -> function (steps, frames, ..., shift=..., grid=...): the zoo. The batteries in tests/ run over it."""
 
+
+@checked
+def as_matrix(
+    schedule: str | Callable[..., Schedule] | Schedule, steps: int = 10, frames: int = 9, shift: float | int = 1.0
+) -> Schedule:
+    """The matrix of a schedule that is given by name, as a function, or as levels; it may have faults, see `faults`.
+
+    Args:
+        schedule: a name in SCHEDULES, a function (steps, frames, shift=...), which may go without shift, or levels
+            (rows, f) as a list, an array or a tensor.
+        steps: moves of each frame, at least 1; unused when schedule holds levels.
+        frames: latent frames, at least 1; unused when schedule holds levels.
+        shift: shift of the grid; unused when schedule holds levels.
+
+    Raises:
+        ValueError: the name is unknown, or an argument is out of range.
+    """
+    if isinstance(schedule, str):
+        if schedule not in SCHEDULES:
+            raise ValueError(f"unknown schedule {schedule!r}: choose one of {', '.join(SCHEDULES)}.")
+        schedule = SCHEDULES[schedule]
+    return call(schedule, steps, frames, None, shift) if callable(schedule) else schedule
+
+
 __all__ = [
     "GRIDS",
     "SCHEDULES",
     "Description",
+    "as_matrix",
     "as_schedule",
     "autoregressive",
     "blockwise",

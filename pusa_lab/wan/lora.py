@@ -129,12 +129,12 @@ def load_lora(
             does not fit, the name is taken, or the model is not ready. The model is then unchanged.
     """
     model = bare(model)
-    _check_strength(strength)
+    check_strength(strength)
     check_ready(model)
     file = read(source)
     name = _name_for(model, name, file.stem)
     found = match(base_weights(model), file, strength, expert or model.__dict__.get(EXPERT))
-    _check_matched(found, file.entries, file.where, partial)
+    check_matched(found, file.entries, file.where, partial)
     check_exact(model, found.dense)
     report = _report(name, found, strength)
     dense = {key: change.to("cpu", copy=True) for key, change in found.dense.items()}
@@ -144,7 +144,15 @@ def load_lora(
     return report
 
 
-def _check_strength(strength: float) -> None:
+def check_strength(strength: float) -> None:
+    """Refuse a strength that is not finite.
+
+    Args:
+        strength: of a LoRA.
+
+    Raises:
+        ValueError: it is infinite or NaN.
+    """
     if not math.isfinite(strength):
         raise ValueError(f"strength={strength}: give a finite number, 1 is as trained.")
 
@@ -164,7 +172,18 @@ def _name_for(model: Any, name: str | None, stem: str) -> str:
     return name
 
 
-def _check_matched(found: Match, entries: Mapping[str, Any], where: str, partial: bool) -> None:
+def check_matched(found: Match, entries: Mapping[str, Any], where: str, partial: bool) -> None:
+    """Refuse a file of which nothing fits, or not all of it.
+
+    Args:
+        found: by `match`.
+        entries: of the file.
+        where: what to call the file in a sentence.
+        partial: whether some keys may be left over.
+
+    Raises:
+        ValueError: with the first key that does not fit, and why.
+    """
     first, reason = next(iter(found.unmatched.items()), ("", ""))
     if not found.modules:
         example = f", first {first}: {reason}{model_of(entries)}" if first else ""
@@ -204,7 +223,7 @@ def set_strengths(model: nn.Module, strengths: Mapping[str, float]) -> None:
     model = bare(model)
     check_ready(model)
     for name, strength in strengths.items():
-        _check_strength(strength)
+        check_strength(strength)
         if _get(model, name).merged is not None:
             raise ValueError(f"LoRA {name!r} is merged into the weights: unmerge the model, then change its strength.")
         check_exact(model, _get(model, name).dense)
