@@ -218,7 +218,7 @@ def _one(writer: CacheWriter, model: Encoder, clip: Found, settings: CacheSettin
         try:
             latents, text = _encode(model, clip, settings)
         except ValueError as error:
-            reason = str(error).removeprefix(f"{clip.path} ")
+            reason = str(error).rpartition(f"{clip.path} ")[2]
         else:
             writer.add(clip.name, digest, clip.caption, latents, text)
             return "encoded", ""
