@@ -60,7 +60,9 @@ def check_for(hint: Any) -> Check:
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         wider = {int: float, str: torch.device}  # whose checks take these too
-        return one_of([check_for(part) for part in parts if wider.get(part, part) not in parts or part not in wider])
+        kinds = [part for part in parts if wider.get(part, part) not in parts or part not in wider]
+        names = {str, Path} <= set(kinds)
+        return one_of([_name_or_path if names and part in (str, Path) else check_for(part) for part in kinds])
     if origin is typing.Annotated:
         return check_for(parts[0])
     if origin is typing.Literal:
@@ -151,6 +153,12 @@ def _path(value: Any) -> Any:
     if isinstance(value, str | os.PathLike) and str(value) and "\0" not in str(value):
         return Path(value)
     raise Unfit("a path")
+
+
+def _name_or_path(value: Any) -> Any:
+    """As it is: the name of a model stays a text."""
+    _path(value)
+    return value
 
 
 def nothing(value: Any) -> None:
