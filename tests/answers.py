@@ -52,7 +52,7 @@ ANSWERS = {
             ["def my_weights(h, before):\n    return torch.tensor([1.5, -0.5])"],
             "def my_weights(h, before):\n    w = h / before / 2\n    return torch.stack([1 + w, -w])",
         ),
-        (["my_calls = 26", "my_calls = 2 * 10 * 9"], "my_calls = 2 * (10 + 8 * 2)"),
+        (["my_calls = 26", "my_calls = 2 * (10 + 8 * 2)"], "my_calls = 2 * (10 + 8 * 2) - 1"),
         (
             ["my_solver = euler"],
             "def my_solver(denoiser, x, tau, tau_next):\n"

@@ -85,10 +85,11 @@ print(f"adapted in {card['config']['steps']:,} steps, {card['seconds']:.0f} s on
 # %% [markdown]
 # ## The input
 #
-# A picture and a clip from disk, of any size: they are cropped to the model's aspect ratio and shrunk to its size.
+# A picture and a clip from disk, of any size: they are cropped to the model's aspect ratio and shrunk to its size. The
+# clip is read at the model's frame rate, so that what moves keeps its speed.
 
 # %%
-picture, clip = media.read_picture(IMAGE), media.read_clip(VIDEO, last=pixel_frames)
+picture, clip = media.read_picture(IMAGE), media.read_clip(VIDEO, last=pixel_frames, fps=geometry.fps)
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 2), width_ratios=(1, 4), layout="constrained")
 left.imshow(picture)
 left.set(title=f"picture {picture.shape[1]} x {picture.shape[0]}", xticks=[], yticks=[])
