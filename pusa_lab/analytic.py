@@ -12,10 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pusa_lab.arguments import checked
+from pusa_lab.schedules import frame_indices
 from pusa_lab.timesteps import check_tau
 from pusa_lab.types import Tau, Video
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class GaussianDenoiser:
     """v(x, tau) = -mean + (B - cov A) (A cov A + B^2)^-1 (x - A mean), A = diag(1 - tau), B = diag(tau).
@@ -23,14 +26,22 @@ class GaussianDenoiser:
     Args:
         mean: mean of each frame (f,).
         cov: covariance between frames (f, f), positive definite.
+
+    Raises:
+        ValueError: mean or covariance is not finite, or the covariance is not symmetric and positive definite.
     """
 
     mean: Float[Tensor, " f"]
     cov: Float[Tensor, "f f"]
 
+    def __post_init__(self) -> None:
+        _check_gaussian(self.mean, self.cov)
+
     def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
         """The exact velocity at x (b, c, f, h, w) with clocks tau (b, f); any cond is ignored."""
         check_tau(tau, x)
+        if x.shape[2] != len(self.mean):
+            raise ValueError(f"x has {x.shape[2]} frames, but the Gaussian {len(self.mean)}: give as many.")
         dtype, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
         mean, cov, t = self.mean.to(x), self.cov.to(x), tau.to(x)
         t = t[:1] if torch.equal(t, t[:1].expand_as(t)) else t  # in sampling all clips share their clocks: solve once
@@ -40,12 +51,23 @@ class GaussianDenoiser:
         gain = gain.expand(len(x), -1, -1)
         return (torch.einsum("bij,bcjhw->bcihw", gain, centred) - mean[:, None, None]).to(dtype)
 
+    @checked
     def sample(self, shape: Sequence[int], generator: torch.Generator | None = None) -> Video:
         """Clean videos of the given shape (b, c, f, h, w), drawn from N(mean, cov)."""
+        if len(shape) != 5 or min(shape) < 0 or shape[2] != len(self.mean):
+            raise ValueError(f"shape={tuple(shape)}: give (b, c, f, h, w) with f = {len(self.mean)} frames.")
         z = torch.randn(*shape, generator=generator, dtype=self.cov.dtype, device=self.cov.device)
         return torch.einsum("ij,bcjhw->bcihw", torch.linalg.cholesky(self.cov), z) + self.mean[:, None, None]
 
 
+def _check_gaussian(mean: Float[Tensor, " f"], cov: Float[Tensor, "f f"]) -> None:
+    if not (mean.isfinite().all() and cov.isfinite().all()):
+        raise ValueError("mean or cov holds NaN or infinite numbers: give finite ones.")
+    if not torch.allclose(cov, cov.T, rtol=1e-4) or torch.linalg.cholesky_ex(cov.double()).info > 0:
+        raise ValueError("cov is not symmetric and positive definite, so it is no covariance: give one that is.")
+
+
+@checked
 def condition(
     mean: Float[Tensor, " f"], cov: Float[Tensor, "f f"], known: Sequence[int], values: Float[Tensor, " n"]
 ) -> tuple[Float[Tensor, " f"], Float[Tensor, "f f"]]:
@@ -56,9 +78,15 @@ def condition(
     Args:
         mean: mean of each frame (f,).
         cov: covariance between frames C (f, f), positive definite.
-        known: known frames k, n of them.
+        known: known frames k, n of them; negative ones count from the end.
         values: their values (n,).
+
+    Raises:
+        ValueError: a frame is outside the video or named twice, or there is not one value for each.
     """
-    k = list(known)
+    k = frame_indices(known, len(mean))
+    if len(values) != len(k):
+        raise ValueError(f"{len(values)} values of {len(k)} known frames: give one for each.")
+    _check_gaussian(mean, cov)
     gain = torch.linalg.solve(cov[k][:, k], cov[:, k], left=False)
     return mean + gain @ (values - mean[k]), cov - gain @ cov[k]

@@ -59,7 +59,8 @@ def check_for(hint: Any) -> Check:
     """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return one_of([check_for(part) for part in parts])
+        kinds = [part for part in parts if part is not int or float not in parts]  # a float may be an int
+        return one_of([check_for(part) for part in kinds])
     if origin is typing.Annotated:
         return check_for(parts[0])
     if origin is typing.Literal:
@@ -103,7 +104,7 @@ def _whole(value: Any) -> int:
     raise Unfit("a whole number")
 
 
-def _number(value: Any) -> float:
+def _number(value: Any) -> int | float:
     """An int stays one."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value
@@ -126,6 +127,11 @@ def _is_plain(value: Tensor) -> bool:
     """Whether its numbers are real, and there."""
     odd = value.is_complex() or value.is_quantized or value.is_meta or value.dtype == torch.bool
     return value.layout == torch.strided and not odd
+
+
+def _measured(value: Any) -> Any:
+    """A number that may be missing."""
+    return value if isinstance(value, float) and value != value else _number(value)
 
 
 def _truth(value: Any) -> bool:
@@ -177,6 +183,7 @@ PLAIN: dict[Any, Check] = {
     inspect.Parameter.empty: lambda value: value,
     int: _whole,
     float: _number,
+    typing.SupportsFloat: _measured,
     bool: _truth,
     str: _text,
     Path: _path,
@@ -273,6 +280,7 @@ def _instance(kind: type) -> Check:
 
 EXAMPLES = {
     "VideoModel": 'small_models.load("mini-vta")',
+    "Remembering": "solvers.AdamsBashforth(3)",
     "Task": "tasks.image_to_video(picture)",
 }
 """How to come by an object of a class."""

@@ -11,10 +11,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.timesteps import interpolate, velocity
 from pusa_lab.types import Denoiser, Tau, Video
 
+MOST_GAMMA = 1e9
+"""A signal-to-noise ratio that only frames below tau = 3e-5 exceed: no cut at all."""
 
+
+@checked
 def fafm_frame_loss(denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, **cond: Any) -> Float[Tensor, "b f"]:
     """The loss of every sample and frame, unreduced: what to weight, bin by tau, or plot by frame.
 
@@ -27,12 +32,21 @@ def fafm_frame_loss(denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, **cond:
         eps: standard normal noise of x0's shape.
         **cond: passed to the denoiser.
 
+    Raises:
+        ValueError: the denoiser returned a velocity of another shape than x0's.
+
     Source: the summand of Eq. 11, arXiv 2507.16116.
     """
     v = denoiser(interpolate(x0, eps, tau), tau, **cond)
+    if v.shape != x0.shape:
+        raise ValueError(
+            f"the denoiser returned shape {tuple(v.shape)} for x0 of shape {tuple(x0.shape)} (b c f h w): "
+            f"a velocity has x0's shape."
+        )
     return (v.float() - velocity(x0, eps).float()).square().mean(dim=(1, 3, 4))
 
 
+@checked
 def fafm_loss(
     denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, weight: Tau | None = None, **cond: Any
 ) -> Float[Tensor, ""]:
@@ -54,6 +68,7 @@ def fafm_loss(
     return loss.mean() if weight is None else (weight * loss).mean()
 
 
+@checked
 def uniform(tau: Tau) -> Tau:
     """The paper's weight: w = 1 for every frame.
 
@@ -65,6 +80,7 @@ def uniform(tau: Tau) -> Tau:
     return torch.ones_like(tau)
 
 
+@checked
 def bell(tau: Tau) -> Tau:
     """The weight of the released Pusa trainer, for each frame: most in the middle, none at clean and at noise.
 
@@ -83,7 +99,8 @@ def bell(tau: Tau) -> Tau:
     return (torch.exp(-2 * (tau - 0.5).square()) - floor) / z
 
 
-def min_snr(tau: Tau, gamma: float = 5.0) -> Tau:
+@checked
+def min_snr(tau: Tau, gamma: float | int = 5.0) -> Tau:
     """Min-SNR for velocities in flow form: an error in x0 counts by the signal-to-noise ratio, up to gamma.
 
     w = tau^2 min(SNR, gamma) = min((1 - tau)^2, gamma tau^2), SNR = ((1 - tau) / tau)^2
@@ -92,10 +109,10 @@ def min_snr(tau: Tau, gamma: float = 5.0) -> Tau:
 
     Args:
         tau: clocks (b, f) in [0, 1].
-        gamma: where the ratio is cut, positive.
+        gamma: where the ratio is cut, positive and at most 1e9.
 
     Raises:
-        ValueError: gamma is not positive.
+        ValueError: gamma is out of range.
 
     Source: arXiv 2303.09556, its x0 weight carried over to flow matching.
     """
@@ -103,7 +120,8 @@ def min_snr(tau: Tau, gamma: float = 5.0) -> Tau:
     return torch.minimum((1 - tau).square(), gamma * tau.square())
 
 
-def fused_min_snr(tau: Tau, gamma: float = 5.0, decay: float = 0.9) -> Tau:
+@checked
+def fused_min_snr(tau: Tau, gamma: float | int = 5.0, decay: float | int = 0.9) -> Tau:
     """Min-SNR fused along time: a noisy frame after clean ones is easier than its own clock says, and counts more.
 
     s_i = min(SNR_i / gamma, 1), c_0 = s_0, c_i = g c_(i-1) + (1 - g) s_i, and SNR in `min_snr` is replaced by
@@ -112,7 +130,7 @@ def fused_min_snr(tau: Tau, gamma: float = 5.0, decay: float = 0.9) -> Tau:
 
     Args:
         tau: clocks (b, f) in [0, 1].
-        gamma: where the ratio is cut, positive.
+        gamma: where the ratio is cut, positive and at most 1e9.
         decay: g in [0, 1), the memory; .96 in the code of Diffusion Forcing, .9 in that of DFoT.
 
     Raises:
@@ -131,9 +149,9 @@ def fused_min_snr(tau: Tau, gamma: float = 5.0, decay: float = 0.9) -> Tau:
     return gamma * fused.clamp(max=1) / (1 + (gamma * fused).sqrt()).square()
 
 
-def _check_gamma(gamma: float) -> None:
-    if not gamma > 0:
-        raise ValueError(f"gamma={gamma}: the largest signal-to-noise ratio must be positive.")
+def _check_gamma(gamma: float | int) -> None:
+    if not 0 < gamma <= MOST_GAMMA:
+        raise ValueError(f"gamma={gamma}: the largest signal-to-noise ratio must be positive, at most {MOST_GAMMA:g}.")
 
 
 WEIGHTS: dict[str, Callable[..., Tau]] = {f.__name__: f for f in (uniform, bell, min_snr, fused_min_snr)}

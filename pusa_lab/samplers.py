@@ -3,14 +3,15 @@
 `sample_steps` yields every state, so progress bars, plots and re-imposed frames need no callbacks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from pusa_lab.schedules import validate
-from pusa_lab.solvers import SOLVERS, Remembering, Solver, euler, euler_step, heun
+from pusa_lab.arguments import calling, checked, shown
+from pusa_lab.schedules import as_matrix, as_schedule
+from pusa_lab.solvers import SOLVERS, Remembering, Solver, Step, euler, euler_step, heun
 from pusa_lab.timesteps import x0_from_v
 from pusa_lab.types import Denoiser, Schedule, Tau, Video
 
@@ -33,8 +34,17 @@ class State:
     """What the model thinks the clean video is: x - tau v before any steering. None until it has been asked."""
 
 
+@checked
 def sample_steps(
-    denoiser: Denoiser, x: Video, schedule: Schedule, solver: str | Solver = "euler", **cond: Any
+    denoiser: Denoiser,
+    x: Video,
+    schedule: str | Callable[..., Schedule] | Schedule,
+    solver: str | Solver = "euler",
+    *,
+    steps: int = 10,
+    shift: float | int = 1.0,
+    whole: bool = True,
+    **cond: Any,
 ) -> Iterator[State]:
     """Yield the state at every row of the schedule, the start included; the last state's x is the sample.
 
@@ -43,15 +53,18 @@ def sample_steps(
     Args:
         denoiser: (x, tau, **cond) -> v.
         x: latents (b, c, f, h, w), every frame at the level of the schedule's row 0.
-        schedule: clocks (rows, f), see `pusa_lab.schedules`.
+        schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), or levels (rows, f).
         solver: a name in SOLVERS, a function (denoiser, x, tau, tau_next, **cond) -> (x_next, v), or settings such as
             `solvers.AdamsBashforth(3)`; what a solver remembers lives for this walk only.
+        steps: moves of each frame, at least 1; unused when schedule holds levels.
+        shift: shift of the grid; unused when schedule holds levels.
+        whole: whether every frame must end clean; False walks a part, such as `schedules.rolling_window`.
         **cond: passed to the denoiser at every call.
 
     Raises:
         ValueError: x or a velocity is not finite, or schedule, frames or solver do not fit.
     """
-    validate(schedule)
+    schedule = as_schedule(as_matrix(schedule, steps, x.shape[2], shift), whole)
     if schedule.shape[1] != x.shape[2]:
         raise ValueError(
             f"the schedule has {schedule.shape[1]} frames and x of shape {tuple(x.shape)} (b c f h w) has "
@@ -61,9 +74,11 @@ def sample_steps(
         if solver not in SOLVERS:
             raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
         solver = SOLVERS[solver]
+    if isinstance(solver, type):
+        raise ValueError(f"solver is the class {solver.__name__}: give its settings, such as {solver.__name__}().")
     if not torch.isfinite(x).all():
         raise ValueError(f"the latents hold {int((~torch.isfinite(x)).sum())} NaN or infinite numbers before row 0.")
-    return _walk(denoiser, x, schedule.to(x.device), solver, cond)
+    return _walk(denoiser, x.detach(), schedule.to(x.device), solver, cond)
 
 
 def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:
@@ -72,23 +87,31 @@ def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond
     state = State(0, schedule[0].repeat(len(x), 1), x.clone())
     yield state
     for row in range(1, len(schedule)):
-        tau, tau_next = schedule[row - 1].expand(len(x), -1), schedule[row].repeat(len(x), 1)
-        x, v, x0 = state.x, state.v, state.x0
-        if not torch.equal(schedule[row], schedule[row - 1]):
-            with torch.no_grad():
-                x, v = step(denoiser, x, tau, tau_next, **cond)
-                x0 = x0_from_v(x, v, tau_next)
-            if not torch.isfinite(v).all():
-                raise ValueError(f"the denoiser returned NaN or infinity on the way to row {row} of the schedule.")
-        state = State(row, tau_next, x, v, x0)
+        with calling("samplers.sample_steps"):
+            state = _next(step, denoiser, state, schedule[row - 1 : row + 1], cond)
         yield state
+
+
+def _next(step: Step, denoiser: Denoiser, state: State, rows: Schedule, cond: dict[str, Any]) -> State:
+    """The state after a move from one row to the next."""
+    x, v, x0, row = state.x, state.v, state.x0, state.row + 1
+    tau, tau_next = rows[0].expand(len(x), -1), rows[1].repeat(len(x), 1)
+    if not torch.equal(rows[0], rows[1]):
+        with torch.no_grad():
+            x, v = step(denoiser, x, tau, tau_next, **cond)
+            x0 = x0_from_v(x, v, tau_next)
+        if not torch.isfinite(v).all():
+            raise ValueError(f"the denoiser returned NaN or infinity on the way to row {row} of the schedule.")
+    return State(row, tau_next, x, v, x0)
 
 
 def _whole(denoiser: Denoiser) -> Denoiser:
     """The same, but a velocity of another shape is an error: it would be stretched over frames without a word."""
 
-    def checked(x: Video, tau: Tau, **cond: Any) -> Video:
+    def whole(x: Video, tau: Tau, **cond: Any) -> Video:
         v = denoiser(x, tau, **cond)
+        if not isinstance(v, torch.Tensor):
+            raise ValueError(f"the denoiser returned {shown(v)}: a velocity is a tensor of x's shape.")
         if v.shape != x.shape:
             raise ValueError(
                 f"the denoiser returned shape {tuple(v.shape)} for x of shape {tuple(x.shape)} (b c f h w): "
@@ -96,11 +119,22 @@ def _whole(denoiser: Denoiser) -> Denoiser:
             )
         return v
 
-    return checked
+    return whole
 
 
-def sample(denoiser: Denoiser, x: Video, schedule: Schedule, solver: str | Solver = "euler", **cond: Any) -> Video:
+@checked
+def sample(
+    denoiser: Denoiser,
+    x: Video,
+    schedule: str | Callable[..., Schedule] | Schedule,
+    solver: str | Solver = "euler",
+    *,
+    steps: int = 10,
+    shift: float | int = 1.0,
+    whole: bool = True,
+    **cond: Any,
+) -> Video:
     """The last x of `sample_steps`, with the same arguments and errors: the sample itself."""
-    for state in sample_steps(denoiser, x, schedule, solver, **cond):
+    for state in sample_steps(denoiser, x, schedule, solver, steps=steps, shift=shift, whole=whole, **cond):
         last = state  # keeps one state alive, where a list would keep them all
     return last.x

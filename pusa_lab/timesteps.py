@@ -3,6 +3,7 @@
 Every conversion between x, x0, eps and v is here, and `per_frame` is the only place where tau broadcasts.
 """
 
+import torch
 from torch import Tensor
 
 from pusa_lab.arguments import ArgumentError, checked, shown
@@ -46,6 +47,22 @@ def check_tau(tau: Tau, like: Video) -> None:
         )
 
 
+def check_levels(tau: Tau) -> None:
+    """Refuse numbers that are no noise levels, such as the timesteps 0..1000, where they are on the CPU.
+
+    Args:
+        tau: clocks (b, f).
+
+    Raises:
+        ValueError: one is outside [0, 1] by more than rounding, or not a number.
+    """
+    if tau.device.type != "cpu" or not tau.numel() or torch.compiler.is_compiling():
+        return
+    low, high = (end.item() for end in tau.detach().aminmax())
+    if not (low >= -1e-3 and high <= 1 + 1e-3):
+        raise ValueError(f"tau has values from {low:.4g} to {high:.4g}: give noise levels in [0, 1], 1 is pure noise.")
+
+
 @checked
 def interpolate(x0: Video, eps: Video, tau: Tau) -> Video:
     """Put every frame at its own noise level.
@@ -57,8 +74,12 @@ def interpolate(x0: Video, eps: Video, tau: Tau) -> Video:
         eps: standard normal noise of the same shape.
         tau: clocks (b, f) in [0, 1].
 
+    Raises:
+        ValueError: a clock is outside [0, 1] (looked for on the CPU alone, because a GPU would have to wait).
+
     Source: Eq. 10, arXiv 2507.16116.
     """
+    check_levels(tau)
     t = per_frame(tau, x0)
     return ((1 - t) * x0 + t * eps).to(x0.dtype)
 
@@ -110,7 +131,13 @@ def v_from_x0(x: Video, x0: Video, tau: Tau) -> Video:
         x: noisy latents (b, c, f, h, w).
         x0: clean estimate of the same shape.
         tau: clocks (b, f) in (0, 1]: a clean frame tells nothing about its noise.
+
+    Raises:
+        ValueError: a clock is outside (0, 1] (looked for on the CPU alone).
     """
+    check_levels(tau)
+    if tau.device.type == "cpu" and (tau == 0).any():
+        raise ValueError("tau holds 0: a clean frame tells nothing about its noise, give clocks above 0.")
     return ((x - x0) / per_frame(tau, x)).to(x.dtype)
 
 
@@ -122,5 +149,11 @@ def v_from_eps(x: Video, eps: Video, tau: Tau) -> Video:
         x: noisy latents (b, c, f, h, w).
         eps: noise estimate of the same shape.
         tau: clocks (b, f) in [0, 1): pure noise tells nothing about the picture.
+
+    Raises:
+        ValueError: a clock is outside [0, 1) (looked for on the CPU alone).
     """
+    check_levels(tau)
+    if tau.device.type == "cpu" and (tau == 1).any():
+        raise ValueError("tau holds 1: pure noise tells nothing about the picture, give clocks below 1.")
     return ((eps - x) / (1 - per_frame(tau, x))).to(x.dtype)

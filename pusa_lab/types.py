@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pusa_lab.arguments import checked
+
 Video: TypeAlias = Float[Tensor, "b c f h w"]
 Tau: TypeAlias = Float[Tensor, "b f"]
 Schedule: TypeAlias = Float[Tensor, "rows f"]
@@ -28,6 +30,7 @@ Cond: TypeAlias = dict[str, Any]
 """Keyword arguments for the denoiser call, as `encode_text` returns them."""
 
 
+@checked
 def computes_in_bfloat16(device: torch.device | str) -> bool:
     """Whether a device has bfloat16 in its hardware: a GPU from compute capability 8 on, or anything but a GPU.
 
@@ -39,6 +42,7 @@ def computes_in_bfloat16(device: torch.device | str) -> bool:
     return torch.device(device).type != "cuda" or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
+@checked
 @dataclass(frozen=True)
 class Geometry:
     """The sizes a model was built for, and how latents and pixels correspond."""
@@ -53,13 +57,23 @@ class Geometry:
     """Default height and width in pixels."""
     fps: int = 16
     """Frame rate at which the model's videos are meant to be seen."""
-    shift: float = 1.0
+    shift: float | int = 1.0
     """Default shift of the sampling grid (1 is linear, Wan uses 3 to 12)."""
 
+    def __post_init__(self) -> None:
+        for name in ("stride", "channels", "frames", "size", "fps", "shift"):
+            value = getattr(self, name)
+            if not min(value if isinstance(value, tuple) else (value,)) > 0:
+                raise ValueError(f"{name}={value}: give numbers above 0.")
+
+    @checked
     def pixel_frames(self, frames: int) -> int:
-        """Pixel frames decoded from `frames` latent frames: 1 + stride * (frames - 1)."""
+        """Pixel frames decoded from `frames` >= 1 latent frames: 1 + stride * (frames - 1)."""
+        if frames < 1:
+            raise ValueError(f"frames={frames}: a video has at least 1 latent frame.")
         return 1 + self.stride[0] * (frames - 1)
 
+    @checked
     def latent_frames(self, pixel_frames: int) -> int:
         """Latent frames of a clip of `pixel_frames`; ValueError unless pixel_frames = 1 + stride * k."""
         k, rest = divmod(pixel_frames - 1, self.stride[0])
@@ -70,14 +84,21 @@ class Geometry:
             )
         return k + 1
 
+    @checked
     def latent_at(self, pixel_at: int) -> int:
         """The latent frame that holds pixel frame `pixel_at` >= 0: the first latent holds one pixel frame."""
+        if pixel_at < 0:
+            raise ValueError(f"pixel_at={pixel_at}: pixel frames are counted from 0.")
         return (pixel_at + self.stride[0] - 1) // self.stride[0]
 
+    @checked
     def pixels_at(self, at: int) -> range:
         """The pixel frames that latent frame `at` >= 0 holds: one for the first, `stride` for each later one."""
+        if at < 0:
+            raise ValueError(f"at={at}: latent frames are counted from 0.")
         return range(self.pixel_frames(at) if at else 0, self.pixel_frames(at + 1))
 
+    @checked
     def latent_shape(self, batch: int, frames: int) -> tuple[int, int, int, int, int]:
         """Shape (b, c, f, h, w) of the latents."""
         return (batch, self.channels, frames, self.size[0] // self.stride[1], self.size[1] // self.stride[2])

@@ -49,7 +49,7 @@ def test_equal_columns_are_scalar_sampling_exactly(solver):
     for t, t_next in itertools.pairwise(grid):
         tau, tau_next = t.expand(B, F), t_next.expand(B, F)
         v = mixing(want, tau)
-        if solver == "heun":
+        if solver == "heun" and t_next > 0:
             v = (v + mixing(want + (t_next - t) * v, tau_next)) / 2
         if solver == "midpoint":
             half = (t + t_next) / 2
@@ -97,7 +97,7 @@ def test_rows_in_which_nothing_moves_cost_no_call():
     assert len(calls) == 4 * (F - 1)
     calls.clear()
     sample(counting, x_start(), schedules.synchronous(4, F), "heun")
-    assert len(calls) == 8
+    assert len(calls) == 7  # the move to 0 is Euler's
 
 
 def test_editing_a_state_touches_neither_input():

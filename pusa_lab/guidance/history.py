@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import torch
 
+from pusa_lab.arguments import checked
 from pusa_lab.guidance.guided import Guided, calls
 from pusa_lab.schedules import frame_indices
 from pusa_lab.timesteps import check_tau, per_frame
@@ -19,19 +20,21 @@ View: TypeAlias = tuple[float, ...]
 """The level to which each frame is noised at least: 0 as it is, 1 hidden."""
 
 
+@checked
 @dataclass(frozen=True)
 class Term:
     """One history condition H_i with its level and weight in the sum of `history_guidance`."""
 
     frames: Sequence[int]
     """Known latent frames that it shows; negative ones count from the end."""
-    level: float
+    level: float | int
     """Clock in [0, 1] to which they are noised: 0 shows them as they are, 1 hides them."""
-    weight: float
+    weight: float | int
     """w_i."""
 
 
-def vanilla(history: Sequence[int], weight: float) -> list[Term]:
+@checked
+def vanilla(history: Sequence[int], weight: float | int) -> list[Term]:
     """HG-v {(H, 0, w)}: the whole history, followed more closely for w > 1. Two calls.
 
     Args:
@@ -43,7 +46,8 @@ def vanilla(history: Sequence[int], weight: float) -> list[Term]:
     return [Term(history, 0.0, weight)]
 
 
-def temporal(histories: Sequence[Sequence[int]], weights: Sequence[float]) -> list[Term]:
+@checked
+def temporal(histories: Sequence[Sequence[int]], weights: Sequence[float | int]) -> list[Term]:
     """HG-t {(H_i, 0, w_i)}: parts of the history, one call each, and one without any unless the weights sum to 1.
 
     Args:
@@ -60,7 +64,8 @@ def temporal(histories: Sequence[Sequence[int]], weights: Sequence[float]) -> li
     return [Term(frames, 0.0, weight) for frames, weight in zip(histories, weights, strict=True)]
 
 
-def fractional(history: Sequence[int], level: float, weight: float) -> list[Term]:
+@checked
+def fractional(history: Sequence[int], level: float | int, weight: float | int) -> list[Term]:
     """HG-f {(H, 0, 1), (H, k, w - 1)}: guided by a noisy, low-frequency view alone, so that motion stays. Three calls.
 
     Args:
@@ -73,6 +78,7 @@ def fractional(history: Sequence[int], level: float, weight: float) -> list[Term
     return [Term(history, 0.0, 1.0), Term(history, level, weight - 1)]
 
 
+@checked
 def history_guidance(denoiser: Denoiser, terms: Sequence[Term], eps: Video) -> Guided:
     """Guidance by the known frames: their pull on the video is made stronger, split up, or blurred.
 

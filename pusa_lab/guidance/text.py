@@ -6,21 +6,23 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.guidance.guided import Guided, calls
 from pusa_lab.timesteps import per_frame
 from pusa_lab.types import Cond, Denoiser, Tau, Video
 
-Scale: TypeAlias = float | Float[Tensor, " f"]
+Scale: TypeAlias = float | int | Float[Tensor, " f"]
 """One for all frames, or one each."""
 
 
+@checked
 def text_cfg(
     denoiser: Denoiser,
     cond: Cond,
     null: Cond,
     scale: Scale,
-    rescale: float = 0.0,
-    interval: tuple[float, float] = (0.0, 1.0),
+    rescale: float | int = 0.0,
+    interval: tuple[float | int, float | int] = (0.0, 1.0),
 ) -> Guided:
     """Classifier-free guidance on the caption, applied to the velocity of every frame.
 
@@ -62,8 +64,8 @@ def text_cfg(
     return Guided(guided, calls(denoiser) * (1 if (scales == 1).all() else 2))
 
 
-def _check_text(scales: Tensor, rescale: float, interval: tuple[float, float]) -> None:
-    if scales.ndim > 1 or not torch.isfinite(scales).all():
+def _check_text(scales: Tensor, rescale: float | int, interval: tuple[float | int, float | int]) -> None:
+    if scales.ndim > 1 or not torch.isfinite(scales.float()).all():
         raise ValueError(f"scale={scales.tolist()}: give one finite number, or one for each frame.")
     if not 0 <= rescale <= 1:
         raise ValueError(f"rescale={rescale}: give a number in [0, 1]; 0 is none.")

@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from pusa_lab.arguments import checked
 from pusa_lab.metrics.frames import ByClip, Masks, check_clips, check_masks, in_parts
 from pusa_lab.types import Clip
 
@@ -19,7 +20,8 @@ PictureMasks = Float[Tensor, "b k 1 hp wp"]
 Crops = Float[Tensor, "n pf 4 side side"]
 
 
-def subject_consistency(clip: Clip, mask: Masks) -> ByClip:
+@checked
+def subject_consistency(clip: Tensor, mask: Tensor) -> ByClip:
     """How much subjects stay alike, wherever they are: 1 if they never change, 0 if they vanish after frame 0.
 
     mean over t >= 1 of (s(t, t - 1) + s(t, 0)) / 2, then over the subjects seen in frame 0; s of two frames is
@@ -44,7 +46,8 @@ def subject_consistency(clip: Clip, mask: Masks) -> ByClip:
     return _by_clip((_alike(later, before) + _alike(later, first)).mean(1) / 2, seen)
 
 
-def i2v_subject(clip: Clip, mask: Masks, picture: Picture, picture_mask: PictureMasks) -> ByClip:
+@checked
+def i2v_subject(clip: Tensor, mask: Tensor, picture: Tensor, picture_mask: Tensor) -> ByClip:
     """How much subjects look in all frames as in a given picture, wherever they are.
 
     mean over frames of s(frame, picture), as in `subject_consistency`, then over the subjects seen in the picture
@@ -64,7 +67,8 @@ def i2v_subject(clip: Clip, mask: Masks, picture: Picture, picture_mask: Picture
     return _by_clip(_alike(_crops(clip, mask, seen, reach), given).mean(1), seen)
 
 
-def background_consistency(clip: Clip, mask: Masks) -> ByClip:
+@checked
+def background_consistency(clip: Tensor, mask: Tensor) -> ByClip:
     """How much the background stays alike: 1 if it never changes.
 
     mean over t >= 1 of (s(t, t - 1) + s(t, 0)) / 2; s of two frames is 1 - mean |a - b|, pixels in [0, 1], each
@@ -93,7 +97,8 @@ def background_consistency(clip: Clip, mask: Masks) -> ByClip:
     return in_parts(read, clip, mask)
 
 
-def i2v_background(clip: Clip, mask: Masks, picture: Picture, picture_mask: PictureMasks) -> ByClip:
+@checked
+def i2v_background(clip: Tensor, mask: Tensor, picture: Tensor, picture_mask: Tensor) -> ByClip:
     """How much the background looks in all frames as in a given picture.
 
     mean over frames of s(frame, picture), as in `background_consistency`
@@ -115,7 +120,8 @@ def i2v_background(clip: Clip, mask: Masks, picture: Picture, picture_mask: Pict
     return in_parts(read, clip, mask, picture, picture_mask)
 
 
-def foreground(clip: Clip, threshold: float | int = 30) -> Float[Tensor, "b 1 pf hp wp"]:
+@checked
+def foreground(clip: Tensor, threshold: float | int = 30) -> Float[Tensor, "b 1 pf hp wp"]:
     """A mask for clips without truth: the pixels that differ from their own median over time.
 
     1 where the channel of largest difference differs by more than the threshold. What stays in its place for half of
@@ -138,6 +144,7 @@ def foreground(clip: Clip, threshold: float | int = 30) -> Float[Tensor, "b 1 pf
     return in_parts(read, clip)
 
 
+@checked
 def background(mask: Masks) -> Float[Tensor, "b pf hp wp"]:
     """The share of each pixel that shows no subject, in [0, 1].
 

@@ -4,8 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 
-def frechet_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
+
+@checked
+def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Frechet distance of the Gaussians of the same means and covariances: 0 if these are equal.
 
     |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), covariances with n - 1, in float64
@@ -22,7 +25,7 @@ def frechet_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
     Source: Dowson, Landau, J. Multivariate Anal. 12, 1982; FID (1706.08500), FVD (1812.01717).
     """
     for x in (a, b):
-        if x.ndim != 2 or len(x) < 2 or x.shape[1] != a.shape[1] or not x.isfinite().all():
+        if x.ndim != 2 or len(x) < 2 or x.shape[1] != a.shape[1] or not x.shape[1] or not x.isfinite().all():
             raise ValueError(
                 f"features of shapes {tuple(a.shape)} and {tuple(b.shape)}: give finite (n, d) and (m, d), n and m at "
                 "least 2."

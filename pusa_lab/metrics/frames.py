@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip
 
 Masks = Float[Tensor, "b k pf hp wp"]
@@ -31,6 +32,8 @@ def check_clips(clip: Tensor, *others: Tensor, frames: int = 1) -> None:
         ValueError: another shape, type or range, numbers that are not finite, or too few frames.
     """
     for x in (clip, *others):
+        if not isinstance(x, Tensor):
+            raise ValueError(f"a clip is {shown(x)}: give pixels, a tensor (b, 3, frames, h, w).")
         shape = tuple(x.shape)
         if x.ndim != 5 or shape[1] != 3 or 0 in shape:
             raise ValueError(f"a clip has shape {shape}: give pixels (b, 3, frames, h, w).")
@@ -81,10 +84,12 @@ def in_parts(read: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     """
     room = 2**18 if tensors[0].device.type == "cpu" else 2**26
     count = max(1, room // max(1, tensors[0][:1].numel()))
+    tensors = tuple(x.to(torch.promote_types(x.dtype, torch.float32)) for x in tensors)  # half precision loses digits
     return torch.cat([read(*part) for part in zip(*(x.split(count) for x in tensors), strict=True)])
 
 
-def psnr(clip: Clip, truth: Clip) -> Float[Tensor, "b pf"]:
+@checked
+def psnr(clip: Tensor, truth: Tensor) -> Float[Tensor, "b pf"]:
     """Peak signal-to-noise ratio of every frame, in dB.
 
     10 log10(2^2 / mean((clip - truth)^2)), pixels in [-1, 1]; infinite where equal
@@ -100,7 +105,8 @@ def psnr(clip: Clip, truth: Clip) -> Float[Tensor, "b pf"]:
     return in_parts(lambda x, y: 10 * (4 / (x - y).square().mean(dim=(1, 3, 4))).log10(), clip, truth)
 
 
-def ssim(clip: Clip, truth: Clip) -> Float[Tensor, "b pf"]:
+@checked
+def ssim(clip: Tensor, truth: Tensor) -> Float[Tensor, "b pf"]:
     """Structural similarity of every frame: 1 where equal.
 
     mean of (2 m_x m_y + C1) (2 s_xy + C2) / ((m_x^2 + m_y^2 + C1) (s_x^2 + s_y^2 + C2)), with means m and
@@ -142,6 +148,7 @@ def _windowed(maps: Float[Tensor, "four n h w"]) -> Float[Tensor, "four n _ _"]:
     return x[0].unflatten(0, maps.shape[:2])
 
 
+@checked
 def follow_errors(made: np.ndarray, truth: np.ndarray, stride: int) -> dict[str, float]:
     """How well videos follow the picture that they were made from.
 
@@ -149,16 +156,30 @@ def follow_errors(made: np.ndarray, truth: np.ndarray, stride: int) -> dict[str,
     which was given, and for the first latent frame that was not
 
     Args:
-        made: videos (b, pixel frames, h, w, 3) uint8.
+        made: videos (b, pixel frames, h, w, 3) uint8, at least 2 frames.
         truth: the clips whose first frames were given, alike.
-        stride: pixel frames of a latent frame.
+        stride: pixel frames of a latent frame, at least 1.
+
+    Raises:
+        ValueError: the videos are not uint8 or of different shapes, or have no frame after the first.
     """
+    for name, video in (("made", made), ("truth", truth)):
+        if video.dtype != np.uint8 or video.ndim != 5 or video.shape[-1] != 3 or not video.size:
+            raise ValueError(f"{name} is {shown(video)}: give uint8 videos (b, pixel frames, h, w, 3).")
+    if made.shape != truth.shape:
+        raise ValueError(f"made has shape {made.shape} and truth {truth.shape}: give videos of the same shape.")
+    if made.shape[1] < 2 or stride < 1:
+        raise ValueError(
+            f"videos of {made.shape[1]} frames with stride={stride}: give at least 2 frames, so that one follows the "
+            f"first, and a stride of at least 1."
+        )
     off = (made.astype(float) - truth) ** 2
     parts = {"first_frame_error": off[:, 0], "next_frame_error": off[:, 1 : 1 + stride]}
     return {name: float(np.sqrt(part.mean())) for name, part in parts.items()}
 
 
-def motion(clip: Clip) -> Float[Tensor, "b pairs"]:
+@checked
+def motion(clip: Tensor) -> Float[Tensor, "b pairs"]:
     """Mean absolute change between neighbouring frames, in grey levels of 255.
 
     Args:

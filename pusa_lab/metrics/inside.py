@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pusa_lab.arguments import checked
+
 KINDS: tuple[tuple[str, str], ...] = (
     ("self_attention", r"(^|\.)blocks\.\d+\.attn1\.(?!norm_)"),
     ("cross_attention", r"(^|\.)blocks\.\d+\.attn2\.(?!norm_|add_)"),
@@ -31,6 +33,7 @@ Mass = Float[Tensor, "layers b f f"]
 Heads = Float[Tensor, "b s n k"]
 
 
+@checked
 @contextmanager
 def attention_mass(transformer: nn.Module) -> Iterator[list[Mass]]:
     """Record how much the tokens of every frame look at every frame, in each self-attention of each forward.
@@ -111,6 +114,7 @@ def _turned(x: Heads, positions: Any) -> Heads:
     return torch.stack([p * cos - q * sin, p * sin + q * cos], dim=-1).flatten(-2).type_as(x)
 
 
+@checked
 def frame_mass(q: Heads, k: Heads, grid: list[int]) -> Float[Tensor, "b f f"]:
     """Mean attention of the tokens of one frame to all tokens of another, see `attention_mass`.
 
@@ -136,6 +140,7 @@ def frame_mass(q: Heads, k: Heads, grid: list[int]) -> Float[Tensor, "b f f"]:
     return mass / (heads * per_frame)
 
 
+@checked
 def kind_of(name: str) -> str:
     """What a weight belongs to, by KINDS.
 
@@ -145,6 +150,7 @@ def kind_of(name: str) -> str:
     return next(kind for kind, pattern in KINDS if re.search(pattern, name))
 
 
+@checked
 @torch.no_grad()
 def parameter_change(
     before: nn.Module | Mapping[str, Tensor], after: nn.Module | Mapping[str, Tensor]

@@ -7,8 +7,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Groups: TypeAlias = Int[Tensor, " n"] | Sequence[Hashable]
+from pusa_lab.arguments import checked
+
+Groups: TypeAlias = Sequence[Hashable] | Int[Tensor, " n"]
 """The group of each row, such as its prompt."""
+MOST_DRAWS = 2**28
+"""Groups drawn in all rounds: 2 GiB."""
 
 
 class Interval(NamedTuple):
@@ -19,6 +23,7 @@ class Interval(NamedTuple):
     high: float
 
 
+@checked
 def resamples(groups: Groups, rounds: int = 1000, seed: int = 0) -> Iterator[Int[Tensor, " rows"]]:
     """Rows of data sets that are drawn from one, with replacement, a group at a time.
 
@@ -31,22 +36,23 @@ def resamples(groups: Groups, rounds: int = 1000, seed: int = 0) -> Iterator[Int
         ValueError: fewer than 2 groups, or no rounds.
     """
     number = _number(groups)
-    members = number.argsort(stable=True).split(number.bincount().tolist())
-    for drawn in _draws(len(members), rounds, seed):
-        yield torch.cat([members[i] for i in drawn.tolist()])
+    members = number.argsort(stable=True).split(number.bincount().tolist()) if len(number) else ()
+    draws = _draws(len(members), rounds, seed)
+    return (torch.cat([members[i] for i in drawn.tolist()]) for drawn in draws)
 
 
+@checked
 def bootstrap(
     values: Float[Tensor, " n"],
     groups: Groups | None = None,
     rounds: int = 1000,
-    level: float = 0.95,
+    level: float | int = 0.95,
     seed: int = 0,
 ) -> Interval:
     """The mean and its percentile interval.
 
     Args:
-        values: one a row; NaNs are left out of the means.
+        values: one a row; NaNs are left out of the means, which are NaN where nothing else is left.
         groups: of each row, drawn whole; None lets every row stand alone.
         rounds: how many means of resampled rows.
         level: their share inside the interval.
@@ -73,11 +79,12 @@ def bootstrap(
     return _interval((sums.sum() / sizes.sum()).item(), means, level)
 
 
+@checked
 def bootstrap_of(
     statistic: Callable[[Int[Tensor, " rows"]], float],
     groups: Groups,
     rounds: int = 1000,
-    level: float = 0.95,
+    level: float | int = 0.95,
     seed: int = 0,
 ) -> Interval:
     """Any statistic of all rows, and its percentile interval.
@@ -106,10 +113,12 @@ def _number(groups: Groups) -> Int[Tensor, " n"]:
 def _draws(count: int, rounds: int, seed: int) -> Int[Tensor, "rounds count"]:
     if count < 2 or rounds < 1:
         raise ValueError(f"{rounds} rounds of {count} groups: resampling needs at least 1 round and 2 groups.")
+    if rounds * count > MOST_DRAWS:
+        raise ValueError(f"rounds={rounds} of {count} groups: give fewer, at most {MOST_DRAWS:,} draws are made.")
     return torch.randint(count, (rounds, count), generator=torch.Generator().manual_seed(seed))
 
 
-def _interval(mean: float, found: Float[Tensor, " rounds"], level: float) -> Interval:
+def _interval(mean: float | int, found: Float[Tensor, " rounds"], level: float | int) -> Interval:
     if not 0 < level < 1:
         raise ValueError(f"level={level}: give the share of resamples inside the interval, between 0 and 1.")
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.double)

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from pusa_lab.arguments import checked
 from pusa_lab.metrics.frames import ByClip, check_clips, in_parts
 from pusa_lab.types import Clip
 
@@ -12,7 +13,8 @@ LUMA = (0.299, 0.587, 0.114)
 TAPS = 9
 
 
-def imaging_quality(clip: Clip) -> ByClip:
+@checked
+def imaging_quality(clip: Tensor) -> ByClip:
     """Sharpness in [0, 1]: how much of the variation of neighbouring pixels a blur would take away.
 
     mean over frames of 1 - blur = min over axes of sum(max(0, |dF| - |dB|)) / sum(|dF|), d the difference of

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.metrics.appearance import background
-from pusa_lab.metrics.frames import ByClip, Masks, check_clips, check_masks, in_parts
-from pusa_lab.types import Clip
+from pusa_lab.metrics.frames import ByClip, check_clips, check_masks, in_parts
 
 TOP = 0.05
 """Share of the pixels that `dynamic_degree` looks at."""
 
 
-def motion_smoothness(clip: Clip) -> ByClip:
+@checked
+def motion_smoothness(clip: Tensor) -> ByClip:
     """How well every frame is foretold by its two neighbours: 1 if exactly.
 
     1 - mean |x_t - (x_{t-1} + x_{t+1}) / 2|, pixels in [0, 1]
@@ -29,7 +30,8 @@ def motion_smoothness(clip: Clip) -> ByClip:
     return in_parts(lambda x: 1 - x.diff(n=2, dim=2).abs().mean(dim=(1, 2, 3, 4)) / 4, clip)
 
 
-def dynamic_degree(clip: Clip, threshold: float | int = 5) -> ByClip:
+@checked
+def dynamic_degree(clip: Tensor, threshold: float | int = 5) -> ByClip:
     """1 where a clip moves, 0 where it does not.
 
     1 if the mean over pairs of neighbouring frames of the mean of the 5 % largest |x_t - x_{t-1}|, in grey levels of
@@ -57,7 +59,8 @@ def dynamic_degree(clip: Clip, threshold: float | int = 5) -> ByClip:
     return in_parts(read, clip)
 
 
-def flicker(clip: Clip, mask: Masks) -> ByClip:
+@checked
+def flicker(clip: Tensor, mask: Tensor) -> ByClip:
     """How much the background flickers, in grey levels of 255: 0 if it rests or changes evenly.
 
     mean |x_{t-1} - 2 x_t + x_{t+1}| over pixels, each weighted with the share of it that shows no subject in any of
@@ -82,7 +85,8 @@ def flicker(clip: Clip, mask: Masks) -> ByClip:
     return in_parts(read, clip, mask)
 
 
-def boundary_jump(clip: Clip, at: Sequence[int]) -> ByClip:
+@checked
+def boundary_jump(clip: Tensor, at: Sequence[int]) -> ByClip:
     """By how much the mean colour jumps where known and made frames meet, in grey levels of 255, above the usual.
 
     mean over t in `at` of d_t - median of d over all other steps, d_t = |m_t - m_{t-1}| averaged over channels, for

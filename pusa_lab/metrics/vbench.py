@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from pusa_lab.arguments import checked
+
 RANGES: dict[str, tuple[float, float]] = {
     "subject_consistency": (0.1462, 1.0),
     "i2v_subject": (0.1462, 1.0),
@@ -27,6 +29,7 @@ I2V: dict[str, float] = {"i2v_subject": 1.0, "i2v_background": 1.0, "camera_moti
 """Weights of the dimensions that compare with the given picture and caption."""
 
 
+@checked
 def totals(
     scores: Mapping[str, float | int], ranges: Mapping[str, tuple[float | int, float | int]] = RANGES
 ) -> dict[str, float]:
@@ -42,7 +45,8 @@ def totals(
         ranges: (low, high) of each dimension.
 
     Raises:
-        ValueError: no dimension of QUALITY, or none of I2V, or a score above 1, which may be percent.
+        ValueError: no dimension of QUALITY, or none of I2V, a score above 1, which may be percent, or a dimension
+            without a range.
 
     Source: VBench (2311.17982, 2411.13503); checked against Table 1 of Pusa (2507.16116).
     """
@@ -53,6 +57,8 @@ def totals(
             raise ValueError(f"scores of {sorted(scores)}: the {name} total needs at least one of {list(weights)}.")
         if high := [key for key in found if scores[key] > 1 + 1e-6]:
             raise ValueError(f"scores above 1 of {high}: give fractions, not percent.")
+        if bad := [key for key in found if key not in ranges or not ranges[key][0] < ranges[key][1]]:
+            raise ValueError(f"ranges have no (low, high) with low < high for {bad}: give one for each dimension.")
         parts = [w * (scores[key] - ranges[key][0]) / (ranges[key][1] - ranges[key][0]) for key, w in found.items()]
         out[name] = sum(parts) / sum(found.values())
     return out | {"total": (out["quality"] + out["i2v"]) / 2}

@@ -5,8 +5,18 @@ A matrix of your own is one too: `validate(torch.as_tensor(rows))` says what is 
 
 from collections.abc import Callable
 
+from pusa_lab.arguments import checked
 from pusa_lab.schedules import draws, grids
-from pusa_lab.schedules.checks import Description, describe, faults, marks, remarks, validate
+from pusa_lab.schedules.checks import (
+    Description,
+    as_schedule,
+    describe,
+    faults,
+    marks,
+    remarks,
+    starts_as_noise,
+    validate,
+)
 from pusa_lab.schedules.compose import (
     concatenate_frames,
     concatenate_rows,
@@ -43,10 +53,36 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
 }
 """Name -> function (steps, frames, ..., shift=..., grid=...): the zoo. The batteries in tests/ run over it."""
 
+
+@checked
+def as_matrix(
+    schedule: str | Callable[..., Schedule] | Schedule, steps: int = 10, frames: int = 9, shift: float | int = 1.0
+) -> Schedule:
+    """The matrix of a schedule that is given by name, as a function, or as levels; it may have faults, see `faults`.
+
+    Args:
+        schedule: a name in SCHEDULES, a function (steps, frames, shift=...), or levels (rows, f) as a list, an array or
+            a tensor.
+        steps: moves of each frame, at least 1; unused when schedule holds levels.
+        frames: latent frames, at least 1; unused when schedule holds levels.
+        shift: shift of the grid; unused when schedule holds levels.
+
+    Raises:
+        ValueError: the name is unknown, or an argument is out of range.
+    """
+    if isinstance(schedule, str):
+        if schedule not in SCHEDULES:
+            raise ValueError(f"unknown schedule {schedule!r}: choose one of {', '.join(SCHEDULES)}.")
+        schedule = SCHEDULES[schedule]
+    return as_matrix(schedule(steps, frames, shift=shift)) if callable(schedule) else schedule
+
+
 __all__ = [
     "GRIDS",
     "SCHEDULES",
     "Description",
+    "as_matrix",
+    "as_schedule",
     "autoregressive",
     "blockwise",
     "chunk_windows",
@@ -72,6 +108,7 @@ __all__ = [
     "scale_columns",
     "shift_levels",
     "staircase",
+    "starts_as_noise",
     "stretch",
     "synchronous",
     "trapezoid",

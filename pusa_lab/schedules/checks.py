@@ -5,13 +5,89 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Schedule
 
+ROUNDING = 1e-6
+"""Levels this close to the ends are at the ends: other people's grids end at -1.2e-7 (MAGI), or start at 1 - 1e-6."""
+NOISE = 0.999
+"""The last of a thousand training timesteps, where the grids of others begin; what is there differs from pure noise
+by less than a thousandth of the video."""
 
+
+MOST_CELLS = 2**26
+"""Numbers in a schedule: 256 MiB."""
+
+
+def check_size(rows: int, frames: int) -> None:
+    """Refuse a schedule too large to be made.
+
+    Args:
+        rows: of the schedule.
+        frames: of the schedule.
+
+    Raises:
+        ValueError: rows * frames is above 2^26.
+    """
+    if rows * frames > MOST_CELLS:
+        raise ValueError(
+            f"{rows:,} rows of {frames:,} frames: a schedule has at most {MOST_CELLS:,} numbers, give fewer steps or "
+            f"frames, or a smaller lag."
+        )
+
+
+@checked
+def starts_as_noise(level: float | int) -> bool:
+    """Whether a frame that starts at this level starts as noise alone, so that nothing needs to be known of it.
+
+    True from .999 on. Wan's own FlowUniPC starts at s .999 / (1 + (s - 1) .999), which is .9998 for a shift s of 5,
+    and diffusers' UniPC at 1 - 1e-6. Both start from eps itself, not from (1 - tau) x0 + tau eps, and so does
+    `generate`. A known frame whose column starts at such a level is one to which the schedule gives no level of its
+    own: the task's multiplier applies.
+
+    Args:
+        level: in row 0 of a schedule.
+
+    Source: FlowUniPCMultistepScheduler in the code of Wan2.1 (Wan-Video/Wan2.1, wan/utils/fm_solvers_unipc.py).
+    """
+    return level > NOISE - ROUNDING
+
+
+def snapped(schedule: Schedule) -> Schedule:
+    """Levels that rounding has put beyond 0 or 1 at exactly 0 or 1, and those of the last row that it kept from 0.
+
+    Args:
+        schedule: levels (rows, f).
+    """
+    low, high = (schedule < 0) & (schedule > -ROUNDING), (schedule > 1) & (schedule < 1 + ROUNDING)
+    low[-1] |= schedule[-1].abs() < ROUNDING
+    return schedule.masked_fill(low, 0).masked_fill(high, 1) if (low | high).any() else schedule
+
+
+@checked
+def as_schedule(schedule: Schedule, whole: bool = True) -> Schedule:
+    """A schedule as samplers take it: a tensor without a gradient, checked, with its ends at exactly 0 and 1.
+
+    Levels within 1e-6 of the ends are put there, because other people's grids miss them by rounding.
+
+    Args:
+        schedule: levels (rows, f) in [0, 1], as a list, an array or a tensor.
+        whole: whether every frame must end clean; False for a part of a schedule, such as `rolling_window`.
+
+    Raises:
+        ValueError: it is no schedule, see `faults`.
+    """
+    schedule = schedule.detach()
+    validate(schedule, whole)
+    return snapped(schedule)
+
+
+@checked
 def faults(schedule: torch.Tensor, whole: bool = True) -> list[str]:
     """Everything that keeps a tensor from being a schedule, one sentence each; empty when it is one.
 
-    A schedule is floating point (rows >= 2, frames >= 1), finite, in [0, 1], never rises down a column, ends at 0.
+    A schedule is floating point (rows >= 2, frames >= 1), finite, in [0, 1], never rises down a column, ends at 0;
+    each of these within 1e-6.
 
     Args:
         schedule: any tensor.
@@ -28,6 +104,7 @@ def faults(schedule: torch.Tensor, whole: bool = True) -> list[str]:
     ]
 
 
+@checked
 def marks(schedule: Schedule, whole: bool = True) -> dict[str, Bool[torch.Tensor, "rows f"]]:
     """Where the faults of a matrix are: what is wrong -> the cells in which it is.
 
@@ -35,6 +112,7 @@ def marks(schedule: Schedule, whole: bool = True) -> dict[str, Bool[torch.Tensor
         schedule: any numbers (rows, f), at least 2 rows.
         whole: as `faults`.
     """
+    schedule = snapped(schedule)
     rise = torch.zeros_like(schedule, dtype=torch.bool)
     rise[1:] = schedule[1:] > schedule[:-1]
     unfinished = torch.zeros_like(rise)
@@ -46,6 +124,7 @@ def marks(schedule: Schedule, whole: bool = True) -> dict[str, Bool[torch.Tensor
     }
 
 
+@checked
 def validate(schedule: torch.Tensor, whole: bool = True) -> None:
     """Raise one clear ValueError unless `schedule` is a schedule (see `faults`).
 
@@ -61,6 +140,7 @@ def validate(schedule: torch.Tensor, whole: bool = True) -> None:
         raise ValueError("not a schedule: " + "; ".join(found[:5]) + more + ".")
 
 
+@checked
 def remarks(schedule: Schedule) -> list[str]:
     """What is allowed but seldom meant, and why a frame does not finish: one sentence each.
 
@@ -77,7 +157,7 @@ def remarks(schedule: Schedule) -> list[str]:
             said.append(
                 f"frame {i} leaves row {start} and never finishes: {last:.4g} at the end; lag less, or add rows"
             )
-        elif first < 1:
+        elif not starts_as_noise(first):
             said.append(f"frame {i} starts at {first:.4g}: only a known frame can start below 1")
     if still := (~moves.any(dim=1)).nonzero().flatten().tolist():
         said.append(f"nothing moves after row {', '.join(map(str, still))}: these rows cost nothing and change nothing")
@@ -122,6 +202,7 @@ def _names(frames: tuple[int, ...]) -> str:
     return f"{frames[0]}-{frames[-1]}" if run else "+".join(map(str, frames))
 
 
+@checked
 def describe(schedule: Schedule) -> Description:
     """Count what a schedule asks of the denoiser.
 
@@ -133,7 +214,7 @@ def describe(schedule: Schedule) -> Description:
     Raises:
         ValueError: it is no schedule, see `faults`.
     """
-    validate(schedule)
+    schedule = as_schedule(schedule)
     moves = schedule[1:] != schedule[:-1]
     called = moves.any(dim=1)
     ends = (schedule > 0).sum(dim=0).tolist()  # the row at which a frame is final: its column never rises

@@ -8,13 +8,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.schedules.checks import validate
+from pusa_lab.arguments import checked
+from pusa_lab.schedules.checks import check_size, validate
 from pusa_lab.types import Levels, Schedule
 
 Part: TypeAlias = Float[Tensor, "_rows _f"]
 """A schedule, or some rows and frames of one; within a call they differ in size."""
 
 
+@checked
 def from_columns(columns: Sequence[Levels], wait: str = "end") -> Schedule:
     """A schedule of one list of levels for each frame, kept exactly; shorter ones wait.
 
@@ -38,6 +40,7 @@ def from_columns(columns: Sequence[Levels], wait: str = "end") -> Schedule:
     return concatenate_frames([part[:, None] for part in parts], wait)
 
 
+@checked
 def concatenate_frames(parts: Sequence[Part], wait: str = "end") -> Part:
     """Side by side: the frames of all parts, each on its own clocks.
 
@@ -53,10 +56,12 @@ def concatenate_frames(parts: Sequence[Part], wait: str = "end") -> Part:
         raise ValueError(f'wait={wait!r}: parts wait at the "start", at the "end", or for their "turn".')
     if not parts:
         raise ValueError("nothing to put side by side: give at least one schedule.")
+    _check_parts(parts)
     moves = [len(part) - 1 for part in parts]
     total = sum(moves) if wait == "turn" else max(moves)
     before = {"end": [0 for _ in moves], "start": [total - n for n in moves]}
     before["turn"] = [sum(moves[:k]) for k in range(len(moves))]
+    check_size(total + 1, sum(part.shape[1] for part in parts))
     rows = torch.arange(total + 1)
     # Reading a row outside a part is reading its first or last row: that is how it waits.
     out = [part[(rows - b).clamp(0, n)] for part, n, b in zip(parts, moves, before[wait], strict=True)]
@@ -65,6 +70,7 @@ def concatenate_frames(parts: Sequence[Part], wait: str = "end") -> Part:
     return S
 
 
+@checked
 def concatenate_rows(parts: Sequence[Part]) -> Part:
     """One after the other: the same frames walk part after part; a row in which two parts meet is kept once.
 
@@ -74,6 +80,7 @@ def concatenate_rows(parts: Sequence[Part]) -> Part:
     Raises:
         ValueError: the parts have other numbers of frames, or what comes out is no schedule.
     """
+    _check_parts(parts)
     if not parts or len({part.shape[1] for part in parts}) > 1:
         raise ValueError(f"parts of {[part.shape[1] for part in parts]} frames: give one or more, all of one width.")
     out = [parts[0]]
@@ -84,6 +91,12 @@ def concatenate_rows(parts: Sequence[Part]) -> Part:
     return S
 
 
+def _check_parts(parts: Sequence[Part]) -> None:
+    if bad := [part for part in parts if not part.numel()]:
+        raise ValueError(f"a part has shape {tuple(bad[0].shape)} (rows, frames): give at least 1 row and 1 frame.")
+
+
+@checked
 def repeat_columns(schedule: Schedule, times: int | Sequence[int], frames: int | None = None) -> Part:
     """Every column several times: one clock for a block of frames.
 
@@ -98,14 +111,16 @@ def repeat_columns(schedule: Schedule, times: int | Sequence[int], frames: int |
         ValueError: an argument is out of range.
     """
     counts = [times] * schedule.shape[1] if isinstance(times, int) else list(times)
-    if len(counts) != schedule.shape[1] or min(counts) < 1:
+    if len(counts) != schedule.shape[1] or min(counts, default=0) < 1:
         raise ValueError(f"times={times} for {schedule.shape[1]} columns: give one number of 1 or more, or one each.")
+    check_size(len(schedule), sum(counts))
     out = schedule.repeat_interleave(torch.tensor(counts, device=schedule.device), dim=1)
     if frames is not None and not 1 <= frames <= out.shape[1]:
         raise ValueError(f"frames={frames} of {out.shape[1]} repeated columns: give 1 to {out.shape[1]}.")
     return out[:, :frames]
 
 
+@checked
 def stretch(schedule: Schedule, times: int) -> Float[Tensor, "fine f"]:
     """Finer rows: every move becomes `times` moves along the straight line, exact at the old rows.
 
@@ -116,28 +131,35 @@ def stretch(schedule: Schedule, times: int) -> Float[Tensor, "fine f"]:
         times: moves for each old move, at least 1.
 
     Raises:
-        ValueError: times is below 1.
+        ValueError: times is below 1, or the schedule rises or leaves [0, 1].
     """
     if times < 1:
         raise ValueError(f"times={times}: a move becomes 1 move or more.")
+    validate(schedule, whole=False)
+    check_size(times * (len(schedule) - 1) + 1, schedule.shape[1])
     here, there = schedule[:-1, None], schedule[1:, None]
     part = torch.arange(times).to(schedule)[:, None] / times
     fine = torch.maximum(here + part * (there - here), there)  # rounding must not fall below the next old row
     return torch.cat([fine.flatten(0, 1), schedule[-1:]])
 
 
+@checked
 def crop(schedule: Part, rows: slice = slice(None), frames: slice = slice(None), trim: bool = False) -> Part:
     """Some rows or frames of a schedule.
 
     Args:
         schedule: clocks (rows, f).
-        rows: which rows, without step; a part that ends early is no whole schedule, see `faults`.
-        frames: which frames.
+        rows: which rows, as slice(start, stop); a part that ends early is no whole schedule, see `faults`.
+        frames: which frames, as slice(start, stop).
         trim: whether to drop the rows that what is left does not move to.
 
     Raises:
-        ValueError: nothing is left.
+        ValueError: nothing is left, or a slice is not of whole numbers.
     """
+    for name, part in (("rows", rows), ("frames", frames)):
+        numbers = [n for n in (part.start, part.stop, part.step) if n is not None]
+        if not all(isinstance(n, int) for n in numbers) or (part.step is not None and part.step < 1):
+            raise ValueError(f"{name}={part}: give slice(start, stop) of whole numbers.")
     out = schedule[rows, frames]
     if not out.numel():
         raise ValueError(f"rows {rows} and frames {frames} of {tuple(schedule.shape)} (rows, frames) leave nothing.")

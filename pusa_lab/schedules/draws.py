@@ -9,17 +9,20 @@ from typing import TypeAlias
 
 import torch
 
-from pusa_lab.schedules.draws_paths import nondecreasing
-from pusa_lab.schedules.grids import shift_levels
+from pusa_lab.arguments import checked
+from pusa_lab.schedules.draws_paths import check_draw, drawn, nondecreasing
+from pusa_lab.schedules.grids import check_logits, check_shift, shift_levels
 from pusa_lab.types import Tau
 
 Draw: TypeAlias = Callable[..., Tau]
 
 
 def _uniform(batch: int, frames: int, generator: torch.Generator | None) -> Tau:
+    check_draw(batch, frames)
     return torch.rand(batch, frames, generator=generator, device=generator.device if generator else None)
 
 
+@checked
 def shared(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
     """One clock per sample, the same for all frames: how scalar models are trained.
 
@@ -33,6 +36,7 @@ def shared(batch: int, frames: int, generator: torch.Generator | None = None) ->
     return _uniform(batch, 1, generator).repeat(1, frames)
 
 
+@checked
 def independent(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
     """An independent clock for every frame: the paper's training of Pusa (p_async = 1).
 
@@ -48,7 +52,8 @@ def independent(batch: int, frames: int, generator: torch.Generator | None = Non
     return _uniform(batch, frames, generator)
 
 
-def mixed(p_async: float = 0.5) -> Draw:
+@checked
+def mixed(p_async: float | int = 0.5) -> Draw:
     """A draw that tosses a coin per sample: independent clocks with probability p_async, one shared clock otherwise.
 
     Args:
@@ -62,6 +67,7 @@ def mixed(p_async: float = 0.5) -> Draw:
     if not 0 <= p_async <= 1:
         raise ValueError(f"p_async={p_async}: a probability lies in [0, 1].")
 
+    @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         alone = _uniform(batch, 1, generator) < p_async
         return torch.where(alone, independent(batch, frames, generator), shared(batch, frames, generator))
@@ -69,7 +75,8 @@ def mixed(p_async: float = 0.5) -> Draw:
     return draw
 
 
-def clean_prefix(k: int = 1, noise: float = 0.0, rest: Draw = independent) -> Draw:
+@checked
+def clean_prefix(k: int = 1, noise: float | int = 0.0, rest: Draw = independent) -> Draw:
     """A draw that keeps the first frames clean, or nearly so: training for image-to-video and extension.
 
     tau_i = noise for i < k, the rest as drawn by `rest`
@@ -88,6 +95,7 @@ def clean_prefix(k: int = 1, noise: float = 0.0, rest: Draw = independent) -> Dr
     if not 0 <= noise <= 1:
         raise ValueError(f"noise={noise}: a level lies in [0, 1], and 0 is clean.")
 
+    @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         _check_history(k, frames)
         tau = rest(batch, frames - k, generator)
@@ -96,6 +104,7 @@ def clean_prefix(k: int = 1, noise: float = 0.0, rest: Draw = independent) -> Dr
     return draw
 
 
+@checked
 def uniform_future(k: int = 1) -> Draw:
     """A draw with independent clocks for the history and one shared clock for the future.
 
@@ -111,6 +120,7 @@ def uniform_future(k: int = 1) -> Draw:
     """
     _check_history(k)
 
+    @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         _check_history(k, frames)
         return torch.cat([independent(batch, k, generator), shared(batch, frames - k, generator)], dim=1)
@@ -118,6 +128,7 @@ def uniform_future(k: int = 1) -> Draw:
     return draw
 
 
+@checked
 def blockwise(block: int = 3, each: Draw = independent) -> Draw:
     """A draw with one clock per block of frames; a shorter block at the end has its own.
 
@@ -135,6 +146,7 @@ def blockwise(block: int = 3, each: Draw = independent) -> Draw:
     if block < 1:
         raise ValueError(f"block={block}: a block holds at least 1 frame.")
 
+    @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         blocks = -(-frames // block)
         return each(batch, blocks, generator).repeat_interleave(block, dim=1)[:, :frames]
@@ -142,7 +154,8 @@ def blockwise(block: int = 3, each: Draw = independent) -> Draw:
     return draw
 
 
-def wan_leftover(p: float = 0.2, mean: float = -3.5, std: float = 0.5, rest: Draw = shared) -> Draw:
+@checked
+def wan_leftover(p: float | int = 0.2, mean: float | int = -3.5, std: float | int = 0.5, rest: Draw = shared) -> Draw:
     """A draw in which some samples have a nearly clean first frame: image-to-video mixed into text-to-video.
 
     With probability p a sample, tau_0 = min(exp(z), 1), z ~ N(mean, std^2); all else as drawn by `rest`. The median of
@@ -150,18 +163,22 @@ def wan_leftover(p: float = 0.2, mean: float = -3.5, std: float = 0.5, rest: Dra
 
     Args:
         p: probability in [0, 1].
-        mean: of the logarithm of the level.
-        std: of the logarithm of the level, at least 0.
+        mean: of the logarithm of the level, at most 1e6 from 0.
+        std: of the logarithm of the level, from 0 to 1e6.
         rest: draw of all other clocks.
 
     Raises:
-        ValueError: p is outside [0, 1] or std is negative.
+        ValueError: an argument is out of range.
 
     Source: `masks_like` in the code of Wan2.2, a training rule left in it.
     """
-    if not (0 <= p <= 1 and std >= 0):
-        raise ValueError(f"p={p}, std={std}: a probability lies in [0, 1], a deviation is at least 0.")
+    if not (0 <= p <= 1 and 0 <= std <= 1e6 and abs(mean) <= 1e6):
+        raise ValueError(
+            f"p={p}, mean={mean}, std={std}: a probability lies in [0, 1], a mean within 1e6 of 0, and a standard "
+            f"deviation in [0, 1e6]."
+        )
 
+    @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         tau = rest(batch, frames, generator).clone()
         z = torch.randn(batch, generator=generator, device=tau.device)
@@ -172,25 +189,28 @@ def wan_leftover(p: float = 0.2, mean: float = -3.5, std: float = 0.5, rest: Dra
     return draw
 
 
-def shifted(draw: Draw, shift: float) -> Draw:
+@checked
+def shifted(draw: Draw, shift: float | int) -> Draw:
     """A draw with its clocks pushed towards noise: tau' = s tau / (1 + (s - 1) tau).
 
     Args:
         draw: any draw.
-        shift: s > 0; the released Pusa trainer draws from a grid of shift 5 (median tau .83).
+        shift: s from 1e-6 to 1e6; the released Pusa trainer draws from a grid of shift 5 (median tau .83).
 
     Raises:
-        ValueError: shift is not positive.
+        ValueError: shift is out of range.
     """
-    shift_levels(torch.zeros(1), shift)
+    check_shift(shift)
 
+    @drawn
     def shifted_draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         return shift_levels(draw(batch, frames, generator), shift)
 
     return shifted_draw
 
 
-def logit_normal(draw: Draw, mean: float = 0.0, std: float = 1.0) -> Draw:
+@checked
+def logit_normal(draw: Draw, mean: float | int = 0.0, std: float | int = 1.0) -> Draw:
     """A draw with its clocks pushed to the middle, as Stable Diffusion 3 is trained; 0 and 1 stay.
 
     tau' = sigmoid(mean + std Phi^-1(tau)): a uniform clock becomes logit-normal, and frames keep their order
@@ -198,16 +218,16 @@ def logit_normal(draw: Draw, mean: float = 0.0, std: float = 1.0) -> Draw:
     Args:
         draw: any draw.
         mean: of logit tau'; above 0 leans to noise.
-        std: of logit tau', positive.
+        std: of logit tau', positive, at most 1e6.
 
     Raises:
-        ValueError: std is not positive.
+        ValueError: mean or std is out of range.
 
     Source: section 3.1, arXiv 2403.03206.
     """
-    if not std > 0:
-        raise ValueError(f"std={std}: the deviation of a logit-normal clock must be positive.")
+    check_logits(mean, std)
 
+    @drawn
     def warped(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         return torch.sigmoid(mean + std * torch.special.ndtri(draw(batch, frames, generator)))
 

@@ -1,12 +1,44 @@
 """Training clocks that never fall from frame to frame: the past is at most as noisy as the future."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
+from pusa_lab.arguments import checked
+from pusa_lab.schedules.checks import check_size
 from pusa_lab.types import Tau
 
+MOST_LEVELS = 2**40
+"""Of the grid of a path: float64 tells as many apart."""
 
+
+def drawn(draw: Callable[..., Tau]) -> Callable[..., Any]:
+    """The door of a draw that was made by another function, under that function's name.
+
+    Args:
+        draw: (batch, frames, generator) -> tau, defined inside the function that makes it.
+    """
+    draw.__qualname__ = draw.__qualname__.split(".<locals>")[0]
+    return checked(draw)
+
+
+def check_draw(batch: int, frames: int) -> None:
+    """Refuse a draw without frames, or too large to be made.
+
+    Args:
+        batch: samples, at least 0.
+        frames: latent frames, at least 1.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+    if batch < 0 or frames < 1:
+        raise ValueError(f"batch={batch}, frames={frames}: give 0 or more samples of 1 or more frames.")
+    check_size(batch, frames)
+
+
+@checked
 def nondecreasing(levels: int = 1000) -> Callable[..., Tau]:
     """A draw of non-decreasing clocks: frame-oriented probability propagation (FoPP).
 
@@ -19,18 +51,20 @@ def nondecreasing(levels: int = 1000) -> Callable[..., Tau]:
     are equal. The marginal of one given frame is not uniform: first frames lean to clean, last ones to noise.
 
     Args:
-        levels: T, at least 1; 1 is the draw `shared`.
+        levels: T, from 1 to 2^40; 1 is the draw `shared`.
 
     Raises:
-        ValueError: levels is below 1.
+        ValueError: levels is out of range.
 
     Source: FoPP, arXiv 2503.07418. Its tables of path counts are not needed: a uniform path is a uniform multiset of
     levels, put in order, and Polya's urn draws it for all samples at once.
     """
-    if levels < 1:
-        raise ValueError(f"levels={levels}: paths live on a grid of at least 1 level.")
+    if not 1 <= levels <= MOST_LEVELS:
+        raise ValueError(f"levels={levels}: paths live on a grid of at least 1 level, at most 2^40.")
 
+    @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        check_draw(batch, frames)
         device = generator.device if generator else None
         pivot = torch.randint(frames, (batch, 1), generator=generator, device=device)
         start = torch.randint(levels, (batch, 1), generator=generator, device=device)

@@ -5,26 +5,36 @@ A grid is a function (steps) -> levels (steps + 1,). `levels` takes one by name,
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.schedules.checks import faults
+from pusa_lab.arguments import checked
+from pusa_lab.schedules.checks import faults, snapped
 from pusa_lab.types import Levels
 
 Grid: TypeAlias = str | Callable[[int], Tensor] | Sequence[float | int] | Levels
 """A name in GRIDS, a function (steps) -> levels, or the levels themselves."""
 
 
+MOST_STEPS = 10**6
+"""Of a grid: float32 has no more distinct levels near 1 than about ten times as many."""
+MOST_SHIFT = 1e6
+"""Beyond it, and below its inverse, neighbouring levels of a grid of float32 fall together."""
+MOST_LOGIT = 1e6
+"""Means and deviations of logits beyond it leave no level but 0 and 1."""
+
+
 def _even(steps: int) -> Float[Tensor, " rows"]:
     """1 - j / steps in double precision: the grids round once, at their end."""
-    if steps < 1 or steps != int(steps):
-        raise ValueError(f"steps={steps}: a schedule needs a whole number of steps, at least 1.")
+    if not 1 <= steps <= MOST_STEPS:
+        raise ValueError(f"steps={steps}: a schedule needs a whole number of steps, from 1 to {MOST_STEPS:,}.")
     return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
 
 
+@checked
 def linear(steps: int) -> Float[Tensor, " rows"]:
     """Evenly spaced levels.
 
@@ -40,6 +50,7 @@ def linear(steps: int) -> Float[Tensor, " rows"]:
     return torch.linspace(1, 0, steps + 1)
 
 
+@checked
 def wan(steps: int, clocks: int = 1000) -> Float[Tensor, " rows"]:
     """The levels of Wan's UniPC in diffusers; its flow_shift is the `shift` of the schedule. Errors as `linear`.
 
@@ -47,15 +58,18 @@ def wan(steps: int, clocks: int = 1000) -> Float[Tensor, " rows"]:
 
     Args:
         steps: number of moves, at least 1.
-        clocks: number of timesteps in training.
+        clocks: number of timesteps in training, at least 1.
 
     Source: UniPCMultistepScheduler with use_flow_sigmas in diffusers; Wan's own code takes `linear`.
     """
+    if clocks < 1:
+        raise ValueError(f"clocks={clocks}: give the number of timesteps in training, at least 1.")
     grid = 1 - (1 - 1 / clocks) * (1 - _even(steps))
     grid[-1] = 0
     return grid.float()
 
 
+@checked
 def cosine(steps: int) -> Float[Tensor, " rows"]:
     """The levels with the signal-to-noise ratio of the cosine schedule: fine at both ends. Errors as `linear`.
 
@@ -70,7 +84,10 @@ def cosine(steps: int) -> Float[Tensor, " rows"]:
     return (angle.sin() / (angle.sin() + angle.cos())).float()
 
 
-def karras(steps: int, rho: float = 7.0, low: float = 0.002, high: float = 80.0) -> Float[Tensor, " rows"]:
+@checked
+def karras(
+    steps: int, rho: float | int = 7.0, low: float | int = 0.002, high: float | int = 80.0
+) -> Float[Tensor, " rows"]:
     """The levels of EDM, brought to the flow's path by tau = sigma / (1 + sigma), that is sigma = tau / (1 - tau).
 
     sigma_j = (high^(1/rho) + j / (steps - 1) (low^(1/rho) - high^(1/rho)))^rho for j < steps, sigma_steps = 0.
@@ -88,68 +105,114 @@ def karras(steps: int, rho: float = 7.0, low: float = 0.002, high: float = 80.0)
     Source: Eq. 5, arXiv 2206.00364.
     """
     grid = _even(steps)
-    if not (rho > 0 and 0 < low < high):
-        raise ValueError(f"rho={rho}, low={low}, high={high}: wanted are rho > 0 and 0 < low < high.")
-    sigma = torch.linspace(high ** (1 / rho), low ** (1 / rho), steps, dtype=torch.float64) ** rho
-    grid[1:-1] = (sigma / (1 + sigma))[1:]
+    if not (0 < rho < math.inf and 0 < low < high < math.inf):
+        raise ValueError(f"rho={rho}, low={low}, high={high}: give finite numbers with rho > 0 and 0 < low < high.")
+    # log(sigma_j / high) by the same formula, in which no power of a large or small number can overflow.
+    fall = math.log(low) - math.log(high)
+    part = torch.linspace(0, 1, steps, dtype=torch.float64)[1:]
+    log_sigma = math.log(high) + (rho * (part * math.expm1(fall / rho)).log1p()).clamp(min=fall)
+    grid[1:-1] = log_sigma.sigmoid()
     return grid.float()
 
 
-def logit_normal(steps: int, mean: float = 0.0, std: float = 1.0) -> Float[Tensor, " rows"]:
+@checked
+def logit_normal(steps: int, mean: float | int = 0.0, std: float | int = 1.0) -> Float[Tensor, " rows"]:
     """The quantiles of a logit-normal draw: sampling spends its steps where training drew its clocks.
 
     g_j = sigmoid(mean + std Phi^-1(1 - j / steps)), Phi the normal distribution function
 
     Args:
         steps: number of moves, at least 1.
-        mean: of logit(tau); above 0 leans to noise.
-        std: of logit(tau), above 0.
+        mean: of logit(tau), at most 1e6 from 0; above 0 leans to noise.
+        std: of logit(tau), above 0 and at most 1e6.
 
     Raises:
-        ValueError: steps is below 1, or std is not positive.
+        ValueError: an argument is out of range.
 
     Source: the draw is of arXiv 2403.03206.
     """
-    if not std > 0:
-        raise ValueError(f"std={std}: the spread of the logits must be positive.")
+    check_logits(mean, std)
     return torch.sigmoid(mean + std * torch.special.ndtri(_even(steps))).float()
 
 
-def shift_levels(levels: Float[Tensor, "*any"], shift: float) -> Float[Tensor, "*any"]:
+def check_logits(mean: float | int, std: float | int) -> None:
+    """Refuse a normal distribution of logits that has no spread, or leaves no level but 0 and 1.
+
+    Args:
+        mean: at most 1e6 from 0.
+        std: above 0 and at most 1e6.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    if not 0 < std <= MOST_LOGIT:
+        raise ValueError(f"std={std}: the standard deviation of the logits must be positive, at most {MOST_LOGIT:g}.")
+    if not abs(mean) <= MOST_LOGIT:
+        raise ValueError(f"mean={mean}: the mean of the logits must lie within {MOST_LOGIT:g} of 0.")
+
+
+@checked
+def shift_levels(levels: Float[Tensor, "*any"], shift: float | int) -> Float[Tensor, "*any"]:
     """Spend more of the grid at high noise; levels 0 and 1 stay.
 
     g' = s g / (1 + (s - 1) g)
 
     Args:
         levels: noise levels in [0, 1], any shape.
-        shift: s > 0; 1 changes nothing, Wan2.1 uses 3 (480p) or 5 (720p), Wan2.2-T2V-A14B uses 12.
+        shift: s from 1e-6 to 1e6; 1 changes nothing, Wan2.1 uses 3 (480p) or 5 (720p), Wan2.2-T2V-A14B uses 12.
 
     Raises:
-        ValueError: shift is not positive.
+        ValueError: shift is out of range.
 
     Source: the resolution shift of arXiv 2403.03206 as Wan uses it; inverse: shift 1 / s.
     """
-    if not 0 < shift < math.inf:
-        raise ValueError(f"shift={shift}: the shift must be positive and finite (1 leaves the grid linear).")
+    check_shift(shift)
     # The same divided by s: in this form levels 0 and 1 stay exactly, whatever the rounding.
     return levels / (levels + (1 - levels) / shift)
 
 
-def shifted(shift: float, grid: Callable[[int], Tensor] = linear) -> Callable[[int], Tensor]:
+def check_shift(shift: float | int) -> None:
+    """Refuse a shift that no grid of float32 can show.
+
+    Args:
+        shift: from 1e-6 to 1e6.
+
+    Raises:
+        ValueError: it is out of range.
+    """
+    if not 1 / MOST_SHIFT <= shift <= MOST_SHIFT:
+        raise ValueError(
+            f"shift={shift}: the shift must be positive and finite, from {1 / MOST_SHIFT:g} to {MOST_SHIFT:g} "
+            f"(1 leaves the grid as it is)."
+        )
+
+
+@checked
+def shifted(shift: float | int, grid: Callable[[int], Tensor] = linear) -> Callable[[int], Tensor]:
     """A grid of its own: another one, shifted once.
 
     Args:
         shift: see `shift_levels`.
         grid: (steps) -> levels.
+
+    Raises:
+        ValueError: shift is out of range.
     """
-    return lambda steps: shift_levels(grid(steps), shift)
+    check_shift(shift)
+    return lambda steps: _falling(shift_levels(grid(steps), shift))
+
+
+def _falling(levels: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
+    """The same, where levels lie so close together that rounding made one rise."""
+    return levels.cummin(0).values
 
 
 GRIDS: dict[str, Callable[..., Tensor]] = {f.__name__: f for f in (linear, wan, cosine, karras, logit_normal)}
 """Name -> function (steps, ...) -> levels."""
 
 
-def levels(grid: Grid, steps: int, shift: float = 1.0) -> Float[Tensor, " rows"]:
+@checked
+def levels(grid: Grid, steps: int, shift: float | int = 1.0) -> Float[Tensor, " rows"]:
     """The levels a schedule walks: names are shifted, once; what you bring yourself is kept exactly as it is.
 
     Args:
@@ -163,13 +226,23 @@ def levels(grid: Grid, steps: int, shift: float = 1.0) -> Float[Tensor, " rows"]
     if isinstance(grid, str):
         if grid not in GRIDS:
             raise ValueError(f"unknown grid {grid!r}: choose one of {', '.join(GRIDS)}.")
-        return shift_levels(GRIDS[grid](steps), shift)
+        return _falling(shift_levels(GRIDS[grid](steps), shift))
     if shift != 1:
         raise ValueError(f"shift={shift} and a grid of your own: its levels are kept as they are; give one of the two.")
     _even(steps)
-    own = torch.as_tensor(grid(steps) if callable(grid) else grid, dtype=torch.float32)
+    own = own_levels(cast(Tensor, grid(steps) if callable(grid) else grid))
     if own.shape != (steps + 1,):
-        raise ValueError(f"a grid of shape {tuple(own.shape)} for steps={steps}: wanted are {steps + 1} levels.")
+        raise ValueError(f"a grid of shape {tuple(own.shape)} for steps={steps}: give {steps + 1} levels.")
     if found := faults(own[:, None]):
         raise ValueError("not a grid: " + "; ".join(found[:5]).replace(", frame 0", "") + ".")
-    return own
+    return snapped(own[:, None])[:, 0]
+
+
+@checked
+def own_levels(levels: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """Levels that somebody brought, as float32.
+
+    Args:
+        levels: numbers, as a list, an array or a tensor.
+    """
+    return levels.float()

@@ -8,11 +8,17 @@ from collections.abc import Sequence
 
 import torch
 
+from pusa_lab.arguments import checked
+from pusa_lab.schedules.checks import check_size
 from pusa_lab.schedules.grids import Grid, levels
 from pusa_lab.types import Levels, Schedule
 
+MOST_FRAMES = 10**6
+"""Latent frames of a schedule: two days of video."""
 
-def delayed(steps: int, delays: Sequence[int], shift: float = 1.0, grid: Grid = "linear") -> Schedule:
+
+@checked
+def delayed(steps: int, delays: Sequence[int], shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
     """Every frame walks the same grid, each after a wait of its own: what all members of the zoo are made of.
 
     S[r, i] = g[clip(r - delays[i], 0, steps)], rows = steps + max(delays) + 1
@@ -30,30 +36,41 @@ def delayed(steps: int, delays: Sequence[int], shift: float = 1.0, grid: Grid = 
     check_frames(len(delays))
     if min(delays) < 0:
         raise ValueError(f"frame {list(delays).index(min(delays))} waits {min(delays)} rows: it can wait 0 or more.")
+    check_size(steps + max(delays) + 1, len(delays))
     rows = torch.arange(steps + max(delays) + 1)[:, None]
     return g[(rows - torch.tensor(list(delays))).clamp(0, steps)]
 
 
-def check_frames(frames: int, lag: int = 0) -> range:
+def whole_rows(lag: float | int, ahead: int) -> int:
+    """The rows that a frame waits for `ahead` others, each `lag` rows apart: floor(ahead lag).
+
+    Args:
+        lag: rows between neighbours, at least 0; a fraction lets some neighbours move together.
+        ahead: frames that go first, at least 0.
+    """
+    return lag * ahead if isinstance(lag, int) else math.floor(ahead * lag + 1e-9)  # 100 * .29 is 28.999...
+
+
+@checked
+def check_frames(frames: int, lag: float | int = 0) -> range:
     """The frames 0..frames-1, once there is one and no lag is negative.
 
     Args:
-        frames: latent frames, at least 1.
-        lag: rows, at least 0.
+        frames: latent frames, from 1 to 1,000,000.
+        lag: rows, at least 0 and finite.
 
     Raises:
         ValueError: an argument is out of range.
     """
-    if bad := [n for n in (frames, lag) if not isinstance(n, int)]:
-        raise ValueError(f"{bad[0]} frames or rows of lag: give a whole number.")
-    if frames < 1:
-        raise ValueError(f"frames={frames}: a schedule needs at least 1 frame.")
-    if lag < 0:
-        raise ValueError(f"lag={lag}: later frames cannot start before row 0; give a lag of 0 or more rows.")
+    if not 1 <= frames <= MOST_FRAMES:
+        raise ValueError(f"frames={frames}: a schedule needs at least 1 frame, and has at most {MOST_FRAMES:,}.")
+    if not 0 <= lag < math.inf:
+        raise ValueError(f"lag={lag}: later frames cannot start before row 0; give a finite lag of 0 or more rows.")
     return range(frames)
 
 
-def synchronous(steps: int, frames: int, shift: float = 1.0, grid: Grid = "linear") -> Schedule:
+@checked
+def synchronous(steps: int, frames: int, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
     """All frames share one clock: ordinary, scalar diffusion.
 
     S[r, i] = g[r], picture: horizontal bands
@@ -70,7 +87,8 @@ def synchronous(steps: int, frames: int, shift: float = 1.0, grid: Grid = "linea
     return delayed(steps, [0 for _ in check_frames(frames)], shift, grid)
 
 
-def pyramid(steps: int, frames: int, lag: int | float = 1, shift: float = 1.0, grid: Grid = "linear") -> Schedule:
+@checked
+def pyramid(steps: int, frames: int, lag: float | int = 1, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
     """Every frame starts `lag` rows after the one before: the past is always cleaner than the future.
 
     S[r, i] = g[clip(r - floor(i lag), 0, steps)], rows = steps + floor((frames - 1) lag) + 1, picture: diagonal bands
@@ -88,10 +106,11 @@ def pyramid(steps: int, frames: int, lag: int | float = 1, shift: float = 1.0, g
 
     Source: the pyramid of Diffusion Forcing, arXiv 2407.01392.
     """
-    return delayed(steps, [int(i * lag) for i in check_frames(frames, math.floor(lag))], shift, grid)
+    return delayed(steps, [whole_rows(lag, i) for i in check_frames(frames, lag)], shift, grid)
 
 
-def autoregressive(steps: int, frames: int, shift: float = 1.0, grid: Grid = "linear") -> Schedule:
+@checked
+def autoregressive(steps: int, frames: int, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
     """One frame after the other, each finished before the next begins. Arguments and errors as `synchronous`.
 
     S[r, i] = g[clip(r - i steps, 0, steps)], rows = steps * frames + 1, picture: a flight of stairs
@@ -101,12 +120,13 @@ def autoregressive(steps: int, frames: int, shift: float = 1.0, grid: Grid = "li
     return delayed(steps, [i * steps for i in check_frames(frames)], shift, grid)
 
 
+@checked
 def hold(
     steps: int,
     frames: int,
     at: Sequence[int] = (0,),
     noise: Levels = 0.0,
-    shift: float = 1.0,
+    shift: float | int = 1.0,
     grid: Grid = "linear",
     constant: bool = False,
 ) -> Schedule:
@@ -136,6 +156,7 @@ def hold(
     return S
 
 
+@checked
 def scale_columns(schedule: Schedule, at: Sequence[int], noise: Levels) -> Schedule:
     """Multiply the clocks of some frames: how any schedule is told which frames are known.
 
@@ -155,6 +176,7 @@ def scale_columns(schedule: Schedule, at: Sequence[int], noise: Levels) -> Sched
     return out
 
 
+@checked
 def noise_levels(noise: Levels, n: int) -> list[float]:
     """One noise level for each of n known frames.
 
@@ -174,6 +196,7 @@ def noise_levels(noise: Levels, n: int) -> list[float]:
     return levels
 
 
+@checked
 def frame_indices(at: Sequence[int], frames: int) -> list[int]:
     """Positions counted from the start: negative ones resolved, each inside the video and named once.
 

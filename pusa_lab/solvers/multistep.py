@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pusa_lab.arguments import checked
 from pusa_lab.solvers.onestep import Step, euler_step
 from pusa_lab.timesteps import per_frame
 from pusa_lab.types import Denoiser, Tau, Video
@@ -39,6 +40,7 @@ class _Past:
         self.seen = value, clock
 
 
+@checked
 @dataclass(frozen=True)
 class AdamsBashforth:
     """One call a row, of the given order: the polynomial through a frame's last velocities, averaged over its move.
@@ -74,6 +76,7 @@ class AdamsBashforth:
         return step
 
 
+@checked
 @dataclass(frozen=True)
 class DPMSolver:
     """DPM-Solver++(2M) in flow form: one call a row, second order; with `correct` UniPC of order 2, B(h) = e^h - 1.

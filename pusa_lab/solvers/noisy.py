@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 
+from pusa_lab.arguments import checked
 from pusa_lab.solvers.onestep import Step, euler
 from pusa_lab.timesteps import interpolate, per_frame, velocity, x0_from_v
 from pusa_lab.types import Denoiser, Tau, Video
 
 
+@checked
 @dataclass(frozen=True)
 class Churn:
     """Euler with noise: before every move a frame's clock goes up a little, with fresh noise of its own.
@@ -47,6 +49,7 @@ class Churn:
         return step
 
 
+@checked
 @dataclass(frozen=True)
 class Consistency:
     """Few steps of a model that jumps to clean video at once: denoise, then noise anew to each frame's next level.

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 
+from pusa_lab.arguments import checked
 from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import State
 from pusa_lab.types import Clip, Video
 
 
+@checked
 def animate(states: Iterable[State], decode: Callable[[Video], Clip] | None = None) -> np.ndarray:
     """The clean estimates of all states, (rows, h, frames * w, 3) uint8: a clip with one picture a row.
 
@@ -29,6 +31,7 @@ def animate(states: Iterable[State], decode: Callable[[Video], Clip] | None = No
     return np.stack(sheets)
 
 
+@checked
 def estimate(state: State) -> Video:
     """What the clean video is thought to be at a state: x0, or x where nothing was asked yet; first sample (1, c, f, h,
     w).
@@ -39,6 +42,7 @@ def estimate(state: State) -> Video:
     return (state.x if state.x0 is None else state.x0)[:1]
 
 
+@checked
 def pictures(latents: Video, decode: Callable[[Video], Clip] | None = None) -> np.ndarray:
     """One picture for each latent frame, (f, h, w, 3) uint8: the middle one of the pixel frames it holds.
 
@@ -51,13 +55,19 @@ def pictures(latents: Video, decode: Callable[[Video], Clip] | None = None) -> n
     return video[middles(latents.shape[2], len(video))]
 
 
+@checked
 def middles(frames: int, pixel_frames: int) -> list[int]:
     """For each latent frame the middle of its pixel frames.
 
     Args:
-        frames: latent frames.
+        frames: latent frames, at least 1.
         pixel_frames: 1 + stride * (frames - 1).
+
+    Raises:
+        ValueError: there are no frames.
     """
+    if frames < 1 or pixel_frames < frames:
+        raise ValueError(f"{pixel_frames} pixel frames of {frames} latent frames: give at least 1 for each.")
     stride = (pixel_frames - 1) // (frames - 1) if frames > 1 else 1
     return [0, *(1 + stride * (i - 1) + stride // 2 for i in range(1, frames))]
 

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pusa_lab.arguments import checked
 from pusa_lab.schedules import frame_indices
 from pusa_lab.schedules.draws import Draw
 
@@ -15,6 +16,7 @@ MOST = 4.0
 """Densities above this many times the uniform one share the darkest colour."""
 
 
+@checked
 def plot_draws(
     draw: Draw, frames: int = 9, pair: tuple[int, int] = (0, -1), samples: int = 20_000, seed: int = 0, title: str = ""
 ) -> Figure:
@@ -26,13 +28,15 @@ def plot_draws(
         draw: (batch, frames, generator) -> tau, see `schedules.draws`.
         frames: latent frames, at least 1.
         pair: the two frames of the right picture; negative ones count from the end.
-        samples: vectors of clocks to draw.
+        samples: vectors of clocks to draw, at least 1.
         seed: of the draw.
         title: above both.
 
     Raises:
-        ValueError: a frame of the pair is outside the video.
+        ValueError: a frame of the pair is outside the video, or there are no samples.
     """
+    if samples < 1:
+        raise ValueError(f"samples={samples}: draw at least 1.")
     columns = [frame_indices([i], frames)[0] for i in pair]
     tau = draw(samples, frames, torch.Generator().manual_seed(seed)).cpu()
     figure = plt.figure(figsize=(7.6, 3.3), layout="constrained")

@@ -11,12 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.metrics.inside import KINDS
 
 MAP_COLOURS = "Blues"
 BARS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:grey")
 
 
+@checked
 def plot_attention(
     mass: Float[Tensor, "f f"] | Mapping[str, Tensor], columns: int = 4, most: float | None = None, title: str = ""
 ) -> Figure:
@@ -29,11 +31,13 @@ def plot_attention(
         title: above all.
 
     Raises:
-        ValueError: a map is not square.
+        ValueError: there is no map, one is not square, or `columns` is below 1.
     """
     maps = dict(mass) if isinstance(mass, Mapping) else {"": mass}
+    if not maps or columns < 1:
+        raise ValueError(f"{len(maps)} maps in {columns} columns: give at least 1 of each.")
     for name, one in maps.items():
-        if one.ndim != 2 or one.shape[0] != one.shape[1]:
+        if one.ndim != 2 or one.shape[0] != one.shape[1] or not one.numel():
             raise ValueError(f"the map {name!r} has shape {tuple(one.shape)}: give (f, f), one layer of one sample.")
     columns = min(columns, len(maps))
     rows = -(-len(maps) // columns)
@@ -55,6 +59,7 @@ def plot_attention(
     return figure
 
 
+@checked
 def plot_change(changes: Mapping[str, Mapping[str, Any]], ax: Axes | None = None, title: str = "") -> Axes:
     """Bars of how far each kind of weights moved, one colour for each training, on a logarithmic axis.
 
@@ -67,8 +72,10 @@ def plot_change(changes: Mapping[str, Mapping[str, Any]], ax: Axes | None = None
         title: above the picture.
 
     Raises:
-        ValueError: more than 6 labels.
+        ValueError: no labels, or more than 6.
     """
+    if not changes:
+        raise ValueError("changes is empty: give at least one training.")
     if len(changes) > len(BARS):
         raise ValueError(f"{len(changes)} labels: {len(BARS)} can be told apart, draw the others in another picture.")
     kinds = [kind for kind, _ in KINDS if any(kind in c or _added(c, kind) for c in changes.values())]

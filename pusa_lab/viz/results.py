@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from math import isfinite, nan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,7 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-Numbers = Sequence[float]
+from pusa_lab.arguments import checked
+
+if TYPE_CHECKING:
+    Numbers = Sequence[float]
+else:
+    Numbers = Sequence[SupportsFloat]  # at the door, a float is never NaN, which stands here for what is missing
 """Mean, low and high end of the 95 % interval."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 """Okabe and Ito's, without the yellow: told apart with every kind of colour vision."""
@@ -23,7 +28,8 @@ MANY = 40
 """Lines of more points show no marks."""
 
 
-def panels(layout: Sequence[Sequence[str]], title: str = "", height: float = 5.0, **options: Any) -> Any:
+@checked
+def panels(layout: Sequence[Sequence[str]], title: str = "", height: float | int = 5.0, **options: Any) -> Any:
     """A figure 1280 pixels wide with named panels.
 
     Args:
@@ -40,6 +46,7 @@ def panels(layout: Sequence[Sequence[str]], title: str = "", height: float = 5.0
     return figure, figure.subplot_mosaic([list(row) for row in layout], empty_sentinel=".", **options)
 
 
+@checked
 def ordered(count: int) -> list[str]:
     """Colours from dark to bright for what has an order, as budgets have.
 
@@ -50,6 +57,7 @@ def ordered(count: int) -> list[str]:
     return ["#" + "".join(f"{round(255 * part):02x}" for part in shade[:3]) for shade in shades]
 
 
+@checked
 def plot_lines(
     ax: Axes,
     lines: Mapping[str, Sequence[tuple[float | int, Numbers]]],
@@ -84,6 +92,7 @@ def plot_lines(
         ax.axhspan(bottom, top, color=ink, alpha=0.1, linewidth=0)
 
 
+@checked
 def plot_bars(
     ax: Axes,
     bars: Mapping[str, Mapping[str, Numbers]],
@@ -134,13 +143,14 @@ def _arms(mean: Sequence[float], low: Sequence[float], high: Sequence[float]) ->
     return np.clip([np.subtract(mean, low), np.subtract(high, mean)], 0, None)
 
 
+@checked
 def plot_grid(
     ax: Axes,
-    values: Sequence[Sequence[float]],
+    values: Sequence[Numbers],
     rows: Sequence[str],
     columns: Sequence[str],
-    spread: Sequence[Sequence[float]] | None = None,
-    limits: tuple[float, float] | None = None,
+    spread: Sequence[Numbers] | None = None,
+    limits: tuple[float | int, float | int] | None = None,
     form: str = ".1f",
     colours: str = "cividis",
 ) -> Any:
@@ -158,9 +168,16 @@ def plot_grid(
 
     Returns:
         The picture, for a colour bar.
+
+    Raises:
+        ValueError: there is not one value for each row and column.
     """
     table = np.array(values, dtype=float)
-    low, high = limits or (np.nanmin(table), np.nanmax(table))
+    if table.shape != (len(rows), len(columns)) or not table.size:
+        size = f"{len(rows)} rows and {len(columns)} columns"
+        raise ValueError(f"values have shape {table.shape} for {size}: give one number for each.")
+    known = table[np.isfinite(table)]
+    low, high = limits or ((known.min(), known.max()) if known.size else (0.0, 1.0))
     picture = ax.imshow(table, vmin=low, vmax=high, cmap=colours, aspect="auto", interpolation="nearest")
     for (r, c), value in np.ndenumerate(table):
         if form and isfinite(value):
@@ -179,6 +196,7 @@ def _bright(colour: Any) -> bool:
     return bool(np.dot(colour[:3], (0.299, 0.587, 0.114)) > 0.5)
 
 
+@checked
 def dress(ax: Axes, title: str = "", x: str = "", y: str = "", ticks: Mapping[float, str] | None = None) -> None:
     """Names and sizes of a panel's words, and no frame where none is needed.
 
@@ -199,6 +217,7 @@ def dress(ax: Axes, title: str = "", x: str = "", y: str = "", ticks: Mapping[fl
     ax.spines[["top", "right"]].set_visible(False)
 
 
+@checked
 def legend(figure: Figure, columns: int = 4) -> None:
     """One legend below all panels, where it covers nothing.
 
@@ -215,6 +234,7 @@ def legend(figure: Figure, columns: int = 4) -> None:
         figure.legend(list(found.values()), list(found), ncols=min(columns, len(found)), fontsize=9, **place)
 
 
+@checked
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG of at most 256 colours through another name, so that a kill leaves no half of it; forget the figure.
 

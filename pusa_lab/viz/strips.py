@@ -1,6 +1,6 @@
 """Videos as rows of frames."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,14 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from pusa_lab.arguments import checked, shown
 from pusa_lab.generate import Result
 from pusa_lab.viz.schedules import plot_schedule
 
 KNOWN = "tab:orange"
 
 
+@checked
 def filmstrip(
-    videos: dict[str, np.ndarray] | np.ndarray, known: Sequence[int] = (), ax: Axes | None = None, most: int = 12
+    videos: Mapping[str, np.ndarray] | np.ndarray, known: Sequence[int] = (), ax: Axes | None = None, most: int = 12
 ) -> Axes:
     """Frames side by side, one row a video; known frames are framed in orange.
 
@@ -23,9 +25,13 @@ def filmstrip(
         videos: (frames, h, w, 3) uint8, or a name for each of several of equal size.
         known: pixel frames that were given rather than made.
         ax: where to draw; None makes a figure.
-        most: longer videos show this many evenly spaced frames.
+        most: longer videos show this many evenly spaced frames, at least 1.
+
+    Raises:
+        ValueError: there is no video, one is no uint8 RGB video, or they differ in size.
     """
-    rows = videos if isinstance(videos, dict) else {"": videos}
+    rows = dict(videos) if isinstance(videos, Mapping) else {"": videos}
+    _check_rows(rows, most)
     first = next(iter(rows.values()))
     shown = np.unique(np.linspace(0, len(first) - 1, min(len(first), most)).round().astype(int))
     h, w = first.shape[1:3]
@@ -49,6 +55,17 @@ def filmstrip(
     return ax
 
 
+def _check_rows(rows: Mapping[str, np.ndarray], most: int) -> None:
+    if not rows or most < 1:
+        raise ValueError(f"{len(rows)} videos with most={most}: give at least 1 video and show at least 1 frame.")
+    for video in rows.values():
+        if video.dtype != np.uint8 or video.ndim != 4 or video.shape[-1] != 3 or not video.size:
+            raise ValueError(f"a video is {shown(video)}: give uint8 (frames, h, w, 3).")
+    if len(shapes := {video.shape for video in rows.values()}) > 1:
+        raise ValueError(f"videos have shapes {', '.join(map(str, sorted(shapes)))}: give videos of equal size.")
+
+
+@checked
 def plot_result(result: Result, known: Sequence[int] = (), title: str | None = None) -> Figure:
     """The clocks of a result beside the video they made.
 
