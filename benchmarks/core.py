@@ -17,9 +17,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import options
 import torch
 
 from pusa_lab import samplers, schedules
+from pusa_lab.files import write_json
 from pusa_lab.schedules import SCHEDULES, draws
 from pusa_lab.solvers import SOLVERS
 from small_models.machine import device_name, versions
@@ -78,7 +80,7 @@ def solver_step(name: str, shape: tuple[int, ...], rounds: int) -> float:
 def main() -> None:
     """Measure, and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "core.json")
+    parser.add_argument("--out", type=options.file, default=str(Path(__file__).parent / "results" / "core.json"))
     parser.add_argument("--fast", action="store_true", help="fewer rounds and samples")
     args = parser.parse_args()
     rounds, samples = (3, 100) if args.fast else (20, SAMPLES)
@@ -106,10 +108,7 @@ def main() -> None:
     found["solvers, ms a row, latents 1 x 8 x 21 x 8 x 8"] = {
         name: solver_step(name, (1, 8, FRAMES, 8, 8), 3 if args.fast else 5) for name in SOLVERS
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    part = args.out.with_suffix(".part")
-    part.write_text(json.dumps(found, indent=2) + "\n")
-    part.replace(args.out)
+    write_json(args.out, found)
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
 
 

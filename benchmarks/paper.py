@@ -16,8 +16,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from pusa_lab.files import check_folder, writing
 from small_models.experiments import RESULTS, SMALL, TABLES, Lab, Sizes, Workshop, read, run_table
 from small_models.experiments.report import show
+
+WORK = Path("outputs/paper")
+"""Where weights are trained unless --work says otherwise."""
 
 
 def sizes_of(args: argparse.Namespace) -> Sizes:
@@ -45,6 +49,17 @@ def quiet() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 
+def _check(args: argparse.Namespace, named: bool) -> None:
+    """Refuse what has no effect."""
+    unused = {"--table and --list": args.list and named, "--figures without --table": args.figures and not named}
+    unused |= {"--show without --table": args.show and not named and not args.list}
+    measures = named and not args.show and not args.list
+    for name in ("wait", "set", "work"):
+        unused[f"--{name}, where nothing is measured"] = bool(getattr(args, name)) and not measures
+    if wrong := [name for name, is_so in unused.items() if is_so]:
+        raise ValueError(f"{wrong[0]}: this has no effect, leave it out.")
+
+
 def main() -> int:
     """List, measure, or show tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -56,7 +71,7 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, help="folder for results (default: outputs/paper; the shipped ones for --show and --list)"
     )
-    parser.add_argument("--work", type=Path, default=Path("outputs/paper"), help="folder for trained weights")
+    parser.add_argument("--work", type=Path, help=f"folder for trained weights (default: {WORK})")
     parser.add_argument("--wait", action="store_true", help="train nothing: wait for paper_ahead.py on the same --work")
     parser.add_argument(
         "--set", nargs="*", action="extend", default=[], metavar="FIELD=VALUE", help="change a size: swept=8"
@@ -69,6 +84,9 @@ def main() -> int:
         names = list(TABLES) if args.table == ["all"] else args.table
         if unknown := [name for name in names if name not in TABLES]:
             raise ValueError(f"no table {unknown[0]!r}: choose from {', '.join(TABLES)}.")
+        _check(args, bool(names))
+        if args.figures or not shipped:
+            check_folder(out, "--out")
         if args.list or not names:
             for name, table in TABLES.items():
                 there = "measured" if (out / f"{name}.json").is_file() else "not measured yet"
@@ -80,7 +98,7 @@ def main() -> int:
                 if one["table"] != name:
                     raise ValueError(f"{out / name}.json holds the table {one['table']}: rename it.")
         else:
-            lab = Lab(sizes_of(args), args.work)
+            lab = Lab(sizes_of(args), check_folder(args.work or WORK, "--work"))
             shop, command = Workshop(lab, wait=args.wait), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
             found = [run_table(name, lab, shop, out, command) for name in names]
         if args.figures:
@@ -89,9 +107,8 @@ def main() -> int:
 
             for one in found:
                 save_figure(figure(one), out / f"{one['table']}.png")
-                part = out / f"{one['table']}.md.part"
-                part.write_text(show(one) + "\n")
-                part.replace(out / f"{one['table']}.md")
+                with writing(out / f"{one['table']}.md") as part:
+                    part.write_text(show(one) + "\n", encoding="utf-8")
         sys.stdout.write("\n\n".join(map(show, found)) + "\n")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"paper: {error}\n")

@@ -19,11 +19,13 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 
+import options
 import torch
 from torch import Tensor
 
 import small_models
 from pusa_lab import generate, tasks
+from pusa_lab.files import write_json
 from pusa_lab.pixels import to_uint8
 from small_models import world
 from small_models.dit import ToyDiT
@@ -162,11 +164,13 @@ def device() -> str:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--channels", type=int, nargs="+", default=[8], help="latent channels, one or several")
+    parser.add_argument("--rounds", type=options.count, default=100)
+    parser.add_argument("--threads", type=options.count, default=2)
+    parser.add_argument(
+        "--channels", type=options.count, nargs="+", default=[8], help="latent channels, one or several"
+    )
     parser.add_argument("--eager", action="store_true", help="compile nothing")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "toy_cpu.json")
+    parser.add_argument("--out", type=options.file, default=str(HERE / "results" / "toy_cpu.json"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     missing = "Nothing was compiled: --eager." if args.eager else compiler_missing()
@@ -189,9 +193,7 @@ def main() -> None:
         "one forward": measured,
         "image to video": image_to_video(),
     }
-    partial = args.out.with_suffix(".partial")
-    partial.write_text(json.dumps(result, indent=2) + "\n")
-    partial.replace(args.out)
+    write_json(args.out, result)
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
 
 

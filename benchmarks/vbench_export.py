@@ -29,6 +29,7 @@ import numpy as np
 
 import pusa_lab as pl
 import small_models
+from pusa_lab.files import check_folder, read_json, writing
 from pusa_lab.pixels import to_uint8
 from small_models.evaluate import EVAL_SEED
 from small_models.files import sha256
@@ -52,7 +53,7 @@ LONGEST = 255 - len(".part-")
 def read_list(path: Path, dimensions: Sequence[str] = ()) -> dict[str, str]:
     """VBench's list: prompt -> name of its picture, all of them "" if it is for text-to-video."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = read_json(path, "a list of prompts")
     except OSError as error:
         raise ValueError(f"no list of prompts at {path}: give VBench's vbench2_i2v_full_info.json.") from error
     except ValueError:
@@ -143,6 +144,8 @@ def open_model(name: str, lora: list[str], strength: float) -> Any:
         if isinstance(model, small_models.Codec):
             raise ValueError(f"{name} is a codec and makes no videos: choose a model built on it, such as mini-vta.")
         return model
+    if strength != 1 and not lora:
+        raise ValueError(f"--strength {strength:g} without --lora: it scales a LoRA, leave it out.")
     return pl.wan.WanModel.from_pretrained(name, **({"lora": lora, "strength": [strength] * len(lora)} if lora else {}))
 
 
@@ -181,9 +184,9 @@ def manifest(out: Path, made_with: dict[str, Any], digests: dict[str, str]) -> d
             raise ValueError(f"{out}/videos has videos but no {path} says how they were made: give another --out.")
         return {"settings": made_with, "pictures": digests}
     try:
-        old = json.loads(path.read_text(encoding="utf-8"))
-        before, pictures = dict(old["settings"]), dict(old["pictures"])
-    except (ValueError, KeyError, TypeError) as error:
+        old = read_json(path, "a manifest of an export", {"settings": dict, "pictures": dict})
+        before, pictures = old["settings"], old["pictures"]
+    except (ValueError, OSError) as error:
         raise ValueError(f"{path} is no manifest of an export: give another --out.") from error
     if other := [name for name in {**before, **made_with} if before.get(name) != made_with.get(name)]:
         told = ", ".join(f"{name} {before.get(name)!r}, not {made_with.get(name)!r}" for name in other)
@@ -244,6 +247,7 @@ def export(args: argparse.Namespace) -> str:
 
 
 def _check(args: argparse.Namespace) -> None:
+    check_folder(args.out, "--out")
     if args.own_world == bool(args.info):
         raise ValueError("give VBench's list with --info, or --own-world for the toy's own scenes, one of the two.")
     if args.own_world and (args.pictures or args.dimension):
@@ -264,10 +268,8 @@ def _write(path: Path, found: Any) -> None:
     text = json.dumps(found, indent=2) + "\n"
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with writing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

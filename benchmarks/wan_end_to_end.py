@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import options
 import torch
 from diffusers import AutoencoderKLWan
 from transformers import UMT5Config, UMT5EncoderModel
@@ -94,10 +95,12 @@ def run(model: WanModel, picture: np.ndarray, steps: int) -> dict[str, Any]:
 def main() -> None:
     """Build all parts, then sample three times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "wan_end_to_end.json")
+    parser.add_argument(
+        "--out", type=options.file, default=str(Path(__file__).parent / "results" / "wan_end_to_end.json")
+    )
     parser.add_argument("--tiny", action="store_true", help="tiny models and clip")
-    parser.add_argument("--rank", type=int, default=512, help="of the LoRA")
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--rank", type=options.count, default=512, help="of the LoRA")
+    parser.add_argument("--steps", type=options.count, default=10)
     args = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     log = Log(args.out, " ".join(["python", *sys.argv]))

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import options
 import torch
 from torch.profiler import ProfilerActivity, profile
 from wan_random import SIZES, Log, latents, measured, transformer
@@ -28,9 +29,9 @@ KINDS = {"matmul": ("gemm", "nvjet", "cutlass", "addmm"), "attention": ("flash",
 def arguments() -> argparse.Namespace:
     """Of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "wan_forward.json")
+    parser.add_argument("--out", type=options.file, default=str(Path(__file__).parent / "results" / "wan_forward.json"))
     parser.add_argument("--tiny", action="store_true", help="a tiny model and clip")
-    parser.add_argument("--until", type=float, default=540, help="seconds after which nothing new is begun")
+    parser.add_argument("--until", type=options.seconds, default=540, help="seconds after which nothing new is begun")
     return parser.parse_args()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
+from pusa_lab.files import write_json
 from pusa_lab.wan.configs import WAN_CONFIGS
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 from small_models.machine import device_name, versions
@@ -36,10 +37,7 @@ class Log:
         self.found[name] = value
         about = {"command": self.command, "device": device_name(), "date": date.today().isoformat(), "seed": self.seed}
         about |= {"versions": versions(), "weights": RANDOM, "seconds": round(time.perf_counter() - self.began, 1)}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(about | self.found, indent=2) + "\n")
-        part.replace(self.path)
+        write_json(self.path, about | self.found)
         sys.stdout.write(f"[{about['seconds']} s] {name}: {json.dumps(value)[:600]}\n")
         sys.stdout.flush()
 

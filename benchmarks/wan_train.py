@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import options
 import torch
 from wan_random import SIZES, Log
 from wan_train_memory import fewer, fitted
@@ -37,20 +38,25 @@ def arguments() -> argparse.Namespace:
     """Of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mode", default="steps", choices=["steps", "best", "scaling", "full", "overfit", "tiny"])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=options.folder, default=str(Path(__file__).parent / "results"))
     parser.add_argument("--size", nargs="+", default=["480p"], choices=list(SIZES))
-    parser.add_argument("--layers", type=int, default=LAYERS, help="blocks of 40 that are measured")
+    parser.add_argument("--layers", type=options.count, default=LAYERS, help="blocks of 40 that are measured")
     parser.add_argument(
-        "--ways", nargs="+", type=int, default=list(range(len(WAYS))), help="which of the ways, in order"
+        "--ways",
+        nargs="+",
+        type=int,
+        choices=range(len(WAYS)),
+        default=list(range(len(WAYS))),
+        help="which of the ways, in order",
     )
     parser.add_argument("--attention", type=int, default=-1, help="blocks that keep attention; -1 fits them to memory")
     parser.add_argument("--everything", type=int, default=0, help="blocks that keep everything; -1 fits them too")
     parser.add_argument("--optimizer", default="adamw", choices=OPTIMIZERS)
     parser.add_argument("--host", action="store_true", help="what blocks keep of the tokens waits in the host's memory")
     parser.add_argument("--profile", action="store_true", help="one more step of four blocks, by kind of kernel")
-    parser.add_argument("--rank", type=int, default=512)
-    parser.add_argument("--steps", type=int, default=3, help="timed, after a first one")
-    parser.add_argument("--seconds", type=float, default=240, help="after which nothing new is begun")
+    parser.add_argument("--rank", type=options.count, default=512)
+    parser.add_argument("--steps", type=options.count, default=3, help="timed, after a first one")
+    parser.add_argument("--seconds", type=options.seconds, default=240, help="after which nothing new is begun")
     parser.add_argument("--tag", default="", help="goes into the file's name")
     parser.add_argument("--tiny", action="store_true", help="any mode on a CPU; `--mode tiny` is all of them")
     args = parser.parse_args()

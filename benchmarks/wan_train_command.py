@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import options
 import torch
 from safetensors.torch import load_file
 from wan_random import Log, transformer
@@ -147,12 +148,12 @@ def apart(one: dict[str, Any], other: dict[str, Any]) -> float:
 def arguments() -> argparse.Namespace:
     """Of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=options.folder, default=str(Path(__file__).parent / "results"))
     parser.add_argument("--tiny", action="store_true")
-    parser.add_argument("--seconds", type=float, default=500, help="after which a run is ended")
-    parser.add_argument("--gpus", type=int, default=4)
+    parser.add_argument("--seconds", type=options.seconds, default=500, help="after which a run is ended")
+    parser.add_argument("--gpus", type=options.count, default=4)
     parser.add_argument(
-        "--blocks", type=int, nargs=2, default=[8, 40], help="of the Wan for all runs, and for the last"
+        "--blocks", type=options.count, nargs=2, default=[8, 40], help="of the Wan for all runs, and for the last"
     )
     return parser.parse_args()
 

@@ -99,8 +99,9 @@ def _whole(value: Any) -> int:
     if not isinstance(value, bool | np.bool_) and not (isinstance(value, Tensor) and value.dtype == torch.bool):
         with contextlib.suppress(TypeError, RuntimeError):
             number = operator.index(value)
-            if abs(number) < 2**63:
-                return number
+            if abs(number) >= 2**63:
+                raise Unfit("a whole number of fewer digits")
+            return number
     raise Unfit("a whole number")
 
 
@@ -338,7 +339,7 @@ def _numbers(value: Any, expected: str) -> Tensor:
         if value.layout != torch.strided or value.is_complex() or value.is_quantized:
             raise Unfit(f"{expected}, dense and of real numbers")
         return value
-    if isinstance(value, str | bytes | Mapping | set | frozenset) or value is None:
+    if isinstance(value, str | bytes | bool | Mapping | set | frozenset) or value is None:
         raise Unfit(expected)
     try:
         array = np.asarray(torch.stack(list(value)).numpy() if _tensors(value) else value)

@@ -111,7 +111,10 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         if torch.compiler.is_compiling():
             return function(*args, **kwargs)
         signature, found, arrays = checks()
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # Python's own error names the function
         with calling(name):
             for key, value in bound.arguments.items():
                 if key in found:

@@ -1,7 +1,10 @@
 """The command line: pusa-lab demo | generate | data | train | plan | bench | new-notebook | doctor."""
 
 import argparse
+import contextlib
+import io
 import json
+import os
 import platform
 import re
 import shlex
@@ -13,11 +16,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pusa_lab.arguments import calling
 from pusa_lab.cli_data import add_data
 from pusa_lab.cli_train import add_wan_options, run_recipe
+from pusa_lab.files import check_folder, check_writable, writing
+
+if TYPE_CHECKING:
+    from pusa_lab.tasks import Task
+    from pusa_lab.types import Geometry
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+DEMO = ("text_to_video", "image_to_video", "start_end", "extension", "pyramid")
+"""Videos of the quick tour."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,18 +38,62 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the words after `pusa-lab`; None takes them from the shell.
     """
+    _let_everything_be_printed()
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(words)
     args.command = shlex.join(["pusa-lab", *words])
+    name = " ".join(["pusa-lab", *words[: 2 if words[0] == "data" else 1]])
     try:
-        args.run(args)
-    except ModuleNotFoundError as error:
-        sys.stderr.write(f"pusa-lab: {error.name} is not installed: pip install -e '.[all]' in the clone brings it.\n")
-        return 2
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"pusa-lab: {error}\n")
+        with calling(name):
+            args.run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever reads, such as head, has read enough
+        _print_no_more()
+        return 1
+    except (ValueError, OSError, MemoryError, RecursionError, RuntimeError, ModuleNotFoundError) as error:
+        if (sentence := _sentence(error)) is None:
+            raise
+        if isinstance(error, OSError):
+            _print_no_more()
+        sys.stderr.write(f"{name}: {sentence.removeprefix(f'{name}: ')}\n")
         return 2
     return 0
+
+
+def _sentence(error: BaseException) -> str | None:
+    """What is wrong in one line; None where it is a mistake of ours, whose traceback is wanted."""
+    said = " ".join(str(error).split())
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed: pip install -e '.[all]' in the clone brings it."
+    if isinstance(error, RecursionError):
+        return "the input is nested too deeply: give another file."
+    if isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said:
+        return "memory is full: ask for a smaller size, fewer frames or fewer steps."
+    if isinstance(error, OSError) and error.errno and said.startswith("[Errno"):
+        where = f"{error.filename or 'the output'}: " if error.filename else ""
+        return f"{where}{error.strerror}; give another place, or make room."
+    return said if isinstance(error, ValueError | OSError) else None
+
+
+def _let_everything_be_printed() -> None:
+    """What the encoding of the output lacks is escaped; closed outputs swallow what is written."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _print_no_more() -> None:
+    """Let go of an output that takes nothing, so that Python does not try again as it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        return
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +139,7 @@ def _generate_options(gen: argparse.ArgumentParser) -> None:
     gen.add_argument("--end-image", help="picture known as the last frame (with --image)")
     gen.add_argument("--video", help="clip that the video goes on from (instead of --image)")
     gen.add_argument("--known", type=int, help="last frames of the clip to go on from (default: a third of the video)")
-    gen.add_argument("--noise", type=float, default=0.0, help="level kept of known frames, 0 keeps them exactly")
+    gen.add_argument("--noise", type=float, help="level kept of known frames (default: 0, which keeps them exactly)")
     gen.add_argument("--schedule", default="synchronous", help="a name in pusa_lab.schedules.SCHEDULES")
     gen.add_argument("--steps", type=int, default=10)
     gen.add_argument("--guidance", type=float, default=3.0, help="1 is none")
@@ -124,15 +180,15 @@ def _plan_options(plan: argparse.ArgumentParser) -> None:
     plan.add_argument("--size", type=_size, help="480p, 720p (default), or HEIGHTxWIDTH in pixels")
     plan.add_argument("--frames", type=int, help="pixel frames, 1 + 4k (default: the model's own)")
     plan.add_argument("--steps", type=int, help="of sampling (default 10), or of the optimizer (default 900)")
-    plan.add_argument("--guidance", type=float, help="1 is none (default 3)")
+    plan.add_argument("--guidance", type=float, help="1 is none (default 3); in mode sample")
     plan.add_argument("--dtype", help="of the weights: bfloat16 (default, but for old GPUs), float16 or float8")
     plan.add_argument("--offload", help="none (default), model or group; in training none or checkpoints")
     plan.add_argument("--gpu", help="h200 (default), h100, a100-80, a100-40, l40s, rtx5090, rtx4090, l4 or t4")
     plan.add_argument("--mode", help="sample (default), lora, or full: training all weights")
-    plan.add_argument("--rank", type=int, help="of the LoRA that is trained (default 512)")
+    plan.add_argument("--rank", type=int, help="of the LoRA that is trained (default 512); in mode lora")
     plan.add_argument("--batch", type=int, help="videos at a time on each GPU (default 1)")
     plan.add_argument("--compiled", action="store_true", help="the blocks are compiled")
-    plan.add_argument("--cached-prompts", action="store_true", help="captions are encoded already")
+    plan.add_argument("--cached-prompts", action="store_true", help="captions are encoded already; in mode sample")
     plan.add_argument("--gpus", type=int, help="how many (default 1)")
     plan.add_argument("--price", type=float, help="US dollars per GPU and hour (default: a rough one)")
     plan.add_argument("--json", action="store_true", default=False, help="all numbers, for programs")
@@ -148,8 +204,9 @@ def _demo(args: argparse.Namespace) -> None:
     notebook = NOTEBOOKS / "00_quick_tour.ipynb"
     if not notebook.is_file():
         raise ValueError(f"no {notebook}: the demo needs the repository, clone it and type `make demo` there.")
+    _check_demo(args.out)
     media.read_picture(args.image)
-    media.read_clip(args.video, last=1)
+    media.read_clip(Path(args.video), last=1)
     with tempfile.TemporaryDirectory() as part:
         wanted = {"IMAGE": args.image, "VIDEO": args.video, "PROMPT": args.prompt, "FAST": args.fast}
         known = papermill.inspect_notebook(str(notebook))
@@ -164,51 +221,88 @@ def _demo(args: argparse.Namespace) -> None:
             options = {"kernel_name": "python3", "cwd": NOTEBOOKS, "extra_arguments": ["--IPKernelApp.log_level=40"]}
             papermill.execute_notebook(str(notebook), str(done), parameters, **options)
         except papermill.PapermillExecutionError as error:
-            raise ValueError(f"the tour stopped: {error.evalue}") from error
+            said = re.sub(r"^[\w.]+: ", "", str(error.evalue))  # the function that the notebook called
+            raise ValueError(f"the tour stopped: {said}") from error
         page, _ = HTMLExporter(exclude_input_prompt=True).from_filename(str(done))
         (Path(part) / "index.html").write_text(page)
         made = sorted(Path(part).iterdir())
-        args.out.mkdir(parents=True, exist_ok=True)
         for path in made:
-            shutil.copy(path, args.out / f".part-{path.name}")
-            (args.out / f".part-{path.name}").replace(args.out / path.name)
+            with writing(args.out / path.name) as copy:
+                shutil.copy(path, copy)
     _say(*(f"{args.out / path.name}" for path in made), f"Open {args.out / 'index.html'} in a browser.")
+
+
+def _check_demo(out: Path) -> None:
+    """Refuse a folder where the results cannot be left, before the minute that they take."""
+    check_folder(out, "--out")
+    for name in ("index.html", "metrics.csv", "quick_tour.ipynb", *(f"{task}.mp4" for task in DEMO)):
+        if (out / name).is_dir():
+            raise ValueError(f"--out {out} holds a folder {name}, which is the name of a result: give another folder.")
 
 
 def _generate(args: argparse.Namespace) -> None:
     import small_models
-    from pusa_lab import generate, media, tasks
+    from pusa_lab import generate, media
 
-    if args.out.suffix != ".mp4":
-        raise ValueError(f"--out {args.out}: give a name that ends in .mp4.")
+    _check_generate(args)
     model = small_models.load(args.model)
-    if args.video and args.image:
-        raise ValueError("both --image and --video were given: the video starts from one of them.")
-    if args.end_image and not args.image:
-        raise ValueError("--end-image was given without --image: give the first picture too.")
     if isinstance(model, small_models.Codec):
         raise ValueError(f"{args.model} is a codec and makes no videos: choose a model built on it, such as mini-vta.")
     if isinstance(model, small_models.Features):
         raise ValueError(f"{args.model} only reads videos and makes none: choose another model, such as mini-vta.")
-    task = tasks.text_to_video()
     if isinstance(model, small_models.ImageToVideo):
-        if not args.image or args.end_image:
-            raise ValueError(f"{args.model} takes one picture as input: give --image, and no other.")
-        model = model.given(media.read_picture(args.image))
-    elif args.video:
-        third = model.geometry.pixel_frames(max(1, model.geometry.frames // 3))
-        known = third if args.known is None else args.known
-        task = tasks.extension(media.read_clip(args.video, last=max(known, 1)), known, args.noise)
-    elif args.end_image:
-        ends = (media.read_picture(args.image), media.read_picture(args.end_image))
-        task = tasks.start_end(*ends, (args.noise, args.noise))
-    elif args.image:
-        task = tasks.image_to_video(media.read_picture(args.image), args.noise)
+        if not args.image or args.end_image or args.noise is not None:
+            raise ValueError(
+                f"{args.model} takes one picture as input: give --image, and no other; it keeps no --noise in it."
+            )
+        model, task = model.given(media.read_picture(args.image)), None
+    else:
+        task = _task(args, model.geometry)
     options = {name: getattr(args, name) for name in ("schedule", "steps", "guidance", "solver", "seed")}
     result = generate(model, args.prompt, task, **options)
     scale = max(1, 128 // model.geometry.size[0])
     media.write_clip(args.out, result.video[0], model.geometry.fps, scale)
     _say(f"{result.task}, {len(result.schedule) - 1} rows, {result.seconds:.2f} s: {args.out}")
+
+
+def _check_generate(args: argparse.Namespace) -> None:
+    """Refuse what does not go together, and a place that cannot be written, before a model is read."""
+    if args.out.suffix != ".mp4":
+        raise ValueError(f"--out {args.out}: give a name that ends in .mp4.")
+    for name in ("image", "end_image", "video"):
+        if getattr(args, name) == "":
+            raise ValueError(f"--{name.replace('_', '-')} is empty: give the path of a file, or leave it out.")
+    if args.video and args.image:
+        raise ValueError("both --image and --video were given: the video starts from one of them.")
+    if args.end_image and not args.image:
+        raise ValueError("--end-image was given without --image: give the first picture too.")
+    if args.known is not None and not args.video:
+        raise ValueError("--known was given without --video: it counts frames of a clip to go on from.")
+    if args.noise is not None and not (args.image or args.video):
+        raise ValueError("--noise was given without --image or --video: nothing is known whose noise could be kept.")
+    check_writable(args.out, "--out")
+
+
+def _task(args: argparse.Namespace, geometry: "Geometry") -> "Task":
+    """What is known of the video."""
+    from pusa_lab import media, tasks
+
+    noise = 0.0 if args.noise is None else args.noise
+    if args.video:
+        third = geometry.pixel_frames(max(1, geometry.frames // 3))
+        known = third if args.known is None else args.known
+        clip = media.read_clip(Path(args.video), last=max(known, 1), fps=geometry.fps)
+        if known > len(clip):
+            raise ValueError(
+                f"extension from {known} frames of a clip that has {len(clip)} at the model's {geometry.fps} frames a "
+                f"second: give --known {len(clip)} or less, or a longer clip."
+            )
+        return tasks.extension(clip, known, noise)
+    if args.end_image:
+        return tasks.start_end(media.read_picture(args.image), media.read_picture(args.end_image), noise)
+    if args.image:
+        return tasks.image_to_video(media.read_picture(args.image), noise)
+    return tasks.text_to_video()
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -268,11 +362,13 @@ def _new_notebook(args: argparse.Namespace) -> None:
     number = int(chapters[-1].name[:2]) + 1
     setup = re.search(r'# %% tags=\["setup"\]\n.*?(?=\n\n# %%)', chapters[0].read_text(), re.S)
     path = NOTEBOOKS / "src" / f"{number:02}_{stem}.py"
-    words = {"number": str(number), "title": args.name, "setup": setup[0] if setup else ""}
+    words = {"number": str(number), "title": " ".join(args.name.split()), "setup": setup[0] if setup else ""}
     text = template.read_text()
     for name, value in words.items():
         text = text.replace("{" + name + "}", value)
-    path.write_text(text)
+    check_writable(path, "the chapter")
+    with writing(path) as part:
+        part.write_text(text, encoding="utf-8")
     _say(f"{path}: write it, then build it with `python {NOTEBOOKS / 'build.py'} {path.stem}`.")
 
 

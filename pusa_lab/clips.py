@@ -1,27 +1,28 @@
 """Clips of a folder: found with their captions, read with PyAV at one rate, one length and one size."""
 
-import csv
-import json
-import unicodedata
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
+from pusa_lab.arguments import checked
+from pusa_lab.captions import Captions, NoCaption, plain, read_captions
+from pusa_lab.decode import Shown, decoded, nearest
 from pusa_lab.pixels import fit, to_pixels, to_uint8
 
-if TYPE_CHECKING:
-    from av import VideoFrame
-
-SUFFIXES = (".mp4", ".webm", ".mov")
+SUFFIXES = (
+    *(".mp4", ".webm", ".mov", ".mkv", ".m4v", ".avi", ".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts"),
+    *(".ogv", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".mxf", ".dv", ".gif"),
+)
 """Files that are taken for clips, in any case of letters."""
-TABLES = ("captions.csv", "captions.jsonl")
-"""Captions of many clips: rows with `file`, relative to the folder, and `caption`."""
+MOST_FRAMES = 10_000
+"""Frames of one clip; training and sampling know far shorter ones."""
+MOST_SIDE = 8192
+"""Pixels of a side."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,17 @@ class Found:
     """Why it cannot be used, as far as that is known without opening it: what follows its name in a sentence."""
 
 
-def find_clips(folder: str | Path) -> list[Found]:
+@checked
+def find_clips(folder: str | Path, need_captions: bool = True) -> list[Found]:
     """The clips of a folder and of all folders in it, in the order of their names.
 
-    The caption of `walk.mp4` is the text of `walk.txt` beside it, or else its row of captions.csv or captions.jsonl.
+    The caption of `walk.mp4` is the text of `walk.txt` beside it, whatever the case of letters, or else its row of
+    captions.csv or captions.jsonl in `folder`. A CSV file names its columns in the first line, which are set apart by
+    commas, semicolons or tabs; a caption that holds such a mark stands in quotes. All are in UTF-8.
 
     Args:
         folder: where to look; hidden files are passed over.
+        need_captions: whether a clip without a caption is one that cannot be used.
 
     Raises:
         ValueError: no such folder, no clips in it, or a table of captions that cannot be read.
@@ -59,15 +64,29 @@ def find_clips(folder: str | Path) -> list[Found]:
     }
     if not paths:
         raise ValueError(f"no clips in {folder}: put files there that end in {', '.join(SUFFIXES)}.")
-    told = {_plain(name): caption for table in TABLES for name, caption in _rows(folder / table)}
-    found = [_found(path, name, told) for name, path in paths.items()]
-    there = {_plain(name) for name in paths}
+    captions = read_captions(folder)
+    found = [_found(path, name, captions, need_captions) for name, path in paths.items()]
+    there = {plain(name) for name in paths}
     lost = "is named in a table of captions, but there is no such clip."
-    missing = [Found(folder / name, name, caption, lost) for name, caption in told.items() if name not in there]
+    missing = [
+        Found(folder / name, name, rows[0][0], lost) for name, rows in captions.rows.items() if name not in there
+    ]
     return sorted([*found, *missing], key=lambda clip: clip.name)
 
 
-def read_clip(path: Path, frames: int, size: tuple[int, int], fps: int | float, start: int | float = 0.0) -> np.ndarray:
+def _found(path: Path, name: str, captions: Captions, need_captions: bool) -> Found:
+    try:
+        caption = captions.of(path, name)
+    except NoCaption as error:
+        return Found(path, name, "", str(error))
+    none = f"has no caption: write one into {path.stem}.txt beside it."
+    return Found(path, name, caption, none if need_captions and not caption else "")
+
+
+@checked
+def read_clip(
+    path: str | Path, frames: int, size: tuple[int, int], fps: int | float, start: int | float = 0.0
+) -> np.ndarray:
     """Pixels of a file as RGB uint8 (frames, h, w, 3): of each moment start + k / fps the frame nearest in time.
 
     Args:
@@ -78,79 +97,31 @@ def read_clip(path: Path, frames: int, size: tuple[int, int], fps: int | float, 
         start: seconds into the file.
 
     Raises:
-        ValueError: it is damaged, holds no video, or ends too soon.
+        ValueError: it is damaged, holds no video, or ends too soon; or a number that no clip has.
     """
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ValueError("holds no video: give a file with pictures.")
-            moments = deque(Fraction(start) + k / Fraction(fps) for k in range(frames))
-            pictures = [_picture(frame, size) for frame in _nearest(container.decode(video=0), moments)]
-    except (av.FFmpegError, OSError) as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror or error}): restore the file.") from error
-    except ValueError as error:
-        raise ValueError(f"{path} {error}") from error
+    path = Path(path)
+    if not 1 <= frames <= MOST_FRAMES or not all(1 <= n <= MOST_SIDE for n in size):
+        raise ValueError(f"frames={frames}, size={size}: give 1 to {MOST_FRAMES} frames of 1 to {MOST_SIDE} a side.")
+    if not 0.001 <= fps <= 1000 or not 0 <= start < math.inf:
+        raise ValueError(f"fps={fps}, start={start}: give 0.001 to 1000 frames per second and seconds from 0 on.")
+    moments = [Fraction(start) + k / Fraction(fps) for k in range(frames)]
+    seen: deque[Fraction] = deque(maxlen=1)
+    pictures = [_picture(now, size) for now in nearest(_noted(decoded(path), seen), moments)]
+    if len(pictures) < frames:
+        raise ValueError(
+            f"{path} is too short: its last frame is at {float(seen[0] if seen else 0):.2f} s, wanted is one at "
+            f"{float(moments[-1]):.2f} s."
+        )
     return np.stack(pictures)
 
 
-def _nearest(decoded: Iterator["VideoFrame"], moments: deque[Fraction]) -> Iterator["VideoFrame"]:
-    """Of each moment the frame nearest to it; the earlier one of two as near."""
-    last, time = moments[-1], Fraction(0)
-    for (time, frame), (later, _) in pairwise(_timed(decoded)):
-        while moments and moments[0] <= (time + later) / 2:
-            moments.popleft()
-            yield frame  # type: ignore[misc]
-        if not moments:
-            return
-    raise ValueError(f"is too short: its last frame is at {float(time):.2f} s, wanted is one at {float(last):.2f} s.")
+def _noted(shown: Iterator[Shown], seen: deque[Fraction]) -> Iterator[Shown]:
+    """The same frames; the time of the last one is kept."""
+    for now in shown:
+        seen.append(now.time)
+        yield now
 
 
-def _timed(decoded: Iterator["VideoFrame"]) -> Iterator[tuple[Fraction, "VideoFrame | None"]]:
-    """Seconds since the first frame, and the frame; at last the end, where one more would come."""
-    first, time, step = None, Fraction(0), Fraction(0)
-    for frame in decoded:
-        if frame.is_corrupt or frame.pts is None or frame.time_base is None:
-            raise ValueError("is damaged, a frame in it cannot be decoded: restore the file.")
-        now = frame.pts * frame.time_base
-        first = now if first is None else first
-        time, step = now - first, now - first - time
-        yield time, frame
-    yield time + step, None
-
-
-def _picture(frame: "VideoFrame", size: tuple[int, int]) -> np.ndarray:
-    """Upright, as telephones mean it, cropped and resized."""
-    picture = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-    return to_uint8(fit(to_pixels(picture), size))[0, 0]
-
-
-def _found(path: Path, name: str, told: dict[str, str]) -> Found:
-    beside = path.with_suffix(".txt")
-    try:
-        text = beside.read_text(encoding="utf-8-sig") if beside.is_file() else told.get(_plain(name), "")
-    except UnicodeDecodeError:
-        return Found(path, name, "", f"has a caption that is not in UTF-8: save {beside.name} as such.")
-    caption = " ".join(text.split())
-    return Found(path, name, caption, "" if caption else f"has no caption: write one into {beside.name} beside it.")
-
-
-def _rows(table: Path) -> Iterator[tuple[str, str]]:
-    """File and caption of each row of a table; nothing where there is no table."""
-    if not table.is_file():
-        return
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.DictReader(lines) if table.suffix == ".csv" else (json.loads(x) for x in lines if x.strip())
-            for row in rows:
-                yield str(row["file"]), str(row["caption"] or "")
-    except (csv.Error, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{table} cannot be read ({type(error).__name__}: {error}): give rows with `file` and `caption`, in UTF-8."
-        ) from error
-
-
-def _plain(name: str) -> str:
-    """One spelling of a file's name: composed letters, slashes, no ./ before it."""
-    return PurePosixPath(unicodedata.normalize("NFC", name)).as_posix()
+def _picture(shown: Shown, size: tuple[int, int]) -> np.ndarray:
+    """Cropped and resized."""
+    return to_uint8(fit(to_pixels(shown.picture()), size))[0, 0]

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.pixels import fit, to_pixels
-from pusa_lab.schedules import frame_indices, noise_levels
+from pusa_lab.schedules import frame_indices, noise_levels, starts_as_noise
 from pusa_lab.tasks import Known, Task
 from pusa_lab.timesteps import interpolate
 from pusa_lab.types import Clip, Geometry, Schedule, Tau, Video, VideoModel
@@ -47,12 +48,13 @@ class Conditions:
         out = schedule.clone()
         for i, m, mode in zip(self.at, self.noise, self.mode, strict=True):
             start = schedule[0, i].item()
-            if start < 1 and abs(start - m) > 1e-6:
+            free = starts_as_noise(start)
+            if not free and abs(start - m) > 1e-6:
                 raise ValueError(
                     f"the schedule keeps frame {i} at {start:.4g}, the task at {m:.4g}: say it once, for example with "
                     f"schedule='synchronous', which leaves it to the task."
                 )
-            out[:, i] *= m if start == 1 else 1
+            out[:, i] *= m if free else 1
             if mode in ("hold", "label"):
                 out[:-1, i] = m
         return out
@@ -88,6 +90,7 @@ class Conditions:
         return x
 
 
+@checked
 def encode_at(model: VideoModel, clip: Clip, at: int) -> Video:
     """The latents (b, c, n, h, w) of a clip that starts at latent frame `at`.
 
@@ -106,6 +109,7 @@ def encode_at(model: VideoModel, clip: Clip, at: int) -> Video:
     return model.encode_video(torch.cat([still, clip], dim=2))[:, :, 1:]
 
 
+@checked
 def place(task: Task, geometry: Geometry, frames: int, batch: int = 1) -> Conditions:
     """Find the latent frames of a task's known clips and check them all; nothing is encoded yet.
 
@@ -120,6 +124,7 @@ def place(task: Task, geometry: Geometry, frames: int, batch: int = 1) -> Condit
     """
     found = Conditions([], [], [], [])
     for known in task.known:
+        _check_shared(known, batch)
         clip = to_pixels(known.clip)
         if len(clip) not in (1, batch):
             raise ValueError(
@@ -133,6 +138,15 @@ def place(task: Task, geometry: Geometry, frames: int, batch: int = 1) -> Condit
     found = replace(found, at=frame_indices(found.at, frames))
     _check_levels(found, frames)
     return found
+
+
+def _check_shared(known: Known, batch: int) -> None:
+    """Refuse as many frames as there are samples: nothing tells one clip for all from one picture for each."""
+    if known.clip.ndim == 4 and len(known.clip) == batch > 1:
+        raise ValueError(
+            f"a known clip of {batch} frames for {batch} prompts may be one clip for all or one picture for each: "
+            f"give clip[None] for the clip, or clip[:, None] for the pictures."
+        )
 
 
 def _check_levels(found: Conditions, frames: int) -> None:

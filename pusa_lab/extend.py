@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from pusa_lab.arguments import checked
 from pusa_lab.generate import Result, generate
 from pusa_lab.pixels import fit, to_pixels, to_uint8
 from pusa_lab.schedules import noise_levels
-from pusa_lab.tasks import Known, Task
+from pusa_lab.tasks import MOST, Known, Task
 from pusa_lab.types import Geometry, Levels, VideoModel
+
+MOST_WINDOWS = 10_000
+"""A longer video is taken for a mistake."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +34,7 @@ class Extended:
     """Name for people."""
 
 
+@checked
 def extend_to(
     model: VideoModel,
     prompt: str | Sequence[str | list[str]],
@@ -64,6 +69,8 @@ def extend_to(
         ValueError: with one sentence on what was received and what to do.
     """
     frames = model.geometry.frames if frames is None else frames
+    if frames > MOST:
+        raise ValueError(f"frames={frames}: give at most {MOST:,} latent frames a window.")
     if not 1 <= overlap < frames:
         raise ValueError(
             f"an overlap of {overlap} latent frames in windows of {frames}: keep at least 1, so that a window goes on "
@@ -71,7 +78,8 @@ def extend_to(
         )
     levels = noise_levels(noise, overlap)
     video = _pixels(start, model.geometry)
-    want = _wanted(seconds, model.geometry.fps, video.shape[1])
+    most = video.shape[1] + MOST_WINDOWS * model.geometry.stride[0] * (frames - overlap)
+    want = _wanted(seconds, model.geometry.fps, video.shape[1], most)
     keeps = _keeps(video.shape[1], want, overlap, frames, model.geometry)
     captions = _captions(prompt, len(keeps), len(video))
     if not isinstance(prompt, str):
@@ -94,15 +102,16 @@ def _pixels(start: Any, geometry: Geometry) -> np.ndarray:
     """What is there, (b, pixel frames, h, w, 3) uint8 in the model's size: no frames yet when a task is to begin."""
     if isinstance(start, Task):
         return np.empty((1, 0, *geometry.size, 3), np.uint8)
-    return to_uint8(fit(to_pixels(start.video if isinstance(start, Result | Extended) else start), geometry.size))
+    clip = start.video if isinstance(start, Result | Extended) else Known(start, 0).clip
+    return to_uint8(fit(to_pixels(clip), geometry.size))
 
 
-def _wanted(seconds: float, fps: int, have: int) -> int:
+def _wanted(seconds: float, fps: int, have: int, most: int) -> int:
     want = round(seconds * fps) if isfinite(seconds) else 0
-    if want <= have:
+    if not have < want <= most:
         raise ValueError(
             f"seconds={seconds} at {fps} frames a second, and {have} pixel frames are there already: "
-            f"ask for a finite number above {have / fps:.4g} seconds."
+            f"ask for a finite number above {have / fps:.4g} seconds, and at most {most / fps:.4g}."
         )
     return want
 

@@ -1,22 +1,47 @@
 """The front door: one call for every model, task and schedule."""
 
+import functools
 import inspect
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pusa_lab.arguments import ArgumentError, calling, checked
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import text_cfg
 from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import SOLVERS, Solver, State, sample_steps
-from pusa_lab.schedules import SCHEDULES, validate
-from pusa_lab.tasks import Task, text_to_video
+from pusa_lab.schedules import SCHEDULES, as_schedule, starts_as_noise
+from pusa_lab.schedules.functions import call
+from pusa_lab.tasks import MOST, Task, text_to_video
 from pusa_lab.types import Denoiser, Schedule, Video, VideoModel
+
+MOST_STEPS = 10_000
+"""A larger number is taken for a mistake."""
+MOST_LEVELS = 10_000_000
+"""Steps times latent frames of a schedule that is made."""
+MOST_LATENTS = 2**32
+"""Numbers in the latents of one call; more would fill memory long before the model is asked."""
+OTHERS = {
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
+    "negative_prompt": "negative",
+    "num_frames": "frames, which counts latent frames: model.geometry.latent_frames(num_frames)",
+    "generator": "seed, a whole number",
+    "image": "task=tasks.image_to_video(image)",
+    "last_image": "task=tasks.start_end(image, last_image)",
+    "video": "task=tasks.extension(video)",
+    "num_videos_per_prompt": "a list of prompts",
+    "scheduler": "schedule and solver",
+}
+"""What diffusers' pipelines call their arguments -> what to use here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +74,8 @@ class Run:
     """The known frames."""
     solver: str | Solver
     """How to move from row to row."""
-    seed: int
-    """Seed of the start and of the fresh noise of imposed frames."""
+    seed: int | list[int]
+    """Seed of the start and of the fresh noise of imposed frames, one for all or one per sample."""
 
     def states(self) -> Iterator[State]:
         """Every state from noise to video; in the modes hold, reimpose and label known frames are set anew each row."""
@@ -63,19 +88,36 @@ class Run:
             yield state
 
 
+def _with_our_names(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse unknown keywords with a sentence that says what to use instead."""
+
+    @functools.wraps(function)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        if unknown := [word for word in kwargs if word not in inspect.signature(prepare).parameters]:
+            word, ours = unknown[0], ", ".join(list(inspect.signature(prepare).parameters)[2:])
+            use = f"use {OTHERS[word]}" if word in OTHERS else f"choose from {ours}"
+            with calling(function.__name__):
+                raise ArgumentError(f"there is no argument {word!r}: {use}.")
+        return function(*args, **kwargs)
+
+    return named
+
+
+@_with_our_names
+@checked
 def prepare(
     model: VideoModel,
-    prompt: str | list[str],
+    prompt: str | Sequence[str],
     task: Task | None = None,
     *,
-    schedule: str | Schedule | Callable[..., Schedule] = "synchronous",
+    schedule: str | Schedule | Callable[..., Any] = "synchronous",
     steps: int = 10,
     shift: float | None = None,
     guidance: float | Float[Tensor, " f"] = 2.0,
-    negative: str = "",
+    negative: str | Sequence[str] = "",
     frames: int | None = None,
     solver: str | Solver = "euler",
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
 ) -> Run:
     """Check a request, then encode what it needs: nothing is encoded before everything but the words is checked.
 
@@ -83,14 +125,15 @@ def prepare(
         model: any `VideoModel`.
         prompt: one caption, or one per sample.
         task: from `pusa_lab.tasks`; None is text-to-video.
-        schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), or a tensor (rows, f).
-        steps: moves of each frame, at least 1; unused when schedule is a tensor.
-        shift: shift of the grid; None is the model's own; unused when schedule is a tensor.
+        schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), which may go without shift,
+            or a matrix (rows, f).
+        steps: steps of each frame, at least 1; unused when schedule is a matrix.
+        shift: shift of the sigmas; None is the model's own. A matrix, or a function without it, takes none.
         guidance: scale of text guidance, one for all or one for each latent frame (f,); 1 is none and halves the work.
-        negative: caption to be guided away from.
+        negative: caption to be guided away from, one for all or one per sample.
         frames: latent frames; None is the model's own number.
         solver: a name in `solvers.SOLVERS`, a function, or settings such as `solvers.AdamsBashforth(3)`.
-        seed: sample i of the batch starts from the noise of seed + i, whatever the batch.
+        seed: sample i of the batch starts from the noise of seed + i, whatever the batch; or one seed per sample.
 
     Raises:
         ValueError: with one sentence on what was received and what to do.
@@ -98,29 +141,32 @@ def prepare(
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     if not prompts:
         raise ValueError("no prompt was given: pass a caption, or a list with one caption per sample.")
-    if isinstance(solver, str) and solver not in SOLVERS:
-        raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
-    frames = model.geometry.frames if frames is None else frames
-    matrix = _matrix(schedule, steps, frames, model.geometry.shift if shift is None else shift)
-    if not isinstance(task, Task | None):
-        raise ValueError(f"task is a {type(task).__name__}: make one, such as tasks.image_to_video(picture).")
+    solver = _solver(solver)
+    frames = _count("frames", model.geometry.frames if frames is None else frames, MOST)
+    negatives = _each("negative", negative, len(prompts))
+    seed = seed if isinstance(seed, int) else _each("seed", seed, len(prompts))
+    free = _is_free(guidance, frames)
+    matrix = _matrix(schedule, _count("steps", steps, MOST_STEPS), frames, shift, model.geometry.shift)
+    shape = model.geometry.latent_shape(len(prompts), frames)
+    if math.prod(shape) > MOST_LATENTS:
+        raise ValueError(f"latents of shape {shape} (b c f h w) are more than memory holds: ask for fewer frames.")
     conditions = place(task or text_to_video(), model.geometry, frames, len(prompts))
     _check_start(matrix, conditions.at)
     matrix = conditions.schedule(matrix)
-    free = bool((torch.as_tensor(guidance) == 1).all())
     with torch.no_grad():
         cond = model.encode_text(prompts)
-        null = model.encode_text([negative] * len(prompts)) if not free else cond
+        null = model.encode_text(negatives) if not free else cond
         conditions = conditions.encode(model)
-    eps = _noise(model.geometry.latent_shape(len(prompts), frames), seed).to(model.device)
+    eps = _noise(shape, seed).to(model.device)
     x = conditions.start(eps, matrix[0].to(eps).expand(len(prompts), -1))
-    solver = SOLVERS[solver] if isinstance(solver, str) else solver
     if getattr(solver, "seed", 0) is None:
         solver = replace(solver, seed=seed)  # type: ignore[type-var]
     return Run(text_cfg(model, cond, null, 1.0 if free else guidance), x, matrix, conditions, solver, seed)
 
 
-def generate(model: VideoModel, prompt: str | list[str], task: Task | None = None, **options: object) -> Result:
+@_with_our_names
+@checked
+def generate(model: VideoModel, prompt: str | Sequence[str], task: Task | None = None, **options: Any) -> Result:
     """Make a video: `generate(model, "a red circle moves right", task=tasks.image_to_video(picture))`.
 
     Args:
@@ -132,7 +178,7 @@ def generate(model: VideoModel, prompt: str | list[str], task: Task | None = Non
     Raises:
         ValueError: with one sentence on what was received and what to do.
     """
-    run = prepare(model, prompt, task, **options)  # type: ignore[arg-type]
+    run = prepare(model, prompt, task, **options)
     start = time.perf_counter()
     for state in run.states():
         last = state
@@ -146,13 +192,62 @@ generate.__signature__ = inspect.signature(prepare).replace(return_annotation=Re
 """So that help and tab completion show the options."""
 
 
-def _matrix(schedule: str | Schedule | Callable[..., Schedule], steps: int, frames: int, shift: float) -> Schedule:
+def _solver(solver: str | Solver) -> Solver:
+    if inspect.isclass(solver):
+        raise ValueError(f"solver is the class {solver.__name__}: give its settings, such as {solver.__name__}().")
+    if isinstance(solver, str) and solver not in SOLVERS:
+        raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
+    return SOLVERS[solver] if isinstance(solver, str) else solver
+
+
+def _count(name: str, value: int, most: int) -> int:
+    if not 1 <= value <= most:
+        raise ValueError(f"{name}={value}: give 1 to {most:,}.")
+    return value
+
+
+def _each(name: str, value: Any, batch: int) -> list[Any]:
+    """One per sample."""
+    if isinstance(value, list):
+        if len(value) != batch:
+            raise ValueError(f"{len(value)} values of {name} for {batch} prompts: give one for all, or one per prompt.")
+        return value
+    return [value] * batch
+
+
+def _is_free(guidance: float | Float[Tensor, " f"], frames: int) -> bool:
+    """Whether no guidance is asked for."""
+    if isinstance(guidance, Tensor):
+        if len(guidance) != frames or not torch.isfinite(guidance).all():
+            raise ValueError(
+                f"guidance of {len(guidance)} numbers for {frames} latent frames: give one finite number, or one per "
+                f"latent frame."
+            )
+        return bool((guidance == 1).all())
+    if not math.isfinite(guidance):
+        raise ValueError(f"guidance={guidance}: give a finite number; 1 is none.")
+    return guidance == 1
+
+
+def _matrix(
+    schedule: str | Schedule | Callable[..., Any], steps: int, frames: int, shift: float | None, own_shift: float
+) -> Schedule:
+    """The matrix (rows, f) that was asked for, checked."""
+    if steps * frames > MOST_LEVELS and not isinstance(schedule, Tensor):
+        raise ValueError(f"steps={steps} and frames={frames} are more than {MOST_LEVELS:,} levels: ask for fewer.")
     if isinstance(schedule, str):
         if schedule not in SCHEDULES:
             raise ValueError(f"unknown schedule {schedule!r}: choose one of {', '.join(SCHEDULES)}.")
         schedule = SCHEDULES[schedule]
-    matrix = torch.as_tensor(schedule(steps, frames, shift=shift) if callable(schedule) else schedule)
-    validate(matrix)
+    if isinstance(schedule, Tensor):
+        if shift is not None:
+            raise ValueError(
+                f"shift={shift} with a schedule that is a matrix: make the matrix with it, or leave it out."
+            )
+        matrix = schedule
+    else:
+        matrix = call(schedule, steps, frames, shift, own_shift)
+    matrix = as_schedule(matrix)
     if matrix.shape[1] != frames:
         raise ValueError(
             f"the schedule has {matrix.shape[1]} frames, the video {frames}: make it with frames={frames}, "
@@ -162,14 +257,15 @@ def _matrix(schedule: str | Schedule | Callable[..., Schedule], steps: int, fram
 
 
 def _check_start(matrix: Schedule, known: list[int]) -> None:
-    if half := [i for i, level in enumerate(matrix[0].tolist()) if level < 1 and i not in known]:
+    if half := [i for i, level in enumerate(matrix[0].tolist()) if not starts_as_noise(level) and i not in known]:
         raise ValueError(
             f"frame {half[0]} starts at {matrix[0, half[0]]:.4g} but nothing is known of it: start it at 1, "
             f"or name it among the task's known frames."
         )
 
 
-def _noise(shape: tuple[int, ...], seed: int, row: int = 0) -> Video:
+def _noise(shape: tuple[int, ...], seed: int | Sequence[int], row: int = 0) -> Video:
     """Sample i is drawn on the CPU from its own seed, so it depends neither on the batch nor on the device."""
-    generators = [torch.Generator().manual_seed(((seed + i) * 100_003 + row) % 2**63) for i in range(shape[0])]
+    seeds = [seed + i for i in range(shape[0])] if isinstance(seed, int) else seed
+    generators = [torch.Generator().manual_seed((one * 100_003 + row) % 2**63) for one in seeds]
     return torch.stack([torch.randn(*shape[1:], generator=g) for g in generators])

@@ -1,127 +1,246 @@
-"""Pictures and clips from and to files, through mediapy and the ffmpeg that imageio-ffmpeg ships."""
+"""Pictures and clips from and to files: read with Pillow and PyAV, written with mediapy and imageio-ffmpeg's ffmpeg."""
 
+import math
+import warnings
 from collections import deque
 from pathlib import Path
 
 import imageio_ffmpeg
 import mediapy
 import numpy as np
+from PIL import Image
+
+from pusa_lab.arguments import checked
+from pusa_lab.decode import Shown, at_rate, decoded
+from pusa_lab.files import writing
 
 mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
 
 MOST_BYTES = 2 * 2**30
 """Larger clips are refused rather than read until memory ends."""
+MOST_PIXELS = 2**27
+"""Of a picture: 134 million, more than cameras for photographs have; they take less than 1 GiB."""
+MOST_FRAMES = 2**20
+"""Frames that are gone through: nearly five hours at 60 frames per second."""
+MOST_FPS = 1000
+"""Frames per second that a clip is read or written at."""
+MOST_SIDE = 8192
+"""Pixels of a side of a video that is written; players take no more."""
+STRIP = 2**22
+"""Pixels that are converted at a time."""
 
 
+@checked
 def read_picture(path: str | Path) -> np.ndarray:
-    """A picture file as RGB (h, w, 3) uint8; transparency is laid over white.
+    """A picture file as RGB (h, w, 3) uint8, upright as its EXIF orientation says; of several frames the first.
+
+    Kinds of 8 bits are converted as Pillow does; 16 bits are divided by 65535. Floating point numbers in [0, 1] are
+    taken as they are; others, and whole numbers beyond 16 bits, are stretched from their own least to their greatest
+    value. Transparency is laid over white.
 
     Args:
         path: PNG, JPEG, or whatever Pillow reads.
 
     Raises:
-        ValueError: no such file, or no picture.
+        ValueError: no such file, no picture, a damaged one, or one of more than `MOST_PIXELS` pixels.
     """
     _exists(path, "picture")
-    try:
-        picture = np.asarray(mediapy.read_image(path, apply_exif_transpose=True))
-    except Exception as error:
-        raise ValueError(f"{path} is no readable picture ({_reason(error)}): give a PNG or JPEG file.") from error
-    if picture.dtype != np.uint8:
-        picture = mediapy.to_uint8(picture)
-    if picture.ndim == 2:
-        picture = np.repeat(picture[..., None], 3, axis=2)
-    if picture.shape[2] == 2:
-        picture = picture[..., [0, 0, 0, 1]]
-    if picture.shape[2] == 4:
-        alpha = picture[..., 3:] / 255
-        picture = np.round(picture[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    return picture[..., :3]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, about odd but harmless files
+        try:
+            with Image.open(path) as image:
+                if image.width * image.height <= MOST_PIXELS:
+                    _refuse_programs(image, path)
+                    image.load()
+                    return _upright(_rgb(image), image.getexif().get(0x0112, 1))
+        except Image.DecompressionBombError:
+            pass
+        except Exception as error:
+            raise ValueError(f"{path} is no readable picture ({_reason(error)}): give a PNG or JPEG file.") from error
+    raise ValueError(f"{path} has more than {MOST_PIXELS / 1e6:.0f} million pixels: make the picture smaller first.")
 
 
-def read_clip(path: str | Path, last: int | None = None) -> np.ndarray:
-    """A video file as RGB (frames, h, w, 3) uint8.
+def _refuse_programs(image: Image.Image, path: str | Path) -> None:
+    """Refuse what would be run rather than read, and PNG of which a check sum is wrong."""
+    if image.format in ("EPS", "WMF"):
+        raise ValueError(f"{image.format} is a program that draws")
+    if image.format == "PNG":
+        with Image.open(path) as again:
+            again.verify()
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """RGB of a loaded picture, some rows at a time so that memory holds little more than its pixels."""
+    low, high = _range(image)
+    out = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, STRIP // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        if image.mode[0] in "IF":
+            grey = (np.asarray(strip).astype(np.float64) - low) * (255 / (high - low))
+            if "transparency" in image.info:
+                grey[np.asarray(strip) == image.info["transparency"]] = 255
+            out[top : top + rows] = np.round(grey)[..., None]
+        elif image.has_transparency_data:
+            strip.info = image.info
+            rgba = np.asarray(strip.convert("RGBA" if image.mode != "La" else "LA").convert("RGBA")).astype(np.uint16)
+            alpha = rgba[..., 3:]
+            out[top : top + rows] = (rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+        else:
+            out[top : top + rows] = np.asarray(strip.convert("RGB"))
+    return out
+
+
+def _range(image: Image.Image) -> tuple[float, float]:
+    """What becomes black and what becomes white, of kinds with more than 8 bits."""
+    if image.mode not in ("I", "F"):
+        return 0.0, 65535.0
+    values = np.asarray(image)
+    low, high, usual = float(values.min()), float(values.max()), 1.0 if image.mode == "F" else 65535.0
+    if not math.isfinite(low + high):
+        raise ValueError("it holds numbers that are not finite")
+    if low >= 0 and high <= usual:
+        return 0.0, usual
+    return low, high if high > low else low + 1
+
+
+def _upright(picture: np.ndarray, orientation: int) -> np.ndarray:
+    """A picture held as its EXIF orientation says."""
+    if orientation in (5, 6, 7, 8):
+        picture = picture.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        picture = picture[::-1]
+    if orientation in (2, 3, 6, 7):
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(picture)
+
+
+@checked
+def read_clip(path: str | Path, last: int | None = None, fps: int | float | None = None) -> np.ndarray:
+    """A video file as RGB (frames, h, w, 3) uint8, as a player shows it: upright, with square pixels.
 
     Args:
-        path: MP4, or whatever ffmpeg reads.
+        path: MP4, WebM, MOV or whatever else PyAV reads.
         last: keep only this many frames of its end, so that long videos fit in memory; None keeps all.
+        fps: frames per second to read, at most 1000, whatever the file's own rate: of each moment k / fps the nearest
+            frame. With a model's `geometry.fps` what moves in the clip keeps its speed in pixels per second. None reads
+            every frame once, whenever it is shown.
 
     Raises:
-        ValueError: no such file, no video, or one too large to keep.
+        ValueError: no such file, no video, a damaged one, or one too large to keep.
     """
     _exists(path, "clip")
     if last is not None and last < 1:
         raise ValueError(f"last={last}: keep at least 1 frame.")
-    try:
-        with mediapy.VideoReader(path) as reader:
-            size = min(reader.metadata.num_images, last or reader.metadata.num_images)
-            bytes_kept = 3 * size * reader.metadata.shape[0] * reader.metadata.shape[1]
-            frames = deque(reader if bytes_kept <= MOST_BYTES else (), maxlen=last)
-    except Exception as error:
-        raise ValueError(f"{path} is no readable video ({_reason(error)}): give an MP4 file.") from error
-    if bytes_kept > MOST_BYTES:
-        raise ValueError(f"{path} would take {bytes_kept / 2**30:.1f} GiB of memory: read fewer frames with last=...")
-    if not frames:
+    if fps is not None:
+        _check_fps(fps)
+    kept: deque[Shown] = deque(maxlen=last if last is None else min(last, MOST_FRAMES))
+    shown = decoded(Path(path))
+    for number, now in enumerate(shown if fps is None else at_rate(shown, fps)):
+        kept.append(now)
+        taken = 3 * len(kept) * math.prod(now.size)
+        if taken > MOST_BYTES:
+            raise ValueError(f"{path} would take {taken / 2**30:.1f} GiB of memory: read fewer frames with last=...")
+        if number >= MOST_FRAMES:
+            raise ValueError(f"{path} has more than {MOST_FRAMES} frames: cut a part out of it first.")
+    if not kept:
         raise ValueError(f"{path} holds no frames: give a video with at least one.")
-    return np.stack(frames)
+    picture = kept.popleft().picture()
+    clip = np.empty((1 + len(kept), *picture.shape), np.uint8)
+    for i in range(len(clip)):
+        clip[i] = picture if i == 0 else kept.popleft().picture()
+    return clip
 
 
+@checked
 def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int = 1) -> None:
     """Write (frames, h, w, 3) uint8 as MP4; a crash leaves no half-written file.
 
     Args:
         path: where to; its folder is made.
         video: the frames.
-        fps: frames per second.
-        scale: every pixel becomes scale x scale; MP4 wants even sides.
+        fps: frames per second, above 0, at most 1000.
+        scale: every pixel becomes scale x scale; MP4 needs even sides.
 
     Raises:
-        ValueError: another name or shape, or an odd side after scaling.
+        ValueError: another name, type or shape, or an odd side after scaling.
+        OSError: it cannot be written.
     """
     path = Path(path)
-    if video.ndim != 4 or path.suffix != ".mp4":
+    if video.ndim != 4 or video.shape[3] != 3 or path.suffix.lower() != ".mp4":
         raise ValueError(f"{path} from shape {video.shape}: give a name that ends in .mp4 and one (frames, h, w, 3).")
+    _check_pixels(video, "video")
+    _check_fps(fps)
+    h, w = (n * scale for n in video.shape[1:3])
+    if scale >= 1 and max(h, w) > MOST_SIDE:
+        raise ValueError(f"a video of {h} x {w} pixels: give at most {MOST_SIDE} a side.")
     frames = enlarge(video, scale)
-    if frames.shape[1] % 2 or frames.shape[2] % 2:
-        raise ValueError(f"a video of {frames.shape[1]} x {frames.shape[2]} pixels: MP4 wants even sides, use scale=2.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{path.name}")
-    try:
-        mediapy.write_video(part, frames, fps=fps, qp=14)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    if h % 2 or w % 2:
+        raise ValueError(f"a video of {h} x {w} pixels: MP4 wants even sides, use scale=2.")
+    with writing(path) as part:
+        mediapy.write_video(part.absolute(), frames, fps=fps, qp=14)  # a name from / on is none of a protocol
 
 
+@checked
 def write_picture(path: str | Path, picture: np.ndarray) -> None:
     """Write (h, w, 3) uint8 as PNG; a crash leaves no half-written file.
 
     Args:
-        path: where to; its folder is made.
+        path: where to, a name that ends in .png; its folder is made.
         picture: the pixels.
+
+    Raises:
+        ValueError: another name, type or shape.
+        OSError: it cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{path.name}")
-    try:
-        mediapy.write_image(part, picture, fmt="png")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    if picture.ndim != 3 or picture.shape[2] != 3 or path.suffix.lower() != ".png":
+        raise ValueError(f"{path} from shape {picture.shape}: give a name that ends in .png and one (h, w, 3).")
+    _check_pixels(picture, "picture")
+    with writing(path) as part:
+        Image.fromarray(np.ascontiguousarray(picture)).save(part, format="png")
 
 
+@checked
 def enlarge(video: np.ndarray, scale: int) -> np.ndarray:
     """Every pixel becomes scale x scale, so that small videos can be seen.
 
     Args:
         video: (..., h, w, 3).
         scale: at least 1.
+
+    Raises:
+        ValueError: another shape or scale, or one that makes the video larger than memory should hold.
     """
+    if video.ndim < 3:
+        raise ValueError(f"video has shape {video.shape}: give (..., h, w, 3).")
+    if scale < 1:
+        raise ValueError(f"scale={scale}: give a whole number of at least 1.")
+    if video.nbytes * scale**2 > 4 * MOST_BYTES and scale > 1:
+        raise ValueError(
+            f"scale={scale} makes {video.nbytes * scale**2 / 2**30:.0f} GiB of the video: give a smaller one."
+        )
     return video.repeat(scale, axis=-3).repeat(scale, axis=-2)
 
 
+def _check_fps(fps: int | float) -> None:
+    if not 1 / MOST_FPS <= fps <= MOST_FPS:
+        raise ValueError(f"fps={fps}: give frames per second from {1 / MOST_FPS} to {MOST_FPS}.")
+
+
+def _check_pixels(pixels: np.ndarray, what: str) -> None:
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"a {what} of type {pixels.dtype}: give uint8, such as from pixels.to_uint8.")
+    if 0 in pixels.shape:
+        raise ValueError(f"a {what} of shape {pixels.shape} is empty: give at least one frame and one pixel.")
+
+
 def _exists(path: str | Path, what: str) -> None:
-    if not Path(path).is_file():
+    try:
+        there = Path(path).is_file()
+    except OSError:  # such as a name that is too long
+        there = False
+    if not there:
         raise ValueError(f"no {what} at {path}: give the path of an existing file.")
 
 

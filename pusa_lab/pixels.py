@@ -9,53 +9,75 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip
 
+MOST_SIDE = 2**15
+"""Pixels of a side that a clip is resized to."""
 
+
+@checked
 def to_pixels(clip: Any) -> Clip:
     """A picture, a clip, or one clip per sample, as the models want it: (b, 3, pixel frames, h, w) in [-1, 1].
 
     Args:
         clip: (h, w, 3), (pixel frames, h, w, 3) or (b, pixel frames, h, w, 3), uint8 or floats in [0, 1], numpy, torch
-            or anything numpy reads.
+            or anything numpy reads. Four axes are one clip; pictures for several samples are (b, 1, h, w, 3).
 
     Raises:
         ValueError: another shape, type or range, or numbers that are not finite.
     """
     if isinstance(clip, str | Path):
         raise ValueError(f"a known picture or clip is the path {str(clip)!r}: read it with pusa_lab.media first.")
-    x = clip if isinstance(clip, Tensor) else torch.from_numpy(_numbers(np.array(clip)))
-    x = x[(None,) * max(0, 5 - x.ndim)]
+    x = _dense(clip) if isinstance(clip, Tensor) else torch.from_numpy(_numbers(clip))
+    given, x = tuple(x.shape), x[(None,) * max(0, 5 - x.ndim)]
     if x.ndim != 5 or x.shape[-1] != 3 or 0 in x.shape:
         raise ValueError(
-            f"a known picture or clip has shape {tuple(np.shape(clip))}: give RGB (h, w, 3), (frames, h, w, 3), or "
+            f"a known picture or clip has shape {given}: give RGB (h, w, 3), (frames, h, w, 3), or "
             f"(samples, frames, h, w, 3)."
         )
     if x.dtype == torch.uint8:
         x = x.float() / 255
     elif not x.is_floating_point() or not ((x >= 0) & (x <= 1)).all():
-        raise ValueError(f"a known picture or clip of type {x.dtype} holds no pixels: give uint8, or floats in [0, 1].")
+        raise ValueError(f"a known picture or clip of type {x.dtype} {NO_PIXELS}")
     return x.float().permute(0, 4, 1, 2, 3) * 2 - 1
 
 
-def _numbers(array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind not in "uif":
-        raise ValueError(
-            f"a known picture or clip of type {array.dtype} holds no pixels: give uint8, or floats in [0, 1]."
-        )
-    return array
+NO_PIXELS = "holds no pixels: give uint8, or floats in [0, 1]."
 
 
+def _dense(x: Tensor) -> Tensor:
+    if x.layout != torch.strided or x.is_meta or x.is_quantized or x.is_complex():
+        raise ValueError(f"a known picture or clip is {shown(x)}, which {NO_PIXELS}")
+    return x
+
+
+def _numbers(clip: Any) -> np.ndarray:
+    try:
+        array = np.array(clip)
+    except Exception:  # whatever an object does when numpy asks it for numbers
+        raise ValueError(f"a known picture or clip is {shown(clip)}, which {NO_PIXELS}") from None
+    if array.dtype.kind not in "uif" or array.dtype.itemsize > 8:
+        raise ValueError(f"a known picture or clip of type {array.dtype} {NO_PIXELS}")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+@checked
 def fit(clip: Clip, size: tuple[int, int]) -> Float[Tensor, "b 3 pf h w"]:
     """Crop to the aspect ratio of `size` around the centre, then resize with antialiasing.
 
     Args:
         clip: pixels (b, 3, pixel frames, h, w).
         size: wanted height and width.
+
+    Raises:
+        ValueError: a size below 1, or a clip without pixels.
     """
+    if min(size) < 1 or max(size) > MOST_SIDE or 0 in clip.shape:
+        raise ValueError(f"size={tuple(size)} from a clip of shape {tuple(clip.shape)}: give 1 to {MOST_SIDE} a side.")
     h, w = clip.shape[-2:]
     scale = min(h / size[0], w / size[1])
-    ch, cw = round(size[0] * scale), round(size[1] * scale)
+    ch, cw = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
     top, left = (h - ch) // 2, (w - cw) // 2
     frames = clip[..., top : top + ch, left : left + cw].transpose(1, 2)
     if (ch, cw) != tuple(size):
@@ -64,11 +86,17 @@ def fit(clip: Clip, size: tuple[int, int]) -> Float[Tensor, "b 3 pf h w"]:
     return frames.transpose(1, 2)
 
 
+@checked
 def to_uint8(clip: Clip) -> np.ndarray:
     """The models' pixels as people's: uint8 (b, frames, h, w, 3), clipped to the range.
 
     Args:
         clip: pixels (b, 3, pf, h, w), meant to be in [-1, 1].
+
+    Raises:
+        ValueError: numbers that are not finite.
     """
+    if not torch.isfinite(clip).all():
+        raise ValueError("a clip holds numbers that are not finite: it has no pixels.")
     pixels = (clip.float().clamp(-1, 1) + 1) * 127.5
     return pixels.round().to(torch.uint8).permute(0, 2, 3, 4, 1).cpu().numpy()

@@ -24,24 +24,33 @@ distribution. With m > 0 every one is biased, each in its own way, and the bias 
 tests/test_policies.py checks all of this against closed forms.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from pusa_lab.annotations import Unfit, check_for
+from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.schedules import noise_levels
 from pusa_lab.types import Geometry, Levels
 
 MODES = ("freeze", "denoise", "hold", "reimpose", "label")
+MOST = 10_000
+"""Latent frames of the longest video; a larger number is taken for a mistake."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Known:
     """A picture or clip whose place in the video is known."""
 
     clip: Any
-    """(h, w, 3) or (pixel frames, h, w, 3), uint8 or floats in [0, 1]; or one clip per sample, (b, frames, h, w, 3)."""
+    """(h, w, 3) or (pixel frames, h, w, 3), uint8 or floats in [0, 1], as an array, a tensor, nested lists or, for a
+    picture, a Pillow image; or one clip per sample, (b, frames, h, w, 3)."""
     at: int | None = None
     """Latent frame where it starts; a negative one, counted from the end, is where it ends: -1 is the last."""
     pixel_at: int | None = None
@@ -56,6 +65,7 @@ class Known:
     model is told level `noise` (Diffusion Forcing, whose code also scales the latents, by the level's 1 - noise)."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "clip", _pixels(self.clip, "a known picture or clip"))
         if (self.at is None) == (self.pixel_at is None):
             raise ValueError(f"a known frame wants one of at={self.at} and pixel_at={self.pixel_at}, not both or none.")
         if self.pixel_at is not None and self.pixel_at < 0:
@@ -64,52 +74,100 @@ class Known:
             raise ValueError(f"unknown mode {self.mode!r} of a known frame: choose one of {', '.join(MODES)}.")
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Task:
     """A name for people, and the known frames."""
 
     name: str
+    """Such as "image_to_video"."""
     known: tuple[Known, ...] = ()
+    """Each at its place; none for text-to-video."""
 
 
+@checked
+def picture_of(picture: Any, name: str = "picture") -> Any:
+    """One picture, or one for each sample: a clip, or pictures that could be taken for one, are refused.
+
+    Args:
+        picture: (h, w, 3), or (b, 1, h, w, 3) with one picture per sample, uint8 or floats in [0, 1]; or a list of
+            pictures of one size, one per sample.
+        name: of the argument, for the sentence.
+
+    Returns:
+        an array or tensor (h, w, 3), (1, h, w, 3) or (b, 1, h, w, 3).
+
+    Raises:
+        ValueError: it holds several frames, or no pixels.
+    """
+    if isinstance(picture, list | tuple) and picture and not isinstance(picture[0], list | tuple | int | float):
+        picture = [_pixels(one, f"{name} {i}") for i, one in enumerate(picture)]
+        shapes = [tuple(one.shape) for one in picture]
+        if len(set(shapes)) > 1 or len(shapes[0]) != 3:
+            several = ", ".join(map(str, sorted(set(shapes))[:4]))
+            raise ArgumentError(f"{name} is a list of shapes {several}: give pictures (h, w, 3) of one size.")
+        return torch.stack([torch.as_tensor(np.ascontiguousarray(one)) for one in picture])[:, None]
+    found = _pixels(picture, name)
+    if found.ndim > 3 and found.shape[-4] != 1:
+        n = found.shape[0]
+        raise ArgumentError(
+            f"{name} has shape {tuple(found.shape)}, which is a clip: give one picture (h, w, 3), or one per sample as "
+            f"(b, 1, h, w, 3){f', such as {name}[:, None] for {n} samples' if found.ndim == 4 else ''}; "
+            f"a clip goes into tasks.extension or tasks.transition."
+        )
+    return found
+
+
+@checked
 def text_to_video() -> Task:
     """Nothing is known but the caption."""
     return Task("text_to_video")
 
 
-def image_to_video(picture: Any, noise: float = 0.0, mode: str = "denoise") -> Task:
+@checked
+def image_to_video(picture: Any, noise: Levels = 0.0, mode: str = "denoise") -> Task:
     """The first frame is known.
 
     Args:
-        picture: (h, w, 3), uint8 or floats in [0, 1].
+        picture: (h, w, 3), uint8 or floats in [0, 1]; or one per sample, (b, 1, h, w, 3) or a list of pictures.
         noise: level kept in [0, 1]; 0 keeps the frame exactly, the paper's runs use 0 to 0.3.
         mode: one of `MODES`, see `Known`.
 
+    Raises:
+        ValueError: it is a clip, or holds no pixels.
+
     Source: Algorithm 1, arXiv 2507.16116.
     """
-    return Task("image_to_video", (Known(picture, at=0, noise=noise, mode=mode),))
+    return Task("image_to_video", (Known(picture_of(picture), at=0, noise=noise, mode=mode),))
 
 
+@checked
 def start_end(first: Any, last: Any, noise: float | tuple[float, float] = 0.0, mode: str = "denoise") -> Task:
     """The first and the last latent frame are known.
 
     Args:
-        first: picture (h, w, 3), uint8 or floats in [0, 1].
+        first: picture (h, w, 3), uint8 or floats in [0, 1]; or one per sample, (b, 1, h, w, 3) or a list of pictures.
         last: picture, or the clip of the last latent frames: a picture is made to stand still for all the pixel frames
-            of the last latent frame, so the clip of these (4 for Wan) ends the video in motion.
+            of the last latent frame, so the clip of these (4 for Wan) ends the video in motion. Or one per sample.
         noise: level kept in [0, 1], one for both ends or one each.
         mode: one of `MODES`, see `Known`.
 
+    Raises:
+        ValueError: `first` is a clip, or `last` may be both a clip and one picture per sample.
+
     Source: section 3.3, arXiv 2507.16116.
     """
-    return Task("start_end", _ends(first, last, noise, mode))
+    if isinstance(last, list | tuple) and last and not isinstance(last[0], list | tuple | int | float):
+        last = picture_of(last, "last")
+    return Task("start_end", _ends(picture_of(first, "first"), last, noise, mode))
 
 
 def _ends(first: Any, last: Any, noise: float | tuple[Levels, Levels], mode: str) -> tuple[Known, Known]:
-    start, end = noise if isinstance(noise, tuple | list) else (noise, noise)
+    start, end = noise if isinstance(noise, tuple) else (noise, noise)
     return Known(first, 0, noise=start, mode=mode), Known(last, -1, noise=end, mode=mode)
 
 
+@checked
 def loop(picture: Any, noise: float | tuple[float, float] = 0.0, mode: str = "denoise") -> Task:
     """The video ends where it began, so that it can be played round and round.
 
@@ -118,29 +176,35 @@ def loop(picture: Any, noise: float | tuple[float, float] = 0.0, mode: str = "de
     out pixel frame 0, which repeats it. To arrive in motion, give `transition` the frames that lead up to the picture.
 
     Args:
-        picture: (h, w, 3), uint8 or floats in [0, 1].
+        picture: (h, w, 3), uint8 or floats in [0, 1]; or one per sample, (b, 1, h, w, 3) or a list of pictures.
         noise: level kept in [0, 1], one for both ends or one each.
         mode: one of `MODES`, see `Known`.
+
+    Raises:
+        ValueError: it is a clip, or holds no pixels.
     """
-    return Task("loop", start_end(picture, picture, noise, mode).known)
+    picture = picture_of(picture)
+    return Task("loop", _ends(picture, picture, noise, mode))
 
 
+@checked
 def transition(first: Any, last: Any, noise: float | tuple[Levels, Levels] = 0.0, mode: str = "denoise") -> Task:
     """One clip becomes another: the video starts with the first and ends with the last.
 
     Args:
-        first: (pixel frames, h, w, 3), uint8 or floats in [0, 1].
+        first: (pixel frames, h, w, 3), uint8 or floats in [0, 1]; or one per sample, (b, pixel frames, h, w, 3).
         last: likewise.
         noise: levels kept of both, each one for all or one for each of its latent frames, in [0, 1].
         mode: one of `MODES`, see `Known`.
 
     Source: section 3.3, arXiv 2507.16116.
     """
-    return Task("transition", _ends(first, last, noise, mode))
+    return Task("transition", _ends(_shared(_pixels(first, "first")), _shared(_pixels(last, "last")), noise, mode))
 
 
+@checked
 def keyframes(
-    pictures: Sequence[Any] | np.ndarray,
+    pictures: Sequence[Any],
     at: Sequence[int] | None = None,
     noise: Levels = 0.0,
     mode: str = "denoise",
@@ -149,7 +213,7 @@ def keyframes(
     """Pictures are known at some places, any number of them: `keyframes([a, b, c], at=[0, 10, -1])`.
 
     Args:
-        pictures: each (h, w, 3), or a clip, uint8 or floats in [0, 1].
+        pictures: each (h, w, 3), or a clip, uint8 or floats in [0, 1]; or one per sample, (b, 1, h, w, 3).
         at: latent frame of each; negative ones count from the end.
         noise: level kept, one for all or one for each picture, in [0, 1].
         mode: one of `MODES`, see `Known`.
@@ -170,6 +234,7 @@ def keyframes(
     return Task("keyframes", tuple(Known(clip, i, pixel, m, mode) for clip, i, pixel, m in rows))
 
 
+@checked
 def completion(video: Any, known: Sequence[range], noise: Levels = 0.0, mode: str = "denoise") -> Task:
     """Parts of a video are known, the rest is made anew: `completion(video, [range(0, 5), range(77, 81)])`.
 
@@ -177,7 +242,8 @@ def completion(video: Any, known: Sequence[range], noise: Levels = 0.0, mode: st
     video would leak it into the known latents behind it.
 
     Args:
-        video: (pixel frames, h, w, 3), uint8 or floats in [0, 1], in step with the video to be made.
+        video: (pixel frames, h, w, 3), uint8 or floats in [0, 1], in step with the video to be made; or one per sample,
+            (b, pixel frames, h, w, 3).
         known: pixel frames of each part, whole latent frames: `geometry.pixels_at(20)` is range(77, 81) for Wan.
         noise: level kept, one for all or one for each part, in [0, 1].
         mode: one of `MODES`, see `Known`.
@@ -187,7 +253,8 @@ def completion(video: Any, known: Sequence[range], noise: Levels = 0.0, mode: st
 
     Source: the completion task of arXiv 2507.16116, App. D.
     """
-    total = _length("completion", video)
+    video = _clip("completion", video)
+    total = video.shape[1]
     if not known:
         raise ValueError("completion without a known part: name its pixel frames, or use text_to_video.")
     for part in known:
@@ -196,15 +263,16 @@ def completion(video: Any, known: Sequence[range], noise: Levels = 0.0, mode: st
                 f"completion from {part} of a video of {total} pixel frames: name ranges within 0..{total}."
             )
     rows = zip(known, noise_levels(noise, len(known)), strict=True)
-    cut = [Known(video[p.start : p.stop], pixel_at=p.start, noise=m, mode=mode) for p, m in rows]
+    cut = [Known(video[:, p.start : p.stop], pixel_at=p.start, noise=m, mode=mode) for p, m in rows]
     return Task("completion", tuple(cut))
 
 
+@checked
 def extension(clip: Any, known: int | None = None, noise: Levels = 0.0, mode: str = "denoise") -> Task:
     """The video goes on where a clip ends; `pusa_lab.extend_to` does it again and again.
 
     Args:
-        clip: (pixel frames, h, w, 3), uint8 or floats in [0, 1].
+        clip: (pixel frames, h, w, 3), uint8 or floats in [0, 1]; or one per sample, (b, pixel frames, h, w, 3).
         known: how many of its last pixel frames start the new video; None is all of them.
         noise: level kept, one for all or one for each known latent frame, in [0, 1].
         mode: one of `MODES`, see `Known`.
@@ -212,20 +280,68 @@ def extension(clip: Any, known: int | None = None, noise: Levels = 0.0, mode: st
     Raises:
         ValueError: the clip is shorter than `known`.
     """
-    total = _length("extension", clip)
+    clip = _clip("extension", clip)
     if known is not None:
+        total = clip.shape[1]
         if known < 1 or known > total:
             raise ValueError(f"extension from {known} frames of a clip that has {total}: ask for 1..{total}.")
-        clip = clip[total - known :]
+        clip = clip[:, total - known :]
     return Task("extension", (Known(clip, 0, noise=noise, mode=mode),))
 
 
-def _length(task: str, clip: Any) -> int:
-    if np.ndim(clip) != 4:
-        raise ValueError(f"{task} from shape {tuple(np.shape(clip))}: give a clip (frames, h, w, 3).")
-    return len(clip)
+def _clip(task: str, clip: Any) -> Any:
+    """(b or 1, pixel frames, h, w, 3)."""
+    found = _pixels(clip, "the clip")
+    if found.ndim < 4:
+        raise ArgumentError(f"{task} from shape {tuple(found.shape)}: give a clip (frames, h, w, 3).")
+    return _shared(found)
 
 
+def _shared(clip: Any) -> Any:
+    """One clip for all samples, said so that it is not taken for one picture per sample."""
+    return clip[None] if clip.ndim == 4 else clip
+
+
+def _pixels(value: Any, name: str) -> Any:
+    """What holds the pixels of a picture or clip, (h, w, 3), (frames, h, w, 3) or (b, frames, h, w, 3)."""
+    if isinstance(value, str | os.PathLike):
+        raise ArgumentError(f"{name} is the path {str(value)!r:.80}: read it with pusa_lab.media first.")
+    found = value if isinstance(value, np.ndarray) else _tensor(value, name)
+    kind = str(found.dtype).removeprefix("torch.")
+    if found.ndim not in (3, 4, 5) or found.shape[-1] != 3 or 0 in found.shape:
+        raise ArgumentError(
+            f"{name} has shape {tuple(found.shape)}: give RGB (h, w, 3), (frames, h, w, 3), or "
+            f"(samples, frames, h, w, 3)."
+        )
+    if kind != "uint8" and "float" not in kind:
+        raise ArgumentError(f"{name} of type {kind} holds no pixels: give uint8, or floats in [0, 1].")
+    return found
+
+
+def _tensor(value: Any, name: str) -> Tensor:
+    if callable(getattr(value, "convert", None)) and hasattr(value, "mode"):
+        value = _rgb(value, name)
+    try:
+        found = check_for(Tensor)(value)
+    except Unfit:
+        raise ArgumentError(
+            f"{name} is {shown(value)}, which holds no pixels: give RGB (h, w, 3) or (frames, h, w, 3)."
+        ) from None
+    whole = not isinstance(value, Tensor) and found.dtype == torch.int64  # from a list of numbers
+    return found.byte() if whole and found.numel() and found.min() >= 0 and found.max() <= 255 else found
+
+
+def _rgb(image: Any, name: str) -> Any:
+    """A Pillow image in colours, where Pillow's own conversion is right."""
+    if image.mode not in ("1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV") or "transparency" in image.info:
+        raise ArgumentError(
+            f"{name} is a Pillow image of mode {image.mode}, with transparency or of another range: "
+            f"give image.convert('RGB'), or read its file with pusa_lab.media.read_picture."
+        )
+    return image.convert("RGB")
+
+
+@checked
 def frame_table(geometry: Geometry, frames: int | None = None) -> str:
     """Which latent frame holds which pixel frames, as text to print: `print(frame_table(model.geometry))`.
 
@@ -236,6 +352,8 @@ def frame_table(geometry: Geometry, frames: int | None = None) -> str:
         frames: latent frames; None is the model's own number.
     """
     frames = geometry.frames if frames is None else frames
+    if not 1 <= frames <= MOST:
+        raise ValueError(f"frames={frames}: give 1 to {MOST:,} latent frames.")
     rows = [(i, geometry.pixels_at(i)) for i in range(frames)]
     spans = [f"{i:6}  {f'{p[0]}..{p[-1]}' if len(p) > 1 else p[0]:>9}  {p[0] / geometry.fps:7.2f}" for i, p in rows]
     return "\n".join(["latent  pixels     seconds", *spans])

@@ -1,11 +1,14 @@
 """Clips to learn from: a world's scenes, or a folder of videos with captions."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from pusa_lab.arguments import checked
+from pusa_lab.clips import find_clips
 from pusa_lab.pixels import fit, to_pixels
 from pusa_lab.training import Bank
 from pusa_lab.types import Geometry, VideoModel, computes_in_bfloat16
@@ -35,10 +38,11 @@ def world_clips(
         yield to_bytes(clips), captions(part, seed=seed + i)
 
 
-def folder_clips(folder: Path, geometry: Geometry) -> Iterator[Part]:
-    """Clips of the model's length and size, cut one after the other out of every MP4 of a folder.
+@checked
+def folder_clips(folder: str | Path, geometry: Geometry) -> Iterator[Part]:
+    """Clips of the model's length and size, cut one after the other out of every video of a folder.
 
-    The caption of `walk.mp4` is the text of `walk.txt` beside it, or empty.
+    Captions are found as `pusa_lab.clips.find_clips` says, but a clip may have none. What cannot be used is logged.
 
     Args:
         folder: where to look, subfolders included.
@@ -49,22 +53,26 @@ def folder_clips(folder: Path, geometry: Geometry) -> Iterator[Part]:
     """
     from pusa_lab import media  # needs ffmpeg, which drawing worlds does not
 
-    want, found, problems = geometry.pixel_frames(geometry.frames), 0, []
-    for path, caption in zip(_videos(folder), folder_captions(folder), strict=True):
+    want, usable, problems = geometry.pixel_frames(geometry.frames), 0, []
+    found = find_clips(folder, need_captions=False)
+    for clip in found:
         try:
-            clip = to_pixels(media.read_clip(path))
+            if clip.problem:
+                raise ValueError(f"{clip.path} {clip.problem}")
+            video = to_pixels(media.read_clip(clip.path))
+            pieces = [p for p in video.split(want, dim=2) if p.shape[2] == want]
+            if not pieces:
+                raise ValueError(f"{clip.path} has {video.shape[2]} frames, the model wants {want}")
         except (ValueError, OSError) as error:
             problems.append(str(error))
             continue
-        pieces = [p for p in clip.split(want, dim=2) if p.shape[2] == want]
-        if not pieces:
-            problems.append(f"{path} has {clip.shape[2]} frames, the model wants {want}")
-            continue
-        found += len(pieces)
-        yield to_bytes(torch.cat([fit(p, geometry.size) for p in pieces])), [caption] * len(pieces)
-    if not found:
-        why = "; ".join(problems[:3]) or "it holds no .mp4 file"
-        raise ValueError(f"no video in {folder} can be used ({why}): give a folder of MP4s of {want} frames or more.")
+        usable += len(pieces)
+        yield to_bytes(torch.cat([fit(p, geometry.size) for p in pieces])), [clip.caption] * len(pieces)
+    if not usable:
+        why = "; ".join(problems[:3])
+        raise ValueError(f"no video in {folder} can be used ({why}): give a folder of videos of {want} frames or more.")
+    if problems:
+        logging.warning("%d of %d clips are left out: %s", len(problems), len(found), "; ".join(problems))
 
 
 def clips_of(source: str, count: int, seed: int, geometry: Geometry, device: str | torch.device) -> Iterator[Part]:
@@ -87,14 +95,14 @@ def clips_of(source: str, count: int, seed: int, geometry: Geometry, device: str
     return folder_clips(Path(source), geometry)
 
 
-def folder_captions(folder: Path) -> list[str]:
+@checked
+def folder_captions(folder: str | Path) -> list[str]:
     """The captions of a folder's videos, empty where there is none.
 
     Args:
-        folder: with .txt files beside its MP4s.
+        folder: with captions as `pusa_lab.clips.find_clips` says.
     """
-    texts = [path.with_suffix(".txt") for path in _videos(folder)]
-    return [" ".join(text.read_text().split()) if text.is_file() else "" for text in texts]
+    return [clip.caption for clip in find_clips(folder, need_captions=False) if not clip.problem]
 
 
 def banks(
@@ -156,10 +164,6 @@ def latent_bank(parts: Iterator[Part], model: VideoModel, batch: int, seed: int)
                 latents.append(model.encode_video(pixels).half())
         captions_ += text
     return Bank(torch.cat(latents), captions_, batch, seed)
-
-
-def _videos(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".mp4")
 
 
 def to_bytes(clip: Tensor) -> Tensor:

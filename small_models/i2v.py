@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pusa_lab.pixels import fit, to_pixels
+from pusa_lab.tasks import picture_of
 from pusa_lab.types import Tau, Video
 from small_models.codec import Codec
 from small_models.model import ToyModel
@@ -55,11 +56,14 @@ class ImageToVideo(ToyModel):
 
         Args:
             picture: anything `pusa_lab.tasks.image_to_video` takes.
+
+        Raises:
+            ValueError: it is a clip, or holds no pixels.
         """
-        clip = fit(to_pixels(picture), self.geometry.size).to(self.device)
+        clip = fit(to_pixels(picture_of(picture)), self.geometry.size).to(self.device)
         model = copy.copy(self)
         with torch.no_grad():
-            model.first = self.encode_video(clip[:, :, :1])
+            model.first = self.encode_video(clip)
         return model
 
     def forward(self, x: Video, tau: Tau, text: Tensor, first: Tensor | None = None) -> Video:

@@ -68,6 +68,8 @@ def train(
     """
     if (preset, stage) not in RECIPES:
         raise ValueError(f"no stage {preset}-{stage}: there are {', '.join('-'.join(names) for names in RECIPES)}.")
+    if "clips" in changes and data and data not in WORLDS:
+        raise ValueError(f"clips={changes['clips']} with a folder: all its clips are used, so leave clips out.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         changes = {"compile": "", **changes}  # it pays on a GPU

@@ -135,9 +135,32 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--image", "nowhere.png"], "no picture at nowhere.png"),
         (["generate", PROMPT, "--image", "{clip}"], "clip.mp4 is no readable picture"),
         (["generate", PROMPT, "--video", "nowhere.mp4"], "no clip at nowhere.mp4"),
-        (["generate", PROMPT, "--video", "{clip}", "--known", "6"], "extension from 6 frames of a clip that has 5"),
+        (
+            ["generate", PROMPT, "--video", "{clip}", "--known", "13"],
+            "of a clip that has 10 at the model's 16",
+        ),
         (["generate", PROMPT, "--video", "{clip}", "--image", "{picture}"], "both --image and --video"),
         (["generate", PROMPT, "--end-image", "{picture}"], "--end-image was given without --image"),
+        (["generate", PROMPT, "--known", "5"], "--known was given without --video"),
+        (["generate", PROMPT, "--image", "{picture}", "--known", "5"], "--known was given without --video"),
+        (["generate", PROMPT, "--noise", "0.2"], "--noise was given without --image or --video"),
+        (["generate", PROMPT, "--noise", "0"], "--noise was given without --image or --video"),
+        (
+            ["generate", PROMPT, "--video", "{clip}", "--end-image", "{picture}"],
+            "--end-image was given without --image",
+        ),
+        (["generate", PROMPT, "--image", ""], "--image is empty"),
+        (["generate", PROMPT, "--video", ""], "--video is empty"),
+        (["generate", PROMPT, "--model", "mini-i2v", "--image", "{picture}", "--noise", "0.1"], "keeps no --noise"),
+        (["generate", PROMPT, "--model", "mini-i2v", "--video", "{clip}"], "mini-i2v takes one picture as input"),
+        (["generate", PROMPT, "--steps", "10000000"], "steps=10000000: give 1 to 10,000"),
+        (["generate", PROMPT, "--seed", "99999999999999999999"], "seed is 99999999999999999999"),
+        (["generate", PROMPT, "--guidance", "nan"], "guidance=nan"),
+        (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "noise level nan"),
+        (["generate", PROMPT, "--out", "{clip}/a.mp4"], "cannot be written: {clip} is a file"),
+        (["generate", PROMPT, "--out", "{long}.mp4"], "give a shorter name"),
+        (["demo", "--out", "{clip}"], "--out {clip} is a file: give a folder"),
+        (["demo", "--out", "{clip}/a"], "cannot be written: {clip} is a file"),
         (["generate", "a red horse"], "unknown words"),
         (["generate", PROMPT, "--model", "giga"], "no model 'giga'"),
         (["generate", PROMPT, "--model", "mini-codec"], "mini-codec is a codec and makes no videos"),
@@ -164,11 +187,12 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, picture, clip, w
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"\x10\x00")
     out = tmp_path / "out"
-    words = [w.format(clip=clip, picture=picture, broken=broken) for w in words]
+    given = {"clip": clip, "picture": picture, "broken": broken, "long": tmp_path / ("a" * 300)}
+    words, says = [w.format(**given) for w in words], says.format(**given)
     target = out / "a.mp4" if words[0] == "generate" else out
     assert main([words[0], "--out", str(target), *words[1:]]) == 2
     said = capsys.readouterr().err.strip()
-    assert said.startswith("pusa-lab: ")
+    assert said.startswith(f"pusa-lab {words[0]}: ")
     assert says in said
     assert "\n" not in said
     assert not out.exists()

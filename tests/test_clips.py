@@ -164,7 +164,7 @@ class TestFinding:
 
     def test_nothing_to_find(self, tmp_path):
         refused("no folder .*nowhere", find_clips, tmp_path / "nowhere")
-        (tmp_path / "a.avi").write_bytes(b"x")
+        (tmp_path / "a.pdf").write_bytes(b"x")
         refused("no clips in .*end in .mp4, .webm, .mov", find_clips, tmp_path)
 
     @pytest.mark.parametrize(

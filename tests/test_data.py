@@ -45,14 +45,14 @@ def test_a_folder_gives_all_whole_clips_of_its_videos(tmp_path):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda folder: None, "it holds no .mp4 file"),
-        (lambda folder: (folder / "x.mp4").write_bytes(b"no video"), "x.mp4 is no readable video"),
+        (lambda folder: None, "no clips in"),
+        (lambda folder: (folder / "x.mp4").write_bytes(b"no video"), "x.mp4 cannot be read as a video"),
         (lambda folder: film(folder / "x.mp4", 4), "x.mp4 has 4 frames, the model wants 9"),
     ],
 )
 def test_a_folder_without_a_usable_video_is_refused(tmp_path, make, says):
     make(tmp_path)
-    with pytest.raises(ValueError, match=f"no video in .* can be used .*{says}"):
+    with pytest.raises(ValueError, match=says):
         list(clips_of(str(tmp_path), 1, 0, SMALL, "cpu"))
 
 

@@ -154,6 +154,16 @@ def test_the_toy_goes_on(nano_vta):
         ({"seconds": 0.3}, "seconds=0.3 at 10 frames a second, and 3 pixel frames are there already"),
         ({"seconds": -1.0}, "ask for a finite number above 0.3 seconds"),
         ({"seconds": float("nan")}, "seconds=nan"),
+        ({"seconds": 1e30}, r"seconds=1e\+30 .* at most 3000"),
+        ({"seconds": None}, "seconds is None"),
+        ({"overlap": 1.0}, "overlap is 1.0"),
+        ({"frames": 10**9}, "frames=1000000000"),
+        ({"seed": [1, 2]}, "seed is a list of 2"),
+        ({"prompt": None}, "prompt is None"),
+        ({"start": None}, "a known picture or clip is None, which holds no pixels"),
+        ({"start": clip(3)[..., :2]}, "a known picture or clip has shape"),
+        ({"model": None}, "model is None: give a VideoModel"),
+        ({"num_inference_steps": 3}, "there is no argument 'num_inference_steps': use steps"),
         ({"seconds": float("inf")}, "seconds=inf"),
         ({"noise": [0.1, 0.2]}, "2 noise levels for 1 known"),
         ({"noise": 1.5}, "noise level 1.5"),
@@ -170,6 +180,6 @@ def test_the_toy_goes_on(nano_vta):
 def test_bad_requests_get_a_sentence_before_any_call(options, says):
     m = model()
     m.asked = []
-    with pytest.raises(ValueError, match=says):
-        pl.extend_to(m, **{"prompt": "", "start": clip(3), "seconds": 0.8, "overlap": 1, **FAST, **options})
+    with pytest.raises(ValueError, match=rf"^extend_to: .*{says}"):
+        pl.extend_to(**{"model": m, "prompt": "", "start": clip(3), "seconds": 0.8, "overlap": 1, **FAST, **options})
     assert m.asked == []

@@ -229,7 +229,7 @@ def test_each_frame_may_have_its_own_guidance():
 
 def test_a_picture_is_no_task(as_user):
     model = small_models.load("nano-base", device="cpu")
-    with pytest.raises(ValueError, match=r"task is a ndarray: make one, such as tasks.image_to_video\(picture\)"):
+    with pytest.raises(ValueError, match=r"task is an array of .*: give a Task, such as tasks.image_to_video\(p"):
         pl.prepare(model, "a red circle moves right", np.zeros((16, 16, 3), np.uint8))
 
 

@@ -50,6 +50,12 @@ def test_an_answer_of_nan_is_wrong():
         check(torch.tensor([1.0, float("nan")]), torch.tensor([1.0, 2.0]))
 
 
+@pytest.mark.parametrize("answer", ["three", object(), {"a": 1}, [1, "a"], [[1], [1, 2]]])
+def test_an_answer_without_numbers_is_said(answer):
+    with pytest.raises(AssertionError, match=r"yours is .*, which holds no numbers: wanted is 3"):
+        check(answer, 3)
+
+
 def test_values_can_be_checked_too(capsys):
     check([0.5, 1.0], torch.tensor([0.5, 1.0]))
     check(3, 3)
@@ -69,3 +75,24 @@ def test_play_embeds_mp4(monkeypatch):
     monkeypatch.setattr("mediapy._display_html", lambda text, **_: shown.append(text))
     play({"two": np.zeros((4, 16, 16, 3), np.uint8), "videos": np.zeros((4, 16, 16, 3), np.uint8)})
     assert shown[0].count("data:video/mp4;base64") == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: play({}), "no videos to play"),
+        (lambda: play(None), "videos is None: give a dict"),
+        (lambda: play(np.zeros((4, 8, 8, 3), np.uint8)), "videos is an array"),
+        (lambda: play({"a": np.zeros((4, 8, 8, 3))}), r"'a' has shape \(4, 8, 8, 3\), float"),
+        (lambda: play({"a": np.zeros((8, 8, 3), np.uint8)}), r"give \(frames, h, w, 3\) uint8"),
+        (lambda: play({"a": np.zeros((4, 8, 8, 3), np.uint8)}, fps=0), "fps=0"),
+        (lambda: play({"a": np.zeros((4, 8, 8, 3), np.uint8)}, width="8"), "width is '8'"),
+        (lambda: setup(seed=-1), "seed=-1: give 0 to 4294967295"),
+        (lambda: setup(seed=None), "seed is None"),
+        (lambda: setup(shapes=1), "shapes is 1"),
+        (lambda: check(3, 3, tolerance="a"), "tolerance is 'a'"),
+    ],
+)
+def test_wrong_arguments_get_a_sentence(call, says, as_user):
+    with pytest.raises(ValueError, match=rf"^notebook\.\w+: .*{says}"):
+        call()

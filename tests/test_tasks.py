@@ -200,7 +200,7 @@ K = tasks.Known
         (lambda: tasks.image_to_video(np.full((8, 8, 3), np.nan)), "holds no pixels"),
         (lambda: tasks.image_to_video("still.png"), "is the path 'still.png': read it"),
         (lambda: tasks.image_to_video([["red"]]), "holds no pixels"),
-        (lambda: tasks.image_to_video(clip(2)[None].repeat(3, 0)), "for 3 samples, but 1 prompts"),
+        (lambda: tasks.image_to_video(clip(3)[:, None]), "for 3 samples, but 1 prompts"),
         (lambda: tasks.extension(picture(), known=2), r"extension from shape \(8, 12, 3\)"),
         (lambda: tasks.Task("x", (K(clip(17), -2),)), "5 latent frames at latent frame -2 reaches past"),
         (lambda: tasks.Task("x", (K(picture(), 5),)), "frame 5 is outside the video of 5 latent frames"),

@@ -159,6 +159,7 @@ def test_a_known_clip_is_encoded_for_the_place_where_it_stands(frames, at, want)
 
 @pytest.mark.parametrize("make", [tasks.start_end, tasks.transition])
 def test_one_noise_is_for_both_ends(make):
-    clip = np.zeros((5, 4, 4, 3), np.uint8)
-    assert [k.noise for k in make(clip, clip, noise=0.3).known] == [0.3, 0.3]
-    assert [k.noise for k in make(clip, clip, noise=(0.1, 0.3)).known] == [0.1, 0.3]
+    first, last = np.zeros((4, 4, 3), np.uint8), np.zeros((5, 4, 4, 3), np.uint8)
+    assert [k.noise for k in make(first, last, noise=0.3).known] == [0.3, 0.3]
+    assert [k.noise for k in make(first, last, noise=(0.1, 0.3)).known] == [0.1, 0.3]
+    assert [k.noise for k in make(first, last, noise=[0.1, 0.3]).known] == [0.1, 0.3]

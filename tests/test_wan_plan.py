@@ -192,6 +192,14 @@ def test_the_type_is_what_the_gpu_computes_in():
         ({"gpus": -1}, "gpus=-1: give a whole number"),
         ({"guidance": 0.5}, r"guidance=0.5: give 1 (none) or more."),
         ({"guidance": float("nan")}, "guidance=nan"),
+        ({"guidance": float("inf")}, "guidance=inf"),
+        ({"gpus": 0}, "gpus=0: give a whole number of at least 1."),
+        ({"batch": -1}, "batch=-1: give a whole number"),
+        ({"rank": 0, "mode": "lora"}, "rank=0: give a whole number"),
+        ({"rank": 4}, "rank=4 has no effect with mode='sample': only mode='lora' trains a LoRA; leave it out."),
+        ({"rank": 512, "mode": "full"}, "rank=512 has no effect with mode='full'"),
+        ({"guidance": 3.0, "mode": "lora"}, "guidance=3.0 has no effect with mode='lora': training asks"),
+        ({"guidance": 1.0, "mode": "full"}, "guidance=1.0 has no effect with mode='full'"),
         ({"price": -1.0}, "price=-1.0: give US dollars per GPU and hour, 0 or more."),
         ({"gpu": "t4", "dtype": "bfloat16"}, "the t4 does not compute in bfloat16: give dtype='float16'."),
         ({"dtype": "float8", "mode": "full"}, "float8 only stores them: give dtype='bfloat16'."),
@@ -204,7 +212,39 @@ def test_bad_input_is_one_sentence(asked, says, capsys):
     assert says in str(error.value)
     words = {k: "x".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in asked.items()}
     assert main(["plan", *(f"--{name}={word}" for name, word in words.items())]) == 2
-    assert capsys.readouterr().err == f"pusa-lab: {error.value}\n"
+    assert str(error.value).startswith("wan.plan: ")
+    assert capsys.readouterr().err == f"pusa-lab plan: {str(error.value).removeprefix('wan.plan: ')}\n"
+
+
+@pytest.mark.parametrize("mode", ["lora", "full"])
+def test_training_always_has_its_captions_encoded(mode, capsys):
+    assert main(["plan", "--mode", mode, "--cached-prompts"]) == 2
+    said = (
+        f"cached_prompts=True has no effect with mode='{mode}': training always expects encoded captions; leave it out."
+    )
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *({"model": None}, {"gpu": 3}, {"size": [480]}, {"size": (480.5, 832)}, {"frames": 81.0}, {"gpus": "2"}),
+        *({"compiled": 1}, {"mode": None}, {"rank": True}, {"steps": 10**30}, {"offload": None}, {"price": "1"}),
+    ],
+    ids=str,
+)
+def test_wrong_types_are_one_sentence(asked):
+    with pytest.raises(ValueError, match=rf"^wan.plan: {next(iter(asked))} is [^\n]+: give [^\n]+\.$"):
+        plan(**asked)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_settings_hold_only_what_the_mode_uses(mode):
+    settings = plan(mode=mode).settings
+    assert (settings.rank, settings.guidance) == {"sample": (None, 3.0), "lora": (512, None), "full": (None, None)}[
+        mode
+    ]
+    assert plan(**asdict(settings)).settings == settings
 
 
 def test_the_command_line_prints_the_plan(capsys):

@@ -87,7 +87,18 @@ class TestRefusals:
         refused("holds no measured rows", read_training, tmp_path / "a.json")
 
     @pytest.mark.parametrize(
-        ("change", "match"), [({"peak_gib": None}, "a row has no peak_gib"), ({"device": "abacus"}, "no peak is known")]
+        ("change", "match"),
+        [
+            ({"peak_gib": None}, "a row has no peak_gib"),
+            ({"device": "abacus"}, "no peak is known"),
+            ({"compile": "False"}, "compile='False': give true or false"),
+            ({"seconds_per_sample": "3"}, "'seconds_per_sample' is '3', a str"),
+            ({"peak_gib": float("nan")}, "not finite numbers above 0"),
+            ({"size": [480]}, "a row has size"),
+            ({"size": "8k"}, "a row has size"),
+            ({"frames": -1}, "frames -1"),
+            ({"model": "wan3"}, "a row is of the model 'wan3'"),
+        ],
     )
     def test_rows(self, tmp_path, change, match):
         row = {k: v for k, v in {**TRIAL["rows"][0], **change}.items() if v is not None}

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import pusa_lab as pl
-from pusa_lab import schedules, viz
+from pusa_lab import media, schedules, viz
 from pusa_lab.widgets import Player, ScheduleStudio, Session
 from pusa_lab.widgets.known import Given, name_of, with_preset
 from pusa_lab.widgets.runs import scores, shots
@@ -213,6 +213,18 @@ def test_known_frames_take_the_published_levels(nano_vta):
     assert one.error.startswith("d.png is no readable picture")
     one.do({"do": "forget", "index": 0})
     assert [g.name for g in one.given] == ["b.png"]
+
+
+def test_a_clip_keeps_its_speed(nano_vta, tmp_path):
+    """A square that moves 16 pixels a second, filmed at 16 frames a second, for a model of 8."""
+    video = np.full((16, 64, 64, 3), 30, np.uint8)
+    for k in range(16):
+        video[k, 20:40, 10 + k : 30 + k] = 220
+    media.write_clip(tmp_path / "a.mp4", video, 16)
+    one = session(nano_vta)
+    one.do({"do": "drop", "name": "a.mp4", "content": (tmp_path / "a.mp4").read_bytes(), "at": 0})
+    centres = [(frame[..., 0] > 120).nonzero()[1].mean() for frame in one.given[0].clip]
+    assert np.diff(centres) == pytest.approx(2, abs=0.3)
 
 
 def test_tasks_are_named_after_their_frames(nano_vta):

@@ -25,6 +25,7 @@ from pusa_lab.schedules.compose import (
     repeat_columns,
     stretch,
 )
+from pusa_lab.schedules.functions import call
 from pusa_lab.schedules.grids import GRIDS, linear, shift_levels
 from pusa_lab.schedules.matrices import (
     autoregressive,
@@ -61,8 +62,8 @@ def as_matrix(
     """The matrix of a schedule that is given by name, as a function, or as levels; it may have faults, see `faults`.
 
     Args:
-        schedule: a name in SCHEDULES, a function (steps, frames, shift=...), or levels (rows, f) as a list, an array or
-            a tensor.
+        schedule: a name in SCHEDULES, a function (steps, frames, shift=...), which may go without shift, or levels
+            (rows, f) as a list, an array or a tensor.
         steps: moves of each frame, at least 1; unused when schedule holds levels.
         frames: latent frames, at least 1; unused when schedule holds levels.
         shift: shift of the grid; unused when schedule holds levels.
@@ -74,7 +75,7 @@ def as_matrix(
         if schedule not in SCHEDULES:
             raise ValueError(f"unknown schedule {schedule!r}: choose one of {', '.join(SCHEDULES)}.")
         schedule = SCHEDULES[schedule]
-    return as_matrix(schedule(steps, frames, shift=shift)) if callable(schedule) else schedule
+    return call(schedule, steps, frames, None, shift) if callable(schedule) else schedule
 
 
 __all__ = [

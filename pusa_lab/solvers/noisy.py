@@ -1,6 +1,6 @@
 """Solvers with noise of their own, fresh for every frame and row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +28,8 @@ class Churn:
 
     amount: float | int = 1.0
     """Strength of the noise, at least 0; about 1 is the usual reverse SDE at low noise."""
-    seed: int | None = None
-    """Sample i draws from seed + i, whatever the batch; None is the seed of `generate`, or 0."""
+    seed: int | Sequence[int] | None = None
+    """Sample i draws from seed + i, whatever the batch, or from its own of a list; None is that of `generate`, or 0."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.amount < float("inf"):
@@ -61,8 +61,8 @@ class Consistency:
     Source: Algorithm 1 of arXiv 2303.01469, with one clock per frame.
     """
 
-    seed: int | None = None
-    """Sample i draws from seed + i, whatever the batch; None is the seed of `generate`, or 0."""
+    seed: int | Sequence[int] | None = None
+    """Sample i draws from seed + i, whatever the batch, or from its own of a list; None is that of `generate`, or 0."""
 
     def begin(self) -> Step:
         """A step at the start of its stream of noise."""
@@ -76,14 +76,16 @@ class Consistency:
         return step
 
 
-def _noise(seed: int) -> Callable[[Video], Video]:
+def _noise(seed: int | Sequence[int]) -> Callable[[Video], Video]:
     """Draws like x, on the CPU, sample i from its own stream: they depend neither on the batch nor on the device."""
     streams: list[torch.Generator] = []
 
     def draw(x: Video) -> Video:
         # Far from the seeds that people start x from: the same numbers again would not be fresh noise.
-        new = range(len(streams), len(x))
-        streams.extend(torch.Generator().manual_seed((seed + i + 0x9E3779B9) % 2**63) for i in new)
+        if not isinstance(seed, int) and len(seed) < len(x):
+            raise ValueError(f"{len(seed)} seeds for {len(x)} samples: give one for all, or one for each.")
+        new = [seed + i if isinstance(seed, int) else seed[i] for i in range(len(streams), len(x))]
+        streams.extend(torch.Generator().manual_seed((one + 0x9E3779B9) % 2**63) for one in new)
         return torch.stack([torch.randn(x.shape[1:], generator=g) for g in streams]).to(x)
 
     return draw

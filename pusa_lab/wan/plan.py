@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
+from pusa_lab.arguments import checked
 from pusa_lab.wan.plan_costs import forward_flops, seconds, stages
 from pusa_lab.wan.plan_settings import Settings, settle
 from pusa_lab.wan.plan_tables import GPUS
@@ -85,18 +86,19 @@ class Plan:
         return "\n".join(lines + [f"{'to fit':<12}{advice}" for advice in self.advice])
 
 
+@checked
 def plan(
     model: str = "wan2.1-14b",
     size: str | tuple[int, int] = "720p",
     *,
     frames: int | None = None,
     steps: int | None = None,
-    guidance: float = 3.0,
+    guidance: float | None = None,
     dtype: str | None = None,
     offload: str = "none",
     gpu: str = "h200",
     mode: str = "sample",
-    rank: int = 512,
+    rank: int | None = None,
     batch: int = 1,
     compiled: bool = False,
     cached_prompts: bool = False,
@@ -112,27 +114,29 @@ def plan(
         size: "480p", "720p", or height and width in pixels: multiples of 16, for wan2.2-5b of 32.
         frames: pixel frames, 1 + 4k; None is the model's own: 81, for wan2.2-5b 121.
         steps: of sampling, or of the optimizer; None is the paper's: 10, in training 900.
-        guidance: scale of text guidance, 1 or more; 1 is none and halves the calls.
+        guidance: scale of text guidance, 1 or more; 1 is none and halves the calls. None is 3, in training nothing.
         dtype: of the transformer's weights: bfloat16, float16, or float8 (stored so, computed in 16 bits). None is
             bfloat16, or float16 where the GPU has none, as in `WanModel.from_pretrained`.
         offload: name in OFFLOADS: none, model or group; in training none or checkpoints.
         gpu: name in GPUS.
         mode: "sample", "lora" or "full" (all weights); training expects encoded videos and captions.
-        rank: of the LoRA that is trained, on all linears of attention and feed-forward.
+        rank: of the LoRA that is trained, on all linears of attention and feed-forward; None is 512. Only in mode lora.
         batch: videos at a time on each GPU.
         compiled: whether the blocks are compiled; changes time and the memory of sampling.
-        cached_prompts: whether captions are encoded already, so that no text encoder is loaded.
+        cached_prompts: whether captions are encoded already, so that no text encoder is loaded; only in mode sample.
         price: US dollars per GPU and hour; None is the rough one of GPUS.
         gpus: in sampling each makes its own videos; training splits gradients and optimizer over them (ZeRO-2).
 
     Raises:
-        ValueError: a name is unknown, a number is out of range, or two of them exclude each other.
+        ValueError: a name is unknown, a number is out of range, two of them exclude each other, or the mode has no use
+            for one.
     """
     settings = settle(locals())
     found = _estimate(settings)
     return found if found.fits else replace(found, advice=_advice(settings))
 
 
+@checked
 def require_fit(plan: Plan) -> None:
     """Stop before anything is loaded.
 
@@ -160,7 +164,7 @@ def _estimate(s: Settings) -> Plan:
         settings=s,
         tokens=s.tokens,
         parameters=s.config.parameters,
-        lora_parameters=s.config.lora_parameters(s.rank) if s.mode == "lora" else 0,
+        lora_parameters=s.config.lora_parameters(s.rank or 0) if s.mode == "lora" else 0,
         flops=forward_flops(s),
         calls=s.calls,
         seconds=spans,
@@ -199,7 +203,7 @@ def _changes(s: Settings) -> Iterator[tuple[str, Any]]:
     else:
         options = [("offload", "checkpoints"), *(("gpus", n) for n in (8, 32) if n > s.gpus)]
     if s.mode == "lora":
-        options.append(("rank", max(1, s.rank // 4)))
+        options.append(("rank", max(1, (s.rank or 1) // 4)))
     if s.mode == "full":
         options.append(("mode", "lora"))
     else:

@@ -143,7 +143,7 @@ def seconds(s: Settings) -> dict[str, float]:
     forward = sum(work.values()) / useful
     if s.mode != "sample":
         attention = 4.5 * (work["self-attention"] + work["cross-attention"])
-        adapter = 8 * s.tokens * c.lora_parameters(s.rank) if s.mode == "lora" else work["linear"]
+        adapter = 8 * s.tokens * c.lora_parameters(s.rank or 0) if s.mode == "lora" else work["linear"]
         step = (3 * work["linear"] + adapter + attention) / useful
         if s.offload == "checkpoints":
             step = max(step, 2 * _checkpoints(s) / HOST_BYTES)
@@ -167,7 +167,7 @@ def _training(s: Settings) -> dict[str, float]:
     c = s.config
     parts = {"transformer": float(DTYPES[s.dtype] * c.parameters)}
     if s.mode == "lora":
-        parts["LoRA"] = 4.0 * c.lora_parameters(s.rank)
+        parts["LoRA"] = 4.0 * c.lora_parameters(s.rank or 0)
         parts["gradients"], parts["optimizer"] = parts["LoRA"] / s.gpus, 2 * parts["LoRA"] / s.gpus
     else:
         parts["gradients"], parts["optimizer"] = 2 * c.parameters / s.gpus, 12 * c.parameters / s.gpus
@@ -175,7 +175,7 @@ def _training(s: Settings) -> dict[str, float]:
         parts["buckets"] = BUCKETS
     if s.offload == "none":
         parts["checkpoints"] = _checkpoints(s)
-    parts["activations"] = training_bytes(c, s.tokens, s.rank if s.mode == "lora" else 0)
+    parts["activations"] = training_bytes(c, s.tokens, s.rank or 0)
     return parts
 
 

@@ -10,6 +10,8 @@ from pusa_lab.wan.plan_tables import DTYPES, GPUS, MODES, Gpu
 
 SIZES = {"480p": (480, 832), "720p": (720, 1280)}
 """Names of sizes; cut to whole patches where a model's are larger: 704 x 1280 for wan2.2-5b."""
+RANK, GUIDANCE = 512, 3.0
+"""Defaults of the modes that use them."""
 STEPS = {"sample": 10, "lora": 900, "full": 900}
 """Default steps, of sampling and of the optimizer: the paper's (App. C, arXiv 2507.16116)."""
 
@@ -26,8 +28,8 @@ class Settings:
     """Pixel frames, 1 + 4k."""
     steps: int
     """Steps of sampling, or of the optimizer in training."""
-    guidance: float
-    """Scale of text guidance; 1 is none and halves the calls."""
+    guidance: float | None
+    """Scale of text guidance; 1 is none and halves the calls; None in training, which has none."""
     dtype: str
     """Name in DTYPES, of the transformer's weights."""
     offload: str
@@ -36,8 +38,8 @@ class Settings:
     """Name in GPUS."""
     mode: str
     """sample, lora or full (training all weights)."""
-    rank: int
-    """Of the LoRA that is trained; in sampling it is merged and costs nothing."""
+    rank: int | None
+    """Of the LoRA that is trained; None where none is. In sampling it is merged and costs nothing."""
     batch: int
     """Videos at a time on each GPU."""
     compiled: bool
@@ -86,6 +88,9 @@ def settle(given: Mapping[str, Any]) -> Settings:
     config, card, mode = WAN_CONFIGS[given["model"]], GPUS[given["gpu"]], given["mode"]
     _choose("offload", given["offload"], MODES[mode], f" for mode={mode!r}")
     own: dict[str, Any] = {"frames": config.frames, "steps": STEPS[mode], "price": card.price}
+    _check_used(given)
+    own |= {"guidance": GUIDANCE} if mode == "sample" else {}
+    own |= {"rank": RANK} if mode == "lora" else {}
     own["dtype"] = "bfloat16" if card.bfloat16 else "float16"
     own = {name: value for name, value in own.items() if given[name] is None}
     s = Settings(**{**given, **own, "size": _size(given["model"], given["size"])})
@@ -97,15 +102,28 @@ def settle(given: Mapping[str, Any]) -> Settings:
     return s
 
 
+def _check_used(given: Mapping[str, Any]) -> None:
+    """Refuse what the mode has no use for."""
+    mode = given["mode"]
+    unused = {
+        "rank": mode != "lora" and "only mode='lora' trains a LoRA",
+        "guidance": mode != "sample" and "training asks the transformer once a step, without guidance",
+        "cached_prompts": mode != "sample" and "training always expects encoded captions",
+    }
+    for name, why in unused.items():
+        if why and given[name] not in (None, False):
+            raise ValueError(f"{name}={given[name]} has no effect with mode={mode!r}: {why}; leave it out.")
+
+
 def _check_numbers(s: Settings) -> None:
     for name in ("frames", "steps", "rank", "batch", "gpus"):
-        if (value := getattr(s, name)) < 1 or value != int(value):
+        if (value := getattr(s, name)) is not None and (value < 1 or value != int(value)):
             raise ValueError(f"{name}={value}: give a whole number of at least 1.")
     stride = s.config.stride[0]
     if (s.frames - 1) % stride:
         near = 1 + stride * round((s.frames - 1) / stride)
         raise ValueError(f"frames={s.frames}: give 1 + {stride} * k pixel frames, such as {near}.")
-    if not 1 <= s.guidance < math.inf:
+    if s.guidance is not None and not 1 <= s.guidance < math.inf:
         raise ValueError(f"guidance={s.guidance}: give 1 (none) or more.")
     if not 0 <= s.price < math.inf:
         raise ValueError(f"price={s.price}: give US dollars per GPU and hour, 0 or more.")

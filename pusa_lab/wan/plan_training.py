@@ -4,12 +4,14 @@
 one card is reached on another, and such rows are marked.
 """
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pusa_lab.arguments import checked
+from pusa_lab.files import check_fields, read_json
 from pusa_lab.wan.configs import WAN_CONFIGS
 from pusa_lab.wan.plan_costs import flops
 from pusa_lab.wan.plan_settings import SIZES
@@ -17,8 +19,17 @@ from pusa_lab.wan.plan_tables import GPUS
 
 PAPER_SAMPLES = 900 * 8
 """Clips that the paper's run goes through: iterations times batch (App. C, arXiv 2507.16116)."""
-NEEDED = ("size", "checkpointing", "compile", "seconds_per_sample", "peak_gib", "device")
-"""Of each row in the file."""
+NEEDED: dict[str, Any] = {
+    "size": (str, list),
+    "checkpointing": str,
+    "compile": (bool, str),  # an empty text is eager
+    "seconds_per_sample": (int, float),
+    "peak_gib": (int, float),
+    "device": str,
+}
+"""Of each row in the file: name -> type."""
+MORE: dict[str, Any] = {"precision": str, "model": str, "frames": int}
+"""What a row may have besides."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,8 @@ class TrainingCost:
     """Whether the peak that was measured is within the GPU's memory, and the GPU has the products."""
 
 
-def read_training(path: Path) -> list[TrainingRow]:
+@checked
+def read_training(path: str | Path) -> list[TrainingRow]:
     """The rows that `benchmarks/wan_train.py` wrote.
 
     Args:
@@ -86,12 +98,13 @@ def read_training(path: Path) -> list[TrainingRow]:
         ValueError: there is no such file, or a row lacks something.
     """
     try:
-        rows = json.loads(path.read_text())["rows"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        rows = read_json(path, "a file of measured rows", {"rows": list})["rows"]
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} holds no measured rows ({error}): run `python benchmarks/wan_train.py`.") from error
-    return [_row(path, row) for row in rows]
+    return [_row(Path(path), row) for row in rows]
 
 
+@checked
 def training_costs(
     rows: Sequence[TrainingRow],
     samples: int = PAPER_SAMPLES,
@@ -109,13 +122,21 @@ def training_costs(
         prices: US dollars an hour by GPU; those of GPUS, rough guesses, where it has none.
 
     Raises:
-        ValueError: an unknown GPU.
+        ValueError: an unknown GPU, no samples, or a price that is none.
     """
     if unknown := [name for name in gpus if name not in GPUS]:
         raise ValueError(f"unknown gpu {unknown[0]!r}: choose from {', '.join(GPUS)}.")
+    if samples < 1:
+        raise ValueError(f"samples={samples}: give 1 or more.")
+    for name, price in (prices or {}).items():
+        if not (name in GPUS and 0 <= price < math.inf):
+            raise ValueError(
+                f"a price of {price} for {name!r}: give 0 or more US dollars an hour for {', '.join(GPUS)}."
+            )
     return [_cost(row, name, samples, (prices or {}).get(name, GPUS[name].price)) for row in rows for name in gpus]
 
 
+@checked
 def training_table(costs: Sequence[TrainingCost]) -> str:
     """The page: a Markdown table, by size and money, of what fits.
 
@@ -142,13 +163,24 @@ def _cost(row: TrainingRow, gpu: str, samples: int, price: float) -> TrainingCos
 
 
 def _row(path: Path, row: dict[str, Any]) -> TrainingRow:
-    if missing := [key for key in NEEDED if key not in row]:
+    if missing := [key for key in NEEDED if isinstance(row, dict) and key not in row]:
         raise ValueError(f"{path}: a row has no {missing[0]}: run `python benchmarks/wan_train.py` again.")
+    fields = NEEDED | {key: kind for key, kind in MORE.items() if key in row}
+    check_fields(row, f"{path}: a row is not one of `python benchmarks/wan_train.py`", fields)
+    if not all(0 < row[key] < math.inf for key in ("seconds_per_sample", "peak_gib")):
+        raise ValueError(f"{path}: a row has seconds or GiB that are not finite numbers above 0: measure it again.")
+    if isinstance(row["compile"], str) and row["compile"]:
+        raise ValueError(f"{path}: a row has compile={row['compile']!r:.40}: give true or false.")
     flat = str(row["device"]).lower().replace(" ", "")
     cards = [name for name in GPUS if all(part in flat for part in name.split("-"))]
     if not cards:
         raise ValueError(f"{path}: no peak is known for {row['device']!r}: add the card to GPUS in plan_tables.py.")
-    size = SIZES[row["size"]] if isinstance(row["size"], str) else tuple(row["size"])
+    size = SIZES.get(row["size"], ()) if isinstance(row["size"], str) else tuple(row["size"])
+    frames = row.get("frames", 81)
+    if len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in (*size, frames)):
+        raise ValueError(f"{path}: a row has size {row['size']!r:.40} and frames {frames}: measure it again.")
+    if row.get("model", "wan2.1-14b") not in WAN_CONFIGS:
+        raise ValueError(f"{path}: a row is of the model {row['model']!r:.40}: choose from {', '.join(WAN_CONFIGS)}.")
     more = {key: row[key] for key in ("precision", "model", "frames") if key in row}
     return TrainingRow(
         gpu=max(cards, key=len),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.samplers import State
 from pusa_lab.types import Clip, Video, VideoModel
 from pusa_lab.viz.animate import estimate, pictures
@@ -17,6 +18,7 @@ from pusa_lab.widgets.shared import Hands, plain
 __all__ = ["Editor", "Fault", "Lane", "Player", "ScheduleStudio", "Session"]
 
 
+@checked
 def ScheduleStudio(
     model: VideoModel | None = None,
     frames: int = 9,
@@ -44,6 +46,7 @@ def ScheduleStudio(
     return Studio(session)
 
 
+@checked
 def Player(states: Iterable[State], decode: Callable[[Video], Clip] | None = None) -> Any:
     """Scrub over (row, frame) of the states that a sampler yields: each shows its clean estimate.
 
@@ -56,6 +59,8 @@ def Player(states: Iterable[State], decode: Callable[[Video], Clip] | None = Non
     """
     sheets, rows = {}, []
     for k, state in enumerate(states):
+        if not isinstance(state, State):
+            raise ArgumentError(f"states holds {shown(state)}: give the states of sample_steps.")
         sheets[k] = sheet(pictures(estimate(state), decode))
         rows.append(state.tau[0].detach().float().cpu())
     if not rows:

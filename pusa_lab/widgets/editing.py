@@ -1,17 +1,21 @@
 """The studio's editing model: a matrix, what a hand can do to it, and every step back. No widget is needed."""
 
+import inspect
 import json
 import re
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
 
+from pusa_lab.arguments import checked
 from pusa_lab.schedules import SCHEDULES, describe, frame_indices, marks
 from pusa_lab.types import Schedule
 from pusa_lab.widgets import moves
 
 MOST = 200
 """Steps that can be undone."""
+MOST_TEXT = 8 * 2**20
+"""Characters of the largest file that is read."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Step:
     """What belongs together, such as one drag of the mouse, is one step."""
 
 
+@checked
 class Editor:
     """A matrix of clocks under a person's hand.
 
@@ -50,6 +55,8 @@ class Editor:
     """
 
     def __init__(self, frames: int = 9, steps: int = 20, shift: float = 1.0) -> None:
+        if not 1 <= frames <= moves.MOST_ROWS:
+            raise ValueError(f"frames={frames}: give 1 to {moves.MOST_ROWS:,}.")
         self.frames = frames
         self._steps: list[Step] = []
         self._at = -1
@@ -69,6 +76,7 @@ class Editor:
         """Member of the zoo and its arguments, if the matrix is still as it came from there."""
         return self._step.origin
 
+    @checked
     def load(self, name: str, **arguments: Any) -> None:
         """A member of the zoo: `load("pyramid", steps=20, lag=4)`; see `moves.PARAMETERS` for the arguments.
 
@@ -78,9 +86,17 @@ class Editor:
         if name not in SCHEDULES:
             raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(SCHEDULES)}.")
         arguments = {"steps": 20, **arguments}
-        arguments |= {word: float(arguments[word]) for word in ("shift", "noise") if word in arguments}
-        self._push(SCHEDULES[name](frames=self.frames, **arguments), (name, arguments))
+        allowed = inspect.signature(SCHEDULES[name]).parameters.keys() - {"frames"}
+        if unknown := sorted(arguments.keys() - allowed):
+            raise ValueError(f"{name} has no {unknown[0]!r:.40}: choose from {', '.join(sorted(allowed))}.")
+        for word, value in arguments.items():
+            if isinstance(value, int) and abs(value) > moves.MOST_ROWS:
+                raise ValueError(f"{word}={value:.3g}: the studio takes {moves.MOST_ROWS:,} at the most.")
+        for word in arguments.keys() & {"shift", "noise"}:
+            arguments[word] = float(arguments[word]) if isinstance(arguments[word], int) else arguments[word]
+        self._push(moves.small(SCHEDULES[name](frames=self.frames, **arguments)), (name, arguments))
 
+    @checked
     def edit(self, move: str, gesture: str | None = None, **arguments: Any) -> None:
         """One of `moves.MOVES`: `edit("drag", frame=3, row=5, level=0.4)`.
 
@@ -94,7 +110,10 @@ class Editor:
         """
         if move not in moves.MOVES:
             raise ValueError(f"unknown move {move!r}: choose one of {', '.join(moves.MOVES)}.")
-        self._push(moves.MOVES[move](self.schedule, **arguments), gesture=gesture)
+        asked = inspect.signature(moves.MOVES[move]).parameters.keys() - {"S"}
+        if arguments.keys() != asked:
+            raise ValueError(f"{move} takes {', '.join(sorted(asked))}, but got {', '.join(arguments) or 'none'}.")
+        self._push(moves.small(moves.MOVES[move](self.schedule, **arguments)), gesture=gesture)
 
     def undo(self) -> None:
         """One step back, if there is one."""
@@ -154,18 +173,28 @@ class Editor:
         rows = [[float(str(x)) if isfinite(x) else None for x in row] for row in self._step.matrix.numpy()]
         return json.dumps({"frames": self.frames, "schedule": rows}) + "\n"
 
+    @checked
     def from_json(self, text: str) -> None:
         """The matrix of such a file.
 
         Raises:
             ValueError: it is no such text, or a matrix of other frames.
         """
+        wanted = 'give JSON such as {"schedule": [[1, 1], [0, 0]]}, with a level or null in each place'
+        if len(text) > MOST_TEXT:
+            raise ValueError(f"no schedule in this text of {len(text):,} characters: give {MOST_TEXT:,} at the most.")
         try:
-            rows = [[nan if x is None else x for x in row] for row in json.loads(text)["schedule"]]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            found = json.loads(text)
+            rows = [[nan if x is None else x for x in row] for row in found["schedule"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"no schedule in this text: {wanted}.") from error
+        except RecursionError:
+            raise ValueError(f"no schedule in this text, which is nested too deeply: {wanted}.") from None
+        if (frames := found.get("frames", self.frames)) != self.frames:
             raise ValueError(
-                'no schedule in this text: wanted is JSON such as {"schedule": [[1, 1], [0, 0]]}.'
-            ) from error
+                f"the schedule in this text is for frames={frames!r:.40}, the studio has {self.frames}: open one "
+                f"with as many."
+            )
         self.schedule = rows
 
     @property
@@ -184,6 +213,7 @@ def _text(rows: Schedule) -> str:
     return "[" + ", ".join("[" + ", ".join(map(str, row)) + "]" for row in rows.numpy()) + "]"
 
 
+@checked
 def columns(text: str, frames: int) -> list[int]:
     """Frames as people write them: "2", "3-5", "0, 4-6", "-1".
 
@@ -196,8 +226,12 @@ def columns(text: str, frames: int) -> list[int]:
     """
     found: list[int] = []
     for part in text.replace(" ", "").split(","):
-        if not (read := re.fullmatch(r"(-?\d+)(?:-(\d+))?", part)):
-            raise ValueError(f"frames {text!r}: write numbers and ranges, such as 0, 4-6.")
+        if not (read := re.fullmatch(r"(-?\d{1,6})(?:-(\d{1,6}))?", part)):
+            raise ValueError(f"frames {text!r:.80}: write numbers and ranges, such as 0, 4-6.")
         first, last = int(read[1]), int(read[2] or read[1])
+        if last >= frames:
+            frame_indices([last], frames)  # which says what is there
         found += range(first, last + 1)
+        if len(found) > frames:
+            break  # one is there twice
     return frame_indices(found, frames)

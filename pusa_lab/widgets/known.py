@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from pusa_lab import media
+from pusa_lab.arguments import checked
 from pusa_lab.conditions import place
 from pusa_lab.tasks import PRESETS, Known, Task
 from pusa_lab.types import Geometry
 
 PICTURES, CLIPS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"), (".mp4", ".webm", ".mov", ".mkv", ".avi")
+
+MOST_BYTES = 256 * 2**20
+"""Of a dropped file."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Given:
         return Known(self.clip, at=self.at, noise=self.noise, mode=self.mode)
 
 
+@checked
 def task_of(given: Sequence[Given], geometry: Geometry, frames: int) -> Task:
     """The task that these known frames make, named after them, and checked against the model.
 
@@ -54,15 +59,21 @@ def task_of(given: Sequence[Given], geometry: Geometry, frames: int) -> Task:
     return task
 
 
+@checked
 def name_of(given: Sequence[Given], frames: int) -> str:
     """The name of the task that known frames make: text_to_video, image_to_video, extension, start_end or keyframes.
 
     Args:
         given: known pictures and clips.
-        frames: latent frames of the video.
+        frames: latent frames of the video, at least 1.
+
+    Raises:
+        ValueError: there are no frames.
     """
     if not given:
         return "text_to_video"
+    if frames < 1:
+        raise ValueError(f"frames={frames}: give 1 or more.")
     places = sorted(one.at % frames for one in given)
     clips = any(np.ndim(one.clip) == 4 and len(one.clip) > 1 for one in given)
     if places == [0]:
@@ -72,6 +83,7 @@ def name_of(given: Sequence[Given], frames: int) -> str:
     return "completion" if clips else "keyframes"
 
 
+@checked
 def with_preset(given: Sequence[Given], geometry: Geometry, frames: int) -> list[Given]:
     """The same with the first published levels of their task, where there are as many as known frames; else as given.
 
@@ -93,24 +105,31 @@ def _bare(given: Sequence[Given]) -> Task:
     return Task("known", tuple(replace(one, noise=0.0, mode="freeze").known for one in given))
 
 
-def read(name: str, content: str | bytes | memoryview) -> np.ndarray:
+@checked
+def read(name: str, content: str | bytes | memoryview, fps: float | int | None = None) -> np.ndarray:
     """A dropped file, (h, w, 3) or (pixel frames, h, w, 3) uint8.
 
     Args:
         name: of the file; its ending tells pictures from clips.
         content: its bytes, or base64 text of them.
+        fps: frames per second at which a clip is read, as `media.read_clip`; None keeps its own.
 
     Raises:
         ValueError: it is neither, or cannot be read.
     """
     ending = Path(name).suffix.lower()
     if ending not in PICTURES + CLIPS:
-        raise ValueError(f"{name} is no picture or clip: drop one of {', '.join(PICTURES + CLIPS)}.")
-    data = base64.b64decode(content) if isinstance(content, str) else bytes(content)
+        raise ValueError(f"{name:.80} is no picture or clip: drop one of {', '.join(PICTURES + CLIPS)}.")
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{name:.80} has {len(content):,} bytes: the studio takes {MOST_BYTES:,} at the most.")
+    try:
+        data = base64.b64decode(content, validate=True) if isinstance(content, str) else bytes(content)
+    except ValueError as error:
+        raise ValueError(f"{name:.80} came in a text that is not base64 ({error}): drop the file again.") from error
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"dropped{ending}"
         path.write_bytes(data)
         try:
-            return media.read_picture(path) if ending in PICTURES else media.read_clip(path)
+            return media.read_picture(path) if ending in PICTURES else media.read_clip(path, fps=fps)
         except ValueError as error:
             raise ValueError(str(error).replace(str(path), name)) from error

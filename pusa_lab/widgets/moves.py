@@ -7,11 +7,15 @@ from typing import Any, TypeAlias
 
 import torch
 
+from pusa_lab.annotations import Unfit, check_for
+from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.schedules import GRIDS, SCHEDULES, frame_indices
 from pusa_lab.schedules.compose import Part
 from pusa_lab.types import Schedule
 
 Number: TypeAlias = float | int
+MOST_ROWS, MOST_LEVELS = 10_000, 50_000
+"""Rows, and levels in all, of the largest matrix that is drawn: a page with more would not answer for seconds."""
 
 
 def numbers(matrix: Any, frames: int) -> Schedule:
@@ -25,17 +29,37 @@ def numbers(matrix: Any, frames: int) -> Schedule:
         ValueError: no numbers, or another shape.
     """
     try:
-        S = torch.as_tensor(matrix).detach().cpu().float().clone()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"a schedule is a matrix of numbers (rows, {frames}): {error}.") from error
+        S = check_for(Schedule)(matrix).detach().cpu().float().clone()
+    except Unfit:
+        raise ArgumentError(
+            f"a schedule is a matrix of numbers (rows, {frames}), not {shown(matrix)}: give a tensor, array or lists."
+        ) from None
     if S.ndim != 2 or len(S) < 2 or S.shape[1] != frames:
         raise ValueError(
             f"a schedule of shape {tuple(S.shape)} for {frames} latent frames: give (rows, {frames}) with 2 rows or "
             f"more. The one drawn before is kept."
         )
+    return small(S)
+
+
+def small(S: Schedule) -> Schedule:
+    """The same matrix, unless it is too large to draw.
+
+    Args:
+        S: levels (rows, f).
+
+    Raises:
+        ValueError: it has too many rows, or levels in all.
+    """
+    if len(S) > MOST_ROWS or S.numel() > MOST_LEVELS:
+        raise ValueError(
+            f"a schedule of {len(S):,} rows of {S.shape[1]} frames: the studio draws {MOST_ROWS:,} rows and "
+            f"{MOST_LEVELS:,} levels at the most, ask for fewer steps or frames."
+        )
     return S
 
 
+@checked
 def drag(S: Schedule, frame: int, row: int, level: Number) -> Schedule:
     """Pull one point of a column's curve; earlier rows stay above it, later ones below.
 
@@ -58,6 +82,7 @@ def drag(S: Schedule, frame: int, row: int, level: Number) -> Schedule:
     return out
 
 
+@checked
 def paint(S: Schedule, frames: Sequence[int], rows: Sequence[int], level: Number) -> Schedule:
     """Set cells to one level exactly, whatever their neighbours are: what is at fault then is shown.
 
@@ -71,11 +96,14 @@ def paint(S: Schedule, frames: Sequence[int], rows: Sequence[int], level: Number
         ValueError: no such cell, or another level.
     """
     out, m = S.clone(), _level(level)
+    _check_few(rows, "rows", len(S))
+    _check_few(frames, "frames", S.shape[1])
     for r in rows:
         out[_row(S, r), [_frame(S, i) for i in frames]] = m
     return out
 
 
+@checked
 def freeze(S: Schedule, frame: int) -> Schedule:
     """A frame that is clean from the start: its column is 0.
 
@@ -91,6 +119,7 @@ def freeze(S: Schedule, frame: int) -> Schedule:
     return out
 
 
+@checked
 def delay(S: Schedule, frame: int, by: int) -> Part:
     """Shift a column in time; rows are added where it would leave the matrix, so no level is lost.
 
@@ -102,15 +131,18 @@ def delay(S: Schedule, frame: int, by: int) -> Part:
         by: rows later, or earlier if negative.
 
     Raises:
-        ValueError: no such frame.
+        ValueError: no such frame, or too many rows.
     """
     i, n = _frame(S, frame), abs(by)
+    if n > MOST_ROWS:
+        raise ValueError(f"by={by}: shift by {MOST_ROWS:,} rows at the most.")
     wide = torch.cat([S[:1].expand(n, -1), S, S[-1:].expand(n, -1)])
     wide[:, i] = wide[(torch.arange(len(wide)) - by).clamp(0, len(wide) - 1), i]
     moving = (wide[1:] != wide[:-1]).any(dim=1).nonzero().flatten().tolist() or [0]
     return wide[moving[0] : moving[-1] + 2]
 
 
+@checked
 def copy(S: Schedule, frame: int, to: Sequence[int]) -> Schedule:
     """Give other frames the clock of this one.
 
@@ -123,6 +155,7 @@ def copy(S: Schedule, frame: int, to: Sequence[int]) -> Schedule:
         ValueError: no such frame.
     """
     out = S.clone()
+    _check_few(to, "to", S.shape[1])
     out[:, [_frame(S, j) for j in to]] = S[:, _frame(S, frame), None]
     return out
 
@@ -171,13 +204,19 @@ class Parameter:
     """Words to choose from."""
 
 
+@checked
 def parameters(name: str, frames: int = 9) -> list[Parameter]:
     """What can be set of a member of the zoo.
 
     Args:
         name: in `schedules.SCHEDULES`.
         frames: latent frames.
+
+    Raises:
+        ValueError: no such member.
     """
+    if name not in SCHEDULES:
+        raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(SCHEDULES)}.")
     ranges: dict[str, tuple[Number, Number, Number]] = {
         "steps": (1, 50, 1),
         "shift": (1, 12, 0.5),
@@ -197,6 +236,11 @@ def parameters(name: str, frames: int = 9) -> list[Parameter]:
         elif word in ranges and word != "steps":
             found.append(Parameter(word, argument.default, *ranges[word]))
     return found
+
+
+def _check_few(given: Sequence[int], name: str, most: int) -> None:
+    if len(given) > most:
+        raise ValueError(f"{name} holds {len(given):,} numbers: there are {most}, give each once.")
 
 
 def _frame(S: Schedule, frame: int) -> int:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from pusa_lab import metrics
+from pusa_lab.arguments import checked
 from pusa_lab.generate import Run
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.samplers import State
@@ -105,6 +106,7 @@ class Lane:
         return told | {"scores": self.scores, "seconds": self.seconds, "frames": self.schedule.shape[1]}
 
 
+@checked
 def scores(video: np.ndarray, frames: int, truth: np.ndarray | None = None) -> dict[str, list[float]]:
     """Per latent frame: motion into it (grey levels), and PSNR (dB, at most 60) and SSIM where the truth is known.
 
@@ -114,8 +116,10 @@ def scores(video: np.ndarray, frames: int, truth: np.ndarray | None = None) -> d
         truth: of the same shape as the video; None where none is known.
 
     Raises:
-        ValueError: the truth has another shape.
+        ValueError: the truth has another shape, or there are no frames.
     """
+    if frames < 1:
+        raise ValueError(f"frames={frames}: give 1 or more.")
     clip = to_pixels(video)
     found = {"motion": torch.cat([torch.zeros(1, 1), metrics.motion(clip)], dim=1)} if len(video) > 1 else {}
     if truth is not None:

@@ -1,8 +1,9 @@
 """What both front ends of the studio share: the matrix, known frames, runs, and one sentence on what is wrong."""
 
+import inspect
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pusa_lab import media
+from pusa_lab.annotations import Unfit, check_for
+from pusa_lab.arguments import ArgumentError, calling, checked, shown
 from pusa_lab.generate import prepare
-from pusa_lab.schedules import SCHEDULES
+from pusa_lab.schedules import SCHEDULES, frame_indices, noise_levels
 from pusa_lab.tasks import MODES
 from pusa_lab.types import VideoModel
 from pusa_lab.widgets import known
@@ -21,9 +23,12 @@ from pusa_lab.widgets.moves import parameters
 from pusa_lab.widgets.runs import Lane, shots
 
 ASSETS = Path(__file__).parents[2] / "notebooks" / "assets"
-SETTINGS = {"prompt": str, "seed": int, "guidance": float}
+SETTINGS: dict[str, type] = {"prompt": str, "seed": int, "guidance": float}
+MOST_PROMPT = 10_000
+"""Characters of a caption."""
 
 
+@checked
 class Session:
     """The state of one studio; front ends send it messages and draw what `view` and `lanes` say.
 
@@ -73,15 +78,34 @@ class Session:
         Args:
             message: name of a method below without its underscore, and its arguments.
         """
+        self.error, name = "", "the message"
+        try:
+            with calling("studio"):
+                method, told = self._method(message)
+                name = message["do"]
+                method(**told)
+        except ValueError as error:
+            self.error = str(error).removeprefix("studio: ")
+        except Exception as error:  # what a page sends may be anything, and must not end in the kernel's log
+            self.error = f"{name} cannot be done ({type(error).__name__}: {error!s:.200}): check what was asked for."
+
+    def _method(self, message: Any) -> tuple[Callable[..., None], dict[str, Any]]:
+        """The method that a message asks for, and its arguments."""
+        if not isinstance(message, Mapping) or not all(isinstance(key, str) for key in message):
+            raise ArgumentError(f'the studio was sent {shown(message)}: give a dict such as {{"do": "undo"}}.')
         told = dict(message)
         name = told.pop("do", "")
-        self.error = ""
+        if not isinstance(name, str) or name not in DOES:
+            asked = f"{name!r:.40}" if isinstance(name, str) else shown(name)
+            raise ArgumentError(f"unknown gesture {asked}: choose one of {', '.join(DOES)}.")
+        method = getattr(self, f"_{name}")
+        signature = inspect.signature(method)
         try:
-            if not hasattr(self, f"_{name}") or name not in DOES:
-                raise ValueError(f"unknown gesture {name!r}: choose one of {', '.join(DOES)}.")
-            getattr(self, f"_{name}")(**told)
-        except (ValueError, TypeError, KeyError, IndexError) as error:
-            self.error = str(error)
+            signature.bind(**told)
+        except TypeError:
+            takes = ", ".join(signature.parameters) or "nothing"
+            raise ArgumentError(f"{name} takes {takes}, but got {', '.join(told)[:80] or 'nothing'}.") from None
+        return method, told
 
     def view(self) -> dict[str, Any]:
         """Everything but pictures, as JSON has it."""
@@ -119,11 +143,13 @@ class Session:
         if self._thread is not None:
             self._thread.join(seconds)
 
+    @checked
     def _edit(self, move: str, **arguments: Any) -> None:
         if isinstance(arguments.get("to"), str):
             arguments["to"] = columns(arguments["to"], self.editor.frames)
         self.editor.edit(move, **arguments)
 
+    @checked
     def _load(self, name: str, arguments: dict[str, Any]) -> None:
         self.editor.load(name, **arguments)
 
@@ -133,6 +159,7 @@ class Session:
     def _redo(self) -> None:
         self.editor.redo()
 
+    @checked
     def _mend(self, row: int, frame: int) -> None:
         for fault in self.editor.faults():
             if (fault.row, fault.frame) == (row, frame):
@@ -142,38 +169,62 @@ class Session:
     def _set(self, schedule: Any) -> None:
         self.editor.schedule = schedule
 
+    @checked
     def _read(self, text: str) -> None:
         self.editor.from_json(text)
 
+    @checked
     def _settings(self, **settings: Any) -> None:
-        self.settings |= {name: SETTINGS[name](value) for name, value in settings.items()}
+        found = {}
+        for name, value in settings.items():
+            if name not in SETTINGS:
+                raise ValueError(f"no setting {name!r:.40}: choose from {', '.join(SETTINGS)}.")
+            try:
+                found[name] = check_for(SETTINGS[name])(value)
+            except Unfit as unfit:
+                raise ArgumentError(f"{name} is {shown(value)}: give {unfit}.") from None
+        if len(found.get("prompt", "")) > MOST_PROMPT:
+            raise ValueError(f"a caption of {len(found['prompt']):,} characters: give {MOST_PROMPT:,} at the most.")
+        self.settings |= found
 
+    @checked
     def _drop(self, name: str, content: str | bytes | memoryview = "", at: int = 0) -> None:
         """A file from the page, or one of the assets by its name."""
+        frame_indices([at], self.editor.frames)
         if content == "":
             if name not in ("still.png", "clip.mp4"):
                 raise ValueError(f"no asset {name!r}: choose still.png or clip.mp4.")
-            clip = (media.read_picture if name.endswith(".png") else media.read_clip)(ASSETS / name)
-        else:
-            clip = known.read(name, content)
+            content = (ASSETS / name).read_bytes()
+        clip = known.read(name, content, None if self.model is None else self.model.geometry.fps)
         if clip.ndim == 4 and self.model is not None:
             clip = clip[: self.model.geometry.pixel_frames(max(1, self.editor.frames // 2))]
         self._give([*self.given, known.Given(name, clip, at)], preset=True)
 
+    @checked
     def _level(self, index: int, noise: float) -> None:
         self._change(index, noise=float(noise))
 
+    @checked
     def _policy(self, index: int, mode: str) -> None:
         self._change(index, mode=mode)
 
+    @checked
     def _forget(self, index: int) -> None:
+        self._there(index)
         self.given = [one for i, one in enumerate(self.given) if i != index]
 
     def _change(self, index: int, **changes: Any) -> None:
+        self._there(index)
         self._give([replace(one, **changes) if i == index else one for i, one in enumerate(self.given)])
+
+    def _there(self, index: int) -> None:
+        if not 0 <= index < len(self.given):
+            raise ValueError(f"no known picture or clip {index}: there are {len(self.given)}, add one or count from 0.")
 
     def _give(self, given: list[known.Given], preset: bool = False) -> None:
         given = sorted(given, key=lambda one: one.at % self.editor.frames)
+        for one in given:
+            _ = noise_levels(one.noise, np.size(one.noise)), one.known  # which check it
         if self.model is not None:
             given = known.with_preset(given, self.model.geometry, self.editor.frames) if preset else given
             known.task_of(given, self.model.geometry, self.editor.frames)

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from pusa_lab.arguments import checked
+from pusa_lab.files import check_writable, writing
 from pusa_lab.types import Schedule
 from pusa_lab.widgets.runs import Lane
 from pusa_lab.widgets.session import Session
@@ -69,9 +71,12 @@ class Hands:
             raise ValueError(self.session.error)
         return self.session.lanes["A"]
 
+    @checked
     def save(self, path: str | Path) -> None:
-        """The matrix as a .json file; a crash leaves no half of it."""
-        path = Path(path)
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(self.session.editor.to_json())
-        part.replace(path)
+        """The matrix as a .json file; a crash leaves no half of it.
+
+        Raises:
+            ValueError: it cannot be written there.
+        """
+        with writing(check_writable(path, "the schedule's file")) as part:
+            part.write_text(self.session.editor.to_json(), encoding="utf-8")

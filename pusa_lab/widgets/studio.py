@@ -34,10 +34,10 @@ class Studio(Hands, anywidget.AnyWidget):
         if not self.session.running:
             self.lanes = {name: lane.told() for name, lane in self.session.lanes.items()}
 
-    def _hear(self, _: Any, message: dict[str, Any], __: Any) -> None:
+    def _hear(self, _: Any, message: Any, __: Any) -> None:
         self.session.do(message)
         self.refresh()
-        self.send({"heard": message.get("do", "")})
+        self.send({"heard": message.get("do", "") if isinstance(message, dict) else ""})
 
     def _tell(self, name: str, row: int) -> None:
         if name:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import check_fields, read_json
 from small_models.experiments.sizes import Sizes
 from small_models.machine import device_name, versions
 
@@ -93,15 +94,16 @@ def read(path: Path) -> dict[str, Any]:
         ValueError: no such file, no JSON, or one of another version.
     """
     try:
-        found = json.loads(path.read_text())
-        known = found["format"]
-        _ = found["rows"], found["table"], found["title"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = read_json(path, "a file of results", {"format": object, "rows": list, "table": str, "title": str})
+        for row in found["rows"]:
+            check_fields(row, "a row is not one of results", {"key": dict})
+    except (OSError, ValueError) as error:
         raise ValueError(
             f"{path} holds no results ({error}): `pusa-lab bench paper --list` names those there are."
         ) from error
+    known = found["format"]
     if known != FORMAT:
-        raise ValueError(f"{path} has format {known}, this version reads {FORMAT}: run its command again.")
+        raise ValueError(f"{path} has format {known!r:.40}, this version reads {FORMAT}: run its command again.")
     return found
 
 

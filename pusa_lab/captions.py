@@ -1,0 +1,224 @@
+"""What is said about the clips of a folder: in texts beside them, and in tables; as it was written, or refused."""
+
+import csv
+import io
+import json
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+TABLES = ("captions.csv", "captions.jsonl")
+"""Captions of many clips: rows with `file`, relative to the folder, and `caption`."""
+MOST_TABLE = 64 * 2**20
+"""Bytes of the largest table that is read."""
+MOST_TEXT = 2**20
+"""Bytes of the largest text beside a clip, and letters of the longest caption."""
+
+
+class NoCaption(ValueError):
+    """What is wrong with the caption of one clip: what follows the clip's name in a sentence."""
+
+
+@dataclass(frozen=True)
+class Captions:
+    """All that is said in a folder."""
+
+    rows: Mapping[str, list[tuple[str, str]]]
+    """Name of a clip, in one spelling -> its captions, and where each stands."""
+    texts: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
+    """Folder -> name of a text without its ending, in lower case -> the texts of that name."""
+
+    def of(self, path: Path, name: str) -> str:
+        """The caption of a clip, with single spaces; empty where there is none.
+
+        The text beside the clip comes before the tables.
+
+        Args:
+            path: of the clip.
+            name: its path from the folder, with slashes.
+
+        Raises:
+            NoCaption: it cannot be read, or there are several that differ.
+        """
+        if beside := self._beside(path):
+            return _agreed({_text(text): text.name for text in beside})
+        return _agreed({" ".join(caption.split()): where for caption, where in self.rows.get(plain(name), [])})
+
+    def _beside(self, path: Path) -> list[Path]:
+        """The text with the clip's name, or else those whose names differ in the case of letters only."""
+        if path.parent not in self.texts:
+            texts = self.texts[path.parent] = defaultdict(list)
+            for text in sorted(path.parent.iterdir()):
+                if text.suffix.lower() == ".txt" and not text.name.startswith(".") and text.is_file():
+                    texts[_folded(text.stem)].append(text)
+        found = self.texts[path.parent].get(_folded(path.stem), [])
+        return [text for text in found if plain(text.stem) == plain(path.stem)] or found
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _agreed(captions: Mapping[str, str]) -> str:
+    if len(captions) > 1:
+        first, second = list(captions.values())[:2]
+        raise NoCaption(f"has captions that differ, in {first} and in {second}: keep one of them.")
+    return next(iter(captions), "")
+
+
+def _text(path: Path) -> str:
+    try:
+        return clean(decoded_text(path, MOST_TEXT))
+    except ValueError as error:
+        raise NoCaption(f"has a caption that {error}.") from error
+
+
+def plain(name: str) -> str:
+    """One spelling of a file's name: composed letters, slashes, no ./ before it.
+
+    Args:
+        name: a path from the folder.
+    """
+    return PurePosixPath(unicodedata.normalize("NFC", name)).as_posix()
+
+
+def decoded_text(path: Path, most: int) -> str:
+    """A text file in UTF-8.
+
+    Args:
+        path: of the file.
+        most: bytes that are read.
+
+    Raises:
+        ValueError: it is larger, or in another encoding; what follows "that" in a sentence, and what to do.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(most + 1)
+        if len(data) > most:
+            raise ValueError(f"has more than {most} bytes: shorten {path.name}")
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"cannot be opened ({error.strerror}): make {path.name} readable") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not in UTF-8: save {path.name} as such") from error
+    if "\0" in text:
+        raise ValueError(f"is not in UTF-8: save {path.name} as such")
+    return text
+
+
+def clean(caption: str) -> str:
+    """A caption with single spaces.
+
+    Args:
+        caption: as it was written.
+
+    Raises:
+        ValueError: it holds a control character; what follows "that" in a sentence, and what to do.
+    """
+    caption = " ".join(caption.split())
+    for letter in caption:
+        if unicodedata.category(letter) in ("Cc", "Cs"):
+            raise ValueError(f"holds the control character {letter!r}: take it out")
+    return caption
+
+
+# Tables
+
+
+def read_captions(folder: Path) -> Captions:
+    """The tables of a folder; the texts are read clip by clip.
+
+    Args:
+        folder: with clips.
+
+    Raises:
+        ValueError: a table cannot be read, naming the line and what to do.
+    """
+    rows = defaultdict(list)
+    for table in sorted(folder.iterdir()):
+        if table.name.lower() in TABLES and table.is_file():
+            for number, file, caption in _rows(table):
+                rows[plain(file)].append((caption, f"{table.name} line {number}"))
+    return Captions(rows)
+
+
+def _rows(table: Path) -> Iterator[tuple[int, str, str]]:
+    """Line, file and caption of each row."""
+    try:
+        text = decoded_text(table, MOST_TABLE)
+        for number, row in _csv(text) if table.suffix.lower() == ".csv" else _jsonl(text):
+            try:
+                yield number, *_entry(row)
+            except ValueError as error:
+                raise ValueError(f"line {number} {error}") from error
+    except (csv.Error, ValueError) as error:
+        reason = f"it {error}" if isinstance(error.__cause__, OSError | UnicodeError) else str(error)
+        raise ValueError(
+            f"{table} cannot be read ({reason}): give rows with `file` and `caption`, in UTF-8."
+        ) from error
+
+
+def _entry(row: Mapping[str, Any]) -> tuple[str, str]:
+    """File and caption; an empty caption may be null."""
+    if not {"file", "caption"} <= row.keys():
+        raise ValueError("has no `file` and `caption`")
+    file, caption = row["file"], row["caption"] if row["caption"] is not None else ""
+    if not isinstance(file, str) or not file.strip():
+        raise ValueError(f"has {file!r:.60} as its `file`, not the name of a clip")
+    if not isinstance(caption, str):
+        raise ValueError(f"has {caption!r:.60} as its `caption`, which is not a text but a {type(caption).__name__}")
+    if len(caption) > MOST_TEXT:
+        raise ValueError(f"has a `caption` of more than {MOST_TEXT} letters")
+    return file.strip(), clean(caption)
+
+
+def _csv(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows below the names of the columns, set apart by commas, semicolons or tabs."""
+    head = text.lstrip().split("\n", 1)[0]
+    split = {mark: [cell.strip().strip('"').lower() for cell in head.split(mark)] for mark in ",;\t"}
+    mark = next((mark for mark, names in split.items() if {"file", "caption"} <= set(names)), None)
+    if mark is None:
+        raise ValueError(f"the first line is {head.strip()!r:.60} and does not name the columns, such as file,caption")
+    if len(set(split[mark])) < len(split[mark]):
+        raise ValueError("the first line names a column twice")
+    lines = csv.reader(io.StringIO(text.lstrip(), newline=""), delimiter=mark, strict=True, skipinitialspace=True)
+    above = text[: len(text) - len(text.lstrip())].count("\n")
+    for cells in lines:
+        number = above + lines.line_num
+        if lines.line_num == 1 or not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(split[mark]):
+            raise ValueError(
+                f"line {number} has {len(cells)} cells for {len(split[mark])} columns; put a caption with {mark!r} in "
+                f'quotes, as in "a circle{mark} red"'
+            )
+        yield number, dict(zip(split[mark], cells, strict=True))
+
+
+def _jsonl(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """An object in each line that is not blank."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, object_pairs_hook=_once)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number} is not JSON, {error.msg}") from error
+        except RecursionError:
+            raise ValueError(f"line {number} is nested too deeply") from None
+        except ValueError as error:
+            raise ValueError(f"line {number} is not JSON, {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is a {type(row).__name__}, not an object")
+        yield number, row
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a field of it is there twice")
+    return found

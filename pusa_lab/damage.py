@@ -1,0 +1,228 @@
+"""Decoding with every sign of damage taken seriously: an error that decoders would hide ends the reading.
+
+Decoders conceal what they cannot read. Here they run on one thread each, where no error is lost, and must find every
+frame sound. Three codecs carry so little redundancy that garbage decodes to a picture without an error; those are
+decoded twice, in ways that agree on a sound file and part as soon as a decoder runs past the end of its data.
+"""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+DAMAGED = "is damaged"
+STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
+"""Options of a decoder: check sums are compared, deviations from the standard are errors, and errors are returned."""
+SECOND = {"vp8": "libvpx", "vp9": "libvpx-vp9", "hevc": "hevc"}
+"""Codec -> the decoder that reads it a second time."""
+TAIL = bytes(range(0xA1, 0xB1))
+"""What is put behind the data of a picture for its second reading: a sound one ends before, a damaged one reads on."""
+
+KINDS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,ogg,asf,flv,gif,mxf,dv,rm,nut,ivf,yuv4mpegpipe,h264,hevc,m4v,obu,mjpeg"
+"""FFmpeg's names of the kinds of files that are opened; playlists, which name other files, are not among them."""
+
+TS_PACKETS = (188, 192, 204)
+"""Bytes of a packet of MPEG-TS, which says nothing of its end; a whole file is a multiple of them."""
+
+
+def opened(path: Path) -> "InputContainer":
+    """A video file, opened; its name is never taken for an address.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: it is damaged; what follows the name of the file in a sentence.
+        av.FFmpegError: it is no video file.
+    """
+    import av
+
+    options = {"format_whitelist": KINDS, "protocol_whitelist": "file"}
+    with listening() as said:
+        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+    cut = container.format.name == "mpegts" and all(path.stat().st_size % n for n in TS_PACKETS)
+    if cut or any(name.startswith("matroska") for name, _ in said):
+        container.close()
+        raise ValueError(f"{DAMAGED}, a part of it is lost: restore the file.")
+    return container
+
+
+def checked_frames(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
+    """The frames of a stream.
+
+    Args:
+        container: open for reading.
+        stream: of it.
+
+    Raises:
+        ValueError: a sign of damage; what follows the name of the file in a sentence.
+    """
+    decode, second = _decoder(stream.codec_context, "NONE"), _second(stream.codec_context)
+    compared: deque[VideoFrame] = deque()
+    waiting: deque[VideoFrame] = deque()
+    packets = 0
+    for packet in _packets(container, stream):
+        packets += packet.size > 0
+        waiting += decode(packet)
+        if second is None:
+            yield from _emptied(waiting)
+            continue
+        compared += second(packet)
+        while waiting and compared and (packet.size == 0 or _pts(waiting[0]) <= _pts(compared[-1])):
+            yield _agreed(waiting.popleft(), compared)
+    if waiting or packets < stream.frames:
+        raise ValueError(f"{DAMAGED}, frames of it are missing: restore the file.")
+
+
+def _emptied(frames: "deque[VideoFrame]") -> Iterator["VideoFrame"]:
+    while frames:
+        yield frames.popleft()
+
+
+def _packets(container: "InputContainer", stream: "VideoStream") -> Iterator["Packet"]:
+    """All packets, at last the empty one that flushes a decoder."""
+    packets = container.demux(stream)
+    while True:
+        with listening() as said:
+            packet = next(packets, None)
+        if any(name.startswith("matroska") for name, _ in said) or (packet is not None and packet.is_corrupt):
+            raise ValueError(f"{DAMAGED}, a part of it is lost: restore the file.")
+        if packet is None:
+            return
+        yield packet
+
+
+def _decoder(context: Any, threads: str) -> Callable[["Packet"], list["VideoFrame"]]:
+    """Decodes a packet, or refuses it."""
+    from av import FFmpegError
+
+    context.thread_type, context.thread_count = threads, 1 if threads == "NONE" else 2
+    context.options = STRICT
+
+    def decode(packet: "Packet") -> list["VideoFrame"]:
+        try:
+            with listening() as said:
+                frames = context.decode(packet)
+        except FFmpegError as error:
+            reason = error.strerror or str(error)
+            raise ValueError(f"{DAMAGED}, a frame in it cannot be decoded ({reason}): restore the file.") from error
+        wrong = [message for name, message in said if name == context.name]
+        if wrong or any(frame.is_corrupt for frame in frames):
+            reason = f" ({wrong[0].strip()})" if wrong else ""
+            raise ValueError(f"{DAMAGED}, a frame in it cannot be decoded{reason}: restore the file.")
+        if any(frame.pts is None or not frame.time_base for frame in frames):
+            raise ValueError(f"{DAMAGED}, a frame in it has no time: restore the file.")
+        return frames
+
+    return decode
+
+
+def _second(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
+    """A second reading of the same packets, for codecs that need one."""
+    import av
+
+    name = SECOND.get(context.codec.canonical_name)
+    try:
+        other = av.CodecContext.create(name, "r") if name else None
+    except av.codec.codec.UnknownCodecError:  # PyAV built without libvpx
+        other = None
+    if other is None:
+        return None
+    other.extradata = context.extradata
+    if name == "libvpx-vp9":
+        return _decoder(other, "NONE")
+    decode, length = _decoder(other, "SLICE" if name == "hevc" else "NONE"), _length(context.extradata or b"")
+
+    def decode_with_tails(packet: "Packet") -> list["VideoFrame"]:
+        if not packet.size:
+            return decode(packet)
+        data = bytes(packet)
+        again = av.Packet(with_tails(data, length) if name == "hevc" else data + TAIL)
+        again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
+        return decode(again)
+
+    return decode_with_tails
+
+
+def _length(extradata: bytes) -> int:
+    """Bytes that tell a unit's size in packets of HEVC; 0 where units begin with a start code."""
+    return (extradata[21] & 3) + 1 if len(extradata) > 22 and extradata[0] == 1 else 0
+
+
+def with_tails(data: bytes, length: int) -> bytes:
+    """A packet of HEVC, with bytes behind each slice that no sound one reads.
+
+    Args:
+        data: the packet.
+        length: bytes that tell a unit's size, or 0 for start codes.
+    """
+    if not length:
+        start = b"\0\0\1"
+        head, *units = data.split(start)
+        return head + b"".join(start + _with_tail(unit.rstrip(b"\0")) for unit in units)
+    parts, at = [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + length], "big")
+        unit = _with_tail(data[at + length : at + length + size])
+        parts += [len(unit).to_bytes(length, "big"), unit]
+        at += length + size
+    return b"".join(parts)
+
+
+def _with_tail(unit: bytes) -> bytes:
+    slices = unit and unit[0] >> 1 & 63 < 32
+    return unit + TAIL if slices else unit
+
+
+def _agreed(frame: "VideoFrame", others: "deque[VideoFrame]") -> "VideoFrame":
+    """The frame, if the second reading gave the same one."""
+    while others and _pts(others[0]) < _pts(frame):
+        others.popleft()
+    if not others or _pts(others[0]) != _pts(frame) or not _same(frame, others.popleft()):
+        raise ValueError(f"{DAMAGED}, a frame in it decodes in two ways: restore the file.")
+    return frame
+
+
+def _pts(frame: "VideoFrame") -> int:
+    return frame.pts or 0
+
+
+def _same(one: "VideoFrame", other: "VideoFrame") -> bool:
+    if one.format.name != other.format.name:
+        return False
+    return all(np.array_equal(a, b) for a, b in zip(_lines(one), _lines(other), strict=True))
+
+
+def _lines(frame: "VideoFrame") -> Iterator[np.ndarray]:
+    """The bytes of each plane without what fills its lines."""
+    deep = frame.format.components[0].bits > 8
+    for plane in frame.planes:
+        data: Any = plane
+        lines = np.frombuffer(data, np.uint8)[: plane.height * plane.line_size].reshape(plane.height, -1)
+        yield lines[:, : plane.width << deep]
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[list[tuple[str, str]]]:
+    """What FFmpeg logs as errors in this thread meanwhile: who says it, and what."""
+    from av import logging
+
+    level, skipped = logging.get_level(), logging.get_skip_repeated()
+    logging.set_level(max(level or logging.ERROR, logging.ERROR))
+    logging.set_skip_repeated(False)
+    said: list[tuple[str, str]] = []
+    try:
+        with logging.Capture() as logs:
+            yield said
+    finally:
+        said += [(name, message) for level_, name, message in logs if level_ <= logging.ERROR]
+        logging.set_level(level)
+        logging.set_skip_repeated(skipped)

@@ -1,0 +1,145 @@
+"""Clips as PyAV and ffmpeg's program write them: every kind of file, odd pixels, turned, with covers, and damaged."""
+
+import subprocess
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import imageio_ffmpeg
+import numpy as np
+
+KINDS = {
+    ".mp4": "libx264",
+    ".m4v": "mpeg4",
+    ".mov": "prores_ks",
+    ".mkv": "libx265",
+    ".webm": "libvpx-vp9",
+    ".avi": "mjpeg",
+    ".mpg": "mpeg2video",
+    ".mpeg": "mpeg1video",
+    ".ts": "libx264",
+    ".mts": "libx264",
+    ".wmv": "wmv2",
+    ".flv": "flv",
+    ".3gp": "mpeg4",
+    ".ogv": "libvpx",
+    ".gif": "gif",
+}
+"""Ending of a name -> a codec that is usual there."""
+CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "h264": (".mp4", "libx264", {}),
+    "h264 in mkv": (".mkv", "libx264", {}),
+    "hevc": (".mp4", "libx265", {"x265-params": "log-level=none"}),
+    "vp9": (".webm", "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"}),
+    "vp8": (".webm", "libvpx", {"deadline": "realtime", "cpu-used": "8"}),
+    "mpeg4": (".mp4", "mpeg4", {}),
+    "mpeg2": (".mpg", "mpeg2video", {}),
+    "prores": (".mov", "prores_ks", {}),
+    "mjpeg": (".avi", "mjpeg", {}),
+    "ffv1": (".mkv", "ffv1", {}),
+}
+"""What it is -> ending, encoder and its options, of those that are damaged."""
+FORMATS = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p", "gif": "rgb8", "dvvideo": "yuv411p"}
+
+
+def ffmpeg(*words: object) -> None:
+    """Run ffmpeg's program."""
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, words)], check=True, timeout=60)
+
+
+def shown(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """What ffmpeg's program decodes, turned by itself: (frames, h, w, 3)."""
+    words = ["-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    done = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), *words], check=True, timeout=60, capture_output=True)
+    return np.frombuffer(done.stdout, np.uint8).reshape(-1, *size, 3)
+
+
+def busy(frames: int, size: tuple[int, int]) -> np.ndarray:
+    """Waves, noise that drifts and a square that moves: something to encode in every frame."""
+    g = np.random.default_rng(1)
+    y, x = np.mgrid[: size[0], : size[1]]
+    noise, square = g.integers(-8, 8, (*size, 3)), g.integers(0, 255, (16, 16, 3))
+    video = np.empty((frames, *size, 3), np.uint8)
+    for i in range(frames):
+        waves = np.stack([np.sin(x / 9 + i / 10), np.cos(y / 7 + i / 10), np.sin((x + y) / 11)], 2)
+        video[i] = np.clip(128 + 90 * waves + np.roll(noise, i, 1), 0, 255)
+        video[i, 8 + i // 2 : 24 + i // 2, i : i + 16] = square
+    return video
+
+
+def disc(size: tuple[int, int], aspect: Fraction, frames: int = 3) -> np.ndarray:
+    """A white disc on black that is round once a pixel is `aspect` as wide as it is high."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    far = ((x - size[1] / 2 + 0.5) * float(aspect)) ** 2 + (y - size[0] / 2 + 0.5) ** 2
+    inside = far < (0.3 * min(size[0], size[1] * float(aspect))) ** 2
+    return np.broadcast_to((255 * inside[..., None]).astype(np.uint8), (frames, *size, 3)).copy()
+
+
+def roundness(picture: np.ndarray) -> float:
+    """Width of the white thing by its height, from its second moments."""
+    weight = picture.astype(float).mean(2) / 255
+    y, x = np.mgrid[: weight.shape[0], : weight.shape[1]]
+    spread = [np.sqrt(np.average((a - np.average(a, weights=weight)) ** 2, weights=weight)) for a in (x, y)]
+    return float(spread[0] / spread[1])
+
+
+def write(
+    path: Path,
+    video: np.ndarray,
+    codec: str,
+    fps: int = 25,
+    aspect: Fraction | None = None,
+    kind: str | None = None,
+    **options: str,
+) -> Path:
+    """A file as PyAV writes it; `kind` is its container, whatever its name says."""
+    with av.open(f"file:{path}", "w", format=kind) as out:
+        stream = out.add_stream(codec, rate=fps)
+        stream.height, stream.width = video.shape[1:3]
+        stream.pix_fmt = FORMATS.get(codec, "yuv420p")
+        if codec not in ("libx264", "libx265"):
+            stream.bit_rate = 1_000_000
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
+        stream.options = options
+        for picture in video:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode())
+    if aspect is not None and path.suffix == ".webm":  # PyAV leaves it out of the container
+        path.rename(plain := path.with_name("plain.webm"))
+        ffmpeg("-i", plain, "-c", "copy", "-aspect", aspect * video.shape[2] / video.shape[1], path)
+    return path
+
+
+def covered(path: Path, video: np.ndarray, picture: np.ndarray) -> Path:
+    """MP4 with a cover in front of the clip, as shops of films and music write it."""
+    plain, cover = path.with_name("plain.mp4"), path.with_name("cover.png")
+    write(plain, video, "libx264", crf="4")
+    with av.open(str(cover), "w", format="image2") as out:
+        stream = out.add_stream("png", rate=1)
+        stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "rgb24"
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode())
+    ffmpeg("-i", cover, "-i", plain, "-map", 0, "-map", 1, "-c", "copy", "-disposition:v:0", "attached_pic", path)
+    plain.unlink()
+    cover.unlink()
+    return path
+
+
+def turned(path: Path, video: np.ndarray, *how: object) -> Path:
+    """A clip with a display matrix: `how` are ffmpeg's words, such as -display_hflip."""
+    write(plain := path.with_name(f"plain{path.suffix}"), video, "libx264", crf="4")
+    ffmpeg(*how, "-i", plain, "-c", "copy", path)
+    plain.unlink()
+    return path
+
+
+def damaged(path: Path, copies: int, changed: int = 16) -> Iterator[bytes]:
+    """Copies of a file in which some bytes, drawn by the copy's number, are others."""
+    data = np.fromfile(path, np.uint8)
+    for number in range(copies):
+        g = np.random.default_rng([0, number])
+        copy, at = data.copy(), g.choice(len(data), changed, replace=False)
+        copy[at] ^= g.integers(1, 256, changed, dtype=np.uint8)
+        yield copy.tobytes()

@@ -1,0 +1,288 @@
+"""pytest tests/test_cli_places.py: what commands print and write, on full disks, in two processes, and when killed."""
+
+import contextlib
+import importlib
+import io
+import itertools
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pusa_lab import cli, files, media
+from pusa_lab.cli import main
+
+PROMPT = "a red circle moves right"
+NANO = ["--model", "nano-vta", "--steps", "1", "--guidance", "1"]
+ROOT = Path(__file__).parents[1]
+
+
+def lab(*words, before="", **options):
+    """A command in a process of its own."""
+    code = f"import sys; {before}\nfrom pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", **options.pop("env", {})}
+    return subprocess.run([sys.executable, "-c", code, *map(str, words)], env=environment, timeout=120, **options)
+
+
+def small_files():
+    """As on a full disk, but reported as EFBIG: a write beyond 2,000 bytes fails."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+
+
+def test_an_output_of_ascii_gets_escapes_and_the_file_is_there(tmp_path, monkeypatch):
+    """As under LC_ALL=C with Python's UTF-8 mode off."""
+    for name in ("stdout", "stderr"):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+        monkeypatch.setattr(sys, name, stream)
+
+    def said(name):
+        return getattr(sys, name).buffer.getvalue().decode("ascii")
+
+    out = tmp_path / "größe.mp4"
+    assert main(["generate", PROMPT, *NANO, "--out", str(out)]) == 0
+    assert out.is_file()
+    assert r"gr\xf6\xdfe.mp4" in said("stdout")
+    assert main(["generate", PROMPT, *NANO, "--image", "größe.png", "--out", str(out)]) == 2
+    assert r"pusa-lab generate: no picture at gr\xf6\xdfe.png" in said("stderr")
+    assert main(["plan", "--model", "größe"]) == 2
+    assert r"unknown model 'gr\xf6\xdfe'" in said("stderr")
+
+
+def test_an_output_that_is_closed_hides_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["plan"]) == 0
+    sys.stdout.close()
+    assert capsys.readouterr().err == ""
+
+
+def test_an_output_that_is_full_is_said(monkeypatch, capsys):
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["plan"]) == 2
+    said = capsys.readouterr().err
+    assert said == "pusa-lab plan: No space left on device; give another place, or make room.\n"
+
+
+def test_a_reader_that_has_read_enough_ends_it_quietly(monkeypatch, capsys):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert main(["plan", "--json"]) == 1
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (MemoryError(), 2, "pusa-lab plan: memory is full: ask for a smaller size"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 2, "pusa-lab plan: memory is full"),
+        (RecursionError("maximum recursion depth"), 2, "pusa-lab plan: the input is nested too deeply"),
+        (
+            OSError(28, "No space left on device", "/a/b"),
+            2,
+            "pusa-lab plan: /a/b: No space left on device; give another",
+        ),
+        (ValueError("two\nlines.\n"), 2, "pusa-lab plan: two lines.\n"),
+    ],
+)
+def test_what_comes_from_the_input_is_one_line(monkeypatch, capsys, error, code, says):
+    def broken(args):
+        raise error
+
+    monkeypatch.setattr(cli, "_plan", broken)
+    assert main(["plan"]) == code
+    assert capsys.readouterr().err.startswith(says)
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(cli, "_plan", lambda args: {}["mine"])
+    with pytest.raises(KeyError, match="mine"):
+        main(["plan"])
+
+
+def test_the_sentence_names_the_command_with_its_second_word(monkeypatch, capsys):
+    def broken(args):
+        raise ValueError("no cache here.")
+
+    monkeypatch.setattr("pusa_lab.cli_data._show", broken)
+    assert main(["data", "show", "."]) == 2
+    assert capsys.readouterr().err == "pusa-lab data show: no cache here.\n"
+
+
+@pytest.mark.parametrize("name", ["a:b.mp4", "new/ö ä/v.mp4", "-v.mp4", "%d.mp4"])
+def test_any_name_is_a_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert main(["generate", PROMPT, *NANO, f"--out={name}"]) == 0
+    assert media.read_clip(Path(name)).shape == (8, 128, 128, 3)
+    assert [p.name for p in (tmp_path / name).parent.iterdir()] == [Path(name).name]
+
+
+KINDS = ("under a file", "of the wrong kind", "too long", "read-only")
+
+
+@pytest.mark.parametrize(("command", "kind"), [*itertools.product(["generate", "demo"], KINDS), ("bench", KINDS[0])])
+def test_places_are_tried_before_the_work(tmp_path, monkeypatch, capfd, command, kind):
+    monkeypatch.setattr("small_models.load", lambda *_: pytest.fail("a model was read"))
+    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("the tour was begun"))
+    name = {"generate": "a.mp4", "demo": "a", "bench": "a.json"}[command]
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.mp4").mkdir()
+    bad = {
+        "under a file": tmp_path / "file" / name,
+        "of the wrong kind": tmp_path / ("file" if command == "demo" else "folder.mp4"),
+        "too long": tmp_path / ("x" * 300 + Path(name).suffix),
+        "read-only": Path("/proc/self") / name,
+    }[kind]
+    words = {"generate": ["generate", PROMPT], "demo": ["demo"], "bench": ["bench", "core"]}[command]
+    assert main([*words, f"--out={bad}"]) == 2
+    said = capfd.readouterr().err
+    assert "cannot be written" in said or "is a f" in said or "cannot be used" in said
+    assert "Traceback" not in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.mp4"]
+
+
+def test_a_demo_is_not_begun_where_a_folder_has_the_name_of_a_result(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("the tour was begun"))
+    (tmp_path / "index.html").mkdir()
+    assert main(["demo", "--out", str(tmp_path)]) == 2
+    assert "holds a folder index.html" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_sentence_and_the_old_video_stays(tmp_path):
+    out = tmp_path / "v.mp4"
+    assert main(["generate", PROMPT, *NANO, "--out", str(out)]) == 0
+    before = out.read_bytes()
+    done = lab(
+        "generate", PROMPT, *NANO, "--seed", "1", "--out", out, capture_output=True, text=True, preexec_fn=small_files
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("pusa-lab generate: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert out.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["v.mp4"]
+
+
+def test_two_processes_leave_one_whole_video(tmp_path):
+    out = tmp_path / "v.mp4"
+    code = "import sys; from pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", code, "generate", PROMPT, *NANO, "--out", str(out)]
+    both = [subprocess.Popen([*words, "--seed", str(seed)], cwd=ROOT, stdout=subprocess.DEVNULL) for seed in (0, 1)]
+    assert [one.wait(120) for one in both] == [0, 0]
+    assert media.read_clip(out).shape == (8, 128, 128, 3)
+    assert [p.name for p in tmp_path.iterdir()] == ["v.mp4"]
+
+
+def test_a_kill_while_writing_leaves_the_old_video(tmp_path):
+    """The process kills itself where the finished video would take its place."""
+    out = tmp_path / "v.mp4"
+    assert main(["generate", PROMPT, *NANO, "--out", str(out)]) == 0
+    before = out.read_bytes()
+    kill = "import os, pathlib; pathlib.Path.replace = lambda *_: os.kill(os.getpid(), 9)"
+    assert lab("generate", PROMPT, *NANO, "--seed", "1", "--out", out, before=kill).returncode == -9
+    assert out.read_bytes() == before
+    assert main(["generate", PROMPT, *NANO, "--seed", "1", "--out", str(out)]) == 0
+    assert out.read_bytes() != before
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "chapter.template").write_text("# # {number} · {title}\n{setup}\n")
+    (tmp_path / "src" / "00_a.py").write_text('# %% tags=["setup"]\nimport os\n\n# %%\n')
+    monkeypatch.setattr(cli, "NOTEBOOKS", tmp_path)
+    return tmp_path / "src"
+
+
+def test_a_new_notebook_is_whole_or_not_there(clone, monkeypatch, capsys):
+    def no_space(path, *_, **__):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    assert main(["new-notebook", "a" * 300]) == 2
+    assert "give a shorter name" in capsys.readouterr().err
+    assert main(["new-notebook", "One\nimport os; os.abort()"]) == 0
+    assert (clone / "01_one_import_os_os_abort.py").read_text().startswith("# # 1 · One import os; os.abort()\n")
+    monkeypatch.setattr("pathlib.Path.write_text", no_space)
+    assert main(["new-notebook", "Two"]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert sorted(p.name for p in clone.iterdir()) == ["00_a.py", "01_one_import_os_os_abort.py"]
+
+
+def moving(frames, fps, size=64, speed=16.0):
+    """A bright square that moves to the right at a speed in pixels per second."""
+    video = np.full((frames, size, size, 3), 30, np.uint8)
+    for k in range(frames):
+        left = 4 + round(k * speed / fps)
+        video[k, 24:40, left : left + 12] = 220
+    return video
+
+
+def speed_of(video, fps):
+    """Pixels per second of what is bright, by least squares of its centre."""
+    weight = (video[..., 0] > 120).sum(axis=1)
+    centre = (weight * np.arange(video.shape[2])).sum(axis=1) / weight.sum(axis=1)
+    return np.polyfit(np.arange(len(video)) / fps, centre, 1)[0]
+
+
+@pytest.mark.parametrize("fps", [8, 12, 16, 24, 25, 30, 50, 60])
+def test_motion_stays_as_fast_as_in_the_clip(tmp_path, monkeypatch, fps):
+    path, seen = tmp_path / "clip.mp4", []
+    media.write_clip(path, moving(2 * fps, fps), fps)
+    monkeypatch.setattr(
+        "pusa_lab.generate", lambda model, prompt, task, **_: seen.append(task) or pytest.skip.Exception
+    )
+    with pytest.raises(AttributeError):  # nothing was made: only what it would have gone on from is looked at
+        main(["generate", PROMPT, "--video", str(path), "--known", "13", "--out", str(tmp_path / "v.mp4")])
+    clip = np.asarray(seen[0].known[0].clip)[0]
+    assert clip.shape == (13, 64, 64, 3)
+    assert speed_of(clip, 16) == pytest.approx(16, rel=0.1)
+
+
+def test_results_of_benchmarks_are_checked_where_a_person_names_them(tmp_path):
+    path = tmp_path / "cost.json"
+    for text in ("", "[]", "[" * 99_999, '{"format": 1}', '{"format": 1, "rows": 3, "table": "", "title": ""}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"cost.json holds no results [^\n]+\.$"):
+            read(path)
+    path.write_text(json.dumps({"format": 1, "rows": [3], "table": "cost", "title": ""}))
+    with pytest.raises(ValueError, match="a row is not one of results"):
+        read(path)
+
+
+def read(path):
+    from small_models.experiments import read
+
+    return read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "says"),
+    [
+        ("paper", ["--list", "--table", "cost"], "--table and --list: this has no effect"),
+        ("paper", ["--figures"], "--figures without --table"),
+        ("paper", ["--show", "--table", "cost", "--set", "swept=8"], "--set, where nothing is measured"),
+        ("wan_train_join", ["no.json", "--out", "."], "argument --out: the file . is a folder"),
+        ("wan_train_join", ["no.json", "--out", "{out}"], "no a file of measured rows at no.json"),
+        ("toy_cpu", ["--rounds", "0"], "argument --rounds: 0: give 1 or more"),
+    ],
+)
+def test_benchmarks_refuse_what_has_no_effect_or_no_place(tmp_path, monkeypatch, capsys, name, words, says):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.setattr(sys, "argv", [name, *(word.format(out=tmp_path / "a.json") for word in words)])
+    with contextlib.suppress(SystemExit):
+        assert importlib.import_module(name).main() == 2
+    assert says in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_atomic_writer_is_what_commands_use():
+    assert cli.writing is files.writing
