@@ -283,6 +283,7 @@ EXAMPLES = {
     "VideoModel": 'small_models.load("mini-vta")',
     "Remembering": "solvers.AdamsBashforth(3)",
     "Task": "tasks.image_to_video(picture)",
+    "dtype": "torch.bfloat16",
 }
 """How to come by an object of a class."""
 

@@ -69,11 +69,11 @@ def refused(model, says, *args, **kw):
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        ("cut.safetensors", "is truncated or no safetensors file"),
-        ("noise.safetensors", "is truncated or no safetensors file"),
+        ("cut.safetensors", "is truncated or not a safetensors file"),
+        ("noise.safetensors", "is truncated or not a safetensors file"),
         ("evil.pt", "holds more than tensors, so reading it on could run code"),
         ("raw_evil.pt", "holds more than tensors, so reading it on could run code"),
-        ("cut.pt", "is truncated or no file of torch.save"),
+        ("cut.pt", "is truncated or not a file of torch.save"),
         ("noise.pt", "is damaged or holds more"),
         ("list.pt", "holds a list: give a file with a dict"),
         ("lora.gguf", r"ending '.gguf'\): give .safetensors or .pt"),
@@ -119,7 +119,8 @@ def test_names_and_strengths_are_checked():
     refused(model, "already has an adapter 'adapter': give another", GOOD, name="adapter")
     refused(model, "cannot be called 'v1.0': give", GOOD, name="v1.0")
     refused(model, "cannot be called 'keys': give", GOOD, name="keys")
-    refused(model, "strength nan: give a finite", GOOD, strength=float("nan"))
+    refused(model, r"load_lora: strength is nan .*: give a number, not NaN", GOOD, strength=float("nan"))
+    refused(model, "load_lora: strength=inf: give a finite", GOOD, strength=float("inf"))
 
 
 def meta(model):
@@ -130,11 +131,19 @@ def meta(model):
     ("before", "then", "says"),
     [
         (None, lambda m: lora.set_strengths(m, {"toy": 2.0, "tory": 1.0}), "no LoRA 'tory' .* there are: 'toy'"),
-        (None, lambda m: lora.set_strengths(m, {"toy": float("inf")}), "strength inf"),
+        (
+            None,
+            lambda m: lora.set_strengths(m, {"toy": float("inf")}),
+            "set_strengths: strength=inf: give a finite number",
+        ),
         (lora.merge, lambda m: lora.set_strengths(m, {"toy": 1.0}), "is merged into the weights: unmerge"),
         (lora.merge, lambda m: lora.merge(m, ["toy"]), "is merged already"),
         (None, lambda m: lora.unload_lora(m, "x"), "no LoRA 'x'"),
-        (None, lambda m: lora.save_lora(m, "x.safetensors", "toy", "kohya"), "naming 'kohya' is not known: give"),
+        (
+            None,
+            lambda m: lora.save_lora(m, "x.safetensors", "toy", "kohya"),
+            "naming is 'kohya' .*: give one of 'diffusers'",
+        ),
         (None, lambda m: lora.save_lora(m, "x.pt", "toy"), "end it in .safetensors"),
         (WanTransformer3DModel.fuse_lora, lora.merge, r"call model.unfuse_lora\(\) first"),
         (WanTransformer3DModel.fuse_qkv_projections, lora.merge, r"call model.unfuse_qkv_projections\(\) first"),

@@ -189,7 +189,7 @@ class TestBadFolders:
         file.write_bytes(file.read_bytes()[:-100])
         self.refused(broken, "its header wants")
         file.write_bytes(b"\x00" * 4)
-        self.refused(broken, "is no safetensors file")
+        self.refused(broken, "is not a safetensors file")
 
     def test_only_pickles(self, broken):
         for file in (broken / "vae").glob("*.safetensors*"):

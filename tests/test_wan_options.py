@@ -141,7 +141,7 @@ class TestPlainMistakes:
             load(folders, **changes)
 
     def test_in_one_sentence(self, folders, as_user):
-        self.refused(folders, "dtype='bfloat16': give one of torch.bfloat16", dtype="bfloat16")
+        self.refused(folders, "dtype is 'bfloat16' .*: give a dtype, such as torch.bfloat16", dtype="bfloat16")
         self.refused(folders, "for 8 bits float8=True", dtype=torch.float8_e4m3fn)
         self.refused(folders, "PyTorch sees no GPU here", device="cuda")
 

@@ -1,7 +1,8 @@
 """Weights against the model they are for, by the headers of their files: before gigabytes are read."""
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ from torch import nn
 from transformers import UMT5Config, UMT5EncoderModel
 
 from pusa_lab.wan.folders import Folder, check_whole, tensors, weight_files
-from pusa_lab.wan.lora import _check_matched, _check_strength
+from pusa_lab.wan.lora import Expert, check_matched, check_strength
 from pusa_lab.wan.lora_adapters import base_weights
 from pusa_lab.wan.lora_files import read
 from pusa_lab.wan.lora_match import WIDTHS, match, module_of
 from pusa_lab.wan.lora_names import PREFIXES, aliases
-from pusa_lab.wan.transformer import VTAWanTransformer3DModel
+from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
 EMBEDDING = ("shared.weight", "encoder.embed_tokens.weight")
 """UMT5's word embedding has two names; files hold it under either or both."""
@@ -36,8 +37,19 @@ def empty(config: Mapping[str, Any]) -> VTAWanTransformer3DModel:
     Args:
         config: of a text-to-video WanTransformer3DModel.
     """
-    with init_empty_weights():
+    check_text_to_video({"image_dim": None, **config})
+    with _building("transformer"), init_empty_weights():
         return VTAWanTransformer3DModel.from_config(dict(config))
+
+
+@contextlib.contextmanager
+def _building(part: str) -> Iterator[None]:
+    """Values of a config of which no model can be made end in whatever error its code happens to raise."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ValueError(f"no {part} can be built from its config.json ({reason}): restore the file.") from error
 
 
 def check_weights(folder: Folder) -> None:
@@ -51,7 +63,7 @@ def check_weights(folder: Folder) -> None:
     """
     for name in folder.experts:
         _compare(folder.path / name, _wanted(empty(folder.config(name))), _held(folder, name), "download it again")
-    with init_empty_weights():
+    with _building("vae"), init_empty_weights():
         codec = AutoencoderKLWan.from_config(folder.config("vae"))
     _compare(folder.path / "vae", _wanted(codec), _held(folder, "vae"), "download it again", more=True)
     check_encoder(folder)
@@ -66,7 +78,7 @@ def check_encoder(folder: Folder) -> None:
     Raises:
         ValueError: a weight is missing or of another shape.
     """
-    with init_empty_weights():
+    with _building("text_encoder"), init_empty_weights():
         wanted = _wanted(UMT5EncoderModel(UMT5Config(**folder.config("text_encoder"))))
     held = _held(folder, "text_encoder")
     for one, other in (EMBEDDING, EMBEDDING[::-1]):
@@ -88,7 +100,9 @@ def check_single(file: str | Path, config: Mapping[str, Any]) -> None:
     single_names(Path(file), empty(config))
 
 
-def check_update(path: str | Path, config: Mapping[str, Any], strength: float, partial: bool = False) -> None:
+def check_update(
+    path: str | Path, config: Mapping[str, Any], strength: float, partial: bool = False, expert: Expert | None = None
+) -> None:
     """See that a LoRA fits a transformer, before that is read.
 
     Args:
@@ -96,15 +110,16 @@ def check_update(path: str | Path, config: Mapping[str, Any], strength: float, p
         config: of the transformer.
         strength: at which it is to act.
         partial: whether some keys may be left over.
+        expert: as `load_lora`.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: as `load_lora`.
     """
-    _check_strength(strength)
-    where, _, entries = read(path)
-    found = match(base_weights(empty(config)), entries, where, strength)
-    _check_matched(found, len(entries), where, partial)
+    check_strength(strength)
+    file = read(path)
+    found = match(base_weights(empty(config)), file, strength, expert)
+    check_matched(found, file.entries, file.where, partial)
 
 
 def single_names(file: Path, model: nn.Module) -> dict[str, str]:

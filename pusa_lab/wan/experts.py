@@ -10,12 +10,46 @@ from diffusers import WanTransformer3DModel
 from pusa_lab.wan.checks import check_single, check_update
 from pusa_lab.wan.folders import Folder
 from pusa_lab.wan.loading import read_transformer
-from pusa_lab.wan.lora import LoRAReport, load_lora, merge
+from pusa_lab.wan.lora import Expert, LoRAReport, load_lora, merge
+from pusa_lab.wan.lora_files import read
+from pusa_lab.wan.lora_names import is_low_noise
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
 Single: TypeAlias = str | Path | None
 Updates: TypeAlias = list[tuple[str | Path, float]]
 """LoRA files of one expert, each with its strength."""
+ROLES: tuple[Expert, Expert] = ("high", "low")
+"""Of two experts, for the noise that they are for."""
+
+
+def shared(folder: Folder, updates: list[Updates]) -> list[Updates]:
+    """LoRA files for each expert, where a file with the LoRAs of both is given once, in `lora`.
+
+    Args:
+        folder: with its configs checked.
+        updates: as `check_experts`.
+
+    Raises:
+        ValueError: such a file is given for the expert for low noise alone.
+    """
+    if len(folder.experts) == 1:
+        return updates
+    high, low = updates
+    both = [(path, scale) for path, scale in high if _is_for_both(path)]
+    given = [Path(path) for path, _ in low]
+    for path in given:
+        if path not in [Path(p) for p, _ in high] and _is_for_both(path):
+            raise ValueError(f"{path} holds the LoRAs of both experts: give it as lora=, which puts each on its own.")
+    return [high, [*((path, scale) for path, scale in both if Path(path) not in given), *low]]
+
+
+def _is_for_both(path: str | Path) -> bool:
+    marks = {is_low_noise(key) for key in read(path).entries}
+    return len(marks) == 2
+
+
+def _roles(folder: Folder) -> tuple[Expert | None, ...]:
+    return ROLES if len(folder.experts) == 2 else (None,)
 
 
 def check_experts(folder: Folder, singles: list[Single], updates: list[Updates]) -> None:
@@ -33,15 +67,15 @@ def check_experts(folder: Folder, singles: list[Single], updates: list[Updates])
         raise ValueError(f"{folder.path} has one transformer: give its files as transformer= and lora=, not as _low.")
     if len(folder.experts) == 2 and bool(singles[0]) != bool(singles[1]):
         raise ValueError(f"{folder.path} has two experts: give transformer= and transformer_low=, or neither.")
-    if len(folder.experts) == 2 and bool(updates[0]) != bool(updates[1]):
-        warnings.warn("only one of the two experts gets a LoRA: give lora= and lora_low=.", stacklevel=3)
-    for name, single, pairs in zip(folder.experts, singles, updates, strict=False):
+    for name, role, single, pairs in zip(folder.experts, _roles(folder), singles, updates, strict=False):
         config = folder.config(name)
         check_text_to_video({"image_dim": None, **config})
         if single is not None:
             check_single(Path(single), config)
         for path, scale in pairs:
-            check_update(path, config, scale)
+            check_update(path, config, scale, expert=role)
+    if len(folder.experts) == 2 and bool(updates[0]) != bool(updates[1]):
+        warnings.warn("only one of the two experts gets a LoRA: give lora= and lora_low=.", stacklevel=4)
 
 
 def read_experts(
@@ -68,11 +102,11 @@ def read_experts(
         offload: one of `loading.OFFLOADS`.
     """
     experts, loras = [], []
-    for name, single, pairs in zip(folder.experts, singles, updates, strict=False):
+    for name, role, single, pairs in zip(folder.experts, _roles(folder), singles, updates, strict=False):
         expert = VTAWanTransformer3DModel.adopt(read_transformer(folder, name, dtype, single))
         # a rank of 512 is merged in seconds on a GPU, in minutes on a CPU
         expert.to("cpu" if offload == "group" else device)
-        loras.append([_put(expert, path, scale) for path, scale in pairs])
+        loras.append([_put(expert, path, scale, role) for path, scale in pairs])
         if pairs and merged:
             merge(expert)
         if float8:
@@ -81,8 +115,8 @@ def read_experts(
     return experts, loras
 
 
-def _put(expert: WanTransformer3DModel, path: str | Path, strength: float) -> LoRAReport:
-    report = load_lora(expert, path, strength=strength)
+def _put(expert: WanTransformer3DModel, path: str | Path, strength: float, role: Expert | None) -> LoRAReport:
+    report = load_lora(expert, path, strength=strength, expert=role)
     if set(report.zero_norm) >= set(report.matched):
         warnings.warn(f"the LoRA {path} is zero everywhere: it changes nothing.", stacklevel=4)
     return report

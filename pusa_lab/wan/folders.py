@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pusa_lab.files import inside
+from pusa_lab.files import read_json as read_any_json
+
 PARTS = {
     "transformer": "the video transformer",
     "vae": "the codec",
@@ -30,12 +33,33 @@ NEEDED = {
     "text_encoder": ("d_model", "vocab_size", "num_layers"),
 }
 """Sizes that a part's config must give."""
+STRIDES, MOMENTS = ("scale_factor_temporal", "scale_factor_spatial"), ("latents_mean", "latents_std")
+"""Of the codec: positive whole numbers, and lists of as many numbers as it has channels."""
+LARGEST = {
+    "num_layers": 512,
+    "num_decoder_layers": 512,
+    "num_res_blocks": 64,
+    "num_attention_heads": 1024,
+    "num_heads": 1024,
+    "attention_head_dim": 4096,
+    "rope_max_seq_len": 65536,
+    "in_channels": 65536,
+    "out_channels": 65536,
+    "z_dim": 65536,
+    "base_dim": 65536,
+    "vocab_size": 2**22,
+}
+"""Whole numbers of a config and the most that they may be; far above every published Wan."""
+MOST, LONGEST = 2**20, 4096
+"""The most that other whole numbers may be, and the entries of a list."""
 VOCABULARIES = ("tokenizer.json", "spiece.model")
 """UMT5's vocabulary lies in one of these, or in both."""
 TOKENIZER = (*VOCABULARIES, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 """Files of which the reading of captions depends."""
 FILES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 """Names under which diffusers and transformers look for weights in one file."""
+INDEX = ".index.json"
+"""Ending of the file that names the shards."""
 SAMPLES, SAMPLE = 64, 4096
 """Reads spread over a file of weights, and their length in bytes, which tell it from another."""
 
@@ -62,7 +86,7 @@ class Folder:
         Args:
             part: one of `PARTS`, or transformer_2.
         """
-        return json.loads((self.path / part / "config.json").read_text())
+        return read_json(self.path / part / "config.json")
 
     def identity(self, part: str) -> str:
         """A short name that changes with a part's weights: of its config, its files' headers, and bytes all over them.
@@ -124,6 +148,9 @@ def check(path: Path, weights: bool = True) -> Folder:
             f"-Diffusers), or wrap a pipeline of your own with WanModel.from_pipeline."
         )
     index = read_json(path / "model_index.json")
+    boundary = index.get("boundary_ratio")
+    if boundary is not None and not (_finite(boundary) and 0 <= boundary <= 1):
+        raise ValueError(f"{path / 'model_index.json'} gives boundary_ratio as {boundary!r:.60}: give 0 to 1, or null.")
     names = PARTS | ({"transformer_2": "the transformer for low noise"} if _two(index) else {})
     for name, what in names.items():
         if not (path / name).is_dir():
@@ -136,7 +163,9 @@ def check(path: Path, weights: bool = True) -> Folder:
 
 
 def _two(index: dict[str, Any]) -> bool:
-    return bool((index.get("transformer_2") or [None])[0])
+    """Whether its second transformer is named, as [library, class] and not [null, null]."""
+    second = index.get("transformer_2")
+    return isinstance(second, list) and bool(second) and bool(second[0])
 
 
 def _check_tokenizer(place: Path) -> None:
@@ -160,7 +189,46 @@ def _check_config(place: Path, part: str) -> dict[str, Any]:
         )
     if missing := [name for name in NEEDED[part] if config.get(name) is None]:
         raise ValueError(f"{place / 'config.json'} gives no {', '.join(missing)}: download it again.")
+    _check_sizes(config, place / "config.json", part)
     return config
+
+
+def _check_sizes(config: dict[str, Any], file: Path, part: str) -> None:
+    """Refuse sizes that are not positive whole numbers, or that no model has: building it could take all memory."""
+    needed = NEEDED[part]
+    for name, value in config.items():
+        values = value if isinstance(value, list) else [value]
+        if len(values) > LONGEST:
+            raise ValueError(f"{file} gives {len(values)} values as {name}, at most {LONGEST} are read: restore it.")
+        if name in needed and (name == "patch_size") != isinstance(value, list):
+            raise ValueError(f"{file} gives {name} as {value!r:.60}: restore it.")
+        for number in values:
+            counts = isinstance(number, int) and not isinstance(number, bool)
+            if name in needed and not (counts and number > 0):
+                raise ValueError(f"{file} gives {name} as {value!r:.60}, not as a positive whole number: restore it.")
+            if counts and abs(number) > LARGEST.get(name, MOST):
+                raise ValueError(
+                    f"{file} gives {name} as {number:.3g}, the most that is read is {LARGEST.get(name, MOST)}: "
+                    f"restore it."
+                )
+    if part == "vae":
+        _check_codec(config, file)
+    if "patch_size" in needed and len(config["patch_size"]) != 3:
+        raise ValueError(f"{file} gives patch_size as {config['patch_size']!r:.60}, not as three numbers: restore it.")
+
+
+def _check_codec(config: dict[str, Any], file: Path) -> None:
+    for name in STRIDES:
+        if (value := config.get(name)) is not None and (type(value) is not int or value < 1):
+            raise ValueError(f"{file} gives {name} as {value!r:.60}, not as a positive whole number: restore it.")
+    for name in MOMENTS:
+        value, count = config.get(name), config["z_dim"]
+        if value is not None and not (isinstance(value, list) and len(value) == count and all(map(_finite, value))):
+            raise ValueError(f"{file} gives {name} as {value!r:.60}, not as {count} finite numbers: restore it.")
+
+
+def _finite(number: Any) -> bool:
+    return isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
 
 
 def _check_together(path: Path, configs: dict[str, dict[str, Any]]) -> None:
@@ -181,11 +249,10 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         ValueError: a shard or the index is missing, or there are only pickles.
     """
-    if indices := sorted(folder.glob("*.safetensors.index.json")):
-        named = read_json(indices[0]).get("weight_map")
-        if not isinstance(named, dict) or not named:
-            raise ValueError(f"{indices[0]} names no shards: download it again.")
-        shards = [folder / name for name in sorted(set(named.values()))]
+    if indices := sorted(
+        folder.glob("*.safetensors.index.json"), key=lambda file: file.name[: -len(INDEX)] not in FILES
+    ):
+        shards, *_ = map(_shards, indices)  # all of them are checked: diffusers may read another one
         if missing := [shard.name for shard in shards if not shard.is_file()]:
             raise ValueError(f"{folder} lacks {', '.join(missing)} of {len(shards)} shards: download it again.")
         return shards
@@ -199,6 +266,16 @@ def weight_files(folder: Path) -> list[Path]:
     if files[0].name not in FILES:
         raise ValueError(f"{files[0]} is not looked for under this name: rename it to {' or '.join(FILES)}.")
     return files
+
+
+def _shards(index: Path) -> list[Path]:
+    """The files that an index names, all in its own folder."""
+    named = read_json(index).get("weight_map")
+    if not isinstance(named, dict) or not named:
+        raise ValueError(f"{index} names no shards: download it again.")
+    # not resolved: in the Hub's cache they are links to files elsewhere
+    found = [inside(index.parent, name, str(index)) for name in named.values()]
+    return sorted(set(found))
 
 
 def check_whole(file: Path) -> int:
@@ -228,17 +305,23 @@ def tensors(file: Path) -> dict[str, dict[str, Any]]:
     """
     try:
         entries = {key: entry for key, entry in json.loads(_header(file)).items() if key != "__metadata__"}
-        for entry in entries.values():
-            int(entry["data_offsets"][1]), math.prod(entry["shape"]), str(entry["dtype"])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        raise ValueError(f"{file} is no safetensors file: download it again.") from None
+        whole = [n for entry in entries.values() for n in (*entry["shape"], *entry["data_offsets"])]
+        begins_before = all(begin <= end for begin, end in (entry["data_offsets"] for entry in entries.values()))
+        named = all(isinstance(entry["dtype"], str) for entry in entries.values())
+        sound = begins_before and named and all(type(n) is int and 0 <= n < 2**63 for n in whole)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OSError):
+        sound = False
+    if not sound:
+        raise ValueError(f"{file} is not a safetensors file: download it again.")
     return entries
 
 
 def _header(file: Path) -> bytes:
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
-        return stream.read(min(length, 100_000_000))
+        if length > min(100_000_000, file.stat().st_size - 8):
+            raise ValueError(f"{file} is not a safetensors file: download it again.")
+        return stream.read(length)
 
 
 def _samples(file: Path) -> Iterator[bytes]:
@@ -263,8 +346,8 @@ def read_json(file: Path) -> dict[str, Any]:
         ValueError: it is missing or holds something else.
     """
     try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
+        found = read_any_json(file, "JSON")
+    except OSError as error:
         raise ValueError(f"{file} cannot be read ({type(error).__name__}): download it again.") from error
     if not isinstance(found, dict):
         raise ValueError(f"{file} holds a {type(found).__name__} instead of named values: download it again.")

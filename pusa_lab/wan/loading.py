@@ -1,5 +1,6 @@
 """What a Wan is loaded from: its sizes, the room it needs, and the reading of its parts."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 from pusa_lab.types import Geometry
 from pusa_lab.wan.checks import EMBEDDING, check_encoder, empty, single_names
 from pusa_lab.wan.folders import Folder
+from pusa_lab.wan.lora import check_strength
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
 OFFLOADS = ("none", "model", "group")
@@ -49,7 +51,8 @@ def sizes(
         frames: pixel frames, 1 + 4k; None is Wan's own, 81, or 121 for Wan2.2-TI2V-5B.
 
     Raises:
-        ValueError: height, width or frames do not divide, or the channels of the two differ.
+        ValueError: height, width or frames do not divide, the shift is not positive, or the channels of the two
+            differ.
     """
     time, space = codec.get("scale_factor_temporal", 4), codec.get("scale_factor_spatial", 8)
     if codec["z_dim"] != transformer["in_channels"]:
@@ -63,8 +66,10 @@ def sizes(
             f"a size of {size[0]} x {size[1]}: height and width must be multiples of {steps[0]} and {steps[1]}, "
             f"such as {near[0]} x {near[1]}."
         )
-    newer = space == 16
-    fps, frames = (24, frames or 121) if newer else (16, frames or 81)
+    if not 0 < shift < math.inf:
+        raise ValueError(f"shift={shift}: give a positive number; 1 leaves the grid as it is, Wan has 3 to 12.")
+    fps, own = (24, 121) if space == 16 else (16, 81)
+    frames = own if frames is None else frames
     made = Geometry((time, space, space), codec["z_dim"], 1, (size[0], size[1]), fps, shift)
     return Geometry(made.stride, made.channels, made.latent_frames(frames), made.size, fps, shift)
 
@@ -197,10 +202,12 @@ def with_strengths(paths: Paths, strength: float | Sequence[float]) -> list[tupl
         strength: one for all, or one each.
 
     Raises:
-        ValueError: other numbers of them.
+        ValueError: other numbers of them, or a strength that is not finite.
     """
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     scales = [float(strength)] * len(files) if isinstance(strength, int | float) else list(strength)
+    for scale in scales:
+        check_strength(scale)
     if len(scales) != len(files):
         raise ValueError(f"{len(files)} LoRA files but {len(scales)} strengths: give one for all, or one each.")
     return list(zip(files, scales, strict=True))

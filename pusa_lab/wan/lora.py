@@ -6,28 +6,37 @@ Changes of whole parameters (`diff`, `diff_b`) are added to the weights themselv
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import torch
-from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
+from pusa_lab.arguments import checked
+from pusa_lab.files import check_writable
 from pusa_lab.wan.lora_adapters import (
     active_names,
     add_dense,
     add_pairs,
     attach,
+    bare,
     base_weights,
+    check_exact,
     check_ready,
     detach,
     layers,
     pairs_of,
 )
 from pusa_lab.wan.lora_files import Source, read, write
+from pusa_lab.wan.lora_kinds import model_of
 from pusa_lab.wan.lora_match import Match, Pair, changes_nothing, match, module_of
-from pusa_lab.wan.lora_names import WRITTEN, written_key
+from pusa_lab.wan.lora_names import written_key
+from pusa_lab.wan.lora_scale import sources
+
+Expert: TypeAlias = Literal["high", "low"]
+"""Which of Wan2.2's two experts a transformer is: that for high noise, or that for low noise."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class LoRAReport:
     name: str
     """The adapter's name in the model."""
     naming: str
-    """Which tool's naming was recognised: diffsynth, diffusers, comfyui or musubi."""
+    """Which tool's naming was recognised: diffsynth, diffusers, comfyui, musubi or lycoris."""
     matched: tuple[str, ...]
     """Modules that are changed, in diffusers' naming."""
     unmatched: tuple[str, ...]
@@ -47,14 +56,16 @@ class LoRAReport:
     rank: dict[str, int]
     """Rank of each low-rank change, by module."""
     alpha: dict[str, float] | None
-    """Alphas that the file carries, by module; None if it carries none."""
+    """Alphas that the file states, by module; None if it states none."""
     scale: dict[str, float]
-    """What each change is multiplied by, strength * alpha / rank, by module."""
+    """What each change is multiplied by, strength * alpha / rank (sqrt(rank) for rsLoRA), by module."""
+    scale_source: str = ""
+    """Where the scale is stated: in the alphas among the tensors, in a header or in a configuration."""
 
     def __str__(self) -> str:
         zero = f"{len(self.zero_norm)} of them change nothing" if self.zero_norm else "none of them zero"
         left = f"{len(self.unmatched)} keys left over, first {self.unmatched[0]}" if self.unmatched else "no key left"
-        alpha = _span(self.alpha.values()) if self.alpha else "none in the file"
+        alpha = f"{_span(self.alpha.values())} from {self.scale_source}" if self.alpha else "none in the file"
         return (
             f"LoRA {self.name!r}, {self.naming} naming\n"
             f"  {len(self.matched)} modules changed, {zero}; {left}\n"
@@ -67,6 +78,10 @@ def _span(values: Iterable[float | int]) -> str:
     return " to ".join(f"{end:g}" for end in dict.fromkeys([*ends[:1], *ends[-1:]])) or "none"
 
 
+EXPERT = "_pusa_expert"
+"""Attribute of a transformer that says which expert it is."""
+
+
 @dataclass
 class _Loaded:
     """What PEFT does not know of a LoRA in the model."""
@@ -77,41 +92,50 @@ class _Loaded:
     """The low-rank parts while they are in the weights, else None."""
 
 
-def _loaded(model: WanTransformer3DModel) -> dict[str, _Loaded]:
+def _loaded(model: nn.Module) -> dict[str, _Loaded]:
     return model.__dict__.setdefault("_pusa_loras", {})
 
 
+@checked
 def load_lora(
-    model: WanTransformer3DModel,
+    model: nn.Module,
     source: Source,
     *,
     strength: float = 1.0,
     name: str | None = None,
     partial: bool = False,
+    expert: Expert | None = None,
 ) -> LoRAReport:
     """Attach a LoRA beside those already there, at its own strength.
 
-    W' = W + strength * (alpha / rank) * B A, with alpha = rank where the file carries none
+    W' = W + strength * (alpha / rank) * B A, with alpha = rank where nothing states it, and alpha / sqrt(rank) for
+    rsLoRA. Alpha is read from the tensors, from the header (diffusers, kohya), from entries such as lora_alpha, and
+    from PEFT's adapter_config.json beside the file; the report says which.
 
     Args:
-        model: gets the adapter, in its weights' own type and on their device; PEFT freezes the weights themselves.
-        source: a file (.safetensors, or a pickle that holds nothing but tensors) or tensors by key, as written by
-            Pusa, DiffSynth, PEFT, diffusers, ComfyUI, LightX2V or Musubi.
+        model: a WanTransformer3DModel, compiled or not. It gets the adapter in the type in which its weights compute
+            and on their device; PEFT freezes the weights themselves.
+        source: a file (.safetensors, or a pickle that holds nothing but tensors), PEFT's folder, or tensors by key, as
+            written by Pusa, DiffSynth, PEFT, diffusers, ComfyUI, LightX2V, Musubi or LyCORIS (its LoRA alone).
         strength: 1 is as trained, Pusa's authors use 1.4; any finite number.
         name: letters, digits, _ and -; by default made from the file's name.
         partial: load what fits even if some keys do not, for example an image-to-video LoRA on a text-to-video model.
+        expert: which of Wan2.2's experts the model is, for files that hold the LoRAs of both; None if it is not one of
+            two. The experts of a `WanModel` know it themselves.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file cannot be read or does not fit, the name is taken, or the model is not ready. The model is
-            then unchanged.
+        ValueError: the file cannot be read, states two scales that disagree, is not a plain LoRA (DoRA, LoHa, LoKr) or
+            does not fit, the name is taken, or the model is not ready. The model is then unchanged.
     """
-    _check_strength(strength)
+    model = bare(model)
+    check_strength(strength)
     check_ready(model)
-    where, stem, entries = read(source)
-    name = _name_for(model, name, stem)
-    found = match(base_weights(model), entries, where, strength)
-    _check_matched(found, len(entries), where, partial)
+    file = read(source)
+    name = _name_for(model, name, file.stem)
+    found = match(base_weights(model), file, strength, expert or model.__dict__.get(EXPERT))
+    check_matched(found, file.entries, file.where, partial)
+    check_exact(model, found.dense)
     report = _report(name, found, strength)
     dense = {key: change.to("cpu", copy=True) for key, change in found.dense.items()}
     attach(model, name, found.pairs)
@@ -120,12 +144,20 @@ def load_lora(
     return report
 
 
-def _check_strength(strength: float) -> None:
+def check_strength(strength: float) -> None:
+    """Refuse a strength that is not finite.
+
+    Args:
+        strength: of a LoRA.
+
+    Raises:
+        ValueError: it is infinite or NaN.
+    """
     if not math.isfinite(strength):
-        raise ValueError(f"strength {strength}: give a finite number, 1 is as trained.")
+        raise ValueError(f"strength={strength}: give a finite number, 1 is as trained.")
 
 
-def _name_for(model: WanTransformer3DModel, name: str | None, stem: str) -> str:
+def _name_for(model: Any, name: str | None, stem: str) -> str:
     taken = {*_loaded(model), *getattr(model, "peft_config", {})}
     reserved = nn.ModuleDict()  # PEFT keeps adapters in one, whose own methods' names it cannot hold
     if name is None:
@@ -140,15 +172,26 @@ def _name_for(model: WanTransformer3DModel, name: str | None, stem: str) -> str:
     return name
 
 
-def _check_matched(found: Match, entries: int, where: str, partial: bool) -> None:
+def check_matched(found: Match, entries: Mapping[str, Any], where: str, partial: bool) -> None:
+    """Refuse a file of which nothing fits, or not all of it.
+
+    Args:
+        found: by `match`.
+        entries: of the file.
+        where: what to call the file in a sentence.
+        partial: whether some keys may be left over.
+
+    Raises:
+        ValueError: with the first key that does not fit, and why.
+    """
     first, reason = next(iter(found.unmatched.items()), ("", ""))
     if not found.modules:
-        example = f", first {first}: {reason}" if first else ""
-        raise ValueError(f"nothing in {where} fits this model ({entries} keys{example}): give a LoRA for Wan.")
+        example = f", first {first}: {reason}{model_of(entries)}" if first else ""
+        raise ValueError(f"nothing in {where} fits this model ({len(entries)} keys{example}): give a LoRA for Wan.")
     if found.unmatched and not partial:
         raise ValueError(
-            f"{len(found.unmatched)} of {entries} keys in {where} do not fit this model, first {first} ({reason}): "
-            f"give a LoRA made for it, or partial=True to load the rest."
+            f"{len(found.unmatched)} of {len(entries)} keys in {where} do not fit this model, first {first} "
+            f"({reason}): give a LoRA made for it, or partial=True to load the rest."
         )
 
 
@@ -162,10 +205,12 @@ def _report(name: str, found: Match, strength: float) -> LoRAReport:
         rank={path: pair.rank for path, pair in found.pairs.items()},
         alpha=dict(found.alphas) or None,
         scale={path: found.pairs[path].scale if path in found.pairs else strength for path in found.modules},
+        scale_source=sources(found.sources.values()),
     )
 
 
-def set_strengths(model: WanTransformer3DModel, strengths: Mapping[str, float]) -> None:
+@checked
+def set_strengths(model: nn.Module, strengths: Mapping[str, float]) -> None:
     """Change how strongly attached LoRAs act.
 
     Args:
@@ -175,11 +220,13 @@ def set_strengths(model: WanTransformer3DModel, strengths: Mapping[str, float]) 
     Raises:
         ValueError: no such LoRA, it is merged, or a strength is not finite.
     """
+    model = bare(model)
     check_ready(model)
     for name, strength in strengths.items():
-        _check_strength(strength)
+        check_strength(strength)
         if _get(model, name).merged is not None:
             raise ValueError(f"LoRA {name!r} is merged into the weights: unmerge the model, then change its strength.")
+        check_exact(model, _get(model, name).dense)
     for name, strength in strengths.items():
         lora = _get(model, name)
         for layer in layers(model, name).values():
@@ -188,14 +235,15 @@ def set_strengths(model: WanTransformer3DModel, strengths: Mapping[str, float]) 
         lora.strength = strength
 
 
-def _get(model: WanTransformer3DModel, name: str) -> _Loaded:
+def _get(model: Any, name: str) -> _Loaded:
     if name not in _loaded(model):
         there = ", ".join(map(repr, _loaded(model))) or "none"
         raise ValueError(f"no LoRA {name!r} in the model, there are: {there}.")
     return _loaded(model)[name]
 
 
-def merge(model: WanTransformer3DModel, names: str | Iterable[str] | None = None) -> None:
+@checked
+def merge(model: nn.Module, names: str | Sequence[str] | None = None) -> None:
     """Add low-rank parts into the weights, so that the forward costs no more than the bare model's.
 
     W <- W + strength * (alpha / rank) * B A; A and B wait on the CPU
@@ -205,8 +253,9 @@ def merge(model: WanTransformer3DModel, names: str | Iterable[str] | None = None
         names: which; by default all that are active.
 
     Raises:
-        ValueError: no such LoRA, or it is merged already.
+        ValueError: no such LoRA, it is merged already, or its weights are kept in 8 bits.
     """
+    model = bare(model)
     check_ready(model)
     if names is None:
         names = [name for name in active_names(model) if name in _loaded(model)]
@@ -214,6 +263,7 @@ def merge(model: WanTransformer3DModel, names: str | Iterable[str] | None = None
     for name in chosen:
         if _get(model, name).merged is not None:
             raise ValueError(f"LoRA {name!r} is merged already: merge each once.")
+        check_exact(model, [f"{path}.weight" for path in layers(model, name)])
     for name in chosen:
         pairs = pairs_of(model, name)
         add_pairs(model, pairs, 1)
@@ -221,7 +271,8 @@ def merge(model: WanTransformer3DModel, names: str | Iterable[str] | None = None
         detach(model, name)
 
 
-def unmerge(model: WanTransformer3DModel) -> None:
+@checked
+def unmerge(model: nn.Module) -> None:
     """Take all merged LoRAs out of the weights, which come back but for rounding, and attach them again.
 
     W <- W - strength * (alpha / rank) * B A
@@ -230,9 +281,12 @@ def unmerge(model: WanTransformer3DModel) -> None:
         model: whose LoRAs were merged.
 
     Raises:
-        ValueError: diffusers has fused adapters of this model.
+        ValueError: diffusers has fused adapters of this model, or its weights are kept in 8 bits.
     """
+    model = bare(model)
     check_ready(model)
+    for lora in _loaded(model).values():
+        check_exact(model, [f"{path}.weight" for path in lora.merged or ()])
     for name, lora in _loaded(model).items():
         if lora.merged is not None:
             add_pairs(model, lora.merged, -1)
@@ -240,7 +294,8 @@ def unmerge(model: WanTransformer3DModel) -> None:
             lora.merged = None
 
 
-def unload_lora(model: WanTransformer3DModel, name: str) -> None:
+@checked
+def unload_lora(model: nn.Module, name: str) -> None:
     """Take a LoRA out of the model, merged or attached.
 
     Args:
@@ -248,10 +303,12 @@ def unload_lora(model: WanTransformer3DModel, name: str) -> None:
         name: of the adapter.
 
     Raises:
-        ValueError: no such LoRA.
+        ValueError: no such LoRA, or it is in weights that are kept in 8 bits.
     """
+    model = bare(model)
     check_ready(model)
     lora = _get(model, name)
+    check_exact(model, [*(f"{path}.weight" for path in lora.merged or ()), *lora.dense])
     if lora.merged is not None:
         add_pairs(model, lora.merged, -1)
     detach(model, name)
@@ -259,7 +316,10 @@ def unload_lora(model: WanTransformer3DModel, name: str) -> None:
     del _loaded(model)[name]
 
 
-def save_lora(model: WanTransformer3DModel, path: str | Path, name: str, naming: str = "diffusers") -> None:
+@checked
+def save_lora(
+    model: nn.Module, path: str | Path, name: str, naming: Literal["diffusers", "diffsynth", "comfyui"] = "diffusers"
+) -> None:
     """Write a LoRA for other tools; its strength stays out of the file.
 
     comfyui keeps alpha beside A and B; the other namings have none, so B is written times alpha / rank.
@@ -268,21 +328,26 @@ def save_lora(model: WanTransformer3DModel, path: str | Path, name: str, naming:
         model: that holds it, merged or attached.
         path: ends in .safetensors; what lies there stays until the new file is whole.
         name: of the adapter.
-        naming: "diffusers", "diffsynth" (as Pusa's own files) or "comfyui".
+        naming: "diffusers", "diffsynth" (as Pusa's own files) or "comfyui". diffusers and PEFT have no keys for changes
+            of whole weights, which comfyui and diffsynth keep as diff and diff_b.
 
     Raises:
-        ValueError: no such LoRA or naming, or a name of another ending.
+        ValueError: no such LoRA or naming, a naming that cannot hold what this LoRA changes, or a name of another
+            ending.
+        OSError: the file cannot be written.
     """
-    path = Path(path)
-    if naming not in WRITTEN:
-        raise ValueError(f"naming {naming!r} is not known: give one of {', '.join(WRITTEN)}.")
+    model, path = bare(model), Path(path)
     if path.suffix != ".safetensors":
-        raise ValueError(f"{path} would be no safetensors file by its name: end it in .safetensors.")
+        raise ValueError(f"{path} would not be a safetensors file by its name: end it in .safetensors.")
     lora = _get(model, name)
+    check_writable(path)
     pairs = pairs_of(model, name) if lora.merged is None else lora.merged
     parts = {(module, part): t for module, pair in pairs.items() for part, t in _written(pair, naming).items()}
-    for key, change in lora.dense.items():
-        parts[module_of(key), "bias" if key.endswith(".bias") else "weight"] = change
+    if naming == "diffusers":
+        parts |= _biases(lora.dense, pairs)
+    else:
+        for key, change in lora.dense.items():
+            parts[module_of(key), "bias" if key.endswith(".bias") else "weight"] = change
     write(path, {written_key(naming, *where): tensor for where, tensor in parts.items()})
 
 
@@ -291,3 +356,16 @@ def _written(pair: Pair, naming: str) -> dict[str, Tensor]:
         return {"a": pair.a, "b": pair.b, "alpha": torch.tensor(pair.alpha)}
     factor = pair.alpha / pair.rank
     return {"a": pair.a, "b": pair.b if factor == 1 else (pair.b.float() * factor).to(pair.b.dtype)}
+
+
+def _biases(dense: Mapping[str, Tensor], pairs: Mapping[str, Pair]) -> dict[tuple[str, str], Tensor]:
+    """Changes of biases as PEFT has them: beside a low-rank pair, and then beside every one."""
+    changed = {module_of(key): change for key, change in dense.items() if key.endswith(".bias")}
+    for key in dense:
+        if not key.endswith(".bias") or module_of(key) not in pairs:
+            raise ValueError(
+                f"this LoRA changes the whole of {key}, for which diffusers has no name: write it with "
+                f"naming='comfyui'."
+            )
+    zeros = {path: torch.zeros(len(pair.b), dtype=pair.b.dtype) for path, pair in pairs.items()} if changed else {}
+    return {(path, "bias of b"): change for path, change in (zeros | changed).items()}

@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,21 @@ from diffusers.hooks.group_offloading import _maybe_remove_and_reapply_group_off
 from torch import Tensor, nn
 
 from pusa_lab.wan.lora_match import Pair
+from pusa_lab.wan.lora_names import WRAPPERS
+
+
+def bare(model: nn.Module) -> Any:
+    """The model itself, out of what torch.compile made of it.
+
+    Args:
+        model: compiled or not.
+    """
+    return getattr(model, "_orig_mod", model)
+
+
+def _plain(path: str) -> str:
+    """A module's path as if nothing were compiled or wrapped."""
+    return re.sub(rf"(^|\.)(?:(?:{WRAPPERS})\.)+", r"\1", f"{path}.").removesuffix(".")
 
 
 def base_weights(model: WanTransformer3DModel) -> dict[str, nn.Parameter]:
@@ -21,7 +36,7 @@ def base_weights(model: WanTransformer3DModel) -> dict[str, nn.Parameter]:
         model: with or without adapters.
     """
     named = model.named_parameters()
-    return {name.replace(".base_layer.", "."): p for name, p in named if ".lora_" not in name}
+    return {_plain(name).replace(".base_layer.", "."): p for name, p in named if ".lora_" not in name}
 
 
 def layers(model: WanTransformer3DModel, name: str | None = None) -> dict[str, Any]:
@@ -31,7 +46,9 @@ def layers(model: WanTransformer3DModel, name: str | None = None) -> dict[str, A
         model: with or without adapters.
         name: only those which hold this adapter.
     """
-    wrapped = {path: m for path, m in model.named_modules() if hasattr(m, "lora_A") and hasattr(m, "base_layer")}
+    wrapped = {
+        _plain(path): m for path, m in model.named_modules() if hasattr(m, "lora_A") and hasattr(m, "base_layer")
+    }
     return {path: m for path, m in wrapped.items() if name is None or name in m.lora_A}
 
 
@@ -44,14 +61,15 @@ def active_names(model: WanTransformer3DModel) -> list[str]:
     return list(dict.fromkeys(n for layer in layers(model).values() for n in layer.active_adapters))
 
 
-def check_ready(model: WanTransformer3DModel) -> None:
+def check_ready(model: nn.Module) -> None:
     """Refuse a model whose weights cannot be told from its adapters, or in which an adapter would do nothing.
 
     Args:
         model: to be changed.
 
     Raises:
-        ValueError: no transformer, no weights, or weights or projections that diffusers has fused.
+        ValueError: not a transformer, no weights, weights that cannot compute beside an adapter, or weights or
+            projections that diffusers has fused.
     """
     if not hasattr(model, "load_lora_adapter"):
         raise ValueError(
@@ -63,8 +81,54 @@ def check_ready(model: WanTransformer3DModel) -> None:
         raise ValueError(
             "attention runs on fused projections, past any LoRA: call model.unfuse_qkv_projections() first."
         )
+    if any(hasattr(m, "_hf_hook") for m in model.modules()):
+        raise ValueError(
+            "the model is offloaded by accelerate (enable_model_cpu_offload or enable_sequential_cpu_offload): put the "
+            "LoRA on before, or use offload='model' or 'group' of WanModel."
+        )
     if any(p.is_meta for p in model.parameters()):
         raise ValueError("the model's weights are on the meta device, that is nowhere: load them before a LoRA.")
+    _check_precision(model)
+
+
+def _check_precision(model: nn.Module) -> None:
+    """Refuse weights in 8 bits or less that nothing turns into numbers that an adapter can compute beside."""
+    if any(type(m).__name__ == "Float8Linear" for m in model.modules()):
+        raise ValueError("the model's layers are 8-bit products for training: put the LoRA on before to_float8.")
+    for path, module in model.named_modules():
+        for p in module.parameters(recurse=False):
+            if not p.is_floating_point() or (p.dtype.itemsize < 2 and _casting(module) is None):
+                kind = str(p.dtype).removeprefix("torch.")
+                raise ValueError(
+                    f"{path} has weights in {kind}, and nothing turns them into numbers that a LoRA can be added to: "
+                    f"load the model in bfloat16, put the LoRA on, then call model.enable_layerwise_casting()."
+                )
+
+
+def _casting(module: Any) -> torch.dtype | None:
+    """In which precision diffusers' layerwise casting lets a layer compute; None for a layer without it."""
+    registry = getattr(module, "_diffusers_hook", None)
+    hook = registry and registry.get_hook("layerwise_casting")
+    return hook.compute_dtype if hook else None
+
+
+def check_exact(model: nn.Module, parameters: Iterable[str]) -> None:
+    """Refuse to change weights that are kept in 8 bits, where most of a LoRA's change would be rounded away.
+
+    Args:
+        model: to be changed.
+        parameters: the names of those that would change.
+
+    Raises:
+        ValueError: one of them is in 8 bits.
+    """
+    weights = base_weights(model)
+    for name in parameters:
+        if weights[name].dtype.itemsize < 2:
+            raise ValueError(
+                f"{name} is kept in {str(weights[name].dtype).removeprefix('torch.')}, which would round most of the "
+                f"LoRA's change away: merge in bfloat16 and cast afterwards, or leave the LoRA attached."
+            )
 
 
 def attach(model: WanTransformer3DModel, name: str, pairs: Mapping[str, Pair]) -> None:
@@ -77,20 +141,31 @@ def attach(model: WanTransformer3DModel, name: str, pairs: Mapping[str, Pair]) -
     """
     if not pairs:
         return
-    active, weights = active_names(model), base_weights(model)
+    active, weights, modules = active_names(model), base_weights(model), {}
+    for path, module in model.named_modules():
+        if _plain(path) in pairs:
+            modules[_plain(path)] = path, _casting(getattr(module, "base_layer", module))
     tensors = {}
     for path, pair in pairs.items():
-        like = weights[f"{path}.weight"]
-        tensors[f"{path}.lora_A.weight"] = pair.a.to(like.device, like.dtype, copy=True)
-        tensors[f"{path}.lora_B.weight"] = pair.b.to(like.device, like.dtype, copy=True)
+        like, (real, casting) = weights[f"{path}.weight"], modules[path]
+        tensors[f"{real}.lora_A.weight"] = pair.a.to(like.device, casting or like.dtype, copy=True)
+        tensors[f"{real}.lora_B.weight"] = pair.b.to(like.device, casting or like.dtype, copy=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are meant
         model.load_lora_adapter(
-            tensors, prefix=None, adapter_name=name, metadata=_config(pairs), low_cpu_mem_usage=True
+            tensors,
+            prefix=None,
+            adapter_name=name,
+            metadata=_config({modules[path][0]: pair for path, pair in pairs.items()}),
+            low_cpu_mem_usage=True,
         )
     model.set_adapter([*active, name])  # loading left the others inactive wherever this one is
     for path, layer in layers(model, name).items():
         layer.scaling[name] = pairs[path].scale
+        real, casting = modules[path]
+        if casting:  # PEFT gave A and B the type in which the weights are stored
+            layer.lora_A[name].weight.data = tensors[f"{real}.lora_A.weight"]
+            layer.lora_B[name].weight.data = tensors[f"{real}.lora_B.weight"]
     _maybe_remove_and_reapply_group_offloading(model)  # which else does not know the new weights
 
 

@@ -1,51 +1,126 @@
 """LoRA files: read without running what they hold, written whole or not at all."""
 
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
+from pusa_lab.files import read_json, writing
+from pusa_lab.wan.lora_names import PREFIXES
+
 PICKLES = (".pt", ".pth", ".bin", ".ckpt")
-Source = str | Path | Mapping[str, Any]
+ENDINGS = (".safetensors", *PICKLES)
+NAMES = ("adapter_model", "pytorch_lora_weights")
+"""What PEFT and diffusers call the file in a folder of their own."""
+WRAPPERS = ("state_dict", "model_state_dict", "lora_state_dict", "module", "model", "lora", "network", "weights")
+"""Under which training programs put the tensors into a pickle."""
+SETTINGS = re.compile(
+    rf"{PREFIXES}(?:lora_alpha|network_alpha|alpha|lora_rank|network_dim|rank|r|use_rslora|(?:lora|peft|adapter)_config)"
+)
+"""Entries of a file that are no tensors of a layer, but say how all of them are scaled."""
+CONFIG = "adapter_config.json"
+Source: TypeAlias = str | Path | Mapping[str, Any]
 
 
-def read(source: Source) -> tuple[str, str, Mapping[str, Any]]:
-    """A file's tensors, mapped and not yet read where the format allows it.
+@dataclass(frozen=True)
+class LoRAFile:
+    """What a LoRA file holds, unread where the format allows it."""
+
+    where: str
+    """What to call it in a sentence."""
+    stem: str
+    """Its name without folder and ending."""
+    entries: Mapping[str, Any]
+    """Tensors by key."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Entries such as lora_alpha, that stand beside the tensors."""
+    header: Mapping[str, str] = field(default_factory=dict)
+    """Of a .safetensors, words by name."""
+    config: Mapping[str, Any] | None = None
+    """PEFT's adapter_config.json, from the same folder."""
+
+
+def read(source: Source) -> LoRAFile:
+    """A file's tensors, with all that it says of their scale.
 
     Args:
-        source: a .safetensors file, a pickle (.pt, .pth, .bin, .ckpt), or the tensors themselves by name.
-
-    Returns:
-        What to call the source in a sentence, the stem of its name, and its entries.
+        source: a .safetensors file, a pickle (.pt, .pth, .bin, .ckpt), a folder of PEFT or diffusers with one of these,
+            or the tensors themselves by name.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is truncated, of another kind, or needs code to be run to be read.
     """
     if isinstance(source, Mapping):
-        return "the dict", "adapter", source
+        return LoRAFile("the dict", "adapter", *_unwrapped(source, "the dict"))
     path = Path(source)
-    if path.suffix not in (".safetensors", *PICKLES):
+    if path.is_dir():
+        path = _in_folder(path)
+    if path.suffix not in ENDINGS:
         raise ValueError(
-            f"{path} is no LoRA file by its name (ending {path.suffix!r}): give .safetensors or {', '.join(PICKLES)}."
+            f"{path} is not a LoRA file by its name (ending {path.suffix!r}): give .safetensors or "
+            f"{', '.join(PICKLES)}."
         )
     if not path.is_file():
         raise FileNotFoundError(f"no LoRA file at {path}: give the path of a file that is there.")
-    entries = _safetensors(path) if path.suffix == ".safetensors" else _pickle(path)
-    return str(path), path.stem, entries
+    entries: Mapping[str, Any]
+    header: dict[str, str] = {}
+    if path.suffix == ".safetensors":
+        entries, header = _safetensors(path)
+    else:
+        entries = _pickle(path)
+    stem = path.parent.name if path.stem in NAMES else path.stem
+    return LoRAFile(str(path), stem, *_unwrapped(entries, str(path)), header, _beside(path, header))
 
 
-def _safetensors(path: Path) -> dict[str, Tensor]:
+def _in_folder(folder: Path) -> Path:
+    named = [folder / f"{name}{ending}" for name in NAMES for ending in ENDINGS]
+    found = [path for path in named if path.is_file()][:1] or _weights(folder)
+    if len(found) != 1:
+        there = f"{len(found)} weight files" if found else "no weight file"
+        raise ValueError(f"the folder {folder} holds {there} and no {NAMES[0]}.safetensors: give the LoRA file itself.")
+    return found[0]
+
+
+def _weights(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.suffix in ENDINGS and path.is_file()]
+
+
+def _beside(path: Path, header: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """PEFT's configuration in the file's folder, where it is this file's.
+
+    Raises:
+        ValueError: several files lie there and none has PEFT's name, so that it could be any one's.
+    """
+    place = path.parent / CONFIG
+    if not place.is_file():
+        return None
+    others = [other for other in _weights(path.parent) if other != path]
+    if path.stem != NAMES[0] and others:
+        if any(other.stem == NAMES[0] for other in others):
+            return None  # it belongs to that one
+        raise ValueError(
+            f"{place} may belong to {path.name} or to {others[0].name} and states the scale of one of them: give each "
+            f"LoRA a folder of its own."
+        )
+    found = read_json(place, "a LoRA's configuration", {})
+    return {str(key): value for key, value in found.items()}
+
+
+def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as held:
+            return {key: held.get_tensor(key) for key in held.keys()}, dict(held.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is truncated or no safetensors file ({error}): fetch it again.") from error
+        raise ValueError(f"{path} is truncated or not a safetensors file ({error}): fetch it again.") from error
 
 
 def _pickle(path: Path) -> Mapping[str, Any]:
@@ -57,26 +132,40 @@ def _pickle(path: Path) -> Mapping[str, Any]:
             f".safetensors file, or a pickle of a plain dict of tensors."
         ) from error
     except Exception as error:  # a damaged pickle fails with whatever its bytes happen to mean
-        raise ValueError(f"{path} is truncated or no file of torch.save ({error!r}): fetch it again.") from error
-    for wrapper in ("state_dict", "module"):
-        if isinstance(entries, dict) and isinstance(entries.get(wrapper), dict):
-            entries = entries[wrapper]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ValueError(f"{path} is truncated or not a file of torch.save ({reason}): fetch it again.") from error
     if not isinstance(entries, dict):
         raise ValueError(f"{path} holds a {type(entries).__name__}: give a file with a dict of tensors.")
     return entries
+
+
+def _unwrapped(entries: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tensors, and what stands beside them, on whatever level."""
+    settings: dict[str, Any] = {}
+    for _ in range(8):
+        if wrong := [key for key in entries if not isinstance(key, str)]:
+            raise ValueError(f"{where} has a key {wrong[0]!r:.60} that is not a name: give tensors by their names.")
+        settings |= {key: value for key, value in entries.items() if SETTINGS.fullmatch(key)}
+        inner = [key for key in WRAPPERS if isinstance(entries.get(key), Mapping)]
+        if len(inner) > 1:
+            raise ValueError(f"{where} holds both {inner[0]!r} and {inner[1]!r}: give the one with the LoRA alone.")
+        if not inner:
+            break
+        entries = entries[inner[0]]
+    return {key: value for key, value in entries.items() if key not in settings}, settings
 
 
 def write(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write a .safetensors file; until it is whole, what lay there stays.
 
     Args:
-        path: of the file; its folder must exist.
+        path: of the file.
         tensors: by key, on any device.
+
+    Raises:
+        OSError: it cannot be written.
     """
-    part = path.with_name(f"{path.name}.part")
-    try:
-        # clones, because the format refuses tensors that share memory
-        save_file({k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}, part, {"format": "pt"})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    # clones, because the format refuses tensors that share memory
+    copies = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
+    with writing(path) as part:
+        save_file(copies, part, {"format": "pt"})

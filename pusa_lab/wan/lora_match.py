@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pusa_lab.wan.lora_names import aliases, naming_of, read_key
+from pusa_lab.wan.lora_files import LoRAFile
+from pusa_lab.wan.lora_kinds import check_kind
+from pusa_lab.wan.lora_names import aliases, is_low_noise, naming_of, read_key
+from pusa_lab.wan.lora_scale import Statement, scale_of, statements_of
 
 WIDTHS = {1536: " (Wan 1.3B)", 3072: " (Wan2.2 5B)", 5120: " (Wan 14B)"}
 # layers whose input is as wide as the model
@@ -24,7 +27,7 @@ class Pair:
     b: Tensor
     """(out, rank ...)"""
     alpha: float
-    """The file's alpha, or the rank where it carries none."""
+    """Such that alpha / rank is the scale at strength 1; the rank where the file states none."""
     scale: float
     """strength * alpha / rank."""
 
@@ -45,7 +48,9 @@ class Match:
     dense: dict[str, Tensor] = field(default_factory=dict)
     """Changes of whole parameters, by parameter; `diff` and `diff_b` in a file."""
     alphas: dict[str, float] = field(default_factory=dict)
-    """Alphas that the file carries, by module."""
+    """Alphas that the file states, by module."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """Where the file states the scale of a pair, by module; "" where it does not."""
     unmatched: dict[str, str] = field(default_factory=dict)
     """Keys left over, each with the reason."""
 
@@ -64,32 +69,63 @@ def module_of(parameter: str) -> str:
     return re.sub(r"\.(weight|bias)$", "", parameter)
 
 
-def match(weights: Mapping[str, Tensor], entries: Mapping[str, Any], where: str, strength: float) -> Match:
+def match(weights: Mapping[str, Tensor], file: LoRAFile, strength: float, expert: str | None = None) -> Match:
     """Find the weight that each entry changes.
 
     Args:
         weights: the model's parameters, in diffusers' naming.
-        entries: of a LoRA file.
-        where: what to call the file in a sentence.
+        file: from `lora_files.read`.
         strength: multiplies every change.
+        expert: "high" or "low" for the noise that the model is for, where a file may hold the LoRAs of two.
 
     Raises:
-        ValueError: two entries for the same, half a pair, numbers that are not finite, or a model of another width.
+        ValueError: two entries for the same, half a pair, numbers that are not finite, a model of another width or
+            another expert, no plain LoRA, or scales that disagree.
     """
+    entries, where = of_expert(file, expert), file.where
+    check_kind(entries, where)
+    statements = statements_of(file, low=any(map(is_low_noise, entries)))
     out = Match()
     found = _by_module(weights, entries, where, out)
     _check_width(weights, found, where)
     for path, parts in found.items():
-        if ("a" in parts) != ("b" in parts):
+        if ("a" in parts) != ("b" in parts) or ("bias of b" in parts and "b" not in parts):
             have, lack = ("A", "B") if "a" in parts else ("B", "A")
             raise ValueError(f"{where} holds {have} of {path} without its {lack}: fetch the file again.")
-        _fit_pair(weights, path, parts, strength, out)
+        _fit_pair(weights, path, parts, statements, strength, out, where)
         for part in ("weight", "bias"):
             _fit_dense(weights, path, part, parts, out)
         if "alpha" in parts and not parts.keys() - {"alpha"}:
             out.unmatched[parts["alpha"][0]] = "an alpha without a LoRA"
     _check_finite(out, where)
     return out
+
+
+def of_expert(file: LoRAFile, expert: str | None) -> dict[str, Any]:
+    """The entries for one of Wan2.2's two experts; all of them, where the file does not tell experts apart.
+
+    Args:
+        file: from `lora_files.read`.
+        expert: "high" or "low" for the noise that the model is for; None for a model that is not one of two.
+
+    Raises:
+        ValueError: the file is for the other expert, or for two while it is not said which is meant.
+    """
+    low = {key: value for key, value in file.entries.items() if is_low_noise(key)}
+    high = {key: value for key, value in file.entries.items() if key not in low}
+    if not low:
+        return high
+    if expert is None and high:
+        raise ValueError(
+            f"{file.where} holds both {next(iter(high))} and {next(iter(low))}, of Wan2.2's two experts: give "
+            f"expert='high' or 'low', whichever this transformer is, or the entries of one model alone."
+        )
+    if not high and expert != "low":
+        raise ValueError(
+            f"{file.where} is for Wan2.2's expert for low noise alone (first {next(iter(low))}): put it on that "
+            f"transformer with expert='low', or give it to WanModel.from_pretrained as lora_low=."
+        )
+    return low if expert == "low" else high
 
 
 Parts = dict[str, tuple[str, Any]]
@@ -103,21 +139,41 @@ def _by_module(weights: Mapping[str, Tensor], entries: Mapping[str, Any], where:
         layer, part = read_key(key)
         path = known.get(layer)
         if not part:
+            _check_foreign(key, layer, known, where)
             out.unmatched[key] = "not a LoRA's key"
         elif path is None:
             out.unmatched[key] = "the model has no such layer"
-        elif not (isinstance(value, Tensor) or (part == "alpha" and isinstance(value, int | float))):
-            out.unmatched[key] = f"a {type(value).__name__}, no tensor"
-        elif part == "alpha" and isinstance(value, Tensor) and value.numel() != 1:
-            out.unmatched[key] = f"{tuple(value.shape)}, no number"
         elif part in found.get(path, {}):
             first = found[path][part][0]
             raise ValueError(f"{where} holds both {first} and {key}: give the entries of one model alone.")
+        elif reason := _unfit(value, part):
+            out.unmatched[key] = reason
         else:
             found.setdefault(path, {})[part] = key, value
             if out.naming in ("", "diffusers"):  # the namings share some layers' names
                 out.naming = naming_of(key, layer, path)
     return found
+
+
+def _check_foreign(key: str, layer: str, known: Mapping[str, str], where: str) -> None:
+    """A part of a layer that the model has must be understood, or the rest of that layer is something else."""
+    heads = [layer[: dot.start()] for dot in re.finditer(r"\.", layer)]
+    if any(head in known for head in heads):
+        raise ValueError(
+            f"{where} changes {key:.120} in a way that is not a LoRA's, without which the rest would be another change "
+            f"than was trained: give a LoRA alone, and whole weights as transformer=."
+        )
+
+
+def _unfit(value: Any, part: str) -> str:
+    """Why a value cannot be a layer's part; "" if it can."""
+    if not isinstance(value, Tensor):
+        return "" if part == "alpha" and isinstance(value, int | float) else f"a {type(value).__name__}, not a tensor"
+    if part == "alpha":
+        return "" if value.numel() == 1 and not value.is_meta else f"{tuple(value.shape)}, not a number"
+    if value.layout != torch.strided or value.is_meta or not value.is_floating_point():
+        return f"{value.dtype} {str(value.layout).removeprefix('torch.')} on {value.device}, not plain numbers"
+    return ""
 
 
 def _check_width(weights: Mapping[str, Tensor], found: Mapping[str, Parts], where: str) -> None:
@@ -132,22 +188,37 @@ def _check_width(weights: Mapping[str, Tensor], found: Mapping[str, Parts], wher
                 )
 
 
-def _fit_pair(weights: Mapping[str, Tensor], path: str, parts: Parts, strength: float, out: Match) -> None:
+def _fit_pair(
+    weights: Mapping[str, Tensor],
+    path: str,
+    parts: Parts,
+    statements: list[Statement],
+    strength: float,
+    out: Match,
+    where: str,
+) -> None:
     if "a" not in parts:
         return
-    (key_a, a), (key_b, b), weight = parts["a"], parts["b"], weights.get(f"{path}.weight")
+    (key_a, a), (_, b), weight = parts["a"], parts["b"], weights.get(f"{path}.weight")
     if weight is None or not _fits(a, b, weight):
         shape = "a layer without a matrix" if weight is None else f"a weight of {tuple(weight.shape)}"
         reason = f"A {tuple(a.shape)} and B {tuple(b.shape)} do not fit {shape}"
-        out.unmatched |= {key_a: reason, key_b: reason}
+        out.unmatched |= {parts[part][0]: reason for part in ("a", "b", "bias of b", "alpha") if part in parts}
         return
     rank = a.shape[0]
-    if "alpha" in parts:
-        out.alphas[path] = float(parts["alpha"][1])
-    alpha = out.alphas.get(path, float(rank))
+    own = float(parts["alpha"][1]) if "alpha" in parts else None
+    names = [re.sub(r"^base_model\.model\.|\.lora_.*$", "", key_a), read_key(key_a)[0], path]
+    alpha, scale, out.sources[path] = scale_of(statements, own, names, rank, where)
+    if out.sources[path]:
+        out.alphas[path] = alpha
     # tools differ in whether a convolution's pair is flat
     a, b = a.reshape(rank, *weight.shape[1:]), b.reshape(weight.shape[0], rank, *(1 for _ in weight.shape[2:]))
-    out.pairs[path] = Pair(a, b, alpha, strength * alpha / rank)
+    out.pairs[path] = Pair(a, b, scale * rank, strength * scale)
+    if "bias of b" in parts:  # which PEFT multiplies as it does B
+        key, bias = parts["bias of b"]
+        if "bias" in parts:
+            raise ValueError(f"{where} holds both {key} and {parts['bias'][0]}: give the entries of one tool alone.")
+        parts["bias"] = key, bias.float() * scale
 
 
 def _fits(a: Tensor, b: Tensor, weight: Tensor) -> bool:

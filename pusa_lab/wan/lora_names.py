@@ -29,17 +29,24 @@ OUTSIDE = {
     "scale_shift_table": "head.modulation",
 }
 
-PREFIXES = r"(?:(?:base_model|model|pipe|dit2?|diffusion_model|transformer|transformer_2)\.)*(?:lora_unet_)?"
+WRAPPERS = r"_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module"
+"""What torch.compile, FSDP and activation checkpointing put into the paths of modules."""
+LOW_NOISE = r"transformer_2|dit2|low_noise_model"
+"""Prefixes of the expert of Wan2.2 that is for low noise."""
+_MODELS = rf"base_model|module|model|pipe|unet|dit|diffusion_model|transformer|high_noise_model|{LOW_NOISE}"
+PREFIXES = rf"(?:(?:{_MODELS}|{WRAPPERS})\.)*(?:(?:lora_unet|lora_transformer|lora_dit|lycoris)_+)?"
+_ADAPTER = r"(?:\.(?!weight$|bias$)[\w-]+)?"
 PARTS = {
-    "a": r"(?:(?:lora_A|lora_down)(?:\.[\w-]+)?|lora\.down|lora_linear_layer\.down)\.weight",
-    "b": r"(?:(?:lora_B|lora_up)(?:\.[\w-]+)?|lora\.up|lora_linear_layer\.up)\.weight",
+    "a": rf"(?:(?:lora_[aA]|lora_down){_ADAPTER}|lora\.down|lora_linear_layer\.down)(?:\.weight)?",
+    "b": rf"(?:(?:lora_[bB]|lora_up){_ADAPTER}|lora\.up|lora_linear_layer\.up)(?:\.weight)?",
     "alpha": "alpha",
-    "weight": "diff",
-    "bias": r"diff_b|lora_B(?:\.[\w-]+)?\.bias",
+    "weight": "diff|w_norm",
+    "bias": "diff_b|b_norm",
+    "bias of b": rf"(?:lora_[bB]|lora_up){_ADAPTER}\.bias",
 }
 KEYS = {part: re.compile(rf"{PREFIXES}(.+?)\.(?:{end})") for part, end in PARTS.items()}
 WRITTEN = {
-    "diffusers": ("transformer.", {"a": "lora_A.weight", "b": "lora_B.weight"}),
+    "diffusers": ("transformer.", {"a": "lora_A.weight", "b": "lora_B.weight", "bias of b": "lora_B.bias"}),
     "diffsynth": ("", {"a": "lora_A.default.weight", "b": "lora_B.default.weight"}),
     "comfyui": ("diffusion_model.", {"a": "lora_down.weight", "b": "lora_up.weight", "alpha": "alpha"}),
 }
@@ -68,21 +75,36 @@ def aliases(paths: Iterable[str]) -> dict[str, str]:
         paths: modules with weights, and bare parameters.
     """
     names = [(name, path) for path in paths for name in (path, original_name(path))]
+    names += [(name.removesuffix(".0"), path) for name, path in names if name.endswith("to_out.0")]
     return {spelled: path for name, path in names for spelled in (name, name.replace(".", "_"))}
 
 
-def read_key(key: str) -> tuple[str, str]:
-    """A key's layer, as the file calls it, and its part: a, b, alpha, weight, bias, or "" for a key that is no LoRA's.
+def is_low_noise(key: str) -> bool:
+    """Whether a key says that it belongs to Wan2.2's expert for low noise.
 
     Args:
         key: as it stands in the file.
     """
+    return bool(re.match(rf"(?:(?:{_MODELS}|{WRAPPERS})\.)*?(?:{LOW_NOISE})\.", key))
+
+
+def read_key(key: str) -> tuple[str, str]:
+    """A key's layer, as the file calls it, and its part, one of `PARTS`.
+
+    Args:
+        key: as it stands in the file.
+
+    Returns:
+        Both; of a key that is none of a LoRA the part is "".
+    """
     # LightX2V's change of a block's modulation, which is no module of its own
     key = re.sub(r"\.diff_m$", ".modulation.diff", key)
+    key = re.sub(rf"\.(?:{WRAPPERS}|processor)(?=\.)", "", key)
+    key = re.sub(r"_lora\.(up|down)(?=\.|$)", r".lora.\1", key)  # to_q_lora.up.weight, from diffusers of 2023
     for part, pattern in KEYS.items():
         if found := pattern.fullmatch(key):
             return found[1], part
-    return key, ""
+    return re.sub(f"^{PREFIXES}", "", key), ""
 
 
 def naming_of(key: str, layer: str, path: str) -> str:
@@ -93,8 +115,10 @@ def naming_of(key: str, layer: str, path: str) -> str:
         layer: its layer, as the file calls it.
         path: the same in diffusers' naming.
     """
-    if key.startswith("lora_unet_"):
+    if re.search(r"(?:^|\.)lora_(?:unet|transformer|dit)_", key):
         return "musubi"
+    if re.search(r"(?:^|\.)lycoris_", key):
+        return "lycoris"
     if "diffusion_model." in key:
         return "comfyui"
     return "diffusers" if layer == path else "diffsynth"
@@ -106,7 +130,7 @@ def written_key(naming: str, path: str, part: str) -> str:
     Args:
         naming: one of `WRITTEN`.
         path: of the layer, in diffusers' naming.
-        part: one that this naming writes: a, b, weight or bias, and alpha for comfyui.
+        part: a, b, weight, bias, "bias of b" for diffusers, or alpha for comfyui.
     """
     prefix, ends = WRITTEN[naming]
     end = {"weight": "diff", "bias": "diff_b", **ends}[part]

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
+from diffusers import WanPipeline
 from torch import Tensor, nn
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video, computes_in_bfloat16
 from pusa_lab.wan import latents
 from pusa_lab.wan.checks import check_weights
-from pusa_lab.wan.experts import Single, check_experts, read_experts
+from pusa_lab.wan.experts import ROLES, Single, check_experts, read_experts, shared
 from pusa_lab.wan.folders import check, find
 from pusa_lab.wan.loading import (
     SIZE,
@@ -27,7 +28,8 @@ from pusa_lab.wan.loading import (
     sizes,
     with_strengths,
 )
-from pusa_lab.wan.lora import LoRAReport
+from pusa_lab.wan.lora import EXPERT, LoRAReport
+from pusa_lab.wan.lora_adapters import bare
 from pusa_lab.wan.prompts import CACHE, PromptEncoder
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 
@@ -37,11 +39,12 @@ SHIFT = 5.0
 """Default shift of the sampling grid: Pusa's, for every Wan. Wan's own schedulers have 3 to 12."""
 
 
+@checked
 class WanModel:
     """A text-to-video Wan with one clock per frame.
 
     Args:
-        transformer: text-to-video; becomes a `VTAWanTransformer3DModel`, its weights are not copied.
+        transformer: text-to-video, compiled or not; becomes a `VTAWanTransformer3DModel`, its weights are not copied.
         codec: diffusers' AutoencoderKLWan.
         prompts: reads captions.
         low: the second expert of Wan2.2-A14B, for low noise; None for the others.
@@ -59,21 +62,26 @@ class WanModel:
 
     def __init__(
         self,
-        transformer: WanTransformer3DModel,
-        codec: AutoencoderKLWan,
+        transformer: nn.Module,
+        codec: nn.Module,
         prompts: PromptEncoder,
         *,
-        low: WanTransformer3DModel | None = None,
+        low: nn.Module | None = None,
         boundary: float = 0.875,
         geometry: Geometry | None = None,
         device: str | torch.device = "cpu",
         offload: str = "none",
     ):
         check_offload(offload)
-        self.codec, self.prompts, self.boundary, self.offload = codec, prompts, boundary, offload
-        self.device = torch.device(device)
-        self.experts = [VTAWanTransformer3DModel.adopt(t).eval() for t in (transformer, low) if t is not None]
-        self.geometry = geometry or sizes(codec.config, transformer.config, SHIFT)
+        given: Any = [t for t in (transformer, low) if t is not None]
+        for role, expert in zip(ROLES, given, strict=False):
+            VTAWanTransformer3DModel.adopt(bare(expert))
+            bare(expert).__dict__[EXPERT] = role if len(given) == 2 else None
+        self.codec: Any = codec
+        self.prompts, self.boundary, self.offload = prompts, boundary, offload
+        self.device = _device(device)
+        self.experts: list[Any] = [expert.eval() for expert in given]
+        self.geometry = geometry or sizes(self.codec.config, given[0].config, SHIFT)
         self.loras = [[] for _ in self.experts]
         prompts.use = self._use
         for part in (codec, *self.experts) if offload == "none" else ():
@@ -88,8 +96,8 @@ class WanModel:
             )
 
     @property
-    def transformer(self) -> VTAWanTransformer3DModel:
-        """The transformer; of two experts the one for high noise."""
+    def transformer(self) -> Any:
+        """A `VTAWanTransformer3DModel`, or what torch.compile made of it; of two experts the one for high noise."""
         return self.experts[0]
 
     @property
@@ -110,6 +118,7 @@ class WanModel:
         self._geometry = new
 
     @classmethod
+    @checked
     def from_pipeline(
         cls,
         pipe: WanPipeline,
@@ -122,17 +131,20 @@ class WanModel:
         """Wrap a pipeline, with its adapters and precisions; its transformers become VTA models in place.
 
         Args:
-            pipe: a loaded WanPipeline, before offloading.
+            pipe: a loaded WanPipeline, compiled or not, before offloading.
             geometry: as the class.
             device: None is the pipeline's.
             offload: as the class.
             cache: folder for encoded captions; None keeps them in memory.
 
         Raises:
-            ValueError: the pipeline has no transformer or text encoder, or as the class.
+            ValueError: the pipeline has no transformer or text encoder, a part is offloaded, or as the class.
         """
-        if missing := [name for name in ("transformer", "vae", "text_encoder", "tokenizer") if not getattr(pipe, name)]:
-            raise ValueError(f"the pipeline has no {missing[0]}: load it with all of its parts.")
+        for name in ("transformer", "vae", "text_encoder", "tokenizer"):
+            if getattr(pipe, name) is None:
+                raise ValueError(f"the pipeline has no {name}: load it with all of its parts.")
+        for name in ("transformer", "transformer_2", "vae", "text_encoder"):
+            _check_not_offloaded(getattr(pipe, name), name)
         prompts = PromptEncoder(
             lambda: (pipe.tokenizer, pipe.text_encoder), _fingerprint(pipe.text_encoder), _folder(cache)
         )
@@ -141,6 +153,7 @@ class WanModel:
         return cls(pipe.transformer, pipe.vae, prompts, low=low, boundary=boundary, **place)
 
     @classmethod
+    @checked
     def from_pretrained(
         cls,
         source: str | Path,
@@ -165,7 +178,8 @@ class WanModel:
 
         Args:
             source: a folder, or a repository such as Wan-AI/Wan2.1-T2V-14B-Diffusers.
-            lora: file or files put on the transformer, on the high-noise expert where there are two.
+            lora: file or files put on the transformer, on the high-noise expert where there are two; of a file with
+                the LoRAs of both, each goes to its own expert.
             strength: of each; 1.4 in the paper's runs.
             lora_low: file or files for the low-noise expert.
             strength_low: of each.
@@ -194,6 +208,7 @@ class WanModel:
         updates = [with_strengths(lora, strength), with_strengths(lora_low, strength_low)]
         folder = check(find(source, weights=False), weights=False)
         singles = [transformer, transformer_low]
+        updates = shared(folder, updates)
         check_experts(folder, singles, updates)
         geometry = folder_sizes(folder, shift, size, frames)
         folder = check(find(source))
@@ -210,22 +225,26 @@ class WanModel:
         model.loras = loras
         return model
 
+    @checked
     def encode_text(self, prompts: list[str]) -> Cond:
         """Captions to the denoiser's keyword arguments, from the cache where they are in it."""
         return {"text": self.prompts(prompts).to(self.device, self.transformer.dtype)}
 
+    @checked
     @torch.no_grad()
     def encode_video(self, clip: Clip) -> Video:
         """Pixels (b, 3, 1 + 4k, h, w) in [-1, 1] to normalised latents."""
         with self._use(self.codec):
             return latents.encode(self.codec, clip).to(self.device)
 
+    @checked
     @torch.no_grad()
     def decode(self, latents_: Video) -> Clip:
         """Normalised latents to pixels in [-1, 1]."""
         with self._use(self.codec):
             return latents.decode(self.codec, latents_)
 
+    @checked
     def __call__(self, x: Video, tau: Tau, text: Tensor) -> Video:
         """The velocity, one clock per frame, computed in the weights' precision and returned in x's.
 
@@ -272,7 +291,10 @@ class WanModel:
 
 
 def _device(device: str | torch.device | None) -> torch.device:
-    found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError:
+        raise ValueError(f"device={str(device)!r:.60} is not known to PyTorch: give 'cpu' or 'cuda'.") from None
     if found.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"device={str(device)!r}, but PyTorch sees no GPU here: use device='cpu', or install its CUDA build."
@@ -282,6 +304,22 @@ def _device(device: str | torch.device | None) -> torch.device:
 
 def _folder(cache: str | Path | None) -> Path | None:
     return None if cache is None else Path(cache).expanduser()
+
+
+def _check_not_offloaded(part: nn.Module | None, name: str) -> None:
+    """Refuse weights that someone else moves: this model must do it alone."""
+    for module in part.modules() if part is not None else ():
+        hook = getattr(module, "_hf_hook", None)  # accelerate's
+        moves = any(
+            getattr(h, "offload", False) or type(h).__name__ == "CpuOffload" for h in getattr(hook, "hooks", [hook])
+        )
+        registry = getattr(module, "_diffusers_hook", None)
+        groups = registry is not None and registry.get_hook("group_offloading") is not None
+        if moves or groups or any(p.is_meta for p in module.parameters(recurse=False)):
+            raise ValueError(
+                f"the pipeline's {name} is offloaded already, or without weights: load the pipeline without offloading "
+                f"and let the model do it, from_pipeline(pipe, offload='model') or 'group'."
+            )
 
 
 def _fingerprint(encoder: nn.Module) -> str:
