@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pusa_lab.arguments import checked
+
 TABLES = ("captions.csv", "captions.jsonl")
 """Captions of many clips: rows with `file`, relative to the folder, and `caption`."""
 MOST_TABLE = 64 * 2**20
@@ -76,6 +78,7 @@ def _text(path: Path) -> str:
         raise NoCaption(f"has a caption that {error}.") from error
 
 
+@checked
 def plain(name: str) -> str:
     """One spelling of a file's name: composed letters, slashes, no ./ before it.
 
@@ -85,6 +88,7 @@ def plain(name: str) -> str:
     return PurePosixPath(unicodedata.normalize("NFC", name)).as_posix()
 
 
+@checked
 def decoded_text(path: Path, most: int) -> str:
     """A text file in UTF-8.
 
@@ -110,6 +114,7 @@ def decoded_text(path: Path, most: int) -> str:
     return text
 
 
+@checked
 def clean(caption: str) -> str:
     """A caption with single spaces.
 
@@ -129,6 +134,7 @@ def clean(caption: str) -> str:
 # Tables
 
 
+@checked
 def read_captions(folder: Path) -> Captions:
     """The tables of a folder; the texts are read clip by clip.
 

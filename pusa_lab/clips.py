@@ -54,9 +54,9 @@ def find_clips(folder: str | Path, need_captions: bool = True) -> list[Found]:
     Raises:
         ValueError: no such folder, no clips in it, or a table of captions that cannot be read.
     """
+    if not str(folder) or not Path(folder).is_dir():
+        raise ValueError(f"no folder {str(folder)!r}: give one with clips ({', '.join(SUFFIXES)}) and their captions.")
     folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"no folder {folder}: give one with clips ({', '.join(SUFFIXES)}) and their captions.")
     paths = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pusa_lab.arguments import checked
+
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
     from av.container import InputContainer
@@ -157,6 +159,7 @@ def _length(extradata: bytes) -> int:
     return (extradata[21] & 3) + 1 if len(extradata) > 22 and extradata[0] == 1 else 0
 
 
+@checked
 def with_tails(data: bytes, length: int) -> bytes:
     """A packet of HEVC, with bytes behind each slice that no sound one reads.
 

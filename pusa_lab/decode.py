@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pusa_lab.arguments import checked
 from pusa_lab.damage import checked_frames, opened
 
 MOST_PIXELS = 2**26
@@ -41,6 +42,7 @@ class Shown:
         return picture if self.matrix is None else turned(picture, self.matrix)
 
 
+@checked
 def turned(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """A picture held as its display matrix says: x' = a x + c y, y' = b x + d y.
 
@@ -55,6 +57,7 @@ def turned(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return picture[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1]
 
 
+@checked
 def decoded(path: Path) -> Iterator[Shown]:
     """The frames of a file, in the order of their times, with every sign of damage taken seriously.
 
@@ -99,6 +102,7 @@ def _matrix(frame: "VideoFrame") -> np.ndarray | None:
     return matrix
 
 
+@checked
 def square_pixels(height: int, width: int, aspect: Fraction) -> tuple[int, int]:
     """Height and width of a picture once its pixels are square; it grows, so that no pixel is lost.
 
@@ -132,6 +136,7 @@ def _stream(container: "InputContainer") -> "VideoStream":
     return found
 
 
+@checked
 def nearest(shown: Iterable[Shown], moments: Iterable[Fraction]) -> Iterator[Shown]:
     """Of each moment the frame nearest to it, the earlier one of two as near; ends where the frames do.
 
@@ -161,6 +166,7 @@ def _pairs(shown: Iterable[Shown]) -> Iterator[tuple[Shown, Fraction]]:
         yield last, last.time + step
 
 
+@checked
 def at_rate(shown: Iterable[Shown], fps: int | float) -> Iterator[Shown]:
     """Frames at a steady rate: of each moment k / fps the nearest one.
 
@@ -168,4 +174,6 @@ def at_rate(shown: Iterable[Shown], fps: int | float) -> Iterator[Shown]:
         shown: frames in the order of their times.
         fps: frames per second.
     """
+    if not 0 < fps < math.inf:
+        raise ValueError(f"fps={fps}: give frames per second above 0.")
     return nearest(shown, (k / Fraction(fps) for k in itertools.count()))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pusa_lab.arguments import checked
 from pusa_lab.decode import Shown, at_rate, decoded
-from pusa_lab.files import writing
+from pusa_lab.files import check_writable, writing
 
 mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
 
@@ -170,6 +170,7 @@ def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int
     if video.ndim != 4 or video.shape[3] != 3 or path.suffix.lower() != ".mp4":
         raise ValueError(f"{path} from shape {video.shape}: give a name that ends in .mp4 and one (frames, h, w, 3).")
     _check_pixels(video, "video")
+    check_writable(path, "the video")
     _check_fps(fps)
     h, w = (n * scale for n in video.shape[1:3])
     if scale >= 1 and max(h, w) > MOST_SIDE:
@@ -197,6 +198,7 @@ def write_picture(path: str | Path, picture: np.ndarray) -> None:
     if picture.ndim != 3 or picture.shape[2] != 3 or path.suffix.lower() != ".png":
         raise ValueError(f"{path} from shape {picture.shape}: give a name that ends in .png and one (h, w, 3).")
     _check_pixels(picture, "picture")
+    check_writable(path, "the picture")
     with writing(path) as part:
         Image.fromarray(np.ascontiguousarray(picture)).save(part, format="png")
 
@@ -238,10 +240,10 @@ def _check_pixels(pixels: np.ndarray, what: str) -> None:
 def _exists(path: str | Path, what: str) -> None:
     try:
         there = Path(path).is_file()
-    except OSError:  # such as a name that is too long
+    except (OSError, ValueError):  # such as a name that is too long, or with a NUL in it
         there = False
     if not there:
-        raise ValueError(f"no {what} at {path}: give the path of an existing file.")
+        raise ValueError(f"no {what} at {str(path)!r:.300}: give the path of an existing file.")
 
 
 def _reason(error: Exception) -> str:

@@ -19,6 +19,7 @@ PART = 500
 Part = tuple[Tensor, list[str]]
 
 
+@checked
 def world_clips(
     name: str, count: int, seed: int, geometry: Geometry, device: str | torch.device = "cpu"
 ) -> Iterator[Part]:
@@ -75,6 +76,7 @@ def folder_clips(folder: str | Path, geometry: Geometry) -> Iterator[Part]:
         logging.warning("%d of %d clips are left out: %s", len(problems), len(found), "; ".join(problems))
 
 
+@checked
 def clips_of(source: str, count: int, seed: int, geometry: Geometry, device: str | torch.device) -> Iterator[Part]:
     """Clips of a world, or of a folder.
 
@@ -88,6 +90,8 @@ def clips_of(source: str, count: int, seed: int, geometry: Geometry, device: str
     Raises:
         ValueError: the source is neither.
     """
+    if count < 1:
+        raise ValueError(f"count={count}: give at least 1 clip.")
     if source in WORLDS:
         return world_clips(source, count, seed, geometry, device)
     if not Path(source).is_dir():
@@ -105,6 +109,7 @@ def folder_captions(folder: str | Path) -> list[str]:
     return [clip.caption for clip in find_clips(folder, need_captions=False) if not clip.problem]
 
 
+@checked
 def banks(
     source: str,
     clips: Callable[[int, int], Iterator[Part]],
@@ -132,6 +137,7 @@ def banks(
     return first.part(~held), first.part(held) if held.any() else None
 
 
+@checked
 def pixel_bank(parts: Iterator[Part], batch: int, seed: int, device: str | torch.device) -> Bank:
     """Clips kept as bytes.
 
@@ -141,10 +147,14 @@ def pixel_bank(parts: Iterator[Part], batch: int, seed: int, device: str | torch
         seed: of the batches.
         device: where they are kept.
     """
-    clips, texts = zip(*((clip.to(device), text) for clip, text in parts), strict=True)
+    there = [(clip.to(device), text) for clip, text in parts]
+    if not there:
+        raise ValueError("there are no clips to learn from: give parts with at least one.")
+    clips, texts = zip(*there, strict=True)
     return Bank(torch.cat(clips), [t for text in texts for t in text], batch, seed)
 
 
+@checked
 @torch.no_grad()
 def latent_bank(parts: Iterator[Part], model: VideoModel, batch: int, seed: int) -> Bank:
     """Clips kept as latents in half precision, where the model is.
@@ -163,9 +173,12 @@ def latent_bank(parts: Iterator[Part], model: VideoModel, batch: int, seed: int)
             with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
                 latents.append(model.encode_video(pixels).half())
         captions_ += text
+    if not latents:
+        raise ValueError("there are no clips to learn from: give parts with at least one.")
     return Bank(torch.cat(latents), captions_, batch, seed)
 
 
+@checked
 def to_bytes(clip: Tensor) -> Tensor:
     """Pixels in [-1, 1] to 0..255.
 

@@ -7,7 +7,8 @@ import torch
 import small_models
 from pusa_lab import media
 from pusa_lab.types import Geometry
-from small_models.data import banks, clips_of, folder_captions, latent_bank, pixel_bank
+from small_models.data import banks, clips_of, folder_captions, folder_clips, latent_bank, pixel_bank
+from small_models.train import train
 
 SMALL = Geometry(stride=(4, 8, 8), channels=8, frames=3, size=(16, 16))
 
@@ -90,3 +91,20 @@ def test_pixels_come_back_as_numbers_around_zero():
     assert clip.shape == (4, 3, 9, 16, 16)
     assert -1 <= clip.min() < 0 < clip.max() <= 1
     assert len(captions) == 4
+
+
+def test_a_number_of_clips_is_for_worlds_only(tmp_path):
+    film(tmp_path / "a.mp4", 9)
+    with pytest.raises(ValueError, match="clips=24 with a folder: all its clips are used, so leave clips out"):
+        train("nano", "base", tmp_path / "out", data=str(tmp_path), clips=24)
+    with pytest.raises(ValueError, match="count=0: give at least 1"):
+        clips_of("nano", 0, 0, SMALL, "cpu")
+
+
+def test_clips_that_are_left_out_are_logged(tmp_path, caplog):
+    film(tmp_path / "a.mp4", 9)
+    film(tmp_path / "b.mkv.mp4", 9)
+    (tmp_path / "b.mkv.mp4").write_bytes((tmp_path / "a.mp4").read_bytes()[:600])
+    assert sum(len(texts) for _, texts in folder_clips(tmp_path, SMALL)) == 1
+    assert "1 of 2 clips are left out: " in caplog.text
+    assert "b.mkv.mp4" in caplog.text
