@@ -1,15 +1,19 @@
 """The commands `pusa-lab data encode` and `pusa-lab data show`."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pusa_lab.arguments import checked
+
 if TYPE_CHECKING:
     from pusa_lab.training.encode import Step
 
 
+@checked
 def add_data(data: argparse.ArgumentParser) -> None:
     """Put the commands under `data`.
 
@@ -39,21 +43,38 @@ def add_data(data: argparse.ArgumentParser) -> None:
 
 
 def _encode(args: argparse.Namespace) -> None:
-    from pusa_lab.clips import find_clips
-    from pusa_lab.training.encode import encode_steps, report
+    from pusa_lab.training.encode import check_encode, encode_steps, report
+    from pusa_lab.training.manifest import check_times
 
-    find_clips(args.folder)  # before gigabytes of a model are read
+    # before gigabytes of a model are read
+    check_times(args.fps, args.start)
+    name = Path(args.model).resolve().name
+    given = {"model": name, "size": args.size, "pixel_frames": args.frames, "fps": args.fps, "start": args.start}
+    check_encode(args.folder, args.out, {key: value for key, value in given.items() if value is not None})
     sizes = {"size": args.size, "frames": args.frames}
+    model, toy = _load(args.model, sizes)
     steps = encode_steps(
         args.folder,
-        _load(args.model, sizes),
+        model,
         args.out,
-        Path(args.model).resolve().name,
+        name,
         fps=args.fps,
         start=args.start,
         **sizes,
     )
-    _say(str(report(_shown(steps))), f"{args.out}: train on it, or look at it with `pusa-lab data show {args.out}`")
+    say(str(report(_shown(steps))), _then(args, toy))
+
+
+def _then(args: argparse.Namespace, toy: bool) -> str:
+    """What can be done with the cache."""
+    look = f"{args.out}: look at it with `{shlex.join(['pusa-lab', 'data', 'show', str(args.out)])}`"
+    if toy:
+        return f"{look}, and read it in Python with pusa_lab.training.LatentCache; the commands train on caches of Wan"
+    model = args.model if Path(args.model).is_dir() else "FOLDER"
+    words = ["pusa-lab", "train", "--recipe", "paper", "--data", str(args.out), "--model", model]
+    words += ["--expert", "high"] if (Path(model) / "transformer_2").is_dir() else []
+    where = "" if model != "FOLDER" else f", where FOLDER holds {args.model}"
+    return f"{look}, and train on it with `{shlex.join(words)}`{where}"
 
 
 def _show(args: argparse.Namespace) -> None:
@@ -61,43 +82,57 @@ def _show(args: argparse.Namespace) -> None:
 
     cache = LatentCache(args.cache)
     m = cache.manifest
-    shape = " x ".join(str(n) for n in cache[0]["latents"].shape) if len(cache) else "none"
+    shape = " x ".join(str(n) for n in m["clips"][0]["latents"]) if len(cache) else "none"
     size = sum(path.stat().st_size for path in args.cache.iterdir())
     rows = {
         "clips": f"{len(cache)} of {m['pixel_frames']} frames at {m['fps']:g} a second from {m['start']:g} s, "
         f"{m['size'][0]} x {m['size'][1]}",
         "latents": f"{shape}, {m['dtype']}",
         "model": f"{m['model']}, codec {m['codec']}, text encoder {m['text_encoder']}",
+        "folder": _source(m),
         "written": f"by pusa_lab {m['version']}, format {m['format']}, {size / 2**20:,.1f} MiB",
     }
-    table = [f"{name:10}{text}" for name, text in rows.items()]
-    clips = [f"  {clip['name']}: {clip['caption']}" for clip in m["clips"]]
-    broken = [f"  {entry['name']} {entry['reason']}" for entry in m["broken"]]
-    _say(*table, *clips, *(["skipped", *broken] if broken else []))
+    table = [f"{name:10}{_plain(text)}" for name, text in rows.items()]
+    clips = [_plain(f"  {clip['name']}: {clip['caption']}") for clip in m["clips"]]
+    broken = [_plain(f"  {entry['name']} {entry['reason']}") for entry in m["broken"]]
+    say(*table, *clips, *(["skipped", *broken] if broken else []))
 
 
-def _load(name: str, sizes: dict[str, Any]) -> Any:
-    """A toy by its name or file, else the two encoders of a Wan."""
+def _source(manifest: dict[str, Any]) -> str:
+    """The folder of clips, and how it differs by now."""
+    from pusa_lab.training.manifest import source_differences
+
+    source = manifest["source"]
+    if not source:
+        return "unknown"
+    if not Path(source).is_dir():
+        return f"{source}, which is not there any more"
+    differences = ", ".join(source_differences(manifest))
+    return f"{source}, which by now differs: {differences}" if differences else f"{source}, unchanged"
+
+
+def _load(name: str, sizes: dict[str, Any]) -> tuple[Any, bool]:
+    """A toy by its name or file, else the two encoders of a Wan; and whether it is a toy."""
     import small_models
 
     if name in small_models.list_models() or name.endswith(".safetensors"):
         model = small_models.load(name)
         if not hasattr(model, "encode_text"):
             raise ValueError(f"{name} reads no captions: choose a whole model, such as mini-vta.")
-        return model
+        return model, True
     if not Path(name).is_dir() and "/" not in name:
         names = ", ".join(small_models.list_models())
         raise ValueError(f"no model {name!r}: choose one of {names}, or a Wan's folder or repository.")
     from pusa_lab.wan.encoders import WanEncoders
 
-    return WanEncoders.from_pretrained(name, **sizes)
+    return WanEncoders.from_pretrained(name, **sizes), False
 
 
 def _shown(steps: Iterator["Step"]) -> Iterator["Step"]:
     """The same steps; on a terminal a line tells how far they are."""
     for step in steps:
         if sys.stderr.isatty():
-            sys.stderr.write(f"\r\033[K{step.number}/{step.total} {step.name} {step.outcome}")
+            sys.stderr.write(f"\r\033[K{step.number}/{step.total} {_plain(step.name)} {step.outcome}")
             sys.stderr.flush()
         yield step
     if sys.stderr.isatty():
@@ -111,5 +146,17 @@ def _size(word: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _say(*lines: str) -> None:
-    sys.stdout.write("\n".join(lines) + "\n")
+def _plain(text: str) -> str:
+    """Without control characters, which a file of others may send to a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@checked
+def say(*lines: str) -> None:
+    """Write lines to the output; characters that its encoding lacks become escapes.
+
+    Args:
+        *lines: to write.
+    """
+    coding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write("".join(f"{line}\n" for line in lines).encode(coding, "backslashreplace").decode(coding))

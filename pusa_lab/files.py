@@ -61,8 +61,11 @@ def write_json(path: str | Path, value: Any) -> None:
 
     Raises:
         OSError: it cannot be written.
+        ValueError: it would be larger than what `read_json` reads.
     """
     text = json.dumps(value, indent=2) + "\n"
+    if len(text) > MOST_JSON:  # of ASCII alone
+        raise ValueError(f"{path} would have {len(text)} bytes, the most is {MOST_JSON}: divide what it lists.")
     with writing(path) as part:
         part.write_text(text, encoding="utf-8")
 
@@ -214,6 +217,8 @@ def inside(folder: str | Path, name: Any, where: str) -> Path:
 def locked(folder: str | Path) -> Iterator[None]:
     """Keep other processes from writing into a folder at the same time; a killed process lets go.
 
+    Its file `.lock` is there as long as the block runs, or until the next one after a kill.
+
     Args:
         folder: which is made.
 
@@ -224,14 +229,21 @@ def locked(folder: str | Path) -> Iterator[None]:
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as stream:
+    path = folder / ".lock"
+    with path.open("a") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            there = path.stat().st_ino == os.fstat(stream.fileno()).st_ino  # not one that was just taken away
+        except (BlockingIOError, FileNotFoundError):
+            there = False
+        if not there:
             raise ValueError(
                 f"another process is writing into {folder}: wait until it has ended, or give another folder."
-            ) from None
-        yield
+            )
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def digest(path: str | Path) -> str:

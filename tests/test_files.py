@@ -25,6 +25,15 @@ def test_what_lay_there_stays_until_the_new_file_is_whole(tmp_path):
     assert names(path.parent) == ["a.txt"]
 
 
+def test_what_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):
+    write_json(tmp_path / "a", 1)
+    monkeypatch.setattr("pusa_lab.files.MOST_JSON", 20)
+    with pytest.raises(ValueError, match="a would have 25 bytes, the most is 20: divide what it lists"):
+        write_json(tmp_path / "a", "x" * 22)
+    assert read_json(tmp_path / "a", "a number") == 1
+    assert names(tmp_path) == ["a"]
+
+
 def test_a_folder_is_written_whole_too(tmp_path):
     with writing(tmp_path / "weights") as part:
         part.mkdir()
@@ -122,3 +131,23 @@ def test_what_is_not_a_regular_file_is_not_replaced(tmp_path):
         check_writable(pipe)
     assert pipe.is_fifo()
     assert names(tmp_path) == ["pipe"]
+
+
+def test_a_lock_leaves_nothing_and_a_taken_one_is_refused(tmp_path):
+    (tmp_path / ".lock").write_text("")  # of a process that was killed
+    with locked(tmp_path):
+        assert names(tmp_path) == [".lock"]
+        with pytest.raises(ValueError, match="another process is writing into"), locked(tmp_path):
+            pass
+        assert names(tmp_path) == [".lock"]
+    assert names(tmp_path) == []
+
+
+def test_a_lock_that_was_just_taken_away_is_not_held(tmp_path, monkeypatch):
+    """Another process ended, and took the file away, between the opening and the locking."""
+    import fcntl
+
+    real = fcntl.flock
+    monkeypatch.setattr("fcntl.flock", lambda stream, how: ((tmp_path / ".lock").unlink(), real(stream, how)))
+    with pytest.raises(ValueError, match="another process is writing into"), locked(tmp_path):
+        pass

@@ -144,7 +144,7 @@ class TestDamage:
         fill(tmp_path, range(1))
         manifest = json.loads((tmp_path / "manifest.json").read_text())
         (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
-        refused("of format 99, this version reads 1", LatentCache, tmp_path)
+        refused("of format 99, this version reads 2", LatentCache, tmp_path)
         (tmp_path / "manifest.json").write_text("{")
         refused("cannot be read", LatentCache, tmp_path)
 

@@ -1,14 +1,24 @@
 """pytest tests/test_training_data_cli.py: pusa-lab data encode and show."""
 
+import argparse
+import io
 import os
+import re
+import shlex
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 
 import pytest
+import torch
 from films import collection, waves, write
 
+import small_models
 from pusa_lab.cli import main
-from pusa_lab.training import LatentCache
+from pusa_lab.cli_data import _then
+from pusa_lab.files import locked
+from pusa_lab.training import Bank, LatentCache, LatentVideoDataModule, TrainConfig, fit
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +48,28 @@ def test_encode_go_on_and_show(clips, tmp_path, capsys):
     assert "has fps=8.0, wanted is 16.0: use the same settings, or another folder." in capsys.readouterr().err
 
 
-def test_encode_with_a_wan(whole, tmp_path):
+def run(*words, **variables):
+    """In a process of its own, as a user types it."""
+    words = [sys.executable, "-m", "pusa_lab", *map(str, words)]
+    return subprocess.run(
+        words, capture_output=True, text=True, timeout=120, env={**os.environ, **variables}, check=False
+    )
+
+
+def test_encode_with_a_wan_and_what_it_says_can_be_done_is_true(whole, tmp_path, monkeypatch):
     write(tmp_path / "clips" / "a.mov", waves(40, (32, 48)), 24, "a dog")
     words = ["data", "encode", tmp_path / "clips", "--model", whole, "--out", tmp_path / "cache", "--size", "32x48"]
-    run = subprocess.run(
-        [sys.executable, "-m", "pusa_lab", *map(str, words), "--frames", "21"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "home")},
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith("1 encoded in ")
+    done = run(*words, "--frames", "21", XDG_CACHE_HOME=str(tmp_path / "home"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1 encoded in ")
+    show, train = (shlex.split(command) for command in re.findall("`(.*?)`", done.stdout))
+    assert main(show[1:]) == 0
+    monkeypatch.chdir(tmp_path)
+    short = ["steps=1", "batch=1", "lora_rank=2"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's and torch's own
+        assert main([*train[1:], "--set", *short]) == 0
+    assert (tmp_path / "outputs" / "train" / "paper.safetensors").is_file()
     cache = LatentCache(tmp_path / "cache")
     cache.require(model="wan", fps=16.0, size=(32, 48), frames=6, channels=4, text_length=512)
     assert cache[0]["latents"].shape == (4, 6, 4, 6)
@@ -66,14 +85,125 @@ def test_encode_with_a_wan(whole, tmp_path):
         (["--size", "30x32"], "a size of 30 x 32: height and width must be multiples of 8"),
         (["--frames", "10"], "a clip of 10 pixel frames does not fill whole latent frames"),
         (["--fps", "-1"], "fps=-1.0"),
+        (["--fps", "0"], "fps=0.0, start=0.0: give a positive rate"),
+        (["--fps", "nan"], "fps is nan"),
+        (["--fps", "inf"], "fps=inf"),
+        (["--start", "nan"], "start is nan"),
+        (["--start", "-1"], "a time in seconds from 0"),
+        (["--size", "0x0"], "a size of 0 x 0"),
+        (["--size", "8000000x8000000"], "give a height and a width of 1 to 16384 pixels"),
+        (["--frames", "0"], "a clip of 0 pixel frames"),
+        (["--frames", "-5"], "a clip of -5 pixel frames"),
+        (["--frames", "4000000001"], "pixel_frames=4000000001: give 1 to 65536"),
+        (["--frames", "65533", "--size", "512x512"], "have more than 2147483648 pixels, give shorter clips"),
     ],
 )
 def test_bad_input_gets_a_sentence_and_makes_no_folder(clips, tmp_path, capsys, monkeypatch, words, says):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     out = tmp_path / "cache"
     assert main(["data", "encode", clips, "--out", str(out), *words]) == 2
-    assert says in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert says in said and len(said.splitlines()) == 1
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("file", "is a file: give a folder"),
+        ("file/deep", "is a file, give another place"),
+        ("clips", "holds a.mp4 and no cache: give a new or empty folder"),
+        ("/dev/null/x", "/dev/null is a file, give another place"),
+        ("x" * 300, "File name too long"),
+        ("busy", "another process is writing into .*busy: wait until it has ended"),
+        ("begun", "has fps=8.0, wanted is 16.0: use the same settings, or another folder"),
+    ],
+)
+def test_the_place_is_tried_before_a_model_is_read(tmp_path, monkeypatch, capsys, place, says):
+    write(tmp_path / "clips" / "a.mp4", waves(9, (32, 48)), 8, "a red circle")
+    (tmp_path / "file").write_text("")
+    words = ["data", "encode", str(tmp_path / "clips"), "--out"]
+    assert main([*words, str(tmp_path / "begun"), "--size", "32x48", "--frames", "9", "--fps", "8"]) == 0
+    monkeypatch.setattr("pusa_lab.cli_data._load", None)
+    with locked(tmp_path / "busy"):
+        assert main([*words, str(tmp_path / place), "--fps", "16"]) == 2
+    said = capsys.readouterr().err
+    assert re.search(says, said) and len(said.splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["begun", "busy", "clips", "file"]
+
+
+def test_clips_without_captions_are_refused_before_a_model_is_read(tmp_path, monkeypatch, capsys):
+    write(tmp_path / "clips" / "a.mp4", waves(9, (32, 48)), 8)
+    monkeypatch.setattr("pusa_lab.cli_data._load", None)
+    assert main(["data", "encode", str(tmp_path / "clips"), "--out", str(tmp_path / "out")]) == 2
+    assert "none of the 1 clips in" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_it_says_about_the_cache_of_a_toy_is_true(tmp_path, capsys):
+    """It is read in Python, and a toy learns from it there."""
+    for i in range(2):
+        write(tmp_path / "clips" / f"{i}.mp4", waves(33, (64, 64), i), 8, "a red circle moves right")
+    assert main(["data", "encode", str(tmp_path / "clips"), "--out", str(tmp_path / "a cache")]) == 0
+    said = capsys.readouterr().out
+    assert "read it in Python with pusa_lab.training.LatentCache; the commands train on caches of Wan" in said
+    show = shlex.split(re.search("`(.*?)`", said)[1])
+    assert main(show[1:]) == 0
+    cache, model = LatentCache(tmp_path / "a cache"), small_models.load("mini-vta", device="cpu")
+    bank = Bank(torch.stack([clip["latents"] for clip in cache]), [clip["caption"] for clip in cache], 1, 0)
+    before = [p.clone() for p in model.requires_grad_(True).parameters()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit(model, LatentVideoDataModule(bank), TrainConfig(steps=1, batch=1, warmup=0), accelerator="cpu")
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("two", "train --recipe paper --data 'a b' --model two --expert high`"),
+        ("one", "train --recipe paper --data 'a b' --model one`"),
+        ("Wan-AI/Wan2.1-T2V-14B-Diffusers", "--model FOLDER`, where FOLDER holds Wan-AI/Wan2.1-T2V-14B-Diffusers"),
+    ],
+)
+def test_the_command_that_trains_fits_the_wan(tmp_path, monkeypatch, model, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two" / "transformer_2").mkdir(parents=True)
+    (tmp_path / "one").mkdir()
+    assert _then(argparse.Namespace(out=Path("a b"), model=model), False).endswith(says)
+
+
+def test_names_that_the_output_cannot_write_become_escapes(tmp_path, monkeypatch):
+    write(tmp_path / "clips" / "Füße 走.mp4", waves(9, (32, 48)), 8, "a red circle")
+    write(tmp_path / "clips" / "ä.mp4", waves(9, (32, 48)), 8)
+    words = ["data", "encode", str(tmp_path / "clips"), "--size", "32x48", "--frames", "9", "--fps", "8", "--out"]
+    written = io.BytesIO()
+    output = io.TextIOWrapper(written, "ascii", "strict", write_through=True)
+    with monkeypatch.context() as ascii_only:
+        ascii_only.setattr("sys.stdout", output)
+        assert main([*words, str(tmp_path / "Ünter")]) == 0
+        assert main(["data", "show", str(tmp_path / "Ünter")]) == 0
+    said = written.getvalue().decode("ascii")
+    assert "\\xe4.mp4 has no caption" in said
+    assert "  F\\xfc\\xdfe \\u8d70.mp4: a red circle" in said
+
+
+def test_show_says_how_the_folder_differs_by_now(tmp_path, capsys):
+    clip = write(tmp_path / "clips" / "a.mp4", waves(9, (32, 48)), 8, "a red circle")
+    write(tmp_path / "clips" / "b.mp4", waves(9, (32, 48), 1), 8, "a red circle")
+    out = str(tmp_path / "cache")
+    words = ["data", "encode", str(tmp_path / "clips"), "--size", "32x48", "--frames", "9", "--fps", "8", "--out", out]
+    assert main(words) == 0
+    assert main(["data", "show", out]) == 0
+    assert f"{tmp_path / 'clips'}, unchanged" in capsys.readouterr().out
+    clip.unlink()
+    assert main(["data", "show", out]) == 0
+    assert "which by now differs: 1 gone (a.mp4)" in capsys.readouterr().out
+    assert main(words) == 0
+    assert "0 encoded in " in (said := capsys.readouterr().out) and "1 no longer in the folder, 0 skipped" in said
+    (tmp_path / "clips").rename(tmp_path / "moved")
+    assert main(["data", "show", out]) == 0
+    assert "clips, which is not there any more" in capsys.readouterr().out
 
 
 def test_bad_folders_and_sizes(tmp_path, capsys):

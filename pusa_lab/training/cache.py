@@ -1,7 +1,9 @@
 """Writing a latent cache: whole shards first, then the manifest that names them, so that it is valid at any moment."""
 
-import json
-from collections.abc import Callable
+import contextlib
+import hashlib
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,20 +14,41 @@ from safetensors.torch import save
 from torch import Tensor
 
 import pusa_lab
-from pusa_lab.training.latents import EMPTY, FORMAT, MANIFEST, CacheSettings, check_same, read_manifest
+from pusa_lab.arguments import checked
+from pusa_lab.files import PART, check_folder, locked, write_json, writing
+from pusa_lab.training.latents import PARTS, damaged
+from pusa_lab.training.manifest import (
+    EMPTY,
+    FORMAT,
+    MANIFEST,
+    CacheSettings,
+    FileState,
+    difference,
+    read_manifest,
+)
 
 PER_SHARD = 32
 """Clips of a shard: some 300 MB of Wan's at 720p, and the most that a killed run encodes again."""
+MOST_PER_SHARD = 4096
+UNKNOWN = FileState("", 0, 0)
+
+Key = tuple[str, str]
+"""What tensors are known by: the hash of the file and its caption."""
 
 
+@checked
 class CacheWriter:
     """Adds clips to a cache, new or begun; what is there already is known by the file's hash and its caption.
+
+    One writer at a time: `encode_steps` keeps others out by a lock. Nothing is written before the first shard is full
+    or `close` is called. A cache without clips takes other settings. Clips of damaged shards count as not there.
 
     Args:
         folder: of the cache; made if there is none.
         settings: of the clips to come.
         empty: embedding (rows, d) of the empty caption.
-        per_shard: clips of a shard.
+        per_shard: clips of a shard, 1 to 4096.
+        source: the folder of clips, with which the cache is compared before training; empty compares nothing.
 
     Raises:
         ValueError: the folder holds a cache of other settings or of another version, or something else.
@@ -37,32 +60,82 @@ class CacheWriter:
         settings: CacheSettings,
         empty: Float[Tensor, "n d"],
         per_shard: int = PER_SHARD,
+        source: str | Path = "",
     ):
-        self.folder, self.per_shard = Path(folder), per_shard
-        self.waiting: list[tuple[dict[str, Any], dict[str, Tensor]]] = []
-        head = {"format": FORMAT, "version": pusa_lab.__version__, **asdict(settings)}
-        if (self.folder / MANIFEST).is_file():
-            there = read_manifest(self.folder)
-            check_same(self.folder, there, head, "use the same settings, or another folder")
-            self.manifest = {**there, "broken": []}  # they may be mended by now
-            return
-        if others := _others(self.folder):
-            raise ValueError(f"{self.folder} holds {others[0]} and no cache: give a new or empty folder.")
-        self.manifest = {**head, "size": list(settings.size), "clips": [], "broken": []}
-        self._safely(lambda: self._start(empty))
+        if not 1 <= per_shard <= MOST_PER_SHARD:
+            raise ValueError(f"per_shard={per_shard}: give 1 to {MOST_PER_SHARD} clips.")
+        self.folder, self.per_shard, self.empty = Path(folder), per_shard, _stored(_unpadded(empty))
+        head = {"format": FORMAT, "version": pusa_lab.__version__, **asdict(settings), "size": list(settings.size)}
+        there = begun(self.folder)
+        if there and there["clips"]:
+            _refuse_other(self.folder, there, head)
+        if there and difference(there, head):
+            there = None
+        new = {**head, "source": "", "files": {}, "clips": [], "spare": [], "broken": []}
+        self.manifest: dict[str, Any] = {**(there or new), "broken": []}  # they may be mended by now
+        if source:
+            self.manifest["source"] = str(Path(source).resolve())
+        self.clips: dict[str, dict[str, Any]] = {}  # by name
+        self.places: dict[Key, dict[str, Any]] = {}  # of tensors; those of clips that wait have no shard yet
+        self.waiting: list[tuple[Key, dict[str, Tensor]]] = []
+        self.order: dict[str, int] = {}
+        self.seen = _bytes(self.folder)
+        self.ready = False
+        self._take_over()
 
     def has(self, digest: str, caption: str) -> bool:
-        """Whether a clip is there.
+        """Whether the tensors of a clip are there.
 
         Args:
             digest: of its file, from `file_hash`.
             caption: its caption.
         """
-        known = [*self.manifest["clips"], *(clip for clip, _ in self.waiting)]
-        return any(clip["hash"] == digest and clip["caption"] == caption for clip in known)
+        return (digest, caption) in self.places
 
+    @checked
+    def keep(self, name: str, caption: str, state: FileState) -> bool:
+        """Have a clip whose tensors are there by this name, maybe another than before; whether they are there.
+
+        Args:
+            name: of its file, from the folder of clips.
+            caption: its caption.
+            state: of its file.
+        """
+        if not self.has(state.hash, caption):
+            return False
+        self.clips[name] = {"name": name, "caption": caption, **state._asdict()}
+        return True
+
+    @checked
+    def bring_in_line(self, names: list[str], known: Mapping[str, tuple[str, FileState]]) -> list[str]:
+        """Make a cache that was begun what a folder of clips is by now, at once; returns the names that are gone.
+
+        Tensors of clips that are no longer there stay in their shards and are never read, but if the clip comes back.
+
+        Args:
+            names: of all clips of the folder, in its order, which becomes the cache's.
+            known: caption and file of each that can be used; what of them is not in the cache is still to be added.
+
+        Raises:
+            OSError: the disk is full; the cache is as it was.
+        """
+        before, self.clips, self.order = self.clips, {}, {name: i for i, name in enumerate(names)}
+        for name, (caption, state) in known.items():
+            self.keep(name, caption, state)
+        if self.places:
+            self._check_alone()
+            self._safely(self._write_manifest)
+        return [name for name in before if name not in self.order]
+
+    @checked
     def add(
-        self, name: str, digest: str, caption: str, latents: Float[Tensor, "c f h w"], text: Float[Tensor, "n d"]
+        self,
+        name: str,
+        digest: str,
+        caption: str,
+        latents: Float[Tensor, "c f h w"],
+        text: Float[Tensor, "n d"],
+        state: FileState = UNKNOWN,
     ) -> None:
         """Add a clip; an older one of this name is dropped.
 
@@ -72,27 +145,33 @@ class CacheWriter:
             caption: its caption.
             latents: of its pixels.
             text: embedding of its caption; rows of zeros at the end, which are padding, are not stored.
+            state: of its file, with which the folder is compared before training.
 
         Raises:
-            ValueError: the latents have another shape than the settings say.
+            ValueError: the latents have another shape than the settings say, or the tensors other shapes than others.
             OSError: the disk is full; the clips of the shards before are kept.
         """
-        wanted = (self.manifest["channels"], self.manifest["frames"])
-        if tuple(latents.shape[:2]) != wanted:
-            raise ValueError(f"latents of shape {tuple(latents.shape)} for {name}: the cache holds {wanted} (c f) h w.")
         tensors = {"latents": _stored(latents), "text": _stored(_unpadded(text))}
-        self.waiting.append(({"name": name, "hash": digest, "caption": caption}, tensors))
+        place = {key: list(x.shape) for key, x in tensors.items()}
+        self._check_shapes(name, place)
+        self.clips[name] = {"name": name, "caption": caption, **state._replace(hash=digest)._asdict()}
+        self.places[digest, caption] = place
+        self.waiting.append(((digest, caption), tensors))
         if len(self.waiting) >= self.per_shard:
             self._safely(self._seal)
 
-    def mark_broken(self, name: str, reason: str) -> None:
+    @checked
+    def mark_broken(self, name: str, reason: str, caption: str = "", state: FileState = UNKNOWN) -> None:
         """Note a file that could not be used; the notes of an earlier run are forgotten.
 
         Args:
             name: of the file.
             reason: why not.
+            caption: its caption.
+            state: of the file.
         """
-        self.manifest["broken"].append({"name": name, "reason": reason})
+        self.clips.pop(name, None)
+        self.manifest["broken"].append({"name": name, "reason": reason, "caption": caption, **state._asdict()})
 
     def close(self) -> None:
         """Write what is waiting.
@@ -102,37 +181,91 @@ class CacheWriter:
         """
         self._safely(self._seal)
 
+    def _take_over(self) -> None:
+        """What a cache that was begun has in sound shards."""
+        found = [*self.manifest["clips"], *self.manifest["spare"]]
+        lost = damaged(self.folder, self.manifest["files"], dict.fromkeys(clip["shard"] for clip in found))
+        for clip in found:
+            if clip["shard"] not in lost:
+                self.places[clip["hash"], clip["caption"]] = {key: clip[key] for key in ("shard", "index", *PARTS)}
+        for clip in self.manifest["clips"]:
+            if clip["shard"] not in lost:
+                self.clips[clip["name"]] = {key: clip[key] for key in ("name", "caption", *FileState._fields)}
+
+    def _check_shapes(self, name: str, place: Mapping[str, list[int]]) -> None:
+        """Refuse tensors that do not fit the settings, or those that are there."""
+        latents, text = place["latents"], place["text"]
+        wanted = (self.manifest["channels"], self.manifest["frames"])
+        if tuple(latents[:2]) != wanted:
+            raise ValueError(f"latents of shape {tuple(latents)} for {name}: the cache holds {wanted} (c f) h w.")
+        first = next(iter(self.places.values()), place)
+        if latents != first["latents"] or text[1] != self.empty.shape[1] or text[0] > self.manifest["text_length"]:
+            raise ValueError(
+                f"latents of shape {tuple(latents)} and text of shape {tuple(text)} for {name}: the cache holds "
+                f"{tuple(first['latents'])}, and at most {self.manifest['text_length']} x {self.empty.shape[1]}."
+            )
+
     def _seal(self) -> None:
         """Write the shard, then the manifest that names it."""
-        names, kept = {clip["name"] for clip, _ in self.waiting}, self.manifest["clips"]
-        number = 1 + max((int(clip["shard"][6:11]) for clip in kept), default=-1)
-        shard = f"shard-{number:05}.safetensors"
-        added = [{**clip, "shard": shard, "index": i} for i, (clip, _) in enumerate(self.waiting)]
-        if added:
+        self._check_alone()
+        self._prepare()
+        if self.waiting:
+            numbers = [int(found[1]) for name in self.manifest["files"] if (found := re.search(r"(\d{1,18})\.", name))]
+            shard = f"shard-{1 + max(numbers, default=-1):05}.safetensors"
             rows = [parts for _, parts in self.waiting]
-            _write(self.folder / shard, {f"{i}.{key}": x for i, row in enumerate(rows) for key, x in row.items()})
-        self.manifest["clips"] = [clip for clip in kept if clip["name"] not in names] + added
-        self.waiting = []
+            self._write(shard, {f"{i}.{key}": x for i, row in enumerate(rows) for key, x in row.items()})
+            for i, (key, _) in enumerate(self.waiting):
+                self.places[key] = {"shard": shard, "index": i, **self.places[key]}
+            self.waiting = []
         self._write_manifest()
 
-    def _start(self, text: Tensor) -> None:
+    def _prepare(self) -> None:
+        """Before the first shard: an empty cache if there is none, and nothing of a run that was killed."""
+        if self.ready:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write(self.folder / EMPTY, {"text": _stored(_unpadded(text))})
+        named = {place["shard"] for place in self.places.values() if "shard" in place}
+        self.manifest["files"] = {name: self.manifest["files"][name] for name in named}
+        self._write(EMPTY, {"text": self.empty})
         self._write_manifest()
+        for path in self.folder.iterdir():
+            if _ours(path.name) and path.name not in self.manifest["files"]:
+                path.unlink(missing_ok=True)
+        self.ready = True
+
+    def _write(self, name: str, tensors: dict[str, Tensor]) -> None:
+        data = save(tensors)
+        with writing(self.folder / name) as part:
+            part.write_bytes(data)
+        self.manifest["files"][name] = hashlib.sha256(data).hexdigest()
 
     def _write_manifest(self) -> None:
-        part = self.folder / f"{MANIFEST}.part"
-        part.write_text(json.dumps(self.manifest, indent=1) + "\n")
-        part.replace(self.folder / MANIFEST)
+        """Only those clips whose tensors are in a shard."""
+        known = [clip for clip in self.clips.values() if "shard" in self.places[clip["hash"], clip["caption"]]]
+        known.sort(key=lambda clip: self.order.get(clip["name"], len(self.order)))
+        used = {(clip["hash"], clip["caption"]) for clip in known}
+        self.manifest["clips"] = [{**clip, **self.places[clip["hash"], clip["caption"]]} for clip in known]
+        spare = [
+            {"hash": key[0], "caption": key[1], **place}
+            for key, place in self.places.items()
+            if "shard" in place and key not in used
+        ]
+        self.manifest["spare"] = sorted(spare, key=lambda place: (place["shard"], place["index"]))
+        self.manifest["files"] = dict(sorted(self.manifest["files"].items()))
+        write_json(self.folder / MANIFEST, self.manifest)
+        self.seen = _bytes(self.folder)
+
+    def _check_alone(self) -> None:
+        if _bytes(self.folder) != self.seen:
+            raise ValueError(f"another process wrote into {self.folder} meanwhile: run the same command again.")
 
     def _safely(self, write: Callable[[], None]) -> None:
         try:
             write()
         except OSError as error:
-            for part in self.folder.glob("*.part"):
-                part.unlink(missing_ok=True)
+            reason = getattr(error.__cause__, "strerror", None) or error
             raise OSError(
-                f"{self.folder} cannot be written ({error}): make room and run the same command again, "
+                f"{self.folder} cannot be written ({reason}): make room and run the same command again, "
                 f"it goes on after the {self._on_disk()} clips that are there."
             ) from error
 
@@ -140,16 +273,76 @@ class CacheWriter:
         return len(read_manifest(self.folder)["clips"]) if (self.folder / MANIFEST).is_file() else 0
 
 
-def _others(folder: Path) -> list[str]:
-    """What lies in a folder and is no beginning of a cache."""
+@checked
+def check_place(
+    folder: str | Path, source: str | Path = "", settings: dict[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """Refuse a folder that cannot take a cache of these clips, before a model is loaded; nothing is left there.
+
+    Args:
+        folder: of the cache, there or not.
+        source: the folder of clips.
+        settings: those fields of `CacheSettings` that are known.
+
+    Returns:
+        The manifest of a cache that was begun.
+
+    Raises:
+        ValueError: it cannot be written, holds something else, a cache of other settings or the clips of another folder
+            that is still there, or another process is writing into it.
+    """
+    there = begun(check_folder(folder, "the folder of the cache"))
+    if there and there["clips"]:
+        _refuse_other(folder, there, settings or {})
+        other = Path(there["source"]) if there["source"] and source else Path(source)
+        if other.resolve() != Path(source).resolve() and other.is_dir():
+            raise ValueError(
+                f"the cache {folder} holds the clips of the folder {other}: give another folder for those of {source}, "
+                "or put all clips into one folder."
+            )
+    if Path(folder).is_dir():
+        with locked(folder):
+            pass
+    return there
+
+
+def _refuse_other(folder: str | Path, there: dict[str, Any], settings: dict[str, Any]) -> None:
+    if differs := difference(there, settings):
+        raise ValueError(f"the cache {folder} {differs}: use the same settings, or another folder.")
+
+
+@checked
+def begun(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a cache that was begun; None where there is nothing.
+
+    Args:
+        folder: of the cache.
+
+    Raises:
+        ValueError: it holds something else, or a manifest that cannot be read.
+    """
+    if (folder / MANIFEST).is_file():
+        return read_manifest(folder)
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    return [name for name in names if name != EMPTY and not name.endswith(".part")]
+    others = [name for name in names if name not in (EMPTY, ".lock") and not _unfinished(name)]
+    if others:
+        raise ValueError(f"{folder} holds {others[0]} and no cache: give a new or empty folder.")
+    return None
 
 
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(save(tensors))
-    part.replace(path)
+def _unfinished(name: str) -> bool:
+    return name.startswith(PART) or name.endswith(".part")
+
+
+def _ours(name: str) -> bool:
+    """Whether a file of a cache's folder is one that a writer makes, and may take away."""
+    return _unfinished(name) or bool(re.fullmatch(r"shard-\d+\.safetensors", name))
+
+
+def _bytes(folder: Path) -> bytes:
+    with contextlib.suppress(FileNotFoundError):
+        return (folder / MANIFEST).read_bytes()
+    return b""
 
 
 def _unpadded(text: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """A folder of clips into a latent cache: each read and encoded once, by the codec and text encoder of any model."""
 
-import math
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,10 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pusa_lab.arguments import calling, checked
 from pusa_lab.clips import Found, find_clips, read_clip
+from pusa_lab.files import locked
 from pusa_lab.pixels import to_pixels
-from pusa_lab.training.cache import PER_SHARD, CacheWriter
-from pusa_lab.training.latents import CacheSettings, file_hash, identity
+from pusa_lab.training.cache import PER_SHARD, UNKNOWN, CacheWriter, check_place
+from pusa_lab.training.latents import identity
+from pusa_lab.training.manifest import CacheSettings, FileState, check_times, file_state
 from pusa_lab.types import Clip, Cond, Geometry, Video
 
 
@@ -35,6 +38,7 @@ class Encoder(Protocol):
         """As `VideoModel`."""
 
 
+@checked
 @dataclass(frozen=True)
 class Step:
     """What became of one clip."""
@@ -42,15 +46,16 @@ class Step:
     name: str
     """Of the file, from the folder."""
     outcome: str
-    """encoded, kept (it was in the cache already), or skipped."""
+    """encoded, kept (it was in the cache already), skipped, or dropped from the cache."""
     reason: str
-    """Why it was skipped: what follows its name in a sentence."""
+    """Why it was skipped or dropped: what follows its name in a sentence."""
     number: int
     """Of the clip, from 1."""
     total: int
     """Clips in all."""
 
 
+@checked
 @dataclass
 class Report:
     """What became of a folder. Print it."""
@@ -61,16 +66,20 @@ class Report:
     """Clips that were in it already."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Clips that cannot be used, and why."""
+    dropped: list[str] = field(default_factory=list)
+    """Clips that were in the cache and are no longer in the folder, at least not by this name."""
     seconds: float = 0.0
     """In all."""
 
     def __str__(self) -> str:
         """A line of numbers, and one for each clip that was skipped."""
         head = f"{len(self.encoded)} encoded in {self.seconds:.1f} s, {len(self.kept)} in the cache already, "
+        head += f"{len(self.dropped)} no longer in the folder, " if self.dropped else ""
         lines = [f"{name} {reason}" for name, reason in self.skipped.items()]
         return "\n".join([f"{head}{len(lines)} skipped{':' if lines else ''}", *lines])
 
 
+@checked
 def encode_folder(folder: str | Path, model: Encoder, out: str | Path, name: str, **options: Any) -> Report:
     """Encode a folder of clips. Arguments and errors as `encode_steps`.
 
@@ -84,6 +93,7 @@ def encode_folder(folder: str | Path, model: Encoder, out: str | Path, name: str
     return report(encode_steps(folder, model, out, name, **options))
 
 
+@checked
 def encode_steps(
     folder: str | Path,
     model: Encoder,
@@ -98,35 +108,109 @@ def encode_steps(
 ) -> Iterator[Step]:
     """Encode a folder of clips, and tell of each; what is in the cache already is not encoded again.
 
+    The cache becomes what the folder is: clips that are gone, changed, or have another caption or name, do not stay in
+    it as they were. No other process can encode into it at the same time.
+
     Args:
         folder: of clips and captions, see `pusa_lab.clips.find_clips`.
         model: encodes.
-        out: folder of the cache, new, or begun with the same settings.
+        out: folder of the cache, new, or begun with the same settings; left as it is where the arguments are refused.
         name: of the model, for the manifest.
         size: height and width in pixels; None is the model's.
         frames: pixel frames of each clip, the model's if None.
         fps: frames per second to read from the files, the model's if None.
         start: seconds into each file.
-        per_shard: clips of a shard; a killed run loses less than these.
+        per_shard: clips of a shard, 1 to 4096; a killed run loses less than these.
 
     Raises:
-        ValueError: sizes that the model does not take; no clips, or none of them can be used; or a cache of other
-            settings.
+        ValueError: sizes that the model does not take; no clips, or none of them can be used; a cache of other
+            settings or of another folder; or another process is encoding into it.
         OSError: the disk is full; what was encoded before is kept.
     """
-    found = find_clips(folder)
+    found = check_encode(folder, out)
     settings, empty = settle(model, name, size, frames, fps, start)
-    writer = CacheWriter(out, settings, empty, per_shard)
-    reasons = []
-    for number, clip in enumerate(found, 1):
-        outcome, reason = _one(writer, model, clip, settings)
+
+    def steps() -> Iterator[Step]:
+        with _alone(Path(out)):
+            yield from _steps(found, model, CacheWriter(out, settings, empty, per_shard, folder), settings)
+
+    return _named("training.encode_steps", steps())
+
+
+@checked
+def check_encode(folder: str | Path, out: str | Path, settings: dict[str, Any] | None = None) -> list[Found]:
+    """Refuse what can be known to fail before a model is loaded; returns the clips.
+
+    Args:
+        folder: of clips.
+        out: folder of the cache, which is left as it is.
+        settings: those fields of `CacheSettings` that are known.
+
+    Raises:
+        ValueError: there are no clips, none has what is needed, or the cache cannot be written.
+    """
+    found = find_clips(folder)
+    there = check_place(out, folder, settings or {})
+    if all(clip.problem for clip in found) and there is None:
+        raise ValueError(_none_of(folder, [f"{clip.name} {clip.problem}" for clip in found]))
+    return found
+
+
+def _none_of(folder: str | Path, reasons: list[str]) -> str:
+    return f"none of the {len(reasons)} clips in {folder} can be used; the first: {reasons[0]}"
+
+
+def _named(name: str, steps: Iterator[Step]) -> Iterator[Step]:
+    """The same steps; what is refused on the way begins with the name of what was called."""
+    while True:
+        with calling(name):
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep other processes out of a folder; one that was made for nothing is taken away again."""
+    made = [path for path in (out, *out.parents) if not path.exists()]
+    try:
+        with locked(out):
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()  # if it is empty
+
+
+def _steps(found: list[Found], model: Encoder, writer: CacheWriter, settings: CacheSettings) -> Iterator[Step]:
+    known = {}
+    if writer.places:  # what was encoded before is found again by its hash, before anything is dropped
+        known = {clip.name: (clip.caption, state) for clip in found if not clip.problem and (state := _state(clip))}
+    gone = writer.bring_in_line([clip.name for clip in found], known)
+    total, reasons = len(gone) + len(found), []
+    for number, name in enumerate(gone, 1):
+        yield Step(name, "dropped", "is no longer in the folder.", number, total)
+    for number, clip in enumerate(found, 1 + len(gone)):
+        state = known[clip.name][1] if clip.name in known else _state(clip)
+        outcome, reason = _one(writer, model, clip, state or UNKNOWN, settings)
         reasons += [f"{clip.name} {reason}"] if reason else []
-        yield Step(clip.name, outcome, reason, number, len(found))
-    writer.close()
+        yield Step(clip.name, outcome, reason, number, total)
+    if len(reasons) < len(found) or writer.seen:
+        writer.close()
     if len(reasons) == len(found):
-        raise ValueError(f"none of the {len(found)} clips in {folder} can be used; the first: {reasons[0]}")
+        raise ValueError(_none_of(writer.manifest["source"], reasons))
 
 
+def _state(clip: Found) -> FileState | None:
+    """Of its file; None where it cannot be read."""
+    try:
+        return None if clip.problem else file_state(clip.path)
+    except OSError:
+        return None
+
+
+@checked
 def report(steps: Iterator[Step]) -> Report:
     """Go through all steps and sum them up.
 
@@ -138,11 +222,12 @@ def report(steps: Iterator[Step]) -> Report:
         if step.outcome == "skipped":
             found.skipped[step.name] = step.reason
         else:
-            (found.encoded if step.outcome == "encoded" else found.kept).append(step.name)
+            {"encoded": found.encoded, "kept": found.kept, "dropped": found.dropped}[step.outcome].append(step.name)
     found.seconds = time.perf_counter() - begun
     return found
 
 
+@checked
 @torch.no_grad()
 def settle(
     model: Encoder,
@@ -172,14 +257,14 @@ def settle(
         raise ValueError(
             f"a size of {size[0]} x {size[1]}: height and width must be multiples of {g.stride[1]} and {g.stride[2]}."
         )
-    if not (math.isfinite(fps) and fps > 0 and math.isfinite(start) and start >= 0):
-        raise ValueError(f"fps={fps}, start={start}: give a positive rate, and a time in seconds from 0.")
+    check_times(fps, start)
+    latent_frames = g.latent_frames(frames)
     empty = model.encode_text([""])["text"][0]
     settings = CacheSettings(
         model=name,
         size=(size[0], size[1]),
         pixel_frames=frames,
-        frames=g.latent_frames(frames),
+        frames=latent_frames,
         channels=g.channels,
         fps=float(fps),
         start=float(start),
@@ -190,6 +275,7 @@ def settle(
     return settings, empty
 
 
+@checked
 def codec_hash(model: Any) -> str:
     """The hash of a model's codec, which a cache of another codec does not have.
 
@@ -199,6 +285,7 @@ def codec_hash(model: Any) -> str:
     return identity(getattr(model, "codec", None))
 
 
+@checked
 def text_hash(model: Any) -> str:
     """The hash of a model's text encoder: Wan's `prompts`, or a toy's `text`.
 
@@ -208,22 +295,33 @@ def text_hash(model: Any) -> str:
     return identity(getattr(model, "prompts", None) or getattr(model, "text", None))
 
 
-def _one(writer: CacheWriter, model: Encoder, clip: Found, settings: CacheSettings) -> tuple[str, str]:
+def _one(
+    writer: CacheWriter, model: Encoder, clip: Found, state: FileState, settings: CacheSettings
+) -> tuple[str, str]:
     """Outcome and reason of one clip."""
     reason = clip.problem
     if not reason:
-        digest = file_hash(clip.path)
-        if writer.has(digest, clip.caption):
+        if writer.keep(clip.name, clip.caption, state):
             return "kept", ""
         try:
             latents, text = _encode(model, clip, settings)
+            _check_still(clip, state)
         except ValueError as error:
             reason = str(error).removeprefix(f"{clip.path} ")
         else:
-            writer.add(clip.name, digest, clip.caption, latents, text)
+            writer.add(clip.name, state.hash, clip.caption, latents, text, state)
             return "encoded", ""
-    writer.mark_broken(clip.name, reason)
+    writer.mark_broken(clip.name, reason, clip.caption, state)
     return "skipped", reason
+
+
+def _check_still(clip: Found, state: FileState) -> None:
+    """Refuse a file that was written while it was read, such as one that is still being copied."""
+    with contextlib.suppress(OSError):
+        stat = clip.path.stat()
+        if (stat.st_size, stat.st_mtime_ns) == (state.bytes, state.mtime):
+            return
+    raise ValueError("was changed while it was read: run the same command again.")
 
 
 @torch.no_grad()

@@ -2,12 +2,13 @@
 
     manifest.json, empty.safetensors (the empty caption), shard-00000.safetensors ("0.latents", "0.text", ...)
 
-A shard is written whole and renamed before the manifest names it, so a killed run leaves a valid, smaller cache.
+A shard is written whole and renamed before the manifest names it with its hash, so a killed run leaves a valid, smaller
+cache, and a shard that was exchanged or damaged is refused when the cache is opened.
 """
 
 import hashlib
-import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -17,37 +18,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-FORMAT = 1
-"""Of the manifest; a reader refuses others."""
-MANIFEST, EMPTY = "manifest.json", "empty.safetensors"
+from pusa_lab.arguments import checked, shown
+from pusa_lab.files import digest
+from pusa_lab.training.manifest import EMPTY, CacheSettings, difference, read_manifest, source_differences
 
-
-@dataclass(frozen=True)
-class CacheSettings:
-    """What decides the numbers in a cache; caches of different settings are never mixed."""
-
-    model: str
-    """Name of the model, or where it was loaded from."""
-    size: tuple[int, int]
-    """Height and width in pixels."""
-    pixel_frames: int
-    """Length of each clip in pixel frames."""
-    frames: int
-    """The same in latent frames."""
-    channels: int
-    """Of the latents."""
-    fps: float
-    """Pixel frames per second that were read from the files."""
-    start: float
-    """Seconds into each file where its clip begins."""
-    codec: str
-    """Hash of the codec, from `identity`."""
-    text_encoder: str
-    """Hash of the text encoder, from `identity`."""
-    text_length: int
-    """Rows to which the model pads a caption's embedding, with zeros."""
-    dtype: str = "bfloat16"
-    """Of the numbers in the shards."""
+__all__ = ["CacheSettings", "CachedClip", "LatentCache", "damaged", "file_hash", "identity"]
 
 
 class CachedClip(TypedDict):
@@ -59,36 +34,51 @@ class CachedClip(TypedDict):
     name: str
 
 
+@checked
 class LatentCache(Dataset[CachedClip]):
     """The clips of a cache, in the manifest's order; each is read from disk when it is asked for.
+
+    All files are read once to compare their hashes: about a second for each GB and core, 1 GB being some 240 clips of
+    Wan's at 480p.
 
     Args:
         folder: written by a `CacheWriter`.
 
     Raises:
-        ValueError: there is no cache, or a file of it is missing or damaged.
+        ValueError: there is no cache, or a file of it is missing, damaged or not the one that was written.
     """
 
     manifest: dict[str, Any]
-    """The settings by name, format, version, clips (name, hash, caption, shard, index), broken files (name, reason)."""
+    """The settings by name, format, version, source (the folder of clips), files (name: hash), clips (name, hash, bytes
+    and mtime of the file; caption, shard, index, shapes), spare (clips that are in the shards but no longer in the
+    folder), broken files (name, reason)."""
     empty: BFloat16[Tensor, "n d"]
     """The embedding of the empty caption, for text dropout."""
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
+        clips = self.manifest["clips"]
+        shards = dict.fromkeys(clip["shard"] for clip in clips)
+        for name, why in damaged(self.folder, self.manifest["files"], [EMPTY, *shards]).items():
+            raise ValueError(self._lost(name, why))
+        for shard in shards:
+            wanted = {f"{clip['index']}.{key}": clip[key] for clip in clips if clip["shard"] == shard for key in PARTS}
+            self._check_tensors(shard, wanted)
         self.empty = self._read(EMPTY, "text")[0]
-        for shard in dict.fromkeys(clip["shard"] for clip in self.manifest["clips"]):
-            self._read(shard)
+        width = clips[0]["text"][1:] if clips else list(self.empty.shape[1:])
+        if self.empty.ndim != 2 or self.empty.dtype != torch.bfloat16 or list(self.empty.shape[1:]) != width:
+            raise ValueError(self._lost(EMPTY, f"it holds {shown(self.empty)}"))
 
     def __len__(self) -> int:
         """Number of clips."""
         return len(self.manifest["clips"])
 
+    @checked
     def __getitem__(self, i: int) -> CachedClip:
         """Latents as `encode_video` gave them and the caption's embedding without padding, both in bfloat16."""
         clip = self.manifest["clips"][i]
-        latents, text = self._read(clip["shard"], f"{clip['index']}.latents", f"{clip['index']}.text")
+        latents, text = self._read(clip["shard"], *(f"{clip['index']}.{key}" for key in PARTS))
         return {"latents": latents, "text": text, "caption": clip["caption"], "name": clip["name"]}
 
     def require(self, **wanted: Any) -> None:
@@ -100,87 +90,113 @@ class LatentCache(Dataset[CachedClip]):
         Raises:
             ValueError: one of them is another in the cache.
         """
-        check_same(self.folder, self.manifest, wanted, "encode the clips again with this model and these sizes")
+        if differs := difference(self.manifest, wanted):
+            raise ValueError(
+                f"the cache {self.folder} {differs}: encode the clips again with this model and these sizes."
+            )
+
+    def require_source(self) -> None:
+        """Refuse a cache that is no longer what its folder of clips holds.
+
+        Where that folder is not there any more, as on another machine, the cache is taken as it is.
+
+        Raises:
+            ValueError: clips were added, changed, renamed or removed since, or have other captions.
+        """
+        if differences := source_differences(self.manifest):
+            source = self.manifest["source"]
+            raise ValueError(
+                f"the cache {self.folder} differs from its folder of clips {source}: {', '.join(differences)}. Run "
+                f"`pusa-lab data encode {source} --out {self.folder}` with its options again, or restore the clips."
+            )
+
+    def _check_tensors(self, shard: str, wanted: dict[str, list[int]]) -> None:
+        """Refuse a shard whose tensors are not those of the manifest; only its header is read."""
+        try:
+            with safe_open(self.folder / shard, framework="pt") as tensors:
+                names = set(tensors.keys())
+                for key, shape in wanted.items():
+                    found = tensors.get_slice(key) if key in names else None
+                    if found is None or found.get_shape() != shape or found.get_dtype() != "BF16":
+                        raise ValueError(self._lost(shard, f"it holds no {key} of shape {tuple(shape)} in bfloat16"))
+        except (SafetensorError, OSError) as error:
+            raise ValueError(self._lost(shard, str(error))) from error
 
     def _read(self, file: str, *keys: str) -> list[Tensor]:
-        path = self.folder / file
         try:
-            with safe_open(path, framework="pt") as tensors:
+            with safe_open(self.folder / file, framework="pt") as tensors:
                 return [tensors.get_tensor(key) for key in keys]
         except (SafetensorError, OSError) as error:
-            raise ValueError(
-                f"{path} is missing or damaged ({error}): delete {self.folder} and encode the clips again."
-            ) from error
+            raise ValueError(self._lost(file, str(error))) from error
+
+    def _lost(self, file: str, why: str) -> str:
+        return (
+            f"{self.folder / file} is missing or damaged ({why}): run `pusa-lab data encode` into {self.folder} again, "
+            "it encodes the clips that are lost, or restore the file."
+        )
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """A cache's manifest.
+PARTS = ("latents", "text")
+"""The tensors of a clip."""
+
+
+@checked
+def damaged(folder: Path, hashes: dict[str, str], names: Iterable[str]) -> dict[str, str]:
+    """The files of a cache that are not those that were written, and why.
 
     Args:
         folder: of the cache.
-
-    Raises:
-        ValueError: there is none, or one that this package does not read.
+        hashes: sha256 of each file, from the manifest.
+        names: of the files to read.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-    except FileNotFoundError:
-        raise ValueError(f"{folder} holds no {MANIFEST}: make a cache with `pusa-lab data encode`.") from None
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{folder / MANIFEST} cannot be read ({error}): encode the clips into a new folder."
-        ) from error
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
-        raise ValueError(
-            f"{folder} holds a cache of format {found}, this version reads {FORMAT}: encode the clips again."
-        )
-    return manifest
+
+    def why(name: str) -> str:
+        path = folder / name
+        try:
+            if not path.is_file():
+                return "there is no such file"
+            return "" if digest(path) == hashes.get(name) else "its hash is another than the manifest's"
+        except OSError as error:
+            return str(error.strerror or error)
+
+    names = list(names)
+    with ThreadPoolExecutor() as pool:
+        return {name: reason for name, reason in zip(names, pool.map(why, names), strict=True) if reason}
 
 
+@checked
 def identity(part: Any) -> str:
     """A short name that changes with a model's part: its own `identity` if it has one, else a hash of its weights.
 
     Args:
         part: a codec or text encoder; None is no codec, as in pixel space.
+
+    Raises:
+        ValueError: it is neither.
     """
     if part is None:
         return "none"
     if not isinstance(part, nn.Module):
+        if not isinstance(getattr(part, "identity", None), str):
+            raise ValueError(
+                f"part is {shown(part)}: give a codec or text encoder, a module or one with an `identity`."
+            )
         return str(part.identity)
-    told = hashlib.sha256()
+    found = hashlib.sha256()
     for name, tensor in part.state_dict().items():
-        told.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        told.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return told.hexdigest()[:16]
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
-def file_hash(path: Path) -> str:
+@checked
+def file_hash(path: str | Path) -> str:
     """sha256 of a file.
 
     Args:
         path: the file.
-    """
-    told = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(2**20):
-            told.update(piece)
-    return told.hexdigest()
-
-
-def check_same(folder: Path, manifest: dict[str, Any], wanted: dict[str, Any], then: str) -> None:
-    """Refuse a cache that differs from what is wanted.
-
-    Args:
-        folder: of the cache.
-        manifest: its manifest.
-        wanted: fields and their values.
-        then: what to do otherwise.
 
     Raises:
-        ValueError: with the first field that differs.
+        OSError: it cannot be read.
     """
-    for name, value in wanted.items():
-        value = list(value) if isinstance(value, tuple) else value
-        if (there := manifest.get(name)) != value:
-            raise ValueError(f"the cache {folder} has {name}={there!r}, wanted is {value!r}: {then}.")
+    return digest(path)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pusa_lab.arguments import checked
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import seed_of
 from pusa_lab.training.latents import LatentCache
@@ -36,6 +37,7 @@ WAN_RECIPES = {
 mean weight, as in Yaofang-Liu/Pusa-VidGen, whose weight is larger by a constant that AdamW does not see."""
 
 
+@checked
 class CacheBatches:
     """Endless batches out of a cache: (latents (b, c, f, h, w), embeddings, {}, names), for one of several processes.
 
@@ -49,7 +51,7 @@ class CacheBatches:
         place: gives this process's number and how many there are.
 
     Raises:
-        ValueError: there are no clips, or all are held out.
+        ValueError: there are no clips, all are held out, or the cache is no longer what its folder of clips holds.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class CacheBatches:
             raise ValueError(
                 f"held_out={config.held_out} of {len(cache)} clips: give fewer, some must be learned from."
             )
+        cache.require_source()
         self.cache, self.config, self.start, self.place = cache, config, start, place
         self.learned = len(cache) - config.held_out
 

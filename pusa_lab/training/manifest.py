@@ -1,0 +1,260 @@
+"""The manifest of a latent cache: its settings, where each clip lies, and how it differs from the folder of clips."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pusa_lab.arguments import checked
+from pusa_lab.clips import Found, find_clips
+from pusa_lab.files import check_fields, digest, inside, read_json
+
+FORMAT = 2
+"""Of the manifest; a reader refuses others."""
+MANIFEST, EMPTY = "manifest.json", "empty.safetensors"
+MOST_FRAMES, MOST_SIDE, MOST_PIXELS = 2**16, 2**14, 2**31
+"""Frames of a clip, pixels of a side, and pixels of a whole clip (28 times those of 81 frames at 720p)."""
+HEAD = {"format": int, "version": str, "source": str, "files": dict, "clips": list, "spare": list, "broken": list}
+PLACE = {"hash": str, "caption": str, "shard": str, "index": int, "latents": list, "text": list}
+CLIP = {"name": str, "bytes": int, "mtime": int, **PLACE}
+BROKEN = {"name": str, "reason": str, "hash": str, "caption": str, "bytes": int, "mtime": int}
+
+
+@checked
+@dataclass(frozen=True)
+class CacheSettings:
+    """What decides the numbers in a cache; caches of different settings are never mixed."""
+
+    model: str
+    """Name of the model, or where it was loaded from."""
+    size: tuple[int, int]
+    """Height and width in pixels."""
+    pixel_frames: int
+    """Length of each clip in pixel frames."""
+    frames: int
+    """The same in latent frames."""
+    channels: int
+    """Of the latents."""
+    fps: int | float
+    """Pixel frames per second that were read from the files."""
+    start: int | float
+    """Seconds into each file where its clip begins."""
+    codec: str
+    """Hash of the codec, from `identity`."""
+    text_encoder: str
+    """Hash of the text encoder, from `identity`."""
+    text_length: int
+    """Rows to which the model pads a caption's embedding, with zeros."""
+    dtype: str = "bfloat16"
+    """Of the numbers in the shards."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no clip has, before anything is built for them."""
+        (h, w), n = self.size, self.pixel_frames
+        if min(h, w) < 1 or max(h, w) > MOST_SIDE:
+            raise ValueError(f"size={h} x {w}: give a height and a width of 1 to {MOST_SIDE} pixels.")
+        if not 1 <= self.frames <= n <= MOST_FRAMES:
+            raise ValueError(
+                f"frames={self.frames}, pixel_frames={n}: give 1 to {MOST_FRAMES}, as many latent at most."
+            )
+        if n * h * w > MOST_PIXELS:
+            raise ValueError(f"{n} frames of {h} x {w}: they have more than {MOST_PIXELS} pixels, give shorter clips.")
+        if not (1 <= self.channels <= 4096 and 1 <= self.text_length <= 2**16):
+            raise ValueError(f"channels={self.channels}, text_length={self.text_length}: give 1 to 4096 and 65536.")
+        check_times(self.fps, self.start)
+        if self.dtype != "bfloat16":
+            raise ValueError(f"dtype={self.dtype!r:.40}: caches hold bfloat16.")
+
+
+@checked
+def check_times(fps: int | float | None, start: int | float) -> None:
+    """Refuse a frame rate and a start that no clip has.
+
+    Args:
+        fps: pixel frames per second, 0.001 to 1000; None is the model's own.
+        start: seconds, 0 to 10^6.
+
+    Raises:
+        ValueError: one of them is out of range.
+    """
+    if not ((fps is None or 0.001 <= fps <= 1000) and 0 <= start <= 1e6):
+        raise ValueError(
+            f"fps={fps}, start={start}: give a positive rate, and a time in seconds from 0 "
+            "(0.001 to 1000 frames a second, at most 1000000 s)."
+        )
+
+
+class FileState(NamedTuple):
+    """What tells whether a file is still the same: size and time alone where they have not changed, else its hash."""
+
+    hash: str
+    """sha256; empty where the file was not read."""
+    bytes: int
+    """Its size."""
+    mtime: int
+    """When it was written, in nanoseconds."""
+
+
+@checked
+def file_state(path: Path) -> FileState:
+    """The state of a file, which is read whole for it.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    stat = path.stat()
+    return FileState(digest(path), stat.st_size, stat.st_mtime_ns)
+
+
+@checked
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A cache's manifest, which anyone may have written.
+
+    Args:
+        folder: of the cache.
+
+    Raises:
+        ValueError: there is none, one that this package does not read, or one with a field that cannot be right.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no {MANIFEST}: make a cache with `pusa-lab data encode`.")
+    wrong = f"{path} cannot be read as the manifest of a cache"
+    try:
+        found = read_json(path, "a manifest")
+    except ValueError as error:
+        raise ValueError(f"the cache {folder} cannot be read: {error}") from error
+    check_fields(found, wrong, {"format": object})
+    if found["format"] != FORMAT or isinstance(found["format"], bool):
+        raise ValueError(
+            f"{folder} holds a cache of format {found['format']!r:.40}, this version reads {FORMAT}: "
+            "encode the clips again, into a new folder."
+        )
+    check_fields(found, wrong, HEAD)
+    try:
+        _check(folder, found)
+    except ValueError as error:
+        because = str(error).removesuffix(": restore the file.").rstrip(".")
+        raise ValueError(f"{wrong} ({because}): restore the file.") from error
+    return found
+
+
+def _check(folder: Path, found: dict[str, Any]) -> None:
+    """Refuse values that cannot be right."""
+    names = [field.name for field in fields(CacheSettings)]
+    check_fields(found, "its settings", dict.fromkeys(names, object))
+    settings = CacheSettings(**{name: found[name] for name in names})
+    for name, value in found["files"].items():
+        inside(folder, name, "files")
+        if not isinstance(value, str):
+            raise ValueError(f"the hash of {name:.80} is {value!r:.40}")
+    if EMPTY not in found["files"]:
+        raise ValueError(f"no hash of {EMPTY}")
+    shape: list[Any] = []
+    for kind, wanted in (("clips", CLIP), ("spare", PLACE), ("broken", BROKEN)):
+        for number, entry in enumerate(found[kind]):
+            check_fields(entry, f"{kind} {number}", wanted)
+            if kind != "broken":
+                shape = shape or [entry["latents"][2:], entry["text"][1:]]
+                _check_place(folder, entry, found["files"], settings, shape)
+    _check_names(found)
+
+
+def _check_names(found: Mapping[str, Any]) -> None:
+    """Refuse two clips of one name, or two that claim the same tensors, and a folder of clips that is none."""
+    clips = [clip["name"] for clip in found["clips"]]
+    if len(set(clips)) < len(clips):
+        raise ValueError("two clips have one name")
+    owners: dict[tuple[str, int], tuple[str, str]] = {}
+    for place in (*found["clips"], *found["spare"]):
+        owner, at = (place["hash"], place["caption"]), (place["shard"], place["index"])
+        if owners.setdefault(at, owner) != owner:
+            raise ValueError(f"two clips lie at {at[1]} of {at[0]:.80}")
+    if "\0" in found["source"] or (found["source"] and not Path(found["source"]).is_absolute()):
+        raise ValueError(f"the folder of clips is {found['source']!r:.80}")
+
+
+def _check_place(
+    folder: Path, entry: Mapping[str, Any], files: Mapping[str, str], settings: CacheSettings, shape: list[Any]
+) -> None:
+    """Refuse a clip that cannot lie where the manifest says, or has another shape than the others."""
+    inside(folder, entry["shard"], "clips")
+    if entry["shard"] not in files:
+        raise ValueError(f"no hash of {entry['shard']:.80}")
+    latents, text = entry["latents"], entry["text"]
+    sizes = [*latents, *text, entry["index"] + 1]
+    if any(not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= 2**31 for n in sizes):
+        raise ValueError(f"index {entry['index']!r:.30}, latents {latents!r:.60}, text {text!r:.60}")
+    if len(latents) != 4 or len(text) != 2 or latents[:2] != [settings.channels, settings.frames]:
+        raise ValueError(f"latents {latents!r:.60}, text {text!r:.60} of {settings.channels} x {settings.frames}")
+    if settings.size[0] < latents[2] or settings.size[1] < latents[3]:
+        raise ValueError(f"latents {latents!r:.60} of {settings.size[0]} x {settings.size[1]} pixels")
+    if [latents[2:], text[1:]] != shape or text[0] > settings.text_length:
+        raise ValueError(f"latents {latents!r:.60}, text {text!r:.60} where others have other shapes")
+
+
+@checked
+def difference(manifest: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The first setting that is another in a cache, in words; empty where all are the same.
+
+    Args:
+        manifest: of the cache.
+        wanted: settings and their values.
+    """
+    for name, value in wanted.items():
+        value = list(value) if isinstance(value, tuple) else value
+        if (there := manifest.get(name)) != value:
+            return f"has {name}={there!r}, wanted is {value!r}"
+    return ""
+
+
+@checked
+def source_differences(manifest: dict[str, Any]) -> list[str]:
+    """How the folder of clips differs by now from what was encoded: such as "2 gone (a.mp4, b.mp4)".
+
+    Size and time of each file are compared; where one of them is another, the file is read and its hash compared.
+
+    Args:
+        manifest: of the cache. Where its folder of clips is not there any more, nothing is compared.
+    """
+    source = Path(manifest["source"])
+    try:
+        if not manifest["source"] or not source.is_dir():
+            return []
+        found = find_clips(source)
+    except OSError:  # such as one of another person, who has the cache's name for it
+        return []
+    except ValueError as error:
+        return [str(error).rstrip(".")]
+    there = {clip["name"]: clip for clip in manifest["clips"]}
+    broken = {clip["name"]: clip for clip in manifest["broken"]}
+    kinds: dict[str, list[str]] = {}
+    for clip in found:
+        if kind := _changed(clip, there.get(clip.name), broken.get(clip.name)):
+            kinds.setdefault(kind, []).append(clip.name)
+    if gone := sorted(set(there) - {clip.name for clip in found}):
+        kinds["gone"] = gone
+    return [
+        f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})" for kind, names in kinds.items()
+    ]
+
+
+def _changed(clip: Found, there: Mapping[str, Any] | None, broken: Mapping[str, Any] | None) -> str:
+    """What became of a clip of the folder since it was encoded, or found broken."""
+    if there is None and broken is None:
+        return "" if clip.problem else "new"
+    if clip.problem:
+        return "no longer usable" if there is not None else ""
+    before = there or broken or {}
+    if before["caption"] != clip.caption:
+        return "with another caption"
+    try:
+        stat = clip.path.stat()
+        if (stat.st_size, stat.st_mtime_ns) == (before["bytes"], before["mtime"]):
+            return ""
+        return "" if digest(clip.path) == before["hash"] else "changed"
+    except OSError:
+        return "no longer usable" if there is not None else ""
