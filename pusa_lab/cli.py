@@ -13,14 +13,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pusa_lab.arguments import calling
 from pusa_lab.cli_data import add_data
-from pusa_lab.cli_train import add_wan_options, run_recipe
+from pusa_lab.cli_train import OUT, add_wan_options, check_options, run_recipe
 from pusa_lab.files import check_folder, check_writable, writing
 
 if TYPE_CHECKING:
@@ -150,22 +150,21 @@ def _generate_options(gen: argparse.ArgumentParser) -> None:
 
 
 def _train_options(train: argparse.ArgumentParser) -> None:
-    train.add_argument("--model", default="nano", help="nano, mini, or all")
+    train.add_argument("--model", help="nano (default), mini, or all")
     train.add_argument(
         "--stage",
-        default="vta",
         help="codec, features (for the Frechet distance), base (one clock, from nothing), vta (one clock per frame, "
-        "from the base), i2v (Wan's way, from the base), or all of them in this order",
+        "from the base, the default), i2v (Wan's way, from the base), or all of them in this order",
     )
-    train.add_argument("--data", default="", help="nano, mini, digits, or a folder of MP4s with captions in .txt files")
+    train.add_argument("--data", help="nano, mini, digits, or a folder of MP4s with captions in .txt files")
     train.add_argument("--base", type=Path, help="where vta and i2v start (default: in --out, else the shipped base)")
-    train.add_argument("--out", type=Path, default=Path("outputs/train"), help="folder for checkpoints and cards")
+    train.add_argument("--out", type=Path, help=f"folder for checkpoints and cards (default {OUT})")
     train.add_argument("--logs", type=Path, help="folder for curves (CSV, TensorBoard), sheets and last.ckpt")
     train.add_argument("--resume", type=Path, help="go on from such a last.ckpt, which --set save_every=N writes")
-    train.add_argument("--fast", action="store_true", help="a few small steps, to see that everything runs")
+    train.add_argument("--fast", action="store_true", default=None, help="a few small steps, to see that all runs")
     train.add_argument(
         "--set",
-        nargs="*",
+        nargs="+",
         action="extend",
         default=[],
         metavar="FIELD=VALUE",
@@ -306,29 +305,29 @@ def _task(args: argparse.Namespace, geometry: "Geometry") -> "Task":
 
 
 def _train(args: argparse.Namespace) -> None:
-    from pusa_lab.training import TrainConfig
-    from small_models.train import RECIPES, train
+    from pusa_lab.training.config import parse
 
-    types = {field.name: type(getattr(TrainConfig(), field.name)) for field in fields(TrainConfig)} | {"clips": int}
-    changes = {}
-    for word in args.set:
-        name, _, value = word.partition("=")
-        if name not in types:
-            raise ValueError(f"no field {name!r} to set: choose from {', '.join(types)}.")
-        try:
-            changes[name] = types[name](value)
-        except ValueError as error:
-            raise ValueError(f"{name}={value!r}: give a value of type {types[name].__name__}.") from error
+    changes = parse(args.set, {"clips": int})
+    check_options(args, changes)
     if args.recipe:
         run_recipe(args, changes)
         return
-    jobs = [(m, s) for m, s in RECIPES if args.model in (m, "all") and args.stage in (s, "all")]
-    if len(jobs) > 1 and args.resume:
-        raise ValueError("--resume goes on with one stage: name its --model and --stage.")
-    for model, stage in jobs or [(args.model, args.stage)]:
+    from small_models.train import RECIPES, train
+    from small_models.world import WORLDS
+
+    wanted = args.model or "nano", args.stage or "vta"
+    jobs = [(m, s) for m, s in RECIPES if wanted[0] in (m, "all") and wanted[1] in (s, "all")]
+    for option in ("resume", "base"):
+        if len(jobs) > 1 and getattr(args, option):
+            raise ValueError(f"--{option} is for one stage: name its --model and --stage.")
+    if len(jobs) > 1 and args.data and args.data not in WORLDS and any(s == "features" for _, s in jobs):
+        raise ValueError(f"--data {args.data} has no labels for the stage features: name one of the other stages.")
+    if args.base and jobs and jobs[0][1] not in ("vta", "i2v"):
+        raise ValueError(f"--base {args.base} has no effect on {jobs[0][1]}: it is where vta and i2v start.")
+    for model, stage in jobs or [wanted]:
         logs = args.logs / f"{model}-{stage}" if args.logs and len(jobs) > 1 else args.logs
-        options = {"data": args.data, "fast": args.fast, "logs": logs, "resume": args.resume}
-        path = train(model, stage, args.out, args.base, command=args.command, **options, **changes)
+        options = {"data": args.data or "", "fast": bool(args.fast), "logs": logs, "resume": args.resume}
+        path = train(model, stage, args.out or OUT, args.base, command=args.command, **options, **changes)
         _say(f"{path}, and its card {path.with_suffix('.json')}")
 
 

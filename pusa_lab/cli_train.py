@@ -11,24 +11,73 @@ from typing import Any
 
 import torch
 
+OUT = Path("outputs/train")
+"""Where a training writes unless told otherwise."""
+WAN = ("devices", "nodes", "keep", "everything", "host", "float8", "compiled", "expert", "plan_only")
+"""Options that a recipe alone has."""
+TOYS = ("stage", "base", "fast")
+"""Options that the toys alone have."""
+COUNTED = ("steps", "batch")
+"""Fields that decide what a recipe costs."""
+CURVES = ("log_every", "validate_every")
+"""Fields that decide what is written into --logs."""
+
 
 def add_wan_options(train: argparse.ArgumentParser) -> None:
     """Put the options of a Wan's training beside those of the toys.
+
+    What is not given is None, so that an option without effect can be refused.
 
     Args:
         train: the parser of `pusa-lab train`.
     """
     train.add_argument("--recipe", choices=["paper", "released"], help="train a Wan: --data CACHE --model FOLDER")
-    train.add_argument("--plan-only", action="store_true", help="what a recipe would cost, by measured steps")
+    train.add_argument("--plan-only", action="store_true", default=None, help="what a recipe costs, by measured steps")
     train.add_argument("--price", type=float, help="US dollars per GPU and hour, for --plan-only (default: a guess)")
     train.add_argument("--expert", choices=["high", "low"], help="of Wan2.2-A14B: which one, on its own clocks")
-    train.add_argument("--devices", type=int, default=1, help="GPUs of each host (default 1; under torchrun its own)")
-    train.add_argument("--nodes", type=int, default=1, help="hosts (default 1; under torchrun its own)")
-    train.add_argument("--keep", type=int, default=0, help="blocks that keep their attention (default 0: least memory)")
-    train.add_argument("--everything", type=int, default=0, help="blocks that keep all they need (default 0)")
-    train.add_argument("--host", action="store_true", help="what blocks keep waits in the host's memory")
-    train.add_argument("--float8", action="store_true", help="multiply with a LoRA's base in 8 bits")
-    train.add_argument("--compiled", action="store_true", help="compile the blocks of a Wan")
+    train.add_argument("--devices", type=int, help="GPUs of each host (default 1; under torchrun its own)")
+    train.add_argument("--nodes", type=int, help="hosts (default 1; under torchrun its own)")
+    train.add_argument("--keep", type=int, help="blocks that keep their attention (default 0: least memory)")
+    train.add_argument("--everything", type=int, help="blocks that keep all they need (default 0)")
+    train.add_argument("--host", action="store_true", default=None, help="what blocks keep waits in the host's memory")
+    train.add_argument("--float8", action="store_true", default=None, help="multiply with a LoRA's base in 8 bits")
+    train.add_argument("--compiled", action="store_true", default=None, help="compile the blocks of a Wan")
+
+
+def check_options(args: argparse.Namespace, changes: dict[str, Any]) -> None:
+    """Refuse options and fields that would have no effect.
+
+    Args:
+        args: of the command line, None where nothing was given.
+        changes: fields of TrainConfig, and clips.
+
+    Raises:
+        ValueError: naming the first of them.
+    """
+    if args.price is not None and not args.plan_only:
+        raise ValueError("--price is for --plan-only: give both, or leave --price out.")
+    if args.recipe is None:
+        _refuse(args, WAN, "is for a Wan: give --recipe too, or leave it out")
+    else:
+        _refuse(args, TOYS, "is for the toys: leave it out, or leave out --recipe")
+        if "clips" in changes:
+            raise ValueError("clips is a field of the toys' recipes: leave it out, a Wan learns from all of --data.")
+    if args.plan_only:
+        there = ("model", "data", "out", "logs", "resume", *WAN[:-1])
+        _refuse(args, there, "has no effect on --plan-only: leave out one of them")
+        if idle := [name for name in changes if name not in COUNTED]:
+            raise ValueError(f"{idle[0]} has no effect on --plan-only: set {', '.join(COUNTED)} alone.")
+    elif args.logs is None and (idle := [name for name in CURVES if changes.get(name)]):
+        raise ValueError(f"{idle[0]} decides what is written into --logs: give --logs, or leave it out.")
+    if args.expert and (fixed := [name for name in ("lowest", "highest") if name in changes]):
+        raise ValueError(f"--expert {args.expert} sets lowest and highest: leave out {fixed[0]}.")
+
+
+def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    if given := [name for name in names if getattr(args, name) is not None]:
+        value = getattr(args, given[0])
+        shown = "" if value is True else f" {value}"
+        raise ValueError(f"--{given[0].replace('_', '-')}{shown} {why}.")
 
 
 def run_recipe(args: argparse.Namespace, changes: dict[str, Any]) -> None:
@@ -47,7 +96,7 @@ def run_recipe(args: argparse.Namespace, changes: dict[str, Any]) -> None:
     if args.plan_only:
         _say(*plan_lines(args.recipe, config, args.price))
         return
-    if not args.data or not Path(args.model).is_dir():
+    if not args.data or not args.model or not Path(args.model).is_dir():
         raise ValueError(f"--data {args.data!r}, --model {args.model!r}: give a latent cache and a Wan's folder.")
     from pusa_lab.finetune import check_wan, train_wan
     from pusa_lab.wan.folders import check, find
@@ -55,23 +104,36 @@ def run_recipe(args: argparse.Namespace, changes: dict[str, Any]) -> None:
 
     folder = check(find(args.model))
     name, config = _expert(folder, args.expert, config)
-    out = args.out
+    out = args.out or OUT
     if config.lora_rank and out.suffix != ".safetensors":
         out = out / f"{args.recipe}.safetensors"
-    devices, nodes = processes(args.devices, args.nodes)
+    devices, nodes = processes(*(1 if x is None else x for x in (args.devices, args.nodes)))
+    options: dict[str, Any] = {name: getattr(args, name) or 0 for name in ("keep", "everything")}
+    options |= {name: bool(getattr(args, name)) for name in ("host", "compiled", "float8")}
     # before gigabytes of weights are read
-    check_wan(Path(args.data), out, config, args.logs, args.resume, args.compiled, args.float8, devices * nodes)
+    _check_blocks(folder.path / name, options["keep"], options["everything"])
+    compiled, float8 = options["compiled"], options["float8"]
+    check_wan(Path(args.data), out, config, args.logs, args.resume, compiled, float8, devices * nodes)
     transformer = read_transformer(folder, name, torch.bfloat16, None)
     if config.lora_rank and torch.cuda.is_available():
         # Of several processes each has a GPU of its own; all weights go there later, split.
         transformer = transformer.to(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
     about = {"recipe": args.recipe, "base": str(args.model), "expert": name, "command": args.command}
-    names = ("logs", "resume", "keep", "everything", "host", "compiled", "float8")
-    options: dict[str, Any] = {name: getattr(args, name) for name in names}
-    options |= {"devices": devices, "nodes": nodes, "about": about, "codec": read_codec(folder)}
-    path = train_wan(transformer, Path(args.data), out, config, **options)
+    options |= {"logs": args.logs, "resume": args.resume, "devices": devices, "nodes": nodes, "about": about}
+    path = train_wan(transformer, Path(args.data), out, config, codec=read_codec(folder), **options)
     if not int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))):
         _say(str(path))
+
+
+def _check_blocks(place: Path, keep: int, everything: int) -> None:
+    from pusa_lab.files import read_json
+    from pusa_lab.training.recompute import keep_plan
+
+    blocks = read_json(place / "config.json", "a transformer's config", {"num_layers": int})["num_layers"]
+    try:
+        keep_plan(blocks, keep, everything)
+    except ValueError as error:
+        raise ValueError(f"--keep {keep} --everything {everything}: {error}") from error
 
 
 def processes(devices: int, nodes: int) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Train VTA on a Wan: from a latent cache to a LoRA, or to all weights."""
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pusa_lab import tasks
+from pusa_lab.arguments import checked
+from pusa_lab.files import check_writable, writing
 from pusa_lab.generate import generate
 from pusa_lab.metrics import follow_errors
 from pusa_lab.pixels import to_uint8
@@ -25,12 +28,14 @@ from pusa_lab.training.lora import WAN_LAYERS, add_lora, lora_state
 from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule
 from pusa_lab.training.recipes import CacheBatches
 from pusa_lab.training.recompute import keep_plan, set_recompute
+from pusa_lab.training.rescue import save_or_rescue
 from pusa_lab.types import Geometry
 from pusa_lab.wan.model import SHIFT
 from pusa_lab.wan.trainable import TrainableWan
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 
 
+@checked
 def train_wan(
     transformer: Any,
     data: Path,
@@ -75,8 +80,9 @@ def train_wan(
         accelerator: Lightning's.
 
     Raises:
-        ValueError: the name does not fit what is trained, the cache does not fit, a loss is not finite, or memory is
-            too small.
+        ValueError: the name does not fit what is trained, the cache does not fit, a loss is not finite, memory is too
+            small, or a folder cannot be written to.
+        OSError: the disk is full at the end; the sentence says where the weights are.
     """
     source = check_wan(data, out, config, logs, resume, compiled, float8, devices * nodes)
     cache, plan = source.cache, keep_plan(len(transformer.blocks), keep, everything)
@@ -84,6 +90,7 @@ def train_wan(
         cache.require(codec=identity(codec), channels=transformer.config.in_channels)
     torch.manual_seed(config.seed)
     module = _module(transformer, cache, config, codec, logs)
+    module.about = about_cache(cache)
     if float8:
         to_float8(module.model.transformer)
     if compiled and transformer.device.type == "cuda" and torch.cuda.get_device_capability() >= (9, 0):
@@ -98,10 +105,24 @@ def train_wan(
     if module.global_rank == 0:
         words = {**(about or {}), "config": json.dumps(asdict(config)), "commit": _commit()}
         save = _save_lora if config.lora_rank else _save_whole
-        save(out, module, words)
+        save_or_rescue(lambda place: save(place, module, words), out, logs)
     return out
 
 
+@checked
+def about_cache(cache: LatentCache) -> dict[str, str]:
+    """What a run on a cache is of: its clips in their order, and how they were encoded.
+
+    Args:
+        cache: what is learned from.
+    """
+    m = cache.manifest
+    clips = [[clip.get(name) for name in ("name", "hash", "caption")] for clip in m["clips"]]
+    told = json.dumps([clips, *(m.get(name) for name in ("codec", "text_encoder", "size", "pixel_frames", "fps"))])
+    return {"data": f"{len(clips)} clips {hashlib.sha256(told.encode()).hexdigest()[:16]}"}
+
+
+@checked
 def watch(model: TrainableWan, cache: LatentCache, row: int, folder: Path | None = None) -> Report:
     """A `report` for training: image-to-video from a clip's first frame and caption, and its `follow_errors`.
 
@@ -131,6 +152,7 @@ def watch(model: TrainableWan, cache: LatentCache, row: int, folder: Path | None
     return report
 
 
+@checked
 def check_wan(
     data: Path,
     out: Path,
@@ -174,9 +196,13 @@ def check_wan(
     _check_float8(config, float8)
     if config.validate_every and not config.held_out:
         raise ValueError(f"validate_every={config.validate_every}, held_out=0: hold clips out, such as held_out=1.")
-    check_run(config, logs, resume)
+    if config.ema and not config.lora_rank:
+        raise ValueError(f"lora_rank=0, ema={config.ema}: split weights are not averaged, set ema=0.")
+    check_writable(out, "out")
     config.accumulate(processes)
-    return CacheBatches(LatentCache(data), config)
+    batches = CacheBatches(LatentCache(data), config)
+    check_run(config, logs, resume, about_cache(batches.cache))
+    return batches
 
 
 def _check_float8(config: TrainConfig, float8: bool) -> None:
@@ -233,10 +259,8 @@ def _too_large(config: TrainConfig, cache: LatentCache, kept: int, host: bool) -
 def _save_lora(out: Path, module: TrainedModule, words: Mapping[str, str]) -> None:
     state = {k.removeprefix("transformer."): v for k, v in lora_state(module.model).items()}
     tensors = {f"transformer.{k}": v.cpu().contiguous() for k, v in state.items()}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f"{out.name}.part")
-    save_file(tensors, part, {"format": "pt", "rank": str(module.config.lora_rank), **words})
-    part.replace(out)
+    with writing(out) as part:
+        save_file(tensors, part, {"format": "pt", "rank": str(module.config.lora_rank), **words})
 
 
 def _save_whole(out: Path, module: Any, words: Mapping[str, str]) -> None:
@@ -250,10 +274,9 @@ def _save_whole(out: Path, module: Any, words: Mapping[str, str]) -> None:
         for name, w in module.whole.items()
     }
     empty.load_state_dict(weights, assign=True)
-    part = out.with_name(f"{out.name}.part")
-    empty.save_pretrained(part)
-    (part / "training.json").write_text(json.dumps(words, indent=1) + "\n")
-    part.replace(out)
+    with writing(out) as part:
+        empty.save_pretrained(part)
+        (part / "training.json").write_text(json.dumps(words, indent=1) + "\n")
 
 
 def _commit() -> str:

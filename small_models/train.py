@@ -1,30 +1,38 @@
 """Train the toys: `pusa-lab train --model mini --stage codec`, then features, base, and vta or i2v from the base."""
 
+import hashlib
+import json
 import re
+import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pusa_lab.arguments import checked
+from pusa_lab.clips import find_clips
+from pusa_lab.files import check_folder, check_writable, digest
 from pusa_lab.training import (
     Bank,
     CodecModule,
     LatentVideoDataModule,
+    TrainConfig,
     VTAModule,
     add_lora,
     check_run,
     lora_state,
     run,
 )
+from pusa_lab.training.rescue import save_or_rescue
 from small_models.codec import Codec, calibrate, channels_last_, codec_loss, initialise
 from small_models.data import Part, banks, clips_of, folder_captions, latent_bank, pixel_bank
 from small_models.evaluate import HELD_OUT, measure, measure_codec
 from small_models.feature_job import FeatureJob
-from small_models.files import promote
+from small_models.files import promote, sha256
 from small_models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.machine import device_name, versions
 from small_models.model import CODECS, PRESETS, ToyModel
@@ -34,9 +42,17 @@ from small_models.text import split_words
 from small_models.world import LONGEST, WORLDS, vocabulary
 from small_models.zoo import CHECKPOINTS, codec_of, find, load, save, save_update
 
+MOST_CLIPS = 10_000_000
+"""Of a world, in one run."""
+OF_CLOCKS = (
+    *("draw", "p_async", "shift", "lowest", "highest"),
+    *("weight", "weight_by_clip", "caption_dropout", "check_finite"),
+)
+"""Fields of TrainConfig that codec and features do not ask."""
 NO_TRUTH = {"how": "not measured: only a world's truth is known, these were videos from a folder"}
 
 
+@checked
 def train(
     preset: str = "nano",
     stage: str = "base",
@@ -64,7 +80,9 @@ def train(
         **changes: fields of TrainConfig to change in the recipe, and `clips`.
 
     Raises:
-        ValueError: an unknown preset, stage or source of data, nothing to start from, or a field out of range.
+        ValueError: an unknown preset, stage or source of data, nothing to start from, a field out of range or without
+            effect on this stage, or a folder that cannot be written to.
+        OSError: the disk is full at the end; the sentence says where the weights are.
     """
     if (preset, stage) not in RECIPES:
         raise ValueError(f"no stage {preset}-{stage}: there are {', '.join('-'.join(names) for names in RECIPES)}.")
@@ -73,41 +91,70 @@ def train(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         changes = {"compile": "", **changes}  # it pays on a GPU
-    recipe = _changed(RECIPES[preset, stage], fast, changes)
-    check_run(recipe.config, logs, resume)
+    recipe = _changed(RECIPES[preset, stage], stage, fast, changes)
     if recipe.config.lora_rank and stage in ("codec", "features", "base"):
         raise ValueError(
             f"lora_rank={recipe.config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v."
         )
-    torch.manual_seed(recipe.config.seed)
+    path = check_writable(check_folder(out, "the folder") / f"{preset}-{stage}.safetensors", "the checkpoint")
     job = _job(preset, stage, out, base, data)
+    told = _about(job, path.stem, recipe) if recipe.config.save_every or resume else {}
+    check_run(recipe.config, logs, resume, told)
+    torch.manual_seed(recipe.config.seed)
     job.prepare(recipe, device)
 
+    module = job.module(logs)
+    module.about = told
     began = time.perf_counter()
-    run(job.module(logs), LatentVideoDataModule(job.bank, job.held_out), logs, resume)
+    run(module, LatentVideoDataModule(job.bank, job.held_out), logs, resume)
     seconds = time.perf_counter() - began
     job.model.to(device)  # Lightning leaves it on the CPU
 
-    if not all(p.isfinite().all() for p in job.model.parameters()):
-        raise ValueError(
-            f"training diverged (weights are not finite): nothing was written, try lr below {recipe.config.lr}."
-        )
-    path = out / f"{preset}-{stage}.safetensors"
     about = {"name": path.stem, "date": date.today().isoformat(), "command": command, "seconds": round(seconds, 1)}
     about |= {"device": device_name(), "versions": versions(), "data": f"{job.source}, {len(job.bank.captions)} clips"}
     about |= {**job.parts(), "config": asdict(recipe.config)}
-    stored = path.with_suffix(f".new{path.suffix}")  # kept if measuring fails; until then the old one stays
-    job.save(stored, about)
-    promote(stored, path, {"metrics": job.measure(stored, path.stem, 2 if fast else recipe.measured)})
+    # Kept if measuring fails; until then the old one stays. Other processes may be training the same.
+    stored = path.with_suffix(f".{secrets.token_hex(4)}.new{path.suffix}")
+    save_or_rescue(lambda place: job.save(place, about), stored, logs)
+    measured = job.measure(stored, path.stem, 2 if fast else recipe.measured)
+    try:
+        promote(stored, path, {"metrics": measured})
+    except OSError as error:
+        raise OSError(f"{error} The checkpoint is kept as {stored}.") from error
     return path
 
 
-def _changed(recipe: Recipe, fast: bool, changes: dict[str, Any]) -> Recipe:
-    changes = {**(FAST if fast else {}), **changes}
-    clips = int(changes.pop("clips", recipe.clips))
-    if clips < 1:
-        raise ValueError(f"clips={clips}: give at least 1.")
-    return replace(recipe, clips=clips, config=replace(recipe.config, **changes))
+def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:
+    """What a run is of, so that it is resumed with the same stage, data, base and codec alone."""
+    source = job.source
+    if source in WORLDS or not Path(source).is_dir():
+        data = f"{recipe.clips} clips of {source}"
+    else:
+        clips = [clip for clip in find_clips(source, need_captions=False) if not clip.problem]
+        whole = json.dumps([[digest(clip.path), clip.caption] for clip in clips])
+        data = f"{len(clips)} files {hashlib.sha256(whole.encode()).hexdigest()[:16]}"
+    built_on = {name: getattr(job, name, None) for name in ("base", "codec")}
+    return {"stage": stage, "data": data, **{name: sha256(path)[:16] for name, path in built_on.items() if path}}
+
+
+def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any]) -> Recipe:
+    known = [field.name for field in fields(TrainConfig)]
+    if unknown := [name for name in changes if name not in (*known, "clips")]:
+        raise ValueError(f"no field {unknown[0]!r:.40} to set: choose from {', '.join(known)}, clips.")
+    given, changes = dict(changes), {**(FAST if fast else {}), **changes}
+    clips = changes.pop("clips", recipe.clips)
+    if type(clips) is not int or not 1 <= clips <= MOST_CLIPS:
+        raise ValueError(f"clips={clips!r:.40}: give a whole number from 1 to {MOST_CLIPS}.")
+    config = replace(recipe.config, **changes)
+    idle = {"held_out": "a latent cache", "micro": "a latent cache"}
+    if stage in ("codec", "features"):
+        idle |= dict.fromkeys(OF_CLOCKS, "the stages base, vta and i2v")
+    elif config.draw != "mixed":
+        idle["p_async"] = "draw=mixed"
+    for name, of in idle.items():
+        if name in given and getattr(config, name) != getattr(recipe.config, name):
+            raise ValueError(f"{name}={getattr(config, name)} has no effect on {stage}, it is for {of}: leave it out.")
+    return replace(recipe, clips=clips, config=config)
 
 
 def _job(preset: str, stage: str, out: Path, base: str | Path | None, data: str) -> Any:

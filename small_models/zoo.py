@@ -1,20 +1,22 @@
 """Shipped and own checkpoints of the toys: safetensors with the sizes inside, and a JSON card beside each."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pusa_lab.arguments import checked
+from pusa_lab.files import inside
 from small_models.codec import Codec
+from small_models.description import KINDS, fault
 from small_models.features import Features
-from small_models.files import read, read_card, sha256, write
+from small_models.files import read, read_card, read_description, sha256, write
 from small_models.i2v import ImageToVideo
 from small_models.lora import merge
 from small_models.model import ToyModel
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-ALONE: dict[str, Any] = {"codec": Codec, "features": Features}
-"""Kinds that are built from their sizes alone."""
 
 
 def list_models() -> list[str]:
@@ -22,11 +24,12 @@ def list_models() -> list[str]:
     return sorted(path.stem for path in CHECKPOINTS.glob("*.safetensors") if "." not in path.stem)
 
 
-def card(name: str) -> dict[str, Any]:
+@checked
+def card(name: str | Path) -> dict[str, Any]:
     """How a shipped model was made and what it reaches: command, seed, data, device, versions, metrics, sha256.
 
     Args:
-        name: one of `list_models()`.
+        name: one of `list_models()`, or the path of a checkpoint.
 
     Raises:
         ValueError: no such model.
@@ -34,6 +37,7 @@ def card(name: str) -> dict[str, Any]:
     return read_card(find(name)) or {}
 
 
+@checked
 def load(name: str | Path, device: str | torch.device | None = None, strength: float = 1.0) -> Any:
     """A model ready to use, in float32: a `ToyModel`, an `ImageToVideo`, a `Codec`, or `Features`.
 
@@ -44,22 +48,40 @@ def load(name: str | Path, device: str | torch.device | None = None, strength: f
             brings whole (those that a picture passes through) are always as trained.
 
     Raises:
-        ValueError: no such model, a truncated or changed file, one of another architecture, or one whose base or
-            codec is missing or another than it was trained with.
+        ValueError: no such model, a truncated or changed file, one of another architecture, one whose base or codec is
+            missing or another than it was trained with, or a strength that is not finite or finds no update.
     """
     path = find(name)
     about, weights = read(path)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if not math.isfinite(strength):
+        raise ValueError(f"strength={strength}: give a finite number, 1 is as trained.")
+    if reason := fault(about, weights):
+        raise ValueError(_other(path, reason))
+    if strength != 1 and "base" not in about:
+        raise ValueError(f"strength={strength}, but {path} has all weights and no low-rank update: leave it out.")
+    place = _device(device)
     try:
         model = _build(path, about, weights, strength)
     except (RuntimeError, TypeError, KeyError, AttributeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
-        raise ValueError(
-            f"{path} holds another architecture than this package builds ({reason}): give a checkpoint of its own kind."
-        ) from error
-    return model.requires_grad_(False).eval().to(device)
+        raise ValueError(_other(path, (str(error).splitlines() or [type(error).__name__])[-1].strip())) from error
+    return model.requires_grad_(False).eval().to(place)
 
 
+def _device(device: str | torch.device | None) -> torch.device:
+    """As asked for, or the GPU if there is one."""
+    try:
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f'device={str(device)!r} is not there: give "cpu", or "cuda" where there is a GPU.') from error
+    return place
+
+
+def _other(path: Path, reason: str) -> str:
+    return f"{path} holds another architecture than this package builds ({reason}): give a checkpoint of its own kind."
+
+
+@checked
 def save(model: ToyModel | Codec | Features, path: Path, about: dict[str, Any], codec: Path | None = None) -> None:
     """Write a whole model (its codec apart), a codec or a feature network, in half precision, and its card.
 
@@ -77,6 +99,7 @@ def save(model: ToyModel | Codec | Features, path: Path, about: dict[str, Any], 
     write(path, weights, inside | ({"codec": _named(codec)} if codec else {}), about)
 
 
+@checked
 def save_update(
     model: ToyModel, path: Path, about: dict[str, Any], base: Path, update: dict[str, torch.Tensor]
 ) -> None:
@@ -92,6 +115,7 @@ def save_update(
     write(path, update, {"kind": type(model).__name__, "preset": model.preset, "base": _named(base)}, about)
 
 
+@checked
 def find(name: str | Path) -> Path:
     """The file of a model.
 
@@ -111,31 +135,36 @@ def find(name: str | Path) -> Path:
 
 
 def _build(path: Path, about: dict[str, Any], weights: dict[str, torch.Tensor], strength: float) -> Any:
-    preset = about["preset"]
-    if about["kind"] in ALONE:
-        alone = ALONE[about["kind"]](preset)
+    kind, preset = KINDS[about["kind"]], about["preset"]
+    if kind in (Codec, Features):
+        alone = kind(preset)
         alone.load_state_dict(weights)
         return alone
     if base := about.get("base"):
         start = load(_beside(path, base), device="cpu")
-        model = start if about["kind"] == "ToyModel" else ImageToVideo.from_base(start)
+        if type(start) is not ToyModel:
+            raise ValueError(f"{path} builds on {base['name']}, which is a {type(start).__name__}: restore the files.")
+        model = start if kind is ToyModel else ImageToVideo.from_base(start)
         merge(model, weights, strength)
         model.preset = {**model.preset, "world": preset["world"]}
         return model
-    kind = {"ToyModel": ToyModel, "ImageToVideo": ImageToVideo}[about["kind"]]
-    model = kind(preset, load(_beside(path, about["codec"]), device="cpu") if "codec" in about else None)
+    codec = load(_beside(path, about["codec"]), device="cpu") if "codec" in about else None
+    if not isinstance(codec, Codec | None):
+        raise ValueError(f"{path} works with {about['codec']['name']}, which is no codec: restore the files.")
+    model = kind(preset, codec)
     own = {k: v for k, v in model.state_dict().items() if k.startswith("codec.")}
     model.load_state_dict(weights | own)
     return model
 
 
+@checked
 def codec_of(path: Path) -> Path | None:
     """The file of the codec that a model works with, if it has one.
 
     Args:
         path: of the model.
     """
-    about, _ = read(path)
+    about = read_description(path)
     if "base" in about:
         return codec_of(_beside(path, about["base"]))
     return _beside(path, about["codec"]) if "codec" in about else None
@@ -147,7 +176,9 @@ def _named(path: Path) -> dict[str, str]:
 
 def _beside(path: Path, part: dict[str, str]) -> Path:
     """A file that a checkpoint builds on: in its own folder, or shipped."""
-    places = [folder / f"{part['name']}.safetensors" for folder in (path.parent, CHECKPOINTS)]
+    if not isinstance(part, dict) or not isinstance(part.get("name"), str) or not isinstance(part.get("sha256"), str):
+        raise ValueError(f"{path} does not name what it builds on: restore the file.")
+    places = [inside(folder, f"{part['name']}.safetensors", str(path)) for folder in (path.parent, CHECKPOINTS)]
     there = [p for p in places if p.is_file()]
     if not there:
         raise ValueError(f"{path} builds on {part['name']}, which is not beside it: put its .safetensors file there.")

@@ -1,9 +1,15 @@
 """What a training run is made of, checked before it starts."""
 
+import contextlib
+import math
+import typing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from pusa_lab.arguments import checked
 from pusa_lab.losses import WEIGHTS
 from pusa_lab.schedules.draws import DRAWS, Draw, mixed, shifted
 from pusa_lab.types import Tau
@@ -14,6 +20,13 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed")
 COMPILE_MODES = ("", "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
+LARGEST = {"steps": 10**9, "batch": 2**20, "lora_rank": 2**16, "seed": 2**53}
+"""No run is larger; beyond these, numbers are typing errors that would take all memory."""
+WORDS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
+"""How True and False are typed, in any case."""
+
+
+@checked
 @dataclass(frozen=True)
 class TrainConfig:
     """Dials of a run; the defaults train a scalar base."""
@@ -82,33 +95,44 @@ class TrainConfig:
         for name in ("ema", "caption_dropout", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give a number in [0, 1).")
-        for name in ("lora_rank", "validate_every", "held_out", "save_every", "micro"):
+        for name in ("warmup", "lora_rank", "validate_every", "held_out", "save_every", "micro", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: give 0 or more.")
-        for name, choices in (("rate", RATES), ("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(choices)}.")
+        for name, most in LARGEST.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"{name}={getattr(self, name)}: give at most {most}.")
+        choices = {"rate": RATES, "optimizer": OPTIMIZERS, "precision": PRECISIONS, "compile": COMPILE_MODES}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                listed = ", ".join(word or "'' (none)" for word in known)
+                raise ValueError(f"{name}={getattr(self, name)!r:.40}: choose one of {listed}.")
         if self.draw not in DRAWS:
-            raise ValueError(f"unknown draw {self.draw!r}: choose one of {', '.join(DRAWS)}.")
+            raise ValueError(f"unknown draw {self.draw!r:.40}: choose one of {', '.join(DRAWS)}.")
         if self.weight not in WEIGHTS:
-            raise ValueError(f"unknown weight {self.weight!r}: choose one of {', '.join(WEIGHTS)}.")
-        if not (self.lr > 0 and self.clip > 0):
-            raise ValueError(f"lr={self.lr}, clip={self.clip}: both must be positive.")
-        if self.warmup < 0 or self.weight_decay < 0:
-            raise ValueError(f"warmup={self.warmup}, weight_decay={self.weight_decay}: neither may be negative.")
-        if self.compile not in COMPILE_MODES:
-            raise ValueError(f"compile={self.compile!r}: choose one of {', '.join(map(repr, COMPILE_MODES))}.")
+            raise ValueError(f"unknown weight {self.weight!r:.40}: choose one of {', '.join(WEIGHTS)}.")
+        if not (0 < self.lr < math.inf and self.clip > 0):
+            raise ValueError(f"lr={self.lr}, clip={self.clip}: both must be positive, and lr finite.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay={self.weight_decay}: give a number from 0.")
+        if not 0 <= self.p_async <= 1:
+            raise ValueError(f"p_async={self.p_async}: a probability lies in [0, 1].")
         self.make_draw()
 
     def make_draw(self) -> Draw:
         """The draw (batch, frames, generator) -> tau that this configuration names."""
         draw = mixed(self.p_async) if self.draw == "mixed" else DRAWS[self.draw]()
         if (self.lowest, self.highest) != (0, 1):
+            if not (0 <= self.lowest < self.highest <= 1 and 0 < self.shift < math.inf):
+                raise ValueError(
+                    f"lowest={self.lowest}, highest={self.highest}, shift={self.shift}: "
+                    "give 0 <= lowest < highest <= 1, and a positive shift."
+                )
             # before the shift, so that what is drawn is the shifted draw, given that it lies in the range
             back = [tau / (self.shift - (self.shift - 1) * tau) for tau in (self.lowest, self.highest)]
             draw = within(draw, *back)
         return shifted(draw, self.shift)
 
+    @checked
     def accumulate(self, processes: int) -> int:
         """How many times each process computes gradients before a step.
 
@@ -127,6 +151,49 @@ class TrainConfig:
         return self.batch // at_once
 
 
+@checked
+def parse(words: Sequence[str], more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Fields of a TrainConfig as a person types them; of a field that is given twice the last counts.
+
+    Args:
+        words: such as "steps=500", "lr=3e-4" or "weight_by_clip=no".
+        more: further fields, and their types.
+
+    Raises:
+        ValueError: a word is not FIELD=VALUE, there is no such field, or the value is of another type.
+    """
+    types = {**typing.get_type_hints(TrainConfig), **(more or {})}
+    found = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise ValueError(f"{word!r:.60} sets nothing: give FIELD=VALUE, such as steps=500.")
+        if name not in types:
+            raise ValueError(f"no field {name!r:.40} to set: choose from {', '.join(types)}.")
+        found[name] = _value(name, text.strip(), types[name])
+    return found
+
+
+def _value(name: str, text: str, kind: type) -> Any:
+    """1e3 and 5.0 are whole numbers too."""
+    if kind is str:
+        return text
+    if kind is bool:
+        if text.lower() not in WORDS:
+            raise ValueError(f"{name}={text!r:.40}: give true or false.")
+        return WORDS[text.lower()]
+    with contextlib.suppress(ValueError, OverflowError):
+        if kind is int and text.lstrip("+-").isdecimal():
+            return int(text)
+        number = float(text)
+        if kind is float and not math.isnan(number):
+            return number
+        if kind is int and number.is_integer() and abs(number) <= 2**53:
+            return int(number)
+    raise ValueError(f"{name}={text!r:.40}: give a {'whole number' if kind is int else 'number'}.")
+
+
+@checked
 def within(draw: Draw, low: float, high: float) -> Draw:
     """A draw squeezed into a range: tau' = low + (high - low) tau; independent uniform clocks are then uniform in it.
 

@@ -1,6 +1,6 @@
 """Data for training: latents or clips in memory, in batches that depend on seed and step alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import lightning as L
@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from pusa_lab.arguments import checked, shown
+
 Row = tuple[Any, ...]
 
 
+@checked
 def seed_of(seed: int, step: int, stream: int) -> int:
     """The seed of one source of randomness in one step: rows 0, clocks and captions 1, noise 2, codec 3.
 
@@ -22,6 +25,7 @@ def seed_of(seed: int, step: int, stream: int) -> int:
     return ((seed * 1_000_003 + step) * 4 + stream) % 2**63
 
 
+@checked
 class Bank:
     """Endless random batches out of clips or latents kept in memory; the batch of a step is always the same.
 
@@ -32,6 +36,9 @@ class Bank:
         seed: of the batches.
         extras: further arguments of the denoiser call, each (n, ...), batched along.
         start: called when iteration begins, gives the first step's number.
+
+    Raises:
+        ValueError: the numbers of videos, captions and extras differ, there are none, or a latent is not finite.
     """
 
     def __init__(
@@ -41,13 +48,22 @@ class Bank:
         batch: int,
         seed: int,
         extras: dict[str, Tensor] | None = None,
-        start: Any = lambda: 0,
+        start: Callable[[], int] = lambda: 0,
     ):
+        if videos.ndim != 5:
+            raise ValueError(f"videos have shape {tuple(videos.shape)}: give (n, c, f, h, w).")
         if len(videos) != len(captions) or not len(videos):
             raise ValueError(f"{len(videos)} videos and {len(captions)} captions: give as many, at least one.")
+        if batch < 1:
+            raise ValueError(f"batch={batch}: give at least 1.")
+        if wrong := [name for name, extra in (extras or {}).items() if extra.shape[:1] != videos.shape[:1]]:
+            raise ValueError(f"extras of {wrong[0]!r} for {len(videos)} videos: give one of each.")
+        if broken := first_not_finite(videos):
+            raise ValueError(f"video {broken - 1} has numbers that are not finite: encode it again, or leave it out.")
         self.videos, self.captions, self.extras = videos, captions, extras or {}
         self.batch, self.seed, self.start = batch, seed, start
 
+    @checked
     def rows(self, rows: Tensor) -> Row:
         """The batch made of these rows."""
         at = rows.to(self.videos.device, non_blocking=True)
@@ -56,6 +72,7 @@ class Bank:
         extras = {k: v[at].float() for k, v in self.extras.items()}
         return (videos, [self.captions[i] for i in rows.tolist()], *([extras] if extras else []))
 
+    @checked
     def part(self, chosen: Tensor) -> "Bank":
         """The bank of some rows.
 
@@ -79,6 +96,76 @@ class Bank:
         return [self.rows(rows) for rows in torch.arange(len(self.captions)).split(self.batch)]
 
 
+def first_not_finite(videos: Tensor) -> int:
+    """The number, from 1, of the first video with a NaN or infinity; 0 if there is none.
+
+    Args:
+        videos: (n, ...).
+    """
+    if not videos.is_floating_point():
+        return 0
+    return next((i for i, video in enumerate(videos, 1) if not video.isfinite().all()), 0)
+
+
+class Batches:
+    """Batches of someone's own, as many as the run needs, checked as they come; a resumed run leaves out those it had.
+
+    Args:
+        source: an iterable of batches: a list, a generator, a DataLoader, which is begun anew when it ends.
+        needed: batches in the whole run.
+        had: gives how many the run has had when iteration begins.
+
+    Raises:
+        ValueError: nothing that can be iterated, or a list that is too short.
+    """
+
+    def __init__(self, source: Any, needed: int, had: Callable[[], int] = lambda: 0):
+        if isinstance(source, str | bytes | dict | Tensor) or not hasattr(source, "__iter__"):
+            raise ValueError(f"data is {shown(source)}: give batches (latents, captions), or a LightningDataModule.")
+        self.again = isinstance(source, DataLoader)
+        if isinstance(source, Sequence) and len(source) < needed:
+            raise ValueError(_too_few(len(source), needed))
+        self.source, self.needed, self.had = source, needed, had
+
+    def __iter__(self) -> Iterator[Any]:
+        """The batches that are still needed."""
+        count, before = 0, self.had()
+        while True:
+            start = count
+            for batch in self.source:
+                _check_batch(batch, count)
+                if count >= before:
+                    yield batch
+                count += 1
+                if count >= self.needed:
+                    return
+            if not self.again or count == start:
+                raise ValueError(_too_few(count, self.needed))
+
+
+def _too_few(count: int, needed: int) -> str:
+    return f"data gave {count} batches and the run needs {needed}: give as many, or set fewer steps."
+
+
+def _check_batch(batch: Any, number: int) -> None:
+    """Refuse what is no batch: (tensor (b, ...), b captions), and perhaps a dictionary."""
+    fits = isinstance(batch, Sequence) and not isinstance(batch, str | bytes) and len(batch) >= 2
+    if not fits or not isinstance(batch[0], Tensor) or batch[0].ndim != 5 or not batch[0].is_floating_point():
+        got = f"({', '.join(map(shown, batch[:4]))})" if fits else shown(batch)
+        raise ValueError(f"batch {number} is {got}: give (latents (b, c, f, h, w) of floating point, b captions).")
+    captions = batch[1]
+    several = isinstance(captions, Sequence) and not isinstance(captions, str)
+    if not several or len(captions) != len(batch[0]) or not all(isinstance(c, str | Tensor) for c in captions):
+        raise ValueError(
+            f"batch {number} has {len(batch[0])} videos, and its captions are {shown(captions)}: give one for each."
+        )
+    # a GPU would have to be waited for
+    if not len(captions) or not (batch[0].is_cuda or batch[0].isfinite().all()):
+        what = "has numbers that are not finite" if len(captions) else "is empty"
+        raise ValueError(f"batch {number} {what}: leave it out.")
+
+
+@checked
 class LatentVideoDataModule(L.LightningDataModule):
     """Banks for training and validation; a resumed run goes on with the batch that came next.
 
@@ -89,6 +176,10 @@ class LatentVideoDataModule(L.LightningDataModule):
 
     def __init__(self, train: Any, val: Any = None):
         super().__init__()
+        if not hasattr(train, "start") or not hasattr(train, "__iter__"):
+            raise ValueError(f"train is {shown(train)}: give a Bank; lists and generators go to `fit` as they are.")
+        if val is not None and not hasattr(val, "chunks"):
+            raise ValueError(f"val is {shown(val)}: give a Bank, or None.")
         self.train, self.val = train, val
         self.train.start = lambda: self.trainer.global_step if self.trainer else 0
 

@@ -5,10 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pusa_lab.arguments import checked
+
 E4M3 = torch.float8_e4m3fn
 LARGEST = torch.finfo(E4M3).max
 
 
+@checked
 class Float8Linear(nn.Module):
     """A frozen linear layer whose forward and input gradient are products of 8-bit numbers, scaled row by row.
 
@@ -52,6 +55,7 @@ class Float8Linear(nn.Module):
         return y if self.bias is None else y + self.bias
 
 
+@checked
 def to_float8(model: nn.Module) -> None:
     """Turn the frozen layers under every LoRA into `Float8Linear`.
 

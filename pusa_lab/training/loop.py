@@ -3,8 +3,7 @@
 import copy
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,21 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import ModelParallelStrategy
 
+from pusa_lab.arguments import checked
+from pusa_lab.files import check_folder
 from pusa_lab.training.config import TrainConfig
-from pusa_lab.training.lora import frozen_mark
+from pusa_lab.training.data import Bank, Batches, LatentVideoDataModule
 from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule
+from pusa_lab.training.resume import CheckpointFile, check_resume, check_weights
 from pusa_lab.types import computes_in_bfloat16
-
-MAY_CHANGE = ["steps", "precision", "log_every", "validate_every", "save_every", "compile", "micro", "check_finite"]
-"""Fields of TrainConfig that a resumed run may have otherwise: the optimizer's state keeps its meaning."""
 
 Keep = Callable[[int, torch.nn.Module], None]
 """(step, model) -> None."""
 
 
+@checked
 class Averaging(WeightAveraging):
     """Exponential average of the weights, young at first: keep = min(decay, (1 + n) / (10 + n)) after n averages.
 
@@ -37,6 +36,7 @@ class Averaging(WeightAveraging):
     """
 
     EVERY = 10
+    _latest_update_step: int
 
     def __init__(self, config: TrainConfig):
         def average(old: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
@@ -44,11 +44,34 @@ class Averaging(WeightAveraging):
             return torch.lerp(old, new, 1 - min(config.ema**self.EVERY, (1 + n) / (10 + n)))
 
         super().__init__(use_buffers=False, avg_fn=average)
-        self.last = config.steps
+        self.ended = False
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Every tenth step and the last."""
-        return step_idx is not None and ((step_idx + 1) % self.EVERY == 0 or step_idx + 1 == self.last)
+        """Every tenth step; the last one is averaged in when the run has ended, so that a longer run can go on."""
+        return step_idx is not None and (step_idx + 1) % self.EVERY == 0
+
+    def on_validation_epoch_start(self, trainer: Any, pl_module: L.LightningModule) -> None:
+        """As Lightning; after the last step with what is written."""
+        if trainer.global_step == trainer.max_steps:
+            self._finish(trainer.global_step, pl_module)
+        super().on_validation_epoch_start(trainer, pl_module)
+
+    def on_train_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
+        """As Lightning, with the last step averaged in."""
+        self._finish(trainer.global_step, pl_module)
+        super().on_train_end(trainer, pl_module)
+        self.ended = True
+
+    def on_fit_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
+        """The same where a run is resumed at its end, and Lightning does not begin to train."""
+        if not self.ended:
+            self.on_train_end(trainer, pl_module)
+
+    def _finish(self, step: int, module: L.LightningModule) -> None:
+        average: Any = self._average_model
+        if self._latest_update_step != step:
+            average.update_parameters(module)
+            self._latest_update_step = step
 
     def on_load_checkpoint(self, trainer: Any, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """As Lightning, with the frozen weights, which the checkpoint of a low-rank run leaves out."""
@@ -71,13 +94,7 @@ class Averaging(WeightAveraging):
         return average.module
 
 
-class _File(TorchCheckpointIO):
-    """Reads a checkpoint to the CPU; Lightning's own way does not read moments of 8 bits."""
-
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        return super().load_checkpoint(path, map_location or "cpu", weights_only)
-
-
+@checked
 class Marks(L.Callback):
     """Hands out the weights at some steps, averaged if the run averages.
 
@@ -97,6 +114,7 @@ class Marks(L.Callback):
             self.keep(trainer.global_step, module.model)
 
 
+@checked
 def run(
     module: TrainedModule,
     data: Any,
@@ -112,7 +130,7 @@ def run(
 
     Args:
         module: what to train, with its configuration.
-        data: a LightningDataModule, or batches: at least config.steps of them.
+        data: as for `fit`; of parts of batches, where `micro` makes parts, as many as all steps have.
         logs: folder for curves (run-0/metrics.csv and TensorBoard's files) and last.ckpt; None writes nothing.
         resume: a checkpoint written under `logs` by an earlier run of the same configuration. That of split weights is
             a folder, which torch.distributed.checkpoint unpickles: give none but your own.
@@ -124,19 +142,21 @@ def run(
         nodes: hosts.
 
     Raises:
-        ValueError: checkpoints are asked for, but no folder is given; or there is no checkpoint to resume from, or one
-            of another run.
+        ValueError: checkpoints are asked for, but no folder is given; there is no checkpoint to resume from, or one
+            that is not whole, of another run or beyond its last step; there are fewer batches than steps, or batches
+            of another form; or the trained weights are not finite.
     """
     config = module.config
-    check_run(config, logs, resume)
+    found = check_run(config, logs, resume, module.about)
     if wrong := [mark for mark in marks if not 1 <= mark <= config.steps]:
         raise ValueError(f"mark {wrong[0]} of a run of {config.steps} steps: give marks in 1..{config.steps}.")
-    if resume is not None:
-        _check_weights(module, resume)
+    if resume is not None and found is not None:
+        check_weights(module, found, resume)
+    data = _batches(module, data, devices * nodes)
     products = torch.get_float32_matmul_precision()
     trainer = _trainer(module, logs, accelerator, marks, keep, devices, nodes)
     whole = isinstance(data, L.LightningDataModule)
-    source = {"datamodule": data} if whole else {"train_dataloaders": data, "val_dataloaders": []}
+    source: dict[str, Any] = {"datamodule": data} if whole else {"train_dataloaders": data, "val_dataloaders": []}
     try:
         torch.set_float32_matmul_precision("high")
         with warnings.catch_warnings():
@@ -149,19 +169,37 @@ def run(
             trainer.fit(module, **source, ckpt_path=resume, weights_only=True)
     finally:
         torch.set_float32_matmul_precision(products)
+    if not all(p.isfinite().all() for p in module.parameters() if p.requires_grad):
+        raise ValueError(f"training diverged (weights are not finite): try lr below {config.lr}.")
 
 
-def check_run(config: TrainConfig, logs: Path | None, resume: Path | None) -> None:
-    """Refuse, before any long work, what `run` could not do.
+def _batches(module: TrainedModule, data: Any, processes: int) -> Any:
+    """What Lightning is given: batches of someone's own are counted, and begin where the run begins."""
+    times = module.config.accumulate(processes)
+    if isinstance(data, Bank):
+        data = LatentVideoDataModule(copy.copy(data))
+    if isinstance(data, L.LightningDataModule):
+        if times > 1 and isinstance(getattr(data, "train", None), Bank):
+            raise ValueError(f"micro={module.config.micro}: a Bank gives whole batches, set micro=0.")
+        return data
+    return Batches(data, module.config.steps * times, lambda: module.trainer.global_step * times)
+
+
+@checked
+def check_run(
+    config: TrainConfig, logs: Path | None, resume: Path | None, about: Mapping[str, str] | None = None
+) -> dict[str, Any] | None:
+    """Refuse, before any long work, what `run` could not do; returns the checkpoint.
 
     Args:
         config: the run.
         logs: folder for curves and checkpoints.
         resume: checkpoint to go on from.
+        about: what else the run is of, such as its data, by name; a checkpoint of another is refused.
 
     Raises:
-        ValueError: checkpoints are asked for, but no folder is given; there is no checkpoint to resume from, or one of
-            another configuration; or the optimizer is not installed.
+        ValueError: checkpoints are asked for, but no folder is given, or one that cannot be written to; there is no
+            checkpoint to resume from, or one that does not fit; or the optimizer is not installed.
     """
     if config.optimizer == "adamw8bit":
         try:
@@ -172,17 +210,12 @@ def check_run(config: TrainConfig, logs: Path | None, resume: Path | None) -> No
             ) from error
     if config.save_every and logs is None:
         raise ValueError(f"save_every={config.save_every}, but no folder was given for the checkpoints: pass logs=.")
-    if resume is None:
-        return
-    if not Path(resume).exists():
-        raise ValueError(f"no checkpoint {resume} to resume from: a run with save_every=N writes last.ckpt.")
-    old = _read(resume)["config"]
-    other = [k for k, v in asdict(config).items() if k not in MAY_CHANGE and (k not in old or old[k] != v)]
-    if other:
-        then, now = (", ".join(f"{k}={c.get(k)}" for k in other) for c in (old, asdict(config)))
-        raise ValueError(f"{resume} is of a run with {then}, this one has {now}: give a checkpoint of this very run.")
+    if logs is not None:
+        check_folder(logs, "the folder for curves and checkpoints")
+    return None if resume is None else check_resume(config, resume, about)
 
 
+@checked
 def precision(config: TrainConfig, accelerator: str = "auto") -> str:
     """In which numbers a run computes, in Lightning's words.
 
@@ -196,6 +229,7 @@ def precision(config: TrainConfig, accelerator: str = "auto") -> str:
     return "bf16-mixed" if gpu and computes_in_bfloat16("cuda") else "32-true"
 
 
+@checked
 def fit(
     model: torch.nn.Module,
     data: Any,
@@ -208,45 +242,17 @@ def fit(
 
     Args:
         model: a `VideoModel` that is an nn.Module.
-        data: batches (latents (b, c, f, h, w), captions), at least config.steps of them, or a LightningDataModule.
+        data: a `Bank`, a LightningDataModule, or an iterable of batches (latents (b, c, f, h, w), b captions), such as
+            a list or a generator: at least config.steps of them, from the first one also where a run is resumed.
         config: the run.
         logs: folder for curves and checkpoints; None writes nothing.
         report: called at every validation.
         **options: of `run`: resume, accelerator.
+
+    Raises:
+        ValueError: as for `run`.
     """
     run(VTAModule(model, config, report), data, logs, **options)
-
-
-def _read(resume: Path) -> dict[str, Any]:
-    """What a run wrote; mapped, so that only what is looked at is read."""
-    try:
-        split = Path(resume).is_dir()  # weights and moments lie beside this file, which is written last
-        at = Path(resume) / "meta.pt" if split else resume
-        found = torch.load(at, map_location="cpu", weights_only=True, mmap=True)
-        whole = {"config", "global_step", *(() if split else ("state_dict", "optimizer_states"))} <= set(found)
-    except Exception:  # the unpickler answers arbitrary bytes with errors of any kind
-        whole = False
-    if not whole:
-        raise ValueError(f"{resume} is truncated or no checkpoint to resume from: give a last.ckpt of a run.")
-    return found
-
-
-def _check_weights(module: TrainedModule, resume: Path) -> None:
-    found = _read(resume)
-    if ("state_dict" not in found) != isinstance(module, ShardedVTAModule):
-        raise ValueError(
-            f"{resume} is {'one file' if 'state_dict' in found else 'a folder, of split weights'}: "
-            "give a checkpoint of this very run."
-        )
-    if "state_dict" not in found:
-        return  # read and compared when the weights are split
-    then = {name: value.shape for name, value in found["state_dict"].items()}
-    now = {name: value.shape for name, value in module.state_dict().items()}
-    if then != now:
-        name = min(k for k in then | now if then.get(k) != now.get(k))
-        raise ValueError(f"{resume} is of another model (they differ in {name}): give a checkpoint of this very run.")
-    if found.get("base", "") not in ("", frozen_mark(module)):
-        raise ValueError(f"{resume} is of a LoRA on other weights than these: give the model that it began with.")
 
 
 def _trainer(
@@ -280,7 +286,7 @@ def _trainer(
         accelerator=accelerator,
         devices=devices,
         num_nodes=nodes,
-        plugins=None if split else _File(),
+        plugins=None if split else CheckpointFile(),
         strategy=ModelParallelStrategy(devices * nodes, 1) if split else "ddp" if devices * nodes > 1 else "auto",
         accumulate_grad_batches=times,
         precision=precision(config, accelerator),  # type: ignore[arg-type]

@@ -6,6 +6,8 @@ import re
 import torch
 from torch import Tensor, nn
 
+from pusa_lab.arguments import checked
+
 WAN_LAYERS = r"(^|\.)blocks\.\d+\.(attn[12]\.to_(q|k|v|out)|ffn\.)"
 """Pusa's choice: q, k, v, o, ffn.0 and ffn.2 of every block, in self- and cross-attention."""
 
@@ -17,6 +19,7 @@ class _Float32Linear(nn.Linear):
         return nn.functional.linear(x, self.weight.to(x.dtype))
 
 
+@checked
 def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
     """Freeze a model and give its linear layers trainable low-rank updates: W x + B A x, B = 0 at first.
 
@@ -24,16 +27,24 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
 
     Args:
         model: changed in place.
-        rank: of the updates.
+        rank: of the updates, from 1 to the smaller side of the largest layer.
         layers: regular expression for the names of the layers, all linear ones if empty.
+
+    Raises:
+        ValueError: no layer has such a name, or the rank is larger than all layers'.
 
     Source: arXiv 2106.09685.
     """
     from peft import LoraConfig, inject_adapter_in_model
     from peft.tuners.lora import LoraLayer
 
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     targets = [name for name in linear if re.search(layers, name)]
+    if not targets:
+        raise ValueError(f"layers={layers!r:.60} names no linear layer of the model: give another expression.")
+    most = max(min(linear[name].in_features, linear[name].out_features) for name in targets)
+    if not 1 <= rank <= most:
+        raise ValueError(f"rank={rank}: give 1 to {most}, more than a layer's smaller side adds nothing.")
     model.requires_grad_(False)
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), model)
     for layer in model.modules():
@@ -43,6 +54,7 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
                 low.float().__class__ = _Float32Linear
 
 
+@checked
 def lora_state(model: nn.Module) -> dict[str, Tensor]:
     """What was trained: "<layer>.lora_A.weight" and "<layer>.lora_B.weight", and other trained parameters by name.
 
@@ -53,6 +65,7 @@ def lora_state(model: nn.Module) -> dict[str, Tensor]:
     return {name.replace(".default.", ".").replace(".base_layer.", "."): torch.clone(p) for name, p in trained.items()}
 
 
+@checked
 def frozen_mark(model: nn.Module) -> str:
     """A short name that changes with the frozen weights, made of some numbers of each: there may be billions.
 

@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.losses import WEIGHTS, fafm_frame_loss
 from pusa_lab.metrics import psnr
 from pusa_lab.training.config import TrainConfig
@@ -22,8 +23,11 @@ Report = Callable[[torch.nn.Module, int], dict[str, float]]
 """(model, step) -> numbers to log; may write pictures on the way."""
 
 
+@checked
 class TrainedModule(L.LightningModule):
     """What all stages share: the optimizer, and randomness that depends on seed and step alone, so runs can resume.
+
+    `about` names what else a run is of, such as its data; it is resumed from a checkpoint of the same alone.
 
     Args:
         model: the nn.Module to train.
@@ -36,6 +40,18 @@ class TrainedModule(L.LightningModule):
         self.model: Any = model
         self.config = config
         self.report = report
+        self.about: dict[str, str] = {}
+        self._step_before = -1
+
+    def on_train_epoch_start(self) -> None:
+        """Refuse to wait for batches that do not come.
+
+        Raises:
+            ValueError: the data have ended before the last step, and gave nothing when they were begun anew.
+        """
+        if self.global_step == self._step_before:
+            raise ValueError(f"data gave no batch after step {self.global_step} of {self.config.steps}: give more.")
+        self._step_before = self.global_step
 
     def generator(self, device: torch.device | str, step: int, stream: int) -> torch.Generator:
         """Source of the randomness of one step; each stream (1 clocks, 2 noise) has numbers of its own."""
@@ -67,6 +83,7 @@ class TrainedModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put in the configuration, and which weights are frozen, so that no other run goes on from it."""
         checkpoint["config"] = asdict(self.config)
+        checkpoint["about"] = dict(self.about)
         if self.config.lora_rank:
             checkpoint["base"] = frozen_mark(self)
 
@@ -97,6 +114,7 @@ class TrainedModule(L.LightningModule):
             self.log_dict(self.report(self.model, self.global_step), on_epoch=True, batch_size=1)
 
 
+@checked
 class VTAModule(TrainedModule):
     """One training step: draw clocks, noise the clips, ask for the velocity, compare.
 
@@ -129,6 +147,8 @@ class VTAModule(TrainedModule):
             parts: how many there are.
         """
         x0, prompts, *rest = batch[:3]
+        if x0.shape[1] != (channels := self.model.geometry.channels):
+            raise ValueError(f"latents of shape {tuple(x0.shape)} for a model of {channels} channels: give its own.")
         on_cpu = self.generator("cpu", step, 1)
         mine = slice(part * len(x0), (part + 1) * len(x0))
         kept = (torch.rand(len(prompts) * parts, generator=on_cpu) >= dropout)[mine]
@@ -150,9 +170,10 @@ class VTAModule(TrainedModule):
         world, times = self.trainer.world_size, self.trainer.accumulate_grad_batches
         part = batch_idx % times * world + self.trainer.global_rank
         tau, loss = self.frame_loss(batch, self.global_step, self.config.caption_dropout, part, world * times)
+        names = batch[3] if len(batch) > 3 else batch[1]
         if self.config.check_finite and not loss.isfinite().all():
             raise ValueError(
-                f"the loss of step {self.global_step} is not finite, its clips are {', '.join(map(str, batch[-1]))}: "
+                f"the loss of step {self.global_step} is not finite, its clips are {', '.join(map(str, names))}: "
                 "look at them or lower lr; the last checkpoint is as it was."
             )
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
@@ -194,6 +215,7 @@ class VTAModule(TrainedModule):
         self.make_report(batch_idx)
 
 
+@checked
 class ShardedVTAModule(VTAModule):
     """The same with all weights trained, split over the processes with their gradients and moments (FSDP2).
 
@@ -230,6 +252,7 @@ class ShardedVTAModule(VTAModule):
         self.whole = dict(get_model_state_dict(self.model, options=options))  # type: ignore[arg-type]
 
 
+@checked
 class ClipModule(TrainedModule):
     """One training step of a network that a loss of clips alone can judge.
 
@@ -279,6 +302,7 @@ class CodecModule(ClipModule):
         self.make_report(batch_idx)
 
 
+@checked
 def by_clock_and_frame(tau: Tensor, loss: Tensor) -> dict[str, Tensor]:
     """The mean loss in each of NOISE_BINS parts of [0, 1] (NaN where no clock fell), and of each frame.
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
+from pusa_lab.arguments import checked
+
 ATEN = torch.ops.aten
 ATTENTION = {
     getattr(ATEN, f"_scaled_dot_product_{name}").default
@@ -17,6 +19,7 @@ KEEPS = ("input", "attention", "everything")
 """What a block keeps: its input alone, also what its self-attention gives, or all that its backward needs."""
 
 
+@checked
 def keep_plan(blocks: int, attention: int = 0, everything: int = 0) -> list[str]:
     """What each block keeps: the last ones most, because their memory is free again first.
 
@@ -37,6 +40,7 @@ def keep_plan(blocks: int, attention: int = 0, everything: int = 0) -> list[str]
     return ["input"] * rest + ["attention"] * attention + ["everything"] * everything
 
 
+@checked
 def set_recompute(model: nn.Module, keeps: Sequence[str], compiled: bool = False, host: bool = False) -> None:
     """Let every block keep what is asked, and compute the rest again in the backward pass; gradients stay the same.
 

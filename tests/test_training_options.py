@@ -1,0 +1,208 @@
+"""pytest tests/test_training_options.py: every option and field of `pusa-lab train` has an effect, or one sentence."""
+
+import dataclasses
+import math
+import typing
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pusa_lab import cli_train
+from pusa_lab.cli import main
+from pusa_lab.training import TrainConfig
+from pusa_lab.training.config import parse
+from small_models.train import RECIPES, train
+
+FIELDS = {field.name: typing.get_type_hints(TrainConfig)[field.name] for field in dataclasses.fields(TrainConfig)}
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        *((f"weight_by_clip={text}", True) for text in ("True", "true", "1", "yes", "on", "YES")),
+        *((f"check_finite={text}", False) for text in ("False", "false", "0", "no", "off", "No")),
+        *((f"steps={text}", 5000) for text in ("5000", "5e3", "5000.0", "+5000", " 5000 ")),
+        *((f"lr={text}", 0.001) for text in ("0.001", "1e-3", ".001")),
+        ("seed=9007199254740991", 2**53 - 1),
+        ("seed=-1", -1),
+        ("clip=inf", math.inf),
+        ("compile=", ""),
+        ("draw=mixed", "mixed"),
+        ("clips=7", 7),
+    ],
+)
+def test_values_are_read_by_their_type(word, value):
+    found = parse([word], {"clips": int})[word.split("=")[0]]
+    assert found == value and type(found) is type(value)
+
+
+def test_of_a_field_given_twice_the_last_counts():
+    assert parse(["steps=5", "lr=1", "steps=6"]) == {"steps": 6, "lr": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("x", "'x' sets nothing: give FIELD=VALUE, such as steps=500."),
+        ("", "'' sets nothing"),
+        ("=3", "no field '' to set"),
+        ("stride=3", "no field 'stride' to set: choose from steps, batch"),
+        *(
+            (f"steps={text}", "give a whole number.")
+            for text in ("", "5.5", "many", "nan", "inf", "1e300", "0x5", "5,0")
+        ),
+        *((f"lr={text}", "give a number.") for text in ("", "nan", "NaN", "fast", "1,5", "1e-3x")),
+        *((f"weight_by_clip={text}", "give true or false.") for text in ("", "maybe", "2", "none", "tru")),
+        ("seed=" + "9" * 6000, "give a whole number."),
+    ],
+)
+def test_values_of_another_type_are_refused(word, says):
+    with pytest.raises(ValueError, match=r"^training.parse: ") as error:
+        parse([word])
+    assert says in str(error.value) and len(str(error.value)) < 600
+
+
+HUGE = [
+    None,
+    "x",
+    "",
+    [],
+    {},
+    object(),
+    math.nan,
+    -1,
+    10**12,
+    2**63,
+    10**40,
+    -(10**40),
+    math.inf,
+    1e308,
+    True,
+    0.5,
+    b"x",
+]
+
+
+@settings(deadline=None, database=None, derandomize=True, max_examples=150)
+@given(st.sampled_from(sorted(FIELDS)), st.sampled_from(HUGE))
+def test_a_configuration_is_right_or_refused(name, value):
+    try:
+        config = TrainConfig(**{name: value})
+    except ValueError as error:
+        assert str(error).startswith("training.TrainConfig: ") and name in str(error)
+    else:
+        kept = getattr(config, name)
+        assert kept == value and (type(kept) is FIELDS[name] or (FIELDS[name] is float and type(kept) is int))
+        assert config.make_draw()(2, 3).shape == (2, 3)
+
+
+@pytest.fixture
+def refused(capsys, monkeypatch):
+    """Runs a command that must not train; gives its sentence."""
+    monkeypatch.setattr("small_models.train.train", lambda *_, **__: pytest.fail("a training began"))
+
+    def say(*words):
+        assert main(["train", *map(str, words)]) == 2
+        return capsys.readouterr().err
+
+    return say
+
+
+PAPER = ["--recipe", "paper"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--plan-only"], "--plan-only is for a Wan: give --recipe too"),
+        (["--devices", "0"], "--devices 0 is for a Wan"),
+        (["--devices", "1"], "--devices 1 is for a Wan"),
+        (["--nodes", "1"], "--nodes 1 is for a Wan"),
+        (["--keep", "-1"], "--keep -1 is for a Wan"),
+        (["--everything", "0"], "--everything 0 is for a Wan"),
+        (["--expert", "high"], "--expert high is for a Wan"),
+        (["--float8"], "--float8 is for a Wan"),
+        (["--host"], "--host is for a Wan"),
+        (["--compiled"], "--compiled is for a Wan"),
+        (["--price", "3"], "--price is for --plan-only"),
+        ([*PAPER, "--price", "3"], "--price is for --plan-only"),
+        ([*PAPER, "--stage", "vta"], "--stage vta is for the toys"),
+        ([*PAPER, "--fast"], "--fast is for the toys"),
+        ([*PAPER, "--base", "x"], "--base x is for the toys"),
+        ([*PAPER, "--set", "clips=3"], "clips is a field of the toys' recipes"),
+        ([*PAPER, "--plan-only", "--set", "lora_rank=3"], "lora_rank has no effect on --plan-only: set steps, batch"),
+        ([*PAPER, "--plan-only", "--set", "lr=3"], "lr has no effect on --plan-only"),
+        *(
+            ([*PAPER, "--plan-only", f"--{name}", "1"], f"--{name} 1 has no effect on --plan-only")
+            for name in ("model", "data", "out", "logs", "resume", "keep", "everything", "devices", "nodes")
+        ),
+        ([*PAPER, "--plan-only", "--host"], "--host has no effect on --plan-only"),
+        ([*PAPER, "--expert", "low", "--set", "highest=.5"], "--expert low sets lowest and highest: leave out highest"),
+        (PAPER, "--data None, --model None: give a latent cache and a Wan's folder"),
+        (["--model", "all", "--base", "x"], "--base is for one stage: name its --model and --stage"),
+        (["--model", "all", "--resume", "x"], "--resume is for one stage"),
+        (["--stage", "all", "--resume", "x"], "--resume is for one stage"),
+        (["--stage", "base", "--base", "x"], "--base x has no effect on base: it is where vta and i2v start"),
+        (["--model", "mini", "--stage", "codec", "--base", "x"], "--base x has no effect on codec"),
+        (["--model", "mini", "--stage", "all", "--data", "clips"], "--data clips has no labels for the stage features"),
+        (["--set", "validate_every=5"], "validate_every decides what is written into --logs: give --logs"),
+        (["--set", "log_every=5"], "log_every decides what is written into --logs: give --logs"),
+        (["--set", "weight_by_clip=maybe"], "weight_by_clip='maybe': give true or false"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(refused, words, says):
+    found = refused(*words)
+    assert says in found and found.startswith("pusa-lab") and found.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["--set"], ["--devices", "two"], ["--keep", "1.5"], ["--expert", "middle"]])
+def test_what_is_no_option_is_refused(refused, words):
+    with pytest.raises(SystemExit, match="2"):
+        refused(*words)
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "says"),
+    [
+        ("base", {"held_out": 1}, "held_out=1 has no effect on base, it is for a latent cache"),
+        ("base", {"micro": 1}, "micro=1 has no effect on base"),
+        ("base", {"p_async": 0.5}, "p_async=0.5 has no effect on base, it is for draw=mixed"),
+        ("codec", {"draw": "independent"}, "draw=independent has no effect on codec, it is for the stages base"),
+        ("features", {"caption_dropout": 0.5}, "caption_dropout=0.5 has no effect on features"),
+        ("codec", {"check_finite": True}, "check_finite=True has no effect on codec"),
+        ("base", {"lora_rank": 4}, "lora_rank=4 for base: low-rank updates need a base"),
+        ("base", {"clips": 0}, "clips=0: give a whole number from 1"),
+        ("base", {"clips": 10**12}, "clips=1000000000000: give a whole number from 1 to 10000000"),
+        ("base", {"clips": "3"}, "clips='3': give a whole number"),
+        ("base", {"steps": "3"}, "steps is '3' .a str.: give a whole number"),
+        ("base", {"size": 3}, "no field 'size' to set"),
+        ("base", {"save_every": 3}, "save_every=3, but no folder was given"),
+    ],
+)
+def test_fields_that_a_stage_does_not_ask_are_refused(tmp_path, monkeypatch, stage, changes, says):
+    monkeypatch.setattr("small_models.train.run", lambda *_, **__: pytest.fail("a training began"))
+    with pytest.raises(ValueError, match=f"small_models.train: {says}"):
+        train("mini", stage, tmp_path, fast=True, **changes)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "value"), [("preset", 3), ("stage", None), ("out", 3), ("fast", "no"), ("logs", 3)])
+def test_arguments_of_other_types_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"small_models.train: {name} is"):
+        train(**{name: value})
+
+
+def test_what_is_left_out_stands_at_its_default(monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr("small_models.train.train", lambda *args, **more: seen.append((args, more)) or args[2] / "x.y")
+    assert main(["train"]) == 0
+    assert seen[0][0] == ("nano", "vta", cli_train.OUT, None)
+    assert {k: seen[0][1][k] for k in ("data", "fast", "logs", "resume")} == dict.fromkeys(("logs", "resume")) | {
+        "data": "",
+        "fast": False,
+    }
+    assert main(["train", "--model", "all", "--stage", "all", "--logs", "l", "--set", "check_finite=no"]) == 0
+    assert [call[0][:2] for call in seen[1:]] == list(RECIPES)
+    assert all(call[1]["check_finite"] is False for call in seen[1:])
+    assert str(seen[1][1]["logs"]).endswith("-".join(seen[1][0][:2]))
