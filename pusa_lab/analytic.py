@@ -37,6 +37,7 @@ class GaussianDenoiser:
     def __post_init__(self) -> None:
         _check_gaussian(self.mean, self.cov)
 
+    @checked
     def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
         """The exact velocity at x (b, c, f, h, w) with clocks tau (b, f); any cond is ignored."""
         check_tau(tau, x)
@@ -61,6 +62,8 @@ class GaussianDenoiser:
 
 
 def _check_gaussian(mean: Float[Tensor, " f"], cov: Float[Tensor, "f f"]) -> None:
+    if cov.shape != (len(mean), len(mean)):
+        raise ValueError(f"cov has shape {tuple(cov.shape)}: give ({len(mean)}, {len(mean)}), as the mean has frames.")
     if not (mean.isfinite().all() and cov.isfinite().all()):
         raise ValueError("mean or cov holds NaN or infinite numbers: give finite ones.")
     if not torch.allclose(cov, cov.T, rtol=1e-4) or torch.linalg.cholesky_ex(cov.double()).info > 0:
@@ -88,5 +91,7 @@ def condition(
     if len(values) != len(k):
         raise ValueError(f"{len(values)} values of {len(k)} known frames: give one for each.")
     _check_gaussian(mean, cov)
+    wide = torch.promote_types(torch.promote_types(mean.dtype, cov.dtype), torch.float32)
+    mean, cov, values = mean.to(wide), cov.to(wide), values.to(wide)
     gain = torch.linalg.solve(cov[k][:, k], cov[:, k], left=False)
     return mean + gain @ (values - mean[k]), cov - gain @ cov[k]

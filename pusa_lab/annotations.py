@@ -59,8 +59,8 @@ def check_for(hint: Any) -> Check:
     """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        kinds = [part for part in parts if part is not int or float not in parts]  # a float may be an int
-        return one_of([check_for(part) for part in kinds])
+        wider = {int: float, str: torch.device}  # whose checks take these too
+        return one_of([check_for(part) for part in parts if wider.get(part, part) not in parts or part not in wider])
     if origin is typing.Annotated:
         return check_for(parts[0])
     if origin is typing.Literal:

@@ -121,15 +121,16 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                     try:
                         bound.arguments[key] = found[key](value)
                     except Unfit as unfit:
-                        raise ArgumentError(f"{key}{_said(value)}: give {unfit}.") from None
+                        raise ArgumentError(f"{key}{_said(value, unfit)}: give {unfit}.") from None
             _same_sizes(bound.arguments, arrays, function.__name__ == "__init__")
             return function(*bound.args, **bound.kwargs)
 
     return door
 
 
-def _said(value: Any) -> str:
-    return f"={value}" if isinstance(value, float) and value != value else f" is {shown(value)}"
+def _said(value: Any, unfit: Unfit) -> str:
+    """NaN where a number is expected is written as the library's own sentences write a number."""
+    return f"={value}" if isinstance(value, float) and "not NaN" in str(unfit) else f" is {shown(value)}"
 
 
 def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, Any], records: bool) -> None:

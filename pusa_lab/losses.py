@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.timesteps import interpolate, velocity
 from pusa_lab.types import Denoiser, Tau, Video
 
@@ -38,6 +38,8 @@ def fafm_frame_loss(denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, **cond:
     Source: the summand of Eq. 11, arXiv 2507.16116.
     """
     v = denoiser(interpolate(x0, eps, tau), tau, **cond)
+    if not isinstance(v, Tensor):
+        raise ValueError(f"the denoiser returned {shown(v)}: a velocity is a tensor of x0's shape.")
     if v.shape != x0.shape:
         raise ValueError(
             f"the denoiser returned shape {tuple(v.shape)} for x0 of shape {tuple(x0.shape)} (b c f h w): "

@@ -3,6 +3,8 @@
 Every conversion between x, x0, eps and v is here, and `per_frame` is the only place where tau broadcasts.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -27,7 +29,8 @@ def per_frame(tau: Tau, like: Video) -> Tensor:
     return tau[:, None, :, None, None]
 
 
-def check_tau(tau: Tau, like: Video) -> None:
+@checked
+def check_tau(tau: Tau | Any, like: Video | Any) -> None:
     """Refuse clocks that are not exactly one per sample and frame; every denoiser asks this first.
 
     Args:
@@ -47,6 +50,7 @@ def check_tau(tau: Tau, like: Video) -> None:
         )
 
 
+@checked
 def check_levels(tau: Tau) -> None:
     """Refuse numbers that are no noise levels, such as the timesteps 0..1000, where they are on the CPU.
 

@@ -19,6 +19,7 @@ MOST_CELLS = 2**26
 """Numbers in a schedule: 256 MiB."""
 
 
+@checked
 def check_size(rows: int, frames: int) -> None:
     """Refuse a schedule too large to be made.
 
@@ -53,6 +54,7 @@ def starts_as_noise(level: float | int) -> bool:
     return level > NOISE - ROUNDING
 
 
+@checked
 def snapped(schedule: Schedule) -> Schedule:
     """Levels that rounding has put beyond 0 or 1 at exactly 0 or 1, and those of the last row that it kept from 0.
 
@@ -78,6 +80,8 @@ def as_schedule(schedule: Schedule, whole: bool = True) -> Schedule:
         ValueError: it is no schedule, see `faults`.
     """
     schedule = schedule.detach()
+    if schedule.is_meta:
+        raise ValueError("the schedule is on the device meta, which holds no numbers: give them.")
     validate(schedule, whole)
     return snapped(schedule)
 

@@ -156,10 +156,9 @@ def crop(schedule: Part, rows: slice = slice(None), frames: slice = slice(None),
     Raises:
         ValueError: nothing is left, or a slice is not of whole numbers.
     """
-    for name, part in (("rows", rows), ("frames", frames)):
-        numbers = [n for n in (part.start, part.stop, part.step) if n is not None]
-        if not all(isinstance(n, int) for n in numbers) or (part.step is not None and part.step < 1):
-            raise ValueError(f"{name}={part}: give slice(start, stop) of whole numbers.")
+    for part in (rows, frames):
+        if not all(n is None or isinstance(n, int) for n in (part.start, part.stop)) or part.step not in (None, 1):
+            raise ValueError(f"{part}: give slice(start, stop) of whole numbers, without a step.")
     out = schedule[rows, frames]
     if not out.numel():
         raise ValueError(f"rows {rows} and frames {frames} of {tuple(schedule.shape)} (rows, frames) leave nothing.")

@@ -33,6 +33,7 @@ def shared(batch: int, frames: int, generator: torch.Generator | None = None) ->
         frames: latent frames.
         generator: source of randomness; tau is made on its device.
     """
+    check_draw(batch, frames)
     return _uniform(batch, 1, generator).repeat(1, frames)
 
 

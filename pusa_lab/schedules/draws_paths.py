@@ -1,28 +1,36 @@
 """Training clocks that never fall from frame to frame: the past is at most as noisy as the future."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from pusa_lab.arguments import checked
-from pusa_lab.schedules.checks import check_size
+from pusa_lab.arguments import checked, shown
+from pusa_lab.schedules.checks import MOST_CELLS
 from pusa_lab.types import Tau
 
 MOST_LEVELS = 2**40
 """Of the grid of a path: float64 tells as many apart."""
 
 
+@checked
 def drawn(draw: Callable[..., Tau]) -> Callable[..., Any]:
     """The door of a draw that was made by another function, under that function's name.
 
     Args:
         draw: (batch, frames, generator) -> tau, defined inside the function that makes it.
+
+    Raises:
+        ValueError: it is no function of Python's.
     """
+    if not inspect.isfunction(draw):
+        raise ValueError(f"draw is {shown(draw)}: give a function (batch, frames, generator) -> tau.")
     draw.__qualname__ = draw.__qualname__.split(".<locals>")[0]
     return checked(draw)
 
 
+@checked
 def check_draw(batch: int, frames: int) -> None:
     """Refuse a draw without frames, or too large to be made.
 
@@ -35,7 +43,8 @@ def check_draw(batch: int, frames: int) -> None:
     """
     if batch < 0 or frames < 1:
         raise ValueError(f"batch={batch}, frames={frames}: give 0 or more samples of 1 or more frames.")
-    check_size(batch, frames)
+    if batch * frames > MOST_CELLS:
+        raise ValueError(f"batch={batch}, frames={frames}: at most {MOST_CELLS:,} timesteps are made at once.")
 
 
 @checked

@@ -135,6 +135,7 @@ def logit_normal(steps: int, mean: float | int = 0.0, std: float | int = 1.0) ->
     return torch.sigmoid(mean + std * torch.special.ndtri(_even(steps))).float()
 
 
+@checked
 def check_logits(mean: float | int, std: float | int) -> None:
     """Refuse a normal distribution of logits that has no spread, or leaves no level but 0 and 1.
 
@@ -171,6 +172,7 @@ def shift_levels(levels: Float[Tensor, "*any"], shift: float | int) -> Float[Ten
     return levels / (levels + (1 - levels) / shift)
 
 
+@checked
 def check_shift(shift: float | int) -> None:
     """Refuse a shift that no grid of float32 can show.
 

@@ -41,13 +41,19 @@ def delayed(steps: int, delays: Sequence[int], shift: float | int = 1.0, grid: G
     return g[(rows - torch.tensor(list(delays))).clamp(0, steps)]
 
 
+@checked
 def whole_rows(lag: float | int, ahead: int) -> int:
     """The rows that a frame waits for `ahead` others, each `lag` rows apart: floor(ahead lag).
 
     Args:
         lag: rows between neighbours, at least 0; a fraction lets some neighbours move together.
         ahead: frames that go first, at least 0.
+
+    Raises:
+        ValueError: an argument is negative, or the lag is infinite.
     """
+    if not (0 <= lag < math.inf and ahead >= 0):
+        raise ValueError(f"lag={lag}, ahead={ahead}: give finite numbers of at least 0.")
     return lag * ahead if isinstance(lag, int) else math.floor(ahead * lag + 1e-9)  # 100 * .29 is 28.999...
 
 
