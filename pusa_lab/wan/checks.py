@@ -11,6 +11,7 @@ from diffusers import AutoencoderKLWan
 from torch import nn
 from transformers import UMT5Config, UMT5EncoderModel
 
+from pusa_lab.arguments import checked
 from pusa_lab.wan.folders import Folder, check_whole, tensors, weight_files
 from pusa_lab.wan.lora import Expert, check_matched, check_strength
 from pusa_lab.wan.lora_adapters import base_weights
@@ -31,6 +32,7 @@ PICTURES = re.compile(r"img_emb|image_embedder|[kv]_img|add_[kv]_proj")
 Shapes = Mapping[str, tuple[int, ...]]
 
 
+@checked
 def empty(config: Mapping[str, Any]) -> VTAWanTransformer3DModel:
     """A transformer without weights: they are on torch's meta device.
 
@@ -52,6 +54,7 @@ def _building(part: str) -> Iterator[None]:
         raise ValueError(f"no {part} can be built from its config.json ({reason}): restore the file.") from error
 
 
+@checked
 def check_weights(folder: Folder) -> None:
     """See that a folder's weights are those that its configs call for, from the headers of its files.
 
@@ -69,6 +72,7 @@ def check_weights(folder: Folder) -> None:
     check_encoder(folder)
 
 
+@checked
 def check_encoder(folder: Folder) -> None:
     """`check_weights` for the text encoder alone.
 
@@ -86,6 +90,7 @@ def check_encoder(folder: Folder) -> None:
     _compare(folder.path / "text_encoder", wanted, held, "download it again", more=True)
 
 
+@checked
 def check_single(file: str | Path, config: Mapping[str, Any]) -> None:
     """See that a file holds all weights of a transformer and nothing else.
 
@@ -100,6 +105,7 @@ def check_single(file: str | Path, config: Mapping[str, Any]) -> None:
     single_names(Path(file), empty(config))
 
 
+@checked
 def check_update(
     path: str | Path, config: Mapping[str, Any], strength: float, partial: bool = False, expert: Expert | None = None
 ) -> None:
@@ -122,6 +128,7 @@ def check_update(
     check_matched(found, file.entries, file.where, partial)
 
 
+@checked
 def single_names(file: Path, model: nn.Module) -> dict[str, str]:
     """Each key of a file that passes `check_single` -> the weight it is.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKLWan
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Cond, Geometry, Video
 from pusa_lab.wan import latents
 from pusa_lab.wan.folders import check, find
@@ -12,6 +13,7 @@ from pusa_lab.wan.loading import SIZE, folder_sizes, read_codec, read_text_encod
 from pusa_lab.wan.prompts import CACHE, PromptEncoder
 
 
+@checked
 class WanEncoders:
     """Half a `WanModel`: the same `encode_text` and `encode_video`, without the gigabytes of the transformer.
 
@@ -26,6 +28,7 @@ class WanEncoders:
         self.codec, self.prompts, self.geometry, self.device = codec.to(device), prompts, geometry, device
 
     @classmethod
+    @checked
     def from_pretrained(
         cls,
         source: str | Path,
@@ -62,10 +65,12 @@ class WanEncoders:
         prompts = PromptEncoder(parts, identity, None if cache is None else Path(cache).expanduser())
         return cls(read_codec(folder), prompts, geometry, place)
 
+    @checked
     def encode_text(self, prompts: list[str]) -> Cond:
         """Captions to the denoiser's keyword arguments, from the cache where they are in it."""
         return {"text": self.prompts(prompts).to(self.device)}
 
+    @checked
     @torch.no_grad()
     def encode_video(self, clip: Clip) -> Video:
         """Pixels (b, 3, 1 + 4k, h, w) in [-1, 1] to normalised latents."""

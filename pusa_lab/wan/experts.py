@@ -7,6 +7,7 @@ from typing import TypeAlias
 import torch
 from diffusers import WanTransformer3DModel
 
+from pusa_lab.arguments import checked
 from pusa_lab.wan.checks import check_single, check_update
 from pusa_lab.wan.folders import Folder
 from pusa_lab.wan.loading import read_transformer
@@ -22,6 +23,7 @@ ROLES: tuple[Expert, Expert] = ("high", "low")
 """Of two experts, for the noise that they are for."""
 
 
+@checked
 def shared(folder: Folder, updates: list[Updates]) -> list[Updates]:
     """LoRA files for each expert, where a file with the LoRAs of both is given once, in `lora`.
 
@@ -52,6 +54,7 @@ def _roles(folder: Folder) -> tuple[Expert | None, ...]:
     return ROLES if len(folder.experts) == 2 else (None,)
 
 
+@checked
 def check_experts(folder: Folder, singles: list[Single], updates: list[Updates]) -> None:
     """See that what is to be put on each expert fits, before any weights are read.
 
@@ -78,6 +81,7 @@ def check_experts(folder: Folder, singles: list[Single], updates: list[Updates])
         warnings.warn("only one of the two experts gets a LoRA: give lora= and lora_low=.", stacklevel=4)
 
 
+@checked
 def read_experts(
     folder: Folder,
     singles: list[Single],

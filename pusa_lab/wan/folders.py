@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pusa_lab.arguments import checked
 from pusa_lab.files import inside
 from pusa_lab.files import read_json as read_any_json
 
@@ -107,6 +108,7 @@ class Folder:
         return told.hexdigest()[:16]
 
 
+@checked
 def find(source: str | Path, weights: bool = True) -> Path:
     """The local folder of a model; a repository's name is downloaded from the Hugging Face Hub, safetensors only.
 
@@ -132,6 +134,7 @@ def find(source: str | Path, weights: bool = True) -> Path:
         ) from error
 
 
+@checked
 def check(path: Path, weights: bool = True) -> Folder:
     """See that a folder has all of a text-to-video Wan, and that no file is cut short.
 
@@ -240,6 +243,7 @@ def _check_together(path: Path, configs: dict[str, dict[str, Any]]) -> None:
             )
 
 
+@checked
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors of one part: all shards that its index names, or the single file.
 
@@ -278,6 +282,7 @@ def _shards(index: Path) -> list[Path]:
     return sorted(set(found))
 
 
+@checked
 def check_whole(file: Path) -> int:
     """Number of the weights in a safetensors file, from its header.
 
@@ -294,6 +299,7 @@ def check_whole(file: Path) -> int:
     return sum(math.prod(entry["shape"]) for entry in entries.values())
 
 
+@checked
 def tensors(file: Path) -> dict[str, dict[str, Any]]:
     """The header of a safetensors file: of every tensor its dtype, shape and data_offsets.
 
@@ -336,6 +342,7 @@ def _samples(file: Path) -> Iterator[bytes]:
             yield stream.read(SAMPLE)
 
 
+@checked
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON file that holds a dict.
 

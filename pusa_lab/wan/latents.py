@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Video
 
 
+@checked
 def encode(codec: Any, clip: Clip) -> Video:
     """The posterior's mode, normalised per channel, in float32.
 
@@ -23,6 +25,7 @@ def encode(codec: Any, clip: Clip) -> Video:
     return (z - mean) / std
 
 
+@checked
 def decode(codec: Any, latents: Video) -> Clip:
     """Pixels in [-1, 1], in float32.
 

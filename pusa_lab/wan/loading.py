@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoTokenizer, UMT5EncoderModel
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Geometry
 from pusa_lab.wan.checks import EMBEDDING, check_encoder, empty, single_names
 from pusa_lab.wan.folders import Folder
@@ -25,6 +26,7 @@ SIZE = (480, 832)
 Paths: TypeAlias = str | Path | Sequence[str | Path]
 
 
+@checked
 def check_offload(offload: str) -> None:
     """Refuse an unknown way of offloading.
 
@@ -38,6 +40,7 @@ def check_offload(offload: str) -> None:
         raise ValueError(f"unknown offload {offload!r}: choose one of {', '.join(OFFLOADS)}.")
 
 
+@checked
 def sizes(
     codec: Any, transformer: Any, shift: float = 5.0, size: tuple[int, int] = SIZE, frames: int | None = None
 ) -> Geometry:
@@ -74,6 +77,7 @@ def sizes(
     return Geometry(made.stride, made.channels, made.latent_frames(frames), made.size, fps, shift)
 
 
+@checked
 def folder_sizes(
     folder: Folder, shift: float = 5.0, size: tuple[int, int] = SIZE, frames: int | None = None
 ) -> Geometry:
@@ -89,6 +93,7 @@ def folder_sizes(
     return sizes(folder.config("vae"), folder.config("transformer"), shift, size, frames)
 
 
+@checked
 def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offload: str) -> None:
     """Refuse a GPU that cannot hold the weights, before they are read.
 
@@ -115,6 +120,7 @@ def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offlo
         )
 
 
+@checked
 def read_transformer(
     folder: Folder, name: str, dtype: torch.dtype, single: str | Path | None = None
 ) -> WanTransformer3DModel:
@@ -141,6 +147,7 @@ def read_transformer(
     return model.eval()
 
 
+@checked
 def read_codec(folder: Folder) -> AutoencoderKLWan:
     """The codec in float32, on the CPU.
 
@@ -150,6 +157,7 @@ def read_codec(folder: Folder) -> AutoencoderKLWan:
     return AutoencoderKLWan.from_pretrained(folder.path / "vae", use_safetensors=True).float().eval()
 
 
+@checked
 def read_text_encoder(folder: Folder, dtype: torch.dtype) -> tuple[Any, nn.Module]:
     """Tokenizer and encoder, on the CPU.
 
@@ -194,6 +202,7 @@ def _check_embedding(encoder: Any, place: Path) -> None:
         )
 
 
+@checked
 def with_strengths(paths: Paths, strength: float | Sequence[float]) -> list[tuple[str | Path, float]]:
     """Each LoRA file with its strength.
 

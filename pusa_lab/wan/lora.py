@@ -144,6 +144,7 @@ def load_lora(
     return report
 
 
+@checked
 def check_strength(strength: float) -> None:
     """Refuse a strength that is not finite.
 
@@ -172,6 +173,7 @@ def _name_for(model: Any, name: str | None, stem: str) -> str:
     return name
 
 
+@checked
 def check_matched(found: Match, entries: Mapping[str, Any], where: str, partial: bool) -> None:
     """Refuse a file of which nothing fits, or not all of it.
 

@@ -11,6 +11,7 @@ from diffusers import WanTransformer3DModel
 from diffusers.hooks.group_offloading import _maybe_remove_and_reapply_group_offloading
 from torch import Tensor, nn
 
+from pusa_lab.arguments import checked
 from pusa_lab.wan.lora_match import Pair
 from pusa_lab.wan.lora_names import WRAPPERS
 
@@ -29,6 +30,7 @@ def _plain(path: str) -> str:
     return re.sub(rf"(^|\.)(?:(?:{WRAPPERS})\.)+", r"\1", f"{path}.").removesuffix(".")
 
 
+@checked
 def base_weights(model: WanTransformer3DModel) -> dict[str, nn.Parameter]:
     """The model's own parameters, named as if there were no adapters.
 
@@ -39,6 +41,7 @@ def base_weights(model: WanTransformer3DModel) -> dict[str, nn.Parameter]:
     return {_plain(name).replace(".base_layer.", "."): p for name, p in named if ".lora_" not in name}
 
 
+@checked
 def layers(model: WanTransformer3DModel, name: str | None = None) -> dict[str, Any]:
     """PEFT's layers, by path.
 
@@ -52,6 +55,7 @@ def layers(model: WanTransformer3DModel, name: str | None = None) -> dict[str, A
     return {path: m for path, m in wrapped.items() if name is None or name in m.lora_A}
 
 
+@checked
 def active_names(model: WanTransformer3DModel) -> list[str]:
     """Adapters that act in the forward.
 
@@ -61,6 +65,7 @@ def active_names(model: WanTransformer3DModel) -> list[str]:
     return list(dict.fromkeys(n for layer in layers(model).values() for n in layer.active_adapters))
 
 
+@checked
 def check_ready(model: nn.Module) -> None:
     """Refuse a model whose weights cannot be told from its adapters, or in which an adapter would do nothing.
 
@@ -112,6 +117,7 @@ def _casting(module: Any) -> torch.dtype | None:
     return hook.compute_dtype if hook else None
 
 
+@checked
 def check_exact(model: nn.Module, parameters: Iterable[str]) -> None:
     """Refuse to change weights that are kept in 8 bits, where most of a LoRA's change would be rounded away.
 
@@ -131,6 +137,7 @@ def check_exact(model: nn.Module, parameters: Iterable[str]) -> None:
             )
 
 
+@checked
 def attach(model: WanTransformer3DModel, name: str, pairs: Mapping[str, Pair]) -> None:
     """Make pairs an adapter, active beside those which are.
 
@@ -191,6 +198,7 @@ def _common(values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     return common, {"|".join(paths): value for value, paths in others.items()}
 
 
+@checked
 def detach(model: WanTransformer3DModel, name: str) -> None:
     """Take an adapter out of the forward and out of memory; with the last one, PEFT's layers go too.
 
@@ -207,6 +215,7 @@ def detach(model: WanTransformer3DModel, name: str) -> None:
         model.unload_lora()
 
 
+@checked
 def pairs_of(model: WanTransformer3DModel, name: str) -> dict[str, Pair]:
     """The adapter's pairs, as the forward uses them.
 
@@ -225,6 +234,7 @@ def pairs_of(model: WanTransformer3DModel, name: str) -> dict[str, Pair]:
     }
 
 
+@checked
 @torch.no_grad()
 def add_pairs(model: WanTransformer3DModel, pairs: Mapping[str, Pair], sign: int) -> None:
     """W <- W + sign * scale * B A, computed in float32 and rounded once.
@@ -242,6 +252,7 @@ def add_pairs(model: WanTransformer3DModel, pairs: Mapping[str, Pair], sign: int
         weight.copy_(changed.view_as(weight))
 
 
+@checked
 @torch.no_grad()
 def add_dense(model: WanTransformer3DModel, changes: Mapping[str, Tensor], factor: float) -> None:
     """p <- p + factor * change, computed in float32 and rounded once.

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.files import read_json, writing
 from pusa_lab.wan.lora_names import PREFIXES
 
@@ -48,6 +49,7 @@ class LoRAFile:
     """PEFT's adapter_config.json, from the same folder."""
 
 
+@checked
 def read(source: Source) -> LoRAFile:
     """A file's tensors, with all that it says of their scale.
 
@@ -155,6 +157,7 @@ def _unwrapped(entries: Mapping[str, Any], where: str) -> tuple[dict[str, Any], 
     return {key: value for key, value in entries.items() if key not in settings}, settings
 
 
+@checked
 def write(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write a .safetensors file; until it is whole, what lay there stays.
 

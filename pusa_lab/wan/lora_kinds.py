@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from pusa_lab.arguments import checked
+
 KINDS = {
     r"lora_magnitude_vector|dora_scale|\.magnitude$": "DoRA, whose magnitudes change the weights with every strength",
     r"hada_[wt]\d": "LoHa (a product of two low-rank matrices)",
@@ -27,6 +29,7 @@ OTHERS = {
 """What the keys of other models hold -> the model."""
 
 
+@checked
 def check_kind(keys: Iterable[str], where: str) -> None:
     """Refuse other kinds of updates, also where a part of them could be read.
 
@@ -60,6 +63,7 @@ def refuse_kind(where: str, kind: str, proof: str) -> None:
     )
 
 
+@checked
 def model_of(keys: Iterable[str]) -> str:
     """The other model that a file seems to be for, as the end of a sentence; "" if none is known.
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.wan.lora_files import LoRAFile
 from pusa_lab.wan.lora_kinds import check_kind
 from pusa_lab.wan.lora_names import aliases, is_low_noise, naming_of, read_key
@@ -60,6 +61,7 @@ class Match:
         return tuple(dict.fromkeys([*self.pairs, *map(module_of, self.dense)]))
 
 
+@checked
 def module_of(parameter: str) -> str:
     """The module of a weight or bias; a bare parameter is its own.
 
@@ -69,6 +71,7 @@ def module_of(parameter: str) -> str:
     return re.sub(r"\.(weight|bias)$", "", parameter)
 
 
+@checked
 def match(weights: Mapping[str, Tensor], file: LoRAFile, strength: float, expert: str | None = None) -> Match:
     """Find the weight that each entry changes.
 
@@ -101,6 +104,7 @@ def match(weights: Mapping[str, Tensor], file: LoRAFile, strength: float, expert
     return out
 
 
+@checked
 def of_expert(file: LoRAFile, expert: str | None) -> dict[str, Any]:
     """The entries for one of Wan2.2's two experts; all of them, where the file does not tell experts apart.
 
@@ -249,6 +253,7 @@ def _check_finite(out: Match, where: str) -> None:
             raise ValueError(f"{where} holds numbers that are not finite in {name}: fetch another copy.")
 
 
+@checked
 def changes_nothing(match: Match) -> tuple[str, ...]:
     """Modules whose change is exactly zero, found without multiplying A and B.
 

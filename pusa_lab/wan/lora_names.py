@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from pusa_lab.arguments import checked
+
 ATTENTION = {"attn1": "self_attn", "attn2": "cross_attn"}
 IN_ATTENTION = {
     "to_q": "q",
@@ -53,6 +55,7 @@ WRITTEN = {
 """The namings that can be written: a prefix, and the ends of the keys of a low-rank pair."""
 
 
+@checked
 def original_name(path: str) -> str:
     """What Wan's own code calls a layer.
 
@@ -68,6 +71,7 @@ def original_name(path: str) -> str:
     return f"{block[1]}.{IN_BLOCK.get(block[2], block[2])}"
 
 
+@checked
 def aliases(paths: Iterable[str]) -> dict[str, str]:
     """Every name under which a file may know a layer -> its path in diffusers' naming.
 
@@ -79,6 +83,7 @@ def aliases(paths: Iterable[str]) -> dict[str, str]:
     return {spelled: path for name, path in names for spelled in (name, name.replace(".", "_"))}
 
 
+@checked
 def is_low_noise(key: str) -> bool:
     """Whether a key says that it belongs to Wan2.2's expert for low noise.
 
@@ -88,6 +93,7 @@ def is_low_noise(key: str) -> bool:
     return bool(re.match(rf"(?:(?:{_MODELS}|{WRAPPERS})\.)*?(?:{LOW_NOISE})\.", key))
 
 
+@checked
 def read_key(key: str) -> tuple[str, str]:
     """A key's layer, as the file calls it, and its part, one of `PARTS`.
 
@@ -107,6 +113,7 @@ def read_key(key: str) -> tuple[str, str]:
     return re.sub(f"^{PREFIXES}", "", key), ""
 
 
+@checked
 def naming_of(key: str, layer: str, path: str) -> str:
     """Which tool writes such a key.
 
@@ -124,6 +131,7 @@ def naming_of(key: str, layer: str, path: str) -> str:
     return "diffusers" if layer == path else "diffsynth"
 
 
+@checked
 def written_key(naming: str, path: str, part: str) -> str:
     """The key under which a part is written.
 

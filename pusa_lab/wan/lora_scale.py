@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.wan.lora_files import CONFIG, LoRAFile
 from pusa_lab.wan.lora_kinds import refuse_kind
 from pusa_lab.wan.lora_names import LOW_NOISE, PREFIXES
@@ -90,6 +91,7 @@ def _by_pattern(patterns: Mapping[re.Pattern[str], Any], names: Sequence[str], d
     return next((value for pattern, value in patterns.items() if any(map(pattern.match, names))), default)
 
 
+@checked
 def scale_of(
     statements: Sequence[Statement], own: float | None, names: Sequence[str], rank: int, where: str
 ) -> tuple[float, float, str]:
@@ -119,6 +121,7 @@ def scale_of(
     return found[0] if found else (float(rank), 1.0, "")
 
 
+@checked
 def statements_of(file: LoRAFile, low: bool) -> list[Statement]:
     """All that a file says of its scale outside its layers' own alphas.
 
@@ -286,6 +289,7 @@ def _pattern(pattern: Any, name: str, where: str) -> re.Pattern[str]:
         ) from None
 
 
+@checked
 def sources(found: Iterable[str]) -> str:
     """The places that stated scales, for a report.
 

@@ -18,12 +18,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from pusa_lab.arguments import checked
+
 LENGTH = 512
 """Tokens of a caption, padded with zeros: what every Wan was trained with."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pusa_lab" / "prompts"
 """Where encoded captions are kept."""
 
 
+@checked
 class PromptEncoder:
     """Captions to embeddings (b, 512, d), from disk where they were encoded before.
 
@@ -114,6 +117,7 @@ class PromptEncoder:
             warnings.warn(f"captions are not kept on disk ({error}): they are encoded anew next time.", stacklevel=5)
 
 
+@checked
 def clean(text: str) -> str:
     """A caption as Wan's pipelines read it: mended Unicode (where ftfy is installed), no HTML codes, single spaces.
 

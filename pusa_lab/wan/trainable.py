@@ -7,12 +7,14 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video
 from pusa_lab.wan import latents
 from pusa_lab.wan.prompts import LENGTH
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 
 
+@checked
 class TrainableWan(nn.Module):
     """A `VideoModel` that is an nn.Module: what is trained, and no text encoder.
 
@@ -41,6 +43,7 @@ class TrainableWan(nn.Module):
         """Where the transformer is."""
         return next(self.transformer.parameters()).device
 
+    @checked
     def encode_text(self, prompts: Sequence[str | Tensor]) -> Cond:
         """Captions, or embeddings (n, d), to the denoiser's keyword arguments; padded to 512 with zeros.
 
@@ -78,11 +81,13 @@ class TrainableWan(nn.Module):
         self.to(device, torch.float32)
         fully_shard(self, mesh=mesh, mp_policy=policy)
 
+    @checked
     @torch.no_grad()
     def encode_video(self, clip: Clip) -> Video:
         """Pixels in [-1, 1] to normalised latents."""
         return latents.encode(self._need_codec(), clip).to(self.device)
 
+    @checked
     @torch.no_grad()
     def decode(self, latents_: Video) -> Clip:
         """Normalised latents to pixels in [-1, 1]."""

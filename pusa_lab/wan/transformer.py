@@ -20,6 +20,8 @@ from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from diffusers.utils import apply_lora_scale
 from torch import Tensor, nn
 
+from pusa_lab.arguments import checked
+
 Spans = tuple[tuple[int, int, int, int], ...]
 """Runs of tokens: (first token, end, first frame, end), each run as many tokens of every frame in it."""
 
@@ -227,6 +229,7 @@ VTAWanTransformer3DModel.__name__ = WanTransformer3DModel.__name__
 VTAWanTransformer3DModel.__module__ = WanTransformer3DModel.__module__
 
 
+@checked
 def check_text_to_video(config: Any) -> None:
     """Refuse what per-frame clocks are not for.
 
