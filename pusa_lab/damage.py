@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 DAMAGED = "is damaged"
+LOST = f"{DAMAGED}, a part of it is lost: restore the file."
 STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 """Options of a decoder: check sums are compared, deviations from the standard are errors, and errors are returned."""
 SECOND = {"vp8": "libvpx", "vp9": "libvpx-vp9", "hevc": "hevc"}
@@ -35,14 +36,13 @@ TS_PACKETS = (188, 192, 204)
 """Bytes of a packet of MPEG-TS, which says nothing of its end; a whole file is a multiple of them."""
 
 
-def opened(path: Path) -> "InputContainer":
-    """A video file, opened; its name is never taken for an address.
+def opened(path: Path) -> tuple["InputContainer", bool]:
+    """A video file, opened, and whether a part of it is lost; its name is never taken for an address.
 
     Args:
         path: of the file.
 
     Raises:
-        ValueError: it is damaged; what follows the name of the file in a sentence.
         av.FFmpegError: it is no video file.
     """
     import av
@@ -51,10 +51,7 @@ def opened(path: Path) -> "InputContainer":
     with listening() as said:
         container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     cut = container.format.name == "mpegts" and all(path.stat().st_size % n for n in TS_PACKETS)
-    if cut or any(name.startswith("matroska") for name, _ in said):
-        container.close()
-        raise ValueError(f"{DAMAGED}, a part of it is lost: restore the file.")
-    return container
+    return container, cut or any(name.startswith("matroska") for name, _ in said)
 
 
 def checked_frames(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
@@ -96,7 +93,7 @@ def _packets(container: "InputContainer", stream: "VideoStream") -> Iterator["Pa
         with listening() as said:
             packet = next(packets, None)
         if any(name.startswith("matroska") for name, _ in said) or (packet is not None and packet.is_corrupt):
-            raise ValueError(f"{DAMAGED}, a part of it is lost: restore the file.")
+            raise ValueError(LOST)
         if packet is None:
             return
         yield packet

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pusa_lab.arguments import checked
-from pusa_lab.damage import checked_frames, opened
+from pusa_lab.damage import LOST, checked_frames, opened
 
 MOST_PIXELS = 2**26
 """Of a frame; 8K has half of these."""
@@ -70,8 +70,11 @@ def decoded(path: Path) -> Iterator[Shown]:
     import av
 
     try:
-        with opened(path) as container:
+        container, lost = opened(path)
+        with container:
             yield from _shown(container)
+            if lost:  # which does not matter to those who have their frames already
+                raise ValueError(LOST)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
         raise ValueError(f"{path} cannot be read as a video ({reason}): restore the file.") from error

@@ -83,12 +83,18 @@ def _rgb(image: Image.Image) -> np.ndarray:
             out[top : top + rows] = np.round(grey)[..., None]
         elif image.has_transparency_data:
             strip.info = image.info
-            rgba = np.asarray(strip.convert("RGBA" if image.mode != "La" else "LA").convert("RGBA")).astype(np.uint16)
-            alpha = rgba[..., 3:]
-            out[top : top + rows] = (rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+            out[top : top + rows] = _on_white(strip)
         else:
             out[top : top + rows] = np.asarray(strip.convert("RGB"))
     return out
+
+
+def _on_white(image: Image.Image) -> np.ndarray:
+    rgba = np.asarray(image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA"))
+    alpha = rgba[..., 3:]
+    if alpha.min() == 255:
+        return rgba[..., :3]
+    return (rgba[..., :3] * alpha.astype(np.uint16) + 255 * (255 - alpha.astype(np.uint16)) + 127) // 255
 
 
 def _range(image: Image.Image) -> tuple[float, float]:

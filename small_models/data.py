@@ -65,7 +65,7 @@ def folder_clips(folder: str | Path, geometry: Geometry) -> Iterator[Part]:
             if not pieces:
                 raise ValueError(f"{clip.path} has {video.shape[2]} frames, the model wants {want}")
         except (ValueError, OSError) as error:
-            problems.append(str(error))
+            problems.append(str(error).removeprefix("media.read_clip: "))
             continue
         usable += len(pieces)
         yield to_bytes(torch.cat([fit(p, geometry.size) for p in pieces])), [clip.caption] * len(pieces)

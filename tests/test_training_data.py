@@ -82,7 +82,7 @@ def test_a_folder_of_all_kinds(clips, kind, request, tmp_path):
     assert said == {
         "silent.mp4": "has no caption",
         "short.mp4": "is too short",
-        "truncated.webm": "is too short",
+        "truncated.webm": "is damaged, a part of it is lost",
         "gone.mp4": "is named in a table of captions, but there is no such clip.",
     }
     assert {b["name"]: b["reason"] for b in cache.manifest["broken"]} == report.skipped

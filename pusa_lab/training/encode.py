@@ -307,7 +307,7 @@ def _one(
             latents, text = _encode(model, clip, settings)
             _check_still(clip, state)
         except ValueError as error:
-            reason = str(error).removeprefix(f"{clip.path} ")
+            reason = str(error).rpartition(f"{clip.path} ")[2]
         else:
             writer.add(clip.name, state.hash, clip.caption, latents, text, state)
             return "encoded", ""
