@@ -106,7 +106,7 @@ def _content(weights: dict[str, torch.Tensor], inside: dict[str, Any]) -> str:
     for name in sorted(weights):
         value = weights[name]
         found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        found.update(memoryview(value.contiguous().flatten().view(torch.uint8).numpy()))
+        found.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
