@@ -49,7 +49,7 @@ def sentence_faults(text: str, names: tuple[str, ...]) -> list[str]:
     short = re.sub(r"\S{60,}", "x" * 60, text)
     found = {
         f"starts with none of {names}": not text.startswith(names),
-        "fewer than 6 words": len(text.split()) < 6,
+        "fewer than 5 words": len(text.split()) < 5,
         "no full stop": not text.rstrip().endswith((".", "?")),
         "a new line": "\n" in text.strip(),
         "raw text": bool(RAW.search(text)),
