@@ -37,6 +37,7 @@ class Shot:
     """Seconds of sampling so far."""
 
 
+@checked
 def shots(run: Run, decode: Callable[[Video], Clip], spare: float = SPARE) -> Iterator[Shot]:
     """Every row of a run as it is reached, the finished video with the last one, then the pictures left out.
 
@@ -130,6 +131,7 @@ def scores(video: np.ndarray, frames: int, truth: np.ndarray | None = None) -> d
     return {name: [value[0, span].mean().item() for span in spans] for name, value in found.items()}
 
 
+@checked
 def sheet(frames: np.ndarray) -> str:
     """Frames side by side as a JPEG in a data URL, at least 64 pixels high.
 

@@ -21,7 +21,18 @@ from unittest import mock
 from . import judge, objects
 from .guard import guarded
 
-PATHS = ["missing", "FOLDER", "FILE/x.mp4", "a:b/c.mp4", "x" * 300 + ".mp4", "/dev/full", "/dev/null", "/proc/none/x.mp4", "", "-"]
+PATHS = [
+    "missing",
+    "FOLDER",
+    "FILE/x.mp4",
+    "a:b/c.mp4",
+    "x" * 300 + ".mp4",
+    "/dev/full",
+    "/dev/null",
+    "/proc/none/x.mp4",
+    "",
+    "-",
+]
 ODD = [
     "", "abc", "-1", "0", "1e400", "nan", "inf", "-inf", "99999999999999999999", "None", "True", "ü ∞", "1.5", "a,b", "[]", "a\nb",
     "1000000000", " ", "--", "@x", "%s", "{}", *PATHS,
@@ -154,7 +165,13 @@ def _judged(command: str, words: list[str], at: Path) -> judge.Verdict:
     fixed = _tree(objects.folder())
     out, err = io.StringIO(), io.StringIO()
     code: Any = 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), stubs(), guarded(), warnings.catch_warnings():
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        stubs(),
+        guarded(),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", ResourceWarning)
@@ -251,5 +268,3 @@ def cli(words: list[str]) -> int:
 
     with stubs():
         return main([_place(word) for word in words])
-
-

@@ -84,7 +84,9 @@ def of_safetensors(data: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.5 and "__metadata__" in (found := json.loads(header)):
         name = rng.choice(list(found["__metadata__"]))
         text = found["__metadata__"][name].encode()
-        found["__metadata__"][name] = (of_json(text, rng) if text[:1] == b"{" else of_bytes(text, rng)).decode("latin-1")
+        found["__metadata__"][name] = (of_json(text, rng) if text[:1] == b"{" else of_bytes(text, rng)).decode(
+            "latin-1"
+        )
         header = json.dumps(found).encode()
     else:
         header = of_json(header, rng)
@@ -100,8 +102,17 @@ class Damage:
 
     module = "files"
 
-    def __init__(self, name: str, make: Callable[[], Path], inside: str, how: Any, read: Any, names: tuple[str, ...]) -> None:
-        self.name, self.make, self.inside, self.how, self.read, self.names = f"file {name}", make, inside, how, read, names
+    def __init__(
+        self, name: str, make: Callable[[], Path], inside: str, how: Any, read: Any, names: tuple[str, ...]
+    ) -> None:
+        self.name, self.make, self.inside, self.how, self.read, self.names = (
+            f"file {name}",
+            make,
+            inside,
+            how,
+            read,
+            names,
+        )
 
     def played(self, rng: random.Random) -> tuple[str, judge.Verdict]:
         """Damage a copy and read it.

@@ -16,7 +16,16 @@ from typing import Any
 _on = False
 PLACES = (tempfile.gettempdir(), str(Path.home() / ".cache"), "/dev/shm")  # found once: finding it opens files
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-CHANGES = {"os.rename": 2, "os.remove": 1, "os.mkdir": 1, "os.rmdir": 1, "os.link": 2, "os.symlink": 2, "os.truncate": 1, "os.chmod": 1}
+CHANGES = {
+    "os.rename": 2,
+    "os.remove": 1,
+    "os.mkdir": 1,
+    "os.rmdir": 1,
+    "os.link": 2,
+    "os.symlink": 2,
+    "os.truncate": 1,
+    "os.chmod": 1,
+}
 """Event of the interpreter -> how many of its arguments are paths."""
 
 

@@ -41,7 +41,9 @@ def kinds(only: str) -> list[Any]:
     from . import calls, commands, files, targets
 
     functions = [calls.Call(target) for target in targets.targets()]
-    return [kind for kind in [*functions, *OFTEN * [*commands.commands(), *files.damages()]] if kind.name.startswith(only)]
+    return [
+        kind for kind in [*functions, *OFTEN * [*commands.commands(), *files.damages()]] if kind.name.startswith(only)
+    ]
 
 
 def play(index: int, seed: int, found: list[Any]) -> dict[str, str]:
@@ -150,7 +152,9 @@ def table(told: list[dict[str, str]]) -> str:
 def main() -> int:
     """The command: prints the table and what failed, returns 1 if anything did."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("--module", default="", help="the beginning of the names, such as pusa_lab.schedules, command or file")
+    parser.add_argument(
+        "--module", default="", help="the beginning of the names, such as pusa_lab.schedules, command or file"
+    )
     parser.add_argument("--cases", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
@@ -169,5 +173,9 @@ def main() -> int:
         shown[name] += 1
         if shown[name] <= args.show:
             print(f"{t['case']}\n    # {t['why']}")
-    print("from tests.fuzz.objects import *  # and .commands, .files: makes every line above run\n" if failed else "", table(told), sep="\n")
+    print(
+        "from tests.fuzz.objects import *  # and .commands, .files: makes every line above run\n" if failed else "",
+        table(told),
+        sep="\n",
+    )
     return 1 if failed else 0

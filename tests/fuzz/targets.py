@@ -11,7 +11,12 @@ from typing import Any
 EXCLUDED = {
     r"pusa_lab\.(arguments|annotations)\..*": "the door itself, see tests/test_arguments.py",
     r"pusa_lab\.cli\.main": "called by the command lines of `commands`",
-    r"pusa_lab\.cli_(data|train)\.(add_\w+|run_recipe)": "parts of the parser, called by the command lines of `commands`",
+    r"pusa_lab\.cli_(data|train)\..*": "parts of the commands, called by the command lines of `commands`",
+    r"pusa_lab\.(schedules|timesteps|metrics)\..*\.?(check_\w+|snapped|drawn|call|whole_rows)": "checks, in whose name their callers speak",
+    r"pusa_lab\.wan\.(transformer|lora_kinds|lora_adapters)\.(?!VTAWanTransformer3DModel).*": "the inside of a forward or of load_lora",
+    r"pusa_lab\.training\.(manifest|resume)\..*": "read what LatentCache and check_run have opened",
+    r"pusa_lab\.training\.(latents|data|cache|module)\.(damaged|file_hash|identity|Batches|first_not_finite|begun|by_\w+)": "parts of "
+    "LatentCache, fit and CacheWriter",
     r"pusa_lab\.metrics\.frames\.in_parts": "takes what the metrics have checked",
     r"pusa_lab\.finetune\.train_wan": "trains; its checks are check_wan's and the command's",
     r"small_models\.train\.train": "trains; its checks are the command's",
@@ -41,7 +46,6 @@ METHODS = {
     **{f"pusa_lab.conditions.Conditions.{name}": "conditions()" for name in ("schedule", "encode", "start", "impose")},
     "pusa_lab.generate.Run.states": "prepared()",
     "pusa_lab.analytic.GaussianDenoiser.__call__": "pusa_lab.analytic.GaussianDenoiser(torch.zeros(4), torch.eye(4))",
-    "pusa_lab.training.latents.LatentCache.__getitem__": "cache()",
 }  # fmt: skip
 """Public methods that are called too -> text of an object."""
 
