@@ -175,6 +175,8 @@ def _tensor(value: Any) -> Tensor:
 
 
 def _ndarray(value: Any) -> np.ndarray:
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "buif":
+        raise Unfit("an array of real numbers")
     return value if isinstance(value, np.ndarray) else _numbers(value, "an array").detach().cpu().numpy()
 
 

@@ -175,6 +175,8 @@ def mending(S: Schedule, row: int, frame: int) -> tuple[Schedule, str]:
         row: of the cell.
         frame: of the cell.
     """
+    if not (0 <= row < len(S) and 0 <= frame < S.shape[1]):
+        raise ValueError(f"row {row}, frame {frame} is not a cell of a schedule of shape {tuple(S.shape)}: give one.")
     out, level = S.clone(), S[row, frame].item()
     before = out[row - 1, frame].item() if row else 1.0
     if not 0 <= level <= 1:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from pusa_lab import metrics
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.generate import Run
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.samplers import State
@@ -138,6 +138,8 @@ def sheet(frames: np.ndarray) -> str:
     Args:
         frames: (f, h, w, 3) uint8.
     """
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise ValueError(f"frames is {shown(frames)}: give an array (f, h, w, 3), uint8.")
     scale = max(1, 64 // frames.shape[1])
     wide = np.concatenate(list(frames), axis=1).repeat(scale, axis=0).repeat(scale, axis=1)
     with io.BytesIO() as file:

@@ -48,7 +48,7 @@ def callee(target: Target) -> str:
     Args:
         target: a function, class or method.
     """
-    owner, _, method = target.name.rpartition(".")
+    _, _, method = target.name.rpartition(".")
     return f"{METHODS[target.name]}.{method}" if target.name in METHODS else f"the({target.name!r})"
 
 

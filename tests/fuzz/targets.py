@@ -1,4 +1,5 @@
 """Every public function and class of the packages, and why a few are not called."""
+# ruff: noqa: E501, tables of values
 
 import importlib
 import inspect
