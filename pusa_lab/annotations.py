@@ -126,15 +126,15 @@ def _number(value: Any) -> int | float:
     return number
 
 
-def _measured(value: Any) -> Any:
-    """A number that may be missing."""
-    return value if isinstance(value, float) and value != value else _number(value)
-
-
 def _is_plain(value: Tensor) -> bool:
     """Whether its numbers are real, and there."""
     odd = value.is_complex() or value.is_quantized or value.is_meta or value.dtype == torch.bool
     return value.layout == torch.strided and not odd
+
+
+def _measured(value: Any) -> Any:
+    """A number that may be missing."""
+    return value if isinstance(value, float) and value != value else _number(value)
 
 
 def _truth(value: Any) -> bool:
@@ -183,6 +183,8 @@ def _tensor(value: Any) -> Tensor:
 
 
 def _ndarray(value: Any) -> np.ndarray:
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "buif":
+        raise Unfit("an array of real numbers")
     return value if isinstance(value, np.ndarray) else _numbers(value, "an array").detach().cpu().numpy()
 
 

@@ -33,6 +33,7 @@ class Conditions:
         """Whether each is set anew at every row: the modes hold, reimpose and label."""
         return [mode in ("hold", "reimpose", "label") for mode in self.mode]
 
+    @checked
     def schedule(self, schedule: Schedule) -> Schedule:
         """The same schedule with the columns of known frames at the level that the model is told.
 
@@ -59,6 +60,7 @@ class Conditions:
                 out[:-1, i] = m
         return out
 
+    @checked
     def encode(self, model: VideoModel) -> "Conditions":
         """The same with latents, from the model's codec."""
         if not self.clips:
@@ -71,10 +73,12 @@ class Conditions:
         batch = max(len(x) for x in latents)
         return replace(self, latents=torch.cat([x.expand(batch, -1, -1, -1, -1) for x in latents], dim=2))
 
+    @checked
     def start(self, eps: Video, tau: Tau) -> Video:
         """Noise eps (b, c, f, h, w) with every known frame put at its level: tau (b, f), or clean in mode label."""
         return self._put(eps, eps, tau, [True] * len(self.at))
 
+    @checked
     def impose(self, x: Video, eps: Video, tau: Tau) -> Video:
         """x with every imposed frame set anew to its level, with the noise eps: tau (b, f), or clean in mode label."""
         return self._put(x, eps, tau, self.imposed)

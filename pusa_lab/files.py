@@ -151,14 +151,20 @@ def read_json(path: str | Path, what: str, fields: Mapping[str, Any] | None = No
     """
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if size > MOST_JSON:
-            raise ValueError(f"it has {size} bytes, the most that is read is {MOST_JSON}")
-        found = json.loads(path.read_bytes().decode("utf-8-sig"))
+        with path.open("rb") as stream:
+            text = stream.read(MOST_JSON + 1)  # a device has no size, and no end
+        if len(text) > MOST_JSON:
+            raise ValueError(f"it has more than the {MOST_JSON} bytes that are read")
+        found = json.loads(text.decode("utf-8-sig"))
     except FileNotFoundError:
         raise FileNotFoundError(f"no {what} at {path}: give the path of an existing file.") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not {what} that can be read (it is not UTF-8): restore the file.") from error
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is not {what} that can be read ({error}): restore the file.") from error
+        reason = (
+            isinstance(error, OSError) and error.strerror
+        ) or error  # without its path, which stands there already
+        raise ValueError(f"{path} is not {what} that can be read ({reason}): restore the file.") from error
     except RecursionError:
         raise ValueError(f"{path} is not {what} that can be read (nested too deeply): restore the file.") from None
     if fields is not None:
@@ -251,7 +257,12 @@ def digest(path: str | Path) -> str:
 
     Args:
         path: of the file.
+
+    Raises:
+        FileNotFoundError: there is none.
     """
+    if not Path(path).is_file():  # a device may have no end
+        raise FileNotFoundError(f"no regular file at {path}: give the path of an existing file.")
     found = hashlib.sha256()
     with Path(path).open("rb") as stream:
         while piece := stream.read(2**20):

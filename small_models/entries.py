@@ -1,6 +1,7 @@
 """A door for functions that read what no annotation names: entries of tables, sizes that belong together."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -13,11 +14,24 @@ def needs_entries(function: F) -> F:
     """`checked`, and one sentence if a table lacks an entry, or arguments do not fit each other.
 
     Args:
-        function: that reads tables, or tensors whose sizes depend on an object.
+        function: that reads tables, or tensors whose sizes depend on an object; or a class that is built from a table.
     """
+
+    if inspect.isclass(function):
+        function.__init__ = _careful(function.__init__)  # type: ignore[misc]
+        return checked(function)
+    return cast(F, checked(cast(F, _careful(function))))
+
+
+def _careful(function: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
     def read(*args: Any, **kwargs: Any) -> Any:
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # Python's own error names the function
         try:
             return function(*args, **kwargs)
         except (LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
@@ -26,4 +40,4 @@ def needs_entries(function: F) -> F:
                 "give what the description of the arguments says."
             ) from error
 
-    return cast(F, checked(cast(F, read)))
+    return read

@@ -183,6 +183,7 @@ def _card(path: Path) -> dict[str, Any] | None:
     return about if isinstance(about, dict) else None
 
 
+@checked
 def sha256(path: Path) -> str:
     """Of a file's bytes.
 

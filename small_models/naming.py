@@ -2,6 +2,8 @@
 
 import re
 
+from small_models.entries import needs_entries
+
 OURS_TO_DIFFUSERS = {
     r"^time_embedder\.0\.": "condition_embedder.time_embedder.linear_1.",
     r"^time_embedder\.2\.": "condition_embedder.time_embedder.linear_2.",
@@ -22,6 +24,7 @@ DIFFUSERS_TO_OURS = {
 }
 
 
+@needs_entries
 def rename(key: str, rules: dict[str, str]) -> str:
     """A weight's name after all rules.
 

@@ -7,9 +7,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from small_models.entries import needs_entries
+
 EMPTY = "<empty>"
 
 
+@needs_entries
 class TextEncoder(nn.Module):
     """Embeddings with positions and transformer layers, so that "red" can find its "circle".
 
@@ -49,6 +52,7 @@ class TextEncoder(nn.Module):
         return x
 
 
+@needs_entries
 def split_words(caption: str) -> list[str]:
     """Words and commas, in lower case, without a full stop.
 

@@ -122,6 +122,17 @@ def test_two_processes_do_not_write_at_once(tmp_path):
         pass
 
 
+def test_what_is_not_a_regular_file_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match=r"pipe cannot be written \(it is not a regular file\): give another place\.$"):
+        write_json(pipe, {})
+    with pytest.raises(ValueError, match=r"pipe is not a regular file: give another name\.$"):
+        check_writable(pipe)
+    assert pipe.is_fifo()
+    assert names(tmp_path) == ["pipe"]
+
+
 def test_a_lock_leaves_nothing_and_a_taken_one_is_refused(tmp_path):
     (tmp_path / ".lock").write_text("")  # of a process that was killed
     with locked(tmp_path):
@@ -140,14 +151,3 @@ def test_a_lock_that_was_just_taken_away_is_not_held(tmp_path, monkeypatch):
     monkeypatch.setattr("fcntl.flock", lambda stream, how: ((tmp_path / ".lock").unlink(), real(stream, how)))
     with pytest.raises(ValueError, match="another process is writing into"), locked(tmp_path):
         pass
-
-
-def test_what_is_not_a_regular_file_is_not_replaced(tmp_path):
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    with pytest.raises(OSError, match=r"pipe cannot be written \(it is not a regular file\): give another place\.$"):
-        write_json(pipe, {})
-    with pytest.raises(ValueError, match=r"pipe is not a regular file: give another name\.$"):
-        check_writable(pipe)
-    assert pipe.is_fifo()
-    assert names(tmp_path) == ["pipe"]

@@ -1,27 +1,30 @@
-"""pytest tests/test_fuzz.py: the short form of `make fuzz`; every public function is called, or a reason says why not."""
+"""pytest tests/test_fuzz.py: the short form of `make fuzz`; whatever is public is called, or a reason says why not."""
 
+import os
 import random
 
+import numpy as np
 import pytest
-from fuzz import calls, targets
+from fuzz import calls, files, judge, run, targets
+from fuzz.guard import guarded
 
 pytestmark = pytest.mark.usefixtures("as_user", "one_thread")
-CASES = 1500
+CASES = 620
 
 
 @pytest.fixture(autouse=True)
 def back(monkeypatch, tmp_path):
-    """The suite works in a folder of its own."""
+    """The suite works in a folder of its own; afterwards the tests go on in theirs."""
     monkeypatch.chdir(tmp_path)
 
 
 def test_every_reason_still_excludes_something():
     names = [target.name for target in targets.public()]
-    unused = [p for p in targets.EXCLUDED if not any(targets.excluded(n) == targets.EXCLUDED[p] for n in names)]
+    unused = [p for p, why in targets.EXCLUDED.items() if not any(targets.excluded(n) == why for n in names)]
     assert unused == []
 
 
-def test_every_public_function_can_be_called_as_it_is_meant():
+def test_every_public_function_has_arguments_to_be_called_with():
     unknown = []
     for target in targets.targets():
         try:
@@ -29,3 +32,60 @@ def test_every_public_function_can_be_called_as_it_is_meant():
         except LookupError:
             unknown.append(target.name)
     assert unknown == []
+
+
+def test_odd_calls_command_lines_and_files_are_right_or_refused_in_one_sentence():
+    kinds = run.kinds("")
+    step = max(1, len(kinds) // CASES)
+    told = [run.play(index * step, 0, kinds) for index in range(CASES)]
+    assert [t for t in told if t["outcome"] == judge.ELSE] == []
+    assert sum(t["outcome"] == judge.RIGHT for t in told) > CASES // 10
+
+
+class TestTheJudge:
+    """A suite that calls everything right would show nothing."""
+
+    def judged(self, call, **given):
+        return judge.judged(lambda: call(**given), given, ("here",), lambda result: "").outcome
+
+    def test_what_libraries_raise_is_not_one_clear_sentence(self):
+        assert self.judged(lambda: int("a")) == judge.ELSE
+        assert self.judged(lambda: np.zeros(2) + np.zeros(3)) == judge.ELSE
+
+    def test_warnings_and_changed_arguments_are_not_right(self):
+        assert self.judged(lambda x: np.log(x), x=np.zeros(1)) == judge.ELSE
+        assert self.judged(lambda x: x.append(1), x=[]) == judge.ELSE
+        assert self.judged(lambda x: len(x), x=[]) == judge.RIGHT
+
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            ("here: frames=0: give at least 1 of them.", None),
+            ("there: frames=0: give at least 1 of them.", "starts"),
+            ("here: frames=0: give at least 1 of them", "no full stop"),
+            ("here: give one.", "fewer"),
+            ("here: frames=0:\ngive at least 1 of them.", "a new line"),
+            ("here: <object object at 0x7f> is not a picture: give one.", "raw text"),
+        ],
+    )
+    def test_a_sentence(self, text, fault):
+        found = judge.sentence_faults(text, ("here: ",))
+        assert (found == []) if fault is None else found[0].startswith(fault)
+
+
+def test_nothing_outside_its_folder_can_be_changed(tmp_path):
+    with guarded():
+        (tmp_path / "a").write_text("")
+        for change in (
+            lambda: os.replace(tmp_path / "a", "/dev/null"),
+            lambda: os.mkdir("/fuzz"),
+            lambda: open("/fuzz", "w"),
+        ):
+            with pytest.raises(PermissionError):
+                change()
+
+
+def test_a_damaged_file_is_another_one():
+    source = b'{"a": {"b": [1, 2]}, "c": "d"}'
+    for change in (files.of_bytes, files.of_json):
+        assert sum(change(source, random.Random(i)) != source for i in range(50)) > 40

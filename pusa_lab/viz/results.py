@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import writing
 
 if TYPE_CHECKING:
     Numbers = Sequence[float]
@@ -53,6 +54,8 @@ def ordered(count: int) -> list[str]:
     Args:
         count: how many.
     """
+    if not 0 <= count <= 256:
+        raise ValueError(f"count={count}: give the number of colours, 0 to 256.")
     shades = plt.get_cmap("viridis")(np.linspace(0.0, 0.85, count))
     return ["#" + "".join(f"{round(255 * part):02x}" for part in shade[:3]) for shade in shades]
 
@@ -242,12 +245,12 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure: to write.
         path: of the file.
     """
-    part, whole = path.with_suffix(".part"), BytesIO()
+    whole = BytesIO()
     figure.savefig(whole, format="png", dpi=DPI)
     # A palette takes a third of the bytes, and a clone has all of them; this kind keeps colours of few dots.
     image = Image.open(whole).convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    image.save(part, format="png", optimize=True)
-    part.replace(path)
+    with writing(path) as part:
+        image.save(part, format="png", optimize=True)
     plt.close(figure)
 
 

@@ -2,6 +2,7 @@
 
 from statistics import mean
 
+from pusa_lab.arguments import checked
 from pusa_lab.wan.configs import UMT5_PARAMETERS, WAN_CONFIGS, WanConfig
 from pusa_lab.wan.plan_settings import Settings
 from pusa_lab.wan.plan_tables import DTYPES, GPUS, MEASURED, Measurement
@@ -17,6 +18,7 @@ BUCKETS = 2 * 5e8 * 2
 """Bytes in which ZeRO-2 exchanges gradients and weights: DeepSpeed's default, two of 5e8 bfloat16 numbers."""
 
 
+@checked
 def flops(config: WanConfig, tokens: int, *, batch: int = 1, clocks: int = 1, words: int = WORDS) -> dict[str, float]:
     """Floating point operations of one forward, a multiply-add counted as two; norms and softmax are left out.
 
@@ -43,6 +45,7 @@ def flops(config: WanConfig, tokens: int, *, batch: int = 1, clocks: int = 1, wo
     return {name: float(batch * n) for name, n in parts.items()}
 
 
+@checked
 def forward_flops(s: Settings) -> dict[str, float]:
     """`flops` of what was asked, one clock per frame.
 
@@ -53,6 +56,7 @@ def forward_flops(s: Settings) -> dict[str, float]:
     return flops(s.config, s.tokens // s.batch, batch=s.batch, clocks=clocks)
 
 
+@checked
 def efficiency(gpu: str, compiled: bool) -> float:
     """Share of the peak that a forward reaches: the mean of the rows measured on this GPU, else of all rows.
 
@@ -67,6 +71,7 @@ def efficiency(gpu: str, compiled: bool) -> float:
     )
 
 
+@checked
 def activation_bytes(config: WanConfig, tokens: int, compiled: bool) -> float:
     """Peak of a forward beyond the weights, in bytes: measured over counted, times counted.
 
@@ -82,6 +87,7 @@ def activation_bytes(config: WanConfig, tokens: int, compiled: bool) -> float:
     return _counted(config, tokens) * measured / sum(_counted(known, _tokens(m)) for m, known in rows)
 
 
+@checked
 def training_bytes(config: WanConfig, tokens: int, rank: int = 0) -> float:
     """Peak of activations while one block is recomputed and differentiated, in bytes, blocks' inputs apart.
 
@@ -97,6 +103,7 @@ def training_bytes(config: WanConfig, tokens: int, rank: int = 0) -> float:
     return 2 * tokens * (24.5 * d + 3.6 * m + 10 * rank if rank else 38 * d + 2.5 * m)
 
 
+@checked
 def stages(s: Settings) -> dict[str, dict[str, float]]:
     """GiB on one GPU, by stage and part.
 
@@ -127,6 +134,7 @@ def stages(s: Settings) -> dict[str, dict[str, float]]:
     return found
 
 
+@checked
 def seconds(s: Settings) -> dict[str, float]:
     """Seconds by part; reading weights from disk and compiling are not counted.
 

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
+from pusa_lab.arguments import checked
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.tasks import MODES
 from pusa_lab.types import Schedule
@@ -21,6 +22,7 @@ from pusa_lab.widgets.shared import Hands
 WIDE = w.Layout(width="340px")
 
 
+@checked
 class PlainStudio(Hands, w.VBox):
     """The schedule studio without JavaScript of its own; made by `ScheduleStudio`."""
 
@@ -165,6 +167,7 @@ class PlainStudio(Hands, w.VBox):
             self._send(do="drop", name=name, content=bytes(content), at=self.frame.value)
 
 
+@checked
 def heat_map(schedule: Schedule, row: int, frame: int, faults: list[Any]) -> bytes:
     """A schedule as PNG, the chosen cell in white and faults in magenta.
 
@@ -187,6 +190,7 @@ def heat_map(schedule: Schedule, row: int, frame: int, faults: list[Any]) -> byt
         return file.getvalue()
 
 
+@checked
 def strip(lane: Lane, title: str = "states") -> w.VBox:
     """A run with a scrub bar over its rows, and the scores of each frame.
 

@@ -18,6 +18,7 @@ MOST_ROWS, MOST_LEVELS = 10_000, 50_000
 """Rows, and levels in all, of the largest matrix that is drawn: a page with more would not answer for seconds."""
 
 
+@checked
 def numbers(matrix: Any, frames: int) -> Schedule:
     """Whatever torch reads as a matrix (rows, frames); its levels may be at fault, its shape not.
 
@@ -42,6 +43,7 @@ def numbers(matrix: Any, frames: int) -> Schedule:
     return small(S)
 
 
+@checked
 def small(S: Schedule) -> Schedule:
     """The same matrix, unless it is too large to draw.
 
@@ -164,6 +166,7 @@ MOVES: dict[str, Callable[..., Schedule]] = {f.__name__: f for f in (drag, paint
 """Name -> function (matrix, ...) -> matrix."""
 
 
+@checked
 def mending(S: Schedule, row: int, frame: int) -> tuple[Schedule, str]:
     """A matrix without the fault of one cell, and one sentence on what changed.
 
@@ -172,6 +175,8 @@ def mending(S: Schedule, row: int, frame: int) -> tuple[Schedule, str]:
         row: of the cell.
         frame: of the cell.
     """
+    if not (0 <= row < len(S) and 0 <= frame < S.shape[1]):
+        raise ValueError(f"row {row}, frame {frame} is not a cell of a schedule of shape {tuple(S.shape)}: give one.")
     out, level = S.clone(), S[row, frame].item()
     before = out[row - 1, frame].item() if row else 1.0
     if not 0 <= level <= 1:

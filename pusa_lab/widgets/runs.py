@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from pusa_lab import metrics
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.generate import Run
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.samplers import State
@@ -37,6 +37,7 @@ class Shot:
     """Seconds of sampling so far."""
 
 
+@checked
 def shots(run: Run, decode: Callable[[Video], Clip], spare: float = SPARE) -> Iterator[Shot]:
     """Every row of a run as it is reached, the finished video with the last one, then the pictures left out.
 
@@ -130,12 +131,15 @@ def scores(video: np.ndarray, frames: int, truth: np.ndarray | None = None) -> d
     return {name: [value[0, span].mean().item() for span in spans] for name, value in found.items()}
 
 
+@checked
 def sheet(frames: np.ndarray) -> str:
     """Frames side by side as a JPEG in a data URL, at least 64 pixels high.
 
     Args:
         frames: (f, h, w, 3) uint8.
     """
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise ValueError(f"frames is {shown(frames)}: give an array (f, h, w, 3), uint8.")
     scale = max(1, 64 // frames.shape[1])
     wide = np.concatenate(list(frames), axis=1).repeat(scale, axis=0).repeat(scale, axis=1)
     with io.BytesIO() as file:

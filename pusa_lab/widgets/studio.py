@@ -6,12 +6,14 @@ from typing import Any
 import anywidget
 import traitlets
 
+from pusa_lab.arguments import checked
 from pusa_lab.widgets.session import Session
 from pusa_lab.widgets.shared import Hands
 
 STATIC = Path(__file__).parent / "static"
 
 
+@checked
 class Studio(Hands, anywidget.AnyWidget):
     """The schedule studio in the page; made by `ScheduleStudio`."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from pusa_lab.arguments import shown
 from pusa_lab.metrics import Interval, bootstrap
 from small_models.entries import needs_entries
 
@@ -138,7 +139,9 @@ def best_strengths(found: Found, rank: Any, score: str) -> list[float]:
     shares = sorted({row["key"]["share"] for row in found["rows"]})
     at = [[r for r in found["rows"] if r["key"]["rank"] == rank and r["key"]["share"] == s] for s in shares]
     if not all(at):
-        raise ValueError(f"the table has no rows of rank {rank!r} for every length of training: give one of its ranks.")
+        raise ValueError(
+            f"the table has no rows of rank {shown(rank)} for every length of training: give one of its ranks."
+        )
     return [max(rows, key=lambda row: row["scores"][score][0])["key"]["strength"] for rows in at]
 
 
@@ -273,6 +276,8 @@ def largest(kinds: dict[str, Any]) -> tuple[str, float]:
         kinds: from `parameter_change`.
     """
     parts = {kind: found["share"] for kind, found in kinds.items() if kind != "new"}
+    if not parts:
+        raise ValueError("the table names no kind of weights: give one from metrics.parameter_change.")
     kind = max(parts, key=lambda kind: parts[kind])
     return kind.replace("_", "-"), 100 * parts[kind]
 

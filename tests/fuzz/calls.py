@@ -48,7 +48,7 @@ def callee(target: Target) -> str:
     Args:
         target: a function, class or method.
     """
-    owner, _, method = target.name.rpartition(".")
+    _, _, method = target.name.rpartition(".")
     return f"{METHODS[target.name]}.{method}" if target.name in METHODS else f"the({target.name!r})"
 
 
@@ -203,7 +203,8 @@ def _fault(case: Case, given: dict[str, Any], result: Any) -> str:
     finite = target.name not in WITHOUT_BOUND and not any(judge.not_finite(v) for v in given.values())
     if finite and not inspect.isclass(target.thing) and judge.not_finite(result):
         return "returned numbers that are not finite"
-    if hint == schedules.checks.Schedule and (faults := schedules.faults(result, whole=False)):
+    edited = target.name.startswith("pusa_lab.widgets.moves")  # what is drawn by hand may be wrong for a while
+    if hint == schedules.checks.Schedule and not edited and (faults := schedules.faults(result, whole=False)):
         return f"returned a schedule with faults: {faults[0]}"
     if target.name.startswith("pusa_lab.schedules.draws") and callable(result):
         result = result(2, 3, torch.Generator().manual_seed(0))

@@ -2,6 +2,7 @@
 
 The long part of a command is left out: a valid line ends where sampling, training or a notebook would begin.
 """
+# ruff: noqa: E501, tables of values
 
 import contextlib
 import io

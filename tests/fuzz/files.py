@@ -1,4 +1,5 @@
 """Damaged files: bytes flipped, cut or added, fields of JSON lost or changed; read right, or one clear sentence."""
+# ruff: noqa: E501, tables of values
 
 import json
 import random
@@ -187,7 +188,7 @@ def damages() -> list[Damage]:
     """All kinds."""
     picture, load = ("media.read_picture: ",), ("small_models.load: ",)
     cache = ("training.LatentCache: ", "training.LatentCache.__getitem__: ")
-    found = [
+    return [
         Damage("checkpoint", objects.kept_checkpoint, "*.safetensors", of_safetensors, lambda f, at: small(f), load),
         Damage("checkpoint without card", _bare, "*.safetensors", of_safetensors, lambda f, at: small(f), load),
         Damage("card", objects.kept_checkpoint, "*.json", of_json, lambda f, at: small(f.with_suffix(".safetensors")), load),
@@ -203,7 +204,6 @@ def damages() -> list[Damage]:
         Damage("results", _results, "*.json", of_json, lambda f, at: bool(_the("small_models.experiments.book.read")(f)), ("small_models.read: ",)),
         Damage("measured training", _training, "*.json", of_json, lambda f, at: bool(_the("pusa_lab.wan.plan_training.read_training")(f)), ("wan.read_training: ",)),
     ]  # fmt: skip
-    return found
 
 
 def small(path: Path) -> Any:

@@ -22,9 +22,9 @@ from .guard import guarded
 
 RIGHT, SENTENCE, ELSE = "right", "one clear sentence", "anything else"
 RAW = re.compile(
-    r"object at 0x|invalid literal|could not convert|has no attribute|must match the size|mat1 and mat2|not subscriptable|"
-    r"unhashable|not supported between|unsupported operand|is not iterable|values to unpack|NoneType|broadcast together|"
-    r"Expected all|indices must be|required argument|index out of range|codec can|Traceback|CPUAllocator|torch\.Size"
+    r"object at 0x|invalid literal|could not convert|has no attribute|must match the size|mat1 and mat2|"
+    r"not subscriptable|unhashable|not supported between|unsupported operand|is not iterable|values to unpack|NoneType|"
+    r"broadcast together|Expected all|indices must be|required argument|index out of range|codec can|Traceback|CPUAllocator|torch\.Size"
 )
 """Text that only libraries write."""
 UNBOUND = re.compile(r"\w[\w.<>]*(\(\))?:? (missing|got|takes) .*(argument|positional)", re.S)
@@ -49,7 +49,7 @@ def sentence_faults(text: str, names: tuple[str, ...]) -> list[str]:
     short = re.sub(r"\S{60,}", "x" * 60, text)
     found = {
         f"starts with none of {names}": not text.startswith(names),
-        "fewer than 6 words": len(text.split()) < 6,
+        "fewer than 5 words": len(text.split()) < 5,
         "no full stop": not text.rstrip().endswith((".", "?")),
         "a new line": "\n" in text.strip(),
         "raw text": bool(RAW.search(text)),

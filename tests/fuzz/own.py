@@ -1,4 +1,5 @@
 """Valid arguments of particular functions, where neither annotation nor name tells them."""
+# ruff: noqa: E501, tables of values
 
 _FILE = "small_models.zoo.find('nano-vta')"
 _TABLE = ["found('suite')", "found('steps')", "found('cost')"]
@@ -28,12 +29,6 @@ OWN: dict[str, dict[str, list[str]]] = {
         "guidance": ["1.0", "2.0", "rand(4)"], "frames": ["4", "None"], "negative": ["''", "'blurred'"],
         "schedule": ["'pyramid'", "schedules.synchronous", "falling(3, 4)", "falling(3, 4).tolist()"],
     },
-    r"pusa_lab\.files\.writing": {"path": ["clip_file().parent / 'none' / 'a'"]},
-    r"pusa_lab\.files\.check_fields": {"found": ["{'a': 1}"], "sentence": ["'the file is wrong'"], "fields": ["{'a': int}"]},
-    r"pusa_lab\.files\.read_json": {"path": ["json_file()"], "what": ["'the file'"], "fields": ["None", "{'a': int}"]},
-    r"pusa_lab\.files\.(digest)": {"path": ["picture_file()"]},
-    r"pusa_lab\.files\.(locked|check_folder)": {"path": ["new('d')"], "folder": ["new('d')"]},
-    r"pusa_lab\.files\.inside": {"folder": ["folder()"], "name": ["'a/b'"], "where": ["'the file'"]},
     r"pusa_lab\.finetune\.watch": {"model": ["trainable()"], "row": ["0", "2"], "folder": ["None"]},
     r"pusa_lab\.finetune\.check_wan": {
         "data": ["cache_folder()"], "out": ["new('a.safetensors')"], "config": ["config(lora_rank=2)"], "compiled": ["False"],

@@ -1,4 +1,5 @@
 """What the annotation alone does not say: names of parameters, particular functions, and the lists of odd values."""
+# ruff: noqa: E501, tables of values
 
 import re
 from pathlib import Path

@@ -121,7 +121,7 @@ def _part(part: tuple[str, int, range, Path]) -> list[dict[str, str]]:
     while len(indices):
         words = [sys.executable, "-m", "tests.fuzz", "--module", only, "--seed", str(seed)]
         words += ["--part", f"{indices.start}:{indices.stop}:{indices.step}", "--place", str(place)]
-        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         told += [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         if done.returncode == 0:
             break

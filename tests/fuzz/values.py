@@ -189,8 +189,8 @@ def _near_array(draw: Draw, name: str, hint: Any, value: Text) -> Text:
         sizes = draw.shape(hint.dim_str)
         at = draw.rng.randrange(len(sizes))
         changed = draw.one(
-            sizes[:at] + [max(0, sizes[at] + draw.one(-1, 1, 2, 30))] + sizes[at + 1 :],
-            sizes[:at] + [0] + sizes[at + 1 :],
+            [*sizes[:at], max(0, sizes[at] + draw.one(-1, 1, 2, 30)), *sizes[at + 1 :]],
+            [*sizes[:at], 0, *sizes[at + 1 :]],
             sizes[:at] + sizes[at + 1 :],
             [*sizes, 1],
             [1, *sizes],

@@ -1,0 +1,394 @@
+"""Models, files and toys that the text of a call names."""
+
+import functools
+import sys
+
+import numpy as np
+import torch
+
+import pusa_lab
+import small_models
+from pusa_lab import schedules, tasks
+from pusa_lab.types import Geometry
+
+from .basics import *  # noqa: F403
+from .basics import ROOT, clip, falling, film, folder, new, picture
+
+# Models
+
+
+def velocity(x, tau, **cond):
+    """A denoiser."""
+    return x * 0.5
+
+
+class Stub:
+    """The smallest VideoModel: pixels are latents, the caption is not read."""
+
+    def __init__(self, frames=4, size=(8, 8), stride=(1, 1, 1)):
+        self.geometry = Geometry(stride, 3, frames, size)
+        self.device = torch.device("cpu")
+
+    def encode_text(self, prompts):
+        return {"words": torch.zeros(len(prompts), 2)}
+
+    def encode_video(self, clip):
+        return clip
+
+    def decode(self, latents):
+        return latents.clamp(-1, 1)
+
+    def __call__(self, x, tau, words=None):
+        return x * 0.5
+
+
+@functools.cache
+def nano():
+    return small_models.load("nano-vta", device="cpu")
+
+
+@functools.cache
+def mini_codec():
+    return small_models.load("mini-codec", device="cpu")
+
+
+@functools.cache
+def features():
+    name = next(n for n in small_models.list_models() if "features" in n)
+    return small_models.load(name, device="cpu")
+
+
+@functools.cache
+def _tiny():
+    sys.path.insert(0, str(ROOT / "tests"))
+    import wan_tiny
+
+    return wan_tiny
+
+
+def transformer():
+    """A Wan of two layers."""
+    from pusa_lab.wan.transformer import VTAWanTransformer3DModel
+
+    model = _tiny().transformer()
+    return VTAWanTransformer3DModel.from_config(model.config)
+
+
+def wan_config():
+    return dict(_tiny().transformer().config)
+
+
+@functools.cache
+def wan_codec():
+    return _tiny().codec()
+
+
+@functools.cache
+def wan_folder():
+    """A tiny Wan in the published layout."""
+    at = folder() / "wan"
+    _tiny().pipeline().save_pretrained(at)
+    return at
+
+
+def wan():
+    from pusa_lab.wan import folders
+
+    return folders.check(wan_folder())
+
+
+def linear():
+    return torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 4))
+
+
+def result():
+    return pusa_lab.generate(Stub(), "a", steps=2, guidance=1.0)
+
+
+def states():
+    from pusa_lab.samplers import sample_steps
+
+    return list(sample_steps(velocity, torch.zeros(1, 3, 4, 8, 8), falling(3, 4)))
+
+
+def prepared():
+    from pusa_lab.generate import prepare
+
+    return prepare(Stub(), "a", steps=2, guidance=1.0)
+
+
+def conditions():
+    from pusa_lab.conditions import place
+
+    return place(tasks.image_to_video(picture(8, 8)), Stub().geometry, 4).encode(Stub())
+
+
+def scenes(n=3, world="nano"):
+    from small_models.world import WORLDS, draw_scenes
+
+    return draw_scenes(n, 0, WORLDS[world])
+
+
+def world(name="nano"):
+    from small_models.world import WORLDS
+
+    return WORLDS[name]
+
+
+@functools.cache
+def found(name):
+    """A stored table of results."""
+    from small_models.experiments import book
+
+    return book.read(ROOT / "small_models" / "results" / "paper" / f"{name}.json")
+
+
+def config(**changes):
+    from pusa_lab.training import TrainConfig
+
+    return TrainConfig(**{"steps": 4, "batch": 2, **changes})
+
+
+def figure():
+    from matplotlib.figure import Figure
+
+    return Figure()
+
+
+def prompts():
+    from pusa_lab.wan import loading
+    from pusa_lab.wan.prompts import PromptEncoder
+
+    return PromptEncoder(lambda: loading.read_text_encoder(wan(), torch.float32), "tiny", cache=None)
+
+
+def pair():
+    from pusa_lab.wan.lora_match import Pair
+
+    return Pair(torch.zeros(2, 24), torch.zeros(24, 2), 2.0, 1.0)
+
+
+def training_rows():
+    from pusa_lab.wan.plan_training import read_training
+
+    return read_training(ROOT / "benchmarks" / "results" / "wan_train.json")
+
+
+def phrase():
+    from small_models.world.captions import Phrase
+
+    return Phrase("red", "circle", "moves", "right", "slowly")
+
+
+# Files
+
+
+def _clips(folder):
+    from pusa_lab import media
+
+    for i in range(3):
+        media.write_clip(folder / f"{i}.mp4", film(16, 16, 16), 16)
+        (folder / f"{i}.txt").write_text("a red circle moves right slowly")
+
+
+@functools.cache
+def clips():
+    """A folder of clips with captions."""
+    at = folder() / "clips"
+    at.mkdir()
+    _clips(at)
+    return at
+
+
+@functools.cache
+def cache_folder():
+    """A latent cache of three clips."""
+    from pusa_lab.training.encode import encode_folder
+
+    at = folder() / "cache"
+    encode_folder(clips(), nano(), at, "nano-vta", frames=8)
+    return at
+
+
+def cache():
+    from pusa_lab.training import LatentCache
+
+    return LatentCache(cache_folder())
+
+
+def settings():
+    from pusa_lab.training.latents import CacheSettings
+
+    return CacheSettings("m", (16, 16), 8, 8, 3, 16.0, 0.0, "c", "t", 4)
+
+
+@functools.cache
+def picture_file():
+    from pusa_lab import media
+
+    at = folder() / "picture.png"
+    media.write_picture(at, picture())
+    return at
+
+
+@functools.cache
+def clip_file():
+    return clips() / "0.mp4"
+
+
+@functools.cache
+def lora_file():
+    """A LoRA for `transformer()`."""
+    from safetensors.torch import save_file
+
+    at = folder() / "lora.safetensors"
+    down, up = torch.zeros(2, 24), torch.zeros(24, 2)
+    save_file({"blocks.0.attn1.to_q.lora_A.weight": down, "blocks.0.attn1.to_q.lora_B.weight": up}, at)
+    return at
+
+
+def lora_tensors():
+    from safetensors.torch import load_file
+
+    return load_file(lora_file())
+
+
+def adapted():
+    """`transformer()` with that LoRA on it."""
+    from pusa_lab.wan.lora import load_lora
+
+    model = transformer()
+    load_lora(model, lora_file(), name="lora")
+    return model
+
+
+def wan_weights():
+    return next((wan_folder() / "transformer").glob("*.safetensors"))
+
+
+def json_file():
+    at = folder() / "some.json"
+    at.write_text('{"a": 1}')
+    return at
+
+
+def checkpoint():
+    """A copy of a shipped toy, with its card."""
+    import shutil
+
+    from small_models.zoo import find
+
+    at = new("copy.safetensors")
+    shutil.copy(find("nano-base"), at)
+    shutil.copy(find("nano-base").with_suffix(".json"), at.with_suffix(".json"))
+    return at
+
+
+@functools.cache
+def kept_checkpoint():
+    return checkpoint()
+
+
+# Toys
+
+
+def fresh_codec():
+    from small_models.codec import Codec
+
+    return Codec(mini_codec().config)
+
+
+def i2v_preset():
+    from small_models.i2v import ImageToVideo
+
+    return ImageToVideo.from_base(small_models.load("nano-base", device="cpu")).preset
+
+
+def mini_geometry():
+    return Geometry((4, 8, 8), 8, 3, (64, 64))
+
+
+def parts():
+    return iter([(torch.zeros(3, 3, 8, 16, 16), ["a red circle moves right"] * 3)])
+
+
+def pixel_bank(parts, batch, seed):
+    from small_models.data import pixel_bank as bank
+
+    return bank(parts, batch, seed, "cpu")
+
+
+def small_clips():
+    from small_models.features import reduced
+
+    return reduced(clip(2, 3, 9, 64, 64))
+
+
+def logits():
+    return features()(clip(2, 3, 33, 64, 64))
+
+
+def bank():
+    from small_models.data import pixel_bank as make
+
+    return make(parts(), 2, 0, "cpu")
+
+
+def raw():
+    from small_models.evaluate import fidelity
+    from small_models.world import render
+
+    clip = render(scenes(3))
+    return fidelity(clip * 0.9, clip, scenes(3))
+
+
+def raw_words():
+    from small_models.evaluate import obedience
+    from small_models.world import render
+
+    return obedience(render(scenes(3)), render(scenes(3)), scenes(3))
+
+
+def suite_raw(scale=1.0):
+    from small_models.suite import appearance
+    from small_models.world import render
+
+    clip = render(scenes(3))
+    return appearance(clip * scale, scenes(3), clip[:, :, :1])
+
+
+def suite_scale():
+    from small_models.suite import ranges
+
+    return ranges([suite_raw()], [suite_raw(0.5)])
+
+
+def kinds():
+    from pusa_lab.metrics.inside import parameter_change
+
+    return parameter_change(nano().dit, small_models.load("nano-base", device="cpu").dit)
+
+
+def lane():
+    from pusa_lab.widgets.runs import Lane, sheet
+
+    return Lane("a", falling(3, 4), {0: sheet(film()), 1: sheet(film()), 2: sheet(film())})
+
+
+def plan_settings():
+    from dataclasses import asdict
+
+    from pusa_lab.wan.plan import plan
+
+    found = asdict(plan().settings)
+    return {k: v for k, v in found.items() if k != "prices"}
+
+
+def trainable():
+    from pusa_lab.wan.trainable import TrainableWan
+
+    return TrainableWan(transformer(), Geometry((4, 8, 8), 4, 3, (16, 16)), {"": torch.zeros(4, 16)})
+
+
+__all__ = [name for name in dir() if not name.startswith("_")]
+_ = (np, schedules)
