@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import torch
+
 from pusa_lab.arguments import checked
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -13,12 +15,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 def needs_entries(function: F) -> F:
     """`checked`, and one sentence if a table lacks an entry, or arguments do not fit each other.
 
+    The error that showed it stays its cause, so a traceback tells both.
+
     Args:
         function: that reads tables, or tensors whose sizes depend on an object; or a class that is built from a table.
     """
-
     if inspect.isclass(function):
-        function.__init__ = _careful(function.__init__)  # type: ignore[misc]
+        function.__init__ = _careful(function.__init__)  # type: ignore[method-assign]
         return checked(function)
     return cast(F, checked(cast(F, _careful(function))))
 
@@ -28,12 +31,16 @@ def _careful(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def read(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return function(*args, **kwargs)
         try:
             signature.bind(*args, **kwargs)
         except TypeError:
             return function(*args, **kwargs)  # Python's own error names the function
         try:
             return function(*args, **kwargs)
+        except torch.OutOfMemoryError:
+            raise
         except (LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
             raise ValueError(
                 f"the arguments do not fit each other, or lack what is read from them ({type(error).__name__}): "

@@ -24,7 +24,8 @@ RIGHT, SENTENCE, ELSE = "right", "one clear sentence", "anything else"
 RAW = re.compile(
     r"object at 0x|invalid literal|could not convert|has no attribute|must match the size|mat1 and mat2|"
     r"not subscriptable|unhashable|not supported between|unsupported operand|is not iterable|values to unpack|NoneType|"
-    r"broadcast together|Expected all|indices must be|required argument|index out of range|codec can|Traceback|CPUAllocator|torch\.Size"
+    r"broadcast together|Expected all|indices must be|required argument|index out of range|codec can|Traceback|"
+    r"CPUAllocator|torch\.Size"
 )
 """Text that only libraries write."""
 UNBOUND = re.compile(r"\w[\w.<>]*(\(\))?:? (missing|got|takes) .*(argument|positional)", re.S)
