@@ -34,7 +34,7 @@ def _careful(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)  # Python's own error names the function
         try:
             return function(*args, **kwargs)
-        except (LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
+        except (LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, AssertionError) as error:
             raise ValueError(
                 f"the arguments do not fit each other, or lack what is read from them ({type(error).__name__}): "
                 "give what the description of the arguments says."

@@ -7,6 +7,7 @@ import io
 import itertools
 import linecache
 import re
+import sys
 import typing
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +25,8 @@ RIGHT, SENTENCE, ELSE = "right", "one clear sentence", "anything else"
 RAW = re.compile(
     r"object at 0x|invalid literal|could not convert|has no attribute|must match the size|mat1 and mat2|"
     r"not subscriptable|unhashable|not supported between|unsupported operand|is not iterable|values to unpack|NoneType|"
-    r"broadcast together|Expected all|indices must be|required argument|index out of range|codec can|Traceback|CPUAllocator|torch\.Size"
+    r"broadcast together|Expected all|indices must be|required argument|index out of range|codec can|"
+    r"Traceback|CPUAllocator|torch\.Size"
 )
 """Text that only libraries write."""
 UNBOUND = re.compile(r"\w[\w.<>]*(\(\))?:? (missing|got|takes) .*(argument|positional)", re.S)
@@ -117,6 +119,8 @@ def judged(
             raise
         except BaseException as error:
             return of_error(error, names)
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")  # a person closes figures, or a notebook does
     heard = [w for w in heard if not issubclass(w.category, DeprecationWarning | ResourceWarning)]
     changed = [name for name, value in given.items() if not _same(before[name], value)]
     if heard:
