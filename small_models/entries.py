@@ -18,7 +18,7 @@ def needs_entries(function: F) -> F:
     """
 
     if inspect.isclass(function):
-        function.__init__ = _careful(function.__init__)  # type: ignore[misc]
+        function.__init__ = _careful(function.__init__)  # type: ignore[method-assign]
         return checked(function)
     return cast(F, checked(cast(F, _careful(function))))
 
