@@ -98,6 +98,8 @@ def train(
         )
     path = check_writable(check_folder(out, "the folder") / f"{preset}-{stage}.safetensors", "the checkpoint")
     job = _job(preset, stage, out, base, data)
+    if job.source not in WORLDS and not Path(job.source).is_dir():
+        raise ValueError(f"no data {job.source!r}: give a folder of MP4s, or one of {', '.join(WORLDS)}.")
     told = _about(job, path.stem, recipe) if recipe.config.save_every or resume else {}
     check_run(recipe.config, logs, resume, told)
     torch.manual_seed(recipe.config.seed)
@@ -127,7 +129,7 @@ def train(
 def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:
     """What a run is of, so that it is resumed with the same stage, data, base and codec alone."""
     source = job.source
-    if source in WORLDS or not Path(source).is_dir():
+    if source in WORLDS:
         data = f"{recipe.clips} clips of {source}"
     else:
         clips = [clip for clip in find_clips(source, need_captions=False) if not clip.problem]
