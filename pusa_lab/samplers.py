@@ -3,14 +3,14 @@
 `sample_steps` yields every state, so progress bars, plots and re-imposed frames need no callbacks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from pusa_lab.arguments import calling, checked, shown
-from pusa_lab.schedules import as_matrix, as_schedule
+from pusa_lab.schedules import AnySchedule, as_matrix, as_schedule
 from pusa_lab.solvers import SOLVERS, Remembering, Solver, Step, euler, euler_step, heun
 from pusa_lab.timesteps import x0_from_v
 from pusa_lab.types import Denoiser, Schedule, Tau, Video
@@ -38,7 +38,7 @@ class State:
 def sample_steps(
     denoiser: Denoiser,
     x: Video,
-    schedule: str | Callable[..., Schedule] | Schedule,
+    schedule: AnySchedule,
     solver: str | Solver = "euler",
     *,
     steps: int = 10,
@@ -124,17 +124,17 @@ def _whole(denoiser: Denoiser) -> Denoiser:
 
 @checked
 def sample(
-    denoiser: Denoiser,
-    x: Video,
-    schedule: str | Callable[..., Schedule] | Schedule,
-    solver: str | Solver = "euler",
-    *,
-    steps: int = 10,
-    shift: float | int = 1.0,
-    whole: bool = True,
-    **cond: Any,
+    denoiser: Denoiser, x: Video, schedule: AnySchedule, solver: str | Solver = "euler", **options: Any
 ) -> Video:
-    """The last x of `sample_steps`, with the same arguments and errors: the sample itself."""
-    for state in sample_steps(denoiser, x, schedule, solver, steps=steps, shift=shift, whole=whole, **cond):
+    """The last x of `sample_steps`, with the same arguments and errors: the sample itself.
+
+    Args:
+        denoiser: (x, tau, **cond) -> v.
+        x: latents (b, c, f, h, w), every frame at the level of the schedule's row 0.
+        schedule: a name, a function, or levels (rows, f).
+        solver: a name, a function, or settings.
+        **options: steps, shift and whole, as `sample_steps`; all others are passed to the denoiser at every call.
+    """
+    for state in sample_steps(denoiser, x, schedule, solver, **options):
         last = state  # keeps one state alive, where a list would keep them all
     return last.x

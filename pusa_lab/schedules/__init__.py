@@ -4,6 +4,7 @@ A matrix of your own is one too: `validate(torch.as_tensor(rows))` says what is 
 """
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from pusa_lab.arguments import checked
 from pusa_lab.schedules import draws, grids
@@ -54,11 +55,12 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
 }
 """Name -> function (steps, frames, ..., shift=..., grid=...): the zoo. The batteries in tests/ run over it."""
 
+AnySchedule: TypeAlias = str | Callable[..., Schedule] | Schedule
+"""A name in SCHEDULES, a function (steps, frames, shift=...), or levels (rows, f)."""
+
 
 @checked
-def as_matrix(
-    schedule: str | Callable[..., Schedule] | Schedule, steps: int = 10, frames: int = 9, shift: float | int = 1.0
-) -> Schedule:
+def as_matrix(schedule: AnySchedule, steps: int = 10, frames: int = 9, shift: float | int = 1.0) -> Schedule:
     """The matrix of a schedule that is given by name, as a function, or as levels; it may have faults, see `faults`.
 
     Args:
@@ -81,6 +83,7 @@ def as_matrix(
 __all__ = [
     "GRIDS",
     "SCHEDULES",
+    "AnySchedule",
     "Description",
     "as_matrix",
     "as_schedule",
