@@ -7,6 +7,7 @@ import io
 import itertools
 import linecache
 import re
+import sys
 import typing
 import warnings
 from collections.abc import Callable, Iterator
@@ -118,6 +119,8 @@ def judged(
             raise
         except BaseException as error:
             return of_error(error, names)
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")  # a person closes figures, or a notebook does
     heard = [w for w in heard if not issubclass(w.category, DeprecationWarning | ResourceWarning)]
     changed = [name for name, value in given.items() if not _same(before[name], value)]
     if heard:

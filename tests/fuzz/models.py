@@ -253,6 +253,13 @@ def lora_tensors():
     return load_file(lora_file())
 
 
+def statement():
+    """What a file says of its scale."""
+    from pusa_lab.wan.lora_scale import Statement
+
+    return Statement("the file's header", 4.0)
+
+
 def adapted():
     """`transformer()` with that LoRA on it."""
     from pusa_lab.wan.lora import load_lora

@@ -127,6 +127,10 @@ OWN: dict[str, dict[str, list[str]]] = {
         "name": ["'lora'"], "pairs": ["{'blocks.0.attn1.to_q': pair()}"], "sign": ["1", "-1"], "factor": ["0.5"],
         "changes": ["{'blocks.0.attn1.to_q.bias': torch.zeros(24)}"], "model": ["adapted()"],
     },
+    r"pusa_lab\.wan\.lora_match\.(match|of_expert|statements_of)": {"expert": ["None"]},
+    r"pusa_lab\.wan\.lora_scale\.scale_of": {
+        "statements": ["[]", "[statement()]"], "own": ["None", "2.0"], "names": ["['blocks.0.attn1.to_q']"], "rank": ["2"],
+    },
     r"pusa_lab\.wan\.lora_match\.(match|module_of)": {
         "weights": ["dict(transformer().named_parameters())"], "entries": ["lora_tensors()"], "parameter": ["'a.weight'"],
     },

@@ -116,6 +116,8 @@ CLASSES: dict[str, list[str]] = {
     "Lane": ["the('pusa_lab.widgets.runs.Lane')('a', falling(3, 4))"],
     "Given": ["the('pusa_lab.widgets.known.Given')('a', picture(8, 8))"],
     "Phrase": ["phrase()"],
+    "LoRAFile": ["the('pusa_lab.wan.lora_files.read')(lora_file())"],
+    "Statement": ["statement()"],
     "Namespace": ["argparse.Namespace()"],
 }
 """Class -> text of an instance."""
