@@ -61,16 +61,29 @@ def kills(source: Path, out: Path) -> None:
     at = 0
     while True:
         at, here = at + 1, out / str(at)
-        if child := os.fork():
-            if not os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-                return
-        else:
-            sys.addaudithook(_killer(str(here), at))
-            encode_folder(source, Plain(), here, "plain", per_shard=2)
-            os._exit(0)
-        left = len(LatentCache(here)) if (here / "manifest.json").is_file() else 0
-        encode_folder(source, Plain(), here, "plain", per_shard=2)
-        sys.stdout.write(f"{left}\n")
+        if not _forked(lambda here=here, at=at: _killed(source, here, at)):
+            return
+        assert not _forked(lambda here=here: _goes_on(source, here))
+
+
+def _forked(work) -> int:
+    """The exit status of a child: this process itself never decodes, for threads do not survive a fork."""
+    if child := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    work()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _killed(source: Path, here: Path, at: int) -> None:
+    sys.addaudithook(_killer(str(here), at))
+    encode_folder(source, Plain(), here, "plain", per_shard=2)
+
+
+def _goes_on(source: Path, here: Path) -> None:
+    left = len(LatentCache(here)) if (here / "manifest.json").is_file() else 0
+    encode_folder(source, Plain(), here, "plain", per_shard=2)
+    sys.stdout.write(f"{left}\n")
 
 
 def _killer(folder: str, at: int):

@@ -132,9 +132,9 @@ def test_every_command_has_help(command, capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["generate", PROMPT, "--image", "nowhere.png"], "no picture at nowhere.png"),
+        (["generate", PROMPT, "--image", "nowhere.png"], "no picture at 'nowhere.png'"),
         (["generate", PROMPT, "--image", "{clip}"], "clip.mp4 is no readable picture"),
-        (["generate", PROMPT, "--video", "nowhere.mp4"], "no clip at nowhere.mp4"),
+        (["generate", PROMPT, "--video", "nowhere.mp4"], "no clip at 'nowhere.mp4'"),
         (
             ["generate", PROMPT, "--video", "{clip}", "--known", "13"],
             "of a clip that has 10 at the model's 16",
@@ -166,7 +166,7 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--model", "mini-codec"], "mini-codec is a codec and makes no videos"),
         (["generate", PROMPT, "--model", "mini-features"], "mini-features only reads videos and makes none"),
         (["generate", PROMPT, "--model", "mini-i2v"], "mini-i2v takes one picture as input"),
-        (["train", "--model", "all", "--stage", "all", "--resume", "x.ckpt"], "--resume goes on with one stage"),
+        (["train", "--model", "all", "--stage", "all", "--resume", "x.ckpt"], "--resume is for one stage: name its --model and --stage"),
         (["train", "--stage", "base", "--set", "lora_rank=4"], "lora_rank=4 for base"),
         (["train", "--set", "clips=0"], "clips=0"),
         (["generate", PROMPT, "--model", "{broken}"], "truncated"),
@@ -176,10 +176,10 @@ def test_every_command_has_help(command, capsys):
         (["train", "--set", "compile=foo"], "compile='foo': choose one of"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "2"], "noise level 2.0"),
         (["train", "--set", "colour=3"], "no field 'colour' to set"),
-        (["train", "--set", "steps=many"], "steps='many': give a value of type int"),
+        (["train", "--set", "steps=many"], "steps='many': give a whole number"),
         (["train", "--model", "giga"], "no stage giga-vta"),
-        (["demo", "--image", "nowhere.png"], "no picture at nowhere.png"),
-        (["demo", "--video", "nowhere.mp4"], "no clip at nowhere.mp4"),
+        (["demo", "--image", "nowhere.png"], "no picture at 'nowhere.png'"),
+        (["demo", "--video", "nowhere.mp4"], "no clip at 'nowhere.mp4'"),
         (["demo", "--video", "{picture}x"], "no clip at"),
     ],
 )

@@ -50,7 +50,7 @@ def test_an_output_of_ascii_gets_escapes_and_the_file_is_there(tmp_path, monkeyp
     assert out.is_file()
     assert r"gr\xf6\xdfe.mp4" in said("stdout")
     assert main(["generate", PROMPT, *NANO, "--image", "größe.png", "--out", str(out)]) == 2
-    assert r"pusa-lab generate: no picture at gr\xf6\xdfe.png" in said("stderr")
+    assert r"pusa-lab generate: no picture at 'gr\xf6\xdfe.png'" in said("stderr")
     assert main(["plan", "--model", "größe"]) == 2
     assert r"unknown model 'gr\xf6\xdfe'" in said("stderr")
 

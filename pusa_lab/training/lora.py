@@ -27,11 +27,11 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
 
     Args:
         model: changed in place.
-        rank: of the updates, from 1 to the smaller side of the largest layer.
+        rank: of the updates, at least 1.
         layers: regular expression for the names of the layers, all linear ones if empty.
 
     Raises:
-        ValueError: no layer has such a name, or the rank is larger than all layers'.
+        ValueError: no layer has such a name, or the rank is below 1.
 
     Source: arXiv 2106.09685.
     """
@@ -42,9 +42,8 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
     targets = [name for name in linear if re.search(layers, name)]
     if not targets:
         raise ValueError(f"layers={layers!r:.60} names no linear layer of the model: give another expression.")
-    most = max(min(linear[name].in_features, linear[name].out_features) for name in targets)
-    if not 1 <= rank <= most:
-        raise ValueError(f"rank={rank}: give 1 to {most}, more than a layer's smaller side adds nothing.")
+    if rank < 1:
+        raise ValueError(f"rank={rank}: a low-rank update has a rank of at least 1.")
     model.requires_grad_(False)
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), model)
     for layer in model.modules():
