@@ -6,7 +6,7 @@ import operator
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import AbstractArray
 from torch import Tensor
+
+MOST_NAME, MOST_PATH = 255, 4096
+"""Bytes of the name of a file, and of a whole path, that Linux takes: longer ones cannot even be looked for."""
 
 Check = Callable[[Any], Any]
 """Takes a value and returns it converted; raises `Unfit`, with what is expected."""
@@ -74,6 +77,8 @@ def check_for(hint: Any) -> Check:
     container = origin or hint
     if container in (Sequence, list, tuple, set, frozenset):
         return _sequence(container, parts)
+    if container is Iterable:
+        return _iterable(parts)
     if container in (Mapping, dict):
         return _mapping(parts)
     if container is Callable or container is typing.get_origin(Callable[..., Any]):
@@ -150,9 +155,16 @@ def _text(value: Any) -> str:
 
 
 def _path(value: Any) -> Any:
-    if isinstance(value, str | os.PathLike) and str(value) and "\0" not in str(value):
-        return Path(value)
-    raise Unfit("a path")
+    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
+        raise Unfit("a path")
+    try:
+        path = Path(value)
+        longest = max(len(os.fsencode(name)) for name in (*path.parts, ""))
+    except (TypeError, UnicodeEncodeError):  # of bytes, or with half a letter in it
+        raise Unfit("a path") from None
+    if longest > MOST_NAME or len(os.fsencode(path)) >= MOST_PATH:
+        raise Unfit(f"a path of less than {MOST_PATH} bytes, with names of at most {MOST_NAME}")
+    return path
 
 
 def _name_or_path(value: Any) -> Any:
@@ -248,6 +260,32 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
             raise Unfit(f"{len(each)} values")
         try:
             return kind(one(x) for one, x in zip(each or [item] * len(value), value, strict=True))
+        except Unfit as unfit:
+            raise Unfit(f"a list of which each is {unfit}") from None
+
+    return check
+
+
+def _iterable(parts: tuple[Any, ...]) -> Check:
+    """Of an iterator, which may be long, each item is checked when its turn comes."""
+    item = check_for(parts[0]) if parts else PLAIN[Any]
+
+    def each(values: Iterable[Any]) -> Iterator[Any]:
+        for value in values:
+            try:
+                yield item(value)
+            except Unfit as unfit:
+                raise ValueError(f"an item is {shown(value)}: give a list of which each is {unfit}.") from None
+
+    def check(value: Any) -> Any:
+        if isinstance(value, np.ndarray | Tensor):
+            value = list(value) if value.ndim else value
+        if isinstance(value, Iterator):
+            return each(value)
+        if isinstance(value, str | bytes | bytearray | Tensor) or not isinstance(value, Collection):
+            raise Unfit("a list")
+        try:
+            return [item(one) for one in value]
         except Unfit as unfit:
             raise Unfit(f"a list of which each is {unfit}") from None
 
