@@ -15,6 +15,8 @@ import torch
 from jaxtyping import AbstractArray
 from torch import Tensor
 
+from pusa_lab.sentences import shown
+
 MOST_NAME, MOST_PATH = 255, 4096
 """Bytes of the name of a file, and of a whole path, that Linux takes: longer ones cannot even be looked for."""
 
@@ -24,31 +26,6 @@ Check = Callable[[Any], Any]
 
 class Unfit(Exception):
     """Says what was expected, to the door that makes a sentence of it."""
-
-
-def shown(value: Any) -> str:
-    """A value in a sentence: short, and with its type where that is what matters.
-
-    Args:
-        value: anything.
-    """
-    if value is None or isinstance(value, bool):
-        return repr(value)
-    kind = type(value).__name__
-    article = "an" if kind[0].lower() in "aeiou" else "a"
-    if isinstance(value, Tensor):
-        layout = "" if value.layout == torch.strided else f", {str(value.layout).removeprefix('torch.')}"
-        return f"a tensor of shape {tuple(value.shape)}, {str(value.dtype).removeprefix('torch.')}{layout}"
-    if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}, {value.dtype}"
-    if isinstance(value, str | int | float | complex | bytes | range):
-        try:
-            return f"{value!r:.80} ({article} {kind})"
-        except ValueError:  # an int of too many digits
-            return f"{article} {kind} of too many digits"
-    if isinstance(value, Sequence | Mapping | set | frozenset):
-        return f"{article} {kind} of {len(value)}"
-    return f"{article} {kind}"
 
 
 # From an annotation to a check
@@ -77,8 +54,8 @@ def check_for(hint: Any) -> Check:
     container = origin or hint
     if container in (Sequence, list, tuple, set, frozenset):
         return _sequence(container, parts)
-    if container is Iterable:
-        return _iterable(parts)
+    if container in (Iterable, Iterator):
+        return _iterable(parts, lazy=container is Iterator)
     if container in (Mapping, dict):
         return _mapping(parts)
     if container is Callable or container is typing.get_origin(Callable[..., Any]):
@@ -197,7 +174,12 @@ def _tensor(value: Any) -> Tensor:
 def _ndarray(value: Any) -> np.ndarray:
     if isinstance(value, np.ndarray) and value.dtype.kind not in "buif":
         raise Unfit("an array of real numbers")
-    return value if isinstance(value, np.ndarray) else _numbers(value, "an array").detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        return value
+    numbers = _numbers(value, "an array")
+    if numbers.is_meta:
+        raise Unfit("an array, or a tensor on the CPU or a GPU")
+    return numbers.detach().cpu().numpy()
 
 
 PLAIN: dict[Any, Check] = {
@@ -266,7 +248,7 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
     return check
 
 
-def _iterable(parts: tuple[Any, ...]) -> Check:
+def _iterable(parts: tuple[Any, ...], lazy: bool) -> Check:
     """Of an iterator, which may be long, each item is checked when its turn comes."""
     item = check_for(parts[0]) if parts else PLAIN[Any]
 
@@ -279,11 +261,13 @@ def _iterable(parts: tuple[Any, ...]) -> Check:
 
     def check(value: Any) -> Any:
         if isinstance(value, np.ndarray | Tensor):
-            value = list(value) if value.ndim else value
+            value = list(value) if value.ndim else None
         if isinstance(value, Iterator):
             return each(value)
-        if isinstance(value, str | bytes | bytearray | Tensor) or not isinstance(value, Collection):
+        if isinstance(value, str | bytes | bytearray) or not isinstance(value, Collection):
             raise Unfit("a list")
+        if lazy:
+            return each(value)
         try:
             return [item(one) for one in value]
         except Unfit as unfit:
