@@ -6,7 +6,7 @@ import operator
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +15,17 @@ import torch
 from jaxtyping import AbstractArray
 from torch import Tensor
 
+from pusa_lab.sentences import shown
+
+MOST_NAME, MOST_PATH = 255, 4096
+"""Bytes of the name of a file, and of a whole path, that Linux takes: longer ones cannot even be looked for."""
+
 Check = Callable[[Any], Any]
 """Takes a value and returns it converted; raises `Unfit`, with what is expected."""
 
 
 class Unfit(Exception):
     """Says what was expected, to the door that makes a sentence of it."""
-
-
-def shown(value: Any) -> str:
-    """A value in a sentence: short, and with its type where that is what matters.
-
-    Args:
-        value: anything.
-    """
-    if value is None or isinstance(value, bool):
-        return repr(value)
-    kind = type(value).__name__
-    article = "an" if kind[0].lower() in "aeiou" else "a"
-    if isinstance(value, Tensor):
-        layout = "" if value.layout == torch.strided else f", {str(value.layout).removeprefix('torch.')}"
-        return f"a tensor of shape {tuple(value.shape)}, {str(value.dtype).removeprefix('torch.')}{layout}"
-    if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}, {value.dtype}"
-    if isinstance(value, str | int | float | complex | bytes | range):
-        try:
-            return f"{value!r:.80} ({article} {kind})"
-        except ValueError:  # an int of too many digits
-            return f"{article} {kind} of too many digits"
-    if isinstance(value, Sequence | Mapping | set | frozenset):
-        return f"{article} {kind} of {len(value)}"
-    return f"{article} {kind}"
 
 
 # From an annotation to a check
@@ -74,6 +54,8 @@ def check_for(hint: Any) -> Check:
     container = origin or hint
     if container in (Sequence, list, tuple, set, frozenset):
         return _sequence(container, parts)
+    if container in (Iterable, Iterator):
+        return _iterable(parts, lazy=container is Iterator)
     if container in (Mapping, dict):
         return _mapping(parts)
     if container is Callable or container is typing.get_origin(Callable[..., Any]):
@@ -150,9 +132,16 @@ def _text(value: Any) -> str:
 
 
 def _path(value: Any) -> Any:
-    if isinstance(value, str | os.PathLike) and str(value) and "\0" not in str(value):
-        return Path(value)
-    raise Unfit("a path")
+    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
+        raise Unfit("a path")
+    try:
+        path = Path(value)
+        longest = max(len(os.fsencode(name)) for name in (*path.parts, ""))
+    except (TypeError, UnicodeEncodeError):  # of bytes, or with half a letter in it
+        raise Unfit("a path") from None
+    if longest > MOST_NAME or len(os.fsencode(path)) >= MOST_PATH:
+        raise Unfit(f"a path of less than {MOST_PATH} bytes, with names of at most {MOST_NAME}")
+    return path
 
 
 def _name_or_path(value: Any) -> Any:
@@ -185,7 +174,12 @@ def _tensor(value: Any) -> Tensor:
 def _ndarray(value: Any) -> np.ndarray:
     if isinstance(value, np.ndarray) and value.dtype.kind not in "buif":
         raise Unfit("an array of real numbers")
-    return value if isinstance(value, np.ndarray) else _numbers(value, "an array").detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        return value
+    numbers = _numbers(value, "an array")
+    if numbers.is_meta:
+        raise Unfit("an array, or a tensor on the CPU or a GPU")
+    return numbers.detach().cpu().numpy()
 
 
 PLAIN: dict[Any, Check] = {
@@ -248,6 +242,34 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
             raise Unfit(f"{len(each)} values")
         try:
             return kind(one(x) for one, x in zip(each or [item] * len(value), value, strict=True))
+        except Unfit as unfit:
+            raise Unfit(f"a list of which each is {unfit}") from None
+
+    return check
+
+
+def _iterable(parts: tuple[Any, ...], lazy: bool) -> Check:
+    """Of an iterator, which may be long, each item is checked when its turn comes."""
+    item = check_for(parts[0]) if parts else PLAIN[Any]
+
+    def each(values: Iterable[Any]) -> Iterator[Any]:
+        for value in values:
+            try:
+                yield item(value)
+            except Unfit as unfit:
+                raise ValueError(f"an item is {shown(value)}: give a list of which each is {unfit}.") from None
+
+    def check(value: Any) -> Any:
+        if isinstance(value, np.ndarray | Tensor):
+            value = list(value) if value.ndim else None
+        if isinstance(value, Iterator):
+            return each(value)
+        if isinstance(value, str | bytes | bytearray) or not isinstance(value, Collection):
+            raise Unfit("a list")
+        if lazy:
+            return each(value)
+        try:
+            return [item(one) for one in value]
         except Unfit as unfit:
             raise Unfit(f"a list of which each is {unfit}") from None
 

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -24,8 +24,8 @@ from pusa_lab.annotations import (
     is_array,
     nothing,
     one_of,
-    shown,
 )
+from pusa_lab.sentences import in_one_line, shown
 
 __all__ = ["ArgumentError", "calling", "checked", "shown"]
 
@@ -56,8 +56,9 @@ def calling(name: str) -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         told = error.args and isinstance(error.args[0], str)  # the operating system's own begin with a number
-        if _ours(error) and told and not str(error).startswith(name):
-            error.args = (f"{name}: {error.args[0]}", *error.args[1:])
+        if _ours(error) and told:
+            sentence = in_one_line(error.args[0])
+            error.args = (sentence if sentence.startswith(name) else f"{name}: {sentence}", *error.args[1:])
         raise
     finally:
         _called.reset(token)
@@ -123,9 +124,32 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                     except Unfit as unfit:
                         raise ArgumentError(f"{key}{_said(value, unfit)}: give {unfit}.") from None
             _same_sizes(bound.arguments, arrays, function.__name__ == "__init__")
-            return function(*bound.args, **bound.kwargs)
+            result = function(*bound.args, **bound.kwargs)
+            return _steps(name, result) if inspect.isgenerator(result) else result
 
     return door
+
+
+def _steps(name: str, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """A generator whose body, which runs when its items are asked for, speaks in the name of the function too."""
+    step: Callable[[], Any] = functools.partial(next, inner)
+    try:
+        while True:
+            try:
+                with calling(name):
+                    item = step()
+            except StopIteration as end:
+                return end.value
+            try:
+                step = functools.partial(inner.send, (yield item))
+            except Exception as error:  # of the block of a `with`, which keeps its own words
+                step = functools.partial(next, inner)
+                try:
+                    yield inner.throw(error)
+                except StopIteration as end:
+                    return end.value
+    finally:
+        inner.close()
 
 
 def _said(value: Any, unfit: Unfit) -> str:
