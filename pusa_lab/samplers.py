@@ -98,7 +98,10 @@ def _next(step: Step, denoiser: Denoiser, state: State, rows: Schedule, cond: di
     tau, tau_next = rows[0].expand(len(x), -1), rows[1].repeat(len(x), 1)
     if not torch.equal(rows[0], rows[1]):
         with torch.no_grad():
-            x, v = step(denoiser, x, tau, tau_next, **cond)
+            found = step(denoiser, x, tau, tau_next, **cond)
+            if not (isinstance(found, tuple) and len(found) == 2 and all(isinstance(y, torch.Tensor) for y in found)):
+                raise ValueError(f"the solver returned {shown(found)}: give two tensors, the next x and the velocity v.")
+            x, v = found
             x0 = x0_from_v(x, v, tau_next)
         if not torch.isfinite(v).all():
             raise ValueError(f"the denoiser returned NaN or infinity on the way to row {row} of the schedule.")

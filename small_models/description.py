@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from small_models.codec import Codec
 from small_models.features import Features
@@ -112,12 +114,23 @@ def _check_weights(about: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
     layers = preset["dit"]["num_layers"] if "dit" in preset else 0
     if layers > len(weights):
         raise _Odd(f"{layers} layers, and the file has {len(weights)} tensors")
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         expected = {k: v.shape for k, v in KINDS[about["kind"]](preset).state_dict().items()}
     there = {k: v.shape for k, v in weights.items()}
     if differ := sorted(k for k in expected.keys() | there.keys() if expected.get(k) != there.get(k)):
         name = differ[0]
         raise _Odd(f"{name} is {_shape(there.get(name))}, and described as {_shape(expected.get(name))}")
+
+
+class _Unfilled(TorchFunctionMode):
+    """Weights without a memory are not drawn: to do it, torch would load its compiler, for more than a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Leave out what draws in place."""
+        given = kwargs or {}
+        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 def _shape(shape: torch.Size | None) -> str:

@@ -141,7 +141,8 @@ def validate(schedule: torch.Tensor, whole: bool = True) -> None:
     """
     if found := faults(schedule, whole):
         more = f" (and {len(found) - 5} more)" if len(found) > 5 else ""
-        raise ValueError("not a schedule: " + "; ".join(found[:5]) + more + ".")
+        part = "; a part of a schedule is walked with whole=False" if whole and not faults(schedule, False) else ""
+        raise ValueError("not a schedule: " + "; ".join(found[:5]) + more + part + ".")
 
 
 @checked

@@ -1,9 +1,11 @@
 """Data for training: latents or clips in memory, in batches that depend on seed and step alone."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -139,6 +141,7 @@ class Batches:
         while True:
             start = count
             for batch in self.source:
+                batch = _as_tensors(batch)
                 _check_batch(batch, count)
                 if count >= before:
                     yield batch
@@ -151,6 +154,14 @@ class Batches:
 
 def _too_few(count: int, needed: int) -> str:
     return f"data gave {count} batches and the run needs {needed}: give as many, or set fewer steps."
+
+
+def _as_tensors(batch: Any) -> Any:
+    """A batch whose latents are an array or a list, with the tensor that is meant; anything else as it is."""
+    if isinstance(batch, list | tuple) and batch and isinstance(batch[0], np.ndarray | list):
+        with contextlib.suppress(ValueError, TypeError):
+            return (torch.from_numpy(np.asarray(batch[0], np.float32)), *batch[1:])
+    return batch
 
 
 def _check_batch(batch: Any, number: int) -> None:

@@ -250,8 +250,13 @@ def fit(
         **options: of `run`: resume, accelerator.
 
     Raises:
-        ValueError: as for `run`.
+        ValueError: as for `run`, or all weights are frozen.
     """
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise ValueError(
+            "model has no weights to train, all are frozen: call model.requires_grad_(True) or "
+            "training.add_lora(model, rank) first."
+        )
     run(VTAModule(model, config, report), data, logs, **options)
 
 
