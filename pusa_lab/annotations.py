@@ -7,6 +7,7 @@ import os
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,14 @@ def _is_plain(value: Tensor) -> bool:
 
 def _measured(value: Any) -> Any:
     """A number that may be missing."""
-    return value if isinstance(value, float) and value != value else _number(value)
+    return nan if _is_nan(value) else _number(value)
+
+
+def _is_nan(value: Any) -> bool:
+    plain = isinstance(value, float | np.floating) or (
+        isinstance(value, Tensor) and not value.ndim and value.is_floating_point() and _is_plain(value)
+    )
+    return plain and bool(value != value)
 
 
 def _truth(value: Any) -> bool:
@@ -331,6 +339,8 @@ def array_check(hint: Any, inner: bool = True) -> Check:
             if floating and not x.is_floating_point() and not (wide and isinstance(value, Tensor | np.ndarray)):
                 x = x.float() if x.dtype != torch.bool else x
             kind = str(x.dtype).removeprefix("torch.")
+        if inner and isinstance(x, Tensor) and x.is_meta:
+            raise Unfit(f"{expected} on the CPU or a GPU, with numbers in it")
         if hint.dtypes and kind not in hint.dtypes:
             raise Unfit(f"{expected} of {' or '.join(_few(hint.dtypes))} numbers")
         if inner and has_fixed_axes(hint) and x.ndim != len(hint.dims):

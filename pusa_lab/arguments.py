@@ -8,7 +8,7 @@ import contextlib
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ from pusa_lab.annotations import (
     shown,
 )
 
-__all__ = ["ArgumentError", "calling", "checked", "shown"]
+__all__ = ["ArgumentError", "calling", "checked", "returned", "shown"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -123,9 +123,39 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                     except Unfit as unfit:
                         raise ArgumentError(f"{key}{_said(value, unfit)}: give {unfit}.") from None
             _same_sizes(bound.arguments, arrays, function.__name__ == "__init__")
-            return function(*bound.args, **bound.kwargs)
+            result = function(*bound.args, **bound.kwargs)
+        return _stepped(result, name) if inspect.isgenerator(result) else result
 
     return door
+
+
+def _stepped(steps: Generator[Any, Any, Any], name: str) -> Iterator[Any]:
+    """The same steps, each made in the name of the function that was called: a generator's body runs after its door."""
+    with contextlib.closing(steps):
+        while True:
+            with calling(name):
+                try:
+                    step = next(steps)
+                except StopIteration:
+                    return
+            yield step
+
+
+def returned(value: Any, hint: Any, name: str) -> Any:
+    """What a function that somebody brought has returned, checked and converted by an annotation.
+
+    Args:
+        value: what it returned.
+        hint: the annotation, such as float or Tau.
+        name: of the function, as the argument is called.
+
+    Raises:
+        ValueError: the value does not fit.
+    """
+    try:
+        return check_for(hint)(value)
+    except Unfit as unfit:
+        raise ValueError(f"{name} returned {shown(value)}: it must return {unfit}.") from None
 
 
 def _said(value: Any, unfit: Unfit) -> str:

@@ -111,7 +111,11 @@ def x0_from_v(x: Video, v: Video, tau: Tau) -> Video:
         x: noisy latents (b, c, f, h, w).
         v: velocity of the same shape.
         tau: clocks (b, f) in [0, 1].
+
+    Raises:
+        ValueError: a clock is outside [0, 1] (looked for on the CPU alone).
     """
+    check_levels(tau)
     return (x - per_frame(tau, x) * v).to(x.dtype)
 
 
@@ -123,7 +127,11 @@ def eps_from_v(x: Video, v: Video, tau: Tau) -> Video:
         x: noisy latents (b, c, f, h, w).
         v: velocity of the same shape.
         tau: clocks (b, f) in [0, 1].
+
+    Raises:
+        ValueError: a clock is outside [0, 1] (looked for on the CPU alone).
     """
+    check_levels(tau)
     return (x + (1 - per_frame(tau, x)) * v).to(x.dtype)
 
 
