@@ -64,8 +64,8 @@ def check_for(hint: Any) -> Check:
         kinds = [part for part in parts if wider.get(part, part) not in parts or part not in wider]
         names = {str, Path} <= set(kinds)
         return one_of([_name_or_path if names and part in (str, Path) else check_for(part) for part in kinds])
-    if origin is typing.Annotated:
-        return check_for(parts[0])
+    if origin is typing.Annotated:  # a function: how many arguments it is called with, at the least
+        return _function(parts[1], typing.get_args(parts[0])[-1])
     if origin is typing.Literal:
         return _literal(parts)
     if is_array(hint):
@@ -78,7 +78,7 @@ def check_for(hint: Any) -> Check:
     if container in (Mapping, dict):
         return _mapping(parts)
     if container is Callable or container is typing.get_origin(Callable[..., Any]):
-        return _callable
+        return _function(len(parts[0]) if parts and isinstance(parts[0], list) else 0, parts[-1] if parts else Any)
     if inspect.isclass(container):
         return _instance(container)
     return lambda value: value
@@ -191,7 +191,7 @@ def _tensor(value: Any) -> Tensor:
 
 
 def _ndarray(value: Any) -> np.ndarray:
-    if isinstance(value, np.ndarray) and value.dtype.kind not in "buif":
+    if (isinstance(value, np.ndarray) and value.dtype.kind not in "buif") or getattr(value, "is_meta", False):
         raise Unfit("an array of real numbers")
     return value if isinstance(value, np.ndarray) else _numbers(value, "an array").detach().cpu().numpy()
 
@@ -282,6 +282,25 @@ def _callable(value: Any) -> Any:
     return value
 
 
+def _function(count: int, result: Any) -> Check:
+    """Of a function that is called with `count` arguments; a class cannot be one that returns tensors."""
+    makes_tensors = result is Tensor or is_array(result)
+
+    def check(value: Any) -> Any:
+        _callable(value)
+        if makes_tensors and inspect.isclass(value):
+            raise Unfit("a function that returns a tensor, not a class")
+        with contextlib.suppress(ValueError):  # what is written in C may not say what it takes
+            signature = inspect.signature(value)
+            try:
+                signature.bind_partial(*[None] * count)
+            except TypeError:
+                raise Unfit(f"a function of {count} arguments or more") from None
+        return value
+
+    return check
+
+
 def _instance(kind: type) -> Check:
     """Of a class, or of a protocol whose members can be looked for."""
     protocol = getattr(kind, "_is_protocol", False)
@@ -290,7 +309,11 @@ def _instance(kind: type) -> Check:
     example = EXAMPLES.get(kind.__name__, "")
 
     def check(value: Any) -> Any:
-        if not isinstance(value, kind) or isinstance(value, type):
+        try:
+            fits = isinstance(value, kind) and not isinstance(value, type)
+        except Exception:  # whatever an object does when it is asked for the members of a protocol
+            fits = False
+        if not fits:
             raise Unfit(f"a {kind.__name__}{example and ', such as '}{example}")
         return value
 

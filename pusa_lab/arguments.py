@@ -97,7 +97,7 @@ def _short(function: Any) -> str:
 def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     @functools.cache
     def checks() -> tuple[inspect.Signature, dict[str, Check], dict[str, Any]]:
-        signature, hints = inspect.signature(function), typing.get_type_hints(function)
+        signature, hints = inspect.signature(function), typing.get_type_hints(function, include_extras=True)
         named = [k for k, p in signature.parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
         found = {k: check_for(hints[k]) for k in named if k in hints}
         arrays = {k: hint for k in found if is_array(hint := bare(hints[k]))}
@@ -124,6 +124,8 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                         raise ArgumentError(f"{key}{_said(value, unfit)}: give {unfit}.") from None
             _same_sizes(bound.arguments, arrays, function.__name__ == "__init__")
             result = function(*bound.args, **bound.kwargs)
+        if isinstance(result, contextlib.AbstractContextManager) and inspect.isgenerator(getattr(result, "gen", None)):
+            result.gen = _stepped(result.gen, name)  # type: ignore[attr-defined]
         return _stepped(result, name) if inspect.isgenerator(result) else result
 
     return door
@@ -131,14 +133,21 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 def _stepped(steps: Generator[Any, Any, Any], name: str) -> Iterator[Any]:
     """The same steps, each made in the name of the function that was called: a generator's body runs after its door."""
-    with contextlib.closing(steps):
-        while True:
-            with calling(name):
-                try:
-                    step = next(steps)
-                except StopIteration:
-                    return
+    go_on: Callable[[], Any] = steps.__next__
+    while True:
+        with calling(name):
+            try:
+                step = go_on()
+            except StopIteration:
+                return
+        try:
             yield step
+            go_on = steps.__next__
+        except GeneratorExit:
+            steps.close()
+            raise
+        except BaseException as error:  # what the block of a `with` raised is the generator's to handle
+            go_on = functools.partial(steps.throw, error)
 
 
 def returned(value: Any, hint: Any, name: str) -> Any:

@@ -5,16 +5,13 @@ one around its `rest` leaves the frames that are kept at a level of their own al
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.schedules.draws_paths import check_draw, drawn, nondecreasing, tau_of
+from pusa_lab.schedules.draws_paths import Draw, check_draw, drawn, nondecreasing, tau_of
 from pusa_lab.schedules.grids import check_logits, check_shift, shift_levels
 from pusa_lab.types import Tau
-
-Draw: TypeAlias = Callable[..., Tau]
 
 
 def _uniform(batch: int, frames: int, generator: torch.Generator | None) -> Tau:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import torch
 
@@ -10,6 +10,8 @@ from pusa_lab.arguments import checked, returned, shown
 from pusa_lab.schedules.checks import MOST_CELLS
 from pusa_lab.types import Tau
 
+Draw: TypeAlias = Annotated[Callable[..., Tau], 3]
+"""(batch, frames, generator) -> tau."""
 MOST_LEVELS = 2**40
 """Of the grid of a path: float64 tells as many apart."""
 
@@ -48,7 +50,7 @@ def check_draw(batch: int, frames: int) -> None:
 
 
 @checked
-def tau_of(draw: Callable[..., Tau], batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+def tau_of(draw: Draw, batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
     """The clocks that a draw gives, which anybody may have brought, checked.
 
     Args:
