@@ -79,6 +79,19 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.training\.cache\.CacheWriter": {"folder": ["new('cache')"], "empty": ["rand(4, 2)"]},
     r"pusa_lab\.training\.data\.LatentVideoDataModule": {"train": ["bank()"], "val": ["None", "bank()"]},
+    r"pusa_lab\.captions\.decoded_text": {"path": ["clip_file().with_suffix('.txt')"], "most": ["1000"]},
+    r"pusa_lab\.captions\.read_captions": {"folder": ["clips()"]},
+    r"pusa_lab\.training\.config\.parse": {"words": ["['steps=5', 'lr=3e-4']", "['clips=4']"], "more": ["{'clips': int}"]},
+    r"pusa_lab\.training\.encode\.check_encode": {"folder": ["clips()"], "out": ["new('cache')"], "settings": ["None", "{'frames': 8}"]},
+    r"pusa_lab\.training\.rescue\.save_or_rescue": {"save": ["lambda path: None"]},
+    r"pusa_lab\.wan\.lora\.check_matched": {
+        "found": ["the('pusa_lab.wan.lora_match.Match')({'a': pair()})"], "entries": ["lora_tensors()"], "where": ["'a.safetensors'"],
+    },
+    r"pusa_lab\.wan\.model\.WanModel": {
+        "transformer": ["transformer()"], "codec": ["wan_codec()"], "low": ["None"], "offload": ["'none'"], "boundary": ["0.875"],
+        "geometry": ["None"],
+    },
+    r"small_models\.files\.read_description": {"path": ["checkpoint()"]},
     r"pusa_lab\.training\.data\.Bank": {"videos": ["rand(3, 3, 4, 8, 8)"], "captions": ["['a', 'b', 'c']"], "batch": ["2"]},
     r"pusa_lab\.training\.encode\.encode_\w+": {
         "folder": ["clips()"], "model": ["nano()"], "out": ["new('cache')"], "name": ["'nano-vta'"], "frames": ["8", "None"],
