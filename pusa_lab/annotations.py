@@ -6,22 +6,41 @@ import operator
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import AbstractArray
 from torch import Tensor
 
-Check = Callable[[Any], Any]
-"""Takes a value and returns it converted; raises `Unfit`, with what is expected."""
+from pusa_lab.annotations_arrays import (
+    Check,
+    Unfit,
+    array_check,
+    has_fixed_axes,
+    is_array,
+    is_plain,
+    ndarray,
+    numbers,
+)
 
+__all__ = [
+    "Check",
+    "Unfit",
+    "array_check",
+    "bare",
+    "check_for",
+    "has_fixed_axes",
+    "is_array",
+    "nothing",
+    "one_of",
+    "shown",
+]
 
-class Unfit(Exception):
-    """Says what was expected, to the door that makes a sentence of it."""
+MOST_NAME, MOST_PATH = 255, 4096
+"""Bytes of the name of a file, and of a whole path, that Linux takes: longer ones cannot even be looked for."""
 
 
 def shown(value: Any) -> str:
@@ -75,6 +94,8 @@ def check_for(hint: Any) -> Check:
     container = origin or hint
     if container in (Sequence, list, tuple, set, frozenset):
         return _sequence(container, parts)
+    if container is Iterable:
+        return _iterable(parts)
     if container in (Mapping, dict):
         return _mapping(parts)
     if container is Callable or container is typing.get_origin(Callable[..., Any]):
@@ -113,7 +134,7 @@ def _number(value: Any) -> int | float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value
     elif isinstance(value, np.number | np.ndarray | Tensor):
-        if isinstance(value, Tensor) and not _is_plain(value):
+        if isinstance(value, Tensor) and not is_plain(value):
             raise Unfit("a number")
         if value.ndim or (isinstance(value, np.number | np.ndarray) and value.dtype.kind not in "uif"):
             raise Unfit("a number")
@@ -127,12 +148,6 @@ def _number(value: Any) -> int | float:
     return number
 
 
-def _is_plain(value: Tensor) -> bool:
-    """Whether its numbers are real, and there."""
-    odd = value.is_complex() or value.is_quantized or value.is_meta or value.dtype == torch.bool
-    return value.layout == torch.strided and not odd
-
-
 def _measured(value: Any) -> Any:
     """A number that may be missing."""
     return nan if _is_nan(value) else _number(value)
@@ -140,7 +155,7 @@ def _measured(value: Any) -> Any:
 
 def _is_nan(value: Any) -> bool:
     plain = isinstance(value, float | np.floating) or (
-        isinstance(value, Tensor) and not value.ndim and value.is_floating_point() and _is_plain(value)
+        isinstance(value, Tensor) and not value.ndim and value.is_floating_point() and is_plain(value)
     )
     return plain and bool(value != value)
 
@@ -158,9 +173,16 @@ def _text(value: Any) -> str:
 
 
 def _path(value: Any) -> Any:
-    if isinstance(value, str | os.PathLike) and str(value) and "\0" not in str(value):
-        return Path(value)
-    raise Unfit("a path")
+    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
+        raise Unfit("a path")
+    try:
+        path = Path(value)
+        longest = max(len(os.fsencode(name)) for name in (*path.parts, ""))
+    except (TypeError, UnicodeEncodeError):  # of bytes, or with half a letter in it
+        raise Unfit("a path") from None
+    if longest > MOST_NAME or len(os.fsencode(path)) >= MOST_PATH:
+        raise Unfit(f"a path of less than {MOST_PATH} bytes, with names of at most {MOST_NAME}")
+    return path
 
 
 def _name_or_path(value: Any) -> Any:
@@ -187,13 +209,7 @@ def _device(value: Any) -> torch.device:
 
 
 def _tensor(value: Any) -> Tensor:
-    return _numbers(value, "a tensor")
-
-
-def _ndarray(value: Any) -> np.ndarray:
-    if (isinstance(value, np.ndarray) and value.dtype.kind not in "buif") or getattr(value, "is_meta", False):
-        raise Unfit("an array of real numbers")
-    return value if isinstance(value, np.ndarray) else _numbers(value, "an array").detach().cpu().numpy()
+    return numbers(value, "a tensor")
 
 
 PLAIN: dict[Any, Check] = {
@@ -209,7 +225,7 @@ PLAIN: dict[Any, Check] = {
     type(None): nothing,
     torch.device: _device,
     Tensor: _tensor,
-    np.ndarray: _ndarray,
+    np.ndarray: ndarray,
 }
 """Annotation -> check."""
 
@@ -248,7 +264,7 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
     kind = tuple if container is tuple else set if container in (set, frozenset) else list
 
     def check(value: Any) -> Any:
-        if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and _is_plain(value)):
+        if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and is_plain(value)):
             value = value.tolist() if value.ndim == 1 else list(value) if value.ndim else value
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence | set | frozenset):
             raise Unfit("a list")
@@ -256,6 +272,32 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
             raise Unfit(f"{len(each)} values")
         try:
             return kind(one(x) for one, x in zip(each or [item] * len(value), value, strict=True))
+        except Unfit as unfit:
+            raise Unfit(f"a list of which each is {unfit}") from None
+
+    return check
+
+
+def _iterable(parts: tuple[Any, ...]) -> Check:
+    """Of an iterator, which may be long, each item is checked when its turn comes."""
+    item = check_for(parts[0]) if parts else PLAIN[Any]
+
+    def each(values: Iterable[Any]) -> Iterator[Any]:
+        for value in values:
+            try:
+                yield item(value)
+            except Unfit as unfit:
+                raise ValueError(f"an item is {shown(value)}: give a list of which each is {unfit}.") from None
+
+    def check(value: Any) -> Any:
+        if isinstance(value, np.ndarray | Tensor):
+            value = list(value) if value.ndim else value
+        if isinstance(value, Iterator):
+            return each(value)
+        if isinstance(value, str | bytes | bytearray | Tensor | np.ndarray) or not isinstance(value, Collection):
+            raise Unfit("a list")
+        try:
+            return [item(one) for one in value]
         except Unfit as unfit:
             raise Unfit(f"a list of which each is {unfit}") from None
 
@@ -327,83 +369,3 @@ EXAMPLES = {
     "dtype": "torch.bfloat16",
 }
 """How to come by an object of a class."""
-
-
-# Arrays
-
-
-def is_array(hint: Any) -> bool:
-    """Whether an annotation is jaxtyping's, such as Float[Tensor, "b f"].
-
-    Args:
-        hint: the annotation.
-    """
-    return inspect.isclass(hint) and issubclass(hint, AbstractArray)
-
-
-def array_check(hint: Any, inner: bool = True) -> Check:
-    """The check of jaxtyping's arrays.
-
-    Args:
-        hint: the annotation.
-        inner: whether the number of axes is checked too; an argument of its own gets a better sentence at the door.
-    """
-    names = hint.dim_str
-    wide = has_fixed_axes(hint) and len(hint.dims) >= 4
-    expected = f"a tensor ({' '.join(names.split())})" if names.strip() else "a number"
-    floating = "float32" in hint.dtypes
-
-    def check(value: Any) -> Any:
-        if hint.array_type is np.ndarray:
-            x: Any = _ndarray(value)
-            kind = str(x.dtype)
-        else:
-            x = _numbers(value, expected)
-            if floating and not x.is_floating_point() and not (wide and isinstance(value, Tensor | np.ndarray)):
-                x = x.float() if x.dtype != torch.bool else x
-            kind = str(x.dtype).removeprefix("torch.")
-        if inner and isinstance(x, Tensor) and x.is_meta:
-            raise Unfit(f"{expected} on the CPU or a GPU, with numbers in it")
-        if hint.dtypes and kind not in hint.dtypes:
-            raise Unfit(f"{expected} of {' or '.join(_few(hint.dtypes))} numbers")
-        if inner and has_fixed_axes(hint) and x.ndim != len(hint.dims):
-            raise Unfit(expected)
-        return x
-
-    return check
-
-
-def _few(dtypes: Sequence[str]) -> list[str]:
-    return ["floating point"] if "float32" in dtypes and len(dtypes) > 1 else sorted(dtypes)[:4]
-
-
-def _numbers(value: Any, expected: str) -> Tensor:
-    """A dense tensor of real numbers: lists and float64 arrays in torch's own precision, tensors as they are."""
-    if isinstance(value, Tensor):
-        if value.layout != torch.strided or value.is_complex() or value.is_quantized:
-            raise Unfit(f"{expected}, dense and of real numbers")
-        return value
-    if isinstance(value, str | bytes | bool | Mapping | set | frozenset) or value is None:
-        raise Unfit(expected)
-    try:
-        array = np.asarray(torch.stack(list(value)).numpy() if _tensors(value) else value)
-    except Exception:  # whatever an object does when numpy asks it for numbers
-        raise Unfit(expected) from None
-    if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
-        raise Unfit(f"{expected}, of real numbers")
-    if array.dtype == np.float64:
-        array = array.astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))).reshape(array.shape))
-
-
-def _tensors(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(isinstance(x, Tensor) for x in value)
-
-
-def has_fixed_axes(hint: Any) -> bool:
-    """Whether the number of axes of an array is known.
-
-    Args:
-        hint: jaxtyping's annotation.
-    """
-    return all(type(dim).__name__ != "_NamedVariadicDim" and dim is not ... for dim in hint.dims)

@@ -56,11 +56,17 @@ def calling(name: str) -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         told = error.args and isinstance(error.args[0], str)  # the operating system's own begin with a number
-        if _ours(error) and told and not str(error).startswith(name):
-            error.args = (f"{name}: {error.args[0]}", *error.args[1:])
+        if _ours(error) and told:
+            sentence = _in_one_line(error.args[0])
+            error.args = (sentence if sentence.startswith(name) else f"{name}: {sentence}", *error.args[1:])
         raise
     finally:
         _called.reset(token)
+
+
+def _in_one_line(text: str) -> str:
+    """Line breaks and control characters, as names of files may hold them, as Python writes them."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _ours(error: BaseException) -> bool:

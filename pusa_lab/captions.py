@@ -73,7 +73,7 @@ def _agreed(captions: Mapping[str, str]) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return clean(decoded_text(path, MOST_TEXT))
+        return _clean(_decoded(path, MOST_TEXT))
     except ValueError as error:
         raise NoCaption(f"has a caption that {error}.") from error
 
@@ -88,17 +88,8 @@ def plain(name: str) -> str:
     return PurePosixPath(unicodedata.normalize("NFC", name)).as_posix()
 
 
-@checked
-def decoded_text(path: Path, most: int) -> str:
-    """A text file in UTF-8.
-
-    Args:
-        path: of the file.
-        most: bytes that are read.
-
-    Raises:
-        ValueError: it is larger, or in another encoding; what follows "that" in a sentence, and what to do.
-    """
+def _decoded(path: Path, most: int) -> str:
+    """A text file in UTF-8, of so many bytes at most; errors are what follows "that" in a sentence."""
     try:
         with path.open("rb") as stream:
             data = stream.read(most + 1)
@@ -114,16 +105,8 @@ def decoded_text(path: Path, most: int) -> str:
     return text
 
 
-@checked
-def clean(caption: str) -> str:
-    """A caption with single spaces.
-
-    Args:
-        caption: as it was written.
-
-    Raises:
-        ValueError: it holds a control character; what follows "that" in a sentence, and what to do.
-    """
+def _clean(caption: str) -> str:
+    """A caption with single spaces; errors are what follows "that" in a sentence."""
     caption = " ".join(caption.split())
     for letter in caption:
         if unicodedata.category(letter) in ("Cc", "Cs"):
@@ -142,8 +125,10 @@ def read_captions(folder: Path) -> Captions:
         folder: with clips.
 
     Raises:
-        ValueError: a table cannot be read, naming the line and what to do.
+        ValueError: there is no such folder, or a table cannot be read, naming the line and what to do.
     """
+    if not folder.is_dir():
+        raise ValueError(f"no folder {folder}: give one with clips and their captions.")
     rows = defaultdict(list)
     for table in sorted(folder.iterdir()):
         if table.name.lower() in TABLES and table.is_file():
@@ -155,7 +140,7 @@ def read_captions(folder: Path) -> Captions:
 def _rows(table: Path) -> Iterator[tuple[int, str, str]]:
     """Line, file and caption of each row."""
     try:
-        text = decoded_text(table, MOST_TABLE)
+        text = _decoded(table, MOST_TABLE)
         for number, row in _csv(text) if table.suffix.lower() == ".csv" else _jsonl(text):
             try:
                 yield number, *_entry(row)
@@ -179,7 +164,7 @@ def _entry(row: Mapping[str, Any]) -> tuple[str, str]:
         raise ValueError(f"has {caption!r:.60} as its `caption`, which is not a text but a {type(caption).__name__}")
     if len(caption) > MOST_TEXT:
         raise ValueError(f"has a `caption` of more than {MOST_TEXT} letters")
-    return file.strip(), clean(caption)
+    return file.strip(), _clean(caption)
 
 
 def _csv(text: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -49,7 +49,8 @@ def writing(path: str | Path) -> Iterator[Path]:
             raise OSError(f"{path} cannot be written (no space left on device): make room.") from error
         raise
     finally:
-        shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where nothing could be written, such as below a file
+            shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:

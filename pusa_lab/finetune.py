@@ -133,7 +133,12 @@ def watch(model: TrainableWan, cache: LatentCache, row: int, folder: Path | None
         cache: holds the clip.
         row: which one.
         folder: gets step-000100.mp4, made beside true, at every validation; None writes none.
+
+    Raises:
+        ValueError: the cache has no such clip.
     """
+    if not -len(cache) <= row < len(cache):
+        raise ValueError(f"row={row}: the cache has {len(cache)} clips, give 0 to {len(cache) - 1}.")
     clip = cache[row]
     model.words = {**model.words, clip["caption"]: clip["text"]}
     true: list[Any] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.clips import find_clips
 from pusa_lab.pixels import fit, to_pixels
 from pusa_lab.training import Bank
@@ -127,8 +127,13 @@ def banks(
         counts: clips of a world to learn from, and to hold out; 0 holds out nothing, of a folder neither.
         batches: sizes of both banks' batches.
         seeds: of both.
+
+    Raises:
+        ValueError: `bank` gives something else than a bank.
     """
     first = bank(clips(counts[0], seeds[0]), batches[0], seeds[0])
+    if not isinstance(first, Bank):
+        raise ValueError(f"bank gives {shown(first)}: let it give a Bank, as pixel_bank does.")
     if not counts[1]:
         return first, None
     if source in WORLDS:

@@ -64,7 +64,13 @@ def promote(part: Path, path: Path, more: dict[str, Any]) -> None:
         part: what `write` wrote, in the same folder.
         path: its place; what lies there is replaced.
         more: added to the card.
+
+    Raises:
+        ValueError: there is no such checkpoint, or its place cannot be written to.
     """
+    if not part.is_file() or path.suffix != ".safetensors" or path.parent.resolve() != part.parent.resolve():
+        raise ValueError(f"part={part}, path={path}: give a checkpoint, and a .safetensors name in its folder.")
+    check_writable(path, "the checkpoint")
     with _turn(path.parent):
         card = _waiting(path, digest(part))
         write_json(card, {**(read_card(part) or {}), **more})
@@ -125,7 +131,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         with safe_open(path, framework="pt") as file:
             weights = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118, not a dict
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is truncated or no safetensors file ({error}): restore the file.") from error
+        raise ValueError(f"{path} is truncated or no safetensors file ({error!s:.120}): restore the file.") from error
     told = inside.pop(DIGEST, None)
     if told is not None and told != _content(weights, inside):
         raise ValueError(f"{path} is truncated or changed (its digest is not that of its weights): restore the file.")
@@ -148,7 +154,7 @@ def read_description(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is truncated or no safetensors file ({error}): restore the file.") from error
+        raise ValueError(f"{path} is truncated or no safetensors file ({error!s:.120}): restore the file.") from error
     if KEY not in metadata:
         raise ValueError(f"{path} is no toy's checkpoint (no {KEY!r} inside): give one that small_models.save wrote.")
     try:

@@ -125,12 +125,11 @@ def find(name: str | Path) -> Path:
     Raises:
         ValueError: there is no such file.
     """
-    path = Path(name)
-    if path.suffix != ".safetensors":
-        path = CHECKPOINTS / f"{name}.safetensors"
-    if not path.is_file():
-        names = ", ".join(list_models())
-        raise ValueError(f"no model {str(name)!r}: choose one of {names}, or give a .safetensors file.")
+    path, names = Path(name), list_models()
+    if str(name) in names:
+        return CHECKPOINTS / f"{name}.safetensors"
+    if path.suffix != ".safetensors" or not path.is_file():
+        raise ValueError(f"no model {str(name)!r:.300}: choose one of {', '.join(names)}, or give a .safetensors file.")
     return path
 
 

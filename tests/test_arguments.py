@@ -1,6 +1,6 @@
 """pytest tests/test_arguments.py: what fits an annotation passes, everything else gets one sentence."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,6 +105,7 @@ def test_tensors_pass_as_they_are():
         ({"pair": (1,)}, "give 2 values"),
         ({"noise": None}, "noise is None"),
         ({"path": ""}, "path is '' .a str.: give a path or None"),
+        ({"path": "x" * 300}, "names of at most 255"),
         ({"path": 3}, "path is 3"),
         ({"one": "c"}, "give one of 'a', 'b'"),
         ({"function": 3}, "give a function"),
@@ -171,3 +172,20 @@ def test_a_class_is_checked_when_it_is_made():
     assert Pair(np.int32(2)).n == 2
     with pytest.raises(ArgumentError, match=r"n is 'a' .a str.: give a whole number"):
         Pair("a")
+
+
+@checked
+def listed(words: Iterable[str]) -> list[str]:
+    return list(words)
+
+
+def test_what_can_be_gone_through_is_checked_item_by_item():
+    assert listed({"a": 1}) == listed(iter(["a"])) == ["a"]
+    for wrong in ("ab", 3, torch.zeros(2), [1], iter([1])):
+        with pytest.raises(ValueError, match=r"^test_arguments.listed: .*give a list"):
+            listed(wrong)
+
+
+def test_names_of_files_do_not_break_the_line(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"^outer: no letter at .*a\\nb\\x1b: give"), calling("outer"):
+        read_json(tmp_path / "a\nb\x1b", "letter")

@@ -197,7 +197,7 @@ class TestUpdate:
 
     def test_others_are_refused_before_any_model_is_read(self, config, tmp_path):
         file = self.write(tmp_path / "a.safetensors")
-        refused("strength is nan", checks.check_update, file, config, float("nan"))
+        refused("strength=nan", checks.check_update, file, config, float("nan"))
         refused("no LoRA file at", checks.check_update, tmp_path / "b.pt", config, 1.0, error=FileNotFoundError)
         wide = self.write(tmp_path / "wide.safetensors", 36)
         refused("36 wide, this one is 24 wide", checks.check_update, wide, config, 1.0)

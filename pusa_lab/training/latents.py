@@ -120,14 +120,14 @@ class LatentCache(Dataset[CachedClip]):
                     if found is None or found.get_shape() != shape or found.get_dtype() != "BF16":
                         raise ValueError(self._lost(shard, f"it holds no {key} of shape {tuple(shape)} in bfloat16"))
         except (SafetensorError, OSError) as error:
-            raise ValueError(self._lost(shard, str(error))) from error
+            raise ValueError(self._lost(shard, f"{error!s:.120}")) from error
 
     def _read(self, file: str, *keys: str) -> list[Tensor]:
         try:
             with safe_open(self.folder / file, framework="pt") as tensors:
                 return [tensors.get_tensor(key) for key in keys]
         except (SafetensorError, OSError) as error:
-            raise ValueError(self._lost(file, str(error))) from error
+            raise ValueError(self._lost(file, f"{error!s:.120}")) from error
 
     def _lost(self, file: str, why: str) -> str:
         return (

@@ -15,6 +15,8 @@ ATTENTION = {
     getattr(ATEN, f"_scaled_dot_product_{name}").default
     for name in ("flash_attention", "efficient_attention", "cudnn_attention", "flash_attention_for_cpu")
 }
+MOST = 2**16
+"""Blocks of a model, far more than any has."""
 KEEPS = ("input", "attention", "everything")
 """What a block keeps: its input alone, also what its self-attention gives, or all that its backward needs."""
 
@@ -29,8 +31,10 @@ def keep_plan(blocks: int, attention: int = 0, everything: int = 0) -> list[str]
         everything: how many keep all.
 
     Raises:
-        ValueError: more than there are blocks.
+        ValueError: more than there are blocks, or more blocks than any model has.
     """
+    if not 0 <= blocks <= MOST:
+        raise ValueError(f"blocks={blocks}: give 0 to {MOST}.")
     if min(attention, everything) < 0 or attention + everything > blocks:
         raise ValueError(
             f"attention={attention} and everything={everything} of {blocks} blocks: "

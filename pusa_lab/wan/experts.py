@@ -34,6 +34,7 @@ def shared(folder: Folder, updates: list[Updates]) -> list[Updates]:
     Raises:
         ValueError: such a file is given for the expert for low noise alone.
     """
+    _check_both([None, None], updates)
     if len(folder.experts) == 1:
         return updates
     high, low = updates
@@ -48,6 +49,13 @@ def shared(folder: Folder, updates: list[Updates]) -> list[Updates]:
 def _is_for_both(path: str | Path) -> bool:
     marks = {is_low_noise(key) for key in read(path).entries}
     return len(marks) == 2
+
+
+def _check_both(singles: list[Single], updates: list[Updates]) -> None:
+    if len(singles) != 2 or len(updates) != 2:
+        raise ValueError(
+            f"singles has {len(singles)} entries and updates {len(updates)}: give two of each, for high and low noise."
+        )
 
 
 def _roles(folder: Folder) -> tuple[Expert | None, ...]:
@@ -66,6 +74,7 @@ def check_experts(folder: Folder, singles: list[Single], updates: list[Updates])
     Raises:
         ValueError: a file does not fit, or is for an expert that is not there.
     """
+    _check_both(singles, updates)
     if len(folder.experts) == 1 and (singles[1] or updates[1]):
         raise ValueError(f"{folder.path} has one transformer: give its files as transformer= and lora=, not as _low.")
     if len(folder.experts) == 2 and bool(singles[0]) != bool(singles[1]):
@@ -105,6 +114,7 @@ def read_experts(
         device: where they will compute.
         offload: one of `loading.OFFLOADS`.
     """
+    _check_both(singles, updates)
     experts, loras = [], []
     for name, role, single, pairs in zip(folder.experts, _roles(folder), singles, updates, strict=False):
         expert = VTAWanTransformer3DModel.adopt(read_transformer(folder, name, dtype, single))

@@ -292,7 +292,7 @@ def check_whole(file: Path) -> int:
     Raises:
         ValueError: it is truncated, or no such file.
     """
-    size, entries = file.stat().st_size, tensors(file)
+    entries, size = tensors(file), file.stat().st_size
     want = 8 + len(_header(file)) + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     if size != want:
         raise ValueError(f"{file} has {size} bytes, its header wants {want}: download it again.")

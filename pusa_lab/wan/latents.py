@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip, Video
 
 
@@ -42,6 +42,9 @@ def decode(codec: Any, latents: Video) -> Clip:
 
 def _moments(codec: Any) -> tuple[Float[Tensor, "1 c 1 1 1"], Float[Tensor, "1 c 1 1 1"]]:
     """Mean and spread of every channel, as the codec's config gives them."""
-    found = (codec.config.latents_mean, codec.config.latents_std)
+    config = getattr(codec, "config", None) if isinstance(codec, nn.Module) else None
+    if not hasattr(config, "latents_mean"):
+        raise ValueError(f"codec is {shown(codec)}: give diffusers' AutoencoderKLWan.")
+    found = (config.latents_mean, config.latents_std)
     mean, std = (torch.tensor(x, device=codec.device).view(1, -1, 1, 1, 1) for x in found)
     return mean, std

@@ -1,7 +1,7 @@
 """What a Wan is loaded from: its sizes, the room it needs, and the reading of its parts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -42,7 +42,11 @@ def check_offload(offload: str) -> None:
 
 @checked
 def sizes(
-    codec: Any, transformer: Any, shift: float = 5.0, size: tuple[int, int] = SIZE, frames: int | None = None
+    codec: Mapping[str, Any],
+    transformer: Mapping[str, Any],
+    shift: float = 5.0,
+    size: tuple[int, int] = SIZE,
+    frames: int | None = None,
 ) -> Geometry:
     """The geometry that a codec and a transformer make together.
 
@@ -55,8 +59,10 @@ def sizes(
 
     Raises:
         ValueError: height, width or frames do not divide, the shift is not positive, or the channels of the two
-            differ.
+            differ, or a config lacks one of its sizes.
     """
+    _check_sizes(codec, "codec", ("z_dim",))
+    _check_sizes(transformer, "transformer", ("in_channels", "patch_size"))
     time, space = codec.get("scale_factor_temporal", 4), codec.get("scale_factor_spatial", 8)
     if codec["z_dim"] != transformer["in_channels"]:
         raise ValueError(
@@ -75,6 +81,17 @@ def sizes(
     frames = own if frames is None else frames
     made = Geometry((time, space, space), codec["z_dim"], 1, (size[0], size[1]), fps, shift)
     return Geometry(made.stride, made.channels, made.latent_frames(frames), made.size, fps, shift)
+
+
+def _check_sizes(config: Mapping[str, Any], what: str, names: Sequence[str]) -> None:
+    """Refuse a config without these sizes, or with one that is not of positive whole numbers."""
+    optional = [name for name in ("scale_factor_temporal", "scale_factor_spatial") if name in config]
+    for name in (*names, *optional):
+        value, several = config.get(name), name == "patch_size"
+        numbers = value if several and isinstance(value, list | tuple) else [value]
+        if len(numbers) != (3 if several else 1) or not all(type(n) is int and n > 0 for n in numbers):
+            got = f"{value!r:.60} as {name}" if name in config else f"no {name}"
+            raise ValueError(f"the config of the {what} has {got}: give that of a Wan's {what}, from its config.json.")
 
 
 @checked
@@ -133,8 +150,10 @@ def read_transformer(
         single: a .safetensors with other weights for it, in Wan's or diffusers' names.
 
     Raises:
-        ValueError: as `check_single`.
+        ValueError: as `check_single`, or the folder has no transformer of this name.
     """
+    if name not in folder.experts:
+        raise ValueError(f"name={name!r:.60}: give one of {', '.join(folder.experts)}.")
     place = folder.path / name
     if single is None:
         return VTAWanTransformer3DModel.from_pretrained(place, torch_dtype=dtype, use_safetensors=True)

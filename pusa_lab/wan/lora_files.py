@@ -122,7 +122,7 @@ def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, "pt") as held:
             return {key: held.get_tensor(key) for key in held.keys()}, dict(held.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is truncated or not a safetensors file ({error}): fetch it again.") from error
+        raise ValueError(f"{path} is truncated or not a safetensors file ({error!s:.120}): fetch it again.") from error
 
 
 def _pickle(path: Path) -> Mapping[str, Any]:

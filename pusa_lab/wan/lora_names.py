@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Literal
 
 from pusa_lab.arguments import checked
 
@@ -132,14 +133,20 @@ def naming_of(key: str, layer: str, path: str) -> str:
 
 
 @checked
-def written_key(naming: str, path: str, part: str) -> str:
+def written_key(naming: Literal["diffusers", "diffsynth", "comfyui"], path: str, part: str) -> str:
     """The key under which a part is written.
 
     Args:
         naming: one of `WRITTEN`.
         path: of the layer, in diffusers' naming.
         part: a, b, weight, bias, "bias of b" for diffusers, or alpha for comfyui.
+
+    Raises:
+        ValueError: this naming has no such part.
     """
     prefix, ends = WRITTEN[naming]
-    end = {"weight": "diff", "bias": "diff_b", **ends}[part]
+    known = {"weight": "diff", "bias": "diff_b", **ends}
+    if part not in known:
+        raise ValueError(f"part={part!r:.60}: {naming} has {', '.join(map(repr, known))}, give one of these.")
+    end = known[part]
     return f"{prefix}{path if naming == 'diffusers' else original_name(path)}.{end}"

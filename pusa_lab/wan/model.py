@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import WanPipeline
@@ -81,7 +81,7 @@ class WanModel:
         self.prompts, self.boundary, self.offload = prompts, boundary, offload
         self.device = _device(device)
         self.experts: list[Any] = [expert.eval() for expert in given]
-        self.geometry = geometry or sizes(self.codec.config, given[0].config, SHIFT)
+        self.geometry = geometry or sizes(cast(Any, codec).config, given[0].config, SHIFT)
         self.loras = [[] for _ in self.experts]
         prompts.use = self._use
         for part in (codec, *self.experts) if offload == "none" else ():

@@ -10,7 +10,7 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from pusa_lab.wan.plan_costs import forward_flops, seconds, stages
-from pusa_lab.wan.plan_settings import Settings, settle
+from pusa_lab.wan.plan_settings import Settings, _settle
 from pusa_lab.wan.plan_tables import GPUS
 
 
@@ -131,7 +131,7 @@ def plan(
         ValueError: a name is unknown, a number is out of range, two of them exclude each other, or the mode has no use
             for one.
     """
-    settings = settle(locals())
+    settings = _settle(locals())
     found = _estimate(settings)
     return found if found.fits else replace(found, advice=_advice(settings))
 
@@ -192,7 +192,7 @@ def _advice(s: Settings) -> tuple[Advice, ...]:
 
 
 def _try(s: Settings, changes: dict[str, Any]) -> Advice | None:
-    then = _estimate(settle({**asdict(s), **changes}))
+    then = _estimate(_settle({**asdict(s), **changes}))
     return Advice(changes, then.peak, then.seconds["total"], then.money) if then.fits else None
 
 
@@ -208,7 +208,7 @@ def _changes(s: Settings) -> Iterator[tuple[str, Any]]:
         options.append(("mode", "lora"))
     else:
         options.append(("dtype", "float8"))
-    small = settle({**asdict(s), "size": "480p"})
+    small = _settle({**asdict(s), "size": "480p"})
     if small.tokens < s.tokens:
         options.append(("size", "480p"))
     options += [("frames", 1 + 4 * ((s.frames - 1) // 8)), ("batch", 1)]

@@ -72,7 +72,7 @@ class Settings:
         return self.steps * (self.config.experts if self.mode != "sample" else 1 if self.guidance == 1 else 2)
 
 
-def settle(given: Mapping[str, Any]) -> Settings:
+def _settle(given: Mapping[str, Any]) -> Settings:
     """Fill in the defaults that depend on others, and check.
 
     Args:

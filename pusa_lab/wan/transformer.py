@@ -6,7 +6,7 @@ The clock makes six vectors per frame (shift, scale and gate, for attention and 
 Architecture: Wan2.1, arXiv 2503.20314; the vector of clocks: arXiv 2507.16116.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -230,15 +230,21 @@ VTAWanTransformer3DModel.__module__ = WanTransformer3DModel.__module__
 
 
 @checked
-def check_text_to_video(config: Any) -> None:
+@checked
+def check_text_to_video(config: Mapping[str, Any]) -> None:
     """Refuse what per-frame clocks are not for.
 
     Args:
-        config: of a WanTransformer3DModel; an object or mapping with diffusers' names.
+        config: of a WanTransformer3DModel, with diffusers' names.
 
     Raises:
-        ValueError: it takes a mask and a picture beside the latents (image-to-video), or its patches span frames.
+        ValueError: it takes a mask and a picture beside the latents (image-to-video), its patches span frames, or it is
+            no such config.
     """
+    if missing := [name for name in ("in_channels", "out_channels", "image_dim", "patch_size") if name not in config]:
+        raise ValueError(f"the config has no {missing[0]}: give that of diffusers' WanTransformer3DModel.")
+    if not isinstance(config["patch_size"], Sequence) or len(config["patch_size"]) != 3:
+        raise ValueError(f"patch_size={config['patch_size']!r:.60}: give three numbers, such as (1, 2, 2).")
     given, made = config["in_channels"], config["out_channels"]
     if given != made or config["image_dim"] is not None:
         raise ValueError(

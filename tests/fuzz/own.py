@@ -155,10 +155,10 @@ OWN: dict[str, dict[str, list[str]]] = {
         "naming": ["'diffusers'"], "path": ["'blocks.0.attn1.to_q'"], "part": ["'a'", "'b'"], "paths": ["['blocks.0.attn1.to_q']"],
         "key": ["'blocks.0.attn1.to_q.lora_A.weight'"],
     },
-    r"pusa_lab\.wan\.plan(_settings)?\.(plan|settle)": {
+    r"pusa_lab\.wan\.plan\.plan": {
         "model": ["'wan2.1-14b'", "'wan2.2-5b'"], "size": ["'480p'", "(480, 832)"], "frames": ["None", "81"], "gpu": ["'h100'"],
         "dtype": ["None", "'bfloat16'"], "offload": ["'none'"], "mode": ["'sample'"], "steps": ["10"], "price": ["None", "2.5"],
-        "guidance": ["1.0"], "rank": ["64"], "given": ["plan_settings()"], "gpus": ["1"],
+        "guidance": ["1.0"], "rank": ["64"], "gpus": ["1"],
     },
     r"pusa_lab\.wan\.plan_costs\..*": {"gpu": ["'h100'"], "tokens": ["100"]},
     r"pusa_lab\.wan\.plan_training\.\w+": {

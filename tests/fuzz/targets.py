@@ -10,23 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 EXCLUDED = {
-    r"pusa_lab\.(arguments|annotations)\..*": "the door itself, see tests/test_arguments.py",
+    r"pusa_lab\.(arguments|annotations|annotations_arrays)\..*": "the door itself, see tests/test_arguments.py",
     r"pusa_lab\.cli\.main": "called by the command lines of `commands`",
     r"pusa_lab\.cli_(data|train)\..*": "parts of the commands, called by the command lines of `commands`",
     r"pusa_lab\.(schedules|timesteps|metrics)\..*\.?(check_\w+|snapped|drawn|call|whole_rows)": "checks, in whose name their callers speak",
-    r"pusa_lab\.wan\.(transformer|lora_kinds|lora_adapters)\.(?!VTAWanTransformer3DModel).*": "the inside of a forward or of load_lora",
-    r"pusa_lab\.training\.(manifest|resume)\..*": "read what LatentCache and check_run have opened",
-    r"pusa_lab\.training\.(latents|data|cache|module)\.(damaged|file_hash|identity|Batches|first_not_finite|begun|by_\w+)": "parts of "
-    "LatentCache, fit and CacheWriter",
+    r"pusa_lab\.wan\.transformer\.VTAWanTransformerBlock": "the inside of a forward",
+    r"pusa_lab\.training\.(resume\.CheckpointFile|data\.Batches)": "hooks of Lightning, built by `fit`",
     r"pusa_lab\.metrics\.frames\.in_parts": "takes what the metrics have checked",
     r"pusa_lab\.finetune\.train_wan": "trains; its checks are check_wan's and the command's",
     r"small_models\.train\.train": "trains; its checks are the command's",
     r"pusa_lab\.training\.loop\.(run|fit)": "train; see tests/test_training.py",
     r"pusa_lab\.training\.float8\..*": "needs a GPU with 8-bit floats",
     r"small_models\.(autoencoder|dit)\..*": "layers, built from what the whole model has checked",
-    r"pusa_lab\.files\..*": "what doors stand on; its sentences begin with what the caller says; tests/test_files.py",
     r"small_models\.entries\.needs_entries": "a door itself",
-    r"pusa_lab\.(damage|decode)\..*": "read what media.read_clip has opened",
     r"pusa_lab\.notebook\.check": "an exercise's assertion",
     r"pusa_lab\.training\.(loop|module)\.[A-Z].*": "hooks of Lightning, built by `fit`",
     r"pusa_lab\.wan\.(experts\.read_experts|loading\.require_room)": "need a folder of two experts; tests/test_wan_folders.py",
