@@ -25,6 +25,7 @@ from pusa_lab.annotations_arrays import (
     ndarray,
     numbers,
 )
+from pusa_lab.sentences import shown
 
 __all__ = [
     "Check",
@@ -41,31 +42,6 @@ __all__ = [
 
 MOST_NAME, MOST_PATH = 255, 4096
 """Bytes of the name of a file, and of a whole path, that Linux takes: longer ones cannot even be looked for."""
-
-
-def shown(value: Any) -> str:
-    """A value in a sentence: short, and with its type where that is what matters.
-
-    Args:
-        value: anything.
-    """
-    if value is None or isinstance(value, bool):
-        return repr(value)
-    kind = type(value).__name__
-    article = "an" if kind[0].lower() in "aeiou" else "a"
-    if isinstance(value, Tensor):
-        layout = "" if value.layout == torch.strided else f", {str(value.layout).removeprefix('torch.')}"
-        return f"a tensor of shape {tuple(value.shape)}, {str(value.dtype).removeprefix('torch.')}{layout}"
-    if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}, {value.dtype}"
-    if isinstance(value, str | int | float | complex | bytes | range):
-        try:
-            return f"{value!r:.80} ({article} {kind})"
-        except ValueError:  # an int of too many digits
-            return f"{article} {kind} of too many digits"
-    if isinstance(value, Sequence | Mapping | set | frozenset):
-        return f"{article} {kind} of {len(value)}"
-    return f"{article} {kind}"
 
 
 # From an annotation to a check
@@ -94,8 +70,8 @@ def check_for(hint: Any) -> Check:
     container = origin or hint
     if container in (Sequence, list, tuple, set, frozenset):
         return _sequence(container, parts)
-    if container is Iterable:
-        return _iterable(parts)
+    if container in (Iterable, Iterator):
+        return _iterable(parts, lazy=container is Iterator)
     if container in (Mapping, dict):
         return _mapping(parts)
     if container is Callable or container is typing.get_origin(Callable[..., Any]):
@@ -278,7 +254,7 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
     return check
 
 
-def _iterable(parts: tuple[Any, ...]) -> Check:
+def _iterable(parts: tuple[Any, ...], lazy: bool) -> Check:
     """Of an iterator, which may be long, each item is checked when its turn comes."""
     item = check_for(parts[0]) if parts else PLAIN[Any]
 
@@ -291,11 +267,13 @@ def _iterable(parts: tuple[Any, ...]) -> Check:
 
     def check(value: Any) -> Any:
         if isinstance(value, np.ndarray | Tensor):
-            value = list(value) if value.ndim else value
+            value = list(value) if value.ndim else None
         if isinstance(value, Iterator):
             return each(value)
-        if isinstance(value, str | bytes | bytearray | Tensor | np.ndarray) or not isinstance(value, Collection):
+        if isinstance(value, str | bytes | bytearray) or not isinstance(value, Collection):
             raise Unfit("a list")
+        if lazy:
+            return each(value)
         try:
             return [item(one) for one in value]
         except Unfit as unfit:

@@ -24,8 +24,8 @@ from pusa_lab.annotations import (
     is_array,
     nothing,
     one_of,
-    shown,
 )
+from pusa_lab.sentences import in_one_line, shown
 
 __all__ = ["ArgumentError", "calling", "checked", "returned", "shown"]
 
@@ -57,16 +57,11 @@ def calling(name: str) -> Iterator[None]:
     except (ValueError, OSError) as error:
         told = error.args and isinstance(error.args[0], str)  # the operating system's own begin with a number
         if _ours(error) and told:
-            sentence = _in_one_line(error.args[0])
+            sentence = in_one_line(error.args[0])
             error.args = (sentence if sentence.startswith(name) else f"{name}: {sentence}", *error.args[1:])
         raise
     finally:
         _called.reset(token)
-
-
-def _in_one_line(text: str) -> str:
-    """Line breaks and control characters, as names of files may hold them, as Python writes them."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _ours(error: BaseException) -> bool:
@@ -140,20 +135,23 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 def _stepped(steps: Generator[Any, Any, Any], name: str) -> Iterator[Any]:
     """The same steps, each made in the name of the function that was called: a generator's body runs after its door."""
     go_on: Callable[[], Any] = steps.__next__
+    speaking: contextlib.AbstractContextManager[None] = calling(name)
     while True:
-        with calling(name):
+        with speaking:
             try:
                 step = go_on()
             except StopIteration:
                 return
         try:
             yield step
-            go_on = steps.__next__
+            go_on, speaking = steps.__next__, calling(name)
         except GeneratorExit:
             steps.close()
             raise
-        except BaseException as error:  # what the block of a `with` raised is the generator's to handle
-            go_on = functools.partial(steps.throw, error)
+        except (
+            BaseException
+        ) as error:  # what the block of a `with` raised is the generator's to handle, in its own words
+            go_on, speaking = functools.partial(steps.throw, error), contextlib.nullcontext()
 
 
 def returned(value: Any, hint: Any, name: str) -> Any:

@@ -162,8 +162,13 @@ def with_tails(data: bytes, length: int) -> bytes:
 
     Args:
         data: the packet.
-        length: bytes that tell a unit's size, or 0 for start codes.
+        length: bytes that tell a unit's size, 1 to 4, or 0 for start codes.
+
+    Raises:
+        ValueError: another length.
     """
+    if not 0 <= length <= 4:
+        raise ValueError(f"length={length}: give 1 to 4 bytes, or 0 for start codes.")
     if not length:
         start = b"\0\0\1"
         head, *units = data.split(start)

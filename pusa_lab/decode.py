@@ -49,7 +49,12 @@ def turned(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     Args:
         picture: (h, w, 3).
         matrix: the nine numbers a, b, u, c, d, v, x, y, w, as ffmpeg gives them; of quarters.
+
+    Raises:
+        ValueError: they are of another shape, or not finite.
     """
+    if picture.ndim != 3 or matrix.shape != (9,) or not np.isfinite(matrix).all():
+        raise ValueError(f"picture {picture.shape} and matrix {matrix.shape}: give (h, w, 3), and nine finite numbers.")
     a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
     crosswise = abs(b) > abs(a)
     right, down = (c, b) if crosswise else (a, d)
@@ -115,8 +120,10 @@ def square_pixels(height: int, width: int, aspect: Fraction) -> tuple[int, int]:
         aspect: width of a pixel by its height.
 
     Raises:
-        ValueError: there would be too many pixels.
+        ValueError: there would be none, or too many pixels.
     """
+    if min(height, width) < 1 or not 0 < aspect < 2**31:
+        raise ValueError(f"has frames of {height} x {width} and pixels {float(aspect):.3g} wide: restore the file.")
     size = (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
     if math.prod(size) > MOST_PIXELS:
         raise ValueError(f"has frames of {size[0]} x {size[1]} pixels: make it smaller, to {MOST_PIXELS} in all.")
@@ -177,6 +184,6 @@ def at_rate(shown: Iterable[Shown], fps: int | float) -> Iterator[Shown]:
         shown: frames in the order of their times.
         fps: frames per second.
     """
-    if not 0 < fps < math.inf:
-        raise ValueError(f"fps={fps}: give frames per second above 0.")
+    if not 0.001 <= fps <= 1000:
+        raise ValueError(f"fps={fps}: give frames per second from 0.001 to 1000.")
     return nearest(shown, (k / Fraction(fps) for k in itertools.count()))

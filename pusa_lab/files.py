@@ -7,9 +7,12 @@ import json
 import os
 import secrets
 import shutil
+import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
+
+from pusa_lab.arguments import checked, shown
 
 MOST_JSON = 64 * 2**20
 """Bytes of the largest JSON file that is read; manifests and index files are far smaller."""
@@ -19,6 +22,7 @@ PART = ".part-"
 
 
 @contextlib.contextmanager
+@checked
 def writing(path: str | Path) -> Iterator[Path]:
     """A place for an unfinished file or new folder, which takes `path`'s place in one rename once the block has ended.
 
@@ -53,6 +57,7 @@ def writing(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
 
 
+@checked
 def write_json(path: str | Path, value: Any) -> None:
     """Write JSON, whole or not at all.
 
@@ -62,16 +67,21 @@ def write_json(path: str | Path, value: Any) -> None:
 
     Raises:
         OSError: it cannot be written.
-        ValueError: it would be larger than what `read_json` reads.
+        ValueError: it is nothing that JSON has, or would be larger than what `read_json` reads.
     """
-    text = json.dumps(value, indent=2) + "\n"
+    try:
+        text = json.dumps(value, indent=2) + "\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = " ".join(f"{error}".split())[:120]
+        raise ValueError(f"value is nothing for JSON ({reason}): give texts, numbers, lists or dicts.") from error
     if len(text) > MOST_JSON:  # of ASCII alone
         raise ValueError(f"{path} would have {len(text)} bytes, the most is {MOST_JSON}: divide what it lists.")
     with writing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def check_writable(path: str | Path, what: str = "the file") -> Path:
+@checked
+def check_writable(path: str | os.PathLike[str], what: str = "the file") -> Path:
     """Refuse a place where no file can be written, before any work; nothing is left there.
 
     Args:
@@ -90,7 +100,8 @@ def check_writable(path: str | Path, what: str = "the file") -> Path:
     return path
 
 
-def check_folder(path: str | Path, what: str = "the folder") -> Path:
+@checked
+def check_folder(path: str | os.PathLike[str], what: str = "the folder") -> Path:
     """Refuse a folder that cannot be made or written to, before any work; nothing is left there.
 
     Args:
@@ -107,9 +118,9 @@ def check_folder(path: str | Path, what: str = "the folder") -> Path:
     return path
 
 
-def _a_name(path: str | Path, what: str) -> Path:
+def _a_name(path: str | os.PathLike[str], what: str) -> Path:
     if not str(path) or "\0" in str(path):
-        raise ValueError(f"{what} {str(path)!r} is not a file name: give a path.")
+        raise ValueError(f"{what} {str(path)!r:.300} is not a file name: give a path.")
     try:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             Path(path).lstat()
@@ -138,6 +149,7 @@ def _cure(error: OSError) -> str:
     return cures.get(error.errno or 0, "give another place")
 
 
+@checked
 def read_json(path: str | Path, what: str, fields: Mapping[str, Any] | None = None) -> Any:
     """JSON from a file that anyone may have written.
 
@@ -173,6 +185,7 @@ def read_json(path: str | Path, what: str, fields: Mapping[str, Any] | None = No
     return found
 
 
+@checked
 def check_fields(found: Any, sentence: str, fields: Mapping[str, Any]) -> None:
     """Refuse an object read from JSON that lacks a field, or has one of another type.
 
@@ -184,6 +197,9 @@ def check_fields(found: Any, sentence: str, fields: Mapping[str, Any]) -> None:
     Raises:
         ValueError: naming the first field that is wrong.
     """
+    kinds = [one for kind in fields.values() for one in (kind if isinstance(kind, tuple) else (kind,))]
+    if odd := [kind for kind in kinds if not isinstance(kind, type | types.UnionType)]:
+        raise ValueError(f"fields names {shown(odd[0])} as a type: give types, such as str or (int, float).")
     if not isinstance(found, dict):
         raise ValueError(f"{sentence} (a {type(found).__name__} instead of an object): restore the file.")
     for name, kind in fields.items():
@@ -195,6 +211,7 @@ def check_fields(found: Any, sentence: str, fields: Mapping[str, Any]) -> None:
             raise ValueError(f"{sentence} ({name!r} is {got}, a {type(value).__name__}): restore the file.")
 
 
+@checked
 def inside(folder: str | Path, name: Any, where: str) -> Path:
     """The path of a file that another file names, which must lie in the folder or below it.
 
@@ -206,21 +223,17 @@ def inside(folder: str | Path, name: Any, where: str) -> Path:
     Raises:
         ValueError: the name is not a relative path within the folder.
     """
-    posix, windows = PurePosixPath(str(name)), PureWindowsPath(str(name))
+    if not isinstance(name, str):
+        raise ValueError(f"{where} names as a file {shown(name)}, which is not inside {folder}: restore the file.")
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
     parts = {*posix.parts, *windows.parts}
-    if (
-        not isinstance(name, str)
-        or not posix.parts
-        or posix.is_absolute()
-        or windows.anchor
-        or ".." in parts
-        or "\0" in name
-    ):
+    if not posix.parts or posix.is_absolute() or windows.anchor or ".." in parts or "\0" in name:
         raise ValueError(f"{where} names the file {name!r:.80}, which is not inside {folder}: restore the file.")
     return Path(folder) / name
 
 
 @contextlib.contextmanager
+@checked
 def locked(folder: str | Path) -> Iterator[None]:
     """Keep other processes from writing into a folder at the same time; a killed process lets go.
 
@@ -230,11 +243,11 @@ def locked(folder: str | Path) -> Iterator[None]:
         folder: which is made.
 
     Raises:
-        ValueError: another process is writing into it.
+        ValueError: another process is writing into it, or nobody can.
     """
     import fcntl  # not on Windows
 
-    folder = Path(folder)
+    folder = check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
     with path.open("a") as stream:
@@ -253,6 +266,7 @@ def locked(folder: str | Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
+@checked
 def digest(path: str | Path) -> str:
     """sha256 of a file's bytes.
 

@@ -96,12 +96,18 @@ class Bank:
         return [self.rows(rows) for rows in torch.arange(len(self.captions)).split(self.batch)]
 
 
+@checked
 def first_not_finite(videos: Tensor) -> int:
     """The number, from 1, of the first video with a NaN or infinity; 0 if there is none.
 
     Args:
         videos: (n, ...).
+
+    Raises:
+        ValueError: it is a single number, or on the meta device.
     """
+    if not videos.ndim or videos.is_meta:
+        raise ValueError(f"videos is {shown(videos)}: give several, (n, ...), on the CPU or a GPU.")
     if not videos.is_floating_point():
         return 0
     return next((i for i, video in enumerate(videos, 1) if not video.isfinite().all()), 0)

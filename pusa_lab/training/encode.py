@@ -276,7 +276,7 @@ def settle(
 
 
 @checked
-def codec_hash(model: Any) -> str:
+def codec_hash(model: Encoder) -> str:
     """The hash of a model's codec, which a cache of another codec does not have.
 
     Args:
@@ -286,7 +286,7 @@ def codec_hash(model: Any) -> str:
 
 
 @checked
-def text_hash(model: Any) -> str:
+def text_hash(model: Encoder) -> str:
     """The hash of a model's text encoder: Wan's `prompts`, or a toy's `text`.
 
     Args:

@@ -105,8 +105,8 @@ def file_state(path: Path) -> FileState:
     Raises:
         OSError: it cannot be read.
     """
-    stat = path.stat()
-    return FileState(digest(path), stat.st_size, stat.st_mtime_ns)
+    found, stat = digest(path), path.stat()
+    return FileState(found, stat.st_size, stat.st_mtime_ns)
 
 
 @checked
@@ -219,7 +219,11 @@ def source_differences(manifest: dict[str, Any]) -> list[str]:
 
     Args:
         manifest: of the cache. Where its folder of clips is not there any more, nothing is compared.
+
+    Raises:
+        ValueError: it is no manifest.
     """
+    check_fields(manifest, "manifest is not that of a cache", {"source": str, "clips": list, "broken": list})
     source = Path(manifest["source"])
     try:
         if not manifest["source"] or not source.is_dir():

@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from pusa_lab.arguments import checked
@@ -16,6 +17,7 @@ from pusa_lab.metrics import psnr
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import seed_of
 from pusa_lab.training.lora import frozen_mark
+from pusa_lab.types import Tau
 
 NOISE_BINS = 5
 """Equal parts of [0, 1] by which the loss is logged."""
@@ -303,13 +305,18 @@ class CodecModule(ClipModule):
 
 
 @checked
-def by_clock_and_frame(tau: Tensor, loss: Tensor) -> dict[str, Tensor]:
+def by_clock_and_frame(tau: Tau, loss: Float[Tensor, "b f"]) -> dict[str, Tensor]:
     """The mean loss in each of NOISE_BINS parts of [0, 1] (NaN where no clock fell), and of each frame.
 
     Args:
         tau: clocks (b, f).
         loss: of each (b, f).
+
+    Raises:
+        ValueError: a clock is not in [0, 1].
     """
+    if not ((tau >= 0) & (tau <= 1)).all():
+        raise ValueError("tau has clocks outside [0, 1]: give those that the losses are of.")
     part = (tau * NOISE_BINS).long().clamp(max=NOISE_BINS - 1).flatten()
     total, count = (torch.zeros(NOISE_BINS, device=loss.device) for _ in range(2))
     total.index_add_(0, part, loss.float().flatten())

@@ -52,6 +52,7 @@ class CheckpointFile(TorchCheckpointIO):
         return {**found, "callbacks": callbacks}
 
 
+@checked
 def outline(checkpoint: Mapping[str, Any]) -> str:
     """A hash of all names, types and shapes in a checkpoint, so that a part that is missing is found.
 

@@ -42,7 +42,7 @@ def decode(codec: Any, latents: Video) -> Clip:
 
 def _moments(codec: Any) -> tuple[Float[Tensor, "1 c 1 1 1"], Float[Tensor, "1 c 1 1 1"]]:
     """Mean and spread of every channel, as the codec's config gives them."""
-    config = getattr(codec, "config", None) if isinstance(codec, nn.Module) else None
+    config: Any = getattr(codec, "config", None) if isinstance(codec, nn.Module) else None
     if not hasattr(config, "latents_mean"):
         raise ValueError(f"codec is {shown(codec)}: give diffusers' AutoencoderKLWan.")
     found = (config.latents_mean, config.latents_std)

@@ -1,5 +1,6 @@
 """Low-rank pairs as PEFT adapters in a model, or added to its weights, one module at a time."""
 
+import math
 import re
 import warnings
 from collections import Counter
@@ -11,11 +12,12 @@ from diffusers import WanTransformer3DModel
 from diffusers.hooks.group_offloading import _maybe_remove_and_reapply_group_offloading
 from torch import Tensor, nn
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.wan.lora_match import Pair
 from pusa_lab.wan.lora_names import WRAPPERS
 
 
+@checked
 def bare(model: nn.Module) -> Any:
     """The model itself, out of what torch.compile made of it.
 
@@ -126,15 +128,22 @@ def check_exact(model: nn.Module, parameters: Iterable[str]) -> None:
         parameters: the names of those that would change.
 
     Raises:
-        ValueError: one of them is in 8 bits.
+        ValueError: one of them is in 8 bits, or not the model's.
     """
     weights = base_weights(model)
+    parameters = list(parameters)
+    _check_known(parameters, weights)
     for name in parameters:
         if weights[name].dtype.itemsize < 2:
             raise ValueError(
                 f"{name} is kept in {str(weights[name].dtype).removeprefix('torch.')}, which would round most of the "
                 f"LoRA's change away: merge in bfloat16 and cast afterwards, or leave the LoRA attached."
             )
+
+
+def _check_known(names: Iterable[str], weights: Mapping[str, Tensor]) -> None:
+    if unknown := [name for name in names if name not in weights]:
+        raise ValueError(f"the model has no weight {unknown[0]!r:.100}: give names of its own weights.")
 
 
 @checked
@@ -145,9 +154,15 @@ def attach(model: WanTransformer3DModel, name: str, pairs: Mapping[str, Pair]) -
         model: gets the adapter.
         name: not yet taken.
         pairs: by module; copied to the device and type of the weights they change.
+
+    Raises:
+        ValueError: the name is empty, holds a dot or is taken, or the model has no such module.
     """
     if not pairs:
         return
+    if not name or "." in name or name in getattr(model, "peft_config", {}):
+        raise ValueError(f"name={name!r:.60}: give an adapter's name without dots that the model does not have yet.")
+    _check_pairs(pairs, base_weights(model))
     active, weights, modules = active_names(model), base_weights(model), {}
     for path, module in model.named_modules():
         if _plain(path) in pairs:
@@ -174,6 +189,17 @@ def attach(model: WanTransformer3DModel, name: str, pairs: Mapping[str, Pair]) -
             layer.lora_A[name].weight.data = tensors[f"{real}.lora_A.weight"]
             layer.lora_B[name].weight.data = tensors[f"{real}.lora_B.weight"]
     _maybe_remove_and_reapply_group_offloading(model)  # which else does not know the new weights
+
+
+def _check_pairs(pairs: Mapping[str, Pair], weights: Mapping[str, Tensor]) -> None:
+    _check_known([f"{path}.weight" for path in pairs], weights)
+    for path, pair in pairs.items():
+        weight, rank = weights[f"{path}.weight"], len(pair.a)
+        if not rank or pair.a[0].numel() != weight[0].numel() or pair.b.numel() != len(weight) * rank:
+            raise ValueError(
+                f"A {tuple(pair.a.shape)} and B {tuple(pair.b.shape)} of {path} do not fit a weight of "
+                f"{tuple(weight.shape)}: give the pairs of a LoRA for this model."
+            )
 
 
 def _config(pairs: Mapping[str, Pair]) -> dict[str, Any]:
@@ -243,8 +269,12 @@ def add_pairs(model: WanTransformer3DModel, pairs: Mapping[str, Pair], sign: int
         model: changed in place.
         pairs: by module.
         sign: 1 to add, -1 to take back.
+
+    Raises:
+        ValueError: the model has no such module.
     """
     weights = base_weights(model)
+    _check_pairs(pairs, weights)
     for path, pair in pairs.items():
         weight = weights[f"{path}.weight"]
         a, b = (t.flatten(1).to(weight.device).float() for t in (pair.a, pair.b))
@@ -261,7 +291,17 @@ def add_dense(model: WanTransformer3DModel, changes: Mapping[str, Tensor], facto
         model: changed in place.
         changes: by parameter.
         factor: any finite number.
+
+    Raises:
+        ValueError: the model has no such parameter, or one of another shape.
     """
     weights = base_weights(model)
+    _check_known(changes, weights)
+    for name, change in changes.items():
+        if change.shape != weights[name].shape or change.is_meta or not math.isfinite(factor):
+            raise ValueError(
+                f"factor={factor} and a change of {name} that is {shown(change)}: give a finite number and a change "
+                f"of shape {tuple(weights[name].shape)}."
+            )
     for name, change in changes.items() if factor else ():
         weights[name].copy_(weights[name].float() + factor * change.to(weights[name].device).float())

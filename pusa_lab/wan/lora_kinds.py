@@ -46,6 +46,7 @@ def check_kind(keys: Iterable[str], where: str) -> None:
                 refuse_kind(where, kind, key)
 
 
+@checked
 def refuse_kind(where: str, kind: str, proof: str) -> None:
     """Say that a file is no LoRA.
 

@@ -20,12 +20,13 @@ from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from diffusers.utils import apply_lora_scale
 from torch import Tensor, nn
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 
 Spans = tuple[tuple[int, int, int, int], ...]
 """Runs of tokens: (first token, end, first frame, end), each run as many tokens of every frame in it."""
 
 
+@checked
 def frame_spans(start: int, stop: int, per_frame: int) -> Spans:
     """Cut tokens [start, stop) into the end of a frame, whole frames, and the beginning of a frame.
 
@@ -33,13 +34,19 @@ def frame_spans(start: int, stop: int, per_frame: int) -> Spans:
         start: first token, counted from the video's first.
         stop: one past the last.
         per_frame: tokens of a frame, at least 1.
+
+    Raises:
+        ValueError: there are no such tokens.
     """
+    if not 0 <= start < stop or per_frame < 1:
+        raise ValueError(f"start={start}, stop={stop}, per_frame={per_frame}: give 0 <= start < stop and 1 or more.")
     whole = min(stop, -(-start // per_frame) * per_frame), max(start, stop // per_frame * per_frame)
     return tuple(
         (a - start, b - start, a // per_frame, -(-b // per_frame)) for a, b in pairwise(sorted({start, *whole, stop}))
     )
 
 
+@checked
 def by_frame(
     rule: Callable[..., Tensor], spans: Spans, tokens: tuple[Tensor, ...], vectors: tuple[Tensor, ...]
 ) -> Tensor:
@@ -50,12 +57,30 @@ def by_frame(
         spans: from `frame_spans`; together they cover all l tokens.
         tokens: what is changed.
         vectors: what changes it.
+
+    Raises:
+        ValueError: tokens or vectors are of other shapes, or the spans are not of them.
     """
-    parts = [
-        rule(*(x[:, a:b].unflatten(1, (j - i, -1)) for x in tokens), *(v[:, i:j, None] for v in vectors)).flatten(1, 2)
+    _check_spans(spans, tokens, vectors)
+    found = [
+        rule(*(x[:, a:b].unflatten(1, (j - i, -1)) for x in tokens), *(v[:, i:j, None] for v in vectors))
         for a, b, i, j in spans
     ]
+    if not all(isinstance(x, Tensor) and x.ndim == 4 for x in found):
+        raise ValueError(f"rule gives {shown(found[0])}: let it give tokens (b, f, hw, d).")
+    parts = [x.flatten(1, 2) for x in found]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _check_spans(spans: Spans, tokens: tuple[Tensor, ...], vectors: tuple[Tensor, ...]) -> None:
+    if not spans or not tokens or not vectors or any(x.ndim < 3 for x in (*tokens, *vectors)):
+        raise ValueError(
+            "spans, tokens or vectors are empty, or have no (b, l, d) and (b, f, d): give at least one each."
+        )
+    length, frames = min(x.shape[1] for x in tokens), min(v.shape[1] for v in vectors)
+    for a, b, i, j in spans:
+        if not (0 <= a < b <= length and 0 <= i < j <= frames) or (b - a) % (j - i):
+            raise ValueError(f"spans has {(a, b, i, j)} of {length} tokens and {frames} frames: take frame_spans.")
 
 
 def _modulate(x: Tensor, scale: Tensor, shift: Tensor, norm: nn.Module) -> Tensor:
@@ -229,7 +254,6 @@ VTAWanTransformer3DModel.__name__ = WanTransformer3DModel.__name__
 VTAWanTransformer3DModel.__module__ = WanTransformer3DModel.__module__
 
 
-@checked
 @checked
 def check_text_to_video(config: Mapping[str, Any]) -> None:
     """Refuse what per-frame clocks are not for.

@@ -382,6 +382,19 @@ def lane():
     return Lane("a", falling(3, 4), {0: sheet(film()), 1: sheet(film()), 2: sheet(film())})
 
 
+def shown():
+    """The first frame of a clip."""
+    from pusa_lab.decode import decoded
+
+    return next(decoded(clip_file()))
+
+
+def trained_module(**changes):
+    from pusa_lab.training.module import VTAModule
+
+    return VTAModule(nano(), config(**changes))
+
+
 def plan_settings():
     from dataclasses import asdict
 

@@ -16,6 +16,29 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.analytic\.GaussianDenoiser\.__call__": {"x": ["randn(2, 1, 4, 3, 3)"], "tau": ["rand(2, 4)"]},
     r"pusa_lab\.cli_train\.plan_lines": {"recipe": ["'paper'"], "config": ["config()"], "price": ["None", "2.0"]},
     r"pusa_lab\.cli_train\.processes": {"devices": ["1"], "nodes": ["1"]},
+    r"pusa_lab\.damage\.with_tails": {"data": ["b'\\0\\0\\1abc'", "b''"], "length": ["0", "4", "1"]},
+    r"pusa_lab\.decode\.\w+": {
+        "picture": ["picture()"], "matrix": ["np.array([1, 0, 0, 0, 1, 0, 0, 0, 1])"], "path": ["clip_file()"], "aspect": ["Fraction(1)", "Fraction(4, 3)"],
+        "height": ["16"], "width": ["16"], "time": ["Fraction(0)"], "frame": ["shown().frame"], "size": ["(16, 16)"],
+    },
+    r"pusa_lab\.files\.\w+": {
+        "path": ["new('file')", "json_file()"], "folder": ["new('folder')", "folder()"], "what": ["'the file'"], "value": ["{'a': 1}", "[1.5]"],
+        "fields": ["{}", "{'a': int}", "{'a': (int, str)}"], "found": ["{'a': 1}"], "sentence": ["'the manifest cannot be read'"], "name": ["'a/b'"],
+        "where": ["'the manifest'"],
+    },
+    r"pusa_lab\.training\.manifest\.(?!Cache).*": {
+        "path": ["picture_file()"], "folder": ["cache_folder()"], "manifest": ["cache().manifest"], "wanted": ["{'channels': 3}", "{}"],
+        "fps": ["16"], "start": ["0.0"],
+    },
+    r"pusa_lab\.training\.resume\.\w+": {
+        "checkpoint": ["{'a': rand(2), 'b': [1, {'c': 2}]}"], "config": ["config()"], "resume": ["new('last.ckpt')"], "about": ["None"],
+        "module": ["trained_module()"], "found": ["{'state_dict': {}, 'optimizer_states': []}"],
+    },
+    r"pusa_lab\.training\.(latents\.damaged|cache\.begun)": {
+        "folder": ["cache_folder()"], "hashes": ["cache().manifest['files']"], "names": ["list(cache().manifest['files'])"],
+    },
+    r"pusa_lab\.training\.data\.first_not_finite": {"videos": ["rand(3, 2, 2)", "torch.full((2, 2), nan)"]},
+    r"pusa_lab\.wan\.lora_kinds\.\w+": {"keys": ["['blocks.0.attn1.to_q.lora_A.weight']"], "where": ["'the file'"], "kind": ["'DoRA'"], "proof": ["'a.dora_scale'"]},
     r"pusa_lab\.clips\.find_clips": {"folder": ["clips()", "str(clips())"]},
     r"pusa_lab\.clips\.read_clip": {
         "path": ["clip_file()"], "frames": ["1", "5"], "size": ["(16, 16)", "(8, 24)"], "fps": ["16", "8"], "start": ["0.0"],

@@ -95,6 +95,8 @@ CLASSES: dict[str, list[str]] = {
     "Module": ["linear()"],
     "Linear": ["torch.nn.Linear(4, 4)"],
     "Interval": ["pusa_lab.metrics.Interval(1.0, 0.5, 1.5)"],
+    "Shown": ["shown()"],
+    "Fraction": ["Fraction(1, 2)", "Fraction(0)"],
     "device": ["torch.device('cpu')"],
     "dtype": ["torch.float32", "torch.bfloat16"],
     "Generator": ["None"],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EXCLUDED = {
-    r"pusa_lab\.(arguments|annotations|annotations_arrays)\..*": "the door itself, see tests/test_arguments.py",
+    r"pusa_lab\.(arguments|annotations|annotations_arrays|sentences)\..*": "the door itself, see tests/test_arguments.py",
     r"pusa_lab\.cli\.main": "called by the command lines of `commands`",
     r"pusa_lab\.cli_(data|train)\..*": "parts of the commands, called by the command lines of `commands`",
     r"pusa_lab\.(schedules|timesteps|metrics)\..*\.?(check_\w+|snapped|drawn|call|whole_rows)": "checks, in whose name their callers speak",
@@ -23,6 +23,7 @@ EXCLUDED = {
     r"pusa_lab\.training\.float8\..*": "needs a GPU with 8-bit floats",
     r"small_models\.(autoencoder|dit)\..*": "layers, built from what the whole model has checked",
     r"small_models\.entries\.needs_entries": "a door itself",
+    r"pusa_lab\.damage\.(opened|checked_frames|listening)": "give and take PyAV's open files, for decode.decoded alone",
     r"pusa_lab\.notebook\.check": "an exercise's assertion",
     r"pusa_lab\.training\.(loop|module)\.[A-Z].*": "hooks of Lightning, built by `fit`",
     r"pusa_lab\.wan\.(experts\.read_experts|loading\.require_room)": "need a folder of two experts; tests/test_wan_folders.py",

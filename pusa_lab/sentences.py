@@ -1,0 +1,42 @@
+"""Values and names of files in the sentences of errors: short, and on one line."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence: short, and with its type where that is what matters.
+
+    Args:
+        value: anything.
+    """
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    kind = type(value).__name__
+    article = "an" if kind[0].lower() in "aeiou" else "a"
+    if isinstance(value, Tensor):
+        layout = "" if value.layout == torch.strided else f", {str(value.layout).removeprefix('torch.')}"
+        return f"a tensor of shape {tuple(value.shape)}, {str(value.dtype).removeprefix('torch.')}{layout}"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}, {value.dtype}"
+    if isinstance(value, str | int | float | complex | bytes | range):
+        try:
+            return f"{value!r:.80} ({article} {kind})"
+        except ValueError:  # an int of too many digits
+            return f"{article} {kind} of too many digits"
+    if isinstance(value, Sequence | Mapping | set | frozenset):
+        return f"{article} {kind} of {len(value)}"
+    return f"{article} {kind}"
+
+
+def in_one_line(text: str) -> str:
+    """A sentence with its line breaks and control characters, as names of files may hold them, written as in Python.
+
+    Args:
+        text: the sentence.
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
