@@ -7,25 +7,41 @@ import os
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import AbstractArray
 from torch import Tensor
 
+from pusa_lab.annotations_arrays import (
+    Check,
+    Unfit,
+    array_check,
+    has_fixed_axes,
+    is_array,
+    is_plain,
+    ndarray,
+    numbers,
+)
 from pusa_lab.sentences import shown
+
+__all__ = [
+    "Check",
+    "Unfit",
+    "array_check",
+    "bare",
+    "check_for",
+    "has_fixed_axes",
+    "is_array",
+    "nothing",
+    "one_of",
+    "shown",
+]
 
 MOST_NAME, MOST_PATH = 255, 4096
 """Bytes of the name of a file, and of a whole path, that Linux takes: longer ones cannot even be looked for."""
-
-Check = Callable[[Any], Any]
-"""Takes a value and returns it converted; raises `Unfit`, with what is expected."""
-
-
-class Unfit(Exception):
-    """Says what was expected, to the door that makes a sentence of it."""
 
 
 # From an annotation to a check
@@ -43,8 +59,8 @@ def check_for(hint: Any) -> Check:
         kinds = [part for part in parts if wider.get(part, part) not in parts or part not in wider]
         names = {str, Path} <= set(kinds)
         return one_of([_name_or_path if names and part in (str, Path) else check_for(part) for part in kinds])
-    if origin is typing.Annotated:
-        return check_for(parts[0])
+    if origin is typing.Annotated:  # a function: how many arguments it is called with, at the least
+        return _function(parts[1], typing.get_args(parts[0])[-1])
     if origin is typing.Literal:
         return _literal(parts)
     if is_array(hint):
@@ -59,7 +75,7 @@ def check_for(hint: Any) -> Check:
     if container in (Mapping, dict):
         return _mapping(parts)
     if container is Callable or container is typing.get_origin(Callable[..., Any]):
-        return _callable
+        return _function(len(parts[0]) if parts and isinstance(parts[0], list) else 0, parts[-1] if parts else Any)
     if inspect.isclass(container):
         return _instance(container)
     return lambda value: value
@@ -94,7 +110,7 @@ def _number(value: Any) -> int | float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value
     elif isinstance(value, np.number | np.ndarray | Tensor):
-        if isinstance(value, Tensor) and not _is_plain(value):
+        if isinstance(value, Tensor) and not is_plain(value):
             raise Unfit("a number")
         if value.ndim or (isinstance(value, np.number | np.ndarray) and value.dtype.kind not in "uif"):
             raise Unfit("a number")
@@ -108,15 +124,16 @@ def _number(value: Any) -> int | float:
     return number
 
 
-def _is_plain(value: Tensor) -> bool:
-    """Whether its numbers are real, and there."""
-    odd = value.is_complex() or value.is_quantized or value.is_meta or value.dtype == torch.bool
-    return value.layout == torch.strided and not odd
-
-
 def _measured(value: Any) -> Any:
     """A number that may be missing."""
-    return value if isinstance(value, float) and value != value else _number(value)
+    return nan if _is_nan(value) else _number(value)
+
+
+def _is_nan(value: Any) -> bool:
+    plain = isinstance(value, float | np.floating) or (
+        isinstance(value, Tensor) and not value.ndim and value.is_floating_point() and is_plain(value)
+    )
+    return plain and bool(value != value)
 
 
 def _truth(value: Any) -> bool:
@@ -168,18 +185,7 @@ def _device(value: Any) -> torch.device:
 
 
 def _tensor(value: Any) -> Tensor:
-    return _numbers(value, "a tensor")
-
-
-def _ndarray(value: Any) -> np.ndarray:
-    if isinstance(value, np.ndarray) and value.dtype.kind not in "buif":
-        raise Unfit("an array of real numbers")
-    if isinstance(value, np.ndarray):
-        return value
-    numbers = _numbers(value, "an array")
-    if numbers.is_meta:
-        raise Unfit("an array, or a tensor on the CPU or a GPU")
-    return numbers.detach().cpu().numpy()
+    return numbers(value, "a tensor")
 
 
 PLAIN: dict[Any, Check] = {
@@ -195,7 +201,7 @@ PLAIN: dict[Any, Check] = {
     type(None): nothing,
     torch.device: _device,
     Tensor: _tensor,
-    np.ndarray: _ndarray,
+    np.ndarray: ndarray,
 }
 """Annotation -> check."""
 
@@ -234,7 +240,7 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
     kind = tuple if container is tuple else set if container in (set, frozenset) else list
 
     def check(value: Any) -> Any:
-        if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and _is_plain(value)):
+        if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and is_plain(value)):
             value = value.tolist() if value.ndim == 1 else list(value) if value.ndim else value
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence | set | frozenset):
             raise Unfit("a list")
@@ -296,6 +302,25 @@ def _callable(value: Any) -> Any:
     return value
 
 
+def _function(count: int, result: Any) -> Check:
+    """Of a function that is called with `count` arguments; a class cannot be one that returns tensors."""
+    makes_tensors = result is Tensor or is_array(result)
+
+    def check(value: Any) -> Any:
+        _callable(value)
+        if makes_tensors and inspect.isclass(value):
+            raise Unfit("a function that returns a tensor, not a class")
+        with contextlib.suppress(ValueError):  # what is written in C may not say what it takes
+            signature = inspect.signature(value)
+            try:
+                signature.bind_partial(*[None] * count)
+            except TypeError:
+                raise Unfit(f"a function of {count} arguments or more") from None
+        return value
+
+    return check
+
+
 def _instance(kind: type) -> Check:
     """Of a class, or of a protocol whose members can be looked for."""
     protocol = getattr(kind, "_is_protocol", False)
@@ -304,7 +329,11 @@ def _instance(kind: type) -> Check:
     example = EXAMPLES.get(kind.__name__, "")
 
     def check(value: Any) -> Any:
-        if not isinstance(value, kind) or isinstance(value, type):
+        try:
+            fits = isinstance(value, kind) and not isinstance(value, type)
+        except Exception:  # whatever an object does when it is asked for the members of a protocol
+            fits = False
+        if not fits:
             raise Unfit(f"a {kind.__name__}{example and ', such as '}{example}")
         return value
 
@@ -318,81 +347,3 @@ EXAMPLES = {
     "dtype": "torch.bfloat16",
 }
 """How to come by an object of a class."""
-
-
-# Arrays
-
-
-def is_array(hint: Any) -> bool:
-    """Whether an annotation is jaxtyping's, such as Float[Tensor, "b f"].
-
-    Args:
-        hint: the annotation.
-    """
-    return inspect.isclass(hint) and issubclass(hint, AbstractArray)
-
-
-def array_check(hint: Any, inner: bool = True) -> Check:
-    """The check of jaxtyping's arrays.
-
-    Args:
-        hint: the annotation.
-        inner: whether the number of axes is checked too; an argument of its own gets a better sentence at the door.
-    """
-    names = hint.dim_str
-    wide = has_fixed_axes(hint) and len(hint.dims) >= 4
-    expected = f"a tensor ({' '.join(names.split())})" if names.strip() else "a number"
-    floating = "float32" in hint.dtypes
-
-    def check(value: Any) -> Any:
-        if hint.array_type is np.ndarray:
-            x: Any = _ndarray(value)
-            kind = str(x.dtype)
-        else:
-            x = _numbers(value, expected)
-            if floating and not x.is_floating_point() and not (wide and isinstance(value, Tensor | np.ndarray)):
-                x = x.float() if x.dtype != torch.bool else x
-            kind = str(x.dtype).removeprefix("torch.")
-        if hint.dtypes and kind not in hint.dtypes:
-            raise Unfit(f"{expected} of {' or '.join(_few(hint.dtypes))} numbers")
-        if inner and has_fixed_axes(hint) and x.ndim != len(hint.dims):
-            raise Unfit(expected)
-        return x
-
-    return check
-
-
-def _few(dtypes: Sequence[str]) -> list[str]:
-    return ["floating point"] if "float32" in dtypes and len(dtypes) > 1 else sorted(dtypes)[:4]
-
-
-def _numbers(value: Any, expected: str) -> Tensor:
-    """A dense tensor of real numbers: lists and float64 arrays in torch's own precision, tensors as they are."""
-    if isinstance(value, Tensor):
-        if value.layout != torch.strided or value.is_complex() or value.is_quantized:
-            raise Unfit(f"{expected}, dense and of real numbers")
-        return value
-    if isinstance(value, str | bytes | bool | Mapping | set | frozenset) or value is None:
-        raise Unfit(expected)
-    try:
-        array = np.asarray(torch.stack(list(value)).numpy() if _tensors(value) else value)
-    except Exception:  # whatever an object does when numpy asks it for numbers
-        raise Unfit(expected) from None
-    if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
-        raise Unfit(f"{expected}, of real numbers")
-    if array.dtype == np.float64:
-        array = array.astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))).reshape(array.shape))
-
-
-def _tensors(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(isinstance(x, Tensor) for x in value)
-
-
-def has_fixed_axes(hint: Any) -> bool:
-    """Whether the number of axes of an array is known.
-
-    Args:
-        hint: jaxtyping's annotation.
-    """
-    return all(type(dim).__name__ != "_NamedVariadicDim" and dim is not ... for dim in hint.dims)

@@ -27,7 +27,7 @@ from pusa_lab.annotations import (
 )
 from pusa_lab.sentences import in_one_line, shown
 
-__all__ = ["ArgumentError", "calling", "checked", "shown"]
+__all__ = ["ArgumentError", "calling", "checked", "returned", "shown"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -98,7 +98,7 @@ def _short(function: Any) -> str:
 def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     @functools.cache
     def checks() -> tuple[inspect.Signature, dict[str, Check], dict[str, Any]]:
-        signature, hints = inspect.signature(function), typing.get_type_hints(function)
+        signature, hints = inspect.signature(function), typing.get_type_hints(function, include_extras=True)
         named = [k for k, p in signature.parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
         found = {k: check_for(hints[k]) for k in named if k in hints}
         arrays = {k: hint for k in found if is_array(hint := bare(hints[k]))}
@@ -125,31 +125,50 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                         raise ArgumentError(f"{key}{_said(value, unfit)}: give {unfit}.") from None
             _same_sizes(bound.arguments, arrays, function.__name__ == "__init__")
             result = function(*bound.args, **bound.kwargs)
-            return _steps(name, result) if inspect.isgenerator(result) else result
+        if isinstance(result, contextlib.AbstractContextManager) and inspect.isgenerator(getattr(result, "gen", None)):
+            result.gen = _stepped(result.gen, name)  # type: ignore[attr-defined]
+        return _stepped(result, name) if inspect.isgenerator(result) else result
 
     return door
 
 
-def _steps(name: str, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """A generator whose body, which runs when its items are asked for, speaks in the name of the function too."""
-    step: Callable[[], Any] = functools.partial(next, inner)
+def _stepped(steps: Generator[Any, Any, Any], name: str) -> Iterator[Any]:
+    """The same steps, each made in the name of the function that was called: a generator's body runs after its door."""
+    go_on: Callable[[], Any] = steps.__next__
+    speaking: contextlib.AbstractContextManager[None] = calling(name)
+    while True:
+        with speaking:
+            try:
+                step = go_on()
+            except StopIteration:
+                return
+        try:
+            yield step
+            go_on, speaking = steps.__next__, calling(name)
+        except GeneratorExit:
+            steps.close()
+            raise
+        except (
+            BaseException
+        ) as error:  # what the block of a `with` raised is the generator's to handle, in its own words
+            go_on, speaking = functools.partial(steps.throw, error), contextlib.nullcontext()
+
+
+def returned(value: Any, hint: Any, name: str) -> Any:
+    """What a function that somebody brought has returned, checked and converted by an annotation.
+
+    Args:
+        value: what it returned.
+        hint: the annotation, such as float or Tau.
+        name: of the function, as the argument is called.
+
+    Raises:
+        ValueError: the value does not fit.
+    """
     try:
-        while True:
-            try:
-                with calling(name):
-                    item = step()
-            except StopIteration as end:
-                return end.value
-            try:
-                step = functools.partial(inner.send, (yield item))
-            except Exception as error:  # of the block of a `with`, which keeps its own words
-                step = functools.partial(next, inner)
-                try:
-                    yield inner.throw(error)
-                except StopIteration as end:
-                    return end.value
-    finally:
-        inner.close()
+        return check_for(hint)(value)
+    except Unfit as unfit:
+        raise ValueError(f"{name} returned {shown(value)}: it must return {unfit}.") from None
 
 
 def _said(value: Any, unfit: Unfit) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pusa_lab.arguments import calling
 from pusa_lab.cli_data import add_data
@@ -96,11 +96,17 @@ def _print_no_more() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _Parser(argparse.ArgumentParser):
+    """Whose error stays in one line, whatever the words hold."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(" ".join(message.split()))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pusa-lab", description="One clock per frame in video diffusion.")
-    commands = parser.add_subparsers(
-        required=True, metavar="demo | generate | data | train | plan | bench | new-notebook | doctor"
-    )
+    parser = _Parser(prog="pusa-lab", description="One clock per frame in video diffusion.")
+    names = "demo | generate | data | train | plan | bench | new-notebook | doctor"
+    commands = parser.add_subparsers(required=True, metavar=names)
 
     demo = commands.add_parser("demo", help="execute the quick tour on a picture and a clip")
     demo.add_argument("--image", default=str(NOTEBOOKS / "assets" / "still.png"), help="picture to set in motion")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.pixels import fit, to_pixels
-from pusa_lab.schedules import frame_indices, noise_levels, starts_as_noise
+from pusa_lab.schedules import as_schedule, frame_indices, noise_levels, starts_as_noise
 from pusa_lab.tasks import Known, Task
 from pusa_lab.timesteps import interpolate
 from pusa_lab.types import Clip, Geometry, Schedule, Tau, Video, VideoModel
@@ -44,8 +44,10 @@ class Conditions:
             schedule: clocks (rows, f).
 
         Raises:
-            ValueError: a known frame's column starts below 1, but not at the level the task keeps it at.
+            ValueError: it is no schedule, or a known frame's column starts below 1, but not at the level the task
+                keeps it at.
         """
+        schedule = as_schedule(schedule, whole=False)
         out = schedule.clone()
         for i, m, mode in zip(self.at, self.noise, self.mode, strict=True):
             start = schedule[0, i].item()

@@ -111,7 +111,7 @@ def min_snr(tau: Tau, gamma: float | int = 5.0) -> Tau:
 
     Args:
         tau: clocks (b, f) in [0, 1].
-        gamma: where the ratio is cut, positive and at most 1e9.
+        gamma: where the ratio is cut, from 1e-9 to 1e9.
 
     Raises:
         ValueError: gamma is out of range.
@@ -132,7 +132,7 @@ def fused_min_snr(tau: Tau, gamma: float | int = 5.0, decay: float | int = 0.9) 
 
     Args:
         tau: clocks (b, f) in [0, 1].
-        gamma: where the ratio is cut, positive and at most 1e9.
+        gamma: where the ratio is cut, from 1e-9 to 1e9.
         decay: g in [0, 1), the memory; .96 in the code of Diffusion Forcing, .9 in that of DFoT.
 
     Raises:
@@ -152,8 +152,11 @@ def fused_min_snr(tau: Tau, gamma: float | int = 5.0, decay: float | int = 0.9) 
 
 
 def _check_gamma(gamma: float | int) -> None:
-    if not 0 < gamma <= MOST_GAMMA:
-        raise ValueError(f"gamma={gamma}: the largest signal-to-noise ratio must be positive, at most {MOST_GAMMA:g}.")
+    if not 1 / MOST_GAMMA <= gamma <= MOST_GAMMA:
+        raise ValueError(
+            f"gamma={gamma}: the largest signal-to-noise ratio must be positive, from {1 / MOST_GAMMA:g} to "
+            f"{MOST_GAMMA:g}."
+        )
 
 
 WEIGHTS: dict[str, Callable[..., Tau]] = {f.__name__: f for f in (uniform, bell, min_snr, fused_min_snr)}

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pusa_lab.arguments import calling, checked, shown
+from pusa_lab.arguments import checked, shown
 from pusa_lab.schedules import AnySchedule, as_matrix, as_schedule
 from pusa_lab.solvers import SOLVERS, Remembering, Solver, Step, euler, euler_step, heun
 from pusa_lab.timesteps import x0_from_v
@@ -87,8 +87,7 @@ def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond
     state = State(0, schedule[0].repeat(len(x), 1), x.clone())
     yield state
     for row in range(1, len(schedule)):
-        with calling("samplers.sample_steps"):
-            state = _next(step, denoiser, state, schedule[row - 1 : row + 1], cond)
+        state = _next(step, denoiser, state, schedule[row - 1 : row + 1], cond)
         yield state
 
 
@@ -98,14 +97,21 @@ def _next(step: Step, denoiser: Denoiser, state: State, rows: Schedule, cond: di
     tau, tau_next = rows[0].expand(len(x), -1), rows[1].repeat(len(x), 1)
     if not torch.equal(rows[0], rows[1]):
         with torch.no_grad():
-            found = step(denoiser, x, tau, tau_next, **cond)
-            if not (isinstance(found, tuple) and len(found) == 2 and all(isinstance(y, torch.Tensor) for y in found)):
-                raise ValueError(f"the solver returned {shown(found)}: give two tensors, the next x and the velocity v.")
-            x, v = found
+            x, v = _moved(step(denoiser, x, tau, tau_next, **cond), x)
             x0 = x0_from_v(x, v, tau_next)
         if not torch.isfinite(v).all():
             raise ValueError(f"the denoiser returned NaN or infinity on the way to row {row} of the schedule.")
     return State(row, tau_next, x, v, x0)
+
+
+def _moved(pair: Any, x: Video) -> tuple[Video, Video]:
+    """What a solver returned, which anybody may have brought."""
+    two = isinstance(pair, tuple | list) and len(pair) == 2
+    if not two or not all(isinstance(one, torch.Tensor) and one.shape == x.shape for one in pair):
+        raise ValueError(
+            f"the solver returned {shown(pair)}: it must return (x_next, v), each of x's {tuple(x.shape)}."
+        )
+    return pair[0], pair[1]
 
 
 def _whole(denoiser: Denoiser) -> Denoiser:

@@ -111,7 +111,11 @@ def x0_from_v(x: Video, v: Video, tau: Tau) -> Video:
         x: noisy latents (b, c, f, h, w).
         v: velocity of the same shape.
         tau: clocks (b, f) in [0, 1].
+
+    Raises:
+        ValueError: a clock is outside [0, 1] (looked for on the CPU alone).
     """
+    check_levels(tau)
     return (x - per_frame(tau, x) * v).to(x.dtype)
 
 
@@ -123,7 +127,11 @@ def eps_from_v(x: Video, v: Video, tau: Tau) -> Video:
         x: noisy latents (b, c, f, h, w).
         v: velocity of the same shape.
         tau: clocks (b, f) in [0, 1].
+
+    Raises:
+        ValueError: a clock is outside [0, 1] (looked for on the CPU alone).
     """
+    check_levels(tau)
     return (x + (1 - per_frame(tau, x)) * v).to(x.dtype)
 
 
@@ -142,7 +150,7 @@ def v_from_x0(x: Video, x0: Video, tau: Tau) -> Video:
     check_levels(tau)
     if tau.device.type == "cpu" and (tau == 0).any():
         raise ValueError("tau holds 0: a clean frame tells nothing about its noise, give clocks above 0.")
-    return ((x - x0) / per_frame(tau, x)).to(x.dtype)
+    return _within((x - x0) / per_frame(tau, x), x, x0).to(x.dtype)
 
 
 @checked
@@ -160,4 +168,11 @@ def v_from_eps(x: Video, eps: Video, tau: Tau) -> Video:
     check_levels(tau)
     if tau.device.type == "cpu" and (tau == 1).any():
         raise ValueError("tau holds 1: pure noise tells nothing about the picture, give clocks below 1.")
-    return ((eps - x) / (1 - per_frame(tau, x))).to(x.dtype)
+    return _within((eps - x) / (1 - per_frame(tau, x)), x, eps).to(x.dtype)
+
+
+def _within(v: Tensor, *given: Tensor) -> Tensor:
+    """The same, unless finite latents gave an infinite velocity, where it lies on the CPU."""
+    if v.device.type == "cpu" and v.isinf().any() and not any(one.isinf().any() for one in given):
+        raise ValueError("the velocity is larger than its numbers can be: give smaller latents, or other clocks.")
+    return v

@@ -5,7 +5,7 @@ Letters: b batch, c channels, f latent frames, h and w height and width, pf pixe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Annotated, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,10 +20,10 @@ Schedule: TypeAlias = Float[Tensor, "rows f"]
 Clip: TypeAlias = Float[Tensor, "b 3 pf hp wp"]
 """Pixels in [-1, 1]."""
 
-Levels: TypeAlias = float | int | Sequence[float] | np.ndarray | Tensor
+Levels: TypeAlias = float | int | Sequence[float] | np.ndarray | Float[Tensor, "*any"]
 """One noise level in [0, 1] for all known frames, or one each."""
 
-Denoiser: TypeAlias = Callable[..., Tensor]
+Denoiser: TypeAlias = Annotated[Callable[..., Tensor], 2]
 """(x (b c f h w), tau (b f), **cond) -> v (b c f h w): anything that predicts the velocity v = eps - x0."""
 
 Cond: TypeAlias = dict[str, Any]

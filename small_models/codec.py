@@ -198,7 +198,12 @@ def pixel_weights(clip: Clip, edge: float = 4.0, contrast: float = 0.1, first: f
         edge: extra weight of pixels near a step.
         contrast: how large a step, in any channel, makes an edge; above the background's texture.
         first: weight of frame 0, which has a latent frame to itself and is known in most tasks.
+
+    Raises:
+        ValueError: a weight is not in [0, 1e6].
     """
+    if not (0 <= edge <= 1e6 and 0 <= first <= 1e6):
+        raise ValueError(f"edge={edge}, first={first}: give weights from 0 to 1e6.")
     grey = clip.float().mean(1, keepdim=True)
     level = grey[..., ::4, ::4].flatten(1).median(1).values.view(-1, 1, 1, 1, 1)
     apart = clip.amax(1, keepdim=True) - clip.amin(1, keepdim=True)
@@ -227,7 +232,12 @@ def codec_loss(
 
     Returns:
         the loss, and for the log {"distance", "kl", "mse"}, detached; PSNR = 10 log10(4 / mse).
+
+    Raises:
+        ValueError: a weight is not in [0, 1e6].
     """
+    if not 0 <= kl_weight <= 1e6:
+        raise ValueError(f"kl_weight={kl_weight}: give a weight from 0 to 1e6.")
     mu, logvar = codec.moments(clip)
     mu, logvar = mu.float(), logvar.float()
     d = codec.decode_raw(mu + (logvar / 2).exp() * torch.randn_like(mu)) - clip.float()

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pusa_lab.arguments import shown
 from pusa_lab.types import Clip
 from small_models.entries import needs_entries
 from small_models.world import COLOURS, DIRECTIONS, GROUNDS, MOTIONS, TURNS, WORLDS, Scenes
@@ -179,7 +180,12 @@ def feature_loss(model: Features, small: Small, labels: Labels) -> tuple[Float[T
 
     Returns:
         the loss, and each question's part by name, detached.
+
+    Raises:
+        ValueError: pixels are outside [-1, 1] (looked for on the CPU alone).
     """
+    if small.device.type == "cpu" and not (small.abs() <= 1.001).all():
+        raise ValueError(f"small is {shown(small)}, with numbers outside [-1, 1]: give clips from `reduced`.")
     parts = {}
     for name, logits in model.answer(model.read(small)).items():
         wanted = labels[name]

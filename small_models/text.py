@@ -1,6 +1,7 @@
 """Captions for the toys: a word-level vocabulary and a small transformer in which words meet each other."""
 
 import re
+import textwrap
 from functools import lru_cache
 
 import torch
@@ -18,13 +19,23 @@ class TextEncoder(nn.Module):
 
     Args:
         words: the vocabulary, <empty> first.
-        dim: size of a word's embedding, a multiple of 4.
-        layers: transformer layers.
-        longest: words a caption may have.
+        dim: size of a word's embedding, a multiple of 4, at most 4,096.
+        layers: transformer layers, at most 100.
+        longest: words a caption may have, at most 1,000.
+
+    Raises:
+        ValueError: a size is out of range.
     """
 
     def __init__(self, words: list[str], dim: int = 64, layers: int = 1, longest: int = 20):
         super().__init__()
+        if dim % 4 or not (0 < dim <= 4096 and 0 <= layers <= 100 and 1 <= longest <= 1000):
+            raise ValueError(
+                f"dim={dim}, layers={layers}, longest={longest}: give a dim that is a multiple of 4 up to 4096, 0 to "
+                f"100 layers, and 1 to 1000 words."
+            )
+        if not words:
+            raise ValueError("words is empty: give the vocabulary, <empty> first.")
         self.words, self.longest = tuple(words), longest
         self.word = nn.Embedding(len(words), dim)
         self.position = nn.Parameter(torch.randn(longest, dim))
@@ -66,8 +77,12 @@ def split_words(caption: str) -> list[str]:
 def _row(prompt: str, vocabulary: tuple[str, ...], longest: int) -> tuple[int, ...]:
     index, words = _index(vocabulary), split_words(prompt)
     if unknown := [w for w in words if not index.get(w)]:
-        listed = ", ".join(dict.fromkeys(unknown))
-        raise ValueError(f"unknown words in {prompt!r}: {listed}. The toy knows: {' '.join(vocabulary[1:])}.")
+        listed, known = (
+            textwrap.shorten(" ".join(some), 160, placeholder=" ...") for some in (unknown, vocabulary[1:])
+        )
+        raise ValueError(
+            f"unknown words in {prompt!r:.60}: {listed:.80}. The toy knows: {known}; model.text.words has all of them."
+        )
     if len(words) > longest:
         raise ValueError(f"a caption of {len(words)} words: the toy reads at most {longest}.")
     return (*(index[w] for w in words), *[0] * (longest - len(words)))

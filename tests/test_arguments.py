@@ -1,5 +1,6 @@
 """pytest tests/test_arguments.py: what fits an annotation passes, everything else gets one sentence."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,7 @@ import pytest
 import torch
 from jaxtyping import jaxtyped
 
+from pusa_lab import metrics, samplers
 from pusa_lab.arguments import ArgumentError, calling, checked
 from pusa_lab.files import read_json
 from pusa_lab.types import Levels, Tau, Video, VideoModel
@@ -106,6 +108,7 @@ def test_tensors_pass_as_they_are():
         ({"noise": None}, "noise is None"),
         ({"path": ""}, "path is '' .a str.: give a path or None"),
         ({"path": "a\0b"}, "give a path or None"),
+        ({"path": "x" * 300}, "names of at most 255"),
         ({"path": 3}, "path is 3"),
         ({"one": "c"}, "give one of 'a', 'b'"),
         ({"function": 3}, "give a function"),
@@ -189,3 +192,46 @@ def test_what_can_be_gone_through_is_checked_item_by_item():
 def test_names_of_files_do_not_break_the_line(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"^outer: no letter at .*a\\nb\\x1b: give"), calling("outer"):
         read_json(tmp_path / "a\nb\x1b", "letter")
+
+
+def test_a_generator_and_a_context_speak_in_the_name_of_what_was_called():
+    @checked
+    def counted(n: int):
+        yield 1
+        raise ValueError(f"n={n}: give another.")
+
+    @checked
+    @contextlib.contextmanager
+    def opened(n: int):
+        try:
+            if n < 0:
+                raise ValueError(f"n={n}: give 0 or more.")
+            yield n
+        except KeyError:
+            closed.append("caught")
+        finally:
+            closed.append("closed")
+
+    closed = []
+    steps = counted(3)
+    assert next(steps) == 1
+    with opened(1) as n, pytest.raises(ValueError, match=r"^mine$"):
+        assert n == 1
+        raise ValueError("mine")
+    with opened(1):
+        raise KeyError
+    with pytest.raises(ValueError, match=r"^mine$"), opened(1):
+        raise ValueError("mine")
+    assert closed == ["closed", "caught", "closed", "closed"]
+
+
+def test_what_a_library_generator_refuses_on_the_way_begins_with_its_name():
+    steps = samplers.sample_steps(lambda x, tau: None, torch.zeros(1, 1, 2, 2, 2), "synchronous", steps=2)
+    assert next(steps).row == 0
+    with pytest.raises(ValueError, match=r"^samplers\.sample_steps: the denoiser returned None"):
+        next(steps)
+    with (
+        pytest.raises(ValueError, match=r"^metrics\.attention_mass: a Linear has no blocks"),
+        metrics.inside.attention_mass(torch.nn.Linear(1, 1)),
+    ):
+        pass

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fuzz import calls, files, judge, run, targets
+from fuzz import calls, files, judge, run, targets, values
 from fuzz.guard import guarded
 
 pytestmark = pytest.mark.usefixtures("as_user", "one_thread")
@@ -32,6 +32,20 @@ def test_every_public_function_has_arguments_to_be_called_with():
         except LookupError:
             unknown.append(target.name)
     assert unknown == []
+
+
+@pytest.mark.parametrize("target", targets.targets(), ids=lambda target: target.name)
+def test_every_public_function_can_be_called_as_it_is_meant(target):
+    """A suite whose valid arguments were refused would look only at the door."""
+    said = []
+    for seed in range(12):
+        case = calls.Case(target, calls.plain(target, values.Draw(random.Random(seed))))
+        if (given := calls.evaluated(case)) is not None:
+            verdict = calls.made(case, given)
+            if verdict.outcome == judge.RIGHT:
+                return
+            said.append(f"{case}: {verdict.outcome} {verdict.why}")
+    assert said == []
 
 
 def test_odd_calls_command_lines_and_files_are_right_or_refused_in_one_sentence():

@@ -92,7 +92,7 @@ def _watch(attn: Any, grid: list[int], layers: list[Tensor]) -> list[Any]:
         positions = [*args, *kwargs.values()][-1]
         with torch.no_grad(), torch.autocast(out.device.type, enabled=False):
             q, k = (_turned(_split(seen.pop(name), module.heads), positions) for name in ("q", "k"))
-            layers.append(frame_mass(q, k, grid).cpu())
+            layers.append(frame_mass(q, k, (grid[0], grid[1], grid[2])).cpu())
 
     return [
         attn.norm_q.register_forward_hook(lambda module, args, out: seen.update(q=out)),
@@ -115,7 +115,7 @@ def _turned(x: Heads, positions: Any) -> Heads:
 
 
 @checked
-def frame_mass(q: Heads, k: Heads, grid: list[int]) -> Float[Tensor, "b f f"]:
+def frame_mass(q: Heads, k: Heads, grid: tuple[int, int, int]) -> Float[Tensor, "b f f"]:
     """Mean attention of the tokens of one frame to all tokens of another, see `attention_mass`.
 
     Args:
@@ -128,6 +128,8 @@ def frame_mass(q: Heads, k: Heads, grid: list[int]) -> Float[Tensor, "b f f"]:
     """
     b, tokens, heads, size = q.shape
     frames, per_frame = grid[0], grid[1] * grid[2]
+    if min(*grid, size) < 1:
+        raise ValueError(f"grid={grid} for queries of shape {tuple(q.shape)}: give at least 1 of each.")
     if tokens != frames * per_frame:
         raise ValueError(f"attention over {tokens} tokens of {frames} x {per_frame}: give every rank the whole video.")
     some = max(1, AT_ONCE // (b * per_frame * tokens))

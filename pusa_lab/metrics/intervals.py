@@ -1,13 +1,13 @@
 """How sure a mean is: bootstrap intervals that resample whole groups, such as all seeds of one prompt."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, SupportsFloat, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, returned
 
 Groups: TypeAlias = Sequence[Hashable] | Int[Tensor, " n"]
 """The group of each row, such as its prompt."""
@@ -99,8 +99,9 @@ def bootstrap_of(
     Raises:
         ValueError: fewer than 2 groups, no rounds, or a level outside (0, 1).
     """
-    found = [statistic(rows) for rows in resamples(groups, rounds, seed)]
-    return _interval(statistic(torch.arange(len(groups))), torch.tensor(found, dtype=torch.double), level)
+    of = [statistic(rows) for rows in (torch.arange(len(groups)), *resamples(groups, rounds, seed))]
+    mean, *found = (float(returned(number, SupportsFloat, "statistic")) for number in of)
+    return _interval(mean, torch.tensor(found, dtype=torch.double), level)
 
 
 def _number(groups: Groups) -> Int[Tensor, " n"]:

@@ -62,7 +62,7 @@ def snapped(schedule: Schedule) -> Schedule:
         schedule: levels (rows, f).
     """
     low, high = (schedule < 0) & (schedule > -ROUNDING), (schedule > 1) & (schedule < 1 + ROUNDING)
-    low[-1] |= schedule[-1].abs() < ROUNDING
+    low[-1:] |= schedule[-1:].abs() < ROUNDING
     return schedule.masked_fill(low, 0).masked_fill(high, 1) if (low | high).any() else schedule
 
 
@@ -120,7 +120,7 @@ def marks(schedule: Schedule, whole: bool = True) -> dict[str, Bool[torch.Tensor
     rise = torch.zeros_like(schedule, dtype=torch.bool)
     rise[1:] = schedule[1:] > schedule[:-1]
     unfinished = torch.zeros_like(rise)
-    unfinished[-1] = (schedule[-1] != 0) & whole
+    unfinished[-1:] = (schedule[-1:] != 0) & whole
     return {
         "is outside [0, 1] or not a number": ~((schedule >= 0) & (schedule <= 1)),
         "rises above the row before": rise,
@@ -150,8 +150,13 @@ def remarks(schedule: Schedule) -> list[str]:
     """What is allowed but seldom meant, and why a frame does not finish: one sentence each.
 
     Args:
-        schedule: clocks (rows, f); it may have faults.
+        schedule: clocks (rows, f), at least 1 row; it may have faults.
+
+    Raises:
+        ValueError: there are no rows.
     """
+    if not len(schedule):
+        raise ValueError(f"the schedule has shape {tuple(schedule.shape)}: give at least 1 row.")
     said, moves = [], schedule[1:] != schedule[:-1]
     for i, (first, last) in enumerate(zip(schedule[0].tolist(), schedule[-1].tolist(), strict=True)):
         if not moves[:, i].any():

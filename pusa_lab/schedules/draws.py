@@ -5,16 +5,13 @@ one around its `rest` leaves the frames that are kept at a level of their own al
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.schedules.draws_paths import check_draw, drawn, nondecreasing
+from pusa_lab.schedules.draws_paths import Draw, check_draw, drawn, nondecreasing, tau_of
 from pusa_lab.schedules.grids import check_logits, check_shift, shift_levels
 from pusa_lab.types import Tau
-
-Draw: TypeAlias = Callable[..., Tau]
 
 
 def _uniform(batch: int, frames: int, generator: torch.Generator | None) -> Tau:
@@ -99,7 +96,7 @@ def clean_prefix(k: int = 1, noise: float | int = 0.0, rest: Draw = independent)
     @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         _check_history(k, frames)
-        tau = rest(batch, frames - k, generator)
+        tau = tau_of(rest, batch, frames - k, generator)
         return torch.cat([tau.new_full((batch, k), noise), tau], dim=1)
 
     return draw
@@ -149,8 +146,10 @@ def blockwise(block: int = 3, each: Draw = independent) -> Draw:
 
     @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        blocks = -(-frames // block)
-        return each(batch, blocks, generator).repeat_interleave(block, dim=1)[:, :frames]
+        check_draw(batch, frames)
+        of = torch.arange(frames) // block
+        tau = tau_of(each, batch, -(-frames // block), generator)
+        return tau[:, of.to(tau.device)]
 
     return draw
 
@@ -181,7 +180,7 @@ def wan_leftover(p: float | int = 0.2, mean: float | int = -3.5, std: float | in
 
     @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        tau = rest(batch, frames, generator).clone()
+        tau = tau_of(rest, batch, frames, generator).clone()
         z = torch.randn(batch, generator=generator, device=tau.device)
         chosen = _uniform(batch, 1, generator)[:, 0] < p
         tau[:, 0] = torch.where(chosen, (mean + std * z).exp().clamp(max=1), tau[:, 0])
@@ -205,7 +204,7 @@ def shifted(draw: Draw, shift: float | int) -> Draw:
 
     @drawn
     def shifted_draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        return shift_levels(draw(batch, frames, generator), shift)
+        return shift_levels(tau_of(draw, batch, frames, generator), shift)
 
     return shifted_draw
 
@@ -230,7 +229,7 @@ def logit_normal(draw: Draw, mean: float | int = 0.0, std: float | int = 1.0) ->
 
     @drawn
     def warped(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        return torch.sigmoid(mean + std * torch.special.ndtri(draw(batch, frames, generator)))
+        return torch.sigmoid(mean + std * torch.special.ndtri(tau_of(draw, batch, frames, generator)))
 
     return warped
 

@@ -2,14 +2,16 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import torch
 
-from pusa_lab.arguments import checked, shown
+from pusa_lab.arguments import checked, returned, shown
 from pusa_lab.schedules.checks import MOST_CELLS
 from pusa_lab.types import Tau
 
+Draw: TypeAlias = Annotated[Callable[..., Tau], 3]
+"""(batch, frames, generator) -> tau."""
 MOST_LEVELS = 2**40
 """Of the grid of a path: float64 tells as many apart."""
 
@@ -45,6 +47,28 @@ def check_draw(batch: int, frames: int) -> None:
         raise ValueError(f"batch={batch}, frames={frames}: give 0 or more samples of 1 or more frames.")
     if batch * frames > MOST_CELLS:
         raise ValueError(f"batch={batch}, frames={frames}: at most {MOST_CELLS:,} timesteps are made at once.")
+
+
+@checked
+def tau_of(draw: Draw, batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+    """The clocks that a draw gives, which anybody may have brought, checked.
+
+    Args:
+        draw: (batch, frames, generator) -> tau.
+        batch: samples.
+        frames: latent frames.
+        generator: source of randomness, for the draw.
+
+    Raises:
+        ValueError: it returned anything but levels (batch, frames) in [0, 1].
+    """
+    tau = returned(draw(batch, frames, generator), Tau, "the draw")
+    if tau.shape != (batch, frames) or not ((tau >= 0) & (tau <= 1)).all():
+        raise ValueError(
+            f"the draw returned {shown(tau)}, for batch={batch} and frames={frames}: give a function that returns "
+            f"levels in [0, 1] of shape (batch, frames)."
+        )
+    return tau
 
 
 @checked

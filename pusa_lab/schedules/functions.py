@@ -5,8 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from pusa_lab.annotations import Unfit, check_for
-from pusa_lab.arguments import ArgumentError, shown
+from pusa_lab.arguments import ArgumentError, returned
 from pusa_lab.types import Schedule
 
 
@@ -37,11 +36,7 @@ def call(schedule: Callable[..., Any], steps: int, frames: int, shift: float | N
             ) from None
     if shift is not None and not options:
         raise ValueError(f"shift={shift} with a schedule function that takes no shift: leave it out.")
-    made = schedule(steps, frames, **options)
-    try:
-        return check_for(Schedule)(made)
-    except Unfit as unfit:
-        raise ArgumentError(f"the schedule's function returned {shown(made)}: it must return {unfit}.") from None
+    return returned(schedule(steps, frames, **options), Schedule, "the schedule's function")
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:

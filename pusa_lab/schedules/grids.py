@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import checked
-from pusa_lab.schedules.checks import faults, snapped
+from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.schedules.checks import ROUNDING, faults, snapped
 from pusa_lab.types import Levels
 
 Grid: TypeAlias = str | Callable[[int], Tensor] | Sequence[float | int] | Levels
@@ -163,11 +163,14 @@ def shift_levels(levels: Float[Tensor, "*any"], shift: float | int) -> Float[Ten
         shift: s from 1e-6 to 1e6; 1 changes nothing, Wan2.1 uses 3 (480p) or 5 (720p), Wan2.2-T2V-A14B uses 12.
 
     Raises:
-        ValueError: shift is out of range.
+        ValueError: shift or a level is out of range.
 
     Source: the resolution shift of arXiv 2403.03206 as Wan uses it; inverse: shift 1 / s.
     """
     check_shift(shift)
+    if not ((levels >= -ROUNDING) & (levels <= 1 + ROUNDING)).all():
+        raise ValueError(f"levels is {shown(levels)}, with numbers outside [0, 1]: give noise levels from 0 to 1.")
+    levels = levels.clamp(0, 1)
     # The same divided by s: in this form levels 0 and 1 stay exactly, whatever the rounding.
     return levels / (levels + (1 - levels) / shift)
 
@@ -201,12 +204,19 @@ def shifted(shift: float | int, grid: Callable[[int], Tensor] = linear) -> Calla
         ValueError: shift is out of range.
     """
     check_shift(shift)
-    return lambda steps: _falling(shift_levels(grid(steps), shift))
+    return lambda steps: _falling(shift_levels(_made(grid, steps), shift))
 
 
 def _falling(levels: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
     """The same, where levels lie so close together that rounding made one rise."""
     return levels.cummin(0).values
+
+
+def _made(grid: Callable[[int], Tensor], steps: int) -> Float[Tensor, " rows"]:
+    """The levels of a grid's function, which anybody may have brought."""
+    if isinstance(grid, torch.nn.Module):
+        raise ValueError(f"grid is {shown(grid)}: give a function (steps) -> levels, such as schedules.linear.")
+    return returned(grid(steps), Float[Tensor, " rows"], "the grid")
 
 
 GRIDS: dict[str, Callable[..., Tensor]] = {f.__name__: f for f in (linear, wan, cosine, karras, logit_normal)}
@@ -232,7 +242,7 @@ def levels(grid: Grid, steps: int, shift: float | int = 1.0) -> Float[Tensor, " 
     if shift != 1:
         raise ValueError(f"shift={shift} and a grid of your own: its levels are kept as they are; give one of the two.")
     _even(steps)
-    own = own_levels(cast(Tensor, grid(steps) if callable(grid) else grid))
+    own = own_levels(cast(Tensor, _made(grid, steps) if callable(grid) else grid))
     if own.shape != (steps + 1,):
         raise ValueError(f"a grid of shape {tuple(own.shape)} for steps={steps}: give {steps + 1} levels.")
     if found := faults(own[:, None]):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.schedules.checks import check_size
+from pusa_lab.schedules.checks import MOST_CELLS, as_schedule, check_size
 from pusa_lab.schedules.grids import Grid, levels
 from pusa_lab.types import Levels, Schedule
 
@@ -52,8 +52,8 @@ def whole_rows(lag: float | int, ahead: int) -> int:
     Raises:
         ValueError: an argument is negative, or the lag is infinite.
     """
-    if not (0 <= lag < math.inf and ahead >= 0):
-        raise ValueError(f"lag={lag}, ahead={ahead}: give finite numbers of at least 0.")
+    if not (0 <= lag < 2**63 and ahead >= 0):
+        raise ValueError(f"lag={lag}, ahead={ahead}: give numbers of at least 0, and a lag below 2^63.")
     return lag * ahead if isinstance(lag, int) else math.floor(ahead * lag + 1e-9)  # 100 * .29 is 28.999...
 
 
@@ -70,8 +70,10 @@ def check_frames(frames: int, lag: float | int = 0) -> range:
     """
     if not 1 <= frames <= MOST_FRAMES:
         raise ValueError(f"frames={frames}: a schedule needs at least 1 frame, and has at most {MOST_FRAMES:,}.")
-    if not 0 <= lag < math.inf:
-        raise ValueError(f"lag={lag}: later frames cannot start before row 0; give a finite lag of 0 or more rows.")
+    if not 0 <= lag < 2**63:
+        raise ValueError(
+            f"lag={lag}: later frames cannot start before row 0; give a finite lag of 0 or more rows, below 2^63."
+        )
     return range(frames)
 
 
@@ -169,13 +171,15 @@ def scale_columns(schedule: Schedule, at: Sequence[int], noise: Levels) -> Sched
     S'[r, i] = m_i S[r, i] for i in `at`
 
     Args:
-        schedule: levels (rows, frames) in [0, 1].
+        schedule: levels (rows, frames) in [0, 1], at least 2 rows, none of which rises.
         at: latent frames; negative ones count from the end.
         noise: multiplier m in [0, 1], one for all or one for each frame of `at`.
 
     Raises:
-        ValueError: a position is outside the video or named twice, or a multiplier is outside [0, 1].
+        ValueError: it is no schedule, a position is outside the video or named twice, or a multiplier is outside
+            [0, 1].
     """
+    schedule = as_schedule(schedule, whole=False)
     columns = frame_indices(at, schedule.shape[1])
     out = schedule.clone()
     out[:, columns] *= out.new_tensor(noise_levels(noise, len(columns)))
@@ -193,6 +197,8 @@ def noise_levels(noise: Levels, n: int) -> list[float]:
     Raises:
         ValueError: another number of levels, or one outside [0, 1].
     """
+    if not 0 <= n <= MOST_CELLS:
+        raise ValueError(f"n={n}: give the number of known frames, from 0 to {MOST_CELLS:,}.")
     levels = torch.as_tensor(noise, dtype=torch.float64).flatten().tolist()
     levels = levels * n if len(levels) == 1 else levels
     if len(levels) != n:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.timesteps import per_frame
+from pusa_lab.timesteps import check_levels, per_frame
 from pusa_lab.types import Denoiser, Tau, Video
 
 Step: TypeAlias = Callable[..., tuple[Video, Video]]
@@ -23,10 +23,15 @@ def euler_step(x: Video, v: Video, tau: Tau, tau_next: Tau) -> Video:
         x: latents (b, c, f, h, w) at clocks tau.
         v: velocity of the same shape.
         tau: clocks (b, f) in [0, 1].
-        tau_next: clocks (b, f) to reach.
+        tau_next: clocks (b, f) to reach, in [0, 1].
+
+    Raises:
+        ValueError: a clock is outside [0, 1] (looked for on the CPU alone).
 
     Source: Algorithm 1, arXiv 2507.16116.
     """
+    check_levels(tau)
+    check_levels(tau_next)
     dt = per_frame(tau_next - tau, x)
     return torch.where(dt == 0, x, (x + dt * v).to(x.dtype))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, returned, shown
 from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import State
 from pusa_lab.types import Clip, Video
@@ -49,9 +49,14 @@ def pictures(latents: Video, decode: Callable[[Video], Clip] | None = None) -> n
     Args:
         latents: (1, c, f, h, w).
         decode: latents to pixels; None shows the first channels as colours.
+
+    Raises:
+        ValueError: there are no latents, or `decode` returns no clip.
     """
+    if not latents.numel():
+        raise ValueError(f"latents is {shown(latents)}: give at least one of each axis.")
     with torch.no_grad():
-        video = to_uint8(_colours(latents) if decode is None else decode(latents))[0]
+        video = to_uint8(_colours(latents) if decode is None else returned(decode(latents), Clip, "decode"))[0]
     return video[middles(latents.shape[2], len(video))]
 
 

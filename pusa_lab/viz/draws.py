@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from pusa_lab.arguments import checked
 from pusa_lab.schedules import frame_indices
 from pusa_lab.schedules.draws import Draw
+from pusa_lab.schedules.draws_paths import tau_of
 
 INK = "tab:blue"
 BINS = 40
@@ -33,12 +34,12 @@ def plot_draws(
         title: above both.
 
     Raises:
-        ValueError: a frame of the pair is outside the video, or there are no samples.
+        ValueError: a frame of the pair is outside the video, there are no samples, or the draw returns no levels.
     """
     if samples < 1:
         raise ValueError(f"samples={samples}: draw at least 1.")
     columns = [frame_indices([i], frames)[0] for i in pair]
-    tau = draw(samples, frames, torch.Generator().manual_seed(seed)).cpu()
+    tau = tau_of(draw, samples, frames, torch.Generator().manual_seed(seed)).cpu()
     figure = plt.figure(figsize=(7.6, 3.3), layout="constrained")
     left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": (1.45, 1), "wspace": 0.08})
     _marginals(tau, left)

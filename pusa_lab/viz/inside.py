@@ -27,12 +27,14 @@ def plot_attention(
     Args:
         mass: (f, f) of one layer and sample from `metrics.inside.attention_mass`, rows sum to 1; or a title for each.
         columns: maps in a row, at least 1.
-        most: share with the darkest colour; None is the largest that is shown.
+        most: share with the darkest colour, above 0 and at most 1; None is the largest that is shown.
         title: above all.
 
     Raises:
-        ValueError: there is no map, one is not square, or `columns` is below 1.
+        ValueError: there is no map, one is not square, `columns` is below 1, or `most` is out of range.
     """
+    if most is not None and not 0 < most <= 1:
+        raise ValueError(f"most={most}: give a share above 0 and at most 1.")
     maps = dict(mass) if isinstance(mass, Mapping) else {"": mass}
     if not maps or columns < 1:
         raise ValueError(f"{len(maps)} maps in {columns} columns: give at least 1 of each.")

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -17,11 +19,15 @@ from pusa_lab.files import writing
 
 if TYPE_CHECKING:
     Numbers = Sequence[float]
+    Three = Sequence[float]
 else:
     Numbers = Sequence[SupportsFloat]  # at the door, a float is never NaN, which stands here for what is missing
-"""Mean, low and high end of the 95 % interval."""
+    Three = tuple[SupportsFloat, SupportsFloat, SupportsFloat]
+"""Numbers; and mean, low and high end of the 95 % interval."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 """Okabe and Ito's, without the yellow: told apart with every kind of colour vision."""
+MOST_HEIGHT = 200
+"""Inches of a figure: 20,000 pixels."""
 MARKS = "os^DvPXd"
 WIDTH, DPI = 12.8, 100
 """Inches and dots per inch: 1280 pixels."""
@@ -41,10 +47,38 @@ def panels(layout: Sequence[Sequence[str]], title: str = "", height: float | int
 
     Returns:
         (figure, name -> axes).
+
+    Raises:
+        ValueError: the layout is no grid in which every panel is a rectangle, or the height is out of range.
     """
+    _check_layout(layout)
+    if not 0 < height <= MOST_HEIGHT:
+        raise ValueError(f"height={height}: give inches above 0 and up to {MOST_HEIGHT}.")
     figure = plt.figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     figure.suptitle(title, fontsize=11)
     return figure, figure.subplot_mosaic([list(row) for row in layout], empty_sentinel=".", **options)
+
+
+def _check_layout(layout: Sequence[Sequence[str]]) -> None:
+    wide = {len(row) for row in layout}
+    if len(wide) != 1 or 0 in wide:
+        raise ValueError(f"layout has rows of {sorted(wide) or 'no'} names: give one row or more, all of one length.")
+    cells: dict[str, list[tuple[int, int]]] = {}
+    for r, row in enumerate(layout):
+        for c, name in enumerate(row):
+            cells.setdefault(name, []).append((r, c))
+    for name, places in cells.items():
+        spans = [max(line) - min(line) + 1 for line in zip(*places, strict=True)]
+        if name != "." and spans[0] * spans[1] != len(places):
+            raise ValueError(f"layout: the panel {name!r:.40} is not a rectangle; give neighbours of one name only.")
+
+
+def _check_colours(colours: Sequence[str]) -> None:
+    if not colours:
+        raise ValueError("colours is empty: give at least one, or leave it out.")
+    for colour in colours:
+        if not is_color_like(colour):
+            raise ValueError(f"colours holds {colour!r:.40}: give names or codes such as '#0072B2'.")
 
 
 @checked
@@ -63,8 +97,8 @@ def ordered(count: int) -> list[str]:
 @checked
 def plot_lines(
     ax: Axes,
-    lines: Mapping[str, Sequence[tuple[float | int, Numbers]]],
-    levels: Mapping[str, Numbers] | None = None,
+    lines: Mapping[str, Sequence[tuple[float | int, Three]]],
+    levels: Mapping[str, Three] | None = None,
     colours: Sequence[str] = COLOURS,
     joined: bool = True,
 ) -> None:
@@ -76,7 +110,11 @@ def plot_lines(
         levels: label -> (mean, low, high), drawn across the whole width in the colours after those of the lines.
         colours: of the labels, in turn.
         joined: False leaves points with whiskers.
+
+    Raises:
+        ValueError: a colour is none.
     """
+    _check_colours(colours)
     for i, (label, points) in enumerate(lines.items()):
         points = sorted((x, numbers) for x, numbers in points if isfinite(numbers[0]))
         if not points:
@@ -98,7 +136,7 @@ def plot_lines(
 @checked
 def plot_bars(
     ax: Axes,
-    bars: Mapping[str, Mapping[str, Numbers]],
+    bars: Mapping[str, Mapping[str, Three]],
     colours: Sequence[str] = COLOURS,
     from_zero: bool = True,
     names: bool = True,
@@ -111,7 +149,11 @@ def plot_bars(
         colours: of the labels, in turn.
         from_zero: False draws dots instead, on an axis that begins where they do.
         names: whether to write the names of the rows.
+
+    Raises:
+        ValueError: a colour is none.
     """
+    _check_colours(colours)
     places, middles = _places(bars)
     for i, (label, values) in enumerate(bars.items()):
         where = [places[label, row] for row in values]
@@ -128,7 +170,7 @@ def plot_bars(
     ax.tick_params(axis="y", length=0)
 
 
-def _places(bars: Mapping[str, Mapping[str, Numbers]]) -> tuple[dict[tuple[str, str], float], dict[str, float]]:
+def _places(bars: Mapping[str, Mapping[str, Three]]) -> tuple[dict[tuple[str, str], float], dict[str, float]]:
     """Heights of the bars, row after row with a gap, and the middle of each row."""
     places: dict[tuple[str, str], float] = {}
     middles: dict[str, float] = {}
@@ -173,12 +215,12 @@ def plot_grid(
         The picture, for a colour bar.
 
     Raises:
-        ValueError: there is not one value for each row and column.
+        ValueError: there is not one value for each row and column, or limits, form or colours cannot be used.
     """
+    for name, numbers in (("values", values), ("spread", spread)):
+        _check_table(name, numbers, len(rows), len(columns))
+    _check_look(limits, form, colours)
     table = np.array(values, dtype=float)
-    if table.shape != (len(rows), len(columns)) or not table.size:
-        size = f"{len(rows)} rows and {len(columns)} columns"
-        raise ValueError(f"values have shape {table.shape} for {size}: give one number for each.")
     known = table[np.isfinite(table)]
     low, high = limits or ((known.min(), known.max()) if known.size else (0.0, 1.0))
     picture = ax.imshow(table, vmin=low, vmax=high, cmap=colours, aspect="auto", interpolation="nearest")
@@ -192,6 +234,28 @@ def plot_grid(
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return picture
+
+
+def _check_table(name: str, numbers: Sequence[Numbers] | None, rows: int, columns: int) -> None:
+    if numbers is None:
+        return
+    wide = sorted({len(row) for row in numbers})
+    if len(numbers) != rows or wide != [columns] or not columns:
+        raise ValueError(
+            f"{name} has {len(numbers)} rows of {wide} numbers for {rows} rows and {columns} columns: give one number "
+            f"for each."
+        )
+
+
+def _check_look(limits: tuple[float | int, float | int] | None, form: str, colours: str) -> None:
+    if limits and not -inf < limits[0] <= limits[1] < inf:
+        raise ValueError(f"limits={limits}: give two finite numbers, the lower one first.")
+    try:
+        format(0.5, form)
+    except ValueError:
+        raise ValueError(f"form={form!r:.40}: give how a number is written, such as '.1f', or '' for none.") from None
+    if colours not in matplotlib.colormaps:
+        raise ValueError(f"colours={colours!r:.40}: give the name of a colour map, such as 'cividis'.")
 
 
 def _bright(colour: Any) -> bool:

@@ -9,11 +9,12 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.tasks import MODES
 from pusa_lab.types import Schedule
 from pusa_lab.viz.schedules import COLOURS
+from pusa_lab.widgets.editing import Fault
 from pusa_lab.widgets.moves import MOVES, parameters
 from pusa_lab.widgets.runs import Lane
 from pusa_lab.widgets.session import Session
@@ -168,7 +169,7 @@ class PlainStudio(Hands, w.VBox):
 
 
 @checked
-def heat_map(schedule: Schedule, row: int, frame: int, faults: list[Any]) -> bytes:
+def heat_map(schedule: Schedule, row: int, frame: int, faults: list[Fault]) -> bytes:
     """A schedule as PNG, the chosen cell in white and faults in magenta.
 
     Args:
@@ -176,7 +177,12 @@ def heat_map(schedule: Schedule, row: int, frame: int, faults: list[Any]) -> byt
         row: chosen.
         frame: chosen.
         faults: from `Editor.faults`.
+
+    Raises:
+        ValueError: the schedule has no rows or no frames.
     """
+    if not schedule.numel():
+        raise ValueError(f"schedule is {shown(schedule)}: give at least 1 row and 1 frame.")
     levels = schedule.nan_to_num(0.0).clamp(0, 1).numpy()
     high, wide = max(4, 320 // len(levels)), max(8, 360 // levels.shape[1])
     colours = (matplotlib.colormaps[COLOURS](levels)[..., :3] * 255).astype(np.uint8)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from pusa_lab import metrics
-from pusa_lab.arguments import checked, shown
+from pusa_lab.arguments import checked, returned, shown
 from pusa_lab.generate import Run
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.samplers import State
@@ -55,7 +55,7 @@ def shots(run: Run, decode: Callable[[Video], Clip], spare: float = SPARE) -> It
         shot = Shot(state.row, sampling=sampling)
         if state.row == len(run.schedule) - 1:
             with torch.no_grad():
-                shot.video = to_uint8(decode(state.x[:1]))[0]
+                shot.video = to_uint8(returned(decode(state.x[:1]), Clip, "decode"))[0]
             shot.pictures = shot.video[middles(state.x.shape[2], len(shot.video))]
         elif decoding <= sampling + spare:
             shot.pictures = pictures(estimate(state), decode)
@@ -119,8 +119,8 @@ def scores(video: np.ndarray, frames: int, truth: np.ndarray | None = None) -> d
     Raises:
         ValueError: the truth has another shape, or there are no frames.
     """
-    if frames < 1:
-        raise ValueError(f"frames={frames}: give 1 or more.")
+    if not 1 <= frames <= len(video):
+        raise ValueError(f"frames={frames} for {len(video)} pixel frames: give 1 to {len(video)} latent frames.")
     clip = to_pixels(video)
     found = {"motion": torch.cat([torch.zeros(1, 1), metrics.motion(clip)], dim=1)} if len(video) > 1 else {}
     if truth is not None:

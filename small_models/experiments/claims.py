@@ -30,8 +30,13 @@ def mean(row: Found, score: str, digits: int = 1) -> str:
     Args:
         row: of a table.
         score: its name.
-        digits: after the point.
+        digits: after the point, 0 to 15.
+
+    Raises:
+        ValueError: the digits are out of range.
     """
+    if not 0 <= digits <= 15:
+        raise ValueError(f"digits={digits}: give 0 to 15 of them after the point.")
     hundred = score not in ("psnr", "known_psnr", "position_error", "physics_error", "motion")
     return f"{(100 if hundred else 1) * row['scores'][score][0]:.{digits}f}"
 

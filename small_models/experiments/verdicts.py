@@ -128,7 +128,7 @@ def draws(found: Found) -> Verdict:
 
 
 @needs_entries
-def best_strengths(found: Found, rank: Any, score: str) -> list[float]:
+def best_strengths(found: Found, rank: int | str, score: str) -> list[float]:
     """The strength with the highest mean score after every length of training.
 
     Args:

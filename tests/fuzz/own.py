@@ -64,11 +64,15 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.media\.enlarge": {"video": ["film()"]},
     r"pusa_lab\.metrics\.frames\.check_clips": {"clip": ["clip(2, 3, 5, 16, 16)"], "frames": ["1", "3"]},
     r"pusa_lab\.metrics\.frames\.check_masks": {"clip": ["clip(2, 3, 5, 16, 16)"], "mask": ["rand(2, 1, 5, 16, 16)"]},
-    r"pusa_lab\.metrics\.frames\.follow_errors": {"made": ["film(9)"], "truth": ["film(9)"], "stride": ["1", "4"]},
+    r"pusa_lab\.metrics\.frames\.follow_errors": {"made": ["film(9)[None]"], "truth": ["film(9)[None]"], "stride": ["1", "4"]},
     r"pusa_lab\.metrics\.inside\.attention_mass": {"transformer": ["transformer()", "nano().dit"]},
     r"pusa_lab\.metrics\.inside\.frame_mass": {"q": ["randn(1, 8, 2, 4)"], "k": ["randn(1, 8, 2, 4)"], "grid": ["[2, 2, 2]"]},
     r"pusa_lab\.metrics\.inside\.parameter_change": {"before": ["linear()"], "after": ["linear()"]},
     r"pusa_lab\.metrics\.temporal\.boundary_jump": {"at": ["[1]", "(1, 2)"]},
+    r"pusa_lab\.metrics\.(appearance|frames|quality|temporal)\..*": {
+        "clip": ["clip(2, 3, 9, 16, 16)"], "truth": ["clip(2, 3, 9, 16, 16)"], "mask": ["rand(2, 1, 9, 16, 16)"],
+        "picture": ["clip(2, 3, 1, 16, 16)"], "picture_mask": ["rand(2, 1, 1, 16, 16)"],
+    },
     r"pusa_lab\.metrics\.intervals\..*": {"level": ["0.9", "0.5"], "rounds": ["10", "20"]},
     r"pusa_lab\.metrics\.vbench\.totals": {
         "scores": ["dict.fromkeys(the('pusa_lab.metrics.vbench.RANGES'), 0.9)", "{'subject_consistency': 0.5}"],
@@ -98,6 +102,19 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.training\.cache\.CacheWriter": {"folder": ["new('cache')"], "empty": ["rand(4, 2)"]},
     r"pusa_lab\.training\.data\.LatentVideoDataModule": {"train": ["bank()"], "val": ["None", "bank()"]},
+    r"pusa_lab\.captions\.decoded_text": {"path": ["clip_file().with_suffix('.txt')"], "most": ["1000"]},
+    r"pusa_lab\.captions\.read_captions": {"folder": ["clips()"]},
+    r"pusa_lab\.training\.config\.parse": {"words": ["['steps=5', 'lr=3e-4']", "['clips=4']"], "more": ["{'clips': int}"]},
+    r"pusa_lab\.training\.encode\.check_encode": {"folder": ["clips()"], "out": ["new('cache')"], "settings": ["None", "{'frames': 8}"]},
+    r"pusa_lab\.training\.rescue\.save_or_rescue": {"save": ["lambda path: None"]},
+    r"pusa_lab\.wan\.lora\.check_matched": {
+        "found": ["the('pusa_lab.wan.lora_match.Match')({'a': pair()})"], "entries": ["lora_tensors()"], "where": ["'a.safetensors'"],
+    },
+    r"pusa_lab\.wan\.model\.WanModel": {
+        "transformer": ["transformer()"], "codec": ["wan_codec()"], "low": ["None"], "offload": ["'none'"], "boundary": ["0.875"],
+        "geometry": ["None"],
+    },
+    r"small_models\.files\.read_description": {"path": ["checkpoint()"]},
     r"pusa_lab\.training\.data\.Bank": {"videos": ["rand(3, 3, 4, 8, 8)"], "captions": ["['a', 'b', 'c']"], "batch": ["2"]},
     r"pusa_lab\.training\.encode\.encode_\w+": {
         "folder": ["clips()"], "model": ["nano()"], "out": ["new('cache')"], "name": ["'nano-vta'"], "frames": ["8", "None"],
@@ -255,7 +272,8 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"small_models\.model\.ToyModel": {"preset": ["nano().preset"]},
     r"small_models\.lora\.merge": {"model": ["linear()"], "update": ["{'0.lora_A.weight': rand(2, 4), '0.lora_B.weight': rand(4, 2)}", "{'0.bias': rand(4)}"]},
     r"small_models\.suite\.\w+": {
-        "raw": ["suite_raw()"], "truth": ["[suite_raw()]"], "worst": ["[suite_raw(0.5)]"], "scale": ["suite_scale()"],
+        "raw": ["suite_raw()"], "truth": ["[suite_raw()]"], "worst": ["[suite_raw(0.5)]"],
+        "scale": ["the('pusa_lab.metrics.vbench.RANGES')"],
         "groups": ["torch.arange(3)"],
     },
     r"small_models\.sheets\.\w+": {"model": ["nano()"], "count": ["1", "2"], "rows": ["[film(9), film(9)]"], "folder": ["new('s')"]},

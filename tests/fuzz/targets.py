@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EXCLUDED = {
-    r"pusa_lab\.(arguments|annotations|sentences)\..*": "the door itself, see tests/test_arguments.py",
+    r"pusa_lab\.(arguments|annotations|annotations_arrays|sentences)\..*": "the door itself, see tests/test_arguments.py",
     r"pusa_lab\.cli\.main": "called by the command lines of `commands`",
     r"pusa_lab\.cli_(data|train)\..*": "parts of the commands, called by the command lines of `commands`",
     r"pusa_lab\.(schedules|timesteps|metrics)\..*\.?(check_\w+|snapped|drawn|call|whole_rows)": "checks, in whose name their callers speak",

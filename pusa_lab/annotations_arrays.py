@@ -1,0 +1,120 @@
+"""What annotations of arrays accept, such as Float[Tensor, "b f"]: a part of `annotations`."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import AbstractArray
+from torch import Tensor
+
+Check = Callable[[Any], Any]
+"""Takes a value and returns it converted; raises `Unfit`, with what is expected."""
+
+
+class Unfit(Exception):
+    """Says what was expected, to the door that makes a sentence of it."""
+
+
+def is_plain(value: Tensor) -> bool:
+    """Whether a tensor's numbers are real, and there.
+
+    Args:
+        value: a tensor.
+    """
+    odd = value.is_complex() or value.is_quantized or value.is_meta or value.dtype == torch.bool
+    return value.layout == torch.strided and not odd
+
+
+def ndarray(value: Any) -> np.ndarray:
+    """An array of real numbers.
+
+    Args:
+        value: an array, or what becomes one.
+    """
+    if (isinstance(value, np.ndarray) and value.dtype.kind not in "buif") or getattr(value, "is_meta", False):
+        raise Unfit("an array of real numbers")
+    return value if isinstance(value, np.ndarray) else numbers(value, "an array").detach().cpu().numpy()
+
+
+def is_array(hint: Any) -> bool:
+    """Whether an annotation is jaxtyping's, such as Float[Tensor, "b f"].
+
+    Args:
+        hint: the annotation.
+    """
+    return inspect.isclass(hint) and issubclass(hint, AbstractArray)
+
+
+def array_check(hint: Any, inner: bool = True) -> Check:
+    """The check of jaxtyping's arrays.
+
+    Args:
+        hint: the annotation.
+        inner: whether the number of axes is checked too; an argument of its own gets a better sentence at the door.
+    """
+    names = hint.dim_str
+    wide = has_fixed_axes(hint) and len(hint.dims) >= 4
+    expected = f"a tensor ({' '.join(names.split())})" if names.strip() else "a number"
+    floating = "float32" in hint.dtypes
+
+    def check(value: Any) -> Any:
+        if hint.array_type is np.ndarray:
+            x: Any = ndarray(value)
+            kind = str(x.dtype)
+        else:
+            x = numbers(value, expected)
+            if floating and not x.is_floating_point() and not (wide and isinstance(value, Tensor | np.ndarray)):
+                x = x.float() if x.dtype != torch.bool else x
+            kind = str(x.dtype).removeprefix("torch.")
+        if inner and isinstance(x, Tensor) and x.is_meta:
+            raise Unfit(f"{expected} on the CPU or a GPU, with numbers in it")
+        if hint.dtypes and kind not in hint.dtypes:
+            raise Unfit(f"{expected} of {' or '.join(_few(hint.dtypes))} numbers")
+        if inner and has_fixed_axes(hint) and x.ndim != len(hint.dims):
+            raise Unfit(expected)
+        return x
+
+    return check
+
+
+def _few(dtypes: Sequence[str]) -> list[str]:
+    return ["floating point"] if "float32" in dtypes and len(dtypes) > 1 else sorted(dtypes)[:4]
+
+
+def numbers(value: Any, expected: str) -> Tensor:
+    """A dense tensor of real numbers: lists and float64 arrays in torch's own precision, tensors as they are.
+
+    Args:
+        value: to read.
+        expected: what to ask for in the sentence.
+    """
+    if isinstance(value, Tensor):
+        if value.layout != torch.strided or value.is_complex() or value.is_quantized:
+            raise Unfit(f"{expected}, dense and of real numbers")
+        return value
+    if isinstance(value, str | bytes | bool | Mapping | set | frozenset) or value is None:
+        raise Unfit(expected)
+    try:
+        array = np.asarray(torch.stack(list(value)).numpy() if _tensors(value) else value)
+    except Exception:  # whatever an object does when numpy asks it for numbers
+        raise Unfit(expected) from None
+    if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
+        raise Unfit(f"{expected}, of real numbers")
+    if array.dtype == np.float64:
+        array = array.astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))).reshape(array.shape))
+
+
+def _tensors(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(x, Tensor) for x in value)
+
+
+def has_fixed_axes(hint: Any) -> bool:
+    """Whether the number of axes of an array is known.
+
+    Args:
+        hint: jaxtyping's annotation.
+    """
+    return all(type(dim).__name__ != "_NamedVariadicDim" and dim is not ... for dim in hint.dims)
