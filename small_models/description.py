@@ -123,12 +123,21 @@ def _check_weights(about: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
 
 
 class _Unfilled(TorchFunctionMode):
-    """Weights without a memory are not drawn: to do it, torch would load its compiler, for more than a second."""
+    """Weights without memory are neither drawn nor scaled: for that torch would load its compiler, for over a second."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Leave out what draws in place."""
+        """Leave out what changes no shape."""
         given = kwargs or {}
-        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", "") == "torch.nn.init":
+        scaled = (
+            Tensor.__truediv__,
+            Tensor.__mul__,
+            Tensor.__add__,
+            Tensor.__sub__,
+            Tensor.mul,
+            Tensor.sub,
+            Tensor.div,
+        )
+        if func in scaled or getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else given["tensor"]
         return func(*args, **given)
 

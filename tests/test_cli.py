@@ -166,7 +166,10 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--model", "mini-codec"], "mini-codec is a codec and makes no videos"),
         (["generate", PROMPT, "--model", "mini-features"], "mini-features only reads videos and makes none"),
         (["generate", PROMPT, "--model", "mini-i2v"], "mini-i2v takes one picture as input"),
-        (["train", "--model", "all", "--stage", "all", "--resume", "x.ckpt"], "--resume is for one stage: name its --model and --stage"),
+        (
+            ["train", "--model", "all", "--stage", "all", "--resume", "x.ckpt"],
+            "--resume is for one stage: name its --model and --stage",
+        ),
         (["train", "--stage", "base", "--set", "lora_rank=4"], "lora_rank=4 for base"),
         (["train", "--set", "clips=0"], "clips=0"),
         (["generate", PROMPT, "--model", "{broken}"], "truncated"),
