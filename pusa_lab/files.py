@@ -207,8 +207,8 @@ def check_fields(found: Any, sentence: str, fields: Mapping[str, Any]) -> None:
             raise ValueError(f"{sentence} (no {name!r} in it): restore the file.")
         value, wants_bool = found[name], kind is bool or (isinstance(kind, tuple) and bool in kind)
         if not isinstance(value, kind) or (isinstance(value, bool) and not wants_bool):
-            got = f"{value!r:.60}"
-            raise ValueError(f"{sentence} ({name!r} is {got}, a {type(value).__name__}): restore the file.")
+            got = "null" if value is None else f"{value!r:.60}, a {type(value).__name__}"
+            raise ValueError(f"{sentence} ({name!r} is {got}): restore the file.")
 
 
 @checked
