@@ -10,9 +10,10 @@ import pytest
 import torch
 from jaxtyping import jaxtyped
 
-from pusa_lab import metrics, samplers
+from pusa_lab import samplers
 from pusa_lab.arguments import ArgumentError, calling, checked
 from pusa_lab.files import read_json
+from pusa_lab.metrics.inside import attention_mass
 from pusa_lab.types import Levels, Tau, Video, VideoModel
 
 pytestmark = pytest.mark.usefixtures("as_user")
@@ -232,6 +233,6 @@ def test_what_a_library_generator_refuses_on_the_way_begins_with_its_name():
         next(steps)
     with (
         pytest.raises(ValueError, match=r"^metrics\.attention_mass: a Linear has no blocks"),
-        metrics.inside.attention_mass(torch.nn.Linear(1, 1)),
+        attention_mass(torch.nn.Linear(1, 1)),
     ):
         pass
