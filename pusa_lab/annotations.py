@@ -96,6 +96,8 @@ def bare(hint: Any) -> Any:
 
 
 def _whole(value: Any) -> int:
+    if type(value) is int and -(2**63) < value < 2**63:  # nearly always, and quick
+        return value
     if not isinstance(value, bool | np.bool_) and not (isinstance(value, Tensor) and value.dtype == torch.bool):
         with contextlib.suppress(TypeError, RuntimeError):
             number = operator.index(value)

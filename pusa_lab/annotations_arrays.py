@@ -13,6 +13,9 @@ Check = Callable[[Any], Any]
 """Takes a value and returns it converted; raises `Unfit`, with what is expected."""
 
 
+QUANTISED = {torch.qint8, torch.quint8, torch.qint32}
+
+
 class Unfit(Exception):
     """Says what was expected, to the door that makes a sentence of it."""
 
@@ -58,8 +61,11 @@ def array_check(hint: Any, inner: bool = True) -> Check:
     wide = has_fixed_axes(hint) and len(hint.dims) >= 4
     expected = f"a tensor ({' '.join(names.split())})" if names.strip() else "a number"
     floating = "float32" in hint.dtypes
+    passed = {getattr(torch, name) for name in hint.dtypes if hasattr(torch, name)} - QUANTISED
 
     def check(value: Any) -> Any:
+        if isinstance(value, Tensor) and value.dtype in passed and not inner and value.layout is torch.strided:
+            return value
         if hint.array_type is np.ndarray:
             x: Any = ndarray(value)
             kind = str(x.dtype)

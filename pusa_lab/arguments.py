@@ -10,6 +10,7 @@ import inspect
 import typing
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -39,8 +40,7 @@ class ArgumentError(ValueError, TypeError):
 _called: ContextVar[str] = ContextVar("called", default="")
 
 
-@contextlib.contextmanager
-def calling(name: str) -> Iterator[None]:
+class calling:
     """Put the name of what a person called before the sentences of all ValueErrors and OSErrors that come from inside.
 
     Only the outermost name counts: a function that is used by another one keeps silent.
@@ -48,20 +48,24 @@ def calling(name: str) -> Iterator[None]:
     Args:
         name: such as "schedules.pyramid" or "pusa-lab generate".
     """
-    if _called.get():
-        yield
-        return
-    token = _called.set(name)
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        told = error.args and isinstance(error.args[0], str)  # the operating system's own begin with a number
-        if _ours(error) and told:
+
+    __slots__ = ("name", "token")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        self.token = None if _called.get() else _called.set(self.name)
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self.token is None:
+            return
+        _called.reset(self.token)
+        # the operating system's own errors begin with a number
+        told = isinstance(error, ValueError | OSError) and error.args and isinstance(error.args[0], str)
+        if error is not None and told and _ours(error):
             sentence = in_one_line(error.args[0])
-            error.args = (sentence if sentence.startswith(name) else f"{name}: {sentence}", *error.args[1:])
-        raise
-    finally:
-        _called.reset(token)
+            error.args = (sentence if sentence.startswith(self.name) else f"{self.name}: {sentence}", *error.args[1:])
 
 
 def _ours(error: BaseException) -> bool:
@@ -95,41 +99,82 @@ def _short(function: Any) -> str:
     return name if path[0] in ("generate", "extend") else f"{path[0]}.{name}"
 
 
+@dataclass(frozen=True)
+class _Shape:
+    """What is known of an argument that is an array."""
+
+    names: str
+    axes: tuple[str, ...]
+    fixed: tuple[int | None, ...]
+    shared: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class _Checks:
+    """What a function accepts."""
+
+    positional: tuple[str, ...]
+    known: frozenset[str]
+    found: dict[str, Check]
+    arrays: dict[str, _Shape]
+
+
+def _checks(function: Callable[..., Any]) -> _Checks:
+    parameters, hints = inspect.signature(function).parameters, typing.get_type_hints(function, include_extras=True)
+    plain = {k: p for k, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    found = {k: check_for(hints[k]) for k in plain if k in hints}
+    arrays = {k: hint for k in found if is_array(hint := bare(hints[k]))}
+    for k, hint in arrays.items():
+        found[k] = one_of([array_check(hint, inner=False), *([nothing] if hint is not hints[k] else [])])
+    shapes = {}
+    for k, hint in sorted(arrays.items(), key=lambda item: -len(item[1].dims)):  # videos tell what tau must be
+        if has_fixed_axes(hint):
+            axes = tuple(hint.dim_str.split())
+            sizes = tuple(int(axis) if axis.isdecimal() else None for axis in axes)
+            shared = tuple(axis.isidentifier() and axis[0] != "_" for axis in axes)
+            shapes[k] = _Shape(" ".join(axes), axes, sizes, shared)
+    several = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
+    positional = () if several else tuple(k for k, p in plain.items() if p.kind is not p.KEYWORD_ONLY)
+    keywords = frozenset(k for k, p in plain.items() if p.kind is not p.POSITIONAL_ONLY)
+    return _Checks(positional, keywords, found, shapes)
+
+
 def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    @functools.cache
-    def checks() -> tuple[inspect.Signature, dict[str, Check], dict[str, Any]]:
-        signature, hints = inspect.signature(function), typing.get_type_hints(function, include_extras=True)
-        named = [k for k, p in signature.parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-        found = {k: check_for(hints[k]) for k in named if k in hints}
-        arrays = {k: hint for k in found if is_array(hint := bare(hints[k]))}
-        arrays = dict(sorted(arrays.items(), key=lambda item: -len(item[1].dims)))  # videos tell what tau must be
-        for k, hint in arrays.items():
-            found[k] = one_of([array_check(hint, inner=False), *([nothing] if hint is not hints[k] else [])])
-        return signature, found, arrays
+    checks: list[_Checks] = []
+    steps = inspect.isgeneratorfunction(inspect.unwrap(function))
+    records = function.__name__ == "__init__"
 
     @functools.wraps(function)
     def door(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
             return function(*args, **kwargs)
-        signature, found, arrays = checks()
-        try:
-            bound = signature.bind(*args, **kwargs)
-        except TypeError:
-            return function(*args, **kwargs)  # Python's own error names the function
+        if not checks:
+            checks.append(_checks(function))
+        known = checks[0]
         with calling(name):
-            for key, value in bound.arguments.items():
-                if key in found:
-                    try:
-                        bound.arguments[key] = found[key](value)
-                    except Unfit as unfit:
-                        raise ArgumentError(f"{key}{_said(value, unfit)}: give {unfit}.") from None
-            _same_sizes(bound.arguments, arrays, function.__name__ == "__init__")
-            result = function(*bound.args, **bound.kwargs)
-        if isinstance(result, contextlib.AbstractContextManager) and inspect.isgenerator(getattr(result, "gen", None)):
-            result.gen = _stepped(result.gen, name)  # type: ignore[attr-defined]
+            # what does not fit the signature is left to Python, whose own error names the function
+            given = dict(zip(known.positional, args, strict=False))
+            if len(args) <= len(known.positional) and given.keys().isdisjoint(kwargs):
+                args = tuple(_one(known, key, value) for key, value in given.items())
+                kwargs = {k: _one(known, k, value) if k in known.known else value for k, value in kwargs.items()}
+                if known.arrays:
+                    _same_sizes({**dict(zip(given, args, strict=True)), **kwargs}, known.arrays, records)
+            result = function(*args, **kwargs)
+        if steps and isinstance(result, contextlib.AbstractContextManager) and hasattr(result, "gen"):
+            result.gen = _stepped(result.gen, name)
         return _stepped(result, name) if inspect.isgenerator(result) else result
 
     return door
+
+
+def _one(known: _Checks, key: str, value: Any) -> Any:
+    check = known.found.get(key)
+    if check is None:
+        return value
+    try:
+        return check(value)
+    except Unfit as unfit:
+        raise ArgumentError(f"{key}{_said(value, unfit)}: give {unfit}.") from None
 
 
 def _stepped(steps: Generator[Any, Any, Any], name: str) -> Iterator[Any]:
@@ -176,26 +221,28 @@ def _said(value: Any, unfit: Unfit) -> str:
     return f"={value}" if isinstance(value, float) and "not NaN" in str(unfit) else f" is {shown(value)}"
 
 
-def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, Any], records: bool) -> None:
+def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, _Shape], records: bool) -> None:
     """Refuse arrays of another number of axes, those whose shared axes differ in size, and what only a record may hold:
     tensors without numbers.
     """
     sizes: dict[str, int] = {}
     first = ""
-    for key, hint in arrays.items():
-        x, axes = arguments.get(key), hint.dim_str.split()
-        if x is None or not has_fixed_axes(hint):
+    for key, shape in arrays.items():
+        x = arguments.get(key)
+        if x is None:
             continue
-        if getattr(x, "is_meta", False) and not records:  # arrays have no device
+        if not records and getattr(x, "is_meta", False):  # arrays have no device
             raise ArgumentError(f"{key} is on the device meta, without numbers: give a tensor on the CPU or a GPU.")
-        expected = [int(axis) if axis.isdecimal() else sizes.get(axis, axis) for axis in axes]
-        if x.ndim != len(axes) or any(isinstance(n, int) and n != m for n, m in zip(expected, x.shape, strict=True)):
-            shape, names = f"{key} has shape {tuple(x.shape)}", " ".join(axes)
-            if not any(axis in sizes for axis in axes):
-                raise ArgumentError(f"{shape}: give a tensor ({names}).")
-            there = f"{first} of shape {tuple(arguments[first].shape)} ({arrays[first].dim_str})"
-            raise ArgumentError(
-                f"{shape}, but {there} needs {key} ({', '.join(map(str, expected))}), that is ({names})."
-            )
-        named = {axis: n for axis, n in zip(axes, x.shape, strict=True) if axis.isidentifier() and axis[0] != "_"}
-        first, sizes = first or (key if named else ""), named | sizes
+        there = tuple(x.shape)
+        expected = [sizes.get(axis) if n is None else n for axis, n in zip(shape.axes, shape.fixed, strict=True)]
+        if len(there) != len(expected) or any(n is not None and n != m for n, m in zip(expected, there, strict=True)):
+            got = f"{key} has shape {there}"
+            if not any(axis in sizes for axis in shape.axes):
+                raise ArgumentError(f"{got}: give a tensor ({shape.names}).")
+            other = f"{first} of shape {tuple(arguments[first].shape)} ({arrays[first].names})"
+            wanted = ", ".join(str(axis if n is None else n) for axis, n in zip(shape.axes, expected, strict=True))
+            raise ArgumentError(f"{got}, but {other} needs {key} ({wanted}), that is ({shape.names}).")
+        for axis, n, shared in zip(shape.axes, there, shape.shared, strict=True):
+            if shared:
+                sizes.setdefault(axis, n)
+        first = first or (key if any(shape.shared) else "")

@@ -34,6 +34,8 @@ SIZES: dict[str, dict[str, int]] = {
 LISTS = {"patch_size": 3, "stride": 3, "size": 2, "dim_mult": 4}
 """Sizes that are several numbers, and how many."""
 
+SCALED = (Tensor.__truediv__, Tensor.__mul__, Tensor.__add__, Tensor.__sub__, Tensor.mul, Tensor.sub, Tensor.div)
+
 
 class _Odd(Exception):
     """Says what is wrong with a description."""
@@ -123,21 +125,12 @@ def _check_weights(about: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
 
 
 class _Unfilled(TorchFunctionMode):
-    """Weights without memory are neither drawn nor scaled: for that torch would load its compiler, for over a second."""
+    """Weights without memory are neither drawn nor scaled: for that torch would load its compiler, in over a second."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Leave out what changes no shape."""
         given = kwargs or {}
-        scaled = (
-            Tensor.__truediv__,
-            Tensor.__mul__,
-            Tensor.__add__,
-            Tensor.__sub__,
-            Tensor.mul,
-            Tensor.sub,
-            Tensor.div,
-        )
-        if func in scaled or getattr(func, "__module__", "") == "torch.nn.init":
+        if func in SCALED or getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else given["tensor"]
         return func(*args, **given)
 

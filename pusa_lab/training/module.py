@@ -149,7 +149,8 @@ class VTAModule(TrainedModule):
             parts: how many there are.
         """
         x0, prompts, *rest = batch[:3]
-        if x0.shape[1] != (channels := self.model.geometry.channels):
+        geometry = getattr(self.model, "geometry", None)
+        if geometry is not None and x0.shape[1] != (channels := geometry.channels):
             raise ValueError(f"latents of shape {tuple(x0.shape)} for a model of {channels} channels: give its own.")
         on_cpu = self.generator("cpu", step, 1)
         mine = slice(part * len(x0), (part + 1) * len(x0))

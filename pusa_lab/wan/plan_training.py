@@ -167,8 +167,8 @@ def _row(path: Path, row: dict[str, Any]) -> TrainingRow:
         raise ValueError(f"{path}: a row has no {missing[0]}: run `python benchmarks/wan_train.py` again.")
     fields = NEEDED | {key: kind for key, kind in MORE.items() if key in row}
     check_fields(row, f"{path}: a row is not one of `python benchmarks/wan_train.py`", fields)
-    if not all(0 < row[key] < math.inf for key in ("seconds_per_sample", "peak_gib")):
-        raise ValueError(f"{path}: a row has seconds or GiB that are not finite numbers above 0: measure it again.")
+    if not (0 < row["seconds_per_sample"] < math.inf and 0 <= row["peak_gib"] < math.inf):
+        raise ValueError(f"{path}: a row has seconds or GiB that are not finite, or below 0: measure it again.")
     if isinstance(row["compile"], str) and row["compile"]:
         raise ValueError(f"{path}: a row has compile={row['compile']!r:.40}: give true or false.")
     flat = str(row["device"]).lower().replace(" ", "")
