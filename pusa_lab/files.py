@@ -201,13 +201,13 @@ def check_fields(found: Any, sentence: str, fields: Mapping[str, Any]) -> None:
     if odd := [kind for kind in kinds if not isinstance(kind, type | types.UnionType)]:
         raise ValueError(f"fields names {shown(odd[0])} as a type: give types, such as str or (int, float).")
     if not isinstance(found, dict):
-        raise ValueError(f"{sentence} (a {type(found).__name__} instead of an object): restore the file.")
+        raise ValueError(f"{sentence} ({shown(found)} instead of an object): restore the file.")
     for name, kind in fields.items():
         if name not in found:
             raise ValueError(f"{sentence} (no {name!r} in it): restore the file.")
         value, wants_bool = found[name], kind is bool or (isinstance(kind, tuple) and bool in kind)
         if not isinstance(value, kind) or (isinstance(value, bool) and not wants_bool):
-            got = "null" if value is None else f"{value!r:.60}, a {type(value).__name__}"
+            got = "null" if value is None else shown(value)
             raise ValueError(f"{sentence} ({name!r} is {got}): restore the file.")
 
 

@@ -96,7 +96,7 @@ def train(
         raise ValueError(
             f"lora_rank={recipe.config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v."
         )
-    path = check_writable(check_folder(out, "the folder") / f"{preset}-{stage}.safetensors", "the checkpoint")
+    path = check_writable(check_folder(out, "out") / f"{preset}-{stage}.safetensors", "the checkpoint")
     job = _job(preset, stage, out, base, data)
     if job.source not in WORLDS and not Path(job.source).is_dir():
         raise ValueError(f"no data {job.source!r}: give a folder of MP4s, or one of {', '.join(WORLDS)}.")

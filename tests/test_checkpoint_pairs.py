@@ -203,9 +203,9 @@ def test_places_are_tried_before_the_work(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     options = {"fast": True, "steps": 1}
     for out in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none"), "", "a\0b", tmp_path / ("x" * 300)):
-        with pytest.raises(ValueError, match=r"small_models.train: (the folder|out is)"):
+        with pytest.raises(ValueError, match=r"small_models.train: out "):
             train("nano", "base", out, **options)
-    with pytest.raises(ValueError, match=r"the folder for curves and checkpoints .* is a file: give a folder"):
+    with pytest.raises(ValueError, match=r"logs .* is a file: give a folder"):
         train("nano", "base", tmp_path / "out", logs=tmp_path / "file", **options)
     (tmp_path / "out" / "nano-base.safetensors").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"nano-base.safetensors is a folder"):

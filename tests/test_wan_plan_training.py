@@ -92,7 +92,7 @@ class TestRefusals:
             ({"peak_gib": None}, "a row has no peak_gib"),
             ({"device": "abacus"}, "no peak is known"),
             ({"compile": "False"}, "compile='False': give true or false"),
-            ({"seconds_per_sample": "3"}, "'seconds_per_sample' is '3', a str"),
+            ({"seconds_per_sample": "3"}, "'seconds_per_sample' is '3' .a str."),
             ({"peak_gib": float("nan")}, "not finite, or below 0"),
             ({"size": [480]}, "a row has size"),
             ({"size": "8k"}, "a row has size"),

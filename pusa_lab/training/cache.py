@@ -291,7 +291,7 @@ def check_place(
         ValueError: it cannot be written, holds something else, a cache of other settings or the clips of another folder
             that is still there, or another process is writing into it.
     """
-    there = begun(check_folder(folder, "the folder of the cache"))
+    there = begun(check_folder(folder, "the cache"))
     if there and there["clips"]:
         _refuse_other(folder, there, settings or {})
         other = Path(there["source"]) if there["source"] and source else Path(source)

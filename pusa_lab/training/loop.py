@@ -211,7 +211,7 @@ def check_run(
     if config.save_every and logs is None:
         raise ValueError(f"save_every={config.save_every}, but no folder was given for the checkpoints: pass logs=.")
     if logs is not None:
-        check_folder(logs, "the folder for curves and checkpoints")
+        check_folder(logs, "logs")
     return None if resume is None else check_resume(config, resume, about)
 
 
