@@ -319,7 +319,7 @@ def _pixels(value: Any, name: str) -> Any:
 
 
 def _tensor(value: Any, name: str) -> Tensor:
-    if callable(getattr(value, "convert", None)) and hasattr(value, "mode"):
+    if any((kind.__module__, kind.__name__) == ("PIL.Image", "Image") for kind in type(value).__mro__):
         value = _rgb(value, name)
     try:
         found = check_for(Tensor)(value)
