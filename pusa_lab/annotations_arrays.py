@@ -36,7 +36,9 @@ def ndarray(value: Any) -> np.ndarray:
     Args:
         value: an array, or what becomes one.
     """
-    if (isinstance(value, np.ndarray) and value.dtype.kind not in "buif") or (isinstance(value, Tensor) and value.is_meta):
+    if (isinstance(value, np.ndarray) and value.dtype.kind not in "buif") or (
+        isinstance(value, Tensor) and value.is_meta
+    ):
         raise Unfit("an array of real numbers")
     return value if isinstance(value, np.ndarray) else numbers(value, "an array").detach().cpu().numpy()
 
