@@ -3,9 +3,10 @@
 import csv
 import io
 import json
+import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -176,18 +177,50 @@ def _csv(text: str) -> Iterator[tuple[int, dict[str, str]]]:
         raise ValueError(f"the first line is {head.strip()!r:.60} and does not name the columns, such as file,caption")
     if len(set(split[mark])) < len(split[mark]):
         raise ValueError("the first line names a column twice")
-    lines = csv.reader(io.StringIO(text.lstrip(), newline=""), delimiter=mark, strict=True, skipinitialspace=True)
+    names, seen = split[mark], list[str]()
+    source = io.StringIO(text.lstrip(), newline="")
+    lines = csv.reader(_kept(source, seen), delimiter=mark, strict=True, skipinitialspace=True)
     above = text[: len(text) - len(text.lstrip())].count("\n")
+    spaced = [cell.startswith(" ") for cell in head.split(mark)]
     for cells in lines:
         number = above + lines.line_num
+        raw = "".join(seen)
+        seen.clear()
         if lines.line_num == 1 or not any(cell.strip() for cell in cells):
             continue
-        if len(cells) != len(split[mark]):
+        quotes = f'put a caption with {mark!r} in quotes, as in "a circle{mark} red"'
+        if len(cells) != len(names):
+            raise ValueError(f"line {number} has {len(cells)} cells for {len(names)} columns; {quotes}")
+        if _runs_on(raw, mark, names, spaced):
             raise ValueError(
-                f"line {number} has {len(cells)} cells for {len(split[mark])} columns; put a caption with {mark!r} in "
-                f'quotes, as in "a circle{mark} red"'
+                f"line {number} has a caption without quotes beside {mark + ' '!r}, which may be part of it; {quotes}, "
+                "or take out the space"
             )
-        yield number, dict(zip(split[mark], cells, strict=True))
+        yield number, dict(zip(names, cells, strict=True))
+
+
+def _kept(source: Iterable[str], seen: list[str]) -> Iterator[str]:
+    for line in source:
+        seen.append(line)
+        yield line
+
+
+def _runs_on(raw: str, mark: str, names: list[str], spaced: list[bool]) -> bool:
+    """Whether a caption without quotes may go on in the cell beside it, or begin there: a space is between them.
+
+    That is so in a row in which another cell is missing. A file's name does not read like a part of a caption, and
+    where the first line has a space in the same place, it is the style of the table.
+    """
+    cells = re.sub(rf'((?:^|{re.escape(mark)})\s*)"(?:[^"]|"")*"', r'\1"', raw).split(mark)
+    at = names.index("caption")
+    for left in (at - 1, at):
+        right = left + 1
+        if left < 0 or right >= len(names) or "file" in (names[left], names[right]) or spaced[right]:
+            continue
+        between = cells[right].startswith(" ") and cells[right].strip() and cells[left].strip()
+        if between and not any(cell.strip().startswith('"') for cell in (cells[left], cells[right])):
+            return True
+    return False
 
 
 def _jsonl(text: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -16,7 +16,7 @@ from pusa_lab.pixels import fit, to_pixels, to_uint8
 
 SUFFIXES = (
     *(".mp4", ".webm", ".mov", ".mkv", ".m4v", ".avi", ".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts"),
-    *(".ogv", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".mxf", ".dv", ".gif"),
+    *(".ogv", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".mxf", ".dv", ".gif", ".apng"),
 )
 """Files that are taken for clips, in any case of letters."""
 MOST_FRAMES = 10_000

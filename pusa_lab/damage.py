@@ -3,6 +3,9 @@
 Decoders conceal what they cannot read. Here they run on one thread each, where no error is lost, and must find every
 frame sound. Three codecs carry so little redundancy that garbage decodes to a picture without an error; those are
 decoded twice, in ways that agree on a sound file and part as soon as a decoder runs past the end of its data.
+
+Not all damage can be told: a run of changed bytes within a frame of H.264, HEVC, VP8, VP9 (of more than 8 bits in
+particular) and other codecs may decode to another valid picture, in files that hold no check sum that would show it.
 """
 
 import contextlib
@@ -24,12 +27,22 @@ DAMAGED = "is damaged"
 LOST = f"{DAMAGED}, a part of it is lost: restore the file."
 STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 """Options of a decoder: check sums are compared, deviations from the standard are errors, and errors are returned."""
+LOGGED = {"err_detect": "crccheck+bitstream+buffer"}
+"""The same for H.264, which logs all its errors: those of `OPENING` can then be passed over."""
+OPENING = ("mmco: unref short failure", "reference picture missing", "Missing reference picture", "co located POCs")
+"""What H.264 says of frames that refer to ones before a cut; sound up to the second key frame."""
+LOSING = ("matroska", "ogg")
+"""Demuxers that log an error when data are lost."""
+JOIN = 2
+"""Packets after a doubted one up to the next file, where files of MPEG-TS are joined and their counters start anew."""
 SECOND = {"vp8": "libvpx", "vp9": "libvpx-vp9", "hevc": "hevc"}
 """Codec -> the decoder that reads it a second time."""
 TAIL = bytes(range(0xA1, 0xB1))
 """What is put behind the data of a picture for its second reading: a sound one ends before, a damaged one reads on."""
 
-KINDS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,ogg,asf,flv,gif,mxf,dv,rm,nut,ivf,yuv4mpegpipe,h264,hevc,m4v,obu,mjpeg"
+KINDS = (
+    "mov,matroska,apng,avi,mpeg,mpegts,mpegvideo,ogg,asf,flv,gif,mxf,dv,rm,nut,ivf,yuv4mpegpipe,h264,hevc,m4v,obu,mjpeg"
+)
 """FFmpeg's names of the kinds of files that are opened; playlists, which name other files, are not among them."""
 
 TS_PACKETS = (188, 192, 204)
@@ -51,7 +64,7 @@ def opened(path: Path) -> tuple["InputContainer", bool]:
     with listening() as said:
         container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     cut = container.format.name == "mpegts" and all(path.stat().st_size % n for n in TS_PACKETS)
-    return container, cut or any(name.startswith("matroska") for name, _ in said)
+    return container, cut or any(name.startswith(LOSING) for name, _ in said)
 
 
 def checked_frames(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
@@ -89,14 +102,31 @@ def _emptied(frames: "deque[VideoFrame]") -> Iterator["VideoFrame"]:
 def _packets(container: "InputContainer", stream: "VideoStream") -> Iterator["Packet"]:
     """All packets, at last the empty one that flushes a decoder."""
     packets = container.demux(stream)
+    doubted: Packet | None = None
+    after = 0
     while True:
         with listening() as said:
             packet = next(packets, None)
-        if any(name.startswith("matroska") for name, _ in said) or (packet is not None and packet.is_corrupt):
+        if any(name.startswith(LOSING) for name, _ in said):
             raise ValueError(LOST)
+        if doubted is not None:
+            after += 1
+            if packet is not None and _starts_again(packet, doubted):
+                doubted = None
+            elif packet is None or packet.size == 0 or after == JOIN:
+                raise ValueError(LOST)
         if packet is None:
             return
+        if packet.is_corrupt and doubted is None:
+            doubted, after = packet, 0
         yield packet
+
+
+def _starts_again(packet: "Packet", doubted: "Packet") -> bool:
+    """Whether another file begins, joined to the one of a doubted packet: with a key frame, earlier in time."""
+    if packet.dts is None or doubted.dts is None:
+        return False
+    return packet.is_keyframe and packet.dts < doubted.dts
 
 
 def _decoder(context: Any, threads: str) -> Callable[["Packet"], list["VideoFrame"]]:
@@ -104,16 +134,20 @@ def _decoder(context: Any, threads: str) -> Callable[["Packet"], list["VideoFram
     from av import FFmpegError
 
     context.thread_type, context.thread_count = threads, 1 if threads == "NONE" else 2
-    context.options = STRICT
+    context.options = LOGGED if context.name == "h264" else STRICT
+    keys = 0
 
     def decode(packet: "Packet") -> list["VideoFrame"]:
+        nonlocal keys
+        keys += packet.is_keyframe
         try:
             with listening() as said:
                 frames = context.decode(packet)
         except FFmpegError as error:
             reason = error.strerror or str(error)
             raise ValueError(f"{DAMAGED}, a frame in it cannot be decoded ({reason}): restore the file.") from error
-        wrong = [message for name, message in said if name == context.name]
+        errors = [message for name, message in said if name == context.name]
+        wrong = [error for error in errors if keys > 1 or context.name != "h264" or not error.startswith(OPENING)]
         if wrong or any(frame.is_corrupt for frame in frames):
             reason = f" ({wrong[0].strip()})" if wrong else ""
             raise ValueError(f"{DAMAGED}, a frame in it cannot be decoded{reason}: restore the file.")
@@ -129,6 +163,8 @@ def _second(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
     import av
 
     name = SECOND.get(context.codec.canonical_name)
+    if name == "libvpx-vp9" and not _eight_bits(context):  # PyAV's libvpx has no more
+        return None
     try:
         other = av.CodecContext.create(name, "r") if name else None
     except av.codec.codec.UnknownCodecError:  # PyAV built without libvpx
@@ -136,19 +172,23 @@ def _second(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
     if other is None:
         return None
     other.extradata = context.extradata
-    if name == "libvpx-vp9":
-        return _decoder(other, "NONE")
     decode, length = _decoder(other, "SLICE" if name == "hevc" else "NONE"), _length(context.extradata or b"")
 
-    def decode_with_tails(packet: "Packet") -> list["VideoFrame"]:
+    def decode_again(packet: "Packet") -> list["VideoFrame"]:
         if not packet.size:
             return decode(packet)
         data = bytes(packet)
-        again = av.Packet(with_tails(data, length) if name == "hevc" else data + TAIL)
+        if name != "libvpx-vp9":
+            data = with_tails(data, length) if name == "hevc" else data + TAIL
+        again = av.Packet(data)  # without the transparency that stands beside it, which only libvpx would add
         again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
         return decode(again)
 
-    return decode_with_tails
+    return decode_again
+
+
+def _eight_bits(context: Any) -> bool:
+    return context.format is not None and context.format.components[0].bits == 8
 
 
 def _length(extradata: bytes) -> int:

@@ -15,6 +15,12 @@ from pusa_lab.damage import LOST, checked_frames, opened
 
 MOST_PIXELS = 2**26
 """Of a frame; 8K has half of these."""
+JOINED = ("mpegts", "mpeg")
+"""Kinds of files that are joined end to end, each part with times of its own."""
+LONGEST_GAP = 10.0
+"""Seconds without a frame in them that are no pause but another part."""
+BACK = Fraction(1, 10)
+"""Seconds that times may step back, in any kind of file, before it is another part."""
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -89,13 +95,30 @@ def decoded(path: Path) -> Iterator[Shown]:
 
 def _shown(container: "InputContainer") -> Iterator[Shown]:
     stream = _stream(container)
+    longest = LONGEST_GAP if container.format.name in JOINED else math.inf
     start: Shown | None = None
-    for frame in checked_frames(container, stream):
-        now = Fraction(frame.pts or 0) * Fraction(frame.time_base or 0)
+    for time, frame in _timed(checked_frames(container, stream), longest):
         if start is None:
             size = square_pixels(frame.height, frame.width, stream.sample_aspect_ratio or Fraction(1))
-            start = Shown(now, frame, size, _matrix(frame))
-        yield Shown(now - start.time, frame, start.size, start.matrix)
+            start = Shown(time, frame, size, _matrix(frame))
+        yield Shown(time, frame, start.size, start.matrix)
+
+
+def _timed(frames: Iterable["VideoFrame"], longest: float) -> Iterator[tuple[Fraction, "VideoFrame"]]:
+    """Seconds since the first frame; where another file is joined, its frames come after those before, as in ffmpeg."""
+    last: Fraction | None = None
+    step = offset = Fraction(0)
+    for frame in frames:
+        own = Fraction(frame.pts or 0) * Fraction(frame.time_base or 0)
+        if last is None:
+            offset, last = -own, Fraction(0)
+        time = own + offset
+        if not -BACK <= time - last <= longest:
+            time = last + step
+            offset = time - own
+        step = time - last
+        last = time
+        yield time, frame
 
 
 def _matrix(frame: "VideoFrame") -> np.ndarray | None:

@@ -3,7 +3,9 @@
 import math
 import warnings
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import mediapy
@@ -28,6 +30,8 @@ MOST_SIDE = 8192
 """Pixels of a side of a video that is written; players take no more."""
 STRIP = 2**22
 """Pixels that are converted at a time."""
+BITS, PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO = 258, 262, 339, 0
+"""Tags of TIFF, and the value of the second with which greater numbers are darker."""
 
 
 @checked
@@ -52,7 +56,7 @@ def read_picture(path: str | Path) -> np.ndarray:
                 if image.width * image.height <= MOST_PIXELS:
                     _refuse_programs(image, path)
                     image.load()
-                    return _upright(_rgb(image), image.getexif().get(0x0112, 1))
+                    return _upright(_rgb(image, path), image.getexif().get(0x0112, 1))
         except Image.DecompressionBombError:
             pass
         except Exception as error:
@@ -69,24 +73,50 @@ def _refuse_programs(image: Image.Image, path: str | Path) -> None:
             again.verify()
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
+def _rgb(image: Image.Image, path: str | Path) -> np.ndarray:
     """RGB of a loaded picture, some rows at a time so that memory holds little more than its pixels."""
-    low, high = _range(image)
+    hole = _hole(image, path)
+    tags = getattr(image, "tag_v2", {})
+    low, high = _range(image, tags)
     out = np.empty((image.height, image.width, 3), np.uint8)
     rows = max(1, STRIP // image.width)
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(top + rows, image.height)))
         if image.mode[0] in "IF":
-            grey = (np.asarray(strip).astype(np.float64) - low) * (255 / (high - low))
+            values = _values(strip, tags)
+            grey = (values.astype(np.float64) - low) * (255 / (high - low))
             if "transparency" in image.info:
-                grey[np.asarray(strip) == image.info["transparency"]] = 255
+                grey[values == image.info["transparency"]] = 255
             out[top : top + rows] = np.round(grey)[..., None]
-        elif image.has_transparency_data:
+        elif hole is None and image.has_transparency_data:
             strip.info = image.info
             out[top : top + rows] = _on_white(strip)
         else:
             out[top : top + rows] = np.asarray(strip.convert("RGB"))
+    if hole is not None:
+        out[hole] = 255
     return out
+
+
+def _hole(image: Image.Image, path: str | Path) -> np.ndarray | None:
+    """Where PNG with 16 bits a colour has its transparent one, of which Pillow keeps but 8 bits; None elsewhere."""
+    if image.format != "PNG" or image.mode != "RGB" or "transparency" not in image.info:
+        return None
+    data = Path(path).read_bytes()
+    if data[24] != 16:  # the bits in its header
+        return None
+    import av
+
+    reader = av.CodecContext.create("png", "r")
+    frame = (*reader.decode(av.Packet(data)), *reader.decode(None))[0]  # type: ignore[attr-defined]
+    return frame.to_ndarray()[..., 3] == 0
+
+
+def _values(image: Image.Image, tags: Mapping[int, Any]) -> np.ndarray:
+    """The numbers of a grey picture; Pillow takes those of TIFF with 32 bits for signed ones, whatever it says."""
+    values = np.asarray(image)
+    unsigned = image.mode == "I" and tags.get(BITS) == (32,) and tags.get(SAMPLE_FORMAT, (1,)) == (1,)
+    return values.view(np.uint32) if unsigned else values
 
 
 def _on_white(image: Image.Image) -> np.ndarray:
@@ -97,17 +127,19 @@ def _on_white(image: Image.Image) -> np.ndarray:
     return (rgba[..., :3] * alpha.astype(np.uint16) + 255 * (255 - alpha.astype(np.uint16)) + 127) // 255
 
 
-def _range(image: Image.Image) -> tuple[float, float]:
+def _range(image: Image.Image, tags: Mapping[int, Any]) -> tuple[float, float]:
     """What becomes black and what becomes white, of kinds with more than 8 bits."""
-    if image.mode not in ("I", "F"):
-        return 0.0, 65535.0
-    values = np.asarray(image)
-    low, high, usual = float(values.min()), float(values.max()), 1.0 if image.mode == "F" else 65535.0
-    if not math.isfinite(low + high):
-        raise ValueError("it holds numbers that are not finite")
-    if low >= 0 and high <= usual:
-        return 0.0, usual
-    return low, high if high > low else low + 1
+    low, high = 0.0, 1.0 if image.mode == "F" else 65535.0
+    if image.mode in ("I", "F"):
+        values = _values(image, tags)
+        least, greatest = float(values.min()), float(values.max())
+        if not math.isfinite(least + greatest):
+            raise ValueError("it holds numbers that are not finite")
+        if least < low or greatest > high:
+            low, high = least, greatest if greatest > least else least + 1
+    elif tags.get(BITS) == (12,):
+        high = 4095.0
+    return (high, low) if image.mode[0] in "IF" and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else (low, high)
 
 
 def _upright(picture: np.ndarray, orientation: int) -> np.ndarray:

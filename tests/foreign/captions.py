@@ -55,6 +55,17 @@ TABLES: dict[str, Callable[[Path], Says]] = {
     "csv with spaces and more columns": lambda f: text(
         f, f'id, file , Caption\n1, a.mp4, "{COMMA.replace(chr(34), chr(34) * 2)}"\n2, ./b.mp4, {PLAIN}\n'
     ),
+    "csv with a column behind": lambda f: text(
+        f, f'file,caption,split\na.mp4,"{COMMA.replace(chr(34), chr(34) * 2)}", train\nb.mp4, {PLAIN},test\n'
+    ),
+    "csv with spaces and a column behind": lambda f: text(
+        f, f'file, caption, split\na.mp4, "{COMMA.replace(chr(34), chr(34) * 2)}",\nb.mp4, {PLAIN}, test\n'
+    ),
+    "csv with inches": lambda f: text(
+        f,
+        'file,caption,split\na.mp4,a 5" disc,train\nb.mp4,a 5" and a 7" disc,\n',
+        says={"a.mp4": 'a 5" disc', "b.mp4": 'a 5" and a 7" disc'},
+    ),
     "jsonl": lambda f: lines(f, A, B),
     "jsonl with more fields": lambda f: lines(f, {**A, "fps": 8}, {**B, "tags": ["x"]}),
     "the same twice": lambda f: lines(f, A, B, A),
@@ -92,6 +103,14 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a comma without quotes, first column": (
         lambda f: text(f, "caption,file\n\na circle, red,a.mp4\n"),
         "line 3 has 3 cells for 2",
+    ),
+    "a comma without quotes, and a cell missing": (
+        lambda f: text(f, "file,caption,split\nb.mp4,a dog,train\na.mp4,red, big\n"),
+        "line 3 has a caption without quotes beside ', ', which may be part of it; put a caption with ',' in quotes",
+    ),
+    "a comma without quotes, and a cell before missing": (
+        lambda f: text(f, "file;split;caption\na.mp4;red; big\n"),
+        "line 2 has a caption without quotes beside '; '",
     ),
     "too few cells": (lambda f: text(f, "file,caption\na.mp4\n"), "line 2 has 1 cells for 2 columns"),
     "no header": (

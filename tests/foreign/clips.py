@@ -1,7 +1,7 @@
 """Clips as PyAV and ffmpeg's program write them: every kind of file, odd pixels, turned, with covers, and damaged."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,6 +25,7 @@ KINDS = {
     ".3gp": "mpeg4",
     ".ogv": "libvpx",
     ".gif": "gif",
+    ".apng": "apng",
 }
 """Ending of a name -> a codec that is usual there."""
 CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -40,7 +41,7 @@ CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
     "ffv1": (".mkv", "ffv1", {}),
 }
 """What it is -> ending, encoder and its options, of those that are damaged."""
-FORMATS = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p", "gif": "rgb8", "dvvideo": "yuv411p"}
+FORMATS = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p", "gif": "rgb8", "apng": "rgb24", "dvvideo": "yuv411p"}
 
 
 def ffmpeg(*words: object) -> None:
@@ -133,6 +134,56 @@ def turned(path: Path, video: np.ndarray, *how: object) -> Path:
     ffmpeg(*how, "-i", plain, "-c", "copy", path)
     plain.unlink()
     return path
+
+
+def _drawn(path: Path, seconds: float, *how: object) -> Path:
+    """ffmpeg's test pattern, 48 x 64 pixels, 25 frames per second."""
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=s=64x48:r=25:d={seconds}", *how, path)
+    return path
+
+
+def _cut(folder: Path, suffix: str) -> Path:
+    """A part taken without encoding anew: its first frames shown refer to ones before the cut."""
+    gop = "open-gop=1:keyint=20:min-keyint=20:scenecut=0:bframes=3:b-pyramid=normal"
+    whole = _drawn(folder / "whole.mp4", 3, "-c:v", "libx264", "-x264-params", gop)
+    ffmpeg("-ss", 0.9, "-i", whole, "-c", "copy", path := folder / f"cut{suffix}")
+    return path
+
+
+SOUND: dict[str, Callable[[Path], Path]] = {
+    "VP9 of 10 bits": lambda f: _drawn(
+        f / "a.webm", 0.4, "-c:v", "libvpx-vp9", "-pix_fmt", "yuv420p10le", "-profile:v", 2
+    ),
+    "VP9 of 12 bits": lambda f: _drawn(
+        f / "a.webm", 0.4, "-c:v", "libvpx-vp9", "-pix_fmt", "yuv422p12le", "-profile:v", 3
+    ),
+    "VP9 with transparency": lambda f: _drawn(f / "a.webm", 0.4, "-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p"),
+    "VP8 with transparency": lambda f: _drawn(
+        f / "a.webm", 0.4, "-c:v", "libvpx", "-pix_fmt", "yuva420p", "-auto-alt-ref", 0
+    ),
+    "H.264, cut, MP4": lambda f: _cut(f, ".mp4"),
+    "H.264, cut, Matroska": lambda f: _cut(f, ".mkv"),
+    "APNG": lambda f: _drawn(f / "a.apng", 0.4, "-f", "apng"),
+}
+"""Files that are sound in an odd way -> writes one."""
+
+
+def joined(path: Path, codec: str) -> tuple[Path, Path]:
+    """A file, and another of it three times, end to end."""
+    once = write(path, busy(20, (48, 64)), codec)
+    thrice = path.with_name(f"thrice{path.suffix}")
+    thrice.write_bytes(3 * once.read_bytes())
+    return once, thrice
+
+
+def damaged_in_a_run(path: Path, copies: int, changed: int = 16) -> Iterator[bytes]:
+    """Copies of a file in which some bytes in a row are others, behind its head."""
+    data = np.fromfile(path, np.uint8)
+    for number in range(copies):
+        g = np.random.default_rng([1, number])
+        copy, at = data.copy(), g.integers(len(data) // 4, len(data) - changed)
+        copy[at : at + changed] ^= g.integers(1, 256, changed, dtype=np.uint8)
+        yield copy.tobytes()
 
 
 def damaged(path: Path, copies: int, changed: int = 16) -> Iterator[bytes]:

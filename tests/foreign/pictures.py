@@ -1,5 +1,7 @@
 """Pictures as Pillow writes them, of every kind, with the RGB that a viewer shows on a white page."""
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -164,6 +166,59 @@ def whole_32(folder: Path) -> Made:
     return path, grey(ramp()), 1
 
 
+def white_is_zero(folder: Path, kind: type = np.uint16) -> Made:
+    """TIFF in which greater numbers are darker."""
+    dark = (1 - ramp()) * (65535 if kind is np.uint16 else 1)
+    values = dark.round().astype(kind) if kind is np.uint16 else dark.astype(kind)
+    Image.fromarray(values).save(path := folder / "white.tif", tiffinfo={262: 0})
+    return path, grey(ramp()), 1
+
+
+def _tiff(path: Path, data: bytes, size: tuple[int, int], bits: int, photometric: int = 1) -> Path:
+    """TIFF of unsigned grey numbers, by hand: Pillow writes these kinds in no way."""
+    h, w = size
+    entries = [(256, 3, w), (257, 3, h), (258, 3, bits), (259, 3, 1), (262, 3, photometric)]
+    entries += [(273, 4, 200), (277, 3, 1), (278, 3, h), (279, 4, len(data)), (339, 3, 1)]
+    table = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + bytes(4)
+    path.write_bytes(head.ljust(200, b"\0") + data)
+    return path
+
+
+def unsigned_32(folder: Path) -> Made:
+    """Whole numbers of 32 bits without a sign, by their own range."""
+    values = (ramp() * (2**32 - 1)).astype("<u4")
+    return _tiff(folder / "unsigned.tif", values.tobytes(), (12, 16), 32), grey(ramp()), 1
+
+
+def twelve(folder: Path) -> Made:
+    """Grey of 12 bits, two numbers in three bytes."""
+    pairs = np.round(ramp() * 4095).astype(int).reshape(-1, 2)
+    data = b"".join(int(a << 12 | b).to_bytes(3, "big") for a, b in pairs)
+    return _tiff(folder / "twelve.tif", data, (12, 16), 12), grey(ramp()), 1
+
+
+def deep_colour_key(folder: Path) -> Made:
+    """PNG with 16 bits a colour of which one is transparent, and another differs from it in its last bits only."""
+    rgb = colours().astype(np.uint16) * 257
+    want = colours()
+    rgb[:4, :4], want[:4, :4] = (0x1234, 0x5678, 0x9ABC), 255
+    rgb[4:8, :4], want[4:8, :4] = (0x1235, 0x5678, 0x9ABC), (0x12, 0x56, 0x9A)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in rgb)
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", 16, 12, 16, 2, 0, 0, 0),
+        b"tRNS": struct.pack(">HHH", 0x1234, 0x5678, 0x9ABC),
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    parts = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks.items()
+    )
+    (path := folder / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path, want, 1
+
+
 def turned(folder: Path, orientation: int) -> Made:
     """A note says how to hold it."""
     upright = colours()
@@ -210,6 +265,11 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
     "float": floats,
     "float beyond [0, 1]": floats_wide,
     "32 bits": whole_32,
+    "32 bits without a sign": unsigned_32,
+    "12 bits": twelve,
+    "16 bits, white is 0": white_is_zero,
+    "float, white is 0": lambda folder: white_is_zero(folder, np.float32),
+    "16 bits with a transparent colour": deep_colour_key,
     **{f"orientation {i}": lambda folder, i=i: turned(folder, i) for i in range(1, 9)},
     **{f"moving {s}": lambda folder, s=s: moving(folder, s) for s in (".gif", ".png", ".webp")},
 }
