@@ -158,10 +158,49 @@ def test_two_places_that_agree(places, tmp_path):
         ({"header": {"lora_adapter_metadata": "{"}}, "not a JSON object"),
         ({"header": {"lora_alpha": "much"}}, "has None as lora_alpha in the header"),
         ({"settings": {"alpha": torch.ones(2)}}, "as alpha in the file"),
+        ({"settings": {"lora_alpha": torch.tensor(1), "use_rslora": torch.ones(2)}}, "as use_rslora in the file"),
+        ({"header": {"lora_alpha": "16", "transformer.lora_alpha": "8"}}, "two values in the header, .*'8'"),
+        ({"header": {"transformer.alpha": "16", "alpha": "8"}}, "states two values in the header"),
+        ({"header": {"transformer.alpha": "16", "lora_alpha": "8"}}, "states two scales, lora_alpha 8 and alpha 16"),
+        (
+            {"settings": {"lora_alpha": torch.tensor(16), "transformer.lora_alpha": torch.tensor(8)}},
+            "states two values in the file",
+        ),
+        ({"header": {"lora_adapter_metadata": json.dumps({"lora_alpha": 16, "transformer.lora_alpha": 8})}}, "two val"),
+        ({"header": {"use_rslora": "True"}, "config": PEFT | {"use_rslora": False}}, "use_rslora True in .* and False"),
+        ({"header": {"lora_alpha": "16", "alpha_pattern": '{"to_q": '}}, "as alpha_pattern in the header"),
+        ({"header": {"lora_alpha": "16", "rank_pattern": "2"}}, "as rank_pattern in the header"),
+        ({"header": {"lora_alpha": "16", "rank_pattern": '{"to_q": 2}'}}, "lora_alpha in the header states rank 2"),
+        ({"header": {"rank_pattern": '{"to_q": 2}'}}, "rank_pattern in the header states rank 2"),
+        ({"header": {"alpha_pattern": '{"to_q": 2}'}}, "has no lora_alpha for"),
+        ({"header": {"alpha_pattern": '{"to_q": 2}'}, "config": PEFT | {"alpha_pattern": {}}}, "states two scales for"),
+        ({"header": {"lora_alpha": "16", "use_dora": "True"}}, "is DoRA"),
+        (
+            {"header": {"hparams": '{"lora_alpha": 8}', "lora_alpha": "16"}},
+            "two scales .* lora_alpha in hparams in the",
+        ),
     ],
 )
 def test_statements_that_disagree_or_cannot_be_read(places, says, tmp_path):
     refused(says, lora.load_lora, loras.base(), two_places(tmp_path, **places))
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [
+        {"lora_alpha": 16},
+        {"transformer.lora_alpha": 16},
+        {"alpha": torch.tensor(16.0)},
+        {"lora_config": PEFT},
+        {"hparams": {"lora_alpha": 16}},
+    ],
+)
+def test_levels_of_a_pickle_that_disagree(outer, tmp_path):
+    held = loras.pairs(loras.peft_model())
+    torch.save(outer | {"state_dict": held | {"lora_alpha": 8}}, tmp_path / "lora.pt")
+    refused("two scales|two values|twice", lora.load_lora, loras.base(), tmp_path / "lora.pt")
+    torch.save(outer | {"state_dict": held | {"lora_alpha": 16.0}}, tmp_path / "lora.pt")
+    assert set(lora.load_lora(loras.base(), tmp_path / "lora.pt").scale.values()) == {4.0}
 
 
 def test_whose_configuration_lies_in_a_folder(tmp_path):
@@ -195,6 +234,32 @@ class TestExperts:
         model = loras.base()
         lora.load_lora(model, low, expert="low")
         torch.testing.assert_close(loras.run(model), loras.run(loras.peft_model(2, lora_alpha=4)), **close)
+
+    @pytest.mark.parametrize("prefix", ["transformer", "dit"])
+    @pytest.mark.parametrize("name", ["lora_alpha", "alpha"])
+    def test_a_header_speaks_to_each(self, tmp_path, prefix, name):
+        self.both(tmp_path)
+        header = {f"{prefix}.{name}": "16", f"transformer_2.{name}": "8"}
+        save_file(load_file(tmp_path / "both.safetensors"), tmp_path / "told.safetensors", header)
+        for expert, seed, alpha in (("high", 1, 16), ("low", 2, 8)):
+            model = loras.base()
+            lora.load_lora(model, tmp_path / "told.safetensors", expert=expert)
+            want = loras.run(loras.peft_model(seed, lora_alpha=alpha))
+            torch.testing.assert_close(loras.run(model), want, **close)
+
+    @pytest.mark.parametrize("prefix", ["", "base_model.model."])
+    @pytest.mark.parametrize("partial", [False, True])
+    def test_one_for_high_noise_alone(self, partial, prefix):
+        names = (f"{prefix}high_noise_model.{{o}}.lora_{end}.weight" for end in "AB")
+        held = loras.renamed(loras.peft_model(lora_alpha=4), *names)
+        refused(
+            "expert for high noise .* expert='high'",
+            lambda: lora.load_lora(loras.base(), held, partial=partial, expert="low"),
+        )
+        for expert in ("high", None):
+            model = loras.base()
+            lora.load_lora(model, held, expert=expert)
+            torch.testing.assert_close(loras.run(model), loras.run(loras.peft_model(lora_alpha=4)), **close)
 
     @pytest.mark.parametrize("partial", [False, True])
     def test_none_is_taken_without_a_word(self, tmp_path, partial):

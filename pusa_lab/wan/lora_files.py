@@ -1,5 +1,7 @@
 """LoRA files: read without running what they hold, written whole or not at all."""
 
+import contextlib
+import json
 import pickle
 import re
 import zipfile
@@ -24,9 +26,18 @@ NAMES = ("adapter_model", "pytorch_lora_weights")
 WRAPPERS = ("state_dict", "model_state_dict", "lora_state_dict", "module", "model", "lora", "network", "weights")
 """Under which training programs put the tensors into a pickle."""
 SETTINGS = re.compile(
-    rf"{PREFIXES}(?:lora_alpha|network_alpha|alpha|lora_rank|network_dim|rank|r|use_rslora|(?:lora|peft|adapter)_config)"
+    rf"{PREFIXES}(?:lora_alpha|network_alpha|alpha|lora_rank|network_dim|rank|r|use_rslora|use_dora|alpha_pattern"
+    rf"|rank_pattern|(?:lora|peft|adapter)_config)"
 )
 """Entries of a file that are no tensors of a layer, but say how all of them are scaled."""
+TRAINING = ("config", "hparams", "hyper_parameters", "args", "training_config")
+"""Entries in which training programs keep all their settings, those of the LoRA among them."""
+STATES = re.compile(
+    r"(?:optimizer|optim|scheduler|lr_scheduler|scaler|sampler|dl_state_dict|random_states|rng_state|training_args"
+    r"|training_state|trainer_state|custom_checkpoint)(?:_\d+)*|(?:diffusion_)?(?:pytorch_)?model(?:[_-]\d.*)?"
+    r"|.*_(?:model|optim)_states"
+)
+"""What accelerate, transformers and DeepSpeed call the files, without their endings, that they keep beside a LoRA."""
 CONFIG = "adapter_config.json"
 Source: TypeAlias = str | Path | Mapping[str, Any]
 
@@ -85,15 +96,17 @@ def read(source: Source) -> LoRAFile:
 
 def _in_folder(folder: Path) -> Path:
     named = [folder / f"{name}{ending}" for name in NAMES for ending in ENDINGS]
-    found = [path for path in named if path.is_file()][:1] or _weights(folder)
+    found = [path for path in named if path.is_file()][:1] or _weights(folder) or _weights(folder, states=True)
     if len(found) != 1:
         there = f"{len(found)} weight files" if found else "no weight file"
         raise ValueError(f"the folder {folder} holds {there} and no {NAMES[0]}.safetensors: give the LoRA file itself.")
     return found[0]
 
 
-def _weights(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.suffix in ENDINGS and path.is_file()]
+def _weights(folder: Path, states: bool = False) -> list[Path]:
+    """The files that may be LoRAs, or, with states, whatever holds tensors."""
+    found = [path for path in sorted(folder.iterdir()) if path.suffix in ENDINGS and path.is_file()]
+    return [path for path in found if states or not STATES.fullmatch(path.stem)]
 
 
 def _beside(path: Path, header: Mapping[str, str]) -> Mapping[str, Any] | None:
@@ -147,14 +160,63 @@ def _unwrapped(entries: Mapping[str, Any], where: str) -> tuple[dict[str, Any], 
     for _ in range(8):
         if wrong := [key for key in entries if not isinstance(key, str)]:
             raise ValueError(f"{where} has a key {wrong[0]!r:.60} that is not a name: give tensors by their names.")
-        settings |= {key: value for key, value in entries.items() if SETTINGS.fullmatch(key)}
+        for key in filter(SETTINGS.fullmatch, entries):
+            if key in settings and not same(settings[key], entries[key]):
+                raise ValueError(
+                    f"{where} states {key} twice, {settings[key]!r:.60} and {entries[key]!r:.60}: take the wrong one "
+                    f"out."
+                )
+            settings[key] = entries[key]
+        # the levels of a pickle may each have a configuration
+        trained = {key: entries[key] for key in TRAINING if isinstance(entries.get(key), Mapping)}
+        settings |= {_free(key, settings): value for key, value in trained.items()}
         inner = [key for key in WRAPPERS if isinstance(entries.get(key), Mapping)]
         if len(inner) > 1:
             raise ValueError(f"{where} holds both {inner[0]!r} and {inner[1]!r}: give the one with the LoRA alone.")
         if not inner:
             break
         entries = entries[inner[0]]
-    return {key: value for key, value in entries.items() if key not in settings}, settings
+    named = {key for key, value in entries.items() if key in TRAINING and isinstance(value, Mapping)}
+    return {k: v for k, v in entries.items() if k not in named and not SETTINGS.fullmatch(k)}, settings
+
+
+def _free(key: str, taken: Mapping[str, Any]) -> str:
+    return next(name for name in (key, *(f"{key} {i}" for i in range(2, 10))) if name not in taken)
+
+
+@checked
+def same(one: Any, other: Any) -> bool:
+    """Whether two settings say the same, a number also as a tensor or a word.
+
+    Args:
+        one: of any kind.
+        other: of any kind.
+    """
+    with contextlib.suppress(RecursionError, RuntimeError, TypeError, ValueError):  # lists of tensors, and the like
+        return bool(plain(one) == plain(other))
+    return False
+
+
+@checked
+def plain(value: Any) -> Any:
+    """A setting as Python has it; what is no number, no JSON and no word such as None stays as it is.
+
+    Args:
+        value: a number, also as a tensor or in a word; or anything else.
+    """
+    if isinstance(value, Tensor):
+        if value.numel() == 1 and not value.is_meta and value.layout == torch.strided:
+            return value.item()
+        return f"a tensor of {tuple(value.shape)}"
+    if isinstance(value, Mapping):
+        return {key: held if isinstance(held, Mapping) else plain(held) for key, held in value.items()}
+    if isinstance(value, str):
+        words = {"none": None, "true": True, "false": False}
+        if value.strip().lower() in words:
+            return words[value.strip().lower()]
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
 
 
 @checked

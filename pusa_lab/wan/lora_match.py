@@ -11,7 +11,7 @@ from torch import Tensor
 from pusa_lab.arguments import checked
 from pusa_lab.wan.lora_files import LoRAFile
 from pusa_lab.wan.lora_kinds import check_kind
-from pusa_lab.wan.lora_names import aliases, is_low_noise, naming_of, read_key
+from pusa_lab.wan.lora_names import aliases, is_high_noise, is_low_noise, naming_of, read_key
 from pusa_lab.wan.lora_scale import Statement, scale_of, statements_of
 
 WIDTHS = {1536: " (Wan 1.3B)", 3072: " (Wan2.2 5B)", 5120: " (Wan 14B)"}
@@ -87,7 +87,7 @@ def match(weights: Mapping[str, Tensor], file: LoRAFile, strength: float, expert
     """
     entries, where = of_expert(file, expert), file.where
     check_kind(entries, where)
-    statements = statements_of(file, low=any(map(is_low_noise, entries)))
+    statements = statements_of(file, low=expert == "low" or any(map(is_low_noise, entries)))
     out = Match()
     found = _by_module(weights, entries, where, out)
     _check_width(weights, found, where)
@@ -117,6 +117,12 @@ def of_expert(file: LoRAFile, expert: str | None) -> dict[str, Any]:
     """
     low = {key: value for key, value in file.entries.items() if is_low_noise(key)}
     high = {key: value for key, value in file.entries.items() if key not in low}
+    marked = next(filter(is_high_noise, high), None)
+    if not low and marked and expert == "low":
+        raise ValueError(
+            f"{file.where} is for Wan2.2's expert for high noise (first {marked}): put it on that transformer with "
+            f"expert='high', or give it to WanModel.from_pretrained as lora=."
+        )
     if not low:
         return high
     if expert is None and high:

@@ -36,7 +36,9 @@ WRAPPERS = r"_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module"
 """What torch.compile, FSDP and activation checkpointing put into the paths of modules."""
 LOW_NOISE = r"transformer_2|dit2|low_noise_model"
 """Prefixes of the expert of Wan2.2 that is for low noise."""
-_MODELS = rf"base_model|module|model|pipe|unet|dit|diffusion_model|transformer|high_noise_model|{LOW_NOISE}"
+HIGH_NOISE = "high_noise_model"
+"""The prefix that only the expert for high noise has."""
+_MODELS = rf"base_model|module|model|pipe|unet|dit|diffusion_model|transformer|{HIGH_NOISE}|{LOW_NOISE}"
 PREFIXES = rf"(?:(?:{_MODELS}|{WRAPPERS})\.)*(?:(?:lora_unet|lora_transformer|lora_dit|lycoris)_+)?"
 _ADAPTER = r"(?:\.(?!weight$|bias$)[\w-]+)?"
 PARTS = {
@@ -92,6 +94,16 @@ def is_low_noise(key: str) -> bool:
         key: as it stands in the file.
     """
     return bool(re.match(rf"(?:(?:{_MODELS}|{WRAPPERS})\.)*?(?:{LOW_NOISE})\.", key))
+
+
+@checked
+def is_high_noise(key: str) -> bool:
+    """Whether a key says that it belongs to Wan2.2's expert for high noise, and can belong to no other model.
+
+    Args:
+        key: as it stands in the file.
+    """
+    return bool(re.match(rf"(?:(?:{_MODELS}|{WRAPPERS})\.)*?{HIGH_NOISE}\.", key))
 
 
 @checked

@@ -5,16 +5,16 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.wan.lora_files import CONFIG, LoRAFile
+from pusa_lab.wan.lora_files import CONFIG, TRAINING, LoRAFile, plain, same
 from pusa_lab.wan.lora_kinds import refuse_kind
-from pusa_lab.wan.lora_names import LOW_NOISE, PREFIXES
+from pusa_lab.wan.lora_names import PREFIXES, is_high_noise, is_low_noise
 
 METADATA = "lora_adapter_metadata"
 """Where diffusers keeps PEFT's configuration in the header of a file."""
@@ -22,8 +22,12 @@ CONFIGS = (METADATA, "lora_config", "peft_config", "adapter_config")
 """Entries, of a header or of a pickle, with a configuration as PEFT writes it."""
 ALPHAS = ("lora_alpha", "network_alpha", "alpha")
 RANKS = ("r", "rank", "lora_rank", "network_dim")
+PATTERNS = ("alpha_pattern", "rank_pattern")
+STATED = (*ALPHAS, *RANKS, *PATTERNS, "use_rslora", "use_dora")
 TOLERANCE = 2**-8
 """Relative difference of two statements of the same scale, one of which was stored in bfloat16."""
+DEEPEST = 4
+"""Levels of a training's settings that are looked into."""
 MOST, REPEATS = 4096, 4
 """Patterns for the names of layers, and repetitions in each: matching more could take minutes."""
 PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal", "eva")
@@ -44,6 +48,9 @@ FORWARDS = (
 )
 """Settings of PEFT with which a layer computes something else than W x + s B A x, or other weights were trained too."""
 
+WORDS = (*FORWARDS, "peft_type", "init_lora_weights")
+"""Settings of PEFT that mean the same where they stand alone."""
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -51,19 +58,19 @@ class Statement:
 
     source: str
     """The place, for a report or a sentence."""
-    alpha: float
-    """Of all layers that have none of their own."""
+    alpha: float | None
+    """Of all layers that have none of their own; None where another place states it."""
     rank: float | None = None
     """Of all layers that have none of their own; None where it is not stated."""
-    rslora: bool = False
-    """Whether the scale is alpha / sqrt(rank) instead of alpha / rank."""
-    alphas: Mapping[re.Pattern[str], float] = field(default_factory=dict)
-    """Pattern for names of layers -> their alpha."""
-    ranks: Mapping[re.Pattern[str], float] = field(default_factory=dict)
-    """Pattern for names of layers -> their rank."""
+    rslora: bool | None = None
+    """Whether the scale is alpha / sqrt(rank) instead of alpha / rank; None where it is not stated."""
+    alphas: Mapping[re.Pattern[str], float] | None = None
+    """Pattern for names of layers -> their alpha; None where none are stated."""
+    ranks: Mapping[re.Pattern[str], float] | None = None
+    """Pattern for names of layers -> their rank; None where none are stated."""
 
-    def of(self, names: Sequence[str], rank: int, where: str) -> tuple[float, float]:
-        """A layer's alpha, and its scale.
+    def of(self, names: Sequence[str], rank: int, where: str) -> tuple[float, float] | None:
+        """A layer's alpha, and its scale; None where the place states no alpha for it.
 
         alpha / rank, or alpha / sqrt(rank) for rsLoRA
 
@@ -84,11 +91,11 @@ class Statement:
                 f"together with its own settings."
             )
         alpha = _by_pattern(self.alphas, names, self.alpha)
-        return alpha, alpha / (math.sqrt(rank) if self.rslora else rank)
+        return None if alpha is None else (alpha, alpha / (math.sqrt(rank) if self.rslora else rank))
 
 
-def _by_pattern(patterns: Mapping[re.Pattern[str], Any], names: Sequence[str], default: Any) -> Any:
-    return next((value for pattern, value in patterns.items() if any(map(pattern.match, names))), default)
+def _by_pattern(patterns: Mapping[re.Pattern[str], Any] | None, names: Sequence[str], default: Any) -> Any:
+    return next((value for pattern, value in (patterns or {}).items() if any(map(pattern.match, names))), default)
 
 
 @checked
@@ -110,14 +117,24 @@ def scale_of(
     Raises:
         ValueError: two places state different scales, or a place another rank.
     """
-    found = [] if own is None else [(own, own / rank, "the alphas among the tensors")]
-    found += [(*statement.of(names, rank, where), statement.source) for statement in statements]
+    found = []
+    if own is not None:
+        rslora = any(statement.alpha is None and statement.rslora for statement in statements)
+        found.append((own, own / (math.sqrt(rank) if rslora else rank), "the alphas among the tensors"))
+    for statement in statements:
+        if (stated := statement.of(names, rank, where)) is not None:
+            found.append((*stated, statement.source))
     for _, scale, source in found[1:]:
         if not math.isclose(scale, found[0][1], rel_tol=TOLERANCE):
             raise ValueError(
                 f"{where} states two scales for {names[-1]}, {found[0][1]:g} in {found[0][2]} and {scale:g} in "
                 f"{source}: give the file together with its own settings, or take the wrong ones out."
             )
+    if not found and (lacking := next((s.source for s in statements if s.alphas), None)):
+        raise ValueError(
+            f"{where} has no lora_alpha for {names[-1]}, which {lacking} leaves out: give the file together with its "
+            f"own settings."
+        )
     return found[0] if found else (float(rank), 1.0, "")
 
 
@@ -133,58 +150,131 @@ def statements_of(file: LoRAFile, low: bool) -> list[Statement]:
         ValueError: a statement cannot be read, or says that this is no plain LoRA.
     """
     found = [_configured(file.config, f"{CONFIG} beside the file", file.where)] if file.config else []
-    for name in CONFIGS:
-        if name in file.header:
-            config = _of_expert(_parsed(file.header[name], name, file.where), low)
-            found.append(_configured(config, f"{name} in the header", file.where))
-        if isinstance(file.settings.get(name), Mapping):
-            found.append(_configured(file.settings[name], f"{name} in the file", file.where))
+    for settings, place in ((file.header, "in the header"), (file.settings, "in the file")):
+        found += _in_place(_of_expert(settings, low, place, file.where), low, place, file.where)
     found.append(_kohya(file))
-    found.append(_plain(file.header, "in the header", file.where))
-    found.append(_plain(_of_expert(file.settings, low), "in the file", file.where))
-    return [statement for statement in found if statement]
+    return _joined([statement for statement in found if statement], file.where)
 
 
-def _parsed(text: str, name: str, where: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{where} has a {name} in its header that is not a JSON object: fetch the file again.")
+def _in_place(settings: Mapping[str, Any], low: bool, place: str, where: str) -> list[Statement | None]:
+    """From the configurations in one place, then from its single entries."""
+    found = []
+    for name in CONFIGS:
+        if name in settings:
+            source = f"{name} {place}"
+            config = _of_expert(_parsed(settings[name], source, where), low, f"in {source}", where)
+            found.append(_configured(config, source, where))
+    for name, value in settings.items():
+        if name.split(" ")[0] in TRAINING:
+            found += _in_training(value, low, f"in {name} {place}", where)
+    return [*found, _single(settings, place, where)]
+
+
+def _in_training(value: Any, low: bool, place: str, where: str, depth: int = 0) -> list[Statement | None]:
+    """From all settings of a training, of which only some are those of the LoRA."""
+    value = plain(value) if isinstance(value, str) else value
+    if not isinstance(value, Mapping) or depth > DEEPEST:
+        return []
+    settings = {k: v for k, v in _of_expert(value, low, place, where).items() if v is not None}
+    if not any(name in settings for name in RANKS):
+        settings.pop("alpha", None)  # may be any other number
+    if same(settings.get("rank"), 0):
+        settings.pop("rank")  # of a process, which counts from 0
+    found = [_single(settings, place, where)]
+    for name in (*CONFIGS, *TRAINING, "lora", "network", "model"):
+        found += _in_training(settings.get(name), low, f"in {name} {place}", where, depth + 1)
     return found
 
 
-def _of_expert(settings: Mapping[str, Any], low: bool) -> dict[str, Any]:
-    """Settings without the prefix of their model; those of other models are left out."""
-    out: dict[str, Any] = {}
-    second = any(re.match(rf"(?:{LOW_NOISE})\.", key) for key in settings)
-    for key, value in settings.items():
+def _joined(statements: list[Statement], where: str) -> list[Statement]:
+    """Statements that each tell all, where a file says one thing here and another there.
+
+    Raises:
+        ValueError: one place says that the scale has a square root, and another that it has not.
+    """
+    parts = [statement for statement in statements if statement.alpha is None]
+    flags = [part for part in parts if part.rslora is not None]
+    for flag in flags:
+        for other in statements:
+            if other.rslora not in (None, flag.rslora):
+                raise ValueError(
+                    f"{where} states use_rslora {flag.rslora} in {flag.source}, and {other.rslora} in {other.source}: "
+                    f"take the wrong one out."
+                )
+    return [_completed(statement, statements if statement.alpha is None else parts) for statement in statements]
+
+
+def _completed(statement: Statement, others: list[Statement]) -> Statement:
+    for name in ("rslora", "alphas", "ranks"):
+        giver = next((other for other in others if getattr(other, name)), None)
+        if giver and giver is not statement and getattr(statement, name) is None:
+            source = statement.source if giver.source in statement.source else f"{statement.source} with {giver.source}"
+            statement = replace(statement, **{name: getattr(giver, name)}, source=source)
+    return statement
+
+
+def _parsed(value: Any, name: str, where: str) -> Mapping[str, Any]:
+    found = plain(value) if isinstance(value, str) else value
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{where} has a {name} that is not a JSON object: fetch the file again.")
+    return found
+
+
+def _of_expert(settings: Mapping[str, Any], low: bool, place: str, where: str) -> dict[str, Any]:
+    """Settings without the prefix of their model; those of other models are left out.
+
+    Raises:
+        ValueError: one is there with two prefixes and two values.
+    """
+    keys: dict[str, str] = {}
+    named = [key for key in settings if isinstance(key, str)]
+    second = any(map(is_low_noise, named))
+    for key in named:
         name = re.sub(f"^{PREFIXES}", "", key)
-        marked = bool(re.match(rf"(?:{LOW_NOISE})\.", key))
-        if "." not in name and (name == key or not second or marked == low):
-            out[name] = value
-    return out
+        if "." in name or (name != key and second and is_low_noise(key) != low) or (low and is_high_noise(key)):
+            continue
+        first = keys.setdefault(name, key)
+        if name in STATED and not same(settings[first], settings[key]):
+            raise ValueError(
+                f"{where} states two values {place}, {first} {settings[first]!r:.40} and {key} "
+                f"{settings[key]!r:.40}: take the wrong one out."
+            )
+    return {name: settings[key] for name, key in keys.items()}
 
 
 def _configured(config: Mapping[str, Any], source: str, where: str) -> Statement | None:
     """From PEFT's configuration."""
-    _check_plain_lora(config, source, where)
-    if "lora_alpha" not in config:
-        if "r" in config or config.get("alpha_pattern"):
-            raise ValueError(f"{where} has no lora_alpha in {source}: give the file together with its own settings.")
+    _check_plain_lora({key: plain(value) for key, value in config.items()}, source, where)
+    if "lora_alpha" not in config and ("r" in config or config.get("alpha_pattern")):
+        raise ValueError(f"{where} has no lora_alpha in {source}: give the file together with its own settings.")
+    rank = config.get("r")
+    return _stated(
+        config,
+        "lora_alpha" if "lora_alpha" in config else None,
+        None if rank is None else _number(rank, f"r of {source}", where),
+        f"of {source}",
+        where,
+    )
+
+
+def _stated(
+    settings: Mapping[str, Any], alpha: str | None, rank: float | None, place: str, where: str
+) -> Statement | None:
+    """What is stated under the usual names, the alpha under its own; None if it is nothing."""
+    told = {name: plain(settings[name]) for name in PATTERNS if settings.get(name) is not None}
+    patterns = {name: _patterns(found or {}, f"{name} {place}", where) for name, found in told.items()}
+    flag = settings.get("use_rslora")
+    rslora = None if flag is None else _flag(flag, f"use_rslora {place}", where)
+    names = [alpha or "", *(name for name in PATTERNS if patterns.get(name)), "" if rslora is None else "use_rslora"]
+    if not any(names):
         return None
-    patterns = {
-        name: _patterns(config.get(name) or {}, f"{name} of {source}", where)
-        for name in ("alpha_pattern", "rank_pattern")
-    }
     return Statement(
-        source=f"lora_alpha of {source}",
-        alpha=_number(config["lora_alpha"], f"lora_alpha of {source}", where),
-        rank=None if config.get("r") is None else _number(config["r"], f"r of {source}", where),
-        rslora=_flag(config.get("use_rslora"), f"use_rslora of {source}", where),
-        alphas=patterns["alpha_pattern"],
-        ranks=patterns["rank_pattern"],
+        source=f"{next(filter(None, names))} {place}",
+        alpha=_number(settings[alpha], f"{alpha} {place}", where) if alpha else None,
+        rank=rank if alpha else None,
+        rslora=rslora,
+        alphas=patterns.get("alpha_pattern"),
+        ranks=patterns.get("rank_pattern"),
     )
 
 
@@ -198,7 +288,7 @@ def _check_plain_lora(config: Mapping[str, Any], source: str, where: str) -> Non
     if config.get("bias", "none") not in ("none", None):
         refuse_kind(where, f"a LoRA with trained biases (bias {config['bias']!r:.20})", f"bias of {source}")
     start = config.get("init_lora_weights")
-    if not any(start is plain or start == plain for plain in PLAIN_STARTS):
+    if not any(start is known or start == known for known in PLAIN_STARTS):
         refuse_kind(where, f"a LoRA that began as {start!r:.40}, on changed weights", f"init_lora_weights of {source}")
 
 
@@ -220,7 +310,7 @@ def _kohya(file: LoRAFile) -> Statement | None:
     if alpha is None or len(own) > 1 or (converted and not own):
         return None  # alphas that differ are meant for their layers
     rslora = any(str(arguments.get(name)).lower() == "true" for name in ("rs_lora", "use_rslora", "rslora"))
-    return Statement("ss_network_alpha in the header", alpha, None if own else rank, rslora)
+    return Statement("ss_network_alpha in the header", alpha, None if own else rank, rslora or None)
 
 
 def _word(text: str | None) -> float | None:
@@ -231,21 +321,18 @@ def _word(text: str | None) -> float | None:
     return None
 
 
-def _plain(settings: Mapping[str, Any], place: str, where: str) -> Statement | None:
+def _single(settings: Mapping[str, Any], place: str, where: str) -> Statement | None:
     """From single entries such as lora_alpha."""
+    _check_plain_lora({k: plain(v) for k, v in settings.items() if k in WORDS}, place, where)
     found = {name: _number(settings[name], f"{name} {place}", where) for name in ALPHAS if name in settings}
-    if not found:
-        return None
     if len(set(found.values())) > 1:
         one, other = list(found)[:2]
         raise ValueError(
             f"{where} states two scales, {one} {found[one]:g} and {other} {found[other]:g} {place}: take the wrong one "
             f"out."
         )
-    name, alpha = next(iter(found.items()))
     ranks = {_number(settings[key], f"{key} {place}", where) for key in RANKS if key in settings}
-    rslora = _flag(settings.get("use_rslora"), f"use_rslora {place}", where)
-    return Statement(f"{name} {place}", alpha, ranks.pop() if len(ranks) == 1 else None, rslora)
+    return _stated(settings, next(iter(found), None), ranks.pop() if len(ranks) == 1 else None, place, where)
 
 
 def _number(value: Any, name: str, where: str) -> float:
@@ -263,7 +350,7 @@ def _flag(value: Any, name: str, where: str) -> bool:
         value = bool(value)
     if isinstance(value, str) and value.lower() in ("true", "false", "1", "0", "none"):
         value = value.lower() in ("true", "1")
-    if value in (0, 1) and isinstance(value, int | float):
+    if isinstance(value, int | float) and value in (0, 1):
         value = bool(value)
     if value is not None and not isinstance(value, bool):
         raise ValueError(f"{where} has {value!r:.60} as {name}: that must be true or false, fetch the file again.")

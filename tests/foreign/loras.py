@@ -139,6 +139,36 @@ def _entries(**settings: Any) -> Callable[[PeftModel, Path], Path]:
     return write
 
 
+def _split(header: dict[str, str], **settings: float) -> Callable[[PeftModel, Path], Path]:
+    """A part of what is to be known in the header, the rest among the tensors."""
+
+    def write(model: PeftModel, folder: Path) -> Path:
+        held = pairs(model) | {key: torch.tensor(value) for key, value in settings.items()}
+        save_file(held, folder / "lora.safetensors", header)
+        return folder / "lora.safetensors"
+
+    return write
+
+
+def _accelerate(model: PeftModel, folder: Path) -> Path:
+    """A checkpoint of a training, with the states of all that was trained."""
+    _peft_file(model, folder).rename(folder / "pytorch_lora_weights.safetensors")
+    states = (
+        "optimizer",
+        "optimizer_1",
+        "scheduler",
+        "training_args",
+        "model_1",
+        "pytorch_model",
+        "mp_rank_00_model_states",
+    )
+    for name in states:
+        torch.save({"state": {}}, folder / f"{name}.bin")
+    save_file({"x": torch.ones(1)}, folder / "model.safetensors")
+    torch.save({"state": {}}, folder / "random_states_0.pkl")
+    return folder
+
+
 def _wrapped(*names: str, **settings: Any) -> Callable[[PeftModel, Path], Path]:
     def write(model: PeftModel, folder: Path) -> Path:
         held: dict[str, Any] = pairs(model)
@@ -167,6 +197,9 @@ PATTERNS = {
     "alpha_pattern": {r"^blocks\.1\.attn1\.to_(k|v)": 5, "to_v": 7, "net.0.proj": 3},
 }
 RS = {"use_rslora": True}
+WORDS, RSW = {name: json.dumps(pattern) for name, pattern in PATTERNS.items()}, {"use_rslora": "True"}
+RANKED = {"rank": 4, "alpha": 16, "use_rslora": True}
+HPARAMS = {"lr": 1e-4, "bias": True, "rank": 4, "lora_alpha": 16, "alpha": None} | PATTERNS | RS
 
 KINDS: dict[str, tuple[dict[str, Any], Callable[[PeftModel, Path], Path], str]] = {
     "PEFT's folder": ({}, _peft_folder, "adapter_config.json"),
@@ -207,6 +240,42 @@ KINDS: dict[str, tuple[dict[str, Any], Callable[[PeftModel, Path], Path], str]] 
     "alpha, a tensor": ({}, _scalars(alpha=16.0), "alpha in the file"),
     "transformer.lora_alpha, a tensor": ({}, _scalars(**{"transformer.lora_alpha": 16.0}), "lora_alpha in the file"),
     "beside a wrapped dict": ({}, _wrapped("state_dict", lora_alpha=16, rank=4), "lora_alpha in the file"),
+    "transformer.lora_alpha of a header": ({}, _split({"transformer.lora_alpha": "16"}), "lora_alpha in the header"),
+    "transformer.alpha of a header": ({}, _split({"transformer.alpha": "16"}), "alpha in the header"),
+    "a header with two names that agree": (
+        {},
+        _split({"transformer.lora_alpha": "16.0", "lora_alpha": "16"}),
+        "lora_alpha in the header",
+    ),
+    "rsLoRA in the header, alpha in the file": (
+        RS,
+        _split({"use_rslora": "True"}, lora_alpha=16),
+        "with use_rslora in",
+    ),
+    "rsLoRA in the file, alpha in the header": (
+        RS,
+        _split({"alpha": "16"}, use_rslora=1),
+        "with use_rslora in the file",
+    ),
+    "patterns of a header": (PATTERNS, _split(WORDS | {"lora_alpha": "16"}), "lora_alpha in the header"),
+    "patterns of a header, alpha in the file": (
+        PATTERNS | RS,
+        _split(WORDS | RSW, alpha=16, rank=4),
+        "alpha_pattern in",
+    ),
+    "patterns in a pickle": (PATTERNS, _entries(lora_alpha=16, **PATTERNS), "lora_alpha in the file"),
+    **{
+        f"{name} in a pickle": (PATTERNS | RS, _wrapped("state_dict", **{name: HPARAMS}), f"in {name} in the file")
+        for name in ("config", "hparams", "hyper_parameters")
+    },
+    "hparams, deeper": (RS, _wrapped("model", hparams={"rank": 0, "lora": RANKED}), "alpha in lora in hparams in the"),
+    "hparams of a header": (
+        RS,
+        _split({"hparams": json.dumps({"seed": 1} | RANKED)}),
+        "alpha in hparams in the header",
+    ),
+    "hparams beside tensors": (RS, _entries(hparams={"lr": 1.0, **RANKED}), "alpha in hparams in the file"),
+    "accelerate's folder": ({}, _accelerate, "adapter_config.json"),
     "a configuration in a pickle": (
         RS,
         _wrapped("model", lora_config={"r": 4, "lora_alpha": 16, "use_rslora": True}),
