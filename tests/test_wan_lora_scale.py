@@ -159,7 +159,10 @@ def test_two_places_that_agree(places, tmp_path):
         ({"header": {"lora_alpha": "much"}}, "has None as lora_alpha in the header"),
         ({"settings": {"alpha": torch.ones(2)}}, "as alpha in the file"),
         ({"settings": {"lora_alpha": torch.tensor(1), "use_rslora": torch.ones(2)}}, "as use_rslora in the file"),
-        ({"header": {"lora_alpha": "16", "transformer.lora_alpha": "8"}}, "two values in the header, .*'8'"),
+        (
+            {"header": {"lora_alpha": "16", "transformer.lora_alpha": "8"}},
+            "two values in the header, .* and transformer.lora_alpha 8",
+        ),
         ({"header": {"transformer.alpha": "16", "alpha": "8"}}, "states two values in the header"),
         ({"header": {"transformer.alpha": "16", "lora_alpha": "8"}}, "states two scales, lora_alpha 8 and alpha 16"),
         (
@@ -174,7 +177,7 @@ def test_two_places_that_agree(places, tmp_path):
         ({"header": {"rank_pattern": '{"to_q": 2}'}}, "rank_pattern in the header states rank 2"),
         ({"header": {"alpha_pattern": '{"to_q": 2}'}}, "has no lora_alpha for"),
         ({"header": {"alpha_pattern": '{"to_q": 2}'}, "config": PEFT | {"alpha_pattern": {}}}, "states two scales for"),
-        ({"header": {"lora_alpha": "16", "use_dora": "True"}}, "is DoRA"),
+        ({"header": {"lora_alpha": "16", "use_dora": "True"}}, "is DoRA .use_dora in the header"),
         (
             {"header": {"hparams": '{"lora_alpha": 8}', "lora_alpha": "16"}},
             "two scales .* lora_alpha in hparams in the",

@@ -163,8 +163,8 @@ def _unwrapped(entries: Mapping[str, Any], where: str) -> tuple[dict[str, Any], 
         for key in filter(SETTINGS.fullmatch, entries):
             if key in settings and not same(settings[key], entries[key]):
                 raise ValueError(
-                    f"{where} states {key} twice, {settings[key]!r:.60} and {entries[key]!r:.60}: take the wrong one "
-                    f"out."
+                    f"{where} states {key} twice, {plain(settings[key])!r:.60} and "
+                    f"{plain(entries[key])!r:.60}: take the wrong one out."
                 )
             settings[key] = entries[key]
         # the levels of a pickle may each have a configuration

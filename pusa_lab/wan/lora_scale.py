@@ -236,15 +236,15 @@ def _of_expert(settings: Mapping[str, Any], low: bool, place: str, where: str) -
         first = keys.setdefault(name, key)
         if name in STATED and not same(settings[first], settings[key]):
             raise ValueError(
-                f"{where} states two values {place}, {first} {settings[first]!r:.40} and {key} "
-                f"{settings[key]!r:.40}: take the wrong one out."
+                f"{where} states two values {place}, {first} {plain(settings[first])!r:.40} and {key} "
+                f"{plain(settings[key])!r:.40}: take the wrong one out."
             )
     return {name: settings[key] for name, key in keys.items()}
 
 
 def _configured(config: Mapping[str, Any], source: str, where: str) -> Statement | None:
     """From PEFT's configuration."""
-    _check_plain_lora({key: plain(value) for key, value in config.items()}, source, where)
+    _check_plain_lora({key: plain(value) for key, value in config.items()}, f"of {source}", where)
     if "lora_alpha" not in config and ("r" in config or config.get("alpha_pattern")):
         raise ValueError(f"{where} has no lora_alpha in {source}: give the file together with its own settings.")
     rank = config.get("r")
@@ -278,18 +278,18 @@ def _stated(
     )
 
 
-def _check_plain_lora(config: Mapping[str, Any], source: str, where: str) -> None:
+def _check_plain_lora(config: Mapping[str, Any], place: str, where: str) -> None:
     kind = config.get("peft_type", "LORA")
     if str(kind).rsplit(".", 1)[-1].upper() != "LORA":
-        refuse_kind(where, f"an adapter of the kind {kind!s:.40}", f"peft_type of {source}")
+        refuse_kind(where, f"an adapter of the kind {kind!s:.40}", f"peft_type {place}")
     for name in FORWARDS:
         if config.get(name):
-            refuse_kind(where, "DoRA" if name == "use_dora" else f"a LoRA with {name}", f"{name} of {source}")
+            refuse_kind(where, "DoRA" if name == "use_dora" else f"a LoRA with {name}", f"{name} {place}")
     if config.get("bias", "none") not in ("none", None):
-        refuse_kind(where, f"a LoRA with trained biases (bias {config['bias']!r:.20})", f"bias of {source}")
+        refuse_kind(where, f"a LoRA with trained biases (bias {config['bias']!r:.20})", f"bias {place}")
     start = config.get("init_lora_weights")
     if not any(start is known or start == known for known in PLAIN_STARTS):
-        refuse_kind(where, f"a LoRA that began as {start!r:.40}, on changed weights", f"init_lora_weights of {source}")
+        refuse_kind(where, f"a LoRA that began as {start!r:.40}, on changed weights", f"init_lora_weights {place}")
 
 
 def _kohya(file: LoRAFile) -> Statement | None:
