@@ -34,7 +34,17 @@ def test_every_public_function_has_arguments_to_be_called_with():
     assert unknown == []
 
 
-@pytest.mark.parametrize("target", targets.targets(), ids=lambda target: target.name)
+NEVER_RIGHT = {
+    "pusa_lab.files.writing": "its block has to write, see tests/test_files.py",
+    "pusa_lab.training.resume.check_resume": "reads what Lightning wrote, see tests/test_resume_whole.py",
+    "pusa_lab.training.resume.check_weights": "reads what Lightning wrote, see tests/test_resume_whole.py",
+    "pusa_lab.wan.lora_kinds.refuse_kind": "always refuses",
+}
+
+
+@pytest.mark.parametrize(
+    "target", [t for t in targets.targets() if t.name not in NEVER_RIGHT], ids=lambda target: target.name
+)
 def test_every_public_function_can_be_called_as_it_is_meant(target):
     """A suite whose valid arguments were refused would look only at the door."""
     said = []

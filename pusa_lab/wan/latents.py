@@ -19,8 +19,13 @@ def encode(codec: Any, clip: Clip) -> Video:
     Args:
         codec: diffusers' AutoencoderKLWan, of any precision.
         clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1]; a single picture is a clip of one frame.
+
+    Raises:
+        ValueError: the clip is empty, or codec is another object.
     """
     mean, std = _moments(codec)
+    if 0 in clip.shape:
+        raise ValueError(f"clip has shape {tuple(clip.shape)}: give at least one video, frame and pixel.")
     z = codec.encode(clip.to(codec.device, codec.dtype)).latent_dist.mode().float()
     return (z - mean) / std
 

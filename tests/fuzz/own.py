@@ -108,7 +108,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.training\.encode\.check_encode": {"folder": ["clips()"], "out": ["new('cache')"], "settings": ["None", "{'frames': 8}"]},
     r"pusa_lab\.training\.rescue\.save_or_rescue": {"save": ["lambda path: None"]},
     r"pusa_lab\.wan\.lora\.check_matched": {
-        "found": ["the('pusa_lab.wan.lora_match.Match')({'a': pair()})"], "entries": ["lora_tensors()"], "where": ["'a.safetensors'"],
+        "found": ["the('pusa_lab.wan.lora_match.Match')(pairs={'a': pair()})"], "entries": ["lora_tensors()"], "where": ["'a.safetensors'"],
     },
     r"pusa_lab\.wan\.model\.WanModel": {
         "transformer": ["transformer()"], "codec": ["wan_codec()"], "low": ["None"], "offload": ["'none'"], "boundary": ["0.875"],
@@ -166,6 +166,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.wan\.lora_adapters\..*": {
         "name": ["'lora'"], "pairs": ["{'blocks.0.attn1.to_q': pair()}"], "sign": ["1", "-1"], "factor": ["0.5"],
         "changes": ["{'blocks.0.attn1.to_q.bias': torch.zeros(24)}"], "model": ["adapted()"],
+        "parameters": ["['blocks.0.attn1.to_q.weight']"],
     },
     r"pusa_lab\.wan\.lora_match\.(match|of_expert|statements_of)": {"expert": ["None"]},
     r"pusa_lab\.wan\.lora_scale\.scale_of": {
