@@ -114,6 +114,7 @@ class _Checks:
     """What a function accepts."""
 
     positional: tuple[str, ...]
+    several: bool
     known: frozenset[str]
     found: dict[str, Check]
     arrays: dict[str, _Shape]
@@ -134,9 +135,9 @@ def _checks(function: Callable[..., Any]) -> _Checks:
             shared = tuple(axis.isidentifier() and axis[0] != "_" for axis in axes)
             shapes[k] = _Shape(" ".join(axes), axes, sizes, shared)
     several = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
-    positional = () if several else tuple(k for k, p in plain.items() if p.kind is not p.KEYWORD_ONLY)
+    positional = tuple(k for k, p in plain.items() if p.kind is not p.KEYWORD_ONLY)
     keywords = frozenset(k for k, p in plain.items() if p.kind is not p.POSITIONAL_ONLY)
-    return _Checks(positional, keywords, found, shapes)
+    return _Checks(positional, several, keywords, found, shapes)
 
 
 def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -154,11 +155,13 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         with calling(name):
             # what does not fit the signature is left to Python, whose own error names the function
             given = dict(zip(known.positional, args, strict=False))
-            if len(args) <= len(known.positional) and given.keys().isdisjoint(kwargs):
+            if (known.several or len(args) <= len(known.positional)) and given.keys().isdisjoint(kwargs):
+                rest = args[len(given) :]
                 args = tuple(_one(known, key, value) for key, value in given.items())
                 kwargs = {k: _one(known, k, value) if k in known.known else value for k, value in kwargs.items()}
                 if known.arrays:
                     _same_sizes({**dict(zip(given, args, strict=True)), **kwargs}, known.arrays, records)
+                args += rest
             result = function(*args, **kwargs)
         if steps and isinstance(result, contextlib.AbstractContextManager) and hasattr(result, "gen"):
             result.gen = _stepped(result.gen, name)

@@ -281,10 +281,8 @@ def _check_generate(args: argparse.Namespace) -> None:
         raise ValueError("both --image and --video were given: the video starts from one of them.")
     if args.end_image and not args.image:
         raise ValueError("--end-image was given without --image: give the first picture too.")
-    if args.known is not None and args.known < 1:
-        raise ValueError(f"--known {args.known}: give the number of last frames to go on from, at least 1.")
-    if args.known is not None and not args.video:
-        raise ValueError("--known was given without --video: it counts frames of a clip to go on from.")
+    if args.known is not None and (args.known < 1 or not args.video):
+        raise ValueError(f"--known {args.known} counts frames of a clip to go on from: give --video, and at least 1.")
     if args.noise is not None and not (args.image or args.video):
         raise ValueError("--noise was given without --image or --video: nothing is known whose noise could be kept.")
     check_writable(args.out, "--out")

@@ -1,6 +1,7 @@
 """Values and names of files in the sentences of errors: short, and on one line."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ def shown(value: Any) -> str:
             return f"{value!r:.80} ({article} {kind})"
         except ValueError:  # an int of too many digits
             return f"{article} {kind} of too many digits"
+    if isinstance(value, Path):
+        return f"the path {str(value)!r:.80}"
     if isinstance(value, Sequence | Mapping | set | frozenset):
         return f"{article} {kind} of {len(value)}"
     return f"{article} {kind}"

@@ -78,7 +78,8 @@ def _row(prompt: str, vocabulary: tuple[str, ...], longest: int) -> tuple[int, .
     index, words = _index(vocabulary), split_words(prompt)
     if unknown := [w for w in words if not index.get(w)]:
         listed, known = (
-            textwrap.shorten(" ".join(some), 160, placeholder=" ...") for some in (unknown, vocabulary[1:])
+            textwrap.shorten(", ".join(some), 160, placeholder=" ...")
+            for some in (unknown, filter(str.isalpha, vocabulary[1:]))
         )
         raise ValueError(
             f"unknown words in {prompt!r:.60}: {listed:.80}. The toy knows: {known}; model.text.words has all of them."

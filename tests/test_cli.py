@@ -141,8 +141,11 @@ def test_every_command_has_help(command, capsys):
         ),
         (["generate", PROMPT, "--video", "{clip}", "--image", "{picture}"], "both --image and --video"),
         (["generate", PROMPT, "--end-image", "{picture}"], "--end-image was given without --image"),
-        (["generate", PROMPT, "--known", "5"], "--known was given without --video"),
-        (["generate", PROMPT, "--image", "{picture}", "--known", "5"], "--known was given without --video"),
+        (["generate", PROMPT, "--known", "5"], "--known 5 counts frames of a clip to go on from"),
+        (
+            ["generate", PROMPT, "--image", "{picture}", "--known", "5"],
+            "--known 5 counts frames of a clip to go on from",
+        ),
         (["generate", PROMPT, "--noise", "0.2"], "--noise was given without --image or --video"),
         (["generate", PROMPT, "--noise", "0"], "--noise was given without --image or --video"),
         (

@@ -270,7 +270,7 @@ def read(path):
         ("paper", ["--list", "--table", "cost"], "--table and --list: this has no effect"),
         ("paper", ["--figures"], "--figures without --table"),
         ("paper", ["--show", "--table", "cost", "--set", "swept=8"], "--set, where nothing is measured"),
-        ("wan_train_join", ["no.json", "--out", "."], "argument --out: the file . is a folder"),
+        ("wan_train_join", ["no.json", "--out", "."], "the file . is a folder: give the name of a file"),
         ("wan_train_join", ["no.json", "--out", "{out}"], "no a file of measured rows at no.json"),
         ("toy_cpu", ["--rounds", "0"], "argument --rounds: 0: give 1 or more"),
     ],

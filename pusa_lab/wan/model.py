@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -46,7 +46,7 @@ class WanModel:
     Args:
         transformer: text-to-video, compiled or not; becomes a `VTAWanTransformer3DModel`, its weights are not copied.
         codec: diffusers' AutoencoderKLWan.
-        prompts: reads captions.
+        prompts: reads captions: a `PromptEncoder`, or a function (captions) -> embeddings (b, n, d).
         low: the second expert of Wan2.2-A14B, for low noise; None for the others.
         boundary: clock below which it takes over.
         geometry: default sizes; None is 480 x 832 and Wan's usual length. Assign `model.geometry` to change them.
@@ -64,7 +64,7 @@ class WanModel:
         self,
         transformer: nn.Module,
         codec: nn.Module,
-        prompts: PromptEncoder,
+        prompts: Callable[..., Tensor],
         *,
         low: nn.Module | None = None,
         boundary: float = 0.875,
@@ -83,7 +83,7 @@ class WanModel:
         self.experts: list[Any] = [expert.eval() for expert in given]
         self.geometry = geometry or sizes(cast(Any, codec).config, given[0].config, SHIFT)
         self.loras = [[] for _ in self.experts]
-        prompts.use = self._use
+        prompts.use = self._use  # type: ignore[attr-defined]
         for part in (codec, *self.experts) if offload == "none" else ():
             part.to(self.device)
         for expert in self.experts if offload == "group" else ():
