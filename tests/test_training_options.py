@@ -53,7 +53,7 @@ def test_of_a_field_given_twice_the_last_counts():
             for text in ("", "5.5", "many", "nan", "inf", "1e300", "0x5", "5,0")
         ),
         *((f"lr={text}", "give a number.") for text in ("", "nan", "NaN", "fast", "1,5", "1e-3x")),
-        *((f"weight_by_clip={text}", "give true or false.") for text in ("", "maybe", "2", "none", "tru")),
+        *((f"weight_by_clip={text}", "give true or false.") for text in ("", "maybe", "2", "none", "ye")),
         ("seed=" + "9" * 6000, "give a whole number."),
     ],
 )
