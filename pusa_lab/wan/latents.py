@@ -39,8 +39,15 @@ def decode(codec: Any, latents: Video) -> Clip:
     Args:
         codec: diffusers' AutoencoderKLWan, of any precision.
         latents: normalised (b, c, f, h, w).
+
+    Raises:
+        ValueError: the latents are empty or of another codec's channels, or codec is another object.
     """
     mean, std = _moments(codec)
+    if 0 in latents.shape or latents.shape[1] != mean.shape[1]:
+        raise ValueError(
+            f"latents has shape {tuple(latents.shape)}: give (b, {mean.shape[1]}, f, h, w), none of them 0."
+        )
     z = latents.to(codec.device, torch.float32) * std + mean
     return codec.decode(z.to(codec.dtype), return_dict=False)[0].float().clamp(-1, 1)
 

@@ -83,7 +83,8 @@ class WanModel:
         self.experts: list[Any] = [expert.eval() for expert in given]
         self.geometry = geometry or sizes(cast(Any, codec).config, given[0].config, SHIFT)
         self.loras = [[] for _ in self.experts]
-        prompts.use = self._use  # type: ignore[attr-defined]
+        if isinstance(prompts, PromptEncoder):
+            prompts.use = self._use
         for part in (codec, *self.experts) if offload == "none" else ():
             part.to(self.device)
         for expert in self.experts if offload == "group" else ():
