@@ -182,7 +182,7 @@ def nothing(value: Any) -> None:
 def _device(value: Any) -> torch.device:
     try:
         return torch.device(value)
-    except (RuntimeError, TypeError):
+    except (RuntimeError, TypeError, ValueError, OverflowError):
         raise Unfit('a device such as "cpu" or "cuda"') from None
 
 

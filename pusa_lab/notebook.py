@@ -40,8 +40,8 @@ def play(videos: dict[str, np.ndarray], fps: int | float = 8, width: int = 128) 
 
     Args:
         videos: title -> (frames, h, w, 3) uint8.
-        fps: frames per second.
-        width: on the screen, in pixels.
+        fps: frames per second, 0.001 to 1000.
+        width: on the screen, in pixels, at least 1.
 
     Raises:
         ValueError: a video has another shape or type, or there is none.
@@ -51,10 +51,9 @@ def play(videos: dict[str, np.ndarray], fps: int | float = 8, width: int = 128) 
     for title, video in videos.items():
         if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or 0 in video.shape:
             raise ValueError(f"{title!r:.80} has shape {video.shape}, {video.dtype}: give (frames, h, w, 3) uint8.")
-    if not (0 < fps <= media.MOST_FPS and width >= 1):
-        raise ValueError(
-            f"fps={fps}, width={width}: give a rate above 0, at most {media.MOST_FPS}, and 1 pixel or more."
-        )
+    if not (1 / media.MOST_FPS <= fps <= media.MOST_FPS and width >= 1):
+        most = media.MOST_FPS
+        raise ValueError(f"fps={fps}, width={width}: give {1 / most} to {most} frames a second, and 1 pixel or more.")
     big = {title: media.enlarge(video, max(1, width // video.shape[2])) for title, video in videos.items()}
     mediapy.show_videos(big, fps=fps, codec="h264", qp=16)
 

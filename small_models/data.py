@@ -31,7 +31,12 @@ def world_clips(
         seed: of the scenes.
         geometry: of the model.
         device: where to draw them.
+
+    Raises:
+        ValueError: there is no such world.
     """
+    if name not in WORLDS:
+        raise ValueError(f"no world {name!r:.80}: choose one of {', '.join(WORLDS)}.")
     scenes = draw_scenes(count, seed, WORLDS[name])
     for i in range(0, count, PART):
         part = scenes[i : i + PART]

@@ -72,6 +72,8 @@ def _paths(world: World, size: Int[Tensor, " n"], start: Float[Tensor, "n 1 2"],
 def weights(where: Where, area: Area) -> Float[Tensor, "b objects pf"]:
     """Square of the visible area, adding up to 1: where less is seen, the centre is off."""
     weight = (area.square() * ~where[..., 0].isnan()).transpose(1, 2)
+    if weight.isinf().any():
+        raise ValueError("area has numbers whose squares are not finite: give pixels of a clip.")
     return weight / weight.sum(2, keepdim=True).clamp(min=1e-12)
 
 

@@ -7,7 +7,7 @@ import torch
 import small_models
 from pusa_lab import media
 from pusa_lab.types import Geometry
-from small_models.data import banks, clips_of, folder_captions, folder_clips, latent_bank, pixel_bank
+from small_models.data import banks, clips_of, folder_captions, folder_clips, latent_bank, pixel_bank, world_clips
 from small_models.train import train
 
 SMALL = Geometry(stride=(4, 8, 8), channels=8, frames=3, size=(16, 16))
@@ -108,3 +108,8 @@ def test_clips_that_are_left_out_are_logged(tmp_path, caplog):
     assert sum(len(texts) for _, texts in folder_clips(tmp_path, SMALL)) == 1
     assert "1 of 2 clips are left out: " in caplog.text
     assert "b.mkv.mp4" in caplog.text
+
+
+def test_a_world_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"no world '\.\./x': choose one of"):
+        next(world_clips("../x", 2, 0, SMALL))

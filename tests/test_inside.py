@@ -289,3 +289,8 @@ def test_the_shipped_adapter_changes_what_its_updates_touch_and_nothing_else():
         names = [n for n in old if re.search(part, n)]
         change, size = (torch.cat([x(n).ravel() for n in names]) for x in (lambda n: new[n] - old[n], old.get))
         assert found[kind]["relative"] == pytest.approx(float(change.norm() / size.norm()), rel=1e-4)
+
+
+def test_attention_that_is_not_finite_is_refused():
+    with pytest.raises(ValueError, match=r"metrics.frame_mass: q and k give attention that is not finite"):
+        inside.frame_mass(torch.ones(1, 8, 1, 4) * 1e30, torch.ones(1, 8, 1, 4) * 1e30, [2, 2, 2])

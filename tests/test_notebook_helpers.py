@@ -86,6 +86,7 @@ def test_play_embeds_mp4(monkeypatch):
         (lambda: play({"a": np.zeros((4, 8, 8, 3))}), r"'a' has shape \(4, 8, 8, 3\), float"),
         (lambda: play({"a": np.zeros((8, 8, 3), np.uint8)}), r"give \(frames, h, w, 3\) uint8"),
         (lambda: play({"a": np.zeros((4, 8, 8, 3), np.uint8)}, fps=0), "fps=0"),
+        (lambda: play({"a": np.zeros((4, 8, 8, 3), np.uint8)}, fps=1e-320), "give 0.001 to 1000 frames a second"),
         (lambda: play({"a": np.zeros((4, 8, 8, 3), np.uint8)}, width="8"), "width is '8'"),
         (lambda: setup(seed=-1), "seed=-1: give 0 to 4294967295"),
         (lambda: setup(seed=None), "seed is None"),

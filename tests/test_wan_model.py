@@ -290,3 +290,19 @@ def test_a_single_file_in_wans_own_names(folders, tmp_path):
     model = load(folders, transformer=tmp_path / "wan.safetensors")
     for (name, got), want in zip(model.transformer.state_dict().items(), other.state_dict().values(), strict=True):
         assert torch.equal(got, want), name
+
+
+@pytest.mark.parametrize("codec", [torch.nn.Linear(1, 1), torch.nn.Identity()])
+def test_another_codec_is_refused_before_the_transformer_is_touched(codec):
+    plain = transformer()
+    kind = type(plain)
+    with pytest.raises(ValueError, match=r"codec is an? .*: give diffusers' AutoencoderKLWan"):
+        WanModel(plain, codec, print)
+    assert type(plain) is kind
+
+
+def test_latents_of_another_codec_are_refused(folders):
+    codec = WanModel.from_pretrained(folders / "wan2.1-14b", **SMALL).codec
+    for shape in ((1, codec.config.z_dim + 1, 1, 2, 2), (1, codec.config.z_dim, 1, 0, 2)):
+        with pytest.raises(ValueError, match=rf"give \(b, {codec.config.z_dim}, f, h, w\), none of them 0"):
+            pl.wan.latents.decode(codec, torch.zeros(shape))

@@ -124,7 +124,7 @@ def frame_mass(q: Heads, k: Heads, grid: tuple[int, int, int]) -> Float[Tensor, 
         grid: frames, rows and columns of tokens.
 
     Raises:
-        ValueError: other tokens than the grid has.
+        ValueError: other tokens than the grid has, or numbers whose products are not finite.
     """
     b, tokens, heads, size = q.shape
     frames, per_frame = grid[0], grid[1] * grid[2]
@@ -139,6 +139,8 @@ def frame_mass(q: Heads, k: Heads, grid: tuple[int, int, int]) -> Float[Tensor, 
             scores = ask.transpose(1, 2).float() @ key.permute(0, 2, 3, 1).float()
             weights = scores.mul_(size**-0.5).softmax(dim=-1)
             mass[:, i] += weights.sum(dim=(1, 2)).unflatten(-1, (frames, -1)).sum(-1)
+    if not mass.isfinite().all():
+        raise ValueError("q and k give attention that is not finite: give queries and keys as the model computes them.")
     return mass / (heads * per_frame)
 
 

@@ -193,7 +193,7 @@ class LatentVideoDataModule(L.LightningDataModule):
 
     def __init__(self, train: Any, val: Any = None):
         super().__init__()
-        if not hasattr(train, "start") or not hasattr(train, "__iter__"):
+        if not callable(getattr(train, "start", None)) or not hasattr(train, "__iter__"):
             raise ValueError(f"train is {shown(train)}: give a Bank; lists and generators go to `fit` as they are.")
         if val is not None and not hasattr(val, "chunks"):
             raise ValueError(f"val is {shown(val)}: give a Bank, or None.")

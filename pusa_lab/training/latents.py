@@ -177,11 +177,15 @@ def identity(part: Any) -> str:
     if part is None:
         return "none"
     if not isinstance(part, nn.Module):
-        if not isinstance(getattr(part, "identity", None), str):
+        try:
+            name = part.identity
+        except Exception:  # whatever an object does when it is asked
+            name = None
+        if not isinstance(name, str):
             raise ValueError(
                 f"part is {shown(part)}: give a codec or text encoder, a module or one with an `identity`."
             )
-        return str(part.identity)
+        return name
     found = hashlib.sha256()
     for name, tensor in part.state_dict().items():
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

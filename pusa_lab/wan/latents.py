@@ -54,9 +54,23 @@ def decode(codec: Any, latents: Video) -> Clip:
 
 def _moments(codec: Any) -> tuple[Float[Tensor, "1 c 1 1 1"], Float[Tensor, "1 c 1 1 1"]]:
     """Mean and spread of every channel, as the codec's config gives them."""
-    config: Any = getattr(codec, "config", None) if isinstance(codec, nn.Module) else None
-    if not hasattr(config, "latents_mean"):
-        raise ValueError(f"codec is {shown(codec)}: give diffusers' AutoencoderKLWan.")
+    config = codec_config(codec)
     found = (config.latents_mean, config.latents_std)
     mean, std = (torch.tensor(x, device=codec.device).view(1, -1, 1, 1, 1) for x in found)
     return mean, std
+
+
+@checked
+def codec_config(codec: Any) -> Any:
+    """The config of a codec, which is checked here for all that take one.
+
+    Args:
+        codec: diffusers' AutoencoderKLWan, compiled or not.
+
+    Raises:
+        ValueError: it is another object.
+    """
+    config: Any = getattr(codec, "config", None) if isinstance(codec, nn.Module) else None
+    if not hasattr(config, "latents_mean"):
+        raise ValueError(f"codec is {shown(codec)}: give diffusers' AutoencoderKLWan.")
+    return config

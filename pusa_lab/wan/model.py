@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers import WanPipeline
@@ -73,6 +73,7 @@ class WanModel:
         offload: str = "none",
     ):
         check_offload(offload)
+        config = latents.codec_config(codec)
         given: Any = [t for t in (transformer, low) if t is not None]
         for role, expert in zip(ROLES, given, strict=False):
             VTAWanTransformer3DModel.adopt(bare(expert))
@@ -81,7 +82,7 @@ class WanModel:
         self.prompts, self.boundary, self.offload = prompts, boundary, offload
         self.device = _device(device)
         self.experts: list[Any] = [expert.eval() for expert in given]
-        self.geometry = geometry or sizes(cast(Any, codec).config, given[0].config, SHIFT)
+        self.geometry = geometry or sizes(config, given[0].config, SHIFT)
         self.loras = [[] for _ in self.experts]
         if isinstance(prompts, PromptEncoder):
             prompts.use = self._use

@@ -106,7 +106,6 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.captions\.read_captions": {"folder": ["clips()"]},
     r"pusa_lab\.training\.config\.parse": {"words": ["['steps=5', 'lr=3e-4']", "['clips=4']"], "more": ["{'clips': int}"]},
     r"pusa_lab\.training\.encode\.check_encode": {"folder": ["clips()"], "out": ["new('cache')"], "settings": ["None", "{'frames': 8}"]},
-    r"pusa_lab\.training\.rescue\.save_or_rescue": {"save": ["lambda path: None"]},
     r"pusa_lab\.wan\.lora\.check_matched": {
         "found": ["the('pusa_lab.wan.lora_match.Match')(pairs={'a': pair()})"], "entries": ["lora_tensors()"], "where": ["'a.safetensors'"],
     },

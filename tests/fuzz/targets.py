@@ -16,6 +16,7 @@ EXCLUDED = {
     r"pusa_lab\.(schedules|timesteps|metrics)\..*\.?(check_\w+|snapped|drawn|call|whole_rows)": "checks, in whose name their callers speak",
     r"pusa_lab\.wan\.transformer\.VTAWanTransformerBlock": "the inside of a forward",
     r"pusa_lab\.training\.(resume\.CheckpointFile|data\.Batches)": "hooks of Lightning, built by `fit`",
+    r"pusa_lab\.training\.rescue\.save_or_rescue": "calls what it is given, whose own errors pass; tests/test_checkpoint_pairs.py",
     r"pusa_lab\.metrics\.frames\.in_parts": "takes what the metrics have checked",
     r"pusa_lab\.finetune\.train_wan": "trains; its checks are check_wan's and the command's",
     r"small_models\.train\.train": "trains; its checks are the command's",
