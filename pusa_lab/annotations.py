@@ -349,3 +349,16 @@ EXAMPLES = {
     "dtype": "torch.bfloat16",
 }
 """How to come by an object of a class."""
+
+
+def attribute(value: Any, name: str) -> Any:
+    """An attribute of an object that anyone may have written: None where it has none, or raises when it is asked.
+
+    Args:
+        value: the object.
+        name: of the attribute.
+    """
+    try:
+        return getattr(value, name, None)
+    except Exception:
+        return None

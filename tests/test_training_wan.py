@@ -19,6 +19,7 @@ from pusa_lab.training import CacheSettings, CacheWriter, VTAModule, add_lora, r
 from pusa_lab.training.float8 import Float8Linear
 from pusa_lab.training.latents import LatentCache
 from pusa_lab.training.lora import WAN_LAYERS
+from pusa_lab.training.manifest import manifest_digest
 from pusa_lab.training.recipes import WAN_RECIPES
 from pusa_lab.training.recompute import keep_plan, set_recompute
 from pusa_lab.types import Geometry
@@ -213,8 +214,9 @@ def test_a_loss_that_is_not_finite_names_its_clips(cache, tmp_path):
     path = cache / "shard-00000.safetensors"
     tensors = load_file(path)
     save_file({k: v * float("nan") if "latents" in k else v for k, v in tensors.items()}, path)
-    hashes = {**LatentCache(make_cache(tmp_path / "same")).manifest["files"], path.name: digest(path)}
-    edit(cache / "manifest.json", files=hashes)
+    manifest = LatentCache(make_cache(tmp_path / "same")).manifest
+    manifest["files"][path.name] = digest(path)
+    edit(cache / "manifest.json", files=manifest["files"], digest=manifest_digest(manifest))
     with pytest.raises(ValueError, match=r"the loss of step 0 is not finite, its clips are \d\.mp4.*lower lr"):
         go(cache, tmp_path / "a.safetensors")
     assert not (tmp_path / "a.safetensors").exists()
