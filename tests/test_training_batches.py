@@ -134,7 +134,7 @@ class Raises:
         raise RuntimeError(name)
 
 
-@pytest.mark.parametrize("train", [range(3), [1], None, Raises()])
+@pytest.mark.parametrize("train", [range(3), [1], None, Raises()], ids=["range", "list", "none", "raises"])
 def test_only_a_bank_makes_a_data_module(train):
     with pytest.raises(ValueError, match=r"training.LatentVideoDataModule: train is .*: give a Bank"):
         LatentVideoDataModule(train)
