@@ -93,7 +93,10 @@ def test_a_message_that_is_none_is_answered(message):
         ({"do": "load", "name": "pyramid", "arguments": {"steps": 10, "lag": 10**9}}, "lag=1e+09"),
         ({"do": "load", "name": "pyramid", "arguments": {"colour": 3}}, "pyramid has no 'colour': choose from"),
         ({"do": "load", "name": "pyramid", "arguments": {"frames": 3}}, "pyramid has no 'frames'"),
-        ({"do": "edit", "move": "delay", "frame": 0, "by": 10**9}, "by=1000000000: shift by 10,000 rows"),
+        (
+            {"do": "edit", "move": "delay", "frame": 0, "by": 10**9},
+            "by=1000000000 for 4 rows: shift at least 1 row",
+        ),
         ({"do": "edit", "move": "delay", "frame": 0, "by": 9_999}, "levels at the most"),
         ({"do": "edit", "move": "paint", "frames": [0], "rows": [0] * 99, "level": 1}, "rows holds 99 numbers"),
         ({"do": "edit", "move": "copy", "frame": 0, "to": [1] * 99}, "to holds 99 numbers"),

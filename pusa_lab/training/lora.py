@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
 
+MOST_RANK = 2**16
+"""Of a low-rank update."""
 WAN_LAYERS = r"(^|\.)blocks\.\d+\.(attn[12]\.to_(q|k|v|out)|ffn\.)"
 """Pusa's choice: q, k, v, o, ffn.0 and ffn.2 of every block, in self- and cross-attention."""
 
@@ -27,11 +29,11 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
 
     Args:
         model: changed in place.
-        rank: of the updates, at least 1.
+        rank: of the updates, 1 to MOST_RANK.
         layers: regular expression for the names of the layers, all linear ones if empty.
 
     Raises:
-        ValueError: no layer has such a name, or the rank is below 1.
+        ValueError: no layer has such a name, or the rank is out of range.
 
     Source: arXiv 2106.09685.
     """
@@ -42,8 +44,8 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
     targets = [name for name in linear if re.search(layers, name)]
     if not targets:
         raise ValueError(f"layers={layers!r:.60} names no linear layer of the model: give another expression.")
-    if rank < 1:
-        raise ValueError(f"rank={rank}: a low-rank update has a rank of at least 1.")
+    if not 1 <= rank <= MOST_RANK:
+        raise ValueError(f"rank={rank}: a low-rank update has a rank of 1 to {MOST_RANK:,}.")
     model.requires_grad_(False)
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), model)
     for layer in model.modules():

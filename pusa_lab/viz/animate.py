@@ -56,7 +56,7 @@ def pictures(latents: Video, decode: Callable[[Video], Clip] | None = None) -> n
     if not latents.numel():
         raise ValueError(f"latents is {shown(latents)}: give at least one of each axis.")
     with torch.no_grad():
-        video = to_uint8(_colours(latents) if decode is None else returned(decode(latents), Clip, "decode"))[0]
+        video = to_uint8(_colours(latents) if decode is None else returned(decode(latents.float()), Clip, "decode"))[0]
     return video[middles(latents.shape[2], len(video))]
 
 

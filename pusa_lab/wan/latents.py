@@ -21,11 +21,12 @@ def encode(codec: Any, clip: Clip) -> Video:
         clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1]; a single picture is a clip of one frame.
 
     Raises:
-        ValueError: the clip is empty, or codec is another object.
+        ValueError: the clip is empty or smaller than one latent pixel, or codec is another object.
     """
     mean, std = _moments(codec)
-    if 0 in clip.shape:
-        raise ValueError(f"clip has shape {tuple(clip.shape)}: give at least one video, frame and pixel.")
+    side = codec_config(codec).scale_factor_spatial
+    if 0 in clip.shape or min(clip.shape[-2:]) < side:
+        raise ValueError(f"clip has shape {tuple(clip.shape)}: give at least one video, one frame and {side} x {side}.")
     z = codec.encode(clip.to(codec.device, codec.dtype)).latent_dist.mode().float()
     return (z - mean) / std
 

@@ -183,7 +183,7 @@ def heat_map(schedule: Schedule, row: int, frame: int, faults: list[Fault]) -> b
     """
     if not schedule.numel():
         raise ValueError(f"schedule is {shown(schedule)}: give at least 1 row and 1 frame.")
-    levels = schedule.nan_to_num(0.0).clamp(0, 1).numpy()
+    levels = schedule.detach().nan_to_num(0.0).clamp(0, 1).numpy()
     high, wide = max(4, 320 // len(levels)), max(8, 360 // levels.shape[1])
     colours = (matplotlib.colormaps[COLOURS](levels)[..., :3] * 255).astype(np.uint8)
     big = colours.repeat(high, axis=0).repeat(wide, axis=1)

@@ -136,8 +136,8 @@ def delay(S: Schedule, frame: int, by: int) -> Part:
         ValueError: no such frame, or too many rows.
     """
     i, n = _frame(S, frame), abs(by)
-    if n > MOST_ROWS:
-        raise ValueError(f"by={by}: shift by {MOST_ROWS:,} rows at the most.")
+    if n > MOST_ROWS or not len(S):
+        raise ValueError(f"by={by} for {len(S)} rows: shift at least 1 row by at most {MOST_ROWS:,}.")
     wide = torch.cat([S[:1].expand(n, -1), S, S[-1:].expand(n, -1)])
     wide[:, i] = wide[(torch.arange(len(wide)) - by).clamp(0, len(wide) - 1), i]
     moving = (wide[1:] != wide[:-1]).any(dim=1).nonzero().flatten().tolist() or [0]

@@ -117,8 +117,10 @@ def scores(video: np.ndarray, frames: int, truth: np.ndarray | None = None) -> d
         truth: of the same shape as the video; None where none is known.
 
     Raises:
-        ValueError: the truth has another shape, or there are no frames.
+        ValueError: the video has other axes, the truth another shape, or there are no frames.
     """
+    if video.ndim != 4 or video.shape[-1] != 3:
+        raise ValueError(f"video has shape {video.shape}: give (pixel frames, h, w, 3).")
     if not 1 <= frames <= len(video):
         raise ValueError(f"frames={frames} for {len(video)} pixel frames: give 1 to {len(video)} latent frames.")
     clip = to_pixels(video)
