@@ -141,10 +141,10 @@ def test_every_command_has_help(command, capsys):
         ),
         (["generate", PROMPT, "--video", "{clip}", "--image", "{picture}"], "both --image and --video"),
         (["generate", PROMPT, "--end-image", "{picture}"], "--end-image was given without --image"),
-        (["generate", PROMPT, "--known", "5"], "--known 5 counts frames of a clip to go on from"),
+        (["generate", PROMPT, "--known", "5"], "--known 5 counts frames of the clip to extend"),
         (
             ["generate", PROMPT, "--image", "{picture}", "--known", "5"],
-            "--known 5 counts frames of a clip to go on from",
+            "--known 5 counts frames of the clip to extend",
         ),
         (["generate", PROMPT, "--noise", "0.2"], "--noise was given without --image or --video"),
         (["generate", PROMPT, "--noise", "0"], "--noise was given without --image or --video"),
@@ -171,7 +171,7 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--model", "mini-i2v"], "mini-i2v takes one picture as input"),
         (
             ["train", "--model", "all", "--stage", "all", "--resume", "x.ckpt"],
-            "--resume is for one stage: name its --model and --stage",
+            "--resume is for a single stage: give --model and --stage",
         ),
         (["train", "--stage", "base", "--set", "lora_rank=4"], "lora_rank=4 for base"),
         (["train", "--set", "clips=0"], "clips=0"),

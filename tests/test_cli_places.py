@@ -67,7 +67,7 @@ def test_an_output_that_is_full_is_said(monkeypatch, capsys):
         monkeypatch.setattr(sys, "stdout", full)
         assert main(["plan"]) == 2
     said = capsys.readouterr().err
-    assert said == "pusa-lab plan: No space left on device; give another place, or make room.\n"
+    assert said == "pusa-lab plan: No space left on device; give another path, or free space on the disk.\n"
 
 
 def test_a_reader_that_has_read_enough_ends_it_quietly(monkeypatch, capsys):

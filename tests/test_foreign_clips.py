@@ -70,7 +70,7 @@ def test_turned_and_mirrored_clips_are_held_as_ffmpeg_holds_them(tmp_path, suffi
 
 def test_a_slant_is_refused(tmp_path):
     path = clips.turned(tmp_path / "a.mp4", clips.busy(3, (32, 48)), "-display_rotation", 30)
-    refused("a.mp4 is to be shown at a slant: give", media.read_clip, path)
+    refused("a.mp4 is rotated by an angle that is not a multiple of 90 degrees: rotate", media.read_clip, path)
 
 
 def test_a_cover_is_not_the_clip(tmp_path):

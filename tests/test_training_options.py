@@ -130,24 +130,27 @@ PAPER = ["--recipe", "paper"]
         ([*PAPER, "--stage", "vta"], "--stage vta is for the toys"),
         ([*PAPER, "--fast"], "--fast is for the toys"),
         ([*PAPER, "--base", "x"], "--base x is for the toys"),
-        ([*PAPER, "--set", "clips=3"], "clips is a field of the toys' recipes"),
-        ([*PAPER, "--plan-only", "--set", "lora_rank=3"], "lora_rank has no effect on --plan-only: set steps, batch"),
-        ([*PAPER, "--plan-only", "--set", "lr=3"], "lr has no effect on --plan-only"),
+        ([*PAPER, "--set", "clips=3"], "clips is a field for toys only: leave it out"),
+        (
+            [*PAPER, "--plan-only", "--set", "lora_rank=3"],
+            "lora_rank has no effect with --plan-only: set only steps, batch",
+        ),
+        ([*PAPER, "--plan-only", "--set", "lr=3"], "lr has no effect with --plan-only"),
         *(
-            ([*PAPER, "--plan-only", f"--{name}", "1"], f"--{name} 1 has no effect on --plan-only")
+            ([*PAPER, "--plan-only", f"--{name}", "1"], f"--{name} 1 has no effect with --plan-only")
             for name in ("model", "data", "out", "logs", "resume", "keep", "everything", "devices", "nodes")
         ),
-        ([*PAPER, "--plan-only", "--host"], "--host has no effect on --plan-only"),
+        ([*PAPER, "--plan-only", "--host"], "--host has no effect with --plan-only"),
         ([*PAPER, "--expert", "low", "--set", "highest=.5"], "--expert low sets lowest and highest: leave out highest"),
         (PAPER, "--data None, --model None: give a latent cache and a Wan's folder"),
-        (["--model", "all", "--base", "x"], "--base is for one stage: name its --model and --stage"),
-        (["--model", "all", "--resume", "x"], "--resume is for one stage"),
-        (["--stage", "all", "--resume", "x"], "--resume is for one stage"),
-        (["--stage", "base", "--base", "x"], "--base x has no effect on base: it is where vta and i2v start"),
+        (["--model", "all", "--base", "x"], "--base is for a single stage: give --model and --stage"),
+        (["--model", "all", "--resume", "x"], "--resume is for a single stage"),
+        (["--stage", "all", "--resume", "x"], "--resume is for a single stage"),
+        (["--stage", "base", "--base", "x"], "--base x has no effect on base: leave it out, only vta and i2v start"),
         (["--model", "mini", "--stage", "codec", "--base", "x"], "--base x has no effect on codec"),
         (["--model", "mini", "--stage", "all", "--data", "clips"], "--data clips has no labels for the stage features"),
-        (["--set", "validate_every=5"], "validate_every decides what is written into --logs: give --logs"),
-        (["--set", "log_every=5"], "log_every decides what is written into --logs: give --logs"),
+        (["--set", "validate_every=5"], "validate_every has no effect without --logs: give --logs"),
+        (["--set", "log_every=5"], "log_every has no effect without --logs: give --logs"),
         (["--set", "weight_by_clip=maybe"], "weight_by_clip='maybe': give true or false"),
     ],
 )

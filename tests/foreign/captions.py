@@ -133,16 +133,16 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a list": (
         lambda f: lines(f, A, {**B, "caption": ["x", "y"]}),
-        "line 2 has .*as its `caption`, which is not a text but a list",
+        "line 2 has .*as its `caption`, which is not a text but of type list",
     ),
     "a number": (
         lambda f: lines(f, {**A, "caption": 7}),
-        "line 1 has 7 as its `caption`, which is not a text but a int",
+        "line 1 has 7 as its `caption`, which is not a text but of type int",
     ),
     "a list of files": (lambda f: lines(f, {**A, "file": ["a.mp4"]}), "line 1 has .* as its `file`"),
     "a field twice": (
         lambda f: text(f, '{"file": "a.mp4", "caption": "x", "caption": "y"}\n', "captions.jsonl"),
-        "a field of it is there twice",
+        "it has a field twice",
     ),
     "deep nesting": (lambda f: text(f, "[" * 100_000 + "\n", "captions.jsonl"), "line 1 is nested too deeply"),
     "half a surrogate": (
