@@ -354,3 +354,16 @@ EXAMPLES = {
     "dtype": "torch.bfloat16",
 }
 """Class name -> how to get an instance, for the error sentence."""
+
+
+def attribute(value: Any, name: str) -> Any:
+    """Return an attribute of an object of unknown origin, or None if it has none or raises on access.
+
+    Args:
+        value: any object.
+        name: the name of the attribute.
+    """
+    try:
+        return getattr(value, name, None)
+    except Exception:
+        return None

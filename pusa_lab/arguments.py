@@ -127,7 +127,9 @@ def _checks(function: Callable[..., Any]) -> _Checks:
     found = {k: check_for(hints[k]) for k in plain if k in hints}
     arrays = {k: hint for k in found if is_array(hint := bare(hints[k]))}
     for k, hint in arrays.items():
-        found[k] = one_of([array_check(hint, inner=False), *([nothing] if hint is not hints[k] else [])])
+        found[k] = one_of(
+            [array_check(hint, inner=not has_fixed_axes(hint)), *([nothing] if hint is not hints[k] else [])]
+        )
     shapes = {}
     # videos come before tau, so that an error says which tau the video needs
     for k, hint in sorted(arrays.items(), key=lambda item: -len(item[1].dims)):

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 def test_in_miniature(name, tmp_path):
     out = tmp_path / f"{name}.json"
     words = [sys.executable, ROOT / "benchmarks" / f"{name}.py", "--tiny", "--out", out]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
     assert found["done"] is True

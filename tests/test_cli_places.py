@@ -27,7 +27,7 @@ def lab(*words, before="", **options):
     """A command in a process of its own."""
     code = f"import sys; {before}\nfrom pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", **options.pop("env", {})}
-    return subprocess.run([sys.executable, "-c", code, *map(str, words)], env=environment, timeout=120, **options)
+    return subprocess.run([sys.executable, "-c", code, *map(str, words)], env=environment, timeout=600, **options)
 
 
 def small_files():
@@ -176,7 +176,7 @@ def test_two_processes_leave_one_whole_video(tmp_path):
     code = "import sys; from pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))"
     words = [sys.executable, "-c", code, "generate", PROMPT, *NANO, "--out", str(out)]
     both = [subprocess.Popen([*words, "--seed", str(seed)], cwd=ROOT, stdout=subprocess.DEVNULL) for seed in (0, 1)]
-    assert [one.wait(120) for one in both] == [0, 0]
+    assert [one.wait(600) for one in both] == [0, 0]
     assert media.read_clip(out).shape == (8, 128, 128, 3)
     assert [p.name for p in tmp_path.iterdir()] == ["v.mp4"]
 

@@ -17,7 +17,7 @@ from pusa_lab.pixels import fit, to_pixels, to_uint8
 
 
 def ffmpeg(*words):
-    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, words)], check=True, timeout=60)
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, words)], check=True, timeout=600)
 
 
 def numbers(video):
@@ -199,5 +199,5 @@ class TestFinding:
 
 def test_finding_clips_brings_no_av():
     code = "import sys, pusa_lab.clips; print('av' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
     assert done.stdout.strip() == "False"

@@ -34,7 +34,7 @@ def served(tmp_path_factory):
     with (home / "log").open("w+") as log:
         server = subprocess.Popen(words, cwd=ROOT, env=os.environ | places, stdout=log, stderr=log)
         try:
-            for _ in range(120):
+            for _ in range(1200):
                 try:
                     urlopen(f"http://127.0.0.1:{port}/api").close()
                     break
@@ -44,7 +44,7 @@ def served(tmp_path_factory):
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            server.wait(timeout=600)
 
 
 def get(url, token=TOKEN):

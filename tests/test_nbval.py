@@ -15,9 +15,9 @@ COMPARED = "nbval-check-output"
 
 def nbval(chapter):
     """Only cells tagged `nbval-check-output` are compared (lax); a dead kernel is noticed after a cell's time."""
-    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120", "-p", "no:cacheprovider"]
+    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", "-p", "no:cacheprovider"]
     words = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-W", "ignore", *options, str(chapter)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
 
 
 def compared(notebook):

@@ -129,6 +129,19 @@ def test_weights_that_are_not_finite_are_not_called_trained():
         weights(bank(), lr=1e38, steps=12)
 
 
+class Raises:
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+
+@pytest.mark.parametrize("train", [range(3), [1], None, Raises()], ids=["range", "list", "none", "raises"])
+def test_only_a_bank_makes_a_data_module(train):
+    with pytest.raises(ValueError, match=r"training.LatentVideoDataModule: train is .*: give a Bank"):
+        LatentVideoDataModule(train)
+    with pytest.raises(ValueError, match=r"training.LatentVideoDataModule: val is .*: give a Bank, or None"):
+        LatentVideoDataModule(bank(), 3 if train is None else train)
+
+
 @pytest.mark.parametrize(("rank", "says"), [(0, "rank=0"), (-1, "rank=-1"), ("4", "rank is '4'")])
 def test_ranks_that_are_none_are_refused(rank, says):
     with pytest.raises(ValueError, match=f"training.add_lora: {says}"):

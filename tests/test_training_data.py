@@ -1,7 +1,6 @@
 """pytest tests/test_training_data.py: a folder of real files into a latent cache, by a tiny Wan and by the toy."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -139,24 +138,27 @@ class TestGoingOn:
         assert [item["caption"] for item in LatentCache(out)] == ["a", "b", "another caption"]
 
     def test_killed_in_the_middle_and_run_again_equals_one_run(self, clips, whole, wan, tmp_path):
-        """kill -9 at a moment that the test does not choose exactly: after the first shard is named."""
+        """kill -9 as soon as the first shard is named; the other process encodes a clip for each line that it gets."""
         code = (
-            "import sys, torch, time; from pusa_lab.training import encode\n"
+            "import sys, torch; from pusa_lab.training import encode\n"
             "from pusa_lab.wan.encoders import WanEncoders as W\n"
             "wan, clips, out = sys.argv[1:]; f = encode._encode\n"
-            "def slow(*a):\n    time.sleep(0.3)\n    return f(*a)\n"
+            "def slow(*a):\n    sys.stdin.readline()\n    return f(*a)\n"
             "encode._encode = slow\n"
             "w = W.from_pretrained(wan, dtype=torch.float32, device='cpu', size=(32, 48), frames=9, cache=None)\n"
             "encode.encode_folder(clips, w, out, 'tiny', fps=8, per_shard=2)\n"
         )
         encode_folder(clips, wan, tmp_path / "one", "tiny", fps=8, per_shard=2)
         two, manifest = tmp_path / "two", tmp_path / "two" / "manifest.json"
-        run = subprocess.Popen([sys.executable, "-c", code, str(whole), str(clips), str(two)])
-        while not (manifest.is_file() and json.loads(manifest.read_text())["clips"]):
-            assert run.poll() is None
-            time.sleep(0.02)
-        os.kill(run.pid, signal.SIGKILL)
-        assert run.wait(60) == -signal.SIGKILL
+        words = [sys.executable, "-c", code, str(whole), str(clips), str(two)]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, text=True) as run:
+            run.stdin.write("\n" * 3)  # a shard holds two clips
+            run.stdin.flush()
+            while not (manifest.is_file() and json.loads(manifest.read_text())["clips"]):
+                assert run.poll() is None
+                time.sleep(0.02)
+            run.kill()
+        assert run.returncode == -signal.SIGKILL
         assert 0 < len(LatentCache(two)) < len(GOOD)
         encode_folder(clips, wan, two, "tiny", fps=8, per_shard=2)
         assert files(two) == files(tmp_path / "one")

@@ -52,7 +52,7 @@ def run(*words, **variables):
     """In a process of its own, as a user types it."""
     words = [sys.executable, "-m", "pusa_lab", *map(str, words)]
     return subprocess.run(
-        words, capture_output=True, text=True, timeout=120, env={**os.environ, **variables}, check=False
+        words, capture_output=True, text=True, timeout=600, env={**os.environ, **variables}, check=False
     )
 
 

@@ -14,7 +14,7 @@ from pusa_lab.cli import main
 from pusa_lab.files import digest
 from pusa_lab.training import CacheSettings, CacheWriter, LatentCache, codec_hash, encode_folder
 from pusa_lab.training.latents import damaged, file_hash, identity
-from pusa_lab.training.manifest import difference, file_state, read_manifest, source_differences
+from pusa_lab.training.manifest import difference, file_state, manifest_digest, read_manifest, source_differences
 from pusa_lab.training.recipes import CacheBatches
 
 FILES = ["empty.safetensors", "shard-00000.safetensors", "shard-00001.safetensors"]
@@ -32,10 +32,12 @@ def cache(made, tmp_path):
     return shutil.copytree(made / "cache", tmp_path / "cache")
 
 
-def edit(cache, change):
-    """Change the manifest."""
+def edit(cache, change, signed=True):
+    """Change the manifest, and its digest to fit."""
     manifest = json.loads((cache / "manifest.json").read_text())
     change(manifest)
+    if signed:
+        manifest["digest"] = manifest_digest(manifest)
     (cache / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -171,6 +173,17 @@ def test_a_manifest_that_is_none(cache, text):
     text = MANIFESTS[text]
     (cache / "manifest.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     refused("cannot be read|holds a cache of format|holds no", LatentCache, cache)
+
+
+def swap(manifest, key):
+    first, second = manifest["clips"][:2]
+    first[key], second[key] = second[key], first[key]
+
+
+@pytest.mark.parametrize("key", ["index", "caption", "name", "hash", "mtime"])
+def test_clips_that_change_places_in_the_manifest_are_refused(cache, key):
+    edit(cache, lambda manifest: swap(manifest, key), signed=False)
+    refused(r"cannot be read as the manifest .*\(it was changed after it had been written\)", LatentCache, cache)
 
 
 @pytest.mark.parametrize("change", CHANGES)

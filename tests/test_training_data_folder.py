@@ -263,7 +263,7 @@ class TestProcesses:
         encode(folder, tmp_path / "whole")
         (tmp_path / "killed").mkdir()
         run = self.run("kills", folder, tmp_path / "killed", stdout=subprocess.PIPE)
-        left = [int(line) for line in run.communicate(timeout=300)[0].split()]
+        left = [int(line) for line in run.communicate(timeout=600)[0].split()]
         assert run.returncode == 0
         assert set(left) == {0, 2, 4} and left == sorted(left)
         for at in range(1, len(left) + 1):
@@ -278,7 +278,7 @@ class TestProcesses:
             run.stdin.flush()
         assert run.stdout.readline() == "at a clip\n"
         refused("another process is writing into .*cache: wait until it has ended", encode, folder, out)
-        run.communicate("\n" * 3, timeout=60)
+        run.communicate("\n" * 3, timeout=600)
         assert run.returncode == 0
         encode(folder, tmp_path / "alone")
         assert files(out) == files(tmp_path / "alone")

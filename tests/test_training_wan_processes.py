@@ -81,7 +81,7 @@ def start(*words, places=()):
 
 def finish(*started):
     try:
-        told = [child.communicate(timeout=150)[0] for child in started]
+        told = [child.communicate(timeout=600)[0] for child in started]
     finally:
         for child in started:
             child.kill()

@@ -24,6 +24,7 @@ from pusa_lab.training.manifest import (
     CacheSettings,
     FileState,
     difference,
+    manifest_digest,
     read_manifest,
 )
 
@@ -252,7 +253,7 @@ class CacheWriter:
         ]
         self.manifest["spare"] = sorted(spare, key=lambda place: (place["shard"], place["index"]))
         self.manifest["files"] = dict(sorted(self.manifest["files"].items()))
-        write_json(self.folder / MANIFEST, self.manifest)
+        write_json(self.folder / MANIFEST, {**self.manifest, "digest": manifest_digest(self.manifest)})
         self.seen = _bytes(self.folder)
 
     def _check_alone(self) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
 
 Row = tuple[Any, ...]
@@ -193,9 +194,9 @@ class LatentVideoDataModule(L.LightningDataModule):
 
     def __init__(self, train: Any, val: Any = None):
         super().__init__()
-        if not callable(getattr(train, "start", None)) or not hasattr(train, "__iter__"):
+        if not (callable(attribute(train, "start")) and attribute(train, "__iter__")):
             raise ValueError(f"train is {shown(train)}: give a Bank; lists and generators go to `fit` as they are.")
-        if val is not None and not hasattr(val, "chunks"):
+        if val is not None and attribute(val, "chunks") is None:
             raise ValueError(f"val is {shown(val)}: give a Bank, or None.")
         self.train, self.val = train, val
         self.train.start = lambda: self.trainer.global_step if self.trainer else 0

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
 from pusa_lab.files import digest
 from pusa_lab.training.manifest import EMPTY, CacheSettings, difference, read_manifest, source_differences
@@ -177,10 +178,7 @@ def identity(part: Any) -> str:
     if part is None:
         return "none"
     if not isinstance(part, nn.Module):
-        try:
-            name = part.identity
-        except Exception:  # whatever an object does when it is asked
-            name = None
+        name = attribute(part, "identity")
         if not isinstance(name, str):
             raise ValueError(
                 f"part is {shown(part)}: give a codec or text encoder, a module or one with an `identity`."

@@ -1,5 +1,7 @@
 """The manifest of a latent cache: its settings, where each clip lies, and how it differs from the folder of clips."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,7 +16,16 @@ FORMAT = 2
 MANIFEST, EMPTY = "manifest.json", "empty.safetensors"
 MOST_FRAMES, MOST_SIDE, MOST_PIXELS = 2**16, 2**14, 2**31
 """Frames of a clip, pixels of a side, and pixels of a whole clip (28 times those of 81 frames at 720p)."""
-HEAD = {"format": int, "version": str, "source": str, "files": dict, "clips": list, "spare": list, "broken": list}
+HEAD = {
+    "format": int,
+    "version": str,
+    "digest": str,
+    "source": str,
+    "files": dict,
+    "clips": list,
+    "spare": list,
+    "broken": list,
+}
 PLACE = {"hash": str, "caption": str, "shard": str, "index": int, "latents": list, "text": list}
 CLIP = {"name": str, "bytes": int, "mtime": int, **PLACE}
 BROKEN = {"name": str, "reason": str, "hash": str, "caption": str, "bytes": int, "mtime": int}
@@ -139,7 +150,20 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         because = str(error).removesuffix(": restore the file.").rstrip(".")
         raise ValueError(f"{wrong} ({because}): restore the file.") from error
+    if found.pop("digest") != manifest_digest(found):
+        raise ValueError(f"{wrong} (it was changed after it had been written): restore the file.")
     return found
+
+
+@checked
+def manifest_digest(manifest: Mapping[str, Any]) -> str:
+    """sha256 of everything that a manifest says, so that no clip can be given another's tensors or caption.
+
+    Args:
+        manifest: as read or to be written, without its digest.
+    """
+    text = json.dumps({k: v for k, v in manifest.items() if k != "digest"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _check(folder: Path, found: dict[str, Any]) -> None:

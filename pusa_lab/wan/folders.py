@@ -185,9 +185,10 @@ def _check_tokenizer(place: Path) -> None:
 def _check_config(place: Path, part: str) -> dict[str, Any]:
     config = read_json(place / "config.json")
     key, kinds = KINDS[part]
-    if config.get(key) not in kinds:
+    if (named := config.get(key)) not in kinds:
+        kind = named[:60] if isinstance(named, str) else f"part without {key}"
         raise ValueError(
-            f"{place} is a {config.get(key, f'part without {key}')}, wanted is a {kinds[0]}: give a text-to-video Wan, "
+            f"{place} is a {kind}, wanted is a {kinds[0]}: give a text-to-video Wan, "
             f"such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers."
         )
     if missing := [name for name in NEEDED[part] if config.get(name) is None]:

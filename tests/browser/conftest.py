@@ -67,11 +67,11 @@ def lab(face, theme, tmp_path):
             yield address, tmp_path
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(600)
 
 
 def _wait(address, server):
-    for _ in range(600):
+    for _ in range(6000):
         assert server.poll() is None, "JupyterLab ended: see outputs/browser/"
         try:
             urllib.request.urlopen(address, timeout=2).read()
@@ -79,7 +79,7 @@ def _wait(address, server):
             time.sleep(0.1)
         else:
             return
-    raise AssertionError("JupyterLab did not answer for a minute.")
+    raise AssertionError("JupyterLab did not answer for ten minutes.")
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def page(browser):
     one = context.new_page()
     one.strays, one.problems = strays(one), []
     one.on("pageerror", lambda error: one.problems.append(str(error)))
-    one.set_default_timeout(40_000)
+    one.set_default_timeout(300_000)
     yield one
     one.screenshot(path=OUT / "last.png")
     context.close()

@@ -46,13 +46,13 @@ FORMATS = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p", "gif": "rgb8", "apng
 
 def ffmpeg(*words: object) -> None:
     """Run ffmpeg's program."""
-    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, words)], check=True, timeout=60)
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, words)], check=True, timeout=600)
 
 
 def shown(path: Path, size: tuple[int, int]) -> np.ndarray:
     """What ffmpeg's program decodes, turned by itself: (frames, h, w, 3)."""
     words = ["-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    done = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), *words], check=True, timeout=60, capture_output=True)
+    done = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), *words], check=True, timeout=600, capture_output=True)
     return np.frombuffer(done.stdout, np.uint8).reshape(-1, *size, 3)
 
 
