@@ -66,7 +66,7 @@ class GaussianDenoiser:
 def _check_gaussian(mean: Float[Tensor, " f"], cov: Float[Tensor, "f f"]) -> None:
     if cov.shape != (len(mean), len(mean)):
         raise ValueError(
-            f"cov has shape {tuple(cov.shape)}: give ({len(mean)}, {len(mean)}), one row and column per frame of the mean."
+            f"cov has shape {tuple(cov.shape)}: give ({len(mean)}, {len(mean)}), a row and a column per frame."
         )
     if not (mean.isfinite().all() and cov.isfinite().all()):
         raise ValueError("mean or cov holds NaN or infinite numbers: give finite ones.")

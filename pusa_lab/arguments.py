@@ -185,7 +185,7 @@ def _one(known: _Checks, key: str, value: Any) -> Any:
 
 
 def _stepped(steps: Generator[Any, Any, Any], name: str) -> Iterator[Any]:
-    """The same generator, with the function's name on the errors of each step: its body runs after the call returned."""
+    """The same generator, with the function's name on the errors of each step, as its body runs after the call."""
     advance: Callable[[], Any] = steps.__next__
     naming: contextlib.AbstractContextManager[None] = calling(name)
     while True:

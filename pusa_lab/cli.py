@@ -159,8 +159,8 @@ def _train_options(train: argparse.ArgumentParser) -> None:
     train.add_argument("--model", help="nano (default), mini, or all")
     train.add_argument(
         "--stage",
-        help="codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one timestep per "
-        "frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this order",
+        help="codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one timestep "
+        "per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this order",
     )
     train.add_argument("--data", help="nano, mini, digits, or a folder of MP4s with captions in .txt files")
     train.add_argument("--base", type=Path, help="where vta and i2v start (default: in --out, else the shipped base)")
