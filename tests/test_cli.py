@@ -133,7 +133,7 @@ def test_every_command_has_help(command, capsys):
     ("words", "says"),
     [
         (["generate", PROMPT, "--image", "nowhere.png"], "no picture at 'nowhere.png'"),
-        (["generate", PROMPT, "--image", "{clip}"], "clip.mp4 is no readable picture"),
+        (["generate", PROMPT, "--image", "{clip}"], "clip.mp4 is not a readable picture"),
         (["generate", PROMPT, "--video", "nowhere.mp4"], "no clip at 'nowhere.mp4'"),
         (
             ["generate", PROMPT, "--video", "{clip}", "--known", "13"],
