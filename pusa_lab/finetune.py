@@ -285,7 +285,7 @@ def _save_lora(out: Path, module: TrainedModule, words: Mapping[str, str]) -> No
 
 
 def _save_whole(out: Path, module: Any, words: Mapping[str, str]) -> None:
-    """Write a folder in diffusers' layout, in bfloat16 except for what diffusers keeps in float32, and training.json."""
+    """Write a folder in diffusers' layout, in bfloat16 except what diffusers keeps in float32, and training.json."""
     config = module.model.transformer.config
     with torch.device("meta"):
         empty = VTAWanTransformer3DModel.from_config(config)

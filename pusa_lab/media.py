@@ -1,4 +1,4 @@
-"""Read pictures and clips with Pillow and PyAV, and write them with Pillow, mediapy and the ffmpeg of imageio-ffmpeg."""
+"""Read pictures and clips with Pillow and PyAV; write them with Pillow, mediapy and the ffmpeg of imageio-ffmpeg."""
 
 import math
 import warnings
