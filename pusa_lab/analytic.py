@@ -42,7 +42,9 @@ class GaussianDenoiser:
         """The exact velocity at x (b, c, f, h, w) with clocks tau (b, f); any cond is ignored."""
         check_tau(tau, x)
         if x.shape[2] != len(self.mean):
-            raise ValueError(f"x has {x.shape[2]} frames, but the Gaussian {len(self.mean)}: give as many.")
+            raise ValueError(
+                f"x has {x.shape[2]} frames, but the Gaussian has {len(self.mean)}: give x with as many frames."
+            )
         dtype, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
         mean, cov, t = self.mean.to(x), self.cov.to(x), tau.to(x)
         t = t[:1] if torch.equal(t, t[:1].expand_as(t)) else t  # in sampling all clips share their clocks: solve once
@@ -63,11 +65,13 @@ class GaussianDenoiser:
 
 def _check_gaussian(mean: Float[Tensor, " f"], cov: Float[Tensor, "f f"]) -> None:
     if cov.shape != (len(mean), len(mean)):
-        raise ValueError(f"cov has shape {tuple(cov.shape)}: give ({len(mean)}, {len(mean)}), as the mean has frames.")
+        raise ValueError(
+            f"cov has shape {tuple(cov.shape)}: give ({len(mean)}, {len(mean)}), a row and a column per frame."
+        )
     if not (mean.isfinite().all() and cov.isfinite().all()):
         raise ValueError("mean or cov holds NaN or infinite numbers: give finite ones.")
     if not torch.allclose(cov, cov.T, rtol=1e-4) or torch.linalg.cholesky_ex(cov.double()).info > 0:
-        raise ValueError("cov is not symmetric and positive definite, so it is no covariance: give one that is.")
+        raise ValueError("cov is not symmetric and positive definite: give a covariance matrix.")
 
 
 @checked
@@ -85,11 +89,12 @@ def condition(
         values: their values (n,).
 
     Raises:
-        ValueError: a frame is outside the video or named twice, or there is not one value for each.
+        ValueError: a frame is outside the video or named twice, the number of values is not the number of known frames,
+            or mean and covariance are not those of a Gaussian.
     """
     k = frame_indices(known, len(mean))
     if len(values) != len(k):
-        raise ValueError(f"{len(values)} values of {len(k)} known frames: give one for each.")
+        raise ValueError(f"{len(values)} values for {len(k)} known frames: give one value per known frame.")
     _check_gaussian(mean, cov)
     wide = torch.promote_types(torch.promote_types(mean.dtype, cov.dtype), torch.float32)
     mean, cov, values = mean.to(wide), cov.to(wide), values.to(wide)

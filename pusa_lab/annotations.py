@@ -1,4 +1,4 @@
-"""What an annotation accepts: from `int`, `Tau`, `Sequence[float] | None` or a class to a check of a value."""
+"""Checks of values, made from annotations such as `int`, `Tau`, `Sequence[float] | None` or a class."""
 
 import contextlib
 import inspect
@@ -41,25 +41,27 @@ __all__ = [
 ]
 
 MOST_NAME, MOST_PATH = 255, 4096
-"""Bytes of the name of a file, and of a whole path, that Linux takes: longer ones cannot even be looked for."""
+"""Bytes of a file name and of a whole path that Linux accepts: looking for a longer one is already an error."""
 
 
 # From an annotation to a check
 
 
 def check_for(hint: Any) -> Check:
-    """The check that an annotation stands for; what it does not know it lets pass.
+    """Return the check for an annotation: it takes a value and returns it converted, or raises `Unfit`.
+
+    Annotations of unknown kinds accept every value unchanged.
 
     Args:
-        hint: such as int, Tau, `Sequence[float] | None`, or a class.
+        hint: an annotation, such as int, Tau, `Sequence[float] | None`, or a class.
     """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        wider = {int: float, str: torch.device}  # whose checks take these too
+        wider = {int: float, str: torch.device}  # the wider check accepts the narrower kind too
         kinds = [part for part in parts if wider.get(part, part) not in parts or part not in wider]
         names = {str, Path} <= set(kinds)
         return one_of([_name_or_path if names and part in (str, Path) else check_for(part) for part in kinds])
-    if origin is typing.Annotated:  # a function: how many arguments it is called with, at the least
+    if origin is typing.Annotated:  # a function, with the least number of arguments it is called with
         return _function(parts[1], typing.get_args(parts[0])[-1])
     if origin is typing.Literal:
         return _literal(parts)
@@ -86,17 +88,17 @@ def _none(hint: Any) -> list[Check]:
 
 
 def bare(hint: Any) -> Any:
-    """An annotation without `| None`.
+    """Return the annotation without `| None`; unions of several other types stay as they are.
 
     Args:
-        hint: the annotation.
+        hint: an annotation, such as `Tau | None`.
     """
     parts = [part for part in typing.get_args(hint) if part is not type(None)]
     return parts[0] if typing.get_origin(hint) in (typing.Union, types.UnionType) and len(parts) == 1 else hint
 
 
 def _whole(value: Any) -> int:
-    if type(value) is int and -(2**63) < value < 2**63:  # nearly always, and quick
+    if type(value) is int and -(2**63) < value < 2**63:  # the common case, kept fast
         return value
     if not isinstance(value, bool | np.bool_) and not (isinstance(value, Tensor) and value.dtype == torch.bool):
         with contextlib.suppress(TypeError, RuntimeError):
@@ -108,7 +110,7 @@ def _whole(value: Any) -> int:
 
 
 def _number(value: Any) -> int | float:
-    """An int stays one."""
+    """A finite or infinite real number; an int stays an int."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value
     elif isinstance(value, np.number | np.ndarray | Tensor):
@@ -127,7 +129,7 @@ def _number(value: Any) -> int | float:
 
 
 def _measured(value: Any) -> Any:
-    """A number that may be missing."""
+    """A number, or NaN for a missing value."""
     return nan if _is_nan(value) else _number(value)
 
 
@@ -156,7 +158,7 @@ def _path(value: Any) -> Any:
     try:
         path = Path(value)
         longest = max(len(os.fsencode(name)) for name in (*path.parts, ""))
-    except (TypeError, UnicodeEncodeError):  # of bytes, or with half a letter in it
+    except (TypeError, UnicodeEncodeError):  # a path of bytes, or one with a lone surrogate
         raise Unfit("a path") from None
     if longest > MOST_NAME or len(os.fsencode(path)) >= MOST_PATH:
         raise Unfit(f"a path of less than {MOST_PATH} bytes, with names of at most {MOST_NAME}")
@@ -164,16 +166,19 @@ def _path(value: Any) -> Any:
 
 
 def _name_or_path(value: Any) -> Any:
-    """As it is: the name of a model stays a text."""
+    """Check a path but keep the value as it is, because the name of a model must stay a str."""
     _path(value)
     return value
 
 
 def nothing(value: Any) -> None:
-    """None, and nothing else.
+    """Accept None only.
 
     Args:
-        value: to check.
+        value: the value to check.
+
+    Raises:
+        Unfit: it is not None.
     """
     if value is not None:
         raise Unfit("None")
@@ -205,14 +210,14 @@ PLAIN: dict[Any, Check] = {
     Tensor: _tensor,
     np.ndarray: ndarray,
 }
-"""Annotation -> check."""
+"""Checks of annotations that need no further reading."""
 
 
 def one_of(checks: list[Check]) -> Check:
-    """The first check that a value passes.
+    """Return a check that applies the first of several checks that accepts the value.
 
     Args:
-        checks: to try in this order.
+        checks: tried in this order.
     """
 
     def check(value: Any) -> Any:
@@ -251,13 +256,13 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
         try:
             return kind(one(x) for one, x in zip(each or [item] * len(value), value, strict=True))
         except Unfit as unfit:
-            raise Unfit(f"a list of which each is {unfit}") from None
+            raise Unfit(f"a list, each item {unfit}") from None
 
     return check
 
 
 def _iterable(parts: tuple[Any, ...], lazy: bool) -> Check:
-    """Of an iterator, which may be long, each item is checked when its turn comes."""
+    """Items of an iterator, which may be long, are checked one by one as they are read."""
     item = check_for(parts[0]) if parts else PLAIN[Any]
 
     def each(values: Iterable[Any]) -> Iterator[Any]:
@@ -265,7 +270,7 @@ def _iterable(parts: tuple[Any, ...], lazy: bool) -> Check:
             try:
                 yield item(value)
             except Unfit as unfit:
-                raise ValueError(f"an item is {shown(value)}: give a list of which each is {unfit}.") from None
+                raise ValueError(f"an item is {shown(value)}: give a list, each item {unfit}.") from None
 
     def check(value: Any) -> Any:
         if isinstance(value, np.ndarray | Tensor):
@@ -279,7 +284,7 @@ def _iterable(parts: tuple[Any, ...], lazy: bool) -> Check:
         try:
             return [item(one) for one in value]
         except Unfit as unfit:
-            raise Unfit(f"a list of which each is {unfit}") from None
+            raise Unfit(f"a list, each item {unfit}") from None
 
     return check
 
@@ -293,7 +298,7 @@ def _mapping(parts: tuple[Any, ...]) -> Check:
         try:
             return {keys(k): values(v) for k, v in value.items()}
         except Unfit as unfit:
-            raise Unfit(f"a dict of which each key and value fits: {unfit}") from None
+            raise Unfit(f"a dict whose keys and values all fit, here {unfit}") from None
 
     return check
 
@@ -305,14 +310,14 @@ def _callable(value: Any) -> Any:
 
 
 def _function(count: int, result: Any) -> Check:
-    """Of a function that is called with `count` arguments; a class cannot be one that returns tensors."""
+    """Check of a function called with `count` arguments; a class is refused where a tensor must be returned."""
     makes_tensors = result is Tensor or is_array(result)
 
     def check(value: Any) -> Any:
         _callable(value)
         if makes_tensors and inspect.isclass(value):
             raise Unfit("a function that returns a tensor, not a class")
-        with contextlib.suppress(ValueError):  # what is written in C may not say what it takes
+        with contextlib.suppress(ValueError):  # functions written in C may have no signature
             signature = inspect.signature(value)
             try:
                 signature.bind_partial(*[None] * count)
@@ -324,7 +329,7 @@ def _function(count: int, result: Any) -> Check:
 
 
 def _instance(kind: type) -> Check:
-    """Of a class, or of a protocol whose members can be looked for."""
+    """Check of an instance of a class, or of a protocol that can be tested at run time."""
     protocol = getattr(kind, "_is_protocol", False)
     if protocol and not getattr(kind, "_is_runtime_protocol", False):
         return _callable if "__call__" in vars(kind) else lambda value: value
@@ -333,7 +338,7 @@ def _instance(kind: type) -> Check:
     def check(value: Any) -> Any:
         try:
             fits = isinstance(value, kind) and not isinstance(value, type)
-        except Exception:  # whatever an object does when it is asked for the members of a protocol
+        except Exception:  # reading the members of a protocol may run any code of the object
             fits = False
         if not fits:
             raise Unfit(f"a {kind.__name__}{example and ', such as '}{example}")
@@ -348,15 +353,15 @@ EXAMPLES = {
     "Task": "tasks.image_to_video(picture)",
     "dtype": "torch.bfloat16",
 }
-"""How to come by an object of a class."""
+"""Class name -> how to get an instance, for the error sentence."""
 
 
 def attribute(value: Any, name: str) -> Any:
-    """An attribute of an object that anyone may have written: None where it has none, or raises when it is asked.
+    """Return an attribute of an object of unknown origin, or None if it has none or raises on access.
 
     Args:
-        value: the object.
-        name: of the attribute.
+        value: any object.
+        name: the name of the attribute.
     """
     try:
         return getattr(value, name, None)

@@ -1,4 +1,4 @@
-"""What annotations of arrays accept, such as Float[Tensor, "b f"]: a part of `annotations`."""
+"""Checks for annotations of arrays, such as Float[Tensor, "b f"]; a part of `annotations`."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -10,31 +10,34 @@ from jaxtyping import AbstractArray
 from torch import Tensor
 
 Check = Callable[[Any], Any]
-"""Takes a value and returns it converted; raises `Unfit`, with what is expected."""
+"""Takes a value and returns it converted, or raises `Unfit` with a description of what is expected."""
 
 
 QUANTISED = {torch.qint8, torch.quint8, torch.qint32}
 
 
 class Unfit(Exception):
-    """Says what was expected, to the door that makes a sentence of it."""
+    """A value does not fit; the text says what is expected, and the caller makes a sentence of it."""
 
 
 def is_plain(value: Tensor) -> bool:
-    """Whether a tensor's numbers are real, and there.
+    """Whether a tensor is dense and real and has its numbers in memory (complex, quantised, bool and meta have not).
 
     Args:
-        value: a tensor.
+        value: a tensor of any shape.
     """
     odd = value.is_complex() or value.is_quantized or value.is_meta or value.dtype == torch.bool
     return value.layout == torch.strided and not odd
 
 
 def ndarray(value: Any) -> np.ndarray:
-    """An array of real numbers.
+    """Convert a value to a NumPy array of real numbers.
 
     Args:
-        value: an array, or what becomes one.
+        value: an array, or anything `numbers` accepts.
+
+    Raises:
+        Unfit: it is complex, holds objects, or is a tensor on the meta device.
     """
     if (isinstance(value, np.ndarray) and value.dtype.kind not in "buif") or (
         isinstance(value, Tensor) and value.is_meta
@@ -44,20 +47,21 @@ def ndarray(value: Any) -> np.ndarray:
 
 
 def is_array(hint: Any) -> bool:
-    """Whether an annotation is jaxtyping's, such as Float[Tensor, "b f"].
+    """Whether an annotation is one of jaxtyping's, such as Float[Tensor, "b f"].
 
     Args:
-        hint: the annotation.
+        hint: an annotation.
     """
     return inspect.isclass(hint) and issubclass(hint, AbstractArray)
 
 
 def array_check(hint: Any, inner: bool = True) -> Check:
-    """The check of jaxtyping's arrays.
+    """Return the check for one of jaxtyping's annotations.
 
     Args:
         hint: the annotation.
-        inner: whether the number of axes is checked too; an argument of its own gets a better sentence at the door.
+        inner: whether to check the number of axes too. False for a whole argument: `checked` compares its shape with
+            the other arguments and writes a more exact sentence.
     """
     names = hint.dim_str
     wide = has_fixed_axes(hint) and len(hint.dims) >= 4
@@ -92,11 +96,14 @@ def _few(dtypes: Sequence[str]) -> list[str]:
 
 
 def numbers(value: Any, expected: str) -> Tensor:
-    """A dense tensor of real numbers: lists and float64 arrays in torch's own precision, tensors as they are.
+    """Convert a value to a dense tensor of real numbers; lists and float64 arrays become float32, tensors stay.
 
     Args:
-        value: to read.
-        expected: what to ask for in the sentence.
+        value: a tensor, an array, a number or nested lists.
+        expected: description of what is expected, for the error.
+
+    Raises:
+        Unfit: it is sparse, complex, quantised or not numeric.
     """
     if isinstance(value, Tensor):
         if value.layout != torch.strided or value.is_complex() or value.is_quantized:
@@ -106,7 +113,7 @@ def numbers(value: Any, expected: str) -> Tensor:
         raise Unfit(expected)
     try:
         array = np.asarray(torch.stack(list(value)).numpy() if _tensors(value) else value)
-    except Exception:  # whatever an object does when numpy asks it for numbers
+    except Exception:  # NumPy may run any code of the object
         raise Unfit(expected) from None
     if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
         raise Unfit(f"{expected}, of real numbers")
@@ -120,9 +127,9 @@ def _tensors(value: Any) -> bool:
 
 
 def has_fixed_axes(hint: Any) -> bool:
-    """Whether the number of axes of an array is known.
+    """Whether an annotation fixes the number of axes, which "..." and "*any" do not.
 
     Args:
-        hint: jaxtyping's annotation.
+        hint: one of jaxtyping's annotations.
     """
     return all(type(dim).__name__ != "_NamedVariadicDim" and dim is not ... for dim in hint.dims)

@@ -1,7 +1,7 @@
-"""The door of every public function: `@checked` converts and checks the arguments by their annotations.
+"""`@checked` converts and checks the arguments of a public function by their annotations.
 
-Lists and arrays become tensors where tensors are meant; anything else that does not fit gets one sentence, which names
-the function that was called. So a function's body may trust its own signature.
+Lists and arrays become tensors where the annotation is a tensor. Anything else that does not fit raises one sentence
+that names the called function, so the body of a function can rely on its own signature.
 """
 
 import contextlib
@@ -34,19 +34,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ArgumentError(ValueError, TypeError):
-    """An argument of a wrong type or shape; a ValueError like all other wrong arguments, and a TypeError too."""
+    """An argument has a wrong type or shape: a ValueError like every refused argument, and a TypeError too."""
 
 
 _called: ContextVar[str] = ContextVar("called", default="")
 
 
 class calling:
-    """Put the name of what a person called before the sentences of all ValueErrors and OSErrors that come from inside.
+    """Context manager that puts the called function's name before ValueErrors and OSErrors of this package.
 
-    Only the outermost name counts: a function that is used by another one keeps silent.
+    Only the outermost name is used: when a public function calls another one, the caller's name is shown.
 
     Args:
-        name: such as "schedules.pyramid" or "pusa-lab generate".
+        name: of the function or command, such as "schedules.pyramid" or "pusa-lab generate".
     """
 
     __slots__ = ("name", "token")
@@ -61,15 +61,15 @@ class calling:
         if self.token is None:
             return
         _called.reset(self.token)
-        # the operating system's own errors begin with a number
-        told = isinstance(error, ValueError | OSError) and error.args and isinstance(error.args[0], str)
-        if error is not None and told and _ours(error):
+        # errors raised by the operating system have a number as their first argument and need no name
+        readable = isinstance(error, ValueError | OSError) and error.args and isinstance(error.args[0], str)
+        if error is not None and readable and _ours(error):
             sentence = in_one_line(error.args[0])
             error.args = (sentence if sentence.startswith(self.name) else f"{self.name}: {sentence}", *error.args[1:])
 
 
 def _ours(error: BaseException) -> bool:
-    """Whether it was raised in this package, not in a function that the person brought."""
+    """Whether the error was raised in this package, not in a function that the caller supplied."""
     at = error.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next
@@ -77,31 +77,32 @@ def _ours(error: BaseException) -> bool:
 
 
 def checked(function: F) -> F:
-    """Check and convert the arguments of a public function by its annotations, before it runs.
+    """Decorator: check and convert the arguments of a public function by its annotations before it runs.
 
-    Sizes that several arguments share by the names of their axes, such as b and f of `Video` and `Tau`, must agree.
+    Axes with the same name in several arguments, such as b and f in `Video` and `Tau`, must have the same size. The
+    decorated function raises `ArgumentError` for an argument that does not fit.
 
     Args:
-        function: or a class, whose constructor is then checked.
+        function: a function, or a class, whose constructor is then checked.
     """
     if inspect.isclass(function):
-        function.__init__ = _door(function.__init__, _short(function))  # type: ignore[method-assign]
+        function.__init__ = _wrapper(function.__init__, _short(function))  # type: ignore[method-assign]
         return function
-    return typing.cast(F, _door(function, _short(function)))
+    return typing.cast(F, _wrapper(function, _short(function)))
 
 
 def _short(function: Any) -> str:
-    """The name by which people call it: schedules.pyramid, tasks.Known, generate."""
-    room, *path = function.__module__.split(".")
+    """The name to show in errors: schedules.pyramid, tasks.Known, generate."""
+    package, *path = function.__module__.split(".")
     name = function.__qualname__
-    if room != "pusa_lab":
-        return f"{room}.{name}"
+    if package != "pusa_lab":
+        return f"{package}.{name}"
     return name if path[0] in ("generate", "extend") else f"{path[0]}.{name}"
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """What is known of an argument that is an array."""
+    """Shape that the annotation of an array argument asks for."""
 
     names: str
     axes: tuple[str, ...]
@@ -111,7 +112,7 @@ class _Shape:
 
 @dataclass(frozen=True)
 class _Checks:
-    """What a function accepts."""
+    """Checks of a function's arguments."""
 
     positional: tuple[str, ...]
     several: bool
@@ -131,7 +132,8 @@ def _checks(function: Callable[..., Any]) -> _Checks:
             [array_check(hint, inner=not has_fixed_axes(hint)), *([nothing] if hint is not hints[k] else [])]
         )
     shapes = {}
-    for k, hint in sorted(arrays.items(), key=lambda item: -len(item[1].dims)):  # videos tell what tau must be
+    # videos come before tau, so that an error says which tau the video needs
+    for k, hint in sorted(arrays.items(), key=lambda item: -len(item[1].dims)):
         if has_fixed_axes(hint):
             axes = tuple(hint.dim_str.split())
             sizes = tuple(int(axis) if axis.isdecimal() else None for axis in axes)
@@ -144,7 +146,7 @@ def _checks(function: Callable[..., Any]) -> _Checks:
 
 
 def _with_numbers(check: Check) -> Check:
-    """The check of a tensor, without those on the meta device."""
+    """Return the check of a tensor that also refuses tensors on the meta device."""
 
     def check_numbers(value: Any) -> Any:
         if getattr(found := check(value), "is_meta", False):
@@ -154,20 +156,20 @@ def _with_numbers(check: Check) -> Check:
     return check_numbers
 
 
-def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+def _wrapper(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     checks: list[_Checks] = []
     steps = inspect.isgeneratorfunction(inspect.unwrap(function))
     builds = function.__name__ == "__init__"
 
     @functools.wraps(function)
-    def door(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
             return function(*args, **kwargs)
         if not checks:
             checks.append(_checks(function))
         known = checks[0]
         with calling(name):
-            # what does not fit the signature is left to Python, whose own error names the function
+            # Python itself refuses calls that do not match the signature, and its error names the function
             given = dict(zip(known.positional, args, strict=False))
             if (known.several or len(args) <= len(known.positional)) and given.keys().isdisjoint(kwargs):
                 rest = args[len(given) :]
@@ -182,7 +184,7 @@ def _door(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             result.gen = _stepped(result.gen, name)
         return _stepped(result, name) if inspect.isgenerator(result) else result
 
-    return door
+    return wrapper
 
 
 def _one(known: _Checks, key: str, value: Any) -> Any:
@@ -196,34 +198,33 @@ def _one(known: _Checks, key: str, value: Any) -> Any:
 
 
 def _stepped(steps: Generator[Any, Any, Any], name: str) -> Iterator[Any]:
-    """The same steps, each made in the name of the function that was called: a generator's body runs after its door."""
-    go_on: Callable[[], Any] = steps.__next__
-    speaking: contextlib.AbstractContextManager[None] = calling(name)
+    """The same generator, with the function's name on the errors of each step, as its body runs after the call."""
+    advance: Callable[[], Any] = steps.__next__
+    naming: contextlib.AbstractContextManager[None] = calling(name)
     while True:
-        with speaking:
+        with naming:
             try:
-                step = go_on()
+                step = advance()
             except StopIteration:
                 return
         try:
             yield step
-            go_on, speaking = steps.__next__, calling(name)
+            advance, naming = steps.__next__, calling(name)
         except GeneratorExit:
             steps.close()
             raise
-        except (
-            BaseException
-        ) as error:  # what the block of a `with` raised is the generator's to handle, in its own words
-            go_on, speaking = functools.partial(steps.throw, error), contextlib.nullcontext()
+        except BaseException as error:
+            # raised by the block of a `with`: the generator handles it, and its message stays as it is
+            advance, naming = functools.partial(steps.throw, error), contextlib.nullcontext()
 
 
 def returned(value: Any, hint: Any, name: str) -> Any:
-    """What a function that somebody brought has returned, checked and converted by an annotation.
+    """Check and convert what a function supplied by the caller returned.
 
     Args:
         value: what it returned.
-        hint: the annotation, such as float or Tau.
-        name: of the function, as the argument is called.
+        hint: the annotation that the value must fit, such as float or Tau.
+        name: what to call the function in the sentence, such as "the denoiser".
 
     Raises:
         ValueError: the value does not fit.
@@ -235,13 +236,14 @@ def returned(value: Any, hint: Any, name: str) -> Any:
 
 
 def _said(value: Any, unfit: Unfit) -> str:
-    """NaN where a number is expected is written as the library's own sentences write a number."""
+    """The middle of the sentence: NaN in place of a number is written "name=nan", other values with their type."""
     return f"={value}" if isinstance(value, float) and "not NaN" in str(unfit) else f" is {shown(value)}"
 
 
 def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, _Shape], movable: bool) -> None:
-    """Refuse arrays of another number of axes, those whose shared axes differ in size, and those on the meta device,
-    which only an object that can be moved to another device may hold.
+    """Refuse wrong numbers of axes, axes of one name with different sizes, and tensors on the meta device.
+
+    Only an object that can be moved to another device (`movable`) may be given meta tensors.
     """
     sizes: dict[str, int] = {}
     first = ""
@@ -250,7 +252,7 @@ def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, _Shape], mova
         if x is None:
             continue
         if not movable and getattr(x, "is_meta", False):  # arrays have no device
-            raise ArgumentError(f"{key} is on the device meta, without numbers: give a tensor on the CPU or a GPU.")
+            raise ArgumentError(f"{key} is on the meta device and has no numbers: give a tensor on the CPU or a GPU.")
         there = tuple(x.shape)
         expected = [sizes.get(axis) if n is None else n for axis, n in zip(shape.axes, shape.fixed, strict=True)]
         if len(there) != len(expected) or any(n is not None and n != m for n, m in zip(expected, there, strict=True)):
@@ -258,8 +260,8 @@ def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, _Shape], mova
             if not any(axis in sizes for axis in shape.axes):
                 raise ArgumentError(f"{got}: give a tensor ({shape.names}).")
             other = f"{first} of shape {tuple(arguments[first].shape)} ({arrays[first].names})"
-            wanted = ", ".join(str(axis if n is None else n) for axis, n in zip(shape.axes, expected, strict=True))
-            raise ArgumentError(f"{got}, but {other} needs {key} ({wanted}), that is ({shape.names}).")
+            needed = ", ".join(str(axis if n is None else n) for axis, n in zip(shape.axes, expected, strict=True))
+            raise ArgumentError(f"{got}, but {other} needs {key} ({needed}), that is ({shape.names}).")
         for axis, n, shared in zip(shape.axes, there, shape.shared, strict=True):
             if shared:
                 sizes.setdefault(axis, n)

@@ -1,4 +1,4 @@
-"""What is said about the clips of a folder: in texts beside them, and in tables; as it was written, or refused."""
+"""Captions of the clips in a folder, from text files beside the clips and from tables; unclear ones are refused."""
 
 import csv
 import io
@@ -14,44 +14,44 @@ from typing import Any
 from pusa_lab.arguments import checked
 
 TABLES = ("captions.csv", "captions.jsonl")
-"""Captions of many clips: rows with `file`, relative to the folder, and `caption`."""
+"""Tables with the captions of many clips: rows with `file`, relative to the folder, and `caption`."""
 MOST_TABLE = 64 * 2**20
-"""Bytes of the largest table that is read."""
+"""Largest table that is read, in bytes."""
 MOST_TEXT = 2**20
-"""Bytes of the largest text beside a clip, and letters of the longest caption."""
+"""Largest text file of a clip, in bytes, and longest caption in a table, in characters."""
 
 
 class NoCaption(ValueError):
-    """What is wrong with the caption of one clip: what follows the clip's name in a sentence."""
+    """The caption of one clip cannot be used; the message continues a sentence that begins with the clip's name."""
 
 
 @dataclass(frozen=True)
 class Captions:
-    """All that is said in a folder."""
+    """All captions of a folder."""
 
     rows: Mapping[str, list[tuple[str, str]]]
-    """Name of a clip, in one spelling -> its captions, and where each stands."""
+    """Name of a clip, as `plain` spells it -> its captions in the tables, each with the table and line it is from."""
     texts: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
-    """Folder -> name of a text without its ending, in lower case -> the texts of that name."""
+    """Folder -> case-folded name of a text file without its suffix -> the files of that name; filled as needed."""
 
     def of(self, path: Path, name: str) -> str:
-        """The caption of a clip, with single spaces; empty where there is none.
+        """Return the caption of a clip, with runs of white space as single spaces; "" if it has none.
 
-        The text beside the clip comes before the tables.
+        A text file beside the clip takes precedence over the tables.
 
         Args:
             path: of the clip.
-            name: its path from the folder, with slashes.
+            name: path of the clip relative to the folder, with slashes.
 
         Raises:
-            NoCaption: it cannot be read, or there are several that differ.
+            NoCaption: the caption cannot be read, or there are several that differ.
         """
         if beside := self._beside(path):
             return _agreed({_text(text): text.name for text in beside})
         return _agreed({" ".join(caption.split()): where for caption, where in self.rows.get(plain(name), [])})
 
     def _beside(self, path: Path) -> list[Path]:
-        """The text with the clip's name, or else those whose names differ in the case of letters only."""
+        """Text files with the clip's name, or else those whose names differ from it only in case."""
         if path.parent not in self.texts:
             texts = self.texts[path.parent] = defaultdict(list)
             for text in sorted(path.parent.iterdir()):
@@ -81,16 +81,16 @@ def _text(path: Path) -> str:
 
 @checked
 def plain(name: str) -> str:
-    """One spelling of a file's name: composed letters, slashes, no ./ before it.
+    """Return the normal form of a file's name: Unicode NFC, slashes, no leading "./".
 
     Args:
-        name: a path from the folder.
+        name: path relative to the folder.
     """
     return PurePosixPath(unicodedata.normalize("NFC", name)).as_posix()
 
 
 def _decoded(path: Path, most: int) -> str:
-    """A text file in UTF-8, of so many bytes at most; errors are what follows "that" in a sentence."""
+    """Read a UTF-8 file of at most `most` bytes; messages of errors continue a sentence after "that"."""
     try:
         with path.open("rb") as stream:
             data = stream.read(most + 1)
@@ -100,18 +100,18 @@ def _decoded(path: Path, most: int) -> str:
     except OSError as error:
         raise ValueError(f"cannot be opened ({error.strerror}): make {path.name} readable") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"is not in UTF-8: save {path.name} as such") from error
+        raise ValueError(f"is not in UTF-8: save {path.name} in UTF-8") from error
     if "\0" in text:
-        raise ValueError(f"is not in UTF-8: save {path.name} as such")
+        raise ValueError(f"is not in UTF-8: save {path.name} in UTF-8")
     return text
 
 
 def _clean(caption: str) -> str:
-    """A caption with single spaces; errors are what follows "that" in a sentence."""
+    """A caption with single spaces; messages of errors continue a sentence after "that"."""
     caption = " ".join(caption.split())
     for letter in caption:
         if unicodedata.category(letter) in ("Cc", "Cs"):
-            raise ValueError(f"holds the control character {letter!r}: take it out")
+            raise ValueError(f"holds the control character {letter!r}: remove it")
     return caption
 
 
@@ -120,13 +120,13 @@ def _clean(caption: str) -> str:
 
 @checked
 def read_captions(folder: Path) -> Captions:
-    """The tables of a folder; the texts are read clip by clip.
+    """Read the caption tables of a folder; text files of single clips are read later, by `Captions.of`.
 
     Args:
-        folder: with clips.
+        folder: of clips.
 
     Raises:
-        ValueError: there is no such folder, or a table cannot be read, naming the line and what to do.
+        ValueError: there is no such folder, or a table cannot be read; the sentence names the line and what to do.
     """
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}: give one with clips and their captions.")
@@ -139,7 +139,7 @@ def read_captions(folder: Path) -> Captions:
 
 
 def _rows(table: Path) -> Iterator[tuple[int, str, str]]:
-    """Line, file and caption of each row."""
+    """Line number, file and caption of each row."""
     try:
         text = _decoded(table, MOST_TABLE)
         for number, row in _csv(text) if table.suffix.lower() == ".csv" else _jsonl(text):
@@ -162,14 +162,14 @@ def _entry(row: Mapping[str, Any]) -> tuple[str, str]:
     if not isinstance(file, str) or not file.strip():
         raise ValueError(f"has {file!r:.60} as its `file`, not the name of a clip")
     if not isinstance(caption, str):
-        raise ValueError(f"has {caption!r:.60} as its `caption`, which is not a text but a {type(caption).__name__}")
+        raise ValueError(f"has {caption!r:.60} as its `caption`, which is of type {type(caption).__name__}, not text")
     if len(caption) > MOST_TEXT:
-        raise ValueError(f"has a `caption` of more than {MOST_TEXT} letters")
+        raise ValueError(f"has a `caption` of more than {MOST_TEXT} characters")
     return file.strip(), _clean(caption)
 
 
 def _csv(text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows below the names of the columns, set apart by commas, semicolons or tabs."""
+    """Line number and cells by column of each row, separated by commas, semicolons or tabs."""
     head = text.lstrip().split("\n", 1)[0]
     split = {mark: [cell.strip().strip('"').lower() for cell in head.split(mark)] for mark in ",;\t"}
     mark = next((mark for mark, names in split.items() if {"file", "caption"} <= set(names)), None)
@@ -194,7 +194,7 @@ def _csv(text: str) -> Iterator[tuple[int, dict[str, str]]]:
         if _runs_on(raw, mark, names, spaced):
             raise ValueError(
                 f"line {number} has a caption without quotes beside {mark + ' '!r}, which may be part of it; {quotes}, "
-                "or take out the space"
+                "or remove the space"
             )
         yield number, dict(zip(names, cells, strict=True))
 
@@ -206,10 +206,10 @@ def _kept(source: Iterable[str], seen: list[str]) -> Iterator[str]:
 
 
 def _runs_on(raw: str, mark: str, names: list[str], spaced: list[bool]) -> bool:
-    """Whether a caption without quotes may go on in the cell beside it, or begin there: a space is between them.
+    """Whether an unquoted caption may extend into a neighbouring cell, because a space follows the separator.
 
-    That is so in a row in which another cell is missing. A file's name does not read like a part of a caption, and
-    where the first line has a space in the same place, it is the style of the table.
+    A row that an unquoted separator has split has the right number of cells only if another cell is missing. The file
+    name is never part of a caption, and a space that the header has in the same place is the style of the table.
     """
     cells = re.sub(rf'((?:^|{re.escape(mark)})\s*)"(?:[^"]|"")*"', r'\1"', raw).split(mark)
     at = names.index("caption")
@@ -224,25 +224,25 @@ def _runs_on(raw: str, mark: str, names: list[str], spaced: list[bool]) -> bool:
 
 
 def _jsonl(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """An object in each line that is not blank."""
+    """Line number and object of each line that is not blank."""
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line, object_pairs_hook=_once)
         except json.JSONDecodeError as error:
-            raise ValueError(f"line {number} is not JSON, {error.msg}") from error
+            raise ValueError(f"line {number} is not JSON: {error.msg}") from error
         except RecursionError:
             raise ValueError(f"line {number} is nested too deeply") from None
         except ValueError as error:
-            raise ValueError(f"line {number} is not JSON, {error}") from error
+            raise ValueError(f"line {number} is not valid: {error}") from error
         if not isinstance(row, dict):
-            raise ValueError(f"line {number} is a {type(row).__name__}, not an object")
+            raise ValueError(f"line {number} is of type {type(row).__name__}, not an object")
         yield number, row
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a field of it is there twice")
+        raise ValueError("it has a field twice")
     return found

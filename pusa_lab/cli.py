@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 DEMO = ("text_to_video", "image_to_video", "start_end", "extension", "pyramid")
-"""Videos of the quick tour."""
+"""Names of the videos that the demo makes."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the words after `pusa-lab`; None takes them from the shell.
     """
-    _let_everything_be_printed()
+    _make_output_safe()
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(words)
     args.command = shlex.join(["pusa-lab", *words])
@@ -49,21 +49,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # whoever reads, such as head, has read enough
-        _print_no_more()
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
+        _drop_output()
         return 1
     except (ValueError, OSError, MemoryError, RecursionError, RuntimeError, ModuleNotFoundError) as error:
         if (sentence := _sentence(error)) is None:
             raise
         if isinstance(error, OSError):
-            _print_no_more()
+            _drop_output()
         sys.stderr.write(f"{name}: {sentence.removeprefix(f'{name}: ')}\n")
         return 2
     return 0
 
 
 def _sentence(error: BaseException) -> str | None:
-    """What is wrong in one line; None where it is a mistake of ours, whose traceback is wanted."""
+    """The error as one line; None for an error in this package, whose traceback is needed."""
     said = " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed: pip install -e '.[all]' in the clone brings it."
@@ -73,12 +73,12 @@ def _sentence(error: BaseException) -> str | None:
         return "memory is full: ask for a smaller size, fewer frames or fewer steps."
     if isinstance(error, OSError) and error.errno and said.startswith("[Errno"):
         where = f"{error.filename or 'the output'}: " if error.filename else ""
-        return f"{where}{error.strerror}; give another place, or make room."
+        return f"{where}{error.strerror}; give another path, or free space on the disk."
     return said if isinstance(error, ValueError | OSError) else None
 
 
-def _let_everything_be_printed() -> None:
-    """What the encoding of the output lacks is escaped; closed outputs swallow what is written."""
+def _make_output_safe() -> None:
+    """Escape characters that the output's encoding lacks, and write to the null device where an output is closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -87,8 +87,8 @@ def _let_everything_be_printed() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _print_no_more() -> None:
-    """Let go of an output that takes nothing, so that Python does not try again as it ends."""
+def _drop_output() -> None:
+    """Redirect an output that cannot be written to the null device, so that Python does not fail again at exit."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         return
@@ -97,14 +97,14 @@ def _print_no_more() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Whose error stays in one line, whatever the words hold."""
+    """A parser that prints its errors on one line, even if the arguments hold line breaks."""
 
     def error(self, message: str) -> NoReturn:
         super().error(" ".join(message.split()))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pusa-lab", description="One clock per frame in video diffusion.")
+    parser = _Parser(prog="pusa-lab", description="Video diffusion with one timestep per frame.")
     names = "demo | generate | data | train | plan | bench | new-notebook | doctor"
     commands = parser.add_subparsers(required=True, metavar=names)
 
@@ -145,7 +145,7 @@ def _generate_options(gen: argparse.ArgumentParser) -> None:
     gen.add_argument("--end-image", help="picture known as the last frame (with --image)")
     gen.add_argument("--video", help="clip that the video goes on from (instead of --image)")
     gen.add_argument("--known", type=int, help="last frames of the clip to go on from (default: a third of the video)")
-    gen.add_argument("--noise", type=float, help="level kept of known frames (default: 0, which keeps them exactly)")
+    gen.add_argument("--noise", type=float, help="noise level of known frames (default: 0, which keeps them exactly)")
     gen.add_argument("--schedule", default="synchronous", help="a name in pusa_lab.schedules.SCHEDULES")
     gen.add_argument("--steps", type=int, default=10)
     gen.add_argument("--guidance", type=float, default=3.0, help="1 is none")
@@ -159,15 +159,17 @@ def _train_options(train: argparse.ArgumentParser) -> None:
     train.add_argument("--model", help="nano (default), mini, or all")
     train.add_argument(
         "--stage",
-        help="codec, features (for the Frechet distance), base (one clock, from nothing), vta (one clock per frame, "
-        "from the base, the default), i2v (Wan's way, from the base), or all of them in this order",
+        help="codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one "
+        "timestep per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this order",
     )
     train.add_argument("--data", help="nano, mini, digits, or a folder of MP4s with captions in .txt files")
     train.add_argument("--base", type=Path, help="where vta and i2v start (default: in --out, else the shipped base)")
     train.add_argument("--out", type=Path, help=f"folder for checkpoints and cards (default {OUT})")
     train.add_argument("--logs", type=Path, help="folder for curves (CSV, TensorBoard), sheets and last.ckpt")
     train.add_argument("--resume", type=Path, help="go on from such a last.ckpt, which --set save_every=N writes")
-    train.add_argument("--fast", action="store_true", default=None, help="a few small steps, to see that all runs")
+    train.add_argument(
+        "--fast", action="store_true", default=None, help="a few small steps, to test that everything runs"
+    )
     train.add_argument(
         "--set",
         nargs="+",
@@ -185,7 +187,7 @@ def _plan_options(plan: argparse.ArgumentParser) -> None:
     plan.add_argument("--size", type=_size, help="480p, 720p (default), or HEIGHTxWIDTH in pixels")
     plan.add_argument("--frames", type=int, help="pixel frames, 1 + 4k (default: the model's own)")
     plan.add_argument("--steps", type=int, help="of sampling (default 10), or of the optimizer (default 900)")
-    plan.add_argument("--guidance", type=float, help="1 is none (default 3); in mode sample")
+    plan.add_argument("--guidance", type=float, help="scale of text guidance, 1 is none (default 3); in mode sample")
     plan.add_argument("--dtype", help="of the weights: bfloat16 (default, but for old GPUs), float16 or float8")
     plan.add_argument("--offload", help="none (default), model or group; in training none or checkpoints")
     plan.add_argument("--gpu", help="h200 (default), h100, a100-80, a100-40, l40s, rtx5090, rtx4090, l4 or t4")
@@ -193,7 +195,7 @@ def _plan_options(plan: argparse.ArgumentParser) -> None:
     plan.add_argument("--rank", type=int, help="of the LoRA that is trained (default 512); in mode lora")
     plan.add_argument("--batch", type=int, help="videos at a time on each GPU (default 1)")
     plan.add_argument("--compiled", action="store_true", help="the blocks are compiled")
-    plan.add_argument("--cached-prompts", action="store_true", help="captions are encoded already; in mode sample")
+    plan.add_argument("--cached-prompts", action="store_true", help="captions are already encoded; in mode sample")
     plan.add_argument("--gpus", type=int, help="how many (default 1)")
     plan.add_argument("--price", type=float, help="US dollars per GPU and hour (default: a rough one)")
     plan.add_argument("--json", action="store_true", default=False, help="all numbers, for programs")
@@ -226,8 +228,8 @@ def _demo(args: argparse.Namespace) -> None:
             options = {"kernel_name": "python3", "cwd": NOTEBOOKS, "extra_arguments": ["--IPKernelApp.log_level=40"]}
             papermill.execute_notebook(str(notebook), str(done), parameters, **options)
         except papermill.PapermillExecutionError as error:
-            said = re.sub(r"^[\w.]+: ", "", str(error.evalue))  # the function that the notebook called
-            raise ValueError(f"the tour stopped: {said}") from error
+            reason = re.sub(r"^[\w.]+: ", "", str(error.evalue))  # without the name of the function it called
+            raise ValueError(f"the demo stopped: {reason}") from error
         page, _ = HTMLExporter(exclude_input_prompt=True).from_filename(str(done))
         (Path(part) / "index.html").write_text(page)
         made = sorted(Path(part).iterdir())
@@ -238,11 +240,11 @@ def _demo(args: argparse.Namespace) -> None:
 
 
 def _check_demo(out: Path) -> None:
-    """Refuse a folder where the results cannot be left, before the minute that they take."""
+    """Refuse a folder that cannot take the results, before they are computed."""
     check_folder(out, "--out")
     for name in ("index.html", "metrics.csv", "quick_tour.ipynb", *(f"{task}.mp4" for task in DEMO)):
         if (out / name).is_dir():
-            raise ValueError(f"--out {out} holds a folder {name}, which is the name of a result: give another folder.")
+            raise ValueError(f"--out {out} has a folder {name}, where a result must be written: give another folder.")
 
 
 def _generate(args: argparse.Namespace) -> None:
@@ -257,9 +259,7 @@ def _generate(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.model} only reads videos and makes none: choose another model, such as mini-vta.")
     if isinstance(model, small_models.ImageToVideo):
         if not args.image or args.end_image or args.noise is not None:
-            raise ValueError(
-                f"{args.model} takes one picture as input: give --image, and no other; it keeps no --noise in it."
-            )
+            raise ValueError(f"{args.model} takes one picture as input: give --image, without --end-image or --noise.")
         model, task = model.given(media.read_picture(args.image)), None
     else:
         task = _task(args, model.geometry)
@@ -271,25 +271,25 @@ def _generate(args: argparse.Namespace) -> None:
 
 
 def _check_generate(args: argparse.Namespace) -> None:
-    """Refuse what does not go together, and a place that cannot be written, before a model is read."""
+    """Refuse options that exclude each other and an output that cannot be written, before a model is loaded."""
     if args.out.suffix != ".mp4":
         raise ValueError(f"--out {args.out}: give a name that ends in .mp4.")
     for name in ("image", "end_image", "video"):
         if getattr(args, name) == "":
             raise ValueError(f"--{name.replace('_', '-')} is empty: give the path of a file, or leave it out.")
     if args.video and args.image:
-        raise ValueError("both --image and --video were given: the video starts from one of them.")
+        raise ValueError("both --image and --video were given: give one of them.")
     if args.end_image and not args.image:
         raise ValueError("--end-image was given without --image: give the first picture too.")
     if args.known is not None and (args.known < 1 or not args.video):
-        raise ValueError(f"--known {args.known} counts frames of a clip to go on from: give --video, and at least 1.")
+        raise ValueError(f"--known {args.known} counts frames of the clip to extend: give --video, and at least 1.")
     if args.noise is not None and not (args.image or args.video):
-        raise ValueError("--noise was given without --image or --video: nothing is known whose noise could be kept.")
+        raise ValueError("--noise was given without --image or --video: it is the noise level of known frames.")
     check_writable(args.out, "--out")
 
 
 def _task(args: argparse.Namespace, geometry: "Geometry") -> "Task":
-    """What is known of the video."""
+    """The task that the options ask for."""
     from pusa_lab import media, tasks
 
     noise = 0.0 if args.noise is None else args.noise
@@ -325,11 +325,13 @@ def _train(args: argparse.Namespace) -> None:
     jobs = [(m, s) for m, s in RECIPES if wanted[0] in (m, "all") and wanted[1] in (s, "all")]
     for option in ("resume", "base"):
         if len(jobs) > 1 and getattr(args, option):
-            raise ValueError(f"--{option} is for one stage: name its --model and --stage.")
+            raise ValueError(f"--{option} is for a single stage: give --model and --stage.")
     if len(jobs) > 1 and args.data and args.data not in WORLDS and any(s == "features" for _, s in jobs):
-        raise ValueError(f"--data {args.data} has no labels for the stage features: name one of the other stages.")
+        raise ValueError(f"--data {args.data} has no labels for the stage features: choose another --stage.")
     if args.base and jobs and jobs[0][1] not in ("vta", "i2v"):
-        raise ValueError(f"--base {args.base} has no effect on {jobs[0][1]}: it is where vta and i2v start.")
+        raise ValueError(
+            f"--base {args.base} has no effect on {jobs[0][1]}: leave it out, only vta and i2v start from a base."
+        )
     for model, stage in jobs or [wanted]:
         logs = args.logs / f"{model}-{stage}" if args.logs and len(jobs) > 1 else args.logs
         options = {"data": args.data or "", "fast": bool(args.fast), "logs": logs, "resume": args.resume}

@@ -66,15 +66,15 @@ def _encode(args: argparse.Namespace) -> None:
 
 
 def _then(args: argparse.Namespace, toy: bool) -> str:
-    """What can be done with the cache."""
+    """What to do with the cache next."""
     look = f"{args.out}: look at it with `{shlex.join(['pusa-lab', 'data', 'show', str(args.out)])}`"
     if toy:
         return f"{look}, and read it in Python with pusa_lab.training.LatentCache; the commands train on caches of Wan"
     model = args.model if Path(args.model).is_dir() else "FOLDER"
-    words = ["pusa-lab", "train", "--recipe", "paper", "--data", str(args.out), "--model", model]
-    words += ["--expert", "high"] if (Path(model) / "transformer_2").is_dir() else []
+    command = ["pusa-lab", "train", "--recipe", "paper", "--data", str(args.out), "--model", model]
+    command += ["--expert", "high"] if (Path(model) / "transformer_2").is_dir() else []
     where = "" if model != "FOLDER" else f", where FOLDER holds {args.model}"
-    return f"{look}, and train on it with `{shlex.join(words)}`{where}"
+    return f"{look}, and train on it with `{shlex.join(command)}`{where}"
 
 
 def _show(args: argparse.Namespace) -> None:
@@ -99,20 +99,20 @@ def _show(args: argparse.Namespace) -> None:
 
 
 def _source(manifest: dict[str, Any]) -> str:
-    """The folder of clips, and how it differs by now."""
+    """The folder of clips, and how it differs from the cache."""
     from pusa_lab.training.manifest import source_differences
 
     source = manifest["source"]
     if not source:
         return "unknown"
     if not Path(source).is_dir():
-        return f"{source}, which is not there any more"
+        return f"{source}, which no longer exists"
     differences = ", ".join(source_differences(manifest))
-    return f"{source}, which by now differs: {differences}" if differences else f"{source}, unchanged"
+    return f"{source}, which has changed: {differences}" if differences else f"{source}, unchanged"
 
 
 def _load(name: str, sizes: dict[str, Any]) -> tuple[Any, bool]:
-    """A toy by its name or file, else the two encoders of a Wan; and whether it is a toy."""
+    """Load a toy by its name or file, else the two encoders of a Wan; the second value is True for a toy."""
     import small_models
 
     if name in small_models.list_models() or name.endswith(".safetensors"):
@@ -147,16 +147,16 @@ def _size(word: str) -> tuple[int, int]:
 
 
 def _plain(text: str) -> str:
-    """Without control characters, which a file of others may send to a terminal."""
+    """Escape control characters, with which an untrusted file could change the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @checked
 def say(*lines: str) -> None:
-    """Write lines to the output; characters that its encoding lacks become escapes.
+    """Write lines to the standard output; characters that its encoding lacks are escaped.
 
     Args:
-        *lines: to write.
+        *lines: without line breaks at their ends.
     """
     coding = sys.stdout.encoding or "utf-8"
     sys.stdout.write("".join(f"{line}\n" for line in lines).encode(coding, "backslashreplace").decode(coding))

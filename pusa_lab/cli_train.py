@@ -12,29 +12,31 @@ from typing import Any
 import torch
 
 OUT = Path("outputs/train")
-"""Where a training writes unless told otherwise."""
+"""Default folder for checkpoints."""
 WAN = ("devices", "nodes", "keep", "everything", "host", "float8", "compiled", "expert", "plan_only")
-"""Options that a recipe alone has."""
+"""Options that need --recipe."""
 TOYS = ("stage", "base", "fast")
-"""Options that the toys alone have."""
+"""Options that are for toys only."""
 COUNTED = ("steps", "batch")
-"""Fields that decide what a recipe costs."""
+"""Fields that change the cost of a recipe."""
 CURVES = ("log_every", "validate_every")
-"""Fields that decide what is written into --logs."""
+"""Fields that change what is written to --logs."""
 
 
 def add_wan_options(train: argparse.ArgumentParser) -> None:
     """Put the options of a Wan's training beside those of the toys.
 
-    What is not given is None, so that an option without effect can be refused.
+    Options that are not given are None, so that those without effect can be refused.
 
     Args:
         train: the parser of `pusa-lab train`.
     """
     train.add_argument("--recipe", choices=["paper", "released"], help="train a Wan: --data CACHE --model FOLDER")
-    train.add_argument("--plan-only", action="store_true", default=None, help="what a recipe costs, by measured steps")
+    train.add_argument(
+        "--plan-only", action="store_true", default=None, help="print what a recipe costs, from measured steps"
+    )
     train.add_argument("--price", type=float, help="US dollars per GPU and hour, for --plan-only (default: a guess)")
-    train.add_argument("--expert", choices=["high", "low"], help="of Wan2.2-A14B: which one, on its own clocks")
+    train.add_argument("--expert", choices=["high", "low"], help="of Wan2.2-A14B: train this one, on its own timesteps")
     train.add_argument("--devices", type=int, help="GPUs of each host (default 1; under torchrun its own)")
     train.add_argument("--nodes", type=int, help="hosts (default 1; under torchrun its own)")
     train.add_argument("--keep", type=int, help="blocks that keep their attention (default 0: least memory)")
@@ -48,27 +50,27 @@ def check_options(args: argparse.Namespace, changes: dict[str, Any]) -> None:
     """Refuse options and fields that would have no effect.
 
     Args:
-        args: of the command line, None where nothing was given.
-        changes: fields of TrainConfig, and clips.
+        args: parsed command line; options that were not given are None.
+        changes: fields from --set, of TrainConfig or `clips`.
 
     Raises:
-        ValueError: naming the first of them.
+        ValueError: an option or field would have no effect; the sentence names the first one.
     """
     if args.price is not None and not args.plan_only:
         raise ValueError("--price is for --plan-only: give both, or leave --price out.")
     if args.recipe is None:
         _refuse(args, WAN, "is for a Wan: give --recipe too, or leave it out")
     else:
-        _refuse(args, TOYS, "is for the toys: leave it out, or leave out --recipe")
+        _refuse(args, TOYS, "is for toys only: leave it out, or leave out --recipe")
         if "clips" in changes:
-            raise ValueError("clips is a field of the toys' recipes: leave it out, a Wan learns from all of --data.")
+            raise ValueError("clips is a field for toys only: leave it out, a Wan trains on all clips of --data.")
     if args.plan_only:
         there = ("model", "data", "out", "logs", "resume", *WAN[:-1])
-        _refuse(args, there, "has no effect on --plan-only: leave out one of them")
+        _refuse(args, there, "has no effect with --plan-only: leave out one of them")
         if idle := [name for name in changes if name not in COUNTED]:
-            raise ValueError(f"{idle[0]} has no effect on --plan-only: set {', '.join(COUNTED)} alone.")
+            raise ValueError(f"{idle[0]} has no effect with --plan-only: set only {', '.join(COUNTED)}.")
     elif args.logs is None and (idle := [name for name in CURVES if changes.get(name)]):
-        raise ValueError(f"{idle[0]} decides what is written into --logs: give --logs, or leave it out.")
+        raise ValueError(f"{idle[0]} has no effect without --logs: give --logs, or leave {idle[0]} out.")
     if args.expert and (fixed := [name for name in ("lowest", "highest") if name in changes]):
         raise ValueError(f"--expert {args.expert} sets lowest and highest: leave out {fixed[0]}.")
 

@@ -18,11 +18,11 @@ SUFFIXES = (
     *(".mp4", ".webm", ".mov", ".mkv", ".m4v", ".avi", ".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts"),
     *(".ogv", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".mxf", ".dv", ".gif", ".apng"),
 )
-"""Files that are taken for clips, in any case of letters."""
+"""Suffixes of files that are read as clips, in any case."""
 MOST_FRAMES = 10_000
-"""Frames of one clip; training and sampling know far shorter ones."""
+"""Most frames of one clip; training and sampling use far shorter ones."""
 MOST_SIDE = 8192
-"""Pixels of a side."""
+"""Most pixels of a side."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Found:
 def find_clips(folder: str | Path, need_captions: bool = True) -> list[Found]:
     """The clips of a folder and of all folders in it, in the order of their names.
 
-    The caption of `walk.mp4` is the text of `walk.txt` beside it, whatever the case of letters, or else its row of
-    captions.csv or captions.jsonl in `folder`. A CSV file names its columns in the first line, which are set apart by
-    commas, semicolons or tabs; a caption that holds such a mark stands in quotes. All are in UTF-8.
+    The caption of `walk.mp4` is the text of `walk.txt` beside it, in any case, or else its row in captions.csv or
+    captions.jsonl in `folder`. The first line of a CSV file names its columns, separated by commas, semicolons or tabs;
+    a caption that contains the separator is in quotes. All files are in UTF-8.
 
     Args:
         folder: where to look; hidden files are passed over.
-        need_captions: whether a clip without a caption is one that cannot be used.
+        need_captions: whether a clip without a caption counts as unusable.
 
     Raises:
         ValueError: no such folder, no clips in it, or a table of captions that cannot be read.
@@ -67,7 +67,7 @@ def find_clips(folder: str | Path, need_captions: bool = True) -> list[Found]:
     captions = read_captions(folder)
     found = [_found(path, name, captions, need_captions) for name, path in paths.items()]
     there = {plain(name) for name in paths}
-    lost = "is named in a table of captions, but there is no such clip."
+    lost = "is named in a caption table, but there is no such clip."
     missing = [
         Found(folder / name, name, rows[0][0], lost) for name, rows in captions.rows.items() if name not in there
     ]
@@ -97,31 +97,35 @@ def read_clip(
         start: seconds into the file.
 
     Raises:
-        ValueError: it is damaged, holds no video, or ends too soon; or a number that no clip has.
+        ValueError: the file is damaged, holds no video or ends too soon, or an argument is out of range.
     """
     path = Path(path)
     if not 1 <= frames <= MOST_FRAMES or not all(1 <= n <= MOST_SIDE for n in size):
-        raise ValueError(f"frames={frames}, size={size}: give 1 to {MOST_FRAMES} frames of 1 to {MOST_SIDE} a side.")
+        raise ValueError(
+            f"frames={frames}, size={size}: give 1 to {MOST_FRAMES} frames with sides of 1 to {MOST_SIDE} pixels."
+        )
     if not 0.001 <= fps <= 1000 or not 0 <= start < math.inf:
-        raise ValueError(f"fps={fps}, start={start}: give 0.001 to 1000 frames per second and seconds from 0 on.")
+        raise ValueError(
+            f"fps={fps}, start={start}: give 0.001 to 1000 frames per second, and a start of 0 seconds or more."
+        )
     moments = [Fraction(start) + k / Fraction(fps) for k in range(frames)]
     seen: deque[Fraction] = deque(maxlen=1)
     pictures = [_picture(now, size) for now in nearest(_noted(decoded(path), seen), moments)]
     if len(pictures) < frames:
         raise ValueError(
-            f"{path} is too short: its last frame is at {float(seen[0] if seen else 0):.2f} s, wanted is one at "
-            f"{float(moments[-1]):.2f} s."
+            f"{path} is too short: its last frame is at {float(seen[0] if seen else 0):.2f} s, and a frame at "
+            f"{float(moments[-1]):.2f} s is needed."
         )
     return np.stack(pictures)
 
 
 def _noted(shown: Iterator[Shown], seen: deque[Fraction]) -> Iterator[Shown]:
-    """The same frames; the time of the last one is kept."""
+    """Yield the same frames, and store the time of the latest one in `seen`."""
     for now in shown:
         seen.append(now.time)
         yield now
 
 
 def _picture(shown: Shown, size: tuple[int, int]) -> np.ndarray:
-    """Cropped and resized."""
+    """The frame cropped and resized to (h, w), as RGB uint8 (h, w, 3)."""
     return to_uint8(fit(to_pixels(shown.picture()), size))[0, 0]

@@ -44,8 +44,8 @@ class Conditions:
             schedule: clocks (rows, f).
 
         Raises:
-            ValueError: it is no schedule, or a known frame's column starts below 1, but not at the level the task
-                keeps it at.
+            ValueError: the schedule is not valid, or the column of a known frame starts below 1 but not at the noise
+                level that the task gives the frame.
         """
         schedule = as_schedule(schedule, whole=False)
         out = schedule.clone()
@@ -147,11 +147,11 @@ def place(task: Task, geometry: Geometry, frames: int, batch: int = 1) -> Condit
 
 
 def _check_shared(known: Known, batch: int) -> None:
-    """Refuse as many frames as there are samples: nothing tells one clip for all from one picture for each."""
+    """Refuse a clip with as many frames as samples: it may be one clip for all or one picture for each sample."""
     if known.clip.ndim == 4 and len(known.clip) == batch > 1:
         raise ValueError(
-            f"a known clip of {batch} frames for {batch} prompts may be one clip for all or one picture for each: "
-            f"give clip[None] for the clip, or clip[:, None] for the pictures."
+            f"a known clip of {batch} frames for {batch} prompts may mean one clip for all or one picture for each: "
+            f"give clip[None] for one clip, or clip[:, None] for one picture per prompt."
         )
 
 

@@ -1,11 +1,12 @@
-"""Decoding with every sign of damage taken seriously: an error that decoders would hide ends the reading.
+"""Strict decoding of video: errors that decoders would hide are raised.
 
-Decoders conceal what they cannot read. Here they run on one thread each, where no error is lost, and must find every
-frame sound. Three codecs carry so little redundancy that garbage decodes to a picture without an error; those are
-decoded twice, in ways that agree on a sound file and part as soon as a decoder runs past the end of its data.
+Decoders conceal data that they cannot read. Here each decoder runs on one thread, where no error is lost, and every
+frame must decode without an error. VP8, VP9 and HEVC have so little redundancy that damaged data may decode without an
+error, so they are decoded twice, in ways that agree on an intact file and differ once a decoder reads past the end of
+its data.
 
-Not all damage can be told: a run of changed bytes within a frame of H.264, HEVC, VP8, VP9 (of more than 8 bits in
-particular) and other codecs may decode to another valid picture, in files that hold no check sum that would show it.
+Not all damage can be detected: changed bytes within a frame of H.264, HEVC, VP8, VP9 (more than 8 bits in particular)
+and other codecs may decode to another valid picture, and such files have no checksum that would show it.
 """
 
 import contextlib
@@ -24,39 +25,42 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 DAMAGED = "is damaged"
-LOST = f"{DAMAGED}, a part of it is lost: restore the file."
+LOST = f"{DAMAGED}, a part of it is missing: restore the file."
 STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
-"""Options of a decoder: check sums are compared, deviations from the standard are errors, and errors are returned."""
+"""Options of a decoder: compare checksums, treat deviations from the standard as errors, and return all errors."""
 LOGGED = {"err_detect": "crccheck+bitstream+buffer"}
-"""The same for H.264, which logs all its errors: those of `OPENING` can then be passed over."""
+"""The same for H.264, whose errors are all logged, so that those of `OPENING` can be ignored."""
 OPENING = ("mmco: unref short failure", "reference picture missing", "Missing reference picture", "co located POCs")
-"""What H.264 says of frames that refer to ones before a cut; sound up to the second key frame."""
+"""Errors of H.264 for frames that refer to frames before a cut; harmless up to the second key frame."""
 LOSING = ("matroska", "ogg")
-"""Demuxers that log an error when data are lost."""
+"""Demuxers that log an error when data is missing."""
 JOIN = 2
-"""Packets after a doubted one up to the next file, where files of MPEG-TS are joined and their counters start anew."""
+"""Packets after a suspect one within which a joined MPEG-TS file may begin, whose counters start again."""
 SECOND = {"vp8": "libvpx", "vp9": "libvpx-vp9", "hevc": "hevc"}
-"""Codec -> the decoder that reads it a second time."""
+"""Codec -> decoder for the second pass."""
 TAIL = bytes(range(0xA1, 0xB1))
-"""What is put behind the data of a picture for its second reading: a sound one ends before, a damaged one reads on."""
+"""Bytes appended to the data of a picture for the second pass: only a damaged picture reads into them."""
 
 KINDS = (
     "mov,matroska,apng,avi,mpeg,mpegts,mpegvideo,ogg,asf,flv,gif,mxf,dv,rm,nut,ivf,yuv4mpegpipe,h264,hevc,m4v,obu,mjpeg"
 )
-"""FFmpeg's names of the kinds of files that are opened; playlists, which name other files, are not among them."""
+"""FFmpeg's names of the file formats that are opened; playlists, which refer to other files, are excluded."""
 
 TS_PACKETS = (188, 192, 204)
-"""Bytes of a packet of MPEG-TS, which says nothing of its end; a whole file is a multiple of them."""
+"""Sizes of MPEG-TS packets in bytes. The format does not mark its end, but a whole file is a multiple of one."""
 
 
 def opened(path: Path) -> tuple["InputContainer", bool]:
-    """A video file, opened, and whether a part of it is lost; its name is never taken for an address.
+    """Open a video file; its name is never interpreted as a URL.
 
     Args:
         path: of the file.
 
+    Returns:
+        The open container, and whether a part of the file is missing.
+
     Raises:
-        av.FFmpegError: it is no video file.
+        av.FFmpegError: the file is not a video.
     """
     import av
 
@@ -68,14 +72,14 @@ def opened(path: Path) -> tuple["InputContainer", bool]:
 
 
 def checked_frames(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
-    """The frames of a stream.
+    """Yield the frames of a stream, in the order in which they are shown.
 
     Args:
         container: open for reading.
-        stream: of it.
+        stream: a video stream of the container.
 
     Raises:
-        ValueError: a sign of damage; what follows the name of the file in a sentence.
+        ValueError: the stream is damaged; the message continues a sentence that begins with the file name.
     """
     decode, second = _decoder(stream.codec_context, "NONE"), _second(stream.codec_context)
     compared: deque[VideoFrame] = deque()
@@ -91,7 +95,7 @@ def checked_frames(container: "InputContainer", stream: "VideoStream") -> Iterat
         while waiting and compared and (packet.size == 0 or _pts(waiting[0]) <= _pts(compared[-1])):
             yield _agreed(waiting.popleft(), compared)
     if waiting or packets < stream.frames:
-        raise ValueError(f"{DAMAGED}, frames of it are missing: restore the file.")
+        raise ValueError(f"{DAMAGED}, frames are missing: restore the file.")
 
 
 def _emptied(frames: "deque[VideoFrame]") -> Iterator["VideoFrame"]:
@@ -100,37 +104,37 @@ def _emptied(frames: "deque[VideoFrame]") -> Iterator["VideoFrame"]:
 
 
 def _packets(container: "InputContainer", stream: "VideoStream") -> Iterator["Packet"]:
-    """All packets, at last the empty one that flushes a decoder."""
+    """All packets, the last one being the empty packet that flushes a decoder."""
     packets = container.demux(stream)
-    doubted: Packet | None = None
+    suspect: Packet | None = None
     after = 0
     while True:
         with listening() as said:
             packet = next(packets, None)
         if any(name.startswith(LOSING) for name, _ in said):
             raise ValueError(LOST)
-        if doubted is not None:
+        if suspect is not None:
             after += 1
-            if packet is not None and _starts_again(packet, doubted):
-                doubted = None
+            if packet is not None and _starts_again(packet, suspect):
+                suspect = None
             elif packet is None or packet.size == 0 or after == JOIN:
                 raise ValueError(LOST)
         if packet is None:
             return
-        if packet.is_corrupt and doubted is None:
-            doubted, after = packet, 0
+        if packet.is_corrupt and suspect is None:
+            suspect, after = packet, 0
         yield packet
 
 
-def _starts_again(packet: "Packet", doubted: "Packet") -> bool:
-    """Whether another file begins, joined to the one of a doubted packet: with a key frame, earlier in time."""
-    if packet.dts is None or doubted.dts is None:
+def _starts_again(packet: "Packet", suspect: "Packet") -> bool:
+    """Whether a joined file begins after a suspect packet: with a key frame that is earlier in time."""
+    if packet.dts is None or suspect.dts is None:
         return False
-    return packet.is_keyframe and packet.dts < doubted.dts
+    return packet.is_keyframe and packet.dts < suspect.dts
 
 
 def _decoder(context: Any, threads: str) -> Callable[["Packet"], list["VideoFrame"]]:
-    """Decodes a packet, or refuses it."""
+    """Return a function that decodes a packet and raises ValueError for a damaged one."""
     from av import FFmpegError
 
     context.thread_type, context.thread_count = threads, 1 if threads == "NONE" else 2
@@ -159,11 +163,11 @@ def _decoder(context: Any, threads: str) -> Callable[["Packet"], list["VideoFram
 
 
 def _second(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
-    """A second reading of the same packets, for codecs that need one."""
+    """Return the decoder of the second pass, or None for codecs that need none."""
     import av
 
     name = SECOND.get(context.codec.canonical_name)
-    if name == "libvpx-vp9" and not _eight_bits(context):  # PyAV's libvpx has no more
+    if name == "libvpx-vp9" and not _eight_bits(context):  # PyAV's libvpx decodes 8 bits only
         return None
     try:
         other = av.CodecContext.create(name, "r") if name else None
@@ -180,7 +184,7 @@ def _second(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
         data = bytes(packet)
         if name != "libvpx-vp9":
             data = with_tails(data, length) if name == "hevc" else data + TAIL
-        again = av.Packet(data)  # without the transparency that stands beside it, which only libvpx would add
+        again = av.Packet(data)  # without the alpha plane in the side data, which only libvpx would decode
         again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
         return decode(again)
 
@@ -192,20 +196,20 @@ def _eight_bits(context: Any) -> bool:
 
 
 def _length(extradata: bytes) -> int:
-    """Bytes that tell a unit's size in packets of HEVC; 0 where units begin with a start code."""
+    """Size in bytes of the length field before each unit of an HEVC packet; 0 where units begin with a start code."""
     return (extradata[21] & 3) + 1 if len(extradata) > 22 and extradata[0] == 1 else 0
 
 
 @checked
 def with_tails(data: bytes, length: int) -> bytes:
-    """A packet of HEVC, with bytes behind each slice that no sound one reads.
+    """Append `TAIL` to each slice of an HEVC packet; an intact slice does not read it.
 
     Args:
         data: the packet.
-        length: bytes that tell a unit's size, 1 to 4, or 0 for start codes.
+        length: size of the length field of a unit, 1 to 4 bytes, or 0 for start codes.
 
     Raises:
-        ValueError: another length.
+        ValueError: the length is out of range.
     """
     if not 0 <= length <= 4:
         raise ValueError(f"length={length}: give 1 to 4 bytes, or 0 for start codes.")
@@ -228,7 +232,7 @@ def _with_tail(unit: bytes) -> bytes:
 
 
 def _agreed(frame: "VideoFrame", others: "deque[VideoFrame]") -> "VideoFrame":
-    """The frame, if the second reading gave the same one."""
+    """The frame, if the second pass decoded the same one."""
     while others and _pts(others[0]) < _pts(frame):
         others.popleft()
     if not others or _pts(others[0]) != _pts(frame) or not _same(frame, others.popleft()):
@@ -247,7 +251,7 @@ def _same(one: "VideoFrame", other: "VideoFrame") -> bool:
 
 
 def _lines(frame: "VideoFrame") -> Iterator[np.ndarray]:
-    """The bytes of each plane without what fills its lines."""
+    """The bytes of each plane, without the padding of its lines."""
     deep = frame.format.components[0].bits > 8
     for plane in frame.planes:
         data: Any = plane
@@ -257,7 +261,7 @@ def _lines(frame: "VideoFrame") -> Iterator[np.ndarray]:
 
 @contextlib.contextmanager
 def listening() -> Iterator[list[tuple[str, str]]]:
-    """What FFmpeg logs as errors in this thread meanwhile: who says it, and what."""
+    """Context manager that collects the errors that FFmpeg logs in this thread, as (component, message)."""
     from av import logging
 
     level, skipped = logging.get_level(), logging.get_skip_repeated()

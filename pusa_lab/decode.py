@@ -14,13 +14,13 @@ from pusa_lab.arguments import checked
 from pusa_lab.damage import LOST, checked_frames, opened
 
 MOST_PIXELS = 2**26
-"""Of a frame; 8K has half of these."""
+"""Most pixels of a frame, twice those of 8K."""
 JOINED = ("mpegts", "mpeg")
-"""Kinds of files that are joined end to end, each part with times of its own."""
+"""Formats whose files may be joined end to end, each part with its own timestamps."""
 LONGEST_GAP = 10.0
-"""Seconds without a frame in them that are no pause but another part."""
+"""Longest gap between frames of joined files, in seconds; a longer one is the beginning of another part."""
 BACK = Fraction(1, 10)
-"""Seconds that times may step back, in any kind of file, before it is another part."""
+"""Seconds by which timestamps may step back in any file; more is the beginning of another part."""
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -37,12 +37,12 @@ class Shown:
     frame: "VideoFrame"
     """As the decoder gave it."""
     size: tuple[int, int]
-    """Height and width with square pixels, before the picture is turned: of the first frame, and so of all."""
+    """Height and width with square pixels, before rotation; that of the first frame for all frames."""
     matrix: np.ndarray | None
-    """How to hold the picture; None is as it is."""
+    """Display matrix, nine numbers; None shows the picture as it is."""
 
     def picture(self) -> np.ndarray:
-        """RGB (h, w, 3) uint8, in the colours that the file says, as ffmpeg converts them."""
+        """The frame as upright RGB uint8 (h, w, 3); ffmpeg converts the colours as the file specifies."""
         h, w = self.size
         picture = self.frame.to_ndarray(format="rgb24", width=w, height=h)
         return picture if self.matrix is None else turned(picture, self.matrix)
@@ -50,14 +50,17 @@ class Shown:
 
 @checked
 def turned(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """A picture held as its display matrix says: x' = a x + c y, y' = b x + d y.
+    """Rotate and mirror a picture by its display matrix: x' = a x + c y, y' = b x + d y.
 
     Args:
         picture: (h, w, 3).
-        matrix: the nine numbers a, b, u, c, d, v, x, y, w, as ffmpeg gives them; of quarters.
+        matrix: the nine numbers a, b, u, c, d, v, x, y, w of ffmpeg, for a rotation by a multiple of 90 degrees.
+
+    Returns:
+        (h, w, 3) or (w, h, 3).
 
     Raises:
-        ValueError: they are of another shape, or not finite.
+        ValueError: the picture or matrix has another shape, or the matrix is not finite.
     """
     if picture.ndim != 3 or matrix.shape != (9,) or not np.isfinite(matrix).all():
         raise ValueError(f"picture {picture.shape} and matrix {matrix.shape}: give (h, w, 3), and nine finite numbers.")
@@ -70,13 +73,13 @@ def turned(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 @checked
 def decoded(path: Path) -> Iterator[Shown]:
-    """The frames of a file, in the order of their times, with every sign of damage taken seriously.
+    """Yield the frames of a file in the order of their times; see `damage` for what counts as damage.
 
     Args:
-        path: a video file of a kind that PyAV knows.
+        path: of a video file in one of `damage.KINDS`.
 
     Raises:
-        ValueError: it is damaged, or holds no video; the sentence begins with the path.
+        ValueError: the file is damaged or holds no video; the sentence begins with the path.
     """
     import av
 
@@ -84,7 +87,7 @@ def decoded(path: Path) -> Iterator[Shown]:
         container, lost = opened(path)
         with container:
             yield from _shown(container)
-            if lost:  # which does not matter to those who have their frames already
+            if lost:  # after the frames, because a reader that needs no more is not affected
                 raise ValueError(LOST)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
@@ -105,7 +108,7 @@ def _shown(container: "InputContainer") -> Iterator[Shown]:
 
 
 def _timed(frames: Iterable["VideoFrame"], longest: float) -> Iterator[tuple[Fraction, "VideoFrame"]]:
-    """Seconds since the first frame; where another file is joined, its frames come after those before, as in ffmpeg."""
+    """Add the seconds since the first frame; frames of a joined file follow those before them, as in ffmpeg."""
     last: Fraction | None = None
     step = offset = Fraction(0)
     for frame in frames:
@@ -122,39 +125,41 @@ def _timed(frames: Iterable["VideoFrame"], longest: float) -> Iterator[tuple[Fra
 
 
 def _matrix(frame: "VideoFrame") -> np.ndarray | None:
-    """The display matrix, which turns by quarters, up to a degree as in ffmpeg."""
+    """The display matrix, refused unless it is within one degree of a multiple of 90 degrees, as in ffmpeg."""
     found: Any = frame.side_data.get("DISPLAYMATRIX")
     if found is None:
         return None
     matrix = np.frombuffer(found, np.int32).copy()
     along, across = (sorted(abs(int(matrix[i])) for i in pair) for pair in ((0, 1), (3, 4)))
     if max(along[0], across[0]) > math.sin(math.radians(1)) * min(along[1], across[1]):
-        raise ValueError("is to be shown at a slant: give a video that is turned by quarters.")
+        raise ValueError("is rotated by an angle that is not a multiple of 90 degrees: rotate it to one.")
     return matrix
 
 
 @checked
 def square_pixels(height: int, width: int, aspect: Fraction) -> tuple[int, int]:
-    """Height and width of a picture once its pixels are square; it grows, so that no pixel is lost.
+    """Return height and width of a picture with square pixels; one side is enlarged, so no detail is lost.
 
     Args:
-        height: in the file.
-        width: in the file.
-        aspect: width of a pixel by its height.
+        height: in pixels of the file, at least 1.
+        width: in pixels of the file, at least 1.
+        aspect: pixel aspect ratio (width / height), above 0 and below 2^31.
 
     Raises:
-        ValueError: there would be none, or too many pixels.
+        ValueError: an argument is out of range, or the result has more than `MOST_PIXELS` pixels.
     """
     if min(height, width) < 1 or not 0 < aspect < 2**31:
-        raise ValueError(f"has frames of {height} x {width} and pixels {float(aspect):.3g} wide: restore the file.")
+        raise ValueError(
+            f"has frames of {height} x {width} and a pixel aspect ratio of {float(aspect):.3g}: restore the file."
+        )
     size = (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
     if math.prod(size) > MOST_PIXELS:
-        raise ValueError(f"has frames of {size[0]} x {size[1]} pixels: make it smaller, to {MOST_PIXELS} in all.")
+        raise ValueError(f"has frames of {size[0]} x {size[1]} pixels: scale it down to at most {MOST_PIXELS} pixels.")
     return size
 
 
 def _stream(container: "InputContainer") -> "VideoStream":
-    """The moving pictures; a cover is not among them."""
+    """The video stream; an embedded cover picture does not count."""
     from av.stream import Disposition
 
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -171,7 +176,7 @@ def _stream(container: "InputContainer") -> "VideoStream":
 
 @checked
 def nearest(shown: Iterable[Shown], moments: Iterable[Fraction]) -> Iterator[Shown]:
-    """Of each moment the frame nearest to it, the earlier one of two as near; ends where the frames do.
+    """Yield the frame nearest to each moment, the earlier of two equally near ones; ends after the last frame.
 
     Args:
         shown: frames in the order of their times.
@@ -188,7 +193,7 @@ def nearest(shown: Iterable[Shown], moments: Iterable[Fraction]) -> Iterator[Sho
 
 
 def _pairs(shown: Iterable[Shown]) -> Iterator[tuple[Shown, Fraction]]:
-    """Each frame and when the next one comes; after the last one, when it would come."""
+    """Each frame and the time of the next one, which is extrapolated for the last frame."""
     last, step = None, Fraction(0)
     for now in shown:
         if last is not None:
@@ -201,11 +206,14 @@ def _pairs(shown: Iterable[Shown]) -> Iterator[tuple[Shown, Fraction]]:
 
 @checked
 def at_rate(shown: Iterable[Shown], fps: int | float) -> Iterator[Shown]:
-    """Frames at a steady rate: of each moment k / fps the nearest one.
+    """Yield frames at a constant rate: for k = 0, 1, ... the frame nearest to k / fps seconds.
 
     Args:
         shown: frames in the order of their times.
-        fps: frames per second.
+        fps: frames per second, 0.001 to 1000.
+
+    Raises:
+        ValueError: fps is out of range.
     """
     if not 0.001 <= fps <= 1000:
         raise ValueError(f"fps={fps}: give frames per second from 0.001 to 1000.")

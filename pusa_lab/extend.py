@@ -15,7 +15,7 @@ from pusa_lab.tasks import MOST, Known, Task
 from pusa_lab.types import Geometry, Levels, VideoModel
 
 MOST_WINDOWS = 10_000
-"""A longer video is taken for a mistake."""
+"""Most windows of one call; asking for more is taken for a mistake."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def extend_to(
     """
     frames = model.geometry.frames if frames is None else frames
     if frames > MOST:
-        raise ValueError(f"frames={frames}: give at most {MOST:,} latent frames a window.")
+        raise ValueError(f"frames={frames}: give at most {MOST:,} latent frames per window.")
     if not 1 <= overlap < frames:
         raise ValueError(
             f"an overlap of {overlap} latent frames in windows of {frames}: keep at least 1, so that a window goes on "

@@ -1,4 +1,4 @@
-"""Files of others and our own: read within bounds, written whole or not at all, never outside their folder."""
+"""Reading and writing of files: reads are bounded, writes are atomic, and no path leaves its folder."""
 
 import contextlib
 import errno
@@ -15,24 +15,26 @@ from typing import Any
 from pusa_lab.arguments import checked, shown
 
 MOST_JSON = 64 * 2**20
-"""Bytes of the largest JSON file that is read; manifests and index files are far smaller."""
+"""Largest JSON file that is read or written, in bytes; manifests and index files are far smaller."""
 
 PART = ".part-"
-"""What the name of an unfinished file begins with; its ending stays, because writers choose the format by it."""
+"""Prefix of the name of an unfinished file. The suffix is kept, because writers choose the format by it."""
 
 
 @contextlib.contextmanager
 @checked
 def writing(path: str | Path) -> Iterator[Path]:
-    """A place for an unfinished file or new folder, which takes `path`'s place in one rename once the block has ended.
+    """Context manager for atomic writes: gives a temporary path, which is renamed to `path` when the block has ended.
 
-    If the block fails, what lay at `path` stays and nothing is left behind. The folder is made.
+    If the block fails, an existing file at `path` is kept and the temporary file is removed. Missing parent folders are
+    created.
 
     Args:
-        path: where the file shall be.
+        path: of the final file or new folder.
 
     Raises:
-        OSError: it cannot be written, or is a device or a pipe; with the reason and what to do.
+        OSError: the file cannot be written, or `path` is a device or a pipe; the sentence gives the reason and what to
+            do.
     """
     path = Path(path)
     part = path.with_name(f"{PART}{secrets.token_hex(4)}{path.suffix[-40:]}")
@@ -42,54 +44,59 @@ def writing(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         if part.is_file():
-            with part.open("rb+") as stream:  # on the disk before it is named, so that a power cut leaves no empty file
+            with part.open("rb+") as stream:  # flushed before the rename, so that a power cut leaves no empty file
                 os.fsync(stream.fileno())
         part.replace(path)
     except OSError as error:
         raise OSError(f"{path} cannot be written ({error.strerror or error}): {_cure(error)}.") from error
     except Exception as error:
-        # libraries wrap a full disk into errors of their own
+        # libraries report a full disk as errors of their own
         if part.parent.is_dir() and shutil.disk_usage(part.parent).free < 2**20:
             raise OSError(f"{path} cannot be written (no space left on device): make room.") from error
         raise
     finally:
-        with contextlib.suppress(OSError):  # where nothing could be written, such as below a file
+        with contextlib.suppress(OSError):  # nothing was written, for example because a parent is a file
             shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
 
 
 @checked
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON, whole or not at all.
+    """Write a JSON file atomically, in UTF-8 with an indent of 2.
 
     Args:
-        path: where to.
-        value: what `json` writes.
+        path: of the file.
+        value: str, numbers, bool, None, lists and dicts of them.
 
     Raises:
-        OSError: it cannot be written.
-        ValueError: it is nothing that JSON has, or would be larger than what `read_json` reads.
+        OSError: the file cannot be written.
+        ValueError: the value cannot be written as JSON, or is larger than `read_json` reads (64 MiB).
     """
     try:
         text = json.dumps(value, indent=2) + "\n"
     except (TypeError, ValueError, RecursionError) as error:
         reason = " ".join(f"{error}".split())[:120]
-        raise ValueError(f"value is nothing for JSON ({reason}): give texts, numbers, lists or dicts.") from error
-    if len(text) > MOST_JSON:  # of ASCII alone
-        raise ValueError(f"{path} would have {len(text)} bytes, the most is {MOST_JSON}: divide what it lists.")
+        raise ValueError(f"value cannot be written as JSON ({reason}): give str, numbers, lists or dicts.") from error
+    if len(text) > MOST_JSON:  # ASCII only, so characters are bytes
+        raise ValueError(
+            f"{path} would have {len(text)} bytes, more than the limit of {MOST_JSON}: write several files."
+        )
     with writing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 @checked
 def check_writable(path: str | os.PathLike[str], what: str = "the file") -> Path:
-    """Refuse a place where no file can be written, before any work; nothing is left there.
+    """Check before long work that a file can be written; the disk is left as it was.
 
     Args:
-        path: where a file shall be; what lies there may be replaced.
-        what: to call it in the sentence, such as "--out".
+        path: of the file; an existing file counts as writable, because it may be replaced.
+        what: what to call it in the sentence, such as "--out".
+
+    Returns:
+        The path.
 
     Raises:
-        ValueError: it is a folder, its name is none, or its folder cannot be made or written to.
+        ValueError: it is a folder or not a valid file name, or its folder cannot be created or written to.
     """
     path = _a_name(path, what)
     if path.is_dir():
@@ -102,14 +109,17 @@ def check_writable(path: str | os.PathLike[str], what: str = "the file") -> Path
 
 @checked
 def check_folder(path: str | os.PathLike[str], what: str = "the folder") -> Path:
-    """Refuse a folder that cannot be made or written to, before any work; nothing is left there.
+    """Check before long work that a folder can be created or written to; the disk is left as it was.
 
     Args:
-        path: of a folder, there or not.
-        what: to call it in the sentence, such as "--logs".
+        path: of the folder, which need not exist.
+        what: what to call it in the sentence, such as "--logs".
+
+    Returns:
+        The path.
 
     Raises:
-        ValueError: it is a file, its name is none, or it cannot be made or written to.
+        ValueError: it is a file or not a valid name, or it cannot be created or written to.
     """
     path = _a_name(path, what)
     if path.exists() and not path.is_dir():
@@ -130,11 +140,11 @@ def _a_name(path: str | os.PathLike[str], what: str) -> Path:
 
 
 def _probe(folder: Path, what: str, path: Path) -> None:
-    """Try to write into the first of these folders that is there."""
-    there = next(f for f in [folder, *folder.absolute().parents] if f.exists())
-    if not there.is_dir():
-        raise ValueError(f"{what} {path} cannot be written: {there} is a file, give another place.")
-    probe = there / f"{PART}{secrets.token_hex(4)}"
+    """Try to write into the folder, or into its nearest parent that exists."""
+    present = next(f for f in [folder, *folder.absolute().parents] if f.exists())
+    if not present.is_dir():
+        raise ValueError(f"{what} {path} cannot be written: {present} is a file, give another place.")
+    probe = present / f"{PART}{secrets.token_hex(4)}"
     try:
         probe.write_bytes(b"\0" * 4096)
     except OSError as error:
@@ -151,32 +161,34 @@ def _cure(error: OSError) -> str:
 
 @checked
 def read_json(path: str | Path, what: str, fields: Mapping[str, Any] | None = None) -> Any:
-    """JSON from a file that anyone may have written.
+    """Read JSON from an untrusted file.
 
     Args:
-        path: of the file.
-        what: to call it in the sentence, such as "the manifest".
-        fields: for an object: name -> the type, or types, that it must hold; others may be there too.
+        path: of the file, in UTF-8, at most 64 MiB.
+        what: what to call it in the sentence, such as "a manifest".
+        fields: name -> type or types of each required field of an object; further fields are allowed. None checks
+            nothing.
+
+    Returns:
+        The decoded value.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is too large, not JSON, nested too deeply, or a field is missing or of another type.
+        ValueError: the file is too large, not JSON or nested too deeply, or a field is missing or of another type.
     """
     path = Path(path)
     try:
         with path.open("rb") as stream:
-            text = stream.read(MOST_JSON + 1)  # a device has no size, and no end
+            text = stream.read(MOST_JSON + 1)  # a limit, because a device has no size and may be endless
         if len(text) > MOST_JSON:
-            raise ValueError(f"it has more than the {MOST_JSON} bytes that are read")
+            raise ValueError(f"it is larger than the limit of {MOST_JSON} bytes")
         found = json.loads(text.decode("utf-8-sig"))
     except FileNotFoundError:
         raise FileNotFoundError(f"no {what} at {path}: give the path of an existing file.") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not {what} that can be read (it is not UTF-8): restore the file.") from error
     except (OSError, ValueError) as error:
-        reason = (
-            isinstance(error, OSError) and error.strerror
-        ) or error  # without its path, which stands there already
+        reason = (isinstance(error, OSError) and error.strerror) or error  # the path is in the sentence already
         raise ValueError(f"{path} is not {what} that can be read ({reason}): restore the file.") from error
     except RecursionError:
         raise ValueError(f"{path} is not {what} that can be read (nested too deeply): restore the file.") from None
@@ -187,15 +199,15 @@ def read_json(path: str | Path, what: str, fields: Mapping[str, Any] | None = No
 
 @checked
 def check_fields(found: Any, sentence: str, fields: Mapping[str, Any]) -> None:
-    """Refuse an object read from JSON that lacks a field, or has one of another type.
+    """Refuse an object read from JSON that lacks a field, or has a field of another type.
 
     Args:
-        found: what was read.
-        sentence: the beginning of the error.
-        fields: name -> the type, or types (a union or a tuple), of its value; a bool is no number here.
+        found: the value that was read.
+        sentence: beginning of the error sentence.
+        fields: name -> type or types (a union or a tuple) of its value; a bool does not count as a number.
 
     Raises:
-        ValueError: naming the first field that is wrong.
+        ValueError: a field is missing or has another type; the sentence names the first one.
     """
     kinds = [one for kind in fields.values() for one in (kind if isinstance(kind, tuple) else (kind,))]
     if odd := [kind for kind in kinds if not isinstance(kind, type | types.UnionType)]:
@@ -213,37 +225,37 @@ def check_fields(found: Any, sentence: str, fields: Mapping[str, Any]) -> None:
 
 @checked
 def inside(folder: str | Path, name: Any, where: str) -> Path:
-    """The path of a file that another file names, which must lie in the folder or below it.
+    """Return the path of a file that an untrusted file refers to, which must lie in the folder or below it.
 
     Args:
-        folder: where the files belong.
-        name: as it stands in the other file, relative to the folder.
-        where: what names it, for the sentence.
+        folder: the folder that the path must not leave.
+        name: the reference, relative to the folder.
+        where: what to call the referring file in the sentence.
 
     Raises:
         ValueError: the name is not a relative path within the folder.
     """
     if not isinstance(name, str):
-        raise ValueError(f"{where} names as a file {shown(name)}, which is not inside {folder}: restore the file.")
+        raise ValueError(f"{where} refers to {shown(name)}, which is not a file inside {folder}: restore the file.")
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
     parts = {*posix.parts, *windows.parts}
     if not posix.parts or posix.is_absolute() or windows.anchor or ".." in parts or "\0" in name:
-        raise ValueError(f"{where} names the file {name!r:.80}, which is not inside {folder}: restore the file.")
+        raise ValueError(f"{where} refers to {name!r:.80}, which is not a file inside {folder}: restore the file.")
     return Path(folder) / name
 
 
 @contextlib.contextmanager
 @checked
 def locked(folder: str | Path) -> Iterator[None]:
-    """Keep other processes from writing into a folder at the same time; a killed process lets go.
+    """Context manager that keeps other processes from writing into a folder; the lock of a killed process is released.
 
-    Its file `.lock` is there as long as the block runs, or until the next one after a kill.
+    The file `.lock` in the folder exists while the block runs. After a kill it stays until the next lock is released.
 
     Args:
-        folder: which is made.
+        folder: created if missing.
 
     Raises:
-        ValueError: another process is writing into it, or nobody can.
+        ValueError: another process holds the lock, or the folder cannot be created or written to.
     """
     import fcntl  # not on Windows
 
@@ -253,10 +265,10 @@ def locked(folder: str | Path) -> Iterator[None]:
     with path.open("a") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            there = path.stat().st_ino == os.fstat(stream.fileno()).st_ino  # not one that was just taken away
+            held = path.stat().st_ino == os.fstat(stream.fileno()).st_ino  # False: the last owner just removed it
         except (BlockingIOError, FileNotFoundError):
-            there = False
-        if not there:
+            held = False
+        if not held:
             raise ValueError(
                 f"another process is writing into {folder}: wait until it has ended, or give another folder."
             )
@@ -268,15 +280,15 @@ def locked(folder: str | Path) -> Iterator[None]:
 
 @checked
 def digest(path: str | Path) -> str:
-    """sha256 of a file's bytes.
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits.
 
     Args:
         path: of the file.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no regular file at the path.
     """
-    if not Path(path).is_file():  # a device may have no end
+    if not Path(path).is_file():  # reading a device might never end
         raise FileNotFoundError(f"no regular file at {path}: give the path of an existing file.")
     found = hashlib.sha256()
     with Path(path).open("rb") as stream:

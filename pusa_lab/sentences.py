@@ -1,4 +1,4 @@
-"""Values and names of files in the sentences of errors: short, and on one line."""
+"""How values and file names are shown in error sentences: short, and on one line."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 def shown(value: Any) -> str:
-    """A value in a sentence: short, and with its type where that is what matters.
+    """Describe a value for an error sentence: "3 (an int)", "a tensor of shape (2, 3), float32".
 
     Args:
-        value: anything.
+        value: any object.
     """
     if value is None or isinstance(value, bool):
         return repr(value)
@@ -28,7 +28,7 @@ def shown(value: Any) -> str:
     if isinstance(value, str | int | float | complex | bytes | range):
         try:
             return f"{value!r:.80} ({article} {kind})"
-        except ValueError:  # an int of too many digits
+        except ValueError:  # Python refuses to print an int of more than 4300 digits
             return f"{article} {kind} of too many digits"
     if isinstance(value, Path):
         return f"the path {str(value)!r:.80}"
@@ -38,9 +38,9 @@ def shown(value: Any) -> str:
 
 
 def in_one_line(text: str) -> str:
-    """A sentence with its line breaks and control characters, as names of files may hold them, written as in Python.
+    """Escape line breaks and control characters, which file names may contain, as in a Python string.
 
     Args:
-        text: the sentence.
+        text: a sentence.
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -77,7 +77,7 @@ def test_demo_leaves_page_videos_and_table(tmp_path, capsys):
 def test_a_demo_that_fails_leaves_nothing(tmp_path, capsys):
     out = tmp_path / "demo"
     assert main(["demo", "--fast", "--prompt", "a red elephant", "--out", str(out)]) == 2
-    assert "the tour stopped: unknown words in 'a red elephant': elephant" in capsys.readouterr().err
+    assert "the demo stopped: unknown words in 'a red elephant': elephant" in capsys.readouterr().err
     assert not out.exists()
 
 
@@ -133,7 +133,7 @@ def test_every_command_has_help(command, capsys):
     ("words", "says"),
     [
         (["generate", PROMPT, "--image", "nowhere.png"], "no picture at 'nowhere.png'"),
-        (["generate", PROMPT, "--image", "{clip}"], "clip.mp4 is no readable picture"),
+        (["generate", PROMPT, "--image", "{clip}"], "clip.mp4 is not a readable picture"),
         (["generate", PROMPT, "--video", "nowhere.mp4"], "no clip at 'nowhere.mp4'"),
         (
             ["generate", PROMPT, "--video", "{clip}", "--known", "13"],
@@ -141,10 +141,10 @@ def test_every_command_has_help(command, capsys):
         ),
         (["generate", PROMPT, "--video", "{clip}", "--image", "{picture}"], "both --image and --video"),
         (["generate", PROMPT, "--end-image", "{picture}"], "--end-image was given without --image"),
-        (["generate", PROMPT, "--known", "5"], "--known 5 counts frames of a clip to go on from"),
+        (["generate", PROMPT, "--known", "5"], "--known 5 counts frames of the clip to extend"),
         (
             ["generate", PROMPT, "--image", "{picture}", "--known", "5"],
-            "--known 5 counts frames of a clip to go on from",
+            "--known 5 counts frames of the clip to extend",
         ),
         (["generate", PROMPT, "--noise", "0.2"], "--noise was given without --image or --video"),
         (["generate", PROMPT, "--noise", "0"], "--noise was given without --image or --video"),
@@ -154,7 +154,10 @@ def test_every_command_has_help(command, capsys):
         ),
         (["generate", PROMPT, "--image", ""], "--image is empty"),
         (["generate", PROMPT, "--video", ""], "--video is empty"),
-        (["generate", PROMPT, "--model", "mini-i2v", "--image", "{picture}", "--noise", "0.1"], "keeps no --noise"),
+        (
+            ["generate", PROMPT, "--model", "mini-i2v", "--image", "{picture}", "--noise", "0.1"],
+            "give --image, without --end-image or --noise",
+        ),
         (["generate", PROMPT, "--model", "mini-i2v", "--video", "{clip}"], "mini-i2v takes one picture as input"),
         (["generate", PROMPT, "--steps", "10000000"], "steps=10000000: give 1 to 10,000"),
         (["generate", PROMPT, "--seed", "99999999999999999999"], "seed is 99999999999999999999"),
@@ -171,7 +174,7 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--model", "mini-i2v"], "mini-i2v takes one picture as input"),
         (
             ["train", "--model", "all", "--stage", "all", "--resume", "x.ckpt"],
-            "--resume is for one stage: name its --model and --stage",
+            "--resume is for a single stage: give --model and --stage",
         ),
         (["train", "--stage", "base", "--set", "lora_rank=4"], "lora_rank=4 for base"),
         (["train", "--set", "clips=0"], "clips=0"),

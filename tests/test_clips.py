@@ -65,9 +65,23 @@ def test_start_and_the_last_frame_that_there_is(tmp_path):
     assert numbers(read_clip(path, 5, (16, 16), 8, start=1.25)) == [10, 11, 12, 13, 14]
     assert numbers(read_clip(path, 10, (16, 16), 8, start=1.25))[-1] == 19
     refused(
-        r"too short: its last frame is at 2\.38 s, wanted is one at 2\.50 s", read_clip, path, 11, (16, 16), 8, 1.25
+        r"too short: its last frame is at 2\.38 s, and a frame at 2\.50 s is needed",
+        read_clip,
+        path,
+        11,
+        (16, 16),
+        8,
+        1.25,
     )
-    refused(r"too short: its last frame is at 2\.38 s, wanted is one at 9\.00 s", read_clip, path, 1, (16, 16), 8, 9.0)
+    refused(
+        r"too short: its last frame is at 2\.38 s, and a frame at 9\.00 s is needed",
+        read_clip,
+        path,
+        1,
+        (16, 16),
+        8,
+        9.0,
+    )
 
 
 def test_resized_and_cropped_as_pictures_are(tmp_path):
@@ -148,7 +162,7 @@ class TestFinding:
             **dict.fromkeys(("short.mp4", "truncated.mp4", "truncated.webm", "text.mov"), "a red circle"),
         }
         assert found["silent.mp4"].problem == "has no caption: write one into silent.txt beside it."
-        assert found["gone.mp4"].problem == "is named in a table of captions, but there is no such clip."
+        assert found["gone.mp4"].problem == "is named in a caption table, but there is no such clip."
         assert len(found) == len(good) + 2
 
     def test_the_text_beside_a_clip_wins_over_a_table(self, tmp_path):
@@ -159,7 +173,7 @@ class TestFinding:
         assert [clip.caption for clip in find_clips(tmp_path)] == ["in the table"]
         (tmp_path / "a.txt").write_bytes(b"\xff\xfe\xff")
         assert [clip.problem for clip in find_clips(tmp_path)] == [
-            "has a caption that is not in UTF-8: save a.txt as such."
+            "has a caption that is not in UTF-8: save a.txt in UTF-8."
         ]
 
     def test_nothing_to_find(self, tmp_path):

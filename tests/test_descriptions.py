@@ -97,7 +97,7 @@ def test_what_a_checkpoint_builds_on_lies_beside_it(tmp_path, nano, name):
         about = {"kind": "ToyModel", "preset": NANO, part: {"name": name, "sha256": "0" * 64}}
         save_file(nano, path, {KEY: json.dumps(about)})
         for call in (small_models.load, codec_of):
-            with pytest.raises(ValueError, match="which is not inside"):
+            with pytest.raises(ValueError, match="which is not a file inside"):
                 call(path)
 
 

@@ -28,7 +28,7 @@ def test_what_lay_there_stays_until_the_new_file_is_whole(tmp_path):
 def test_what_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):
     write_json(tmp_path / "a", 1)
     monkeypatch.setattr("pusa_lab.files.MOST_JSON", 20)
-    with pytest.raises(ValueError, match="a would have 25 bytes, the most is 20: divide what it lists"):
+    with pytest.raises(ValueError, match="a would have 25 bytes, more than the limit of 20: write several files"):
         write_json(tmp_path / "a", "x" * 22)
     assert read_json(tmp_path / "a", "a number") == 1
     assert names(tmp_path) == ["a"]
@@ -100,7 +100,7 @@ def test_json_that_others_spoilt_is_refused(tmp_path, text, says):
 
 @pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a/../../b", "..\\a", "C:\\a", "", None, 3, "a\0b"])
 def test_a_name_that_leads_out_of_its_folder_is_refused(tmp_path, name):
-    with pytest.raises(ValueError, match="which is not inside"):
+    with pytest.raises(ValueError, match="which is not a file inside"):
         inside(tmp_path, name, "the manifest")
     assert inside(tmp_path, "a/b..c", "the manifest") == tmp_path / "a/b..c"
 

@@ -43,7 +43,7 @@ def test_one_picture_per_sample_is_that_of_the_sample(make, form):
 @pytest.mark.parametrize("make", [lambda p: tasks.start_end(ONE, p), lambda p: tasks.keyframes([p], at=[2])])
 def test_as_many_frames_as_samples_are_not_guessed(make):
     stack = clip(4)
-    with pytest.raises(ValueError, match=r"may be one clip for all or one picture for each: give clip\[None\]"):
+    with pytest.raises(ValueError, match=r"may mean one clip for all or one picture for each: give clip\[None\]"):
         place(make(stack), MODEL.geometry, 5, batch=4)
     shared = place(make(stack[None]), MODEL.geometry, 5, batch=4)
     own = place(make(stack[:, None]), MODEL.geometry, 5, batch=4)

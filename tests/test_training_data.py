@@ -81,12 +81,12 @@ def test_a_folder_of_all_kinds(clips, kind, request, tmp_path):
     assert said == {
         "silent.mp4": "has no caption",
         "short.mp4": "is too short",
-        "truncated.webm": "is damaged, a part of it is lost",
-        "gone.mp4": "is named in a table of captions, but there is no such clip.",
+        "truncated.webm": "is damaged, a part of it is missing",
+        "gone.mp4": "is named in a caption table, but there is no such clip.",
     }
     assert {b["name"]: b["reason"] for b in cache.manifest["broken"]} == report.skipped
     assert str(report).startswith("5 encoded in ")
-    assert "\nshort.mp4 is too short: its last frame is at 0.88 s, wanted is one at 1.00 s." in str(report)
+    assert "\nshort.mp4 is too short: its last frame is at 0.88 s, and a frame at 1.00 s is needed." in str(report)
     cache.require(model=kind, codec=codec_hash(model), text_encoder=text_hash(model), size=(32, 48), frames=3)
     for item in cache:
         assert item["latents"].shape == (model.geometry.channels, 3, 4, 6)

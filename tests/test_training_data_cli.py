@@ -198,12 +198,12 @@ def test_show_says_how_the_folder_differs_by_now(tmp_path, capsys):
     assert f"{tmp_path / 'clips'}, unchanged" in capsys.readouterr().out
     clip.unlink()
     assert main(["data", "show", out]) == 0
-    assert "which by now differs: 1 gone (a.mp4)" in capsys.readouterr().out
+    assert "which has changed: 1 gone (a.mp4)" in capsys.readouterr().out
     assert main(words) == 0
     assert "0 encoded in " in (said := capsys.readouterr().out) and "1 no longer in the folder, 0 skipped" in said
     (tmp_path / "clips").rename(tmp_path / "moved")
     assert main(["data", "show", out]) == 0
-    assert "clips, which is not there any more" in capsys.readouterr().out
+    assert "clips, which no longer exists" in capsys.readouterr().out
 
 
 def test_bad_folders_and_sizes(tmp_path, capsys):

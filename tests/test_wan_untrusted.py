@@ -106,13 +106,13 @@ class TestIndex:
         found = json.loads(sharded.read_text())
         found["weight_map"]["proj_out.bias"] = name
         sharded.write_text(json.dumps(found))
-        refused("which is not inside", folders.check, folder)
+        refused("which is not a file inside", folders.check, folder)
 
     def test_a_second_index_is_checked_too(self, folder, sharded):
         """diffusers has its own choice of one."""
         other = sharded.with_name("diffusion_pytorch_model.fp16.safetensors.index.json")
         other.write_text(json.dumps({"weight_map": {"a": "../x.safetensors"}}))
-        refused("which is not inside", folders.check, folder)
+        refused("which is not a file inside", folders.check, folder)
         other.write_text(sharded.read_text())
         folders.check(folder)
 
