@@ -187,8 +187,13 @@ class TestAllWeights:
             ("x.safetensors", [], [], "a LoRA wants a name in .safetensors, all weights (lora_rank=0) that of a fold"),
             ("x", [], ["--compiled"], "lora_rank=0 splits the weights of every block, which is not compiled: leave"),
             ("x", ["ema=0.9"], [], "lora_rank=0, ema=0.9: split weights are not averaged, set ema=0"),
-            ("x", [], ["--resume", "{lora}"], "is of a run with lora_rank=3, this one has lora_rank=0"),
-            ("x.safetensors", ["lora_rank=3"], ["--resume", "{all}"], "is of a run with lora_rank=0, this one has lo"),
+            ("x", [], ["--resume", "{lora}"], "is of a run with lora_rank=3, but this one has lora_rank=0"),
+            (
+                "x.safetensors",
+                ["lora_rank=3"],
+                ["--resume", "{all}"],
+                "is of a run with lora_rank=0, but this one has lo",
+            ),
             ("x", [], ["--logs", "{x}/logs"], "is to hold the weights alone: give logs="),
         ],
     )
