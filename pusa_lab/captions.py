@@ -162,9 +162,7 @@ def _entry(row: Mapping[str, Any]) -> tuple[str, str]:
     if not isinstance(file, str) or not file.strip():
         raise ValueError(f"has {file!r:.60} as its `file`, not the name of a clip")
     if not isinstance(caption, str):
-        raise ValueError(
-            f"has {caption!r:.60} as its `caption`, which is not a text but of type {type(caption).__name__}"
-        )
+        raise ValueError(f"has {caption!r:.60} as its `caption`, which is of type {type(caption).__name__}, not text")
     if len(caption) > MOST_TEXT:
         raise ValueError(f"has a `caption` of more than {MOST_TEXT} characters")
     return file.strip(), _clean(caption)

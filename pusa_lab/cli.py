@@ -159,8 +159,8 @@ def _train_options(train: argparse.ArgumentParser) -> None:
     train.add_argument("--model", help="nano (default), mini, or all")
     train.add_argument(
         "--stage",
-        help="codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one timestep "
-        "per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this order",
+        help="codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one "
+        "timestep per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this order",
     )
     train.add_argument("--data", help="nano, mini, digits, or a folder of MP4s with captions in .txt files")
     train.add_argument("--base", type=Path, help="where vta and i2v start (default: in --out, else the shipped base)")
@@ -259,7 +259,7 @@ def _generate(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.model} only reads videos and makes none: choose another model, such as mini-vta.")
     if isinstance(model, small_models.ImageToVideo):
         if not args.image or args.end_image or args.noise is not None:
-            raise ValueError(f"{args.model} takes one picture as input: give --image, without --end-image and --noise.")
+            raise ValueError(f"{args.model} takes one picture as input: give --image, without --end-image or --noise.")
         model, task = model.given(media.read_picture(args.image)), None
     else:
         task = _task(args, model.geometry)

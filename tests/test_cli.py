@@ -77,7 +77,7 @@ def test_demo_leaves_page_videos_and_table(tmp_path, capsys):
 def test_a_demo_that_fails_leaves_nothing(tmp_path, capsys):
     out = tmp_path / "demo"
     assert main(["demo", "--fast", "--prompt", "a red elephant", "--out", str(out)]) == 2
-    assert "the tour stopped: unknown words in 'a red elephant': elephant" in capsys.readouterr().err
+    assert "the demo stopped: unknown words in 'a red elephant': elephant" in capsys.readouterr().err
     assert not out.exists()
 
 
@@ -133,7 +133,7 @@ def test_every_command_has_help(command, capsys):
     ("words", "says"),
     [
         (["generate", PROMPT, "--image", "nowhere.png"], "no picture at 'nowhere.png'"),
-        (["generate", PROMPT, "--image", "{clip}"], "clip.mp4 is no readable picture"),
+        (["generate", PROMPT, "--image", "{clip}"], "clip.mp4 is not a readable picture"),
         (["generate", PROMPT, "--video", "nowhere.mp4"], "no clip at 'nowhere.mp4'"),
         (
             ["generate", PROMPT, "--video", "{clip}", "--known", "13"],
@@ -154,7 +154,10 @@ def test_every_command_has_help(command, capsys):
         ),
         (["generate", PROMPT, "--image", ""], "--image is empty"),
         (["generate", PROMPT, "--video", ""], "--video is empty"),
-        (["generate", PROMPT, "--model", "mini-i2v", "--image", "{picture}", "--noise", "0.1"], "keeps no --noise"),
+        (
+            ["generate", PROMPT, "--model", "mini-i2v", "--image", "{picture}", "--noise", "0.1"],
+            "give --image, without --end-image or --noise",
+        ),
         (["generate", PROMPT, "--model", "mini-i2v", "--video", "{clip}"], "mini-i2v takes one picture as input"),
         (["generate", PROMPT, "--steps", "10000000"], "steps=10000000: give 1 to 10,000"),
         (["generate", PROMPT, "--seed", "99999999999999999999"], "seed is 99999999999999999999"),

@@ -154,7 +154,7 @@ def test_a_demo_is_not_begun_where_a_folder_has_the_name_of_a_result(tmp_path, m
     monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("the tour was begun"))
     (tmp_path / "index.html").mkdir()
     assert main(["demo", "--out", str(tmp_path)]) == 2
-    assert "holds a folder index.html" in capsys.readouterr().err
+    assert "has a folder index.html, where a result must be written" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_one_sentence_and_the_old_video_stays(tmp_path):

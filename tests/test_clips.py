@@ -173,7 +173,7 @@ class TestFinding:
         assert [clip.caption for clip in find_clips(tmp_path)] == ["in the table"]
         (tmp_path / "a.txt").write_bytes(b"\xff\xfe\xff")
         assert [clip.problem for clip in find_clips(tmp_path)] == [
-            "has a caption that is not in UTF-8: save a.txt as such."
+            "has a caption that is not in UTF-8: save a.txt in UTF-8."
         ]
 
     def test_nothing_to_find(self, tmp_path):

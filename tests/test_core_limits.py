@@ -76,7 +76,7 @@ def test_karras_is_its_formula_however_extreme(rho, low, high):
         (lambda: guidance.text_cfg(denoiser, {}, {}, 1e300), "scale=1e\\+300"),
         (lambda: guidance.Term("0", 0, 1), "guidance.Term: frames is '0'"),
         (lambda: solvers.AdamsBashforth("2"), "solvers.AdamsBashforth: order is '2'"),
-        (lambda: sample(denoiser, X, S, solvers.DPMSolver), "the class DPMSolver: give its settings"),
+        (lambda: sample(denoiser, X, S, solvers.DPMSolver), "the class DPMSolver: give an instance"),
         (lambda: sample(denoiser, X, "wavy"), "samplers.sample: unknown schedule 'wavy'"),
         (lambda: sample(denoiser, X, None), "samplers.sample: schedule is None"),
         (lambda: list(sample_steps(lambda x, tau: None, X, S)), "samplers.sample_steps: the denoiser returned None"),

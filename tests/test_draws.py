@@ -238,7 +238,7 @@ def test_ten_thousand_videos_of_nondecreasing_clocks_take_under_50_ms(one_thread
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: draws.clean_prefix(0), "k=0: at least 1 frame"),
+        (lambda: draws.clean_prefix(0), "k=0: give the number of history frames, at least 1"),
         (lambda: draws.clean_prefix(1, 1.5), "noise=1.5"),
         (lambda: draws.clean_prefix(5)(2, 5), "k=5 frames of history leave none of the video's 5"),
         (lambda: draws.uniform_future(-1), "k=-1"),

@@ -157,7 +157,7 @@ def test_a_frame_too_large_is_refused_before_it_is_decoded(tmp_path, monkeypatch
     path = clips.write(tmp_path / "a.mp4", clips.busy(3, SIZE), "libx264")
     monkeypatch.setattr("pusa_lab.decode.MOST_PIXELS", 48 * 64 - 1)
     monkeypatch.setattr("pusa_lab.decode.checked_frames", lambda *_: pytest.fail("it was decoded"))
-    refused("a.mp4 has frames of 48 x 64 pixels: make it smaller", media.read_clip, path)
+    refused("a.mp4 has frames of 48 x 64 pixels: scale it down", media.read_clip, path)
 
 
 def test_odd_notes_do_not_matter(tmp_path):

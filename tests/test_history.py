@@ -276,7 +276,7 @@ def test_noise_and_moving_frames_that_do_not_fit_are_refused_before_the_first_ca
         history_guidance(counted, vanilla(HISTORY, 2.0), eps[:1])(x, tau)
     with pytest.raises(ValueError, match=r"known frame 1 moves .* add a term with it at level 0"):
         history_guidance(counted, [*vanilla([0], 2.0), Term([1], 0.9, 1.0)], eps)(x, tau)
-    with pytest.raises(ValueError, match="one clock per sample and frame"):
+    with pytest.raises(ValueError, match="one timestep per sample and frame"):
         history_guidance(counted, vanilla([0], 2.0), eps)(x, tau[:, :3])
     assert not counted.asked
 

@@ -127,9 +127,9 @@ PAPER = ["--recipe", "paper"]
         (["--compiled"], "--compiled is for a Wan"),
         (["--price", "3"], "--price is for --plan-only"),
         ([*PAPER, "--price", "3"], "--price is for --plan-only"),
-        ([*PAPER, "--stage", "vta"], "--stage vta is for the toys"),
-        ([*PAPER, "--fast"], "--fast is for the toys"),
-        ([*PAPER, "--base", "x"], "--base x is for the toys"),
+        ([*PAPER, "--stage", "vta"], "--stage vta is for toys only: leave it out"),
+        ([*PAPER, "--fast"], "--fast is for toys only: leave it out"),
+        ([*PAPER, "--base", "x"], "--base x is for toys only: leave it out"),
         ([*PAPER, "--set", "clips=3"], "clips is a field for toys only: leave it out"),
         (
             [*PAPER, "--plan-only", "--set", "lora_rank=3"],

@@ -277,5 +277,5 @@ def test_eight_bit_products_learn_nearly_the_same(cache, tmp_path):
     one, two = (torch.cat([x.flatten() for k, x in files[f].items() if "lora_B" in k]) for f in (False, True))
     assert 1e-3 < (one - two).norm() / one.norm() < 0.5
     assert torch.nn.functional.cosine_similarity(one, two, 0) > 0.9
-    with pytest.raises(ValueError, match=r"lora_rank=0: 8 bits are for weights that are not trained"):
+    with pytest.raises(ValueError, match=r"lora_rank=0: float8 is for weights that are not trained"):
         train_wan(transformer(**wide), cache, tmp_path / "all", replace(SHORT, lora_rank=0), float8=True)

@@ -202,9 +202,9 @@ def test_what_does_not_fit_is_said_before_weights_are_read(whole, cache, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "options", "says"),
     [
-        (["optimizer=adamw8bit"], [], "optimizer='adamw8bit', lora_rank=0: it does not work on split weights"),
-        ([], ["--float8"], "float8=True, lora_rank=0: 8 bits are for weights that are not trained"),
-        ([], ["--compiled"], "which is not compiled: leave out --compiled."),
+        (["optimizer=adamw8bit"], [], "optimizer='adamw8bit', lora_rank=0: it cannot train sharded weights"),
+        ([], ["--float8"], "float8=True, lora_rank=0: float8 is for weights that are not trained"),
+        ([], ["--compiled"], "such blocks cannot be compiled: leave out --compiled."),
     ],
 )
 def test_what_all_weights_cannot_have_is_said_before(whole, cache, tmp_path, said, changes, options, says):

@@ -161,7 +161,7 @@ def test_two_places_that_agree(places, tmp_path):
         ({"settings": {"lora_alpha": torch.tensor(1), "use_rslora": torch.ones(2)}}, "as use_rslora in the file"),
         (
             {"header": {"lora_alpha": "16", "transformer.lora_alpha": "8"}},
-            "two values in the header, .* and transformer.lora_alpha 8",
+            "two values in the header, (lora_alpha 16 and t.*lora_alpha 8|transformer.lora_alpha 8 and lora_alpha 16):",
         ),
         ({"header": {"transformer.alpha": "16", "alpha": "8"}}, "states two values in the header"),
         ({"header": {"transformer.alpha": "16", "lora_alpha": "8"}}, "states two scales, lora_alpha 8 and alpha 16"),

@@ -210,7 +210,7 @@ def test_known_frames_take_the_published_levels(nano_vta):
     one.do({"do": "drop", "name": "d.exe", "content": b"MZ"})
     assert "no picture or clip" in one.error
     one.do({"do": "drop", "name": "d.png", "content": b"MZ"})
-    assert "d.png is no readable picture" in one.error
+    assert "d.png is not a readable picture" in one.error
     one.do({"do": "forget", "index": 0})
     assert [g.name for g in one.given] == ["b.png"]
 

@@ -112,7 +112,7 @@ def test_a_message_that_is_none_is_answered(message):
         ({"do": "settings", "seed": None}, "seed is None: give a whole number"),
         ({"do": "settings", "colour": 1}, "no setting 'colour': choose from prompt, seed, guidance"),
         ({"do": "drop", "name": "a.png", "content": "%%%"}, "a.png came in a text that is not base64"),
-        ({"do": "drop", "name": "a.png", "content": "AAAA"}, "a.png is no"),
+        ({"do": "drop", "name": "a.png", "content": "AAAA"}, "a.png is not a readable picture"),
         ({"do": "drop", "name": "still.png", "at": 10**9}, "frame 1000000000 is outside"),
         ({"do": "drop", "name": "../still.png"}, "no asset"),
         ({"do": "level", "index": 5, "noise": 0.1}, "no known picture or clip 5"),

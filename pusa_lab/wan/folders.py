@@ -264,8 +264,8 @@ def weight_files(folder: Path) -> list[Path]:
         raise ValueError(f"{folder} has no safetensors files: download those, because pickled weights are not read.")
     if len(files) > 1 or "-of-" in files[0].name:
         raise ValueError(
-            f"{folder} has {len(files)} safetensors files, first {files[0].name}, and no index of them "
-            f"(*.safetensors.index.json): download the whole folder again, or keep a single file with all weights."
+            f"{folder} has no index (*.safetensors.index.json) of its safetensors ({len(files)}, first "
+            f"{files[0].name}): download the whole folder again, or keep a single file with all weights."
         )
     if files[0].name not in FILES:
         raise ValueError(

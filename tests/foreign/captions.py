@@ -133,11 +133,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a list": (
         lambda f: lines(f, A, {**B, "caption": ["x", "y"]}),
-        "line 2 has .*as its `caption`, which is not a text but of type list",
+        "line 2 has .*as its `caption`, which is of type list, not text",
     ),
     "a number": (
         lambda f: lines(f, {**A, "caption": 7}),
-        "line 1 has 7 as its `caption`, which is not a text but of type int",
+        "line 1 has 7 as its `caption`, which is of type int, not text",
     ),
     "a list of files": (lambda f: lines(f, {**A, "file": ["a.mp4"]}), "line 1 has .* as its `file`"),
     "a field twice": (
@@ -149,7 +149,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: text(f, '{"file": "a.mp4", "caption": "\\ud800"}\n', "captions.jsonl"),
         "control character",
     ),
-    "one array": (lambda f: text(f, json.dumps([A, B]), "captions.jsonl"), "line 1 is a list, not an object"),
+    "one array": (lambda f: text(f, json.dumps([A, B]), "captions.jsonl"), "line 1 is of type list, not an object"),
     "an indented object": (lambda f: text(f, json.dumps(A, indent=1), "captions.jsonl"), "line 1 is not JSON"),
 }
 """What it is -> writes it, and the sentence."""
@@ -160,7 +160,7 @@ TEXTS: dict[str, tuple[bytes, tuple[str, str], str]] = {
     "Windows": (b"a red\r\ncircle\r\n", ("a.txt", "b.txt"), "a red circle"),
     "capitals at the end": (PLAIN.encode(), ("a.TXT", "b.Txt"), PLAIN),
     "capitals all over": (PLAIN.encode(), ("A.txt", "B.TXT"), PLAIN),
-    "UTF-16": (PLAIN.encode("utf-16"), ("a.txt", "b.txt"), "!has a caption that is not in UTF-8: save a.txt as such."),
+    "UTF-16": (PLAIN.encode("utf-16"), ("a.txt", "b.txt"), "!has a caption that is not in UTF-8: save a.txt in UTF-8."),
     "UTF-16 LE without a mark": (
         PLAIN.encode("utf-16-le"),
         ("a.txt", "b.txt"),
@@ -174,7 +174,7 @@ TEXTS: dict[str, tuple[bytes, tuple[str, str], str]] = {
     "Latin-1": (
         "Füße".encode("latin-1"),
         ("a.txt", "b.txt"),
-        "!has a caption that is not in UTF-8: save a.txt as such.",
+        "!has a caption that is not in UTF-8: save a.txt in UTF-8.",
     ),
     "a control character": (
         b"a \x1b[1mred circle",
