@@ -1,4 +1,4 @@
-"""Training with one clock per frame, on Lightning."""
+"""Training with one timestep per frame, on Lightning."""
 
 from pusa_lab.training.cache import CacheWriter
 from pusa_lab.training.config import TrainConfig

@@ -1,4 +1,4 @@
-"""Wan itself with one clock per frame: Wan2.1-T2V-14B and 1.3B, Wan2.2-T2V-A14B and TI2V-5B, through diffusers."""
+"""Wan with one timestep per frame, through diffusers: Wan2.1-T2V-14B and 1.3B, Wan2.2-T2V-A14B and TI2V-5B."""
 
 from importlib import import_module
 from typing import Any
@@ -16,7 +16,7 @@ _HOME = {
     "unload_lora": "lora",
     "unmerge": "lora",
 }
-"""Name -> module that has it, opened on first use: all but planning need diffusers."""
+"""Name -> module that defines it, imported on first use, because all but planning needs diffusers."""
 
 __all__ = ["plan", *_HOME]
 
