@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pusa_lab.arguments import calling
-from pusa_lab.cli_data import add_data
+from pusa_lab.cli_data import add_data, number_or_text
 from pusa_lab.cli_train import OUT, add_wan_options, check_options, run_recipe
 from pusa_lab.files import check_folder, check_writable, writing
 
@@ -148,7 +148,7 @@ def _generate_options(gen: argparse.ArgumentParser) -> None:
     gen.add_argument("--noise", type=float, help="noise level of known frames (default: 0, which keeps them exactly)")
     gen.add_argument("--schedule", default="synchronous", help="a name in pusa_lab.schedules.SCHEDULES")
     gen.add_argument("--steps", type=int, default=10)
-    gen.add_argument("--guidance", type=float, default=3.0, help="1 is none")
+    gen.add_argument("--guidance", type=number_or_text, default=3.0, help="1 is none; or a guider: 'apg(scale=5)'")
     gen.add_argument("--solver", default="euler", help="a name in solvers.SOLVERS: euler, heun, ab2, unipc, ...")
     gen.add_argument("--seed", type=int, default=0)
     gen.add_argument("--out", type=Path, default=Path("outputs/video.mp4"))
@@ -267,7 +267,7 @@ def _generate(args: argparse.Namespace) -> None:
     result = generate(model, args.prompt, task, **options)
     scale = max(1, 128 // model.geometry.size[0])
     media.write_clip(args.out, result.video[0], model.geometry.fps, scale)
-    _say(f"{result.task}, {len(result.schedule) - 1} rows, {result.seconds:.2f} s: {args.out}")
+    _say(f"{result.task}, {len(result.schedule) - 1} rows, {result.calls} calls, {result.seconds:.2f} s: {args.out}")
 
 
 def _check_generate(args: argparse.Namespace) -> None:

@@ -42,6 +42,19 @@ def add_data(data: argparse.ArgumentParser) -> None:
     show.set_defaults(run=_show)
 
 
+@checked
+def number_or_text(word: str) -> float | str:
+    """A word of a command line that is a number, or else a text such as a guider's.
+
+    Args:
+        word: as typed.
+    """
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
 def _encode(args: argparse.Namespace) -> None:
     from pusa_lab.training.encode import check_encode, encode_steps, report
     from pusa_lab.training.manifest import check_times

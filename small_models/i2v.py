@@ -6,6 +6,7 @@ the picture's latent; Wan takes them from CLIP.
 """
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -68,7 +69,9 @@ class ImageToVideo(ToyModel):
             model.first = self.encode_video(clip)
         return model
 
-    def forward(self, x: Video, tau: Tau, text: Tensor, first: Tensor | None = None) -> Video:
+    def forward(
+        self, x: Video, tau: Tau, text: Tensor, first: Tensor | None = None, *, skip_layers: Sequence[int] = ()
+    ) -> Video:
         """The velocity; first is the latent (b or 1, c, 1, h, w) of frame 0, by default the picture given.
 
         Args:
@@ -76,6 +79,7 @@ class ImageToVideo(ToyModel):
             tau: clocks (b, f).
             text: from `encode_text`.
             first: latent of the picture; without any, its channels are empty.
+            skip_layers: blocks of the transformer to leave out.
         """
         first = self.first if first is None else first
         extra = x.new_zeros(len(x), MASK + x.shape[1], *x.shape[2:])
@@ -87,4 +91,5 @@ class ImageToVideo(ToyModel):
         _, ph, pw = self.dit.config["patch_size"]
         patches = first.to(x)[:, :, 0].unfold(2, ph, ph).unfold(3, pw, pw)
         image = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2).expand(len(x), -1, -1)
-        return self.dit(torch.cat([x, extra], dim=1).to(text.dtype), tau, text, image.to(text.dtype)).to(x.dtype)
+        x_and_picture = torch.cat([x, extra], dim=1).to(text.dtype)
+        return self.dit(x_and_picture, tau, text, image.to(text.dtype), skip_layers).to(x.dtype)

@@ -1,5 +1,6 @@
 """A toy with everything Wan has: text encoder, transformer and codec behind the same five calls."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -107,6 +108,11 @@ class ToyModel(nn.Module):
         """Latents to pixels; without a codec they are the same."""
         return self.codec.decode(latents) if self.codec else latents
 
-    def forward(self, x: Video, tau: Tau, text: Tensor) -> Video:
+    @property
+    def num_layers(self) -> int:
+        """Blocks of the transformer, of which `skip_layers` leaves some out."""
+        return self.dit.num_layers
+
+    def forward(self, x: Video, tau: Tau, text: Tensor, *, skip_layers: Sequence[int] = ()) -> Video:
         """The velocity, one clock per frame, computed in the weights' precision and returned in x's."""
-        return self.dit(x.to(text.dtype), tau, text).to(x.dtype)
+        return self.dit(x.to(text.dtype), tau, text, skip_layers=skip_layers).to(x.dtype)

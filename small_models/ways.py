@@ -70,7 +70,7 @@ class Sampling:
         put(x, schedule[0])
         text = model.encode_text(captions(scenes, self.words)) | cond
         null = model.encode_text([""] * len(scenes)) | cond
-        for state in sample_steps(text_cfg(model, text, null, self.guidance), x, schedule):
+        for state in sample_steps(text_cfg(model, null, self.guidance), x, schedule, **text):
             if replace:
                 put(state.x, schedule[state.row])
         return state.x

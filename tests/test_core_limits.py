@@ -73,7 +73,7 @@ def test_karras_is_its_formula_however_extreme(rho, low, high):
         (lambda: losses.fafm_loss(denoiser, X, torch.full((2, 4), 500.0), X), "values from 500 to 500"),
         (lambda: timesteps.v_from_x0(X, X, torch.zeros(2, 4)), "tau holds 0"),
         (lambda: timesteps.v_from_eps(X, X, torch.ones(2, 4)), "tau holds 1"),
-        (lambda: guidance.text_cfg(denoiser, {}, {}, 1e300), "scale=1e\\+300"),
+        (lambda: guidance.text_cfg(denoiser, {}, 1e300), "scale=1e\\+300"),
         (lambda: guidance.Term("0", 0, 1), "guidance.Term: frames is '0'"),
         (lambda: solvers.AdamsBashforth("2"), "solvers.AdamsBashforth: order is '2'"),
         (lambda: sample(denoiser, X, S, solvers.DPMSolver), "the class DPMSolver: give an instance"),

@@ -132,6 +132,27 @@ def test_guidance_1_asks_the_transformer_once_a_step(folders, monkeypatch):
     assert len(calls) == 3 + 6
 
 
+@pytest.mark.parametrize("offload", ["none", "model", "group"])
+@pytest.mark.parametrize("family", ["wan2.1-14b", "wan2.2-a14b"])
+def test_wan_skips_layers(folders, family, offload):
+    """As if the block were not there, wherever its weights lie and whichever expert is at work."""
+    model, cut = load(folders, family, offload=offload), load(folders, family)
+    found = pl.generate(model, "a red ball", steps=2, guidance="skip_layer_guidance(layers=[1], weight=2, scale=3)")
+    assert found.calls == 6
+    whole = load(folders, family)
+    for expert in cut.experts:
+        del expert.blocks[1]
+
+    def guided(denoiser, null):
+        def velocity(x, tau, **cond):
+            v, v_null, v_cut = whole(x, tau, **cond), whole(x, tau, **null), cut(x, tau, **cond)
+            return v_null + 3 * (v - v_null) + 2 * (v - v_cut)
+
+        return velocity
+
+    torch.testing.assert_close(found.latents, pl.generate(whole, "a red ball", steps=2, guidance=guided).latents)
+
+
 @pytest.mark.parametrize("offload", ["model", "group"])
 def test_offloading_changes_nothing(folders, offload):
     results = [

@@ -265,17 +265,23 @@ class WanModel:
         with self._use(self.codec):
             return latents.decode(self.codec, latents_)
 
+    @property
+    def num_layers(self) -> int:
+        """Blocks of the transformer, of which `skip_layers` leaves some out; as many in both experts."""
+        return bare(self.transformer).config.num_layers
+
     @checked
-    def __call__(self, x: Video, tau: Tau, text: Tensor) -> Video:
+    def __call__(self, x: Video, tau: Tau, text: Tensor, skip_layers: Sequence[int] = ()) -> Video:
         """Return the velocity (b, c, f, h, w) in the type of x; it is computed in the type of the weights.
 
         Args:
             x: latents (b, c, f, h, w).
             tau: timesteps (b, f) in [0, 1].
             text: embeddings (b, n, d), from `encode_text`.
+            skip_layers: blocks of the transformer to leave out, see `guidance.skip_layer_guidance`.
         """
         if len(self.experts) == 1:
-            return self._ask(0, x, tau, text)
+            return self._ask(0, x, tau, text, skip_layers)
         # Frames that are generated have the highest tau and decide the expert; known frames may be cleaner.
         low = tau.amax(1) < self.boundary
         if (tau[~low] < self.boundary).any():
@@ -287,15 +293,16 @@ class WanModel:
         v = torch.empty_like(x)
         for expert, rows in enumerate((~low, low)):
             if rows.any():
-                v[rows] = self._ask(expert, x[rows], tau[rows], text[rows])
+                v[rows] = self._ask(expert, x[rows], tau[rows], text[rows], skip_layers)
         return v
 
-    def _ask(self, number: int, x: Video, tau: Tau, text: Tensor) -> Video:
+    def _ask(self, number: int, x: Video, tau: Tau, text: Tensor, skip_layers: Sequence[int]) -> Video:
         expert = self.experts[number]
         if self.offload == "model":
             for other in self.experts:
                 other.to(self.device if other is expert else "cpu")
-        v = expert(x.to(text.dtype), 1000 * tau.float(), text, return_dict=False)[0]
+        more = {"skip_layers": skip_layers} if skip_layers else {}
+        v = expert(x.to(text.dtype), 1000 * tau.float(), text, return_dict=False, **more)[0]
         return v.to(x.dtype)
 
     @contextmanager

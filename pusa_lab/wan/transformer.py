@@ -21,6 +21,7 @@ from diffusers.utils import apply_lora_scale
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked, shown
+from pusa_lab.guidance import layer_indices
 
 Spans = tuple[tuple[int, int, int, int], ...]
 """Runs of tokens: (first token, end, first frame, end); a run has equally many tokens of each of its frames."""
@@ -105,9 +106,15 @@ class VTAWanTransformerBlock(WanTransformerBlock):
         temb: Tensor,
         rotary_emb: Any,
         spans: Spans | None = None,
+        skipped: bool = False,
     ) -> Tensor:
-        """Map tokens (b, l, d) to tokens; temb is (b, f, 6, d) with spans, and as in diffusers without."""
+        """Map tokens (b, l, d) to tokens; temb is (b, f, 6, d) with spans, and as in diffusers without.
+
+        A skipped block is called all the same, so that hooks run, such as those that bring its weights.
+        """
         x = hidden_states
+        if skipped:
+            return x
         if spans is None:
             return super().forward(x, encoder_hidden_states, temb, rotary_emb)
         shift, scale, gate, c_shift, c_scale, c_gate = (self.scale_shift_table + temb.float()).unbind(2)
@@ -188,6 +195,7 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
         encoder_hidden_states_image: Tensor | None = None,
         return_dict: bool = True,
         attention_kwargs: dict[str, Any] | None = None,
+        skip_layers: Sequence[int] = (),
     ) -> Transformer2DModelOutput | tuple[Tensor]:
         """Return the velocity (b, c, f, h, w) for one timestep per sample, frame or token.
 
@@ -198,9 +206,11 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
             encoder_hidden_states_image: must be None, as for every text-to-video Wan.
             return_dict: whether to wrap the velocity, as diffusers does.
             attention_kwargs: may hold "scale" for adapters, as in diffusers.
+            skip_layers: blocks to leave out, with one timestep per frame.
 
         Raises:
-            ValueError: the timestep has another shape, or the frames cannot be divided into patches.
+            ValueError: the timestep has another shape, the frames cannot be divided into patches, or a layer to skip
+                does not exist.
         """
         x = hidden_states
         grid = _grid(x, self.config.patch_size)
@@ -212,13 +222,20 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
                 f"({len(x)}, {grid[0]}) for one per frame, or ({len(x)}, {tokens}) for one per token."
             )
         if shape == (len(x), grid[0]):
-            sample = self._per_frame(x, timestep, encoder_hidden_states, grid)
+            skipped = layer_indices(skip_layers, len(self.blocks))
+            sample = self._per_frame(x, timestep, encoder_hidden_states, grid, skipped)
             return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
+        if skip_layers:
+            raise ValueError(
+                f"skip_layers with a timestep of shape {shape}: give one per frame, ({len(x)}, {grid[0]})."
+            )
         return WanTransformer3DModel.forward.__wrapped__(
             self, x, timestep, encoder_hidden_states, encoder_hidden_states_image, return_dict
         )
 
-    def _per_frame(self, x: Tensor, timestep: Tensor, text: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    def _per_frame(
+        self, x: Tensor, timestep: Tensor, text: Tensor, grid: tuple[int, int, int], skipped: tuple[int, ...]
+    ) -> Tensor:
         frames, hw = grid[0], grid[1] * grid[2]
         rotary = self.rope(x)
         held = self.shard(torch.arange(frames * hw)[None])[0]
@@ -228,8 +245,10 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
 
         temb, six = self._embed_timesteps(timestep, text.dtype)
         captions = self.condition_embedder.text_embedder(text)
-        for block in self.blocks:
-            if torch.is_grad_enabled() and self.gradient_checkpointing:
+        for i, block in enumerate(self.blocks):
+            if i in skipped:
+                tokens = block(tokens, captions, six, rotary, spans, skipped=True)
+            elif torch.is_grad_enabled() and self.gradient_checkpointing:
                 tokens = self._gradient_checkpointing_func(block, tokens, captions, six, rotary, spans)
             else:
                 tokens = block(tokens, captions, six, rotary, spans)

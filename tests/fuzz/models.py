@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +21,13 @@ from .basics import ROOT, clip, falling, film, folder, picture
 def velocity(x, tau, **cond):
     """A denoiser."""
     return x * 0.5
+
+
+def skipping():
+    """A denoiser of three layers that can be skipped."""
+    from pusa_lab.guidance import Guided
+
+    return Guided(velocity, 1, 3)
 
 
 class Stub:
@@ -288,4 +296,4 @@ def trainable():
 
 
 __all__ = [name for name in dir() if not name.startswith("_")]
-_ = (np, schedules)
+_ = (np, schedules, partial)

@@ -49,8 +49,12 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.generate\.(generate|prepare)": {
         "**": ["steps=2", "guidance=1.0", "schedule='pyramid'", "schedule=falling(3, 4)", "seed=3", "frames=3", "solver='ab3'"],
-        "guidance": ["1.0", "2.0", "rand(4)"], "frames": ["4", "None"], "negative": ["''", "'blurred'"],
+        "guidance": ["1.0", "2.0", "rand(4)", "'apg(scale=3)'", "'text_cfg(scale=[1, 2, 3, 4]) | cfg_zero_star(scale=2)'"], "frames": ["4", "None"], "negative": ["''", "'blurred'"],
         "schedule": ["'pyramid'", "schedules.synchronous", "falling(3, 4)", "falling(3, 4).tolist()"],
+    },
+    r"pusa_lab\.guidance\.(registry|layers)\.\w+": {
+        "guider": ["partial(the('pusa_lab.guidance.text.text_cfg'), null={}, scale=2.0)", "lambda denoiser: denoiser"], "denoiser": ["nano()", "skipping()"],
+        "text": ["'apg(scale=5)'", "'cfg_zero_star(scale=2) | text_cfg(scale=[1, 2])'"], "layers": ["[0]", "(1, -1)"], "number": ["2", "3"], "**": [],
     },
     r"pusa_lab\.finetune\.watch": {"model": ["trainable()"], "row": ["0", "2"], "folder": ["None"]},
     r"pusa_lab\.finetune\.check_wan": {

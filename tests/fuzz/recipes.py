@@ -78,6 +78,7 @@ CLASSES: dict[str, list[str]] = {
     "Geometry": ["Geometry((1, 1, 1), 3, {f}, (8, 8))"],
     "State": ["states()[1]"],
     "Run": ["prepared()"],
+    "Asked": ["the('pusa_lab.generate.Asked')(velocity)"],
     "Result": ["result()"],
     "Conditions": ["conditions()"],
     "World": ["world()", "world('mini')"],
