@@ -167,9 +167,7 @@ def _train_options(train: argparse.ArgumentParser) -> None:
     train.add_argument("--out", type=Path, help=f"folder for checkpoints and cards (default {OUT})")
     train.add_argument("--logs", type=Path, help="folder for curves (CSV, TensorBoard), sheets and last.ckpt")
     train.add_argument("--resume", type=Path, help="go on from such a last.ckpt, which --set save_every=N writes")
-    train.add_argument(
-        "--fast", action="store_true", default=None, help="a few small steps, to test that everything runs"
-    )
+    train.add_argument("--fast", action="store_true", default=None, help="a few small steps, to test the command")
     train.add_argument(
         "--set",
         nargs="+",
