@@ -50,8 +50,8 @@ def skip_layer_guidance(
         layers: transformer blocks to skip, from 0, or negative from the last; at least one.
         weight: w; 0 is none, diffusers has 2.8.
         scale: s of text guidance, one or (f,); 1 is none.
-        interval: clocks (low, high) at which frames are guided away from v_skip; the source does it early, such as
-            (0.8, 0.99). Text guidance is at all clocks.
+        interval: clocks (low, high) at which frames are guided away from v_skip; diffusers does it early, from 1 to
+            20 % of the steps. Text guidance is at all clocks.
 
     Returns:
         (x, tau, **cond) -> v.
@@ -60,7 +60,7 @@ def skip_layer_guidance(
         ValueError: the denoiser cannot skip layers or has no such layer, an argument is out of range; with the first
             velocity, if there is not one scale per frame.
 
-    Source: Stability-AI/sd3.5 on GitHub (SkipLayerCFGDenoiser); arXiv 2411.18664 for video.
+    Source: Stability-AI/sd3.5 on GitHub; arXiv 2411.18664 for video.
     """
     scales, skipped = _scales(scale), _of_model(denoiser, layers)
     _check_interval(interval)

@@ -36,11 +36,11 @@ def apg(
     Args:
         denoiser: (x, tau, **cond) -> v.
         null: keyword arguments for the empty (or negative) caption, which replace those of the call.
-        scale: s, one or (f,); 1 is no guidance. The source goes up to 15 or 20.
+        scale: s, one or (f,); 1 is no guidance.
         eta: share of the parallel part that is kept; 0 in the source.
-        threshold: longest norm r of U; 0 is none. It grows with the root of the size: the source has 2.5 to 20 for
-            pictures.
-        momentum: in (-1, 1); 0 is none, the source has -0.5 and -0.75. A guider with momentum must be the outermost.
+        threshold: longest norm r of U; 0 is none. Norms grow with the root of the size, so what suits a picture is
+            short for a video: diffusers has 15.
+        momentum: in (-1, 1); 0 is none, the source's is negative. A guider with momentum must be the outermost.
         by_frame: measure every frame by itself instead of the whole sample.
         interval: clocks (low, high) in [0, 1] at which frames are guided, ends included.
 
@@ -50,7 +50,7 @@ def apg(
     Raises:
         ValueError: an argument is out of range; with the first velocity, if there is not one scale per frame.
 
-    Source: Algorithm 1, arXiv 2410.02416.
+    Source: arXiv 2410.02416, there for clean estimates of pictures.
     """
     for name, value, fits, wanted in (
         ("eta", eta, abs(eta) < torch.inf, "a finite number, such as 0"),
@@ -126,7 +126,7 @@ def cfg_zero_star(
     Raises:
         ValueError: an argument is out of range; with the first velocity, if there is not one scale per frame.
 
-    Source: Algorithm 1, arXiv 2503.18886.
+    Source: arXiv 2503.18886.
     """
     if zero_from is not None and not 0 <= zero_from <= 1:
         raise ValueError(f"zero_from={zero_from}: give a level in [0, 1], or None to leave out no step.")
