@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Video
 from small_models.autoencoder import Autoencoder
-from small_models.entries import needs_entries
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
@@ -27,7 +27,7 @@ LEFT_OUT = ("attn_scales", "is_residual", "patch_size", "dropout")
 """Arguments of diffusers' class that a toy's config may only switch off."""
 
 
-@needs_entries
+@checked
 class Codec(nn.Module):
     """Pixels to normalised latents and back.
 
@@ -129,7 +129,7 @@ class Codec(nn.Module):
             )
 
 
-@needs_entries
+@checked
 def initialise(codec: Codec, logvar: float = -6.0) -> None:
     """Before training: every residual block starts as its shortcut, every posterior as a narrow one.
 
@@ -146,7 +146,7 @@ def initialise(codec: Codec, logvar: float = -6.0) -> None:
         bias[codec.z_dim :] = logvar
 
 
-@needs_entries
+@checked
 def channels_last_(codec: Codec) -> Codec:
     """Lay out the kernels with channels last, as GPUs like them; give such clips too (torch.channels_last_3d).
 
@@ -161,7 +161,7 @@ def channels_last_(codec: Codec) -> Codec:
 
 
 @torch.no_grad()
-@needs_entries
+@checked
 def calibrate(codec: Codec, batches: Iterable[Clip]) -> None:
     """Set mean and std so that latents have mean 0 and standard deviation 1 over batch, frames and space.
 
@@ -185,7 +185,7 @@ def calibrate(codec: Codec, batches: Iterable[Clip]) -> None:
 
 
 @torch.no_grad()
-@needs_entries
+@checked
 def pixel_weights(clip: Clip, edge: float = 4.0, contrast: float = 0.1, first: float = 3.0) -> Weights:
     """How much each pixel counts: small coloured objects on a large grey background, and their edges, count more.
 
@@ -214,7 +214,7 @@ def pixel_weights(clip: Clip, edge: float = 4.0, contrast: float = 0.1, first: f
     return w / w.mean()
 
 
-@needs_entries
+@checked
 def codec_loss(
     codec: Codec, clip: Clip, kl_weight: float = 1e-4, edge: float = 4.0, contrast: float = 0.1, first: float = 3.0
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.metrics import psnr
 from pusa_lab.schedules import hold, synchronous
 from pusa_lab.types import Clip, Geometry
 from small_models.codec import Codec
-from small_models.entries import needs_entries
 from small_models.goals import compare
 from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
@@ -26,7 +26,7 @@ Raw = dict[str, Tensor]
 """Numbers of each clip or object, before they are averaged."""
 
 
-@needs_entries
+@checked
 @torch.no_grad()
 def collect(
     way: Way, score: Callable[[Clip, Clip, Scenes], Raw], model: ToyModel, clips: int, seed: int = 0, world: str = ""
@@ -52,7 +52,7 @@ def collect(
     return {name: torch.cat([raw[name] for raw in found]) for name in found[0]}
 
 
-@needs_entries
+@checked
 def fidelity(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
     """PSNR of every frame, and the distance in pixels of every object that can be seen in the truth."""
     size = clip.shape[-1]
@@ -69,7 +69,7 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
     }
 
 
-@needs_entries
+@checked
 def obedience(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
     """For every object of the caption: is it there, in its colour and shape, and does it move as told?"""
     told = confirm(clip, scenes)
@@ -78,7 +78,7 @@ def obedience(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
     return raw | {"number": scenes.present.sum(1)}
 
 
-@needs_entries
+@checked
 def image_to_video_scores(raw: Raw, stride: int) -> dict[str, Any]:
     """Averages of `fidelity` over what was predicted, frames 1 and later, and frame 0's worst error if pixels show it.
 
@@ -101,7 +101,7 @@ def image_to_video_scores(raw: Raw, stride: int) -> dict[str, Any]:
     }
 
 
-@needs_entries
+@checked
 def text_to_video_scores(raw: Raw) -> dict[str, Any]:
     """Shares of objects that the reader confirms, and of captions in which it confirms all, by number of objects.
 
@@ -122,7 +122,7 @@ def text_to_video_scores(raw: Raw) -> dict[str, Any]:
     return out
 
 
-@needs_entries
+@checked
 def gain(raw: Raw, other: Raw, stride: int) -> dict[str, list[float]]:
     """By how many dB one way beats another on the same clips, latent frame by latent frame, with standard errors.
 
@@ -135,7 +135,7 @@ def gain(raw: Raw, other: Raw, stride: int) -> dict[str, list[float]]:
     return {"db_by_latent_frame": more.mean(0).tolist(), "stderr": [_stderr(frame) for frame in more.T]}
 
 
-@needs_entries
+@checked
 @torch.no_grad()
 def frame0_latent(model: ToyModel, sampling: Sampling, clips: int = 32) -> dict[str, Any]:
     """The largest error of frame 0's latent in videos that go on from it, against the encoded picture.
@@ -156,7 +156,7 @@ def frame0_latent(model: ToyModel, sampling: Sampling, clips: int = 32) -> dict[
     return {"frame0_latent_max_error": worst, "frame0_latent_how": f"{clips} scenes on {model.device.type}"}
 
 
-@needs_entries
+@checked
 def measure(
     model: ToyModel, name: str, base: ToyModel | None, clips: int, sampling: Sampling | None = None
 ) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _spoken(name: str, model: ToyModel, base: ToyModel | None, sampling: Samplin
     return ways
 
 
-@needs_entries
+@checked
 @torch.no_grad()
 def measure_codec(codec: Codec, world: str, clips: int, geometry: Geometry) -> dict[str, Any]:
     """How much of unseen clips a codec keeps.

@@ -8,9 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pusa_lab.arguments import shown
+from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip
-from small_models.entries import needs_entries
 from small_models.world import COLOURS, DIRECTIONS, GROUNDS, MOTIONS, TURNS, WORLDS, Scenes
 
 SLOT, SCENE = 7, 8
@@ -32,7 +31,7 @@ Small = Float[Tensor, "b 3 f small_h small_w"]
 """Every second frame at half the size."""
 
 
-@needs_entries
+@checked
 class Features(nn.Module):
     """What is in a clip, colour by colour, through 64 numbers.
 
@@ -130,7 +129,7 @@ class Features(nn.Module):
         return far.div_(2 * NEAR**2).exp_().unflatten(3, frames.shape[3:])
 
 
-@needs_entries
+@checked
 def reduced(clip: Clip) -> Small:
     """Every second frame at half the size, which is all that the network sees.
 
@@ -149,7 +148,7 @@ def reduced(clip: Clip) -> Small:
     return F.avg_pool3d(clip[:, :, ::2], (1, 2, 2))
 
 
-@needs_entries
+@checked
 def labels_of(scenes: Scenes) -> Labels:
     """What there is to read in scenes, by colour: present (n, 8) in {0, 1}; shape, size, motion, direction and turn
     (n, 8), indices into the tables or ABSENT; ground (n), and pan (n): 0 left, 1 none, 2 right.
@@ -169,7 +168,7 @@ def labels_of(scenes: Scenes) -> Labels:
     return {"present": (out["shape"] != ABSENT).long(), **out, "ground": scenes.ground, "pan": scenes.pan + 1}
 
 
-@needs_entries
+@checked
 def feature_loss(model: Features, small: Small, labels: Labels) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """Cross-entropy of every question, each averaged over those that can be asked it, summed.
 

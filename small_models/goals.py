@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from small_models.entries import needs_entries
+from pusa_lab.arguments import checked
 
 SHARES = {"colour_and_shape_right": 0.9, "direction_right": 0.8}
 """Of what captions of OBJECTS ask for, the least share that the reader confirms: per object, and of whole captions."""
@@ -13,7 +13,7 @@ CLEARLY = 2.0
 """Standard errors of the paired gain."""
 
 
-@needs_entries
+@checked
 def compare(metrics: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
     """Each goal with the value measured, the goal, and how much is missing (0 if it is met).
 

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.pixels import fit, to_pixels
 from pusa_lab.tasks import picture_of
 from pusa_lab.types import Tau, Video
 from small_models.codec import Codec
-from small_models.entries import needs_entries
 from small_models.model import ToyModel
 
 MASK = 4
@@ -24,7 +24,7 @@ NEW_LAYERS = r"image_embedder|add_k_proj|add_v_proj|norm_added_k|patch_embedding
 """What the picture passes through; trained whole."""
 
 
-@needs_entries
+@checked
 class ImageToVideo(ToyModel):
     """A toy whose denoiser is also given the latent of the first frame.
 

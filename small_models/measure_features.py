@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pusa_lab.arguments import checked
 from pusa_lab.metrics import frechet_distance
 from pusa_lab.types import Clip, Geometry
 from small_models.codec import Codec
-from small_models.entries import needs_entries
 from small_models.evaluate import EVAL_SEED
 from small_models.features import ABSENT, Features, Labels, Logits, labels_of
 from small_models.world import WORLDS, Scenes, draw_scenes, render
@@ -20,7 +20,7 @@ OTHERS = EVAL_SEED + 2
 Damage = Callable[[Clip], Clip]
 
 
-@needs_entries
+@checked
 def true(clip: Clip) -> Clip:
     """No damage.
 
@@ -30,7 +30,7 @@ def true(clip: Clip) -> Clip:
     return clip
 
 
-@needs_entries
+@checked
 def blurred(clip: Clip, side: int = 5) -> Clip:
     """Every frame averaged over squares.
 
@@ -43,7 +43,7 @@ def blurred(clip: Clip, side: int = 5) -> Clip:
     return F.avg_pool3d(clip, (1, side, side), 1, (0, side // 2, side // 2), count_include_pad=False)
 
 
-@needs_entries
+@checked
 def shuffled(clip: Clip) -> Clip:
     """Every clip's frames in a random order of its own, always the same one.
 
@@ -54,7 +54,7 @@ def shuffled(clip: Clip) -> Clip:
     return torch.stack([one[:, at] for one, at in zip(clip, order.to(clip.device), strict=True)])
 
 
-@needs_entries
+@checked
 def torn(clip: Clip, pixels: int = 4) -> Clip:
     """The red channel moved to the right of the other two.
 
@@ -65,7 +65,7 @@ def torn(clip: Clip, pixels: int = 4) -> Clip:
     return torch.cat([clip[:, :1].roll(pixels, dims=4), clip[:, 1:]], dim=1)
 
 
-@needs_entries
+@checked
 def frozen(clip: Clip) -> Clip:
     """Frame 0 all the time.
 
@@ -85,7 +85,7 @@ DAMAGES: dict[str, Damage] = {
 }
 
 
-@needs_entries
+@checked
 @torch.no_grad()
 def features_of(model: Features, scenes: Scenes, geometry: Geometry, ways: dict[str, Damage]) -> dict[str, Tensor]:
     """Features (n, 64) of scenes after each change, rendered in parts that fit in memory.
@@ -105,7 +105,7 @@ def features_of(model: Features, scenes: Scenes, geometry: Geometry, ways: dict[
     return {name: torch.cat(parts) for name, parts in found.items()}
 
 
-@needs_entries
+@checked
 def shares(logits: Logits, labels: Labels) -> dict[str, float]:
     """Shares of right answers, with standard errors: colours over all colours and clips, shape, size, motion, direction
     (8 ways) and turn (2 ways) over the objects that can be asked, ground and pan over clips.
@@ -125,7 +125,7 @@ def shares(logits: Logits, labels: Labels) -> dict[str, float]:
     return out
 
 
-@needs_entries
+@checked
 def ladder(found: dict[str, Tensor], others: Tensor) -> dict[str, float]:
     """Frechet distance of each set of features to those of other true clips.
 
@@ -138,7 +138,7 @@ def ladder(found: dict[str, Tensor], others: Tensor) -> dict[str, float]:
     return {name: frechet_distance(features, others) for name, features in found.items()}
 
 
-@needs_entries
+@checked
 @torch.no_grad()
 def measure_features(model: Features, codec: Codec, world: str, clips: int, geometry: Geometry) -> dict[str, Any]:
     """What is read right, from true clips and through the codec, and distances of damaged clips to other true ones.

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video
 from small_models.codec import Codec
 from small_models.dit import ToyDiT
-from small_models.entries import needs_entries
 from small_models.text import EMPTY, TextEncoder
 from small_models.world import HANDWRITING, LONGEST, MINI, NANO, vocabulary
 
@@ -65,7 +65,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Name -> sizes. `nano` lives in pixel space, so that its frames are pictures; `mini` has a codec as Wan has."""
 
 
-@needs_entries
+@checked
 class ToyModel(nn.Module):
     """A `VideoModel`: in pixel space, or in the latents of a codec.
 

@@ -2,7 +2,7 @@
 
 import re
 
-from small_models.entries import needs_entries
+from pusa_lab.arguments import checked
 
 OURS_TO_DIFFUSERS = {
     r"^time_embedder\.0\.": "condition_embedder.time_embedder.linear_1.",
@@ -24,7 +24,7 @@ DIFFUSERS_TO_OURS = {
 }
 
 
-@needs_entries
+@checked
 def rename(key: str, rules: dict[str, str]) -> str:
     """A weight's name after all rules.
 

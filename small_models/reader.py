@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Clip
-from small_models.entries import needs_entries
 from small_models.tracks import Area, Costs, Indices, Where, motion_costs, still
 from small_models.world import COLOURS, DIGITS, DIRECTIONS, MOTIONS, NANO, TURNS, Scenes, World
 from small_models.world.digits import bitmaps
@@ -32,7 +32,7 @@ SHARPEST, REACH, GRID = 7, 1.25, 28
 """Shapes are read in the frames of largest area, within 1.25 radii, on a grid of so many points a side."""
 
 
-@needs_entries
+@checked
 def locate(clip: Clip, colour: Indices, world: World = NANO) -> tuple[Where, Area]:
     """Centre and visible area of the object of each colour, frame by frame.
 
@@ -48,7 +48,7 @@ def locate(clip: Clip, colour: Indices, world: World = NANO) -> tuple[Where, Are
     return _in_parts(lambda c, i: _track(_masks(_inks(c, world.colours), i)), clip, colour)
 
 
-@needs_entries
+@checked
 def subjects(clip: Clip, colour: Indices, world: World = NANO) -> Float[Tensor, "b objects pf h w"]:
     """How much of each pixel shows the object of each colour, in [0, 1]: what the world's `masks` are for true clips.
 
@@ -60,7 +60,7 @@ def subjects(clip: Clip, colour: Indices, world: World = NANO) -> Float[Tensor, 
     return _in_parts(lambda c, i: (_masks(_inks(c, world.colours), i),), clip, colour)[0]
 
 
-@needs_entries
+@checked
 def read_shape(clip: Clip, colour: Indices, world: World) -> tuple[Indices, Indices]:
     """Shape and size of the object of each colour, as indices into the world's nouns and sizes.
 
@@ -72,7 +72,7 @@ def read_shape(clip: Clip, colour: Indices, world: World) -> tuple[Indices, Indi
     return _in_parts(lambda c, i: _shape(_inks(c, world.colours), i, world), clip, colour)
 
 
-@needs_entries
+@checked
 def read_motion(where: Where, area: Area, world: World, size: Indices) -> tuple[Indices, Indices, Indices]:
     """Motion, direction and speed that explain each track best, as indices into MOTIONS, DIRECTIONS and speeds.
 
@@ -90,7 +90,7 @@ def read_motion(where: Where, area: Area, world: World, size: Indices) -> tuple[
     return motion, chosen // len(world.speeds), chosen % len(world.speeds)
 
 
-@needs_entries
+@checked
 def read_direction(costs: Costs, motion: Indices, speed: Indices) -> Indices:
     """Direction that explains each track best if motion and speed are known; what circles has 0 or 1.
 
@@ -103,7 +103,7 @@ def read_direction(costs: Costs, motion: Indices, speed: Indices) -> Indices:
     return costs[b, k, motion, :, speed].argmin(-1)
 
 
-@needs_entries
+@checked
 def confirm(clip: Clip, scenes: Scenes) -> dict[str, Tensor]:
     """What a clip shows of what it should.
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from pusa_lab import generate, tasks
+from pusa_lab.arguments import checked
 from pusa_lab.metrics import follow_errors
 from pusa_lab.pixels import to_uint8
-from small_models.entries import needs_entries
 from small_models.evaluate import EVAL_SEED
 from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
@@ -20,7 +20,7 @@ SHEET_SEED = EVAL_SEED + 2
 """Scenes of sheets: neither trained on nor measured."""
 
 
-@needs_entries
+@checked
 def sheet(rows: list[np.ndarray], shown: int = 9, gap: int = 2) -> np.ndarray:
     """Videos as rows of evenly spaced frames, (h, w, 3) uint8.
 
@@ -38,7 +38,7 @@ def sheet(rows: list[np.ndarray], shown: int = 9, gap: int = 2) -> np.ndarray:
     return np.concatenate([np.concatenate(list(v), axis=1) for v in padded], axis=0)
 
 
-@needs_entries
+@checked
 def truth(model: ToyModel, count: int, frames: int | None = None) -> tuple[np.ndarray, list[str]]:
     """The sheets' scenes (count, pixel frames, h, w, 3) uint8, and their captions in plain words.
 
@@ -52,7 +52,7 @@ def truth(model: ToyModel, count: int, frames: int | None = None) -> tuple[np.nd
     return to_uint8(render(scenes, frames, model.geometry.size[0])), captions(scenes)
 
 
-@needs_entries
+@checked
 def image_to_video(model: ToyModel, count: int = 4, **options: Any) -> tuple[np.ndarray, np.ndarray]:
     """The truth and the model's prediction from caption and frame 0, (count, pixel frames, h, w, 3) each.
 
@@ -71,7 +71,7 @@ def image_to_video(model: ToyModel, count: int = 4, **options: Any) -> tuple[np.
     return true, np.stack(made)
 
 
-@needs_entries
+@checked
 def reporter(folder: Path, count: int = 4, **options: Any) -> Callable[[Any, int], dict[str, float]]:
     """A `report` for training: writes a sheet of predictions above their truths, returns their `follow_errors`.
 

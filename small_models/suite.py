@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pusa_lab import metrics
+from pusa_lab.arguments import checked
 from pusa_lab.metrics import Interval
 from pusa_lab.types import Clip
-from small_models.entries import needs_entries
 from small_models.reader import confirm, locate, subjects
 from small_models.world import Scenes, masks, positions
 
@@ -34,7 +34,7 @@ SEEN = 0.02
 """Share of the picture above which an object of the truth can be seen."""
 
 
-@needs_entries
+@checked
 def appearance(clip: Clip, scenes: Scenes, first: Picture | None = None) -> Raw:
     """What needs no truth but the objects' colours: VBench's dimensions, flicker; 0 where nothing is left to compare.
 
@@ -61,7 +61,7 @@ def appearance(clip: Clip, scenes: Scenes, first: Picture | None = None) -> Raw:
     return {name: value.nan_to_num(0) for name, value in found.items()}
 
 
-@needs_entries
+@checked
 def obedience(clip: Clip, scenes: Scenes) -> Raw:
     """Shares of a caption's objects that are as it says, and how far they move off its law of motion, in pixels.
 
@@ -80,7 +80,7 @@ def obedience(clip: Clip, scenes: Scenes) -> Raw:
     return shares | {"text_alignment": alignment, "physics_error": off * clip.shape[-1], "extra": extra}
 
 
-@needs_entries
+@checked
 def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ()) -> Raw:
     """Frame by frame against the truth, over the frames that were not given; and over those that were.
 
@@ -126,7 +126,7 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
     return found
 
 
-@needs_entries
+@checked
 def destroyed(clip: Clip) -> dict[str, Clip]:
     """The same clips made worthless in three ways: every dimension is at its floor in one of them.
 
@@ -148,7 +148,7 @@ def destroyed(clip: Clip) -> dict[str, Clip]:
     return {"frames of other clips": other, "noise": noise, "blurred": blurred}
 
 
-@needs_entries
+@checked
 def ranges(truth: list[Raw], worst: list[Raw]) -> dict[str, tuple[float, float]]:
     """For VBench's dimensions, the value of worthless clips (the lowest of them) and of true ones: (low, high).
 
@@ -165,7 +165,7 @@ def ranges(truth: list[Raw], worst: list[Raw]) -> dict[str, tuple[float, float]]
     return found | {"dynamic_degree": (0.0, 1.0)}
 
 
-@needs_entries
+@checked
 def add_totals(raw: Raw, scale: dict[str, tuple[float, float]]) -> Raw:
     """The same with "quality", "i2v" and "total" of every clip, formed as VBench-I2V forms them.
 
@@ -178,7 +178,7 @@ def add_totals(raw: Raw, scale: dict[str, tuple[float, float]]) -> Raw:
     return raw | {name: torch.tensor([row[name] for row in found]) for name in ("quality", "i2v", "total")}
 
 
-@needs_entries
+@checked
 def summarise(raw: Raw, groups: Tensor) -> dict[str, Any]:
     """Mean and 95 % interval of every number, resampling prompts with all their seeds; plain means by frame.
 
@@ -195,7 +195,7 @@ def summarise(raw: Raw, groups: Tensor) -> dict[str, Any]:
     return out
 
 
-@needs_entries
+@checked
 def plus_or_minus(interval: Sequence[float] | Interval, digits: int = 2) -> str:
     """Mean and half the width of its interval, to print.
 

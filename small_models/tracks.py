@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from small_models.entries import needs_entries
+from pusa_lab.arguments import checked
 from small_models.world import DIRECTIONS, MOTIONS, TURNS, Scenes, World, positions
 
 Indices = Int[Tensor, "b objects"]
@@ -15,7 +15,7 @@ Area = Float[Tensor, "b pf objects"]
 Costs = Float[Tensor, "b objects motions directions speeds"]
 
 
-@needs_entries
+@checked
 def motion_costs(where: Where, area: Area, world: World, size: Indices) -> Costs:
     """Distance of each track from the path of every motion, direction and speed, in sides; infinite if none has it.
 
@@ -68,7 +68,7 @@ def _paths(world: World, size: Int[Tensor, " n"], start: Float[Tensor, "n 1 2"],
     return Scenes(world, **path, ground=zero[:, 0], level=zero[:, 0].float(), pan=zero[:, 0])
 
 
-@needs_entries
+@checked
 def weights(where: Where, area: Area) -> Float[Tensor, "b objects pf"]:
     """Square of the visible area, adding up to 1: where less is seen, the centre is off."""
     weight = (area.square() * ~where[..., 0].isnan()).transpose(1, 2)
@@ -77,7 +77,7 @@ def weights(where: Where, area: Area) -> Float[Tensor, "b objects pf"]:
     return weight / weight.sum(2, keepdim=True).clamp(min=1e-12)
 
 
-@needs_entries
+@checked
 def still(where: Where, area: Area) -> Float[Tensor, "b objects"]:
     """Mean distance of each track from its middle, weighted like `motion_costs`."""
     track, weight = where.transpose(1, 2).nan_to_num(0.5), weights(where, area)

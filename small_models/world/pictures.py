@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Clip
-from small_models.entries import needs_entries
 from small_models.world import digits
 from small_models.world.scenes import Scenes, angles, check_sizes, positions
 from small_models.world.tables import COLOURS, DIGITS, PAN
@@ -13,7 +13,7 @@ from small_models.world.tables import COLOURS, DIGITS, PAN
 Grid = Float[Tensor, "n f h w"]
 
 
-@needs_entries
+@checked
 def render(scenes: Scenes, frames: int | None = None, size: int | None = None) -> Clip:
     """Draw scenes as video (n, 3, frames, size, size) in [-1, 1].
 
@@ -30,7 +30,7 @@ def render(scenes: Scenes, frames: int | None = None, size: int | None = None) -
     return out
 
 
-@needs_entries
+@checked
 def masks(scenes: Scenes, frames: int | None = None, size: int | None = None) -> Float[Tensor, "n objects f h w"]:
     """How much of each pixel shows each object, in [0, 1], after occlusion.
 
@@ -99,7 +99,7 @@ def _cover(scenes: Scenes, frames: int, size: int) -> Float[Tensor, "n objects f
     return out
 
 
-@needs_entries
+@checked
 def distance(x: Tensor, y: Tensor, shape: str, r: Tensor) -> Tensor:
     """Signed distance to the edge of an upright shape around (0, 0), negative inside, all alike in weight.
 
