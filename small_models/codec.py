@@ -18,6 +18,8 @@ from torch.nn import functional as F
 from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Video
 from small_models.autoencoder import Autoencoder
+from small_models.presets import OddError, check_sizes
+from small_models.records import check_entries
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
@@ -265,7 +267,19 @@ def _check_clip(clip: Tensor) -> None:
         )
 
 
+CONFIG = {
+    "dim_mult": list[int],
+    "temperal_downsample": list[bool],
+    **dict.fromkeys(("base_dim", "z_dim", "num_res_blocks"), int),
+}
+"""Sizes in a codec's config, and their types."""
+
+
 def _check_config(config: Mapping[str, Any]) -> None:
+    check_entries(config, CONFIG, "config")
+    unknown = set(config) - set(inspect.signature(Autoencoder).parameters) - {*LEFT_OUT}
+    if unknown and type(config) is dict:  # diffusers' own configs say more
+        raise ValueError(f"config has {min(map(str, unknown))!r:.60}, which no part of the codec takes: leave it out.")
     times = config.get("temperal_downsample", [False, True, True])
     mult, blocks = config.get("dim_mult", [1, 2, 4, 4]), config.get("num_res_blocks", 2)
     if len(mult) != 4 or len(times) != 3 or sum(times) != 2 or blocks < 1:
@@ -273,6 +287,12 @@ def _check_config(config: Mapping[str, Any]) -> None:
             f"a codec of dim_mult {mult}, temperal_downsample {times} and num_res_blocks {blocks} does not have "
             "stride 4 x 8 x 8: give 4 multiples, 3 flags of which 2 are true, and at least 1 block."
         )
+    try:
+        check_sizes("codec", {name: config[name] for name in CONFIG if name in config})
+    except OddError as odd:
+        raise ValueError(
+            f"a codec of this config cannot be built ({odd}): give one like model.CODECS['mini']."
+        ) from odd
     extra = [k for k in LEFT_OUT if config.get(k)]
     if extra:
         raise ValueError(f"the toys' codec has no {', '.join(extra)}: leave that out of its config.")

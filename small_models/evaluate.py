@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, returned
 from pusa_lab.metrics import psnr
 from pusa_lab.schedules import hold, synchronous
 from pusa_lab.types import Clip, Geometry
@@ -15,8 +16,9 @@ from small_models.goals import compare
 from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
 from small_models.reader import confirm, locate
+from small_models.records import check_entries
 from small_models.ways import Sampling, Way, copy_of_frame_0, through_the_codec
-from small_models.world import WORLDS, Scenes, draw_scenes, positions, render
+from small_models.world import Scenes, draw_scenes, positions, render, world_named
 
 EVAL_SEED = 10_000_019
 """Scenes of training come from smaller seeds, so these were never seen."""
@@ -24,6 +26,15 @@ HELD_OUT = EVAL_SEED + 1
 """Seed of the clips that validation uses; those the card is measured on have yet another."""
 Raw = dict[str, Tensor]
 """Numbers of each clip or object, before they are averaged."""
+FIDELITY = {
+    "psnr": Float[Tensor, "b pf"],
+    "worst": Float[Tensor, " b"],
+    "distance": Float[Tensor, "b pf objects"],
+    "lost": Float[Tensor, "b pf objects"],
+}
+"""What `fidelity` returns."""
+OBEDIENCE = {"number": Int[Tensor, " b"], "shape": Float[Tensor, "b objects"], "direction": Float[Tensor, "b objects"]}
+"""What `obedience` returns."""
 
 
 @checked
@@ -41,14 +52,17 @@ def collect(
         seed: of the noise.
         world: whose scenes; empty is the model's own.
     """
-    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[world or model.preset["world"]])
+    scenes = draw_scenes(clips, EVAL_SEED, world_named(world or model.preset["world"]))
     part = 128 if model.device.type == "cuda" else 16
     found: list[Raw] = []
     for i in range(0, clips, part):
         some = scenes[i : i + part].to(model.device)
         truth = render(some, model.geometry.pixel_frames(model.geometry.frames), model.geometry.size[0])
-        made = way(model, some, truth, seed * 1_000_003 + i).clamp(-1, 1)
-        found.append({name: value.cpu() for name, value in score(made, truth, some).items()})
+        made = returned(way(model, some, truth, seed * 1_000_003 + i), Clip, "way").clamp(-1, 1)
+        scores = returned(score(made, truth, some), Raw, "score")
+        if not all(value.ndim and len(value) == len(some) for value in scores.values()):
+            raise ValueError(f"score returned other than one row for each of {len(some)} clips: it must return that.")
+        found.append({name: value.cpu() for name, value in scores.items()})
     return {name: torch.cat([raw[name] for raw in found]) for name in found[0]}
 
 
@@ -85,9 +99,12 @@ def image_to_video_scores(raw: Raw, stride: int) -> dict[str, Any]:
     Args:
         raw: from `collect`.
         stride: pixel frames per latent frame; above 1 a codec changes frame 0, whoever made it: see `frame0_latent`.
+
+    Raises:
+        ValueError: numbers are missing, or the stride does not divide the frames after the first.
     """
-    later = raw["psnr"][:, 1:]
-    by_latent = later.unflatten(1, (-1, stride)).mean(2)
+    check_entries(raw, FIDELITY, "raw", tuple(FIDELITY))
+    later, by_latent = raw["psnr"][:, 1:], _by_latent(raw["psnr"], stride)
     return {
         **({"frame0_max_error": raw["worst"].max().item()} if stride == 1 else {}),
         "psnr_db": later.mean().item(),
@@ -107,7 +124,13 @@ def text_to_video_scores(raw: Raw) -> dict[str, Any]:
 
     Args:
         raw: from `collect` with `obedience`.
+
+    Raises:
+        ValueError: numbers are missing, or not of the same captions.
     """
+    check_entries(raw, OBEDIENCE, "raw", tuple(OBEDIENCE))
+    if len({len(raw[name]) for name in OBEDIENCE}) > 1:
+        raise ValueError(f"{', '.join(OBEDIENCE)} of raw are of different numbers of captions: give one `obedience`.")
     out: dict[str, Any] = {}
     for n in raw["number"].unique().tolist():
         rows = raw["number"] == n
@@ -130,9 +153,28 @@ def gain(raw: Raw, other: Raw, stride: int) -> dict[str, list[float]]:
         raw: from `collect` with `fidelity`.
         other: of the same scenes.
         stride: pixel frames per latent frame.
+
+    Raises:
+        ValueError: PSNRs are missing or of other clips, or the stride does not divide the frames after the first.
     """
-    more = (raw["psnr"] - other["psnr"])[:, 1:].unflatten(1, (-1, stride)).mean(2)
+    for name, each in (("raw", raw), ("other", other)):
+        check_entries(each, FIDELITY, name, ("psnr",))
+    ours, theirs = tuple(raw["psnr"].shape), tuple(other["psnr"].shape)
+    if ours != theirs:
+        raise ValueError(f"raw has PSNRs of shape {ours}, other of {theirs}: give scores of the same clips.")
+    more = _by_latent(raw["psnr"] - other["psnr"], stride)
     return {"db_by_latent_frame": more.mean(0).tolist(), "stderr": [_stderr(frame) for frame in more.T]}
+
+
+def _by_latent(psnr: Tensor, stride: int) -> Tensor:
+    """Means (b, f) over the pixel frames of each latent frame after the first."""
+    later = psnr[:, 1:]
+    if not 1 <= stride <= later.shape[1] or later.shape[1] % stride or not len(psnr):
+        raise ValueError(
+            f"stride={stride} for {len(psnr)} clips of {psnr.shape[1]} frames: give a stride that divides the frames "
+            "after the first, and at least one clip."
+        )
+    return later.unflatten(1, (-1, stride)).mean(2)
 
 
 @checked
@@ -145,7 +187,7 @@ def frame0_latent(model: ToyModel, sampling: Sampling, clips: int = 32) -> dict[
         sampling: how.
         clips: number of unseen scenes.
     """
-    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[model.preset["world"]]).to(model.device)
+    scenes = draw_scenes(clips, EVAL_SEED, world_named(model.preset["world"])).to(model.device)
     first = model.encode_video(render(scenes, 1, model.geometry.size[0]))
     if isinstance(model, ImageToVideo):
         schedule = synchronous(sampling.steps, model.geometry.frames)
@@ -214,7 +256,7 @@ def measure_codec(codec: Codec, world: str, clips: int, geometry: Geometry) -> d
         geometry: their frames and size.
     """
     device = codec.mean.device
-    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[world])
+    scenes = draw_scenes(clips, EVAL_SEED, world_named(world))
     db, alone = [], []
     for i in range(0, clips, 8):
         clip = render(scenes[i : i + 8].to(device), geometry.pixel_frames(geometry.frames), geometry.size[0])

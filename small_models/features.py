@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip
-from small_models.world import COLOURS, DIRECTIONS, GROUNDS, MOTIONS, TURNS, WORLDS, Scenes
+from small_models.records import check_entries
+from small_models.world import COLOURS, DIRECTIONS, GROUNDS, MOTIONS, TURNS, Scenes, world_named
 
 SLOT, SCENE = 7, 8
 """Features of each colour, and of the clip as a whole: 8 * 7 + 8 = 64."""
@@ -50,8 +51,9 @@ class Features(nn.Module):
 
     def __init__(self, config: dict[str, Any]):
         super().__init__()
+        check_entries(config, {"world": str}, "config", ("world",))
         self.config = dict(config)
-        world = WORLDS[config["world"]]
+        world = world_named(config["world"])
         self.register_buffer("palette", torch.tensor(list(COLOURS.values())) * 2 - 1, persistent=False)
         self.look = nn.Sequential(
             *(_conv(1, 16, 5, 2), _conv(16, 32, 3, 2), nn.Flatten()),
@@ -145,7 +147,8 @@ def reduced(clip: Clip) -> Small:
             f"a clip of shape {tuple(sizes)} cannot be read: give (b, 3, frames, height, width) with at least 9 "
             "frames, height and width multiples of 8."
         )
-    return F.avg_pool3d(clip[:, :, ::2], (1, 2, 2))
+    wide = clip.float() if clip.dtype == torch.float16 else clip  # which the CPU does not average
+    return F.avg_pool3d(wide[:, :, ::2], (1, 2, 2)).to(clip.dtype)
 
 
 @checked
@@ -185,8 +188,9 @@ def feature_loss(model: Features, small: Small, labels: Labels) -> tuple[Float[T
     """
     if small.device.type == "cpu" and not (small.abs() <= 1.001).all():
         raise ValueError(f"small is {shown(small)}, with numbers outside [-1, 1]: give clips from `reduced`.")
-    parts = {}
-    for name, logits in model.answer(model.read(small)).items():
+    parts, answers = {}, model.answer(model.read(small))
+    check_labels(answers, labels)
+    for name, logits in answers.items():
         wanted = labels[name]
         if name == "present":
             parts[name] = F.binary_cross_entropy_with_logits(logits, wanted.to(logits.dtype)) * math.sqrt(8)
@@ -196,6 +200,24 @@ def feature_loss(model: Features, small: Small, labels: Labels) -> tuple[Float[T
             )
             parts[name] = total / (wanted != ABSENT).sum().clamp(min=1)
     return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
+
+
+@checked
+def check_labels(logits: Logits, labels: Labels) -> None:
+    """Refuse labels that are not of the same questions and clips as the logits.
+
+    Args:
+        logits: from `Features`.
+        labels: from `labels_of`.
+
+    Raises:
+        ValueError: labels of a question are missing, or have another shape.
+    """
+    check_entries(labels, {}, "labels", tuple(logits))
+    for name, answer in logits.items():
+        wanted = tuple(answer.shape if name == "present" else answer.shape[:-1])
+        if tuple(labels[name].shape) != wanted:
+            raise ValueError(f"{name!r:.60} of labels has shape {tuple(labels[name].shape)}: its logits need {wanted}.")
 
 
 def _conv(before: int, after: int, kernel: int, stride: int) -> nn.Module:

@@ -37,12 +37,17 @@ class ImageToVideo(ToyModel):
         super().__init__(preset, codec)
         self.first: Tensor | None = None
 
+    @staticmethod
+    def inward(channels: int) -> int:
+        """Channels that the transformer takes for so many of the latents: with the picture's, and the mask."""
+        return 2 * channels + MASK
+
     @classmethod
     def from_base(cls, base: ToyModel) -> "ImageToVideo":
         """A text-to-video toy with room for a picture; until it is trained, it gives what the base gives."""
         config = base.preset["dit"]
         c, (_, ph, pw) = config["in_channels"], config["patch_size"]
-        dit = {**config, "in_channels": 2 * c + MASK, "image_dim": c * ph * pw}
+        dit = {**config, "in_channels": cls.inward(c), "image_dim": c * ph * pw}
         model = cls({**base.preset, "dit": dit}, base.codec)
         weights = {k: v for k, v in base.state_dict().items() if "patch_embedding.weight" not in k}
         model.load_state_dict(weights, strict=False)

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, returned
 from pusa_lab.metrics import frechet_distance
 from pusa_lab.types import Clip, Geometry
 from small_models.codec import Codec
 from small_models.evaluate import EVAL_SEED
-from small_models.features import ABSENT, Features, Labels, Logits, labels_of
-from small_models.world import WORLDS, Scenes, draw_scenes, render
+from small_models.features import ABSENT, Features, Labels, Logits, check_labels, labels_of
+from small_models.world import Scenes, draw_scenes, render, world_named
 
 OTHERS = EVAL_SEED + 2
 """Seed of the clips that the distances are taken to."""
@@ -40,7 +40,8 @@ def blurred(clip: Clip, side: int = 5) -> Clip:
     """
     if not 1 <= side <= min(clip.shape[-2:]) or side % 2 == 0:
         raise ValueError(f"side={side} for pictures of shape {tuple(clip.shape[-2:])}: give an odd number within them.")
-    return F.avg_pool3d(clip, (1, side, side), 1, (0, side // 2, side // 2), count_include_pad=False)
+    wide = clip.float() if clip.dtype == torch.float16 else clip  # which the CPU does not average
+    return F.avg_pool3d(wide, (1, side, side), 1, (0, side // 2, side // 2), count_include_pad=False).to(clip.dtype)
 
 
 @checked
@@ -101,7 +102,8 @@ def features_of(model: Features, scenes: Scenes, geometry: Geometry, ways: dict[
         some = scenes[i : i + 16].to(model.device)
         clip = render(some, geometry.pixel_frames(geometry.frames), geometry.size[0])
         for name, change in ways.items():
-            found[name].append(model.features(change(clip)).cpu())
+            changed = returned(change(clip), Clip, f"the way {name!r:.60}")
+            found[name].append(model.features(changed).cpu())
     return {name: torch.cat(parts) for name, parts in found.items()}
 
 
@@ -114,6 +116,7 @@ def shares(logits: Logits, labels: Labels) -> dict[str, float]:
         logits: from `Features`.
         labels: from `labels_of`, of the same clips.
     """
+    check_labels(logits, labels)
     out: dict[str, float] = {}
     for name, answer in logits.items():
         wanted = labels[name]
@@ -150,9 +153,9 @@ def measure_features(model: Features, codec: Codec, world: str, clips: int, geom
         clips: number of unseen scenes.
         geometry: their frames and size.
     """
-    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[world])
+    scenes = draw_scenes(clips, EVAL_SEED, world_named(world))
     found = features_of(model, scenes, geometry, {"truth": true, "through_the_codec": codec, **DAMAGES})
-    others = features_of(model, draw_scenes(clips, OTHERS, WORLDS[world]), geometry, {"truth": true})["truth"]
+    others = features_of(model, draw_scenes(clips, OTHERS, world_named(world)), geometry, {"truth": true})["truth"]
     labels = labels_of(scenes)
     read = {
         name: shares({k: v.cpu() for k, v in model.answer(found[name].to(model.device)).items()}, labels)

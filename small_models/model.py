@@ -9,6 +9,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video
 from small_models.codec import Codec
 from small_models.dit import ToyDiT
+from small_models.presets import OddError, check_toy
 from small_models.text import EMPTY, TextEncoder
 from small_models.world import HANDWRITING, LONGEST, MINI, NANO, vocabulary
 
@@ -79,6 +80,10 @@ class ToyModel(nn.Module):
 
     def __init__(self, preset: dict[str, Any], codec: Codec | None = None):
         super().__init__()
+        try:
+            check_toy(preset, self.inward)
+        except OddError as odd:
+            raise ValueError(f"the preset cannot be built ({odd}): give one like PRESETS['nano'].") from odd
         sizes = preset["geometry"]
         self.preset = preset
         self.geometry = Geometry(**{**sizes, "stride": tuple(sizes["stride"]), "size": tuple(sizes["size"])})
@@ -89,6 +94,11 @@ class ToyModel(nn.Module):
         self.text = TextEncoder(**preset["text"])
         self.dit = ToyDiT(**{**preset["dit"], "patch_size": tuple(preset["dit"]["patch_size"])})
         self.codec = codec
+
+    @staticmethod
+    def inward(channels: int) -> int:
+        """Channels that the transformer takes for so many of the latents."""
+        return channels
 
     @property
     def device(self) -> torch.device:

@@ -31,7 +31,15 @@ def rename(key: str, rules: dict[str, str]) -> str:
     Args:
         key: the name.
         rules: pattern -> replacement.
+
+    Raises:
+        ValueError: a pattern or its replacement is not a regular expression.
     """
     for pattern, name in rules.items():
-        key = re.sub(pattern, name, key)
+        try:
+            key = re.sub(pattern, name, key)
+        except re.error as error:
+            raise ValueError(
+                f"rules has {pattern!r:.60} -> {name!r:.60} ({error}): give regular expressions."
+            ) from error
     return key

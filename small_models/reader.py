@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip
-from small_models.tracks import Area, Costs, Indices, Where, motion_costs, still
+from small_models.tracks import Area, Costs, Indices, Where, check_indices, motion_costs, still
 from small_models.world import COLOURS, DIGITS, DIRECTIONS, MOTIONS, NANO, TURNS, Scenes, World
 from small_models.world.digits import bitmaps
 from small_models.world.pictures import distance
@@ -98,7 +98,12 @@ def read_direction(costs: Costs, motion: Indices, speed: Indices) -> Indices:
         costs: from `motion_costs`.
         motion: indices into MOTIONS.
         speed: indices into the world's speeds.
+
+    Raises:
+        ValueError: an index points outside its table.
     """
+    check_indices(motion, costs.shape[2], "motion")
+    check_indices(speed, costs.shape[4], "speed")
     b, k = torch.meshgrid(*(torch.arange(n, device=costs.device) for n in motion.shape), indexing="ij")
     return costs[b, k, motion, :, speed].argmin(-1)
 
@@ -120,6 +125,8 @@ def confirm(clip: Clip, scenes: Scenes) -> dict[str, Tensor]:
         for, from the start that fits best, in sides (0.2 at most). And (b,): "extra" where another colour is seen in
         most frames.
     """
+    if len(scenes) != len(clip):
+        raise ValueError(f"{len(scenes)} scenes for {len(clip)} clips: give the scene of each clip.")
     scenes, number = scenes.to(clip.device), torch.arange(len(clip))[:, None]
     answers = _in_parts(lambda c, i: _confirm(c, scenes[i[:, 0]]), clip, number)
     return dict(zip(CONFIRMED, answers, strict=True))
@@ -151,6 +158,8 @@ def _confirm(clip: Clip, scenes: Scenes) -> tuple[Tensor, ...]:
 
 def _in_parts(read: Callable[..., tuple[Tensor, ...]], clip: Clip, index: Int[Tensor, "b k"]) -> Any:
     """Read a few clips at a time: what fits the processor's cache, or the accelerator's memory."""
+    if 0 in clip.shape or clip.shape[1] != 3:
+        raise ValueError(f"clip is {shown(clip)}: give clips (b, 3, frames, height, width), none of these 0.")
     if not (clip.abs() <= MOST).all():
         raise ValueError(f"clip holds numbers beyond {MOST:g}: give pixels in [-1, 1].")
     count = max(1, 2 ** (20 if clip.device.type == "cpu" else 25) // clip[0, 0].numel())

@@ -14,7 +14,7 @@ from pusa_lab.pixels import to_uint8
 from small_models.evaluate import EVAL_SEED
 from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
-from small_models.world import WORLDS, captions, draw_scenes, render
+from small_models.world import captions, draw_scenes, render, world_named
 
 SHEET_SEED = EVAL_SEED + 2
 """Scenes of sheets: neither trained on nor measured."""
@@ -33,6 +33,8 @@ def sheet(rows: list[np.ndarray], shown: int = 9, gap: int = 2) -> np.ndarray:
         raise ValueError(
             f"{len(rows)} rows, shown={shown}, gap={gap}: give a video, 1..1000 frames and 0..1000 pixels."
         )
+    if len({row.shape for row in rows}) > 1 or rows[0].ndim != 4 or 0 in rows[0].shape:
+        raise ValueError(f"rows of shapes {', '.join(str(row.shape) for row in rows):.150}: give videos of one size.")
     pick = np.linspace(0, len(rows[0]) - 1, min(shown, len(rows[0]))).round().astype(int)
     padded = [np.pad(v[pick], ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255) for v in rows]
     return np.concatenate([np.concatenate(list(v), axis=1) for v in padded], axis=0)
@@ -47,7 +49,7 @@ def truth(model: ToyModel, count: int, frames: int | None = None) -> tuple[np.nd
         count: of scenes.
         frames: pixel frames; None is the model's own number.
     """
-    scenes = draw_scenes(count, SHEET_SEED, WORLDS[model.preset["world"]])
+    scenes = draw_scenes(count, SHEET_SEED, world_named(model.preset["world"]))
     frames = frames or model.geometry.pixel_frames(model.geometry.frames)
     return to_uint8(render(scenes, frames, model.geometry.size[0])), captions(scenes)
 

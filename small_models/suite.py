@@ -13,6 +13,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.metrics import Interval
 from pusa_lab.types import Clip
 from small_models.reader import confirm, locate, subjects
+from small_models.records import check_entries
 from small_models.world import Scenes, masks, positions
 
 Picture = Float[Tensor, "b 3 1 hp wp"]
@@ -92,9 +93,17 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
         truth: pixels of the same shape.
         scenes: what it shows.
-        known: pixel frames that were given.
+        known: pixel frames that were given, not all of them.
+
+    Raises:
+        ValueError: a known frame is not in the clip, no frame is left to compare, or the scenes are of other clips.
     """
     size, frames = clip.shape[-1], clip.shape[2]
+    if not set(known) < set(range(frames)) or len(scenes) != len(clip):
+        raise ValueError(
+            f"known={list(known)!r:.80} of {frames} frames, {len(scenes)} scenes for {len(clip)} clips: give frames "
+            f"from 0 to {frames - 1}, not all of them, and the scene of each clip."
+        )
     free = [i for i in range(frames) if i not in set(known)]
     edges = [i for i in range(1, frames) if (i in set(known)) != (i - 1 in set(known))]
     where, _ = locate(clip, scenes.colour, scenes.world)
@@ -143,8 +152,9 @@ def destroyed(clip: Clip) -> dict[str, Clip]:
     g = torch.Generator().manual_seed(0)
     noise = torch.rand(clip.shape, generator=g).to(clip.device) * 2 - 1
     side = clip.shape[-1]
-    small = F.avg_pool3d(clip, (1, max(1, side // 8), max(1, side // 8)))
-    blurred = F.interpolate(small, size=clip.shape[2:], mode="trilinear")
+    wide = clip.float() if clip.dtype == torch.float16 else clip  # which the CPU does not average
+    small = F.avg_pool3d(wide, (1, max(1, side // 8), max(1, side // 8)))
+    blurred = F.interpolate(small, size=clip.shape[2:], mode="trilinear").to(clip.dtype)
     return {"frames of other clips": other, "noise": noise, "blurred": blurred}
 
 
@@ -158,6 +168,8 @@ def ranges(truth: list[Raw], worst: list[Raw]) -> dict[str, tuple[float, float]]
     """
     if not truth or not worst:
         raise ValueError(f"{len(truth)} parts of true and {len(worst)} of destroyed clips: give at least one of each.")
+    for raw in (*truth, *worst):
+        check_entries(raw, dict.fromkeys(VBENCH, Float[Tensor, " b"]), "a part", VBENCH)
     found = {}
     for name in VBENCH:
         high = torch.cat([raw[name] for raw in truth]).nanmean().item()
@@ -173,6 +185,10 @@ def add_totals(raw: Raw, scale: dict[str, tuple[float, float]]) -> Raw:
         raw: with VBench's dimensions.
         scale: from `ranges`.
     """
+    check_entries(raw, dict.fromkeys(VBENCH, Float[Tensor, " b"]), "raw", VBENCH)
+    check_entries(scale, {}, "scale", VBENCH)
+    if len({len(raw[name]) for name in VBENCH}) > 1:
+        raise ValueError("the dimensions in raw are of different numbers of clips: give those of one `appearance`.")
     rows = [dict(zip(VBENCH, row, strict=True)) for row in torch.stack([raw[n] for n in VBENCH], 1).tolist()]
     found = [metrics.totals(row, scale) for row in rows]
     return raw | {name: torch.tensor([row[name] for row in found]) for name in ("quality", "i2v", "total")}

@@ -22,7 +22,11 @@ def motion_costs(where: Where, area: Area, world: World, size: Indices) -> Costs
     Each path is moved to the start that fits best, by Gauss-Newton steps on a weighted square of the distance. The
     cost is the mean distance, of at most a fifth of a side, weighted by the square of the visible area.
     The arguments are those of `reader.read_motion`.
+
+    Raises:
+        ValueError: a size points outside the world's sizes.
     """
+    check_indices(size, len(world.sizes), "size")
     names = [name for name, _ in world.motions]
     ways = {name: len(TURNS if name == "circle" else DIRECTIONS) for name in names}
     kinds = [(MOTIONS.index(m), d, v) for m in names for d in range(ways[m]) for v in range(len(world.speeds))]
@@ -37,6 +41,22 @@ def motion_costs(where: Where, area: Area, world: World, size: Indices) -> Costs
     costs = where.new_full((*size.shape, len(MOTIONS), len(DIRECTIONS), len(world.speeds)), torch.inf)
     costs[:, :, motion, direction, speed] = (gap * weight[..., None]).sum(1).view(*size.shape, -1)
     return costs
+
+
+@checked
+def check_indices(index: Indices, count: int, name: str) -> None:
+    """Refuse indices that point outside a table.
+
+    Args:
+        index: of each object.
+        count: rows of the table.
+        name: of the argument, for the sentence.
+
+    Raises:
+        ValueError: one is below 0, or not below the count.
+    """
+    if not ((index >= 0) & (index < count)).all():
+        raise ValueError(f"{name} has indices from {index.min()} to {index.max()}: give them from 0 to {count - 1}.")
 
 
 def _closer(paths: Scenes, track: Float[Tensor, "n pf 2"], weight: Float[Tensor, "n pf"]) -> Float[Tensor, "n paths 2"]:

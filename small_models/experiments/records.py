@@ -1,14 +1,13 @@
-"""A results file in memory: its types are checked once, and whatever it lacks is named where it is asked for."""
+"""A results file in memory: its types are checked once, and what it lacks is named where it is asked for."""
 
-import textwrap
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pusa_lab.annotations import Unfit, check_for
-from pusa_lab.arguments import checked, shown
+from pusa_lab.arguments import checked
 from pusa_lab.metrics import Interval
 from small_models.experiments.sizes import Sizes
+from small_models.records import MissingError, Record, check_entries
 
 HUNDREDS = ("total", "quality", "i2v", "text_alignment", "shape", "direction", "speed")
 """Scores in [0, 1], printed as VBench prints its own: times 100."""
@@ -47,42 +46,10 @@ RATIO = {"share": float, "ratio": tuple[float | None, float | None, float | None
 """Likewise of the ratios of the table `cost`."""
 
 
-class MissingError(ValueError):
-    """A results file lacks a row, an entry or a number."""
-
-
-class Record(dict[str, Any]):
-    """An object of a results file. Reading an entry that it lacks raises a `MissingError`.
-
-    Args:
-        entries: what it holds; objects within are made records too.
-        where: what to call it in the sentence.
-    """
-
-    def __init__(self, entries: Mapping[str, Any], where: str):
-        super().__init__({name: _nested(value, f"{name!r} of {where}") for name, value in entries.items()})
-        self.where = where
-
-    def __missing__(self, name: str) -> Any:
-        there = textwrap.shorten(", ".join(map(str, self)), 120, placeholder=" ...") or "nothing"
-        raise MissingError(f"{self.where} has no {name!r:.60} (it has {there}): ask for another, or measure it anew.")
-
-    def need(self, *names: str) -> None:
-        """Raise a `MissingError` for the first of these entries that is not there."""
-        for name in names:
-            self[name]
-
-
 Found = Record | Mapping[str, Any]
 """A results file as `read` returns it, or the same as a plain dict."""
 Row = Record | Mapping[str, Any]
 """A row of it."""
-
-
-def _nested(value: Any, where: str) -> Any:
-    if isinstance(value, Mapping):
-        return Record(value, where)
-    return [_nested(one, where) for one in value] if isinstance(value, list | tuple) else value
 
 
 @checked
@@ -100,14 +67,18 @@ def table_of(found: Found) -> Record:
     where = f"the table {found.get('table')!r:.40}"
     table = Record({**found, "rows": []}, where)
     rows = found.get("rows")
-    _check(table | {"rows": rows}, {**TABLE, "table": str, "rows": list[dict[str, Any]]}, where, ("table", "rows"))
+    check_entries(
+        table | {"rows": rows}, {**TABLE, "table": str, "rows": list[dict[str, Any]]}, where, ("table", "rows")
+    )
     sizes = table.get("sizes", {})
-    _check(sizes, typing.get_type_hints(Sizes), f"'sizes' of {where}")
+    check_entries(sizes, typing.get_type_hints(Sizes), f"'sizes' of {where}")
     if empty := [name for name, value in sizes.items() if value == []]:
         raise MissingError(f"{empty[0]!r:.60} of {where} is an empty list: give a whole results file.")
-    _check(table.get("before training", {}), {"largest difference": dict[str, float]}, f"'before training' of {where}")
+    check_entries(
+        table.get("before training", {}), {"largest difference": dict[str, float]}, f"'before training' of {where}"
+    )
     for ratio in table.get("ratios", []):
-        _check(ratio, RATIO, f"'ratios' of {where}", tuple(RATIO))
+        check_entries(ratio, RATIO, f"'ratios' of {where}", tuple(RATIO))
     table["rows"] = [row_of(row) for row in found["rows"]]
     return table
 
@@ -124,10 +95,10 @@ def row_of(row: Row) -> Record:
     """
     if isinstance(row, Record):
         return row
-    _check(row, ROW, "a row of results")
+    check_entries(row, ROW, "a row of results")
     key = ", ".join(f"{name} {value}" for name, value in row.get("key", {}).items())
     where = f"the row ({key[:80]})"
-    _check(row.get("key", {}), KEY, f"'key' of {where}")
+    check_entries(row.get("key", {}), KEY, f"'key' of {where}")
     changes_of(row.get("kinds", {}))
     for name, matrix in {"on_frame_0": row.get("on_frame_0"), **row.get("maps", {})}.items():
         if matrix is not None and (not matrix or not matrix[0] or len({len(line) for line in matrix}) > 1):
@@ -147,22 +118,8 @@ def changes_of(kinds: Mapping[str, Mapping[str, Any]]) -> Record:
     """
     moved = Record({name: change for name, change in kinds.items() if name != "new"}, "this table of changes")
     for name, change in moved.items():
-        _check(change, KIND, f"the change of {name!r:.60}")
+        check_entries(change, KIND, f"the change of {name!r:.60}")
     return moved
-
-
-def _check(entries: Any, types: Mapping[str, Any], where: str, needed: Sequence[str] = ()) -> None:
-    """Refuse entries of other types than these."""
-    if not isinstance(entries, Mapping):
-        raise ValueError(f"{where} is {shown(entries)}: give a dict.")
-    for name in needed:
-        if name not in entries:
-            raise MissingError(f"{where} has no {name!r}: give a whole results file, as `experiments.read` returns it.")
-    for name, hint in types.items():
-        try:
-            check_for(hint)(entries[name]) if name in entries else None
-        except Unfit as unfit:
-            raise ValueError(f"{name!r} of {where} is {shown(entries[name])}: give {unfit}.") from None
 
 
 @checked

@@ -265,7 +265,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "update": ["{'a': rand(2)}"],
     },
     r"small_models\.goals\.compare": {"metrics": ["the('small_models.zoo.card')('mini-vta')['metrics']"], "name": ["'mini-vta'"]},
-    r"small_models\.(i2v|model)\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
+    r"small_models\.i2v\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
     r"small_models\.model\.ToyModel": {"preset": ["nano().preset"]},
     r"small_models\.lora\.merge": {"model": ["linear()"], "update": ["{'0.lora_A.weight': rand(2, 4), '0.lora_B.weight': rand(4, 2)}", "{'0.bias': rand(4)}"]},
     r"small_models\.suite\.\w+": {

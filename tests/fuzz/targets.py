@@ -29,7 +29,7 @@ EXCLUDED = {
     r"pusa_lab\.wan\.(experts\.read_experts|loading\.require_room)": "need a folder of two experts; tests/test_wan_folders.py",
     r"small_models\.experiments\.(sampling_tables|training_tables|inside_table|suite_table)\."
     r"(?!ratios|places).*": "train and sample for minutes",
-    r"small_models\.experiments\.records\.Record": "made by table_of and row_of of what they have checked",
+    r"small_models\.(records|presets)\..*": "checks, in whose name their callers speak; tests/test_results.py",
     r"small_models\.experiments\.(run_table|Table|adapt\.Workshop|lab\.Lab|book\.Book)": "train for minutes",
     r"small_models\.feature_job\.FeatureJob": "trains",
     r"small_models\.evaluate\.(measure|measure_codec|frame0_latent)": "sample hundreds of clips",
