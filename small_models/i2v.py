@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.pixels import fit, to_pixels
 from pusa_lab.tasks import picture_of
 from pusa_lab.types import Tau, Video
 from small_models.codec import Codec
-from small_models.entries import needs_entries
 from small_models.model import ToyModel
 
 MASK = 4
@@ -25,7 +25,7 @@ NEW_LAYERS = r"image_embedder|add_k_proj|add_v_proj|norm_added_k|patch_embedding
 """What the picture passes through; trained whole."""
 
 
-@needs_entries
+@checked
 class ImageToVideo(ToyModel):
     """A toy whose denoiser is also given the latent of the first frame.
 
@@ -38,12 +38,17 @@ class ImageToVideo(ToyModel):
         super().__init__(preset, codec)
         self.first: Tensor | None = None
 
+    @staticmethod
+    def inward(channels: int) -> int:
+        """Channels that the transformer takes for so many of the latents: with the picture's, and the mask."""
+        return 2 * channels + MASK
+
     @classmethod
     def from_base(cls, base: ToyModel) -> "ImageToVideo":
         """A text-to-video toy with room for a picture; until it is trained, it gives what the base gives."""
         config = base.preset["dit"]
         c, (_, ph, pw) = config["in_channels"], config["patch_size"]
-        dit = {**config, "in_channels": 2 * c + MASK, "image_dim": c * ph * pw}
+        dit = {**config, "in_channels": cls.inward(c), "image_dim": c * ph * pw}
         model = cls({**base.preset, "dit": dit}, base.codec)
         weights = {k: v for k, v in base.state_dict().items() if "patch_embedding.weight" not in k}
         model.load_state_dict(weights, strict=False)

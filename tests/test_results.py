@@ -13,7 +13,7 @@ from small_models.experiments.lab import Lab
 from small_models.experiments.report import show
 from small_models.experiments.sizes import Sizes
 from small_models.experiments.training_tables import DRAWS
-from small_models.experiments.verdicts import PAPERS_ORDER, VERDICTS, clearly, farther, find, lead
+from small_models.experiments.verdicts import PAPERS_ORDER, clearly, farther, find, lead, verdict
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
 FOUND = {name: read(RESULTS / f"{name}.json") for name in TABLES}
@@ -71,7 +71,7 @@ def test_every_row_has_all_its_clips(name):
 def test_text_and_picture_are_of_these_numbers(name):
     assert (RESULTS / f"{name}.md").read_text() == show(FOUND[name]) + "\n"
     assert 0 < (RESULTS / f"{name}.png").stat().st_size < 200_000
-    assert VERDICTS[name](FOUND[name])[1] in show(FOUND[name])
+    assert verdict(FOUND[name])[1] in show(FOUND[name])
 
 
 def test_claims_are_told_in_the_readme_as_measured():
@@ -124,7 +124,7 @@ def row(key, total, psnr=None):
 def test_verdicts_follow_the_numbers():
     def steps(totals):
         rows = [row({"solver": "euler", "steps": s}, t) for s, t in zip((2, 5, 10, 20), totals, strict=True)]
-        return VERDICTS["steps"]({"table": "steps", "rows": rows})[0]
+        return verdict({"table": "steps", "rows": rows})[0]
 
     assert steps([0.7, 0.8, 0.9, 0.905])
     assert not steps([0.7, 0.95, 0.9, 0.905])  # falls before 10
@@ -132,7 +132,7 @@ def test_verdicts_follow_the_numbers():
 
     def draws(order):
         keys = [{"draw": d, "shift": 1.0, "strength": 1.4} for d in order]
-        return VERDICTS["draws"]({"table": "draws", "rows": [row(k, 0.9 - i / 10) for i, k in enumerate(keys)]})[0]
+        return verdict({"table": "draws", "rows": [row(k, 0.9 - i / 10) for i, k in enumerate(keys)]})[0]
 
     assert draws([*PAPERS_ORDER[:3], "non-decreasing", *PAPERS_ORDER[3:]]) is True
     assert draws([PAPERS_ORDER[1], PAPERS_ORDER[0], *PAPERS_ORDER[2:]]) is False
@@ -146,7 +146,7 @@ def test_verdicts_follow_the_numbers():
             for share, b in zip((0.1, 0.2, 0.3), best, strict=True)
             for s in (1.0, 1.4, 2.0)
         ]
-        return VERDICTS["lora"]({"table": "lora", "rows": rows})[0]
+        return verdict({"table": "lora", "rows": rows})[0]
 
     assert lora([2.0, 1.4, 1.4])
     assert not lora([1.4, 2.0, 1.0])
@@ -155,7 +155,7 @@ def test_verdicts_follow_the_numbers():
     def cost(ours, theirs):
         ways = ("VTA, all weights", "Wan's way, all weights")
         rows = [row({"way": w, "share": 0.1}, t) for w, t in zip(ways, (ours, theirs), strict=True)]
-        return VERDICTS["cost"]({"table": "cost", "rows": rows})[0]
+        return verdict({"table": "cost", "rows": rows})[0]
 
     assert cost(0.9, 0.8)
     assert not cost(0.8, 0.9)

@@ -1,6 +1,8 @@
 """Models, files and toys that the text of a call names."""
 
 import functools
+import json
+import random
 import sys
 from functools import partial
 
@@ -149,6 +151,24 @@ def found(name):
     from small_models.experiments import book
 
     return book.read(ROOT / "small_models" / "results" / "paper" / f"{name}.json")
+
+
+def damaged(name, seed):
+    """A stored table as a plain dict, of which one entry, chosen by the seed, is missing or another value."""
+    rng = random.Random(seed)
+    table = json.loads((ROOT / "small_models" / "results" / "paper" / f"{name}.json").read_text())
+    at = table
+    while True:
+        key = rng.choice(sorted(at, key=str) if isinstance(at, dict) else range(len(at)))
+        inner = at[key]
+        if isinstance(inner, dict | list) and inner and rng.random() < 0.8:
+            at = inner
+            continue
+        if rng.random() < 0.5:
+            del at[key]
+        else:
+            at[key] = rng.choice([None, 0, -1, 1e300, "x", [], {}, [1, 2], {"a": 1}, True])
+        return table
 
 
 def config(**changes):

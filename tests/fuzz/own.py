@@ -2,7 +2,10 @@
 # ruff: noqa: E501, tables of values
 
 _FILE = "small_models.zoo.find('nano-vta')"
-_TABLE = ["found('suite')", "found('steps')", "found('cost')"]
+_NAMES = ("cost", "preserved", "draws", "lora", "steps", "noise", "tasks", "schedules", "inside", "suite")
+_TABLE = [
+    text for name in _NAMES for text in (f"found({name!r})", *(f"damaged({name!r}, {seed})" for seed in range(100)))
+]
 _ROWS = ["found('cost')['rows']", "found('steps')['rows'][:3]"]
 _SEEN = "{'where': rand(3, 9, 2, 2)}"
 _RAW = "raw()"
@@ -242,19 +245,13 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"small_models\.measure_features\.shares": {"logits": ["logits()"], "labels": ["the('small_models.features.labels_of')(scenes(2, 'mini'))"]},
     r"small_models\.measure_features\.ladder": {"found": ["{'true': rand(3, 4), 'frozen': rand(3, 4)}"], "others": ["rand(3, 4)"]},
-    r"small_models\.experiments\.adapt\.changes": {"before": ["linear().state_dict()"], "new_layers": ["False"]},
     r"small_models\.experiments\.book\.read": {"path": ["ROOT / 'small_models' / 'results' / 'paper' / 'steps.json'"]},
-    **{
-        rf"small_models\.experiments\.(claims|verdicts|figures|training_figures)\.{name}": {"found": [f"found('{name}')"]}
-        for name in ("cost", "preserved", "draws", "lora", "steps", "noise", "tasks", "schedules", "inside", "suite")
-    },
-    r"small_models\.experiments\.claims\.equal": {"found": ["found('cost')"]},
     r"small_models\.experiments\.claims\.claims": {"folder": ["ROOT / 'small_models' / 'results' / 'paper'"]},
     r"small_models\.experiments\.verdicts\.looks": {"found": ["found('inside')"]},
     r"small_models\.experiments\.verdicts\.best_strengths": {"found": ["found('lora')"], "rank": ["8", "'full'"], "score": ["'psnr'"]},
     r"small_models\.experiments\.verdicts\.find": {"found": ["found('steps')"], "**": ["steps=10"]},
     r"small_models\.experiments\.verdicts\.(farther|largest)": {"kinds": ["kinds()"], "other": ["kinds()"]},
-    r"small_models\.experiments\.(figures\.figure|report\.show)": {"found": _TABLE},
+    r"small_models\.experiments\.(figures\.figure|report\.show|verdicts\.verdict|records\.table_of)": {"found": _TABLE},
     r"small_models\.experiments\..*": {
         "rows": _ROWS, "row": ["found('steps')['rows'][0]"], "other": ["found('steps')['rows'][1]"], "key": ["'way'", "'steps'"],
         "x": ["'steps'"], "name": ["'psnr'"], "score": ["'psnr'"], "values": ["rand(4)"], "groups": ["whole(2, 4)"],
@@ -272,7 +269,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "update": ["{'a': rand(2)}"],
     },
     r"small_models\.goals\.compare": {"metrics": ["the('small_models.zoo.card')('mini-vta')['metrics']"], "name": ["'mini-vta'"]},
-    r"small_models\.(i2v|model)\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
+    r"small_models\.i2v\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
     r"small_models\.model\.ToyModel": {"preset": ["nano().preset"]},
     r"small_models\.lora\.merge": {"model": ["linear()"], "update": ["{'0.lora_A.weight': rand(2, 4), '0.lora_B.weight': rand(4, 2)}", "{'0.bias': rand(4)}"]},
     r"small_models\.suite\.\w+": {
