@@ -315,16 +315,23 @@ def tensors(file: Path) -> dict[str, dict[str, Any]]:
         ValueError: the file is not a valid safetensors file.
     """
     try:
-        entries = {key: entry for key, entry in json.loads(_header(file)).items() if key != "__metadata__"}
-        whole = [n for entry in entries.values() for n in (*entry["shape"], *entry["data_offsets"])]
-        begins_before = all(begin <= end for begin, end in (entry["data_offsets"] for entry in entries.values()))
-        named = all(isinstance(entry["dtype"], str) for entry in entries.values())
-        sound = begins_before and named and all(type(n) is int and 0 <= n < 2**63 for n in whole)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OSError):
-        sound = False
-    if not sound:
+        header = json.loads(_header(file))
+    except (ValueError, RecursionError, OSError):
+        header = None
+    entries = {k: v for k, v in header.items() if k != "__metadata__"} if isinstance(header, dict) else {}
+    if not isinstance(header, dict) or not all(map(_is_entry, entries.values())):
         raise ValueError(f"{file} is not a safetensors file: download it again.")
     return entries
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether a header's entry describes a tensor."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
+        return False
+    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    if not isinstance(shape, list) or not isinstance(offsets, list) or len(offsets) != 2:
+        return False
+    return all(type(n) is int and 0 <= n < 2**63 for n in (*shape, *offsets)) and offsets[0] <= offsets[1]
 
 
 def _header(file: Path) -> bytes:

@@ -163,11 +163,12 @@ def _cost(row: TrainingRow, gpu: str, samples: int, price: float) -> TrainingCos
 
 
 def _row(path: Path, row: dict[str, Any]) -> TrainingRow:
-    check_fields(row, f"{path}: a row is not one of `python benchmarks/wan_train.py`", {})
+    sentence = f"{path}: a row is not one of `python benchmarks/wan_train.py`"
+    check_fields(row, sentence, {})
     if missing := [key for key in NEEDED if key not in row]:
         raise ValueError(f"{path}: a row has no {missing[0]}: run `python benchmarks/wan_train.py` again.")
     fields = NEEDED | {key: kind for key, kind in MORE.items() if key in row}
-    check_fields(row, f"{path}: a row is not one of `python benchmarks/wan_train.py`", fields)
+    check_fields(row, sentence, fields)
     if not (0 < row["seconds_per_sample"] < math.inf and 0 <= row["peak_gib"] < math.inf):
         raise ValueError(f"{path}: a row has seconds or GiB that are not finite, or below 0: measure it again.")
     if isinstance(row["compile"], str) and row["compile"]:
