@@ -20,7 +20,7 @@ from pusa_lab.generate import Result, Run, generate, prepare
 
 __version__ = "0.1.0"
 
-_LAZY = ("clips", "media", "metrics", "notebook", "training", "viz", "wan", "widgets")
+_LAZY = ("clips", "media", "metrics", "notebook", "planning", "training", "viz", "wan", "widgets")
 
 __all__ = [
     "Extended",

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import io
-import json
 import os
 import platform
 import re
@@ -13,13 +12,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pusa_lab.arguments import calling
 from pusa_lab.cli_data import add_data, number_or_text
+from pusa_lab.cli_plan import add_plan
 from pusa_lab.cli_train import OUT, add_wan_options, check_options, run_recipe
 from pusa_lab.files import check_folder, check_writable, writing
 
@@ -119,10 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     add_data(commands.add_parser("data", help="encode clips for training, once"))
     _train_options(commands.add_parser("train", help="train a toy, or by a recipe a Wan"))
 
-    # What is not given stays out of the namespace, so the defaults stand in `plan` alone.
-    _plan_options(
-        commands.add_parser("plan", help="memory, time and money of a Wan", argument_default=argparse.SUPPRESS)
-    )
+    add_plan(commands.add_parser("plan", help="memory, time and money of a Wan", argument_default=argparse.SUPPRESS))
 
     bench = commands.add_parser("bench", help="run a benchmark of the clone, such as core")
     bench.add_argument("name", help="of a script in benchmarks/")
@@ -178,26 +174,6 @@ def _train_options(train: argparse.ArgumentParser) -> None:
     )
     add_wan_options(train)
     train.set_defaults(run=_train)
-
-
-def _plan_options(plan: argparse.ArgumentParser) -> None:
-    plan.add_argument("--model", help="wan2.1-14b (default), wan2.1-1.3b, wan2.2-a14b or wan2.2-5b")
-    plan.add_argument("--size", type=_size, help="480p, 720p (default), or HEIGHTxWIDTH in pixels")
-    plan.add_argument("--frames", type=int, help="pixel frames, 1 + 4k (default: the model's own)")
-    plan.add_argument("--steps", type=int, help="of sampling (default 10), or of the optimizer (default 900)")
-    plan.add_argument("--guidance", type=float, help="scale of text guidance, 1 is none (default 3); in mode sample")
-    plan.add_argument("--dtype", help="of the weights: bfloat16 (default, but for old GPUs), float16 or float8")
-    plan.add_argument("--offload", help="none (default), model or group; in training none or checkpoints")
-    plan.add_argument("--gpu", help="h200 (default), h100, a100-80, a100-40, l40s, rtx5090, rtx4090, l4 or t4")
-    plan.add_argument("--mode", help="sample (default), lora, or full: training all weights")
-    plan.add_argument("--rank", type=int, help="of the LoRA that is trained (default 512); in mode lora")
-    plan.add_argument("--batch", type=int, help="videos at a time on each GPU (default 1)")
-    plan.add_argument("--compiled", action="store_true", help="the blocks are compiled")
-    plan.add_argument("--cached-prompts", action="store_true", help="captions are already encoded; in mode sample")
-    plan.add_argument("--gpus", type=int, help="how many (default 1)")
-    plan.add_argument("--price", type=float, help="US dollars per GPU and hour (default: a rough one)")
-    plan.add_argument("--json", action="store_true", default=False, help="all numbers, for programs")
-    plan.set_defaults(run=_plan)
 
 
 def _demo(args: argparse.Namespace) -> None:
@@ -335,18 +311,6 @@ def _train(args: argparse.Namespace) -> None:
         options = {"data": args.data or "", "fast": bool(args.fast), "logs": logs, "resume": args.resume}
         path = train(model, stage, args.out or OUT, args.base, command=args.command, **options, **changes)
         _say(f"{path}, and its card {path.with_suffix('.json')}")
-
-
-def _plan(args: argparse.Namespace) -> None:
-    from pusa_lab.wan.plan import plan
-
-    found = plan(**{name: value for name, value in vars(args).items() if name not in ("run", "command", "json")})
-    _say(json.dumps(asdict(found), indent=2) if args.json else str(found))
-
-
-def _size(word: str) -> str | tuple[int, int]:
-    height, _, width = word.partition("x")
-    return (int(height), int(width)) if height.isdecimal() and width.isdecimal() else word
 
 
 def _bench(args: argparse.Namespace) -> None:

@@ -1,7 +1,6 @@
 """Train VTA on a Wan: `pusa-lab train --recipe paper --data CACHE --model FOLDER --out FILE`."""
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -13,11 +12,15 @@ import torch
 
 OUT = Path("outputs/train")
 """Default folder for checkpoints."""
-WAN = ("devices", "nodes", "keep", "everything", "host", "float8", "compiled", "expert", "plan_only")
+SAVED = ("ac_save_attention", "ac_skip_blocks", "offload_activations", "float8", "compiled")
+"""Options that trade memory for time and hardly change the result."""
+WAN = ("devices", "nodes", *SAVED, "expert", "plan_only")
 """Options that need --recipe."""
 TOYS = ("stage", "base", "fast")
 """Options that are for toys only."""
-COUNTED = ("steps", "batch")
+PLANNED = ("size", "gpu", "price")
+"""Options that need --plan-only."""
+COUNTED = ("steps", "batch", "micro", "optimizer", "lora_rank")
 """Fields that change the cost of a recipe."""
 CURVES = ("log_every", "validate_every")
 """Fields that change what is written to --logs."""
@@ -33,15 +36,18 @@ def add_wan_options(train: argparse.ArgumentParser) -> None:
     """
     train.add_argument("--recipe", choices=["paper", "released"], help="train a Wan: --data CACHE --model FOLDER")
     train.add_argument(
-        "--plan-only", action="store_true", default=None, help="print what a recipe costs, from measured steps"
+        "--plan-only", action="store_true", default=None, help="print what a recipe costs, as `pusa-lab plan` does"
     )
-    train.add_argument("--price", type=float, help="US dollars per GPU and hour, for --plan-only (default: a guess)")
+    train.add_argument("--size", help="for --plan-only: 480p, 720p (default), or HEIGHTxWIDTH in pixels")
+    train.add_argument("--gpu", help="for --plan-only: h200 (default), h100, a100-80, ...")
+    train.add_argument("--price", type=float, help="for --plan-only: US dollars per GPU and hour (default: a guess)")
     train.add_argument("--expert", choices=["high", "low"], help="of Wan2.2-A14B: train this one, on its own timesteps")
     train.add_argument("--devices", type=int, help="GPUs of each host (default 1; under torchrun its own)")
     train.add_argument("--nodes", type=int, help="hosts (default 1; under torchrun its own)")
-    train.add_argument("--keep", type=int, help="blocks that keep their attention (default 0: least memory)")
-    train.add_argument("--everything", type=int, help="blocks that keep all they need (default 0)")
-    train.add_argument("--host", action="store_true", default=None, help="what blocks keep waits in the host's memory")
+    train.add_argument("--ac-save-attention", type=int, help="blocks that save attention's result (default 0)")
+    train.add_argument("--ac-skip-blocks", type=int, help="blocks without activation checkpointing (default 0)")
+    offloaded = "what blocks save waits in the host's memory"
+    train.add_argument("--offload-activations", action="store_true", default=None, help=offloaded)
     train.add_argument("--float8", action="store_true", default=None, help="multiply with a LoRA's base in 8 bits")
     train.add_argument("--compiled", action="store_true", default=None, help="compile the blocks of a Wan")
 
@@ -56,8 +62,8 @@ def check_options(args: argparse.Namespace, changes: dict[str, Any]) -> None:
     Raises:
         ValueError: an option or field would have no effect; the sentence names the first one.
     """
-    if args.price is not None and not args.plan_only:
-        raise ValueError("--price is for --plan-only: give both, or leave --price out.")
+    if not args.plan_only:
+        _refuse(args, PLANNED, "is for --plan-only: give both, or leave it out")
     if args.recipe is None:
         _refuse(args, WAN, "is for a Wan: give --recipe too, or leave it out")
     else:
@@ -65,7 +71,7 @@ def check_options(args: argparse.Namespace, changes: dict[str, Any]) -> None:
         if "clips" in changes:
             raise ValueError("clips is a field for toys only: leave it out, a Wan trains on all clips of --data.")
     if args.plan_only:
-        there = ("model", "data", "out", "logs", "resume", *WAN[:-1])
+        there = ("data", "out", "logs", "resume", "expert")
         _refuse(args, there, "has no effect with --plan-only: leave out one of them")
         if idle := [name for name in changes if name not in COUNTED]:
             raise ValueError(f"{idle[0]} has no effect with --plan-only: set only {', '.join(COUNTED)}.")
@@ -96,7 +102,7 @@ def run_recipe(args: argparse.Namespace, changes: dict[str, Any]) -> None:
 
     config = replace(WAN_RECIPES[args.recipe], **changes)
     if args.plan_only:
-        _say(*plan_lines(args.recipe, config, args.price))
+        _say(str(plan_of(args, config)))
         return
     if not args.data or not args.model or not Path(args.model).is_dir():
         raise ValueError(f"--data {args.data!r}, --model {args.model!r}: give a latent cache and a Wan's folder.")
@@ -110,10 +116,9 @@ def run_recipe(args: argparse.Namespace, changes: dict[str, Any]) -> None:
     if config.lora_rank and out.suffix != ".safetensors":
         out = out / f"{args.recipe}.safetensors"
     devices, nodes = processes(*(1 if x is None else x for x in (args.devices, args.nodes)))
-    options: dict[str, Any] = {name: getattr(args, name) or 0 for name in ("keep", "everything")}
-    options |= {name: bool(getattr(args, name)) for name in ("host", "compiled", "float8")}
+    options = saved(args)
     # before gigabytes of weights are read
-    _check_blocks(folder.path / name, options["keep"], options["everything"])
+    _check_blocks(folder.path / name, options["ac_save_attention"], options["ac_skip_blocks"])
     compiled, float8 = options["compiled"], options["float8"]
     check_wan(Path(args.data), out, config, args.logs, args.resume, compiled, float8, devices * nodes)
     transformer = read_transformer(folder, name, torch.bfloat16, None)
@@ -127,15 +132,24 @@ def run_recipe(args: argparse.Namespace, changes: dict[str, Any]) -> None:
         _say(str(path))
 
 
-def _check_blocks(place: Path, keep: int, everything: int) -> None:
+def saved(args: argparse.Namespace) -> dict[str, Any]:
+    """What decides memory and time: of blocks a number, of the others whether.
+
+    Args:
+        args: of the command line.
+    """
+    return {name: getattr(args, name) or (0 if name.startswith("ac_") else False) for name in SAVED}
+
+
+def _check_blocks(place: Path, attention: int, skipped: int) -> None:
     from pusa_lab.files import read_json
     from pusa_lab.training.recompute import keep_plan
 
     blocks = read_json(place / "config.json", "a transformer's config", {"num_layers": int})["num_layers"]
     try:
-        keep_plan(blocks, keep, everything)
+        keep_plan(blocks, attention, skipped)
     except ValueError as error:
-        raise ValueError(f"--keep {keep} --everything {everything}: {error}") from error
+        raise ValueError(f"--ac-save-attention {attention} --ac-skip-blocks {skipped}: {error}") from error
 
 
 def processes(devices: int, nodes: int) -> tuple[int, int]:
@@ -180,28 +194,24 @@ def _expert(folder: Any, wanted: str | None, config: Any) -> tuple[str, Any]:
     return folder.experts[wanted == "low"], replace(config, **bounds)
 
 
-def plan_lines(recipe: str, config: Any, price: float | None = None) -> Sequence[str]:
-    """What a recipe costs, from the steps that `benchmarks/wan_train.py` measured.
+def plan_of(args: argparse.Namespace, config: Any) -> Any:
+    """What a recipe costs: the plan that `pusa-lab plan` makes of the same settings.
 
     Args:
-        recipe: its name.
-        config: its settings.
-        price: US dollars an hour of any GPU; None is a guess for each.
+        args: of the command line; --model is a name in WAN_CONFIGS.
+        config: the recipe's settings.
 
     Raises:
-        ValueError: a price below 0.
+        ValueError: as for `plan`.
     """
-    from pusa_lab.wan.plan_tables import GPUS
-    from pusa_lab.wan.plan_training import read_training, training_costs, training_table
+    from pusa_lab.planning.planner import plan
+    from pusa_lab.planning.recipe import run_arguments
+    from pusa_lab.planning.settings import read_size
 
-    if price is not None and not 0 <= price < math.inf:
-        raise ValueError(f"price={price}: give US dollars per GPU and hour, 0 or more.")
-    prices = None if price is None else dict.fromkeys(GPUS, price)
-
-    samples = config.steps * config.batch
-    rows = read_training(Path(__file__).parents[1] / "benchmarks" / "results" / "wan_train.json")
-    head = f"{recipe}: {config.steps} steps of {config.batch} clips, {samples} samples, LoRA of rank {config.lora_rank}"
-    return [head, "", training_table(training_costs(rows, samples, prices=prices))]
+    given = {name: getattr(args, name) for name in ("model", "gpu", "price") if getattr(args, name) is not None}
+    given |= {"size": read_size(args.size)} if args.size else {}
+    gpus = (1 if args.devices is None else args.devices) * (1 if args.nodes is None else args.nodes)
+    return plan(**run_arguments(config, gpus, **saved(args)), **given)
 
 
 def _say(*lines: str) -> None:

@@ -19,6 +19,9 @@ from pusa_lab.files import check_writable, writing
 from pusa_lab.generate import generate
 from pusa_lab.metrics import follow_errors
 from pusa_lab.pixels import to_uint8
+from pusa_lab.planning.planner import plan
+from pusa_lab.planning.recipe import find_model, out_of_memory, run_arguments
+from pusa_lab.planning.tables import find_gpu
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import LatentVideoDataModule
 from pusa_lab.training.float8 import to_float8
@@ -46,9 +49,9 @@ def train_wan(
     logs: Path | None = None,
     resume: Path | None = None,
     codec: Any = None,
-    keep: int = 0,
-    everything: int = 0,
-    host: bool = False,
+    ac_save_attention: int = 0,
+    ac_skip_blocks: int = 0,
+    offload_activations: bool = False,
     compiled: bool = False,
     float8: bool = False,
     devices: int = 1,
@@ -72,9 +75,9 @@ def train_wan(
         resume: path of a last.ckpt to resume from.
         codec: the base's codec; a cache that was encoded with another one is refused. With None the codec is not
             compared, and no validation videos are made.
-        keep: blocks that keep the output of their attention for the backward pass: more memory, less time.
-        everything: blocks that keep all their activations: much more memory, slightly less time.
-        host: whether these activations are moved to host memory: less GPU memory, slightly more time.
+        ac_save_attention: blocks that save the output of their attention for the backward pass: more memory, less time.
+        ac_skip_blocks: blocks without activation checkpointing: much more memory, slightly less time.
+        offload_activations: whether saved activations are moved to host memory: less GPU memory, slightly more time.
         compiled: whether to compile the blocks; on a Hopper GPU they then use cuDNN's attention, whose backward is
             faster.
         float8: for a LoRA only, whether products with the base's weights are computed in 8 bits: less time, with an
@@ -93,7 +96,7 @@ def train_wan(
             weights were saved instead.
     """
     source = check_wan(data, out, config, logs, resume, compiled, float8, devices * nodes)
-    cache, plan = source.cache, keep_plan(len(transformer.blocks), keep, everything)
+    cache, keeps = source.cache, keep_plan(len(transformer.blocks), ac_save_attention, ac_skip_blocks)
     if codec is not None:
         cache.require(codec=identity(codec), channels=transformer.config.in_channels)
     torch.manual_seed(config.seed)
@@ -103,13 +106,15 @@ def train_wan(
         to_float8(module.model.transformer)
     if compiled and transformer.device.type == "cuda" and torch.cuda.get_device_capability() >= (9, 0):
         module.model.transformer.set_attention_backend("_native_cudnn")
-    set_recompute(module.model.transformer, plan, compiled, host)
+    set_recompute(module.model.transformer, keeps, compiled, offload_activations)
     source.place = lambda: (module.trainer.global_rank, module.trainer.world_size)
     batches = LatentVideoDataModule(source, source if config.validate_every else None)
     try:
         run(module, batches, logs, resume, accelerator=accelerator, devices=devices, nodes=nodes)
     except torch.OutOfMemoryError as error:
-        raise ValueError(_too_large(config, cache, keep + everything, host)) from error
+        saved = {"ac_save_attention": ac_save_attention, "ac_skip_blocks": ac_skip_blocks}
+        saved |= {"offload_activations": offload_activations, "compiled": compiled, "float8": float8}
+        raise ValueError(_too_large(config, cache, transformer, devices * nodes, saved)) from error
     if module.global_rank == 0:
         words = {**(about or {}), "config": json.dumps(asdict(config)), "commit": _commit()}
         save = _save_lora if config.lora_rank else _save_whole
@@ -256,25 +261,14 @@ def _stride(cache: LatentCache) -> tuple[int, int, int]:
     return (m["pixel_frames"] - 1) // max(m["frames"] - 1, 1) or 1, m["size"][0] // h, m["size"][1] // w
 
 
-def _too_large(config: TrainConfig, cache: LatentCache, kept: int, host: bool) -> str:
-    """The sentence for a run out of memory, with what to change, cheapest first."""
-    (h, w), rank = cache.manifest["size"], config.lora_rank
-    ways = {
-        "--keep 0 --everything 0": kept > 0,
-        "--host": not host,
-        "--set optimizer=adamw8bit": rank > 0 and config.optimizer == "adamw",
-        "--set micro=1": config.micro != 1,
-        f"a lora_rank below {rank}": rank > 1,
-        "more --devices": not rank,
-        "smaller clips": True,
-    }
-    mode = f"lora --rank {rank}" if rank else "full"
-    return (
-        f"out of memory with {kept} blocks that keep more than their input, host={host}, "
-        f"optimizer={config.optimizer}, micro={config.micro} and clips of "
-        f"{h} x {w}: try {', '.join(way for way, helps in ways.items() if helps)}; "
-        f"`pusa-lab plan --size {h}x{w} --mode {mode}` counts."
-    )
+def _too_large(config: TrainConfig, cache: LatentCache, transformer: Any, gpus: int, saved: dict[str, Any]) -> str:
+    """The sentence for a run out of memory, from the planner."""
+    arguments = run_arguments(config, gpus, **saved)
+    arguments |= {"size": tuple(cache.manifest["size"]), "num_frames": cache.manifest["pixel_frames"]}
+    model = find_model(transformer.config)
+    gpu = find_gpu(torch.cuda.get_device_name()) if torch.cuda.is_available() else None
+    arguments |= {name: value for name, value in (("model", model), ("gpu", gpu)) if value}
+    return out_of_memory(plan(**arguments).settings, known=bool(model and gpu))
 
 
 def _save_lora(out: Path, module: TrainedModule, words: Mapping[str, str]) -> None:

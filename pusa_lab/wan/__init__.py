@@ -3,8 +3,6 @@
 from importlib import import_module
 from typing import Any
 
-from pusa_lab.wan.plan import plan
-
 _HOME = {
     "VTAWanTransformer3DModel": "transformer",
     "WanModel": "model",
@@ -16,9 +14,9 @@ _HOME = {
     "unload_lora": "lora",
     "unmerge": "lora",
 }
-"""Name -> module that defines it, imported on first use, because all but planning needs diffusers."""
+"""Name -> module that defines it, imported on first use, because all need diffusers."""
 
-__all__ = ["plan", *_HOME]
+__all__ = [*_HOME]
 
 
 def __dir__() -> list[str]:

@@ -196,10 +196,16 @@ def pair():
     return Pair(torch.zeros(2, 24), torch.zeros(24, 2), 2.0, 1.0)
 
 
-def training_rows():
-    from pusa_lab.wan.plan_training import read_training
+def planned():
+    from pusa_lab.planning import plan
 
-    return read_training(ROOT / "benchmarks" / "results" / "wan_train.json")
+    return plan(mode="lora", gpu="h100")
+
+
+def train_options():
+    from pusa_lab.cli import _parser
+
+    return _parser().parse_args(["train", "--recipe", "paper", "--plan-only"])
 
 
 def phrase():
@@ -303,7 +309,7 @@ def trained_module(**changes):
 def plan_settings():
     from dataclasses import asdict
 
-    from pusa_lab.wan.plan import plan
+    from pusa_lab.planning import plan
 
     found = asdict(plan().settings)
     return {k: v for k, v in found.items() if k != "prices"}

@@ -17,7 +17,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.analytic\.GaussianDenoiser": {"mean": ["rand(3)"], "cov": ["torch.eye(3)"]},
     r"pusa_lab\.analytic\.GaussianDenoiser\.__call__": {"x": ["randn(2, 1, 4, 3, 3)"], "tau": ["rand(2, 4)"]},
-    r"pusa_lab\.cli_train\.plan_lines": {"recipe": ["'paper'"], "config": ["config()"], "price": ["None", "2.0"]},
+    r"pusa_lab\.cli_train\.(plan_of|saved)": {"args": ["train_options()"], "config": ["config()"]},
     r"pusa_lab\.cli_train\.processes": {"devices": ["1"], "nodes": ["1"]},
     r"pusa_lab\.damage\.with_tails": {"data": ["b'\\0\\0\\1abc'", "b''"], "length": ["0", "4", "1"]},
     r"pusa_lab\.decode\.\w+": {
@@ -185,15 +185,18 @@ OWN: dict[str, dict[str, list[str]]] = {
         "naming": ["'diffusers'"], "path": ["'blocks.0.attn1.to_q'"], "part": ["'a'", "'b'"], "paths": ["['blocks.0.attn1.to_q']"],
         "key": ["'blocks.0.attn1.to_q.lora_A.weight'"],
     },
-    r"pusa_lab\.wan\.plan\.plan": {
-        "model": ["'wan2.1-14b'", "'wan2.2-5b'"], "size": ["'480p'", "(480, 832)"], "frames": ["None", "81"], "gpu": ["'h100'"],
+    r"pusa_lab\.planning\.planner\.plan": {
+        "model": ["'wan2.1-14b'", "'wan2.2-5b'"], "size": ["'480p'", "(480, 832)"], "num_frames": ["None", "81"], "gpu": ["'h100'"],
         "dtype": ["None", "'bfloat16'"], "offload": ["'none'"], "mode": ["'sample'"], "steps": ["10"], "price": ["None", "2.5"],
-        "guidance": ["1.0"], "rank": ["64"], "gpus": ["1"],
+        "guidance": ["1.0"], "lora_rank": ["64"], "gpus": ["1"],
     },
-    r"pusa_lab\.wan\.plan_costs\..*": {"gpu": ["'h100'"], "tokens": ["100"]},
-    r"pusa_lab\.wan\.plan_training\.\w+": {
-        "path": ["ROOT / 'benchmarks' / 'results' / 'wan_train.json'"], "rows": ["training_rows()"], "gpus": ["('h100',)"],
-        "prices": ["None"],
+    r"pusa_lab\.planning\.recipe\.\w+": {
+        "transformer": ["{}"], "gpus": ["1"], "s": ["planned().settings"], "known": ["True", "False"],
+    },
+    r"pusa_lab\.planning\.training\.\w+": {"s": ["planned().settings"], "tokens": ["100"], "rank": ["0", "4"]},
+    r"pusa_lab\.planning\..*": {
+        "gpu": ["'h100'"], "tokens": ["100"], "part": ["'forward'"], "stage": ["'denoising'"], "changes": ["{}"],
+        "word": ["'480x832'"], "device": ["'NVIDIA H200'"],
     },
     r"pusa_lab\.wan\.transformer\.\w+": {
         "rule": ["lambda x, v: x * v"], "spans": ["((0, 2, 0, 2),)"], "tokens": ["(rand(1, 4, 3),)"], "vectors": ["(rand(1, 2, 3),)"],
