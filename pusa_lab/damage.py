@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pusa_lab.arguments import checked
+from pusa_lab.nal_units import PICTURE, SEQUENCE, SLICES, TAIL, arithmetic, joined, parameter_sets, taller, units, with_tail
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -29,6 +30,12 @@ STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 """Options of a decoder: check sums are compared, deviations from the standard are errors, and errors are returned."""
 LOGGED = {"err_detect": "crccheck+bitstream+buffer"}
 """The same for H.264, which logs all its errors: those of `OPENING` can then be passed over."""
+LEFTOVER = {"err_detect": "crccheck+bitstream+buffer+aggressive", "skip_loop_filter": "all"}
+"""The same where bytes that a slice in H.264's simpler code (CAVLC) leaves unread are an error too."""
+FASTEST = {"ec": "0", "skip_loop_filter": "all"}
+"""Where the pictures do not matter."""
+COMPLAINT = "error while decoding MB"
+"""What H.264 says when it has read too many bytes."""
 OPENING = ("mmco: unref short failure", "reference picture missing", "Missing reference picture", "co located POCs")
 """What H.264 says of frames that refer to ones before a cut; sound up to the second key frame."""
 LOSING = ("matroska", "ogg")
@@ -37,8 +44,6 @@ JOIN = 2
 """Packets after a doubted one up to the next file, where files of MPEG-TS are joined and their counters start anew."""
 SECOND = {"vp8": "libvpx", "vp9": "libvpx-vp9", "hevc": "hevc"}
 """Codec -> the decoder that reads it a second time."""
-TAIL = bytes(range(0xA1, 0xB1))
-"""What is put behind the data of a picture for its second reading: a sound one ends before, a damaged one reads on."""
 
 KINDS = (
     "mov,matroska,apng,avi,mpeg,mpegts,mpegvideo,ogg,asf,flv,gif,mxf,dv,rm,nut,ivf,yuv4mpegpipe,h264,hevc,m4v,obu,mjpeg"
@@ -78,12 +83,15 @@ def checked_frames(container: "InputContainer", stream: "VideoStream") -> Iterat
         ValueError: a sign of damage; what follows the name of the file in a sentence.
     """
     decode, second = _decoder(stream.codec_context, "NONE"), _second(stream.codec_context)
+    reads_all = _reads_all(stream.codec_context)
     compared: deque[VideoFrame] = deque()
     waiting: deque[VideoFrame] = deque()
     packets = 0
     for packet in _packets(container, stream):
         packets += packet.size > 0
         waiting += decode(packet)
+        if reads_all is not None:
+            reads_all(packet)
         if second is None:
             yield from _emptied(waiting)
             continue
@@ -129,12 +137,14 @@ def _starts_again(packet: "Packet", doubted: "Packet") -> bool:
     return packet.is_keyframe and packet.dts < doubted.dts
 
 
-def _decoder(context: Any, threads: str) -> Callable[["Packet"], list["VideoFrame"]]:
+def _decoder(
+    context: Any, threads: str, options: dict[str, str] | None = None
+) -> Callable[["Packet"], list["VideoFrame"]]:
     """Decodes a packet, or refuses it."""
     from av import FFmpegError
 
     context.thread_type, context.thread_count = threads, 1 if threads == "NONE" else 2
-    context.options = LOGGED if context.name == "h264" else STRICT
+    context.options = options or (LOGGED if context.name == "h264" else STRICT)
     keys = 0
 
     def decode(packet: "Packet") -> list["VideoFrame"]:
@@ -172,14 +182,14 @@ def _second(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
     if other is None:
         return None
     other.extradata = context.extradata
-    decode, length = _decoder(other, "SLICE" if name == "hevc" else "NONE"), _length(context.extradata or b"")
+    decode, length = _decoder(other, "SLICE" if name == "hevc" else "NONE"), _length(context.extradata or b"", 21)
 
     def decode_again(packet: "Packet") -> list["VideoFrame"]:
         if not packet.size:
             return decode(packet)
         data = bytes(packet)
         if name != "libvpx-vp9":
-            data = with_tails(data, length) if name == "hevc" else data + TAIL
+            data = joined([with_tail(u) for u in units(data, length)], length) if name == "hevc" else data + TAIL
         again = av.Packet(data)  # without the transparency that stands beside it, which only libvpx would add
         again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
         return decode(again)
@@ -187,44 +197,47 @@ def _second(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
     return decode_again
 
 
+def _reads_all(context: Any) -> Callable[["Packet"], object] | None:
+    """Refuses packets of H.264 with slices that were decoded without all of their bytes, or did not end with them."""
+    import av
+
+    if context.codec.canonical_name != "h264":
+        return None
+    sets, length = parameter_sets(context.extradata or b""), _length(context.extradata or b"", 4)
+    other = av.CodecContext.create("h264", "r")
+    if not all(arithmetic(unit) for unit in sets if unit[0] & 31 == PICTURE):
+        other.extradata = context.extradata
+        return _decoder(other, "SLICE", LEFTOVER)  # where PyAV is told of this error, which is not logged
+    other.extradata = joined([taller(unit) for unit in sets], 0) or None
+    return _going_on(other, length)
+
+
+def _going_on(context: Any, length: int) -> Callable[["Packet"], None]:
+    """A decoder of taller pictures, whose slices must end by themselves: others go on until they have read too much."""
+    from av import FFmpegError, Packet
+
+    context.thread_type, context.thread_count, context.options = "NONE", 1, FASTEST
+
+    def decode(packet: "Packet") -> None:
+        parts: list[bytes] = []
+        for unit in units(bytes(packet), length):
+            kind = unit[0] & 31 if unit else 0
+            parts += [taller(unit) if kind == SEQUENCE else unit, *([TAIL] if kind in SLICES else [])]
+        with listening() as said, contextlib.suppress(FFmpegError):
+            context.decode(Packet(joined(parts, 0)))
+        if any(message.startswith(COMPLAINT) for _, message in said):
+            raise ValueError(f"{DAMAGED}, a frame in it does not end where its data do: restore the file.")
+
+    return decode
+
+
 def _eight_bits(context: Any) -> bool:
     return context.format is not None and context.format.components[0].bits == 8
 
 
-def _length(extradata: bytes) -> int:
-    """Bytes that tell a unit's size in packets of HEVC; 0 where units begin with a start code."""
-    return (extradata[21] & 3) + 1 if len(extradata) > 22 and extradata[0] == 1 else 0
-
-
-@checked
-def with_tails(data: bytes, length: int) -> bytes:
-    """A packet of HEVC, with bytes behind each slice that no sound one reads.
-
-    Args:
-        data: the packet.
-        length: bytes that tell a unit's size, 1 to 4, or 0 for start codes.
-
-    Raises:
-        ValueError: another length.
-    """
-    if not 0 <= length <= 4:
-        raise ValueError(f"length={length}: give 1 to 4 bytes, or 0 for start codes.")
-    if not length:
-        start = b"\0\0\1"
-        head, *units = data.split(start)
-        return head + b"".join(start + _with_tail(unit.rstrip(b"\0")) for unit in units)
-    parts, at = [], 0
-    while at < len(data):
-        size = int.from_bytes(data[at : at + length], "big")
-        unit = _with_tail(data[at + length : at + length + size])
-        parts += [len(unit).to_bytes(length, "big"), unit]
-        at += length + size
-    return b"".join(parts)
-
-
-def _with_tail(unit: bytes) -> bytes:
-    slices = unit and unit[0] >> 1 & 63 < 32
-    return unit + TAIL if slices else unit
+def _length(extradata: bytes, at: int) -> int:
+    """Bytes that tell a unit's size in packets of H.264 and HEVC; 0 where units begin with a start code."""
+    return (extradata[at] & 3) + 1 if len(extradata) > at and extradata[0] == 1 else 0
 
 
 def _agreed(frame: "VideoFrame", others: "deque[VideoFrame]") -> "VideoFrame":
