@@ -1,23 +1,37 @@
 """Decoding with every sign of damage taken seriously: an error that decoders would hide ends the reading.
 
 Decoders conceal what they cannot read. Here they run on one thread each, where no error is lost, and must find every
-frame sound. Three codecs carry so little redundancy that garbage decodes to a picture without an error; those are
-decoded twice, in ways that agree on a sound file and part as soon as a decoder runs past the end of its data.
+frame sound. Four codecs carry so little redundancy that garbage decodes to a picture without an error. VP8, VP9 and
+HEVC are decoded twice, in ways that agree on a sound file and part as soon as a decoder runs past the end of its data.
+H.264 is decoded again in taller pictures: garbage rarely ends a slice where it should, and goes on below the picture
+until the decoder has read too much. Where it is coded without arithmetic, bytes that are left over tell the same.
 
-Not all damage can be told: a run of changed bytes within a frame of H.264, HEVC, VP8, VP9 (of more than 8 bits in
-particular) and other codecs may decode to another valid picture, in files that hold no check sum that would show it.
+Not all damage can be told: a run of changed bytes within a frame of HEVC, VP8, VP9 (of more than 8 bits in particular),
+ProRes, motion JPEG and, seldom, H.264 may decode to another valid picture, in files that hold no check sum that would
+show it. The same is true of changed times in the tables of an MP4.
 """
 
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pusa_lab.arguments import checked
-from pusa_lab.nal_units import PICTURE, SEQUENCE, SLICES, TAIL, arithmetic, joined, parameter_sets, taller, units, with_tail
+from pusa_lab.nal_units import (
+    PICTURE,
+    SEQUENCE,
+    SLICES,
+    TAIL,
+    arithmetic,
+    joined,
+    parameter_sets,
+    taller,
+    units,
+    with_tail,
+)
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -83,21 +97,26 @@ def checked_frames(container: "InputContainer", stream: "VideoStream") -> Iterat
         ValueError: a sign of damage; what follows the name of the file in a sentence.
     """
     decode, second = _decoder(stream.codec_context, "NONE"), _second(stream.codec_context)
-    reads_all = _reads_all(stream.codec_context)
+    other = second or _reads_all(stream.codec_context)
     compared: deque[VideoFrame] = deque()
     waiting: deque[VideoFrame] = deque()
     packets = 0
-    for packet in _packets(container, stream):
-        packets += packet.size > 0
-        waiting += decode(packet)
-        if reads_all is not None:
-            reads_all(packet)
-        if second is None:
-            yield from _emptied(waiting)
-            continue
-        compared += second(packet)
-        while waiting and compared and (packet.size == 0 or _pts(waiting[0]) <= _pts(compared[-1])):
-            yield _agreed(waiting.popleft(), compared)
+    with ThreadPoolExecutor(1) as pool:
+        for packet in _packets(container, stream):
+            packets += packet.size > 0
+            with listening():  # keeps the level of what is logged, for both threads
+                again = [pool.submit(other, packet)] if other else []
+                try:
+                    waiting += decode(packet)
+                finally:
+                    wait(again)
+            frames = [frame for found in again for frame in found.result()]
+            if second is None:
+                yield from _emptied(waiting)
+                continue
+            compared += frames
+            while waiting and compared and (packet.size == 0 or _pts(waiting[0]) <= _pts(compared[-1])):
+                yield _agreed(waiting.popleft(), compared)
     if waiting or packets < stream.frames:
         raise ValueError(f"{DAMAGED}, frames of it are missing: restore the file.")
 
@@ -197,7 +216,7 @@ def _second(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
     return decode_again
 
 
-def _reads_all(context: Any) -> Callable[["Packet"], object] | None:
+def _reads_all(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
     """Refuses packets of H.264 with slices that were decoded without all of their bytes, or did not end with them."""
     import av
 
@@ -212,13 +231,13 @@ def _reads_all(context: Any) -> Callable[["Packet"], object] | None:
     return _going_on(other, length)
 
 
-def _going_on(context: Any, length: int) -> Callable[["Packet"], None]:
+def _going_on(context: Any, length: int) -> Callable[["Packet"], list["VideoFrame"]]:
     """A decoder of taller pictures, whose slices must end by themselves: others go on until they have read too much."""
     from av import FFmpegError, Packet
 
     context.thread_type, context.thread_count, context.options = "NONE", 1, FASTEST
 
-    def decode(packet: "Packet") -> None:
+    def decode(packet: "Packet") -> list["VideoFrame"]:
         parts: list[bytes] = []
         for unit in units(bytes(packet), length):
             kind = unit[0] & 31 if unit else 0
@@ -227,6 +246,7 @@ def _going_on(context: Any, length: int) -> Callable[["Packet"], None]:
             context.decode(Packet(joined(parts, 0)))
         if any(message.startswith(COMPLAINT) for _, message in said):
             raise ValueError(f"{DAMAGED}, a frame in it does not end where its data do: restore the file.")
+        return []
 
     return decode
 

@@ -1,4 +1,4 @@
-"""NAL units of H.264 and HEVC: a packet taken apart and put together again, with other ends to its slices."""
+"""NAL units of H.264 and HEVC: packets taken apart and put together again, and parameter sets of taller pictures."""
 
 import re
 
@@ -49,9 +49,9 @@ def parameter_sets(extradata: bytes) -> list[bytes]:
         return units(extradata, 0)
     found, at = [], 5
     for mask in (31, 255):
-        count, at = int.from_bytes(extradata[at : at + 1]) & mask, at + 1
+        count, at = int.from_bytes(extradata[at : at + 1], "big") & mask, at + 1
         for _ in range(count):
-            size, at = int.from_bytes(extradata[at : at + 2]), at + 2
+            size, at = int.from_bytes(extradata[at : at + 2], "big"), at + 2
             found.append(extradata[at : at + size])
             at += size
     return [unit for unit in found if unit]
@@ -118,7 +118,7 @@ def taller(unit: bytes) -> bytes:
         return unit
     number = f"{rows + ROWS + 1:b}"
     new = bits.text[:at] + "0" * (len(number) - 1) + number + bits.text[bits.at :].rstrip("0")
-    data = int(new.ljust(-len(new) % 8 + len(new), "0"), 2).to_bytes((len(new) + 7) // 8)
+    data = int(new.ljust(-len(new) % 8 + len(new), "0"), 2).to_bytes((len(new) + 7) // 8, "big")
     return re.sub(b"\0\0(?=[\0-\3])", b"\0\0\3", data)
 
 
