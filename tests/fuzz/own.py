@@ -19,7 +19,10 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.analytic\.GaussianDenoiser\.__call__": {"x": ["randn(2, 1, 4, 3, 3)"], "tau": ["rand(2, 4)"]},
     r"pusa_lab\.cli_train\.(plan_of|saved)": {"args": ["train_options()"], "config": ["config()"]},
     r"pusa_lab\.cli_train\.processes": {"devices": ["1"], "nodes": ["1"]},
-    r"pusa_lab\.damage\.with_tails": {"data": ["b'\\0\\0\\1abc'", "b''"], "length": ["0", "4", "1"]},
+    r"pusa_lab\.nal_units\.\w+": {
+        "data": ["b'\\0\\0\\1abc'", "b''"], "length": ["0", "4", "1"], "unit": ["b'abc'", "b''"], "parts": ["[b'abc']"],
+        "extradata": ["b''", "b'\\0\\0\\1abc'"],
+    },
     r"pusa_lab\.decode\.\w+": {
         "picture": ["picture()"], "matrix": ["np.array([1, 0, 0, 0, 1, 0, 0, 0, 1])"], "path": ["clip_file()"], "aspect": ["Fraction(1)", "Fraction(4, 3)"],
         "height": ["16"], "width": ["16"], "time": ["Fraction(0)"], "frame": ["shown().frame"], "size": ["(16, 16)"],
