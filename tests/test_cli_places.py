@@ -98,13 +98,13 @@ def test_what_comes_from_the_input_is_one_line(monkeypatch, capsys, error, code,
     def broken(args):
         raise error
 
-    monkeypatch.setattr(cli, "_plan", broken)
+    monkeypatch.setattr("pusa_lab.cli_plan._plan", broken)
     assert main(["plan"]) == code
     assert capsys.readouterr().err.startswith(says)
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(cli, "_plan", lambda args: {}["mine"])
+    monkeypatch.setattr("pusa_lab.cli_plan._plan", lambda args: {}["mine"])
     with pytest.raises(KeyError, match="mine"):
         main(["plan"])
 

@@ -29,7 +29,7 @@ class Measured:
         return _settle(self.given)
 
 
-FORWARDS = "DESIGN.md section 5: one forward of the transformer alone"
+FORWARDS = "one forward of the transformer alone, torch 2.11, diffusers 0.42.1"
 WHOLE = "benchmarks/results/wan_end_to_end.json, 2026-11-22"
 STEPS = "benchmarks/results/wan_train.json, 2026-11-26"
 
@@ -87,4 +87,4 @@ COMPARED: dict[str, dict[tuple[int, int], tuple[float, float]]] = {
     "scalar": {SMALL: (3.27, 30.3), LARGE: (12.32, 34.9)},
     "official Pusa": {SMALL: (3.34, 35.0), LARGE: (12.42, 45.7)},
 }
-"""Other code in the run of `FORWARDS`: seconds of a forward, and GiB."""
+"""Other code, measured in the same run as FORWARDS: seconds of a forward, and GiB."""

@@ -202,12 +202,6 @@ def planned():
     return plan(mode="lora", gpu="h100")
 
 
-def train_options():
-    from pusa_lab.cli import _parser
-
-    return _parser().parse_args(["train", "--recipe", "paper", "--plan-only"])
-
-
 def phrase():
     from small_models.world.captions import Phrase
 

@@ -17,7 +17,6 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.analytic\.GaussianDenoiser": {"mean": ["rand(3)"], "cov": ["torch.eye(3)"]},
     r"pusa_lab\.analytic\.GaussianDenoiser\.__call__": {"x": ["randn(2, 1, 4, 3, 3)"], "tau": ["rand(2, 4)"]},
-    r"pusa_lab\.cli_train\.(plan_of|saved)": {"args": ["train_options()"], "config": ["config()"]},
     r"pusa_lab\.cli_train\.processes": {"devices": ["1"], "nodes": ["1"]},
     r"pusa_lab\.nal_units\.\w+": {
         "data": ["b'\\0\\0\\1abc'", "b''"], "length": ["0", "4", "1"], "unit": ["b'abc'", "b''"], "parts": ["[b'abc']"],
