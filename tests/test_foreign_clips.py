@@ -248,7 +248,6 @@ UNSEEN = {
     "h264 in slices": 4,
     "hevc": 5,
     "vp9": 4,
-    "vp8": 20,
     "prores": 5,
     "mjpeg": 10,
 }
