@@ -137,8 +137,14 @@ def initialise(codec: Codec, logvar: float = -6.0) -> None:
 
     Args:
         codec: changed in place.
-        logvar: log-variance of the posterior at the start, whatever the clip; at -6 noise hardly hides anything.
+        logvar: log-variance of the posterior at the start, whatever the clip, -30 to 20; at -6 noise hardly hides
+            anything.
+
+    Raises:
+        ValueError: the log-variance is outside the range that `Codec.moments` gives.
     """
+    if not -30 <= logvar <= 20:
+        raise ValueError(f"logvar={logvar}: give -30 to 20.")
     with torch.no_grad():
         for name, parameter in codec.vae.named_parameters():
             if ".conv2." in name:

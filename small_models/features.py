@@ -184,8 +184,10 @@ def feature_loss(model: Features, small: Small, labels: Labels) -> tuple[Float[T
         the loss, and each question's part by name, detached.
 
     Raises:
-        ValueError: pixels are outside [-1, 1] (looked for on the CPU alone).
+        ValueError: there are no clips, or pixels are outside [-1, 1] (checked on the CPU only).
     """
+    if not small.numel():
+        raise ValueError(f"small is {shown(small)}: give at least one clip from `reduced`.")
     if small.device.type == "cpu" and not (small.abs() <= 1.001).all():
         raise ValueError(f"small is {shown(small)}, with numbers outside [-1, 1]: give clips from `reduced`.")
     parts, answers = {}, model.answer(model.read(small))

@@ -66,6 +66,7 @@ class CacheWriter:
     ):
         if not 1 <= per_shard <= MOST_PER_SHARD:
             raise ValueError(f"per_shard={per_shard}: give 1 to {MOST_PER_SHARD} clips.")
+        check_folder(folder)
         self.folder, self.per_shard, self.empty = Path(folder), per_shard, _stored(_unpadded(empty))
         head = {"format": FORMAT, "version": pusa_lab.__version__, **asdict(settings), "size": list(settings.size)}
         there = begun(self.folder)

@@ -58,8 +58,26 @@ def pictures(latents: Video, decode: Callable[[Video], Clip] | None = None) -> n
     if not latents.numel():
         raise ValueError(f"latents is {shown(latents)}: give latents that are not empty.")
     with torch.no_grad():
-        video = to_uint8(_colours(latents) if decode is None else returned(decode(latents.float()), Clip, "decode"))[0]
+        video = to_uint8(_colours(latents) if decode is None else decoded(decode, latents))[0]
     return video[middles(latents.shape[2], len(video))]
+
+
+@checked
+def decoded(decode: Callable[[Video], Clip], latents: Video) -> Clip:
+    """Return the pixels that a function makes of latents.
+
+    Args:
+        decode: function from latents (b, c, f, h, w) in float32 to pixels (b, 3, pf, h, w) in [-1, 1].
+        latents: (b, c, f, h, w).
+
+    Raises:
+        ValueError: the function fails, or returns something else; its own error is the cause.
+    """
+    try:
+        clip = decode(latents.float())
+    except Exception as error:
+        raise ValueError(f"decode failed ({type(error).__name__}): give a function from latents to pixels.") from error
+    return returned(clip, Clip, "decode")
 
 
 @checked

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 from pusa_lab import metrics
-from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.arguments import checked, shown
 from pusa_lab.generate import Run
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.samplers import State
 from pusa_lab.types import Clip, Schedule, Video
-from pusa_lab.viz.animate import estimate, middles, pictures
+from pusa_lab.viz.animate import decoded, estimate, middles, pictures
 
 SPARE = 0.5
 """Seconds by which decoding may take longer than sampling; rows skipped for it are decoded after the video."""
@@ -55,7 +55,7 @@ def shots(run: Run, decode: Callable[[Video], Clip], spare: float = SPARE) -> It
         shot = Shot(state.row, sampling=sampling)
         if state.row == len(run.schedule) - 1:
             with torch.no_grad():
-                shot.video = to_uint8(returned(decode(state.x[:1]), Clip, "decode"))[0]
+                shot.video = to_uint8(decoded(decode, state.x[:1]))[0]
             shot.pictures = shot.video[middles(state.x.shape[2], len(shot.video))]
         elif decoding <= sampling + spare:
             shot.pictures = pictures(estimate(state), decode)
