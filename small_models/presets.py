@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from small_models.world import WORLDS
+
 MOST = 2**28
 """Numbers in the largest video that a toy may describe: 1 GiB."""
 SIZES: dict[str, dict[str, int]] = {
@@ -17,6 +19,8 @@ SIZES: dict[str, dict[str, int]] = {
     "codec": {"base_dim": 2**12, "z_dim": 2**12, "num_res_blocks": 64},
 }
 """The largest of each size; a checkpoint of the same sizes would take gigabytes."""
+NEEDED = {"geometry": (*SIZES["geometry"], "stride", "size"), "dit": (*SIZES["dit"], "patch_size"), "text": ("dim",)}
+"""Sizes that a preset must state; the others have defaults."""
 LISTS = {"patch_size": 3, "stride": 3, "size": 2, "dim_mult": 4}
 """Sizes that are several numbers, and how many."""
 
@@ -35,6 +39,9 @@ def check_toy(preset: Mapping[str, Any], inward: Callable[[int], int]) -> None:
     Raises:
         OddError: saying what is wrong.
     """
+    world = preset.get("world")
+    if not isinstance(world, str) or world not in WORLDS:
+        raise OddError(f"world is {world!r:.40}, and not one of {', '.join(WORLDS)}")
     for part in ("text", "geometry", "dit"):
         if not isinstance(preset.get(part), dict):
             raise OddError(f"it has no {part}")
@@ -42,12 +49,12 @@ def check_toy(preset: Mapping[str, Any], inward: Callable[[int], int]) -> None:
     text, geometry, dit = preset["text"], preset["geometry"], preset["dit"]
     words = text.get("words")
     if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
-        raise OddError("its words are no list of texts")
+        raise OddError("its words are not a list of texts")
     numbers = geometry["channels"] * geometry["frames"] * math.prod(geometry["size"]) * math.prod(geometry["stride"])
     if numbers > MOST:
         raise OddError(f"a video of {numbers} numbers, at most {MOST} are read")
     c = geometry["channels"]
-    if (dit["in_channels"], dit["out_channels"], dit["text_dim"]) != (inward(c), c, text.get("dim")):
+    if (dit["in_channels"], dit["out_channels"], dit["text_dim"]) != (inward(c), c, text["dim"]):
         raise OddError("its parts are of different sizes")
 
 
@@ -68,5 +75,5 @@ def check_sizes(part: str, sizes: Mapping[str, Any]) -> None:
             raise OddError(f"{name} is {value!r:.40}, and not {several or 'a'} whole number{'s' if several else ''}")
         if (several or most) and not all(1 <= n <= (most or 2**12) for n in numbers):
             raise OddError(f"{name} is {value!r:.40}, and not from 1 to {most or 2**12}")
-    if missing := [name for name in SIZES[part] if name not in sizes and part in ("geometry", "dit")]:
+    if missing := [name for name in NEEDED.get(part, ()) if name not in sizes]:
         raise OddError(f"it has no {missing[0]}")

@@ -39,7 +39,7 @@ def motion_costs(where: Where, area: Area, world: World, size: Indices) -> Costs
         paths = replace(paths, start=_closer(paths, track, weight))
     gap = (positions(paths, track.shape[1]) - track[:, :, None]).norm(dim=-1).clamp(max=0.2)
     costs = where.new_full((*size.shape, len(MOTIONS), len(DIRECTIONS), len(world.speeds)), torch.inf)
-    costs[:, :, motion, direction, speed] = (gap * weight[..., None]).sum(1).view(*size.shape, -1)
+    costs[:, :, motion, direction, speed] = (gap * weight[..., None]).sum(1).view(*size.shape, -1).to(costs)
     return costs
 
 
