@@ -145,8 +145,8 @@ def destroyed(clip: Clip) -> dict[str, Clip]:
     Raises:
         ValueError: there are no other clips.
     """
-    if len(clip) < 2:
-        raise ValueError("destroying one clip alone: give at least 2, whose frames can be mixed.")
+    if len(clip) < 2 or not clip.numel():
+        raise ValueError(f"clip has shape {tuple(clip.shape)}: give at least 2 clips, whose frames can be mixed.")
     b, frames = len(clip), torch.arange(clip.shape[2])
     other = torch.stack([clip[(i + frames) % b, :, frames].movedim(0, 1) for i in range(b)])
     g = torch.Generator().manual_seed(0)

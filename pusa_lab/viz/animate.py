@@ -77,7 +77,10 @@ def decoded(decode: Callable[[Video], Clip], latents: Video) -> Clip:
         clip = decode(latents.float())
     except Exception as error:
         raise ValueError(f"decode failed ({type(error).__name__}): give a function from latents to pixels.") from error
-    return returned(clip, Clip, "decode")
+    clip = returned(clip, Clip, "decode")
+    if clip.shape[1] != 3:
+        raise ValueError(f"decode returned {shown(clip)}: it must return pixels (b, 3, pf, h, w).")
+    return clip
 
 
 @checked

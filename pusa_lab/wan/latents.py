@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip, Video
 
+MOST = 1e4
+"""Largest magnitude of latents that are decoded; normalised ones have a spread of about 1."""
+
 
 @checked
 def encode(codec: Any, clip: Clip) -> Video:
@@ -48,11 +51,13 @@ def decode(codec: Any, latents: Video) -> Clip:
         Pixels (b, 3, 1 + 4 (f - 1), h', w').
 
     Raises:
-        ValueError: the latents are empty or do not have the codec's channels, or codec is another object.
+        ValueError: the latents are empty, too large or do not have the codec's channels, or codec is another object.
     """
     mean, std = _moments(codec)
     if 0 in latents.shape or latents.shape[1] != mean.shape[1]:
         raise ValueError(f"latents has shape {tuple(latents.shape)}: give (b, {mean.shape[1]}, f, h, w), no size 0.")
+    if latents.abs().amax() > MOST:
+        raise ValueError(f"latents reach {latents.abs().amax():.3g}: give normalised ones, which stay below {MOST:g}.")
     z = latents.to(codec.device, torch.float32) * std + mean
     return codec.decode(z.to(codec.dtype), return_dict=False)[0].float().clamp(-1, 1)
 
