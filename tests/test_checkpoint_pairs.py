@@ -186,7 +186,7 @@ def test_a_full_disk_at_the_end_does_not_lose_the_weights(tmp_path, monkeypatch,
     monkeypatch.setattr(files, "save_file", full)
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "last.ckpt").write_text("as a run leaves it")
-    says = rf"could not be kept as .* either .*get it again with --resume {tmp_path}/logs/last.ckpt\.$"
+    says = rf"could not be saved as .* either .*get it again with --resume {tmp_path}/logs/last.ckpt\.$"
     with pytest.raises(OSError, match=says):
         train("nano", "base", out, **options)
 
