@@ -82,7 +82,9 @@ def folder_clips(folder: str | Path, geometry: Geometry) -> Iterator[Part]:
 
 
 @checked
-def clips_of(source: str, count: int, seed: int, geometry: Geometry, device: str | torch.device) -> Iterator[Part]:
+def clips_of(
+    source: str | Path, count: int, seed: int, geometry: Geometry, device: str | torch.device
+) -> Iterator[Part]:
     """Clips of a world, or of a folder.
 
     Args:
@@ -97,10 +99,10 @@ def clips_of(source: str, count: int, seed: int, geometry: Geometry, device: str
     """
     if count < 1:
         raise ValueError(f"count={count}: give at least 1 clip.")
-    if source in WORLDS:
-        return world_clips(source, count, seed, geometry, device)
+    if str(source) in WORLDS:
+        return world_clips(str(source), count, seed, geometry, device)
     if not Path(source).is_dir():
-        raise ValueError(f"no data {source!r}: give a folder of MP4s, or one of {', '.join(WORLDS)}.")
+        raise ValueError(f"no data {str(source)!r:.300}: give a folder of MP4s, or one of {', '.join(WORLDS)}.")
     return folder_clips(Path(source), geometry)
 
 

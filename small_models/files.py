@@ -137,7 +137,10 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         raise ValueError(f"{path} is truncated or changed (its digest is not that of its weights): restore the file.")
     if told is None and (_card(path.with_suffix(".json")) or {}).get("sha256", sha := digest(path)) != sha:
         raise ValueError(f"{path} is truncated or changed (its sha256 is not the card's): restore the file.")
-    return inside, {k: v.float() for k, v in weights.items()}
+    weights = {k: v.float() for k, v in weights.items()}
+    if wrong := [k for k, v in weights.items() if not v.isfinite().all()]:
+        raise ValueError(f"{path} holds NaN or infinite numbers in {wrong[0]!r:.80}: restore the file.")
+    return inside, weights
 
 
 @checked

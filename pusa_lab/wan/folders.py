@@ -11,6 +11,7 @@ from typing import Any
 from pusa_lab.arguments import checked
 from pusa_lab.files import inside
 from pusa_lab.files import read_json as read_any_json
+from pusa_lab.sentences import shown
 
 PARTS = {
     "transformer": "the video transformer",
@@ -211,10 +212,8 @@ def _check_sizes(config: dict[str, Any], file: Path, part: str) -> None:
             if name in needed and not (counts and number > 0):
                 raise ValueError(f"{file} gives {name} as {value!r:.60}, not as a positive whole number: restore it.")
             if counts and abs(number) > LARGEST.get(name, MOST):
-                raise ValueError(
-                    f"{file} gives {name} as {number:.3g}, the most that is read is {LARGEST.get(name, MOST)}: "
-                    f"restore it."
-                )
+                most = LARGEST.get(name, MOST)
+                raise ValueError(f"{file} gives {name} as {shown(number)}, but at most {most} is read: restore it.")
     if part == "vae":
         _check_codec(config, file)
     if "patch_size" in needed and len(config["patch_size"]) != 3:
@@ -358,5 +357,5 @@ def read_json(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f"{file} cannot be read ({type(error).__name__}): download it again.") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{file} holds a {type(found).__name__} instead of named values: download it again.")
+        raise ValueError(f"{file} holds {shown(found)} instead of named values: download it again.")
     return found

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import read_json, writing
+from pusa_lab.sentences import shown
 from pusa_lab.wan.lora_names import PREFIXES
 
 PICKLES = (".pt", ".pth", ".bin", ".ckpt")
@@ -150,7 +151,7 @@ def _pickle(path: Path) -> Mapping[str, Any]:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise ValueError(f"{path} is truncated or not a file of torch.save ({reason}): fetch it again.") from error
     if not isinstance(entries, dict):
-        raise ValueError(f"{path} holds a {type(entries).__name__}: give a file with a dict of tensors.")
+        raise ValueError(f"{path} holds {shown(entries)}: give a file with a dict of tensors.")
     return entries
 
 

@@ -115,8 +115,10 @@ def scale_of(
         alpha = rank, scale 1 and "" where nothing is stated.
 
     Raises:
-        ValueError: two places state different scales, or a place another rank.
+        ValueError: two places state different scales, or a place another rank, or there is no name.
     """
+    if not names:
+        raise ValueError("names is empty: give at least the path of the layer.")
     found = []
     if own is not None:
         rslora = any(statement.alpha is None and statement.rslora for statement in statements)

@@ -163,7 +163,8 @@ def _cost(row: TrainingRow, gpu: str, samples: int, price: float) -> TrainingCos
 
 
 def _row(path: Path, row: dict[str, Any]) -> TrainingRow:
-    if missing := [key for key in NEEDED if isinstance(row, dict) and key not in row]:
+    check_fields(row, f"{path}: a row is not one of `python benchmarks/wan_train.py`", {})
+    if missing := [key for key in NEEDED if key not in row]:
         raise ValueError(f"{path}: a row has no {missing[0]}: run `python benchmarks/wan_train.py` again.")
     fields = NEEDED | {key: kind for key, kind in MORE.items() if key in row}
     check_fields(row, f"{path}: a row is not one of `python benchmarks/wan_train.py`", fields)
