@@ -16,6 +16,14 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.analytic\.GaussianDenoiser\.__call__": {"x": ["randn(2, 1, 4, 3, 3)"], "tau": ["rand(2, 4)"]},
     r"pusa_lab\.cli_train\.plan_lines": {"recipe": ["'paper'"], "config": ["config()"], "price": ["None", "2.0"]},
     r"pusa_lab\.cli_train\.processes": {"devices": ["1"], "nodes": ["1"]},
+    r"pusa_lab\.models\.ModelFamily": {
+        "name": ["'mine'"], "what": ["'my own file'"], "knows": ["lambda name: False"], "load": ["lambda name: nano()"],
+        "load_encoders": ["lambda name: nano()"], "names": ["lambda: []"], "train": ["None", "print"], "presets": ["lambda: []"],
+    },
+    r"pusa_lab\.models\.(find_family|load|load_encoders)": {
+        "name": ["'nano-vta'", "wan_folder()"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"],
+    },
+    r"small_models\.family\.load_toy": {"name": ["'nano-vta'", "'nano-base'"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"]},
     r"pusa_lab\.damage\.with_tails": {"data": ["b'\\0\\0\\1abc'", "b''"], "length": ["0", "4", "1"]},
     r"pusa_lab\.decode\.\w+": {
         "picture": ["picture()"], "matrix": ["np.array([1, 0, 0, 0, 1, 0, 0, 0, 1])"], "path": ["clip_file()"], "aspect": ["Fraction(1)", "Fraction(4, 3)"],
