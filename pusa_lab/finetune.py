@@ -246,8 +246,8 @@ def _too_large(config: TrainConfig, cache: LatentCache, kept: int, host: bool) -
     ways = {
         "--keep 0 --everything 0": kept > 0,
         "--host": not host,
-        "--set optimizer=adamw8bit": rank > 0 and config.optimizer == "adamw",
-        "--set micro=1": config.micro != 1,
+        "--optimizer adamw8bit": rank > 0 and config.optimizer == "adamw",
+        "--micro 1": config.micro != 1,
         f"a lora_rank below {rank}": rank > 1,
         "more --devices": not rank,
         "smaller clips": True,

@@ -1,5 +1,6 @@
 """Pictures and clips from and to files: read with Pillow and PyAV, written with mediapy and imageio-ffmpeg's ffmpeg."""
 
+import json
 import math
 import warnings
 from collections import deque
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pusa_lab.arguments import checked
+from pusa_lab.damage import opened
 from pusa_lab.decode import Shown, at_rate, decoded
 from pusa_lab.files import check_writable, writing
 
@@ -28,6 +30,8 @@ MOST_FPS = 1000
 """Frames per second that a clip is read or written at."""
 MOST_SIDE = 8192
 """Pixels of a side of a video that is written; players take no more."""
+MOST_METADATA = 16 * 2**20
+"""Bytes of what a video's file says about it."""
 STRIP = 2**22
 """Pixels that are converted at a time."""
 BITS, PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO = 258, 262, 339, 0
@@ -191,7 +195,9 @@ def read_clip(path: str | Path, last: int | None = None, fps: int | float | None
 
 
 @checked
-def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int = 1) -> None:
+def write_clip(
+    path: str | Path, video: np.ndarray, fps: int | float, scale: int = 1, metadata: Mapping[str, Any] | None = None
+) -> None:
     """Write (frames, h, w, 3) uint8 as MP4; a crash leaves no half-written file.
 
     Args:
@@ -199,9 +205,10 @@ def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int
         video: the frames.
         fps: frames per second, above 0, at most 1000.
         scale: every pixel becomes scale x scale; MP4 needs even sides.
+        metadata: how it was made, kept in the file; `read_metadata` gives it back. Text, numbers, lists and dicts.
 
     Raises:
-        ValueError: another name, type or shape, or an odd side after scaling.
+        ValueError: another name, type or shape, an odd side after scaling, or metadata that JSON does not hold.
         OSError: it cannot be written.
     """
     path = Path(path)
@@ -210,6 +217,7 @@ def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int
     _check_pixels(video, "video")
     check_writable(path, "the video")
     _check_fps(fps)
+    text = "" if metadata is None else _json(metadata)
     h, w = (n * scale for n in video.shape[1:3])
     if scale >= 1 and max(h, w) > MOST_SIDE:
         raise ValueError(f"a video of {h} x {w} pixels: give at most {MOST_SIDE} a side.")
@@ -218,6 +226,60 @@ def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int
         raise ValueError(f"a video of {h} x {w} pixels: MP4 wants even sides, use scale=2.")
     with writing(path) as part:
         mediapy.write_video(part.absolute(), frames, fps=fps, qp=14)  # a name from / on is none of a protocol
+        if text:
+            _add_comment(part.absolute(), text)
+
+
+def _json(metadata: Mapping[str, Any]) -> str:
+    try:
+        text = json.dumps(metadata)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"metadata cannot be written as JSON ({error}): give text, numbers, lists or dicts."
+        ) from error
+    if len(text) > MOST_METADATA:
+        raise ValueError(f"metadata of {len(text)} bytes: give at most {MOST_METADATA}.")
+    return text
+
+
+def _add_comment(path: Path, text: str) -> None:
+    """Write the same packets into a new container with a comment, which takes the file's place."""
+    import av
+
+    with writing(path) as part, av.open(str(path)) as old, av.open(str(part), "w") as new:
+        new.metadata["comment"] = text
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+
+
+@checked
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """How a video was made, as `write_clip` and `pusa-lab generate` put it into the file.
+
+    Args:
+        path: of the video.
+
+    Returns:
+        For a video of `pusa-lab generate`: prompt, seed, task, command, options, schedule (rows of levels), versions.
+
+    Raises:
+        ValueError: no such file, not a video, or one without such metadata.
+    """
+    import av
+
+    _exists(path, "clip")
+    try:
+        container, _ = opened(Path(path))
+        with container:
+            found = json.loads(container.metadata.get("comment", ""))
+    except (av.FFmpegError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} has no metadata of pusa_lab: give a video that `pusa-lab generate` wrote.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} has no metadata of pusa_lab: give a video that `pusa-lab generate` wrote.")
+    return found
 
 
 @checked

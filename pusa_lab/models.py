@@ -39,8 +39,9 @@ class ModelFamily:
     or smaller."""
     names: Callable[[], Sequence[str]] = tuple
     """The names that need no file or folder, if any."""
-    train: Callable[..., None] | None = None
-    """Behind `pusa-lab train` without a recipe; None if such models are trained by recipes alone, from a cache."""
+    train: Callable[..., Iterable[Path]] | None = None
+    """(preset, out=..., and options of `pusa-lab train`) -> the paths of checkpoints, each when it is written; None if
+    such models are trained by recipes alone, from a cache."""
     presets: Callable[[], Sequence[str]] = tuple
     """What `train` takes as --model."""
 

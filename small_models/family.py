@@ -1,6 +1,6 @@
 """The toys as a family of models, for `pusa_lab.models`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from small_models.codec import Codec
 from small_models.features import Features
 from small_models.files import read_description, sha256
 from small_models.model import ToyModel
+from small_models.recipes import RECIPES
+from small_models.world import WORLDS
 
 
 def _knows(name: str) -> bool:
@@ -64,5 +66,62 @@ def _load_encoders(name: str, **sizes: Any) -> ToyModel:
     return model
 
 
-FAMILY = ModelFamily("toys", "a toy's .safetensors file", _knows, load_toy, _load_encoders, names=zoo.list_models)
+def _presets() -> list[str]:
+    return [*dict.fromkeys(model for model, _ in RECIPES), "all"]
+
+
+@checked
+def train_toys(
+    model: str,
+    stage: str = "vta",
+    *,
+    data: str = "",
+    base: Path | None = None,
+    resume: Path | None = None,
+    logs: Path | None = None,
+    **options: Any,
+) -> Iterator[Path]:
+    """Train one stage of one toy, or all; gives the path of each checkpoint when it is written.
+
+    Args:
+        model: nano, mini, or all.
+        stage: codec, features, base, vta, i2v, or all of them in this order.
+        data: a world's name or a folder of clips; empty is the toy's own world.
+        base: where vta and i2v start.
+        resume: a checkpoint of the same run.
+        logs: folder for curves; several stages get one each in it.
+        **options: as `small_models.train.train`: out, fast, command, and fields of TrainConfig.
+
+    Raises:
+        ValueError: there is no such stage, or an option is for a single one.
+    """
+    from small_models import train
+
+    jobs = [(m, s) for m, s in RECIPES if model in (m, "all") and stage in (s, "all")]
+    if not jobs:
+        raise ValueError(f"no stage {model}-{stage}: there are {', '.join('-'.join(names) for names in RECIPES)}.")
+    for option, value in {"resume": resume, "base": base}.items():
+        if len(jobs) > 1 and value:
+            raise ValueError(f"--{option} is for a single stage: give --model and --stage.")
+    if len(jobs) > 1 and data and data not in WORLDS and any(s == "features" for _, s in jobs):
+        raise ValueError(f"--data {data} has no labels for the stage features: choose another --stage.")
+    if base and jobs[0][1] not in ("vta", "i2v"):
+        raise ValueError(
+            f"--base {base} has no effect on {jobs[0][1]}: leave it out, only vta and i2v start from a base."
+        )
+    for preset, job in jobs:
+        place = logs / f"{preset}-{job}" if logs and len(jobs) > 1 else logs
+        yield train.train(preset, job, base=base, data=data, logs=place, resume=resume, **options)
+
+
+FAMILY = ModelFamily(
+    "toys",
+    "a toy's .safetensors file",
+    _knows,
+    load_toy,
+    _load_encoders,
+    names=zoo.list_models,
+    train=train_toys,
+    presets=_presets,
+)
 """Registered in pyproject.toml."""

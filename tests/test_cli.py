@@ -91,11 +91,11 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
 def test_train_fast(tmp_path, monkeypatch):
     out = tmp_path / "t"
     monkeypatch.setattr("small_models.train.run", lambda *_, **__: None)
-    assert main(["train", "--stage", "vta", "--fast", "--set", "steps=3", "lr=1e-4", "--out", str(out)]) == 0
+    assert main(["train", "--stage", "vta", "--fast", "--steps", "3", "--lr", "1e-4", "--out", str(out)]) == 0
     card = json.loads((out / "nano-vta.json").read_text())
     assert card["config"]["steps"] == 3
     assert card["config"]["lr"] == 1e-4
-    assert card["command"] == f"pusa-lab train --stage vta --fast --set steps=3 lr=1e-4 --out {out}"
+    assert card["command"] == f"pusa-lab train --stage vta --fast --steps 3 --lr 1e-4 --out {out}"
 
 
 def test_one_command_rebuilds_every_shipped_checkpoint(monkeypatch, tmp_path):
@@ -123,9 +123,7 @@ def test_doctor_names_versions_and_models(capsys):
 
 @pytest.mark.parametrize("command", [[], ["demo"], ["generate"], ["train"], ["doctor"]])
 def test_every_command_has_help(command, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([*command, "--help"])
-    assert stop.value.code == 0
+    assert main([*command, "--help"]) == 0
     assert "usage: pusa-lab" in capsys.readouterr().out
 
 
@@ -141,13 +139,13 @@ def test_every_command_has_help(command, capsys):
         ),
         (["generate", PROMPT, "--video", "{clip}", "--image", "{picture}"], "both --image and --video"),
         (["generate", PROMPT, "--end-image", "{picture}"], "--end-image was given without --image"),
-        (["generate", PROMPT, "--known", "5"], "--known 5 counts frames of the clip to extend"),
+        (["generate", PROMPT, "--known", "5"], "--known was given without --video: give both"),
         (
             ["generate", PROMPT, "--image", "{picture}", "--known", "5"],
-            "--known 5 counts frames of the clip to extend",
+            "--known was given without --video: give both",
         ),
-        (["generate", PROMPT, "--noise", "0.2"], "--noise was given without --image or --video"),
-        (["generate", PROMPT, "--noise", "0"], "--noise was given without --image or --video"),
+        (["generate", PROMPT, "--noise", "0.2"], "--noise was given without --image or --video or --keyframes"),
+        (["generate", PROMPT, "--noise", "0"], "--noise was given without --image or --video or --keyframes"),
         (
             ["generate", PROMPT, "--video", "{clip}", "--end-image", "{picture}"],
             "--end-image was given without --image",
@@ -156,13 +154,13 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--video", ""], "--video is empty"),
         (
             ["generate", PROMPT, "--model", "mini-i2v", "--image", "{picture}", "--noise", "0.1"],
-            "give --image, without --end-image or --noise",
+            "give --image, without --end-image, --loop, --noise or --mode",
         ),
         (["generate", PROMPT, "--model", "mini-i2v", "--video", "{clip}"], "mini-i2v takes one picture as input"),
         (["generate", PROMPT, "--steps", "10000000"], "steps=10000000: give 1 to 10,000"),
         (["generate", PROMPT, "--seed", "99999999999999999999"], "seed is 99999999999999999999"),
         (["generate", PROMPT, "--guidance", "nan"], "guidance=nan"),
-        (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "noise level nan"),
+        (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "--noise 'nan': give a number"),
         (["generate", PROMPT, "--out", "{clip}/a.mp4"], "cannot be written: {clip} is a file"),
         (["generate", PROMPT, "--out", "{long}.mp4"], "give a shorter name"),
         (["demo", "--out", "{clip}"], "--out {clip} is a file: give a folder"),
@@ -176,17 +174,17 @@ def test_every_command_has_help(command, capsys):
             ["train", "--model", "all", "--stage", "all", "--resume", "x.ckpt"],
             "--resume is for a single stage: give --model and --stage",
         ),
-        (["train", "--stage", "base", "--set", "lora_rank=4"], "lora_rank=4 for base"),
-        (["train", "--set", "clips=0"], "clips=0"),
+        (["train", "--stage", "base", "--lora-rank", "4"], "lora_rank=4 for base"),
+        (["train", "--clips", "0"], "clips=0"),
         (["generate", PROMPT, "--model", "{broken}"], "truncated"),
         (["generate", PROMPT, "--schedule", "spiral"], "unknown schedule 'spiral'"),
         (["generate", PROMPT, "--steps", "0"], "steps=0"),
         (["generate", PROMPT, "--out", "{clip}.gif"], "give a name that ends in .mp4"),
-        (["train", "--set", "compile=foo"], "compile='foo': choose one of"),
+        (["train", "--compile", "foo"], "compile='foo': choose one of"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "2"], "noise level 2.0"),
-        (["train", "--set", "colour=3"], "no field 'colour' to set"),
-        (["train", "--set", "steps=many"], "steps='many': give a whole number"),
-        (["train", "--model", "giga"], "no stage giga-vta"),
+        (["train", "--colour", "3"], "there is no option --colour: `pusa-lab train --help` lists"),
+        (["train", "--steps", "many"], "--steps 'many': give a whole number"),
+        (["train", "--model", "giga"], "no model 'giga' to train: choose one of nano, mini, all; a Wan needs --recipe"),
         (["demo", "--image", "nowhere.png"], "no picture at 'nowhere.png'"),
         (["demo", "--video", "nowhere.mp4"], "no clip at 'nowhere.mp4'"),
         (["demo", "--video", "{picture}x"], "no clip at"),

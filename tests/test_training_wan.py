@@ -245,10 +245,12 @@ def test_memory_that_runs_out_says_what_to_change(cache, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(TrainableWan, "forward", full)
-    with pytest.raises(ValueError, match=r"out of memory with 0 blocks .*host=False.*try --host, --set optimizer"):
+    with pytest.raises(
+        ValueError, match=r"out of memory with 0 blocks .*host=False.*try --host, --optimizer adamw8bit"
+    ):
         go(cache, tmp_path / "a.safetensors")
     said = _too_large(replace(SHORT, lora_rank=0, micro=2), LatentCache(cache), 1, False)
-    ways = "--keep 0 --everything 0, --host, --set micro=1, more --devices, smaller clips"
+    ways = "--keep 0 --everything 0, --host, --micro 1, more --devices, smaller clips"
     assert f"try {ways}; `pusa-lab plan --size 32x48 --mode full` counts." in said
 
 

@@ -1,0 +1,37 @@
+"""Values of options."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given; the others are None, or False where the option alone sets them.
+
+    Args:
+        options: name -> value.
+    """
+    return {name: value for name, value in options.items() if value is not None and value is not False}
+
+
+def height_and_width(size: str) -> tuple[int, int] | None:
+    """480x832 as (480, 832); None if it is not written so.
+
+    Args:
+        size: of a video in pixels.
+    """
+    height, _, width = size.partition("x")
+    return (int(height), int(width)) if height.isdecimal() and width.isdecimal() else None
+
+
+def pixels(size: str | None) -> tuple[int, int] | None:
+    """480x832 as (480, 832), None as None.
+
+    Args:
+        size: of a video in pixels.
+
+    Raises:
+        ValueError: it is not written so.
+    """
+    if size is not None and height_and_width(size) is None:
+        raise ValueError(f"{size!r:.60} is not a size: give HEIGHTxWIDTH, such as 480x832.")
+    return None if size is None else height_and_width(size)
