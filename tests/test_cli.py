@@ -1,7 +1,10 @@
 """pytest tests/test_cli.py: the command line, and one sentence with exit code 2 for whatever is wrong."""
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from pusa_lab import media
 from pusa_lab.cli import main
 
 PROMPT = "a red circle moves right"
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -203,3 +207,57 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, picture, clip, w
     assert says in said
     assert "\n" not in said
     assert not out.exists()
+
+
+def test_a_training_is_what_its_config_says(tmp_path, monkeypatch, capsys):
+    words = ["train", "--model", "mini", "--stage", "vta", "--lr", "1e-4", "--weight-by-clip", "no", "--out", "a"]
+    assert main([*words, "--print_config"]) == 0
+    (tmp_path / "run.yaml").write_text(capsys.readouterr().out)
+    seen = []
+    monkeypatch.setattr("small_models.train.train", lambda *args, **more: seen.append((args, more)) or more["out"])
+    assert main(words) == 0
+    assert main(["train", "--config", str(tmp_path / "run.yaml")]) == 0
+    for _, more in seen:
+        more.pop("command")
+    assert seen[0] == seen[1] and seen[1][1]["lr"] == 1e-4 and seen[1][1]["weight_by_clip"] is False
+
+
+def test_other_packages_add_commands_and_benchmarks_but_replace_none(tmp_path):
+    """In a process of its own, where the package lies on the path."""
+    (tmp_path / "extra.py").write_text(
+        "def greet(name: str, *, times: int = 1) -> None:\n"
+        '    """Greet somebody.\n\n    Args:\n        name: of whom.\n        times: how often.\n    """\n'
+        "    print(f'hello {name} ' * times)\n"
+    )
+    (tmp_path / "measure.py").write_text("import sys; print('measured', sys.argv[1:])")
+    about = tmp_path / "extra-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
+    points = "[pusa_lab.commands]\ngreet = extra:greet\nplan = extra:greet\n[pusa_lab.benchmarks]\nmine = measure\n"
+    (about / "entry_points.txt").write_text(points)
+    code = "import sys; from pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))"
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+
+    def run(*words):
+        words, variables = [sys.executable, "-c", code, *words], {**os.environ, "PYTHONPATH": path}
+        return subprocess.run(words, capture_output=True, text=True, env=variables, timeout=600, check=False)
+
+    assert run("greet", "you", "--times", "2").stdout == "hello you hello you \n"
+    assert run("greet", "you", "--times", "x").stderr == "pusa-lab greet: --times 'x': give a whole number.\n"
+    assert "Greet somebody." in run("--help").stdout
+    assert "memory" in run("plan").stdout
+    assert run("bench", "mine", "--a", "b").stdout == "measured ['--a', 'b']\n"
+
+
+def test_a_command_that_is_not_there(capsys):
+    assert main([]) == 2
+    assert "usage: pusa-lab COMMAND" in capsys.readouterr().out
+    assert main(["dance"]) == 2
+    assert (
+        "pusa-lab dance: there is no command 'dance': choose one of demo, generate, data encode"
+        in capsys.readouterr().err
+    )
+    assert main(["data"]) == 2
+    assert "pusa-lab data: choose one of encode, show" in capsys.readouterr().err
+    assert main(["bench", "dance"]) == 2
+    assert "pusa-lab bench: no benchmark 'dance': choose one of" in capsys.readouterr().err
