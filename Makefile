@@ -5,14 +5,18 @@ COLAB := .venv-colab/bin
 READY := .venv/.ready
 OUT ?= outputs/demo
 
-.PHONY: demo test fuzz nbval browser-test colab-check lab notebooks check clean
+.PHONY: demo test nightly fuzz nbval browser-test colab-check lab notebooks check clean
 
 demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDEO=... PROMPT="..."
 	@$(BIN)/pusa-lab demo --out "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(VIDEO),--video "$(VIDEO)") \
 	  $(if $(PROMPT),--prompt "$(PROMPT)")
 
 test: $(READY)  ## all tests, notebooks included
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+nightly: $(READY)  ## all tests with shapes enforced in every function, and every chapter once more with papermill
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not browser" \
+	  --jaxtyping-packages=pusa_lab,small_models,beartype.beartype
 
 fuzz: $(READY)  ## 20,000 odd calls, command lines and files: right, or one clear sentence; make fuzz CASES=100000 SEED=1
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000) --seed $(or $(SEED),0)

@@ -3,12 +3,13 @@
     python benchmarks/wan_train_join.py WHERE [WHERE ...]     # -> benchmarks/results/wan_train.json
 
 WHERE is a folder or a file, the joined one too: give that first to add to it. A row takes the place of an older one of
-the very same setting. `rows` are whole trainings of 40 blocks, which `pusa-lab train --plan-only` reads; `parts` are
-measured on some of the blocks, their seconds multiplied and their peaks those of the part.
+the very same setting. `rows` are whole trainings of 40 blocks, printed as pusa_lab/planning/measured.py has them for
+`pusa-lab plan`; `parts` are measured on some of the blocks, their seconds multiplied and their peaks those of the part.
 """
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 import options
 
 from pusa_lab.files import read_json, write_json
+from pusa_lab.planning.measured import Measured
+from pusa_lab.planning.tables import find_gpu
 
 OUT = Path(__file__).parent / "results" / "wan_train.json"
 BLOCKS = 40
@@ -56,6 +59,25 @@ def _list(value: Any, path: Path) -> list[Any]:
     return value
 
 
+def measured(row: dict[str, Any]) -> Measured:
+    """A whole training of a LoRA as the planner knows it."""
+    if (gpu := find_gpu(row["device"])) is None:
+        raise ValueError(f"no peak is known for {row['device']!r}: add the card to GPUS in planning/tables.py.")
+    counts = {kind: int(n) for kind, n in re.findall(r"(attention|everything) kept: (\d+)", row["checkpointing"])}
+    given: dict[str, Any] = {"mode": "lora", "gpu": gpu, "size": tuple(row["size"]), "global_batch_size": 1}
+    more = {
+        "compiled": row["compile"],
+        "ac_save_attention": counts.get("attention"),
+        "ac_skip_blocks": counts.get("everything"),
+        "optimizer": "adamw8bit" if "8-bit AdamW" in row["checkpointing"] else None,
+        "offload_activations": "on host" in row["checkpointing"],
+        "float8": row["precision"] == "float8",
+    }
+    given |= {name: value for name, value in more.items() if value}
+    source = f"benchmarks/results/wan_train.json, {row.get('date', '2026-11-26')}"
+    return Measured(given, {"sample": row["seconds_per_sample"]}, {"training": row["peak_gib"]}, source)
+
+
 def main() -> int:
     """Read all, write one; returns 0, or 2 after one sentence on what is wrong with the input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -63,7 +85,9 @@ def main() -> int:
     parser.add_argument("--out", type=options.file, default=str(OUT))
     args = parser.parse_args()
     try:
-        write_json(args.out, joined(args.where))
+        found = joined(args.where)
+        write_json(args.out, found)
+        sys.stdout.writelines(f"{measured(row)},\n" for row in found["rows"])
     except (ValueError, OSError) as error:
         sys.stderr.write(f"wan_train_join: {error}\n")
         return 2

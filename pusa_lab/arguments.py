@@ -125,6 +125,7 @@ def _checks(function: Callable[..., Any]) -> _Checks:
     parameters, hints = inspect.signature(function).parameters, typing.get_type_hints(function, include_extras=True)
     plain = {k: p for k, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
     found = {k: check_for(hints[k]) for k in plain if k in hints}
+    found |= {k: _with_numbers(found[k]) for k in found if bare(hints[k]) is torch.Tensor}
     arrays = {k: hint for k in found if is_array(hint := bare(hints[k]))}
     for k, hint in arrays.items():
         found[k] = one_of(
@@ -144,10 +145,21 @@ def _checks(function: Callable[..., Any]) -> _Checks:
     return _Checks(positional, several, keywords, found, shapes)
 
 
+def _with_numbers(check: Check) -> Check:
+    """Return the check of a tensor that also refuses tensors on the meta device."""
+
+    def check_numbers(value: Any) -> Any:
+        if getattr(found := check(value), "is_meta", False):
+            raise Unfit("a tensor on the CPU or a GPU, with numbers in it")
+        return found
+
+    return check_numbers
+
+
 def _wrapper(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     checks: list[_Checks] = []
     steps = inspect.isgeneratorfunction(inspect.unwrap(function))
-    records = function.__name__ == "__init__"
+    builds = function.__name__ == "__init__"
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -164,7 +176,8 @@ def _wrapper(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                 args = tuple(_one(known, key, value) for key, value in given.items())
                 kwargs = {k: _one(known, k, value) if k in known.known else value for k, value in kwargs.items()}
                 if known.arrays:
-                    _same_sizes({**dict(zip(given, args, strict=True)), **kwargs}, known.arrays, records)
+                    movable = builds and hasattr(args[0], "to")
+                    _same_sizes({**dict(zip(given, args, strict=True)), **kwargs}, known.arrays, movable)
                 args += rest
             result = function(*args, **kwargs)
         if steps and isinstance(result, contextlib.AbstractContextManager) and hasattr(result, "gen"):
@@ -227,10 +240,10 @@ def _said(value: Any, unfit: Unfit) -> str:
     return f"={value}" if isinstance(value, float) and "not NaN" in str(unfit) else f" is {shown(value)}"
 
 
-def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, _Shape], records: bool) -> None:
+def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, _Shape], movable: bool) -> None:
     """Refuse wrong numbers of axes, axes of one name with different sizes, and tensors on the meta device.
 
-    Only constructors (`records`) may be given meta tensors, because they may store shapes alone.
+    Only an object that can be moved to another device (`movable`) may be given meta tensors.
     """
     sizes: dict[str, int] = {}
     first = ""
@@ -238,7 +251,7 @@ def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, _Shape], reco
         x = arguments.get(key)
         if x is None:
             continue
-        if not records and getattr(x, "is_meta", False):  # arrays have no device
+        if not movable and getattr(x, "is_meta", False):  # arrays have no device
             raise ArgumentError(f"{key} is on the meta device and has no numbers: give a tensor on the CPU or a GPU.")
         there = tuple(x.shape)
         expected = [sizes.get(axis) if n is None else n for axis, n in zip(shape.axes, shape.fixed, strict=True)]

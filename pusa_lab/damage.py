@@ -1,23 +1,38 @@
 """Strict decoding of video: errors that decoders would hide are raised.
 
 Decoders conceal data that they cannot read. Here each decoder runs on one thread, where no error is lost, and every
-frame must decode without an error. VP8, VP9 and HEVC have so little redundancy that damaged data may decode without an
-error, so they are decoded twice, in ways that agree on an intact file and differ once a decoder reads past the end of
-its data.
+frame must decode without an error. Four codecs have so little redundancy that damaged data may decode without an error.
+VP8, VP9 and HEVC are decoded twice, in ways that agree on an intact file and differ once a decoder reads past the end
+of its data. H.264 is decoded a second time into taller pictures: a damaged slice rarely ends where it should, and the
+decoder goes on below the picture until it has read too much. If H.264 is coded without arithmetic coding, bytes that
+are left over show the same.
 
-Not all damage can be detected: changed bytes within a frame of H.264, HEVC, VP8, VP9 (more than 8 bits in particular)
-and other codecs may decode to another valid picture, and such files have no checksum that would show it.
+Not all damage can be detected: a run of changed bytes within a frame of HEVC, VP8, VP9 (more than 8 bits in
+particular), ProRes, Motion JPEG and, rarely, H.264 may decode to another valid picture, and such files have no checksum
+that would show it. The same is true of changed times in the tables of an MP4.
 """
 
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pusa_lab.arguments import checked
+from pusa_lab.nal_units import (
+    PICTURE,
+    SEQUENCE,
+    SLICES,
+    TAIL,
+    arithmetic,
+    joined,
+    parameter_sets,
+    taller,
+    units,
+    with_tail,
+)
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -30,6 +45,12 @@ STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 """Options of a decoder: compare checksums, treat deviations from the standard as errors, and return all errors."""
 LOGGED = {"err_detect": "crccheck+bitstream+buffer"}
 """The same for H.264, whose errors are all logged, so that those of `OPENING` can be ignored."""
+LEFTOVER = {"err_detect": "crccheck+bitstream+buffer+aggressive", "skip_loop_filter": "all"}
+"""The same, where bytes that a CAVLC slice of H.264 leaves unread are an error too."""
+FASTEST = {"ec": "0", "skip_loop_filter": "all"}
+"""Options of a decoder whose pictures are not used."""
+COMPLAINT = "error while decoding MB"
+"""What the decoder of H.264 logs when it has read too many bytes."""
 OPENING = ("mmco: unref short failure", "reference picture missing", "Missing reference picture", "co located POCs")
 """Errors of H.264 for frames that refer to frames before a cut; harmless up to the second key frame."""
 LOSING = ("matroska", "ogg")
@@ -38,8 +59,6 @@ JOIN = 2
 """Packets after a suspect one within which a joined MPEG-TS file may begin, whose counters start again."""
 SECOND = {"vp8": "libvpx", "vp9": "libvpx-vp9", "hevc": "hevc"}
 """Codec -> decoder for the second pass."""
-TAIL = bytes(range(0xA1, 0xB1))
-"""Bytes appended to the data of a picture for the second pass: only a damaged picture reads into them."""
 
 KINDS = (
     "mov,matroska,apng,avi,mpeg,mpegts,mpegvideo,ogg,asf,flv,gif,mxf,dv,rm,nut,ivf,yuv4mpegpipe,h264,hevc,m4v,obu,mjpeg"
@@ -82,18 +101,26 @@ def checked_frames(container: "InputContainer", stream: "VideoStream") -> Iterat
         ValueError: the stream is damaged; the message continues a sentence that begins with the file name.
     """
     decode, second = _decoder(stream.codec_context, "NONE"), _second(stream.codec_context)
+    other = second or _reads_all(stream.codec_context)
     compared: deque[VideoFrame] = deque()
     waiting: deque[VideoFrame] = deque()
     packets = 0
-    for packet in _packets(container, stream):
-        packets += packet.size > 0
-        waiting += decode(packet)
-        if second is None:
-            yield from _emptied(waiting)
-            continue
-        compared += second(packet)
-        while waiting and compared and (packet.size == 0 or _pts(waiting[0]) <= _pts(compared[-1])):
-            yield _agreed(waiting.popleft(), compared)
+    with ThreadPoolExecutor(1) as pool:
+        for packet in _packets(container, stream):
+            packets += packet.size > 0
+            with listening():  # keeps the level of what is logged, for both threads
+                again = [pool.submit(other, packet)] if other else []
+                try:
+                    waiting += decode(packet)
+                finally:
+                    wait(again)
+            frames = [frame for found in again for frame in found.result()]
+            if second is None:
+                yield from _emptied(waiting)
+                continue
+            compared += frames
+            while waiting and compared and (packet.size == 0 or _pts(waiting[0]) <= _pts(compared[-1])):
+                yield _agreed(waiting.popleft(), compared)
     if waiting or packets < stream.frames:
         raise ValueError(f"{DAMAGED}, frames are missing: restore the file.")
 
@@ -133,12 +160,14 @@ def _starts_again(packet: "Packet", suspect: "Packet") -> bool:
     return packet.is_keyframe and packet.dts < suspect.dts
 
 
-def _decoder(context: Any, threads: str) -> Callable[["Packet"], list["VideoFrame"]]:
+def _decoder(
+    context: Any, threads: str, options: dict[str, str] | None = None
+) -> Callable[["Packet"], list["VideoFrame"]]:
     """Return a function that decodes a packet and raises ValueError for a damaged one."""
     from av import FFmpegError
 
     context.thread_type, context.thread_count = threads, 1 if threads == "NONE" else 2
-    context.options = LOGGED if context.name == "h264" else STRICT
+    context.options = options or (LOGGED if context.name == "h264" else STRICT)
     keys = 0
 
     def decode(packet: "Packet") -> list["VideoFrame"]:
@@ -176,14 +205,14 @@ def _second(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
     if other is None:
         return None
     other.extradata = context.extradata
-    decode, length = _decoder(other, "SLICE" if name == "hevc" else "NONE"), _length(context.extradata or b"")
+    decode, length = _decoder(other, "SLICE" if name == "hevc" else "NONE"), _length(context.extradata or b"", 21)
 
     def decode_again(packet: "Packet") -> list["VideoFrame"]:
         if not packet.size:
             return decode(packet)
         data = bytes(packet)
         if name != "libvpx-vp9":
-            data = with_tails(data, length) if name == "hevc" else data + TAIL
+            data = joined([with_tail(u) for u in units(data, length)], length) if name == "hevc" else data + TAIL
         again = av.Packet(data)  # without the alpha plane in the side data, which only libvpx would decode
         again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
         return decode(again)
@@ -191,44 +220,48 @@ def _second(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
     return decode_again
 
 
+def _reads_all(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
+    """Return a function that refuses packets of H.264 in which a slice does not end where its bytes end."""
+    import av
+
+    if context.codec.canonical_name != "h264":
+        return None
+    sets, length = parameter_sets(context.extradata or b""), _length(context.extradata or b"", 4)
+    other = av.CodecContext.create("h264", "r")
+    if not all(arithmetic(unit) for unit in sets if unit[0] & 31 == PICTURE):
+        other.extradata = context.extradata
+        return _decoder(other, "SLICE", LEFTOVER)  # with slice threads PyAV learns of this error, which is not logged
+    other.extradata = joined([taller(unit) for unit in sets], 0) or None
+    return _going_on(other, length)
+
+
+def _going_on(context: Any, length: int) -> Callable[["Packet"], list["VideoFrame"]]:
+    """Return the same for arithmetic coding: in taller pictures, a damaged slice goes on until it has read too much."""
+    from av import FFmpegError, Packet
+
+    context.thread_type, context.thread_count, context.options = "NONE", 1, FASTEST
+
+    def decode(packet: "Packet") -> list["VideoFrame"]:
+        parts: list[bytes] = []
+        for unit in units(bytes(packet), length):
+            kind = unit[0] & 31 if unit else 0
+            parts += [taller(unit) if kind == SEQUENCE else unit, *([TAIL] if kind in SLICES else [])]
+        with listening() as said, contextlib.suppress(FFmpegError):
+            context.decode(Packet(joined(parts, 0)))
+        if any(message.startswith(COMPLAINT) for _, message in said):
+            raise ValueError(f"{DAMAGED}, a frame does not end where its data ends: restore the file.")
+        return []
+
+    return decode
+
+
 def _eight_bits(context: Any) -> bool:
     return context.format is not None and context.format.components[0].bits == 8
 
 
-def _length(extradata: bytes) -> int:
-    """Size in bytes of the length field before each unit of an HEVC packet; 0 where units begin with a start code."""
-    return (extradata[21] & 3) + 1 if len(extradata) > 22 and extradata[0] == 1 else 0
-
-
-@checked
-def with_tails(data: bytes, length: int) -> bytes:
-    """Append `TAIL` to each slice of an HEVC packet; an intact slice does not read it.
-
-    Args:
-        data: the packet.
-        length: size of the length field of a unit, 1 to 4 bytes, or 0 for start codes.
-
-    Raises:
-        ValueError: the length is out of range.
-    """
-    if not 0 <= length <= 4:
-        raise ValueError(f"length={length}: give 1 to 4 bytes, or 0 for start codes.")
-    if not length:
-        start = b"\0\0\1"
-        head, *units = data.split(start)
-        return head + b"".join(start + _with_tail(unit.rstrip(b"\0")) for unit in units)
-    parts, at = [], 0
-    while at < len(data):
-        size = int.from_bytes(data[at : at + length], "big")
-        unit = _with_tail(data[at + length : at + length + size])
-        parts += [len(unit).to_bytes(length, "big"), unit]
-        at += length + size
-    return b"".join(parts)
-
-
-def _with_tail(unit: bytes) -> bytes:
-    slices = unit and unit[0] >> 1 & 63 < 32
-    return unit + TAIL if slices else unit
+def _length(extradata: bytes, at: int) -> int:
+    """Size in bytes of the length field before each unit of H.264 or HEVC; 0 where units begin with a start code."""
+    return (extradata[at] & 3) + 1 if len(extradata) > at and extradata[0] == 1 else 0
 
 
 def _agreed(frame: "VideoFrame", others: "deque[VideoFrame]") -> "VideoFrame":

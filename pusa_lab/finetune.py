@@ -1,4 +1,4 @@
-"""Train VTA on a Wan: from a latent cache to a LoRA, or to all weights."""
+"""Train VTA on a Wan model from a latent cache: a LoRA, or all weights."""
 
 import hashlib
 import json
@@ -19,6 +19,9 @@ from pusa_lab.files import check_writable, writing
 from pusa_lab.generate import generate
 from pusa_lab.metrics import follow_errors
 from pusa_lab.pixels import to_uint8
+from pusa_lab.planning.planner import plan
+from pusa_lab.planning.recipe import find_model, out_of_memory, run_arguments
+from pusa_lab.planning.tables import find_gpu
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import LatentVideoDataModule
 from pusa_lab.training.float8 import to_float8
@@ -46,46 +49,54 @@ def train_wan(
     logs: Path | None = None,
     resume: Path | None = None,
     codec: Any = None,
-    keep: int = 0,
-    everything: int = 0,
-    host: bool = False,
+    ac_save_attention: int = 0,
+    ac_skip_blocks: int = 0,
+    offload_activations: bool = False,
     compiled: bool = False,
     float8: bool = False,
     devices: int = 1,
     nodes: int = 1,
     accelerator: str = "auto",
 ) -> Path:
-    """Train a Wan on a cache, and write what was learned; returns its path.
+    """Train a Wan model on a latent cache, and write the trained weights.
 
-    A LoRA is one file in diffusers' naming, with rank, recipe, base and commit. All weights are a folder as diffusers
-    writes it; in training they are split over the processes, with their moments (FSDP2).
+    A LoRA is written as one file in diffusers' naming, with rank, configuration and commit in its metadata. With all
+    weights trained, a folder in diffusers' layout is written; during training the weights and the moments of the
+    optimizer are sharded over the processes (FSDP2).
 
     Args:
-        transformer: a text-to-video Wan; gets the LoRA.
+        transformer: transformer of a text-to-video Wan; the LoRA is added to it in place.
         data: folder of a latent cache.
-        out: ends in .safetensors for a LoRA, else a new folder.
-        config: the run; lora_rank 0 trains all weights. With validate_every, the loss of the clips that are held out
-            is logged, and what `watch` measures.
-        about: words for the file's metadata, such as recipe and base.
-        logs: folder for curves, validation videos and last.ckpt.
-        resume: such a last.ckpt.
-        codec: the base's; a cache from another one is refused. None is not compared, and shows no videos.
-        keep: blocks that keep their attention, more memory and less time.
-        everything: blocks that keep all they need, far more memory and a little less time.
-        host: keep all this in the host's memory, less memory and a little more time.
-        compiled: compile the blocks; on a Hopper GPU they use cuDNN's attention, whose backward is faster.
-        float8: under a LoRA, multiply with the base in 8 bits: less time, and gradients some 3 % off.
-        devices: GPUs of each host, or processes.
-        nodes: hosts.
-        accelerator: Lightning's.
+        out: path of the result: a name in .safetensors for a LoRA, a new folder for all weights.
+        config: the run; lora_rank=0 trains all weights. With validate_every, the loss of the validation clips and the
+            measures of `watch` are logged.
+        about: further metadata for the result, such as recipe and base.
+        logs: folder for loss curves, validation videos and last.ckpt; None writes none.
+        resume: path of a last.ckpt to resume from.
+        codec: the base's codec; a cache that was encoded with another one is refused. With None the codec is not
+            compared, and no validation videos are made.
+        ac_save_attention: blocks that save the output of their attention for the backward pass: more memory, less time.
+        ac_skip_blocks: blocks without activation checkpointing: much more memory, slightly less time.
+        offload_activations: whether saved activations are moved to host memory: less GPU memory, slightly more time.
+        compiled: whether to compile the blocks; on a Hopper GPU they then use cuDNN's attention, whose backward is
+            faster.
+        float8: for a LoRA only, whether products with the base's weights are computed in 8 bits: less time, with an
+            error of about 3 % in the gradients.
+        devices: GPUs per host, or processes per host on a CPU, at least 1.
+        nodes: hosts, at least 1.
+        accelerator: Lightning's name for the kind of device, such as "cpu", "cuda" or "auto".
+
+    Returns:
+        `out`.
 
     Raises:
-        ValueError: the name does not fit what is trained, the cache does not fit, a loss is not finite, memory is too
-            small, or a folder cannot be written to.
-        OSError: the disk is full at the end; the sentence says where the weights are.
+        ValueError: arguments, configuration and cache do not fit together, a loss is not finite, memory is too small,
+            or a folder cannot be written to.
+        OSError: the result could not be written, for example because the disk is full; the sentence says where the
+            weights were saved instead.
     """
     source = check_wan(data, out, config, logs, resume, compiled, float8, devices * nodes)
-    cache, plan = source.cache, keep_plan(len(transformer.blocks), keep, everything)
+    cache, keeps = source.cache, keep_plan(len(transformer.blocks), ac_save_attention, ac_skip_blocks)
     if codec is not None:
         cache.require(codec=identity(codec), channels=transformer.config.in_channels)
     torch.manual_seed(config.seed)
@@ -95,13 +106,15 @@ def train_wan(
         to_float8(module.model.transformer)
     if compiled and transformer.device.type == "cuda" and torch.cuda.get_device_capability() >= (9, 0):
         module.model.transformer.set_attention_backend("_native_cudnn")
-    set_recompute(module.model.transformer, plan, compiled, host)
+    set_recompute(module.model.transformer, keeps, compiled, offload_activations)
     source.place = lambda: (module.trainer.global_rank, module.trainer.world_size)
     batches = LatentVideoDataModule(source, source if config.validate_every else None)
     try:
         run(module, batches, logs, resume, accelerator=accelerator, devices=devices, nodes=nodes)
     except torch.OutOfMemoryError as error:
-        raise ValueError(_too_large(config, cache, keep + everything, host)) from error
+        saved = {"ac_save_attention": ac_save_attention, "ac_skip_blocks": ac_skip_blocks}
+        saved |= {"offload_activations": offload_activations, "compiled": compiled, "float8": float8}
+        raise ValueError(_too_large(config, cache, transformer, devices * nodes, saved)) from error
     if module.global_rank == 0:
         words = {**(about or {}), "config": json.dumps(asdict(config)), "commit": _commit()}
         save = _save_lora if config.lora_rank else _save_whole
@@ -111,10 +124,13 @@ def train_wan(
 
 @checked
 def about_cache(cache: LatentCache) -> dict[str, str]:
-    """What a run on a cache is of: its clips in their order, and how they were encoded.
+    """Metadata that identifies the training data: a digest of the clips in order and of how they were encoded.
 
     Args:
-        cache: what is learned from.
+        cache: latent cache to train on.
+
+    Returns:
+        {"data": "<number> clips <16 hexadecimal digits>"}.
     """
     m = cache.manifest
     clips = [[clip.get(name) for name in ("name", "hash", "caption")] for clip in m["clips"]]
@@ -124,15 +140,17 @@ def about_cache(cache: LatentCache) -> dict[str, str]:
 
 @checked
 def watch(model: TrainableWan, cache: LatentCache, row: int, folder: Path | None = None) -> Report:
-    """A `report` for training: image-to-video from a clip's first frame and caption, and its `follow_errors`.
+    """Make a `report` for training: it generates image-to-video for one clip and returns its `follow_errors`.
 
-    Always from the same noise, by `generate` with its defaults; the truth is the clip after encoding and decoding.
+    The video is generated from the clip's first frame and caption by `generate` with its defaults, always from the same
+    noise, and compared with the clip after encoding and decoding.
 
     Args:
-        model: with a codec; learns the clip's caption.
-        cache: holds the clip.
-        row: which one.
-        folder: gets step-000100.mp4, made beside true, at every validation; None writes none.
+        model: a model with a codec; the clip's encoded caption is added to its prompts.
+        cache: cache with the clip.
+        row: index of the clip in the cache; negative numbers count from the end.
+        folder: folder for the videos, such as step-000100.mp4 with the generated video beside the true one; None writes
+            none.
 
     Raises:
         ValueError: the cache has no such clip.
@@ -148,7 +166,7 @@ def watch(model: TrainableWan, cache: LatentCache, row: int, folder: Path | None
             true.append(to_uint8(wan.decode(clip["latents"][None].float())))
         made = generate(wan, clip["caption"], tasks.image_to_video(true[0][0, 0])).video
         if folder is not None and not (dist.is_initialized() and dist.get_rank()):
-            from pusa_lab import media  # brings what shows videos in notebooks
+            from pusa_lab import media  # imported late, because it needs mediapy
 
             pair = torch.cat([torch.from_numpy(video[0]) for video in (made, true[0])], dim=2).numpy()
             media.write_clip(folder / f"step-{step:06d}.mp4", pair, wan.geometry.fps)
@@ -168,41 +186,44 @@ def check_wan(
     float8: bool = False,
     processes: int = 1,
 ) -> CacheBatches:
-    """Refuse what `train_wan` could not do, without its weights; returns the batches.
+    """Check the arguments of `train_wan` before any weights are loaded.
 
     Args:
         data: as for `train_wan`.
-        out: the same.
-        config: the same.
-        logs: the same.
-        resume: the same.
-        compiled: the same.
-        float8: the same.
-        processes: on all hosts together.
+        out: as for `train_wan`.
+        config: as for `train_wan`.
+        logs: as for `train_wan`.
+        resume: as for `train_wan`.
+        compiled: as for `train_wan`.
+        float8: as for `train_wan`.
+        processes: number of processes on all hosts together, at least 1.
+
+    Returns:
+        The batches of the cache.
 
     Raises:
-        ValueError: something does not fit.
+        ValueError: arguments, configuration and cache do not fit together.
     """
     file = out.suffix == ".safetensors"
     if bool(config.lora_rank) != file:
         raise ValueError(
-            f"lora_rank={config.lora_rank}, out={out}: a LoRA wants a name in .safetensors, all weights (lora_rank=0) "
-            "that of a folder."
+            f"lora_rank={config.lora_rank}, out={out}: give a name that ends in .safetensors for a LoRA, the name of a "
+            "folder for all weights (lora_rank=0)."
         )
     if not file and out.exists():
-        raise ValueError(f"out={out} is there already: give a new folder for the weights.")
+        raise ValueError(f"out={out} exists already: give a new folder for the weights.")
     if not file and logs is not None and out.resolve() in (Path(logs).resolve(), *Path(logs).resolve().parents):
-        raise ValueError(f"out={out} is to hold the weights alone: give logs={logs} another folder.")
+        raise ValueError(f"logs={logs} is in out={out}, the folder of the weights: give another folder for the logs.")
     if compiled and not config.lora_rank:
-        raise ValueError("lora_rank=0 splits the weights of every block, which is not compiled: leave out --compiled.")
+        raise ValueError("lora_rank=0 shards the weights, and such blocks cannot be compiled: leave out --compiled.")
     if config.optimizer == "adamw8bit" and not config.lora_rank:
-        # its compiled step, cached by one process, reads beyond the shards of another that are smaller or empty
-        raise ValueError("optimizer='adamw8bit', lora_rank=0: it does not work on split weights, set optimizer=adamw.")
+        # Its compiled step is cached by one process and reads beyond smaller or empty shards of another.
+        raise ValueError("optimizer='adamw8bit', lora_rank=0: it cannot train sharded weights, set optimizer=adamw.")
     _check_float8(config, float8)
     if config.validate_every and not config.held_out:
         raise ValueError(f"validate_every={config.validate_every}, held_out=0: hold clips out, such as held_out=1.")
     if config.ema and not config.lora_rank:
-        raise ValueError(f"lora_rank=0, ema={config.ema}: split weights are not averaged, set ema=0.")
+        raise ValueError(f"lora_rank=0, ema={config.ema}: sharded weights cannot be averaged, set ema=0.")
     check_writable(out, "out")
     config.accumulate(processes)
     batches = CacheBatches(LatentCache(data), config)
@@ -212,16 +233,16 @@ def check_wan(
 
 def _check_float8(config: TrainConfig, float8: bool) -> None:
     if float8 and not config.lora_rank:
-        raise ValueError("float8=True, lora_rank=0: 8 bits are for weights that are not trained, leave out --float8.")
+        raise ValueError("float8=True, lora_rank=0: float8 is for weights that are not trained, leave out --float8.")
     if float8 and torch.cuda.is_available() and torch.cuda.get_device_capability() < (8, 9):
         raise ValueError(
-            f"float8=True on a {torch.cuda.get_device_name()}: products in 8 bits need an Ada, Hopper or newer GPU, "
-            "leave out --float8."
+            f"float8=True on a {torch.cuda.get_device_name()}: float8 needs an Ada, Hopper or newer GPU, leave out "
+            "--float8."
         )
 
 
 def _module(transformer: Any, cache: LatentCache, config: TrainConfig, codec: Any, logs: Path | None) -> TrainedModule:
-    """Model and loss, with a validation if there is one."""
+    """The model with its loss, and its validation if the configuration has one."""
     m = cache.manifest
     geometry = Geometry(_stride(cache), m["channels"], m["frames"], tuple(m["size"]), round(m["fps"]), SHIFT)
     model = TrainableWan(transformer, geometry, {"": cache.empty}, codec)
@@ -235,30 +256,19 @@ def _module(transformer: Any, cache: LatentCache, config: TrainConfig, codec: An
 
 
 def _stride(cache: LatentCache) -> tuple[int, int, int]:
-    """Pixels in a latent, in time and space, as the cache's own sizes have it; 8 or 16 by the Wan."""
+    """Pixels per latent along frames, height and width, from the sizes in the cache; the spatial stride is 8 or 16."""
     m, (h, w) = cache.manifest, cache[0]["latents"].shape[2:]
     return (m["pixel_frames"] - 1) // max(m["frames"] - 1, 1) or 1, m["size"][0] // h, m["size"][1] // w
 
 
-def _too_large(config: TrainConfig, cache: LatentCache, kept: int, host: bool) -> str:
-    """What to do about memory, the cheapest first."""
-    (h, w), rank = cache.manifest["size"], config.lora_rank
-    ways = {
-        "--keep 0 --everything 0": kept > 0,
-        "--host": not host,
-        "--optimizer adamw8bit": rank > 0 and config.optimizer == "adamw",
-        "--micro 1": config.micro != 1,
-        f"a lora_rank below {rank}": rank > 1,
-        "more --devices": not rank,
-        "smaller clips": True,
-    }
-    mode = f"lora --rank {rank}" if rank else "full"
-    return (
-        f"out of memory with {kept} blocks that keep more than their input, host={host}, "
-        f"optimizer={config.optimizer}, micro={config.micro} and clips of "
-        f"{h} x {w}: try {', '.join(way for way, helps in ways.items() if helps)}; "
-        f"`pusa-lab plan --size {h}x{w} --mode {mode}` counts."
-    )
+def _too_large(config: TrainConfig, cache: LatentCache, transformer: Any, gpus: int, saved: dict[str, Any]) -> str:
+    """The sentence for a run out of memory, from the planner."""
+    arguments = run_arguments(config, gpus, **saved)
+    arguments |= {"size": tuple(cache.manifest["size"]), "num_frames": cache.manifest["pixel_frames"]}
+    model = find_model(transformer.config)
+    gpu = find_gpu(torch.cuda.get_device_name()) if torch.cuda.is_available() else None
+    arguments |= {name: value for name, value in (("model", model), ("gpu", gpu)) if value}
+    return out_of_memory(plan(**arguments).settings, known=bool(model and gpu))
 
 
 def _save_lora(out: Path, module: TrainedModule, words: Mapping[str, str]) -> None:
@@ -269,7 +279,7 @@ def _save_lora(out: Path, module: TrainedModule, words: Mapping[str, str]) -> No
 
 
 def _save_whole(out: Path, module: Any, words: Mapping[str, str]) -> None:
-    """As diffusers does, in bfloat16 but for what it keeps in float32; `training.json` tells where it comes from."""
+    """Write a folder in diffusers' layout, in bfloat16 except what diffusers keeps in float32, and training.json."""
     config = module.model.transformer.config
     with torch.device("meta"):
         empty = VTAWanTransformer3DModel.from_config(config)
@@ -285,7 +295,7 @@ def _save_whole(out: Path, module: Any, words: Mapping[str, str]) -> None:
 
 
 def _commit() -> str:
-    """Of the clone that this package lies in."""
+    """Commit of the clone that this package is in, or "unknown"."""
     told = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,13 @@ from torch import Tensor
 
 from pusa_lab.arguments import ArgumentError, calling, checked
 from pusa_lab.conditions import Conditions, place
-from pusa_lab.guidance import text_cfg
+from pusa_lab.guidance import Guided, Guider, calls, guide, guider_named, num_layers, text_cfg
 from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import SOLVERS, Solver, State, sample_steps
 from pusa_lab.schedules import SCHEDULES, as_schedule, starts_as_noise
 from pusa_lab.schedules.functions import call
 from pusa_lab.tasks import MOST, Task, text_to_video
-from pusa_lab.types import Denoiser, Schedule, Video, VideoModel
+from pusa_lab.types import Cond, Denoiser, Schedule, Tau, Video, VideoModel
 
 MOST_STEPS = 10_000
 """A larger number is taken for a mistake."""
@@ -29,6 +30,8 @@ MOST_LEVELS = 10_000_000
 """Steps times latent frames of a schedule that is made."""
 MOST_LATENTS = 2**32
 """Numbers in the latents of one call; more would fill memory long before the model is asked."""
+GUIDE_ROW = 100_002
+"""Beyond all rows: where the noise of a guider's views is drawn, as `_noise` draws that of the rows."""
 OTHERS = {
     "num_inference_steps": "steps",
     "guidance_scale": "guidance",
@@ -58,6 +61,28 @@ class Result:
     """Wall time of sampling and decoding."""
     task: str
     """Name of the task."""
+    calls: int
+    """Times that the model was asked for a velocity: twice a step with text guidance and a solver of first order."""
+
+
+@dataclass
+class Asked:
+    """A denoiser that counts how often it is asked."""
+
+    denoiser: Denoiser
+    """(x, tau, **cond) -> v."""
+    times: int = 0
+    """So far."""
+
+    @property
+    def num_layers(self) -> int | None:
+        """As the denoiser's: for guidance that skips some of them."""
+        return num_layers(self.denoiser)
+
+    def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
+        """The denoiser's velocity."""
+        self.times += 1
+        return self.denoiser(x, tau, **cond)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +101,8 @@ class Run:
     """How to move from row to row."""
     seed: int | list[int]
     """Seed of the start and of the fresh noise of imposed frames, one for all or one per sample."""
+    model: Asked
+    """The model, which counts how often it was asked."""
 
     def states(self) -> Iterator[State]:
         """Every state from noise to video; in the modes hold, reimpose and label known frames are set anew each row."""
@@ -113,7 +140,7 @@ def prepare(
     schedule: str | Schedule | Callable[..., Any] = "synchronous",
     steps: int = 10,
     shift: float | None = None,
-    guidance: float | Float[Tensor, " f"] = 2.0,
+    guidance: float | Float[Tensor, " f"] | str | Guider = 2.0,
     negative: str | Sequence[str] = "",
     frames: int | None = None,
     solver: str | Solver = "euler",
@@ -130,6 +157,8 @@ def prepare(
         steps: steps of each frame, at least 1; unused when schedule is a matrix.
         shift: shift of the sigmas; None is the model's own. A matrix, or a function without it, takes none.
         guidance: scale of text guidance, one for all or one for each latent frame (f,); 1 is none and halves the work.
+            Or any guider: as text, such as "apg(scale=5)", or a function of `pusa_lab.guidance` or your own with its
+            settings, such as partial(guidance.picture_guidance, scale=1.5); `guidance.chain` makes one of several.
         negative: caption to be guided away from, one for all or one per sample.
         frames: latent frames; None is the model's own number.
         solver: a name in `solvers.SOLVERS`, a function, or settings such as `solvers.AdamsBashforth(3)`.
@@ -145,7 +174,7 @@ def prepare(
     frames = _count("frames", model.geometry.frames if frames is None else frames, MOST)
     negatives = _each("negative", negative, len(prompts))
     seed = seed if isinstance(seed, int) else _each("seed", seed, len(prompts))
-    free = _is_free(guidance, frames)
+    guider = _guider(guidance, frames)
     matrix = _matrix(schedule, _count("steps", steps, MOST_STEPS), frames, shift, model.geometry.shift)
     shape = model.geometry.latent_shape(len(prompts), frames)
     if math.prod(shape) > MOST_LATENTS:
@@ -153,15 +182,20 @@ def prepare(
     conditions = place(task or text_to_video(), model.geometry, frames, len(prompts))
     _check_start(matrix, conditions.at)
     matrix = conditions.schedule(matrix)
+    eps, asked = _noise(shape, seed).to(model.device), Asked(model)
+    given: dict[str, Any] = {"known": conditions.at}
+    if getattr(guider, "func", None) is not text_cfg:
+        given["eps"] = _noise(shape, seed, GUIDE_ROW).to(eps)
+    _try(guider, asked, eps, matrix[0].to(eps).expand(len(prompts), -1), given)
     with torch.no_grad():
         cond = model.encode_text(prompts)
-        null = model.encode_text(negatives) if not free else cond
+        null = model.encode_text(negatives) if not _is_none(guidance) else cond
         conditions = conditions.encode(model)
-    eps = _noise(shape, seed).to(model.device)
     x = conditions.start(eps, matrix[0].to(eps).expand(len(prompts), -1))
     if getattr(solver, "seed", 0) is None:
         solver = replace(solver, seed=seed)  # type: ignore[type-var]
-    return Run(text_cfg(model, cond, null, 1.0 if free else guidance), x, matrix, conditions, solver, seed)
+    denoiser = _bound(guide(guider, asked, null=null, **given), cond)
+    return Run(denoiser, x, matrix, conditions, solver, seed, asked)
 
 
 @_with_our_names
@@ -185,7 +219,7 @@ def generate(model: VideoModel, prompt: str | Sequence[str], task: Task | None =
     with torch.no_grad():
         video = to_uint8(model.decode(last.x))
     name = (task or text_to_video()).name
-    return Result(video, last.x, run.schedule, time.perf_counter() - start, name)
+    return Result(video, last.x, run.schedule, time.perf_counter() - start, name, run.model.times)
 
 
 generate.__signature__ = inspect.signature(prepare).replace(return_annotation=Result)  # type: ignore[attr-defined]
@@ -215,18 +249,45 @@ def _each(name: str, value: Any, batch: int) -> list[Any]:
     return [value] * batch
 
 
-def _is_free(guidance: float | Float[Tensor, " f"], frames: int) -> bool:
-    """Whether no guidance is asked for."""
+def _guider(guidance: float | Float[Tensor, " f"] | str | Guider, frames: int) -> Guider:
+    """A number is the scale of text guidance."""
+    if isinstance(guidance, str):
+        return guider_named(guidance)
     if isinstance(guidance, Tensor):
         if len(guidance) != frames or not torch.isfinite(guidance).all():
             raise ValueError(
                 f"guidance of {len(guidance)} numbers for {frames} latent frames: give one finite number, or one per "
                 f"latent frame."
             )
-        return bool((guidance == 1).all())
-    if not math.isfinite(guidance):
+    elif callable(guidance):
+        return guidance
+    elif not math.isfinite(guidance):
         raise ValueError(f"guidance={guidance}: give a finite number; 1 is none.")
-    return guidance == 1
+    return partial(text_cfg, scale=guidance)
+
+
+def _is_none(guidance: float | Float[Tensor, " f"] | str | Guider) -> bool:
+    """Whether no guidance is asked for, so that nothing but the caption needs to be encoded."""
+    if isinstance(guidance, Tensor):
+        return bool((guidance == 1).all())
+    return not callable(guidance) and guidance == 1
+
+
+def _try(guider: Guider, model: Asked, x: Video, tau: Tau, given: dict[str, Any]) -> None:
+    """One velocity with another model in place of this one: what does not fit is refused before words are encoded."""
+    stand_in = Guided(lambda x, tau, **cond: torch.zeros_like(x), 1, model.num_layers)
+    guided = guide(guider, stand_in, null={}, **given)
+    try:
+        guided(x, tau)
+    except ValueError:
+        raise
+    except Exception:
+        return  # someone's own guider reads the caption, of which there is none yet
+
+
+def _bound(denoiser: Denoiser, cond: Cond) -> Guided:
+    """The same with its caption: (x, tau) -> v."""
+    return Guided(lambda x, tau: denoiser(x, tau, **cond), calls(denoiser))
 
 
 def _matrix(

@@ -1,6 +1,7 @@
-"""Frame-aware flow matching (FAFM): the loss of a model with one clock per frame, and the weights that fit it.
+"""Frame-aware flow matching (FAFM): the loss of a model with one timestep per frame, and per-frame loss weights.
 
-Reduction comes last. A weight is a function tau (b, f) -> w (b, f): `fafm_loss(..., weight=min_snr(tau))`.
+The loss is weighted before it is reduced. A weight is a function tau (b, f) -> w (b, f), used as
+`fafm_loss(..., weight=min_snr(tau))`.
 """
 
 import math
@@ -16,24 +17,28 @@ from pusa_lab.timesteps import interpolate, velocity
 from pusa_lab.types import Denoiser, Tau, Video
 
 MOST_GAMMA = 1e9
-"""A signal-to-noise ratio that only frames below tau = 3e-5 exceed: no cut at all."""
+"""Signal-to-noise ratio that only frames with tau below 3e-5 exceed: as good as no limit."""
 
 
 @checked
 def fafm_frame_loss(denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, **cond: Any) -> Float[Tensor, "b f"]:
-    """The loss of every sample and frame, unreduced: what to weight, bin by tau, or plot by frame.
+    """The loss of every sample and frame before reduction, to weight, bin by tau, or plot by frame.
 
     l_i = mean over channels and pixels of (v(x, tau)_i - (eps_i - x0_i))^2, x_i = (1 - tau_i) x0_i + tau_i eps_i
 
     Args:
         denoiser: (x, tau, **cond) -> v.
         x0: clean latents (b, c, f, h, w).
-        tau: clocks (b, f) in [0, 1].
+        tau: timesteps (b, f) in [0, 1].
         eps: standard normal noise of x0's shape.
         **cond: passed to the denoiser.
 
+    Returns:
+        float32 losses (b, f).
+
     Raises:
-        ValueError: the denoiser returned a velocity of another shape than x0's.
+        ValueError: a timestep is outside [0, 1] (checked on the CPU only), or the denoiser returned anything but a
+            tensor of x0's shape.
 
     Source: the summand of Eq. 11, arXiv 2507.16116.
     """
@@ -54,15 +59,18 @@ def fafm_loss(
 ) -> Float[Tensor, ""]:
     """The frame-aware flow-matching loss, a scalar.
 
-    L = mean over samples and frames of w_i l_i; the weight acts on each frame before the mean
+    L = mean over samples and frames of w_i l_i, with l_i from `fafm_frame_loss`
 
     Args:
         denoiser: (x, tau, **cond) -> v.
         x0: clean latents (b, c, f, h, w).
-        tau: clocks (b, f) in [0, 1].
+        tau: timesteps (b, f) in [0, 1].
         eps: standard normal noise of x0's shape.
-        weight: w (b, f), one weight a frame; None is 1, the paper's choice.
+        weight: w (b, f), one weight per frame; None weights every frame with 1, as the paper does.
         **cond: passed to the denoiser.
+
+    Raises:
+        ValueError: as `fafm_frame_loss`.
 
     Source: Eq. 11, arXiv 2507.16116.
     """
@@ -75,7 +83,7 @@ def uniform(tau: Tau) -> Tau:
     """The paper's weight: w = 1 for every frame.
 
     Args:
-        tau: clocks (b, f) in [0, 1].
+        tau: timesteps (b, f) in [0, 1].
 
     Source: Eq. 11, arXiv 2507.16116.
     """
@@ -84,15 +92,16 @@ def uniform(tau: Tau) -> Tau:
 
 @checked
 def bell(tau: Tau) -> Tau:
-    """The weight of the released Pusa trainer, for each frame: most in the middle, none at clean and at noise.
+    """The weight of the released Pusa trainer, applied per frame: largest at tau = 1/2, and 0 at tau = 0 and tau = 1.
 
     w = (exp(-2 (tau - 1/2)^2) - exp(-1/2)) / z, z = sqrt(pi / 2) erf(1 / sqrt(2)) - exp(-1/2) = .2491
 
-    Its mean over tau ~ U[0, 1] is 1, w(1/2) = 1.580. The trainer divides so that the mean over its grid of shift 5 is 1
-    (w(1/2) = 2.076), and multiplies the mean loss of a clip by the mean weight, which hardly weights at all.
+    The mean over tau ~ U[0, 1] is 1, and w(1/2) = 1.580. The released trainer instead normalizes the weight to mean 1
+    over its own grid of shift 5, where w(1/2) = 2.076, and multiplies the mean loss of a clip by the mean weight of its
+    frames, which has little effect.
 
     Args:
-        tau: clocks (b, f) in [0, 1].
+        tau: timesteps (b, f) in [0, 1].
 
     Source: the official repository Yaofang-Liu/Pusa-VidGen.
     """
@@ -103,15 +112,16 @@ def bell(tau: Tau) -> Tau:
 
 @checked
 def min_snr(tau: Tau, gamma: float | int = 5.0) -> Tau:
-    """Min-SNR for velocities in flow form: an error in x0 counts by the signal-to-noise ratio, up to gamma.
+    """Min-SNR for a velocity loss in flow form: errors of x0 are weighted by the signal-to-noise ratio, up to gamma.
 
     w = tau^2 min(SNR, gamma) = min((1 - tau)^2, gamma tau^2), SNR = ((1 - tau) / tau)^2
 
-    for x0 = x - tau v turns an error of v into tau times that of x0. Largest at tau = 1 / (1 + sqrt(gamma)).
+    The factor tau^2 appears because x0 = x - tau v: an error of v becomes tau times that error in x0. The weight is
+    largest at tau = 1 / (1 + sqrt(gamma)).
 
     Args:
-        tau: clocks (b, f) in [0, 1].
-        gamma: where the ratio is cut, from 1e-9 to 1e9.
+        tau: timesteps (b, f) in [0, 1].
+        gamma: upper limit of the ratio, from 1e-9 to 1e9.
 
     Raises:
         ValueError: gamma is out of range.
@@ -124,26 +134,26 @@ def min_snr(tau: Tau, gamma: float | int = 5.0) -> Tau:
 
 @checked
 def fused_min_snr(tau: Tau, gamma: float | int = 5.0, decay: float | int = 0.9) -> Tau:
-    """Min-SNR fused along time: a noisy frame after clean ones is easier than its own clock says, and counts more.
+    """Min-SNR fused over frames: a noisy frame is easier after clean frames, and so it is weighted more.
 
     s_i = min(SNR_i / gamma, 1), c_0 = s_0, c_i = g c_(i-1) + (1 - g) s_i, and SNR in `min_snr` is replaced by
     SNR'_i = gamma (1 - (1 - g c_(i-1)) (1 - SNR_i / gamma)), c_(-1) = 0:
     w_i = min(SNR'_i, gamma) / (1 + sqrt(SNR'_i))^2, which is `min_snr` for frame 0 and for g = 0
 
     Args:
-        tau: clocks (b, f) in [0, 1].
-        gamma: where the ratio is cut, from 1e-9 to 1e9.
-        decay: g in [0, 1), the memory; .96 in the code of Diffusion Forcing, .9 in that of DFoT.
+        tau: timesteps (b, f) in [0, 1].
+        gamma: upper limit of the ratio, from 1e-9 to 1e9.
+        decay: g in [0, 1), how much earlier frames count; .96 in the code of Diffusion Forcing, .9 in that of DFoT.
 
     Raises:
         ValueError: gamma or decay is out of range.
 
-    Source: arXiv 2407.01392, with 1 / (SNR + 1), right for variance-preserving noise, in its flow form.
+    Source: arXiv 2407.01392; its factor 1 / (SNR + 1), which holds for variance-preserving noise, in flow form.
     """
     _check_gamma(gamma)
     if not 0 <= decay < 1:
-        raise ValueError(f"decay={decay}: the memory lies in [0, 1), 0 forgets the frames before.")
-    ratio = ((1 - tau) / tau).square() / gamma  # infinite for a clean frame, whose weight is then 0
+        raise ValueError(f"decay={decay}: give a number in [0, 1), where 0 ignores earlier frames.")
+    ratio = ((1 - tau) / tau).square() / gamma  # infinite for a clean frame, whose weight then is 0
     own, past = ratio.clamp(max=1), torch.zeros_like(tau)
     for i in range(1, tau.shape[1]):
         past[:, i] = decay * past[:, i - 1] + (1 - decay) * own[:, i - 1] if i > 1 else own[:, 0]
@@ -154,10 +164,10 @@ def fused_min_snr(tau: Tau, gamma: float | int = 5.0, decay: float | int = 0.9) 
 def _check_gamma(gamma: float | int) -> None:
     if not 1 / MOST_GAMMA <= gamma <= MOST_GAMMA:
         raise ValueError(
-            f"gamma={gamma}: the largest signal-to-noise ratio must be positive, from {1 / MOST_GAMMA:g} to "
+            f"gamma={gamma}: the largest signal-to-noise ratio must be positive: give {1 / MOST_GAMMA:g} to "
             f"{MOST_GAMMA:g}."
         )
 
 
 WEIGHTS: dict[str, Callable[..., Tau]] = {f.__name__: f for f in (uniform, bell, min_snr, fused_min_snr)}
-"""Name -> function (tau, ...) of a per-frame weight."""
+"""Name -> function (tau, ...) -> weights (b, f)."""

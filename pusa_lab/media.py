@@ -1,4 +1,4 @@
-"""Pictures and clips from and to files: read with Pillow and PyAV, written with mediapy and imageio-ffmpeg's ffmpeg."""
+"""Read pictures and clips with Pillow and PyAV; write them with Pillow, mediapy and the ffmpeg of imageio-ffmpeg."""
 
 import json
 import math
@@ -21,40 +21,40 @@ from pusa_lab.files import check_writable, writing
 mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
 
 MOST_BYTES = 2 * 2**30
-"""Larger clips are refused rather than read until memory ends."""
+"""Largest clip in memory; larger ones are refused before memory runs out."""
 MOST_PIXELS = 2**27
-"""Of a picture: 134 million, more than cameras for photographs have; they take less than 1 GiB."""
+"""Most pixels of a picture: 134 million, more than photo cameras have; they take less than 1 GiB."""
 MOST_FRAMES = 2**20
-"""Frames that are gone through: nearly five hours at 60 frames per second."""
+"""Most frames of a clip that is read: nearly five hours at 60 frames per second."""
 MOST_FPS = 1000
-"""Frames per second that a clip is read or written at."""
+"""Highest frame rate at which a clip is read or written."""
 MOST_SIDE = 8192
-"""Pixels of a side of a video that is written; players take no more."""
+"""Largest side of a video that is written, in pixels; players accept no more."""
 MOST_METADATA = 16 * 2**20
-"""Bytes of what a video's file says about it."""
+"""Largest metadata in the file of a video, in bytes."""
 STRIP = 2**22
-"""Pixels that are converted at a time."""
+"""Pixels converted at a time."""
 BITS, PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO = 258, 262, 339, 0
-"""Tags of TIFF, and the value of the second with which greater numbers are darker."""
+"""Three TIFF tags, and the value of PHOTOMETRIC with which larger numbers are darker."""
 
 
 @checked
 def read_picture(path: str | Path) -> np.ndarray:
-    """A picture file as RGB (h, w, 3) uint8, upright as its EXIF orientation says; of several frames the first.
+    """Read a picture file as RGB (h, w, 3) uint8, turned upright by its EXIF orientation.
 
-    Kinds of 8 bits are converted as Pillow does; 16 bits are divided by 65535. Floating point numbers in [0, 1] are
-    taken as they are; others, and whole numbers beyond 16 bits, are stretched from their own least to their greatest
-    value. Transparency is laid over white.
+    Pictures with 8 bits per channel are converted by Pillow; 16-bit numbers are divided by 65535. Floats in [0, 1] are
+    kept; other floats, and integers beyond 16 bits, are scaled so that the smallest value is black and the largest
+    white. Transparent pixels are blended with white. If the file has several frames, the first is read.
 
     Args:
-        path: PNG, JPEG, or whatever Pillow reads.
+        path: file in PNG, JPEG, or another format that Pillow reads.
 
     Raises:
-        ValueError: no such file, no picture, a damaged one, or one of more than `MOST_PIXELS` pixels.
+        ValueError: the file does not exist, is not a picture, is damaged, or has more than `MOST_PIXELS` pixels.
     """
     _exists(path, "picture")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow, about odd but harmless files
+        warnings.simplefilter("ignore")  # Pillow warns about unusual but harmless files
         try:
             with Image.open(path) as image:
                 if image.width * image.height <= MOST_PIXELS:
@@ -64,12 +64,14 @@ def read_picture(path: str | Path) -> np.ndarray:
         except Image.DecompressionBombError:
             pass
         except Exception as error:
-            raise ValueError(f"{path} is no readable picture ({_reason(error)}): give a PNG or JPEG file.") from error
-    raise ValueError(f"{path} has more than {MOST_PIXELS / 1e6:.0f} million pixels: make the picture smaller first.")
+            raise ValueError(
+                f"{path} is not a readable picture ({_reason(error)}): give a PNG or JPEG file."
+            ) from error
+    raise ValueError(f"{path} has more than {MOST_PIXELS / 1e6:.0f} million pixels: scale the picture down first.")
 
 
 def _refuse_programs(image: Image.Image, path: str | Path) -> None:
-    """Refuse what would be run rather than read, and PNG of which a check sum is wrong."""
+    """Refuse formats that are programs to be run, and PNG files with a wrong checksum."""
     if image.format in ("EPS", "WMF"):
         raise ValueError(f"{image.format} is a program that draws")
     if image.format == "PNG":
@@ -78,7 +80,7 @@ def _refuse_programs(image: Image.Image, path: str | Path) -> None:
 
 
 def _rgb(image: Image.Image, path: str | Path) -> np.ndarray:
-    """RGB of a loaded picture, some rows at a time so that memory holds little more than its pixels."""
+    """Convert a loaded picture to RGB a few rows at a time, so that memory holds little more than its pixels."""
     hole = _hole(image, path)
     tags = getattr(image, "tag_v2", {})
     low, high = _range(image, tags)
@@ -103,11 +105,11 @@ def _rgb(image: Image.Image, path: str | Path) -> np.ndarray:
 
 
 def _hole(image: Image.Image, path: str | Path) -> np.ndarray | None:
-    """Where PNG with 16 bits a colour has its transparent one, of which Pillow keeps but 8 bits; None elsewhere."""
+    """Mask of the transparent colour of a PNG with 16 bits per channel, which Pillow cuts to 8 bits; else None."""
     if image.format != "PNG" or image.mode != "RGB" or "transparency" not in image.info:
         return None
     data = Path(path).read_bytes()
-    if data[24] != 16:  # the bits in its header
+    if data[24] != 16:  # bits per channel, from the header
         return None
     import av
 
@@ -117,7 +119,7 @@ def _hole(image: Image.Image, path: str | Path) -> np.ndarray | None:
 
 
 def _values(image: Image.Image, tags: Mapping[int, Any]) -> np.ndarray:
-    """The numbers of a grey picture; Pillow takes those of TIFF with 32 bits for signed ones, whatever it says."""
+    """Pixel values of a grey picture; Pillow reads 32-bit integers of a TIFF as signed even where they are unsigned."""
     values = np.asarray(image)
     unsigned = image.mode == "I" and tags.get(BITS) == (32,) and tags.get(SAMPLE_FORMAT, (1,)) == (1,)
     return values.view(np.uint32) if unsigned else values
@@ -132,13 +134,13 @@ def _on_white(image: Image.Image) -> np.ndarray:
 
 
 def _range(image: Image.Image, tags: Mapping[int, Any]) -> tuple[float, float]:
-    """What becomes black and what becomes white, of kinds with more than 8 bits."""
+    """Values that become black and white in pictures with more than 8 bits per channel."""
     low, high = 0.0, 1.0 if image.mode == "F" else 65535.0
     if image.mode in ("I", "F"):
         values = _values(image, tags)
         least, greatest = float(values.min()), float(values.max())
         if not math.isfinite(least + greatest):
-            raise ValueError("it holds numbers that are not finite")
+            raise ValueError("it holds NaN or infinite numbers")
         if least < low or greatest > high:
             low, high = least, greatest if greatest > least else least + 1
     elif tags.get(BITS) == (12,):
@@ -147,7 +149,7 @@ def _range(image: Image.Image, tags: Mapping[int, Any]) -> tuple[float, float]:
 
 
 def _upright(picture: np.ndarray, orientation: int) -> np.ndarray:
-    """A picture held as its EXIF orientation says."""
+    """Turn or mirror a picture by its EXIF orientation."""
     if orientation in (5, 6, 7, 8):
         picture = picture.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -159,17 +161,18 @@ def _upright(picture: np.ndarray, orientation: int) -> np.ndarray:
 
 @checked
 def read_clip(path: str | Path, last: int | None = None, fps: int | float | None = None) -> np.ndarray:
-    """A video file as RGB (frames, h, w, 3) uint8, as a player shows it: upright, with square pixels.
+    """Read a video file as RGB (frames, h, w, 3) uint8, as a player shows it: upright, with square pixels.
 
     Args:
-        path: MP4, WebM, MOV or whatever else PyAV reads.
-        last: keep only this many frames of its end, so that long videos fit in memory; None keeps all.
-        fps: frames per second to read, at most 1000, whatever the file's own rate: of each moment k / fps the nearest
-            frame. With a model's `geometry.fps` what moves in the clip keeps its speed in pixels per second. None reads
-            every frame once, whenever it is shown.
+        path: file in MP4, WebM, MOV or another format that PyAV reads.
+        last: number of frames to keep from the end, at least 1, so that long videos fit in memory; None keeps all.
+        fps: frames per second to read, 0.001 to 1000, regardless of the file's own rate: for each time k / fps, the
+            nearest frame. With a model's `geometry.fps`, motion keeps its speed in pixels per second. None reads every
+            frame once, regardless of its time.
 
     Raises:
-        ValueError: no such file, no video, a damaged one, or one too large to keep.
+        ValueError: the file does not exist, is not a video, is damaged, or is too large for memory, or an argument is
+            out of range.
     """
     _exists(path, "clip")
     if last is not None and last < 1:
@@ -184,9 +187,9 @@ def read_clip(path: str | Path, last: int | None = None, fps: int | float | None
         if taken > MOST_BYTES:
             raise ValueError(f"{path} would take {taken / 2**30:.1f} GiB of memory: read fewer frames with last=...")
         if number >= MOST_FRAMES:
-            raise ValueError(f"{path} has more than {MOST_FRAMES} frames: cut a part out of it first.")
+            raise ValueError(f"{path} has more than {MOST_FRAMES} frames: cut it into shorter parts first.")
     if not kept:
-        raise ValueError(f"{path} holds no frames: give a video with at least one.")
+        raise ValueError(f"{path} has no frames: give a video with at least one.")
     picture = kept.popleft().picture()
     clip = np.empty((1 + len(kept), *picture.shape), np.uint8)
     for i in range(len(clip)):
@@ -198,34 +201,36 @@ def read_clip(path: str | Path, last: int | None = None, fps: int | float | None
 def write_clip(
     path: str | Path, video: np.ndarray, fps: int | float, scale: int = 1, metadata: Mapping[str, Any] | None = None
 ) -> None:
-    """Write (frames, h, w, 3) uint8 as MP4; a crash leaves no half-written file.
+    """Write a video as an MP4 file; a crash leaves no half-written file.
 
     Args:
-        path: where to; its folder is made.
-        video: the frames.
-        fps: frames per second, above 0, at most 1000.
-        scale: every pixel becomes scale x scale; MP4 needs even sides.
+        path: path of the file, ending in .mp4; its folder is created if missing.
+        video: (frames, h, w, 3) uint8, at least 1 frame.
+        fps: frames per second, 0.001 to 1000.
+        scale: factor by which both sides are enlarged, at least 1; the sides of an MP4 must be even and at most 8192.
         metadata: how it was made, kept in the file; `read_metadata` gives it back. Text, numbers, lists and dicts.
 
     Raises:
-        ValueError: another name, type or shape, an odd side after scaling, or metadata that JSON does not hold.
-        OSError: it cannot be written.
+        ValueError: an argument is not as described, JSON cannot hold the metadata, or the path cannot be written to.
+        OSError: writing failed, for example because the disk is full.
     """
     path = Path(path)
     if video.ndim != 4 or video.shape[3] != 3 or path.suffix.lower() != ".mp4":
-        raise ValueError(f"{path} from shape {video.shape}: give a name that ends in .mp4 and one (frames, h, w, 3).")
+        raise ValueError(
+            f"{path} from shape {video.shape}: give a name that ends in .mp4 and a video (frames, h, w, 3)."
+        )
     _check_pixels(video, "video")
     check_writable(path, "the video")
     _check_fps(fps)
     text = "" if metadata is None else _json(metadata)
     h, w = (n * scale for n in video.shape[1:3])
     if scale >= 1 and max(h, w) > MOST_SIDE:
-        raise ValueError(f"a video of {h} x {w} pixels: give at most {MOST_SIDE} a side.")
+        raise ValueError(f"a video of {h} x {w} pixels: give at most {MOST_SIDE} pixels per side.")
     frames = enlarge(video, scale)
     if h % 2 or w % 2:
-        raise ValueError(f"a video of {h} x {w} pixels: MP4 wants even sides, use scale=2.")
+        raise ValueError(f"a video of {h} x {w} pixels: MP4 needs even sides, use scale=2.")
     with writing(path) as part:
-        mediapy.write_video(part.absolute(), frames, fps=fps, qp=14)  # a name from / on is none of a protocol
+        mediapy.write_video(part.absolute(), frames, fps=fps, qp=14)  # ffmpeg takes "a:b.mp4" for a protocol
         if text:
             _add_comment(part.absolute(), text)
 
@@ -284,19 +289,19 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 @checked
 def write_picture(path: str | Path, picture: np.ndarray) -> None:
-    """Write (h, w, 3) uint8 as PNG; a crash leaves no half-written file.
+    """Write a picture as a PNG file; a crash leaves no half-written file.
 
     Args:
-        path: where to, a name that ends in .png; its folder is made.
-        picture: the pixels.
+        path: path of the file, ending in .png; its folder is created if missing.
+        picture: (h, w, 3) uint8.
 
     Raises:
-        ValueError: another name, type or shape.
-        OSError: it cannot be written.
+        ValueError: the name, type or shape is wrong, or the path cannot be written to.
+        OSError: writing failed, for example because the disk is full.
     """
     path = Path(path)
     if picture.ndim != 3 or picture.shape[2] != 3 or path.suffix.lower() != ".png":
-        raise ValueError(f"{path} from shape {picture.shape}: give a name that ends in .png and one (h, w, 3).")
+        raise ValueError(f"{path} from shape {picture.shape}: give a name that ends in .png and a picture (h, w, 3).")
     _check_pixels(picture, "picture")
     check_writable(path, "the picture")
     with writing(path) as part:
@@ -305,14 +310,17 @@ def write_picture(path: str | Path, picture: np.ndarray) -> None:
 
 @checked
 def enlarge(video: np.ndarray, scale: int) -> np.ndarray:
-    """Every pixel becomes scale x scale, so that small videos can be seen.
+    """Enlarge pictures or videos without interpolation: every pixel becomes a square of scale x scale pixels.
 
     Args:
         video: (..., h, w, 3).
-        scale: at least 1.
+        scale: factor for both sides, at least 1.
+
+    Returns:
+        (..., scale * h, scale * w, 3) in the dtype of the video.
 
     Raises:
-        ValueError: another shape or scale, or one that makes the video larger than memory should hold.
+        ValueError: the shape or scale is wrong, or the result would take more than 8 GiB.
     """
     if video.ndim < 3:
         raise ValueError(f"video has shape {video.shape}: give (..., h, w, 3).")
@@ -320,7 +328,7 @@ def enlarge(video: np.ndarray, scale: int) -> np.ndarray:
         raise ValueError(f"scale={scale}: give a whole number of at least 1.")
     if video.nbytes * scale**2 > 4 * MOST_BYTES and scale > 1:
         raise ValueError(
-            f"scale={scale} makes {video.nbytes * scale**2 / 2**30:.0f} GiB of the video: give a smaller one."
+            f"scale={scale} would make a video of {video.nbytes * scale**2 / 2**30:.0f} GiB: give a smaller scale."
         )
     return video.repeat(scale, axis=-3).repeat(scale, axis=-2)
 
@@ -340,12 +348,12 @@ def _check_pixels(pixels: np.ndarray, what: str) -> None:
 def _exists(path: str | Path, what: str) -> None:
     try:
         there = Path(path).is_file()
-    except (OSError, ValueError):  # such as a name that is too long, or with a NUL in it
+    except (OSError, ValueError):  # for example, a name that is too long or contains a NUL
         there = False
     if not there:
         raise ValueError(f"no {what} at {str(path)!r:.300}: give the path of an existing file.")
 
 
 def _reason(error: Exception) -> str:
-    """The first words of an error; ffmpeg's can run over pages."""
+    """The last line of an error message, cut short, because those of ffmpeg can be pages long."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1][:120]

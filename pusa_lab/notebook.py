@@ -1,4 +1,4 @@
-"""What every chapter needs: one setup, players for small videos, and exercises that answer at once."""
+"""Helpers for the chapters: setup, players for small videos, and immediate checks of exercises."""
 
 import sys
 from typing import Any
@@ -14,11 +14,17 @@ from pusa_lab.arguments import checked, shown
 
 @checked
 def setup(seed: int = 0, shapes: bool = False) -> str:
-    """Seed everything, set the plot style, and say where to compute: returns "cuda" or "cpu".
+    """Seed torch and NumPy, set the plot style, and choose the device.
 
     Args:
-        seed: for torch and numpy, from 0 to 2^32 - 1.
-        shapes: check jaxtyping's shapes in the functions of this notebook (needs beartype).
+        seed: seed of torch and NumPy, from 0 to 2^32 - 1.
+        shapes: whether to check jaxtyping's shapes in the functions of this notebook (needs beartype).
+
+    Returns:
+        "cuda" if a GPU is available, else "cpu".
+
+    Raises:
+        ValueError: the seed is out of range.
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed}: give 0 to {2**32 - 1}.")
@@ -36,15 +42,15 @@ def setup(seed: int = 0, shapes: bool = False) -> str:
 
 @checked
 def play(videos: dict[str, np.ndarray], fps: int | float = 8, width: int = 128) -> None:
-    """Show small videos side by side, looping, each pixel a crisp square.
+    """Show small videos side by side in a loop, with every pixel enlarged to a sharp square.
 
     Args:
         videos: title -> (frames, h, w, 3) uint8.
         fps: frames per second, 0.001 to 1000.
-        width: on the screen, in pixels, at least 1.
+        width: approximate width of each video on the screen, in pixels, at least 1.
 
     Raises:
-        ValueError: a video has another shape or type, or there is none.
+        ValueError: there is no video, a video has another shape or type, or fps or width is out of range.
     """
     if not videos:
         raise ValueError("no videos to play: give a dict, title -> (frames, h, w, 3) uint8.")
@@ -53,23 +59,23 @@ def play(videos: dict[str, np.ndarray], fps: int | float = 8, width: int = 128) 
             raise ValueError(f"{title!r:.80} has shape {video.shape}, {video.dtype}: give (frames, h, w, 3) uint8.")
     if not (1 / media.MOST_FPS <= fps <= media.MOST_FPS and width >= 1):
         most = media.MOST_FPS
-        raise ValueError(f"fps={fps}, width={width}: give {1 / most} to {most} frames a second, and 1 pixel or more.")
+        raise ValueError(f"fps={fps}, width={width}: give {1 / most} to {most} frames per second, and 1 pixel or more.")
     big = {title: media.enlarge(video, max(1, width // video.shape[2])) for title, video in videos.items()}
     mediapy.show_videos(big, fps=fps, codec="h264", qp=16)
 
 
 @checked
 def check(mine: Any, reference: Any, *args: Any, tolerance: float = 1e-5) -> None:
-    """Compare an exercise with the library: quiet if unwritten, a tick if right, an error if wrong.
+    """Compare the answer to an exercise with the library: print a note if it is unwritten, and a tick if it is right.
 
     Args:
-        mine: the reader's function, or value.
+        mine: the reader's function or value; unwritten if it raises NotImplementedError or gives None or `...`.
         reference: the library's function, or the right value.
-        *args: given to both where they are functions.
-        tolerance: largest difference that still counts as equal.
+        *args: arguments for both functions.
+        tolerance: largest absolute difference that counts as equal.
 
     Raises:
-        AssertionError: the shapes differ, or the values by more than the tolerance; or there are none.
+        AssertionError: the answer holds no numbers, has another shape, or differs by more than the tolerance.
     """
     try:
         got = mine(*args) if callable(mine) else mine
@@ -82,13 +88,13 @@ def check(mine: Any, reference: Any, *args: Any, tolerance: float = 1e-5) -> Non
     try:
         got_t, want_t = torch.as_tensor(got), torch.as_tensor(want)
     except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(f"yours is {shown(got)}, which holds no numbers: wanted is {shown(want)}.") from None
+        raise AssertionError(f"your answer is {shown(got)}, which holds no numbers: expected {shown(want)}.") from None
     if got_t.shape != want_t.shape:
-        raise AssertionError(f"yours has shape {tuple(got_t.shape)}, wanted is {tuple(want_t.shape)}.")
+        raise AssertionError(f"your answer has shape {tuple(got_t.shape)}, expected {tuple(want_t.shape)}.")
     difference = (got_t.double() - want_t.double()).abs()
     if not difference.numel() or difference.max() <= tolerance:
         print("✓ right")
         return
     where = tuple(int(i) for i in np.unravel_index(int(difference.nan_to_num(torch.inf).argmax()), difference.shape))
-    at = f"at {where} it gives {got_t[where]:.4g}, wanted is {want_t[where]:.4g}"
-    raise AssertionError(f"yours differs by up to {difference.max():.4g}: {at}.")
+    at = f"at {where} it is {got_t[where]:.4g}, expected {want_t[where]:.4g}"
+    raise AssertionError(f"your answer differs by up to {difference.max():.4g}: {at}.")

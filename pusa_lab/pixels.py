@@ -1,4 +1,4 @@
-"""Pixels in and out: people's uint8 (frames, h, w, 3) and the models' floats (b, 3, frames, h, w) in [-1, 1]."""
+"""Conversion between pixels for people, uint8 (frames, h, w, 3), and for models, floats (b, 3, pf, h, w) in [-1, 1]."""
 
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,23 @@ from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip
 
 MOST_SIDE = 2**15
-"""Pixels of a side that a clip is resized to."""
+"""Largest side, in pixels, that a clip is resized to."""
 
 
 @checked
 def to_pixels(clip: Any) -> Clip:
-    """A picture, a clip, or one clip per sample, as the models want it: (b, 3, pixel frames, h, w) in [-1, 1].
+    """Convert a picture, a clip, or one clip per sample to the pixels that models take.
 
     Args:
-        clip: (h, w, 3), (pixel frames, h, w, 3) or (b, pixel frames, h, w, 3), uint8 or floats in [0, 1], numpy, torch
-            or anything numpy reads. Four axes are one clip; pictures for several samples are (b, 1, h, w, 3).
+        clip: (h, w, 3), (pixel frames, h, w, 3) or (b, pixel frames, h, w, 3), uint8 or floats in [0, 1]; a NumPy
+            array, a tensor, or anything that NumPy converts to an array. Four axes are a single clip; pictures for
+            several samples have the shape (b, 1, h, w, 3).
+
+    Returns:
+        float32 (b, 3, pixel frames, h, w) in [-1, 1].
 
     Raises:
-        ValueError: another shape, type or range, or numbers that are not finite.
+        ValueError: the clip is a path, has another shape or type, or holds numbers outside [0, 1] or NaN.
     """
     if isinstance(clip, str | Path):
         raise ValueError(f"a known picture or clip is the path {str(clip)!r}: read it with pusa_lab.media first.")
@@ -55,7 +59,7 @@ def _dense(x: Tensor) -> Tensor:
 def _numbers(clip: Any) -> np.ndarray:
     try:
         array = np.array(clip)
-    except Exception:  # whatever an object does when numpy asks it for numbers
+    except Exception:  # converting an object to an array may run any code of the object
         raise ValueError(f"a known picture or clip is {shown(clip)}, which {NO_PIXELS}") from None
     if array.dtype.kind not in "uif" or array.dtype.itemsize > 8:
         raise ValueError(f"a known picture or clip of type {array.dtype} {NO_PIXELS}")
@@ -64,17 +68,20 @@ def _numbers(clip: Any) -> np.ndarray:
 
 @checked
 def fit(clip: Clip, size: tuple[int, int]) -> Float[Tensor, "b 3 pf h w"]:
-    """Crop to the aspect ratio of `size` around the centre, then resize with antialiasing.
+    """Crop around the centre to the aspect ratio of `size`, then resize bilinearly with antialiasing.
 
     Args:
         clip: pixels (b, 3, pixel frames, h, w).
-        size: wanted height and width.
+        size: height and width of the result in pixels, each from 1 to 32768.
 
     Raises:
-        ValueError: a size below 1, or a clip without pixels.
+        ValueError: a size is out of range, or the clip is empty.
     """
     if min(size) < 1 or max(size) > MOST_SIDE or 0 in clip.shape:
-        raise ValueError(f"size={tuple(size)} from a clip of shape {tuple(clip.shape)}: give 1 to {MOST_SIDE} a side.")
+        raise ValueError(
+            f"size={tuple(size)} from a clip of shape {tuple(clip.shape)}: give 1 to {MOST_SIDE} pixels per side, and "
+            f"a clip that is not empty."
+        )
     h, w = clip.shape[-2:]
     scale = min(h / size[0], w / size[1])
     ch, cw = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
@@ -88,15 +95,15 @@ def fit(clip: Clip, size: tuple[int, int]) -> Float[Tensor, "b 3 pf h w"]:
 
 @checked
 def to_uint8(clip: Clip) -> np.ndarray:
-    """The models' pixels as people's: uint8 (b, frames, h, w, 3), clipped to the range.
+    """Convert the pixels of models to uint8 (b, pixel frames, h, w, 3).
 
     Args:
-        clip: pixels (b, 3, pf, h, w), meant to be in [-1, 1].
+        clip: pixels (b, 3, pf, h, w) in [-1, 1]; values outside are clipped.
 
     Raises:
-        ValueError: numbers that are not finite.
+        ValueError: the clip holds NaN or infinite numbers.
     """
     if not torch.isfinite(clip).all():
-        raise ValueError("a clip holds numbers that are not finite: it has no pixels.")
+        raise ValueError("the clip holds NaN or infinite numbers: give finite pixels in [-1, 1].")
     pixels = (clip.float().clamp(-1, 1) + 1) * 127.5
     return pixels.round().to(torch.uint8).permute(0, 2, 3, 4, 1).cpu().numpy()

@@ -1,6 +1,6 @@
-"""One sampler for every schedule: walk down the rows, moving each frame by its own clock.
+"""The sampling loop, one for every schedule: it goes down the rows and updates each frame by its own timestep.
 
-`sample_steps` yields every state, so progress bars, plots and re-imposed frames need no callbacks.
+`sample_steps` yields every state, so progress bars, plots and the replacement of known frames need no callbacks.
 """
 
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ __all__ = ["SOLVERS", "Solver", "State", "euler", "euler_step", "heun", "sample"
 
 @dataclass
 class State:
-    """Where sampling stands after reaching a row. Assign `x` and the next step goes on from there."""
+    """State of the sampling loop at a row. Assign to `x` to make the next step start from other latents."""
 
     row: int
-    """Row of the schedule, 0 is the start."""
+    """Row of the schedule; 0 is the start."""
     tau: Tau
-    """Clocks (b, f) at this row."""
+    """Timesteps (b, f) at this row."""
     x: Video
-    """Latents (b, c, f, h, w) at these clocks."""
+    """Latents (b, c, f, h, w) at these timesteps."""
     v: Video | None = None
-    """The velocity that led here; None until the model has been asked."""
+    """Velocity (b, c, f, h, w) of the step that led here; None before the first denoiser call."""
     x0: Video | None = None
-    """What the model thinks the clean video is: x - tau v before any steering. None until it has been asked."""
+    """The model's estimate of the clean video, x - tau v before x is replaced; None before the first denoiser call."""
 
 
 @checked
@@ -46,23 +46,25 @@ def sample_steps(
     whole: bool = True,
     **cond: Any,
 ) -> Iterator[State]:
-    """Yield the state at every row of the schedule, the start included; the last state's x is the sample.
+    """Yield the state at every row of the schedule, including the start; x of the last state is the sample.
 
-    Rows in which no clock moves cost no denoiser call.
+    Rows that change no timestep cost no denoiser call.
 
     Args:
         denoiser: (x, tau, **cond) -> v.
-        x: latents (b, c, f, h, w), every frame at the level of the schedule's row 0.
-        schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), or levels (rows, f).
-        solver: a name in SOLVERS, a function (denoiser, x, tau, tau_next, **cond) -> (x_next, v), or settings such as
-            `solvers.AdamsBashforth(3)`; what a solver remembers lives for this walk only.
-        steps: moves of each frame, at least 1; unused when schedule holds levels.
-        shift: shift of the grid; unused when schedule holds levels.
-        whole: whether every frame must end clean; False walks a part, such as `schedules.rolling_window`.
+        x: latents (b, c, f, h, w), every frame at the noise level of row 0 of the schedule.
+        schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), or noise levels (rows, f).
+        solver: a name in SOLVERS, a function (denoiser, x, tau, tau_next, **cond) -> (x_next, v), or a stateful solver
+            such as `solvers.AdamsBashforth(3)`, whose state lasts for this loop only.
+        steps: steps of each frame, at least 1; ignored when schedule holds noise levels.
+        shift: shift of the grid, positive; ignored when schedule holds noise levels.
+        whole: whether every frame must end clean; give False for a part of a schedule, such as
+            `schedules.rolling_window`.
         **cond: passed to the denoiser at every call.
 
     Raises:
-        ValueError: x or a velocity is not finite, or schedule, frames or solver do not fit.
+        ValueError: x or a velocity is not finite, the schedule has another number of frames than x, or the schedule or
+            the solver is not valid.
     """
     schedule = as_schedule(as_matrix(schedule, steps, x.shape[2], shift), whole)
     if schedule.shape[1] != x.shape[2]:
@@ -75,7 +77,7 @@ def sample_steps(
             raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
         solver = SOLVERS[solver]
     if isinstance(solver, type):
-        raise ValueError(f"solver is the class {solver.__name__}: give its settings, such as {solver.__name__}().")
+        raise ValueError(f"solver is the class {solver.__name__}: give an instance, such as {solver.__name__}().")
     if not torch.isfinite(x).all():
         raise ValueError(f"the latents hold {int((~torch.isfinite(x)).sum())} NaN or infinite numbers before row 0.")
     return _walk(denoiser, x.detach(), schedule.to(x.device), solver, cond)
@@ -92,7 +94,7 @@ def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond
 
 
 def _next(step: Step, denoiser: Denoiser, state: State, rows: Schedule, cond: dict[str, Any]) -> State:
-    """The state after a move from one row to the next."""
+    """The state after one step, from one row to the next."""
     x, v, x0, row = state.x, state.v, state.x0, state.row + 1
     tau, tau_next = rows[0].expand(len(x), -1), rows[1].repeat(len(x), 1)
     if not torch.equal(rows[0], rows[1]):
@@ -105,17 +107,17 @@ def _next(step: Step, denoiser: Denoiser, state: State, rows: Schedule, cond: di
 
 
 def _moved(pair: Any, x: Video) -> tuple[Video, Video]:
-    """What a solver returned, which anybody may have brought."""
+    """Check what a solver returned, because users can pass their own."""
     two = isinstance(pair, tuple | list) and len(pair) == 2
     if not two or not all(isinstance(one, torch.Tensor) and one.shape == x.shape for one in pair):
         raise ValueError(
-            f"the solver returned {shown(pair)}: it must return (x_next, v), each of x's {tuple(x.shape)}."
+            f"the solver returned {shown(pair)}: it must return (x_next, v), each of x's shape {tuple(x.shape)}."
         )
     return pair[0], pair[1]
 
 
 def _whole(denoiser: Denoiser) -> Denoiser:
-    """The same, but a velocity of another shape is an error: it would be stretched over frames without a word."""
+    """Wrap a denoiser so that a velocity of another shape is an error: it would be broadcast over frames silently."""
 
     def whole(x: Video, tau: Tau, **cond: Any) -> Video:
         v = denoiser(x, tau, **cond)
@@ -135,15 +137,18 @@ def _whole(denoiser: Denoiser) -> Denoiser:
 def sample(
     denoiser: Denoiser, x: Video, schedule: AnySchedule, solver: str | Solver = "euler", **options: Any
 ) -> Video:
-    """The last x of `sample_steps`, with the same arguments and errors: the sample itself.
+    """Run the sampling loop and return the sample: the last x of `sample_steps`, which has the same arguments.
 
     Args:
         denoiser: (x, tau, **cond) -> v.
-        x: latents (b, c, f, h, w), every frame at the level of the schedule's row 0.
-        schedule: a name, a function, or levels (rows, f).
-        solver: a name, a function, or settings.
-        **options: steps, shift and whole, as `sample_steps`; all others are passed to the denoiser at every call.
+        x: latents (b, c, f, h, w), every frame at the noise level of row 0 of the schedule.
+        schedule: a name, a function, or noise levels (rows, f).
+        solver: a name, a function, or a stateful solver.
+        **options: steps, shift and whole, as for `sample_steps`; all others are passed to the denoiser at every call.
+
+    Raises:
+        ValueError: as `sample_steps`.
     """
     for state in sample_steps(denoiser, x, schedule, solver, **options):
-        last = state  # keeps one state alive, where a list would keep them all
+        last = state  # keeps only one state in memory; a list would keep all of them
     return last.x

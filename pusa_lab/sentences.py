@@ -21,7 +21,8 @@ def shown(value: Any) -> str:
     article = "an" if kind[0].lower() in "aeiou" else "a"
     if isinstance(value, Tensor):
         layout = "" if value.layout == torch.strided else f", {str(value.layout).removeprefix('torch.')}"
-        return f"a tensor of shape {tuple(value.shape)}, {str(value.dtype).removeprefix('torch.')}{layout}"
+        place = ", on the meta device" if value.is_meta else ""
+        return f"a tensor of shape {tuple(value.shape)}, {str(value.dtype).removeprefix('torch.')}{layout}{place}"
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}, {value.dtype}"
     if isinstance(value, str | int | float | complex | bytes | range):

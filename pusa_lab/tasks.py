@@ -1,25 +1,26 @@
-"""Tasks: which frames are known, and how they are kept. Nothing else tells one task from another.
+"""Tasks: which frames are known, and how they are kept. Tasks differ in nothing else.
 
-How a known frame is kept is one switch, `Known.mode`. With its `noise` m and S the clock it would have if it were free:
+`Known.mode` says how a known frame is kept; m is its `noise`, and S the noise level that it would have if generated:
 
-| mode       | the model is told | the latents it is shown              | at the end  | who does this                |
+| mode       | timestep given    | latents given                        | at the end  | who does this                |
 |------------|-------------------|--------------------------------------|-------------|------------------------------|
-| `freeze`   | 0                 | clean, never touched                 | as given    | Pusa with m = 0              |
+| `freeze`   | 0                 | clean, never changed                 | as given    | Pusa with m = 0              |
 | `denoise`  | m S               | noised once to m S[0], then denoised | regenerated | Pusa, 2507.16116 App. B      |
 | `hold`     | m                 | level m, fresh noise at every row    | as given    | SkyReels-V2, 2504.13074      |
 | `reimpose` | m S               | level m S, fresh noise at every row  | as given    | Wan TI2V-5B with m = 0       |
-| `label`    | m                 | clean: the label is not their level  | as given    | Diffusion Forcing 2407.01392 |
+| `label`    | m                 | clean, although the timestep is m    | as given    | Diffusion Forcing 2407.01392 |
 
-With m = 0 all five keep the frame exactly, and on Gaussian data the other frames then come from the exact conditional
-distribution. With m > 0 every one is biased, each in its own way, and the bias vanishes with m:
+With m = 0 all five modes keep the frame exactly, and on Gaussian data the other frames are then samples of the exact
+conditional distribution. With m > 0 every mode is biased in its own way, and the bias vanishes as m goes to 0:
 
-- `denoise`: the frame itself drifts to fit the rest, the more the larger m; with m = 1 it is forgotten.
-- `hold`: the others follow too little, as if the frame had been seen once, through noise of level m. In many rows the
-  fresh noise averages out, and they come from the conditional on the sight (1 - m) x0 of level m.
-- `label`: they come from the conditional on the sight x0 of level m. Told that it sees only (1 - m) of the frame, the
-  model takes it for a larger one: at small m the others overreact, at large m they follow too little.
-- `reimpose`: the sight sharpens as m S falls, but what was decided before is not taken back. With one clock for all
-  (m = 1, known as replacement) the others follow too little, and more rows do not help.
+- `denoise`: the known frame itself drifts towards the other frames, more so for larger m; with m = 1 it is forgotten.
+- `hold`: the other frames follow it too little, as if it had been observed once, through noise of level m. Over many
+  rows the fresh noise averages out, and they are samples of the conditional given (1 - m) x0 observed at level m.
+- `label`: the other frames are samples of the conditional given x0 observed at level m. The timestep tells the
+  model that it sees (1 - m) times the frame, so it takes the frame for a larger one: at small m the other frames
+  overreact, at large m they follow too little.
+- `reimpose`: the observation becomes sharper as m S falls, but earlier steps are not undone. With the same timestep for
+  all frames (m = 1, known as replacement) the other frames follow too little, and more rows do not help.
 
 tests/test_policies.py checks all of this against closed forms.
 """
@@ -40,36 +41,38 @@ from pusa_lab.types import Geometry, Levels
 
 MODES = ("freeze", "denoise", "hold", "reimpose", "label")
 MOST = 10_000
-"""Latent frames of the longest video; a larger number is taken for a mistake."""
+"""Largest number of latent frames; a larger one is taken for a mistake."""
 
 
 @checked
 @dataclass(frozen=True, eq=False)
 class Known:
-    """A picture or clip whose place in the video is known."""
+    """A known picture or clip, and its place in the video.
+
+    Raises:
+        ValueError: not exactly one of `at` and `pixel_at` is given, or a field is not valid.
+    """
 
     clip: Any
-    """(h, w, 3) or (pixel frames, h, w, 3), uint8 or floats in [0, 1], as an array, a tensor, nested lists or, for a
-    picture, a Pillow image; or one clip per sample, (b, frames, h, w, 3)."""
+    """(h, w, 3), (pixel frames, h, w, 3) or, for one clip per sample, (b, pixel frames, h, w, 3), uint8 or floats in
+    [0, 1]; an array, a tensor, nested lists or, for a picture, a Pillow image."""
     at: int | None = None
-    """Latent frame where it starts; a negative one, counted from the end, is where it ends: -1 is the last."""
+    """Latent frame where it starts; a negative number counts from the end and says where it ends: -1 is the last."""
     pixel_at: int | None = None
     """The same as a pixel frame, 0 or more; give one of the two. A picture goes to the latent frame that holds it, a
-    clip starts where a latent frame does: see `frame_table`."""
+    clip must start where a latent frame starts: see `frame_table`."""
     noise: Levels = 0.0
-    """Level m kept, one for all latent frames of the clip or one each: 0 exact, up to 1 free."""
+    """Level m in [0, 1], one for all latent frames of the clip or one per latent frame: 0 is exact, 1 is free."""
     mode: str = "denoise"
-    """How it is kept, one of `MODES`: the table at the head of this module. freeze: exactly, `noise` must be 0.
-    denoise: noised once to noise * S, then denoised along (Pusa). hold: fresh noise of constant level `noise` at every
-    row (SkyReels-V2). reimpose: fresh noise of level noise * S at every row (Wan TI2V with 0). label: clean, while the
-    model is told level `noise` (Diffusion Forcing, whose code also scales the latents, by the level's 1 - noise)."""
+    """How it is kept, one of `MODES`: see the table at the top of this module. `freeze` needs `noise` = 0. For `label`,
+    the code of Diffusion Forcing also scales the latents by 1 - noise, which is not done here."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "clip", _pixels(self.clip, "a known picture or clip"))
         if (self.at is None) == (self.pixel_at is None):
-            raise ValueError(f"a known frame wants one of at={self.at} and pixel_at={self.pixel_at}, not both or none.")
+            raise ValueError(f"at={self.at}, pixel_at={self.pixel_at}: give exactly one of the two for a known frame.")
         if self.pixel_at is not None and self.pixel_at < 0:
-            raise ValueError(f"pixel_at={self.pixel_at}: count pixel frames from 0, or use at=-1 for the last latent.")
+            raise ValueError(f"pixel_at={self.pixel_at}: give 0 or more, or use at=-1 for the last latent frame.")
         if self.mode not in MODES:
             raise ValueError(f"unknown mode {self.mode!r} of a known frame: choose one of {', '.join(MODES)}.")
 
@@ -77,28 +80,28 @@ class Known:
 @checked
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A name for people, and the known frames."""
+    """A name, and the known frames."""
 
     name: str
-    """Such as "image_to_video"."""
+    """Name to show, such as "image_to_video"."""
     known: tuple[Known, ...] = ()
-    """Each at its place; none for text-to-video."""
+    """Known pictures and clips with their places; empty for text-to-video."""
 
 
 @checked
 def picture_of(picture: Any, name: str = "picture") -> Any:
-    """One picture, or one for each sample: a clip, or pictures that could be taken for one, are refused.
+    """Check that an argument is one picture or one picture per sample, and not a clip or something that may be one.
 
     Args:
         picture: (h, w, 3), or (b, 1, h, w, 3) with one picture per sample, uint8 or floats in [0, 1]; or a list of
             pictures of one size, one per sample.
-        name: of the argument, for the sentence.
+        name: name of the argument, for the error sentence.
 
     Returns:
-        an array or tensor (h, w, 3), (1, h, w, 3) or (b, 1, h, w, 3).
+        An array or tensor (h, w, 3), (1, h, w, 3) or (b, 1, h, w, 3).
 
     Raises:
-        ValueError: it holds several frames, or no pixels.
+        ValueError: it has several frames, or holds no pixels.
     """
     if isinstance(picture, list | tuple) and picture and not isinstance(picture[0], list | tuple | int | float):
         picture = [_pixels(one, f"{name} {i}") for i, one in enumerate(picture)]
@@ -113,28 +116,28 @@ def picture_of(picture: Any, name: str = "picture") -> Any:
         raise ArgumentError(
             f"{name} has shape {tuple(found.shape)}, which is a clip: give one picture (h, w, 3), or one per sample as "
             f"(b, 1, h, w, 3){f', such as {name}[:, None] for {n} samples' if found.ndim == 4 else ''}; "
-            f"a clip goes into tasks.extension or tasks.transition."
+            f"for a clip, use tasks.extension or tasks.transition."
         )
     return found
 
 
 @checked
 def text_to_video() -> Task:
-    """Nothing is known but the caption."""
+    """Task without known frames: only the prompt is given."""
     return Task("text_to_video")
 
 
 @checked
 def image_to_video(picture: Any, noise: Levels = 0.0, mode: str = "denoise") -> Task:
-    """The first frame is known.
+    """Task in which the first frame is known.
 
     Args:
         picture: (h, w, 3), uint8 or floats in [0, 1]; or one per sample, (b, 1, h, w, 3) or a list of pictures.
-        noise: level kept in [0, 1]; 0 keeps the frame exactly, the paper's runs use 0 to 0.3.
+        noise: noise level in [0, 1] at which the frame is kept; 0 keeps it exactly, the paper's runs use 0 to 0.3.
         mode: one of `MODES`, see `Known`.
 
     Raises:
-        ValueError: it is a clip, or holds no pixels.
+        ValueError: it is a clip or holds no pixels, or the mode is unknown.
 
     Source: Algorithm 1, arXiv 2507.16116.
     """
@@ -143,17 +146,17 @@ def image_to_video(picture: Any, noise: Levels = 0.0, mode: str = "denoise") -> 
 
 @checked
 def start_end(first: Any, last: Any, noise: float | tuple[float, float] = 0.0, mode: str = "denoise") -> Task:
-    """The first and the last latent frame are known.
+    """Task in which the first and the last latent frame are known.
 
     Args:
         first: picture (h, w, 3), uint8 or floats in [0, 1]; or one per sample, (b, 1, h, w, 3) or a list of pictures.
-        last: picture, or the clip of the last latent frames: a picture is made to stand still for all the pixel frames
-            of the last latent frame, so the clip of these (4 for Wan) ends the video in motion. Or one per sample.
-        noise: level kept in [0, 1], one for both ends or one each.
+        last: picture, or clip of the last latent frames; or one per sample. A picture is repeated for all pixel frames
+            of the last latent frame; for an end in motion, give the clip of these pixel frames (4 for Wan).
+        noise: noise level in [0, 1] at which the frames are kept, one for both ends or (first, last).
         mode: one of `MODES`, see `Known`.
 
     Raises:
-        ValueError: `first` is a clip, or `last` may be both a clip and one picture per sample.
+        ValueError: `first` is a clip, a picture or clip holds no pixels, or the mode is unknown.
 
     Source: section 3.3, arXiv 2507.16116.
     """
@@ -169,19 +172,19 @@ def _ends(first: Any, last: Any, noise: float | tuple[Levels, Levels], mode: str
 
 @checked
 def loop(picture: Any, noise: float | tuple[float, float] = 0.0, mode: str = "denoise") -> Task:
-    """The video ends where it began, so that it can be played round and round.
+    """Task in which the video ends with the picture it starts with, so that it can be played in a loop.
 
-    Codecs that see only the past give the first latent frame one pixel frame and the last one `stride` of them. So the
-    picture is encoded twice, once for each end, and stands still for the last `stride` pixel frames; when looped, leave
-    out pixel frame 0, which repeats it. To arrive in motion, give `transition` the frames that lead up to the picture.
+    A causal codec puts one pixel frame into the first latent frame and `stride` into the last, so the picture is
+    encoded once for each end, and stands still for the last `stride` pixel frames. When you play the loop, leave out
+    pixel frame 0. For an end in motion, use `transition` with the frames that lead up to the picture.
 
     Args:
         picture: (h, w, 3), uint8 or floats in [0, 1]; or one per sample, (b, 1, h, w, 3) or a list of pictures.
-        noise: level kept in [0, 1], one for both ends or one each.
+        noise: noise level in [0, 1] at which the picture is kept, one for both ends or (first, last).
         mode: one of `MODES`, see `Known`.
 
     Raises:
-        ValueError: it is a clip, or holds no pixels.
+        ValueError: the picture is a clip or holds no pixels, or the mode is unknown.
     """
     picture = picture_of(picture)
     return Task("loop", _ends(picture, picture, noise, mode))
@@ -189,13 +192,16 @@ def loop(picture: Any, noise: float | tuple[float, float] = 0.0, mode: str = "de
 
 @checked
 def transition(first: Any, last: Any, noise: float | tuple[Levels, Levels] = 0.0, mode: str = "denoise") -> Task:
-    """One clip becomes another: the video starts with the first and ends with the last.
+    """Task in which the video starts with one clip and ends with another.
 
     Args:
         first: (pixel frames, h, w, 3), uint8 or floats in [0, 1]; or one per sample, (b, pixel frames, h, w, 3).
-        last: likewise.
-        noise: levels kept of both, each one for all or one for each of its latent frames, in [0, 1].
+        last: as `first`.
+        noise: noise level in [0, 1], one for both or (first, last), each of which may be one level per latent frame.
         mode: one of `MODES`, see `Known`.
+
+    Raises:
+        ValueError: a clip holds no pixels, or the mode is unknown.
 
     Source: section 3.3, arXiv 2507.16116.
     """
@@ -210,17 +216,17 @@ def keyframes(
     mode: str = "denoise",
     pixel_at: Sequence[int] | None = None,
 ) -> Task:
-    """Pictures are known at some places, any number of them: `keyframes([a, b, c], at=[0, 10, -1])`.
+    """Task in which pictures are known at any number of places: `keyframes([a, b, c], at=[0, 10, -1])`.
 
     Args:
         pictures: each (h, w, 3), or a clip, uint8 or floats in [0, 1]; or one per sample, (b, 1, h, w, 3).
-        at: latent frame of each; negative ones count from the end.
-        noise: level kept, one for all or one for each picture, in [0, 1].
+        at: latent frame of each picture; negative numbers count from the end.
+        noise: noise level in [0, 1] at which the pictures are kept, one for all or one per picture.
         mode: one of `MODES`, see `Known`.
-        pixel_at: the places as pixel frames instead, see `frame_table`.
+        pixel_at: places as pixel frames, given instead of `at`; see `frame_table`.
 
     Raises:
-        ValueError: no picture, or not one place and one level for each.
+        ValueError: there is no picture, or not one place and one noise level per picture, or the mode is unknown.
 
     Source: the multi-frame task of arXiv 2507.16116, App. D.
     """
@@ -229,38 +235,39 @@ def keyframes(
         raise ValueError("keyframes without a picture: give at least one, or use text_to_video.")
     places = [[None] * n if p is None else list(p) for p in (at, pixel_at)]
     if wrong := [len(p) for p in places if len(p) != n]:
-        raise ValueError(f"{n} pictures for {wrong[0]} places: give one place for each picture.")
+        raise ValueError(f"{n} pictures for {wrong[0]} places: give one place per picture.")
     rows = zip(pictures, *places, noise_levels(noise, n), strict=True)
     return Task("keyframes", tuple(Known(clip, i, pixel, m, mode) for clip, i, pixel, m in rows))
 
 
 @checked
 def completion(video: Any, known: Sequence[range], noise: Levels = 0.0, mode: str = "denoise") -> Task:
-    """Parts of a video are known, the rest is made anew: `completion(video, [range(0, 5), range(77, 81)])`.
+    """Task in which parts of a video are known: `completion(video, [range(0, 5), range(77, 81)])`.
 
-    Each part is cut out and encoded alone, so nothing of the rest reaches the model: a codec that had seen the whole
-    video would leak it into the known latents behind it.
+    Each part is cut out and encoded by itself, so nothing of the rest reaches the model. If the codec saw the whole
+    video, the rest would leak into the known latents that follow it.
 
     Args:
-        video: (pixel frames, h, w, 3), uint8 or floats in [0, 1], in step with the video to be made; or one per sample,
-            (b, pixel frames, h, w, 3).
+        video: (pixel frames, h, w, 3), uint8 or floats in [0, 1], whose pixel frames have the same numbers in the new
+            video; or one per sample, (b, pixel frames, h, w, 3).
         known: pixel frames of each part, whole latent frames: `geometry.pixels_at(20)` is range(77, 81) for Wan.
-        noise: level kept, one for all or one for each part, in [0, 1].
+        noise: noise level in [0, 1] at which the parts are kept, one for all or one per part.
         mode: one of `MODES`, see `Known`.
 
     Raises:
-        ValueError: no part, a part that the video does not have, or not one level for each.
+        ValueError: there is no part, a part is outside the video, or there is not one noise level per part.
 
     Source: the completion task of arXiv 2507.16116, App. D.
     """
     video = _clip("completion", video)
     total = video.shape[1]
     if not known:
-        raise ValueError("completion without a known part: name its pixel frames, or use text_to_video.")
+        raise ValueError("completion without a known part: give the pixel frames of one, or use text_to_video.")
     for part in known:
         if len(part) == 0 or part.step != 1 or part.start < 0 or part.stop > total:
             raise ValueError(
-                f"completion from {part} of a video of {total} pixel frames: name ranges within 0..{total}."
+                f"completion from {part} of a video of {total} pixel frames: give ranges within 0..{total}, not empty "
+                f"and without a step."
             )
     rows = zip(known, noise_levels(noise, len(known)), strict=True)
     cut = [Known(video[:, p.start : p.stop], pixel_at=p.start, noise=m, mode=mode) for p, m in rows]
@@ -269,28 +276,28 @@ def completion(video: Any, known: Sequence[range], noise: Levels = 0.0, mode: st
 
 @checked
 def extension(clip: Any, known: int | None = None, noise: Levels = 0.0, mode: str = "denoise") -> Task:
-    """The video goes on where a clip ends; `pusa_lab.extend_to` does it again and again.
+    """Task in which the video continues a clip; `pusa_lab.extend_to` repeats it.
 
     Args:
         clip: (pixel frames, h, w, 3), uint8 or floats in [0, 1]; or one per sample, (b, pixel frames, h, w, 3).
-        known: how many of its last pixel frames start the new video; None is all of them.
-        noise: level kept, one for all or one for each known latent frame, in [0, 1].
+        known: number of last pixel frames of the clip that start the new video, at least 1; None takes all of them.
+        noise: noise level in [0, 1] at which they are kept, one for all or one per known latent frame.
         mode: one of `MODES`, see `Known`.
 
     Raises:
-        ValueError: the clip is shorter than `known`.
+        ValueError: `known` is out of range, or the clip holds no pixels.
     """
     clip = _clip("extension", clip)
     if known is not None:
         total = clip.shape[1]
         if known < 1 or known > total:
-            raise ValueError(f"extension from {known} frames of a clip that has {total}: ask for 1..{total}.")
+            raise ValueError(f"extension from {known} frames of a clip that has {total}: give known=1 to {total}.")
         clip = clip[:, total - known :]
     return Task("extension", (Known(clip, 0, noise=noise, mode=mode),))
 
 
 def _clip(task: str, clip: Any) -> Any:
-    """(b or 1, pixel frames, h, w, 3)."""
+    """Check a clip and return it as (b or 1, pixel frames, h, w, 3)."""
     found = _pixels(clip, "the clip")
     if found.ndim < 4:
         raise ArgumentError(f"{task} from shape {tuple(found.shape)}: give a clip (frames, h, w, 3).")
@@ -298,12 +305,12 @@ def _clip(task: str, clip: Any) -> Any:
 
 
 def _shared(clip: Any) -> Any:
-    """One clip for all samples, said so that it is not taken for one picture per sample."""
+    """Add a batch axis to a single clip, so that it is not taken for one picture per sample."""
     return clip[None] if clip.ndim == 4 else clip
 
 
 def _pixels(value: Any, name: str) -> Any:
-    """What holds the pixels of a picture or clip, (h, w, 3), (frames, h, w, 3) or (b, frames, h, w, 3)."""
+    """Check a picture or clip and return it as an array or tensor with 3 to 5 axes, as in `Known.clip`."""
     if isinstance(value, str | os.PathLike):
         raise ArgumentError(f"{name} is the path {str(value)!r:.80}: read it with pusa_lab.media first.")
     found = value if isinstance(value, np.ndarray) else _tensor(value, name)
@@ -332,10 +339,10 @@ def _tensor(value: Any, name: str) -> Tensor:
 
 
 def _rgb(image: Any, name: str) -> Any:
-    """A Pillow image in colours, where Pillow's own conversion is right."""
+    """Convert a Pillow image to RGB, but only from modes that Pillow converts correctly."""
     if image.mode not in ("1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV") or "transparency" in image.info:
         raise ArgumentError(
-            f"{name} is a Pillow image of mode {image.mode}, with transparency or of another range: "
+            f"{name} is a Pillow image of mode {image.mode}, with transparency or another range of values: "
             f"give image.convert('RGB'), or read its file with pusa_lab.media.read_picture."
         )
     return image.convert("RGB")
@@ -343,13 +350,16 @@ def _rgb(image: Any, name: str) -> Any:
 
 @checked
 def frame_table(geometry: Geometry, frames: int | None = None) -> str:
-    """Which latent frame holds which pixel frames, as text to print: `print(frame_table(model.geometry))`.
+    """Table of the pixel frames that each latent frame holds, as text: `print(frame_table(model.geometry))`.
 
-    Latent frame i holds the pixel frames 1 + stride (i - 1) .. stride i, the first one pixel frame 0 alone
+    Latent frame 0 holds pixel frame 0; latent frame i > 0 holds pixel frames 1 + stride (i - 1) to stride i
 
     Args:
-        geometry: of the model.
-        frames: latent frames; None is the model's own number.
+        geometry: geometry of the model.
+        frames: number of latent frames, 1 to 10,000; None takes the model's default.
+
+    Raises:
+        ValueError: frames is out of range.
     """
     frames = geometry.frames if frames is None else frames
     if not 1 <= frames <= MOST:
@@ -361,12 +371,12 @@ def frame_table(geometry: Geometry, frames: int | None = None) -> str:
 
 @dataclass(frozen=True)
 class Preset:
-    """Published noise multipliers of a task."""
+    """Published noise levels for a task."""
 
     noise: Any
-    """What the task takes as `noise`."""
+    """Value for the task's `noise`."""
     source: str
-    """Where it is published."""
+    """Where the value is published."""
 
 
 _README = "PusaV1/README.md of Yaofang-Liu/Pusa-VidGen at 8a8c4f5"
@@ -385,6 +395,6 @@ PRESETS: dict[str, tuple[Preset, ...]] = {
         Preset((0.1, 0.2, 0.3, 0.4), _V05),
     ),
 }
-"""Task -> what its authors ran, in mode "denoise" with 14B models: `image_to_video(picture, PRESETS["image_to_video"]
-[0].noise)`. None of it was measured against other values. Per latent frame: 4 for `extension` (13 pixel frames), 1 and
-3 for `transition`; per picture or part elsewhere (`keyframes`: at latent frames 0, 13, 27 of 28)."""
+"""Task -> noise levels that Pusa's authors used, in mode "denoise" with 14B models: `image_to_video(picture, PRESETS[
+"image_to_video"][0].noise)`. They were not compared with others. Levels are per latent frame for `extension` (4, of 13
+pixel frames) and `transition` (1 and 3), else per picture or part (`keyframes`: at latent frames 0, 13, 27 of 28)."""

@@ -1,6 +1,6 @@
-"""The timestep vector tau: one clock per frame, 0 is clean and 1 is noise (Eqs. 6-10, arXiv 2507.16116).
+"""The timestep vector tau: one timestep per frame, 0 is clean and 1 is noise (Eqs. 6-10, arXiv 2507.16116).
 
-Every conversion between x, x0, eps and v is here, and `per_frame` is the only place where tau broadcasts.
+All conversions between x, x0, eps and v are in this module, and `per_frame` is the only place where tau is broadcast.
 """
 
 from typing import Any
@@ -19,11 +19,12 @@ def per_frame(tau: Tau, like: Video) -> Tensor:
     tau (b, f) -> (b, 1, f, 1, 1)
 
     Args:
-        tau: clocks (b, f) in [0, 1]; floating point, any precision.
-        like: the tensor (b, c, f, h, w) it will meet.
+        tau: timesteps (b, f) in [0, 1], of any floating-point type.
+        like: the video tensor (b, c, f, h, w) that tau will be combined with.
 
     Raises:
-        ValueError: tau is not exactly (b, f). A (b,) or (b, 1) tau would broadcast to a wrong answer in silence.
+        ValueError: tau does not have exactly the shape (b, f). A tau of shape (b,) or (b, 1) would broadcast silently
+            to a wrong result.
     """
     check_tau(tau, like)
     return tau[:, None, :, None, None]
@@ -31,14 +32,14 @@ def per_frame(tau: Tau, like: Video) -> Tensor:
 
 @checked
 def check_tau(tau: Tau | Any, like: Video | Any) -> None:
-    """Refuse clocks that are not exactly one per sample and frame; every denoiser asks this first.
+    """Refuse a tau that does not hold exactly one timestep per sample and frame; every denoiser calls this first.
 
     Args:
-        tau: clocks, wanted (b, f).
-        like: the tensor (b, c, f, h, w) they belong to.
+        tau: timesteps, expected to have the shape (b, f).
+        like: the video tensor (b, c, f, h, w) that they belong to.
 
     Raises:
-        ValueError: with both shapes and what to do.
+        ValueError: a shape is wrong; the sentence gives both shapes and what to do.
     """
     if not isinstance(like, Tensor) or like.ndim != 5 or not isinstance(tau, Tensor):
         raise ArgumentError(f"x is {shown(like)}, tau {shown(tau)}: give tensors (b c f h w) and (b f).")
@@ -46,40 +47,48 @@ def check_tau(tau: Tau | Any, like: Video | Any) -> None:
     if tuple(tau.shape) != expected:
         raise ArgumentError(
             f"tau has shape {tuple(tau.shape)}, but x of shape {tuple(like.shape)} (b c f h w) needs tau "
-            f"{expected}, one clock per sample and frame. For one clock per sample use tau[:, None].expand(b, f)."
+            f"{expected}, one timestep per sample and frame. For one per sample, use tau[:, None].expand(b, f)."
         )
 
 
 @checked
 def check_levels(tau: Tau) -> None:
-    """Refuse numbers that are no noise levels, such as the timesteps 0..1000, where they are on the CPU.
+    """Refuse numbers that are not noise levels in [0, 1], such as timesteps in 0..1000.
+
+    Only tensors on the CPU are checked, because the check would make a GPU wait.
 
     Args:
-        tau: clocks (b, f).
+        tau: timesteps (b, f).
 
     Raises:
-        ValueError: one is outside [0, 1] by more than rounding, or not a number.
+        ValueError: a timestep is outside [0, 1] by more than 0.001, or NaN.
     """
     if tau.device.type != "cpu" or not tau.numel() or torch.compiler.is_compiling():
         return
     low, high = (end.item() for end in tau.detach().aminmax())
     if not (low >= -1e-3 and high <= 1 + 1e-3):
-        raise ValueError(f"tau has values from {low:.4g} to {high:.4g}: give noise levels in [0, 1], 1 is pure noise.")
+        raise ValueError(
+            f"tau has values from {low:.4g} to {high:.4g}: give noise levels in [0, 1], where 1 is pure noise."
+        )
 
 
 @checked
 def interpolate(x0: Video, eps: Video, tau: Tau) -> Video:
-    """Put every frame at its own noise level.
+    """Noise every frame to its own level.
 
     x_i = (1 - tau_i) x0_i + tau_i eps_i
 
     Args:
         x0: clean latents (b, c, f, h, w).
         eps: standard normal noise of the same shape.
-        tau: clocks (b, f) in [0, 1].
+        tau: timesteps (b, f) in [0, 1].
+
+    Returns:
+        Noised latents (b, c, f, h, w), in the dtype of x0.
 
     Raises:
-        ValueError: a clock is outside [0, 1] (looked for on the CPU alone, because a GPU would have to wait).
+        ValueError: tau has another shape, or a timestep is outside [0, 1] (checked on the CPU only, because the check
+            would make a GPU wait).
 
     Source: Eq. 10, arXiv 2507.16116.
     """
@@ -90,7 +99,7 @@ def interpolate(x0: Video, eps: Video, tau: Tau) -> Video:
 
 @checked
 def velocity(x0: Video, eps: Video) -> Video:
-    """The target of training: how x moves when its clock turns towards noise.
+    """The training target: the velocity at which x changes as tau rises.
 
     v = dx / dtau = eps - x0, the same at every tau
 
@@ -110,10 +119,10 @@ def x0_from_v(x: Video, v: Video, tau: Tau) -> Video:
     Args:
         x: noisy latents (b, c, f, h, w).
         v: velocity of the same shape.
-        tau: clocks (b, f) in [0, 1].
+        tau: timesteps (b, f) in [0, 1].
 
     Raises:
-        ValueError: a clock is outside [0, 1] (looked for on the CPU alone).
+        ValueError: tau has another shape, or a timestep is outside [0, 1] (checked on the CPU only).
     """
     check_levels(tau)
     return (x - per_frame(tau, x) * v).to(x.dtype)
@@ -126,10 +135,10 @@ def eps_from_v(x: Video, v: Video, tau: Tau) -> Video:
     Args:
         x: noisy latents (b, c, f, h, w).
         v: velocity of the same shape.
-        tau: clocks (b, f) in [0, 1].
+        tau: timesteps (b, f) in [0, 1].
 
     Raises:
-        ValueError: a clock is outside [0, 1] (looked for on the CPU alone).
+        ValueError: tau has another shape, or a timestep is outside [0, 1] (checked on the CPU only).
     """
     check_levels(tau)
     return (x + (1 - per_frame(tau, x)) * v).to(x.dtype)
@@ -142,14 +151,15 @@ def v_from_x0(x: Video, x0: Video, tau: Tau) -> Video:
     Args:
         x: noisy latents (b, c, f, h, w).
         x0: clean estimate of the same shape.
-        tau: clocks (b, f) in (0, 1]: a clean frame tells nothing about its noise.
+        tau: timesteps (b, f) in (0, 1]; a frame at 0 is clean, so nothing can be inferred about its noise.
 
     Raises:
-        ValueError: a clock is outside (0, 1] (looked for on the CPU alone).
+        ValueError: tau has another shape, a timestep is outside (0, 1], or a velocity is too large for its dtype
+            (checked on the CPU only).
     """
     check_levels(tau)
     if tau.device.type == "cpu" and (tau == 0).any():
-        raise ValueError("tau holds 0: a clean frame tells nothing about its noise, give clocks above 0.")
+        raise ValueError("tau holds 0: a clean frame tells nothing about its noise, give timesteps above 0.")
     return _within((x - x0) / per_frame(tau, x), x, x0).to(x.dtype)
 
 
@@ -160,19 +170,20 @@ def v_from_eps(x: Video, eps: Video, tau: Tau) -> Video:
     Args:
         x: noisy latents (b, c, f, h, w).
         eps: noise estimate of the same shape.
-        tau: clocks (b, f) in [0, 1): pure noise tells nothing about the picture.
+        tau: timesteps (b, f) in [0, 1); a frame at 1 is pure noise, so nothing can be inferred about its picture.
 
     Raises:
-        ValueError: a clock is outside [0, 1) (looked for on the CPU alone).
+        ValueError: tau has another shape, a timestep is outside [0, 1), or a velocity is too large for its dtype
+            (checked on the CPU only).
     """
     check_levels(tau)
     if tau.device.type == "cpu" and (tau == 1).any():
-        raise ValueError("tau holds 1: pure noise tells nothing about the picture, give clocks below 1.")
+        raise ValueError("tau holds 1: pure noise tells nothing about the picture, give timesteps below 1.")
     return _within((eps - x) / (1 - per_frame(tau, x)), x, eps).to(x.dtype)
 
 
 def _within(v: Tensor, *given: Tensor) -> Tensor:
-    """The same, unless finite latents gave an infinite velocity, where it lies on the CPU."""
+    """Return v; on the CPU, refuse an infinite velocity that came from finite latents."""
     if v.device.type == "cpu" and v.isinf().any() and not any(one.isinf().any() for one in given):
-        raise ValueError("the velocity is larger than its numbers can be: give smaller latents, or other clocks.")
+        raise ValueError("the velocity is too large for its dtype: give smaller latents, or other timesteps.")
     return v

@@ -21,7 +21,7 @@ Clip: TypeAlias = Float[Tensor, "b 3 pf hp wp"]
 """Pixels in [-1, 1]."""
 
 Levels: TypeAlias = float | int | Sequence[float] | np.ndarray | Float[Tensor, "*any"]
-"""One noise level in [0, 1] for all known frames, or one each."""
+"""One noise level in [0, 1] for all known frames, or one level per known frame."""
 
 Denoiser: TypeAlias = Annotated[Callable[..., Tensor], 2]
 """(x (b c f h w), tau (b f), **cond) -> v (b c f h w): anything that predicts the velocity v = eps - x0."""
@@ -32,12 +32,12 @@ Cond: TypeAlias = dict[str, Any]
 
 @checked
 def computes_in_bfloat16(device: torch.device | str) -> bool:
-    """Whether a device has bfloat16 in its hardware: a GPU from compute capability 8 on, or anything but a GPU.
+    """Whether a device supports bfloat16 in hardware, as NVIDIA GPUs of compute capability 8.0 or higher do.
 
-    `torch.cuda.is_bf16_supported()` also says yes where it is emulated, slowly, as on a T4 (capability 7.5).
+    `torch.cuda.is_bf16_supported()` also returns True where bfloat16 is emulated slowly, as on a T4 (capability 7.5).
 
     Args:
-        device: such as "cuda" or "cpu".
+        device: such as "cuda" or "cpu". Devices other than "cuda" always count as supported.
     """
     return torch.device(device).type != "cuda" or torch.cuda.get_device_capability(device) >= (8, 0)
 
@@ -45,7 +45,11 @@ def computes_in_bfloat16(device: torch.device | str) -> bool:
 @checked
 @dataclass(frozen=True)
 class Geometry:
-    """The sizes a model was built for, and how latents and pixels correspond."""
+    """The sizes a model was built for, and how latents and pixels correspond.
+
+    Raises:
+        ValueError: a number is 0 or negative.
+    """
 
     stride: tuple[int, int, int]
     """Pixels per latent along frames, height and width: (4, 8, 8) for Wan2.1, (1, 1, 1) in pixel space."""
@@ -56,7 +60,7 @@ class Geometry:
     size: tuple[int, int]
     """Default height and width in pixels."""
     fps: int = 16
-    """Frame rate at which the model's videos are meant to be seen."""
+    """Frame rate at which the model's videos are meant to be played, in frames per second."""
     shift: float | int = 1.0
     """Default shift of the sampling grid (1 is linear, Wan uses 3 to 12)."""
 
@@ -68,60 +72,60 @@ class Geometry:
 
     @checked
     def pixel_frames(self, frames: int) -> int:
-        """Pixel frames decoded from `frames` >= 1 latent frames: 1 + stride * (frames - 1)."""
+        """Number of pixel frames decoded from `frames` >= 1 latent frames: 1 + stride[0] * (frames - 1)."""
         if frames < 1:
             raise ValueError(f"frames={frames}: a video has at least 1 latent frame.")
         return 1 + self.stride[0] * (frames - 1)
 
     @checked
     def latent_frames(self, pixel_frames: int) -> int:
-        """Latent frames of a clip of `pixel_frames`; ValueError unless pixel_frames = 1 + stride * k."""
+        """Number of latent frames of a clip of `pixel_frames`; ValueError unless pixel_frames = 1 + stride[0] * k."""
         k, rest = divmod(pixel_frames - 1, self.stride[0])
         if pixel_frames < 1 or rest:
             raise ValueError(
                 f"a clip of {pixel_frames} pixel frames does not fill whole latent frames: "
-                f"give 1 + {self.stride[0]} * k of them, such as {1 + self.stride[0] * max(k, 0)}."
+                f"give 1 + {self.stride[0]} * k pixel frames, such as {1 + self.stride[0] * max(k, 0)}."
             )
         return k + 1
 
     @checked
     def latent_at(self, pixel_at: int) -> int:
-        """The latent frame that holds pixel frame `pixel_at` >= 0: the first latent holds one pixel frame."""
+        """Index of the latent frame that holds pixel frame `pixel_at` >= 0; latent frame 0 holds pixel frame 0 only."""
         if pixel_at < 0:
             raise ValueError(f"pixel_at={pixel_at}: pixel frames are counted from 0.")
         return (pixel_at + self.stride[0] - 1) // self.stride[0]
 
     @checked
     def pixels_at(self, at: int) -> range:
-        """The pixel frames that latent frame `at` >= 0 holds: one for the first, `stride` for each later one."""
+        """Pixel frames that latent frame `at` >= 0 holds: one for latent frame 0, stride[0] for each later one."""
         if at < 0:
             raise ValueError(f"at={at}: latent frames are counted from 0.")
         return range(self.pixel_frames(at) if at else 0, self.pixel_frames(at + 1))
 
     @checked
     def latent_shape(self, batch: int, frames: int) -> tuple[int, int, int, int, int]:
-        """Shape (b, c, f, h, w) of the latents."""
+        """Shape (b, c, f, h, w) of the latents of `batch` videos with `frames` latent frames."""
         return (batch, self.channels, frames, self.size[0] // self.stride[1], self.size[1] // self.stride[2])
 
 
 @runtime_checkable
 class VideoModel(Protocol):
-    """What every model offers, toy or Wan-14B; `generate` needs nothing else."""
+    """What every model must offer, toy or Wan-14B; `generate` needs nothing else."""
 
     geometry: Geometry
 
     @property
     def device(self) -> torch.device:
-        """Where the latents must be for the denoiser call."""
+        """Device that the latents must be on when the denoiser is called."""
 
     def encode_text(self, prompts: list[str]) -> Cond:
-        """Captions to the keyword arguments of the denoiser call, one row a caption; "" is the empty caption."""
+        """Encode prompts as keyword arguments of the denoiser call, one row per prompt; "" is the null prompt."""
 
     def encode_video(self, clip: Clip) -> Video:
-        """Pixels (b, 3, pf, h, w) in [-1, 1] to latents (b, c, f, h, w)."""
+        """Encode pixels (b, 3, pf, h, w) in [-1, 1] as latents (b, c, f, h, w)."""
 
     def decode(self, latents: Video) -> Clip:
-        """Latents to pixels in [-1, 1]."""
+        """Decode latents (b, c, f, h, w) to pixels (b, 3, pf, h, w) in [-1, 1]."""
 
     def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
-        """The velocity v = eps - x0 at x, one clock per sample and frame."""
+        """Predict the velocity v = eps - x0 at x (b, c, f, h, w) for one timestep per sample and frame, tau (b, f)."""

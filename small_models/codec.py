@@ -15,9 +15,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Video
 from small_models.autoencoder import Autoencoder
-from small_models.entries import needs_entries
+from small_models.presets import OddError, check_sizes
+from small_models.records import check_entries
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
@@ -27,7 +29,7 @@ LEFT_OUT = ("attn_scales", "is_residual", "patch_size", "dropout")
 """Arguments of diffusers' class that a toy's config may only switch off."""
 
 
-@needs_entries
+@checked
 class Codec(nn.Module):
     """Pixels to normalised latents and back.
 
@@ -129,14 +131,20 @@ class Codec(nn.Module):
             )
 
 
-@needs_entries
+@checked
 def initialise(codec: Codec, logvar: float = -6.0) -> None:
     """Before training: every residual block starts as its shortcut, every posterior as a narrow one.
 
     Args:
         codec: changed in place.
-        logvar: log-variance of the posterior at the start, whatever the clip; at -6 noise hardly hides anything.
+        logvar: log-variance of the posterior at the start, whatever the clip, -30 to 20; at -6 noise hardly hides
+            anything.
+
+    Raises:
+        ValueError: the log-variance is outside the range that `Codec.moments` gives.
     """
+    if not -30 <= logvar <= 20:
+        raise ValueError(f"logvar={logvar}: give -30 to 20.")
     with torch.no_grad():
         for name, parameter in codec.vae.named_parameters():
             if ".conv2." in name:
@@ -146,7 +154,7 @@ def initialise(codec: Codec, logvar: float = -6.0) -> None:
         bias[codec.z_dim :] = logvar
 
 
-@needs_entries
+@checked
 def channels_last_(codec: Codec) -> Codec:
     """Lay out the kernels with channels last, as GPUs like them; give such clips too (torch.channels_last_3d).
 
@@ -161,7 +169,7 @@ def channels_last_(codec: Codec) -> Codec:
 
 
 @torch.no_grad()
-@needs_entries
+@checked
 def calibrate(codec: Codec, batches: Iterable[Clip]) -> None:
     """Set mean and std so that latents have mean 0 and standard deviation 1 over batch, frames and space.
 
@@ -185,7 +193,7 @@ def calibrate(codec: Codec, batches: Iterable[Clip]) -> None:
 
 
 @torch.no_grad()
-@needs_entries
+@checked
 def pixel_weights(clip: Clip, edge: float = 4.0, contrast: float = 0.1, first: float = 3.0) -> Weights:
     """How much each pixel counts: small coloured objects on a large grey background, and their edges, count more.
 
@@ -214,7 +222,7 @@ def pixel_weights(clip: Clip, edge: float = 4.0, contrast: float = 0.1, first: f
     return w / w.mean()
 
 
-@needs_entries
+@checked
 def codec_loss(
     codec: Codec, clip: Clip, kl_weight: float = 1e-4, edge: float = 4.0, contrast: float = 0.1, first: float = 3.0
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
@@ -265,7 +273,19 @@ def _check_clip(clip: Tensor) -> None:
         )
 
 
+CONFIG = {
+    "dim_mult": list[int],
+    "temperal_downsample": list[bool],
+    **dict.fromkeys(("base_dim", "z_dim", "num_res_blocks"), int),
+}
+"""Sizes in a codec's config, and their types."""
+
+
 def _check_config(config: Mapping[str, Any]) -> None:
+    check_entries(config, CONFIG, "config")
+    unknown = set(config) - set(inspect.signature(Autoencoder).parameters) - {*LEFT_OUT}
+    if unknown and type(config) is dict:  # diffusers' own configs say more
+        raise ValueError(f"config has {min(map(str, unknown))!r:.60}, which no part of the codec takes: leave it out.")
     times = config.get("temperal_downsample", [False, True, True])
     mult, blocks = config.get("dim_mult", [1, 2, 4, 4]), config.get("num_res_blocks", 2)
     if len(mult) != 4 or len(times) != 3 or sum(times) != 2 or blocks < 1:
@@ -273,6 +293,12 @@ def _check_config(config: Mapping[str, Any]) -> None:
             f"a codec of dim_mult {mult}, temperal_downsample {times} and num_res_blocks {blocks} does not have "
             "stride 4 x 8 x 8: give 4 multiples, 3 flags of which 2 are true, and at least 1 block."
         )
+    try:
+        check_sizes("codec", {name: config[name] for name in CONFIG if name in config})
+    except OddError as odd:
+        raise ValueError(
+            f"a codec of this config cannot be built ({odd}): give one like model.CODECS['mini']."
+        ) from odd
     extra = [k for k in LEFT_OUT if config.get(k)]
     if extra:
         raise ValueError(f"the toys' codec has no {', '.join(extra)}: leave that out of its config.")

@@ -12,7 +12,7 @@ from pusa_lab.clips import find_clips
 from pusa_lab.pixels import fit, to_pixels
 from pusa_lab.training import Bank
 from pusa_lab.types import Geometry, VideoModel, computes_in_bfloat16
-from small_models.world import WORLDS, captions, draw_scenes, render
+from small_models.world import WORLDS, captions, draw_scenes, render, world_named
 
 PART = 500
 """Scenes drawn at a time."""
@@ -35,9 +35,7 @@ def world_clips(
     Raises:
         ValueError: there is no such world.
     """
-    if name not in WORLDS:
-        raise ValueError(f"no world {name!r:.80}: choose one of {', '.join(WORLDS)}.")
-    scenes = draw_scenes(count, seed, WORLDS[name])
+    scenes = draw_scenes(count, seed, world_named(name))
     for i in range(0, count, PART):
         part = scenes[i : i + PART]
         clips = render(part.to(device), geometry.pixel_frames(geometry.frames), geometry.size[0])

@@ -9,6 +9,7 @@ Architecture: Wan2.1, arXiv 2503.20314; the vector of clocks: arXiv 2507.16116.
 
 import inspect
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pusa_lab.guidance import layer_indices
 from pusa_lab.timesteps import check_tau
 from pusa_lab.types import Tau, Video
 from small_models.naming import DIFFUSERS_TO_OURS, OURS_TO_DIFFUSERS, rename
@@ -240,8 +242,12 @@ class ToyDiT(nn.Module):
         tau: Tau,
         text: Float[Tensor, "b l text_dim"],
         image: Float[Tensor, "b m image_dim"] | None = None,
+        skip_layers: Sequence[int] = (),
     ) -> Float[Tensor, "b out f h w"]:
-        """The velocity at x (b, c, f, h, w), one clock per frame in tau (b, f), for a caption and perhaps a picture."""
+        """The velocity at x (b, c, f, h, w), one clock per frame in tau (b, f), for a caption and perhaps a picture.
+
+        Blocks in `skip_layers` are left out: a worse model, which `guidance.skip_layer_guidance` leads away from.
+        """
         check_tau(tau, x)
         if (image is None) != (self.config["image_dim"] is None):
             raise ValueError("a picture's tokens are given exactly where the transformer was built with image_dim.")
@@ -256,12 +262,18 @@ class ToyDiT(nn.Module):
         six = self.time_proj(clock).unflatten(2, (6, 1, -1))
         words = self.text_embedder(text)
         picture = None if image is None else self.image_embedder(image)
-        for block in self.blocks:
+        skipped = layer_indices(skip_layers, len(self.blocks))
+        for block in (block for i, block in enumerate(self.blocks) if i not in skipped):
             tokens = block(tokens, words, six, turn, picture)
 
         shift, scale = (self.scale_shift_table[:, :, None] + clock[:, :, None, None]).unbind(2)
         patches = self.proj_out(self.norm_out(tokens, shift, scale))
         return self._unpatch(patches, grid.shape[2:])
+
+    @property
+    def num_layers(self) -> int:
+        """Blocks, of which `skip_layers` leaves some out."""
+        return len(self.blocks)
 
     def _unpatch(self, patches: Tokens, grid: tuple[int, int, int]) -> Float[Tensor, "b out f h w"]:
         """(b, f, h * w, ph * pw * c) -> (b, c, f, h * ph, w * pw)."""

@@ -4,19 +4,21 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from pusa_lab.arguments import checked, returned
 from pusa_lab.metrics import psnr
 from pusa_lab.schedules import hold, synchronous
 from pusa_lab.types import Clip, Geometry
 from small_models.codec import Codec
-from small_models.entries import needs_entries
 from small_models.goals import compare
 from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
 from small_models.reader import confirm, locate
+from small_models.records import check_entries
 from small_models.ways import Sampling, Way, copy_of_frame_0, through_the_codec
-from small_models.world import WORLDS, Scenes, draw_scenes, positions, render
+from small_models.world import Scenes, draw_scenes, positions, render, world_named
 
 EVAL_SEED = 10_000_019
 """Scenes of training come from smaller seeds, so these were never seen."""
@@ -24,9 +26,18 @@ HELD_OUT = EVAL_SEED + 1
 """Seed of the clips that validation uses; those the card is measured on have yet another."""
 Raw = dict[str, Tensor]
 """Numbers of each clip or object, before they are averaged."""
+FIDELITY = {
+    "psnr": Float[Tensor, "b pf"],
+    "worst": Float[Tensor, " b"],
+    "distance": Float[Tensor, "b pf objects"],
+    "lost": Float[Tensor, "b pf objects"],
+}
+"""What `fidelity` returns."""
+OBEDIENCE = {"number": Int[Tensor, " b"], "shape": Float[Tensor, "b objects"], "direction": Float[Tensor, "b objects"]}
+"""What `obedience` returns."""
 
 
-@needs_entries
+@checked
 @torch.no_grad()
 def collect(
     way: Way, score: Callable[[Clip, Clip, Scenes], Raw], model: ToyModel, clips: int, seed: int = 0, world: str = ""
@@ -41,18 +52,21 @@ def collect(
         seed: of the noise.
         world: whose scenes; empty is the model's own.
     """
-    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[world or model.preset["world"]])
+    scenes = draw_scenes(clips, EVAL_SEED, world_named(world or model.preset["world"]))
     part = 128 if model.device.type == "cuda" else 16
     found: list[Raw] = []
     for i in range(0, clips, part):
         some = scenes[i : i + part].to(model.device)
         truth = render(some, model.geometry.pixel_frames(model.geometry.frames), model.geometry.size[0])
-        made = way(model, some, truth, seed * 1_000_003 + i).clamp(-1, 1)
-        found.append({name: value.cpu() for name, value in score(made, truth, some).items()})
+        made = returned(way(model, some, truth, seed * 1_000_003 + i), Clip, "way").clamp(-1, 1)
+        scores = returned(score(made, truth, some), Raw, "score")
+        if not all(value.ndim and len(value) == len(some) for value in scores.values()):
+            raise ValueError(f"score returned other than one row for each of {len(some)} clips: it must return that.")
+        found.append({name: value.cpu() for name, value in scores.items()})
     return {name: torch.cat([raw[name] for raw in found]) for name in found[0]}
 
 
-@needs_entries
+@checked
 def fidelity(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
     """PSNR of every frame, and the distance in pixels of every object that can be seen in the truth."""
     size = clip.shape[-1]
@@ -69,7 +83,7 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
     }
 
 
-@needs_entries
+@checked
 def obedience(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
     """For every object of the caption: is it there, in its colour and shape, and does it move as told?"""
     told = confirm(clip, scenes)
@@ -78,16 +92,19 @@ def obedience(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
     return raw | {"number": scenes.present.sum(1)}
 
 
-@needs_entries
+@checked
 def image_to_video_scores(raw: Raw, stride: int) -> dict[str, Any]:
     """Averages of `fidelity` over what was predicted, frames 1 and later, and frame 0's worst error if pixels show it.
 
     Args:
         raw: from `collect`.
         stride: pixel frames per latent frame; above 1 a codec changes frame 0, whoever made it: see `frame0_latent`.
+
+    Raises:
+        ValueError: numbers are missing, or the stride does not divide the frames after the first.
     """
-    later = raw["psnr"][:, 1:]
-    by_latent = later.unflatten(1, (-1, stride)).mean(2)
+    check_entries(raw, FIDELITY, "raw", tuple(FIDELITY))
+    later, by_latent = raw["psnr"][:, 1:], _by_latent(raw["psnr"], stride)
     return {
         **({"frame0_max_error": raw["worst"].max().item()} if stride == 1 else {}),
         "psnr_db": later.mean().item(),
@@ -101,13 +118,19 @@ def image_to_video_scores(raw: Raw, stride: int) -> dict[str, Any]:
     }
 
 
-@needs_entries
+@checked
 def text_to_video_scores(raw: Raw) -> dict[str, Any]:
     """Shares of objects that the reader confirms, and of captions in which it confirms all, by number of objects.
 
     Args:
         raw: from `collect` with `obedience`.
+
+    Raises:
+        ValueError: numbers are missing, or not of the same captions.
     """
+    check_entries(raw, OBEDIENCE, "raw", tuple(OBEDIENCE))
+    if len({len(raw[name]) for name in OBEDIENCE}) > 1:
+        raise ValueError(f"{', '.join(OBEDIENCE)} of raw are of different numbers of captions: give one `obedience`.")
     out: dict[str, Any] = {}
     for n in raw["number"].unique().tolist():
         rows = raw["number"] == n
@@ -122,7 +145,7 @@ def text_to_video_scores(raw: Raw) -> dict[str, Any]:
     return out
 
 
-@needs_entries
+@checked
 def gain(raw: Raw, other: Raw, stride: int) -> dict[str, list[float]]:
     """By how many dB one way beats another on the same clips, latent frame by latent frame, with standard errors.
 
@@ -130,12 +153,31 @@ def gain(raw: Raw, other: Raw, stride: int) -> dict[str, list[float]]:
         raw: from `collect` with `fidelity`.
         other: of the same scenes.
         stride: pixel frames per latent frame.
+
+    Raises:
+        ValueError: PSNRs are missing or of other clips, or the stride does not divide the frames after the first.
     """
-    more = (raw["psnr"] - other["psnr"])[:, 1:].unflatten(1, (-1, stride)).mean(2)
+    for name, each in (("raw", raw), ("other", other)):
+        check_entries(each, FIDELITY, name, ("psnr",))
+    ours, theirs = tuple(raw["psnr"].shape), tuple(other["psnr"].shape)
+    if ours != theirs:
+        raise ValueError(f"raw has PSNRs of shape {ours}, other of {theirs}: give scores of the same clips.")
+    more = _by_latent(raw["psnr"] - other["psnr"], stride)
     return {"db_by_latent_frame": more.mean(0).tolist(), "stderr": [_stderr(frame) for frame in more.T]}
 
 
-@needs_entries
+def _by_latent(psnr: Tensor, stride: int) -> Tensor:
+    """Means (b, f) over the pixel frames of each latent frame after the first."""
+    later = psnr[:, 1:]
+    if not 1 <= stride <= later.shape[1] or later.shape[1] % stride or not len(psnr):
+        raise ValueError(
+            f"stride={stride} for {len(psnr)} clips of {psnr.shape[1]} frames: give a stride that divides the frames "
+            "after the first, and at least one clip."
+        )
+    return later.unflatten(1, (-1, stride)).mean(2)
+
+
+@checked
 @torch.no_grad()
 def frame0_latent(model: ToyModel, sampling: Sampling, clips: int = 32) -> dict[str, Any]:
     """The largest error of frame 0's latent in videos that go on from it, against the encoded picture.
@@ -145,7 +187,7 @@ def frame0_latent(model: ToyModel, sampling: Sampling, clips: int = 32) -> dict[
         sampling: how.
         clips: number of unseen scenes.
     """
-    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[model.preset["world"]]).to(model.device)
+    scenes = draw_scenes(clips, EVAL_SEED, world_named(model.preset["world"])).to(model.device)
     first = model.encode_video(render(scenes, 1, model.geometry.size[0]))
     if isinstance(model, ImageToVideo):
         schedule = synchronous(sampling.steps, model.geometry.frames)
@@ -156,7 +198,7 @@ def frame0_latent(model: ToyModel, sampling: Sampling, clips: int = 32) -> dict[
     return {"frame0_latent_max_error": worst, "frame0_latent_how": f"{clips} scenes on {model.device.type}"}
 
 
-@needs_entries
+@checked
 def measure(
     model: ToyModel, name: str, base: ToyModel | None, clips: int, sampling: Sampling | None = None
 ) -> dict[str, Any]:
@@ -202,7 +244,7 @@ def _spoken(name: str, model: ToyModel, base: ToyModel | None, sampling: Samplin
     return ways
 
 
-@needs_entries
+@checked
 @torch.no_grad()
 def measure_codec(codec: Codec, world: str, clips: int, geometry: Geometry) -> dict[str, Any]:
     """How much of unseen clips a codec keeps.
@@ -214,7 +256,7 @@ def measure_codec(codec: Codec, world: str, clips: int, geometry: Geometry) -> d
         geometry: their frames and size.
     """
     device = codec.mean.device
-    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[world])
+    scenes = draw_scenes(clips, EVAL_SEED, world_named(world))
     db, alone = [], []
     for i in range(0, clips, 8):
         clip = render(scenes[i : i + 8].to(device), geometry.pixel_frames(geometry.frames), geometry.size[0])

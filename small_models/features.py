@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pusa_lab.arguments import shown
+from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip
-from small_models.entries import needs_entries
-from small_models.world import COLOURS, DIRECTIONS, GROUNDS, MOTIONS, TURNS, WORLDS, Scenes
+from small_models.records import check_entries
+from small_models.world import COLOURS, DIRECTIONS, GROUNDS, MOTIONS, TURNS, Scenes, world_named
 
 SLOT, SCENE = 7, 8
 """Features of each colour, and of the clip as a whole: 8 * 7 + 8 = 64."""
@@ -32,7 +32,7 @@ Small = Float[Tensor, "b 3 f small_h small_w"]
 """Every second frame at half the size."""
 
 
-@needs_entries
+@checked
 class Features(nn.Module):
     """What is in a clip, colour by colour, through 64 numbers.
 
@@ -51,8 +51,9 @@ class Features(nn.Module):
 
     def __init__(self, config: dict[str, Any]):
         super().__init__()
+        check_entries(config, {"world": str}, "config", ("world",))
         self.config = dict(config)
-        world = WORLDS[config["world"]]
+        world = world_named(config["world"])
         self.register_buffer("palette", torch.tensor(list(COLOURS.values())) * 2 - 1, persistent=False)
         self.look = nn.Sequential(
             *(_conv(1, 16, 5, 2), _conv(16, 32, 3, 2), nn.Flatten()),
@@ -130,7 +131,7 @@ class Features(nn.Module):
         return far.div_(2 * NEAR**2).exp_().unflatten(3, frames.shape[3:])
 
 
-@needs_entries
+@checked
 def reduced(clip: Clip) -> Small:
     """Every second frame at half the size, which is all that the network sees.
 
@@ -146,10 +147,11 @@ def reduced(clip: Clip) -> Small:
             f"a clip of shape {tuple(sizes)} cannot be read: give (b, 3, frames, height, width) with at least 9 "
             "frames, height and width multiples of 8."
         )
-    return F.avg_pool3d(clip[:, :, ::2], (1, 2, 2))
+    wide = clip.float() if clip.element_size() < 4 else clip  # the CPU averages no smaller numbers
+    return F.avg_pool3d(wide[:, :, ::2], (1, 2, 2)).to(clip.dtype)
 
 
-@needs_entries
+@checked
 def labels_of(scenes: Scenes) -> Labels:
     """What there is to read in scenes, by colour: present (n, 8) in {0, 1}; shape, size, motion, direction and turn
     (n, 8), indices into the tables or ABSENT; ground (n), and pan (n): 0 left, 1 none, 2 right.
@@ -169,7 +171,7 @@ def labels_of(scenes: Scenes) -> Labels:
     return {"present": (out["shape"] != ABSENT).long(), **out, "ground": scenes.ground, "pan": scenes.pan + 1}
 
 
-@needs_entries
+@checked
 def feature_loss(model: Features, small: Small, labels: Labels) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """Cross-entropy of every question, each averaged over those that can be asked it, summed.
 
@@ -182,12 +184,15 @@ def feature_loss(model: Features, small: Small, labels: Labels) -> tuple[Float[T
         the loss, and each question's part by name, detached.
 
     Raises:
-        ValueError: pixels are outside [-1, 1] (looked for on the CPU alone).
+        ValueError: there are no clips, or pixels are outside [-1, 1] (checked on the CPU only).
     """
+    if not small.numel():
+        raise ValueError(f"small is {shown(small)}: give at least one clip from `reduced`.")
     if small.device.type == "cpu" and not (small.abs() <= 1.001).all():
         raise ValueError(f"small is {shown(small)}, with numbers outside [-1, 1]: give clips from `reduced`.")
-    parts = {}
-    for name, logits in model.answer(model.read(small)).items():
+    parts, answers = {}, model.answer(model.read(small))
+    check_labels(answers, labels)
+    for name, logits in answers.items():
         wanted = labels[name]
         if name == "present":
             parts[name] = F.binary_cross_entropy_with_logits(logits, wanted.to(logits.dtype)) * math.sqrt(8)
@@ -197,6 +202,24 @@ def feature_loss(model: Features, small: Small, labels: Labels) -> tuple[Float[T
             )
             parts[name] = total / (wanted != ABSENT).sum().clamp(min=1)
     return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
+
+
+@checked
+def check_labels(logits: Logits, labels: Labels) -> None:
+    """Refuse labels that are not of the same questions and clips as the logits.
+
+    Args:
+        logits: from `Features`.
+        labels: from `labels_of`.
+
+    Raises:
+        ValueError: labels of a question are missing, or have another shape.
+    """
+    check_entries(labels, {}, "labels", tuple(logits))
+    for name, answer in logits.items():
+        wanted = tuple(answer.shape if name == "present" else answer.shape[:-1])
+        if tuple(labels[name].shape) != wanted:
+            raise ValueError(f"{name!r:.60} of labels has shape {tuple(labels[name].shape)}: its logits need {wanted}.")
 
 
 def _conv(before: int, after: int, kernel: int, stride: int) -> nn.Module:

@@ -6,16 +6,17 @@ the picture's latent; Wan takes them from CLIP.
 """
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.pixels import fit, to_pixels
 from pusa_lab.tasks import picture_of
 from pusa_lab.types import Tau, Video
 from small_models.codec import Codec
-from small_models.entries import needs_entries
 from small_models.model import ToyModel
 
 MASK = 4
@@ -24,7 +25,7 @@ NEW_LAYERS = r"image_embedder|add_k_proj|add_v_proj|norm_added_k|patch_embedding
 """What the picture passes through; trained whole."""
 
 
-@needs_entries
+@checked
 class ImageToVideo(ToyModel):
     """A toy whose denoiser is also given the latent of the first frame.
 
@@ -37,12 +38,17 @@ class ImageToVideo(ToyModel):
         super().__init__(preset, codec)
         self.first: Tensor | None = None
 
+    @staticmethod
+    def inward(channels: int) -> int:
+        """Channels that the transformer takes for so many of the latents: with the picture's, and the mask."""
+        return 2 * channels + MASK
+
     @classmethod
     def from_base(cls, base: ToyModel) -> "ImageToVideo":
         """A text-to-video toy with room for a picture; until it is trained, it gives what the base gives."""
         config = base.preset["dit"]
         c, (_, ph, pw) = config["in_channels"], config["patch_size"]
-        dit = {**config, "in_channels": 2 * c + MASK, "image_dim": c * ph * pw}
+        dit = {**config, "in_channels": cls.inward(c), "image_dim": c * ph * pw}
         model = cls({**base.preset, "dit": dit}, base.codec)
         weights = {k: v for k, v in base.state_dict().items() if "patch_embedding.weight" not in k}
         model.load_state_dict(weights, strict=False)
@@ -68,7 +74,9 @@ class ImageToVideo(ToyModel):
             model.first = self.encode_video(clip)
         return model
 
-    def forward(self, x: Video, tau: Tau, text: Tensor, first: Tensor | None = None) -> Video:
+    def forward(
+        self, x: Video, tau: Tau, text: Tensor, first: Tensor | None = None, *, skip_layers: Sequence[int] = ()
+    ) -> Video:
         """The velocity; first is the latent (b or 1, c, 1, h, w) of frame 0, by default the picture given.
 
         Args:
@@ -76,6 +84,7 @@ class ImageToVideo(ToyModel):
             tau: clocks (b, f).
             text: from `encode_text`.
             first: latent of the picture; without any, its channels are empty.
+            skip_layers: blocks of the transformer to leave out.
         """
         first = self.first if first is None else first
         extra = x.new_zeros(len(x), MASK + x.shape[1], *x.shape[2:])
@@ -87,4 +96,5 @@ class ImageToVideo(ToyModel):
         _, ph, pw = self.dit.config["patch_size"]
         patches = first.to(x)[:, :, 0].unfold(2, ph, ph).unfold(3, pw, pw)
         image = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2).expand(len(x), -1, -1)
-        return self.dit(torch.cat([x, extra], dim=1).to(text.dtype), tau, text, image.to(text.dtype)).to(x.dtype)
+        x_and_picture = torch.cat([x, extra], dim=1).to(text.dtype)
+        return self.dit(x_and_picture, tau, text, image.to(text.dtype), skip_layers).to(x.dtype)

@@ -7,20 +7,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pusa_lab.arguments import checked, returned
 from pusa_lab.metrics import frechet_distance
 from pusa_lab.types import Clip, Geometry
 from small_models.codec import Codec
-from small_models.entries import needs_entries
 from small_models.evaluate import EVAL_SEED
-from small_models.features import ABSENT, Features, Labels, Logits, labels_of
-from small_models.world import WORLDS, Scenes, draw_scenes, render
+from small_models.features import ABSENT, Features, Labels, Logits, check_labels, labels_of
+from small_models.world import Scenes, draw_scenes, render, world_named
 
 OTHERS = EVAL_SEED + 2
 """Seed of the clips that the distances are taken to."""
 Damage = Callable[[Clip], Clip]
 
 
-@needs_entries
+@checked
 def true(clip: Clip) -> Clip:
     """No damage.
 
@@ -30,7 +30,7 @@ def true(clip: Clip) -> Clip:
     return clip
 
 
-@needs_entries
+@checked
 def blurred(clip: Clip, side: int = 5) -> Clip:
     """Every frame averaged over squares.
 
@@ -40,10 +40,11 @@ def blurred(clip: Clip, side: int = 5) -> Clip:
     """
     if not 1 <= side <= min(clip.shape[-2:]) or side % 2 == 0:
         raise ValueError(f"side={side} for pictures of shape {tuple(clip.shape[-2:])}: give an odd number within them.")
-    return F.avg_pool3d(clip, (1, side, side), 1, (0, side // 2, side // 2), count_include_pad=False)
+    wide = clip.float() if clip.element_size() < 4 else clip  # the CPU averages no smaller numbers
+    return F.avg_pool3d(wide, (1, side, side), 1, (0, side // 2, side // 2), count_include_pad=False).to(clip.dtype)
 
 
-@needs_entries
+@checked
 def shuffled(clip: Clip) -> Clip:
     """Every clip's frames in a random order of its own, always the same one.
 
@@ -54,7 +55,7 @@ def shuffled(clip: Clip) -> Clip:
     return torch.stack([one[:, at] for one, at in zip(clip, order.to(clip.device), strict=True)])
 
 
-@needs_entries
+@checked
 def torn(clip: Clip, pixels: int = 4) -> Clip:
     """The red channel moved to the right of the other two.
 
@@ -65,7 +66,7 @@ def torn(clip: Clip, pixels: int = 4) -> Clip:
     return torch.cat([clip[:, :1].roll(pixels, dims=4), clip[:, 1:]], dim=1)
 
 
-@needs_entries
+@checked
 def frozen(clip: Clip) -> Clip:
     """Frame 0 all the time.
 
@@ -85,7 +86,7 @@ DAMAGES: dict[str, Damage] = {
 }
 
 
-@needs_entries
+@checked
 @torch.no_grad()
 def features_of(model: Features, scenes: Scenes, geometry: Geometry, ways: dict[str, Damage]) -> dict[str, Tensor]:
     """Features (n, 64) of scenes after each change, rendered in parts that fit in memory.
@@ -101,11 +102,12 @@ def features_of(model: Features, scenes: Scenes, geometry: Geometry, ways: dict[
         some = scenes[i : i + 16].to(model.device)
         clip = render(some, geometry.pixel_frames(geometry.frames), geometry.size[0])
         for name, change in ways.items():
-            found[name].append(model.features(change(clip)).cpu())
+            changed = returned(change(clip), Clip, f"the way {name!r:.60}")
+            found[name].append(model.features(changed).cpu())
     return {name: torch.cat(parts) for name, parts in found.items()}
 
 
-@needs_entries
+@checked
 def shares(logits: Logits, labels: Labels) -> dict[str, float]:
     """Shares of right answers, with standard errors: colours over all colours and clips, shape, size, motion, direction
     (8 ways) and turn (2 ways) over the objects that can be asked, ground and pan over clips.
@@ -114,6 +116,7 @@ def shares(logits: Logits, labels: Labels) -> dict[str, float]:
         logits: from `Features`.
         labels: from `labels_of`, of the same clips.
     """
+    check_labels(logits, labels)
     out: dict[str, float] = {}
     for name, answer in logits.items():
         wanted = labels[name]
@@ -125,7 +128,7 @@ def shares(logits: Logits, labels: Labels) -> dict[str, float]:
     return out
 
 
-@needs_entries
+@checked
 def ladder(found: dict[str, Tensor], others: Tensor) -> dict[str, float]:
     """Frechet distance of each set of features to those of other true clips.
 
@@ -138,7 +141,7 @@ def ladder(found: dict[str, Tensor], others: Tensor) -> dict[str, float]:
     return {name: frechet_distance(features, others) for name, features in found.items()}
 
 
-@needs_entries
+@checked
 @torch.no_grad()
 def measure_features(model: Features, codec: Codec, world: str, clips: int, geometry: Geometry) -> dict[str, Any]:
     """What is read right, from true clips and through the codec, and distances of damaged clips to other true ones.
@@ -150,9 +153,9 @@ def measure_features(model: Features, codec: Codec, world: str, clips: int, geom
         clips: number of unseen scenes.
         geometry: their frames and size.
     """
-    scenes = draw_scenes(clips, EVAL_SEED, WORLDS[world])
+    scenes = draw_scenes(clips, EVAL_SEED, world_named(world))
     found = features_of(model, scenes, geometry, {"truth": true, "through_the_codec": codec, **DAMAGES})
-    others = features_of(model, draw_scenes(clips, OTHERS, WORLDS[world]), geometry, {"truth": true})["truth"]
+    others = features_of(model, draw_scenes(clips, OTHERS, world_named(world)), geometry, {"truth": true})["truth"]
     labels = labels_of(scenes)
     read = {
         name: shares({k: v.cpu() for k, v in model.answer(found[name].to(model.device)).items()}, labels)

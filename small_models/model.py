@@ -1,14 +1,16 @@
 """A toy with everything Wan has: text encoder, transformer and codec behind the same five calls."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video
 from small_models.codec import Codec
 from small_models.dit import ToyDiT
-from small_models.entries import needs_entries
+from small_models.presets import OddError, check_toy
 from small_models.text import EMPTY, TextEncoder
 from small_models.world import HANDWRITING, LONGEST, MINI, NANO, vocabulary
 
@@ -65,7 +67,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Name -> sizes. `nano` lives in pixel space, so that its frames are pictures; `mini` has a codec as Wan has."""
 
 
-@needs_entries
+@checked
 class ToyModel(nn.Module):
     """A `VideoModel`: in pixel space, or in the latents of a codec.
 
@@ -79,6 +81,10 @@ class ToyModel(nn.Module):
 
     def __init__(self, preset: dict[str, Any], codec: Codec | None = None):
         super().__init__()
+        try:
+            check_toy(preset, self.inward)
+        except OddError as odd:
+            raise ValueError(f"the preset cannot be built ({odd}): give one like PRESETS['nano'].") from odd
         sizes = preset["geometry"]
         self.preset = preset
         self.geometry = Geometry(**{**sizes, "stride": tuple(sizes["stride"]), "size": tuple(sizes["size"])})
@@ -89,6 +95,11 @@ class ToyModel(nn.Module):
         self.text = TextEncoder(**preset["text"])
         self.dit = ToyDiT(**{**preset["dit"], "patch_size": tuple(preset["dit"]["patch_size"])})
         self.codec = codec
+
+    @staticmethod
+    def inward(channels: int) -> int:
+        """Channels that the transformer takes for so many of the latents."""
+        return channels
 
     @property
     def device(self) -> torch.device:
@@ -107,6 +118,11 @@ class ToyModel(nn.Module):
         """Latents to pixels; without a codec they are the same."""
         return self.codec.decode(latents) if self.codec else latents
 
-    def forward(self, x: Video, tau: Tau, text: Tensor) -> Video:
+    @property
+    def num_layers(self) -> int:
+        """Blocks of the transformer, of which `skip_layers` leaves some out."""
+        return self.dit.num_layers
+
+    def forward(self, x: Video, tau: Tau, text: Tensor, *, skip_layers: Sequence[int] = ()) -> Video:
         """The velocity, one clock per frame, computed in the weights' precision and returned in x's."""
-        return self.dit(x.to(text.dtype), tau, text).to(x.dtype)
+        return self.dit(x.to(text.dtype), tau, text, skip_layers=skip_layers).to(x.dtype)

@@ -2,7 +2,7 @@
 
 import re
 
-from small_models.entries import needs_entries
+from pusa_lab.arguments import checked
 
 OURS_TO_DIFFUSERS = {
     r"^time_embedder\.0\.": "condition_embedder.time_embedder.linear_1.",
@@ -24,14 +24,22 @@ DIFFUSERS_TO_OURS = {
 }
 
 
-@needs_entries
+@checked
 def rename(key: str, rules: dict[str, str]) -> str:
     """A weight's name after all rules.
 
     Args:
         key: the name.
         rules: pattern -> replacement.
+
+    Raises:
+        ValueError: a pattern or its replacement is not a regular expression.
     """
     for pattern, name in rules.items():
-        key = re.sub(pattern, name, key)
+        try:
+            key = re.sub(pattern, name, key)
+        except re.error as error:
+            raise ValueError(
+                f"rules has {pattern!r:.60} -> {name!r:.60} ({error}): give regular expressions."
+            ) from error
     return key

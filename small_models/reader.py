@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip
-from small_models.entries import needs_entries
-from small_models.tracks import Area, Costs, Indices, Where, motion_costs, still
+from small_models.tracks import Area, Costs, Indices, Where, check_indices, motion_costs, still
 from small_models.world import COLOURS, DIGITS, DIRECTIONS, MOTIONS, NANO, TURNS, Scenes, World
 from small_models.world.digits import bitmaps
 from small_models.world.pictures import distance
@@ -32,7 +32,7 @@ SHARPEST, REACH, GRID = 7, 1.25, 28
 """Shapes are read in the frames of largest area, within 1.25 radii, on a grid of so many points a side."""
 
 
-@needs_entries
+@checked
 def locate(clip: Clip, colour: Indices, world: World = NANO) -> tuple[Where, Area]:
     """Centre and visible area of the object of each colour, frame by frame.
 
@@ -48,7 +48,7 @@ def locate(clip: Clip, colour: Indices, world: World = NANO) -> tuple[Where, Are
     return _in_parts(lambda c, i: _track(_masks(_inks(c, world.colours), i)), clip, colour)
 
 
-@needs_entries
+@checked
 def subjects(clip: Clip, colour: Indices, world: World = NANO) -> Float[Tensor, "b objects pf h w"]:
     """How much of each pixel shows the object of each colour, in [0, 1]: what the world's `masks` are for true clips.
 
@@ -60,7 +60,7 @@ def subjects(clip: Clip, colour: Indices, world: World = NANO) -> Float[Tensor, 
     return _in_parts(lambda c, i: (_masks(_inks(c, world.colours), i),), clip, colour)[0]
 
 
-@needs_entries
+@checked
 def read_shape(clip: Clip, colour: Indices, world: World) -> tuple[Indices, Indices]:
     """Shape and size of the object of each colour, as indices into the world's nouns and sizes.
 
@@ -72,7 +72,7 @@ def read_shape(clip: Clip, colour: Indices, world: World) -> tuple[Indices, Indi
     return _in_parts(lambda c, i: _shape(_inks(c, world.colours), i, world), clip, colour)
 
 
-@needs_entries
+@checked
 def read_motion(where: Where, area: Area, world: World, size: Indices) -> tuple[Indices, Indices, Indices]:
     """Motion, direction and speed that explain each track best, as indices into MOTIONS, DIRECTIONS and speeds.
 
@@ -90,7 +90,7 @@ def read_motion(where: Where, area: Area, world: World, size: Indices) -> tuple[
     return motion, chosen // len(world.speeds), chosen % len(world.speeds)
 
 
-@needs_entries
+@checked
 def read_direction(costs: Costs, motion: Indices, speed: Indices) -> Indices:
     """Direction that explains each track best if motion and speed are known; what circles has 0 or 1.
 
@@ -98,12 +98,17 @@ def read_direction(costs: Costs, motion: Indices, speed: Indices) -> Indices:
         costs: from `motion_costs`.
         motion: indices into MOTIONS.
         speed: indices into the world's speeds.
+
+    Raises:
+        ValueError: an index points outside its table.
     """
+    check_indices(motion, costs.shape[2], "motion")
+    check_indices(speed, costs.shape[4], "speed")
     b, k = torch.meshgrid(*(torch.arange(n, device=costs.device) for n in motion.shape), indexing="ij")
     return costs[b, k, motion, :, speed].argmin(-1)
 
 
-@needs_entries
+@checked
 def confirm(clip: Clip, scenes: Scenes) -> dict[str, Tensor]:
     """What a clip shows of what it should.
 
@@ -120,6 +125,8 @@ def confirm(clip: Clip, scenes: Scenes) -> dict[str, Tensor]:
         for, from the start that fits best, in sides (0.2 at most). And (b,): "extra" where another colour is seen in
         most frames.
     """
+    if len(scenes) != len(clip):
+        raise ValueError(f"{len(scenes)} scenes for {len(clip)} clips: give the scene of each clip.")
     scenes, number = scenes.to(clip.device), torch.arange(len(clip))[:, None]
     answers = _in_parts(lambda c, i: _confirm(c, scenes[i[:, 0]]), clip, number)
     return dict(zip(CONFIRMED, answers, strict=True))
@@ -151,6 +158,8 @@ def _confirm(clip: Clip, scenes: Scenes) -> tuple[Tensor, ...]:
 
 def _in_parts(read: Callable[..., tuple[Tensor, ...]], clip: Clip, index: Int[Tensor, "b k"]) -> Any:
     """Read a few clips at a time: what fits the processor's cache, or the accelerator's memory."""
+    if 0 in clip.shape or clip.shape[1] != 3:
+        raise ValueError(f"clip is {shown(clip)}: give clips (b, 3, frames, height, width), none of these 0.")
     if not (clip.abs() <= MOST).all():
         raise ValueError(f"clip holds numbers beyond {MOST:g}: give pixels in [-1, 1].")
     count = max(1, 2 ** (20 if clip.device.type == "cpu" else 25) // clip[0, 0].numel())

@@ -8,19 +8,19 @@ import numpy as np
 import torch
 
 from pusa_lab import generate, tasks
+from pusa_lab.arguments import checked
 from pusa_lab.metrics import follow_errors
 from pusa_lab.pixels import to_uint8
-from small_models.entries import needs_entries
 from small_models.evaluate import EVAL_SEED
 from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
-from small_models.world import WORLDS, captions, draw_scenes, render
+from small_models.world import captions, draw_scenes, render, world_named
 
 SHEET_SEED = EVAL_SEED + 2
 """Scenes of sheets: neither trained on nor measured."""
 
 
-@needs_entries
+@checked
 def sheet(rows: list[np.ndarray], shown: int = 9, gap: int = 2) -> np.ndarray:
     """Videos as rows of evenly spaced frames, (h, w, 3) uint8.
 
@@ -33,12 +33,14 @@ def sheet(rows: list[np.ndarray], shown: int = 9, gap: int = 2) -> np.ndarray:
         raise ValueError(
             f"{len(rows)} rows, shown={shown}, gap={gap}: give a video, 1..1000 frames and 0..1000 pixels."
         )
+    if len({row.shape for row in rows}) > 1 or rows[0].ndim != 4 or 0 in rows[0].shape:
+        raise ValueError(f"rows of shapes {', '.join(str(row.shape) for row in rows):.150}: give videos of one size.")
     pick = np.linspace(0, len(rows[0]) - 1, min(shown, len(rows[0]))).round().astype(int)
     padded = [np.pad(v[pick], ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255) for v in rows]
     return np.concatenate([np.concatenate(list(v), axis=1) for v in padded], axis=0)
 
 
-@needs_entries
+@checked
 def truth(model: ToyModel, count: int, frames: int | None = None) -> tuple[np.ndarray, list[str]]:
     """The sheets' scenes (count, pixel frames, h, w, 3) uint8, and their captions in plain words.
 
@@ -47,12 +49,12 @@ def truth(model: ToyModel, count: int, frames: int | None = None) -> tuple[np.nd
         count: of scenes.
         frames: pixel frames; None is the model's own number.
     """
-    scenes = draw_scenes(count, SHEET_SEED, WORLDS[model.preset["world"]])
+    scenes = draw_scenes(count, SHEET_SEED, world_named(model.preset["world"]))
     frames = frames or model.geometry.pixel_frames(model.geometry.frames)
     return to_uint8(render(scenes, frames, model.geometry.size[0])), captions(scenes)
 
 
-@needs_entries
+@checked
 def image_to_video(model: ToyModel, count: int = 4, **options: Any) -> tuple[np.ndarray, np.ndarray]:
     """The truth and the model's prediction from caption and frame 0, (count, pixel frames, h, w, 3) each.
 
@@ -71,7 +73,7 @@ def image_to_video(model: ToyModel, count: int = 4, **options: Any) -> tuple[np.
     return true, np.stack(made)
 
 
-@needs_entries
+@checked
 def reporter(folder: Path, count: int = 4, **options: Any) -> Callable[[Any, int], dict[str, float]]:
     """A `report` for training: writes a sheet of predictions above their truths, returns their `follow_errors`.
 

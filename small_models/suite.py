@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pusa_lab import metrics
+from pusa_lab.arguments import checked
 from pusa_lab.metrics import Interval
 from pusa_lab.types import Clip
-from small_models.entries import needs_entries
 from small_models.reader import confirm, locate, subjects
+from small_models.records import check_entries
 from small_models.world import Scenes, masks, positions
 
 Picture = Float[Tensor, "b 3 1 hp wp"]
@@ -34,7 +35,7 @@ SEEN = 0.02
 """Share of the picture above which an object of the truth can be seen."""
 
 
-@needs_entries
+@checked
 def appearance(clip: Clip, scenes: Scenes, first: Picture | None = None) -> Raw:
     """What needs no truth but the objects' colours: VBench's dimensions, flicker; 0 where nothing is left to compare.
 
@@ -61,7 +62,7 @@ def appearance(clip: Clip, scenes: Scenes, first: Picture | None = None) -> Raw:
     return {name: value.nan_to_num(0) for name, value in found.items()}
 
 
-@needs_entries
+@checked
 def obedience(clip: Clip, scenes: Scenes) -> Raw:
     """Shares of a caption's objects that are as it says, and how far they move off its law of motion, in pixels.
 
@@ -80,7 +81,7 @@ def obedience(clip: Clip, scenes: Scenes) -> Raw:
     return shares | {"text_alignment": alignment, "physics_error": off * clip.shape[-1], "extra": extra}
 
 
-@needs_entries
+@checked
 def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ()) -> Raw:
     """Frame by frame against the truth, over the frames that were not given; and over those that were.
 
@@ -92,9 +93,17 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
         truth: pixels of the same shape.
         scenes: what it shows.
-        known: pixel frames that were given.
+        known: pixel frames that were given, not all of them.
+
+    Raises:
+        ValueError: a known frame is not in the clip, no frame is left to compare, or the scenes are of other clips.
     """
     size, frames = clip.shape[-1], clip.shape[2]
+    if not set(known) < set(range(frames)) or len(scenes) != len(clip):
+        raise ValueError(
+            f"known={list(known)!r:.80} of {frames} frames, {len(scenes)} scenes for {len(clip)} clips: give frames "
+            f"from 0 to {frames - 1}, not all of them, and the scene of each clip."
+        )
     free = [i for i in range(frames) if i not in set(known)]
     edges = [i for i in range(1, frames) if (i in set(known)) != (i - 1 in set(known))]
     where, _ = locate(clip, scenes.colour, scenes.world)
@@ -126,7 +135,7 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
     return found
 
 
-@needs_entries
+@checked
 def destroyed(clip: Clip) -> dict[str, Clip]:
     """The same clips made worthless in three ways: every dimension is at its floor in one of them.
 
@@ -136,19 +145,20 @@ def destroyed(clip: Clip) -> dict[str, Clip]:
     Raises:
         ValueError: there are no other clips.
     """
-    if len(clip) < 2:
-        raise ValueError("destroying one clip alone: give at least 2, whose frames can be mixed.")
+    if len(clip) < 2 or not clip.numel():
+        raise ValueError(f"clip has shape {tuple(clip.shape)}: give at least 2 clips, whose frames can be mixed.")
     b, frames = len(clip), torch.arange(clip.shape[2])
     other = torch.stack([clip[(i + frames) % b, :, frames].movedim(0, 1) for i in range(b)])
     g = torch.Generator().manual_seed(0)
     noise = torch.rand(clip.shape, generator=g).to(clip.device) * 2 - 1
     side = clip.shape[-1]
-    small = F.avg_pool3d(clip, (1, max(1, side // 8), max(1, side // 8)))
-    blurred = F.interpolate(small, size=clip.shape[2:], mode="trilinear")
+    wide = clip.float() if clip.element_size() < 4 else clip  # the CPU averages no smaller numbers
+    small = F.avg_pool3d(wide, (1, max(1, side // 8), max(1, side // 8)))
+    blurred = F.interpolate(small, size=clip.shape[2:], mode="trilinear").to(clip.dtype)
     return {"frames of other clips": other, "noise": noise, "blurred": blurred}
 
 
-@needs_entries
+@checked
 def ranges(truth: list[Raw], worst: list[Raw]) -> dict[str, tuple[float, float]]:
     """For VBench's dimensions, the value of worthless clips (the lowest of them) and of true ones: (low, high).
 
@@ -158,6 +168,8 @@ def ranges(truth: list[Raw], worst: list[Raw]) -> dict[str, tuple[float, float]]
     """
     if not truth or not worst:
         raise ValueError(f"{len(truth)} parts of true and {len(worst)} of destroyed clips: give at least one of each.")
+    for raw in (*truth, *worst):
+        check_entries(raw, dict.fromkeys(VBENCH, Float[Tensor, " b"]), "a part", VBENCH)
     found = {}
     for name in VBENCH:
         high = torch.cat([raw[name] for raw in truth]).nanmean().item()
@@ -165,7 +177,7 @@ def ranges(truth: list[Raw], worst: list[Raw]) -> dict[str, tuple[float, float]]
     return found | {"dynamic_degree": (0.0, 1.0)}
 
 
-@needs_entries
+@checked
 def add_totals(raw: Raw, scale: dict[str, tuple[float, float]]) -> Raw:
     """The same with "quality", "i2v" and "total" of every clip, formed as VBench-I2V forms them.
 
@@ -173,12 +185,16 @@ def add_totals(raw: Raw, scale: dict[str, tuple[float, float]]) -> Raw:
         raw: with VBench's dimensions.
         scale: from `ranges`.
     """
+    check_entries(raw, dict.fromkeys(VBENCH, Float[Tensor, " b"]), "raw", VBENCH)
+    check_entries(scale, {}, "scale", VBENCH)
+    if len({len(raw[name]) for name in VBENCH}) > 1:
+        raise ValueError("the dimensions in raw are of different numbers of clips: give those of one `appearance`.")
     rows = [dict(zip(VBENCH, row, strict=True)) for row in torch.stack([raw[n] for n in VBENCH], 1).tolist()]
     found = [metrics.totals(row, scale) for row in rows]
     return raw | {name: torch.tensor([row[name] for row in found]) for name in ("quality", "i2v", "total")}
 
 
-@needs_entries
+@checked
 def summarise(raw: Raw, groups: Tensor) -> dict[str, Any]:
     """Mean and 95 % interval of every number, resampling prompts with all their seeds; plain means by frame.
 
@@ -195,7 +211,7 @@ def summarise(raw: Raw, groups: Tensor) -> dict[str, Any]:
     return out
 
 
-@needs_entries
+@checked
 def plus_or_minus(interval: Sequence[float] | Interval, digits: int = 2) -> str:
     """Mean and half the width of its interval, to print.
 

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from small_models.entries import needs_entries
+from pusa_lab.arguments import checked
 
 EMPTY = "<empty>"
 
 
-@needs_entries
+@checked
 class TextEncoder(nn.Module):
     """Embeddings with positions and transformer layers, so that "red" can find its "circle".
 
@@ -63,7 +63,7 @@ class TextEncoder(nn.Module):
         return x
 
 
-@needs_entries
+@checked
 def split_words(caption: str) -> list[str]:
     """Words and commas, in lower case, without a full stop.
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from small_models.entries import needs_entries
+from pusa_lab.arguments import checked
 from small_models.world import DIRECTIONS, MOTIONS, TURNS, Scenes, World, positions
 
 Indices = Int[Tensor, "b objects"]
@@ -15,14 +15,18 @@ Area = Float[Tensor, "b pf objects"]
 Costs = Float[Tensor, "b objects motions directions speeds"]
 
 
-@needs_entries
+@checked
 def motion_costs(where: Where, area: Area, world: World, size: Indices) -> Costs:
     """Distance of each track from the path of every motion, direction and speed, in sides; infinite if none has it.
 
     Each path is moved to the start that fits best, by Gauss-Newton steps on a weighted square of the distance. The
     cost is the mean distance, of at most a fifth of a side, weighted by the square of the visible area.
     The arguments are those of `reader.read_motion`.
+
+    Raises:
+        ValueError: a size points outside the world's sizes.
     """
+    check_indices(size, len(world.sizes), "size")
     names = [name for name, _ in world.motions]
     ways = {name: len(TURNS if name == "circle" else DIRECTIONS) for name in names}
     kinds = [(MOTIONS.index(m), d, v) for m in names for d in range(ways[m]) for v in range(len(world.speeds))]
@@ -35,8 +39,24 @@ def motion_costs(where: Where, area: Area, world: World, size: Indices) -> Costs
         paths = replace(paths, start=_closer(paths, track, weight))
     gap = (positions(paths, track.shape[1]) - track[:, :, None]).norm(dim=-1).clamp(max=0.2)
     costs = where.new_full((*size.shape, len(MOTIONS), len(DIRECTIONS), len(world.speeds)), torch.inf)
-    costs[:, :, motion, direction, speed] = (gap * weight[..., None]).sum(1).view(*size.shape, -1)
+    costs[:, :, motion, direction, speed] = (gap * weight[..., None]).sum(1).view(*size.shape, -1).to(costs)
     return costs
+
+
+@checked
+def check_indices(index: Indices, count: int, name: str) -> None:
+    """Refuse indices that point outside a table.
+
+    Args:
+        index: of each object.
+        count: rows of the table.
+        name: of the argument, for the sentence.
+
+    Raises:
+        ValueError: one is below 0, or not below the count.
+    """
+    if not ((index >= 0) & (index < count)).all():
+        raise ValueError(f"{name} has indices from {index.min()} to {index.max()}: give them from 0 to {count - 1}.")
 
 
 def _closer(paths: Scenes, track: Float[Tensor, "n pf 2"], weight: Float[Tensor, "n pf"]) -> Float[Tensor, "n paths 2"]:
@@ -68,7 +88,7 @@ def _paths(world: World, size: Int[Tensor, " n"], start: Float[Tensor, "n 1 2"],
     return Scenes(world, **path, ground=zero[:, 0], level=zero[:, 0].float(), pan=zero[:, 0])
 
 
-@needs_entries
+@checked
 def weights(where: Where, area: Area) -> Float[Tensor, "b objects pf"]:
     """Square of the visible area, adding up to 1: where less is seen, the centre is off."""
     weight = (area.square() * ~where[..., 0].isnan()).transpose(1, 2)
@@ -77,7 +97,7 @@ def weights(where: Where, area: Area) -> Float[Tensor, "b objects pf"]:
     return weight / weight.sum(2, keepdim=True).clamp(min=1e-12)
 
 
-@needs_entries
+@checked
 def still(where: Where, area: Area) -> Float[Tensor, "b objects"]:
     """Mean distance of each track from its middle, weighted like `motion_costs`."""
     track, weight = where.transpose(1, 2).nan_to_num(0.5), weights(where, area)

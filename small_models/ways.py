@@ -13,7 +13,6 @@ from pusa_lab.samplers import sample_steps
 from pusa_lab.schedules import hold, synchronous
 from pusa_lab.timesteps import interpolate
 from pusa_lab.types import Clip, Schedule, Video
-from small_models.entries import needs_entries
 from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
 from small_models.world import Scenes, captions
@@ -70,7 +69,7 @@ class Sampling:
         put(x, schedule[0])
         text = model.encode_text(captions(scenes, self.words)) | cond
         null = model.encode_text([""] * len(scenes)) | cond
-        for state in sample_steps(text_cfg(model, text, null, self.guidance), x, schedule):
+        for state in sample_steps(text_cfg(model, null, self.guidance), x, schedule, **text):
             if replace:
                 put(state.x, schedule[state.row])
         return state.x
@@ -99,13 +98,13 @@ class Sampling:
         return model.decode(self.walk(model, scenes, synchronous(self.steps, frames), seed))
 
 
-@needs_entries
+@checked
 def copy_of_frame_0(model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
     """Nothing moves."""
     return truth[:, :, :1].expand_as(truth)
 
 
-@needs_entries
+@checked
 def through_the_codec(model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
     """The truth, as far as the codec keeps it: no model can do better."""
     return model.decode(model.encode_video(truth))

@@ -60,10 +60,7 @@ def load(name: str | Path, device: str | torch.device | None = None, strength: f
     if strength != 1 and "base" not in about:
         raise ValueError(f"strength={strength}, but {path} has all weights and no low-rank update: leave it out.")
     place = _device(device)
-    try:
-        model = _build(path, about, weights, strength)
-    except (RuntimeError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(_other(path, (str(error).splitlines() or [type(error).__name__])[-1].strip())) from error
+    model = _build(path, about, weights, strength)
     return model.requires_grad_(False).eval().to(place)
 
 

@@ -1,4 +1,4 @@
-"""Shared by all tests. Shapes are enforced in the whole run (see addopts in pyproject.toml).
+"""Shared by all tests. Shapes are enforced in the functions of the core (see addopts in pyproject.toml).
 
 Tests compare bit for bit, so they run on the CPU also where there is a GPU.
 """

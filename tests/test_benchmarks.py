@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pusa_lab import wan
+from pusa_lab.planning import plan
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,15 +68,13 @@ def test_what_is_said_of_the_ceiling_is_what_was_measured():
 def test_the_plan_is_within_ten_percent_of_this_measurement(size, how):
     """Another run than the one that `plan` is calibrated on, and of another day's code."""
     found = json.loads((ROOT / "benchmarks" / "results" / "wan_forward.json").read_text())[f"{size} {how}"]["per frame"]
-    told = wan.plan(
-        "wan2.1-14b", size, gpu="h200", steps=1, guidance=1.0, cached_prompts=True, compiled=how == "compiled"
-    )
+    told = plan("wan2.1-14b", size, gpu="h200", steps=1, guidance=1.0, cached_prompts=True, compiled=how == "compiled")
     assert told.seconds["forward"] == pytest.approx(found["seconds"], rel=0.1)
 
 
 def test_the_plan_of_a_whole_clip_is_within_ten_percent_too():
     found = json.loads((ROOT / "benchmarks" / "results" / "wan_end_to_end.json").read_text())["plain"]
-    told = wan.plan("wan2.1-14b", "480p", gpu="h200", steps=10, guidance=3.0)
+    told = plan("wan2.1-14b", "480p", gpu="h200", steps=10, guidance=3.0)
     assert told.seconds["denoising"] == pytest.approx(found["10 steps, 20 forwards"]["seconds"], rel=0.1)
     assert told.peak == pytest.approx(max(v["peak_gib"] for v in found.values() if isinstance(v, dict)), rel=0.1)
 

@@ -13,6 +13,7 @@ from pusa_lab.metrics import psnr
 from pusa_lab.types import VideoModel
 from small_models import evaluate, world
 from small_models.files import KEY
+from small_models.goals import compare
 from small_models.zoo import CHECKPOINTS
 
 NAMES = small_models.list_models()
@@ -252,3 +253,46 @@ def test_another_codec_or_base_than_in_training_is_refused(tmp_path, monkeypatch
     small_models.save(small_models.load("mini-base"), tmp_path / "mini-base.safetensors", {})
     with pytest.raises(ValueError, match="was trained with another mini-base"):
         small_models.load("mini-vta")
+
+
+def test_a_mistake_of_ours_is_not_called_another_architecture(monkeypatch):
+    def mistaken(*_):
+        raise AttributeError("typo")
+
+    monkeypatch.setattr(small_models.zoo, "_build", mistaken)
+    with pytest.raises(AttributeError, match="typo"):
+        small_models.load("nano-vta")
+
+
+def test_scores_of_other_clips_are_refused(nano_vta):
+    raw = {
+        "psnr": torch.rand(2, 9),
+        "worst": torch.rand(2),
+        "distance": torch.rand(2, 9, 1),
+        "lost": torch.rand(2, 9, 1),
+    }
+    for call, says in (
+        (lambda: evaluate.gain(raw, {}, 1), "other has no 'psnr'"),
+        (lambda: evaluate.gain(raw, {"psnr": torch.rand(3, 9)}, 1), r"shape \(2, 9\), other of \(3, 9\)"),
+        (lambda: evaluate.gain(raw, raw, 3), "stride=3 for 2 clips of 9 frames"),
+        (lambda: evaluate.image_to_video_scores(raw | {"worst": torch.rand(2, 2)}, 1), "'worst' of raw is a tensor"),
+        (lambda: evaluate.text_to_video_scores({"number": torch.ones(2).long()}), "raw has no 'shape'"),
+        (lambda: evaluate.collect(print, print, nano_vta, 2, world="moon"), "no world 'moon': choose one of nano"),
+        (lambda: evaluate.collect(lambda *_: 3, print, nano_vta, 2), "way returned 3 .an int.: it must return"),
+        (lambda: compare({"nano-vta": {"gain_over": {}}}, "nano-vta"), "'nano-vta' of metrics has no 'text_to_video'"),
+        (lambda: compare({}, "nano-vta"), "metrics has no 'nano-vta'"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            call()
+
+
+def test_presets_that_cannot_be_built_are_refused(nano_base):
+    preset = nano_base.preset
+    for change, says in (
+        ({"geometry": {}}, "it has no channels"),
+        ({"world": "moon"}, "world is 'moon'"),
+        ({"dit": {**preset["dit"], "in_channels": 7}}, "its parts are of different sizes"),
+        ({"dit": {**preset["dit"], "num_layers": 10**9}}, "num_layers is 1000000000, and not from 1 to 256"),
+    ):
+        with pytest.raises(ValueError, match=rf"the preset cannot be built \({says}"):
+            small_models.ToyModel({**preset, **change})

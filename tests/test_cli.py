@@ -60,6 +60,16 @@ def test_generate_in_another_schedule_and_solver(tmp_path):
     assert out.is_file()
 
 
+@pytest.mark.parametrize(
+    ("guidance", "calls"),
+    [("2", 4), ("apg(scale=3)", 4), ("skip_layer_guidance(layers=[1], weight=1) | text_cfg(scale=2)", 8)],
+)
+def test_generate_with_a_guider_says_what_it_cost(tmp_path, capsys, guidance, calls):
+    words = ["--model", "nano-vta", "--steps", "2", "--guidance", guidance, "--out", str(tmp_path / "a.mp4")]
+    assert main(["generate", PROMPT, *words]) == 0
+    assert f"2 rows, {calls} calls, " in capsys.readouterr().out
+
+
 def test_demo_leaves_page_videos_and_table(tmp_path, capsys):
     out = tmp_path / "demo"
     assert main(["demo", "--fast", "--out", str(out)]) == 0
@@ -135,7 +145,7 @@ def test_every_command_has_help(command, capsys):
     ("words", "says"),
     [
         (["generate", PROMPT, "--image", "nowhere.png"], "no picture at 'nowhere.png'"),
-        (["generate", PROMPT, "--image", "{clip}"], "clip.mp4 is no readable picture"),
+        (["generate", PROMPT, "--image", "{clip}"], "clip.mp4 is not a readable picture"),
         (["generate", PROMPT, "--video", "nowhere.mp4"], "no clip at 'nowhere.mp4'"),
         (
             ["generate", PROMPT, "--video", "{clip}", "--known", "13"],
@@ -164,6 +174,7 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--steps", "10000000"], "steps=10000000: give 1 to 10,000"),
         (["generate", PROMPT, "--seed", "99999999999999999999"], "seed is 99999999999999999999"),
         (["generate", PROMPT, "--guidance", "nan"], "guidance=nan"),
+        (["generate", PROMPT, "--guidance", "much"], "guidance is 'much': give a number, or one of text_cfg, apg"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "--noise 'nan': give a number"),
         (["generate", PROMPT, "--out", "{clip}/a.mp4"], "cannot be written: {clip} is a file"),
         (["generate", PROMPT, "--out", "{long}.mp4"], "give a shorter name"),

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import time
 
 import pytest
 import torch
@@ -226,19 +225,10 @@ def test_nondecreasing_never_falls(frames, levels, batch, seed):
     assert (tau.diff(dim=1) >= 0).all()
 
 
-def test_ten_thousand_videos_of_nondecreasing_clocks_take_under_50_ms(one_thread):
-    draw, seconds = draws.nondecreasing(), []
-    for _ in range(10):
-        start = time.process_time()  # of one thread: what else the machine does is not counted
-        draw(10_000, 21, gen())
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.05
-
-
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: draws.clean_prefix(0), "k=0: at least 1 frame"),
+        (lambda: draws.clean_prefix(0), "k=0: give the number of history frames, at least 1"),
         (lambda: draws.clean_prefix(1, 1.5), "noise=1.5"),
         (lambda: draws.clean_prefix(5)(2, 5), "k=5 frames of history leave none of the video's 5"),
         (lambda: draws.uniform_future(-1), "k=-1"),

@@ -215,7 +215,7 @@ def test_marks_do_not_change_the_run(lab, shop):
     assert torch.equal(end, same)
     assert torch.equal(often[13], alone[13])
     assert not torch.equal(often[2], often[5])
-    with pytest.raises(ValueError, match="mark 14 of a run of 13 steps"):
+    with pytest.raises(ValueError, match="mark 14 in a run of 13 steps"):
         train([14])
 
 

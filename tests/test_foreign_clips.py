@@ -234,6 +234,48 @@ def test_sixteen_changed_bytes_are_found(tmp_path, kind):
     assert refusals >= COPIES - 2
 
 
+RUNS = {
+    **{kind: how for kind, how in clips.CODECS.items() if kind != "vp8"},  # which tells nothing
+    "h264": (".mp4", "libx264", {"x264-params": "threads=1"}),
+    "h264 in mkv": (".mkv", "libx264", {"x264-params": "threads=1"}),
+    "h264 CAVLC": (".mp4", "libx264", {"x264-params": "threads=1:cabac=0"}),
+    "h264 in slices": (".mkv", "libx264", {"x264-params": "threads=1:slices=3"}),
+}
+UNSEEN = {
+    "h264": 4,
+    "h264 in mkv": 4,
+    "h264 CAVLC": 4,
+    "h264 in slices": 4,
+    "hevc": 5,
+    "vp9": 4,
+    "prores": 5,
+    "mjpeg": 10,
+}
+"""Codec -> at most so many copies of 20 give other frames without a word (an encoder's files differ a little)."""
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_sixteen_changed_bytes_in_a_row_are_found_as_far_as_a_codec_tells(tmp_path, kind):
+    suffix, codec, options = RUNS[kind]
+    path = clips.write(tmp_path / f"sound{suffix}", clips.busy(40, SIZE), codec, **options)
+    sound = media.read_clip(path)
+    others = 0
+    for data in clips.damaged_in_a_run(path, COPIES):
+        (broken := path.with_name(f"broken{suffix}")).write_bytes(data)
+        try:
+            others += not np.array_equal(media.read_clip(broken), sound)
+        except ValueError as error:
+            assert str(error).startswith(f"media.read_clip: {broken} ")
+    assert others <= UNSEEN.get(kind, 0)
+
+
+@pytest.mark.parametrize("how", clips.H264)
+def test_no_sound_kind_of_h264_is_taken_for_damaged(tmp_path, how):
+    clips.h264(tmp_path / "a.mp4", how)
+    clips.ffmpeg("-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "a.ts")
+    assert len(media.read_clip(tmp_path / "a.mp4")) == len(media.read_clip(tmp_path / "a.ts")) == 24
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".webm", ".mkv", ".avi", ".ts"])
 def test_a_clip_cut_short_is_not_read_in_part(tmp_path, suffix):
     path = clips.write(tmp_path / f"a{suffix}", clips.busy(30, SIZE), clips.KINDS[suffix])

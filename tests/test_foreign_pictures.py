@@ -28,7 +28,7 @@ def test_large_pictures_are_converted_in_parts(tmp_path, monkeypatch):
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path):
     Image.fromarray(np.array([[0, np.nan], [1, 2]], np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="NaN or infinite numbers"):
         media.read_picture(tmp_path / "a.tif")
 
 
@@ -39,7 +39,7 @@ def test_a_picture_too_large_for_memory_is_refused_by_its_header(tmp_path, side)
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
-    with pytest.raises(ValueError, match=r"more than 134 million pixels: make the picture smaller"):
+    with pytest.raises(ValueError, match=r"more than 134 million pixels: scale the picture down"):
         media.read_picture(tmp_path / "bomb.png")
 
 
@@ -50,7 +50,7 @@ def test_a_flipped_bit_in_png_is_refused(tmp_path):
     found = 0
     for i in range(at, at + 60, 6):
         path.write_bytes(data[:i] + bytes([data[i] ^ 4]) + data[i + 1 :])
-        with pytest.raises(ValueError, match="no readable picture"):
+        with pytest.raises(ValueError, match="not a readable picture"):
             media.read_picture(path)
         found += 1
     assert found == 10

@@ -152,7 +152,7 @@ def test_grids_of_other_programs_begin_and_end_within_rounding(model):
         ({"schedule": lambda s, f: "x"}, "the schedule's function returned 'x'"),
         (
             {"schedule": lambda: None},
-            r"schedule is a function \(\): give one that is called as schedule",
+            r"schedule is a function \(\): give one that can be called as schedule",
         ),
         ({"schedule": lambda a, b, c: None}, r"schedule is a function \(a, b, c\)"),
         ({"schedule": plain, "shift": 3.0}, "shift=3.0 with a schedule function that takes no shift: leave it out"),

@@ -23,14 +23,14 @@ def reset():
 
 @pytest.mark.parametrize("scale", [0.0, 0.5, 3.0])
 def test_the_formula(scale):
-    guided = text_cfg(denoiser, {"gain": 2.0}, {"gain": -1.0}, scale)
-    torch.testing.assert_close(guided(X, TAU), (-1 + scale * 3) * X)
+    guided = text_cfg(denoiser, {"gain": -1.0}, scale)
+    torch.testing.assert_close(guided(X, TAU, gain=2.0), (-1 + scale * 3) * X)
     assert denoiser.calls == 2
 
 
 def test_scale_one_skips_the_second_call():
-    guided = text_cfg(denoiser, {"gain": 2.0}, {"gain": -1.0}, 1.0)
-    assert torch.equal(guided(X, TAU), 2 * X)
+    guided = text_cfg(denoiser, {"gain": -1.0}, 1.0)
+    assert torch.equal(guided(X, TAU, gain=2.0), 2 * X)
     assert denoiser.calls == 1
 
 
@@ -43,14 +43,14 @@ def per_frame_of(values):
 
 def test_every_frame_may_have_its_scale():
     scale = torch.tensor([0.0, 1.0, 2.5, -1.0])
-    guided = text_cfg(denoiser, {"gain": 2.0}, {"gain": -1.0}, scale)
-    torch.testing.assert_close(guided(X, TAU), (-1 + per_frame_of(scale) * 3) * X)
-    assert torch.equal(guided(X, TAU)[:, :, 1], 2 * X[:, :, 1])
+    guided = text_cfg(denoiser, {"gain": -1.0}, scale)
+    torch.testing.assert_close(guided(X, TAU, gain=2.0), (-1 + per_frame_of(scale) * 3) * X)
+    assert torch.equal(guided(X, TAU, gain=2.0)[:, :, 1], 2 * X[:, :, 1])
 
 
 def test_frames_outside_the_interval_keep_the_conditional_velocity_bit_for_bit():
     tau = torch.tensor([[0.1, 0.3, 0.5, 0.9], [0.7, 0.71, 0.2999, 0.0]])
-    guided = text_cfg(denoiser, {"gain": 1.1}, {"gain": -0.3}, 3.0, interval=(0.3, 0.7))(X, tau)
+    guided = text_cfg(denoiser, {"gain": -0.3}, 3.0, interval=(0.3, 0.7))(X, tau, gain=1.1)
     inside = torch.tensor([[0, 1, 1, 0], [1, 0, 0, 0]]).bool()
     for b in range(2):
         for f in range(4):
@@ -63,8 +63,8 @@ def test_frames_outside_the_interval_keep_the_conditional_velocity_bit_for_bit()
 
 @pytest.mark.parametrize(("level", "scale"), [(0.8, 3.0), (0.5, 1.0), (0.5, torch.ones(4))])
 def test_where_no_frame_is_guided_the_second_call_is_skipped(level, scale):
-    guided = text_cfg(denoiser, {"gain": 2.0}, {"gain": -1.0}, scale, interval=(0.2, 0.7))
-    assert torch.equal(guided(X, torch.full((2, 4), level)), 2 * X)
+    guided = text_cfg(denoiser, {"gain": -1.0}, scale, interval=(0.2, 0.7))
+    assert torch.equal(guided(X, torch.full((2, 4), level), gain=2.0), 2 * X)
     assert denoiser.calls == 1
 
 
@@ -78,8 +78,8 @@ COND, NULL = {"gain": 1.5, "bias": 0.2}, {"gain": 0.4, "bias": -0.7}
 
 @pytest.mark.parametrize("amount", [0.3, 1.0])
 def test_rescaling_is_the_published_formula_sample_by_sample(amount):
-    v, plain = textured(X, TAU, **COND), text_cfg(textured, COND, NULL, 4.0)(X, TAU)
-    got = text_cfg(textured, COND, NULL, 4.0, rescale=amount)(X, TAU)
+    v, plain = textured(X, TAU, **COND), text_cfg(textured, NULL, 4.0)(X, TAU, **COND)
+    got = text_cfg(textured, NULL, 4.0, rescale=amount)(X, TAU, **COND)
     for b in range(2):
         full = plain[b] * v[b].std() / plain[b].std()
         torch.testing.assert_close(got[b], amount * full + (1 - amount) * plain[b])
@@ -88,24 +88,24 @@ def test_rescaling_is_the_published_formula_sample_by_sample(amount):
 
 def test_rescaling_measures_and_changes_guided_frames_only():
     tau = torch.tensor([[0.1, 0.5, 0.6, 0.9], [0.1, 0.2, 0.9, 0.8]])
-    v, plain = textured(X, tau, **COND), text_cfg(textured, COND, NULL, 4.0)(X, tau)
-    got = text_cfg(textured, COND, NULL, 4.0, rescale=1.0, interval=(0.3, 0.7))(X, tau)
+    v, plain = textured(X, tau, **COND), text_cfg(textured, NULL, 4.0)(X, tau, **COND)
+    got = text_cfg(textured, NULL, 4.0, rescale=1.0, interval=(0.3, 0.7))(X, tau, **COND)
     assert torch.equal(got[1], v[1])
     assert torch.equal(got[0, :, [0, 3]], v[0, :, [0, 3]])
     torch.testing.assert_close(got[0, :, 1:3], plain[0, :, 1:3] * v[0, :, 1:3].std() / plain[0, :, 1:3].std())
 
 
 def test_a_flat_velocity_can_be_rescaled():
-    flat = text_cfg(lambda x, tau, gain: torch.full_like(x, gain), {"gain": 1.0}, {"gain": 0.0}, 3.0, rescale=1.0)
-    assert flat(X, TAU).isfinite().all()
+    flat = text_cfg(lambda x, tau, gain: torch.full_like(x, gain), {"gain": 0.0}, 3.0, rescale=1.0)
+    assert flat(X, TAU, gain=1.0).isfinite().all()
 
 
 def test_low_precision_stays_low_precision():
     x, scale = torch.randn(2, 3, 4, 5, 5).bfloat16(), torch.tensor([3.3, 1.0, 2.0, 0.1])
-    guided = text_cfg(denoiser, {"gain": 2.0}, {"gain": -1.0}, scale, 0.5, (0.1, 0.9))
-    assert guided(x, TAU).dtype == torch.bfloat16
-    exact = text_cfg(denoiser, {"gain": 2.0}, {"gain": -1.0}, scale, 0.5, (0.1, 0.9))(x.double(), TAU)
-    torch.testing.assert_close(guided(x, TAU).double(), exact, rtol=2**-8, atol=0)
+    guided = text_cfg(denoiser, {"gain": -1.0}, scale, 0.5, (0.1, 0.9))
+    assert guided(x, TAU, gain=2.0).dtype == torch.bfloat16
+    exact = text_cfg(denoiser, {"gain": -1.0}, scale, 0.5, (0.1, 0.9))(x.double(), TAU, gain=2.0)
+    torch.testing.assert_close(guided(x, TAU, gain=2.0).double(), exact, rtol=2**-8, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -120,12 +120,12 @@ def test_low_precision_stays_low_precision():
 )
 def test_settings_out_of_range_are_refused(options, match):
     with pytest.raises(ValueError, match=match):
-        text_cfg(denoiser, {}, {}, **options)
+        text_cfg(denoiser, {}, **options)
 
 
 def test_a_wrong_number_of_scales_is_refused_before_the_first_call():
     with pytest.raises(ValueError, match=r"3 scales for x of shape .* 4 frames"):
-        text_cfg(denoiser, {"gain": 2.0}, {"gain": -1.0}, torch.ones(3) * 2)(X, TAU)
+        text_cfg(denoiser, {"gain": -1.0}, torch.ones(3) * 2)(X, TAU, gain=2.0)
     assert denoiser.calls == 0
 
 
@@ -152,18 +152,18 @@ def captioned(x, tau, mean, cov):
 @pytest.mark.parametrize("scale", [1.0, 2.5, -0.5])
 def test_guidance_between_gaussians_is_the_gaussian_of_the_guided_mean(S, scale):
     cov, x = video_cov(), torch.randn(3, 2, FRAMES, 3, 1, dtype=torch.float64)
-    guided = text_cfg(captioned, {"mean": FAR, "cov": cov}, {"mean": MEAN, "cov": cov}, scale)
+    guided = text_cfg(captioned, {"mean": MEAN, "cov": cov}, scale)
     exact = GaussianDenoiser(MEAN + scale * (FAR - MEAN), cov)
-    torch.testing.assert_close(sample(guided, x, S.double()), sample(exact, x, S.double()))
+    torch.testing.assert_close(sample(guided, x, S.double(), mean=FAR, cov=cov), sample(exact, x, S.double()))
 
 
 def test_scales_per_frame_move_the_mean_of_each_frame():
     cov, x = torch.diag(torch.rand(FRAMES, dtype=torch.float64) + 0.1), torch.randn(2, 1, FRAMES, 3, 3).double()
     scale = torch.tensor([1.0, 0.0, 3.0, 1.5, -1.0], dtype=torch.float64)
-    guided = text_cfg(captioned, {"mean": FAR, "cov": cov}, {"mean": MEAN, "cov": cov}, scale)
+    guided = text_cfg(captioned, {"mean": MEAN, "cov": cov}, scale)
     exact = GaussianDenoiser(MEAN + scale * (FAR - MEAN), cov)
     S = schedules.pyramid(6, FRAMES, 2).double()
-    torch.testing.assert_close(sample(guided, x, S), sample(exact, x, S))
+    torch.testing.assert_close(sample(guided, x, S, mean=FAR, cov=cov), sample(exact, x, S))
 
 
 # History guidance.

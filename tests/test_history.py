@@ -217,11 +217,11 @@ def test_text_and_history_guidance_commute_and_multiply_their_calls():
     cond, null = {"mean": FAR, "cov": cov}, {"mean": MEAN, "cov": cov}
     terms = fractional(HISTORY, 0.4, 1.8)
     counted = Counted(captioned)
-    outer = text_cfg(history_guidance(counted, terms, eps), cond, null, 3.0)
-    inner = history_guidance(text_cfg(counted, cond, null, 3.0), terms, eps)
-    v = outer(x, tau)
+    outer = text_cfg(history_guidance(counted, terms, eps), null, 3.0)
+    inner = history_guidance(text_cfg(counted, null, 3.0), terms, eps)
+    v = outer(x, tau, **cond)
     assert len(counted.asked) == 6
-    torch.testing.assert_close(v, inner(x, tau))
+    torch.testing.assert_close(v, inner(x, tau, **cond))
     assert calls(outer) == calls(inner) == 6
     # By hand: the guided mean of the text is again a Gaussian, whose history is then guided.
     exact = history_guidance(GaussianDenoiser(MEAN + 3 * (FAR - MEAN), cov), terms, eps)
@@ -248,8 +248,8 @@ def test_the_number_of_calls_is_told_and_kept(terms, number):
     guided = history_guidance(counted, terms, eps)
     guided(x, tau)
     assert len(counted.asked) == calls(guided) == number
-    assert calls(text_cfg(guided, {}, {}, 2.0)) == 2 * number
-    assert calls(text_cfg(guided, {}, {}, 1.0)) == number
+    assert calls(text_cfg(guided, {}, 2.0)) == 2 * number
+    assert calls(text_cfg(guided, {}, 1.0)) == number
     assert calls(MODEL) == 1
 
 
@@ -276,7 +276,7 @@ def test_noise_and_moving_frames_that_do_not_fit_are_refused_before_the_first_ca
         history_guidance(counted, vanilla(HISTORY, 2.0), eps[:1])(x, tau)
     with pytest.raises(ValueError, match=r"known frame 1 moves .* add a term with it at level 0"):
         history_guidance(counted, [*vanilla([0], 2.0), Term([1], 0.9, 1.0)], eps)(x, tau)
-    with pytest.raises(ValueError, match="one clock per sample and frame"):
+    with pytest.raises(ValueError, match="one timestep per sample and frame"):
         history_guidance(counted, vanilla([0], 2.0), eps)(x, tau[:, :3])
     assert not counted.asked
 

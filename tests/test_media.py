@@ -112,7 +112,7 @@ def test_missing_and_unreadable_files(tmp_path, read, what):
         read(tmp_path)
     broken = tmp_path / "broken.bin"
     broken.write_bytes(b"\x00not a picture\xff" * 40)
-    with pytest.raises(ValueError, match=r"broken.bin (is no readable|cannot be read as a video)"):
+    with pytest.raises(ValueError, match=r"broken.bin (is not a readable picture|cannot be read as a video)"):
         read(broken)
 
 

@@ -207,7 +207,7 @@ def test_other_shapes_and_too_few_frames_are_refused():
     for measure, frames in ((motion, 2), (dynamic_degree, 2), (motion_smoothness, 3)):
         with pytest.raises(ValueError, match=f"at least {frames}"):
             measure(GOOD[:, :, : frames - 1])
-    with pytest.raises(ValueError, match="2 a side"):
+    with pytest.raises(ValueError, match="at least 2 pixels per side"):
         imaging_quality(GOOD[..., :1])
 
 

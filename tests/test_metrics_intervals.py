@@ -79,7 +79,7 @@ def test_a_level_is_a_pair_of_percentiles():
 
 def test_what_cannot_be_resampled_is_refused():
     values = torch.randn(4)
-    for groups, said in (([1, 1, 1, 1], "2 groups"), ([1, 2], "4 values in 2 groups")):
+    for groups, said in (([1, 1, 1, 1], "2 groups"), ([1, 2], "4 values with 2 groups")):
         with pytest.raises(ValueError, match=said):
             bootstrap(values, groups)
     with pytest.raises(ValueError, match="1 round"):

@@ -41,7 +41,7 @@ def test_a_right_answer_gets_a_tick(capsys):
 def test_wrong_answers_raise_with_the_difference():
     with pytest.raises(AssertionError, match=r"differs by up to .* at \(\d, \d, \d, \d, \d\)"):
         check(wrong_sign, samplers.euler_step, X, V, TAU, NEXT)
-    with pytest.raises(AssertionError, match=r"shape \(2, 1, 4, 5, 5\), wanted is \(2, 3, 4, 5, 5\)"):
+    with pytest.raises(AssertionError, match=r"shape \(2, 1, 4, 5, 5\), expected \(2, 3, 4, 5, 5\)"):
         check(wrong_shape, samplers.euler_step, X, V, TAU, NEXT)
 
 
@@ -52,7 +52,7 @@ def test_an_answer_of_nan_is_wrong():
 
 @pytest.mark.parametrize("answer", ["three", object(), {"a": 1}, [1, "a"], [[1], [1, 2]]])
 def test_an_answer_without_numbers_is_said(answer):
-    with pytest.raises(AssertionError, match=r"yours is .*, which holds no numbers: wanted is 3"):
+    with pytest.raises(AssertionError, match=r"your answer is .*, which holds no numbers: expected 3"):
         check(answer, 3)
 
 
@@ -86,7 +86,7 @@ def test_play_embeds_mp4(monkeypatch):
         (lambda: play({"a": np.zeros((4, 8, 8, 3))}), r"'a' has shape \(4, 8, 8, 3\), float"),
         (lambda: play({"a": np.zeros((8, 8, 3), np.uint8)}), r"give \(frames, h, w, 3\) uint8"),
         (lambda: play({"a": np.zeros((4, 8, 8, 3), np.uint8)}, fps=0), "fps=0"),
-        (lambda: play({"a": np.zeros((4, 8, 8, 3), np.uint8)}, fps=1e-320), "give 0.001 to 1000 frames a second"),
+        (lambda: play({"a": np.zeros((4, 8, 8, 3), np.uint8)}, fps=1e-320), "give 0.001 to 1000 frames per second"),
         (lambda: play({"a": np.zeros((4, 8, 8, 3), np.uint8)}, width="8"), "width is '8'"),
         (lambda: setup(seed=-1), "seed=-1: give 0 to 4294967295"),
         (lambda: setup(seed=None), "seed is None"),

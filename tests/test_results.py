@@ -9,11 +9,24 @@ import pytest
 from pusa_lab.metrics import Interval
 from small_models.experiments import RESULTS, TABLES, read, sampling_tables
 from small_models.experiments.claims import CLAIMS, claims
+from small_models.experiments.figures import figure
 from small_models.experiments.lab import Lab
+from small_models.experiments.records import table_of
 from small_models.experiments.report import show
+from small_models.experiments.rows import line, numbers, pick, values
 from small_models.experiments.sizes import Sizes
 from small_models.experiments.training_tables import DRAWS
-from small_models.experiments.verdicts import PAPERS_ORDER, VERDICTS, clearly, farther, find, lead
+from small_models.experiments.verdicts import (
+    PAPERS_ORDER,
+    VERDICTS,
+    best_strengths,
+    clearly,
+    farther,
+    find,
+    lead,
+    share,
+    verdict,
+)
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
 FOUND = {name: read(RESULTS / f"{name}.json") for name in TABLES}
@@ -71,7 +84,7 @@ def test_every_row_has_all_its_clips(name):
 def test_text_and_picture_are_of_these_numbers(name):
     assert (RESULTS / f"{name}.md").read_text() == show(FOUND[name]) + "\n"
     assert 0 < (RESULTS / f"{name}.png").stat().st_size < 200_000
-    assert VERDICTS[name](FOUND[name])[1] in show(FOUND[name])
+    assert verdict(FOUND[name])[1] in show(FOUND[name])
 
 
 def test_claims_are_told_in_the_readme_as_measured():
@@ -124,7 +137,7 @@ def row(key, total, psnr=None):
 def test_verdicts_follow_the_numbers():
     def steps(totals):
         rows = [row({"solver": "euler", "steps": s}, t) for s, t in zip((2, 5, 10, 20), totals, strict=True)]
-        return VERDICTS["steps"]({"table": "steps", "rows": rows})[0]
+        return verdict({"table": "steps", "rows": rows})[0]
 
     assert steps([0.7, 0.8, 0.9, 0.905])
     assert not steps([0.7, 0.95, 0.9, 0.905])  # falls before 10
@@ -132,7 +145,7 @@ def test_verdicts_follow_the_numbers():
 
     def draws(order):
         keys = [{"draw": d, "shift": 1.0, "strength": 1.4} for d in order]
-        return VERDICTS["draws"]({"table": "draws", "rows": [row(k, 0.9 - i / 10) for i, k in enumerate(keys)]})[0]
+        return verdict({"table": "draws", "rows": [row(k, 0.9 - i / 10) for i, k in enumerate(keys)]})[0]
 
     assert draws([*PAPERS_ORDER[:3], "non-decreasing", *PAPERS_ORDER[3:]]) is True
     assert draws([PAPERS_ORDER[1], PAPERS_ORDER[0], *PAPERS_ORDER[2:]]) is False
@@ -146,7 +159,7 @@ def test_verdicts_follow_the_numbers():
             for share, b in zip((0.1, 0.2, 0.3), best, strict=True)
             for s in (1.0, 1.4, 2.0)
         ]
-        return VERDICTS["lora"]({"table": "lora", "rows": rows})[0]
+        return verdict({"table": "lora", "rows": rows})[0]
 
     assert lora([2.0, 1.4, 1.4])
     assert not lora([1.4, 2.0, 1.0])
@@ -155,7 +168,82 @@ def test_verdicts_follow_the_numbers():
     def cost(ours, theirs):
         ways = ("VTA, all weights", "Wan's way, all weights")
         rows = [row({"way": w, "share": 0.1}, t) for w, t in zip(ways, (ours, theirs), strict=True)]
-        return VERDICTS["cost"]({"table": "cost", "rows": rows})[0]
+        return verdict({"table": "cost", "rows": rows})[0]
 
     assert cost(0.9, 0.8)
     assert not cost(0.8, 0.9)
+
+
+def without(name, *path, new=None):
+    """A shipped table in which one entry is missing, or another value."""
+    found = json.loads((RESULTS / f"{name}.json").read_text())
+    at = found
+    for step in path[:-1]:
+        at = at[step]
+    del at[path[-1]]
+    if new is not None:
+        at[path[-1]] = new
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "says"),
+    [
+        (("table",), None, "has no 'table'"),
+        (("rows",), 3, "'rows' of the table 'steps' is 3"),
+        (("sizes",), None, "the table 'steps' has no 'sizes' .it has format, table"),
+        (("sizes", "preset"), None, "'sizes' of the table 'steps' has no 'preset'"),
+        (("sizes", "steps"), "many", "'steps' of 'sizes' of the table 'steps' is 'many'"),
+        (("rows", 0, "key", "solver"), None, r"'key' of the row .steps 2, calls 2. has no 'solver'"),
+        (("rows", 0, "key", "calls"), "x", r"'calls' of 'key' of the row .* is 'x' .a str.: give a number"),
+        (("rows", 0, "scores"), [1], "'scores' of a row of results is a list of 1: give a dict"),
+    ],
+)
+def test_what_a_table_lacks_is_named(path, new, says):
+    with pytest.raises(ValueError, match=f"^small_models.figure: .*{says}"):
+        figure(without("steps", *path, new=new))
+
+
+@pytest.mark.parametrize(
+    ("table", "path", "says"),
+    [
+        ("cost", ("ratios",), "the table 'cost' has no 'ratios'"),
+        ("cost", ("sizes", "budgets"), "'sizes' of the table 'cost' has no 'budgets'"),
+        ("preserved", ("before training", "largest difference"), "'before training' of the table 'preserved' has no"),
+        ("inside", ("rows", 0), "inside has no row .'change': 'VTA, shipped'."),
+        ("inside", ("rows", 0, "kinds", "self_attention"), "this table of changes has no 'self_attention'"),
+    ],
+)
+def test_what_a_claim_cannot_be_read_from_is_named(table, path, says, tmp_path):
+    (tmp_path / f"{table}.json").write_text(json.dumps(without(table, *path)))
+    with pytest.raises(ValueError, match=f"^small_models.claims: {says}"):
+        claims(tmp_path)
+
+
+def test_rows_are_asked_for_what_they_have():
+    rows = FOUND["noise"]["rows"]
+    assert [0.2, 0.5] in values(rows, "noise")
+    assert numbers(rows[0], "psnr_frame") == numbers(None, "psnr")
+    for call, says in (
+        (lambda: line(rows, "mode", "psnr"), "'mode' of the row .* is 'denoise' .a str.: give a part"),
+        (lambda: pick(rows, noise={}), "noise is a dict of 0: give a text, a number"),
+        (lambda: lead(rows[0], rows[1], "nothing"), "'scores' of the row .* has no 'nothing'"),
+        (lambda: best_strengths(FOUND["lora"], 3, "psnr"), "no rows of rank 3"),
+        (lambda: farther({"text": {"share": 1.0}}, {}), "has no 'self_attention'"),
+        (lambda: share(0.0), "value=0: give a share"),
+        (
+            lambda: table_of({"table": "steps", "rows": [{"maps": {"a": [[1.0], []]}}]}),
+            "'a' of the row .* not a matrix",
+        ),
+    ):
+        with pytest.raises(ValueError, match=says):
+            call()
+
+
+def test_a_mistake_of_ours_is_not_called_a_missing_row(monkeypatch):
+    def mistaken(found):
+        return {}["typo"]
+
+    monkeypatch.setitem(VERDICTS, "steps", mistaken)
+    with pytest.raises(KeyError, match="typo"):
+        show(FOUND["steps"])

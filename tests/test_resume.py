@@ -78,10 +78,10 @@ def test_a_checkpoint_of_another_stage_or_setting_is_refused(last, tmp_path, mon
     monkeypatch.setattr("small_models.train.clips_of", lambda *_: pytest.fail("data were drawn before the check"))
     options = {"fast": True, "steps": 2, "logs": tmp_path / "logs", "resume": last}
     with pytest.raises(
-        ValueError, match=r"last.ckpt is of a run with .*draw=shared.*, this one has .*draw=independent"
+        ValueError, match=r"last.ckpt is of a run with .*draw=shared.*, but this one has .*draw=independent"
     ):
         train("nano", "vta", tmp_path / "new", **options)
-    with pytest.raises(ValueError, match=r"last.ckpt is of a run with lr=0.002, this one has lr=0.003"):
+    with pytest.raises(ValueError, match=r"last.ckpt is of a run with lr=0.002, but this one has lr=0.003"):
         train("nano", "base", tmp_path / "new", lr=3e-3, **options)
     assert not (tmp_path / "new").exists()
 
@@ -100,5 +100,5 @@ def test_a_file_that_no_run_wrote_is_refused(last, contents, tmp_path):
         torch.save({"state_dict": {}}, wrong)
     else:
         wrong.write_bytes(data[contents])
-    with pytest.raises(ValueError, match=r"wrong.ckpt is truncated or no checkpoint to resume from"):
+    with pytest.raises(ValueError, match=r"wrong.ckpt is truncated or not a checkpoint to resume from"):
         train("nano", "base", tmp_path / "new", fast=True, steps=2, logs=tmp_path / "logs", resume=wrong)

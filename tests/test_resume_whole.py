@@ -98,13 +98,13 @@ def test_another_configuration_is_refused(tmp_path, change):
     pytest.importorskip("torchao") if "optimizer" in change else None
     trained(tmp_path)
     name = next(iter(change))
-    with pytest.raises(ValueError, match=rf"is of a run with {name}=.*, this one has {name}="):
+    with pytest.raises(ValueError, match=rf"is of a run with {name}=.*, but this one has {name}="):
         trained(tmp_path, replace(CONFIG, **change), tmp_path / "last.ckpt")
 
 
 def test_other_data_are_refused(tmp_path):
     trained(tmp_path, about={"data": "6 clips"})
-    with pytest.raises(ValueError, match=r"is of a run with data=6 clips, this one has data=7 clips"):
+    with pytest.raises(ValueError, match=r"is of a run with data=6 clips, but this one has data=7 clips"):
         trained(tmp_path, resume=tmp_path / "last.ckpt", about={"data": "7 clips"})
     trained(tmp_path, resume=tmp_path / "last.ckpt", about={"data": "6 clips"})
 
@@ -129,7 +129,7 @@ def refused(found, tmp_path, says):
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_checkpoint_without_a_part_or_with_another_thing_is_refused(whole, tmp_path, key):
-    says = r"x.ckpt is (not whole|of a run|truncated|of another model)"
+    says = r"x.ckpt is (incomplete|of a run|truncated|of another model)"
     refused({k: v for k, v in whole.items() if k != key}, tmp_path, says)
     for value in (None, "text", 3, [], {}, [[]], {"state": 1}):
         if value == whole[key]:
@@ -156,14 +156,14 @@ COUNTED = ("loops", "fit_loop", "epoch_loop.automatic_optimization.optim_progres
 @pytest.mark.parametrize(
     ("path", "change", "says"),
     [
-        (MOMENTS, lambda s: {k: v for k, v in s.items() if k}, "parts of it were taken out"),
-        ((*MOMENTS, 0), lambda s: {k: v for k, v in s.items() if k != "exp_avg_sq"}, "parts of it were taken out"),
+        (MOMENTS, lambda s: {k: v for k, v in s.items() if k}, "parts of it were removed"),
+        ((*MOMENTS, 0), lambda s: {k: v for k, v in s.items() if k != "exp_avg_sq"}, "parts of it were removed"),
         ((*MOMENTS, 0, "exp_avg"), lambda x: x * float("nan"), "exp_avg has numbers that are not finite"),
         (("state_dict", "model.first.weight"), lambda x: x / 0, "first.weight has numbers that are not finite"),
         (("current_model_state", "model.first.bias"), lambda x: x / 0, "first.bias has numbers that are not finite"),
         ((*COUNTED, "completed"), lambda n: n - 1, "its parts are of different steps: 13, 12"),
         ((*COUNTED, "completed"), lambda n: "13", "its parts are of different steps"),
-        (("loops", "fit_loop", "epoch_progress", "total", "ready"), str, "its loops have values of other types"),
+        (("loops", "fit_loop", "epoch_progress", "total", "ready"), str, "its loops have values of wrong types"),
         (("global_step",), lambda n: 12, "its parts are of different steps: 12"),
         (("lr_schedulers", 0, "last_epoch"), lambda n: 0, "its parts are of different steps"),
         (("callbacks", "Averaging"), lambda s: {}, "it does not say how often weights were averaged"),
@@ -192,9 +192,9 @@ def test_the_command_s_run_is_resumed_with_its_own_clips_alone(tmp_path, monkeyp
     last = tmp_path / "logs" / "last.ckpt"
     again = train("nano", "base", tmp_path / "b", resume=last, **options)
     assert first.read_bytes() == again.read_bytes()
-    with pytest.raises(ValueError, match=r"with data=16 clips of nano, this one has data=17 clips of nano"):
+    with pytest.raises(ValueError, match=r"with data=16 clips of nano, but this one has data=17 clips of nano"):
         train("nano", "base", tmp_path / "c", resume=last, clips=17, **options)
-    with pytest.raises(ValueError, match=r"data=16 clips of nano, this one has data=16 clips of mini"):
+    with pytest.raises(ValueError, match=r"data=16 clips of nano, but this one has data=16 clips of mini"):
         train("nano", "base", tmp_path / "c", resume=last, data="mini", **options)
     with pytest.raises(ValueError, match=r"last.ckpt is of step 2, but steps=1"):
         train("nano", "base", tmp_path / "c", resume=last, **{**options, "steps": 1})

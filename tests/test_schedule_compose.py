@@ -137,7 +137,7 @@ def test_remarks():
     # A lag too long for the rows there are.
     cut = schedules.pyramid(4, 3, lag=3)[:8]
     assert schedules.remarks(cut) == [
-        "frame 2 leaves row 6 and never finishes: 0.75 at the end; lag less, or add rows",
+        "frame 2 leaves row 6 and never finishes: 0.75 at the end; reduce the lag, or add rows",
     ]
     assert any("frame 2: 0.75 should be 0" in fault for fault in schedules.faults(cut))
     assert schedules.remarks(cut[:7])[-1] == "frame 2 never starts moving from 1: give it a way down to 0"

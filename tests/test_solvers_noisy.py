@@ -103,8 +103,8 @@ def test_latents_keep_their_precision(solver, dtype):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: AdamsBashforth(4), "order=4: Adams-Bashforth is here of order 2 or 3"),
-        (lambda: Churn(-0.5), "amount=-0.5: churn is a finite number of at least 0"),
+        (lambda: AdamsBashforth(4), "order=4: Adams-Bashforth is available with order 2 or 3"),
+        (lambda: Churn(-0.5), "amount=-0.5: give a finite number of at least 0"),
         (lambda: Churn(float("nan")), "amount=nan"),
     ],
 )

@@ -110,14 +110,14 @@ def test_every_preset_fits_its_task():
     [
         (lambda: tasks.keyframes([], []), "keyframes without a picture"),
         (lambda: tasks.keyframes([picture()], [0, 1]), "1 pictures for 2 places"),
-        (lambda: tasks.keyframes([picture()]), "one of at=None and pixel_at=None"),
+        (lambda: tasks.keyframes([picture()]), "at=None, pixel_at=None: give exactly one of the two"),
         (lambda: tasks.keyframes([picture()] * 2, [1, 1]), "two known frames at latent frame 1"),
         (lambda: tasks.keyframes([picture()] * 2, [0, 1], [0.1] * 3), "3 noise levels for 2"),
         (lambda: tasks.completion(clip(17), []), "completion without a known part"),
         (lambda: tasks.completion(picture(), [range(1)]), r"completion from shape \(8, 12, 3\)"),
         (lambda: tasks.completion(clip(9), [range(5, 13)]), r"from range\(5, 13\) of a video of 9 pixel frames"),
-        (lambda: tasks.completion(clip(9), [range(3, 3)]), "name ranges within 0..9"),
-        (lambda: tasks.completion(clip(9), [range(0, 9, 2)]), "name ranges within 0..9"),
+        (lambda: tasks.completion(clip(9), [range(3, 3)]), "give ranges within 0..9"),
+        (lambda: tasks.completion(clip(9), [range(0, 9, 2)]), "give ranges within 0..9"),
         (
             lambda: tasks.completion(clip(17), [range(6, 10)]),
             r"frames 6..9 cuts through latent frames, which hold 5..12",

@@ -46,7 +46,7 @@ def test_a_bank_of_someone_s_own_still_begins_with_its_first_batch():
 @pytest.mark.parametrize("count", [0, 2])
 @pytest.mark.parametrize("kind", [list, iter])
 def test_too_few_batches_end_with_a_sentence(kind, count):
-    says = rf"^training.fit: data gave {count} batches and the run needs 3: give as many, or set fewer steps\.$"
+    says = rf"^training.fit: data gave {count} batches and the run needs 3: give more batches, or set fewer steps\.$"
     with pytest.raises(ValueError, match=says):
         weights(kind(taken(count)))
 
@@ -56,7 +56,7 @@ def test_parts_of_batches_are_counted_as_such():
     weights(parts, micro=1)
     with pytest.raises(ValueError, match="data gave 5 batches and the run needs 6"):
         weights(parts[:5], micro=1)
-    with pytest.raises(ValueError, match="micro=1: a Bank gives whole batches, set micro=0"):
+    with pytest.raises(ValueError, match="micro=1, but a Bank gives whole batches: set micro=0"):
         weights(bank(), micro=1)
 
 
@@ -87,13 +87,16 @@ X = torch.zeros(2, 2, 3, 2, 2)
 @pytest.mark.parametrize(
     ("batch", "says"),
     [
-        ((X, ["a"]), "batch 0 has 2 videos, and its captions are a list of 1: give one for each"),
-        ((X, "ab"), "its captions are 'ab' .a str.: give one for each"),
-        ((X, [1, 2]), "its captions are a list of 2: give one for each"),
+        ((X, ["a"]), "batch 0 has 2 videos, and its captions are a list of 1: give one per video"),
+        ((X, "ab"), "its captions are 'ab' .a str.: give one per video"),
+        ((X, [1, 2]), "its captions are a list of 2: give one per video"),
         (X, "batch 0 is a tensor of shape .2, 2, 3, 2, 2., float32: give .latents"),
         ((X[0], ["a", "b"]), "batch 0 is .a tensor of shape .2, 3, 2, 2., float32, a list of 2.: give"),
         ((X.byte(), ["a", "b"]), "uint8, a list of 2.: give .latents .b, c, f, h, w. of floating point"),
-        ((X[:, :1], ["a", "b"]), r"latents of shape \(2, 1, 3, 2, 2\) for a model of 2 channels: give its own"),
+        (
+            (X[:, :1], ["a", "b"]),
+            r"latents of shape \(2, 1, 3, 2, 2\) for a model of 2 channels: give latents of its codec",
+        ),
         ((X * float("nan"), ["a", "b"]), "batch 0 has numbers that are not finite"),
         ((X[:0], []), "batch 0 is empty"),
         (None, "batch 0 is None: give"),
@@ -116,7 +119,7 @@ def test_banks_are_checked_when_they_are_made():
     broken[1, 0, 0, 0, 0] = float("inf")
     with pytest.raises(ValueError, match="video 1 has numbers that are not finite"):
         Bank(broken, ["a", "b"], 1, 0)
-    with pytest.raises(ValueError, match="extras of 'first' for 2 videos: give one of each"):
+    with pytest.raises(ValueError, match="extras\\['first'\\] does not have 2 rows: give one row per video"):
         Bank(X, ["a", "b"], 1, 0, {"first": X[:1]})
     with pytest.raises(ValueError, match="batch=0"):
         Bank(X, ["a", "b"], 0, 0)
@@ -147,5 +150,5 @@ def test_ranks_that_are_none_are_refused(rank, says):
     with pytest.raises(ValueError, match=f"training.add_lora: {says}"):
         add_lora(Tiny(), rank)
     add_lora(Tiny(), 2)
-    with pytest.raises(ValueError, match="layers='nothing' names no linear layer"):
+    with pytest.raises(ValueError, match="layers='nothing' matches no linear layer"):
         add_lora(Tiny(), 1, "nothing")

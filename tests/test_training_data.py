@@ -114,7 +114,7 @@ def test_words_that_the_toy_does_not_know_are_reported(toy, tmp_path):
     write(tmp_path / "in" / "b.mp4", waves(9, (32, 48)), 8, "a dromedary")
     report = encode_folder(tmp_path / "in", toy, tmp_path / "out", "mini-vta", **SIZES)
     assert report.encoded == ["a.mp4"]
-    want = "has a caption that the model does not take: unknown words in 'a dromedary': dromedary."
+    want = "has a caption that the model does not accept: unknown words in 'a dromedary': dromedary."
     assert report.skipped == {"b.mp4": want}
 
 
@@ -227,4 +227,7 @@ class TestRefusals:
         write(tmp_path / "a.mp4", waves(9, (32, 48)), 8, "a")
         monkeypatch.setattr(WanEncoders, "encode_video", lambda self, clip: torch.full((1, 4, 3, 4, 6), np.nan))
         steps = encode_steps(tmp_path, wan, tmp_path / "out", "tiny", **SIZES)
-        assert next(steps).reason == "has pixels for which the codec gives numbers that are not finite."
+        assert (
+            next(steps).reason
+            == "gives latents that are not finite: use another codec or precision, or leave the clip out."
+        )

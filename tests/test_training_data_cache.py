@@ -112,7 +112,7 @@ def test_other_settings_are_refused_and_nothing_is_touched(tmp_path, change):
 def test_another_version_is_refused_to_write_but_read(tmp_path, monkeypatch):
     fill(tmp_path, range(3))
     monkeypatch.setattr("pusa_lab.__version__", "9.9")
-    refused("has version='.*wanted is '9.9'", fill, tmp_path, range(5))
+    refused("has version='.*, but '9.9' is expected", fill, tmp_path, range(5))
     assert len(LatentCache(tmp_path)) == 3
 
 
@@ -120,19 +120,19 @@ def test_a_run_that_needs_another_cache_is_told(tmp_path):
     fill(tmp_path, range(3))
     cache = LatentCache(tmp_path)
     cache.require(model="tiny", codec="codec", size=(16, 24), frames=3)
-    refused("has codec='codec', wanted is 'other'", lambda: cache.require(codec="other"))
-    refused("has size=.16, 24., wanted is .16, 32.", lambda: cache.require(size=(16, 32)))
+    refused("has codec='codec', but 'other' is expected", lambda: cache.require(codec="other"))
+    refused("has size=.16, 24., but .16, 32. is expected", lambda: cache.require(size=(16, 32)))
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"x")
-    refused("holds holiday.jpg and no cache", fill, tmp_path, range(1))
+    refused("holds holiday.jpg and is not a cache", fill, tmp_path, range(1))
     assert list(files(tmp_path)) == ["holiday.jpg"]
 
 
 def test_latents_of_other_sizes_are_refused(tmp_path):
     writer = fill(tmp_path, range(1))
-    with pytest.raises(ValueError, match="the cache holds"):
+    with pytest.raises(ValueError, match=r"have shape \(4, 2, 2, 3\): give \(c, f, h, w\) with \(c, f\) = \(4, 3\)"):
         writer.add("x.mp4", "x", "x", torch.zeros(4, 2, 2, 3), torch.ones(1, 6))
 
 
@@ -144,7 +144,7 @@ class TestDamage:
         fill(tmp_path, range(1))
         manifest = json.loads((tmp_path / "manifest.json").read_text())
         (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
-        refused("of format 99, this version reads 2", LatentCache, tmp_path)
+        refused("of format 99, and this version reads format 2", LatentCache, tmp_path)
         (tmp_path / "manifest.json").write_text("{")
         refused("cannot be read", LatentCache, tmp_path)
 
@@ -166,7 +166,7 @@ def test_a_full_disk_leaves_a_valid_cache_that_can_go_on(tmp_path):
     writer.add("2.mp4", "hash 2", "caption 2", *clip(2, rows=3))
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
-        with pytest.raises(OSError, match=r"File too large.*make room.*after the 2 clips that are there\.$"):
+        with pytest.raises(OSError, match=r"File too large.*make room.*after the 2 clips already encoded\.$"):
             writer.add("3.mp4", "hash 3", "caption 3", *clip(3, rows=4))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

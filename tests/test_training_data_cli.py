@@ -44,7 +44,7 @@ def test_encode_go_on_and_show(clips, tmp_path, capsys):
     assert all(f"  {item['name']}: {item['caption']}\n" in said for item in cache)
     assert "  text.mov cannot be read" in said
     assert main([*words, "--fps", "16"]) == 2
-    assert "has fps=8.0, wanted is 16.0: use the same settings, or another folder." in capsys.readouterr().err
+    assert "has fps=8.0, but 16.0 is expected: use the same settings, or another folder." in capsys.readouterr().err
 
 
 def run(*words, **variables):
@@ -80,7 +80,7 @@ def test_encode_with_a_wan_and_what_it_says_can_be_done_is_true(whole, tmp_path,
     [
         (["--model", "wan"], "no model 'wan': choose one of mini-base"),
         (["--model", "mini-codec"], "mini-codec reads no captions"),
-        (["--model", "no/such"], "is no folder here"),
+        (["--model", "no/such"], "is not a folder"),
         (["--size", "30x32"], "a size of 30 x 32: height and width must be multiples of 8"),
         (["--num-frames", "10"], "a clip of 10 pixel frames does not fill whole latent frames"),
         (["--fps", "-1"], "fps=-1.0"),
@@ -94,7 +94,7 @@ def test_encode_with_a_wan_and_what_it_says_can_be_done_is_true(whole, tmp_path,
         (["--num-frames", "0"], "a clip of 0 pixel frames"),
         (["--num-frames", "-5"], "a clip of -5 pixel frames"),
         (["--num-frames", "4000000001"], "pixel_frames=4000000001: give 1 to 65536"),
-        (["--num-frames", "65533", "--size", "512x512"], "have more than 2147483648 pixels, give shorter clips"),
+        (["--num-frames", "65533", "--size", "512x512"], "more than 2147483648 pixels: give shorter or smaller clips"),
     ],
 )
 def test_bad_input_gets_a_sentence_and_makes_no_folder(clips, tmp_path, capsys, monkeypatch, words, says):
@@ -111,11 +111,11 @@ def test_bad_input_gets_a_sentence_and_makes_no_folder(clips, tmp_path, capsys, 
     [
         ("file", "is a file: give a folder"),
         ("file/deep", "is a file, give another place"),
-        ("clips", "holds a.mp4 and no cache: give a new or empty folder"),
+        ("clips", "holds a.mp4 and is not a cache: give a new or empty folder"),
         ("/dev/null/x", "/dev/null is a file, give another place"),
         ("x" * 300, "names of at most 255"),
         ("busy", "another process is writing into .*busy: wait until it has ended"),
-        ("begun", "has fps=8.0, wanted is 16.0: use the same settings, or another folder"),
+        ("begun", "has fps=8.0, but 16.0 is expected: use the same settings, or another folder"),
     ],
 )
 def test_the_place_is_tried_before_a_model_is_read(tmp_path, monkeypatch, capsys, place, says):

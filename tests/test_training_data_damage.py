@@ -49,7 +49,9 @@ class TestFiles:
         data[int(at * len(data)) if isinstance(at, float) else at] ^= 1
         (cache / name).write_bytes(data)
         refused(
-            f"{name} is missing or damaged .its hash is another than the manifest's.: run `pusa-lab", LatentCache, cache
+            f"{name} is missing or damaged .its hash differs from the manifest.: restore the file, or run `pusa-lab",
+            LatentCache,
+            cache,
         )
 
     @pytest.mark.parametrize("other", FILES)
@@ -183,7 +185,7 @@ def swap(manifest, key):
 @pytest.mark.parametrize("key", ["index", "caption", "name", "hash", "mtime"])
 def test_clips_that_change_places_in_the_manifest_are_refused(cache, key):
     edit(cache, lambda manifest: swap(manifest, key), signed=False)
-    refused(r"cannot be read as the manifest .*\(it was changed after it had been written\)", LatentCache, cache)
+    refused(r"cannot be read as the manifest .*\(it was changed after it was written\)", LatentCache, cache)
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -203,7 +205,9 @@ def test_a_manifest_that_names_what_is_not_there(cache, change):
 def test_a_cache_of_the_format_before_is_one_sentence_for_both_commands(made, cache, capsys):
     edit(cache, lambda m: m.update(format=1))
     refused(
-        "holds a cache of format 1, this version reads 2: encode the clips again, into a new folder", LatentCache, cache
+        "holds a cache of format 1, and this version reads format 2: encode the clips again, into a new folder",
+        LatentCache,
+        cache,
     )
     refused("of format 1", encode_folder, made / "clips", Plain(), cache, "plain")
 

@@ -197,7 +197,7 @@ def test_a_file_that_is_written_while_it_is_read_is_skipped(folder, tmp_path, mo
 
     monkeypatch.setattr(Plain, "encode_video", meanwhile)
     report = encode(folder, tmp_path / "cache")[0]
-    assert report.skipped == {"0.mp4": "was changed while it was read: run the same command again."}
+    assert report.skipped == {"0.mp4": "changed while it was being read: run the same command again."}
 
 
 class TestNothingIsLeft:

@@ -124,28 +124,31 @@ PAPER = ["--recipe", "paper"]
         (["--devices", "0"], "--devices 0 is for a Wan"),
         (["--devices", "1"], "--devices 1 is for a Wan"),
         (["--nodes", "1"], "--nodes 1 is for a Wan"),
-        (["--keep", "-1"], "--keep -1 is for a Wan"),
-        (["--everything", "0"], "--everything 0 is for a Wan"),
+        (["--ac-save-attention", "-1"], "--ac-save-attention -1 is for a Wan"),
+        (["--ac-skip-blocks", "0"], "--ac-skip-blocks 0 is for a Wan"),
         (["--expert", "high"], "--expert high is for a Wan"),
         (["--float8"], "--float8 is for a Wan"),
-        (["--host"], "--host is for a Wan"),
+        (["--offload-activations"], "--offload-activations is for a Wan"),
         (["--compiled"], "--compiled is for a Wan"),
-        (["--price", "3"], "--price is for --plan-only"),
-        ([*PAPER, "--price", "3"], "--price is for --plan-only"),
+        (["--price", "3"], "--price 3.0 is for --plan-only"),
+        ([*PAPER, "--price", "3"], "--price 3.0 is for --plan-only"),
+        ([*PAPER, "--size", "480p"], "--size 480p is for --plan-only: give both, or leave it out"),
+        ([*PAPER, "--gpu", "h100"], "--gpu h100 is for --plan-only"),
         ([*PAPER, "--stage", "vta"], "--stage vta is for toys only: leave it out"),
         ([*PAPER, "--fast"], "--fast is for toys only: leave it out"),
         ([*PAPER, "--base", "x"], "--base x is for toys only: leave it out"),
         ([*PAPER, "--clips", "3"], "--clips 3 is for toys only: leave it out"),
         (
-            [*PAPER, "--plan-only", "--lora-rank", "3"],
-            "--lora-rank 3 has no effect with --plan-only: leave it out",
+            [*PAPER, "--plan-only", "--seed", "3"],
+            "--seed 3 has no effect with --plan-only: set only --steps, --batch, --mic",
         ),
         ([*PAPER, "--plan-only", "--lr", "3"], "--lr 3.0 has no effect with --plan-only"),
         *(
             ([*PAPER, "--plan-only", f"--{name}", "1"], f"--{name} 1 has no effect with --plan-only")
-            for name in ("model", "data", "out", "logs", "resume", "keep", "everything", "devices", "nodes")
+            for name in ("data", "out", "logs", "resume")
         ),
-        ([*PAPER, "--plan-only", "--host"], "--host has no effect with --plan-only"),
+        ([*PAPER, "--plan-only", "--expert", "low"], "--expert low has no effect with --plan-only"),
+        ([*PAPER, "--plan-only", "--model", "WAN"], "unknown model 'WAN': choose from wan2.1-14b"),
         ([*PAPER, "--expert", "low", "--highest", ".5"], "--highest 0.5 is set by --expert low: leave out one of them"),
         (PAPER, "--data None, --model None: give a latent cache and a Wan's folder"),
         (["--model", "all", "--base", "x"], "--base is for a single stage: give --model and --stage"),
@@ -164,7 +167,9 @@ def test_what_would_have_no_effect_is_refused(refused, words, says):
     assert says in found and found.startswith("pusa-lab") and found.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [["--steps"], ["--devices", "two"], ["--keep", "1.5"], ["--expert", "middle"]])
+@pytest.mark.parametrize(
+    "words", [["--steps"], ["--devices", "two"], ["--ac-skip-blocks", "1.5"], ["--expert", "middle"]]
+)
 def test_what_is_no_option_is_refused(refused, words):
     found = refused(*words)
     assert found.startswith(f"pusa-lab train: {words[0]} ") and ": give " in found and found.count("\n") == 1

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,8 +14,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from wan_tiny import TEXT, edit, transformer
 
+from pusa_lab import finetune
+from pusa_lab.cli import main
 from pusa_lab.files import digest
-from pusa_lab.finetune import _stride, _too_large, train_wan
+from pusa_lab.finetune import _stride, train_wan
 from pusa_lab.training import CacheSettings, CacheWriter, VTAModule, add_lora, recompute
 from pusa_lab.training.float8 import Float8Linear
 from pusa_lab.training.latents import LatentCache
@@ -23,6 +26,7 @@ from pusa_lab.training.manifest import manifest_digest
 from pusa_lab.training.recipes import WAN_RECIPES
 from pusa_lab.training.recompute import keep_plan, set_recompute
 from pusa_lab.types import Geometry
+from pusa_lab.wan.configs import WAN_CONFIGS
 from pusa_lab.wan.lora import load_lora, save_lora
 from pusa_lab.wan.trainable import TrainableWan
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
@@ -228,11 +232,11 @@ def test_the_stride_is_the_caches_own(tmp_path, size, stride):
 
 
 def test_what_does_not_fit_is_refused(cache, tmp_path):
-    with pytest.raises(ValueError, match=r"codec='abc', wanted is"):
+    with pytest.raises(ValueError, match=r"codec='abc', but .* is expected"):
         go(cache, tmp_path / "a.safetensors", codec=torch.nn.Linear(2, 2))
     with pytest.raises(ValueError, match=r"has no clips"):
         go(make_cache(tmp_path / "none", 0), tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=r"batch=2 on 1 processes, micro=3"):
+    with pytest.raises(ValueError, match=r"batch=2 on 1 processes with micro=3"):
         go(cache, tmp_path / "a.safetensors", replace(SHORT, micro=3))
     with pytest.raises(ValueError, match=r"attention=3 and everything=0 of 2 blocks"):
         keep_plan(2, 3)
@@ -245,13 +249,31 @@ def test_memory_that_runs_out_says_what_to_change(cache, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(TrainableWan, "forward", full)
-    with pytest.raises(
-        ValueError, match=r"out of memory with 0 blocks .*host=False.*try --host, --optimizer adamw8bit"
-    ):
-        go(cache, tmp_path / "a.safetensors")
-    said = _too_large(replace(SHORT, lora_rank=0, micro=2), LatentCache(cache), 1, False)
-    ways = "--keep 0 --everything 0, --host, --micro 1, more --devices, smaller clips"
-    assert f"try {ways}; `pusa-lab plan --size 32x48 --mode full` counts." in said
+    ways = "--offload-activations, --optimizer adamw8bit, --micro 1, a lora_rank below 3, smaller clips"
+    with pytest.raises(ValueError, match=f"out of memory: try {ways}; `pusa-lab plan --mode lora .*` counts") as error:
+        go(cache, tmp_path / "a.safetensors", replace(SHORT, micro=2))
+    command = str(error.value).split("`")[1]
+    assert "--size 32x48" in command and "--lora-rank 3 --max-steps 20 --global-batch-size 2" in command
+    assert main(shlex.split(command)[1:]) == 0
+    ways = "--ac-save-attention 0 --ac-skip-blocks 0, --offload-activations, more --devices, smaller clips"
+    with pytest.raises(ValueError, match=f"out of memory: try {ways}; `pusa-lab plan --mode full"):
+        train_wan(
+            transformer(), cache, tmp_path / "all", replace(SHORT, lora_rank=0), ac_save_attention=1, accelerator="cpu"
+        )
+
+
+def test_memory_that_runs_out_on_a_known_gpu_says_what_fits(tmp_path, monkeypatch):
+    """The full size on the meta device, on a GPU that is only named."""
+    monkeypatch.setattr(finetune, "find_gpu", lambda _: "h100")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100 80GB HBM3")
+    with torch.device("meta"):
+        large = VTAWanTransformer3DModel(**WAN_CONFIGS["wan2.1-14b"].transformer)
+    clips = LatentCache(make_cache(tmp_path / "large", size=(720, 1280), pixel_frames=81))
+    saved = {"ac_save_attention": 0, "ac_skip_blocks": 0, "offload_activations": False, "compiled": False}
+    said = finetune._too_large(WAN_RECIPES["paper"], clips, large, 1, saved)
+    assert "out of memory: 117.4 GiB are planned (arithmetic), and one h100 has 78: try --compiled --optimizer" in said
+    assert "74.7 GiB by `pusa-lab plan --mode lora --model wan2.1-14b --size 720x1280 --gpu h100 --compiled" in said
 
 
 def test_eight_bits_are_near_the_product():
@@ -263,7 +285,7 @@ def test_eight_bits_are_near_the_product():
     (back,) = torch.autograd.grad(got, x, seed)
     for near, want in ((got, linear(x)), (back, seed @ linear.weight)):
         assert 1e-3 < (near - want).norm() / want.norm() < 0.06
-    with pytest.raises(ValueError, match="sizes that 16 divides"):
+    with pytest.raises(ValueError, match="give a frozen layer with multiples of 16"):
         Float8Linear(torch.nn.Linear(24, 16).requires_grad_(False))
 
 
@@ -273,11 +295,11 @@ def test_eight_bit_products_learn_nearly_the_same(cache, tmp_path):
     for float8 in (False, True):
         out = tmp_path / f"{float8}.safetensors"
         files[float8] = load_file(
-            train_wan(transformer(**wide), cache, out, SHORT, float8=float8, everything=1, accelerator="cpu")
+            train_wan(transformer(**wide), cache, out, SHORT, float8=float8, ac_skip_blocks=1, accelerator="cpu")
         )
     assert files[True].keys() == files[False].keys()
     one, two = (torch.cat([x.flatten() for k, x in files[f].items() if "lora_B" in k]) for f in (False, True))
     assert 1e-3 < (one - two).norm() / one.norm() < 0.5
     assert torch.nn.functional.cosine_similarity(one, two, 0) > 0.9
-    with pytest.raises(ValueError, match=r"lora_rank=0: 8 bits are for weights that are not trained"):
+    with pytest.raises(ValueError, match=r"lora_rank=0: float8 is for weights that are not trained"):
         train_wan(transformer(**wide), cache, tmp_path / "all", replace(SHORT, lora_rank=0), float8=True)

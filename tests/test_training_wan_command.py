@@ -205,9 +205,9 @@ def test_experts_that_are_not_named_or_not_there(whole, two_experts, cache, tmp_
 @pytest.mark.parametrize(
     ("changes", "options", "says"),
     [
-        (["held_out=5"], [], "held_out=5 of 5 clips: give fewer, some must be learned from."),
+        (["held_out=5"], [], "held_out=5 of 5 clips: give fewer, so that some are left for training."),
         (["held_out=0", "validate_every=2"], [], "validate_every=2, held_out=0: hold clips out, such as held_out=1."),
-        (["batch=3"], ["--devices", "2"], "batch=3 on 2 processes, micro=0 at a time: give a batch that 2 divides."),
+        (["batch=3"], ["--devices", "2"], "batch=3 on 2 processes with micro=0: give a batch that is a multiple of 2."),
         ([], ["--nodes", "2"], "--devices 1 --nodes 2: give at least one GPU, and start several hosts with `torchrun"),
         ([], ["--devices", "0"], "--devices 0 --nodes 1: give at least one GPU"),
         (["optimizer=adamw8bit"], [], "optimizer='adamw8bit' needs torchao: pip install torchao, or set optimizer=ad"),
@@ -223,9 +223,9 @@ def test_what_does_not_fit_is_said_before_weights_are_read(whole, cache, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "options", "says"),
     [
-        (["optimizer=adamw8bit"], [], "optimizer='adamw8bit', lora_rank=0: it does not work on split weights"),
-        ([], ["--float8"], "float8=True, lora_rank=0: 8 bits are for weights that are not trained"),
-        ([], ["--compiled"], "which is not compiled: leave out --compiled."),
+        (["optimizer=adamw8bit"], [], "optimizer='adamw8bit', lora_rank=0: it cannot train sharded weights"),
+        ([], ["--float8"], "float8=True, lora_rank=0: float8 is for weights that are not trained"),
+        ([], ["--compiled"], "such blocks cannot be compiled: leave out --compiled."),
     ],
 )
 def test_what_all_weights_cannot_have_is_said_before(whole, cache, tmp_path, said, changes, options, says):
@@ -235,12 +235,12 @@ def test_what_all_weights_cannot_have_is_said_before(whole, cache, tmp_path, sai
 
 def test_a_lora_goes_on_from_its_own_run_and_base_alone(whole, folder, cache, trained, tmp_path, said):
     resume, out = ["--resume", logs_of(trained) / "last.ckpt"], tmp_path / "x.safetensors"
-    assert "is of a run with lora_rank=3, this one has lora_rank=4" in said(
+    assert "is of a run with lora_rank=3, but this one has lora_rank=4" in said(
         whole, cache, out, "lora_rank=4", options=resume
     )
     weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
     rewrite(weights, lambda w: {k: 1.1 * v if "attn1.to_q.weight" in k else v for k, v in w.items()})
-    assert "last.ckpt is of a LoRA on other weights than these: give the model that it began with." in said(
+    assert "last.ckpt is of a LoRA on another base model: give the model with which its run started." in said(
         folder, cache, out, options=resume, reads=True
     )
     assert not out.exists()

@@ -183,13 +183,13 @@ class TestAllWeights:
     @pytest.mark.parametrize(
         ("name", "changes", "options", "says"),
         [
-            ("all", [], [], "is there already: give a new folder for the weights."),
-            ("x.safetensors", [], [], "a LoRA wants a name in .safetensors, all weights (lora_rank=0) that of a fold"),
-            ("x", [], ["--compiled"], "lora_rank=0 splits the weights of every block, which is not compiled: leave"),
-            ("x", ["ema=0.9"], [], "lora_rank=0, ema=0.9: split weights are not averaged, set ema=0"),
-            ("x", [], ["--resume", "{lora}"], "is of a run with lora_rank=3, this one has lora_rank=0"),
-            ("x.safetensors", ["lora_rank=3"], ["--resume", "{all}"], "is of a run with lora_rank=0, this one has lo"),
-            ("x", [], ["--logs", "{x}/logs"], "is to hold the weights alone: give logs="),
+            ("all", [], [], "exists already: give a new folder for the weights."),
+            ("x.safetensors", [], [], "give a name that ends in .safetensors for a LoRA, the name of a folder for all"),
+            ("x", [], ["--compiled"], "lora_rank=0 shards the weights, and such blocks cannot be compiled: leave"),
+            ("x", ["ema=0.9"], [], "lora_rank=0, ema=0.9: sharded weights cannot be averaged, set ema=0"),
+            ("x", [], ["--resume", "{lora}"], "is of a run with lora_rank=3, but this one has lora_rank=0"),
+            ("x.safetensors", ["lora_rank=3"], ["--resume", "{all}"], "is of a run with lora_rank=0, but this one has"),
+            ("x", [], ["--logs", "{x}/logs"], "the folder of the weights: give another folder for the logs"),
         ],
     )
     def test_refusals(self, whole, cache, one, capsys, name, changes, options, says):

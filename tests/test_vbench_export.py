@@ -169,7 +169,7 @@ def test_refused_before_anything_is_written(place, capsys, entries, more, told):
 
 def test_no_ffmpeg_and_a_broken_picture(place, capsys, monkeypatch):
     (place / "crop" / "b.jpg").write_bytes(b"no picture")
-    assert "no readable picture" in refused(place, capsys)
+    assert "not a readable picture" in refused(place, capsys)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(place / "nowhere"))
     assert "no ffmpeg here" in refused(place, capsys)
 

@@ -22,7 +22,7 @@ class TestWeights:
             (
                 "transformer",
                 lambda w: {**w, "vace": w["proj_out.bias"]},
-                "1 weights that this model has not, first vace",
+                "1 weights that this model does not have, first vace",
             ),
             ("transformer", lambda w: {k: v[:1] for k, v in w.items()}, r"\(1, 24, 1, 1, 1\)|of another shape"),
             ("vae", without("post_quant_conv"), "vae lacks 2 of"),
@@ -149,7 +149,10 @@ class TestSingleFile:
                 r"quantised \(.*to_q.weight, I8",
             ),
             (without("blocks.1.attn1.to_q"), "lacks 2 of 69 weights, first blocks.1.attn1.to_q"),
-            (lambda w: {**w, "vace_blocks.0.x": torch.ones(1)}, "1 weights that this model has not, first vace_blocks"),
+            (
+                lambda w: {**w, "vace_blocks.0.x": torch.ones(1)},
+                "1 weights that this model does not have, first vace_blocks",
+            ),
             (lambda w: {**w, "proj_out.bias": torch.ones(7)}, r"of another shape, first proj_out.bias: \(7,\)"),
             (
                 lambda w: {**w, "patch_embedding.weight": torch.ones(24, 9, 1, 2, 2)},
@@ -157,9 +160,9 @@ class TestSingleFile:
             ),
             (lambda w: {**w, "img_emb.proj.0.weight": torch.ones(9)}, r"image-to-video .*img_emb.proj.0"),
             (lambda w: {**w, "patch_embedding.weight": torch.ones(9)}, r"of another shape, first patch_embedding"),
-            (lambda w: {k: torch.cat([v, v]) for k, v in w.items()}, "is for a model 48 wide, this one is 24 wide"),
+            (lambda w: {k: torch.cat([v, v]) for k, v in w.items()}, "is for a model 48 wide, but this one is 24 wide"),
             (lambda w: {**w, **in_wans_names(w, "model.")}, "holds both .* and "),
-            (lambda w: {"a": torch.ones(1)}, r"holds no Wan transformer \(1 keys, first a\)"),
+            (lambda w: {"a": torch.ones(1)}, r"is not a Wan transformer \(1 keys, first a\)"),
         ],
     )
     def test_what_is_refused_and_why(self, config, whole, tmp_path, change, match):
@@ -169,17 +172,23 @@ class TestSingleFile:
 
     def test_other_depths_and_sizes(self, config, tmp_path):
         file = self.write(tmp_path / "deep.safetensors", num_layers=3)
-        refused("weights that this model has not, first blocks.2", checks.check_single, file, config)
+        refused("weights that this model does not have, first blocks.2", checks.check_single, file, config)
         file = self.write(tmp_path / "wide.safetensors", num_attention_heads=3)
-        refused("36 wide, this one is 24 wide", checks.check_single, str(file), config)
+        refused("36 wide, but this one is 24 wide", checks.check_single, str(file), config)
 
     def test_what_is_no_such_file(self, config, tmp_path):
-        refused("no file with", checks.check_single, tmp_path / "x.safetensors", config, error=FileNotFoundError)
+        refused(
+            "there is no file .*: give the path of a transformer's",
+            checks.check_single,
+            tmp_path / "x.safetensors",
+            config,
+            error=FileNotFoundError,
+        )
         (tmp_path / "x.gguf").touch()
-        refused("is no safetensors file by its name", checks.check_single, tmp_path / "x.gguf", config)
+        refused("does not end in .safetensors", checks.check_single, tmp_path / "x.gguf", config)
         file = self.write(tmp_path / "cut.safetensors")
         file.write_bytes(file.read_bytes()[:-100])
-        refused("its header wants", checks.check_single, file, config)
+        refused("its header needs", checks.check_single, file, config)
 
 
 class TestUpdate:
@@ -198,9 +207,9 @@ class TestUpdate:
     def test_others_are_refused_before_any_model_is_read(self, config, tmp_path):
         file = self.write(tmp_path / "a.safetensors")
         refused("strength=nan: give a number", checks.check_update, file, config, float("nan"))
-        refused("no LoRA file at", checks.check_update, tmp_path / "b.pt", config, 1.0, error=FileNotFoundError)
+        refused("there is no LoRA file", checks.check_update, tmp_path / "b.pt", config, 1.0, error=FileNotFoundError)
         wide = self.write(tmp_path / "wide.safetensors", 36)
-        refused("36 wide, this one is 24 wide", checks.check_update, wide, config, 1.0)
+        refused("36 wide, but this one is 24 wide", checks.check_update, wide, config, 1.0)
         more = self.write(tmp_path / "more.safetensors", **{"blocks.9.self_attn.q.diff_b": torch.ones(24)})
         refused("1 of 3 keys in .* do not fit", checks.check_update, more, config, 1.0)
         checks.check_update(more, config, 1.0, partial=True)

@@ -71,13 +71,13 @@ def refused(model, says, *args, **kw):
     [
         ("cut.safetensors", "is truncated or not a safetensors file"),
         ("noise.safetensors", "is truncated or not a safetensors file"),
-        ("evil.pt", "holds more than tensors, so reading it on could run code"),
-        ("raw_evil.pt", "holds more than tensors, so reading it on could run code"),
+        ("evil.pt", "holds more than tensors, so reading it could run code"),
+        ("raw_evil.pt", "holds more than tensors, so reading it could run code"),
         ("cut.pt", "is truncated or not a file of torch.save"),
         ("noise.pt", "is damaged or holds more"),
         ("list.pt", "holds a list of 2: give a file with a dict"),
-        ("lora.gguf", r"ending '.gguf'\): give .safetensors or .pt"),
-        ("none.bin", "no LoRA file at"),
+        ("lora.gguf", r"have the suffix of a LoRA file \('.gguf'\): give .safetensors or .pt"),
+        ("none.bin", "there is no LoRA file"),
     ],
 )
 def test_files_that_cannot_be_read_are_refused_and_run_nothing(kind, says, tmp_path):
@@ -92,13 +92,13 @@ def test_files_that_cannot_be_read_are_refused_and_run_nothing(kind, says, tmp_p
         ({"text_model.x.lora_A.weight": torch.ones(2, 2)}, r"nothing in the dict fits .* first text_model"),
         ({}, r"nothing in the dict fits this model \(0 keys\): give"),
         (HEAD, r"first head.head.lora_A.weight: A \(2, 25\) and B \(16, 2\) do not fit a weight of \(16, 24\)"),
-        (WIDE, r"for a model 1536 wide \(Wan 1.3B\), this one is 24 wide .* give the LoRA"),
-        ({k: v for k, v in GOOD.items() if k != Q.format("B")}, "A of blocks.0.attn1.to_q without its B: fetch"),
-        ({k: v for k, v in GOOD.items() if k != Q.format("A")}, "B of blocks.0.attn1.to_q without its A: fetch"),
+        (WIDE, r"for a model 1536 wide \(Wan 1.3B\), but this one is 24 wide .* give a LoRA"),
+        ({k: v for k, v in GOOD.items() if k != Q.format("B")}, "A of blocks.0.attn1.to_q without its B: download"),
+        ({k: v for k, v in GOOD.items() if k != Q.format("A")}, "B of blocks.0.attn1.to_q without its A: download"),
         (GOOD | {Q.format("A"): GOOD[Q.format("A")] / 0}, "not finite in blocks.0.attn1.to_q's A"),
         (
             {f"transformer{i}.blocks.0.norm2.diff_b": torch.ones(24) for i in ("", "_2")},
-            r"holds both transformer\..* of one model",
+            r"holds both transformer\..* of one expert only",
         ),
     ],
 )
@@ -130,21 +130,25 @@ def meta(model):
 @pytest.mark.parametrize(
     ("before", "then", "says"),
     [
-        (None, lambda m: lora.set_strengths(m, {"toy": 2.0, "tory": 1.0}), "no LoRA 'tory' .* there are: 'toy'"),
+        (
+            None,
+            lambda m: lora.set_strengths(m, {"toy": 2.0, "tory": 1.0}),
+            "no LoRA 'tory' .* give one of its LoRAs .'toy'",
+        ),
         (
             None,
             lambda m: lora.set_strengths(m, {"toy": float("inf")}),
             "set_strengths: strength=inf: give a finite number",
         ),
         (lora.merge, lambda m: lora.set_strengths(m, {"toy": 1.0}), "is merged into the weights: unmerge"),
-        (lora.merge, lambda m: lora.merge(m, ["toy"]), "is merged already"),
+        (lora.merge, lambda m: lora.merge(m, ["toy"]), "is already merged"),
         (None, lambda m: lora.unload_lora(m, "x"), "no LoRA 'x'"),
         (
             None,
             lambda m: lora.save_lora(m, "x.safetensors", "toy", "kohya"),
             "naming is 'kohya' .*: give one of 'diffusers'",
         ),
-        (None, lambda m: lora.save_lora(m, "x.pt", "toy"), "end it in .safetensors"),
+        (None, lambda m: lora.save_lora(m, "x.pt", "toy"), "does not end in .safetensors: give a path that does"),
         (WanTransformer3DModel.fuse_lora, lora.merge, r"call model.unfuse_lora\(\) first"),
         (WanTransformer3DModel.fuse_qkv_projections, lora.merge, r"call model.unfuse_qkv_projections\(\) first"),
         (meta, lora.merge, "on the meta device"),

@@ -51,7 +51,7 @@ def test_every_family_generates_by_the_same_call(folders, family):
     assert isinstance(model, VideoModel)
     picture = np.random.default_rng(0).integers(0, 255, (32, 64, 3), dtype=np.uint8)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "some frames' clocks are below")
+        warnings.filterwarnings("ignore", "some frames have tau below")
         result = pl.generate(model, ["a red ball", "a dog"], pl.tasks.image_to_video(picture), steps=3, guidance=3.0)
     assert result.video.shape == (2, 9, 32, 64, 3)
     wanted = encode_at(model, pl.pixels.to_pixels(picture), 0)
@@ -132,6 +132,27 @@ def test_guidance_1_asks_the_transformer_once_a_step(folders, monkeypatch):
     assert len(calls) == 3 + 6
 
 
+@pytest.mark.parametrize("offload", ["none", "model", "group"])
+@pytest.mark.parametrize("family", ["wan2.1-14b", "wan2.2-a14b"])
+def test_wan_skips_layers(folders, family, offload):
+    """As if the block were not there, wherever its weights lie and whichever expert is at work."""
+    model, cut = load(folders, family, offload=offload), load(folders, family)
+    found = pl.generate(model, "a red ball", steps=2, guidance="skip_layer_guidance(layers=[1], weight=2, scale=3)")
+    assert found.calls == 6
+    whole = load(folders, family)
+    for expert in cut.experts:
+        del expert.blocks[1]
+
+    def guided(denoiser, null):
+        def velocity(x, tau, **cond):
+            v, v_null, v_cut = whole(x, tau, **cond), whole(x, tau, **null), cut(x, tau, **cond)
+            return v_null + 3 * (v - v_null) + 2 * (v - v_cut)
+
+        return velocity
+
+    torch.testing.assert_close(found.latents, pl.generate(whole, "a red ball", steps=2, guidance=guided).latents)
+
+
 @pytest.mark.parametrize("offload", ["model", "group"])
 def test_offloading_changes_nothing(folders, offload):
     results = [
@@ -156,7 +177,7 @@ class TestExperts:
         model = load(folders, "wan2.2-a14b")
         x, text = torch.randn(1, 4, 3, 4, 8), model.encode_text(["a"])["text"]
         tau = torch.tensor([[0.0, 0.95, 0.95]])
-        with torch.no_grad(), pytest.warns(UserWarning, match="below 0.875 where the expert for high noise"):
+        with torch.no_grad(), pytest.warns(UserWarning, match="below 0.875 while the expert for high noise"):
             v = model(x, tau, text)
         with torch.no_grad():
             torch.testing.assert_close(v, model.experts[0](x, 1000 * tau, text)[0])
@@ -169,8 +190,8 @@ class TestBadFolders:
 
     def test_no_folder_and_no_hub(self, monkeypatch):
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-        self.refused("no/such-model", "is no folder here, and the Hugging Face Hub did not give it")
-        self.refused("/no/such/model", "is no folder here")
+        self.refused("no/such-model", "is not a folder, and the Hugging Face Hub did not provide it")
+        self.refused("/no/such/model", "is not a folder")
 
     def test_another_layout(self, tmp_path):
         self.refused(tmp_path, "has no model_index.json")
@@ -187,7 +208,7 @@ class TestBadFolders:
     def test_a_truncated_shard(self, broken):
         file = sorted((broken / "transformer").glob("*.safetensors"))[1]
         file.write_bytes(file.read_bytes()[:-100])
-        self.refused(broken, "its header wants")
+        self.refused(broken, "its header needs")
         file.write_bytes(b"\x00" * 4)
         self.refused(broken, "is not a safetensors file")
 
@@ -304,5 +325,5 @@ def test_another_codec_is_refused_before_the_transformer_is_touched(codec):
 def test_latents_of_another_codec_are_refused(folders):
     codec = WanModel.from_pretrained(folders / "wan2.1-14b", **SMALL).codec
     for shape in ((1, codec.config.z_dim + 1, 1, 2, 2), (1, codec.config.z_dim, 1, 0, 2)):
-        with pytest.raises(ValueError, match=rf"give \(b, {codec.config.z_dim}, f, h, w\), none of them 0"):
+        with pytest.raises(ValueError, match=rf"give \(b, {codec.config.z_dim}, f, h, w\), no size 0"):
             pl.wan.latents.decode(codec, torch.zeros(shape))

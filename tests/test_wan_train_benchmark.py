@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from pusa_lab.training.recompute import keep_plan
-from pusa_lab.wan.plan_training import read_training
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -47,9 +46,10 @@ def test_everything_at_once(rows, tmp_path):
     assert row["profile"]["blocks"] == 3
     assert all(row["profile"]["seconds"][kind] > 0 for kind in ("attention forward", "attention backward"))
     assert len(row["profile"]["longest"]) == 12
-    (tmp_path / "one.json").write_text(json.dumps({"rows": [{**row, "device": "NVIDIA H200", "model": "wan2.1-14b"}]}))
-    (read,) = read_training(tmp_path / "one.json")
-    assert (read.checkpointing, read.precision) == (row["checkpointing"], "float8")
+    read = wan_train_join.measured({**row, "device": "NVIDIA H200", "compile": True})
+    saved = {"ac_save_attention": 1, "ac_skip_blocks": 1, "offload_activations": True, "float8": True, "compiled": True}
+    assert read.given == {"mode": "lora", "gpu": "h200", "size": (64, 64), "global_batch_size": 1, **saved}
+    assert read.peaks == {"training": row["peak_gib"]} and read.seconds == {"sample": row["seconds_per_sample"]}
 
 
 def test_a_row_is_saved_before_what_may_fail_after_it(rows, monkeypatch, capsys):

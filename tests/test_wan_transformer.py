@@ -270,7 +270,7 @@ def test_spans_cut_at_frames(start, stop):
 
 @pytest.mark.parametrize(
     ("shape", "message"),
-    [((2, 4), r"timestep has shape \(2, 4\).*\(2, 3\) for one per frame"), ((1, 3), "want"), ((1,), "want")],
+    [((2, 4), r"timestep has shape \(2, 4\).*\(2, 3\) for one per frame"), ((1, 3), "need"), ((1,), "need")],
 )
 def test_other_timesteps_are_refused(shape, message):
     x, _, text = inputs()
@@ -280,7 +280,7 @@ def test_other_timesteps_are_refused(shape, message):
 
 def test_frames_that_do_not_divide_are_refused():
     x, t, text = inputs()
-    with pytest.raises(ValueError, match="5 x 10: patches want multiples of 2 x 2"):
+    with pytest.raises(ValueError, match="5 x 10: give multiples of the patch, 2 x 2"):
         vta()(x[..., :5, :], t, text)
 
 

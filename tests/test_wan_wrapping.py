@@ -77,7 +77,7 @@ def whole(pipe, name):
 def test_offloaded_pipelines_are_refused(way, name):
     pipe = pipeline()
     way(pipe, name)
-    refused(f"the pipeline's {name} is offloaded already", WanModel.from_pipeline, pipe)
+    refused(f"the pipeline's {name} is already offloaded", WanModel.from_pipeline, pipe)
 
 
 def test_a_lora_on_what_accelerate_moves_is_refused(tmp_path):
@@ -140,9 +140,9 @@ class TestTwoExperts:
     def test_what_is_for_another_expert_is_refused(self, two, files, whole):
         both, low, _ = files
         for place, how, says in (
-            (two, {"lora": low}, "for low noise alone .* lora_low="),
+            (two, {"lora": low}, "for low noise only .* lora_low="),
             (two, {"lora_low": both}, "holds the LoRAs of both experts: give it as lora="),
-            (whole, {"lora": low}, "for low noise alone"),
+            (whole, {"lora": low}, "for low noise only"),
             (whole, {"lora": both}, "of Wan2.2's two experts"),
         ):
             refused(says, lambda p=place, h=how: WanModel.from_pretrained(p, **h, **SMALL))
@@ -154,7 +154,7 @@ class TestTwoExperts:
             lora.load_lora(expert, both, strength=0.5, name="toy")
             lora.merge(expert)
         self.close(self.added(model, two), [0.5 * change for change in changes])
-        refused("for low noise alone", lora.load_lora, model.experts[0], low)
+        refused("for low noise only", lora.load_lora, model.experts[0], low)
         lora.load_lora(model.experts[1], low)
 
 

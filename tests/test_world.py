@@ -13,6 +13,7 @@ from small_models.world import (
     DIRECTIONS,
     MINI,
     MOTIONS,
+    NANO,
     SHAPES,
     TURNS,
     WORLDS,
@@ -24,6 +25,7 @@ from small_models.world import (
     render,
     velocities,
 )
+from small_models.world.pictures import distance
 from small_models.world.tables import GRAVITY, PAN, SPIN, STOP
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -251,3 +253,28 @@ def test_scenes_can_be_chosen_and_moved():
     assert len(some) == 2 and len(scenes[3:7]) == 4
     torch.testing.assert_close(render(some, 1, 16), torch.cat([render(scenes[i : i + 1], 1, 16) for i in (5, 2)]))
     assert scenes[:3].to("meta").level.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"nouns": ("hexagon",)}, "nouns="),
+        ({"motions": (("zigzag", ("zigzags {}",)),)}, "motions="),
+        ({"speeds": ()}, "0 speeds"),
+        ({"colours": 9}, "colours=9"),
+        ({"objects": (0.0,)}, "objects="),
+        ({"objects": (0.5,) * 7}, "objects="),
+        ({"pan": 2.0}, "pan=2"),
+    ],
+)
+def test_worlds_that_cannot_be_are_refused(change, says):
+    with pytest.raises(ValueError, match=says):
+        replace(NANO, **change)
+
+
+def test_a_shape_that_is_not_known_is_not_drawn_as_a_ring():
+    x = torch.rand(2, 3)
+    with pytest.raises(ValueError, match="shape='hexagon': choose one of circle"):
+        distance(x, x, "hexagon", x)
+    with pytest.raises(ValueError, match="give x and y of one shape"):
+        distance(x, x.T, "ring", x)

@@ -1,7 +1,5 @@
 """pytest tests/test_zoo.py: every schedule at any size, and each one's promise."""
 
-import time
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -77,17 +75,6 @@ def test_a_grid_by_name_as_a_function_and_as_numbers_is_the_same(name):
 def test_grids_that_cannot_be_walked_are_refused(name, options, says):
     with pytest.raises(ValueError, match=says):
         SCHEDULES[name](**{"steps": 2, "frames": 3, **options})
-
-
-def test_twenty_one_frames_and_fifty_steps_take_far_less_than_a_millisecond_a_step(one_thread):
-    for name, make in SCHEDULES.items():
-        make(50, 21, shift=5.0)
-        took = []
-        for _ in range(5):
-            start = time.perf_counter()
-            make(50, 21, shift=5.0)
-            took.append(time.perf_counter() - start)
-        assert min(took) / 50 < 2e-4, name
 
 
 # Each one's promise
@@ -231,10 +218,10 @@ def test_hold_at_a_constant_level_is_clean_only_at_the_end():
         (lambda: schedules.trapezoid(4, 5, lag=-2), "lag=-2"),
         (lambda: schedules.two_sided(4, 5, lag=-2), "lag=-2"),
         (lambda: schedules.two_sided(4, 5, noise=2.0), "noise level 2.0"),
-        (lambda: schedules.staircase(4, 5, chunk=3, overlap=3), "overlap=3 of chunks of 3 frames"),
-        (lambda: schedules.chunk_windows(5, 3, -1), "overlap=-1 of chunks of 3 frames"),
+        (lambda: schedules.staircase(4, 5, chunk=3, overlap=3), "overlap=3 for chunks of 3 frames"),
+        (lambda: schedules.chunk_windows(5, 3, -1), "overlap=-1 for chunks of 3 frames"),
         (lambda: schedules.chunk_windows(0), "frames=0"),
-        (lambda: schedules.delayed(4, [0, 2, -1]), "frame 2 waits -1 rows"),
+        (lambda: schedules.delayed(4, [0, 2, -1]), "frame 2 has a delay of -1 rows"),
         (lambda: schedules.delayed(4, []), "frames=0"),
         (lambda: grids.karras(4, low=2.0, high=1.0), "low=2.0, high=1.0"),
         (lambda: grids.karras(4, rho=0.0), "rho=0.0"),

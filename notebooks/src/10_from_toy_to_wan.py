@@ -62,12 +62,11 @@ import pusa_lab as pl
 import small_models
 from pusa_lab import media, schedules, tasks, viz
 from pusa_lab.notebook import check, play, setup
+from pusa_lab.planning import GPUS, plan, require_fit
 from pusa_lab.types import Geometry
 from pusa_lab.viz.results import plot_grid
-from pusa_lab.wan import VTAWanTransformer3DModel, WanModel, load_lora, merge, plan, unload_lora, unmerge
+from pusa_lab.wan import VTAWanTransformer3DModel, WanModel, load_lora, merge, unload_lora, unmerge
 from pusa_lab.wan.configs import WAN_CONFIGS
-from pusa_lab.wan.plan import require_fit
-from pusa_lab.wan.plan_tables import GPUS
 
 setup(seed=SEED, shapes=True)
 torch.set_grad_enabled(False)  # nothing is trained here
@@ -397,8 +396,9 @@ for shift in (1.0, 5.0):
 # %% [markdown]
 # ## Memory, time and money, before you rent
 #
-# `plan` needs no GPU and loads nothing. It counts operations and bytes by formula and scales them by what was measured on
-# one H200; other cards are assumed to reach the same share of their peak, and prices are rough guesses: give your own.
+# `plan` needs no GPU and loads nothing. It counts operations and bytes by formula, and corrects them by what was measured on
+# an H200 and an H100; of every figure it says whether it is measured, interpolated or arithmetic. Other cards are assumed to
+# reach the same share of their peak, and prices are rough guesses: give your own.
 #
 # **Predict.** 14B in bfloat16 is 27 GiB of weights. Can a card with 24 GB make 81 frames at 720p?
 
@@ -424,16 +424,19 @@ assert slower < 1.05, "the next block comes while this one computes: offloading 
 # 81 frames, 10 steps with guidance 3, so 20 forwards; struck out is what does not fit. Why is memory at 720p not much more
 # than at 480p? Weights do not grow with the video. Time does, and faster than the tokens, for attention is quadratic.
 #
-# What does the **paper's training** take? A LoRA of rank 512 on 8 GPUs of 80 GB, 900 steps of batch 8, blocks' inputs in
-# the host's memory (Sec. 3.1 and App. C, arXiv 2507.16116). It reports 500 dollars.
+# What does the **paper's training** take? A LoRA of rank 512, 900 steps of 8 clips (Sec. 3.1 and App. C, arXiv 2507.16116).
+# It reports 8 GPUs of 80 GB and 500 dollars. Here is one such GPU, with what saves memory: moments of 8 bits, and what the
+# blocks keep for the backward pass in the host's memory.
 
 # %% tags=["nbval-check-output"]
-paper = plan("wan2.1-14b", "720p", mode="lora", rank=512, gpus=8, gpu="h100", offload="checkpoints")
+bare = plan("wan2.1-14b", "720p", mode="lora", gpu="h100")
+saving = {"compiled": True, "ac_save_attention": 40, "offload_activations": True, "optimizer": "adamw8bit"}
+paper = plan("wan2.1-14b", "720p", mode="lora", gpu="h100", **saving)
 print(paper)
-hours, price = 8 * paper.seconds["total"] / 3600, GPUS["h100"].price
+hours, price = paper.seconds["total"] / 3600, GPUS["h100"].price
 print(f"\n{hours:.0f} GPU hours of nothing but steps; at ${price:g} an hour, $500 buys {500 / price:.0f}")
-assert paper.fits, "on 80 GB it fits, with checkpoints in the host's memory"
-assert not plan("wan2.1-14b", "720p", mode="lora", rank=512, gpus=8, gpu="h100").fits, "without that it does not"
+assert paper.fits and not bare.fits, "on 80 GB it fits with them, and without them it does not"
+assert bare.advice[0].changes == saving, "which `plan` says itself"
 assert paper.money < 500, "counted: no loading, no encoding, no failed runs"
 
 # %% [markdown]
@@ -524,8 +527,15 @@ my_plan = None  # plan("wan2.1-14b", "720p", gpu="rtx4090", ...)
 if my_plan is None:
     check(None, 0)
 else:
-    asked = {"model": "wan2.1-14b", "size": (720, 1280), "frames": 81, "steps": 10, "guidance": 3.0, "mode": "sample"}
-    asked |= {"gpu": "rtx4090", "gpus": 1, "batch": 1, "price": GPUS["rtx4090"].price}
+    asked = {
+        "model": "wan2.1-14b",
+        "size": (720, 1280),
+        "num_frames": 81,
+        "steps": 10,
+        "guidance": 3.0,
+        "mode": "sample",
+    }
+    asked |= {"gpu": "rtx4090", "gpus": 1, "num_videos": 1, "price": GPUS["rtx4090"].price}
     same = all(getattr(my_plan.settings, name) == value for name, value in asked.items())
     check(torch.tensor([same, my_plan.fits, my_plan.money <= 0.16]), torch.ones(3, dtype=torch.bool))
 
@@ -561,8 +571,8 @@ else:
 # input has no place for clocks; bfloat16 on a card that has none; a plan read as a promise: memory breaks into fragments,
 # so leave room.
 #
-# *Where the code lives:* `pusa_lab/wan/` (`transformer.py`: the clocks; `model.py`: the five calls; `lora.py`; `plan.py`),
-# `small_models/dit.py`, `benchmarks/` (what was measured, and how).
+# *Where the code lives:* `pusa_lab/wan/` (`transformer.py`: the clocks; `model.py`: the five calls; `lora.py`),
+# `pusa_lab/planning/`, `small_models/dit.py`, `benchmarks/` (what was measured, and how).
 #
 # *References:* Wan, arXiv 2503.20314; Pusa V1.0, arXiv 2507.16116; LoRA, arXiv 2106.09685.
 #

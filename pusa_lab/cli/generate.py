@@ -86,7 +86,7 @@ def generate_videos(
         schedule_options: arguments of a named schedule; --schedule-options.lag 4.
         steps: sampling steps of each frame (default 10).
         shift: shift of the sigmas (default: the model's own).
-        guidance: scale of text guidance, 1 is none; one for each latent frame as a list; or another guider's name.
+        guidance: scale of text guidance, 1 is none; one for each latent frame as a list; or a guider, 'apg(scale=5)'.
         solver: a name in pusa_lab.solvers.SOLVERS, such as euler, heun, ab2 or unipc.
         device: cpu or cuda (default: the GPU if there is one).
         offload: none, model or group, for Wan on a small GPU.
@@ -176,7 +176,7 @@ def _write(path: Path, result: Any, geometry: Any, options: Mapping[str, Any], c
         tensors = {"latents": result.latents[0].cpu(), "schedule": result.schedule.cpu()}
         with writing(path.with_suffix(".safetensors")) as part:
             save_file({name: x.contiguous() for name, x in tensors.items()}, part, {"pusa_lab": json.dumps(about)})
-    say(f"{result.task}, {len(result.schedule) - 1} rows, {result.seconds:.2f} s: {path}")
+    say(f"{result.task}, {len(result.schedule) - 1} rows, {result.calls} calls, {result.seconds:.2f} s: {path}")
 
 
 def _about(options: Mapping[str, Any], result: Any, caption: str, seed: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pusa_lab.cli.values import given
+from pusa_lab.cli.values import flag, given
 
 if TYPE_CHECKING:
     from pusa_lab.tasks import Task
@@ -45,19 +45,15 @@ def check_task(options: Mapping[str, Any]) -> None:
     there = given(options)
     for name in FILES:
         if options[name] == "":
-            raise ValueError(f"{_flag(name)} is empty: give the path of a file, or leave it out.")
+            raise ValueError(f"{flag(name)} is empty: give the path of a file, or leave it out.")
     for group in APART:
         if len(both := [name for name in group if name in there]) > 1:
-            raise ValueError(f"both {_flag(both[0])} and {_flag(both[1])} were given: give one of them.")
+            raise ValueError(f"both {flag(both[0])} and {flag(both[1])} were given: give one of them.")
     for name, needed in NEEDS.items():
         if name in there and not any(other in there for other in needed):
-            raise ValueError(f"{_flag(name)} was given without {' or '.join(map(_flag, needed))}: give both.")
+            raise ValueError(f"{flag(name)} was given without {' or '.join(map(flag, needed))}: give both.")
     if "keyframes" in there and not {"at", "pixel_at"} & there.keys():
         raise ValueError("--keyframes was given without --at or --pixel-at: say at which frames they are.")
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def read_pictures(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,7 +95,7 @@ def task_of(
     if hasattr(model, "given"):
         others = ("end_image", "loop", "noise", "mode")
         if options["image"] is None or any(given({name: options[name] for name in others})):
-            names = ", ".join(map(_flag, others[:-1]))
+            names = ", ".join(map(flag, others[:-1]))
             raise ValueError(f"{options['model']} takes one picture as input: give --image, without {names} or --mode.")
         return model.given(pictures["image"]), None
     noise = options["noise"]

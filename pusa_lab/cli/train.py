@@ -7,15 +7,19 @@ from typing import Any, Literal
 
 from pusa_lab.cli.parser import Parser
 from pusa_lab.cli.terminal import line, say
-from pusa_lab.cli.values import given
+from pusa_lab.cli.values import flag, given
 
 OUT = Path("outputs/train")
 """Default folder for checkpoints."""
-WAN = ("devices", "nodes", "keep", "everything", "host", "float8", "compiled", "expert", "plan_only")
+SAVED = ("ac_save_attention", "ac_skip_blocks", "offload_activations", "float8", "compiled")
+"""Options that trade memory for time and hardly change the result."""
+WAN = ("devices", "nodes", *SAVED, "expert", "plan_only")
 """Options that need --recipe."""
 TOYS = ("stage", "base", "fast", "clips")
 """Options that are for toys only."""
-COUNTED = ("steps", "batch")
+PLANNED = ("size", "gpu", "price")
+"""Options that need --plan-only."""
+COUNTED = ("steps", "batch", "micro", "optimizer", "lora_rank")
 """Fields that change the cost of a recipe."""
 CURVES = ("log_every", "validate_every")
 """Fields that change what is written to --logs."""
@@ -34,13 +38,15 @@ def train(
     clips: int | None = None,
     recipe: Literal["paper", "released"] | None = None,
     plan_only: bool = False,
+    size: str | None = None,
+    gpu: str | None = None,
     price: float | None = None,
     expert: Literal["high", "low"] | None = None,
     devices: int | None = None,
     nodes: int | None = None,
-    keep: int | None = None,
-    everything: int | None = None,
-    host: bool = False,
+    ac_save_attention: int | None = None,
+    ac_skip_blocks: int | None = None,
+    offload_activations: bool = False,
     float8: bool = False,
     compiled: bool = False,
     **changes: Any,
@@ -51,7 +57,7 @@ def train(
     --data CACHE --model FOLDER --out vta.safetensors`.
 
     Args:
-        model: nano (default), mini, or all; with --recipe the folder of a Wan.
+        model: nano (default), mini, or all; with --recipe the folder of a Wan, with --plan-only its name for `plan`.
         stage: codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one
             timestep per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this
             order.
@@ -63,14 +69,16 @@ def train(
         fast: a few small steps, to test that everything runs.
         clips: different clips in a run of a toy.
         recipe: train a Wan so, on --data CACHE --model FOLDER.
-        plan_only: print what a recipe costs, from measured steps.
-        price: US dollars per GPU and hour, for --plan-only (default: a guess).
+        plan_only: print what a recipe costs, as `pusa-lab plan` does.
+        size: for --plan-only; 480p, 720p (default), or HEIGHTxWIDTH in pixels.
+        gpu: for --plan-only; h200 (default), h100, a100-80, and so on.
+        price: for --plan-only; US dollars per GPU and hour (default: a guess).
         expert: of Wan2.2-A14B, train this one, on its own timesteps.
         devices: GPUs of each host (default 1; under torchrun its own).
         nodes: hosts (default 1; under torchrun its own).
-        keep: blocks that keep their attention (default 0, least memory).
-        everything: blocks that keep all they need (default 0).
-        host: what blocks keep waits in the host's memory.
+        ac_save_attention: blocks that save attention's result (default 0).
+        ac_skip_blocks: blocks without activation checkpointing (default 0).
+        offload_activations: what blocks save waits in the host's memory.
         float8: multiply with a LoRA's base in 8 bits.
         compiled: compile the blocks of a Wan.
         **changes: fields of TrainConfig; None is the recipe's.
@@ -107,18 +115,18 @@ def add_options(parser: Parser) -> None:
 
 def _check(options: dict[str, Any], changes: dict[str, Any]) -> None:
     """Refuse options and fields that would have no effect; options that were not given are not in `options`."""
-    if "price" in options and "plan_only" not in options:
-        raise ValueError("--price is for --plan-only: give both, or leave --price out.")
+    if "plan_only" not in options:
+        _refuse(options, PLANNED, "is for --plan-only: give both, or leave it out")
     if "recipe" not in options:
         _refuse(options, WAN, "is for a Wan: give --recipe too, or leave it out")
     else:
         _refuse(options, TOYS, "is for toys only: leave it out, or leave out --recipe")
     if "plan_only" in options:
-        there = ("model", "data", "out", "logs", "resume", *WAN[:-1])
+        there = ("data", "out", "logs", "resume", "expert")
         _refuse(options, there, "has no effect with --plan-only: leave out one of them")
-        _refuse(
-            changes, [name for name in changes if name not in COUNTED], "has no effect with --plan-only: leave it out"
-        )
+        counted = ", ".join(map(flag, COUNTED))
+        idle = [name for name in changes if name not in COUNTED]
+        _refuse(changes, idle, f"has no effect with --plan-only: set only {counted}")
     elif "logs" not in options:
         _refuse(changes, [name for name in CURVES if changes.get(name)], "has no effect without --logs: give it too")
     if "expert" in options:
@@ -129,7 +137,7 @@ def _refuse(options: dict[str, Any], names: Sequence[str], why: str) -> None:
     for name in names:
         if name in options:
             value = "" if options[name] is True else f" {options[name]}"
-            raise ValueError(f"--{name.replace('_', '-')}{value} {why}.")
+            raise ValueError(f"{flag(name)}{value} {why}.")
 
 
 def _train_family(options: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -1,17 +1,15 @@
 """What `pusa-lab train --recipe` does: VTA on a Wan, from a latent cache."""
 
-import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pusa_lab.cli import clone
 from pusa_lab.cli.terminal import line, say
-from pusa_lab.cli.train import OUT
+from pusa_lab.cli.train import OUT, SAVED
 
 
 def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -29,7 +27,7 @@ def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
     recipe = given["recipe"]
     config = replace(WAN_RECIPES[recipe], **changes)
     if "plan_only" in given:
-        say(*plan_lines(recipe, config, given.get("price")))
+        say(str(plan_of(given, config)))
         return
     data, model = given.get("data"), given.get("model")
     if not data or not model or not Path(model).is_dir():
@@ -44,33 +42,40 @@ def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
     if config.lora_rank and out.suffix != ".safetensors":
         out = out / f"{recipe}.safetensors"
     devices, nodes = processes(given.get("devices", 1), given.get("nodes", 1))
-    options: dict[str, Any] = {name: given.get(name, 0) for name in ("keep", "everything")}
-    options |= {name: given.get(name, False) for name in ("host", "compiled", "float8")}
-    options |= {name: given.get(name) for name in ("logs", "resume")}
+    options, logs, resume = saved(given), given.get("logs"), given.get("resume")
     # before gigabytes of weights are read
-    _check_blocks(folder.path / name, options["keep"], options["everything"])
-    logs, resume, compiled, float8 = (options[name] for name in ("logs", "resume", "compiled", "float8"))
+    _check_blocks(folder.path / name, options["ac_save_attention"], options["ac_skip_blocks"])
+    compiled, float8 = options["compiled"], options["float8"]
     check_wan(Path(data), out, config, logs, resume, compiled, float8, devices * nodes)
     transformer = read_transformer(folder, name, torch.bfloat16, None)
     if config.lora_rank and torch.cuda.is_available():
         # Of several processes each has a GPU of its own; all weights go there later, split.
         transformer = transformer.to(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
     about = {"recipe": recipe, "base": str(model), "expert": name, "command": line.get()}
-    options |= {"devices": devices, "nodes": nodes, "about": about}
+    options |= {"logs": logs, "resume": resume, "devices": devices, "nodes": nodes, "about": about}
     path = train_wan(transformer, Path(data), out, config, codec=read_codec(folder), **options)
     if not int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))):
         say(str(path))
 
 
-def _check_blocks(place: Path, keep: int, everything: int) -> None:
+def saved(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides memory and time: of blocks a number, of the others whether.
+
+    Args:
+        given: options of the command that were given.
+    """
+    return {name: given.get(name, 0 if name.startswith("ac_") else False) for name in SAVED}
+
+
+def _check_blocks(place: Path, attention: int, skipped: int) -> None:
     from pusa_lab.files import read_json
     from pusa_lab.training.recompute import keep_plan
 
     blocks = read_json(place / "config.json", "a transformer's config", {"num_layers": int})["num_layers"]
     try:
-        keep_plan(blocks, keep, everything)
+        keep_plan(blocks, attention, skipped)
     except ValueError as error:
-        raise ValueError(f"--keep {keep} --everything {everything}: {error}") from error
+        raise ValueError(f"--ac-save-attention {attention} --ac-skip-blocks {skipped}: {error}") from error
 
 
 def processes(devices: int, nodes: int) -> tuple[int, int]:
@@ -115,25 +120,21 @@ def _expert(folder: Any, wanted: str | None, config: Any) -> tuple[str, Any]:
     return folder.experts[wanted == "low"], replace(config, **bounds)
 
 
-def plan_lines(recipe: str, config: Any, price: float | None = None) -> Sequence[str]:
-    """What a recipe costs, from the steps that `benchmarks/wan_train.py` measured.
+def plan_of(given: Mapping[str, Any], config: Any) -> Any:
+    """What a recipe costs: the plan that `pusa-lab plan` makes of the same settings.
 
     Args:
-        recipe: its name.
-        config: its settings.
-        price: US dollars an hour of any GPU; None is a guess for each.
+        given: options of the command that were given; --model is a name in WAN_CONFIGS.
+        config: the recipe's settings.
 
     Raises:
-        ValueError: a price below 0.
+        ValueError: as for `plan`.
     """
-    from pusa_lab.wan.plan_tables import GPUS
-    from pusa_lab.wan.plan_training import read_training, training_costs, training_table
+    from pusa_lab.planning.planner import plan
+    from pusa_lab.planning.recipe import run_arguments
+    from pusa_lab.planning.settings import read_size
 
-    if price is not None and not 0 <= price < math.inf:
-        raise ValueError(f"price={price}: give US dollars per GPU and hour, 0 or more.")
-    prices = None if price is None else dict.fromkeys(GPUS, price)
-
-    samples = config.steps * config.batch
-    rows = read_training(clone.BENCHMARKS / "results" / "wan_train.json")
-    head = f"{recipe}: {config.steps} steps of {config.batch} clips, {samples} samples, LoRA of rank {config.lora_rank}"
-    return [head, "", training_table(training_costs(rows, samples, prices=prices))]
+    options = {name: given[name] for name in ("model", "gpu", "price") if name in given}
+    options |= {"size": read_size(given["size"])} if "size" in given else {}
+    gpus = given.get("devices", 1) * given.get("nodes", 1)
+    return plan(**run_arguments(config, gpus, **saved(given)), **options)

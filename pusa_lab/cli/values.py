@@ -13,14 +13,13 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None and value is not False}
 
 
-def height_and_width(size: str) -> tuple[int, int] | None:
-    """480x832 as (480, 832); None if it is not written so.
+def flag(name: str) -> str:
+    """An option as it is typed: --end-image for end_image.
 
     Args:
-        size: of a video in pixels.
+        name: of the option.
     """
-    height, _, width = size.partition("x")
-    return (int(height), int(width)) if height.isdecimal() and width.isdecimal() else None
+    return f"--{name.replace('_', '-')}"
 
 
 def pixels(size: str | None) -> tuple[int, int] | None:
@@ -32,6 +31,9 @@ def pixels(size: str | None) -> tuple[int, int] | None:
     Raises:
         ValueError: it is not written so.
     """
-    if size is not None and height_and_width(size) is None:
+    if size is None:
+        return None
+    height, _, width = size.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
         raise ValueError(f"{size!r:.60} is not a size: give HEIGHTxWIDTH, such as 480x832.")
-    return None if size is None else height_and_width(size)
+    return int(height), int(width)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.guidance.guided import Guided, calls
+from pusa_lab.guidance.guided import Guided, around
 from pusa_lab.schedules import frame_indices
 from pusa_lab.timesteps import check_tau, per_frame
 from pusa_lab.types import Denoiser, Tau, Video
@@ -119,7 +119,39 @@ def history_guidance(denoiser: Denoiser, terms: Sequence[Term], eps: Video) -> G
         known = per_frame(tau.new_tensor(past).expand_as(tau), x) > 0
         return torch.where(known, own, total).to(x.dtype)
 
-    return Guided(guided, calls(denoiser) * len(views))
+    return around(denoiser, guided, len(views))
+
+
+@checked
+def picture_guidance(
+    denoiser: Denoiser, known: Sequence[int], eps: Video, scale: float | int, level: float | int = 0.0
+) -> Guided:
+    """Guidance by the known frames of a task: towards what they make of the video, away from what it is without them.
+
+    v = v(known at noise) + s (v(known as given) - v(known at noise)), at noise: replaced by eps and labelled 1
+
+    Only a denoiser with one clock per frame can be asked both. With a level k between, the pull is that of a blurred
+    view, v(known as given) + (s - 1) (v(known at k) - v(known at noise)): motion stays. This is `history_guidance`
+    of `fractional(known, level, scale)`: two calls, three with a level.
+
+    Args:
+        denoiser: (x, tau, **cond) -> v, trained with independent clocks.
+        known: known latent frames; negative ones count from the end.
+        eps: standard normal noise of x's shape (b, c, f, h, w), not the one that sampling starts from.
+        scale: s; 1 is no guidance, above 1 follows the known frames more closely.
+        level: k in [0, 1) of the noisy view.
+
+    Returns:
+        (x, tau, **cond) -> v.
+
+    Raises:
+        ValueError: nothing is known, or as `history_guidance`.
+
+    Source: Eq. 5, arXiv 2502.06764; guidance by the picture alone: section 3.2.1, arXiv 2211.09800.
+    """
+    if not known:
+        raise ValueError("nothing is known of the video: give a task such as image_to_video, or use another guider.")
+    return history_guidance(denoiser, fractional(known, level, scale), eps)
 
 
 def _views(terms: Sequence[Term], frames: int) -> tuple[dict[View, float], View]:

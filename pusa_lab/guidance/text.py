@@ -1,5 +1,6 @@
 """Guidance by the caption."""
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
@@ -7,22 +8,19 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.guidance.guided import Guided, calls
+from pusa_lab.guidance.guided import Guided, around
 from pusa_lab.timesteps import per_frame
 from pusa_lab.types import Cond, Denoiser, Tau, Video
 
 Scale: TypeAlias = float | int | Float[Tensor, " f"]
 """One for all frames, or one each."""
+Interval: TypeAlias = tuple[float | int, float | int]
+"""(low, high): the clocks in [0, 1], ends included, at which a frame is guided."""
 
 
 @checked
 def text_cfg(
-    denoiser: Denoiser,
-    cond: Cond,
-    null: Cond,
-    scale: Scale,
-    rescale: float | int = 0.0,
-    interval: tuple[float | int, float | int] = (0.0, 1.0),
+    denoiser: Denoiser, null: Cond, scale: Scale, rescale: float | int = 0.0, interval: Interval = (0.0, 1.0)
 ) -> Guided:
     """Classifier-free guidance on the caption, applied to the velocity of every frame.
 
@@ -32,48 +30,71 @@ def text_cfg(
 
     Args:
         denoiser: (x, tau, **cond) -> v.
-        cond: keyword arguments for the caption.
-        null: keyword arguments for the empty (or negative) caption.
+        null: keyword arguments for the empty (or negative) caption, which replace those of the call.
         scale: s, one or (f,); 1 is no guidance, above 1 follows the caption more closely.
         rescale: r in [0, 1]; 0 is none, the source recommends 0.7 against overexposure at large scales.
         interval: clocks (low, high) in [0, 1] at which frames are guided, ends included.
 
     Returns:
-        (x, tau) -> v.
+        (x, tau, **cond) -> v.
 
     Raises:
         ValueError: an argument is out of range; with the first velocity, if there is not one scale per frame.
 
     Source: arXiv 2207.12598 with velocities; interval: arXiv 2404.07724; rescale: section 3.4, arXiv 2305.08891.
     """
-    low, high = interval
-    scales = torch.as_tensor(scale, dtype=torch.float64)
-    _check_text(scales, rescale, interval)
+    if not 0 <= rescale <= 1:
+        raise ValueError(f"rescale={rescale}: give a number in [0, 1]; 0 is none.")
 
-    def guided(x: Video, tau: Tau) -> Video:
-        s = per_frame(_scales(scales, tau, x).where((tau >= low) & (tau <= high), 1.0), x)
-        v = denoiser(x, tau, **cond)
-        if (s == 1).all():
-            return v
-        v_null = denoiser(x, tau, **null)
+    def rule(x: Video, tau: Tau, v: Video, v_null: Video, s: Tensor) -> Video:
         out = v_null + s * (v - v_null.to(s))  # at least float32 until the end
         if rescale:
             out = out * (rescale * _std(v.to(out), s != 1) / _std(out, s != 1).clamp(min=1e-12) + 1 - rescale)
-        return torch.where(s == 1, v, out).to(v.dtype)
+        return out
 
-    return Guided(guided, calls(denoiser) * (1 if (scales == 1).all() else 2))
+    return _against_null(denoiser, null, scale, interval, rule)
 
 
-def _check_text(scales: Tensor, rescale: float | int, interval: tuple[float | int, float | int]) -> None:
+def _against_null(
+    denoiser: Denoiser,
+    null: Cond,
+    scale: Scale,
+    interval: Interval,
+    rule: Callable[..., Video],
+    remembers: bool = False,
+) -> Guided:
+    """Guidance by rule(x, tau, v, v_null, s (b, 1, f, 1, 1)), of frames within the interval whose s is not 1."""
+    scales = _scales(scale)
+    _check_interval(interval)
+
+    def guided(x: Video, tau: Tau, **cond: object) -> Video:
+        s = per_frame(_of_frames(scales, tau, x).where(_inside(tau, interval), 1.0), x)
+        v = denoiser(x, tau, **cond)
+        if (s == 1).all():
+            return v
+        v_null = denoiser(x, tau, **{**cond, **null})
+        return torch.where(s == 1, v, rule(x, tau, v, v_null, s)).to(v.dtype)
+
+    return around(denoiser, guided, 1 if (scales == 1).all() else 2, remembers)
+
+
+def _scales(scale: Scale) -> Tensor:
+    scales = torch.as_tensor(scale, dtype=torch.float64)
     if scales.ndim > 1 or not torch.isfinite(scales.float()).all():
         raise ValueError(f"scale={scales.tolist()}: give one finite number, or one for each frame.")
-    if not 0 <= rescale <= 1:
-        raise ValueError(f"rescale={rescale}: give a number in [0, 1]; 0 is none.")
+    return scales
+
+
+def _check_interval(interval: Interval) -> None:
     if not 0 <= interval[0] <= interval[1] <= 1:
         raise ValueError(f"interval={interval}: give (low, high) with 0 <= low <= high <= 1; tau = 1 is noise.")
 
 
-def _scales(scales: Tensor, tau: Tau, x: Video) -> Tau:
+def _inside(tau: Tau, interval: Interval) -> Bool[Tensor, "b f"]:
+    return (tau >= interval[0]) & (tau <= interval[1])
+
+
+def _of_frames(scales: Tensor, tau: Tau, x: Video) -> Tau:
     if scales.ndim and len(scales) != x.shape[2]:
         raise ValueError(
             f"{len(scales)} scales for x of shape {tuple(x.shape)} (b c f h w): give one, or one for each of its "

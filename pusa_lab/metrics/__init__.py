@@ -1,6 +1,6 @@
-"""Measures of videos, and of videos against a known truth; totals and how sure they are.
+"""Measures of videos, alone or against a known truth; totals, and confidence intervals.
 
-Named after the dimensions of VBench-I2V where they answer the same question. None of them needs a trained network.
+Measures that answer the question of a dimension of VBench-I2V have its name. None of them needs a trained network.
 """
 
 from pusa_lab.metrics.appearance import (

@@ -1,4 +1,4 @@
-"""Do subjects and background keep their looks: from frame to frame, and as in a given picture."""
+"""Whether subjects and background keep their appearance from frame to frame, and look as in a given picture."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,11 +10,11 @@ from pusa_lab.metrics.frames import ByClip, Masks, check_clips, check_masks, in_
 from pusa_lab.types import Clip
 
 SIDE = 24
-"""Points a side of a subject's crop."""
+"""Sampling points per side of the crop of a subject."""
 REACH = 1.6
-"""Half a crop's side in radii of the disc of the subject's area: holds a triangle's corners."""
+"""Half the side of a crop, in radii of a disc with the subject's area; large enough for the corners of a triangle."""
 SEEN = 1.0
-"""Pixels of which a subject must show more to be sought."""
+"""A subject counts as visible if it covers more than this many pixels."""
 Picture = Float[Tensor, "b 3 1 hp wp"]
 PictureMasks = Float[Tensor, "b k 1 hp wp"]
 Crops = Float[Tensor, "n pf 4 side side"]
@@ -22,21 +22,25 @@ Crops = Float[Tensor, "n pf 4 side side"]
 
 @checked
 def subject_consistency(clip: Tensor, mask: Tensor) -> ByClip:
-    """How much subjects stay alike, wherever they are: 1 if they never change, 0 if they vanish after frame 0.
+    """How similar subjects stay, wherever they are: 1 if they never change, 0 if they vanish after frame 0.
 
-    mean over t >= 1 of (s(t, t - 1) + s(t, 0)) / 2, then over the subjects seen in frame 0; s of two frames is
-    sum(min(a, b)) / sum(max(a, b)) over what is cut out around the mask's centre: mask * colour in [0, 1], and mask
+    mean over t >= 1 of (s(t, t - 1) + s(t, 0)) / 2, then over the subjects visible in frame 0; s of two frames is
+    sum(min(a, b)) / sum(max(a, b)) over the crops around the centre of the mask, with the channels mask * colour in
+    [0, 1] and mask
 
-    The cut-out is as large as the subject's largest frame asks. NaN for a clip whose frame 0 shows no subject.
+    The size of the crop is set by the frame in which the subject is largest.
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1], at least 2 frames.
-        mask: of each subject (b, k, pf, h, w) in [0, 1].
+        mask: share of each pixel that shows each of k subjects, (b, k, pf, h, w) in [0, 1].
+
+    Returns:
+        Scores (b,) in [0, 1]; NaN for a clip whose frame 0 shows no subject.
 
     Raises:
-        ValueError: these are no such pixels or masks.
+        ValueError: clip or mask is not as described.
 
-    Source: the average is VBench's (2311.17982), the similarity is ours.
+    Source: the average is that of VBench (2311.17982), the similarity is our own.
     """
     check_clips(clip, frames=2)
     check_masks(mask, clip)
@@ -48,18 +52,21 @@ def subject_consistency(clip: Tensor, mask: Tensor) -> ByClip:
 
 @checked
 def i2v_subject(clip: Tensor, mask: Tensor, picture: Tensor, picture_mask: Tensor) -> ByClip:
-    """How much subjects look in all frames as in a given picture, wherever they are.
+    """How similar subjects in all frames are to those in a given picture, wherever they are.
 
-    mean over frames of s(frame, picture), as in `subject_consistency`, then over the subjects seen in the picture
+    mean over frames of s(frame, picture), as in `subject_consistency`, then over the subjects visible in the picture
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
-        mask: of each subject (b, k, pf, h, w) in [0, 1].
+        mask: share of each pixel that shows each of k subjects, (b, k, pf, h, w) in [0, 1].
         picture: pixels (b, 3, 1, h, w) in [-1, 1].
-        picture_mask: of the same subjects (b, k, 1, h, w) in [0, 1]; says how large the cut-outs are.
+        picture_mask: masks of the same subjects (b, k, 1, h, w) in [0, 1]; they set the size of the crops.
+
+    Returns:
+        Scores (b,) in [0, 1]; NaN for a clip whose picture shows no subject.
 
     Raises:
-        ValueError: these are no such pixels or masks.
+        ValueError: an argument is not as described.
     """
     _check_picture(clip, mask, picture, picture_mask)
     seen, reach = picture_mask[:, :, 0].sum((-1, -2)) > SEEN, _reach(picture_mask)
@@ -69,21 +76,24 @@ def i2v_subject(clip: Tensor, mask: Tensor, picture: Tensor, picture_mask: Tenso
 
 @checked
 def background_consistency(clip: Tensor, mask: Tensor) -> ByClip:
-    """How much the background stays alike: 1 if it never changes.
+    """How similar the background stays: 1 if it never changes.
 
-    mean over t >= 1 of (s(t, t - 1) + s(t, 0)) / 2; s of two frames is 1 - mean |a - b|, pixels in [0, 1], each
-    weighted with the share of it that shows no subject in either frame
+    mean over t >= 1 of (s(t, t - 1) + s(t, 0)) / 2; s of two frames is 1 - mean |a - b| of pixels in [0, 1], each
+    weighted by the share of the pixel that shows no subject in either frame
 
-    Frames in which no background is left to compare are left out; NaN if these are all.
+    Frames without a common background are omitted.
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1], at least 2 frames.
-        mask: of each subject (b, k, pf, h, w) in [0, 1].
+        mask: share of each pixel that shows each of k subjects, (b, k, pf, h, w) in [0, 1].
+
+    Returns:
+        Scores (b,) in [0, 1]; NaN if all frames of a clip are omitted.
 
     Raises:
-        ValueError: these are no such pixels or masks.
+        ValueError: clip or mask is not as described.
 
-    Source: the average is VBench's (2311.17982), the similarity is ours.
+    Source: the average is that of VBench (2311.17982), the similarity is our own.
     """
     check_clips(clip, frames=2)
     check_masks(mask, clip)
@@ -99,18 +109,21 @@ def background_consistency(clip: Tensor, mask: Tensor) -> ByClip:
 
 @checked
 def i2v_background(clip: Tensor, mask: Tensor, picture: Tensor, picture_mask: Tensor) -> ByClip:
-    """How much the background looks in all frames as in a given picture.
+    """How similar the background of all frames is to that of a given picture.
 
     mean over frames of s(frame, picture), as in `background_consistency`
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
-        mask: of each subject (b, k, pf, h, w) in [0, 1].
+        mask: share of each pixel that shows each of k subjects, (b, k, pf, h, w) in [0, 1].
         picture: pixels (b, 3, 1, h, w) in [-1, 1].
-        picture_mask: of the same subjects (b, k, 1, h, w) in [0, 1].
+        picture_mask: masks of the same subjects (b, k, 1, h, w) in [0, 1].
+
+    Returns:
+        Scores (b,) in [0, 1]; NaN if no frame of a clip has background in common with the picture.
 
     Raises:
-        ValueError: these are no such pixels or masks.
+        ValueError: an argument is not as described.
     """
     _check_picture(clip, mask, picture, picture_mask)
 
@@ -122,18 +135,22 @@ def i2v_background(clip: Tensor, mask: Tensor, picture: Tensor, picture_mask: Te
 
 @checked
 def foreground(clip: Tensor, threshold: float | int = 30) -> Float[Tensor, "b 1 pf hp wp"]:
-    """A mask for clips without truth: the pixels that differ from their own median over time.
+    """Estimate a mask for clips without known masks: the pixels that differ from their own median over time.
 
-    1 where the channel of largest difference differs by more than the threshold. What stays in its place for half of
-    the clip is not found (and where it was before or goes later is), and a moving camera makes much foreground: in
-    the toys' worlds about two thirds of what it finds is of subjects, and it finds more than half of their pixels.
+    A pixel is 1 where any channel differs by more than the threshold. A subject that stays in one place for half of the
+    clip is missed there, and its other places are found instead; with a moving camera, much of the background is found.
+    In the toys' worlds, about two thirds of the pixels found show subjects, and more than half of the subjects' pixels
+    are found.
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
         threshold: in grey levels of 255.
 
+    Returns:
+        A mask of 0 and 1, (b, 1, pf, h, w).
+
     Raises:
-        ValueError: these are no such pixels.
+        ValueError: the clip is not as described.
     """
     check_clips(clip)
 
@@ -146,10 +163,10 @@ def foreground(clip: Tensor, threshold: float | int = 30) -> Float[Tensor, "b 1 
 
 @checked
 def background(mask: Masks) -> Float[Tensor, "b pf hp wp"]:
-    """The share of each pixel that shows no subject, in [0, 1].
+    """Share of each pixel that shows no subject, in [0, 1].
 
     Args:
-        mask: of each subject (b, k, pf, h, w) in [0, 1].
+        mask: share of each pixel that shows each of k subjects, (b, k, pf, h, w) in [0, 1].
     """
     return 1 - mask.sum(1).clamp(max=1)
 
@@ -161,22 +178,22 @@ def _check_picture(clip: Clip, mask: Masks, picture: Picture, picture_mask: Pict
     if picture.shape != clip[:, :, :1].shape:
         want = tuple(clip[:, :, :1].shape)
         raise ValueError(
-            f"the picture has shape {tuple(picture.shape)}: give {want}, one frame as large as the clips'."
+            f"the picture has shape {tuple(picture.shape)}: give {want}, one frame as large as those of the clip."
         )
     check_masks(picture_mask, picture)
     if picture_mask.shape[1] != mask.shape[1]:
         raise ValueError(
-            f"masks show {mask.shape[1]} subjects and the picture's {picture_mask.shape[1]}: give the same subjects."
+            f"mask has {mask.shape[1]} subjects and picture_mask {picture_mask.shape[1]}: give the same subjects."
         )
 
 
 def _reach(mask: Float[Tensor, "b k _ hp wp"]) -> Float[Tensor, "b k"]:
-    """Half the side of each subject's cut-outs, in pixels."""
+    """Half the side of the crops of each subject, in pixels."""
     return REACH * (mask.sum((-1, -2)).amax(2) / torch.pi).sqrt()
 
 
 def _crops(clip: Clip, mask: Masks, seen: Bool[Tensor, "b k"], reach: Float[Tensor, "b k"]) -> Crops:
-    """What each frame shows around each subject that is sought, in the order of seen.nonzero()."""
+    """Crops of each frame around each visible subject, in the order of seen.nonzero()."""
 
     def cut(which: Tensor, sizes: Tensor) -> Tensor:
         i, k = which.T
@@ -187,7 +204,7 @@ def _crops(clip: Clip, mask: Masks, seen: Bool[Tensor, "b k"], reach: Float[Tens
 
 
 def _cut(clip: Clip, mask: Float[Tensor, "b pf hp wp"], reach: Float[Tensor, " b"]) -> Crops:
-    """mask * colour in [0, 1], and mask, at SIDE x SIDE points around the mask's centre."""
+    """The channels mask * colour in [0, 1] and mask at SIDE x SIDE points around the centre of the mask."""
     n, pf, h, w = mask.shape
     maps = torch.stack([*((clip.transpose(0, 1) + 1) / 2 * mask), mask], dim=2).flatten(0, 1)
     line = (torch.arange(SIDE, device=mask.device) + 0.5) * 2 / SIDE - 1
@@ -201,13 +218,13 @@ def _cut(clip: Clip, mask: Float[Tensor, "b pf hp wp"], reach: Float[Tensor, " b
 
 
 def _alike(a: Crops, b: Float[Tensor, "n _ 4 side side"]) -> Float[Tensor, "n pf"]:
-    """Shared by total, 1 if equal; nothing is like nothing by 0, because a subject was sought."""
+    """Similarity of crops: sum of minima over sum of maxima. Two empty crops have 0, because a subject is missing."""
     sums = (pick(a, b).sum((-1, -2, -3)) for pick in (torch.minimum, torch.maximum))
     return next(sums) / next(sums).clamp(min=1e-6)
 
 
 def _by_clip(score: Float[Tensor, " n"], seen: Bool[Tensor, "b k"]) -> ByClip:
-    """Mean over each clip's subjects."""
+    """Mean over the subjects of each clip."""
     out = score.new_full(seen.shape, torch.nan)
     out[seen] = score
     return out.nanmean(1)
@@ -216,7 +233,7 @@ def _by_clip(score: Float[Tensor, " n"], seen: Bool[Tensor, "b k"]) -> ByClip:
 def _ground_alike(
     clip: Clip, free: Float[Tensor, "b pf hp wp"], other: Float[Tensor, "b 3 _ hp wp"], other_free: Tensor
 ) -> Float[Tensor, "b pf"]:
-    """How alike the backgrounds of the frames of two clips are; the other may be a single frame."""
+    """Similarity of the backgrounds of two clips, frame by frame; the other clip may be a single frame."""
     weight = free * other_free
     change = (clip - other).abs().mean(1) / 2
     return 1 - (weight * change).sum((-1, -2)) / weight.sum((-1, -2))

@@ -1,4 +1,4 @@
-"""How far two sets of clips are from each other, in the space of some features."""
+"""Distance between two sets of clips in a space of features."""
 
 import torch
 from jaxtyping import Float
@@ -9,18 +9,18 @@ from pusa_lab.arguments import checked
 
 @checked
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Frechet distance of the Gaussians of the same means and covariances: 0 if these are equal.
+    """Squared Frechet distance between Gaussians with the means and covariances of two sets: 0 if these are equal.
 
     |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), covariances with n - 1, in float64
 
-    It is biased upward, the more the fewer samples there are, so compare only distances of equal n.
+    It is biased upward, more so for fewer samples, so compare only distances with equal n.
 
     Args:
-        a: features (n, d), one row a clip.
-        b: features (m, d).
+        a: features (n, d), one row per clip, n at least 2.
+        b: features (m, d), m at least 2.
 
     Raises:
-        ValueError: fewer than 2 rows, features of other kinds, or numbers that are not finite.
+        ValueError: a set has fewer than 2 rows, the sets have different numbers of features, or numbers are not finite.
 
     Source: Dowson, Landau, J. Multivariate Anal. 12, 1982; FID (1706.08500), FVD (1812.01717).
     """

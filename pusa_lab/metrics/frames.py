@@ -1,4 +1,4 @@
-"""Frame by frame: what a clip must be, fidelity to a known truth, and how much moves."""
+"""Frame by frame: checks of clips and masks, fidelity to a known truth, and amount of motion."""
 
 from collections.abc import Callable
 
@@ -12,24 +12,24 @@ from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip
 
 Masks = Float[Tensor, "b k pf hp wp"]
-"""How much of each pixel shows each of k subjects, in [0, 1]; 0 everywhere for one that is not there."""
+"""Share of each pixel that shows each of k subjects, in [0, 1]; 0 everywhere for a subject that is absent."""
 ByClip = Float[Tensor, " b"]
 SLACK = 1e-3
-"""By how much rounding may leave the range."""
+"""Tolerance for values that rounding puts out of range."""
 TAPS, SIGMA = 11, 1.5
-"""SSIM's window."""
+"""Size and standard deviation of the window of SSIM, in pixels."""
 
 
 def check_clips(clip: Tensor, *others: Tensor, frames: int = 1) -> None:
-    """Raise one clear ValueError unless all are clips of the same shape, in [-1, 1].
+    """Raise one ValueError unless all arguments are clips of the same shape in [-1, 1].
 
     Args:
-        clip: meant to be pixels (b, 3, pf, h, w).
-        others: meant to be of the same shape.
-        frames: how many the measure needs at least.
+        clip: expected to be pixels (b, 3, pf, h, w) in [-1, 1].
+        others: expected to be pixels of the same shape.
+        frames: smallest number of frames, at least 1.
 
     Raises:
-        ValueError: another shape, type or range, numbers that are not finite, or too few frames.
+        ValueError: an argument has another shape, type or range, is not finite, or has too few frames.
     """
     for x in (clip, *others):
         if not isinstance(x, Tensor):
@@ -39,7 +39,7 @@ def check_clips(clip: Tensor, *others: Tensor, frames: int = 1) -> None:
             raise ValueError(f"a clip has shape {shape}: give pixels (b, 3, frames, h, w).")
         if not x.is_floating_point():
             raise ValueError(
-                f"a clip has dtype {x.dtype}: give floats in [-1, 1]: pusa_lab.pixels.to_pixels makes them of uint8."
+                f"a clip has dtype {x.dtype}: give floats in [-1, 1], such as from pusa_lab.pixels.to_pixels."
             )
         if shape != tuple(clip.shape):
             raise ValueError(f"clips have shapes {tuple(clip.shape)} and {shape}: give clips of the same shape.")
@@ -49,20 +49,20 @@ def check_clips(clip: Tensor, *others: Tensor, frames: int = 1) -> None:
 
 
 def check_masks(mask: Tensor, clip: Clip) -> None:
-    """Raise one clear ValueError unless `mask` tells for each pixel of `clip` which subjects it shows.
+    """Raise one ValueError unless `mask` holds a mask of each subject for each pixel of `clip`.
 
     Args:
-        mask: meant to be (b, k, pf, h, w) in [0, 1].
+        mask: expected to be (b, k, pf, h, w) in [0, 1].
         clip: pixels (b, 3, pf, h, w).
 
     Raises:
-        ValueError: another shape, type or range, or numbers that are not finite.
+        ValueError: the mask has another shape, type or range, or is not finite.
     """
     want = (clip.shape[0], *clip.shape[2:])
     if mask.ndim != 5 or 0 in mask.shape or (mask.shape[0], *mask.shape[2:]) != want:
         b, *rest = want
         raise ValueError(
-            f"masks have shape {tuple(mask.shape)}: give ({b}, subjects, {', '.join(map(str, rest))}), as the clips."
+            f"masks have shape {tuple(mask.shape)}: give ({b}, subjects, {', '.join(map(str, rest))}) for this clip."
         )
     if not mask.is_floating_point():
         raise ValueError(f"masks have dtype {mask.dtype}: give floats in [0, 1].")
@@ -70,17 +70,20 @@ def check_masks(mask: Tensor, clip: Clip) -> None:
 
 
 def _check_range(x: Tensor, what: str, lowest: int) -> None:
-    low, high = (value.item() for value in x.aminmax())  # not a number if any is not
+    low, high = (value.item() for value in x.aminmax())  # NaN if any value is NaN
     if not (low >= lowest - SLACK and high <= 1 + SLACK):
         raise ValueError(f"{what} has values from {low:.4g} to {high:.4g}: give finite numbers in [{lowest}, 1].")
 
 
 def in_parts(read: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """Measure a few rows at a time: what fits a processor's cache, or an accelerator's memory.
+    """Apply a measure to a few rows at a time, so that they fit the cache of a CPU or the memory of a GPU.
 
     Args:
-        read: rows of all tensors to one number or more each.
-        tensors: with equally many rows; the first tells how large one is.
+        read: function of some rows of each tensor that returns one or more numbers per row.
+        tensors: tensors with the same number of rows; the first one decides how many rows are taken at a time.
+
+    Returns:
+        The results of all rows, concatenated.
     """
     room = 2**18 if tensors[0].device.type == "cpu" else 2**26
     count = max(1, room // max(1, tensors[0][:1].numel()))
@@ -92,14 +95,14 @@ def in_parts(read: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
 def psnr(clip: Tensor, truth: Tensor) -> Float[Tensor, "b pf"]:
     """Peak signal-to-noise ratio of every frame, in dB.
 
-    10 log10(2^2 / mean((clip - truth)^2)), pixels in [-1, 1]; infinite where equal
+    10 log10(2^2 / mean((clip - truth)^2)), pixels in [-1, 1]; infinite for equal frames
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
-        truth: pixels of the same shape.
+        truth: pixels of the same shape in [-1, 1].
 
     Raises:
-        ValueError: these are no such pixels.
+        ValueError: clip or truth is not as described.
     """
     check_clips(clip, truth)
     return in_parts(lambda x, y: 10 * (4 / (x - y).square().mean(dim=(1, 3, 4))).log10(), clip, truth)
@@ -107,18 +110,18 @@ def psnr(clip: Tensor, truth: Tensor) -> Float[Tensor, "b pf"]:
 
 @checked
 def ssim(clip: Tensor, truth: Tensor) -> Float[Tensor, "b pf"]:
-    """Structural similarity of every frame: 1 where equal.
+    """Structural similarity of every frame: 1 for equal frames.
 
     mean of (2 m_x m_y + C1) (2 s_xy + C2) / ((m_x^2 + m_y^2 + C1) (s_x^2 + s_y^2 + C2)), with means m and
-    (co)variances s under a Gaussian window of 11 pixels and sigma 1.5 (the largest odd one that fits, in smaller
-    pictures), C1 = (.01 * 2)^2, C2 = (.03 * 2)^2; over channels and over the places where the whole window fits
+    (co)variances s under a Gaussian window of 11 pixels and sigma 1.5 (in smaller pictures, the largest odd window that
+    fits), C1 = (.01 * 2)^2, C2 = (.03 * 2)^2; over channels and over all places where the whole window fits
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
-        truth: pixels of the same shape.
+        truth: pixels of the same shape in [-1, 1].
 
     Raises:
-        ValueError: these are no such pixels.
+        ValueError: clip or truth is not as described.
 
     Source: Wang, Bovik, Sheikh, Simoncelli, Image quality assessment, IEEE TIP 13(4), 2004.
     """
@@ -129,7 +132,7 @@ def ssim(clip: Tensor, truth: Tensor) -> Float[Tensor, "b pf"]:
 
 
 def _ssim(x: Float[Tensor, "n h w"], y: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
-    """Of single channels. The variances are only needed as a sum, so four maps are filtered and not five."""
+    """SSIM of single channels; only the sum of the variances is needed, so four maps are filtered instead of five."""
     m_x, m_y, squares, product = _windowed(torch.stack([x, y, x * x + y * y, x * y])).unbind()
     both, c1, c2 = m_x * m_y, (0.01 * 2) ** 2, (0.03 * 2) ** 2
     means = m_x * m_x + m_y * m_y
@@ -150,18 +153,21 @@ def _windowed(maps: Float[Tensor, "four n h w"]) -> Float[Tensor, "four n _ _"]:
 
 @checked
 def follow_errors(made: np.ndarray, truth: np.ndarray, stride: int) -> dict[str, float]:
-    """How well videos follow the picture that they were made from.
+    """How well generated videos follow the picture that they were generated from.
 
     first_frame_error and next_frame_error: root mean square of made - truth in grey levels of 255, for pixel frame 0,
-    which was given, and for the first latent frame that was not
+    which was given, and for the pixel frames of the first latent frame after it
 
     Args:
-        made: videos (b, pixel frames, h, w, 3) uint8, at least 2 frames.
-        truth: the clips whose first frames were given, alike.
-        stride: pixel frames of a latent frame, at least 1.
+        made: generated videos (b, pixel frames, h, w, 3) uint8, at least 2 frames.
+        truth: clips whose first frames were given, of the same shape and type.
+        stride: pixel frames per latent frame, at least 1.
+
+    Returns:
+        {"first_frame_error": ..., "next_frame_error": ...}.
 
     Raises:
-        ValueError: the videos are not uint8 or of different shapes, or have no frame after the first.
+        ValueError: the videos are not uint8, differ in shape, or have only one frame, or stride is below 1.
     """
     for name, video in (("made", made), ("truth", truth)):
         if video.dtype != np.uint8 or video.ndim != 5 or video.shape[-1] != 3 or not video.size:
@@ -170,8 +176,8 @@ def follow_errors(made: np.ndarray, truth: np.ndarray, stride: int) -> dict[str,
         raise ValueError(f"made has shape {made.shape} and truth {truth.shape}: give videos of the same shape.")
     if made.shape[1] < 2 or stride < 1:
         raise ValueError(
-            f"videos of {made.shape[1]} frames with stride={stride}: give at least 2 frames, so that one follows the "
-            f"first, and a stride of at least 1."
+            f"videos of {made.shape[1]} frames with stride={stride}: give at least 2 frames, and a stride of at least "
+            f"1."
         )
     off = (made.astype(float) - truth) ** 2
     parts = {"first_frame_error": off[:, 0], "next_frame_error": off[:, 1 : 1 + stride]}
@@ -183,10 +189,13 @@ def motion(clip: Tensor) -> Float[Tensor, "b pairs"]:
     """Mean absolute change between neighbouring frames, in grey levels of 255.
 
     Args:
-        clip: pixels (b, 3, pf, h, w) in [-1, 1], at least two frames.
+        clip: pixels (b, 3, pf, h, w) in [-1, 1], at least 2 frames.
+
+    Returns:
+        Changes (b, pf - 1).
 
     Raises:
-        ValueError: these are no such pixels.
+        ValueError: the clip is not as described.
     """
     check_clips(clip, frames=2)
     return in_parts(lambda x: 127.5 * x.diff(dim=2).abs().mean(dim=(1, 3, 4)), clip)

@@ -1,6 +1,6 @@
-"""Inside a video transformer: which frames look at which, and which weights a training changed.
+"""Inside a video transformer: how much frames attend to each other, and which weights were changed by training.
 
-Both read the toys' transformer and diffusers' Wan alike, since their modules have the same names.
+Both work for the toys' transformer and for diffusers' Wan, because their modules have the same names.
 """
 
 import re
@@ -25,9 +25,9 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("patch_and_head", r"(^|\.)(patch_embedding|proj_out)\."),
     ("other", r""),
 )
-"""(kind, pattern of a weight's name): no name has two of them, and "other" is the rest."""
+"""(kind, pattern of the name of a weight): no name matches two patterns, and "other" is for the rest."""
 AT_ONCE = 2**25
-"""Attention weights held at a time, but at least those of one head for one frame: 128 MiB in float32."""
+"""Attention weights in memory at a time, 128 MiB in float32, but at least those of one head for one frame."""
 
 Mass = Float[Tensor, "layers b f f"]
 Heads = Float[Tensor, "b s n k"]
@@ -36,22 +36,24 @@ Heads = Float[Tensor, "b s n k"]
 @checked
 @contextmanager
 def attention_mass(transformer: nn.Module) -> Iterator[list[Mass]]:
-    """Record how much the tokens of every frame look at every frame, in each self-attention of each forward.
+    """Context manager that records how much every frame attends to every frame, in each self-attention layer.
 
     A_ij = mean over heads and over tokens q of frame i of (sum over tokens k of frame j of softmax_k(q . k / sqrt(d)))
 
-    Softmax over all keys comes first, so rows sum to 1; averaging queries and keys before it gives something else.
-    Queries and keys are those that the layers themselves computed; the forward and its gradients stay as they are.
-    The frames are those of the patch embedding's output (b, d, f, h, w), and tokens come frame by frame.
+    The softmax over all keys is taken before averaging, so rows sum to 1; averaging queries and keys first would give
+    something else. Queries and keys are those that the layers compute; the forward pass and gradients are unchanged.
+    The frames are those of the output (b, d, f, h, w) of the patch embedding, and tokens are ordered frame by frame.
 
     Args:
-        transformer: small_models' `ToyDiT`, or diffusers' WanTransformer3DModel, not compiled, all on one device.
+        transformer: `ToyDiT` of small_models or WanTransformer3DModel of diffusers, not compiled, on a single device.
 
     Yields:
-        A list; every forward appends its mass (layers, b, f, f), (asks, looked at), float32, on the CPU.
+        A list to which every forward pass appends its attention mass (layers, b, f, f), with the axes query frame and
+        key frame last, in float32 on the CPU.
 
     Raises:
-        ValueError: no such transformer; or, in a forward, layers that were skipped or hold a part of the tokens.
+        ValueError: it is not such a transformer; or, during a forward pass, layers were skipped or saw only a part of
+            the tokens.
     """
     if not all(hasattr(transformer, name) for name in ("blocks", "patch_embedding")):
         raise ValueError(
@@ -70,7 +72,7 @@ def attention_mass(transformer: nn.Module) -> Iterator[list[Mass]]:
     def end(module: nn.Module, args: Any, velocity: Any) -> None:
         if len(layers) != len(parts.blocks):
             raise ValueError(
-                f"{len(layers)} of {len(parts.blocks)} layers were seen: switch off caches and compilation first."
+                f"{len(layers)} of {len(parts.blocks)} layers were seen: turn off caches and compilation first."
             )
         masses.append(torch.stack(layers))
 
@@ -85,7 +87,7 @@ def attention_mass(transformer: nn.Module) -> Iterator[list[Mass]]:
 
 
 def _watch(attn: Any, grid: list[int], layers: list[Tensor]) -> list[Any]:
-    """Hooks that put the mass of one attention into `layers`."""
+    """Register hooks that append the attention mass of one layer to `layers`."""
     seen: dict[str, Tensor] = {}
 
     def done(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor) -> None:
@@ -102,12 +104,12 @@ def _watch(attn: Any, grid: list[int], layers: list[Tensor]) -> list[Any]:
 
 
 def _split(x: Tensor, heads: int) -> Heads:
-    """Tokens (b, s, d), or (b, f, hw, d), by heads."""
+    """Split tokens (b, s, d) or (b, f, hw, d) into heads."""
     return x.flatten(1, -2).unflatten(-1, (heads, -1))
 
 
 def _turned(x: Heads, positions: Any) -> Heads:
-    """Rotary positions: (s, 1, k / 2, 2) holds cos and sin in the toys; in Wan two tensors hold each number twice."""
+    """Apply rotary positions: cos and sin (s, 1, k / 2, 2) in the toys, two tensors with each number twice in Wan."""
     toy = isinstance(positions, Tensor)
     cos, sin = positions.unbind(-1) if toy else (positions[0][..., ::2], positions[1][..., ::2])
     p, q = x.float().unflatten(-1, (-1, 2)).unbind(-1)
@@ -116,15 +118,15 @@ def _turned(x: Heads, positions: Any) -> Heads:
 
 @checked
 def frame_mass(q: Heads, k: Heads, grid: tuple[int, int, int]) -> Float[Tensor, "b f f"]:
-    """Mean attention of the tokens of one frame to all tokens of another, see `attention_mass`.
+    """Mean attention of the tokens of each frame to all tokens of each frame, see `attention_mass`.
 
     Args:
-        q: queries (b, tokens, heads, size), positions in them.
+        q: queries (b, tokens, heads, size), with rotary positions applied.
         k: keys of the same shape.
-        grid: frames, rows and columns of tokens.
+        grid: numbers of frames, rows and columns of tokens, each at least 1.
 
     Raises:
-        ValueError: other tokens than the grid has, or numbers whose products are not finite.
+        ValueError: the number of tokens does not fit the grid, or the attention is not finite.
     """
     b, tokens, heads, size = q.shape
     frames, per_frame = grid[0], grid[1] * grid[2]
@@ -146,10 +148,10 @@ def frame_mass(q: Heads, k: Heads, grid: tuple[int, int, int]) -> Float[Tensor, 
 
 @checked
 def kind_of(name: str) -> str:
-    """What a weight belongs to, by KINDS.
+    """Return the kind of a weight, one of those in KINDS.
 
     Args:
-        name: of the weight, of the toys or of diffusers' Wan, with or without a prefix.
+        name: name of the weight in a toy or in diffusers' Wan, with or without a prefix.
     """
     return next(kind for kind, pattern in KINDS if re.search(pattern, name))
 
@@ -159,18 +161,18 @@ def kind_of(name: str) -> str:
 def parameter_change(
     before: nn.Module | Mapping[str, Tensor], after: nn.Module | Mapping[str, Tensor]
 ) -> dict[str, dict[str, Any]]:
-    """How far each kind of weights moved.
+    """Measure how much each kind of weights changed.
 
-    relative = ||W' - W|| / ||W||, share = ||W' - W||^2 / the sum of it over all kinds; Frobenius norms over a kind
+    relative = ||W' - W|| / ||W||, share = ||W' - W||^2 / its sum over all kinds; Frobenius norms over a kind
 
     Args:
-        before: a module or its weights by name.
-        after: the same after training, low-rank updates merged.
+        before: a module, or its weights by name.
+        after: the same after training, with low-rank updates merged.
 
     Returns:
-        kind -> "relative" (0 where nothing changed; infinite where all was 0 before), "share" of the whole squared
-        change, and "parameters", their number. Weights that only one of the two has, or in another shape, are left out
-        and stand under "new": their "names", and "parameters" and "kinds" (kind -> parameters).
+        kind -> "relative" (0 if nothing changed, infinite if all weights were 0 before), "share" of the total squared
+        change, and the number of "parameters". Weights that only one of the two has, or that differ in shape, are
+        counted under "new" instead: their "names", "parameters", and "kinds" (kind -> parameters).
     """
     old, new = (dict(w.state_dict() if isinstance(w, nn.Module) else w) for w in (before, after))
     fits = [name for name in old if name in new and old[name].shape == new[name].shape]

@@ -1,4 +1,4 @@
-"""How sure a mean is: bootstrap intervals that resample whole groups, such as all seeds of one prompt."""
+"""Confidence intervals by the bootstrap, which resamples whole groups, such as all seeds of one prompt."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import NamedTuple, SupportsFloat, TypeAlias
@@ -12,11 +12,11 @@ from pusa_lab.arguments import checked, returned
 Groups: TypeAlias = Sequence[Hashable] | Int[Tensor, " n"]
 """The group of each row, such as its prompt."""
 MOST_DRAWS = 2**28
-"""Groups drawn in all rounds: 2 GiB."""
+"""Most groups sampled in all rounds: 2 GiB."""
 
 
 class Interval(NamedTuple):
-    """A number, and where it lies if the prompts had been others."""
+    """A mean and its confidence interval over the choice of groups, such as prompts."""
 
     mean: float
     low: float
@@ -25,15 +25,18 @@ class Interval(NamedTuple):
 
 @checked
 def resamples(groups: Groups, rounds: int = 1000, seed: int = 0) -> Iterator[Int[Tensor, " rows"]]:
-    """Rows of data sets that are drawn from one, with replacement, a group at a time.
+    """Yield the rows of resampled data sets; whole groups are sampled with replacement.
 
     Args:
-        groups: of each row; `range(n)` if every row stands alone.
-        rounds: how many.
+        groups: group of each row, at least 2 different ones; `range(n)` if every row is its own group.
+        rounds: number of data sets, at least 1.
         seed: the same seed gives the same rows.
 
+    Yields:
+        Indices of the rows of one data set.
+
     Raises:
-        ValueError: fewer than 2 groups, or no rounds.
+        ValueError: there are fewer than 2 groups, no rounds, or more than 2^28 samples in all.
     """
     number = _number(groups)
     members = number.argsort(stable=True).split(number.bincount().tolist()) if len(number) else ()
@@ -49,25 +52,25 @@ def bootstrap(
     level: float | int = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """The mean and its percentile interval.
+    """Mean of values and its percentile interval.
 
     Args:
-        values: one a row; NaNs are left out of the means, which are NaN where nothing else is left.
-        groups: of each row, drawn whole; None lets every row stand alone.
-        rounds: how many means of resampled rows.
-        level: their share inside the interval.
-        seed: of the resampling.
+        values: one value per row, not infinite; NaNs are omitted, and a mean is NaN if nothing else is left.
+        groups: group of each row, resampled as a whole; with None every row is its own group.
+        rounds: number of resamples, at least 1.
+        level: share of the resampled means inside the interval, between 0 and 1.
+        seed: seed of the resampling.
 
     Raises:
-        ValueError: fewer than 2 groups, another number of groups than values, infinite values, no rounds, or a level
-            outside (0, 1).
+        ValueError: there are fewer than 2 groups, not one group per value, infinite values, or no rounds, or the level
+            is outside (0, 1).
     """
     groups = range(len(values)) if groups is None else groups
     if len(groups) != len(values):
-        raise ValueError(f"{len(values)} values in {len(groups)} groups: give the group of each value.")
+        raise ValueError(f"{len(values)} values with {len(groups)} groups: give one group per value.")
     number, values = _number(groups), values.detach().double().cpu()
     if values.isinf().any():
-        raise ValueError("values are infinite: clamp them first, such as the PSNR of equal frames.")
+        raise ValueError("some values are infinite, as the PSNR of equal frames is: clamp them first.")
     known = ~values.isnan()
     count = int(number.max()) + 1 if len(number) else 0
     sums, sizes = (
@@ -87,17 +90,17 @@ def bootstrap_of(
     level: float | int = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Any statistic of all rows, and its percentile interval.
+    """Any statistic of all rows and its percentile interval.
 
     Args:
-        statistic: of the rows of one resample; with all rows it gives the field `mean`.
-        groups: of each row, drawn whole; `range(n)` if every row stands alone.
-        rounds: how many statistics of resampled rows.
-        level: their share inside the interval.
-        seed: of the resampling.
+        statistic: function of the rows of one resample; its value for all rows becomes the field `mean`.
+        groups: group of each row, resampled as a whole; `range(n)` if every row is its own group.
+        rounds: number of resamples, at least 1.
+        level: share of the resampled statistics inside the interval, between 0 and 1.
+        seed: seed of the resampling.
 
     Raises:
-        ValueError: fewer than 2 groups, no rounds, or a level outside (0, 1).
+        ValueError: there are fewer than 2 groups or no rounds, or the level is outside (0, 1).
     """
     of = [statistic(rows) for rows in (torch.arange(len(groups)), *resamples(groups, rounds, seed))]
     mean, *found = (float(returned(number, SupportsFloat, "statistic")) for number in of)
@@ -105,7 +108,7 @@ def bootstrap_of(
 
 
 def _number(groups: Groups) -> Int[Tensor, " n"]:
-    """Groups as numbers from 0, in the order in which they first occur."""
+    """Number the groups from 0 in the order in which they first occur."""
     names = groups.tolist() if isinstance(groups, Tensor) else groups
     first = {name: i for i, name in enumerate(dict.fromkeys(names))}
     return torch.tensor([first[name] for name in names], dtype=torch.long)
@@ -115,7 +118,7 @@ def _draws(count: int, rounds: int, seed: int) -> Int[Tensor, "rounds count"]:
     if count < 2 or rounds < 1:
         raise ValueError(f"{rounds} rounds of {count} groups: resampling needs at least 1 round and 2 groups.")
     if rounds * count > MOST_DRAWS:
-        raise ValueError(f"rounds={rounds} of {count} groups: give fewer, at most {MOST_DRAWS:,} draws are made.")
+        raise ValueError(f"rounds={rounds} of {count} groups: give fewer rounds, at most {MOST_DRAWS // count:,}.")
     return torch.randint(count, (rounds, count), generator=torch.Generator().manual_seed(seed))
 
 

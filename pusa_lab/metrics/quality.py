@@ -1,4 +1,4 @@
-"""How good single frames look, without anything to compare them with."""
+"""Quality of single frames, without a reference."""
 
 import torch
 from jaxtyping import Float
@@ -15,23 +15,23 @@ TAPS = 9
 
 @checked
 def imaging_quality(clip: Tensor) -> ByClip:
-    """Sharpness in [0, 1]: how much of the variation of neighbouring pixels a blur would take away.
+    """Sharpness in [0, 1]: the share of the variation between neighbouring pixels that a blur would remove.
 
-    mean over frames of 1 - blur = min over axes of sum(max(0, |dF| - |dB|)) / sum(|dF|), d the difference of
-    neighbouring pixels along the axis, F the luma and B its mean over 9 pixels along the axis (at the border, over
-    those inside); a frame that is flat along an axis has 0
+    mean over frames of 1 - blur = min over axes of sum(max(0, |dF| - |dB|)) / sum(|dF|), with d the difference of
+    neighbouring pixels along the axis, F the luma and B its mean over 9 pixels along the axis (fewer at the border); a
+    frame that is constant along an axis has 0
 
     Args:
-        clip: pixels (b, 3, pf, h, w) in [-1, 1], at least 2 pixels a side.
+        clip: pixels (b, 3, pf, h, w) in [-1, 1], at least 2 pixels per side.
 
     Raises:
-        ValueError: these are no such pixels.
+        ValueError: the clip is not as described.
 
     Source: Crété-Roffet, Dolmiere, Ladret, Nicolas, The blur effect, SPIE 6492, 2007.
     """
     check_clips(clip)
     if min(clip.shape[3:]) < 2:
-        raise ValueError(f"a clip has frames of {tuple(clip.shape[3:])} pixels: sharpness needs at least 2 a side.")
+        raise ValueError(f"a clip has frames of {tuple(clip.shape[3:])} pixels: give at least 2 pixels per side.")
     return in_parts(_sharpness, clip)
 
 
@@ -41,7 +41,7 @@ def _sharpness(clip: Clip) -> ByClip:
 
 
 def _lost(luma: Float[Tensor, "b pf h w"], axis: int) -> Float[Tensor, "b pf"]:
-    """The share of the variation along an axis that blurring along it takes away."""
+    """Share of the variation along an axis that blurring along it removes."""
     shape, pad = ((TAPS, 1), (TAPS // 2, 0)) if axis == 2 else ((1, TAPS), (0, TAPS // 2))
     window = torch.ones(luma.shape[1], 1, *shape, device=luma.device)
     inside = F.conv2d(torch.ones_like(luma[:1, :1]), window[:1], padding=pad)

@@ -1,4 +1,4 @@
-"""How clips change in time: smoothly, at all, without flicker, without a jump at a seam."""
+"""How clips change over time: smoothness, amount of motion, flicker, and jumps where parts meet."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ TOP = 0.05
 
 @checked
 def motion_smoothness(clip: Tensor) -> ByClip:
-    """How well every frame is foretold by its two neighbours: 1 if exactly.
+    """How well every frame is predicted by its two neighbours: 1 if exactly.
 
     1 - mean |x_t - (x_{t-1} + x_{t+1}) / 2|, pixels in [0, 1]
 
@@ -22,9 +22,10 @@ def motion_smoothness(clip: Tensor) -> ByClip:
         clip: pixels (b, 3, pf, h, w) in [-1, 1], at least 3 frames.
 
     Raises:
-        ValueError: these are no such pixels.
+        ValueError: the clip is not as described.
 
-    Source: VBench (2311.17982) foretells frames with a learned interpolator; here it is the mean of the neighbours.
+    Source: VBench (2311.17982) predicts frames with a learned interpolator; here the prediction is the mean of the
+        neighbours.
     """
     check_clips(clip, frames=3)
     return in_parts(lambda x: 1 - x.diff(n=2, dim=2).abs().mean(dim=(1, 2, 3, 4)) / 4, clip)
@@ -32,22 +33,23 @@ def motion_smoothness(clip: Tensor) -> ByClip:
 
 @checked
 def dynamic_degree(clip: Tensor, threshold: float | int = 5) -> ByClip:
-    """1 where a clip moves, 0 where it does not.
+    """1 for clips with motion, 0 for clips without.
 
     1 if the mean over pairs of neighbouring frames of the mean of the 5 % largest |x_t - x_{t-1}|, in grey levels of
     255 and averaged over channels, is above the threshold
 
-    5 grey levels separate the toys' worlds: more than 9 in 10 true clips of mini and all of nano are above; still
-    clips, still clips with noise of 1 grey level in every frame, and panned grounds without objects are below.
+    The default of 5 grey levels suits the toys' worlds: more than 9 in 10 true clips of mini and all of nano are above
+    it; still clips, still clips with noise of 1 grey level in every frame, and panned backgrounds without objects are
+    below.
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1], at least 2 frames.
-        threshold: in grey levels.
+        threshold: in grey levels of 255.
 
     Raises:
-        ValueError: these are no such pixels.
+        ValueError: the clip is not as described.
 
-    Source: VBench (2311.17982) takes the 5 % largest optical flow; here it is the change of pixels.
+    Source: VBench (2311.17982) uses the 5 % largest optical flow; here it is the change of pixels.
     """
     check_clips(clip, frames=2)
 
@@ -61,17 +63,20 @@ def dynamic_degree(clip: Tensor, threshold: float | int = 5) -> ByClip:
 
 @checked
 def flicker(clip: Tensor, mask: Tensor) -> ByClip:
-    """How much the background flickers, in grey levels of 255: 0 if it rests or changes evenly.
+    """How much the background flickers, in grey levels of 255: 0 if it is still or changes evenly.
 
-    mean |x_{t-1} - 2 x_t + x_{t+1}| over pixels, each weighted with the share of it that shows no subject in any of
-    the three frames; NaN if there is none
+    mean |x_{t-1} - 2 x_t + x_{t+1}| over pixels, each weighted by the share of the pixel that shows no subject in any
+    of the three frames
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1], at least 3 frames.
-        mask: of each subject (b, k, pf, h, w) in [0, 1].
+        mask: share of each pixel that shows each of k subjects, (b, k, pf, h, w) in [0, 1].
+
+    Returns:
+        Flicker (b,); NaN for a clip without background.
 
     Raises:
-        ValueError: these are no such pixels or masks.
+        ValueError: clip or mask is not as described.
     """
     check_clips(clip, frames=3)
     check_masks(mask, clip)
@@ -87,22 +92,22 @@ def flicker(clip: Tensor, mask: Tensor) -> ByClip:
 
 @checked
 def boundary_jump(clip: Tensor, at: Sequence[int]) -> ByClip:
-    """By how much the mean colour jumps where known and made frames meet, in grey levels of 255, above the usual.
+    """How much more the mean colour changes at boundaries between known and generated frames than elsewhere.
 
-    mean over t in `at` of d_t - median of d over all other steps, d_t = |m_t - m_{t-1}| averaged over channels, for
-    the mean colour m_t of frame t
+    mean over t in `at` of d_t - median of d over all other steps, d_t = |m_t - m_{t-1}| averaged over channels, with
+    the mean colour m_t of frame t in grey levels of 255
 
     Args:
-        clip: pixels (b, 3, pf, h, w) in [-1, 1].
-        at: pixel frames t, each the first after a boundary.
+        clip: pixels (b, 3, pf, h, w) in [-1, 1], at least 3 frames.
+        at: pixel frames t, each the first after a boundary, from 1 to pf - 1.
 
     Raises:
-        ValueError: these are no such pixels, `at` is empty or outside the clip, or no other step is left.
+        ValueError: the clip is not as described, `at` is empty or outside the clip, or no other step is left.
     """
     check_clips(clip, frames=3)
     steps = clip.shape[2] - 1
     if not at or not all(1 <= t <= steps for t in at):
-        raise ValueError(f"boundaries at {list(at)} of a clip of {steps + 1} frames: give some from 1 to {steps}.")
+        raise ValueError(f"boundaries at {list(at)} of a clip of {steps + 1} frames: give frames from 1 to {steps}.")
     usual = [t - 1 for t in range(1, steps + 1) if t not in at]
     if not usual:
         raise ValueError(

@@ -1,6 +1,6 @@
-"""Schedules: the path of every frame's clock through sampling, as plain (rows, frames) tensors.
+"""Schedules: the noise level of every frame at every step of sampling, as plain (rows, frames) tensors.
 
-A matrix of your own is one too: `validate(torch.as_tensor(rows))` says what is wrong with it, if anything.
+Your own matrix is a schedule too; `validate(torch.as_tensor(rows))` says what is wrong with it, if anything.
 """
 
 from collections.abc import Callable
@@ -53,25 +53,28 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
     f.__name__: f
     for f in (synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rolling, blockwise, staircase)
 }
-"""Name -> function (steps, frames, ..., shift=..., grid=...): the zoo. The batteries in tests/ run over it."""
+"""The zoo: name -> function (steps, frames, ..., shift=..., grid=...) -> schedule. The tests run over all members."""
 
 AnySchedule: TypeAlias = str | Callable[..., Schedule] | Schedule
-"""A name in SCHEDULES, a function (steps, frames, shift=...), or levels (rows, f)."""
+"""A name in SCHEDULES, a function (steps, frames, shift=...), or noise levels (rows, f)."""
 
 
 @checked
 def as_matrix(schedule: AnySchedule, steps: int = 10, frames: int = 9, shift: float | int = 1.0) -> Schedule:
-    """The matrix of a schedule that is given by name, as a function, or as levels; it may have faults, see `faults`.
+    """Return the scheduling matrix for a name, a function, or noise levels, without checking it for `faults`.
 
     Args:
-        schedule: a name in SCHEDULES, a function (steps, frames, shift=...), which may go without shift, or levels
+        schedule: a name in SCHEDULES, a function (steps, frames, shift=...) or (steps, frames), or noise levels
             (rows, f) as a list, an array or a tensor.
-        steps: moves of each frame, at least 1; unused when schedule holds levels.
-        frames: latent frames, at least 1; unused when schedule holds levels.
-        shift: shift of the grid; unused when schedule holds levels.
+        steps: steps of each frame, at least 1; ignored when schedule holds noise levels.
+        frames: latent frames, at least 1; ignored when schedule holds noise levels.
+        shift: shift of the grid, positive; ignored when schedule holds noise levels.
+
+    Returns:
+        Noise levels (rows, f).
 
     Raises:
-        ValueError: the name is unknown, or an argument is out of range.
+        ValueError: the name is unknown, the function cannot be called this way, or an argument is out of range.
     """
     if isinstance(schedule, str):
         if schedule not in SCHEDULES:

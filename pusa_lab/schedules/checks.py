@@ -1,4 +1,4 @@
-"""What a matrix of clocks is: its faults, what is odd about it, and what it costs."""
+"""Checks of schedules: faults, remarks on unusual properties, and cost."""
 
 from dataclasses import dataclass
 
@@ -9,23 +9,23 @@ from pusa_lab.arguments import checked
 from pusa_lab.types import Schedule
 
 ROUNDING = 1e-6
-"""Levels this close to the ends are at the ends: other people's grids end at -1.2e-7 (MAGI), or start at 1 - 1e-6."""
+"""Levels this close to 0 or 1 count as 0 or 1: grids of other software end at -1.2e-7 (MAGI) or start at 1 - 1e-6."""
 NOISE = 0.999
-"""The last of a thousand training timesteps, where the grids of others begin; what is there differs from pure noise
-by less than a thousandth of the video."""
+"""Noise level of the last of a thousand training timesteps, where grids of other software start; it is pure noise but
+for a thousandth of the video."""
 
 
 MOST_CELLS = 2**26
-"""Numbers in a schedule: 256 MiB."""
+"""Most numbers in a schedule: 256 MiB."""
 
 
 @checked
 def check_size(rows: int, frames: int) -> None:
-    """Refuse a schedule too large to be made.
+    """Refuse a schedule that is too large.
 
     Args:
-        rows: of the schedule.
-        frames: of the schedule.
+        rows: number of rows.
+        frames: number of frames.
 
     Raises:
         ValueError: rows * frames is above 2^26.
@@ -39,15 +39,15 @@ def check_size(rows: int, frames: int) -> None:
 
 @checked
 def starts_as_noise(level: float | int) -> bool:
-    """Whether a frame that starts at this level starts as noise alone, so that nothing needs to be known of it.
+    """Whether a frame that starts at this level starts as pure noise, which is so from 0.999 on.
 
-    True from .999 on. Wan's own FlowUniPC starts at s .999 / (1 + (s - 1) .999), which is .9998 for a shift s of 5,
-    and diffusers' UniPC at 1 - 1e-6. Both start from eps itself, not from (1 - tau) x0 + tau eps, and so does
-    `generate`. A known frame whose column starts at such a level is one to which the schedule gives no level of its
-    own: the task's multiplier applies.
+    Wan's own FlowUniPC starts at s .999 / (1 + (s - 1) .999), which is .9998 for a shift s of 5, and diffusers' UniPC
+    starts at 1 - 1e-6. Both start from eps itself and not from (1 - tau) x0 + tau eps, and so does `generate`. If the
+    column of a known frame starts at such a level, the schedule does not set the level of that frame, and the noise
+    multiplier of the task applies.
 
     Args:
-        level: in row 0 of a schedule.
+        level: noise level of the frame in row 0 of a schedule, in [0, 1].
 
     Source: FlowUniPCMultistepScheduler in the code of Wan2.1 (Wan-Video/Wan2.1, wan/utils/fm_solvers_unipc.py).
     """
@@ -56,10 +56,13 @@ def starts_as_noise(level: float | int) -> bool:
 
 @checked
 def snapped(schedule: Schedule) -> Schedule:
-    """Levels that rounding has put beyond 0 or 1 at exactly 0 or 1, and those of the last row that it kept from 0.
+    """Set levels that lie outside [0, 1] by rounding to exactly 0 or 1, and levels near 0 in the last row to 0.
 
     Args:
-        schedule: levels (rows, f).
+        schedule: noise levels (rows, f).
+
+    Returns:
+        The levels (rows, f), where those within 1e-6 are corrected.
     """
     low, high = (schedule < 0) & (schedule > -ROUNDING), (schedule > 1) & (schedule < 1 + ROUNDING)
     low[-1:] |= schedule[-1:].abs() < ROUNDING
@@ -68,39 +71,39 @@ def snapped(schedule: Schedule) -> Schedule:
 
 @checked
 def as_schedule(schedule: Schedule, whole: bool = True) -> Schedule:
-    """A schedule as samplers take it: a tensor without a gradient, checked, with its ends at exactly 0 and 1.
+    """Check a schedule and return it as the sampling loop takes it: without gradient, its ends at exactly 0 and 1.
 
-    Levels within 1e-6 of the ends are put there, because other people's grids miss them by rounding.
+    Levels within 1e-6 of the ends are set to the ends, because grids of other software miss them by rounding.
 
     Args:
-        schedule: levels (rows, f) in [0, 1], as a list, an array or a tensor.
-        whole: whether every frame must end clean; False for a part of a schedule, such as `rolling_window`.
+        schedule: noise levels (rows, f) in [0, 1], as a list, an array or a tensor.
+        whole: whether every frame must end clean; give False for a part of a schedule, such as `rolling_window`.
 
     Raises:
-        ValueError: it is no schedule, see `faults`.
+        ValueError: it is not a schedule, see `faults`.
     """
     schedule = schedule.detach()
     if schedule.is_meta:
-        raise ValueError("the schedule is on the device meta, which holds no numbers: give them.")
+        raise ValueError("the schedule is on the meta device, which holds no numbers: give one on another device.")
     validate(schedule, whole)
     return snapped(schedule)
 
 
 @checked
 def faults(schedule: torch.Tensor, whole: bool = True) -> list[str]:
-    """Everything that keeps a tensor from being a schedule, one sentence each; empty when it is one.
+    """List everything that keeps a tensor from being a schedule, one phrase each; the list is empty for a schedule.
 
-    A schedule is floating point (rows >= 2, frames >= 1), finite, in [0, 1], never rises down a column, ends at 0;
-    each of these within 1e-6.
+    A schedule is a floating-point tensor (rows, frames) with at least 2 rows and 1 frame. Its numbers are in [0, 1],
+    never rise down a column, and end at 0, each within 1e-6.
 
     Args:
         schedule: any tensor.
-        whole: whether every frame must end clean; False for part of one, such as `rolling_window`.
+        whole: whether every frame must end clean; give False for a part of a schedule, such as `rolling_window`.
     """
     if schedule.ndim != 2 or schedule.shape[0] < 2 or schedule.shape[1] < 1:
         return [f"shape {tuple(schedule.shape)}: a schedule is (rows, frames) with at least 2 rows and 1 frame"]
     if not schedule.is_floating_point():
-        return [f"dtype {schedule.dtype}: clocks are floating point numbers in [0, 1]"]
+        return [f"dtype {schedule.dtype}: noise levels are floating-point numbers in [0, 1]"]
     return [
         f"row {row}, frame {frame}: {schedule[row, frame]:.4g} {what}"
         for what, mask in marks(schedule, whole).items()
@@ -110,11 +113,14 @@ def faults(schedule: torch.Tensor, whole: bool = True) -> list[str]:
 
 @checked
 def marks(schedule: Schedule, whole: bool = True) -> dict[str, Bool[torch.Tensor, "rows f"]]:
-    """Where the faults of a matrix are: what is wrong -> the cells in which it is.
+    """Locate the faults of a matrix.
 
     Args:
         schedule: any numbers (rows, f), at least 2 rows.
-        whole: as `faults`.
+        whole: as for `faults`.
+
+    Returns:
+        What is wrong -> mask (rows, f) of the cells where it is wrong.
     """
     schedule = snapped(schedule)
     rise = torch.zeros_like(schedule, dtype=torch.bool)
@@ -130,27 +136,27 @@ def marks(schedule: Schedule, whole: bool = True) -> dict[str, Bool[torch.Tensor
 
 @checked
 def validate(schedule: torch.Tensor, whole: bool = True) -> None:
-    """Raise one clear ValueError unless `schedule` is a schedule (see `faults`).
+    """Raise one ValueError if a tensor is not a schedule, see `faults`.
 
     Args:
         schedule: any tensor.
-        whole: as `faults`.
+        whole: as for `faults`.
 
     Raises:
-        ValueError: with the first five faults and the number of all.
+        ValueError: it is not a schedule; the sentence gives the first five faults and the number of the others.
     """
     if found := faults(schedule, whole):
         more = f" (and {len(found) - 5} more)" if len(found) > 5 else ""
-        part = "; a part of a schedule is walked with whole=False" if whole and not faults(schedule, False) else ""
+        part = "; for a part of a schedule, give whole=False" if whole and not faults(schedule, False) else ""
         raise ValueError("not a schedule: " + "; ".join(found[:5]) + more + part + ".")
 
 
 @checked
 def remarks(schedule: Schedule) -> list[str]:
-    """What is allowed but seldom meant, and why a frame does not finish: one sentence each.
+    """List what is allowed but rarely intended, and why frames do not finish, one phrase each.
 
     Args:
-        schedule: clocks (rows, f), at least 1 row; it may have faults.
+        schedule: noise levels (rows, f), at least 1 row; they may have faults.
 
     Raises:
         ValueError: there are no rows.
@@ -165,7 +171,7 @@ def remarks(schedule: Schedule) -> list[str]:
         elif last > 0:
             start = int(moves[:, i].nonzero()[0])
             said.append(
-                f"frame {i} leaves row {start} and never finishes: {last:.4g} at the end; lag less, or add rows"
+                f"frame {i} leaves row {start} and never finishes: {last:.4g} at the end; reduce the lag, or add rows"
             )
         elif not starts_as_noise(first):
             said.append(f"frame {i} starts at {first:.4g}: only a known frame can start below 1")
@@ -176,26 +182,26 @@ def remarks(schedule: Schedule) -> list[str]:
 
 @dataclass(frozen=True)
 class Description:
-    """What a schedule asks of the denoiser; print it."""
+    """What a schedule costs; `print` shows it in words."""
 
     rows: int
-    """Rows, the start included."""
+    """Number of rows, including the start."""
     frames: int
-    """Latent frames."""
+    """Number of latent frames."""
     calls: int
-    """Denoiser calls of a first-order solver: the rows that anything moves to."""
+    """Denoiser calls of a first-order solver: the number of rows at which some level changes."""
     active: tuple[int, ...]
-    """Frames that move from each row to the next, rows - 1 numbers."""
+    """Number of frames whose level changes from each row to the next, rows - 1 numbers."""
     order: tuple[tuple[int, ...], ...]
-    """Frames in the order in which they become final, those that do so together in one group."""
+    """Frames in the order in which they become final; frames that become final together are in one group."""
     clean: tuple[int, ...]
-    """Frames final already at the start; they are in no group of `order`."""
+    """Frames that are final from the start; they are not in `order`."""
     cost: float
-    """Frames in all calls, each frame only until it is final, over those of a synchronous schedule with as many moves
-    a frame: below 1 it is cheaper."""
+    """Number of frames in all calls, counting each frame only until it is final, divided by that of a synchronous
+    schedule with the same number of steps per frame; below 1 the schedule is cheaper."""
 
     def __str__(self) -> str:
-        """Three lines for people."""
+        """Describe the schedule in three lines."""
         order = ", then ".join(_names(group) for group in self.order) or "none"
         few, most = min(self.active), max(self.active)
         clean = f"; final at the start: {_names(self.clean)}" if self.clean else ""
@@ -214,20 +220,20 @@ def _names(frames: tuple[int, ...]) -> str:
 
 @checked
 def describe(schedule: Schedule) -> Description:
-    """Count what a schedule asks of the denoiser.
+    """Count what a schedule costs.
 
-    calls = #{r : S[r] != S[r-1]}, cost = sum over them of #{i : S[r-1, i] > 0} / (frames * most moves of a frame)
+    calls = #{r : S[r] != S[r-1]}, cost = sum over these r of #{i : S[r-1, i] > 0} / (frames * most steps of a frame)
 
     Args:
-        schedule: clocks (rows, f).
+        schedule: noise levels (rows, f).
 
     Raises:
-        ValueError: it is no schedule, see `faults`.
+        ValueError: it is not a schedule, see `faults`.
     """
     schedule = as_schedule(schedule)
     moves = schedule[1:] != schedule[:-1]
     called = moves.any(dim=1)
-    ends = (schedule > 0).sum(dim=0).tolist()  # the row at which a frame is final: its column never rises
+    ends = (schedule > 0).sum(dim=0).tolist()  # row at which each frame becomes final, as columns never rise
     groups = {end: tuple(i for i, e in enumerate(ends) if e == end) for end in sorted(set(ends))}
     clean = groups.pop(0, ())
     work = (schedule[:-1] > 0)[called].sum().item()

@@ -1,7 +1,7 @@
-"""Training draws of tau: each is (batch, frames, generator) -> tau (b, f) in [0, 1].
+"""Timestep samplers for training: each is a function (batch, frames, generator) -> tau (b, f) in [0, 1].
 
-Draws are built from draws: `logit_normal(blockwise(3, nondecreasing()))`. A warp around a draw moves all its clocks;
-one around its `rest` leaves the frames that are kept at a level of their own alone.
+They can be nested: `logit_normal(blockwise(3, nondecreasing()))`. `shifted` and `logit_normal` around a sampler change
+all its timesteps; around its argument `rest`, they do not change the frames that have a fixed level.
 """
 
 from collections.abc import Callable
@@ -21,14 +21,17 @@ def _uniform(batch: int, frames: int, generator: torch.Generator | None) -> Tau:
 
 @checked
 def shared(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-    """One clock per sample, the same for all frames: how scalar models are trained.
+    """One timestep per sample, the same for all frames, as scalar models are trained.
 
     tau_i = u, u ~ U[0, 1)
 
     Args:
-        batch: samples.
-        frames: latent frames.
-        generator: source of randomness; tau is made on its device.
+        batch: samples, at least 0.
+        frames: latent frames, at least 1.
+        generator: source of randomness; tau is made on its device. None uses torch's default on the CPU.
+
+    Raises:
+        ValueError: batch or frames is out of range.
     """
     check_draw(batch, frames)
     return _uniform(batch, 1, generator).repeat(1, frames)
@@ -36,14 +39,17 @@ def shared(batch: int, frames: int, generator: torch.Generator | None = None) ->
 
 @checked
 def independent(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-    """An independent clock for every frame: the paper's training of Pusa (p_async = 1).
+    """An independent timestep for every frame, as in the paper's training of Pusa (p_async = 1).
 
     tau_i ~ U[0, 1) iid
 
     Args:
-        batch: samples.
-        frames: latent frames.
-        generator: source of randomness; tau is made on its device.
+        batch: samples, at least 0.
+        frames: latent frames, at least 1.
+        generator: source of randomness; tau is made on its device. None uses torch's default on the CPU.
+
+    Raises:
+        ValueError: batch or frames is out of range.
 
     Source: section 2.3.2, arXiv 2507.16116.
     """
@@ -52,10 +58,13 @@ def independent(batch: int, frames: int, generator: torch.Generator | None = Non
 
 @checked
 def mixed(p_async: float | int = 0.5) -> Draw:
-    """A draw that tosses a coin per sample: independent clocks with probability p_async, one shared clock otherwise.
+    """Timestep sampler that uses independent timesteps with probability p_async per sample, and else a shared one.
 
     Args:
         p_async: probability in [0, 1].
+
+    Returns:
+        A timestep sampler (batch, frames, generator) -> tau (b, f).
 
     Raises:
         ValueError: p_async is outside [0, 1].
@@ -63,7 +72,7 @@ def mixed(p_async: float | int = 0.5) -> Draw:
     Source: probabilistic timestep sampling (PTSS), arXiv 2410.03160; Eq. 11, arXiv 2507.16116.
     """
     if not 0 <= p_async <= 1:
-        raise ValueError(f"p_async={p_async}: a probability lies in [0, 1].")
+        raise ValueError(f"p_async={p_async}: give a probability in [0, 1].")
 
     @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
@@ -75,23 +84,26 @@ def mixed(p_async: float | int = 0.5) -> Draw:
 
 @checked
 def clean_prefix(k: int = 1, noise: float | int = 0.0, rest: Draw = independent) -> Draw:
-    """A draw that keeps the first frames clean, or nearly so: training for image-to-video and extension.
+    """Timestep sampler that keeps the first frames clean, or nearly so, to train image-to-video and extension.
 
-    tau_i = noise for i < k, the rest as drawn by `rest`
+    tau_i = noise for i < k, the others from `rest`
 
     Args:
-        k: clean frames, at least 1, fewer than the video has.
-        noise: their level in [0, 1].
-        rest: draw of the other frames' clocks, `shared` or `independent` as a rule.
+        k: number of clean frames, at least 1 and fewer than the video has.
+        noise: their noise level in [0, 1].
+        rest: timestep sampler for the other frames, usually `shared` or `independent`.
+
+    Returns:
+        A timestep sampler (batch, frames, generator) -> tau (b, f), which raises ValueError unless frames > k.
 
     Raises:
-        ValueError: an argument is out of range; with the first draw, if k frames are the whole video.
+        ValueError: an argument is out of range.
 
     Source: fixed context, arXiv 2502.06764.
     """
     _check_history(k)
     if not 0 <= noise <= 1:
-        raise ValueError(f"noise={noise}: a level lies in [0, 1], and 0 is clean.")
+        raise ValueError(f"noise={noise}: give a noise level in [0, 1], where 0 is clean.")
 
     @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
@@ -104,17 +116,20 @@ def clean_prefix(k: int = 1, noise: float | int = 0.0, rest: Draw = independent)
 
 @checked
 def uniform_future(k: int = 1) -> Draw:
-    """A draw with independent clocks for the history and one shared clock for the future.
+    """Timestep sampler with independent timesteps for the history and one shared timestep for the future.
 
     tau_i ~ U[0, 1) iid for i < k, tau_i = u ~ U[0, 1) for i >= k
 
     Args:
-        k: history frames, at least 1, fewer than the video has.
+        k: number of history frames, at least 1 and fewer than the video has.
+
+    Returns:
+        A timestep sampler (batch, frames, generator) -> tau (b, f), which raises ValueError unless frames > k.
 
     Raises:
-        ValueError: k is below 1; with the first draw, if k frames are the whole video.
+        ValueError: k is below 1.
 
-    Source: appendix A.5 of arXiv 2502.06764, for videos so long that independent clocks cost quality.
+    Source: appendix A.5 of arXiv 2502.06764, for videos so long that independent timesteps reduce quality.
     """
     _check_history(k)
 
@@ -128,13 +143,16 @@ def uniform_future(k: int = 1) -> Draw:
 
 @checked
 def blockwise(block: int = 3, each: Draw = independent) -> Draw:
-    """A draw with one clock per block of frames; a shorter block at the end has its own.
+    """Timestep sampler with one timestep per block of frames; the last block may be shorter.
 
-    tau_i = c_(i // block), the clocks c as drawn by `each`
+    tau_i = c_(i // block), with c from `each`
 
     Args:
-        block: frames of a block, at least 1.
-        each: draw of the blocks' clocks.
+        block: frames per block, at least 1.
+        each: timestep sampler for the blocks.
+
+    Returns:
+        A timestep sampler (batch, frames, generator) -> tau (b, f).
 
     Raises:
         ValueError: block is below 1.
@@ -142,7 +160,7 @@ def blockwise(block: int = 3, each: Draw = independent) -> Draw:
     Source: CausVid, arXiv 2412.07772.
     """
     if block < 1:
-        raise ValueError(f"block={block}: a block holds at least 1 frame.")
+        raise ValueError(f"block={block}: give the frames of a block, at least 1.")
 
     @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
@@ -156,25 +174,29 @@ def blockwise(block: int = 3, each: Draw = independent) -> Draw:
 
 @checked
 def wan_leftover(p: float | int = 0.2, mean: float | int = -3.5, std: float | int = 0.5, rest: Draw = shared) -> Draw:
-    """A draw in which some samples have a nearly clean first frame: image-to-video mixed into text-to-video.
+    """Timestep sampler with a noisy first frame in some samples, which mixes image-to-video into text-to-video.
 
-    With probability p a sample, tau_0 = min(exp(z), 1), z ~ N(mean, std^2); all else as drawn by `rest`. The median of
-    exp(z) is .030. Wan's function scales the frame's noise so but labels it 0; here the label tells the noise.
+    With probability p per sample tau_0 = min(exp(z), 1), z ~ N(mean, std^2); all other timesteps are from `rest`. The
+    median of exp(z) is .030 with the defaults. Wan's function scales the noise of the frame like this but gives the
+    model the timestep 0; here the model gets the true noise level.
 
     Args:
         p: probability in [0, 1].
-        mean: of the logarithm of the level, at most 1e6 from 0.
-        std: of the logarithm of the level, from 0 to 1e6.
-        rest: draw of all other clocks.
+        mean: mean of the logarithm of the noise level, from -1e6 to 1e6.
+        std: standard deviation of the logarithm of the noise level, from 0 to 1e6.
+        rest: timestep sampler for all other timesteps.
+
+    Returns:
+        A timestep sampler (batch, frames, generator) -> tau (b, f).
 
     Raises:
         ValueError: an argument is out of range.
 
-    Source: `masks_like` in the code of Wan2.2, a training rule left in it.
+    Source: `masks_like`, a training rule that was left in the code of Wan2.2.
     """
     if not (0 <= p <= 1 and 0 <= std <= 1e6 and abs(mean) <= 1e6):
         raise ValueError(
-            f"p={p}, mean={mean}, std={std}: a probability lies in [0, 1], a mean within 1e6 of 0, and a standard "
+            f"p={p}, mean={mean}, std={std}: give a probability in [0, 1], a mean in [-1e6, 1e6], and a standard "
             f"deviation in [0, 1e6]."
         )
 
@@ -191,11 +213,14 @@ def wan_leftover(p: float | int = 0.2, mean: float | int = -3.5, std: float | in
 
 @checked
 def shifted(draw: Draw, shift: float | int) -> Draw:
-    """A draw with its clocks pushed towards noise: tau' = s tau / (1 + (s - 1) tau).
+    """Timestep sampler with the timesteps of another one shifted towards noise: tau' = s tau / (1 + (s - 1) tau).
 
     Args:
-        draw: any draw.
-        shift: s from 1e-6 to 1e6; the released Pusa trainer draws from a grid of shift 5 (median tau .83).
+        draw: any timestep sampler.
+        shift: s from 1e-6 to 1e6; the released Pusa trainer samples from a grid of shift 5 (median tau .83).
+
+    Returns:
+        A timestep sampler (batch, frames, generator) -> tau (b, f).
 
     Raises:
         ValueError: shift is out of range.
@@ -211,14 +236,17 @@ def shifted(draw: Draw, shift: float | int) -> Draw:
 
 @checked
 def logit_normal(draw: Draw, mean: float | int = 0.0, std: float | int = 1.0) -> Draw:
-    """A draw with its clocks pushed to the middle, as Stable Diffusion 3 is trained; 0 and 1 stay.
+    """Timestep sampler with the timesteps of another one moved to the middle, as in Stable Diffusion 3; 0 and 1 stay.
 
-    tau' = sigmoid(mean + std Phi^-1(tau)): a uniform clock becomes logit-normal, and frames keep their order
+    tau' = sigmoid(mean + std Phi^-1(tau)): uniform timesteps become logit-normal, and the order of frames is kept
 
     Args:
-        draw: any draw.
-        mean: of logit tau'; above 0 leans to noise.
-        std: of logit tau', positive, at most 1e6.
+        draw: any timestep sampler.
+        mean: mean of logit tau', from -1e6 to 1e6; a positive mean gives more noise.
+        std: standard deviation of logit tau', above 0 and at most 1e6.
+
+    Returns:
+        A timestep sampler (batch, frames, generator) -> tau (b, f).
 
     Raises:
         ValueError: mean or std is out of range.
@@ -236,7 +264,7 @@ def logit_normal(draw: Draw, mean: float | int = 0.0, std: float | int = 1.0) ->
 
 def _check_history(k: int, frames: int | None = None) -> None:
     if k < 1:
-        raise ValueError(f"k={k}: at least 1 frame is history.")
+        raise ValueError(f"k={k}: give the number of history frames, at least 1.")
     if frames is not None and k >= frames:
         raise ValueError(f"k={k} frames of history leave none of the video's {frames} to generate: give a smaller k.")
 
@@ -248,4 +276,4 @@ DRAWS: dict[str, Callable[..., Draw]] = {
         maker.__name__: maker for maker in (mixed, clean_prefix, uniform_future, blockwise, nondecreasing, wan_leftover)
     },
 }
-"""Name -> maker of a draw, for configurations: DRAWS["mixed"](p_async=0.2); every maker has defaults."""
+"""Name -> maker of a timestep sampler, for configurations: DRAWS["mixed"](p_async=0.2). All have defaults."""

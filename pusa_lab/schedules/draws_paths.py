@@ -1,4 +1,4 @@
-"""Training clocks that never fall from frame to frame: the past is at most as noisy as the future."""
+"""Timestep sampler whose timesteps never fall from frame to frame, and the checks that all timestep samplers share."""
 
 import inspect
 from collections.abc import Callable
@@ -11,20 +11,20 @@ from pusa_lab.schedules.checks import MOST_CELLS
 from pusa_lab.types import Tau
 
 Draw: TypeAlias = Annotated[Callable[..., Tau], 3]
-"""(batch, frames, generator) -> tau."""
+"""Timestep sampler: (batch, frames, generator) -> tau (b, f)."""
 MOST_LEVELS = 2**40
-"""Of the grid of a path: float64 tells as many apart."""
+"""Most levels in the grid of a path; float64 can tell them apart."""
 
 
 @checked
 def drawn(draw: Callable[..., Tau]) -> Callable[..., Any]:
-    """The door of a draw that was made by another function, under that function's name.
+    """Decorator for a timestep sampler defined inside another function: checks arguments under that function's name.
 
     Args:
-        draw: (batch, frames, generator) -> tau, defined inside the function that makes it.
+        draw: (batch, frames, generator) -> tau, defined inside the function that returns it.
 
     Raises:
-        ValueError: it is no function of Python's.
+        ValueError: it is not a Python function.
     """
     if not inspect.isfunction(draw):
         raise ValueError(f"draw is {shown(draw)}: give a function (batch, frames, generator) -> tau.")
@@ -34,66 +34,73 @@ def drawn(draw: Callable[..., Tau]) -> Callable[..., Any]:
 
 @checked
 def check_draw(batch: int, frames: int) -> None:
-    """Refuse a draw without frames, or too large to be made.
+    """Refuse sizes of tau that have no frames or are too large.
 
     Args:
         batch: samples, at least 0.
         frames: latent frames, at least 1.
 
     Raises:
-        ValueError: a number is out of range.
+        ValueError: a number is out of range, or batch * frames is above 2^26.
     """
     if batch < 0 or frames < 1:
         raise ValueError(f"batch={batch}, frames={frames}: give 0 or more samples of 1 or more frames.")
     if batch * frames > MOST_CELLS:
-        raise ValueError(f"batch={batch}, frames={frames}: at most {MOST_CELLS:,} timesteps are made at once.")
+        raise ValueError(f"batch={batch}, frames={frames}: give at most {MOST_CELLS:,} timesteps at once.")
 
 
 @checked
 def tau_of(draw: Draw, batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-    """The clocks that a draw gives, which anybody may have brought, checked.
+    """Call a timestep sampler and check what it returns, because users can pass their own.
 
     Args:
-        draw: (batch, frames, generator) -> tau.
-        batch: samples.
-        frames: latent frames.
-        generator: source of randomness, for the draw.
+        draw: timestep sampler (batch, frames, generator) -> tau.
+        batch: samples, at least 0.
+        frames: latent frames, at least 1.
+        generator: source of randomness; None uses torch's default.
+
+    Returns:
+        Timesteps (batch, frames) in [0, 1].
 
     Raises:
-        ValueError: it returned anything but levels (batch, frames) in [0, 1].
+        ValueError: it returned anything else.
     """
-    tau = returned(draw(batch, frames, generator), Tau, "the draw")
+    tau = returned(draw(batch, frames, generator), Tau, "the timestep sampler")
     if tau.shape != (batch, frames) or not ((tau >= 0) & (tau <= 1)).all():
         raise ValueError(
-            f"the draw returned {shown(tau)}, for batch={batch} and frames={frames}: give a function that returns "
-            f"levels in [0, 1] of shape (batch, frames)."
+            f"the timestep sampler returned {shown(tau)} for batch={batch} and frames={frames}: give a function that "
+            f"returns timesteps in [0, 1] of shape (batch, frames)."
         )
     return tau
 
 
 @checked
 def nondecreasing(levels: int = 1000) -> Callable[..., Tau]:
-    """A draw of non-decreasing clocks: frame-oriented probability propagation (FoPP).
+    """Timestep sampler with non-decreasing timesteps: frame-oriented probability propagation (FoPP).
 
-    A pivot frame p ~ U{0..f-1} gets level t_p ~ U{0..T-1}; given both, every non-decreasing path through it is equally
-    likely, and C(t_p + p, p) C(T-1-t_p + f-1-p, f-1-p) of them exist. So
+    A pivot frame p ~ U{0..f-1} gets level t_p ~ U{0..T-1}. Given both, every non-decreasing path through it is equally
+    likely, and there are C(t_p + p, p) C(T-1-t_p + f-1-p, f-1-p) of them. So
 
         P(t) = 1 / (f T) sum_p 1 / (C(t_p + p, p) C(T-1-t_p + f-1-p, f-1-p)),  t_0 <= ... <= t_{f-1}
 
-    tau_i = (t_i + u) / T with one u ~ U[0, 1) a sample: the pivot's clock is uniform on [0, 1], those of equal level
-    are equal. The marginal of one given frame is not uniform: first frames lean to clean, last ones to noise.
+    tau_i = (t_i + u) / T with one u ~ U[0, 1) per sample. The timestep of the pivot is uniform on [0, 1], and frames of
+    equal level have equal timesteps. The marginal of a given frame is not uniform: the first frames tend to be clean,
+    the last ones noisy.
 
     Args:
-        levels: T, from 1 to 2^40; 1 is the draw `shared`.
+        levels: T, from 1 to 2^40; 1 gives the sampler `shared`.
+
+    Returns:
+        A timestep sampler (batch, frames, generator) -> tau (b, f).
 
     Raises:
         ValueError: levels is out of range.
 
-    Source: FoPP, arXiv 2503.07418. Its tables of path counts are not needed: a uniform path is a uniform multiset of
-    levels, put in order, and Polya's urn draws it for all samples at once.
+    Source: FoPP, arXiv 2503.07418. Its tables of path counts are not needed, because a uniform path is a sorted uniform
+    multiset of levels, which Polya's urn samples for the whole batch at once.
     """
     if not 1 <= levels <= MOST_LEVELS:
-        raise ValueError(f"levels={levels}: paths live on a grid of at least 1 level, at most 2^40.")
+        raise ValueError(f"levels={levels}: give the number of levels of the grid, from 1 to 2^40.")
 
     @drawn
     def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
@@ -102,7 +109,7 @@ def nondecreasing(levels: int = 1000) -> Callable[..., Tau]:
         pivot = torch.randint(frames, (batch, 1), generator=generator, device=device)
         start = torch.randint(levels, (batch, 1), generator=generator, device=device)
         chance = torch.rand(batch, frames + 1, dtype=torch.float64, generator=generator, device=device)
-        # Frames before the pivot draw from an urn of the levels 0..t_p, those after it from t_p..T-1.
+        # Frames before the pivot take from an urn with the levels 0..t_p, those after it from one with t_p..T-1.
         frame = torch.arange(frames, device=device)
         after = frame > pivot
         first = torch.where(after, pivot + 1, 0)
@@ -110,7 +117,7 @@ def nondecreasing(levels: int = 1000) -> Callable[..., Tau]:
         ball = (chance[:, 1:] * (kinds + frame - first)).long()
         level = torch.where(after, start, 0) + ball
         level.scatter_(1, pivot, start)
-        # One ball of each kind, and one more for each drawn: beyond the kinds lie copies of the draws before.
+        # The urn has one ball of each kind and a copy of each ball taken: numbers beyond the kinds are these copies.
         copied = (ball >= kinds) & (frame != pivot)
         source = (first + ball - kinds).clamp(min=0)
         for i in range(1, frames):

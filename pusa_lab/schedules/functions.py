@@ -1,4 +1,4 @@
-"""Functions that make a schedule: the zoo's and other people's, called with what they take."""
+"""Call functions that make a schedule, those of the zoo and those of users, with the arguments that they take."""
 
 import contextlib
 import inspect
@@ -10,17 +10,22 @@ from pusa_lab.types import Schedule
 
 
 def call(schedule: Callable[..., Any], steps: int, frames: int, shift: float | None, own_shift: float) -> Schedule:
-    """What a schedule's function returns, called with a shift only where it takes one.
+    """Call a function that makes a schedule, with a shift only if it takes one.
 
     Args:
-        schedule: (steps, frames) or (steps, frames, shift=...) -> levels (rows, f) as a list, an array or a tensor.
-        steps: of each frame.
-        frames: latent frames.
-        shift: that was asked for, positive; None where none was.
-        own_shift: used where none was asked for.
+        schedule: (steps, frames) or (steps, frames, shift=...) -> noise levels (rows, f) as a list, an array or a
+            tensor.
+        steps: steps of each frame, at least 1.
+        frames: latent frames, at least 1.
+        shift: the user's shift, positive; None if the user gave none.
+        own_shift: shift used when the user gave none, positive.
+
+    Returns:
+        Noise levels (rows, f).
 
     Raises:
-        ValueError: it cannot be called so, takes no shift though one was asked for, or returns no matrix.
+        ValueError: the function cannot be called this way, takes no shift although the user gave one, or does not
+            return a matrix.
     """
     options = {"shift": own_shift if shift is None else shift}
     if (signature := _signature(schedule)) is not None:
@@ -31,8 +36,8 @@ def call(schedule: Callable[..., Any], steps: int, frames: int, shift: float | N
             signature.bind(steps, frames, **options)
         except TypeError:
             raise ArgumentError(
-                f"schedule is a function {signature}: give one that is called as schedule(steps, frames, shift=...), "
-                f"or as schedule(steps, frames)."
+                f"schedule is a function {signature}: give one that can be called as schedule(steps, frames, "
+                f"shift=...) or as schedule(steps, frames)."
             ) from None
     if shift is not None and not options:
         raise ValueError(f"shift={shift} with a schedule function that takes no shift: leave it out.")
@@ -40,7 +45,7 @@ def call(schedule: Callable[..., Any], steps: int, frames: int, shift: float | N
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
-    """None of functions written in C, which do not say what they take."""
+    """The signature of a function, or None for functions written in C that have none."""
     with contextlib.suppress(ValueError):
         return inspect.signature(function)
     return None

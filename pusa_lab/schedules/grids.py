@@ -1,4 +1,4 @@
-"""One-dimensional noise grids, from noise (1) to clean (0): what a single frame's clock walks through.
+"""Grids: the noise levels of a single frame, from noise (1) to clean (0), as one column of a schedule has them.
 
 A grid is a function (steps) -> levels (steps + 1,). `levels` takes one by name, as a function, or as plain numbers.
 """
@@ -20,17 +20,17 @@ Grid: TypeAlias = str | Callable[[int], Tensor] | Sequence[float | int] | Levels
 
 
 MOST_STEPS = 10**6
-"""Of a grid: float32 has no more distinct levels near 1 than about ten times as many."""
+"""Most steps of a grid: float32 has only about ten times as many distinct levels near 1."""
 MOST_SHIFT = 1e6
-"""Beyond it, and below its inverse, neighbouring levels of a grid of float32 fall together."""
+"""Largest shift; beyond it, and below its inverse, neighbouring levels of a float32 grid become equal."""
 MOST_LOGIT = 1e6
-"""Means and deviations of logits beyond it leave no level but 0 and 1."""
+"""Largest mean and standard deviation of logits; beyond it, only the levels 0 and 1 are left."""
 
 
 def _even(steps: int) -> Float[Tensor, " rows"]:
-    """1 - j / steps in double precision: the grids round once, at their end."""
+    """1 - j / steps in double precision, so that a grid is rounded only once, at its end."""
     if not 1 <= steps <= MOST_STEPS:
-        raise ValueError(f"steps={steps}: a schedule needs a whole number of steps, from 1 to {MOST_STEPS:,}.")
+        raise ValueError(f"steps={steps}: give a whole number of steps from 1 to {MOST_STEPS:,}.")
     return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
 
 
@@ -41,10 +41,10 @@ def linear(steps: int) -> Float[Tensor, " rows"]:
     g_j = 1 - j / steps, j = 0..steps
 
     Args:
-        steps: number of moves, at least 1; the grid has steps + 1 levels.
+        steps: number of steps, 1 to 1,000,000; the grid has steps + 1 levels.
 
     Raises:
-        ValueError: steps is below 1.
+        ValueError: steps is out of range.
     """
     _even(steps)
     return torch.linspace(1, 0, steps + 1)
@@ -52,18 +52,21 @@ def linear(steps: int) -> Float[Tensor, " rows"]:
 
 @checked
 def wan(steps: int, clocks: int = 1000) -> Float[Tensor, " rows"]:
-    """The levels of Wan's UniPC in diffusers; its flow_shift is the `shift` of the schedule. Errors as `linear`.
+    """The levels of Wan's UniPC in diffusers, whose flow_shift is the `shift` of the schedule.
 
     g_j = 1 - (1 - 1 / clocks) j / steps for j < steps, g_steps = 0
 
     Args:
-        steps: number of moves, at least 1.
-        clocks: number of timesteps in training, at least 1.
+        steps: number of steps, 1 to 1,000,000.
+        clocks: number of training timesteps, at least 1.
 
-    Source: UniPCMultistepScheduler with use_flow_sigmas in diffusers; Wan's own code takes `linear`.
+    Raises:
+        ValueError: an argument is out of range.
+
+    Source: UniPCMultistepScheduler with use_flow_sigmas in diffusers; Wan's own code uses `linear`.
     """
     if clocks < 1:
-        raise ValueError(f"clocks={clocks}: give the number of timesteps in training, at least 1.")
+        raise ValueError(f"clocks={clocks}: give the number of training timesteps, at least 1.")
     grid = 1 - (1 - 1 / clocks) * (1 - _even(steps))
     grid[-1] = 0
     return grid.float()
@@ -71,14 +74,17 @@ def wan(steps: int, clocks: int = 1000) -> Float[Tensor, " rows"]:
 
 @checked
 def cosine(steps: int) -> Float[Tensor, " rows"]:
-    """The levels with the signal-to-noise ratio of the cosine schedule: fine at both ends. Errors as `linear`.
+    """The levels with the signal-to-noise ratios of the cosine schedule, which are fine at both ends.
 
     g_j = sin(a) / (sin(a) + cos(a)), a = (pi / 2) (1 - j / steps)
 
     Args:
-        steps: number of moves, at least 1.
+        steps: number of steps, 1 to 1,000,000.
 
-    Source: CosMap, arXiv 2403.03206; the cosine schedule is of arXiv 2102.09672.
+    Raises:
+        ValueError: steps is out of range.
+
+    Source: CosMap, arXiv 2403.03206; the cosine schedule is from arXiv 2102.09672.
     """
     angle = _even(steps) * torch.pi / 2
     return (angle.sin() / (angle.sin() + angle.cos())).float()
@@ -88,16 +94,16 @@ def cosine(steps: int) -> Float[Tensor, " rows"]:
 def karras(
     steps: int, rho: float | int = 7.0, low: float | int = 0.002, high: float | int = 80.0
 ) -> Float[Tensor, " rows"]:
-    """The levels of EDM, brought to the flow's path by tau = sigma / (1 + sigma), that is sigma = tau / (1 - tau).
+    """The levels of EDM, converted to flow matching by tau = sigma / (1 + sigma), so that sigma = tau / (1 - tau).
 
     sigma_j = (high^(1/rho) + j / (steps - 1) (low^(1/rho) - high^(1/rho)))^rho for j < steps, sigma_steps = 0.
-    The first level is 1 (sigma infinite) in place of high / (1 + high): sampling starts at noise alone.
+    The first level is 1 (infinite sigma) instead of high / (1 + high), because sampling starts at pure noise.
 
     Args:
-        steps: number of moves, at least 1.
-        rho: how much finer low noise is walked, positive; 1 is even in sigma.
-        low: sigma before the last move, above 0.
-        high: sigma that the first level stands for, above `low`.
+        steps: number of steps, 1 to 1,000,000.
+        rho: how much finer the levels are at low noise, positive; 1 spaces them evenly in sigma.
+        low: sigma before the last step, above 0.
+        high: sigma that the first level replaces, above `low`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -107,7 +113,7 @@ def karras(
     grid = _even(steps)
     if not (0 < rho < math.inf and 0 < low < high < math.inf):
         raise ValueError(f"rho={rho}, low={low}, high={high}: give finite numbers with rho > 0 and 0 < low < high.")
-    # log(sigma_j / high) by the same formula, in which no power of a large or small number can overflow.
+    # The same formula for log(sigma_j / high), in which no power of a large or small number can overflow.
     fall = math.log(low) - math.log(high)
     part = torch.linspace(0, 1, steps, dtype=torch.float64)[1:]
     log_sigma = math.log(high) + (rho * (part * math.expm1(fall / rho)).log1p()).clamp(min=fall)
@@ -117,19 +123,19 @@ def karras(
 
 @checked
 def logit_normal(steps: int, mean: float | int = 0.0, std: float | int = 1.0) -> Float[Tensor, " rows"]:
-    """The quantiles of a logit-normal draw: sampling spends its steps where training drew its clocks.
+    """Quantiles of a logit-normal distribution, so that sampling uses the timesteps that training used most.
 
-    g_j = sigmoid(mean + std Phi^-1(1 - j / steps)), Phi the normal distribution function
+    g_j = sigmoid(mean + std Phi^-1(1 - j / steps)), Phi the standard normal distribution function
 
     Args:
-        steps: number of moves, at least 1.
-        mean: of logit(tau), at most 1e6 from 0; above 0 leans to noise.
-        std: of logit(tau), above 0 and at most 1e6.
+        steps: number of steps, 1 to 1,000,000.
+        mean: mean of logit(tau), from -1e6 to 1e6; a positive mean gives more levels with much noise.
+        std: standard deviation of logit(tau), above 0 and at most 1e6.
 
     Raises:
         ValueError: an argument is out of range.
 
-    Source: the draw is of arXiv 2403.03206.
+    Source: the timestep sampler of arXiv 2403.03206.
     """
     check_logits(mean, std)
     return torch.sigmoid(mean + std * torch.special.ndtri(_even(steps))).float()
@@ -137,11 +143,11 @@ def logit_normal(steps: int, mean: float | int = 0.0, std: float | int = 1.0) ->
 
 @checked
 def check_logits(mean: float | int, std: float | int) -> None:
-    """Refuse a normal distribution of logits that has no spread, or leaves no level but 0 and 1.
+    """Refuse a normal distribution of logits that is degenerate, or so wide that only the levels 0 and 1 are left.
 
     Args:
-        mean: at most 1e6 from 0.
-        std: above 0 and at most 1e6.
+        mean: mean of the logits, from -1e6 to 1e6.
+        std: standard deviation of the logits, above 0 and at most 1e6.
 
     Raises:
         ValueError: an argument is out of range.
@@ -154,7 +160,7 @@ def check_logits(mean: float | int, std: float | int) -> None:
 
 @checked
 def shift_levels(levels: Float[Tensor, "*any"], shift: float | int) -> Float[Tensor, "*any"]:
-    """Spend more of the grid at high noise; levels 0 and 1 stay.
+    """Shift noise levels towards noise, so that more of the grid is at high noise; 0 and 1 stay the same.
 
     g' = s g / (1 + (s - 1) g)
 
@@ -165,22 +171,22 @@ def shift_levels(levels: Float[Tensor, "*any"], shift: float | int) -> Float[Ten
     Raises:
         ValueError: shift or a level is out of range.
 
-    Source: the resolution shift of arXiv 2403.03206 as Wan uses it; inverse: shift 1 / s.
+    Source: the resolution shift of arXiv 2403.03206 as Wan uses it. Its inverse is the shift 1 / s.
     """
     check_shift(shift)
     if not ((levels >= -ROUNDING) & (levels <= 1 + ROUNDING)).all():
         raise ValueError(f"levels is {shown(levels)}, with numbers outside [0, 1]: give noise levels from 0 to 1.")
     levels = levels.clamp(0, 1)
-    # The same divided by s: in this form levels 0 and 1 stay exactly, whatever the rounding.
+    # The formula divided by s: in this form 0 and 1 stay exact despite rounding.
     return levels / (levels + (1 - levels) / shift)
 
 
 @checked
 def check_shift(shift: float | int) -> None:
-    """Refuse a shift that no grid of float32 can show.
+    """Refuse a shift that is too large or too small for a float32 grid.
 
     Args:
-        shift: from 1e-6 to 1e6.
+        shift: shift s, from 1e-6 to 1e6.
 
     Raises:
         ValueError: it is out of range.
@@ -194,11 +200,14 @@ def check_shift(shift: float | int) -> None:
 
 @checked
 def shifted(shift: float | int, grid: Callable[[int], Tensor] = linear) -> Callable[[int], Tensor]:
-    """A grid of its own: another one, shifted once.
+    """Make a grid by shifting another one.
 
     Args:
-        shift: see `shift_levels`.
-        grid: (steps) -> levels.
+        shift: s from 1e-6 to 1e6, see `shift_levels`.
+        grid: (steps) -> levels (steps + 1,).
+
+    Returns:
+        The shifted grid, a function (steps) -> levels (steps + 1,).
 
     Raises:
         ValueError: shift is out of range.
@@ -208,12 +217,12 @@ def shifted(shift: float | int, grid: Callable[[int], Tensor] = linear) -> Calla
 
 
 def _falling(levels: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
-    """The same, where levels lie so close together that rounding made one rise."""
+    """The same levels, without a rise that rounding caused between levels very close together."""
     return levels.cummin(0).values
 
 
 def _made(grid: Callable[[int], Tensor], steps: int) -> Float[Tensor, " rows"]:
-    """The levels of a grid's function, which anybody may have brought."""
+    """Call the function of a grid and check what it returns, because users can pass their own."""
     if isinstance(grid, torch.nn.Module):
         raise ValueError(f"grid is {shown(grid)}: give a function (steps) -> levels, such as schedules.linear.")
     return returned(grid(steps), Float[Tensor, " rows"], "the grid")
@@ -225,15 +234,18 @@ GRIDS: dict[str, Callable[..., Tensor]] = {f.__name__: f for f in (linear, wan, 
 
 @checked
 def levels(grid: Grid, steps: int, shift: float | int = 1.0) -> Float[Tensor, " rows"]:
-    """The levels a schedule walks: names are shifted, once; what you bring yourself is kept exactly as it is.
+    """Return the levels of a grid. A grid given by name is shifted once; your own grid is kept exactly as it is.
 
     Args:
         grid: a name in GRIDS, a function (steps) -> levels, or the levels: in [0, 1], never rising, the last one 0.
-        steps: number of moves, at least 1: one less than there are levels.
-        shift: see `shift_levels`; only for names.
+        steps: number of steps, 1 to 1,000,000, one less than the number of levels.
+        shift: see `shift_levels`; must be 1 for your own grid.
+
+    Returns:
+        Levels (steps + 1,), float32.
 
     Raises:
-        ValueError: an argument is out of range, or a shift is asked of levels of your own.
+        ValueError: an argument is out of range, a shift is given for your own grid, or that is not a valid grid.
     """
     if isinstance(grid, str):
         if grid not in GRIDS:
@@ -252,9 +264,9 @@ def levels(grid: Grid, steps: int, shift: float | int = 1.0) -> Float[Tensor, " 
 
 @checked
 def own_levels(levels: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-    """Levels that somebody brought, as float32.
+    """Convert levels that a user gave to float32.
 
     Args:
-        levels: numbers, as a list, an array or a tensor.
+        levels: numbers of any shape, as a list, an array or a tensor.
     """
     return levels.float()

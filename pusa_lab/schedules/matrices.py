@@ -1,6 +1,6 @@
-"""The zoo: every schedule is a plain float32 tensor (rows, frames), rows = steps + 1, that `sample` walks down.
+"""The zoo: every schedule is a plain float32 tensor of noise levels (rows, frames), and sampling goes down its rows.
 
-Row 0 is where each frame's clock starts, the last row where it ends (0, clean). Columns never rise.
+Row 0 holds the levels at which the frames start, the last row those at which they end (0, clean). Columns never rise.
 """
 
 import math
@@ -14,19 +14,19 @@ from pusa_lab.schedules.grids import Grid, levels
 from pusa_lab.types import Levels, Schedule
 
 MOST_FRAMES = 10**6
-"""Latent frames of a schedule: two days of video."""
+"""Most latent frames of a schedule: two days of video."""
 
 
 @checked
 def delayed(steps: int, delays: Sequence[int], shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
-    """Every frame walks the same grid, each after a wait of its own: what all members of the zoo are made of.
+    """Every frame goes through the same grid after its own delay. All members of the zoo are made of this.
 
     S[r, i] = g[clip(r - delays[i], 0, steps)], rows = steps + max(delays) + 1
 
     Args:
-        steps: moves of each frame, at least 1.
-        delays: rows that each frame waits at g[0], one number a frame, at least 0.
-        shift: shift of the grid g, positive; 1 for a grid of your own.
+        steps: steps of each frame, at least 1.
+        delays: rows that each frame waits at g[0], one number per frame, at least 0.
+        shift: shift of the grid g, positive; must be 1 for your own grid.
         grid: a name in `grids.GRIDS`, a function (steps) -> levels, or the levels themselves, kept as they are.
 
     Raises:
@@ -35,7 +35,9 @@ def delayed(steps: int, delays: Sequence[int], shift: float | int = 1.0, grid: G
     g = levels(grid, steps, shift)
     check_frames(len(delays))
     if min(delays) < 0:
-        raise ValueError(f"frame {list(delays).index(min(delays))} waits {min(delays)} rows: it can wait 0 or more.")
+        raise ValueError(
+            f"frame {list(delays).index(min(delays))} has a delay of {min(delays)} rows: give delays of 0 or more."
+        )
     check_size(steps + max(delays) + 1, len(delays))
     rows = torch.arange(steps + max(delays) + 1)[:, None]
     return g[(rows - torch.tensor(list(delays))).clamp(0, steps)]
@@ -43,50 +45,49 @@ def delayed(steps: int, delays: Sequence[int], shift: float | int = 1.0, grid: G
 
 @checked
 def whole_rows(lag: float | int, ahead: int) -> int:
-    """The rows that a frame waits for `ahead` others, each `lag` rows apart: floor(ahead lag).
+    """Rows that a frame waits for the frames before it: floor(ahead lag).
 
     Args:
-        lag: rows between neighbours, at least 0; a fraction lets some neighbours move together.
-        ahead: frames that go first, at least 0.
+        lag: rows between neighbouring frames, at least 0 and below 2^63; with a fraction, some neighbours start
+            together.
+        ahead: number of frames that start before, at least 0.
 
     Raises:
-        ValueError: an argument is negative, or the lag is infinite.
+        ValueError: an argument is out of range.
     """
     if not (0 <= lag < 2**63 and ahead >= 0):
         raise ValueError(f"lag={lag}, ahead={ahead}: give numbers of at least 0, and a lag below 2^63.")
-    return lag * ahead if isinstance(lag, int) else math.floor(ahead * lag + 1e-9)  # 100 * .29 is 28.999...
+    return lag * ahead if isinstance(lag, int) else math.floor(ahead * lag + 1e-9)  # 100 * .29 gives 28.999...
 
 
 @checked
 def check_frames(frames: int, lag: float | int = 0) -> range:
-    """The frames 0..frames-1, once there is one and no lag is negative.
+    """Check the number of frames and the lag, and return range(frames).
 
     Args:
         frames: latent frames, from 1 to 1,000,000.
-        lag: rows, at least 0 and finite.
+        lag: rows between neighbouring frames, at least 0 and below 2^63.
 
     Raises:
         ValueError: an argument is out of range.
     """
     if not 1 <= frames <= MOST_FRAMES:
-        raise ValueError(f"frames={frames}: a schedule needs at least 1 frame, and has at most {MOST_FRAMES:,}.")
+        raise ValueError(f"frames={frames}: a schedule needs at least 1 frame and at most {MOST_FRAMES:,}.")
     if not 0 <= lag < 2**63:
-        raise ValueError(
-            f"lag={lag}: later frames cannot start before row 0; give a finite lag of 0 or more rows, below 2^63."
-        )
+        raise ValueError(f"lag={lag}: later frames cannot start before row 0; give a finite lag of 0 or more rows.")
     return range(frames)
 
 
 @checked
 def synchronous(steps: int, frames: int, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
-    """All frames share one clock: ordinary, scalar diffusion.
+    """All frames share one timestep, as in ordinary (scalar) diffusion.
 
     S[r, i] = g[r], picture: horizontal bands
 
     Args:
-        steps: number of moves, at least 1.
+        steps: number of steps, at least 1.
         frames: latent frames, at least 1.
-        shift: shift of the grid g, positive; 1 for a grid of your own.
+        shift: shift of the grid g, positive; must be 1 for your own grid.
         grid: a name in `grids.GRIDS`, a function (steps) -> levels, or the levels themselves, kept as they are.
 
     Raises:
@@ -97,15 +98,15 @@ def synchronous(steps: int, frames: int, shift: float | int = 1.0, grid: Grid = 
 
 @checked
 def pyramid(steps: int, frames: int, lag: float | int = 1, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
-    """Every frame starts `lag` rows after the one before: the past is always cleaner than the future.
+    """Every frame starts `lag` rows after the one before, so earlier frames are never noisier than later ones.
 
     S[r, i] = g[clip(r - floor(i lag), 0, steps)], rows = steps + floor((frames - 1) lag) + 1, picture: diagonal bands
 
     Args:
-        steps: moves of each frame, at least 1.
+        steps: steps of each frame, at least 1.
         frames: latent frames, at least 1.
-        lag: rows between neighbouring frames, at least 0 (0 is `synchronous`, `steps` is `autoregressive`); below 1
-            some neighbours move together.
+        lag: rows between neighbouring frames, at least 0 (0 is `synchronous`, `steps` is `autoregressive`); below 1,
+            some neighbours start together.
         shift: as `synchronous`.
         grid: as `synchronous`.
 
@@ -119,9 +120,18 @@ def pyramid(steps: int, frames: int, lag: float | int = 1, shift: float | int = 
 
 @checked
 def autoregressive(steps: int, frames: int, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
-    """One frame after the other, each finished before the next begins. Arguments and errors as `synchronous`.
+    """One frame after the other, each finished before the next one starts.
 
     S[r, i] = g[clip(r - i steps, 0, steps)], rows = steps * frames + 1, picture: a flight of stairs
+
+    Args:
+        steps: steps of each frame, at least 1.
+        frames: latent frames, at least 1.
+        shift: as `synchronous`.
+        grid: as `synchronous`.
+
+    Raises:
+        ValueError: an argument is out of range.
 
     Source: arXiv 2407.01392.
     """
@@ -138,24 +148,24 @@ def hold(
     grid: Grid = "linear",
     constant: bool = False,
 ) -> Schedule:
-    """Some frames are known: their clocks run at a fraction of the others' level, or stand still.
+    """Some frames are known, and their levels are a fraction of those of the other frames, or constant.
 
     S[r, i] = m_i g[r] for i in `at`, g[r] elsewhere; m = 0 freezes a frame, picture: pale columns.
-    Constant: S[r, i] = m_i until the last row, which is 0
+    With `constant`: S[r, i] = m_i for i in `at` until the last row, which is 0
 
     Args:
-        steps: number of moves, at least 1.
+        steps: number of steps, at least 1.
         frames: latent frames, at least 1.
-        at: known latent frames; negative ones count from the end.
-        noise: multiplier m in [0, 1] applied after the shift, one for all or one for each known frame.
+        at: known latent frames; negative numbers count from the end.
+        noise: multiplier m in [0, 1], applied after the shift, one for all or one per known frame.
         shift: as `synchronous`.
         grid: as `synchronous`.
-        constant: whether m is the level itself, for frames noised anew at every row (SkyReels-V2).
+        constant: whether m is the level itself, for frames that get fresh noise at every row (SkyReels-V2).
 
     Raises:
-        ValueError: an argument is out of range, or a position is outside the video or named twice.
+        ValueError: an argument is out of range, or a known frame is outside the video or given twice.
 
-    Source: Algorithm 1 and its noisy variant, arXiv 2507.16116, App. B; constant: arXiv 2504.13074.
+    Source: Algorithm 1 and its noisy variant, arXiv 2507.16116, App. B; `constant`: arXiv 2504.13074.
     """
     S = scale_columns(synchronous(steps, frames, shift, grid), at, noise)
     if constant:
@@ -166,17 +176,17 @@ def hold(
 
 @checked
 def scale_columns(schedule: Schedule, at: Sequence[int], noise: Levels) -> Schedule:
-    """Multiply the clocks of some frames: how any schedule is told which frames are known.
+    """Multiply the levels of some frames, which marks them as known in any schedule.
 
     S'[r, i] = m_i S[r, i] for i in `at`
 
     Args:
-        schedule: levels (rows, frames) in [0, 1], at least 2 rows, none of which rises.
-        at: latent frames; negative ones count from the end.
-        noise: multiplier m in [0, 1], one for all or one for each frame of `at`.
+        schedule: noise levels (rows, frames) in [0, 1], at least 2 rows, that never rise down a column.
+        at: latent frames; negative numbers count from the end.
+        noise: multiplier m in [0, 1], one for all or one per frame of `at`.
 
     Raises:
-        ValueError: it is no schedule, a position is outside the video or named twice, or a multiplier is outside
+        ValueError: it is not a schedule, a frame is outside the video or given twice, or a multiplier is outside
             [0, 1].
     """
     schedule = as_schedule(schedule, whole=False)
@@ -188,33 +198,33 @@ def scale_columns(schedule: Schedule, at: Sequence[int], noise: Levels) -> Sched
 
 @checked
 def noise_levels(noise: Levels, n: int) -> list[float]:
-    """One noise level for each of n known frames.
+    """Return one noise level for each of n known frames.
 
     Args:
-        noise: one level in [0, 1] for all, or n of them.
-        n: known frames.
+        noise: one level in [0, 1] for all frames, or one per frame.
+        n: number of known frames, at least 0.
 
     Raises:
-        ValueError: another number of levels, or one outside [0, 1].
+        ValueError: the number of levels is neither 1 nor n, or a level is outside [0, 1].
     """
     if not 0 <= n <= MOST_CELLS:
         raise ValueError(f"n={n}: give the number of known frames, from 0 to {MOST_CELLS:,}.")
     levels = torch.as_tensor(noise, dtype=torch.float64).flatten().tolist()
     levels = levels * n if len(levels) == 1 else levels
     if len(levels) != n:
-        raise ValueError(f"{len(levels)} noise levels for {n} known latent frames: give one, or one for each.")
+        raise ValueError(f"{len(levels)} noise levels for {n} known latent frames: give one level, or one per frame.")
     if bad := [m for m in levels if not 0 <= m <= 1]:
-        raise ValueError(f"noise level {bad[0]} is outside [0, 1]: 0 keeps a known frame clean, 1 lets it go.")
+        raise ValueError(f"noise level {bad[0]} is outside [0, 1]: 0 keeps a known frame clean, 1 leaves it free.")
     return levels
 
 
 @checked
 def frame_indices(at: Sequence[int], frames: int) -> list[int]:
-    """Positions counted from the start: negative ones resolved, each inside the video and named once.
+    """Return positions counted from the start, after checking that each is inside the video and given only once.
 
     Args:
-        at: latent frames in -frames..frames-1.
-        frames: latent frames of the video.
+        at: latent frames from -frames to frames - 1; negative numbers count from the end.
+        frames: number of latent frames of the video.
 
     Raises:
         ValueError: a position is outside the video, or two are the same frame.
@@ -222,9 +232,9 @@ def frame_indices(at: Sequence[int], frames: int) -> list[int]:
     if outside := [i for i in at if not -frames <= i < frames]:
         raise ValueError(
             f"frame {outside[0]} is outside the video of {frames} latent frames: "
-            f"give 0..{frames - 1}, or -{frames}..-1 counted from the end."
+            f"give 0..{frames - 1}, or -{frames}..-1 to count from the end."
         )
     columns = [i % frames for i in at]
     if twice := [i for n, i in enumerate(columns) if i in columns[:n]]:
-        raise ValueError(f"two known frames at latent frame {twice[0]}: each position holds one.")
+        raise ValueError(f"two known frames at latent frame {twice[0]}: each position holds one, give one of them.")
     return columns

@@ -1,6 +1,6 @@
-"""The zoo's moving fronts: from both ends, from the middle, through a window, in blocks, in chunks.
+"""Members of the zoo in which frames start at different rows: from both ends, in a window, in blocks, in chunks.
 
-Every one is the grid g walked with a delay for each frame, so each frame makes the same `steps` moves.
+All of them give each frame a delay on the same grid g, so every frame makes the same `steps` steps.
 """
 
 import torch
@@ -46,20 +46,22 @@ def two_sided(
     shift: float | int = 1.0,
     grid: Grid = "linear",
 ) -> Schedule:
-    """Known at both ends, unknown between: the unknown frames run inward, those beside a known one from row 0.
+    """Both ends are known, and the unknown frames follow inward: those next to a known frame start at row 0.
 
-    S[r, i] = g[clip(r - floor(lag (d_i - 1)), 0, steps)], d_i >= 1 frames to the nearest known one; S[r, i] = m_i g[r]
-    for a known one; picture: a mountain between two known columns; outward: a valley around the known middle
+    S[r, i] = g[clip(r - floor(lag (d_i - 1)), 0, steps)] for a frame d_i >= 1 frames from the nearest known one;
+    S[r, i] = m_i g[r] for a known frame; picture: a mountain between two known columns; outward: a valley around the
+    known middle
 
-    `trapezoid` makes its ends, and only then what is beside them; here nothing waits for the ends.
+    Unlike in `trapezoid`, where the ends are generated first, no frame waits for the ends.
 
     Args:
-        steps: moves of each frame, at least 1.
+        steps: steps of each frame, at least 1.
         frames: latent frames, at least 1.
         lag: rows between neighbouring unknown frames, at least 0; may be a fraction.
-        noise: multiplier m in [0, 1] of the known frames, one for all or one each; 0 keeps them clean, 1 leaves it
-            to the task or to `scale_columns`.
-        outward: the inverse: the middle frame is known (the two middle ones of an even number), the ends come last.
+        noise: multiplier m in [0, 1] of the known frames, one for all or one per known frame; 0 keeps them clean, 1
+            leaves their levels to the task or to `scale_columns`.
+        outward: whether the middle frame is known instead (the two middle ones if the number of frames is even), and
+            the ends are generated last.
         shift: as `synchronous`.
         grid: as `synchronous`.
 
@@ -73,25 +75,26 @@ def two_sided(
 
 @checked
 def rolling(steps: int, frames: int, window: int = 4, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
-    """A window of at most `window` frames in progress rolls over the video: it fills, moves on, and empties.
+    """A window of at most `window` frames in progress moves over the video, filling at its start, emptying at its end.
 
     S[r, i] = g[clip(r - i lag, 0, steps)], lag = steps / window, picture: a diagonal stripe
 
-    Where the lag is a fraction, the linear grid, shifted or not, is read between its levels, so that every row is
-    clip((k + t) / window, 0, 1) of the source: a frame may then start or end in the middle of a row, which makes
-    steps + 1 moves of the `steps`. All other grids are kept as they are: their frames start floor(i lag) rows late.
+    If the lag is a fraction, the linear grid, shifted or not, is interpolated, so that every row has the levels
+    clip((k + t) / window, 0, 1) of the source. A frame may then start or end between two rows and make steps + 1 steps.
+    Other grids are not interpolated: their frames start floor(i lag) rows late.
 
     Args:
-        steps: moves of each frame, at least 1; a multiple of `window` gives all frames the same levels.
+        steps: steps of each frame, at least 1; with a multiple of `window`, all frames go through the same levels.
         frames: latent frames of the whole video, at least 1.
-        window: most frames in progress at a time, at least 1 (1 is `autoregressive`).
+        window: largest number of frames in progress, at least 1 (1 is `autoregressive`).
         shift: as `synchronous`.
         grid: as `synchronous`.
 
     Raises:
         ValueError: an argument is out of range.
 
-    Source: Rolling Diffusion, arXiv 2402.09470: the ramps are its start with clip(k / window + t, 0, 1) and its end.
+    Source: Rolling Diffusion, arXiv 2402.09470; the first rows are its start with clip(k / window + t, 0, 1), and the
+        last rows its end.
     """
     _check_window(window)
     ahead = [i * steps for i in check_frames(frames)]
@@ -99,31 +102,31 @@ def rolling(steps: int, frames: int, window: int = 4, shift: float | int = 1.0, 
         return delayed(steps, [n // window for n in ahead], shift, grid)
     rows = steps - (-ahead[-1] // window) + 1
     check_size(rows, frames)
-    fine = levels("linear", steps * window, shift)  # has a level for each row of every frame
+    fine = levels("linear", steps * window, shift)  # fine enough to hold every level of every frame
     row = torch.arange(rows)[:, None]
     return fine[(row * window - torch.tensor(ahead)).clamp(0, steps * window)]
 
 
 @checked
 def rolling_window(steps: int, window: int = 4, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
-    """The rows in which the window of `rolling` moves on by one frame: repeat them and the video never ends.
+    """The rows in which the window of `rolling` moves on by one frame; repeat them for an endless video.
 
     S[j, k] = g[clip(steps - lag (k + 1) + j, 0, steps)], j = 0..lag, lag = ceil(steps / window);
     S[lag, k + 1] = S[0, k]
 
-    It is a part of a schedule, which samplers take with whole=False. Frame 0 becomes final: take it out, append a
-    frame of noise, and start again at row 0:
+    This is a part of a schedule, which the sampling loop takes with whole=False. At its end frame 0 is final: take it
+    out, append a frame of noise, and start again at row 0:
 
         last = sample(denoiser, x, rolling_window(steps, window), whole=False)
         video.append(last[:, :, :1])
         x = torch.cat([last[:, :, 1:], noise], dim=2)
 
-    With R = `rolling(steps, window, window)` the window fills along R[: steps - lag + 1] (whole=False too) and empties
-    along R[steps - lag :], `steps` being the multiple of the window that is used.
+    With R = `rolling(steps, window, window)`, where `steps` is the rounded number, the rows R[: steps - lag + 1] fill
+    the window (with whole=False too), and the rows R[steps - lag :] empty it.
 
     Args:
-        steps: moves of each frame, at least 1; every shift takes equally many rows, so it is rounded up to a multiple
-            of `window`, unless the grid is a list of levels.
+        steps: steps of each frame, at least 1; rounded up to a multiple of `window`, so that the window moves after a
+            constant number of rows, unless the grid is a list of levels.
         window: frames in progress, at least 1.
         shift: as `synchronous`.
         grid: as `synchronous`.
@@ -131,18 +134,18 @@ def rolling_window(steps: int, window: int = 4, shift: float | int = 1.0, grid: 
     Raises:
         ValueError: an argument is out of range.
 
-    Source: arXiv 2402.09470; without training for it, FIFO-Diffusion.
+    Source: arXiv 2402.09470; for a model that was not trained for it, FIFO-Diffusion.
     """
     _check_window(window)
     lag = -(-steps // window)
     steps = lag * window if isinstance(grid, str) or callable(grid) else steps
-    # The same rows of a full roll, from where the first frame of the window has one shift to go.
+    # The rows of a full roll from where the first frame of the window has `lag` rows to go.
     return delayed(steps, [k * lag for k in check_frames(window)], shift, grid)[steps - lag : steps + 1]
 
 
 def _check_window(window: int) -> None:
     if window < 1:
-        raise ValueError(f"window={window}: a rolling window holds at least 1 frame.")
+        raise ValueError(f"window={window}: give the frames of a window, at least 1.")
 
 
 @checked
@@ -155,18 +158,18 @@ def blockwise(
     shift: float | int = 1.0,
     grid: Grid = "linear",
 ) -> Schedule:
-    """Blocks of frames share a clock, each block `lag` rows behind the one before; a shorter last block counts too.
+    """Frames in a block share a timestep, and each block is `lag` rows behind the one before; the last may be shorter.
 
-    S[r, i] = g[n_b], n_b[r] = clip(n_(b-1)[r] - lag, 0, steps), and a block moves on once the one before is final;
+    S[r, i] = g[n_b], n_b[r] = clip(n_(b-1)[r] - lag, 0, steps), and a block continues once the one before is final;
     that is g[clip(r - floor(b min(lag, steps)), 0, steps)], b = i // block; picture: broad stairs
 
     Args:
-        steps: moves of each frame, at least 1.
-        frames: latent frames, at least 1; no multiple of `block` is needed.
-        block: frames that share a clock, at least 1.
-        lag: rows between neighbouring blocks, at least 0, may be a fraction; `steps` or more is one block after the
-            other.
-        first_alone: whether frame 0 is a block by itself, as a first latent that holds one pixel frame may be.
+        steps: steps of each frame, at least 1.
+        frames: latent frames, at least 1; need not be a multiple of `block`.
+        block: frames per block, at least 1.
+        lag: rows between neighbouring blocks, at least 0, may be a fraction; with `steps` or more, each block starts
+            when the one before is final.
+        first_alone: whether frame 0 is a block by itself, which suits a first latent frame that holds one pixel frame.
         shift: as `synchronous`.
         grid: as `synchronous`.
 
@@ -177,7 +180,7 @@ def blockwise(
         arXiv 2412.07772.
     """
     if block < 1:
-        raise ValueError(f"block={block}: a block holds at least 1 frame.")
+        raise ValueError(f"block={block}: give the frames of a block, at least 1.")
     frame, ahead = check_frames(frames, lag), block - 1 if first_alone else 0
     return delayed(steps, [whole_rows(min(lag, steps), (i + ahead) // block) for i in frame], shift, grid)
 
@@ -186,16 +189,16 @@ def blockwise(
 def staircase(
     steps: int, frames: int, chunk: int = 5, overlap: int = 2, shift: float | int = 1.0, grid: Grid = "linear"
 ) -> Schedule:
-    """A long video in chunks, one after the other, each seeing `overlap` finished frames of the one before.
+    """A long video in chunks, generated one after the other; each sees `overlap` finished frames of the one before.
 
-    S[r, i] = g[clip(r - steps c_i, 0, steps)], c_i = max(0, ceil((i + 1 - chunk) / (chunk - overlap))) the chunk that
-    makes frame i; picture: broad stairs, the first the broadest
+    S[r, i] = g[clip(r - steps c_i, 0, steps)], where chunk c_i = max(0, ceil((i + 1 - chunk) / (chunk - overlap)))
+    generates frame i; picture: broad stairs, the first the broadest
 
-    Chunk c alone is S[steps c : steps (c + 1) + 1, w], w = chunk_windows(frames, chunk, overlap)[c]: the frames known
-    to it are columns at 0.
+    With w = chunk_windows(frames, chunk, overlap)[c], the schedule of chunk c is S[steps c : steps (c + 1) + 1, w]; the
+    columns of the frames that it knows are 0.
 
     Args:
-        steps: moves of each frame, at least 1.
+        steps: steps of each frame, at least 1.
         frames: latent frames of the whole video, at least 1.
         chunk: frames that the model sees at a time, at least 1.
         overlap: finished frames among them, from 0 to chunk - 1.
@@ -214,9 +217,17 @@ def staircase(
 
 @checked
 def chunk_windows(frames: int, chunk: int = 5, overlap: int = 2) -> list[range]:
-    """The frames that each chunk of `staircase` sees, the known ones first. Arguments and errors as `staircase`.
+    """Frames that each chunk of `staircase` sees, the known ones first.
 
-    All windows are `chunk` frames long, and so the last one may know more than `overlap` of them.
+    All windows have `chunk` frames (fewer only if the video is shorter), so the last one may overlap by more.
+
+    Args:
+        frames: latent frames of the whole video, at least 1.
+        chunk: frames that the model sees at a time, at least 1.
+        overlap: finished frames among them, from 0 to chunk - 1.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
     new = _new_frames(chunk, overlap)
     stops = range(min(chunk, len(check_frames(frames))), frames + new, new)
@@ -226,6 +237,6 @@ def chunk_windows(frames: int, chunk: int = 5, overlap: int = 2) -> list[range]:
 def _new_frames(chunk: int, overlap: int) -> int:
     if not 0 <= overlap < chunk:
         raise ValueError(
-            f"overlap={overlap} of chunks of {chunk} frames: give 0 to chunk - 1, so that each makes some."
+            f"overlap={overlap} for chunks of {chunk} frames: give 0 to chunk - 1, so that each chunk has new frames."
         )
     return chunk - overlap

@@ -1,6 +1,6 @@
-"""Solvers: how the frames move from one row of a schedule to the next, each along its own clock.
+"""Solvers: the step of all frames from one row of a schedule to the next, each by its own timestep.
 
-dx_i / dtau_i = v_i(x, tau). Every solver returns the v with x_next - tau_next v = its estimate of the clean video.
+dx_i / dtau_i = v_i(x, tau). Every solver returns the v with which x_next - tau_next v estimates the clean video.
 """
 
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -27,14 +27,14 @@ __all__ = [
 
 @runtime_checkable
 class Remembering(Protocol):
-    """A solver with memory (or noise of its own): its settings, from which each walk begins afresh."""
+    """A stateful solver: the settings of a solver that keeps a history or makes its own noise."""
 
     def begin(self) -> Step:
-        """A step with an empty memory, for one walk down one schedule."""
+        """Return a step function with a fresh state, for one run of the sampling loop."""
 
 
 Solver: TypeAlias = Step | Remembering
-"""A plain function, or settings that `begin` one for each walk."""
+"""A plain step function, or a stateful solver, whose `begin` makes one for each run of the sampling loop."""
 
 
 SOLVERS: dict[str, Solver] = {
@@ -48,4 +48,4 @@ SOLVERS: dict[str, Solver] = {
     "churn": Churn(),
     "consistency": Consistency(),
 }
-"""Name -> solver: a function (denoiser, x, tau, tau_next, **cond) -> (x_next, v), or settings that `begin` one."""
+"""Name -> solver: a function (denoiser, x, tau, tau_next, **cond) -> (x_next, v), or a stateful solver."""

@@ -1,6 +1,6 @@
-"""Solvers that remember: one call a row. One history per frame, for frames start, rest and stop at rows of their own.
+"""Multistep solvers: one denoiser call per row, and one history per frame, because frames start and pause separately.
 
-Equations are about one frame i, with its own clock; what other frames do meanwhile enters through v alone.
+The equations are for one frame with its own timestep; the other frames enter only through v.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from pusa_lab.types import Denoiser, Tau, Video
 
 
 class _Past:
-    """How a quantity changed over every frame's own last moves, newest first: `changes`, and the `gaps` of its clock.
+    """Per-frame history of a quantity over the last steps, newest first: `changes`, and `gaps` of the frame's time.
 
-    A frame that rests adds nothing: what the others do to it meanwhile is no change along its own clock.
-    An unknown gap is infinite and its change 0, so that a frame with a short history uses a lower order.
+    A frame that does not move adds nothing to its history: what other frames do to it is not a change along its own
+    time. A missing gap is infinite and its change 0, so that a frame with a short history uses a lower order.
     """
 
     def __init__(self, length: int) -> None:
@@ -26,7 +26,7 @@ class _Past:
         self.seen: tuple[Video, Tau] | None = None
 
     def see(self, value: Video, clock: Tau) -> None:
-        """Take in the value at this row's clocks."""
+        """Add the value at this row; `clock` is each frame's time (b, f): its timestep, or a function of it."""
         if self.seen is None:
             self.changes = [torch.zeros_like(value)] * self.length
             self.gaps = [torch.full_like(clock, torch.inf)] * self.length
@@ -43,11 +43,12 @@ class _Past:
 @checked
 @dataclass(frozen=True)
 class AdamsBashforth:
-    """One call a row, of the given order: the polynomial through a frame's last velocities, averaged over its move.
+    """Adams-Bashforth: the mean over a step of the polynomial through a frame's last velocities, one call per row.
 
-    order 2: v + dt / (2 g1) (v - v1), with steps dt = tau_next - tau, g1 = tau - tau1 of the frame's own clock;
-    order 3 adds (dt^2 / 3 + dt g1 / 2) times the second divided difference. A frame's first move is Euler's, its
-    second of order 2. That start costs order 3 its order unless the first step is small beside the others.
+    Order 2: v + dt / (2 g1) (v - v1), with the steps dt = tau_next - tau and g1 = tau - tau1 of the frame's own
+    timestep; order 3 adds (dt^2 / 3 + dt g1 / 2) times the second divided difference. A frame's first step is an Euler
+    step, its second has order 2. With order 3, this start lowers the order unless the first step is much smaller than
+    the others.
 
     Raises:
         ValueError: order is not 2 or 3.
@@ -60,10 +61,10 @@ class AdamsBashforth:
 
     def __post_init__(self) -> None:
         if self.order not in (2, 3):
-            raise ValueError(f"order={self.order}: Adams-Bashforth is here of order 2 or 3 (1 is euler).")
+            raise ValueError(f"order={self.order}: Adams-Bashforth is available with order 2 or 3 (for 1, use euler).")
 
     def begin(self) -> Step:
-        """A step with an empty history."""
+        """Return a step function with an empty history."""
         past = _Past(self.order - 1)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
@@ -79,21 +80,22 @@ class AdamsBashforth:
 @checked
 @dataclass(frozen=True)
 class DPMSolver:
-    """DPM-Solver++(2M) in flow form: one call a row, second order; with `correct` UniPC of order 2, B(h) = e^h - 1.
+    """DPM-Solver++(2M) in flow form: second order with one call per row; with `correct`, UniPC of order 2.
 
     x_next = (tau_next / tau) x + (1 - tau_next / tau) D, D = x0 + h / (2 h1) (x0 - x0_1), x0 = x - tau v,
-    with steps h, h1 of a frame's own lambda = log((1 - tau) / tau). A frame's first move, the one after it has left
-    tau = 1, where lambda is infinite, and the one to 0 are Euler's. Near both ends equal steps of tau are unequal in
-    lambda, which costs second order a factor log(steps). `correct` first mends x by the new x0, without another call.
+    with the steps h and h1 of the frame's own lambda = log((1 - tau) / tau). Three steps are Euler steps: a frame's
+    first, the one after it has left tau = 1, where lambda is infinite, and the one to tau = 0. Near both ends, equal
+    steps of tau are unequal in lambda, which costs second order a factor log(steps). `correct` first corrects x with
+    the new x0, which needs no further call; B(h) = e^h - 1.
 
     Source: Algorithm 2 of arXiv 2211.01095; UniC-2 and UniP-2 of arXiv 2302.04867; alpha = 1 - tau, sigma = tau.
     """
 
     correct: bool = False
-    """Mend every move once the model has been asked at its end (UniPC)."""
+    """Whether to correct every step after the model was called at its end (UniPC)."""
 
     def begin(self) -> Step:
-        """A step with an empty history."""
+        """Return a step function with an empty history."""
         past = _Past(2 if self.correct else 1)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
@@ -103,7 +105,7 @@ class DPMSolver:
             past.see(x - per_frame(tau, x) * v, log_snr)
             mend = _unipc(t, *past.gaps) if self.correct else [torch.zeros_like(t)]
             ahead = ((log_snr_next - log_snr) / (2 * past.gaps[0])).nan_to_num(0, 0, 0)
-            # v = (x - D) / tau, of the mended x
+            # v = (x - D) / tau, with the corrected x
             v = _plus(v, past.changes, [(mend[0] - ahead) / t, *(w / t for w in mend[1:])], t_next - t)
             x = _plus(x, past.changes, mend, t_next - t).to(x.dtype) if self.correct else x
             return euler_step(x, v, tau, tau_next), v
@@ -112,12 +114,12 @@ class DPMSolver:
 
 
 def _exact(tau: Tau) -> Tau:
-    """Clocks wide enough for differences of logarithms; Apple's GPUs have no float64."""
+    """Timesteps precise enough for differences of logarithms; Apple's GPUs have no float64."""
     return tau.to(torch.float32 if tau.device.type == "mps" else torch.float64)
 
 
 def _plus(x: Video, changes: list[Video], weights: list[Tau], dt: Tau) -> Video:
-    """x + sum_k weights_k changes_k, each frame with its own weights; a frame at rest (dt = 0) stays as it is."""
+    """x + sum_k weights_k changes_k, each frame with its own weights; a frame that does not move (dt = 0) keeps x."""
     out, wide = x, torch.promote_types(x.dtype, torch.float32)
     for change, weight in zip(changes, weights, strict=True):
         out = out + per_frame(weight.to(wide), x) * change
@@ -125,7 +127,7 @@ def _plus(x: Video, changes: list[Video], weights: list[Tau], dt: Tau) -> Video:
 
 
 def _adams_bashforth(dt: Tau, gaps: list[Tau]) -> list[Tau]:
-    """Weights of the last changes of v: the mean of Newton's polynomial over a move of dt."""
+    """Weights of the last changes of v: the mean of Newton's polynomial over a step dt."""
     line = dt / (2 * gaps[0])
     if len(gaps) == 1:
         return [line]
@@ -134,7 +136,7 @@ def _adams_bashforth(dt: Tau, gaps: list[Tau]) -> list[Tau]:
 
 
 def _unipc(t: Tau, h: Tau, before: Tau) -> list[Tau]:
-    """Weights of the last two changes of x0 that mend a move of h in lambda to t; `before` is the move before it."""
+    """Weights of the last two changes of x0 that correct a step h in lambda to t; `before` is the step before it."""
     e = torch.expm1(-h)
     b1 = -1 / h - 1 / e
     b2 = -2 * b1 / h - 1 / e

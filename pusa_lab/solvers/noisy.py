@@ -1,4 +1,4 @@
-"""Solvers with noise of their own, fresh for every frame and row."""
+"""Solvers that add noise, fresh for every frame and row."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ from pusa_lab.types import Denoiser, Tau, Video
 @checked
 @dataclass(frozen=True)
 class Churn:
-    """Euler with noise: before every move a frame's clock goes up a little, with fresh noise of its own.
+    """Euler with noise: before every step, a frame is noised a little further with fresh noise.
 
     keep = 1 - amount (tau - tau_next), up = tau + (1 - keep)(1 - tau), x_up = keep x + sqrt(up^2 - (keep tau)^2) eps,
-    then Euler from up to tau_next. The noise shrinks with the step, so more steps still converge; amount 0 is Euler.
+    then an Euler step from up to tau_next. The noise shrinks with the step, so more steps still converge.
 
     Raises:
         ValueError: amount is negative or not finite.
 
-    Source: the idea of Algorithm 2, arXiv 2206.00364, in flow form, with one clock per frame.
+    Source: the idea of Algorithm 2, arXiv 2206.00364, in flow form, with one timestep per frame.
     """
 
     amount: float | int = 1.0
-    """Strength of the noise, at least 0; about 1 is the usual reverse SDE at low noise."""
+    """Strength of the noise, at least 0; 0 is Euler, and about 1 is the usual reverse SDE at low noise."""
     seed: int | Sequence[int] | None = None
-    """Sample i draws from seed + i, whatever the batch, or from its own of a list; None is that of `generate`, or 0."""
+    """Sample i uses seed + i for any batch size, or its own seed from a list; None uses that of `generate`, or 0."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.amount < float("inf"):
-            raise ValueError(f"amount={self.amount}: churn is a finite number of at least 0 (0 is euler).")
+            raise ValueError(f"amount={self.amount}: give a finite number of at least 0 (0 is euler).")
 
     def begin(self) -> Step:
-        """A step at the start of its stream of noise."""
+        """Return a step function at the start of its stream of noise."""
         noise = _noise(self.seed or 0)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
@@ -52,20 +52,21 @@ class Churn:
 @checked
 @dataclass(frozen=True)
 class Consistency:
-    """Few steps of a model that jumps to clean video at once: denoise, then noise anew to each frame's next level.
+    """Consistency sampling: denoise each frame to clean video at once, then noise it to its next level.
 
     x_next = (1 - tau_next) x0 + tau_next eps, x0 = x - tau v, eps fresh
 
-    For distilled models, whose x0 is a sample. An ordinary model's x0 is a mean: its samples come out too smooth.
+    This is for distilled models in few steps, whose x0 is a sample. The x0 of an ordinary model is a mean, so its
+    samples become too smooth.
 
-    Source: Algorithm 1 of arXiv 2303.01469, with one clock per frame.
+    Source: Algorithm 1 of arXiv 2303.01469, with one timestep per frame.
     """
 
     seed: int | Sequence[int] | None = None
-    """Sample i draws from seed + i, whatever the batch, or from its own of a list; None is that of `generate`, or 0."""
+    """Sample i uses seed + i for any batch size, or its own seed from a list; None uses that of `generate`, or 0."""
 
     def begin(self) -> Step:
-        """A step at the start of its stream of noise."""
+        """Return a step function at the start of its stream of noise."""
         noise = _noise(self.seed or 0)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
@@ -77,13 +78,13 @@ class Consistency:
 
 
 def _noise(seed: int | Sequence[int]) -> Callable[[Video], Video]:
-    """Draws like x, on the CPU, sample i from its own stream: they depend neither on the batch nor on the device."""
+    """Noise like x, made on the CPU with one stream per sample, so that it depends on neither batch size nor device."""
     streams: list[torch.Generator] = []
 
     def draw(x: Video) -> Video:
-        # Far from the seeds that people start x from: the same numbers again would not be fresh noise.
+        # The seeds are far from those that users start x with, because the same numbers again would not be fresh noise.
         if not isinstance(seed, int) and len(seed) < len(x):
-            raise ValueError(f"{len(seed)} seeds for {len(x)} samples: give one for all, or one for each.")
+            raise ValueError(f"{len(seed)} seeds for {len(x)} samples: give one for all, or one per sample.")
         new = [seed + i if isinstance(seed, int) else seed[i] for i in range(len(streams), len(x))]
         streams.extend(torch.Generator().manual_seed((one + 0x9E3779B9) % 2**63) for one in new)
         return torch.stack([torch.randn(x.shape[1:], generator=g) for g in streams]).to(x)

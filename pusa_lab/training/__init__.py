@@ -1,4 +1,4 @@
-"""Training with one clock per frame, on Lightning; everything opens on first use."""
+"""Training with one timestep per frame, on Lightning; everything opens on first use."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Writing a latent cache: whole shards first, then the manifest that names them, so that it is valid at any moment."""
+"""Writer of the latent cache: each shard is complete before the manifest lists it, so the cache is always valid."""
 
 import contextlib
 import hashlib
@@ -29,30 +29,31 @@ from pusa_lab.training.manifest import (
 )
 
 PER_SHARD = 32
-"""Clips of a shard: some 300 MB of Wan's at 720p, and the most that a killed run encodes again."""
+"""Clips per shard: about 300 MB for Wan at 720p, and the most that must be encoded again after a killed run."""
 MOST_PER_SHARD = 4096
 UNKNOWN = FileState("", 0, 0)
 
 Key = tuple[str, str]
-"""What tensors are known by: the hash of the file and its caption."""
+"""Identifies the tensors of a clip: hash of its file, and caption."""
 
 
 @checked
 class CacheWriter:
-    """Adds clips to a cache, new or begun; what is there already is known by the file's hash and its caption.
+    """Adds clips to a new or existing cache; clips already in it are recognised by the file's hash and the caption.
 
-    One writer at a time: `encode_steps` keeps others out by a lock. Nothing is written before the first shard is full
-    or `close` is called. A cache without clips takes other settings. Clips of damaged shards count as not there.
+    Only one writer may run at a time; `encode_steps` takes a lock. Nothing is written before the first shard is full
+    or `close` is called. A cache without clips accepts other settings. Clips in damaged shards count as missing.
 
     Args:
-        folder: of the cache; made if there is none.
-        settings: of the clips to come.
-        empty: embedding (rows, d) of the empty caption.
-        per_shard: clips of a shard, 1 to 4096.
-        source: the folder of clips, with which the cache is compared before training; empty compares nothing.
+        folder: of the cache; created if missing.
+        settings: of the clips to be added.
+        empty: embedding (n, d) of the null prompt.
+        per_shard: clips per shard, 1 to 4096.
+        source: the folder of clips, with which the cache is compared before training; "" compares nothing.
 
     Raises:
-        ValueError: the folder holds a cache of other settings or of another version, or something else.
+        ValueError: per_shard is out of range, or the folder holds a cache with other settings or of another version, or
+            other files.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class CacheWriter:
     ):
         if not 1 <= per_shard <= MOST_PER_SHARD:
             raise ValueError(f"per_shard={per_shard}: give 1 to {MOST_PER_SHARD} clips.")
+        check_folder(folder)
         self.folder, self.per_shard, self.empty = Path(folder), per_shard, _stored(_unpadded(empty))
         head = {"format": FORMAT, "version": pusa_lab.__version__, **asdict(settings), "size": list(settings.size)}
         there = begun(self.folder)
@@ -73,11 +75,11 @@ class CacheWriter:
         if there and difference(there, head):
             there = None
         new = {**head, "source": "", "files": {}, "clips": [], "spare": [], "broken": []}
-        self.manifest: dict[str, Any] = {**(there or new), "broken": []}  # they may be mended by now
+        self.manifest: dict[str, Any] = {**(there or new), "broken": []}  # broken clips may have been repaired since
         if source:
             self.manifest["source"] = str(Path(source).resolve())
         self.clips: dict[str, dict[str, Any]] = {}  # by name
-        self.places: dict[Key, dict[str, Any]] = {}  # of tensors; those of clips that wait have no shard yet
+        self.places: dict[Key, dict[str, Any]] = {}  # clips that wait to be written have no shard yet
         self.waiting: list[tuple[Key, dict[str, Tensor]]] = []
         self.order: dict[str, int] = {}
         self.seen = _bytes(self.folder)
@@ -85,21 +87,21 @@ class CacheWriter:
         self._take_over()
 
     def has(self, digest: str, caption: str) -> bool:
-        """Whether the tensors of a clip are there.
+        """Whether the cache holds the tensors of a clip, or they wait to be written.
 
         Args:
-            digest: of its file, from `file_hash`.
-            caption: its caption.
+            digest: sha256 of its file, from `file_hash`.
+            caption: of the clip.
         """
         return (digest, caption) in self.places
 
     @checked
     def keep(self, name: str, caption: str, state: FileState) -> bool:
-        """Have a clip whose tensors are there by this name, maybe another than before; whether they are there.
+        """Keep a clip whose tensors are in the cache, possibly under a new name; return False if they are not.
 
         Args:
-            name: of its file, from the folder of clips.
-            caption: its caption.
+            name: path of its file, relative to the folder of clips.
+            caption: of the clip.
             state: of its file.
         """
         if not self.has(state.hash, caption):
@@ -109,16 +111,17 @@ class CacheWriter:
 
     @checked
     def bring_in_line(self, names: list[str], known: Mapping[str, tuple[str, FileState]]) -> list[str]:
-        """Make a cache that was begun what a folder of clips is by now, at once; returns the names that are gone.
+        """Update the manifest to the present state of the folder of clips; return the names of clips that are gone.
 
-        Tensors of clips that are no longer there stay in their shards and are never read, but if the clip comes back.
+        Tensors of clips that are gone stay in their shards, unused unless the clip comes back.
 
         Args:
-            names: of all clips of the folder, in its order, which becomes the cache's.
-            known: caption and file of each that can be used; what of them is not in the cache is still to be added.
+            names: of all clips in the folder, in its order, which becomes the order of the cache.
+            known: caption and file state of each usable clip; clips that the cache does not hold are added later.
 
         Raises:
-            OSError: the disk is full; the cache is as it was.
+            ValueError: another process has written into the cache.
+            OSError: the manifest cannot be written; the cache on disk is unchanged.
         """
         before, self.clips, self.order = self.clips, {}, {name: i for i, name in enumerate(names)}
         for name, (caption, state) in known.items():
@@ -138,19 +141,20 @@ class CacheWriter:
         text: Float[Tensor, "n d"],
         state: FileState = UNKNOWN,
     ) -> None:
-        """Add a clip; an older one of this name is dropped.
+        """Add a clip; it replaces an older one of the same name.
 
         Args:
-            name: of its file, from the folder of clips.
-            digest: of its file, from `file_hash`.
-            caption: its caption.
-            latents: of its pixels.
-            text: embedding of its caption; rows of zeros at the end, which are padding, are not stored.
+            name: path of its file, relative to the folder of clips.
+            digest: sha256 of its file, from `file_hash`.
+            caption: of the clip.
+            latents: (c, f, h, w), stored in bfloat16.
+            text: embedding (n, d) of its caption; rows of zeros at the end, which are padding, are not stored.
             state: of its file, with which the folder is compared before training.
 
         Raises:
-            ValueError: the latents have another shape than the settings say, or the tensors other shapes than others.
-            OSError: the disk is full; the clips of the shards before are kept.
+            ValueError: the shapes differ from the settings or from those of the other clips, or another process has
+                written into the cache.
+            OSError: a shard cannot be written; the clips in earlier shards are kept.
         """
         tensors = {"latents": _stored(latents), "text": _stored(_unpadded(text))}
         place = {key: list(x.shape) for key, x in tensors.items()}
@@ -163,27 +167,28 @@ class CacheWriter:
 
     @checked
     def mark_broken(self, name: str, reason: str, caption: str = "", state: FileState = UNKNOWN) -> None:
-        """Note a file that could not be used; the notes of an earlier run are forgotten.
+        """Record a file that could not be used; a new writer forgets the records of earlier runs.
 
         Args:
-            name: of the file.
-            reason: why not.
-            caption: its caption.
+            name: path of the file, relative to the folder of clips.
+            reason: why not; continues a sentence that begins with the name.
+            caption: of the clip.
             state: of the file.
         """
         self.clips.pop(name, None)
         self.manifest["broken"].append({"name": name, "reason": reason, "caption": caption, **state._asdict()})
 
     def close(self) -> None:
-        """Write what is waiting.
+        """Write the clips that wait, and the manifest.
 
         Raises:
-            OSError: the disk is full; the clips of the shards before are kept.
+            ValueError: another process has written into the cache.
+            OSError: a file cannot be written; the clips in earlier shards are kept.
         """
         self._safely(self._seal)
 
     def _take_over(self) -> None:
-        """What a cache that was begun has in sound shards."""
+        """Take over the clips that an existing cache has in undamaged shards."""
         found = [*self.manifest["clips"], *self.manifest["spare"]]
         lost = damaged(self.folder, self.manifest["files"], dict.fromkeys(clip["shard"] for clip in found))
         for clip in found:
@@ -194,16 +199,19 @@ class CacheWriter:
                 self.clips[clip["name"]] = {key: clip[key] for key in ("name", "caption", *FileState._fields)}
 
     def _check_shapes(self, name: str, place: Mapping[str, list[int]]) -> None:
-        """Refuse tensors that do not fit the settings, or those that are there."""
+        """Refuse tensors that do not fit the settings or the clips already in the cache."""
         latents, text = place["latents"], place["text"]
-        wanted = (self.manifest["channels"], self.manifest["frames"])
-        if tuple(latents[:2]) != wanted:
-            raise ValueError(f"latents of shape {tuple(latents)} for {name}: the cache holds {wanted} (c f) h w.")
+        expected = (self.manifest["channels"], self.manifest["frames"])
+        if tuple(latents[:2]) != expected:
+            raise ValueError(
+                f"the latents of {name} have shape {tuple(latents)}: give (c, f, h, w) with (c, f) = {expected}, "
+                "as in the settings of the cache."
+            )
         first = next(iter(self.places.values()), place)
         if latents != first["latents"] or text[1] != self.empty.shape[1] or text[0] > self.manifest["text_length"]:
             raise ValueError(
-                f"latents of shape {tuple(latents)} and text of shape {tuple(text)} for {name}: the cache holds "
-                f"{tuple(first['latents'])}, and at most {self.manifest['text_length']} x {self.empty.shape[1]}."
+                f"{name} has latents of shape {tuple(latents)} and text of shape {tuple(text)}: give latents of shape "
+                f"{tuple(first['latents'])} and text of at most {self.manifest['text_length']} x {self.empty.shape[1]}."
             )
 
     def _seal(self) -> None:
@@ -221,7 +229,7 @@ class CacheWriter:
         self._write_manifest()
 
     def _prepare(self) -> None:
-        """Before the first shard: an empty cache if there is none, and nothing of a run that was killed."""
+        """Before the first shard: write an empty cache if there is none, and delete what a killed run left."""
         if self.ready:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -241,7 +249,7 @@ class CacheWriter:
         self.manifest["files"][name] = hashlib.sha256(data).hexdigest()
 
     def _write_manifest(self) -> None:
-        """Only those clips whose tensors are in a shard."""
+        """Write the manifest, with those clips only whose tensors are in a shard."""
         known = [clip for clip in self.clips.values() if "shard" in self.places[clip["hash"], clip["caption"]]]
         known.sort(key=lambda clip: self.order.get(clip["name"], len(self.order)))
         used = {(clip["hash"], clip["caption"]) for clip in known}
@@ -258,7 +266,7 @@ class CacheWriter:
 
     def _check_alone(self) -> None:
         if _bytes(self.folder) != self.seen:
-            raise ValueError(f"another process wrote into {self.folder} meanwhile: run the same command again.")
+            raise ValueError(f"another process wrote into {self.folder} at the same time: run the same command again.")
 
     def _safely(self, write: Callable[[], None]) -> None:
         try:
@@ -266,8 +274,8 @@ class CacheWriter:
         except OSError as error:
             reason = getattr(error.__cause__, "strerror", None) or error
             raise OSError(
-                f"{self.folder} cannot be written ({reason}): make room and run the same command again, "
-                f"it goes on after the {self._on_disk()} clips that are there."
+                f"{self.folder} cannot be written ({reason}): make room and run the same command again; "
+                f"it continues after the {self._on_disk()} clips already encoded."
             ) from error
 
     def _on_disk(self) -> int:
@@ -278,19 +286,19 @@ class CacheWriter:
 def check_place(
     folder: str | Path, source: str | Path = "", settings: dict[str, Any] | None = None
 ) -> dict[str, Any] | None:
-    """Refuse a folder that cannot take a cache of these clips, before a model is loaded; nothing is left there.
+    """Refuse a folder that cannot hold a cache of these clips, before a model is loaded; nothing is written there.
 
     Args:
-        folder: of the cache, there or not.
+        folder: of the cache, which need not exist.
         source: the folder of clips.
         settings: those fields of `CacheSettings` that are known.
 
     Returns:
-        The manifest of a cache that was begun.
+        The manifest of an existing cache, else None.
 
     Raises:
-        ValueError: it cannot be written, holds something else, a cache of other settings or the clips of another folder
-            that is still there, or another process is writing into it.
+        ValueError: the folder cannot be written, holds other files, a cache with other settings or one of another
+            folder of clips that still exists, or another process is writing into it.
     """
     there = begun(check_folder(folder, "the cache"))
     if there and there["clips"]:
@@ -314,20 +322,20 @@ def _refuse_other(folder: str | Path, there: dict[str, Any], settings: dict[str,
 
 @checked
 def begun(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a cache that was begun; None where there is nothing.
+    """Return the manifest of an existing cache, or None if the folder is missing or empty.
 
     Args:
         folder: of the cache.
 
     Raises:
-        ValueError: it holds something else, or a manifest that cannot be read.
+        ValueError: the folder holds other files, or a manifest that cannot be read.
     """
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     others = [name for name in names if name not in (EMPTY, ".lock") and not _unfinished(name)]
     if others:
-        raise ValueError(f"{folder} holds {others[0]} and no cache: give a new or empty folder.")
+        raise ValueError(f"{folder} holds {others[0]} and is not a cache: give a new or empty folder.")
     return None
 
 
@@ -336,7 +344,7 @@ def _unfinished(name: str) -> bool:
 
 
 def _ours(name: str) -> bool:
-    """Whether a file of a cache's folder is one that a writer makes, and may take away."""
+    """Whether a file in a cache's folder was written by a `CacheWriter`, which may delete it."""
     return _unfinished(name) or bool(re.fullmatch(r"shard-\d+\.safetensors", name))
 
 
@@ -347,7 +355,7 @@ def _bytes(folder: Path) -> bytes:
 
 
 def _unpadded(text: Tensor) -> Tensor:
-    """Without the rows of zeros at the end."""
+    """The embedding without the rows of zeros at its end; at least one row."""
     filled = torch.nonzero(text.any(1))
     return text[: int(filled[-1]) + 1 if len(filled) else 1]
 

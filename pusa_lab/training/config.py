@@ -1,4 +1,4 @@
-"""What a training run is made of, checked before it starts."""
+"""The configuration of a training run, checked before it starts."""
 
 import math
 from dataclasses import dataclass
@@ -17,70 +17,74 @@ COMPILE_MODES = ("", "default", "reduce-overhead", "max-autotune", "max-autotune
 
 
 LARGEST = {"steps": 10**9, "batch": 2**20, "lora_rank": 2**16, "seed": 2**53}
-"""No run is larger; beyond these, numbers are typing errors that would take all memory."""
+"""Upper bounds of fields; a larger number is a typing error that could take all memory."""
 
 
 @checked
 @dataclass(frozen=True)
 class TrainConfig:
-    """Dials of a run; the defaults train a scalar base."""
+    """Settings of a training run; the defaults train a scalar base model.
+
+    Raises:
+        ValueError: a field is out of range, or names an unknown choice.
+    """
 
     steps: int = 10_000
     """Optimizer steps."""
     batch: int = 256
-    """Clips per step, on all GPUs together."""
+    """Clips per optimizer step, over all GPUs."""
     micro: int = 0
-    """Clips at a time on each GPU, gradients of the others are added up; 0 is all of the GPU's."""
+    """Clips per forward pass on each GPU; gradients are accumulated. 0 takes all clips of the GPU at once."""
     optimizer: str = "adamw"
-    """adamw, or adamw8bit (torchao's): moments in blocks of 8-bit numbers, a quarter of their memory."""
+    """adamw, or adamw8bit (from torchao), whose moments are blocks of 8-bit numbers in a quarter of the memory."""
     lr: float = 1e-3
     """Peak learning rate of AdamW."""
     rate: str = "cosine"
-    """How the rate goes on after the warm-up: cosine (to zero) or constant."""
+    """Learning rate after the warm-up: cosine (decays to zero) or constant."""
     warmup: int = 400
-    """Steps in which the learning rate climbs to its peak."""
+    """Steps over which the learning rate rises linearly to its peak."""
     weight_decay: float = 0.01
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     beta2: float = 0.99
-    """Memory of AdamW's second moment; torch's default is .999."""
+    """Decay of AdamW's second moment; PyTorch's default is 0.999."""
     clip: float = 1.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient; a longer gradient is scaled down. inf clips nothing."""
     ema: float = 0.999
-    """Decay of the averaged weights, which are the ones kept; 0 keeps the raw ones."""
+    """Decay of the averaged weights, which replace the raw ones in the result; 0 averages nothing."""
     caption_dropout: float = 0.1
-    """Share of clips trained with the empty caption, for guidance."""
+    """Share of clips trained with the null prompt, for guidance."""
     draw: str = "shared"
-    """Draw of the clocks: shared (a scalar base), independent (VTA), or mixed."""
+    """Timestep sampler: shared (for a scalar base model), independent (for VTA), or mixed."""
     p_async: float = 1.0
-    """Share of samples with independent clocks when draw is mixed (PTSS)."""
+    """Share of samples with independent timesteps if draw is mixed (PTSS)."""
     shift: float = 1.0
-    """Shift of the drawn clocks; the released Pusa trainer uses 5."""
+    """Shift of the sampled timesteps; the released Pusa trainer uses 5."""
     lowest: float = 0.0
-    """Smallest clock that is drawn: the boundary for an expert of high noise."""
+    """Smallest timestep tau that is sampled: the boundary, for the expert for high noise."""
     highest: float = 1.0
-    """Largest clock that is drawn: the boundary for an expert of low noise."""
+    """Largest timestep tau that is sampled: the boundary, for the expert for low noise."""
     weight: str = "uniform"
-    """Weight of each frame's loss by its clock, a name in losses.WEIGHTS; the paper's is uniform."""
+    """Weight of each frame's loss by its timestep, a name in losses.WEIGHTS; the paper uses uniform."""
     weight_by_clip: bool = False
-    """Multiply a clip's mean loss by its mean weight, as the released trainer does, not each frame's by its own."""
+    """Multiply the mean loss of a clip by its mean weight, as the released trainer does, instead of frame by frame."""
     lora_rank: int = 0
-    """Rank of the low-rank update that is trained on a frozen model; 0 trains all weights."""
+    """Rank of the LoRA that is trained on a frozen model; 0 trains all weights."""
     precision: str = "auto"
-    """32-true, bf16-mixed, or auto: bf16-mixed on a GPU that has bfloat16 (not a T4) and 32-true elsewhere."""
+    """32-true, bf16-mixed, or auto: bf16-mixed on a GPU with bfloat16 (a T4 has none), 32-true elsewhere."""
     log_every: int = 50
-    """Steps between entries in the curves; a shorter run has one, at its end."""
+    """Steps between logged values; a run with fewer steps logs once, at its end."""
     validate_every: int = 0
-    """Steps between validations (held-out loss, and a sheet of samples where the stage has one); 0 is never."""
+    """Steps between validations (held-out loss, and a sheet of samples if the stage has one); 0 never validates."""
     held_out: int = 0
-    """Clips at the end of a latent cache that are not learned from, for validation."""
+    """Number of clips at the end of a latent cache that are held out for validation."""
     save_every: int = 0
-    """Steps between checkpoints from which a run can be resumed; 0 is never."""
+    """Steps between checkpoints from which a run can be resumed; 0 writes none."""
     compile: str = ""
-    """Mode of torch.compile for the loss: empty is none; reduce-overhead is several times faster on a GPU."""
+    """Mode of torch.compile for the loss; "" does not compile. reduce-overhead is several times faster on a GPU."""
     check_finite: bool = False
-    """Stop at a loss that is not finite and name its clips; waits for the GPU in every step."""
+    """Stop at a loss that is not finite and name its clips; this waits for the GPU in every step."""
     seed: int = 0
-    """Of weights, data, clocks and noise."""
+    """Seed of weights, data, timesteps and noise."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "log_every"):
@@ -107,13 +111,17 @@ class TrainConfig:
         if not (0 < self.lr < math.inf and self.clip > 0):
             raise ValueError(f"lr={self.lr}, clip={self.clip}: both must be positive, and lr finite.")
         if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay={self.weight_decay}: give a number from 0.")
+            raise ValueError(f"weight_decay={self.weight_decay}: give a finite number of at least 0.")
         if not 0 <= self.p_async <= 1:
-            raise ValueError(f"p_async={self.p_async}: a probability lies in [0, 1].")
+            raise ValueError(f"p_async={self.p_async}: give a probability in [0, 1].")
         self.make_draw()
 
     def make_draw(self) -> Draw:
-        """The draw (batch, frames, generator) -> tau that this configuration names."""
+        """Return the timestep sampler of this configuration: (batch, frames, generator) -> tau (batch, frames).
+
+        Raises:
+            ValueError: lowest, highest and shift are not a range and a positive number.
+        """
         draw = mixed(self.p_async) if self.draw == "mixed" else DRAWS[self.draw]()
         if (self.lowest, self.highest) != (0, 1):
             if not (0 <= self.lowest < self.highest <= 1 and 0 < self.shift < math.inf):
@@ -121,44 +129,46 @@ class TrainConfig:
                     f"lowest={self.lowest}, highest={self.highest}, shift={self.shift}: "
                     "give 0 <= lowest < highest <= 1, and a positive shift."
                 )
-            # before the shift, so that what is drawn is the shifted draw, given that it lies in the range
+            # restricted before the shift, so that tau follows the shifted distribution, conditioned on the range
             back = [tau / (self.shift - (self.shift - 1) * tau) for tau in (self.lowest, self.highest)]
             draw = within(draw, *back)
         return shifted(draw, self.shift)
 
     @checked
     def accumulate(self, processes: int) -> int:
-        """How many times each process computes gradients before a step.
+        """Return how many times each process computes gradients before a step.
 
         Args:
-            processes: on all hosts together.
+            processes: number of processes on all hosts.
 
         Raises:
-            ValueError: the batch does not divide.
+            ValueError: the batch cannot be divided evenly.
         """
         at_once = processes * (self.micro or max(1, self.batch // processes))
         if self.batch % at_once:
             raise ValueError(
-                f"batch={self.batch} on {processes} processes, micro={self.micro} at a time: give a batch that "
-                f"{at_once} divides."
+                f"batch={self.batch} on {processes} processes with micro={self.micro}: give a batch that is a multiple "
+                f"of {at_once}."
             )
         return self.batch // at_once
 
 
 @checked
 def within(draw: Draw, low: float, high: float) -> Draw:
-    """A draw squeezed into a range: tau' = low + (high - low) tau; independent uniform clocks are then uniform in it.
+    """Return a timestep sampler scaled into a range; uniform timesteps stay uniform.
+
+    tau' = low + (high - low) tau
 
     Args:
-        draw: any draw.
-        low: smallest clock, at least 0.
-        high: largest, above low and at most 1.
+        draw: any timestep sampler.
+        low: smallest timestep, at least 0.
+        high: largest timestep, above low and at most 1.
 
     Raises:
         ValueError: the range is empty or leaves [0, 1].
     """
     if not 0 <= low < high <= 1:
-        raise ValueError(f"clocks within [{low}, {high}]: give 0 <= low < high <= 1.")
+        raise ValueError(f"low={low}, high={high}: give 0 <= low < high <= 1.")
 
     def squeezed(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         return low + (high - low) * draw(batch, frames, generator)

@@ -1,4 +1,4 @@
-"""Data for training: latents or clips in memory, in batches that depend on seed and step alone."""
+"""Training data: latents or clips in memory, in batches that depend on seed and step alone."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -18,30 +18,31 @@ Row = tuple[Any, ...]
 
 @checked
 def seed_of(seed: int, step: int, stream: int) -> int:
-    """The seed of one source of randomness in one step: rows 0, clocks and captions 1, noise 2, codec 3.
+    """Return the seed of one random stream in one step.
 
     Args:
         seed: of the run.
         step: number of the step; negative in validation.
-        stream: 0 to 3.
+        stream: 0 for the rows of the batch, 1 for timesteps and captions, 2 for noise, 3 for the codec.
     """
     return ((seed * 1_000_003 + step) * 4 + stream) % 2**63
 
 
 @checked
 class Bank:
-    """Endless random batches out of clips or latents kept in memory; the batch of a step is always the same.
+    """Endless random batches of clips or latents held in memory; the batch of a step is always the same.
 
     Args:
-        videos: (n, c, f, h, w): latents in any float type, or pixels in uint8, which come out in [-1, 1].
+        videos: (n, c, f, h, w), latents of any float type, or pixels in uint8, which are converted to [-1, 1].
         captions: n captions.
-        batch: size of a batch.
+        batch: clips per batch, at least 1.
         seed: of the batches.
-        extras: further arguments of the denoiser call, each (n, ...), batched along.
-        start: called when iteration begins, gives the first step's number.
+        extras: further arguments of the denoiser call, each (n, ...), batched with the videos.
+        start: called when iteration begins; returns the number of the first step.
 
     Raises:
-        ValueError: the numbers of videos, captions and extras differ, there are none, or a latent is not finite.
+        ValueError: the numbers of videos, captions and extras differ or are 0, videos have another shape, batch is
+            below 1, or a latent is not finite.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class Bank:
         if videos.ndim != 5:
             raise ValueError(f"videos have shape {tuple(videos.shape)}: give (n, c, f, h, w).")
         if len(videos) != len(captions) or not len(videos):
-            raise ValueError(f"{len(videos)} videos and {len(captions)} captions: give as many, at least one.")
+            raise ValueError(
+                f"{len(videos)} videos and {len(captions)} captions: give one caption per video, and at least one."
+            )
         if batch < 1:
             raise ValueError(f"batch={batch}: give at least 1.")
         if wrong := [name for name, extra in (extras or {}).items() if extra.shape[:1] != videos.shape[:1]]:
-            raise ValueError(f"extras of {wrong[0]!r} for {len(videos)} videos: give one of each.")
+            raise ValueError(f"extras[{wrong[0]!r}] does not have {len(videos)} rows: give one row per video.")
         if broken := first_not_finite(videos):
             raise ValueError(f"video {broken - 1} has numbers that are not finite: encode it again, or leave it out.")
         self.videos, self.captions, self.extras = videos, captions, extras or {}
@@ -68,7 +71,11 @@ class Bank:
 
     @checked
     def rows(self, rows: Tensor) -> Row:
-        """The batch made of these rows."""
+        """Return the batch of the given rows: videos in float32, captions, and the extras if there are any.
+
+        Args:
+            rows: n row numbers.
+        """
         at = rows.to(self.videos.device, non_blocking=True)
         videos = self.videos[at]
         videos = videos.float() / 127.5 - 1 if videos.dtype == torch.uint8 else videos.float()
@@ -77,17 +84,17 @@ class Bank:
 
     @checked
     def part(self, chosen: Tensor) -> "Bank":
-        """The bank of some rows.
+        """Return a Bank with the chosen rows only.
 
         Args:
-            chosen: n booleans.
+            chosen: a boolean per row.
         """
         rows = torch.nonzero(chosen)[:, 0].tolist()
         extras = {k: v[rows] for k, v in self.extras.items()}
         return Bank(self.videos[rows], [self.captions[i] for i in rows], self.batch, self.seed, extras)
 
     def __iter__(self) -> Iterator[Row]:
-        """Batches without end."""
+        """Yield batches without end."""
         step = self.start()
         while True:
             g = torch.Generator().manual_seed(seed_of(self.seed, step, 0))
@@ -95,19 +102,19 @@ class Bank:
             step += 1
 
     def chunks(self) -> list[Row]:
-        """All rows once, in order, in batches."""
+        """Return all rows once, in order, in batches."""
         return [self.rows(rows) for rows in torch.arange(len(self.captions)).split(self.batch)]
 
 
 @checked
 def first_not_finite(videos: Tensor) -> int:
-    """The number, from 1, of the first video with a NaN or infinity; 0 if there is none.
+    """Return the number, counted from 1, of the first video with a NaN or infinity; 0 if there is none.
 
     Args:
         videos: (n, ...).
 
     Raises:
-        ValueError: it is a single number, or on the meta device.
+        ValueError: videos is a single number, or on the meta device.
     """
     if not videos.ndim or videos.is_meta:
         raise ValueError(f"videos is {shown(videos)}: give several, (n, ...), on the CPU or a GPU.")
@@ -117,15 +124,15 @@ def first_not_finite(videos: Tensor) -> int:
 
 
 class Batches:
-    """Batches of someone's own, as many as the run needs, checked as they come; a resumed run leaves out those it had.
+    """Batches from the user, as many as the run needs, checked one by one; a resumed run skips those already used.
 
     Args:
-        source: an iterable of batches: a list, a generator, a DataLoader, which is begun anew when it ends.
-        needed: batches in the whole run.
-        had: gives how many the run has had when iteration begins.
+        source: an iterable of batches: a list, a generator, or a DataLoader, which is started again when it ends.
+        needed: number of batches in the whole run.
+        had: called when iteration begins; returns how many batches the run has already used.
 
     Raises:
-        ValueError: nothing that can be iterated, or a list that is too short.
+        ValueError: the source cannot be iterated, is too short, or a batch has another form.
     """
 
     def __init__(self, source: Any, needed: int, had: Callable[[], int] = lambda: 0):
@@ -137,7 +144,7 @@ class Batches:
         self.source, self.needed, self.had = source, needed, had
 
     def __iter__(self) -> Iterator[Any]:
-        """The batches that are still needed."""
+        """Yield the batches that are still needed."""
         count, before = 0, self.had()
         while True:
             start = count
@@ -154,11 +161,11 @@ class Batches:
 
 
 def _too_few(count: int, needed: int) -> str:
-    return f"data gave {count} batches and the run needs {needed}: give as many, or set fewer steps."
+    return f"data gave {count} batches and the run needs {needed}: give more batches, or set fewer steps."
 
 
 def _as_tensors(batch: Any) -> Any:
-    """A batch whose latents are an array or a list, with the tensor that is meant; anything else as it is."""
+    """Convert the latents of a batch from an array or list to a tensor; other batches are returned unchanged."""
     if isinstance(batch, list | tuple) and batch and isinstance(batch[0], np.ndarray | list):
         with contextlib.suppress(ValueError, TypeError):
             return (torch.from_numpy(np.asarray(batch[0], np.float32)), *batch[1:])
@@ -166,7 +173,7 @@ def _as_tensors(batch: Any) -> Any:
 
 
 def _check_batch(batch: Any, number: int) -> None:
-    """Refuse what is no batch: (tensor (b, ...), b captions), and perhaps a dictionary."""
+    """Refuse anything but a batch: (latents (b, c, f, h, w), b captions), optionally with a dictionary."""
     fits = isinstance(batch, Sequence) and not isinstance(batch, str | bytes) and len(batch) >= 2
     if not fits or not isinstance(batch[0], Tensor) or batch[0].ndim != 5 or not batch[0].is_floating_point():
         got = f"({', '.join(map(shown, batch[:4]))})" if fits else shown(batch)
@@ -175,9 +182,9 @@ def _check_batch(batch: Any, number: int) -> None:
     several = isinstance(captions, Sequence) and not isinstance(captions, str)
     if not several or len(captions) != len(batch[0]) or not all(isinstance(c, str | Tensor) for c in captions):
         raise ValueError(
-            f"batch {number} has {len(batch[0])} videos, and its captions are {shown(captions)}: give one for each."
+            f"batch {number} has {len(batch[0])} videos, and its captions are {shown(captions)}: give one per video."
         )
-    # a GPU would have to be waited for
+    # not on a GPU, where the check would wait for it
     if not len(captions) or not (batch[0].is_cuda or batch[0].isfinite().all()):
         what = "has numbers that are not finite" if len(captions) else "is empty"
         raise ValueError(f"batch {number} {what}: leave it out.")
@@ -185,11 +192,14 @@ def _check_batch(batch: Any, number: int) -> None:
 
 @checked
 class LatentVideoDataModule(L.LightningDataModule):
-    """Banks for training and validation; a resumed run goes on with the batch that came next.
+    """Banks for training and validation; a resumed run continues with the batch that comes next.
 
     Args:
-        train: what is learned from: a `Bank`, or other endless batches that begin at the step of their `start`.
-        val: what is held out, in batches of its `chunks`; None validates nothing.
+        train: training data: a `Bank`, or other endless batches that begin at the step given by their `start`.
+        val: held-out data, in the batches of its `chunks`; None validates nothing.
+
+    Raises:
+        ValueError: train or val is neither a `Bank` nor similar.
     """
 
     def __init__(self, train: Any, val: Any = None):
@@ -202,9 +212,9 @@ class LatentVideoDataModule(L.LightningDataModule):
         self.train.start = lambda: self.trainer.global_step if self.trainer else 0
 
     def train_dataloader(self) -> Any:
-        """Endless batches."""
+        """Return the endless training batches."""
         return self.train
 
     def val_dataloader(self) -> Any:
-        """Held-out batches, always the same."""
+        """Return the held-out batches, always the same."""
         return DataLoader(self.val.chunks(), batch_size=None) if self.val else []

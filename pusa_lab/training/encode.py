@@ -1,4 +1,4 @@
-"""A folder of clips into a latent cache: each read and encoded once, by the codec and text encoder of any model."""
+"""Encoding of a folder of clips into a latent cache, once per clip, by the codec and text encoder of any model."""
 
 import contextlib
 import time
@@ -23,7 +23,7 @@ from pusa_lab.types import Clip, Cond, Geometry, Video
 
 @runtime_checkable
 class Encoder(Protocol):
-    """What encoding needs of a `VideoModel`; its `codec`, and `prompts` or `text`, tell it from others."""
+    """The part of a `VideoModel` that encoding needs; its `codec`, and `prompts` or `text`, identify it."""
 
     geometry: Geometry
 
@@ -41,38 +41,38 @@ class Encoder(Protocol):
 @checked
 @dataclass(frozen=True)
 class Step:
-    """What became of one clip."""
+    """The outcome of one clip."""
 
     name: str
-    """Of the file, from the folder."""
+    """Path of the file, relative to the folder."""
     outcome: str
-    """encoded, kept (it was in the cache already), skipped, or dropped from the cache."""
+    """encoded, kept (already in the cache), skipped, or dropped from the cache."""
     reason: str
-    """Why it was skipped or dropped: what follows its name in a sentence."""
+    """Why it was skipped or dropped; continues a sentence that begins with its name."""
     number: int
-    """Of the clip, from 1."""
+    """Number of the clip, counted from 1."""
     total: int
-    """Clips in all."""
+    """Number of clips in all."""
 
 
 @checked
 @dataclass
 class Report:
-    """What became of a folder. Print it."""
+    """The outcome of a folder; print it for a summary."""
 
     encoded: list[str] = field(default_factory=list)
     """Clips that were added to the cache."""
     kept: list[str] = field(default_factory=list)
-    """Clips that were in it already."""
+    """Clips that were already in the cache."""
     skipped: dict[str, str] = field(default_factory=dict)
-    """Clips that cannot be used, and why."""
+    """Clips that cannot be used -> the reason."""
     dropped: list[str] = field(default_factory=list)
-    """Clips that were in the cache and are no longer in the folder, at least not by this name."""
+    """Clips of the cache that are no longer in the folder under this name."""
     seconds: float = 0.0
-    """In all."""
+    """Total time."""
 
     def __str__(self) -> str:
-        """A line of numbers, and one for each clip that was skipped."""
+        """A line with the numbers of clips, and a line for each clip that was skipped."""
         head = f"{len(self.encoded)} encoded in {self.seconds:.1f} s, {len(self.kept)} in the cache already, "
         head += f"{len(self.dropped)} no longer in the folder, " if self.dropped else ""
         lines = [f"{name} {reason}" for name, reason in self.skipped.items()]
@@ -81,14 +81,18 @@ class Report:
 
 @checked
 def encode_folder(folder: str | Path, model: Encoder, out: str | Path, name: str, **options: Any) -> Report:
-    """Encode a folder of clips. Arguments and errors as `encode_steps`.
+    """Encode a folder of clips into a latent cache; see `encode_steps` for details.
 
     Args:
-        folder: of clips.
-        model: encodes.
+        folder: of clips and captions.
+        model: whose codec and text encoder are used.
         out: folder of the cache.
-        name: of the model.
-        **options: size, frames, fps, start and per_shard.
+        name: of the model, for the manifest.
+        **options: size, frames, fps, start and per_shard, as in `encode_steps`.
+
+    Raises:
+        ValueError: as `encode_steps`.
+        OSError: as `encode_steps`.
     """
     return report(encode_steps(folder, model, out, name, **options))
 
@@ -106,26 +110,27 @@ def encode_steps(
     start: int | float = 0.0,
     per_shard: int = PER_SHARD,
 ) -> Iterator[Step]:
-    """Encode a folder of clips, and tell of each; what is in the cache already is not encoded again.
+    """Encode a folder of clips into a latent cache, yielding the outcome of each clip.
 
-    The cache becomes what the folder is: clips that are gone, changed, or have another caption or name, do not stay in
-    it as they were. No other process can encode into it at the same time.
+    Clips already in the cache are not encoded again. The cache is brought up to date with the folder: clips that are
+    gone, changed or renamed, or have another caption, are dropped or updated. No other process can encode into the
+    cache at the same time.
 
     Args:
         folder: of clips and captions, see `pusa_lab.clips.find_clips`.
-        model: encodes.
-        out: folder of the cache, new, or begun with the same settings; left as it is where the arguments are refused.
+        model: whose codec and text encoder are used.
+        out: folder of the cache, new or with the same settings; it is not changed if the arguments are refused.
         name: of the model, for the manifest.
-        size: height and width in pixels; None is the model's.
-        frames: pixel frames of each clip, the model's if None.
-        fps: frames per second to read from the files, the model's if None.
-        start: seconds into each file.
-        per_shard: clips of a shard, 1 to 4096; a killed run loses less than these.
+        size: height and width in pixels; None takes the model's.
+        frames: pixel frames of each clip; None takes the model's.
+        fps: frames per second to read from the files, 0.001 to 1000; None takes the model's.
+        start: time in each file at which its clip begins, in seconds.
+        per_shard: clips per shard, 1 to 4096; a killed run loses fewer clips than this.
 
     Raises:
-        ValueError: sizes that the model does not take; no clips, or none of them can be used; a cache of other
-            settings or of another folder; or another process is encoding into it.
-        OSError: the disk is full; what was encoded before is kept.
+        ValueError: the model does not accept the sizes; there are no clips, or none can be used; the cache has other
+            settings or is of another folder; or another process is encoding into it.
+        OSError: a file cannot be written; the clips in earlier shards are kept.
     """
     found = check_encode(folder, out)
     settings, empty = settle(model, name, size, frames, fps, start)
@@ -139,15 +144,15 @@ def encode_steps(
 
 @checked
 def check_encode(folder: str | Path, out: str | Path, settings: dict[str, Any] | None = None) -> list[Found]:
-    """Refuse what can be known to fail before a model is loaded; returns the clips.
+    """Check, before a model is loaded, that a folder can be encoded; return its clips.
 
     Args:
-        folder: of clips.
-        out: folder of the cache, which is left as it is.
+        folder: of clips and captions.
+        out: folder of the cache, which is not changed.
         settings: those fields of `CacheSettings` that are known.
 
     Raises:
-        ValueError: there are no clips, none has what is needed, or the cache cannot be written.
+        ValueError: there are no clips, none can be used, or the cache cannot be written or is another one.
     """
     found = find_clips(folder)
     there = check_place(out, folder, settings or {})
@@ -161,7 +166,7 @@ def _none_of(folder: str | Path, reasons: list[str]) -> str:
 
 
 def _named(name: str, steps: Iterator[Step]) -> Iterator[Step]:
-    """The same steps; what is refused on the way begins with the name of what was called."""
+    """The same steps, with the name of the called function on the errors of each."""
     while True:
         with calling(name):
             step = next(steps, None)
@@ -172,7 +177,7 @@ def _named(name: str, steps: Iterator[Step]) -> Iterator[Step]:
 
 @contextlib.contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Keep other processes out of a folder; one that was made for nothing is taken away again."""
+    """Lock a folder against other processes; a new folder that stays empty is removed again."""
     made = [path for path in (out, *out.parents) if not path.exists()]
     try:
         with locked(out):
@@ -185,7 +190,7 @@ def _alone(out: Path) -> Iterator[None]:
 
 def _steps(found: list[Found], model: Encoder, writer: CacheWriter, settings: CacheSettings) -> Iterator[Step]:
     known = {}
-    if writer.places:  # what was encoded before is found again by its hash, before anything is dropped
+    if writer.places:  # clips encoded earlier are found by their hash, before anything is dropped
         known = {clip.name: (clip.caption, state) for clip in found if not clip.problem and (state := _state(clip))}
     gone = writer.bring_in_line([clip.name for clip in found], known)
     total, reasons = len(gone) + len(found), []
@@ -203,7 +208,7 @@ def _steps(found: list[Found], model: Encoder, writer: CacheWriter, settings: Ca
 
 
 def _state(clip: Found) -> FileState | None:
-    """Of its file; None where it cannot be read."""
+    """State of the clip's file; None if the clip cannot be used."""
     try:
         return None if clip.problem else file_state(clip.path)
     except OSError:
@@ -212,7 +217,7 @@ def _state(clip: Found) -> FileState | None:
 
 @checked
 def report(steps: Iterator[Step]) -> Report:
-    """Go through all steps and sum them up.
+    """Run through all steps and summarise them.
 
     Args:
         steps: from `encode_steps`.
@@ -237,18 +242,21 @@ def settle(
     fps: int | float | None = None,
     start: int | float = 0.0,
 ) -> tuple[CacheSettings, Float[Tensor, "n d"]]:
-    """The settings of a cache, with the model's own where none are given, and the embedding of the empty caption.
+    """Return the settings of a cache, with the model's own where none are given, and the null prompt's embedding.
 
     Args:
-        model: encodes.
+        model: whose codec and text encoder are used.
         name: of the model.
         size: height and width in pixels.
-        frames: pixel frames.
-        fps: frames per second.
-        start: seconds into each file.
+        frames: pixel frames of each clip.
+        fps: frames per second, 0.001 to 1000.
+        start: time in each file at which its clip begins, in seconds.
+
+    Returns:
+        The settings, and the embedding (n, d).
 
     Raises:
-        ValueError: numbers that are no sizes, or sizes that the model does not take.
+        ValueError: a number is out of range, or the model does not accept the sizes.
     """
     g = model.geometry
     size, fps = size or g.size, g.fps if fps is None else fps
@@ -277,7 +285,7 @@ def settle(
 
 @checked
 def codec_hash(model: Encoder) -> str:
-    """The hash of a model's codec, which a cache of another codec does not have.
+    """Return a hash that identifies a model's codec.
 
     Args:
         model: a `VideoModel`.
@@ -287,7 +295,7 @@ def codec_hash(model: Encoder) -> str:
 
 @checked
 def text_hash(model: Encoder) -> str:
-    """The hash of a model's text encoder: Wan's `prompts`, or a toy's `text`.
+    """Return a hash that identifies a model's text encoder: Wan's `prompts`, or a toy's `text`.
 
     Args:
         model: a `VideoModel`.
@@ -316,12 +324,12 @@ def _one(
 
 
 def _check_still(clip: Found, state: FileState) -> None:
-    """Refuse a file that was written while it was read, such as one that is still being copied."""
+    """Refuse a file that changed while it was read, such as one that is still being copied."""
     with contextlib.suppress(OSError):
         stat = clip.path.stat()
         if (stat.st_size, stat.st_mtime_ns) == (state.bytes, state.mtime):
             return
-    raise ValueError("was changed while it was read: run the same command again.")
+    raise ValueError("changed while it was being read: run the same command again.")
 
 
 @torch.no_grad()
@@ -330,9 +338,9 @@ def _encode(model: Encoder, clip: Found, s: CacheSettings) -> tuple[Tensor, Tens
     pixels = to_pixels(read_clip(clip.path, s.pixel_frames, s.size, s.fps, s.start))
     try:
         text = model.encode_text([clip.caption])["text"][0]
-    except ValueError as error:  # a toy knows few words, and lists them
-        raise ValueError(f"has a caption that the model does not take: {str(error).split('. ')[0]}.") from error
+    except ValueError as error:  # a toy knows few words; its sentence goes on to list them
+        raise ValueError(f"has a caption that the model does not accept: {str(error).split('. ')[0]}.") from error
     latents = model.encode_video(pixels.to(model.device))[0]
     if not torch.isfinite(latents).all():
-        raise ValueError("has pixels for which the codec gives numbers that are not finite.")
+        raise ValueError("gives latents that are not finite: use another codec or precision, or leave the clip out.")
     return latents, text

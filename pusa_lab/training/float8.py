@@ -1,4 +1,4 @@
-"""Matrix products of frozen linear layers in 8 bits: faster, with an error that must be measured."""
+"""Frozen linear layers that multiply in 8 bits: faster, with an error that must be measured."""
 
 from typing import Any
 
@@ -13,17 +13,17 @@ LARGEST = torch.finfo(E4M3).max
 
 @checked
 class Float8Linear(nn.Module):
-    """A frozen linear layer whose forward and input gradient are products of 8-bit numbers, scaled row by row.
+    """A frozen linear layer that computes its output and its input gradient from 8-bit numbers, scaled row by row.
 
     y = s_x s_w (q_x q_w^T) + b, q = round(x / s), s = max|x| / 448 of each row
 
-    The weights are kept twice, scaled by output and by input, which is as much memory as 16 bits.
+    The weights are stored twice, with scales per output and per input, which takes as much memory as 16 bits.
 
     Args:
-        linear: a frozen layer, of sizes that 16 divides.
+        linear: a frozen layer; its numbers of inputs and outputs are multiples of 16.
 
     Raises:
-        ValueError: its weights are trained, or the sizes do not divide.
+        ValueError: the layer is not frozen, or a size is not a multiple of 16.
     """
 
     forward_weight: Tensor
@@ -35,20 +35,20 @@ class Float8Linear(nn.Module):
         super().__init__()
         if linear.weight.requires_grad or linear.in_features % 16 or linear.out_features % 16:
             raise ValueError(
-                f"a layer of {linear.in_features} x {linear.out_features}, trained: {linear.weight.requires_grad}: "
-                "8 bits are for frozen layers of sizes that 16 divides."
+                f"linear has {linear.in_features} inputs and {linear.out_features} outputs, requires_grad="
+                f"{linear.weight.requires_grad}: give a frozen layer with multiples of 16."
             )
         self.bias = linear.bias
         for name, weight in (("forward", linear.weight), ("backward", linear.weight.T)):
             q, scale = quantise(weight.detach())
-            self.register_buffer(f"{name}_weight", q.contiguous(), persistent=False)  # the product wants its transpose
+            self.register_buffer(f"{name}_weight", q.contiguous(), persistent=False)  # the product takes the transpose
             self.register_buffer(f"{name}_scale", scale.T.contiguous(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (..., in) to (..., out), in x's precision.
+        """Apply the layer: (..., inputs) to (..., outputs), in the type of x.
 
         Args:
-            x: in bfloat16.
+            x: (..., inputs) in bfloat16.
         """
         weights = (self.forward_weight, self.forward_scale, self.backward_weight, self.backward_scale)
         y = _Product.apply(x.flatten(0, -2), *weights).unflatten(0, x.shape[:-1])
@@ -57,10 +57,13 @@ class Float8Linear(nn.Module):
 
 @checked
 def to_float8(model: nn.Module) -> None:
-    """Turn the frozen layers under every LoRA into `Float8Linear`.
+    """Replace the frozen layer under every LoRA by a `Float8Linear`.
 
     Args:
         model: after `add_lora`; changed in place.
+
+    Raises:
+        ValueError: as `Float8Linear`.
     """
     from peft.tuners.lora import LoraLayer
 
@@ -70,7 +73,7 @@ def to_float8(model: nn.Module) -> None:
 
 
 def quantise(x: Tensor) -> tuple[Tensor, Tensor]:
-    """8-bit numbers (m, n) and the scale (m, 1) of each row: x is about q s.
+    """Return 8-bit numbers q (m, n) and the scale s (m, 1) of each row, such that x is about q s.
 
     Args:
         x: (m, n).
@@ -80,12 +83,12 @@ def quantise(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-    """x W^T with x quantised on the way.
+    """Quantise x and return x W^T (m, n) in the type of x.
 
     Args:
         x: (m, k) in bfloat16.
-        weight: 8-bit (n, k).
-        scale: (1, n).
+        weight: 8-bit W (n, k).
+        scale: of the rows of W, (1, n).
     """
     q, s = quantise(x)
     if x.is_cuda:

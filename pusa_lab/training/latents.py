@@ -1,9 +1,9 @@
-"""The latent cache: clips and captions encoded once, in sharded safetensors beside a manifest that says how.
+"""The latent cache: clips and captions encoded once, in safetensors shards with a manifest of the settings.
 
-    manifest.json, empty.safetensors (the empty caption), shard-00000.safetensors ("0.latents", "0.text", ...)
+    manifest.json, empty.safetensors (the null prompt), shard-00000.safetensors ("0.latents", "0.text", ...)
 
-A shard is written whole and renamed before the manifest names it with its hash, so a killed run leaves a valid, smaller
-cache, and a shard that was exchanged or damaged is refused when the cache is opened.
+A shard is complete and renamed before the manifest lists it with its hash. So a killed run leaves a valid, smaller
+cache, and a shard that was swapped or damaged is refused when the cache is opened.
 """
 
 import hashlib
@@ -37,24 +37,24 @@ class CachedClip(TypedDict):
 
 @checked
 class LatentCache(Dataset[CachedClip]):
-    """The clips of a cache, in the manifest's order; each is read from disk when it is asked for.
+    """The clips of a cache, in the manifest's order; each is read from disk when it is indexed.
 
-    All files are read once to compare their hashes: about a second for each GB and core, 1 GB being some 240 clips of
-    Wan's at 480p.
+    Opening a cache reads all files once to compare their hashes. That takes about a second per GB and core; 1 GB is
+    about 240 clips of Wan at 480p.
 
     Args:
         folder: written by a `CacheWriter`.
 
     Raises:
-        ValueError: there is no cache, or a file of it is missing, damaged or not the one that was written.
+        ValueError: there is no cache, or one of its files is missing, damaged or not the one that was written.
     """
 
     manifest: dict[str, Any]
-    """The settings by name, format, version, source (the folder of clips), files (name: hash), clips (name, hash, bytes
-    and mtime of the file; caption, shard, index, shapes), spare (clips that are in the shards but no longer in the
-    folder), broken files (name, reason)."""
+    """The settings by name, and: format, version, source (the folder of clips), files (name: hash), clips (name, hash,
+    bytes and mtime of the file; caption, shard, index, shapes), spare (clips in the shards that are no longer in the
+    folder), broken (files that could not be used, with name and reason)."""
     empty: BFloat16[Tensor, "n d"]
-    """The embedding of the empty caption, for text dropout."""
+    """The embedding of the null prompt, for caption dropout."""
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
@@ -64,8 +64,8 @@ class LatentCache(Dataset[CachedClip]):
         for name, why in damaged(self.folder, self.manifest["files"], [EMPTY, *shards]).items():
             raise ValueError(self._lost(name, why))
         for shard in shards:
-            wanted = {f"{clip['index']}.{key}": clip[key] for clip in clips if clip["shard"] == shard for key in PARTS}
-            self._check_tensors(shard, wanted)
+            expected = {f"{c['index']}.{key}": c[key] for c in clips if c["shard"] == shard for key in PARTS}
+            self._check_tensors(shard, expected)
         self.empty = self._read(EMPTY, "text")[0]
         width = clips[0]["text"][1:] if clips else list(self.empty.shape[1:])
         if self.empty.ndim != 2 or self.empty.dtype != torch.bfloat16 or list(self.empty.shape[1:]) != width:
@@ -77,19 +77,19 @@ class LatentCache(Dataset[CachedClip]):
 
     @checked
     def __getitem__(self, i: int) -> CachedClip:
-        """Latents as `encode_video` gave them and the caption's embedding without padding, both in bfloat16."""
+        """Clip i: latents (c, f, h, w) from `encode_video`, and the embedding (n, d) of its caption without padding."""
         clip = self.manifest["clips"][i]
         latents, text = self._read(clip["shard"], *(f"{clip['index']}.{key}" for key in PARTS))
         return {"latents": latents, "text": text, "caption": clip["caption"], "name": clip["name"]}
 
     def require(self, **wanted: Any) -> None:
-        """Refuse a cache of other settings than a run needs.
+        """Refuse a cache whose settings are not those that a run needs.
 
         Args:
             **wanted: fields of `CacheSettings`, such as codec=identity(model.codec), size=(480, 832), frames=21.
 
         Raises:
-            ValueError: one of them is another in the cache.
+            ValueError: one of them has another value in the cache.
         """
         if differs := difference(self.manifest, wanted):
             raise ValueError(
@@ -97,12 +97,12 @@ class LatentCache(Dataset[CachedClip]):
             )
 
     def require_source(self) -> None:
-        """Refuse a cache that is no longer what its folder of clips holds.
+        """Refuse a cache that no longer agrees with its folder of clips.
 
-        Where that folder is not there any more, as on another machine, the cache is taken as it is.
+        If that folder does not exist, as on another machine, the cache is accepted as it is.
 
         Raises:
-            ValueError: clips were added, changed, renamed or removed since, or have other captions.
+            ValueError: clips have been added, changed, renamed or removed since, or have other captions.
         """
         if differences := source_differences(self.manifest):
             source = self.manifest["source"]
@@ -111,12 +111,12 @@ class LatentCache(Dataset[CachedClip]):
                 f"`pusa-lab data encode {source} --out {self.folder}` with its options again, or restore the clips."
             )
 
-    def _check_tensors(self, shard: str, wanted: dict[str, list[int]]) -> None:
-        """Refuse a shard whose tensors are not those of the manifest; only its header is read."""
+    def _check_tensors(self, shard: str, expected: dict[str, list[int]]) -> None:
+        """Refuse a shard whose tensors do not agree with the manifest; only its header is read."""
         try:
             with safe_open(self.folder / shard, framework="pt") as tensors:
                 names = set(tensors.keys())
-                for key, shape in wanted.items():
+                for key, shape in expected.items():
                     found = tensors.get_slice(key) if key in names else None
                     if found is None or found.get_shape() != shape or found.get_dtype() != "BF16":
                         raise ValueError(self._lost(shard, f"it holds no {key} of shape {tuple(shape)} in bfloat16"))
@@ -132,23 +132,26 @@ class LatentCache(Dataset[CachedClip]):
 
     def _lost(self, file: str, why: str) -> str:
         return (
-            f"{self.folder / file} is missing or damaged ({why}): run `pusa-lab data encode` into {self.folder} again, "
-            "it encodes the clips that are lost, or restore the file."
+            f"{self.folder / file} is missing or damaged ({why}): restore the file, or run `pusa-lab data encode` into "
+            f"{self.folder} again, which encodes the missing clips."
         )
 
 
 PARTS = ("latents", "text")
-"""The tensors of a clip."""
+"""Names of the tensors of a clip."""
 
 
 @checked
 def damaged(folder: Path, hashes: dict[str, str], names: Iterable[str]) -> dict[str, str]:
-    """The files of a cache that are not those that were written, and why.
+    """Find the files of a cache that are missing or differ from what was written.
 
     Args:
         folder: of the cache.
         hashes: sha256 of each file, from the manifest.
-        names: of the files to read.
+        names: of the files to check.
+
+    Returns:
+        Name of each such file -> the reason.
     """
 
     def why(name: str) -> str:
@@ -156,7 +159,7 @@ def damaged(folder: Path, hashes: dict[str, str], names: Iterable[str]) -> dict[
         try:
             if not path.is_file():
                 return "there is no such file"
-            return "" if digest(path) == hashes.get(name) else "its hash is another than the manifest's"
+            return "" if digest(path) == hashes.get(name) else "its hash differs from the manifest"
         except OSError as error:
             return str(error.strerror or error)
 
@@ -167,13 +170,13 @@ def damaged(folder: Path, hashes: dict[str, str], names: Iterable[str]) -> dict[
 
 @checked
 def identity(part: Any) -> str:
-    """A short name that changes with a model's part: its own `identity` if it has one, else a hash of its weights.
+    """Return a short name that identifies a part of a model: its own `identity` if it has one, else a weight hash.
 
     Args:
-        part: a codec or text encoder; None is no codec, as in pixel space.
+        part: a codec or text encoder; None means no codec, as in pixel space.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the part is neither a module nor has an `identity`.
     """
     if part is None:
         return "none"
@@ -181,7 +184,7 @@ def identity(part: Any) -> str:
         name = attribute(part, "identity")
         if not isinstance(name, str):
             raise ValueError(
-                f"part is {shown(part)}: give a codec or text encoder, a module or one with an `identity`."
+                f"part is {shown(part)}: give a codec or text encoder that is a module or has an `identity`."
             )
         return name
     found = hashlib.sha256()
@@ -193,12 +196,12 @@ def identity(part: Any) -> str:
 
 @checked
 def file_hash(path: str | Path) -> str:
-    """sha256 of a file.
+    """Return the sha256 of a file, in hexadecimal.
 
     Args:
-        path: the file.
+        path: of the file.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     return digest(path)

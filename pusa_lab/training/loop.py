@@ -1,4 +1,4 @@
-"""Lightning's loop, set up from a TrainConfig."""
+"""The training loop: Lightning's trainer, set up from a TrainConfig."""
 
 import copy
 import sys
@@ -22,17 +22,19 @@ from pusa_lab.training.resume import CheckpointFile, check_resume, check_weights
 from pusa_lab.types import computes_in_bfloat16
 
 Keep = Callable[[int, torch.nn.Module], None]
-"""(step, model) -> None."""
+"""(step, model) -> None; called with the weights at a step."""
 
 
 @checked
 class Averaging(WeightAveraging):
-    """Exponential average of the weights, young at first: keep = min(decay, (1 + n) / (10 + n)) after n averages.
+    """Exponential moving average of the weights, with a lower decay at first.
 
-    Averaging walks over all parameters in Python: every tenth step, with the decay of ten, costs a tenth.
+    average <- d average + (1 - d) weights, d = min(ema^10, (1 + n) / (10 + n)) after n updates
+
+    An update loops over all parameters in Python, so one is made every tenth step with the decay of ten steps.
 
     Args:
-        config: the run.
+        config: of the run.
     """
 
     EVERY = 10
@@ -47,23 +49,23 @@ class Averaging(WeightAveraging):
         self.ended = False
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Every tenth step; the last one is averaged in when the run has ended, so that a longer run can go on."""
+        """Whether the average is updated at a step: at every tenth; the last step is added when the run has ended."""
         return step_idx is not None and (step_idx + 1) % self.EVERY == 0
 
     def on_validation_epoch_start(self, trainer: Any, pl_module: L.LightningModule) -> None:
-        """As Lightning; after the last step with what is written."""
+        """As Lightning; after the last step, validate the weights that will be kept."""
         if trainer.global_step == trainer.max_steps:
             self._finish(trainer.global_step, pl_module)
         super().on_validation_epoch_start(trainer, pl_module)
 
     def on_train_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
-        """As Lightning, with the last step averaged in."""
+        """As Lightning, after adding the last step to the average."""
         self._finish(trainer.global_step, pl_module)
         super().on_train_end(trainer, pl_module)
         self.ended = True
 
     def on_fit_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
-        """The same where a run is resumed at its end, and Lightning does not begin to train."""
+        """The same for a run that is resumed at its end, for which Lightning skips training."""
         if not self.ended:
             self.on_train_end(trainer, pl_module)
 
@@ -74,17 +76,17 @@ class Averaging(WeightAveraging):
             self._latest_update_step = step
 
     def on_load_checkpoint(self, trainer: Any, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """As Lightning, with the frozen weights, which the checkpoint of a low-rank run leaves out."""
+        """As Lightning, after adding the frozen weights, which the checkpoint of a LoRA run omits."""
         frozen = {name: p.detach() for name, p in pl_module.named_parameters() if not p.requires_grad}
         for key in {"state_dict", "current_model_state"} & set(checkpoint):
             checkpoint[key] = {**frozen, **checkpoint[key]}
         super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
     def now(self, module: L.LightningModule, step: int) -> Any:
-        """The average as if the run ended here; the run's own average stays as it is.
+        """Return the average as if the run ended here; the average of the run is not changed.
 
         Args:
-            module: with the weights of this step.
+            module: the module with the weights of this step.
             step: number of steps taken.
         """
         average: Any = self._average_model
@@ -96,18 +98,18 @@ class Averaging(WeightAveraging):
 
 @checked
 class Marks(L.Callback):
-    """Hands out the weights at some steps, averaged if the run averages.
+    """Calls a function with the weights at given steps, averaged if the run averages.
 
     Args:
-        marks: steps.
-        keep: called with the step and the model; must not change it.
+        marks: the steps.
+        keep: called with the step and the model, which it must not change.
     """
 
     def __init__(self, marks: Sequence[int], keep: Keep):
         self.marks, self.keep = set(marks), keep
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """After the step was averaged: this callback comes behind `Averaging`."""
+        """Call `keep`; this callback runs after `Averaging`, so the average includes the step."""
         if trainer.global_step in self.marks:
             averaging = [c for c in trainer.callbacks if isinstance(c, Averaging)]  # type: ignore[attr-defined]
             module: Any = averaging[0].now(pl_module, trainer.global_step) if averaging else pl_module
@@ -126,30 +128,30 @@ def run(
     devices: int = 1,
     nodes: int = 1,
 ) -> None:
-    """Train a module in place; on a GPU that has it in bfloat16, with TF32 products, unless configured otherwise.
+    """Train a module in place, on a GPU in bfloat16 (if it has it) with TF32 products unless configured otherwise.
 
     Args:
         module: what to train, with its configuration.
-        data: as for `fit`; of parts of batches, where `micro` makes parts, as many as all steps have.
+        data: as for `fit`; if `micro` splits batches, the data yields the parts, as many as all steps need.
         logs: folder for curves (run-0/metrics.csv and TensorBoard's files) and last.ckpt; None writes nothing.
-        resume: a checkpoint written under `logs` by an earlier run of the same configuration. That of split weights is
-            a folder, which torch.distributed.checkpoint unpickles: give none but your own.
-        accelerator: Lightning's: auto, cpu, gpu.
+        resume: a checkpoint written under `logs` by an earlier run of the same configuration. A checkpoint of sharded
+            weights is a folder, which torch.distributed.checkpoint unpickles: give only your own.
+        accelerator: as in Lightning: auto, cpu or gpu.
         marks: steps after which `keep` is called, each in 1..config.steps.
         keep: (step, model with the averaged weights) -> None.
-        devices: processes on each host, one a GPU; with more than one the gradients are averaged (DDP), or the weights
-            of a `ShardedVTAModule` are split (FSDP2).
-        nodes: hosts.
+        devices: processes on each host, one per GPU; if there are several, the gradients are averaged (DDP), or the
+            weights of a `ShardedVTAModule` are sharded (FSDP2).
+        nodes: number of hosts.
 
     Raises:
-        ValueError: checkpoints are asked for, but no folder is given; there is no checkpoint to resume from, or one
-            that is not whole, of another run or beyond its last step; there are fewer batches than steps, or batches
-            of another form; or the trained weights are not finite.
+        ValueError: checkpoints are requested, but no folder is given; the checkpoint to resume from is missing,
+            incomplete, of another run or beyond the last step; there are fewer batches than steps, or batches of
+            another form; or the trained weights are not finite.
     """
     config = module.config
     found = check_run(config, logs, resume, module.about)
     if wrong := [mark for mark in marks if not 1 <= mark <= config.steps]:
-        raise ValueError(f"mark {wrong[0]} of a run of {config.steps} steps: give marks in 1..{config.steps}.")
+        raise ValueError(f"mark {wrong[0]} in a run of {config.steps} steps: give marks in 1..{config.steps}.")
     if resume is not None and found is not None:
         check_weights(module, found, resume)
     data = _batches(module, data, devices * nodes)
@@ -160,11 +162,11 @@ def run(
     try:
         torch.set_float32_matmul_precision("high")
         with warnings.catch_warnings():
-            # Curves and checkpoints share the folder, and a resumed run goes on in it.
-            # Lightning uses all_gather itself; and all processes validate on the same clips.
+            # Curves and checkpoints share the folder, and a resumed run continues in it.
+            # Lightning itself uses all_gather, and all processes validate on the same clips.
             for dropped in (".*LeafSpec.*", ".*functional.all_gather is deprecated.*", ".*sync_dist=True.*"):
                 warnings.filterwarnings("ignore", dropped)
-            warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")  # nothing changes it in place
+            warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")  # never changed in place
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             trainer.fit(module, **source, ckpt_path=resume, weights_only=True)
     finally:
@@ -174,13 +176,13 @@ def run(
 
 
 def _batches(module: TrainedModule, data: Any, processes: int) -> Any:
-    """What Lightning is given: batches of someone's own are counted, and begin where the run begins."""
+    """Wrap the data for Lightning; batches from the user are counted, and those already used are skipped."""
     times = module.config.accumulate(processes)
     if isinstance(data, Bank):
         data = LatentVideoDataModule(copy.copy(data))
     if isinstance(data, L.LightningDataModule):
         if times > 1 and isinstance(getattr(data, "train", None), Bank):
-            raise ValueError(f"micro={module.config.micro}: a Bank gives whole batches, set micro=0.")
+            raise ValueError(f"micro={module.config.micro}, but a Bank gives whole batches: set micro=0.")
         return data
     return Batches(data, module.config.steps * times, lambda: module.trainer.global_step * times)
 
@@ -189,21 +191,21 @@ def _batches(module: TrainedModule, data: Any, processes: int) -> Any:
 def check_run(
     config: TrainConfig, logs: Path | None, resume: Path | None, about: Mapping[str, str] | None = None
 ) -> dict[str, Any] | None:
-    """Refuse, before any long work, what `run` could not do; returns the checkpoint.
+    """Check, before any long work, that `run` can start; return the checkpoint to resume from, if any.
 
     Args:
-        config: the run.
+        config: of the run.
         logs: folder for curves and checkpoints.
-        resume: checkpoint to go on from.
-        about: what else the run is of, such as its data, by name; a checkpoint of another is refused.
+        resume: checkpoint to resume from.
+        about: what else identifies the run, such as its data, by name; a checkpoint with other values is refused.
 
     Raises:
-        ValueError: checkpoints are asked for, but no folder is given, or one that cannot be written to; there is no
-            checkpoint to resume from, or one that does not fit; or the optimizer is not installed.
+        ValueError: checkpoints are requested, but no folder is given, or it cannot be written; the checkpoint to resume
+            from is missing or does not fit; or the optimizer is not installed.
     """
     if config.optimizer == "adamw8bit":
         try:
-            import torchao.optim  # noqa: F401  (without it no moments of 8 bits are read from a checkpoint)
+            import torchao.optim  # noqa: F401  (needed to read 8-bit moments from a checkpoint)
         except ImportError as error:
             raise ValueError(
                 "optimizer='adamw8bit' needs torchao: pip install torchao, or set optimizer=adamw."
@@ -217,11 +219,11 @@ def check_run(
 
 @checked
 def precision(config: TrainConfig, accelerator: str = "auto") -> str:
-    """In which numbers a run computes, in Lightning's words.
+    """Return the precision of a run by Lightning's name, such as "bf16-mixed".
 
     Args:
-        config: the run; its precision, unless that is "auto".
-        accelerator: Lightning's: auto, cpu, gpu.
+        config: of the run; its precision is returned unless it is "auto".
+        accelerator: as in Lightning: auto, cpu or gpu.
     """
     if config.precision != "auto":
         return config.precision
@@ -243,18 +245,19 @@ def fit(
     Args:
         model: a `VideoModel` that is an nn.Module.
         data: a `Bank`, a LightningDataModule, or an iterable of batches (latents (b, c, f, h, w), b captions), such as
-            a list or a generator: at least config.steps of them, from the first one also where a run is resumed.
-        config: the run.
+            a list or a generator. It yields at least config.steps batches, and starts with the first one also when a
+            run is resumed.
+        config: of the run.
         logs: folder for curves and checkpoints; None writes nothing.
-        report: called at every validation.
-        **options: of `run`: resume, accelerator.
+        report: (model, step) -> numbers to log by name; called at every validation.
+        **options: of `run`, such as resume and accelerator.
 
     Raises:
         ValueError: as for `run`, or all weights are frozen.
     """
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ValueError(
-            "model has no weights to train, all are frozen: call model.requires_grad_(True) or "
+            "model has no weights to train, because all are frozen: call model.requires_grad_(True) or "
             "training.add_lora(model, rank) first."
         )
     run(VTAModule(model, config, report), data, logs, **options)
@@ -277,14 +280,14 @@ def _trainer(
     if keep:
         callbacks.append(Marks(marks, keep))
     if config.save_every:
-        # Split weights are many files and not renamed as one: the checkpoint before stays until the new one is whole.
+        # Sharded weights are many files, not renamed at once: the last checkpoint stays until the new one is complete.
         name = "last-{step}" if split else "last"
         callbacks.append(
             ModelCheckpoint(logs, filename=name, every_n_train_steps=config.save_every, enable_version_counter=False)
         )
     loggers = []
     if logs:
-        run_number = len(list(Path(logs).glob("run-*")))  # a resumed run keeps the curves of the first
+        run_number = len(list(Path(logs).glob("run-*")))  # the curves of the run that is resumed are kept
         where = {"save_dir": logs, "name": "", "version": f"run-{run_number}"}
         loggers = [CSVLogger(**where), TensorBoardLogger(**where)]
     return L.Trainer(
@@ -299,7 +302,7 @@ def _trainer(
         callbacks=callbacks,
         logger=loggers,
         log_every_n_steps=min(config.log_every, config.steps),
-        use_distributed_sampler=False,  # batches share themselves out; all processes validate on all that is held out
+        use_distributed_sampler=False,  # the data distributes itself; all processes validate on all held-out clips
         check_val_every_n_epoch=None,
         val_check_interval=config.validate_every * times or None,  # counted in batches
         limit_val_batches=1.0 if config.validate_every else 0,

@@ -1,4 +1,4 @@
-"""Low-rank training through peft."""
+"""LoRA training with PEFT."""
 
 import hashlib
 import re
@@ -8,12 +8,14 @@ from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
 
+MOST_RANK = 2**16
+"""Of a low-rank update."""
 WAN_LAYERS = r"(^|\.)blocks\.\d+\.(attn[12]\.to_(q|k|v|out)|ffn\.)"
-"""Pusa's choice: q, k, v, o, ffn.0 and ffn.2 of every block, in self- and cross-attention."""
+"""Pusa's choice: q, k, v and o of self- and cross-attention, and ffn.0 and ffn.2, in every block."""
 
 
 class _Float32Linear(nn.Linear):
-    """A linear layer with weights in float32 that computes in its input's precision."""
+    """A linear layer with float32 weights that computes in the type of its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.linear(x, self.weight.to(x.dtype))
@@ -21,17 +23,19 @@ class _Float32Linear(nn.Linear):
 
 @checked
 def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
-    """Freeze a model and give its linear layers trainable low-rank updates: W x + B A x, B = 0 at first.
+    """Freeze a model and add a trainable low-rank update to its linear layers.
 
-    A and B are in float32 whatever W is, so that small steps of the optimizer are not rounded away.
+    y = W x + B A x, with B = 0 at first
+
+    A and B are in float32 whatever the type of W, so that small optimizer steps are not rounded away.
 
     Args:
         model: changed in place.
-        rank: of the updates, at least 1.
-        layers: regular expression for the names of the layers, all linear ones if empty.
+        rank: of the updates, 1 to MOST_RANK.
+        layers: regular expression, searched in the names of the linear layers; "" selects all of them.
 
     Raises:
-        ValueError: no layer has such a name, or the rank is below 1.
+        ValueError: no linear layer matches, or the rank is out of range.
 
     Source: arXiv 2106.09685.
     """
@@ -41,9 +45,9 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
     linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     targets = [name for name in linear if re.search(layers, name)]
     if not targets:
-        raise ValueError(f"layers={layers!r:.60} names no linear layer of the model: give another expression.")
-    if rank < 1:
-        raise ValueError(f"rank={rank}: a low-rank update has a rank of at least 1.")
+        raise ValueError(f"layers={layers!r:.60} matches no linear layer of the model: give another expression.")
+    if not 1 <= rank <= MOST_RANK:
+        raise ValueError(f"rank={rank}: give 1 to {MOST_RANK:,}.")
     model.requires_grad_(False)
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), model)
     for layer in model.modules():
@@ -55,7 +59,7 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
 
 @checked
 def lora_state(model: nn.Module) -> dict[str, Tensor]:
-    """What was trained: "<layer>.lora_A.weight" and "<layer>.lora_B.weight", and other trained parameters by name.
+    """Return copies of the trained parameters: "<layer>.lora_A.weight" and "<layer>.lora_B.weight", and any others.
 
     Args:
         model: after `add_lora` and training.
@@ -66,7 +70,7 @@ def lora_state(model: nn.Module) -> dict[str, Tensor]:
 
 @checked
 def frozen_mark(model: nn.Module) -> str:
-    """A short name that changes with the frozen weights, made of some numbers of each: there may be billions.
+    """Return a short hash of the frozen weights, from a sample of each, because there may be billions.
 
     Args:
         model: after `add_lora`.

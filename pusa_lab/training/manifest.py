@@ -1,4 +1,4 @@
-"""The manifest of a latent cache: its settings, where each clip lies, and how it differs from the folder of clips."""
+"""The manifest of a latent cache: settings, the place of each clip, and differences from the folder of clips."""
 
 import hashlib
 import json
@@ -12,10 +12,10 @@ from pusa_lab.clips import Found, find_clips
 from pusa_lab.files import check_fields, digest, inside, read_json
 
 FORMAT = 2
-"""Of the manifest; a reader refuses others."""
+"""Version of the manifest's format; a reader refuses others."""
 MANIFEST, EMPTY = "manifest.json", "empty.safetensors"
 MOST_FRAMES, MOST_SIDE, MOST_PIXELS = 2**16, 2**14, 2**31
-"""Frames of a clip, pixels of a side, and pixels of a whole clip (28 times those of 81 frames at 720p)."""
+"""Most frames of a clip, pixels along a side, and pixels of a whole clip (28 times 81 frames at 720p)."""
 HEAD = {
     "format": int,
     "version": str,
@@ -34,7 +34,7 @@ BROKEN = {"name": str, "reason": str, "hash": str, "caption": str, "bytes": int,
 @checked
 @dataclass(frozen=True)
 class CacheSettings:
-    """What decides the numbers in a cache; caches of different settings are never mixed."""
+    """The settings that determine the numbers in a cache; clips of different settings are never mixed."""
 
     model: str
     """Name of the model, or where it was loaded from."""
@@ -43,46 +43,50 @@ class CacheSettings:
     pixel_frames: int
     """Length of each clip in pixel frames."""
     frames: int
-    """The same in latent frames."""
+    """Length of each clip in latent frames."""
     channels: int
-    """Of the latents."""
+    """Channels of the latents."""
     fps: int | float
-    """Pixel frames per second that were read from the files."""
+    """Pixel frames per second read from the files."""
     start: int | float
-    """Seconds into each file where its clip begins."""
+    """Time in each file at which its clip begins, in seconds."""
     codec: str
     """Hash of the codec, from `identity`."""
     text_encoder: str
     """Hash of the text encoder, from `identity`."""
     text_length: int
-    """Rows to which the model pads a caption's embedding, with zeros."""
+    """Number of rows to which the model pads the embedding of a caption, with zeros."""
     dtype: str = "bfloat16"
-    """Of the numbers in the shards."""
+    """Type of the numbers in the shards."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that no clip has, before anything is built for them."""
+        """Refuse impossible sizes before anything is built for them."""
         (h, w), n = self.size, self.pixel_frames
         if min(h, w) < 1 or max(h, w) > MOST_SIDE:
             raise ValueError(f"size={h} x {w}: give a height and a width of 1 to {MOST_SIDE} pixels.")
         if not 1 <= self.frames <= n <= MOST_FRAMES:
             raise ValueError(
-                f"frames={self.frames}, pixel_frames={n}: give 1 to {MOST_FRAMES}, as many latent at most."
+                f"frames={self.frames}, pixel_frames={n}: give 1 to {MOST_FRAMES}, with frames <= pixel_frames."
             )
         if n * h * w > MOST_PIXELS:
-            raise ValueError(f"{n} frames of {h} x {w}: they have more than {MOST_PIXELS} pixels, give shorter clips.")
+            raise ValueError(
+                f"{n} frames of {h} x {w} have more than {MOST_PIXELS} pixels: give shorter or smaller clips."
+            )
         if not (1 <= self.channels <= 4096 and 1 <= self.text_length <= 2**16):
-            raise ValueError(f"channels={self.channels}, text_length={self.text_length}: give 1 to 4096 and 65536.")
+            raise ValueError(
+                f"channels={self.channels}, text_length={self.text_length}: give 1 to 4096, and 1 to 65536."
+            )
         check_times(self.fps, self.start)
         if self.dtype != "bfloat16":
-            raise ValueError(f"dtype={self.dtype!r:.40}: caches hold bfloat16.")
+            raise ValueError(f"dtype={self.dtype!r:.40}: give 'bfloat16', the only type that a cache holds.")
 
 
 @checked
 def check_times(fps: int | float | None, start: int | float) -> None:
-    """Refuse a frame rate and a start that no clip has.
+    """Refuse an impossible frame rate or start.
 
     Args:
-        fps: pixel frames per second, 0.001 to 1000; None is the model's own.
+        fps: pixel frames per second, 0.001 to 1000; None stands for the model's own.
         start: seconds, 0 to 10^6.
 
     Raises:
@@ -96,25 +100,25 @@ def check_times(fps: int | float | None, start: int | float) -> None:
 
 
 class FileState(NamedTuple):
-    """What tells whether a file is still the same: size and time alone where they have not changed, else its hash."""
+    """Tells whether a file has changed: equal size and time mean that it has not, otherwise the hash decides."""
 
     hash: str
-    """sha256; empty where the file was not read."""
+    """sha256; "" if the file was not read."""
     bytes: int
-    """Its size."""
+    """Size in bytes."""
     mtime: int
-    """When it was written, in nanoseconds."""
+    """Time of the last change, in nanoseconds."""
 
 
 @checked
 def file_state(path: Path) -> FileState:
-    """The state of a file, which is read whole for it.
+    """Return the state of a file; the whole file is read.
 
     Args:
         path: of the file.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     found, stat = digest(path), path.stat()
     return FileState(found, stat.st_size, stat.st_mtime_ns)
@@ -122,13 +126,16 @@ def file_state(path: Path) -> FileState:
 
 @checked
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """A cache's manifest, which anyone may have written.
+    """Read and check the manifest of a cache, which need not come from this package.
 
     Args:
         folder: of the cache.
 
+    Returns:
+        Its fields by name, without the digest.
+
     Raises:
-        ValueError: there is none, one that this package does not read, or one with a field that cannot be right.
+        ValueError: there is no manifest, it is of another format, a field has an impossible value, or it was changed.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -141,7 +148,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     check_fields(found, wrong, {"format": object})
     if found["format"] != FORMAT or isinstance(found["format"], bool):
         raise ValueError(
-            f"{folder} holds a cache of format {found['format']!r:.40}, this version reads {FORMAT}: "
+            f"{folder} holds a cache of format {found['format']!r:.40}, and this version reads format {FORMAT}: "
             "encode the clips again, into a new folder."
         )
     check_fields(found, wrong, HEAD)
@@ -151,23 +158,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         because = str(error).removesuffix(": restore the file.").rstrip(".")
         raise ValueError(f"{wrong} ({because}): restore the file.") from error
     if found.pop("digest") != manifest_digest(found):
-        raise ValueError(f"{wrong} (it was changed after it had been written): restore the file.")
+        raise ValueError(f"{wrong} (it was changed after it was written): restore the file.")
     return found
 
 
 @checked
 def manifest_digest(manifest: Mapping[str, Any]) -> str:
-    """sha256 of everything that a manifest says, so that no clip can be given another's tensors or caption.
+    """Return the sha256 of a whole manifest, so that no clip can be given the tensors or caption of another.
 
     Args:
-        manifest: as read or to be written, without its digest.
+        manifest: as read or to be written; its own digest is ignored.
     """
     text = json.dumps({k: v for k, v in manifest.items() if k != "digest"}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _check(folder: Path, found: dict[str, Any]) -> None:
-    """Refuse values that cannot be right."""
+    """Refuse impossible values."""
     names = [field.name for field in fields(CacheSettings)]
     check_fields(found, "its settings", dict.fromkeys(names, object))
     settings = CacheSettings(**{name: found[name] for name in names})
@@ -178,9 +185,9 @@ def _check(folder: Path, found: dict[str, Any]) -> None:
     if EMPTY not in found["files"]:
         raise ValueError(f"no hash of {EMPTY}")
     shape: list[Any] = []
-    for kind, wanted in (("clips", CLIP), ("spare", PLACE), ("broken", BROKEN)):
+    for kind, expected in (("clips", CLIP), ("spare", PLACE), ("broken", BROKEN)):
         for number, entry in enumerate(found[kind]):
-            check_fields(entry, f"{kind} {number}", wanted)
+            check_fields(entry, f"{kind} {number}", expected)
             if kind != "broken":
                 shape = shape or [entry["latents"][2:], entry["text"][1:]]
                 _check_place(folder, entry, found["files"], settings, shape)
@@ -188,15 +195,15 @@ def _check(folder: Path, found: dict[str, Any]) -> None:
 
 
 def _check_names(found: Mapping[str, Any]) -> None:
-    """Refuse two clips of one name, or two that claim the same tensors, and a folder of clips that is none."""
+    """Refuse two clips with the same name or the same tensors, and a folder of clips that is not an absolute path."""
     clips = [clip["name"] for clip in found["clips"]]
     if len(set(clips)) < len(clips):
-        raise ValueError("two clips have one name")
+        raise ValueError("two clips have the same name")
     owners: dict[tuple[str, int], tuple[str, str]] = {}
     for place in (*found["clips"], *found["spare"]):
         owner, at = (place["hash"], place["caption"]), (place["shard"], place["index"])
         if owners.setdefault(at, owner) != owner:
-            raise ValueError(f"two clips lie at {at[1]} of {at[0]:.80}")
+            raise ValueError(f"two clips share index {at[1]} of {at[0]:.80}")
     if "\0" in found["source"] or (found["source"] and not Path(found["source"]).is_absolute()):
         raise ValueError(f"the folder of clips is {found['source']!r:.80}")
 
@@ -204,7 +211,7 @@ def _check_names(found: Mapping[str, Any]) -> None:
 def _check_place(
     folder: Path, entry: Mapping[str, Any], files: Mapping[str, str], settings: CacheSettings, shape: list[Any]
 ) -> None:
-    """Refuse a clip that cannot lie where the manifest says, or has another shape than the others."""
+    """Refuse a clip whose place is impossible, or whose shape differs from the others."""
     inside(folder, entry["shard"], "clips")
     if entry["shard"] not in files:
         raise ValueError(f"no hash of {entry['shard']:.80}")
@@ -213,39 +220,39 @@ def _check_place(
     if any(not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= 2**31 for n in sizes):
         raise ValueError(f"index {entry['index']!r:.30}, latents {latents!r:.60}, text {text!r:.60}")
     if len(latents) != 4 or len(text) != 2 or latents[:2] != [settings.channels, settings.frames]:
-        raise ValueError(f"latents {latents!r:.60}, text {text!r:.60} of {settings.channels} x {settings.frames}")
+        raise ValueError(f"latents {latents!r:.60}, text {text!r:.60} for {settings.channels} x {settings.frames}")
     if settings.size[0] < latents[2] or settings.size[1] < latents[3]:
-        raise ValueError(f"latents {latents!r:.60} of {settings.size[0]} x {settings.size[1]} pixels")
+        raise ValueError(f"latents {latents!r:.60} for {settings.size[0]} x {settings.size[1]} pixels")
     if [latents[2:], text[1:]] != shape or text[0] > settings.text_length:
-        raise ValueError(f"latents {latents!r:.60}, text {text!r:.60} where others have other shapes")
+        raise ValueError(f"latents {latents!r:.60}, text {text!r:.60}, unlike those of other clips")
 
 
 @checked
 def difference(manifest: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """The first setting that is another in a cache, in words; empty where all are the same.
+    """Describe the first setting in which a cache differs, as the end of a sentence; "" if there is none.
 
     Args:
         manifest: of the cache.
-        wanted: settings and their values.
+        wanted: the expected settings by name.
     """
     for name, value in wanted.items():
         value = list(value) if isinstance(value, tuple) else value
         if (there := manifest.get(name)) != value:
-            return f"has {name}={there!r}, wanted is {value!r}"
+            return f"has {name}={there!r}, but {value!r} is expected"
     return ""
 
 
 @checked
 def source_differences(manifest: dict[str, Any]) -> list[str]:
-    """How the folder of clips differs by now from what was encoded: such as "2 gone (a.mp4, b.mp4)".
+    """List how the folder of clips differs from what was encoded, such as "2 gone (a.mp4, b.mp4)".
 
-    Size and time of each file are compared; where one of them is another, the file is read and its hash compared.
+    Size and time of each file are compared; if either has changed, the file is read and its hash compared.
 
     Args:
-        manifest: of the cache. Where its folder of clips is not there any more, nothing is compared.
+        manifest: of the cache. If its folder of clips no longer exists, nothing is compared.
 
     Raises:
-        ValueError: it is no manifest.
+        ValueError: it is not the manifest of a cache.
     """
     check_fields(manifest, "manifest is not that of a cache", {"source": str, "clips": list, "broken": list})
     source = Path(manifest["source"])
@@ -253,7 +260,7 @@ def source_differences(manifest: dict[str, Any]) -> list[str]:
         if not manifest["source"] or not source.is_dir():
             return []
         found = find_clips(source)
-    except OSError:  # such as one of another person, who has the cache's name for it
+    except OSError:  # such as a folder of the same name that belongs to another user
         return []
     except ValueError as error:
         return [str(error).rstrip(".")]
@@ -271,7 +278,7 @@ def source_differences(manifest: dict[str, Any]) -> list[str]:
 
 
 def _changed(clip: Found, there: Mapping[str, Any] | None, broken: Mapping[str, Any] | None) -> str:
-    """What became of a clip of the folder since it was encoded, or found broken."""
+    """What has happened to a clip since it was encoded or found broken; "" if nothing."""
     if there is None and broken is None:
         return "" if clip.problem else "new"
     if clip.problem:

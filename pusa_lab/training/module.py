@@ -1,4 +1,4 @@
-"""The Lightning modules: frame-aware flow matching for any trainable `VideoModel`, and its codec before that."""
+"""Lightning modules: frame-aware flow matching for any trainable `VideoModel`, and training of its codec."""
 
 import copy
 import math
@@ -20,20 +20,21 @@ from pusa_lab.training.lora import frozen_mark
 from pusa_lab.types import Tau
 
 NOISE_BINS = 5
-"""Equal parts of [0, 1] by which the loss is logged."""
+"""Number of equal parts of [0, 1] by which the loss is logged."""
 Report = Callable[[torch.nn.Module, int], dict[str, float]]
-"""(model, step) -> numbers to log; may write pictures on the way."""
+"""(model, step) -> numbers to log by name; it may also write pictures."""
 
 
 @checked
 class TrainedModule(L.LightningModule):
-    """What all stages share: the optimizer, and randomness that depends on seed and step alone, so runs can resume.
+    """Base of all training modules: the optimizer, and randomness that depends on seed and step alone.
 
-    `about` names what else a run is of, such as its data; it is resumed from a checkpoint of the same alone.
+    So a resumed run continues exactly. `about` holds what else identifies a run, such as its data, by name; a run only
+    resumes from a checkpoint with the same values.
 
     Args:
         model: the nn.Module to train.
-        config: the run.
+        config: of the run.
         report: called at every validation, with the averaged weights in place.
     """
 
@@ -46,21 +47,27 @@ class TrainedModule(L.LightningModule):
         self._step_before = -1
 
     def on_train_epoch_start(self) -> None:
-        """Refuse to wait for batches that do not come.
+        """Stop if the data gave no batch since the last epoch, instead of waiting forever.
 
         Raises:
-            ValueError: the data have ended before the last step, and gave nothing when they were begun anew.
+            ValueError: the data ended before the last step, and gave nothing when it was started again.
         """
         if self.global_step == self._step_before:
             raise ValueError(f"data gave no batch after step {self.global_step} of {self.config.steps}: give more.")
         self._step_before = self.global_step
 
     def generator(self, device: torch.device | str, step: int, stream: int) -> torch.Generator:
-        """Source of the randomness of one step; each stream (1 clocks, 2 noise) has numbers of its own."""
+        """Return the random generator of one stream in one step.
+
+        Args:
+            device: of the generator.
+            step: number of the step; negative in validation.
+            stream: as for `seed_of`, such as 1 for timesteps and 2 for noise.
+        """
         return torch.Generator(device).manual_seed(seed_of(self.config.seed, step, stream))
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW on what is not frozen, with linear warm-up and cosine decay or a constant rate, by step."""
+        """AdamW on the trained weights; its rate warms up linearly, then decays as a cosine or stays constant."""
         config = self.config
         trained = [p for p in self.parameters() if p.requires_grad]
         how: dict[str, Any] = {"lr": config.lr, "betas": (0.9, config.beta2), "weight_decay": config.weight_decay}
@@ -79,11 +86,11 @@ class TrainedModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
-        """Clip the norm of all gradients together; Lightning's own way refuses fused optimizers in mixed precision."""
+        """Clip the norm of all gradients together; Lightning's own clipping refuses fused AdamW in mixed precision."""
         torch.nn.utils.clip_grad_norm_([p for p in self.parameters() if p.grad is not None], self.config.clip)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put in the configuration, and which weights are frozen, so that no other run goes on from it."""
+        """Add the configuration and a hash of the frozen weights, so that no other run resumes from the checkpoint."""
         checkpoint["config"] = asdict(self.config)
         checkpoint["about"] = dict(self.about)
         if self.config.lora_rank:
@@ -91,11 +98,11 @@ class TrainedModule(L.LightningModule):
 
     @property
     def strict_loading(self) -> bool:  # type: ignore[override]
-        """Of a low-rank run the checkpoint holds what is trained alone: the frozen weights are those of the base."""
+        """False in a LoRA run, whose checkpoint omits the frozen weights: they are those of the base model."""
         return not self.config.lora_rank
 
     def state_dict(self, *args: Any, prefix: str = "", **kwargs: Any) -> dict[str, Any]:
-        """The weights; in a low-rank run those that are trained."""
+        """The weights; in a LoRA run only the trained ones."""
         state = super().state_dict(*args, prefix=prefix, **kwargs)
         frozen = [n for n, p in self.named_parameters() if not p.requires_grad] if self.config.lora_rank else []
         for name in frozen:
@@ -103,7 +110,7 @@ class TrainedModule(L.LightningModule):
         return state
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TrainedModule":
-        """A copy for averaging, which shares what is frozen: of 14 billion weights there is one copy."""
+        """Copy the module for averaging; frozen weights, which may be 14 billion, are shared."""
         memo |= {id(p): p for p in self.parameters() if not p.requires_grad}
         copied = self.__class__.__new__(self.__class__)
         memo[id(self)] = copied
@@ -111,21 +118,21 @@ class TrainedModule(L.LightningModule):
         return copied
 
     def make_report(self, batch_idx: int) -> None:
-        """Log what `report` measures, once per validation."""
+        """Log what `report` measures, at the first batch of a validation."""
         if self.report and batch_idx == 0:
             self.log_dict(self.report(self.model, self.global_step), on_epoch=True, batch_size=1)
 
 
 @checked
 class VTAModule(TrainedModule):
-    """One training step: draw clocks, noise the clips, ask for the velocity, compare.
+    """Frame-aware flow matching: sample timesteps, add noise to the clips, and compare the predicted velocity.
 
-    loss = FAFM(model, x0, tau, eps), tau from the configured draw (Eq. 11, arXiv 2507.16116)
+    loss = FAFM(model, x0, tau, eps), tau from the configured timestep sampler (Eq. 11, arXiv 2507.16116)
 
     Args:
-        model: a `VideoModel` that is an nn.Module; batches are (latents (b, c, f, h, w), list of captions), or
-            (latents, captions, dictionary of further arguments of the denoiser call).
-        config: the run.
+        model: a `VideoModel` that is an nn.Module. Batches are (latents (b, c, f, h, w), b captions), or (latents,
+            captions, dictionary of further arguments of the denoiser call).
+        config: of the run.
         report: called at every validation, with the averaged weights in place.
     """
 
@@ -139,19 +146,28 @@ class VTAModule(TrainedModule):
     def frame_loss(
         self, batch: Sequence[Any], step: int, dropout: float, part: int = 0, parts: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """Clocks (b, f) drawn for a batch, and the loss (b, f) at them.
+        """Sample timesteps for a batch and compute the loss of each frame.
 
         Args:
-            batch: latents, captions, and perhaps further arguments of the denoiser call.
-            step: decides the randomness.
-            dropout: share of captions replaced by the empty one.
-            part: which part of the step's clips this is; drawn for all, they are the same on any number of GPUs.
-            parts: how many there are.
+            batch: latents (b, c, f, h, w), b captions, and optionally further arguments of the denoiser call.
+            step: determines the randomness.
+            dropout: share of captions that the null prompt replaces.
+            part: number of this part of the step's clips, from 0. Timesteps and noise are made for all clips of a step
+                and then divided, so they do not depend on the number of GPUs.
+            parts: number of parts.
+
+        Returns:
+            Timesteps tau (b, f), and the loss (b, f).
+
+        Raises:
+            ValueError: the latents do not have the model's channels.
         """
         x0, prompts, *rest = batch[:3]
         geometry = getattr(self.model, "geometry", None)
         if geometry is not None and x0.shape[1] != (channels := geometry.channels):
-            raise ValueError(f"latents of shape {tuple(x0.shape)} for a model of {channels} channels: give its own.")
+            raise ValueError(
+                f"latents of shape {tuple(x0.shape)} for a model of {channels} channels: give latents of its codec."
+            )
         on_cpu = self.generator("cpu", step, 1)
         mine = slice(part * len(x0), (part + 1) * len(x0))
         kept = (torch.rand(len(prompts) * parts, generator=on_cpu) >= dropout)[mine]
@@ -165,10 +181,10 @@ class VTAModule(TrainedModule):
         return tau, self.loss(self.model, x0, tau, eps, **cond)
 
     def training_step(self, batch: Sequence[Any], batch_idx: int) -> Tensor:
-        """The loss of one batch; that of the whole step is logged as `loss`, and by clock and by frame.
+        """Return the loss of one batch; the loss of the whole step is logged as `loss`, and by timestep and frame.
 
         Raises:
-            ValueError: it is not finite, where the configuration asks for this check.
+            ValueError: the loss is not finite, if the configuration asks for this check.
         """
         world, times = self.trainer.world_size, self.trainer.accumulate_grad_batches
         part = batch_idx % times * world + self.trainer.global_rank
@@ -177,19 +193,19 @@ class VTAModule(TrainedModule):
         if self.config.check_finite and not loss.isfinite().all():
             raise ValueError(
                 f"the loss of step {self.global_step} is not finite, its clips are {', '.join(map(str, names))}: "
-                "look at them or lower lr; the last checkpoint is as it was."
+                "inspect them or lower lr; the last checkpoint is unchanged."
             )
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
             self.log_step(tau, loss.detach(), last=batch_idx % times == times - 1)
         return self.weighted(tau, loss)
 
     def log_step(self, tau: Tensor, loss: Tensor, last: bool) -> None:
-        """Gather what a step's batches lost, on all processes, and log it with the last of them.
+        """Collect the losses of a step's batches, and log them, over all processes, with the last batch.
 
         Args:
-            tau: clocks (b, f) of one batch.
-            loss: of each (b, f).
-            last: whether the step ends with it.
+            tau: timesteps (b, f) of one batch.
+            loss: of each frame (b, f).
+            last: whether this is the last batch of the step.
         """
         self.step_losses.append((tau, loss))
         if last:
@@ -199,11 +215,11 @@ class VTAModule(TrainedModule):
             self.step_losses.clear()
 
     def weighted(self, tau: Tensor, loss: Tensor) -> Tensor:
-        """The mean of w l, or of the clips' mean w times mean l.
+        """Return the weighted loss: the mean of w l over frames, or of mean w times mean l over clips.
 
         Args:
-            tau: clocks (b, f).
-            loss: of each (b, f).
+            tau: timesteps (b, f).
+            loss: of each frame, l (b, f).
         """
         weight = WEIGHTS[self.config.weight](tau)
         if self.config.weight_by_clip:
@@ -211,7 +227,7 @@ class VTAModule(TrainedModule):
         return (weight * loss).mean()
 
     def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
-        """The loss of a held-out batch at fixed clocks and noise, logged as `val_loss`."""
+        """Log the loss of a held-out batch at fixed timesteps and noise, as `val_loss`."""
         tau, loss = self.frame_loss(batch, -1 - batch_idx, 0.0)
         names = {"loss": loss.mean(), **by_clock_and_frame(tau, loss)}
         self.log_dict({f"val_{name}": value for name, value in names.items()}, batch_size=len(loss))
@@ -220,35 +236,35 @@ class VTAModule(TrainedModule):
 
 @checked
 class ShardedVTAModule(VTAModule):
-    """The same with all weights trained, split over the processes with their gradients and moments (FSDP2).
+    """`VTAModule` for training all weights, sharded over the processes with their gradients and moments (FSDP2).
 
     Args:
         model: also offers shard(mesh, device), as `wan.trainable.TrainableWan` does.
-        config: the run; without averaged weights.
+        config: of the run, with lora_rank=0 and ema=0.
         report: called at every validation, by all processes together.
 
     Raises:
-        ValueError: a LoRA or averaged weights are asked for.
+        ValueError: the configuration asks for a LoRA or averaged weights.
     """
 
     whole: dict[str, Tensor]
-    """After training, the whole weights on the CPU of the first process; nothing on the others."""
+    """After training, the full weights on the CPU of the first process; empty on the others."""
 
     def __init__(self, model: torch.nn.Module, config: TrainConfig, report: Report | None = None):
         super().__init__(model, config, report)
         if config.lora_rank or config.ema:
             raise ValueError(
-                f"lora_rank={config.lora_rank}, ema={config.ema}: split weights are trained whole and not averaged, "
+                f"lora_rank={config.lora_rank}, ema={config.ema}: sharded weights take no LoRA and no averaging, "
                 "set both to 0."
             )
 
     def configure_model(self) -> None:
-        """Split the weights; Lightning calls this when all processes are there."""
+        """Shard the weights; Lightning calls this when all processes have started."""
         mesh: Any = self.device_mesh
         self.model.shard(mesh["data_parallel"], self.trainer.strategy.root_device)
 
     def on_fit_end(self) -> None:
-        """Gather them, while the processes are still there."""
+        """Gather the full weights, while the processes still run."""
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -257,12 +273,12 @@ class ShardedVTAModule(VTAModule):
 
 @checked
 class ClipModule(TrainedModule):
-    """One training step of a network that a loss of clips alone can judge.
+    """Training of a network whose loss depends on the clips alone, such as a codec.
 
     Args:
-        model: the nn.Module to train; batches are (clips, captions), or (clips, captions, dictionary of tensors).
-        config: the run.
-        loss: (model, clips), or (model, clips, dictionary) -> scalar, and its parts by name.
+        model: the nn.Module to train. Batches are (clips, captions), or (clips, captions, dictionary of tensors).
+        config: of the run.
+        loss: (model, clips) or (model, clips, dictionary) -> scalar loss, and its parts by name.
         report: called at every validation.
     """
 
@@ -277,8 +293,8 @@ class ClipModule(TrainedModule):
         self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
 
     def training_step(self, batch: Sequence[Any], _: int) -> Tensor:
-        """The loss of one batch, logged as `loss`, and its parts."""
-        torch.manual_seed(seed_of(self.config.seed, self.global_step, 3))  # the loss draws from the global source
+        """Return the loss of one batch; it is logged as `loss`, with its parts."""
+        torch.manual_seed(seed_of(self.config.seed, self.global_step, 3))  # the loss uses the global generator
         clip, _, *rest = batch
         loss, parts = self.loss(self.model, clip, *rest)
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
@@ -286,7 +302,7 @@ class ClipModule(TrainedModule):
         return loss
 
     def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
-        """The loss of a held-out batch, logged as `val_loss`, and its parts."""
+        """Log the loss of a held-out batch as `val_loss`, and its parts."""
         clip, _, *rest = batch
         loss, parts = self.loss(self.model, clip, *rest)
         self.log_dict({f"val_{k}": v for k, v in {"loss": loss, **parts}.items()}, batch_size=len(clip))
@@ -294,10 +310,10 @@ class ClipModule(TrainedModule):
 
 
 class CodecModule(ClipModule):
-    """One training step of a codec, that is a model with encode(clip) and decode(latents): to latents and back."""
+    """Training of a codec, a model with encode(clip) -> latents and decode(latents) -> clip."""
 
     def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
-        """PSNR of held-out clips after coding, and of their first frames coded alone."""
+        """Log the PSNR of held-out clips after coding, and of their first frames coded alone."""
         clip = batch[0]
         db = psnr(self.model.decode(self.model.encode(clip)).float(), clip)
         alone = psnr(self.model.decode(self.model.encode(clip[:, :, :1])).float(), clip[:, :, :1])
@@ -307,18 +323,18 @@ class CodecModule(ClipModule):
 
 @checked
 def by_clock_and_frame(tau: Tau, loss: Float[Tensor, "b f"]) -> dict[str, Tensor]:
-    """The mean loss in each of NOISE_BINS parts of [0, 1] (NaN where no clock fell), and of each frame.
+    """Return the mean loss in each of NOISE_BINS parts of [0, 1] (NaN in a part without timesteps), and per frame.
 
     Args:
-        tau: clocks (b, f).
-        loss: of each (b, f).
+        tau: timesteps (b, f) in [0, 1].
+        loss: of each frame (b, f).
 
     Raises:
-        ValueError: a clock is not in [0, 1].
+        ValueError: a timestep is outside [0, 1].
     """
-    # a GPU would have to be waited for
+    # not on a GPU, where the check would wait for it
     if not tau.is_cuda and not ((tau >= 0) & (tau <= 1)).all():
-        raise ValueError("tau has clocks outside [0, 1]: give those that the losses are of.")
+        raise ValueError("tau has timesteps outside [0, 1]: give those at which the losses were computed.")
     part = (tau * NOISE_BINS).long().clamp(max=NOISE_BINS - 1).flatten()
     total, count = (torch.zeros(NOISE_BINS, device=loss.device) for _ in range(2))
     total.index_add_(0, part, loss.float().flatten())

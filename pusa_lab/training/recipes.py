@@ -1,4 +1,4 @@
-"""Two named ways to train VTA on Wan: what the paper says, and what the released trainer does."""
+"""Two recipes for training VTA on Wan: that of the paper, and that of the released trainer."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ PAPER = TrainConfig(
     caption_dropout=0.0,
     draw="independent",
     lora_rank=512,
-    precision="32-true",  # the base is in bfloat16 already, its updates are to be in float32
+    precision="32-true",  # the base model is already in bfloat16, and its updates are to be in float32
     log_every=1,
     check_finite=True,
 )
@@ -33,25 +33,25 @@ WAN_RECIPES = {
     "paper": PAPER,
     "released": replace(PAPER, shift=5.0, weight="bell", weight_by_clip=True),
 }
-"""paper: clocks U[0, 1], no weight (Sec. 3.1, App. C, arXiv 2507.16116). released: clocks shifted by 5 and a clip's
-mean weight, as in Yaofang-Liu/Pusa-VidGen, whose weight is larger by a constant that AdamW does not see."""
+"""paper: tau ~ U[0, 1], no weight (Sec. 3.1, App. C, arXiv 2507.16116). released: tau shifted by 5 and the mean weight
+of each clip, as in Yaofang-Liu/Pusa-VidGen; its weight differs by a constant factor, to which AdamW is invariant."""
 
 
 @checked
 class CacheBatches:
-    """Endless batches out of a cache: (latents (b, c, f, h, w), embeddings, {}, names), for one of several processes.
+    """Endless batches from a cache, for one of several processes: (latents (b, c, f, h, w), embeddings, {}, names).
 
-    The clips of a step depend on seed and step alone, and every process takes its share of them. Clips that are held
-    out are in none of them; `chunks` gives them.
+    The clips of a step depend on seed and step alone, and each process takes its share. Held-out clips are never among
+    them; `chunks` returns those.
 
     Args:
-        cache: what is learned from.
-        config: the run: batch, micro, seed and held_out.
-        start: gives the first step's number when iteration begins.
-        place: gives this process's number and how many there are.
+        cache: the training data.
+        config: of the run; batch, micro, seed and held_out are used.
+        start: called when iteration begins; returns the number of the first step.
+        place: returns the number of this process, from 0, and the number of processes.
 
     Raises:
-        ValueError: there are no clips, all are held out, or the cache is no longer what its folder of clips holds.
+        ValueError: there are no clips, all are held out, or the cache no longer agrees with its folder of clips.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class CacheBatches:
             raise ValueError(f"the cache {cache.folder} has no clips: encode some with `pusa-lab data encode`.")
         if config.held_out >= len(cache):
             raise ValueError(
-                f"held_out={config.held_out} of {len(cache)} clips: give fewer, some must be learned from."
+                f"held_out={config.held_out} of {len(cache)} clips: give fewer, so that some are left for training."
             )
         cache.require_source()
         self.cache, self.config, self.start, self.place = cache, config, start, place
         self.learned = len(cache) - config.held_out
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """Batches without end."""
+        """Yield batches without end."""
         step = self.start()
         while True:
             rank, world = self.place()
@@ -84,7 +84,7 @@ class CacheBatches:
             step += 1
 
     def chunks(self) -> list[tuple[Any, ...]]:
-        """The clips that are held out, one a batch."""
+        """Return the held-out clips, one per batch."""
         return [self._batch([row]) for row in range(self.learned, len(self.cache))]
 
     def _batch(self, rows: list[int]) -> tuple[Any, ...]:

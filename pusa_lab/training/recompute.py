@@ -1,4 +1,4 @@
-"""What a transformer's blocks keep for the backward pass, and what they compute again."""
+"""Activation checkpointing: what each block saves for the backward pass, and what it computes again."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,29 +16,32 @@ ATTENTION = {
     for name in ("flash_attention", "efficient_attention", "cudnn_attention", "flash_attention_for_cpu")
 }
 MOST = 2**16
-"""Blocks of a model, far more than any has."""
+"""Most blocks of a model, far more than any has."""
 KEEPS = ("input", "attention", "everything")
-"""What a block keeps: its input alone, also what its self-attention gives, or all that its backward needs."""
+"""What a block saves: its input only, also the output of its self-attention, or all that the backward pass needs."""
 
 
 @checked
 def keep_plan(blocks: int, attention: int = 0, everything: int = 0) -> list[str]:
-    """What each block keeps: the last ones most, because their memory is free again first.
+    """Plan what each block saves: the last ones save most, because their memory is freed first.
 
     Args:
-        blocks: how many there are.
-        attention: how many keep the result of self-attention, the dearest to compute again.
-        everything: how many keep all.
+        blocks: number of blocks.
+        attention: number of blocks that save the output of self-attention, the most expensive part to compute again.
+        everything: number of blocks that save everything.
+
+    Returns:
+        One of `KEEPS` for each block.
 
     Raises:
-        ValueError: more than there are blocks, or more blocks than any model has.
+        ValueError: a number is negative, their sum exceeds the number of blocks, or that is larger than `MOST`.
     """
     if not 0 <= blocks <= MOST:
         raise ValueError(f"blocks={blocks}: give 0 to {MOST}.")
     if min(attention, everything) < 0 or attention + everything > blocks:
         raise ValueError(
             f"attention={attention} and everything={everything} of {blocks} blocks: "
-            "give numbers from 0 that add up to no more."
+            "give numbers of at least 0 whose sum is no larger."
         )
     rest = blocks - attention - everything
     return ["input"] * rest + ["attention"] * attention + ["everything"] * everything
@@ -46,18 +49,20 @@ def keep_plan(blocks: int, attention: int = 0, everything: int = 0) -> list[str]
 
 @checked
 def set_recompute(model: nn.Module, keeps: Sequence[str], compiled: bool = False, host: bool = False) -> None:
-    """Let every block keep what is asked, and compute the rest again in the backward pass; gradients stay the same.
+    """Switch on activation checkpointing: each block saves what `keeps` says and computes the rest again.
 
-    Compiled, the choice is part of the graph: what the backward does not need is not computed again.
+    Gradients stay the same. In a compiled block the choice is part of the graph, so values that the backward pass does
+    not need are not computed again.
 
     Args:
-        model: has `blocks`, and diffusers' `enable_gradient_checkpointing`.
-        keeps: one of `KEEPS` for each block, as `keep_plan` gives.
-        compiled: compile each block, together with what it computes again.
-        host: let a block's input wait in the host's memory, and, where blocks are compiled, attention's result.
+        model: a model with `blocks` and diffusers' `enable_gradient_checkpointing`; changed in place.
+        keeps: one of `KEEPS` for each block, such as from `keep_plan`.
+        compiled: compile each block, including what it computes again.
+        host: offload the saved inputs of blocks to the host's memory, and the output of attention if blocks are
+            compiled.
 
     Raises:
-        ValueError: another number of blocks, or a word that is not known.
+        ValueError: keeps has another length than the blocks, or holds an unknown word.
     """
     blocks: Any = model.blocks
     if len(keeps) != len(blocks) or not set(keeps) <= set(KEEPS):
@@ -72,7 +77,7 @@ def set_recompute(model: nn.Module, keeps: Sequence[str], compiled: bool = False
 
 
 def _hosted(way: Callable[..., Tensor], saves: bool, block: nn.Module, x: Tensor, *args: Any) -> Tensor:
-    """A block whose kept tokens wait on the host: as saved tensors, or in the hands of what is computed again."""
+    """Run a block whose saved tokens wait on the host, as saved tensors or as the input of the second forward."""
     place = x.device
     if saves:
         size = x.numel()
@@ -97,7 +102,7 @@ def _hosted(way: Callable[..., Tensor], saves: bool, block: nn.Module, x: Tensor
 
 
 def _to_host(x: Tensor) -> Tensor:
-    """A copy; pinned, so that the GPU need not wait for it."""
+    """Copy to the host, into pinned memory, so that the GPU need not wait."""
     copy = torch.empty_like(x, device="cpu", pin_memory=x.is_cuda)
     return copy.copy_(x.detach(), non_blocking=True)
 
@@ -107,7 +112,7 @@ def _run(block: nn.Module, *args: Any) -> Tensor:
 
 
 def _keep_attention(_: Any, op: Any, *args: Any, **__: Any) -> CheckpointPolicy:
-    """Of self-attention alone: attention to a caption costs little, and its result is as large."""
+    """Save the output of self-attention only: cross-attention is cheap, and its output is as large."""
     dear = op in ATTENTION and args[0].shape[-2] == args[1].shape[-2]
     return CheckpointPolicy.MUST_SAVE if dear else CheckpointPolicy.PREFER_RECOMPUTE
 

@@ -1,4 +1,4 @@
-"""What was trained is not lost where it cannot be written."""
+"""Saving of trained weights, with a second try in another folder, so that a run is not lost."""
 
 import tempfile
 from collections.abc import Callable
@@ -9,20 +9,20 @@ from safetensors import SafetensorError
 from pusa_lab.arguments import checked
 
 FAILED = (OSError, SafetensorError)
-"""How writing ends on a full disk, or in a folder that is gone."""
+"""Errors of writing to a full disk or a missing folder."""
 
 
 @checked
 def save_or_rescue(save: Callable[[Path], None], path: Path, logs: Path | None = None) -> None:
-    """Write what was trained; where this fails, write it into the folder for temporary files, and say so.
+    """Write trained weights; if this fails, write them to a folder for temporary files instead, and raise.
 
     Args:
-        save: writes to a path.
-        path: where to.
+        save: writes the weights to a path.
+        path: of the file.
         logs: folder in which the run may have left checkpoints.
 
     Raises:
-        OSError: it could not be written to `path`, with where it is now, or how to get it again.
+        OSError: `path` could not be written; the sentence says where the weights are now, or how to get them again.
     """
     try:
         save(path)
@@ -37,5 +37,5 @@ def save_or_rescue(save: Callable[[Path], None], path: Path, logs: Path | None =
         save(other)
     except FAILED as second:
         other.parent.rmdir()
-        raise OSError(f"{first} What was trained could not be kept as {other} either ({second}).{again}") from first
+        raise OSError(f"{first} What was trained could not be saved as {other} either ({second}).{again}") from first
     raise OSError(f"{first} What was trained is kept as {other}: move it to {path.parent}.{again}") from first

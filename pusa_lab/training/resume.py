@@ -1,4 +1,4 @@
-"""Checkpoints to resume from: whole, of this very run, and harmless, or refused before any long work."""
+"""Checks of the checkpoints to resume from: incomplete, foreign or harmful ones are refused before any long work."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -16,35 +16,35 @@ from pusa_lab.training.lora import frozen_mark
 from pusa_lab.training.module import ShardedVTAModule, TrainedModule
 
 MAY_CHANGE = ["steps", "precision", "log_every", "validate_every", "save_every", "compile", "micro", "check_finite"]
-"""Fields of TrainConfig that a resumed run may have otherwise: the optimizer's state keeps its meaning."""
+"""Fields of TrainConfig that a resumed run may change, because the optimizer's state keeps its meaning."""
 OUTLINE = "outline"
-"""Where a checkpoint keeps the hash of its own structure."""
+"""Key under which a checkpoint stores the hash of its own structure."""
 EVERY = {"config": dict, "about": dict, "global_step": int, "loops": dict, "lr_schedulers": list}
 WHOLE = {"state_dict": dict, "optimizer_states": list, "callbacks": dict, OUTLINE: str}
 AVERAGED = {"current_model_state": dict, "averaging_state": dict}
 STEPS = ("fit_loop", "epoch_loop.automatic_optimization.optim_progress", "optimizer", "step", "total", "completed")
-"""Where Lightning keeps the number of steps from which it goes on."""
+"""Path in a checkpoint to the number of steps from which Lightning continues."""
 
 
 class CheckpointFile(TorchCheckpointIO):
-    """Writes an outline with each checkpoint, and reads to the CPU; Lightning's own does not read moments of 8 bits."""
+    """Writes an outline with each checkpoint, and reads to the CPU; Lightning's plugin cannot read 8-bit moments."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """As Lightning, with the outline.
 
         Args:
-            checkpoint: what Lightning has put together.
+            checkpoint: as put together by Lightning.
             path: of the file.
-            storage_options: none are known.
+            storage_options: must be None.
         """
         super().save_checkpoint({**checkpoint, OUTLINE: outline(checkpoint)}, path, storage_options)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """As Lightning, to the CPU, without the paths that would be written to or deleted.
+        """As Lightning, to the CPU, and without the state of ModelCheckpoint, whose paths could be written or deleted.
 
         Args:
             path: of the file.
-            map_location: as for torch.load; None is the CPU.
+            map_location: as for torch.load; None means the CPU.
             weights_only: as for torch.load.
         """
         found = super().load_checkpoint(path, map_location or "cpu", weights_only)
@@ -54,10 +54,10 @@ class CheckpointFile(TorchCheckpointIO):
 
 @checked
 def outline(checkpoint: Mapping[str, Any]) -> str:
-    """A hash of all names, types and shapes in a checkpoint, so that a part that is missing is found.
+    """Return a hash of all names, types and shapes in a checkpoint, which shows whether a part is missing.
 
     Args:
-        checkpoint: nested dictionaries and lists; its own outline does not count.
+        checkpoint: nested dictionaries and lists; its own outline is ignored.
     """
     inside = {k: v for k, v in checkpoint.items() if k != OUTLINE}
     lines = [
@@ -77,15 +77,18 @@ def _leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 @checked
 def check_resume(config: TrainConfig, resume: Path, about: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Refuse a checkpoint that this run cannot go on from; returns it.
+    """Read a checkpoint and check that this run can resume from it.
 
     Args:
-        config: the run.
-        resume: the checkpoint.
-        about: what else the run is of, such as its data, by name.
+        config: of the run.
+        resume: path of the checkpoint.
+        about: what else identifies the run, such as its data, by name.
+
+    Returns:
+        The checkpoint, memory-mapped.
 
     Raises:
-        ValueError: there is none, it is not whole, of another run, or beyond the run's last step.
+        ValueError: the checkpoint is missing, incomplete, of another run, or beyond the run's last step.
     """
     if not Path(resume).exists():
         raise ValueError(f"no checkpoint {resume} to resume from: a run with save_every=N writes last.ckpt.")
@@ -95,7 +98,7 @@ def check_resume(config: TrainConfig, resume: Path, about: Mapping[str, str] | N
     if other := [k for k, v in now.items() if k not in then or then[k] != v]:
         before, after = (", ".join(f"{k}={c.get(k)}" for k in other) for c in (then, now))
         raise ValueError(
-            f"{resume} is of a run with {before}, this one has {after}: give a checkpoint of this very run."
+            f"{resume} is of a run with {before}, but this one has {after}: give a checkpoint of this run."
         )
     _check_whole(found, resume, bool(config.ema))
     step = found["global_step"]
@@ -105,9 +108,9 @@ def check_resume(config: TrainConfig, resume: Path, about: Mapping[str, str] | N
 
 
 def _read(resume: Path) -> dict[str, Any]:
-    """What a run wrote; mapped, so that only what is looked at is read."""
+    """Read a checkpoint, memory-mapped, so that only the parts in use are read."""
     try:
-        split = Path(resume).is_dir()  # weights and moments lie beside this file, which is written last
+        split = Path(resume).is_dir()  # weights and moments are in other files; meta.pt is written last
         at = Path(resume) / "meta.pt" if split else resume
         found = torch.load(at, map_location="cpu", weights_only=True, mmap=True)
         fields = EVERY if split else {**EVERY, **WHOLE}
@@ -115,12 +118,12 @@ def _read(resume: Path) -> dict[str, Any]:
     except Exception:  # the unpickler answers arbitrary bytes with errors of any kind
         whole = False
     if not whole:
-        raise ValueError(f"{resume} is truncated or no checkpoint to resume from: give a last.ckpt of a run.")
+        raise ValueError(f"{resume} is truncated or not a checkpoint to resume from: give a last.ckpt of a run.")
     _check_types(found, fields, resume)
     plain = {"config": int | float | str, "about": str}
     for name, kinds in plain.items():
         if not all(isinstance(k, str) and isinstance(v, kinds) for k, v in found[name].items()):
-            raise _broken(resume, f"its {name!r} has values of other types")
+            raise _broken(resume, f"its {name!r} has values of wrong types")
     return found
 
 
@@ -133,7 +136,7 @@ def _check_types(found: Mapping[str, Any], fields: Mapping[str, type], resume: P
 
 
 def _check_whole(found: dict[str, Any], resume: Path, averages: bool) -> None:
-    """Of one file all that Lightning would otherwise begin anew without a word; of a folder what lies in meta.pt."""
+    """Refuse a checkpoint without parts that Lightning would silently reset; of a folder, only meta.pt is checked."""
     at: Any = found["loops"]
     for name in STEPS:
         at = at.get(name) if isinstance(at, dict) else None
@@ -148,64 +151,62 @@ def _check_whole(found: dict[str, Any], resume: Path, averages: bool) -> None:
         if not isinstance(of, dict) or type(of.get("latest_update_step")) is not int or not isinstance(count, Tensor):
             raise _broken(resume, "it does not say how often weights were averaged")
     if not all((type(leaf) in (int, bool) and leaf >= 0) or leaf == {} for _, leaf in _leaves(found["loops"])):
-        raise _broken(resume, "its loops have values of other types")
+        raise _broken(resume, "its loops have values of wrong types")
     if found[OUTLINE] != outline(found):
-        raise _broken(resume, "parts of it were taken out or changed")
+        raise _broken(resume, "parts of it were removed or changed")
     for name, leaf in _leaves({k: v for k, v in found.items() if k not in ("callbacks", "config")}):
         if isinstance(leaf, Tensor) and leaf.is_floating_point() and not _finite(leaf):
             raise _broken(resume, f"{name.strip('/')} has numbers that are not finite")
 
 
 def _finite(x: Tensor) -> bool:
-    parts = [getattr(x, name) for name in ("codes", "scale", "qmap") if hasattr(x, name)]  # moments of 8 bits
+    parts = [getattr(x, name) for name in ("codes", "scale", "qmap") if hasattr(x, name)]  # 8-bit moments
     return all(bool(p.isfinite().all()) for p in parts or [x] if p.is_floating_point())
 
 
 def _broken(resume: Path, why: str) -> ValueError:
-    return ValueError(f"{resume} is not whole ({why}): give another checkpoint of the run, or begin it anew.")
+    return ValueError(f"{resume} is incomplete ({why}): give another checkpoint of the run, or start it again.")
 
 
 @checked
 def check_weights(module: TrainedModule, found: dict[str, Any], resume: Path) -> None:
-    """Refuse a checkpoint of another model, or of a LoRA on other weights.
+    """Refuse a checkpoint of another model, or of a LoRA on another base model.
 
     Args:
-        module: as it begins.
-        found: from `check_resume`.
-        resume: where it was read.
+        module: the module before it is trained.
+        found: the checkpoint, from `check_resume`.
+        resume: path of the checkpoint.
 
     Raises:
-        ValueError: they differ.
+        ValueError: the checkpoint does not fit the module.
     """
     if ("state_dict" not in found) != isinstance(module, ShardedVTAModule):
         raise ValueError(
-            f"{resume} is {'one file' if 'state_dict' in found else 'a folder, of split weights'}: "
-            "give a checkpoint of this very run."
+            f"{resume} is {'a single file' if 'state_dict' in found else 'a folder of sharded weights'}: "
+            "give a checkpoint of this run."
         )
     if "state_dict" not in found:
-        return  # read and compared when the weights are split
+        return  # sharded weights are read and compared when the model is sharded
     now = {name: value.shape for name, value in module.state_dict().items()}
     for state in ("state_dict", "current_model_state") if module.config.ema else ("state_dict",):
         then = {name: getattr(value, "shape", None) for name, value in found[state].items()}
         if then != now:
             name = min(k for k in then | now if then.get(k) != now.get(k))
-            raise ValueError(
-                f"{resume} is of another model (they differ in {name}): give a checkpoint of this very run."
-            )
+            raise ValueError(f"{resume} is of another model (they differ in {name}): give a checkpoint of this run.")
     if found.get("base", "") not in ("", frozen_mark(module)):
-        raise ValueError(f"{resume} is of a LoRA on other weights than these: give the model that it began with.")
+        raise ValueError(f"{resume} is of a LoRA on another base model: give the model with which its run started.")
     trained = [p for p in module.parameters() if p.requires_grad]
     _check_optimizer(found["optimizer_states"], trained, resume)
 
 
 def _check_optimizer(states: list[Any], trained: list[Any], resume: Path) -> None:
-    """Moments there are for every weight that had a gradient; how many had one, the outline knows."""
+    """Refuse moments that fit no weight. Weights without a gradient have none; the outline holds their number."""
     ours = states[0] if len(states) == 1 and isinstance(states[0], dict) else {}
     groups, moments = ours.get("param_groups"), ours.get("state")
     if not isinstance(groups, list) or not isinstance(moments, dict) or not moments or len(groups) != 1:
         raise _broken(resume, "its optimizer has no state")
     if groups[0].get("params") != [*range(len(trained))]:
-        raise ValueError(f"{resume} trains other weights than this run: give a checkpoint of this very run.")
+        raise ValueError(f"{resume} trains other weights than this run: give a checkpoint of this run.")
     for i, moment in moments.items():
         shapes = [getattr(moment.get(name), "shape", None) for name in ("exp_avg", "exp_avg_sq")]
         if i not in range(len(trained)) or any(shape != trained[i].shape for shape in shapes) or "step" not in moment:

@@ -1,4 +1,4 @@
-"""Pictures of schedules, videos, results and the inside of models, for notebooks and pages without a kernel."""
+"""Plots of schedules, videos, results and the inside of models, for notebooks and for pages without a kernel."""
 
 from pusa_lab.viz.animate import animate
 from pusa_lab.viz.draws import plot_draws

@@ -1,4 +1,4 @@
-"""States of a sampler as pictures: what a page without a kernel shows of a run."""
+"""States of the sampling loop as pictures, for pages without a kernel."""
 
 from collections.abc import Callable, Iterable
 
@@ -13,14 +13,17 @@ from pusa_lab.types import Clip, Video
 
 @checked
 def animate(states: Iterable[State], decode: Callable[[Video], Clip] | None = None) -> np.ndarray:
-    """The clean estimates of all states, (rows, h, frames * w, 3) uint8: a clip with one picture a row.
+    """Make a clip of the clean estimates of all states, with one picture per row of the schedule.
 
-    `notebook.play({"rows": animate(states, model.decode)})` moves, `filmstrip` would draw it still; each picture holds
-    the latent frames side by side, from the estimate x - tau v (the start, where nothing was asked yet, as it is).
+    Show it with `notebook.play({"rows": animate(states, model.decode)})`, or as stills with `filmstrip`. Each picture
+    shows the latent frames side by side, decoded from the estimate x - tau v, or from x at the start.
 
     Args:
-        states: from any sampler, such as `sample_steps`; the first sample of the batch is shown.
-        decode: latents to pixels; None shows the first channels as colours.
+        states: states of the sampling loop, such as those of `sample_steps`; the first sample of the batch is shown.
+        decode: function from latents to pixels; None shows the first channels as colours.
+
+    Returns:
+        (rows, h, frames * w, 3) uint8.
 
     Raises:
         ValueError: there are no states.
@@ -33,52 +36,72 @@ def animate(states: Iterable[State], decode: Callable[[Video], Clip] | None = No
 
 @checked
 def estimate(state: State) -> Video:
-    """What the clean video is thought to be at a state: x0, or x where nothing was asked yet; first sample (1, c, f, h,
-    w).
+    """Return the clean estimate at a state, x0, or x before the first denoiser call; the first sample (1, c, f, h, w).
 
     Args:
-        state: from a sampler.
+        state: a state of the sampling loop.
     """
     return (state.x if state.x0 is None else state.x0)[:1]
 
 
 @checked
 def pictures(latents: Video, decode: Callable[[Video], Clip] | None = None) -> np.ndarray:
-    """One picture for each latent frame, (f, h, w, 3) uint8: the middle one of the pixel frames it holds.
+    """Return one picture per latent frame, (f, h, w, 3) uint8: the middle one of the pixel frames that it holds.
 
     Args:
         latents: (1, c, f, h, w).
-        decode: latents to pixels; None shows the first channels as colours.
+        decode: function from latents to pixels; None shows the first channels as colours.
 
     Raises:
-        ValueError: there are no latents, or `decode` returns no clip.
+        ValueError: the latents are empty, or `decode` does not return a clip.
     """
     if not latents.numel():
-        raise ValueError(f"latents is {shown(latents)}: give at least one of each axis.")
+        raise ValueError(f"latents is {shown(latents)}: give latents that are not empty.")
     with torch.no_grad():
-        video = to_uint8(_colours(latents) if decode is None else returned(decode(latents), Clip, "decode"))[0]
+        video = to_uint8(_colours(latents) if decode is None else decoded(decode, latents))[0]
     return video[middles(latents.shape[2], len(video))]
 
 
 @checked
-def middles(frames: int, pixel_frames: int) -> list[int]:
-    """For each latent frame the middle of its pixel frames.
+def decoded(decode: Callable[[Video], Clip], latents: Video) -> Clip:
+    """Return the pixels that a function makes of latents.
 
     Args:
-        frames: latent frames, at least 1.
-        pixel_frames: 1 + stride * (frames - 1).
+        decode: function from latents (b, c, f, h, w) in float32 to pixels (b, 3, pf, h, w) in [-1, 1].
+        latents: (b, c, f, h, w).
 
     Raises:
-        ValueError: there are no frames.
+        ValueError: the function fails, or returns something else; its own error is the cause.
+    """
+    try:
+        clip = decode(latents.float())
+    except Exception as error:
+        raise ValueError(f"decode failed ({type(error).__name__}): give a function from latents to pixels.") from error
+    clip = returned(clip, Clip, "decode")
+    if clip.shape[1] != 3:
+        raise ValueError(f"decode returned {shown(clip)}: it must return pixels (b, 3, pf, h, w).")
+    return clip
+
+
+@checked
+def middles(frames: int, pixel_frames: int) -> list[int]:
+    """Return the middle pixel frame of each latent frame.
+
+    Args:
+        frames: number of latent frames, at least 1.
+        pixel_frames: number of pixel frames, 1 + stride * (frames - 1).
+
+    Raises:
+        ValueError: there are no frames, or fewer pixel frames than latent frames.
     """
     if frames < 1 or pixel_frames < frames:
-        raise ValueError(f"{pixel_frames} pixel frames of {frames} latent frames: give at least 1 for each.")
+        raise ValueError(f"{pixel_frames} pixel frames for {frames} latent frames: give at least 1 per latent frame.")
     stride = (pixel_frames - 1) // (frames - 1) if frames > 1 else 1
     return [0, *(1 + stride * (i - 1) + stride // 2 for i in range(1, frames))]
 
 
 def _colours(latents: Video) -> Clip:
-    """The first three channels, or the only one three times, between their smallest and largest value."""
+    """The first three channels as colours, or the first channel as grey, scaled to their smallest and largest value."""
     x = latents[:, :3] if latents.shape[1] >= 3 else latents[:, :1].expand(-1, 3, -1, -1, -1)
     low, high = x.aminmax()
     return (x - low) / (high - low).clamp(min=1e-6) * 2 - 1

@@ -1,4 +1,4 @@
-"""What a training draw does, as a picture."""
+"""Plot of a timestep sampler."""
 
 import matplotlib.pyplot as plt
 import torch
@@ -21,23 +21,24 @@ MOST = 4.0
 def plot_draws(
     draw: Draw, frames: int = 9, pair: tuple[int, int] = (0, -1), samples: int = 20_000, seed: int = 0, title: str = ""
 ) -> Figure:
-    """The clocks of every frame by themselves (left), and those of two frames together (right).
+    """Plot the timesteps of every frame by itself (left), and of two frames together (right).
 
-    Left: density of tau_i in 40 bins, 1 is uniform; right: one dot for each of the first 2,000 samples
+    Left: density of tau_i in 40 bins, where 1 is uniform; right: one dot for each of the first 2,000 samples
 
     Args:
-        draw: (batch, frames, generator) -> tau, see `schedules.draws`.
+        draw: timestep sampler (batch, frames, generator) -> tau, see `schedules.draws`.
         frames: latent frames, at least 1.
-        pair: the two frames of the right picture; negative ones count from the end.
-        samples: vectors of clocks to draw, at least 1.
-        seed: of the draw.
-        title: above both.
+        pair: the two frames on the right; negative numbers count from the end.
+        samples: number of timestep vectors, at least 1.
+        seed: seed of the timestep sampler.
+        title: title above both plots.
 
     Raises:
-        ValueError: a frame of the pair is outside the video, there are no samples, or the draw returns no levels.
+        ValueError: a frame of the pair is outside the video, there are no samples, or the timestep sampler does not
+            return timesteps.
     """
     if samples < 1:
-        raise ValueError(f"samples={samples}: draw at least 1.")
+        raise ValueError(f"samples={samples}: give at least 1.")
     columns = [frame_indices([i], frames)[0] for i in pair]
     tau = tau_of(draw, samples, frames, torch.Generator().manual_seed(seed)).cpu()
     figure = plt.figure(figsize=(7.6, 3.3), layout="constrained")

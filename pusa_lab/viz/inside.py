@@ -1,4 +1,4 @@
-"""Inside a transformer, as pictures: who looks at whom, and what training changed."""
+"""Plots of the inside of a transformer: which frames attend to which, and what training changed."""
 
 from collections.abc import Mapping
 from math import inf
@@ -22,22 +22,23 @@ BARS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:g
 def plot_attention(
     mass: Float[Tensor, "f f"] | Mapping[str, Tensor], columns: int = 4, most: float | None = None, title: str = ""
 ) -> Figure:
-    """Heat-maps of attention mass: the frame that asks downwards, the frame looked at across; one scale for all.
+    """Plot heat maps of attention mass on a common scale: query frames downwards, key frames across.
 
     Args:
-        mass: (f, f) of one layer and sample from `metrics.inside.attention_mass`, rows sum to 1; or a title for each.
-        columns: maps in a row, at least 1.
-        most: share with the darkest colour, above 0 and at most 1; None is the largest that is shown.
-        title: above all.
+        mass: attention mass (f, f) of one layer and sample from `metrics.inside.attention_mass`, whose rows sum to 1;
+            or title -> such a map.
+        columns: largest number of maps in a row, at least 1.
+        most: share that gets the darkest colour, above 0 and at most 1; None takes the largest one.
+        title: title above all maps.
 
     Raises:
-        ValueError: there is no map, one is not square, `columns` is below 1, or `most` is out of range.
+        ValueError: there is no map, a map is not square, `columns` is below 1, or `most` is out of range.
     """
     if most is not None and not 0 < most <= 1:
         raise ValueError(f"most={most}: give a share above 0 and at most 1.")
     maps = dict(mass) if isinstance(mass, Mapping) else {"": mass}
     if not maps or columns < 1:
-        raise ValueError(f"{len(maps)} maps in {columns} columns: give at least 1 of each.")
+        raise ValueError(f"{len(maps)} maps in {columns} columns: give at least 1 map and 1 column.")
     for name, one in maps.items():
         if one.ndim != 2 or one.shape[0] != one.shape[1] or not one.numel():
             raise ValueError(f"the map {name!r} has shape {tuple(one.shape)}: give (f, f), one layer of one sample.")
@@ -63,23 +64,23 @@ def plot_attention(
 
 @checked
 def plot_change(changes: Mapping[str, Mapping[str, Any]], ax: Axes | None = None, title: str = "") -> Axes:
-    """Bars of how far each kind of weights moved, one colour for each training, on a logarithmic axis.
+    """Plot how much each kind of weights changed, as bars on a logarithmic axis, with one colour per training run.
 
-    "0" says that nothing moved, "from 0" that all was 0 before, and "new" that there are weights which the other model
-    has not, or in another shape.
+    "0" means that nothing changed, "from 0" that all weights were 0 before, and "new" that there are weights which the
+    other model does not have, or has in another shape.
 
     Args:
-        changes: a label -> what `metrics.inside.parameter_change` gave; at most 6.
-        ax: where to draw; None makes a figure.
-        title: above the picture.
+        changes: label -> result of `metrics.inside.parameter_change`, 1 to 6 labels.
+        ax: axes to draw on; None makes a figure.
+        title: title of the plot.
 
     Raises:
-        ValueError: no labels, or more than 6.
+        ValueError: there are no labels, or more than 6.
     """
     if not changes:
-        raise ValueError("changes is empty: give at least one training.")
+        raise ValueError("changes is empty: give at least one training run.")
     if len(changes) > len(BARS):
-        raise ValueError(f"{len(changes)} labels: {len(BARS)} can be told apart, draw the others in another picture.")
+        raise ValueError(f"{len(changes)} labels: {len(BARS)} can be told apart, plot the others in another figure.")
     kinds = [kind for kind, _ in KINDS if any(kind in c or _added(c, kind) for c in changes.values())]
     if ax is None:
         size = (5.6 if len(changes) == 1 else 7.4, 1.1 + len(kinds) * (0.16 + 0.19 * len(changes)))
@@ -113,7 +114,7 @@ def _added(change: Mapping[str, Any], kind: str) -> bool:
 
 
 def _said(change: Mapping[str, Any], kind: str) -> str:
-    """What no bar can show: nothing, everything, and weights that were not there."""
+    """Label for what a bar cannot show: no change, a change from 0, and new weights."""
     moved = _moved(change, kind)
     said = {0.0: "0" if kind in change else "", inf: "from 0"}.get(moved, "")
     if not _added(change, kind):

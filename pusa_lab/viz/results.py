@@ -1,4 +1,4 @@
-"""Measured numbers as pictures: lines and bars with 95 % intervals, and tables in colour."""
+"""Plots of measured numbers: lines and bars with 95 % intervals, and coloured tables."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -21,39 +21,39 @@ if TYPE_CHECKING:
     Numbers = Sequence[float]
     Three = Sequence[float]
 else:
-    Numbers = Sequence[SupportsFloat]  # at the door, a float is never NaN, which stands here for what is missing
+    Numbers = Sequence[SupportsFloat]  # `checked` refuses NaN as a float, but here NaN stands for a missing number
     Three = tuple[SupportsFloat, SupportsFloat, SupportsFloat]
-"""Numbers; and mean, low and high end of the 95 % interval."""
+"""Numbers; and mean, lower and upper end of the 95 % interval."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
-"""Okabe and Ito's, without the yellow: told apart with every kind of colour vision."""
+"""The colours of Okabe and Ito, without yellow: they can be told apart with every kind of colour vision."""
 MOST_HEIGHT = 200
-"""Inches of a figure: 20,000 pixels."""
+"""Largest height of a figure in inches: 20,000 pixels."""
 MARKS = "os^DvPXd"
 WIDTH, DPI = 12.8, 100
 """Inches and dots per inch: 1280 pixels."""
 MANY = 40
-"""Lines of more points show no marks."""
+"""Lines with more points than this have no marks."""
 
 
 @checked
 def panels(layout: Sequence[Sequence[str]], title: str = "", height: float | int = 5.0, **options: Any) -> Any:
-    """A figure 1280 pixels wide with named panels.
+    """Make a figure with named panels, 1280 pixels wide.
 
     Args:
-        layout: rows of names; neighbours of one name are one panel, "." is empty.
-        title: above all.
-        height: inches.
-        **options: of `Figure.subplot_mosaic`: width_ratios, sharex, ...
+        layout: rows of names; neighbours with the same name are one panel, "." is empty.
+        title: title above all panels.
+        height: height in inches, above 0 and at most 200.
+        **options: options of `Figure.subplot_mosaic`: width_ratios, sharex, ...
 
     Returns:
         (figure, name -> axes).
 
     Raises:
-        ValueError: the layout is no grid in which every panel is a rectangle, or the height is out of range.
+        ValueError: the rows differ in length, a panel is not a rectangle, or the height is out of range.
     """
     _check_layout(layout)
     if not 0 < height <= MOST_HEIGHT:
-        raise ValueError(f"height={height}: give inches above 0 and up to {MOST_HEIGHT}.")
+        raise ValueError(f"height={height}: give inches above 0 and at most {MOST_HEIGHT}.")
     figure = plt.figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     figure.suptitle(title, fontsize=11)
     return figure, figure.subplot_mosaic([list(row) for row in layout], empty_sentinel=".", **options)
@@ -62,7 +62,7 @@ def panels(layout: Sequence[Sequence[str]], title: str = "", height: float | int
 def _check_layout(layout: Sequence[Sequence[str]]) -> None:
     wide = {len(row) for row in layout}
     if len(wide) != 1 or 0 in wide:
-        raise ValueError(f"layout has rows of {sorted(wide) or 'no'} names: give one row or more, all of one length.")
+        raise ValueError(f"layout has rows of {sorted(wide) or 'no'} names: give at least one row, all of one length.")
     cells: dict[str, list[tuple[int, int]]] = {}
     for r, row in enumerate(layout):
         for c, name in enumerate(row):
@@ -70,7 +70,7 @@ def _check_layout(layout: Sequence[Sequence[str]]) -> None:
     for name, places in cells.items():
         spans = [max(line) - min(line) + 1 for line in zip(*places, strict=True)]
         if name != "." and spans[0] * spans[1] != len(places):
-            raise ValueError(f"layout: the panel {name!r:.40} is not a rectangle; give neighbours of one name only.")
+            raise ValueError(f"layout: the panel {name!r:.40} is not a rectangle; give a name only to one rectangle.")
 
 
 def _check_colours(colours: Sequence[str]) -> None:
@@ -83,10 +83,13 @@ def _check_colours(colours: Sequence[str]) -> None:
 
 @checked
 def ordered(count: int) -> list[str]:
-    """Colours from dark to bright for what has an order, as budgets have.
+    """Return colours from dark to bright for labels with an order, such as budgets.
 
     Args:
-        count: how many.
+        count: number of colours, 0 to 256.
+
+    Raises:
+        ValueError: count is out of range.
     """
     if not 0 <= count <= 256:
         raise ValueError(f"count={count}: give the number of colours, 0 to 256.")
@@ -102,17 +105,18 @@ def plot_lines(
     colours: Sequence[str] = COLOURS,
     joined: bool = True,
 ) -> None:
-    """One line for each label through the means, its interval shaded; a single point has whiskers.
+    """Draw one line per label through the means, with the interval shaded; a single point gets whiskers.
 
     Args:
-        ax: where to draw.
-        lines: label -> (x, (mean, low, high)); a label without points keeps its colour for other panels.
+        ax: axes to draw on.
+        lines: label -> (x, (mean, low, high)) of each point; a label without points still uses up its colour, so that
+            colours agree between panels.
         levels: label -> (mean, low, high), drawn across the whole width in the colours after those of the lines.
-        colours: of the labels, in turn.
-        joined: False leaves points with whiskers.
+        colours: colours of the labels, used in turn.
+        joined: whether to connect the points; if not, all points get whiskers.
 
     Raises:
-        ValueError: a colour is none.
+        ValueError: a colour is not valid.
     """
     _check_colours(colours)
     for i, (label, points) in enumerate(lines.items()):
@@ -141,17 +145,17 @@ def plot_bars(
     from_zero: bool = True,
     names: bool = True,
 ) -> None:
-    """Bars to the right with whiskers for the intervals: a row of them for each name, a colour for each label.
+    """Draw horizontal bars with whiskers for the intervals: one row of bars per name, one colour per label.
 
     Args:
-        ax: where to draw.
-        bars: label -> name -> (mean, low, high); numbers that are not finite leave their place empty.
-        colours: of the labels, in turn.
-        from_zero: False draws dots instead, on an axis that begins where they do.
+        ax: axes to draw on.
+        bars: label -> name -> (mean, low, high); the place of numbers that are not finite stays empty.
+        colours: colours of the labels, used in turn.
+        from_zero: whether to draw bars from zero; if not, dots are drawn, on an axis that need not include zero.
         names: whether to write the names of the rows.
 
     Raises:
-        ValueError: a colour is none.
+        ValueError: a colour is not valid.
     """
     _check_colours(colours)
     places, middles = _places(bars)
@@ -171,7 +175,7 @@ def plot_bars(
 
 
 def _places(bars: Mapping[str, Mapping[str, Three]]) -> tuple[dict[tuple[str, str], float], dict[str, float]]:
-    """Heights of the bars, row after row with a gap, and the middle of each row."""
+    """Vertical positions of the bars, with a gap between rows, and the middle of each row."""
     places: dict[tuple[str, str], float] = {}
     middles: dict[str, float] = {}
     y = 0.0
@@ -184,7 +188,7 @@ def _places(bars: Mapping[str, Mapping[str, Three]]) -> tuple[dict[tuple[str, st
 
 
 def _arms(mean: Sequence[float], low: Sequence[float], high: Sequence[float]) -> np.ndarray:
-    """Lengths of whiskers; never negative by rounding."""
+    """Lengths of the whiskers, never negative through rounding."""
     return np.clip([np.subtract(mean, low), np.subtract(high, mean)], 0, None)
 
 
@@ -199,23 +203,23 @@ def plot_grid(
     form: str = ".1f",
     colours: str = "cividis",
 ) -> Any:
-    """A table in colour, with its numbers written in.
+    """Draw a coloured table with its numbers.
 
     Args:
-        ax: where to draw.
-        values: rows of numbers; NaN stays empty.
-        rows: their names, downwards.
-        columns: names across.
-        spread: written below each number after a ±.
-        limits: of the colours; None is the range of the values.
-        form: how numbers are written; "" writes none.
-        colours: name of a colour map.
+        ax: axes to draw on.
+        values: rows of numbers; cells with NaN stay empty.
+        rows: names of the rows.
+        columns: names of the columns.
+        spread: numbers written below each value after a ±, in the same shape; None writes none.
+        limits: values of the first and last colour; None takes the range of the values.
+        form: format of the numbers, such as ".1f"; "" writes none.
+        colours: name of a colour map of Matplotlib.
 
     Returns:
-        The picture, for a colour bar.
+        The image, for a colour bar.
 
     Raises:
-        ValueError: there is not one value for each row and column, or limits, form or colours cannot be used.
+        ValueError: there is not one value per row and column, or limits, form or colours are not valid.
     """
     for name, numbers in (("values", values), ("spread", spread)):
         _check_table(name, numbers, len(rows), len(columns))
@@ -243,7 +247,7 @@ def _check_table(name: str, numbers: Sequence[Numbers] | None, rows: int, column
     if len(numbers) != rows or wide != [columns] or not columns:
         raise ValueError(
             f"{name} has {len(numbers)} rows of {wide} numbers for {rows} rows and {columns} columns: give one number "
-            f"for each."
+            f"per cell."
         )
 
 
@@ -253,26 +257,26 @@ def _check_look(limits: tuple[float | int, float | int] | None, form: str, colou
     try:
         format(0.5, form)
     except ValueError:
-        raise ValueError(f"form={form!r:.40}: give how a number is written, such as '.1f', or '' for none.") from None
+        raise ValueError(f"form={form!r:.40}: give the format of a number, such as '.1f', or '' for none.") from None
     if colours not in matplotlib.colormaps:
         raise ValueError(f"colours={colours!r:.40}: give the name of a colour map, such as 'cividis'.")
 
 
 def _bright(colour: Any) -> bool:
-    """Whether black can be read on it."""
+    """Whether black text is legible on a colour."""
     return bool(np.dot(colour[:3], (0.299, 0.587, 0.114)) > 0.5)
 
 
 @checked
 def dress(ax: Axes, title: str = "", x: str = "", y: str = "", ticks: Mapping[float, str] | None = None) -> None:
-    """Names and sizes of a panel's words, and no frame where none is needed.
+    """Set title, labels and font sizes of a panel, and remove the frame at the top and right.
 
     Args:
-        ax: the panel.
-        title: above it.
-        x: of the axis across, with its unit.
-        y: of the axis upwards, with its unit.
-        ticks: place -> word, for the axis across; None leaves them.
+        ax: axes of the panel.
+        title: title above the panel.
+        x: label of the horizontal axis, with its unit.
+        y: label of the vertical axis, with its unit.
+        ticks: place -> text of ticks on the horizontal axis; None keeps the ticks.
     """
     ax.set_title(title, fontsize=10)
     ax.set_xlabel(x, fontsize=9)
@@ -286,11 +290,11 @@ def dress(ax: Axes, title: str = "", x: str = "", y: str = "", ticks: Mapping[fl
 
 @checked
 def legend(figure: Figure, columns: int = 4) -> None:
-    """One legend below all panels, where it covers nothing.
+    """Add one legend for all panels below them, where it covers nothing.
 
     Args:
-        figure: whose labels are told.
-        columns: at most so many beside each other.
+        figure: figure with labelled lines or bars.
+        columns: largest number of columns, at least 1.
     """
     found: dict[str, Any] = {}
     for ax in figure.axes:
@@ -303,15 +307,18 @@ def legend(figure: Figure, columns: int = 4) -> None:
 
 @checked
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG of at most 256 colours through another name, so that a kill leaves no half of it; forget the figure.
+    """Write a figure as a PNG with at most 256 colours, atomically, and close it.
 
     Args:
-        figure: to write.
-        path: of the file.
+        figure: figure to write.
+        path: path of the file.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     whole = BytesIO()
     figure.savefig(whole, format="png", dpi=DPI)
-    # A palette takes a third of the bytes, and a clone has all of them; this kind keeps colours of few dots.
+    # A palette makes files in the repository a third as large; this method also keeps colours of few pixels.
     image = Image.open(whole).convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     with writing(path) as part:
         image.save(part, format="png", optimize=True)
@@ -319,4 +326,4 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 EMPTY = (nan, nan, nan)
-"""Numbers of what was not measured."""
+"""Mean, low and high of what was not measured."""

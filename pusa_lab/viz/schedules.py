@@ -1,4 +1,4 @@
-"""The clocks as a picture."""
+"""Plot of a schedule."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from pusa_lab.schedules import as_matrix
 from pusa_lab.types import Schedule
 
 COLOURS = "cividis"
-"""Readable with every kind of colour vision, and in grey."""
+"""Colour map that is legible with every kind of colour vision, and in grey."""
 
 
 @checked
@@ -25,22 +25,22 @@ def plot_schedule(
     frames: int = 9,
     shift: float | int = 1.0,
 ) -> Axes:
-    """Heat-map of a schedule: frames across, rows downwards, colour is tau (dark clean, bright noise).
+    """Plot a schedule as a heat map: frames across, rows downwards, tau as colour (dark is clean, bright is noise).
 
-    Small matrices show their numbers.
+    Matrices of at most 60 cells show their numbers.
 
     Args:
-        schedule: levels (rows, f) in [0, 1], where faulty ones are drawn too, see `schedules.faults`; or a name in
+        schedule: noise levels (rows, f) in [0, 1], which may have faults (see `schedules.faults`), a name in
             `schedules.SCHEDULES`, or a function (steps, frames, shift=...).
-        ax: where to draw; None makes a figure.
-        title: above the picture.
-        colorbar: whether to explain the colours.
-        steps: moves of each frame, at least 1; unused when schedule holds levels.
-        frames: latent frames, at least 1; unused when schedule holds levels.
-        shift: shift of the grid; unused when schedule holds levels.
+        ax: axes to draw on; None makes a figure.
+        title: title of the plot.
+        colorbar: whether to add a colour bar.
+        steps: steps of each frame, at least 1; ignored when schedule holds noise levels.
+        frames: latent frames, at least 1; ignored when schedule holds noise levels.
+        shift: shift of the grid, positive; ignored when schedule holds noise levels.
 
     Raises:
-        ValueError: there is nothing to draw, the name is unknown, or an argument is out of range.
+        ValueError: the matrix is empty, the name is unknown, or an argument is out of range.
     """
     matrix = as_matrix(schedule, steps, frames, shift).detach().float().cpu().numpy()
     rows, frames = matrix.shape

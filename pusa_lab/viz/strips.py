@@ -19,16 +19,16 @@ KNOWN = "tab:orange"
 def filmstrip(
     videos: Mapping[str, np.ndarray] | np.ndarray, known: Sequence[int] = (), ax: Axes | None = None, most: int = 12
 ) -> Axes:
-    """Frames side by side, one row a video; known frames are framed in orange.
+    """Plot frames side by side, one row per video; known frames have an orange border.
 
     Args:
-        videos: (frames, h, w, 3) uint8, or a name for each of several of equal size.
-        known: pixel frames that were given rather than made.
-        ax: where to draw; None makes a figure.
-        most: longer videos show this many evenly spaced frames, at least 1.
+        videos: one video (frames, h, w, 3) uint8, or name -> video, all of the same size.
+        known: known pixel frames.
+        ax: axes to draw on; None makes a figure.
+        most: largest number of frames to show, at least 1; longer videos show evenly spaced frames.
 
     Raises:
-        ValueError: there is no video, one is no uint8 RGB video, or they differ in size.
+        ValueError: there is no video, a video has another shape or type, or the videos differ in size.
     """
     rows = dict(videos) if isinstance(videos, Mapping) else {"": videos}
     _check_rows(rows, most)
@@ -57,7 +57,7 @@ def filmstrip(
 
 def _check_rows(rows: Mapping[str, np.ndarray], most: int) -> None:
     if not rows or most < 1:
-        raise ValueError(f"{len(rows)} videos with most={most}: give at least 1 video and show at least 1 frame.")
+        raise ValueError(f"{len(rows)} videos with most={most}: give at least 1 video, and most of at least 1.")
     for video in rows.values():
         if video.dtype != np.uint8 or video.ndim != 4 or video.shape[-1] != 3 or not video.size:
             raise ValueError(f"a video is {shown(video)}: give uint8 (frames, h, w, 3).")
@@ -67,12 +67,12 @@ def _check_rows(rows: Mapping[str, np.ndarray], most: int) -> None:
 
 @checked
 def plot_result(result: Result, known: Sequence[int] = (), title: str | None = None) -> Figure:
-    """The clocks of a result beside the video they made.
+    """Plot the schedule of a result beside its video.
 
     Args:
-        result: from `generate`; its first sample is shown.
-        known: pixel frames that were given rather than made.
-        title: above both; None is the name of the task.
+        result: result of `generate`; its first sample is shown.
+        known: known pixel frames.
+        title: title above both; None takes the name of the task.
     """
     video = result.video[0]
     figure = plt.figure(figsize=(10, 2.2), layout="constrained")

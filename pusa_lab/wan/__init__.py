@@ -1,9 +1,7 @@
-"""Wan itself with one clock per frame: Wan2.1-T2V-14B and 1.3B, Wan2.2-T2V-A14B and TI2V-5B, through diffusers."""
+"""Wan with one timestep per frame, through diffusers: Wan2.1-T2V-14B and 1.3B, Wan2.2-T2V-A14B and TI2V-5B."""
 
 from importlib import import_module
 from typing import Any
-
-from pusa_lab.wan.plan import plan
 
 _HOME = {
     "VTAWanTransformer3DModel": "transformer",
@@ -16,9 +14,9 @@ _HOME = {
     "unload_lora": "lora",
     "unmerge": "lora",
 }
-"""Name -> module that has it, opened on first use: all but planning need diffusers."""
+"""Name -> module that defines it, imported on first use, because all need diffusers."""
 
-__all__ = ["plan", *_HOME]
+__all__ = [*_HOME]
 
 
 def __dir__() -> list[str]:

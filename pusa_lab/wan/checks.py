@@ -1,4 +1,4 @@
-"""Weights against the model they are for, by the headers of their files: before gigabytes are read."""
+"""Checks of weights against their model, from the headers of their files, before gigabytes are read."""
 
 import contextlib
 import re
@@ -21,23 +21,26 @@ from pusa_lab.wan.lora_names import PREFIXES, aliases
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
 EMBEDDING = ("shared.weight", "encoder.embed_tokens.weight")
-"""UMT5's word embedding has two names; files hold it under either or both."""
+"""The two names of UMT5's word embedding; files store it under either or both."""
 PLAIN = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
-"""Types whose numbers are the weights themselves."""
+"""Types of weights that are stored without scales."""
 SCALES = re.compile(r"scaled_fp8|scale_(?:weight|input)|(?:weight|input)_scale|comfy_quant|quant_state|absmax")
-"""In the names of what quantised weights must be multiplied by."""
+"""Matches the names of the scales of quantised weights."""
 PICTURES = re.compile(r"img_emb|image_embedder|[kv]_img|add_[kv]_proj")
-"""In the names of what reads the picture in an image-to-video Wan."""
+"""Matches the names of the layers that read the picture in an image-to-video Wan."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 @checked
 def empty(config: Mapping[str, Any]) -> VTAWanTransformer3DModel:
-    """A transformer without weights: they are on torch's meta device.
+    """Return a transformer whose weights are on the meta device.
 
     Args:
         config: of a text-to-video WanTransformer3DModel.
+
+    Raises:
+        ValueError: no text-to-video transformer can be built from the config.
     """
     check_text_to_video({"image_dim": None, **config})
     with _building("transformer"), init_empty_weights():
@@ -46,7 +49,7 @@ def empty(config: Mapping[str, Any]) -> VTAWanTransformer3DModel:
 
 @contextlib.contextmanager
 def _building(part: str) -> Iterator[None]:
-    """Values of a config of which no model can be made end in whatever error its code happens to raise."""
+    """Turn the error of any kind with which building from an invalid config ends into a sentence."""
     try:
         yield
     except Exception as error:
@@ -56,10 +59,10 @@ def _building(part: str) -> Iterator[None]:
 
 @checked
 def check_weights(folder: Folder) -> None:
-    """See that a folder's weights are those that its configs call for, from the headers of its files.
+    """Check that a folder holds the weights that its configs call for, from the headers of its files.
 
     Args:
-        folder: checked, with its weights.
+        folder: from `folders.check`, including the weights.
 
     Raises:
         ValueError: a weight is missing, unknown or of another shape.
@@ -74,10 +77,10 @@ def check_weights(folder: Folder) -> None:
 
 @checked
 def check_encoder(folder: Folder) -> None:
-    """`check_weights` for the text encoder alone.
+    """Check the weights of the text encoder only.
 
     Args:
-        folder: checked, with its weights.
+        folder: from `folders.check`, including the weights.
 
     Raises:
         ValueError: a weight is missing or of another shape.
@@ -92,15 +95,15 @@ def check_encoder(folder: Folder) -> None:
 
 @checked
 def check_single(file: str | Path, config: Mapping[str, Any]) -> None:
-    """See that a file holds all weights of a transformer and nothing else.
+    """Check that a file holds all weights of a transformer and nothing else.
 
     Args:
-        file: a .safetensors, in Wan's or diffusers' names.
+        file: a .safetensors file, in Wan's or diffusers' names.
         config: of the transformer.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is truncated or quantised, or holds another model.
+        ValueError: the file is truncated or quantised, or holds another model.
     """
     single_names(Path(file), empty(config))
 
@@ -109,13 +112,13 @@ def check_single(file: str | Path, config: Mapping[str, Any]) -> None:
 def check_update(
     path: str | Path, config: Mapping[str, Any], strength: float, partial: bool = False, expert: Expert | None = None
 ) -> None:
-    """See that a LoRA fits a transformer, before that is read.
+    """Check that a LoRA fits a transformer, before the transformer is read.
 
     Args:
         path: of the LoRA file.
         config: of the transformer.
-        strength: at which it is to act.
-        partial: whether some keys may be left over.
+        strength: of the LoRA, a finite number.
+        partial: whether some keys may remain unmatched.
         expert: as `load_lora`.
 
     Raises:
@@ -130,20 +133,23 @@ def check_update(
 
 @checked
 def single_names(file: Path, model: nn.Module) -> dict[str, str]:
-    """Each key of a file that passes `check_single` -> the weight it is.
+    """Check a file as `check_single`, and map its keys to the weights of the transformer.
 
     Args:
-        file: a .safetensors, in Wan's or diffusers' names, with or without a prefix as ComfyUI's.
+        file: a .safetensors file, in Wan's or diffusers' names, with or without a prefix such as ComfyUI's.
         model: the transformer, from `empty`.
+
+    Returns:
+        Key in the file -> name of the weight.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: as `check_single`.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"no file with a transformer's weights at {file}: give the path of a .safetensors.")
+        raise FileNotFoundError(f"there is no file {file}: give the path of a transformer's .safetensors file.")
     if file.suffix != ".safetensors":
-        raise ValueError(f"{file} is no safetensors file by its name: give the transformer's weights as .safetensors.")
+        raise ValueError(f"{file} does not end in .safetensors: give the transformer's weights as a safetensors file.")
     check_whole(file)
     entries, wanted = tensors(file), _wanted(model)
     _check_plain(file, entries)
@@ -151,9 +157,9 @@ def single_names(file: Path, model: nn.Module) -> dict[str, str]:
     held = {name: tuple(entries[key]["shape"]) for key, name in names.items()}
     if not held.keys() & wanted.keys():
         first = next(iter(entries), "none")
-        raise ValueError(f"{file} holds no Wan transformer ({len(entries)} keys, first {first}): give another file.")
+        raise ValueError(f"{file} is not a Wan transformer ({len(entries)} keys, first {first}): give another file.")
     _check_kind(file, entries, held, wanted)
-    _compare(file, wanted, held, "give all weights of a text-to-video Wan of this size, and a LoRA as lora=")
+    _compare(file, wanted, held, "give all weights of a text-to-video Wan of this size (a LoRA goes to lora=)")
     return {key: name for key, name in names.items() if name in wanted}
 
 
@@ -166,7 +172,7 @@ def _names(file: Path, keys: Iterable[str], wanted: Shapes) -> dict[str, str]:
         layer = module_of(spelled)
         names[key] = known.get(layer, layer) + spelled[len(layer) :]
         if (first := taken.setdefault(names[key], key)) != key:
-            raise ValueError(f"{file} holds both {first} and {key}: give the weights of one model alone.")
+            raise ValueError(f"{file} holds both {first} and {key}: give the weights of a single model.")
     return names
 
 
@@ -174,25 +180,25 @@ def _check_plain(file: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
     for key, entry in entries.items():
         if SCALES.search(key) or entry["dtype"] not in PLAIN:
             raise ValueError(
-                f"{file} is quantised ({key}, {entry['dtype']}), and without its scales the weights are wrong: give "
-                f"the file in bf16, fp16 or fp32."
+                f"{file} is quantised ({key}, {entry['dtype']}), which is not supported: give the weights in bf16, "
+                f"fp16 or fp32."
             )
 
 
 def _check_kind(file: Path, keys: Iterable[str], held: Shapes, wanted: Shapes) -> None:
     patches = "patch_embedding.weight"
     (width, channels), got = wanted[patches][:2], held.get(patches, ())
-    if len(got) < 2:  # said better by what is missing, or of another shape
+    if len(got) < 2:  # `_compare` reports this better, as a missing weight or another shape
         got = (width, channels)
     if got[0] != width:
         raise ValueError(
-            f"{file} is for a model {got[0]} wide{WIDTHS.get(got[0], '')}, this one is {width} wide"
+            f"{file} is for a model {got[0]} wide{WIDTHS.get(got[0], '')}, but this one is {width} wide"
             f"{WIDTHS.get(width, '')}: give weights of this model's size."
         )
     picture = next(filter(PICTURES.search, keys), None)
     if picture or got[1] != channels:
         raise ValueError(
-            f"{file} is an image-to-video or control model's ({picture or f'{got[1]} input channels'}; this model has "
+            f"{file} is of an image-to-video or control model ({picture or f'{got[1]} input channels'}; this model has "
             f"{channels} input channels): give weights of a text-to-video Wan."
         )
 
@@ -207,7 +213,7 @@ def _held(folder: Folder, part: str) -> Shapes:
 
 
 def _compare(where: Path, wanted: Shapes, held: Shapes, do: str, more: bool = False) -> None:
-    """Refuse weights that are missing, of another shape, or unknown unless there may be `more`."""
+    """Refuse weights that are missing, of another shape, or unknown; `more` allows unknown ones."""
     if missing := [name for name in wanted if name not in held]:
         raise ValueError(f"{where} lacks {len(missing)} of {len(wanted)} weights, first {missing[0]}: {do}.")
     if wrong := [name for name in wanted if held[name] != wanted[name]]:
@@ -216,7 +222,7 @@ def _compare(where: Path, wanted: Shapes, held: Shapes, do: str, more: bool = Fa
             f"{where} has {len(wrong)} weights of another shape, first {name}: {held[name]}, while the config calls "
             f"for {wanted[name]}: {do}."
         )
-    # diffusers drops norm_added_q too, which some published files hold and no model uses
+    # some published files hold norm_added_q, which no model uses; diffusers ignores it too
     unknown = [name for name in held if name not in wanted and "norm_added_q" not in name]
     if unknown and not more:
-        raise ValueError(f"{where} has {len(unknown)} weights that this model has not, first {unknown[0]}: {do}.")
+        raise ValueError(f"{where} has {len(unknown)} weights that this model does not have, first {unknown[0]}: {do}.")

@@ -1,55 +1,55 @@
-"""The published Wans that take one clock per frame: their sizes and their makers' defaults. No diffusers here."""
+"""Published Wan models that can take one timestep per frame: sizes and default settings, without diffusers."""
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
 UMT5_PARAMETERS = 5_680_910_336
-"""The text encoder of every Wan, UMT5-XXL without its decoder."""
+"""Parameters of the text encoder of every Wan, UMT5-XXL without its decoder."""
 
 
 @dataclass(frozen=True)
 class WanConfig:
-    """One family: what its transformer is built from, what stands around it, and how it is meant to be used."""
+    """Sizes of one published model and its default settings for sampling."""
 
     repo: str
     """Repository on the Hugging Face Hub."""
     num_attention_heads: int
-    """Heads, each 128 wide."""
+    """Number of attention heads."""
     ffn_dim: int
-    """Width inside the feed-forward."""
+    """Inner width of the feed-forward layer."""
     num_layers: int
-    """Transformer blocks."""
+    """Number of transformer blocks."""
     size: tuple[int, int]
     """Default height and width in pixels."""
     shift: float
-    """Default shift of the sampling grid."""
+    """Default shift of the sigmas in sampling."""
     guidance: tuple[float, ...]
-    """Default scale of text guidance, one for each expert."""
+    """Default scale of text guidance, one per expert."""
     steps: int = 50
-    """Default sampling steps, before any distillation."""
+    """Default number of sampling steps, without distillation."""
     channels: int = 16
-    """Latent channels, in and out."""
+    """Latent channels of input and output."""
     stride: tuple[int, int, int] = (4, 8, 8)
     """Pixels per latent along frames, height and width."""
     frames: int = 81
     """Default pixel frames, 1 + 4k."""
     fps: int = 16
-    """Frames per second at which its videos are meant to be seen."""
+    """Frames per second of its videos."""
     boundary: float | None = None
-    """Clock below which the second expert takes over; None where there is one expert."""
+    """Timestep tau below which the second expert takes over; None if there is only one expert."""
     codec_parameters: int = 126_892_531
-    """Of the AutoencoderKLWan, encoder and decoder."""
+    """Parameters of the AutoencoderKLWan, encoder and decoder."""
     codec_flops: float = 8.55e6
-    """To decode one pixel of one frame (counted by torch's FlopCounterMode, diffusers 0.42.1)."""
+    """FLOPs to decode one pixel of one frame (counted by torch's FlopCounterMode, diffusers 0.42.1)."""
     codec_bytes: float = 19.5e3
-    """Peak of float32 activations in decoding, per pixel of a frame, the decoded video apart (counted on meta)."""
+    """Peak bytes of float32 activations in decoding, per pixel of a frame, without the video (counted on meta)."""
     attention_head_dim: int = 128
     """Width of a head."""
     text_dim: int = 4096
     """Width of the text encoder's output."""
     freq_dim: int = 256
-    """Width of the sinusoids that stand for a clock."""
+    """Width of the sinusoidal embedding of a timestep."""
     patch_size: tuple[int, int, int] = (1, 2, 2)
     """Latents per token along frames, height and width."""
 
@@ -60,19 +60,19 @@ class WanConfig:
 
     @property
     def experts(self) -> int:
-        """Transformers that share the sampling."""
+        """Number of transformers, which share the sampling steps."""
         return 1 if self.boundary is None else 2
 
     @property
     def transformer(self) -> dict[str, Any]:
-        """Arguments of diffusers' WanTransformer3DModel; what is not named keeps its default there."""
+        """Arguments of diffusers' WanTransformer3DModel; the others keep their defaults."""
         names = ("num_attention_heads", "attention_head_dim", "ffn_dim", "num_layers", "text_dim", "freq_dim")
         given = {name: getattr(self, name) for name in names}
         return given | {"patch_size": self.patch_size, "in_channels": self.channels, "out_channels": self.channels}
 
     @property
     def block_parameters(self) -> int:
-        """Of one block: 8 linears d x d, the feed-forward d x m and m x d, their biases, norms and 6 vectors.
+        """Parameters of one block: 8 linears d x d, the feed-forward d x m and m x d, biases, norms and 6 vectors.
 
         8 (d^2 + d) + 2 d m + m + d + 12 d
         """
@@ -81,14 +81,14 @@ class WanConfig:
 
     @property
     def parameters(self) -> int:
-        """Of one transformer: its blocks, and the patches, clock, text and output around them."""
+        """Parameters of one transformer: its blocks, patch, timestep and text embeddings, and the output layer."""
         d, patch = self.dim, self.channels * math.prod(self.patch_size)
-        clock = (self.freq_dim + 1) * d + (d + 1) * d + (d + 1) * 6 * d
+        timestep = (self.freq_dim + 1) * d + (d + 1) * d + (d + 1) * 6 * d
         text = (self.text_dim + 1) * d + (d + 1) * d
-        return self.num_layers * self.block_parameters + (patch + 1) * d + clock + text + (d + 1) * patch + 2 * d
+        return self.num_layers * self.block_parameters + (patch + 1) * d + timestep + text + (d + 1) * patch + 2 * d
 
     def tokens(self, size: tuple[int, int], frames: int) -> int:
-        """Tokens of one video: latent frames times the patches of each.
+        """Return the number of tokens of one video: latent frames times patches per frame.
 
         Args:
             size: height and width in pixels, multiples of stride times patch.
@@ -98,10 +98,10 @@ class WanConfig:
         return math.prod(n // p for n, p in zip(latent, self.patch_size, strict=True))
 
     def lora_parameters(self, rank: int) -> int:
-        """Of an adapter on every linear of the blocks' attention and feed-forward: r (in + out) each.
+        """Return the parameters of a LoRA on every linear layer of attention and feed-forward: r (in + out) each.
 
         Args:
-            rank: r >= 1.
+            rank: r, at least 1.
 
         Source: the target modules of the released trainer of arXiv 2507.16116.
         """
@@ -141,4 +141,4 @@ WAN_CONFIGS: dict[str, WanConfig] = {
         codec_bytes=21.5e3,
     ),
 }
-"""Name -> the published sizes; defaults from Wan's own repositories (README and wan/configs)."""
+"""Name -> published sizes; the defaults are from Wan's own repositories (README and wan/configs)."""

@@ -1,4 +1,4 @@
-"""Codec and text encoder of a Wan without its transformer: all that encoding a folder of clips needs."""
+"""Codec and text encoder of a Wan without its transformer, enough to encode a folder of clips."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from pusa_lab.wan.prompts import CACHE, PromptEncoder
 
 @checked
 class WanEncoders:
-    """Half a `WanModel`: the same `encode_text` and `encode_video`, without the gigabytes of the transformer.
+    """The encoders of a `WanModel`, with `encode_text` and `encode_video`, without the gigabytes of the transformer.
 
     Args:
         codec: diffusers' AutoencoderKLWan.
-        prompts: reads captions.
+        prompts: encoder of captions.
         geometry: default sizes.
-        device: where the codec computes.
+        device: on which the codec computes.
     """
 
     def __init__(self, codec: AutoencoderKLWan, prompts: PromptEncoder, geometry: Geometry, device: torch.device):
@@ -39,18 +39,18 @@ class WanEncoders:
         frames: int | None = None,
         cache: str | Path | None = CACHE,
     ) -> "WanEncoders":
-        """Load them from a Wan in diffusers' layout.
+        """Load the encoders from a Wan in diffusers' layout.
 
         Args:
             source: a folder, or a repository such as Wan-AI/Wan2.1-T2V-14B-Diffusers.
             dtype: of the text encoder; the codec computes in float32.
-            device: None is the GPU if there is one.
-            size: height and width in pixels; None is 480 x 832.
-            frames: pixel frames, 1 + 4k; None is Wan's own.
+            device: None takes the GPU if there is one.
+            size: height and width in pixels; None means 480 x 832.
+            frames: pixel frames, 1 + 4k; None takes Wan's default.
             cache: folder for encoded captions; None keeps them in memory.
 
         Raises:
-            ValueError: with one sentence on what was received and what to do.
+            ValueError: the folder is incomplete, not a text-to-video Wan, or does not accept the sizes.
         """
         folder = check(find(source, weights=False), weights=False)
         geometry = folder_sizes(folder, size=size or SIZE, frames=frames)
@@ -67,11 +67,22 @@ class WanEncoders:
 
     @checked
     def encode_text(self, prompts: list[str]) -> Cond:
-        """Captions to the denoiser's keyword arguments, from the cache where they are in it."""
+        """Encode captions, or read their embeddings from the cache, as keyword arguments of the denoiser.
+
+        Args:
+            prompts: b captions; "" is the null prompt.
+
+        Returns:
+            text: (b, 512, d).
+        """
         return {"text": self.prompts(prompts).to(self.device)}
 
     @checked
     @torch.no_grad()
     def encode_video(self, clip: Clip) -> Video:
-        """Pixels (b, 3, 1 + 4k, h, w) in [-1, 1] to normalised latents."""
+        """Encode pixels to normalised latents.
+
+        Args:
+            clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1].
+        """
         return latents.encode(self.codec, clip)

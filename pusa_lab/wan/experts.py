@@ -1,4 +1,4 @@
-"""A Wan's transformers, one or two, with their LoRA files: checked, then read."""
+"""Loading of the one or two transformers of a Wan with their LoRA files, after all have been checked."""
 
 import warnings
 from pathlib import Path
@@ -20,19 +20,19 @@ Single: TypeAlias = str | Path | None
 Updates: TypeAlias = list[tuple[str | Path, float]]
 """LoRA files of one expert, each with its strength."""
 ROLES: tuple[Expert, Expert] = ("high", "low")
-"""Of two experts, for the noise that they are for."""
+"""Roles of two experts: for high noise and for low noise."""
 
 
 @checked
 def shared(folder: Folder, updates: list[Updates]) -> list[Updates]:
-    """LoRA files for each expert, where a file with the LoRAs of both is given once, in `lora`.
+    """Return the LoRA files of each expert; a file given for high noise that holds both LoRAs is added to the other.
 
     Args:
-        folder: with its configs checked.
-        updates: as `check_experts`.
+        folder: from `folders.check`; its weights need not be there.
+        updates: LoRA files for each expert, as in `check_experts`.
 
     Raises:
-        ValueError: such a file is given for the expert for low noise alone.
+        ValueError: a file with both LoRAs is given for the expert for low noise only.
     """
     _check_both([None, None], updates)
     if len(folder.experts) == 1:
@@ -42,7 +42,9 @@ def shared(folder: Folder, updates: list[Updates]) -> list[Updates]:
     given = [Path(path) for path, _ in low]
     for path in given:
         if path not in [Path(p) for p, _ in high] and _is_for_both(path):
-            raise ValueError(f"{path} holds the LoRAs of both experts: give it as lora=, which puts each on its own.")
+            raise ValueError(
+                f"{path} holds the LoRAs of both experts: give it as lora=, which loads each into its own expert."
+            )
     return [high, [*((path, scale) for path, scale in both if Path(path) not in given), *low]]
 
 
@@ -54,7 +56,7 @@ def _is_for_both(path: str | Path) -> bool:
 def _check_both(singles: list[Single], updates: list[Updates]) -> None:
     if len(singles) != 2 or len(updates) != 2:
         raise ValueError(
-            f"singles has {len(singles)} entries and updates {len(updates)}: give two of each, for high and low noise."
+            f"singles has {len(singles)} entries and updates {len(updates)}: give two each, for high and low noise."
         )
 
 
@@ -64,15 +66,16 @@ def _roles(folder: Folder) -> tuple[Expert | None, ...]:
 
 @checked
 def check_experts(folder: Folder, singles: list[Single], updates: list[Updates]) -> None:
-    """See that what is to be put on each expert fits, before any weights are read.
+    """Check that the files for each expert fit, before any weights are read.
 
     Args:
-        folder: with its configs checked.
-        singles: other weights for each expert, the one for high noise first.
-        updates: LoRA files for each.
+        folder: from `folders.check`; its weights need not be there.
+        singles: file with other weights for each of two experts, the one for high noise first; None for none.
+        updates: LoRA files for each of two experts, in the same order.
 
     Raises:
-        ValueError: a file does not fit, or is for an expert that is not there.
+        FileNotFoundError: there is no such file.
+        ValueError: a file does not fit, or is for an expert that the model does not have.
     """
     _check_both(singles, updates)
     if len(folder.experts) == 1 and (singles[1] or updates[1]):
@@ -102,23 +105,29 @@ def read_experts(
     device: torch.device,
     offload: str,
 ) -> tuple[list[WanTransformer3DModel], list[list[LoRAReport]]]:
-    """Read the transformers one after the other, each with its LoRA files, and what these matched.
+    """Read the transformers one after the other, each with its LoRA files.
 
     Args:
-        folder: checked.
-        singles: as `check_experts`.
-        updates: as `check_experts`.
-        dtype: in which they compute.
-        float8: whether large weights are kept in 8 bits.
-        merged: whether LoRA files go into the weights.
-        device: where they will compute.
+        folder: from `folders.check`, including the weights.
+        singles: as in `check_experts`.
+        updates: as in `check_experts`.
+        dtype: in which the transformers compute.
+        float8: whether large weights are stored in 8 bits.
+        merged: whether LoRAs are merged into the weights.
+        device: on which the transformers will compute.
         offload: one of `loading.OFFLOADS`.
+
+    Returns:
+        The transformers, and a list of LoRA reports for each.
+
+    Raises:
+        ValueError: as `check_experts`.
     """
     _check_both(singles, updates)
     experts, loras = [], []
     for name, role, single, pairs in zip(folder.experts, _roles(folder), singles, updates, strict=False):
         expert = VTAWanTransformer3DModel.adopt(read_transformer(folder, name, dtype, single))
-        # a rank of 512 is merged in seconds on a GPU, in minutes on a CPU
+        # merging rank 512 takes seconds on a GPU and minutes on a CPU
         expert.to("cpu" if offload == "group" else device)
         loras.append([_put(expert, path, scale, role) for path, scale in pairs])
         if pairs and merged:
@@ -132,5 +141,5 @@ def read_experts(
 def _put(expert: WanTransformer3DModel, path: str | Path, strength: float, role: Expert | None) -> LoRAReport:
     report = load_lora(expert, path, strength=strength, expert=role)
     if set(report.zero_norm) >= set(report.matched):
-        warnings.warn(f"the LoRA {path} is zero everywhere: it changes nothing.", stacklevel=4)
+        warnings.warn(f"the LoRA {path} is zero everywhere, so it changes nothing.", stacklevel=4)
     return report

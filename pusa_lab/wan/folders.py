@@ -1,4 +1,4 @@
-"""Wan's folders, as published for diffusers: found, and checked before gigabytes are read."""
+"""Wan's folders as published for diffusers: finding them, and checking them before gigabytes are read."""
 
 import hashlib
 import json
@@ -19,14 +19,14 @@ PARTS = {
     "text_encoder": "UMT5, which reads captions",
     "tokenizer": "UMT5's vocabulary",
 }
-"""Folder of each part -> what it is; two-expert models also have transformer_2."""
+"""Folder of each part -> what it holds; models with two experts also have transformer_2."""
 KINDS = {
     "transformer": ("_class_name", ("WanTransformer3DModel", "VTAWanTransformer3DModel")),
     "transformer_2": ("_class_name", ("WanTransformer3DModel", "VTAWanTransformer3DModel")),
     "vae": ("_class_name", ("AutoencoderKLWan",)),
     "text_encoder": ("model_type", ("umt5",)),
 }
-"""Where a part's config says what it is, and what it may be."""
+"""Part -> key of its config that names its class, and the accepted values."""
 _TRANSFORMER = "patch_size num_attention_heads attention_head_dim in_channels out_channels text_dim ffn_dim num_layers"
 NEEDED = {
     "transformer": tuple(_TRANSFORMER.split()),
@@ -34,9 +34,9 @@ NEEDED = {
     "vae": ("z_dim",),
     "text_encoder": ("d_model", "vocab_size", "num_layers"),
 }
-"""Sizes that a part's config must give."""
+"""Part -> sizes that its config must give."""
 STRIDES, MOMENTS = ("scale_factor_temporal", "scale_factor_spatial"), ("latents_mean", "latents_std")
-"""Of the codec: positive whole numbers, and lists of as many numbers as it has channels."""
+"""Entries of the codec's config: positive whole numbers, and lists with one number per channel."""
 LARGEST = {
     "num_layers": 512,
     "num_decoder_layers": 512,
@@ -51,39 +51,39 @@ LARGEST = {
     "base_dim": 65536,
     "vocab_size": 2**22,
 }
-"""Whole numbers of a config and the most that they may be; far above every published Wan."""
+"""Upper bounds of whole numbers in a config, far above every published Wan."""
 MOST, LONGEST = 2**20, 4096
-"""The most that other whole numbers may be, and the entries of a list."""
+"""Upper bounds of other whole numbers, and of the length of a list."""
 VOCABULARIES = ("tokenizer.json", "spiece.model")
-"""UMT5's vocabulary lies in one of these, or in both."""
+"""Files of UMT5's vocabulary; one of them is enough."""
 TOKENIZER = (*VOCABULARIES, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-"""Files of which the reading of captions depends."""
+"""Files on which the tokens of a caption depend."""
 FILES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
-"""Names under which diffusers and transformers look for weights in one file."""
+"""Names under which diffusers and transformers look for weights in a single file."""
 INDEX = ".index.json"
-"""Ending of the file that names the shards."""
+"""Suffix of the file that lists the shards."""
 SAMPLES, SAMPLE = 64, 4096
-"""Reads spread over a file of weights, and their length in bytes, which tell it from another."""
+"""Number of samples from a file of weights, which identify it, and their length in bytes."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A checked folder: every part is there, of the right kind, and every file that was asked for is whole."""
+    """A checked folder: every part is there and of the right kind, and every requested file is complete."""
 
     path: Path
-    """Where it is."""
+    """Path of the folder."""
     index: dict[str, Any]
-    """Its model_index.json."""
+    """Content of its model_index.json."""
     parameters: dict[str, int]
-    """Part -> number of its weights; empty while they were not looked at."""
+    """Part -> number of its weights; empty if they were not checked."""
 
     @property
     def experts(self) -> list[str]:
-        """The transformers' folders, that for high noise first."""
+        """Folders of the transformers; of two experts, the one for high noise comes first."""
         return ["transformer", "transformer_2"] if _two(self.index) else ["transformer"]
 
     def config(self, part: str) -> dict[str, Any]:
-        """A part's config.json.
+        """Read the config.json of a part.
 
         Args:
             part: one of `PARTS`, or transformer_2.
@@ -91,34 +91,34 @@ class Folder:
         return read_json(self.path / part / "config.json")
 
     def identity(self, part: str) -> str:
-        """A short name that changes with a part's weights: of its config, its files' headers, and bytes all over them.
+        """Return a short hash that identifies a part's weights, from its config and samples of its files.
 
-        That of the text encoder also changes with the tokenizer.
+        The hash of the text encoder also depends on the tokenizer.
 
         Args:
             part: one of `PARTS`, or transformer_2.
         """
-        told = hashlib.sha256((self.path / part / "config.json").read_bytes())
+        found = hashlib.sha256((self.path / part / "config.json").read_bytes())
         for file in weight_files(self.path / part):
-            told.update(f"{file.name} {file.stat().st_size}".encode())
+            found.update(f"{file.name} {file.stat().st_size}".encode())
             for piece in _samples(file):
-                told.update(piece)
+                found.update(piece)
         for name in TOKENIZER if part == "text_encoder" else ():
             if (file := self.path / "tokenizer" / name).is_file():
-                told.update(name.encode() + hashlib.sha256(file.read_bytes()).digest())
-        return told.hexdigest()[:16]
+                found.update(name.encode() + hashlib.sha256(file.read_bytes()).digest())
+        return found.hexdigest()[:16]
 
 
 @checked
 def find(source: str | Path, weights: bool = True) -> Path:
-    """The local folder of a model; a repository's name is downloaded from the Hugging Face Hub, safetensors only.
+    """Return the local folder of a model; a repository is downloaded from the Hugging Face Hub, safetensors only.
 
     Args:
-        source: a folder, or such a name as Wan-AI/Wan2.1-T2V-14B-Diffusers.
-        weights: False downloads configs and tokenizer alone, some megabytes, so that they can be checked first.
+        source: a folder, or the name of a repository, such as Wan-AI/Wan2.1-T2V-14B-Diffusers.
+        weights: False downloads only configs and tokenizer, a few megabytes, so that they can be checked first.
 
     Raises:
-        ValueError: there is no such folder and no such repository within reach.
+        ValueError: there is no such folder, and no such repository can be downloaded.
     """
     if Path(source).is_dir():
         return Path(source)
@@ -130,21 +130,21 @@ def find(source: str | Path, weights: bool = True) -> Path:
         return Path(snapshot_download(str(source), allow_patterns=wanted))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ValueError(
-            f"{source} is no folder here, and the Hugging Face Hub did not give it ({type(error).__name__}): "
+            f"{source} is not a folder, and the Hugging Face Hub did not provide it ({type(error).__name__}): "
             f"give a folder in diffusers' layout, or a name such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers."
         ) from error
 
 
 @checked
 def check(path: Path, weights: bool = True) -> Folder:
-    """See that a folder has all of a text-to-video Wan, and that no file is cut short.
+    """Check that a folder holds a complete text-to-video Wan, and that no file is truncated.
 
     Args:
         path: of the folder.
-        weights: False looks at layout and configs alone.
+        weights: False checks only the layout and the configs.
 
     Raises:
-        ValueError: a part or a shard is missing or truncated, or it is another kind of model.
+        ValueError: a part or a shard is missing or truncated, a config is invalid, or the model is of another kind.
     """
     if not (path / "model_index.json").is_file():
         raise ValueError(
@@ -167,7 +167,7 @@ def check(path: Path, weights: bool = True) -> Folder:
 
 
 def _two(index: dict[str, Any]) -> bool:
-    """Whether its second transformer is named, as [library, class] and not [null, null]."""
+    """Whether the index names a second transformer, as [library, class] instead of [null, null]."""
     second = index.get("transformer_2")
     return isinstance(second, list) and bool(second) and bool(second[0])
 
@@ -178,8 +178,8 @@ def _check_tokenizer(place: Path) -> None:
     for name in ("tokenizer_config.json", "config.json"):
         if (place / name).is_file() and read_json(place / name).get("auto_map"):
             raise ValueError(
-                f"{place / name} asks to run code that came with it (auto_map), which is never done: take the "
-                f"folder tokenizer of Wan-AI/Wan2.1-T2V-1.3B-Diffusers instead."
+                f"{place / name} asks to run code that came with it (auto_map), which is never done: use the folder "
+                f"tokenizer of Wan-AI/Wan2.1-T2V-1.3B-Diffusers instead."
             )
 
 
@@ -187,9 +187,9 @@ def _check_config(place: Path, part: str) -> dict[str, Any]:
     config = read_json(place / "config.json")
     key, kinds = KINDS[part]
     if (named := config.get(key)) not in kinds:
-        kind = named[:60] if isinstance(named, str) else f"part without {key}"
+        kind = named[:60] if isinstance(named, str) else f"unknown ({key} is missing)"
         raise ValueError(
-            f"{place} is a {kind}, wanted is a {kinds[0]}: give a text-to-video Wan, "
+            f"{place} is of kind {kind}, but {kinds[0]} is expected: give a text-to-video Wan, "
             f"such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers."
         )
     if missing := [name for name in NEEDED[part] if config.get(name) is None]:
@@ -199,12 +199,12 @@ def _check_config(place: Path, part: str) -> dict[str, Any]:
 
 
 def _check_sizes(config: dict[str, Any], file: Path, part: str) -> None:
-    """Refuse sizes that are not positive whole numbers, or that no model has: building it could take all memory."""
+    """Refuse sizes that are not positive whole numbers, or so large that building the model could take all memory."""
     needed = NEEDED[part]
     for name, value in config.items():
         values = value if isinstance(value, list) else [value]
         if len(values) > LONGEST:
-            raise ValueError(f"{file} gives {len(values)} values as {name}, at most {LONGEST} are read: restore it.")
+            raise ValueError(f"{file} gives {len(values)} values as {name}, more than {LONGEST}: restore it.")
         if name in needed and (name == "patch_size") != isinstance(value, list):
             raise ValueError(f"{file} gives {name} as {value!r:.60}: restore it.")
         for number in values:
@@ -213,7 +213,7 @@ def _check_sizes(config: dict[str, Any], file: Path, part: str) -> None:
                 raise ValueError(f"{file} gives {name} as {value!r:.60}, not as a positive whole number: restore it.")
             if counts and abs(number) > LARGEST.get(name, MOST):
                 most = LARGEST.get(name, MOST)
-                raise ValueError(f"{file} gives {name} as {shown(number)}, but at most {most} is read: restore it.")
+                raise ValueError(f"{file} gives {name} as {shown(number)}, more than {most}: restore it.")
     if part == "vae":
         _check_codec(config, file)
     if "patch_size" in needed and len(config["patch_size"]) != 3:
@@ -239,87 +239,99 @@ def _check_together(path: Path, configs: dict[str, dict[str, Any]]) -> None:
     for name in ("transformer", "transformer_2"):
         if (read := configs.get(name, {}).get("text_dim", made)) != made:
             raise ValueError(
-                f"{path} has a text encoder {made} wide for a {name} that reads {read}: give each model its own parts."
+                f"{path} has a text encoder {made} wide, but its {name} reads {read}: give the parts of one model."
             )
 
 
 @checked
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors of one part: all shards that its index names, or the single file.
+    """Return the safetensors files of one part: all shards that its index lists, or the single file.
 
     Args:
         folder: of the part.
 
     Raises:
-        ValueError: a shard or the index is missing, or there are only pickles.
+        ValueError: a shard or the index is missing, a file has another name, or there are only pickles.
     """
     if indices := sorted(
         folder.glob("*.safetensors.index.json"), key=lambda file: file.name[: -len(INDEX)] not in FILES
     ):
-        shards, *_ = map(_shards, indices)  # all of them are checked: diffusers may read another one
+        shards, *_ = map(_shards, indices)  # all indices are checked, because diffusers may read another one
         if missing := [shard.name for shard in shards if not shard.is_file()]:
             raise ValueError(f"{folder} lacks {', '.join(missing)} of {len(shards)} shards: download it again.")
         return shards
     if not (files := sorted(folder.glob("*.safetensors"))):
-        raise ValueError(f"{folder} has no safetensors: pickled weights are not read, get the safetensors instead.")
+        raise ValueError(f"{folder} has no safetensors files: download those, because pickled weights are not read.")
     if len(files) > 1 or "-of-" in files[0].name:
         raise ValueError(
-            f"{folder} has {len(files)} safetensors, first {files[0].name}, and no index of them "
-            f"(*.safetensors.index.json): download the whole folder again, or leave one file with all weights."
+            f"{folder} has no index (*.safetensors.index.json) of its safetensors ({len(files)}, first "
+            f"{files[0].name}): download the whole folder again, or keep a single file with all weights."
         )
     if files[0].name not in FILES:
-        raise ValueError(f"{files[0]} is not looked for under this name: rename it to {' or '.join(FILES)}.")
+        raise ValueError(
+            f"{files[0].name} is not a name that diffusers looks for: rename {files[0]} to {' or '.join(FILES)}."
+        )
     return files
 
 
 def _shards(index: Path) -> list[Path]:
-    """The files that an index names, all in its own folder."""
+    """The files that an index lists, all in its own folder."""
     named = read_json(index).get("weight_map")
     if not isinstance(named, dict) or not named:
-        raise ValueError(f"{index} names no shards: download it again.")
-    # not resolved: in the Hub's cache they are links to files elsewhere
+        raise ValueError(f"{index} lists no shards: download it again.")
+    # links are not resolved: in the Hub's cache they point to files elsewhere
     found = [inside(index.parent, name, str(index)) for name in named.values()]
     return sorted(set(found))
 
 
 @checked
 def check_whole(file: Path) -> int:
-    """Number of the weights in a safetensors file, from its header.
+    """Check the size of a safetensors file against its header, and return the number of its weights.
 
     Args:
-        file: a .safetensors.
+        file: a .safetensors file.
 
     Raises:
-        ValueError: it is truncated, or no such file.
+        ValueError: the file is truncated, or not a safetensors file.
     """
     entries, size = tensors(file), file.stat().st_size
-    want = 8 + len(_header(file)) + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-    if size != want:
-        raise ValueError(f"{file} has {size} bytes, its header wants {want}: download it again.")
+    expected = 8 + len(_header(file)) + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+    if size != expected:
+        raise ValueError(f"{file} has {size} bytes, but its header needs {expected}: download it again.")
     return sum(math.prod(entry["shape"]) for entry in entries.values())
 
 
 @checked
 def tensors(file: Path) -> dict[str, dict[str, Any]]:
-    """The header of a safetensors file: of every tensor its dtype, shape and data_offsets.
+    """Read the header of a safetensors file.
 
     Args:
-        file: a .safetensors.
+        file: a .safetensors file.
+
+    Returns:
+        Name of each tensor -> its dtype, shape and data_offsets.
 
     Raises:
-        ValueError: it is no such file.
+        ValueError: the file is not a valid safetensors file.
     """
     try:
-        entries = {key: entry for key, entry in json.loads(_header(file)).items() if key != "__metadata__"}
-        whole = [n for entry in entries.values() for n in (*entry["shape"], *entry["data_offsets"])]
-        begins_before = all(begin <= end for begin, end in (entry["data_offsets"] for entry in entries.values()))
-        named = all(isinstance(entry["dtype"], str) for entry in entries.values())
-        sound = begins_before and named and all(type(n) is int and 0 <= n < 2**63 for n in whole)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OSError):
-        sound = False
-    if not sound:
+        header = json.loads(_header(file))
+    except (ValueError, RecursionError, OSError):
+        header = None
+    entries = {k: v for k, v in header.items() if k != "__metadata__"} if isinstance(header, dict) else {}
+    if not isinstance(header, dict) or not all(map(_is_entry, entries.values())):
         raise ValueError(f"{file} is not a safetensors file: download it again.")
     return entries
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether a header's entry describes a tensor."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
+        return False
+    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    if not isinstance(shape, list) or not isinstance(offsets, list) or len(offsets) != 2:
+        return False
+    return all(type(n) is int and 0 <= n < 2**63 for n in (*shape, *offsets)) and offsets[0] <= offsets[1]
 
 
 def _header(file: Path) -> bytes:
@@ -331,7 +343,7 @@ def _header(file: Path) -> bytes:
 
 
 def _samples(file: Path) -> Iterator[bytes]:
-    """The header, and pieces from all over the file, one in the middle of each tensor among them."""
+    """The header, and samples spread over the file, among them one from the middle of each tensor."""
     header, size = _header(file), file.stat().st_size
     middles = {8 + len(header) + sum(entry["data_offsets"]) // 2 for entry in tensors(file).values()}
     spread = {i * max(0, size - SAMPLE) // (SAMPLES - 1) for i in range(SAMPLES)}
@@ -344,18 +356,18 @@ def _samples(file: Path) -> Iterator[bytes]:
 
 @checked
 def read_json(file: Path) -> dict[str, Any]:
-    """A JSON file that holds a dict.
+    """Read a JSON file that holds an object.
 
     Args:
-        file: a .json.
+        file: a .json file.
 
     Raises:
-        ValueError: it is missing or holds something else.
+        ValueError: the file is missing, is not JSON, or holds something else.
     """
     try:
         found = read_any_json(file, "JSON")
     except OSError as error:
         raise ValueError(f"{file} cannot be read ({type(error).__name__}): download it again.") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{file} holds {shown(found)} instead of named values: download it again.")
+        raise ValueError(f"{file} holds {shown(found)} instead of a JSON object: download it again.")
     return found

@@ -1,4 +1,4 @@
-"""Pixels to Wan's latents and back: each channel shifted and scaled to mean 0 and spread 1."""
+"""Conversion of pixels to Wan's latents and back; each latent channel is normalised to mean 0 and deviation 1."""
 
 from typing import Any
 
@@ -9,51 +9,61 @@ from torch import Tensor, nn
 from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip, Video
 
+MOST = 1e4
+"""Largest magnitude of latents that are decoded; normalised ones have a spread of about 1."""
+
 
 @checked
 def encode(codec: Any, clip: Clip) -> Video:
-    """The posterior's mode, normalised per channel, in float32.
+    """Encode pixels: the posterior's mode, normalised per channel, in float32.
 
     z = (E(x) - mean) / std
 
     Args:
-        codec: diffusers' AutoencoderKLWan, of any precision.
-        clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1]; a single picture is a clip of one frame.
+        codec: diffusers' AutoencoderKLWan, in any precision.
+        clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1]; a picture is a clip of one frame.
+
+    Returns:
+        Latents (b, c, 1 + k, h', w'), smaller than the clip by the codec's stride.
 
     Raises:
-        ValueError: the clip is empty, or codec is another object.
+        ValueError: the clip is empty or smaller than one latent pixel, or codec is another object.
     """
     mean, std = _moments(codec)
-    if 0 in clip.shape:
-        raise ValueError(f"clip has shape {tuple(clip.shape)}: give at least one video, frame and pixel.")
+    side = codec_config(codec).scale_factor_spatial
+    if 0 in clip.shape or min(clip.shape[-2:]) < side:
+        raise ValueError(f"clip has shape {tuple(clip.shape)}: give at least one video, one frame and {side} x {side}.")
     z = codec.encode(clip.to(codec.device, codec.dtype)).latent_dist.mode().float()
     return (z - mean) / std
 
 
 @checked
 def decode(codec: Any, latents: Video) -> Clip:
-    """Pixels in [-1, 1], in float32.
+    """Decode latents to pixels in [-1, 1], in float32.
 
     x = D(z std + mean)
 
     Args:
-        codec: diffusers' AutoencoderKLWan, of any precision.
-        latents: normalised (b, c, f, h, w).
+        codec: diffusers' AutoencoderKLWan, in any precision.
+        latents: normalised, (b, c, f, h, w).
+
+    Returns:
+        Pixels (b, 3, 1 + 4 (f - 1), h', w').
 
     Raises:
-        ValueError: the latents are empty or of another codec's channels, or codec is another object.
+        ValueError: the latents are empty, too large or do not have the codec's channels, or codec is another object.
     """
     mean, std = _moments(codec)
     if 0 in latents.shape or latents.shape[1] != mean.shape[1]:
-        raise ValueError(
-            f"latents has shape {tuple(latents.shape)}: give (b, {mean.shape[1]}, f, h, w), none of them 0."
-        )
+        raise ValueError(f"latents has shape {tuple(latents.shape)}: give (b, {mean.shape[1]}, f, h, w), no size 0.")
+    if latents.abs().amax() > MOST:
+        raise ValueError(f"latents reach {latents.abs().amax():.3g}: give normalised ones, which stay below {MOST:g}.")
     z = latents.to(codec.device, torch.float32) * std + mean
     return codec.decode(z.to(codec.dtype), return_dict=False)[0].float().clamp(-1, 1)
 
 
 def _moments(codec: Any) -> tuple[Float[Tensor, "1 c 1 1 1"], Float[Tensor, "1 c 1 1 1"]]:
-    """Mean and spread of every channel, as the codec's config gives them."""
+    """Mean and standard deviation of every channel, from the codec's config."""
     config = codec_config(codec)
     found = (config.latents_mean, config.latents_std)
     mean, std = (torch.tensor(x, device=codec.device).view(1, -1, 1, 1, 1) for x in found)
@@ -62,13 +72,13 @@ def _moments(codec: Any) -> tuple[Float[Tensor, "1 c 1 1 1"], Float[Tensor, "1 c
 
 @checked
 def codec_config(codec: Any) -> Any:
-    """The config of a codec, which is checked here for all that take one.
+    """Return the config of a codec; anything but a codec is refused.
 
     Args:
         codec: diffusers' AutoencoderKLWan, compiled or not.
 
     Raises:
-        ValueError: it is another object.
+        ValueError: codec is another object.
     """
     config: Any = getattr(codec, "config", None) if isinstance(codec, nn.Module) else None
     if not hasattr(config, "latents_mean"):

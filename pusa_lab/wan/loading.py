@@ -1,4 +1,4 @@
-"""What a Wan is loaded from: its sizes, the room it needs, and the reading of its parts."""
+"""Loading a Wan: its geometry, the memory it needs, and reading its parts."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from pusa_lab.wan.lora import check_strength
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
 OFFLOADS = ("none", "model", "group")
-"""All on the device; only the part that works; that, and the transformer block by block."""
+"""Ways of offloading: none (all on the device), model (one part at a time), group (the transformer block by block)."""
 SIZE = (480, 832)
 """Default height and width in pixels."""
 Paths: TypeAlias = str | Path | Sequence[str | Path]
@@ -34,7 +34,7 @@ def check_offload(offload: str) -> None:
         offload: one of `OFFLOADS`.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: offload is not one of them.
     """
     if offload not in OFFLOADS:
         raise ValueError(f"unknown offload {offload!r}: choose one of {', '.join(OFFLOADS)}.")
@@ -48,25 +48,26 @@ def sizes(
     size: tuple[int, int] = SIZE,
     frames: int | None = None,
 ) -> Geometry:
-    """The geometry that a codec and a transformer make together.
+    """Return the geometry of a model from the configs of its codec and transformer.
 
     Args:
         codec: config of an AutoencoderKLWan.
         transformer: config of a WanTransformer3DModel.
-        shift: default shift of the sampling grid.
+        shift: default shift of the sigmas in sampling, above 0.
         size: height and width in pixels, multiples of the codec's stride times the patch.
-        frames: pixel frames, 1 + 4k; None is Wan's own, 81, or 121 for Wan2.2-TI2V-5B.
+        frames: pixel frames, 1 + 4k; None takes Wan's default, 81, or 121 for Wan2.2-TI2V-5B.
 
     Raises:
-        ValueError: height, width or frames do not divide, the shift is not positive, or the channels of the two
-            differ, or a config lacks one of its sizes.
+        ValueError: height, width or frames are not such multiples, the shift is not positive and finite, the channels
+            of codec and transformer differ, or a config lacks one of its sizes.
     """
     _check_sizes(codec, "codec", ("z_dim",))
     _check_sizes(transformer, "transformer", ("in_channels", "patch_size"))
     time, space = codec.get("scale_factor_temporal", 4), codec.get("scale_factor_spatial", 8)
     if codec["z_dim"] != transformer["in_channels"]:
         raise ValueError(
-            f"a codec of {codec['z_dim']} channels for a transformer of {transformer['in_channels']}: give its own."
+            f"a codec of {codec['z_dim']} channels for a transformer of {transformer['in_channels']}: give the "
+            "codec of the same model."
         )
     steps = [space * patch for patch in transformer["patch_size"][1:]]
     if any(n < step or n % step for n, step in zip(size, steps, strict=True)):
@@ -76,7 +77,7 @@ def sizes(
             f"such as {near[0]} x {near[1]}."
         )
     if not 0 < shift < math.inf:
-        raise ValueError(f"shift={shift}: give a positive number; 1 leaves the grid as it is, Wan has 3 to 12.")
+        raise ValueError(f"shift={shift}: give a positive number; 1 does not change the sigmas, Wan uses 3 to 12.")
     fps, own = (24, 121) if space == 16 else (16, 81)
     frames = own if frames is None else frames
     made = Geometry((time, space, space), codec["z_dim"], 1, (size[0], size[1]), fps, shift)
@@ -84,27 +85,30 @@ def sizes(
 
 
 def _check_sizes(config: Mapping[str, Any], what: str, names: Sequence[str]) -> None:
-    """Refuse a config without these sizes, or with one that is not of positive whole numbers."""
+    """Refuse a config without these sizes, or with one that is not a positive whole number."""
     optional = [name for name in ("scale_factor_temporal", "scale_factor_spatial") if name in config]
     for name in (*names, *optional):
         value, several = config.get(name), name == "patch_size"
         numbers = value if several and isinstance(value, list | tuple) else [value]
         if len(numbers) != (3 if several else 1) or not all(type(n) is int and n > 0 for n in numbers):
             got = f"{value!r:.60} as {name}" if name in config else f"no {name}"
-            raise ValueError(f"the config of the {what} has {got}: give that of a Wan's {what}, from its config.json.")
+            raise ValueError(f"the config of the {what} has {got}: give the config.json of a Wan's {what}.")
 
 
 @checked
 def folder_sizes(
     folder: Folder, shift: float = 5.0, size: tuple[int, int] = SIZE, frames: int | None = None
 ) -> Geometry:
-    """The geometry of the model in a folder. Arguments and errors as `sizes`.
+    """Return the geometry of the model in a folder; see `sizes`.
 
     Args:
-        folder: checked.
-        shift: default shift of the sampling grid.
+        folder: from `folders.check`; its weights need not be there.
+        shift: default shift of the sigmas in sampling, above 0.
         size: height and width in pixels.
-        frames: pixel frames.
+        frames: pixel frames, 1 + 4k; None takes Wan's default.
+
+    Raises:
+        ValueError: as `sizes`, or the model is not text-to-video.
     """
     check_text_to_video({"image_dim": None, **folder.config("transformer")})
     return sizes(folder.config("vae"), folder.config("transformer"), shift, size, frames)
@@ -115,13 +119,13 @@ def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offlo
     """Refuse a GPU that cannot hold the weights, before they are read.
 
     Args:
-        folder: checked.
-        dtype: of transformer and text encoder; the codec is float32.
-        device: where it will compute; only a GPU is asked.
+        folder: from `folders.check`, including the weights.
+        dtype: of transformer and text encoder; the codec is in float32.
+        device: on which the model will compute; only a GPU is checked.
         offload: one of `OFFLOADS`.
 
     Raises:
-        ValueError: with the sizes, and what would fit.
+        ValueError: the free memory is too small; the sentence gives both sizes and what would fit.
     """
     if device.type != "cuda":
         return
@@ -141,13 +145,13 @@ def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offlo
 def read_transformer(
     folder: Folder, name: str, dtype: torch.dtype, single: str | Path | None = None
 ) -> WanTransformer3DModel:
-    """One transformer, on the CPU.
+    """Read one transformer, to the CPU.
 
     Args:
-        folder: checked.
+        folder: from `folders.check`, including the weights.
         name: transformer, or transformer_2.
-        dtype: of its weights; what diffusers keeps in float32 stays so.
-        single: a .safetensors with other weights for it, in Wan's or diffusers' names.
+        dtype: of its weights, except those that diffusers keeps in float32.
+        single: a .safetensors file with other weights for it, in Wan's or diffusers' names.
 
     Raises:
         ValueError: as `check_single`, or the folder has no transformer of this name.
@@ -168,31 +172,31 @@ def read_transformer(
 
 @checked
 def read_codec(folder: Folder) -> AutoencoderKLWan:
-    """The codec in float32, on the CPU.
+    """Read the codec in float32, to the CPU.
 
     Args:
-        folder: checked.
+        folder: from `folders.check`, including the weights.
     """
     return AutoencoderKLWan.from_pretrained(folder.path / "vae", use_safetensors=True).float().eval()
 
 
 @checked
 def read_text_encoder(folder: Folder, dtype: torch.dtype) -> tuple[Any, nn.Module]:
-    """Tokenizer and encoder, on the CPU.
+    """Read tokenizer and text encoder, to the CPU.
 
     Args:
-        folder: checked.
+        folder: from `folders.check`, including the weights.
         dtype: of the encoder's weights.
 
     Raises:
-        ValueError: either is incomplete, or the installed transformers does not read it rightly.
+        ValueError: either is incomplete, or the installed version of transformers does not read it correctly.
     """
     tokenizer = _read_tokenizer(folder.path / "tokenizer")
     check_encoder(folder)
     place = folder.path / "text_encoder"
     read: Any = UMT5EncoderModel.from_pretrained
-    encoder, told = read(place, dtype=dtype, use_safetensors=True, output_loading_info=True)
-    if missing := sorted(set(told["missing_keys"]) - set(EMBEDDING)):
+    encoder, info = read(place, dtype=dtype, use_safetensors=True, output_loading_info=True)
+    if missing := sorted(set(info["missing_keys"]) - set(EMBEDDING)):
         raise ValueError(
             f"transformers {transformers.__version__} found no {missing[0]} and {len(missing) - 1} more weights in "
             f"{place}: download it again, or install transformers 5.23 or newer."
@@ -204,7 +208,7 @@ def read_text_encoder(folder: Folder, dtype: torch.dtype) -> tuple[Any, nn.Modul
 def _read_tokenizer(place: Path) -> Any:
     try:
         return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
-    except Exception as error:  # a damaged file fails with whatever its contents happen to mean
+    except Exception as error:  # the contents of a damaged file can cause an error of any kind
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:150]
         raise ValueError(
             f"{place} cannot be read as a tokenizer ({reason}): download it again, with its tokenizer.json."
@@ -212,7 +216,7 @@ def _read_tokenizer(place: Path) -> Any:
 
 
 def _check_embedding(encoder: Any, place: Path) -> None:
-    """Some releases of transformers leave zeros where published encoders have one embedding under another name."""
+    """Refuse zero word embeddings, which some releases of transformers leave if a file has only one of two names."""
     shared, used = encoder.shared.weight, encoder.encoder.embed_tokens.weight
     if used.is_meta or shared.is_meta or not torch.equal(used, shared) or not used.any():
         raise ValueError(
@@ -223,19 +227,19 @@ def _check_embedding(encoder: Any, place: Path) -> None:
 
 @checked
 def with_strengths(paths: Paths, strength: float | Sequence[float]) -> list[tuple[str | Path, float]]:
-    """Each LoRA file with its strength.
+    """Pair each LoRA file with its strength.
 
     Args:
-        paths: one or several.
-        strength: one for all, or one each.
+        paths: one or several files.
+        strength: one for all files, or a list with one per file.
 
     Raises:
-        ValueError: other numbers of them, or a strength that is not finite.
+        ValueError: the numbers of files and strengths differ, or a strength is not finite.
     """
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     scales = [float(strength)] * len(files) if isinstance(strength, int | float) else list(strength)
     for scale in scales:
         check_strength(scale)
     if len(scales) != len(files):
-        raise ValueError(f"{len(files)} LoRA files but {len(scales)} strengths: give one for all, or one each.")
+        raise ValueError(f"{len(files)} LoRA files but {len(scales)} strengths: give one for all, or one per file.")
     return list(zip(files, scales, strict=True))

@@ -1,7 +1,7 @@
-"""LoRA for Wan's transformer: any tool's file, several side by side, each with its own strength.
+"""LoRA for Wan's transformer: files of many tools, several at a time, each with its own strength.
 
-Low-rank parts are PEFT adapters in the model, so diffusers' own set_adapters, disable_lora and the like keep working.
-Changes of whole parameters (`diff`, `diff_b`) are added to the weights themselves and taken back when they must go.
+Low-rank updates become PEFT adapters of the model, so diffusers' set_adapters, disable_lora and similar methods work.
+Updates of whole parameters (`diff`, `diff_b`) are added to the weights, and subtracted when the LoRA is unloaded.
 """
 
 import math
@@ -36,31 +36,31 @@ from pusa_lab.wan.lora_names import written_key
 from pusa_lab.wan.lora_scale import sources
 
 Expert: TypeAlias = Literal["high", "low"]
-"""Which of Wan2.2's two experts a transformer is: that for high noise, or that for low noise."""
+"""Which of Wan2.2's two experts a transformer is: the one for high noise or the one for low noise."""
 
 
 @dataclass(frozen=True)
 class LoRAReport:
-    """What loading a LoRA did."""
+    """The result of loading a LoRA; print it for a summary."""
 
     name: str
-    """The adapter's name in the model."""
+    """Name of the adapter in the model."""
     naming: str
-    """Which tool's naming was recognised: diffsynth, diffusers, comfyui, musubi or lycoris."""
+    """Tool whose naming was recognised: diffsynth, diffusers, comfyui, musubi or lycoris."""
     matched: tuple[str, ...]
-    """Modules that are changed, in diffusers' naming."""
+    """Changed modules, in diffusers' naming."""
     unmatched: tuple[str, ...]
-    """Keys of the file that were left over."""
+    """Keys of the file that match nothing in the model."""
     zero_norm: tuple[str, ...]
-    """Modules that are matched, but whose change is exactly zero."""
+    """Matched modules whose update is exactly zero."""
     rank: dict[str, int]
-    """Rank of each low-rank change, by module."""
+    """Rank of each low-rank update, by module."""
     alpha: dict[str, float] | None
-    """Alphas that the file states, by module; None if it states none."""
+    """Alphas stated by the file, by module; None if it states none."""
     scale: dict[str, float]
-    """What each change is multiplied by, strength * alpha / rank (sqrt(rank) for rsLoRA), by module."""
+    """Factor of each update, strength * alpha / rank (sqrt(rank) for rsLoRA), by module."""
     scale_source: str = ""
-    """Where the scale is stated: in the alphas among the tensors, in a header or in a configuration."""
+    """Where the scale is stated: the alphas among the tensors, a header or a configuration."""
 
     def __str__(self) -> str:
         zero = f"{len(self.zero_norm)} of them change nothing" if self.zero_norm else "none of them zero"
@@ -79,17 +79,17 @@ def _span(values: Iterable[float | int]) -> str:
 
 
 EXPERT = "_pusa_expert"
-"""Attribute of a transformer that says which expert it is."""
+"""Attribute of a transformer that tells which expert it is."""
 
 
 @dataclass
 class _Loaded:
-    """What PEFT does not know of a LoRA in the model."""
+    """State of a LoRA in the model that PEFT does not store."""
 
     strength: float
     dense: dict[str, Tensor]
     merged: dict[str, Pair] | None = None
-    """The low-rank parts while they are in the weights, else None."""
+    """The low-rank updates while they are merged into the weights, otherwise None."""
 
 
 def _loaded(model: nn.Module) -> dict[str, _Loaded]:
@@ -106,27 +106,31 @@ def load_lora(
     partial: bool = False,
     expert: Expert | None = None,
 ) -> LoRAReport:
-    """Attach a LoRA beside those already there, at its own strength.
+    """Attach a LoRA to a model, in addition to others, with its own strength.
 
-    W' = W + strength * (alpha / rank) * B A, with alpha = rank where nothing states it, and alpha / sqrt(rank) for
-    rsLoRA. Alpha is read from the tensors, from the header (diffusers, kohya), from entries such as lora_alpha, and
-    from PEFT's adapter_config.json beside the file; the report says which.
+    W' = W + strength * (alpha / rank) * B A, with alpha = rank if none is stated, and alpha / sqrt(rank) for rsLoRA
+
+    Alpha is read from the tensors, from the header (diffusers, kohya), from entries such as lora_alpha, and from PEFT's
+    adapter_config.json beside the file; the report says from which.
 
     Args:
-        model: a WanTransformer3DModel, compiled or not. It gets the adapter in the type in which its weights compute
-            and on their device; PEFT freezes the weights themselves.
-        source: a file (.safetensors, or a pickle that holds nothing but tensors), PEFT's folder, or tensors by key, as
-            written by Pusa, DiffSynth, PEFT, diffusers, ComfyUI, LightX2V, Musubi or LyCORIS (its LoRA alone).
-        strength: 1 is as trained, Pusa's authors use 1.4; any finite number.
-        name: letters, digits, _ and -; by default made from the file's name.
+        model: a WanTransformer3DModel, compiled or not. The adapter takes the device of its weights and the type in
+            which they compute; PEFT freezes the weights themselves.
+        source: a file (.safetensors, or a pickle with tensors only), a folder of PEFT, or tensors by key, as written by
+            Pusa, DiffSynth, PEFT, diffusers, ComfyUI, LightX2V, Musubi or LyCORIS (its LoRA only).
+        strength: any finite number; 1 is as trained, and Pusa's authors use 1.4.
+        name: of the adapter, letters, digits, _ and -; by default made from the file's name.
         partial: load what fits even if some keys do not, for example an image-to-video LoRA on a text-to-video model.
-        expert: which of Wan2.2's experts the model is, for files that hold the LoRAs of both; None if it is not one of
-            two. The experts of a `WanModel` know it themselves.
+        expert: which of Wan2.2's experts the model is, for files with the LoRAs of both; None if it is not one of two.
+            Not needed for the experts of a `WanModel`.
+
+    Returns:
+        What was matched, with ranks and scales.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file cannot be read, states two scales that disagree, is not a plain LoRA (DoRA, LoHa, LoKr) or
-            does not fit, the name is taken, or the model is not ready. The model is then unchanged.
+        ValueError: the file cannot be read, states two different scales, is not a plain LoRA (DoRA, LoHa, LoKr) or does
+            not fit; the name is taken; or the model is not ready for a LoRA. The model is then unchanged.
     """
     model = bare(model)
     check_strength(strength)
@@ -152,15 +156,15 @@ def check_strength(strength: float) -> None:
         strength: of a LoRA.
 
     Raises:
-        ValueError: it is infinite or NaN.
+        ValueError: strength is infinite or NaN.
     """
     if not math.isfinite(strength):
-        raise ValueError(f"strength={strength}: give a finite number, 1 is as trained.")
+        raise ValueError(f"strength={strength}: give a finite number; 1 is as trained.")
 
 
 def _name_for(model: Any, name: str | None, stem: str) -> str:
     taken = {*_loaded(model), *getattr(model, "peft_config", {})}
-    reserved = nn.ModuleDict()  # PEFT keeps adapters in one, whose own methods' names it cannot hold
+    reserved = nn.ModuleDict()  # PEFT stores adapters in one, so names of its methods are not possible
     if name is None:
         stem = re.sub(r"[^\w-]+", "_", stem, flags=re.ASCII)
         stem = f"{stem}_lora" if hasattr(reserved, stem) else stem
@@ -175,16 +179,16 @@ def _name_for(model: Any, name: str | None, stem: str) -> str:
 
 @checked
 def check_matched(found: Match, entries: Mapping[str, Any], where: str, partial: bool) -> None:
-    """Refuse a file of which nothing fits, or not all of it.
+    """Refuse a file in which no key fits the model, or not every key.
 
     Args:
-        found: by `match`.
+        found: from `match`.
         entries: of the file.
         where: what to call the file in a sentence.
-        partial: whether some keys may be left over.
+        partial: whether some keys may remain unmatched.
 
     Raises:
-        ValueError: with the first key that does not fit, and why.
+        ValueError: the sentence gives the first key that does not fit, and why.
     """
     first, reason = next(iter(found.unmatched.items()), ("", ""))
     if not found.modules:
@@ -213,14 +217,15 @@ def _report(name: str, found: Match, strength: float) -> LoRAReport:
 
 @checked
 def set_strengths(model: nn.Module, strengths: Mapping[str, float]) -> None:
-    """Change how strongly attached LoRAs act.
+    """Change the strengths of attached LoRAs.
 
     Args:
-        model: that holds them.
-        strengths: adapter -> strength; those not named keep theirs.
+        model: the model with the LoRAs; changed in place.
+        strengths: name of an adapter -> its strength; the others keep theirs.
 
     Raises:
-        ValueError: no such LoRA, it is merged, or a strength is not finite.
+        ValueError: there is no such LoRA, it is merged, its whole-weight updates are in 8-bit weights, or a strength is
+            not finite.
     """
     model = bare(model)
     check_ready(model)
@@ -240,22 +245,22 @@ def set_strengths(model: nn.Module, strengths: Mapping[str, float]) -> None:
 def _get(model: Any, name: str) -> _Loaded:
     if name not in _loaded(model):
         there = ", ".join(map(repr, _loaded(model))) or "none"
-        raise ValueError(f"no LoRA {name!r} in the model, there are: {there}.")
+        raise ValueError(f"no LoRA {name!r} in the model: give one of its LoRAs ({there}).")
     return _loaded(model)[name]
 
 
 @checked
 def merge(model: nn.Module, names: str | Sequence[str] | None = None) -> None:
-    """Add low-rank parts into the weights, so that the forward costs no more than the bare model's.
+    """Merge low-rank updates into the weights, so that a forward costs no more than without LoRAs.
 
-    W <- W + strength * (alpha / rank) * B A; A and B wait on the CPU
+    W <- W + strength * (alpha / rank) * B A; A and B are moved to the CPU
 
     Args:
-        model: that holds the LoRAs.
-        names: which; by default all that are active.
+        model: the model with the LoRAs; changed in place.
+        names: of one or several adapters; by default all active ones.
 
     Raises:
-        ValueError: no such LoRA, it is merged already, or its weights are kept in 8 bits.
+        ValueError: there is no such LoRA, it is already merged, or its weights are stored in 8 bits.
     """
     model = bare(model)
     check_ready(model)
@@ -264,7 +269,7 @@ def merge(model: nn.Module, names: str | Sequence[str] | None = None) -> None:
     chosen = [names] if isinstance(names, str) else list(dict.fromkeys(names))
     for name in chosen:
         if _get(model, name).merged is not None:
-            raise ValueError(f"LoRA {name!r} is merged already: merge each once.")
+            raise ValueError(f"LoRA {name!r} is already merged: merge each LoRA once.")
         check_exact(model, [f"{path}.weight" for path in layers(model, name)])
     for name in chosen:
         pairs = pairs_of(model, name)
@@ -275,15 +280,15 @@ def merge(model: nn.Module, names: str | Sequence[str] | None = None) -> None:
 
 @checked
 def unmerge(model: nn.Module) -> None:
-    """Take all merged LoRAs out of the weights, which come back but for rounding, and attach them again.
+    """Subtract all merged LoRAs from the weights and attach them again; weights are restored up to rounding.
 
     W <- W - strength * (alpha / rank) * B A
 
     Args:
-        model: whose LoRAs were merged.
+        model: the model with the merged LoRAs; changed in place.
 
     Raises:
-        ValueError: diffusers has fused adapters of this model, or its weights are kept in 8 bits.
+        ValueError: diffusers has fused adapters of this model, or its weights are stored in 8 bits.
     """
     model = bare(model)
     check_ready(model)
@@ -298,14 +303,14 @@ def unmerge(model: nn.Module) -> None:
 
 @checked
 def unload_lora(model: nn.Module, name: str) -> None:
-    """Take a LoRA out of the model, merged or attached.
+    """Remove a LoRA from the model, whether merged or attached; weights are restored up to rounding.
 
     Args:
-        model: that holds it.
+        model: the model with the LoRA; changed in place.
         name: of the adapter.
 
     Raises:
-        ValueError: no such LoRA, or it is in weights that are kept in 8 bits.
+        ValueError: there is no such LoRA, or it would have to be subtracted from weights that are stored in 8 bits.
     """
     model = bare(model)
     check_ready(model)
@@ -322,25 +327,24 @@ def unload_lora(model: nn.Module, name: str) -> None:
 def save_lora(
     model: nn.Module, path: str | Path, name: str, naming: Literal["diffusers", "diffsynth", "comfyui"] = "diffusers"
 ) -> None:
-    """Write a LoRA for other tools; its strength stays out of the file.
+    """Write a LoRA to a file for other tools, without its strength.
 
-    comfyui keeps alpha beside A and B; the other namings have none, so B is written times alpha / rank.
+    The comfyui naming stores alpha beside A and B; the others have no alpha, so B is multiplied by alpha / rank.
 
     Args:
-        model: that holds it, merged or attached.
-        path: ends in .safetensors; what lies there stays until the new file is whole.
+        model: the model with the LoRA, merged or attached.
+        path: of the file, ending in .safetensors; it is written atomically.
         name: of the adapter.
-        naming: "diffusers", "diffsynth" (as Pusa's own files) or "comfyui". diffusers and PEFT have no keys for changes
-            of whole weights, which comfyui and diffsynth keep as diff and diff_b.
+        naming: "diffusers", "diffsynth" (as in Pusa's own files) or "comfyui". diffusers and PEFT have no keys for
+            updates of whole weights, which comfyui and diffsynth store as diff and diff_b.
 
     Raises:
-        ValueError: no such LoRA or naming, a naming that cannot hold what this LoRA changes, or a name of another
-            ending.
+        ValueError: there is no such LoRA, the naming cannot hold its updates, or the path has another suffix.
         OSError: the file cannot be written.
     """
     model, path = bare(model), Path(path)
     if path.suffix != ".safetensors":
-        raise ValueError(f"{path} would not be a safetensors file by its name: end it in .safetensors.")
+        raise ValueError(f"{path} does not end in .safetensors: give a path that does.")
     lora = _get(model, name)
     check_writable(path)
     pairs = pairs_of(model, name) if lora.merged is None else lora.merged
@@ -361,13 +365,12 @@ def _written(pair: Pair, naming: str) -> dict[str, Tensor]:
 
 
 def _biases(dense: Mapping[str, Tensor], pairs: Mapping[str, Pair]) -> dict[tuple[str, str], Tensor]:
-    """Changes of biases as PEFT has them: beside a low-rank pair, and then beside every one."""
+    """Updates of biases as PEFT stores them: beside a low-rank pair, and if any, beside every pair."""
     changed = {module_of(key): change for key, change in dense.items() if key.endswith(".bias")}
     for key in dense:
         if not key.endswith(".bias") or module_of(key) not in pairs:
             raise ValueError(
-                f"this LoRA changes the whole of {key}, for which diffusers has no name: write it with "
-                f"naming='comfyui'."
+                f"this LoRA changes the whole of {key}, for which diffusers has no key: write it with naming='comfyui'."
             )
     zeros = {path: torch.zeros(len(pair.b), dtype=pair.b.dtype) for path, pair in pairs.items()} if changed else {}
     return {(path, "bias of b"): change for path, change in (zeros | changed).items()}

@@ -1,4 +1,4 @@
-"""Low-rank pairs as PEFT adapters in a model, or added to its weights, one module at a time."""
+"""Low-rank pairs as PEFT adapters of a model, or added to its weights."""
 
 import math
 import re
@@ -19,7 +19,7 @@ from pusa_lab.wan.lora_names import WRAPPERS
 
 @checked
 def bare(model: nn.Module) -> Any:
-    """The model itself, out of what torch.compile made of it.
+    """Return the model itself, without the wrapper of torch.compile.
 
     Args:
         model: compiled or not.
@@ -28,13 +28,13 @@ def bare(model: nn.Module) -> Any:
 
 
 def _plain(path: str) -> str:
-    """A module's path as if nothing were compiled or wrapped."""
+    """Path of a module without the names of wrappers, such as that of torch.compile."""
     return re.sub(rf"(^|\.)(?:(?:{WRAPPERS})\.)+", r"\1", f"{path}.").removesuffix(".")
 
 
 @checked
 def base_weights(model: WanTransformer3DModel) -> dict[str, nn.Parameter]:
-    """The model's own parameters, named as if there were no adapters.
+    """Return the model's own parameters, named as without adapters.
 
     Args:
         model: with or without adapters.
@@ -45,11 +45,11 @@ def base_weights(model: WanTransformer3DModel) -> dict[str, nn.Parameter]:
 
 @checked
 def layers(model: WanTransformer3DModel, name: str | None = None) -> dict[str, Any]:
-    """PEFT's layers, by path.
+    """Return PEFT's layers by path.
 
     Args:
         model: with or without adapters.
-        name: only those which hold this adapter.
+        name: of an adapter; only layers that hold it are returned. None returns all.
     """
     wrapped = {
         _plain(path): m for path, m in model.named_modules() if hasattr(m, "lora_A") and hasattr(m, "base_layer")
@@ -59,7 +59,7 @@ def layers(model: WanTransformer3DModel, name: str | None = None) -> dict[str, A
 
 @checked
 def active_names(model: WanTransformer3DModel) -> list[str]:
-    """Adapters that act in the forward.
+    """Return the names of the active adapters.
 
     Args:
         model: with or without adapters.
@@ -69,51 +69,51 @@ def active_names(model: WanTransformer3DModel) -> list[str]:
 
 @checked
 def check_ready(model: nn.Module) -> None:
-    """Refuse a model whose weights cannot be told from its adapters, or in which an adapter would do nothing.
+    """Refuse a model that cannot take a LoRA.
 
     Args:
         model: to be changed.
 
     Raises:
-        ValueError: not a transformer, no weights, weights that cannot compute beside an adapter, or weights or
-            projections that diffusers has fused.
+        ValueError: the model is not a transformer, is offloaded or has no weights, its weights cannot compute beside an
+            adapter, or diffusers has fused weights or projections.
     """
     if not hasattr(model, "load_lora_adapter"):
         raise ValueError(
-            f"a {type(model).__name__} takes no LoRA: give the transformer, of a pipeline its .transformer."
+            f"a {type(model).__name__} takes no LoRA: give the transformer (of a pipeline, its .transformer)."
         )
     if any(layer.merged for layer in layers(model).values()):
         raise ValueError("diffusers has fused adapters into these weights: call model.unfuse_lora() first.")
     if any(getattr(m, "fused_projections", False) for m in model.modules()):
         raise ValueError(
-            "attention runs on fused projections, past any LoRA: call model.unfuse_qkv_projections() first."
+            "attention uses fused projections, which bypass any LoRA: call model.unfuse_qkv_projections() first."
         )
     if any(hasattr(m, "_hf_hook") for m in model.modules()):
         raise ValueError(
-            "the model is offloaded by accelerate (enable_model_cpu_offload or enable_sequential_cpu_offload): put the "
-            "LoRA on before, or use offload='model' or 'group' of WanModel."
+            "the model is offloaded by accelerate (enable_model_cpu_offload or enable_sequential_cpu_offload): load "
+            "the LoRA before that, or use offload='model' or 'group' of WanModel."
         )
     if any(p.is_meta for p in model.parameters()):
-        raise ValueError("the model's weights are on the meta device, that is nowhere: load them before a LoRA.")
+        raise ValueError("the model's weights are on the meta device and have no numbers: load them before a LoRA.")
     _check_precision(model)
 
 
 def _check_precision(model: nn.Module) -> None:
-    """Refuse weights in 8 bits or less that nothing turns into numbers that an adapter can compute beside."""
+    """Refuse weights in 8 bits or less that are not cast to a wider type in the forward."""
     if any(type(m).__name__ == "Float8Linear" for m in model.modules()):
-        raise ValueError("the model's layers are 8-bit products for training: put the LoRA on before to_float8.")
+        raise ValueError("the model's layers were converted by to_float8 for training: load the LoRA before that.")
     for path, module in model.named_modules():
         for p in module.parameters(recurse=False):
             if not p.is_floating_point() or (p.dtype.itemsize < 2 and _casting(module) is None):
                 kind = str(p.dtype).removeprefix("torch.")
                 raise ValueError(
-                    f"{path} has weights in {kind}, and nothing turns them into numbers that a LoRA can be added to: "
-                    f"load the model in bfloat16, put the LoRA on, then call model.enable_layerwise_casting()."
+                    f"{path} has weights in {kind}, which no hook casts to a type that a LoRA can be added to: load "
+                    f"the model in bfloat16, then the LoRA, then call model.enable_layerwise_casting()."
                 )
 
 
 def _casting(module: Any) -> torch.dtype | None:
-    """In which precision diffusers' layerwise casting lets a layer compute; None for a layer without it."""
+    """Type in which a layer computes under diffusers' layerwise casting; None for a layer without it."""
     registry = getattr(module, "_diffusers_hook", None)
     hook = registry and registry.get_hook("layerwise_casting")
     return hook.compute_dtype if hook else None
@@ -121,14 +121,14 @@ def _casting(module: Any) -> torch.dtype | None:
 
 @checked
 def check_exact(model: nn.Module, parameters: Iterable[str]) -> None:
-    """Refuse to change weights that are kept in 8 bits, where most of a LoRA's change would be rounded away.
+    """Refuse to change weights that are stored in 8 bits, where most of a LoRA's update would be rounded away.
 
     Args:
         model: to be changed.
-        parameters: the names of those that would change.
+        parameters: names of the parameters that would change.
 
     Raises:
-        ValueError: one of them is in 8 bits, or not the model's.
+        ValueError: one of them is stored in 8 bits, or is not in the model.
     """
     weights = base_weights(model)
     parameters = list(parameters)
@@ -136,8 +136,8 @@ def check_exact(model: nn.Module, parameters: Iterable[str]) -> None:
     for name in parameters:
         if weights[name].dtype.itemsize < 2:
             raise ValueError(
-                f"{name} is kept in {str(weights[name].dtype).removeprefix('torch.')}, which would round most of the "
-                f"LoRA's change away: merge in bfloat16 and cast afterwards, or leave the LoRA attached."
+                f"{name} is stored in {str(weights[name].dtype).removeprefix('torch.')}, which would round most of the "
+                f"LoRA's update away: merge in bfloat16 and cast afterwards, or leave the LoRA attached."
             )
 
 
@@ -148,15 +148,15 @@ def _check_known(names: Iterable[str], weights: Mapping[str, Tensor]) -> None:
 
 @checked
 def attach(model: WanTransformer3DModel, name: str, pairs: Mapping[str, Pair]) -> None:
-    """Make pairs an adapter, active beside those which are.
+    """Add pairs to a model as an adapter, and activate it in addition to the active ones.
 
     Args:
-        model: gets the adapter.
-        name: not yet taken.
-        pairs: by module; copied to the device and type of the weights they change.
+        model: changed in place.
+        name: of the new adapter.
+        pairs: by module; copied to the device and type of the weights that they change.
 
     Raises:
-        ValueError: the name is empty, holds a dot or is taken, or the model has no such module.
+        ValueError: the name is empty, holds a dot or is taken, or a pair fits no module of the model.
     """
     if not pairs:
         return
@@ -173,7 +173,7 @@ def attach(model: WanTransformer3DModel, name: str, pairs: Mapping[str, Pair]) -
         tensors[f"{real}.lora_A.weight"] = pair.a.to(like.device, casting or like.dtype, copy=True)
         tensors[f"{real}.lora_B.weight"] = pair.b.to(like.device, casting or like.dtype, copy=True)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are meant
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are intended
         model.load_lora_adapter(
             tensors,
             prefix=None,
@@ -181,14 +181,14 @@ def attach(model: WanTransformer3DModel, name: str, pairs: Mapping[str, Pair]) -
             metadata=_config({modules[path][0]: pair for path, pair in pairs.items()}),
             low_cpu_mem_usage=True,
         )
-    model.set_adapter([*active, name])  # loading left the others inactive wherever this one is
+    model.set_adapter([*active, name])  # loading deactivates the others in every layer that holds this one
     for path, layer in layers(model, name).items():
         layer.scaling[name] = pairs[path].scale
         real, casting = modules[path]
-        if casting:  # PEFT gave A and B the type in which the weights are stored
+        if casting:  # PEFT gives A and B the type in which the weights are stored
             layer.lora_A[name].weight.data = tensors[f"{real}.lora_A.weight"]
             layer.lora_B[name].weight.data = tensors[f"{real}.lora_B.weight"]
-    _maybe_remove_and_reapply_group_offloading(model)  # which else does not know the new weights
+    _maybe_remove_and_reapply_group_offloading(model)  # otherwise it ignores the new weights
 
 
 def _check_pairs(pairs: Mapping[str, Pair], weights: Mapping[str, Tensor]) -> None:
@@ -215,7 +215,7 @@ def _config(pairs: Mapping[str, Pair]) -> dict[str, Any]:
 
 
 def _common(values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The most common value, and one pattern for the paths of each other value, as PEFT's configuration wants them."""
+    """The most common value, and a pattern of paths for each other value, as in PEFT's configuration."""
     common = Counter(values.values()).most_common(1)[0][0]
     others: dict[Any, list[str]] = {}
     for path, value in values.items():
@@ -226,7 +226,7 @@ def _common(values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 @checked
 def detach(model: WanTransformer3DModel, name: str) -> None:
-    """Take an adapter out of the forward and out of memory; with the last one, PEFT's layers go too.
+    """Remove an adapter from a model; with the last one, PEFT's layers are removed too.
 
     Args:
         model: with or without the adapter.
@@ -234,7 +234,7 @@ def detach(model: WanTransformer3DModel, name: str) -> None:
     """
     if name not in getattr(model, "peft_config", {}):
         return
-    # PEFT would put another adapter in its place, also one that was switched off
+    # otherwise PEFT would activate another adapter in its place, even one that was switched off
     model.set_adapter([n for n in active_names(model) if n != name])
     model.delete_adapters(name)
     if not getattr(model, "peft_config", None):
@@ -243,7 +243,7 @@ def detach(model: WanTransformer3DModel, name: str) -> None:
 
 @checked
 def pairs_of(model: WanTransformer3DModel, name: str) -> dict[str, Pair]:
-    """The adapter's pairs, as the forward uses them.
+    """Return the pairs of an adapter, by module, as the forward uses them.
 
     Args:
         model: with or without the adapter.
@@ -263,15 +263,17 @@ def pairs_of(model: WanTransformer3DModel, name: str) -> dict[str, Pair]:
 @checked
 @torch.no_grad()
 def add_pairs(model: WanTransformer3DModel, pairs: Mapping[str, Pair], sign: int) -> None:
-    """W <- W + sign * scale * B A, computed in float32 and rounded once.
+    """Add low-rank pairs to the weights, computed in float32 and rounded once.
+
+    W <- W + sign * scale * B A
 
     Args:
         model: changed in place.
         pairs: by module.
-        sign: 1 to add, -1 to take back.
+        sign: 1 to add, -1 to subtract.
 
     Raises:
-        ValueError: the model has no such module.
+        ValueError: a pair fits no module of the model.
     """
     weights = base_weights(model)
     _check_pairs(pairs, weights)
@@ -285,15 +287,17 @@ def add_pairs(model: WanTransformer3DModel, pairs: Mapping[str, Pair], sign: int
 @checked
 @torch.no_grad()
 def add_dense(model: WanTransformer3DModel, changes: Mapping[str, Tensor], factor: float) -> None:
-    """p <- p + factor * change, computed in float32 and rounded once.
+    """Add updates to whole parameters, computed in float32 and rounded once.
+
+    p <- p + factor * change
 
     Args:
         model: changed in place.
-        changes: by parameter.
+        changes: by parameter, each of the parameter's shape.
         factor: any finite number.
 
     Raises:
-        ValueError: the model has no such parameter, or one of another shape.
+        ValueError: a change fits no parameter of the model, or factor is not finite.
     """
     weights = base_weights(model)
     _check_known(changes, weights)

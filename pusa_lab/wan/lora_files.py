@@ -1,4 +1,4 @@
-"""LoRA files: read without running what they hold, written whole or not at all."""
+"""Reading of LoRA files without running code from them, and atomic writing."""
 
 import contextlib
 import json
@@ -23,55 +23,55 @@ from pusa_lab.wan.lora_names import PREFIXES
 PICKLES = (".pt", ".pth", ".bin", ".ckpt")
 ENDINGS = (".safetensors", *PICKLES)
 NAMES = ("adapter_model", "pytorch_lora_weights")
-"""What PEFT and diffusers call the file in a folder of their own."""
+"""Names that PEFT and diffusers give the file in a folder of their own."""
 WRAPPERS = ("state_dict", "model_state_dict", "lora_state_dict", "module", "model", "lora", "network", "weights")
-"""Under which training programs put the tensors into a pickle."""
+"""Keys under which training programs store the tensors in a pickle."""
 SETTINGS = re.compile(
     rf"{PREFIXES}(?:lora_alpha|network_alpha|alpha|lora_rank|network_dim|rank|r|use_rslora|use_dora|alpha_pattern"
     rf"|rank_pattern|(?:lora|peft|adapter)_config)"
 )
-"""Entries of a file that are no tensors of a layer, but say how all of them are scaled."""
+"""Keys of entries that are not tensors of a layer, but settings of the scale of all layers."""
 TRAINING = ("config", "hparams", "hyper_parameters", "args", "training_config")
-"""Entries in which training programs keep all their settings, those of the LoRA among them."""
+"""Entries in which training programs store all their settings, including those of the LoRA."""
 STATES = re.compile(
     r"(?:optimizer|optim|scheduler|lr_scheduler|scaler|sampler|dl_state_dict|random_states|rng_state|training_args"
     r"|training_state|trainer_state|custom_checkpoint)(?:_\d+)*|(?:diffusion_)?(?:pytorch_)?model(?:[_-]\d.*)?"
     r"|.*_(?:model|optim)_states"
 )
-"""What accelerate, transformers and DeepSpeed call the files, without their endings, that they keep beside a LoRA."""
+"""Names, without suffix, of other files that accelerate, transformers and DeepSpeed write beside a LoRA."""
 CONFIG = "adapter_config.json"
 Source: TypeAlias = str | Path | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class LoRAFile:
-    """What a LoRA file holds, unread where the format allows it."""
+    """Content of a LoRA file."""
 
     where: str
     """What to call it in a sentence."""
     stem: str
-    """Its name without folder and ending."""
+    """Its name without folder and suffix."""
     entries: Mapping[str, Any]
     """Tensors by key."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Entries such as lora_alpha, that stand beside the tensors."""
+    """Entries beside the tensors, such as lora_alpha."""
     header: Mapping[str, str] = field(default_factory=dict)
-    """Of a .safetensors, words by name."""
+    """Metadata in the header of a .safetensors file."""
     config: Mapping[str, Any] | None = None
-    """PEFT's adapter_config.json, from the same folder."""
+    """PEFT's adapter_config.json from the same folder."""
 
 
 @checked
 def read(source: Source) -> LoRAFile:
-    """A file's tensors, with all that it says of their scale.
+    """Read the tensors of a LoRA file, and all settings that concern their scale.
 
     Args:
         source: a .safetensors file, a pickle (.pt, .pth, .bin, .ckpt), a folder of PEFT or diffusers with one of these,
-            or the tensors themselves by name.
+            or the tensors themselves by key.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is truncated, of another kind, or needs code to be run to be read.
+        ValueError: the file is truncated, of another kind, or cannot be read without running code.
     """
     if isinstance(source, Mapping):
         return LoRAFile("the dict", "adapter", *_unwrapped(source, "the dict"))
@@ -80,11 +80,11 @@ def read(source: Source) -> LoRAFile:
         path = _in_folder(path)
     if path.suffix not in ENDINGS:
         raise ValueError(
-            f"{path} is not a LoRA file by its name (ending {path.suffix!r}): give .safetensors or "
+            f"{path} does not have the suffix of a LoRA file ({path.suffix!r}): give .safetensors or "
             f"{', '.join(PICKLES)}."
         )
     if not path.is_file():
-        raise FileNotFoundError(f"no LoRA file at {path}: give the path of a file that is there.")
+        raise FileNotFoundError(f"there is no LoRA file {path}: give the path of a file that exists.")
     entries: Mapping[str, Any]
     header: dict[str, str] = {}
     if path.suffix == ".safetensors":
@@ -105,16 +105,16 @@ def _in_folder(folder: Path) -> Path:
 
 
 def _weights(folder: Path, states: bool = False) -> list[Path]:
-    """The files that may be LoRAs, or, with states, whatever holds tensors."""
+    """The files that may be LoRAs; with `states`, also other files of tensors."""
     found = [path for path in sorted(folder.iterdir()) if path.suffix in ENDINGS and path.is_file()]
     return [path for path in found if states or not STATES.fullmatch(path.stem)]
 
 
 def _beside(path: Path, header: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """PEFT's configuration in the file's folder, where it is this file's.
+    """PEFT's configuration in the file's folder, if it belongs to this file.
 
     Raises:
-        ValueError: several files lie there and none has PEFT's name, so that it could be any one's.
+        ValueError: the folder holds several files, none with PEFT's name, so the configuration could belong to any.
     """
     place = path.parent / CONFIG
     if not place.is_file():
@@ -122,10 +122,10 @@ def _beside(path: Path, header: Mapping[str, str]) -> Mapping[str, Any] | None:
     others = [other for other in _weights(path.parent) if other != path]
     if path.stem != NAMES[0] and others:
         if any(other.stem == NAMES[0] for other in others):
-            return None  # it belongs to that one
+            return None  # the configuration belongs to that file
         raise ValueError(
-            f"{place} may belong to {path.name} or to {others[0].name} and states the scale of one of them: give each "
-            f"LoRA a folder of its own."
+            f"{place} may belong to {path.name} or to {others[0].name} and states the scale of only one of them: put "
+            f"each LoRA into its own folder."
         )
     found = read_json(place, "a LoRA's configuration", {})
     return {str(key): value for key, value in found.items()}
@@ -136,7 +136,9 @@ def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, "pt") as held:
             return {key: held.get_tensor(key) for key in held.keys()}, dict(held.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is truncated or not a safetensors file ({error!s:.120}): fetch it again.") from error
+        raise ValueError(
+            f"{path} is truncated or not a safetensors file ({error!s:.120}): download it again."
+        ) from error
 
 
 def _pickle(path: Path) -> Mapping[str, Any]:
@@ -144,36 +146,36 @@ def _pickle(path: Path) -> Mapping[str, Any]:
         entries = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{path} is damaged or holds more than tensors, so reading it on could run code hidden in it: give a "
+            f"{path} is damaged or holds more than tensors, so reading it could run code hidden in it: give a "
             f".safetensors file, or a pickle of a plain dict of tensors."
         ) from error
-    except Exception as error:  # a damaged pickle fails with whatever its bytes happen to mean
+    except Exception as error:  # the bytes of a damaged pickle can cause an error of any kind
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise ValueError(f"{path} is truncated or not a file of torch.save ({reason}): fetch it again.") from error
+        raise ValueError(f"{path} is truncated or not a file of torch.save ({reason}): download it again.") from error
     if not isinstance(entries, dict):
         raise ValueError(f"{path} holds {shown(entries)}: give a file with a dict of tensors.")
     return entries
 
 
 def _unwrapped(entries: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The tensors, and what stands beside them, on whatever level."""
+    """The tensors, and the settings beside them, from whatever level of nested dicts."""
     settings: dict[str, Any] = {}
     for _ in range(8):
         if wrong := [key for key in entries if not isinstance(key, str)]:
-            raise ValueError(f"{where} has a key {wrong[0]!r:.60} that is not a name: give tensors by their names.")
+            raise ValueError(f"{where} has the key {wrong[0]!r:.60}, which is not a name: give tensors by name.")
         for key in filter(SETTINGS.fullmatch, entries):
             if key in settings and not same(settings[key], entries[key]):
                 raise ValueError(
                     f"{where} states {key} twice, {plain(settings[key])!r:.60} and "
-                    f"{plain(entries[key])!r:.60}: take the wrong one out."
+                    f"{plain(entries[key])!r:.60}: remove the wrong one."
                 )
             settings[key] = entries[key]
-        # the levels of a pickle may each have a configuration
+        # each level of a pickle may have a configuration
         trained = {key: entries[key] for key in TRAINING if isinstance(entries.get(key), Mapping)}
         settings |= {_free(key, settings): value for key, value in trained.items()}
         inner = [key for key in WRAPPERS if isinstance(entries.get(key), Mapping)]
         if len(inner) > 1:
-            raise ValueError(f"{where} holds both {inner[0]!r} and {inner[1]!r}: give the one with the LoRA alone.")
+            raise ValueError(f"{where} holds both {inner[0]!r} and {inner[1]!r}: give only the one with the LoRA.")
         if not inner:
             break
         entries = entries[inner[0]]
@@ -187,23 +189,23 @@ def _free(key: str, taken: Mapping[str, Any]) -> str:
 
 @checked
 def same(one: Any, other: Any) -> bool:
-    """Whether two settings say the same, a number also as a tensor or a word.
+    """Whether two settings are equal; numbers may also be tensors or text.
 
     Args:
         one: of any kind.
         other: of any kind.
     """
-    with contextlib.suppress(RecursionError, RuntimeError, TypeError, ValueError):  # lists of tensors, and the like
+    with contextlib.suppress(RecursionError, RuntimeError, TypeError, ValueError):  # such as for lists of tensors
         return bool(plain(one) == plain(other))
     return False
 
 
 @checked
 def plain(value: Any) -> Any:
-    """A setting as Python has it; what is no number, no JSON and no word such as None stays as it is.
+    """Convert a setting to a plain Python value; a value that is not a number, JSON or None is returned unchanged.
 
     Args:
-        value: a number, also as a tensor or in a word; or anything else.
+        value: a number, a tensor of one number, text, or anything else.
     """
     if isinstance(value, Tensor):
         if value.numel() == 1 and not value.is_meta and value.layout == torch.strided:
@@ -222,16 +224,16 @@ def plain(value: Any) -> Any:
 
 @checked
 def write(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write a .safetensors file; until it is whole, what lay there stays.
+    """Write a .safetensors file atomically.
 
     Args:
         path: of the file.
         tensors: by key, on any device.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
-    # clones, because the format refuses tensors that share memory
+    # copies, because the format refuses tensors that share memory
     copies = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
     with writing(path) as part:
         save_file(copies, part, {"format": "pt"})

@@ -1,4 +1,4 @@
-"""What looks like a LoRA and is another kind of update, or one for another model: told apart by its keys."""
+"""Recognition of other kinds of updates, and of LoRAs for other models, by their keys."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ KINDS = {
     r"modules_to_save": "a LoRA with whole modules that were trained with it (modules_to_save)",
     r"absmax|quant_map|quant_state|scaled_fp8|scale_weight|weight_scale": "a quantised file",
 }
-"""What such keys hold -> what the file is; read as a LoRA it would give something else than was trained."""
+"""Pattern in a key -> kind of the file, which would give wrong weights if it were read as a LoRA."""
 OTHERS = {
     r"double_blocks|single_blocks|single_transformer_blocks": "FLUX or HunyuanVideo",
     r"(?:^|[._])(?:down|up|mid|input|middle|output)_blocks?[._]": "Stable Diffusion",
@@ -26,19 +26,19 @@ OTHERS = {
     r"(?:^|[._])(?:lora_te\d?_|text_encoder|text_model)": "a text encoder",
     r"(?:^|\.)layers\.\d+\.": "a language model",
 }
-"""What the keys of other models hold -> the model."""
+"""Pattern in a key -> another model."""
 
 
 @checked
 def check_kind(keys: Iterable[str], where: str) -> None:
-    """Refuse other kinds of updates, also where a part of them could be read.
+    """Refuse other kinds of updates, even if a part of them could be read as a LoRA.
 
     Args:
         keys: of the file.
         where: what to call the file in a sentence.
 
     Raises:
-        ValueError: naming the kind.
+        ValueError: the file is of another kind, which the sentence names.
     """
     for key in keys:
         for pattern, kind in KINDS.items():
@@ -48,25 +48,25 @@ def check_kind(keys: Iterable[str], where: str) -> None:
 
 @checked
 def refuse_kind(where: str, kind: str, proof: str) -> None:
-    """Say that a file is no LoRA.
+    """Raise an error that says that a file is not a LoRA.
 
     Args:
-        where: what to call the file.
-        kind: what it is.
-        proof: where the file says so.
+        where: what to call the file in a sentence.
+        kind: of the file.
+        proof: the key or setting that shows it.
 
     Raises:
         ValueError: always.
     """
     raise ValueError(
-        f"{where} is {kind} ({proof:.100}), and only LoRA is read here: merge it into the weights with the tool that "
+        f"{where} is {kind} ({proof:.100}), and only LoRA is supported: merge it into the weights with the tool that "
         f"made it and give these as transformer=, or convert it to a LoRA (LyCORIS has extract_locon.py)."
     )
 
 
 @checked
 def model_of(keys: Iterable[str]) -> str:
-    """The other model that a file seems to be for, as the end of a sentence; "" if none is known.
+    """Name the other model that a file seems to be for, as the end of a sentence; "" if unknown.
 
     Args:
         keys: of the file.

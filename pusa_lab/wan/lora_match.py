@@ -1,4 +1,4 @@
-"""Fit the entries of a LoRA file to a model's weights, and refuse what does not fit before the model is touched."""
+"""Matching of the entries of a LoRA file to a model's weights, without changing the model."""
 
 import re
 from collections.abc import Mapping
@@ -15,75 +15,75 @@ from pusa_lab.wan.lora_names import aliases, is_high_noise, is_low_noise, naming
 from pusa_lab.wan.lora_scale import Statement, scale_of, statements_of
 
 WIDTHS = {1536: " (Wan 1.3B)", 3072: " (Wan2.2 5B)", 5120: " (Wan 14B)"}
-# layers whose input is as wide as the model
+# layers whose input has the width of the model
 WIDE = re.compile(r"blocks\.\d+\.(?:attn[12]\.to_(?:q|k|v|out\.0)|ffn\.net\.0\.proj)")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A low-rank change of one weight, scale * B A."""
+    """A low-rank update of one weight, scale * B A."""
 
     a: Tensor
     """(rank, in ...)"""
     b: Tensor
     """(out, rank ...)"""
     alpha: float
-    """Such that alpha / rank is the scale at strength 1; the rank where the file states none."""
+    """alpha / rank is the scale at strength 1; equal to the rank if the file states no alpha."""
     scale: float
     """strength * alpha / rank."""
 
     @property
     def rank(self) -> int:
-        """Rows of A."""
+        """Rank of the update, the rows of A."""
         return self.a.shape[0]
 
 
 @dataclass
 class Match:
-    """What a file changes in a model."""
+    """The updates of a model by a file."""
 
     naming: str = ""
-    """Which tool's naming the file has."""
+    """Tool whose naming the file has."""
     pairs: dict[str, Pair] = field(default_factory=dict)
-    """Low-rank changes, by module."""
+    """Low-rank updates, by module."""
     dense: dict[str, Tensor] = field(default_factory=dict)
-    """Changes of whole parameters, by parameter; `diff` and `diff_b` in a file."""
+    """Updates of whole parameters, by parameter; `diff` and `diff_b` in a file."""
     alphas: dict[str, float] = field(default_factory=dict)
-    """Alphas that the file states, by module."""
+    """Alphas stated by the file, by module."""
     sources: dict[str, str] = field(default_factory=dict)
-    """Where the file states the scale of a pair, by module; "" where it does not."""
+    """Where the file states the scale of a pair, by module; "" if it does not."""
     unmatched: dict[str, str] = field(default_factory=dict)
-    """Keys left over, each with the reason."""
+    """Keys that match nothing in the model -> the reason."""
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """All that is changed, by module, or by parameter where it is in no module of its own."""
+        """Paths of all changed modules, and of changed parameters that belong to no module of their own."""
         return tuple(dict.fromkeys([*self.pairs, *map(module_of, self.dense)]))
 
 
 @checked
 def module_of(parameter: str) -> str:
-    """The module of a weight or bias; a bare parameter is its own.
+    """Return the path of the module of a weight or bias; the path of a bare parameter is returned unchanged.
 
     Args:
-        parameter: its path.
+        parameter: path of the parameter.
     """
     return re.sub(r"\.(weight|bias)$", "", parameter)
 
 
 @checked
 def match(weights: Mapping[str, Tensor], file: LoRAFile, strength: float, expert: str | None = None) -> Match:
-    """Find the weight that each entry changes.
+    """Match each entry of a file to the weight that it changes.
 
     Args:
         weights: the model's parameters, in diffusers' naming.
         file: from `lora_files.read`.
-        strength: multiplies every change.
-        expert: "high" or "low" for the noise that the model is for, where a file may hold the LoRAs of two.
+        strength: factor of every update.
+        expert: "high" or "low" if the model is one of two experts, for files that may hold the LoRAs of both.
 
     Raises:
-        ValueError: two entries for the same, half a pair, numbers that are not finite, a model of another width or
-            another expert, no plain LoRA, or scales that disagree.
+        ValueError: two entries are for the same weight, a pair lacks one half, a number is not finite, the file is for
+            a model of another width or for the other expert, is not a plain LoRA, or states different scales.
     """
     entries, where = of_expert(file, expert), file.where
     check_kind(entries, where)
@@ -94,7 +94,7 @@ def match(weights: Mapping[str, Tensor], file: LoRAFile, strength: float, expert
     for path, parts in found.items():
         if ("a" in parts) != ("b" in parts) or ("bias of b" in parts and "b" not in parts):
             have, lack = ("A", "B") if "a" in parts else ("B", "A")
-            raise ValueError(f"{where} holds {have} of {path} without its {lack}: fetch the file again.")
+            raise ValueError(f"{where} holds {have} of {path} without its {lack}: download the file again.")
         _fit_pair(weights, path, parts, statements, strength, out, where)
         for part in ("weight", "bias"):
             _fit_dense(weights, path, part, parts, out)
@@ -106,21 +106,21 @@ def match(weights: Mapping[str, Tensor], file: LoRAFile, strength: float, expert
 
 @checked
 def of_expert(file: LoRAFile, expert: str | None) -> dict[str, Any]:
-    """The entries for one of Wan2.2's two experts; all of them, where the file does not tell experts apart.
+    """Return the entries for one of Wan2.2's two experts, or all if the file does not distinguish experts.
 
     Args:
         file: from `lora_files.read`.
-        expert: "high" or "low" for the noise that the model is for; None for a model that is not one of two.
+        expert: "high" or "low" if the model is one of two experts, otherwise None.
 
     Raises:
-        ValueError: the file is for the other expert, or for two while it is not said which is meant.
+        ValueError: the file is for the other expert, or for both while `expert` is None.
     """
     low = {key: value for key, value in file.entries.items() if is_low_noise(key)}
     high = {key: value for key, value in file.entries.items() if key not in low}
     marked = next(filter(is_high_noise, high), None)
     if not low and marked and expert == "low":
         raise ValueError(
-            f"{file.where} is for Wan2.2's expert for high noise (first {marked}): put it on that transformer with "
+            f"{file.where} is for Wan2.2's expert for high noise (first {marked}): load it into that transformer with "
             f"expert='high', or give it to WanModel.from_pretrained as lora=."
         )
     if not low:
@@ -128,18 +128,18 @@ def of_expert(file: LoRAFile, expert: str | None) -> dict[str, Any]:
     if expert is None and high:
         raise ValueError(
             f"{file.where} holds both {next(iter(high))} and {next(iter(low))}, of Wan2.2's two experts: give "
-            f"expert='high' or 'low', whichever this transformer is, or the entries of one model alone."
+            f"expert='high' or 'low', whichever this transformer is, or the entries of one expert only."
         )
     if not high and expert != "low":
         raise ValueError(
-            f"{file.where} is for Wan2.2's expert for low noise alone (first {next(iter(low))}): put it on that "
+            f"{file.where} is for Wan2.2's expert for low noise only (first {next(iter(low))}): load it into that "
             f"transformer with expert='low', or give it to WanModel.from_pretrained as lora_low=."
         )
     return low if expert == "low" else high
 
 
 Parts = dict[str, tuple[str, Any]]
-"""Of one module: part -> key and value."""
+"""Part of a module -> key and value in the file."""
 
 
 def _by_module(weights: Mapping[str, Tensor], entries: Mapping[str, Any], where: str, out: Match) -> dict[str, Parts]:
@@ -150,33 +150,33 @@ def _by_module(weights: Mapping[str, Tensor], entries: Mapping[str, Any], where:
         path = known.get(layer)
         if not part:
             _check_foreign(key, layer, known, where)
-            out.unmatched[key] = "not a LoRA's key"
+            out.unmatched[key] = "not a key of a LoRA"
         elif path is None:
             out.unmatched[key] = "the model has no such layer"
         elif part in found.get(path, {}):
             first = found[path][part][0]
-            raise ValueError(f"{where} holds both {first} and {key}: give the entries of one model alone.")
+            raise ValueError(f"{where} holds both {first} and {key}: give the entries of a single model.")
         elif reason := _unfit(value, part):
             out.unmatched[key] = reason
         else:
             found.setdefault(path, {})[part] = key, value
-            if out.naming in ("", "diffusers"):  # the namings share some layers' names
+            if out.naming in ("", "diffusers"):  # the namings share the names of some layers
                 out.naming = naming_of(key, layer, path)
     return found
 
 
 def _check_foreign(key: str, layer: str, known: Mapping[str, str], where: str) -> None:
-    """A part of a layer that the model has must be understood, or the rest of that layer is something else."""
+    """Refuse an unknown part of a layer of the model, without which the known parts would mean something else."""
     heads = [layer[: dot.start()] for dot in re.finditer(r"\.", layer)]
     if any(head in known for head in heads):
         raise ValueError(
-            f"{where} changes {key:.120} in a way that is not a LoRA's, without which the rest would be another change "
-            f"than was trained: give a LoRA alone, and whole weights as transformer=."
+            f"{where} changes {key:.120} in a way that is not LoRA, and without it the rest would not be the update "
+            f"that was trained: give a LoRA only, and whole weights as transformer=."
         )
 
 
 def _unfit(value: Any, part: str) -> str:
-    """Why a value cannot be a layer's part; "" if it can."""
+    """Why a value cannot be a part of a layer; "" if it can."""
     if not isinstance(value, Tensor):
         return "" if part == "alpha" and isinstance(value, int | float) else f"a {type(value).__name__}, not a tensor"
     if part == "alpha":
@@ -193,8 +193,8 @@ def _check_width(weights: Mapping[str, Tensor], found: Mapping[str, Parts], wher
             got, want = value.shape[1], weights[f"{path}.weight"].shape[1]
             if got != want:
                 raise ValueError(
-                    f"{where} is for a model {got} wide{WIDTHS.get(got, '')}, this one is {want} wide"
-                    f"{WIDTHS.get(want, '')} ({key} is {tuple(value.shape)}): give the LoRA of this model's size."
+                    f"{where} is for a model {got} wide{WIDTHS.get(got, '')}, but this one is {want} wide"
+                    f"{WIDTHS.get(want, '')} ({key} is {tuple(value.shape)}): give a LoRA for this model's size."
                 )
 
 
@@ -221,13 +221,13 @@ def _fit_pair(
     alpha, scale, out.sources[path] = scale_of(statements, own, names, rank, where)
     if out.sources[path]:
         out.alphas[path] = alpha
-    # tools differ in whether a convolution's pair is flat
+    # some tools flatten the pair of a convolution
     a, b = a.reshape(rank, *weight.shape[1:]), b.reshape(weight.shape[0], rank, *(1 for _ in weight.shape[2:]))
     out.pairs[path] = Pair(a, b, scale * rank, strength * scale)
-    if "bias of b" in parts:  # which PEFT multiplies as it does B
+    if "bias of b" in parts:  # PEFT scales this bias like B
         key, bias = parts["bias of b"]
         if "bias" in parts:
-            raise ValueError(f"{where} holds both {key} and {parts['bias'][0]}: give the entries of one tool alone.")
+            raise ValueError(f"{where} holds both {key} and {parts['bias'][0]}: give the entries of a single tool.")
         parts["bias"] = key, bias.float() * scale
 
 
@@ -256,15 +256,15 @@ def _check_finite(out: Match, where: str) -> None:
         numbers |= {f"{path}'s A": pair.a, f"{path}'s B": pair.b, f"{path}'s alpha": torch.tensor(pair.alpha)}
     for name, values in numbers.items():
         if not torch.isfinite(values.float()).all():
-            raise ValueError(f"{where} holds numbers that are not finite in {name}: fetch another copy.")
+            raise ValueError(f"{where} holds numbers that are not finite in {name}: download the file again.")
 
 
 @checked
 def changes_nothing(match: Match) -> tuple[str, ...]:
-    """Modules whose change is exactly zero, found without multiplying A and B.
+    """Return the modules whose update is exactly zero, without multiplying A and B.
 
     Args:
-        match: what a file changes.
+        match: the updates by a file.
     """
     alive = {path for path, pair in match.pairs.items() if pair.a.any() and pair.b.any() and pair.alpha}
     alive |= {module_of(name) for name, change in match.dense.items() if change.any()}

@@ -1,4 +1,4 @@
-"""One layer, many names: what a LoRA file's keys mean in diffusers' naming, and how they are written in others."""
+"""Names of layers in LoRA files: conversion of keys from any naming to diffusers', and to the namings for writing."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ IN_ATTENTION = {
     "add_v_proj": "v_img",
     "norm_added_k": "norm_k_img",
 }
-# diffusers numbers a block's norms in the order they are used, Wan in the order they are made
+# diffusers numbers the norms of a block in the order of their use, Wan in the order of their definition
 IN_BLOCK = {"norm2": "norm3", "scale_shift_table": "modulation", "ffn.net.0.proj": "ffn.0", "ffn.net.2": "ffn.2"}
 OUTSIDE = {
     "condition_embedder.time_embedder.linear_1": "time_embedding.0",
@@ -33,11 +33,11 @@ OUTSIDE = {
 }
 
 WRAPPERS = r"_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module"
-"""What torch.compile, FSDP and activation checkpointing put into the paths of modules."""
+"""Names that torch.compile, FSDP and activation checkpointing insert into the paths of modules."""
 LOW_NOISE = r"transformer_2|dit2|low_noise_model"
-"""Prefixes of the expert of Wan2.2 that is for low noise."""
+"""Prefixes of Wan2.2's expert for low noise."""
 HIGH_NOISE = "high_noise_model"
-"""The prefix that only the expert for high noise has."""
+"""Prefix of Wan2.2's expert for high noise, which no other model has."""
 _MODELS = rf"base_model|module|model|pipe|unet|dit|diffusion_model|transformer|{HIGH_NOISE}|{LOW_NOISE}"
 PREFIXES = rf"(?:(?:{_MODELS}|{WRAPPERS})\.)*(?:(?:lora_unet|lora_transformer|lora_dit|lycoris)_+)?"
 _ADAPTER = r"(?:\.(?!weight$|bias$)[\w-]+)?"
@@ -55,15 +55,15 @@ WRITTEN = {
     "diffsynth": ("", {"a": "lora_A.default.weight", "b": "lora_B.default.weight"}),
     "comfyui": ("diffusion_model.", {"a": "lora_down.weight", "b": "lora_up.weight", "alpha": "alpha"}),
 }
-"""The namings that can be written: a prefix, and the ends of the keys of a low-rank pair."""
+"""Namings for writing -> prefix, and the ends of the keys of a low-rank pair."""
 
 
 @checked
 def original_name(path: str) -> str:
-    """What Wan's own code calls a layer.
+    """Return the name of a layer in Wan's own code.
 
     Args:
-        path: of a module or a bare parameter, in diffusers' naming; an unknown one keeps its name.
+        path: of a module or a bare parameter, in diffusers' naming; an unknown path is returned unchanged.
     """
     block = re.fullmatch(r"(blocks\.\d+)\.(.+)", path)
     if not block:
@@ -76,10 +76,10 @@ def original_name(path: str) -> str:
 
 @checked
 def aliases(paths: Iterable[str]) -> dict[str, str]:
-    """Every name under which a file may know a layer -> its path in diffusers' naming.
+    """Map every name that a file may use for a layer to its path in diffusers' naming.
 
     Args:
-        paths: modules with weights, and bare parameters.
+        paths: of modules with weights, and of bare parameters.
     """
     names = [(name, path) for path in paths for name in (path, original_name(path))]
     names += [(name.removesuffix(".0"), path) for name, path in names if name.endswith("to_out.0")]
@@ -88,7 +88,7 @@ def aliases(paths: Iterable[str]) -> dict[str, str]:
 
 @checked
 def is_low_noise(key: str) -> bool:
-    """Whether a key says that it belongs to Wan2.2's expert for low noise.
+    """Whether a key is marked as belonging to Wan2.2's expert for low noise.
 
     Args:
         key: as it stands in the file.
@@ -98,7 +98,7 @@ def is_low_noise(key: str) -> bool:
 
 @checked
 def is_high_noise(key: str) -> bool:
-    """Whether a key says that it belongs to Wan2.2's expert for high noise, and can belong to no other model.
+    """Whether a key is marked as belonging to Wan2.2's expert for high noise and to no other model.
 
     Args:
         key: as it stands in the file.
@@ -108,18 +108,18 @@ def is_high_noise(key: str) -> bool:
 
 @checked
 def read_key(key: str) -> tuple[str, str]:
-    """A key's layer, as the file calls it, and its part, one of `PARTS`.
+    """Split a key into its layer and its part.
 
     Args:
         key: as it stands in the file.
 
     Returns:
-        Both; of a key that is none of a LoRA the part is "".
+        The layer, as named in the file, and the part, one of `PARTS`, or "" if the key is not of a LoRA.
     """
-    # LightX2V's change of a block's modulation, which is no module of its own
+    # LightX2V's update of a block's modulation, which is a bare parameter
     key = re.sub(r"\.diff_m$", ".modulation.diff", key)
     key = re.sub(rf"\.(?:{WRAPPERS}|processor)(?=\.)", "", key)
-    key = re.sub(r"_lora\.(up|down)(?=\.|$)", r".lora.\1", key)  # to_q_lora.up.weight, from diffusers of 2023
+    key = re.sub(r"_lora\.(up|down)(?=\.|$)", r".lora.\1", key)  # to_q_lora.up.weight, written by diffusers in 2023
     for part, pattern in KEYS.items():
         if found := pattern.fullmatch(key):
             return found[1], part
@@ -128,12 +128,12 @@ def read_key(key: str) -> tuple[str, str]:
 
 @checked
 def naming_of(key: str, layer: str, path: str) -> str:
-    """Which tool writes such a key.
+    """Return the tool that writes keys of this form.
 
     Args:
         key: as it stands in the file.
-        layer: its layer, as the file calls it.
-        path: the same in diffusers' naming.
+        layer: its layer, as named in the file.
+        path: of the layer, in diffusers' naming.
     """
     if re.search(r"(?:^|\.)lora_(?:unet|transformer|dit)_", key):
         return "musubi"
@@ -146,19 +146,19 @@ def naming_of(key: str, layer: str, path: str) -> str:
 
 @checked
 def written_key(naming: Literal["diffusers", "diffsynth", "comfyui"], path: str, part: str) -> str:
-    """The key under which a part is written.
+    """Return the key under which a part is written.
 
     Args:
         naming: one of `WRITTEN`.
         path: of the layer, in diffusers' naming.
-        part: a, b, weight, bias, "bias of b" for diffusers, or alpha for comfyui.
+        part: "a", "b", "weight" or "bias"; also "bias of b" for diffusers, and "alpha" for comfyui.
 
     Raises:
-        ValueError: this naming has no such part.
+        ValueError: the naming has no such part.
     """
     prefix, ends = WRITTEN[naming]
     known = {"weight": "diff", "bias": "diff_b", **ends}
     if part not in known:
-        raise ValueError(f"part={part!r:.60}: {naming} has {', '.join(map(repr, known))}, give one of these.")
+        raise ValueError(f"part={part!r:.60}: give a part that {naming} has, {', '.join(map(repr, known))}.")
     end = known[part]
     return f"{prefix}{path if naming == 'diffusers' else original_name(path)}.{end}"

@@ -1,4 +1,4 @@
-"""By what a LoRA file wants its products multiplied, wherever it says so: alpha / rank, or alpha / sqrt(rank)."""
+"""The scale of a LoRA, alpha / rank or alpha / sqrt(rank), from all places in which a file may state it."""
 
 import contextlib
 import json
@@ -17,21 +17,21 @@ from pusa_lab.wan.lora_kinds import refuse_kind
 from pusa_lab.wan.lora_names import PREFIXES, is_high_noise, is_low_noise
 
 METADATA = "lora_adapter_metadata"
-"""Where diffusers keeps PEFT's configuration in the header of a file."""
+"""Entry of the header in which diffusers stores PEFT's configuration."""
 CONFIGS = (METADATA, "lora_config", "peft_config", "adapter_config")
-"""Entries, of a header or of a pickle, with a configuration as PEFT writes it."""
+"""Entries of a header or pickle with a configuration in PEFT's form."""
 ALPHAS = ("lora_alpha", "network_alpha", "alpha")
 RANKS = ("r", "rank", "lora_rank", "network_dim")
 PATTERNS = ("alpha_pattern", "rank_pattern")
 STATED = (*ALPHAS, *RANKS, *PATTERNS, "use_rslora", "use_dora")
 TOLERANCE = 2**-8
-"""Relative difference of two statements of the same scale, one of which was stored in bfloat16."""
+"""Relative difference allowed between two statements of a scale, one of which may be stored in bfloat16."""
 DEEPEST = 4
-"""Levels of a training's settings that are looked into."""
+"""Most levels of nested training settings that are searched."""
 MOST, REPEATS = 4096, 4
-"""Patterns for the names of layers, and repetitions in each: matching more could take minutes."""
+"""Most patterns for names of layers, and most repetitions in each; matching more could take minutes."""
 PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal", "eva")
-"""Initialisations of A and B that leave the weights alone; the others change them in training."""
+"""Initialisations of A and B that do not change the base weights; the others do."""
 FORWARDS = (
     "use_dora",
     "use_qalora",
@@ -46,41 +46,41 @@ FORWARDS = (
     "monteclora_config",
     "velora_config",
 )
-"""Settings of PEFT with which a layer computes something else than W x + s B A x, or other weights were trained too."""
+"""Settings of PEFT with which a layer does not compute W x + s B A x, or other weights are trained too."""
 
 WORDS = (*FORWARDS, "peft_type", "init_lora_weights")
-"""Settings of PEFT that mean the same where they stand alone."""
+"""Settings of PEFT that mean the same as single entries of a file."""
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What one place says of the scale of a LoRA's layers."""
+    """What one place in a file states about the scale of the layers."""
 
     source: str
-    """The place, for a report or a sentence."""
+    """Name of the place, for a report or a sentence."""
     alpha: float | None
-    """Of all layers that have none of their own; None where another place states it."""
+    """Alpha of all layers without their own; None if another place states it."""
     rank: float | None = None
-    """Of all layers that have none of their own; None where it is not stated."""
+    """Rank of all layers without their own; None if it is not stated."""
     rslora: bool | None = None
-    """Whether the scale is alpha / sqrt(rank) instead of alpha / rank; None where it is not stated."""
+    """Whether the scale is alpha / sqrt(rank) instead of alpha / rank; None if it is not stated."""
     alphas: Mapping[re.Pattern[str], float] | None = None
-    """Pattern for names of layers -> their alpha; None where none are stated."""
+    """Pattern for names of layers -> their alpha; None if none are stated."""
     ranks: Mapping[re.Pattern[str], float] | None = None
-    """Pattern for names of layers -> their rank; None where none are stated."""
+    """Pattern for names of layers -> their rank; None if none are stated."""
 
     def of(self, names: Sequence[str], rank: int, where: str) -> tuple[float, float] | None:
-        """A layer's alpha, and its scale; None where the place states no alpha for it.
+        """Return alpha and scale of a layer, or None if this place states no alpha for it.
 
-        alpha / rank, or alpha / sqrt(rank) for rsLoRA
+        scale = alpha / rank, or alpha / sqrt(rank) for rsLoRA
 
         Args:
-            names: under which patterns may know the layer.
+            names: of the layer, against which patterns are matched; its path in the model comes last.
             rank: of its pair.
             where: what to call the file in a sentence.
 
         Raises:
-            ValueError: another rank is stated than the pair has.
+            ValueError: the stated rank is not that of the pair.
 
         Source: Kalajdzievski, arXiv 2312.03732, for the square root.
         """
@@ -102,20 +102,20 @@ def _by_pattern(patterns: Mapping[re.Pattern[str], Any] | None, names: Sequence[
 def scale_of(
     statements: Sequence[Statement], own: float | None, names: Sequence[str], rank: int, where: str
 ) -> tuple[float, float, str]:
-    """The alpha and scale of one layer, and the place that states them.
+    """Return alpha and scale of one layer, and the place that states them.
 
     Args:
         statements: of the file, the most specific first.
-        own: the layer's alpha among the tensors; None if it has none.
+        own: alpha of the layer among the tensors; None if it has none.
         names: of the layer, its path in the model last.
         rank: of its pair.
         where: what to call the file in a sentence.
 
     Returns:
-        alpha = rank, scale 1 and "" where nothing is stated.
+        Alpha, scale and place; alpha = rank, scale 1 and "" if nothing is stated.
 
     Raises:
-        ValueError: two places state different scales, or a place another rank, or there is no name.
+        ValueError: two places state different scales, a stated rank is not that of the pair, or there is no name.
     """
     if not names:
         raise ValueError("names is empty: give at least the path of the layer.")
@@ -130,26 +130,26 @@ def scale_of(
         if not math.isclose(scale, found[0][1], rel_tol=TOLERANCE):
             raise ValueError(
                 f"{where} states two scales for {names[-1]}, {found[0][1]:g} in {found[0][2]} and {scale:g} in "
-                f"{source}: give the file together with its own settings, or take the wrong ones out."
+                f"{source}: give the file together with its own settings, or remove the wrong ones."
             )
     if not found and (lacking := next((s.source for s in statements if s.alphas), None)):
         raise ValueError(
-            f"{where} has no lora_alpha for {names[-1]}, which {lacking} leaves out: give the file together with its "
-            f"own settings."
+            f"{where} has no lora_alpha for {names[-1]}, which {lacking} does not cover: give the file together with "
+            f"its own settings."
         )
     return found[0] if found else (float(rank), 1.0, "")
 
 
 @checked
 def statements_of(file: LoRAFile, low: bool) -> list[Statement]:
-    """All that a file says of its scale outside its layers' own alphas.
+    """Return all statements of a file about its scale, apart from the alphas of single layers.
 
     Args:
         file: from `lora_files.read`.
-        low: whether the expert for low noise is meant, where a file is for two.
+        low: whether the model is the expert for low noise, for files with the LoRAs of both experts.
 
     Raises:
-        ValueError: a statement cannot be read, or says that this is no plain LoRA.
+        ValueError: a statement is not valid, statements disagree, or they say that the file is not a plain LoRA.
     """
     found = [_configured(file.config, f"{CONFIG} beside the file", file.where)] if file.config else []
     for settings, place in ((file.header, "in the header"), (file.settings, "in the file")):
@@ -159,7 +159,7 @@ def statements_of(file: LoRAFile, low: bool) -> list[Statement]:
 
 
 def _in_place(settings: Mapping[str, Any], low: bool, place: str, where: str) -> list[Statement | None]:
-    """From the configurations in one place, then from its single entries."""
+    """Statements in the configurations of one place, then in its single entries."""
     found = []
     for name in CONFIGS:
         if name in settings:
@@ -173,15 +173,15 @@ def _in_place(settings: Mapping[str, Any], low: bool, place: str, where: str) ->
 
 
 def _in_training(value: Any, low: bool, place: str, where: str, depth: int = 0) -> list[Statement | None]:
-    """From all settings of a training, of which only some are those of the LoRA."""
+    """Statements in the settings of a training, of which only some concern the LoRA."""
     value = plain(value) if isinstance(value, str) else value
     if not isinstance(value, Mapping) or depth > DEEPEST:
         return []
     settings = {k: v for k, v in _of_expert(value, low, place, where).items() if v is not None}
     if not any(name in settings for name in RANKS):
-        settings.pop("alpha", None)  # may be any other number
+        settings.pop("alpha", None)  # it may have another meaning
     if same(settings.get("rank"), 0):
-        settings.pop("rank")  # of a process, which counts from 0
+        settings.pop("rank")  # number of a process, counted from 0
     found = [_single(settings, place, where)]
     for name in (*CONFIGS, *TRAINING, "lora", "network", "model"):
         found += _in_training(settings.get(name), low, f"in {name} {place}", where, depth + 1)
@@ -189,10 +189,10 @@ def _in_training(value: Any, low: bool, place: str, where: str, depth: int = 0) 
 
 
 def _joined(statements: list[Statement], where: str) -> list[Statement]:
-    """Statements that each tell all, where a file says one thing here and another there.
+    """Complete statements by each other, for files that state alpha in one place and other settings in another.
 
     Raises:
-        ValueError: one place says that the scale has a square root, and another that it has not.
+        ValueError: the places disagree about use_rslora.
     """
     parts = [statement for statement in statements if statement.alpha is None]
     flags = [part for part in parts if part.rslora is not None]
@@ -201,7 +201,7 @@ def _joined(statements: list[Statement], where: str) -> list[Statement]:
             if other.rslora not in (None, flag.rslora):
                 raise ValueError(
                     f"{where} states use_rslora {flag.rslora} in {flag.source}, and {other.rslora} in {other.source}: "
-                    f"take the wrong one out."
+                    f"remove the wrong one."
                 )
     return [_completed(statement, statements if statement.alpha is None else parts) for statement in statements]
 
@@ -218,15 +218,15 @@ def _completed(statement: Statement, others: list[Statement]) -> Statement:
 def _parsed(value: Any, name: str, where: str) -> Mapping[str, Any]:
     found = plain(value) if isinstance(value, str) else value
     if not isinstance(found, Mapping):
-        raise ValueError(f"{where} has a {name} that is not a JSON object: fetch the file again.")
+        raise ValueError(f"{where} has a {name} that is not a JSON object: download the file again.")
     return found
 
 
 def _of_expert(settings: Mapping[str, Any], low: bool, place: str, where: str) -> dict[str, Any]:
-    """Settings without the prefix of their model; those of other models are left out.
+    """Settings without the prefix of their model; those of other models are omitted.
 
     Raises:
-        ValueError: one is there with two prefixes and two values.
+        ValueError: a setting has different values under two prefixes.
     """
     keys: dict[str, str] = {}
     named = [key for key in settings if isinstance(key, str)]
@@ -239,13 +239,13 @@ def _of_expert(settings: Mapping[str, Any], low: bool, place: str, where: str) -
         if name in STATED and not same(settings[first], settings[key]):
             raise ValueError(
                 f"{where} states two values {place}, {first} {plain(settings[first])!r:.40} and {key} "
-                f"{plain(settings[key])!r:.40}: take the wrong one out."
+                f"{plain(settings[key])!r:.40}: remove the wrong one."
             )
     return {name: settings[key] for name, key in keys.items()}
 
 
 def _configured(config: Mapping[str, Any], source: str, where: str) -> Statement | None:
-    """From PEFT's configuration."""
+    """The statement of PEFT's configuration."""
     _check_plain_lora({key: plain(value) for key, value in config.items()}, f"of {source}", where)
     if "lora_alpha" not in config and ("r" in config or config.get("alpha_pattern")):
         raise ValueError(f"{where} has no lora_alpha in {source}: give the file together with its own settings.")
@@ -262,9 +262,9 @@ def _configured(config: Mapping[str, Any], source: str, where: str) -> Statement
 def _stated(
     settings: Mapping[str, Any], alpha: str | None, rank: float | None, place: str, where: str
 ) -> Statement | None:
-    """What is stated under the usual names, the alpha under its own; None if it is nothing."""
-    told = {name: plain(settings[name]) for name in PATTERNS if settings.get(name) is not None}
-    patterns = {name: _patterns(found or {}, f"{name} {place}", where) for name, found in told.items()}
+    """The statement under PEFT's names, with alpha under the given name; None if nothing is stated."""
+    given = {name: plain(settings[name]) for name in PATTERNS if settings.get(name) is not None}
+    patterns = {name: _patterns(found or {}, f"{name} {place}", where) for name, found in given.items()}
     flag = settings.get("use_rslora")
     rslora = None if flag is None else _flag(flag, f"use_rslora {place}", where)
     names = [alpha or "", *(name for name in PATTERNS if patterns.get(name)), "" if rslora is None else "use_rslora"]
@@ -291,11 +291,12 @@ def _check_plain_lora(config: Mapping[str, Any], place: str, where: str) -> None
         refuse_kind(where, f"a LoRA with trained biases (bias {config['bias']!r:.20})", f"bias {place}")
     start = config.get("init_lora_weights")
     if not any(start is known or start == known for known in PLAIN_STARTS):
-        refuse_kind(where, f"a LoRA that began as {start!r:.40}, on changed weights", f"init_lora_weights {place}")
+        kind = f"a LoRA initialised by {start!r:.40}, which changes the base weights"
+        refuse_kind(where, kind, f"init_lora_weights {place}")
 
 
 def _kohya(file: LoRAFile) -> Statement | None:
-    """From the header of kohya's trainers and of those that follow them."""
+    """The statement in the header written by kohya's trainers and their descendants."""
     header = file.header
     arguments: Mapping[str, Any] = {}
     with contextlib.suppress(ValueError, RecursionError):
@@ -307,16 +308,16 @@ def _kohya(file: LoRAFile) -> Statement | None:
     alpha, rank = _word(header.get("ss_network_alpha")), _word(header.get("ss_network_dim"))
     own = {str(value) for key, value in file.entries.items() if key.endswith(".alpha")}
     converted = any(re.search(r"\.lora_A(\.|$)", key) for key in file.entries) and "ss_network_module" in header
-    # Converters to the names lora_A and lora_B (Musubi's convert_lora.py) multiply alpha into the tensors and keep the
-    # header of the file they read.
+    # Converters to the names lora_A and lora_B (Musubi's convert_lora.py) multiply the tensors by alpha and keep the
+    # header of the original file.
     if alpha is None or len(own) > 1 or (converted and not own):
-        return None  # alphas that differ are meant for their layers
+        return None  # different alphas are meant for single layers
     rslora = any(str(arguments.get(name)).lower() == "true" for name in ("rs_lora", "use_rslora", "rslora"))
     return Statement("ss_network_alpha in the header", alpha, None if own else rank, rslora or None)
 
 
 def _word(text: str | None) -> float | None:
-    """A number of a header; None for "None", "Dynamic" and whatever else stands for none."""
+    """A number in a header; None for "None", "Dynamic" and any other text."""
     with contextlib.suppress(TypeError, ValueError):
         number = float(text)  # type: ignore[arg-type]
         return number if math.isfinite(number) else None
@@ -324,14 +325,14 @@ def _word(text: str | None) -> float | None:
 
 
 def _single(settings: Mapping[str, Any], place: str, where: str) -> Statement | None:
-    """From single entries such as lora_alpha."""
+    """The statement of single entries such as lora_alpha."""
     _check_plain_lora({k: plain(v) for k, v in settings.items() if k in WORDS}, place, where)
     found = {name: _number(settings[name], f"{name} {place}", where) for name in ALPHAS if name in settings}
     if len(set(found.values())) > 1:
         one, other = list(found)[:2]
         raise ValueError(
-            f"{where} states two scales, {one} {found[one]:g} and {other} {found[other]:g} {place}: take the wrong one "
-            f"out."
+            f"{where} states two scales, {one} {found[one]:g} and {other} {found[other]:g} {place}: remove the wrong "
+            f"one."
         )
     ranks = {_number(settings[key], f"{key} {place}", where) for key in RANKS if key in settings}
     return _stated(settings, next(iter(found), None), ranks.pop() if len(ranks) == 1 else None, place, where)
@@ -343,7 +344,7 @@ def _number(value: Any, name: str, where: str) -> float:
     if isinstance(value, str):
         value = _word(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
-        raise ValueError(f"{where} has {value!r:.60} as {name}: that must be a number, fetch the file again.")
+        raise ValueError(f"{where} has {value!r:.60} as {name}, which must be a number: download the file again.")
     return float(value)
 
 
@@ -355,18 +356,18 @@ def _flag(value: Any, name: str, where: str) -> bool:
     if isinstance(value, int | float) and value in (0, 1):
         value = bool(value)
     if value is not None and not isinstance(value, bool):
-        raise ValueError(f"{where} has {value!r:.60} as {name}: that must be true or false, fetch the file again.")
+        raise ValueError(f"{where} has {value!r:.60} as {name}, which must be true or false: download the file again.")
     return bool(value)
 
 
 def _patterns(found: Any, name: str, where: str) -> dict[re.Pattern[str], float]:
     if not isinstance(found, Mapping) or len(found) > MOST:
-        raise ValueError(f"{where} has {found!r:.60} as {name}: that must be an object of at most {MOST} entries.")
+        raise ValueError(f"{where} has {found!r:.60} as {name}: give an object of at most {MOST} entries.")
     return {_pattern(key, name, where): _number(value, name, where) for key, value in found.items()}
 
 
 def _pattern(pattern: Any, name: str, where: str) -> re.Pattern[str]:
-    """As PEFT, the end of a name from a dot on; quickly matched, whoever wrote it."""
+    """Compile a pattern as PEFT does, for the end of a name after a dot; slow patterns are refused."""
     repeats = re.findall(r"[*+{]", str(pattern))
     try:
         if re.search(r"\)[*+{]", str(pattern)) or len(repeats) > REPEATS:
@@ -374,16 +375,16 @@ def _pattern(pattern: Any, name: str, where: str) -> re.Pattern[str]:
         return re.compile(rf"(.*\.)?({pattern})$")
     except (re.error, TypeError, ValueError, RecursionError, OverflowError) as error:
         raise ValueError(
-            f"{where} has {str(pattern)[:60]!r} in {name}, which cannot be used to match names ({error}): mend it."
+            f"{where} has {str(pattern)[:60]!r} in {name}, which cannot be used to match names ({error}): correct it."
         ) from None
 
 
 @checked
 def sources(found: Iterable[str]) -> str:
-    """The places that stated scales, for a report.
+    """List the places that state scales, for a report.
 
     Args:
-        found: of each layer; "" where nothing was stated.
+        found: place for each layer; "" if nothing is stated.
     """
     places = list(dict.fromkeys(place for place in found if place))
     return " and ".join(places) or "no alpha is stated, so alpha = rank"

@@ -1,4 +1,4 @@
-"""Wan as a `VideoModel`: the same five calls as the toy, so `generate` and every task run on it unchanged."""
+"""Wan as a `VideoModel`, with the same interface as the toy models, so that `generate` and every task work with it."""
 
 import hashlib
 import warnings
@@ -34,31 +34,33 @@ from pusa_lab.wan.prompts import CACHE, PromptEncoder
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
-"""In which the transformer can compute."""
+"""Types in which the transformer can compute."""
 SHIFT = 5.0
-"""Default shift of the sampling grid: Pusa's, for every Wan. Wan's own schedulers have 3 to 12."""
+"""Default shift of the sigmas in sampling, that of Pusa for every Wan; Wan's own schedulers use 3 to 12."""
 
 
 @checked
 class WanModel:
-    """A text-to-video Wan with one clock per frame.
+    """A text-to-video Wan with one timestep per frame.
 
     Args:
-        transformer: text-to-video, compiled or not; becomes a `VTAWanTransformer3DModel`, its weights are not copied.
+        transformer: text-to-video, compiled or not; becomes a `VTAWanTransformer3DModel` in place, without copying its
+            weights.
         codec: diffusers' AutoencoderKLWan.
-        prompts: reads captions: a `PromptEncoder`, or a function (captions) -> embeddings (b, n, d).
-        low: the second expert of Wan2.2-A14B, for low noise; None for the others.
-        boundary: clock below which it takes over.
-        geometry: default sizes; None is 480 x 832 and Wan's usual length. Assign `model.geometry` to change them.
-        device: where it computes.
+        prompts: encoder of captions: a `PromptEncoder`, or a function (captions) -> embeddings (b, n, d).
+        low: the second expert of Wan2.2-A14B, for low noise; None for models with one transformer.
+        boundary: timestep tau below which the second expert takes over.
+        geometry: default sizes; None means 480 x 832 and Wan's default length. Assign `model.geometry` to change them.
+        device: on which the model computes.
         offload: one of `loading.OFFLOADS`.
 
     Raises:
-        ValueError: an image-to-video model, or sizes that do not divide.
+        ValueError: the model is image-to-video, a size is not a multiple of the codec's stride and the patch, or device
+            or offload is unknown.
     """
 
     loras: list[list[LoRAReport]]
-    """What `from_pretrained` put on each expert."""
+    """Reports of the LoRAs that `from_pretrained` loaded, for each expert."""
 
     def __init__(
         self,
@@ -99,12 +101,12 @@ class WanModel:
 
     @property
     def transformer(self) -> Any:
-        """A `VTAWanTransformer3DModel`, or what torch.compile made of it; of two experts the one for high noise."""
+        """The `VTAWanTransformer3DModel`, possibly compiled; of two experts, the one for high noise."""
         return self.experts[0]
 
     @property
     def geometry(self) -> Geometry:
-        """Default sizes. Assigning others checks that they divide."""
+        """Default sizes; new ones are checked against codec and transformer when they are assigned."""
         return self._geometry
 
     @geometry.setter
@@ -130,17 +132,17 @@ class WanModel:
         offload: str = "none",
         cache: str | Path | None = None,
     ) -> "WanModel":
-        """Wrap a pipeline, with its adapters and precisions; its transformers become VTA models in place.
+        """Wrap a pipeline with its adapters and precisions; its transformers become VTA models in place.
 
         Args:
-            pipe: a loaded WanPipeline, compiled or not, before offloading.
-            geometry: as the class.
-            device: None is the pipeline's.
-            offload: as the class.
-            cache: folder for encoded captions; None keeps them in memory.
+            pipe: a loaded WanPipeline, compiled or not, without offloading.
+            geometry: as for `WanModel`.
+            device: None takes that of the pipeline.
+            offload: as for `WanModel`.
+            cache: folder for embeddings of captions; None keeps them in memory.
 
         Raises:
-            ValueError: the pipeline has no transformer or text encoder, a part is offloaded, or as the class.
+            ValueError: the pipeline lacks a part, a part is offloaded, or as for `WanModel`.
         """
         for name in ("transformer", "vae", "text_encoder", "tokenizer"):
             if getattr(pipe, name) is None:
@@ -176,30 +178,32 @@ class WanModel:
         shift: float = SHIFT,
         cache: str | Path | None = CACHE,
     ) -> "WanModel":
-        """Load a Wan in diffusers' layout; everything is checked before the weights are read.
+        """Load a Wan in diffusers' layout; all files are checked before the weights are read.
 
         Args:
             source: a folder, or a repository such as Wan-AI/Wan2.1-T2V-14B-Diffusers.
-            lora: file or files put on the transformer, on the high-noise expert where there are two; of a file with
-                the LoRAs of both, each goes to its own expert.
-            strength: of each; 1.4 in the paper's runs.
-            lora_low: file or files for the low-noise expert.
-            strength_low: of each.
-            merged: add them into the weights, which then cost no time or memory more; False leaves them attached.
-            transformer: a single .safetensors with the transformer's weights, in Wan's or diffusers' names.
-            transformer_low: the same for the low-noise expert.
-            dtype: in which transformer and text encoder compute, one of `DTYPES`; the codec stays in float32. None is
-                bfloat16, or float16 on a GPU that has no bfloat16 (before compute capability 8, a T4).
-            float8: keep the transformer's large weights in 8 bits (half the memory, some precision).
-            device: None is the GPU if there is one.
+            lora: LoRA file or files for the transformer; of two experts, for the one for high noise. A file with the
+                LoRAs of both experts is split between them.
+            strength: of all LoRA files, or a list with one per file; 1.4 in the paper's runs.
+            lora_low: LoRA file or files for the expert for low noise.
+            strength_low: as strength.
+            merged: add LoRAs to the weights, so that they cost no time or memory; False leaves them attached.
+            transformer: a .safetensors file with other weights of the transformer, in Wan's or diffusers' names.
+            transformer_low: the same for the expert for low noise.
+            dtype: in which transformer and text encoder compute, one of `DTYPES`; the codec stays in float32. None
+                means bfloat16, or float16 on a GPU without bfloat16 (compute capability below 8, such as a T4).
+            float8: store the transformer's large weights in 8 bits (half the memory, lower precision).
+            device: None takes the GPU if there is one.
             offload: one of `loading.OFFLOADS`.
             size: height and width in pixels.
-            frames: pixel frames, 1 + 4k; None is Wan's own.
-            shift: default shift of the sampling grid.
-            cache: folder for encoded captions; None keeps them in memory.
+            frames: pixel frames, 1 + 4k; None takes Wan's default.
+            shift: default shift of the sigmas in sampling, above 0.
+            cache: folder for embeddings of captions; None keeps them in memory.
 
         Raises:
-            ValueError: with one sentence on what was received and what to do.
+            FileNotFoundError: a LoRA or weight file does not exist.
+            ValueError: an argument is not valid, the folder or a file is incomplete or does not fit the model, or the
+                GPU has too little memory.
         """
         device = _device(device)
         check_offload(offload)
@@ -229,59 +233,81 @@ class WanModel:
 
     @checked
     def encode_text(self, prompts: list[str]) -> Cond:
-        """Captions to the denoiser's keyword arguments, from the cache where they are in it."""
+        """Encode captions, or read their embeddings from the cache, as keyword arguments of the denoiser.
+
+        Args:
+            prompts: b captions; "" is the null prompt.
+
+        Returns:
+            text: (b, 512, d).
+        """
         return {"text": self.prompts(prompts).to(self.device, self.transformer.dtype)}
 
     @checked
     @torch.no_grad()
     def encode_video(self, clip: Clip) -> Video:
-        """Pixels (b, 3, 1 + 4k, h, w) in [-1, 1] to normalised latents."""
+        """Encode pixels to normalised latents.
+
+        Args:
+            clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1].
+        """
         with self._use(self.codec):
             return latents.encode(self.codec, clip).to(self.device)
 
     @checked
     @torch.no_grad()
     def decode(self, latents_: Video) -> Clip:
-        """Normalised latents to pixels in [-1, 1]."""
+        """Decode normalised latents to pixels in [-1, 1].
+
+        Args:
+            latents_: (b, c, f, h, w).
+        """
         with self._use(self.codec):
             return latents.decode(self.codec, latents_)
 
+    @property
+    def num_layers(self) -> int:
+        """Blocks of the transformer, of which `skip_layers` leaves some out; as many in both experts."""
+        return bare(self.transformer).config.num_layers
+
     @checked
-    def __call__(self, x: Video, tau: Tau, text: Tensor) -> Video:
-        """The velocity, one clock per frame, computed in the weights' precision and returned in x's.
+    def __call__(self, x: Video, tau: Tau, text: Tensor, skip_layers: Sequence[int] = ()) -> Video:
+        """Return the velocity (b, c, f, h, w) in the type of x; it is computed in the type of the weights.
 
         Args:
             x: latents (b, c, f, h, w).
-            tau: clocks (b, f) in [0, 1].
-            text: from `encode_text`.
+            tau: timesteps (b, f) in [0, 1].
+            text: embeddings (b, n, d), from `encode_text`.
+            skip_layers: blocks of the transformer to leave out, see `guidance.skip_layer_guidance`.
         """
         if len(self.experts) == 1:
-            return self._ask(0, x, tau, text)
-        # What is being generated carries the highest clock; frames kept cleaner do not decide.
+            return self._ask(0, x, tau, text, skip_layers)
+        # Frames that are generated have the highest tau and decide the expert; known frames may be cleaner.
         low = tau.amax(1) < self.boundary
         if (tau[~low] < self.boundary).any():
             warnings.warn(
-                f"some frames' clocks are below {self.boundary} where the expert for high noise is at work, which it "
-                "never saw in its pre-training: expect less of them, or keep them at more noise.",
+                f"some frames have tau below {self.boundary} while the expert for high noise is in use, which never "
+                "saw such noise levels in its pre-training: expect lower quality, or keep these frames at more noise.",
                 stacklevel=2,
             )
         v = torch.empty_like(x)
         for expert, rows in enumerate((~low, low)):
             if rows.any():
-                v[rows] = self._ask(expert, x[rows], tau[rows], text[rows])
+                v[rows] = self._ask(expert, x[rows], tau[rows], text[rows], skip_layers)
         return v
 
-    def _ask(self, number: int, x: Video, tau: Tau, text: Tensor) -> Video:
+    def _ask(self, number: int, x: Video, tau: Tau, text: Tensor, skip_layers: Sequence[int]) -> Video:
         expert = self.experts[number]
         if self.offload == "model":
             for other in self.experts:
                 other.to(self.device if other is expert else "cpu")
-        v = expert(x.to(text.dtype), 1000 * tau.float(), text, return_dict=False)[0]
+        more = {"skip_layers": skip_layers} if skip_layers else {}
+        v = expert(x.to(text.dtype), 1000 * tau.float(), text, return_dict=False, **more)[0]
         return v.to(x.dtype)
 
     @contextmanager
     def _use(self, part: nn.Module) -> Iterator[None]:
-        """The codec or the text encoder on the device, alone there if memory is short."""
+        """Context manager that moves the codec or text encoder to the device; with offloading, it is alone there."""
         for expert in self.experts if self.offload == "model" else ():
             expert.to("cpu")
         part.to(self.device)
@@ -309,7 +335,7 @@ def _folder(cache: str | Path | None) -> Path | None:
 
 
 def _check_not_offloaded(part: nn.Module | None, name: str) -> None:
-    """Refuse weights that someone else moves: this model must do it alone."""
+    """Refuse weights that accelerate or diffusers already offloads, because this model must move them itself."""
     for module in part.modules() if part is not None else ():
         hook = getattr(module, "_hf_hook", None)  # accelerate's
         moves = any(
@@ -319,12 +345,12 @@ def _check_not_offloaded(part: nn.Module | None, name: str) -> None:
         groups = registry is not None and registry.get_hook("group_offloading") is not None
         if moves or groups or any(p.is_meta for p in module.parameters(recurse=False)):
             raise ValueError(
-                f"the pipeline's {name} is offloaded already, or without weights: load the pipeline without offloading "
-                f"and let the model do it, from_pipeline(pipe, offload='model') or 'group'."
+                f"the pipeline's {name} is already offloaded, or has no weights: load the pipeline without offloading "
+                f"and let the model do it, with from_pipeline(pipe, offload='model') or 'group'."
             )
 
 
 def _fingerprint(encoder: nn.Module) -> str:
-    """Of some of the weights, which tell one encoder from another."""
+    """Short hash of some of the weights, which identifies an encoder."""
     rows = [p.detach().flatten()[:64].float().cpu() for p in list(encoder.parameters())[::8]]
     return hashlib.sha256(torch.cat(rows).numpy().tobytes()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Captions through UMT5, each encoded once and kept on disk, so that the 11 GB encoder is seldom needed at all."""
+"""Encoding of captions by UMT5; embeddings are cached on disk, so that the 11 GB encoder is rarely loaded."""
 
 import hashlib
 import html
@@ -21,20 +21,20 @@ from torch import Tensor, nn
 from pusa_lab.arguments import checked
 
 LENGTH = 512
-"""Tokens of a caption, padded with zeros: what every Wan was trained with."""
+"""Number of tokens to which the embedding of a caption is padded with zeros, as in the training of every Wan."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pusa_lab" / "prompts"
-"""Where encoded captions are kept."""
+"""Default folder of the embeddings."""
 
 
 @checked
 class PromptEncoder:
-    """Captions to embeddings (b, 512, d), from disk where they were encoded before.
+    """Encodes captions to embeddings (b, 512, d), or reads them from disk if they were encoded before.
 
     Args:
-        load: gives (tokenizer, encoder) when a caption must be encoded; not called before.
-        identity: names the encoder's weights; embeddings of different encoders are kept apart.
-        cache: folder on disk; None keeps them in memory alone.
-        use: puts the encoder where it is to run for the length of a `with`; None leaves it where it is.
+        load: returns (tokenizer, encoder); called when a caption must be encoded for the first time.
+        identity: identifies the encoder's weights, so that embeddings of different encoders are kept apart.
+        cache: folder on disk; None keeps the embeddings in memory only.
+        use: context manager that moves the encoder to the device on which it runs; None leaves it where it is.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class PromptEncoder:
         self.known: dict[str, Tensor] = {}
 
     def __call__(self, prompts: list[str]) -> Float[Tensor, "b 512 d"]:
-        """Embeddings on the CPU, in the encoder's precision.
+        """Return embeddings (b, 512, d) on the CPU, in the encoder's precision.
 
         Args:
-            prompts: captions in any language; "" is the empty caption.
+            prompts: b captions in any language; "" is the null prompt.
 
         Raises:
-            ValueError: the encoder gives numbers that are not finite; these are not kept.
+            ValueError: the encoder returns numbers that are not finite; these are not cached.
         """
         texts = [clean(prompt) for prompt in prompts]
         for text in dict.fromkeys(texts):
@@ -101,7 +101,7 @@ class PromptEncoder:
         try:
             tokens = load_file(place)["tokens"]
         except (SafetensorError, KeyError, OSError):
-            return None  # unreadable: it is encoded and written anew
+            return None  # unreadable: the caption is encoded and written again
         return tokens if torch.isfinite(tokens).all() else None
 
     def _to_disk(self, text: str, tokens: Tensor) -> None:
@@ -114,12 +114,15 @@ class PromptEncoder:
                 save_file({"tokens": tokens.contiguous()}, part)
                 part.replace(place)
         except OSError as error:
-            warnings.warn(f"captions are not kept on disk ({error}): they are encoded anew next time.", stacklevel=5)
+            warnings.warn(
+                f"embeddings cannot be cached on disk ({error}): captions will be encoded again next time.",
+                stacklevel=5,
+            )
 
 
 @checked
 def clean(text: str) -> str:
-    """A caption as Wan's pipelines read it: mended Unicode (where ftfy is installed), no HTML codes, single spaces.
+    """Clean a caption as Wan's pipelines do: Unicode repaired (if ftfy is installed), no HTML codes, single spaces.
 
     Args:
         text: as typed.

@@ -1,4 +1,4 @@
-"""A Wan to be trained on a cache of latents: the transformer alone, with captions that are encoded already."""
+"""A Wan for training on a latent cache: the transformer only, with embeddings instead of a text encoder."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,13 +16,16 @@ from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 
 @checked
 class TrainableWan(nn.Module):
-    """A `VideoModel` that is an nn.Module: what is trained, and no text encoder.
+    """A `VideoModel` that is an nn.Module, with a trainable transformer and without a text encoder.
 
     Args:
-        transformer: text-to-video; becomes a `VTAWanTransformer3DModel`, its weights are not copied.
+        transformer: text-to-video; becomes a `VTAWanTransformer3DModel` in place, without copying its weights.
         geometry: sizes of the latents.
-        words: caption -> embedding (n, d); "" is the empty caption, for text dropout and guidance.
-        codec: diffusers' AutoencoderKLWan for validation clips; None decodes nothing.
+        words: caption -> embedding (n, d); "" is the null prompt, for caption dropout and guidance.
+        codec: diffusers' AutoencoderKLWan, to encode and decode clips in validation; None if that is not needed.
+
+    Raises:
+        ValueError: as `VTAWanTransformer3DModel.adopt`.
     """
 
     def __init__(
@@ -40,18 +43,18 @@ class TrainableWan(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the transformer is."""
+        """Device of the transformer."""
         return next(self.transformer.parameters()).device
 
     @checked
     def encode_text(self, prompts: Sequence[str | Tensor]) -> Cond:
-        """Captions, or embeddings (n, d), to the denoiser's keyword arguments; padded to 512 with zeros.
+        """Return captions or embeddings as keyword arguments of the denoiser, padded with zeros to (b, 512, d).
 
         Args:
-            prompts: captions must be among `words`.
+            prompts: b captions, each one of `words`, or embeddings (n, d).
 
         Raises:
-            ValueError: a caption was not encoded.
+            ValueError: a caption is not one of `words`.
         """
         if unknown := [p for p in prompts if isinstance(p, str) and p not in self.words]:
             raise ValueError(f"the caption {unknown[0]!r} was not encoded: give one of the cache's, or its embedding.")
@@ -60,16 +63,16 @@ class TrainableWan(nn.Module):
         return {"text": padded.to(self.device, self._dtype or self.transformer.dtype, non_blocking=True)}
 
     def shard(self, mesh: Any, device: torch.device) -> None:
-        """Split all weights over processes (FSDP2), kept in float32 and computed in bfloat16 on a GPU.
+        """Shard all weights over processes (FSDP2); they are stored in float32, and computed in bfloat16 on a GPU.
 
         Args:
-            mesh: of the processes, one dimension.
-            device: this process's; weights go there block by block.
+            mesh: one-dimensional device mesh of the processes.
+            device: of this process; weights are moved there block by block.
         """
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         self._dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-        # Inputs are not cast: clocks would lose digits, and what is computed again is not cast a second time.
+        # Inputs are not cast: timesteps would lose digits, and activation checkpointing would not cast them again.
         policy = MixedPrecisionPolicy(self._dtype, torch.float32, cast_forward_inputs=False)
         wide = MixedPrecisionPolicy(torch.float32, torch.float32, cast_forward_inputs=False)
         self.requires_grad_(True)
@@ -84,27 +87,41 @@ class TrainableWan(nn.Module):
     @checked
     @torch.no_grad()
     def encode_video(self, clip: Clip) -> Video:
-        """Pixels in [-1, 1] to normalised latents."""
+        """Encode pixels to normalised latents.
+
+        Args:
+            clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1].
+
+        Raises:
+            ValueError: there is no codec.
+        """
         return latents.encode(self._need_codec(), clip).to(self.device)
 
     @checked
     @torch.no_grad()
     def decode(self, latents_: Video) -> Clip:
-        """Normalised latents to pixels in [-1, 1]."""
+        """Decode normalised latents to pixels in [-1, 1].
+
+        Args:
+            latents_: (b, c, f, h, w).
+
+        Raises:
+            ValueError: there is no codec.
+        """
         return latents.decode(self._need_codec(), latents_)
 
     def _need_codec(self) -> Any:
         if self._codec[0] is None:
-            raise ValueError("this Wan was made without a codec: give codec= to see pixels.")
+            raise ValueError("this Wan was made without a codec: give codec= to encode or decode clips.")
         return self._codec[0].to(self.device)
 
     def forward(self, x: Video, tau: Tau, text: Tensor) -> Video:
-        """The velocity, one clock per frame, computed in the weights' precision and returned in x's.
+        """Return the velocity (b, c, f, h, w) in the type of x; it is computed in the type of the weights.
 
         Args:
             x: latents (b, c, f, h, w).
-            tau: clocks (b, f) in [0, 1].
-            text: from `encode_text`.
+            tau: timesteps (b, f) in [0, 1].
+            text: embeddings (b, 512, d), from `encode_text`.
         """
         v = self.transformer(x.to(text.dtype), 1000 * tau.float(), text, return_dict=False)[0]
         return v.to(x.dtype)

@@ -1,9 +1,9 @@
-"""Wan's transformer with one clock per frame: diffusers' class, its checkpoints and its tools, one more timestep shape.
+"""Wan's transformer with one timestep per frame: diffusers' class with its checkpoints, tools and one more input shape.
 
-The clock makes six vectors per frame (shift, scale and gate, for attention and for the feed-forward). They stay
-(b, f, 6, d): tokens are viewed frame by frame and the vectors broadcast, so nothing is ever repeated per token.
+The timestep gives six vectors per frame (shift, scale and gate, for attention and for the feed-forward). They stay
+(b, f, 6, d): tokens are viewed frame by frame and the vectors are broadcast, so nothing is repeated per token.
 
-Architecture: Wan2.1, arXiv 2503.20314; the vector of clocks: arXiv 2507.16116.
+Architecture: Wan2.1, arXiv 2503.20314; the timestep vector: arXiv 2507.16116.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,22 +21,23 @@ from diffusers.utils import apply_lora_scale
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked, shown
+from pusa_lab.guidance import layer_indices
 
 Spans = tuple[tuple[int, int, int, int], ...]
-"""Runs of tokens: (first token, end, first frame, end), each run as many tokens of every frame in it."""
+"""Runs of tokens: (first token, end, first frame, end); a run has equally many tokens of each of its frames."""
 
 
 @checked
 def frame_spans(start: int, stop: int, per_frame: int) -> Spans:
-    """Cut tokens [start, stop) into the end of a frame, whole frames, and the beginning of a frame.
+    """Divide tokens [start, stop) into the end of a frame, whole frames, and the beginning of a frame.
 
     Args:
-        start: first token, counted from the video's first.
-        stop: one past the last.
-        per_frame: tokens of a frame, at least 1.
+        start: first token, counted from the beginning of the video.
+        stop: one past the last token.
+        per_frame: tokens per frame, at least 1.
 
     Raises:
-        ValueError: there are no such tokens.
+        ValueError: the range is empty, or a number is out of range.
     """
     if not 0 <= start < stop or per_frame < 1:
         raise ValueError(f"start={start}, stop={stop}, per_frame={per_frame}: give 0 <= start < stop and 1 or more.")
@@ -50,16 +51,19 @@ def frame_spans(start: int, stop: int, per_frame: int) -> Spans:
 def by_frame(
     rule: Callable[..., Tensor], spans: Spans, tokens: tuple[Tensor, ...], vectors: tuple[Tensor, ...]
 ) -> Tensor:
-    """Apply a rule to tokens (b, l, d) and vectors (b, f, d), one vector for all tokens of a frame, none repeated.
+    """Apply a rule to tokens (b, l, d) and vectors (b, f, d), one vector per frame, without repeating it per token.
 
     Args:
         rule: (tokens (b, f, hw, d) ..., vectors (b, f, 1, d) ...) -> (b, f, hw, d).
         spans: from `frame_spans`; together they cover all l tokens.
-        tokens: what is changed.
-        vectors: what changes it.
+        tokens: first arguments of the rule, each (b, l, d).
+        vectors: further arguments of the rule, each (b, f, d).
+
+    Returns:
+        Tokens (b, l, d).
 
     Raises:
-        ValueError: tokens or vectors are of other shapes, or the spans are not of them.
+        ValueError: tokens, vectors or the rule's result have other shapes, or the spans do not fit them.
     """
     _check_spans(spans, tokens, vectors)
     found = [
@@ -67,7 +71,7 @@ def by_frame(
         for a, b, i, j in spans
     ]
     if not all(isinstance(x, Tensor) and x.ndim == 4 for x in found):
-        raise ValueError(f"rule gives {shown(found[0])}: let it give tokens (b, f, hw, d).")
+        raise ValueError(f"rule returns {shown(found[0])}: let it return tokens (b, f, hw, d).")
     parts = [x.flatten(1, 2) for x in found]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
@@ -75,12 +79,13 @@ def by_frame(
 def _check_spans(spans: Spans, tokens: tuple[Tensor, ...], vectors: tuple[Tensor, ...]) -> None:
     if not spans or not tokens or not vectors or any(x.ndim < 3 for x in (*tokens, *vectors)):
         raise ValueError(
-            "spans, tokens or vectors are empty, or have no (b, l, d) and (b, f, d): give at least one each."
+            "spans, tokens or vectors are empty or of another shape: give at least one of each, tokens (b, l, d) and "
+            "vectors (b, f, d)."
         )
     length, frames = min(x.shape[1] for x in tokens), min(v.shape[1] for v in vectors)
     for a, b, i, j in spans:
         if not (0 <= a < b <= length and 0 <= i < j <= frames) or (b - a) % (j - i):
-            raise ValueError(f"spans has {(a, b, i, j)} of {length} tokens and {frames} frames: take frame_spans.")
+            raise ValueError(f"spans has {(a, b, i, j)} for {length} tokens and {frames} frames: use frame_spans.")
 
 
 def _modulate(x: Tensor, scale: Tensor, shift: Tensor, norm: nn.Module) -> Tensor:
@@ -92,7 +97,7 @@ def _add(x: Tensor, y: Tensor, gate: Tensor) -> Tensor:
 
 
 class VTAWanTransformerBlock(WanTransformerBlock):
-    """Wan's block; given `spans`, each frame has its own six vectors."""
+    """Wan's block; if `spans` are given, each frame has its own six vectors."""
 
     def forward(
         self,
@@ -101,9 +106,15 @@ class VTAWanTransformerBlock(WanTransformerBlock):
         temb: Tensor,
         rotary_emb: Any,
         spans: Spans | None = None,
+        skipped: bool = False,
     ) -> Tensor:
-        """Tokens (b, l, d) to tokens; temb is (b, f, 6, d) with spans, and as diffusers has it without."""
+        """Map tokens (b, l, d) to tokens; temb is (b, f, 6, d) with spans, and as in diffusers without.
+
+        A skipped block is called all the same, so that hooks run, such as those that bring its weights.
+        """
         x = hidden_states
+        if skipped:
+            return x
         if spans is None:
             return super().forward(x, encoder_hidden_states, temb, rotary_emb)
         shift, scale, gate, c_shift, c_scale, c_gate = (self.scale_shift_table + temb.float()).unbind(2)
@@ -116,17 +127,17 @@ class VTAWanTransformerBlock(WanTransformerBlock):
 
 
 class VTAWanTransformer3DModel(WanTransformer3DModel):
-    """diffusers' Wan transformer whose `timestep` may also be one per frame (Sec. 2.3, arXiv 2507.16116).
+    """diffusers' Wan transformer, which also takes one `timestep` per frame (Sec. 2.3, arXiv 2507.16116).
 
-    Checkpoints, adapters, offloading, casting, regional compilation and context parallelism are those of the parent.
+    Checkpoints, adapters, offloading, casting, regional compilation and context parallelism work as in the parent.
 
     Raises:
-        ValueError: the sizes are those of an image-to-video model, or a patch spans several frames.
+        ValueError: the model is image-to-video, or a patch spans several frames.
     """
 
     _no_split_modules: ClassVar = ["VTAWanTransformerBlock"]
     _repeated_blocks: ClassVar = ["VTAWanTransformerBlock"]
-    # Where clocks are one per frame they are not split, and each rank asks `shard` which tokens it holds.
+    # One timestep per frame is not split over ranks; `shard` tells each rank which tokens it holds.
     _cp_plan: ClassVar = {
         **{k: v for k, v in WanTransformer3DModel._cp_plan.items() if k},
         "condition_embedder.time_embedder": {0: ContextParallelInput(split_dim=1, expected_dims=3, split_output=True)},
@@ -136,17 +147,17 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
     @wraps(WanTransformer3DModel.__init__)  # type: ignore[misc]  # from_config reads its arguments
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self._give_each_frame_its_clock()
+        self._use_frame_timesteps()
 
     @classmethod
     def adopt(cls, model: WanTransformer3DModel) -> "VTAWanTransformer3DModel":
-        """Turn a loaded Wan into this class: the same object and weights, nothing is copied.
+        """Turn a loaded Wan into this class: the same object with the same weights, without copying.
 
         Args:
             model: a text-to-video Wan, before offloading or other hooks.
 
         Raises:
-            ValueError: it is an image-to-video model, or hooks already hold on to its old forward.
+            ValueError: the model is not a text-to-video Wan, or hooks already hold its old forward.
         """
         if isinstance(model, cls):
             return model
@@ -161,17 +172,17 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
             )
         check_text_to_video(model.config)
         model.__class__ = cls
-        model._give_each_frame_its_clock()
+        model._use_frame_timesteps()
         return model
 
-    def _give_each_frame_its_clock(self) -> None:
+    def _use_frame_timesteps(self) -> None:
         check_text_to_video(self.config)
         self.shard = nn.Identity()
         for block in self.blocks:
             block.__class__ = VTAWanTransformerBlock
 
     def enable_cache(self, config: Any) -> None:
-        """As diffusers': its caches know blocks by their class, so they are told of this one."""
+        """As in diffusers, after registering this block's class, by which the caches recognise blocks."""
         TransformerBlockRegistry.register(VTAWanTransformerBlock, TransformerBlockMetadata(0))
         super().enable_cache(config)
 
@@ -184,19 +195,22 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
         encoder_hidden_states_image: Tensor | None = None,
         return_dict: bool = True,
         attention_kwargs: dict[str, Any] | None = None,
+        skip_layers: Sequence[int] = (),
     ) -> Transformer2DModelOutput | tuple[Tensor]:
-        """The velocity (b, c, f, h, w), for one timestep per sample, frame or token.
+        """Return the velocity (b, c, f, h, w) for one timestep per sample, frame or token.
 
         Args:
             hidden_states: latents (b, c, f, h, w).
-            timestep: 1000 tau in [0, 1000]: (b,), (b, f), or (b, tokens) as diffusers has it for Wan2.2-TI2V-5B.
-            encoder_hidden_states: caption (b, 512, text_dim).
+            timestep: 1000 tau in [0, 1000]: (b,), (b, f), or (b, tokens), which diffusers uses for Wan2.2-TI2V-5B.
+            encoder_hidden_states: embeddings of captions (b, 512, text_dim).
             encoder_hidden_states_image: must be None, as for every text-to-video Wan.
             return_dict: whether to wrap the velocity, as diffusers does.
             attention_kwargs: may hold "scale" for adapters, as in diffusers.
+            skip_layers: blocks to leave out, with one timestep per frame.
 
         Raises:
-            ValueError: a timestep of another shape, or frames that do not divide into patches.
+            ValueError: the timestep has another shape, the frames cannot be divided into patches, or a layer to skip
+                does not exist.
         """
         x = hidden_states
         grid = _grid(x, self.config.patch_size)
@@ -204,66 +218,75 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
         shape = tuple(timestep.shape)
         if shape not in {(len(x),), (len(x), grid[0]), (len(x), tokens)}:
             raise ValueError(
-                f"timestep has shape {shape}, but latents of shape {tuple(x.shape)} (b c f h w) want ({len(x)},), "
+                f"timestep has shape {shape}, but latents of shape {tuple(x.shape)} (b c f h w) need ({len(x)},), "
                 f"({len(x)}, {grid[0]}) for one per frame, or ({len(x)}, {tokens}) for one per token."
             )
         if shape == (len(x), grid[0]):
-            sample = self._per_frame(x, timestep, encoder_hidden_states, grid)
+            skipped = layer_indices(skip_layers, len(self.blocks))
+            sample = self._per_frame(x, timestep, encoder_hidden_states, grid, skipped)
             return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
+        if skip_layers:
+            raise ValueError(
+                f"skip_layers with a timestep of shape {shape}: give one per frame, ({len(x)}, {grid[0]})."
+            )
         return WanTransformer3DModel.forward.__wrapped__(
             self, x, timestep, encoder_hidden_states, encoder_hidden_states_image, return_dict
         )
 
-    def _per_frame(self, x: Tensor, timestep: Tensor, text: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    def _per_frame(
+        self, x: Tensor, timestep: Tensor, text: Tensor, grid: tuple[int, int, int], skipped: tuple[int, ...]
+    ) -> Tensor:
         frames, hw = grid[0], grid[1] * grid[2]
         rotary = self.rope(x)
         held = self.shard(torch.arange(frames * hw)[None])[0]
-        whole = len(held) == frames * hw  # else this is one rank's share, which may begin and end inside a frame
+        whole = len(held) == frames * hw  # otherwise the share of one rank, which may begin and end inside a frame
         spans = frame_spans(0, frames * hw, hw) if whole else frame_spans(int(held[0]), int(held[-1]) + 1, hw)
         tokens = self.patch_embedding(x).flatten(2).transpose(1, 2).contiguous()
 
-        clock, six = self._embed_clocks(timestep, text.dtype)
-        words = self.condition_embedder.text_embedder(text)
-        for block in self.blocks:
-            if torch.is_grad_enabled() and self.gradient_checkpointing:
-                tokens = self._gradient_checkpointing_func(block, tokens, words, six, rotary, spans)
+        temb, six = self._embed_timesteps(timestep, text.dtype)
+        captions = self.condition_embedder.text_embedder(text)
+        for i, block in enumerate(self.blocks):
+            if i in skipped:
+                tokens = block(tokens, captions, six, rotary, spans, skipped=True)
+            elif torch.is_grad_enabled() and self.gradient_checkpointing:
+                tokens = self._gradient_checkpointing_func(block, tokens, captions, six, rotary, spans)
             else:
-                tokens = block(tokens, words, six, rotary, spans)
+                tokens = block(tokens, captions, six, rotary, spans)
 
-        shift, scale = (self.scale_shift_table.to(clock.device) + clock[:, :, None]).to(tokens.device).unbind(2)
+        shift, scale = (self.scale_shift_table.to(temb.device) + temb[:, :, None]).to(tokens.device).unbind(2)
         tokens = by_frame(partial(_modulate, norm=self.norm_out), spans, (tokens,), (scale, shift))
         return _unpatch(self.proj_out(tokens), grid, self.config.patch_size)
 
-    def _embed_clocks(self, timestep: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """(b, f) to (b, f, d) and (b, f, 6, d).
+    def _embed_timesteps(self, timestep: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Embed timesteps (b, f) to (b, f, d) and (b, f, 6, d).
 
-        Frame after frame, each as a scalar call would: in a product of more rows every row is rounded another way, and
-        equal clocks would no longer give the scalar model's output bit for bit.
+        Frames are embedded one by one, as in a scalar call: a matrix product with more rows rounds each row in another
+        way, and equal timesteps would no longer give the scalar model's output bit for bit.
         """
         embed = self.condition_embedder
         width = next(iter(embed.time_embedder.parameters())).dtype
-        clocks, sixes = [], []
+        tembs, sixes = [], []
         for column in timestep.unbind(1):
-            clocks.append(embed.time_embedder(embed.timesteps_proj(column).to(width)).to(dtype))
-            sixes.append(embed.time_proj(embed.act_fn(clocks[-1])))
-        return torch.stack(clocks, dim=1), torch.stack(sixes, dim=1).unflatten(2, (6, -1))
+            tembs.append(embed.time_embedder(embed.timesteps_proj(column).to(width)).to(dtype))
+            sixes.append(embed.time_proj(embed.act_fn(tembs[-1])))
+        return torch.stack(tembs, dim=1), torch.stack(sixes, dim=1).unflatten(2, (6, -1))
 
 
-# It is the same checkpoint, so it is saved under the parent's name: folders and pipelines open with plain diffusers.
+# The checkpoint is the same and is saved under the parent's name, so plain diffusers opens its folders and pipelines.
 VTAWanTransformer3DModel.__name__ = WanTransformer3DModel.__name__
 VTAWanTransformer3DModel.__module__ = WanTransformer3DModel.__module__
 
 
 @checked
 def check_text_to_video(config: Mapping[str, Any]) -> None:
-    """Refuse what per-frame clocks are not for.
+    """Refuse models that cannot take one timestep per frame.
 
     Args:
         config: of a WanTransformer3DModel, with diffusers' names.
 
     Raises:
-        ValueError: it takes a mask and a picture beside the latents (image-to-video), its patches span frames, or it is
-            no such config.
+        ValueError: the model is image-to-video (takes a mask and a picture beside the latents), its patches span
+            several frames, or the config is of another model.
     """
     if missing := [name for name in ("in_channels", "out_channels", "image_dim", "patch_size") if name not in config]:
         raise ValueError(f"the config has no {missing[0]}: give that of diffusers' WanTransformer3DModel.")
@@ -272,17 +295,19 @@ def check_text_to_video(config: Mapping[str, Any]) -> None:
     given, made = config["in_channels"], config["out_channels"]
     if given != made or config["image_dim"] is not None:
         raise ValueError(
-            f"this is an image-to-video Wan ({given} input channels for {made} latent channels): vector clocks are for "
-            f"the text-to-video models, Wan2.1-T2V, Wan2.2-T2V-A14B or Wan2.2-TI2V-5B, which then need no such input."
+            f"this is an image-to-video Wan ({given} input channels for {made} latent channels): give a text-to-video "
+            f"model, Wan2.1-T2V, Wan2.2-T2V-A14B or Wan2.2-TI2V-5B, which needs no picture input for these tasks."
         )
     if config["patch_size"][0] != 1:
-        raise ValueError(f"patch_size={tuple(config['patch_size'])}: a patch must span one frame, so each has a clock.")
+        raise ValueError(
+            f"patch_size={tuple(config['patch_size'])}: a patch must span one frame, so that each frame has a timestep."
+        )
 
 
 def _grid(x: Tensor, patch: Sequence[int]) -> tuple[int, int, int]:
     if x.shape[3] % patch[1] or x.shape[4] % patch[2]:
         raise ValueError(
-            f"latents have frames of {x.shape[3]} x {x.shape[4]}: patches want multiples of {patch[1]} x {patch[2]}."
+            f"latents have frames of {x.shape[3]} x {x.shape[4]}: give multiples of the patch, {patch[1]} x {patch[2]}."
         )
     return x.shape[2], x.shape[3] // patch[1], x.shape[4] // patch[2]
 

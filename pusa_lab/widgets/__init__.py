@@ -1,4 +1,4 @@
-"""The schedule studio: draw the clocks, watch the frames; and a player for the states of any sampler."""
+"""The schedule studio, to draw a schedule and watch its frames, and a player for the states of the sampling loop."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,14 +27,17 @@ def ScheduleStudio(
     prompt: str = "",
     truth: np.ndarray | None = None,
 ) -> Hands:
-    """A matrix of clocks to draw on, and with a model a button that samples it; `studio.schedule` is the tensor.
+    """Open a schedule to draw on, with a button that samples it if there is a model; `studio.schedule` is the tensor.
 
     Args:
-        model: any `VideoModel`; None draws only.
-        frames: latent frames, those of the model.
-        steps: moves of the synchronous schedule it opens with.
-        prompt: caption to begin with.
-        truth: (pixel frames, h, w, 3) uint8: what comes out is measured against it, frame by frame.
+        model: any `VideoModel`; without one, schedules can only be drawn.
+        frames: number of latent frames, at least 1; to sample, it must be that of the model.
+        steps: steps of the first schedule, which is synchronous, at least 1.
+        prompt: first prompt.
+        truth: (pixel frames, h, w, 3) uint8, with which the result is compared frame by frame; None compares nothing.
+
+    Raises:
+        ValueError: frames or steps is out of range.
     """
     session = Session(model, frames, steps, prompt, truth)
     if plain():
@@ -48,11 +51,11 @@ def ScheduleStudio(
 
 @checked
 def Player(states: Iterable[State], decode: Callable[[Video], Clip] | None = None) -> Any:
-    """Scrub over (row, frame) of the states that a sampler yields: each shows its clean estimate.
+    """Open a player that shows the clean estimate at each (row, frame) of the states of the sampling loop.
 
     Args:
-        states: such as those of `sample_steps` or `Run.states`; the first sample of the batch is shown.
-        decode: latents to pixels; None shows the first channels as colours.
+        states: states such as those of `sample_steps` or `Run.states`; the first sample of the batch is shown.
+        decode: function from latents to pixels; None shows the first channels as colours.
 
     Raises:
         ValueError: there are no states.

@@ -1,4 +1,4 @@
-"""The studio's editing model: a matrix, what a hand can do to it, and every step back. No widget is needed."""
+"""The studio's editing model: a schedule, the edits that can be made to it, and their history. It needs no widget."""
 
 import inspect
 import json
@@ -15,7 +15,7 @@ from pusa_lab.widgets import moves
 MOST = 200
 """Steps that can be undone."""
 MOST_TEXT = 8 * 2**20
-"""Characters of the largest file that is read."""
+"""Most characters of a file that is read."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Fault:
     frame: int
     """Its latent frame."""
     what: str
-    """One sentence on what is wrong."""
+    """What is wrong, in one phrase."""
     mend: str
-    """One sentence on what mending changes."""
+    """What mending changes, in one phrase."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,22 @@ class Step:
     matrix: Schedule
     """(rows, f)."""
     origin: tuple[str, dict[str, Any]] | None = None
-    """Name in the zoo and its arguments, where nothing was changed since."""
+    """Name in the zoo and arguments, if the matrix is unchanged since; else None."""
     gesture: str | None = None
-    """What belongs together, such as one drag of the mouse, is one step."""
+    """Edits in a row with the same gesture, such as one drag of the mouse, are one entry."""
 
 
 @checked
 class Editor:
-    """A matrix of clocks under a person's hand.
+    """A schedule that is edited, with undo and redo.
 
     Args:
-        frames: latent frames, at least 1; they stay as many.
-        steps: moves of the synchronous schedule that it starts with, at least 1.
+        frames: number of latent frames, 1 to 10,000; it cannot be changed later.
+        steps: steps of the first schedule, which is synchronous, at least 1.
         shift: shift of its grid, positive.
+
+    Raises:
+        ValueError: an argument is out of range, or the schedule would be too large to draw.
     """
 
     def __init__(self, frames: int = 9, steps: int = 20, shift: float = 1.0) -> None:
@@ -64,7 +67,7 @@ class Editor:
 
     @property
     def schedule(self) -> Schedule:
-        """The matrix (rows, f), a copy."""
+        """The schedule (rows, f), as a copy; setting it adds an entry to the history."""
         return self._step.matrix.clone()
 
     @schedule.setter
@@ -73,15 +76,19 @@ class Editor:
 
     @property
     def origin(self) -> tuple[str, dict[str, Any]] | None:
-        """Member of the zoo and its arguments, if the matrix is still as it came from there."""
+        """Name in the zoo and arguments, if the matrix is unchanged since; else None."""
         return self._step.origin
 
     @checked
     def load(self, name: str, **arguments: Any) -> None:
-        """A member of the zoo: `load("pyramid", steps=20, lag=4)`; see `moves.PARAMETERS` for the arguments.
+        """Load a member of the zoo: `load("pyramid", steps=20, lag=4)`; see `moves.parameters` for the arguments.
+
+        Args:
+            name: a name in `schedules.SCHEDULES`.
+            **arguments: its arguments without `frames`; steps is 20 if it is not given.
 
         Raises:
-            ValueError: no such member, or an argument is out of range.
+            ValueError: there is no such member, or an argument is unknown or out of range.
         """
         if name not in SCHEDULES:
             raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(SCHEDULES)}.")
@@ -91,22 +98,22 @@ class Editor:
             raise ValueError(f"{name} has no {unknown[0]!r:.40}: choose from {', '.join(sorted(allowed))}.")
         for word, value in arguments.items():
             if isinstance(value, int) and abs(value) > moves.MOST_ROWS:
-                raise ValueError(f"{word}={value:.3g}: the studio takes {moves.MOST_ROWS:,} at the most.")
+                raise ValueError(f"{word}={value:.3g}: the studio takes at most {moves.MOST_ROWS:,}.")
         for word in arguments.keys() & {"shift", "noise"}:
             arguments[word] = float(arguments[word]) if isinstance(arguments[word], int) else arguments[word]
         self._push(moves.small(SCHEDULES[name](frames=self.frames, **arguments)), (name, arguments))
 
     @checked
     def edit(self, move: str, gesture: str | None = None, **arguments: Any) -> None:
-        """One of `moves.MOVES`: `edit("drag", frame=3, row=5, level=0.4)`.
+        """Make an edit, one of `moves.MOVES`: `edit("drag", frame=3, row=5, level=0.4)`.
 
         Args:
             move: drag, paint, freeze, delay or copy.
-            gesture: moves in a row that name the same one are undone together.
-            **arguments: of the move.
+            gesture: edits in a row with the same gesture are undone together.
+            **arguments: arguments of the edit.
 
         Raises:
-            ValueError: no such move, or a cell that is not there.
+            ValueError: there is no such edit, its arguments are wrong, or a cell does not exist.
         """
         if move not in moves.MOVES:
             raise ValueError(f"unknown move {move!r}: choose one of {', '.join(moves.MOVES)}.")
@@ -116,20 +123,20 @@ class Editor:
         self._push(moves.small(moves.MOVES[move](self.schedule, **arguments)), gesture=gesture)
 
     def undo(self) -> None:
-        """One step back, if there is one."""
+        """Undo the last step, if there is one."""
         self._at = max(self._at - 1, 0)
 
     def redo(self) -> None:
-        """One step forth, if there is one."""
+        """Redo the last step that was undone, if there is one."""
         self._at = min(self._at + 1, len(self._steps) - 1)
 
     @property
     def can(self) -> dict[str, bool]:
-        """Whether there is a step to undo, and one to redo."""
+        """Whether there is a step to undo and one to redo: {"undo": bool, "redo": bool}."""
         return {"undo": self._at > 0, "redo": self._at < len(self._steps) - 1}
 
     def faults(self) -> list[Fault]:
-        """Every cell at fault, from the top left."""
+        """List the faults of all cells, row by row."""
         S = self._step.matrix
         found = [
             Fault(row, frame, f"row {row}, frame {frame}: {S[row, frame]:.4g} {what}", moves.mending(S, row, frame)[1])
@@ -139,18 +146,18 @@ class Editor:
         return sorted(found, key=lambda fault: (fault.row, fault.frame))
 
     def mend(self, fault: Fault) -> str:
-        """Do what `fault.mend` says, and return that sentence."""
+        """Mend a fault as `fault.mend` says, and return that phrase."""
         matrix, said = moves.mending(self._step.matrix, fault.row, fault.frame)
         self._push(matrix)
         return said
 
     def facts(self, seconds: float | None = None) -> dict[str, Any]:
-        """Rows, frames, denoiser calls, the order in which frames finish, and estimated seconds.
+        """Return the numbers of rows, frames and denoiser calls, the order in which frames finish, and the time.
 
-        seconds = calls * seconds of a call
+        seconds = calls * seconds per call
 
         Args:
-            seconds: of one denoiser call; None leaves the estimate out.
+            seconds: seconds per denoiser call; with None, the estimated time is None.
         """
         S = self._step.matrix
         calls = int((S[1:] != S[:-1]).any(dim=1).sum())
@@ -159,7 +166,7 @@ class Editor:
         return {"rows": len(S), "frames": self.frames, "calls": calls, "order": order, "seconds": told}
 
     def line(self) -> str:
-        """The Python line that rebuilds the matrix exactly."""
+        """Return the line of Python that rebuilds the schedule exactly."""
         if self.origin is not None:
             name, arguments = self.origin
             told = {"steps": arguments["steps"], "frames": self.frames} | arguments
@@ -169,20 +176,23 @@ class Editor:
         return f"pl.schedules.from_columns({_text(self._step.matrix.T)})"
 
     def to_json(self) -> str:
-        """The matrix as text for a file; what is no number is null."""
+        """Return the schedule as JSON; numbers that are not finite become null."""
         rows = [[float(str(x)) if isfinite(x) else None for x in row] for row in self._step.matrix.numpy()]
         return json.dumps({"frames": self.frames, "schedule": rows}) + "\n"
 
     @checked
     def from_json(self, text: str) -> None:
-        """The matrix of such a file.
+        """Load the schedule from text that `to_json` made.
+
+        Args:
+            text: JSON of at most 8 Mi characters.
 
         Raises:
-            ValueError: it is no such text, or a matrix of other frames.
+            ValueError: the text is not such JSON, or its schedule has another number of frames.
         """
         wanted = 'give JSON such as {"schedule": [[1, 1], [0, 0]]}, with a level or null in each place'
         if len(text) > MOST_TEXT:
-            raise ValueError(f"no schedule in this text of {len(text):,} characters: give {MOST_TEXT:,} at the most.")
+            raise ValueError(f"no schedule in this text of {len(text):,} characters: give at most {MOST_TEXT:,}.")
         try:
             found = json.loads(text)
             rows = [[nan if x is None else x for x in row] for row in found["schedule"]]
@@ -192,8 +202,8 @@ class Editor:
             raise ValueError(f"no schedule in this text, which is nested too deeply: {wanted}.") from None
         if (frames := found.get("frames", self.frames)) != self.frames:
             raise ValueError(
-                f"the schedule in this text is for frames={frames!r:.40}, the studio has {self.frames}: open one "
-                f"with as many."
+                f"the schedule in this text has frames={frames!r:.40}, the studio {self.frames}: open a studio with "
+                f"as many frames."
             )
         self.schedule = rows
 
@@ -209,29 +219,29 @@ class Editor:
 
 
 def _text(rows: Schedule) -> str:
-    """Shortest decimals that give the same float32 again."""
+    """Write rows with the shortest decimals that give the same float32 numbers."""
     return "[" + ", ".join("[" + ", ".join(map(str, row)) + "]" for row in rows.numpy()) + "]"
 
 
 @checked
 def columns(text: str, frames: int) -> list[int]:
-    """Frames as people write them: "2", "3-5", "0, 4-6", "-1".
+    """Read frames from text such as "2", "3-5", "0, 4-6" or "-1".
 
     Args:
-        text: numbers and ranges with commas.
-        frames: latent frames of the video.
+        text: numbers and ranges, separated by commas; a negative number counts from the end.
+        frames: number of latent frames of the video.
 
     Raises:
-        ValueError: no such frame, or no number.
+        ValueError: the text has another form, or a frame is outside the video or given twice.
     """
     found: list[int] = []
     for part in text.replace(" ", "").split(","):
         if not (read := re.fullmatch(r"(-?\d{1,6})(?:-(\d{1,6}))?", part)):
-            raise ValueError(f"frames {text!r:.80}: write numbers and ranges, such as 0, 4-6.")
+            raise ValueError(f"frames {text!r:.80}: give numbers and ranges, such as 0, 4-6.")
         first, last = int(read[1]), int(read[2] or read[1])
         if last >= frames:
-            frame_indices([last], frames)  # which says what is there
+            frame_indices([last], frames)  # raises, and says which frames exist
         found += range(first, last + 1)
         if len(found) > frames:
-            break  # one is there twice
+            break  # some frame is given twice
     return frame_indices(found, frames)

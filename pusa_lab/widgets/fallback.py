@@ -1,4 +1,4 @@
-"""The studio out of ipywidgets alone (7.7 and 8): the same session, with sliders where the page has a canvas."""
+"""The studio made of ipywidgets alone (7.7 and 8): the same session, with sliders in place of the canvas."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ WIDE = w.Layout(width="340px")
 
 @checked
 class PlainStudio(Hands, w.VBox):
-    """The schedule studio without JavaScript of its own; made by `ScheduleStudio`."""
+    """The schedule studio without its own JavaScript; made by `ScheduleStudio`."""
 
     def __init__(self, session: Session) -> None:
         self.session, self._quiet = session, False
@@ -83,7 +83,7 @@ class PlainStudio(Hands, w.VBox):
         ]
 
     def refresh(self) -> None:
-        """Draw the session anew."""
+        """Redraw everything from the session."""
         self._quiet = True
         view, editor = self.session.view(), self.session.editor
         self.row.max = len(view["matrix"]) - 1
@@ -161,7 +161,7 @@ class PlainStudio(Hands, w.VBox):
             self._send(do="policy", index=last, mode=self.mode.value)
 
     def _uploaded(self, change: dict[str, Any]) -> None:
-        """ipywidgets 7 gives {name: {"content": bytes}}, 8 a tuple of {"name": ..., "content": memoryview}."""
+        """Add files: ipywidgets 7 has {name: {"content": bytes}}, 8 a tuple of {"name": ..., "content": ...}."""
         files = change["new"]
         pairs = [(n, f["content"]) for n, f in files.items()] if isinstance(files, dict) else []
         for name, content in pairs or [(f["name"], f["content"]) for f in files if not isinstance(files, dict)]:
@@ -170,20 +170,23 @@ class PlainStudio(Hands, w.VBox):
 
 @checked
 def heat_map(schedule: Schedule, row: int, frame: int, faults: list[Fault]) -> bytes:
-    """A schedule as PNG, the chosen cell in white and faults in magenta.
+    """Draw a schedule as a PNG, with the selected cell in white and faults in magenta.
 
     Args:
-        schedule: clocks (rows, f), at fault or not.
-        row: chosen.
-        frame: chosen.
-        faults: from `Editor.faults`.
+        schedule: noise levels (rows, f), with faults or without.
+        row: row of the selected cell.
+        frame: frame of the selected cell.
+        faults: faults from `Editor.faults`.
+
+    Returns:
+        The bytes of the PNG.
 
     Raises:
         ValueError: the schedule has no rows or no frames.
     """
     if not schedule.numel():
         raise ValueError(f"schedule is {shown(schedule)}: give at least 1 row and 1 frame.")
-    levels = schedule.nan_to_num(0.0).clamp(0, 1).numpy()
+    levels = schedule.detach().nan_to_num(0.0).clamp(0, 1).numpy()
     high, wide = max(4, 320 // len(levels)), max(8, 360 // levels.shape[1])
     colours = (matplotlib.colormaps[COLOURS](levels)[..., :3] * 255).astype(np.uint8)
     big = colours.repeat(high, axis=0).repeat(wide, axis=1)
@@ -198,11 +201,11 @@ def heat_map(schedule: Schedule, row: int, frame: int, faults: list[Fault]) -> b
 
 @checked
 def strip(lane: Lane, title: str = "states") -> w.VBox:
-    """A run with a scrub bar over its rows, and the scores of each frame.
+    """Make a widget that shows a run, with a slider over its rows and the scores of each frame.
 
     Args:
-        lane: the run.
-        title: of the strip.
+        lane: the run, with at least one row.
+        title: title of the slider.
     """
     there = sorted(lane.sheets)
     picture = w.Image(format="jpeg", layout=w.Layout(height="64px", width=f"{64 * lane.schedule.shape[1]}px"))

@@ -1,4 +1,4 @@
-"""Known frames in the studio: a picture or clip, where it stands, and the published levels of its task."""
+"""Known frames in the studio: pictures and clips, their places, and the published noise levels of their task."""
 
 import base64
 import tempfile
@@ -18,7 +18,7 @@ from pusa_lab.types import Geometry
 PICTURES, CLIPS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"), (".mp4", ".webm", ".mov", ".mkv", ".avi")
 
 MOST_BYTES = 256 * 2**20
-"""Of a dropped file."""
+"""Largest file that can be dropped."""
 
 
 @dataclass(frozen=True)
@@ -26,33 +26,33 @@ class Given:
     """One known picture or clip."""
 
     name: str
-    """For people."""
+    """Name to show."""
     clip: Any
     """(h, w, 3) or (pixel frames, h, w, 3) uint8."""
     at: int = 0
     """Latent frame where it starts."""
     noise: float | tuple[float, ...] = 0.0
-    """Level m kept, one for all or one for each latent frame."""
+    """Noise level m in [0, 1], one for all latent frames or one per latent frame."""
     mode: str = "denoise"
-    """Policy, one of `tasks.MODES`."""
+    """How it is kept, one of `tasks.MODES`."""
 
     @property
     def known(self) -> Known:
-        """As the task has it."""
+        """The same for a task."""
         return Known(self.clip, at=self.at, noise=self.noise, mode=self.mode)
 
 
 @checked
 def task_of(given: Sequence[Given], geometry: Geometry, frames: int) -> Task:
-    """The task that these known frames make, named after them, and checked against the model.
+    """Make the task of known frames, with a name that fits them, and check it against the model.
 
     Args:
         given: known pictures and clips.
-        geometry: of the model.
-        frames: latent frames of the video.
+        geometry: geometry of the model.
+        frames: number of latent frames of the video.
 
     Raises:
-        ValueError: a clip does not fit, or two meet at one frame.
+        ValueError: a clip does not fit, or two clips overlap.
     """
     task = Task(name_of(given, frames), tuple(one.known for one in given))
     place(task, geometry, frames)
@@ -61,14 +61,14 @@ def task_of(given: Sequence[Given], geometry: Geometry, frames: int) -> Task:
 
 @checked
 def name_of(given: Sequence[Given], frames: int) -> str:
-    """The name of the task that known frames make: text_to_video, image_to_video, extension, start_end or keyframes.
+    """Return the name of the task that known frames make, such as "image_to_video" or "keyframes".
 
     Args:
         given: known pictures and clips.
-        frames: latent frames of the video, at least 1.
+        frames: number of latent frames of the video, at least 1.
 
     Raises:
-        ValueError: there are no frames.
+        ValueError: frames is below 1 although frames are known.
     """
     if not given:
         return "text_to_video"
@@ -85,12 +85,15 @@ def name_of(given: Sequence[Given], frames: int) -> str:
 
 @checked
 def with_preset(given: Sequence[Given], geometry: Geometry, frames: int) -> list[Given]:
-    """The same with the first published levels of their task, where there are as many as known frames; else as given.
+    """Set the noise levels of known frames to the first published levels of their task that have the right number.
 
     Args:
-        given: known pictures and clips, in the order of time.
-        geometry: of the model.
-        frames: latent frames of the video.
+        given: known pictures and clips, in order of time.
+        geometry: geometry of the model.
+        frames: number of latent frames of the video.
+
+    Returns:
+        The known frames, unchanged if no published levels have the right number.
     """
     for preset in PRESETS.get(name_of(given, frames), ()):
         levels = np.atleast_1d(preset.noise).tolist()
@@ -107,25 +110,25 @@ def _bare(given: Sequence[Given]) -> Task:
 
 @checked
 def read(name: str, content: str | bytes | memoryview, fps: float | int | None = None) -> np.ndarray:
-    """A dropped file, (h, w, 3) or (pixel frames, h, w, 3) uint8.
+    """Read a dropped file as (h, w, 3) or (pixel frames, h, w, 3) uint8.
 
     Args:
-        name: of the file; its ending tells pictures from clips.
-        content: its bytes, or base64 text of them.
-        fps: frames per second at which a clip is read, as `media.read_clip`; None keeps its own.
+        name: name of the file; its ending says whether it is a picture or a clip.
+        content: bytes of the file, or their base64 text, at most 256 MiB.
+        fps: frame rate at which a clip is read, as for `media.read_clip`; None keeps every frame.
 
     Raises:
-        ValueError: it is neither, or cannot be read.
+        ValueError: the file is neither a picture nor a clip, is too large, or cannot be read.
     """
     ending = Path(name).suffix.lower()
     if ending not in PICTURES + CLIPS:
-        raise ValueError(f"{name:.80} is no picture or clip: drop one of {', '.join(PICTURES + CLIPS)}.")
+        raise ValueError(f"{name:.80} is not a picture or clip: drop one of {', '.join(PICTURES + CLIPS)}.")
     if len(content) > MOST_BYTES:
-        raise ValueError(f"{name:.80} has {len(content):,} bytes: the studio takes {MOST_BYTES:,} at the most.")
+        raise ValueError(f"{name:.80} has {len(content):,} bytes: the studio takes at most {MOST_BYTES:,}.")
     try:
         data = base64.b64decode(content, validate=True) if isinstance(content, str) else bytes(content)
     except ValueError as error:
-        raise ValueError(f"{name:.80} came in a text that is not base64 ({error}): drop the file again.") from error
+        raise ValueError(f"{name:.80} came as text that is not base64 ({error}): drop the file again.") from error
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"dropped{ending}"
         path.write_bytes(data)

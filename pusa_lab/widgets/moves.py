@@ -1,4 +1,4 @@
-"""What a hand does to a matrix of clocks: matrix in, new matrix out. And the sliders of the zoo."""
+"""Edits of a schedule, as functions from a matrix to a new matrix, and the sliders of the zoo."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -15,19 +15,19 @@ from pusa_lab.types import Schedule
 
 Number: TypeAlias = float | int
 MOST_ROWS, MOST_LEVELS = 10_000, 50_000
-"""Rows, and levels in all, of the largest matrix that is drawn: a page with more would not answer for seconds."""
+"""Most rows and most levels of a schedule that is drawn; with more, the page would not respond for seconds."""
 
 
 @checked
 def numbers(matrix: Any, frames: int) -> Schedule:
-    """Whatever torch reads as a matrix (rows, frames); its levels may be at fault, its shape not.
+    """Convert a matrix (rows, frames) to a float32 tensor; its levels may have faults, but its shape must fit.
 
     Args:
         matrix: tensor, array or nested lists.
-        frames: latent frames wanted.
+        frames: expected number of latent frames.
 
     Raises:
-        ValueError: no numbers, or another shape.
+        ValueError: it does not hold numbers, has another shape, or is too large to draw.
     """
     try:
         S = check_for(Schedule)(matrix).detach().cpu().float().clone()
@@ -45,36 +45,36 @@ def numbers(matrix: Any, frames: int) -> Schedule:
 
 @checked
 def small(S: Schedule) -> Schedule:
-    """The same matrix, unless it is too large to draw.
+    """Return the matrix if it is not too large to draw.
 
     Args:
-        S: levels (rows, f).
+        S: noise levels (rows, f).
 
     Raises:
-        ValueError: it has too many rows, or levels in all.
+        ValueError: it has more than 10,000 rows or 50,000 levels.
     """
     if len(S) > MOST_ROWS or S.numel() > MOST_LEVELS:
         raise ValueError(
-            f"a schedule of {len(S):,} rows of {S.shape[1]} frames: the studio draws {MOST_ROWS:,} rows and "
-            f"{MOST_LEVELS:,} levels at the most, ask for fewer steps or frames."
+            f"a schedule of {len(S):,} rows of {S.shape[1]} frames: the studio draws at most {MOST_ROWS:,} rows and "
+            f"{MOST_LEVELS:,} levels, give fewer steps or frames."
         )
     return S
 
 
 @checked
 def drag(S: Schedule, frame: int, row: int, level: Number) -> Schedule:
-    """Pull one point of a column's curve; earlier rows stay above it, later ones below.
+    """Drag one level of a column; earlier levels are kept above it, later ones below.
 
     S'[q, i] = max(S[q, i], level) for q < r, level for q = r, min(S[q, i], level) for q > r
 
     Args:
-        S: clocks (rows, f).
-        frame: column i; a negative one counts from the end.
-        row: r; likewise.
-        level: in [0, 1].
+        S: noise levels (rows, f).
+        frame: column i; a negative number counts from the end.
+        row: row r; a negative number counts from the end.
+        level: new level, in [0, 1].
 
     Raises:
-        ValueError: no such cell, or another level.
+        ValueError: the cell does not exist, or the level is outside [0, 1].
     """
     i, r, m = _frame(S, frame), _row(S, row), _level(level)
     out = S.clone()
@@ -86,16 +86,16 @@ def drag(S: Schedule, frame: int, row: int, level: Number) -> Schedule:
 
 @checked
 def paint(S: Schedule, frames: Sequence[int], rows: Sequence[int], level: Number) -> Schedule:
-    """Set cells to one level exactly, whatever their neighbours are: what is at fault then is shown.
+    """Set cells to one level without regard to their neighbours, which may cause faults.
 
     Args:
-        S: clocks (rows, f).
-        frames: columns.
-        rows: rows.
-        level: in [0, 1].
+        S: noise levels (rows, f).
+        frames: columns; negative numbers count from the end.
+        rows: rows; negative numbers count from the end.
+        level: new level, in [0, 1].
 
     Raises:
-        ValueError: no such cell, or another level.
+        ValueError: a cell does not exist, there are too many, or the level is outside [0, 1].
     """
     out, m = S.clone(), _level(level)
     _check_few(rows, "rows", len(S))
@@ -107,14 +107,14 @@ def paint(S: Schedule, frames: Sequence[int], rows: Sequence[int], level: Number
 
 @checked
 def freeze(S: Schedule, frame: int) -> Schedule:
-    """A frame that is clean from the start: its column is 0.
+    """Make a frame clean from the start by setting its column to 0.
 
     Args:
-        S: clocks (rows, f).
-        frame: column.
+        S: noise levels (rows, f).
+        frame: column; a negative number counts from the end.
 
     Raises:
-        ValueError: no such frame.
+        ValueError: the frame does not exist.
     """
     out = S.clone()
     out[:, _frame(S, frame)] = 0
@@ -123,21 +123,21 @@ def freeze(S: Schedule, frame: int) -> Schedule:
 
 @checked
 def delay(S: Schedule, frame: int, by: int) -> Part:
-    """Shift a column in time; rows are added where it would leave the matrix, so no level is lost.
+    """Shift a column in time; rows are added where it would leave the matrix, so that no level is lost.
 
-    S'[r, i] = S[clip(r - by), i]; negative: earlier. Rows at either end in which nothing moves are dropped
+    S'[r, i] = S[clip(r - by), i]; rows at either end in which no level changes are dropped
 
     Args:
-        S: clocks (rows, f).
-        frame: column i.
-        by: rows later, or earlier if negative.
+        S: noise levels (rows, f).
+        frame: column i; a negative number counts from the end.
+        by: rows by which the column gets later, or earlier if negative, from -10,000 to 10,000.
 
     Raises:
-        ValueError: no such frame, or too many rows.
+        ValueError: the frame does not exist, or `by` is out of range.
     """
     i, n = _frame(S, frame), abs(by)
-    if n > MOST_ROWS:
-        raise ValueError(f"by={by}: shift by {MOST_ROWS:,} rows at the most.")
+    if n > MOST_ROWS or not len(S):
+        raise ValueError(f"by={by} for {len(S)} rows: shift at least 1 row by at most {MOST_ROWS:,} rows.")
     wide = torch.cat([S[:1].expand(n, -1), S, S[-1:].expand(n, -1)])
     wide[:, i] = wide[(torch.arange(len(wide)) - by).clamp(0, len(wide) - 1), i]
     moving = (wide[1:] != wide[:-1]).any(dim=1).nonzero().flatten().tolist() or [0]
@@ -146,15 +146,15 @@ def delay(S: Schedule, frame: int, by: int) -> Part:
 
 @checked
 def copy(S: Schedule, frame: int, to: Sequence[int]) -> Schedule:
-    """Give other frames the clock of this one.
+    """Copy the levels of one frame to other frames.
 
     Args:
-        S: clocks (rows, f).
-        frame: column to copy.
+        S: noise levels (rows, f).
+        frame: column to copy; a negative number counts from the end.
         to: columns that become equal to it.
 
     Raises:
-        ValueError: no such frame.
+        ValueError: a frame does not exist, or there are too many.
     """
     out = S.clone()
     _check_few(to, "to", S.shape[1])
@@ -168,15 +168,23 @@ MOVES: dict[str, Callable[..., Schedule]] = {f.__name__: f for f in (drag, paint
 
 @checked
 def mending(S: Schedule, row: int, frame: int) -> tuple[Schedule, str]:
-    """A matrix without the fault of one cell, and one sentence on what changed.
+    """Mend the fault of one cell.
 
     Args:
-        S: clocks (rows, f).
-        row: of the cell.
-        frame: of the cell.
+        S: noise levels (rows, f).
+        row: row of the cell, from 0.
+        frame: frame of the cell, from 0.
+
+    Returns:
+        A matrix without the fault, and a phrase that says what changed.
+
+    Raises:
+        ValueError: the cell does not exist.
     """
     if not (0 <= row < len(S) and 0 <= frame < S.shape[1]):
-        raise ValueError(f"row {row}, frame {frame} is not a cell of a schedule of shape {tuple(S.shape)}: give one.")
+        raise ValueError(
+            f"row {row}, frame {frame} is outside the schedule of shape {tuple(S.shape)}: give a cell in it."
+        )
     out, level = S.clone(), S[row, frame].item()
     before = out[row - 1, frame].item() if row else 1.0
     if not 0 <= level <= 1:
@@ -193,32 +201,32 @@ def mending(S: Schedule, row: int, frame: int) -> tuple[Schedule, str]:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A slider, a box or a choice for one argument of a member of the zoo."""
+    """Slider, checkbox or menu for one argument of a member of the zoo."""
 
     name: str
-    """Of the argument."""
+    """Name of the argument."""
     start: Any
-    """Value to begin with; true and false make a box."""
+    """First value; a bool makes a checkbox."""
     low: Number = 0
-    """Smallest number."""
+    """Smallest number of the slider."""
     high: Number = 1
-    """Largest number."""
+    """Largest number of the slider."""
     step: Number = 1
-    """Between numbers."""
+    """Distance between numbers of the slider."""
     choices: tuple[str, ...] = ()
-    """Words to choose from."""
+    """Words of the menu."""
 
 
 @checked
 def parameters(name: str, frames: int = 9) -> list[Parameter]:
-    """What can be set of a member of the zoo.
+    """List the arguments of a member of the zoo that the studio can set.
 
     Args:
-        name: in `schedules.SCHEDULES`.
-        frames: latent frames.
+        name: a name in `schedules.SCHEDULES`.
+        frames: number of latent frames.
 
     Raises:
-        ValueError: no such member.
+        ValueError: there is no such member.
     """
     if name not in SCHEDULES:
         raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(SCHEDULES)}.")
@@ -245,7 +253,7 @@ def parameters(name: str, frames: int = 9) -> list[Parameter]:
 
 def _check_few(given: Sequence[int], name: str, most: int) -> None:
     if len(given) > most:
-        raise ValueError(f"{name} holds {len(given):,} numbers: there are {most}, give each once.")
+        raise ValueError(f"{name} holds {len(given):,} numbers: give each of the {most} at most once.")
 
 
 def _frame(S: Schedule, frame: int) -> int:
@@ -260,5 +268,5 @@ def _row(S: Schedule, row: int) -> int:
 
 def _level(level: Number) -> float:
     if not 0 <= level <= 1:
-        raise ValueError(f"level {level}: clocks are in [0, 1], 0 is clean and 1 is noise.")
+        raise ValueError(f"level {level}: give a noise level in [0, 1], where 0 is clean and 1 is noise.")
     return float(level)

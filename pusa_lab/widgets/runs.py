@@ -1,4 +1,4 @@
-"""A run that can be watched: state after state as pictures, with what there is time for decoded on the way."""
+"""Runs of the studio: the states of the sampling loop as pictures, decoded during sampling as far as time allows."""
 
 import base64
 import io
@@ -12,39 +12,39 @@ import torch
 from PIL import Image
 
 from pusa_lab import metrics
-from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.arguments import checked, shown
 from pusa_lab.generate import Run
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.samplers import State
 from pusa_lab.types import Clip, Schedule, Video
-from pusa_lab.viz.animate import estimate, middles, pictures
+from pusa_lab.viz.animate import decoded, estimate, middles, pictures
 
 SPARE = 0.5
-"""Seconds that pictures may take on top of those of sampling; rows left out are decoded once the video is there."""
+"""Seconds by which decoding may take longer than sampling; rows skipped for it are decoded after the video."""
 
 
 @dataclass
 class Shot:
-    """A row of a run."""
+    """One row of a run."""
 
     row: int
-    """Of the schedule."""
+    """Row of the schedule."""
     pictures: np.ndarray | None = None
-    """(f, h, w, 3) uint8, the clean estimate; None where it comes later."""
+    """Clean estimate (f, h, w, 3) uint8; None if it comes later."""
     video: np.ndarray | None = None
-    """(pixel frames, h, w, 3) uint8, with the last row only."""
+    """Finished video (pixel frames, h, w, 3) uint8, at the last row only."""
     sampling: float = 0.0
-    """Seconds of sampling so far."""
+    """Seconds spent on sampling so far."""
 
 
 @checked
 def shots(run: Run, decode: Callable[[Video], Clip], spare: float = SPARE) -> Iterator[Shot]:
-    """Every row of a run as it is reached, the finished video with the last one, then the pictures left out.
+    """Yield every row of a run as it is reached, the video with the last one, and then the pictures that were skipped.
 
     Args:
-        run: from `generate.prepare`.
-        decode: latents to pixels.
-        spare: seconds, at least 0, that decoding may take more than sampling before rows are left for later.
+        run: run from `generate.prepare`.
+        decode: function from latents to pixels.
+        spare: seconds by which decoding may take longer than sampling before rows are skipped, at least 0.
     """
     sampling = decoding = 0.0
     left: list[State] = []
@@ -55,7 +55,7 @@ def shots(run: Run, decode: Callable[[Video], Clip], spare: float = SPARE) -> It
         shot = Shot(state.row, sampling=sampling)
         if state.row == len(run.schedule) - 1:
             with torch.no_grad():
-                shot.video = to_uint8(returned(decode(state.x[:1]), Clip, "decode"))[0]
+                shot.video = to_uint8(decoded(decode, state.x[:1]))[0]
             shot.pictures = shot.video[middles(state.x.shape[2], len(shot.video))]
         elif decoding <= sampling + spare:
             shot.pictures = pictures(estimate(state), decode)
@@ -70,29 +70,29 @@ def shots(run: Run, decode: Callable[[Video], Clip], spare: float = SPARE) -> It
 
 @dataclass
 class Lane:
-    """One schedule and what came of it."""
+    """One schedule and its results."""
 
     title: str
-    """The line that rebuilds the schedule."""
+    """Line of Python that rebuilds the schedule."""
     schedule: Schedule
-    """(rows, f), known frames included."""
+    """(rows, f), with the levels of known frames."""
     sheets: dict[int, str] = field(default_factory=dict)
     """Row -> picture of all frames side by side, as a data URL."""
     clip: str = ""
     """All pixel frames of the finished video side by side, as a data URL."""
     video: np.ndarray | None = None
-    """(pixel frames, h, w, 3) uint8."""
+    """Finished video (pixel frames, h, w, 3) uint8."""
     scores: dict[str, list[float]] = field(default_factory=dict)
-    """Measure -> a number for each latent frame."""
+    """Measure -> one number per latent frame."""
     seconds: float = 0.0
-    """Of the whole run, pictures of all rows not included."""
+    """Seconds until the video was finished, without the pictures that were skipped."""
 
     def add(self, shot: Shot, truth: np.ndarray | None = None) -> None:
-        """Take in a row.
+        """Add a row of the run.
 
         Args:
-            shot: from `shots`.
-            truth: (pixel frames, h, w, 3) uint8, or None where none is known.
+            shot: row from `shots`.
+            truth: (pixel frames, h, w, 3) uint8, or None if it is unknown.
         """
         if shot.pictures is not None:
             self.sheets[shot.row] = sheet(shot.pictures)
@@ -101,7 +101,7 @@ class Lane:
             self.scores = scores(shot.video, self.schedule.shape[1], truth)
 
     def told(self) -> dict[str, Any]:
-        """For a front end."""
+        """Return all of it as JSON has it, for a front end."""
         rows = [self.sheets.get(row, "") for row in range(len(self.schedule))]
         told = {"title": self.title, "schedule": self.schedule.tolist(), "sheets": rows, "clip": self.clip}
         return told | {"scores": self.scores, "seconds": self.seconds, "frames": self.schedule.shape[1]}
@@ -109,16 +109,21 @@ class Lane:
 
 @checked
 def scores(video: np.ndarray, frames: int, truth: np.ndarray | None = None) -> dict[str, list[float]]:
-    """Per latent frame: motion into it (grey levels), and PSNR (dB, at most 60) and SSIM where the truth is known.
+    """Score each latent frame: motion into it (grey levels) and, if the truth is known, PSNR (dB, at most 60) and SSIM.
 
     Args:
         video: (pixel frames, h, w, 3) uint8.
-        frames: latent frames.
-        truth: of the same shape as the video; None where none is known.
+        frames: number of latent frames, at least 1.
+        truth: true video of the same shape, or None if it is unknown.
+
+    Returns:
+        Measure -> one number per latent frame.
 
     Raises:
-        ValueError: the truth has another shape, or there are no frames.
+        ValueError: the video has other axes, the truth another shape, or the number of frames is out of range.
     """
+    if video.ndim != 4 or video.shape[-1] != 3:
+        raise ValueError(f"video has shape {video.shape}: give (pixel frames, h, w, 3).")
     if not 1 <= frames <= len(video):
         raise ValueError(f"frames={frames} for {len(video)} pixel frames: give 1 to {len(video)} latent frames.")
     clip = to_pixels(video)
@@ -133,10 +138,13 @@ def scores(video: np.ndarray, frames: int, truth: np.ndarray | None = None) -> d
 
 @checked
 def sheet(frames: np.ndarray) -> str:
-    """Frames side by side as a JPEG in a data URL, at least 64 pixels high.
+    """Put frames side by side into a JPEG and return it as a data URL; small frames are enlarged.
 
     Args:
-        frames: (f, h, w, 3) uint8.
+        frames: (f, h, w, 3) uint8, not empty.
+
+    Raises:
+        ValueError: frames has another shape or type, or is empty.
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
         raise ValueError(f"frames is {shown(frames)}: give an array (f, h, w, 3), uint8.")

@@ -1,4 +1,4 @@
-"""What both front ends of the studio share: the matrix, known frames, runs, and one sentence on what is wrong."""
+"""What both front ends of the studio share: schedule, known frames, runs, and the sentence if something is wrong."""
 
 import inspect
 import threading
@@ -25,19 +25,22 @@ from pusa_lab.widgets.runs import Lane, shots
 ASSETS = Path(__file__).parents[2] / "notebooks" / "assets"
 SETTINGS: dict[str, type] = {"prompt": str, "seed": int, "guidance": float}
 MOST_PROMPT = 10_000
-"""Characters of a caption."""
+"""Most characters of a prompt."""
 
 
 @checked
 class Session:
-    """The state of one studio; front ends send it messages and draw what `view` and `lanes` say.
+    """The state of one studio; front ends send it messages, and draw what `view` and `lanes` hold.
 
     Args:
-        model: any `VideoModel`, or None to draw only.
-        frames: latent frames.
-        steps: moves of the first schedule.
-        prompt: caption.
-        truth: (pixel frames, h, w, 3) uint8 to measure against, or None.
+        model: any `VideoModel`, or None to draw schedules only.
+        frames: number of latent frames, at least 1.
+        steps: steps of the first schedule, at least 1.
+        prompt: first prompt.
+        truth: (pixel frames, h, w, 3) uint8 to compare results with, or None.
+
+    Raises:
+        ValueError: frames or steps is out of range.
     """
 
     def __init__(
@@ -69,11 +72,11 @@ class Session:
 
     @property
     def running(self) -> bool:
-        """Whether a run is on its way."""
+        """Whether a run is in progress."""
         return self._thread is not None and self._thread.is_alive() and threading.current_thread() is not self._thread
 
     def do(self, message: dict[str, Any]) -> None:
-        """One gesture: {"do": name, ...}; what is wrong becomes one sentence in `error`, and nothing else changes.
+        """Carry out one message {"do": name, ...}; if that fails, `error` gets one sentence, and nothing else changes.
 
         Args:
             message: name of a method below without its underscore, and its arguments.
@@ -86,11 +89,11 @@ class Session:
                 method(**told)
         except ValueError as error:
             self.error = str(error).removeprefix("studio: ")
-        except Exception as error:  # what a page sends may be anything, and must not end in the kernel's log
-            self.error = f"{name} cannot be done ({type(error).__name__}: {error!s:.200}): check what was asked for."
+        except Exception as error:  # a page may send anything, and errors must be shown in it, not in the kernel's log
+            self.error = f"{name} cannot be done ({type(error).__name__}: {error!s:.200}): check the arguments."
 
     def _method(self, message: Any) -> tuple[Callable[..., None], dict[str, Any]]:
-        """The method that a message asks for, and its arguments."""
+        """The method named in a message, and its arguments."""
         if not isinstance(message, Mapping) or not all(isinstance(key, str) for key in message):
             raise ArgumentError(f'the studio was sent {shown(message)}: give a dict such as {{"do": "undo"}}.')
         told = dict(message)
@@ -108,7 +111,7 @@ class Session:
         return method, told
 
     def view(self) -> dict[str, Any]:
-        """Everything but pictures, as JSON has it."""
+        """Return everything but pictures, as JSON has it."""
         editor, geometry = self.editor, None if self.model is None else self.model.geometry
         levels = [[level if isfinite(level) else None for level in row] for row in editor.schedule.tolist()]
         return {
@@ -135,10 +138,10 @@ class Session:
         }
 
     def wait(self, seconds: float | int | None = None) -> None:
-        """Until a run has ended.
+        """Wait until a run has ended.
 
         Args:
-            seconds: at most; None waits as long as it takes.
+            seconds: longest time to wait; None waits as long as it takes.
         """
         if self._thread is not None:
             self._thread.join(seconds)
@@ -184,12 +187,12 @@ class Session:
             except Unfit as unfit:
                 raise ArgumentError(f"{name} is {shown(value)}: give {unfit}.") from None
         if len(found.get("prompt", "")) > MOST_PROMPT:
-            raise ValueError(f"a caption of {len(found['prompt']):,} characters: give {MOST_PROMPT:,} at the most.")
+            raise ValueError(f"a prompt of {len(found['prompt']):,} characters: give at most {MOST_PROMPT:,}.")
         self.settings |= found
 
     @checked
     def _drop(self, name: str, content: str | bytes | memoryview = "", at: int = 0) -> None:
-        """A file from the page, or one of the assets by its name."""
+        """Add a file from the page, or one of the assets by name."""
         frame_indices([at], self.editor.frames)
         if content == "":
             if name not in ("still.png", "clip.mp4"):
@@ -219,12 +222,12 @@ class Session:
 
     def _there(self, index: int) -> None:
         if not 0 <= index < len(self.given):
-            raise ValueError(f"no known picture or clip {index}: there are {len(self.given)}, add one or count from 0.")
+            raise ValueError(f"no known picture or clip {index}: there are {len(self.given)}, counted from 0.")
 
     def _give(self, given: list[known.Given], preset: bool = False) -> None:
         given = sorted(given, key=lambda one: one.at % self.editor.frames)
         for one in given:
-            _ = noise_levels(one.noise, np.size(one.noise)), one.known  # which check it
+            _ = noise_levels(one.noise, np.size(one.noise)), one.known  # both raise if something is wrong
         if self.model is not None:
             given = known.with_preset(given, self.model.geometry, self.editor.frames) if preset else given
             known.task_of(given, self.model.geometry, self.editor.frames)
@@ -253,7 +256,7 @@ class Session:
         if self.model is None:
             raise ValueError("no model to run: open the studio with one, such as pusa_lab.load('mini-vta').")
         if self.running:
-            raise ValueError("a run is on its way: cancel it, or wait for it.")
+            raise ValueError("a run is in progress: cancel it, or wait for it.")
         plans = {lane: (editor.line(), editor.schedule) for lane, editor in editors.items()}
         self._stop.clear()
         self.status = "starting"
@@ -266,7 +269,7 @@ class Session:
             for name, (line, schedule) in plans.items():
                 self._walk(name, line, schedule, lanes)
             self.status = "cancelled: what was there is kept" if self._stop.is_set() else self._done(lanes)
-        except Exception as error:  # whatever a model raises belongs in the widget, not in a thread's last words
+        except Exception as error:  # any error of a model must be shown in the widget, not lost with the thread
             self.error, self.status = str(error) or type(error).__name__, "stopped"
         self.tell("", -1)
 
@@ -303,4 +306,4 @@ DOES = (
     *("edit", "load", "undo", "redo", "mend", "set", "read", "settings"),
     *("drop", "level", "policy", "forget", "pin", "run", "compare", "cancel"),
 )
-"""Gestures that `Session.do` knows."""
+"""Names of messages that `Session.do` accepts."""

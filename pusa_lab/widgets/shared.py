@@ -1,4 +1,4 @@
-"""What a person types to a studio, whichever front end it has."""
+"""The Python interface of the studio, the same for both front ends."""
 
 import os
 from abc import abstractmethod
@@ -14,26 +14,30 @@ from pusa_lab.widgets.session import Session
 
 
 def plain() -> bool:
-    """Whether widgets are made of ipywidgets alone: anywidget is missing, or PUSA_LAB_WIDGETS=plain asks for it."""
+    """Whether widgets are made of ipywidgets alone: if anywidget is missing, or if PUSA_LAB_WIDGETS=plain is set."""
     return os.environ.get("PUSA_LAB_WIDGETS") == "plain" or find_spec("anywidget") is None
 
 
 class Hands:
-    """The studio from Python: `studio.schedule` is the tensor that is drawn, both ways."""
+    """The studio from Python: `studio.schedule` is the schedule that is drawn, and can be set."""
 
     session: Session
-    """What is drawn and what came of it."""
+    """The state of the studio."""
 
     def __repr__(self) -> str:
-        """For pages without a kernel."""
+        """Describe the studio on pages without a kernel."""
         return f"<schedule studio, {self.session.editor.frames} frames, to be opened with a kernel>"
 
     @abstractmethod
     def refresh(self) -> None:
-        """Draw the session anew, each front end in its own way."""
+        """Redraw everything from the session."""
 
     def act(self, **message: Any) -> None:
-        """A gesture, as from the page: `act(do="edit", move="freeze", frame=0)`; errors are raised and shown."""
+        """Send a message as the page does: `act(do="edit", move="freeze", frame=0)`.
+
+        Raises:
+            ValueError: it cannot be carried out; the sentence is also shown in the widget.
+        """
         self.session.do(message)
         self.refresh()
         if self.session.error:
@@ -41,7 +45,7 @@ class Hands:
 
     @property
     def schedule(self) -> Schedule:
-        """The matrix (rows, f); setting it redraws, another number of frames is refused with a sentence."""
+        """The schedule (rows, f); setting it redraws the widget, and raises ValueError for another number of frames."""
         return self.session.editor.schedule
 
     @schedule.setter
@@ -50,19 +54,25 @@ class Hands:
 
     @property
     def line(self) -> str:
-        """The Python line that rebuilds the matrix."""
+        """Line of Python that rebuilds the schedule."""
         return self.session.editor.line()
 
     @property
     def results(self) -> dict[str, Lane]:
-        """What was sampled last: "A", and "B" after a comparison."""
+        """The last results: "A", and "B" after a comparison."""
         return dict(self.session.lanes)
 
     def run(self, compare: bool = False) -> Lane:
-        """Sample what is drawn and wait for it: what the button does.
+        """Sample the schedule that is drawn, as the button does, and wait for the result.
+
+        Args:
+            compare: whether to sample the pinned schedule too.
+
+        Returns:
+            The result of the schedule that is drawn.
 
         Raises:
-            ValueError: with the sentence that the widget shows.
+            ValueError: the run failed; the sentence is also shown in the widget.
         """
         self.act(do="compare" if compare else "run")
         self.session.wait()
@@ -73,10 +83,14 @@ class Hands:
 
     @checked
     def save(self, path: str | Path) -> None:
-        """The matrix as a .json file; a crash leaves no half of it.
+        """Write the schedule to a JSON file, atomically.
+
+        Args:
+            path: path of the file; its folder is created if missing.
 
         Raises:
-            ValueError: it cannot be written there.
+            ValueError: the path cannot be written to.
+            OSError: writing failed, for example because the disk is full.
         """
         with writing(check_writable(path, "the schedule's file")) as part:
             part.write_text(self.session.editor.to_json(), encoding="utf-8")

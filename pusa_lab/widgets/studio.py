@@ -1,4 +1,4 @@
-"""The studio and the player as anywidgets: JavaScript draws, this sends what to draw and hears the gestures."""
+"""The studio and the player as anywidgets: Python sends what JavaScript draws, and receives messages from it."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Studio(Hands, anywidget.AnyWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Send what is drawn; pictures only between runs, since rows of a run come one by one."""
+        """Redraw everything from the session; pictures only between runs, because a run sends its rows one by one."""
         self.view = self.session.view()
         if not self.session.running:
             self.lanes = {name: lane.told() for name, lane in self.session.lanes.items()}
@@ -61,5 +61,5 @@ class StatesPlayer(anywidget.AnyWidget):
     lane = traitlets.Dict().tag(sync=True)
 
     def __repr__(self) -> str:
-        """For pages without a kernel."""
+        """Describe the player on pages without a kernel."""
         return "<states to scrub over, with a kernel>"

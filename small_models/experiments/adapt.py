@@ -17,7 +17,6 @@ from pusa_lab.arguments import checked
 from pusa_lab.schedules.draws import Draw, shared, shifted
 from pusa_lab.types import Tau
 from small_models import zoo
-from small_models.entries import needs_entries
 from small_models.experiments.book import code_hash
 from small_models.experiments.lab import Lab
 from small_models.files import sha256
@@ -175,7 +174,7 @@ class Workshop:
         folder.mkdir(parents=True, exist_ok=True)
 
         def keep(step: int, averaged: Any) -> None:
-            update = lora_state(averaged) if adaptation.rank else changes(averaged, before, adaptation.way == "i2v")
+            update = lora_state(averaged) if adaptation.rank else _changes(averaged, before, adaptation.way == "i2v")
             part = folder / f"{step:06}.part"
             save_file({k: v.to("cpu", torch.float16).contiguous() for k, v in update.items()}, part)
             part.replace(part.with_suffix(".safetensors"))
@@ -222,7 +221,7 @@ class Workshop:
         return bank
 
 
-@needs_entries
+@checked
 def clean(at: Sequence[int]) -> Draw:
     """A draw that keeps some frames at 0 and gives all others one clock.
 
@@ -238,7 +237,7 @@ def clean(at: Sequence[int]) -> Draw:
     return draw
 
 
-@needs_entries
+@checked
 def only_noisy(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The same loss, but 0 for frames at clock 0, and as much larger for the others.
 
@@ -253,15 +252,8 @@ def only_noisy(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return masked
 
 
-@needs_entries
-def changes(model: torch.nn.Module, before: dict[str, Tensor], new_layers: bool) -> dict[str, Tensor]:
-    """What training changed, by name; the layers of a picture whole.
-
-    Args:
-        model: trained.
-        before: its trained parameters as they were.
-        new_layers: whether the model has layers of a picture.
-    """
+def _changes(model: torch.nn.Module, before: dict[str, Tensor], new_layers: bool) -> dict[str, Tensor]:
+    """What training changed, by name; if the model has layers of a picture, these whole."""
     now = dict(model.named_parameters())
     whole = {name for name in before if new_layers and re.search(NEW_LAYERS, name)}
     return {name: now[name].detach() - (0 if name in whole else old) for name, old in before.items()}

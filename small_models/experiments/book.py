@@ -12,6 +12,7 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_fields, read_json
+from small_models.experiments.records import Record, table_of
 from small_models.experiments.sizes import Sizes
 from small_models.machine import device_name, versions
 
@@ -84,19 +85,23 @@ class Book:
 
 
 @checked
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Record:
     """A results file, finished or begun.
 
     Args:
         path: of the file.
 
+    Returns:
+        What it holds; asking for an entry that is missing raises a ValueError that names it.
+
     Raises:
-        ValueError: no such file, no JSON, or one of another version.
+        ValueError: there is no such file, it is not JSON, an entry has the wrong type, or another version wrote it.
     """
     try:
         found = read_json(path, "a file of results", {"format": object, "rows": list, "table": str, "title": str})
         for row in found["rows"]:
             check_fields(row, "a row is not one of results", {"key": dict})
+        table = table_of(found)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{path} holds no results ({error}): `pusa-lab bench paper --list` names those there are."
@@ -104,7 +109,7 @@ def read(path: Path) -> dict[str, Any]:
     known = found["format"]
     if known != FORMAT:
         raise ValueError(f"{path} has format {known!r:.40}, this version reads {FORMAT}: run its command again.")
-    return found
+    return table
 
 
 @checked

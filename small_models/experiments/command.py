@@ -19,6 +19,7 @@ from typing import Any
 
 from pusa_lab.files import check_folder, writing
 from small_models.experiments import RESULTS, SMALL, TABLES, Lab, Sizes, Workshop, read, run_table
+from small_models.experiments.records import Found
 from small_models.experiments.report import show
 
 WORK = Path("outputs/paper")
@@ -120,7 +121,7 @@ def _run(args: argparse.Namespace) -> None:
     sys.stdout.write("\n\n".join(map(show, found)) + "\n")
 
 
-def _shown(names: Sequence[str], out: Path) -> list[dict[str, Any]]:
+def _shown(names: Sequence[str], out: Path) -> Sequence[Found]:
     """What was measured."""
     found = [read(out / f"{name}.json") for name in names]
     for name, one in zip(names, found, strict=True):
@@ -129,13 +130,13 @@ def _shown(names: Sequence[str], out: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _measured(names: Sequence[str], args: argparse.Namespace, out: Path) -> list[dict[str, Any]]:
+def _measured(names: Sequence[str], args: argparse.Namespace, out: Path) -> Sequence[Found]:
     lab = Lab(sizes_of(args), check_folder(args.work or WORK, "--work"))
     shop, command = Workshop(lab, wait=args.wait), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
     return [run_table(name, lab, shop, out, command) for name in names]
 
 
-def _draw(found: Sequence[dict[str, Any]], out: Path) -> None:
+def _draw(found: Sequence[Found], out: Path) -> None:
     from pusa_lab.viz import save_figure  # matplotlib, only where it is asked for
     from small_models.experiments.figures import figure
 

@@ -5,33 +5,36 @@ from typing import Any
 
 import torch
 
+from pusa_lab.arguments import checked
 from pusa_lab.viz import results as draw
 from pusa_lab.viz.inside import MAP_COLOURS, plot_change
 from pusa_lab.viz.results import Figure, Numbers
-from small_models.entries import needs_entries
 from small_models.experiments import rows as take
-from small_models.experiments.rows import Row
-from small_models.experiments.training_figures import cost, draws, lora, preserved
+from small_models.experiments.records import PARTS, Found, Record, table_of
+from small_models.experiments.training_figures import TRAINED
 from small_models.suite import VBENCH
 
 INTERVALS = "shades, whiskers and ±: 95 % intervals over prompts"
 
 
-@needs_entries
-def figure(found: Row) -> Figure:
+@checked
+def figure(found: Found) -> Figure:
     """The picture of a table.
 
     Args:
         found: a results file as `read` gives it.
 
     Raises:
-        ValueError: no such table, or nothing was measured.
+        ValueError: there is no such table, nothing was measured, or an entry is missing or has the wrong type.
     """
+    found = table_of(found)
     name, rows = found["table"], found["rows"]
     if name not in DRAWN:
         raise ValueError(f"no picture for table {name!r}: there is one for {', '.join(DRAWN)}.")
     if not rows:
         raise ValueError(f"table {name!r} has no rows yet: measure it first, `pusa-lab bench paper --table {name}`.")
+    for row in rows:
+        row["key"].need(*PARTS[name])
     picture = DRAWN[name](found)
     about = f"{found['sizes']['preset']}, {max(row.get('clips', 0) for row in rows)} clips a number"
     about += f"; {INTERVALS}" if any("scores" in row for row in rows) else ""
@@ -39,13 +42,8 @@ def figure(found: Row) -> Figure:
     return picture
 
 
-@needs_entries
-def suite(found: Row) -> Figure:
-    """Every dimension of every kind of clips, and their PSNR.
-
-    Args:
-        found: a results file.
-    """
+def _suite(found: Record) -> Figure:
+    """Every dimension of every kind of clips, and their PSNR."""
     rows = found["rows"]
     clips = [row["key"]["clips"] for row in rows]
     names = [*VBENCH, "quality", "i2v", "total", "shape", "direction", "speed", "text_alignment"]
@@ -64,13 +62,8 @@ def suite(found: Row) -> Figure:
     return picture
 
 
-@needs_entries
-def steps(found: Row) -> Figure:
-    """Scores against calls of the denoiser, a line for each solver.
-
-    Args:
-        found: a results file.
-    """
+def _steps(found: Record) -> Figure:
+    """Scores against calls of the denoiser, a line for each solver."""
     rows, names = found["rows"], ("psnr", "total", "position_error")
     picture, ax = draw.panels([names], height=4.8)
     calls = take.values(rows, "calls")
@@ -86,13 +79,8 @@ def steps(found: Row) -> Figure:
     return picture
 
 
-@needs_entries
-def noise(found: Row) -> Figure:
-    """Scores against the level kept of known frames; right of the line, lists of levels and other modes.
-
-    Args:
-        found: a results file.
-    """
+def _noise(found: Record) -> Figure:
+    """Scores against the level kept of known frames; right of the line, lists of levels and other modes."""
     rows, names = found["rows"], ("psnr", "known_psnr", "motion", "boundary_position")
     tasks_here = take.values(rows, "task")
     layout = [[f"{name} {task}" for task in tasks_here] for name in names]
@@ -126,19 +114,14 @@ def noise(found: Row) -> Figure:
     return picture
 
 
-def _level(row: Row) -> str:
+def _level(row: Record) -> str:
     level = row["key"]["noise"]
     told = ", ".join(f"{v:g}" for v in level) if isinstance(level, list) else f"{level:g}"
     return told if row["key"]["mode"] == "denoise" else f"{told}, {row['key']['mode']}"
 
 
-@needs_entries
-def tasks(found: Row) -> Figure:
-    """Scores of every model in every task.
-
-    Args:
-        found: a results file.
-    """
+def _tasks(found: Record) -> Figure:
+    """Scores of every model in every task."""
     rows, names = found["rows"], ("psnr", "position_error", "boundary_position", "total")
     picture, ax = draw.panels([names], height=2.2 + 0.2 * len(rows))
     for name in names:
@@ -154,13 +137,8 @@ def tasks(found: Row) -> Figure:
     return picture
 
 
-@needs_entries
-def schedules(found: Row) -> Figure:
-    """Drift along the video, a line for each schedule.
-
-    Args:
-        found: a results file.
-    """
+def _schedules(found: Record) -> Figure:
+    """Drift along the video, a line for each schedule."""
     rows = found["rows"]
     names = [n for n in ("psnr_frame", "colour_error_frame") if any(n in row["scores"] for row in rows)]
     picture, ax = draw.panels([[*names, "psnr"]], height=4.8, width_ratios=(*[2] * len(names), 1))
@@ -184,13 +162,8 @@ def schedules(found: Row) -> Figure:
     return picture
 
 
-@needs_entries
-def inside(found: Row) -> Figure:
-    """Change of every kind of weights; mass on frame 0 by block and step; maps of the last block.
-
-    Args:
-        found: a results file.
-    """
+def _inside(found: Record) -> Figure:
+    """Change of every kind of weights; mass on frame 0 by block and step; maps of the last block."""
     changes = {row["key"]["change"]: row["kinds"] for row in found["rows"] if "change" in row["key"]}
     looks = [row for row in found["rows"] if "attention" in row["key"]]
     maps = max((len(row["maps"]) for row in looks), default=1)
@@ -207,7 +180,7 @@ def inside(found: Row) -> Figure:
     return picture
 
 
-def _looks(picture: Figure, ax: dict[str, Any], looks: Sequence[Row]) -> None:
+def _looks(picture: Figure, ax: dict[str, Any], looks: Sequence[Record]) -> None:
     """A row of panels for each model: blocks x steps, then its maps; one scale for each of both."""
     most = max((v for row in looks for step in row["on_frame_0"] for v in step), default=1.0)
     top = max((v for row in looks for one in row["maps"].values() for line in one for v in line), default=1.0)
@@ -237,7 +210,13 @@ def _every(count: int) -> list[str]:
     return [str(i) if i % gap == 0 else "" for i in range(count)]
 
 
-DRAWN: dict[str, Callable[[Row], Figure]] = {
-    one.__name__: one for one in (suite, cost, preserved, draws, lora, steps, noise, tasks, schedules, inside)
+DRAWN: dict[str, Callable[[Record], Figure]] = {
+    "suite": _suite,
+    **TRAINED,
+    "steps": _steps,
+    "noise": _noise,
+    "tasks": _tasks,
+    "schedules": _schedules,
+    "inside": _inside,
 }
 """Name of a table -> its picture."""

@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
+from pusa_lab.arguments import checked
 from pusa_lab.metrics.inside import attention_mass, parameter_change
 from pusa_lab.pixels import to_uint8
-from small_models.entries import needs_entries
 from small_models.evaluate import EVAL_SEED
 from small_models.experiments.adapt import Adaptation, Workshop
 from small_models.experiments.book import Book
@@ -16,7 +16,7 @@ from small_models.world import captions
 STEPS = 10
 
 
-@needs_entries
+@checked
 def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Change of every kind of weights, and attention between frames over layers and steps.
 
@@ -28,11 +28,11 @@ def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     base = lab.model("base").dit
     for label, stage in {"VTA, shipped": "vta", "Wan's way, shipped": "i2v"}.items():
         if lab.has(stage):
-            book.row({"change": label}, changed, base, lab.model(stage).dit)
+            book.row({"change": label}, _changed, base, lab.model(stage).dit)
     ways = {"VTA, all weights": Adaptation(), "Wan's way, all weights": Adaptation("i2v", draw="shared")}
     for label, adaptation in ways.items() if lab.sizes.train else ():
         (update,) = shop.updates(adaptation, [lab.sizes.brief])
-        book.row({"change": label}, changed, base, shop.model(adaptation, update).dit)
+        book.row({"change": label}, _changed, base, shop.model(adaptation, update).dit)
     looking = {
         "base, text alone": ("base", []),
         "base, frame 0 clean": ("base", [0]),
@@ -41,31 +41,21 @@ def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     if lab.has("i2v"):
         looking["Wan's way, its picture"] = ("i2v", [0])
     for label, (stage, known) in looking.items():
-        book.row({"attention": label}, looks, lab, lab.model(stage), known)
+        book.row({"attention": label}, _looks, lab, lab.model(stage), known)
     return {}
 
 
-@needs_entries
-def changed(before: torch.nn.Module, after: torch.nn.Module) -> dict[str, Any]:
-    """How far every kind of weights moved.
-
-    Args:
-        before: transformer.
-        after: transformer.
-    """
+def _changed(before: torch.nn.Module, after: torch.nn.Module) -> dict[str, Any]:
+    """How far every kind of a transformer's weights moved."""
     return {"kinds": parameter_change(before, after)}
 
 
-@needs_entries
 @torch.no_grad()
-def looks(lab: Lab, model: Any, known: list[int]) -> dict[str, Any]:
-    """Attention mass between frames, averaged over clips: maps of the last block at the first, middle and last step,
-    and for every step and block the mass on frame 0 of what the other frames see.
+def _looks(lab: Lab, model: Any, known: list[int]) -> dict[str, Any]:
+    """Attention mass between frames, averaged over clips.
 
-    Args:
-        lab: gives the scenes.
-        model: a toy.
-        known: latent frames given.
+    Maps are of the last block at the first, middle and last step. "on_frame_0" is the mass on frame 0 of what the other
+    frames see, for every step and block.
     """
     scenes, clip, _ = next(lab.parts(min(16, lab.sizes.swept)))
     make = lab.ask(model, known, steps=STEPS, guidance=1.0)

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from pusa_lab import metrics, tasks
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.generate import generate
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.types import Clip, Geometry
 from small_models import suite, zoo
-from small_models.entries import needs_entries
 from small_models.evaluate import EVAL_SEED
 from small_models.experiments.sizes import Sizes
 from small_models.files import sha256
@@ -175,7 +174,7 @@ class Lab:
         """
         raw, groups = self.score(make, known, **options)
         found = suite.summarise(raw, groups)
-        alone = {name: by_prompt(raw[name], groups) for name in PER_PROMPT if name in found}
+        alone = {name: _by_prompt(raw[name], groups) for name in PER_PROMPT if name in found}
         if "features" in raw and not options.get("frames"):
             found["frechet"] = metrics.frechet_distance(raw["features"], self.true_features[: len(raw["features"])])
         return {"scores": found, "clips": len(groups), "by_prompt": alone}
@@ -215,20 +214,18 @@ class Lab:
         return make
 
 
-@needs_entries
-def by_prompt(values: Tensor, groups: Tensor) -> list[float]:
-    """The mean over the seeds of every prompt, so that rows can be compared on the same prompts.
-
-    Args:
-        values: of each clip (n,).
-        groups: prompt of each.
-    """
+def _by_prompt(values: Tensor, groups: Tensor) -> list[float]:
+    """The mean over the seeds of every prompt, so that rows can be compared on the same prompts."""
     return [round(values[groups == g].nanmean().item(), 4) for g in groups.unique()]
 
 
-@needs_entries
+@checked
 def given(
-    truth: np.ndarray, known: Sequence[int], geometry: Geometry, noise: Any = 0.0, mode: str = "denoise"
+    truth: np.ndarray,
+    known: Sequence[int],
+    geometry: Geometry,
+    noise: float | Sequence[float] = 0.0,
+    mode: str = "denoise",
 ) -> tuple[tasks.Known, ...]:
     """The known latent frames of true clips; neighbours are encoded together, and nothing else with them.
 
@@ -238,8 +235,19 @@ def given(
         geometry: of the model.
         noise: level kept, one for all or one each.
         mode: one of `tasks.MODES`.
+
+    Raises:
+        ValueError: a known frame is not in the clips, or the levels are more or fewer than the frames.
     """
-    levels = noise if isinstance(noise, list | tuple) else [noise] * len(known)
+    levels = [*noise] if isinstance(noise, Sequence) else [noise] * len(known)
+    if len(levels) != len(known):
+        raise ValueError(f"{len(levels)} levels of noise for {len(known)} known frames: give one each, or one for all.")
+    last = max((p for i in known for p in geometry.pixels_at(i)), default=0)
+    if truth.ndim != 5 or last >= truth.shape[1]:
+        raise ValueError(
+            f"known frames reach pixel frame {last} of truth, which is {shown(truth)}: give clips (b, pf, h, w, 3) "
+            "that are long enough."
+        )
     runs: list[list[int]] = []
     for i, frame in enumerate(known):
         if runs and known[runs[-1][-1]] + 1 == frame:

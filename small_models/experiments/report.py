@@ -2,22 +2,24 @@
 
 from typing import Any
 
-from small_models.entries import needs_entries
+from pusa_lab.arguments import checked
 from small_models.experiments import TABLES
 from small_models.experiments.paper import PUBLISHED
-from small_models.experiments.verdicts import HUNDREDS, VERDICTS
+from small_models.experiments.records import HUNDREDS, Found, MissingError, Record, table_of
+from small_models.experiments.verdicts import verdict
 
 
-@needs_entries
-def show(found: dict[str, Any]) -> str:
+@checked
+def show(found: Found) -> str:
     """A finished table in markdown, with what the paper has and one sentence on the difference.
 
     Args:
         found: what the results file holds.
 
     Raises:
-        ValueError: it is of no table that this version knows.
+        ValueError: this version does not know the table, or an entry is missing or has the wrong type.
     """
+    found = table_of(found)
     if found["table"] not in TABLES:
         raise ValueError(f"no table {found['table']!r}: this version has {', '.join(TABLES)}.")
     table = TABLES[found["table"]]
@@ -32,14 +34,14 @@ def show(found: dict[str, Any]) -> str:
     lines += [f"{name}: {_told(name, value)}" for name, value in more.items()]
     lines += ["", f"Note: {found['note']}"] if "note" in found else []
     try:
-        agrees, sentence = VERDICTS[table.name](found)
-    except (LookupError, ValueError) as error:
+        agrees, sentence = verdict(found)
+    except MissingError as error:
         agrees, sentence = None, f"cannot be said, rows are missing ({error})."
     word = {True: "The direction agrees. ", False: "The direction does not agree. ", None: ""}[agrees]
     return "\n".join([*lines, "", *(f"Paper: {line}" for line in PUBLISHED[table.name]), f"Here: {word}{sentence}"])
 
 
-def _line(row: dict[str, Any], keys: list[str], names: list[str]) -> str:
+def _line(row: Record, keys: list[str], names: list[str]) -> str:
     told = [_key(row["key"].get(k)) for k in keys]
     return "| " + " | ".join([*told, *(_cell(name, row["scores"].get(name)) for name in names)]) + " |"
 
@@ -50,8 +52,8 @@ def _key(value: Any) -> str:
     return "" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _cell(name: str, value: list[float] | None) -> str:
-    if value is None:
+def _cell(name: str, value: Any) -> str:
+    if not isinstance(value, list) or len(value) != 3 or None in value:
         return ""
     scale = 100 if name in HUNDREDS else 1
     mean, low, high = (scale * v for v in value)
@@ -63,6 +65,7 @@ def _told(name: str, value: Any) -> str:
         parts = (
             f"at {r['share']:.4g} {r['bound']} {r['ratio'][0]:.2g} ({r['ratio'][1]:.2g}-{r['ratio'][2]:.2g})"
             for r in value
+            if None not in r["ratio"]
         )
         return "budget of Wan's way over that of VTA, for the same PSNR: " + "; ".join(parts)
     return str(value)

@@ -1,14 +1,13 @@
-"""What pictures take from the rows of a results file, and what their axes say."""
+"""Rows of a results file: chosen by their keys, and as the points that pictures show."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from pusa_lab.arguments import checked, shown
 from pusa_lab.viz.results import EMPTY, Numbers
-from small_models.entries import needs_entries
-from small_models.experiments.report import HUNDREDS
+from small_models.experiments.records import HUNDREDS, Record, Row, row_of
 from small_models.suite import VBENCH
 
-Row = dict[str, Any]
 NAMES = {
     "psnr": "PSNR of the frames not given, dB",
     "known_psnr": "PSNR of the given frames, dB",
@@ -25,60 +24,79 @@ NAMES = {
 """Score -> what its axis says."""
 
 
-@needs_entries
+@checked
 def numbers(row: Row | None, name: str) -> Numbers:
-    """Mean and interval as the axes of NAMES show them; EMPTY if there are none.
+    """A score's mean and interval in the units of NAMES; EMPTY if the row has none.
 
     Args:
         row: of a table, or None.
         name: of the score.
     """
-    value = row.get("scores", {}).get(name) if row else None
-    if value is None or None in value:
+    value = row_of(row).get("scores", {}).get(name) if row is not None else None
+    if not isinstance(value, list) or len(value) != 3 or None in value:
         return EMPTY
     return [(100 if name in HUNDREDS or name in VBENCH else 1) * v for v in value]
 
 
-@needs_entries
+@checked
 def values(rows: Sequence[Row], key: str) -> list[Any]:
-    """The different values of a part of the keys, in the order of the rows.
+    """The different values of one part of the keys, in the order of the rows.
 
     Args:
         rows: of a table.
-        key: the part.
+        key: the part, such as "way"; rows without it are passed over.
     """
-    return list(dict.fromkeys(row["key"][key] for row in rows if key in row["key"]))
+    found: list[Any] = []
+    for here in (row_of(row)["key"] for row in rows):
+        if key in here and here[key] not in found:
+            found.append(here[key])
+    return found
 
 
-@needs_entries
-def pick(rows: Sequence[Row], **key: Any) -> list[Row]:
-    """The rows whose keys have all this.
+@checked
+def pick(rows: Sequence[Row], **key: Any) -> list[Record]:
+    """The rows whose keys have all these parts.
 
     Args:
         rows: of a table.
-        **key: wanted.
+        **key: parts of the key and their values, such as way="VTA, all weights".
+
+    Raises:
+        ValueError: a value is of a type that no key has.
     """
-    return [row for row in rows if all(row["key"].get(k) == v for k, v in key.items())]
+    for name, value in key.items():
+        if not isinstance(value, str | int | float | list | None):
+            raise ValueError(f"{name} is {shown(value)}: give a text, a number, a list or None, as keys have them.")
+    return [row for row in map(row_of, rows) if all(row["key"].get(k) == v for k, v in key.items())]
 
 
-@needs_entries
-def one(rows: Sequence[Row], **key: Any) -> Row | None:
-    """The first of them, or None.
+@checked
+def one(rows: Sequence[Row], **key: Any) -> Record | None:
+    """The first row whose key has all these parts, or None.
 
     Args:
         rows: of a table.
-        **key: wanted.
+        **key: as for `pick`.
     """
     return next(iter(pick(rows, **key)), None)
 
 
-@needs_entries
+@checked
 def line(rows: Sequence[Row], x: str, name: str) -> list[tuple[float | int, Numbers]]:
     """Points for `plot_lines`.
 
     Args:
         rows: of one line.
-        x: part of the key that goes across.
+        x: part of the key that goes across, a number in every row.
         name: of the score.
+
+    Raises:
+        ValueError: a row has no such number in its key.
     """
-    return [(row["key"][x], numbers(row, name)) for row in rows]
+    found: list[tuple[float | int, Numbers]] = []
+    for row in map(row_of, rows):
+        at = row["key"][x]
+        if not isinstance(at, int | float):
+            raise ValueError(f"{x!r:.60} of {row.where} is {shown(at)}: give a part of the key that is a number.")
+        found.append((at, numbers(row, name)))
+    return found

@@ -1,25 +1,19 @@
 """Pictures of the tables that train: cost, what is preserved, draws of the clocks, LoRA."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pusa_lab.viz import results as draw
 from pusa_lab.viz.results import EMPTY, Figure, Numbers
-from small_models.entries import needs_entries
 from small_models.experiments import rows as take
-from small_models.experiments.rows import Row
+from small_models.experiments.records import Record
 from small_models.experiments.verdicts import share as fraction
 
 TRAINING = "training, share of the base's own"
 
 
-@needs_entries
-def cost(found: Row) -> Figure:
-    """Scores against budget for each way, and how many times less training VTA needs.
-
-    Args:
-        found: a results file.
-    """
+def _cost(found: Record) -> Figure:
+    """Scores against budget for each way, and how many times less training VTA needs."""
     rows, trained = found["rows"], [row for row in found["rows"] if row["key"]["share"]]
     picture, ax = draw.panels([["psnr", "total"], ["position_error", "ratio"]], height=8.2)
     ticks = {share: fraction(share) for share in sorted(take.values(trained, "share"))}
@@ -34,7 +28,7 @@ def cost(found: Row) -> Figure:
     return picture
 
 
-def _ratios(ax: Any, ratios: Sequence[Row], ticks: dict[float, str]) -> None:
+def _ratios(ax: Any, ratios: Sequence[Record], ticks: dict[float, str]) -> None:
     """Wan's budget over VTA's for the same PSNR; hollow triangles are bounds."""
     for bound, mark in (("", "o"), ("at most", "v"), ("at least", "^")):
         chosen = [r for r in ratios if r["bound"] == bound and None not in r["ratio"]]
@@ -55,13 +49,8 @@ def _ratios(ax: Any, ratios: Sequence[Row], ticks: dict[float, str]) -> None:
     draw.dress(ax, title, f"VTA's {TRAINING}", "Wan's training over VTA's", ticks)
 
 
-@needs_entries
-def preserved(found: Row) -> Figure:
-    """Text to video of every model, beside the base's (the line).
-
-    Args:
-        found: a results file.
-    """
+def _preserved(found: Record) -> Figure:
+    """Text to video of every model, beside the base's (the line)."""
     names, rows = ("text_alignment", "direction", "physics_error"), found["rows"]
     picture, ax = draw.panels([names], height=2.0 + 0.3 * len(rows))
     base = take.one(rows, model="base")
@@ -78,13 +67,8 @@ def preserved(found: Row) -> Figure:
     return picture
 
 
-@needs_entries
-def draws(found: Row) -> Figure:
-    """Draw of the clocks against shift, for each strength; and what is left of text to video.
-
-    Args:
-        found: a results file.
-    """
+def _draws(found: Record) -> Figure:
+    """Draw of the clocks against shift, for each strength; and what is left of text to video."""
     rows = found["rows"]
     columns: list[tuple[str, dict[str, Any]]] = [
         (name, {"strength": s}) for name in ("psnr", "total") for s in sorted(take.values(rows, "strength"))
@@ -111,13 +95,8 @@ def draws(found: Row) -> Figure:
     return picture
 
 
-@needs_entries
-def lora(found: Row) -> Figure:
-    """Scores against strength, a line for each budget, a column for each rank.
-
-    Args:
-        found: a results file.
-    """
+def _lora(found: Record) -> Figure:
+    """Scores against strength, a line for each budget, a column for each rank."""
     rows, names = found["rows"], ("psnr", "total")
     ranks, shares = take.values(rows, "rank"), sorted(take.values(rows, "share"))
     layout = [[f"{name} {rank}" for rank in ranks] for name in names]
@@ -135,3 +114,12 @@ def lora(found: Row) -> Figure:
             draw.dress(axes[panel], title, across, take.NAMES[name] if panel == row[0] else "", ticks)
     draw.legend(picture)
     return picture
+
+
+TRAINED: dict[str, Callable[[Record], Figure]] = {
+    "cost": _cost,
+    "preserved": _preserved,
+    "draws": _draws,
+    "lora": _lora,
+}
+"""Name of a table that trains -> its picture."""

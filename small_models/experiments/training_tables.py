@@ -6,18 +6,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pusa_lab.arguments import checked
 from pusa_lab.metrics import bootstrap_of
-from small_models.entries import needs_entries
 from small_models.experiments.adapt import Adaptation, Workshop
 from small_models.experiments.book import Book
 from small_models.experiments.lab import Lab
+from small_models.experiments.records import Row
+from small_models.experiments.rows import pick
 from small_models.i2v import ImageToVideo
 
 SPOKEN: dict[str, Any] = {"truth": False, "first": False}
 """Options of `Lab.score` for text-to-video."""
 
 
-@needs_entries
+@checked
 def cost(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Image-to-video at every budget, for one clock per frame and for Wan's own way; and without any training.
 
@@ -53,8 +55,8 @@ def _i2v(lab: Lab, make: Any) -> dict[str, Any]:
     return lab.measure(make, [0], count=lab.sizes.prompts)
 
 
-@needs_entries
-def ratios(rows: Sequence[dict[str, Any]], score: str = "psnr") -> list[dict[str, Any]]:
+@checked
+def ratios(rows: Sequence[Row], score: str = "psnr") -> list[dict[str, Any]]:
     """How much less training one clock per frame needs than Wan's own way for the same score, with intervals.
 
     For every budget of VTA with all weights, the budget at which Wan's way reaches its score, read off a straight line
@@ -64,15 +66,15 @@ def ratios(rows: Sequence[dict[str, Any]], score: str = "psnr") -> list[dict[str
     Args:
         rows: of the table `cost`.
         score: which, one of `lab.PER_PROMPT` that is better if higher.
+
+    Raises:
+        ValueError: a row lacks the score prompt by prompt, or has it for another number of prompts than the others.
     """
-    curves = {}
-    for way in ("VTA, all weights", "Wan's way, all weights"):
-        chosen = sorted((r for r in rows if r["key"]["way"] == way), key=lambda r: r["key"]["share"])
-        shares = [row["key"]["share"] for row in chosen]
-        curves[way] = shares, torch.tensor([row["by_prompt"][score] for row in chosen])
-    (ours, mine), (theirs, other) = curves.values()
+    (ours, mine), (theirs, other) = (_curve(rows, way, score) for way in ("VTA, all weights", "Wan's way, all weights"))
     if not ours or not theirs:
         return []
+    if mine.shape[1] != other.shape[1]:
+        raise ValueError(f"the ways have {mine.shape[1]} and {other.shape[1]} prompts: give rows of the same prompts.")
     budgets, found = torch.tensor(theirs).log(), []
     for i, share in enumerate(ours):
 
@@ -85,6 +87,16 @@ def ratios(rows: Sequence[dict[str, Any]], score: str = "psnr") -> list[dict[str
         bound = "at most" if score_here < worst else "at least" if score_here > best else ""
         found.append({"share": share, "score": score_here, "ratio": value, "bound": bound})
     return found
+
+
+def _curve(rows: Sequence[Row], way: str, score: str) -> tuple[list[float], Tensor]:
+    """The shares of training at which a way was measured, ascending, and its score at each, prompt by prompt."""
+    chosen = [row for row in pick(rows, way=way) if row["key"]["share"]]
+    chosen = sorted(chosen, key=lambda row: row["key"]["share"])
+    scores = [row["by_prompt"][score] for row in chosen]
+    if len({len(each) for each in scores}) > 1 or any(x is None for each in scores for x in each):
+        raise ValueError(f"rows of {way!r} have {score!r:.60} for different prompts: measure the table anew.")
+    return [row["key"]["share"] for row in chosen], torch.tensor(scores)
 
 
 def _reached(budgets: Tensor, scores: Tensor, wanted: float) -> float:
@@ -100,7 +112,7 @@ def _reached(budgets: Tensor, scores: Tensor, wanted: float) -> float:
     return (budgets[j - 1] + part * (budgets[j] - budgets[j - 1])).item()
 
 
-@needs_entries
+@checked
 def preserved(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Text-to-video before and after adaptation, and whether equal clocks give the base's own output before it.
 
@@ -130,7 +142,7 @@ def preserved(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     return {"before training": exactness(lab)}
 
 
-@needs_entries
+@checked
 def exactness(lab: Lab) -> dict[str, Any]:
     """Largest differences before any training: of equal clocks from diffusers' Wan with one clock, of the base's own
     weights; and of Wan's own way, with room for a picture but none given, from the base.
@@ -161,7 +173,7 @@ DRAWS: dict[str, dict[str, Any]] = {
 """Table 2 of the paper, and the draw of AR-Diffusion."""
 
 
-@needs_entries
+@checked
 def draws(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """How the clocks are drawn in training: six ways, each uniform and with shift 3 and 5, at strengths 1 and 1.4.
 
@@ -187,7 +199,7 @@ def _adapted(lab: Lab, shop: Workshop, adaptation: Adaptation, strength: float, 
     return lab.measure(lab.ask(model), **SPOKEN) if spoken else lab.measure(lab.ask(model, [0]), [0])
 
 
-@needs_entries
+@checked
 def lora(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """Rank, strength and length of training; for all weights the strength stretches W - W0 in the same way.
 

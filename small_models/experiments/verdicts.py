@@ -5,46 +5,57 @@ of the paired difference leaves out 0.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
 
-from pusa_lab.arguments import shown
+from pusa_lab.arguments import checked, shown
 from pusa_lab.metrics import Interval, bootstrap
-from small_models.entries import needs_entries
+from small_models.experiments.records import (
+    HUNDREDS,
+    Found,
+    MissingError,
+    Record,
+    Row,
+    changes_of,
+    interval,
+    ranked,
+    row_of,
+    table_of,
+)
+from small_models.experiments.rows import one, pick, values
 
-Row = dict[str, Any]
-Found = dict[str, Any]
+Kinds = Mapping[str, Mapping[str, Any]]
+"""What `parameter_change` returns."""
 Verdict = tuple[bool | None, str]
 """Whether the direction agrees (None: the paper has no number), and the sentence."""
 OURS, THEIRS = "VTA, all weights", "Wan's way, all weights"
 """The two ways that the table `cost` compares at every budget."""
 PAPERS_ORDER = ("independent", "PTSS 0.8", "PTSS 0.5", "PTSS 0.2", "first frame clean, the rest alike")
 """Draws of Table 2, best first (but for PTSS 0.8 and 0.5, which are close)."""
-HUNDREDS = ("total", "quality", "i2v", "text_alignment", "shape", "direction", "speed")
-"""Scores in [0, 1], printed as VBench prints its own: times 100."""
 
 
-@needs_entries
-def find(found: Found, **key: Any) -> Row:
-    """The row of this key.
+@checked
+def find(found: Found, **key: Any) -> Record:
+    """The first row of a table whose key has all these parts.
 
     Args:
         found: a table.
-        **key: what the row's key has.
+        **key: parts of the key and their values.
 
     Raises:
         ValueError: there is none.
     """
-    for row in found["rows"]:
-        if all(row["key"].get(k) == v for k, v in key.items()):
-            return row
-    raise ValueError(f"{found['table']} has no row {key}: run `pusa-lab bench paper --table {found['table']}` anew.")
+    table = table_of(found)
+    if (row := one(table["rows"], **key)) is None:
+        name = table["table"]
+        raise MissingError(f"{name} has no row {key!s:.200}: run `pusa-lab bench paper --table {name}` anew.")
+    return row
 
 
-@needs_entries
+@checked
 def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
     """By how much one row's score is above another's, prompt by prompt where both rows kept that.
 
@@ -55,16 +66,24 @@ def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
         row: one.
         other: of the same prompts.
         score: one of both rows.
+
+    Raises:
+        ValueError: a row has no such score, or the rows are of different numbers of prompts.
     """
-    if not all(score in r.get("by_prompt", {}) for r in (row, other)):
-        (mean, *_), (base, *_) = ends = [r["scores"][score] for r in (row, other)]
+    both = row_of(row), row_of(other)
+    prompts = [each["by_prompt"][score] for each in both if score in each.get("by_prompt", {})]
+    if len(prompts) < 2:
+        ends = [interval(each, score) for each in both]
         half = math.hypot(*((high - low) / 2 for _, low, high in ends))
-        return Interval(mean - base, mean - base - half, mean - base + half)
-    a, b = (torch.tensor([x if x is not None else torch.nan for x in r["by_prompt"][score]]) for r in (row, other))
+        mean = ends[0].mean - ends[1].mean
+        return Interval(mean, mean - half, mean + half)
+    if len(prompts[0]) != len(prompts[1]):
+        raise ValueError(f"the rows have {len(prompts[0])} and {len(prompts[1])} prompts: give rows of the same ones.")
+    a, b = (torch.tensor([torch.nan if x is None else x for x in each]) for each in prompts)
     return bootstrap(a - b)
 
 
-@needs_entries
+@checked
 def clearly(difference: Interval) -> int:
     """1 if a difference is above 0, -1 if it is below, 0 if its interval holds 0.
 
@@ -74,10 +93,25 @@ def clearly(difference: Interval) -> int:
     return int(difference.low > 0) - int(difference.high < 0)
 
 
-@needs_entries
-def cost(found: Found) -> Verdict:
+@checked
+def verdict(found: Found) -> Verdict:
+    """Whether a table agrees with the paper in its direction, and one sentence on it.
+
+    Args:
+        found: a table.
+
+    Raises:
+        ValueError: the table is not known, or rows are missing that the answer is read from.
+    """
+    table = table_of(found)
+    if table["table"] not in VERDICTS:
+        raise ValueError(f"no rule for the table {table['table']!r:.60}: there is one for {', '.join(VERDICTS)}.")
+    return VERDICTS[table["table"]](table)
+
+
+def _cost(found: Record) -> Verdict:
     """Table 5a has VTA ahead of Wan's way after the same fine-tuning, at every budget."""
-    shares = sorted({row["key"]["share"] for row in found["rows"] if row["key"]["way"] == OURS})
+    shares = _shares(pick(found["rows"], way=OURS))
     told, ahead = [], 0
     for score in ("psnr", "total"):
         signs = [clearly(lead(find(found, way=OURS, share=s), find(found, way=THEIRS, share=s), score)) for s in shares]
@@ -92,8 +126,7 @@ def cost(found: Found) -> Verdict:
     )
 
 
-@needs_entries
-def preserved(found: Found) -> Verdict:
+def _preserved(found: Record) -> Verdict:
     """Adapted models obey captions as the base does, and Wan's way does not."""
     base = find(found, model="base")
     rows = [row for row in found["rows"] if row is not base]
@@ -108,14 +141,13 @@ def preserved(found: Found) -> Verdict:
     )
 
 
-@needs_entries
-def draws(found: Found) -> Verdict:
+def _draws(found: Record) -> Verdict:
     """Independent clocks are best, then PTSS by its share of them, and a clean first frame worst (uniform, 1.4)."""
     rows = [row for row in found["rows"] if row["key"].get("strength") == 1.4 and row["key"]["shift"] == 1.0]
-    order = sorted(rows, key=lambda row: -row["scores"]["total"][0])
+    order = ranked(rows, "total")
     names = [row["key"]["draw"] for row in order]
     missing = [name for name in PAPERS_ORDER if name not in names]
-    best = max((r for r in found["rows"] if "strength" in r["key"]), key=lambda r: r["scores"]["psnr"][0])
+    best = ranked([row for row in found["rows"] if "strength" in row["key"]], "psnr")[0]
     first = find(found, draw=PAPERS_ORDER[0], shift=1.0, strength=1.4)
     behind = [r["key"]["draw"] for r in rows if r is not first and clearly(lead(first, r, "total")) > 0]
     told = ", ".join(f"{row['key']['draw']} {_cell('total', row)}" for row in order)
@@ -127,30 +159,32 @@ def draws(found: Found) -> Verdict:
     )
 
 
-@needs_entries
+@checked
 def best_strengths(found: Found, rank: int | str, score: str) -> list[float]:
     """The strength with the highest mean score after every length of training.
 
     Args:
         found: the table `lora`.
-        rank: of its rows.
+        rank: of its rows, or "all weights".
         score: total or psnr.
+
+    Raises:
+        ValueError: rows of this rank, or their score, are missing.
     """
-    shares = sorted({row["key"]["share"] for row in found["rows"]})
-    at = [[r for r in found["rows"] if r["key"]["rank"] == rank and r["key"]["share"] == s] for s in shares]
-    if not all(at):
-        raise ValueError(
+    rows = table_of(found)["rows"]
+    at = [pick(rows, rank=rank, share=share) for share in _shares(rows)]
+    if not at or not all(at):
+        raise MissingError(
             f"the table has no rows of rank {shown(rank)} for every length of training: give one of its ranks."
         )
-    return [max(rows, key=lambda row: row["scores"][score][0])["key"]["strength"] for rows in at]
+    return [ranked(some, score)[0]["key"]["strength"] for some in at]
 
 
-@needs_entries
-def lora(found: Found) -> Verdict:
+def _lora(found: Record) -> Verdict:
     """By Total, the best strength is above 1 and falls as training grows."""
-    shares = sorted({row["key"]["share"] for row in found["rows"]})
+    shares = _shares(found["rows"])
     told, agrees = [], True
-    for rank in dict.fromkeys(row["key"]["rank"] for row in found["rows"]):
+    for rank in values(found["rows"], "rank"):
         total, psnr = (best_strengths(found, rank, score) for score in ("total", "psnr"))
         agrees &= total == sorted(total, reverse=True) and total[0] > max(1.0, total[-1])
         name = rank if rank == "all weights" else f"rank {rank}"
@@ -161,31 +195,32 @@ def lora(found: Found) -> Verdict:
     )
 
 
-@needs_entries
-def steps(found: Found) -> Verdict:
+def _steps(found: Record) -> Verdict:
     """Total rises up to 10 Euler steps and stays from there."""
     rows = {row["key"]["steps"]: row for row in found["rows"] if row["key"]["solver"] == "euler"}
     few, more = [rows[s] for s in sorted(rows) if s <= 10], [rows[s] for s in sorted(rows) if s > 10]
+    if not few:
+        raise MissingError(
+            "steps has no Euler row of 10 steps or fewer: run `pusa-lab bench paper --table steps` anew."
+        )
     rises = all(lead(b, a, "total").mean > 0 for a, b in pairwise(few))
     flat = all(abs(lead(row, few[-1], "total").mean) < 0.01 for row in more)
     told = ", ".join(f"{row['key']['steps']} steps {_cell('total', row)}" for row in few + more)
     return rises and flat, f"In the paper Total rises up to 10 steps and then stays; here with Euler: {told}."
 
 
-@needs_entries
-def noise(found: Found) -> Verdict:
+def _noise(found: Record) -> Verdict:
     """The level with the highest PSNR for each task, and those that are not clearly below it."""
     told = []
-    for task in dict.fromkeys(row["key"]["task"] for row in found["rows"]):
-        rows = [row for row in found["rows"] if row["key"]["task"] == task and row["key"]["mode"] == "denoise"]
-        best = max(rows, key=lambda row: row["scores"]["psnr"][0])
+    for task in values(found["rows"], "task"):
+        rows = pick(found["rows"], task=task, mode="denoise")
+        best = ranked(rows, "psnr")[0]
         alike = [_level(r) for r in rows if r is not best and clearly(lead(best, r)) <= 0]
         told.append(f"{task} {_level(best)} ({_cell('psnr', best)} dB; not clearly below: {_list(alike)})")
     return None, f"Nothing was published; the highest PSNR of the free frames is at noise {'; '.join(told)}."
 
 
-@needs_entries
-def tasks(found: Found) -> Verdict:
+def _tasks(found: Record) -> Verdict:
     """VTA is ahead of Wan's way in image-to-video; elsewhere the question is what a specialist would gain."""
     how = "same budget" if any(row["key"]["model"] == "VTA, same budget" for row in found["rows"]) else "shipped"
     ours, theirs = (find(found, task="image_to_video", model=f"{way}, {how}") for way in ("VTA", "Wan's way"))
@@ -204,22 +239,20 @@ def tasks(found: Found) -> Verdict:
     )
 
 
-@needs_entries
-def schedules(found: Found) -> Verdict:
+def _schedules(found: Record) -> Verdict:
     """Which schedule drifts least."""
-    order = sorted(found["rows"], key=lambda row: -row["scores"]["psnr"][0])
+    order = ranked(found["rows"], "psnr")
     told = ", ".join(f"{row['key']['schedule']} {_cell('psnr', row)} dB" for row in order)
     return None, f"Nothing was published; fidelity of long extensions here, best first: {told}."
 
 
-@needs_entries
-def inside(found: Found) -> Verdict:
+def _inside(found: Record) -> Verdict:
     """Wan's way changes the weights more, and VTA's frames look at frame 0 more than the base's."""
-    change = {row["key"]["change"]: row["kinds"] for row in found["rows"] if "change" in row["key"]}
+    change = {name: find(found, change=name)["kinds"] for name in values(found["rows"], "change")}
     ours, theirs = (OURS, THEIRS) if OURS in change else ("VTA, shipped", "Wan's way, shipped")
-    ratio = farther(change[theirs], change[ours])
+    ratio = farther(*(find(found, change=way)["kinds"] for way in (theirs, ours)))
     told = ", ".join(f"{name}: {_largest(kinds)}" for name, kinds in change.items())
-    ends = looks(found)
+    ends = Record(looks(found), "the attention on frame 0")
     seen = ", ".join(f"{name} {first:.0f} to {last:.0f} %" for name, (first, last) in ends.items())
     return ratio > 1 and ends["VTA, frame 0 clean"][1] > ends["Wan's way, its picture"][1], (
         f"Over all the base's weights {theirs} moves {ratio:.2f} times as far as {ours} (the paper: more than 10 "
@@ -228,8 +261,8 @@ def inside(found: Found) -> Verdict:
     )
 
 
-@needs_entries
-def farther(kinds: dict[str, Any], other: dict[str, Any]) -> float:
+@checked
+def farther(kinds: Kinds, other: Kinds) -> float:
     """How many times as far one model's weights moved as another's from the same base, new weights aside.
 
     |dW| / |dW'| over all kinds; of one kind k |dW_k|^2 = share_k |dW|^2 = (relative_k |W_k|)^2, and |W_k| is the same
@@ -237,24 +270,32 @@ def farther(kinds: dict[str, Any], other: dict[str, Any]) -> float:
     Args:
         kinds: from `parameter_change`.
         other: likewise.
+
+    Raises:
+        ValueError: the self-attention is missing from one of them, or did not change.
     """
-    one, two = (k["self_attention"] for k in (kinds, other))
-    return math.sqrt(one["relative"] ** 2 / one["share"] / (two["relative"] ** 2 / two["share"]))
+    both = [changes_of(each)["self_attention"] for each in (kinds, other)]
+    relative, shares = ([each[name] for each in both] for name in ("relative", "share"))
+    if not all(relative) or not all(shares):
+        raise ValueError(
+            f"the self-attention changed by {relative[0]} and {relative[1]}: give models that both changed."
+        )
+    return math.sqrt(relative[0] ** 2 / shares[0] / (relative[1] ** 2 / shares[1]))
 
 
-@needs_entries
+@checked
 def looks(found: Found) -> dict[str, tuple[float, float]]:
     """Percent of attention on frame 0 at the first and the last step, mean of all blocks and of the other frames.
 
     Args:
         found: the table `inside`.
     """
-    rows = {row["key"]["attention"]: row["on_frame_0"] for row in found["rows"] if "attention" in row["key"]}
-    return {name: (100 * sum(s[0]) / len(s[0]), 100 * sum(s[-1]) / len(s[-1])) for name, s in rows.items()}
+    rows = [row for row in table_of(found)["rows"] if "attention" in row["key"]]
+    ends = {row["key"]["attention"]: (row["on_frame_0"][0], row["on_frame_0"][-1]) for row in rows}
+    return {name: (100 * sum(a) / len(a), 100 * sum(b) / len(b)) for name, (a, b) in ends.items()}
 
 
-@needs_entries
-def suite(found: Found) -> Verdict:
+def _suite(found: Record) -> Verdict:
     """What known clips score, and the reader's own accuracy."""
     told = ", ".join(f"{row['key']['clips']} {_cell('total', row)}" for row in found["rows"])
     truth = find(found, clips="truth")
@@ -262,29 +303,46 @@ def suite(found: Found) -> Verdict:
 
 
 NAMES = {"psnr": "PSNR", "total": "Total"}
-VERDICTS: dict[str, Callable[[Found], Verdict]] = {
-    rule.__name__: rule for rule in (suite, cost, preserved, draws, lora, steps, noise, tasks, schedules, inside)
+VERDICTS: dict[str, Callable[[Record], Verdict]] = {
+    "suite": _suite,
+    "cost": _cost,
+    "preserved": _preserved,
+    "draws": _draws,
+    "lora": _lora,
+    "steps": _steps,
+    "noise": _noise,
+    "tasks": _tasks,
+    "schedules": _schedules,
+    "inside": _inside,
 }
 """Table -> whether and how its direction agrees."""
 
 
-@needs_entries
-def largest(kinds: dict[str, Any]) -> tuple[str, float]:
+@checked
+def largest(kinds: Kinds) -> tuple[str, float]:
     """The kind of weights with the largest part of the change, and that part in percent.
 
     Args:
         kinds: from `parameter_change`.
+
+    Raises:
+        ValueError: no kind of weights is named, or one has no share.
     """
-    parts = {kind: found["share"] for kind, found in kinds.items() if kind != "new"}
+    parts = {kind: change["share"] for kind, change in changes_of(kinds).items()}
     if not parts:
         raise ValueError("the table names no kind of weights: give one from metrics.parameter_change.")
     kind = max(parts, key=lambda kind: parts[kind])
     return kind.replace("_", "-"), 100 * parts[kind]
 
 
-def _largest(kinds: dict[str, Any]) -> str:
+def _largest(kinds: Kinds) -> str:
     kind, part = largest(kinds)
     return f"{kind} {part:.0f} %"
+
+
+def _shares(rows: Sequence[Record]) -> list[float]:
+    """The lengths of training in these rows, ascending."""
+    return sorted(share for share in values(rows, "share") if share is not None)
 
 
 def _slashed(values: Sequence[float]) -> str:
@@ -292,7 +350,7 @@ def _slashed(values: Sequence[float]) -> str:
 
 
 def _cell(name: str, row: Row) -> str:
-    return f"{(100 if name in HUNDREDS else 1) * row['scores'][name][0]:.1f}"
+    return f"{(100 if name in HUNDREDS else 1) * interval(row, name).mean:.1f}"
 
 
 def _named(row: Row) -> str:
@@ -311,11 +369,16 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
 
 
-@needs_entries
+@checked
 def share(value: float) -> str:
     """A share of the base's training as a fraction.
 
     Args:
         value: above 0.
+
+    Raises:
+        ValueError: it is 0 or below, or so small that no fraction is left.
     """
+    if not value >= 1e-12:
+        raise ValueError(f"value={value:g}: give a share of the training above 0.")
     return f"1/{round(1 / value):,}" if value < 1 else f"{value:g}"

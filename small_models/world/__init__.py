@@ -22,6 +22,7 @@ from small_models.world.tables import (
     TURNS,
     WORLDS,
     World,
+    world_named,
 )
 
 __all__ = [
@@ -48,4 +49,5 @@ __all__ = [
     "render",
     "velocities",
     "vocabulary",
+    "world_named",
 ]

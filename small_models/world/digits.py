@@ -7,13 +7,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from small_models.entries import needs_entries
+from pusa_lab.arguments import checked
 
 SIDE = 32
 """Pixels to which a digit is smoothly enlarged before it is drawn."""
 
 
-@needs_entries
+@checked
 @lru_cache(maxsize=1)
 def bitmaps() -> Float[Tensor, "ten samples side side"]:
     """The same number of samples of each digit, in [0, 1].
@@ -30,7 +30,7 @@ def bitmaps() -> Float[Tensor, "ten samples side side"]:
     return F.interpolate(chosen, size=(SIDE, SIDE), mode="bicubic", align_corners=False).clamp(0, 1)
 
 
-@needs_entries
+@checked
 def cover(
     x: Float[Tensor, "m f h w"],
     y: Float[Tensor, "m f h w"],

@@ -1,19 +1,21 @@
 """Scenes as pixels: shapes with edges antialiased over one pixel, on a ground that may pass by."""
 
+import itertools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pusa_lab.arguments import checked, shown
 from pusa_lab.types import Clip
-from small_models.entries import needs_entries
 from small_models.world import digits
 from small_models.world.scenes import Scenes, angles, check_sizes, positions
-from small_models.world.tables import COLOURS, DIGITS, PAN
+from small_models.world.tables import COLOURS, DIGITS, PAN, SHAPES
 
 Grid = Float[Tensor, "n f h w"]
 
 
-@needs_entries
+@checked
 def render(scenes: Scenes, frames: int | None = None, size: int | None = None) -> Clip:
     """Draw scenes as video (n, 3, frames, size, size) in [-1, 1].
 
@@ -30,7 +32,7 @@ def render(scenes: Scenes, frames: int | None = None, size: int | None = None) -
     return out
 
 
-@needs_entries
+@checked
 def masks(scenes: Scenes, frames: int | None = None, size: int | None = None) -> Float[Tensor, "n objects f h w"]:
     """How much of each pixel shows each object, in [0, 1], after occlusion.
 
@@ -99,16 +101,29 @@ def _cover(scenes: Scenes, frames: int, size: int) -> Float[Tensor, "n objects f
     return out
 
 
-@needs_entries
+def _broadcast(r: Tensor, x: Tensor) -> torch.Size | None:
+    """The shape of both together, if they have one."""
+    pairs = itertools.zip_longest(r.shape[::-1], x.shape[::-1], fillvalue=1)
+    return torch.broadcast_shapes(r.shape, x.shape) if all(n == m or 1 in (n, m) for n, m in pairs) else None
+
+
+@checked
 def distance(x: Tensor, y: Tensor, shape: str, r: Tensor) -> Tensor:
     """Signed distance to the edge of an upright shape around (0, 0), negative inside, all alike in weight.
 
     Args:
         x: to the right, any shape.
-        y: down, likewise.
+        y: down, the same shape.
         shape: one of SHAPES.
-        r: radius of the circle of the same size.
+        r: radius of the circle of the same size, of a shape that broadcasts to theirs.
+
+    Raises:
+        ValueError: the shape is not known, or the sizes do not fit.
     """
+    if x.shape != y.shape or _broadcast(r, x) != x.shape:
+        raise ValueError(
+            f"x is {shown(x)}, y is {shown(y)}, r is {shown(r)}: give x and y of one shape, and an r for all or each."
+        )
     match shape:
         case "circle":
             return torch.hypot(x, y) - r
@@ -119,5 +134,7 @@ def distance(x: Tensor, y: Tensor, shape: str, r: Tensor) -> Tensor:
         case "cross":
             long, short = torch.maximum(x.abs(), y.abs()), torch.minimum(x.abs(), y.abs())
             return torch.maximum(long - r, short - 0.36 * r)
-        case _:
+        case "ring":
             return (torch.hypot(x, y) - 0.75 * r).abs() - 0.28 * r
+        case _:
+            raise ValueError(f"shape={shape!r:.60}: choose one of {', '.join(SHAPES)}.")

@@ -76,6 +76,26 @@ class World:
     paraphrases: bool = False
     """Whether captions vary in their wording and leave out sizes and grounds."""
 
+    def __post_init__(self) -> None:
+        if not self.nouns or self.nouns not in (SHAPES[: len(self.nouns)], DIGITS):
+            raise ValueError(f"nouns={self.nouns!r:.80}: give the first of {', '.join(SHAPES)}, or DIGITS.")
+        names = [name for name, _ in self.motions]
+        if not names or not set(names) <= set(MOTIONS) or not all(wordings for _, wordings in self.motions):
+            raise ValueError(f"motions={names!r:.80}: give some of {', '.join(MOTIONS)}, each with its wordings.")
+        if not self.speeds or not self.sizes:
+            raise ValueError(f"{len(self.speeds)} speeds and {len(self.sizes)} sizes: give at least one of each.")
+        limits = {"colours": len(COLOURS), "grounds": len(GROUNDS), "size": 2**12, "frames": 2**12, "apart": 100}
+        for name, most in limits.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise ValueError(f"{name}={getattr(self, name)}: give a number from 1 to {most}.")
+        if not 1 <= len(self.objects) <= self.colours or min(self.objects) < 0 or not 0 < sum(self.objects) < 1e6:
+            raise ValueError(
+                f"objects={self.objects!r:.80}: give the probability of one, two, ... objects, at most one for each of "
+                f"the {self.colours} colours."
+            )
+        if not (0 <= self.spin <= 1 and 0 <= self.pan <= 1):
+            raise ValueError(f"spin={self.spin}, pan={self.pan}: give shares from 0 to 1.")
+
 
 NANO = World(
     size=16,
@@ -114,6 +134,22 @@ MINI = World(
 
 HANDWRITING = replace(MINI, nouns=DIGITS, objects=(0.5, 0.5), sizes=(("small", 0.17), ("big", 0.23)), spin=0.0)
 """The same with handwritten digits: real texture."""
+
+
+@checked
+def world_named(name: str) -> World:
+    """A world by its name.
+
+    Args:
+        name: one of WORLDS.
+
+    Raises:
+        ValueError: there is no such world.
+    """
+    if name not in WORLDS:
+        raise ValueError(f"no world {name!r:.80}: choose one of {', '.join(WORLDS)}.")
+    return WORLDS[name]
+
 
 LONGEST = 60
 """Words and commas that no caption exceeds."""

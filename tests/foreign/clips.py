@@ -41,6 +41,34 @@ CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
     "ffv1": (".mkv", "ffv1", {}),
 }
 """What it is -> ending, encoder and its options, of those that are damaged."""
+H264: dict[str, dict[str, str]] = {
+    "plain": {},
+    "coarse": {"crf": "50"},
+    "without loss": {"qp": "0"},
+    "samples as they are": {"qp": "1", "preset": "ultrafast", "x264-params": "cabac=1"},
+    "CAVLC": {"x264-params": "cabac=0:bframes=2"},
+    "CAVLC in slices": {"x264-params": "cabac=0:slices=3"},
+    "slices": {"x264-params": "slices=4"},
+    "slices of 200 bytes": {"x264-params": "slice-max-size=200"},
+    "interlaced": {"x264-params": "tff=1"},
+    "key frames only": {"g": "1"},
+    "many B-frames": {"bf": "8", "x264-params": "b-pyramid=normal:direct=temporal"},
+    "open groups": {"x264-params": "open-gop=1:keyint=8:bframes=3"},
+    "refreshed in columns": {"x264-params": "intra-refresh=1:keyint=10"},
+    "scaling lists": {"x264-params": "cqm=jvt"},
+    "10 bits": {"pix_fmt": "yuv420p10le"},
+    "4:4:4": {"pix_fmt": "yuv444p", "x264-params": "cqm=jvt"},
+    "constant rate, filled up": {
+        "b:v": "300k", "minrate": "300k", "maxrate": "300k", "bufsize": "100k", "x264-params": "nal-hrd=cbr"
+    },
+    "delimiters": {"x264-params": "aud=1"},
+}  # fmt: skip
+"""What is special -> ffmpeg's options for libx264."""
+PATTERNS = (
+    "testsrc2=s=80x64:r=25:d=0.32,format=yuv420p[a];nullsrc=s=80x64:r=25:d=0.32,geq=random(1)*255:128:128,format=yuv420p[b];"
+    "color=c=gray:s=80x64:r=25:d=0.32,format=yuv420p[c];[a][b][c]concat=n=3"
+)
+"""8 frames each of a test pattern, of noise and of grey."""
 FORMATS = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p", "gif": "rgb8", "apng": "rgb24", "dvvideo": "yuv411p"}
 
 
@@ -133,6 +161,14 @@ def turned(path: Path, video: np.ndarray, *how: object) -> Path:
     write(plain := path.with_name(f"plain{path.suffix}"), video, "libx264", crf="4")
     ffmpeg(*how, "-i", plain, "-c", "copy", path)
     plain.unlink()
+    return path
+
+
+def h264(path: Path, how: str) -> Path:
+    """A clip of 24 frames of 64 x 80 pixels, as libx264 codes it with the options that `H264` names."""
+    options = {"pix_fmt": "yuv420p", **H264[how]}
+    words = [word for name, value in options.items() for word in (f"-{name}", value)]
+    ffmpeg("-f", "lavfi", "-i", PATTERNS, "-threads", 1, "-c:v", "libx264", *words, path)
     return path
 
 

@@ -340,8 +340,8 @@ OTHERS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "Tucker": (_with(lambda held: {Q + "lora_mid.weight": torch.ones(4, 4)}), "LoCon with a middle"),
     "OFT": (_with(lambda held: {Q + "oft_R.weight": torch.ones(4, 4)}), "OFT"),
     "IA3": (_with(lambda held: {Q + "ia3_l": torch.ones(24, 1)}), "IA3"),
-    "a whole weight": (_with(lambda held: {Q + "weight": torch.ones(24, 24)}), "not a LoRA's"),
-    "something new": (_with(lambda held: {Q + "lora_gate": torch.ones(24)}), "not a LoRA's"),
+    "a whole weight": (_with(lambda held: {Q + "weight": torch.ones(24, 24)}), "is not LoRA"),
+    "something new": (_with(lambda held: {Q + "lora_gate": torch.ones(24)}), "is not LoRA"),
 }
 """What must be refused, also in part -> how it is written, and what the sentence says."""
 

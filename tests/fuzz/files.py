@@ -202,7 +202,6 @@ def damages() -> list[Damage]:
         Damage("clip", objects.clip_file, "*.mp4", of_bytes, lambda f, at: _the("pusa_lab.media.read_clip")(f), ("media.read_clip: ",)),
         Damage("captions", _captioned, "captions.csv", of_bytes, lambda f, at: len(_the("pusa_lab.clips.find_clips")(at)), ("clips.find_clips: ",)),
         Damage("results", _results, "*.json", of_json, lambda f, at: bool(_the("small_models.experiments.book.read")(f)), ("small_models.read: ",)),
-        Damage("measured training", _training, "*.json", of_json, lambda f, at: bool(_the("pusa_lab.wan.plan_training.read_training")(f)), ("wan.read_training: ",)),
     ]  # fmt: skip
 
 
@@ -224,10 +223,6 @@ def _bare() -> Path:
 
 def _results() -> Path:
     return objects.ROOT / "small_models" / "results" / "paper" / "steps.json"
-
-
-def _training() -> Path:
-    return objects.ROOT / "benchmarks" / "results" / "wan_train.json"
 
 
 def damaged(name: str, number: int) -> Any:

@@ -1,7 +1,10 @@
 """Models, files and toys that the text of a call names."""
 
 import functools
+import json
+import random
 import sys
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +23,13 @@ from .basics import ROOT, clip, falling, film, folder, picture
 def velocity(x, tau, **cond):
     """A denoiser."""
     return x * 0.5
+
+
+def skipping():
+    """A denoiser of three layers that can be skipped."""
+    from pusa_lab.guidance import Guided
+
+    return Guided(velocity, 1, 3)
 
 
 class Stub:
@@ -143,6 +153,24 @@ def found(name):
     return book.read(ROOT / "small_models" / "results" / "paper" / f"{name}.json")
 
 
+def damaged(name, seed):
+    """A stored table as a plain dict, of which one entry, chosen by the seed, is missing or another value."""
+    rng = random.Random(seed)
+    table = json.loads((ROOT / "small_models" / "results" / "paper" / f"{name}.json").read_text())
+    at = table
+    while True:
+        key = rng.choice(sorted(at, key=str) if isinstance(at, dict) else range(len(at)))
+        inner = at[key]
+        if isinstance(inner, dict | list) and inner and rng.random() < 0.8:
+            at = inner
+            continue
+        if rng.random() < 0.5:
+            del at[key]
+        else:
+            at[key] = rng.choice([None, 0, -1, 1e300, "x", [], {}, [1, 2], {"a": 1}, True])
+        return table
+
+
 def config(**changes):
     from pusa_lab.training import TrainConfig
 
@@ -168,10 +196,10 @@ def pair():
     return Pair(torch.zeros(2, 24), torch.zeros(24, 2), 2.0, 1.0)
 
 
-def training_rows():
-    from pusa_lab.wan.plan_training import read_training
+def planned():
+    from pusa_lab.planning import plan
 
-    return read_training(ROOT / "benchmarks" / "results" / "wan_train.json")
+    return plan(mode="lora", gpu="h100")
 
 
 def phrase():
@@ -275,7 +303,7 @@ def trained_module(**changes):
 def plan_settings():
     from dataclasses import asdict
 
-    from pusa_lab.wan.plan import plan
+    from pusa_lab.planning import plan
 
     found = asdict(plan().settings)
     return {k: v for k, v in found.items() if k != "prices"}
@@ -288,4 +316,4 @@ def trainable():
 
 
 __all__ = [name for name in dir() if not name.startswith("_")]
-_ = (np, schedules)
+_ = (np, schedules, partial)

@@ -2,7 +2,10 @@
 # ruff: noqa: E501, tables of values
 
 _FILE = "small_models.zoo.find('nano-vta')"
-_TABLE = ["found('suite')", "found('steps')", "found('cost')"]
+_NAMES = ("cost", "preserved", "draws", "lora", "steps", "noise", "tasks", "schedules", "inside", "suite")
+_TABLE = [
+    text for name in _NAMES for text in (f"found({name!r})", *(f"damaged({name!r}, {seed})" for seed in range(100)))
+]
 _ROWS = ["found('cost')['rows']", "found('steps')['rows'][:3]"]
 _SEEN = "{'where': rand(3, 9, 2, 2)}"
 _RAW = "raw()"
@@ -22,7 +25,10 @@ OWN: dict[str, dict[str, list[str]]] = {
         "name": ["'nano-vta'", "wan_folder()"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"],
     },
     r"small_models\.family\.load_toy": {"name": ["'nano-vta'", "'nano-base'"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"]},
-    r"pusa_lab\.damage\.with_tails": {"data": ["b'\\0\\0\\1abc'", "b''"], "length": ["0", "4", "1"]},
+    r"pusa_lab\.nal_units\.\w+": {
+        "data": ["b'\\0\\0\\1abc'", "b''"], "length": ["0", "4", "1"], "unit": ["b'abc'", "b''"], "parts": ["[b'abc']"],
+        "extradata": ["b''", "b'\\0\\0\\1abc'"],
+    },
     r"pusa_lab\.decode\.\w+": {
         "picture": ["picture()"], "matrix": ["np.array([1, 0, 0, 0, 1, 0, 0, 0, 1])"], "path": ["clip_file()"], "aspect": ["Fraction(1)", "Fraction(4, 3)"],
         "height": ["16"], "width": ["16"], "time": ["Fraction(0)"], "frame": ["shown().frame"], "size": ["(16, 16)"],
@@ -55,8 +61,12 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.generate\.(generate|prepare)": {
         "**": ["steps=2", "guidance=1.0", "schedule='pyramid'", "schedule=falling(3, 4)", "seed=3", "frames=3", "solver='ab3'"],
-        "guidance": ["1.0", "2.0", "rand(4)"], "frames": ["4", "None"], "negative": ["''", "'blurred'"],
+        "guidance": ["1.0", "2.0", "rand(4)", "'apg(scale=3)'", "'text_cfg(scale=[1, 2, 3, 4]) | cfg_zero_star(scale=2)'"], "frames": ["4", "None"], "negative": ["''", "'blurred'"],
         "schedule": ["'pyramid'", "schedules.synchronous", "falling(3, 4)", "falling(3, 4).tolist()"],
+    },
+    r"pusa_lab\.guidance\.(registry|layers)\.\w+": {
+        "guider": ["partial(the('pusa_lab.guidance.text.text_cfg'), null={}, scale=2.0)", "lambda denoiser: denoiser"], "denoiser": ["nano()", "skipping()"],
+        "text": ["'apg(scale=5)'", "'cfg_zero_star(scale=2) | text_cfg(scale=[1, 2])'"], "layers": ["[0]", "(1, -1)"], "number": ["2", "3"], "**": [],
     },
     r"pusa_lab\.finetune\.watch": {"model": ["trainable()"], "row": ["0", "2"], "folder": ["None"]},
     r"pusa_lab\.finetune\.check_wan": {
@@ -184,15 +194,18 @@ OWN: dict[str, dict[str, list[str]]] = {
         "naming": ["'diffusers'"], "path": ["'blocks.0.attn1.to_q'"], "part": ["'a'", "'b'"], "paths": ["['blocks.0.attn1.to_q']"],
         "key": ["'blocks.0.attn1.to_q.lora_A.weight'"],
     },
-    r"pusa_lab\.wan\.plan\.plan": {
-        "model": ["'wan2.1-14b'", "'wan2.2-5b'"], "size": ["'480p'", "(480, 832)"], "frames": ["None", "81"], "gpu": ["'h100'"],
+    r"pusa_lab\.planning\.planner\.plan": {
+        "model": ["'wan2.1-14b'", "'wan2.2-5b'"], "size": ["'480p'", "(480, 832)"], "num_frames": ["None", "81"], "gpu": ["'h100'"],
         "dtype": ["None", "'bfloat16'"], "offload": ["'none'"], "mode": ["'sample'"], "steps": ["10"], "price": ["None", "2.5"],
-        "guidance": ["1.0"], "rank": ["64"], "gpus": ["1"],
+        "guidance": ["1.0"], "lora_rank": ["64"], "gpus": ["1"],
     },
-    r"pusa_lab\.wan\.plan_costs\..*": {"gpu": ["'h100'"], "tokens": ["100"]},
-    r"pusa_lab\.wan\.plan_training\.\w+": {
-        "path": ["ROOT / 'benchmarks' / 'results' / 'wan_train.json'"], "rows": ["training_rows()"], "gpus": ["('h100',)"],
-        "prices": ["None"],
+    r"pusa_lab\.planning\.recipe\.\w+": {
+        "transformer": ["{}"], "gpus": ["1"], "s": ["planned().settings"], "known": ["True", "False"],
+    },
+    r"pusa_lab\.planning\.training\.\w+": {"s": ["planned().settings"], "tokens": ["100"], "rank": ["0", "4"]},
+    r"pusa_lab\.planning\..*": {
+        "gpu": ["'h100'"], "tokens": ["100"], "part": ["'forward'"], "stage": ["'denoising'"], "changes": ["{}"],
+        "word": ["'480x832'"], "device": ["'NVIDIA H200'"],
     },
     r"pusa_lab\.wan\.transformer\.\w+": {
         "rule": ["lambda x, v: x * v"], "spans": ["((0, 2, 0, 2),)"], "tokens": ["(rand(1, 4, 3),)"], "vectors": ["(rand(1, 2, 3),)"],
@@ -244,19 +257,13 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"small_models\.measure_features\.shares": {"logits": ["logits()"], "labels": ["the('small_models.features.labels_of')(scenes(2, 'mini'))"]},
     r"small_models\.measure_features\.ladder": {"found": ["{'true': rand(3, 4), 'frozen': rand(3, 4)}"], "others": ["rand(3, 4)"]},
-    r"small_models\.experiments\.adapt\.changes": {"before": ["linear().state_dict()"], "new_layers": ["False"]},
     r"small_models\.experiments\.book\.read": {"path": ["ROOT / 'small_models' / 'results' / 'paper' / 'steps.json'"]},
-    **{
-        rf"small_models\.experiments\.(claims|verdicts|figures|training_figures)\.{name}": {"found": [f"found('{name}')"]}
-        for name in ("cost", "preserved", "draws", "lora", "steps", "noise", "tasks", "schedules", "inside", "suite")
-    },
-    r"small_models\.experiments\.claims\.equal": {"found": ["found('cost')"]},
     r"small_models\.experiments\.claims\.claims": {"folder": ["ROOT / 'small_models' / 'results' / 'paper'"]},
     r"small_models\.experiments\.verdicts\.looks": {"found": ["found('inside')"]},
     r"small_models\.experiments\.verdicts\.best_strengths": {"found": ["found('lora')"], "rank": ["8", "'full'"], "score": ["'psnr'"]},
     r"small_models\.experiments\.verdicts\.find": {"found": ["found('steps')"], "**": ["steps=10"]},
     r"small_models\.experiments\.verdicts\.(farther|largest)": {"kinds": ["kinds()"], "other": ["kinds()"]},
-    r"small_models\.experiments\.(figures\.figure|report\.show)": {"found": _TABLE},
+    r"small_models\.experiments\.(figures\.figure|report\.show|verdicts\.verdict|records\.table_of)": {"found": _TABLE},
     r"small_models\.experiments\..*": {
         "rows": _ROWS, "row": ["found('steps')['rows'][0]"], "other": ["found('steps')['rows'][1]"], "key": ["'way'", "'steps'"],
         "x": ["'steps'"], "name": ["'psnr'"], "score": ["'psnr'"], "values": ["rand(4)"], "groups": ["whole(2, 4)"],
@@ -274,7 +281,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "update": ["{'a': rand(2)}"],
     },
     r"small_models\.goals\.compare": {"metrics": ["the('small_models.zoo.card')('mini-vta')['metrics']"], "name": ["'mini-vta'"]},
-    r"small_models\.(i2v|model)\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
+    r"small_models\.i2v\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
     r"small_models\.model\.ToyModel": {"preset": ["nano().preset"]},
     r"small_models\.lora\.merge": {"model": ["linear()"], "update": ["{'0.lora_A.weight': rand(2, 4), '0.lora_B.weight': rand(4, 2)}", "{'0.bias': rand(4)}"]},
     r"small_models\.suite\.\w+": {

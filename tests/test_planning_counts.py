@@ -1,4 +1,4 @@
-"""pytest tests/test_wan_plan_counts.py: what a plan counts, against diffusers, peft and torch's own counters."""
+"""pytest tests/test_planning_counts.py: what a plan counts, against diffusers, peft and torch's own counters."""
 
 import weakref
 from dataclasses import replace
@@ -14,9 +14,9 @@ from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import UMT5Config, UMT5EncoderModel
 
-from pusa_lab.wan import plan_costs
+from pusa_lab.planning import arithmetic, plan
+from pusa_lab.planning.training import working_bytes
 from pusa_lab.wan.configs import UMT5_PARAMETERS, WAN_CONFIGS, WanConfig
-from pusa_lab.wan.plan import plan
 
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
 TINY = WanConfig(
@@ -127,7 +127,7 @@ def test_flops_are_those_that_torch_counts():
     x = torch.zeros(latents(TINY, size, frames)).expand(2, -1, -1, -1, -1)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counted:
         model(x, torch.zeros(2), torch.zeros(2, 7, 20))
-    found = plan_costs.flops(TINY, TINY.tokens(size, frames), batch=2, words=7)
+    found = arithmetic.flops(TINY, TINY.tokens(size, frames), batch=2, words=7)
     attention = counted.get_flop_counts()["Global"][torch.ops.aten.bmm]
     assert attention == found["self-attention"] + found["cross-attention"]
     assert counted.get_total_flops() == pytest.approx(sum(found.values()), rel=0.01)
@@ -148,7 +148,7 @@ def test_tensors_alive_in_a_forward_and_in_training(name, on_meta):
     model = transformer(config).to(torch.bfloat16)
     with torch.no_grad(), Alive(model) as alive:
         model(*given)
-    assert alive.peak == pytest.approx(plan_costs._counted(config, tokens), rel=0.05)
+    assert alive.peak == pytest.approx(arithmetic.forward_bytes(plan(name, size).settings), rel=0.05)
 
     for rank in (512, 0):
         if rank:
@@ -161,6 +161,4 @@ def test_tensors_alive_in_a_forward_and_in_training(name, on_meta):
             trained(given[0].clone().requires_grad_(), *given[1:]).sample.float().sum().backward()
         block = sum(2 * p.numel() for p in trained.blocks[-1].parameters() if p.requires_grad)
         checkpoints = 2 * layers * tokens * config.dim
-        assert alive.peak == pytest.approx(
-            plan_costs.training_bytes(config, tokens, rank) + checkpoints + block, rel=0.06
-        )
+        assert alive.peak == pytest.approx(working_bytes(config, tokens, rank) + checkpoints + block, rel=0.06)

@@ -1,0 +1,113 @@
+"""Guiders by name, with their settings, and several as one."""
+
+import ast
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any, TypeAlias
+
+from pusa_lab.arguments import ArgumentError, checked, returned
+from pusa_lab.guidance.history import history_guidance, picture_guidance
+from pusa_lab.guidance.layers import skip_layer_guidance
+from pusa_lab.guidance.projected import apg, cfg_zero_star
+from pusa_lab.guidance.text import text_cfg
+from pusa_lab.types import Cond, Denoiser, Video
+
+Guider: TypeAlias = Annotated[Callable[..., Any], 1]
+"""(denoiser, ...) -> denoiser. `generate` fills in what it knows and the guider names: null (keyword arguments for the
+negative caption), known (the task's latent frames), eps (noise that sampling does not start from); functools.partial
+sets the rest."""
+
+GUIDERS: dict[str, Guider] = {
+    f.__name__: f for f in (text_cfg, apg, cfg_zero_star, skip_layer_guidance, history_guidance, picture_guidance)
+}
+"""Name -> guider. Add your own to use it by name."""
+
+
+@checked
+def chain(*guiders: Guider) -> Guider:
+    """Several guiders as one, each around those before it: their calls of the denoiser multiply.
+
+    `chain(partial(picture_guidance, scale=1.5), partial(text_cfg, scale=3.0))`
+
+    Args:
+        *guiders: as `generate` takes them, the innermost first.
+    """
+
+    def chained(denoiser: Denoiser, null: Cond, known: Sequence[int], eps: Video) -> Denoiser:
+        for guider in guiders:
+            denoiser = guide(guider, denoiser, null=null, known=known, eps=eps)
+        return denoiser
+
+    return chained
+
+
+@checked
+def guide(guider: Guider, denoiser: Denoiser, **given: Any) -> Denoiser:
+    """What a guider makes of a denoiser, given null, known and eps where it names them and they are not set.
+
+    Args:
+        guider: a function (denoiser, ...) -> denoiser, perhaps with settings by functools.partial.
+        denoiser: what is guided.
+        **given: what may be filled in.
+
+    Raises:
+        ValueError: a setting is missing, or is refused by the guider; or it returns no function.
+    """
+    function, settings = (guider.func, guider.keywords) if isinstance(guider, partial) else (guider, {})
+    name = f"the guider {getattr(function, '__name__', type(function).__name__)}"
+    takes: list[str] = []
+    try:
+        takes = list(inspect.signature(function).parameters)
+        free = {k: v for k, v in given.items() if k in takes and k not in settings}
+        inspect.signature(guider).bind(denoiser, **free)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"{name} takes {', '.join(takes) or 'nothing'}, but is given {', '.join(['a denoiser', *given, *settings])}"
+            f": give all settings that it needs and no others, such as 'apg(scale=5)' or partial(apg, scale=5)."
+        ) from None
+    try:
+        found = guider(denoiser, **free)
+    except ValueError as error:
+        if not str(error).startswith("the guider"):  # of a chain, the one inside is told
+            error.args = (f"{name}: {error}",)
+        raise
+    return returned(found, Denoiser, name)
+
+
+@checked
+def guider_named(text: str) -> Guider:
+    """A guider written as text: "apg(scale=5, eta=0.2)", or a chain "picture_guidance(scale=1.5) | text_cfg(scale=3)".
+
+    Args:
+        text: names in GUIDERS, with settings as Python writes them.
+
+    Raises:
+        ValueError: it is not written so, or the name is unknown.
+    """
+    try:
+        parts = _chained(ast.parse(text[:MOST_TEXT], mode="eval").body)
+        guiders = [_guider(part) for part in parts]
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        raise ValueError(
+            f"guidance is {text!r:.80}: give a number, or one of {', '.join(GUIDERS)} with its settings, such as "
+            f"'apg(scale=5, eta=0.2)', or several joined by |, the innermost first."
+        ) from None
+    return guiders[0] if len(guiders) == 1 else chain(*guiders)
+
+
+MOST_TEXT = 2000
+"""Letters of a text that are read."""
+
+
+def _chained(tree: ast.expr) -> list[ast.expr]:
+    both = isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.BitOr)
+    return [*_chained(tree.left), *_chained(tree.right)] if both else [tree]  # type: ignore[attr-defined]
+
+
+def _guider(tree: ast.expr) -> Guider:
+    call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
+    name = call.func.id if isinstance(call.func, ast.Name) else ""
+    if name not in GUIDERS or call.args or any(keyword.arg is None for keyword in call.keywords):
+        raise ValueError(name)
+    return partial(GUIDERS[name], **{str(k.arg): ast.literal_eval(k.value) for k in call.keywords})

@@ -1,0 +1,96 @@
+"""Memory, time and money before anything is loaded: `plan("wan2.1-14b", "720p", gpu="rtx4090")` says what will happen.
+
+One planner for sampling and training: closed formulas, corrected by what was measured, with the source of every figure.
+"""
+
+from dataclasses import replace
+
+from pusa_lab.arguments import checked
+from pusa_lab.planning.advice import advise
+from pusa_lab.planning.estimate import estimate
+from pusa_lab.planning.result import Plan, what
+from pusa_lab.planning.settings import _settle
+
+
+@checked
+def plan(
+    model: str = "wan2.1-14b",
+    size: str | tuple[int, int] = "720p",
+    *,
+    num_frames: int | None = None,
+    gpu: str = "h200",
+    gpus: int = 1,
+    price: float | None = None,
+    mode: str = "sample",
+    lora_rank: int | None = None,
+    compiled: bool = False,
+    steps: int | None = None,
+    guidance: float | None = None,
+    num_videos: int | None = None,
+    dtype: str | None = None,
+    offload: str | None = None,
+    cached_prompts: bool | None = None,
+    max_steps: int | None = None,
+    global_batch_size: int | None = None,
+    micro_batch_size: int | None = None,
+    optimizer: str | None = None,
+    ac_save_attention: int | None = None,
+    ac_skip_blocks: int | None = None,
+    offload_activations: bool | None = None,
+    float8: bool | None = None,
+) -> Plan:
+    """Memory, time and money of sampling or training with one timestep per frame; nothing is loaded.
+
+    seconds = FLOPs / (peak of the GPU * efficiency measured), GiB = weights + activations counted; where the very
+    setting was measured, that; between two measured sizes, the measured share of what is counted, linear in tokens.
+
+    Args:
+        model: name in WAN_CONFIGS.
+        size: "480p", "720p", or height and width in pixels: multiples of 16, for wan2.2-5b of 32.
+        num_frames: pixel frames, 1 + 4k; None is the model's own: 81, for wan2.2-5b 121.
+        gpu: name in GPUS.
+        gpus: in sampling each makes its own videos; training shares a step's clips among them, a LoRA with all of its
+            numbers on each (DDP), all weights split (FSDP2).
+        price: US dollars per GPU and hour; None is the rough one of GPUS.
+        mode: "sample", "lora" or "full" (all weights); training expects encoded videos and captions.
+        lora_rank: of the LoRA that is trained, on all linears of attention and feed-forward (None is 512), or that is
+            attached in sampling (None is none, or merged).
+        compiled: whether the blocks are compiled.
+        steps: of sampling; None is 10. This and the next five are for mode sample.
+        guidance: scale of text guidance, 1 or more; 1 is none and halves the calls. None is 3.
+        num_videos: at a time on each GPU; None is 1.
+        dtype: of the transformer's weights: bfloat16, float16, or float8 (stored so, computed in 16 bits). None is
+            bfloat16, or float16 where the GPU has none, as in `WanModel.from_pretrained`.
+        offload: name in OFFLOADS; None is none.
+        cached_prompts: whether captions are encoded already, so that no text encoder is loaded.
+        max_steps: of the optimizer; None is the paper's 900. This and all that follow are for modes lora and full.
+        global_batch_size: clips per step, on all GPUs together; None is the paper's 8.
+        micro_batch_size: clips at a time on each GPU; None is 1.
+        optimizer: adamw, or adamw8bit with moments of 8 bits. None is adamw.
+        ac_save_attention: blocks that save the result of self-attention instead of computing it again; None is 0.
+        ac_skip_blocks: blocks without activation checkpointing; None is 0.
+        offload_activations: whether what blocks save of the tokens waits in the host's memory.
+        float8: whether products with a LoRA's base are of 8-bit numbers.
+
+    Raises:
+        ValueError: a name is unknown, a number is out of range, two of them exclude each other, or the mode has no use
+            for one.
+    """
+    settings = _settle(locals())
+    found = estimate(settings)
+    return found if found.fits else replace(found, advice=advise(settings))
+
+
+@checked
+def require_fit(plan: Plan) -> None:
+    """Stop before anything is loaded.
+
+    Args:
+        plan: of what is about to run.
+
+    Raises:
+        ValueError: it does not fit, with what would.
+    """
+    if not plan.fits:
+        helps = " or ".join(str(advice) for advice in plan.advice) or "a smaller size or fewer frames"
+        raise ValueError(f"{what(plan.settings)}, {plan.reason}: use {helps}.")

@@ -1,0 +1,249 @@
+"""What is to be planned, checked: one sentence for whatever is wrong."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pusa_lab.arguments import checked
+from pusa_lab.planning.tables import DTYPES, GPUS, MODES, OFFLOADS, OPTIMIZERS, Gpu
+from pusa_lab.wan.configs import WAN_CONFIGS, WanConfig
+
+SIZES = {"480p": (480, 832), "720p": (720, 1280)}
+"""Names of sizes; cut to whole patches where a model's are larger: 704 x 1280 for wan2.2-5b."""
+ALWAYS: dict[str, Any] = {
+    "model": "wan2.1-14b",
+    "size": "720p",
+    "gpu": "h200",
+    "gpus": 1,
+    "mode": "sample",
+    "compiled": False,
+}
+"""Defaults of every mode."""
+SAMPLING: dict[str, Any] = {"steps": 10, "guidance": 3.0, "num_videos": 1, "offload": "none", "cached_prompts": False}
+"""Defaults of sampling: the paper's steps."""
+TRAINING: dict[str, Any] = {
+    "max_steps": 900,
+    "global_batch_size": 8,
+    "micro_batch_size": 1,
+    "optimizer": "adamw",
+    "ac_save_attention": 0,
+    "ac_skip_blocks": 0,
+    "offload_activations": False,
+    "float8": False,
+}
+"""Defaults of training: the paper's recipe (App. C, arXiv 2507.16116), with every block's activations recomputed."""
+LORA_RANK = 512
+"""The paper's."""
+WHY = {
+    "lora_rank": "mode='full' trains all weights",
+    "guidance": "training asks the transformer once a step, without guidance",
+    "cached_prompts": "training always expects encoded captions",
+    "dtype": "training keeps the weights as `pusa-lab train` does",
+}
+"""Why some arguments have no effect in another mode than theirs."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked, checked, every default filled in; `plan(**dataclasses.asdict(settings))` plans it again."""
+
+    model: str
+    """Name in WAN_CONFIGS."""
+    size: tuple[int, int]
+    """Height and width in pixels."""
+    num_frames: int
+    """Pixel frames, 1 + 4k."""
+    gpu: str
+    """Name in GPUS."""
+    gpus: int
+    """How many. In sampling each makes its own videos; in training each takes its share of a step's clips."""
+    price: float
+    """US dollars per GPU and hour."""
+    mode: str
+    """sample, lora or full (training all weights)."""
+    lora_rank: int | None
+    """Of the LoRA that is trained, or attached in sampling; None where there is none, or it is merged."""
+    compiled: bool
+    """Whether the blocks are compiled."""
+    steps: int | None
+    """Sampling steps; like all that follow, None in the other modes."""
+    guidance: float | None
+    """Scale of text guidance; 1 is none and halves the calls."""
+    num_videos: int | None
+    """Videos at a time on each GPU."""
+    dtype: str | None
+    """Name in DTYPES, of the transformer's weights in sampling."""
+    offload: str | None
+    """Name in OFFLOADS."""
+    cached_prompts: bool | None
+    """Whether the captions were encoded before, so that no text encoder is loaded."""
+    max_steps: int | None
+    """Steps of the optimizer."""
+    global_batch_size: int | None
+    """Clips per step, on all GPUs together."""
+    micro_batch_size: int | None
+    """Clips at a time on each GPU."""
+    optimizer: str | None
+    """Name in OPTIMIZERS."""
+    ac_save_attention: int | None
+    """Blocks that save the result of self-attention, and do not compute it again."""
+    ac_skip_blocks: int | None
+    """Blocks without activation checkpointing: they save all that their backward pass needs."""
+    offload_activations: bool | None
+    """Whether what blocks save of the tokens waits in the host's memory."""
+    float8: bool | None
+    """Whether products with a LoRA's base are of 8-bit numbers."""
+
+    @property
+    def config(self) -> WanConfig:
+        """Of the model."""
+        return WAN_CONFIGS[self.model]
+
+    @property
+    def card(self) -> Gpu:
+        """The GPU."""
+        return GPUS[self.gpu]
+
+    @property
+    def training(self) -> bool:
+        """Whether something is trained."""
+        return self.mode != "sample"
+
+    @property
+    def tokens(self) -> int:
+        """Of all videos that a GPU works on at a time."""
+        return (self.num_videos or self.micro_batch_size or 1) * self.config.tokens(self.size, self.num_frames)
+
+    @property
+    def lora_parameters(self) -> int:
+        """Of the LoRA; 0 where there is none."""
+        return self.config.lora_parameters(self.lora_rank) if self.lora_rank else 0
+
+    @property
+    def samples(self) -> int:
+        """Clips that a training goes through, for all experts; 0 in sampling."""
+        return (self.max_steps or 0) * (self.global_batch_size or 0) * self.config.experts
+
+    @property
+    def accumulated(self) -> int:
+        """Backward passes of a GPU before each step of the optimizer."""
+        return (self.global_batch_size or 1) // (self.gpus * (self.micro_batch_size or 1))
+
+    @property
+    def calls(self) -> int:
+        """Forwards of the transformer on each GPU; each expert is trained for as many steps."""
+        if self.training:
+            return (self.max_steps or 0) * self.accumulated * self.config.experts
+        return (self.steps or 0) * (1 if self.guidance == 1 else 2)
+
+
+def _settle(given: Mapping[str, Any]) -> Settings:
+    """Fill in the defaults that depend on others, and check.
+
+    Args:
+        given: arguments of `plan`; what is not there has its default.
+
+    Raises:
+        ValueError: a name is unknown, a number is out of range, or two of them exclude each other.
+    """
+    given = {**{field.name: None for field in fields(Settings)}, **ALWAYS, **given}
+    tables: dict[str, Iterable[str]] = {"model": WAN_CONFIGS, "gpu": GPUS, "mode": MODES}
+    for name, known in tables.items():
+        _choose(name, given[name], known)
+    config, card, mode = WAN_CONFIGS[given["model"]], GPUS[given["gpu"]], given["mode"]
+    _refuse_unused(given)
+    own: dict[str, Any] = {"num_frames": config.frames, "price": card.price}
+    own |= SAMPLING | {"dtype": "bfloat16" if card.bfloat16 else "float16"} if mode == "sample" else TRAINING
+    own |= {"lora_rank": LORA_RANK} if mode == "lora" else {}
+    own = {name: value for name, value in own.items() if given[name] is None}
+    s = Settings(**{**given, **own, "size": _size(given["model"], given["size"])})
+    tables = {"dtype": DTYPES, "offload": OFFLOADS, "optimizer": OPTIMIZERS}
+    for name, known in tables.items():
+        if (value := getattr(s, name)) is not None:
+            _choose(name, value, known)
+    _check_numbers(s)
+    _check_together(s)
+    return s
+
+
+@checked
+def read_size(word: str) -> str | tuple[int, int]:
+    """A size as it is typed: a name, or HEIGHTxWIDTH.
+
+    Args:
+        word: such as "480p" or "480x832".
+    """
+    height, _, width = word.partition("x")
+    return (int(height), int(width)) if height.isdecimal() and width.isdecimal() else word
+
+
+def _refuse_unused(given: Mapping[str, Any]) -> None:
+    """Refuse what the mode has no use for."""
+    mode = given["mode"]
+    unused = [*TRAINING] if mode == "sample" else [*SAMPLING, "dtype"] + ["lora_rank"] * (mode == "full")
+    for name in unused:
+        if given[name] is not None:
+            why = WHY.get(name, f"it is for {'training' if mode == 'sample' else 'sampling'}")
+            raise ValueError(f"{name}={given[name]} has no effect with mode={mode!r}: {why}; leave it out.")
+
+
+def _check_numbers(s: Settings) -> None:
+    counts = ("num_frames", "steps", "lora_rank", "num_videos", "gpus")
+    for name in (*counts, "max_steps", "global_batch_size", "micro_batch_size"):
+        if (value := getattr(s, name)) is not None and value < 1:
+            raise ValueError(f"{name}={value}: give a whole number of at least 1.")
+    stride = s.config.stride[0]
+    if (s.num_frames - 1) % stride:
+        near = 1 + stride * round((s.num_frames - 1) / stride)
+        raise ValueError(f"num_frames={s.num_frames}: give 1 + {stride} * k pixel frames, such as {near}.")
+    if s.guidance is not None and not 1 <= s.guidance < math.inf:
+        raise ValueError(f"guidance={s.guidance}: give 1 (none) or more.")
+    if not 0 <= s.price < math.inf:
+        raise ValueError(f"price={s.price}: give US dollars per GPU and hour, 0 or more.")
+
+
+def _check_together(s: Settings) -> None:
+    """Refuse what no GPU of this kind, or no training, can do."""
+    if s.dtype == "bfloat16" and not s.card.bfloat16:
+        raise ValueError(f"the {s.gpu} does not compute in bfloat16: give dtype='float16'.")
+    if s.float8 and not s.card.float8:
+        raise ValueError(f"the {s.gpu} does not multiply in 8 bits: leave out float8.")
+    if not s.training:
+        return
+    at_once = s.gpus * (s.micro_batch_size or 1)
+    if (s.global_batch_size or 1) % at_once:
+        raise ValueError(
+            f"global_batch_size={s.global_batch_size} on {s.gpus} GPUs, micro_batch_size={s.micro_batch_size}: "
+            f"give a global_batch_size that {at_once} divides."
+        )
+    layers, saving, skipping = s.config.num_layers, s.ac_save_attention or 0, s.ac_skip_blocks or 0
+    if min(saving, skipping) < 0 or saving + skipping > layers:
+        raise ValueError(
+            f"ac_save_attention={saving}, ac_skip_blocks={skipping}: {s.model} has {layers} blocks, give numbers "
+            "from 0 that add up to no more."
+        )
+    if s.mode == "full":
+        wanted = {"compiled": s.compiled, "float8": s.float8, "optimizer='adamw8bit'": s.optimizer == "adamw8bit"}
+        if given := [name for name, value in wanted.items() if value]:
+            raise ValueError(f"mode='full' splits all weights over the GPUs, without {given[0]}: leave it out.")
+
+
+def _choose(name: str, value: str, known: Iterable[str]) -> None:
+    if value not in known:
+        raise ValueError(f"unknown {name} {value!r}: choose from {', '.join(known)}.")
+
+
+def _size(model: str, size: str | tuple[int, int]) -> tuple[int, int]:
+    config = WAN_CONFIGS[model]
+    units = [stride * patch for stride, patch in zip(config.stride[1:], config.patch_size[1:], strict=True)]
+    if isinstance(size, str):
+        _choose("size", size, SIZES)
+        size = SIZES[size][0] // units[0] * units[0], SIZES[size][1] // units[1] * units[1]
+    height, width = size
+    if any(n < unit or n % unit for n, unit in zip(size, units, strict=True)):
+        near = " x ".join(str(unit * max(1, round(n / unit))) for n, unit in zip(size, units, strict=True))
+        raise ValueError(
+            f"size {height} x {width}: {model} expects height and width in multiples of {units[0]}, such as {near}."
+        )
+    return height, width

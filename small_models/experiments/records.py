@@ -1,0 +1,156 @@
+"""A results file in memory: its types are checked once, and what it lacks is named where it is asked for."""
+
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pusa_lab.arguments import checked
+from pusa_lab.metrics import Interval
+from small_models.experiments.sizes import Sizes
+from small_models.records import MissingError, Record, check_entries
+
+HUNDREDS = ("total", "quality", "i2v", "text_alignment", "shape", "direction", "speed")
+"""Scores in [0, 1], printed as VBench prints its own: times 100."""
+Matrix = list[list[float]]
+TABLE = {"table": str, "title": str, "note": str, "rows": list, "sizes": dict, "before training": dict, "ratios": list}
+"""Entry of a results file -> its type, if it is there."""
+ROW = {
+    "key": dict[str, Any],
+    "scores": dict[str, float | list[float | None] | None],
+    "by_prompt": dict[str, list[float | None]],
+    "kinds": dict[str, dict[str, Any]],
+    "on_frame_0": Matrix,
+    "maps": dict[str, Matrix],
+    "clips": int,
+}
+"""Likewise of its rows."""
+KEY = {
+    **dict.fromkeys(("way", "model", "draw", "task", "mode", "solver", "schedule", "change", "attention"), str),
+    **dict.fromkeys(("strength", "shift", "steps", "calls", "rows a window"), float),
+    **{"clips": str, "share": float | None, "rank": int | str, "noise": float | list[float]},
+}
+"""Likewise of what tells the rows of a table apart."""
+PARTS = {
+    **{"suite": ("clips",), "cost": ("way", "share"), "preserved": ("model",), "draws": ("draw", "shift")},
+    **{
+        "lora": ("rank", "share", "strength"),
+        "steps": ("solver", "steps", "calls"),
+        "noise": ("task", "noise", "mode"),
+    },
+    **{"tasks": ("task", "model"), "schedules": ("schedule", "rows a window"), "inside": ()},
+}
+"""Table -> what the key of each of its rows must have."""
+KIND = {"relative": float | None, "share": float}
+"""Likewise of a kind of weights; None is infinite, which JSON does not have."""
+RATIO = {"share": float, "ratio": tuple[float | None, float | None, float | None], "bound": str}
+"""Likewise of the ratios of the table `cost`."""
+
+
+Found = Record | Mapping[str, Any]
+"""A results file as `read` returns it, or the same as a plain dict."""
+Row = Record | Mapping[str, Any]
+"""A row of it."""
+
+
+@checked
+def table_of(found: Found) -> Record:
+    """A results file with its types checked, ready to be asked for its entries.
+
+    Args:
+        found: the file's contents; those that are checked already are returned as they are.
+
+    Raises:
+        ValueError: an entry has the wrong type, or there is no table or no row.
+    """
+    if isinstance(found, Record):
+        return found
+    where = f"the table {found.get('table')!r:.40}"
+    table = Record({**found, "rows": []}, where)
+    rows = found.get("rows")
+    check_entries(
+        table | {"rows": rows}, {**TABLE, "table": str, "rows": list[dict[str, Any]]}, where, ("table", "rows")
+    )
+    sizes = table.get("sizes", {})
+    check_entries(sizes, typing.get_type_hints(Sizes), f"'sizes' of {where}")
+    if empty := [name for name, value in sizes.items() if value == []]:
+        raise MissingError(f"{empty[0]!r:.60} of {where} is an empty list: give a whole results file.")
+    check_entries(
+        table.get("before training", {}), {"largest difference": dict[str, float]}, f"'before training' of {where}"
+    )
+    for ratio in table.get("ratios", []):
+        check_entries(ratio, RATIO, f"'ratios' of {where}", tuple(RATIO))
+    table["rows"] = [row_of(row) for row in found["rows"]]
+    return table
+
+
+@checked
+def row_of(row: Row) -> Record:
+    """A row of a results file with its types checked.
+
+    Args:
+        row: of the file; one that is checked already is returned as it is.
+
+    Raises:
+        ValueError: an entry has the wrong type.
+    """
+    if isinstance(row, Record):
+        return row
+    check_entries(row, ROW, "a row of results")
+    key = ", ".join(f"{name} {value}" for name, value in row.get("key", {}).items())
+    where = f"the row ({key[:80]})"
+    check_entries(row.get("key", {}), KEY, f"'key' of {where}")
+    changes_of(row.get("kinds", {}))
+    for name, matrix in {"on_frame_0": row.get("on_frame_0"), **row.get("maps", {})}.items():
+        if matrix is not None and (not matrix or not matrix[0] or len({len(line) for line in matrix}) > 1):
+            raise ValueError(f"{name!r:.60} of {where} is not a matrix: give lists of numbers of equal lengths.")
+    return Record(row, where)
+
+
+@checked
+def changes_of(kinds: Mapping[str, Mapping[str, Any]]) -> Record:
+    """How far each kind of weights moved, with types checked and new weights left out.
+
+    Args:
+        kinds: from `parameter_change`.
+
+    Raises:
+        ValueError: an entry has the wrong type.
+    """
+    moved = Record({name: change for name, change in kinds.items() if name != "new"}, "this table of changes")
+    for name, change in moved.items():
+        check_entries(change, KIND, f"the change of {name!r:.60}")
+    return moved
+
+
+@checked
+def interval(row: Row, score: str) -> Interval:
+    """A score's mean and its 95 % interval.
+
+    Args:
+        row: of a table.
+        score: its name.
+
+    Raises:
+        ValueError: the row has no such score, or no number for it.
+    """
+    row = row_of(row)
+    value = row["scores"][score]
+    if not isinstance(value, list) or len(value) != 3 or None in value:
+        raise MissingError(f"{row.where} has no mean with an interval as {score!r:.60}: ask for another score.")
+    return Interval(*value)
+
+
+@checked
+def ranked(rows: Sequence[Row], score: str) -> list[Record]:
+    """Rows by their mean score, the highest first.
+
+    Args:
+        rows: of a table, at least one.
+        score: its name.
+
+    Raises:
+        ValueError: there is no row, or one has no such score.
+    """
+    if not rows:
+        raise MissingError(f"there are no rows to rank by {score!r:.60}: measure the table first.")
+    return sorted((row_of(row) for row in rows), key=lambda row: -interval(row, score).mean)
