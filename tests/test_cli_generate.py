@@ -43,7 +43,8 @@ def asked(monkeypatch, nano_vta):
     def generate(model, prompt, task, **options):
         calls.append({"model": model, "prompt": prompt, "task": task, **options})
         run = pl.prepare(model, prompt, task, **options)
-        return pl.Result(np.zeros((1, 8, 16, 16, 3), np.uint8), run.x, run.schedule, 0.0, task.name if task else "none")
+        video, name = np.zeros((1, 8, 16, 16, 3), np.uint8), task.name if task else "none"
+        return pl.Result(video, run.x, run.schedule, 0.0, name, 0)
 
     monkeypatch.setattr("pusa_lab.generate", generate)
     return calls

@@ -66,7 +66,7 @@ def train(
         out: folder for checkpoints and cards (default outputs/train); with --recipe the file of the LoRA.
         logs: folder for curves (CSV, TensorBoard), sheets and last.ckpt.
         resume: go on from such a last.ckpt, which --save-every N writes.
-        fast: a few small steps, to test that everything runs.
+        fast: a few small steps, to test the command.
         clips: different clips in a run of a toy.
         recipe: train a Wan so, on --data CACHE --model FOLDER.
         plan_only: print what a recipe costs, as `pusa-lab plan` does.
