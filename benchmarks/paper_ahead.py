@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from paper import quiet, sizes_of
-
 from small_models.experiments import Adaptation, Lab, Workshop
+from small_models.experiments.command import quiet, sizes_of
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.sizes import Sizes
 from small_models.experiments.training_tables import DRAWS

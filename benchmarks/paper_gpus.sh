@@ -11,20 +11,20 @@ ROOT=$(cd "$(dirname "$0")/.." && pwd)
 export PYTHONPATH=$ROOT:${PYTHONPATH:-} PYTHONUNBUFFERED=1 OMP_NUM_THREADS=${OMP_NUM_THREADS:-6}
 mkdir -p "$OUT/results" && cd "$ROOT" || exit 1
 
-start() { # GPU, name, script, words: one process, its output in a file of its own
-  local gpu=$1 name=$2 script=$3 && shift 3
-  CUDA_VISIBLE_DEVICES=$gpu timeout "$SECONDS_LEFT" python3 "benchmarks/$script.py" "$@" >"$OUT/results/$name.log" 2>&1 &
+start() { # GPU, name, module, words: one process, its output in a file of its own
+  local gpu=$1 name=$2 module=$3 && shift 3
+  CUDA_VISIBLE_DEVICES=$gpu timeout "$SECONDS_LEFT" python3 -m "$module" "$@" >"$OUT/results/$name.log" 2>&1 &
 }
 
 table() { # GPU, work, tables: scores them, and waits for what is trained ahead
   local gpu=$1 work=$2 names=$3 && shift 3
   # shellcheck disable=SC2086
-  start "$gpu" "${names// /-}" paper --table $names --out "$OUT/results" --work "$OUT/work/$work" "$@"
+  start "$gpu" "${names// /-}" small_models.experiments.command --table $names --out "$OUT/results" --work "$OUT/work/$work" "$@"
 }
 
 ahead() { # GPU, work, name, sets of adaptations
   local gpu=$1 work=$2 name=$3 && shift 3
-  start "$gpu" "ahead-$name" paper_ahead "$@" --work "$OUT/work/$work"
+  start "$gpu" "ahead-$name" benchmarks.paper_ahead "$@" --work "$OUT/work/$work"
 }
 
 ahead 0 draws draws --train draws "$@"

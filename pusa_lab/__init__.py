@@ -1,26 +1,33 @@
-"""pusa_lab: one clock per frame in video diffusion. Start at `generate`, or read from `timesteps` up."""
+"""pusa_lab: one clock per frame in video diffusion. Start at `generate`, or read from `timesteps` up.
 
+Everything opens on first use, so that a command's help needs no torch.
+"""
+
+import sys
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from pusa_lab import (
-    analytic,
-    guidance,
-    losses,
-    pixels,
-    samplers,
-    schedules,
-    solvers,
-    tasks,
-    timesteps,
-    types,
-)
-from pusa_lab.extend import Extended, extend_to
-from pusa_lab.generate import Result, Run, generate, prepare
+if TYPE_CHECKING:
+    from pusa_lab import analytic, guidance, losses, pixels, samplers, schedules, solvers, tasks, timesteps, types
+    from pusa_lab.extend import Extended, extend_to
+    from pusa_lab.generate import Result, Run, generate, prepare
+    from pusa_lab.models import load
 
 __version__ = "0.1.0"
 
-_LAZY = ("clips", "media", "metrics", "notebook", "planning", "training", "viz", "wan", "widgets")
+_HOME = {
+    "Extended": "extend",
+    "Result": "generate",
+    "Run": "generate",
+    "extend_to": "extend",
+    "generate": "generate",
+    "load": "models",
+    "prepare": "generate",
+}
+"""Name -> module that has it."""
+_OPTIONAL = ("clips", "media", "metrics", "models", "notebook", "planning", "training", "viz", "wan", "widgets")
+"""Modules that may need more than torch."""
 
 __all__ = [
     "Extended",
@@ -30,6 +37,7 @@ __all__ = [
     "extend_to",
     "generate",
     "guidance",
+    "load",
     "losses",
     "pixels",
     "prepare",
@@ -43,11 +51,25 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_LAZY])
+    return sorted([*__all__, *_OPTIONAL])
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Rooms with heavier furniture (matplotlib, lightning, ...) open on first use."""
-    if name in _LAZY:
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        found = getattr(import_module(f"pusa_lab.{_HOME[name]}"), name)
+        setattr(sys.modules[__name__], name, found)
+        return found
+    if name in (*__all__, *_OPTIONAL):
         return import_module(f"pusa_lab.{name}")
     raise AttributeError(f"module 'pusa_lab' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """`pusa_lab.generate` is the function, also after the import system has bound the module of the same name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        bound = name == "generate" and isinstance(value, ModuleType)
+        super().__setattr__(name, value.generate if bound else value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -348,7 +348,7 @@ def _instance(kind: type) -> Check:
 
 
 EXAMPLES = {
-    "VideoModel": 'small_models.load("mini-vta")',
+    "VideoModel": 'pusa_lab.load("mini-vta")',
     "Remembering": "solvers.AdamsBashforth(3)",
     "Task": "tasks.image_to_video(picture)",
     "dtype": "torch.bfloat16",

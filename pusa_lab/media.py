@@ -1,5 +1,6 @@
 """Read pictures and clips with Pillow and PyAV; write them with Pillow, mediapy and the ffmpeg of imageio-ffmpeg."""
 
+import json
 import math
 import warnings
 from collections import deque
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pusa_lab.arguments import checked
+from pusa_lab.damage import opened
 from pusa_lab.decode import Shown, at_rate, decoded
 from pusa_lab.files import check_writable, writing
 
@@ -28,6 +30,8 @@ MOST_FPS = 1000
 """Highest frame rate at which a clip is read or written."""
 MOST_SIDE = 8192
 """Largest side of a video that is written, in pixels; players accept no more."""
+MOST_METADATA = 16 * 2**20
+"""Largest metadata in the file of a video, in bytes."""
 STRIP = 2**22
 """Pixels converted at a time."""
 BITS, PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO = 258, 262, 339, 0
@@ -194,7 +198,9 @@ def read_clip(path: str | Path, last: int | None = None, fps: int | float | None
 
 
 @checked
-def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int = 1) -> None:
+def write_clip(
+    path: str | Path, video: np.ndarray, fps: int | float, scale: int = 1, metadata: Mapping[str, Any] | None = None
+) -> None:
     """Write a video as an MP4 file; a crash leaves no half-written file.
 
     Args:
@@ -202,9 +208,10 @@ def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int
         video: (frames, h, w, 3) uint8, at least 1 frame.
         fps: frames per second, 0.001 to 1000.
         scale: factor by which both sides are enlarged, at least 1; the sides of an MP4 must be even and at most 8192.
+        metadata: how it was made, kept in the file; `read_metadata` gives it back. Text, numbers, lists and dicts.
 
     Raises:
-        ValueError: an argument is not as described, or the path cannot be written to.
+        ValueError: an argument is not as described, JSON cannot hold the metadata, or the path cannot be written to.
         OSError: writing failed, for example because the disk is full.
     """
     path = Path(path)
@@ -215,6 +222,7 @@ def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int
     _check_pixels(video, "video")
     check_writable(path, "the video")
     _check_fps(fps)
+    text = "" if metadata is None else _json(metadata)
     h, w = (n * scale for n in video.shape[1:3])
     if scale >= 1 and max(h, w) > MOST_SIDE:
         raise ValueError(f"a video of {h} x {w} pixels: give at most {MOST_SIDE} pixels per side.")
@@ -223,6 +231,60 @@ def write_clip(path: str | Path, video: np.ndarray, fps: int | float, scale: int
         raise ValueError(f"a video of {h} x {w} pixels: MP4 needs even sides, use scale=2.")
     with writing(path) as part:
         mediapy.write_video(part.absolute(), frames, fps=fps, qp=14)  # ffmpeg takes "a:b.mp4" for a protocol
+        if text:
+            _add_comment(part.absolute(), text)
+
+
+def _json(metadata: Mapping[str, Any]) -> str:
+    try:
+        text = json.dumps(metadata)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"metadata cannot be written as JSON ({error}): give text, numbers, lists or dicts."
+        ) from error
+    if len(text) > MOST_METADATA:
+        raise ValueError(f"metadata of {len(text)} bytes: give at most {MOST_METADATA}.")
+    return text
+
+
+def _add_comment(path: Path, text: str) -> None:
+    """Write the same packets into a new container with a comment, which takes the file's place."""
+    import av
+
+    with writing(path) as part, av.open(str(path)) as old, av.open(str(part), "w") as new:
+        new.metadata["comment"] = text
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+
+
+@checked
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """How a video was made, as `write_clip` and `pusa-lab generate` put it into the file.
+
+    Args:
+        path: of the video.
+
+    Returns:
+        For a video of `pusa-lab generate`: prompt, seed, task, command, options, schedule (rows of levels), versions.
+
+    Raises:
+        ValueError: no such file, not a video, or one without such metadata.
+    """
+    import av
+
+    _exists(path, "clip")
+    try:
+        container, _ = opened(Path(path))
+        with container:
+            found = json.loads(container.metadata.get("comment", ""))
+    except (av.FFmpegError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} has no metadata of pusa_lab: give a video that `pusa-lab generate` wrote.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} has no metadata of pusa_lab: give a video that `pusa-lab generate` wrote.")
+    return found
 
 
 @checked

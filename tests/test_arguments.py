@@ -115,7 +115,7 @@ def test_tensors_pass_as_they_are():
         ({"function": 3}, "give a function"),
         ({"table": [1]}, "give a dict"),
         ({"table": {"a": "b"}}, "whole number"),
-        ({"model": 3}, r'give a VideoModel, such as small_models.load\("mini-vta"\)'),
+        ({"model": 3}, r'give a VideoModel, such as pusa_lab.load\("mini-vta"\)'),
         ({"tau": None}, r"tau is None: give a tensor \(b f\)"),
         ({"tau": "a"}, r"give a tensor \(b f\)"),
         ({"tau": [[1], [1, 2]]}, r"give a tensor \(b f\)"),

@@ -1,7 +1,10 @@
 """pytest tests/test_cli.py: the command line, and one sentence with exit code 2 for whatever is wrong."""
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from pusa_lab import media
 from pusa_lab.cli import main
 
 PROMPT = "a red circle moves right"
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -101,11 +105,11 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
 def test_train_fast(tmp_path, monkeypatch):
     out = tmp_path / "t"
     monkeypatch.setattr("small_models.train.run", lambda *_, **__: None)
-    assert main(["train", "--stage", "vta", "--fast", "--set", "steps=3", "lr=1e-4", "--out", str(out)]) == 0
+    assert main(["train", "--stage", "vta", "--fast", "--steps", "3", "--lr", "1e-4", "--out", str(out)]) == 0
     card = json.loads((out / "nano-vta.json").read_text())
     assert card["config"]["steps"] == 3
     assert card["config"]["lr"] == 1e-4
-    assert card["command"] == f"pusa-lab train --stage vta --fast --set steps=3 lr=1e-4 --out {out}"
+    assert card["command"] == f"pusa-lab train --stage vta --fast --steps 3 --lr 1e-4 --out {out}"
 
 
 def test_one_command_rebuilds_every_shipped_checkpoint(monkeypatch, tmp_path):
@@ -133,9 +137,7 @@ def test_doctor_names_versions_and_models(capsys):
 
 @pytest.mark.parametrize("command", [[], ["demo"], ["generate"], ["train"], ["doctor"]])
 def test_every_command_has_help(command, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([*command, "--help"])
-    assert stop.value.code == 0
+    assert main([*command, "--help"]) == 0
     assert "usage: pusa-lab" in capsys.readouterr().out
 
 
@@ -151,13 +153,13 @@ def test_every_command_has_help(command, capsys):
         ),
         (["generate", PROMPT, "--video", "{clip}", "--image", "{picture}"], "both --image and --video"),
         (["generate", PROMPT, "--end-image", "{picture}"], "--end-image was given without --image"),
-        (["generate", PROMPT, "--known", "5"], "--known 5 counts frames of the clip to extend"),
+        (["generate", PROMPT, "--known", "5"], "--known was given without --video: give both"),
         (
             ["generate", PROMPT, "--image", "{picture}", "--known", "5"],
-            "--known 5 counts frames of the clip to extend",
+            "--known was given without --video: give both",
         ),
-        (["generate", PROMPT, "--noise", "0.2"], "--noise was given without --image or --video"),
-        (["generate", PROMPT, "--noise", "0"], "--noise was given without --image or --video"),
+        (["generate", PROMPT, "--noise", "0.2"], "--noise was given without --image or --video or --keyframes"),
+        (["generate", PROMPT, "--noise", "0"], "--noise was given without --image or --video or --keyframes"),
         (
             ["generate", PROMPT, "--video", "{clip}", "--end-image", "{picture}"],
             "--end-image was given without --image",
@@ -166,14 +168,14 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--video", ""], "--video is empty"),
         (
             ["generate", PROMPT, "--model", "mini-i2v", "--image", "{picture}", "--noise", "0.1"],
-            "give --image, without --end-image or --noise",
+            "give --image, without --end-image, --loop, --noise or --mode",
         ),
         (["generate", PROMPT, "--model", "mini-i2v", "--video", "{clip}"], "mini-i2v takes one picture as input"),
         (["generate", PROMPT, "--steps", "10000000"], "steps=10000000: give 1 to 10,000"),
         (["generate", PROMPT, "--seed", "99999999999999999999"], "seed is 99999999999999999999"),
         (["generate", PROMPT, "--guidance", "nan"], "guidance=nan"),
         (["generate", PROMPT, "--guidance", "much"], "guidance is 'much': give a number, or one of text_cfg, apg"),
-        (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "noise level nan"),
+        (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "--noise 'nan': give a number"),
         (["generate", PROMPT, "--out", "{clip}/a.mp4"], "cannot be written: {clip} is a file"),
         (["generate", PROMPT, "--out", "{long}.mp4"], "give a shorter name"),
         (["demo", "--out", "{clip}"], "--out {clip} is a file: give a folder"),
@@ -187,17 +189,17 @@ def test_every_command_has_help(command, capsys):
             ["train", "--model", "all", "--stage", "all", "--resume", "x.ckpt"],
             "--resume is for a single stage: give --model and --stage",
         ),
-        (["train", "--stage", "base", "--set", "lora_rank=4"], "lora_rank=4 for base"),
-        (["train", "--set", "clips=0"], "clips=0"),
+        (["train", "--stage", "base", "--lora-rank", "4"], "lora_rank=4 for base"),
+        (["train", "--clips", "0"], "clips=0"),
         (["generate", PROMPT, "--model", "{broken}"], "truncated"),
         (["generate", PROMPT, "--schedule", "spiral"], "unknown schedule 'spiral'"),
         (["generate", PROMPT, "--steps", "0"], "steps=0"),
         (["generate", PROMPT, "--out", "{clip}.gif"], "give a name that ends in .mp4"),
-        (["train", "--set", "compile=foo"], "compile='foo': choose one of"),
+        (["train", "--compile", "foo"], "compile='foo': choose one of"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "2"], "noise level 2.0"),
-        (["train", "--set", "colour=3"], "no field 'colour' to set"),
-        (["train", "--set", "steps=many"], "steps='many': give a whole number"),
-        (["train", "--model", "giga"], "no stage giga-vta"),
+        (["train", "--colour", "3"], "there is no option --colour: `pusa-lab train --help` lists"),
+        (["train", "--steps", "many"], "--steps 'many': give a whole number"),
+        (["train", "--model", "giga"], "no model 'giga' to train: choose one of nano, mini, all; a Wan needs --recipe"),
         (["demo", "--image", "nowhere.png"], "no picture at 'nowhere.png'"),
         (["demo", "--video", "nowhere.mp4"], "no clip at 'nowhere.mp4'"),
         (["demo", "--video", "{picture}x"], "no clip at"),
@@ -216,3 +218,57 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, picture, clip, w
     assert says in said
     assert "\n" not in said
     assert not out.exists()
+
+
+def test_a_training_is_what_its_config_says(tmp_path, monkeypatch, capsys):
+    words = ["train", "--model", "mini", "--stage", "vta", "--lr", "1e-4", "--weight-by-clip", "no", "--out", "a"]
+    assert main([*words, "--print_config"]) == 0
+    (tmp_path / "run.yaml").write_text(capsys.readouterr().out)
+    seen = []
+    monkeypatch.setattr("small_models.train.train", lambda *args, **more: seen.append((args, more)) or more["out"])
+    assert main(words) == 0
+    assert main(["train", "--config", str(tmp_path / "run.yaml")]) == 0
+    for _, more in seen:
+        more.pop("command")
+    assert seen[0] == seen[1] and seen[1][1]["lr"] == 1e-4 and seen[1][1]["weight_by_clip"] is False
+
+
+def test_other_packages_add_commands_and_benchmarks_but_replace_none(tmp_path):
+    """In a process of its own, where the package lies on the path."""
+    (tmp_path / "extra.py").write_text(
+        "def greet(name: str, *, times: int = 1) -> None:\n"
+        '    """Greet somebody.\n\n    Args:\n        name: of whom.\n        times: how often.\n    """\n'
+        "    print(f'hello {name} ' * times)\n"
+    )
+    (tmp_path / "measure.py").write_text("import sys; print('measured', sys.argv[1:])")
+    about = tmp_path / "extra-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
+    points = "[pusa_lab.commands]\ngreet = extra:greet\nplan = extra:greet\n[pusa_lab.benchmarks]\nmine = measure\n"
+    (about / "entry_points.txt").write_text(points)
+    code = "import sys; from pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))"
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+
+    def run(*words):
+        words, variables = [sys.executable, "-c", code, *words], {**os.environ, "PYTHONPATH": path}
+        return subprocess.run(words, capture_output=True, text=True, env=variables, timeout=600, check=False)
+
+    assert run("greet", "you", "--times", "2").stdout == "hello you hello you \n"
+    assert run("greet", "you", "--times", "x").stderr == "pusa-lab greet: --times 'x': give a whole number.\n"
+    assert "Greet somebody." in run("--help").stdout
+    assert "wan2.1-14b, 81 frames" in run("plan").stdout
+    assert run("bench", "mine", "--a", "b").stdout == "measured ['--a', 'b']\n"
+
+
+def test_a_command_that_is_not_there(capsys):
+    assert main([]) == 2
+    assert "usage: pusa-lab COMMAND" in capsys.readouterr().out
+    assert main(["dance"]) == 2
+    assert (
+        "pusa-lab dance: there is no command 'dance': choose one of demo, generate, data encode"
+        in capsys.readouterr().err
+    )
+    assert main(["data"]) == 2
+    assert "pusa-lab data: choose one of encode, show" in capsys.readouterr().err
+    assert main(["bench", "dance"]) == 2
+    assert "pusa-lab bench: no benchmark 'dance': choose one of" in capsys.readouterr().err

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pusa_lab import cli, files, media
+from pusa_lab import media
+from pusa_lab.cli import clone as clone_folders
 from pusa_lab.cli import main
 
 PROMPT = "a red circle moves right"
@@ -95,26 +96,26 @@ def test_a_reader_that_has_read_enough_ends_it_quietly(monkeypatch, capsys):
     ],
 )
 def test_what_comes_from_the_input_is_one_line(monkeypatch, capsys, error, code, says):
-    def broken(args):
+    def broken():
         raise error
 
-    monkeypatch.setattr("pusa_lab.cli_plan._plan", broken)
+    monkeypatch.setattr("pusa_lab.cli.plan.plan", broken)
     assert main(["plan"]) == code
     assert capsys.readouterr().err.startswith(says)
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr("pusa_lab.cli_plan._plan", lambda args: {}["mine"])
+    monkeypatch.setattr("pusa_lab.cli.plan.plan", lambda: {}["mine"])
     with pytest.raises(KeyError, match="mine"):
         main(["plan"])
 
 
 def test_the_sentence_names_the_command_with_its_second_word(monkeypatch, capsys):
-    def broken(args):
+    def broken():
         raise ValueError("no cache here.")
 
-    monkeypatch.setattr("pusa_lab.cli_data._show", broken)
-    assert main(["data", "show", "."]) == 2
+    monkeypatch.setattr("pusa_lab.cli.data.show", broken)
+    assert main(["data", "show"]) == 2
     assert capsys.readouterr().err == "pusa-lab data show: no cache here.\n"
 
 
@@ -131,7 +132,7 @@ KINDS = ("under a file", "of the wrong kind", "too long", "read-only")
 
 @pytest.mark.parametrize(("command", "kind"), [*itertools.product(["generate", "demo"], KINDS), ("bench", KINDS[0])])
 def test_places_are_tried_before_the_work(tmp_path, monkeypatch, capfd, command, kind):
-    monkeypatch.setattr("small_models.load", lambda *_: pytest.fail("a model was read"))
+    monkeypatch.setattr("pusa_lab.models.load", lambda *_, **__: pytest.fail("a model was read"))
     monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("the tour was begun"))
     name = {"generate": "a.mp4", "demo": "a", "bench": "a.json"}[command]
     (tmp_path / "file").write_text("")
@@ -198,7 +199,7 @@ def clone(tmp_path, monkeypatch):
     (tmp_path / "src").mkdir()
     (tmp_path / "chapter.template").write_text("# # {number} · {title}\n{setup}\n")
     (tmp_path / "src" / "00_a.py").write_text('# %% tags=["setup"]\nimport os\n\n# %%\n')
-    monkeypatch.setattr(cli, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(clone_folders, "NOTEBOOKS", tmp_path)
     return tmp_path / "src"
 
 
@@ -267,9 +268,13 @@ def read(path):
 @pytest.mark.parametrize(
     ("name", "words", "says"),
     [
-        ("paper", ["--list", "--table", "cost"], "--table and --list: this has no effect"),
-        ("paper", ["--figures"], "--figures without --table"),
-        ("paper", ["--show", "--table", "cost", "--set", "swept=8"], "--set, where nothing is measured"),
+        ("small_models.experiments.command", ["--list", "--table", "cost"], "--table and --list: this has no effect"),
+        ("small_models.experiments.command", ["--figures"], "--figures without --table"),
+        (
+            "small_models.experiments.command",
+            ["--show", "--table", "cost", "--set", "swept=8"],
+            "--set, where nothing is measured",
+        ),
         ("wan_train_join", ["no.json", "--out", "."], "the file . is a folder: give the name of a file"),
         ("wan_train_join", ["no.json", "--out", "{out}"], "no a file of measured rows at no.json"),
         ("toy_cpu", ["--rounds", "0"], "argument --rounds: 0: give 1 or more"),
@@ -282,7 +287,3 @@ def test_benchmarks_refuse_what_has_no_effect_or_no_place(tmp_path, monkeypatch,
         assert importlib.import_module(name).main() == 2
     assert says in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_atomic_writer_is_what_commands_use():
-    assert cli.writing is files.writing

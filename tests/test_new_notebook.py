@@ -21,7 +21,7 @@ def clone(tmp_path, monkeypatch):
     for path in (ROOT / "notebooks" / "chapter.template", ROOT / "notebooks" / "src" / "00_quick_tour.py"):
         where = tmp_path / path.relative_to(ROOT / "notebooks")
         where.write_text(path.read_text())
-    monkeypatch.setattr(cli, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr("pusa_lab.cli.clone.NOTEBOOKS", tmp_path)
     return tmp_path
 
 
@@ -56,6 +56,6 @@ def test_a_title_without_letters_is_refused(clone, capsys):
 
 
 def test_outside_a_clone_it_says_so(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr("pusa_lab.cli.clone.NOTEBOOKS", tmp_path)
     assert cli.main(["new-notebook", "One"]) == 2
     assert "run this in the clone" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from wan_tiny import TEXT, transformer
 
 from pusa_lab.cli import main
-from pusa_lab.cli_train import SAVED
+from pusa_lab.cli.train import SAVED
 from pusa_lab.planning import plan
 from pusa_lab.planning.measured import MEASURED
 from pusa_lab.planning.recipe import find_model, out_of_memory, run_arguments
@@ -58,15 +58,15 @@ def test_both_commands_print_the_same(size, gpu, way, capsys):
 @pytest.mark.parametrize(
     ("planned", "trained"),
     [
-        (["--lora-rank", 64, "--max-steps", 20], ["--set", "lora_rank=64", "steps=20"]),
+        (["--lora-rank", 64, "--max-steps", 20], ["--lora-rank", 64, "--steps", 20]),
         (["--gpus", 4], ["--devices", 4]),
-        (["--optimizer", "adamw8bit", "--global-batch-size", 4], ["--set", "optimizer=adamw8bit", "batch=4"]),
+        (["--optimizer", "adamw8bit", "--global-batch-size", 4], ["--optimizer", "adamw8bit", "--batch", 4]),
         (["--compiled", "--ac-skip-blocks", 10], ["--compiled", "--ac-skip-blocks", 10, "--recipe", "released"]),
         (["--gpus", 8, "--price", 4], ["--devices", 4, "--nodes", 2, "--price", 4]),
-        (["--micro-batch-size", 4, "--gpus", 2], ["--devices", 2, "--set", "micro=0"]),
+        (["--micro-batch-size", 4, "--gpus", 2], ["--devices", 2, "--micro", 0]),
         (["--float8", "--compiled"], ["--float8", "--compiled"]),
         (["--model", "wan2.2-a14b", "--size", "480x832"], ["--model", "wan2.2-a14b", "--size", "480x832"]),
-        (["--mode", "full", "--gpus", 4], ["--set", "lora_rank=0", "--devices", 4]),
+        (["--mode", "full", "--gpus", 4], ["--lora-rank", 0, "--devices", 4]),
         (["--gpus", 0], ["--devices", 0]),
         (["--price", -1], ["--price", -1]),
         (["--size", "8k"], ["--size", "8k"]),
@@ -256,7 +256,7 @@ class TestOutOfMemory:
             "out of memory: 117.4 GiB are planned (arithmetic), and one h100 has 78: try --compiled "
         )
         typed, command = said.split("try ")[1].split(", 74.7 GiB by `")
-        assert typed == "--compiled --set optimizer=adamw8bit --ac-save-attention 40 --offload-activations"
+        assert typed == "--compiled --optimizer adamw8bit --ac-save-attention 40 --offload-activations"
         small = plan(gpu="h100", **SMALL)
         assert main(shlex.split(command.removesuffix("`."))[1:]) == 0
         assert capsys.readouterr().out == f"{small}\n"

@@ -42,7 +42,7 @@ def test_make_commands_exist(line):
 def test_pusa_lab_commands_run(line, tmp_path, monkeypatch):
     words = [str(ROOT / w) if w.startswith("notebooks/") else w for w in shlex.split(line)[1:]]
     if "train" in words:
-        words += ["--set", "steps=2"]
+        words += ["--steps", "2"]
     if "--small" in words:
         words += ["--set", "swept=2"]
     monkeypatch.chdir(tmp_path)

@@ -249,7 +249,7 @@ def test_memory_that_runs_out_says_what_to_change(cache, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(TrainableWan, "forward", full)
-    ways = "--offload-activations, --set optimizer=adamw8bit, --set micro=1, a lora_rank below 3, smaller clips"
+    ways = "--offload-activations, --optimizer adamw8bit, --micro 1, a lora_rank below 3, smaller clips"
     with pytest.raises(ValueError, match=f"out of memory: try {ways}; `pusa-lab plan --mode lora .*` counts") as error:
         go(cache, tmp_path / "a.safetensors", replace(SHORT, micro=2))
     command = str(error.value).split("`")[1]
@@ -272,9 +272,7 @@ def test_memory_that_runs_out_on_a_known_gpu_says_what_fits(tmp_path, monkeypatc
     clips = LatentCache(make_cache(tmp_path / "large", size=(720, 1280), pixel_frames=81))
     saved = {"ac_save_attention": 0, "ac_skip_blocks": 0, "offload_activations": False, "compiled": False}
     said = finetune._too_large(WAN_RECIPES["paper"], clips, large, 1, saved)
-    assert (
-        "out of memory: 117.4 GiB are planned (arithmetic), and one h100 has 78: try --compiled --set optimizer" in said
-    )
+    assert "out of memory: 117.4 GiB are planned (arithmetic), and one h100 has 78: try --compiled --optimizer" in said
     assert "74.7 GiB by `pusa-lab plan --mode lora --model wan2.1-14b --size 720x1280 --gpu h100 --compiled" in said
 
 

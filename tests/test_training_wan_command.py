@@ -13,8 +13,9 @@ from wan_commands import encode, logs_of, rows, train, words_of
 from wan_tiny import edit, pipeline, rewrite
 
 import pusa_lab as pl
-from pusa_lab import cli_train, media
+from pusa_lab import media
 from pusa_lab.cli import main
+from pusa_lab.cli import train_recipe as cli_train
 from pusa_lab.training import LatentCache, VTAModule, add_lora
 from pusa_lab.training.lora import WAN_LAYERS, frozen_mark
 from pusa_lab.training.recipes import WAN_RECIPES, CacheBatches
@@ -82,6 +83,26 @@ def test_from_clips_to_a_lora_that_makes_videos(whole, cache, trained, tmp_path)
     a, again, b = (pl.generate(m, "a red circle", steps=3).video.astype(float) for m in (base, base, tuned))
     assert a.shape == (1, 9, 32, 48, 3) and np.array_equal(a, again)
     assert np.abs(a - b).mean() > 2
+
+
+def test_a_lora_that_a_command_trained_makes_videos_by_a_command(whole, trained, tmp_path):
+    def made(name, *words, save="latents"):
+        how = ["--size", "32x48", "--num-frames", "9", "--steps", "2", "--device", "cpu", "--save", save]
+        out = tmp_path / f"{name}.{'mp4' if save == 'both' else 'safetensors'}"
+        assert main(["generate", "a red circle", "--model", str(whole), *words, *how, "--out", str(out)]) == 0
+        return load_file(out.with_suffix(".safetensors"))["latents"]
+
+    base, tuned = made("base"), made("tuned", "--lora", str(trained), "--strength", "1.4", save="both")
+    assert (base - tuned).abs().mean() > 0.01
+    assert torch.equal(made("none", "--lora", str(trained), "--strength", "0"), base)
+    about = media.read_metadata(tmp_path / "tuned.mp4")
+    assert about["options"]["lora"] == str(trained) and about["options"]["strength"] == 1.4
+    model = pl.load(whole, lora=trained, strength=1.4, size=(32, 48), frames=9, device="cpu")
+    found = pl.generate(
+        model, "a red circle", schedule=torch.tensor(about["schedule"]), guidance=3.0, seed=about["seed"]
+    )
+    torch.testing.assert_close(found.latents[0], tuned)
+    assert np.array_equal(media.read_clip(tmp_path / "tuned.mp4").shape, (9, 128, 192, 3))
 
 
 def test_stopped_and_gone_on_with_it_gives_the_same_file(whole, cache, trained, tmp_path):
@@ -177,7 +198,7 @@ def test_experts_that_are_not_named_or_not_there(whole, two_experts, cache, tmp_
     assert "has two experts, which train one after the other: give --expert high or low." in said(
         two_experts, cache, out
     )
-    assert "has one transformer, leave it away." in said(whole, cache, out, options=["--expert", "low"])
+    assert "has one transformer, leave --expert out." in said(whole, cache, out, options=["--expert", "low"])
     assert not out.exists()
 
 

@@ -26,7 +26,7 @@ SHORT = [
 def encode(whole: Path, place: Path) -> Path:
     """A cache of five real clips."""
     words = ["data", "encode", collection(place / "clips"), "--model", whole, "--out", place / "cache"]
-    assert main([*map(str, words), "--size", "32x48", "--frames", "9", "--fps", "8"]) == 0
+    assert main([*map(str, words), "--size", "32x48", "--num-frames", "9", "--fps", "8"]) == 0
     return place / "cache"
 
 
@@ -34,7 +34,7 @@ def words_of(model: Path, cache: Path, out: Path, *changes: str, options: Sequen
     """Of `pusa-lab train`; curves and checkpoints go beside what is written."""
     logs = out.with_name(f"logs-{out.stem}")
     words = ["train", "--recipe", "paper", "--data", cache, "--model", model, "--out", out, "--logs", logs, *options]
-    return [*map(str, words), "--set", *SHORT, *changes]
+    return [*map(str, words), *(f"--{change.replace('_', '-')}" for change in [*SHORT, *changes])]
 
 
 def train(*args: object, **kwargs: object) -> Path:

@@ -13,9 +13,9 @@ from pusa_lab.training.config import TrainConfig
 from pusa_lab.wan.configs import WAN_CONFIGS
 
 TRAIN = {
-    "optimizer": "--set optimizer={}",
-    "micro_batch_size": "--set micro={}",
-    "lora_rank": "--set lora_rank={}",
+    "optimizer": "--optimizer {}",
+    "micro_batch_size": "--micro {}",
+    "lora_rank": "--lora-rank {}",
     "gpus": "--devices {}",
     "size": "clips of size {}",
     "num_frames": "clips of {} frames",
@@ -93,8 +93,8 @@ def _left(s: Settings) -> list[str]:
     ways = {
         "--ac-save-attention 0 --ac-skip-blocks 0": s.ac_save_attention or s.ac_skip_blocks,
         "--offload-activations": not s.offload_activations,
-        "--set optimizer=adamw8bit": s.mode == "lora" and s.optimizer == "adamw",
-        "--set micro=1": s.micro_batch_size != 1,
+        "--optimizer adamw8bit": s.mode == "lora" and s.optimizer == "adamw",
+        "--micro 1": s.micro_batch_size != 1,
         f"a lora_rank below {s.lora_rank}": s.mode == "lora" and s.lora_rank != 1,
         "more --devices": s.mode == "full",
         "smaller clips": True,

@@ -56,7 +56,7 @@ OFFLOADS: dict[str, str] = {
 MODES: dict[str, str] = {
     "sample": "make videos",
     "lora": "train a LoRA on frozen weights, as `pusa-lab train --recipe paper` does",
-    "full": "train all weights, split over the GPUs (FSDP2), as `--set lora_rank=0` does",
+    "full": "train all weights, split over the GPUs (FSDP2), as `--lora-rank 0` does",
 }
 """Name -> what is to be done."""
 

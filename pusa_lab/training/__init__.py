@@ -1,13 +1,30 @@
-"""Training with one timestep per frame, on Lightning."""
+"""Training with one timestep per frame, on Lightning; everything opens on first use."""
 
-from pusa_lab.training.cache import CacheWriter
-from pusa_lab.training.config import TrainConfig
-from pusa_lab.training.data import Bank, LatentVideoDataModule
-from pusa_lab.training.encode import codec_hash, encode_folder, encode_steps, text_hash
-from pusa_lab.training.latents import CacheSettings, LatentCache
-from pusa_lab.training.loop import check_run, fit, run
-from pusa_lab.training.lora import add_lora, lora_state
-from pusa_lab.training.module import ClipModule, CodecModule, TrainedModule, VTAModule
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pusa_lab.training.cache import CacheWriter
+    from pusa_lab.training.config import TrainConfig
+    from pusa_lab.training.data import Bank, LatentVideoDataModule
+    from pusa_lab.training.encode import codec_hash, encode_folder, encode_steps, text_hash
+    from pusa_lab.training.latents import CacheSettings, LatentCache
+    from pusa_lab.training.loop import check_run, fit, run
+    from pusa_lab.training.lora import add_lora, lora_state
+    from pusa_lab.training.module import ClipModule, CodecModule, TrainedModule, VTAModule
+
+_NAMES = {
+    "cache": ("CacheWriter",),
+    "config": ("TrainConfig",),
+    "data": ("Bank", "LatentVideoDataModule"),
+    "encode": ("codec_hash", "encode_folder", "encode_steps", "text_hash"),
+    "latents": ("CacheSettings", "LatentCache"),
+    "loop": ("check_run", "fit", "run"),
+    "lora": ("add_lora", "lora_state"),
+    "module": ("ClipModule", "CodecModule", "TrainedModule", "VTAModule"),
+}
+"""Module -> its public names."""
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "Bank",
@@ -30,3 +47,13 @@ __all__ = [
     "run",
     "text_hash",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pusa_lab.training' has no attribute {name!r}")
+    return getattr(import_module(f"pusa_lab.training.{_HOME[name]}"), name)

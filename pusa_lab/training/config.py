@@ -1,11 +1,7 @@
 """The configuration of a training run, checked before it starts."""
 
-import contextlib
 import math
-import typing
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -22,8 +18,6 @@ COMPILE_MODES = ("", "default", "reduce-overhead", "max-autotune", "max-autotune
 
 LARGEST = {"steps": 10**9, "batch": 2**20, "lora_rank": 2**16, "seed": 2**53}
 """Upper bounds of fields; a larger number is a typing error that could take all memory."""
-WORDS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
-"""Spellings of True and False on the command line, in upper or lower case."""
 
 
 @checked
@@ -157,51 +151,6 @@ class TrainConfig:
                 f"of {at_once}."
             )
         return self.batch // at_once
-
-
-@checked
-def parse(words: Sequence[str], more: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Parse fields of a TrainConfig from the command line; if a field is given twice, the last value counts.
-
-    Args:
-        words: FIELD=VALUE each, such as "steps=500", "lr=3e-4" or "weight_by_clip=no".
-        more: further fields and their types: str, bool, int or float.
-
-    Returns:
-        Field -> value in the field's type.
-
-    Raises:
-        ValueError: a word is not FIELD=VALUE, there is no such field, or the value does not have the field's type.
-    """
-    types = {**typing.get_type_hints(TrainConfig), **(more or {})}
-    found = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals:
-            raise ValueError(f"{word!r:.60} sets nothing: give FIELD=VALUE, such as steps=500.")
-        if name not in types:
-            raise ValueError(f"no field {name!r:.40} to set: choose from {', '.join(types)}.")
-        found[name] = _value(name, text.strip(), types[name])
-    return found
-
-
-def _value(name: str, text: str, kind: type) -> Any:
-    """Convert a text to a field's type; 1e3 and 5.0 count as whole numbers."""
-    if kind is str:
-        return text
-    if kind is bool:
-        if text.lower() not in WORDS:
-            raise ValueError(f"{name}={text!r:.40}: give true or false.")
-        return WORDS[text.lower()]
-    with contextlib.suppress(ValueError, OverflowError):
-        if kind is int and text.lstrip("+-").isdecimal():
-            return int(text)
-        number = float(text)
-        if kind is float and not math.isnan(number):
-            return number
-        if kind is int and number.is_integer() and abs(number) <= 2**53:
-            return int(number)
-    raise ValueError(f"{name}={text!r:.40}: give a {'whole number' if kind is int else 'number'}.")
 
 
 @checked

@@ -254,7 +254,7 @@ class Session:
 
     def _begin(self, editors: dict[str, Editor]) -> None:
         if self.model is None:
-            raise ValueError("no model to run: open the studio with one, such as small_models.load('mini-vta').")
+            raise ValueError("no model to run: open the studio with one, such as pusa_lab.load('mini-vta').")
         if self.running:
             raise ValueError("a run is in progress: cancel it, or wait for it.")
         plans = {lane: (editor.line(), editor.schedule) for lane, editor in editors.items()}

@@ -45,15 +45,19 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
         ["'a red circle moves right'", "--model", "nano-vta", "--steps", "2", "--out", "out/video.mp4"],
         {
             "--model": ["nano-vta", "nano-base", "CHECKPOINT", "mini-codec", "mini-features", "mini-i2v"], "--image": ["PICTURE"],
-            "--end-image": ["PICTURE"], "--video": ["CLIP"], "--known": ["1", "2", "8"], "--noise": ["0.3", "0", "1"],
-            "--schedule": ["pyramid", "hold", "autoregressive"], "--steps": ["1", "3"], "--guidance": ["1", "2.5"],
+            "--end-image": ["PICTURE"], "--loop": [], "--video": ["CLIP"], "--end-video": ["CLIP"], "--known-parts": ["[0..1]", "[0..1, 6..7]"],
+            "--keyframes+": ["PICTURE"], "--at": ["[0]", "[-1]"], "--pixel-at": ["[3]"], "--mode": ["hold", "label"], "--lora": ["CHECKPOINT"],
+            "--strength": ["1.4", "0"], "--negative-prompt": ["a"], "--num-videos": ["1", "2"], "--num-frames": ["8", "5"], "--size": ["16x16"],
+            "--schedule-options.lag": ["2"], "--shift": ["1", "3"], "--save": ["latents", "both"], "--device": ["cpu"], "--config": ["CONFIG", "PICTURE"],
+            "--offload": ["model"], "--float8": [], "--known": ["1", "2", "8"], "--noise": ["0.3", "0", "1"],
+            "--schedule": ["pyramid", "hold", "autoregressive", "MATRIX"], "--steps": ["1", "3"], "--guidance": ["1", "2.5"],
             "--solver": ["heun", "ab2", "churn"], "--seed": ["1", "7"], "--out": ["out/b.mp4", "c.mp4"],
         },
     ),
     "data encode": (
         ["CLIPS", "--model", "nano-vta", "--out", "out/cache"],
         {
-            "--model": ["nano-vta", "nano-base", "WAN"], "--out": ["out/b"], "--size": ["16x16", "32x16"], "--frames": ["8", "4"],
+            "--model": ["nano-vta", "nano-base", "WAN"], "--out": ["out/b"], "--size": ["16x16", "32x16"], "--num-frames": ["8", "4"],
             "--fps": ["16", "8"], "--start": ["0", "0.1"],
         },
     ),
@@ -63,7 +67,7 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
         {
             "--model": ["nano", "mini", "all"], "--stage": ["vta", "base", "i2v", "codec", "features", "all"], "--base": ["CHECKPOINT"],
             "--data": ["nano", "CLIPS", "digits"], "--out": ["out/b"], "--logs": ["out/logs"], "--resume": ["FILE"],
-            "--set": ["steps=3", "lr=1e-3", "weight_by_clip=True", "weight_by_clip=False", "batch=0", "x=1", "clips=4", "ema=nan"],
+            "--steps": ["3"], "--lr": ["1e-3"], "--weight-by-clip": ["True", "false"], "--batch": ["0"], "--clips": ["4"], "--ema": ["nan"],
             "--price": ["2"], "--expert": ["high"], "--devices": ["1", "2"], "--nodes": ["1"], "--ac-save-attention": ["1"], "--ac-skip-blocks": ["1"],
             "--plan-only": [], "--size": ["480p"], "--gpu": ["h100"], "--offload-activations": [], "--float8": [], "--compiled": [], "--recipe": ["paper"],
         },
@@ -72,7 +76,7 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
         ["--data", "CACHE", "--model", "WAN", "--out", "out/a.safetensors"],
         {
             "--plan-only": [], "--price": ["2"], "--expert": ["high", "low"], "--devices": ["1"], "--ac-save-attention": ["0", "2"], "--offload-activations": [],
-            "--set": ["steps=3", "lora_rank=2", "lora_rank=0", "batch=1", "draw=shared"], "--logs": ["out/logs"], "--resume": ["FILE"],
+            "--steps": ["3"], "--lora-rank": ["2", "0"], "--batch": ["1"], "--draw": ["shared"], "--logs": ["out/logs"], "--resume": ["FILE"],
             "--data": ["CACHE", "CLIPS"], "--model": ["WAN", "nano"], "--out": ["out/b.safetensors", "out/folder"],
             "--ac-skip-blocks": ["1"], "--float8": [], "--compiled": [], "--nodes": ["1"], "--stage": ["vta"], "--base": ["CHECKPOINT"],
         },
@@ -143,7 +147,7 @@ def _drawn(command: str, rng: random.Random) -> list[str]:
         if change < 0.7 and len(words) > len(command.split()):
             words[rng.randrange(len(command.split()), len(words))] = rng.choice(ODD)
         elif change < 0.8:
-            words.insert(rng.randrange(1, len(words) + 1), rng.choice(["--unknown", "extra", "--steps", "--set"]))
+            words.insert(rng.randrange(1, len(words) + 1), rng.choice(["--unknown", "extra", "--steps", "--lr"]))
         elif change < 0.9 and len(words) > 1:
             words.pop(rng.randrange(1, len(words)))
         elif options:
@@ -156,6 +160,7 @@ def _place(word: str) -> str:
     makes: dict[str, Any] = {
         "PICTURE": objects.picture_file, "CLIP": objects.clip_file, "CLIPS": objects.clips, "CACHE": objects.cache_folder,
         "CHECKPOINT": objects.kept_checkpoint, "WAN": objects.wan_folder, "FOLDER": objects.clips, "FILE": objects.picture_file,
+        "MATRIX": objects.matrix_file, "CONFIG": objects.config_file,
     }  # fmt: skip
     name, _, rest = word.partition("/")
     return f"{makes[name]()}{'/' if rest else ''}{rest}" if name in makes else word
@@ -199,11 +204,9 @@ def _judged(command: str, words: list[str], at: Path) -> judge.Verdict:
 
 
 def _of_text(command: str, text: str) -> judge.Verdict:
-    """argparse's own errors end with `pusa-lab plan: error: ...`; all others are one sentence."""
-    last = (text.rstrip().splitlines() or [""])[-1]
-    if text.startswith("usage:") and re.match(r"pusa-lab[\w -]*: error: ", last) and not judge.RAW.search(last):
-        return judge.Verdict(judge.SENTENCE)
-    faults = judge.sentence_faults(text.strip(), (f"pusa-lab {command}: ",))
+    """One sentence in the name of the command."""
+    names = (f"pusa-lab {command}: ", f"pusa-lab {command.split()[0]}: ")  # the second if only its first word was read
+    faults = judge.sentence_faults(text.strip(), names)
     return judge.Verdict(judge.ELSE, f"{', '.join(faults)}: {text[-400:]}") if faults else judge.Verdict(judge.SENTENCE)
 
 
@@ -220,7 +223,6 @@ def _of_a_run(path: Path) -> bool:
 @contextlib.contextmanager
 def stubs() -> Iterator[None]:
     """The long parts of the commands replaced."""
-    from pusa_lab import cli
 
     def begins(*args: Any, **kwargs: Any) -> Any:
         raise BeginsError
@@ -231,7 +233,7 @@ def stubs() -> Iterator[None]:
         mock.patch("pusa_lab.finetune.train_wan", begins),
         mock.patch("papermill.execute_notebook", begins),
         mock.patch.object(sys.modules["pusa_lab.generate"], "sample_steps", _last_step),
-        mock.patch.object(cli, "NOTEBOOKS", notebooks()),
+        mock.patch("pusa_lab.cli.clone.NOTEBOOKS", notebooks()),
     ]
     with contextlib.ExitStack() as stack:
         for patch in patches:

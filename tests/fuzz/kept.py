@@ -64,6 +64,16 @@ def clip_file():
 
 
 @functools.cache
+def told_file():
+    """A video whose file says how it was made."""
+    from pusa_lab import media
+
+    at = folder() / "told.mp4"
+    media.write_clip(at, film(2), 8, metadata={"prompt": "a"})
+    return at
+
+
+@functools.cache
 def lora_file():
     """A LoRA for `transformer()`."""
     from safetensors.torch import save_file
@@ -98,6 +108,22 @@ def adapted():
 
 def wan_weights():
     return next((wan_folder() / "transformer").glob("*.safetensors"))
+
+
+@functools.cache
+def matrix_file():
+    """A schedule of two steps for eight frames."""
+    at = folder() / "matrix.csv"
+    at.write_text("\n".join(",".join([level] * 8) for level in ("1", "0.5", "0")))
+    return at
+
+
+@functools.cache
+def config_file():
+    """Options in YAML."""
+    at = folder() / "config.yaml"
+    at.write_text("steps: 1\nguidance: 2.0\n")
+    return at
 
 
 def json_file():

@@ -17,7 +17,14 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.analytic\.GaussianDenoiser": {"mean": ["rand(3)"], "cov": ["torch.eye(3)"]},
     r"pusa_lab\.analytic\.GaussianDenoiser\.__call__": {"x": ["randn(2, 1, 4, 3, 3)"], "tau": ["rand(2, 4)"]},
-    r"pusa_lab\.cli_train\.processes": {"devices": ["1"], "nodes": ["1"]},
+    r"pusa_lab\.models\.ModelFamily": {
+        "name": ["'mine'"], "what": ["'my own file'"], "knows": ["lambda name: False"], "load": ["lambda name: nano()"],
+        "load_encoders": ["lambda name: nano()"], "names": ["lambda: []"], "train": ["None", "print"], "presets": ["lambda: []"],
+    },
+    r"pusa_lab\.models\.(find_family|load|load_encoders)": {
+        "name": ["'nano-vta'", "wan_folder()"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"],
+    },
+    r"small_models\.family\.load_toy": {"name": ["'nano-vta'", "'nano-base'"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"]},
     r"pusa_lab\.nal_units\.\w+": {
         "data": ["b'\\0\\0\\1abc'", "b''"], "length": ["0", "4", "1"], "unit": ["b'abc'", "b''"], "parts": ["[b'abc']"],
         "extradata": ["b''", "b'\\0\\0\\1abc'"],
@@ -67,8 +74,9 @@ OWN: dict[str, dict[str, list[str]]] = {
         "logs": ["None"], "resume": ["None"], "float8": ["False"], "processes": ["1"],
     },
     r"pusa_lab\.media\.read_picture": {"path": ["picture_file()", "str(picture_file())"]},
+    r"pusa_lab\.media\.read_metadata": {"path": ["told_file()"]},
     r"pusa_lab\.media\.read_clip": {"path": ["clip_file()"], "last": ["None", "3"]},
-    r"pusa_lab\.media\.write_clip": {"path": ["new('a.mp4')"], "video": ["film()"], "scale": ["1", "2"]},
+    r"pusa_lab\.media\.write_clip": {"path": ["new('a.mp4')"], "video": ["film()"], "scale": ["1", "2"], "metadata": ["None", "{'prompt': 'a'}"]},
     r"pusa_lab\.media\.write_picture": {"path": ["new('a.png')"], "picture": ["picture()"]},
     r"pusa_lab\.media\.enlarge": {"video": ["film()"]},
     r"pusa_lab\.metrics\.frames\.check_clips": {"clip": ["clip(2, 3, 5, 16, 16)"], "frames": ["1", "3"]},
@@ -113,7 +121,6 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.training\.data\.LatentVideoDataModule": {"train": ["bank()"], "val": ["None", "bank()"]},
     r"pusa_lab\.captions\.decoded_text": {"path": ["clip_file().with_suffix('.txt')"], "most": ["1000"]},
     r"pusa_lab\.captions\.read_captions": {"folder": ["clips()"]},
-    r"pusa_lab\.training\.config\.parse": {"words": ["['steps=5', 'lr=3e-4']", "['clips=4']"], "more": ["{'clips': int}"]},
     r"pusa_lab\.training\.encode\.check_encode": {"folder": ["clips()"], "out": ["new('cache')"], "settings": ["None", "{'frames': 8}"]},
     r"pusa_lab\.wan\.lora\.check_matched": {
         "found": ["the('pusa_lab.wan.lora_match.Match')(pairs={'a': pair()})"], "entries": ["lora_tensors()"], "where": ["'a.safetensors'"],

@@ -12,12 +12,14 @@ import logging
 import shlex
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from pusa_lab.files import check_folder, writing
 from small_models.experiments import RESULTS, SMALL, TABLES, Lab, Sizes, Workshop, read, run_table
+from small_models.experiments.records import Found
 from small_models.experiments.report import show
 
 WORK = Path("outputs/paper")
@@ -25,7 +27,14 @@ WORK = Path("outputs/paper")
 
 
 def sizes_of(args: argparse.Namespace) -> Sizes:
-    """The sizes asked for, with what --set changes."""
+    """The sizes asked for, with what --set changes.
+
+    Args:
+        args: of the command: small, and set.
+
+    Raises:
+        ValueError: there is no such size, or it is of another type.
+    """
     sizes, known = SMALL if args.small else Sizes(), {field.name: field for field in fields(Sizes)}
     changes: dict[str, Any] = {}
     for word in args.set:
@@ -60,9 +69,10 @@ def _check(args: argparse.Namespace, named: bool) -> None:
         raise ValueError(f"{wrong[0]}: this has no effect, leave it out.")
 
 
-def main() -> int:
-    """List, measure, or show tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pusa-lab bench paper", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--list", action="store_true", help="the tables, and which results are there")
     parser.add_argument("--table", nargs="+", default=[], help="names, or all")
     parser.add_argument("--small", action="store_true", help="on nano, in under two minutes a table on two cores")
@@ -76,44 +86,64 @@ def main() -> int:
     parser.add_argument(
         "--set", nargs="*", action="extend", default=[], metavar="FIELD=VALUE", help="change a size: swept=8"
     )
-    args = parser.parse_args()
-    quiet()
-    shipped = (args.show or args.list or not args.table) and not args.small
-    out = args.out or (RESULTS if shipped else Path("outputs/paper"))
-    try:
-        names = list(TABLES) if args.table == ["all"] else args.table
-        if unknown := [name for name in names if name not in TABLES]:
-            raise ValueError(f"no table {unknown[0]!r}: choose from {', '.join(TABLES)}.")
-        _check(args, bool(names))
-        if args.figures or not shipped:
-            check_folder(out, "--out")
-        if args.list or not names:
-            for name, table in TABLES.items():
-                there = "measured" if (out / f"{name}.json").is_file() else "not measured yet"
-                sys.stdout.write(f"{name:10} {table.title} ({there} in {out})\n")
-            return 0
-        if args.show:
-            found = [read(out / f"{name}.json") for name in names]
-            for name, one in zip(names, found, strict=True):
-                if one["table"] != name:
-                    raise ValueError(f"{out / name}.json holds the table {one['table']}: rename it.")
-        else:
-            lab = Lab(sizes_of(args), check_folder(args.work or WORK, "--work"))
-            shop, command = Workshop(lab, wait=args.wait), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
-            found = [run_table(name, lab, shop, out, command) for name in names]
-        if args.figures:
-            from pusa_lab.viz import save_figure  # matplotlib, only where it is asked for
-            from small_models.experiments.figures import figure
+    return parser
 
-            for one in found:
-                save_figure(figure(one), out / f"{one['table']}.png")
-                with writing(out / f"{one['table']}.md") as part:
-                    part.write_text(show(one) + "\n", encoding="utf-8")
-        sys.stdout.write("\n\n".join(map(show, found)) + "\n")
+
+def main() -> int:
+    """List, measure, or show tables."""
+    args = _parser().parse_args()
+    quiet()
+    try:
+        _run(args)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"paper: {error}\n")
         return 2
     return 0
+
+
+def _run(args: argparse.Namespace) -> None:
+    shipped = (args.show or args.list or not args.table) and not args.small
+    out = args.out or (RESULTS if shipped else Path("outputs/paper"))
+    names = list(TABLES) if args.table == ["all"] else args.table
+    if unknown := [name for name in names if name not in TABLES]:
+        raise ValueError(f"no table {unknown[0]!r}: choose from {', '.join(TABLES)}.")
+    _check(args, bool(names))
+    if args.figures or not shipped:
+        check_folder(out, "--out")
+    if args.list or not names:
+        for name, table in TABLES.items():
+            there = "measured" if (out / f"{name}.json").is_file() else "not measured yet"
+            sys.stdout.write(f"{name:10} {table.title} ({there} in {out})\n")
+        return
+    found = _shown(names, out) if args.show else _measured(names, args, out)
+    if args.figures:
+        _draw(found, out)
+    sys.stdout.write("\n\n".join(map(show, found)) + "\n")
+
+
+def _shown(names: Sequence[str], out: Path) -> Sequence[Found]:
+    """What was measured."""
+    found = [read(out / f"{name}.json") for name in names]
+    for name, one in zip(names, found, strict=True):
+        if one["table"] != name:
+            raise ValueError(f"{out / name}.json holds the table {one['table']}: rename it.")
+    return found
+
+
+def _measured(names: Sequence[str], args: argparse.Namespace, out: Path) -> Sequence[Found]:
+    lab = Lab(sizes_of(args), check_folder(args.work or WORK, "--work"))
+    shop, command = Workshop(lab, wait=args.wait), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
+    return [run_table(name, lab, shop, out, command) for name in names]
+
+
+def _draw(found: Sequence[Found], out: Path) -> None:
+    from pusa_lab.viz import save_figure  # matplotlib, only where it is asked for
+    from small_models.experiments.figures import figure
+
+    for one in found:
+        save_figure(figure(one), out / f"{one['table']}.png")
+        with writing(out / f"{one['table']}.md") as part:
+            part.write_text(show(one) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,123 @@
+"""The command line: every command is a function, whose signature and docstring make its options and its help.
+
+Packages add commands of their own through entry points of the group `pusa_lab.commands`.
+"""
+
+import inspect
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from pusa_lab.cli.terminal import drop_output, line, make_output_safe, say
+
+GROUP = "pusa_lab.commands"
+"""Group of the entry points that name further commands."""
+COMMANDS = {
+    "demo": "pusa_lab.cli.demo:demo",
+    "generate": "pusa_lab.cli.generate:generate_videos",
+    "data encode": "pusa_lab.cli.data:encode",
+    "data show": "pusa_lab.cli.data:show",
+    "train": "pusa_lab.cli.train:train",
+    "plan": "pusa_lab.cli.plan:plan",
+    "bench": "pusa_lab.cli.bench:bench",
+    "new-notebook": "pusa_lab.cli.new_notebook:new_notebook",
+    "doctor": "pusa_lab.cli.doctor:doctor",
+}
+"""Command -> the function that runs it. One with *words takes them as they are typed."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns 0, or 2 after one sentence on what is wrong with the input.
+
+    Args:
+        argv: the words after `pusa-lab`; None takes them from the shell.
+    """
+    make_output_safe()
+    words = list(sys.argv[1:] if argv is None else argv)
+    before = line.set(shlex.join(["pusa-lab", *words]))
+    name = " ".join(["pusa-lab", *words[:1]])
+    try:
+        known = commands()
+        if not words or words[0] in ("-h", "--help"):
+            say(*_help(known))
+            return 0 if words else 2
+        command = _command(words, known)
+        name = f"pusa-lab {command}"
+        _run(command, known[command], words[len(command.split()) :])
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
+        drop_output()
+        return 1
+    except (ValueError, OSError, MemoryError, RecursionError, RuntimeError, ModuleNotFoundError) as error:
+        if (sentence := _sentence(error)) is None:
+            raise
+        if isinstance(error, OSError):
+            drop_output()
+        sys.stderr.write(f"{name}: {sentence.removeprefix(f'{name}: ')}\n")
+        return 2
+    finally:
+        line.reset(before)
+    return 0
+
+
+def commands() -> dict[str, str]:
+    """Every command and where its function is: ours, and those of other packages under names that we have not."""
+    return {**{point.name: point.value for point in entry_points(group=GROUP)}, **COMMANDS}
+
+
+def _command(words: Sequence[str], known: dict[str, str]) -> str:
+    """The command that a line begins with."""
+    for count in (2, 1):
+        if (command := " ".join(words[:count])) in known:
+            return command
+    seconds = [command.split()[1] for command in known if command.split()[0] == words[0] and " " in command]
+    if seconds:
+        raise ValueError(f"choose one of {', '.join(seconds)}: `pusa-lab {words[0]} {seconds[0]} --help` shows how.")
+    raise ValueError(f"there is no command {words[0]!r:.60}: choose one of {', '.join(known)}.")
+
+
+def _function(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _help(known: dict[str, str]) -> list[str]:
+    lines = ["usage: pusa-lab COMMAND ...", "", "Video diffusion with one timestep per frame.", "", "commands:"]
+    for command, place in known.items():
+        lines.append(f"  {command:14}{(inspect.getdoc(_function(place)) or '').splitlines()[0]}")
+    return [*lines, "", "`pusa-lab COMMAND --help` lists the options of one."]
+
+
+def _run(command: str, place: str, words: Sequence[str]) -> None:
+    function = _function(place)
+    if any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(function).parameters.values()):
+        function(*words)
+        return
+    from pusa_lab.cli.parser import parse
+
+    if (options := parse(command, function, words)) is None:
+        return
+    from pusa_lab.arguments import calling  # brings torch, which help does without
+
+    with calling(f"pusa-lab {command}"):
+        function(**options)
+
+
+def _sentence(error: BaseException) -> str | None:
+    """The error as one line; None for an error in this package, whose traceback is needed."""
+    said = " ".join(str(error).split())
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed: pip install -e '.[all]' in the clone brings it."
+    if isinstance(error, RecursionError):
+        return "the input is nested too deeply: give another file."
+    if isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said:
+        return "memory is full: ask for a smaller size, fewer frames or fewer steps."
+    if isinstance(error, OSError) and error.errno and said.startswith("[Errno"):
+        where = f"{error.filename or 'the output'}: " if error.filename else ""
+        return f"{where}{error.strerror}; give another path, or free space on the disk."
+    return said if isinstance(error, ValueError | OSError) else None

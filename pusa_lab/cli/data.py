@@ -1,0 +1,117 @@
+"""`pusa-lab data encode` and `pusa-lab data show`."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pusa_lab.cli.terminal import plain, say
+from pusa_lab.cli.values import given, pixels
+
+if TYPE_CHECKING:
+    from pusa_lab.training.encode import Step
+
+
+def encode(
+    folder: str,
+    *,
+    out: Path,
+    model: str = "mini-vta",
+    size: str | None = None,
+    num_frames: int | None = None,
+    fps: float | None = None,
+    start: float = 0.0,
+) -> None:
+    """Encode a folder of clips and captions once, into a latent cache for training.
+
+    Args:
+        folder: MP4, WebM and MOV files; captions in a .txt beside each, captions.csv or captions.jsonl.
+        out: folder of the cache; one that was begun is completed.
+        model: a shipped toy, or a Wan: folder or repository's name.
+        size: HEIGHTxWIDTH in pixels (default: the model's own).
+        num_frames: pixel frames of each clip, 1 + 4k (default: the model's own).
+        fps: frames per second to read (default: the model's own, Wan2.1's is 16).
+        start: seconds into each file.
+
+    Raises:
+        ValueError: an option does not fit, no clip can be encoded, or the cache is of other settings.
+    """
+    from pusa_lab.models import find_family, load_encoders
+    from pusa_lab.training.encode import check_encode, encode_steps, report
+    from pusa_lab.training.manifest import check_times
+
+    # before gigabytes of a model are read
+    sizes: dict[str, Any] = {"size": pixels(size), "frames": num_frames}
+    check_times(fps, start)
+    name = Path(model).resolve().name
+    settings = {"model": name, "size": sizes["size"], "pixel_frames": num_frames, "fps": fps, "start": start}
+    check_encode(folder, out, given(settings))
+    encoders, by_recipe = load_encoders(model, **sizes), find_family(model).train is None
+    steps = encode_steps(folder, encoders, out, name, fps=fps, start=start, **sizes)
+    say(str(report(_shown(steps))), _then(out, model, by_recipe))
+
+
+def _then(out: Path, model: str, by_recipe: bool) -> str:
+    """What to do with the cache next."""
+    look = f"{out}: look at it with `{shlex.join(['pusa-lab', 'data', 'show', str(out)])}`"
+    if not by_recipe:
+        return f"{look}, and read it in Python with pusa_lab.training.LatentCache; the commands train on caches of Wan"
+    there = model if Path(model).is_dir() else "FOLDER"
+    command = ["pusa-lab", "train", "--recipe", "paper", "--data", str(out), "--model", there]
+    command += ["--expert", "high"] if (Path(there) / "transformer_2").is_dir() else []
+    where = "" if there != "FOLDER" else f", where FOLDER holds {model}"
+    return f"{look}, and train on it with `{shlex.join(command)}`{where}"
+
+
+def show(cache: Path) -> None:
+    """What a latent cache holds.
+
+    Args:
+        cache: its folder.
+
+    Raises:
+        ValueError: it is no cache, or damaged.
+    """
+    from pusa_lab.training.latents import LatentCache
+
+    found = LatentCache(cache)
+    m = found.manifest
+    shape = " x ".join(str(n) for n in m["clips"][0]["latents"]) if len(found) else "none"
+    bytes_ = sum(path.stat().st_size for path in cache.iterdir())
+    rows = {
+        "clips": f"{len(found)} of {m['pixel_frames']} frames at {m['fps']:g} a second from {m['start']:g} s, "
+        f"{m['size'][0]} x {m['size'][1]}",
+        "latents": f"{shape}, {m['dtype']}",
+        "model": f"{m['model']}, codec {m['codec']}, text encoder {m['text_encoder']}",
+        "folder": _source(m),
+        "written": f"by pusa_lab {m['version']}, format {m['format']}, {bytes_ / 2**20:,.1f} MiB",
+    }
+    table = [f"{name:10}{plain(text)}" for name, text in rows.items()]
+    clips = [plain(f"  {clip['name']}: {clip['caption']}") for clip in m["clips"]]
+    broken = [plain(f"  {entry['name']} {entry['reason']}") for entry in m["broken"]]
+    say(*table, *clips, *(["skipped", *broken] if broken else []))
+
+
+def _source(manifest: dict[str, Any]) -> str:
+    """The folder of clips, and how it differs from the cache."""
+    from pusa_lab.training.manifest import source_differences
+
+    source = manifest["source"]
+    if not source:
+        return "unknown"
+    if not Path(source).is_dir():
+        return f"{source}, which no longer exists"
+    differences = ", ".join(source_differences(manifest))
+    return f"{source}, which has changed: {differences}" if differences else f"{source}, unchanged"
+
+
+def _shown(steps: Iterator["Step"]) -> Iterator["Step"]:
+    """The same steps; on a terminal a line tells how far they are."""
+    for step in steps:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\033[K{step.number}/{step.total} {plain(step.name)} {step.outcome}")
+            sys.stderr.flush()
+        yield step
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")

@@ -1,0 +1,87 @@
+"""`pusa-lab demo`."""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pusa_lab.cli import clone
+from pusa_lab.cli.terminal import say
+
+MADE = ("text_to_video", "image_to_video", "start_end", "extension", "pyramid")
+"""Names of the videos that the demo makes."""
+
+
+def demo(
+    *,
+    image: str = str(clone.NOTEBOOKS / "assets" / "still.png"),
+    video: str = str(clone.NOTEBOOKS / "assets" / "clip.mp4"),
+    prompt: str | None = None,
+    out: Path = Path("outputs/demo"),
+    fast: bool = False,
+) -> None:
+    """Execute the quick tour on a picture and a clip.
+
+    Args:
+        image: picture to set in motion.
+        video: clip to go on from.
+        prompt: caption; without one, that of the tour's own picture.
+        out: folder for page, videos and table.
+        fast: fewer steps and clips.
+
+    Raises:
+        ValueError: there is no clone, a file cannot be read, or the tour stops.
+    """
+    import papermill
+    from nbconvert import HTMLExporter
+
+    from pusa_lab import media
+    from pusa_lab.files import writing
+
+    notebook = clone.NOTEBOOKS / "00_quick_tour.ipynb"
+    if not notebook.is_file():
+        raise ValueError(f"no {notebook}: the demo needs the repository, clone it and type `make demo` there.")
+    _check(out)
+    media.read_picture(image)
+    media.read_clip(Path(video), last=1)
+    with tempfile.TemporaryDirectory() as part:
+        given = {"IMAGE": image, "VIDEO": video, "PROMPT": prompt, "FAST": fast}
+        parameters = {
+            **{name: _absolute(value) for name, value in given.items() if value is not None},
+            "OUT": str(Path(part).resolve()),
+        }
+        if missing := sorted(set(parameters) - set(papermill.inspect_notebook(str(notebook)))):
+            raise ValueError(f"{notebook} has no parameters {', '.join(missing)}: restore the notebook.")
+        done = Path(part) / "quick_tour.ipynb"
+        try:
+            options = {
+                "kernel_name": "python3",
+                "cwd": clone.NOTEBOOKS,
+                "extra_arguments": ["--IPKernelApp.log_level=40"],
+            }
+            papermill.execute_notebook(str(notebook), str(done), parameters, **options)
+        except papermill.PapermillExecutionError as error:
+            reason = re.sub(r"^[\w.]+: ", "", str(error.evalue))  # without the name of the function it called
+            raise ValueError(f"the demo stopped: {reason}") from error
+        page, _ = HTMLExporter(exclude_input_prompt=True).from_filename(str(done))
+        (Path(part) / "index.html").write_text(page)
+        made = sorted(Path(part).iterdir())
+        for path in made:
+            with writing(out / path.name) as copy:
+                shutil.copy(path, copy)
+    say(*(f"{out / path.name}" for path in made), f"Open {out / 'index.html'} in a browser.")
+
+
+def _check(out: Path) -> None:
+    """Refuse a folder that cannot take the results, before they are computed."""
+    from pusa_lab.files import check_folder
+
+    check_folder(out, "--out")
+    for name in ("index.html", "metrics.csv", "quick_tour.ipynb", *(f"{task}.mp4" for task in MADE)):
+        if (out / name).is_dir():
+            raise ValueError(f"--out {out} has a folder {name}, where a result must be written: give another folder.")
+
+
+def _absolute(value: Any) -> Any:
+    return str(Path(value).resolve()) if isinstance(value, str) and Path(value).is_file() else value

@@ -1,0 +1,23 @@
+"""`pusa-lab doctor`."""
+
+import platform
+
+from pusa_lab.cli.terminal import say, versions
+
+PACKAGES = ("torch", "numpy", "safetensors", "av", "mediapy", "papermill", "lightning", "diffusers", "jupyterlab")
+"""Whose versions are told."""
+
+
+def doctor() -> None:
+    """What is installed, and where it will run."""
+    import torch
+
+    from pusa_lab.models import list_models
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, everything runs on the CPU"
+    say(f"python {platform.python_version()} on {platform.machine()}, {torch.get_num_threads()} threads; GPU: {gpu}")
+    found = versions(*PACKAGES)
+    for name in PACKAGES:
+        missing = "is not installed (pip install -e '.[all]' in the clone brings it)"
+        say(f"{name} {found.get(name, missing)}")
+    say(f"models: {', '.join(list_models()) or 'none'}")

@@ -1,0 +1,188 @@
+"""`pusa-lab generate`: videos from any model, by any task and schedule."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pusa_lab.cli.terminal import line, say, versions
+from pusa_lab.cli.values import given, pixels
+
+SUFFIX = {"video": ".mp4", "latents": ".safetensors", "both": ".mp4"}
+"""What is saved -> how --out ends."""
+LOADING = ("lora", "strength", "lora_low", "strength_low", "device", "offload", "float8")
+"""Options that go to the model's family."""
+MOST_VIDEOS = 10_000
+"""Of one command."""
+
+
+def generate_videos(
+    prompt: list[str],
+    *,
+    model: str = "mini-vta",
+    lora: str | list[str] | None = None,
+    strength: float | list[float] | None = None,
+    lora_low: str | list[str] | None = None,
+    strength_low: float | list[float] | None = None,
+    image: str | None = None,
+    end_image: str | None = None,
+    loop: bool = False,
+    video: str | None = None,
+    end_video: str | None = None,
+    known: int | None = None,
+    known_parts: list[str] | None = None,
+    keyframes: list[str] | None = None,
+    at: list[int] | None = None,
+    pixel_at: list[int] | None = None,
+    noise: float | list[float] | None = None,
+    mode: str | None = None,
+    negative_prompt: str = "",
+    num_videos: int = 1,
+    seed: int | list[int] = 0,
+    num_frames: int | None = None,
+    size: str | None = None,
+    schedule: str = "synchronous",
+    schedule_options: dict[str, Any] | None = None,
+    steps: int | None = None,
+    shift: float | None = None,
+    guidance: float | list[float] | str = 3.0,
+    solver: str = "euler",
+    device: str | None = None,
+    offload: str | None = None,
+    float8: bool = False,
+    save: Literal["video", "latents", "both"] = "video",
+    out: Path | None = None,
+) -> None:
+    """Make videos.
+
+    What is known of them says which task it is: nothing, --image (with --end-image or --loop), --keyframes, or --video
+    (with --end-video or --known-parts). Lists are written [A, B], in quotes where they hold spaces.
+
+    Args:
+        prompt: captions, each in quotes; every one is made with every seed.
+        model: a shipped toy, a .safetensors file of one, or a Wan: its folder or repository.
+        lora: file or files that adapt the model, such as one that `pusa-lab train` wrote.
+        strength: of each LoRA; 1 is as trained, 1.4 is Pusa's.
+        lora_low: the same for the low-noise expert of Wan2.2-A14B.
+        strength_low: of each of these.
+        image: picture known as the first frame.
+        end_image: picture known as the last frame (with --image).
+        loop: the video ends where it began (with --image).
+        video: clip that the video continues.
+        end_video: clip that the video becomes (with --video, which is then its beginning).
+        known: last pixel frames of the clip to continue (default: a third of the video).
+        known_parts: pixel frames of --video that are kept, the others are made anew; [0..4, 77..80].
+        keyframes: pictures that are known, at the places --at or --pixel-at.
+        at: latent frame of each picture; -1 is the last.
+        pixel_at: pixel frame of each picture, from 0.
+        noise: noise level of known frames, one for all or one each (default: 0, which keeps them exactly).
+        mode: how known frames are kept; freeze, denoise (default), hold, reimpose or label.
+        negative_prompt: caption to be guided away from.
+        num_videos: videos of each prompt, from the seeds --seed, --seed + 1, and so on.
+        seed: of the noise; several as a list.
+        num_frames: pixel frames, 1 + 4k for Wan (default: the model's own).
+        size: HEIGHTxWIDTH in pixels, for models that take it (default: the model's own).
+        schedule: a name in pusa_lab.schedules.SCHEDULES, or a matrix (rows, latent frames) in a .npy, .csv or .json.
+        schedule_options: arguments of a named schedule; --schedule-options.lag 4.
+        steps: sampling steps of each frame (default 10).
+        shift: shift of the sigmas (default: the model's own).
+        guidance: scale of text guidance, 1 is none; one for each latent frame as a list; or a guider, 'apg(scale=5)'.
+        solver: a name in pusa_lab.solvers.SOLVERS, such as euler, heun, ab2 or unipc.
+        device: cpu or cuda (default: the GPU if there is one).
+        offload: none, model or group, for Wan on a small GPU.
+        float8: keep a Wan's large weights in 8 bits.
+        save: video, latents (a .safetensors with the schedule), or both.
+        out: file to write (default outputs/video.mp4); several videos are numbered.
+
+    Raises:
+        ValueError: an option does not fit the others or the model, or a file cannot be read or written.
+    """
+    options = dict(locals())
+    import pusa_lab
+    from pusa_lab.cli.tasks import check_task, read_pictures, task_of
+    from pusa_lab.models import load
+
+    check_task(options)
+    sampling, frames = _sampling(options), None
+    jobs = _jobs(options)
+    pictures = read_pictures(options)
+    loaded = load(model, **given({name: options[name] for name in LOADING}), size=pixels(size))
+    if isinstance(sampling["schedule"], pusa_lab.types.Tensor):
+        frames = sampling["schedule"].shape[1]
+    if num_frames is not None:
+        frames = loaded.geometry.latent_frames(num_frames)
+    loaded, task = task_of(options, pictures, loaded, frames or loaded.geometry.frames)
+    loaded.encode_text(prompt)  # what it cannot read is said before the first video is made
+    for caption, number, path in jobs:
+        result = pusa_lab.generate(loaded, caption, task, **sampling, frames=frames, seed=number)
+        _write(path, result, loaded.geometry, options, caption, number)
+
+
+def _jobs(options: Mapping[str, Any]) -> list[tuple[str, int, Path]]:
+    """Caption, seed and file of every video; the files can be written."""
+    from pusa_lab.files import check_writable
+
+    if not options["prompt"]:
+        raise ValueError("no prompt was given: give a caption in quotes, or several.")
+    seed, count = options["seed"], options["num_videos"]
+    if isinstance(seed, list) and count != 1:
+        raise ValueError(f"--num-videos {count} and a list of seeds were given: give one of them.")
+    if not 1 <= count <= MOST_VIDEOS:
+        raise ValueError(f"--num-videos {count}: give 1 to {MOST_VIDEOS}.")
+    seeds = seed if isinstance(seed, list) else range(seed, seed + count)
+    suffix = SUFFIX[options["save"]]
+    out = options["out"] or Path("outputs") / f"video{suffix}"
+    if out.suffix != suffix:
+        raise ValueError(f"--out {out}: give a name that ends in {suffix}.")
+    pairs = [(caption, number) for caption in options["prompt"] for number in seeds]
+    paths = [out] if len(pairs) == 1 else [out.with_name(f"{out.stem}-{i}{suffix}") for i in range(len(pairs))]
+    for path in paths:
+        check_writable(path, "--out")
+        if options["save"] == "both":
+            check_writable(path.with_suffix(".safetensors"), "--out")
+    return [(*pair, path) for pair, path in zip(pairs, paths, strict=True)]
+
+
+def _sampling(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `generate` is called with, for all videos."""
+    import torch
+
+    from pusa_lab.cli.schedules import schedule_of
+
+    guidance = options["guidance"]
+    if isinstance(guidance, list):
+        guidance = torch.tensor(guidance)
+    elif isinstance(guidance, str) and guidance.lower().lstrip("+-") in ("nan", "inf", "infinity"):
+        guidance = float(guidance)
+    if not isinstance(guidance, torch.Tensor) and guidance == 1 and options["negative_prompt"]:
+        raise ValueError("--negative-prompt has no effect with --guidance 1: leave out one of them.")
+    schedule, steps = schedule_of(options["schedule"], options["schedule_options"]), options["steps"]
+    if isinstance(schedule, torch.Tensor) and steps is not None:
+        raise ValueError(f"--steps {steps} has no effect with a schedule from a file: leave it out.")
+    found = {"schedule": schedule, "guidance": guidance, "negative": options["negative_prompt"]}
+    return found | {"steps": 10 if steps is None else steps, "shift": options["shift"], "solver": options["solver"]}
+
+
+def _write(path: Path, result: Any, geometry: Any, options: Mapping[str, Any], caption: str, seed: int) -> None:
+    from safetensors.torch import save_file
+
+    from pusa_lab import media
+    from pusa_lab.files import writing
+
+    about = _about(options, result, caption, seed)
+    if options["save"] in ("video", "both"):
+        media.write_clip(path, result.video[0], geometry.fps, max(1, 128 // geometry.size[0]), about)
+    if options["save"] in ("latents", "both"):
+        tensors = {"latents": result.latents[0].cpu(), "schedule": result.schedule.cpu()}
+        with writing(path.with_suffix(".safetensors")) as part:
+            save_file({name: x.contiguous() for name, x in tensors.items()}, part, {"pusa_lab": json.dumps(about)})
+    say(f"{result.task}, {len(result.schedule) - 1} rows, {result.calls} calls, {result.seconds:.2f} s: {path}")
+
+
+def _about(options: Mapping[str, Any], result: Any, caption: str, seed: int) -> dict[str, Any]:
+    """How a video was made, as it is written into its file."""
+    told = {name: str(value) if isinstance(value, Path) else value for name, value in given(options).items()}
+    for name in ("prompt", "seed", "num_videos", "out", "save"):
+        told.pop(name, None)
+    about = {"prompt": caption, "seed": seed, "task": result.task, "command": line.get(), "versions": versions()}
+    return about | {"options": told, "schedule": result.schedule.tolist()}

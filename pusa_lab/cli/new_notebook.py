@@ -1,0 +1,37 @@
+"""`pusa-lab new-notebook`."""
+
+import re
+
+from pusa_lab.cli import clone
+from pusa_lab.cli.terminal import say
+
+
+def new_notebook(title: str) -> None:
+    """Begin a chapter in the clone: notebooks/src/NN_name.py.
+
+    Args:
+        title: such as "Clocks that wait".
+
+    Raises:
+        ValueError: there is no clone, or the title has no letters.
+    """
+    from pusa_lab.files import check_writable, writing
+
+    notebooks = clone.NOTEBOOKS
+    template, chapters = notebooks / "chapter.template", sorted((notebooks / "src").glob("[0-9][0-9]_*.py"))
+    if not template.is_file() or not chapters:
+        raise ValueError(f"no chapters in {notebooks}: run this in the clone.")
+    stem = re.sub(r"\W+", "_", title.lower()).strip("_")
+    if not stem:
+        raise ValueError(f"the title {title!r} has no letters: give one such as 'Clocks that wait'.")
+    number = int(chapters[-1].name[:2]) + 1
+    setup = re.search(r'# %% tags=\["setup"\]\n.*?(?=\n\n# %%)', chapters[0].read_text(), re.S)
+    path = notebooks / "src" / f"{number:02}_{stem}.py"
+    words = {"number": str(number), "title": " ".join(title.split()), "setup": setup[0] if setup else ""}
+    text = template.read_text()
+    for name, value in words.items():
+        text = text.replace("{" + name + "}", value)
+    check_writable(path, "the chapter")
+    with writing(path) as part:
+        part.write_text(text, encoding="utf-8")
+    say(f"{path}: write it, then build it with `python {notebooks / 'build.py'} {path.stem}`.")

@@ -1,0 +1,149 @@
+"""Parsers made from the signatures and docstrings of the commands' functions; errors are one sentence."""
+
+import argparse
+import difflib
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from types import NoneType
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+import jsonargparse
+from docstring_parser import parse as parse_docstring
+
+CONFIG = "YAML file with options, such as one that --print_config printed; options beside it win"
+"""Help of --config."""
+NO_CONFIG = "--config is not a readable YAML file of options: give the path of one, such as --print_config prints."
+"""Of any fault of such a file as a whole."""
+OTHERS = {
+    "--num-inference-steps": "--steps",
+    "--guidance-scale": "--guidance",
+    "--num-videos-per-prompt": "--num-videos",
+    "--last-image": "--end-image",
+    "--frames": "--num-frames",
+}
+"""What diffusers' pipelines and others call an option -> ours."""
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "names with values"}
+"""Type -> what to give, for error sentences."""
+
+
+class UsageError(ValueError):
+    """A command line that does not fit the command."""
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """Options are written with dashes, a bool is set by its option alone, and every error is one sentence."""
+
+    def add_argument(self, *names: Any, **options: Any) -> Any:
+        """As argparse's.
+
+        Args:
+            *names: of the option; underscores become dashes.
+            **options: type, default, help and so on.
+        """
+        # jsonargparse copies this method into its groups, where nothing of this module is known
+        renamed = [name.startswith("--") and not name.startswith("--print_") for name in names]
+        dashed = [name.replace("_", "-") if yes else name for name, yes in zip(names, renamed)]  # noqa: B905
+        if options.get("type") is bool and options.get("default") is False:
+            del options["type"]
+            options["action"] = "store_true"
+        return super().add_argument(*dashed, **options)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise the sentence.
+
+        Args:
+            message: argparse's or jsonargparse's.
+            ex: its cause.
+        """
+        raise UsageError(self._sentence(message)) from ex
+
+    def _sentence(self, message: str) -> str:
+        said = " ".join(message.split())
+        if found := re.match(r"unrecognized arguments: (.*)|(?:Option|Key) '(\S+)' is not accepted", said):
+            return self._unknown(found[1] or "--" + found[2].replace("_", "-"))
+        if found := re.match(r"argument (\S+?)(?:/\S+)?: expected", said):
+            return f"{found[1]} was given without a value: give one."
+        if found := re.match(r"argument (\S+): ignored explicit argument (.*)", said):
+            return f"{found[1]} takes no value: leave out {found[2]}."
+        if re.match(r'Parser key "config"|Problems parsing config|Unexpected config', said):
+            return NO_CONFIG
+        if found := re.match(r"argument (\S+): invalid \w+ value: (.*)", said):
+            return self._unfit(found[1].lstrip("-").replace("-", "_"), found[2])
+        if found := re.match(r'Parser key "([\w.]+)"(.*)', said):
+            value = re.search("Given value: (.*)", found[2]) or re.search("Got value: (.*)", found[2])
+            return self._unfit(found[1], repr(value[1] if value else ""))
+        return f"{said.rstrip('.')}: `{self.prog} --help` lists the options."
+
+    def _unknown(self, words: str) -> str:
+        if not words.startswith("-"):
+            return f"{words!r:.60} is too much: leave it out, or put words that belong together in quotes."
+        word = words.split()[0].split("=")[0]
+        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        near = difflib.get_close_matches(OTHERS.get(word, word), known, 1, cutoff=0.8)
+        return f"there is no option {word:.60}: " + (
+            f"did you mean {near[0]}?" if near else f"`{self.prog} --help` lists those there are."
+        )
+
+    def _unfit(self, key: str, value: str) -> str:
+        """A value of another type."""
+        action = next((action for action in self._actions if action.dest == key.split(".")[0]), None)
+        name = action.option_strings[0] if action is not None and action.option_strings else key
+        hint = getattr(action, "_typehint", None) or getattr(action, "type", None) or str
+        return f"{name} {value:.60}: give {expected(hint)}."
+
+
+def expected(hint: Any) -> str:
+    """What an option takes, in words.
+
+    Args:
+        hint: its type, or a function that reads it and has what it takes as attribute `expected`.
+    """
+    parts = get_args(hint)
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(str, parts))}"
+    if get_origin(hint) is list:
+        return f"a list such as [A, B], each of them {expected(parts[0])}"
+    if parts and get_origin(hint) is not dict:
+        return " or ".join(dict.fromkeys(expected(part) for part in parts if part is not NoneType))
+    return WORDS.get(get_origin(hint) or hint, getattr(hint, "expected", "a path"))
+
+
+def parse(command: str, function: Callable[..., Any], words: Sequence[str]) -> dict[str, Any] | None:
+    """What a function is to be called with.
+
+    A required parameter is given by its place, others are options; of a list that is required every word is an entry.
+    A function with **options has more, which `add_options` of its module puts into the parser.
+
+    Args:
+        command: as it is typed: "data encode".
+        function: that runs it.
+        words: after the command.
+
+    Returns:
+        Its arguments; None if help was asked for, which is printed.
+
+    Raises:
+        UsageError: the line does not fit, in one sentence.
+    """
+    about = parse_docstring(inspect.getdoc(function) or "")
+    description = "\n\n".join(filter(None, (about.short_description, about.long_description)))
+    parser = Parser(prog=f"pusa-lab {command}", description=description, allow_abbrev=False)
+    parameters = inspect.signature(function).parameters.values()
+    several = [p for p in parameters if p.default is p.empty and get_origin(p.annotation) is list]
+    helps = {param.arg_name: param.description for param in about.params}
+    for p in several:
+        kind = get_args(p.annotation)[0]
+        parser.add_argument(p.name, nargs="*", type=kind, default=argparse.SUPPRESS, help=helps.get(p.name))
+    parser.add_function_arguments(function, as_group=False, as_positional=True, skip={p.name for p in several})
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        importlib.import_module(function.__module__).add_options(parser)
+    parser.add_argument("--config", action="config", help=CONFIG)
+    try:
+        found = parser.parse_args(list(words)).as_dict()
+    except SystemExit:
+        return None
+    except (OSError, UnicodeError, RecursionError) as error:
+        raise UsageError(NO_CONFIG) from error
+    return {**{p.name: [] for p in several}, **{key: value for key, value in found.items() if key != "config"}}

@@ -1,0 +1,143 @@
+"""Which task the options of `pusa-lab generate` ask for."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pusa_lab.cli.values import flag, given
+
+if TYPE_CHECKING:
+    from pusa_lab.tasks import Task
+
+NEEDS = {
+    "end_image": ("image",),
+    "loop": ("image",),
+    "end_video": ("video",),
+    "known": ("video",),
+    "known_parts": ("video",),
+    "at": ("keyframes",),
+    "pixel_at": ("keyframes",),
+    "noise": ("image", "video", "keyframes"),
+    "mode": ("image", "video", "keyframes"),
+}
+"""Option -> one of these has to be there too."""
+APART = (
+    ("image", "video", "keyframes"),
+    ("end_image", "loop"),
+    ("end_video", "known", "known_parts"),
+    ("at", "pixel_at"),
+)
+"""Options that exclude each other."""
+FILES = ("image", "end_image", "video", "end_video", "lora", "lora_low")
+"""Paths of files."""
+
+
+def check_task(options: Mapping[str, Any]) -> None:
+    """Refuse options that exclude each other, or lack what they belong to.
+
+    Args:
+        options: the options of the command.
+
+    Raises:
+        ValueError: the first of these.
+    """
+    there = given(options)
+    for name in FILES:
+        if options[name] == "":
+            raise ValueError(f"{flag(name)} is empty: give the path of a file, or leave it out.")
+    for group in APART:
+        if len(both := [name for name in group if name in there]) > 1:
+            raise ValueError(f"both {flag(both[0])} and {flag(both[1])} were given: give one of them.")
+    for name, needed in NEEDS.items():
+        if name in there and not any(other in there for other in needed):
+            raise ValueError(f"{flag(name)} was given without {' or '.join(map(flag, needed))}: give both.")
+    if "keyframes" in there and not {"at", "pixel_at"} & there.keys():
+        raise ValueError("--keyframes was given without --at or --pixel-at: say at which frames they are.")
+
+
+def read_pictures(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The pictures among the options, read before a model is; clips are only looked at.
+
+    Args:
+        options: the options.
+
+    Raises:
+        ValueError: one cannot be read.
+    """
+    from pusa_lab import media
+
+    found: dict[str, Any] = {
+        n: media.read_picture(options[n]) for n in ("image", "end_image") if options[n] is not None
+    }
+    for name in ("video", "end_video"):
+        if options[name] is not None:
+            media.read_clip(options[name], last=1)
+    return found | {"keyframes": [media.read_picture(path) for path in options["keyframes"] or ()]}
+
+
+def task_of(
+    options: Mapping[str, Any], pictures: Mapping[str, Any], model: Any, frames: int
+) -> tuple[Any, "Task | None"]:
+    """The model and the task to generate with.
+
+    Args:
+        options: the options, checked.
+        pictures: those among them.
+        model: loaded; one with a method `given` takes its picture so, and no task.
+        frames: latent frames of the video.
+
+    Raises:
+        ValueError: the model is not made for the task, or a clip is too short.
+    """
+    from pusa_lab import tasks
+
+    if hasattr(model, "given"):
+        others = ("end_image", "loop", "noise", "mode")
+        if options["image"] is None or any(given({name: options[name] for name in others})):
+            names = ", ".join(map(flag, others[:-1]))
+            raise ValueError(f"{options['model']} takes one picture as input: give --image, without {names} or --mode.")
+        return model.given(pictures["image"]), None
+    noise = options["noise"]
+    levels = given({"noise": tuple(noise) if isinstance(noise, list) else noise, "mode": options["mode"]})
+    if options["video"] is not None:
+        return model, _of_clips(options, model.geometry, frames, levels)
+    if options["keyframes"] is not None:
+        return model, tasks.keyframes(pictures["keyframes"], options["at"], pixel_at=options["pixel_at"], **levels)
+    if options["end_image"] is not None:
+        return model, tasks.start_end(pictures["image"], pictures["end_image"], **levels)
+    if options["loop"]:
+        return model, tasks.loop(pictures["image"], **levels)
+    if options["image"] is not None:
+        return model, tasks.image_to_video(pictures["image"], **levels)
+    return model, tasks.text_to_video()
+
+
+def _of_clips(options: Mapping[str, Any], geometry: Any, frames: int, levels: Mapping[str, Any]) -> "Task":
+    from pusa_lab import media, tasks
+
+    def read(name: str, last: int | None = None) -> Any:
+        return media.read_clip(Path(options[name]), last=last, fps=geometry.fps)
+
+    if options["end_video"] is not None:
+        return tasks.transition(read("video"), read("end_video"), **levels)
+    if options["known_parts"] is not None:
+        return tasks.completion(read("video"), [_part(text) for text in options["known_parts"]], **levels)
+    third = geometry.pixel_frames(max(1, frames // 3))
+    known = third if options["known"] is None else options["known"]
+    clip = read("video", max(known, 1))
+    if known > len(clip):
+        raise ValueError(
+            f"extension from {known} frames of a clip that has {len(clip)} at the model's {geometry.fps} frames a "
+            f"second: give --known {len(clip)} or less, or a longer clip."
+        )
+    return tasks.extension(clip, known, **levels)
+
+
+def _part(text: str) -> range:
+    """0..4, both ends included."""
+    if not (found := re.fullmatch(r"\s*(\d{1,9})\.\.(\d{1,9})\s*", text)):
+        raise ValueError(
+            f"--known-parts {text!r:.40}: give the first and the last pixel frame, such as [0..4, 77..80]."
+        )
+    return range(int(found[1]), int(found[2]) + 1)

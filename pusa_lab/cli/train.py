@@ -1,0 +1,155 @@
+"""`pusa-lab train`: a toy, or by a recipe a Wan."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+from pusa_lab.cli.parser import Parser
+from pusa_lab.cli.terminal import line, say
+from pusa_lab.cli.values import flag, given
+
+OUT = Path("outputs/train")
+"""Default folder for checkpoints."""
+SAVED = ("ac_save_attention", "ac_skip_blocks", "offload_activations", "float8", "compiled")
+"""Options that trade memory for time and hardly change the result."""
+WAN = ("devices", "nodes", *SAVED, "expert", "plan_only")
+"""Options that need --recipe."""
+TOYS = ("stage", "base", "fast", "clips")
+"""Options that are for toys only."""
+PLANNED = ("size", "gpu", "price")
+"""Options that need --plan-only."""
+COUNTED = ("steps", "batch", "micro", "optimizer", "lora_rank")
+"""Fields that change the cost of a recipe."""
+CURVES = ("log_every", "validate_every")
+"""Fields that change what is written to --logs."""
+
+
+def train(
+    *,
+    model: str | None = None,
+    stage: str | None = None,
+    data: str | None = None,
+    base: Path | None = None,
+    out: Path | None = None,
+    logs: Path | None = None,
+    resume: Path | None = None,
+    fast: bool = False,
+    clips: int | None = None,
+    recipe: Literal["paper", "released"] | None = None,
+    plan_only: bool = False,
+    size: str | None = None,
+    gpu: str | None = None,
+    price: float | None = None,
+    expert: Literal["high", "low"] | None = None,
+    devices: int | None = None,
+    nodes: int | None = None,
+    ac_save_attention: int | None = None,
+    ac_skip_blocks: int | None = None,
+    offload_activations: bool = False,
+    float8: bool = False,
+    compiled: bool = False,
+    **changes: Any,
+) -> None:
+    """Train a toy, or by a recipe a Wan.
+
+    Without --recipe a toy is trained in stages; with it a Wan, on a latent cache: `pusa-lab train --recipe paper
+    --data CACHE --model FOLDER --out vta.safetensors`.
+
+    Args:
+        model: nano (default), mini, or all; with --recipe the folder of a Wan, with --plan-only its name for `plan`.
+        stage: codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one
+            timestep per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this
+            order.
+        data: nano, mini, digits, or a folder of MP4s with captions in .txt files; with --recipe a latent cache.
+        base: where vta and i2v start (default: in --out, else the shipped base).
+        out: folder for checkpoints and cards (default outputs/train); with --recipe the file of the LoRA.
+        logs: folder for curves (CSV, TensorBoard), sheets and last.ckpt.
+        resume: go on from such a last.ckpt, which --save-every N writes.
+        fast: a few small steps, to test the command.
+        clips: different clips in a run of a toy.
+        recipe: train a Wan so, on --data CACHE --model FOLDER.
+        plan_only: print what a recipe costs, as `pusa-lab plan` does.
+        size: for --plan-only; 480p, 720p (default), or HEIGHTxWIDTH in pixels.
+        gpu: for --plan-only; h200 (default), h100, a100-80, and so on.
+        price: for --plan-only; US dollars per GPU and hour (default: a guess).
+        expert: of Wan2.2-A14B, train this one, on its own timesteps.
+        devices: GPUs of each host (default 1; under torchrun its own).
+        nodes: hosts (default 1; under torchrun its own).
+        ac_save_attention: blocks that save attention's result (default 0).
+        ac_skip_blocks: blocks without activation checkpointing (default 0).
+        offload_activations: what blocks save waits in the host's memory.
+        float8: multiply with a LoRA's base in 8 bits.
+        compiled: compile the blocks of a Wan.
+        **changes: fields of TrainConfig; None is the recipe's.
+
+    Raises:
+        ValueError: an option does not fit, before any weights are read where that can be known.
+    """
+    options = given({name: value for name, value in locals().items() if name != "changes"})
+    changes = {name: value for name, value in changes.items() if value is not None}
+    _check(options, changes)
+    if recipe is None:
+        _train_family(options, changes)
+        return
+    from pusa_lab.cli.train_recipe import train_recipe
+
+    train_recipe(options, changes)
+
+
+def add_options(parser: Parser) -> None:
+    """Add the fields of a recipe, which have no defaults here: those of the recipe stand.
+
+    Args:
+        parser: of the command.
+    """
+    from docstring_parser import parse_from_object
+
+    from pusa_lab.training.config import TrainConfig
+
+    helps = {param.arg_name: param.description for param in parse_from_object(TrainConfig).params}
+    group = parser.add_argument_group("fields of the recipe", "Without one of these, the value is the recipe's.")
+    for field in fields(TrainConfig):
+        group.add_argument("--" + field.name.replace("_", "-"), type=field.type | None, help=helps[field.name])  # type: ignore
+
+
+def _check(options: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Refuse options and fields that would have no effect; options that were not given are not in `options`."""
+    if "plan_only" not in options:
+        _refuse(options, PLANNED, "is for --plan-only: give both, or leave it out")
+    if "recipe" not in options:
+        _refuse(options, WAN, "is for a Wan: give --recipe too, or leave it out")
+    else:
+        _refuse(options, TOYS, "is for toys only: leave it out, or leave out --recipe")
+    if "plan_only" in options:
+        there = ("data", "out", "logs", "resume", "expert")
+        _refuse(options, there, "has no effect with --plan-only: leave out one of them")
+        counted = ", ".join(map(flag, COUNTED))
+        idle = [name for name in changes if name not in COUNTED]
+        _refuse(changes, idle, f"has no effect with --plan-only: set only {counted}")
+    elif "logs" not in options:
+        _refuse(changes, [name for name in CURVES if changes.get(name)], "has no effect without --logs: give it too")
+    if "expert" in options:
+        _refuse(changes, ("lowest", "highest"), f"is set by --expert {options['expert']}: leave out one of them")
+
+
+def _refuse(options: dict[str, Any], names: Sequence[str], why: str) -> None:
+    for name in names:
+        if name in options:
+            value = "" if options[name] is True else f" {options[name]}"
+            raise ValueError(f"{flag(name)}{value} {why}.")
+
+
+def _train_family(options: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Train models of the family that has a preset of this name; the first family's first one if none was named."""
+    from pusa_lab.models import families
+
+    trained = [family for family in families() if family.train is not None]
+    presets = [name for family in trained for name in family.presets()]
+    model = options.pop("model", presets[0] if presets else "")
+    for family in trained:
+        if model in family.presets() and family.train is not None:
+            for path in family.train(model, out=options.pop("out", OUT), command=line.get(), **options, **changes):
+                say(f"{path}, and its card {path.with_suffix('.json')}")
+            return
+    raise ValueError(f"no model {model!r:.100} to train: choose one of {', '.join(presets)}; a Wan needs --recipe.")

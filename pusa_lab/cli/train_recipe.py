@@ -1,0 +1,140 @@
+"""What `pusa-lab train --recipe` does: VTA on a Wan, from a latent cache."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pusa_lab.cli.terminal import line, say
+from pusa_lab.cli.train import OUT, SAVED
+
+
+def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Train a Wan, or print what it would cost.
+
+    Args:
+        given: options of the command that were given.
+        changes: fields of TrainConfig.
+
+    Raises:
+        ValueError: something does not fit, before any weights are read where that can be known.
+    """
+    from pusa_lab.training.recipes import WAN_RECIPES
+
+    recipe = given["recipe"]
+    config = replace(WAN_RECIPES[recipe], **changes)
+    if "plan_only" in given:
+        say(str(plan_of(given, config)))
+        return
+    data, model = given.get("data"), given.get("model")
+    if not data or not model or not Path(model).is_dir():
+        raise ValueError(f"--data {data!r}, --model {model!r}: give a latent cache and a Wan's folder.")
+    from pusa_lab.finetune import check_wan, train_wan
+    from pusa_lab.wan.folders import check, find
+    from pusa_lab.wan.loading import read_codec, read_transformer
+
+    folder = check(find(model))
+    name, config = _expert(folder, given.get("expert"), config)
+    out = given.get("out", OUT)
+    if config.lora_rank and out.suffix != ".safetensors":
+        out = out / f"{recipe}.safetensors"
+    devices, nodes = processes(given.get("devices", 1), given.get("nodes", 1))
+    options, logs, resume = saved(given), given.get("logs"), given.get("resume")
+    # before gigabytes of weights are read
+    _check_blocks(folder.path / name, options["ac_save_attention"], options["ac_skip_blocks"])
+    compiled, float8 = options["compiled"], options["float8"]
+    check_wan(Path(data), out, config, logs, resume, compiled, float8, devices * nodes)
+    transformer = read_transformer(folder, name, torch.bfloat16, None)
+    if config.lora_rank and torch.cuda.is_available():
+        # Of several processes each has a GPU of its own; all weights go there later, split.
+        transformer = transformer.to(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+    about = {"recipe": recipe, "base": str(model), "expert": name, "command": line.get()}
+    options |= {"logs": logs, "resume": resume, "devices": devices, "nodes": nodes, "about": about}
+    path = train_wan(transformer, Path(data), out, config, codec=read_codec(folder), **options)
+    if not int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))):
+        say(str(path))
+
+
+def saved(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides memory and time: of blocks a number, of the others whether.
+
+    Args:
+        given: options of the command that were given.
+    """
+    return {name: given.get(name, 0 if name.startswith("ac_") else False) for name in SAVED}
+
+
+def _check_blocks(place: Path, attention: int, skipped: int) -> None:
+    from pusa_lab.files import read_json
+    from pusa_lab.training.recompute import keep_plan
+
+    blocks = read_json(place / "config.json", "a transformer's config", {"num_layers": int})["num_layers"]
+    try:
+        keep_plan(blocks, attention, skipped)
+    except ValueError as error:
+        raise ValueError(f"--ac-save-attention {attention} --ac-skip-blocks {skipped}: {error}") from error
+
+
+def processes(devices: int, nodes: int) -> tuple[int, int]:
+    """GPUs of each host, and hosts: as torchrun started this process, else as asked for.
+
+    Args:
+        devices: asked for.
+        nodes: asked for.
+
+    Raises:
+        ValueError: more GPUs than there are, several hosts without torchrun, or torchrun was told otherwise.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        each = int(os.environ["LOCAL_WORLD_SIZE"])
+        given = each, int(os.environ["WORLD_SIZE"]) // each
+        if (devices, nodes) not in ((1, 1), given):
+            raise ValueError(
+                f"--devices {devices} --nodes {nodes}, but torchrun started {given[1]} x {given[0]} processes: "
+                "leave both out."
+            )
+        return given
+    if min(devices, nodes) < 1 or nodes > 1:
+        raise ValueError(
+            f"--devices {devices} --nodes {nodes}: give at least one GPU, and start several hosts with "
+            "`torchrun --nnodes N --nproc-per-node GPUS -m -- pusa_lab train ...` on each."
+        )
+    if torch.cuda.is_available() and devices > torch.cuda.device_count():
+        raise ValueError(f"--devices {devices}, but this host has {torch.cuda.device_count()} GPUs: give no more.")
+    return devices, nodes
+
+
+def _expert(folder: Any, wanted: str | None, config: Any) -> tuple[str, Any]:
+    """The expert's name in the folder, and the recipe on its clocks."""
+    if len(folder.experts) == 1:
+        if wanted:
+            raise ValueError(f"--expert {wanted}: {folder.path} has one transformer, leave --expert out.")
+        return folder.experts[0], config
+    if not wanted:
+        raise ValueError(f"{folder.path} has two experts, which train one after the other: give --expert high or low.")
+    boundary = folder.index.get("boundary_ratio") or 0.875
+    bounds = {"lowest": boundary} if wanted == "high" else {"highest": boundary}
+    return folder.experts[wanted == "low"], replace(config, **bounds)
+
+
+def plan_of(given: Mapping[str, Any], config: Any) -> Any:
+    """What a recipe costs: the plan that `pusa-lab plan` makes of the same settings.
+
+    Args:
+        given: options of the command that were given; --model is a name in WAN_CONFIGS.
+        config: the recipe's settings.
+
+    Raises:
+        ValueError: as for `plan`.
+    """
+    from pusa_lab.planning.planner import plan
+    from pusa_lab.planning.recipe import run_arguments
+    from pusa_lab.planning.settings import read_size
+
+    options = {name: given[name] for name in ("model", "gpu", "price") if name in given}
+    options |= {"size": read_size(given["size"])} if "size" in given else {}
+    gpus = given.get("devices", 1) * given.get("nodes", 1)
+    return plan(**run_arguments(config, gpus, **saved(given)), **options)

@@ -1,0 +1,174 @@
+"""Models by name: `load("mini-vta")`, or `load("Wan-AI/Wan2.1-T2V-14B-Diffusers", lora="a.safetensors", strength=1.4)`.
+
+A family of models is one `ModelFamily`. A package offers its own through an entry point of the group
+`pusa_lab.models`, or at run time with `register_family`; nothing else has to be changed.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pusa_lab.arguments import ArgumentError, checked
+from pusa_lab.types import VideoModel
+
+GROUP = "pusa_lab.models"
+"""Group of the entry points that name families."""
+
+
+@checked
+@dataclass(frozen=True)
+class ModelFamily:
+    """What `load` and the commands need to know of one kind of models."""
+
+    name: str
+    """Of the family, such as "wan"."""
+    what: str
+    """What it loads, for error sentences: "the folder of a Wan"."""
+    knows: Callable[[str], bool]
+    """Whether a name, file or folder is one of its models; called with any string, reads no weights."""
+    load: Callable[..., VideoModel]
+    """(name, lora=..., strength=..., device=..., and options of its own) -> a model that makes videos; what is not
+    given is not passed."""
+    load_encoders: Callable[..., Any]
+    """(name, size=..., frames=...) -> something with `encode_text`, `encode_video` and `geometry`, as `load` gives it
+    or smaller."""
+    names: Callable[[], Sequence[str]] = tuple
+    """The names that need no file or folder, if any."""
+    train: Callable[..., Iterable[Path]] | None = None
+    """(preset, out=..., and options of `pusa-lab train`) -> the paths of checkpoints, each when it is written; None if
+    such models are trained by recipes alone, from a cache."""
+    presets: Callable[[], Sequence[str]] = tuple
+    """What `train` takes as --model."""
+
+
+_registered: dict[str, ModelFamily] = {}
+
+
+@checked
+def register_family(family: ModelFamily) -> ModelFamily:
+    """Make a family known to `load` and the commands; it is asked before all others.
+
+    Args:
+        family: replaces one of the same name.
+
+    Returns:
+        The family.
+    """
+    _registered[family.name] = family
+    return family
+
+
+def families() -> list[ModelFamily]:
+    """All families in the order in which they are asked: registered ones, other packages' and then our own.
+
+    Raises:
+        ValueError: an installed family cannot be imported, or there is none.
+    """
+    points = sorted(entry_points(group=GROUP), key=lambda point: (_package(point) == "pusa-lab", point.name))
+    found = {**_registered, **{point.name: _family(point) for point in points if point.name not in _registered}}
+    if not found:
+        raise ValueError("no model family is installed: run `pip install -e .` in the clone again.")
+    return list(found.values())
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else ""
+
+
+def _family(point: EntryPoint) -> ModelFamily:
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"the models {point.name!r} of the package {_package(point)} cannot be imported ({error}): "
+            f"reinstall or uninstall that package."
+        ) from error
+
+
+def list_models() -> list[str]:
+    """Names that `load` knows without a file or folder."""
+    return [name for family in families() for name in family.names()]
+
+
+@checked
+def find_family(name: str | Path) -> ModelFamily:
+    """The family that loads a model; no weights are read.
+
+    Args:
+        name: of a model, a file or a folder.
+
+    Raises:
+        ValueError: no family knows it.
+    """
+    known = families()
+    for family in known:
+        if family.knows(str(name)):
+            return family
+    names, kinds = ", ".join(list_models()), ", ".join(family.what for family in known)
+    raise ValueError(f"no model {str(name)!r:.300}: choose one of {names}, or give {kinds}.")
+
+
+@checked
+def load(
+    name: str | Path,
+    *,
+    lora: str | Path | Sequence[str | Path] | None = None,
+    strength: float | Sequence[float] | None = None,
+    device: str | torch.device | None = None,
+    **options: Any,
+) -> VideoModel:
+    """A model ready for `generate`, of any family.
+
+    Args:
+        name: a name from `list_models()`, a checkpoint of a toy, or a Wan: its folder, or its repository on the Hub.
+        lora: file or files that adapt it.
+        strength: scales what each LoRA adds; 1 is as trained, 1.4 is Pusa's. None is 1.
+        device: None is the GPU if there is one.
+        **options: more options of the family, such as `WanModel.from_pretrained`'s size, offload and dtype.
+
+    Raises:
+        ValueError: there is no such model, its files are damaged or do not fit each other, or it has no such option.
+    """
+    family = find_family(name)
+    given = {"lora": lora, "strength": strength, "device": device, **options}
+    given = {key: value for key, value in given.items() if value is not None}
+    check_options(family.load, given, f"loading {str(name)!r:.100}")
+    return family.load(str(name), **given)
+
+
+@checked
+def load_encoders(name: str | Path, **options: Any) -> Any:
+    """The parts of a model that encode captions and clips, for a latent cache.
+
+    Args:
+        name: as `load`.
+        **options: size, height and width in pixels, and frames, pixel frames; None is the model's own.
+
+    Raises:
+        ValueError: as `load`.
+    """
+    return find_family(name).load_encoders(str(name), **options)
+
+
+def check_options(function: Callable[..., Any], options: Iterable[str], what: str) -> None:
+    """Refuse options that a function does not have.
+
+    Args:
+        function: that will be called; the first parameter is no option.
+        options: their names.
+        what: the function does, for the sentence.
+
+    Raises:
+        ValueError: there is no such option; the sentence lists those there are.
+    """
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    if unknown := [name for name in options if name not in parameters]:
+        known = ", ".join(list(parameters)[1:])
+        raise ArgumentError(f"there is no option {unknown[0]!r:.40} for {what}: choose from {known}.")

@@ -1,0 +1,127 @@
+"""The toys as a family of models, for `pusa_lab.models`."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pusa_lab.arguments import checked
+from pusa_lab.models import ModelFamily
+from small_models import zoo
+from small_models.codec import Codec
+from small_models.features import Features
+from small_models.files import read_description, sha256
+from small_models.model import ToyModel
+from small_models.recipes import RECIPES
+from small_models.world import WORLDS
+
+
+def _knows(name: str) -> bool:
+    return name in zoo.list_models() or name.endswith(".safetensors")
+
+
+@checked
+def load_toy(
+    name: str,
+    lora: str | Path | Sequence[str | Path] | None = None,
+    strength: float | None = None,
+    device: str | torch.device | None = None,
+) -> ToyModel:
+    """A toy that makes videos.
+
+    Args:
+        name: one of `small_models.list_models()`, or the path of a checkpoint.
+        lora: a checkpoint that was trained from this one as a low-rank update: mini-vta.safetensors from mini-base.
+        strength: of the low-rank update, in `lora` or in the model itself; None is 1, as trained.
+        device: None is the GPU if there is one.
+
+    Raises:
+        ValueError: it makes no videos, the update belongs to another model, or as `small_models.load`.
+    """
+    model = zoo.load(name if lora is None else _update(name, lora), device, 1.0 if strength is None else strength)
+    if isinstance(model, Codec):
+        raise ValueError(f"{name} is a codec and makes no videos: choose a model built on it, such as mini-vta.")
+    if isinstance(model, Features):
+        raise ValueError(f"{name} only reads videos and makes none: choose another model, such as mini-vta.")
+    return model
+
+
+def _update(name: str, lora: str | Path | Sequence[str | Path]) -> str:
+    """The path of an update that was trained from this model."""
+    files = [lora] if isinstance(lora, str | Path) else list(lora)
+    if len(files) != 1:
+        raise ValueError(f"{len(files)} LoRA files for {name}: a toy takes one.")
+    base = read_description(zoo.find(files[0])).get("base")
+    if not isinstance(base, dict) or base.get("sha256") != sha256(zoo.find(name)):
+        raise ValueError(f"{files[0]} is no low-rank update of {name}: give one that was trained from it.")
+    return str(files[0])
+
+
+def _load_encoders(name: str, **sizes: Any) -> ToyModel:
+    """A toy reads clips of any size and length."""
+    model = zoo.load(name)
+    if not isinstance(model, ToyModel):
+        raise ValueError(f"{name} reads no captions: choose a whole model, such as mini-vta.")
+    return model
+
+
+def _presets() -> list[str]:
+    return [*dict.fromkeys(model for model, _ in RECIPES), "all"]
+
+
+@checked
+def train_toys(
+    model: str,
+    stage: str = "vta",
+    *,
+    data: str = "",
+    base: Path | None = None,
+    resume: Path | None = None,
+    logs: Path | None = None,
+    **options: Any,
+) -> Iterator[Path]:
+    """Train one stage of one toy, or all; gives the path of each checkpoint when it is written.
+
+    Args:
+        model: nano, mini, or all.
+        stage: codec, features, base, vta, i2v, or all of them in this order.
+        data: a world's name or a folder of clips; empty is the toy's own world.
+        base: where vta and i2v start.
+        resume: a checkpoint of the same run.
+        logs: folder for curves; several stages get one each in it.
+        **options: as `small_models.train.train`: out, fast, command, and fields of TrainConfig.
+
+    Raises:
+        ValueError: there is no such stage, or an option is for a single one.
+    """
+    from small_models import train
+
+    jobs = [(m, s) for m, s in RECIPES if model in (m, "all") and stage in (s, "all")]
+    if not jobs:
+        raise ValueError(f"no stage {model}-{stage}: there are {', '.join('-'.join(names) for names in RECIPES)}.")
+    for option, value in {"resume": resume, "base": base}.items():
+        if len(jobs) > 1 and value:
+            raise ValueError(f"--{option} is for a single stage: give --model and --stage.")
+    if len(jobs) > 1 and data and data not in WORLDS and any(s == "features" for _, s in jobs):
+        raise ValueError(f"--data {data} has no labels for the stage features: choose another --stage.")
+    if base and jobs[0][1] not in ("vta", "i2v"):
+        raise ValueError(
+            f"--base {base} has no effect on {jobs[0][1]}: leave it out, only vta and i2v start from a base."
+        )
+    for preset, job in jobs:
+        place = logs / f"{preset}-{job}" if logs and len(jobs) > 1 else logs
+        yield train.train(preset, job, base=base, data=data, logs=place, resume=resume, **options)
+
+
+FAMILY = ModelFamily(
+    "toys",
+    "a toy's .safetensors file",
+    _knows,
+    load_toy,
+    _load_encoders,
+    names=zoo.list_models,
+    train=train_toys,
+    presets=_presets,
+)
+"""Registered in pyproject.toml."""
