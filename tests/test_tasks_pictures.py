@@ -131,7 +131,7 @@ def test_modes_and_places_of_wrong_types_get_a_sentence(value):
 
 
 def test_the_other_way_takes_one_picture_too():
-    model = small_models.ImageToVideo(small_models.PRESETS["nano"])
+    model = small_models.ImageToVideo.from_base(small_models.ToyModel(small_models.PRESETS["nano"]))
     with pytest.raises(ValueError, match=r"picture has shape \(13, 8, 12, 3\), which is a clip"):
         model.given(clip(13))
     assert torch.equal(model.given(ONE).first, model.given(ONE[None, None]).first)
