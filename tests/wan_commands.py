@@ -1,6 +1,7 @@
 """Commands on a tiny Wan, as a user types them."""
 
 import csv
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from films import collection
 
 from pusa_lab.cli import main
 
+PORTS = itertools.count(20_000 + os.getpid() % 10_000)
+"""Below those that the system gives away, so that no other process takes one between its choice and its use."""
 SHORT = [
     "steps=20",
     "batch=2",
@@ -63,4 +66,4 @@ def rows(out: Path) -> list[dict[str, float]]:
 def environment(*places: object) -> dict[str, str]:
     """For processes beside this one."""
     path = os.pathsep.join([*map(str, places), str(Path.cwd()), *sys.path])
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "MASTER_PORT": str(next(PORTS))}
