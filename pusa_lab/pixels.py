@@ -88,8 +88,9 @@ def fit(clip: Clip, size: tuple[int, int]) -> Float[Tensor, "b 3 pf h w"]:
     top, left = (h - ch) // 2, (w - cw) // 2
     frames = clip[..., top : top + ch, left : left + cw].transpose(1, 2)
     if (ch, cw) != tuple(size):
-        resized = F.interpolate(frames.flatten(0, 1), size=tuple(size), mode="bilinear", antialias=True)
-        frames = resized.unflatten(0, frames.shape[:2])
+        wide = torch.promote_types(clip.dtype, torch.float32)  # the CPU does not resize in half precision
+        resized = F.interpolate(frames.flatten(0, 1).to(wide), size=tuple(size), mode="bilinear", antialias=True)
+        frames = resized.to(clip.dtype).unflatten(0, frames.shape[:2])
     return frames.transpose(1, 2)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pusa_lab import guidance, losses, metrics, schedules, solvers, timesteps, viz
+from pusa_lab import guidance, losses, metrics, pixels, schedules, solvers, timesteps, viz
 from pusa_lab.analytic import GaussianDenoiser, condition
 from pusa_lab.samplers import sample, sample_steps
 from pusa_lab.schedules import draws, grids
@@ -157,3 +157,9 @@ def test_metrics_of_one_frame_one_sample_and_still_clips_are_right_or_refused():
 def test_half_precision_clips_lose_no_digits_in_a_metric():
     a, b = torch.rand(1, 3, 2, 8, 8).half(), torch.rand(1, 3, 2, 8, 8).half()
     assert torch.equal(metrics.psnr(a, b), metrics.psnr(a.float(), b.float()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_clips_in_half_precision_are_resized_in_float32(dtype):
+    clip = torch.rand(2, 3, 3, 13, 18).mul(2).sub(1).to(dtype)
+    assert torch.equal(pixels.fit(clip, (7, 9)), pixels.fit(clip.float(), (7, 9)).to(dtype))

@@ -216,4 +216,6 @@ def not_finite(value: Any) -> bool:
         return not np.isfinite(value)
     if isinstance(value, np.ndarray):
         return value.dtype.kind == "f" and not np.isfinite(value).all()
+    if type(value) in (list, tuple):
+        return any(not_finite(part) for part in value)
     return any(t.is_floating_point() and not torch.isfinite(t).all() for t in tensors_in(value))
