@@ -605,8 +605,8 @@ else:
 # *What could go wrong:* ranking solvers by a score that likes means; reading a best strength off overlapping intervals;
 # comparing rows of different shifts; forgetting the rows that are missing; counting one training run as a law.
 #
-# *Where the code lives:* `small_models/experiments/` (`sizes`, `lab`, `adapt`, `book`, `verdicts`), `benchmarks/paper.py` (the
-# command), `small_models/lora.py` (strength), `small_models/results/paper/` (what was measured).
+# *Where the code lives:* `small_models/experiments/` (`sizes`, `lab`, `adapt`, `book`, `verdicts`; `command` is the
+# command line), `small_models/lora.py` (strength), `small_models/results/paper/` (what was measured).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; LoRA, arXiv 2106.09685; AR-Diffusion, arXiv 2503.07418.
 #
