@@ -21,6 +21,16 @@ def seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def same_environment():
+    """What a test sets, such as Lightning's LOCAL_RANK in a training here, does not reach the processes of others."""
+    before = dict(os.environ)
+    yield
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture
 def as_user():
     """Shape checks off, as for users who did not turn them on: the library's own sentences must do."""

@@ -1,6 +1,5 @@
 """pytest tests/test_experiment_figures.py: every table has its picture, and the picture shows the table's numbers."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from PIL import Image
 
 from pusa_lab import viz
-from small_models.experiments import TABLES
+from small_models.experiments import TABLES, command
 from small_models.experiments.figures import DRAWN, figure
 
 matplotlib.use("Agg")
@@ -194,10 +193,6 @@ def test_nothing_to_draw_is_refused_in_one_sentence():
 
 
 def test_the_command_writes_the_picture_beside_the_table(tmp_path, monkeypatch, capsys):
-    path = Path(__file__).parents[1] / "benchmarks" / "paper.py"
-    spec = importlib.util.spec_from_file_location("bench_paper", path)
-    command = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(command)
     (tmp_path / "schedules.json").write_text(json.dumps(made("schedules")))
     words = ["paper", "--table", "schedules", "--show", "--figures", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", words)
