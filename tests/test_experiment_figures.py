@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
