@@ -231,6 +231,11 @@ def _solver(solver: str | Solver) -> Solver:
         raise ValueError(f"solver is the class {solver.__name__}: give its settings, such as {solver.__name__}().")
     if isinstance(solver, str) and solver not in SOLVERS:
         raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
+    if inspect.isfunction(solver):
+        try:
+            inspect.signature(solver).bind(*["denoiser", "x", "tau", "tau_next"])
+        except TypeError:
+            raise ValueError("solver does not take (denoiser, x, tau, tau_next): give a function that does.") from None
     return SOLVERS[solver] if isinstance(solver, str) else solver
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pusa_lab.arguments import checked, shown
-from pusa_lab.timesteps import interpolate, velocity
+from pusa_lab.timesteps import check_levels, interpolate, velocity
 from pusa_lab.types import Denoiser, Tau, Video
 
 MOST_GAMMA = 1e9
@@ -42,7 +42,16 @@ def fafm_frame_loss(denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, **cond:
 
     Source: the summand of Eq. 11, arXiv 2507.16116.
     """
-    v = denoiser(interpolate(x0, eps, tau), tau, **cond)
+    x = interpolate(x0, eps, tau)
+    try:
+        v = denoiser(x, tau, **cond)
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            raise  # from inside the denoiser
+        names = ", ".join(["x", "tau", *cond])
+        raise ValueError(
+            f"the denoiser does not take ({names}): give one that does, or leave out the others."
+        ) from error
     if not isinstance(v, Tensor):
         raise ValueError(f"the denoiser returned {shown(v)}: a velocity is a tensor of x0's shape.")
     if v.shape != x0.shape:
@@ -124,11 +133,12 @@ def min_snr(tau: Tau, gamma: float | int = 5.0) -> Tau:
         gamma: upper limit of the ratio, from 1e-9 to 1e9.
 
     Raises:
-        ValueError: gamma is out of range.
+        ValueError: gamma is out of range, or a timestep is outside [0, 1] (checked on the CPU only).
 
     Source: arXiv 2303.09556, its x0 weight carried over to flow matching.
     """
     _check_gamma(gamma)
+    check_levels(tau)
     return torch.minimum((1 - tau).square(), gamma * tau.square())
 
 

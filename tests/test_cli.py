@@ -272,3 +272,11 @@ def test_a_command_that_is_not_there(capsys):
     assert "pusa-lab data: choose one of encode, show" in capsys.readouterr().err
     assert main(["bench", "dance"]) == 2
     assert "pusa-lab bench: no benchmark 'dance': choose one of" in capsys.readouterr().err
+
+
+def test_a_benchmark_without_options_takes_none(monkeypatch, capfd):
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("it ran, and replaced its result"))
+    assert main(["bench", "world", "--help"]) == 0
+    assert "Time the drawing of 1,000 clips of the world" in capfd.readouterr().out
+    assert main(["bench", "world", "--out", "x.json"]) == 2
+    assert "pusa-lab bench: world takes no options, but got '--out': leave it out." in capfd.readouterr().err

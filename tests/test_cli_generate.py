@@ -155,6 +155,7 @@ def test_a_matrix_from_a_file(tmp_path, asked, suffix):
     [
         ("no.npy", None, "no schedule at"),
         ("a.npy", b"", "is not a schedule that can be read"),
+        ("a.npy", b"rows", "is not a schedule that can be read (it holds objects): give rows of numbers."),
         ("a.csv", b"1,0\n1", "is not a schedule that can be read"),
         ("a.csv", b"1,x", "is not a schedule that can be read (could not convert string to float: 'x')"),
         ("a.json", b"{}", "is not a schedule that can be read"),
@@ -246,3 +247,8 @@ def test_metadata_changes_no_frame(tmp_path):
     write_clip(tmp_path / "ä:b.mp4", video, 8, metadata={"prompt": "ü\n" * 1000})
     assert np.array_equal(media.read_clip(tmp_path / "a.mp4"), media.read_clip(tmp_path / "ä:b.mp4"))
     assert read_metadata(tmp_path / "ä:b.mp4") == {"prompt": "ü\n" * 1000}
+
+
+def test_an_empty_list_of_seeds_makes_nothing(tmp_path, capsys):
+    assert main(["generate", PROMPT, "--seed", "[]", "--out", str(tmp_path / "v.mp4")]) == 2
+    assert capsys.readouterr().err == "pusa-lab generate: --seed is an empty list: give at least one seed.\n"

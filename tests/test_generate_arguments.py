@@ -190,3 +190,8 @@ def test_an_error_of_the_persons_own_function_stays_as_it_is(model):
 def test_help_and_tab_completion_show_what_prepare_takes():
     assert list(inspect.signature(pl.generate).parameters) == list(inspect.signature(pl.prepare).parameters)
     assert "as `prepare`" in inspect.getdoc(pl.generate)
+
+
+def test_a_solver_of_other_arguments_is_refused(nano_vta):
+    with pytest.raises(ValueError, match=r"solver does not take \(denoiser, x, tau, tau_next\)"):
+        pl.generate(nano_vta, "a red circle moves right", steps=1, solver=lambda x: x)

@@ -1,9 +1,11 @@
 """`pusa-lab bench`."""
 
+import ast
 import inspect
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 from pusa_lab.cli import clone
 from pusa_lab.cli.terminal import say
@@ -29,6 +31,12 @@ def bench(*words: str) -> None:
     programs = _programs()
     if not words or words[0] not in programs:
         raise ValueError(f"no benchmark {words[0] if words else ''!r:.60}: choose one of {', '.join(programs)}.")
+    script = Path(programs[words[0]][-1])
+    if words[1:] and script.is_file() and "argparse" not in (text := script.read_text()):
+        if words[1] not in ("-h", "--help"):
+            raise ValueError(f"{words[0]} takes no options, but got {words[1]!r:.60}: leave it out.")
+        say(*(ast.get_docstring(ast.parse(text)) or "").splitlines())
+        return
     done = subprocess.run([sys.executable, *programs[words[0]], *words[1:]], check=False).returncode
     if done:
         raise ValueError(f"{words[0]} ended with {done}: what it printed above says why.")

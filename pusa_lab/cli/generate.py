@@ -125,6 +125,8 @@ def _jobs(options: Mapping[str, Any]) -> list[tuple[str, int, Path]]:
     if not options["prompt"]:
         raise ValueError("no prompt was given: give a caption in quotes, or several.")
     seed, count = options["seed"], options["num_videos"]
+    if seed == []:
+        raise ValueError("--seed is an empty list: give at least one seed.")
     if isinstance(seed, list) and count != 1:
         raise ValueError(f"--num-videos {count} and a list of seeds were given: give one of them.")
     if not 1 <= count <= MOST_VIDEOS:

@@ -69,7 +69,8 @@ def read_schedule(path: Path) -> Tensor:
     except (ValueError, TypeError, OverflowError, OSError, EOFError, csv.Error) as error:
         if str(path) in str(error):
             raise
-        reason = " ".join(str(error).split())[:100]
+        text = " ".join(str(error).split())
+        reason = "it holds objects" if "pickle" in text else text[:100]
         raise ValueError(f"{path} is not a schedule that can be read ({reason}): give rows of numbers.") from error
     if matrix.ndim != 2:
         raise ValueError(f"{path} holds numbers of shape {matrix.shape}: give a matrix (rows, latent frames).")

@@ -206,16 +206,17 @@ def tensors_in(value: Any, depth: int = 0) -> Iterator[torch.Tensor]:
             yield from tensors_in(part, depth + 1)
 
 
-def not_finite(value: Any) -> bool:
+def not_finite(value: Any, depth: int = 0) -> bool:
     """Whether a value holds NaN or infinity.
 
     Args:
         value: anything.
+        depth: of the lists that it is in.
     """
     if isinstance(value, float | np.floating):
         return not np.isfinite(value)
     if isinstance(value, np.ndarray):
         return value.dtype.kind == "f" and not np.isfinite(value).all()
-    if type(value) in (list, tuple):
-        return any(not_finite(part) for part in value)
+    if type(value) in (list, tuple) and depth < 5 and any(not_finite(part, depth + 1) for part in value):
+        return True
     return any(t.is_floating_point() and not torch.isfinite(t).all() for t in tensors_in(value))
