@@ -41,6 +41,8 @@ def blurred(clip: Clip, side: int = 5) -> Clip:
     if not 1 <= side <= min(clip.shape[-2:]) or side % 2 == 0:
         raise ValueError(f"side={side} for pictures of shape {tuple(clip.shape[-2:])}: give an odd number within them.")
     wide = clip.float() if clip.element_size() < 4 else clip  # the CPU averages no smaller numbers
+    if not (clip.abs() <= 2).all():
+        raise ValueError(f"clip reaches {clip.abs().amax():.3g}: give pixels in [-1, 1].")
     return F.avg_pool3d(wide, (1, side, side), 1, (0, side // 2, side // 2), count_include_pad=False).to(clip.dtype)
 
 

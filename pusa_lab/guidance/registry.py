@@ -108,6 +108,7 @@ def _chained(tree: ast.expr) -> list[ast.expr]:
 def _guider(tree: ast.expr) -> Guider:
     call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
     name = call.func.id if isinstance(call.func, ast.Name) else ""
-    if name not in GUIDERS or call.args or any(keyword.arg is None for keyword in call.keywords):
+    settings = [keyword.arg for keyword in call.keywords]
+    if name not in GUIDERS or call.args or None in settings or len(set(settings)) < len(settings):
         raise ValueError(name)
     return partial(GUIDERS[name], **{str(k.arg): ast.literal_eval(k.value) for k in call.keywords})

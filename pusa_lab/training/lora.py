@@ -42,7 +42,7 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
     from peft import LoraConfig, inject_adapter_in_model
     from peft.tuners.lora import LoraLayer
 
-    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    linear = {name: module for name, module in model.named_modules() if name and isinstance(module, nn.Linear)}
     targets = [name for name in linear if re.search(layers, name)]
     if not targets:
         raise ValueError(f"layers={layers!r:.60} matches no linear layer of the model: give another expression.")

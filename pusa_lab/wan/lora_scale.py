@@ -119,6 +119,8 @@ def scale_of(
     """
     if not names:
         raise ValueError("names is empty: give at least the path of the layer.")
+    if rank < 1:
+        raise ValueError(f"rank={rank}: give the rank of the pair, at least 1.")
     found = []
     if own is not None:
         rslora = any(statement.alpha is None and statement.rslora for statement in statements)
