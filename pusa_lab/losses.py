@@ -42,16 +42,7 @@ def fafm_frame_loss(denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, **cond:
 
     Source: the summand of Eq. 11, arXiv 2507.16116.
     """
-    x = interpolate(x0, eps, tau)
-    try:
-        v = denoiser(x, tau, **cond)
-    except TypeError as error:
-        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-            raise  # from inside the denoiser
-        names = ", ".join(["x", "tau", *cond])
-        raise ValueError(
-            f"the denoiser does not take ({names}): give one that does, or leave out the others."
-        ) from error
+    v = denoiser(interpolate(x0, eps, tau), tau, **cond)
     if not isinstance(v, Tensor):
         raise ValueError(f"the denoiser returned {shown(v)}: a velocity is a tensor of x0's shape.")
     if v.shape != x0.shape:
