@@ -1,7 +1,7 @@
 """The exact denoiser of Gaussian videos: the truth against which schedules, samplers and tasks are checked.
 
 Pixels are independent; the f frames of a pixel are jointly normal, x0 ~ N(mean, cov). The best velocity
-E[eps - x0 | x] is then a matrix, for any vector of clocks, and following it transports noise to the data exactly.
+E[eps - x0 | x] is then a matrix, for any timestep vector, and following it transports noise to the data exactly.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class GaussianDenoiser:
 
     @checked
     def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
-        """The exact velocity at x (b, c, f, h, w) with clocks tau (b, f); any cond is ignored."""
+        """The exact velocity at x (b, c, f, h, w) with timesteps tau (b, f); any cond is ignored."""
         check_tau(tau, x)
         if x.shape[2] != len(self.mean):
             raise ValueError(
@@ -47,7 +47,7 @@ class GaussianDenoiser:
             )
         dtype, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
         mean, cov, t = self.mean.to(x), self.cov.to(x), tau.to(x)
-        t = t[:1] if torch.equal(t, t[:1].expand_as(t)) else t  # in sampling all clips share their clocks: solve once
+        t = t[:1] if torch.equal(t, t[:1].expand_as(t)) else t  # sampled clips share their timesteps: solve once
         a, b = torch.diag_embed(1 - t), torch.diag_embed(t)
         gain = torch.linalg.solve(a @ cov @ a + b @ b, b - cov @ a, left=False)
         centred = x - ((1 - t) * mean)[:, None, :, None, None]

@@ -41,7 +41,7 @@ class Conditions:
         column that already starts at m_i stays as it is: the level is applied once
 
         Args:
-            schedule: clocks (rows, f).
+            schedule: noise levels (rows, f).
 
         Raises:
             ValueError: the schedule is not valid, or the column of a known frame starts below 1 but not at the noise

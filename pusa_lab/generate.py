@@ -56,7 +56,7 @@ class Result:
     latents: Video
     """(b, c, f, h, w)."""
     schedule: Schedule
-    """(rows, f): the clocks that were walked, known frames included."""
+    """(rows, f): the noise levels that were sampled through, known frames included."""
     seconds: float
     """Wall time of sampling and decoding."""
     task: str
@@ -159,7 +159,7 @@ def prepare(
         guidance: scale of text guidance, one for all or one for each latent frame (f,); 1 is none and halves the work.
             Or any guider: as text, such as "apg(scale=5)", or a function of `pusa_lab.guidance` or your own with its
             settings, such as partial(guidance.picture_guidance, scale=1.5); `guidance.chain` makes one of several.
-        negative: caption to be guided away from, one for all or one per sample.
+        negative: caption to be guided away from, one for all or one per sample; refused without guidance.
         frames: latent frames; None is the model's own number.
         solver: a name in `solvers.SOLVERS`, a function, or settings such as `solvers.AdamsBashforth(3)`.
         seed: sample i of the batch starts from the noise of seed + i, whatever the batch; or one seed per sample.
@@ -175,6 +175,8 @@ def prepare(
     negatives = _each("negative", negative, len(prompts))
     seed = seed if isinstance(seed, int) else _each("seed", seed, len(prompts))
     guider = _guider(guidance, frames)
+    if _is_none(guidance) and any(negatives):
+        raise ValueError("negative has no effect without guidance: leave it out, or give a guidance above 1.")
     matrix = _matrix(schedule, _count("steps", steps, MOST_STEPS), frames, shift, model.geometry.shift)
     shape = model.geometry.latent_shape(len(prompts), frames)
     if math.prod(shape) > MOST_LATENTS:

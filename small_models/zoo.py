@@ -70,7 +70,7 @@ def _device(device: str | torch.device | None) -> torch.device:
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f'device={str(device)!r} is not there: give "cpu", or "cuda" where there is a GPU.') from error
+        raise ValueError(f'device={str(device)!r} is not available: give "cpu", or "cuda" with a GPU.') from error
     return place
 
 

@@ -195,3 +195,8 @@ def test_help_and_tab_completion_show_what_prepare_takes():
 def test_a_solver_of_other_arguments_is_refused(nano_vta):
     with pytest.raises(ValueError, match=r"solver does not take \(denoiser, x, tau, tau_next\)"):
         pl.generate(nano_vta, "a red circle moves right", steps=1, solver=lambda x: x)
+
+
+def test_a_negative_prompt_without_guidance_is_refused(nano_vta):
+    with pytest.raises(ValueError, match=r"^generate: negative has no effect without guidance"):
+        pl.generate(nano_vta, "a red circle moves right", steps=1, guidance=1, negative="a blue circle")

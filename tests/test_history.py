@@ -274,7 +274,7 @@ def test_noise_and_moving_frames_that_do_not_fit_are_refused_before_the_first_ca
     tau = torch.full((3, FRAMES), 0.5, dtype=torch.float64)
     with pytest.raises(ValueError, match=r"eps has shape \(1, .* x \(3, "):
         history_guidance(counted, vanilla(HISTORY, 2.0), eps[:1])(x, tau)
-    with pytest.raises(ValueError, match=r"known frame 1 moves .* add a term with it at level 0"):
+    with pytest.raises(ValueError, match=r"known frame 1 is noisy .* add a term with it at level 0"):
         history_guidance(counted, [*vanilla([0], 2.0), Term([1], 0.9, 1.0)], eps)(x, tau)
     with pytest.raises(ValueError, match="one timestep per sample and frame"):
         history_guidance(counted, vanilla([0], 2.0), eps)(x, tau[:, :3])

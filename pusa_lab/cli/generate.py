@@ -82,7 +82,8 @@ def generate_videos(
         seed: of the noise; several as a list.
         num_frames: pixel frames, 1 + 4k for Wan (default: the model's own).
         size: HEIGHTxWIDTH in pixels, for models that take it (default: the model's own).
-        schedule: a name in pusa_lab.schedules.SCHEDULES, or a matrix (rows, latent frames) in a .npy, .csv or .json.
+        schedule: a name in pusa_lab.schedules.SCHEDULES, or a matrix (rows, latent frames) in a .npy, .csv or .json,
+            whose columns set the length of the video.
         schedule_options: arguments of a named schedule; --schedule-options.lag 4.
         steps: sampling steps of each frame (default 10).
         shift: shift of the sigmas (default: the model's own).
@@ -178,7 +179,9 @@ def _write(path: Path, result: Any, geometry: Any, options: Mapping[str, Any], c
         tensors = {"latents": result.latents[0].cpu(), "schedule": result.schedule.cpu()}
         with writing(path.with_suffix(".safetensors")) as part:
             save_file({name: x.contiguous() for name, x in tensors.items()}, part, {"pusa_lab": json.dumps(about)})
-    say(f"{result.task}, {len(result.schedule) - 1} rows, {result.calls} calls, {result.seconds:.2f} s: {path}")
+    rows = len(result.schedule) - 1
+    told = f"{rows} row{'s' * (rows != 1)}, {result.calls} call{'s' * (result.calls != 1)}"
+    say(f"{result.task}, {told}, {result.seconds:.2f} s: {path}")
 
 
 def _about(options: Mapping[str, Any], result: Any, caption: str, seed: int) -> dict[str, Any]:

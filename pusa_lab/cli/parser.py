@@ -4,8 +4,10 @@ import argparse
 import difflib
 import importlib
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
@@ -14,8 +16,8 @@ from docstring_parser import parse as parse_docstring
 
 CONFIG = "YAML file with options, such as one that --print_config printed; options beside it win"
 """Help of --config."""
-NO_CONFIG = "--config is not a readable YAML file of options: give the path of one, such as --print_config prints."
-"""Of any fault of such a file as a whole."""
+NO_CONFIG = "--config does not hold options as YAML: give a file such as --print_config prints."
+"""Of any fault inside such a file as a whole."""
 OTHERS = {
     "--num-inference-steps": "--steps",
     "--guidance-scale": "--guidance",
@@ -140,6 +142,7 @@ def parse(command: str, function: Callable[..., Any], words: Sequence[str]) -> d
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         importlib.import_module(function.__module__).add_options(parser)
     parser.add_argument("--config", action="config", help=CONFIG)
+    _check_configs(words)
     try:
         found = parser.parse_args(list(words)).as_dict()
     except SystemExit:
@@ -147,3 +150,13 @@ def parse(command: str, function: Callable[..., Any], words: Sequence[str]) -> d
     except (OSError, UnicodeError, RecursionError) as error:
         raise UsageError(NO_CONFIG) from error
     return {**{p.name: [] for p in several}, **{key: value for key, value in found.items() if key != "config"}}
+
+
+def _check_configs(words: Sequence[str]) -> None:
+    """Name a file of options that is missing, which the parser would take for YAML."""
+    paths = [after for word, after in itertools.pairwise(words) if word == "--config"]
+    paths += [word.partition("=")[2] for word in words if word.startswith("--config=")]
+    for path in paths:
+        if not Path(path).is_file():
+            kind = "is a folder" if path and Path(path).is_dir() else "is not an existing file"
+            raise UsageError(f"--config {path!r:.300} {kind}: give the path of a YAML file of options.")

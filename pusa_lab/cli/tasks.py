@@ -125,7 +125,9 @@ def _of_clips(options: Mapping[str, Any], geometry: Any, frames: int, levels: Ma
         return tasks.completion(read("video"), [_part(text) for text in options["known_parts"]], **levels)
     third = geometry.pixel_frames(max(1, frames // 3))
     known = third if options["known"] is None else options["known"]
-    clip = read("video", max(known, 1))
+    if known < 1:
+        raise ValueError(f"--known {known}: give at least 1 frame of the clip to continue.")
+    clip = read("video", known)
     if known > len(clip):
         raise ValueError(
             f"extension from {known} frames of a clip that has {len(clip)} at the model's {geometry.fps} frames a "

@@ -108,7 +108,7 @@ def processes(devices: int, nodes: int) -> tuple[int, int]:
 
 
 def _expert(folder: Any, wanted: str | None, config: Any) -> tuple[str, Any]:
-    """The expert's name in the folder, and the recipe on its clocks."""
+    """The expert's name in the folder, and the recipe on its timesteps."""
     if len(folder.experts) == 1:
         if wanted:
             raise ValueError(f"--expert {wanted}: {folder.path} has one transformer, leave --expert out.")

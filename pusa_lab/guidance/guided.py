@@ -28,7 +28,7 @@ class Guided:
             raise ValueError(f"calls={self.calls}: a velocity takes at least 1 call of the denoiser.")
 
     def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
-        """The guided velocity (b, c, f, h, w) at x with clocks tau (b, f)."""
+        """The guided velocity (b, c, f, h, w) at x with timesteps tau (b, f)."""
         return self.velocity(x, tau, **cond)
 
 

@@ -14,7 +14,7 @@ from pusa_lab.timesteps import check_tau, per_frame
 from pusa_lab.types import Denoiser, Tau, Video
 
 SAME = 1e-6
-"""Clocks closer than this are the same clock."""
+"""Noise levels closer than this count as equal."""
 
 View: TypeAlias = tuple[float, ...]
 """The level to which each frame is noised at least: 0 as it is, 1 hidden."""
@@ -83,17 +83,17 @@ def history_guidance(denoiser: Denoiser, terms: Sequence[Term], eps: Video) -> G
     """Guidance by the known frames: their pull on the video is made stronger, split up, or blurred.
 
     v = v_null + sum_i w_i (v(H_i at level k_i) - v_null), v_null without history: pure noise, labelled 1.
-    A view is what it is labelled: a known frame at clock a is noised on to k = max(a, k_i),
+    A view is what it is labelled: a known frame at level a is noised on to k = max(a, k_i),
     x' = r x + sqrt(k^2 - r^2 a^2) eps, r = (1 - k) / (1 - a). Frames that a term leaves out are pure noise in it
 
     The noise is the same at every call: sampling stays a plain ODE, both calls of `text_cfg` see one history, and a
     noisy view stays as blurred as it is labelled; fresh noise would show the clean frame in the end. Views of weight
     0 cost no call, so w = 1 is the plain denoiser. Frames in no term are seen by every call as they are. Known frames
-    get the velocity of the cleanest view that shows them at their own clock, or 0 if their clock is 0: they stand
+    get the velocity of the cleanest view that shows them at their own level, or 0 if their level is 0: they stand
     still.
 
     Args:
-        denoiser: (x, tau, **cond) -> v, trained with independent clocks.
+        denoiser: (x, tau, **cond) -> v, trained with independent timesteps.
         terms: from `vanilla`, `temporal` or `fractional`, joined by +, or your own.
         eps: standard normal noise of x's shape (b, c, f, h, w), not the one that sampling starts from.
 
@@ -130,12 +130,12 @@ def picture_guidance(
 
     v = v(known at noise) + s (v(known as given) - v(known at noise)), at noise: replaced by eps and labelled 1
 
-    Only a denoiser with one clock per frame can be asked both. With a level k between, the pull is that of a blurred
+    Only a denoiser with one timestep per frame can be asked both. With a level k between, the pull is that of a blurred
     view, v(known as given) + (s - 1) (v(known at k) - v(known at noise)): motion stays. This is `history_guidance`
     of `fractional(known, level, scale)`: two calls, three with a level.
 
     Args:
-        denoiser: (x, tau, **cond) -> v, trained with independent clocks.
+        denoiser: (x, tau, **cond) -> v, trained with independent timesteps.
         known: known latent frames; negative ones count from the end.
         eps: standard normal noise of x's shape (b, c, f, h, w), not the one that sampling starts from.
         scale: s; 1 is no guidance, above 1 follows the known frames more closely.
@@ -176,13 +176,13 @@ def _check_view(x: Video, tau: Tau, eps: Video, views: dict[View, float]) -> Non
         lost = (tau > 0) & (tau < tau.new_tensor(least) - SAME)
         for _, frame in lost.nonzero()[:1].tolist():
             raise ValueError(
-                f"known frame {frame} moves (its clock is above 0), but no term shows it at that clock: keep it clean, "
-                f"or add a term with it at level 0."
+                f"known frame {frame} is noisy (its tau is above 0), but no term shows it at that level: keep it "
+                f"clean, or add a term with it at level 0."
             )
 
 
 def _noised(x: Video, eps: Video, tau: Tau, level: Tau) -> Video:
-    """Frames at clocks tau noised on to `level` >= tau; a frame that is there already stays bit for bit."""
+    """Frames at levels tau noised on to `level` >= tau; a frame that is there already stays bit for bit."""
     a, k = per_frame(tau, x), per_frame(level, x)
     r = (1 - k) / (1 - a).clamp(min=1e-12)
     noised = r * x + (k.square() - (r * a).square()).clamp(min=0).sqrt() * eps.to(x.device)

@@ -50,8 +50,8 @@ def skip_layer_guidance(
         layers: transformer blocks to skip, from 0, or negative from the last; at least one.
         weight: w; 0 is none, diffusers has 2.8.
         scale: s of text guidance, one or (f,); 1 is none.
-        interval: clocks (low, high) at which frames are guided away from v_skip; diffusers does it early, from 1 to
-            20 % of the steps. Text guidance is at all clocks.
+        interval: noise levels (low, high) at which frames are guided away from v_skip; diffusers does it early, from 1
+            to 20 % of the steps. Text guidance is at all levels.
 
     Returns:
         (x, tau, **cond) -> v.

@@ -42,7 +42,7 @@ def apg(
             short for a video: diffusers has 15.
         momentum: in (-1, 1); 0 is none, the source's is negative. A guider with momentum must be the outermost.
         by_frame: measure every frame by itself instead of the whole sample.
-        interval: clocks (low, high) in [0, 1] at which frames are guided, ends included.
+        interval: noise levels (low, high) in [0, 1] at which frames are guided, ends included.
 
     Returns:
         (x, tau, **cond) -> v.
@@ -118,7 +118,7 @@ def cfg_zero_star(
         scale: s, one or (f,); 1 is no guidance, and leaves out no step either.
         zero_from: level in [0, 1] from which on a frame stands still; None leaves out nothing.
         by_frame: measure every frame by itself instead of the whole sample.
-        interval: clocks (low, high) in [0, 1] at which frames are guided, ends included.
+        interval: noise levels (low, high) in [0, 1] at which frames are guided, ends included.
 
     Returns:
         (x, tau, **cond) -> v.

@@ -15,7 +15,7 @@ from pusa_lab.types import Cond, Denoiser, Tau, Video
 Scale: TypeAlias = float | int | Float[Tensor, " f"]
 """One for all frames, or one each."""
 Interval: TypeAlias = tuple[float | int, float | int]
-"""(low, high): the clocks in [0, 1], ends included, at which a frame is guided."""
+"""(low, high): the noise levels in [0, 1], ends included, at which a frame is guided."""
 
 
 @checked
@@ -33,7 +33,7 @@ def text_cfg(
         null: keyword arguments for the empty (or negative) caption, which replace those of the call.
         scale: s, one or (f,); 1 is no guidance, above 1 follows the caption more closely.
         rescale: r in [0, 1]; 0 is none, the source recommends 0.7 against overexposure at large scales.
-        interval: clocks (low, high) in [0, 1] at which frames are guided, ends included.
+        interval: noise levels (low, high) in [0, 1] at which frames are guided, ends included.
 
     Returns:
         (x, tau, **cond) -> v.

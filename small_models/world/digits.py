@@ -41,15 +41,20 @@ def cover(
     """How much of each pixel a digit's ink covers.
 
     Args:
-        x: to the right of the digit's middle.
-        y: below it.
-        r: half its side.
+        x: distance of every pixel to the right of the digit's middle (m, f, h, w), in any unit.
+        y: distance below it (m, f, h, w), in the same unit.
+        r: half the digit's side (m, 1, 1, 1), in the same unit, above 0.
         look: any numbers; each names one handwriting.
         digit: 0 to 9.
+
+    Raises:
+        ValueError: there is no such digit, or a place in units of r is not finite.
     """
     if not 0 <= digit <= 9:
         raise ValueError(f"digit={digit}: give one from 0 to 9.")
+    grid = torch.stack([x / r, y / r], dim=-1)
+    if not grid.isfinite().all():
+        raise ValueError("x / r or y / r is not finite: give finite places, and sides above 0.")
     ink = bitmaps()[digit].to(x)
     ink = ink[look % len(ink)][:, None].expand(-1, x.shape[1], -1, -1).flatten(0, 1)[:, None]
-    grid = torch.stack([x / r, y / r], dim=-1).flatten(0, 1)
-    return F.grid_sample(ink, grid, mode="bilinear", padding_mode="zeros", align_corners=False).view_as(x)
+    return F.grid_sample(ink, grid.flatten(0, 1), mode="bilinear", padding_mode="zeros", align_corners=False).view_as(x)

@@ -1,0 +1,124 @@
+"""pytest tests/test_planning_refusals.py: bad input of the planner is one sentence."""
+
+import math
+from dataclasses import asdict
+
+import pytest
+
+from pusa_lab.cli import main
+from pusa_lab.planning import plan
+from pusa_lab.planning.settings import SAMPLING, TRAINING
+from pusa_lab.planning.tables import MODES
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"model": "wan3"}, "unknown model 'wan3': choose from wan2.1-14b, wan2.1-1.3b, wan2.2-a14b, wan2.2-5b."),
+        ({"gpu": "h20"}, "unknown gpu 'h20': choose from h200"),
+        ({"mode": "train"}, "unknown mode 'train': choose from sample, lora, full."),
+        ({"dtype": "int4"}, "unknown dtype 'int4': choose from bfloat16, float16, float8."),
+        ({"size": "1080p"}, "unknown size '1080p': choose from 480p, 720p."),
+        ({"offload": "checkpoints"}, "unknown offload 'checkpoints': choose from none, model, group."),
+        (
+            {"offload": "group", "mode": "lora"},
+            "offload=group has no effect with mode='lora': it is for sampling; leave",
+        ),
+        ({"optimizer": "sgd", "mode": "lora"}, "unknown optimizer 'sgd': choose from adamw, adamw8bit."),
+        ({"num_frames": 80}, "num_frames=80: give 1 + 4 * k pixel frames, such as 81."),
+        ({"num_frames": 0}, "num_frames=0: give a whole number of at least 1."),
+        ({"size": (490, 832)}, "size 490 x 832: wan2.1-14b expects height and width in multiples of 16, such as"),
+        ({"size": (720, 1280), "model": "wan2.2-5b"}, "multiples of 32, such as 704 x 1280."),
+        ({"size": (0, 832)}, "such as 16 x 832."),
+        ({"steps": 0}, "steps=0: give a whole number of at least 1."),
+        ({"max_steps": 0, "mode": "lora"}, "max_steps=0: give a whole number of at least 1."),
+        ({"gpus": -1}, "gpus=-1: give a whole number"),
+        ({"guidance": 0.5}, r"guidance=0.5: give 1 (none) or more."),
+        ({"guidance": float("nan")}, "guidance=nan"),
+        ({"guidance": float("inf")}, "guidance=inf"),
+        ({"gpus": 0}, "gpus=0: give a whole number of at least 1."),
+        ({"num_videos": -1}, "num_videos=-1: give a whole number"),
+        ({"micro_batch_size": -1, "mode": "full"}, "micro_batch_size=-1: give a whole number"),
+        ({"lora_rank": 0, "mode": "lora"}, "lora_rank=0: give a whole number"),
+        ({"lora_rank": 0}, "lora_rank=0: give a whole number"),
+        ({"lora_rank": 512, "mode": "full"}, "lora_rank=512 has no effect with mode='full': mode='full' trains all"),
+        ({"guidance": 3.0, "mode": "lora"}, "guidance=3.0 has no effect with mode='lora': training asks"),
+        ({"guidance": 1.0, "mode": "full"}, "guidance=1.0 has no effect with mode='full'"),
+        (
+            {"dtype": "float8", "mode": "full"},
+            "dtype=float8 has no effect with mode='full': training keeps the weights",
+        ),
+        ({"max_steps": 9}, "max_steps=9 has no effect with mode='sample': it is for training; leave it out."),
+        ({"global_batch_size": 8}, "global_batch_size=8 has no effect with mode='sample'"),
+        (
+            {"gpus": 3, "mode": "lora"},
+            "global_batch_size=8 on 3 GPUs, micro_batch_size=1: give a global_batch_size that 3",
+        ),
+        ({"ac_save_attention": 41, "mode": "lora"}, "ac_save_attention=41, ac_skip_blocks=0: wan2.1-14b has 40 blocks"),
+        ({"ac_skip_blocks": -1, "mode": "lora"}, "ac_save_attention=0, ac_skip_blocks=-1: wan2.1-14b has 40 blocks"),
+        ({"optimizer": "adamw8bit", "mode": "full"}, "splits all weights over the GPUs, without optimizer='adamw8bit'"),
+        ({"price": -1.0}, "price=-1.0: give US dollars per GPU and hour, 0 or more."),
+        ({"gpu": "t4", "dtype": "bfloat16"}, "the t4 does not compute in bfloat16: give dtype='float16'."),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_sentence(asked, says, capsys):
+    with pytest.raises(ValueError) as error:
+        plan(**asked)
+    assert says in str(error.value)
+    words = {k: "x".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in asked.items()}
+    assert main(["plan", *(f"--{name.replace('_', '-')}={word}" for name, word in words.items())]) == 2
+    assert str(error.value).startswith("planning.plan: ")
+    said = str(error.value).removeprefix("planning.plan: ")
+    if not math.isfinite(asked.get("guidance", 1)):  # no number on a command line
+        said = f"--guidance '{words['guidance']}': give a number."
+    assert capsys.readouterr().err == f"pusa-lab plan: {said}\n"
+
+
+@pytest.mark.parametrize("mode", ["lora", "full"])
+def test_training_always_has_its_captions_encoded(mode, capsys):
+    assert main(["plan", "--mode", mode, "--cached-prompts"]) == 2
+    said = (
+        f"cached_prompts=True has no effect with mode='{mode}': training always expects encoded captions; leave it out."
+    )
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *({"model": None}, {"gpu": 3}, {"size": [480]}, {"size": (480.5, 832)}, {"num_frames": 81.0}, {"gpus": "2"}),
+        *(
+            {"compiled": 1},
+            {"mode": None},
+            {"lora_rank": True},
+            {"steps": 10**30},
+            {"offload": 1},
+            {"price": "1"},
+            {"float8": "yes"},
+        ),
+    ],
+    ids=str,
+)
+def test_wrong_types_are_one_sentence(asked):
+    with pytest.raises(ValueError, match=rf"^planning.plan: {next(iter(asked))} is [^\n]+: give [^\n]+\.$"):
+        plan(**asked)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_settings_hold_only_what_the_mode_uses(mode):
+    settings = plan(mode=mode).settings
+    used, unused = (SAMPLING, TRAINING) if mode == "sample" else (TRAINING, SAMPLING)
+    assert settings.lora_rank == {"sample": None, "lora": 512, "full": None}[mode]
+    assert {name: getattr(settings, name) for name in used} == used
+    assert {getattr(settings, name) for name in unused} == {None}
+    assert plan(**asdict(settings)).settings == settings
+
+
+@pytest.mark.parametrize("gpu", ["a100-80", "t4"])
+def test_products_of_8_bits_need_a_gpu_that_has_them(gpu, capsys):
+    with pytest.raises(ValueError, match=f"the {gpu} does not multiply in 8 bits: leave out float8"):
+        plan(mode="lora", gpu=gpu, float8=True)
+    for flag in ("float8", "compiled"):
+        assert main(["plan", "--mode", "full", f"--{flag}"]) == 2
+        assert f"splits all weights over the GPUs, without {flag}: leave it out." in capsys.readouterr().err
