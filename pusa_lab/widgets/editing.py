@@ -90,8 +90,7 @@ class Editor:
         Raises:
             ValueError: there is no such member, or an argument is unknown or out of range.
         """
-        if name not in SCHEDULES:
-            raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(SCHEDULES)}.")
+        SCHEDULES.find(name)
         arguments = {"steps": 20, **arguments}
         allowed = inspect.signature(SCHEDULES[name]).parameters.keys() - {"frames"}
         if unknown := sorted(arguments.keys() - allowed):
