@@ -289,7 +289,7 @@ def kinds():
 
 
 def lane():
-    from pusa_lab.widgets.runs import Lane, sheet
+    from pusa_lab.studio.runs import Lane, sheet
 
     return Lane("a", falling(3, 4), {0: sheet(film()), 1: sheet(film()), 2: sheet(film())})
 

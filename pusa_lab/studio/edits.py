@@ -162,7 +162,7 @@ def copy(S: Schedule, frame: int, to: Sequence[int]) -> Schedule:
     return out
 
 
-MOVES: dict[str, Callable[..., Schedule]] = {f.__name__: f for f in (drag, paint, freeze, delay, copy)}
+EDITS: dict[str, Callable[..., Schedule]] = {f.__name__: f for f in (drag, paint, freeze, delay, copy)}
 """Name -> function (matrix, ...) -> matrix."""
 
 
