@@ -1,4 +1,4 @@
-"""pusa_lab: one clock per frame in video diffusion. Start at `generate`, or read from `timesteps` up.
+"""pusa_lab: one timestep per frame in video diffusion. Start at `generate`, or read from `timesteps` up.
 
 Everything opens on first use, so that a command's help needs no torch.
 """
