@@ -157,7 +157,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, cross-attention to the caption, feed-forward; first and last modulated by each frame's timestep."""
+    """Self-attention, cross-attention to the caption, feed-forward; first and last modulated by the timestep."""
 
     def __init__(self, dim: int, hidden: int, heads: int, cross_attn_norm: bool, eps: float, image: bool = False):
         super().__init__()

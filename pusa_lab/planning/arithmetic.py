@@ -27,8 +27,8 @@ def flops(
 ) -> dict[str, float]:
     """Floating point operations of one forward, a multiply-add counted as two; norms and softmax are left out.
 
-    With N tokens, M text tokens, F timesteps, L layers, d wide, m in the feed-forward, p latents a patch, s wide sinusoids
-    and t wide text, for each sample:
+    With N tokens, M text tokens, F timesteps, L layers, d wide, m in the feed-forward, p latents a patch, sinusoids s
+    wide and text t wide, for each sample:
     linear = 2 N (L (6 d^2 + 2 d m) + 2 p d) + 2 M (t d + d^2 + 2 L d^2) + 2 F (s d + 7 d^2)
     self-attention = 4 L N^2 d
     cross-attention = 4 L N M d

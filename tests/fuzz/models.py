@@ -191,7 +191,7 @@ def prompts():
 
 
 def pair():
-    from pusa_lab.wan.lora_match import Pair
+    from pusa_lab.wan.lora.match import Pair
 
     return Pair(torch.zeros(2, 24), torch.zeros(24, 2), 2.0, 1.0)
 

@@ -109,7 +109,7 @@ CLASSES: dict[str, list[str]] = {
     "Figure": ["figure()"],
     "PromptEncoder": ["prompts()"],
     "Pair": ["pair()"],
-    "Match": ["the('pusa_lab.wan.lora_match.Match')()"],
+    "Match": ["the('pusa_lab.wan.lora.match.Match')()"],
     "Settings": ["the('pusa_lab.planning.plan')().settings"],
     "Plan": ["the('pusa_lab.planning.plan')()"],
     "Advice": ["the('pusa_lab.planning.plan')(gpu='rtx4090').advice[0]"],
@@ -118,7 +118,7 @@ CLASSES: dict[str, list[str]] = {
     "Lane": ["the('pusa_lab.studio.runs.Lane')('a', falling(3, 4))"],
     "Given": ["the('pusa_lab.studio.known.Given')('a', picture(8, 8))"],
     "Phrase": ["phrase()"],
-    "LoRAFile": ["the('pusa_lab.wan.lora_files.read')(lora_file())"],
+    "LoRAFile": ["the('pusa_lab.wan.lora.files.read')(lora_file())"],
     "Statement": ["statement()"],
     "Namespace": ["argparse.Namespace()"],
 }
