@@ -65,7 +65,7 @@ class Conditions:
             if abs(start - kept[i]) > ROUNDING or not torch.allclose(out[:, i], schedule[:, i], rtol=0, atol=ROUNDING):
                 raise ValueError(
                     f"known frame {i} starts at {start:.4g} in the schedule, but the task alone sets its level "
-                    f"(noise={kept[i]:.4g}): start it at 1, as in schedule='synchronous', and set its level in the task."
+                    f"(noise={kept[i]:.4g}): start the frame at 1, as in schedule='synchronous'."
                 )
         return out
 
