@@ -278,7 +278,7 @@ def test_scores_of_other_clips_are_refused(nano_vta):
         (lambda: evaluate.gain(raw, raw, 3), "stride=3 for 2 clips of 9 frames"),
         (lambda: evaluate.image_to_video_scores(raw | {"lost": torch.rand(2, 2)}, 1), "'lost' of raw is a tensor"),
         (lambda: evaluate.text_to_video_scores({"number": torch.ones(2).long()}), "raw has no 'shape'"),
-        (lambda: evaluate.collect(print, nano_vta, 2, world="moon"), "no world 'moon': choose one of nano"),
+        (lambda: evaluate.collect(print, nano_vta, 2, world="moon"), "unknown world 'moon': choose one of nano"),
         (lambda: evaluate.collect(lambda *_: 3, nano_vta, 2), r"make returned an array of shape \(\), int64: it must"),
         (
             lambda: evaluate.collect(lambda *_: np.zeros((2, 8, 9, 9, 3), np.uint8), nano_vta, 2),
