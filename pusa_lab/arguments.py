@@ -7,6 +7,7 @@ that names the called function, so the body of a function can rely on its own si
 import contextlib
 import functools
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextvars import ContextVar
@@ -38,6 +39,16 @@ class ArgumentError(ValueError, TypeError):
 
 
 _called: ContextVar[str] = ContextVar("called", default="")
+
+
+_CORE = frozenset(
+    f"pusa_lab.{name}"
+    for name in (
+        *("timesteps", "losses", "analytic", "samplers", "solvers.onestep", "solvers.multistep", "solvers.noisy"),
+        *("schedules.checks", "schedules.matrices", "schedules.waves"),
+    )
+)
+"""Modules that hand on arguments which a door above has checked: functions that they call are not checked again."""
 
 
 class calling:
@@ -80,7 +91,8 @@ def checked(function: F) -> F:
     """Decorator: check and convert the arguments of a public function by its annotations before it runs.
 
     Axes with the same name in several arguments, such as b and f in `Video` and `Tau`, must have the same size. The
-    decorated function raises `ArgumentError` for an argument that does not fit.
+    decorated function raises `ArgumentError` for an argument that does not fit. Calls from one function of the core to
+    another are not checked again; those of a person's own function, called by the core, are.
 
     Args:
         function: a function, or a class, whose constructor is then checked.
@@ -163,7 +175,7 @@ def _wrapper(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or (_called.get() and sys._getframe(1).f_globals.get("__name__") in _CORE):
             return function(*args, **kwargs)
         if not checks:
             checks.append(_checks(function))

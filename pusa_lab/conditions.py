@@ -7,7 +7,8 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.pixels import fit, to_pixels
-from pusa_lab.schedules import as_schedule, frame_indices, noise_levels, starts_as_noise
+from pusa_lab.schedules import frame_indices, noise_levels, starts_as_noise
+from pusa_lab.schedules.checks import ROUNDING
 from pusa_lab.tasks import Known, Task
 from pusa_lab.timesteps import interpolate
 from pusa_lab.types import Clip, Geometry, Schedule, Tau, Video, VideoModel
@@ -35,31 +36,37 @@ class Conditions:
 
     @checked
     def schedule(self, schedule: Schedule) -> Schedule:
-        """The same schedule with the columns of known frames at the level that the model is told.
+        """The same schedule with the columns of known frames at the levels that the task gives them.
 
-        S'[r, i] = m_i S[r, i] (freeze, denoise, reimpose), or m_i until the last row, which is 0 (hold, label); a
-        column that already starts at m_i stays as it is: the level is applied once
+        S'[r, i] = m_i S[r, i] (freeze, denoise, reimpose), or m_i until the last row, which is 0 (hold, label)
 
         Args:
-            schedule: noise levels (rows, f).
+            schedule: valid noise levels (rows, f), every column starting at noise: how the frames would run if nothing
+                were known. The column of a known frame may also be what the task makes it: 0 for m_i = 0, or m_i until
+                the last row in the modes hold and label.
 
         Raises:
-            ValueError: the schedule is not valid, or the column of a known frame starts below 1 but not at the noise
-                level that the task gives the frame.
+            ValueError: a column starts below noise and is not what the task makes it.
         """
-        schedule = as_schedule(schedule, whole=False)
         out = schedule.clone()
-        for i, m, mode in zip(self.at, self.noise, self.mode, strict=True):
-            start = schedule[0, i].item()
-            free = starts_as_noise(start)
-            if not free and abs(start - m) > 1e-6:
-                raise ValueError(
-                    f"the schedule keeps frame {i} at {start:.4g}, the task at {m:.4g}: say it once, for example with "
-                    f"schedule='synchronous', which leaves it to the task."
-                )
-            out[:, i] *= m if free else 1
+        kept = dict(zip(self.at, self.noise, strict=True))
+        for i, mode in zip(self.at, self.mode, strict=True):
+            out[:, i] *= kept[i]
             if mode in ("hold", "label"):
-                out[:-1, i] = m
+                out[:-1, i] = kept[i]
+        for i, start in enumerate(schedule[0].tolist()):
+            if starts_as_noise(start):
+                continue
+            if i not in kept:
+                raise ValueError(
+                    f"frame {i} starts at {start:.4g} but nothing is known of it: start it at 1, or name it among the "
+                    f"task's known frames."
+                )
+            if abs(start - kept[i]) > ROUNDING or not torch.allclose(out[:, i], schedule[:, i], rtol=0, atol=ROUNDING):
+                raise ValueError(
+                    f"known frame {i} starts at {start:.4g} in the schedule, but the task alone sets its level "
+                    f"(noise={kept[i]:.4g}): start the frame at 1, as in schedule='synchronous'."
+                )
         return out
 
     @checked

@@ -19,7 +19,7 @@ from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import Guided, Guider, calls, guide, guider_named, num_layers, text_cfg
 from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import SOLVERS, Solver, State, sample_steps
-from pusa_lab.schedules import SCHEDULES, as_schedule, starts_as_noise
+from pusa_lab.schedules import SCHEDULES, as_schedule
 from pusa_lab.schedules.functions import call
 from pusa_lab.tasks import MOST, Task, text_to_video
 from pusa_lab.types import Cond, Denoiser, Schedule, Tau, Video, VideoModel
@@ -153,7 +153,7 @@ def prepare(
         prompt: one caption, or one per sample.
         task: from `pusa_lab.tasks`; None is text-to-video.
         schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), which may go without shift,
-            or a matrix (rows, f).
+            or a matrix (rows, f). It says how unknown frames run; the task alone sets the levels of known ones.
         steps: steps of each frame, at least 1; unused when schedule is a matrix.
         shift: shift of the sigmas; None is the model's own. A matrix, or a function without it, takes none.
         guidance: scale of text guidance, one for all or one for each latent frame (f,); 1 is none and halves the work.
@@ -182,7 +182,6 @@ def prepare(
     if math.prod(shape) > MOST_LATENTS:
         raise ValueError(f"latents of shape {shape} (b c f h w) are more than memory holds: ask for fewer frames.")
     conditions = place(task or text_to_video(), model.geometry, frames, len(prompts))
-    _check_start(matrix, conditions.at)
     matrix = conditions.schedule(matrix)
     eps, asked = _noise(shape, seed).to(model.device), Asked(model)
     given: dict[str, Any] = {"known": conditions.at}
@@ -320,14 +319,6 @@ def _matrix(
             f"or pass frames={matrix.shape[1]}."
         )
     return matrix
-
-
-def _check_start(matrix: Schedule, known: list[int]) -> None:
-    if half := [i for i, level in enumerate(matrix[0].tolist()) if not starts_as_noise(level) and i not in known]:
-        raise ValueError(
-            f"frame {half[0]} starts at {matrix[0, half[0]]:.4g} but nothing is known of it: start it at 1, "
-            f"or name it among the task's known frames."
-        )
 
 
 def _noise(shape: tuple[int, ...], seed: int | Sequence[int], row: int = 0) -> Video:

@@ -1,118 +1,89 @@
 """What a toy reaches on scenes it has never seen, against the world's truth."""
 
-from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pusa_lab.arguments import checked, returned
+from pusa_lab.arguments import checked, returned, shown
 from pusa_lab.metrics import psnr
-from pusa_lab.schedules import hold, synchronous
-from pusa_lab.types import Clip, Geometry
+from pusa_lab.pixels import to_pixels, to_uint8
+from pusa_lab.types import Geometry
+from small_models import suite
 from small_models.codec import Codec
 from small_models.goals import compare
 from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
-from small_models.reader import confirm, locate
 from small_models.records import check_entries
-from small_models.ways import Sampling, Way, copy_of_frame_0, through_the_codec
-from small_models.world import Scenes, draw_scenes, positions, render, world_named
+from small_models.suite import Raw
+from small_models.ways import Maker, copy_of_frame_0, generate_from, maker, through_the_codec
+from small_models.world import captions, draw_scenes, render, world_named
 
 EVAL_SEED = 10_000_019
 """Scenes of training come from smaller seeds, so these were never seen."""
 HELD_OUT = EVAL_SEED + 1
 """Seed of the clips that validation uses; those the card is measured on have yet another."""
-Raw = dict[str, Tensor]
-"""Numbers of each clip or object, before they are averaged."""
-FIDELITY = {
-    "psnr": Float[Tensor, "b pf"],
-    "worst": Float[Tensor, " b"],
-    "distance": Float[Tensor, "b pf objects"],
-    "lost": Float[Tensor, "b pf objects"],
-}
-"""What `fidelity` returns."""
-OBEDIENCE = {"number": Int[Tensor, " b"], "shape": Float[Tensor, "b objects"], "direction": Float[Tensor, "b objects"]}
-"""What `obedience` returns."""
+FIDELITY = {"psnr_frame": Float[Tensor, "b pf"], "position_error": Float[Tensor, " b"], "lost": Float[Tensor, " b"]}
+"""What is read of `suite.fidelity`."""
+OBEDIENCE = {"number": Int[Tensor, " b"], "shape": Float[Tensor, " b"], "direction": Float[Tensor, " b"]}
+"""What is read of `suite.obedience`, and the number of objects."""
 
 
 @checked
 @torch.no_grad()
-def collect(
-    way: Way, score: Callable[[Clip, Clip, Scenes], Raw], model: ToyModel, clips: int, seed: int = 0, world: str = ""
-) -> Raw:
+def collect(make: Maker, model: ToyModel, clips: int, seed: int = 0, world: str = "") -> Raw:
     """Scores of every clip, made and read in parts that fit in memory.
 
     Args:
-        way: makes the clips.
-        score: (clip, truth, scenes) -> numbers of each.
-        model: the toy.
+        make: makes the clips, from captions and true clips.
+        model: a toy of the same size, on the device that scores them.
         clips: number of unseen scenes.
         seed: of the noise.
         world: whose scenes; empty is the model's own.
+
+    Returns:
+        `suite.fidelity` with frame 0 known, `suite.obedience`, and "number" (b,), the objects of each scene.
+
+    Raises:
+        ValueError: the world is unknown, or `make` returned other than clips like the true ones.
     """
     scenes = draw_scenes(clips, EVAL_SEED, world_named(world or model.preset["world"]))
     part = 128 if model.device.type == "cuda" else 16
     found: list[Raw] = []
     for i in range(0, clips, part):
         some = scenes[i : i + part].to(model.device)
-        truth = render(some, model.geometry.pixel_frames(model.geometry.frames), model.geometry.size[0])
-        made = returned(way(model, some, truth, seed * 1_000_003 + i), Clip, "way").clamp(-1, 1)
-        scores = returned(score(made, truth, some), Raw, "score")
-        if not all(value.ndim and len(value) == len(some) for value in scores.values()):
-            raise ValueError(f"score returned other than one row for each of {len(some)} clips: it must return that.")
-        found.append({name: value.cpu() for name, value in scores.items()})
+        true = to_uint8(render(some, model.geometry.pixel_frames(model.geometry.frames), model.geometry.size[0]))
+        made = returned(make(captions(some, EVAL_SEED), true, seed * 1_000_003 + i), np.ndarray, "make")
+        if made.shape != true.shape or made.dtype != np.uint8:
+            raise ValueError(f"make returned {shown(made)}: it must return clips of shape {true.shape}, uint8.")
+        clip, truth = (to_pixels(video).to(model.device) for video in (made, true))
+        raw = suite.fidelity(clip, truth, some, [0]) | suite.obedience(clip, some)
+        found.append({name: value.cpu() for name, value in {**raw, "number": some.present.sum(1)}.items()})
     return {name: torch.cat([raw[name] for raw in found]) for name in found[0]}
 
 
 @checked
-def fidelity(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
-    """PSNR of every frame, and the distance in pixels of every object that can be seen in the truth."""
-    size = clip.shape[-1]
-    where, _ = locate(clip, scenes.colour, scenes.world)
-    shown = (locate(truth, scenes.colour, scenes.world)[1] > 0.02) & scenes.present[:, None]
-    distance = (where - positions(scenes, clip.shape[2])).norm(dim=-1) * size
-    lost = distance.isnan() & shown
-    distance = distance.nan_to_num(size / 2).clamp(max=size / 2)
-    return {
-        "psnr": psnr(clip, truth).clamp(max=60),
-        "worst": (clip[:, :, 0] - truth[:, :, 0]).abs().flatten(1).amax(1),
-        "distance": distance.where(shown, torch.nan),
-        "lost": lost.float().where(shown, torch.nan),
-    }
-
-
-@checked
-def obedience(clip: Clip, truth: Clip, scenes: Scenes) -> Raw:
-    """For every object of the caption: is it there, in its colour and shape, and does it move as told?"""
-    told = confirm(clip, scenes)
-    nowhere = torch.full(scenes.present.shape, torch.nan, device=clip.device)
-    raw = {name: told[name].float().where(scenes.present, nowhere) for name in ("shape", "direction")}
-    return raw | {"number": scenes.present.sum(1)}
-
-
-@checked
 def image_to_video_scores(raw: Raw, stride: int) -> dict[str, Any]:
-    """Averages of `fidelity` over what was predicted, frames 1 and later, and frame 0's worst error if pixels show it.
+    """Averages of `suite.fidelity` over what was predicted, frames 1 and later.
 
     Args:
         raw: from `collect`.
-        stride: pixel frames per latent frame; above 1 a codec changes frame 0, whoever made it: see `frame0_latent`.
+        stride: pixel frames per latent frame.
 
     Raises:
         ValueError: numbers are missing, or the stride does not divide the frames after the first.
     """
     check_entries(raw, FIDELITY, "raw", tuple(FIDELITY))
-    later, by_latent = raw["psnr"][:, 1:], _by_latent(raw["psnr"], stride)
+    later, by_latent = raw["psnr_frame"][:, 1:], _by_latent(raw["psnr_frame"], stride)
     return {
-        **({"frame0_max_error": raw["worst"].max().item()} if stride == 1 else {}),
         "psnr_db": later.mean().item(),
         "psnr_db_stderr": _stderr(later.mean(1)),
         "psnr_db_frame1": later[:, 0].mean().item(),
         "psnr_db_last": later[:, -1].mean().item(),
-        "position_error_px": raw["distance"][:, 1:].nanmean().item(),
-        "lost_objects": raw["lost"][:, 1:].nanmean().item(),
+        "position_error_px": raw["position_error"].nanmean().item(),
+        "lost_objects": raw["lost"].nanmean().item(),
         "psnr_db_by_latent_frame": by_latent.mean(0).tolist(),
         "psnr_db_by_latent_frame_stderr": [_stderr(frame) for frame in by_latent.T],
     }
@@ -123,25 +94,25 @@ def text_to_video_scores(raw: Raw) -> dict[str, Any]:
     """Shares of objects that the reader confirms, and of captions in which it confirms all, by number of objects.
 
     Args:
-        raw: from `collect` with `obedience`.
+        raw: from `collect`.
 
     Raises:
         ValueError: numbers are missing, or not of the same captions.
     """
     check_entries(raw, OBEDIENCE, "raw", tuple(OBEDIENCE))
     if len({len(raw[name]) for name in OBEDIENCE}) > 1:
-        raise ValueError(f"{', '.join(OBEDIENCE)} of raw are of different numbers of captions: give one `obedience`.")
+        raise ValueError(f"{', '.join(OBEDIENCE)} of raw are of different numbers of captions: give one `collect`.")
     out: dict[str, Any] = {}
     for n in raw["number"].unique().tolist():
         rows = raw["number"] == n
-        out[f"{n}_objects"] = {"captions": int(rows.sum()), "objects": int(raw["shape"][rows].isfinite().sum())}
+        count = int(rows.sum())
+        out[f"{n}_objects"] = {"captions": count, "objects": n * count}
         for name, label in (("shape", "colour_and_shape_right"), ("direction", "direction_right")):
-            share = raw[name][rows].nanmean()
-            count = raw[name][rows].isfinite().sum()
+            of_caption = raw[name][rows]
+            share = of_caption.mean()
             out[f"{n}_objects"][label] = share.item()
-            out[f"{n}_objects"][f"{label}_stderr"] = (share * (1 - share) / count).sqrt().item()
-            whole = (raw[name][rows].nan_to_num(1) == 1).all(1).float().mean()
-            out[f"{n}_objects"][f"{label}_whole_caption"] = whole.item()
+            out[f"{n}_objects"][f"{label}_stderr"] = (share * (1 - share) / (n * count)).sqrt().item()
+            out[f"{n}_objects"][f"{label}_whole_caption"] = (of_caption == 1).float().mean().item()
     return out
 
 
@@ -150,7 +121,7 @@ def gain(raw: Raw, other: Raw, stride: int) -> dict[str, list[float]]:
     """By how many dB one way beats another on the same clips, latent frame by latent frame, with standard errors.
 
     Args:
-        raw: from `collect` with `fidelity`.
+        raw: from `collect`.
         other: of the same scenes.
         stride: pixel frames per latent frame.
 
@@ -158,11 +129,11 @@ def gain(raw: Raw, other: Raw, stride: int) -> dict[str, list[float]]:
         ValueError: PSNRs are missing or of other clips, or the stride does not divide the frames after the first.
     """
     for name, each in (("raw", raw), ("other", other)):
-        check_entries(each, FIDELITY, name, ("psnr",))
-    ours, theirs = tuple(raw["psnr"].shape), tuple(other["psnr"].shape)
+        check_entries(each, FIDELITY, name, ("psnr_frame",))
+    ours, theirs = tuple(raw["psnr_frame"].shape), tuple(other["psnr_frame"].shape)
     if ours != theirs:
         raise ValueError(f"raw has PSNRs of shape {ours}, other of {theirs}: give scores of the same clips.")
-    more = _by_latent(raw["psnr"] - other["psnr"], stride)
+    more = _by_latent(raw["psnr_frame"] - other["psnr_frame"], stride)
     return {"db_by_latent_frame": more.mean(0).tolist(), "stderr": [_stderr(frame) for frame in more.T]}
 
 
@@ -179,28 +150,26 @@ def _by_latent(psnr: Tensor, stride: int) -> Tensor:
 
 @checked
 @torch.no_grad()
-def frame0_latent(model: ToyModel, sampling: Sampling, clips: int = 32) -> dict[str, Any]:
+def frame0_latent(model: ToyModel, clips: int = 32, **options: Any) -> dict[str, Any]:
     """The largest error of frame 0's latent in videos that go on from it, against the encoded picture.
+
+    Through a codec the pixels of frame 0 change, whoever made it; its latent need not.
 
     Args:
         model: the toy.
-        sampling: how.
         clips: number of unseen scenes.
+        **options: of `generate`.
     """
     scenes = draw_scenes(clips, EVAL_SEED, world_named(model.preset["world"])).to(model.device)
-    first = model.encode_video(render(scenes, 1, model.geometry.size[0]))
-    if isinstance(model, ImageToVideo):
-        schedule = synchronous(sampling.steps, model.geometry.frames)
-        made = sampling.walk(model, scenes, schedule, 0, first=first)
-    else:
-        made = sampling.walk(model, scenes, hold(sampling.steps, model.geometry.frames), 0, first)
-    worst = (made[:, :, :1] - first).abs().max().item()
+    pictures = to_uint8(render(scenes, 1, model.geometry.size[0]))
+    made = generate_from(model, captions(scenes, EVAL_SEED), pictures, **options).latents
+    worst = (made[:, :, :1] - model.encode_video(to_pixels(pictures).to(model.device))).abs().max().item()
     return {"frame0_latent_max_error": worst, "frame0_latent_how": f"{clips} scenes on {model.device.type}"}
 
 
 @checked
 def measure(
-    model: ToyModel, name: str, base: ToyModel | None, clips: int, sampling: Sampling | None = None
+    model: ToyModel, name: str, base: ToyModel | None, clips: int, steps: int = 10, guidance: float | None = None
 ) -> dict[str, Any]:
     """Scores of a model, and beside an adapted one of what its base can do without any training.
 
@@ -209,39 +178,30 @@ def measure(
         name: of its entry.
         base: where the adaptation started; None leaves it out.
         clips: number of unseen scenes.
-        sampling: how; None is the toy's default.
+        steps: of the sampler.
+        guidance: scale of text guidance; None is the toy's own: 2 in pixel space, 3 with a codec.
     """
-    sampling = sampling or Sampling(guidance=2.0 if model.codec is None else 3.0, words=EVAL_SEED)
-    stride = model.geometry.stride[0] if model.codec else 1
-    own = sampling.picture if isinstance(model, ImageToVideo) else sampling.vector
-    ways = {name: (model, own), "copy_of_frame_0": (model, copy_of_frame_0)}
+    if guidance is None:
+        guidance = 2.0 if model.codec is None else 3.0
+    options: dict[str, Any] = {"steps": steps, "guidance": guidance}
+    stride, world = model.geometry.stride[0], model.preset["world"]
+    ways = {name: maker(model, **options), "copy_of_frame_0": copy_of_frame_0}
+    spoken: dict[str, Maker] = {name: maker(model, (), **options), "truth": lambda prompts, truth, seed: truth}
     if model.codec:
-        ways["truth_through_the_codec"] = (model, through_the_codec)
+        ways["truth_through_the_codec"] = spoken["truth_through_the_codec"] = through_the_codec(model)
     if base is not None:
-        ways["base_with_untrained_vector_clocks"] = (base, sampling.vector)
-        ways["base_with_replacement"] = (base, sampling.replacement)
-    world = model.preset["world"]
-    raw = {key: collect(way, fidelity, who, clips, world=world) for key, (who, way) in ways.items()}
+        ways["base_with_untrained_vector_clocks"] = maker(base, **options)
+        ways["base_with_replacement"] = maker(base, noise=1.0, mode="reimpose", **options)
+        spoken["base"] = maker(base, (), **options)
+    raw = {key: collect(way, model, clips, world=world) for key, way in ways.items()}
     scores: dict[str, Any] = {key: {"image_to_video": image_to_video_scores(r, stride)} for key, r in raw.items()}
-    if model.codec:
-        scores[name]["image_to_video"] |= frame0_latent(model, sampling, min(32, clips))
+    scores[name]["image_to_video"] |= frame0_latent(model, min(32, clips), **options)
     scores[name]["gain_over"] = {key: gain(raw[name], r, stride) for key, r in raw.items() if key != name}
-    for key, (who, way) in _spoken(name, model, base, sampling).items():
-        scores.setdefault(key, {})["text_to_video"] = text_to_video_scores(
-            collect(way, obedience, who, clips, world=world)
-        )
-    how = f"{sampling.steps} Euler steps, guidance {sampling.guidance:g}, seed 0, float32, unseen scenes"
+    for key, way in spoken.items():
+        scores.setdefault(key, {})["text_to_video"] = text_to_video_scores(collect(way, model, clips, world=world))
+    how = f"{steps} Euler steps, guidance {guidance:g}, seed 0, float32, unseen scenes"
     goals = {} if isinstance(model, ImageToVideo) else {"goals": compare(scores, name)}
     return {"how": how, "clips": clips, **scores, **goals}
-
-
-def _spoken(name: str, model: ToyModel, base: ToyModel | None, sampling: Sampling) -> dict[str, tuple[ToyModel, Way]]:
-    ways: dict[str, tuple[ToyModel, Way]] = {name: (model, sampling.text), "truth": (model, lambda m, s, t, seed: t)}
-    if model.codec:
-        ways["truth_through_the_codec"] = (model, through_the_codec)
-    if base is not None:
-        ways["base"] = (base, sampling.text)
-    return ways
 
 
 @checked

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from pusa_lab import generate, tasks
 from pusa_lab.arguments import checked
 from pusa_lab.metrics import follow_errors
 from pusa_lab.pixels import to_uint8
 from small_models.evaluate import EVAL_SEED
-from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
+from small_models.ways import generate_from
 from small_models.world import captions, draw_scenes, render, world_named
 
 SHEET_SEED = EVAL_SEED + 2
@@ -64,13 +63,8 @@ def image_to_video(model: ToyModel, count: int = 4, **options: Any) -> tuple[np.
         **options: of `generate`.
     """
     true, words = truth(model, count)
-    made = []
-    for clip, caption in zip(true, words, strict=True):
-        if isinstance(model, ImageToVideo):
-            made.append(generate(model.given(clip[0]), caption, **options).video[0])
-        else:
-            made.append(generate(model, caption, tasks.image_to_video(clip[0]), **options).video[0])
-    return true, np.stack(made)
+    made = [generate_from(model, [caption], true[i : i + 1], **options).video for i, caption in enumerate(words)]
+    return true, np.concatenate(made)
 
 
 @checked

@@ -1,110 +1,146 @@
-"""Ways to make a clip: from a caption and frame 0 with one clock per frame, or as others do it, or from words alone."""
+"""Ways to make clips from captions and the known frames of true clips: with a model through `generate`, or without."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
 
-from pusa_lab.arguments import checked
-from pusa_lab.guidance import text_cfg
-from pusa_lab.samplers import sample_steps
-from pusa_lab.schedules import hold, synchronous
-from pusa_lab.timesteps import interpolate
-from pusa_lab.types import Clip, Schedule, Video
+from pusa_lab.arguments import checked, shown
+from pusa_lab.generate import Result, generate
+from pusa_lab.pixels import to_pixels, to_uint8
+from pusa_lab.tasks import Known, Task
+from pusa_lab.types import Geometry
 from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
-from small_models.world import Scenes, captions
 
-Way = Callable[[Any, Scenes, Clip, int], Clip]
-"""(model, scenes, true clips, seed) -> clips made from captions and true frame 0."""
+Maker = Callable[[list[str], np.ndarray, int], np.ndarray]
+"""(captions, true clips (b, pf, h, w, 3) uint8, seed) -> clips of the same shape and type."""
 
 
 @checked
-class Sampling:
-    """How clips are sampled: Euler steps on a linear grid, with text guidance.
+def given(
+    truth: np.ndarray,
+    known: Sequence[int],
+    geometry: Geometry,
+    noise: float | Sequence[float] = 0.0,
+    mode: str = "denoise",
+) -> tuple[Known, ...]:
+    """The known latent frames of true clips; neighbours are encoded together, and nothing else with them.
 
     Args:
-        steps: of the sampler.
-        guidance: scale of text guidance.
-        words: seed of the captions' wording; None is the plain one.
+        truth: clips (b, pf, h, w, 3) uint8.
+        known: latent frames, ascending.
+        geometry: of the model.
+        noise: noise level at which they are kept, one for all or one each.
+        mode: one of `tasks.MODES`.
+
+    Raises:
+        ValueError: a known frame is not in the clips, or the levels are more or fewer than the frames.
+    """
+    levels = [*noise] if isinstance(noise, Sequence) else [noise] * len(known)
+    if len(levels) != len(known):
+        raise ValueError(f"{len(levels)} levels of noise for {len(known)} known frames: give one each, or one for all.")
+    last = max((p for i in known for p in geometry.pixels_at(i)), default=0)
+    if truth.ndim != 5 or last >= truth.shape[1]:
+        raise ValueError(
+            f"known frames reach pixel frame {last} of truth, which is {shown(truth)}: give clips (b, pf, h, w, 3) "
+            "that are long enough."
+        )
+    runs: list[list[int]] = []
+    for i, frame in enumerate(known):
+        if runs and known[runs[-1][-1]] + 1 == frame:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    out = []
+    for run in runs:
+        pixels = [p for i in run for p in geometry.pixels_at(known[i])]
+        levels_here = [levels[i] for i in run]
+        out.append(Known(truth[:, pixels], at=known[run[0]], noise=levels_here, mode=mode))
+    return tuple(out)
+
+
+@checked
+def generate_from(
+    model: ToyModel,
+    prompts: Sequence[str],
+    truth: np.ndarray,
+    known: Sequence[int] = (0,),
+    noise: float | Sequence[float] = 0.0,
+    mode: str = "denoise",
+    **options: Any,
+) -> Result:
+    """Generate from captions and known latent frames of true clips: one timestep per frame, or Wan's own way.
+
+    Args:
+        model: a toy; an `ImageToVideo` is given frame 0 as its picture instead of a known frame.
+        prompts: one caption per clip.
+        truth: clips (b, pf, h, w, 3) uint8.
+        known: latent frames, ascending; none is text-to-video.
+        noise: noise level at which they are kept, one for all or one each.
+        mode: one of `tasks.MODES`; "reimpose" with noise 1 is replacement, which needs no timestep per frame.
+        **options: of `generate`: steps, schedule, shift, guidance, solver, seed.
+
+    Raises:
+        ValueError: as `given` and `generate`, or an `ImageToVideo` is asked for anything but frame 0 without noise.
+    """
+    if not isinstance(model, ImageToVideo) or not known:
+        return generate(
+            model, prompts, Task("known frames", given(truth, known, model.geometry, noise, mode)), **options
+        )
+    if [*known] != [0] or noise != 0:
+        raise ValueError(
+            f"known={[*known]!r:.60}, noise={noise!r:.60} for a model that takes frame 0 as its picture: "
+            f"give known=[0] and noise=0."
+        )
+    return generate(model.given(truth[:, :1]), prompts, **options)
+
+
+@checked
+def maker(
+    model: ToyModel,
+    known: Sequence[int] = (0,),
+    noise: float | Sequence[float] = 0.0,
+    mode: str = "denoise",
+    **options: Any,
+) -> Maker:
+    """The videos of `generate_from`, as a function of captions, true clips and seed.
+
+    Args:
+        model: as `generate_from`.
+        known: as `generate_from`.
+        noise: as `generate_from`.
+        mode: as `generate_from`.
+        **options: of `generate`: steps, schedule, shift, guidance, solver.
     """
 
-    def __init__(self, steps: int = 10, guidance: float = 2.0, words: int | None = None):
-        self.steps, self.guidance, self.words = steps, guidance, words
+    def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
+        return generate_from(model, prompts, truth, known, noise, mode, seed=seed, **options).video
 
-    @torch.no_grad()
-    def walk(
-        self,
-        model: ToyModel,
-        scenes: Scenes,
-        schedule: Schedule,
-        seed: int,
-        known: Float[Tensor, "b c n h w"] | None = None,
-        replace: bool = False,
-        **cond: Any,
-    ) -> Video:
-        """Latents sampled along a schedule.
-
-        Args:
-            model: the toy.
-            scenes: give the captions.
-            schedule: clocks (rows, f).
-            seed: of the noise.
-            known: latents (b, c, n, h, w) put at the first frames, at their clock's level.
-            replace: put them there anew at every row, which needs no vector of clocks.
-            **cond: further arguments of the denoiser call.
-        """
-        frames, n = schedule.shape[1], 0 if known is None else known.shape[2]
-        shape = model.geometry.latent_shape(len(scenes), frames)
-        eps = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(model.device)
-        schedule = schedule.to(model.device)
-        x = eps.clone()
-
-        def put(x: Video, row: Tensor) -> None:
-            if known is not None:
-                x[:, :, :n] = interpolate(known, eps[:, :, :n], row[:n].expand(len(x), -1))
-
-        put(x, schedule[0])
-        text = model.encode_text(captions(scenes, self.words)) | cond
-        null = model.encode_text([""] * len(scenes)) | cond
-        for state in sample_steps(text_cfg(model, null, self.guidance), x, schedule, **text):
-            if replace:
-                put(state.x, schedule[state.row])
-        return state.x
-
-    def vector(self, model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
-        """Frame 0 clean with its clock at 0, all others from noise: one clock per frame."""
-        frames = model.geometry.latent_frames(truth.shape[2])
-        known = model.encode_video(truth[:, :, :1])
-        return model.decode(self.walk(model, scenes, hold(self.steps, frames), seed, known))
-
-    def replacement(self, model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
-        """One clock for all; frame 0 is replaced at every step by the true one at that noise."""
-        frames = model.geometry.latent_frames(truth.shape[2])
-        known = model.encode_video(truth[:, :, :1])
-        return model.decode(self.walk(model, scenes, synchronous(self.steps, frames), seed, known, replace=True))
-
-    def picture(self, model: ImageToVideo, scenes: Scenes, truth: Clip, seed: int) -> Clip:
-        """One clock for all, and frame 0 as further input: Wan's own image-to-video."""
-        frames = model.geometry.latent_frames(truth.shape[2])
-        first = model.encode_video(truth[:, :, :1])
-        return model.decode(self.walk(model, scenes, synchronous(self.steps, frames), seed, first=first))
-
-    def text(self, model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
-        """From the caption alone."""
-        frames = model.geometry.latent_frames(truth.shape[2])
-        return model.decode(self.walk(model, scenes, synchronous(self.steps, frames), seed))
+    return make
 
 
 @checked
-def copy_of_frame_0(model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
-    """Nothing moves."""
-    return truth[:, :, :1].expand_as(truth)
+def copy_of_frame_0(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
+    """Nothing moves.
+
+    Args:
+        prompts: unused.
+        truth: clips (b, pf, h, w, 3) uint8.
+        seed: unused.
+    """
+    return np.repeat(truth[:, :1], truth.shape[1], 1)
 
 
 @checked
-def through_the_codec(model: ToyModel, scenes: Scenes, truth: Clip, seed: int) -> Clip:
-    """The truth, as far as the codec keeps it: no model can do better."""
-    return model.decode(model.encode_video(truth))
+def through_the_codec(model: ToyModel) -> Maker:
+    """The truth, as far as the codec keeps it: no model can do better.
+
+    Args:
+        model: a toy with a codec.
+    """
+
+    def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
+        return to_uint8(model.decode(model.encode_video(to_pixels(truth).to(model.device))))
+
+    return make

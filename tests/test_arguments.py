@@ -1,6 +1,7 @@
 """pytest tests/test_arguments.py: what fits an annotation passes, everything else gets one sentence."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ import pytest
 import torch
 from jaxtyping import jaxtyped
 
-from pusa_lab import samplers
+from pusa_lab import arguments, samplers, schedules, timesteps
 from pusa_lab.arguments import ArgumentError, calling, checked
 from pusa_lab.files import read_json
 from pusa_lab.metrics.inside import attention_mass
@@ -236,3 +237,34 @@ def test_what_a_library_generator_refuses_on_the_way_begins_with_its_name():
         attention_mass(torch.nn.Linear(1, 1)),
     ):
         pass
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "unipc"])
+def test_arguments_are_checked_once_and_not_at_every_row(monkeypatch, solver):
+    checks, one = [], arguments._one
+    monkeypatch.setattr(arguments, "_one", lambda known, key, value: checks.append(key) or one(known, key, value))
+    counts = []
+    for steps in (2, 20):
+        S = schedules.synchronous(steps, 3)
+        checks.clear()
+        samplers.sample(lambda x, tau: x, torch.randn(2, 1, 3, 2, 2), S, solver)
+        counts.append(len(checks))
+    assert counts[0] == counts[1]
+
+
+def test_what_a_persons_own_function_calls_is_checked_and_converted():
+    def denoiser(x, tau):
+        return x - timesteps.interpolate(x, torch.ones_like(x), [[0.5, 1.0]])
+
+    x = torch.randn(1, 1, 2, 2, 2)
+    v = (x - 1) * torch.tensor([0.5, 1.0])[None, None, :, None, None]
+    torch.testing.assert_close(samplers.sample(denoiser, x, [[1.0, 1.0], [0.0, 0.0]]), x - v)
+    with pytest.raises(ArgumentError, match=r"samplers.sample: tau is 'half' .a str."):
+        samplers.sample(lambda x, tau: timesteps.per_frame("half", x), x, [[1.0, 1.0], [0.0, 0.0]])
+
+
+def test_settings_that_a_person_binds_are_checked():
+    with pytest.raises(ArgumentError, match=r"lag is 'x' .a str."):
+        samplers.sample(lambda x, tau: x, torch.randn(1, 1, 2, 2, 2), functools.partial(schedules.pyramid, lag="x"))
+    with pytest.raises(ArgumentError, match=r"rho is 'x' .a str."):
+        schedules.pyramid(4, 3, grid=functools.partial(schedules.grids.karras, rho="x"))

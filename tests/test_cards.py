@@ -94,7 +94,7 @@ def test_frame_0_keeps_its_latent(stage):
     assert told["frame0_latent_max_error"] == 0
     assert "frame0_max_error" not in told
     model = small_models.load(name, "cpu")
-    assert evaluate.frame0_latent(model, evaluate.Sampling(steps=2), clips=2) == {
+    assert evaluate.frame0_latent(model, 2, steps=2) == {
         "frame0_latent_max_error": 0.0,
         "frame0_latent_how": "2 scenes on cpu",
     }
@@ -102,4 +102,4 @@ def test_frame_0_keeps_its_latent(stage):
 
 def test_wans_own_way_does_not_keep_it():
     model = small_models.load("mini-i2v", "cpu")
-    assert evaluate.frame0_latent(model, evaluate.Sampling(steps=2), clips=2)["frame0_latent_max_error"] > 0
+    assert evaluate.frame0_latent(model, 2, steps=2)["frame0_latent_max_error"] > 0

@@ -4,14 +4,16 @@ import hashlib
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 import small_models
 from pusa_lab.metrics import psnr
+from pusa_lab.pixels import to_uint8
 from pusa_lab.types import VideoModel
-from small_models import evaluate, world
+from small_models import evaluate, ways, world
 from small_models.files import KEY
 from small_models.goals import compare
 from small_models.zoo import CHECKPOINTS
@@ -59,12 +61,12 @@ def test_nano_has_under_a_million_parameters(name):
 
 def test_the_card_can_be_measured_again(nano_vta, nano_base):
     """Image-to-video on this machine, on fewer clips: exact frame 0, and clearly better than untrained clocks."""
-    sampling = evaluate.Sampling(guidance=2.0)
     scores = {}
     for name, model in {"vta": nano_vta, "untrained": nano_base}.items():
-        raw = evaluate.collect(sampling.vector, evaluate.fidelity, model, 64)
+        raw = evaluate.collect(ways.maker(model, guidance=2.0), model, 64)
         scores[name] = evaluate.image_to_video_scores(raw, 1)
-        assert scores[name]["frame0_max_error"] == 0
+        assert (raw["psnr_frame"][:, 0] == 60).all()  # as high as it is counted
+        assert evaluate.frame0_latent(model, 64)["frame0_latent_max_error"] == 0
     metrics = small_models.card("nano-vta")["metrics"]
     for name, key in {"vta": "nano-vta", "untrained": "base_with_untrained_vector_clocks"}.items():
         want = metrics[key]["image_to_video"]
@@ -76,13 +78,13 @@ def test_the_card_can_be_measured_again(nano_vta, nano_base):
     assert scores["vta"]["position_error_px"] < scores["untrained"]["position_error_px"]
 
 
-def scores_of(way, model, clips=50):
-    i2v = evaluate.image_to_video_scores(evaluate.collect(way, evaluate.fidelity, model, clips), 1)
-    return i2v, evaluate.text_to_video_scores(evaluate.collect(way, evaluate.obedience, model, clips))
+def scores_of(make, model, clips=50):
+    raw = evaluate.collect(make, model, clips)
+    return evaluate.image_to_video_scores(raw, 1), evaluate.text_to_video_scores(raw)
 
 
 def test_the_truth_scores_as_truth(nano_vta):
-    i2v, t2v = scores_of(lambda model, scenes, truth, seed: truth, nano_vta)
+    i2v, t2v = scores_of(lambda prompts, truth, seed: truth, nano_vta)
     assert i2v["psnr_db"] == 60
     assert i2v["position_error_px"] < 0.3
     assert i2v["lost_objects"] == 0
@@ -90,8 +92,12 @@ def test_the_truth_scores_as_truth(nano_vta):
     assert t2v["1_objects"]["colour_and_shape_right"] > 0.85
 
 
+def noisy(shape):
+    return to_uint8(torch.randn(shape).movedim(-1, 1))
+
+
 def test_noise_scores_as_noise(nano_vta):
-    i2v, t2v = scores_of(lambda model, scenes, truth, seed: torch.randn_like(truth), nano_vta)
+    i2v, t2v = scores_of(lambda prompts, truth, seed: noisy(truth.shape), nano_vta)
     assert i2v["psnr_db"] < 8
     assert i2v["position_error_px"] > 3
     assert t2v["1_objects"]["direction_right"] < 0.3
@@ -99,8 +105,8 @@ def test_noise_scores_as_noise(nano_vta):
 
 
 def test_gains_are_paired():
-    raw = {"psnr": torch.tensor([[60.0, 20, 22, 30, 32], [60.0, 30, 32, 10, 12]])}
-    other = {"psnr": raw["psnr"] - torch.tensor([0.0, 1, 3, 5, 5])}
+    raw = {"psnr_frame": torch.tensor([[60.0, 20, 22, 30, 32], [60.0, 30, 32, 10, 12]])}
+    other = {"psnr_frame": raw["psnr_frame"] - torch.tensor([0.0, 1, 3, 5, 5])}
     found = evaluate.gain(raw, other, 2)
     assert found == {"db_by_latent_frame": [2.0, 5.0], "stderr": [0.0, 0.0]}
 
@@ -265,20 +271,20 @@ def test_a_mistake_of_ours_is_not_called_another_architecture(monkeypatch):
 
 
 def test_scores_of_other_clips_are_refused(nano_vta):
-    raw = {
-        "psnr": torch.rand(2, 9),
-        "worst": torch.rand(2),
-        "distance": torch.rand(2, 9, 1),
-        "lost": torch.rand(2, 9, 1),
-    }
+    raw = {"psnr_frame": torch.rand(2, 9), "position_error": torch.rand(2), "lost": torch.rand(2)}
     for call, says in (
-        (lambda: evaluate.gain(raw, {}, 1), "other has no 'psnr'"),
-        (lambda: evaluate.gain(raw, {"psnr": torch.rand(3, 9)}, 1), r"shape \(2, 9\), other of \(3, 9\)"),
+        (lambda: evaluate.gain(raw, {}, 1), "other has no 'psnr_frame'"),
+        (lambda: evaluate.gain(raw, {"psnr_frame": torch.rand(3, 9)}, 1), r"shape \(2, 9\), other of \(3, 9\)"),
         (lambda: evaluate.gain(raw, raw, 3), "stride=3 for 2 clips of 9 frames"),
-        (lambda: evaluate.image_to_video_scores(raw | {"worst": torch.rand(2, 2)}, 1), "'worst' of raw is a tensor"),
+        (lambda: evaluate.image_to_video_scores(raw | {"lost": torch.rand(2, 2)}, 1), "'lost' of raw is a tensor"),
         (lambda: evaluate.text_to_video_scores({"number": torch.ones(2).long()}), "raw has no 'shape'"),
-        (lambda: evaluate.collect(print, print, nano_vta, 2, world="moon"), "unknown world 'moon': choose one of nano"),
-        (lambda: evaluate.collect(lambda *_: 3, print, nano_vta, 2), "way returned 3 .an int.: it must return"),
+        (lambda: evaluate.collect(print, nano_vta, 2, world="moon"), "unknown world 'moon': choose one of nano"),
+        (lambda: evaluate.collect(lambda *_: 3, nano_vta, 2), r"make returned an array of shape \(\), int64: it must"),
+        (
+            lambda: evaluate.collect(lambda *_: np.zeros((2, 8, 9, 9, 3), np.uint8), nano_vta, 2),
+            "of shape .2, 8, 16, 16, 3.",
+        ),
+        (lambda: evaluate.collect(lambda p, truth, s: truth / 255, nano_vta, 2), "make returned .*, uint8"),
         (lambda: compare({"nano-vta": {"gain_over": {}}}, "nano-vta"), "'nano-vta' of metrics has no 'text_to_video'"),
         (lambda: compare({}, "nano-vta"), "metrics has no 'nano-vta'"),
     ):

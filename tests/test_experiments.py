@@ -14,9 +14,9 @@ from pusa_lab.pixels import to_uint8
 from small_models.experiments import SMALL, Adaptation, Book, Lab, Workshop, read, run_table
 from small_models.experiments import adapt as adapting
 from small_models.experiments import book as booking
-from small_models.experiments.lab import given
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.training_tables import exactness, ratios
+from small_models.ways import given
 from small_models.world import positions, render
 
 TINY = replace(

@@ -94,12 +94,32 @@ def test_every_sample_may_have_its_own_picture():
         assert torch.equal(x[i : i + 1, :, 4:], MODEL.encode_video(pixels.to_pixels(shared_end)))
 
 
-def test_a_level_in_schedule_and_task_is_said_once():
-    S = hold(4, 5, noise=0.3)
-    kept = place(tasks.image_to_video(picture(), noise=0.3), MODEL.geometry, 5).schedule(S)
-    assert torch.equal(kept, S)
-    with pytest.raises(ValueError, match=r"keeps frame 0 at 0.3, the task at 0: say it once"):
-        place(tasks.image_to_video(picture()), MODEL.geometry, 5).schedule(S)
+def conditions(**options):
+    return place(tasks.image_to_video(picture(), **options), MODEL.geometry, 5)
+
+
+@pytest.mark.parametrize(("m", "mode"), [(0.0, "denoise"), (0.0, "freeze"), (0.3, "hold"), (0.3, "label")])
+def test_a_column_that_is_what_the_task_makes_it_stays(m, mode):
+    S = hold(4, 5, noise=m, constant=True)
+    assert torch.equal(conditions(noise=m, mode=mode).schedule(S), S)
+    assert torch.equal(conditions(noise=m, mode=mode).schedule(synchronous(4, 5)), S)
+
+
+@pytest.mark.parametrize(
+    ("S", "options"),
+    [
+        (hold(4, 5, noise=0.3), {}),
+        (hold(4, 5, noise=0.3), {"noise": 0.3}),  # squared, or taken for a column that is finished?
+        (hold(4, 5, noise=0.3), {"noise": 0.3, "mode": "hold"}),
+        (hold(4, 5, noise=0.3, constant=True), {"noise": 0.3}),
+        (hold(4, 5, noise=0.5), {"noise": 1.0}),
+        (hold(4, 5), {"noise": 0.3}),
+        (hold(4, 5), {"noise": 0.3, "mode": "label"}),
+    ],
+)
+def test_the_task_alone_sets_the_level_of_a_known_frame(S, options):
+    with pytest.raises(ValueError, match=r"known frame 0 starts at .* in the schedule, but the task alone sets its"):
+        conditions(**options).schedule(S)
 
 
 @pytest.mark.parametrize("turn", [lambda a: a[::-1], lambda a: a[:, ::-1], Image.fromarray])

@@ -59,7 +59,7 @@ import pusa_lab as pl
 import small_models
 from pusa_lab import media, metrics, pixels, schedules, tasks, viz
 from pusa_lab.notebook import check, play, setup
-from small_models import evaluate, world
+from small_models import evaluate, ways, world
 
 device = setup(seed=SEED, shapes=True)
 STEPS, CLIPS = (4, 2) if FAST else (STEPS, CLIPS)
@@ -204,13 +204,12 @@ assert all(float(row[4]) > 0 for row in rows), "something moves in every video"
 
 # %%
 base = small_models.load(MODEL.rsplit("-", 1)[0] + "-base", device=device)
-sampling = evaluate.Sampling(STEPS, GUIDANCE)
 contestants = {
-    "copy of frame 0": (model, evaluate.copy_of_frame_0),
-    "base": (base, sampling.vector),
-    "adapted": (model, sampling.vector),
+    "copy of frame 0": ways.copy_of_frame_0,
+    "base": ways.maker(base, steps=STEPS, guidance=GUIDANCE),
+    "adapted": ways.maker(model, steps=STEPS, guidance=GUIDANCE),
 }
-raw = {name: evaluate.collect(way, evaluate.fidelity, toy, CLIPS) for name, (toy, way) in contestants.items()}
+raw = {name: evaluate.collect(make, model, CLIPS) for name, make in contestants.items()}
 scores = {name: evaluate.image_to_video_scores(found, geometry.stride[0]) for name, found in raw.items()}
 for name, score in scores.items():
     error = f"{score['position_error_px']:.1f} px"
@@ -221,15 +220,15 @@ assert scores["adapted"]["psnr_db"] > scores["base"]["psnr_db"], "fine-tuning wi
 # %%
 fig, ax = plt.subplots(figsize=(7.5, 2.8), layout="constrained")
 for name, found in raw.items():
-    ax.plot(range(1, pixel_frames), found["psnr"][:, 1:].mean(dim=0), label=name)
+    ax.plot(range(1, pixel_frames), found["psnr_frame"][:, 1:].mean(dim=0), label=name)
 ax.set(xlabel="pixel frame", ylabel="PSNR against the truth (dB)", title="how far does frame 0 reach?")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 scene = world.draw_scenes(1, SEED + 1, world.WORLDS[model.preset["world"]])
-truth = world.render(scene)
-made = {name: way(toy, scene, truth.to(device), SEED) for name, (toy, way) in contestants.items()}
-viz.filmstrip({name: pixels.to_uint8(v)[0] for name, v in {"truth": truth, **made}.items()}, known=[0])
+truth = pixels.to_uint8(world.render(scene))
+made = {name: make(world.captions(scene), truth, SEED)[0] for name, make in contestants.items()}
+viz.filmstrip({"truth": truth[0], **made}, known=[0])
 plt.title(world.captions(scene)[0])
 plt.show()
 # %% [markdown]

@@ -56,7 +56,7 @@ from pusa_lab.notebook import check, play, setup
 from pusa_lab.schedules import draws
 from pusa_lab.training import Bank, LatentVideoDataModule, VTAModule, run
 from pusa_lab.training.module import NOISE_BINS, by_clock_and_frame
-from small_models import evaluate, experiments, world
+from small_models import evaluate, experiments, ways, world
 from small_models.data import clips_of, latent_bank, pixel_bank
 from small_models.experiments import figures
 from small_models.experiments.report import show
@@ -222,10 +222,10 @@ for other in ("shared", "picture"):
 # one with the better image-to-video? What about the specialist, whose loss at unequal clocks is so much worse?
 
 # %%
-sampling = evaluate.Sampling(steps=6, guidance=1.0)
-ways = {name: (toy, sampling.vector) for name, toy in contestants.items()}
-ways["copy of frame 0"] = (base, evaluate.copy_of_frame_0)
-raw = {name: evaluate.collect(way, evaluate.fidelity, toy, CLIPS)["psnr"][:, 1:] for name, (toy, way) in ways.items()}
+options = {"steps": 6, "guidance": 1.0}
+makers = {name: ways.maker(toy, **options) for name, toy in contestants.items()}
+makers["copy of frame 0"] = ways.copy_of_frame_0
+raw = {name: evaluate.collect(make, base, CLIPS)["psnr_frame"][:, 1:] for name, make in makers.items()}
 more = {name: (psnr - raw["nano-base"]).mean(dim=1) for name, psnr in raw.items()}  # paired: the same scenes and noise
 for name, psnr in raw.items():
     gain = more[name].mean(), more[name].std() / CLIPS**0.5
@@ -245,14 +245,14 @@ for name in trained:
     assert raw[f"live, {name}"].mean() < raw["nano-vta"].mean(), "a short while is no substitute for a long one"
 
 # %%
-scene = world.draw_scenes(1, evaluate.EVAL_SEED + SEED + 3, world.WORLDS[world_name]).to(device)
-truth = world.render(scene, geometry.frames, geometry.size[0])
-made = {name: sampling.vector(toy, scene, truth, SEED) for name, toy in contestants.items()}
-shown = {name: pixels.to_uint8(clip.cpu().clamp(-1, 1))[0] for name, clip in {"truth": truth.cpu(), **made}.items()}
+scene = world.draw_scenes(1, evaluate.EVAL_SEED + SEED + 3, world.WORLDS[world_name])
+truth = pixels.to_uint8(world.render(scene, geometry.frames, geometry.size[0]))
+made = {name: makers[name](world.captions(scene), truth, SEED) for name in contestants}
+shown = {name: clips[0] for name, clips in {"truth": truth, **made}.items()}
 viz.filmstrip(shown, known=[0])
-plt.title(f"{world.captions(scene)[0]} ({sampling.steps} steps, guidance {sampling.guidance:g}, seed {SEED})")
+plt.title(f"{world.captions(scene)[0]} ({options['steps']} steps, guidance {options['guidance']:g}, seed {SEED})")
 plt.show()
-play({f"{name}, {sampling.steps} steps": shown[name] for name in shown}, fps=geometry.fps, width=96)
+play({f"{name}, {options['steps']} steps": shown[name] for name in shown}, fps=geometry.fps, width=96)
 
 # %% [markdown]
 # Loss and video do not move together. `independent` must learn every combination of clocks, of which "frame 0 clean, the

@@ -290,17 +290,17 @@ assert kl.mean() < 0.05, "but here not by much"
 # **Predict.** Where will column 0 be dark?
 
 # %%
-hold, together = schedules.hold(STEPS, frames), schedules.synchronous(STEPS, frames)
 contestants = {
-    "base, text alone": (base, together, {}),
-    "base, clean frame 0": (base, hold, {"known": first[:1]}),
-    "VTA, clean frame 0": (vta, hold, {"known": first[:1]}),
-    "Wan's way, picture": (wan, together, {"first": first[:1]}),
+    "base, text alone": (base, []),
+    "base, clean frame 0": (base, [0]),
+    "VTA, clean frame 0": (vta, [0]),
+    "Wan's way, picture": (wan, [0]),
 }
+clip = pixels.to_uint8(truth[:1])
 looks = {}
-for name, (model, S, given) in contestants.items():
+for name, (model, known) in contestants.items():
     with attention_mass(model.dit) as found:
-        ways.Sampling(STEPS, guidance=1.0).walk(model, scenes[:1], S, SEED, **given)
+        ways.generate_from(model, prompts[:1], clip, known, steps=STEPS, guidance=1.0, seed=SEED)
     looks[name] = torch.stack(found)[:, :, 0]  # (steps, blocks, f, f)
 maps = {
     f"{name}\nstep {s + 1} of {STEPS}": one[s, -1]
@@ -394,6 +394,7 @@ def used(model, S):
     return torch.stack(found).cpu(), torch.stack(states[1:])  # (steps, clips), and the walk
 
 
+hold, together = schedules.hold(STEPS, frames), schedules.synchronous(STEPS, frames)
 todo = {"VTA": (vta, hold), "Wan's way": (wan, together), "base, clean frame 0": (base, hold)}
 walked = {name: used(model, S) for name, (model, S) in todo.items()}
 uses = {name: found for name, (found, states) in walked.items()}

@@ -1,30 +1,26 @@
 """What every experiment needs: models, unseen scenes, and a score for whatever is asked of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pusa_lab import metrics, tasks
-from pusa_lab.arguments import checked, shown
-from pusa_lab.generate import generate
+from pusa_lab import metrics
+from pusa_lab.arguments import checked
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.types import Clip, Geometry
 from small_models import suite, zoo
 from small_models.evaluate import EVAL_SEED
 from small_models.experiments.sizes import Sizes
 from small_models.files import sha256
-from small_models.i2v import ImageToVideo
+from small_models.ways import Maker, maker
 from small_models.world import MOTIONS, WORLDS, Scenes, captions, draw_scenes, render
 
 PER_PROMPT = ("psnr", "position_error", "total", "quality", "i2v", "text_alignment", "motion", "boundary_position")
 """Scores that rows also keep prompt by prompt."""
-Maker = Callable[[list[str], np.ndarray, int], np.ndarray]
-"""(captions, true clips (b, pf, h, w, 3) uint8, seed) -> clips."""
 SCALED = 64
 """Scenes that the totals' scale is measured on, whatever the sizes, so that tables can be compared."""
 STAYING = ("bounce", "gravity", "circle", "stop")
@@ -203,60 +199,9 @@ class Lab:
             mode: one of `tasks.MODES`.
             **options: of `generate`: steps, schedule, solver, guidance, shift.
         """
-        options = {"guidance": self.sizes.guidance, **options}
-
-        def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
-            if isinstance(model, ImageToVideo) and known:
-                return generate(model.given(truth[:, :1]), prompts, seed=seed, **options).video
-            task = tasks.Task("known frames", given(truth, known, self.geometry, noise, mode))
-            return generate(model, prompts, task, seed=seed, **options).video
-
-        return make
+        return maker(model, known, noise, mode, **{"guidance": self.sizes.guidance, **options})
 
 
 def _by_prompt(values: Tensor, groups: Tensor) -> list[float]:
     """The mean over the seeds of every prompt, so that rows can be compared on the same prompts."""
     return [round(values[groups == g].nanmean().item(), 4) for g in groups.unique()]
-
-
-@checked
-def given(
-    truth: np.ndarray,
-    known: Sequence[int],
-    geometry: Geometry,
-    noise: float | Sequence[float] = 0.0,
-    mode: str = "denoise",
-) -> tuple[tasks.Known, ...]:
-    """The known latent frames of true clips; neighbours are encoded together, and nothing else with them.
-
-    Args:
-        truth: clips (b, pf, h, w, 3) uint8.
-        known: latent frames, ascending.
-        geometry: of the model.
-        noise: level kept, one for all or one each.
-        mode: one of `tasks.MODES`.
-
-    Raises:
-        ValueError: a known frame is not in the clips, or the levels are more or fewer than the frames.
-    """
-    levels = [*noise] if isinstance(noise, Sequence) else [noise] * len(known)
-    if len(levels) != len(known):
-        raise ValueError(f"{len(levels)} levels of noise for {len(known)} known frames: give one each, or one for all.")
-    last = max((p for i in known for p in geometry.pixels_at(i)), default=0)
-    if truth.ndim != 5 or last >= truth.shape[1]:
-        raise ValueError(
-            f"known frames reach pixel frame {last} of truth, which is {shown(truth)}: give clips (b, pf, h, w, 3) "
-            "that are long enough."
-        )
-    runs: list[list[int]] = []
-    for i, frame in enumerate(known):
-        if runs and known[runs[-1][-1]] + 1 == frame:
-            runs[-1].append(i)
-        else:
-            runs.append([i])
-    out = []
-    for run in runs:
-        pixels = [p for i in run for p in geometry.pixels_at(known[i])]
-        levels_here = [levels[i] for i in run]
-        out.append(tasks.Known(truth[:, pixels], at=known[run[0]], noise=levels_here, mode=mode))
-    return tuple(out)

@@ -12,7 +12,8 @@ from pusa_lab.schedules import SCHEDULES
 from pusa_lab.tasks import MODES, Known, Task, loop
 from small_models.experiments.adapt import Adaptation, Workshop
 from small_models.experiments.book import Book
-from small_models.experiments.lab import Lab, Maker, given
+from small_models.experiments.lab import Lab
+from small_models.ways import Maker, given
 
 SOLVERS = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
 """Solver -> denoiser calls per row, guidance aside; Heun's last row costs one."""

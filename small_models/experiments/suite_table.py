@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import numpy as np
-
 from pusa_lab.arguments import checked
 from pusa_lab.pixels import to_pixels, to_uint8
 from small_models import suite as scores
 from small_models.experiments.adapt import Workshop
 from small_models.experiments.book import Book
 from small_models.experiments.lab import Lab
+from small_models.ways import copy_of_frame_0, through_the_codec
 
 
 @checked
@@ -22,14 +21,10 @@ def suite(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
         book: takes the rows.
     """
     base = lab.model("base")
-
-    def through_the_codec(_: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
-        return to_uint8(base.decode(base.encode_video(to_pixels(truth).to(lab.device))))
-
     ways: dict[str, Any] = {"truth": lambda _, truth, seed: truth}
     if base.codec:
-        ways["truth through the codec"] = through_the_codec
-    ways["frame 0 repeated"] = lambda _, truth, seed: np.repeat(truth[:, :1], truth.shape[1], 1)
+        ways["truth through the codec"] = through_the_codec(base)
+    ways["frame 0 repeated"] = copy_of_frame_0
     for name in scores.destroyed(next(lab.parts(2))[1]):
         ways[name] = lambda _, truth, seed, n=name: to_uint8(scores.destroyed(to_pixels(truth).to(lab.device))[n])
     for label, make in ways.items():

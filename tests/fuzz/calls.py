@@ -22,7 +22,6 @@ WITHOUT_BOUND = {
     "pusa_lab.metrics.vbench.totals": "NaN is a missing score",
     "pusa_lab.training.module.by_clock_and_frame": "NaN where no sample fell",
     "small_models.evaluate.collect": "equal clips",
-    "small_models.evaluate.fidelity": "equal clips",
     "small_models.experiments.rows.line": "NaN where a row has no such score",
     "small_models.experiments.rows.numbers": "NaN where the row has no such score",
     "small_models.reader.locate": "NaN where nothing of a colour is seen",

@@ -254,18 +254,9 @@ def bank():
 
 
 def raw():
-    from small_models.evaluate import fidelity
-    from small_models.world import render
+    from small_models.evaluate import collect
 
-    clip = render(scenes(3))
-    return fidelity(clip * 0.9, clip, scenes(3))
-
-
-def raw_words():
-    from small_models.evaluate import obedience
-    from small_models.world import render
-
-    return obedience(render(scenes(3)), render(scenes(3)), scenes(3))
+    return collect(lambda prompts, truth, seed: (truth * 0.9).astype(np.uint8), nano(), 3)
 
 
 def suite_raw(scale=1.0):

@@ -242,12 +242,12 @@ OWN: dict[str, dict[str, list[str]]] = {
         "num_layers": ["1"], "patch_size": ["(1, 2, 2)"], "image_dim": ["None"],
     },
     r"small_models\.evaluate\.collect": {
-        "way": ["lambda model, scenes, truth, seed: truth"], "score": ["the('small_models.evaluate.fidelity')"], "model": ["nano()"],
+        "make": ["lambda prompts, truth, seed: truth"], "model": ["nano()"],
         "clips": ["2"], "world": ["''", "'nano'"],
     },
     r"small_models\.evaluate\.(image_to_video_scores|gain)": {"raw": ["raw()"], "other": ["raw()"], "stride": ["1"]},
-    r"small_models\.evaluate\.text_to_video_scores": {"raw": ["raw_words()"]},
-    r"small_models\.(evaluate|suite)\.(fidelity|obedience|appearance)|small_models\.reader\.confirm": {
+    r"small_models\.evaluate\.text_to_video_scores": {"raw": ["raw()"]},
+    r"small_models\.suite\.(fidelity|obedience|appearance)|small_models\.reader\.confirm": {
         "clip": ["the('small_models.world.pictures.render')(scenes(2))"], "scenes": ["scenes(2)"], "known": ["()", "[0]"],
         "truth": ["the('small_models.world.pictures.render')(scenes(2))"], "first": ["None"],
     },
@@ -259,7 +259,6 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"small_models\.features\.check_labels": {"logits": ["logits()"], "labels": ["the('small_models.features.labels_of')(scenes(2, 'mini'))"]},
     r"small_models\.world\.tables\.world_named": {"name": ["'nano'", "'mini'"]},
-    r"small_models\.experiments\.lab\.given": {"truth": ["np.stack([film(9), film(9)])"], "known": ["[0]"], "noise": ["0.3", "[0.3]"]},
     r"small_models\.measure_features\.shares": {"logits": ["logits()"], "labels": ["the('small_models.features.labels_of')(scenes(2, 'mini'))"]},
     r"small_models\.measure_features\.ladder": {"found": ["{'true': rand(3, 4), 'frozen': rand(3, 4)}"], "others": ["rand(3, 4)"]},
     r"small_models\.experiments\.book\.read": {"path": ["ROOT / 'small_models' / 'results' / 'paper' / 'steps.json'"]},
@@ -295,7 +294,10 @@ OWN: dict[str, dict[str, list[str]]] = {
         "groups": ["torch.arange(3)"],
     },
     r"small_models\.sheets\.\w+": {"model": ["nano()"], "count": ["1", "2"], "rows": ["[film(9), film(9)]"], "folder": ["new('s')"]},
-    r"small_models\.ways\.\w+": {"model": ["nano()"], "truth": ["clip(3, 3, 8, 16, 16)"], "scenes": ["scenes(3)"]},
+    r"small_models\.ways\.\w+": {
+        "model": ["nano()"], "truth": ["np.stack([film(8), film(8)])"], "prompts": ["['a red circle moves right', 'a blue square moves up']"],
+        "known": ["[0]"], "noise": ["0.3", "[0.3]"], "geometry": ["nano().geometry"],
+    },
     r"small_models\.(tracks|reader)\.\w+": {
         "where": ["rand(2, 8, 2, 2)"], "area": ["rand(2, 8, 2)"], "world": ["world()"], "size": ["torch.zeros(2, 2).long()"],
         "colour": ["whole(3, 2, 2)"], "clip": ["clip(2, 3, 8, 16, 16)"], "costs": ["rand(2, 2, 1, 8, 3)"],
