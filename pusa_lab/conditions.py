@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, returned
 from pusa_lab.pixels import fit, to_pixels
 from pusa_lab.schedules import frame_indices, noise_levels, starts_as_noise
 from pusa_lab.schedules.checks import ROUNDING
-from pusa_lab.tasks import Known, Task
+from pusa_lab.tasks import MODES, Known, Task
+from pusa_lab.tasks.known import Column
 from pusa_lab.timesteps import interpolate
 from pusa_lab.types import Clip, Geometry, Schedule, Tau, Video, VideoModel
 
@@ -30,20 +31,19 @@ class Conditions:
     """Clean latents (b or 1, c, n, h, w) of the known frames, in the order of `at`; None when nothing is known."""
 
     @property
-    def imposed(self) -> list[bool]:
-        """Whether each is set anew at every row: the modes hold, reimpose and label."""
-        return [mode in ("hold", "reimpose", "label") for mode in self.mode]
+    def replaced(self) -> list[bool]:
+        """Whether each is set anew at every row."""
+        return [MODES.find(mode).replaced for mode in self.mode]
 
     @checked
     def schedule(self, schedule: Schedule) -> Schedule:
         """The same schedule with the columns of known frames at the levels that the task gives them.
 
-        S'[r, i] = m_i S[r, i] (freeze, denoise, reimpose), or m_i until the last row, which is 0 (hold, label)
+        S'[:, i] = levels(S[:, i], m_i), with `levels` of the frame's mode
 
         Args:
             schedule: valid noise levels (rows, f), every column starting at noise: how the frames would run if nothing
-                were known. The column of a known frame may also be what the task makes it: 0 for m_i = 0, or m_i until
-                the last row in the modes hold and label.
+                were known. The column of a known frame may also be what the task makes it.
 
         Raises:
             ValueError: a column starts below noise and is not what the task makes it.
@@ -51,9 +51,7 @@ class Conditions:
         out = schedule.clone()
         kept = dict(zip(self.at, self.noise, strict=True))
         for i, mode in zip(self.at, self.mode, strict=True):
-            out[:, i] *= kept[i]
-            if mode in ("hold", "label"):
-                out[:-1, i] = kept[i]
+            out[:, i] = _levels(mode, schedule[:, i], kept[i])
         for i, start in enumerate(schedule[0].tolist()):
             if starts_as_noise(start):
                 continue
@@ -84,23 +82,32 @@ class Conditions:
 
     @checked
     def start(self, eps: Video, tau: Tau) -> Video:
-        """Noise eps (b, c, f, h, w) with every known frame put at its level: tau (b, f), or clean in mode label."""
+        """Noise eps (b, c, f, h, w) with every known frame at its level in tau (b, f), or clean if its mode says so."""
         return self._put(eps, eps, tau, [True] * len(self.at))
 
     @checked
-    def impose(self, x: Video, eps: Video, tau: Tau) -> Video:
-        """x with every imposed frame set anew to its level, with the noise eps: tau (b, f), or clean in mode label."""
-        return self._put(x, eps, tau, self.imposed)
+    def replace_known(self, x: Video, eps: Video, tau: Tau) -> Video:
+        """x with every replaced frame noised anew by eps to its level in tau (b, f), or clean if its mode says so."""
+        return self._put(x, eps, tau, self.replaced)
 
     def _put(self, x: Video, eps: Video, tau: Tau, which: list[bool]) -> Video:
         if self.latents is None or not any(which):
             return x
         at = [i for i, yes in zip(self.at, which, strict=True) if yes]
-        noisy = [mode != "label" for mode, yes in zip(self.mode, which, strict=True) if yes]
+        noisy = [MODES.find(mode).noisy for mode, yes in zip(self.mode, which, strict=True) if yes]
         known = self.latents[:, :, which].to(x).expand(len(x), -1, -1, -1, -1)
         x = x.clone()
         x[:, :, at] = interpolate(known, eps[:, :, at], tau[:, at] * tau.new_tensor(noisy))
         return x
+
+
+def _levels(mode: str, column: Column, m: float) -> Column:
+    levels = returned(MODES.find(mode).levels(column, m), Column, f"the mode {mode} of a known frame")
+    if len(levels) != len(column):
+        raise ValueError(
+            f"the mode {mode} returned {len(levels)} levels for {len(column)} rows: it must keep them all."
+        )
+    return levels
 
 
 @checked
@@ -164,12 +171,12 @@ def _check_shared(known: Known, batch: int) -> None:
 
 def _check_levels(found: Conditions, frames: int) -> None:
     levels = list(zip(found.at, found.noise, found.mode, strict=True))
-    if noisy := [(i, m) for i, m, mode in levels if mode == "freeze" and m > 0]:
+    if noisy := [(i, m, mode) for i, m, mode in levels if MODES.find(mode).exact and m > 0]:
         raise ValueError(
-            f"frame {noisy[0][0]} is in mode freeze, which keeps it exactly, but at noise {noisy[0][1]:.4g}: "
+            f"frame {noisy[0][0]} is in mode {noisy[0][2]}, which keeps it exactly, but at noise {noisy[0][1]:.4g}: "
             f"give noise=0, or another mode."
         )
-    if len(levels) == frames and all(m == 0 or mode != "denoise" for _, m, mode in levels):
+    if len(levels) == frames and all(m == 0 or MODES.find(mode).replaced for _, m, mode in levels):
         raise ValueError(f"all {frames} latent frames are known and kept clean: nothing is left to generate.")
 
 

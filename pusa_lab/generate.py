@@ -100,18 +100,18 @@ class Run:
     solver: str | Solver
     """How to move from row to row."""
     seed: int | list[int]
-    """Seed of the start and of the fresh noise of imposed frames, one for all or one per sample."""
+    """Seed of the start and of the fresh noise of replaced frames, one for all or one per sample."""
     model: Asked
     """The model, which counts how often it was asked."""
 
     def states(self) -> Iterator[State]:
-        """Every state from noise to video; in the modes hold, reimpose and label known frames are set anew each row."""
+        """Every state from noise to video; known frames that their mode replaces are set anew each row."""
         for state in sample_steps(self.denoiser, self.x, self.schedule, self.solver):
-            if any(self.conditions.imposed):
+            if any(self.conditions.replaced):
                 eps = _noise(self.x.shape, self.seed, state.row).to(self.x)
-                state.x = self.conditions.impose(state.x, eps, state.tau)
+                state.x = self.conditions.replace_known(state.x, eps, state.tau)
                 if state.x0 is not None:
-                    state.x0 = self.conditions.impose(state.x0, eps, torch.zeros_like(state.tau))
+                    state.x0 = self.conditions.replace_known(state.x0, eps, torch.zeros_like(state.tau))
             yield state
 
 

@@ -1,5 +1,6 @@
 """Conversion between pixels for people, uint8 (frames, h, w, 3), and for models, floats (b, 3, pf, h, w) in [-1, 1]."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from pusa_lab.arguments import checked, shown
+from pusa_lab.annotations import Unfit, check_for
+from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.types import Clip
 
 MOST_SIDE = 2**15
@@ -108,3 +110,105 @@ def to_uint8(clip: Clip) -> np.ndarray:
         raise ValueError("the clip holds NaN or infinite numbers: give finite pixels in [-1, 1].")
     pixels = (clip.float().clamp(-1, 1) + 1) * 127.5
     return pixels.round().to(torch.uint8).permute(0, 2, 3, 4, 1).cpu().numpy()
+
+
+@checked
+def picture_of(picture: Any, name: str = "picture") -> Any:
+    """Check that an argument is one picture or one picture per sample, and not a clip or something that may be one.
+
+    Args:
+        picture: (h, w, 3), or (b, 1, h, w, 3) with one picture per sample, uint8 or floats in [0, 1]; or a list of
+            pictures of one size, one per sample.
+        name: name of the argument, for the error sentence.
+
+    Returns:
+        An array or tensor (h, w, 3), (1, h, w, 3) or (b, 1, h, w, 3).
+
+    Raises:
+        ValueError: it has several frames, or holds no pixels.
+    """
+    if isinstance(picture, list | tuple) and picture and not isinstance(picture[0], list | tuple | int | float):
+        picture = [pixels_of(one, f"{name} {i}") for i, one in enumerate(picture)]
+        shapes = [tuple(one.shape) for one in picture]
+        if len(set(shapes)) > 1 or len(shapes[0]) != 3:
+            several = ", ".join(map(str, sorted(set(shapes))[:4]))
+            raise ArgumentError(f"{name} is a list of shapes {several}: give pictures (h, w, 3) of one size.")
+        return torch.stack([torch.as_tensor(np.ascontiguousarray(one)) for one in picture])[:, None]
+    found = pixels_of(picture, name)
+    if found.ndim > 3 and found.shape[-4] != 1:
+        n = found.shape[0]
+        raise ArgumentError(
+            f"{name} has shape {tuple(found.shape)}, which is a clip: give one picture (h, w, 3), or one per sample as "
+            f"(b, 1, h, w, 3){f', such as {name}[:, None] for {n} samples' if found.ndim == 4 else ''}; "
+            f"for a clip, use tasks.extension or tasks.transition."
+        )
+    return found
+
+
+@checked
+def clip_of(clip: Any, name: str = "the clip", frames: bool = True) -> Any:
+    """Check a clip and return it with a batch axis, so that its frames are not taken for one picture per sample.
+
+    Args:
+        clip: (pixel frames, h, w, 3) or (b, pixel frames, h, w, 3), uint8 or floats in [0, 1].
+        name: name of the argument, for the error sentence.
+        frames: whether it must have an axis of frames; if not, a picture (h, w, 3) is returned as it is.
+
+    Returns:
+        An array or tensor (b or 1, pixel frames, h, w, 3).
+
+    Raises:
+        ValueError: it is a single picture, or holds no pixels.
+    """
+    found = pixels_of(clip, name)
+    if frames and found.ndim < 4:
+        raise ArgumentError(f"{name} has shape {tuple(found.shape)}: give a clip (frames, h, w, 3).")
+    return found[None] if found.ndim == 4 else found
+
+
+@checked
+def pixels_of(value: Any, name: str = "the clip") -> Any:
+    """Check a picture or clip and return it as an array or tensor with 3 to 5 axes, as in `Known.clip`.
+
+    Args:
+        value: what a person gave.
+        name: name of the argument, for the error sentence.
+
+    Raises:
+        ValueError: it holds no pixels.
+    """
+    if isinstance(value, str | os.PathLike):
+        raise ArgumentError(f"{name} is the path {str(value)!r:.80}: read it with pusa_lab.media first.")
+    found = value if isinstance(value, np.ndarray) else _tensor(value, name)
+    kind = str(found.dtype).removeprefix("torch.")
+    if found.ndim not in (3, 4, 5) or found.shape[-1] != 3 or 0 in found.shape:
+        raise ArgumentError(
+            f"{name} has shape {tuple(found.shape)}: give RGB (h, w, 3), (frames, h, w, 3), or "
+            f"(samples, frames, h, w, 3)."
+        )
+    if kind != "uint8" and "float" not in kind:
+        raise ArgumentError(f"{name} of type {kind} holds no pixels: give uint8, or floats in [0, 1].")
+    return found
+
+
+def _tensor(value: Any, name: str) -> Tensor:
+    if any((kind.__module__, kind.__name__) == ("PIL.Image", "Image") for kind in type(value).__mro__):
+        value = _rgb(value, name)
+    try:
+        found = check_for(Tensor)(value)
+    except Unfit:
+        raise ArgumentError(
+            f"{name} is {shown(value)}, which holds no pixels: give RGB (h, w, 3) or (frames, h, w, 3)."
+        ) from None
+    whole = not isinstance(value, Tensor) and found.dtype == torch.int64  # from a list of numbers
+    return found.byte() if whole and found.numel() and found.min() >= 0 and found.max() <= 255 else found
+
+
+def _rgb(image: Any, name: str) -> Any:
+    """Convert a Pillow image to RGB, but only from modes that Pillow converts correctly."""
+    if image.mode not in ("1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV") or "transparency" in image.info:
+        raise ArgumentError(
+            f"{name} is a Pillow image of mode {image.mode}, with transparency or another range of values: "
+            f"give image.convert('RGB'), or read its file with pusa_lab.media.read_picture."
+        )
+    return image.convert("RGB")

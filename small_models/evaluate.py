@@ -191,7 +191,7 @@ def measure(
         ways["truth_through_the_codec"] = spoken["truth_through_the_codec"] = through_the_codec(model)
     if base is not None:
         ways["base_with_untrained_vector_clocks"] = maker(base, **options)
-        ways["base_with_replacement"] = maker(base, noise=1.0, mode="reimpose", **options)
+        ways["base_with_replacement"] = maker(base, noise=1.0, mode="replacement", **options)
         spoken["base"] = maker(base, (), **options)
     raw = {key: collect(way, model, clips, world=world) for key, way in ways.items()}
     scores: dict[str, Any] = {key: {"image_to_video": image_to_video_scores(r, stride)} for key, r in raw.items()}

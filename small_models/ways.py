@@ -78,7 +78,7 @@ def generate_from(
         truth: clips (b, pf, h, w, 3) uint8.
         known: latent frames, ascending; none is text-to-video.
         noise: noise level at which they are kept, one for all or one each.
-        mode: one of `tasks.MODES`; "reimpose" with noise 1 is replacement, which needs no timestep per frame.
+        mode: one of `tasks.MODES`; "replacement" with noise 1 is replacement, which needs no timestep per frame.
         **options: of `generate`: steps, schedule, shift, guidance, solver, seed.
 
     Raises:

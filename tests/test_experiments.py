@@ -268,7 +268,7 @@ def test_a_whole_table_in_miniature(tmp_path, lab, shop):
         assert len(row["scores"]["psnr_frame"]) == 8
         assert row["clips"] == TINY.swept * TINY.seeds
     modes = {row["key"]["mode"] for row in found["rows"]}
-    assert modes == {"denoise", "hold", "reimpose", "label"}
+    assert modes == {"denoise", "hold", "replacement", "label"}
     with pytest.raises(ValueError, match="no table 'steeps'"):
         run_table("steeps", lab, shop, tmp_path, "")
 

@@ -30,7 +30,7 @@ def clip(n, size=(5, 7), batch=None):
     return np.random.default_rng(n).integers(90, 160, shape, dtype=np.uint8)
 
 
-@pytest.mark.parametrize(("mode", "schedule"), [("freeze", "synchronous"), ("reimpose", "pyramid")])
+@pytest.mark.parametrize(("mode", "schedule"), [("freeze", "synchronous"), ("replacement", "pyramid")])
 def test_a_long_video_has_the_law_of_one_video(mode, schedule):
     """Of a Markov process, windows of 4 that keep 1 frame make 9 frames as if they had been made at once."""
     big = model(size=(61, 83))

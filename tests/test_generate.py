@@ -28,7 +28,7 @@ TASKS = {
     "start_end": (lambda clip: tasks.start_end(clip[0], clip[7]), [0, 7]),
     "extension": (lambda clip: tasks.extension(clip[:3], known=3), [0, 1, 2]),
     "transition": (lambda clip: tasks.transition(clip[:2], clip[6:]), [0, 1, 6, 7]),
-    "keyframes": (lambda clip: tasks.keyframes([clip[4], clip[2]], [4, 2], mode="reimpose"), [4, 2]),
+    "keyframes": (lambda clip: tasks.keyframes([clip[4], clip[2]], [4, 2], mode="replacement"), [4, 2]),
     "completion": (lambda clip: tasks.completion(clip, [range(2), range(5, 6)], 0.1, "hold"), [0, 1, 5]),
     "loop": (lambda clip: tasks.loop(clip[0], noise=(0.0, 0.2), mode="label"), [0, 7]),
 }

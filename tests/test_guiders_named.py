@@ -102,7 +102,7 @@ TASKS = {
     "start_end": (lambda: tasks.start_end(clip(1)[0], clip(1, 1)[0]), [0, 4]),
     "extension": (lambda: tasks.extension(clip(2)), [0, 1]),
     "transition": (lambda: tasks.transition(clip(2), clip(1, 1)), [0, 1, 4]),
-    "keyframes": (lambda: tasks.keyframes(list(clip(2)), [0, 2], mode="reimpose"), [0, 2]),
+    "keyframes": (lambda: tasks.keyframes(list(clip(2)), [0, 2], mode="replacement"), [0, 2]),
     "completion": (lambda: tasks.completion(clip(5), [range(2), range(3, 4)], 0.1, "hold"), [0, 1, 3]),
     "loop": (lambda: tasks.loop(clip(1)[0], noise=(0.0, 0.2), mode="label"), [0, 4]),
 }

@@ -124,8 +124,8 @@ def test_hold_and_label_answer_to_a_noisy_sight_of_the_frame(mode, m, schedule):
     assert (want_cov - exact_cov).diagonal()[rest].min() > 0  # less is known than the frame tells
 
 
-@pytest.mark.parametrize("mode", ["hold", "label", "reimpose"])
-def test_the_bias_of_imposed_frames_vanishes_with_their_level(mode):
+@pytest.mark.parametrize("mode", ["hold", "label", "replacement"])
+def test_the_bias_of_replaced_frames_vanishes_with_their_level(mode):
     exact, _ = condition(MEAN, COV, [0], values_of([0]))
     bias = [(exact - outcome(mode, m)[0])[1].item() for m in (1.0, 0.5, 0.03, 0.0)]
     assert bias[0] > 0.3  # frame 1 follows too little
@@ -173,7 +173,7 @@ def test_all_frames_known_at_one_level_are_denoised_from_that_level():
 
 
 @pytest.mark.parametrize("m", [0.6, 1.0])
-def test_reimpose_follows_its_own_flow_and_more_steps_do_not_help(m):
+def test_replacement_follows_its_own_flow_and_more_steps_do_not_help(m):
     """The mean obeys du/dt = E[eps - x0 | u, frame 0 at (1 - m t) k], solved here by its own small Euler loop."""
     value, n = values_of([0])[0], 1000
     u = torch.zeros(F, dtype=torch.float64)
@@ -185,7 +185,7 @@ def test_reimpose_follows_its_own_flow_and_more_steps_do_not_help(m):
         x0 = MEAN + COV @ a @ torch.linalg.solve(a @ COV @ a + torch.diag(t**2), u - a @ MEAN)
         u = u - ((u - x0) / t) / n
     exact, _ = condition(MEAN, COV, [0], value[None])
-    means = {steps: outcome("reimpose", m, steps=steps)[0] for steps in (20, 60)}
+    means = {steps: outcome("replacement", m, steps=steps)[0] for steps in (20, 60)}
     for mean in means.values():
         assert (mean - u)[1:].abs().max() < SPREAD
     assert (means[60] - exact)[1].abs() > 2 * SPREAD
@@ -205,7 +205,7 @@ def test_what_the_model_is_told_and_what_it_is_shown(mode, schedule):
     assert len(model.asked) == len(rows)
     seen = []
     for r, (x, tau) in zip(rows, model.asked, strict=True):
-        told = m * S[r, k] if mode in ("denoise", "reimpose") else torch.tensor(m)
+        told = m * S[r, k] if mode in ("denoise", "replacement") else torch.tensor(m)
         torch.testing.assert_close(tau[:, k], told.expand(2))
         eps = x[:, :, k] - (1 - told) * value
         if mode in ("freeze", "label"):
@@ -217,7 +217,7 @@ def test_what_the_model_is_told_and_what_it_is_shown(mode, schedule):
     fresh = [
         abs(np.corrcoef(a.flatten(), b.flatten())[0, 1]) < 0.05 for a, b in itertools.pairwise(seen) if b.std() > 1e-3
     ]
-    assert all(fresh) if mode in ("hold", "reimpose") else not any(fresh)
+    assert all(fresh) if mode in ("hold", "replacement") else not any(fresh)
 
 
 def test_reimposing_undoes_what_a_solver_does_to_a_standing_frame():
@@ -227,9 +227,9 @@ def test_reimposing_undoes_what_a_solver_does_to_a_standing_frame():
         v = denoiser(x, tau, **cond)
         return euler_step(x, v, tau, tau_next) + 0.01, v
 
-    ends = {mode: outcome(mode, 0.0, (1,), solver=sloppy)[2][:, :, 1] for mode in ("freeze", "reimpose")}
+    ends = {mode: outcome(mode, 0.0, (1,), solver=sloppy)[2][:, :, 1] for mode in ("freeze", "replacement")}
     value = values_of([1])[0].float()
-    torch.testing.assert_close(ends["reimpose"], value.expand_as(ends["reimpose"]))
+    torch.testing.assert_close(ends["replacement"], value.expand_as(ends["replacement"]))
     assert (ends["freeze"] - value).min() > 0.2
 
 
@@ -258,7 +258,7 @@ def test_modes_side_by_side_keep_to_their_own_frames():
         ("freeze", 0.3, [1], "frame 1 is in mode freeze, which keeps it exactly, but at noise 0.3: give noise=0"),
         ("hold", 0.3, range(F), "all 5 latent frames are known and kept clean"),
         ("label", 0.3, range(F), "all 5 latent frames are known and kept clean"),
-        ("replace", 0.3, [1], "unknown mode 'replace' of a known frame: choose one of freeze, denoise, hold"),
+        ("replace", 0.3, [1], "unknown mode 'replace': choose one of freeze, denoise, hold"),
     ],
 )
 def test_bad_policies_get_a_sentence(mode, noise, known, says):

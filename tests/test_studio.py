@@ -201,12 +201,12 @@ def test_known_frames_take_the_published_levels(nano_vta):
     one.do({"do": "drop", "name": "b.png", "content": dropped(PICTURE), "at": 7})
     assert one.view()["task"] == "start_end"
     assert tuple(g.noise for g in one.given) == pl.tasks.PRESETS["start_end"][0].noise
-    one.do({"do": "policy", "index": 1, "mode": "reimpose"})
+    one.do({"do": "policy", "index": 1, "mode": "replacement"})
     one.do({"do": "level", "index": 1, "noise": 2.0})
     assert "noise level 2.0" in one.error
     one.do({"do": "drop", "name": "c.png", "content": dropped(PICTURE), "at": 7})
     assert "each position holds one" in one.error
-    assert [(g.name, g.at, g.noise, g.mode) for g in one.given][1] == ("b.png", 7, 0.5, "reimpose")
+    assert [(g.name, g.at, g.noise, g.mode) for g in one.given][1] == ("b.png", 7, 0.5, "replacement")
     one.do({"do": "drop", "name": "d.exe", "content": b"MZ"})
     assert "is not a picture or clip" in one.error
     one.do({"do": "drop", "name": "d.png", "content": b"MZ"})

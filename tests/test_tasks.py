@@ -144,17 +144,17 @@ def test_hold_keeps_a_constant_level_and_ends_clean():
     assert S[:-1, 0].unique().tolist() == [pytest.approx(0.1)]
     assert S[-1, 0] == 0
     eps = torch.randn(2, 3, 5, 4, 6)
-    x = c.impose(torch.zeros(2, 3, 5, 4, 6), eps, S[2].expand(2, 5))
+    x = c.replace_known(torch.zeros(2, 3, 5, 4, 6), eps, S[2].expand(2, 5))
     torch.testing.assert_close(x[:, :, 0], 0.9 * c.latents[:, :, 0] + 0.1 * eps[:, :, 0])
     assert (x[:, :, 1:] == 0).all()
-    end = c.impose(x, eps, S[-1].expand(2, 5))
+    end = c.replace_known(x, eps, S[-1].expand(2, 5))
     assert torch.equal(end[:, :, 0], c.latents[:, :, 0].expand(2, -1, -1, -1))
 
 
 def test_imposing_leaves_denoised_frames_alone():
     c = place(tasks.image_to_video(picture(), noise=0.1), MODEL.geometry, 5).encode(MODEL)
     x = torch.randn(2, 3, 5, 4, 6)
-    assert c.impose(x, torch.randn_like(x), torch.rand(2, 5)) is x
+    assert c.replace_known(x, torch.randn_like(x), torch.rand(2, 5)) is x
 
 
 @pytest.mark.parametrize(("pixel", "latent"), [(0, 0), (1, 1), (4, 1), (5, 2), (16, 4)])
@@ -221,7 +221,7 @@ K = tasks.Known
         (lambda: tasks.image_to_video("still.png"), "is the path 'still.png': read it"),
         (lambda: tasks.image_to_video([["red"]]), "holds no pixels"),
         (lambda: tasks.image_to_video(clip(3)[:, None]), "for 3 samples, but 1 prompts"),
-        (lambda: tasks.extension(picture(), known=2), r"extension from shape \(8, 12, 3\)"),
+        (lambda: tasks.extension(picture(), known=2), r"the clip has shape \(8, 12, 3\)"),
         (lambda: tasks.Task("x", (K(clip(17), -2),)), "5 latent frames at latent frame -2 reaches past"),
         (lambda: tasks.Task("x", (K(picture(), 5),)), "frame 5 is outside the video of 5 latent frames"),
         (lambda: tasks.Task("x", (K(picture(), pixel_at=99),)), "frame 25 is outside"),

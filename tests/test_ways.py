@@ -15,7 +15,7 @@ STEPS, GUIDANCE, SEED = 4, 2.5, 7
 WAYS = {
     "a timestep for each frame": ((0,), {}),
     "three known frames": ((0, 3, 4), {}),
-    "replacement": ((0,), {"noise": 1.0, "mode": "reimpose"}),
+    "replacement": ((0,), {"noise": 1.0, "mode": "replacement"}),
     "text alone": ((), {}),
 }
 

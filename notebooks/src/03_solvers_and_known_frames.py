@@ -178,7 +178,7 @@ assert worse > 3, "with clocks of their own it is not"
 # | `freeze` | 0 | clean | as given |
 # | `denoise` | m S | noised once, then denoised (Pusa) | regenerated |
 # | `hold` | m | level m, fresh noise each row (SkyReels) | as given |
-# | `reimpose` | m S | level m S, fresh noise each row (Wan TI2V at 0, replacement at 1) | as given |
+# | `replacement` | m S | level m S, fresh noise each row (Wan TI2V at 0, replacement at 1) | as given |
 # | `label` | m | clean, whatever it is told (Diffusion Forcing) | as given |
 #
 # To measure them the exact model needs a front door: five short methods, and `generate` takes it like any other.
@@ -210,7 +210,7 @@ def means(mode, m, seed=0):
 
 
 exact = condition(gauss.mean, gauss.cov, [0], torch.ones(1, dtype=torch.float64))[0]
-cases = [("freeze", 0.0), *((mode, m) for mode in ("denoise", "hold", "reimpose", "label") for m in (0.3, 0.8))]
+cases = [("freeze", 0.0), *((mode, m) for mode in ("denoise", "hold", "replacement", "label") for m in (0.3, 0.8))]
 found = {case: means(*case) for case in cases}
 
 # %% [markdown]
@@ -221,7 +221,7 @@ fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=T
 for ax, m in zip(axes, (0.3, 0.8), strict=True):
     ax.plot(exact, color="black", lw=3, alpha=0.4, label="exact: given frame 0")
     ax.plot(gauss.mean, color="black", ls=":", label="nothing known")
-    for mode, marker in zip(("denoise", "hold", "reimpose", "label"), "osv^", strict=True):
+    for mode, marker in zip(("denoise", "hold", "replacement", "label"), "osv^", strict=True):
         ax.plot(found[mode, m], marker=marker, label=mode)
     ax.set(title=f"m = {m}", xlabel="frame", xticks=range(4))
 axes[0].set_ylabel("mean of the samples")
@@ -231,7 +231,7 @@ plt.show()
 spread = 5 / SIDE
 assert (found["freeze", 0.0] - exact).abs().max() < spread, "frozen: exactly the conditional distribution"
 assert found["denoise", 0.8][0] < 1 - spread, "denoise lets frame 0 itself drift towards what is likely"
-for mode in ("hold", "reimpose", "label"):
+for mode in ("hold", "replacement", "label"):
     assert abs(found[mode, 0.8][0] - 1) < 1e-3, "the others give frame 0 back as it was"
 assert (found["hold", 0.8] - exact)[1].abs() > (found["hold", 0.3] - exact)[1].abs(), "more noise, less belief"
 

@@ -76,7 +76,7 @@ def generate_videos(
         at: latent frame of each picture; -1 is the last.
         pixel_at: pixel frame of each picture, from 0.
         noise: noise level of known frames, one for all or one each (default: 0, which keeps them exactly).
-        mode: how known frames are kept; freeze, denoise (default), hold, reimpose or label.
+        mode: how known frames are kept; freeze, denoise (default), hold, replacement or label.
         negative_prompt: caption to be guided away from.
         num_videos: videos of each prompt, from the seeds --seed, --seed + 1, and so on.
         seed: of the noise; several as a list.

@@ -145,7 +145,7 @@ def _noise(found: Record) -> str:
             f"{task.replace('_', ' ')} {best['key']['noise']} (free frames {' to '.join(free)} dB{sure}; known ones "
             f"{' to '.join(known)} dB)"
         )
-    held = [r for r in found["rows"] if r["key"]["mode"] in ("hold", "reimpose")]
+    held = [r for r in found["rows"] if r["key"]["mode"] in ("hold", "replacement")]
     others = ", ".join(f"{r['key']['mode']} at {r['key']['noise']} {_mean(r, 'psnr')} dB" for r in held)
     return f"best PSNR of the free frames, against noise 0: {'; '.join(told)}; in other modes: {others}"
 

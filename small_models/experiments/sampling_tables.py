@@ -9,7 +9,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.extend import extend_to
 from pusa_lab.generate import generate
 from pusa_lab.schedules import SCHEDULES
-from pusa_lab.tasks import MODES, Known, Task, loop
+from pusa_lab.tasks import Known, Task, loop
 from small_models.experiments.adapt import Adaptation, Workshop
 from small_models.experiments.book import Book
 from small_models.experiments.lab import Lab
@@ -77,7 +77,8 @@ def noise(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     for task in ("image_to_video", "start_end", "extension"):
         levels: Sequence[Any] = [*lab.sizes.noises, *PUBLISHED.get(task, [])]
         for level in levels:
-            modes = MODES[1:] if task == "image_to_video" and level == ADVISED else ("denoise",)
+            advised = task == "image_to_video" and level == ADVISED
+            modes = ("denoise", "hold", "replacement", "label") if advised else ("denoise",)
             for mode in modes:
                 make = lab.ask(lab.model("vta"), where[task], noise=level, mode=mode)
                 key = {"task": task, "noise": level, "mode": mode}

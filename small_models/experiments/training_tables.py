@@ -30,7 +30,7 @@ def cost(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     """
     base, known = lab.model("base"), [0]
     free = {
-        "replacement, no training": lab.ask(base, known, noise=1.0, mode="reimpose"),
+        "replacement, no training": lab.ask(base, known, noise=1.0, mode="replacement"),
         "clocks per frame, no training": lab.ask(base, known),
     }
     for way, make in free.items():

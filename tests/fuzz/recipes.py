@@ -38,7 +38,7 @@ NAMES: dict[str, list[str]] = {
     "shift": ["1.0", "3.0", "5", "0.5"],
     "seed": ["0", "1", "7"],
     "noise": ["0.0", "0.3", "1"],
-    "mode": ["'denoise'", "'hold'", "'reimpose'", "'label'"],
+    "mode": ["'denoise'", "'hold'", "'replacement'", "'label'"],
     "at": ["[0]", "(0, -1)", "range(1)"],
     "known": ["[0]", "(0,)"],
     "lag": ["0", "1", "2"],

@@ -45,7 +45,7 @@ EXCLUDED = {
 METHODS = {
     **{f"pusa_lab.types.Geometry.{name}": "Geometry((4, 8, 8), 16, 5, (64, 48))" for name in (
         "pixel_frames", "latent_frames", "latent_at", "pixels_at", "latent_shape")},
-    **{f"pusa_lab.conditions.Conditions.{name}": "conditions()" for name in ("schedule", "encode", "start", "impose")},
+    **{f"pusa_lab.conditions.Conditions.{name}": "conditions()" for name in ("schedule", "encode", "start", "replace_known")},
     "pusa_lab.generate.Run.states": "prepared()",
     "pusa_lab.analytic.GaussianDenoiser.__call__": "pusa_lab.analytic.GaussianDenoiser(torch.zeros(4), torch.eye(4))",
 }  # fmt: skip
