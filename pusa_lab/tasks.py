@@ -37,6 +37,7 @@ from torch import Tensor
 from pusa_lab.annotations import Unfit, check_for
 from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.schedules import noise_levels
+from pusa_lab.sentences import counted
 from pusa_lab.types import Geometry, Levels
 
 MODES = ("freeze", "denoise", "hold", "reimpose", "label")
@@ -230,12 +231,11 @@ def keyframes(
 
     Source: the multi-frame task of arXiv 2507.16116, App. D.
     """
-    n = len(pictures)
-    if n == 0:
-        raise ValueError("keyframes without a picture: give at least one, or use text_to_video.")
+    if not (n := len(pictures)):
+        raise ValueError("keyframes without a picture: give at least one.")
     places = [[None] * n if p is None else list(p) for p in (at, pixel_at)]
     if wrong := [len(p) for p in places if len(p) != n]:
-        raise ValueError(f"{n} pictures for {wrong[0]} places: give one place per picture.")
+        raise ValueError(f"{counted(n, 'picture')} for {counted(wrong[0], 'place')}: give one place per picture.")
     rows = zip(pictures, *places, noise_levels(noise, n), strict=True)
     return Task("keyframes", tuple(Known(clip, i, pixel, m, mode) for clip, i, pixel, m in rows))
 
@@ -262,12 +262,12 @@ def completion(video: Any, known: Sequence[range], noise: Levels = 0.0, mode: st
     video = _clip("completion", video)
     total = video.shape[1]
     if not known:
-        raise ValueError("completion without a known part: give the pixel frames of one, or use text_to_video.")
+        raise ValueError("completion without a known part: give the pixel frames of at least one.")
     for part in known:
         if len(part) == 0 or part.step != 1 or part.start < 0 or part.stop > total:
             raise ValueError(
-                f"completion from {part} of a video of {total} pixel frames: give ranges within 0..{total}, not empty "
-                f"and without a step."
+                f"completion from {part} of a video of {counted(total, 'pixel frame')}: give ranges within "
+                f"0..{total}, not empty and without a step."
             )
     rows = zip(known, noise_levels(noise, len(known)), strict=True)
     cut = [Known(video[:, p.start : p.stop], pixel_at=p.start, noise=m, mode=mode) for p, m in rows]
@@ -291,7 +291,7 @@ def extension(clip: Any, known: int | None = None, noise: Levels = 0.0, mode: st
     if known is not None:
         total = clip.shape[1]
         if known < 1 or known > total:
-            raise ValueError(f"extension from {known} frames of a clip that has {total}: give known=1 to {total}.")
+            raise ValueError(f"known={known} pixel frames of a clip that has {total}: give known=1 to {total}.")
         clip = clip[:, total - known :]
     return Task("extension", (Known(clip, 0, noise=noise, mode=mode),))
 

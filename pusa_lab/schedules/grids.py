@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.arguments import checked, named, returned, shown
 from pusa_lab.schedules.checks import ROUNDING, faults, snapped
 from pusa_lab.types import Levels
 
@@ -248,9 +248,7 @@ def levels(grid: Grid, steps: int, shift: float | int = 1.0) -> Float[Tensor, " 
         ValueError: an argument is out of range, a shift is given for your own grid, or that is not a valid grid.
     """
     if isinstance(grid, str):
-        if grid not in GRIDS:
-            raise ValueError(f"unknown grid {grid!r}: choose one of {', '.join(GRIDS)}.")
-        return _falling(shift_levels(GRIDS[grid](steps), shift))
+        return _falling(shift_levels(named("grid", grid, GRIDS)(steps), shift))
     if shift != 1:
         raise ValueError(f"shift={shift} and a grid of your own: its levels are kept as they are; give one of the two.")
     _even(steps)
