@@ -291,7 +291,7 @@ def extension(clip: Any, known: int | None = None, noise: Levels = 0.0, mode: st
     if known is not None:
         total = clip.shape[1]
         if known < 1 or known > total:
-            raise ValueError(f"known={known} pixel frames of a clip that has {total}: give known=1 to {total}.")
+            raise ValueError(f"extension from {known} frames of a clip that has {total}: give known=1 to {total}.")
         clip = clip[:, total - known :]
     return Task("extension", (Known(clip, 0, noise=noise, mode=mode),))
 

@@ -1,11 +1,13 @@
 """pytest tests/test_planning_refusals.py: bad input of the planner is one sentence."""
 
+import inspect
 import math
 from dataclasses import asdict
 
 import pytest
 
 from pusa_lab.cli import main
+from pusa_lab.cli.values import in_flags
 from pusa_lab.planning import plan
 from pusa_lab.planning.settings import SAMPLING, TRAINING
 from pusa_lab.planning.tables import MODES
@@ -72,15 +74,13 @@ def test_bad_input_is_one_sentence(asked, says, capsys):
     said = str(error.value).removeprefix("planning.plan: ")
     if not math.isfinite(asked.get("guidance", 1)):  # no number on a command line
         said = f"--guidance '{words['guidance']}': give a number."
-    assert capsys.readouterr().err == f"pusa-lab plan: {said}\n"
+    assert capsys.readouterr().err == f"pusa-lab plan: {in_flags(said, inspect.signature(plan).parameters)}\n"
 
 
 @pytest.mark.parametrize("mode", ["lora", "full"])
 def test_training_always_has_its_captions_encoded(mode, capsys):
     assert main(["plan", "--mode", mode, "--cached-prompts"]) == 2
-    said = (
-        f"cached_prompts=True has no effect with mode='{mode}': training always expects encoded captions; leave it out."
-    )
+    said = f"--cached-prompts has no effect with --mode {mode}: training always expects encoded captions; leave it out."
     assert said in capsys.readouterr().err
 
 
@@ -121,4 +121,4 @@ def test_products_of_8_bits_need_a_gpu_that_has_them(gpu, capsys):
         plan(mode="lora", gpu=gpu, float8=True)
     for flag in ("float8", "compiled"):
         assert main(["plan", "--mode", "full", f"--{flag}"]) == 2
-        assert f"splits all weights over the GPUs, without {flag}: leave it out." in capsys.readouterr().err
+        assert f"splits all weights over the GPUs, without --{flag}: leave it out." in capsys.readouterr().err

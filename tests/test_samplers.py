@@ -179,11 +179,14 @@ def test_bfloat16_latents_stay_bfloat16():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"schedule": schedules.synchronous(4, F + 1)}, "the schedule has 6 columns for 5 latent frames"),
+        (
+            {"schedule": schedules.synchronous(4, F + 1)},
+            "frames=5 with a matrix of 5 rows and 6 columns: make the matrix with frames=5",
+        ),
         ({"schedule": schedules.synchronous(4, F).flip(0)}, "rises above the row before"),
         ({"schedule": schedules.synchronous(4, F)[:-1]}, "should be 0"),
-        ({"steps": 7}, "steps=7 with a matrix of 5 rows, which sets the steps: give only one"),
-        ({"shift": 3.0}, "shift=3.0 with a matrix: make the matrix with it, or leave it out"),
+        ({"steps": 7}, "steps=7 with a matrix of 5 rows and 5 columns: make the matrix with steps=7, or leave"),
+        ({"shift": 3.0}, "shift=3.0 with a matrix of 5 rows and 5 columns: make the matrix with shift=3.0"),
         ({"solver": "rk45"}, "unknown solver 'rk45': choose one of euler, heun"),
         ({"x": torch.full((B, C, F, H, W), float("nan"))}, "NaN or infinite numbers before row 0"),
     ],

@@ -109,7 +109,7 @@ def test_every_preset_fits_its_task():
     ("task", "says"),
     [
         (lambda: tasks.keyframes([], []), "keyframes without a picture"),
-        (lambda: tasks.keyframes([picture()], [0, 1]), "1 pictures for 2 places"),
+        (lambda: tasks.keyframes([picture()], [0, 1]), "1 picture for 2 places"),
         (lambda: tasks.keyframes([picture()]), "at=None, pixel_at=None: give exactly one of the two"),
         (lambda: tasks.keyframes([picture()] * 2, [1, 1]), "two known frames at latent frame 1"),
         (lambda: tasks.keyframes([picture()] * 2, [0, 1], [0.1] * 3), "3 noise levels for 2"),

@@ -214,7 +214,7 @@ def _check_numbers(s: Settings) -> None:
         near = 1 + stride * round((s.num_frames - 1) / stride)
         raise ValueError(f"num_frames={s.num_frames}: give 1 + {stride} * k pixel frames, such as {near}.")
     if s.guidance is not None and not 1 <= s.guidance < math.inf:
-        raise ValueError(f"guidance={s.guidance}: give a finite number, 1 (none) or more.")
+        raise ValueError(f"guidance={s.guidance}: give 1 (none) or more.")
     if not 0 <= s.price <= MOST_PRICE:
         raise ValueError(f"price={s.price}: give US dollars per GPU and hour, 0 to {MOST_PRICE:,}.")
 
