@@ -111,7 +111,7 @@ def _wanted(seconds: float, fps: int, have: int, most: int) -> int:
     want = round(seconds * fps) if isfinite(seconds) else 0
     if not have < want <= most:
         raise ValueError(
-            f"seconds={seconds} at {fps} frames a second, and {counted(have, 'pixel frame')} {'is' if have == 1 else 'are'} there already: "
+            f"seconds={seconds} at {fps} frames a second, {counted(have, 'pixel frame')} there already: "
             f"ask for a finite number above {have / fps:.4g} seconds, and at most {most / fps:.4g}."
         )
     return want
