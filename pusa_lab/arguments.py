@@ -28,7 +28,7 @@ from pusa_lab.annotations import (
 )
 from pusa_lab.sentences import in_one_line, shown
 
-__all__ = ["ArgumentError", "called", "calling", "checked", "named", "returned", "shown"]
+__all__ = ["ArgumentError", "called", "calling", "checked", "returned", "shown"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -254,22 +254,6 @@ def called(name: str, function: Callable[..., Any], given: Mapping[str, Any], /,
             raise
         names = ", ".join([*given, *(f"{key}=..." for key in keywords)])
         raise ArgumentError(f"{name} does not take ({names}): give a function that does.") from error
-
-
-def named(kind: str, value: Any, table: Mapping[str, Any]) -> Any:
-    """What a name stands for; values that are no names stay as they are.
-
-    Args:
-        kind: what is named, such as "solver".
-        value: a name in the table, or anything else.
-        table: name -> what it stands for.
-
-    Raises:
-        ValueError: the name is unknown.
-    """
-    if isinstance(value, str) and value not in table:
-        raise ValueError(f"unknown {kind} {value!r:.60}: choose one of {', '.join(table)}.")
-    return table[value] if isinstance(value, str) else value
 
 
 def _takes(function: Callable[..., Any], error: TypeError, /, *args: Any, **keywords: Any) -> bool:

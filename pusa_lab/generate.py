@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import ArgumentError, calling, checked, named
+from pusa_lab.arguments import ArgumentError, calling, checked
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import Guided, Guider, calls, guide, guider_named, num_layers, text_cfg
 from pusa_lab.pixels import to_uint8
@@ -234,12 +234,14 @@ generate.__signature__ = inspect.signature(prepare).replace(return_annotation=Re
 def _solver(solver: str | Solver) -> Solver:
     if inspect.isclass(solver):
         raise ValueError(f"solver is the class {solver.__name__}: give its settings, such as {solver.__name__}().")
+    if isinstance(solver, str):
+        return SOLVERS.find(solver)
     if inspect.isfunction(solver):
         try:
             inspect.signature(solver).bind(*["denoiser", "x", "tau", "tau_next"])
         except TypeError:
             raise ValueError("solver does not take (denoiser, x, tau, tau_next): give a function that does.") from None
-    return named("solver", solver, SOLVERS)
+    return solver
 
 
 def _count(name: str, value: int, most: int) -> int:
@@ -310,9 +312,8 @@ def _matrix(
         raise ValueError(
             f"{steps:,} steps of {frames:,} latent frames are more than {MOST_LEVELS:,} levels: ask for fewer."
         )
-    return as_schedule(
-        as_matrix(call(named("schedule", schedule, SCHEDULES), steps, frames, shift, own_shift), frames=frames)
-    )
+    found = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule
+    return as_schedule(as_matrix(call(found, steps, frames, shift, own_shift), frames=frames))
 
 
 def _check_seeds(seeds: list[int], prompts: list[str], negatives: list[str]) -> None:

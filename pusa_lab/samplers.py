@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pusa_lab.arguments import called, checked, named, shown
+from pusa_lab.arguments import called, checked, shown
 from pusa_lab.schedules import AnySchedule, as_matrix, as_schedule
 from pusa_lab.solvers import SOLVERS, Remembering, Solver, Step, euler, euler_step, heun
 from pusa_lab.timesteps import velocity_of, x0_from_v
@@ -68,11 +68,13 @@ def sample_steps(
             the solver is not valid.
     """
     schedule = as_schedule(as_matrix(schedule, steps, x.shape[2], shift), whole)
+    if isinstance(solver, str):
+        solver = SOLVERS.find(solver)
     if isinstance(solver, type):
         raise ValueError(f"solver is the class {solver.__name__}: give an instance, such as {solver.__name__}().")
     if not torch.isfinite(x).all():
         raise ValueError(f"the latents hold {int((~torch.isfinite(x)).sum())} NaN or infinite numbers before row 0.")
-    return _walk(denoiser, x.detach(), schedule.to(x.device), named("solver", solver, SOLVERS), cond)
+    return _walk(denoiser, x.detach(), schedule.to(x.device), solver, cond)
 
 
 def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:

@@ -6,7 +6,8 @@ Your own matrix is a schedule too; `validate(torch.as_tensor(rows))` says what i
 from collections.abc import Callable
 from typing import TypeAlias
 
-from pusa_lab.arguments import checked, named
+from pusa_lab.arguments import checked
+from pusa_lab.registry import Registry
 from pusa_lab.schedules import draws, grids
 from pusa_lab.schedules.checks import (
     Description,
@@ -50,11 +51,9 @@ from pusa_lab.schedules.waves import (
 from pusa_lab.sentences import counted
 from pusa_lab.types import Schedule
 
-SCHEDULES: dict[str, Callable[..., Schedule]] = {
-    f.__name__: f
-    for f in (synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rolling, blockwise, staircase)
-}
-"""The zoo: name -> function (steps, frames, ..., shift=..., grid=...) -> schedule. The tests run over all members."""
+_ZOO = (synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rolling, blockwise, staircase)
+SCHEDULES: Registry[Callable[..., Schedule]] = Registry("schedule", "pusa_lab.schedules", {f.__name__: f for f in _ZOO})
+"""The zoo: name -> function (steps, frames, ..., shift=..., grid=...) -> schedule. `SCHEDULES.register` adds one."""
 
 AnySchedule: TypeAlias = str | Callable[..., Schedule] | Schedule
 """A name in SCHEDULES, a function (steps, frames, shift=...), or noise levels (rows, f)."""
@@ -80,7 +79,7 @@ def as_matrix(
         ValueError: the name is unknown, the function cannot be called this way, an argument is out of range, or
             noise levels are given together with steps, a shift, or another number of frames.
     """
-    found = named("schedule", schedule, SCHEDULES)
+    found = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule
     if callable(found):
         return call(found, 10 if steps is None else steps, 9 if frames is None else frames, shift, 1.0)
     rows, columns = found.shape

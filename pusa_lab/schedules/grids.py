@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import checked, named, returned, shown
+from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.registry import Registry
 from pusa_lab.schedules.checks import ROUNDING, faults, snapped
 from pusa_lab.types import Levels
 
@@ -228,7 +229,9 @@ def _made(grid: Callable[[int], Tensor], steps: int) -> Float[Tensor, " rows"]:
     return returned(grid(steps), Float[Tensor, " rows"], "the grid")
 
 
-GRIDS: dict[str, Callable[..., Tensor]] = {f.__name__: f for f in (linear, wan, cosine, karras, logit_normal)}
+GRIDS: Registry[Callable[..., Tensor]] = Registry(
+    "grid", "pusa_lab.grids", {f.__name__: f for f in (linear, wan, cosine, karras, logit_normal)}
+)
 """Name -> function (steps, ...) -> levels."""
 
 
@@ -248,7 +251,7 @@ def levels(grid: Grid, steps: int, shift: float | int = 1.0) -> Float[Tensor, " 
         ValueError: an argument is out of range, a shift is given for your own grid, or that is not a valid grid.
     """
     if isinstance(grid, str):
-        return _falling(shift_levels(named("grid", grid, GRIDS)(steps), shift))
+        return _falling(shift_levels(GRIDS.find(grid)(steps), shift))
     if shift != 1:
         raise ValueError(f"shift={shift} and a grid of your own: its levels are kept as they are; give one of the two.")
     _even(steps)
