@@ -59,7 +59,7 @@ from pusa_lab.planning.tables import MODES
         ({"ac_save_attention": 41, "mode": "lora"}, "ac_save_attention=41, ac_skip_blocks=0: wan2.1-14b has 40 blocks"),
         ({"ac_skip_blocks": -1, "mode": "lora"}, "ac_save_attention=0, ac_skip_blocks=-1: wan2.1-14b has 40 blocks"),
         ({"optimizer": "adamw8bit", "mode": "full"}, "splits all weights over the GPUs, without optimizer='adamw8bit'"),
-        ({"price": -1.0}, "price=-1.0: give US dollars per GPU and hour, 0 or more."),
+        ({"price": -1.0}, "price=-1.0: give US dollars per GPU and hour, 0 to 1,000,000."),
         ({"gpu": "t4", "dtype": "bfloat16"}, "the t4 does not compute in bfloat16: give dtype='float16'."),
     ],
     ids=str,
