@@ -25,7 +25,7 @@ from pusa_lab.annotations_arrays import (
     ndarray,
     numbers,
 )
-from pusa_lab.sentences import shown
+from pusa_lab.sentences import counted, shown
 
 __all__ = [
     "Check",
@@ -226,6 +226,8 @@ def one_of(checks: list[Check]) -> Check:
             try:
                 return one(value)
             except Unfit as unfit:
+                if "not NaN" in str(unfit):
+                    raise Unfit("a number, not NaN") from None
                 expected.append(str(unfit))
         raise Unfit(" or ".join(dict.fromkeys(expected)))
 
@@ -252,7 +254,7 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence | set | frozenset):
             raise Unfit("a list")
         if each and len(value) != len(each):
-            raise Unfit(f"{len(each)} values")
+            raise Unfit(counted(len(each), "value"))
         try:
             return kind(one(x) for one, x in zip(each or [item] * len(value), value, strict=True))
         except Unfit as unfit:
@@ -322,7 +324,7 @@ def _function(count: int, result: Any) -> Check:
             try:
                 signature.bind_partial(*[None] * count)
             except TypeError:
-                raise Unfit(f"a function of {count} arguments or more") from None
+                raise Unfit(f"a function of {counted(count, 'argument')} or more") from None
         return value
 
     return check

@@ -29,7 +29,7 @@ from pusa_lab.annotations import (
 )
 from pusa_lab.sentences import in_one_line, shown
 
-__all__ = ["ArgumentError", "calling", "checked", "returned", "shown"]
+__all__ = ["ArgumentError", "called", "calling", "checked", "returned", "shown"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,7 +45,7 @@ _CORE = frozenset(
     f"pusa_lab.{name}"
     for name in (
         *("timesteps", "losses", "analytic", "samplers", "solvers.onestep", "solvers.multistep", "solvers.noisy"),
-        *("schedules.checks", "schedules.matrices", "schedules.waves"),
+        *("schedules.checks", "schedules.matrices", "schedules.waves", "arguments"),
     )
 )
 """Modules that hand on arguments which a door above has checked: functions that they call are not checked again."""
@@ -245,6 +245,38 @@ def returned(value: Any, hint: Any, name: str) -> Any:
         return check_for(hint)(value)
     except Unfit as unfit:
         raise ValueError(f"{name} returned {shown(value)}: it must return {unfit}.") from None
+
+
+def called(name: str, function: Callable[..., Any], given: Mapping[str, Any], /, **keywords: Any) -> Any:
+    """Call a function supplied by the caller; one sentence if it does not take what it is given.
+
+    Args:
+        name: what to call the function in the sentence, such as "the denoiser".
+        function: what is called.
+        given: the arguments by place, under the names that the sentence uses.
+        **keywords: more arguments, by name.
+
+    Raises:
+        ArgumentError: the function has other parameters. Errors from inside the function stay as they are.
+    """
+    try:
+        return function(*given.values(), **keywords)
+    except TypeError as error:
+        if _takes(function, error, *given.values(), **keywords):
+            raise
+        names = ", ".join([*given, *(f"{key}=..." for key in keywords)])
+        raise ArgumentError(f"{name} does not take ({names}): give a function that does.") from error
+
+
+def _takes(function: Callable[..., Any], error: TypeError, /, *args: Any, **keywords: Any) -> bool:
+    """Whether a call fits the signature; of a function without one, whether the error came from inside it."""
+    try:
+        inspect.signature(getattr(function, "forward", function)).bind(*args, **keywords)
+    except TypeError:
+        return False
+    except ValueError:
+        return error.__traceback__ is not None and error.__traceback__.tb_next is not None
+    return True
 
 
 def _said(value: Any, unfit: Unfit) -> str:

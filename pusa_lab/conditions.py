@@ -9,6 +9,7 @@ from pusa_lab.arguments import checked, returned
 from pusa_lab.pixels import fit, to_pixels
 from pusa_lab.schedules import frame_indices, noise_levels, starts_as_noise
 from pusa_lab.schedules.checks import ROUNDING
+from pusa_lab.sentences import counted
 from pusa_lab.tasks import MODES, Known, Task
 from pusa_lab.tasks.known import Column
 from pusa_lab.timesteps import interpolate
@@ -148,7 +149,8 @@ def place(task: Task, geometry: Geometry, frames: int, batch: int = 1) -> Condit
         clip = to_pixels(known.clip)
         if len(clip) not in (1, batch):
             raise ValueError(
-                f"a known clip for {len(clip)} samples, but {batch} prompts: give one for all, or one each."
+                f"a known clip for {counted(len(clip), 'sample')}, but {counted(batch, 'prompt')}: give one for all, "
+                f"or one each."
             )
         n = _length(known, clip.shape[2], geometry)
         found.at.extend(_span(known, n, frames, geometry))
@@ -177,7 +179,8 @@ def _check_levels(found: Conditions, frames: int) -> None:
             f"give noise=0, or another mode."
         )
     if len(levels) == frames and all(m == 0 or MODES.find(mode).replaced for _, m, mode in levels):
-        raise ValueError(f"all {frames} latent frames are known and kept clean: nothing is left to generate.")
+        every = f"all {frames} latent frames are" if frames > 1 else "the only latent frame is"
+        raise ValueError(f"{every} known and kept clean: nothing is left to generate.")
 
 
 def _length(known: Known, pixel_frames: int, geometry: Geometry) -> int:
@@ -200,7 +203,8 @@ def _span(known: Known, n: int, frames: int, geometry: Geometry) -> list[int]:
     first = frame_indices([at], frames)[0] - (n - 1 if at < 0 else 0)
     if first < 0 or first + n > frames:
         raise ValueError(
-            f"a known clip of {n} latent frames at latent frame {at} reaches past the end of a video of "
-            f"{frames} latent frames ({geometry.pixel_frames(frames)} pixel frames): shorten it or ask for more frames."
+            f"a known clip of {counted(n, 'latent frame')} at latent frame {at} reaches past the end of a video of "
+            f"{counted(frames, 'latent frame')} ({counted(geometry.pixel_frames(frames), 'pixel frame')}): shorten it "
+            f"or ask for more frames."
         )
     return list(range(first, first + n))

@@ -11,6 +11,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.generate import Result, generate
 from pusa_lab.pixels import fit, to_pixels, to_uint8
 from pusa_lab.schedules import noise_levels
+from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST, Known, Task
 from pusa_lab.types import Geometry, Levels, VideoModel
 
@@ -110,7 +111,7 @@ def _wanted(seconds: float, fps: int, have: int, most: int) -> int:
     want = round(seconds * fps) if isfinite(seconds) else 0
     if not have < want <= most:
         raise ValueError(
-            f"seconds={seconds} at {fps} frames a second, and {have} pixel frames are there already: "
+            f"seconds={seconds} at {fps} frames a second, {counted(have, 'pixel frame')} there already: "
             f"ask for a finite number above {have / fps:.4g} seconds, and at most {most / fps:.4g}."
         )
     return want
@@ -129,7 +130,8 @@ def _captions(prompt: str | Sequence[str | list[str]], windows: int, batch: int)
     """One list a window, one caption a sample."""
     rows = [prompt] * windows if isinstance(prompt, str) else list(prompt)
     if len(rows) != windows:
-        raise ValueError(f"{len(rows)} prompts for {windows} windows: give one for all, or one for each window.")
+        counts = f"{counted(len(rows), 'prompt')} for {counted(windows, 'window')}"
+        raise ValueError(f"{counts}: give one for all, or one for each window.")
     given = {batch, *(len(row) for row in rows if not isinstance(row, str))} - {1}
     if len(given) > 1 or 0 in given:
         raise ValueError(f"start and prompts are for {sorted(given)} samples: give one for all, or one for each.")

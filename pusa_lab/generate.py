@@ -19,8 +19,9 @@ from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import Guided, Guider, calls, guide, guider_named, num_layers, text_cfg
 from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import SOLVERS, Solver, State, sample_steps
-from pusa_lab.schedules import SCHEDULES, as_schedule
+from pusa_lab.schedules import SCHEDULES, as_matrix, as_schedule
 from pusa_lab.schedules.functions import call
+from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST, Task, text_to_video
 from pusa_lab.types import Cond, Denoiser, Schedule, Tau, Video, VideoModel
 
@@ -119,7 +120,7 @@ def _with_our_names(function: Callable[..., Any]) -> Callable[..., Any]:
     """Refuse unknown keywords with a sentence that says what to use instead."""
 
     @functools.wraps(function)
-    def named(*args: Any, **kwargs: Any) -> Any:
+    def renamed(*args: Any, **kwargs: Any) -> Any:
         if unknown := [word for word in kwargs if word not in inspect.signature(prepare).parameters]:
             word, ours = unknown[0], ", ".join(list(inspect.signature(prepare).parameters)[2:])
             use = f"use {OTHERS[word]}" if word in OTHERS else f"choose from {ours}"
@@ -127,7 +128,7 @@ def _with_our_names(function: Callable[..., Any]) -> Callable[..., Any]:
                 raise ArgumentError(f"there is no argument {word!r}: {use}.")
         return function(*args, **kwargs)
 
-    return named
+    return renamed
 
 
 @_with_our_names
@@ -138,7 +139,7 @@ def prepare(
     task: Task | None = None,
     *,
     schedule: str | Schedule | Callable[..., Any] = "synchronous",
-    steps: int = 10,
+    steps: int | None = None,
     shift: float | None = None,
     guidance: float | Float[Tensor, " f"] | str | Guider = 2.0,
     negative: str | Sequence[str] = "",
@@ -154,7 +155,7 @@ def prepare(
         task: from `pusa_lab.tasks`; None is text-to-video.
         schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), which may go without shift,
             or a matrix (rows, f). It says how unknown frames run; the task alone sets the levels of known ones.
-        steps: steps of each frame, at least 1; unused when schedule is a matrix.
+        steps: steps of each frame, at least 1; None is 10. Refused when schedule is a matrix.
         shift: shift of the sigmas; None is the model's own. A matrix, or a function without it, takes none.
         guidance: scale of text guidance, one for all or one for each latent frame (f,); 1 is none and halves the work.
             Or any guider: as text, such as "apg(scale=5)", or a function of `pusa_lab.guidance` or your own with its
@@ -177,11 +178,13 @@ def prepare(
     guider = _guider(guidance, frames)
     if _is_none(guidance) and any(negatives):
         raise ValueError("negative has no effect without guidance: leave it out, or give a guidance above 1.")
-    matrix = _matrix(schedule, _count("steps", steps, MOST_STEPS), frames, shift, model.geometry.shift)
+    matrix = _matrix(schedule, steps, frames, shift, model.geometry.shift)
     shape = model.geometry.latent_shape(len(prompts), frames)
     if math.prod(shape) > MOST_LATENTS:
         raise ValueError(f"latents of shape {shape} (b c f h w) are more than memory holds: ask for fewer frames.")
     conditions = place(task or text_to_video(), model.geometry, frames, len(prompts))
+    if isinstance(seed, list) and all(len(clip) == 1 for clip in conditions.clips):
+        _check_seeds(seed, prompts, negatives)
     matrix = conditions.schedule(matrix)
     eps, asked = _noise(shape, seed).to(model.device), Asked(model)
     given: dict[str, Any] = {"known": conditions.at}
@@ -250,7 +253,8 @@ def _each(name: str, value: Any, batch: int) -> list[Any]:
     """One per sample."""
     if isinstance(value, list):
         if len(value) != batch:
-            raise ValueError(f"{len(value)} values of {name} for {batch} prompts: give one for all, or one per prompt.")
+            values, prompts = counted(len(value), "value"), counted(batch, "prompt")
+            raise ValueError(f"{values} of {name} for {prompts}: give one for all, or one per prompt.")
         return value
     return [value] * batch
 
@@ -262,8 +266,8 @@ def _guider(guidance: float | Float[Tensor, " f"] | str | Guider, frames: int) -
     if isinstance(guidance, Tensor):
         if len(guidance) != frames or not torch.isfinite(guidance).all():
             raise ValueError(
-                f"guidance of {len(guidance)} numbers for {frames} latent frames: give one finite number, or one per "
-                f"latent frame."
+                f"guidance of {counted(len(guidance), 'number')} for {counted(frames, 'latent frame')}: give one "
+                f"finite number, or one per latent frame."
             )
     elif callable(guidance):
         return guidance
@@ -297,28 +301,28 @@ def _bound(denoiser: Denoiser, cond: Cond) -> Guided:
 
 
 def _matrix(
-    schedule: str | Schedule | Callable[..., Any], steps: int, frames: int, shift: float | None, own_shift: float
+    schedule: str | Schedule | Callable[..., Any], steps: int | None, frames: int, shift: float | None, own_shift: float
 ) -> Schedule:
     """The matrix (rows, f) that was asked for, checked."""
-    if steps * frames > MOST_LEVELS and not isinstance(schedule, Tensor):
-        raise ValueError(f"steps={steps} and frames={frames} are more than {MOST_LEVELS:,} levels: ask for fewer.")
-    if isinstance(schedule, str):
-        schedule = SCHEDULES.find(schedule)
     if isinstance(schedule, Tensor):
-        if shift is not None:
-            raise ValueError(
-                f"shift={shift} with a schedule that is a matrix: make the matrix with it, or leave it out."
-            )
-        matrix = schedule
-    else:
-        matrix = call(schedule, steps, frames, shift, own_shift)
-    matrix = as_schedule(matrix)
-    if matrix.shape[1] != frames:
+        return as_schedule(as_matrix(schedule, steps, frames, shift))
+    steps = _count("steps", 10 if steps is None else steps, MOST_STEPS)
+    if steps * frames > MOST_LEVELS:
         raise ValueError(
-            f"the schedule has {matrix.shape[1]} frames, the video {frames}: make it with frames={frames}, "
-            f"or pass frames={matrix.shape[1]}."
+            f"{steps:,} steps of {frames:,} latent frames are more than {MOST_LEVELS:,} levels: ask for fewer."
         )
-    return matrix
+    found = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule
+    return as_schedule(as_matrix(call(found, steps, frames, shift, own_shift), frames=frames))
+
+
+def _check_seeds(seeds: list[int], prompts: list[str], negatives: list[str]) -> None:
+    """Refuse samples that would come out equal."""
+    rows = list(zip(seeds, prompts, negatives, strict=True))
+    if again := [row for i, row in enumerate(rows) if row in rows[:i]]:
+        raise ValueError(
+            f"seed={again[0][0]} was given twice for the prompt {again[0][1]!r:.60}: the same seed makes the same "
+            f"video, give another one."
+        )
 
 
 def _noise(shape: tuple[int, ...], seed: int | Sequence[int], row: int = 0) -> Video:

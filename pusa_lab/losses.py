@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import checked, shown
+from pusa_lab.arguments import checked
 from pusa_lab.registry import Registry
-from pusa_lab.timesteps import check_levels, interpolate, velocity
+from pusa_lab.timesteps import check_levels, interpolate, velocity, velocity_of
 from pusa_lab.types import Denoiser, Tau, Video
 
 MOST_GAMMA = 1e9
@@ -38,19 +38,12 @@ def fafm_frame_loss(denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, **cond:
         float32 losses (b, f).
 
     Raises:
-        ValueError: a timestep is outside [0, 1] (checked on the CPU only), or the denoiser returned anything but a
-            tensor of x0's shape.
+        ValueError: a timestep is outside [0, 1] (checked on the CPU only), or the denoiser does not take what it is
+            given, or returned anything but a tensor of x0's shape.
 
     Source: the summand of Eq. 11, arXiv 2507.16116.
     """
-    v = denoiser(interpolate(x0, eps, tau), tau, **cond)
-    if not isinstance(v, Tensor):
-        raise ValueError(f"the denoiser returned {shown(v)}: a velocity is a tensor of x0's shape.")
-    if v.shape != x0.shape:
-        raise ValueError(
-            f"the denoiser returned shape {tuple(v.shape)} for x0 of shape {tuple(x0.shape)} (b c f h w): "
-            f"a velocity has x0's shape."
-        )
+    v = velocity_of(denoiser, interpolate(x0, eps, tau), tau, **cond)
     return (v.float() - velocity(x0, eps).float()).square().mean(dim=(1, 3, 4))
 
 

@@ -91,7 +91,8 @@ def find_family(name: str | Path) -> ModelFamily:
         if family.knows(str(name)):
             return family
     names, kinds = ", ".join(list_models()), ", ".join(family.what for family in known)
-    raise ValueError(f"no model {str(name)!r:.300}: choose one of {names}, or give {kinds}.")
+    other = ", which is a file of another kind" if Path(name).is_file() else ""
+    raise ValueError(f"no model {str(name)!r:.300}{other}: choose one of {names}, or give {kinds}.")
 
 
 @checked
@@ -136,13 +137,14 @@ def load_encoders(name: str | Path, **options: Any) -> Any:
     return find_family(name).load_encoders(str(name), **options)
 
 
-def check_options(function: Callable[..., Any], options: Iterable[str], what: str) -> None:
+def check_options(function: Callable[..., Any], options: Iterable[str], what: str, without: Iterable[str] = ()) -> None:
     """Refuse options that a function does not have.
 
     Args:
         function: that will be called; the first parameter is no option.
         options: their names.
         what: the function does, for the sentence.
+        without: parameters that are no options, beside the first.
 
     Raises:
         ValueError: there is no such option; the sentence lists those there are.
@@ -151,5 +153,5 @@ def check_options(function: Callable[..., Any], options: Iterable[str], what: st
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
     if unknown := [name for name in options if name not in parameters]:
-        known = ", ".join(list(parameters)[1:])
+        known = ", ".join(name for name in list(parameters)[1:] if name not in without)
         raise ArgumentError(f"there is no option {unknown[0]!r:.40} for {what}: choose from {known}.")

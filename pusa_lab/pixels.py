@@ -44,8 +44,12 @@ def to_pixels(clip: Any) -> Clip:
         )
     if x.dtype == torch.uint8:
         x = x.float() / 255
-    elif not x.is_floating_point() or not ((x >= 0) & (x <= 1)).all():
+    elif not x.is_floating_point():
         raise ValueError(f"a known picture or clip of type {x.dtype} {NO_PIXELS}")
+    elif not ((x >= 0) & (x <= 1)).all():
+        raise ValueError(
+            "a known picture or clip holds NaN or numbers outside [0, 1]: give uint8, or floats in [0, 1]."
+        )
     return x.float().permute(0, 4, 1, 2, 3) * 2 - 1
 
 

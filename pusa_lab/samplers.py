@@ -5,14 +5,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
-from pusa_lab.arguments import checked, shown
+from pusa_lab.arguments import called, checked, shown
 from pusa_lab.schedules import AnySchedule, as_matrix, as_schedule
 from pusa_lab.solvers import SOLVERS, Remembering, Solver, Step, euler, euler_step, heun
-from pusa_lab.timesteps import x0_from_v
+from pusa_lab.timesteps import velocity_of, x0_from_v
 from pusa_lab.types import Denoiser, Schedule, Tau, Video
 
 __all__ = ["SOLVERS", "Solver", "State", "euler", "euler_step", "heun", "sample", "sample_steps"]
@@ -41,8 +42,8 @@ def sample_steps(
     schedule: AnySchedule,
     solver: str | Solver = "euler",
     *,
-    steps: int = 10,
-    shift: float | int = 1.0,
+    steps: int | None = None,
+    shift: float | int | None = None,
     whole: bool = True,
     **cond: Any,
 ) -> Iterator[State]:
@@ -56,8 +57,8 @@ def sample_steps(
         schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), or noise levels (rows, f).
         solver: a name in SOLVERS, a function (denoiser, x, tau, tau_next, **cond) -> (x_next, v), or a stateful solver
             such as `solvers.AdamsBashforth(3)`, whose state lasts for this loop only.
-        steps: steps of each frame, at least 1; ignored when schedule holds noise levels.
-        shift: shift of the grid, positive; ignored when schedule holds noise levels.
+        steps: steps of each frame, at least 1; None is 10. Refused when schedule holds noise levels.
+        shift: shift of the grid, positive; None is 1. Refused when schedule holds noise levels.
         whole: whether every frame must end clean; give False for a part of a schedule, such as
             `schedules.rolling_window`.
         **cond: passed to the denoiser at every call.
@@ -67,11 +68,6 @@ def sample_steps(
             the solver is not valid.
     """
     schedule = as_schedule(as_matrix(schedule, steps, x.shape[2], shift), whole)
-    if schedule.shape[1] != x.shape[2]:
-        raise ValueError(
-            f"the schedule has {schedule.shape[1]} frames and x of shape {tuple(x.shape)} (b c f h w) has "
-            f"{x.shape[2]}: make the schedule with frames={x.shape[2]}."
-        )
     if isinstance(solver, str):
         solver = SOLVERS.find(solver)
     if isinstance(solver, type):
@@ -83,7 +79,7 @@ def sample_steps(
 
 def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:
     step = solver.begin() if isinstance(solver, Remembering) else solver
-    denoiser = _whole(denoiser)
+    denoiser = partial(velocity_of, denoiser)
     state = State(0, schedule[0].repeat(len(x), 1), x.clone())
     yield state
     for row in range(1, len(schedule)):
@@ -97,7 +93,8 @@ def _next(step: Step, denoiser: Denoiser, state: State, rows: Schedule, cond: di
     tau, tau_next = rows[0].expand(len(x), -1), rows[1].repeat(len(x), 1)
     if not torch.equal(rows[0], rows[1]):
         with torch.no_grad():
-            x, v = _moved(step(denoiser, x, tau, tau_next, **cond), x)
+            given = {"denoiser": denoiser, "x": x, "tau": tau, "tau_next": tau_next}
+            x, v = _moved(called("the solver", step, given, **cond), x)
             x0 = x0_from_v(x, v, tau_next)
         if not torch.isfinite(v).all():
             raise ValueError(f"the denoiser returned NaN or infinity on the way to row {row} of the schedule.")
@@ -112,23 +109,6 @@ def _moved(pair: Any, x: Video) -> tuple[Video, Video]:
             f"the solver returned {shown(pair)}: it must return (x_next, v), each of x's shape {tuple(x.shape)}."
         )
     return pair[0], pair[1]
-
-
-def _whole(denoiser: Denoiser) -> Denoiser:
-    """Wrap a denoiser so that a velocity of another shape is an error: it would be broadcast over frames silently."""
-
-    def whole(x: Video, tau: Tau, **cond: Any) -> Video:
-        v = denoiser(x, tau, **cond)
-        if not isinstance(v, torch.Tensor):
-            raise ValueError(f"the denoiser returned {shown(v)}: a velocity is a tensor of x's shape.")
-        if v.shape != x.shape:
-            raise ValueError(
-                f"the denoiser returned shape {tuple(v.shape)} for x of shape {tuple(x.shape)} (b c f h w): "
-                f"a velocity has x's shape."
-            )
-        return v
-
-    return whole
 
 
 @checked

@@ -33,8 +33,18 @@ def shown(value: Any) -> str:
     if isinstance(value, Path):
         return f"the path {str(value)!r:.80}"
     if isinstance(value, Sequence | Mapping | set | frozenset):
-        return f"{article} {kind} of {len(value)}"
+        return f"{article} {kind} of {counted(len(value), 'item')}" if value else f"an empty {kind}"
     return f"{article} {kind}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: "1 prompt", "2 prompts", "10,000 latent frames".
+
+    Args:
+        number: of the things.
+        noun: of one of them, whose plural ends in s.
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def in_one_line(text: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pusa_lab.arguments import ArgumentError, checked, shown
-from pusa_lab.types import Tau, Video
+from pusa_lab.arguments import ArgumentError, called, checked, shown
+from pusa_lab.types import Denoiser, Tau, Video
 
 
 @checked
@@ -186,4 +186,27 @@ def _within(v: Tensor, *given: Tensor) -> Tensor:
     """Return v; on the CPU, refuse an infinite velocity that came from finite latents."""
     if v.device.type == "cpu" and v.isinf().any() and not any(one.isinf().any() for one in given):
         raise ValueError("the velocity is too large for its dtype: give smaller latents, or other timesteps.")
+    return v
+
+
+@checked
+def velocity_of(denoiser: Denoiser, x: Video, tau: Tau, **cond: Any) -> Video:
+    """The velocity of any denoiser, checked: one of another shape would be broadcast over frames silently.
+
+    Args:
+        denoiser: (x, tau, **cond) -> v.
+        x: latents (b, c, f, h, w).
+        tau: timesteps (b, f) in [0, 1].
+        **cond: passed to the denoiser.
+
+    Returns:
+        v (b, c, f, h, w).
+
+    Raises:
+        ValueError: the denoiser does not take these arguments, or returned anything but a tensor of x's shape.
+    """
+    v = called("the denoiser", denoiser, {"x": x, "tau": tau}, **cond)
+    if not isinstance(v, Tensor) or v.shape != x.shape:
+        given = f"x of shape {tuple(x.shape)} (b c f h w)"
+        raise ValueError(f"the denoiser returned {shown(v)} for {given}: a velocity is a tensor of x's shape.")
     return v

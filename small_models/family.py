@@ -8,6 +8,7 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.models import ModelFamily
+from pusa_lab.sentences import counted
 from small_models import zoo
 from small_models.codec import Codec
 from small_models.features import Features
@@ -25,7 +26,7 @@ def _knows(name: str) -> bool:
 def load_toy(
     name: str,
     lora: str | Path | Sequence[str | Path] | None = None,
-    strength: float | None = None,
+    strength: float | Sequence[float] | None = None,
     device: str | torch.device | None = None,
 ) -> ToyModel:
     """A toy that makes videos.
@@ -33,13 +34,17 @@ def load_toy(
     Args:
         name: one of `small_models.list_models()`, or the path of a checkpoint.
         lora: a checkpoint that was trained from this one as a low-rank update: mini-vta.safetensors from mini-base.
-        strength: of the low-rank update, in `lora` or in the model itself; None is 1, as trained.
+        strength: of the low-rank update, in `lora` or in the model itself, as a number or a list of one; None is 1,
+            as trained.
         device: None is the GPU if there is one.
 
     Raises:
         ValueError: it makes no videos, the update belongs to another model, or as `small_models.load`.
     """
-    model = zoo.load(name if lora is None else _update(name, lora), device, 1.0 if strength is None else strength)
+    strengths: list[Any] = [1.0 if strength is None else strength] if not isinstance(strength, list) else strength
+    if len(strengths) != 1:
+        raise ValueError(f"{counted(len(strengths), 'strength')} for {name}: a toy takes one LoRA and one strength.")
+    model = zoo.load(name if lora is None else _update(name, lora), device, strengths[0])
     if isinstance(model, Codec):
         raise ValueError(f"{name} is a codec and makes no videos: choose a model built on it, such as mini-vta.")
     if isinstance(model, Features):
@@ -51,8 +56,8 @@ def _update(name: str, lora: str | Path | Sequence[str | Path]) -> str:
     """The path of an update that was trained from this model."""
     files = [lora] if isinstance(lora, str | Path) else list(lora)
     if len(files) != 1:
-        raise ValueError(f"{len(files)} LoRA files for {name}: a toy takes one.")
-    base = read_description(zoo.find(files[0])).get("base")
+        raise ValueError(f"{counted(len(files), 'LoRA file')} for {name}: a toy takes one.")
+    base = read_description(zoo.find(files[0], "LoRA")).get("base")
     if not isinstance(base, dict) or base.get("sha256") != sha256(zoo.find(name)):
         raise ValueError(f"{files[0]} is no low-rank update of {name}: give one that was trained from it.")
     return str(files[0])
@@ -99,7 +104,8 @@ def train_toys(
 
     jobs = [(m, s) for m, s in RECIPES if model in (m, "all") and stage in (s, "all")]
     if not jobs:
-        raise ValueError(f"no stage {model}-{stage}: there are {', '.join('-'.join(names) for names in RECIPES)}.")
+        stages = list(dict.fromkeys(s for m, s in RECIPES if model in (m, "all")))
+        raise ValueError(f"no stage {stage!r:.40} of {model}: choose one of {', '.join(stages)}, or all.")
     for option, value in {"resume": resume, "base": base}.items():
         if len(jobs) > 1 and value:
             raise ValueError(f"--{option} is for a single stage: give --model and --stage.")

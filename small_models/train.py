@@ -308,4 +308,4 @@ class _ModelJob:
 def _start(name: str | Path, out: Path) -> Path:
     """A checkpoint by name: in the folder being written to, or shipped."""
     beside = out / f"{name}.safetensors"
-    return beside if isinstance(name, str) and beside.is_file() else find(name)
+    return beside if isinstance(name, str) and beside.is_file() else find(name, "base")

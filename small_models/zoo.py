@@ -113,11 +113,12 @@ def save_update(
 
 
 @checked
-def find(name: str | Path) -> Path:
+def find(name: str | Path, what: str = "model") -> Path:
     """The file of a model.
 
     Args:
         name: one of `list_models()`, or a path.
+        what: it is, for the sentence.
 
     Raises:
         ValueError: there is no such file.
@@ -126,7 +127,9 @@ def find(name: str | Path) -> Path:
     if str(name) in names:
         return CHECKPOINTS / f"{name}.safetensors"
     if path.suffix != ".safetensors" or not path.is_file():
-        raise ValueError(f"no model {str(name)!r:.300}: choose one of {', '.join(names)}, or give a .safetensors file.")
+        fault = "is not a .safetensors file" if path.is_file() else "is not an existing file"
+        there = f"no {what} {str(name)!r:.300}, which {fault}"
+        raise ValueError(f"{there}: choose one of {', '.join(names)}, or give a .safetensors file.")
     return path
 
 

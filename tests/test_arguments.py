@@ -105,7 +105,7 @@ def test_tensors_pass_as_they_are():
         ({"word": None}, "word is None: give a text"),
         ({"at": 3}, "at is 3 .an int.: give a list"),
         ({"at": "01"}, "give a list"),
-        ({"at": [0, "a"]}, "at is a list of 2: give a list, each item a whole number"),
+        ({"at": [0, "a"]}, "at is a list of 2 items: give a list, each item a whole number"),
         ({"pair": (1,)}, "give 2 values"),
         ({"noise": None}, "noise is None"),
         ({"path": ""}, "path is '' .a str.: give a path or None"),

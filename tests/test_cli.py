@@ -149,7 +149,7 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--video", "nowhere.mp4"], "no clip at 'nowhere.mp4'"),
         (
             ["generate", PROMPT, "--video", "{clip}", "--known", "13"],
-            "of a clip that has 10 at the model's 16",
+            "--known 13 of a clip that has 10 frames at the model's 16",
         ),
         (["generate", PROMPT, "--video", "{clip}", "--image", "{picture}"], "both --image and --video"),
         (["generate", PROMPT, "--end-image", "{picture}"], "--end-image was given without --image"),
@@ -171,9 +171,9 @@ def test_every_command_has_help(command, capsys):
             "give --image, without --end-image, --loop, --noise or --mode",
         ),
         (["generate", PROMPT, "--model", "mini-i2v", "--video", "{clip}"], "mini-i2v takes one picture as input"),
-        (["generate", PROMPT, "--steps", "10000000"], "steps=10000000: give 1 to 10,000"),
-        (["generate", PROMPT, "--seed", "99999999999999999999"], "seed is 99999999999999999999"),
-        (["generate", PROMPT, "--guidance", "nan"], "guidance=nan"),
+        (["generate", PROMPT, "--steps", "10000000"], "--steps 10000000: give 1 to 10,000"),
+        (["generate", PROMPT, "--seed", "99999999999999999999"], "--seed is 99999999999999999999"),
+        (["generate", PROMPT, "--guidance", "nan"], "--guidance nan: give finite numbers; 1 is none"),
         (["generate", PROMPT, "--guidance", "much"], "guidance is 'much': give a number, or one of text_cfg, apg"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "--noise 'nan': give a number"),
         (["generate", PROMPT, "--out", "{clip}/a.mp4"], "cannot be written: {clip} is a file"),
@@ -189,17 +189,23 @@ def test_every_command_has_help(command, capsys):
             ["train", "--model", "all", "--stage", "all", "--resume", "x.ckpt"],
             "--resume is for a single stage: give --model and --stage",
         ),
-        (["train", "--stage", "base", "--lora-rank", "4"], "lora_rank=4 for base"),
-        (["train", "--clips", "0"], "clips=0"),
+        (["train", "--stage", "base", "--lora-rank", "4"], "--lora-rank 4 for base"),
+        (["train", "--clips", "0"], "--clips 0: give a whole number from 1"),
         (["generate", PROMPT, "--model", "{broken}"], "truncated"),
         (["generate", PROMPT, "--schedule", "spiral"], "unknown schedule 'spiral'"),
-        (["generate", PROMPT, "--steps", "0"], "steps=0"),
+        (["generate", PROMPT, "--steps", "0"], "--steps 0: give 1 to 10,000"),
         (["generate", PROMPT, "--out", "{clip}.gif"], "give a name that ends in .mp4"),
-        (["train", "--compile", "foo"], "compile='foo': choose one of"),
+        (["train", "--compile", "foo"], "--compile foo: choose one of"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "2"], "noise level 2.0"),
         (["train", "--colour", "3"], "there is no option --colour: `pusa-lab train --help` lists"),
         (["train", "--steps", "many"], "--steps 'many': give a whole number"),
         (["train", "--model", "giga"], "no model 'giga' to train: choose one of nano, mini, all; a Wan needs --recipe"),
+        (["train", "--stage", "foo"], "no stage 'foo' of nano: choose one of base, vta, or all."),
+        (["train", "--base", "nope"], "no base 'nope', which is not an existing file: choose"),
+        (["train", "--base", "{picture}"], "picture.png', which is not a .safetensors file: choose"),
+        (["train", "--recipe", "paper"], "--data is missing: give --data CACHE, a latent cache, and --model FOLDER"),
+        (["train", "--logs", ""], "--logs is empty: give it a value, or leave it out"),
+        (["demo", "--video", "{picture}"], "picture.png is a picture: give a clip, or give the picture as --image"),
         (["demo", "--image", "nowhere.png"], "no picture at 'nowhere.png'"),
         (["demo", "--video", "nowhere.mp4"], "no clip at 'nowhere.mp4'"),
         (["demo", "--video", "{picture}x"], "no clip at"),
@@ -212,7 +218,8 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, picture, clip, w
     given = {"clip": clip, "picture": picture, "broken": broken, "long": tmp_path / ("a" * 300)}
     words, says = [w.format(**given) for w in words], says.format(**given)
     target = out / "a.mp4" if words[0] == "generate" else out
-    assert main([words[0], "--out", str(target), *words[1:]]) == 2
+    place = [] if "--out" in words else ["--out", str(target)]
+    assert main([words[0], *place, *words[1:]]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith(f"pusa-lab {words[0]}: ")
     assert says in said
@@ -269,7 +276,9 @@ def test_a_command_that_is_not_there(capsys):
         in capsys.readouterr().err
     )
     assert main(["data"]) == 2
-    assert "pusa-lab data: choose one of encode, show" in capsys.readouterr().err
+    assert "pusa-lab data: a second word is missing: choose one of data encode, data show" in capsys.readouterr().err
+    assert main(["data", "foo"]) == 2
+    assert "there is no command 'data foo': choose one of data encode, data show" in capsys.readouterr().err
     assert main(["bench", "dance"]) == 2
     assert "pusa-lab bench: no benchmark 'dance': choose one of" in capsys.readouterr().err
 
@@ -280,3 +289,16 @@ def test_a_benchmark_without_options_takes_none(monkeypatch, capfd):
     assert "Time the drawing of 1,000 clips of the world" in capfd.readouterr().out
     assert main(["bench", "world", "--out", "x.json"]) == 2
     assert "pusa-lab bench: world takes no options, but got '--out': leave it out." in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--out", "{folder}"], "core: --out: the file {folder} is a folder: give the name of a file; `pusa-lab bench"),
+        (["--foo"], "core: there is no option --foo; `pusa-lab bench core --help` lists its options."),
+    ],
+)
+def test_what_a_benchmark_does_not_take_is_one_sentence(tmp_path, capfd, words, says):
+    assert main(["bench", "core", *(word.format(folder=tmp_path) for word in words)]) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("pusa-lab bench: " + says.format(folder=tmp_path)) and said.count("\n") == 1

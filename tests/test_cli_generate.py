@@ -32,7 +32,10 @@ def given(tmp_path):
         Image.fromarray(np.full((16, 16, 3), 90 + ord(name), np.uint8)).save(place / f"{name}.png")
     write_clip(place / "clip.mp4", np.full((8, 16, 16, 3), 90, np.uint8), 8)
     write_clip(place / "two.mp4", np.full((2, 16, 16, 3), 200, np.uint8), 8)
-    return {"a": place / "a.png", "b": place / "b.png", "clip": place / "clip.mp4", "two": place / "two.mp4"}
+    (place / "matrix.csv").write_text("1,1\n0,0\n")
+    (place / "empty.yaml").write_text("# nothing\n")
+    more = {name.split(".")[0]: place / name for name in ("matrix.csv", "empty.yaml")}
+    return more | {"a": place / "a.png", "b": place / "b.png", "clip": place / "clip.mp4", "two": place / "two.mp4"}
 
 
 @pytest.fixture
@@ -144,7 +147,7 @@ def test_a_matrix_from_a_file(tmp_path, asked, suffix):
         path.write_text("\n".join(",".join(map(repr, row)) for row in matrix.tolist()))
     else:
         path.write_text(json.dumps(matrix.tolist()))
-    words = ["--model", "nano-vta", "--guidance", "[1, 1, 1, 1, 1, 2]", "--schedule", str(path)]
+    words = ["--model", "nano-vta", "--guidance", "[1, 1, 1, 1, 1, 2]", "--schedule", str(path), "--num-frames", "6"]
     assert main(["generate", PROMPT, *words, "--out", str(tmp_path / "v.mp4")]) == 0
     assert torch.equal(asked[0]["schedule"], matrix) and asked[0]["frames"] == 6
     assert asked[0]["guidance"].tolist() == [1, 1, 1, 1, 1, 2]
@@ -185,7 +188,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--loop"], "--loop was given without --image: give both"),
         ([PROMPT, "--image", "{a}", "--loop", "--end-image", "{b}"], "both --end-image and --loop were given"),
         ([PROMPT, "--keyframes", "[{a}]"], "--keyframes was given without --at or --pixel-at"),
-        ([PROMPT, "--keyframes", "[{a}]", "--at", "[0, 1]"], "1 pictures for 2 places"),
+        ([PROMPT, "--keyframes", "[{a}]", "--at", "[0, 1]"], "1 picture for 2 places"),
         ([PROMPT, "--video", "{clip}", "--known-parts", "[0-3]"], "--known-parts '0-3': give the first and the last"),
         (
             [PROMPT, "--video", "{clip}", "--known", "2", "--end-video", "{two}"],
@@ -193,25 +196,59 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ),
         ([PROMPT, "--mode", "hold"], "--mode was given without --image or --video or --keyframes"),
         ([PROMPT, "--image", "{a}", "--mode", "melt"], "unknown mode 'melt'"),
-        ([PROMPT, "--num-videos", "0"], "--num-videos 0: give 1 to 10000"),
+        ([PROMPT, "--num-videos", "0"], "--num-videos 0: give 1 to 10,000"),
         ([PROMPT, "--num-videos", "2", "--seed", "[1, 2]"], "--num-videos 2 and a list of seeds were given"),
         ([PROMPT, "--guidance", "1", "--negative-prompt", "x"], "--negative-prompt has no effect with --guidance 1"),
         ([PROMPT, "--schedule-options.lag", "3"], "there is no option 'lag' for the schedule synchronous"),
         ([PROMPT, "--schedule-options.steps", "3"], "--schedule-options.steps: give --steps instead"),
         ([PROMPT, "--strength", "1.4", "--model", "nano-base"], "has all weights and no low-rank update"),
         ([PROMPT, "--strength", "0", "--model", "nano-base"], "has all weights and no low-rank update"),
-        ([PROMPT, "--offload", "model"], "there is no option 'offload' for loading 'mini-vta'"),
-        ([PROMPT, "--size", "480x832"], "there is no option 'size' for loading 'mini-vta'"),
-        ([PROMPT, "--num-frames", "8"], "a clip of 8 pixel frames does not fill whole latent frames"),
+        (
+            [PROMPT, "--offload", "model"],
+            "--offload is not for mini-vta, which takes --lora, --strength, --device: leave it out",
+        ),
+        (
+            [PROMPT, "--size", "480x832"],
+            "--size is not for mini-vta, which takes --lora, --strength, --device: leave it out",
+        ),
+        ([PROMPT, "--num-frames", "8"], "--num-frames 8: give 1 + 4 * k pixel frames, such as 5."),
         ([PROMPT, "--num-inference-steps", "8"], "there is no option --num-inference-steps: did you mean --steps?"),
         ([PROMPT, "--save", "nothing"], "--save 'nothing': give one of video, latents, both"),
         ([PROMPT, "--save", "latents", "--out", "a.mp4"], "--out a.mp4: give a name that ends in .safetensors"),
         ([PROMPT, "--config", "{a}"], "--config does not hold options as YAML"),
         ([PROMPT, "--config", "nowhere"], "--config 'nowhere' is not an existing file: give the path of a YAML file"),
         ([PROMPT, "--config="], "--config '' is not an existing file"),
+        ([PROMPT, "--config", "{empty}"], "empty.yaml' is empty: write options into it as YAML, or leave it out"),
         ([PROMPT, "--config", "/"], "--config '/' is a folder"),
         ([PROMPT, "--loop=yes", "--image", "{a}"], "--loop takes no value: leave out 'yes'"),
         ([PROMPT, "--image"], "--image was given without a value: give one"),
+        ([PROMPT, "--seed", "[1, 2, 1]"], "--seed 1 was given twice, which would make the same video twice"),
+        ([PROMPT, PROMPT], "the prompt 'a red circle moves right' was given twice"),
+        ([PROMPT, "--steps", "5", "--steps=6"], "--steps was given twice: give it once"),
+        ([PROMPT, "--schedule-options.lag", "1", "--schedule-options.lag", "2"], "lag was given twice: give it once"),
+        ([PROMPT, "--schedule", "{matrix}"], "matrix.csv has 2 columns for a video of 9 latent frames: give a column"),
+        (
+            [PROMPT, "--schedule", "{matrix}", "--steps", "3"],
+            "--steps 3 has no effect with --schedule {matrix} of 2 rows",
+        ),
+        ([PROMPT, "--schedule", "/"], "--schedule '/' is a folder: choose one of synchronous"),
+        ([PROMPT, "--num-frames", "4000001"], "--num-frames 4000001: give at most 39,997 pixel frames"),
+        ([PROMPT, "--video", "{clip}", "--known-parts", "[4..0]"], "first..last with first no larger than last"),
+        ([PROMPT, "--video", "{clip}", "--known-parts", "[0..900]"], "'0..900' of a clip of "),
+        ([PROMPT, "--video", "{a}"], "a.png is a picture: give a clip, or give the picture as --image"),
+        ([PROMPT, "--keyframes", "{a}", "--at", "0"], "--keyframes '{a}': give a list, such as [{a}]."),
+        ([PROMPT, "--keyframes", "[]", "--at", "[]"], "--keyframes is an empty list: give at least one value"),
+        ([PROMPT, "--lora", "nope"], "no LoRA 'nope', which is not an existing file: choose"),
+        ([PROMPT, "--lora", "{a}"], "a.png', which is not a .safetensors file: choose"),
+        ([PROMPT, "--strength", "[1, 2]"], "2 strengths for mini-vta: a toy takes one LoRA and one strength"),
+        ([PROMPT, "--model", ""], "--model is empty: give it a value, or leave it out"),
+        ([PROMPT, "--out", ""], "--out is empty: give it a value, or leave it out"),
+        ([PROMPT, "--device", "foo"], '--device is \'foo\': give a device such as "cpu" or "cuda".'),
+        ([PROMPT, "--guidance", "[3]"], "guidance of 1 number for 9 latent frames: give one finite number"),
+        (
+            [PROMPT, "--guidance", "apg(scal=5)"],
+            "apg has no setting 'scal': did you mean scale? The settings of it are",
+        ),
         ([PROMPT, "--known", "x"], "--known 'x': give a whole number"),
     ],
 )
@@ -219,7 +256,7 @@ def test_what_does_not_fit_is_one_sentence_and_leaves_nothing(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert main(["generate", *(word.format(**given) for word in words)]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("pusa-lab generate: ") and says in said and said.count("\n") == 1
+    assert said.startswith("pusa-lab generate: ") and says.format(**given) in said and said.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
@@ -253,4 +290,5 @@ def test_metadata_changes_no_frame(tmp_path):
 
 def test_an_empty_list_of_seeds_makes_nothing(tmp_path, capsys):
     assert main(["generate", PROMPT, "--seed", "[]", "--out", str(tmp_path / "v.mp4")]) == 2
-    assert capsys.readouterr().err == "pusa-lab generate: --seed is an empty list: give at least one seed.\n"
+    said = capsys.readouterr().err
+    assert said == "pusa-lab generate: --seed is an empty list: give at least one value, or leave it out.\n"

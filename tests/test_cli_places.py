@@ -287,3 +287,40 @@ def test_benchmarks_refuse_what_has_no_effect_or_no_place(tmp_path, monkeypatch,
         assert importlib.import_module(name).main() == 2
     assert says in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--max-steps", "5"], "--max-steps 5 has no effect with --mode sample: it is for training; leave it out."),
+        (["--num-frames", "100000001"], "--num-frames 100000001: give at most 39,997."),
+        (["--steps", "10001"], "--steps 10001: give at most 10,000."),
+        (["--size", "160000x16"], "size 160000 x 16: give at most 32,768 pixels of height and of width."),
+        (["--price", "1e300"], "--price 1e+300: give US dollars per GPU and hour, 0 to 1,000,000."),
+        (
+            ["--mode", "full", "--float8"],
+            "--mode full splits all weights over the GPUs, without --float8: leave it out.",
+        ),
+        (["--gpu", "t4", "--dtype", "bfloat16"], "the t4 does not compute in bfloat16: give --dtype float16."),
+        (
+            ["--mode", "lora", "--global-batch-size", "7", "--gpus", "2"],
+            "--global-batch-size 7 on 2 GPUs, --micro-batch-size 1: give a --global-batch-size that 2 divides.",
+        ),
+    ],
+)
+def test_sentences_of_the_planner_speak_of_flags_on_the_command_line(capsys, words, says):
+    assert main(["plan", *words]) == 2
+    assert capsys.readouterr().err == f"pusa-lab plan: {says}\n"
+
+
+def test_names_of_files_stay_as_they_are_in_a_sentence_of_flags():
+    from pusa_lab.cli.values import in_flags
+
+    for text in (
+        "steps=3.mp4 cannot be written.",
+        "no clip at 'steps=3'.",
+        "no clip at 'num_frames.mp4'.",
+        "a/steps=3: no.",
+    ):
+        assert in_flags(text, ["steps", "num_frames"]) == text
+    assert in_flags("steps=0: give 1 or None.", ["steps"]) == "--steps 0: give 1."

@@ -151,7 +151,7 @@ def test_the_toy_goes_on(nano_vta):
         ({"overlap": 4}, "an overlap of 4 latent frames in windows of 4: keep at least 1.* at most 3"),
         ({"overlap": 0}, "an overlap of 0 latent frames"),
         ({"overlap": 3, "frames": 2}, "an overlap of 3 latent frames in windows of 2"),
-        ({"seconds": 0.3}, "seconds=0.3 at 10 frames a second, and 3 pixel frames are there already"),
+        ({"seconds": 0.3}, "seconds=0.3 at 10 frames a second, 3 pixel frames there already"),
         ({"seconds": -1.0}, "ask for a finite number above 0.3 seconds"),
         ({"seconds": float("nan")}, "seconds=nan"),
         ({"seconds": 1e30}, r"seconds=1e\+30 .* at most 3000"),

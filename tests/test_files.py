@@ -85,7 +85,7 @@ def test_places_where_nothing_can_be_written_are_refused(tmp_path, name, says):
     [
         ("{", "is not the manifest that can be read"),
         ("[" * 100_000, "is not the manifest that can be read"),
-        ("[]", "a list of 0 instead of an object"),
+        ("[]", "an empty list instead of an object"),
         ("{}", "no 'n' in it"),
         ('{"n": "1"}', "'n' is '1' .a str."),
         ('{"n": true}', "'n' is True"),

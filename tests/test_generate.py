@@ -187,7 +187,10 @@ def test_the_models_own_shift_is_the_default(nano_vta):
         ({"prompt": "a red horse moves"}, "unknown words in .*: horse. The toy knows"),
         ({"prompt": "a " * 21}, "21 words: the toy reads at most 20"),
         ({"schedule": "spiral"}, "unknown schedule 'spiral': choose one of synchronous"),
-        ({"schedule": schedules.synchronous(3, 7)}, "schedule has 7 frames, the video 8"),
+        (
+            {"schedule": schedules.synchronous(3, 7)},
+            "frames=8 with a matrix of 4 rows and 7 columns: make the matrix with frames=8, or leave frames out",
+        ),
         ({"schedule": schedules.synchronous(3, 8).flip(0)}, "rises"),
         ({"schedule": schedules.synchronous(3, 8) * 0.5}, "frame 0 starts at 0.5 but nothing is known"),
         ({"solver": "rk45"}, "unknown solver"),

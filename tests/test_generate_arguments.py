@@ -92,9 +92,9 @@ def plain(steps, frames):
     ],
 )
 def test_schedules_and_functions_of_all_kinds(model, function, shift, want):
-    run = pl.prepare(model, "a", schedule=function, steps=3, shift=shift, guidance=1.0)
-    torch.testing.assert_close(run.schedule, want)
-    assert not pl.generate(model, "a", schedule=function, steps=3, shift=shift, guidance=1.0).latents.requires_grad
+    options = {"schedule": function, "steps": 3 if callable(function) else None, "shift": shift, "guidance": 1.0}
+    torch.testing.assert_close(pl.prepare(model, "a", **options).schedule, want)
+    assert not pl.generate(model, "a", **options).latents.requires_grad
 
 
 def test_grids_of_other_programs_begin_and_end_within_rounding(model):
@@ -137,7 +137,7 @@ def test_grids_of_other_programs_begin_and_end_within_rounding(model):
         ({"seed": 1.5}, "seed is 1.5"),
         ({"seed": [1, 2]}, "2 values of seed for 3 prompts: give one for all, or one per prompt"),
         ({"seed": []}, "0 values of seed"),
-        ({"negative": ["a"]}, "1 values of negative for 3 prompts"),
+        ({"negative": ["a"]}, "1 value of negative for 3 prompts"),
         ({"negative": None}, "negative is None: give a text"),
         ({"guidance": [1.0, 2.0]}, "guidance of 2 numbers for 5 latent frames"),
         ({"guidance": []}, "guidance of 0 numbers"),
@@ -156,12 +156,20 @@ def test_grids_of_other_programs_begin_and_end_within_rounding(model):
         ),
         ({"schedule": lambda a, b, c: None}, r"schedule is a function \(a, b, c\)"),
         ({"schedule": plain, "shift": 3.0}, "shift=3.0 with a schedule function that takes no shift: leave it out"),
-        ({"schedule": schedules.synchronous(2, 5), "shift": 3.0}, "shift=3.0 with a schedule that is a matrix"),
+        (
+            {"schedule": schedules.synchronous(2, 5), "shift": 3.0},
+            "shift=3.0 with a matrix of 3 rows and 5 columns: make",
+        ),
+        (
+            {"schedule": schedules.synchronous(2, 5), "steps": 4},
+            "steps=4 with a matrix of 3 rows and 5 columns: make the matrix with steps=4",
+        ),
+        ({"prompt": ["a", "a"], "seed": [3, 3]}, "seed=3 was given twice for the prompt 'a': the same seed makes"),
         ({"shift": "3"}, "shift is '3'"),
         ({"solver": None}, "solver is None"),
         ({"solver": pl.solvers.Churn}, r"solver is the class Churn: give its settings, such as Churn\(\)"),
         ({"prompt": None}, "prompt is None: give a text"),
-        ({"prompt": [1]}, "prompt is a list of 1"),
+        ({"prompt": [1]}, "prompt is a list of 1 item"),
         ({"prompt": b"a"}, "prompt is b'a'"),
         ({"prompt": np.zeros(2)}, "prompt is an array"),
         ({"task": "image_to_video"}, "task is 'image_to_video'"),

@@ -175,3 +175,16 @@ def test_weights_out_of_range_are_refused(call, match):
 def test_weights_of_what_is_not_a_timestep_are_refused():
     with pytest.raises(ValueError, match=r"losses.min_snr: "):
         min_snr(torch.full((1, 2), 500.0))
+
+
+def test_a_denoiser_that_does_not_take_what_it_is_given_is_named():
+    x0, tau = torch.randn(2, 3, 4, 5, 6), torch.rand(2, 4)
+    for denoiser in (print, lambda x, tau: x, torch.nn.Linear(2, 2)):
+        with pytest.raises(ValueError, match=r"the denoiser does not take \(x, tau, unknown=...\): give a function"):
+            fafm_frame_loss(denoiser, x0, tau, torch.randn_like(x0), unknown=1)
+
+    def broken(x, tau):
+        return x + "a mistake of its own"
+
+    with pytest.raises(TypeError, match="unsupported operand"):
+        fafm_loss(broken, x0, tau, torch.randn_like(x0))

@@ -196,7 +196,7 @@ def without(name, *path, new=None):
         (("sizes", "steps"), "many", "'steps' of 'sizes' of the table 'steps' is 'many'"),
         (("rows", 0, "key", "solver"), None, r"'key' of the row .steps 2, calls 2. has no 'solver'"),
         (("rows", 0, "key", "calls"), "x", r"'calls' of 'key' of the row .* is 'x' .a str.: give a number"),
-        (("rows", 0, "scores"), [1], "'scores' of a row of results is a list of 1: give a dict"),
+        (("rows", 0, "scores"), [1], "'scores' of a row of results is a list of 1 item: give a dict"),
     ],
 )
 def test_what_a_table_lacks_is_named(path, new, says):
@@ -226,7 +226,7 @@ def test_rows_are_asked_for_what_they_have():
     assert numbers(rows[0], "psnr_frame") == numbers(None, "psnr")
     for call, says in (
         (lambda: line(rows, "mode", "psnr"), "'mode' of the row .* is 'denoise' .a str.: give a part"),
-        (lambda: pick(rows, noise={}), "noise is a dict of 0: give a text, a number"),
+        (lambda: pick(rows, noise={}), "noise is an empty dict: give a text, a number"),
         (lambda: lead(rows[0], rows[1], "nothing"), "'scores' of the row .* has no 'nothing'"),
         (lambda: best_strengths(FOUND["lora"], 3, "psnr"), "no rows of rank 3"),
         (lambda: farther({"text": {"share": 1.0}}, {}), "has no 'self_attention'"),

@@ -179,9 +179,14 @@ def test_bfloat16_latents_stay_bfloat16():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"schedule": schedules.synchronous(4, F + 1)}, "schedule has 6 frames and x .* has 5"),
+        (
+            {"schedule": schedules.synchronous(4, F + 1)},
+            "frames=5 with a matrix of 5 rows and 6 columns: make the matrix with frames=5",
+        ),
         ({"schedule": schedules.synchronous(4, F).flip(0)}, "rises above the row before"),
         ({"schedule": schedules.synchronous(4, F)[:-1]}, "should be 0"),
+        ({"steps": 7}, "steps=7 with a matrix of 5 rows and 5 columns: make the matrix with steps=7, or leave"),
+        ({"shift": 3.0}, "shift=3.0 with a matrix of 5 rows and 5 columns: make the matrix with shift=3.0"),
         ({"solver": "rk45"}, "unknown solver 'rk45': choose one of euler, heun"),
         ({"x": torch.full((B, C, F, H, W), float("nan"))}, "NaN or infinite numbers before row 0"),
     ],
@@ -206,5 +211,16 @@ def test_a_denoiser_that_breaks_down_is_named_with_its_row():
 @pytest.mark.parametrize("solver", ["euler", "heun", "unipc"])
 def test_a_velocity_of_another_shape_is_refused(shape, solver, as_user):
     x = torch.randn(2, 2, 3, 2, 2)
-    with pytest.raises(ValueError, match="a velocity has x's shape"):
+    with pytest.raises(ValueError, match=r"for x of shape .* \(b c f h w\): a velocity is a tensor of x's shape"):
         sample(lambda x, tau: torch.zeros(shape), x, schedules.synchronous(3, 3), solver)
+
+
+def test_what_a_denoiser_or_a_solver_does_not_take_is_named():
+    with pytest.raises(ValueError, match=r"sample: the denoiser does not take \(x, tau, text=...\): give a function"):
+        sample(mixing_only, x_start(), schedules.synchronous(3, F), text=1)
+    with pytest.raises(ValueError, match=r"sample: the solver does not take \(denoiser, x, tau, tau_next\)"):
+        sample(mixing_only, x_start(), schedules.synchronous(3, F), mixing_only)
+
+
+def mixing_only(x, tau):
+    return x

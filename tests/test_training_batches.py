@@ -87,12 +87,12 @@ X = torch.zeros(2, 2, 3, 2, 2)
 @pytest.mark.parametrize(
     ("batch", "says"),
     [
-        ((X, ["a"]), "batch 0 has 2 videos, and its captions are a list of 1: give one per video"),
+        ((X, ["a"]), "batch 0 has 2 videos, and its captions are a list of 1 item: give one per video"),
         ((X, "ab"), "its captions are 'ab' .a str.: give one per video"),
-        ((X, [1, 2]), "its captions are a list of 2: give one per video"),
+        ((X, [1, 2]), "its captions are a list of 2 items: give one per video"),
         (X, "batch 0 is a tensor of shape .2, 2, 3, 2, 2., float32: give .latents"),
-        ((X[0], ["a", "b"]), "batch 0 is .a tensor of shape .2, 3, 2, 2., float32, a list of 2.: give"),
-        ((X.byte(), ["a", "b"]), "uint8, a list of 2.: give .latents .b, c, f, h, w. of floating point"),
+        ((X[0], ["a", "b"]), "batch 0 is .a tensor of shape .2, 3, 2, 2., float32, a list of 2 items.: give"),
+        ((X.byte(), ["a", "b"]), "uint8, a list of 2 items.: give .latents .b, c, f, h, w. of floating point"),
         (
             (X[:, :1], ["a", "b"]),
             r"latents of shape \(2, 1, 3, 2, 2\) for a model of 2 channels: give latents of its codec",
@@ -100,7 +100,7 @@ X = torch.zeros(2, 2, 3, 2, 2)
         ((X * float("nan"), ["a", "b"]), "batch 0 has numbers that are not finite"),
         ((X[:0], []), "batch 0 is empty"),
         (None, "batch 0 is None: give"),
-        ({"x": X}, "batch 0 is a dict of 1: give"),
+        ({"x": X}, "batch 0 is a dict of 1 item: give"),
     ],
 )
 def test_what_is_no_batch_is_refused(batch, says):
@@ -123,7 +123,7 @@ def test_banks_are_checked_when_they_are_made():
         Bank(X, ["a", "b"], 1, 0, {"first": X[:1]})
     with pytest.raises(ValueError, match="batch=0"):
         Bank(X, ["a", "b"], 0, 0)
-    with pytest.raises(ValueError, match="train is a list of 1: give a Bank"):
+    with pytest.raises(ValueError, match="train is a list of 1 item: give a Bank"):
         LatentVideoDataModule([1])
 
 

@@ -223,7 +223,7 @@ def test_bad_folders_and_sizes(tmp_path, capsys):
     assert main(["data", "show", str(tmp_path)]) == 2
     assert "holds no manifest.json: make a cache with `pusa-lab data encode`." in capsys.readouterr().err
     assert main(["data", "encode", str(tmp_path), "--out", "x", "--size", "720p"]) == 2
-    assert "'720p' is not a size: give HEIGHTxWIDTH" in capsys.readouterr().err
+    assert "--size '720p': give HEIGHTxWIDTH" in capsys.readouterr().err
 
 
 def test_progress_is_told_on_a_terminal_alone(clips, tmp_path, capsys, monkeypatch):

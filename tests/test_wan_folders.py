@@ -118,7 +118,7 @@ class TestKinds:
 
     def test_no_config_at_all(self, folder):
         (folder / "transformer" / "config.json").write_text("[]")
-        refused("holds a list of 0 instead of a JSON object", check, folder)
+        refused("holds an empty list instead of a JSON object", check, folder)
 
     def test_a_saved_vta_model_is_a_wan(self, folder):
         edit(folder / "transformer" / "config.json", _class_name="VTAWanTransformer3DModel")

@@ -75,7 +75,7 @@ def refused(model, says, *args, **kw):
         ("raw_evil.pt", "holds more than tensors, so reading it could run code"),
         ("cut.pt", "is truncated or not a file of torch.save"),
         ("noise.pt", "is damaged or holds more"),
-        ("list.pt", "holds a list of 2: give a file with a dict"),
+        ("list.pt", "holds a list of 2 items: give a file with a dict"),
         ("lora.gguf", r"have the suffix of a LoRA file \('.gguf'\): give .safetensors or .pt"),
         ("none.bin", "there is no LoRA file"),
     ],

@@ -154,7 +154,7 @@ def test_two_places_that_agree(places, tmp_path):
         ({"config": PEFT | {"alpha_pattern": {"(": 1}}}, r"has '\(' in alpha_pattern .* cannot be used"),
         ({"config": PEFT | {"rank_pattern": {"((a+)+)+$": 1}}}, "it repeats too much"),
         ({"config": PEFT | {"peft_type": "LOHA"}}, "is an adapter of the kind LOHA"),
-        ({"config": [1]}, "a list of 1 instead of an object"),
+        ({"config": [1]}, "a list of 1 item instead of an object"),
         ({"header": {"lora_adapter_metadata": "[" * 9000}}, "not a JSON object"),
         ({"header": {"lora_adapter_metadata": "{"}}, "not a JSON object"),
         ({"header": {"lora_alpha": "much"}}, "has None as lora_alpha in the header"),

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from pusa_lab.cli.terminal import drop_output, line, make_output_safe, say
+from pusa_lab.cli.values import in_flags
 
 GROUP = "pusa_lab.commands"
 """Group of the entry points that name further commands."""
@@ -77,7 +78,8 @@ def _command(words: Sequence[str], known: dict[str, str]) -> str:
             return command
     seconds = [command.split()[1] for command in known if command.split()[0] == words[0] and " " in command]
     if seconds:
-        raise ValueError(f"choose one of {', '.join(seconds)}: `pusa-lab {words[0]} {seconds[0]} --help` shows how.")
+        fault = f"there is no command {' '.join(words[:2])!r:.60}" if words[1:] else "a second word is missing"
+        raise ValueError(f"{fault}: choose one of {', '.join(f'{words[0]} {second}' for second in seconds)}.")
     raise ValueError(f"there is no command {words[0]!r:.60}: choose one of {', '.join(known)}.")
 
 
@@ -105,7 +107,11 @@ def _run(command: str, place: str, words: Sequence[str]) -> None:
     from pusa_lab.arguments import calling  # brings torch, which help does without
 
     with calling(f"pusa-lab {command}"):
-        function(**options)
+        try:
+            function(**options)
+        except ValueError as error:
+            error.args = (in_flags(str(error), options),)
+            raise
 
 
 def _sentence(error: BaseException) -> str | None:

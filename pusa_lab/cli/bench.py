@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import os
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -37,9 +39,30 @@ def bench(*words: str) -> None:
             raise ValueError(f"{words[0]} takes no options, but got {words[1]!r:.60}: leave it out.")
         say(*(ast.get_docstring(ast.parse(text)) or "").splitlines())
         return
-    done = subprocess.run([sys.executable, *programs[words[0]], *words[1:]], check=False).returncode
-    if done:
-        raise ValueError(f"{words[0]} ended with {done}: what it printed above says why.")
+    code, fault = _run([sys.executable, *programs[words[0]], *words[1:]])
+    if fault:
+        raise ValueError(f"{words[0]}: {fault}; `pusa-lab bench {words[0]} --help` lists its options.")
+    if code:
+        raise ValueError(f"{words[0]} ended with {code}: what it printed above says why.")
+
+
+def _run(command: list[str]) -> tuple[int, str]:
+    """The exit status, and what argparse finds wrong with the options, without the usage that it prints before."""
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as running:
+        assert running.stderr is not None
+        kept = b""
+        while part := os.read(running.stderr.fileno(), 2**16):
+            kept += part
+            if not kept.startswith(b"usage: "[: len(kept)]):
+                sys.stderr.write(kept.decode(errors="replace"))
+                kept = b""
+    found = re.search(r"error: (?:argument )?(.*)", kept.decode(errors="replace"))
+    if kept and not (running.returncode == 2 and found):
+        sys.stderr.write(kept.decode(errors="replace"))
+        return running.returncode, ""
+    fault = re.sub(r"\w+\.\w+: ", "", found[1]).strip().rstrip(".") if found else ""
+    fault = re.sub(r"^unrecognized arguments: (\S+).*", r"there is no option \1", fault)
+    return running.returncode, re.sub(r": invalid \w+ value: (.*)", r" \1 does not fit", fault)
 
 
 def _programs() -> dict[str, list[str]]:

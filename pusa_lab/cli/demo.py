@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.cli import clone
+from pusa_lab.cli.tasks import look_at_clip
 from pusa_lab.cli.terminal import say
 
 MADE = ("text_to_video", "image_to_video", "start_end", "extension", "pyramid")
@@ -44,7 +45,7 @@ def demo(
         raise ValueError(f"no {notebook}: the demo needs the repository, clone it and type `make demo` there.")
     _check(out)
     media.read_picture(image)
-    media.read_clip(Path(video), last=1)
+    look_at_clip("--video", video)
     with tempfile.TemporaryDirectory() as part:
         given = {"IMAGE": image, "VIDEO": video, "PROMPT": prompt, "FAST": fast}
         parameters = {

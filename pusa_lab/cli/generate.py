@@ -1,6 +1,7 @@
 """`pusa-lab generate`: videos from any model, by any task and schedule."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -82,8 +83,8 @@ def generate_videos(
         seed: of the noise; several as a list.
         num_frames: pixel frames, 1 + 4k for Wan (default: the model's own).
         size: HEIGHTxWIDTH in pixels, for models that take it (default: the model's own).
-        schedule: a name in pusa_lab.schedules.SCHEDULES, or a matrix (rows, latent frames) in a .npy, .csv or .json,
-            whose columns set the length of the video.
+        schedule: a name in pusa_lab.schedules.SCHEDULES, or a matrix (rows, latent frames) in a .npy, .csv or .json;
+            of other columns than the model has latent frames, with --num-frames.
         schedule_options: arguments of a named schedule; --schedule-options.lag 4.
         steps: sampling steps of each frame (default 10).
         shift: shift of the sigmas (default: the model's own).
@@ -100,23 +101,48 @@ def generate_videos(
     """
     options = dict(locals())
     import pusa_lab
-    from pusa_lab.cli.tasks import check_task, read_pictures, task_of
+    from pusa_lab.cli.tasks import check_loading, check_task, read_pictures, task_of
     from pusa_lab.models import load
 
     check_task(options)
-    sampling, frames = _sampling(options), None
+    sampling = _sampling(options)
     jobs = _jobs(options)
     pictures = read_pictures(options)
-    loaded = load(model, **given({name: options[name] for name in LOADING}), size=pixels(size))
-    if isinstance(sampling["schedule"], pusa_lab.types.Tensor):
-        frames = sampling["schedule"].shape[1]
-    if num_frames is not None:
-        frames = loaded.geometry.latent_frames(num_frames)
-    loaded, task = task_of(options, pictures, loaded, frames or loaded.geometry.frames)
+    loading = given({name: options[name] for name in LOADING}) | given({"size": pixels(size)})
+    check_loading(model, loading)
+    loaded = load(model, **loading)
+    frames = _frames(options, loaded.geometry, sampling["schedule"])
+    loaded, task = task_of(options, pictures, loaded, frames)
     loaded.encode_text(prompt)  # what it cannot read is said before the first video is made
     for caption, number, path in jobs:
         result = pusa_lab.generate(loaded, caption, task, **sampling, frames=frames, seed=number)
         _write(path, result, loaded.geometry, options, caption, number)
+
+
+def _frames(options: Mapping[str, Any], geometry: Any, schedule: Any) -> int:
+    """Latent frames of the video; a matrix has as many columns."""
+    from pusa_lab.sentences import counted
+    from pusa_lab.tasks import MOST
+
+    asked, frames = options["num_frames"], geometry.frames
+    if asked is not None:
+        k, rest = divmod(asked - 1, geometry.stride[0])
+        if asked < 1 or rest:
+            raise ValueError(
+                f"--num-frames {asked}: give 1 + {geometry.stride[0]} * k pixel frames, such as "
+                f"{geometry.pixel_frames(max(k, 0) + 1)}."
+            )
+        frames = k + 1
+        if frames > MOST:
+            raise ValueError(f"--num-frames {asked}: give at most {geometry.pixel_frames(MOST):,} pixel frames.")
+    columns = getattr(schedule, "shape", (0, frames))[1]
+    if columns != frames:
+        raise ValueError(
+            f"--schedule {options['schedule']} has {counted(columns, 'column')} for a video of "
+            f"{counted(frames, 'latent frame')}: give a column for each, or --num-frames "
+            f"{geometry.pixel_frames(columns)}."
+        )
+    return frames
 
 
 def _jobs(options: Mapping[str, Any]) -> list[tuple[str, int, Path]]:
@@ -126,12 +152,15 @@ def _jobs(options: Mapping[str, Any]) -> list[tuple[str, int, Path]]:
     if not options["prompt"]:
         raise ValueError("no prompt was given: give a caption in quotes, or several.")
     seed, count = options["seed"], options["num_videos"]
-    if seed == []:
-        raise ValueError("--seed is an empty list: give at least one seed.")
+    for name in ("prompt", "seed"):
+        entries = options[name] if isinstance(options[name], list) else []
+        if again := [entry for i, entry in enumerate(entries) if entry in entries[:i]]:
+            which = f"--seed {again[0]}" if name == "seed" else f"the prompt {again[0]!r:.60}"
+            raise ValueError(f"{which} was given twice, which would make the same video twice: give it once.")
     if isinstance(seed, list) and count != 1:
         raise ValueError(f"--num-videos {count} and a list of seeds were given: give one of them.")
     if not 1 <= count <= MOST_VIDEOS:
-        raise ValueError(f"--num-videos {count}: give 1 to {MOST_VIDEOS}.")
+        raise ValueError(f"--num-videos {count}: give 1 to {MOST_VIDEOS:,}.")
     seeds = seed if isinstance(seed, list) else range(seed, seed + count)
     suffix = SUFFIX[options["save"]]
     out = options["out"] or Path("outputs") / f"video{suffix}"
@@ -151,19 +180,23 @@ def _sampling(options: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     from pusa_lab.cli.schedules import schedule_of
+    from pusa_lab.sentences import counted
 
     guidance = options["guidance"]
+    if re.search(r"\b(nan|inf|infinity)\b", str(guidance).lower()) and "(" not in str(guidance):
+        raise ValueError(f"--guidance {guidance}: give finite numbers; 1 is none.")
     if isinstance(guidance, list):
         guidance = torch.tensor(guidance)
-    elif isinstance(guidance, str) and guidance.lower().lstrip("+-") in ("nan", "inf", "infinity"):
-        guidance = float(guidance)
     if not isinstance(guidance, torch.Tensor) and guidance == 1 and options["negative_prompt"]:
         raise ValueError("--negative-prompt has no effect with --guidance 1: leave out one of them.")
     schedule, steps = schedule_of(options["schedule"], options["schedule_options"]), options["steps"]
     if isinstance(schedule, torch.Tensor) and steps is not None:
-        raise ValueError(f"--steps {steps} has no effect with a schedule from a file: leave it out.")
+        rows = counted(len(schedule), "row")
+        raise ValueError(
+            f"--steps {steps} has no effect with --schedule {options['schedule']} of {rows}: leave it out."
+        )
     found = {"schedule": schedule, "guidance": guidance, "negative": options["negative_prompt"]}
-    return found | {"steps": 10 if steps is None else steps, "shift": options["shift"], "solver": options["solver"]}
+    return found | {"steps": steps, "shift": options["shift"], "solver": options["solver"]}
 
 
 def _write(path: Path, result: Any, geometry: Any, options: Mapping[str, Any], caption: str, seed: int) -> None:
@@ -171,6 +204,7 @@ def _write(path: Path, result: Any, geometry: Any, options: Mapping[str, Any], c
 
     from pusa_lab import media
     from pusa_lab.files import writing
+    from pusa_lab.sentences import counted
 
     about = _about(options, result, caption, seed)
     if options["save"] in ("video", "both"):
@@ -179,8 +213,7 @@ def _write(path: Path, result: Any, geometry: Any, options: Mapping[str, Any], c
         tensors = {"latents": result.latents[0].cpu(), "schedule": result.schedule.cpu()}
         with writing(path.with_suffix(".safetensors")) as part:
             save_file({name: x.contiguous() for name, x in tensors.items()}, part, {"pusa_lab": json.dumps(about)})
-    rows = len(result.schedule) - 1
-    told = f"{rows} row{'s' * (rows != 1)}, {result.calls} call{'s' * (result.calls != 1)}"
+    told = f"{counted(len(result.schedule) - 1, 'row')}, {counted(result.calls, 'call')}"
     say(f"{result.task}, {told}, {result.seconds:.2f} s: {path}")
 
 

@@ -69,6 +69,9 @@ class Parser(jsonargparse.ArgumentParser):
             return f"{found[1]} was given without a value: give one."
         if found := re.match(r"argument (\S+): ignored explicit argument (.*)", said):
             return f"{found[1]} takes no value: leave out {found[2]}."
+        if found := re.match(r"the following arguments are required: ([\w-]+)", said):
+            places = [action.dest for action in self._actions if not action.option_strings]
+            return f"{'' if found[1] in places else '--'}{found[1]} is missing: `{self.prog} --help` says what to give."
         if re.match(r'Parser key "config"|Problems parsing config|Unexpected config', said):
             return NO_CONFIG
         if found := re.match(r"argument (\S+): invalid \w+ value: (.*)", said):
@@ -93,6 +96,9 @@ class Parser(jsonargparse.ArgumentParser):
         action = next((action for action in self._actions if action.dest == key.split(".")[0]), None)
         name = action.option_strings[0] if action is not None and action.option_strings else key
         hint = getattr(action, "_typehint", None) or getattr(action, "type", None) or str
+        kinds = {get_origin(part) or part for part in get_args(hint)} - {NoneType}
+        if kinds == {list} and not value.strip("'").startswith("["):
+            return f"{name} {value:.300}: give a list, such as [{value.strip(chr(39)):.300}]."
         return f"{name} {value:.60}: give {expected(hint)}."
 
 
@@ -143,6 +149,7 @@ def parse(command: str, function: Callable[..., Any], words: Sequence[str]) -> d
         importlib.import_module(function.__module__).add_options(parser)
     parser.add_argument("--config", action="config", help=CONFIG)
     _check_configs(words)
+    _check_words(parser, words)
     try:
         found = parser.parse_args(list(words)).as_dict()
     except SystemExit:
@@ -150,6 +157,24 @@ def parse(command: str, function: Callable[..., Any], words: Sequence[str]) -> d
     except (OSError, UnicodeError, RecursionError) as error:
         raise UsageError(NO_CONFIG) from error
     return {**{p.name: [] for p in several}, **{key: value for key, value in found.items() if key != "config"}}
+
+
+def _check_words(parser: Parser, words: Sequence[str]) -> None:
+    """Refuse an option that is typed twice, which would lose its first value, and one with an empty value."""
+    known = {option for action in parser._actions for option in action.option_strings} - {"--config"}
+    places = [action.dest for action in parser._actions if not action.option_strings]
+    seen = set[str]()
+    options = itertools.takewhile(lambda pair: pair[0] != "--", itertools.pairwise(["", *words, "."]))
+    for word, after in options:
+        name, equals, value = word.partition("=")
+        if word.startswith("--") and name.split(".")[0] in known:
+            if name in seen and not name.endswith("+"):
+                raise UsageError(f"{name} was given twice: give it once.")
+            seen.add(name)
+            if (value if equals else after) == "" and not name.endswith("prompt"):
+                raise UsageError(f"{name} is empty: give it a value, or leave it out.")
+        elif after == "" and not word.startswith("--") and places and places[0] != "prompt":
+            raise UsageError(f"{places[0]} is empty: give a value.")
 
 
 def _check_configs(words: Sequence[str]) -> None:
@@ -160,3 +185,6 @@ def _check_configs(words: Sequence[str]) -> None:
         if not Path(path).is_file():
             kind = "is a folder" if path and Path(path).is_dir() else "is not an existing file"
             raise UsageError(f"--config {path!r:.300} {kind}: give the path of a YAML file of options.")
+        lines = Path(path).read_bytes().splitlines()
+        if all(not line.strip() or line.lstrip().startswith(b"#") for line in lines):
+            raise UsageError(f"--config {path!r:.300} is empty: write options into it as YAML, or leave it out.")

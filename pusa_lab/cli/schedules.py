@@ -13,6 +13,8 @@ from torch import Tensor
 from pusa_lab.models import check_options
 from pusa_lab.schedules import SCHEDULES, as_schedule
 
+OWN = ("steps", "frames", "shift")
+"""Arguments of every schedule, which have options of their own."""
 MOST_BYTES = 64 * 2**20
 """Of a file with a matrix."""
 
@@ -31,13 +33,24 @@ def schedule_of(name: str, options: Mapping[str, Any] | None = None) -> str | Ca
         if options:
             raise ValueError(f"--schedule-options with the file {name}: they are for a named schedule, leave them out.")
         return read_schedule(Path(name))
-    if not options:
+    if not options and name in SCHEDULES:
         return name
-    check_options(SCHEDULES.find(name), options, f"the schedule {name}")
-    for own in ("steps", "frames", "shift"):
+    if name not in SCHEDULES:
+        raise _unknown(name)
+    options = options or {}
+    for own in OWN:
         if own in options:
             raise ValueError(f"--schedule-options.{own}: give --{'num-frames' if own == 'frames' else own} instead.")
+    check_options(SCHEDULES[name], options, f"the schedule {name}", OWN)
     return functools.partial(SCHEDULES[name], **options)
+
+
+def _unknown(name: str) -> ValueError:
+    names = f"choose one of {', '.join(SCHEDULES)}, or give a .npy, .csv or .json file"
+    if Path(name).exists():
+        kind = "a folder" if Path(name).is_dir() else "a file of another kind"
+        return ValueError(f"--schedule {name!r:.300} is {kind}: {names}.")
+    return ValueError(f"unknown schedule {name!r:.60}: {names}.")
 
 
 def read_schedule(path: Path) -> Tensor:

@@ -1,7 +1,8 @@
 """Which task the options of `pusa-lab generate` ask for."""
 
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,8 @@ APART = (
     ("at", "pixel_at"),
 )
 """Options that exclude each other."""
-FILES = ("image", "end_image", "video", "end_video", "lora", "lora_low")
-"""Paths of files."""
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+"""How names of pictures end."""
 
 
 def check_task(options: Mapping[str, Any]) -> None:
@@ -43,9 +44,9 @@ def check_task(options: Mapping[str, Any]) -> None:
         ValueError: the first of these.
     """
     there = given(options)
-    for name in FILES:
-        if options[name] == "":
-            raise ValueError(f"{flag(name)} is empty: give the path of a file, or leave it out.")
+    for name, value in options.items():
+        if isinstance(value, list) and not value and name != "prompt":
+            raise ValueError(f"{flag(name)} is an empty list: give at least one value, or leave it out.")
     for group in APART:
         if len(both := [name for name in group if name in there]) > 1:
             raise ValueError(f"both {flag(both[0])} and {flag(both[1])} were given: give one of them.")
@@ -54,6 +55,45 @@ def check_task(options: Mapping[str, Any]) -> None:
             raise ValueError(f"{flag(name)} was given without {' or '.join(map(flag, needed))}: give both.")
     if "keyframes" in there and not {"at", "pixel_at"} & there.keys():
         raise ValueError("--keyframes was given without --at or --pixel-at: say at which frames they are.")
+
+
+def check_loading(model: str, options: Iterable[str]) -> None:
+    """Refuse options that the model's family does not take.
+
+    Args:
+        model: its name, file or folder.
+        options: those that are given, for loading it.
+
+    Raises:
+        ValueError: no family knows the model, or it does not take one of the options.
+    """
+    from pusa_lab.models import find_family
+
+    takes = inspect.signature(find_family(model).load).parameters
+    several = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    if other := [name for name in options if name not in takes and not several]:
+        listed = ", ".join(map(flag, list(takes)[1:]))
+        raise ValueError(f"{flag(other[0])} is not for {model}, which takes {listed}: leave it out.")
+
+
+def look_at_clip(option: str, path: str) -> None:
+    """Refuse a clip that cannot be read, and say so of a picture.
+
+    Args:
+        option: that names it, such as "--video".
+        path: of the clip.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    from pusa_lab import media
+
+    try:
+        media.read_clip(path, last=1)
+    except ValueError as error:
+        if Path(path).suffix.lower() in PICTURES and Path(path).is_file():
+            raise ValueError(f"{option} {path} is a picture: give a clip, or give the picture as --image.") from error
+        raise
 
 
 def read_pictures(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,7 +112,7 @@ def read_pictures(options: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name in ("video", "end_video"):
         if options[name] is not None:
-            media.read_clip(options[name], last=1)
+            look_at_clip(flag(name), options[name])
     return found | {"keyframes": [media.read_picture(path) for path in options["keyframes"] or ()]}
 
 
@@ -115,6 +155,7 @@ def task_of(
 
 def _of_clips(options: Mapping[str, Any], geometry: Any, frames: int, levels: Mapping[str, Any]) -> "Task":
     from pusa_lab import media, tasks
+    from pusa_lab.sentences import counted
 
     def read(name: str, last: int | None = None) -> Any:
         return media.read_clip(Path(options[name]), last=last, fps=geometry.fps)
@@ -122,24 +163,34 @@ def _of_clips(options: Mapping[str, Any], geometry: Any, frames: int, levels: Ma
     if options["end_video"] is not None:
         return tasks.transition(read("video"), read("end_video"), **levels)
     if options["known_parts"] is not None:
-        return tasks.completion(read("video"), [_part(text) for text in options["known_parts"]], **levels)
+        clip = read("video")
+        parts = [_part(text, clip.shape[-4]) for text in options["known_parts"]]
+        return tasks.completion(clip, parts, **levels)
     third = geometry.pixel_frames(max(1, frames // 3))
     known = third if options["known"] is None else options["known"]
     if known < 1:
-        raise ValueError(f"--known {known}: give at least 1 frame of the clip to continue.")
+        raise ValueError(f"--known {known}: give at least 1 pixel frame of the clip to continue.")
     clip = read("video", known)
     if known > len(clip):
         raise ValueError(
-            f"extension from {known} frames of a clip that has {len(clip)} at the model's {geometry.fps} frames a "
+            f"--known {known} of a clip that has {counted(len(clip), 'frame')} at the model's {geometry.fps} frames a "
             f"second: give --known {len(clip)} or less, or a longer clip."
         )
     return tasks.extension(clip, known, **levels)
 
 
-def _part(text: str) -> range:
-    """0..4, both ends included."""
+def _part(text: str, frames: int) -> range:
+    """0..4, both ends included, of a clip of so many frames."""
+    from pusa_lab.sentences import counted
+
     if not (found := re.fullmatch(r"\s*(\d{1,9})\.\.(\d{1,9})\s*", text)):
         raise ValueError(
             f"--known-parts {text!r:.40}: give the first and the last pixel frame, such as [0..4, 77..80]."
         )
-    return range(int(found[1]), int(found[2]) + 1)
+    first, last = int(found[1]), int(found[2])
+    if not first <= last < frames:
+        raise ValueError(
+            f"--known-parts {text!r:.40} of a clip of {counted(frames, 'pixel frame')}: give first..last with first no "
+            f"larger than last, within 0..{frames - 1}."
+        )
+    return range(first, last + 1)

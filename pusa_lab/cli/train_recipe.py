@@ -10,6 +10,7 @@ import torch
 
 from pusa_lab.cli.terminal import line, say
 from pusa_lab.cli.train import OUT, SAVED
+from pusa_lab.sentences import counted
 
 
 def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -29,9 +30,11 @@ def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
     if "plan_only" in given:
         say(str(plan_of(given, config)))
         return
-    data, model = given.get("data"), given.get("model")
-    if not data or not model or not Path(model).is_dir():
-        raise ValueError(f"--data {data!r}, --model {model!r}: give a latent cache and a Wan's folder.")
+    data, model = str(given.get("data") or ""), str(given.get("model") or "")
+    for name, value in {"data": data, "model": model}.items():
+        if not value or not Path(value).is_dir():
+            fault = f"--{name} {value!r:.300} is not an existing folder" if value else f"--{name} is missing"
+            raise ValueError(f"{fault}: give --data CACHE, a latent cache, and --model FOLDER, a Wan's folder.")
     from pusa_lab.finetune import check_wan, train_wan
     from pusa_lab.wan.folders import check, find
     from pusa_lab.wan.loading import read_codec, read_transformer
@@ -103,7 +106,9 @@ def processes(devices: int, nodes: int) -> tuple[int, int]:
             "`torchrun --nnodes N --nproc-per-node GPUS -m -- pusa_lab train ...` on each."
         )
     if torch.cuda.is_available() and devices > torch.cuda.device_count():
-        raise ValueError(f"--devices {devices}, but this host has {torch.cuda.device_count()} GPUs: give no more.")
+        raise ValueError(
+            f"--devices {devices}, but this host has {counted(torch.cuda.device_count(), 'GPU')}: give no more."
+        )
     return devices, nodes
 
 

@@ -1,6 +1,7 @@
 """Values of options."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -22,6 +23,27 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def in_flags(sentence: str, names: Iterable[str]) -> str:
+    """A sentence of the library as the command line says it: --max-steps 5 for max_steps=5, without types and None.
+
+    Args:
+        sentence: of an error.
+        names: of the command's options, as its function calls them.
+    """
+    own = "|".join(sorted(map(re.escape, names), key=len, reverse=True)) or "(?!)"
+    free, end = r"(?<![\w./'\"-])", r"(?=[\s,:;)]|\.?$|\.\s)"
+
+    def typed(found: re.Match[str]) -> str:
+        value = found[2]
+        return flag(found[1]) + ("" if value == "True" else f" {value.strip(chr(39)) or value}")
+
+    sentence = re.sub(rf"{free}({own})=('[^' ]*'|-?\w+(?:\.\d+)?(?:[+-]\d+)?){end}", typed, sentence)
+    sentence = re.sub(rf"^({own})(?= is | \S+ is a (?:file|folder))", lambda found: flag(found[1]), sentence)
+    sentence = re.sub(rf"{free}({own}){end}", lambda found: flag(found[1]) if "_" in found[1] else found[1], sentence)
+    sentence = re.sub(r" \((?:an? )?(?:str|int|float|bool)\)", "", sentence)
+    return re.sub(r" or None(?= or |\.$)", "", sentence)
+
+
 def pixels(size: str | None) -> tuple[int, int] | None:
     """480x832 as (480, 832), None as None.
 
@@ -35,5 +57,5 @@ def pixels(size: str | None) -> tuple[int, int] | None:
         return None
     height, _, width = size.partition("x")
     if not (height.isdecimal() and width.isdecimal()):
-        raise ValueError(f"{size!r:.60} is not a size: give HEIGHTxWIDTH, such as 480x832.")
+        raise ValueError(f"--size {size!r:.60}: give HEIGHTxWIDTH in pixels, such as 480x832.")
     return int(height), int(width)

@@ -1,7 +1,8 @@
 """Guiders by name, with their settings, and several as one."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
 from functools import partial
 from typing import Annotated, Any, TypeAlias
 
@@ -55,16 +56,14 @@ def guide(guider: Guider, denoiser: Denoiser, **given: Any) -> Denoiser:
     """
     function, settings = (guider.func, guider.keywords) if isinstance(guider, partial) else (guider, {})
     name = f"the guider {getattr(function, '__name__', type(function).__name__)}"
-    takes: list[str] = []
+    takes: dict[str, inspect.Parameter] = {}
     try:
-        takes = list(inspect.signature(function).parameters)
+        takes = dict(inspect.signature(function).parameters)
         free = {k: v for k, v in given.items() if k in takes and k not in settings}
         inspect.signature(guider).bind(denoiser, **free)
     except (TypeError, ValueError):
-        raise ArgumentError(
-            f"{name} takes {', '.join(takes) or 'nothing'}, but is given {', '.join(['a denoiser', *given, *settings])}"
-            f": give all settings that it needs and no others, such as 'apg(scale=5)' or partial(apg, scale=5)."
-        ) from None
+        open_to = {k: p for k, p in list(takes.items())[1:] if k not in given}
+        raise ArgumentError(f"{name} {_misfit(open_to, settings)}.") from None
     try:
         found = guider(denoiser, **free)
     except ValueError as error:
@@ -72,6 +71,17 @@ def guide(guider: Guider, denoiser: Denoiser, **given: Any) -> Denoiser:
             error.args = (f"{name}: {error}",)
         raise
     return returned(found, Denoiser, name)
+
+
+def _misfit(takes: Mapping[str, inspect.Parameter], settings: Collection[str]) -> str:
+    """What is wrong with the settings of a guider: one that it does not have, or one that it lacks."""
+    listed = f"settings of it are {', '.join(takes) or 'none'}"
+    if other := [name for name in settings if name not in takes]:
+        near = "".join(f"did you mean {name}? The " for name in get_close_matches(other[0], takes, 1))
+        return f"has no setting {other[0]!r:.40}: {near or 'the '}{listed}"
+    if lacks := [k for k, p in takes.items() if p.default is p.empty and k not in settings]:
+        return f"needs {' and '.join(lacks)}: write the settings with it, as in 'apg(scale=5)' or partial(apg, scale=5)"
+    return "does not take a denoiser: give a function (denoiser, ...) -> denoiser"
 
 
 @checked
@@ -85,7 +95,10 @@ def guider_named(text: str) -> Guider:
         ValueError: it is not written so, or the name is unknown.
     """
     try:
-        guiders = [partial(GUIDERS[name], **settings) for name, settings in written_calls(text, GUIDERS)]
+        written = written_calls(text, GUIDERS)
+        if any("denoiser" in settings for _, settings in written):
+            raise ValueError(text)
+        guiders = [partial(GUIDERS[name], **settings) for name, settings in written]
     except ValueError:
         raise ValueError(
             f"guidance is {text!r:.80}: give a number, or one of {', '.join(GUIDERS)} with its settings, such as "

@@ -6,7 +6,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pusa_lab.arguments import checked
+from pusa_lab.generate import MOST_STEPS
 from pusa_lab.planning.tables import DTYPES, GPUS, MODES, OFFLOADS, OPTIMIZERS, Gpu
+from pusa_lab.sentences import counted
+from pusa_lab.tasks import MOST
 from pusa_lab.wan.configs import WAN_CONFIGS, WanConfig
 
 SIZES = {"480p": (480, 832), "720p": (720, 1280)}
@@ -35,6 +38,15 @@ TRAINING: dict[str, Any] = {
 """Defaults of training: the paper's recipe (App. C, arXiv 2507.16116), with every block's activations recomputed."""
 LORA_RANK = 512
 """The paper's."""
+BOUNDS = {
+    **{"steps": MOST_STEPS, "num_videos": MOST, "gpus": 100_000, "lora_rank": 2**16},
+    **{"max_steps": 10**9, "global_batch_size": 2**20, "micro_batch_size": 2**20},
+}
+"""Largest numbers that are planned, those that sampling and training take; a larger one is taken for a mistake."""
+MOST_SIDE = 2**15
+"""Largest height or width in pixels, as `pixels.fit` takes."""
+MOST_PRICE = 1_000_000
+"""US dollars per GPU and hour; more is taken for a mistake."""
 WHY = {
     "lora_rank": "mode='full' trains all weights",
     "guidance": "training asks the transformer once a step, without guidance",
@@ -194,13 +206,17 @@ def _check_numbers(s: Settings) -> None:
         if (value := getattr(s, name)) is not None and value < 1:
             raise ValueError(f"{name}={value}: give a whole number of at least 1.")
     stride = s.config.stride[0]
+    bounds = BOUNDS | {"num_frames": 1 + stride * (MOST - 1)}
+    for name, most in bounds.items():
+        if (value := getattr(s, name)) is not None and value > most:
+            raise ValueError(f"{name}={value}: give at most {most:,}.")
     if (s.num_frames - 1) % stride:
         near = 1 + stride * round((s.num_frames - 1) / stride)
         raise ValueError(f"num_frames={s.num_frames}: give 1 + {stride} * k pixel frames, such as {near}.")
     if s.guidance is not None and not 1 <= s.guidance < math.inf:
         raise ValueError(f"guidance={s.guidance}: give 1 (none) or more.")
-    if not 0 <= s.price < math.inf:
-        raise ValueError(f"price={s.price}: give US dollars per GPU and hour, 0 or more.")
+    if not 0 <= s.price <= MOST_PRICE:
+        raise ValueError(f"price={s.price}: give US dollars per GPU and hour, 0 to {MOST_PRICE:,}.")
 
 
 def _check_together(s: Settings) -> None:
@@ -208,14 +224,14 @@ def _check_together(s: Settings) -> None:
     if s.dtype == "bfloat16" and not s.card.bfloat16:
         raise ValueError(f"the {s.gpu} does not compute in bfloat16: give dtype='float16'.")
     if s.float8 and not s.card.float8:
-        raise ValueError(f"the {s.gpu} does not multiply in 8 bits: leave out float8.")
+        raise ValueError(f"the {s.gpu} does not multiply in 8 bits: leave out float8=True.")
     if not s.training:
         return
     at_once = s.gpus * (s.micro_batch_size or 1)
     if (s.global_batch_size or 1) % at_once:
         raise ValueError(
-            f"global_batch_size={s.global_batch_size} on {s.gpus} GPUs, micro_batch_size={s.micro_batch_size}: "
-            f"give a global_batch_size that {at_once} divides."
+            f"global_batch_size={s.global_batch_size} on {counted(s.gpus, 'GPU')}, "
+            f"micro_batch_size={s.micro_batch_size}: give a global_batch_size that {at_once} divides."
         )
     layers, saving, skipping = s.config.num_layers, s.ac_save_attention or 0, s.ac_skip_blocks or 0
     if min(saving, skipping) < 0 or saving + skipping > layers:
@@ -224,14 +240,18 @@ def _check_together(s: Settings) -> None:
             "from 0 that add up to no more."
         )
     if s.mode == "full":
-        wanted = {"compiled": s.compiled, "float8": s.float8, "optimizer='adamw8bit'": s.optimizer == "adamw8bit"}
+        wanted = {
+            "compiled=True": s.compiled,
+            "float8=True": s.float8,
+            "optimizer='adamw8bit'": s.optimizer == "adamw8bit",
+        }
         if given := [name for name, value in wanted.items() if value]:
             raise ValueError(f"mode='full' splits all weights over the GPUs, without {given[0]}: leave it out.")
 
 
 def _choose(name: str, value: str, known: Iterable[str]) -> None:
     if value not in known:
-        raise ValueError(f"unknown {name} {value!r}: choose from {', '.join(known)}.")
+        raise ValueError(f"unknown {name} {value!r:.60}: choose from {', '.join(known)}.")
 
 
 def _size(model: str, size: str | tuple[int, int]) -> tuple[int, int]:
@@ -241,6 +261,8 @@ def _size(model: str, size: str | tuple[int, int]) -> tuple[int, int]:
         _choose("size", size, SIZES)
         size = SIZES[size][0] // units[0] * units[0], SIZES[size][1] // units[1] * units[1]
     height, width = size
+    if max(size) > MOST_SIDE:
+        raise ValueError(f"size {height} x {width}: give at most {MOST_SIDE:,} pixels of height and of width.")
     if any(n < unit or n % unit for n, unit in zip(size, units, strict=True)):
         near = " x ".join(str(unit * max(1, round(n / unit))) for n, unit in zip(size, units, strict=True))
         raise ValueError(

@@ -48,6 +48,7 @@ from pusa_lab.schedules.waves import (
     trapezoid,
     two_sided,
 )
+from pusa_lab.sentences import counted
 from pusa_lab.types import Schedule
 
 _ZOO = (synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rolling, blockwise, staircase)
@@ -59,25 +60,36 @@ AnySchedule: TypeAlias = str | Callable[..., Schedule] | Schedule
 
 
 @checked
-def as_matrix(schedule: AnySchedule, steps: int = 10, frames: int = 9, shift: float | int = 1.0) -> Schedule:
+def as_matrix(
+    schedule: AnySchedule, steps: int | None = None, frames: int | None = None, shift: float | int | None = None
+) -> Schedule:
     """Return the scheduling matrix for a name, a function, or noise levels, without checking it for `faults`.
 
     Args:
         schedule: a name in SCHEDULES, a function (steps, frames, shift=...) or (steps, frames), or noise levels
             (rows, f) as a list, an array or a tensor.
-        steps: steps of each frame, at least 1; ignored when schedule holds noise levels.
-        frames: latent frames, at least 1; ignored when schedule holds noise levels.
-        shift: shift of the grid, positive; ignored when schedule holds noise levels.
+        steps: steps of each frame, at least 1; None is 10. Refused when schedule holds noise levels.
+        frames: latent frames, at least 1; None is 9, or as many as the noise levels are for.
+        shift: shift of the grid, positive; None is 1. Refused when schedule holds noise levels.
 
     Returns:
         Noise levels (rows, f).
 
     Raises:
-        ValueError: the name is unknown, the function cannot be called this way, or an argument is out of range.
+        ValueError: the name is unknown, the function cannot be called this way, an argument is out of range, or
+            noise levels are given together with steps, a shift, or another number of frames.
     """
-    if isinstance(schedule, str):
-        schedule = SCHEDULES.find(schedule)
-    return call(schedule, steps, frames, None, shift) if callable(schedule) else schedule
+    found = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule
+    if callable(found):
+        return call(found, 10 if steps is None else steps, 9 if frames is None else frames, shift, 1.0)
+    rows, columns = found.shape
+    for name, value in {"steps": steps, "shift": shift, "frames": None if frames == columns else frames}.items():
+        if value is not None:
+            raise ValueError(
+                f"{name}={value} with a matrix of {counted(rows, 'row')} and {counted(columns, 'column')}: make the "
+                f"matrix with {name}={value}, or leave {name} out."
+            )
+    return found
 
 
 __all__ = [

@@ -11,6 +11,7 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.schedules.checks import MOST_CELLS, as_schedule, check_size
 from pusa_lab.schedules.grids import Grid, levels
+from pusa_lab.sentences import counted
 from pusa_lab.types import Levels, Schedule
 
 MOST_FRAMES = 10**6
@@ -212,7 +213,8 @@ def noise_levels(noise: Levels, n: int) -> list[float]:
     levels = torch.as_tensor(noise, dtype=torch.float64).flatten().tolist()
     levels = levels * n if len(levels) == 1 else levels
     if len(levels) != n:
-        raise ValueError(f"{len(levels)} noise levels for {n} known latent frames: give one level, or one per frame.")
+        counts = f"{counted(len(levels), 'noise level')} for {counted(n, 'known latent frame')}"
+        raise ValueError(f"{counts}: give one level, or one per frame.")
     if bad := [m for m in levels if not 0 <= m <= 1]:
         raise ValueError(f"noise level {bad[0]} is outside [0, 1]: 0 keeps a known frame clean, 1 leaves it free.")
     return levels
@@ -231,7 +233,7 @@ def frame_indices(at: Sequence[int], frames: int) -> list[int]:
     """
     if outside := [i for i in at if not -frames <= i < frames]:
         raise ValueError(
-            f"frame {outside[0]} is outside the video of {frames} latent frames: "
+            f"frame {outside[0]} is outside the video of {counted(frames, 'latent frame')}: "
             f"give 0..{frames - 1}, or -{frames}..-1 to count from the end."
         )
     columns = [i % frames for i in at]

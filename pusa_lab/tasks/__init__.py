@@ -7,6 +7,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.pixels import clip_of, picture_of
 from pusa_lab.registry import Registry
 from pusa_lab.schedules import noise_levels
+from pusa_lab.sentences import counted
 from pusa_lab.tasks.known import MODES, Known, Mode, Task
 from pusa_lab.tasks.presets import PRESETS, Preset
 from pusa_lab.types import Geometry, Levels
@@ -146,12 +147,11 @@ def keyframes(
 
     Source: the multi-frame task of arXiv 2507.16116, App. D.
     """
-    n = len(pictures)
-    if n == 0:
-        raise ValueError("keyframes without a picture: give at least one, or use text_to_video.")
+    if not (n := len(pictures)):
+        raise ValueError("keyframes without a picture: give at least one.")
     places = [[None] * n if p is None else list(p) for p in (at, pixel_at)]
     if wrong := [len(p) for p in places if len(p) != n]:
-        raise ValueError(f"{n} pictures for {wrong[0]} places: give one place per picture.")
+        raise ValueError(f"{counted(n, 'picture')} for {counted(wrong[0], 'place')}: give one place per picture.")
     rows = zip(pictures, *places, noise_levels(noise, n), strict=True)
     return Task("keyframes", tuple(Known(clip, i, pixel, m, mode) for clip, i, pixel, m in rows))
 
@@ -178,12 +178,12 @@ def completion(video: Any, known: Sequence[range], noise: Levels = 0.0, mode: st
     video = clip_of(video, "the video")
     total = video.shape[1]
     if not known:
-        raise ValueError("completion without a known part: give the pixel frames of one, or use text_to_video.")
+        raise ValueError("completion without a known part: give the pixel frames of at least one.")
     for part in known:
         if len(part) == 0 or part.step != 1 or part.start < 0 or part.stop > total:
             raise ValueError(
-                f"completion from {part} of a video of {total} pixel frames: give ranges within 0..{total}, not empty "
-                f"and without a step."
+                f"completion from {part} of a video of {counted(total, 'pixel frame')}: give ranges within "
+                f"0..{total}, not empty and without a step."
             )
     rows = zip(known, noise_levels(noise, len(known)), strict=True)
     cut = [Known(video[:, p.start : p.stop], pixel_at=p.start, noise=m, mode=mode) for p, m in rows]

@@ -21,9 +21,9 @@ def plot_schedule(
     title: str = "",
     colorbar: bool = True,
     *,
-    steps: int = 10,
-    frames: int = 9,
-    shift: float | int = 1.0,
+    steps: int | None = None,
+    frames: int | None = None,
+    shift: float | int | None = None,
 ) -> Axes:
     """Plot a schedule as a heat map: frames across, rows downwards, tau as colour (dark is clean, bright is noise).
 
@@ -35,12 +35,12 @@ def plot_schedule(
         ax: axes to draw on; None makes a figure.
         title: title of the plot.
         colorbar: whether to add a colour bar.
-        steps: steps of each frame, at least 1; ignored when schedule holds noise levels.
-        frames: latent frames, at least 1; ignored when schedule holds noise levels.
-        shift: shift of the grid, positive; ignored when schedule holds noise levels.
+        steps: steps of each frame, at least 1; None is 10. Refused when schedule holds noise levels.
+        frames: latent frames, at least 1; None is 9, or as many as the noise levels are for.
+        shift: shift of the grid, positive; None is 1. Refused when schedule holds noise levels.
 
     Raises:
-        ValueError: the matrix is empty, the name is unknown, or an argument is out of range.
+        ValueError: the matrix is empty, the name is unknown, or an argument is out of range or does not fit a matrix.
     """
     matrix = as_matrix(schedule, steps, frames, shift).detach().float().cpu().numpy()
     rows, frames = matrix.shape
