@@ -32,7 +32,7 @@ def to_pixels(clip: Any) -> Clip:
         ValueError: the clip is a path, has another shape or type, or holds numbers outside [0, 1] or NaN.
     """
     if isinstance(clip, str | Path):
-        raise ValueError(f"a known picture or clip is the path {str(clip)!r}: read it with pusa_lab.media first.")
+        raise ValueError(f"a known picture or clip is the path {str(clip)!r}: read it with pusa_lab.data first.")
     x = _dense(clip) if isinstance(clip, Tensor) else torch.from_numpy(_numbers(clip))
     given, x = tuple(x.shape), x[(None,) * max(0, 5 - x.ndim)]
     if x.ndim != 5 or x.shape[-1] != 3 or 0 in x.shape:

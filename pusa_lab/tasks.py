@@ -312,7 +312,7 @@ def _shared(clip: Any) -> Any:
 def _pixels(value: Any, name: str) -> Any:
     """Check a picture or clip and return it as an array or tensor with 3 to 5 axes, as in `Known.clip`."""
     if isinstance(value, str | os.PathLike):
-        raise ArgumentError(f"{name} is the path {str(value)!r:.80}: read it with pusa_lab.media first.")
+        raise ArgumentError(f"{name} is the path {str(value)!r:.80}: read it with pusa_lab.data first.")
     found = value if isinstance(value, np.ndarray) else _tensor(value, name)
     kind = str(found.dtype).removeprefix("torch.")
     if found.ndim not in (3, 4, 5) or found.shape[-1] != 3 or 0 in found.shape:
@@ -343,7 +343,7 @@ def _rgb(image: Any, name: str) -> Any:
     if image.mode not in ("1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV") or "transparency" in image.info:
         raise ArgumentError(
             f"{name} is a Pillow image of mode {image.mode}, with transparency or another range of values: "
-            f"give image.convert('RGB'), or read its file with pusa_lab.media.read_picture."
+            f"give image.convert('RGB'), or read its file with pusa_lab.data.read_picture."
         )
     return image.convert("RGB")
 

@@ -4,7 +4,7 @@ import pytest
 from foreign import captions
 from wan_tiny import refused
 
-from pusa_lab.clips import find_clips
+from pusa_lab.data import find_clips
 from small_models.data import folder_captions
 
 
@@ -61,7 +61,7 @@ def test_texts_that_differ_in_the_case_of_letters_only(folder):
 
 
 def test_large_tables_are_refused_by_their_size(folder, monkeypatch):
-    monkeypatch.setattr("pusa_lab.captions.MOST_TABLE", 100)
+    monkeypatch.setattr("pusa_lab.data.captions.MOST_TABLE", 100)
     (folder / "captions.csv").write_text("file,caption\n" + "a.mp4,x\n" * 20)
     refused("captions.csv cannot be read .*more than 100 bytes", find_clips, folder)
 

@@ -14,9 +14,8 @@ from films import collection, waves, write
 from wan_tiny import refused, rewrite
 
 import small_models
-from pusa_lab import media
+from pusa_lab.data import LatentCache, codec_hash, encode_folder, encode_steps, read_clip, text_hash
 from pusa_lab.pixels import fit, to_pixels
-from pusa_lab.training import LatentCache, codec_hash, encode_folder, encode_steps, text_hash
 from pusa_lab.wan.encoders import WanEncoders
 from pusa_lab.wan.model import WanModel
 
@@ -59,7 +58,7 @@ def test_a_wan_cache_holds_what_the_model_gives(clips, wan, tmp_path):
     write(folder / "one.mp4", waves(12, (32, 48), 3), 8, "a red circle")
     encode_folder(folder, wan, tmp_path / "cache", "tiny", **SIZES)
     item = LatentCache(tmp_path / "cache")[0]
-    pixels = to_pixels(media.read_clip(folder / "one.mp4")[:9])
+    pixels = to_pixels(read_clip(folder / "one.mp4")[:9])
     want = wan.encode_video(pixels)[0]
     torch.testing.assert_close(item["latents"].float(), want, atol=0.02, rtol=0.02)
     text = wan.encode_text(["a red circle"])["text"][0]
@@ -103,7 +102,7 @@ def test_frames_are_cropped_resized_and_taken_at_the_models_rate(toy, tmp_path):
     write(tmp_path / "in" / "a.mp4", waves(65, (80, 100)), 32, "a red circle moves right")
     encode_folder(tmp_path / "in", toy, tmp_path / "out", "mini-vta")
     item = LatentCache(tmp_path / "out")[0]
-    pixels = fit(to_pixels(media.read_clip(tmp_path / "in" / "a.mp4")[::2]), (64, 64))
+    pixels = fit(to_pixels(read_clip(tmp_path / "in" / "a.mp4")[::2]), (64, 64))
     with torch.no_grad():
         want = toy.encode_video(pixels)[0]
     torch.testing.assert_close(item["latents"].float(), want, atol=0.05, rtol=0.05)

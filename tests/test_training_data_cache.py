@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file
 from wan_tiny import refused
 
-from pusa_lab.training import CacheSettings, CacheWriter, LatentCache
-from pusa_lab.training.latents import file_hash, identity
+from pusa_lab.data import CacheSettings, CacheWriter, LatentCache
+from pusa_lab.data.latents import identity
+from pusa_lab.files import digest
 
 SETTINGS = CacheSettings("tiny", (16, 24), 9, 3, 4, 8.0, 0.0, "codec", "text", 7)
 
@@ -183,4 +184,4 @@ def test_hashes_change_with_what_they_name(tmp_path):
     assert identity(one) == identity(two)
     assert identity(None) == "none"
     (tmp_path / "a").write_bytes(b"abc")
-    assert file_hash(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert digest(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

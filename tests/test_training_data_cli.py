@@ -16,8 +16,9 @@ from films import collection, waves, write
 import small_models
 from pusa_lab.cli import main
 from pusa_lab.cli.data import _then
+from pusa_lab.data import LatentCache
 from pusa_lab.files import locked
-from pusa_lab.training import Bank, LatentCache, LatentVideoDataModule, TrainConfig, fit
+from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, fit
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_what_it_says_about_the_cache_of_a_toy_is_true(tmp_path, capsys):
         write(tmp_path / "clips" / f"{i}.mp4", waves(33, (64, 64), i), 8, "a red circle moves right")
     assert main(["data", "encode", str(tmp_path / "clips"), "--out", str(tmp_path / "a cache")]) == 0
     said = capsys.readouterr().out
-    assert "read it in Python with pusa_lab.training.LatentCache; the commands train on caches of Wan" in said
+    assert "read it in Python with pusa_lab.data.LatentCache; the commands train on caches of Wan" in said
     show = shlex.split(re.search("`(.*?)`", said)[1])
     assert main(show[1:]) == 0
     cache, model = LatentCache(tmp_path / "a cache"), small_models.load("mini-vta", device="cpu")

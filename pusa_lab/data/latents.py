@@ -20,10 +20,8 @@ from torch.utils.data import Dataset
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
+from pusa_lab.data.manifest import EMPTY, difference, read_manifest, source_differences
 from pusa_lab.files import digest
-from pusa_lab.training.manifest import EMPTY, CacheSettings, difference, read_manifest, source_differences
-
-__all__ = ["CacheSettings", "CachedClip", "LatentCache", "damaged", "file_hash", "identity"]
 
 
 class CachedClip(TypedDict):
@@ -192,16 +190,3 @@ def identity(part: Any) -> str:
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return found.hexdigest()[:16]
-
-
-@checked
-def file_hash(path: str | Path) -> str:
-    """Return the sha256 of a file, in hexadecimal.
-
-    Args:
-        path: of the file.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    return digest(path)
