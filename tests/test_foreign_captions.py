@@ -73,4 +73,4 @@ def test_clips_without_a_word_where_none_is_needed(folder):
 
 @pytest.mark.parametrize("folder", [None, 7, [], b"x", ""])
 def test_what_is_no_folder_gets_a_sentence(folder):
-    refused(r"^clips\.find_clips: .*give", find_clips, folder)
+    refused(r"^data\.find_clips: .*give", find_clips, folder)

@@ -23,7 +23,7 @@ def test_pictures_are_read_as_a_viewer_shows_them(tmp_path, kind):
 
 def test_large_pictures_are_converted_in_parts(tmp_path, monkeypatch):
     path, want, _ = pictures.rgba(tmp_path)
-    monkeypatch.setattr(media, "STRIP", 5 * 16)
+    monkeypatch.setattr("pusa_lab.data.pictures.STRIP", 5 * 16)
     assert np.array_equal(read_picture(path), want)
 
 

@@ -139,7 +139,7 @@ class TestGoingOn:
     def test_killed_in_the_middle_and_run_again_equals_one_run(self, clips, whole, wan, tmp_path):
         """kill -9 as soon as the first shard is named; the other process encodes a clip for each line that it gets."""
         code = (
-            "import sys, torch; from pusa_lab.training import encode\n"
+            "import sys, torch; from pusa_lab.data import encode\n"
             "from pusa_lab.wan.encoders import WanEncoders as W\n"
             "wan, clips, out = sys.argv[1:]; f = encode._encode\n"
             "def slow(*a):\n    sys.stdin.readline()\n    return f(*a)\n"
@@ -206,8 +206,8 @@ class TestRefusals:
         [
             ({"size": (30, 48)}, "a size of 30 x 48: height and width must be multiples of 8 and 8"),
             ({"frames": 10}, r"give 1 \+ 4 \* k"),
-            ({"fps": 0}, "fps=0, start=0.0: give a positive rate"),
-            ({"start": -1.0}, "give a positive rate, and a time in seconds from 0"),
+            ({"fps": 0}, "fps=0: give 0.001 to 1000 frames per second"),
+            ({"start": -1.0}, "start=-1.0: give seconds from 0 to 1000000"),
         ],
     )
     def test_sizes_that_no_model_takes(self, clips, wan, tmp_path, changes, match):

@@ -68,8 +68,7 @@ def read_clip(
         if number >= MOST_FRAMES:
             raise ValueError(f"{path} has more than {MOST_FRAMES} frames: cut it into shorter parts first.")
     if not kept:
-        begins = f" from {start:g} s on" if start else ""
-        raise ValueError(f"{path} has no frames{begins}: give a video with at least one.")
+        raise ValueError(f"{path} has no frames{_from(start)}: give a video with at least one.")
     return _stacked(kept, size)
 
 
@@ -119,9 +118,13 @@ def _pieces(
 
 def _too_short(num_frames: int, there: int, fps: int | float | None, start: int | float, seen: deque[Fraction]) -> str:
     if fps is None:
-        return f"it has {there} frames from {start:g} s on, and {num_frames} are needed."
+        return f"it has {there} frames{_from(start)}, and {num_frames} are needed."
     needed = start + (num_frames - 1) / fps
     return f"its last frame is at {float(seen[0] if seen else 0):.2f} s, and a frame at {needed:.2f} s is needed."
+
+
+def _from(start: int | float) -> str:
+    return f" from {start:g} s on" if start else ""
 
 
 def _chosen(
@@ -184,6 +187,6 @@ def check_times(fps: int | float | None, start: int | float = 0.0) -> None:
         ValueError: one of them is out of range.
     """
     if fps is not None and not 1 / MOST_FPS <= fps <= MOST_FPS:
-        raise ValueError(f"fps={fps}: give frames per second from {1 / MOST_FPS} to {MOST_FPS}.")
+        raise ValueError(f"fps={fps}: give {1 / MOST_FPS} to {MOST_FPS} frames per second.")
     if not 0 <= start <= LATEST:
         raise ValueError(f"start={start}: give seconds from 0 to {LATEST}.")

@@ -89,7 +89,7 @@ def encode_folder(folder: str | Path, model: Encoder, out: str | Path, name: str
         model: whose codec and text encoder are used.
         out: folder of the cache.
         name: of the model, for the manifest.
-        **options: size, frames, fps, start and per_shard, as in `encode_steps`.
+        **options: size, frames, fps, start, per_shard and need_captions, as in `encode_steps`.
 
     Raises:
         ValueError: as `encode_steps`.
@@ -110,6 +110,7 @@ def encode_steps(
     fps: int | float | None = None,
     start: int | float = 0.0,
     per_shard: int = PER_SHARD,
+    need_captions: bool = True,
 ) -> Iterator[EncodedClip]:
     """Encode a folder of clips into a latent cache, yielding the outcome of each clip.
 
@@ -127,13 +128,14 @@ def encode_steps(
         fps: frames per second to read from the files, 0.001 to 1000; None takes the model's.
         start: time in each file at which its clip begins, in seconds.
         per_shard: clips per shard, 1 to 4096; a killed run loses fewer clips than this.
+        need_captions: whether a clip without a caption is skipped; otherwise its caption is the null prompt.
 
     Raises:
         ValueError: the model does not accept the sizes; there are no clips, or none can be used; the cache has other
             settings or is of another folder; or another process is encoding into it.
         OSError: a file cannot be written; the clips in earlier shards are kept.
     """
-    found = check_encode(folder, out)
+    found = check_encode(folder, out, need_captions=need_captions)
     settings, empty = settle(model, name, size, frames, fps, start)
 
     def steps() -> Iterator[EncodedClip]:
@@ -144,18 +146,21 @@ def encode_steps(
 
 
 @checked
-def check_encode(folder: str | Path, out: str | Path, settings: dict[str, Any] | None = None) -> list[ClipFile]:
+def check_encode(
+    folder: str | Path, out: str | Path, settings: dict[str, Any] | None = None, need_captions: bool = True
+) -> list[ClipFile]:
     """Check, before a model is loaded, that a folder can be encoded; return its clips.
 
     Args:
         folder: of clips and captions.
         out: folder of the cache, which is not changed.
         settings: those fields of `CacheSettings` that are known.
+        need_captions: whether a clip without a caption is skipped.
 
     Raises:
         ValueError: there are no clips, none can be used, or the cache cannot be written or is another one.
     """
-    found = find_clips(folder)
+    found = find_clips(folder, need_captions)
     there = check_place(out, folder, settings or {})
     if all(clip.problem for clip in found) and there is None:
         raise ValueError(_none_of(folder, [f"{clip.name} {clip.problem}" for clip in found]))

@@ -68,7 +68,7 @@ def find_clips(folder: str | Path, need_captions: bool = True) -> list[ClipFile]
 
     Args:
         folder: where to look; hidden files are passed over.
-        need_captions: whether a clip without a caption counts as unusable.
+        need_captions: whether a clip without a caption counts as unusable; otherwise its caption is the null prompt.
 
     Raises:
         ValueError: no such folder, no clips in it, or a table of captions that cannot be read.

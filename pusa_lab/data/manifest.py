@@ -242,7 +242,7 @@ def source_differences(manifest: dict[str, Any]) -> list[str]:
     try:
         if not manifest["source"] or not source.is_dir():
             return []
-        found = find_clips(source)
+        found = find_clips(source, need_captions=all(clip["caption"] for clip in manifest["clips"]))
     except OSError:  # such as a folder of the same name that belongs to another user
         return []
     except ValueError as error:
