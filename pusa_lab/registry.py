@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from pusa_lab.arguments import ArgumentError
+from pusa_lab.arguments import ArgumentError, checked
 
 T = TypeVar("T")
 LONGEST_TEXT = 2000
@@ -20,6 +20,7 @@ class Registry(MutableMapping[str, T]):
     the group, whose name is the member's; it is imported when it is first asked for.
     """
 
+    @checked
     def __init__(self, kind: str, group: str, members: Mapping[str, T]) -> None:
         self.kind = kind
         """In words, for error sentences: "schedule"."""
@@ -28,6 +29,7 @@ class Registry(MutableMapping[str, T]):
         self._own = dict(members)
         self._added: dict[str, T] = {}
 
+    @checked
     def register(self, member: Any, name: str = "") -> Any:
         """Add a member, as a decorator or a call; one added before under the same name is replaced.
 
@@ -49,6 +51,7 @@ class Registry(MutableMapping[str, T]):
         self._added[name] = member
         return member
 
+    @checked
     def find(self, name: str) -> T:
         """The member of a name.
 
@@ -112,6 +115,7 @@ def _loaded(point: EntryPoint) -> Any:
         ) from error
 
 
+@checked
 def written_calls(text: str, functions: Mapping[str, Callable[..., Any]]) -> list[tuple[str, dict[str, Any]]]:
     """Names and settings of calls written as text, joined by |: "apg(scale=5) | text_cfg(scale=3)".
 

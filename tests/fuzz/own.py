@@ -172,7 +172,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "strength": ["1.0"],
     },
     r"pusa_lab\.wan\.lora\.load_lora": {"model": ["transformer()"], "name": ["None", "'x'"]},
-    r"pusa_lab\.wan\.lora\..*": {
+    r"pusa_lab\.wan\.lora\.\w+": {
         "source": ["lora_file()", "lora_tensors()"], "strengths": ["{'lora': 0.5}"], "name": ["'lora'"], "path": ["new('a.safetensors')"],
         "naming": ["'diffusers'", "'wan'"], "names": ["None", "'lora'"], "model": ["adapted()"],
     },
@@ -213,6 +213,8 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.wan\.trainable\.TrainableWan": {"transformer": ["transformer()"], "words": ["{'': rand(4, 16)}"], "codec": ["None"]},
     r"pusa_lab\.wan\.prompts\.PromptEncoder": {"load": ["lambda: None"], "cache": ["None", "new('prompts')"]},
+    r"pusa_lab\.registry\.Registry": {"kind": ["'number'"], "group": ["'tests.numbers'"], "members": ["{'half': abs}"]},
+    r"pusa_lab\.registry\.written_calls": {"text": ["'half'", "'half(x=1) | half'"], "functions": ["{'half': abs}"]},
     r"pusa_lab\.studio\.editing\.columns": {"text": ["'0'", "'0, 1'", "'1-1'"], "frames": ["4"]},
     r"pusa_lab\.studio\.fallback\.heat_map": {"row": ["0"], "frame": ["0"], "faults": ["[]"]},
     r"pusa_lab\.studio\.fallback\.strip": {"lane": ["lane()"]},
