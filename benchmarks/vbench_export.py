@@ -105,7 +105,7 @@ def check_pictures(wanted: dict[str, str], folder: Path | None) -> dict[str, str
             f"{len(missing)} of {len(names)} pictures are not in {folder}, first {missing[0]!r}: "
             f"give the folder of one aspect ratio, such as vbench2_beta_i2v/data/crop/16-9."
         )
-    found = {name: _digest(pl.media.read_picture(folder / name)) for name in names}
+    found = {name: _digest(pl.data.read_picture(folder / name)) for name in names}
     return {prompt: found[name] for prompt, name in wanted.items()}
 
 
@@ -236,7 +236,7 @@ def export(args: argparse.Namespace) -> str:
     _write(args.out / "export.json", about | {"date": date.today().isoformat(), "versions": versions()})
 
     def picture(prompt: str) -> Any:
-        return pl.media.read_picture(folder / wanted[prompt]) if wanted[prompt] else None
+        return pl.data.read_picture(folder / wanted[prompt]) if wanted[prompt] else None
 
     options, made = {"steps": args.steps, "guidance": args.guidance}, 0
     for path, video in videos(model, list(wanted), args.seeds, args.out / "videos", options, picture):

@@ -26,7 +26,7 @@ _HOME = {
     "prepare": "generate",
 }
 """Name -> module that has it."""
-_OPTIONAL = ("clips", "media", "metrics", "models", "notebook", "planning", "studio", "training", "viz", "wan")
+_OPTIONAL = ("data", "media", "metrics", "models", "notebook", "planning", "studio", "training", "viz", "wan")
 """Modules that may need more than torch."""
 
 __all__ = [

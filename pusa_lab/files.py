@@ -295,3 +295,23 @@ def digest(path: str | Path) -> str:
         while piece := stream.read(2**20):
             found.update(piece)
     return found.hexdigest()
+
+
+@checked
+def existing_file(path: str | Path, what: str) -> Path:
+    """Return the path of a regular file that is to be read.
+
+    Args:
+        path: of the file.
+        what: what to call it in the sentence, such as "picture".
+
+    Raises:
+        ValueError: there is no regular file at the path.
+    """
+    try:
+        there = Path(path).is_file()
+    except (OSError, ValueError):  # for example, a name that is too long or contains a NUL
+        there = False
+    if not there:
+        raise ValueError(f"no {what} at {str(path)!r:.300}: give the path of an existing file.")
+    return Path(path)

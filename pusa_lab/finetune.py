@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pusa_lab import tasks
 from pusa_lab.arguments import checked
+from pusa_lab.data.latents import LatentCache, identity
 from pusa_lab.files import check_writable, writing
 from pusa_lab.generate import generate
 from pusa_lab.metrics import follow_errors
@@ -25,7 +26,6 @@ from pusa_lab.planning.tables import find_gpu
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import LatentVideoDataModule
 from pusa_lab.training.float8 import to_float8
-from pusa_lab.training.latents import LatentCache, identity
 from pusa_lab.training.loop import check_run, run
 from pusa_lab.training.lora import WAN_LAYERS, add_lora, lora_state
 from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule

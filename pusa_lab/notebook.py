@@ -10,6 +10,7 @@ import torch
 
 from pusa_lab import media
 from pusa_lab.arguments import checked, shown
+from pusa_lab.data.clips import check_times
 
 
 @checked
@@ -57,9 +58,9 @@ def play(videos: dict[str, np.ndarray], fps: int | float = 8, width: int = 128) 
     for title, video in videos.items():
         if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or 0 in video.shape:
             raise ValueError(f"{title!r:.80} has shape {video.shape}, {video.dtype}: give (frames, h, w, 3) uint8.")
-    if not (1 / media.MOST_FPS <= fps <= media.MOST_FPS and width >= 1):
-        most = media.MOST_FPS
-        raise ValueError(f"fps={fps}, width={width}: give {1 / most} to {most} frames per second, and 1 pixel or more.")
+    check_times(fps)
+    if width < 1:
+        raise ValueError(f"width={width}: give 1 pixel or more.")
     big = {title: media.enlarge(video, max(1, width // video.shape[2])) for title, video in videos.items()}
     mediapy.show_videos(big, fps=fps, codec="h264", qp=16)
 

@@ -34,7 +34,7 @@ def to_pixels(clip: Any) -> Clip:
         ValueError: the clip is a path, has another shape or type, or holds numbers outside [0, 1] or NaN.
     """
     if isinstance(clip, str | Path):
-        raise ValueError(f"a known picture or clip is the path {str(clip)!r}: read it with pusa_lab.media first.")
+        raise ValueError(f"a known picture or clip is the path {str(clip)!r}: read it with pusa_lab.data first.")
     x = _dense(clip) if isinstance(clip, Tensor) else torch.from_numpy(_numbers(clip))
     given, x = tuple(x.shape), x[(None,) * max(0, 5 - x.ndim)]
     if x.ndim != 5 or x.shape[-1] != 3 or 0 in x.shape:
@@ -182,7 +182,7 @@ def pixels_of(value: Any, name: str = "the clip") -> Any:
         ValueError: it holds no pixels.
     """
     if isinstance(value, str | os.PathLike):
-        raise ArgumentError(f"{name} is the path {str(value)!r:.80}: read it with pusa_lab.media first.")
+        raise ArgumentError(f"{name} is the path {str(value)!r:.80}: read it with pusa_lab.data first.")
     found = value if isinstance(value, np.ndarray) else _tensor(value, name)
     kind = str(found.dtype).removeprefix("torch.")
     if found.ndim not in (3, 4, 5) or found.shape[-1] != 3 or 0 in found.shape:
@@ -213,6 +213,6 @@ def _rgb(image: Any, name: str) -> Any:
     if image.mode not in ("1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV") or "transparency" in image.info:
         raise ArgumentError(
             f"{name} is a Pillow image of mode {image.mode}, with transparency or another range of values: "
-            f"give image.convert('RGB'), or read its file with pusa_lab.media.read_picture."
+            f"give image.convert('RGB'), or read its file with pusa_lab.data.read_picture."
         )
     return image.convert("RGB")

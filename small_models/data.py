@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked, shown
-from pusa_lab.clips import find_clips
-from pusa_lab.pixels import fit, to_pixels
+from pusa_lab.data.folders import Unusable, find_clips
 from pusa_lab.training import Bank
 from pusa_lab.types import Geometry, VideoModel, computes_in_bfloat16
 from small_models.world import WORLDS, captions, draw_scenes, render, world_named
@@ -43,40 +43,36 @@ def world_clips(
 
 
 @checked
-def folder_clips(folder: str | Path, geometry: Geometry) -> Iterator[Part]:
-    """Clips of the model's length and size, cut one after the other out of every video of a folder.
+def folder_clips(folder: str | Path, geometry: Geometry, need_captions: bool = False) -> Iterator[Part]:
+    """Clips of the model's length, size and frame rate, cut one after the other out of every video of a folder.
 
-    Captions are found as `pusa_lab.clips.find_clips` says, but a clip may have none. What cannot be used is logged.
+    What cannot be used is logged.
 
     Args:
-        folder: where to look, subfolders included.
+        folder: with clips and captions as `pusa_lab.data.find_clips` finds them.
         geometry: of the model.
+        need_captions: whether a video without a caption is left out; otherwise its caption is the null prompt.
 
     Raises:
         ValueError: no video there can be read, or none is long enough.
     """
-    from pusa_lab import media  # needs ffmpeg, which drawing worlds does not
-
-    want, usable, problems = geometry.pixel_frames(geometry.frames), 0, []
-    found = find_clips(folder, need_captions=False)
+    num_frames, problems = geometry.pixel_frames(geometry.frames), []
+    found = find_clips(folder, need_captions)
     for clip in found:
         try:
-            if clip.problem:
-                raise ValueError(f"{clip.path} {clip.problem}")
-            video = to_pixels(media.read_clip(clip.path))
-            pieces = [p for p in video.split(want, dim=2) if p.shape[2] == want]
-            if not pieces:
-                raise ValueError(f"{clip.path} has {video.shape[2]} frames, the model wants {want}")
-        except (ValueError, OSError) as error:
-            problems.append(str(error).removeprefix("media.read_clip: "))
+            pieces = list(clip.pieces(num_frames, geometry.size, geometry.fps))
+        except Unusable as reason:
+            problems.append(f"{clip.name} {reason}")
             continue
-        usable += len(pieces)
-        yield to_bytes(torch.cat([fit(p, geometry.size) for p in pieces])), [clip.caption] * len(pieces)
-    if not usable:
-        why = "; ".join(problems[:3])
-        raise ValueError(f"no video in {folder} can be used ({why}): give a folder of videos of {want} frames or more.")
+        yield torch.from_numpy(np.stack(pieces)).permute(0, 4, 1, 2, 3).contiguous(), [clip.caption] * len(pieces)
+    if len(problems) == len(found):
+        why = " ".join(problems[:3])
+        raise ValueError(
+            f"no video in {folder} can be used: {why} Give videos of at least {num_frames} frames at {geometry.fps} "
+            "frames per second."
+        )
     if problems:
-        logging.warning("%d of %d clips are left out: %s", len(problems), len(found), "; ".join(problems))
+        logging.warning("%d of %d clips are left out: %s", len(problems), len(found), " ".join(problems))
 
 
 @checked
@@ -109,7 +105,7 @@ def folder_captions(folder: str | Path) -> list[str]:
     """The captions of a folder's videos, empty where there is none.
 
     Args:
-        folder: with captions as `pusa_lab.clips.find_clips` says.
+        folder: with captions as `pusa_lab.data.find_clips` finds them.
     """
     return [clip.caption for clip in find_clips(folder, need_captions=False) if not clip.problem]
 

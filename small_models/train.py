@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.clips import find_clips
+from pusa_lab.data import find_clips
 from pusa_lab.files import check_folder, check_writable, digest
 from pusa_lab.training import (
     Bank,

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from films import waves, write
 
-from pusa_lab.training import LatentCache, encode_folder
+from pusa_lab.data import LatentCache, encode_folder
 from pusa_lab.types import Geometry
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 import small_models
 from pusa_lab import media
 from pusa_lab.cli import main
+from pusa_lab.data import read_clip
 
 PROMPT = "a red circle moves right"
 ROOT = Path(__file__).parents[1]
@@ -43,14 +44,14 @@ def test_generate_every_task(tmp_path, picture, clip, capsys):
     for name, words in given.items():
         out = tmp_path / "out" / f"{name}.mp4"
         assert main(["generate", PROMPT, *words, "--steps", "2", "--out", str(out)]) == 0
-        assert media.read_clip(out).shape == (33, 128, 128, 3)
+        assert read_clip(out).shape == (33, 128, 128, 3)
         assert capsys.readouterr().out.startswith(name)
 
 
 def test_the_other_way_takes_its_picture(tmp_path, picture):
     out = tmp_path / "a.mp4"
     assert main(["generate", PROMPT, "--model", "mini-i2v", "--image", picture, "--steps", "1", "--out", str(out)]) == 0
-    assert media.read_clip(out).shape == (33, 128, 128, 3)
+    assert read_clip(out).shape == (33, 128, 128, 3)
 
 
 def test_generate_in_another_schedule_and_solver(tmp_path):

@@ -13,9 +13,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 import pusa_lab as pl
-from pusa_lab import media, schedules
+from pusa_lab import schedules
 from pusa_lab.cli import COMMANDS, main
 from pusa_lab.conditions import place
+from pusa_lab.data import read_clip
 from pusa_lab.media import read_metadata, write_clip
 
 PROMPT = "a red circle moves right"
@@ -129,7 +130,7 @@ def test_the_same_words_make_the_same_video_and_what_is_written_makes_it_again(t
     torch.testing.assert_close(again.latents[0], tensors["latents"])
     with safe_open(tmp_path / "v.safetensors", "pt") as file:
         assert json.loads(file.metadata()["pusa_lab"]) == about
-    assert media.read_clip(tmp_path / "v.mp4").shape == (8, 128, 128, 3)
+    assert read_clip(tmp_path / "v.mp4").shape == (8, 128, 128, 3)
 
 
 def test_latents_alone(tmp_path):
@@ -284,7 +285,7 @@ def test_metadata_changes_no_frame(tmp_path):
     video = np.random.default_rng(0).integers(0, 255, (9, 16, 16, 3), np.uint8)
     write_clip(tmp_path / "a.mp4", video, 8)
     write_clip(tmp_path / "ä:b.mp4", video, 8, metadata={"prompt": "ü\n" * 1000})
-    assert np.array_equal(media.read_clip(tmp_path / "a.mp4"), media.read_clip(tmp_path / "ä:b.mp4"))
+    assert np.array_equal(read_clip(tmp_path / "a.mp4"), read_clip(tmp_path / "ä:b.mp4"))
     assert read_metadata(tmp_path / "ä:b.mp4") == {"prompt": "ü\n" * 1000}
 
 

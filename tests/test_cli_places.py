@@ -18,6 +18,7 @@ import pytest
 from pusa_lab import media
 from pusa_lab.cli import clone as clone_folders
 from pusa_lab.cli import main
+from pusa_lab.data import read_clip
 
 PROMPT = "a red circle moves right"
 NANO = ["--model", "nano-vta", "--steps", "1", "--guidance", "1"]
@@ -123,7 +124,7 @@ def test_the_sentence_names_the_command_with_its_second_word(monkeypatch, capsys
 def test_any_name_is_a_file(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     assert main(["generate", PROMPT, *NANO, f"--out={name}"]) == 0
-    assert media.read_clip(Path(name)).shape == (8, 128, 128, 3)
+    assert read_clip(Path(name)).shape == (8, 128, 128, 3)
     assert [p.name for p in (tmp_path / name).parent.iterdir()] == [Path(name).name]
 
 
@@ -178,7 +179,7 @@ def test_two_processes_leave_one_whole_video(tmp_path):
     words = [sys.executable, "-c", code, "generate", PROMPT, *NANO, "--out", str(out)]
     both = [subprocess.Popen([*words, "--seed", str(seed)], cwd=ROOT, stdout=subprocess.DEVNULL) for seed in (0, 1)]
     assert [one.wait(600) for one in both] == [0, 0]
-    assert media.read_clip(out).shape == (8, 128, 128, 3)
+    assert read_clip(out).shape == (8, 128, 128, 3)
     assert [p.name for p in tmp_path.iterdir()] == ["v.mp4"]
 
 

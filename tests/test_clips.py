@@ -11,8 +11,7 @@ import pytest
 from films import collection, cut, stairs, waves, write
 from wan_tiny import refused
 
-from pusa_lab import media
-from pusa_lab.clips import find_clips, read_clip
+from pusa_lab.data import find_clips, read_clip
 from pusa_lab.pixels import fit, to_pixels, to_uint8
 
 
@@ -30,7 +29,7 @@ def numbers(video):
 def test_pixels_are_those_that_ffmpeg_decodes(tmp_path, suffix, size):
     """At the file's own size and rate; the two scale colour differently by a level or two."""
     path = write(tmp_path / f"clip{suffix}", waves(12, size), 8)
-    got, want = read_clip(path, 12, size, 8), media.read_clip(path)
+    got, want = read_clip(path, 12, size, 8), read_clip(path)
     assert got.shape == want.shape == (12, *size, 3)
     assert np.abs(got.astype(int) - want).max() <= 3
     assert np.abs(got.astype(int) - want).mean() < 1
@@ -100,7 +99,7 @@ def test_clips_of_a_telephone_are_upright(tmp_path, degrees):
     turned = tmp_path / "turned.mov"
     ffmpeg("-display_rotation", degrees, "-i", plain_, "-c", "copy", turned)
     ffmpeg("-i", turned, "-c:v", "libx264rgb", "-qp", 0, tmp_path / "upright.mp4")
-    want = media.read_clip(tmp_path / "upright.mp4")
+    want = read_clip(tmp_path / "upright.mp4")
     got = read_clip(turned, 4, want.shape[1:3], 8)
     assert got.shape[1:3] == ((32, 64) if degrees == 180 else (64, 32))
     assert np.abs(got.astype(int) - want).mean() < 2
@@ -115,7 +114,7 @@ def test_colours_are_read_as_the_file_says(tmp_path, matrix, levels):
     tags = [word for name in ("space", "_primaries", "_trc") for word in (f"-color{name}", matrix)]
     ffmpeg("-i", path, "-vf", scale, *tags, "-color_range", levels, "-crf", 4, tagged)
     got = read_clip(tagged, 4, (32, 64), 8).astype(int)
-    assert np.abs(got - media.read_clip(tagged)).max() <= 1
+    assert np.abs(got - read_clip(tagged)).max() <= 1
     assert np.abs(got - video).mean() < 2
 
 
@@ -198,6 +197,6 @@ class TestFinding:
 
 
 def test_finding_clips_brings_no_av():
-    code = "import sys, pusa_lab.clips; print('av' in sys.modules)"
+    code = "import sys, pusa_lab.data.clips; print('av' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
     assert done.stdout.strip() == "False"

@@ -4,7 +4,7 @@ import pytest
 from foreign import captions
 from wan_tiny import refused
 
-from pusa_lab.clips import find_clips
+from pusa_lab.data import find_clips
 from small_models.data import folder_captions
 
 
@@ -61,7 +61,7 @@ def test_texts_that_differ_in_the_case_of_letters_only(folder):
 
 
 def test_large_tables_are_refused_by_their_size(folder, monkeypatch):
-    monkeypatch.setattr("pusa_lab.captions.MOST_TABLE", 100)
+    monkeypatch.setattr("pusa_lab.data.captions.MOST_TABLE", 100)
     (folder / "captions.csv").write_text("file,caption\n" + "a.mp4,x\n" * 20)
     refused("captions.csv cannot be read .*more than 100 bytes", find_clips, folder)
 
@@ -73,4 +73,4 @@ def test_clips_without_a_word_where_none_is_needed(folder):
 
 @pytest.mark.parametrize("folder", [None, 7, [], b"x", ""])
 def test_what_is_no_folder_gets_a_sentence(folder):
-    refused(r"^clips\.find_clips: .*give", find_clips, folder)
+    refused(r"^data\.find_clips: .*give", find_clips, folder)

@@ -10,14 +10,15 @@ from foreign import clips
 from wan_tiny import refused
 
 from pusa_lab import media
-from pusa_lab.clips import SUFFIXES, find_clips, read_clip
+from pusa_lab.data import find_clips, read_clip
+from pusa_lab.data.folders import SUFFIXES
 
 SIZE = (48, 64)
 
 
 def both(path, frames, size=None, fps=25):
     """What the two readers give, which must be the same at a file's own size and rate."""
-    whole = media.read_clip(path)
+    whole = read_clip(path)
     again = read_clip(path, frames, size or whole.shape[1:3], fps)
     assert len(whole) == frames
     assert np.array_equal(whole, again)
@@ -70,7 +71,7 @@ def test_turned_and_mirrored_clips_are_held_as_ffmpeg_holds_them(tmp_path, suffi
 
 def test_a_slant_is_refused(tmp_path):
     path = clips.turned(tmp_path / "a.mp4", clips.busy(3, (32, 48)), "-display_rotation", 30)
-    refused("a.mp4 is rotated by an angle that is not a multiple of 90 degrees: rotate", media.read_clip, path)
+    refused("a.mp4 is rotated by an angle that is not a multiple of 90 degrees: rotate", read_clip, path)
 
 
 def test_a_cover_is_not_the_clip(tmp_path):
@@ -102,22 +103,22 @@ def test_at_another_rate_things_keep_their_speed(tmp_path, own, fps):
     for i in range(len(video)):
         left = round(48 * i / own)
         video[i, 8:24, left : left + 16] = 255
-    got = media.read_clip(clips.write(tmp_path / "a.mp4", video, "libx264", own), fps=fps)
+    got = read_clip(clips.write(tmp_path / "a.mp4", video, "libx264", own), fps=fps)
     assert len(got) == pytest.approx(seconds * fps, abs=1)
     at = (got.astype(float).mean(3).mean(1) * np.arange(80)).sum(1) / got.astype(float).mean(3).mean(1).sum(1)
     assert np.abs(at - at[0] - 48 * np.arange(len(got)) / fps).max() <= 24 / own + 1
-    assert np.array_equal(media.read_clip(tmp_path / "a.mp4", last=3, fps=fps), got[-3:])
+    assert np.array_equal(read_clip(tmp_path / "a.mp4", last=3, fps=fps), got[-3:])
 
 
 @pytest.mark.parametrize("fps", [0, -1, 1e9, float("nan"), float("inf"), "8", True])
 def test_rates_that_no_clip_has(tmp_path, fps):
     path = clips.write(tmp_path / "a.mp4", clips.busy(3, SIZE), "libx264")
     for call in (
-        lambda: media.read_clip(path, fps=fps),
+        lambda: read_clip(path, fps=fps),
         lambda: read_clip(path, 1, SIZE, fps),
         lambda: media.write_clip(tmp_path / "b.mp4", clips.busy(3, SIZE), fps),
     ):
-        with pytest.raises(ValueError, match=r"^(media|clips)\.\w+: fps.*give"):
+        with pytest.raises(ValueError, match=r"^(media|data)\.\w+: fps.*give"):
             call()
     assert not (tmp_path / "b.mp4").exists()
 
@@ -150,14 +151,14 @@ def test_playlists_and_pictures_are_no_clips(tmp_path):
     (tmp_path / "concat.mp4").write_text(f"ffconcat version 1.0\nfile {inside.name}\n")
     media.write_picture(tmp_path / "a.png", clips.busy(1, SIZE)[0])
     for name in ("list.mp4", "concat.mp4", "a.png"):
-        refused(f"{name} cannot be read as a video", media.read_clip, tmp_path / name)
+        refused(f"{name} cannot be read as a video", read_clip, tmp_path / name)
 
 
 def test_a_frame_too_large_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     path = clips.write(tmp_path / "a.mp4", clips.busy(3, SIZE), "libx264")
-    monkeypatch.setattr("pusa_lab.decode.MOST_PIXELS", 48 * 64 - 1)
-    monkeypatch.setattr("pusa_lab.decode.checked_frames", lambda *_: pytest.fail("it was decoded"))
-    refused("a.mp4 has frames of 48 x 64 pixels: scale it down", media.read_clip, path)
+    monkeypatch.setattr("pusa_lab.data.decode.MOST_PIXELS", 48 * 64 - 1)
+    monkeypatch.setattr("pusa_lab.data.decode.checked_frames", lambda *_: pytest.fail("it was decoded"))
+    refused("a.mp4 has frames of 48 x 64 pixels: scale it down", read_clip, path)
 
 
 def test_odd_notes_do_not_matter(tmp_path):
@@ -165,13 +166,13 @@ def test_odd_notes_do_not_matter(tmp_path):
     clips.ffmpeg("-i", path, "-c", "copy", "-metadata", "title=XXXX", tmp_path / "b.mp4")
     data = (tmp_path / "b.mp4").read_bytes().replace(b"XXXX", b"\xff\xfe\xfd\xfc")
     (tmp_path / "b.mp4").write_bytes(data)
-    assert len(media.read_clip(tmp_path / "b.mp4")) == 3
+    assert len(read_clip(tmp_path / "b.mp4")) == 3
 
 
 @pytest.mark.parametrize("kind", clips.SOUND)
 def test_files_that_are_sound_in_an_odd_way_are_read_as_ffmpeg_shows_them(tmp_path, kind):
     path = clips.SOUND[kind](tmp_path)
-    got, want = media.read_clip(path).astype(int), clips.shown(path, SIZE)
+    got, want = read_clip(path).astype(int), clips.shown(path, SIZE)
     assert len(want) >= 10
     assert got.shape == want.shape
     assert np.abs(got - want).mean() <= 2  # ffmpeg's program blends colours of more than 8 bits otherwise
@@ -183,27 +184,27 @@ def test_files_that_are_sound_in_an_odd_way_are_read_as_ffmpeg_shows_them(tmp_pa
 )
 def test_files_that_are_joined_end_to_end_go_on(tmp_path, suffix, codec):
     once, thrice = clips.joined(tmp_path / f"a{suffix}", codec)
-    want = np.concatenate([media.read_clip(once)] * 3)
+    want = np.concatenate([read_clip(once)] * 3)
     assert np.array_equal(both(thrice, 60), want)
-    assert len(media.read_clip(thrice, fps=12.5)) == pytest.approx(30, abs=1)
+    assert len(read_clip(thrice, fps=12.5)) == pytest.approx(30, abs=1)
 
 
 def test_packets_that_are_lost_in_the_middle_are_no_joint(tmp_path):
     path = clips.write(tmp_path / "a.ts", clips.busy(40, SIZE), "libx264", crf="1")
     data = path.read_bytes()
     path.write_bytes(data[: 188 * 200] + data[188 * 203 :])
-    refused("a.ts is damaged", media.read_clip, path)
+    refused("a.ts is damaged", read_clip, path)
 
 
 def test_bytes_in_a_row_are_found_where_pages_have_check_sums(tmp_path):
     drawn = clips.write(tmp_path / "drawn.mp4", clips.busy(40, SIZE), "libx264")
     clips.ffmpeg("-i", drawn, "-c:v", "libtheora", "-q:v", 8, path := tmp_path / "sound.ogv")
-    assert len(media.read_clip(path)) >= 20
+    assert len(read_clip(path)) >= 20
     refusals = 0
     for data in (*clips.damaged_in_a_run(path, COPIES), *clips.damaged(path, COPIES)):
         (broken := tmp_path / "broken.ogv").write_bytes(data)
         try:
-            media.read_clip(broken)
+            read_clip(broken)
         except ValueError as error:
             assert "is damaged" in str(error) or "cannot be read" in str(error)
             refusals += 1
@@ -220,15 +221,15 @@ def test_sixteen_changed_bytes_are_found(tmp_path, kind):
     """Every copy is refused, or gives the very frames of the sound file."""
     suffix, codec, options = clips.CODECS[kind]
     path = clips.write(tmp_path / f"sound{suffix}", clips.busy(40, SIZE), codec, **options)
-    sound = media.read_clip(path)
+    sound = read_clip(path)
     assert len(sound) == 40
     refusals = others = 0
     for data in clips.damaged(path, COPIES):
         (broken := path.with_name(f"broken{suffix}")).write_bytes(data)
         try:
-            others += not np.array_equal(media.read_clip(broken), sound)
+            others += not np.array_equal(read_clip(broken), sound)
         except ValueError as error:
-            assert str(error).startswith(f"media.read_clip: {broken} ")
+            assert str(error).startswith(f"data.read_clip: {broken} ")
             refusals += 1
     assert others <= ESCAPE.get(kind, 0)
     assert refusals >= COPIES - 2
@@ -258,14 +259,14 @@ UNSEEN = {
 def test_sixteen_changed_bytes_in_a_row_are_found_as_far_as_a_codec_tells(tmp_path, kind):
     suffix, codec, options = RUNS[kind]
     path = clips.write(tmp_path / f"sound{suffix}", clips.busy(40, SIZE), codec, **options)
-    sound = media.read_clip(path)
+    sound = read_clip(path)
     others = 0
     for data in clips.damaged_in_a_run(path, COPIES):
         (broken := path.with_name(f"broken{suffix}")).write_bytes(data)
         try:
-            others += not np.array_equal(media.read_clip(broken), sound)
+            others += not np.array_equal(read_clip(broken), sound)
         except ValueError as error:
-            assert str(error).startswith(f"media.read_clip: {broken} ")
+            assert str(error).startswith(f"data.read_clip: {broken} ")
     assert others <= UNSEEN.get(kind, 0)
 
 
@@ -273,7 +274,7 @@ def test_sixteen_changed_bytes_in_a_row_are_found_as_far_as_a_codec_tells(tmp_pa
 def test_no_sound_kind_of_h264_is_taken_for_damaged(tmp_path, how):
     clips.h264(tmp_path / "a.mp4", how)
     clips.ffmpeg("-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "a.ts")
-    assert len(media.read_clip(tmp_path / "a.mp4")) == len(media.read_clip(tmp_path / "a.ts")) == 24
+    assert len(read_clip(tmp_path / "a.mp4")) == len(read_clip(tmp_path / "a.ts")) == 24
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".webm", ".mkv", ".avi", ".ts"])
@@ -282,7 +283,7 @@ def test_a_clip_cut_short_is_not_read_in_part(tmp_path, suffix):
     data = path.read_bytes()
     for share in (0.3, 0.6, 0.9):
         path.write_bytes(data[: int(share * len(data)) | 1])  # odd: between packets of MPEG-TS nobody can tell
-        refused("cannot be read|is damaged", media.read_clip, path)
+        refused("cannot be read|is damaged", read_clip, path)
 
 
 def test_damage_behind_the_frames_that_are_wanted_does_not_matter(tmp_path):
@@ -292,11 +293,11 @@ def test_damage_behind_the_frames_that_are_wanted_does_not_matter(tmp_path):
     data[int(0.9 * len(data))] ^= 255
     path.write_bytes(data)
     assert np.array_equal(read_clip(path, 9, SIZE, 25), want)
-    refused("is damaged", media.read_clip, path)
+    refused("is damaged", read_clip, path)
 
 
 def test_what_others_log_and_listen_to_stays(tmp_path):
     path = clips.write(tmp_path / "a.mp4", clips.busy(3, SIZE), "libx264")
     before = av.logging.get_level(), av.logging.get_skip_repeated(), logging.getLogger("libav").level
-    media.read_clip(path)
+    read_clip(path)
     assert (av.logging.get_level(), av.logging.get_skip_repeated(), logging.getLogger("libav").level) == before

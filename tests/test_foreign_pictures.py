@@ -9,12 +9,13 @@ from foreign import pictures
 from PIL import Image
 
 from pusa_lab import media
+from pusa_lab.data import read_picture
 
 
 @pytest.mark.parametrize("kind", pictures.MAKERS)
 def test_pictures_are_read_as_a_viewer_shows_them(tmp_path, kind):
     path, want, off = pictures.MAKERS[kind](tmp_path)
-    got = media.read_picture(path)
+    got = read_picture(path)
     assert got.dtype == np.uint8
     assert got.shape == want.shape
     assert np.abs(got.astype(int) - want).max() <= off
@@ -22,14 +23,14 @@ def test_pictures_are_read_as_a_viewer_shows_them(tmp_path, kind):
 
 def test_large_pictures_are_converted_in_parts(tmp_path, monkeypatch):
     path, want, _ = pictures.rgba(tmp_path)
-    monkeypatch.setattr(media, "STRIP", 5 * 16)
-    assert np.array_equal(media.read_picture(path), want)
+    monkeypatch.setattr("pusa_lab.data.pictures.STRIP", 5 * 16)
+    assert np.array_equal(read_picture(path), want)
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path):
     Image.fromarray(np.array([[0, np.nan], [1, 2]], np.float32)).save(tmp_path / "a.tif")
     with pytest.raises(ValueError, match="NaN or infinite numbers"):
-        media.read_picture(tmp_path / "a.tif")
+        read_picture(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("side", [12_000, 13_000, 20_000, 60_000])
@@ -40,7 +41,7 @@ def test_a_picture_too_large_for_memory_is_refused_by_its_header(tmp_path, side)
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
     with pytest.raises(ValueError, match=r"more than 134 million pixels: scale the picture down"):
-        media.read_picture(tmp_path / "bomb.png")
+        read_picture(tmp_path / "bomb.png")
 
 
 def test_a_flipped_bit_in_png_is_refused(tmp_path):
@@ -51,7 +52,7 @@ def test_a_flipped_bit_in_png_is_refused(tmp_path):
     for i in range(at, at + 60, 6):
         path.write_bytes(data[:i] + bytes([data[i] ^ 4]) + data[i + 1 :])
         with pytest.raises(ValueError, match="not a readable picture"):
-            media.read_picture(path)
+            read_picture(path)
         found += 1
     assert found == 10
 
@@ -59,14 +60,14 @@ def test_a_flipped_bit_in_png_is_refused(tmp_path):
 def test_programs_that_draw_are_not_run(tmp_path):
     Image.fromarray(pictures.colours()).save(tmp_path / "a.eps")
     with pytest.raises(ValueError, match="EPS is a program that draws"):
-        media.read_picture(tmp_path / "a.eps")
+        read_picture(tmp_path / "a.eps")
 
 
 @pytest.mark.parametrize("name", ["a:b.png", "-a.png", "a%d.png", "a b.png", "ä.PNG"])
 def test_names_are_names(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     media.write_picture(name, pictures.colours())
-    assert np.array_equal(media.read_picture(name), pictures.colours())
+    assert np.array_equal(read_picture(name), pictures.colours())
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from pusa_lab import media
+from pusa_lab.data import read_clip, read_picture
 
 RNG = np.random.default_rng(0)
 
@@ -19,7 +20,7 @@ def smooth(frames=7, h=32, w=48):
 def test_clip_round_trip(tmp_path):
     video = smooth()
     media.write_clip(tmp_path / "deep" / "a.mp4", video, fps=8)
-    again = media.read_clip(tmp_path / "deep" / "a.mp4")
+    again = read_clip(tmp_path / "deep" / "a.mp4")
     assert again.shape == video.shape
     assert np.abs(again.astype(int) - video).mean() < 4
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.mp4"]
@@ -27,24 +28,24 @@ def test_clip_round_trip(tmp_path):
 
 def test_the_end_of_a_clip(tmp_path):
     media.write_clip(tmp_path / "a.mp4", smooth(), fps=8)
-    whole = media.read_clip(tmp_path / "a.mp4")
-    assert np.array_equal(media.read_clip(tmp_path / "a.mp4", last=3), whole[-3:])
-    assert np.array_equal(media.read_clip(tmp_path / "a.mp4", last=30), whole)
+    whole = read_clip(tmp_path / "a.mp4")
+    assert np.array_equal(read_clip(tmp_path / "a.mp4", last=3), whole[-3:])
+    assert np.array_equal(read_clip(tmp_path / "a.mp4", last=30), whole)
 
 
 def test_a_clip_larger_than_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
     media.write_clip(tmp_path / "a.mp4", smooth(), fps=8)
-    monkeypatch.setattr(media, "MOST_BYTES", 3 * 6 * 32 * 48)
+    monkeypatch.setattr("pusa_lab.data.clips.MOST_BYTES", 3 * 6 * 32 * 48)
     with pytest.raises(ValueError, match=r"would take 0\.0 GiB of memory: read fewer frames"):
-        media.read_clip(tmp_path / "a.mp4")
-    assert len(media.read_clip(tmp_path / "a.mp4", last=6)) == 6
+        read_clip(tmp_path / "a.mp4")
+    assert len(read_clip(tmp_path / "a.mp4", last=6)) == 6
 
 
 def test_asking_for_more_than_there_is_or_for_nothing(tmp_path):
     media.write_clip(tmp_path / "a.mp4", smooth(), fps=8)
-    assert len(media.read_clip(tmp_path / "a.mp4", last=10**9)) == 7
+    assert len(read_clip(tmp_path / "a.mp4", last=10**9)) == 7
     with pytest.raises(ValueError, match="last=-1: keep at least 1"):
-        media.read_clip(tmp_path / "a.mp4", last=-1)
+        read_clip(tmp_path / "a.mp4", last=-1)
 
 
 @pytest.mark.parametrize(("name", "shape"), [("a.gif", (2, 4, 4, 3)), ("a", (2, 4, 4, 3)), ("a.mp4", (1, 2, 4, 4, 3))])
@@ -92,7 +93,7 @@ def test_pictures_of_every_kind_become_rgb(tmp_path, mode):
         Image.fromarray(rgb[..., 0].astype(np.uint16) * 257).save(path)
     else:
         picture.convert(mode).save(path)
-    out = media.read_picture(path)
+    out = read_picture(path)
     assert out.shape == (6, 9, 3)
     assert out.dtype == np.uint8
     if mode in ("RGB", "RGBA"):
@@ -101,10 +102,10 @@ def test_pictures_of_every_kind_become_rgb(tmp_path, mode):
 
 def test_transparency_lies_on_white(tmp_path):
     Image.fromarray(np.zeros((4, 4, 4), np.uint8)).save(tmp_path / "a.png")
-    assert (media.read_picture(tmp_path / "a.png") == 255).all()
+    assert (read_picture(tmp_path / "a.png") == 255).all()
 
 
-@pytest.mark.parametrize(("read", "what"), [(media.read_picture, "picture"), (media.read_clip, "clip")])
+@pytest.mark.parametrize(("read", "what"), [(read_picture, "picture"), (read_clip, "clip")])
 def test_missing_and_unreadable_files(tmp_path, read, what):
     with pytest.raises(ValueError, match=f"no {what} at .*nowhere"):
         read(tmp_path / "nowhere.bin")
@@ -122,4 +123,4 @@ def test_a_truncated_video_is_refused_or_read_in_part(tmp_path):
     data = (tmp_path / "a.mp4").read_bytes()
     half.write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match=r"half.mp4"):
-        media.read_clip(half)
+        read_clip(half)

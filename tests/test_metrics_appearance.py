@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pusa_lab import media, metrics, pixels
+from pusa_lab import metrics, pixels
+from pusa_lab.data import read_clip
 from pusa_lab.metrics import background_consistency, foreground, i2v_background, i2v_subject, subject_consistency
 from small_models.world import WORLDS, draw_scenes, masks, render
 
@@ -176,7 +177,7 @@ def test_dynamic_degree_separates_as_it_says():
 
 def test_a_real_clip_is_measured():
     path = Path(__file__).parents[1] / "notebooks" / "assets" / "clip.mp4"
-    video = media.read_clip(path)
+    video = read_clip(path)
     clip = pixels.to_pixels(video)
     mask, middle = foreground(clip), clip.shape[2] // 2
     found = {

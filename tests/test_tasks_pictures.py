@@ -86,7 +86,7 @@ def test_pillow_pictures_are_converted_as_pillow_does(mode):
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "I", "F", "I;16", "LAB"])
 def test_pillow_pictures_of_another_range_are_refused(mode):
-    with pytest.raises(ValueError, match=rf"a Pillow image of mode {mode}, .*read its file with pusa_lab.media"):
+    with pytest.raises(ValueError, match=rf"a Pillow image of mode {mode}, .*read its file with pusa_lab.data"):
         tasks.image_to_video(Image.new(mode, (12, 8)))
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import small_models
+from pusa_lab.data import read_picture
 from pusa_lab.losses import fafm_frame_loss
-from pusa_lab.media import read_picture, write_clip
+from pusa_lab.media import write_clip
 from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, fit, lora_state
 from pusa_lab.training.module import NOISE_BINS, by_clock_and_frame
 from small_models.data import clips_of, pixel_bank

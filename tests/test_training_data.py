@@ -14,9 +14,8 @@ from films import collection, waves, write
 from wan_tiny import refused, rewrite
 
 import small_models
-from pusa_lab import media
+from pusa_lab.data import LatentCache, codec_hash, encode_folder, encode_steps, read_clip, text_hash
 from pusa_lab.pixels import fit, to_pixels
-from pusa_lab.training import LatentCache, codec_hash, encode_folder, encode_steps, text_hash
 from pusa_lab.wan.encoders import WanEncoders
 from pusa_lab.wan.model import WanModel
 
@@ -59,7 +58,7 @@ def test_a_wan_cache_holds_what_the_model_gives(clips, wan, tmp_path):
     write(folder / "one.mp4", waves(12, (32, 48), 3), 8, "a red circle")
     encode_folder(folder, wan, tmp_path / "cache", "tiny", **SIZES)
     item = LatentCache(tmp_path / "cache")[0]
-    pixels = to_pixels(media.read_clip(folder / "one.mp4")[:9])
+    pixels = to_pixels(read_clip(folder / "one.mp4")[:9])
     want = wan.encode_video(pixels)[0]
     torch.testing.assert_close(item["latents"].float(), want, atol=0.02, rtol=0.02)
     text = wan.encode_text(["a red circle"])["text"][0]
@@ -103,7 +102,7 @@ def test_frames_are_cropped_resized_and_taken_at_the_models_rate(toy, tmp_path):
     write(tmp_path / "in" / "a.mp4", waves(65, (80, 100)), 32, "a red circle moves right")
     encode_folder(tmp_path / "in", toy, tmp_path / "out", "mini-vta")
     item = LatentCache(tmp_path / "out")[0]
-    pixels = fit(to_pixels(media.read_clip(tmp_path / "in" / "a.mp4")[::2]), (64, 64))
+    pixels = fit(to_pixels(read_clip(tmp_path / "in" / "a.mp4")[::2]), (64, 64))
     with torch.no_grad():
         want = toy.encode_video(pixels)[0]
     torch.testing.assert_close(item["latents"].float(), want, atol=0.05, rtol=0.05)
@@ -140,7 +139,7 @@ class TestGoingOn:
     def test_killed_in_the_middle_and_run_again_equals_one_run(self, clips, whole, wan, tmp_path):
         """kill -9 as soon as the first shard is named; the other process encodes a clip for each line that it gets."""
         code = (
-            "import sys, torch; from pusa_lab.training import encode\n"
+            "import sys, torch; from pusa_lab.data import encode\n"
             "from pusa_lab.wan.encoders import WanEncoders as W\n"
             "wan, clips, out = sys.argv[1:]; f = encode._encode\n"
             "def slow(*a):\n    sys.stdin.readline()\n    return f(*a)\n"
@@ -207,8 +206,8 @@ class TestRefusals:
         [
             ({"size": (30, 48)}, "a size of 30 x 48: height and width must be multiples of 8 and 8"),
             ({"frames": 10}, r"give 1 \+ 4 \* k"),
-            ({"fps": 0}, "fps=0, start=0.0: give a positive rate"),
-            ({"start": -1.0}, "give a positive rate, and a time in seconds from 0"),
+            ({"fps": 0}, "fps=0: give 0.001 to 1000 frames per second"),
+            ({"start": -1.0}, "start=-1.0: give seconds from 0 to 1000000"),
         ],
     )
     def test_sizes_that_no_model_takes(self, clips, wan, tmp_path, changes, match):

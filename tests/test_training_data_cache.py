@@ -1,16 +1,20 @@
 """pytest tests/test_training_data_cache.py: the latent cache, written, read, gone on with, refused, out of room."""
 
 import json
+import pickle
 import resource
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from wan_tiny import refused
 
-from pusa_lab.training import CacheSettings, CacheWriter, LatentCache
-from pusa_lab.training.latents import file_hash, identity
+from pusa_lab.data import CacheSettings, CacheWriter, LatentCache, latents
+from pusa_lab.data.latents import identity
+from pusa_lab.files import digest
 
 SETTINGS = CacheSettings("tiny", (16, 24), 9, 3, 4, 8.0, 0.0, "codec", "text", 7)
 
@@ -183,4 +187,20 @@ def test_hashes_change_with_what_they_name(tmp_path):
     assert identity(one) == identity(two)
     assert identity(None) == "none"
     (tmp_path / "a").write_bytes(b"abc")
-    assert file_hash(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert digest(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_cache_is_read_once_when_it_is_opened_and_its_headers_never_again(tmp_path, monkeypatch):
+    fill(tmp_path / "cache", range(5))
+    opened, mapped = Counter(), Counter()
+    opening, mapping = Path.open, latents.safe_open
+    monkeypatch.setattr(Path, "open", lambda path, *a, **k: opened.update([path.name]) or opening(path, *a, **k))
+    monkeypatch.setattr(latents, "safe_open", lambda path, **k: mapped.update([path.name]) or mapping(path, **k))
+    cache = LatentCache(tmp_path / "cache")
+    names = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert opened == Counter(names)
+    assert mapped == Counter(names - {"manifest.json"})
+    before = [item["latents"] for item in cache]
+    assert opened == Counter(names) and mapped == Counter(names - {"manifest.json"})
+    elsewhere = pickle.loads(pickle.dumps(cache))
+    assert all(torch.equal(one, item["latents"]) for one, item in zip(before, elsewhere, strict=True))

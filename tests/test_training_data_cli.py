@@ -16,8 +16,9 @@ from films import collection, waves, write
 import small_models
 from pusa_lab.cli import main
 from pusa_lab.cli.data import _then
+from pusa_lab.data import LatentCache
 from pusa_lab.files import locked
-from pusa_lab.training import Bank, LatentCache, LatentVideoDataModule, TrainConfig, fit
+from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, fit
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +85,11 @@ def test_encode_with_a_wan_and_what_it_says_can_be_done_is_true(whole, tmp_path,
         (["--size", "30x32"], "a size of 30 x 32: height and width must be multiples of 8"),
         (["--num-frames", "10"], "a clip of 10 pixel frames does not fill whole latent frames"),
         (["--fps", "-1"], "fps=-1.0"),
-        (["--fps", "0"], "fps=0.0, start=0.0: give a positive rate"),
+        (["--fps", "0"], "fps=0.0: give 0.001 to 1000 frames per second"),
         (["--fps", "nan"], "--fps 'nan': give a number"),
         (["--fps", "inf"], "--fps 'inf': give a number"),
         (["--start", "nan"], "--start 'nan': give a number"),
-        (["--start", "-1"], "a time in seconds from 0"),
+        (["--start", "-1"], "start=-1.0: give seconds from 0 to 1000000"),
         (["--size", "0x0"], "a size of 0 x 0"),
         (["--size", "8000000x8000000"], "give a height and a width of 1 to 16384 pixels"),
         (["--num-frames", "0"], "a clip of 0 pixel frames"),
@@ -145,7 +146,7 @@ def test_what_it_says_about_the_cache_of_a_toy_is_true(tmp_path, capsys):
         write(tmp_path / "clips" / f"{i}.mp4", waves(33, (64, 64), i), 8, "a red circle moves right")
     assert main(["data", "encode", str(tmp_path / "clips"), "--out", str(tmp_path / "a cache")]) == 0
     said = capsys.readouterr().out
-    assert "read it in Python with pusa_lab.training.LatentCache; the commands train on caches of Wan" in said
+    assert "read it in Python with pusa_lab.data.LatentCache; the commands train on caches of Wan" in said
     show = shlex.split(re.search("`(.*?)`", said)[1])
     assert main(show[1:]) == 0
     cache, model = LatentCache(tmp_path / "a cache"), small_models.load("mini-vta", device="cpu")

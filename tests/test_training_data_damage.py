@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from wan_tiny import refused
 
 from pusa_lab.cli import main
+from pusa_lab.data import CacheSettings, CacheWriter, LatentCache, codec_hash, encode_folder
+from pusa_lab.data.latents import damaged, identity
+from pusa_lab.data.manifest import difference, file_state, manifest_digest, read_manifest, source_differences
 from pusa_lab.files import digest
-from pusa_lab.training import CacheSettings, CacheWriter, LatentCache, codec_hash, encode_folder
-from pusa_lab.training.latents import damaged, file_hash, identity
-from pusa_lab.training.manifest import difference, file_state, manifest_digest, read_manifest, source_differences
 from pusa_lab.training.recipes import CacheBatches
 
 FILES = ["empty.safetensors", "shard-00000.safetensors", "shard-00001.safetensors"]
@@ -191,7 +191,7 @@ def test_clips_that_change_places_in_the_manifest_are_refused(cache, key):
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_manifest_with_a_value_that_cannot_be_right(cache, change, capsys):
     edit(cache, CHANGES[change])
-    refused("^training.LatentCache: .*(cannot be read|holds a cache of format)", LatentCache, cache)
+    refused("^data.LatentCache: .*(cannot be read|holds a cache of format)", LatentCache, cache)
     assert main(["data", "show", str(cache)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
@@ -246,7 +246,6 @@ CALLS = {
     "settings size": lambda x, at: CacheSettings("tiny", x, 9, 3, 4, 8.0, 0.0, "codec", "text", 7),
     "identity": lambda x, at: identity(5 if x is None else x),
     "codec_hash": lambda x, at: codec_hash(type("Model", (), {"codec": 5 if x is None else x})()),
-    "file_hash": lambda x, at: file_hash(x),
     "file_state": lambda x, at: file_state(x),
     "read_manifest": lambda x, at: read_manifest(x),
     "damaged": lambda x, at: damaged(x, {}, []),

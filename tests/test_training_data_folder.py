@@ -12,7 +12,7 @@ import pytest
 from encoding import Plain, clips, files, items
 from wan_tiny import refused
 
-from pusa_lab.training import LatentCache, encode_folder, encode_steps
+from pusa_lab.data import LatentCache, encode_folder, encode_steps
 from pusa_lab.training.recipes import WAN_RECIPES, CacheBatches
 
 CONFIG = replace(WAN_RECIPES["paper"], batch=2, held_out=0)
@@ -206,7 +206,7 @@ class TestNothingIsLeft:
     )
     def test_by_sizes_that_are_refused(self, folder, tmp_path, options):
         refused(
-            "training.encode_folder: .*give|^training.encode_folder: .* must be",
+            "data.encode_folder: .*give|^data.encode_folder: .* must be",
             encode_options,
             folder,
             tmp_path,
@@ -312,9 +312,9 @@ def test_a_full_disk_at_any_moment_leaves_a_cache_that_can_go_on(folder, tmp_pat
 
 def test_steps_say_what_is_refused_by_their_name(folder, tmp_path):
     refused(
-        "^training.encode_steps: per_shard=0: give 1 to 4096",
+        "^data.encode_steps: per_shard=0: give 1 to 4096",
         list,
         encode_steps(folder, Plain(), tmp_path / "o", "p", per_shard=0),
     )
-    refused("^training.encode_steps: model is None: give ", encode_steps, folder, None, tmp_path / "o", "p")
+    refused("^data.encode_steps: model is None: give ", encode_steps, folder, None, tmp_path / "o", "p")
     assert not (tmp_path / "o").exists()

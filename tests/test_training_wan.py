@@ -16,13 +16,14 @@ from wan_tiny import TEXT, edit, transformer
 
 from pusa_lab import finetune
 from pusa_lab.cli import main
+from pusa_lab.data import CacheSettings, CacheWriter
+from pusa_lab.data.latents import LatentCache
+from pusa_lab.data.manifest import manifest_digest
 from pusa_lab.files import digest
 from pusa_lab.finetune import _stride, train_wan
-from pusa_lab.training import CacheSettings, CacheWriter, VTAModule, add_lora, recompute
+from pusa_lab.training import VTAModule, add_lora, recompute
 from pusa_lab.training.float8 import Float8Linear
-from pusa_lab.training.latents import LatentCache
 from pusa_lab.training.lora import WAN_LAYERS
-from pusa_lab.training.manifest import manifest_digest
 from pusa_lab.training.recipes import WAN_RECIPES
 from pusa_lab.training.recompute import keep_plan, set_recompute
 from pusa_lab.types import Geometry

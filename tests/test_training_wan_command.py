@@ -16,7 +16,8 @@ import pusa_lab as pl
 from pusa_lab import media
 from pusa_lab.cli import main
 from pusa_lab.cli import train_recipe as cli_train
-from pusa_lab.training import LatentCache, VTAModule, add_lora
+from pusa_lab.data import LatentCache, read_clip
+from pusa_lab.training import VTAModule, add_lora
 from pusa_lab.training.lora import WAN_LAYERS, frozen_mark
 from pusa_lab.training.recipes import WAN_RECIPES, CacheBatches
 from pusa_lab.types import Geometry
@@ -102,7 +103,7 @@ def test_a_lora_that_a_command_trained_makes_videos_by_a_command(whole, trained,
         model, "a red circle", schedule=torch.tensor(about["schedule"]), guidance=3.0, seed=about["seed"]
     )
     torch.testing.assert_close(found.latents[0], tuned)
-    assert np.array_equal(media.read_clip(tmp_path / "tuned.mp4").shape, (9, 128, 192, 3))
+    assert np.array_equal(read_clip(tmp_path / "tuned.mp4").shape, (9, 128, 192, 3))
 
 
 def test_stopped_and_gone_on_with_it_gives_the_same_file(whole, cache, trained, tmp_path):
@@ -122,7 +123,7 @@ def test_a_held_out_clip_is_watched_and_changes_nothing(whole, cache, trained, t
     assert watched[1]["val_loss"] < watched[0]["val_loss"]
     videos = sorted((logs_of(trained) / "validation").iterdir())
     assert [video.name for video in videos] == ["step-000010.mp4", "step-000020.mp4"]
-    made = [media.read_clip(video) for video in videos]
+    made = [read_clip(video) for video in videos]
     assert made[0].shape == made[1].shape == (9, 32, 96, 3)
     left, right = (np.abs(made[0][:, :, x].astype(float) - made[1][:, :, x]).mean() for x in np.split(np.arange(96), 2))
     assert 2 * right < left  # the true clip stays but for the video's compression, what is made changes

@@ -14,7 +14,8 @@ from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from wan_commands import encode, environment, logs_of, rows, train, words_of
 
 from pusa_lab.cli import main
-from pusa_lab.training import LatentCache, LatentVideoDataModule, VTAModule, run
+from pusa_lab.data import LatentCache
+from pusa_lab.training import LatentVideoDataModule, VTAModule, run
 from pusa_lab.training.recipes import WAN_RECIPES, CacheBatches
 from pusa_lab.types import Geometry
 from pusa_lab.wan.folders import check, find

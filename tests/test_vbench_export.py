@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pusa_lab import media, wan
+from pusa_lab import wan
+from pusa_lab.data import read_clip
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "vbench_export.py"
 SPEC = importlib.util.spec_from_file_location("vbench_export", SCRIPT)
@@ -62,7 +63,7 @@ def test_what_vbench_looks_for_is_there_and_made_once(place, capsys):
     assert vbench_export.main(words(place)) == 0
     names = [path.name for path in (place / "out" / "videos").iterdir()]
     assert sorted(names) == sorted(f"{prompt}-{i}.mp4" for prompt in (RED, BLUE, TURN) for i in range(2))
-    clips = {name: media.read_clip(place / "out" / "videos" / name).astype(int) for name in names}
+    clips = {name: read_clip(place / "out" / "videos" / name).astype(int) for name in names}
     assert {clip.shape for clip in clips.values()} == {(8, 128, 128, 3)}
     assert np.abs(clips[f"{RED}-0.mp4"] - clips[f"{RED}-1.mp4"])[1:].mean() > 1
     for prompt, colour in ((RED, (200, 30, 30)), (TURN, (200, 30, 30)), (BLUE, (30, 30, 200))):
@@ -108,7 +109,7 @@ def test_killed_half_way_it_goes_on(place):
     assert vbench_export.main(many) == 0
     after = {path: path.stat().st_mtime_ns for path in videos.iterdir()}
     assert len(after) == 8 and before.items() <= after.items()
-    assert all(len(media.read_clip(path)) == 8 for path in before)
+    assert all(len(read_clip(path)) == 8 for path in before)
 
 
 def test_its_own_world_in_the_layout_of_vbench(place):
@@ -120,7 +121,7 @@ def test_its_own_world_in_the_layout_of_vbench(place):
         assert set(entry) == set(ENTRIES[0]) and "i2v_subject" in entry["dimension"]
         picture = np.asarray(Image.open(out / "vbench2_beta_i2v/data/crop/1-1" / entry["image_name"])).astype(int)
         for i in range(2):
-            first = media.read_clip(out / "videos" / f"{entry['prompt_en']}-{i}.mp4")[0]
+            first = read_clip(out / "videos" / f"{entry['prompt_en']}-{i}.mp4")[0]
             small = first.reshape(16, 8, 16, 8, 3).mean((1, 3))
             assert np.abs(small - picture).mean() < 4 < np.abs(small - 255 + picture).mean()
     before = there(place)
@@ -138,7 +139,7 @@ def test_a_list_without_pictures_is_text_to_video(place):
 def test_only_some_dimensions_and_the_other_way(place):
     assert vbench_export.main(words(place, "--dimension", "camera_motion", "--seeds", "1", "--model", "mini-i2v")) == 0
     (path,) = (place / "out" / "videos").iterdir()
-    assert path.name == f"{TURN}-0.mp4" and media.read_clip(path).shape == (33, 128, 128, 3)
+    assert path.name == f"{TURN}-0.mp4" and read_clip(path).shape == (33, 128, 128, 3)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +189,6 @@ def test_a_wan_goes_the_same_way(place, monkeypatch):
     assert vbench_export.main(words(place, *more, "--seeds", "1")) == 0
     found = sorted((place / "out" / "videos").iterdir())
     assert [path.name for path in found] == sorted(f"{p}-0.mp4" for p in (RED, BLUE, TURN))
-    assert all(media.read_clip(path).shape == (5, 128, 192, 3) for path in found)
+    assert all(read_clip(path).shape == (5, 128, 192, 3) for path in found)
     about = json.loads((place / "out" / "export.json").read_text())
     assert about["settings"]["size"] == [32, 48] and about["settings"]["strength"] == 1.4

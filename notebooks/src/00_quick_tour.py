@@ -57,7 +57,7 @@ from IPython.display import Markdown, display
 
 import pusa_lab as pl
 import small_models
-from pusa_lab import media, metrics, pixels, schedules, tasks, viz
+from pusa_lab import data, media, metrics, pixels, schedules, tasks, viz
 from pusa_lab.notebook import check, play, setup
 from small_models import evaluate, ways, world
 
@@ -89,7 +89,7 @@ print(f"adapted in {card['config']['steps']:,} steps, {card['seconds']:.0f} s on
 # clip is read at the model's frame rate, so that what moves keeps its speed.
 
 # %%
-picture, clip = media.read_picture(IMAGE), media.read_clip(VIDEO, last=pixel_frames, fps=geometry.fps)
+picture, clip = data.read_picture(IMAGE), data.read_clip(VIDEO, last=pixel_frames, fps=geometry.fps)
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 2), width_ratios=(1, 4), layout="constrained")
 left.imshow(picture)
 left.set(title=f"picture {picture.shape[1]} x {picture.shape[0]}", xticks=[], yticks=[])

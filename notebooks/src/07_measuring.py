@@ -48,7 +48,7 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
 
-from pusa_lab import media, metrics, pixels, viz
+from pusa_lab import data, metrics, pixels, viz
 from pusa_lab.notebook import check, setup
 from pusa_lab.viz import results
 from small_models import evaluate, experiments, suite, world
@@ -492,7 +492,7 @@ display(Markdown("\n".join(lines)))
 # **Predict.** It finds what moves. What does it find in a frozen clip?
 
 # %%
-video = media.read_clip(VIDEO)
+video = data.read_clip(VIDEO)
 clip = pixels.to_pixels(video)
 order = torch.randperm(clip.shape[2], generator=torch.Generator().manual_seed(SEED))
 real = {"the clip": clip, "frozen": clip[:, :, :1].repeat(1, 1, clip.shape[2], 1, 1), "shuffled": clip[:, :, order]}

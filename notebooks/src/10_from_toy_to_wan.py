@@ -60,7 +60,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import pusa_lab as pl
 import small_models
-from pusa_lab import media, schedules, tasks, viz
+from pusa_lab import data, schedules, tasks, viz
 from pusa_lab.notebook import check, play, setup
 from pusa_lab.planning import GPUS, plan, require_fit
 from pusa_lab.types import Geometry
@@ -468,7 +468,7 @@ if GPU_AND_WEIGHTS:
 
 # %%
 if GPU_AND_WEIGHTS:
-    task = tasks.image_to_video(media.read_picture(PICTURE), noise=0.2)
+    task = tasks.image_to_video(data.read_picture(PICTURE), noise=0.2)
     real = pl.generate(wan, PROMPT, task, steps=10, guidance=3.0, seed=SEED)
     play({f"{PROMPT}, 10 steps, guidance 3, noise 0.2": real.video[0]}, fps=wan.geometry.fps, width=832)
 

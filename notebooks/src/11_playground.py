@@ -44,7 +44,7 @@ import torch
 
 import pusa_lab as pl
 import small_models
-from pusa_lab import media, schedules, tasks, viz
+from pusa_lab import data, schedules, tasks, viz
 from pusa_lab.notebook import check, play, setup
 from pusa_lab.studio import Editor, Player, ScheduleStudio
 
@@ -52,7 +52,7 @@ device = setup(seed=SEED, shapes=True)
 STEPS = 4 if FAST else STEPS
 model = small_models.load("mini-vta", device=device)
 frames = model.geometry.frames
-truth = media.read_clip("assets/clip.mp4")[:, ::4, ::4]
+truth = data.read_clip("assets/clip.mp4")[:, ::4, ::4]
 prompt = Path("assets/caption.txt").read_text().strip()
 
 # %% [markdown]
@@ -192,7 +192,7 @@ plt.show()
 
 assert len(one_clock.scores["psnr"]) == frames, "a score for every latent frame"
 assert not (one_clock.video == staggered.video).all(), "the clocks alone change the video"
-given = tasks.image_to_video(media.read_picture("assets/still.png"), tasks.PRESETS["image_to_video"][0].noise)
+given = tasks.image_to_video(data.read_picture("assets/still.png"), tasks.PRESETS["image_to_video"][0].noise)
 by_hand = pl.generate(model, prompt, given, schedule=schedules.synchronous(STEPS, frames), seed=0)
 assert (one_clock.video == by_hand.video[0]).all(), "the studio runs what generate runs"
 

@@ -10,7 +10,7 @@ from pusa_lab.cli.terminal import plain, say
 from pusa_lab.cli.values import given, pixels
 
 if TYPE_CHECKING:
-    from pusa_lab.training.encode import Step
+    from pusa_lab.data.encode import EncodedClip
 
 
 def encode(
@@ -37,9 +37,9 @@ def encode(
     Raises:
         ValueError: an option does not fit, no clip can be encoded, or the cache is of other settings.
     """
+    from pusa_lab.data.clips import check_times
+    from pusa_lab.data.encode import check_encode, encode_steps, summarise
     from pusa_lab.models import find_family, load_encoders
-    from pusa_lab.training.encode import check_encode, encode_steps, report
-    from pusa_lab.training.manifest import check_times
 
     # before gigabytes of a model are read
     sizes: dict[str, Any] = {"size": pixels(size), "frames": num_frames}
@@ -49,14 +49,14 @@ def encode(
     check_encode(folder, out, given(settings))
     encoders, by_recipe = load_encoders(model, **sizes), find_family(model).train is None
     steps = encode_steps(folder, encoders, out, name, fps=fps, start=start, **sizes)
-    say(str(report(_shown(steps))), _then(out, model, by_recipe))
+    say(str(summarise(_shown(steps))), _then(out, model, by_recipe))
 
 
 def _then(out: Path, model: str, by_recipe: bool) -> str:
     """What to do with the cache next."""
     look = f"{out}: look at it with `{shlex.join(['pusa-lab', 'data', 'show', str(out)])}`"
     if not by_recipe:
-        return f"{look}, and read it in Python with pusa_lab.training.LatentCache; the commands train on caches of Wan"
+        return f"{look}, and read it in Python with pusa_lab.data.LatentCache; the commands train on caches of Wan"
     there = model if Path(model).is_dir() else "FOLDER"
     command = ["pusa-lab", "train", "--recipe", "paper", "--data", str(out), "--model", there]
     command += ["--expert", "high"] if (Path(there) / "transformer_2").is_dir() else []
@@ -73,7 +73,7 @@ def show(cache: Path) -> None:
     Raises:
         ValueError: it is no cache, or damaged.
     """
-    from pusa_lab.training.latents import LatentCache
+    from pusa_lab.data.latents import LatentCache
 
     found = LatentCache(cache)
     m = found.manifest
@@ -95,7 +95,7 @@ def show(cache: Path) -> None:
 
 def _source(manifest: dict[str, Any]) -> str:
     """The folder of clips, and how it differs from the cache."""
-    from pusa_lab.training.manifest import source_differences
+    from pusa_lab.data.manifest import source_differences
 
     source = manifest["source"]
     if not source:
@@ -106,7 +106,7 @@ def _source(manifest: dict[str, Any]) -> str:
     return f"{source}, which has changed: {differences}" if differences else f"{source}, unchanged"
 
 
-def _shown(steps: Iterator["Step"]) -> Iterator["Step"]:
+def _shown(steps: Iterator["EncodedClip"]) -> Iterator["EncodedClip"]:
     """The same steps; on a terminal a line tells how far they are."""
     for step in steps:
         if sys.stderr.isatty():

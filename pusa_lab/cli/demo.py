@@ -37,14 +37,14 @@ def demo(
     import papermill
     from nbconvert import HTMLExporter
 
-    from pusa_lab import media
+    from pusa_lab.data import read_picture
     from pusa_lab.files import writing
 
     notebook = clone.NOTEBOOKS / "00_quick_tour.ipynb"
     if not notebook.is_file():
         raise ValueError(f"no {notebook}: the demo needs the repository, clone it and type `make demo` there.")
     _check(out)
-    media.read_picture(image)
+    read_picture(image)
     look_at_clip("--video", video)
     with tempfile.TemporaryDirectory() as part:
         given = {"IMAGE": image, "VIDEO": video, "PROMPT": prompt, "FAST": fast}

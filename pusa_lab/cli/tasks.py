@@ -86,10 +86,10 @@ def look_at_clip(option: str, path: str) -> None:
     Raises:
         ValueError: it cannot be read.
     """
-    from pusa_lab import media
+    from pusa_lab.data import read_clip
 
     try:
-        media.read_clip(path, last=1)
+        read_clip(path, last=1)
     except ValueError as error:
         if Path(path).suffix.lower() in PICTURES and Path(path).is_file():
             raise ValueError(f"{option} {path} is a picture: give a clip, or give the picture as --image.") from error
@@ -105,15 +105,13 @@ def read_pictures(options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: one cannot be read.
     """
-    from pusa_lab import media
+    from pusa_lab.data import read_clip, read_picture
 
-    found: dict[str, Any] = {
-        n: media.read_picture(options[n]) for n in ("image", "end_image") if options[n] is not None
-    }
+    found: dict[str, Any] = {n: read_picture(options[n]) for n in ("image", "end_image") if options[n] is not None}
     for name in ("video", "end_video"):
         if options[name] is not None:
             look_at_clip(flag(name), options[name])
-    return found | {"keyframes": [media.read_picture(path) for path in options["keyframes"] or ()]}
+    return found | {"keyframes": [read_picture(path) for path in options["keyframes"] or ()]}
 
 
 def task_of(
@@ -154,11 +152,12 @@ def task_of(
 
 
 def _of_clips(options: Mapping[str, Any], geometry: Any, frames: int, levels: Mapping[str, Any]) -> "Task":
-    from pusa_lab import media, tasks
+    from pusa_lab import tasks
+    from pusa_lab.data import read_clip
     from pusa_lab.sentences import counted
 
     def read(name: str, last: int | None = None) -> Any:
-        return media.read_clip(Path(options[name]), last=last, fps=geometry.fps)
+        return read_clip(Path(options[name]), last=last, fps=geometry.fps)
 
     if options["end_video"] is not None:
         return tasks.transition(read("video"), read("end_video"), **levels)

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from pusa_lab import media
 from pusa_lab.arguments import checked
 from pusa_lab.conditions import place
+from pusa_lab.data import read_clip, read_picture
+from pusa_lab.data.folders import SUFFIXES
 from pusa_lab.tasks import PRESETS, Known, Task
 from pusa_lab.types import Geometry
 
-PICTURES, CLIPS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"), (".mp4", ".webm", ".mov", ".mkv", ".avi")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+"""Suffixes of files that are read as pictures; those of clips are `SUFFIXES`."""
 
 MOST_BYTES = 256 * 2**20
 """Largest file that can be dropped."""
@@ -115,14 +117,14 @@ def read(name: str, content: str | bytes | memoryview, fps: float | int | None =
     Args:
         name: name of the file; its ending says whether it is a picture or a clip.
         content: bytes of the file, or their base64 text, at most 256 MiB.
-        fps: frame rate at which a clip is read, as for `media.read_clip`; None keeps every frame.
+        fps: frame rate at which a clip is read, as for `data.read_clip`; None keeps every frame.
 
     Raises:
         ValueError: the file is neither a picture nor a clip, is too large, or cannot be read.
     """
     ending = Path(name).suffix.lower()
-    if ending not in PICTURES + CLIPS:
-        raise ValueError(f"{name:.80} is not a picture or clip: drop one of {', '.join(PICTURES + CLIPS)}.")
+    if ending not in (known := dict.fromkeys(PICTURES + SUFFIXES)):
+        raise ValueError(f"{name:.80} is not a picture or clip: drop one of {', '.join(known)}.")
     if len(content) > MOST_BYTES:
         raise ValueError(f"{name:.80} has {len(content):,} bytes: the studio takes at most {MOST_BYTES:,}.")
     try:
@@ -133,6 +135,6 @@ def read(name: str, content: str | bytes | memoryview, fps: float | int | None =
         path = Path(folder) / f"dropped{ending}"
         path.write_bytes(data)
         try:
-            return media.read_picture(path) if ending in PICTURES else media.read_clip(path, fps=fps)
+            return read_picture(path) if ending in PICTURES else read_clip(path, fps=fps)
         except ValueError as error:
             raise ValueError(str(error).replace(str(path), name)) from error

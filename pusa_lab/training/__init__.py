@@ -4,21 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pusa_lab.training.cache import CacheWriter
     from pusa_lab.training.config import TrainConfig
     from pusa_lab.training.data import Bank, LatentVideoDataModule
-    from pusa_lab.training.encode import codec_hash, encode_folder, encode_steps, text_hash
-    from pusa_lab.training.latents import CacheSettings, LatentCache
     from pusa_lab.training.loop import check_run, fit, run
     from pusa_lab.training.lora import add_lora, lora_state
     from pusa_lab.training.module import ClipModule, CodecModule, TrainedModule, VTAModule
 
 _NAMES = {
-    "cache": ("CacheWriter",),
     "config": ("TrainConfig",),
     "data": ("Bank", "LatentVideoDataModule"),
-    "encode": ("codec_hash", "encode_folder", "encode_steps", "text_hash"),
-    "latents": ("CacheSettings", "LatentCache"),
     "loop": ("check_run", "fit", "run"),
     "lora": ("add_lora", "lora_state"),
     "module": ("ClipModule", "CodecModule", "TrainedModule", "VTAModule"),
@@ -28,24 +22,17 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "Bank",
-    "CacheSettings",
-    "CacheWriter",
     "ClipModule",
     "CodecModule",
-    "LatentCache",
     "LatentVideoDataModule",
     "TrainConfig",
     "TrainedModule",
     "VTAModule",
     "add_lora",
     "check_run",
-    "codec_hash",
-    "encode_folder",
-    "encode_steps",
     "fit",
     "lora_state",
     "run",
-    "text_hash",
 ]
 
 

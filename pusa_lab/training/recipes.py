@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
+from pusa_lab.data.latents import LatentCache
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import seed_of
-from pusa_lab.training.latents import LatentCache
 
 PAPER = TrainConfig(
     steps=900,

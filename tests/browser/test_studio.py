@@ -13,11 +13,11 @@ STATUS = "document.querySelector('.ps-status').textContent"
 SETUP = """
 import json, pathlib
 import small_models
-from pusa_lab import media
+from pusa_lab.data import read_clip
 from pusa_lab.studio import ScheduleStudio
 from pusa_lab.studio.session import ASSETS
 
-truth = media.read_clip(ASSETS / "clip.mp4")[:, ::4, ::4]
+truth = read_clip(ASSETS / "clip.mp4")[:, ::4, ::4]
 studio = ScheduleStudio(small_models.load("mini-vta", device="cpu"), frames=9, steps=10, truth=truth,
                         prompt=(ASSETS / "caption.txt").read_text().strip())
 studio

@@ -154,7 +154,7 @@ def _the(name: str) -> Any:
 
 
 def _cache(file: Path, at: Path) -> Any:
-    cache = _the("pusa_lab.training.latents.LatentCache")(at)
+    cache = _the("pusa_lab.data.latents.LatentCache")(at)
     return [cache[i]["latents"].float() for i in range(len(cache))]
 
 
@@ -186,8 +186,8 @@ def _jpeg() -> Path:
 
 def damages() -> list[Damage]:
     """All kinds."""
-    picture, load = ("media.read_picture: ",), ("small_models.load: ",)
-    cache = ("training.LatentCache: ", "training.LatentCache.__getitem__: ")
+    picture, load = ("data.read_picture: ",), ("small_models.load: ",)
+    cache = ("data.LatentCache: ", "data.LatentCache.__getitem__: ")
     return [
         Damage("checkpoint", objects.kept_checkpoint, "*.safetensors", of_safetensors, lambda f, at: small(f), load),
         Damage("checkpoint without card", _bare, "*.safetensors", of_safetensors, lambda f, at: small(f), load),
@@ -197,10 +197,10 @@ def damages() -> list[Damage]:
         Damage("lora", objects.lora_file, "*.safetensors", of_safetensors, _lora, ("wan.load_lora: ",)),
         Damage("wan's JSON", objects.wan_folder, "**/*.json", of_json, _wan, ("wan.check: ",)),
         Damage("wan's weights", objects.wan_folder, "**/*.safetensors", of_safetensors, _wan, ("wan.check: ",)),
-        Damage("picture", objects.picture_file, "*", of_bytes, lambda f, at: _the("pusa_lab.media.read_picture")(f), picture),
-        Damage("photograph", _jpeg, "*", of_bytes, lambda f, at: _the("pusa_lab.media.read_picture")(f), picture),
-        Damage("clip", objects.clip_file, "*.mp4", of_bytes, lambda f, at: _the("pusa_lab.media.read_clip")(f), ("media.read_clip: ",)),
-        Damage("captions", _captioned, "captions.csv", of_bytes, lambda f, at: len(_the("pusa_lab.clips.find_clips")(at)), ("clips.find_clips: ",)),
+        Damage("picture", objects.picture_file, "*", of_bytes, lambda f, at: _the("pusa_lab.data.read_picture")(f), picture),
+        Damage("photograph", _jpeg, "*", of_bytes, lambda f, at: _the("pusa_lab.data.read_picture")(f), picture),
+        Damage("clip", objects.clip_file, "*.mp4", of_bytes, lambda f, at: _the("pusa_lab.data.read_clip")(f), ("data.read_clip: ",)),
+        Damage("captions", _captioned, "captions.csv", of_bytes, lambda f, at: len(_the("pusa_lab.data.find_clips")(at)), ("data.find_clips: ",)),
         Damage("results", _results, "*.json", of_json, lambda f, at: bool(_the("small_models.experiments.book.read")(f)), ("small_models.read: ",)),
     ]  # fmt: skip
 

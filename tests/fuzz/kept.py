@@ -30,7 +30,7 @@ def clips():
 @functools.cache
 def cache_folder():
     """A latent cache of three clips."""
-    from pusa_lab.training.encode import encode_folder
+    from pusa_lab.data.encode import encode_folder
 
     at = folder() / "cache"
     encode_folder(clips(), nano(), at, "nano-vta", frames=8)
@@ -38,13 +38,13 @@ def cache_folder():
 
 
 def cache():
-    from pusa_lab.training import LatentCache
+    from pusa_lab.data import LatentCache
 
     return LatentCache(cache_folder())
 
 
 def settings():
-    from pusa_lab.training.latents import CacheSettings
+    from pusa_lab.data.latents import CacheSettings
 
     return CacheSettings("m", (16, 16), 8, 8, 3, 16.0, 0.0, "c", "t", 4)
 
@@ -151,7 +151,7 @@ def kept_checkpoint():
 
 def shown():
     """The first frame of a clip."""
-    from pusa_lab.decode import decoded
+    from pusa_lab.data.decode import decoded
 
     return next(decoded(clip_file()))
 

@@ -25,11 +25,11 @@ OWN: dict[str, dict[str, list[str]]] = {
         "name": ["'nano-vta'", "wan_folder()"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"],
     },
     r"small_models\.family\.load_toy": {"name": ["'nano-vta'", "'nano-base'"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"]},
-    r"pusa_lab\.nal_units\.\w+": {
+    r"pusa_lab\.data\.nal_units\.\w+": {
         "data": ["b'\\0\\0\\1abc'", "b''"], "length": ["0", "4", "1"], "unit": ["b'abc'", "b''"], "parts": ["[b'abc']"],
         "extradata": ["b''", "b'\\0\\0\\1abc'"],
     },
-    r"pusa_lab\.decode\.\w+": {
+    r"pusa_lab\.data\.decode\.\w+": {
         "picture": ["picture()"], "matrix": ["np.array([1, 0, 0, 0, 1, 0, 0, 0, 1])"], "path": ["clip_file()"], "aspect": ["Fraction(1)", "Fraction(4, 3)"],
         "height": ["16"], "width": ["16"], "time": ["Fraction(0)"], "frame": ["shown().frame"], "size": ["(16, 16)"],
     },
@@ -38,7 +38,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "fields": ["{}", "{'a': int}", "{'a': (int, str)}"], "found": ["{'a': 1}"], "sentence": ["'the manifest cannot be read'"], "name": ["'a/b'"],
         "where": ["'the manifest'"],
     },
-    r"pusa_lab\.training\.manifest\.(?!Cache).*": {
+    r"pusa_lab\.data\.manifest\.(?!Cache).*": {
         "path": ["picture_file()"], "folder": ["cache_folder()"], "manifest": ["cache().manifest"], "wanted": ["{'channels': 3}", "{}"],
         "fps": ["16"], "start": ["0.0"],
     },
@@ -46,14 +46,15 @@ OWN: dict[str, dict[str, list[str]]] = {
         "checkpoint": ["{'a': rand(2), 'b': [1, {'c': 2}]}"], "config": ["config()"], "resume": ["new('last.ckpt')"], "about": ["None"],
         "module": ["trained_module()"], "found": ["{'state_dict': {}, 'optimizer_states': []}"],
     },
-    r"pusa_lab\.training\.(latents\.damaged|cache\.begun)": {
+    r"pusa_lab\.data\.(latents\.damaged|cache\.begun)": {
         "folder": ["cache_folder()"], "hashes": ["cache().manifest['files']"], "names": ["list(cache().manifest['files'])"],
     },
     r"pusa_lab\.training\.data\.first_not_finite": {"videos": ["rand(3, 2, 2)", "torch.full((2, 2), nan)"]},
     r"pusa_lab\.wan\.lora\.kinds\.\w+": {"keys": ["['blocks.0.attn1.to_q.lora_A.weight']"], "where": ["'the file'"], "kind": ["'DoRA'"], "proof": ["'a.dora_scale'"]},
-    r"pusa_lab\.clips\.find_clips": {"folder": ["clips()", "str(clips())"]},
-    r"pusa_lab\.clips\.read_clip": {
-        "path": ["clip_file()"], "frames": ["1", "5"], "size": ["(16, 16)", "(8, 24)"], "fps": ["16", "8"], "start": ["0.0"],
+    r"pusa_lab\.data\.folders\.find_clips": {"folder": ["clips()", "str(clips())"]},
+    r"pusa_lab\.data\.clips\.\w+": {
+        "path": ["clip_file()"], "num_frames": ["1", "5"], "size": ["None", "(16, 16)", "(8, 24)"], "fps": ["None", "16", "8"],
+        "start": ["0.0"], "last": ["None"],
     },
     r"pusa_lab\.extend\.extend_to": {
         "start": ["picture(8, 8)", "tasks.text_to_video()"], "seconds": ["0.5"], "overlap": ["1", "2"], "frames": ["4"],
@@ -73,9 +74,8 @@ OWN: dict[str, dict[str, list[str]]] = {
         "data": ["cache_folder()"], "out": ["new('a.safetensors')"], "config": ["config(lora_rank=2)"], "compiled": ["False"],
         "logs": ["None"], "resume": ["None"], "float8": ["False"], "processes": ["1"],
     },
-    r"pusa_lab\.media\.read_picture": {"path": ["picture_file()", "str(picture_file())"]},
+    r"pusa_lab\.data\.pictures\.read_picture": {"path": ["picture_file()", "str(picture_file())"]},
     r"pusa_lab\.media\.read_metadata": {"path": ["told_file()"]},
-    r"pusa_lab\.media\.read_clip": {"path": ["clip_file()"], "last": ["None", "3"]},
     r"pusa_lab\.media\.write_clip": {"path": ["new('a.mp4')"], "video": ["film()"], "scale": ["1", "2"], "metadata": ["None", "{'prompt': 'a'}"]},
     r"pusa_lab\.media\.write_picture": {"path": ["new('a.png')"], "picture": ["picture()"]},
     r"pusa_lab\.media\.enlarge": {"video": ["film()"]},
@@ -122,11 +122,11 @@ OWN: dict[str, dict[str, list[str]]] = {
         "weight": ["'uniform'", "'bell'"], "lowest": ["0.0", "0.1"], "highest": ["1.0", "0.9"], "ema": ["0.9"], "beta2": ["0.99"],
         "caption_dropout": ["0.1"], "micro": ["0"], "steps": ["4"], "batch": ["2"], "shift": ["1.0", "3.0"],
     },
-    r"pusa_lab\.training\.cache\.CacheWriter": {"folder": ["new('cache')"], "empty": ["rand(4, 2)"]},
+    r"pusa_lab\.data\.cache\.CacheWriter": {"folder": ["new('cache')"], "empty": ["rand(4, 2)"]},
     r"pusa_lab\.training\.data\.LatentVideoDataModule": {"train": ["bank()"], "val": ["None", "bank()"]},
-    r"pusa_lab\.captions\.decoded_text": {"path": ["clip_file().with_suffix('.txt')"], "most": ["1000"]},
-    r"pusa_lab\.captions\.read_captions": {"folder": ["clips()"]},
-    r"pusa_lab\.training\.encode\.check_encode": {"folder": ["clips()"], "out": ["new('cache')"], "settings": ["None", "{'frames': 8}"]},
+    r"pusa_lab\.data\.captions\.decoded_text": {"path": ["clip_file().with_suffix('.txt')"], "most": ["1000"]},
+    r"pusa_lab\.data\.captions\.read_captions": {"folder": ["clips()"]},
+    r"pusa_lab\.data\.encode\.check_encode": {"folder": ["clips()"], "out": ["new('cache')"], "settings": ["None", "{'frames': 8}"]},
     r"pusa_lab\.wan\.lora\.check_matched": {
         "found": ["the('pusa_lab.wan.lora.match.Match')(pairs={'a': pair()})"], "entries": ["lora_tensors()"], "where": ["'a.safetensors'"],
     },
@@ -136,16 +136,15 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"small_models\.files\.read_description": {"path": ["checkpoint()"]},
     r"pusa_lab\.training\.data\.Bank": {"videos": ["rand(3, 3, 4, 8, 8)"], "captions": ["['a', 'b', 'c']"], "batch": ["2"]},
-    r"pusa_lab\.training\.encode\.encode_\w+": {
+    r"pusa_lab\.data\.encode\.encode_\w+": {
         "folder": ["clips()"], "model": ["nano()"], "out": ["new('cache')"], "name": ["'nano-vta'"], "frames": ["8", "None"],
         "size": ["None", "(16, 16)"], "fps": ["16", "None"], "start": ["0.0"], "**": ["frames=8", "fps=16"],
     },
-    r"pusa_lab\.training\.encode\.settle": {"model": ["nano()"], "frames": ["8"], "size": ["(16, 16)"], "fps": ["16"]},
-    r"pusa_lab\.training\.encode\.(codec|text)_hash": {"model": ["nano()", "Stub()"]},
-    r"pusa_lab\.training\.encode\.report": {"steps": ["iter([the('pusa_lab.training.encode.Step')('a', 'encoded', '', 1, 1)])"]},
-    r"pusa_lab\.training\.latents\.(LatentCache|read_manifest)": {"folder": ["cache_folder()"]},
-    r"pusa_lab\.training\.latents\.LatentCache\.__getitem__": {"i": ["0", "2", "-1"]},
-    r"pusa_lab\.training\.latents\.file_hash": {"path": ["picture_file()"]},
+    r"pusa_lab\.data\.encode\.settle": {"model": ["nano()"], "frames": ["8"], "size": ["(16, 16)"], "fps": ["16"]},
+    r"pusa_lab\.data\.encode\.(codec|text)_hash": {"model": ["nano()", "Stub()"]},
+    r"pusa_lab\.data\.encode\.summarise": {"steps": ["iter([the('pusa_lab.data.encode.EncodedClip')('a', 'encoded', '', 1, 1)])"]},
+    r"pusa_lab\.data\.latents\.(LatentCache|read_manifest)": {"folder": ["cache_folder()"]},
+    r"pusa_lab\.data\.latents\.LatentCache\.__getitem__": {"i": ["0", "2", "-1"]},
     r"pusa_lab\.training\.loop\.check_run": {"resume": ["None"]},
     r"pusa_lab\.training\.module\.by_clock_and_frame": {"tau": ["rand(2, 3)"], "loss": ["rand(2, 3)"]},
     r"pusa_lab\.training\.recompute\.set_recompute": {"model": ["transformer()"], "keeps": ["['attention', 'input']"]},

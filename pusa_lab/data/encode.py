@@ -12,12 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pusa_lab.arguments import calling, checked
-from pusa_lab.clips import Found, find_clips, read_clip
+from pusa_lab.data.cache import PER_SHARD, UNKNOWN, CacheWriter, check_place
+from pusa_lab.data.clips import check_times
+from pusa_lab.data.folders import ClipFile, find_clips
+from pusa_lab.data.latents import identity
+from pusa_lab.data.manifest import CacheSettings, FileState, file_state
 from pusa_lab.files import locked
 from pusa_lab.pixels import to_pixels
-from pusa_lab.training.cache import PER_SHARD, UNKNOWN, CacheWriter, check_place
-from pusa_lab.training.latents import identity
-from pusa_lab.training.manifest import CacheSettings, FileState, check_times, file_state
 from pusa_lab.types import Clip, Cond, Geometry, Video
 
 
@@ -40,7 +41,7 @@ class Encoder(Protocol):
 
 @checked
 @dataclass(frozen=True)
-class Step:
+class EncodedClip:
     """The outcome of one clip."""
 
     name: str
@@ -57,7 +58,7 @@ class Step:
 
 @checked
 @dataclass
-class Report:
+class EncodeReport:
     """The outcome of a folder; print it for a summary."""
 
     encoded: list[str] = field(default_factory=list)
@@ -80,7 +81,7 @@ class Report:
 
 
 @checked
-def encode_folder(folder: str | Path, model: Encoder, out: str | Path, name: str, **options: Any) -> Report:
+def encode_folder(folder: str | Path, model: Encoder, out: str | Path, name: str, **options: Any) -> EncodeReport:
     """Encode a folder of clips into a latent cache; see `encode_steps` for details.
 
     Args:
@@ -88,13 +89,13 @@ def encode_folder(folder: str | Path, model: Encoder, out: str | Path, name: str
         model: whose codec and text encoder are used.
         out: folder of the cache.
         name: of the model, for the manifest.
-        **options: size, frames, fps, start and per_shard, as in `encode_steps`.
+        **options: size, frames, fps, start, per_shard and need_captions, as in `encode_steps`.
 
     Raises:
         ValueError: as `encode_steps`.
         OSError: as `encode_steps`.
     """
-    return report(encode_steps(folder, model, out, name, **options))
+    return summarise(encode_steps(folder, model, out, name, **options))
 
 
 @checked
@@ -109,7 +110,8 @@ def encode_steps(
     fps: int | float | None = None,
     start: int | float = 0.0,
     per_shard: int = PER_SHARD,
-) -> Iterator[Step]:
+    need_captions: bool = True,
+) -> Iterator[EncodedClip]:
     """Encode a folder of clips into a latent cache, yielding the outcome of each clip.
 
     Clips already in the cache are not encoded again. The cache is brought up to date with the folder: clips that are
@@ -117,7 +119,7 @@ def encode_steps(
     cache at the same time.
 
     Args:
-        folder: of clips and captions, see `pusa_lab.clips.find_clips`.
+        folder: of clips and captions, see `find_clips`.
         model: whose codec and text encoder are used.
         out: folder of the cache, new or with the same settings; it is not changed if the arguments are refused.
         name: of the model, for the manifest.
@@ -126,35 +128,39 @@ def encode_steps(
         fps: frames per second to read from the files, 0.001 to 1000; None takes the model's.
         start: time in each file at which its clip begins, in seconds.
         per_shard: clips per shard, 1 to 4096; a killed run loses fewer clips than this.
+        need_captions: whether a clip without a caption is skipped; otherwise its caption is the null prompt.
 
     Raises:
         ValueError: the model does not accept the sizes; there are no clips, or none can be used; the cache has other
             settings or is of another folder; or another process is encoding into it.
         OSError: a file cannot be written; the clips in earlier shards are kept.
     """
-    found = check_encode(folder, out)
+    found = check_encode(folder, out, need_captions=need_captions)
     settings, empty = settle(model, name, size, frames, fps, start)
 
-    def steps() -> Iterator[Step]:
+    def steps() -> Iterator[EncodedClip]:
         with _alone(Path(out)):
             yield from _steps(found, model, CacheWriter(out, settings, empty, per_shard, folder), settings)
 
-    return _named("training.encode_steps", steps())
+    return _named("data.encode_steps", steps())
 
 
 @checked
-def check_encode(folder: str | Path, out: str | Path, settings: dict[str, Any] | None = None) -> list[Found]:
+def check_encode(
+    folder: str | Path, out: str | Path, settings: dict[str, Any] | None = None, need_captions: bool = True
+) -> list[ClipFile]:
     """Check, before a model is loaded, that a folder can be encoded; return its clips.
 
     Args:
         folder: of clips and captions.
         out: folder of the cache, which is not changed.
         settings: those fields of `CacheSettings` that are known.
+        need_captions: whether a clip without a caption is skipped.
 
     Raises:
         ValueError: there are no clips, none can be used, or the cache cannot be written or is another one.
     """
-    found = find_clips(folder)
+    found = find_clips(folder, need_captions)
     there = check_place(out, folder, settings or {})
     if all(clip.problem for clip in found) and there is None:
         raise ValueError(_none_of(folder, [f"{clip.name} {clip.problem}" for clip in found]))
@@ -165,7 +171,7 @@ def _none_of(folder: str | Path, reasons: list[str]) -> str:
     return f"none of the {len(reasons)} clips in {folder} can be used; the first: {reasons[0]}"
 
 
-def _named(name: str, steps: Iterator[Step]) -> Iterator[Step]:
+def _named(name: str, steps: Iterator[EncodedClip]) -> Iterator[EncodedClip]:
     """The same steps, with the name of the called function on the errors of each."""
     while True:
         with calling(name):
@@ -188,26 +194,28 @@ def _alone(out: Path) -> Iterator[None]:
                 path.rmdir()  # if it is empty
 
 
-def _steps(found: list[Found], model: Encoder, writer: CacheWriter, settings: CacheSettings) -> Iterator[Step]:
+def _steps(
+    found: list[ClipFile], model: Encoder, writer: CacheWriter, settings: CacheSettings
+) -> Iterator[EncodedClip]:
     known = {}
     if writer.places:  # clips encoded earlier are found by their hash, before anything is dropped
         known = {clip.name: (clip.caption, state) for clip in found if not clip.problem and (state := _state(clip))}
     gone = writer.bring_in_line([clip.name for clip in found], known)
     total, reasons = len(gone) + len(found), []
     for number, name in enumerate(gone, 1):
-        yield Step(name, "dropped", "is no longer in the folder.", number, total)
+        yield EncodedClip(name, "dropped", "is no longer in the folder.", number, total)
     for number, clip in enumerate(found, 1 + len(gone)):
         state = known[clip.name][1] if clip.name in known else _state(clip)
         outcome, reason = _one(writer, model, clip, state or UNKNOWN, settings)
         reasons += [f"{clip.name} {reason}"] if reason else []
-        yield Step(clip.name, outcome, reason, number, total)
+        yield EncodedClip(clip.name, outcome, reason, number, total)
     if len(reasons) < len(found) or writer.seen:
         writer.close()
     if len(reasons) == len(found):
         raise ValueError(_none_of(writer.manifest["source"], reasons))
 
 
-def _state(clip: Found) -> FileState | None:
+def _state(clip: ClipFile) -> FileState | None:
     """State of the clip's file; None if the clip cannot be used."""
     try:
         return None if clip.problem else file_state(clip.path)
@@ -216,13 +224,13 @@ def _state(clip: Found) -> FileState | None:
 
 
 @checked
-def report(steps: Iterator[Step]) -> Report:
+def summarise(steps: Iterator[EncodedClip]) -> EncodeReport:
     """Run through all steps and summarise them.
 
     Args:
         steps: from `encode_steps`.
     """
-    begun, found = time.perf_counter(), Report()
+    begun, found = time.perf_counter(), EncodeReport()
     for step in steps:
         if step.outcome == "skipped":
             found.skipped[step.name] = step.reason
@@ -304,7 +312,7 @@ def text_hash(model: Encoder) -> str:
 
 
 def _one(
-    writer: CacheWriter, model: Encoder, clip: Found, state: FileState, settings: CacheSettings
+    writer: CacheWriter, model: Encoder, clip: ClipFile, state: FileState, settings: CacheSettings
 ) -> tuple[str, str]:
     """Outcome and reason of one clip."""
     reason = clip.problem
@@ -315,7 +323,7 @@ def _one(
             latents, text = _encode(model, clip, settings)
             _check_still(clip, state)
         except ValueError as error:
-            reason = str(error).rpartition(f"{clip.path} ")[2]
+            reason = str(error)
         else:
             writer.add(clip.name, state.hash, clip.caption, latents, text, state)
             return "encoded", ""
@@ -323,7 +331,7 @@ def _one(
     return "skipped", reason
 
 
-def _check_still(clip: Found, state: FileState) -> None:
+def _check_still(clip: ClipFile, state: FileState) -> None:
     """Refuse a file that changed while it was read, such as one that is still being copied."""
     with contextlib.suppress(OSError):
         stat = clip.path.stat()
@@ -333,9 +341,9 @@ def _check_still(clip: Found, state: FileState) -> None:
 
 
 @torch.no_grad()
-def _encode(model: Encoder, clip: Found, s: CacheSettings) -> tuple[Tensor, Tensor]:
+def _encode(model: Encoder, clip: ClipFile, s: CacheSettings) -> tuple[Tensor, Tensor]:
     """Latents and embedding of one clip."""
-    pixels = to_pixels(read_clip(clip.path, s.pixel_frames, s.size, s.fps, s.start))
+    pixels = to_pixels(next(clip.pieces(s.pixel_frames, s.size, s.fps, s.start)))
     try:
         text = model.encode_text([clip.caption])["text"][0]
     except ValueError as error:  # a toy knows few words; its sentence goes on to list them

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pusa_lab.arguments import checked
-from pusa_lab.clips import Found, find_clips
+from pusa_lab.data.clips import check_times
+from pusa_lab.data.folders import ClipFile, find_clips
 from pusa_lab.files import check_fields, digest, inside, read_json
 
 FORMAT = 2
@@ -79,24 +80,6 @@ class CacheSettings:
         check_times(self.fps, self.start)
         if self.dtype != "bfloat16":
             raise ValueError(f"dtype={self.dtype!r:.40}: give 'bfloat16', the only type that a cache holds.")
-
-
-@checked
-def check_times(fps: int | float | None, start: int | float) -> None:
-    """Refuse an impossible frame rate or start.
-
-    Args:
-        fps: pixel frames per second, 0.001 to 1000; None stands for the model's own.
-        start: seconds, 0 to 10^6.
-
-    Raises:
-        ValueError: one of them is out of range.
-    """
-    if not ((fps is None or 0.001 <= fps <= 1000) and 0 <= start <= 1e6):
-        raise ValueError(
-            f"fps={fps}, start={start}: give a positive rate, and a time in seconds from 0 "
-            "(0.001 to 1000 frames a second, at most 1000000 s)."
-        )
 
 
 class FileState(NamedTuple):
@@ -259,7 +242,7 @@ def source_differences(manifest: dict[str, Any]) -> list[str]:
     try:
         if not manifest["source"] or not source.is_dir():
             return []
-        found = find_clips(source)
+        found = find_clips(source, need_captions=all(clip["caption"] for clip in manifest["clips"]))
     except OSError:  # such as a folder of the same name that belongs to another user
         return []
     except ValueError as error:
@@ -277,7 +260,7 @@ def source_differences(manifest: dict[str, Any]) -> list[str]:
     ]
 
 
-def _changed(clip: Found, there: Mapping[str, Any] | None, broken: Mapping[str, Any] | None) -> str:
+def _changed(clip: ClipFile, there: Mapping[str, Any] | None, broken: Mapping[str, Any] | None) -> str:
     """What has happened to a clip since it was encoded or found broken; "" if nothing."""
     if there is None and broken is None:
         return "" if clip.problem else "new"

@@ -20,10 +20,8 @@ from torch.utils.data import Dataset
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
+from pusa_lab.data.manifest import EMPTY, difference, read_manifest, source_differences
 from pusa_lab.files import digest
-from pusa_lab.training.manifest import EMPTY, CacheSettings, difference, read_manifest, source_differences
-
-__all__ = ["CacheSettings", "CachedClip", "LatentCache", "damaged", "file_hash", "identity"]
 
 
 class CachedClip(TypedDict):
@@ -37,10 +35,10 @@ class CachedClip(TypedDict):
 
 @checked
 class LatentCache(Dataset[CachedClip]):
-    """The clips of a cache, in the manifest's order; each is read from disk when it is indexed.
+    """The clips of a cache, in the manifest's order; the tensors of each are read from disk when it is indexed.
 
-    Opening a cache reads all files once to compare their hashes. That takes about a second per GB and core; 1 GB is
-    about 240 clips of Wan at 480p.
+    Opening a cache reads all files once to compare their hashes, which takes about a second per GB and core; 1 GB is
+    about 240 clips of Wan at 480p. Headers are read then too, and not again: the files stay mapped into memory.
 
     Args:
         folder: written by a `CacheWriter`.
@@ -58,6 +56,7 @@ class LatentCache(Dataset[CachedClip]):
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
+        self.mapped: dict[str, Any] = {}
         self.manifest = read_manifest(self.folder)
         clips = self.manifest["clips"]
         shards = dict.fromkeys(clip["shard"] for clip in clips)
@@ -113,22 +112,31 @@ class LatentCache(Dataset[CachedClip]):
 
     def _check_tensors(self, shard: str, expected: dict[str, list[int]]) -> None:
         """Refuse a shard whose tensors do not agree with the manifest; only its header is read."""
-        try:
-            with safe_open(self.folder / shard, framework="pt") as tensors:
-                names = set(tensors.keys())
-                for key, shape in expected.items():
-                    found = tensors.get_slice(key) if key in names else None
-                    if found is None or found.get_shape() != shape or found.get_dtype() != "BF16":
-                        raise ValueError(self._lost(shard, f"it holds no {key} of shape {tuple(shape)} in bfloat16"))
-        except (SafetensorError, OSError) as error:
-            raise ValueError(self._lost(shard, f"{error!s:.120}")) from error
+        tensors = self._mapped(shard)
+        names = set(tensors.keys())
+        for key, shape in expected.items():
+            found = tensors.get_slice(key) if key in names else None
+            if found is None or found.get_shape() != shape or found.get_dtype() != "BF16":
+                raise ValueError(self._lost(shard, f"it holds no {key} of shape {tuple(shape)} in bfloat16"))
 
     def _read(self, file: str, *keys: str) -> list[Tensor]:
         try:
-            with safe_open(self.folder / file, framework="pt") as tensors:
-                return [tensors.get_tensor(key) for key in keys]
-        except (SafetensorError, OSError) as error:
+            return [self._mapped(file).get_tensor(key) for key in keys]
+        except SafetensorError as error:
             raise ValueError(self._lost(file, f"{error!s:.120}")) from error
+
+    def _mapped(self, file: str) -> Any:
+        """The file opened by safetensors, once for all its tensors."""
+        if file not in self.mapped:
+            try:
+                self.mapped[file] = safe_open(self.folder / file, framework="pt")
+            except (SafetensorError, OSError) as error:
+                raise ValueError(self._lost(file, f"{error!s:.120}")) from error
+        return self.mapped[file]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs; it maps the files itself."""
+        return {**self.__dict__, "mapped": {}}
 
     def _lost(self, file: str, why: str) -> str:
         return (
@@ -192,16 +200,3 @@ def identity(part: Any) -> str:
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return found.hexdigest()[:16]
-
-
-@checked
-def file_hash(path: str | Path) -> str:
-    """Return the sha256 of a file, in hexadecimal.
-
-    Args:
-        path: of the file.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    return digest(path)

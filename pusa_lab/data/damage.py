@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pusa_lab.nal_units import (
+from pusa_lab.data.nal_units import (
     PICTURE,
     SEQUENCE,
     SLICES,

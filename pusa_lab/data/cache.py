@@ -15,9 +15,8 @@ from torch import Tensor
 
 import pusa_lab
 from pusa_lab.arguments import checked
-from pusa_lab.files import PART, check_folder, locked, write_json, writing
-from pusa_lab.training.latents import PARTS, damaged
-from pusa_lab.training.manifest import (
+from pusa_lab.data.latents import PARTS, damaged
+from pusa_lab.data.manifest import (
     EMPTY,
     FORMAT,
     MANIFEST,
@@ -27,6 +26,7 @@ from pusa_lab.training.manifest import (
     manifest_digest,
     read_manifest,
 )
+from pusa_lab.files import PART, check_folder, locked, write_json, writing
 
 PER_SHARD = 32
 """Clips per shard: about 300 MB for Wan at 720p, and the most that must be encoded again after a killed run."""
@@ -90,7 +90,7 @@ class CacheWriter:
         """Whether the cache holds the tensors of a clip, or they wait to be written.
 
         Args:
-            digest: sha256 of its file, from `file_hash`.
+            digest: sha256 of its file, from `files.digest`.
             caption: of the clip.
         """
         return (digest, caption) in self.places
@@ -145,7 +145,7 @@ class CacheWriter:
 
         Args:
             name: path of its file, relative to the folder of clips.
-            digest: sha256 of its file, from `file_hash`.
+            digest: sha256 of its file, from `files.digest`.
             caption: of the clip.
             latents: (c, f, h, w), stored in bfloat16.
             text: embedding (n, d) of its caption; rows of zeros at the end, which are padding, are not stored.

@@ -1,6 +1,5 @@
 """Frames of a video file as a player shows them, with their times: upright and with square pixels (PyAV)."""
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pusa_lab.arguments import checked
-from pusa_lab.damage import LOST, checked_frames, opened
+from pusa_lab.data.damage import LOST, checked_frames, opened
 
 MOST_PIXELS = 2**26
 """Most pixels of a frame, twice those of 8K."""
@@ -202,19 +201,3 @@ def _pairs(shown: Iterable[Shown]) -> Iterator[tuple[Shown, Fraction]]:
         last = now
     if last is not None:
         yield last, last.time + step
-
-
-@checked
-def at_rate(shown: Iterable[Shown], fps: int | float) -> Iterator[Shown]:
-    """Yield frames at a constant rate: for k = 0, 1, ... the frame nearest to k / fps seconds.
-
-    Args:
-        shown: frames in the order of their times.
-        fps: frames per second, 0.001 to 1000.
-
-    Raises:
-        ValueError: fps is out of range.
-    """
-    if not 0.001 <= fps <= 1000:
-        raise ValueError(f"fps={fps}: give frames per second from 0.001 to 1000.")
-    return nearest(shown, (k / Fraction(fps) for k in itertools.count()))
