@@ -22,7 +22,7 @@ from pusa_lab.widgets.editing import Editor, columns
 from pusa_lab.widgets.moves import parameters
 from pusa_lab.widgets.runs import Lane, shots
 
-ASSETS = Path(__file__).parents[2] / "notebooks" / "assets"
+ASSETS = Path(__file__).parents[1] / "tour" / "assets"
 SETTINGS: dict[str, type] = {"prompt": str, "seed": int, "guidance": float}
 MOST_PROMPT = 10_000
 """Most characters of a prompt."""
