@@ -11,6 +11,14 @@ ROOT = Path(__file__).parents[1]
 BUILT = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 SMALL = ROOT / "notebooks" / "01_one_clock_per_frame.ipynb"
 COMPARED = "nbval-check-output"
+LONG = ("00_quick_tour", "05_train_a_toy", "06_tasks_without_training")
+"""With FAST = True here, which leaves what is compared as it is; as they are built, in `make nightly`."""
+RUNS = [pytest.param(path, path.stem in LONG, id=path.stem) for path in BUILT]
+RUNS += [
+    pytest.param(path, False, id=f"{path.stem}, whole", marks=pytest.mark.nightly)
+    for path in BUILT
+    if path.stem in LONG
+]
 
 
 class Reports(list):
@@ -64,10 +72,12 @@ def _indent(text):
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-@pytest.mark.parametrize("chapter", BUILT, ids=lambda p: p.stem)
-def test_it_runs_prints_what_is_stored_refuses_wrong_answers_and_accepts_right_ones(chapter, tmp_path):
+@pytest.mark.parametrize(("chapter", "fast"), RUNS)
+def test_it_runs_prints_what_is_stored_refuses_wrong_answers_and_accepts_right_ones(chapter, fast, tmp_path):
     """One run: the chapter with its exercises as stubs, and behind its last cell every exercise again with answers."""
     notebook = nbformat.read(chapter, as_version=4)
+    if fast:
+        tagged(notebook, "parameters")[0].source += "\nFAST = True"
     compared, checks = tagged(notebook, COMPARED), tagged(notebook, "check")
     assert compared, "no printed result of this chapter is compared"
     assert all([o for o in cell.outputs if o.get("name") == "stdout"] for cell in compared), "nothing stored to compare"

@@ -82,7 +82,7 @@ from pusa_lab.cli import main
 from pusa_lab.widgets.session import Session
 print(pusa_lab.__file__, small_models.__file__)
 assert main(["generate", "{PROMPT}", "--steps", "2", "--out", "a.mp4"]) == 0
-assert main(["bench", "paper", "--show"]) == 0
+assert main(["bench", "paper", "--table", "steps", "--show"]) == 0
 assert main(["train", "--recipe", "paper", "--plan-only"]) == 0
 assert main(["new-notebook", "one"]) == 2
 assert Session().view()["assets"] == ["still.png", "clip.mp4"]
