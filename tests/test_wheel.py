@@ -79,7 +79,7 @@ def test_the_demo_runs(installed, tmp_path):
 COMMANDS = f"""
 import pusa_lab, small_models
 from pusa_lab.cli import main
-from pusa_lab.widgets.session import Session
+from pusa_lab.studio.session import Session
 print(pusa_lab.__file__, small_models.__file__)
 assert main(["generate", "{PROMPT}", "--steps", "2", "--out", "a.mp4"]) == 0
 assert main(["bench", "paper", "--table", "steps", "--show"]) == 0
