@@ -39,7 +39,7 @@ def execute(notebook: nbformat.NotebookNode, **parameters: object) -> nbformat.N
         nbformat.write(notebook, path)
         if unknown := set(parameters) - set(papermill.inspect_notebook(str(path))):
             raise ValueError(f"no such parameters: {', '.join(sorted(unknown))}.")
-        options = {"kernel_name": "python3", "cwd": HERE, "execution_timeout": 300, "progress_bar": False}
+        options = {"kernel_name": "python3", "cwd": HERE, "execution_timeout": 1200, "progress_bar": False}
         options["extra_arguments"] = ["--IPKernelApp.log_level=40"]  # it warns of its own socket
         papermill.execute_notebook(str(path), str(done), parameters, **options)
         return nbformat.read(done, as_version=4)

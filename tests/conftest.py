@@ -11,8 +11,12 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import jaxtyping
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 import small_models
+
+settings.register_profile("as slow as it may be", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("as slow as it may be")
 
 
 @pytest.fixture(autouse=True)

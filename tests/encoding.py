@@ -115,4 +115,4 @@ def waiting(source: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"kills": kills, "waiting": waiting}[sys.argv[1]](*map(Path, sys.argv[2:]))
+    waiting(*map(Path, sys.argv[1:]))

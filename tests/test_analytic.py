@@ -11,6 +11,7 @@ from pusa_lab import schedules
 from pusa_lab.analytic import GaussianDenoiser, condition
 from pusa_lab.samplers import sample
 
+pytestmark = pytest.mark.usefixtures("as_user")  # ten thousand steps; their shapes are enforced in the other tests
 F, SAMPLES, STEPS = 5, 210, 100
 TOLERANCE = {"euler": 0.03, "heun": 0.003}
 """What is left is the solver's own error at this number of steps."""

@@ -1,11 +1,10 @@
 """The benchmarks: those for a GPU run here in miniature, and what is said of results is what was measured."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import python
 
 from pusa_lab.planning import plan
 
@@ -15,8 +14,10 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end"])
 def test_in_miniature(name, tmp_path):
     out = tmp_path / f"{name}.json"
-    words = [sys.executable, ROOT / "benchmarks" / f"{name}.py", "--tiny", "--out", out]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    code = (
+        "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), run_name='__main__')"
+    )
+    done = python(code, ROOT / "benchmarks", name, "--tiny", "--out", out)
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
     assert found["done"] is True

@@ -6,14 +6,12 @@ import io
 import itertools
 import json
 import os
-import resource
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import SERVER, python
 
 from pusa_lab import media
 from pusa_lab.cli import clone as clone_folders
@@ -25,17 +23,17 @@ NANO = ["--model", "nano-vta", "--steps", "1", "--guidance", "1"]
 ROOT = Path(__file__).parents[1]
 
 
-def lab(*words, before="", **options):
+def lab(*words, before=""):
     """A command in a process of its own."""
-    code = f"import sys; {before}\nfrom pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", **options.pop("env", {})}
-    return subprocess.run([sys.executable, "-c", code, *map(str, words)], env=environment, timeout=600, **options)
+    return python(f"import sys; {before}\nfrom pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))", *words)
 
 
-def small_files():
-    """As on a full disk, but reported as EFBIG: a write beyond 2,000 bytes fails."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+SMALL_FILES = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+"""
+"""As on a full disk, but reported as EFBIG: a write beyond 2,000 bytes fails."""
 
 
 def test_an_output_of_ascii_gets_escapes_and_the_file_is_there(tmp_path, monkeypatch):
@@ -163,9 +161,7 @@ def test_a_full_disk_is_one_sentence_and_the_old_video_stays(tmp_path):
     out = tmp_path / "v.mp4"
     assert main(["generate", PROMPT, *NANO, "--out", str(out)]) == 0
     before = out.read_bytes()
-    done = lab(
-        "generate", PROMPT, *NANO, "--seed", "1", "--out", out, capture_output=True, text=True, preexec_fn=small_files
-    )
+    done = lab("generate", PROMPT, *NANO, "--seed", "1", "--out", out, before=SMALL_FILES)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("pusa-lab generate: ")
     assert len(done.stderr.splitlines()) == 1
@@ -173,12 +169,19 @@ def test_a_full_disk_is_one_sentence_and_the_old_video_stays(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["v.mp4"]
 
 
+def ends(words):
+    sys.exit(main(words))
+
+
 def test_two_processes_leave_one_whole_video(tmp_path):
     out = tmp_path / "v.mp4"
-    code = "import sys; from pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))"
-    words = [sys.executable, "-c", code, "generate", PROMPT, *NANO, "--out", str(out)]
-    both = [subprocess.Popen([*words, "--seed", str(seed)], cwd=ROOT, stdout=subprocess.DEVNULL) for seed in (0, 1)]
-    assert [one.wait(600) for one in both] == [0, 0]
+    words = ["generate", PROMPT, *NANO, "--out", str(out)]
+    both = [SERVER.Process(target=ends, args=([*words, "--seed", str(seed)],)) for seed in (0, 1)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert [one.exitcode for one in both] == [0, 0]
     assert read_clip(out).shape == (8, 128, 128, 3)
     assert [p.name for p in tmp_path.iterdir()] == ["v.mp4"]
 

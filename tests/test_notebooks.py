@@ -78,7 +78,7 @@ def test_the_form_of_a_chapter(source):
     ids=lambda source: source.stem,
 )
 def test_papermill_runs_it_fast(chapter):
-    """With FAST = True; that it runs as it is built, tests/test_nbval.py shows."""
+    """With FAST = True, by papermill; that it runs as it is built, tests/test_nbval.py shows."""
     done = build.execute(build.read(chapter), FAST=True)
     (injected,) = tagged(done, "injected-parameters")
     assert "FAST = True" in injected.source

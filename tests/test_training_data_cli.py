@@ -4,14 +4,13 @@ import io
 import os
 import re
 import shlex
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from films import collection, waves, write
+from processes import python
 
 import small_models
 from pusa_lab.cli import main
@@ -49,11 +48,9 @@ def test_encode_go_on_and_show(clips, tmp_path, capsys):
 
 
 def run(*words, **variables):
-    """In a process of its own, as a user types it."""
-    words = [sys.executable, "-m", "pusa_lab", *map(str, words)]
-    return subprocess.run(
-        words, capture_output=True, text=True, timeout=600, env={**os.environ, **variables}, check=False
-    )
+    """In a process of its own."""
+    code = "import sys; from pusa_lab.cli import main; sys.exit(main())"
+    return python(code, *words, env={**os.environ, **variables})
 
 
 def test_encode_with_a_wan_and_what_it_says_can_be_done_is_true(whole, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from encoding import Plain, clips, files, items
+from processes import python
 from wan_tiny import refused
 
 from pusa_lab.data import LatentCache, encode_folder, encode_steps
@@ -252,26 +253,24 @@ def encode_options(folder, tmp_path, options):
 
 
 class TestProcesses:
-    def run(self, what, *words, **options):
-        words = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("encoding.py")), what, *map(str, words)]
-        places = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-        return subprocess.Popen(words, text=True, env={**os.environ, "PYTHONPATH": places}, **options)
-
     def test_killed_at_any_moment_the_cache_is_valid_and_the_same_command_ends_the_same(self, folder, tmp_path):
         delete(folder, 5)
         delete(folder, 4)
         encode(folder, tmp_path / "whole")
         (tmp_path / "killed").mkdir()
-        run = self.run("kills", folder, tmp_path / "killed", stdout=subprocess.PIPE)
-        left = [int(line) for line in run.communicate(timeout=600)[0].split()]
-        assert run.returncode == 0
+        run = python(f"from encoding import *; kills(*map(Path, {[str(folder), str(tmp_path / 'killed')]}))")
+        left = [int(line) for line in run.stdout.split()]
+        assert run.returncode == 0, run.stderr
         assert set(left) == {0, 2, 4} and left == sorted(left)
         for at in range(1, len(left) + 1):
             assert files(tmp_path / "killed" / str(at)) == files(tmp_path / "whole"), at
 
     def test_a_second_one_is_refused_and_the_first_one_ends_as_alone(self, folder, tmp_path):
         out = tmp_path / "cache"
-        run = self.run("waiting", folder, out, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        words = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("encoding.py")), str(folder), str(out)]
+        places = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": {**os.environ, "PYTHONPATH": places}}
+        run = subprocess.Popen(words, text=True, **pipes)
         for _ in range(3):  # then the first shard is there
             assert run.stdout.readline() == "at a clip\n"
             run.stdin.write("\n")

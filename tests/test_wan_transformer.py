@@ -10,6 +10,7 @@ import torch.multiprocessing as mp
 from diffusers import WanTransformer3DModel
 from diffusers.hooks import FirstBlockCacheConfig
 from peft import LoraConfig
+from processes import SERVER
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from wan_tiny import FAMILIES, TEXT, transformer
@@ -213,7 +214,8 @@ def _compiled(_: int) -> None:
 
 
 def test_compiled_by_blocks():
-    mp.spawn(_compiled, nprocs=1)  # in a process of its own, where shape checks do not break the graph
+    """In a process of its own, where shape checks do not break the graph."""
+    mp.start_processes(_compiled, start_method=SERVER.get_start_method())
 
 
 def test_a_cache_of_the_first_block():
@@ -248,7 +250,7 @@ def _rank(rank: int, place: str, frames: int) -> None:
 
 def test_context_parallelism_may_cut_a_frame_in_two(tmp_path):
     """Three frames of ten tokens on two ranks: the second frame is half here and half there."""
-    mp.spawn(_rank, args=(str(tmp_path), 3), nprocs=2)
+    mp.start_processes(_rank, args=(str(tmp_path), 3), nprocs=2, start_method=SERVER.get_start_method())
     model = vta()
     x, t, text = inputs()
     x = x[..., :4, :]

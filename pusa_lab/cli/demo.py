@@ -6,18 +6,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pusa_lab.cli import clone
 from pusa_lab.cli.tasks import look_at_clip
 from pusa_lab.cli.terminal import say
 
+TOUR = Path(__file__).parents[1] / "tour"
+"""Chapter 0 with its picture and clip: in the clone links to notebooks/, in a wheel the files."""
 MADE = ("text_to_video", "image_to_video", "start_end", "extension", "pyramid")
 """Names of the videos that the demo makes."""
 
 
 def demo(
     *,
-    image: str = str(clone.NOTEBOOKS / "assets" / "still.png"),
-    video: str = str(clone.NOTEBOOKS / "assets" / "clip.mp4"),
+    image: str = str(TOUR / "assets" / "still.png"),
+    video: str = str(TOUR / "assets" / "clip.mp4"),
     prompt: str | None = None,
     out: Path = Path("outputs/demo"),
     fast: bool = False,
@@ -32,7 +33,7 @@ def demo(
         fast: fewer steps and clips.
 
     Raises:
-        ValueError: there is no clone, a file cannot be read, or the tour stops.
+        ValueError: a file cannot be read, or the tour stops.
     """
     import papermill
     from nbconvert import HTMLExporter
@@ -40,9 +41,7 @@ def demo(
     from pusa_lab.data import read_picture
     from pusa_lab.files import writing
 
-    notebook = clone.NOTEBOOKS / "00_quick_tour.ipynb"
-    if not notebook.is_file():
-        raise ValueError(f"no {notebook}: the demo needs the repository, clone it and type `make demo` there.")
+    notebook = TOUR / "00_quick_tour.ipynb"
     _check(out)
     read_picture(image)
     look_at_clip("--video", video)
@@ -58,7 +57,7 @@ def demo(
         try:
             options = {
                 "kernel_name": "python3",
-                "cwd": clone.NOTEBOOKS,
+                "cwd": TOUR,
                 "extra_arguments": ["--IPKernelApp.log_level=40"],
             }
             papermill.execute_notebook(str(notebook), str(done), parameters, **options)

@@ -22,7 +22,7 @@ from pusa_lab.studio.runs import Lane, shots
 from pusa_lab.tasks import MODES
 from pusa_lab.types import VideoModel
 
-ASSETS = Path(__file__).parents[2] / "notebooks" / "assets"
+ASSETS = Path(__file__).parents[1] / "tour" / "assets"
 SETTINGS: dict[str, type] = {"prompt": str, "seed": int, "guidance": float}
 MOST_PROMPT = 10_000
 """Most characters of a prompt."""

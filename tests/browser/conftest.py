@@ -74,7 +74,7 @@ def _wait(address, server):
     for _ in range(6000):
         assert server.poll() is None, "JupyterLab ended: see outputs/browser/"
         try:
-            urllib.request.urlopen(address, timeout=2).read()
+            urllib.request.urlopen(address, timeout=600).read()
         except OSError:
             time.sleep(0.1)
         else:

@@ -128,8 +128,8 @@ def with_canvas(page, lab):
 
 
 def save_and_reload(page):
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(1500)
+    with page.expect_response(lambda told: told.request.method == "PUT" and "/api/contents/" in told.url):
+        page.keyboard.press("Control+s")
     page.reload()
 
 

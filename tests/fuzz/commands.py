@@ -250,14 +250,12 @@ def _last_step(denoiser: Any, x: Any, schedule: Any, solver: Any = "euler", **co
 
 
 def notebooks() -> Path:
-    """A clone's notebooks: template, one chapter, the tour and its files."""
+    """A clone's notebooks: the template and one chapter."""
     at, real = objects.folder() / "notebooks", objects.ROOT / "notebooks"
     if not at.is_dir():
         (at / "src").mkdir(parents=True)
-        for name in ("chapter.template", "00_quick_tour.ipynb"):
-            shutil.copy(real / name, at / name)
+        shutil.copy(real / "chapter.template", at)
         shutil.copy(next((real / "src").glob("00_*.py")), at / "src")
-        shutil.copytree(real / "assets", at / "assets")
     for extra in sorted((at / "src").glob("*.py"))[1:]:
         extra.unlink()
     return at
