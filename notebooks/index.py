@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 TIMES = HERE.parent / "benchmarks" / "results" / "notebooks.json"
 CHAPTERS = {
     "00_quick_tour": ("A picture becomes a video, and the clocks that did it.", 5),
-    "01_one_clock_per_frame": ("The timestep vector by hand, on three frames with an exact answer.", 0),
+    "01_one_timestep_per_frame": ("The timestep vector by hand, on three frames with an exact answer.", 0),
     "02_the_zoo_of_schedules": ("Every schedule as a heat-map, put together and checked; invent one.", 0),
     "03_solvers_and_known_frames": ("Solvers on the exact Gaussian, and five ways to keep a known frame.", 0),
     "04_the_frame_aware_loss": ("The loss derived, in six lines, and what each clock can teach.", 0),

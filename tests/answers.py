@@ -18,7 +18,7 @@ ANSWERS = {
             "my_schedule = schedules.pyramid(4, frames, lag=2).flip(1)",
         ),
     ],
-    "01_one_clock_per_frame": [
+    "01_one_timestep_per_frame": [
         (
             [
                 "def my_interpolate(x0, eps, tau):\n    return tau[:, None, :, None, None] * x0",
