@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 9 · Inside: which weights move, where frames look
+# # 9 · Inside: which weights change, which frames attend to which
 #
 # *You need: chapters 0, 3 and 5. Time: 25 minutes of reading, about half a minute of CPU.*
 #

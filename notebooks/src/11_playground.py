@@ -112,7 +112,7 @@ assert torch.equal(eval(editor.line()), schedules.pyramid(STEPS, frames)), "the 
 #
 # The same with the mouse. Without a kernel you see only a picture of it:
 #
-# ![The schedule studio: a heat-map of noise levels with one column dragged and a fault marked](assets/studio.png)
+# ![The schedule studio: a heat map of noise levels with one column dragged and a fault marked](assets/studio.png)
 #
 # With a kernel, the next cell opens it. *Drag* changes a column's curve, *Paint* sets cells, *Freeze* makes a frame
 # clean from the start, *Shift* delays a column, *Copy* gives its column to other frames. On the keyboard: arrows move,
