@@ -96,7 +96,7 @@ def main() -> None:
         cells = [f"{took[k]:.0f}" if k in took else "not measured" for k in ("FAST", "full")]
         rows.append(f"| [{title}]({name}.ipynb) | {' | '.join(cells)} | {' | '.join(map(str, counts(notebook)))} |")
     where = f" (`{times['command']}` on {times['device']}, {times['date']})" if "command" in times else ""
-    head = "# The course\n\nEach chapter teaches one idea and can be read alone; read in order, they build on each other.\n"
+    head = "# The course\n\nEach chapter teaches one idea and can be read alone; in order, they build on each other.\n"
     table = "| chapter | seconds FAST | seconds full | asserts | exercises |\n|---|---|---|---|---|\n" + "\n".join(rows)
     text = "\n".join(
         [head, *cards, f"## Times\n\nSeconds per run{where}, and what each chapter contains:\n\n{table}\n"]

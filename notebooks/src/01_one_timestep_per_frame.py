@@ -64,8 +64,8 @@ STEPS, SAMPLES = (20, 1000) if FAST else (STEPS, SAMPLES)
 # %% tags=["nbval-check-output"]
 clean = [0.2, 0.5, 0.8]
 noise = [1.0, -1.0, 0.5]
-clocks = [0.0, 0.5, 1.0]
-noised = [(1 - t) * a + t * e for a, e, t in zip(clean, noise, clocks, strict=True)]
+levels = [0.0, 0.5, 1.0]
+noised = [(1 - t) * a + t * e for a, e, t in zip(clean, noise, levels, strict=True)]
 print(noised)
 
 assert noised[0] == clean[0], "at tau = 0 a frame is clean"
@@ -82,7 +82,7 @@ def as_video(numbers):
     return torch.tensor(numbers).view(1, 1, -1, 1, 1)
 
 
-x0, eps, tau = as_video(clean), as_video(noise), torch.tensor([clocks])
+x0, eps, tau = as_video(clean), as_video(noise), torch.tensor([levels])
 x = timesteps.interpolate(x0, eps, tau)
 print(tuple(x.shape), x.flatten())
 

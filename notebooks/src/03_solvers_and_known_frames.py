@@ -36,7 +36,7 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
 
 # %% tags=["parameters"]
 SEED = 0
-MOVES = (4, 8, 16, 32)
+STEPS = (4, 8, 16, 32)
 SIDE = 41
 FAST = False
 
@@ -54,7 +54,7 @@ from pusa_lab.solvers import euler
 from pusa_lab.types import Geometry
 
 device = setup(seed=SEED, shapes=True)
-MOVES, SIDE = ((4, 8, 16), 21) if FAST else (MOVES, SIDE)
+STEPS, SIDE = ((4, 8, 16), 21) if FAST else (STEPS, SIDE)
 
 # %% [markdown]
 # ## How fast does the error fall?
@@ -95,14 +95,14 @@ def end(schedule, solver, model=gauss):
 fig, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
 errors = {}
 for ax, (kind, make) in zip(axes, kinds.items(), strict=True):
-    truth = end(make(8 * MOVES[-1], 4), "ab3")
+    truth = end(make(8 * STEPS[-1], 4), "ab3")
     for name in names:
         calls = []
-        for moves in MOVES:
+        for steps in STEPS:
             model = counted(gauss)
-            errors[kind, name, moves] = (end(make(moves, 4), name, model) - truth).square().mean().sqrt().item()
+            errors[kind, name, steps] = (end(make(steps, 4), name, model) - truth).square().mean().sqrt().item()
             calls.append(model.number)
-        ax.loglog(calls, [errors[kind, name, moves] for moves in MOVES], marker="o", label=name)
+        ax.loglog(calls, [errors[kind, name, steps] for steps in STEPS], marker="o", label=name)
     ax.set(title=kind, xlabel="calls of the denoiser")
     ax.xaxis.set_minor_formatter(NullFormatter())
 axes[0].set_ylabel("error at the end")
@@ -110,9 +110,9 @@ axes[0].legend(fontsize=8)
 plt.show()
 
 for kind in kinds:
-    few, many = (errors[kind, "euler", moves] for moves in MOVES[-2:])
+    few, many = (errors[kind, "euler", steps] for steps in STEPS[-2:])
     assert 1.6 < few / many < 2.6, "Euler: half the step, half the error"
-    few, many = (errors[kind, "heun", moves] for moves in MOVES[-2:])
+    few, many = (errors[kind, "heun", steps] for steps in STEPS[-2:])
     assert few / many > 3, "Heun: half the step, about a quarter"
 print(f"Heun, 8 steps {errors['synchronous', 'heun', 8]:.1e}; Euler, 16 steps {errors['synchronous', 'euler', 16]:.1e}")
 
@@ -128,7 +128,7 @@ print(f"Heun, 8 steps {errors['synchronous', 'heun', 8]:.1e}; Euler, 16 steps {e
 
 
 # %% tags=["nbval-check-output"]
-class OneMemory:
+class OneHistory:
     def begin(self):
         before = []
 
@@ -148,15 +148,15 @@ def by_turns(steps, frames):
 
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", sharey=True)
 kinds["by turns"] = by_turns
-strangers = GaussianDenoiser(gauss.mean, gauss.cov.diag().diag())
+unrelated = GaussianDenoiser(gauss.mean, gauss.cov.diag().diag())
 for ax, kind in zip(axes, ("synchronous", "by turns"), strict=True):
     make = kinds[kind]
-    truth = end(make(8 * MOVES[-1], 4), "ab3", strangers)
-    for label, solver in {"euler": "euler", "one history for all": OneMemory(), "one per frame": "ab2"}.items():
-        off = [(end(make(n, 4), solver, strangers) - truth).square().mean().sqrt().item() for n in MOVES]
+    truth = end(make(8 * STEPS[-1], 4), "ab3", unrelated)
+    for label, solver in {"euler": "euler", "one history for all": OneHistory(), "one per frame": "ab2"}.items():
+        off = [(end(make(n, 4), solver, unrelated) - truth).square().mean().sqrt().item() for n in STEPS]
         errors[kind, label] = off
-        ax.loglog(MOVES, off, marker="o", label=label)
-    ax.set(title=kind, xlabel="steps of each frame", xticks=MOVES, xticklabels=MOVES)
+        ax.loglog(STEPS, off, marker="o", label=label)
+    ax.set(title=kind, xlabel="steps of each frame", xticks=STEPS, xticklabels=STEPS)
     ax.minorticks_off()
 axes[0].set_ylabel("error at the end")
 axes[0].legend()
@@ -165,7 +165,7 @@ plt.show()
 same = torch.tensor(errors["synchronous", "one history for all"]) / torch.tensor(errors["synchronous", "one per frame"])
 assert (same - 1).abs().max() < 1e-3, "with one timestep for all frames the two are the same solver"
 worse = errors["by turns", "one history for all"][-1] / errors["by turns", "one per frame"][-1]
-print(f"by turns, {MOVES[-1]} steps: the error with one history for all is {worse:.1f} times as large")
+print(f"by turns, {STEPS[-1]} steps: the error with one history for all is {worse:.1f} times as large")
 assert worse > 3, "with one timestep per frame they are not"
 
 # %% [markdown]

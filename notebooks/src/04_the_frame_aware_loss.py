@@ -77,8 +77,8 @@ target = [e - a for a, e in zip(clean, noise, strict=True)]
 squares = [(0 - u) ** 2 for u in target]
 print("target", target, " squares", squares, " loss", sum(squares) / 3)
 
-for clock in (0.1, 0.5, 0.8):
-    here, further = ([(1 - t) * a + t * e for a, e in zip(clean, noise, strict=True)] for t in (clock, clock + 0.1))
+for level in (0.1, 0.5, 0.8):
+    here, further = ([(1 - t) * a + t * e for a, e in zip(clean, noise, strict=True)] for t in (level, level + 0.1))
     slope = [(b - a) / 0.1 for a, b in zip(here, further, strict=True)]
     assert max(abs(s - u) for s, u in zip(slope, target, strict=True)) < 1e-9, "the target does not depend on tau"
 
@@ -217,9 +217,9 @@ assert few < many / 2, "a clean neighbour removes more than half of the uncertai
 # mean?
 
 # %%
-deaf = GaussianDenoiser(torch.zeros(3), cov.diag().diag())
+isolated = GaussianDenoiser(torch.zeros(3), cov.diag().diag())
 models = {
-    "ignores neighbours": deaf,
+    "ignores neighbours": isolated,
     "mean timestep": lambda x, tau: model(x, tau.mean(dim=1, keepdim=True).expand_as(tau)),
     "too cautious": lambda x, tau: 0.7 * model(x, tau),
 }
@@ -258,8 +258,8 @@ plt.show()
 # neighbour save most?
 
 # %%
-clocks = torch.linspace(0, 1, GRID)
-own, beside = torch.meshgrid(clocks, clocks, indexing="ij")
+levels = torch.linspace(0, 1, GRID)
+own, beside = torch.meshgrid(levels, levels, indexing="ij")
 tau = torch.stack([torch.ones_like(own), beside, own], dim=-1).flatten(0, 1)  # one timestep vector per cell
 formula = exact_loss(tau, cov)[:, 2].view(GRID, GRID)
 x0 = model.sample((len(tau), 1, 3, SIDE // 4, SIDE // 4))
@@ -271,14 +271,14 @@ for ax, loss, title in zip(axes, (formula, measured), ("loss of frame 2: closed 
     ax.set(title=title, xlabel="own noise level", ylabel="noise level of frame 1")
 fig.colorbar(picture, ax=axes[1])
 for i, colour in zip((0, GRID // 2, GRID - 1), ("tab:blue", "tab:green", "tab:red"), strict=True):
-    axes[2].plot(clocks, formula[:, i], color=colour, label=f"{clocks[i]:g}")
-    axes[2].plot(clocks, measured[:, i], "o", ms=3, color=colour)
+    axes[2].plot(levels, formula[:, i], color=colour, label=f"{levels[i]:g}")
+    axes[2].plot(levels, measured[:, i], "o", ms=3, color=colour)
 axes[2].set(title="three rows of both", xlabel="own noise level", ylabel="loss of frame 2", ylim=0)
 axes[2].legend(title="frame 1", fontsize=8)
 plt.show()
 
 clean_beside, noise_beside = formula[:, 0], formula[:, -1]
-most = clocks[(noise_beside - clean_beside).argmax()]
+most = levels[(noise_beside - clean_beside).argmax()]
 print(f"a clean neighbour saves most at own tau {most:.2f}: {(noise_beside - clean_beside).max():.2f} of the loss")
 print(f"at own tau 1 it leaves {clean_beside[-1]:.2f} of {noise_beside[-1]:.2f}")
 

@@ -306,10 +306,10 @@ eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(SEED)).to(de
 
 @torch.no_grad()
 def by_level(toy):
-    clocks = levels.to(device)[:, None, None].repeat(1, some, x0.shape[2])
-    clocks[:, :, 0] = 0
+    taus = levels.to(device)[:, None, None].repeat(1, some, x0.shape[2])
+    taus[:, :, 0] = 0
     text = toy.encode_text(words)
-    return torch.stack([losses.fafm_frame_loss(toy, x0, tau, eps, **text) for tau in clocks])[:, :, 1:].cpu()
+    return torch.stack([losses.fafm_frame_loss(toy, x0, tau, eps, **text) for tau in taus])[:, :, 1:].cpu()
 
 
 found = {name: by_level(toy) for name, toy in pair.items()}  # (levels, clips, frames 1 and later)

@@ -454,8 +454,8 @@ assert look[-1] < look[0] and (use[-1] > use[0]).all(), "less attention, and yet
 # %%
 def walk(pictures):
     x, states = eps, []
-    clocks = pairwise(row.repeat(CLIPS, 1) for row in hold.to(device))
-    for picture, (tau, tau_next) in zip(pictures, clocks, strict=True):
+    taus = pairwise(row.repeat(CLIPS, 1) for row in hold.to(device))
+    for picture, (tau, tau_next) in zip(pictures, taus, strict=True):
         x = samplers.euler_step(x, asked(vta, x, tau, picture), tau, tau_next)
         states.append(x)
     return torch.stack(states)
@@ -521,29 +521,29 @@ check(my_mass, frame_mass, 2 * torch.randn(2, 3 * 5, 2, 4), 2 * torch.randn(2, 3
 check(my_mass, frame_mass, q, k, [frames, *side])
 
 # %% [markdown]
-# **2 · Vary.** How noisy may frame 0 be before VTA stops attending to it? Give frame 0 a noise level `my_clock`
+# **2 · Vary.** How noisy may frame 0 be before VTA stops attending to it? Give frame 0 a noise level `my_level`
 # (picture and timestep together) at the first step, where all others are at 1. Clean, it gets about two even shares; as
 # noise, about one. Find a level in between, at which the gain over noise is between a quarter and three quarters of
 # that of a clean frame.
 
 
 # %%
-def even_shares(clock):
+def even_shares(level):
     tau = torch.ones(CLIPS, frames, device=device)
-    tau[:, 0] = clock
-    x = torch.cat([(1 - clock) * first + clock * eps[:, :, :1], eps[:, :, 1:]], dim=2)
+    tau[:, 0] = level
+    x = torch.cat([(1 - level) * first + level * eps[:, :, :1], eps[:, :, 1:]], dim=2)
     with attention_mass(vta.dit) as found:
         vta(x, tau, **vta.encode_text(prompts))
     return frames * on_frame_0(found[0]).mean().item()
 
 
 # %% tags=["exercise"]
-my_clock = None  # a number from 0 to 1
+my_level = None  # a number from 0 to 1
 
 # %% tags=["check"]
-if my_clock is not None:
-    mine, clean, noise = (even_shares(clock) for clock in (my_clock, 0.0, 1.0))
-check(None if my_clock is None else 0.25 < (mine - noise) / (clean - noise) < 0.75, True)
+if my_level is not None:
+    mine, clean, noise = (even_shares(level) for level in (my_level, 0.0, 1.0))
+check(None if my_level is None else 0.25 < (mine - noise) / (clean - noise) < 0.75, True)
 
 # %% [markdown]
 # **3 · Invent.** Attention maps need access to the inside of a model, and say only where attention goes. Write your own

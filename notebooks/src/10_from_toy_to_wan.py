@@ -119,12 +119,12 @@ assert set(ours.state_dict()) == before, "one timestep per frame adds no weights
 config = WAN_CONFIGS["wan2.1-14b"]
 with torch.device("meta"):
     wan = VTAWanTransformer3DModel(**config.transformer)
-    latents, clocks, caption = torch.empty(1, 16, 21, 60, 104), torch.empty(1, 21), torch.empty(1, 512, 4096)
+    latents, tau, caption = torch.empty(1, 16, 21, 60, 104), torch.empty(1, 21), torch.empty(1, 512, 4096)
     with FlopCounterMode(display=False) as counter:
-        v = wan(latents, clocks, caption, return_dict=False)[0]
+        v = wan(latents, tau, caption, return_dict=False)[0]
 
 counted = sum(p.numel() for p in wan.parameters())
-print(f"{counted:,} parameters; {tuple(latents.shape)} and {tuple(clocks.shape)} give {tuple(v.shape)}")
+print(f"{counted:,} parameters; {tuple(latents.shape)} and {tuple(tau.shape)} give {tuple(v.shape)}")
 print(f"one forward at 480 x 832, 81 frames: {counter.get_total_flops():.3e} floating point operations")
 by_hand = plan("wan2.1-14b", "480p").flops
 assert counted == config.parameters == 14_288_491_584, "counted, and by the formula of wan/configs.py"
@@ -285,16 +285,16 @@ plt.show()
 
 
 # %%
-def ask(clocks):
-    return model.transformer(x, 1000 * clocks, caption, return_dict=False)[0]
+def ask(tau):
+    return model.transformer(x, 1000 * tau, caption, return_dict=False)[0]
 
 
 def felt(call, frames):
     out, still = torch.zeros(frames, frames), call(torch.full((1, frames), 0.9))
     for frame in range(frames):
-        clocks = torch.full((1, frames), 0.9)
-        clocks[0, frame] = 0.0
-        out[frame] = (call(clocks) - still).square().mean(dim=(0, 1, 3, 4)).sqrt()
+        tau = torch.full((1, frames), 0.9)
+        tau[0, frame] = 0.0
+        out[frame] = (call(tau) - still).square().mean(dim=(0, 1, 3, 4)).sqrt()
     return out / still.std()
 
 
@@ -303,7 +303,7 @@ scalar, vector = ask(torch.tensor([0.9])), ask(torch.full((1, 5), 0.9))
 assert torch.equal(scalar, vector), "equal timesteps give the scalar model, bit for bit"
 
 noise = torch.randn(toy.geometry.latent_shape(1, 8))
-grids = {"tiny Wan, random": felt(ask, 5), "nano, trained": felt(lambda clocks: toy(noise, clocks, text), 8)}
+grids = {"tiny Wan, random": felt(ask, 5), "nano, trained": felt(lambda tau: toy(noise, tau, text), 8)}
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.9), width_ratios=(5, 8), layout="constrained")
 heard = {}
 for ax, (name, grid) in zip(axes, grids.items(), strict=True):
@@ -354,16 +354,16 @@ assert len(report.matched) == len(wanted) and not report.unmatched and not repor
 # Here leftover keys are an error. Attached, a LoRA costs two small products in each layer; merged, it costs nothing.
 
 # %%
-clocks = torch.full((1, 5), 0.9)
-attached = ask(clocks)
+tau = torch.full((1, 5), 0.9)
+attached = ask(tau)
 merge(model.transformer)
-in_weights = ask(clocks)
+in_weights = ask(tau)
 for path, weight in wanted.items():
     assert torch.allclose(model.transformer.get_submodule(path).weight, weight, atol=1e-6), "W + 1.4 B A"
 unmerge(model.transformer)
-again = ask(clocks)
+again = ask(tau)
 unload_lora(model.transformer, report.name)
-without = ask(clocks)
+without = ask(tau)
 
 differ = lambda one, other: ((one - other).abs().max() / other.std()).item()  # noqa: E731
 found = {"attached": attached, "merged": in_weights, "unmerged": again, "unloaded": without}

@@ -184,20 +184,20 @@ studio.schedule = schedules.pyramid(STEPS, frames)
 studio.act(do="drop", name="still.png", at=0)
 studio.act(do="pin")
 studio.schedule = schedules.synchronous(STEPS, frames)
-one_clock = studio.run(compare=True)
+together = studio.run(compare=True)
 staggered = studio.results["B"]
 fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
-for name, lane in {"synchronous": one_clock, "pyramid": staggered}.items():
+for name, lane in {"synchronous": together, "pyramid": staggered}.items():
     ax.plot(lane.scores["psnr"], marker="o", label=name)
 ax.set(xlabel="frame", ylabel="PSNR against the truth (dB)")
 ax.legend()
 plt.show()
 
-assert len(one_clock.scores["psnr"]) == frames, "a score for every latent frame"
-assert not (one_clock.video == staggered.video).all(), "the schedule alone changes the video"
+assert len(together.scores["psnr"]) == frames, "a score for every latent frame"
+assert not (together.video == staggered.video).all(), "the schedule alone changes the video"
 given = tasks.image_to_video(media.read_picture("assets/still.png"), tasks.PRESETS["image_to_video"][0].noise)
 by_hand = pl.generate(model, prompt, given, schedule=schedules.synchronous(STEPS, frames), seed=0)
-assert (one_clock.video == by_hand.video[0]).all(), "the studio runs what generate runs"
+assert (together.video == by_hand.video[0]).all(), "the studio runs what generate runs"
 
 # %% [markdown]
 # One video proves nothing about two schedules; chapter 7 measures many.
