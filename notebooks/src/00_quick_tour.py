@@ -11,7 +11,7 @@
 # **After this chapter you can**
 #
 # - run four tasks with one trained model: text to video, image to video, start and end, extension;
-# - read a schedule: which frame is how noisy at which step;
+# - read a schedule: how noisy each frame is at each step;
 # - say in numbers what fine-tuning with one timestep per frame improves.
 
 # %% tags=["setup"]
@@ -68,8 +68,8 @@ out = Path(OUT or tempfile.mkdtemp())
 # %% [markdown]
 # ## The model
 #
-# `mini` is a whole Wan in miniature. A codec of Wan's kind turns 33 pixel frames of 64 x 64 into 9 *latent frames* of 8
-# x 8: the first holds one pixel frame, each later one four. A small text encoder reads the prompt. Between the two
+# `mini` is a whole Wan in miniature. A codec of Wan's kind turns 33 pixel frames of 64 x 64 into 9 *latent frames* of
+# 8 x 8: the first holds one pixel frame, each later one four. A small text encoder reads the prompt. Between the two
 # stands Wan's transformer. It was trained on a world of moving shapes with one timestep for all frames, and then
 # adapted, by a low-rank update of its weights (LoRA), to one timestep per latent frame. Its card has the details.
 

@@ -246,8 +246,8 @@ assert plain.view(SAMPLES, 3)[:, 0].std() > 0.9, "without a known frame the clip
 # %% [markdown]
 # ## Exercises
 #
-# **1 · Fill in.** Noise a clip with one timestep per frame. Mind the shapes: `tau` is `(b, f)`, the clip `(b, c, f, h,
-# w)`.
+# **1 · Fill in.** Noise a clip with one timestep per frame. Mind the shapes: `tau` is `(b, f)`, the clip
+# `(b, c, f, h, w)`.
 
 
 # %% tags=["exercise"]
@@ -259,7 +259,7 @@ clip, dirt, times = torch.randn(2, 3, 4, 5, 5), torch.randn(2, 3, 4, 5, 5), torc
 check(my_interpolate, timesteps.interpolate, clip, dirt, times)
 
 # %% [markdown]
-# **2 · Vary.** Give the *last* frame instead of the first. Which mean do you expect for frames 0 and 1? Sample it, and
+# **2 · Vary.** Let the *last* frame be known instead of the first. Which mean do you expect for frames 0 and 1? Sample it, and
 # give the mean of the three frames.
 
 # %% tags=["exercise"]

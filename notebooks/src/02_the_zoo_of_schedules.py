@@ -278,7 +278,7 @@ else:
 # | name | picture | good for |
 # |---|---|---|
 # | `synchronous` | bands | ordinary video diffusion |
-# | `hold` | pale columns | known frames |
+# | `hold` | a dark column | known frames |
 # | `pyramid`, `blockwise` | diagonal bands, broad stairs | causal, streaming |
 # | `autoregressive` | stairs | long video, one frame at a time |
 # | `trapezoid`, `two_sided` | mountains | filling in from both ends |

@@ -59,9 +59,9 @@ STEPS, SIDE = ((4, 8, 16), 21) if FAST else (STEPS, SIDE)
 # %% [markdown]
 # ## How fast does the error fall?
 #
-# The exact model again: four frames, each similar to its neighbours. Along a schedule every start has one right end,
-# which sampling with very many steps finds. The error of a solver of order *n* falls by $2^n$ when the steps are
-# halved.
+# The exact model again: four frames, each similar to its neighbours. Along a schedule, every start leads to one exact end,
+# which sampling with very many steps finds. The error of a solver of order *n* falls by a factor of $2^n$ when the step
+# size is halved.
 #
 # **Predict.** Which is better at equal *calls* of the model: Heun with 8 steps, or Euler with 16?
 

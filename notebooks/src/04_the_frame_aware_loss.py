@@ -253,9 +253,7 @@ plt.show()
 # the left is the closed form, in the middle the library's loss of the exact model on random clips, one timestep vector
 # per cell.
 #
-# **Predict.** Along which edge does the neighbour's noise level make no difference at all? At which noise level of its
-# own does frame 2 gain most from a clean neighbour?
-# neighbour save most?
+# **Predict.** Along which edge does the neighbour's noise level make no difference at all? At which noise level of its own does frame 2 gain most from a clean neighbour?
 
 # %%
 levels = torch.linspace(0, 1, GRID)

@@ -327,7 +327,7 @@ assert helped.mean() > 0, "the adapted model is better where it can use frame 0"
 assert helped.mean(dim=1)[-1] > 0, "above all where noise hides everything else"
 
 # %% [markdown]
-# Near clean, at the left, every frame shows itself and the picture is not needed; and a sampler with shift 5 seldom
+# At low noise, at the left, every frame is visible by itself and the picture is not needed; and a sampler with shift 5 seldom
 # goes there.
 #
 # ## Image-to-video, latent frame by latent frame
@@ -361,8 +361,8 @@ assert (by_frame["mini-i2v"] > by_frame["mini-vta"]).all(), "the specialist is a
 assert (by_frame["truth through the codec"] > by_frame["mini-vta"]).all(), "nobody beats the codec"
 
 # %% [markdown]
-# In this world the specialist is ahead, but it can do only one task. The generalist never learnt in advance which
-# frames would be known.
+# In this world the specialist is ahead, but it can do only one task. The generalist did not know in training which
+# frames would be given.
 #
 # ## How much training does it take?
 #
@@ -405,9 +405,9 @@ assert "independent" in kinds and len(kinds) > 1, "the paper's sampler is compar
 # ## Exercises
 #
 # **1 · Fill in.** A training step up to the loss of each frame: sample an independent timestep for every frame, then
-# the noise, both from the generator `g`; mix; call the model; compare with its target. `toy(x, tau,
-# **toy.encode_text(words))` is the velocity, where `words` are the prompts; `t` below is `tau` reshaped to fit `(b, c,
-# f, h, w)`.
+# the noise, both from the generator `g`; mix; call the model; compare with its target.
+# `toy(x, tau, **toy.encode_text(words))` is the velocity, where `words` are the prompts; `t` below is `tau` reshaped to
+# fit `(b, c, f, h, w)`.
 
 
 # %% tags=["exercise"]

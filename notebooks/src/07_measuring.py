@@ -383,7 +383,7 @@ assert clearly(by_score["psnr"]) > 0 > clearly(by_score["total"]), "two scores, 
 # ### One two-hundredth of the cost
 #
 # Chapter 5 showed the curves. Here the question is turned around: **what budget does Wan's way need to reach the PSNR
-# of VTA?** The answer is a ratio: above 1, VTA is cheaper.
+# of VTA?** The answer is a multiple of VTA's budget: above 1, VTA is cheaper.
 #
 # **Predict.** The ratio at the smallest budget, and at the largest.
 
@@ -415,7 +415,7 @@ assert ratios[max(ratios)]["ratio"][2] < 1, "at the largest Wan's way is"
 # The paper shows text-to-video after the adaptation in pictures and does not measure it. Here is the text alignment of
 # the base, and of the models adapted in either way.
 #
-# **Predict.** What happens to the prompt in Wan's way when its picture is omitted?
+# **Predict.** How well does Wan's way follow the prompt when its picture is omitted?
 
 # %%
 preserved = shelf["preserved"]

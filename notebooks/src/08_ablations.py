@@ -536,8 +536,8 @@ folder.cleanup()
 #
 # ## Exercises
 #
-# **1 · Fill in.** $W_0 + s \, (W - W_0)$ for whole state dicts. With it any training can be scaled, where `load` scales
-# only low-rank updates.
+# **1 · Fill in.** $W_0 + s \, (W - W_0)$ for whole state dicts. It scales any training, whereas `load` scales only
+# low-rank updates.
 
 
 # %% tags=["exercise"]

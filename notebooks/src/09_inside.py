@@ -66,7 +66,7 @@ geometry = vta.geometry
 frames = geometry.frames
 
 # %% [markdown]
-# ## What a low-rank update can move
+# ## What a low-rank update can change
 #
 # Both adaptations started from the same base, with the same number of steps and the same kind of update: $W' = W + BA$, where
 # $B$ has only 64 columns (LoRA, arXiv 2106.09685). The update is already merged here, so we compare plain weights by name.

@@ -429,8 +429,8 @@ assert slower < 1.05, "the next block is loaded while this one computes: offload
 # attention is quadratic.
 #
 # What does the **paper's training** take? A LoRA of rank 512, 900 steps of 8 clips (Sec. 3.1 and App. C, arXiv
-# 2507.16116). The paper reports 8 GPUs of 80 GB and 500 dollars. Here is one such GPU, with three ways to save memory:
-# 8-bit optimiser states, attention outputs saved by activation checkpointing, and activations offloaded to the host.
+# 2507.16116). The paper reports 8 GPUs of 80 GB and 500 dollars. Here is one such GPU, with two ways to save memory:
+# 8-bit optimiser states, and activations offloaded to the host.
 
 # %% tags=["nbval-check-output"]
 bare = plan("wan2.1-14b", "720p", mode="lora", gpu="h100")

@@ -200,7 +200,7 @@ by_hand = pl.generate(model, prompt, given, schedule=schedules.synchronous(STEPS
 assert (together.video == by_hand.video[0]).all(), "the studio runs what generate runs"
 
 # %% [markdown]
-# One video proves nothing about two schedules; chapter 7 measures many.
+# One video proves nothing about two schedules; chapter 7 compares schedules on many.
 #
 # ![Two schedules compared in the studio, with scores for each frame under each strip](assets/studio-compare.png)
 #
