@@ -33,6 +33,6 @@ RECIPES = {
     ("mini", "i2v"): Recipe(TrainConfig(steps=6_000, draw="shared", **ADAPT), 64_000),
 }
 """(toy, stage) -> recipe: a codec, a reader of clips for the Frechet distance, a scalar base from nothing, then from
-the base one clock per frame, or Wan's way."""
+the base one timestep per frame, or Wan's way."""
 FAST: dict[str, Any] = {"steps": 10, "batch": 4, "warmup": 2, "ema": 0.9, "clips": 16, "compile": ""}
 """What --fast changes: enough to see that everything runs."""

@@ -37,7 +37,7 @@ EXCLUDED = {
     r"small_models\.feature_job\.FeatureJob": "trains",
     r"small_models\.evaluate\.(measure|measure_codec|frame0_latent)": "sample hundreds of clips",
     r"small_models\.measure_features\.measure_features": "reads hundreds of clips",
-    r".*\.(Remembering|VideoModel|Encoder|CachedClip|Hands)": "protocols and mixins, which are never constructed",
+    r".*\.(Remembering|VideoModel|Encoder|CachedClip|StudioMixin)": "protocols and mixins, which are never constructed",
 }
 """Pattern of full names -> reason."""
 

@@ -7,14 +7,14 @@ import anywidget
 import traitlets
 
 from pusa_lab.arguments import checked
-from pusa_lab.widgets.session import Session
-from pusa_lab.widgets.shared import Hands
+from pusa_lab.studio.session import Session
+from pusa_lab.studio.shared import StudioMixin
 
 STATIC = Path(__file__).parent / "static"
 
 
 @checked
-class Studio(Hands, anywidget.AnyWidget):
+class Studio(StudioMixin, anywidget.AnyWidget):
     """The schedule studio in the page; made by `ScheduleStudio`."""
 
     _esm = STATIC / "studio.js"
@@ -34,7 +34,7 @@ class Studio(Hands, anywidget.AnyWidget):
         """Redraw everything from the session; pictures only between runs, because a run sends its rows one by one."""
         self.view = self.session.view()
         if not self.session.running:
-            self.lanes = {name: lane.told() for name, lane in self.session.lanes.items()}
+            self.lanes = {name: lane.message() for name, lane in self.session.lanes.items()}
 
     def _hear(self, _: Any, message: Any, __: Any) -> None:
         self.session.do(message)
