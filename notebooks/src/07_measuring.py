@@ -160,8 +160,8 @@ fig, ax = plt.subplots(figsize=(12, 4.4), layout="constrained")
 ax.imshow(bright, aspect="auto", vmin=0, vmax=1)
 for r, row in enumerate((times * raw).tolist()):
     for c, value in enumerate(row):
-        ink, words = "white" if bright[r, c] < 0.5 else "black", "none found" if math.isnan(value) else f"{value:.1f}"
-        ax.text(c, r, words, ha="center", va="center", color=ink, fontsize=9)
+        ink, label = "white" if bright[r, c] < 0.5 else "black", "none found" if math.isnan(value) else f"{value:.1f}"
+        ax.text(c, r, label, ha="center", va="center", color=ink, fontsize=9)
 units = {
     "flicker": "flicker\n(of 255)",
     "physics_error": "physics error\n(pixels)",
@@ -294,7 +294,7 @@ def width(interval):
     return interval.high - interval.low
 
 
-def told(interval, unit=" dB"):
+def with_interval(interval, unit=" dB"):
     return f"{interval.mean:.2f}{unit} ({interval.low:.2f} to {interval.high:.2f})"
 
 
@@ -303,7 +303,7 @@ prompts = torch.arange(len(by_prompt))
 once, copies = metrics.bootstrap(by_prompt), metrics.bootstrap(by_prompt.repeat(5))
 grouped = metrics.bootstrap(by_prompt.repeat(5), prompts.repeat(5))
 for name, interval in {"prompts": once, "five copies, ungrouped": copies, "five copies, by prompt": grouped}.items():
-    print(f"{name:22} {told(interval)}")
+    print(f"{name:22} {with_interval(interval)}")
 assert torch.allclose(torch.tensor(once), torch.tensor(ours[budgets[-1]]["scores"]["psnr"]), atol=0.01), (
     "as in the file"
 )
@@ -318,8 +318,8 @@ assert torch.allclose(torch.tensor(grouped), torch.tensor(once)), "grouped by pr
 rows = torch.tensor([ours[s]["by_prompt"]["psnr"] for s in budgets])
 group = torch.arange(rows.shape[1]).repeat(len(rows))
 naive, honest = metrics.bootstrap(rows.flatten()), metrics.bootstrap(rows.flatten(), group)
-print(f"{rows.numel():,} independent clips {told(naive)}")
-print(f"{rows.shape[1]:>5} prompts           {told(honest)}")
+print(f"{rows.numel():,} independent clips {with_interval(naive)}")
+print(f"{rows.shape[1]:>5} prompts           {with_interval(honest)}")
 alike = torch.corrcoef(rows)[~torch.eye(len(rows), dtype=torch.bool)].mean()
 print(f"mean correlation of two budgets over prompts: {alike:.2f}")
 assert alike > 0.3, "hard scenes are hard at every budget"
@@ -454,10 +454,10 @@ assert max(five, key=five.get) == "euler", "with five calls the simplest solver 
 # %%
 figure(shelf["suite"])
 plt.show()
-told_off = {row["key"]["clips"]: row["scores"]["text_alignment"] for row in shelf["suite"]["rows"]}
+alignment = {row["key"]["clips"]: row["scores"]["text_alignment"] for row in shelf["suite"]["rows"]}
 print(f"the highest Total: {max(large, key=lambda name: large[name][0])}")
-assert told_off["truth"][1] > 0.95, "the reader finds what true clips show"
-assert told_off["frame 0 repeated"][2] < told_off["truth through the codec"][1], "and what frozen clips lack"
+assert alignment["truth"][1] > 0.95, "the reader finds what true clips show"
+assert alignment["frame 0 repeated"][2] < alignment["truth through the codec"][1], "and what frozen clips lack"
 
 # %% [markdown]
 # And long videos by extension, window after window, with the schedules of chapter 2. The paper has no such table.

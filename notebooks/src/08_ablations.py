@@ -140,13 +140,13 @@ away = {key: (x - exact).square().mean(dim=(1, 2, 3, 4)).sqrt() for key, x in li
 true = {key: psnr(x) - psnr(exact) for key, x in live.items()}  # paired: clip by clip, against the exact answer
 
 
-def told(v, digits=2):
+def with_error(v, digits=2):
     return f"{v.mean():+.{digits}f} ± {v.std() / len(v) ** 0.5:.{digits}f}"
 
 
 table(
     ["solver", "steps", "distance to the exact answer", "PSNR to the truth, above the exact answer's (dB)"],
-    [[*key, f"{away[key].mean():.3f}", told(true[key])] for key in live],
+    [[*key, f"{away[key].mean():.3f}", with_error(true[key])] for key in live],
 )
 print(f"exact answer: {EXACT} steps of ab2, {psnr(exact).mean():.2f} dB; nano-vta, {CLIPS} clips, guidance 1")
 
@@ -371,13 +371,13 @@ assert size[8] / everything < 0.1 and part > 0.5, "a twentieth of the parameters
 # always clean and one timestep for the rest? In the paper's Table 2 the first is best and the last is worst.
 
 # %% tags=["nbval-check-output"]
-drawn, labels = shelf["draws"], []
-print(f"{len(drawn['rows'])} rows, {drawn['device']}, {drawn['date']}")
+compared, labels = shelf["draws"], []
+print(f"{len(compared['rows'])} rows, {compared['device']}, {compared['date']}")
 against = {}
-for row in drawn["rows"]:
+for row in compared["rows"]:
     key = row["key"]
     if key["draw"] != "independent" and "task" not in key:
-        other = verdicts.find(drawn, draw="independent", shift=key["shift"], strength=key["strength"])
+        other = verdicts.find(compared, draw="independent", shift=key["shift"], strength=key["strength"])
         against[tuple(key.values())] = [verdicts.lead(row, other, score) for score in ("psnr", "total")]
 
 
@@ -396,26 +396,28 @@ for name in dict.fromkeys(key[0] for key in against):
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-kinds = [name for name in values(drawn["rows"], "draw") if name != "independent"]
+kinds = [name for name in values(compared["rows"], "draw") if name != "independent"]
 for i, name in enumerate(kinds):
     points = [(key[1], db) for key, (db, _) in against.items() if key[0] == name and key[2] == 1.4]
     at, db = [s + 0.12 * (i - 2) for s, _ in points], torch.tensor([db for _, db in points])
     ax.errorbar(at, db[:, 0], torch.stack([db[:, 0] - db[:, 1], db[:, 2] - db[:, 0]]), fmt="o", capsize=3, label=name)
 ax.axhline(0, color="gray", lw=1)
-ax.set(xlabel="shift of the timesteps", ylabel="PSNR against\nindependent (dB)", xticks=values(drawn["rows"], "shift"))
+ax.set(
+    xlabel="shift of the timesteps", ylabel="PSNR against\nindependent (dB)", xticks=values(compared["rows"], "shift")
+)
 ax.set_title("the same prompts, strength 1.4, 95 % intervals of the paired difference")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
-both = [verdicts.find(drawn, draw="independent", shift=s, strength=1.4) for s in (5.0, 1.0)]
+both = [verdicts.find(compared, draw="independent", shift=s, strength=1.4) for s in (5.0, 1.0)]
 shifted = verdicts.lead(*both)
 print(f"independent, shift 5 against 1: PSNR {cell(shifted)} dB")
 assert verdicts.clearly(shifted) > 0, "the shift of the trainer helps"
 order = [against[name, 1.0, 1.4][0].mean for name in ("PTSS 0.8", "PTSS 0.5", "PTSS 0.2")]
 assert order == sorted(order, reverse=True), "the fewer clips with independent timesteps, the worse"
-spoken = [row for row in drawn["rows"] if row["key"].get("task") and row["key"]["draw"] != "independent"]
-for row in spoken:
-    other = verdicts.find(drawn, draw="independent", shift=row["key"]["shift"], task="text_to_video")
+text_rows = [row for row in compared["rows"] if row["key"].get("task") and row["key"]["draw"] != "independent"]
+for row in text_rows:
+    other = verdicts.find(compared, draw="independent", shift=row["key"]["shift"], task="text_to_video")
     gap = verdicts.lead(row, other, "text_alignment")
     print(f"text to video, {row['key']['draw']}, shift {row['key']['shift']:g}: text alignment {cell(gap, 100)}")
 
@@ -437,12 +439,12 @@ for row in pick(solo["rows"], model="specialist, same budget"):
     print(f"{task:15} {cell(gains[task])} dB")
     assert verdicts.clearly(gains[task]) > 0, "each specialist is ahead at its own task"
 assert max(gains, key=lambda name: gains[name].mean) == "image_to_video", "most of all where least is known"
-clean = verdicts.find(drawn, draw="first frame clean, the rest alike", shift=5.0, task="text_to_video")
-words = verdicts.lead(
-    clean, verdicts.find(drawn, draw="independent", shift=5.0, task="text_to_video"), "text_alignment"
+clean = verdicts.find(compared, draw="first frame clean, the rest alike", shift=5.0, task="text_to_video")
+alignment = verdicts.lead(
+    clean, verdicts.find(compared, draw="independent", shift=5.0, task="text_to_video"), "text_alignment"
 )
-print(f"text to video, frame 0 always clean in training: text alignment {cell(words, 100)} points")
-assert verdicts.clearly(words) < 0, "and it pays in text alignment"
+print(f"text to video, frame 0 always clean in training: text alignment {cell(alignment, 100)} points")
+assert verdicts.clearly(alignment) < 0, "and it pays in text alignment"
 
 # %% [markdown]
 # These differences are the price, at one task, of being able to do all of them. Each of these models was trained once.
@@ -585,14 +587,14 @@ def my_score(model, clips, captions): ...
 
 
 # %% tags=["check"]
-few, words = clips[:2], captions[:2]
-first = my_score(nano, few, words)
+few, prompts = clips[:2], captions[:2]
+first = my_score(nano, few, prompts)
 if first is None:
     check(None, True)
 else:
     before = {name: value.clone() for name, value in nano.state_dict().items()}
-    again, moved = my_score(nano, few, words), my_score(nano, few[:, ::-1].copy(), words)
-    elsewhere = my_score(small_models.load("nano-base", device=device), few, words)
+    again, moved = my_score(nano, few, prompts), my_score(nano, few[:, ::-1].copy(), prompts)
+    elsewhere = my_score(small_models.load("nano-base", device=device), few, prompts)
     whole = all(torch.equal(value, before[name]) for name, value in nano.state_dict().items())
     one_each = first.shape == (2,) and bool(first.isfinite().all())
     found_out = [one_each, torch.equal(first, again), not torch.allclose(first, elsewhere)]

@@ -400,8 +400,8 @@ def used(model, S):
 
 
 todo = {"VTA": (vta, hold), "Wan's way": (wan, together), "base, clean frame 0": (base, hold)}
-walked = {name: used(model, S) for name, (model, S) in todo.items()}
-uses = {name: found for name, (found, states) in walked.items()}
+sampled = {name: used(model, S) for name, (model, S) in todo.items()}
+uses = {name: found for name, (found, states) in sampled.items()}
 names = dict(zip(uses, ("VTA, frame 0 clean", "Wan's way, its picture", "base, frame 0 clean"), strict=True))
 
 # %%
@@ -452,7 +452,7 @@ assert look[-1] < look[0] and (use[-1] > use[0]).all(), "less attention, and yet
 
 
 # %%
-def walk(pictures):
+def trajectory(pictures):
     x, states = eps, []
     taus = pairwise(row.repeat(CLIPS, 1) for row in hold.to(device))
     for picture, (tau, tau_next) in zip(pictures, taus, strict=True):
@@ -462,12 +462,12 @@ def walk(pictures):
 
 
 ends = {"never": STEPS, "half-way": half, "from the start": 0}
-walks = {name: walk([first] * at + [other] * (STEPS - at)) for name, at in ends.items() if at < STEPS}
-walks["never"] = walked["VTA"][1]
+trajectories = {name: trajectory([first] * at + [other] * (STEPS - at)) for name, at in ends.items() if at < STEPS}
+trajectories["never"] = sampled["VTA"][1]
 made = {
-    name: vta.decode(torch.cat([other[:1] if at < STEPS else first[:1], walks[name][-1, :1, :, 1:]], dim=2)).clamp(
-        -1, 1
-    )
+    name: vta.decode(
+        torch.cat([other[:1] if at < STEPS else first[:1], trajectories[name][-1, :1, :, 1:]], dim=2)
+    ).clamp(-1, 1)
     for name, at in ends.items()
 }
 films = {f"exchanged {name}": pixels.to_uint8(video)[0] for name, video in made.items()}
@@ -477,7 +477,7 @@ play(films, fps=geometry.fps)
 
 # %%
 from_first, from_second = (
-    torch.stack([size(a - b) for a, b in zip(walks["half-way"], walks[name], strict=True)]).cpu()
+    torch.stack([size(a - b) for a, b in zip(trajectories["half-way"], trajectories[name], strict=True)]).cpu()
     for name in ("never", "from the start")
 )
 fig, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")

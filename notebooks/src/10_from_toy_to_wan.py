@@ -145,7 +145,7 @@ PARTS = {
 def share(model):
     found = dict.fromkeys(PARTS, 0)
     for name, p in model.named_parameters():
-        kind = next(k for k, words in PARTS.items() if any(w in name for w in words.split()))
+        kind = next(k for k, parts in PARTS.items() if any(w in name for w in parts.split()))
         found[kind] += p.numel()
     return {kind: n / sum(found.values()) for kind, n in found.items()}
 
@@ -197,8 +197,8 @@ for label, pixels in {"480p": (480, 832), "720p": (720, 1280)}.items():
     eager = measured["wan_forward"][f"{label} eager"]
     for way, n in vectors.items():
         bytes_of[label, way] = 6 * config.dim * n * 2
-        told = f"{eager[way]['seconds']:.2f} s | {eager[way]['peak_gib']:.1f} GiB"
-        rows.append(f"| {label} | {way} | {all_tokens:,} | {bytes_of[label, way] / 1e9:.4f} GB | {told} |")
+        numbers = f"{eager[way]['seconds']:.2f} s | {eager[way]['peak_gib']:.1f} GiB"
+        rows.append(f"| {label} | {way} | {all_tokens:,} | {bytes_of[label, way] / 1e9:.4f} GB | {numbers} |")
 display(Markdown("\n".join(["| | timesteps | tokens | six vectors | a forward | peak |", "|" + "---|" * 6, *rows])))
 assert config.tokens((480, 832), 81) == 21 * 30 * 52 == 32_760, "as counted by hand"
 for label, ratio in {"480p": 1560, "720p": 3600}.items():
@@ -226,7 +226,7 @@ LETTERS = torch.randn(128, 16)
 TINY = {"num_attention_heads": 2, "attention_head_dim": 12, "ffn_dim": 48, "num_layers": 2, "freq_dim": 32}
 
 
-def words(prompts):
+def encode_letters(prompts):
     found = torch.zeros(len(prompts), 512, 16)
     for row, prompt in enumerate(prompts):
         found[row, : len(prompt)] = LETTERS[[ord(letter) % 128 for letter in prompt]]
@@ -245,7 +245,7 @@ def tiny_wan(seed=SEED, low=None):
     moments = {"latents_mean": [0.0] * 4, "latents_std": [1.0] * 4}
     codec = AutoencoderKLWan(base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, **moments).eval()
     geometry = Geometry((4, 8, 8), 4, 5, (48, 80), fps=16, shift=5.0)
-    return WanModel(made, codec, words, low=low, geometry=geometry)
+    return WanModel(made, codec, encode_letters, low=low, geometry=geometry)
 
 
 model = tiny_wan()
@@ -333,21 +333,23 @@ assert heard["nano, trained"] > 5 * heard["tiny Wan, random"], "training makes f
 
 # %% tags=["nbval-check-output"]
 PLACES = {"self_attn.q": "attn1.to_q", "cross_attn.o": "attn2.to_out.0", "ffn.0": "ffn.net.0.proj"}
-entries, wanted = {}, {}
+entries, expected = {}, {}
 for block in range(2):
     for written, path in PLACES.items():
         layer = model.transformer.get_submodule(f"blocks.{block}.{path}")
         a, b = torch.randn(4, layer.in_features) / layer.in_features**0.5, torch.randn(layer.out_features, 4) / 4
         entries[f"blocks.{block}.{written}.lora_A.default.weight"] = a
         entries[f"blocks.{block}.{written}.lora_B.default.weight"] = b
-        wanted[f"blocks.{block}.{path}"] = layer.weight + 1.4 * b @ a  # by hand
+        expected[f"blocks.{block}.{path}"] = layer.weight + 1.4 * b @ a  # by hand
 
 bare = vector.clone()
 with tempfile.TemporaryDirectory() as folder:
     save_file(entries, Path(folder) / "pusa_like.safetensors")
     report = load_lora(model.transformer, Path(folder) / "pusa_like.safetensors", strength=1.4)
 print(report)
-assert len(report.matched) == len(wanted) and not report.unmatched and not report.zero_norm, "every key found its layer"
+assert len(report.matched) == len(expected) and not report.unmatched and not report.zero_norm, (
+    "every key found its layer"
+)
 
 # %% [markdown]
 # Read the report before you watch the video: in many tools, a LoRA whose keys match nothing silently changes nothing.
@@ -358,7 +360,7 @@ tau = torch.full((1, 5), 0.9)
 attached = ask(tau)
 merge(model.transformer)
 in_weights = ask(tau)
-for path, weight in wanted.items():
+for path, weight in expected.items():
     assert torch.allclose(model.transformer.get_submodule(path).weight, weight, atol=1e-6), "W + 1.4 B A"
 unmerge(model.transformer)
 again = ask(tau)
@@ -414,8 +416,8 @@ for size in ("480p", "720p"):
         own = [plans[size, gpu, offload] for offload in ("none", "model", "group")]
         memory = " | ".join(f"{p.peak:.1f}" if p.fits else f"~~{p.peak:.1f}~~" for p in own)
         first = next(p for p in own if p.fits)
-        told = f"{first.settings.offload} | {first.seconds['total'] / 60:.1f} min | {first.money:.2f}"
-        rows.append(f"| {size} | {gpu} ({first.capacity:g}) | {memory} | {told} |")
+        numbers = f"{first.settings.offload} | {first.seconds['total'] / 60:.1f} min | {first.money:.2f}"
+        rows.append(f"| {size} | {gpu} ({first.capacity:g}) | {memory} | {numbers} |")
 head = "| size | GPU (GiB) | GiB, offload none | model | group | first that fits | one video | rent, dollars |"
 display(Markdown("\n".join([head, "|" + "---|" * 8, *rows])))
 assert not plans["720p", "rtx4090", "none"].fits and not plans["720p", "rtx4090", "model"].fits, "not as a whole"
@@ -489,18 +491,18 @@ phases = [name for name, value in runs["plain"].items() if isinstance(value, dic
 names = ["plain", "with the LoRA attached", "with the LoRA merged"]
 rows = ["| | " + " | ".join(names) + " |", "|" + "---|" * 4]
 for phase in phases:
-    told = [f"{runs[n][phase]['seconds']:.1f} s, {runs[n][phase]['peak_gib']:.1f} GiB" for n in names]
-    rows.append(f"| {phase} | {' | '.join(told)} |")
+    numbers = [f"{runs[n][phase]['seconds']:.1f} s, {runs[n][phase]['peak_gib']:.1f} GiB" for n in names]
+    rows.append(f"| {phase} | {' | '.join(numbers)} |")
 display(Markdown("\n".join(rows)))
 print(f"{runs['device']}, {runs['date']}, {runs['weights']}; LoRA of rank {runs['lora']['rank']}")
 
 guess = plans["480p", "h200", "none"]
-walk, most = runs["plain"][phases[2]]["seconds"], max(runs["plain"][phase]["peak_gib"] for phase in phases)
+denoising, most = runs["plain"][phases[2]]["seconds"], max(runs["plain"][phase]["peak_gib"] for phase in phases)
 print(f"plan: denoising {guess.seconds['denoising']:.1f} s, peak {guess.peak:.1f} GiB while {guess.stage}")
-print(f"run:  denoising {walk:.1f} s, peak {most:.1f} GiB")
+print(f"run:  denoising {denoising:.1f} s, peak {most:.1f} GiB")
 assert all(runs[n]["frame 0 exact"] and runs[n]["finite"] for n in names), "frame 0 is kept exactly at 14B too"
-assert abs(guess.seconds["denoising"] / walk - 1) < 0.1 and abs(guess.peak / most - 1) < 0.1, "within a tenth"
-assert runs[names[2]][phases[2]]["seconds"] < 1.02 * walk, "merged, the LoRA costs no time"
+assert abs(guess.seconds["denoising"] / denoising - 1) < 0.1 and abs(guess.peak / most - 1) < 0.1, "within a tenth"
+assert runs[names[2]][phases[2]]["seconds"] < 1.02 * denoising, "merged, the LoRA costs no time"
 
 # %% [markdown]
 # ## Exercises
