@@ -26,16 +26,16 @@ from small_models.machine import device_name, versions
 HERE = Path(__file__).resolve().parent
 TIMES = HERE.parent / "benchmarks" / "results" / "notebooks.json"
 CHAPTERS = {
-    "00_quick_tour": ("A picture becomes a video, and the clocks that did it.", 5),
-    "01_one_clock_per_frame": ("The timestep vector by hand, on three frames with an exact answer.", 0),
-    "02_the_zoo_of_schedules": ("Every schedule as a heat-map, put together and checked; invent one.", 0),
+    "00_quick_tour": ("A picture becomes a video, and the schedule that did it.", 5),
+    "01_one_timestep_per_frame": ("The timestep vector by hand, on three frames with an exact answer.", 0),
+    "02_the_zoo_of_schedules": ("Every schedule as a heat map, composed and checked; invent one.", 0),
     "03_solvers_and_known_frames": ("Solvers on the exact Gaussian, and five ways to keep a known frame.", 0),
-    "04_the_frame_aware_loss": ("The loss derived, in six lines, and what each clock can teach.", 0),
-    "05_train_a_toy": ("From one clock to one per frame: live on nano, then mini's curves.", 5),
-    "06_tasks_without_training": ("All tasks with one model, latent against pixel frames, noise and strength.", 1),
-    "07_measuring": ("What a score sees and what it does not; the paper's claims at toy scale.", 1),
-    "08_ablations": ("Steps, rank, strength, draws; run your own and keep the result.", 3),
-    "09_inside": ("Which weights move, and where frames look.", 4),
+    "04_the_frame_aware_loss": ("The loss derived, in six lines, and what each noise level can teach.", 0),
+    "05_train_a_toy": ("From one timestep to one per frame: live on nano, then mini's curves.", 5),
+    "06_tasks_without_training": ("All tasks with one model, latent and pixel frames, noise and strength.", 1),
+    "07_measuring": ("What a score detects and what it misses; the paper's claims at toy scale.", 1),
+    "08_ablations": ("Steps, rank, strength, timestep samplers; run your own and keep the result.", 3),
+    "09_inside": ("Which weights change, and which frames attend to which.", 4),
     "10_from_toy_to_wan": ("The same call on the real architecture: memory, time and money.", 0),
     "11_playground": ("Draw a schedule, run it, and compare it with another.", 1),
 }
@@ -96,9 +96,11 @@ def main() -> None:
         cells = [f"{took[k]:.0f}" if k in took else "not measured" for k in ("FAST", "full")]
         rows.append(f"| [{title}]({name}.ipynb) | {' | '.join(cells)} | {' | '.join(map(str, counts(notebook)))} |")
     where = f" (`{times['command']}` on {times['device']}, {times['date']})" if "command" in times else ""
-    head = "# The course\n\nEach chapter teaches one idea and can be read alone; in order they build on each other.\n"
+    head = "# The course\n\nEach chapter teaches one idea and can be read alone; in order, they build on each other.\n"
     table = "| chapter | seconds FAST | seconds full | asserts | exercises |\n|---|---|---|---|---|\n" + "\n".join(rows)
-    text = "\n".join([head, *cards, f"## Times\n\nSeconds of a run{where}, and what each chapter holds:\n\n{table}\n"])
+    text = "\n".join(
+        [head, *cards, f"## Times\n\nSeconds per run{where}, and what each chapter contains:\n\n{table}\n"]
+    )
     part = HERE / "README.part"
     part.write_text(text)
     part.replace(HERE / "README.md")

@@ -18,7 +18,7 @@ ANSWERS = {
             "my_schedule = schedules.pyramid(4, frames, lag=2).flip(1)",
         ),
     ],
-    "01_one_clock_per_frame": [
+    "01_one_timestep_per_frame": [
         (
             [
                 "def my_interpolate(x0, eps, tau):\n    return tau[:, None, :, None, None] * x0",
@@ -206,7 +206,7 @@ ANSWERS = {
             "    a = (torch.einsum('bqnd,bknd->bnqk', q, k) * q.shape[-1] ** -0.5).softmax(-1)\n"
             "    return a.unflatten(2, (grid[0], -1)).unflatten(-1, (grid[0], -1)).sum(-1).mean(3).mean(1)",
         ),
-        (["my_clock = 0.0", "my_clock = 0.5", "my_clock = 1.0"], "my_clock = 0.92"),
+        (["my_level = 0.0", "my_level = 0.5", "my_level = 1.0"], "my_level = 0.92"),
         (
             [
                 "def my_listening(denoiser, x, tau):\n    return torch.ones(x.shape[2], x.shape[2])",

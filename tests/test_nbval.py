@@ -9,7 +9,7 @@ from answers import ANSWERS
 
 ROOT = Path(__file__).parents[1]
 BUILT = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-SMALL = ROOT / "notebooks" / "01_one_clock_per_frame.ipynb"
+SMALL = ROOT / "notebooks" / "01_one_timestep_per_frame.ipynb"
 COMPARED = "nbval-check-output"
 LONG = ("00_quick_tour", "05_train_a_toy", "06_tasks_without_training")
 """With FAST = True here, which leaves what is compared as it is; as they are built, in `make nightly`."""

@@ -100,7 +100,7 @@ SCORES = VTA["metrics"]
 ADAPTED = {
     "adapted (`mini-vta`, LoRA)": SCORES["mini-vta"],
     "adapted, all weights": FULL["metrics"]["mini-vta"],
-    "control: trained on with one clock for all": CONTROL["metrics"]["mini-vta"],
+    "control: further training with one timestep for all frames": CONTROL["metrics"]["mini-vta"],
 }
 
 
@@ -108,7 +108,7 @@ def test_image_to_video_is_as_on_the_cards():
     rows = ADAPTED | {
         "Wan's own way (`mini-i2v`)": I2V["metrics"]["mini-i2v"],
         "frame 0 repeated": SCORES["copy_of_frame_0"],
-        "the base, given clocks it never met": SCORES["base_with_untrained_vector_clocks"],
+        "the base, given timestep vectors it never saw": SCORES["base_with_untrained_vector_clocks"],
         "the base, frame 0 replaced at every step": SCORES["base_with_replacement"],
         "the truth through the codec": SCORES["truth_through_the_codec"],
     }
@@ -117,13 +117,16 @@ def test_image_to_video_is_as_on_the_cards():
     assert len({card["metrics"]["clips"] for card in (VTA, BASE, I2V, FULL, CONTROL, SHIFTS[3])}) == 1
     assert f"Image to video on {SCORES['clips']} scenes" in PROSE
     assert len({steps(card) for card in (VTA, I2V, FULL, CONTROL)}) == 1
-    assert f"The base saw {steps(BASE)}, every way on from it {steps(VTA).removesuffix(' steps')}:" in PROSE
+    assert (
+        f"The base was trained for {steps(BASE)}, every adaptation of it for {steps(VTA).removesuffix(' steps')}:"
+        in PROSE
+    )
 
 
 def test_text_to_video_is_as_on_the_cards():
     one, three = SHIFTS[1], SHIFTS[3]
     rows = ADAPTED | {
-        f"base (`mini-base`): clocks drawn with shift {BASE['config']['shift']:g}": SCORES["base"],
+        f"base (`mini-base`): timesteps sampled with shift {BASE['config']['shift']:g}": SCORES["base"],
         f"base with shift 3, {steps(three)}": three["metrics"]["mini-base"],
         f"base with shift 1, {steps(one)}, {one['metrics']['clips']} scenes": one["metrics"]["mini-base"],
         "Wan's own way, without its picture": I2V["metrics"]["mini-i2v"],
@@ -139,9 +142,9 @@ def test_what_the_tables_show_is_so():
     spoken = [found["text_to_video"] for found in (SCORES["mini-vta"], CONTROL["metrics"]["mini-vta"])]
     for label in SHARES:
         more = [vta[label] - control[label] for vta, control in zip(*(s.values() for s in spoken), strict=True)]
-        assert 0 < more[0] < more[1] < more[2], "vector clocks improve on the control, more with more objects"
+        assert 0 < more[0] < more[1] < more[2], "timestep vectors improve on the control, more with more objects"
     three = [f"{100 * s['3_objects']['direction_right']:.0f} %" for s in spoken]
-    assert "vector clocks improved text to video beyond the control, and the more so the more objects" in PROSE
+    assert "timestep vectors improved text to video beyond the control, and the more so the more objects" in PROSE
     assert f"(with three the direction is right for {three[0]} against {three[1]})" in PROSE
     full, lora = (found["metrics"]["mini-vta"]["image_to_video"]["psnr_db"] for found in (FULL, VTA))
     assert f"LoRA of rank {VTA['config']['lora_rank']} is {full - lora:.1f} dB behind all weights" in PROSE
@@ -164,7 +167,7 @@ def test_speed_is_as_measured():
     assert f"ten guided steps take {seconds:.1f} s" in PROSE
     faster = result["one forward"]["8 channels"]["batch 1"]["times faster"]
     eager, compiled = (faster[f"{plan} ours than {plan} per token"]["median"] for plan in ("eager", "compiled"))
-    assert f"is {eager:.2f} times as fast as diffusers' class with a clock per token, eager" in PROSE
+    assert f"is {eager:.2f} times as fast as diffusers' class with one timestep per token, eager" in PROSE
     assert f"and {compiled:.2f} times compiled" in PROSE
     assert f"`{result['command']}` on {result['device']}, {result['date']})" in PROSE
 
@@ -183,10 +186,10 @@ def result(name):
 def test_wans_table_is_the_benchmarks():
     found = result("wan_forward")
     rows = {
-        "one clock (scalar)": ("eager", "scalar"),
-        "**one clock per frame**": ("eager", "per frame"),
-        "one clock per token (diffusers)": ("eager", "per token"),
-        "**one clock per frame**, compiled by blocks": ("compiled", "per frame"),
+        "one timestep (scalar)": ("eager", "scalar"),
+        "**one timestep per frame**": ("eager", "per frame"),
+        "one timestep per token (diffusers)": ("eager", "per token"),
+        "**one timestep per frame**, compiled by blocks": ("compiled", "per frame"),
     }
     for label, (how, clock) in rows.items():
         cells = [found[f"{size} {how}"][clock] for size in ("480p", "720p")]

@@ -1,18 +1,18 @@
 # %% [markdown]
-# # 0 · Quick tour: a still picture set in motion by clocks
+# # 0 · Quick tour: from a still picture to a video
 #
 # *You need: nothing. Time: 10 minutes of reading, about a minute of CPU.*
 #
-# A video diffusion model starts from noise and removes it step by step. Ordinarily one clock `tau` says how noisy
-# **the whole clip** is: 1 is noise, 0 is clean. Pusa's idea (arXiv 2507.16116) is to give **every frame its own
-# clock**. Then a picture needs no special model to be continued: put it in frame 0, set frame 0's clock to 0, and
-# let the other clocks run.
+# A video diffusion model starts from noise and removes it step by step. Ordinarily a single timestep `tau` says how
+# noisy **the whole clip** is: 1 is noise, 0 is clean. Pusa's idea (arXiv 2507.16116) is to give **every frame its own
+# timestep**, as if each had its own clock. Image-to-video then needs no special model: put the picture in frame 0, set
+# that frame's timestep to 0, and let the other frames run from 1 to 0.
 #
 # **After this chapter you can**
 #
 # - run four tasks with one trained model: text to video, image to video, start and end, extension;
-# - read a schedule: which frame is how noisy at which step;
-# - say what fine-tuning with one clock per frame has brought, in numbers.
+# - read a schedule: how noisy each frame is at each step;
+# - say in numbers what fine-tuning with one timestep per frame improves.
 
 # %% tags=["setup"]
 import importlib.util
@@ -69,9 +69,9 @@ out = Path(OUT or tempfile.mkdtemp())
 # ## The model
 #
 # `mini` is a whole Wan in miniature. A codec of Wan's kind turns 33 pixel frames of 64 x 64 into 9 *latent frames* of
-# 8 x 8: the first holds one pixel frame, each later one four. A small text encoder reads the caption. Between them
-# stands Wan's transformer. It was trained on a world of moving shapes, first with one clock for all frames, then
-# adapted, by a low-rank update of its weights, to one clock per latent frame. Its card says how.
+# 8 x 8: the first holds one pixel frame, each later one four. A small text encoder reads the prompt. Between the two
+# stands Wan's transformer. It was trained on a world of moving shapes with one timestep for all frames, and then
+# adapted, by a low-rank update of its weights (LoRA), to one timestep per latent frame. Its card has the details.
 
 # %% tags=["nbval-check-output"]
 model = small_models.load(MODEL, device=device)
@@ -85,8 +85,8 @@ print(f"adapted in {card['config']['steps']:,} steps, {card['seconds']:.0f} s on
 # %% [markdown]
 # ## The input
 #
-# A picture and a clip from disk, of any size: they are cropped to the model's aspect ratio and shrunk to its size. The
-# clip is read at the model's frame rate, so that what moves keeps its speed.
+# A picture and a clip from disk, of any size: both are cropped to the model's aspect ratio and resized. The clip is
+# read at the model's frame rate, so that objects keep their speed.
 
 # %%
 picture, clip = data.read_picture(IMAGE), data.read_clip(VIDEO, last=pixel_frames, fps=geometry.fps)
@@ -97,11 +97,11 @@ viz.filmstrip(clip, ax=right)
 right.set_title(f"the last {len(clip)} frames of the clip")
 plt.show()
 # %% [markdown]
-# ## A clock by hand
+# ## Noise levels by hand
 #
-# Three frames at the clocks 0, 1/2 and 1. A frame at clock `tau` is the mixture `(1 - tau) x0 + tau eps`.
+# Three frames at the noise levels 0, 1/2 and 1. A frame at level `tau` is the mixture `(1 - tau) x0 + tau eps`.
 #
-# **Predict.** Which of the three numbers below is still the clean one, and which is pure noise?
+# **Predict.** Which of the three noised numbers is still the clean one, and which is pure noise?
 
 # %% tags=["nbval-check-output"]
 tau = torch.tensor([[0.0, 0.5, 1.0]])
@@ -112,19 +112,19 @@ print("clean ", x0.flatten())
 print("noise ", eps.flatten())
 print("noised", x.flatten())
 
-assert x[0, 0, 0] == x0[0, 0, 0], "a frame at clock 0 is clean"
-assert x[0, 0, 2] == eps[0, 0, 2], "a frame at clock 1 is pure noise"
+assert x[0, 0, 0] == x0[0, 0, 0], "a frame at tau = 0 is clean"
+assert x[0, 0, 2] == eps[0, 0, 2], "a frame at tau = 1 is pure noise"
 
 # %% [markdown]
 # ## Four tasks, one model
 #
-# A task only says which frames are known. Each picture below shows the clocks on the left (frames across, steps
-# downwards, dark is clean) and on the right the video they made; known frames are framed in orange.
+# A task only says which frames are known. Each picture below shows the schedule on the left (frames across, steps
+# downwards, dark is clean) and the resulting video on the right; known frames have an orange border.
 #
 # **Predict.** In which columns of the four schedules will you see no bright cell at all?
 
 # %%
-known = max(1, min(frames // 3, 1 + (len(clip) - 1) // geometry.stride[0]))  # latent frames of the clip to go on from
+known = max(1, min(frames // 3, 1 + (len(clip) - 1) // geometry.stride[0]))  # latent frames of the clip to extend
 todo = {
     "text_to_video": (tasks.text_to_video(), []),
     "image_to_video": (tasks.image_to_video(picture), [0]),
@@ -138,13 +138,13 @@ for name, (task, at) in todo.items():
     plt.show()
 
 # %% [markdown]
-# The columns of known frames are dark from the first row to the last: their clocks stand at 0, so the sampler never
-# moves them. That is all that image-to-video is.
+# The columns of known frames are dark from the first row to the last: their timestep is 0 throughout, so the sampler
+# never changes them. That is all there is to image-to-video.
 
 # %%
 for name, (task, at) in todo.items():
     start = pl.prepare(model, PROMPT, task, steps=STEPS, seed=SEED).x
-    assert torch.equal(results[name].latents[:, :, at], start[:, :, at]), "a frame whose clock stays at 0 does not move"
+    assert torch.equal(results[name].latents[:, :, at], start[:, :, at]), "a frame kept at tau = 0 does not change"
     assert (results[name].schedule[:, at] == 0).all(), "known frames have dark columns"
 
 play({name: result.video[0] for name, result in results.items()}, fps=geometry.fps)
@@ -152,7 +152,7 @@ play({name: result.video[0] for name, result in results.items()}, fps=geometry.f
 # %% [markdown]
 # ## Another schedule, the same model
 #
-# The clocks need not start together. In a *pyramid* each frame starts a few rows after the one before, so the past
+# The frames need not start together. In a *pyramid* each frame starts a few rows after the one before it, so the past
 # is always cleaner than the future.
 
 # %%
@@ -166,8 +166,9 @@ assert results["pyramid"].latents.shape == results["image_to_video"].latents.sha
 # %% [markdown]
 # ## In numbers
 #
-# For each video: rows of its schedule, seconds, the largest change of a known latent frame (it should be 0), and how
-# much moves between neighbouring pixel frames. The table is also written to `metrics.csv`, beside one MP4 per video.
+# For each video: the rows of its schedule, the seconds it took, the largest change of a known latent frame (it should
+# be 0), and how much moves between neighbouring pixel frames. The table is also written to `metrics.csv`, next to one
+# MP4 per video.
 
 # %%
 rows = []
@@ -191,16 +192,16 @@ assert all(float(row[3]) == 0 for row in rows), "known frames are kept exactly"
 assert all(float(row[4]) > 0 for row in rows), "something moves in every video"
 
 # %% [markdown]
-# ## What did the fine-tuning bring?
+# ## What did fine-tuning improve?
 #
-# The world's truth is known: we can draw scenes that the model has never seen, give it caption and frame 0, and
-# compare all later frames with what really happens. Three contestants:
+# In this world the truth is known: we can render scenes that the model has never seen, give it the prompt and frame 0,
+# and compare all later frames with what really happens. Three contestants:
 #
-# - the **base**, trained with one clock for all frames, now given a vector of clocks it has never met;
+# - the **base**, trained with one timestep for all frames, now given a timestep vector, which it has never seen;
 # - the **adapted** model;
-# - a **copy** of frame 0, the best guess of somebody who knows nothing of motion.
+# - a **copy** of frame 0, the best guess of someone who knows nothing about the motion.
 #
-# **Predict.** Will the untrained base be better or worse than the copy?
+# **Predict.** Will the base do better or worse than the copy?
 
 # %%
 base = small_models.load(MODEL.rsplit("-", 1)[0] + "-base", device=device)
@@ -215,7 +216,7 @@ for name, score in scores.items():
     error = f"{score['position_error_px']:.1f} px"
     print(f"{name:16} {score['psnr_db']:5.1f} ± {score['psnr_db_stderr']:.1f} dB, objects off by {error}")
 
-assert scores["adapted"]["psnr_db"] > scores["base"]["psnr_db"], "fine-tuning with a clock per frame helps"
+assert scores["adapted"]["psnr_db"] > scores["base"]["psnr_db"], "fine-tuning with one timestep per frame helps"
 
 # %%
 fig, ax = plt.subplots(figsize=(7.5, 2.8), layout="constrained")
@@ -232,8 +233,8 @@ viz.filmstrip({"truth": truth[0], **made}, known=[0])
 plt.title(world.captions(scene)[0])
 plt.show()
 # %% [markdown]
-# The base hardly uses the picture: it drifts off into *a* video of the caption. The adapted model goes on from the
-# very picture it was given. The card holds the same comparison on many more scenes.
+# The base hardly uses the picture: it drifts off into *some* video that fits the prompt. The adapted model continues
+# from the very picture it was given. The card holds the same comparison on many more scenes.
 
 # %% tags=["nbval-check-output"]
 for key, score in card["metrics"].items():
@@ -243,7 +244,7 @@ for key, score in card["metrics"].items():
 # %% [markdown]
 # ## Exercises
 #
-# **1 · Fill in.** The heart of the sampler: move every frame by its own time difference. One line.
+# **1 · Fill in.** The heart of the sampler: move every frame by its own difference of timesteps. One line.
 
 
 # %% tags=["exercise"]
@@ -256,7 +257,7 @@ check(my_euler_step, pl.samplers.euler_step, x, v, tau, tau * 0.5)
 
 # %% [markdown]
 # **2 · Vary.** Keep the picture only loosely: pass `noise=0.3` to `tasks.image_to_video`. What happens to its column in
-# the schedule, and what to frame 0 of the video? Why could that be useful when the picture comes from elsewhere?
+# the schedule, and to frame 0 of the video? When could that be useful?
 
 # %% tags=["exercise"]
 my_result = None  # pl.generate(model, PROMPT, tasks.image_to_video(picture, noise=...), steps=STEPS, seed=SEED)
@@ -266,7 +267,7 @@ check(None if my_result is None else bool(my_result.schedule[0, 0] > 0), True)
 
 # %% [markdown]
 # **3 · Invent.** Make a schedule in which the *last* frame is finished first. It must keep the property that every
-# schedule has: clocks never rise, and all end at 0 (`schedules.validate` says what is wrong).
+# schedule has: noise levels never rise, and all end at 0 (`schedules.validate` says what is wrong).
 
 # %% tags=["exercise"]
 my_schedule = None  # a tensor (rows, frames)
@@ -282,15 +283,15 @@ check(None if done_at is None else bool(done_at[-1] == done_at.min() < done_at.m
 #
 # | symbol | shape | meaning |
 # |---|---|---|
-# | `tau` | (b, f) | one clock per sample and frame: 0 clean, 1 noise |
-# | `S` | (rows, f) | a schedule: the path of every clock |
+# | `tau` | (b, f) | one timestep per sample and frame: 0 clean, 1 noise |
+# | `S` | (rows, f) | a schedule: the noise level of every frame at every step |
 # | `x`, `v` | (b, c, f, h, w) | noisy video and its velocity `eps - x0` |
 #
-# *What could go wrong:* a model that never saw unequal clocks in training ignores the clean frame (the base above).
+# *What could go wrong:* a model that never saw unequal timesteps in training ignores the clean frame (the base above).
 #
 # *Where the code lives:* `pusa_lab/tasks.py` (known frames), `pusa_lab/samplers.py` (the loop),
 # `pusa_lab/schedules/matrices.py` (the zoo), `small_models/dit.py` (the transformer).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; Diffusion Forcing, arXiv 2407.01392; Wan, arXiv 2503.20314.
 #
-# *Next:* 1 · One clock per frame, by hand.
+# *Next:* 1 · One timestep per frame, by hand.

@@ -3,14 +3,14 @@
 #
 # *You need: chapter 1. Time: 25 minutes of reading, a few seconds of CPU.*
 #
-# A schedule says when each frame becomes clean. Every published one is a plain matrix, and here they all are: drawn,
-# counted, checked against the exact model, taken apart and put together again.
+# A schedule says when each frame becomes clean. Every published one is a plain matrix, and here they all are: plotted,
+# counted, checked against the exact model, taken apart and composed.
 #
 # **After this chapter you can**
 #
 # - read a schedule's picture, and say how many denoiser calls it costs;
-# - tell three mistakes of published code at a glance;
-# - write a schedule of your own in five lines and prove that it is right.
+# - spot three mistakes of published code at a glance;
+# - write a schedule of your own in five lines and check that it is right.
 
 # %% tags=["setup"]
 import importlib.util
@@ -58,7 +58,7 @@ STEPS, SAMPLES = (20, 1000) if FAST else (STEPS, SAMPLES)
 #
 # Rows are steps, downwards in time; columns are frames; bright is noise, dark is clean. All start at noise and end clean.
 #
-# **Predict.** Which of them needs most rows for eight frames of six moves each? Which two leave no frame waiting?
+# **Predict.** Which one needs the most rows for eight frames of six steps each? In which two does no frame wait?
 
 # %%
 zoo = {name: make(6, 8) for name, make in SCHEDULES.items()}
@@ -68,11 +68,11 @@ for ax, (name, S) in zip(axes.flat, zoo.items(), strict=True):
 plt.show()
 
 longest = max(zoo, key=lambda name: len(zoo[name]))
-assert longest == "autoregressive", "one frame after the other takes frames x moves rows"
+assert longest == "autoregressive", "one frame after the other takes frames x steps rows"
 assert all(schedules.faults(S) == [] for S in zoo.values()), "every one of them is a schedule"
 
 # %% [markdown]
-# Each comes with its formula, its picture in words, and its source. For example:
+# Each comes with its formula, a description of its picture, and its source. For example:
 
 # %% tags=["nbval-check-output"]
 print(inspect.getdoc(schedules.trapezoid))
@@ -80,10 +80,10 @@ print(inspect.getdoc(schedules.trapezoid))
 # %% [markdown]
 # ## What does it cost?
 #
-# A row in which nothing moves costs no call of the denoiser, and a frame that is final need not be updated any more.
+# A row in which nothing changes costs no call of the denoiser, and a frame that is clean need not be updated any more.
 # `describe` counts both.
 #
-# **Predict.** How many calls does the pyramid with a lag of 2 rows need for eight frames of six moves?
+# **Predict.** How many calls does the pyramid with a lag of 2 rows need for eight frames of six steps?
 
 # %% tags=["nbval-check-output"]
 for name in ("synchronous", "pyramid", "blockwise", "autoregressive"):
@@ -91,13 +91,13 @@ for name in ("synchronous", "pyramid", "blockwise", "autoregressive"):
 
 lag_2 = schedules.describe(schedules.pyramid(6, 8, lag=2))
 print(f"--- pyramid, lag 2\n{lag_2}")
-assert lag_2.calls == 6 + 7 * 2, "moves of one frame, and two more rows for each later frame"
+assert lag_2.calls == 6 + 7 * 2, "the steps of one frame, and two more rows for each later frame"
 
 # %% [markdown]
-# ## Which levels? Grids
+# ## Which noise levels? Sigmas
 #
-# A schedule says *when* a frame moves, its grid *through which levels*. Wan's shift spends more levels at high noise,
-# where motion and layout are decided.
+# A schedule says *when* a frame is denoised, its sigmas *through which noise levels*. Wan's shift spends more steps at
+# high noise, where motion and layout are decided.
 
 # %% tags=["nbval-check-output"]
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained", sharey=True)
@@ -113,20 +113,20 @@ plt.show()
 
 mine = [1.0, 0.9, 0.35, 0.0]
 S = schedules.pyramid(3, 4, grid=mine)
-assert torch.equal(S[:4, 0], torch.tensor(mine)), "levels given by hand are kept exactly, never shifted again"
+assert torch.equal(S[:4, 0], torch.tensor(mine)), "sigmas given by hand are kept exactly, never shifted again"
 try:
     schedules.pyramid(3, 4, grid=mine, shift=5.0)
 except ValueError as error:
     print(error)
 else:
-    raise AssertionError("an explicit grid and a shift together must be refused")
+    raise AssertionError("explicit sigmas and a shift together must be refused")
 
 # %% [markdown]
 # ## Are they right?
 #
 # For a Gaussian video there is a perfect model (chapter 1), and *every* schedule must carry noise to the same
-# distribution. So here is a test with a known answer: the covariance of five frames, sampled along each schedule. What
-# is left is the noise of a finite number of samples and of finite steps.
+# distribution. So here is a test with a known answer: the covariance of five frames, sampled along each schedule. The
+# remaining error comes from the finite number of samples and steps.
 
 # %%
 lags = (torch.arange(5)[:, None] - torch.arange(5)).abs()
@@ -151,11 +151,11 @@ plt.show()
 assert max(errors.values()) < tolerance, "every schedule transports noise to the data"
 
 # %% [markdown]
-# (`hold` is left out: it keeps frame 0 at what it is given, and noise is not a frame.)
+# (`hold` is omitted: it keeps frame 0 as it is given, and here that would be noise.)
 #
 # ## Three mistakes you will meet
 #
-# Each is in published code, each is silent, and each shows in the picture.
+# Each occurs in published code, each is silent, and each is visible in the picture.
 
 
 # %% tags=["nbval-check-output"]
@@ -167,11 +167,11 @@ def trapezoid_with_minus_t(steps, frames):
     return S
 
 
-dropped = schedules.blockwise(6, 6, block=3)  # 8 frames in blocks of 3, the tail forgotten
+dropped = schedules.blockwise(6, 6, block=3)  # 8 frames in blocks of 3, the last two forgotten
 twice = schedules.shift_levels(schedules.synchronous(6, 8, shift=5.0), 5.0)  # shifted, and shifted again
 wrong = {
     "trapezoid with index -t": trapezoid_with_minus_t(6, 8),
-    "8 frames, tail dropped": dropped,
+    "8 frames, last two dropped": dropped,
     "shifted twice": twice,
 }
 right = [schedules.trapezoid(6, 8), schedules.blockwise(6, 8, block=3), schedules.synchronous(6, 8, shift=5.0)]
@@ -183,43 +183,43 @@ plt.show()
 
 bad = wrong["trapezoid with index -t"]
 print(schedules.faults(bad)[:1], schedules.remarks(bad)[:1])
-assert not torch.equal(bad[:, 0], bad[:, -1]), "its two ends are not made together"
-assert (bad[0] == 0).any(), "and a middle frame is called clean although nobody made it"
+assert not torch.equal(bad[:, 0], bad[:, -1]), "its two ends are not denoised together"
+assert (bad[0] == 0).any(), "and a middle frame counts as clean although it was never denoised"
 assert torch.equal(right[0][:, 0], right[0][:, -1]), "the right one is symmetric"
 
 # %% [markdown]
-# ## Put together
+# ## Composing schedules
 #
-# Schedules are matrices, so they compose. A long video in chunks, a coarse pass followed by a fine one, two scenes side by
-# side: no new code, only new matrices.
+# Schedules are matrices, so they compose. A long video in chunks, a coarse pass followed by a fine one, two scenes side
+# by side: no new code, only new matrices.
 
 # %%
 scene = schedules.pyramid(6, 4)
 parts = {
-    "side by side, by turns": schedules.concatenate_frames([scene, schedules.synchronous(6, 4)], wait="turn"),
-    "every clock for two frames": schedules.repeat_columns(scene, 2),
-    "three moves for one": schedules.stretch(scene, 3),
+    "two scenes, one after the other": schedules.concatenate_frames([scene, schedules.synchronous(6, 4)], wait="turn"),
+    "every column for two frames": schedules.repeat_columns(scene, 2),
+    "three steps for one": schedules.stretch(scene, 3),
 }
 fig, axes = plt.subplots(1, 3, figsize=(10, 4), layout="constrained")
 for ax, (name, S) in zip(axes, parts.items(), strict=True):
     viz.plot_schedule(S, ax, title=name, colorbar=False)
 plt.show()
-assert torch.equal(parts["three moves for one"][::3], scene), "the old rows are kept exactly"
+assert torch.equal(parts["three steps for one"][::3], scene), "the old rows are kept exactly"
 
 # %% [markdown]
 # **An endless video.** One shift of a rolling window is itself a small matrix. Repeat it: take out the clean frame,
-# append a frame of noise, begin again.
+# append a frame of noise, start again.
 
 # %%
 window = schedules.rolling_window(8, window=4)
 viz.plot_schedule(window, title="one shift of the window")
 plt.show()
-assert torch.equal(window[-1, 1:], window[0, :-1]), "after a shift every frame stands where its neighbour stood"
+assert torch.equal(window[-1, 1:], window[0, :-1]), "after a shift every frame is where its neighbour was"
 
 # %% [markdown]
 # ## Your own, in five lines
 #
-# From the middle to the ends, and the ends together at last:
+# From the middle outwards, with both ends finishing together:
 
 
 # %% tags=["nbval-check-output"]
@@ -238,7 +238,7 @@ assert worst_error(sunrise(STEPS, 5)) < tolerance, "mine is right too"
 # %% [markdown]
 # ## Exercises
 #
-# **1 · Fill in.** The shift of a grid: $g' = s g / (1 + (s - 1) g)$.
+# **1 · Fill in.** The shift of sigmas: $g' = s g / (1 + (s - 1) g)$.
 
 
 # %% tags=["exercise"]
@@ -249,7 +249,7 @@ def my_shift(levels, shift): ...
 check(my_shift, schedules.shift_levels, torch.rand(50), 5.0)
 
 # %% [markdown]
-# **2 · Vary.** How many denoiser calls does a pyramid of 21 frames and 10 moves need, if each frame starts 3 rows after
+# **2 · Vary.** How many denoiser calls does a pyramid of 21 frames and 10 steps need, if each frame starts 3 rows after
 # the one before? Write the number down before you ask `describe`.
 
 # %% tags=["exercise"]
@@ -259,7 +259,7 @@ my_calls = None  # a number
 check(my_calls, schedules.describe(schedules.pyramid(10, 21, lag=3)).calls)
 
 # %% [markdown]
-# **3 · Invent.** A schedule of 4 moves for 5 frames in which the odd frames wait until the even ones are clean.
+# **3 · Invent.** A schedule of 4 steps for 5 frames in which the odd frames wait until the even ones are clean.
 
 # %% tags=["exercise"]
 my_schedule = None  # a tensor (rows, 5)
@@ -278,17 +278,17 @@ else:
 # | name | picture | good for |
 # |---|---|---|
 # | `synchronous` | bands | ordinary video diffusion |
-# | `hold` | pale columns | known frames |
+# | `hold` | a dark column | known frames |
 # | `pyramid`, `blockwise` | diagonal bands, broad stairs | causal, streaming |
 # | `autoregressive` | stairs | long video, one frame at a time |
 # | `trapezoid`, `two_sided` | mountains | filling in from both ends |
 # | `rolling` | a diagonal stripe | endless video |
 # | `staircase` | stairs with a broad first step | chunks that overlap |
 #
-# *What could go wrong:* a column that starts clean although nobody knows its frame; a tail that is dropped; levels
-# shifted twice.
+# *What could go wrong:* a column that starts clean although its frame is not known; last frames that are dropped;
+# sigmas shifted twice.
 #
-# *Where the code lives:* `pusa_lab/schedules/`, the battery of tests in `tests/test_zoo.py`.
+# *Where the code lives:* `pusa_lab/schedules/`, and the property tests in `tests/test_zoo.py`.
 #
 # *References:* Diffusion Forcing, arXiv 2407.01392; Rolling Diffusion, arXiv 2402.09470; SkyReels-V2, arXiv 2504.13074;
 # AR-Diffusion, arXiv 2503.07418.

@@ -3,13 +3,14 @@
 #
 # *You need: chapters 1 and 2. Time: 25 minutes of reading, a few seconds of CPU.*
 #
-# A schedule says where each clock goes; a **solver** says how the frames follow. And when a frame is known, there are
-# five ways to keep it, which papers seldom tell apart. With the exact model every one of them can be measured.
+# A schedule says which noise level each frame reaches at each step; a **solver** says how the frames get there. And
+# when a frame is known, there are five ways to keep it, which papers seldom distinguish. With the exact model each of
+# them can be measured.
 #
 # **After this chapter you can**
 #
-# - choose a solver by its calls, not by its steps, and say why it must remember each frame by itself;
-# - tell the five ways to keep a known frame apart by what comes out;
+# - choose a solver by its calls, not by its steps, and say why a multistep solver needs one history per frame;
+# - tell the five ways to keep a known frame apart by their results;
 # - write a solver of your own and measure its order.
 
 # %% tags=["setup"]
@@ -35,7 +36,7 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
 
 # %% tags=["parameters"]
 SEED = 0
-EDITS = (4, 8, 16, 32)
+STEPS = (4, 8, 16, 32)
 SIDE = 41
 FAST = False
 
@@ -53,15 +54,16 @@ from pusa_lab.solvers import euler
 from pusa_lab.types import Geometry
 
 device = setup(seed=SEED, shapes=True)
-EDITS, SIDE = ((4, 8, 16), 21) if FAST else (EDITS, SIDE)
+STEPS, SIDE = ((4, 8, 16), 21) if FAST else (STEPS, SIDE)
 
 # %% [markdown]
 # ## How fast does the error fall?
 #
-# The exact model again: four frames, each like its neighbours. Along a schedule there is one right end for every start,
-# which a very fine walk finds. A solver of order *n* comes nearer by $2^n$ when the steps are halved.
+# The exact model again: four frames, each similar to its neighbours. Along a schedule, every start leads to one exact end,
+# which sampling with very many steps finds. The error of a solver of order *n* falls by a factor of $2^n$ when the step
+# size is halved.
 #
-# **Predict.** Which is better at equal *calls* of the model: Heun with 8 moves, or Euler with 16?
+# **Predict.** Which is better at equal *calls* of the model: Heun with 8 steps, or Euler with 16?
 
 # %%
 times = torch.arange(4, dtype=torch.float64)
@@ -93,14 +95,14 @@ def end(schedule, solver, model=gauss):
 fig, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
 errors = {}
 for ax, (kind, make) in zip(axes, kinds.items(), strict=True):
-    truth = end(make(8 * EDITS[-1], 4), "ab3")
+    truth = end(make(8 * STEPS[-1], 4), "ab3")
     for name in names:
         calls = []
-        for moves in EDITS:
+        for steps in STEPS:
             model = counted(gauss)
-            errors[kind, name, moves] = (end(make(moves, 4), name, model) - truth).square().mean().sqrt().item()
+            errors[kind, name, steps] = (end(make(steps, 4), name, model) - truth).square().mean().sqrt().item()
             calls.append(model.number)
-        ax.loglog(calls, [errors[kind, name, moves] for moves in EDITS], marker="o", label=name)
+        ax.loglog(calls, [errors[kind, name, steps] for steps in STEPS], marker="o", label=name)
     ax.set(title=kind, xlabel="calls of the denoiser")
     ax.xaxis.set_minor_formatter(NullFormatter())
 axes[0].set_ylabel("error at the end")
@@ -108,25 +110,25 @@ axes[0].legend(fontsize=8)
 plt.show()
 
 for kind in kinds:
-    few, many = (errors[kind, "euler", moves] for moves in EDITS[-2:])
+    few, many = (errors[kind, "euler", steps] for steps in STEPS[-2:])
     assert 1.6 < few / many < 2.6, "Euler: half the step, half the error"
-    few, many = (errors[kind, "heun", moves] for moves in EDITS[-2:])
+    few, many = (errors[kind, "heun", steps] for steps in STEPS[-2:])
     assert few / many > 3, "Heun: half the step, about a quarter"
-print(f"Heun, 8 moves {errors['synchronous', 'heun', 8]:.1e}; Euler, 16 moves {errors['synchronous', 'euler', 16]:.1e}")
+print(f"Heun, 8 steps {errors['synchronous', 'heun', 8]:.1e}; Euler, 16 steps {errors['synchronous', 'euler', 16]:.1e}")
 
 # %% [markdown]
-# Multistep solvers (`ab2`, `ab3`, `dpmpp_2m`, `unipc`) call the model once a row and look back at what it said before:
+# Multistep solvers (`ab2`, `ab3`, `dpmpp_2m`, `unipc`) call the model once per row and reuse its earlier outputs:
 # higher order at Euler's price.
 #
-# ## One memory for each frame
+# ## One history per frame
 #
-# But *before* means something else for every frame. What the model said of a frame while it rested is no step of its path.
-# Let even and odd frames move by turns, frames that have nothing to do with each other, so that nothing but the memory
-# matters. Compare with the memory that most libraries have, one for the whole video:
+# But *earlier* means something else for every frame. What the model predicted for a frame while it waited is not a step
+# of that frame's path. Let even and odd frames take turns, and make the frames independent, so that only the history
+# matters. Compare with what most libraries have, one history for the whole video:
 
 
 # %% tags=["nbval-check-output"]
-class OneMemory:
+class OneHistory:
     def begin(self):
         before = []
 
@@ -146,42 +148,41 @@ def by_turns(steps, frames):
 
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", sharey=True)
 kinds["by turns"] = by_turns
-strangers = GaussianDenoiser(gauss.mean, gauss.cov.diag().diag())
+unrelated = GaussianDenoiser(gauss.mean, gauss.cov.diag().diag())
 for ax, kind in zip(axes, ("synchronous", "by turns"), strict=True):
     make = kinds[kind]
-    truth = end(make(8 * EDITS[-1], 4), "ab3", strangers)
-    for label, solver in {"euler": "euler", "one memory for all": OneMemory(), "one for each frame": "ab2"}.items():
-        off = [(end(make(n, 4), solver, strangers) - truth).square().mean().sqrt().item() for n in EDITS]
+    truth = end(make(8 * STEPS[-1], 4), "ab3", unrelated)
+    for label, solver in {"euler": "euler", "one history for all": OneHistory(), "one per frame": "ab2"}.items():
+        off = [(end(make(n, 4), solver, unrelated) - truth).square().mean().sqrt().item() for n in STEPS]
         errors[kind, label] = off
-        ax.loglog(EDITS, off, marker="o", label=label)
-    ax.set(title=kind, xlabel="moves of each frame", xticks=EDITS, xticklabels=EDITS)
+        ax.loglog(STEPS, off, marker="o", label=label)
+    ax.set(title=kind, xlabel="steps of each frame", xticks=STEPS, xticklabels=STEPS)
     ax.minorticks_off()
 axes[0].set_ylabel("error at the end")
 axes[0].legend()
 plt.show()
 
-same = torch.tensor(errors["synchronous", "one memory for all"]) / torch.tensor(
-    errors["synchronous", "one for each frame"]
-)
-assert (same - 1).abs().max() < 1e-3, "with one clock for all the two are the same solver"
-worse = errors["by turns", "one memory for all"][-1] / errors["by turns", "one for each frame"][-1]
-print(f"by turns, {EDITS[-1]} moves: one memory for all is {worse:.1f} times as far off")
-assert worse > 3, "with clocks of their own it is not"
+same = torch.tensor(errors["synchronous", "one history for all"]) / torch.tensor(errors["synchronous", "one per frame"])
+assert (same - 1).abs().max() < 1e-3, "with one timestep for all frames the two are the same solver"
+worse = errors["by turns", "one history for all"][-1] / errors["by turns", "one per frame"][-1]
+print(f"by turns, {STEPS[-1]} steps: the error with one history for all is {worse:.1f} times as large")
+assert worse > 3, "with one timestep per frame they are not"
 
 # %% [markdown]
 # ## Five ways to keep a known frame
 #
-# Frame 0 is known. The switch is `Known.mode`, with a level `m`:
+# Frame 0 is known. The switch is `Known.mode`, with a noise level `m`; `S` is the frame's column of the schedule:
 #
-# | mode | the model is told | the latents it sees | at the end |
+# | mode | `tau` of frame 0 | the latents the model sees | at the end |
 # |---|---|---|---|
 # | `freeze` | 0 | clean | as given |
 # | `denoise` | m S | noised once, then denoised (Pusa) | regenerated |
 # | `hold` | m | level m, fresh noise each row (SkyReels) | as given |
-# | `replacement` | m S | level m S, fresh noise each row (Wan TI2V at 0, replacement at 1) | as given |
-# | `label` | m | clean, whatever it is told (Diffusion Forcing) | as given |
+# | `replacement` | m S | level m S, fresh noise each row (Wan TI2V at m = 0, classic replacement at m = 1) | as given |
+# | `label` | m | clean, whatever `tau` says (Diffusion Forcing) | as given |
 #
-# To measure them the exact model needs a front door: five short methods, and `generate` takes it like any other.
+# To measure them, the exact model needs the interface of a video model: five short members, and `generate` takes it
+# like any other.
 
 
 # %%
@@ -214,13 +215,13 @@ cases = [("freeze", 0.0), *((mode, m) for mode in ("denoise", "hold", "replaceme
 found = {case: means(*case) for case in cases}
 
 # %% [markdown]
-# **Predict.** Which mode changes frame 0 itself? Which, at m = 0.8, believes the picture least?
+# **Predict.** Which mode changes frame 0 itself? Which one, at m = 0.8, follows the picture least?
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
 for ax, m in zip(axes, (0.3, 0.8), strict=True):
     ax.plot(exact, color="black", lw=3, alpha=0.4, label="exact: given frame 0")
-    ax.plot(gauss.mean, color="black", ls=":", label="nothing known")
+    ax.plot(gauss.mean, color="black", ls=":", label="no frame known")
     for mode, marker in zip(("denoise", "hold", "replacement", "label"), "osv^", strict=True):
         ax.plot(found[mode, m], marker=marker, label=mode)
     ax.set(title=f"m = {m}", xlabel="frame", xticks=range(4))
@@ -230,20 +231,20 @@ plt.show()
 
 spread = 5 / SIDE
 assert (found["freeze", 0.0] - exact).abs().max() < spread, "frozen: exactly the conditional distribution"
-assert found["denoise", 0.8][0] < 1 - spread, "denoise lets frame 0 itself drift towards what is likely"
+assert found["denoise", 0.8][0] < 1 - spread, "denoise lets frame 0 itself drift towards the likely"
 for mode in ("hold", "replacement", "label"):
     assert abs(found[mode, 0.8][0] - 1) < 1e-3, "the others give frame 0 back as it was"
-assert (found["hold", 0.8] - exact)[1].abs() > (found["hold", 0.3] - exact)[1].abs(), "more noise, less belief"
+assert (found["hold", 0.8] - exact)[1].abs() > (found["hold", 0.3] - exact)[1].abs(), "more noise, less influence"
 
 # %% [markdown]
-# At m = 0 all five are the same, and exact. Noise on a known frame buys freedom: `denoise` lets the frame fit the video,
-# `hold` and `label` let the video depart from the frame. On a trained model this is the dial against a frozen subject
-# (chapter 0); here you see what it costs.
+# At m = 0 all five are the same, and exact. Noise on a known frame buys freedom: `denoise` lets the frame adapt to the
+# video, `hold` and `label` let the video depart from the frame. On a trained model this is how to set a frozen subject
+# in motion (chapter 0); here you see what it costs.
 #
-# ## Guidance with a history
+# ## History guidance
 #
-# History guidance compares the model *with* known frames to the model *without*, and goes further in that direction. Weight
-# 1 changes nothing and is exact. What do larger weights do to frame 1?
+# History guidance compares the model *with* known frames to the model *without* them, and extrapolates along the
+# difference. Weight 1 changes nothing and is exact. What do larger weights do to frame 1?
 
 # %%
 from pusa_lab.guidance import history_guidance, vanilla
@@ -262,8 +263,8 @@ for weight in (1.0, 2.0, 3.0):
         assert abs(last.mean() - exact[1]) < 0.1, "weight 1 is the model itself"
 
 # %% [markdown]
-# It moves the mean past the truth and narrows the spread: more faithful, less varied. In videos that shows as clips that
-# hardly move.
+# Larger weights move the mean past the truth and narrow the spread: more faithful, less varied. In videos this shows as
+# clips that hardly move.
 #
 # ## Exercises
 #
@@ -283,8 +284,9 @@ def reference(h, before):
 check(my_weights, reference, torch.tensor(0.2), torch.tensor(0.1))
 
 # %% [markdown]
-# **2 · Vary.** How many calls does `heun` need for a pyramid of 9 frames, 10 moves, lag 2? Write the number down first.
-# Heun asks twice in a row, but never at $\tau = 0$: a row in which all that move become clean costs one call.
+# **2 · Vary.** How many calls does `heun` need for a pyramid of 9 frames, 10 steps, lag 2? Write the number down first.
+# Heun calls the model twice per row, but never at $\tau = 0$: a row in which every frame that changes becomes clean
+# costs one call.
 
 # %% tags=["exercise"]
 my_calls = None  # a number
@@ -293,8 +295,8 @@ my_calls = None  # a number
 check(my_calls, 2 * schedules.describe(schedules.pyramid(10, 9, lag=2)).calls - 1)
 
 # %% [markdown]
-# **3 · Invent.** A solver of your own: a function `(denoiser, x, tau, tau_next) -> (x_next, v)` that is at least three times
-# nearer to the truth than Euler, at as many moves. Call the model as often as you like.
+# **3 · Invent.** A solver of your own: a function `(denoiser, x, tau, tau_next) -> (x_next, v)` whose error is at most
+# a third of Euler's, with as many steps. Call the model as often as you like.
 
 # %% tags=["exercise"]
 my_solver = None
@@ -310,19 +312,19 @@ else:
 # %% [markdown]
 # ## Recap
 #
-# | name | calls a row | order |
+# | name | calls per row | order |
 # |---|---|---|
 # | `euler` | 1 | 1 |
-# | `heun` | 2, but 1 where all that move become clean: it asks nobody at $\tau = 0$ | 2 |
+# | `heun` | 2, but 1 where every frame that changes becomes clean: it makes no call at $\tau = 0$ | 2 |
 # | `midpoint` | 2 | 2 |
 # | `ab2`, `dpmpp_2m`, `unipc` | 1 | 2 |
-# | `ab3` | 1 | 3 if the first step is small; 2 on even steps, for it begins with Euler |
+# | `ab3` | 1 | 3 if the first step is small; 2 on even steps, because it starts with Euler |
 # | `churn`, `consistency` | 1 | with fresh noise, for few steps |
 #
-# *What could go wrong:* one memory for all frames; comparing solvers at equal steps instead of equal calls; calling
-# replacement what is conditioning.
+# *What could go wrong:* one history for all frames; comparing solvers at equal steps instead of equal calls; mistaking
+# replacement for conditioning.
 #
-# *Where the code lives:* `pusa_lab/solvers/`, `pusa_lab/tasks.py` (the table of the five), `pusa_lab/guidance/`.
+# *Where the code lives:* `pusa_lab/solvers/`, `pusa_lab/tasks.py` (the table of the five modes), `pusa_lab/guidance/`.
 #
 # *References:* DPM-Solver++, arXiv 2211.01095; UniPC, arXiv 2302.04867; history guidance, arXiv 2502.06764; Pusa, arXiv
 # 2507.16116.

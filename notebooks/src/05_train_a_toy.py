@@ -1,17 +1,17 @@
 # %% [markdown]
-# # 5 · Train a toy: from one clock to one per frame
+# # 5 · Train a toy: from one timestep to one per frame
 #
 # *You need: chapters 1 and 4. Time: 20 minutes of reading, about a minute of CPU.*
 #
-# `nano-base` has learned to make videos with **one** clock for all frames. Its architecture takes one clock per frame all
-# the same; only the weights have never met unequal ones. Training them on unequal clocks is called vectorized timestep
-# adaptation (VTA, arXiv 2507.16116). Here you do it yourself, live.
+# `nano-base` has learned to make videos with **one** timestep for all frames. Its architecture already accepts one
+# timestep per frame; only its weights have never met unequal ones. Training them on unequal timesteps is called
+# vectorized timestep adaptation (VTA, arXiv 2507.16116). Here you do it yourself, live.
 #
 # **After this chapter you can**
 #
 # - measure whether a model uses a clean frame or ignores it;
-# - adapt a base to one clock per frame with `pusa_lab.training`, and read its loss by clock and by frame;
-# - say what the draw of the clocks decides, and what a minute of training buys and does not buy.
+# - adapt a base to one timestep per frame with `pusa_lab.training`, and read its loss by noise level and by frame;
+# - say what the choice of timestep sampler decides, and what a minute of training can and cannot achieve.
 
 # %% tags=["setup"]
 import importlib.util
@@ -63,7 +63,7 @@ from small_models.experiments.report import show
 from small_models.recipes import RECIPES
 
 device = setup(seed=SEED, shapes=True)
-logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # the trainer tells what it found on the machine
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # otherwise the trainer reports the hardware it found
 logging.captureWarnings(True)
 STEPS, BATCH, HELD, CLIPS = (20, 4, 32, 4) if FAST else (STEPS, BATCH, HELD, CLIPS)
 
@@ -80,16 +80,17 @@ for stage in ("base", "vta"):
     card = small_models.card(f"nano-{stage}")
     config = card["config"]
     print(
-        f"nano-{stage:4}: clocks {config['draw']}, {config['steps']:,} steps of {config['batch']} clips, "
+        f"nano-{stage:4}: timesteps {config['draw']}, {config['steps']:,} steps of {config['batch']} clips, "
         f"{card['seconds']:.0f} s on {card['device']}, seed {config['seed']}"
     )
 
 # %% [markdown]
 # ## Does the base use a clean frame?
 #
-# Take clips that no training has seen, and fixed noise. Ask for the velocities of frames 1 and later twice: once with all
-# frames at the same clock, once with frame 0 clean at clock 0 and all others as before. Who understands the second
-# question has more to go by, so the loss must fall. Everything else is the same, so the difference is *paired*.
+# Take clips that no training has seen, and fixed noise. Ask for the velocities of frames 1 and later twice: once with
+# all frames at the same timestep, once with frame 0 clean at timestep 0 and all others as before. A model that can use
+# the clean frame has more information the second time, so its loss must fall. Everything else is the same, so the
+# difference is *paired*.
 #
 # **Predict.** By how much does the loss of the base fall? And that of the shipped `nano-vta`?
 
@@ -104,12 +105,12 @@ def held_out(toy, draw):
     module = VTAModule(toy, config)
     module.draw = draw
     with torch.no_grad():
-        return module.frame_loss(held, -1, 0.0)  # clocks and loss, (b, f): step -1 always draws the same
+        return module.frame_loss(held, -1, 0.0)  # timesteps and loss, (b, f): step -1 always samples the same ones
 
 
 def gain_of_the_picture(toy):
     (tau, before), (same, after) = (held_out(toy, draw) for draw in (one_clock, picture))
-    assert torch.equal(tau[:, 1:], same[:, 1:]), "only the clock of frame 0 differs"
+    assert torch.equal(tau[:, 1:], same[:, 1:]), "only the timestep of frame 0 differs"
     return (before - after)[:, 1:].mean(dim=1)
 
 
@@ -121,30 +122,31 @@ gains = {name: gain_of_the_picture(toy) for name, toy in (("nano-base", base), (
 for name, gain in gains.items():
     print(f"{name:9}: the clean frame 0 lowers the loss of the others by {told(gain)}")
 
-assert gains["nano-vta"].mean() > 0, "the adapted model goes by the picture"
-assert (gains["nano-vta"] - gains["nano-base"]).mean() > 0, "the base has less from it"
+assert gains["nano-vta"].mean() > 0, "the adapted model uses the picture"
+assert (gains["nano-vta"] - gains["nano-base"]).mean() > 0, "the base gains less from it"
 
 # %% [markdown]
-# The base does not only ignore the clean frame: where the number is negative, the unequal clocks *confuse* it.
+# The base does not merely ignore the clean frame: where the number is negative, the unequal timesteps *confuse* it.
 #
 # ## A training step
 #
-# Nothing of the model changes, and nothing of the loss but that each frame has its own clock (Eq. 11, arXiv 2507.16116):
+# The model stays the same, and so does the loss, except that each frame has its own timestep (Eq. 11, arXiv
+# 2507.16116):
 #
 # $$\tau_i \sim U[0, 1], \qquad x_i = (1 - \tau_i)\, x^0_i + \tau_i\, \varepsilon_i, \qquad
 # \ell_i = \lVert v(x, \tau)_i - (\varepsilon_i - x^0_i) \rVert^2$$
 #
-# So the **draw** of the clocks decides what is learned. We train three times from the same base, on the same clips:
+# So the **timestep sampler** decides what is learned. We train three times from the same base, on the same clips:
 #
-# - `independent`: a clock for every frame, which is VTA;
-# - `shared`: one clock for all, the control: just as much more training, but of the old kind;
-# - `picture`: frame 0 always clean, one clock for the rest: a specialist of image-to-video.
+# - `independent`: one timestep per frame, which is VTA;
+# - `shared`: one timestep for all frames, the control: just as much more training, but of the old kind;
+# - `picture`: frame 0 always clean, one timestep for the rest: a specialist for image-to-video.
 #
-# The recipe is that of the shipped model (clocks pushed towards noise by a shift of 5), with few and small steps at half
-# its rate.
+# The recipe is that of the shipped model (timesteps shifted towards noise, with shift 5), with fewer steps of smaller
+# batches and half the learning rate.
 #
-# **Predict.** Three draws against each other. Look at the second picture: can one tell from the clocks of frames 0 and 7
-# which draw it is?
+# **Predict.** Compare the three samplers. In the second picture of each, can one tell the sampler from the timesteps of
+# frames 0 and 7?
 
 # %%
 told_to_learn = {"independent": draws.independent, "shared": draws.shared, "picture": picture}
@@ -156,9 +158,10 @@ share = STEPS * BATCH / (recipe.config.steps * recipe.config.batch)
 print(f"{STEPS} steps of {BATCH} clips: 1/{1 / share:,.0f} of what nano-vta has seen")
 
 # %% [markdown]
-# `run` is the loop, `VTAModule` the step, `Bank` the data: clips drawn by the world from a seed. At some steps we look at
-# the held-out loss at independent clocks, always the same clocks and the same noise. (With `logs=folder` it would write
-# curves, by clock and by frame, for longer runs. `pusa_lab.training.fit` is the same in one call.)
+# `run` is the loop, `VTAModule` the step, and an in-memory dataset holds clips that the world renders from a seed. At
+# some steps we look at the held-out loss at independent timesteps, always the same timesteps and the same noise. (With
+# `logs=folder` it would write curves, by noise level and by frame, for longer runs. `pusa_lab.training.fit` does the
+# same in one call.)
 
 # %%
 bank = pixel_bank(clips_of(world_name, 256, SEED, geometry, device), BATCH, SEED, device)
@@ -181,7 +184,7 @@ for name, draw in told_to_learn.items():
     trained[name], curves[name] = train(draw)
 
 # %% [markdown]
-# **Predict.** The loss below is measured at *independent* clocks. Which of the three curves fall, which rise?
+# **Predict.** The loss below is measured at *independent* timesteps. Which of the three curves fall, which rise?
 
 # %%
 contestants = {"nano-base": base, **{f"live, {name}": toy for name, toy in trained.items()}, "nano-vta": shipped}
@@ -195,31 +198,31 @@ for name, (tau, loss) in unequal.items():
     middle = [(i + 0.5) / NOISE_BINS for i in range(NOISE_BINS)]
     axes[1].plot(middle, means[:NOISE_BINS], marker="o", color=colours[name])
     axes[2].plot(means[NOISE_BINS:], marker="o", label=name, color=colours[name])
-axes[0].set(xlabel="step", ylabel="held-out loss at independent clocks", title="while training", ylim=0)
-axes[1].set(xlabel="tau of the frame itself", title="after: by clock", ylim=0)
+axes[0].set(xlabel="step", ylabel="held-out loss at independent tau", title="during training", ylim=0)
+axes[1].set(xlabel="tau of the frame itself", title="after: by noise level", ylim=0)
 axes[2].set(xlabel="frame", title="after: by frame", ylim=0)
 axes[2].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
 plt.show()
 
 fell = {name: curve[0] - curve[-1] for name, curve in curves.items()}  # clip by clip
 for name, values in fell.items():
-    print(f"{name:11}: the loss at independent clocks fell by {told(values)}")
+    print(f"{name:11}: the loss at independent timesteps fell by {told(values)}")
 
-assert fell["independent"].mean() > 2 * fell["independent"].std() / HELD**0.5, "training on unequal clocks teaches them"
+assert fell["independent"].mean() > 2 * fell["independent"].std() / HELD**0.5, "unequal timesteps are learnt from them"
 for other in ("shared", "picture"):
-    assert (fell["independent"] - fell[other]).mean() > 0, "as much training on other clocks teaches them less"
+    assert (fell["independent"] - fell[other]).mean() > 0, "as much training on other timesteps teaches them less"
 
 # %% [markdown]
-# It is the draw, not the training. And a draw that never shows some clocks leaves them to chance: the specialist, trained
-# just as long, is a stranger to clocks that its task does not need.
+# What counts is the timestep sampler, not the training as such. And whatever a sampler never shows is left to chance:
+# the specialist, trained just as long, does poorly at timesteps that its task does not need.
 #
 # ## And the videos?
 #
-# The same unseen scenes for all, frame 0 given, the world's truth to compare with. A contestant who knows nothing of motion
-# is shown beside them: a copy of frame 0.
+# The same unseen scenes for all, frame 0 given, the world's truth to compare with. A copy of frame 0 serves as a
+# baseline that knows nothing about motion.
 #
-# **Predict.** The loss at unequal clocks fell fastest with the `independent` draw. After this short while, is it also the
-# one with the better image-to-video? What about the specialist, whose loss at unequal clocks is so much worse?
+# **Predict.** The loss at unequal timesteps fell fastest with the `independent` sampler. After this short training, is
+# that model also better at image-to-video? What about the specialist, whose loss at unequal timesteps is so much worse?
 
 # %%
 options = {"steps": 6, "guidance": 1.0}
@@ -240,9 +243,9 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 assert more["nano-vta"].mean() > 2 * more["nano-vta"].std() / CLIPS**0.5, "the shipped model is better than its base"
-assert more["live, independent"].mean() < more["nano-vta"].mean() / 2, "a loss that falls is not yet a better video"
+assert more["live, independent"].mean() < more["nano-vta"].mean() / 2, "a falling loss does not yet mean a better video"
 for name in trained:
-    assert raw[f"live, {name}"].mean() < raw["nano-vta"].mean(), "a short while is no substitute for a long one"
+    assert raw[f"live, {name}"].mean() < raw["nano-vta"].mean(), "a short training is no substitute for a long one"
 
 # %%
 scene = world.draw_scenes(1, evaluate.EVAL_SEED + SEED + 3, world.WORLDS[world_name])
@@ -255,25 +258,25 @@ plt.show()
 play({f"{name}, {options['steps']} steps": shown[name] for name in shown}, fps=geometry.fps, width=96)
 
 # %% [markdown]
-# Loss and video do not move together. `independent` must learn every combination of clocks, of which "frame 0 clean, the
-# others equally noisy" is a rare corner; in this time its loss falls a lot, and its image-to-video is no better yet. The
-# specialist meets nothing but that corner and gets there first. The lines above say how far each came, the next ones
-# whether the clean frame is used by now. What the longer road buys is in the last two names: one model that does every
-# task, see chapter 6.
+# Loss and video quality do not go hand in hand. `independent` must learn every combination of timesteps, of which
+# "frame 0 clean, the others equally noisy" is a rare corner; in this time its loss falls a lot, and its image-to-video
+# is no better yet. The specialist sees nothing but that corner and gets there first. The lines above say how far each
+# has come, the next ones whether the clean frame is used by now. What longer training buys is visible in `nano-vta`:
+# one model that does every task, see chapter 6.
 
 # %%
 gains |= {f"live, {name}": gain_of_the_picture(toy) for name, toy in trained.items()}
 for name, gain in gains.items():
     print(f"{name:17} the clean frame 0 lowers the loss of the others by {told(gain)}")
 
-assert gains["live, picture"].mean() > gains["nano-base"].mean(), "the specialist learns to go by the picture"
+assert gains["live, picture"].mean() > gains["nano-base"].mean(), "the specialist learns to use the picture"
 assert gains["live, picture"].mean() > gains["live, independent"].mean(), "and sooner than the generalist"
-assert (unequal["live, picture"][1] - unequal["live, independent"][1]).mean() > 0, "and pays with all other clocks"
+assert (unequal["live, picture"][1] - unequal["live, independent"][1]).mean() > 0, "and pays at all other timesteps"
 
 # %% [markdown]
 # ## The shipped `mini`
 #
-# The same on a model with a codec, as a low-rank update of all linear layers. These lines are its recipe.
+# The same on a model with a codec, as a low-rank update (LoRA) of all linear layers. These lines are its recipe.
 
 # %% tags=["nbval-check-output"]
 card = small_models.card("mini-vta")
@@ -283,12 +286,13 @@ print(
     f"{config_mini['steps']:,} steps of {config_mini['batch']} clips, LoRA of rank {config_mini['lora_rank']}, shift "
     f"{config_mini['shift']:g}, seed {config_mini['seed']}: {card['seconds']:.0f} s on {card['device']}"
 )
-assert config_mini["draw"] == "independent", "one clock per frame"
+assert config_mini["draw"] == "independent", "one timestep per frame"
 
 # %% [markdown]
-# Its loss, with frame 0 clean and all others at one level, on clips it has never seen: by noise level, and by frame.
+# Its loss, with frame 0 clean and all others at one noise level, on clips it has never seen: by noise level, and by
+# frame.
 #
-# **Predict.** At which levels is the adapted model most ahead of its base? And in which frame?
+# **Predict.** At which noise levels is the adapted model furthest ahead of its base? And in which frame?
 
 # %%
 levels = torch.linspace(0.1, 0.9, 5)
@@ -302,10 +306,10 @@ eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(SEED)).to(de
 
 @torch.no_grad()
 def by_level(toy):
-    clocks = levels.to(device)[:, None, None].repeat(1, some, x0.shape[2])
-    clocks[:, :, 0] = 0
+    taus = levels.to(device)[:, None, None].repeat(1, some, x0.shape[2])
+    taus[:, :, 0] = 0
     text = toy.encode_text(words)
-    return torch.stack([losses.fafm_frame_loss(toy, x0, tau, eps, **text) for tau in clocks])[:, :, 1:].cpu()
+    return torch.stack([losses.fafm_frame_loss(toy, x0, tau, eps, **text) for tau in taus])[:, :, 1:].cpu()
 
 
 found = {name: by_level(toy) for name, toy in pair.items()}  # (levels, clips, frames 1 and later)
@@ -319,23 +323,24 @@ right.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 helped = (found["mini-base"] - found["mini-vta"]).mean(dim=1)
-assert helped.mean() > 0, "the adapted model is better wherever it can go by frame 0"
-assert helped.mean(dim=1)[-1] > 0, "most of all where noise hides everything else"
+assert helped.mean() > 0, "the adapted model is better where it can use frame 0"
+assert helped.mean(dim=1)[-1] > 0, "above all where noise hides everything else"
 
 # %% [markdown]
-# Near clean, at the left, every frame shows itself and nobody needs the picture; and a draw with shift 5 seldom comes there.
+# At low noise, at the left, every frame is visible by itself and the picture is not needed; and a sampler with shift 5 seldom
+# goes there.
 #
 # ## Image-to-video, latent frame by latent frame
 #
-# From the cards: hundreds of unseen scenes, frame 0 given. `mini-i2v` is Wan's own way, trained just as long from the same
-# base, with the picture as further input. The codec's own error bounds them all.
+# From the cards: hundreds of unseen scenes, frame 0 given. `mini-i2v` is Wan's own approach, trained just as long from
+# the same base, with the picture as further input. The codec's own error is a bound for all of them.
 #
-# **Predict.** Does the generalist with one clock per frame beat the specialist of Wan's kind?
+# **Predict.** Does the generalist with one timestep per frame beat the specialist in Wan's way?
 
 # %%
 cards = {name: small_models.card(name)["metrics"] for name in ("mini-vta", "mini-i2v")}
 lines = {name: metrics[name] for name, metrics in cards.items()}
-lines["base, untrained clocks"] = cards["mini-vta"]["base_with_untrained_vector_clocks"]
+lines["base, untrained timesteps"] = cards["mini-vta"]["base_with_untrained_vector_clocks"]
 lines["copy of frame 0"] = cards["mini-vta"]["copy_of_frame_0"]
 lines["truth through the codec"] = cards["mini-vta"]["truth_through_the_codec"]
 fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
@@ -349,22 +354,23 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 by_frame = {name: torch.tensor(m["image_to_video"]["psnr_db_by_latent_frame"]) for name, m in lines.items()}
-assert (by_frame["mini-vta"] > by_frame["base, untrained clocks"]).all(), "better than its base in every frame"
+assert (by_frame["mini-vta"] > by_frame["base, untrained timesteps"]).all(), "better than its base in every frame"
 assert (by_frame["mini-vta"] > by_frame["copy of frame 0"]).all(), "better than a copy in every frame"
 assert (by_frame["mini-vta"].diff() < 0).all(), "the farther from the picture, the harder"
 assert (by_frame["mini-i2v"] > by_frame["mini-vta"]).all(), "the specialist is ahead"
 assert (by_frame["truth through the codec"] > by_frame["mini-vta"]).all(), "nobody beats the codec"
 
 # %% [markdown]
-# In this world the specialist is ahead, and it can do one task. The generalist has not been told which frames will be known.
+# In this world the specialist is ahead, but it can do only one task. The generalist did not know in training which
+# frames would be given.
 #
 # ## How much training does it take?
 #
-# The paper's loudest claim is about cost. The table `cost` adapts the same base in several ways and measures image-to-video
-# on the way, at shares of the base's own training; `draws` compares the draws of the clocks. Both were measured by
-# `pusa-lab bench paper`; here they are read and drawn.
+# The paper's boldest claim is about cost. The table `cost` adapts the same base in several ways and measures
+# image-to-video along the way, at fractions of the base's own training; `draws` compares timestep samplers. Both were
+# measured by `pusa-lab bench paper`; here they are read and plotted.
 #
-# **Predict.** Which way needs fewer clips to become good: clocks per frame, or a further input?
+# **Predict.** Which approach needs fewer clips to become good: one timestep per frame, or a further input?
 
 
 # %%
@@ -384,7 +390,7 @@ for row in cost["rows"]:
     mean, low, high = row["scores"]["psnr"]
     assert low <= mean <= high, "a mean lies in its interval"
 assert by_way["VTA, all weights"] == by_way["Wan's way, all weights"], "both ways are compared at equal budgets"
-assert by_way["control: one clock, all weights"], "and there is a control that trains as long with one clock"
+assert by_way["control: one clock, all weights"], "and a control trains as long with one timestep for all frames"
 
 # %%
 print(f"{compared['title']}: {compared['sizes']['preset']}, {compared['device']}, seed {compared['seed']}")
@@ -393,14 +399,15 @@ plt.show()
 display(Markdown(beside_the_paper(compared)))
 
 kinds = {row["key"]["draw"] for row in compared["rows"]}
-assert "independent" in kinds and len(kinds) > 1, "the paper's draw is compared with others"
+assert "independent" in kinds and len(kinds) > 1, "the paper's sampler is compared with others"
 
 # %% [markdown]
 # ## Exercises
 #
-# **1 · Fill in.** A training step up to the loss of each frame: draw an independent clock for every frame, then the noise,
-# both from the generator `g`; mix; ask the model; compare with its target. `toy(x, tau, **toy.encode_text(words))` is the
-# velocity; `t` below is `tau` made to fit `(b, c, f, h, w)`.
+# **1 · Fill in.** A training step up to the loss of each frame: sample an independent timestep for every frame, then
+# the noise, both from the generator `g`; mix; call the model; compare with its target.
+# `toy(x, tau, **toy.encode_text(words))` is the velocity, where `words` are the prompts; `t` below is `tau` reshaped to
+# fit `(b, c, f, h, w)`.
 
 
 # %% tags=["exercise"]
@@ -418,11 +425,11 @@ clip, words = held[0][:3].cpu(), held[1][:3]
 check(*((lambda f=f: f(on_cpu, clip, words, torch.Generator().manual_seed(SEED))) for f in (my_step, reference)))
 
 # %% [markdown]
-# **2 · Vary.** The specialist above goes on from one picture. Make the draw for a specialist of *extension*: frames 0, 1 and 2
-# always clean, one shared clock for all others.
+# **2 · Vary.** The specialist above continues from one picture. Write the timestep sampler for a specialist in
+# *extension*: frames 0, 1 and 2 always clean, one shared timestep for all others.
 
 # %% tags=["exercise"]
-my_draw = None  # a draw, see pusa_lab.schedules.draws
+my_draw = None  # a timestep sampler, see pusa_lab.schedules.draws
 
 # %% tags=["check"]
 tau = None if my_draw is None else my_draw(64, 8, torch.Generator().manual_seed(SEED))
@@ -430,8 +437,9 @@ clean = tau is not None and (tau[:, :3] == 0).all() and (tau[:, 3:] > 0).all()
 check(None if tau is None else bool(clean and (tau[:, 3:] == tau[:, 3:4]).all() and tau[:, 3].std() > 0.1), True)
 
 # %% [markdown]
-# **3 · Invent.** A draw of your own, `(batch, frames, generator) -> tau`: clocks in [0, 1], random, and in *no* sample do all
-# frames stand within 0.3 of each other. (Independent clocks sometimes do.) Train with it: `train(my_own)`.
+# **3 · Invent.** A timestep sampler of your own, `(batch, frames, generator) -> tau`: random timesteps in [0, 1] such
+# that in *no* sample all frames lie within 0.3 of each other. (Independent timesteps sometimes do.) Train with it:
+# `train(my_own)`.
 
 
 # %% tags=["exercise"]
@@ -451,13 +459,14 @@ else:
 #
 # | name | meaning |
 # |---|---|
-# | `draws.independent`, `draws.shared` | a clock for every frame, or one for all |
-# | `draws.clean_prefix(k)` | the first k frames always at clock 0 |
-# | `VTAModule.frame_loss` | clocks and loss of every sample and frame, before any mean |
+# | `draws.independent`, `draws.shared` | one timestep per frame, or one for all frames |
+# | `draws.clean_prefix(k)` | the first k frames always at timestep 0 |
+# | `VTAModule.frame_loss` | timesteps and loss of every sample and frame, before any mean |
 # | `by_clock_and_frame` | that loss, by noise level and by frame |
 #
-# *What could go wrong:* judging by the loss at one kind of clocks; comparing models on different scenes or noise, where the
-# paired difference would have shown it; taking a short run's ranking for a long one's.
+# *What could go wrong:* judging by the loss under one timestep sampler only; comparing models on different scenes or
+# noise, where a paired difference would have been sharper; taking the ranking after a short run for that after a long
+# one.
 #
 # *Where the code lives:* `pusa_lab/training/module.py` (the step), `pusa_lab/training/loop.py` (the loop),
 # `pusa_lab/schedules/draws.py`, `small_models/train.py` (the shipped recipes), `small_models/experiments/` (the tables).

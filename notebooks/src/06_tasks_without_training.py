@@ -3,15 +3,15 @@
 #
 # *You need: chapters 0 and 1. Time: 20 minutes of reading, about half a minute of CPU.*
 #
-# A model with one clock per frame was trained on one thing only: to remove noise, however it is spread over the frames. Which
-# frames are known is decided when sampling. So image to video, two ends, key frames, a gap to fill, a transition, an
-# extension and a loop are one call with different lists (arXiv 2507.16116).
+# A model with one timestep per frame was trained on one thing only: to remove noise, however it is spread over the
+# frames. Which frames are known is decided at sampling time. So image to video, two ends, key frames, a gap to fill, a
+# transition, an extension and a loop are the same call with different lists (arXiv 2507.16116).
 #
 # **After this chapter you can**
 #
 # - run every task, and make one of your own, by listing known frames;
-# - tell latent frames from pixel frames, and give a picture or a clip where each fits;
-# - turn the two knobs, noise on the known frames and strength of the update, and say what each does, in numbers.
+# - tell latent frames from pixel frames, and place a picture or a clip where it fits;
+# - use the two knobs, noise on the known frames and strength of the update, and say in numbers what each does.
 
 # %% tags=["setup"]
 import importlib.util
@@ -64,8 +64,8 @@ how = f"{STEPS} steps, guidance {GUIDANCE:g}, seed {SEED}"
 # %% [markdown]
 # ## A scene whose truth is known
 #
-# The model has never seen this scene: its seed is none of training's. So whatever it makes of a few known frames can be
-# laid beside what really happens.
+# The model has never seen this scene, because its seed is not one of the training seeds. So whatever the model makes of
+# a few known frames can be compared with what really happens.
 
 # %%
 model = small_models.load(MODEL, device=device)
@@ -81,10 +81,10 @@ plt.show()
 # %% [markdown]
 # ## Latent frames and pixel frames
 #
-# Clocks belong to latent frames, pictures are pixel frames. The codec packs four pixel frames into each latent frame, but
-# the first holds one alone: latent frame $i$ holds pixel frames $1 + 4 (i - 1)$ to $4 i$.
+# Timesteps belong to latent frames; pictures are pixel frames. The codec packs four pixel frames into each latent
+# frame, except that the first holds only one: latent frame $i \ge 1$ holds pixel frames $1 + 4 (i - 1)$ to $4 i$.
 #
-# **Predict.** Which latent frame does a picture at pixel frame 16 become part of? Can a clip begin at pixel frame 16?
+# **Predict.** Which latent frame will a picture at pixel frame 16 belong to? Can a clip begin at pixel frame 16?
 
 # %% tags=["nbval-check-output"]
 print(tasks.frame_table(geometry))
@@ -100,10 +100,10 @@ else:
 # %% [markdown]
 # ## Every task is a list of known frames
 #
-# `Known(clip, at)` says what is known and where. That is the whole difference between tasks: no task has a pipeline of its
-# own, and none of them was trained for. (Algorithm 1 and App. D, arXiv 2507.16116.)
+# `Known(clip, at)` says what is known and where. That is the whole difference between tasks: no task has a pipeline of
+# its own, and the model was trained for none of them. (Algorithm 1 and App. D, arXiv 2507.16116.)
 #
-# **Predict.** Write down for each line which of the nine latent frames it makes known. The next cell compares.
+# **Predict.** For each line, write down which of the nine latent frames it makes known. The next cell compares.
 
 # %% tags=["nbval-check-output"]
 end = list(geometry.pixels_at(frames - 1))
@@ -127,7 +127,7 @@ assert known["transition"] == [0, 1, 2, 6, 7, 8] and known["extension"] == [0, 1
 assert known["start_end"] == known["loop"], "a loop is start and end with one picture"
 
 # %% [markdown]
-# Now one call of `pl.generate` for each. First the clocks: frames across, rows downwards, dark is clean.
+# Now one call of `pl.generate` for each. First the schedules: frames across, rows downwards, dark is clean.
 
 
 # %%
@@ -155,12 +155,12 @@ for name, result in results.items():
     with torch.no_grad():
         given = conditions[name].encode(model).latents
     assert (result.schedule[:, at] == 0).all(), "the columns of known frames are dark"
-    assert torch.equal(result.latents[:, :, at], given), "and so these frames come out as they went in"
+    assert torch.equal(result.latents[:, :, at], given), "and so these frames come out exactly as given"
     free = [i for i in range(frames) if i not in at]
     assert (result.schedule[0, free] == 1).all(), "all others start from noise"
 
 # %% [markdown]
-# And the videos, beside the truth. Look at the corners: who bounces where?
+# And the videos, next to the truth. Watch the corners: which object bounces where?
 
 # %%
 print(f"{caption}\n{how}, noise 0, strength 1, every second pixel frame; below each name the known latents")
@@ -170,13 +170,14 @@ play(dict(shown[:4]), fps=geometry.fps / 2)
 play(dict(shown[4:]), fps=geometry.fps / 2)
 
 # %% [markdown]
-# ## What the known frames are worth
+# ## How much the known frames help
 #
-# The same scene, the same seed, more or less known. `suite.fidelity` compares with the truth, over the pixel frames that
-# were **not** given: PSNR, by how many pixels objects are off, and whether the mean colour jumps where known and made
-# frames meet (`metrics.boundary_jump`). A loop has no truth: this scene does not come back.
+# The same scene, the same seed, more or fewer known frames. `suite.fidelity` compares with the truth, over the pixel
+# frames that were **not** given: PSNR, by how many pixels objects are off, and whether the mean colour jumps where
+# known and generated frames meet (`metrics.boundary_jump`). A loop has no truth to compare with, because this scene
+# does not return to its start.
 #
-# **Predict.** Where will image to video be worst, where extension, and where transition?
+# **Predict.** Where will image to video be worst? And extension, and transition?
 
 # %%
 found = {
@@ -184,7 +185,7 @@ found = {
     for name, r in results.items()
     if name != "loop"
 }
-rows = ["| task | known of 33 | PSNR of the others | objects off by | jump of colour |", "|---|---|---|---|---|"]
+rows = ["| task | known of 33 | PSNR of the others | objects off by | colour jump |", "|---|---|---|---|---|"]
 for name, f in found.items():
     psnr, off, jump = (f[key].item() for key in ("psnr", "position_error", "boundary_colour"))
     rows.append(f"| {name} | {len(held(known[name]))} | {psnr:.1f} dB | {off:.1f} px | {jump:+.1f} of 255 |")
@@ -206,19 +207,19 @@ assert many > few, "frames known on both sides help those between them"
 back = metrics.psnr(*(pixels.to_pixels(v) for v in (results["loop"].video[0, -1], video[0])))
 away = metrics.psnr(*(pixels.to_pixels(v) for v in (results["image_to_video"].video[0, -1], video[0])))
 print(f"last frame against frame 0: loop {back.item():.1f} dB, image to video {away.item():.1f} dB")
-assert back > away + 3, "a loop comes back to its picture"
+assert back > away + 3, "a loop returns to its picture"
 
 # %% [markdown]
-# Even known frames stop near 30 dB, for they pass through the codec, and that is what it keeps of a picture.
+# Even known frames stay near 30 dB, because they pass through the codec, and the codec loses detail.
 #
 # ## A picture at the end, or the last four frames?
 #
-# A single picture at the last latent frame has to fill four pixel frames, so it is encoded as a standstill. On Wan that is
-# said to show: the video freezes for its last four frames, and it is better to give those four as a clip (App. D, arXiv
-# 2507.16116). `start_end` takes either.
+# A single picture at the last latent frame has to fill four pixel frames, so it is encoded as a still clip. On Wan this
+# is said to show: the video freezes for its last four frames, and it is better to give those four as a clip (App. D,
+# arXiv 2507.16116). `start_end` takes either.
 #
-# **Predict.** How far will the objects travel in the last latent frame of `mini`, in pixels a frame, given the picture? And
-# given the clip?
+# **Predict.** How far will the objects travel in the last latent frame of `mini`, in pixels per frame, given the
+# picture? And given the clip?
 
 
 # %%
@@ -232,31 +233,31 @@ ends["a picture"] = make(tasks.start_end(video[0], video[-1])).video[0]
 standstill = np.repeat(video[-1:], length, axis=0)
 with torch.no_grad():
     through = model.decode(model.encode_video(pixels.to_pixels(standstill).to(device)))
-ends["standstill, coded"] = pixels.to_uint8(through)[0]
+ends["still clip, coded"] = pixels.to_uint8(through)[0]
 moved = {name: travel(pixels.to_pixels(clip)) for name, clip in ends.items()}
-viz.filmstrip({f"{name}: {moved[name]:.2f} px a frame": clip[-4:] for name, clip in ends.items()})
+viz.filmstrip({f"{name}: {moved[name]:.2f} px per frame": clip[-4:] for name, clip in ends.items()})
 plt.gca().set_xticks([])
 plt.gca().set_xlabel("the last four pixel frames")
 plt.show()
 
 assert moved["a picture"] > 0.7 * moved["the clip"], "on mini the picture does not freeze the end"
-assert moved["standstill, coded"] < 0.3 * moved["a picture"], "although the codec can show things that stand still"
+assert moved["still clip, coded"] < 0.3 * moved["a picture"], "although the codec can show things that stand still"
 with torch.no_grad():
     still = encode_at(model, pixels.to_pixels(video[-1]).to(device), frames - 1)
     moving = encode_at(model, pixels.to_pixels(video[-4:]).to(device), frames - 1)
 print(f"latents of picture and clip differ by {(still - moving).square().mean().sqrt():.2f} (root mean square)")
-assert not torch.equal(still, moving), "they are encoded differently, all the same"
+assert not torch.equal(still, moving), "the two are encoded differently all the same"
 
 # %% [markdown]
-# On `mini`, in this scene, the freeze does **not** show. Its small decoder seems to take the motion from the frames before:
-# behind moving frames even the latent of a standstill moves on, at nearly the speed that the clip gives. What was said of Wan's codec need
-# not hold for another. What to do stays the same: if you have the last four frames, give them.
+# On `mini`, in this scene, the freeze does **not** show. Its small decoder seems to take the motion from the frames
+# before: after moving frames, even the latent of a still clip keeps moving, nearly as fast as with the clip. What is
+# true of Wan's codec need not hold for another. The advice stays the same: if you have the last four frames, give them.
 #
-# ## On and on
+# ## Longer videos
 #
-# `pl.extend_to` repeats the extension, window after window, each begun with the last frames of what is there.
+# `pl.extend_to` repeats the extension, window after window, each starting from the last frames generated so far.
 #
-# **Predict.** At which pixel frame will the first made frame of the second window stand?
+# **Predict.** At which pixel frame is the first generated frame of the second window?
 
 # %%
 seconds = 57 / geometry.fps
@@ -267,24 +268,24 @@ longer = pl.extend_to(
 beyond = world.render(scene, longer.video.shape[1])
 jump = metrics.boundary_jump(pixels.to_pixels(longer.video), [seam]).item()
 viz.filmstrip({"truth": pixels.to_uint8(beyond)[0], "made": longer.video[0]}, known=range(13), most=9)
-plt.title(f"extension to {seconds:.2f} seconds, seam at pixel frame {seam}, jump of colour there {jump:+.2f} of 255")
+plt.title(f"extension to {seconds:.2f} seconds, seam at pixel frame {seam}, colour jump there {jump:+.2f} of 255")
 plt.show()
 
-assert longer.video.shape[1] == 57 and seam == length, "the second window goes on where the first ended"
-assert np.array_equal(longer.video[:, :seam], results["extension"].video), "what was there stays as it is"
+assert longer.video.shape[1] == 57 and seam == length, "the second window continues where the first ended"
+assert np.array_equal(longer.video[:, :seam], results["extension"].video), "the existing frames stay as they are"
 
 # %% [markdown]
-# The window before is all that the next one sees, so its errors are handed on: watch the colour of the cross. Chapter 7
+# Each window sees only the end of the one before, so errors are passed on: watch the colour of the cross. Chapter 7
 # measures this drift on many scenes.
 #
 # ## Two knobs
 #
-# **Noise** on a known frame: with the level $m$ its clock runs along $m S$ instead of 0. The frame starts noised to $m$ and is
-# denoised with the others, so it may change to fit them (App. B, arXiv 2507.16116, which advises 0.2 for a picture).
-# **Strength** scales the low-rank update that taught the model its clocks, $W + s B A$: 0 is the base, 1 is as trained,
-# the paper's runs use 1.4.
+# **Noise** on a known frame: with the noise level $m$, its timestep follows $m S$ instead of 0. The frame starts noised
+# to $m$ and is denoised with the others, so it may change to fit them (App. B, arXiv 2507.16116, which advises 0.2 for
+# a picture). **Strength** scales the low-rank update that adapted the model to one timestep per frame, $W + s B A$: 0
+# is the base, 1 is as trained, the paper's runs use 1.4.
 #
-# **Predict.** Which knob changes frame 0, and does the other one change it too once the first is turned?
+# **Predict.** Which knob changes frame 0? And does the other one change it too once the first is above 0?
 
 # %%
 NOISES, STRENGTHS = ((0.0, 0.6), (1.0,)) if FAST else ((0.0, 0.3, 0.6), (1.0, 1.4))
@@ -312,18 +313,18 @@ for s in STRENGTHS:
 
 for s in STRENGTHS:
     kept = [scores[s, m]["known_psnr"].item() for m in NOISES]
-    assert kept == sorted(kept, reverse=True) and kept[0] > kept[-1] + 3, "the more noise, the freer is frame 0"
-    assert torch.equal(grid[s, 0.0].latents[:, :, 0], results["image_to_video"].latents[:, :, 0]), "at noise 0 it stays"
+    assert kept == sorted(kept, reverse=True) and kept[0] > kept[-1] + 3, "the more noise, the more frame 0 changes"
+    assert torch.equal(grid[s, 0.0].latents[:, :, 0], results["image_to_video"].latents[:, :, 0]), "not at noise 0"
 
 # %% [markdown]
-# Without noise frame 0 is the same for every strength, for it never moves. Once it may move, both knobs move it.
+# Without noise, frame 0 is the same for every strength, because no step changes it. With noise, both knobs change it.
 #
-# ## Measured, not looked at
+# ## Measured on many scenes
 #
-# One scene proves little. The shipped results hold many unseen scenes, and 95 % intervals that resample them. Where
-# intervals overlap much, little is known of the order.
+# One scene proves little. The shipped results hold many unseen scenes, and 95 % intervals from resampling them. Where
+# intervals overlap much, the order is uncertain.
 #
-# **Predict.** Does the PSNR of the *other* frames fall with the noise on the known ones, and from where on?
+# **Predict.** Does the PSNR of the *other* frames fall as noise is added to the known ones, and from which level on?
 
 # %% tags=["nbval-check-output"]
 names = ("noise", "tasks", "lora")
@@ -331,7 +332,7 @@ noise, measured, lora = (experiments.read(experiments.RESULTS / f"{name}.json") 
 sizes = noise["sizes"]
 print(f"noise: {sizes['swept']} scenes with {sizes['seeds']} seed(s) each, on {sizes['preset']}, {noise['date']}")
 
-curves = {}  # one level for all known frames; published lists of levels are left out here
+curves = {}  # one level for all known frames; published lists of levels are omitted here
 for row in noise["rows"]:
     if row["key"]["mode"] == "denoise" and not isinstance(row["key"]["noise"], list):
         curves.setdefault(row["key"]["task"], []).append(row)
@@ -355,8 +356,8 @@ for task, rows in curves.items():
     assert ends[1][2] < ends[0][1], f"{task}: at noise 1 the known frames are forgotten"
 
 # %% [markdown]
-# Now every task of the shipped model, which was trained for none of them; in image-to-video beside Wan's own way, which
-# was trained for just that.
+# Now every task with the shipped model, which was trained for none of them; for image-to-video also Wan's own approach,
+# which was trained for exactly that.
 #
 # **Predict.** Which task is the easiest, and why?
 
@@ -367,14 +368,14 @@ plt.show()
 table = {(row["key"]["task"], row["key"]["model"]): row for row in measured["rows"]}
 gain = {t: table[t, "VTA, shipped"]["scores"]["psnr"][0] for t in ("image_to_video", "extension")}
 print(", ".join(f"{t} {db:.1f} dB" for t, db in gain.items()))
-assert gain["extension"] > gain["image_to_video"], "who has seen motion goes on better than who has one picture"
+assert gain["extension"] > gain["image_to_video"], "several known frames show the motion, a single picture does not"
 
 # %% [markdown]
-# And strength, for updates of several ranks and lengths of training; printed is the best of the longest. In the paper the
-# best strength is above 1 and comes down with longer training (Tables 4a and 4c).
+# And strength, for updates of several ranks and lengths of training; for the longest training the best strength is
+# printed. In the paper the best strength is above 1 and decreases with longer training (Tables 4a and 4c).
 
 # %% tags=["nbval-check-output"]
-figure(lora).set_dpi(64)  # sixteen panels: the page stays under a megabyte
+figure(lora).set_dpi(64)  # sixteen panels: the notebook stays under a megabyte
 plt.show()
 
 longest = max(row["key"]["share"] for row in lora["rows"])
@@ -386,8 +387,8 @@ for rank in dict.fromkeys(row["key"]["rank"] for row in lora["rows"]):
 # %% [markdown]
 # ## Exercises
 #
-# **1 · Fill in.** The list of known frames for start and end: the picture `first` at the beginning, the clip `last` so that
-# it ends where the video ends, both at the level `noise`.
+# **1 · Fill in.** The list of known frames for start and end: the picture `first` at the beginning, and the clip `last`
+# such that it ends where the video ends, both at the noise level `noise`.
 
 
 # %% tags=["exercise"]
@@ -406,8 +407,8 @@ given = (video[0], video[end], 0.4)
 check(begun(my_start_end(*given)), begun(tasks.start_end(*given).known))
 
 # %% [markdown]
-# **2 · Vary.** Find a level of noise at which image to video takes frame 0 as a suggestion: made anew so freely that its PSNR
-# against the picture is between 20 and 27 dB. (At noise 0 it is above 30, at noise 1 near 12.)
+# **2 · Vary.** Find a noise level at which image to video takes frame 0 only as a suggestion: regenerated so freely
+# that its PSNR against the picture is between 20 and 27 dB. (At noise 0 it is above 30, at noise 1 near 12.)
 
 # %% tags=["exercise"]
 my_noise = None  # a number in [0, 1]
@@ -422,8 +423,8 @@ else:
     check(20 < db < 27, True)
 
 # %% [markdown]
-# **3 · Invent.** A task of your own: known frames at a set of places that none of the tasks above has, at least two of them,
-# and exactly the same at the end as they were given. Which question does it put to the model?
+# **3 · Invent.** A task of your own: known frames in positions that none of the tasks above uses, at least two of them,
+# and unchanged at the end. Which question does it ask the model?
 
 # %% tags=["exercise"]
 my_task = None  # tasks.Task("...", (tasks.Known(..., at=...), ...))
@@ -444,14 +445,15 @@ else:
 # | task | known latent frames of nine | how |
 # |---|---|---|
 # | `image_to_video` | 0 | a picture |
-# | `start_end`, `loop` | 0, 8 | two pictures, or a picture and the clip of the last four pixel frames |
+# | `start_end`, `loop` | 0, 8 | two pictures, or a picture and a clip of the last four pixel frames |
 # | `keyframes` | any | pictures, `at` latent frames or `pixel_at` pixel frames |
 # | `completion` | any | parts of a video, whole latent frames, each encoded alone |
 # | `transition` | first and last few | two clips |
-# | `extension`, `extend_to` | first few | a clip; again and again |
+# | `extension`, `extend_to` | first few | a clip; repeated for longer videos |
 #
-# *What could go wrong:* counting pixel frames where latent frames are meant; a clip that begins inside a latent frame; cutting
-# known latents out of a whole encoded video, which leaks what came before them; reading a knob off one seed.
+# *What could go wrong:* counting pixel frames where latent frames are meant; a clip that begins inside a latent frame;
+# cutting known latents out of a whole encoded video, which leaks what came before them; judging a knob by a single
+# seed.
 #
 # *Where the code lives:* `pusa_lab/tasks.py`, `pusa_lab/conditions.py` (placing and encoding), `pusa_lab/extend.py`;
 # `tasks.PRESETS` holds the levels that were published for Wan; the sweeps are made by `pusa-lab bench paper`.

@@ -3,16 +3,16 @@
 #
 # *You need: chapters 0, 5 and 6. Time: 25 minutes of reading, about half a minute of CPU.*
 #
-# Pusa's claims are numbers of VBench-I2V (arXiv 2507.16116, Table 1), and VBench's dimensions are learned networks (arXiv
-# 2311.17982). In the toys' world the truth is known, so here every number is exact, and one can ask the measures themselves
-# what they see.
+# Pusa's claims are VBench-I2V scores (arXiv 2507.16116, Table 1), and VBench's dimensions are learned networks (arXiv
+# 2311.17982). In the toys' world the truth is known, so here every number is exact, and one can test what the metrics
+# themselves respond to.
 #
 # **After this chapter you can**
 #
-# - say what each dimension sees, and name a worthless clip that it likes;
-# - form VBench's totals from their dimensions, and see what a total hides;
-# - say how sure a number is, and compare two models so that the answer is sharp;
-# - read the paper's claims beside those measured here.
+# - say what each dimension measures, and name a worthless clip that it rewards;
+# - compute VBench's totals from their dimensions, and see what a total hides;
+# - say how certain a number is, and compare two models precisely;
+# - read the paper's claims next to those measured here.
 
 # %% tags=["setup"]
 import importlib.util
@@ -63,22 +63,22 @@ CLIPS = 4 if FAST else CLIPS
 # %% [markdown]
 # ## By hand
 #
-# A measure takes clips (b, 3, pixel frames, h, w) in [-1, 1] and gives one number a clip. Take three frames of one grey
-# pixel: 0, 0.5 and 0.8. The neighbours foretell $(0 + 0.8) / 2 = 0.4$ for the middle, which is 0.1 off.
+# A metric takes clips (b, 3, pixel frames, h, w) in [-1, 1] and returns one number per clip. Take three frames of one
+# grey pixel: 0, 0.5 and 0.8. The neighbours predict $(0 + 0.8) / 2 = 0.4$ for the middle, which is off by 0.1.
 
 # %%
 grey = 2 * torch.tensor([0.0, 0.5, 0.8]) - 1  # from [0, 1] to [-1, 1]
 tiny = grey.view(1, 1, 3, 1, 1).repeat(1, 3, 1, 1, 1)
 smooth = metrics.motion_smoothness(tiny).item()
 print(f"motion_smoothness {smooth:.3f}")
-assert math.isclose(smooth, 1 - abs(0.5 - (0.0 + 0.8) / 2), abs_tol=1e-6), "1 minus what the neighbours do not foretell"
+assert math.isclose(smooth, 1 - abs(0.5 - (0.0 + 0.8) / 2), abs_tol=1e-6), "1 minus the neighbours' prediction error"
 
 # %% [markdown]
-# Consistency needs to know what is subject and what is background. VBench asks networks for features; we ask for **masks**.
-# For true clips the world has them exactly. For clips that a model made, a reader finds them by the colours that the
-# caption names.
+# Consistency needs to know what is subject and what is background. VBench uses features of networks; we use **masks**.
+# For true clips the world has them exactly. For generated clips, a reader finds them by the colours that the prompt
+# names.
 #
-# **Predict.** Will the reader's masks give the same subject consistency as the truth's?
+# **Predict.** Will the reader's masks give the same subject consistency as the true ones?
 
 # %%
 scenes = world.draw_scenes(6, evaluate.EVAL_SEED + SEED, world.MINI)[:CLIPS]
@@ -94,7 +94,7 @@ def grey_video(mask):
 viz.filmstrip(
     {
         "the clip": pixels.to_uint8(truth)[1],
-        "masks of the truth": grey_video(exact[1]),
+        "true masks": grey_video(exact[1]),
         "masks of the reader": grey_video(read[1]),
     },
     most=9,
@@ -103,20 +103,20 @@ plt.title(world.captions(scenes)[1], fontsize=8)
 plt.show()
 
 known, found = (metrics.subject_consistency(truth, mask) for mask in (exact, read))
-for name, values in {"masks of the truth": known, "masks of the reader": found}.items():
+for name, values in {"true masks": known, "masks of the reader": found}.items():
     print(f"subject_consistency by {name}: {', '.join(f'{v:.3f}' for v in values.tolist())}")
 assert (known - found).abs().mean() < 0.05, "the reader's masks do nearly as well"
 
 # %% [markdown]
-# ## Which damage does each dimension see?
+# ## Which damage does each dimension detect?
 #
-# Now damage the clips. Three kinds are worthless on purpose (`suite.destroyed`): frames of other clips, noise, and a blur.
-# Three are subtle: frame 0 **frozen** for the whole clip, everything **darker from half-way** on, and the clip **mirrored**,
-# so that left is right.
+# Now damage the clips. Three kinds are worthless on purpose (`suite.destroyed`): frames of other clips, noise, and a
+# blur. Three are subtle: frame 0 **frozen** for the whole clip, everything **darker from half-way** on, and the clip
+# **mirrored**, with left and right exchanged.
 #
-# To the right of VBench's words stands what only this world can tell: `text_alignment` (are the objects what the caption
-# says, and do they move as it says), `physics_error` (by how many pixels they leave its law of motion) and `position_error`
-# (how far they are from where they truly are).
+# To the right of VBench's dimensions are scores that only this world can provide: `text_alignment` (are the objects
+# those of the prompt, and do they move as it says), `physics_error` (by how many pixels they violate its law of motion)
+# and `position_error` (how far they are from where they truly are).
 #
 # **Predict.** Write down for frozen, darker and mirrored which columns will turn dark.
 
@@ -136,7 +136,7 @@ def measured(clip):
 
 tables = ("suite", "cost", "preserved", "steps", "schedules")
 shelf = {name: experiments.read(experiments.RESULTS / f"{name}.json") for name in tables}
-scale = shelf["suite"]["scale"]  # for VBENCH: what worthless and what true clips get
+scale = shelf["suite"]["scale"]  # for VBENCH: the scores of worthless and of true clips
 clips = {
     "truth": truth,
     "frozen": truth[:, :, :1].repeat(1, 1, length, 1, 1),
@@ -160,8 +160,8 @@ fig, ax = plt.subplots(figsize=(12, 4.4), layout="constrained")
 ax.imshow(bright, aspect="auto", vmin=0, vmax=1)
 for r, row in enumerate((times * raw).tolist()):
     for c, value in enumerate(row):
-        ink, words = "white" if bright[r, c] < 0.5 else "black", "none found" if math.isnan(value) else f"{value:.1f}"
-        ax.text(c, r, words, ha="center", va="center", color=ink, fontsize=9)
+        ink, label = "white" if bright[r, c] < 0.5 else "black", "none found" if math.isnan(value) else f"{value:.1f}"
+        ax.text(c, r, label, ha="center", va="center", color=ink, fontsize=9)
 units = {
     "flicker": "flicker\n(of 255)",
     "physics_error": "physics error\n(pixels)",
@@ -170,22 +170,23 @@ units = {
 ax.set_xticks(range(len(columns)), [units.get(c, c.replace("_", "\n")) for c in columns], fontsize=8)
 ax.set_yticks(range(len(grid)), list(grid))
 ax.set_title(
-    f"mean of {len(truth)} clips; yellow: as the truth or better, dark: the worst of its column; no unit: of 100"
+    f"mean of {len(truth)} clips; yellow: as good as the truth or better, dark: worst of its column; no unit: of 100"
 )
 plt.show()
 
 # %% [markdown]
-# The figure's own lesson, computed. **A frozen clip is as good as the truth, or better, wherever looks are compared**: what
-# never changes is consistent, smooth and just like the given picture. Of VBench's seven, only `dynamic_degree` objects.
+# What the figure shows, computed. **A frozen clip is as good as the truth, or better, wherever appearance is
+# compared**: what never changes is consistent, smooth and just like the given picture. Of VBench's seven, only
+# `dynamic_degree` objects.
 
 # %%
 mean = {name: dict(zip(columns, row.tolist(), strict=True)) for name, row in zip(grid, raw, strict=True)}
 frozen, true = mean["frozen"], mean["truth"]
 looks = [c for c in suite.VBENCH if c not in ("dynamic_degree", "imaging_quality")]
-assert all(frozen[c] >= true[c] - 1e-4 for c in looks), "frozen is as consistent, as smooth and as like its picture"
+assert all(frozen[c] >= true[c] - 1e-4 for c in looks), "frozen is as consistent, as smooth and as close to its picture"
 assert abs(frozen["imaging_quality"] - true["imaging_quality"]) < 0.05, "and each frame looks as good"
-assert frozen["dynamic_degree"] == 0 < true["dynamic_degree"], "dynamic_degree sees it"
-assert frozen["text_alignment"] < true["text_alignment"] - 0.2, "so does the caption"
+assert frozen["dynamic_degree"] == 0 < true["dynamic_degree"], "dynamic_degree detects it"
+assert frozen["text_alignment"] < true["text_alignment"] - 0.2, "so does the prompt"
 assert frozen["physics_error"] > true["physics_error"] + 1, "so does the law of motion"
 assert frozen["position_error"] > true["position_error"] + 1, "and so does the truth"
 print(f"Total of 100: truth {100 * true['total']:.1f}, frozen {100 * frozen['total']:.1f}")
@@ -193,42 +194,43 @@ large = {row["key"]["clips"]: row["scores"]["total"] for row in shelf["suite"]["
 print(
     ", ".join(f"{name} {100 * large[name][0]:.1f}" for name in ("truth", "frame 0 repeated")), "on 128 scenes (shipped)"
 )
-assert large["frame 0 repeated"][0] > large["truth"][0] - 0.03, "the total hardly minds that nothing moves"
+assert large["frame 0 repeated"][0] > large["truth"][0] - 0.03, "the Total hardly penalises that nothing moves"
 
 # %% [markdown]
-# The other two are each other's opposite. Darkness is seen by looks alone; the objects are still where they should be. The
-# mirror is seen by the world's truth alone; no measure of looks can know left from right.
+# The other two are opposites. Only the appearance scores detect the darkening; the objects are still where they should
+# be. Only the world's truth detects the mirroring; no measure of appearance can tell left from right.
 
 # %%
 dark, mirror = mean["darker from half-way"], mean["mirrored"]
 assert dark["subject_consistency"] < true["subject_consistency"] - 0.03, "darker: subjects change"
 assert dark["background_consistency"] < true["background_consistency"] - 0.005, "and the background"
-assert dark["position_error"] < true["position_error"] + 1, "but all is where it should be"
+assert dark["position_error"] < true["position_error"] + 1, "but the objects are where they should be"
 alone = ("subject_consistency", "background_consistency", "motion_smoothness", "dynamic_degree", "imaging_quality")
-assert all(abs(mirror[c] - true[c]) < 0.01 for c in alone), "mirrored: the clip alone looks as good as before"
-assert mirror["text_alignment"] < true["text_alignment"] - 0.1, "but it goes where the caption does not say"
+assert all(abs(mirror[c] - true[c]) < 0.01 for c in alone), "mirrored: the clip by itself looks as good as before"
+assert mirror["text_alignment"] < true["text_alignment"] - 0.1, "but it does not move as the prompt says"
 assert mirror["position_error"] > true["position_error"] + 3, "and is not where the truth is"
 
 # %% [markdown]
-# Two more things to see in the grid: **noise has the best `imaging_quality` of all**, since a measure of sharpness takes
-# noise for detail; and a blur is smoother than the truth. No single column is safe. That is why there are several.
+# Two more things to notice in the grid: **noise has the best `imaging_quality` of all**, because a measure of sharpness
+# takes noise for detail; and a blur is smoother than the truth. No single column is safe. That is why there are
+# several.
 
 # %%
-assert max(mean, key=lambda name: mean[name]["imaging_quality"]) == "noise", "sharpness likes noise"
-assert mean["blurred"]["motion_smoothness"] > true["motion_smoothness"], "smoothness likes blur"
+assert max(mean, key=lambda name: mean[name]["imaging_quality"]) == "noise", "sharpness rewards noise"
+assert mean["blurred"]["motion_smoothness"] > true["motion_smoothness"], "smoothness rewards blur"
 
 # %% [markdown]
 # ## VBench's totals
 #
-# Each dimension has a range, and is brought to $n = (s - \text{low}) / (\text{high} - \text{low})$. Quality and I2V are weighted means
-# of these, and the Total is the mean of both (arXiv 2311.17982, 2411.13503):
+# Each dimension has a range, and is normalised to $n = (s - \text{low}) / (\text{high} - \text{low})$. Quality and I2V
+# are weighted means of these, and the Total is the mean of the two (arXiv 2311.17982, 2411.13503):
 #
 # $$Q = \frac{\sum_k w_k n_k}{\sum_k w_k}, \qquad \text{Total} = \frac{Q + I}{2}$$
 #
 # Here are Pusa's nine numbers of Table 1 (arXiv 2507.16116), with range and weight.
 #
-# **Predict.** Dynamic degree has half a weight, and consistency lies near the top of its range. By how much would the Total
-# fall if Pusa's videos did not move at all?
+# **Predict.** Dynamic degree has only half the weight of most others, and consistency lies near the top of its range.
+# By how much would the Total fall if Pusa's videos did not move at all?
 
 # %% tags=["nbval-check-output"]
 pusa = {
@@ -245,7 +247,7 @@ pusa = {
 table_1 = {"quality": 79.80, "i2v": 94.84, "total": 87.32}
 scores = {name: value / 100 for name, value in pusa.items()}
 formed = metrics.totals(scores)
-lines = ["| dimension | Pusa | range | brought to | weight |", "|---|---|---|---|---|"]
+lines = ["| dimension | Pusa | range | normalised | weight |", "|---|---|---|---|---|"]
 for name, value in scores.items():
     (low, high), weight = metrics.RANGES[name], (metrics.QUALITY | metrics.I2V)[name]
     n = (value - low) / (high - low)
@@ -253,10 +255,11 @@ for name, value in scores.items():
 display(Markdown("\n".join(lines)))
 for name, printed in table_1.items():
     print(f"{name:8} {100 * formed[name]:.2f}, in the paper {printed:.2f}")
-    assert abs(100 * formed[name] - printed) < 0.011, "the paper's, but for the rounding of the nine"
+    assert abs(100 * formed[name] - printed) < 0.011, "the paper's, up to the rounding of the nine numbers"
 
 # %% [markdown]
-# Now freeze it, on paper: perfect consistency, smoothness and likeness, no motion, and the other three left as they are.
+# Now freeze the videos, on paper: perfect consistency, smoothness and similarity, no motion, and the other three as
+# they are.
 
 # %% tags=["nbval-check-output"]
 perfect = ("subject_consistency", "background_consistency", "motion_smoothness", "i2v_subject", "i2v_background")
@@ -266,17 +269,17 @@ print(f"Pusa {table_1['total']:.2f}, Pusa frozen {total:.2f}")
 assert total > table_1["total"], "a frozen Pusa would have the higher Total"
 
 # %% [markdown]
-# So a Total alone cannot say that an image was brought to life. Read `dynamic_degree` beside it, as Table 1 allows:
-# Animate-Anything moves in 2.68 % of its videos and still has a Total of 86.48. That is a reason for the truth's measures
-# here, and no reproach to the paper, which prints all columns.
+# So a Total alone cannot say that an image was brought to life. Read `dynamic_degree` next to it, as Table 1 allows:
+# Animate-Anything moves in 2.68 % of its videos and still has a Total of 86.48. That is why the truth is measured here
+# too; it is no criticism of the paper, which prints all columns.
 #
-# ## How sure?
+# ## How certain is a number?
 #
-# The shipped results come from an H200. In `cost.json` a number is the mean over 128 unseen prompts with 5 seeds each, and
-# the means by prompt are kept. Resampling *prompts* asks: what if the scenes had been others? (`metrics.bootstrap`)
+# The shipped results come from an H200. In `cost.json` a number is the mean over 128 unseen prompts with 5 seeds each,
+# and the means by prompt are kept. Resampling *prompts* asks: what if the scenes had been others? (`metrics.bootstrap`)
 #
-# Seeds of one prompt are alike, for hard scenes are hard with every seed. Treating every clip as independent pretends to
-# know more. Watch the extreme: each prompt's number five times over.
+# The seeds of one prompt give similar scores, because a hard scene is hard with every seed. Treating every clip as
+# independent claims more information than there is. The extreme case: each prompt's number repeated five times.
 #
 # **Predict.** How much narrower does the interval get, and have we learned anything?
 
@@ -291,7 +294,7 @@ def width(interval):
     return interval.high - interval.low
 
 
-def told(interval, unit=" dB"):
+def with_interval(interval, unit=" dB"):
     return f"{interval.mean:.2f}{unit} ({interval.low:.2f} to {interval.high:.2f})"
 
 
@@ -300,32 +303,33 @@ prompts = torch.arange(len(by_prompt))
 once, copies = metrics.bootstrap(by_prompt), metrics.bootstrap(by_prompt.repeat(5))
 grouped = metrics.bootstrap(by_prompt.repeat(5), prompts.repeat(5))
 for name, interval in {"prompts": once, "five copies, ungrouped": copies, "five copies, by prompt": grouped}.items():
-    print(f"{name:22} {told(interval)}")
+    print(f"{name:22} {with_interval(interval)}")
 assert torch.allclose(torch.tensor(once), torch.tensor(ours[budgets[-1]]["scores"]["psnr"]), atol=0.01), (
     "as in the file"
 )
-assert width(copies) < 0.6 * width(once), "copies look like knowledge"
-assert torch.allclose(torch.tensor(grouped), torch.tensor(once)), "grouped by prompt they are none"
+assert width(copies) < 0.6 * width(once), "copies look like information"
+assert torch.allclose(torch.tensor(grouped), torch.tensor(once)), "grouped by prompt they add none"
 
 # %% [markdown]
-# Now real numbers that are alike but no copies: the same prompts at all nine budgets. How good is VTA over all of them?
+# Now real numbers that are correlated but no copies: the same prompts at all nine budgets. How good is VTA over all of
+# them?
 
 # %%
 rows = torch.tensor([ours[s]["by_prompt"]["psnr"] for s in budgets])
 group = torch.arange(rows.shape[1]).repeat(len(rows))
 naive, honest = metrics.bootstrap(rows.flatten()), metrics.bootstrap(rows.flatten(), group)
-print(f"{rows.numel():,} independent clips {told(naive)}")
-print(f"{rows.shape[1]:>5} prompts           {told(honest)}")
+print(f"{rows.numel():,} independent clips {with_interval(naive)}")
+print(f"{rows.shape[1]:>5} prompts           {with_interval(honest)}")
 alike = torch.corrcoef(rows)[~torch.eye(len(rows), dtype=torch.bool)].mean()
 print(f"mean correlation of two budgets over prompts: {alike:.2f}")
-assert alike > 0.3, "hard scenes are hard for all"
+assert alike > 0.3, "hard scenes are hard at every budget"
 assert width(honest) > 1.4 * width(naive), "so the honest interval is wider"
 
 # %% [markdown]
-# The same likeness *helps* where two models are compared, if it is done prompt by prompt: what makes a scene hard cancels.
+# The same correlation *helps* where two models are compared prompt by prompt: what makes a scene hard cancels.
 # `verdicts.lead` does that.
 #
-# **Predict.** On the left, VTA and Wan's way with their intervals. At which budgets could you name a winner?
+# **Predict.** On the left are VTA and Wan's way with their intervals. At which budgets could you name a winner?
 
 # %%
 pairs = {s: (ours[s]["scores"]["total"], theirs[s]["scores"]["total"]) for s in budgets}
@@ -345,7 +349,7 @@ for ax in axes:
     ax.set_xlabel("budget, as a share of the base's training")
 axes[0].set(ylabel="Total, of 100", title="two intervals")
 axes[0].legend(loc="lower right")
-axes[1].set(ylabel="Total: VTA ahead by", title="one interval, of the difference prompt by prompt")
+axes[1].set(ylabel="Total: VTA ahead by", title="one interval, of the difference by prompt")
 plt.show()
 
 overlap = [s for s, (a, b) in pairs.items() if a[1] < b[2] and b[1] < a[2]]
@@ -360,8 +364,8 @@ assert all(width(leads[s]) < w for s, w in zip(budgets, apart, strict=True)), "p
 assert sharper > 1.5 and decided, "overlapping intervals do not mean that nothing is known"
 
 # %% [markdown]
-# Clear is not large: look at the axis on the right. And clear in one score is not clear in all. At the smallest budget ask
-# the Total, and then the PSNR against the truth, who is ahead:
+# A clear difference need not be a large one: look at the axis on the right. And a difference that is clear in one score
+# need not be in another. At the smallest budget, compare who is ahead in the Total and in the PSNR against the truth:
 
 # %%
 least = budgets[0]
@@ -371,15 +375,15 @@ print(f"  Total {100 * by_score['total'].mean:+.2f} of 100, PSNR {by_score['psnr
 assert clearly(by_score["psnr"]) > 0 > clearly(by_score["total"]), "two scores, two clear and opposite answers"
 
 # %% [markdown]
-# So say which question was asked. And no interval here says what *another training run* would give: each of these models was
+# So always name the score. And no interval here says what *another training run* would give: each of these models was
 # trained once.
 #
 # ## The paper's claims
 #
 # ### One two-hundredth of the cost
 #
-# Chapter 5 drew the curves. Here the question is turned around: **with what budget does Wan's way reach the PSNR that VTA
-# has?** As a ratio: above 1, VTA is cheaper.
+# Chapter 5 showed the curves. Here the question is turned around: **what budget does Wan's way need to reach the PSNR
+# of VTA?** The answer is a multiple of VTA's budget: above 1, VTA is cheaper.
 #
 # **Predict.** The ratio at the smallest budget, and at the largest.
 
@@ -388,7 +392,7 @@ ratios = {r["share"]: r for r in cost["ratios"]}
 lines = ["| budget of VTA | its PSNR | Wan's way needs | |", "|---|---|---|---|"]
 for s, r in ratios.items():
     middle, low, high = r["ratio"]
-    verdict = "VTA is cheaper" if low > 1 else "Wan's way is cheaper" if high < 1 else "alike"
+    verdict = "VTA is cheaper" if low > 1 else "Wan's way is cheaper" if high < 1 else "no clear difference"
     lines.append(
         f"| {share(s)} | {r['score']:.2f} dB | {r['bound']} {middle:.2f} times ({low:.2f} to {high:.2f}) | {verdict} |"
     )
@@ -400,17 +404,18 @@ assert ratios[min(ratios)]["ratio"][1] > 1, "at the smallest budget VTA is cheap
 assert ratios[max(ratios)]["ratio"][2] < 1, "at the largest Wan's way is"
 
 # %% [markdown]
-# So on this toy VTA is the quick start: it needs no new input, and with very little training it is ahead. A model made for
-# image to video alone overtakes it soon and stays ahead at that one task. VTA spends its budget on *every* combination of
-# clocks, and has all other tasks for it (chapter 6). The paper's 1/200 compares with Wan-I2V's whole training, at an estimated
-# number of samples, not with the same budget; Table 5a does, and has VTA ahead throughout. That is not what is found here.
+# So on this toy VTA is the quick start: it needs no new input, and with very little training it is ahead. A model made
+# for image to video alone soon overtakes it and stays ahead at that one task. VTA spends its budget on *every*
+# combination of timesteps, and gets all other tasks in return (chapter 6). The paper's 1/200 compares with Wan-I2V's
+# whole training, at an estimated number of samples, not with the same budget; Table 5a does, and has VTA ahead
+# throughout. That is not what is found here.
 #
 # ### What is kept
 #
-# The paper shows text-to-video after the adaptation in pictures and does not measure it. Here: text alignment of the base,
-# and after it has been adapted in either way.
+# The paper shows text-to-video after the adaptation in pictures and does not measure it. Here is the text alignment of
+# the base, and of the models adapted in either way.
 #
-# **Predict.** What happens to the caption in Wan's way, when its picture is left out?
+# **Predict.** How well does Wan's way follow the prompt when its picture is omitted?
 
 # %%
 preserved = shelf["preserved"]
@@ -418,7 +423,7 @@ figure(preserved)
 plt.show()
 kept, base = (find(preserved, model=name)["scores"]["text_alignment"] for name in ("VTA, shipped", "base"))
 gone = find(preserved, model="Wan's way, shipped, without its picture")["scores"]["text_alignment"]
-assert kept[2] > base[1], "VTA obeys captions no worse than its base"
+assert kept[2] > base[1], "VTA follows prompts no worse than its base"
 assert gone[2] < base[1], "Wan's way forgets how to work without a picture"
 
 # %% [markdown]
@@ -435,28 +440,29 @@ assert two[2] < ten[1], "two steps are too few"
 assert ten[1] < fifty[0] < ten[2], "ten are as good as fifty"
 five = {r["key"]["solver"]: r["scores"]["psnr"][0] for r in shelf["steps"]["rows"] if r["key"]["calls"] == 5}
 print("PSNR with five calls, in dB: " + ", ".join(f"{name} {five[name]:.1f}" for name in sorted(five, key=five.get)))
-assert max(five, key=five.get) == "euler", "with five calls the plainest solver is best here"
+assert max(five, key=five.get) == "euler", "with five calls the simplest solver is best here"
 
 # %% [markdown]
-# ### The suite on clips of known worth, and long videos
+# ### The suite on clips of known quality, and long videos
 #
-# The grid from above on more scenes, with clips that went through the codec: the most that `mini` can reach. A dimension
-# is 100 in the totals where true clips through the codec are, so a clip without the codec's loss can have more.
+# The grid from above on more scenes, including clips that went through the codec: the best that `mini` can reach. In
+# the totals a dimension counts as 100 when it equals that of true clips through the codec, so a clip without the
+# codec's loss can exceed 100.
 #
 # **Predict.** Which of the rows has the highest Total?
 
 # %%
 figure(shelf["suite"])
 plt.show()
-told_off = {row["key"]["clips"]: row["scores"]["text_alignment"] for row in shelf["suite"]["rows"]}
+alignment = {row["key"]["clips"]: row["scores"]["text_alignment"] for row in shelf["suite"]["rows"]}
 print(f"the highest Total: {max(large, key=lambda name: large[name][0])}")
-assert told_off["truth"][1] > 0.95, "the reader finds what true clips show"
-assert told_off["frame 0 repeated"][2] < told_off["truth through the codec"][1], "and that frozen ones do not obey"
+assert alignment["truth"][1] > 0.95, "the reader finds what true clips show"
+assert alignment["frame 0 repeated"][2] < alignment["truth through the codec"][1], "and what frozen clips lack"
 
 # %% [markdown]
 # And long videos by extension, window after window, with the schedules of chapter 2. The paper has no such table.
 #
-# **Predict.** Some schedules take nine times as many rows as others. Are their videos nearer to the truth?
+# **Predict.** Some schedules take nine times as many rows as others. Are their videos closer to the truth?
 
 # %%
 long = shelf["schedules"]
@@ -472,22 +478,23 @@ plt.show()
 ends = [row["scores"]["psnr"] for row in long["rows"]]
 best, last = max(ends), min(ends)
 print(f"best and worst mean are {best[0] - last[0]:.2f} dB apart, an interval is {best[2] - best[1]:.2f} dB wide")
-assert best[1] < last[2], "these intervals do not tell the schedules apart"
+assert best[1] < last[2], "these intervals do not separate the schedules"
 
 # %% [markdown]
-# ### All claims beside each other
+# ### All claims side by side
 
 # %%
 lines = ["| claim | paper | here |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in claims())]
 display(Markdown("\n".join(lines)))
 
 # %% [markdown]
-# Read it as it is meant: a toy of a world of moving shapes, each model trained once. Where a direction agrees, the idea
-# holds at this scale too; where it does not, this scale does not show it. `pusa-lab bench paper` measures all of it again.
+# Read it for what it is: toys in a world of moving shapes, each model trained once. Where a direction agrees, the idea
+# holds at this scale too; where it does not, this scale does not show it. `pusa-lab bench paper` measures all of it
+# again.
 #
-# ## Clips without a truth
+# ## Clips without a known truth
 #
-# Of a clip from a file no masks are known. `metrics.foreground` takes what differs from its own median over time.
+# For a clip from a file, no masks are known. `metrics.foreground` takes whatever differs from its own median over time.
 #
 # **Predict.** It finds what moves. What does it find in a frozen clip?
 
@@ -513,12 +520,12 @@ assert seen["shuffled"][2] < seen["the clip"][2], "shuffled frames are less smoo
 assert math.isclose(seen["shuffled"][4], seen["the clip"][4], abs_tol=1e-4), "but each as sharp as before"
 
 # %% [markdown]
-# The subject's number is low, although nothing is wrong with the clip. Is it the clip or the mask? On our own scenes both
-# masks are at hand.
+# The subject's score is low, although nothing is wrong with the clip. Is it the clip or the mask? On our own scenes
+# both masks are available.
 
 # %%
 guessed = metrics.subject_consistency(truth, metrics.foreground(truth)).nanmean()
-print(f"true clips, subject_consistency: masks of the truth {known.nanmean():.3f}, foreground {guessed:.3f}")
+print(f"true clips, subject_consistency: true masks {known.nanmean():.3f}, foreground {guessed:.3f}")
 assert guessed < known.nanmean() - 0.05, "it is the mask: compare only numbers that were made with the same one"
 
 # %% [markdown]
@@ -536,8 +543,8 @@ means = [my_mean(scores, metrics.RANGES, weights) for weights in (metrics.QUALIT
 check(None if None in means else torch.tensor(means), torch.tensor([formed["quality"], formed["i2v"]]))
 
 # %% [markdown]
-# **2 · Vary.** A damage that `motion_smoothness` sees, with at least 0.01 less, and `imaging_quality` does not: it must stay
-# within 0.01.
+# **2 · Vary.** A kind of damage that `motion_smoothness` detects, falling by at least 0.01, and `imaging_quality` does
+# not: it must stay within 0.01.
 
 
 # %% tags=["exercise"]
@@ -554,8 +561,8 @@ else:
     check(torch.tensor([fell[0] > 0.01, abs(fell[1]) < 0.01]), torch.tensor([True, True]))
 
 # %% [markdown]
-# **3 · Invent.** A metric of your own that puts every true clip above its frozen self *and* above noise. None of the seven
-# does: look at the grid.
+# **3 · Invent.** A metric of your own that puts every true clip above its frozen version *and* above noise. None of the
+# seven does: look at the grid.
 
 
 # %% tags=["exercise"]
@@ -573,15 +580,15 @@ else:
 # %% [markdown]
 # ## Recap
 #
-# | question | measure | who it likes wrongly |
+# | question | measure | weakness |
 # |---|---|---|
-# | does it stay itself | `subject_consistency`, `background_consistency` | frozen clips |
-# | does it follow its picture | `i2v_subject`, `i2v_background` | frozen clips |
-# | is it smooth, does it move | `motion_smoothness`, `dynamic_degree` | frozen or blurred clips, noise |
-# | is it sharp | `imaging_quality` | noise |
-# | does it do what was said | `text_alignment`, `physics_error` | needs the world |
+# | is it consistent | `subject_consistency`, `background_consistency` | rewards frozen clips |
+# | does it match its picture | `i2v_subject`, `i2v_background` | rewards frozen clips |
+# | is it smooth, does it move | `motion_smoothness`, `dynamic_degree` | rewards frozen or blurred clips, and noise |
+# | is it sharp | `imaging_quality` | rewards noise |
+# | does it follow the prompt | `text_alignment`, `physics_error` | needs this world |
 # | is it true | `psnr`, `ssim`, `position_error` | needs the truth |
-# | how sure | `metrics.bootstrap` by prompt, `verdicts.lead` in pairs | one training run |
+# | how certain is it | `metrics.bootstrap` by prompt, `verdicts.lead` in pairs | covers a single training run |
 #
 # *What could go wrong:* reading a Total without `dynamic_degree`; counting seeds as scenes; calling overlapping intervals
 # "no difference"; comparing numbers from different masks; taking a clear difference for a large one.

@@ -1,16 +1,16 @@
 # %% [markdown]
-# # 8 · Ablations: steps, rank, strength, draws
+# # 8 · Ablations: steps, rank, strength, timestep samplers
 #
 # *You need: chapters 3, 5 and 7. Time: 20 minutes of reading, about half a minute of CPU.*
 #
-# An ablation changes one dial, leaves all others, and measures. Earlier chapters drew what was found. Here we look under
-# those figures: what a dial does, what it costs, what a table can say and what it cannot. Then you run your own.
+# An ablation changes one setting, keeps all others, and measures. Earlier chapters showed results. Here we look behind
+# those figures: what a setting does, what it costs, what a table can say and what it cannot. Then you run your own.
 #
 # **After this chapter you can**
 #
-# - say why the solver that is nearest to the exact answer need not be the one nearest to the truth;
-# - stretch an update, count what a rank costs, and compare draws prompt by prompt;
-# - run an ablation of your own that survives a kill, and keep its result.
+# - say why the solver closest to the exact answer need not be the one closest to the truth;
+# - scale an update, count what a rank costs, and compare timestep samplers prompt by prompt;
+# - run an ablation of your own that survives being killed, and keep its result.
 
 # %% tags=["setup"]
 import importlib.util
@@ -62,7 +62,7 @@ from small_models.experiments.lab import given
 from small_models.experiments.rows import pick, values
 
 device = setup(seed=SEED, shapes=True)
-logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # the trainer tells what it found on the machine
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # otherwise the trainer reports the hardware it found
 logging.captureWarnings(True)
 CLIPS, STEPS, EXACT = (4, (1, 4, 8), 32) if FAST else (CLIPS, STEPS, EXACT)
 names = ("steps", "lora", "draws", "cost")
@@ -77,8 +77,8 @@ def table(head, rows):
 # %% [markdown]
 # ## Steps
 #
-# `steps.json` holds the shipped answer: image to video with `mini-vta`, 64 unseen prompts with 5 seeds each. Chapter 7 drew
-# its Total. Here is the PSNR at few calls of the denoiser.
+# `steps.json` holds the shipped results: image to video with `mini-vta`, 64 unseen prompts with 5 seeds each. Chapter 7
+# showed its Total. Here is the PSNR at few calls of the denoiser.
 #
 # **Predict.** Multistep solvers have a higher order (chapter 3). Are they ahead of Euler at four calls?
 
@@ -107,14 +107,15 @@ for other in solvers[1:]:
     print(f"4 calls: Euler is ahead of {other:8} by {gap.mean:.1f} dB ({gap.low:.1f} to {gap.high:.1f})")
     assert verdicts.clearly(gap) > 0, "with four calls Euler is clearly ahead"
     late = verdicts.lead(shipped("euler", 20), shipped(other, 20))
-    assert max(abs(late.low), abs(late.high)) < 0.15, "with twenty they are within a tenth of a dB or so"
+    assert max(abs(late.low), abs(late.high)) < 0.15, "with twenty they differ by little more than a tenth of a dB"
 
 # %% [markdown]
-# Is Euler then the better solver of the equation? Ask `nano-vta`, live: the same scenes, the same noise, and a walk of many
-# steps that stands for the **exact answer** of the ODE. Two distances can be measured for every video: to the exact answer,
-# and to the truth.
+# Does Euler then solve the equation better? Ask `nano-vta`, live: the same scenes, the same noise, and a sampling loop
+# of many steps that stands for the **exact answer** of the ODE. Two distances can be measured for every video: to the
+# exact answer, and to the truth.
 #
-# **Predict.** At 8 steps, who is nearer to the exact answer: Euler or the multistep solvers? And who to the truth?
+# **Predict.** At 8 steps, what is closer to the exact answer: Euler or the multistep solvers? And what is closer to the
+# truth?
 
 # %%
 nano = small_models.load("nano-vta", device=device)
@@ -139,13 +140,13 @@ away = {key: (x - exact).square().mean(dim=(1, 2, 3, 4)).sqrt() for key, x in li
 true = {key: psnr(x) - psnr(exact) for key, x in live.items()}  # paired: clip by clip, against the exact answer
 
 
-def told(v, digits=2):
+def with_error(v, digits=2):
     return f"{v.mean():+.{digits}f} ± {v.std() / len(v) ** 0.5:.{digits}f}"
 
 
 table(
     ["solver", "steps", "distance to the exact answer", "PSNR to the truth, above the exact answer's (dB)"],
-    [[*key, f"{away[key].mean():.3f}", told(true[key])] for key in live],
+    [[*key, f"{away[key].mean():.3f}", with_error(true[key])] for key in live],
 )
 print(f"exact answer: {EXACT} steps of ab2, {psnr(exact).mean():.2f} dB; nano-vta, {CLIPS} clips, guidance 1")
 
@@ -166,13 +167,13 @@ plt.show()
 
 for other in ("ab2", "unipc"):
     assert (away["euler", 8] - away[other, 8]).mean() > 0.005, "Euler is farther from the exact answer"
-    assert (true["euler", 8] - true[other, 8]).mean() > 0.05, "and nearer to the truth"
+    assert (true["euler", 8] - true[other, 8]).mean() > 0.05, "and closer to the truth"
 
 # %% [markdown]
-# **The two rankings are opposite.** The exact answer is *one sample*: one of the videos that may follow. PSNR rewards the
-# *mean* of all of them, for a squared error is smallest there. One Euler step from pure noise lands on the model's estimate of
-# just that mean ($x - \tau v$ at $\tau = 1$), and every further step moves from the mean towards a sample. A rough Euler walk stays in
-# between. Means are washed out: look at the contrast.
+# **The two rankings are opposite.** The exact answer is *one sample*: one of the videos that may follow. PSNR rewards
+# the *mean* of all of them, because the squared error is lowest there. One Euler step from pure noise lands on the
+# model's estimate of exactly that mean ($x - \tau v$ at $\tau = 1$), and every further step moves from the mean towards
+# a sample. A few Euler steps stay in between. Means are washed out: look at the contrast.
 
 # %%
 contrast = {key: x.std(dim=(1, 3, 4)).mean(dim=1) for key, x in live.items()}
@@ -189,19 +190,22 @@ plt.title(f"{captions[0]} (frames 1 to {nano.geometry.frames - 1}; nano-vta, gui
 plt.show()
 
 # %% [markdown]
-# So say what you rank by. For the order of a solver: distance to the exact answer. For the truth of *one* given future: PSNR,
-# knowing that it likes means. (The shipped table has guidance 3, and there very few steps are bad by either.)
+# So say what you rank by. For the order of a solver, use the distance to the exact answer. For the truth of *one* given
+# future, use PSNR, knowing that it favours means. (The shipped table has guidance 3, and there very few steps are bad
+# by either.)
 #
 # ## Strength
 #
-# An update changes the weights from $W_0$ to $W$. **Strength** goes on along the same line, or stops short:
+# An update changes the weights from $W_0$ to $W$. **Strength** continues along the same line, or stops short of its
+# end:
 #
 # $$W_s = W_0 + s \, (W - W_0)$$
 #
-# For a LoRA $W - W_0 = B A$, so `small_models.load(name, strength=s)` scales the product. The line is straight in the weights;
-# the videos at its points lie on no line.
+# For a LoRA, $W - W_0 = B A$, so `small_models.load(name, strength=s)` scales the product. The line is straight in the
+# weights; the resulting videos do not lie on a line.
 #
-# **Predict.** At $s = 1.4$, what is nearer to the truth on this one scene: the video at 1 or at 1.4? And can one scene tell?
+# **Predict.** On this one scene, which video is closer to the truth: the one at $s = 1$ or the one at $1.4$? And can
+# one scene tell?
 
 # %%
 stretch = (0.0, 1.0, 1.4, 2.0)
@@ -211,7 +215,7 @@ weight = {s: model.state_dict()[layer] for s, model in minis.items()}
 base = small_models.load("mini-base", device=device)
 w0 = base.state_dict()[layer]
 assert torch.equal(weight[0.0], w0), "strength 0 is the base"
-assert torch.allclose(weight[1.4] - w0, 1.4 * (weight[1.0] - w0), atol=1e-5), "the change is 1.4 times as long"
+assert torch.allclose(weight[1.4] - w0, 1.4 * (weight[1.0] - w0), atol=1e-5), "the change is 1.4 times as large"
 
 mini = minis[1.0]
 scene = world.draw_scenes(1, evaluate.EVAL_SEED + SEED, world.WORLDS[mini.preset["world"]])
@@ -229,10 +233,11 @@ ends = [torch.as_tensor(made[s]).float() for s in (0.0, 1.0, 2.0)]
 assert (ends[2] - (2 * ends[1] - ends[0])).abs().max() > 10, "a line in the weights is no line in the pixels"
 
 # %% [markdown]
-# One scene tells little. `lora.json` has 64 prompts with 5 seeds, three ranks and all weights, four lengths of training, each at four
-# strengths. Beside it the paper's Table 4c (arXiv 2507.16116): Total after 150 to 1200 iterations at rank 512.
+# One scene says little. `lora.json` has 64 prompts with 5 seeds, three ranks and all weights, four lengths of training,
+# each at four strengths. Next to it is the paper's Table 4c (arXiv 2507.16116): Total after 150 to 1200 iterations at
+# rank 512.
 #
-# **Predict.** The paper's best strength comes down as training grows. Here too, by PSNR? By Total?
+# **Predict.** The paper's best strength decreases as training grows. Is this so here, by PSNR? And by Total?
 
 # %%
 paper_at = (1.0, 1.4, 1.7, 2.0)
@@ -263,18 +268,19 @@ table(
 print(f"paper, by Total, after {', '.join(map(str, table_4c))} iterations: {', '.join(f'{s:g}' for s in paper)}")
 falls = [rank for rank, row in found["psnr"].items() if row == sorted(row, reverse=True) and row[0] > row[-1]]
 assert paper == sorted(paper, reverse=True), "in the paper the best strength never rises"
-assert falls == ranks, "here by PSNR it comes down too, for every rank and for all weights"
-assert max(found["psnr"]["all weights"]) < max(paper), "but the short trainings want less stretching than the paper's"
+assert falls == ranks, "here by PSNR it decreases too, for every rank and for all weights"
+assert max(found["psnr"]["all weights"]) < max(paper), "but even short trainings need less scaling than the paper's"
 level = [rank for rank, row in found["total"].items() if row != sorted(row, reverse=True)]
-print(f"by Total it goes up again somewhere for: {', '.join(map(str, level)) or 'none'}")
+print(f"by Total it rises again somewhere for: {', '.join(map(str, level)) or 'none'}")
 
 # %% [markdown]
-# By PSNR the direction is the paper's: **what is under-trained gains by stretching, what is well trained loses.** By Total it is
-# less plain, for Totals near the ceiling differ by less than their intervals. The file has no numbers by prompt, so no
-# difference in it is sharp. What speaks for the direction is that four separate trainings tell the same.
+# By PSNR the direction is the paper's: **an under-trained update gains from a higher strength, a well-trained one
+# loses.** By Total it is less clear, because Totals near the ceiling differ by less than their intervals. The file has
+# no numbers by prompt, so no difference in it is sharp. What supports the direction is that four separate trainings
+# agree.
 #
-# **Predict.** What is lost by too much: motion, the known frame, or the caption? The paper loses motion (dynamic degree 63 to
-# 41 in Table 4c).
+# **Predict.** What suffers from too much strength: motion, the known frame, or the prompt? The paper loses motion
+# (dynamic degree falls from 63 to 41 in Table 4c).
 
 # %%
 columns = {"psnr": 1, "motion": 1, "dynamic_degree": 100, "known_psnr": 1, "text_alignment": 100, "physics_error": 1}
@@ -289,9 +295,9 @@ table(
 )
 for rank in ranks:
     one_, two = longest[rank][1.0], longest[rank][2.0]
-    assert two["text_alignment"][2] < one_["text_alignment"][1], "twice the change obeys the caption clearly less"
+    assert two["text_alignment"][2] < one_["text_alignment"][1], "twice the change follows the prompt clearly less"
     assert two["physics_error"][0] > one_["physics_error"][0], "and the law of motion less"
-assert len({row["scores"]["known_psnr"][0] for row in lora}) == 1, "the known frame is the same in all 64 rows"
+assert len({row["scores"]["known_psnr"][0] for row in lora}) == 1, "the known frame is the same in all rows"
 for rank in ranks[:3]:
     ratio = longest[rank][1.7]["motion"][0] / longest[rank][1.0]["motion"][0]
     print(f"rank {rank}: motion at 1.7 is {ratio:.2f} of that at 1")
@@ -300,14 +306,14 @@ for rank in ranks[:3]:
     )
 
 # %% [markdown]
-# The known frame cannot be lost: its clock is 0, no step moves it. Motion is hardly touched here; the **caption** pays, and all
-# weights stretched twice fall apart (look at their PSNR and motion).
+# The known frame cannot suffer: its timestep is 0, so no step changes it. Motion is hardly affected here; the
+# **prompt** is followed less, and with all weights trained, strength 2 breaks the model (look at PSNR and motion).
 #
 # ## Rank
 #
 # A LoRA of rank $r$ adds $r \, (\text{in} + \text{out})$ numbers to each linear layer (arXiv 2106.09685). Count them from the shapes.
 #
-# **Predict.** Rank 8 has how many of the parameters? And how much of the gain?
+# **Predict.** What share of the parameters does rank 8 have? And what share of the gain?
 
 
 # %% tags=["nbval-check-output"]
@@ -341,37 +347,37 @@ table(
     ],
 )
 per_parameter = [gain[r][-1] / size[r] for r in ranks[:3]]
-assert per_parameter == sorted(per_parameter, reverse=True), "the smaller the LoRA, the more from each parameter"
-assert gain["all weights"][-1] / everything > per_parameter[-1], "but all weights give more each than rank 128"
+assert per_parameter == sorted(per_parameter, reverse=True), "the smaller the LoRA, the more each parameter gains"
+assert gain["all weights"][-1] / everything > per_parameter[-1], "rank 128 gains less per parameter"
 for i in range(len(marks)):
     by_size = [gain[r][i] for r in ranks]
-    assert by_size == sorted(by_size), "and the larger the more in all, after every length of training"
+    assert by_size == sorted(by_size), "and the larger, the greater the whole gain, after every length of training"
 part = gain[8][-1] / gain["all weights"][-1]
 print(f"rank 8 has {100 * size[8] / everything:.0f} % of the parameters and {100 * part:.0f} % of the gain")
 assert size[8] / everything < 0.1 and part > 0.5, "a twentieth of the parameters, more than half of the gain"
 
 # %% [markdown]
-# Each number is at its best strength, which favours all alike. Note rank 128: nearly as many parameters as all weights,
-# and less gain. On a toy of this width a "low" rank is not low, and it can be compared with Wan's 512 of 5120 only as a share
-# of the width.
+# Each number is at its best strength, which favours all of them alike. Note rank 128: nearly as many parameters as all
+# weights, and less gain. On a toy of this width a "low" rank is not low, and it can be compared with Wan's 512 of 5120
+# only as a fraction of the width.
 #
-# ## Draws
+# ## Timestep samplers
 #
-# How the clocks are drawn in training. The rows keep their numbers by prompt, so each draw can be compared with
-# `independent` **prompt by prompt** at the same shift and strength (`verdicts.lead`, chapter 7).
+# The rows keep their numbers by prompt, so each timestep sampler can be compared with `independent` **prompt by
+# prompt** at the same shift and strength (`verdicts.lead`, chapter 7).
 #
-# **Predict.** Which is the best training for image to video: independent clocks, some clips with one clock for all (PTSS),
-# clocks that never fall from frame to frame (AR-Diffusion, arXiv 2503.07418), or always frame 0 clean and one clock for the
-# rest? In the paper's Table 2 the first is best and the last is worst.
+# **Predict.** Which is the best training for image to video: independent timesteps, some clips with one timestep for
+# all frames (PTSS), timesteps that never decrease from frame to frame (AR-Diffusion, arXiv 2503.07418), or frame 0
+# always clean and one timestep for the rest? In the paper's Table 2 the first is best and the last is worst.
 
 # %% tags=["nbval-check-output"]
-drawn, labels = shelf["draws"], []
-print(f"{len(drawn['rows'])} rows, {drawn['device']}, {drawn['date']}")
+compared, labels = shelf["draws"], []
+print(f"{len(compared['rows'])} rows, {compared['device']}, {compared['date']}")
 against = {}
-for row in drawn["rows"]:
+for row in compared["rows"]:
     key = row["key"]
     if key["draw"] != "independent" and "task" not in key:
-        other = verdicts.find(drawn, draw="independent", shift=key["shift"], strength=key["strength"])
+        other = verdicts.find(compared, draw="independent", shift=key["shift"], strength=key["strength"])
         against[tuple(key.values())] = [verdicts.lead(row, other, score) for score in ("psnr", "total")]
 
 
@@ -380,7 +386,7 @@ def cell(interval, times=1.0):
 
 
 table(
-    ["draw", "shift", "strength", "PSNR (dB)", "Total (of 100)"],
+    ["timestep sampler", "shift", "strength", "PSNR (dB)", "Total (of 100)"],
     [[*key, cell(db), cell(total, 100)] for key, (db, total) in against.items()],
 )
 for name in dict.fromkeys(key[0] for key in against):
@@ -390,38 +396,39 @@ for name in dict.fromkeys(key[0] for key in against):
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-kinds = [name for name in values(drawn["rows"], "draw") if name != "independent"]
+kinds = [name for name in values(compared["rows"], "draw") if name != "independent"]
 for i, name in enumerate(kinds):
     points = [(key[1], db) for key, (db, _) in against.items() if key[0] == name and key[2] == 1.4]
     at, db = [s + 0.12 * (i - 2) for s, _ in points], torch.tensor([db for _, db in points])
     ax.errorbar(at, db[:, 0], torch.stack([db[:, 0] - db[:, 1], db[:, 2] - db[:, 0]]), fmt="o", capsize=3, label=name)
 ax.axhline(0, color="gray", lw=1)
 ax.set(
-    xlabel="shift of the drawn clocks", ylabel="PSNR against\nindependent (dB)", xticks=values(drawn["rows"], "shift")
+    xlabel="shift of the timesteps", ylabel="PSNR against\nindependent (dB)", xticks=values(compared["rows"], "shift")
 )
 ax.set_title("the same prompts, strength 1.4, 95 % intervals of the paired difference")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
-both = [verdicts.find(drawn, draw="independent", shift=s, strength=1.4) for s in (5.0, 1.0)]
+both = [verdicts.find(compared, draw="independent", shift=s, strength=1.4) for s in (5.0, 1.0)]
 shifted = verdicts.lead(*both)
 print(f"independent, shift 5 against 1: PSNR {cell(shifted)} dB")
 assert verdicts.clearly(shifted) > 0, "the shift of the trainer helps"
 order = [against[name, 1.0, 1.4][0].mean for name in ("PTSS 0.8", "PTSS 0.5", "PTSS 0.2")]
-assert order == sorted(order, reverse=True), "the fewer independent clocks, the worse"
-spoken = [row for row in drawn["rows"] if row["key"].get("task") and row["key"]["draw"] != "independent"]
-for row in spoken:
-    other = verdicts.find(drawn, draw="independent", shift=row["key"]["shift"], task="text_to_video")
+assert order == sorted(order, reverse=True), "the fewer clips with independent timesteps, the worse"
+text_rows = [row for row in compared["rows"] if row["key"].get("task") and row["key"]["draw"] != "independent"]
+for row in text_rows:
+    other = verdicts.find(compared, draw="independent", shift=row["key"]["shift"], task="text_to_video")
     gap = verdicts.lead(row, other, "text_alignment")
     print(f"text to video, {row['key']['draw']}, shift {row['key']['shift']:g}: text alignment {cell(gap, 100)}")
 
 # %% [markdown]
-# So the paper's order is found again as far as it is about *how many* clips have independent clocks. But its worst draw is
-# the best here: a model that always met frame 0 clean is better at just that, and this table asks for just that. What it
-# pays stands in the lines above: the words. And its other tasks were not asked for at all; chapter 6 has them.
+# So the paper's order is reproduced as far as it is about *how many* clips have independent timesteps. But its worst
+# sampler is the best here: a model that always saw frame 0 clean is better at exactly that, and this table asks for
+# exactly that. What it pays is in the lines above: text alignment. And its other tasks are not in this table at all;
+# chapter 6 has them.
 #
-# **Predict.** A model trained for *one* task alone, against one with independent clocks, after the same 1/20 of the base's
-# training: what does each gain at its own task?
+# **Predict.** A model trained for *one* task alone, against one with independent timesteps, after the same 1/20 of the
+# base's training: how far ahead is each specialist at its own task?
 
 # %%
 solo = experiments.read(experiments.RESULTS / "tasks.json")
@@ -431,22 +438,23 @@ for row in pick(solo["rows"], model="specialist, same budget"):
     gains[task] = verdicts.lead(row, verdicts.find(solo, task=task, model="VTA, same budget"))
     print(f"{task:15} {cell(gains[task])} dB")
     assert verdicts.clearly(gains[task]) > 0, "each specialist is ahead at its own task"
-assert max(gains, key=lambda name: gains[name].mean) == "image_to_video", "most where least is known"
-clean = verdicts.find(drawn, draw="first frame clean, the rest alike", shift=5.0, task="text_to_video")
-words = verdicts.lead(
-    clean, verdicts.find(drawn, draw="independent", shift=5.0, task="text_to_video"), "text_alignment"
+assert max(gains, key=lambda name: gains[name].mean) == "image_to_video", "most of all where least is known"
+clean = verdicts.find(compared, draw="first frame clean, the rest alike", shift=5.0, task="text_to_video")
+alignment = verdicts.lead(
+    clean, verdicts.find(compared, draw="independent", shift=5.0, task="text_to_video"), "text_alignment"
 )
-print(f"words alone, frame 0 always clean in training: text alignment {cell(words, 100)} points")
-assert verdicts.clearly(words) < 0, "and it pays with the words"
+print(f"text to video, frame 0 always clean in training: text alignment {cell(alignment, 100)} points")
+assert verdicts.clearly(alignment) < 0, "and it pays in text alignment"
 
 # %% [markdown]
-# So what having all tasks costs at one of them is what was printed. Each of these models was trained once.
+# These differences are the price, at one task, of being able to do all of them. Each of these models was trained once.
 #
 # ## Run your own, and keep the result
 #
-# Four pieces make every table: **`Sizes`** (how much of everything), **`Lab`** (models, unseen scenes, scores), **`Workshop`**
-# (trains and stretches), **`Book`** (one JSON file, written row by row). Here is a table that nobody has made: the strength of a
-# LoRA that was trained for one single step. Everything is tiny; it shows the way, not a result.
+# Every table has four parts: **`Sizes`** (how much of everything), **`Lab`** (models, unseen scenes, scores), a
+# **trainer** (trains an update and scales it) and a **result store** (one JSON file, written row by row). Here is a
+# table that nobody has made yet: the strength of a LoRA that was trained for a single step. Everything is tiny; it
+# demonstrates the method, not a result.
 
 # %%
 sizes = replace(SMALL, swept=3, clips=16, batch=4, marks=(1e-6,), budgets=(1e-6,), brief=1e-6)
@@ -472,12 +480,12 @@ book = opened(sizes)
 for strength in (0.0, 2.0):
     book.row({"strength": strength}, measure, strength)
 print(f"steps of training: {shop.steps(sizes.brief)}; rows kept: {len(book.found['rows'])}; {book.part.name} is there")
-assert measured == [0.0, 2.0] and book.part.is_file() and not path.is_file(), "begun, and not yet finished"
+assert measured == [0.0, 2.0] and book.part.is_file() and not path.is_file(), "started, but not finished"
 
 # %% [markdown]
-# Now the run is killed: the book is gone, and with it all that was only in memory.
+# Now suppose the run is killed: the open result store is gone, and with it all that was only in memory.
 #
-# **Predict.** The same loop again, with one row more. How many rows are measured?
+# **Predict.** The same loop again, with one more row. How many rows are measured?
 
 # %%
 del book
@@ -496,7 +504,7 @@ print(refused)
 assert "is of another run" in refused and "sizes" in refused, "rows of other sizes do not mix"
 
 # %%
-book.close(note="shows the way, not a result")
+book.close(note="demonstrates the method, not a result")
 kept = experiments.read(path)
 table(
     ["strength", "PSNR (dB), 95 % over prompts", "against strength 0, paired"],
@@ -510,27 +518,27 @@ table(
     ],
 )
 print("also in the file:", ", ".join(name for name in kept if name != "rows"))
-assert path.is_file() and not book.part.is_file(), "finished: in its place, nothing half-done beside it"
+assert path.is_file() and not book.part.is_file(), "finished: the file is complete and its partial copy is gone"
 assert [row["key"]["strength"] for row in kept["rows"]] == [0.0, 2.0, 4.0] and kept["note"], "and it can be read"
 folder.cleanup()
 
 # %% [markdown]
-# The tables of this course are made the same way, by one command. It stops and goes on like the book above:
+# The tables of this course are made the same way, by one command. It can be stopped and resumed like the table above:
 #
 # ```
 # pusa-lab bench paper --list
 # pusa-lab bench paper --table steps --small                       # nano, under two minutes on two cores
 # pusa-lab bench paper --table steps --small --set swept=16 steps=2,3,4
-# pusa-lab bench paper --table steps --small --show --figures      # print, and draw, what was measured
+# pusa-lab bench paper --table steps --small --show --figures      # print and plot what was measured
 # ```
 #
-# `--set` changes any field of `Sizes`; `--out` says where the results go, `--work` where trained weights are kept for other
-# tables. To make a table of your own permanent, write it as a function `(lab, shop, book)` like those in
-# `small_models/experiments/sampling_tables.py` and name it in `TABLES`.
+# `--set` changes any field of `Sizes`; `--out` says where the results go, `--work` where trained weights are kept for
+# other tables. To make a table of your own permanent, write it as a function like those in
+# `small_models/experiments/sampling_tables.py` and add it to `TABLES`.
 #
 # ## Exercises
 #
-# **1 · Fill in.** $W_0 + s \, (W - W_0)$ for whole state dicts. With it all weights can be stretched, where `load` scales only
+# **1 · Fill in.** $W_0 + s \, (W - W_0)$ for whole state dicts. It scales any training, whereas `load` scales only
 # low-rank updates.
 
 
@@ -548,8 +556,8 @@ if mine is not None:
     check(torch.tensor(list(mine) == list(states[1.0])), torch.tensor(True))
 
 # %% [markdown]
-# **2 · Vary.** From the shipped rows: a solver and a number of steps with at least 23.3 dB in at most 6 calls, and a strength with
-# which rank 8, trained longest, has at least 21 dB.
+# **2 · Vary.** From the shipped rows: a solver and a number of steps with at least 23.3 dB in at most 6 calls, and a
+# strength at which rank 8, trained longest, has at least 21 dB.
 
 # %% tags=["exercise"]
 my_choice = None  # (solver, steps, strength)
@@ -568,9 +576,10 @@ else:
     check(torch.tensor(enough), torch.ones(3, dtype=torch.bool))
 
 # %% [markdown]
-# **3 · Invent.** An ablation's score of your own, `(model, clips, captions) -> (b,)`: one number for each true clip (b, pf, h, w, 3)
-# uint8. It must be finite, the same when asked again (so seed it), tell `nano-vta` from `nano-base`, depend on the truth,
-# and leave the model as it was. (The PSNR of a frame that was given exactly is infinite: leave such frames out.)
+# **3 · Invent.** A score of your own for an ablation, `(model, clips, captions) -> (b,)`: one number for each true clip
+# (b, pf, h, w, 3) uint8. It must be finite, reproducible (so seed it), distinguish `nano-vta` from `nano-base`, depend
+# on the truth, and leave the model unchanged. (The PSNR of a frame that was given exactly is infinite: omit such
+# frames.)
 
 
 # %% tags=["exercise"]
@@ -578,14 +587,14 @@ def my_score(model, clips, captions): ...
 
 
 # %% tags=["check"]
-few, words = clips[:2], captions[:2]
-first = my_score(nano, few, words)
+few, prompts = clips[:2], captions[:2]
+first = my_score(nano, few, prompts)
 if first is None:
     check(None, True)
 else:
     before = {name: value.clone() for name, value in nano.state_dict().items()}
-    again, moved = my_score(nano, few, words), my_score(nano, few[:, ::-1].copy(), words)
-    elsewhere = my_score(small_models.load("nano-base", device=device), few, words)
+    again, moved = my_score(nano, few, prompts), my_score(nano, few[:, ::-1].copy(), prompts)
+    elsewhere = my_score(small_models.load("nano-base", device=device), few, prompts)
     whole = all(torch.equal(value, before[name]) for name, value in nano.state_dict().items())
     one_each = first.shape == (2,) and bool(first.isfinite().all())
     found_out = [one_each, torch.equal(first, again), not torch.allclose(first, elsewhere)]
@@ -594,19 +603,20 @@ else:
 # %% [markdown]
 # ## Recap
 #
-# | dial | what it does | found here |
+# | setting | what it does | found here |
 # |---|---|---|
-# | steps, solver | how near to the ODE's exact answer | PSNR likes means, so it may rank the other way round |
-# | strength | $W_0 + s (W - W_0)$ | helps what is under-trained; too much costs the caption |
-# | rank | $r$ (in + out) numbers a layer | more is better, each parameter gives less |
-# | draw | which clocks training sees | independent ahead of PTSS; the shift counts too |
-# | `Sizes`, `Lab`, `Workshop`, `Book` | how much, what, trained, kept | no row twice, no mixing of runs |
+# | steps, solver | how close to the ODE's exact answer | PSNR favours means, so it may reverse the ranking |
+# | strength | $W_0 + s (W - W_0)$ | helps an under-trained update; too much costs text alignment |
+# | rank | $r$ (in + out) numbers per layer | more is better, but each parameter gains less |
+# | timestep sampler | which timestep vectors training sees | independent ahead of PTSS; the shift matters too |
+# | `Sizes`, `Lab`, trainer, result store | how much, what, trained, kept | no row is measured twice, no runs are mixed |
 #
-# *What could go wrong:* ranking solvers by a score that likes means; reading a best strength off overlapping intervals;
-# comparing rows of different shifts; forgetting the rows that are missing; counting one training run as a law.
+# *What could go wrong:* ranking solvers by a score that favours means; reading a best strength off overlapping
+# intervals; comparing rows of different shifts; forgetting the rows that are missing; taking one training run for a
+# law.
 #
-# *Where the code lives:* `small_models/experiments/` (`sizes`, `lab`, `adapt`, `book`, `verdicts`; `command` is the
-# command line), `small_models/lora.py` (strength), `small_models/results/paper/` (what was measured).
+# *Where the code lives:* `small_models/experiments/` (the parts above, verdicts, and the command line),
+# `small_models/lora.py` (strength), `small_models/results/paper/` (what was measured).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; LoRA, arXiv 2106.09685; AR-Diffusion, arXiv 2503.07418.
 #

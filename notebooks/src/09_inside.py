@@ -1,19 +1,19 @@
 # %% [markdown]
-# # 9 · Inside: which weights move, where frames look
+# # 9 · Inside: which weights change, which frames attend to which
 #
 # *You need: chapters 0, 3 and 5. Time: 25 minutes of reading, about half a minute of CPU.*
 #
-# Pusa's paper (arXiv 2507.16116, section 3.4) looks inside its models in two ways: which weights did the adaptation move, and
-# which frames do the frames look at? It prints pictures and no numbers. Here both are numbers: of the toy's **base** (one
-# clock for all frames), of **VTA** (the base adapted to one clock per frame), and of **Wan's way** (the base adapted to take a
-# picture as further input).
+# Pusa's paper (arXiv 2507.16116, section 3.4) looks inside its models in two ways: which weights did the adaptation
+# change, and which frames attend to which? It prints pictures and no numbers. Here both are numbers: for the toy's
+# **base** (one timestep for all frames), for **VTA** (the base adapted to one timestep per frame), and for **Wan's
+# way** (the base adapted to take a picture as further input).
 #
 # **After this chapter you can**
 #
-# - say what a training moved, and what a low-rank update cannot move;
-# - follow a frame's clock from `tau` to the six vectors that steer a block;
+# - say what a training changed, and what a low-rank update cannot change;
+# - follow a frame's timestep from `tau` to the six vectors that modulate a block;
 # - measure attention between frames, and say why the order of softmax and mean matters;
-# - tell looking from using, with an experiment.
+# - distinguish attending to a frame from using it, with an experiment.
 
 # %% tags=["setup"]
 import importlib.util
@@ -66,7 +66,7 @@ geometry = vta.geometry
 frames = geometry.frames
 
 # %% [markdown]
-# ## What a low-rank update can move
+# ## What a low-rank update can change
 #
 # Both adaptations started from the same base, with the same number of steps and the same kind of update: $W' = W + BA$, where
 # $B$ has only 64 columns (LoRA, arXiv 2106.09685). The update is already merged here, so we compare plain weights by name.
@@ -77,31 +77,32 @@ frames = geometry.frames
 before, after = base.dit.state_dict(), vta.dit.state_dict()
 moved = [name for name in before if not torch.equal(before[name], after[name])]
 for name in ("blocks.0.attn1.to_q.weight", "blocks.0.attn1.to_q.bias", "blocks.0.attn1.norm_q.weight"):
-    print(f"{name:30} {'moved' if name in moved else 'as before'}")
-print(f"{len(moved)} of {len(before)} tensors moved, of the kinds {', '.join(dict.fromkeys(map(kind_of, moved)))}")
+    print(f"{name:30} {'changed' if name in moved else 'as before'}")
+print(f"{len(moved)} of {len(before)} tensors changed, of the kinds {', '.join(dict.fromkeys(map(kind_of, moved)))}")
 
 rank = small_models.card("mini-vta")["config"]["lora_rank"]
 delta = after["blocks.0.attn1.to_q.weight"].double() - before["blocks.0.attn1.to_q.weight"].double()
 spread = torch.linalg.svdvals(delta)
 print(
-    f"singular values of one change: number 1 {spread[0]:.2f}, {rank} {spread[rank - 1]:.3f}, {rank + 1} {spread[rank]:.5f}"
+    f"singular values of one change: no. 1 {spread[0]:.2f}, no. {rank} {spread[rank - 1]:.3f}, "
+    f"no. {rank + 1} {spread[rank]:.5f}"
 )
 
-assert all(before[name].ndim == 2 for name in moved), "only matrices moved"
+assert all(before[name].ndim == 2 for name in moved), "only matrices changed"
 assert not [name for name in moved if kind_of(name) == "norms"], "no norm did"
-assert spread[rank] < 1e-3 * spread[0] < spread[rank - 1], "the change of a matrix has the update's rank"
+assert spread[rank] < 1e-3 * spread[0] < spread[rank - 1], "the change of a matrix has the rank of the update"
 
 # %% [markdown]
-# ## How far each kind of weights moved
+# ## How far each kind of weight moved
 #
 # $$\text{relative} = \frac{\lVert W' - W \rVert}{\lVert W \rVert}, \qquad
 # \text{share} = \frac{\lVert W' - W \rVert^2}{\sum_\text{kinds} \lVert W' - W \rVert^2}$$
 #
-# with Frobenius norms over all weights of a kind. The paper's pictures say: Wan-I2V differs from its base most in
-# **cross-attention** and the text embedding; Pusa almost only in **self-attention**, and **ten times less**.
+# with Frobenius norms over all weights of a kind. According to the paper's pictures, Wan-I2V differs from its base most
+# in **cross-attention** and the text embedding; Pusa almost only in **self-attention**, and **ten times less**.
 #
-# **Predict.** Three claims for our two models: VTA's largest part is self-attention; that of Wan's way is cross-attention;
-# Wan's way moved ten times as far. Which will hold?
+# **Predict.** Three claims about our two models: VTA changed self-attention most; Wan's way changed cross-attention
+# most; Wan's way moved ten times as far. Which will hold?
 
 
 # %%
@@ -110,7 +111,7 @@ def largest(change):
 
 
 changes = {"VTA": parameter_change(base.dit, vta.dit), "Wan's way": parameter_change(base.dit, wan.dit)}
-plot_change(changes, title="how far from the base they share")
+plot_change(changes, title="distance from the common base")
 plt.show()
 
 lines = ["| model | steps | most of the change lies in | share of self-, cross-attention, feed-forward | new weights |"]
@@ -129,24 +130,25 @@ ours, theirs = changes["VTA"], changes["Wan's way"]
 ratio = theirs["self_attention"]["relative"] / ours["self_attention"]["relative"]
 print(f"Wan's way moved self-attention {ratio:.2f} times as far as VTA did")
 
-assert largest(ours) == "self_attention", "found again: most of VTA's change lies in self-attention"
-assert largest(theirs) == "cross_attention", "found again: most of Wan's way's lies in cross-attention"
-assert 0.5 < ratio < 2, "not found again: both moved about as far"
+assert largest(ours) == "self_attention", "reproduced: most of VTA's change lies in self-attention"
+assert largest(theirs) == "cross_attention", "reproduced: most of the change in Wan's way lies in cross-attention"
+assert 0.5 < ratio < 2, "not reproduced: both moved about as far"
 assert ours["norms"]["relative"] == theirs["norms"]["relative"] == 0, "norms did not move at all"
 
 # %% [markdown]
-# The *where* is found again, but only as a tendency: much of VTA's change lies in cross-attention and feed-forward all the
-# same, and in Wan's way cross-attention is ahead by a hair. The *how far* is not found again. How far weights move is a matter of steps and learning rate before anything else. Our two had the same
-# budget. The paper compares a short low-rank training with Wan-I2V's whole training, so its factor of ten does not compare
-# two methods.
+# The *where* is reproduced, but only as a tendency: much of VTA's change also lies in cross-attention and feed-forward,
+# and in Wan's way cross-attention leads by a hair. The *how far* is not reproduced. How far weights move depends on
+# steps and learning rate before anything else. Our two models had the same budget. The paper compares a short low-rank
+# training with Wan-I2V's whole training, so its factor of ten does not compare two methods.
 #
-# A "0" in such a picture can also have two meanings. Norms are 0 here because nobody *let* them move. In Pusa's released
-# update the matrices of clock, text embedding and head are not among the updated ones either; here they are, and moved:
+# A "0" in such a picture can also have two meanings. Norms are 0 here because they were *not trained*. In Pusa's
+# released update the matrices of timestep embedding, text embedding and head are not trained either; here they are, and
+# they moved:
 
 # %%
 for kind in ("modulation", "text", "norms"):
     print(f"{kind:10} VTA {ours[kind]['relative']:.2f}, Wan's way {theirs[kind]['relative']:.2f}")
-assert ours["modulation"]["relative"] > 0.1, "where it may, the way of the clock moves"
+assert ours["modulation"]["relative"] > 0.1, "where it is trained, the timestep's path changes"
 shipped = experiments.read(experiments.RESULTS / "inside.json")
 for label, change in {"VTA, shipped": ours, "Wan's way, shipped": theirs}.items():
     (row,) = (r for r in shipped["rows"] if r["key"].get("change") == label)
@@ -154,11 +156,12 @@ for label, change in {"VTA, shipped": ours, "Wan's way, shipped": theirs}.items(
         assert kind == "new" or abs(numbers["relative"] - change[kind]["relative"]) < 1e-3, "as in the shipped results"
 
 # %% [markdown]
-# ## The way of the clock
+# ## The path of the timestep
 #
-# How does a block learn that frame 3 is clean? A frame's `tau` becomes waves, a small network makes six vectors of them, and
-# each block adds its own table of six: a **shift**, a **scale** and a **gate** for self-attention, and three more for the
-# feed-forward. They act on all tokens of that frame and on no others. That is the only place where a clock enters.
+# How does a block learn that frame 3 is clean? A frame's `tau` is encoded as sinusoids, a small network turns them into
+# six vectors, and each block adds its own table of six: a **shift**, a **scale** and a **gate** for self-attention, and
+# three more for the feed-forward. They act on all tokens of that frame and on no others. That is the only place where a
+# timestep enters.
 
 
 # %% tags=["nbval-check-output"]
@@ -172,18 +175,18 @@ together = torch.full((1, frames), 0.7, device=device)
 apart = together.clone()
 apart[:, 3] = 0.0
 differs = (six_vectors(vta, apart) - six_vectors(vta, together)).abs().amax(dim=(0, 2, 3)) > 1e-4
-print("frames whose six vectors change when only frame 3's clock does:", differs.nonzero().flatten().tolist())
-assert differs.nonzero().flatten().tolist() == [3], "a clock steers its own frame only"
+print("frames whose six vectors change when only frame 3's timestep does:", differs.nonzero().flatten().tolist())
+assert differs.nonzero().flatten().tolist() == [3], "a timestep modulates its own frame only"
 
 # %% [markdown]
-# Now let the clock run from 0 to 1, and compare the six vectors of block 0 with those at `tau` = 0 by their cosine: 1 is the
-# same direction, 0 is none in common.
+# Now let `tau` run from 0 to 1, and compare the six vectors of block 0 with those at `tau` = 0 by their cosine: 1 is
+# the same direction, 0 is orthogonal.
 #
-# **Predict.** VTA must tell clean frames from noisy ones *within* one clip. Will its vectors for 0 and 1 lie further apart
-# than the base's, or closer together?
+# **Predict.** VTA must distinguish clean frames from noisy ones *within* one clip. Will its vectors for 0 and 1 be
+# further apart than the base's, or closer together?
 
 # %%
-run = torch.linspace(0, 1, 101, device=device)[None]  # 101 clocks, as if they were frames
+run = torch.linspace(0, 1, 101, device=device)[None]  # 101 timesteps, as if they were frames
 vectors = {name: six_vectors(model, run)[0] for name, model in {"base": base, "Wan's way": wan, "VTA": vta}.items()}
 alike = {name: torch.cosine_similarity(v, v[:1], dim=-1) for name, v in vectors.items()}
 whole = {name: torch.cosine_similarity(v.flatten(1), v[:1].flatten(1), dim=-1) for name, v in vectors.items()}
@@ -196,7 +199,7 @@ for i, (ax, part) in enumerate(zip(axes.ravel(), parts, strict=True)):
     ax.set_title(part)
     ax.axhline(0, color="gray", lw=0.5)
 axes[0, 0].legend(loc="lower left")
-fig.supxlabel("clock tau", fontsize=10)
+fig.supxlabel("tau", fontsize=10)
 fig.supylabel("cosine with tau = 0", fontsize=10)
 fig.suptitle("the six vectors of block 0")
 plt.show()
@@ -204,32 +207,32 @@ plt.show()
 for name in vectors:
     print(f"{name:10} all six, cosine of tau = 0 and 1: {whole[name][-1]:.2f}")
 assert whole["VTA"][-1] > whole["base"][-1] + 0.1, "VTA treats clean and noise more alike than its base does"
-assert (whole["VTA"][20:] > whole["base"][20:]).all(), "and so at every clock from 0.2 on"
+assert (whole["VTA"][20:] > whole["base"][20:]).all(), "and so at every tau from 0.2 on"
 
 # %% [markdown]
-# Closer together. In the base, all frames share one clock, so block 0 may work in quite different ways at 0 and at 1. In VTA a
-# clean frame and a noisy one meet in one attention and must understand each other. That is a guess at the reason: Wan's way,
-# which keeps one clock, moved in the same direction by about half as much, so further training with the same settings has a
-# part in it too.
+# Closer together. In the base, all frames share one timestep, so block 0 may work in quite different ways at 0 and at
+# 1. In VTA a clean frame and a noisy one meet in the same attention and need compatible features. That is only a guess:
+# Wan's way, which keeps one timestep, moved in the same direction by about half as much, so further training with the
+# same settings plays a part too.
 #
 # ## Attention between frames, by hand
 #
-# In self-attention every token asks all tokens of all frames. The **mass** from frame $i$ to frame $j$ is what the tokens of $i$
-# give to those of $j$, on average over heads and over the tokens that ask:
+# In self-attention every query token attends to all tokens of all frames. The **mass** from frame $i$ to frame $j$ is
+# the weight that the queries of $i$ give to the keys of $j$, averaged over heads and queries:
 #
 # $$A_{ij} = \underset{\text{heads},\ q \in i}{\text{mean}} \ \sum_{k \in j} \text{softmax}_k \frac{q \cdot k}{\sqrt{d}}$$
 #
-# Softmax runs over *all* keys, so a row of $A$ sums to 1. Take two frames of two tokens each, one head, $d = 1$. Frame 0 has a
-# bright and a dark token, which know each other well; frame 1 is dull.
+# Softmax runs over *all* keys, so a row of $A$ sums to 1. Take two frames of two tokens each, one head, $d = 1$. Frame
+# 0 has one positive and one negative token, each strongly attracted to itself; the tokens of frame 1 are zero.
 #
-# The tool that made the paper's maps turns the order around: it takes the mean of queries and of keys over each frame's
-# tokens *before* the softmax, as if that were the same.
+# The tool that made the paper's maps reverses the order: it averages queries and keys over each frame's tokens *before*
+# the softmax, as if that were the same.
 #
-# **Predict.** How much does frame 0 look at itself, done properly, and done that way?
+# **Predict.** How much does frame 0 attend to itself, in the right order, and in the reverse order?
 
 # %% tags=["nbval-check-output"]
 q = k = torch.tensor([2.0, -2.0, 0.0, 0.0])  # two tokens of frame 0, two of frame 1
-weights = (q[:, None] * k).softmax(dim=-1)  # (asks, looked at)
+weights = (q[:, None] * k).softmax(dim=-1)  # (query, key)
 proper = weights.view(2, 2, 2, 2).sum(dim=3).mean(dim=1)
 early = (q.view(2, 2).mean(1)[:, None] * k.view(2, 2).mean(1)).softmax(dim=-1)
 print("softmax first\n", proper.numpy().round(3))
@@ -237,11 +240,11 @@ print("mean first\n", early.numpy().round(3))
 
 assert torch.allclose(proper.sum(dim=1), torch.ones(2)), "rows sum to 1"
 assert torch.allclose(frame_mass(q.view(1, 4, 1, 1), k.view(1, 4, 1, 1), [2, 1, 2])[0], proper), "as in the library"
-assert proper[0, 0] > 0.9 and early[0, 0] == 0.5, "the mean of bright and dark is dull: it looks nowhere"
+assert proper[0, 0] > 0.9 and early[0, 0] == 0.5, "positive and negative average to zero, so attention becomes uniform"
 
 # %% [markdown]
-# So the early mean can miss all there is. Does it, on a real model? Take queries and keys of VTA's last block, at the first
-# step: frame 0 is a clean picture, the others are noise.
+# So averaging first can lose everything. Does it, on a real model? Take queries and keys of VTA's last block, at the
+# first step: frame 0 is a clean picture, the others are noise.
 
 # %%
 scenes = world.draw_scenes(4, evaluate.EVAL_SEED + SEED, world.MINI)[:CLIPS].to(device)
@@ -278,14 +281,15 @@ assert (mass - early).abs().max() > 0.02 and kl.max() > 1e-3, "the two orders di
 assert kl.mean() < 0.05, "but here not by much"
 
 # %% [markdown]
-# They differ, by several hundredths of a look, and so the claim that they are the same is wrong. But the picture would have
-# looked much alike: in this model the mean does not lie as it did by hand. Nobody has shown that for the 14B model; the
-# right order costs little, so from here on it is softmax first.
+# They differ by several hundredths, so the claim that they are the same is wrong. But the pictures would have looked
+# much alike: in this model the average is not as misleading as it was by hand. Nobody has shown that for the 14B model;
+# the right order costs little, so from here on it is softmax first.
 #
-# ## Who looks at whom
+# ## Which frame attends to which
 #
-# One scene, four ways to make it, and the last block at the first, the middle and the last step. The paper tells of its
-# models: text-to-video is a diagonal; Wan-I2V looks at frame 0 at the first step only; Pusa looks at it at all steps.
+# One scene, four ways to generate it, and the last block at the first, the middle and the last step. The paper reports
+# for its models: text-to-video is a diagonal; Wan-I2V attends to frame 0 at the first step only; Pusa attends to it at
+# all steps.
 #
 # **Predict.** Where will column 0 be dark?
 
@@ -312,7 +316,7 @@ plt.show()
 
 
 def on_frame_0(one):
-    return one[..., 1:, 0].mean(-1)  # of the frames that are made
+    return one[..., 1:, 0].mean(-1)  # of the generated frames
 
 
 start = {name: on_frame_0(one)[0].mean() for name, one in looks.items()}
@@ -321,21 +325,21 @@ for name, one in looks.items():
         f"{name:20} on frame 0, all blocks: {100 * start[name]:.1f} % at first, {100 * on_frame_0(one)[-1].mean():.1f} % at last"
     )
 diagonal = looks["base, text alone"][:, -1].diagonal(dim1=1, dim2=2).mean()
-assert diagonal > 2 / frames, "found again: text to video looks along the diagonal"
+assert diagonal > 2 / frames, "reproduced: text to video attends along the diagonal"
 assert start["base, clean frame 0"] < 1 / frames, "the base gives a clean frame 0 less than an even share"
-assert start["VTA, clean frame 0"] > 1.5 / frames, "VTA has learnt to look at it"
+assert start["VTA, clean frame 0"] > 1.5 / frames, "VTA has learnt to attend to it"
 
 # %% [markdown]
-# In all four, frames look at themselves and their neighbours. Given a clean frame 0 and its clock, the base looks at it *less*
-# than at an even share of $1/9$; VTA looks twice as much as that.
+# In all four, frames attend to themselves and their neighbours. Given a clean frame 0 with timestep 0, the base attends
+# to it *less* than an even share of $1/9$; VTA attends to it about twice as much as an even share.
 #
 # ## At which step, in which block
 #
-# One scene is an anecdote. The shipped results hold the same for 8 clips, in every block and at each of 10 steps. White is an
-# even share, red more, blue less.
+# One scene is an anecdote. The shipped results hold the same for 8 clips, in every block and at each of 10 steps. White
+# is an even share, red is more, blue is less.
 #
-# **Predict.** If the paper's story holds, VTA's row of steps stays red to the end, and that of Wan's way turns pale after the
-# first. Does it?
+# **Predict.** If the paper's account holds here, VTA's panel stays red up to the last step, and that of Wan's way turns
+# pale after the first. Does it?
 
 # %%
 rows = {r["key"]["attention"]: torch.tensor(r["on_frame_0"]) for r in shipped["rows"] if "attention" in r["key"]}
@@ -354,23 +358,24 @@ plt.show()
 ours, theirs = (rows[name].mean(1) * frames for name in ("VTA, frame 0 clean", "Wan's way, its picture"))
 for name, shares in {"VTA": ours, "Wan's way": theirs}.items():
     print(f"{name:10} in even shares, by step: {', '.join(f'{s:.2f}' for s in shares)}")
-assert rows["VTA, frame 0 clean"].mean() > 1.3 * rows["base, frame 0 clean"].mean(), "VTA looks more than its base"
-assert ours[0] > 1.5 and ours[-1] < 1, "not found again: VTA looks at first, and no longer at last"
-assert (theirs[:5] > 1).all(), "not found again: Wan's way looks at more than the first step"
-assert (theirs > 1).sum() > (ours > 1).sum(), "it even looks for longer than VTA"
+assert rows["VTA, frame 0 clean"].mean() > 1.3 * rows["base, frame 0 clean"].mean(), "VTA attends more than its base"
+assert ours[0] > 1.5 and ours[-1] < 1, "not reproduced: VTA attends to frame 0 at first, and no longer at last"
+assert (theirs[:5] > 1).all(), "not reproduced: Wan's way attends to it beyond the first step"
+assert (theirs > 1).sum() > (ours > 1).sum(), "and even for longer than VTA"
 
 # %% [markdown]
-# On this toy it is the other way round: VTA takes what it needs in the first steps, and Wan's way looks for longer. Blocks
-# differ more than models do: each has its own habit. A map of the last block alone, as in the paper, is one of eight.
+# On this toy it is the other way round: VTA takes what it needs in the first steps, and Wan's way attends for longer.
+# Blocks differ more than models do: each has its own pattern. A map of the last block alone, as in the paper, is one of
+# eight.
 #
-# ## Looking is not using
+# ## Attending is not using
 #
-# Attention says where weight lies, not what it does. So **intervene**: at every step of an ordinary walk, ask the model a second
-# time with the picture of *another* scene, and see how much its velocity for the other frames changes. All else is the same
-# (same noise, same caption, same clocks), so each clip is its own control. For Wan's way it is the picture that is exchanged,
-# which comes in as channels and by cross-attention too: ways that no map of self-attention shows.
+# Attention says where weight lies, not what it does. So **intervene**: at every step of an ordinary sampling loop, call
+# the model a second time with the picture of *another* scene, and see how much its velocity for the other frames
+# changes. All else is the same (noise, prompt, timesteps), so each clip is its own control. For Wan's way the picture
+# is exchanged in its extra input channels and in cross-attention, neither of which a map of self-attention shows.
 #
-# **Predict.** Draw three curves over the steps: VTA, Wan's way, and the base with a clean frame 0.
+# **Predict.** Sketch three curves over the steps: VTA, Wan's way, and the base with a clean frame 0.
 
 
 # %%
@@ -391,13 +396,13 @@ def used(model, S):
         v, w = (asked(model, states[-1], tau, picture) for picture in (first, other))
         found.append(size(w - v) / size(v))
         states.append(samplers.euler_step(states[-1], v, tau, tau_next))
-    return torch.stack(found).cpu(), torch.stack(states[1:])  # (steps, clips), and the walk
+    return torch.stack(found).cpu(), torch.stack(states[1:])  # (steps, clips), and the trajectory
 
 
 hold, together = schedules.hold(STEPS, frames), schedules.synchronous(STEPS, frames)
 todo = {"VTA": (vta, hold), "Wan's way": (wan, together), "base, clean frame 0": (base, hold)}
-walked = {name: used(model, S) for name, (model, S) in todo.items()}
-uses = {name: found for name, (found, states) in walked.items()}
+sampled = {name: used(model, S) for name, (model, S) in todo.items()}
+uses = {name: found for name, (found, states) in sampled.items()}
 names = dict(zip(uses, ("VTA, frame 0 clean", "Wan's way, its picture", "base, frame 0 clean"), strict=True))
 
 # %%
@@ -410,9 +415,9 @@ for i, (name, one) in enumerate(uses.items()):
     )
 right.axhline(1, color="gray", lw=0.5)
 left.set(ylabel="change of velocity / velocity", title=f"used: another picture, {CLIPS} clips (thin) and their mean")
-right.set(ylabel="mass on frame 0, in even shares", title="looked at: shipped results, mean of all blocks")
+right.set(ylabel="mass on frame 0, in even shares", title="attended to: shipped results, mean of all blocks")
 for ax in (left, right):
-    ax.set(xlabel="clock tau of the frames that are made")
+    ax.set(xlabel="tau of the generated frames")
     ax.invert_xaxis()
     ax.set_ylim(bottom=0)
 right.legend()
@@ -424,46 +429,46 @@ left_over = {name: (one[half - 1] / one[0]).mean() for name, one in uses.items()
 for name in uses:
     print(
         f"{name:20} first half {early[name].mean():.2f}, second half {late[name].mean():.2f}; "
-        f"step {half} in shares of step 1: {left_over[name]:.2f}"
+        f"step {half} relative to step 1: {left_over[name]:.2f}"
     )
 assert (late["VTA"] < 0.8 * early["VTA"]).all(), "VTA uses its picture early, in every clip"
-assert left_over["Wan's way"] > 1.3 * left_over["VTA"], "Wan's way goes on using it for longer"
+assert left_over["Wan's way"] > 1.3 * left_over["VTA"], "Wan's way uses it for longer"
 assert early["base, clean frame 0"].mean() < 0.7 * early["VTA"].mean(), "the base uses it least when it matters most"
 
 # %% [markdown]
-# For VTA both pictures agree: it looks early and uses early. The base is the warning. Its mass on frame 0 hardly moves, and even
-# falls a little, while what it makes of frame 0 *grows* from the first step to the last:
+# For VTA both measures agree: it attends early and uses early. The base is the counterexample. Its mass on frame 0
+# hardly changes, and even falls a little, while its use of frame 0 *grows* from the first step to the last:
 
 # %%
 look, use = rows["base, frame 0 clean"].mean(1), uses["base, clean frame 0"]
 print(f"base: mass {100 * look[0]:.1f} % to {100 * look[-1]:.1f} %, use {use[0].mean():.2f} to {use[-1].mean():.2f}")
-assert look[-1] < look[0] and (use[-1] > use[0]).all(), "less looked at, and yet more used"
+assert look[-1] < look[0] and (use[-1] > use[0]).all(), "less attention, and yet more use"
 
 # %% [markdown]
 # ## Exchange the picture half-way
 #
-# The sharpest form of the question: let VTA begin with one picture, and put **another** into frame 0 half-way.
+# The most direct test: let VTA start with one picture, and put **another** into frame 0 half-way.
 #
 # **Predict.** Which scene will the other frames show, the first or the second?
 
 
 # %%
-def walk(pictures):
+def trajectory(pictures):
     x, states = eps, []
-    clocks = pairwise(row.repeat(CLIPS, 1) for row in hold.to(device))
-    for picture, (tau, tau_next) in zip(pictures, clocks, strict=True):
+    taus = pairwise(row.repeat(CLIPS, 1) for row in hold.to(device))
+    for picture, (tau, tau_next) in zip(pictures, taus, strict=True):
         x = samplers.euler_step(x, asked(vta, x, tau, picture), tau, tau_next)
         states.append(x)
     return torch.stack(states)
 
 
 ends = {"never": STEPS, "half-way": half, "from the start": 0}
-walks = {name: walk([first] * at + [other] * (STEPS - at)) for name, at in ends.items() if at < STEPS}
-walks["never"] = walked["VTA"][1]
+trajectories = {name: trajectory([first] * at + [other] * (STEPS - at)) for name, at in ends.items() if at < STEPS}
+trajectories["never"] = sampled["VTA"][1]
 made = {
-    name: vta.decode(torch.cat([other[:1] if at < STEPS else first[:1], walks[name][-1, :1, :, 1:]], dim=2)).clamp(
-        -1, 1
-    )
+    name: vta.decode(
+        torch.cat([other[:1] if at < STEPS else first[:1], trajectories[name][-1, :1, :, 1:]], dim=2)
+    ).clamp(-1, 1)
     for name, at in ends.items()
 }
 films = {f"exchanged {name}": pixels.to_uint8(video)[0] for name, video in made.items()}
@@ -473,36 +478,39 @@ play(films, fps=geometry.fps)
 
 # %%
 from_first, from_second = (
-    torch.stack([size(a - b) for a, b in zip(walks["half-way"], walks[name], strict=True)]).cpu()
+    torch.stack([size(a - b) for a, b in zip(trajectories["half-way"], trajectories[name], strict=True)]).cpu()
     for name in ("never", "from the start")
 )
 fig, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
 for i, (name, one) in enumerate({"never exchanged": from_first, "exchanged from the start": from_second}.items()):
     ax.plot(range(1, STEPS + 1), one, color=f"C{i}", lw=0.7, alpha=0.5)
-    ax.plot(range(1, STEPS + 1), one.mean(1), color=f"C{i}", marker="o", label=f"from the walk {name}")
+    ax.plot(range(1, STEPS + 1), one.mean(1), color=f"C{i}", marker="o", label=f"from the one {name}")
 ax.axvline(half + 0.5, color="gray", ls=":")
-ax.set(xlabel="after step", ylabel="distance of latents (rms)", title="the walk whose picture was exchanged half-way")
+ax.set(xlabel="after step", ylabel="distance of latents (rms)", title="trajectory with the picture exchanged half-way")
 ax.legend(loc="upper left")
 plt.show()
 
 print(
-    f"at the end {from_first[-1].mean():.2f} from the first scene's walk, {from_second[-1].mean():.2f} from the second's"
+    f"at the end {from_first[-1].mean():.2f} from the trajectory of the first picture, {from_second[-1].mean():.2f} of the second"
 )
 assert (from_first[:half] == 0).all(), "up to the exchange nothing differs"
 assert (from_first[-1] > 0).all(), "the second picture does change something"
 assert (from_first[-1] < 0.5 * from_second[-1]).all(), "but every clip stays with the first picture"
 
 # %% [markdown]
-# The first, but for traces of the new picture in the frames next to it. By half-way the frames carry the scene themselves and
-# have it from each other; frame 0 is asked for much less. A practical reading: what is done to a known frame, such as noise
-# on it, matters early. (All three films keep to the first scene's caption, so an exchanged picture is always at odds with it.)
+# The first, except for traces of the new picture in the frames next to it. By half-way the frames carry the scene
+# themselves and pass it on to each other; they need frame 0 much less. In practice, whatever is done to a known frame,
+# such as adding noise to it, matters early. (All three films keep the first scene's prompt, so an exchanged picture
+# always contradicts it.)
 #
-# *What this does not say:* three clips, one toy, one training each. It is a way to ask, and it runs on Wan-14B as it stands.
+# *What this does not say:* these are three clips, one toy, one training each. It is a method, and it runs on Wan-14B
+# unchanged.
 #
 # ## Exercises
 #
-# **1 · Fill in.** The mass between frames, from queries and keys (b, tokens, heads, size), positions already in them; `grid` is
-# frames, rows and columns of tokens. Return (b, f, f). Mind the order, and $\sqrt{d}$.
+# **1 · Fill in.** The mass between frames, from queries and keys (b, tokens, heads, size) with positions already
+# applied; `grid` is the number of frames, and of rows and columns of tokens. Return (b, f, f). Mind the order, and
+# $\sqrt{d}$.
 
 
 # %% tags=["exercise"]
@@ -514,33 +522,35 @@ check(my_mass, frame_mass, 2 * torch.randn(2, 3 * 5, 2, 4), 2 * torch.randn(2, 3
 check(my_mass, frame_mass, q, k, [frames, *side])
 
 # %% [markdown]
-# **2 · Vary.** How noisy may frame 0 be, before VTA looks away? Give frame 0 a clock `my_clock` (picture and clock together) at
-# the first step, where all others are at 1. Clean, it gets about two even shares; as noise, about one. Find a clock at which
-# it gets something in the middle: what it has above noise is between a quarter and three quarters of what a clean frame has.
+# **2 · Vary.** How noisy may frame 0 be before VTA stops attending to it? Give frame 0 a noise level `my_level`
+# (picture and timestep together) at the first step, where all others are at 1. Clean, it gets about two even shares; as
+# noise, about one. Find a level in between, at which the gain over noise is between a quarter and three quarters of
+# that of a clean frame.
 
 
 # %%
-def even_shares(clock):
+def even_shares(level):
     tau = torch.ones(CLIPS, frames, device=device)
-    tau[:, 0] = clock
-    x = torch.cat([(1 - clock) * first + clock * eps[:, :, :1], eps[:, :, 1:]], dim=2)
+    tau[:, 0] = level
+    x = torch.cat([(1 - level) * first + level * eps[:, :, :1], eps[:, :, 1:]], dim=2)
     with attention_mass(vta.dit) as found:
         vta(x, tau, **vta.encode_text(prompts))
     return frames * on_frame_0(found[0]).mean().item()
 
 
 # %% tags=["exercise"]
-my_clock = None  # a number from 0 to 1
+my_level = None  # a number from 0 to 1
 
 # %% tags=["check"]
-if my_clock is not None:
-    mine, clean, noise = (even_shares(clock) for clock in (my_clock, 0.0, 1.0))
-check(None if my_clock is None else 0.25 < (mine - noise) / (clean - noise) < 0.75, True)
+if my_level is not None:
+    mine, clean, noise = (even_shares(level) for level in (my_level, 0.0, 1.0))
+check(None if my_level is None else 0.25 < (mine - noise) / (clean - noise) < 0.75, True)
 
 # %% [markdown]
-# **3 · Invent.** Attention maps need a look inside, and only say who looks. Write your own measure of how much frame $i$
-# **listens** to frame $j$, for any denoiser (x, tau) -> v: a matrix (f, f), asks downwards, never negative. It is checked on a
-# denoiser whose wiring is known: where a frame listens the number must be positive, elsewhere 0 to within rounding.
+# **3 · Invent.** Attention maps need access to the inside of a model, and say only where attention goes. Write your own
+# measure of how much frame $i$ **depends on** frame $j$, for any denoiser (x, tau) -> v: a matrix (f, f) with $i$ in
+# its rows, never negative. It is checked on a denoiser whose dependencies are known: where a frame depends on another
+# the number must be positive, elsewhere 0 up to rounding.
 
 
 # %% tags=["exercise"]
@@ -548,7 +558,7 @@ def my_listening(denoiser, x, tau): ...
 
 
 # %% tags=["check"]
-wiring = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [1, 0, 0, 1.0]])  # frame 3 listens to 0 and itself
+wiring = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [1, 0, 0, 1.0]])  # frame 3 depends on 0 and itself
 
 
 def wired(x, tau):
@@ -559,21 +569,23 @@ mine = my_listening(wired, torch.randn(2, 3, 4, 2, 2), torch.full((2, 4), 0.5))
 check(None if mine is None else (torch.as_tensor(mine) > 1e-4).float(), wiring)
 
 # %% [markdown]
-# Then try yours on `lambda x, tau: vta(x, tau, **vta.encode_text(prompts))`, and lay it beside the mass with `plot_attention`.
+# Then try yours on `lambda x, tau: vta(x, tau, **vta.encode_text(prompts))`, and compare it with the mass in
+# `plot_attention`.
 #
 # ## Recap
 #
 # | measure | of | says | does not say |
 # |---|---|---|---|
-# | relative change, share | two sets of weights | what a training moved | which of it mattered; which method is gentler, unless budgets are equal |
-# | six vectors by `tau` | a block | how a clock steers its frame | what other frames make of it |
-# | attention mass | queries and keys | where weight lies | what it does, or what comes in by other ways |
-# | exchange of a picture | the whole model | what is used, and when | by which way it came |
+# | relative change, share | two sets of weights | what a training changed | which part of it mattered; which method is gentler, unless budgets are equal |
+# | six vectors by `tau` | a block | how a timestep modulates its frame | how other frames respond |
+# | attention mass | queries and keys | where weight lies | what it does, or what enters by other paths |
+# | exchange of a picture | the whole model | what is used, and when | by which path it entered |
 #
-# *What could go wrong:* the mean before the softmax; a map of one block and one scene; caches or compiled blocks that hide layers.
+# *What could go wrong:* the mean before the softmax; a map of one block and one scene; caches or compiled blocks that
+# hide layers.
 #
-# *Where the code lives:* `pusa_lab/metrics/inside.py`, `pusa_lab/viz/inside.py`, `small_models/dit.py` (the clock's way), and the
-# measured table in `small_models/experiments/inside_table.py` (`pusa-lab bench paper --table inside`).
+# *Where the code lives:* `pusa_lab/metrics/inside.py`, `pusa_lab/viz/inside.py`, `small_models/dit.py` (the timestep's
+# path), and the measured table in `small_models/experiments/inside_table.py` (`pusa-lab bench paper --table inside`).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; Wan, arXiv 2503.20314; LoRA, arXiv 2106.09685.
 #

@@ -3,13 +3,13 @@
 #
 # *You need: chapters 1 and 2. Time: 15 minutes of reading, half a minute of CPU.*
 #
-# A schedule is a matrix, so it can be drawn by hand. The studio is a place to do it: pull the clocks of single frames,
-# see at once what is wrong and what it costs, and watch the frames become clean.
+# A schedule is a matrix, so it can be drawn by hand. The studio is the place for that: drag the columns of single
+# frames, see at once what is wrong and what it costs, and watch the frames become clean.
 #
 # **After this chapter you can**
 #
-# - draw a schedule of your own, mend it, and take away the line of Python that rebuilds it;
-# - follow a run state by state, and say when a frame could first be recognised;
+# - draw a schedule of your own, repair it, and copy the line of Python that rebuilds it;
+# - follow a run state by state, and say at which row a frame first becomes recognisable;
 # - compare two schedules from the same noise, frame by frame.
 
 # %% tags=["setup"]
@@ -58,10 +58,11 @@ prompt = Path("assets/caption.txt").read_text().strip()
 # %% [markdown]
 # ## Drawing
 #
-# What the studio edits is an `Editor`: a matrix, and a few moves of the hand. It needs no widget, so here it is in words.
+# What the studio edits is an `Editor`: a matrix with a few editing operations. It needs no widget, so here it is in
+# code.
 #
-# **Predict.** The column of frame 4 is pulled down to 0.2 early on, then frame 6 is delayed by three rows. What does each
-# of the two do to the number of rows?
+# **Predict.** The column of frame 4 is dragged down to 0.2 early on, then frame 6 is delayed by three rows. What does
+# each of the two do to the number of rows?
 
 # %%
 editor = Editor(frames, STEPS)
@@ -73,33 +74,33 @@ delayed = editor.schedule
 
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained")
 for ax, (name, S) in zip(
-    axes, {"start": start, "frame 4 pulled": pulled, "frame 6 delayed": delayed}.items(), strict=True
+    axes, {"start": start, "frame 4 dragged": pulled, "frame 6 delayed": delayed}.items(), strict=True
 ):
     viz.plot_schedule(S, ax, title=name, colorbar=False)
 plt.show()
 
-assert len(pulled) == len(start), "a pull changes levels, not rows"
-assert (pulled.diff(dim=0) <= 0).all(), "later rows follow the pull, so no clock runs backwards"
+assert len(pulled) == len(start), "dragging changes levels, not rows"
+assert (pulled.diff(dim=0) <= 0).all(), "later rows follow, so no noise level rises"
 assert len(delayed) == len(start) + 3, "a delay adds rows: no level is lost"
-assert torch.equal(delayed[3:, 6], start[:, 6]), "frame 6 walks the same levels, three rows later"
+assert torch.equal(delayed[3:, 6], start[:, 6]), "frame 6 passes through the same levels, three rows later"
 
 # %% [markdown]
-# A cell painted by hand may be wrong. Then the studio says where, and what mending would change.
+# A cell painted by hand may be wrong. Then the studio says where, and what a repair would change.
 
 # %% tags=["nbval-check-output"]
 editor.edit("paint", frames=[2], rows=[3], level=1.0)
 fault = editor.faults()[0]
 print(fault.what)
-print("mend:", fault.mend)
+print("repair:", fault.mend)
 editor.mend(fault)
 assert (fault.row, fault.frame) == (3, 2), "a fault is found where it is"
-assert schedules.faults(editor.schedule) == [], "mended"
+assert schedules.faults(editor.schedule) == [], "repaired"
 editor.undo()
 editor.undo()
-assert torch.equal(editor.schedule, delayed), "two steps back: the mending and the painting"
+assert torch.equal(editor.schedule, delayed), "two steps back: the repair and the painting"
 
 # %% [markdown]
-# What you drew leaves as one line of Python, or as a file:
+# You can export what you drew as one line of Python, or as a file:
 
 # %%
 editor.load("pyramid", steps=STEPS, lag=1)
@@ -109,13 +110,14 @@ assert torch.equal(eval(editor.line()), schedules.pyramid(STEPS, frames)), "the 
 # %% [markdown]
 # ## The studio
 #
-# The same with the mouse. A page without a kernel shows it as a picture:
+# The same with the mouse. Without a kernel you see only a picture of it:
 #
-# ![The schedule studio: a heat-map of clocks with one column pulled and a fault marked](assets/studio.png)
+# ![The schedule studio: a heat map of noise levels with one column dragged and a fault marked](assets/studio.png)
 #
-# With a kernel, the next cell opens it. *Drag* pulls a column's curve, *Paint* sets cells, *Freeze* makes a frame clean
-# from the start, *Shift* delays a column, *Copy* gives its clock to others. On the keyboard: arrows move, `+` and `-`
-# change the level, `f` freezes, `[` and `]` shift, `Ctrl+Z` undoes. `studio.schedule` is the tensor, both ways.
+# With a kernel, the next cell opens it. *Drag* changes a column's curve, *Paint* sets cells, *Freeze* makes a frame
+# clean from the start, *Shift* delays a column, *Copy* gives its column to other frames. On the keyboard: arrows move,
+# `+` and `-` change the level, `f` freezes, `[` and `]` shift, `Ctrl+Z` undoes. `studio.schedule` is the tensor, for
+# reading and writing.
 
 # %%
 studio = ScheduleStudio(model, frames, STEPS, prompt=prompt, truth=truth)
@@ -128,21 +130,21 @@ try:
     studio.schedule = schedules.pyramid(STEPS, frames + 1)
 except ValueError as error:
     print(error)
-assert studio.schedule.shape[1] == frames, "a matrix of another length is refused, and what was drawn is kept"
+assert studio.schedule.shape[1] == frames, "a matrix of another length is refused, and the drawn one is kept"
 
 # %% [markdown]
 # ## Running it
 #
-# The first frame is known. At every row the model says what it takes the clean video for: $\hat x_0 = x - \tau v$.
+# The first frame is known. At every row the model gives its estimate of the clean video: $\hat x_0 = x - \tau v$.
 #
-# **Predict.** Along a pyramid, which frames of the fifth row can already be recognised?
+# **Predict.** Along a pyramid, which frames of the fifth row are already recognisable?
 
 # %%
 task = tasks.image_to_video(truth[0])
 run = pl.prepare(model, prompt, task, schedule=schedules.pyramid(STEPS, frames), seed=SEED)
 states = list(run.states())
 sheets = viz.animate(states, model.decode)
-play({"what the model takes the video for, row by row": sheets}, fps=2, width=9 * 64)
+play({"the model's estimate of the clean video, row by row": sheets}, fps=2, width=9 * 64)
 fig, ax = plt.subplots(figsize=(9, 6), layout="constrained")
 rows = [0, len(states) // 3, 2 * len(states) // 3, len(states) - 1]
 ax.imshow(sheets[rows].reshape(-1, *sheets.shape[2:]))
@@ -161,7 +163,7 @@ known = torch.as_tensor(sheets[:, :, :64]).float()
 assert (known.diff(dim=0) == 0).all(), "the known frame is the same in every state"
 
 # %% [markdown]
-# The player scrubs over rows and frames. In the studio the same strip is filled while the run goes on:
+# The player moves through rows and frames. In the studio the same strip fills while the run continues:
 #
 # ![The studio after a run: every frame's clean estimate at the chosen row, with sliders](assets/studio-run.png)
 
@@ -171,40 +173,41 @@ display(Player(states, model.decode))
 # %% [markdown]
 # ## Comparing
 #
-# Same noise, same caption, same known frame at its published level: only the clocks differ. The truth is known here, so every frame has a score.
+# Same noise, same prompt, same known frame at its published level: only the schedules differ. The truth is known here,
+# so every frame has a score.
 #
-# **Predict.** The pyramid finishes early frames first. Where should it differ most from one clock for all: near the known
-# frame, or far from it?
+# **Predict.** The pyramid finishes early frames first. Where should it differ most from the synchronous schedule: near
+# the known frame, or far from it?
 
 # %%
 studio.schedule = schedules.pyramid(STEPS, frames)
 studio.act(do="drop", name="still.png", at=0)
 studio.act(do="pin")
 studio.schedule = schedules.synchronous(STEPS, frames)
-one_clock = studio.run(compare=True)
+together = studio.run(compare=True)
 staggered = studio.results["B"]
 fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
-for name, lane in {"synchronous": one_clock, "pyramid": staggered}.items():
+for name, lane in {"synchronous": together, "pyramid": staggered}.items():
     ax.plot(lane.scores["psnr"], marker="o", label=name)
 ax.set(xlabel="frame", ylabel="PSNR against the truth (dB)")
 ax.legend()
 plt.show()
 
-assert len(one_clock.scores["psnr"]) == frames, "a score for every latent frame"
-assert not (one_clock.video == staggered.video).all(), "the clocks alone change the video"
+assert len(together.scores["psnr"]) == frames, "a score for every latent frame"
+assert not (together.video == staggered.video).all(), "the schedule alone changes the video"
 given = tasks.image_to_video(data.read_picture("assets/still.png"), tasks.PRESETS["image_to_video"][0].noise)
 by_hand = pl.generate(model, prompt, given, schedule=schedules.synchronous(STEPS, frames), seed=0)
-assert (one_clock.video == by_hand.video[0]).all(), "the studio runs what generate runs"
+assert (together.video == by_hand.video[0]).all(), "the studio runs what generate runs"
 
 # %% [markdown]
-# One video proves nothing about two schedules; chapter 7 measures many.
+# One video proves nothing about two schedules; chapter 7 compares schedules on many.
 #
 # ![Two schedules compared in the studio, with scores for each frame under each strip](assets/studio-compare.png)
 #
 # ## Exercises
 #
-# **1 · Fill in.** The pull, on one column $c$: before row $r$ no level is below $m$, from $r$ on none is above it, and row
-# $r$ has exactly $m$.
+# **1 · Fill in.** Dragging, on one column $c$: before row $r$ no level is below $m$, from $r$ on none is above it, and
+# row $r$ has exactly $m$.
 
 
 # %% tags=["exercise"]
@@ -217,8 +220,8 @@ S.edit("drag", frame=0, row=5, level=0.7)
 check(my_drag, lambda *_: S.schedule[:, 0], column, 5, 0.7)
 
 # %% [markdown]
-# **2 · Vary.** Start from one clock for all frames, five frames of six moves. By how many rows must each frame be delayed to
-# make `trapezoid` with a lag of 2? Five numbers.
+# **2 · Vary.** Start from one timestep for all frames, five frames of six steps. By how many rows must each frame be
+# delayed to make `trapezoid` with a lag of 2? Five numbers.
 
 # %% tags=["exercise"]
 my_delays = ...
@@ -233,8 +236,8 @@ else:
     check(drawn.schedule, schedules.trapezoid(6, 5, lag=2))
 
 # %% [markdown]
-# **3 · Invent.** Draw a schedule without faults for nine frames in which the middle frame is final first and no two
-# frames have the same clock, in the studio or here with an `Editor`, and put its tensor here.
+# **3 · Invent.** Draw a schedule without faults for nine frames in which the middle frame is clean first and no two
+# frames have the same column, in the studio or here with an `Editor`, and assign its tensor here.
 
 # %% tags=["exercise"]
 my_schedule = ...
@@ -250,16 +253,16 @@ else:
 # %% [markdown]
 # ## Recap
 #
-# | move | what it does to $S$ |
+# | operation | what it does to $S$ |
 # |---|---|
 # | drag | sets one cell; earlier rows stay above it, later ones below |
 # | paint | sets cells, whatever the neighbours are |
 # | freeze | a column of zeros: the frame must be known |
 # | delay | the same levels, later or earlier; rows are added where needed |
-# | copy | one clock for more frames |
+# | copy | one column for more frames |
 #
-# *What could go wrong:* a frame frozen in the matrix of which nothing is known; two schedules judged by one video.
+# *What could go wrong:* a frame frozen in the matrix although it is not known; two schedules judged by one video.
 #
-# *Where the code lives:* `pusa_lab/studio/` (`edits.py` is the whole arithmetic), `pusa_lab/viz/animate.py`.
+# *Where the code lives:* `pusa_lab/studio/` (`edits.py` has all of the arithmetic), `pusa_lab/viz/animate.py`.
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; Diffusion Forcing, arXiv 2407.01392.

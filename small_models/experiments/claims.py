@@ -73,7 +73,7 @@ def _preserved(found: Record) -> str:
     """Non-destructive: text to video."""
     told = []
     names = {"VTA": OURS, "Wan's way without its picture": f"{THEIRS}, without its picture"}
-    names["one clock"] = "control: one clock, all weights"
+    names["one timestep for all frames"] = "control: one clock, all weights"
     for label, name in names.items():
         rows = pick(found["rows"], model=name)
         cells = (f"{_mean(row, 'text_alignment', 0)} ({share(row['key']['share'])})" for row in rows)
@@ -81,8 +81,8 @@ def _preserved(found: Record) -> str:
     base, shipped = (find(found, model=name) for name in ("base", "VTA, shipped"))
     return (
         f"text alignment in %: base {_mean(base, 'text_alignment', 0)}; {'; '.join(told)}; shipped VTA "
-        f"{_mean(shipped, 'text_alignment', 0)}. Before training, equal clocks differ from diffusers' one clock by at "
-        f"most {found['before training']['largest difference']['clock per frame']:.0e}"
+        f"{_mean(shipped, 'text_alignment', 0)}. Before training, equal timesteps differ from diffusers' scalar one "
+        f"by at most {found['before training']['largest difference']['clock per frame']:.0e}"
     )
 
 
@@ -107,10 +107,11 @@ def _draws(found: Record) -> str:
     )
     return (
         f"Total {', with shift '.join(f'{cells}' if s == 1 else f'{s:g} {cells}' for s, cells in told.items())}; the "
-        f"shift alone brings PSNR from {_mean(flat, 'psnr')} to {_mean(shifted, 'psnr')} dB. A clean frame 0 has "
-        f"{_mean(clean, 'psnr')} dB, for this is its own task, and says {_mean(spoken, 'text_alignment', 0)} % of a "
-        f"caption without a picture (independent clocks {_mean(other, 'text_alignment', 0)} %); non-decreasing clocks "
-        f"{_mean(rising, 'psnr')} dB and {_mean(rising, 'total')}"
+        f"shift alone brings PSNR from {_mean(flat, 'psnr')} to {_mean(shifted, 'psnr')} dB. With "
+        f"frame 0 always clean PSNR is {_mean(clean, 'psnr')} dB, because this is its own task, but text alignment is "
+        f"{_mean(spoken, 'text_alignment', 0)} % without a picture (independent timesteps "
+        f"{_mean(other, 'text_alignment', 0)} %); non-decreasing timesteps {_mean(rising, 'psnr')} dB and "
+        f"{_mean(rising, 'total')}"
     )
 
 
@@ -191,13 +192,13 @@ CLAIMS: dict[str, tuple[str, str, str, Callable[[Record], str]]] = {
     "preserved": ("preserved", "Text to video is kept", "pictures only", _preserved),
     "draws": (
         "draws",
-        "Independent clocks are the best draw",
+        "Independent timesteps are the best to train on",
         "87.69 / 85.98 / 86.38 / 81.57 for p = 1 / 0.8 / 0.5 / 0.2, 72.54 with frame 0 clean (Table 2)",
         _draws,
     ),
     "lora": (
         "lora",
-        "A LoRA wants a strength above 1, less so the longer it is trained",
+        "A LoRA needs a strength above 1, but less so the longer it is trained",
         "best 2.0 / 1.7 / 1.7 / 1.4 after 150 / 450 / 750 / 900 iterations (Table 4c)",
         _lora,
     ),
@@ -207,8 +208,8 @@ CLAIMS: dict[str, tuple[str, str, str, Callable[[Record], str]]] = {
     "schedules": ("schedules", "(long videos: which schedule?)", "none", _schedules),
     "inside": (
         "inside",
-        "Few weights move, and frames look at frame 0",
-        "figures only: Wan-I2V moves them over 10 times as far",
+        "Few weights change, and frames attend to frame 0",
+        "figures only: Wan-I2V's move over 10 times as far",
         _inside,
     ),
 }

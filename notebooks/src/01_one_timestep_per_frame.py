@@ -1,15 +1,15 @@
 # %% [markdown]
-# # 1 · One clock per frame, by hand
+# # 1 · One timestep per frame, by hand
 #
 # *You need: chapter 0, or nothing. Time: 20 minutes of reading, a few seconds of CPU.*
 #
-# Three frames of one pixel are enough to see everything: what a vector of clocks does to a clip, what the model is
-# asked to predict, how a step moves each frame by its own clock, and why a clean frame tells the others what to do.
+# Three frames of one pixel are enough to see everything: what a vector of timesteps does to a clip, what the model
+# learns to predict, how a step moves each frame by its own amount, and why a clean frame informs the others.
 #
 # **After this chapter you can**
 #
-# - noise a clip with one clock per frame and undo it by hand;
-# - walk a clip down any schedule and say why the end does not depend on the path;
+# - noise a clip with one timestep per frame and undo it by hand;
+# - sample along any schedule, and say why the end does not depend on the path;
 # - explain image-to-video as *conditioning*, and check it against the exact answer.
 
 # %% tags=["setup"]
@@ -54,7 +54,7 @@ STEPS, SAMPLES = (20, 1000) if FAST else (STEPS, SAMPLES)
 # %% [markdown]
 # ## By hand
 #
-# A clip of three frames, each a single number, and three numbers of noise. Frame 0 is at clock 0, frame 1 at 1/2,
+# A clip of three frames, each a single number, and three numbers of noise. Frame 0 is at noise level 0, frame 1 at 1/2,
 # frame 2 at 1.
 #
 # $$x_i = (1 - \tau_i)\, x^0_i + \tau_i\, \varepsilon_i$$
@@ -64,16 +64,17 @@ STEPS, SAMPLES = (20, 1000) if FAST else (STEPS, SAMPLES)
 # %% tags=["nbval-check-output"]
 clean = [0.2, 0.5, 0.8]
 noise = [1.0, -1.0, 0.5]
-clocks = [0.0, 0.5, 1.0]
-noised = [(1 - t) * a + t * e for a, e, t in zip(clean, noise, clocks, strict=True)]
+levels = [0.0, 0.5, 1.0]
+noised = [(1 - t) * a + t * e for a, e, t in zip(clean, noise, levels, strict=True)]
 print(noised)
 
-assert noised[0] == clean[0], "at clock 0 a frame is clean"
-assert noised[2] == noise[2], "at clock 1 a frame is noise"
-assert noised[1] == (clean[1] + noise[1]) / 2, "at clock 1/2 it is halfway"
+assert noised[0] == clean[0], "at tau = 0 a frame is clean"
+assert noised[2] == noise[2], "at tau = 1 a frame is noise"
+assert noised[1] == (clean[1] + noise[1]) / 2, "at tau = 1/2 it is halfway"
 
 # %% [markdown]
-# The library does the same with videos `(b, c, f, h, w)` and clocks `(b, f)`: batch, channels, frames, height, width.
+# The library does the same with videos `(b, c, f, h, w)` and timesteps `(b, f)`: batch, channels, frames, height,
+# width.
 
 
 # %% tags=["nbval-check-output"]
@@ -81,15 +82,15 @@ def as_video(numbers):
     return torch.tensor(numbers).view(1, 1, -1, 1, 1)
 
 
-x0, eps, tau = as_video(clean), as_video(noise), torch.tensor([clocks])
+x0, eps, tau = as_video(clean), as_video(noise), torch.tensor([levels])
 x = timesteps.interpolate(x0, eps, tau)
 print(tuple(x.shape), x.flatten())
 
 assert torch.allclose(x.flatten(), torch.tensor(noised)), "library and hand agree"
 
 # %% [markdown]
-# A clock per *sample* is the commonest mistake in other code: `(b,)` or `(b, 1)` would be stretched over the frames
-# without a word. Here it is refused, and the message says what to do.
+# One timestep per *sample* is the commonest mistake in other code: `(b,)` or `(b, 1)` would be broadcast over the
+# frames silently. Here it is refused, and the message says what to do.
 
 # %% tags=["nbval-check-output"]
 try:
@@ -102,12 +103,12 @@ else:
 # %% [markdown]
 # ## The velocity, and one step
 #
-# What a model learns to predict is the direction in which `x` moves when its clock turns towards noise:
+# What a model learns to predict is the direction in which `x` moves as its noise level rises:
 #
 # $$v = \frac{dx_i}{d\tau_i} = \varepsilon_i - x^0_i$$
 #
-# It does not depend on the clock. So if `v` were known exactly, a single step would do: from its clock `tau` straight
-# to 0. Each frame moves by **its own** difference of clocks.
+# It does not depend on `tau`. So if `v` were known exactly, a single step would suffice: from `tau` straight to 0. Each
+# frame moves by **its own** difference of timesteps.
 #
 # **Predict.** By how much does frame 0 move?
 
@@ -118,10 +119,10 @@ print("before", x.flatten())
 print("after ", step.flatten())
 
 assert torch.allclose(step, x0), "with the true velocity one step ends at the clean clip"
-assert step[0, 0, 0] == x[0, 0, 0], "a clock that stands still moves nothing"
+assert step[0, 0, 0] == x[0, 0, 0], "a frame whose timestep does not change does not move"
 
 # %% [markdown]
-# In six lines, the whole sampler. It is the library's `sample`, with an Euler step written out:
+# The whole sampler in six lines. It is the library's `sample`, with an Euler step written out:
 
 
 # %%
@@ -177,8 +178,8 @@ model = GaussianDenoiser(torch.zeros(3), cov)
 print(cov)
 
 # %% [markdown]
-# **How much does a clean neighbour help?** Keep frames 1 and 2 pure noise, turn only frame 0's clock, and ask how well
-# the model can guess frame 2 (mean squared error of its clean estimate `x - tau v`).
+# **How much does a clean neighbour help?** Keep frames 1 and 2 pure noise, vary only the noise level of frame 0, and
+# ask how well the model can guess frame 2 (mean squared error of its clean estimate `x - tau v`).
 #
 # **Predict** the curve: where is it highest, where lowest, and what are its two end values? (The frames have variance 1,
 # and frames 0 and 2 correlate by 0.64.)
@@ -199,7 +200,7 @@ fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 ax.plot(levels, errors, marker="o", label="measured")
 ax.axhline(left[2, 2], ls=":", color="grey", label="variance of frame 2 once frame 0 is known")
 ax.axhline(1.0, ls="--", color="grey", label="variance of frame 2 if nothing is known")
-ax.set(xlabel="clock of frame 0", ylabel="error of the guess for frame 2", ylim=(0, None))
+ax.set(xlabel="noise level of frame 0", ylabel="error of the guess for frame 2", ylim=(0, None))
 ax.legend(loc="lower right")
 plt.show()
 
@@ -209,13 +210,13 @@ assert abs(errors[-1] - 1) < tolerance, "a noisy frame 0 tells nothing"
 assert errors[0] < errors[5] < errors[-1], "the cleaner frame 0, the better the guess for frame 2"
 
 # %% [markdown]
-# This is the whole point of the vector: **information flows from frames whose clocks are low to frames whose clocks are
-# high**. A model with one clock for all frames never meets a clean frame beside a noisy one, so it never learns to listen.
+# This is the whole point of the vector: **information flows from frames with low noise to frames with high noise**. A
+# model with one timestep for all frames never meets a clean frame beside a noisy one, so it never learns to use it.
 #
 # ## Image to video is conditioning
 #
-# Freeze frame 0 at 0.7 and let the others run. The samples must be draws from "frames 1 and 2, given that frame 0 is
-# 0.7", and for Gaussians we know that distribution exactly.
+# Freeze frame 0 at 0.7 and let the others run. The samples must follow the distribution of frames 1 and 2 given that
+# frame 0 is 0.7, and for Gaussians we know that distribution exactly.
 
 # %%
 picture = 0.7
@@ -228,7 +229,7 @@ mean, cov_given = condition(torch.zeros(3), cov, known=[0], values=torch.tensor(
 for name, exact, sampled in [("mean", mean, video.mean(0)), ("variance", cov_given.diag(), video.var(0))]:
     print(f"{name:9} exact {exact.numpy().round(3)}  sampled {sampled.numpy().round(3)}")
 
-assert (video[:, 0] == picture).all(), "a frame whose clock stays at 0 does not move"
+assert (video[:, 0] == picture).all(), "a frame kept at tau = 0 does not move"
 assert (video.mean(0) - mean).abs().max() < tolerance, "the others have the right mean"
 assert (video.var(0) - cov_given.diag()).abs().max() < tolerance, "and the right spread"
 
@@ -245,7 +246,8 @@ assert plain.view(SAMPLES, 3)[:, 0].std() > 0.9, "without a known frame the clip
 # %% [markdown]
 # ## Exercises
 #
-# **1 · Fill in.** Noise a clip with one clock per frame. Mind the shapes: `tau` is `(b, f)`, the clip `(b, c, f, h, w)`.
+# **1 · Fill in.** Noise a clip with one timestep per frame. Mind the shapes: `tau` is `(b, f)`, the clip
+# `(b, c, f, h, w)`.
 
 
 # %% tags=["exercise"]
@@ -257,7 +259,7 @@ clip, dirt, times = torch.randn(2, 3, 4, 5, 5), torch.randn(2, 3, 4, 5, 5), torc
 check(my_interpolate, timesteps.interpolate, clip, dirt, times)
 
 # %% [markdown]
-# **2 · Vary.** Know the *last* frame instead of the first. Which mean do you expect for frames 0 and 1? Sample it, and
+# **2 · Vary.** Let the *last* frame be known instead of the first. Which mean do you expect for frames 0 and 1? Sample it, and
 # give the mean of the three frames.
 
 # %% tags=["exercise"]
@@ -267,8 +269,9 @@ my_mean = None  # a tensor of three numbers, from samples with frame 2 held at 0
 check(my_mean, condition(torch.zeros(3), cov, [2], torch.tensor([0.7]))[0], tolerance=tolerance)
 
 # %% [markdown]
-# **3 · Invent.** Any path of clocks carries noise to the right distribution, if the model is perfect. Invent a schedule of
-# your own for three frames (clocks never rise, all end at 0, rows as many as you like) and see the covariance come out.
+# **3 · Invent.** If the model is perfect, every schedule carries noise to the right distribution. Invent a schedule of
+# your own for three frames (noise levels never rise, all end at 0, any number of rows) and watch the covariance come
+# out.
 
 # %% tags=["exercise"]
 my_schedule = None  # a tensor (rows, 3) from all ones to all zeros
@@ -285,13 +288,13 @@ else:
 #
 # | symbol | shape | meaning |
 # |---|---|---|
-# | `tau` | (b, f) | one clock per sample and frame: 0 clean, 1 noise |
-# | `x = (1 - tau) x0 + tau eps` | (b, c, f, h, w) | the clip at those clocks (Eq. 10) |
+# | `tau` | (b, f) | one timestep per sample and frame: 0 clean, 1 noise |
+# | `x = (1 - tau) x0 + tau eps` | (b, c, f, h, w) | the clip at those noise levels (Eq. 10) |
 # | `v = eps - x0` | (b, c, f, h, w) | what the model predicts (Eq. 9) |
 # | `S` | (rows, f) | a schedule |
 #
-# *What could go wrong:* a `(b,)` clock stretched over frames; a step with one difference of clocks for all; a model that
-# never saw unequal clocks.
+# *What could go wrong:* a `(b,)` timestep broadcast over the frames; a step with the same difference for all frames; a
+# model that never saw unequal timesteps.
 #
 # *Where the code lives:* `pusa_lab/timesteps.py` (the only place where `tau` broadcasts), `pusa_lab/samplers.py`,
 # `pusa_lab/analytic.py` (the perfect model; the tests run the whole zoo against it).
