@@ -105,7 +105,7 @@ def read_pictures(options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: one cannot be read.
     """
-    from pusa_lab.data import read_clip, read_picture
+    from pusa_lab.data import read_picture
 
     found: dict[str, Any] = {n: read_picture(options[n]) for n in ("image", "end_image") if options[n] is not None}
     for name in ("video", "end_video"):
