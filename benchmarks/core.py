@@ -1,4 +1,4 @@
-"""Time schedules, draws and solvers against the same formulas written as plain loops.
+"""Time schedules, timestep samplers and solvers against the same formulas written as plain loops.
 
     pusa-lab bench core
 
@@ -22,7 +22,7 @@ import torch
 
 from pusa_lab import samplers, schedules
 from pusa_lab.files import write_json
-from pusa_lab.schedules import SCHEDULES, draws
+from pusa_lab.schedules import SCHEDULES, timestep_samplers
 from pusa_lab.solvers import SOLVERS
 from small_models.machine import device_name, versions
 
@@ -98,7 +98,7 @@ def main() -> None:
         for name, make in SCHEDULES.items()
     }
     g = torch.Generator().manual_seed(0)
-    ours = seconds(lambda: draws.nondecreasing()(samples, FRAMES, g), rounds)
+    ours = seconds(lambda: timestep_samplers.nondecreasing()(samples, FRAMES, g), rounds)
     loop = seconds(lambda: loop_nondecreasing(few, FRAMES, 1000, g), 1) * samples / few
     found[f"nondecreasing, {samples:,} x {FRAMES} clocks"] = {
         "ours_ms": 1e3 * ours,

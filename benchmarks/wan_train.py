@@ -28,7 +28,7 @@ from wan_train_parts import Add, full, overfit, scaling
 from wan_train_profile import profiled
 from wan_train_step import LAYERS, OPTIMIZERS, WAYS, Step, Way, clip, free, peak, synchronise
 
-from pusa_lab.training.recompute import keep_plan
+from pusa_lab.training.activation_checkpointing import keep_plan
 from small_models.machine import device_name, versions
 
 Save = Callable[[], None]

@@ -43,7 +43,7 @@ class FeatureJob:
             lambda count, seed: clips_of(self.source, count, seed, self.geometry, device),
             lambda parts, batch, seed: pixel_bank(map(_reduced, parts), batch, seed, device),
             counts=counts,
-            batches=(recipe.config.batch, min(256, recipe.config.batch)),
+            batches=(recipe.config.global_batch_size, min(256, recipe.config.global_batch_size)),
             seeds=(recipe.config.seed, HELD_OUT),
         )
         for bank, count in zip((self.bank, self.held_out), counts, strict=True):

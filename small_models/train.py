@@ -44,9 +44,9 @@ from small_models.zoo import CHECKPOINTS, codec_of, find, load, save, save_updat
 
 MOST_CLIPS = 10_000_000
 """Of a world, in one run."""
-OF_CLOCKS = (
-    *("draw", "p_async", "shift", "lowest", "highest"),
-    *("weight", "weight_by_clip", "caption_dropout", "check_finite"),
+OF_TIMESTEPS = (
+    *("timestep_sampler", "p_async", "shift", "t_min", "t_max"),
+    *("weight", "per_sample_weighting", "caption_dropout", "check_finite"),
 )
 """Fields of TrainConfig that codec and features do not ask."""
 NO_TRUTH = {"how": "not measured: only a world's truth is known, these were videos from a folder"}
@@ -148,11 +148,11 @@ def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any]) ->
     if type(clips) is not int or not 1 <= clips <= MOST_CLIPS:
         raise ValueError(f"clips={clips!r:.40}: give a whole number from 1 to {MOST_CLIPS}.")
     config = replace(recipe.config, **changes)
-    idle = {"held_out": "a latent cache", "micro": "a latent cache"}
+    idle = {"num_val_clips": "a latent cache", "micro_batch_size": "a latent cache"}
     if stage in ("codec", "features"):
-        idle |= dict.fromkeys(OF_CLOCKS, "the stages base, vta and i2v")
-    elif config.draw != "mixed":
-        idle["p_async"] = "draw=mixed"
+        idle |= dict.fromkeys(OF_TIMESTEPS, "the stages base, vta and i2v")
+    elif config.timestep_sampler != "mixed":
+        idle["p_async"] = "timestep_sampler=mixed"
     for name, of in idle.items():
         if name in given and getattr(config, name) != getattr(recipe.config, name):
             raise ValueError(f"{name}={getattr(config, name)} has no effect on {stage}, it is for {of}: leave it out.")
@@ -185,7 +185,7 @@ class _CodecJob:
             lambda count, seed: clips_of(self.source, count, seed, geometry, device),
             lambda parts, batch, seed: pixel_bank(parts, batch, seed, device),
             counts=(recipe.clips, min(64, recipe.clips) if recipe.config.validate_every else 0),
-            batches=(recipe.config.batch, min(8, recipe.config.batch)),
+            batches=(recipe.config.global_batch_size, min(8, recipe.config.global_batch_size)),
             seeds=(recipe.config.seed, HELD_OUT),
         )
 
@@ -238,7 +238,7 @@ class _ModelJob:
             lambda count, seed: clips_of(self.source, count, seed, self.model.geometry, device),
             self._bank,
             counts=(recipe.clips, min(512, recipe.clips) if recipe.config.validate_every else 0),
-            batches=(recipe.config.batch, min(256, recipe.config.batch)),
+            batches=(recipe.config.global_batch_size, min(256, recipe.config.global_batch_size)),
             seeds=(recipe.config.seed, HELD_OUT),
         )
         if self.stage == "i2v":

@@ -148,7 +148,9 @@ def test_scenes_for_long_videos_stay_in_the_picture():
     assert where.max() < 0.95
 
 
-@pytest.mark.parametrize("adaptation", [Adaptation(), Adaptation(rank=4), Adaptation("i2v", draw="shared")], ids=str)
+@pytest.mark.parametrize(
+    "adaptation", [Adaptation(), Adaptation(rank=4), Adaptation("i2v", timestep_sampler="shared")], ids=str
+)
 def test_adaptations_are_stops_on_one_run(lab, shop, adaptation, monkeypatch):
     first, second = shop.updates(adaptation, TINY.budgets)
     base = {k: v.clone() for k, v in lab.model("base").state_dict().items()}
@@ -204,7 +206,9 @@ def test_marks_do_not_change_the_run(lab, shop):
         kept = {}
         torch.manual_seed(0)
         model = shop._trainable("vta", 0)
-        module = VTAModule(model, TrainConfig(steps=13, batch=2, warmup=0, draw="independent", ema=0.9))
+        module = VTAModule(
+            model, TrainConfig(max_steps=13, global_batch_size=2, warmup=0, timestep_sampler="independent", ema=0.9)
+        )
         keep = {"keep": lambda step, averaged: kept.update({step: averaged.dit.proj_out.weight.detach().clone()})}
         training.run(module, LatentVideoDataModule(shop._data(Adaptation())), marks=marks, **keep)
         return kept, model.dit.proj_out.weight.detach()

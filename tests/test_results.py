@@ -15,7 +15,7 @@ from small_models.experiments.records import table_of
 from small_models.experiments.report import show
 from small_models.experiments.rows import line, numbers, pick, values
 from small_models.experiments.sizes import Sizes
-from small_models.experiments.training_tables import DRAWS
+from small_models.experiments.training_tables import SAMPLERS
 from small_models.experiments.verdicts import (
     PAPERS_ORDER,
     VERDICTS,
@@ -60,7 +60,7 @@ def test_whole_tables_are_whole(name):
         "suite": 6,
         "cost": 2 + 2 * len(sizes.budgets) + 3 * shorter,
         "preserved": 3 + 2 * len(sizes.budgets[2::3]) + 2,
-        "draws": 3 * len(DRAWS) * len(sizes.shifts),
+        "draws": 3 * len(SAMPLERS) * len(sizes.shifts),
         "lora": (len(sizes.ranks) + 1) * len(sizes.marks) * len(sizes.strengths),
         "steps": len(sampling_tables.SOLVERS) * len(sizes.steps),
         "noise": 3 * len(sizes.noises) + 3 + sum(map(len, sampling_tables.PUBLISHED.values())),

@@ -19,10 +19,15 @@ def taken(count):
     return [batch for _, batch in zip(range(count), bank(), strict=False)]
 
 
-def weights(data, steps=3, **changes):
+def weights(data, max_steps=3, **changes):
     torch.manual_seed(0)
     model = Tiny()
-    fit(model, data, TrainConfig(steps=steps, batch=2, warmup=1, ema=0.0, **changes), accelerator="cpu")
+    fit(
+        model,
+        data,
+        TrainConfig(max_steps=max_steps, global_batch_size=2, warmup=1, ema=0.0, **changes),
+        accelerator="cpu",
+    )
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
@@ -46,18 +51,22 @@ def test_a_bank_of_someone_s_own_still_begins_with_its_first_batch():
 @pytest.mark.parametrize("count", [0, 2])
 @pytest.mark.parametrize("kind", [list, iter])
 def test_too_few_batches_end_with_a_sentence(kind, count):
-    says = rf"^training.fit: data gave {count} batches and the run needs 3: give more batches, or set fewer steps\.$"
+    says = (
+        rf"^training.fit: data gave {count} batches and the run needs 3: give more batches, or a smaller max_steps\.$"
+    )
     with pytest.raises(ValueError, match=says):
         weights(kind(taken(count)))
 
 
 def test_parts_of_batches_are_counted_as_such():
     parts = [(x[i : i + 1], captions[i : i + 1]) for x, captions in taken(3) for i in range(2)]
-    weights(parts, micro=1)
+    weights(parts, micro_batch_size=1)
     with pytest.raises(ValueError, match="data gave 5 batches and the run needs 6"):
-        weights(parts[:5], micro=1)
-    with pytest.raises(ValueError, match="micro=1, but a Bank gives whole batches: set micro=0"):
-        weights(bank(), micro=1)
+        weights(parts[:5], micro_batch_size=1)
+    with pytest.raises(
+        ValueError, match="micro_batch_size=1, but an InMemoryDataset gives whole batches: set micro_batch_size=0"
+    ):
+        weights(bank(), micro_batch_size=1)
 
 
 def test_a_data_module_that_dries_up_is_not_waited_for():
@@ -129,7 +138,7 @@ def test_banks_are_checked_when_they_are_made():
 
 def test_weights_that_are_not_finite_are_not_called_trained():
     with pytest.raises(ValueError, match=r"training diverged \(weights are not finite\): try lr below 1e\+38"):
-        weights(bank(), lr=1e38, steps=12)
+        weights(bank(), lr=1e38, max_steps=12)
 
 
 class Raises:

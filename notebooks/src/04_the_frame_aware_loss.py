@@ -48,7 +48,7 @@ import torch
 from pusa_lab import losses, pixels, schedules, timesteps, viz
 from pusa_lab.analytic import GaussianDenoiser
 from pusa_lab.notebook import check, setup
-from pusa_lab.schedules import draws
+from pusa_lab.schedules import timestep_samplers
 from small_models import world
 
 device = setup(seed=SEED, shapes=True)
@@ -98,7 +98,11 @@ def released(batch, frames, generator=None):
 scene = world.draw_scenes(1, SEED + 3, world.WORLDS["nano"])
 clip = world.render(scene)
 rows, g = {"clean": pixels.to_uint8(clip)[0]}, torch.Generator().manual_seed(SEED)
-for name, draw in {"shared": draws.shared, "independent": draws.independent, "released": released}.items():
+for name, draw in {
+    "shared": timestep_samplers.shared,
+    "independent": timestep_samplers.independent,
+    "released": released,
+}.items():
     tau = draw(1, clip.shape[2], g)
     print(f"{name:11} tau =", " ".join(f"{t:.2f}" for t in tau[0]))
     rows[name] = pixels.to_uint8(timesteps.interpolate(clip, torch.randn(clip.shape, generator=g), tau).clamp(-1, 1))[0]
@@ -385,21 +389,21 @@ assert shares["weighted first"] < shares["no weight"] / 2, "weighted first, late
 
 # %% tags=["nbval-check-output"]
 zoo = {
-    "shared": draws.shared,
-    "independent (the paper)": draws.independent,
-    "mixed, p_async = 0.5": draws.mixed(0.5),
+    "shared": timestep_samplers.shared,
+    "independent (the paper)": timestep_samplers.independent,
+    "mixed, p_async = 0.5": timestep_samplers.mixed(0.5),
     "released trainer: grid of shift 5": released,
 }
 for name, draw in zoo.items():
-    viz.plot_draws(draw, frames=9, title=name)
+    viz.plot_timestep_sampler(draw, frames=9, title=name)
     plt.show()
 
 print(f"the released grid: median {grid.quantile(0.5):.3f}, lowest {grid.min():.5f}")
 assert abs(grid.quantile(0.5) - 0.834) < 0.001, "half of the released clocks are above .834"
 assert grid.min() > 0, "a clean frame never occurs in the released training"
 
-tau = draws.shifted(draws.independent, 5.0)(CLIPS // 10, 9, torch.Generator().manual_seed(SEED))
-assert abs(tau.median() - grid.median()) < 0.01, "`draws.shifted` is the same draw without the grid"
+tau = timestep_samplers.shifted(timestep_samplers.independent, 5.0)(CLIPS // 10, 9, torch.Generator().manual_seed(SEED))
+assert abs(tau.median() - grid.median()) < 0.01, "`timestep_samplers.shifted` is the same draw without the grid"
 
 # %% [markdown]
 # ## How often does training look like image-to-video?
@@ -544,13 +548,13 @@ else:
 # | `u = eps - x0` | the target, the same at every clock (Eq. 9) |
 # | `fafm_frame_loss` | loss of every sample and frame, unreduced |
 # | `fafm_loss(weight=)` | its mean; a weight acts on each frame first (Eq. 11) |
-# | `draws.independent` | a clock for every frame, uniform: the paper |
-# | `draws.shifted(draws.independent, 5)` | the same pushed to noise: the released trainer |
+# | `timestep_samplers.independent` | a clock for every frame, uniform: the paper |
+# | `timestep_samplers.shifted(timestep_samplers.independent, 5)` | the same pushed to noise: the released trainer |
 #
 # *What could go wrong:* reducing before weighting; comparing losses of different draws; taking a loss above 0 for a bad
 # model; wondering why the loss of clean frames does not fall.
 #
-# *Where the code lives:* `pusa_lab/losses.py`, `pusa_lab/schedules/draws.py`, `pusa_lab/analytic.py`.
+# *Where the code lives:* `pusa_lab/losses.py`, `pusa_lab/schedules/timestep_samplers.py`, `pusa_lab/analytic.py`.
 #
 # *References:* Pusa, arXiv 2507.16116, equations 6 to 11; FVDM and its mixed draw, arXiv 2410.03160; Min-SNR, arXiv
 # 2303.09556; fused SNR weights, Diffusion Forcing, arXiv 2407.01392.

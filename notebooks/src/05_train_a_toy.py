@@ -53,9 +53,9 @@ from IPython.display import Markdown, display
 import small_models
 from pusa_lab import losses, pixels, viz
 from pusa_lab.notebook import check, play, setup
-from pusa_lab.schedules import draws
+from pusa_lab.schedules import timestep_samplers
 from pusa_lab.training import Bank, LatentVideoDataModule, VTAModule, run
-from pusa_lab.training.module import NOISE_BINS, by_clock_and_frame
+from pusa_lab.training.module import NOISE_BINS, by_timestep_and_frame
 from small_models import evaluate, experiments, world
 from small_models.data import clips_of, latent_bank, pixel_bank
 from small_models.experiments import figures
@@ -80,7 +80,7 @@ for stage in ("base", "vta"):
     card = small_models.card(f"nano-{stage}")
     config = card["config"]
     print(
-        f"nano-{stage:4}: clocks {config['draw']}, {config['steps']:,} steps of {config['batch']} clips, "
+        f"nano-{stage:4}: clocks {config['timestep_sampler']}, {config['max_steps']:,} steps of {config['global_batch_size']} clips, "
         f"{card['seconds']:.0f} s on {card['device']}, seed {config['seed']}"
     )
 
@@ -95,14 +95,14 @@ for stage in ("base", "vta"):
 
 # %%
 world_name, geometry, recipe = base.preset["world"], base.geometry, RECIPES["nano", "vta"]
-config = replace(recipe.config, steps=STEPS, batch=BATCH, lr=5e-4, warmup=5, ema=0.0, compile="")
+config = replace(recipe.config, max_steps=STEPS, global_batch_size=BATCH, lr=5e-4, warmup=5, ema=0.0, compile="")
 held = pixel_bank(clips_of(world_name, HELD, evaluate.HELD_OUT, geometry, device), HELD, 0, device).chunks()[0]
-one_clock, picture = draws.shared, draws.clean_prefix(1, rest=draws.shared)
+one_clock, picture = timestep_samplers.shared, timestep_samplers.clean_prefix(1, rest=timestep_samplers.shared)
 
 
 def held_out(toy, draw):
     module = VTAModule(toy, config)
-    module.draw = draw
+    module.timestep_sampler = draw
     with torch.no_grad():
         return module.frame_loss(held, -1, 0.0)  # clocks and loss, (b, f): step -1 always draws the same
 
@@ -147,12 +147,14 @@ assert (gains["nano-vta"] - gains["nano-base"]).mean() > 0, "the base has less f
 # which draw it is?
 
 # %%
-told_to_learn = {"independent": draws.independent, "shared": draws.shared, "picture": picture}
+told_to_learn = {"independent": timestep_samplers.independent, "shared": timestep_samplers.shared, "picture": picture}
 for name, draw in told_to_learn.items():
-    viz.plot_draws(draws.shifted(draw, config.shift), geometry.frames, title=f"{name}, shift {config.shift:g}")
+    viz.plot_timestep_sampler(
+        timestep_samplers.shifted(draw, config.shift), geometry.frames, title=f"{name}, shift {config.shift:g}"
+    )
     plt.show()
 
-share = STEPS * BATCH / (recipe.config.steps * recipe.config.batch)
+share = STEPS * BATCH / (recipe.config.max_steps * recipe.config.global_batch_size)
 print(f"{STEPS} steps of {BATCH} clips: 1/{1 / share:,.0f} of what nano-vta has seen")
 
 # %% [markdown]
@@ -162,7 +164,7 @@ print(f"{STEPS} steps of {BATCH} clips: 1/{1 / share:,.0f} of what nano-vta has 
 
 # %%
 bank = pixel_bank(clips_of(world_name, 256, SEED, geometry, device), BATCH, SEED, device)
-at_unequal = draws.shifted(draws.independent, config.shift)
+at_unequal = timestep_samplers.shifted(timestep_samplers.independent, config.shift)
 marks, at_first = [STEPS // 2, STEPS], held_out(base, at_unequal)[1]
 
 
@@ -170,7 +172,7 @@ def train(draw):
     toy = small_models.load("nano-base", device=device).requires_grad_(True).train()
     toy.text.requires_grad_(False)
     module, curve = VTAModule(toy, config), [at_first]
-    module.draw = draws.shifted(draw, config.shift)
+    module.timestep_sampler = timestep_samplers.shifted(draw, config.shift)
     data = LatentVideoDataModule(Bank(bank.videos, bank.captions, BATCH, config.seed))
     run(module, data, marks=marks, keep=lambda step, now: curve.append(held_out(now, at_unequal)[1]))
     return toy.requires_grad_(False).eval().to(device), torch.stack([loss.mean(dim=1) for loss in curve])
@@ -191,7 +193,7 @@ fig, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
 for name, curve in curves.items():
     axes[0].plot([0, *marks], curve.mean(dim=1), marker="o", color=colours[f"live, {name}"])
 for name, (tau, loss) in unequal.items():
-    means = list(by_clock_and_frame(tau, loss).values())
+    means = list(by_timestep_and_frame(tau, loss).values())
     middle = [(i + 0.5) / NOISE_BINS for i in range(NOISE_BINS)]
     axes[1].plot(middle, means[:NOISE_BINS], marker="o", color=colours[name])
     axes[2].plot(means[NOISE_BINS:], marker="o", label=name, color=colours[name])
@@ -280,10 +282,10 @@ card = small_models.card("mini-vta")
 config_mini = card["config"]
 print(card["command"])
 print(
-    f"{config_mini['steps']:,} steps of {config_mini['batch']} clips, LoRA of rank {config_mini['lora_rank']}, shift "
+    f"{config_mini['max_steps']:,} steps of {config_mini['global_batch_size']} clips, LoRA of rank {config_mini['lora_rank']}, shift "
     f"{config_mini['shift']:g}, seed {config_mini['seed']}: {card['seconds']:.0f} s on {card['device']}"
 )
-assert config_mini["draw"] == "independent", "one clock per frame"
+assert config_mini["timestep_sampler"] == "independent", "one clock per frame"
 
 # %% [markdown]
 # Its loss, with frame 0 clean and all others at one level, on clips it has never seen: by noise level, and by frame.
@@ -409,7 +411,7 @@ def my_step(toy, x0, words, g): ...  # tau, eps, t = tau[:, None, :, None, None]
 
 # %% tags=["check"]
 def reference(toy, x0, words, g):
-    tau = draws.independent(x0.shape[0], x0.shape[2], g)
+    tau = timestep_samplers.independent(x0.shape[0], x0.shape[2], g)
     return losses.fafm_frame_loss(toy, x0, tau, torch.randn(x0.shape, generator=g), **toy.encode_text(words))
 
 
@@ -422,7 +424,7 @@ check(*((lambda f=f: f(on_cpu, clip, words, torch.Generator().manual_seed(SEED))
 # always clean, one shared clock for all others.
 
 # %% tags=["exercise"]
-my_draw = None  # a draw, see pusa_lab.schedules.draws
+my_draw = None  # a draw, see pusa_lab.schedules.timestep_samplers
 
 # %% tags=["check"]
 tau = None if my_draw is None else my_draw(64, 8, torch.Generator().manual_seed(SEED))
@@ -451,16 +453,16 @@ else:
 #
 # | name | meaning |
 # |---|---|
-# | `draws.independent`, `draws.shared` | a clock for every frame, or one for all |
-# | `draws.clean_prefix(k)` | the first k frames always at clock 0 |
+# | `timestep_samplers.independent`, `timestep_samplers.shared` | a clock for every frame, or one for all |
+# | `timestep_samplers.clean_prefix(k)` | the first k frames always at clock 0 |
 # | `VTAModule.frame_loss` | clocks and loss of every sample and frame, before any mean |
-# | `by_clock_and_frame` | that loss, by noise level and by frame |
+# | `by_timestep_and_frame` | that loss, by noise level and by frame |
 #
 # *What could go wrong:* judging by the loss at one kind of clocks; comparing models on different scenes or noise, where the
 # paired difference would have shown it; taking a short run's ranking for a long one's.
 #
 # *Where the code lives:* `pusa_lab/training/module.py` (the step), `pusa_lab/training/loop.py` (the loop),
-# `pusa_lab/schedules/draws.py`, `small_models/train.py` (the shipped recipes), `small_models/experiments/` (the tables).
+# `pusa_lab/schedules/timestep_samplers.py`, `small_models/train.py` (the shipped recipes), `small_models/experiments/` (the tables).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; LoRA, arXiv 2106.09685; Wan, arXiv 2503.20314.
 #

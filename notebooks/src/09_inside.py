@@ -119,7 +119,7 @@ for (name, change), stage in zip(changes.items(), ("vta", "i2v"), strict=True):
     parts = ", ".join(
         f"{100 * change[k]['share']:.0f} %" for k in ("self_attention", "cross_attention", "feed_forward")
     )
-    steps = small_models.card(f"mini-{stage}")["config"]["steps"]
+    steps = small_models.card(f"mini-{stage}")["config"]["max_steps"]
     new = change.get("new", {}).get("parameters", 0)
     lines.append(f"| {name} | {steps:,} | {largest(change).replace('_', '-')} | {parts} | {new:,} |")
 display(Markdown("\n".join(lines)))

@@ -161,7 +161,7 @@ class Batches:
 
 
 def _too_few(count: int, needed: int) -> str:
-    return f"data gave {count} batches and the run needs {needed}: give more batches, or set fewer steps."
+    return f"data gave {count} batches and the run needs {needed}: give more batches, or a smaller max_steps."
 
 
 def _as_tensors(batch: Any) -> Any:

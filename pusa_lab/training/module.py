@@ -53,7 +53,7 @@ class TrainedModule(L.LightningModule):
             ValueError: the data ended before the last step, and gave nothing when it was started again.
         """
         if self.global_step == self._step_before:
-            raise ValueError(f"data gave no batch after step {self.global_step} of {self.config.steps}: give more.")
+            raise ValueError(f"data gave no batch after step {self.global_step} of {self.config.max_steps}: give more.")
         self._step_before = self.global_step
 
     def generator(self, device: torch.device | str, step: int, stream: int) -> torch.Generator:
@@ -79,7 +79,7 @@ class TrainedModule(L.LightningModule):
             optimizer = torch.optim.AdamW(trained, **how, fused=True)
 
         def rate(step: int) -> float:
-            end = 0.5 + 0.5 * math.cos(math.pi * step / config.steps) if config.rate == "cosine" else 1.0
+            end = 0.5 + 0.5 * math.cos(math.pi * step / config.max_steps) if config.lr_scheduler == "cosine" else 1.0
             return min((step + 1) / max(config.warmup, 1), end)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
@@ -87,7 +87,7 @@ class TrainedModule(L.LightningModule):
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Clip the norm of all gradients together; Lightning's own clipping refuses fused AdamW in mixed precision."""
-        torch.nn.utils.clip_grad_norm_([p for p in self.parameters() if p.grad is not None], self.config.clip)
+        torch.nn.utils.clip_grad_norm_([p for p in self.parameters() if p.grad is not None], self.config.max_grad_norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the configuration and a hash of the frozen weights, so that no other run resumes from the checkpoint."""
@@ -138,7 +138,7 @@ class VTAModule(TrainedModule):
 
     def __init__(self, model: torch.nn.Module, config: TrainConfig, report: Report | None = None):
         super().__init__(model, config, report)
-        self.draw = config.make_draw()
+        self.timestep_sampler = config.make_timestep_sampler()
         self.step_losses: list[tuple[Tensor, Tensor]] = []
         loss = fafm_frame_loss
         self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
@@ -173,7 +173,7 @@ class VTAModule(TrainedModule):
         kept = (torch.rand(len(prompts) * parts, generator=on_cpu) >= dropout)[mine]
         cond = self.model.encode_text([p if k else "" for p, k in zip(prompts, kept.tolist(), strict=True)])
         cond |= rest[0] if rest else {}
-        tau = self.draw(len(x0) * parts, x0.shape[2], on_cpu)[mine].to(x0.device, non_blocking=True)
+        tau = self.timestep_sampler(len(x0) * parts, x0.shape[2], on_cpu)[mine].to(x0.device, non_blocking=True)
         noise = self.generator(x0.device, step, 2)
         eps = torch.randn((len(x0) * parts, *x0.shape[1:]), generator=noise, device=x0.device)[mine]
         if self.config.compile:
@@ -211,7 +211,7 @@ class VTAModule(TrainedModule):
         if last:
             parts = [torch.cat(part) for part in zip(*self.step_losses, strict=True)]
             tau, loss = (self.all_gather(part).reshape(-1, part.shape[1]) for part in parts)
-            self.log_dict({"loss": loss.mean(), **by_clock_and_frame(tau, loss)})
+            self.log_dict({"loss": loss.mean(), **by_timestep_and_frame(tau, loss)})
             self.step_losses.clear()
 
     def weighted(self, tau: Tensor, loss: Tensor) -> Tensor:
@@ -222,14 +222,14 @@ class VTAModule(TrainedModule):
             loss: of each frame, l (b, f).
         """
         weight = WEIGHTS[self.config.weight](tau)
-        if self.config.weight_by_clip:
+        if self.config.per_sample_weighting:
             weight = weight.mean(1, keepdim=True)
         return (weight * loss).mean()
 
     def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
         """Log the loss of a held-out batch at fixed timesteps and noise, as `val_loss`."""
         tau, loss = self.frame_loss(batch, -1 - batch_idx, 0.0)
-        names = {"loss": loss.mean(), **by_clock_and_frame(tau, loss)}
+        names = {"loss": loss.mean(), **by_timestep_and_frame(tau, loss)}
         self.log_dict({f"val_{name}": value for name, value in names.items()}, batch_size=len(loss))
         self.make_report(batch_idx)
 
@@ -322,7 +322,7 @@ class CodecModule(ClipModule):
 
 
 @checked
-def by_clock_and_frame(tau: Tau, loss: Float[Tensor, "b f"]) -> dict[str, Tensor]:
+def by_timestep_and_frame(tau: Tau, loss: Float[Tensor, "b f"]) -> dict[str, Tensor]:
     """Return the mean loss in each of NOISE_BINS parts of [0, 1] (NaN in a part without timesteps), and per frame.
 
     Args:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.schedules.draws import Draw, shared, shifted
+from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared, shifted
 from pusa_lab.types import Tau
 from small_models import zoo
 from small_models.experiments.book import code_hash
@@ -38,14 +38,14 @@ class Adaptation:
     """vta, or i2v: Wan's own way, with the picture as further input."""
     rank: int = 0
     """Of the LoRA; 0 trains all weights."""
-    draw: str = "independent"
-    """Of the clocks, a name in DRAWS."""
+    timestep_sampler: str = "independent"
+    """A name in TIMESTEP_SAMPLERS."""
     p_async: float = 1.0
-    """When draw is mixed."""
+    """When timestep_sampler is mixed."""
     shift: float = 5.0
-    """Of the drawn clocks."""
+    """Of the sampled timesteps."""
     clean: tuple[int, ...] = ()
-    """Latent frames always at 0 while all others share one clock: a specialist of one task."""
+    """Latent frames always at 0 while all others share one timestep: a specialist of one task."""
     learn_clean: bool = True
     """Whether frames at 0 count in the loss, though nothing can be learned there; the paper's runs count them."""
 
@@ -56,17 +56,17 @@ class Adaptation:
             steps: of the optimizer.
             batch: clips per step.
             device: compiled on a GPU only.
-            seed: of clocks and noise.
+            seed: of timesteps and noise.
         """
         from pusa_lab.training import TrainConfig
 
         return TrainConfig(
-            steps=steps,
-            batch=batch,
+            max_steps=steps,
+            global_batch_size=batch,
             lr=2e-3 if self.rank else 1e-3,
-            rate="constant",
+            lr_scheduler="constant",
             warmup=20,
-            draw=self.draw,
+            timestep_sampler=self.timestep_sampler,
             p_async=self.p_async,
             shift=self.shift,
             lora_rank=self.rank,
@@ -100,7 +100,7 @@ class Workshop:
         from small_models.recipes import RECIPES
 
         config = RECIPES[self.lab.sizes.preset, "base"].config
-        return max(1, round(share * config.steps * config.batch / self.lab.sizes.batch))
+        return max(1, round(share * config.max_steps * config.global_batch_size / self.lab.sizes.batch))
 
     def updates(self, adaptation: Adaptation, shares: Sequence[float]) -> list[dict[str, Tensor]]:
         """The (averaged) weights of a run at these shares of the base's training; trained if they are not there.
@@ -183,7 +183,7 @@ class Workshop:
         torch._dynamo.config.cache_size_limit = 64  # one for each model and way of training
         module = VTAModule(model, adaptation.config(marks[-1], sizes.batch, device, sizes.seed))
         if adaptation.clean:
-            module.draw = shifted(clean(adaptation.clean), adaptation.shift)
+            module.timestep_sampler = shifted(clean(adaptation.clean), adaptation.shift)
         if not adaptation.learn_clean:
             module.loss = only_noisy(module.loss)
         run(module, LatentVideoDataModule(self._data(adaptation)), marks=marks, keep=keep)
@@ -222,24 +222,24 @@ class Workshop:
 
 
 @checked
-def clean(at: Sequence[int]) -> Draw:
-    """A draw that keeps some frames at 0 and gives all others one clock.
+def clean(at: Sequence[int]) -> TimestepSampler:
+    """Timestep sampler that keeps some frames at 0 and gives all others one timestep.
 
     Args:
         at: latent frames.
     """
 
-    def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         tau = shared(batch, frames, generator)
         tau[:, list(at)] = 0
         return tau
 
-    return draw
+    return sample
 
 
 @checked
 def only_noisy(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The same loss, but 0 for frames at clock 0, and as much larger for the others.
+    """The same loss, but 0 for frames at timestep 0, and as much larger for the others.
 
     Args:
         loss: (denoiser, x0, tau, eps, **cond) -> (b, f).

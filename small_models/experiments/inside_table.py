@@ -29,7 +29,7 @@ def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     for label, stage in {"VTA, shipped": "vta", "Wan's way, shipped": "i2v"}.items():
         if lab.has(stage):
             book.row({"change": label}, _changed, base, lab.model(stage).dit)
-    ways = {"VTA, all weights": Adaptation(), "Wan's way, all weights": Adaptation("i2v", draw="shared")}
+    ways = {"VTA, all weights": Adaptation(), "Wan's way, all weights": Adaptation("i2v", timestep_sampler="shared")}
     for label, adaptation in ways.items() if lab.sizes.train else ():
         (update,) = shop.updates(adaptation, [lab.sizes.brief])
         book.row({"change": label}, _changed, base, shop.model(adaptation, update).dit)

@@ -97,10 +97,10 @@ def tasks(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     for task, known in places(lab.geometry.frames).items():
         models = {
             "VTA, same budget": Adaptation(),
-            "specialist, same budget": Adaptation(draw="shared", clean=(*known,), learn_clean=False),
+            "specialist, same budget": Adaptation(timestep_sampler="shared", clean=(*known,), learn_clean=False),
         }
         if task == "image_to_video":
-            models["Wan's way, same budget"] = Adaptation("i2v", draw="shared")
+            models["Wan's way, same budget"] = Adaptation("i2v", timestep_sampler="shared")
         shipped = {"VTA, shipped": "vta"} | ({"Wan's way, shipped": "i2v"} if task == "image_to_video" else {})
         for label, stage in shipped.items():
             if lab.has(stage):

@@ -38,10 +38,10 @@ def cost(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     rank = lab.sizes.ranks[1]
     ways = {
         "VTA, all weights": Adaptation(),
-        "Wan's way, all weights": Adaptation("i2v", draw="shared"),
+        "Wan's way, all weights": Adaptation("i2v", timestep_sampler="shared"),
         f"VTA, LoRA {rank}": Adaptation(rank=rank),
-        f"Wan's way, LoRA {rank}": Adaptation("i2v", rank, draw="shared"),
-        "control: one clock, all weights": Adaptation(draw="shared"),
+        f"Wan's way, LoRA {rank}": Adaptation("i2v", rank, timestep_sampler="shared"),
+        "control: one clock, all weights": Adaptation(timestep_sampler="shared"),
     }
     for way, adaptation in ways.items():
         most = lab.sizes.budgets[-1] if way in list(ways)[:2] else lab.sizes.shorter
@@ -131,8 +131,8 @@ def preserved(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
             book.row({"model": label, "share": None}, spoken, lab.model(stage))
     ways = {
         "VTA, all weights": Adaptation(),
-        "Wan's way, all weights, without its picture": Adaptation("i2v", draw="shared"),
-        "control: one clock, all weights": Adaptation(draw="shared"),
+        "Wan's way, all weights, without its picture": Adaptation("i2v", timestep_sampler="shared"),
+        "control: one clock, all weights": Adaptation(timestep_sampler="shared"),
     }
     shares = lab.sizes.budgets[2::3]
     for label, adaptation in ways.items():
@@ -162,13 +162,13 @@ def exactness(lab: Lab) -> dict[str, Any]:
     return {"largest difference": differences, "of outputs up to": one.abs().max().item()}
 
 
-DRAWS: dict[str, dict[str, Any]] = {
-    "independent": {"draw": "independent"},
-    "PTSS 0.8": {"draw": "mixed", "p_async": 0.8},
-    "PTSS 0.5": {"draw": "mixed", "p_async": 0.5},
-    "PTSS 0.2": {"draw": "mixed", "p_async": 0.2},
-    "first frame clean, the rest alike": {"draw": "shared", "clean": (0,)},
-    "non-decreasing": {"draw": "nondecreasing"},
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "independent": {"timestep_sampler": "independent"},
+    "PTSS 0.8": {"timestep_sampler": "mixed", "p_async": 0.8},
+    "PTSS 0.5": {"timestep_sampler": "mixed", "p_async": 0.5},
+    "PTSS 0.2": {"timestep_sampler": "mixed", "p_async": 0.2},
+    "first frame clean, the rest alike": {"timestep_sampler": "shared", "clean": (0,)},
+    "non-decreasing": {"timestep_sampler": "nondecreasing"},
 }
 """Table 2 of the paper, and the draw of AR-Diffusion."""
 
@@ -182,7 +182,7 @@ def draws(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
         shop: trains.
         book: takes the rows.
     """
-    for label, options in DRAWS.items():
+    for label, options in SAMPLERS.items():
         for shift in lab.sizes.shifts:
             adaptation = Adaptation(rank=lab.sizes.ranks[1], shift=shift, **options)
             for strength in (1.0, 1.4):

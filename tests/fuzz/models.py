@@ -174,7 +174,7 @@ def damaged(name, seed):
 def config(**changes):
     from pusa_lab.training import TrainConfig
 
-    return TrainConfig(**{"steps": 4, "batch": 2, **changes})
+    return TrainConfig(**{"max_steps": 4, "global_batch_size": 2, **changes})
 
 
 def figure():

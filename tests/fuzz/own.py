@@ -113,9 +113,9 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.conditions\.place": {"task": ["tasks.image_to_video(picture())"], "frames": ["3"], "geometry": ["Stub().geometry"]},
     r"pusa_lab\.conditions\.encode_at": {"at": ["0", "1"]},
     r"pusa_lab\.training\.config\.TrainConfig": {
-        "optimizer": ["'adamw'"], "rate": ["'cosine'"], "draw": ["'shared'", "'mixed'"], "precision": ["'auto'"], "compile": ["''"],
-        "weight": ["'uniform'", "'bell'"], "lowest": ["0.0", "0.1"], "highest": ["1.0", "0.9"], "ema": ["0.9"], "beta2": ["0.99"],
-        "caption_dropout": ["0.1"], "micro": ["0"], "steps": ["4"], "batch": ["2"], "shift": ["1.0", "3.0"],
+        "optimizer": ["'adamw'"], "lr_scheduler": ["'cosine'"], "timestep_sampler": ["'shared'", "'mixed'"], "precision": ["'auto'"], "compile": ["''"],
+        "weight": ["'uniform'", "'bell'"], "t_min": ["0.0", "0.1"], "t_max": ["1.0", "0.9"], "ema": ["0.9"], "beta2": ["0.99"],
+        "caption_dropout": ["0.1"], "micro_batch_size": ["0"], "max_steps": ["4"], "global_batch_size": ["2"], "shift": ["1.0", "3.0"],
     },
     r"pusa_lab\.training\.cache\.CacheWriter": {"folder": ["new('cache')"], "empty": ["rand(4, 2)"]},
     r"pusa_lab\.training\.data\.LatentVideoDataModule": {"train": ["bank()"], "val": ["None", "bank()"]},
@@ -142,8 +142,8 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.training\.latents\.LatentCache\.__getitem__": {"i": ["0", "2", "-1"]},
     r"pusa_lab\.training\.latents\.file_hash": {"path": ["picture_file()"]},
     r"pusa_lab\.training\.loop\.check_run": {"resume": ["None"]},
-    r"pusa_lab\.training\.module\.by_clock_and_frame": {"tau": ["rand(2, 3)"], "loss": ["rand(2, 3)"]},
-    r"pusa_lab\.training\.recompute\.set_recompute": {"model": ["transformer()"], "keeps": ["['attention', 'input']"]},
+    r"pusa_lab\.training\.module\.by_timestep_and_frame": {"tau": ["rand(2, 3)"], "loss": ["rand(2, 3)"]},
+    r"pusa_lab\.training\.activation_checkpointing\.set_activation_checkpointing": {"model": ["transformer()"], "keeps": ["['attention', 'input']"]},
     r"pusa_lab\.training\.lora\.add_lora": {"model": ["linear()"], "layers": ["''"]},
     r"pusa_lab\.viz\.results\.plot_\w+|.*\.dress": {
         "ax": ["figure().add_subplot()"], "lines": ["{'a': [(1, [1.0, 0.5, 1.5]), (2, [1.0, 0.5, 1.5])]}"], "levels": ["None"],
