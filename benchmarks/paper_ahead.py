@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from small_models.experiments import Adaptation, Lab, Workshop
+from small_models.experiments import Adaptation, Lab, ToyTrainer
 from small_models.experiments.command import quiet, sizes_of
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.sizes import Sizes
@@ -59,11 +59,11 @@ def main() -> None:
     args = parser.parse_args()
     quiet()
     lab = Lab(sizes_of(args), args.work)
-    shop = Workshop(lab)
+    trainer = ToyTrainer(lab)
     for name in args.train:
         for adaptation, shares in TRAIN[name](lab.sizes, lab.geometry.frames):
             began = time.perf_counter()
-            shop.updates(adaptation, shares)
+            trainer.updates(adaptation, shares)
             sys.stdout.write(f"{time.perf_counter() - began:6.1f} s {name} {adaptation}\n")
 
 

@@ -18,7 +18,7 @@ from pusa_lab.samplers import sample
 from pusa_lab.schedules import hold
 from pusa_lab.training.activation_checkpointing import set_activation_checkpointing
 from pusa_lab.training.config import TrainConfig
-from pusa_lab.training.data import Bank
+from pusa_lab.training.data import InMemoryDataset
 from pusa_lab.training.loop import fit
 from pusa_lab.training.lora import WAN_LAYERS, add_lora
 from pusa_lab.types import Geometry
@@ -213,7 +213,9 @@ def overfit(args: argparse.Namespace, add: Add, end: float) -> None:
     )
     before = errors(wan, clips, captions, device)
     began = time.perf_counter()
-    fit(wan, Bank(clips.to(device), captions, 4, 0), config, accelerator="gpu" if device == "cuda" else "cpu")
+    fit(
+        wan, InMemoryDataset(clips.to(device), captions, 4, 0), config, accelerator="gpu" if device == "cuda" else "cpu"
+    )
     seconds = time.perf_counter() - began
     wan.to(device)
     row = about("overfit", args) | {"layers": layers, "steps": steps, "seconds": seconds, "before": before}

@@ -11,7 +11,7 @@ import torch
 
 from pusa_lab.arguments import checked, shown
 from pusa_lab.schedules import AnySchedule, as_matrix, as_schedule
-from pusa_lab.solvers import SOLVERS, Remembering, Solver, Step, euler, euler_step, heun
+from pusa_lab.solvers import SOLVERS, Solver, StatefulSolver, Step, euler, euler_step, heun
 from pusa_lab.timesteps import x0_from_v
 from pusa_lab.types import Denoiser, Schedule, Tau, Video
 
@@ -84,7 +84,7 @@ def sample_steps(
 
 
 def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:
-    step = solver.begin() if isinstance(solver, Remembering) else solver
+    step = solver.init_state() if isinstance(solver, StatefulSolver) else solver
     denoiser = _whole(denoiser)
     state = State(0, schedule[0].repeat(len(x), 1), x.clone())
     yield state

@@ -17,8 +17,8 @@ from pusa_lab.arguments import checked
 from pusa_lab.clips import find_clips
 from pusa_lab.files import check_folder, check_writable, digest
 from pusa_lab.training import (
-    Bank,
     CodecModule,
+    InMemoryDataset,
     LatentVideoDataModule,
     TrainConfig,
     VTAModule,
@@ -29,7 +29,7 @@ from pusa_lab.training import (
 )
 from pusa_lab.training.rescue import save_or_rescue
 from small_models.codec import Codec, calibrate, channels_last_, codec_loss, initialise
-from small_models.data import Part, banks, clips_of, folder_captions, latent_bank, pixel_bank
+from small_models.data import Part, clips_of, folder_captions, latent_dataset, pixel_dataset, split_datasets
 from small_models.evaluate import HELD_OUT, measure, measure_codec
 from small_models.feature_job import FeatureJob
 from small_models.files import promote, sha256
@@ -108,12 +108,16 @@ def train(
     module = job.module(logs)
     module.about = told
     began = time.perf_counter()
-    run(module, LatentVideoDataModule(job.bank, job.held_out), logs, resume)
+    run(module, LatentVideoDataModule(job.dataset, job.val), logs, resume)
     seconds = time.perf_counter() - began
     job.model.to(device)  # Lightning leaves it on the CPU
 
     about = {"name": path.stem, "date": date.today().isoformat(), "command": command, "seconds": round(seconds, 1)}
-    about |= {"device": device_name(), "versions": versions(), "data": f"{job.source}, {len(job.bank.captions)} clips"}
+    about |= {
+        "device": device_name(),
+        "versions": versions(),
+        "data": f"{job.source}, {len(job.dataset.captions)} clips",
+    }
     about |= {**job.parts(), "config": asdict(recipe.config)}
     # Kept if measuring fails; until then the old one stays. Other processes may be training the same.
     stored = path.with_suffix(f".{secrets.token_hex(4)}.new{path.suffix}")
@@ -180,10 +184,10 @@ class _CodecJob:
         initialise(self.model)
         if device == "cuda":
             channels_last_(self.model)
-        self.bank, self.held_out = banks(
+        self.dataset, self.val = split_datasets(
             self.source,
             lambda count, seed: clips_of(self.source, count, seed, geometry, device),
-            lambda parts, batch, seed: pixel_bank(parts, batch, seed, device),
+            lambda parts, batch, seed: pixel_dataset(parts, batch, seed, device),
             counts=(recipe.clips, min(64, recipe.clips) if recipe.config.validate_every else 0),
             batches=(recipe.config.global_batch_size, min(8, recipe.config.global_batch_size)),
             seeds=(recipe.config.seed, HELD_OUT),
@@ -201,8 +205,8 @@ class _CodecJob:
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
         self.model.eval()
-        rows = torch.arange(min(512, len(self.bank.captions))).split(8)
-        calibrate(self.model, (self.bank.rows(r)[0] for r in rows))
+        rows = torch.arange(min(512, len(self.dataset.captions))).split(8)
+        calibrate(self.model, (self.dataset.rows(r).x0 for r in rows))
         save(self.model, path, about)
 
     def measure(self, stored: Path, name: str, clips: int) -> dict[str, Any]:
@@ -233,18 +237,18 @@ class _ModelJob:
             self.model = ToyModel(self._preset(), codec).to(device)
         if self.source in WORLDS:
             self.model.preset = {**self.model.preset, "world": self.source}
-        self.bank, self.held_out = banks(
+        self.dataset, self.val = split_datasets(
             self.source,
             lambda count, seed: clips_of(self.source, count, seed, self.model.geometry, device),
-            self._bank,
+            self._dataset,
             counts=(recipe.clips, min(512, recipe.clips) if recipe.config.validate_every else 0),
             batches=(recipe.config.global_batch_size, min(256, recipe.config.global_batch_size)),
             seeds=(recipe.config.seed, HELD_OUT),
         )
         if self.stage == "i2v":
             self.model = ImageToVideo.from_base(self.model)
-            for bank in filter(None, (self.bank, self.held_out)):
-                bank.extras = {"first": bank.videos[:, :, :1]}
+            for dataset in filter(None, (self.dataset, self.val)):
+                dataset.extras = {"first": dataset.videos[:, :, :1]}
         if self.model.codec:
             self.model.codec.requires_grad_(False)
         if self.base:
@@ -273,11 +277,11 @@ class _ModelJob:
         words = list(dict.fromkeys([*text["words"], *more]))
         return {**preset, "text": {**text, "words": words, "longest": max(text["longest"], longest)}}
 
-    def _bank(self, parts: Iterator[Part], batch: int, seed: int) -> Bank:
+    def _dataset(self, parts: Iterator[Part], batch: int, seed: int) -> InMemoryDataset:
         read = self._read(parts)
         if self.model.codec:
-            return latent_bank(read, self.model, batch, seed)
-        return pixel_bank(read, batch, seed, self.model.device)
+            return latent_dataset(read, self.model, batch, seed)
+        return pixel_dataset(read, batch, seed, self.model.device)
 
     def _read(self, parts: Iterator[Part]) -> Iterator[Part]:
         """The same parts, once all their words are known: not found out in the middle of the training."""

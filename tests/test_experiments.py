@@ -11,9 +11,9 @@ from jaxtyping import TypeCheckError
 from pusa_lab import training
 from pusa_lab.conditions import place
 from pusa_lab.pixels import to_uint8
-from small_models.experiments import SMALL, Adaptation, Book, Lab, Workshop, read, run_table
+from small_models.experiments import SMALL, Adaptation, Lab, ResultStore, ToyTrainer, read, run_table
 from small_models.experiments import adapt as adapting
-from small_models.experiments import book as booking
+from small_models.experiments import store as booking
 from small_models.experiments.lab import given
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.training_tables import exactness, ratios
@@ -37,12 +37,12 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shop(lab):
-    return Workshop(lab)
+def trainer(lab):
+    return ToyTrainer(lab)
 
 
 def begin(tmp_path, **changes):
-    return Book(tmp_path / "x.json", {"table": "x", "title": "t", "command": "c"}, TINY, {"a": "1"} | changes)
+    return ResultStore(tmp_path / "x.json", {"table": "x", "title": "t", "command": "c"}, TINY, {"a": "1"} | changes)
 
 
 def test_rows_are_measured_once_and_survive_a_kill(tmp_path):
@@ -68,9 +68,9 @@ def test_rows_are_measured_once_and_survive_a_kill(tmp_path):
 
 
 def test_a_finished_table_of_another_run_is_not_written_over(tmp_path):
-    book = begin(tmp_path)
-    book.row({"steps": 1}, dict)
-    book.close()
+    store = begin(tmp_path)
+    store.row({"steps": 1}, dict)
+    store.close()
     assert begin(tmp_path).found["rows"]  # the same run finds everything measured
     before = (tmp_path / "x.json").read_text()
     with pytest.raises(ValueError, match=r"x.json is of another run .other checkpoints"):
@@ -109,7 +109,7 @@ def test_the_code_hash_is_of_the_code(tmp_path, monkeypatch):
     assert booking.code_hash() == booking.code_hash()
     for room in ("pusa_lab", "small_models"):
         (tmp_path / room).mkdir()
-    monkeypatch.setattr(booking, "__file__", str(tmp_path / "small_models" / "experiments" / "book.py"))
+    monkeypatch.setattr(booking, "__file__", str(tmp_path / "small_models" / "experiments" / "store.py"))
     before = booking.code_hash()
     (tmp_path / "pusa_lab" / "new.py").write_text("x = 1\n")
     assert booking.code_hash() != before
@@ -151,14 +151,14 @@ def test_scenes_for_long_videos_stay_in_the_picture():
 @pytest.mark.parametrize(
     "adaptation", [Adaptation(), Adaptation(rank=4), Adaptation("i2v", timestep_sampler="shared")], ids=str
 )
-def test_adaptations_are_stops_on_one_run(lab, shop, adaptation, monkeypatch):
-    first, second = shop.updates(adaptation, TINY.budgets)
+def test_adaptations_are_stops_on_one_run(lab, trainer, adaptation, monkeypatch):
+    first, second = trainer.updates(adaptation, TINY.budgets)
     base = {k: v.clone() for k, v in lab.model("base").state_dict().items()}
     monkeypatch.setattr(training, "run", None)  # from here on nothing is trained
-    assert shop.updates(adaptation, TINY.budgets[:1])[0].keys() == first.keys()
+    assert trainer.updates(adaptation, TINY.budgets[:1])[0].keys() == first.keys()
 
     def weights(update, strength=1.0):  # the model is one object, so its weights are copied
-        return {k: v.clone() for k, v in shop.model(adaptation, update, strength).state_dict().items()}
+        return {k: v.clone() for k, v in trainer.model(adaptation, update, strength).state_dict().items()}
 
     far, near, zero, double = weights(second), weights(first), weights(second, 0.0), weights(second, 2.0)
     shared = [k for k in base if k in far and base[k].shape == far[k].shape and "add_" not in k and "image" not in k]
@@ -171,7 +171,7 @@ def test_adaptations_are_stops_on_one_run(lab, shop, adaptation, monkeypatch):
             torch.testing.assert_close(double[name] - base[name], 2 * (far[name] - base[name]), atol=1e-6, rtol=1e-3)
 
 
-def test_what_was_kept_is_what_was_trained(lab, shop, monkeypatch):
+def test_what_was_kept_is_what_was_trained(lab, trainer, monkeypatch):
     """The weights that a run hands out at its last mark are those it ends with, averaged."""
     seen = {}
 
@@ -182,35 +182,35 @@ def test_what_was_kept_is_what_was_trained(lab, shop, monkeypatch):
     real = training.run
     monkeypatch.setattr(training, "run", run)
     adaptation = Adaptation(shift=3.0)
-    (update,) = shop.updates(adaptation, [2e-6])
-    made = shop.model(adaptation, update).state_dict()
+    (update,) = trainer.updates(adaptation, [2e-6])
+    made = trainer.model(adaptation, update).state_dict()
     for name, value in seen.items():
         torch.testing.assert_close(made[name], value, atol=2e-6, rtol=1e-3)  # kept in half precision
 
 
 def test_weights_are_found_again_only_by_the_same_run(lab, monkeypatch):
-    first = Workshop(lab)._folder(Adaptation())
-    assert Workshop(lab)._folder(Adaptation()) == first
+    first = ToyTrainer(lab)._folder(Adaptation())
+    assert ToyTrainer(lab)._folder(Adaptation()) == first
     other = Lab(replace(TINY, seed=7), lab.work, "cpu")
-    assert Workshop(other)._folder(Adaptation()) != first
-    assert Workshop(lab)._folder(Adaptation(learn_clean=False)) != first
+    assert ToyTrainer(other)._folder(Adaptation()) != first
+    assert ToyTrainer(lab)._folder(Adaptation(learn_clean=False)) != first
     monkeypatch.setattr(adapting, "code_hash", lambda: "other")
-    assert Workshop(lab)._folder(Adaptation()) != first
+    assert ToyTrainer(lab)._folder(Adaptation()) != first
 
 
-def test_marks_do_not_change_the_run(lab, shop):
+def test_marks_do_not_change_the_run(lab, trainer):
     """The same weights at step 13 whether others were asked for on the way or not."""
     from pusa_lab.training import LatentVideoDataModule, TrainConfig, VTAModule
 
     def train(marks):
         kept = {}
         torch.manual_seed(0)
-        model = shop._trainable("vta", 0)
+        model = trainer._trainable("vta", 0)
         module = VTAModule(
             model, TrainConfig(max_steps=13, global_batch_size=2, warmup=0, timestep_sampler="independent", ema=0.9)
         )
         keep = {"keep": lambda step, averaged: kept.update({step: averaged.dit.proj_out.weight.detach().clone()})}
-        training.run(module, LatentVideoDataModule(shop._data(Adaptation())), marks=marks, **keep)
+        training.run(module, LatentVideoDataModule(trainer._data(Adaptation())), marks=marks, **keep)
         return kept, model.dit.proj_out.weight.detach()
 
     alone, end = train([13])
@@ -262,8 +262,8 @@ def test_the_cost_ratio_is_read_off_the_other_curve():
     assert ratios(rows[:3]) == []
 
 
-def test_a_whole_table_in_miniature(tmp_path, lab, shop):
-    found = run_table("noise", lab, shop, tmp_path, "pusa-lab bench paper --table noise")
+def test_a_whole_table_in_miniature(tmp_path, lab, trainer):
+    found = run_table("noise", lab, trainer, tmp_path, "pusa-lab bench paper --table noise")
     assert found == read(tmp_path / "noise.json")
     for row in found["rows"]:
         mean, low, high = row["scores"]["psnr"]
@@ -274,7 +274,7 @@ def test_a_whole_table_in_miniature(tmp_path, lab, shop):
     modes = {row["key"]["mode"] for row in found["rows"]}
     assert modes == {"denoise", "hold", "reimpose", "label"}
     with pytest.raises(ValueError, match="no table 'steeps'"):
-        run_table("steeps", lab, shop, tmp_path, "")
+        run_table("steeps", lab, trainer, tmp_path, "")
 
 
 def test_sizes_out_of_range_are_refused():

@@ -8,7 +8,7 @@ from pusa_lab.training import CodecModule, LatentVideoDataModule, TrainConfig, V
 from pusa_lab.training import run as go
 from pusa_lab.types import Geometry
 from small_models.codec import Codec, codec_loss, initialise
-from small_models.data import clips_of, pixel_bank
+from small_models.data import clips_of, pixel_dataset
 from small_models.train import train
 
 # Lightning's own, about its torch and about a loader that needs no workers.
@@ -37,7 +37,7 @@ def stage(name, init_seed=0):
     geometry = small_models.ToyModel(SMALL).geometry
     if name == "codec":
         geometry = Geometry(stride=(4, 8, 8), channels=3, frames=2, size=(16, 16), fps=8)
-    data = LatentVideoDataModule(pixel_bank(clips_of("nano", 32, 0, geometry, "cpu"), 4, 0, "cpu"))
+    data = LatentVideoDataModule(pixel_dataset(clips_of("nano", 32, 0, geometry, "cpu"), 4, 0, "cpu"))
     if name == "codec":
         codec = Codec(CODEC)
         initialise(codec)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, run
+from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, run
 from pusa_lab.training.resume import OUTLINE, outline
 from pusa_lab.types import Geometry
 from small_models.train import train
@@ -45,9 +45,9 @@ class Tiny(nn.Module):
         return y + tau[:, None, :, None, None] * x
 
 
-def bank(clips=6):
+def dataset(clips=6):
     g = torch.Generator().manual_seed(4)
-    return Bank(torch.randn(clips, 2, 3, 2, 2, generator=g), ["a"] * clips, 2, 0)
+    return InMemoryDataset(torch.randn(clips, 2, 3, 2, 2, generator=g), ["a"] * clips, 2, 0)
 
 
 def trained(folder, config=CONFIG, resume=None, data=None, about=None, until=None):
@@ -62,7 +62,7 @@ def trained(folder, config=CONFIG, resume=None, data=None, about=None, until=Non
     module.about = about or {}
     if until:
         module.on_train_batch_end = lambda *_: setattr(module.trainer, "should_stop", module.global_step >= until)
-    run(module, data or LatentVideoDataModule(bank()), folder, resume, accelerator="cpu")
+    run(module, data or LatentVideoDataModule(dataset()), folder, resume, accelerator="cpu")
     return {k: v.clone() for k, v in model.state_dict().items()}
 
 
@@ -88,7 +88,7 @@ def test_more_steps_give_what_a_longer_run_gives(tmp_path):
 
 
 def test_lists_and_generators_go_on_where_they_were(tmp_path):
-    batches = [batch for _, batch in zip(range(24), bank(), strict=False)]
+    batches = [batch for _, batch in zip(range(24), dataset(), strict=False)]
     config = replace(CONFIG, max_steps=24, save_every=12)
     whole = trained(tmp_path / "a", config, data=batches)
     trained(tmp_path / "b", config, data=batches, until=12)

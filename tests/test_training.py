@@ -9,9 +9,9 @@ import torch
 import small_models
 from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.media import read_picture, write_clip
-from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, fit, lora_state
+from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, fit, lora_state
 from pusa_lab.training.module import NOISE_BINS, by_timestep_and_frame
-from small_models.data import clips_of, pixel_bank
+from small_models.data import clips_of, pixel_dataset
 from small_models.goals import compare
 from small_models.lora import merge
 from small_models.train import HELD_OUT, RECIPES, train
@@ -26,9 +26,9 @@ SMALL = {**small_models.PRESETS["nano"]}
 SMALL["dit"] = {**SMALL["dit"], "num_layers": 1, "num_attention_heads": 1, "ffn_dim": 32}
 
 
-def bank(batch, clips, seed=0):
+def dataset(batch, clips, seed=0):
     geometry = small_models.ToyModel(SMALL).geometry
-    return pixel_bank(clips_of("nano", clips, seed, geometry, "cpu"), batch, seed, "cpu")
+    return pixel_dataset(clips_of("nano", clips, seed, geometry, "cpu"), batch, seed, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,14 @@ def test_the_configured_draw_is_the_one_trained_with():
 def test_the_step_is_the_loss_at_the_sampled_timesteps():
     model = small_models.ToyModel(SMALL)
     module = VTAModule(model, TrainConfig(timestep_sampler="independent", caption_dropout=0.0, seed=3))
-    x0, prompts = next(iter(bank(6, 10)))
-    tau, loss = module.frame_loss((x0, prompts), 7, 0.0)
+    batch = next(iter(dataset(6, 10)))
+    x0, prompts = batch.x0, batch.captions
+    tau, loss = module.frame_loss(batch, 7, 0.0)
     eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed((3 * 1_000_003 + 7) * 4 + 2))
     want = fafm_frame_loss(model, x0, tau, eps, **model.encode_text(prompts))
     torch.testing.assert_close(loss, want)
-    again, _ = module.frame_loss((x0, prompts), 7, 0.0)
-    other, _ = module.frame_loss((x0, prompts), 8, 0.0)
+    again, _ = module.frame_loss(batch, 7, 0.0)
+    other, _ = module.frame_loss(batch, 8, 0.0)
     assert torch.equal(tau, again)
     assert not torch.equal(tau, other)
 
@@ -100,7 +101,7 @@ def test_caption_dropout_empties_captions(monkeypatch):
     seen = []
     encode = model.encode_text
     monkeypatch.setattr(model, "encode_text", lambda p: seen.extend(p) or encode(p))
-    module.frame_loss(next(iter(bank(64, 64))), 0, 0.5)
+    module.frame_loss(next(iter(dataset(64, 64))), 0, 0.5)
     assert 16 < seen.count("") < 48
 
 
@@ -118,8 +119,9 @@ def test_the_loss_is_told_by_clock_and_by_frame():
 
 def test_fit_lowers_the_loss_and_writes_curves(tmp_path):
     model = small_models.ToyModel(SMALL)
-    data, held = bank(16, 64), bank(8, 16, seed=1)
-    x0, prompts = next(iter(data))
+    data, held = dataset(16, 64), dataset(8, 16, seed=1)
+    batch = next(iter(data))
+    x0, prompts = batch.x0, batch.captions
     tau, eps = torch.rand(16, 8), torch.randn_like(x0)
 
     def loss():
@@ -151,7 +153,7 @@ def test_averaged_weights_follow_short_runs_too():
         torch.manual_seed(0)
         model = small_models.ToyModel(SMALL)
         config = TrainConfig(max_steps=steps, global_batch_size=4, warmup=1, lr_scheduler="constant", ema=ema)
-        fit(model, LatentVideoDataModule(bank(4, 32)), config, accelerator="cpu")
+        fit(model, LatentVideoDataModule(dataset(4, 32)), config, accelerator="cpu")
         return torch.cat([p.detach().flatten() for p in model.parameters()])
 
     torch.manual_seed(0)
@@ -162,17 +164,17 @@ def test_averaged_weights_follow_short_runs_too():
 
 
 def test_batches_depend_on_seed_and_step_alone():
-    data = bank(4, 32)
-    first = [prompts for (_, prompts), _ in zip(data, range(5), strict=False)]
+    data = dataset(4, 32)
+    first = [batch.captions for batch, _ in zip(data, range(5), strict=False)]
     data.start = lambda: 3
-    later = next(iter(data))[1]
+    later = next(iter(data)).captions
     assert later == first[3]
     assert first[0] != first[1]
 
 
-def test_a_bank_of_unequal_lengths_is_refused():
+def test_a_dataset_of_unequal_lengths_is_refused():
     with pytest.raises(ValueError, match="3 videos and 2 captions"):
-        Bank(torch.zeros(3, 1, 1, 1, 1), ["a", "b"], 1, 0)
+        InMemoryDataset(torch.zeros(3, 1, 1, 1, 1), ["a", "b"], 1, 0)
 
 
 def test_low_rank_updates_train_alone_and_merge_to_the_same_model():
@@ -180,13 +182,14 @@ def test_low_rank_updates_train_alone_and_merge_to_the_same_model():
     model, plain = small_models.ToyModel(SMALL), small_models.ToyModel(SMALL)
     torch.nn.init.normal_(model.dit.proj_out.weight)
     plain.load_state_dict(model.state_dict())
-    x0, prompts = next(iter(bank(4, 8)))
+    batch = next(iter(dataset(4, 8)))
+    x0, prompts = batch.x0, batch.captions
     tau = torch.rand(4, 8)
     before = model(x0, tau, **model.encode_text(prompts))
     model.text.requires_grad_(False)
     add_lora(model.dit, 4)
     torch.testing.assert_close(model(x0, tau, **model.encode_text(prompts)), before)
-    data = LatentVideoDataModule(bank(4, 8))
+    data = LatentVideoDataModule(dataset(4, 8))
     fit(model, data, TrainConfig(max_steps=5, global_batch_size=4, warmup=1, lr=1e-2, ema=0.0), accelerator="cpu")
     update = lora_state(model)
     assert all(name.endswith(("lora_A.weight", "lora_B.weight")) for name in update)
@@ -273,7 +276,7 @@ def test_a_diverged_run_keeps_the_old_checkpoint(tmp_path):
 
 def test_the_precision_of_products_is_left_as_it_was():
     before = torch.get_float32_matmul_precision()
-    fit(small_models.ToyModel(SMALL), bank(2, 4), TrainConfig(max_steps=1, global_batch_size=2), accelerator="cpu")
+    fit(small_models.ToyModel(SMALL), dataset(2, 4), TrainConfig(max_steps=1, global_batch_size=2), accelerator="cpu")
     assert torch.get_float32_matmul_precision() == before
 
 

@@ -17,7 +17,7 @@ import small_models
 from pusa_lab.cli import main
 from pusa_lab.cli.data import _then
 from pusa_lab.files import locked
-from pusa_lab.training import Bank, LatentCache, LatentVideoDataModule, TrainConfig, fit
+from pusa_lab.training import InMemoryDataset, LatentCache, LatentVideoDataModule, TrainConfig, fit
 
 
 @pytest.fixture(scope="module")
@@ -149,13 +149,15 @@ def test_what_it_says_about_the_cache_of_a_toy_is_true(tmp_path, capsys):
     show = shlex.split(re.search("`(.*?)`", said)[1])
     assert main(show[1:]) == 0
     cache, model = LatentCache(tmp_path / "a cache"), small_models.load("mini-vta", device="cpu")
-    bank = Bank(torch.stack([clip["latents"] for clip in cache]), [clip["caption"] for clip in cache], 1, 0)
+    dataset = InMemoryDataset(
+        torch.stack([clip["latents"] for clip in cache]), [clip["caption"] for clip in cache], 1, 0
+    )
     before = [p.clone() for p in model.requires_grad_(True).parameters()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fit(
             model,
-            LatentVideoDataModule(bank),
+            LatentVideoDataModule(dataset),
             TrainConfig(max_steps=1, global_batch_size=1, warmup=0),
             accelerator="cpu",
         )

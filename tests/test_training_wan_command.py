@@ -16,7 +16,7 @@ import pusa_lab as pl
 from pusa_lab import media
 from pusa_lab.cli import main
 from pusa_lab.cli import train_recipe as cli_train
-from pusa_lab.training import LatentCache, VTAModule, add_lora
+from pusa_lab.training import Batch, LatentCache, VTAModule, add_lora
 from pusa_lab.training.lora import WAN_LAYERS, frozen_mark
 from pusa_lab.training.recipes import WAN_RECIPES, CacheBatches
 from pusa_lab.types import Geometry
@@ -67,7 +67,7 @@ def loss(whole, cache, lora=None):
         load_lora(model.transformer, lora)
     module = VTAModule(model, WAN_RECIPES["paper"])
     clips = [cache[row] for row in range(len(cache) - 1)]
-    batch = torch.stack([clip["latents"] for clip in clips]).float(), [clip["text"] for clip in clips]
+    batch = Batch(torch.stack([clip["latents"] for clip in clips]).float(), [clip["text"] for clip in clips])
     with torch.no_grad():
         return torch.stack([module.frame_loss(batch, -step, 0.0)[1] for step in range(1, 21)]).mean().item()
 
@@ -146,8 +146,8 @@ def test_what_is_held_out_is_in_no_batch(cache):
     found, config = LatentCache(cache), replace(WAN_RECIPES["paper"], num_val_clips=2)
     names = [clip["name"] for clip in found.manifest["clips"]]
     batches = CacheBatches(found, config)
-    learned = {name for _, (*_, drawn) in zip(range(50), batches, strict=False) for name in drawn}
-    assert learned == set(names[:-2]) and [chunk[-1] for chunk in batches.chunks()] == [[n] for n in names[-2:]]
+    learned = {name for _, batch in zip(range(50), batches, strict=False) for name in batch.names}
+    assert learned == set(names[:-2]) and [chunk.names for chunk in batches.chunks()] == [[n] for n in names[-2:]]
 
 
 def test_averaged_weights_are_written_and_gone_on_with(whole, cache, trained, tmp_path):

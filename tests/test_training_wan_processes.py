@@ -212,7 +212,7 @@ EIGHT = """
 import os, sys, torch
 from pathlib import Path
 torch.compiler.set_stance("force_eager")
-from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, VTAModule, run
+from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, TrainConfig, VTAModule, run
 
 class Frames(torch.nn.Module):
     def __init__(self):
@@ -233,7 +233,7 @@ def go(optimizer, until=20, logs=None, resume=None):
     begin = module.model.net.weight.detach().clone()
     module.on_train_batch_end = lambda *_: setattr(module.trainer, "should_stop", module.global_step >= until)
     videos = torch.randn(8, 4, 3, 4, 4, generator=torch.Generator().manual_seed(1))
-    run(module, LatentVideoDataModule(Bank(videos, ["a"] * 8, 4, 0)), logs, resume, accelerator="cpu")
+    run(module, LatentVideoDataModule(InMemoryDataset(videos, ["a"] * 8, 4, 0)), logs, resume, accelerator="cpu")
     return module.model.net.weight.detach(), begin
 
 place = Path(sys.argv[1])

@@ -127,7 +127,7 @@ print(f"Heun, 8 moves {errors['synchronous', 'heun', 8]:.1e}; Euler, 16 moves {e
 
 # %% tags=["nbval-check-output"]
 class OneMemory:
-    def begin(self):
+    def init_state(self):
         before = []
 
         def step(denoiser, x, tau, tau_next, **cond):

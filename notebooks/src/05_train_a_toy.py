@@ -54,10 +54,10 @@ import small_models
 from pusa_lab import losses, pixels, viz
 from pusa_lab.notebook import check, play, setup
 from pusa_lab.schedules import timestep_samplers
-from pusa_lab.training import Bank, LatentVideoDataModule, VTAModule, run
+from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, VTAModule, run
 from pusa_lab.training.module import NOISE_BINS, by_timestep_and_frame
 from small_models import evaluate, experiments, world
-from small_models.data import clips_of, latent_bank, pixel_bank
+from small_models.data import clips_of, latent_dataset, pixel_dataset
 from small_models.experiments import figures
 from small_models.experiments.report import show
 from small_models.recipes import RECIPES
@@ -96,7 +96,7 @@ for stage in ("base", "vta"):
 # %%
 world_name, geometry, recipe = base.preset["world"], base.geometry, RECIPES["nano", "vta"]
 config = replace(recipe.config, max_steps=STEPS, global_batch_size=BATCH, lr=5e-4, warmup=5, ema=0.0, compile="")
-held = pixel_bank(clips_of(world_name, HELD, evaluate.HELD_OUT, geometry, device), HELD, 0, device).chunks()[0]
+held = pixel_dataset(clips_of(world_name, HELD, evaluate.HELD_OUT, geometry, device), HELD, 0, device).chunks()[0]
 one_clock, picture = timestep_samplers.shared, timestep_samplers.clean_prefix(1, rest=timestep_samplers.shared)
 
 
@@ -158,12 +158,12 @@ share = STEPS * BATCH / (recipe.config.max_steps * recipe.config.global_batch_si
 print(f"{STEPS} steps of {BATCH} clips: 1/{1 / share:,.0f} of what nano-vta has seen")
 
 # %% [markdown]
-# `run` is the loop, `VTAModule` the step, `Bank` the data: clips drawn by the world from a seed. At some steps we look at
+# `run` is the loop, `VTAModule` the step, `InMemoryDataset` the data: clips drawn by the world from a seed. At some steps we look at
 # the held-out loss at independent clocks, always the same clocks and the same noise. (With `logs=folder` it would write
 # curves, by clock and by frame, for longer runs. `pusa_lab.training.fit` is the same in one call.)
 
 # %%
-bank = pixel_bank(clips_of(world_name, 256, SEED, geometry, device), BATCH, SEED, device)
+dataset = pixel_dataset(clips_of(world_name, 256, SEED, geometry, device), BATCH, SEED, device)
 at_unequal = timestep_samplers.shifted(timestep_samplers.independent, config.shift)
 marks, at_first = [STEPS // 2, STEPS], held_out(base, at_unequal)[1]
 
@@ -173,7 +173,7 @@ def train(draw):
     toy.text.requires_grad_(False)
     module, curve = VTAModule(toy, config), [at_first]
     module.timestep_sampler = timestep_samplers.shifted(draw, config.shift)
-    data = LatentVideoDataModule(Bank(bank.videos, bank.captions, BATCH, config.seed))
+    data = LatentVideoDataModule(InMemoryDataset(dataset.videos, dataset.captions, BATCH, config.seed))
     run(module, data, marks=marks, keep=lambda step, now: curve.append(held_out(now, at_unequal)[1]))
     return toy.requires_grad_(False).eval().to(device), torch.stack([loss.mean(dim=1) for loss in curve])
 
@@ -298,7 +298,8 @@ pair = {name: small_models.load(name, device=device) for name in ("mini-base", "
 mini = pair["mini-base"]
 some = 2 if FAST else 8
 seen = clips_of(mini.preset["world"], some, evaluate.HELD_OUT, mini.geometry, device)
-x0, words = latent_bank(seen, mini, some, 0).chunks()[0]
+batch = latent_dataset(seen, mini, some, 0).chunks()[0]
+x0, words = batch.x0, batch.captions
 eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(SEED)).to(device)
 
 
@@ -416,7 +417,7 @@ def reference(toy, x0, words, g):
 
 
 on_cpu = small_models.load("nano-vta", device="cpu")
-clip, words = held[0][:3].cpu(), held[1][:3]
+clip, words = held.x0[:3].cpu(), held.captions[:3]
 check(*((lambda f=f: f(on_cpu, clip, words, torch.Generator().manual_seed(SEED))) for f in (my_step, reference)))
 
 # %% [markdown]

@@ -56,7 +56,7 @@ from pusa_lab.generate import generate
 from pusa_lab.notebook import check, setup
 from pusa_lab.training import add_lora
 from small_models import evaluate, experiments, world
-from small_models.experiments import SMALL, Adaptation, Book, Lab, Workshop, verdicts
+from small_models.experiments import SMALL, Adaptation, Lab, ResultStore, ToyTrainer, verdicts
 from small_models.experiments.claims import share
 from small_models.experiments.lab import given
 from small_models.experiments.rows import pick, values
@@ -444,8 +444,8 @@ assert verdicts.clearly(words) < 0, "and it pays with the words"
 #
 # ## Run your own, and keep the result
 #
-# Four pieces make every table: **`Sizes`** (how much of everything), **`Lab`** (models, unseen scenes, scores), **`Workshop`**
-# (trains and stretches), **`Book`** (one JSON file, written row by row). Here is a table that nobody has made: the strength of a
+# Four pieces make every table: **`Sizes`** (how much of everything), **`Lab`** (models, unseen scenes, scores), **`ToyTrainer`**
+# (trains and stretches), **`ResultStore`** (one JSON file, written row by row). Here is a table that nobody has made: the strength of a
 # LoRA that was trained for one single step. Everything is tiny; it shows the way, not a result.
 
 # %%
@@ -453,37 +453,39 @@ sizes = replace(SMALL, swept=3, clips=16, batch=4, marks=(1e-6,), budgets=(1e-6,
 folder = tempfile.TemporaryDirectory()
 path, about = Path(folder.name) / "stretch.json", {"table": "stretch", "title": "One step, stretched"}
 lab = Lab(sizes, Path(folder.name), device)
-shop, how = Workshop(lab), Adaptation(rank=4)
+trainer, how = ToyTrainer(lab), Adaptation(rank=4)
 measured = []
 
 
 def measure(strength):
     measured.append(strength)
-    (update,) = shop.updates(how, [sizes.brief])  # trained the first time, then read from the folder
-    make = lab.ask(shop.model(how, update, strength), [0], steps=4)
+    (update,) = trainer.updates(how, [sizes.brief])  # trained the first time, then read from the folder
+    make = lab.ask(trainer.model(how, update, strength), [0], steps=4)
     return lab.measure(make, [0], first=False)  # first=False: no Total, so no scale for it
 
 
 def opened(sizes):
-    return Book(path, about, sizes, lab.checkpoints())
+    return ResultStore(path, about, sizes, lab.checkpoints())
 
 
-book = opened(sizes)
+store = opened(sizes)
 for strength in (0.0, 2.0):
-    book.row({"strength": strength}, measure, strength)
-print(f"steps of training: {shop.steps(sizes.brief)}; rows kept: {len(book.found['rows'])}; {book.part.name} is there")
-assert measured == [0.0, 2.0] and book.part.is_file() and not path.is_file(), "begun, and not yet finished"
+    store.row({"strength": strength}, measure, strength)
+print(
+    f"steps of training: {trainer.steps(sizes.brief)}; rows kept: {len(store.found['rows'])}; {store.part.name} is there"
+)
+assert measured == [0.0, 2.0] and store.part.is_file() and not path.is_file(), "begun, and not yet finished"
 
 # %% [markdown]
-# Now the run is killed: the book is gone, and with it all that was only in memory.
+# Now the run is killed: the store is gone, and with it all that was only in memory.
 #
 # **Predict.** The same loop again, with one row more. How many rows are measured?
 
 # %%
-del book
-book = opened(sizes)
+del store
+store = opened(sizes)
 for strength in (0.0, 2.0, 4.0):
-    book.row({"strength": strength}, measure, strength)
+    store.row({"strength": strength}, measure, strength)
 print(f"measured in both runs together: {measured}")
 assert measured == [0.0, 2.0, 4.0], "no row is measured twice"
 
@@ -496,7 +498,7 @@ print(refused)
 assert "is of another run" in refused and "sizes" in refused, "rows of other sizes do not mix"
 
 # %%
-book.close(note="shows the way, not a result")
+store.close(note="shows the way, not a result")
 kept = experiments.read(path)
 table(
     ["strength", "PSNR (dB), 95 % over prompts", "against strength 0, paired"],
@@ -510,12 +512,12 @@ table(
     ],
 )
 print("also in the file:", ", ".join(name for name in kept if name != "rows"))
-assert path.is_file() and not book.part.is_file(), "finished: in its place, nothing half-done beside it"
+assert path.is_file() and not store.part.is_file(), "finished: in its place, nothing half-done beside it"
 assert [row["key"]["strength"] for row in kept["rows"]] == [0.0, 2.0, 4.0] and kept["note"], "and it can be read"
 folder.cleanup()
 
 # %% [markdown]
-# The tables of this course are made the same way, by one command. It stops and goes on like the book above:
+# The tables of this course are made the same way, by one command. It stops and goes on like the store above:
 #
 # ```
 # pusa-lab bench paper --list
@@ -525,7 +527,7 @@ folder.cleanup()
 # ```
 #
 # `--set` changes any field of `Sizes`; `--out` says where the results go, `--work` where trained weights are kept for other
-# tables. To make a table of your own permanent, write it as a function `(lab, shop, book)` like those in
+# tables. To make a table of your own permanent, write it as a function `(lab, trainer, store)` like those in
 # `small_models/experiments/sampling_tables.py` and name it in `TABLES`.
 #
 # ## Exercises
@@ -600,12 +602,12 @@ else:
 # | strength | $W_0 + s (W - W_0)$ | helps what is under-trained; too much costs the caption |
 # | rank | $r$ (in + out) numbers a layer | more is better, each parameter gives less |
 # | draw | which clocks training sees | independent ahead of PTSS; the shift counts too |
-# | `Sizes`, `Lab`, `Workshop`, `Book` | how much, what, trained, kept | no row twice, no mixing of runs |
+# | `Sizes`, `Lab`, `ToyTrainer`, `ResultStore` | how much, what, trained, kept | no row twice, no mixing of runs |
 #
 # *What could go wrong:* ranking solvers by a score that likes means; reading a best strength off overlapping intervals;
 # comparing rows of different shifts; forgetting the rows that are missing; counting one training run as a law.
 #
-# *Where the code lives:* `small_models/experiments/` (`sizes`, `lab`, `adapt`, `book`, `verdicts`; `command` is the
+# *Where the code lives:* `small_models/experiments/` (`sizes`, `lab`, `adapt`, `store`, `verdicts`; `command` is the
 # command line), `small_models/lora.py` (strength), `small_models/results/paper/` (what was measured).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; LoRA, arXiv 2106.09685; AR-Diffusion, arXiv 2503.07418.

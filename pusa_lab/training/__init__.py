@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pusa_lab.training.batch import Batch
     from pusa_lab.training.cache import CacheWriter
     from pusa_lab.training.config import TrainConfig
-    from pusa_lab.training.data import Bank, LatentVideoDataModule
+    from pusa_lab.training.data import InMemoryDataset, LatentVideoDataModule
     from pusa_lab.training.encode import codec_hash, encode_folder, encode_steps, text_hash
     from pusa_lab.training.latents import CacheSettings, LatentCache
     from pusa_lab.training.loop import check_run, fit, run
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     from pusa_lab.training.module import ClipModule, CodecModule, TrainedModule, VTAModule
 
 _NAMES = {
+    "batch": ("Batch",),
     "cache": ("CacheWriter",),
     "config": ("TrainConfig",),
-    "data": ("Bank", "LatentVideoDataModule"),
+    "data": ("InMemoryDataset", "LatentVideoDataModule"),
     "encode": ("codec_hash", "encode_folder", "encode_steps", "text_hash"),
     "latents": ("CacheSettings", "LatentCache"),
     "loop": ("check_run", "fit", "run"),
@@ -27,11 +29,12 @@ _NAMES = {
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
-    "Bank",
+    "Batch",
     "CacheSettings",
     "CacheWriter",
     "ClipModule",
     "CodecModule",
+    "InMemoryDataset",
     "LatentCache",
     "LatentVideoDataModule",
     "TrainConfig",

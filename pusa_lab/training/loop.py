@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_folder
 from pusa_lab.training.config import TrainConfig
-from pusa_lab.training.data import Bank, Batches, LatentVideoDataModule
+from pusa_lab.training.data import Batches, InMemoryDataset, LatentVideoDataModule
 from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule
 from pusa_lab.training.resume import CheckpointFile, check_resume, check_weights
 from pusa_lab.types import computes_in_bfloat16
@@ -178,10 +178,10 @@ def run(
 def _batches(module: TrainedModule, data: Any, processes: int) -> Any:
     """Wrap the data for Lightning; batches from the user are counted, and those already used are skipped."""
     times = module.config.accumulate(processes)
-    if isinstance(data, Bank):
+    if isinstance(data, InMemoryDataset):
         data = LatentVideoDataModule(copy.copy(data))
     if isinstance(data, L.LightningDataModule):
-        if times > 1 and isinstance(getattr(data, "train", None), Bank):
+        if times > 1 and isinstance(getattr(data, "train", None), InMemoryDataset):
             raise ValueError(
                 f"micro_batch_size={module.config.micro_batch_size}, but an InMemoryDataset gives whole batches: "
                 "set micro_batch_size=0."
@@ -247,9 +247,9 @@ def fit(
 
     Args:
         model: a `VideoModel` that is an nn.Module.
-        data: a `Bank`, a LightningDataModule, or an iterable of batches (latents (b, c, f, h, w), b captions), such as
-            a list or a generator. It yields at least config.max_steps batches, and starts with the first one also when
-            a run is resumed.
+        data: an `InMemoryDataset`, a LightningDataModule of `Batch`, or an iterable, such as a list or a generator, of
+            `Batch` or (latents (b, c, f, h, w), b captions). It yields at least config.max_steps batches, and starts
+            with the first one also when a run is resumed.
         config: of the run.
         logs: folder for curves and checkpoints; None writes nothing.
         report: (model, step) -> numbers to log by name; called at every validation.

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import torch
 
 from pusa_lab.arguments import checked
+from pusa_lab.training.batch import Batch
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import seed_of
 from pusa_lab.training.latents import LatentCache
@@ -39,7 +39,7 @@ of each clip, as in Yaofang-Liu/Pusa-VidGen; its weight differs by a constant fa
 
 @checked
 class CacheBatches:
-    """Endless batches from a cache, for one of several processes: (latents (b, c, f, h, w), embeddings, {}, names).
+    """Endless batches of latents and embedded captions from a cache, for one of several processes.
 
     The clips of a step depend on seed and step alone, and each process takes its share. Validation clips are never
     among them; `chunks` returns those.
@@ -72,7 +72,7 @@ class CacheBatches:
         self.cache, self.config, self.start, self.place = cache, config, start, place
         self.learned = len(cache) - config.num_val_clips
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+    def __iter__(self) -> Iterator[Batch]:
         """Yield batches without end."""
         step = self.start()
         while True:
@@ -84,11 +84,11 @@ class CacheBatches:
                 yield self._batch(rows.chunk(times * world)[part * world + rank].tolist())
             step += 1
 
-    def chunks(self) -> list[tuple[Any, ...]]:
+    def chunks(self) -> list[Batch]:
         """Return the validation clips, one per batch."""
         return [self._batch([row]) for row in range(self.learned, len(self.cache))]
 
-    def _batch(self, rows: list[int]) -> tuple[Any, ...]:
+    def _batch(self, rows: list[int]) -> Batch:
         clips = [self.cache[row] for row in rows]
         latents = torch.stack([clip["latents"] for clip in clips]).float()
-        return latents, [clip["text"] for clip in clips], {}, [clip["name"] for clip in clips]
+        return Batch(latents, [clip["text"] for clip in clips], names=[clip["name"] for clip in clips])

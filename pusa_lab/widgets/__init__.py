@@ -13,7 +13,7 @@ from pusa_lab.viz.animate import estimate, pictures
 from pusa_lab.widgets.editing import Editor, Fault
 from pusa_lab.widgets.runs import Lane, sheet
 from pusa_lab.widgets.session import Session
-from pusa_lab.widgets.shared import Hands, plain
+from pusa_lab.widgets.shared import StudioMixin, plain
 
 __all__ = ["Editor", "Fault", "Lane", "Player", "ScheduleStudio", "Session"]
 
@@ -26,7 +26,7 @@ def ScheduleStudio(
     *,
     prompt: str = "",
     truth: np.ndarray | None = None,
-) -> Hands:
+) -> StudioMixin:
     """Open a schedule to draw on, with a button that samples it if there is a model; `studio.schedule` is the tensor.
 
     Args:

@@ -18,13 +18,13 @@ from pusa_lab.widgets.editing import Fault
 from pusa_lab.widgets.moves import MOVES, parameters
 from pusa_lab.widgets.runs import Lane
 from pusa_lab.widgets.session import Session
-from pusa_lab.widgets.shared import Hands
+from pusa_lab.widgets.shared import StudioMixin
 
 WIDE = w.Layout(width="340px")
 
 
 @checked
-class PlainStudio(Hands, w.VBox):
+class PlainStudio(StudioMixin, w.VBox):
     """The schedule studio without its own JavaScript; made by `ScheduleStudio`."""
 
     def __init__(self, session: Session) -> None:

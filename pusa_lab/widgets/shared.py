@@ -18,7 +18,7 @@ def plain() -> bool:
     return os.environ.get("PUSA_LAB_WIDGETS") == "plain" or find_spec("anywidget") is None
 
 
-class Hands:
+class StudioMixin:
     """The studio from Python: `studio.schedule` is the schedule that is drawn, and can be set."""
 
     session: Session

@@ -8,13 +8,13 @@ import traitlets
 
 from pusa_lab.arguments import checked
 from pusa_lab.widgets.session import Session
-from pusa_lab.widgets.shared import Hands
+from pusa_lab.widgets.shared import StudioMixin
 
 STATIC = Path(__file__).parent / "static"
 
 
 @checked
-class Studio(Hands, anywidget.AnyWidget):
+class Studio(StudioMixin, anywidget.AnyWidget):
     """The schedule studio in the page; made by `ScheduleStudio`."""
 
     _esm = STATIC / "studio.js"

@@ -17,8 +17,8 @@ from pusa_lab.arguments import checked
 from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared, shifted
 from pusa_lab.types import Tau
 from small_models import zoo
-from small_models.experiments.book import code_hash
 from small_models.experiments.lab import Lab
+from small_models.experiments.result_store import code_hash
 from small_models.files import sha256
 from small_models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.lora import merge
@@ -26,7 +26,7 @@ from small_models.machine import versions
 from small_models.model import ToyModel
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, and reading results needs none of it
-    from pusa_lab.training import Bank, TrainConfig
+    from pusa_lab.training import InMemoryDataset, TrainConfig
 
 
 @checked
@@ -76,7 +76,7 @@ class Adaptation:
 
 
 @checked
-class Workshop:
+class ToyTrainer:
     """Trains adaptations and puts their weights together again; models, data and weights are kept between tables.
 
     Args:
@@ -89,7 +89,7 @@ class Workshop:
         self.base = zoo.find(f"{lab.sizes.preset}-base")
         self.ready: dict[tuple[str, int], tuple[ToyModel, dict[str, Tensor]]] = {}
         self.fresh: dict[str, tuple[ToyModel, dict[str, Tensor]]] = {}
-        self.bank: Bank | None = None
+        self.dataset: InMemoryDataset | None = None
 
     def steps(self, share: float) -> int:
         """Optimizer steps of this share of the base's training, counted in clips.
@@ -203,22 +203,22 @@ class Workshop:
                     p.requires_grad_(True)
         return model
 
-    def _data(self, adaptation: Adaptation) -> "Bank":
-        from pusa_lab.training import Bank
-        from small_models.data import clips_of, latent_bank, pixel_bank
+    def _data(self, adaptation: Adaptation) -> "InMemoryDataset":
+        from pusa_lab.training import InMemoryDataset
+        from small_models.data import clips_of, latent_dataset, pixel_dataset
 
         sizes, base = self.lab.sizes, self.lab.model("base")
-        if self.bank is None:
+        if self.dataset is None:
             clips = clips_of(base.preset["world"], sizes.clips, sizes.seed, base.geometry, self.lab.device)
             if base.codec:
-                self.bank = latent_bank(clips, base, sizes.batch, 0)
+                self.dataset = latent_dataset(clips, base, sizes.batch, 0)
             else:
-                self.bank = pixel_bank(clips, sizes.batch, 0, self.lab.device)
-        bank = Bank(self.bank.videos, self.bank.captions, sizes.batch, sizes.seed)
+                self.dataset = pixel_dataset(clips, sizes.batch, 0, self.lab.device)
+        dataset = InMemoryDataset(self.dataset.videos, self.dataset.captions, sizes.batch, sizes.seed)
         if adaptation.way == "i2v":
-            videos = bank.videos[:, :, :1]
-            bank.extras = {"first": videos.float() / 127.5 - 1 if videos.dtype == torch.uint8 else videos}
-        return bank
+            videos = dataset.videos[:, :, :1]
+            dataset.extras = {"first": videos.float() / 127.5 - 1 if videos.dtype == torch.uint8 else videos}
+        return dataset
 
 
 @checked

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.files import check_folder, writing
-from small_models.experiments import RESULTS, SMALL, TABLES, Lab, Sizes, Workshop, read, run_table
+from small_models.experiments import RESULTS, SMALL, TABLES, Lab, Sizes, ToyTrainer, read, run_table
 from small_models.experiments.records import Found
 from small_models.experiments.report import show
 
@@ -132,8 +132,8 @@ def _shown(names: Sequence[str], out: Path) -> Sequence[Found]:
 
 def _measured(names: Sequence[str], args: argparse.Namespace, out: Path) -> Sequence[Found]:
     lab = Lab(sizes_of(args), check_folder(args.work or WORK, "--work"))
-    shop, command = Workshop(lab, wait=args.wait), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
-    return [run_table(name, lab, shop, out, command) for name in names]
+    trainer, command = ToyTrainer(lab, wait=args.wait), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
+    return [run_table(name, lab, trainer, out, command) for name in names]
 
 
 def _draw(found: Sequence[Found], out: Path) -> None:

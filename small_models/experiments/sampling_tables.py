@@ -10,9 +10,9 @@ from pusa_lab.extend import extend_to
 from pusa_lab.generate import generate
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.tasks import MODES, Known, Task, loop
-from small_models.experiments.adapt import Adaptation, Workshop
-from small_models.experiments.book import Book
+from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Maker, given
+from small_models.experiments.result_store import ResultStore
 
 SOLVERS = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
 """Solver -> denoiser calls per row, guidance aside; Heun's last row costs one."""
@@ -20,19 +20,19 @@ LONG_SCHEDULES = ("synchronous", "pyramid", "autoregressive", "rolling", "blockw
 
 
 @checked
-def steps(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def steps(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Image-to-video by sampling steps and solver.
 
     Args:
         lab: models and scores.
-        shop: unused, nothing is trained.
-        book: takes the rows.
+        trainer: unused, nothing is trained.
+        store: takes the rows.
     """
     for solver, calls in SOLVERS.items():
         for count in lab.sizes.steps:
             make = lab.ask(lab.model("vta"), [0], steps=count, solver=solver)
             key = {"solver": solver, "steps": count, "calls": calls * count - (solver == "heun")}
-            book.row(key, lab.measure, make, [0])
+            store.row(key, lab.measure, make, [0])
     return {}
 
 
@@ -64,13 +64,13 @@ PUBLISHED: dict[str, list[tuple[float, ...]]] = {
 
 
 @checked
-def noise(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def noise(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Noise multiplier of the known frames: how true, how lively, and how visible the seam.
 
     Args:
         lab: models and scores.
-        shop: unused, nothing is trained.
-        book: takes the rows.
+        trainer: unused, nothing is trained.
+        store: takes the rows.
     """
     where = places(lab.geometry.frames)
     for task in ("image_to_video", "start_end", "extension"):
@@ -80,18 +80,18 @@ def noise(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
             for mode in modes:
                 make = lab.ask(lab.model("vta"), where[task], noise=level, mode=mode)
                 key = {"task": task, "noise": level, "mode": mode}
-                book.row(key, lab.measure, make, where[task])
+                store.row(key, lab.measure, make, where[task])
     return {}
 
 
 @checked
-def tasks(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def tasks(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Every task without training for it, beside models trained for that task alone with the same budget.
 
     Args:
         lab: models and scores.
-        shop: trains the specialists.
-        book: takes the rows.
+        trainer: trains the specialists.
+        store: takes the rows.
     """
     vta, count = lab.model("vta"), lab.sizes.prompts
     for task, known in places(lab.geometry.frames).items():
@@ -105,18 +105,18 @@ def tasks(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
         for label, stage in shipped.items():
             if lab.has(stage):
                 make = lab.ask(lab.model(stage), known)
-                book.row({"task": task, "model": label}, lab.measure, make, known, count=count)
+                store.row({"task": task, "model": label}, lab.measure, make, known, count=count)
         for label, adaptation in models.items() if lab.sizes.train else ():
-            (update,) = shop.updates(adaptation, [lab.sizes.brief])
-            make = lab.ask(shop.model(adaptation, update), known)
-            book.row({"task": task, "model": label}, lab.measure, make, known, count=count)
+            (update,) = trainer.updates(adaptation, [lab.sizes.brief])
+            make = lab.ask(trainer.model(adaptation, update), known)
+            store.row({"task": task, "model": label}, lab.measure, make, known, count=count)
     if lab.geometry.stride[0] > 1:
         key = {"task": "start_end", "model": "VTA, shipped, last frame a still picture"}
-        book.row(key, lab.measure, _still_end(lab, vta), [0, lab.geometry.frames - 1], count=count)
-    book.row({"task": "loop", "model": "VTA, shipped"}, lab.measure, _loop(lab, vta), truth=False)
+        store.row(key, lab.measure, _still_end(lab, vta), [0, lab.geometry.frames - 1], count=count)
+    store.row({"task": "loop", "model": "VTA, shipped"}, lab.measure, _loop(lab, vta), truth=False)
     for length in lab.sizes.lengths:
         key = {"task": f"extension by {length} of its length", "model": "VTA, shipped"}
-        book.row(key, _long, lab, vta, length, "synchronous")
+        store.row(key, _long, lab, vta, length, "synchronous")
     return {}
 
 
@@ -136,18 +136,18 @@ def _loop(lab: Lab, model: Any) -> Maker:
 
 
 @checked
-def schedules(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def schedules(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Long extensions with every frame at the same clock, or one after the other: drift against length.
 
     Args:
         lab: models and scores.
-        shop: unused, nothing is trained.
-        book: takes the rows.
+        trainer: unused, nothing is trained.
+        store: takes the rows.
     """
     for name in LONG_SCHEDULES:
         rows = len(SCHEDULES[name](10, lab.geometry.frames)) - 1
         key = {"schedule": name, "rows a window": rows}
-        book.row(key, _long, lab, lab.model("vta"), max(lab.sizes.lengths), name)
+        store.row(key, _long, lab, lab.model("vta"), max(lab.sizes.lengths), name)
     return {}
 
 

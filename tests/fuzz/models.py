@@ -231,10 +231,10 @@ def parts():
     return iter([(torch.zeros(3, 3, 8, 16, 16), ["a red circle moves right"] * 3)])
 
 
-def pixel_bank(parts, batch, seed):
-    from small_models.data import pixel_bank as bank
+def pixel_dataset(parts, batch, seed):
+    from small_models.data import pixel_dataset as make
 
-    return bank(parts, batch, seed, "cpu")
+    return make(parts, batch, seed, "cpu")
 
 
 def small_clips():
@@ -247,8 +247,8 @@ def logits():
     return features()(clip(2, 3, 33, 64, 64))
 
 
-def bank():
-    from small_models.data import pixel_bank as make
+def dataset():
+    from small_models.data import pixel_dataset as make
 
     return make(parts(), 2, 0, "cpu")
 

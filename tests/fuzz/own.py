@@ -118,7 +118,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "caption_dropout": ["0.1"], "micro_batch_size": ["0"], "max_steps": ["4"], "global_batch_size": ["2"], "shift": ["1.0", "3.0"],
     },
     r"pusa_lab\.training\.cache\.CacheWriter": {"folder": ["new('cache')"], "empty": ["rand(4, 2)"]},
-    r"pusa_lab\.training\.data\.LatentVideoDataModule": {"train": ["bank()"], "val": ["None", "bank()"]},
+    r"pusa_lab\.training\.data\.LatentVideoDataModule": {"train": ["dataset()"], "val": ["None", "dataset()"]},
     r"pusa_lab\.captions\.decoded_text": {"path": ["clip_file().with_suffix('.txt')"], "most": ["1000"]},
     r"pusa_lab\.captions\.read_captions": {"folder": ["clips()"]},
     r"pusa_lab\.training\.encode\.check_encode": {"folder": ["clips()"], "out": ["new('cache')"], "settings": ["None", "{'frames': 8}"]},
@@ -130,7 +130,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "geometry": ["None"],
     },
     r"small_models\.files\.read_description": {"path": ["checkpoint()"]},
-    r"pusa_lab\.training\.data\.Bank": {"videos": ["rand(3, 3, 4, 8, 8)"], "captions": ["['a', 'b', 'c']"], "batch": ["2"]},
+    r"pusa_lab\.training\.data\.InMemoryDataset": {"videos": ["rand(3, 3, 4, 8, 8)"], "captions": ["['a', 'b', 'c']"], "batch": ["2"]},
     r"pusa_lab\.training\.encode\.encode_\w+": {
         "folder": ["clips()"], "model": ["nano()"], "out": ["new('cache')"], "name": ["'nano-vta'"], "frames": ["8", "None"],
         "size": ["None", "(16, 16)"], "fps": ["16", "None"], "start": ["0.0"], "**": ["frames=8", "fps=16"],
@@ -232,7 +232,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"small_models\.codec\.codec_loss": {"clip": ["clip(1, 3, 5, 16, 16)"]},
     r"small_models\.data\.\w+": {
         "name": ["'nano'"], "count": ["2"], "folder": ["clips()"], "source": ["'nano'", "str(clips())"], "geometry": ["nano().geometry"],
-        "clips": ["lambda count, seed: parts()"], "bank": ["pixel_bank"], "counts": ["(3, 2)"], "batches": ["(2, 1)"], "seeds": ["(0, 1)"],
+        "clips": ["lambda count, seed: parts()"], "build": ["pixel_dataset"], "counts": ["(3, 2)"], "batches": ["(2, 1)"], "seeds": ["(0, 1)"],
         "parts": ["parts()"], "batch": ["2"], "model": ["nano()"], "clip": ["clip(1, 3, 5, 8, 8)"],
     },
     r"small_models\.dit\.\w+": {
@@ -260,7 +260,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"small_models\.experiments\.lab\.given": {"truth": ["np.stack([film(9), film(9)])"], "known": ["[0]"], "noise": ["0.3", "[0.3]"]},
     r"small_models\.measure_features\.shares": {"logits": ["logits()"], "labels": ["the('small_models.features.labels_of')(scenes(2, 'mini'))"]},
     r"small_models\.measure_features\.ladder": {"found": ["{'true': rand(3, 4), 'frozen': rand(3, 4)}"], "others": ["rand(3, 4)"]},
-    r"small_models\.experiments\.book\.read": {"path": ["ROOT / 'small_models' / 'results' / 'paper' / 'steps.json'"]},
+    r"small_models\.experiments\.result_store\.read": {"path": ["ROOT / 'small_models' / 'results' / 'paper' / 'steps.json'"]},
     r"small_models\.experiments\.claims\.claims": {"folder": ["ROOT / 'small_models' / 'results' / 'paper'"]},
     r"small_models\.experiments\.verdicts\.looks": {"found": ["found('inside')"]},
     r"small_models\.experiments\.verdicts\.best_strengths": {"found": ["found('lora')"], "rank": ["8", "'full'"], "score": ["'psnr'"]},

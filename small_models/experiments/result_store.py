@@ -22,8 +22,8 @@ Row = dict[str, Any]
 
 
 @checked
-class Book:
-    """One table's results: `book.row({"steps": 5}, measure, 5)` measures what is not there yet, and keeps it.
+class ResultStore:
+    """One table's results: `store.row({"steps": 5}, measure, 5)` measures what is not there yet, and keeps it.
 
     Until `close` the rows stand in `<table>.part.json`, which the same run with the same code, checkpoints, sizes and
     device goes on with; a finished file of another run is never written over.
