@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from pusa_lab.widgets import Session
+from pusa_lab.studio import Session
 from small_models import load
 from small_models.machine import device_name, versions
 

@@ -1,4 +1,4 @@
-"""pusa_lab: one clock per frame in video diffusion. Start at `generate`, or read from `timesteps` up.
+"""pusa_lab: one timestep per frame in video diffusion. Start at `generate`, or read from `timesteps` up.
 
 Everything opens on first use, so that a command's help needs no torch.
 """
@@ -26,7 +26,7 @@ _HOME = {
     "prepare": "generate",
 }
 """Name -> module that has it."""
-_OPTIONAL = ("clips", "media", "metrics", "models", "notebook", "planning", "training", "viz", "wan", "widgets")
+_OPTIONAL = ("clips", "media", "metrics", "models", "notebook", "planning", "studio", "training", "viz", "wan")
 """Modules that may need more than torch."""
 
 __all__ = [

@@ -231,14 +231,14 @@ generate.__signature__ = inspect.signature(prepare).replace(return_annotation=Re
 def _solver(solver: str | Solver) -> Solver:
     if inspect.isclass(solver):
         raise ValueError(f"solver is the class {solver.__name__}: give its settings, such as {solver.__name__}().")
-    if isinstance(solver, str) and solver not in SOLVERS:
-        raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
+    if isinstance(solver, str):
+        return SOLVERS.find(solver)
     if inspect.isfunction(solver):
         try:
             inspect.signature(solver).bind(*["denoiser", "x", "tau", "tau_next"])
         except TypeError:
             raise ValueError("solver does not take (denoiser, x, tau, tau_next): give a function that does.") from None
-    return SOLVERS[solver] if isinstance(solver, str) else solver
+    return solver
 
 
 def _count(name: str, value: int, most: int) -> int:
@@ -304,9 +304,7 @@ def _matrix(
     if steps * frames > MOST_LEVELS and not isinstance(schedule, Tensor):
         raise ValueError(f"steps={steps} and frames={frames} are more than {MOST_LEVELS:,} levels: ask for fewer.")
     if isinstance(schedule, str):
-        if schedule not in SCHEDULES:
-            raise ValueError(f"unknown schedule {schedule!r}: choose one of {', '.join(SCHEDULES)}.")
-        schedule = SCHEDULES[schedule]
+        schedule = SCHEDULES.find(schedule)
     if isinstance(schedule, Tensor):
         if shift is not None:
             raise ValueError(

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pusa_lab.arguments import checked, shown
+from pusa_lab.registry import Registry
 from pusa_lab.timesteps import check_levels, interpolate, velocity
 from pusa_lab.types import Denoiser, Tau, Video
 
@@ -170,5 +171,7 @@ def _check_gamma(gamma: float | int) -> None:
         )
 
 
-WEIGHTS: dict[str, Callable[..., Tau]] = {f.__name__: f for f in (uniform, bell, min_snr, fused_min_snr)}
+WEIGHTS: Registry[Callable[..., Tau]] = Registry(
+    "weight", "pusa_lab.weights", {f.__name__: f for f in (uniform, bell, min_snr, fused_min_snr)}
+)
 """Name -> function (tau, ...) -> weights (b, f)."""

@@ -7,17 +7,14 @@ A family of models is one `ModelFamily`. A package offers its own through an ent
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pusa_lab.arguments import ArgumentError, checked
+from pusa_lab.registry import Registry
 from pusa_lab.types import VideoModel
-
-GROUP = "pusa_lab.models"
-"""Group of the entry points that name families."""
 
 
 @checked
@@ -46,12 +43,13 @@ class ModelFamily:
     """What `train` takes as --model."""
 
 
-_registered: dict[str, ModelFamily] = {}
+FAMILIES: Registry[ModelFamily] = Registry("model family", "pusa_lab.models", {})
+"""Name -> family, in the order in which they are asked whether they know a model; ours come last."""
 
 
 @checked
 def register_family(family: ModelFamily) -> ModelFamily:
-    """Make a family known to `load` and the commands; it is asked before all others.
+    """Make a family known to `load` and the commands; it is asked before all installed ones.
 
     Args:
         family: replaces one of the same name.
@@ -59,8 +57,7 @@ def register_family(family: ModelFamily) -> ModelFamily:
     Returns:
         The family.
     """
-    _registered[family.name] = family
-    return family
+    return FAMILIES.register(family, family.name)
 
 
 def families() -> list[ModelFamily]:
@@ -69,25 +66,9 @@ def families() -> list[ModelFamily]:
     Raises:
         ValueError: an installed family cannot be imported, or there is none.
     """
-    points = sorted(entry_points(group=GROUP), key=lambda point: (_package(point) == "pusa-lab", point.name))
-    found = {**_registered, **{point.name: _family(point) for point in points if point.name not in _registered}}
-    if not found:
+    if not FAMILIES:
         raise ValueError("no model family is installed: run `pip install -e .` in the clone again.")
-    return list(found.values())
-
-
-def _package(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else ""
-
-
-def _family(point: EntryPoint) -> ModelFamily:
-    try:
-        return point.load()
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"the models {point.name!r} of the package {_package(point)} cannot be imported ({error}): "
-            f"reinstall or uninstall that package."
-        ) from error
+    return list(FAMILIES.values())
 
 
 def list_models() -> list[str]:

@@ -73,9 +73,7 @@ def sample_steps(
             f"{x.shape[2]}: make the schedule with frames={x.shape[2]}."
         )
     if isinstance(solver, str):
-        if solver not in SOLVERS:
-            raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}.")
-        solver = SOLVERS[solver]
+        solver = SOLVERS.find(solver)
     if isinstance(solver, type):
         raise ValueError(f"solver is the class {solver.__name__}: give an instance, such as {solver.__name__}().")
     if not torch.isfinite(x).all():

@@ -1,10 +1,10 @@
-"""The Wan video transformer, written to be read, with one clock per frame.
+"""The Wan video transformer, written to be read, with one timestep per frame.
 
-Tokens (b, f, hw, d) are the patches of a video, hw in every frame, row by row. Per frame, the clock makes six
+Tokens (b, f, hw, d) are the patches of a video, hw in every frame, row by row. Per frame, the timestep makes six
 vectors (shift, scale and gate, for attention and for the feed-forward), and they broadcast over the frame's tokens:
 nothing is ever repeated per token. Weights convert both ways to diffusers' WanTransformer3DModel.
 
-Architecture: Wan2.1, arXiv 2503.20314; the vector of clocks: arXiv 2507.16116.
+Architecture: Wan2.1, arXiv 2503.20314; the timestep vector: arXiv 2507.16116.
 """
 
 import inspect
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from diffusers import WanTransformer3DModel
 
 Tokens = Float[Tensor, "b f hw d"]
-Words = Float[Tensor, "b l d"]
+Text = Float[Tensor, "b l d"]
 Picture = Float[Tensor, "b m d"]
-Clock = Float[Tensor, "b f six 1 d"]
+Modulation = Float[Tensor, "b f six 1 d"]
 Turn = Float[Tensor, "s 1 half 2"]
 
 
@@ -38,7 +38,7 @@ def sinusoid(tau: Tau, dim: int) -> Float[Tensor, "b f dim"]:
     [cos(1000 tau w_k), sin(1000 tau w_k)], w_k = 10^(-4 k / (dim / 2)), k = 0..dim/2-1
 
     Args:
-        tau: clocks (b, f) in [0, 1].
+        tau: timesteps (b, f) in [0, 1].
         dim: even size of the embedding.
     """
     waves = torch.exp(-math.log(10_000) * torch.arange(dim // 2, device=tau.device) / (dim // 2))
@@ -108,7 +108,7 @@ class Attention(nn.Module):
             self.norm_added_k = RMSNorm(dim, eps)
 
     def forward(
-        self, x: Tokens, context: Tokens | Words, turn: Turn | None = None, image: Picture | None = None
+        self, x: Tokens, context: Tokens | Text, turn: Turn | None = None, image: Picture | None = None
     ) -> Tokens:
         """Each token of x looks at all of context, and at a picture's tokens; turn adds positions (self-attention)."""
         q = self._heads(self.norm_q(self.to_q(x)))
@@ -122,11 +122,11 @@ class Attention(nn.Module):
             out = out + F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
         return self.to_out(out.transpose(1, 2).reshape(x.shape))
 
-    def _heads(self, x: Tokens | Words | Picture) -> Float[Tensor, "b s n k"]:
+    def _heads(self, x: Tokens | Text | Picture) -> Float[Tensor, "b s n k"]:
         return x.reshape(len(x), -1, self.heads, x.shape[-1] // self.heads)
 
 
-class ClockNorm(nn.Module):
+class ModulatedNorm(nn.Module):
     """LayerNorm without weights of its own, then x (1 + scale) + shift, each frame with its own scale and shift."""
 
     one: Tensor
@@ -157,24 +157,26 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, cross-attention to the caption, feed-forward; first and last modulated by each frame's clock."""
+    """Self-attention, cross-attention to the caption, feed-forward; first and last modulated by the timestep."""
 
     def __init__(self, dim: int, hidden: int, heads: int, cross_attn_norm: bool, eps: float, image: bool = False):
         super().__init__()
-        self.norm1 = ClockNorm(dim, eps)
+        self.norm1 = ModulatedNorm(dim, eps)
         self.attn1 = Attention(dim, heads, eps)
         self.norm2 = nn.LayerNorm(dim, eps) if cross_attn_norm else nn.Identity()
         self.attn2 = Attention(dim, heads, eps, image)
-        self.norm3 = ClockNorm(dim, eps)
+        self.norm3 = ModulatedNorm(dim, eps)
         self.ffn = FeedForward(dim, hidden)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
 
-    def forward(self, x: Tokens, words: Words, clock: Clock, turn: Turn, image: Picture | None = None) -> Tokens:
-        """x: tokens; words: caption; clock: the six vectors of every frame; turn: positions; image: a picture."""
-        shift, scale, gate, c_shift, c_scale, c_gate = (self.scale_shift_table[:, :, None] + clock).unbind(2)
+    def forward(
+        self, x: Tokens, text: Text, modulation: Modulation, turn: Turn, image: Picture | None = None
+    ) -> Tokens:
+        """x: tokens; text: caption; modulation: the six vectors of every frame; turn: positions; image: a picture."""
+        shift, scale, gate, c_shift, c_scale, c_gate = (self.scale_shift_table[:, :, None] + modulation).unbind(2)
         y = self.norm1(x, shift, scale)
         x = torch.addcmul(x, self.attn1(y, y, turn), gate)
-        x = x + self.attn2(self.norm2(x), words, image=image)
+        x = x + self.attn2(self.norm2(x), text, image=image)
         return torch.addcmul(x, self.ffn(self.norm3(x, c_shift, c_scale)), c_gate)
 
 
@@ -182,13 +184,13 @@ class ToyDiT(nn.Module):
     """The transformer. Its arguments are diffusers' names, so one dictionary builds both.
 
     Args:
-        patch_size: frames, rows and columns of a patch; one frame per patch, so that each has its clock.
+        patch_size: frames, rows and columns of a patch; one frame per patch, so that each has its timestep.
         num_attention_heads: heads.
         attention_head_dim: size of a head, even; the width is heads times this.
         in_channels: latent channels.
         out_channels: channels of the velocity.
         text_dim: size of a text embedding.
-        freq_dim: even size of the clock's sinusoid.
+        freq_dim: even size of the timestep's sinusoid.
         ffn_dim: hidden size of the feed-forward.
         num_layers: blocks.
         cross_attn_norm: whether cross-attention normalises its input.
@@ -216,7 +218,9 @@ class ToyDiT(nn.Module):
     ):
         super().__init__()
         if patch_size[0] != 1:
-            raise ValueError(f"patch_size={patch_size}: a patch spans one frame, (1, h, w), so each frame has a clock.")
+            raise ValueError(
+                f"patch_size={patch_size}: a patch spans one frame, (1, h, w), so that each frame has a timestep."
+            )
         self.config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         dim = num_attention_heads * attention_head_dim
         self.patch_embedding = nn.Conv3d(in_channels, dim, patch_size, patch_size)
@@ -230,7 +234,7 @@ class ToyDiT(nn.Module):
         if image_dim is not None:
             inner, outer = nn.Linear(image_dim, image_dim), nn.Linear(image_dim, dim)
             self.image_embedder = nn.Sequential(nn.LayerNorm(image_dim), inner, nn.GELU(), outer, nn.LayerNorm(dim))
-        self.norm_out = ClockNorm(dim, eps)
+        self.norm_out = ModulatedNorm(dim, eps)
         self.proj_out = nn.Linear(dim, out_channels * math.prod(patch_size))
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
         self.apply(_initialise)
@@ -244,7 +248,7 @@ class ToyDiT(nn.Module):
         image: Float[Tensor, "b m image_dim"] | None = None,
         skip_layers: Sequence[int] = (),
     ) -> Float[Tensor, "b out f h w"]:
-        """The velocity at x (b, c, f, h, w), one clock per frame in tau (b, f), for a caption and perhaps a picture.
+        """The velocity at x (b, c, f, h, w), one timestep per frame in tau (b, f), for a caption and perhaps a picture.
 
         Blocks in `skip_layers` are left out: a worse model, which `guidance.skip_layer_guidance` leads away from.
         """
@@ -258,15 +262,15 @@ class ToyDiT(nn.Module):
         turn = rope(grid.shape[2:], self.config["attention_head_dim"], x.device)
         tokens = grid.flatten(3).permute(0, 2, 3, 1).contiguous()
 
-        clock = self.time_embedder(sinusoid(tau, self.config["freq_dim"]).to(x.dtype))
-        six = self.time_proj(clock).unflatten(2, (6, 1, -1))
-        words = self.text_embedder(text)
+        time = self.time_embedder(sinusoid(tau, self.config["freq_dim"]).to(x.dtype))
+        six = self.time_proj(time).unflatten(2, (6, 1, -1))
+        context = self.text_embedder(text)
         picture = None if image is None else self.image_embedder(image)
         skipped = layer_indices(skip_layers, len(self.blocks))
         for block in (block for i, block in enumerate(self.blocks) if i not in skipped):
-            tokens = block(tokens, words, six, turn, picture)
+            tokens = block(tokens, context, six, turn, picture)
 
-        shift, scale = (self.scale_shift_table[:, :, None] + clock[:, :, None, None]).unbind(2)
+        shift, scale = (self.scale_shift_table[:, :, None] + time[:, :, None, None]).unbind(2)
         patches = self.proj_out(self.norm_out(tokens, shift, scale))
         return self._unpatch(patches, grid.shape[2:])
 

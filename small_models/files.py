@@ -132,10 +132,10 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             weights = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118, not a dict
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is truncated or no safetensors file ({error!s:.120}): restore the file.") from error
-    told = inside.pop(DIGEST, None)
-    if told is not None and told != _content(weights, inside):
+    stored = inside.pop(DIGEST, None)
+    if stored is not None and stored != _content(weights, inside):
         raise ValueError(f"{path} is truncated or changed (its digest is not that of its weights): restore the file.")
-    if told is None and (_card(path.with_suffix(".json")) or {}).get("sha256", sha := digest(path)) != sha:
+    if stored is None and (_card(path.with_suffix(".json")) or {}).get("sha256", sha := digest(path)) != sha:
         raise ValueError(f"{path} is truncated or changed (its sha256 is not the card's): restore the file.")
     weights = {k: v.float() for k, v in weights.items()}
     if wrong := [k for k, v in weights.items() if not v.isfinite().all()]:

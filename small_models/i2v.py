@@ -1,4 +1,4 @@
-"""The other way to image-to-video, Wan's own: one clock for all, and the picture as further input.
+"""The other way to image-to-video, Wan's own: one timestep for all frames, and the picture as further input.
 
 The picture enters twice, as in Wan2.1-I2V: beside the noise, as channels (a mask of 4 and the picture's latent at
 frame 0), and in every block, as tokens that cross-attention reads beside the caption. Here the tokens are patches of
@@ -81,7 +81,7 @@ class ImageToVideo(ToyModel):
 
         Args:
             x: latents (b, c, f, h, w).
-            tau: clocks (b, f).
+            tau: timesteps (b, f).
             text: from `encode_text`.
             first: latent of the picture; without any, its channels are empty.
             skip_layers: blocks of the transformer to leave out.

@@ -107,7 +107,7 @@ class ToyModel(nn.Module):
         return self.dit.proj_out.weight.device
 
     def encode_text(self, prompts: list[str]) -> Cond:
-        """Captions to the denoiser's keyword arguments; ValueError names unknown words."""
+        """Captions to the denoiser's keyword arguments; ValueError names words that are unknown."""
         return {"text": self.text(self.text.tokenize(prompts).to(self.device, non_blocking=True))}
 
     def encode_video(self, clip: Clip) -> Video:
@@ -124,5 +124,5 @@ class ToyModel(nn.Module):
         return self.dit.num_layers
 
     def forward(self, x: Video, tau: Tau, text: Tensor, *, skip_layers: Sequence[int] = ()) -> Video:
-        """The velocity, one clock per frame, computed in the weights' precision and returned in x's."""
+        """The velocity, one timestep per frame, computed in the weights' precision and returned in x's."""
         return self.dit(x.to(text.dtype), tau, text, skip_layers=skip_layers).to(x.dtype)

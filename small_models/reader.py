@@ -76,7 +76,7 @@ def read_shape(clip: Clip, colour: Indices, world: World) -> tuple[Indices, Indi
 def read_motion(where: Where, area: Area, world: World, size: Indices) -> tuple[Indices, Indices, Indices]:
     """Motion, direction and speed that explain each track best, as indices into MOTIONS, DIRECTIONS and speeds.
 
-    What moves straight and what bounces look alike until a wall: then the first of MOTIONS is told.
+    What moves straight and what bounces look alike until a wall: then the first of MOTIONS is returned.
 
     Args:
         where: centres from `locate`.
@@ -141,14 +141,14 @@ def _confirm(clip: Clip, scenes: Scenes) -> tuple[Tensor, ...]:
     here = scenes.present & (seen.float().mean(1) > 0.5)
     thirds = torch.stack([part.any(1) for part in seen.tensor_split(min(3, seen.shape[1]), dim=1)])
     best = costs.flatten(3).amin(3)
-    told = best.gather(2, scenes.motion[..., None])[..., 0]
+    asked = best.gather(2, scenes.motion[..., None])[..., 0]
     direction = read_direction(costs, scenes.motion, scenes.speed)
     ways = torch.where(scenes.motion == MOTIONS.index("circle"), len(TURNS), len(DIRECTIONS))
     every = torch.arange(world.colours, device=clip.device).expand(len(clip), -1)
     other = ((every[:, :, None] != scenes.colour[:, None]) | ~scenes.present[:, None]).all(2)
     large = (_masks(inks, every).mean((-1, -2)) > EXTRA).float().mean(2) > 0.5
-    kept, obeyed = thirds.all(0), told <= 1.25 * best.amin(2) + 0.004
-    headed = (direction == scenes.direction % ways) & (told < still(where, area))
+    kept, obeyed = thirds.all(0), asked <= 1.25 * best.amin(2) + 0.004
+    headed = (direction == scenes.direction % ways) & (asked < still(where, area))
     law = costs.gather(2, scenes.motion[..., None, None, None].expand(-1, -1, 1, *costs.shape[3:]))[:, :, 0]
     law = law.take_along_dim((scenes.direction % ways)[..., None, None], 2)[:, :, 0]
     right = (here, kept, shape == scenes.shape, obeyed, headed, law.argmin(-1) == scenes.speed)

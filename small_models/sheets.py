@@ -59,7 +59,7 @@ def image_to_video(model: ToyModel, count: int = 4, **options: Any) -> tuple[np.
     """The truth and the model's prediction from caption and frame 0, (count, pixel frames, h, w, 3) each.
 
     Args:
-        model: a toy with one clock per frame, or one that takes the picture as input.
+        model: a toy with one timestep per frame, or one that takes the picture as input.
         count: of scenes.
         **options: of `generate`.
     """

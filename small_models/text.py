@@ -45,7 +45,7 @@ class TextEncoder(nn.Module):
         )
 
     def tokenize(self, prompts: list[str]) -> Int[Tensor, "b l"]:
-        """Words to indices, one row a caption, filled up with <empty>; "" is the empty caption.
+        """Words to indices, one row a caption, filled up with <empty>; "" is the null prompt.
 
         Args:
             prompts: captions in words of the vocabulary.

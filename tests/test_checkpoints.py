@@ -277,7 +277,7 @@ def test_scores_of_other_clips_are_refused(nano_vta):
         (lambda: evaluate.gain(raw, raw, 3), "stride=3 for 2 clips of 9 frames"),
         (lambda: evaluate.image_to_video_scores(raw | {"worst": torch.rand(2, 2)}, 1), "'worst' of raw is a tensor"),
         (lambda: evaluate.text_to_video_scores({"number": torch.ones(2).long()}), "raw has no 'shape'"),
-        (lambda: evaluate.collect(print, print, nano_vta, 2, world="moon"), "no world 'moon': choose one of nano"),
+        (lambda: evaluate.collect(print, print, nano_vta, 2, world="moon"), "unknown world 'moon': choose one of nano"),
         (lambda: evaluate.collect(lambda *_: 3, print, nano_vta, 2), "way returned 3 .an int.: it must return"),
         (lambda: compare({"nano-vta": {"gain_over": {}}}, "nano-vta"), "'nano-vta' of metrics has no 'text_to_video'"),
         (lambda: compare({}, "nano-vta"), "metrics has no 'nano-vta'"),

@@ -120,5 +120,5 @@ def test_clips_that_are_left_out_are_logged(tmp_path, caplog):
 
 
 def test_a_world_that_is_none_is_refused():
-    with pytest.raises(ValueError, match=r"no world '\.\./x': choose one of"):
+    with pytest.raises(ValueError, match=r"unknown world '\.\./x': choose one of"):
         next(world_clips("../x", 2, 0, SMALL))

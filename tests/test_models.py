@@ -96,7 +96,7 @@ class TestWan:
 
 @pytest.fixture
 def registered(monkeypatch, nano_base):
-    monkeypatch.setattr(models, "_registered", {})
+    monkeypatch.setattr(models.FAMILIES, "_added", {})
     load = lambda name, colour="red", device=None: nano_base  # noqa: E731
     family = ModelFamily("mine", "my own folder", lambda name: name.startswith("my-"), load, load, lambda: ["my-model"])
     return register_family(family)
@@ -129,7 +129,7 @@ class TestAThirdFamily:
         assert done.stdout == "genmo/mochi\n"
         (tmp_path / "mochi.py").write_text("import no_such_package")
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
-        assert "the models 'zebra' of the package zebra cannot be imported (No module named 'no_such_p" in done.stderr
+        assert "'zebra' of zebra cannot be imported (No module named 'no_such_p" in done.stderr
 
 
 def test_the_package_is_light_and_its_names_are_stable():

@@ -127,7 +127,7 @@ def test_flops_are_those_that_torch_counts():
     x = torch.zeros(latents(TINY, size, frames)).expand(2, -1, -1, -1, -1)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counted:
         model(x, torch.zeros(2), torch.zeros(2, 7, 20))
-    found = arithmetic.flops(TINY, TINY.tokens(size, frames), batch=2, words=7)
+    found = arithmetic.flops(TINY, TINY.tokens(size, frames), batch=2, text_tokens=7)
     attention = counted.get_flop_counts()["Global"][torch.ops.aten.bmm]
     assert attention == found["self-attention"] + found["cross-attention"]
     assert counted.get_total_flops() == pytest.approx(sum(found.values()), rel=0.01)

@@ -9,7 +9,7 @@ from wan_tiny import edit, pipeline, refused, rewrite, text_encoder, transformer
 
 from pusa_lab.wan import checks, loading
 from pusa_lab.wan.folders import check
-from pusa_lab.wan.lora_names import original_name
+from pusa_lab.wan.lora.names import original_name
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,7 +9,8 @@ from diffusers.loaders import WanLoraLoaderMixin
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 from safetensors.torch import load_file, save_file
 
-from pusa_lab.wan import lora, lora_adapters, lora_files, lora_names
+from pusa_lab.wan import lora
+from pusa_lab.wan.lora import adapters, files, names
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -139,7 +140,7 @@ def test_original_names_are_those_that_diffusers_converts():
     original = {}
     for name in model.state_dict():
         module, end = (name, "") if name.endswith("table") else name.rsplit(".", 1)
-        original[f"{lora_names.original_name(module)}.{end}".rstrip(".")] = name
+        original[f"{names.original_name(module)}.{end}".rstrip(".")] = name
     assert {"blocks.0.norm3.bias", "blocks.1.cross_attn.norm_k_img.weight", "head.modulation"} < set(original)
     back = convert_wan_transformer_to_diffusers(dict(original))
     assert all(name == want for name, want in back.items())
@@ -178,7 +179,7 @@ def test_merging_some_leaves_the_others_and_unmerging_brings_all_back():
     torch.testing.assert_close(run(model), attached, **close)
     lora.unmerge(model)
     assert set(model.state_dict()) == keys
-    base = {k: v.detach() for k, v in lora_adapters.base_weights(model).items()}
+    base = {k: v.detach() for k, v in adapters.base_weights(model).items()}
     equal(base, weights(tiny()), rtol=0, atol=1e-6)
     torch.testing.assert_close(run(model), attached, **close)
     lora.merge(model)
@@ -219,7 +220,7 @@ def test_whole_changes_scale_merge_and_go():
 
 
 @pytest.mark.parametrize("merged", [False, True])
-@pytest.mark.parametrize("naming", lora_names.WRITTEN)
+@pytest.mark.parametrize("naming", names.WRITTEN)
 def test_a_written_lora_does_the_same_when_read(naming, merged, tmp_path):
     model, path = tiny(), tmp_path / "out.safetensors"
     pairs = make(model, ALL, alpha=True)
@@ -257,7 +258,7 @@ def test_writing_cut_off_keeps_the_old_file(tmp_path, monkeypatch):
         part.write_bytes(before[:100])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lora_files, "save_file", cut)
+    monkeypatch.setattr(files, "save_file", cut)
     with pytest.raises(KeyboardInterrupt):
         lora.save_lora(model, path, "toy", "comfyui")
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
@@ -274,7 +275,7 @@ def test_bf16_adapters_merge_and_unmerge_within_rounding():
     equal(merged, weights(by_hand(tiny().to(torch.bfloat16), (FULL, 1.0))), rtol=2**-7, atol=1e-6)
     assert (run(model) - attached).float().norm() < 0.02 * attached.float().norm()
     lora.unmerge(model)
-    for k, w in lora_adapters.base_weights(model).items():
+    for k, w in adapters.base_weights(model).items():
         assert ((w - before[k]).abs().float() <= 2**-8 * (w.abs() + merged[k].abs()).float()).all()
 
 

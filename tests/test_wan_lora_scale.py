@@ -11,7 +11,8 @@ from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from wan_tiny import refused
 
-from pusa_lab.wan import lora, lora_adapters
+from pusa_lab.wan import lora
+from pusa_lab.wan.lora import adapters
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 close = {"rtol": 1e-6, "atol": 1e-6}
@@ -283,7 +284,7 @@ class TestPrecision:
         lora.load_lora(model, path, name="toy", strength=0.5)
         lora.set_strengths(model, {"toy": 1.0})
         peft = loras.peft_model(use_rslora=True)
-        for name, weight in lora_adapters.base_weights(model).items():
+        for name, weight in adapters.base_weights(model).items():
             layer, _, end = name.rpartition(".")
             there = peft.base_model.model.get_submodule(layer)
             getattr(getattr(there, "base_layer", there), end).data = weight.detach().float()

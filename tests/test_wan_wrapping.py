@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from wan_tiny import pipeline, refused
 
 import pusa_lab as pl
-from pusa_lab.wan import lora, lora_adapters
+from pusa_lab.wan import lora
+from pusa_lab.wan.lora import adapters
 from pusa_lab.wan.model import WanModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -121,7 +122,7 @@ class TestTwoExperts:
         plain = WanModel.from_pretrained(two, **SMALL)
         q = "blocks.0.attn1.to_q.weight"
         pairs = zip(model.experts, plain.experts, strict=True)
-        return [lora_adapters.base_weights(one)[q] - other.get_parameter(q) for one, other in pairs]
+        return [adapters.base_weights(one)[q] - other.get_parameter(q) for one, other in pairs]
 
     def close(self, found, want):
         for one, other in zip(found, want, strict=True):

@@ -35,7 +35,7 @@ if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy"
 
 # %% tags=["parameters"]
 SEED = 0
-MOVES = (4, 8, 16, 32)
+EDITS = (4, 8, 16, 32)
 SIDE = 41
 FAST = False
 
@@ -53,7 +53,7 @@ from pusa_lab.solvers import euler
 from pusa_lab.types import Geometry
 
 device = setup(seed=SEED, shapes=True)
-MOVES, SIDE = ((4, 8, 16), 21) if FAST else (MOVES, SIDE)
+EDITS, SIDE = ((4, 8, 16), 21) if FAST else (EDITS, SIDE)
 
 # %% [markdown]
 # ## How fast does the error fall?
@@ -93,14 +93,14 @@ def end(schedule, solver, model=gauss):
 fig, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
 errors = {}
 for ax, (kind, make) in zip(axes, kinds.items(), strict=True):
-    truth = end(make(8 * MOVES[-1], 4), "ab3")
+    truth = end(make(8 * EDITS[-1], 4), "ab3")
     for name in names:
         calls = []
-        for moves in MOVES:
+        for moves in EDITS:
             model = counted(gauss)
             errors[kind, name, moves] = (end(make(moves, 4), name, model) - truth).square().mean().sqrt().item()
             calls.append(model.number)
-        ax.loglog(calls, [errors[kind, name, moves] for moves in MOVES], marker="o", label=name)
+        ax.loglog(calls, [errors[kind, name, moves] for moves in EDITS], marker="o", label=name)
     ax.set(title=kind, xlabel="calls of the denoiser")
     ax.xaxis.set_minor_formatter(NullFormatter())
 axes[0].set_ylabel("error at the end")
@@ -108,9 +108,9 @@ axes[0].legend(fontsize=8)
 plt.show()
 
 for kind in kinds:
-    few, many = (errors[kind, "euler", moves] for moves in MOVES[-2:])
+    few, many = (errors[kind, "euler", moves] for moves in EDITS[-2:])
     assert 1.6 < few / many < 2.6, "Euler: half the step, half the error"
-    few, many = (errors[kind, "heun", moves] for moves in MOVES[-2:])
+    few, many = (errors[kind, "heun", moves] for moves in EDITS[-2:])
     assert few / many > 3, "Heun: half the step, about a quarter"
 print(f"Heun, 8 moves {errors['synchronous', 'heun', 8]:.1e}; Euler, 16 moves {errors['synchronous', 'euler', 16]:.1e}")
 
@@ -149,12 +149,12 @@ kinds["by turns"] = by_turns
 strangers = GaussianDenoiser(gauss.mean, gauss.cov.diag().diag())
 for ax, kind in zip(axes, ("synchronous", "by turns"), strict=True):
     make = kinds[kind]
-    truth = end(make(8 * MOVES[-1], 4), "ab3", strangers)
+    truth = end(make(8 * EDITS[-1], 4), "ab3", strangers)
     for label, solver in {"euler": "euler", "one memory for all": OneMemory(), "one for each frame": "ab2"}.items():
-        off = [(end(make(n, 4), solver, strangers) - truth).square().mean().sqrt().item() for n in MOVES]
+        off = [(end(make(n, 4), solver, strangers) - truth).square().mean().sqrt().item() for n in EDITS]
         errors[kind, label] = off
-        ax.loglog(MOVES, off, marker="o", label=label)
-    ax.set(title=kind, xlabel="moves of each frame", xticks=MOVES, xticklabels=MOVES)
+        ax.loglog(EDITS, off, marker="o", label=label)
+    ax.set(title=kind, xlabel="moves of each frame", xticks=EDITS, xticklabels=EDITS)
     ax.minorticks_off()
 axes[0].set_ylabel("error at the end")
 axes[0].legend()
@@ -165,7 +165,7 @@ same = torch.tensor(errors["synchronous", "one memory for all"]) / torch.tensor(
 )
 assert (same - 1).abs().max() < 1e-3, "with one clock for all the two are the same solver"
 worse = errors["by turns", "one memory for all"][-1] / errors["by turns", "one for each frame"][-1]
-print(f"by turns, {MOVES[-1]} moves: one memory for all is {worse:.1f} times as far off")
+print(f"by turns, {EDITS[-1]} moves: one memory for all is {worse:.1f} times as far off")
 assert worse > 3, "with clocks of their own it is not"
 
 # %% [markdown]

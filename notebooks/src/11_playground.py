@@ -46,7 +46,7 @@ import pusa_lab as pl
 import small_models
 from pusa_lab import media, schedules, tasks, viz
 from pusa_lab.notebook import check, play, setup
-from pusa_lab.widgets import Editor, Player, ScheduleStudio
+from pusa_lab.studio import Editor, Player, ScheduleStudio
 
 device = setup(seed=SEED, shapes=True)
 STEPS = 4 if FAST else STEPS
@@ -260,6 +260,6 @@ else:
 #
 # *What could go wrong:* a frame frozen in the matrix of which nothing is known; two schedules judged by one video.
 #
-# *Where the code lives:* `pusa_lab/widgets/` (`moves.py` is the whole arithmetic), `pusa_lab/viz/animate.py`.
+# *Where the code lives:* `pusa_lab/studio/` (`edits.py` is the whole arithmetic), `pusa_lab/viz/animate.py`.
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; Diffusion Forcing, arXiv 2407.01392.

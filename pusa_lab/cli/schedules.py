@@ -33,9 +33,7 @@ def schedule_of(name: str, options: Mapping[str, Any] | None = None) -> str | Ca
         return read_schedule(Path(name))
     if not options:
         return name
-    if name not in SCHEDULES:
-        raise ValueError(f"unknown schedule {name!r:.60}: choose one of {', '.join(SCHEDULES)}.")
-    check_options(SCHEDULES[name], options, f"the schedule {name}")
+    check_options(SCHEDULES.find(name), options, f"the schedule {name}")
     for own in ("steps", "frames", "shift"):
         if own in options:
             raise ValueError(f"--schedule-options.{own}: give --{'num-frames' if own == 'frames' else own} instead.")

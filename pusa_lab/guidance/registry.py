@@ -1,6 +1,5 @@
 """Guiders by name, with their settings, and several as one."""
 
-import ast
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,6 +10,7 @@ from pusa_lab.guidance.history import history_guidance, picture_guidance
 from pusa_lab.guidance.layers import skip_layer_guidance
 from pusa_lab.guidance.projected import apg, cfg_zero_star
 from pusa_lab.guidance.text import text_cfg
+from pusa_lab.registry import Registry, written_calls
 from pusa_lab.types import Cond, Denoiser, Video
 
 Guider: TypeAlias = Annotated[Callable[..., Any], 1]
@@ -18,10 +18,9 @@ Guider: TypeAlias = Annotated[Callable[..., Any], 1]
 negative caption), known (the task's latent frames), eps (noise that sampling does not start from); functools.partial
 sets the rest."""
 
-GUIDERS: dict[str, Guider] = {
-    f.__name__: f for f in (text_cfg, apg, cfg_zero_star, skip_layer_guidance, history_guidance, picture_guidance)
-}
-"""Name -> guider. Add your own to use it by name."""
+_ALL = (text_cfg, apg, cfg_zero_star, skip_layer_guidance, history_guidance, picture_guidance)
+GUIDERS: Registry[Guider] = Registry("guider", "pusa_lab.guiders", {f.__name__: f for f in _ALL})
+"""Name -> guider. `GUIDERS.register` adds one."""
 
 
 @checked
@@ -86,29 +85,10 @@ def guider_named(text: str) -> Guider:
         ValueError: it is not written so, or the name is unknown.
     """
     try:
-        parts = _chained(ast.parse(text[:MOST_TEXT], mode="eval").body)
-        guiders = [_guider(part) for part in parts]
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        guiders = [partial(GUIDERS[name], **settings) for name, settings in written_calls(text, GUIDERS)]
+    except ValueError:
         raise ValueError(
             f"guidance is {text!r:.80}: give a number, or one of {', '.join(GUIDERS)} with its settings, such as "
             f"'apg(scale=5, eta=0.2)', or several joined by |, the innermost first."
         ) from None
     return guiders[0] if len(guiders) == 1 else chain(*guiders)
-
-
-MOST_TEXT = 2000
-"""Letters of a text that are read."""
-
-
-def _chained(tree: ast.expr) -> list[ast.expr]:
-    both = isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.BitOr)
-    return [*_chained(tree.left), *_chained(tree.right)] if both else [tree]  # type: ignore[attr-defined]
-
-
-def _guider(tree: ast.expr) -> Guider:
-    call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
-    name = call.func.id if isinstance(call.func, ast.Name) else ""
-    settings = [keyword.arg for keyword in call.keywords]
-    if name not in GUIDERS or call.args or None in settings or len(set(settings)) < len(settings):
-        raise ValueError(name)
-    return partial(GUIDERS[name], **{str(k.arg): ast.literal_eval(k.value) for k in call.keywords})

@@ -11,7 +11,7 @@ from pusa_lab.planning.tables import DTYPES
 from pusa_lab.wan.configs import UMT5_PARAMETERS, WanConfig
 
 GIB = 2**30
-WORDS = 512
+TEXT_TOKENS = 512
 """Tokens of a caption, padded."""
 TEXT_BYTES = 0.65 * GIB
 """What the text encoder works with (wan_end_to_end.json)."""
@@ -22,11 +22,13 @@ CODEC_EFFICIENCY = 0.1
 
 
 @checked
-def flops(config: WanConfig, tokens: int, *, batch: int = 1, clocks: int = 1, words: int = WORDS) -> dict[str, float]:
+def flops(
+    config: WanConfig, tokens: int, *, batch: int = 1, timesteps: int = 1, text_tokens: int = TEXT_TOKENS
+) -> dict[str, float]:
     """Floating point operations of one forward, a multiply-add counted as two; norms and softmax are left out.
 
-    With N tokens, M words, F timesteps, L layers, d wide, m in the feed-forward, p latents a patch, s wide sinusoids
-    and t wide text, for each sample:
+    With N tokens, M text tokens, F timesteps, L layers, d wide, m in the feed-forward, p latents a patch, sinusoids s
+    wide and text t wide, for each sample:
     linear = 2 N (L (6 d^2 + 2 d m) + 2 p d) + 2 M (t d + d^2 + 2 L d^2) + 2 F (s d + 7 d^2)
     self-attention = 4 L N^2 d
     cross-attention = 4 L N M d
@@ -35,16 +37,16 @@ def flops(config: WanConfig, tokens: int, *, batch: int = 1, clocks: int = 1, wo
         config: the transformer's sizes.
         tokens: N, of one video.
         batch: videos.
-        clocks: F, 1 or latent frames.
-        words: M.
+        timesteps: F, 1 or latent frames.
+        text_tokens: M.
     """
     d, layers = config.dim, config.num_layers
     patch = config.channels * config.patch_size[0] * config.patch_size[1] * config.patch_size[2]
     linear = 2 * tokens * (layers * (6 * d * d + 2 * d * config.ffn_dim) + 2 * patch * d)
-    linear += 2 * words * (config.text_dim * d + d * d + 2 * layers * d * d)
-    linear += 2 * clocks * (config.freq_dim * d + 7 * d * d)
+    linear += 2 * text_tokens * (config.text_dim * d + d * d + 2 * layers * d * d)
+    linear += 2 * timesteps * (config.freq_dim * d + 7 * d * d)
     attention = 4 * layers * tokens * d
-    parts = {"linear": linear, "self-attention": attention * tokens, "cross-attention": attention * words}
+    parts = {"linear": linear, "self-attention": attention * tokens, "cross-attention": attention * text_tokens}
     return {name: float(batch * n) for name, n in parts.items()}
 
 
@@ -55,9 +57,9 @@ def forward_flops(s: Settings) -> dict[str, float]:
     Args:
         s: settings.
     """
-    clocks = 1 + (s.num_frames - 1) // s.config.stride[0]
+    timesteps = 1 + (s.num_frames - 1) // s.config.stride[0]
     batch = s.num_videos or s.micro_batch_size or 1
-    parts = flops(s.config, s.tokens // batch, batch=batch, clocks=clocks)
+    parts = flops(s.config, s.tokens // batch, batch=batch, timesteps=timesteps)
     return parts | ({"LoRA": 2.0 * s.tokens * s.lora_parameters} if s.lora_rank else {})
 
 
@@ -116,7 +118,7 @@ def sampling_seconds(s: Settings) -> dict[str, float]:
     moved = text + 4 * c.codec_parameters + (weights * c.experts if s.offload == "model" else 0)
     videos = s.num_videos or 1
     return {
-        "text": videos * (1 if s.guidance == 1 else 2) * text * WORDS / useful,
+        "text": videos * (1 if s.guidance == 1 else 2) * text * TEXT_TOKENS / useful,
         "forward": forward,
         "decoding": videos * s.num_frames * s.size[0] * s.size[1] * c.codec_flops / (rate * CODEC_EFFICIENCY),
         "moving": 0.0 if s.offload == "none" else moved / HOST_BYTES,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from pusa_lab.arguments import checked
+from pusa_lab.registry import Registry
 from pusa_lab.schedules import grids, timestep_samplers
 from pusa_lab.schedules.checks import (
     Description,
@@ -49,11 +50,9 @@ from pusa_lab.schedules.waves import (
 )
 from pusa_lab.types import Schedule
 
-SCHEDULES: dict[str, Callable[..., Schedule]] = {
-    f.__name__: f
-    for f in (synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rolling, blockwise, staircase)
-}
-"""The zoo: name -> function (steps, frames, ..., shift=..., grid=...) -> schedule. The tests run over all members."""
+_ZOO = (synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rolling, blockwise, staircase)
+SCHEDULES: Registry[Callable[..., Schedule]] = Registry("schedule", "pusa_lab.schedules", {f.__name__: f for f in _ZOO})
+"""The zoo: name -> function (steps, frames, ..., shift=..., grid=...) -> schedule. `SCHEDULES.register` adds one."""
 
 AnySchedule: TypeAlias = str | Callable[..., Schedule] | Schedule
 """A name in SCHEDULES, a function (steps, frames, shift=...), or noise levels (rows, f)."""
@@ -77,9 +76,7 @@ def as_matrix(schedule: AnySchedule, steps: int = 10, frames: int = 9, shift: fl
         ValueError: the name is unknown, the function cannot be called this way, or an argument is out of range.
     """
     if isinstance(schedule, str):
-        if schedule not in SCHEDULES:
-            raise ValueError(f"unknown schedule {schedule!r}: choose one of {', '.join(SCHEDULES)}.")
-        schedule = SCHEDULES[schedule]
+        schedule = SCHEDULES.find(schedule)
     return call(schedule, steps, frames, None, shift) if callable(schedule) else schedule
 
 

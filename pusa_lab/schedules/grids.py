@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.registry import Registry
 from pusa_lab.schedules.checks import ROUNDING, faults, snapped
 from pusa_lab.types import Levels
 
@@ -228,7 +229,9 @@ def _made(grid: Callable[[int], Tensor], steps: int) -> Float[Tensor, " rows"]:
     return returned(grid(steps), Float[Tensor, " rows"], "the grid")
 
 
-GRIDS: dict[str, Callable[..., Tensor]] = {f.__name__: f for f in (linear, wan, cosine, karras, logit_normal)}
+GRIDS: Registry[Callable[..., Tensor]] = Registry(
+    "grid", "pusa_lab.grids", {f.__name__: f for f in (linear, wan, cosine, karras, logit_normal)}
+)
 """Name -> function (steps, ...) -> levels."""
 
 
@@ -248,9 +251,7 @@ def levels(grid: Grid, steps: int, shift: float | int = 1.0) -> Float[Tensor, " 
         ValueError: an argument is out of range, a shift is given for your own grid, or that is not a valid grid.
     """
     if isinstance(grid, str):
-        if grid not in GRIDS:
-            raise ValueError(f"unknown grid {grid!r}: choose one of {', '.join(GRIDS)}.")
-        return _falling(shift_levels(GRIDS[grid](steps), shift))
+        return _falling(shift_levels(GRIDS.find(grid)(steps), shift))
     if shift != 1:
         raise ValueError(f"shift={shift} and a grid of your own: its levels are kept as they are; give one of the two.")
     _even(steps)

@@ -5,6 +5,7 @@ dx_i / dtau_i = v_i(x, tau). Every solver returns the v with which x_next - tau_
 
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from pusa_lab.registry import Registry
 from pusa_lab.solvers.multistep import AdamsBashforth, DPMSolver
 from pusa_lab.solvers.noisy import Churn, Consistency
 from pusa_lab.solvers.onestep import Step, euler, euler_step, heun, midpoint
@@ -37,15 +38,19 @@ Solver: TypeAlias = Step | StatefulSolver
 """A plain step function, or a stateful solver, whose `init_state` makes one for each run of the sampling loop."""
 
 
-SOLVERS: dict[str, Solver] = {
-    "euler": euler,
-    "heun": heun,
-    "midpoint": midpoint,
-    "ab2": AdamsBashforth(2),
-    "ab3": AdamsBashforth(3),
-    "dpmpp_2m": DPMSolver(),
-    "unipc": DPMSolver(correct=True),
-    "churn": Churn(),
-    "consistency": Consistency(),
-}
+SOLVERS: Registry[Solver] = Registry(
+    "solver",
+    "pusa_lab.solvers",
+    {
+        "euler": euler,
+        "heun": heun,
+        "midpoint": midpoint,
+        "ab2": AdamsBashforth(2),
+        "ab3": AdamsBashforth(3),
+        "dpmpp_2m": DPMSolver(),
+        "unipc": DPMSolver(correct=True),
+        "churn": Churn(),
+        "consistency": Consistency(),
+    },
+)
 """Name -> solver: a function (denoiser, x, tau, tau_next, **cond) -> (x_next, v), or a stateful solver."""

@@ -230,9 +230,9 @@ def plot_grid(
     picture = ax.imshow(table, vmin=low, vmax=high, cmap=colours, aspect="auto", interpolation="nearest")
     for (r, c), value in np.ndenumerate(table):
         if form and isfinite(value):
-            told = f"{value:{form}}" + (f"\n± {spread[r][c]:{form}}" if spread else "")
+            text = f"{value:{form}}" + (f"\n± {spread[r][c]:{form}}" if spread else "")
             ink = "black" if _bright(picture.cmap(picture.norm(value))) else "white"
-            ax.text(c, r, told, ha="center", va="center", color=ink, fontsize=8.5)
+            ax.text(c, r, text, ha="center", va="center", color=ink, fontsize=8.5)
     ax.set_xticks(range(len(columns)), columns)
     ax.set_yticks(range(len(rows)), rows)
     ax.tick_params(length=0)

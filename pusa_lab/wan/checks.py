@@ -14,10 +14,10 @@ from transformers import UMT5Config, UMT5EncoderModel
 from pusa_lab.arguments import checked
 from pusa_lab.wan.folders import Folder, check_whole, tensors, weight_files
 from pusa_lab.wan.lora import Expert, check_matched, check_strength
-from pusa_lab.wan.lora_adapters import base_weights
-from pusa_lab.wan.lora_files import read
-from pusa_lab.wan.lora_match import WIDTHS, match, module_of
-from pusa_lab.wan.lora_names import PREFIXES, aliases
+from pusa_lab.wan.lora.adapters import base_weights
+from pusa_lab.wan.lora.files import read
+from pusa_lab.wan.lora.match import WIDTHS, match, module_of
+from pusa_lab.wan.lora.names import PREFIXES, aliases
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
 EMBEDDING = ("shared.weight", "encoder.embed_tokens.weight")

@@ -12,8 +12,8 @@ from pusa_lab.wan.checks import check_single, check_update
 from pusa_lab.wan.folders import Folder
 from pusa_lab.wan.loading import read_transformer
 from pusa_lab.wan.lora import Expert, LoRAReport, load_lora, merge
-from pusa_lab.wan.lora_files import read
-from pusa_lab.wan.lora_names import is_low_noise
+from pusa_lab.wan.lora.files import read
+from pusa_lab.wan.lora.names import is_low_noise
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
 Single: TypeAlias = str | Path | None

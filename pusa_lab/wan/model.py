@@ -29,7 +29,7 @@ from pusa_lab.wan.loading import (
     with_strengths,
 )
 from pusa_lab.wan.lora import EXPERT, LoRAReport
-from pusa_lab.wan.lora_adapters import bare
+from pusa_lab.wan.lora.adapters import bare
 from pusa_lab.wan.prompts import CACHE, PromptEncoder
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 

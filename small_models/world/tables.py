@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from pusa_lab.arguments import checked
+from pusa_lab.registry import Registry
 
 SHAPES = ("circle", "square", "triangle", "cross", "ring")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -146,14 +147,13 @@ def world_named(name: str) -> World:
     Raises:
         ValueError: there is no such world.
     """
-    if name not in WORLDS:
-        raise ValueError(f"no world {name!r:.80}: choose one of {', '.join(WORLDS)}.")
-    return WORLDS[name]
+    return WORLDS.find(name)
 
 
 LONGEST = 60
 """Words and commas that no caption exceeds."""
-WORLDS = {"nano": NANO, "mini": MINI, "digits": HANDWRITING}
+WORLDS: Registry[World] = Registry("world", "small_models.worlds", {"nano": NANO, "mini": MINI, "digits": HANDWRITING})
+"""Name -> world. `WORLDS.register` adds one."""
 SPIN = 0.07
 """Radians per frame of a spinning object, clockwise."""
 GRAVITY = 0.001

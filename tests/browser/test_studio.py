@@ -14,8 +14,8 @@ SETUP = """
 import json, pathlib
 import small_models
 from pusa_lab import media
-from pusa_lab.widgets import ScheduleStudio
-from pusa_lab.widgets.session import ASSETS
+from pusa_lab.studio import ScheduleStudio
+from pusa_lab.studio.session import ASSETS
 
 truth = media.read_clip(ASSETS / "clip.mp4")[:, ::4, ::4]
 studio = ScheduleStudio(small_models.load("mini-vta", device="cpu"), frames=9, steps=10, truth=truth,
@@ -182,7 +182,7 @@ def with_sliders(page, lab):
 
 @pytest.mark.parametrize("theme", ["JupyterLab Dark"])
 def test_two_studios_and_a_kernel_that_ends(page, lab, face):
-    two = "from pusa_lab.widgets import ScheduleStudio\nstudio = ScheduleStudio(frames=5, steps=6)\nstudio"
+    two = "from pusa_lab.studio import ScheduleStudio\nstudio = ScheduleStudio(frames=5, steps=6)\nstudio"
     notebook(lab[1] / "two.ipynb", two, two.replace("studio =", "other =").replace("\nstudio", "\nother"))
     open_lab(page, lab, "two.ipynb")
     run_all(page)

@@ -207,7 +207,7 @@ def _fault(case: Case, given: dict[str, Any], result: Any) -> str:
     finite = target.name not in WITHOUT_BOUND and not any(judge.not_finite(v) for v in given.values())
     if finite and not inspect.isclass(target.thing) and judge.not_finite(result):
         return "returned numbers that are not finite"
-    edited = target.name.startswith("pusa_lab.widgets.moves")  # what is drawn by hand may be wrong for a while
+    edited = target.name.startswith("pusa_lab.studio.edits")  # what is drawn by hand may be wrong for a while
     if hint == schedules.checks.Schedule and not edited and (faults := schedules.faults(result, whole=False)):
         return f"returned a schedule with faults: {faults[0]}"
     if target.name.startswith("pusa_lab.schedules.timestep_samplers") and callable(result):

@@ -92,7 +92,7 @@ def lora_tensors():
 
 def statement():
     """What a file says of its scale."""
-    from pusa_lab.wan.lora_scale import Statement
+    from pusa_lab.wan.lora.scale import Statement
 
     return Statement("the file's header", 4.0)
 

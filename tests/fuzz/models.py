@@ -191,7 +191,7 @@ def prompts():
 
 
 def pair():
-    from pusa_lab.wan.lora_match import Pair
+    from pusa_lab.wan.lora.match import Pair
 
     return Pair(torch.zeros(2, 24), torch.zeros(24, 2), 2.0, 1.0)
 
@@ -289,7 +289,7 @@ def kinds():
 
 
 def lane():
-    from pusa_lab.widgets.runs import Lane, sheet
+    from pusa_lab.studio.runs import Lane, sheet
 
     return Lane("a", falling(3, 4), {0: sheet(film()), 1: sheet(film()), 2: sheet(film())})
 

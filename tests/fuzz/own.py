@@ -50,7 +50,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "folder": ["cache_folder()"], "hashes": ["cache().manifest['files']"], "names": ["list(cache().manifest['files'])"],
     },
     r"pusa_lab\.training\.data\.first_not_finite": {"videos": ["rand(3, 2, 2)", "torch.full((2, 2), nan)"]},
-    r"pusa_lab\.wan\.lora_kinds\.\w+": {"keys": ["['blocks.0.attn1.to_q.lora_A.weight']"], "where": ["'the file'"], "kind": ["'DoRA'"], "proof": ["'a.dora_scale'"]},
+    r"pusa_lab\.wan\.lora\.kinds\.\w+": {"keys": ["['blocks.0.attn1.to_q.lora_A.weight']"], "where": ["'the file'"], "kind": ["'DoRA'"], "proof": ["'a.dora_scale'"]},
     r"pusa_lab\.clips\.find_clips": {"folder": ["clips()", "str(clips())"]},
     r"pusa_lab\.clips\.read_clip": {
         "path": ["clip_file()"], "frames": ["1", "5"], "size": ["(16, 16)", "(8, 24)"], "fps": ["16", "8"], "start": ["0.0"],
@@ -123,7 +123,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.captions\.read_captions": {"folder": ["clips()"]},
     r"pusa_lab\.training\.encode\.check_encode": {"folder": ["clips()"], "out": ["new('cache')"], "settings": ["None", "{'frames': 8}"]},
     r"pusa_lab\.wan\.lora\.check_matched": {
-        "found": ["the('pusa_lab.wan.lora_match.Match')(pairs={'a': pair()})"], "entries": ["lora_tensors()"], "where": ["'a.safetensors'"],
+        "found": ["the('pusa_lab.wan.lora.match.Match')(pairs={'a': pair()})"], "entries": ["lora_tensors()"], "where": ["'a.safetensors'"],
     },
     r"pusa_lab\.wan\.model\.WanModel": {
         "transformer": ["transformer()"], "codec": ["wan_codec()"], "low": ["None"], "offload": ["'none'"], "boundary": ["0.875"],
@@ -173,24 +173,24 @@ OWN: dict[str, dict[str, list[str]]] = {
         "strength": ["1.0"],
     },
     r"pusa_lab\.wan\.lora\.load_lora": {"model": ["transformer()"], "name": ["None", "'x'"]},
-    r"pusa_lab\.wan\.lora\..*": {
+    r"pusa_lab\.wan\.lora\.\w+": {
         "source": ["lora_file()", "lora_tensors()"], "strengths": ["{'lora': 0.5}"], "name": ["'lora'"], "path": ["new('a.safetensors')"],
         "naming": ["'diffusers'", "'wan'"], "names": ["None", "'lora'"], "model": ["adapted()"],
     },
-    r"pusa_lab\.wan\.lora_adapters\.attach": {"model": ["transformer()"]},
-    r"pusa_lab\.wan\.lora_adapters\..*": {
+    r"pusa_lab\.wan\.lora\.adapters\.attach": {"model": ["transformer()"]},
+    r"pusa_lab\.wan\.lora\.adapters\..*": {
         "name": ["'lora'"], "pairs": ["{'blocks.0.attn1.to_q': pair()}"], "sign": ["1", "-1"], "factor": ["0.5"],
         "changes": ["{'blocks.0.attn1.to_q.bias': torch.zeros(24)}"], "model": ["adapted()"],
         "parameters": ["['blocks.0.attn1.to_q.weight']"],
     },
-    r"pusa_lab\.wan\.lora_match\.(match|of_expert|statements_of)": {"expert": ["None"]},
-    r"pusa_lab\.wan\.lora_scale\.scale_of": {
+    r"pusa_lab\.wan\.lora\.match\.(match|of_expert|statements_of)": {"expert": ["None"]},
+    r"pusa_lab\.wan\.lora\.scale\.scale_of": {
         "statements": ["[]", "[statement()]"], "own": ["None", "2.0"], "names": ["['blocks.0.attn1.to_q']"], "rank": ["2"],
     },
-    r"pusa_lab\.wan\.lora_match\.(match|module_of)": {
+    r"pusa_lab\.wan\.lora\.match\.(match|module_of)": {
         "weights": ["dict(transformer().named_parameters())"], "entries": ["lora_tensors()"], "parameter": ["'a.weight'"],
     },
-    r"pusa_lab\.wan\.lora_names\..*": {
+    r"pusa_lab\.wan\.lora\.names\..*": {
         "naming": ["'diffusers'"], "path": ["'blocks.0.attn1.to_q'"], "part": ["'a'", "'b'"], "paths": ["['blocks.0.attn1.to_q']"],
         "key": ["'blocks.0.attn1.to_q.lora_A.weight'"],
     },
@@ -214,17 +214,19 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.wan\.trainable\.TrainableWan": {"transformer": ["transformer()"], "words": ["{'': rand(4, 16)}"], "codec": ["None"]},
     r"pusa_lab\.wan\.prompts\.PromptEncoder": {"load": ["lambda: None"], "cache": ["None", "new('prompts')"]},
-    r"pusa_lab\.widgets\.editing\.columns": {"text": ["'0'", "'0, 1'", "'1-1'"], "frames": ["4"]},
-    r"pusa_lab\.widgets\.fallback\.heat_map": {"row": ["0"], "frame": ["0"], "faults": ["[]"]},
-    r"pusa_lab\.widgets\.fallback\.strip": {"lane": ["lane()"]},
-    r"pusa_lab\.widgets\.known\.read": {"name": ["'a.png'"], "content": ["picture_file().read_bytes()"]},
-    r"pusa_lab\.widgets\.moves\.numbers": {"matrix": ["falling(3, 2).tolist()"], "frames": ["2"]},
-    r"pusa_lab\.widgets\.moves\.parameters": {"name": ["'pyramid'", "'hold'"]},
-    r"pusa_lab\.widgets\.moves\.(drag|paint|freeze|delay|copy|mending)": {
+    r"pusa_lab\.registry\.Registry": {"kind": ["'number'"], "group": ["'tests.numbers'"], "members": ["{'half': abs}"]},
+    r"pusa_lab\.registry\.written_calls": {"text": ["'half'", "'half(x=1) | half'"], "functions": ["{'half': abs}"]},
+    r"pusa_lab\.studio\.editing\.columns": {"text": ["'0'", "'0, 1'", "'1-1'"], "frames": ["4"]},
+    r"pusa_lab\.studio\.fallback\.heat_map": {"row": ["0"], "frame": ["0"], "faults": ["[]"]},
+    r"pusa_lab\.studio\.fallback\.strip": {"lane": ["lane()"]},
+    r"pusa_lab\.studio\.known\.read": {"name": ["'a.png'"], "content": ["picture_file().read_bytes()"]},
+    r"pusa_lab\.studio\.edits\.numbers": {"matrix": ["falling(3, 2).tolist()"], "frames": ["2"]},
+    r"pusa_lab\.studio\.edits\.parameters": {"name": ["'pyramid'", "'hold'"]},
+    r"pusa_lab\.studio\.edits\.(drag|paint|freeze|delay|copy|mending)": {
         "S": ["falling(5, 4)"], "frame": ["0", "1", "-1"], "row": ["1", "2"], "rows": ["[1]"], "frames": ["[0]", "[1, 2]"], "to": ["[1]"],
     },
-    r"pusa_lab\.widgets\.runs\.sheet": {"frames": ["film()"]},
-    r"pusa_lab\.widgets\.runs\.scores": {"video": ["film(4)"], "frames": ["4"], "truth": ["None", "film(4)"]},
+    r"pusa_lab\.studio\.runs\.sheet": {"frames": ["film()"]},
+    r"pusa_lab\.studio\.runs\.scores": {"video": ["film(4)"], "frames": ["4"], "truth": ["None", "film(4)"]},
     r"small_models\.codec\.Codec": {"config": ["mini_codec().config"]},
     r"small_models\.codec\.(channels_last_|initialise|calibrate)": {
         "codec": ["fresh_codec()"], "batches": ["[clip(1, 3, 5, 16, 16)]"],

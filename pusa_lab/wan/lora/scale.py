@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.wan.lora_files import CONFIG, TRAINING, LoRAFile, plain, same
-from pusa_lab.wan.lora_kinds import refuse_kind
-from pusa_lab.wan.lora_names import PREFIXES, is_high_noise, is_low_noise
+from pusa_lab.wan.lora.files import CONFIG, TRAINING, LoRAFile, plain, same
+from pusa_lab.wan.lora.kinds import refuse_kind
+from pusa_lab.wan.lora.names import PREFIXES, is_high_noise, is_low_noise
 
 METADATA = "lora_adapter_metadata"
 """Entry of the header in which diffusers stores PEFT's configuration."""
@@ -147,7 +147,7 @@ def statements_of(file: LoRAFile, low: bool) -> list[Statement]:
     """Return all statements of a file about its scale, apart from the alphas of single layers.
 
     Args:
-        file: from `lora_files.read`.
+        file: from `files.read`.
         low: whether the model is the expert for low noise, for files with the LoRAs of both experts.
 
     Raises:

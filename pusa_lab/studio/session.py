@@ -15,12 +15,12 @@ from pusa_lab.annotations import Unfit, check_for
 from pusa_lab.arguments import ArgumentError, calling, checked, shown
 from pusa_lab.generate import prepare
 from pusa_lab.schedules import SCHEDULES, frame_indices, noise_levels
+from pusa_lab.studio import known
+from pusa_lab.studio.editing import Editor, columns
+from pusa_lab.studio.edits import parameters
+from pusa_lab.studio.runs import Lane, shots
 from pusa_lab.tasks import MODES
 from pusa_lab.types import VideoModel
-from pusa_lab.widgets import known
-from pusa_lab.widgets.editing import Editor, columns
-from pusa_lab.widgets.moves import parameters
-from pusa_lab.widgets.runs import Lane, shots
 
 ASSETS = Path(__file__).parents[2] / "notebooks" / "assets"
 SETTINGS: dict[str, type] = {"prompt": str, "seed": int, "guidance": float}
@@ -84,9 +84,9 @@ class Session:
         self.error, name = "", "the message"
         try:
             with calling("studio"):
-                method, told = self._method(message)
+                method, arguments = self._method(message)
                 name = message["do"]
-                method(**told)
+                method(**arguments)
         except ValueError as error:
             self.error = str(error).removeprefix("studio: ")
         except Exception as error:  # a page may send anything, and errors must be shown in it, not in the kernel's log
@@ -96,19 +96,19 @@ class Session:
         """The method named in a message, and its arguments."""
         if not isinstance(message, Mapping) or not all(isinstance(key, str) for key in message):
             raise ArgumentError(f'the studio was sent {shown(message)}: give a dict such as {{"do": "undo"}}.')
-        told = dict(message)
-        name = told.pop("do", "")
+        arguments = dict(message)
+        name = arguments.pop("do", "")
         if not isinstance(name, str) or name not in DOES:
             asked = f"{name!r:.40}" if isinstance(name, str) else shown(name)
             raise ArgumentError(f"unknown gesture {asked}: choose one of {', '.join(DOES)}.")
         method = getattr(self, f"_{name}")
         signature = inspect.signature(method)
         try:
-            signature.bind(**told)
+            signature.bind(**arguments)
         except TypeError:
             takes = ", ".join(signature.parameters) or "nothing"
-            raise ArgumentError(f"{name} takes {takes}, but got {', '.join(told)[:80] or 'nothing'}.") from None
-        return method, told
+            raise ArgumentError(f"{name} takes {takes}, but got {', '.join(arguments)[:80] or 'nothing'}.") from None
+        return method, arguments
 
     def view(self) -> dict[str, Any]:
         """Return everything but pictures, as JSON has it."""
@@ -147,10 +147,10 @@ class Session:
             self._thread.join(seconds)
 
     @checked
-    def _edit(self, move: str, **arguments: Any) -> None:
+    def _edit(self, kind: str, **arguments: Any) -> None:
         if isinstance(arguments.get("to"), str):
             arguments["to"] = columns(arguments["to"], self.editor.frames)
-        self.editor.edit(move, **arguments)
+        self.editor.edit(kind, **arguments)
 
     @checked
     def _load(self, name: str, arguments: dict[str, Any]) -> None:

@@ -164,7 +164,7 @@ function matrix(send, level, copyTo) {
     const v = view.matrix[at.row][f];
     canvas.setAttribute("aria-description", `row ${at.row}, frame ${f}, tau ${v === null ? "not a number" : v.toFixed(2)}`);
   }
-  const edit = (move, more) => send({ do: "edit", move, ...more });
+  const edit = (kind, more) => send({ do: "edit", kind, ...more });
   function gesture(event, begins) {
     const { row, frame, inside } = cell(event);
     if (begins) { held = { row, frame, gesture: `${Date.now()}-${count++}`, from: row }; }
@@ -300,7 +300,7 @@ function studio({ model, el }) {
     zooName = name;
     sliders = {};
     arguments_.replaceChildren(...view.zoo[name].map((p) => {
-      const start = values[p.name] ?? p.start, told = make("output", {}, String(start));
+      const start = values[p.name] ?? p.start, output = make("output", {}, String(start));
       let input;
       if (p.choices.length) {
         input = make("select", { onchange: sendZoo }, ...p.choices.map((word) => make("option", { value: word }, word)));
@@ -309,17 +309,17 @@ function studio({ model, el }) {
         input = make("input", { type: "checkbox", onchange: sendZoo });
         input.checked = start;
       } else {
-        input = make("input", { type: "range", min: p.low, max: p.high, step: p.step, value: start, oninput: () => { told.textContent = input.value; sendZoo(); } });
-        input.addEventListener("shown", () => { told.textContent = input.value; });
+        input = make("input", { type: "range", min: p.low, max: p.high, step: p.step, value: start, oninput: () => { output.textContent = input.value; sendZoo(); } });
+        input.addEventListener("shown", () => { output.textContent = input.value; });
       }
       sliders[p.name] = input;
-      return make("label", {}, `${p.name} `, input, input.type === "range" ? told : "");
+      return make("label", {}, `${p.name} `, input, input.type === "range" ? output : "");
     }));
   }
   function showKnown(view) {
-    const told = JSON.stringify([view.known, view.frames]);
-    if (told === shownKnown) return;
-    shownKnown = told;
+    const key = JSON.stringify([view.known, view.frames]);
+    if (key === shownKnown) return;
+    shownKnown = key;
     known.replaceChildren(...Array.from({ length: view.frames }, (_, f) => {
       const here = view.known.find((k) => (k.at + view.frames) % view.frames === f);
       const place = make("div", { class: here ? "ps-cell ps-held" : "ps-cell", title: here ? here.name : `drop a picture or clip on frame ${f}` }, here ? "●" : "");

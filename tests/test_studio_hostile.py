@@ -1,4 +1,4 @@
-"""pytest tests/test_widgets_hostile.py: whatever a page, a file or a person sends to the studio, it answers at once."""
+"""pytest tests/test_studio_hostile.py: whatever a page, a file or a person sends to the studio, it answers at once."""
 
 import json
 
@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from pusa_lab import schedules
-from pusa_lab.widgets import Editor, Player, ScheduleStudio, moves
-from pusa_lab.widgets.editing import columns
-from pusa_lab.widgets.known import read
-from pusa_lab.widgets.session import DOES, Session
+from pusa_lab.studio import Editor, Player, ScheduleStudio, edits
+from pusa_lab.studio.editing import columns
+from pusa_lab.studio.known import read
+from pusa_lab.studio.session import DOES, Session
 
 pytestmark = pytest.mark.usefixtures("as_user")
 PICTURE = np.full((8, 8, 3), 90, np.uint8)
@@ -34,7 +34,7 @@ HOSTILE = [
     object,
 ]
 NAMED = {
-    "edit": ["move", "frame", "row", "level", "frames", "rows", "to", "by", "gesture"],
+    "edit": ["kind", "frame", "row", "level", "frames", "rows", "to", "by", "gesture"],
     "load": ["name", "arguments"],
     "mend": ["row", "frame"],
     "set": ["schedule"],
@@ -48,7 +48,7 @@ NAMED = {
 
 
 def large(session):
-    return session.editor.schedule.numel() > moves.MOST_LEVELS or len(session.editor.schedule) > moves.MOST_ROWS
+    return session.editor.schedule.numel() > edits.MOST_LEVELS or len(session.editor.schedule) > edits.MOST_ROWS
 
 
 def state(session):
@@ -58,12 +58,12 @@ def state(session):
 @pytest.mark.parametrize("name", sorted(set(DOES) - {"run", "compare"}))
 def test_every_message_of_wrong_types_leaves_the_studio_as_it_was(name):
     session = Session(frames=4, steps=3)
-    right = {"move": "drag", "frame": 1, "row": 1, "level": 0.5, "name": "still.png", "index": 0, "at": 0}
+    right = {"kind": "drag", "frame": 1, "row": 1, "level": 0.5, "name": "still.png", "index": 0, "at": 0}
     for key in NAMED.get(name, ["more"]):
         for value in HOSTILE:
             message = {k: v for k, v in right.items() if k in NAMED.get(name, [])} | {key: value}
             if name == "edit":
-                message = {"move": "drag", "frame": 1, "row": 1, "level": 0.5, key: value}
+                message = {"kind": "drag", "frame": 1, "row": 1, "level": 0.5, key: value}
             before, asked = state(session), {"do": name, **message}
             session.do(asked)
             assert not large(session)
@@ -100,14 +100,14 @@ def test_a_message_that_is_none_is_answered(message):
         ({"do": "load", "name": "pyramid", "arguments": {"colour": 3}}, "pyramid has no 'colour': choose from"),
         ({"do": "load", "name": "pyramid", "arguments": {"frames": 3}}, "pyramid has no 'frames'"),
         (
-            {"do": "edit", "move": "delay", "frame": 0, "by": 10**9},
+            {"do": "edit", "kind": "delay", "frame": 0, "by": 10**9},
             "by=1000000000 for 4 rows: shift at least 1 row",
         ),
-        ({"do": "edit", "move": "delay", "frame": 0, "by": 9_999}, "at most 10,000 rows and 50,000 levels"),
-        ({"do": "edit", "move": "paint", "frames": [0], "rows": [0] * 99, "level": 1}, "rows holds 99 numbers"),
-        ({"do": "edit", "move": "copy", "frame": 0, "to": [1] * 99}, "to holds 99 numbers"),
-        ({"do": "edit", "move": "copy", "frame": 0, "to": "0-99999999"}, "frame"),
-        ({"do": "edit", "move": "drag", "frame": 0, "row": 0}, "drag takes frame, level, row, but got frame, row"),
+        ({"do": "edit", "kind": "delay", "frame": 0, "by": 9_999}, "at most 10,000 rows and 50,000 levels"),
+        ({"do": "edit", "kind": "paint", "frames": [0], "rows": [0] * 99, "level": 1}, "rows holds 99 numbers"),
+        ({"do": "edit", "kind": "copy", "frame": 0, "to": [1] * 99}, "to holds 99 numbers"),
+        ({"do": "edit", "kind": "copy", "frame": 0, "to": "0-99999999"}, "frame"),
+        ({"do": "edit", "kind": "drag", "frame": 0, "row": 0}, "drag takes frame, level, row, but got frame, row"),
         ({"do": "set", "schedule": [[1.0] * 6] * 9_000 + [[0.0] * 6]}, "a schedule of 9,001 rows of 6 frames"),
         ({"do": "read", "text": '{"schedule": ' + DEEP}, "no schedule in this text"),
         ({"do": "read", "text": '{"schedule": [[1e999999, "a"]]}'}, "matrix of numbers"),
@@ -153,13 +153,13 @@ def test_known_frames_keep_what_they_had_when_a_change_is_refused():
 @pytest.mark.parametrize("options", [{"steps": 10**7}, {"frames": 10**7}, {"frames": 0}, {"steps": 0}, {"steps": None}])
 def test_the_studio_opens_within_bounds(options):
     for make in (ScheduleStudio, Editor, Session):
-        with pytest.raises(ValueError, match=r"^widgets\.[^\n]+\.$"):
+        with pytest.raises(ValueError, match=r"^studio\.[^\n]+\.$"):
             make(**options)
 
 
 def test_the_largest_matrix_is_answered():
     editor = Editor(frames=5, steps=9_999)
-    assert len(editor.schedule) == moves.MOST_ROWS
+    assert len(editor.schedule) == edits.MOST_ROWS
     editor.schedule = torch.zeros(10, 5)
     with pytest.raises(ValueError, match="10,001 rows"):
         editor.load("synchronous", steps=10_000)
@@ -177,7 +177,7 @@ def test_a_studio_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):
     studio.save(there)
     assert json.loads(there.read_text())["schedule"] == schedules.synchronous(2, 3).tolist()
     kept = there.read_text()
-    studio.act(do="edit", move="freeze", frame=0)
+    studio.act(do="edit", kind="freeze", frame=0)
     monkeypatch.setattr("pathlib.Path.write_text", no_space)
     with pytest.raises(OSError, match=r"cannot be written \(No space left on device\): make room"):
         studio.save(there)
@@ -195,8 +195,8 @@ def no_space(path, *_, **__):
 
 def test_players_and_files_of_wrong_types_get_a_sentence():
     for states in (None, 3, [3], "abc", [PICTURE]):
-        with pytest.raises(ValueError, match=r"^widgets\.Player: [^\n]+\.$"):
+        with pytest.raises(ValueError, match=r"^studio\.Player: [^\n]+\.$"):
             Player(states)
     for name, content in ((None, b""), (3, b""), ("a.png", None), ("a" * 9_999, b""), ("a.exe", b"MZ")):
-        with pytest.raises(ValueError, match=r"^widgets\.read: [^\n]{1,400}\.$"):
+        with pytest.raises(ValueError, match=r"^studio\.read: [^\n]{1,400}\.$"):
             read(name, content)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.wan.lora_files import LoRAFile
-from pusa_lab.wan.lora_kinds import check_kind
-from pusa_lab.wan.lora_names import aliases, is_high_noise, is_low_noise, naming_of, read_key
-from pusa_lab.wan.lora_scale import Statement, scale_of, statements_of
+from pusa_lab.wan.lora.files import LoRAFile
+from pusa_lab.wan.lora.kinds import check_kind
+from pusa_lab.wan.lora.names import aliases, is_high_noise, is_low_noise, naming_of, read_key
+from pusa_lab.wan.lora.scale import Statement, scale_of, statements_of
 
 WIDTHS = {1536: " (Wan 1.3B)", 3072: " (Wan2.2 5B)", 5120: " (Wan 14B)"}
 # layers whose input has the width of the model
@@ -77,7 +77,7 @@ def match(weights: Mapping[str, Tensor], file: LoRAFile, strength: float, expert
 
     Args:
         weights: the model's parameters, in diffusers' naming.
-        file: from `lora_files.read`.
+        file: from `files.read`.
         strength: factor of every update.
         expert: "high" or "low" if the model is one of two experts, for files that may hold the LoRAs of both.
 
@@ -109,7 +109,7 @@ def of_expert(file: LoRAFile, expert: str | None) -> dict[str, Any]:
     """Return the entries for one of Wan2.2's two experts, or all if the file does not distinguish experts.
 
     Args:
-        file: from `lora_files.read`.
+        file: from `files.read`.
         expert: "high" or "low" if the model is one of two experts, otherwise None.
 
     Raises:

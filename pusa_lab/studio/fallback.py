@@ -11,14 +11,14 @@ from PIL import Image
 
 from pusa_lab.arguments import checked, shown
 from pusa_lab.schedules import SCHEDULES
+from pusa_lab.studio.editing import Fault
+from pusa_lab.studio.edits import EDITS, parameters
+from pusa_lab.studio.runs import Lane
+from pusa_lab.studio.session import Session
+from pusa_lab.studio.shared import StudioMixin
 from pusa_lab.tasks import MODES
 from pusa_lab.types import Schedule
 from pusa_lab.viz.schedules import COLOURS
-from pusa_lab.widgets.editing import Fault
-from pusa_lab.widgets.moves import MOVES, parameters
-from pusa_lab.widgets.runs import Lane
-from pusa_lab.widgets.session import Session
-from pusa_lab.widgets.shared import StudioMixin
 
 WIDE = w.Layout(width="340px")
 
@@ -37,10 +37,10 @@ class PlainStudio(StudioMixin, w.VBox):
         self.row = w.IntSlider(0, 0, 1, description="row", layout=WIDE)
         self.level = w.FloatSlider(0.5, min=0, max=1, step=0.01, description="level", layout=WIDE)
         self.to = w.Text("1-3", description="copy to", layout=WIDE)
-        self.moves = {name: _button(name, self._move) for name in (*MOVES, "earlier")}
+        self.edits = {name: _button(name, self._move) for name in (*EDITS, "earlier")}
         self.undo, self.redo, self.mend = (_button(name, self._do) for name in ("undo", "redo", "mend"))
         self.faults = w.Select(options=[], rows=3, layout=w.Layout(width="700px"))
-        self.facts, self.told, self.error, self.status = (w.HTML() for _ in range(4))
+        self.facts, self.code, self.error, self.status = (w.HTML() for _ in range(4))
         self.prompt = w.Text(session.settings["prompt"], description="caption", layout=w.Layout(width="500px"))
         self.seed = w.IntText(0, description="seed", layout=w.Layout(width="180px"))
         self.asset = w.Dropdown(options=session.view()["assets"], description="known", layout=WIDE)
@@ -63,8 +63,8 @@ class PlainStudio(StudioMixin, w.VBox):
     def _layout(self) -> list[Any]:
         hands = [self.zoo, self.sliders, self.frame, self.row, self.level, self.to]
         hands += [
-            w.HBox([*self.moves.values()][:3]),
-            w.HBox([*self.moves.values()][3:]),
+            w.HBox([*self.edits.values()][:3]),
+            w.HBox([*self.edits.values()][3:]),
             w.HBox([self.undo, self.redo]),
         ]
         known = [self.asset, self.upload, self.add, self.mode, self.policy, self.keep]
@@ -72,7 +72,7 @@ class PlainStudio(StudioMixin, w.VBox):
             w.HBox([self.picture, w.VBox(hands)]),
             self.facts,
             w.HBox([self.faults, self.mend]),
-            self.told,
+            self.code,
             w.HBox(known[:3]),
             w.HBox(known[3:]),
             self.known,
@@ -97,7 +97,7 @@ class PlainStudio(StudioMixin, w.VBox):
         seconds = "" if facts["seconds"] is None else f", about {facts['seconds']:.1f} s"
         self.facts.value = f"{facts['rows']} rows, {facts['calls']} denoiser calls{seconds}. Frames finish: {order}."
         self.faults.options = [(f"{f['what']} -> {f['mend']}", (f["row"], f["frame"])) for f in view["faults"]]
-        self.told.value = f"<code>{_escape(view['line'][:160])}</code>"
+        self.code.value = f"<code>{_escape(view['line'][:160])}</code>"
         self.known.value = f"{view['task'].replace('_', ' ')}: " + _escape(
             "; ".join(f"{k['name']} at {k['at']}, level {k['noise']}, {k['mode']}" for k in view["known"]) or "nothing"
         )
@@ -122,16 +122,16 @@ class PlainStudio(StudioMixin, w.VBox):
 
     def _move(self, button: w.Button) -> None:
         name, i, r = button.description, self.frame.value, self.row.value
-        told = {
+        settings = {
             "drag": {"row": r, "level": self.level.value},
             "delay": {"by": 1},
             "earlier": {"by": -1},
             "copy": {"to": self.to.value},
         }
         if name == "paint":
-            self._send(do="edit", move="paint", frames=[i], rows=[r], level=self.level.value)
+            self._send(do="edit", kind="paint", frames=[i], rows=[r], level=self.level.value)
         else:
-            self._send(do="edit", move="delay" if name == "earlier" else name, frame=i, **told.get(name, {}))
+            self._send(do="edit", kind="delay" if name == "earlier" else name, frame=i, **settings.get(name, {}))
 
     def _choose(self, change: dict[str, Any]) -> None:
         if not self._quiet and change["new"] in SCHEDULES:

@@ -18,7 +18,7 @@ from torch import Tensor
 from pusa_lab.arguments import checked
 from pusa_lab.files import read_json, writing
 from pusa_lab.sentences import shown
-from pusa_lab.wan.lora_names import PREFIXES
+from pusa_lab.wan.lora.names import PREFIXES
 
 PICKLES = (".pt", ".pth", ".bin", ".ckpt")
 ENDINGS = (".safetensors", *PICKLES)

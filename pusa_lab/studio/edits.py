@@ -162,7 +162,7 @@ def copy(S: Schedule, frame: int, to: Sequence[int]) -> Schedule:
     return out
 
 
-MOVES: dict[str, Callable[..., Schedule]] = {f.__name__: f for f in (drag, paint, freeze, delay, copy)}
+EDITS: dict[str, Callable[..., Schedule]] = {f.__name__: f for f in (drag, paint, freeze, delay, copy)}
 """Name -> function (matrix, ...) -> matrix."""
 
 
@@ -228,8 +228,7 @@ def parameters(name: str, frames: int = 9) -> list[Parameter]:
     Raises:
         ValueError: there is no such member.
     """
-    if name not in SCHEDULES:
-        raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(SCHEDULES)}.")
+    SCHEDULES.find(name)
     ranges: dict[str, tuple[Number, Number, Number]] = {
         "steps": (1, 50, 1),
         "shift": (1, 12, 0.5),

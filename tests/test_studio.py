@@ -1,4 +1,4 @@
-"""pytest tests/test_widgets.py: the studio's session, both of its faces, and the player."""
+"""pytest tests/test_studio.py: the studio's session, both of its faces, and the player."""
 
 import io
 import json
@@ -13,9 +13,9 @@ from PIL import Image
 
 import pusa_lab as pl
 from pusa_lab import media, schedules, viz
-from pusa_lab.widgets import Player, ScheduleStudio, Session
-from pusa_lab.widgets.known import Given, name_of, with_preset
-from pusa_lab.widgets.runs import scores, shots
+from pusa_lab.studio import Player, ScheduleStudio, Session
+from pusa_lab.studio.known import Given, name_of, with_preset
+from pusa_lab.studio.runs import scores, shots
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ipywidgets of its own traits
 PICTURE = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
@@ -55,13 +55,13 @@ def test_gestures_from_the_page_reach_the_tensor():
     pytest.importorskip("anywidget")
     studio = ScheduleStudio(frames=4, steps=4)
     other = ScheduleStudio(frames=4, steps=4)
-    studio._hear(studio, {"do": "edit", "move": "drag", "frame": 2, "row": 1, "level": 0.1}, [])
+    studio._hear(studio, {"do": "edit", "kind": "drag", "frame": 2, "row": 1, "level": 0.1}, [])
     assert studio.schedule[1, 2] == np.float32(0.1)
     assert studio.view["matrix"][3][2] == pytest.approx(0.1)
     assert torch.equal(other.schedule, schedules.synchronous(4, 4)), "two studios on one page are two"
     studio._hear(studio, {"do": "dance"}, [])
     assert "unknown gesture 'dance'" in studio.view["error"]
-    studio._hear(studio, {"do": "edit", "move": "drag", "frame": 77, "row": 1, "level": 0.1}, [])
+    studio._hear(studio, {"do": "edit", "kind": "drag", "frame": 77, "row": 1, "level": 0.1}, [])
     assert "frame 77" in studio.view["error"]
     studio._hear(studio, {"do": "undo"}, [])
     assert torch.equal(studio.schedule, schedules.synchronous(4, 4))
@@ -99,7 +99,7 @@ def test_a_run_is_what_generate_gives(nano_vta):
     assert [row for lane, row in heard if lane == "A"][:rows] == list(range(rows))
     assert heard[-1] == ("", -1)
     assert sorted(one.lanes["A"].sheets) == list(range(rows))
-    json.dumps(one.lanes["A"].told(), allow_nan=False)
+    json.dumps(one.lanes["A"].message(), allow_nan=False)
 
 
 def test_comparing_uses_one_seed_and_scores_every_frame(nano_vta):
@@ -121,9 +121,9 @@ def test_comparing_uses_one_seed_and_scores_every_frame(nano_vta):
 def test_scores_belong_to_latent_frames():
     video = np.zeros((9, 4, 4, 3), np.uint8)
     video[5:] = 255
-    told = scores(video, 3, np.zeros_like(video))
-    assert told["psnr"] == [60, 60, 0]
-    assert told["motion"] == pytest.approx([0, 0, 255 / 4])
+    found = scores(video, 3, np.zeros_like(video))
+    assert found["psnr"] == [60, 60, 0]
+    assert found["motion"] == pytest.approx([0, 0, 255 / 4])
 
 
 class Slow:
@@ -177,7 +177,7 @@ def test_errors_of_a_run_become_a_sentence(nano_vta):
     one.wait(600)
     assert (one.error, one.status) == ("out of memory on row 1", "stopped")
     assert torch.equal(one.editor.schedule, drawn)
-    one.do({"do": "edit", "move": "freeze", "frame": 3})
+    one.do({"do": "edit", "kind": "freeze", "frame": 3})
     one.do({"do": "run"})
     one.wait(600)
     assert "frame 3 starts at 0" in one.error
@@ -279,16 +279,16 @@ def test_the_plain_face_does_the_same_with_its_buttons(monkeypatch):
     studio.sliders.children[0].value = 7
     assert torch.equal(studio.schedule, schedules.pyramid(7, 6))
     studio.frame.value, studio.row.value, studio.level.value = 3, 4, 0.9
-    studio.moves["paint"].click()
+    studio.edits["paint"].click()
     assert studio.schedule[4, 3] == np.float32(0.9)
     assert studio.zoo.value == "(edited)"
     studio.row.value = 5
     studio.level.value = 1.0
-    studio.moves["paint"].click()
+    studio.edits["paint"].click()
     assert len(studio.faults.options) == 1
     studio.mend.click()
     assert studio.faults.options == ()
-    studio.moves["freeze"].click()
+    studio.edits["freeze"].click()
     studio.undo.click()
     studio.undo.click()
     studio.redo.click()
@@ -300,7 +300,7 @@ def test_without_anywidget_the_plain_face_is_used():
         "import sys; sys.modules['anywidget'] = None\n"
         "import importlib.util; find = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name: None if name == 'anywidget' else find(name)\n"
-        "from pusa_lab.widgets import ScheduleStudio; print(type(ScheduleStudio()).__name__)"
+        "from pusa_lab.studio import ScheduleStudio; print(type(ScheduleStudio()).__name__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert done.stdout.strip() == "PlainStudio", done.stderr

@@ -100,11 +100,11 @@ class Lane:
             self.video, self.clip = shot.video, sheet(shot.video)
             self.scores = scores(shot.video, self.schedule.shape[1], truth)
 
-    def told(self) -> dict[str, Any]:
+    def message(self) -> dict[str, Any]:
         """Return all of it as JSON has it, for a front end."""
         rows = [self.sheets.get(row, "") for row in range(len(self.schedule))]
-        told = {"title": self.title, "schedule": self.schedule.tolist(), "sheets": rows, "clip": self.clip}
-        return told | {"scores": self.scores, "seconds": self.seconds, "frames": self.schedule.shape[1]}
+        message = {"title": self.title, "schedule": self.schedule.tolist(), "sheets": rows, "clip": self.clip}
+        return message | {"scores": self.scores, "seconds": self.seconds, "frames": self.schedule.shape[1]}
 
 
 @checked

@@ -7,8 +7,8 @@ import anywidget
 import traitlets
 
 from pusa_lab.arguments import checked
-from pusa_lab.widgets.session import Session
-from pusa_lab.widgets.shared import StudioMixin
+from pusa_lab.studio.session import Session
+from pusa_lab.studio.shared import StudioMixin
 
 STATIC = Path(__file__).parent / "static"
 
@@ -34,7 +34,7 @@ class Studio(StudioMixin, anywidget.AnyWidget):
         """Redraw everything from the session; pictures only between runs, because a run sends its rows one by one."""
         self.view = self.session.view()
         if not self.session.running:
-            self.lanes = {name: lane.told() for name, lane in self.session.lanes.items()}
+            self.lanes = {name: lane.message() for name, lane in self.session.lanes.items()}
 
     def _hear(self, _: Any, message: Any, __: Any) -> None:
         self.session.do(message)

@@ -8,9 +8,9 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_writable, writing
+from pusa_lab.studio.runs import Lane
+from pusa_lab.studio.session import Session
 from pusa_lab.types import Schedule
-from pusa_lab.widgets.runs import Lane
-from pusa_lab.widgets.session import Session
 
 
 def plain() -> bool:
@@ -33,7 +33,7 @@ class StudioMixin:
         """Redraw everything from the session."""
 
     def act(self, **message: Any) -> None:
-        """Send a message as the page does: `act(do="edit", move="freeze", frame=0)`.
+        """Send a message as the page does: `act(do="edit", kind="freeze", frame=0)`.
 
         Raises:
             ValueError: it cannot be carried out; the sentence is also shown in the widget.

@@ -13,8 +13,8 @@ from diffusers.hooks.group_offloading import _maybe_remove_and_reapply_group_off
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked, shown
-from pusa_lab.wan.lora_match import Pair
-from pusa_lab.wan.lora_names import WRAPPERS
+from pusa_lab.wan.lora.match import Pair
+from pusa_lab.wan.lora.names import WRAPPERS
 
 
 @checked

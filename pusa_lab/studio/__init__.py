@@ -8,12 +8,12 @@ import torch
 
 from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.samplers import State
+from pusa_lab.studio.editing import Editor, Fault
+from pusa_lab.studio.runs import Lane, sheet
+from pusa_lab.studio.session import Session
+from pusa_lab.studio.shared import StudioMixin, plain
 from pusa_lab.types import Clip, Video, VideoModel
 from pusa_lab.viz.animate import estimate, pictures
-from pusa_lab.widgets.editing import Editor, Fault
-from pusa_lab.widgets.runs import Lane, sheet
-from pusa_lab.widgets.session import Session
-from pusa_lab.widgets.shared import StudioMixin, plain
 
 __all__ = ["Editor", "Fault", "Lane", "Player", "ScheduleStudio", "Session"]
 
@@ -41,10 +41,10 @@ def ScheduleStudio(
     """
     session = Session(model, frames, steps, prompt, truth)
     if plain():
-        from pusa_lab.widgets.fallback import PlainStudio
+        from pusa_lab.studio.fallback import PlainStudio
 
         return PlainStudio(session)
-    from pusa_lab.widgets.studio import Studio
+    from pusa_lab.studio.studio import Studio
 
     return Studio(session)
 
@@ -70,9 +70,9 @@ def Player(states: Iterable[State], decode: Callable[[Video], Clip] | None = Non
         raise ValueError("no states to show: give those of sample_steps, or a list of them.")
     lane = Lane("", torch.stack(rows), sheets)
     if plain():
-        from pusa_lab.widgets.fallback import strip
+        from pusa_lab.studio.fallback import strip
 
         return strip(lane)
-    from pusa_lab.widgets.studio import StatesPlayer
+    from pusa_lab.studio.studio import StatesPlayer
 
-    return StatesPlayer(lane=lane.told())
+    return StatesPlayer(lane=lane.message())

@@ -9,8 +9,8 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from pusa_lab.schedules import SCHEDULES, describe, frame_indices, marks
+from pusa_lab.studio import edits
 from pusa_lab.types import Schedule
-from pusa_lab.widgets import moves
 
 MOST = 200
 """Steps that can be undone."""
@@ -58,8 +58,8 @@ class Editor:
     """
 
     def __init__(self, frames: int = 9, steps: int = 20, shift: float = 1.0) -> None:
-        if not 1 <= frames <= moves.MOST_ROWS:
-            raise ValueError(f"frames={frames}: give 1 to {moves.MOST_ROWS:,}.")
+        if not 1 <= frames <= edits.MOST_ROWS:
+            raise ValueError(f"frames={frames}: give 1 to {edits.MOST_ROWS:,}.")
         self.frames = frames
         self._steps: list[Step] = []
         self._at = -1
@@ -72,7 +72,7 @@ class Editor:
 
     @schedule.setter
     def schedule(self, matrix: Any) -> None:
-        self._push(moves.numbers(matrix, self.frames))
+        self._push(edits.numbers(matrix, self.frames))
 
     @property
     def origin(self) -> tuple[str, dict[str, Any]] | None:
@@ -81,7 +81,7 @@ class Editor:
 
     @checked
     def load(self, name: str, **arguments: Any) -> None:
-        """Load a member of the zoo: `load("pyramid", steps=20, lag=4)`; see `moves.parameters` for the arguments.
+        """Load a member of the zoo: `load("pyramid", steps=20, lag=4)`; see `edits.parameters` for the arguments.
 
         Args:
             name: a name in `schedules.SCHEDULES`.
@@ -90,37 +90,36 @@ class Editor:
         Raises:
             ValueError: there is no such member, or an argument is unknown or out of range.
         """
-        if name not in SCHEDULES:
-            raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(SCHEDULES)}.")
+        SCHEDULES.find(name)
         arguments = {"steps": 20, **arguments}
         allowed = inspect.signature(SCHEDULES[name]).parameters.keys() - {"frames"}
         if unknown := sorted(arguments.keys() - allowed):
             raise ValueError(f"{name} has no {unknown[0]!r:.40}: choose from {', '.join(sorted(allowed))}.")
         for word, value in arguments.items():
-            if isinstance(value, int) and abs(value) > moves.MOST_ROWS:
-                raise ValueError(f"{word}={value:.3g}: the studio takes at most {moves.MOST_ROWS:,}.")
+            if isinstance(value, int) and abs(value) > edits.MOST_ROWS:
+                raise ValueError(f"{word}={value:.3g}: the studio takes at most {edits.MOST_ROWS:,}.")
         for word in arguments.keys() & {"shift", "noise"}:
             arguments[word] = float(arguments[word]) if isinstance(arguments[word], int) else arguments[word]
-        self._push(moves.small(SCHEDULES[name](frames=self.frames, **arguments)), (name, arguments))
+        self._push(edits.small(SCHEDULES[name](frames=self.frames, **arguments)), (name, arguments))
 
     @checked
-    def edit(self, move: str, gesture: str | None = None, **arguments: Any) -> None:
-        """Make an edit, one of `moves.MOVES`: `edit("drag", frame=3, row=5, level=0.4)`.
+    def edit(self, kind: str, gesture: str | None = None, **arguments: Any) -> None:
+        """Make an edit, one of `edits.EDITS`: `edit("drag", frame=3, row=5, level=0.4)`.
 
         Args:
-            move: drag, paint, freeze, delay or copy.
+            kind: drag, paint, freeze, delay or copy.
             gesture: edits in a row with the same gesture are undone together.
             **arguments: arguments of the edit.
 
         Raises:
             ValueError: there is no such edit, its arguments are wrong, or a cell does not exist.
         """
-        if move not in moves.MOVES:
-            raise ValueError(f"unknown move {move!r}: choose one of {', '.join(moves.MOVES)}.")
-        asked = inspect.signature(moves.MOVES[move]).parameters.keys() - {"S"}
+        if kind not in edits.EDITS:
+            raise ValueError(f"unknown edit {kind!r}: choose one of {', '.join(edits.EDITS)}.")
+        asked = inspect.signature(edits.EDITS[kind]).parameters.keys() - {"S"}
         if arguments.keys() != asked:
-            raise ValueError(f"{move} takes {', '.join(sorted(asked))}, but got {', '.join(arguments) or 'none'}.")
-        self._push(moves.small(moves.MOVES[move](self.schedule, **arguments)), gesture=gesture)
+            raise ValueError(f"{kind} takes {', '.join(sorted(asked))}, but got {', '.join(arguments) or 'none'}.")
+        self._push(edits.small(edits.EDITS[kind](self.schedule, **arguments)), gesture=gesture)
 
     def undo(self) -> None:
         """Undo the last step, if there is one."""
@@ -139,7 +138,7 @@ class Editor:
         """List the faults of all cells, row by row."""
         S = self._step.matrix
         found = [
-            Fault(row, frame, f"row {row}, frame {frame}: {S[row, frame]:.4g} {what}", moves.mending(S, row, frame)[1])
+            Fault(row, frame, f"row {row}, frame {frame}: {S[row, frame]:.4g} {what}", edits.mending(S, row, frame)[1])
             for what, mask in marks(S).items()
             for row, frame in mask.nonzero().tolist()
         ]
@@ -147,7 +146,7 @@ class Editor:
 
     def mend(self, fault: Fault) -> str:
         """Mend a fault as `fault.mend` says, and return that phrase."""
-        matrix, said = moves.mending(self._step.matrix, fault.row, fault.frame)
+        matrix, said = edits.mending(self._step.matrix, fault.row, fault.frame)
         self._push(matrix)
         return said
 
@@ -162,15 +161,15 @@ class Editor:
         S = self._step.matrix
         calls = int((S[1:] != S[:-1]).any(dim=1).sum())
         order = [] if self.faults() else [list(group) for group in describe(S).order]
-        told = None if seconds is None else calls * seconds
-        return {"rows": len(S), "frames": self.frames, "calls": calls, "order": order, "seconds": told}
+        estimate = None if seconds is None else calls * seconds
+        return {"rows": len(S), "frames": self.frames, "calls": calls, "order": order, "seconds": estimate}
 
     def line(self) -> str:
         """Return the line of Python that rebuilds the schedule exactly."""
         if self.origin is not None:
             name, arguments = self.origin
-            told = {"steps": arguments["steps"], "frames": self.frames} | arguments
-            return f"pl.schedules.{name}({', '.join(f'{key}={value!r}' for key, value in told.items())})"
+            settings = {"steps": arguments["steps"], "frames": self.frames} | arguments
+            return f"pl.schedules.{name}({', '.join(f'{key}={value!r}' for key, value in settings.items())})"
         if self.faults():
             return f"torch.tensor({_text(self._step.matrix)})".replace("nan", "float('nan')")
         return f"pl.schedules.from_columns({_text(self._step.matrix.T)})"

@@ -1,4 +1,4 @@
-"""pytest tests/test_widgets_editing.py: what a hand does to a matrix, without any widget."""
+"""pytest tests/test_studio_editing.py: what a hand does to a matrix, without any widget."""
 
 import json
 
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import pusa_lab as pl
 from pusa_lab import schedules
-from pusa_lab.widgets import Editor
-from pusa_lab.widgets.editing import columns
-from pusa_lab.widgets.moves import parameters
+from pusa_lab.studio import Editor
+from pusa_lab.studio.editing import columns
+from pusa_lab.studio.edits import parameters
 
 some = settings(deadline=None, database=None, derandomize=True, max_examples=12)
 level = st.floats(0, 1, width=32)
@@ -27,13 +27,13 @@ plans = st.tuples(
 
 
 def drawn(plan):
-    """An editor after a few random moves, faults included."""
-    frames, steps, moves = plan
+    """An editor after a few random edits, faults included."""
+    frames, steps, edits = plan
     editor = Editor(frames, steps)
-    for move, frame, row, m, by in moves:
+    for kind, frame, row, m, by in edits:
         i, r = frame % frames, row % len(editor.schedule)
-        told = {"drag": {"frame": i, "row": r, "level": m}, "paint": {"frames": [i], "rows": [r], "level": m}}
-        editor.edit(move, **told.get(move, {"frame": i, "by": by}))
+        arguments = {"drag": {"frame": i, "row": r, "level": m}, "paint": {"frames": [i], "rows": [r], "level": m}}
+        editor.edit(kind, **arguments.get(kind, {"frame": i, "by": by}))
     return editor
 
 
@@ -175,9 +175,9 @@ def test_copying_and_painting():
 def test_facts_agree_with_the_library():
     editor = Editor(frames=5)
     editor.load("pyramid", steps=6, lag=3)
-    told, want = editor.facts(0.5), schedules.describe(editor.schedule)
-    assert (told["calls"], told["seconds"]) == (want.calls, want.calls * 0.5)
-    assert [tuple(group) for group in told["order"]] == list(want.order)
+    found, want = editor.facts(0.5), schedules.describe(editor.schedule)
+    assert (found["calls"], found["seconds"]) == (want.calls, want.calls * 0.5)
+    assert [tuple(group) for group in found["order"]] == list(want.order)
     editor.edit("paint", frames=[0], rows=[3], level=1.0)
     assert editor.facts()["order"] == []
     assert editor.facts()["seconds"] is None
@@ -204,19 +204,19 @@ def test_a_matrix_of_another_shape_is_refused_and_nothing_is_lost(bad):
 
 
 @pytest.mark.parametrize(
-    ("move", "arguments", "said"),
+    ("kind", "arguments", "said"),
     [
         ("drag", {"frame": 9, "row": 0, "level": 0.5}, "frame 9 is outside"),
         ("drag", {"frame": 0, "row": 99, "level": 0.5}, "row 99"),
         ("paint", {"frames": [0], "rows": [0], "level": 1.5}, "level 1.5"),
-        ("fly", {}, "unknown move"),
+        ("fly", {}, "unknown edit"),
     ],
 )
-def test_bad_moves_get_a_sentence_and_change_nothing(move, arguments, said):
+def test_bad_edits_get_a_sentence_and_change_nothing(kind, arguments, said):
     editor = Editor(frames=3)
     before = editor.schedule
     with pytest.raises(ValueError, match=said):
-        editor.edit(move, **arguments)
+        editor.edit(kind, **arguments)
     assert torch.equal(editor.schedule, before)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_writable
-from pusa_lab.wan.lora_adapters import (
+from pusa_lab.wan.lora.adapters import (
     active_names,
     add_dense,
     add_pairs,
@@ -29,11 +29,11 @@ from pusa_lab.wan.lora_adapters import (
     layers,
     pairs_of,
 )
-from pusa_lab.wan.lora_files import Source, read, write
-from pusa_lab.wan.lora_kinds import model_of
-from pusa_lab.wan.lora_match import Match, Pair, changes_nothing, match, module_of
-from pusa_lab.wan.lora_names import written_key
-from pusa_lab.wan.lora_scale import sources
+from pusa_lab.wan.lora.files import Source, read, write
+from pusa_lab.wan.lora.kinds import model_of
+from pusa_lab.wan.lora.match import Match, Pair, changes_nothing, match, module_of
+from pusa_lab.wan.lora.names import written_key
+from pusa_lab.wan.lora.scale import sources
 
 Expert: TypeAlias = Literal["high", "low"]
 """Which of Wan2.2's two experts a transformer is: the one for high noise or the one for low noise."""
