@@ -34,7 +34,7 @@ from small_models.evaluate import HELD_OUT, measure, measure_codec
 from small_models.feature_job import FeatureJob
 from small_models.files import promote, sha256
 from small_models.i2v import NEW_LAYERS, ImageToVideo
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 from small_models.model import CODECS, PRESETS, ToyModel
 from small_models.recipes import FAST, RECIPES, Recipe
 from small_models.sheets import reporter
@@ -115,7 +115,7 @@ def train(
     about = {"name": path.stem, "date": date.today().isoformat(), "command": command, "seconds": round(seconds, 1)}
     about |= {
         "device": device_name(),
-        "versions": versions(),
+        "versions": library_versions(),
         "data": f"{job.source}, {len(job.dataset.captions)} clips",
     }
     about |= {**job.parts(), "config": asdict(recipe.config)}

@@ -114,7 +114,7 @@ ANSWERS = {
             [
                 "my_draw = timestep_samplers.clean_prefix(3)",
                 "my_draw = picture",
-                "my_draw = timestep_samplers.blockwise(3)",
+                "my_draw = timestep_samplers.per_block(3)",
             ],
             "my_draw = timestep_samplers.clean_prefix(3, rest=timestep_samplers.shared)",
         ),

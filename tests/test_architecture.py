@@ -65,6 +65,38 @@ def test_files_and_functions_stay_short(path):
             assert lines <= 40, f"{node.name} has {lines} lines"
 
 
+SHARED = {
+    *("load", "list_models", "main"),  # the front door of each package
+    *("plan", "train", "encode"),  # a command beside the function that it calls
+    *("Step", "bare", "check", "decoded", "estimate", "fidelity", "find", "fit", "image_to_video", "inside"),
+    *(
+        "merge",
+        "numbers",
+        "obedience",
+        "parse",
+        "plain",
+        "read",
+        "read_clip",
+        "read_json",
+        "shared",
+        "sheet",
+        "task_of",
+        "write",
+    ),
+}
+"""Public names that several modules define."""
+
+
+def test_a_public_name_means_one_thing():
+    homes = {}
+    for path in FILES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    several = {name: places for name, places in homes.items() if len(places) > 1}
+    assert several.keys() == SHARED, {n: several.get(n, "has one home now") for n in several.keys() ^ SHARED}
+
+
 def room_of(path):
     """The room of pusa_lab that a file belongs to, or None."""
     return (

@@ -11,10 +11,18 @@ from jaxtyping import TypeCheckError
 from pusa_lab import training
 from pusa_lab.conditions import place
 from pusa_lab.pixels import to_uint8
-from small_models.experiments import SMALL, Adaptation, Lab, ResultStore, ToyTrainer, read, run_table
+from small_models.experiments import (
+    SMALL,
+    Adaptation,
+    Lab,
+    ResultStore,
+    ToyTrainer,
+    read_results,
+    result_store,
+    run_table,
+)
 from small_models.experiments import adapt as adapting
-from small_models.experiments import store as booking
-from small_models.experiments.lab import given
+from small_models.experiments.lab import known_frames
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.training_tables import exactness, ratios
 from small_models.world import positions, render
@@ -61,7 +69,7 @@ def test_rows_are_measured_once_and_survive_a_kill(tmp_path):
     assert not (tmp_path / "x.json").exists()
     again.close(more=3)
     assert not (tmp_path / "x.part.json").exists()
-    found = read(tmp_path / "x.json")
+    found = read_results(tmp_path / "x.json")
     assert [row["key"]["steps"] for row in found["rows"]] == [1, 2]
     assert found["more"] == 3
     assert {"device", "versions", "date", "code", "sizes", "command"} <= set(found)
@@ -84,9 +92,9 @@ def test_rows_of_another_run_are_never_mixed_in(tmp_path, monkeypatch, what):
     if what == "sizes":
         monkeypatch.setattr("test_experiments.TINY", replace(TINY, seeds=3))
     if what == "code":
-        monkeypatch.setattr(booking, "code_hash", lambda: "other")
+        monkeypatch.setattr(result_store, "code_hash", lambda: "other")
     if what == "device":
-        monkeypatch.setattr(booking, "device_name", lambda: "a GPU")
+        monkeypatch.setattr(result_store, "device_name", lambda: "a GPU")
     with pytest.raises(ValueError, match=f"another run .other {what}"):
         begin(tmp_path, **({"a": "2"} if what == "checkpoints" else {}))
     assert (tmp_path / "x.part.json").is_file()
@@ -95,29 +103,29 @@ def test_rows_of_another_run_are_never_mixed_in(tmp_path, monkeypatch, what):
 def test_what_is_no_results_file_is_refused(tmp_path):
     path = tmp_path / "x.json"
     with pytest.raises(ValueError, match="holds no results"):
-        read(path)
+        read_results(path)
     for text in ("{", "[]", '{"rows": []}'):
         path.write_text(text)
         with pytest.raises(ValueError, match="holds no results"):
-            read(path)
+            read_results(path)
     path.write_text(json.dumps({"format": 99, "rows": [], "table": "x", "title": "t"}))
     with pytest.raises(ValueError, match="has format 99, this version reads 1"):
-        read(path)
+        read_results(path)
 
 
 def test_the_code_hash_is_of_the_code(tmp_path, monkeypatch):
-    assert booking.code_hash() == booking.code_hash()
+    assert result_store.code_hash() == booking.code_hash()
     for room in ("pusa_lab", "small_models"):
         (tmp_path / room).mkdir()
-    monkeypatch.setattr(booking, "__file__", str(tmp_path / "small_models" / "experiments" / "store.py"))
-    before = booking.code_hash()
+    monkeypatch.setattr(result_store, "__file__", str(tmp_path / "small_models" / "experiments" / "result_store.py"))
+    before = result_store.code_hash()
     (tmp_path / "pusa_lab" / "new.py").write_text("x = 1\n")
-    assert booking.code_hash() != before
+    assert result_store.code_hash() != before
 
 
 def test_known_frames_are_cut_out_in_runs(lab, nano_base):
     truth = to_uint8(render(lab.scenes(3)))
-    known = given(truth, [0, 1, 4, 7], nano_base.geometry, noise=[0.1, 0.2, 0.3, 0.4])
+    known = known_frames(truth, [0, 1, 4, 7], nano_base.geometry, noise=[0.1, 0.2, 0.3, 0.4])
     assert [k.at for k in known] == [0, 4, 7]
     assert [k.noise for k in known] == [[0.1, 0.2], [0.3], [0.4]]
     found = place(replace_task(known), nano_base.geometry, 8, 3)
@@ -264,7 +272,7 @@ def test_the_cost_ratio_is_read_off_the_other_curve():
 
 def test_a_whole_table_in_miniature(tmp_path, lab, trainer):
     found = run_table("noise", lab, trainer, tmp_path, "pusa-lab bench paper --table noise")
-    assert found == read(tmp_path / "noise.json")
+    assert found == read_results(tmp_path / "noise.json")
     for row in found["rows"]:
         mean, low, high = row["scores"]["psnr"]
         assert low <= mean <= high

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from pusa_lab.metrics import Interval
-from small_models.experiments import RESULTS, TABLES, read, sampling_tables
+from small_models.experiments import RESULTS, TABLES, read_results, sampling_tables
 from small_models.experiments.claims import CLAIMS, claims
 from small_models.experiments.figures import figure
 from small_models.experiments.lab import Lab
 from small_models.experiments.records import table_of
-from small_models.experiments.report import show
-from small_models.experiments.rows import line, numbers, pick, values
+from small_models.experiments.report import show_table
+from small_models.experiments.rows import line, pick, score_numbers, values
 from small_models.experiments.sizes import Sizes
 from small_models.experiments.training_tables import SAMPLERS
 from small_models.experiments.verdicts import (
@@ -29,7 +29,7 @@ from small_models.experiments.verdicts import (
 )
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
-FOUND = {name: read(RESULTS / f"{name}.json") for name in TABLES}
+FOUND = {name: read_results(RESULTS / f"{name}.json") for name in TABLES}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -82,9 +82,9 @@ def test_every_row_has_all_its_clips(name):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_text_and_picture_are_of_these_numbers(name):
-    assert (RESULTS / f"{name}.md").read_text() == show(FOUND[name]) + "\n"
+    assert (RESULTS / f"{name}.md").read_text() == show_table(FOUND[name]) + "\n"
     assert 0 < (RESULTS / f"{name}.png").stat().st_size < 200_000
-    assert verdict(FOUND[name])[1] in show(FOUND[name])
+    assert verdict(FOUND[name])[1] in show_table(FOUND[name])
 
 
 def test_claims_are_told_in_the_readme_as_measured():
@@ -124,9 +124,9 @@ def test_all_weights_are_compared_not_one_kind():
 
 def test_missing_rows_are_said_and_do_not_stop_the_table():
     found = {"table": "cost", "title": "t", "rows": [row({"way": "VTA, all weights", "share": 0.1}, 0.9)]}
-    assert "cannot be said" in show(found)
+    assert "cannot be said" in show_table(found)
     with pytest.raises(ValueError, match="no table 'nope'"):
-        show(found | {"table": "nope"})
+        show_table(found | {"table": "nope"})
 
 
 def row(key, total, psnr=None):
@@ -223,7 +223,7 @@ def test_what_a_claim_cannot_be_read_from_is_named(table, path, says, tmp_path):
 def test_rows_are_asked_for_what_they_have():
     rows = FOUND["noise"]["rows"]
     assert [0.2, 0.5] in values(rows, "noise")
-    assert numbers(rows[0], "psnr_frame") == numbers(None, "psnr")
+    assert score_numbers(rows[0], "psnr_frame") == score_numbers(None, "psnr")
     for call, says in (
         (lambda: line(rows, "mode", "psnr"), "'mode' of the row .* is 'denoise' .a str.: give a part"),
         (lambda: pick(rows, noise={}), "noise is a dict of 0: give a text, a number"),
@@ -246,4 +246,4 @@ def test_a_mistake_of_ours_is_not_called_a_missing_row(monkeypatch):
 
     monkeypatch.setitem(VERDICTS, "steps", mistaken)
     with pytest.raises(KeyError, match="typo"):
-        show(FOUND["steps"])
+        show_table(FOUND["steps"])

@@ -18,8 +18,8 @@ def gen(seed=0):
 
 
 WARPED = [
-    timestep_samplers.shifted(timestep_samplers.shared, 5.0),
-    timestep_samplers.logit_normal(timestep_samplers.blockwise(2, timestep_samplers.nondecreasing())),
+    timestep_samplers.shift_timesteps(timestep_samplers.shared, 5.0),
+    timestep_samplers.logit_normal_timesteps(timestep_samplers.per_block(2, timestep_samplers.nondecreasing())),
 ]
 
 
@@ -55,7 +55,7 @@ def test_mixed_tosses_one_coin_per_sample(p):
 
 
 def test_shift_moves_the_median_where_the_formula_says():
-    tau = timestep_samplers.shifted(timestep_samplers.independent, 5.0)(N, F, gen())
+    tau = timestep_samplers.shift_timesteps(timestep_samplers.independent, 5.0)(N, F, gen())
     # The median of U is 1/2, and shift is increasing: 5/2 / (1 + 4/2) = 5/6, the .83 of the released trainer.
     assert tau.median().item() == pytest.approx(5 / 6, abs=0.01)
 
@@ -76,7 +76,7 @@ def test_a_probability_out_of_range_is_refused(p):
 
 def test_a_shift_out_of_range_is_refused_before_the_first_sample():
     with pytest.raises(ValueError, match="shift"):
-        timestep_samplers.shifted(timestep_samplers.shared, 0.0)
+        timestep_samplers.shift_timesteps(timestep_samplers.shared, 0.0)
 
 
 def uniform_distance(u):
@@ -94,14 +94,14 @@ def test_clean_prefix_keeps_its_level_and_draws_the_rest(k, noise):
 
 
 def test_a_warp_inside_rest_leaves_the_prefix_alone_and_one_outside_does_not():
-    inside = timestep_samplers.clean_prefix(1, 0.03, timestep_samplers.shifted(timestep_samplers.independent, 5.0))(
-        N, F, gen()
-    )
-    outside = timestep_samplers.shifted(timestep_samplers.clean_prefix(1, 0.03), 5.0)(N, F, gen())
+    inside = timestep_samplers.clean_prefix(
+        1, 0.03, timestep_samplers.shift_timesteps(timestep_samplers.independent, 5.0)
+    )(N, F, gen())
+    outside = timestep_samplers.shift_timesteps(timestep_samplers.clean_prefix(1, 0.03), 5.0)(N, F, gen())
     torch.testing.assert_close(inside[:, 1:], outside[:, 1:])
     assert inside[0, 0].item() == pytest.approx(0.03)
     assert outside[0, 0].item() == pytest.approx(5 * 0.03 / (1 + 4 * 0.03))
-    assert (timestep_samplers.logit_normal(timestep_samplers.clean_prefix())(N, F, gen())[:, 0] == 0).all()
+    assert (timestep_samplers.logit_normal_timesteps(timestep_samplers.clean_prefix())(N, F, gen())[:, 0] == 0).all()
 
 
 def test_uniform_future_shares_one_clock_after_an_independent_history():
@@ -113,7 +113,7 @@ def test_uniform_future_shares_one_clock_after_an_independent_history():
 
 @pytest.mark.parametrize(("block", "frames"), [(1, 5), (3, 7), (3, 9), (4, 3)])
 def test_blockwise_has_one_clock_per_block_and_keeps_the_tail(block, frames):
-    tau = timestep_samplers.blockwise(block)(N, frames, gen())
+    tau = timestep_samplers.per_block(block)(N, frames, gen())
     assert tau.shape == (N, frames)
     for i, j in itertools.combinations(range(frames), 2):
         if i // block == j // block:
@@ -134,10 +134,10 @@ def test_wan_leftover_has_a_fifth_of_nearly_clean_first_frames():
 
 
 def test_logit_normal_has_its_closed_form_and_keeps_the_order():
-    tau = timestep_samplers.logit_normal(timestep_samplers.independent, mean=0.4, std=1.7)(N, F, gen())
+    tau = timestep_samplers.logit_normal_timesteps(timestep_samplers.independent, mean=0.4, std=1.7)(N, F, gen())
     for column in tau.T:
         assert uniform_distance(torch.special.ndtr((torch.logit(column) - 0.4) / 1.7)) < 1.95
-    tau = timestep_samplers.logit_normal(timestep_samplers.nondecreasing())(N, F, gen())
+    tau = timestep_samplers.logit_normal_timesteps(timestep_samplers.nondecreasing())(N, F, gen())
     assert (tau.diff(dim=1) >= 0).all()
 
 
@@ -238,12 +238,12 @@ def test_nondecreasing_never_falls(frames, levels, batch, seed):
         (lambda: timestep_samplers.clean_prefix(5)(2, 5), "k=5 frames of history leave none of the video's 5"),
         (lambda: timestep_samplers.uniform_future(-1), "k=-1"),
         (lambda: timestep_samplers.uniform_future(6)(2, 5), "k=6 frames"),
-        (lambda: timestep_samplers.blockwise(0), "block=0"),
+        (lambda: timestep_samplers.per_block(0), "block=0"),
         (lambda: timestep_samplers.nondecreasing(0), "levels=0"),
         (lambda: timestep_samplers.noisy_first_frame(1.2), "p=1.2"),
         (lambda: timestep_samplers.noisy_first_frame(std=-1.0), "std=-1.0"),
-        (lambda: timestep_samplers.logit_normal(timestep_samplers.shared, std=0.0), "std=0.0"),
-        (lambda: timestep_samplers.logit_normal(timestep_samplers.shared, std=float("nan")), "std=nan"),
+        (lambda: timestep_samplers.logit_normal_timesteps(timestep_samplers.shared, std=0.0), "std=0.0"),
+        (lambda: timestep_samplers.logit_normal_timesteps(timestep_samplers.shared, std=float("nan")), "std=nan"),
     ],
 )
 def test_what_cannot_be_sampled_is_refused(make, match):

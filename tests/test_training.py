@@ -38,10 +38,12 @@ def dataset(batch, clips, seed=0):
         ({"global_batch_size": 0}, "global_batch_size=0"),
         ({"ema": 1.0}, "ema=1.0"),
         ({"caption_dropout": -0.1}, "caption_dropout=-0.1"),
-        ({"timestep_sampler": "sorted"}, "timestep_sampler='sorted': choose one of shared, independent, mixed"),
+        ({"timestep_sampler": "sorted"}, "unknown timestep sampler 'sorted': choose one of shared, independent, mixed"),
         ({"lr": 0.0}, "lr=0.0"),
         ({"shift": 0.0}, "shift=0.0"),
         ({"timestep_sampler": "mixed", "p_async": 2.0}, "p_async=2.0"),
+        ({"timestep_sampler": "clean_prefix(k=0)"}, "k=0: give the number of history frames"),
+        ({"timestep_sampler": "clean_prefix(2)"}, r"'clean_prefix\(2\)' is not a name with settings"),
         ({"compile": "foo"}, "compile='foo': choose one of"),
         ({"warmup": -1}, "warmup=-1"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0"),
@@ -73,6 +75,8 @@ def test_the_configured_draw_is_the_one_trained_with():
     tau = TrainConfig(timestep_sampler="mixed", p_async=0.5, shift=5.0).make_timestep_sampler()(4000, 6)
     assert 0.4 < (tau != tau[:, :1]).any(1).float().mean() < 0.6
     assert tau.median() > 0.75
+    tau = TrainConfig(timestep_sampler="clean_prefix(k=2, rest=shared)").make_timestep_sampler()(50, 6)
+    assert (tau[:, :2] == 0).all() and (tau[:, 2:] == tau[:, 2:3]).all() and tau[:, 2].unique().numel() > 40
     assert (
         RECIPES["nano", "vta"].config.timestep_sampler
         == RECIPES["mini", "vta"].config.timestep_sampler

@@ -402,8 +402,10 @@ print(f"the released grid: median {grid.quantile(0.5):.3f}, lowest {grid.min():.
 assert abs(grid.quantile(0.5) - 0.834) < 0.001, "half of the released clocks are above .834"
 assert grid.min() > 0, "a clean frame never occurs in the released training"
 
-tau = timestep_samplers.shifted(timestep_samplers.independent, 5.0)(CLIPS // 10, 9, torch.Generator().manual_seed(SEED))
-assert abs(tau.median() - grid.median()) < 0.01, "`timestep_samplers.shifted` is the same draw without the grid"
+tau = timestep_samplers.shift_timesteps(timestep_samplers.independent, 5.0)(
+    CLIPS // 10, 9, torch.Generator().manual_seed(SEED)
+)
+assert abs(tau.median() - grid.median()) < 0.01, "`timestep_samplers.shift_timesteps` is the same draw without the grid"
 
 # %% [markdown]
 # ## How often does training look like image-to-video?
@@ -549,7 +551,7 @@ else:
 # | `fafm_frame_loss` | loss of every sample and frame, unreduced |
 # | `fafm_loss(weight=)` | its mean; a weight acts on each frame first (Eq. 11) |
 # | `timestep_samplers.independent` | a clock for every frame, uniform: the paper |
-# | `timestep_samplers.shifted(timestep_samplers.independent, 5)` | the same pushed to noise: the released trainer |
+# | `timestep_samplers.shift_timesteps(timestep_samplers.independent, 5)` | the same pushed to noise: the released trainer |
 #
 # *What could go wrong:* reducing before weighting; comparing losses of different draws; taking a loss above 0 for a bad
 # model; wondering why the loss of clean frames does not fall.

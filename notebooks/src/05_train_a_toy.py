@@ -150,7 +150,7 @@ assert (gains["nano-vta"] - gains["nano-base"]).mean() > 0, "the base has less f
 told_to_learn = {"independent": timestep_samplers.independent, "shared": timestep_samplers.shared, "picture": picture}
 for name, draw in told_to_learn.items():
     viz.plot_timestep_sampler(
-        timestep_samplers.shifted(draw, config.shift), geometry.frames, title=f"{name}, shift {config.shift:g}"
+        timestep_samplers.shift_timesteps(draw, config.shift), geometry.frames, title=f"{name}, shift {config.shift:g}"
     )
     plt.show()
 
@@ -164,7 +164,7 @@ print(f"{STEPS} steps of {BATCH} clips: 1/{1 / share:,.0f} of what nano-vta has 
 
 # %%
 dataset = pixel_dataset(clips_of(world_name, 256, SEED, geometry, device), BATCH, SEED, device)
-at_unequal = timestep_samplers.shifted(timestep_samplers.independent, config.shift)
+at_unequal = timestep_samplers.shift_timesteps(timestep_samplers.independent, config.shift)
 marks, at_first = [STEPS // 2, STEPS], held_out(base, at_unequal)[1]
 
 
@@ -172,7 +172,7 @@ def train(draw):
     toy = small_models.load("nano-base", device=device).requires_grad_(True).train()
     toy.text.requires_grad_(False)
     module, curve = VTAModule(toy, config), [at_first]
-    module.timestep_sampler = timestep_samplers.shifted(draw, config.shift)
+    module.timestep_sampler = timestep_samplers.shift_timesteps(draw, config.shift)
     data = LatentVideoDataModule(InMemoryDataset(dataset.videos, dataset.captions, BATCH, config.seed))
     run(module, data, marks=marks, keep=lambda step, now: curve.append(held_out(now, at_unequal)[1]))
     return toy.requires_grad_(False).eval().to(device), torch.stack([loss.mean(dim=1) for loss in curve])

@@ -58,7 +58,7 @@ from pusa_lab.training import add_lora
 from small_models import evaluate, experiments, world
 from small_models.experiments import SMALL, Adaptation, Lab, ResultStore, ToyTrainer, verdicts
 from small_models.experiments.claims import share
-from small_models.experiments.lab import given
+from small_models.experiments.lab import known_frames
 from small_models.experiments.rows import pick, values
 
 device = setup(seed=SEED, shapes=True)
@@ -99,7 +99,7 @@ plt.show()
 
 
 def shipped(solver, steps):
-    return verdicts.find(shelf["steps"], solver=solver, steps=steps)
+    return verdicts.find_row(shelf["steps"], solver=solver, steps=steps)
 
 
 for other in solvers[1:]:
@@ -121,7 +121,7 @@ nano = small_models.load("nano-vta", device=device)
 scenes = world.draw_scenes(CLIPS, evaluate.EVAL_SEED + SEED, world.WORLDS[nano.preset["world"]])
 truth = world.render(scenes, nano.geometry.frames, nano.geometry.size[0])
 captions, clips = world.captions(scenes), pixels.to_uint8(truth)
-picture = tasks.Task("frame 0", given(clips, [0], nano.geometry))
+picture = tasks.Task("frame 0", known_frames(clips, [0], nano.geometry))
 
 
 def free(solver, steps):
@@ -216,7 +216,7 @@ assert torch.allclose(weight[1.4] - w0, 1.4 * (weight[1.0] - w0), atol=1e-5), "t
 mini = minis[1.0]
 scene = world.draw_scenes(1, evaluate.EVAL_SEED + SEED, world.WORLDS[mini.preset["world"]])
 target = world.render(scene, world.MINI.frames, world.MINI.size)
-frame_0 = tasks.Task("frame 0", given(pixels.to_uint8(target), [0], mini.geometry))
+frame_0 = tasks.Task("frame 0", known_frames(pixels.to_uint8(target), [0], mini.geometry))
 made = {
     s: generate(m, world.captions(scene), frame_0, steps=4, guidance=1.0, seed=SEED).video[0] for s, m in minis.items()
 }
@@ -324,7 +324,7 @@ add_lora(base.dit, ranks[0])
 trainable = sum(p.numel() for p in base.dit.parameters() if p.requires_grad)
 assert trainable == size[ranks[0]], "the count is that of the library's own LoRA"
 
-untrained = verdicts.find(shelf["cost"], way="clocks per frame, no training")
+untrained = verdicts.find_row(shelf["cost"], way="clocks per frame, no training")
 start = sum(untrained["by_prompt"]["psnr"][:64]) / 64  # the 64 prompts of lora.json
 gain = {rank: [best(rank, mark)["scores"]["psnr"][0] - start for mark in marks] for rank in ranks}
 table(
@@ -371,7 +371,7 @@ against = {}
 for row in drawn["rows"]:
     key = row["key"]
     if key["draw"] != "independent" and "task" not in key:
-        other = verdicts.find(drawn, draw="independent", shift=key["shift"], strength=key["strength"])
+        other = verdicts.find_row(drawn, draw="independent", shift=key["shift"], strength=key["strength"])
         against[tuple(key.values())] = [verdicts.lead(row, other, score) for score in ("psnr", "total")]
 
 
@@ -403,7 +403,7 @@ ax.set_title("the same prompts, strength 1.4, 95 % intervals of the paired diffe
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
-both = [verdicts.find(drawn, draw="independent", shift=s, strength=1.4) for s in (5.0, 1.0)]
+both = [verdicts.find_row(drawn, draw="independent", shift=s, strength=1.4) for s in (5.0, 1.0)]
 shifted = verdicts.lead(*both)
 print(f"independent, shift 5 against 1: PSNR {cell(shifted)} dB")
 assert verdicts.clearly(shifted) > 0, "the shift of the trainer helps"
@@ -411,7 +411,7 @@ order = [against[name, 1.0, 1.4][0].mean for name in ("PTSS 0.8", "PTSS 0.5", "P
 assert order == sorted(order, reverse=True), "the fewer independent clocks, the worse"
 spoken = [row for row in drawn["rows"] if row["key"].get("task") and row["key"]["draw"] != "independent"]
 for row in spoken:
-    other = verdicts.find(drawn, draw="independent", shift=row["key"]["shift"], task="text_to_video")
+    other = verdicts.find_row(drawn, draw="independent", shift=row["key"]["shift"], task="text_to_video")
     gap = verdicts.lead(row, other, "text_alignment")
     print(f"text to video, {row['key']['draw']}, shift {row['key']['shift']:g}: text alignment {cell(gap, 100)}")
 
@@ -428,13 +428,13 @@ solo = experiments.read(experiments.RESULTS / "tasks.json")
 gains = {}
 for row in pick(solo["rows"], model="specialist, same budget"):
     task = row["key"]["task"]
-    gains[task] = verdicts.lead(row, verdicts.find(solo, task=task, model="VTA, same budget"))
+    gains[task] = verdicts.lead(row, verdicts.find_row(solo, task=task, model="VTA, same budget"))
     print(f"{task:15} {cell(gains[task])} dB")
     assert verdicts.clearly(gains[task]) > 0, "each specialist is ahead at its own task"
 assert max(gains, key=lambda name: gains[name].mean) == "image_to_video", "most where least is known"
-clean = verdicts.find(drawn, draw="first frame clean, the rest alike", shift=5.0, task="text_to_video")
+clean = verdicts.find_row(drawn, draw="first frame clean, the rest alike", shift=5.0, task="text_to_video")
 words = verdicts.lead(
-    clean, verdicts.find(drawn, draw="independent", shift=5.0, task="text_to_video"), "text_alignment"
+    clean, verdicts.find_row(drawn, draw="independent", shift=5.0, task="text_to_video"), "text_alignment"
 )
 print(f"words alone, frame 0 always clean in training: text alignment {cell(words, 100)} points")
 assert verdicts.clearly(words) < 0, "and it pays with the words"
@@ -562,7 +562,7 @@ if my_choice is None:
 else:
     sampled, stretched = (
         shipped(*my_choice[:2]),
-        verdicts.find(shelf["lora"], rank=8, share=0.25, strength=my_choice[2]),
+        verdicts.find_row(shelf["lora"], rank=8, share=0.25, strength=my_choice[2]),
     )
     reached = [row["scores"]["psnr"][0] for row in (sampled, stretched)]
     print(f"{sampled['key']['calls']} calls, {reached[0]:.2f} dB; strength {my_choice[2]:g}, {reached[1]:.2f} dB")

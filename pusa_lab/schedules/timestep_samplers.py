@@ -1,7 +1,8 @@
 """Timestep samplers for training: each is a function (batch, frames, generator) -> tau (b, f) in [0, 1].
 
-They can be nested: `logit_normal(blockwise(3, nondecreasing()))`. `shifted` and `logit_normal` around a sampler change
-all its timesteps; around its argument `rest`, they do not change the frames that have a fixed level.
+They can be nested: `logit_normal_timesteps(per_block(3, nondecreasing()))`. `shift_timesteps` and
+`logit_normal_timesteps` around a sampler change all its timesteps; around its argument `rest`, they do not change the
+frames that have a fixed level.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from collections.abc import Callable
 import torch
 
 from pusa_lab.arguments import checked
+from pusa_lab.registry import Registry
 from pusa_lab.schedules.grids import check_logits, check_shift, shift_levels
 from pusa_lab.schedules.timestep_sampler_checks import TimestepSampler, check_sampler_sizes, checked_sampler, tau_of
 from pusa_lab.types import Tau
@@ -145,7 +147,7 @@ def uniform_future(k: int = 1) -> TimestepSampler:
 
 
 @checked
-def blockwise(block: int = 3, each: TimestepSampler = independent) -> TimestepSampler:
+def per_block(block: int = 3, each: TimestepSampler = independent) -> TimestepSampler:
     """Timestep sampler with one timestep per block of frames; the last block may be shorter.
 
     tau_i = c_(i // block), with c from `each`
@@ -271,7 +273,7 @@ def noisy_first_frame(
 
 
 @checked
-def shifted(sampler: TimestepSampler, shift: float | int) -> TimestepSampler:
+def shift_timesteps(sampler: TimestepSampler, shift: float | int) -> TimestepSampler:
     """Timestep sampler with the timesteps of another one shifted towards noise: tau' = s tau / (1 + (s - 1) tau).
 
     Args:
@@ -294,7 +296,9 @@ def shifted(sampler: TimestepSampler, shift: float | int) -> TimestepSampler:
 
 
 @checked
-def logit_normal(sampler: TimestepSampler, mean: float | int = 0.0, std: float | int = 1.0) -> TimestepSampler:
+def logit_normal_timesteps(
+    sampler: TimestepSampler, mean: float | int = 0.0, std: float | int = 1.0
+) -> TimestepSampler:
     """Timestep sampler with the timesteps of another one moved to the middle, as in Stable Diffusion 3; 0 and 1 stay.
 
     tau' = sigmoid(mean + std Phi^-1(tau)): uniform timesteps become logit-normal, and the order of frames is kept
@@ -328,12 +332,10 @@ def _check_history(k: int, frames: int | None = None) -> None:
         raise ValueError(f"k={k} frames of history leave none of the video's {frames} to generate: give a smaller k.")
 
 
-TIMESTEP_SAMPLERS: dict[str, Callable[..., TimestepSampler]] = {
-    "shared": lambda: shared,
-    "independent": lambda: independent,
-    **{
-        maker.__name__: maker
-        for maker in (mixed, clean_prefix, uniform_future, blockwise, nondecreasing, noisy_first_frame)
-    },
-}
+_MAKERS = (mixed, clean_prefix, uniform_future, per_block, nondecreasing, noisy_first_frame)
+TIMESTEP_SAMPLERS: Registry[Callable[..., TimestepSampler]] = Registry(
+    "timestep sampler",
+    "pusa_lab.timestep_samplers",
+    {"shared": lambda: shared, "independent": lambda: independent} | {maker.__name__: maker for maker in _MAKERS},
+)
 """Name -> maker of a timestep sampler, such as TIMESTEP_SAMPLERS["mixed"](p_async=0.2); all arguments have defaults."""

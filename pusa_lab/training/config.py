@@ -7,7 +7,8 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.losses import WEIGHTS
-from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS, TimestepSampler, mixed, shifted
+from pusa_lab.registry import written_calls
+from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS, TimestepSampler, shift_timesteps
 from pusa_lab.types import Tau
 
 LR_SCHEDULERS = ("cosine", "constant")
@@ -54,7 +55,8 @@ class TrainConfig:
     caption_dropout: float = 0.1
     """Share of clips trained with the null prompt, for guidance."""
     timestep_sampler: str = "shared"
-    """Name in TIMESTEP_SAMPLERS: shared (for a scalar base model), independent (for VTA), mixed, and others."""
+    """Name in TIMESTEP_SAMPLERS, such as shared (for a scalar base model) or independent (for VTA), if need be with
+    settings: clean_prefix(k=2, rest=shared)."""
     p_async: float = 1.0
     """Share of samples with independent timesteps if timestep_sampler is mixed (PTSS)."""
     shift: float = 1.0
@@ -108,7 +110,7 @@ class TrainConfig:
             if getattr(self, name) > most:
                 raise ValueError(f"{name}={getattr(self, name)}: give at most {most}.")
         choices = {"lr_scheduler": LR_SCHEDULERS, "optimizer": OPTIMIZERS, "precision": PRECISIONS}
-        choices |= {"compile": COMPILE_MODES, "timestep_sampler": (*TIMESTEP_SAMPLERS,), "weight": (*WEIGHTS,)}
+        choices |= {"compile": COMPILE_MODES, "weight": (*WEIGHTS,)}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 listed = ", ".join(word or "'' (none)" for word in known)
@@ -125,11 +127,13 @@ class TrainConfig:
         """Return the timestep sampler of this configuration: (batch, frames, generator) -> tau (batch, frames).
 
         Raises:
-            ValueError: t_min, t_max and shift are not a range and a positive number.
+            ValueError: there is no such timestep sampler or setting, or t_min, t_max and shift are not a range and a
+                positive number.
         """
-        sampler = (
-            mixed(self.p_async) if self.timestep_sampler == "mixed" else TIMESTEP_SAMPLERS[self.timestep_sampler]()
-        )
+        name = self.timestep_sampler.split("(")[0]
+        make = TIMESTEP_SAMPLERS.find(name)
+        settings = {"p_async": self.p_async} if name == "mixed" else {}
+        sampler = make(**settings | written_calls(self.timestep_sampler, TIMESTEP_SAMPLERS)[0][1])
         if (self.t_min, self.t_max) != (0, 1):
             if not (0 <= self.t_min < self.t_max <= 1 and 0 < self.shift < math.inf):
                 raise ValueError(
@@ -139,7 +143,7 @@ class TrainConfig:
             # restricted before the shift, so that tau follows the shifted distribution, conditioned on the range
             back = [tau / (self.shift - (self.shift - 1) * tau) for tau in (self.t_min, self.t_max)]
             sampler = within(sampler, *back)
-        return shifted(sampler, self.shift)
+        return shift_timesteps(sampler, self.shift)
 
     @checked
     def accumulate(self, processes: int) -> int:

@@ -18,7 +18,7 @@ from pusa_lab.files import check_folder
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import Batches, InMemoryDataset, LatentVideoDataModule
 from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule
-from pusa_lab.training.resume import CheckpointFile, check_resume, check_weights
+from pusa_lab.training.resume import CheckpointFile, check_resume, check_resumed_weights
 from pusa_lab.types import computes_in_bfloat16
 
 Keep = Callable[[int, torch.nn.Module], None]
@@ -153,7 +153,7 @@ def run(
     if wrong := [mark for mark in marks if not 1 <= mark <= config.max_steps]:
         raise ValueError(f"mark {wrong[0]} in a run of {config.max_steps} steps: give marks in 1..{config.max_steps}.")
     if resume is not None and found is not None:
-        check_weights(module, found, resume)
+        check_resumed_weights(module, found, resume)
     data = _batches(module, data, devices * nodes)
     products = torch.get_float32_matmul_precision()
     trainer = _trainer(module, logs, accelerator, marks, keep, devices, nodes)

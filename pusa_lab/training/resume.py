@@ -174,7 +174,7 @@ def _broken(resume: Path, why: str) -> ValueError:
 
 
 @checked
-def check_weights(module: TrainedModule, found: dict[str, Any], resume: Path) -> None:
+def check_resumed_weights(module: TrainedModule, found: dict[str, Any], resume: Path) -> None:
     """Refuse a checkpoint of another model, or of a LoRA on another base model.
 
     Args:

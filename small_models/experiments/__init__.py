@@ -9,7 +9,7 @@ from pusa_lab.arguments import checked
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.inside_table import inside
 from small_models.experiments.lab import Lab
-from small_models.experiments.result_store import ResultStore, read
+from small_models.experiments.result_store import ResultStore, read_results
 from small_models.experiments.sampling_tables import noise, schedules, steps, tasks
 from small_models.experiments.sizes import SMALL, Sizes
 from small_models.experiments.suite_table import suite
@@ -25,7 +25,7 @@ __all__ = [
     "Sizes",
     "Table",
     "ToyTrainer",
-    "read",
+    "read_results",
     "run_table",
 ]
 

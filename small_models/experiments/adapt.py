@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared, shifted
+from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared, shift_timesteps
 from pusa_lab.types import Tau
 from small_models import zoo
 from small_models.experiments.lab import Lab
@@ -22,7 +22,7 @@ from small_models.experiments.result_store import code_hash
 from small_models.files import sha256
 from small_models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.lora import merge
-from small_models.machine import versions
+from small_models.machine import library_versions
 from small_models.model import ToyModel
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, and reading results needs none of it
@@ -157,7 +157,15 @@ class ToyTrainer:
         """Named after everything that the weights depend on, but for the number of steps."""
         sizes = self.lab.sizes
         config = asdict(adaptation.config(1, sizes.batch, self.lab.device, sizes.seed))
-        about = [asdict(adaptation), config, sizes.clips, sha256(self.base), self.lab.device, code_hash(), versions()]
+        about = [
+            asdict(adaptation),
+            config,
+            sizes.clips,
+            sha256(self.base),
+            self.lab.device,
+            code_hash(),
+            library_versions(),
+        ]
         return self.lab.work / "weights" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
     def _train(self, adaptation: Adaptation, folder: Path, marks: list[int]) -> None:
@@ -183,7 +191,7 @@ class ToyTrainer:
         torch._dynamo.config.cache_size_limit = 64  # one for each model and way of training
         module = VTAModule(model, adaptation.config(marks[-1], sizes.batch, device, sizes.seed))
         if adaptation.clean:
-            module.timestep_sampler = shifted(clean(adaptation.clean), adaptation.shift)
+            module.timestep_sampler = shift_timesteps(keep_frames_clean(adaptation.clean), adaptation.shift)
         if not adaptation.learn_clean:
             module.loss = only_noisy(module.loss)
         run(module, LatentVideoDataModule(self._data(adaptation)), marks=marks, keep=keep)
@@ -222,7 +230,7 @@ class ToyTrainer:
 
 
 @checked
-def clean(at: Sequence[int]) -> TimestepSampler:
+def keep_frames_clean(at: Sequence[int]) -> TimestepSampler:
     """Timestep sampler that keeps some frames at 0 and gives all others one timestep.
 
     Args:

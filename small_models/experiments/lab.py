@@ -208,7 +208,7 @@ class Lab:
         def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
             if isinstance(model, ImageToVideo) and known:
                 return generate(model.given(truth[:, :1]), prompts, seed=seed, **options).video
-            task = tasks.Task("known frames", given(truth, known, self.geometry, noise, mode))
+            task = tasks.Task("known frames", known_frames(truth, known, self.geometry, noise, mode))
             return generate(model, prompts, task, seed=seed, **options).video
 
         return make
@@ -220,7 +220,7 @@ def _by_prompt(values: Tensor, groups: Tensor) -> list[float]:
 
 
 @checked
-def given(
+def known_frames(
     truth: np.ndarray,
     known: Sequence[int],
     geometry: Geometry,

@@ -14,7 +14,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.files import check_fields, read_json
 from small_models.experiments.records import Record, table_of
 from small_models.experiments.sizes import Sizes
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 
 FORMAT = 1
 """Of the files; readers refuse another."""
@@ -41,10 +41,10 @@ class ResultStore:
     def __init__(self, path: Path, about: dict[str, Any], sizes: Sizes, parts: dict[str, str]):
         self.path, self.part = path, path.with_suffix(".part.json")
         same = {"format": FORMAT, "table": about["table"], "sizes": json.loads(json.dumps(asdict(sizes)))}
-        same |= {"checkpoints": parts, "code": code_hash(), "device": device_name(), "versions": versions()}
+        same |= {"checkpoints": parts, "code": code_hash(), "device": device_name(), "versions": library_versions()}
         self.found = {**same, **about, "date": date.today().isoformat(), "rows": []}
         for there in filter(Path.is_file, (self.path, self.part)):
-            old = read(there)
+            old = read_results(there)
             if other := [name for name, value in same.items() if old.get(name) != value]:
                 raise ValueError(
                     f"{there} is of another run (other {', '.join(other)}): give another --out, or delete it to start "
@@ -85,7 +85,7 @@ class ResultStore:
 
 
 @checked
-def read(path: Path) -> Record:
+def read_results(path: Path) -> Record:
     """A results file, finished or begun.
 
     Args:

@@ -11,7 +11,7 @@ from pusa_lab.generate import generate
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.tasks import MODES, Known, Task, loop
 from small_models.experiments.adapt import Adaptation, ToyTrainer
-from small_models.experiments.lab import Lab, Maker, given
+from small_models.experiments.lab import Lab, Maker, known_frames
 from small_models.experiments.result_store import ResultStore
 
 SOLVERS = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
@@ -122,7 +122,7 @@ def tasks(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
 
 def _still_end(lab: Lab, model: Any) -> Maker:
     def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
-        ends = (*given(truth, [0], lab.geometry), Known(truth[:, -1:], at=-1))
+        ends = (*known_frames(truth, [0], lab.geometry), Known(truth[:, -1:], at=-1))
         return generate(model, prompts, Task("start_end", ends), guidance=lab.sizes.guidance, seed=seed).video
 
     return make
