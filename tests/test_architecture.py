@@ -19,13 +19,24 @@ def run(*words):
 
 
 def test_importing_the_package_brings_nothing_heavy():
-    heavy = ["diffusers", "lightning", "matplotlib", "mediapy", "transformers", "papermill", "IPython", "beartype"]
+    heavy = [
+        "diffusers",
+        "lightning",
+        "matplotlib",
+        "mediapy",
+        "transformers",
+        "papermill",
+        "IPython",
+        "beartype",
+        "pandas",
+    ]
     code = f"import sys, pusa_lab; print([m for m in {heavy} if m in sys.modules])"
     assert run("-c", code).stdout.strip() == "[]"
 
 
 def test_importing_the_toys_brings_no_diffusers_and_no_lightning():
-    code = "import sys, small_models; print([m for m in ('diffusers', 'lightning', 'matplotlib') if m in sys.modules])"
+    heavy = ["diffusers", "lightning", "matplotlib", "pandas"]
+    code = f"import sys, small_models; print([m for m in {heavy} if m in sys.modules])"
     assert run("-c", code).stdout.strip() == "[]"
 
 

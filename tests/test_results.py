@@ -13,6 +13,7 @@ from small_models.experiments.figures import figure
 from small_models.experiments.lab import Lab
 from small_models.experiments.records import table_of
 from small_models.experiments.report import show_table
+from small_models.experiments.result_store import tidy
 from small_models.experiments.rows import line, pick, score_numbers, values
 from small_models.experiments.sizes import Sizes
 from small_models.experiments.training_tables import SAMPLERS
@@ -22,7 +23,7 @@ from small_models.experiments.verdicts import (
     best_strengths,
     clearly,
     farther,
-    find,
+    find_row,
     lead,
     share,
     verdict,
@@ -92,14 +93,14 @@ def test_claims_are_told_in_the_readme_as_measured():
     assert len(rows) == len(CLAIMS)
     for row in rows:
         assert f"| {' | '.join(row)} |" in TEXT, row[0]
-    coded = find(FOUND["suite"], clips="truth through the codec")["scores"]["motion"][0]
+    coded = find_row(FOUND["suite"], clips="truth through the codec")["scores"]["motion"][0]
     assert f"({coded:.1f} for true clips through it)" in (RESULTS / "README.md").read_text()
-    still = find(FOUND["suite"], clips="frame 0 repeated")["scores"]["total"][0]
+    still = find_row(FOUND["suite"], clips="frame 0 repeated")["scores"]["total"][0]
     assert f"a clip that stands still gets {100 * still:.0f} of 100" in " ".join(TEXT.split())
 
 
 def test_pairs_are_sharper_than_two_intervals():
-    ours, theirs = (find(FOUND["cost"], way=f"{w}, all weights", share=0.1) for w in ("VTA", "Wan's way"))
+    ours, theirs = (find_row(FOUND["cost"], way=f"{w}, all weights", share=0.1) for w in ("VTA", "Wan's way"))
     paired = lead(ours, theirs)
     alone = lead(*({"scores": row["scores"]} for row in (ours, theirs)))
     assert paired.mean == pytest.approx(alone.mean, abs=1e-3)
@@ -107,7 +108,7 @@ def test_pairs_are_sharper_than_two_intervals():
     assert clearly(paired) == -1
     assert [clearly(Interval(0.0, *ends)) for ends in ((1.0, 2.0), (-1.0, 1.0), (-2.0, -1.0))] == [1, 0, -1]
     with pytest.raises(ValueError, match="has no row"):
-        find(FOUND["cost"], way="nothing")
+        find_row(FOUND["cost"], way="nothing")
 
 
 def test_all_weights_are_compared_not_one_kind():
@@ -247,3 +248,22 @@ def test_a_mistake_of_ours_is_not_called_a_missing_row(monkeypatch):
     monkeypatch.setitem(VERDICTS, "steps", mistaken)
     with pytest.raises(KeyError, match="typo"):
         show_table(FOUND["steps"])
+
+
+@pytest.mark.parametrize("name", ["steps", "noise", "tasks"])
+def test_a_tidy_table_has_every_score_once(name):
+    found, frame = FOUND[name], tidy(FOUND[name])
+    assert set(frame["table"]) == {name} and set(frame["seed"]) == {found["seed"]}
+    assert len(frame) == sum(
+        not isinstance(v, list) or len(v) == 3 for row in found["rows"] for v in row["scores"].values()
+    )
+    psnr = frame[frame["metric"] == "psnr"].set_index(list(found["rows"][0]["key"]), drop=False)
+    means = [row["scores"]["psnr"][0] for row in found["rows"] if "psnr" in row["scores"]]
+    assert psnr["mean"].tolist() == means and (psnr["low"] <= psnr["high"]).all()
+
+
+def test_a_tidy_table_is_grouped_by_pandas():
+    frame = tidy(FOUND["steps"])
+    best = frame[frame["metric"] == "psnr"].groupby("solver")["mean"].max()
+    rows = [row for row in FOUND["steps"]["rows"] if row["key"]["solver"] == "euler"]
+    assert best["euler"] == max(row["scores"]["psnr"][0] for row in rows)

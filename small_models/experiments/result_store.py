@@ -12,7 +12,7 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_fields, read_json
-from small_models.experiments.records import Record, table_of
+from small_models.experiments.records import Found, Record, table_of
 from small_models.experiments.sizes import Sizes
 from small_models.machine import device_name, library_versions
 
@@ -110,6 +110,30 @@ def read_results(path: Path) -> Record:
     if known != FORMAT:
         raise ValueError(f"{path} has format {known!r:.40}, this version reads {FORMAT}: run its command again.")
     return table
+
+
+@checked
+def tidy(found: Found) -> Any:
+    """The results as a table of one row per measured value, for grouping and joining by pandas.
+
+    Args:
+        found: what a results file holds.
+
+    Returns:
+        A DataFrame with columns table, seed, those of the key (lists as tuples), metric, mean, low and high; a score
+        without an interval has only a mean.
+    """
+    import pandas as pd  # takes long to import
+
+    found, values = table_of(found), []
+    for row in found["rows"]:
+        key = {name: tuple(part) if isinstance(part, list) else part for name, part in row["key"].items()}
+        for metric, value in row.get("scores", {}).items():
+            mean, low, high = value if isinstance(value, list) and len(value) == 3 else (value, None, None)
+            if not isinstance(mean, list):
+                about = {"table": found["table"], "seed": found.get("seed"), **key}
+                values.append({**about, "metric": metric, "mean": mean, "low": low, "high": high})
+    return pd.DataFrame(values)
 
 
 @checked
