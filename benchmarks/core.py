@@ -24,7 +24,7 @@ from pusa_lab import samplers, schedules
 from pusa_lab.files import write_json
 from pusa_lab.schedules import SCHEDULES, timestep_samplers
 from pusa_lab.solvers import SOLVERS
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 
 STEPS, FRAMES, SAMPLES = 50, 21, 10_000
 
@@ -88,7 +88,7 @@ def main() -> None:
 
     found: dict[str, Any] = {"command": "pusa-lab bench core" + (" --fast" if args.fast else "")}
     found |= {"device": device_name(), "processor": platform.processor() or platform.machine(), "seed": 0}
-    found |= {"date": date.today().isoformat(), "versions": versions()}
+    found |= {"date": date.today().isoformat(), "versions": library_versions()}
     ours = seconds(lambda: schedules.pyramid(STEPS, FRAMES), rounds)
     loop = seconds(lambda: loop_pyramid(STEPS, FRAMES), rounds)
     assert torch.allclose(schedules.pyramid(STEPS, FRAMES), loop_pyramid(STEPS, FRAMES), atol=1e-6)

@@ -25,7 +25,7 @@ from pusa_lab.types import Geometry
 from pusa_lab.wan.configs import WAN_CONFIGS
 from pusa_lab.wan.trainable import TrainableWan
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 
 Add = Callable[[dict[str, Any]], None]
 BATCH = 4
@@ -33,7 +33,7 @@ BATCH = 4
 
 def about(mode: str, args: argparse.Namespace) -> dict[str, Any]:
     """What every row says."""
-    known = {"mode": mode, "device": device_name(), "versions": versions(), "seed": 0, "layers": args.layers}
+    known = {"mode": mode, "device": device_name(), "versions": library_versions(), "seed": 0, "layers": args.layers}
     return known | {"gpus": dist.get_world_size() if dist.is_initialized() else 1}
 
 

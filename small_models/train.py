@@ -113,12 +113,8 @@ def train(
     job.model.to(device)  # Lightning leaves it on the CPU
 
     about = {"name": path.stem, "date": date.today().isoformat(), "command": command, "seconds": round(seconds, 1)}
-    about |= {
-        "device": device_name(),
-        "versions": library_versions(),
-        "data": f"{job.source}, {len(job.dataset.captions)} clips",
-    }
-    about |= {**job.parts(), "config": asdict(recipe.config)}
+    about |= {"device": device_name(), "versions": library_versions()}
+    about |= {"data": f"{job.source}, {len(job.dataset.captions)} clips", "config": asdict(recipe.config), **job.parts()}
     # Kept if measuring fails; until then the old one stays. Other processes may be training the same.
     stored = path.with_suffix(f".{secrets.token_hex(4)}.new{path.suffix}")
     save_or_rescue(lambda place: job.save(place, about), stored, logs)

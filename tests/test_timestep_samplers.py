@@ -33,7 +33,7 @@ def test_shape_range_and_seed(sampler):
     assert sampler(7, F).shape == (7, F)
 
 
-@pytest.mark.parametrize("name", ["shared", "independent", "mixed", "uniform_future", "blockwise"])
+@pytest.mark.parametrize("name", ["shared", "independent", "mixed", "uniform_future", "per_block"])
 def test_marginal_of_every_frame_is_uniform(name):
     tau = timestep_samplers.TIMESTEP_SAMPLERS[name]()(N, F, gen()).sort(dim=0).values
     want = (torch.arange(N) + 0.5) / N

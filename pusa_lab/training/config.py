@@ -130,10 +130,13 @@ class TrainConfig:
             ValueError: there is no such timestep sampler or setting, or t_min, t_max and shift are not a range and a
                 positive number.
         """
-        name = self.timestep_sampler.split("(")[0]
-        make = TIMESTEP_SAMPLERS.find(name)
-        settings = {"p_async": self.p_async} if name == "mixed" else {}
-        sampler = make(**settings | written_calls(self.timestep_sampler, TIMESTEP_SAMPLERS)[0][1])
+        try:
+            TIMESTEP_SAMPLERS.find(self.timestep_sampler.split("(")[0])
+            name, settings = written_calls(self.timestep_sampler, TIMESTEP_SAMPLERS)[0]
+            settings = {"p_async": self.p_async, **settings} if name == "mixed" else settings
+            sampler = TIMESTEP_SAMPLERS[name](**settings)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"timestep_sampler={self.timestep_sampler!r:.60}: {error}") from error
         if (self.t_min, self.t_max) != (0, 1):
             if not (0 <= self.t_min < self.t_max <= 1 and 0 < self.shift < math.inf):
                 raise ValueError(

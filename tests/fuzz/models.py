@@ -148,9 +148,9 @@ def world(name="nano"):
 @functools.cache
 def found(name):
     """A stored table of results."""
-    from small_models.experiments import book
+    from small_models.experiments import result_store
 
-    return book.read(ROOT / "small_models" / "results" / "paper" / f"{name}.json")
+    return result_store.read_results(ROOT / "small_models" / "results" / "paper" / f"{name}.json")
 
 
 def damaged(name, seed):

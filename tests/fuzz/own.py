@@ -130,6 +130,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "geometry": ["None"],
     },
     r"small_models\.files\.read_description": {"path": ["checkpoint()"]},
+    r"pusa_lab\.training\.batch\.as_batch": {"given": ["(randn(2, 2, 3, 4, 4), ['a', 'b'])"], "number": ["0"]},
     r"pusa_lab\.training\.data\.InMemoryDataset": {"videos": ["rand(3, 3, 4, 8, 8)"], "captions": ["['a', 'b', 'c']"], "batch": ["2"]},
     r"pusa_lab\.training\.encode\.encode_\w+": {
         "folder": ["clips()"], "model": ["nano()"], "out": ["new('cache')"], "name": ["'nano-vta'"], "frames": ["8", "None"],
