@@ -113,8 +113,7 @@ def train(
     job.model.to(device)  # Lightning leaves it on the CPU
 
     about = {"name": path.stem, "date": date.today().isoformat(), "command": command, "seconds": round(seconds, 1)}
-    about |= {"device": device_name(), "versions": library_versions()}
-    about |= {"data": f"{job.source}, {len(job.dataset.captions)} clips", "config": asdict(recipe.config), **job.parts()}
+    about |= _conditions(job, recipe)
     # Kept if measuring fails; until then the old one stays. Other processes may be training the same.
     stored = path.with_suffix(f".{secrets.token_hex(4)}.new{path.suffix}")
     save_or_rescue(lambda place: job.save(place, about), stored, logs)
@@ -124,6 +123,13 @@ def train(
     except OSError as error:
         raise OSError(f"{error} The checkpoint is kept as {stored}.") from error
     return path
+
+
+def _conditions(job: Any, recipe: Recipe) -> dict[str, Any]:
+    """What a card tells of how its model was trained."""
+    machine = {"device": device_name(), "versions": library_versions()}
+    data = f"{job.source}, {len(job.dataset.captions)} clips"
+    return {**machine, "data": data, **job.parts(), "config": asdict(recipe.config)}
 
 
 def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:

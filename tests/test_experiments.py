@@ -239,7 +239,7 @@ def test_a_specialist_may_leave_clean_frames_out_of_its_loss():
 
 
 def test_specialists_see_their_frames_clean():
-    tau = adapting.clean((0, 3))(64, 5, torch.Generator().manual_seed(0))
+    tau = adapting.keep_frames_clean((0, 3))(64, 5, torch.Generator().manual_seed(0))
     assert (tau[:, [0, 3]] == 0).all()
     assert (tau[:, 1:2] == tau[:, [1, 2, 4]]).all()
     assert tau[:, 1].std() > 0.2
