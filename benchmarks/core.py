@@ -1,4 +1,4 @@
-"""Time schedules, draws and solvers against the same formulas written as plain loops.
+"""Time schedules, timestep samplers and solvers against the same formulas written as plain loops.
 
     pusa-lab bench core
 
@@ -22,9 +22,9 @@ import torch
 
 from pusa_lab import samplers, schedules
 from pusa_lab.files import write_json
-from pusa_lab.schedules import SCHEDULES, draws
+from pusa_lab.schedules import SCHEDULES, timestep_samplers
 from pusa_lab.solvers import SOLVERS
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 
 STEPS, FRAMES, SAMPLES = 50, 21, 10_000
 
@@ -88,7 +88,7 @@ def main() -> None:
 
     found: dict[str, Any] = {"command": "pusa-lab bench core" + (" --fast" if args.fast else "")}
     found |= {"device": device_name(), "processor": platform.processor() or platform.machine(), "seed": 0}
-    found |= {"date": date.today().isoformat(), "versions": versions()}
+    found |= {"date": date.today().isoformat(), "versions": library_versions()}
     ours = seconds(lambda: schedules.pyramid(STEPS, FRAMES), rounds)
     loop = seconds(lambda: loop_pyramid(STEPS, FRAMES), rounds)
     assert torch.allclose(schedules.pyramid(STEPS, FRAMES), loop_pyramid(STEPS, FRAMES), atol=1e-6)
@@ -98,7 +98,7 @@ def main() -> None:
         for name, make in SCHEDULES.items()
     }
     g = torch.Generator().manual_seed(0)
-    ours = seconds(lambda: draws.nondecreasing()(samples, FRAMES, g), rounds)
+    ours = seconds(lambda: timestep_samplers.nondecreasing()(samples, FRAMES, g), rounds)
     loop = seconds(lambda: loop_nondecreasing(few, FRAMES, 1000, g), 1) * samples / few
     found[f"nondecreasing, {samples:,} x {FRAMES} clocks"] = {
         "ours_ms": 1e3 * ours,

@@ -12,40 +12,40 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from small_models.experiments import Adaptation, Lab, Workshop
+from small_models.experiments import Adaptation, Lab, ToyTrainer
 from small_models.experiments.command import quiet, sizes_of
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.sizes import Sizes
-from small_models.experiments.training_tables import DRAWS
+from small_models.experiments.training_tables import SAMPLERS
 
 Work = list[tuple[Adaptation, Sequence[float]]]
 """Adaptations, and the budgets at which each is wanted."""
 
 
-def of_draws(sizes: Sizes, frames: int) -> Work:
+def of_timestep_samplers(sizes: Sizes, frames: int) -> Work:
     """Of the table `draws`, in its order."""
-    ways = [(options, shift) for options in DRAWS.values() for shift in sizes.shifts]
+    ways = [(options, shift) for options in SAMPLERS.values() for shift in sizes.shifts]
     return [(Adaptation(rank=sizes.ranks[1], shift=shift, **options), [sizes.brief]) for options, shift in ways]
 
 
 def of_tasks(sizes: Sizes, frames: int) -> Work:
     """The specialists of the table `tasks`, in its order."""
     known = places(frames).values()
-    return [(Adaptation(draw="shared", clean=(*at,), learn_clean=False), [sizes.brief]) for at in known]
+    return [(Adaptation(timestep_sampler="shared", clean=(*at,), learn_clean=False), [sizes.brief]) for at in known]
 
 
 TRAIN: dict[str, Callable[[Sizes, int], Work]] = {
     "ours": lambda sizes, frames: [(Adaptation(), sizes.budgets)],
-    "theirs": lambda sizes, frames: [(Adaptation("i2v", draw="shared"), sizes.budgets)],
+    "theirs": lambda sizes, frames: [(Adaptation("i2v", timestep_sampler="shared"), sizes.budgets)],
     "control": lambda sizes, frames: [
-        (Adaptation(draw="shared"), [share for share in sizes.budgets if share <= sizes.shorter])
+        (Adaptation(timestep_sampler="shared"), [share for share in sizes.budgets if share <= sizes.shorter])
     ],
     "inside": lambda sizes, frames: [
         (Adaptation(), [sizes.brief]),
-        (Adaptation("i2v", draw="shared"), [sizes.brief]),
+        (Adaptation("i2v", timestep_sampler="shared"), [sizes.brief]),
     ],
     "tasks": of_tasks,
-    "draws": of_draws,
+    "draws": of_timestep_samplers,
 }
 
 
@@ -59,11 +59,11 @@ def main() -> None:
     args = parser.parse_args()
     quiet()
     lab = Lab(sizes_of(args), args.work)
-    shop = Workshop(lab)
+    trainer = ToyTrainer(lab)
     for name in args.train:
         for adaptation, shares in TRAIN[name](lab.sizes, lab.geometry.frames):
             began = time.perf_counter()
-            shop.updates(adaptation, shares)
+            trainer.updates(adaptation, shares)
             sys.stdout.write(f"{time.perf_counter() - began:6.1f} s {name} {adaptation}\n")
 
 

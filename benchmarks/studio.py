@@ -16,7 +16,7 @@ import torch
 
 from pusa_lab.studio import Session
 from small_models import load
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 
 OUT = Path(__file__).resolve().parent / "results" / "studio.json"
 STEPS, THREADS, RUNS = 10, 2, 5
@@ -33,7 +33,7 @@ def main() -> None:
         "command": "python benchmarks/studio.py",
         "date": date.today().isoformat(),
         "device": device_name(),
-        "versions": versions(),
+        "versions": library_versions(),
         "seed": 0,
         "threads": THREADS,
         "steps": STEPS,

@@ -33,7 +33,7 @@ from pusa_lab.files import check_folder, read_json, writing
 from pusa_lab.pixels import to_uint8
 from small_models.evaluate import EVAL_SEED
 from small_models.files import sha256
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 from small_models.world import WORLDS, captions, draw_scenes, render
 
 LIST = Path("vbench2_beta_i2v") / "vbench2_i2v_full_info.json"
@@ -233,7 +233,7 @@ def export(args: argparse.Namespace) -> str:
     if own:
         write_own_world(own, args.out)
     about |= {"command": args.command, "seed": "the index in a video's name", "device": device_name()}
-    _write(args.out / "export.json", about | {"date": date.today().isoformat(), "versions": versions()})
+    _write(args.out / "export.json", about | {"date": date.today().isoformat(), "versions": library_versions()})
 
     def picture(prompt: str) -> Any:
         return pl.data.read_picture(folder / wanted[prompt]) if wanted[prompt] else None

@@ -16,7 +16,7 @@ from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 from pusa_lab.files import write_json
 from pusa_lab.wan.configs import WAN_CONFIGS
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 
 SIZES = {"480p": (480, 832), "720p": (720, 1280)}
 TINY = {"num_attention_heads": 2, "attention_head_dim": 12, "ffn_dim": 40, "num_layers": 2, "text_dim": 16}
@@ -36,7 +36,11 @@ class Log:
     def __setitem__(self, name: str, value: Any) -> None:
         self.found[name] = value
         about = {"command": self.command, "device": device_name(), "date": date.today().isoformat(), "seed": self.seed}
-        about |= {"versions": versions(), "weights": RANDOM, "seconds": round(time.perf_counter() - self.began, 1)}
+        about |= {
+            "versions": library_versions(),
+            "weights": RANDOM,
+            "seconds": round(time.perf_counter() - self.began, 1),
+        }
         write_json(self.path, about | self.found)
         sys.stdout.write(f"[{about['seconds']} s] {name}: {json.dumps(value)[:600]}\n")
         sys.stdout.flush()

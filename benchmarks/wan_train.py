@@ -28,8 +28,8 @@ from wan_train_parts import Add, full, overfit, scaling
 from wan_train_profile import profiled
 from wan_train_step import LAYERS, OPTIMIZERS, WAYS, Step, Way, clip, free, peak, synchronise
 
-from pusa_lab.training.recompute import keep_plan
-from small_models.machine import device_name, versions
+from pusa_lab.training.activation_checkpointing import keep_plan
+from small_models.machine import device_name, library_versions
 
 Save = Callable[[], None]
 
@@ -123,7 +123,7 @@ def about(args: argparse.Namespace, size: str, way: Way, keeps: list[str]) -> di
     row |= {"attention": "cudnn" if way.cudnn else "torch's choice", "layers": len(keeps), "rank": args.rank}
     note = f"{len(keeps)} of {LAYERS} blocks, seconds times {LAYERS / len(keeps):g}; the peak is of the part"
     row |= {"note": "measured whole" if len(keeps) == LAYERS else note, "date": date.today().isoformat()}
-    return row | {"device": device_name(), "versions": versions(), "seed": 0, "command": " ".join(sys.argv)}
+    return row | {"device": device_name(), "versions": library_versions(), "seed": 0, "command": " ".join(sys.argv)}
 
 
 def float8_error(args: argparse.Namespace, size: str, way: Way, keeps: list[str]) -> dict[str, float]:

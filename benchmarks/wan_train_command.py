@@ -89,7 +89,14 @@ class Bench:
             str(self.work / "logs" / name),
         ]
         more = [] if torchrun else ["--devices", str(devices)]
-        return [sys.executable, *(start if torchrun else ["-m"]), *words, *more, f"--batch={BATCH}", *changes]
+        return [
+            sys.executable,
+            *(start if torchrun else ["-m"]),
+            *words,
+            *more,
+            f"--global-batch-size={BATCH}",
+            *changes,
+        ]
 
     def run(
         self, name: str, wan: str, gpus: Sequence[int], changes: Sequence[str], torchrun: bool = False
@@ -162,9 +169,9 @@ def phases(bench: Bench, log: Log) -> None:
     """All runs, the most wanted first; those that need one GPU side by side."""
     args, gpus = bench.args, list(range(bench.args.gpus))
     small, large = (f"wan{n}" for n in ((2, 3) if args.tiny else args.blocks))
-    lora = ["--micro=1", "--steps=4", f"--lora-rank={4 if args.tiny else 64}"]
-    saved = [*lora, "--steps=8", "--save-every=2"]
-    whole = ["--lora-rank=0", "--micro=1", "--steps=4"]
+    lora = ["--micro-batch-size=1", "--max-steps=4", f"--lora-rank={4 if args.tiny else 64}"]
+    saved = [*lora, "--max-steps=8", "--save-every=2"]
+    whole = ["--lora-rank=0", "--micro-batch-size=1", "--max-steps=4"]
     make_cache(bench.work / "cache", args.tiny)
     make_folder(bench.work / small, int(small[3:]), args.tiny)
     alone = [
@@ -189,7 +196,9 @@ def phases(bench: Bench, log: Log) -> None:
     pairs = [(a, b) for a, b in pairs if "error" not in {*log.found[a], *log.found[b]}]
     log["losses_apart"] = {f"{a}, {b}": apart(log.found[a], log.found[b]) for a, b in pairs}
     make_folder(bench.work / large, int(large[3:]), args.tiny)
-    log["all_weights_large"] = bench.run("large", large, gpus, ["--lora-rank=0", "--micro=1", "--steps=3"])
+    log["all_weights_large"] = bench.run(
+        "large", large, gpus, ["--lora-rank=0", "--micro-batch-size=1", "--max-steps=3"]
+    )
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from wan_train_step import Step, Way, clip, free
 
-from pusa_lab.training.recompute import KEEPS, keep_plan
+from pusa_lab.training.activation_checkpointing import KEEPS, keep_plan
 
 SPARE = 4.0
 """GiB that the choice of what to keep leaves free."""

@@ -16,16 +16,16 @@ from wan_random import SIZES, TINY, transformer
 from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.samplers import sample
 from pusa_lab.schedules import hold
+from pusa_lab.training.activation_checkpointing import set_activation_checkpointing
 from pusa_lab.training.config import TrainConfig
-from pusa_lab.training.data import Bank
+from pusa_lab.training.data import InMemoryDataset
 from pusa_lab.training.loop import fit
 from pusa_lab.training.lora import WAN_LAYERS, add_lora
-from pusa_lab.training.recompute import set_recompute
 from pusa_lab.types import Geometry
 from pusa_lab.wan.configs import WAN_CONFIGS
 from pusa_lab.wan.trainable import TrainableWan
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 
 Add = Callable[[dict[str, Any]], None]
 BATCH = 4
@@ -33,7 +33,7 @@ BATCH = 4
 
 def about(mode: str, args: argparse.Namespace) -> dict[str, Any]:
     """What every row says."""
-    known = {"mode": mode, "device": device_name(), "versions": versions(), "seed": 0, "layers": args.layers}
+    known = {"mode": mode, "device": device_name(), "versions": library_versions(), "seed": 0, "layers": args.layers}
     return known | {"gpus": dist.get_world_size() if dist.is_initialized() else 1}
 
 
@@ -101,7 +101,7 @@ def scaling(args: argparse.Namespace, add: Add, end: float) -> None:
         add_lora(model, args.rank, WAN_LAYERS)
     if device.type == "cuda":
         model.set_attention_backend("_native_cudnn")
-    set_recompute(model, ["input"] * args.layers, device.type == "cuda")
+    set_activation_checkpointing(model, ["input"] * args.layers, device.type == "cuda")
     trained = [p for p in model.parameters() if p.requires_grad]
     loss_of: Any = Loss(model)
     if world > 1:
@@ -167,7 +167,7 @@ def _full(args: argparse.Namespace, frames: int, end: float) -> dict[str, Any]:
         nn.init.ones_(p) if "norm" in name and name.endswith("weight") else nn.init.normal_(p, std=0.02)
     if gpu:
         model.set_attention_backend("_native_cudnn")
-    set_recompute(model, ["input"] * args.layers)
+    set_activation_checkpointing(model, ["input"] * args.layers)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-5, fused=gpu)
     one = [t.to(device) for t in samples(world, shape_of(args, frames), config["text_dim"])[dist.get_rank()]]
     loss_of, seconds, losses = Loss(model), [], []
@@ -202,11 +202,20 @@ def overfit(args: argparse.Namespace, add: Add, end: float) -> None:
     wan = TrainableWan(model, Geometry((4, 8, 8), 16, 5, (128, 128)), words)
     captions = [f"clip {i}" for i in range(4)]
     config = TrainConfig(
-        steps=steps, batch=4, lr=1e-4, warmup=20, rate="cosine", ema=0.0, caption_dropout=0.0, draw="independent"
+        max_steps=steps,
+        global_batch_size=4,
+        lr=1e-4,
+        warmup=20,
+        lr_scheduler="cosine",
+        ema=0.0,
+        caption_dropout=0.0,
+        timestep_sampler="independent",
     )
     before = errors(wan, clips, captions, device)
     began = time.perf_counter()
-    fit(wan, Bank(clips.to(device), captions, 4, 0), config, accelerator="gpu" if device == "cuda" else "cpu")
+    fit(
+        wan, InMemoryDataset(clips.to(device), captions, 4, 0), config, accelerator="gpu" if device == "cuda" else "cpu"
+    )
     seconds = time.perf_counter() - began
     wan.to(device)
     row = about("overfit", args) | {"layers": layers, "steps": steps, "seconds": seconds, "before": before}

@@ -13,9 +13,9 @@ from torch import nn
 from wan_random import SIZES, latents, transformer
 
 from pusa_lab.losses import fafm_frame_loss
+from pusa_lab.training.activation_checkpointing import set_activation_checkpointing
 from pusa_lab.training.float8 import to_float8
 from pusa_lab.training.lora import WAN_LAYERS, add_lora
-from pusa_lab.training.recompute import set_recompute
 
 LAYERS = 40
 OPTIMIZERS = ("adamw", "adamw8bit")
@@ -62,7 +62,7 @@ class Step:
         if way.cudnn and device == "cuda":
             self.model.set_attention_backend("_native_cudnn")
         host = {"host": True} if args.host else {}
-        set_recompute(self.model, keeps, way.compiled and device == "cuda", **host)
+        set_activation_checkpointing(self.model, keeps, way.compiled and device == "cuda", **host)
         self.keeps = keeps
         self.optimizer = optimizer(args.optimizer, self.trained)
         self.optimizer_seconds: list[float] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 from small_models.world import MINI, captions, draw_scenes, render
 
 OUT = Path(__file__).resolve().parent / "results" / "world.json"
@@ -29,7 +29,7 @@ def main() -> None:
         "command": "python benchmarks/world.py",
         "date": date.today().isoformat(),
         "device": device_name(),
-        "versions": versions(),
+        "versions": library_versions(),
         "seed": 0,
         "clips": len(words),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},

@@ -351,7 +351,7 @@ def _instance(kind: type) -> Check:
 
 EXAMPLES = {
     "VideoModel": 'pusa_lab.load("mini-vta")',
-    "Remembering": "solvers.AdamsBashforth(3)",
+    "StatefulSolver": "solvers.AdamsBashforth(3)",
     "Task": "tasks.image_to_video(picture)",
     "dtype": "torch.bfloat16",
 }

@@ -23,6 +23,7 @@ from pusa_lab.pixels import to_uint8
 from pusa_lab.planning.planner import plan
 from pusa_lab.planning.recipe import find_model, out_of_memory, run_arguments
 from pusa_lab.planning.tables import find_gpu
+from pusa_lab.training.activation_checkpointing import keep_plan, set_activation_checkpointing
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import LatentVideoDataModule
 from pusa_lab.training.float8 import to_float8
@@ -30,7 +31,6 @@ from pusa_lab.training.loop import check_run, run
 from pusa_lab.training.lora import WAN_LAYERS, add_lora, lora_state
 from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule
 from pusa_lab.training.recipes import CacheBatches
-from pusa_lab.training.recompute import keep_plan, set_recompute
 from pusa_lab.training.rescue import save_or_rescue
 from pusa_lab.types import Geometry
 from pusa_lab.wan.model import SHIFT
@@ -106,7 +106,7 @@ def train_wan(
         to_float8(module.model.transformer)
     if compiled and transformer.device.type == "cuda" and torch.cuda.get_device_capability() >= (9, 0):
         module.model.transformer.set_attention_backend("_native_cudnn")
-    set_recompute(module.model.transformer, keeps, compiled, offload_activations)
+    set_activation_checkpointing(module.model.transformer, keeps, compiled, offload_activations)
     source.place = lambda: (module.trainer.global_rank, module.trainer.world_size)
     batches = LatentVideoDataModule(source, source if config.validate_every else None)
     try:
@@ -220,8 +220,8 @@ def check_wan(
         # Its compiled step is cached by one process and reads beyond smaller or empty shards of another.
         raise ValueError("optimizer='adamw8bit', lora_rank=0: it cannot train sharded weights, set optimizer=adamw.")
     _check_float8(config, float8)
-    if config.validate_every and not config.held_out:
-        raise ValueError(f"validate_every={config.validate_every}, held_out=0: hold clips out, such as held_out=1.")
+    if config.validate_every and not config.num_val_clips:
+        raise ValueError(f"validate_every={config.validate_every}, num_val_clips=0: set num_val_clips to 1 or more.")
     if config.ema and not config.lora_rank:
         raise ValueError(f"lora_rank=0, ema={config.ema}: sharded weights cannot be averaged, set ema=0.")
     check_writable(out, "out")
@@ -248,7 +248,7 @@ def _module(transformer: Any, cache: LatentCache, config: TrainConfig, codec: An
     model = TrainableWan(transformer, geometry, {"": cache.empty}, codec)
     report = None
     if config.validate_every and codec is not None:
-        report = watch(model, cache, len(cache) - config.held_out, logs and Path(logs) / "validation")
+        report = watch(model, cache, len(cache) - config.num_val_clips, logs and Path(logs) / "validation")
     if not config.lora_rank:
         return ShardedVTAModule(model, config, report)
     add_lora(model.transformer, config.lora_rank, WAN_LAYERS)

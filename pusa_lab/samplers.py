@@ -12,7 +12,7 @@ import torch
 
 from pusa_lab.arguments import called, checked, shown
 from pusa_lab.schedules import AnySchedule, as_matrix, as_schedule
-from pusa_lab.solvers import SOLVERS, Remembering, Solver, Step, euler, euler_step, heun
+from pusa_lab.solvers import SOLVERS, Solver, StatefulSolver, Step, euler, euler_step, heun
 from pusa_lab.timesteps import velocity_of, x0_from_v
 from pusa_lab.types import Denoiser, Schedule, Tau, Video
 
@@ -78,7 +78,7 @@ def sample_steps(
 
 
 def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:
-    step = solver.begin() if isinstance(solver, Remembering) else solver
+    step = solver.init_state() if isinstance(solver, StatefulSolver) else solver
     denoiser = partial(velocity_of, denoiser)
     state = State(0, schedule[0].repeat(len(x), 1), x.clone())
     yield state

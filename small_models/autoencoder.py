@@ -34,7 +34,7 @@ class CausalConv(nn.Conv3d):
         return super().forward(F.pad(x, (0, 0, 0, 0, self.kernel_size[0] - 1, 0)))
 
 
-class RMSNorm(nn.Module):
+class ChannelNorm(nn.Module):
     """x over the root mean square of its channels, times a learnt gain.
 
     Args:
@@ -58,9 +58,9 @@ class Residual(nn.Module):
 
     def __init__(self, c_in: int, c_out: int):
         super().__init__()
-        self.norm1 = RMSNorm(c_in)
+        self.norm1 = ChannelNorm(c_in)
         self.conv1 = CausalConv(c_in, c_out)
-        self.norm2 = RMSNorm(c_out)
+        self.norm2 = ChannelNorm(c_out)
         self.conv2 = CausalConv(c_out, c_out)
         self.conv_shortcut = nn.Conv3d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
@@ -70,18 +70,18 @@ class Residual(nn.Module):
         return self.conv_shortcut(x) + self.conv2(F.silu(self.norm2(y)))
 
 
-class Attention(nn.Module):
+class FrameAttention(nn.Module):
     """Within each frame, every place looks at all others, with one head; added to what was there."""
 
     def __init__(self, dim: int):
         super().__init__()
-        self.norm = RMSNorm(dim, axes=2)
+        self.norm = ChannelNorm(dim, axes=2)
         self.to_qkv = nn.Conv2d(dim, 3 * dim, 1)
         self.proj = nn.Conv2d(dim, dim, 1)
 
     def forward(self, x: Features) -> Features:
         """Of the same size."""
-        return x + per_frame(self._look, x)
+        return x + frame_by_frame(self._look, x)
 
     def _look(self, x: Pictures) -> Pictures:
         q, k, v = self.to_qkv(self.norm(x)).flatten(2).transpose(1, 2)[:, None].chunk(3, dim=-1)
@@ -95,7 +95,7 @@ class Middle(nn.Module):
     def __init__(self, dim: int):
         super().__init__()
         # In this order, the same seed starts it as it starts diffusers'.
-        first, self.attentions = Residual(dim, dim), nn.ModuleList([Attention(dim)])
+        first, self.attentions = Residual(dim, dim), nn.ModuleList([FrameAttention(dim)])
         self.resnets = nn.ModuleList([first, Residual(dim, dim)])
 
     def forward(self, x: Features) -> Features:
@@ -118,7 +118,7 @@ class Halve(nn.Module):
 
     def forward(self, x: Features) -> Features:
         """(b, c, f, h, w), of even h and w, and odd f where frames are halved."""
-        x = per_frame(self.resample, x)
+        x = frame_by_frame(self.resample, x)
         if self.time_conv is not None and x.shape[2] > 1:
             x = torch.cat([x[:, :, :1], self.time_conv(x)], dim=2)
         return x
@@ -143,10 +143,10 @@ class Double(nn.Module):
         if self.time_conv is not None and x.shape[2] > 1:
             pairs = self.time_conv(x[:, :, 1:]).unflatten(1, (2, -1))
             x = torch.cat([x[:, :, :1], pairs.movedim(1, 3).flatten(2, 3)], dim=2)
-        return per_frame(self.resample, x)
+        return frame_by_frame(self.resample, x)
 
 
-class Encoder(nn.Module):
+class CodecEncoder(nn.Module):
     """Clips to features, down in four levels: residual blocks, and a halving after each level but the last.
 
     Args:
@@ -169,7 +169,7 @@ class Encoder(nn.Module):
             if level < len(times):
                 self.down_blocks.append(Halve(dim, times[level]))
         self.mid_block = Middle(dim)
-        self.norm_out = RMSNorm(dim)
+        self.norm_out = ChannelNorm(dim)
         self.conv_out = CausalConv(dim, z_dim)
 
     def forward(self, clip: Clip) -> Features:
@@ -222,7 +222,7 @@ class Decoder(nn.Module):
         for m, time in zip(reversed(mult), [*reversed(times), None], strict=True):
             self.up_blocks.append(UpBlock(c_in, base * m, blocks + 1, time))
             c_in = base * m // 2
-        self.norm_out = RMSNorm(base * mult[0])
+        self.norm_out = ChannelNorm(base * mult[0])
         self.conv_out = CausalConv(base * mult[0], 3)
 
     def forward(self, z: Video) -> Clip:
@@ -234,7 +234,7 @@ class Decoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Encoder and decoder. Its arguments are diffusers' names, so one dictionary builds both.
+    """CodecEncoder and decoder. Its arguments are diffusers' names, so one dictionary builds both.
 
     Args:
         base_dim: channels of the encoder at full size.
@@ -256,7 +256,7 @@ class Autoencoder(nn.Module):
     ):
         super().__init__()
         levels = dim_mult, num_res_blocks, temperal_downsample
-        self.encoder = Encoder(base_dim, 2 * z_dim, *levels)
+        self.encoder = CodecEncoder(base_dim, 2 * z_dim, *levels)
         self.quant_conv = nn.Conv3d(2 * z_dim, 2 * z_dim, 1)
         self.post_quant_conv = nn.Conv3d(z_dim, z_dim, 1)
         self.decoder = Decoder(decoder_base_dim or base_dim, z_dim, *levels)
@@ -270,7 +270,7 @@ class Autoencoder(nn.Module):
         return self.decoder(self.post_quant_conv(z))
 
 
-def per_frame(layer: Callable[[Pictures], Pictures], x: Features) -> Features:
+def frame_by_frame(layer: Callable[[Pictures], Pictures], x: Features) -> Features:
     """Each frame as a picture of its own.
 
     Args:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Video
 from small_models.autoencoder import Autoencoder
-from small_models.presets import OddError, check_sizes
+from small_models.presets import OddError, check_part_sizes
 from small_models.records import check_entries
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def _check_config(config: Mapping[str, Any]) -> None:
             "stride 4 x 8 x 8: give 4 multiples, 3 flags of which 2 are true, and at least 1 block."
         )
     try:
-        check_sizes("codec", {name: config[name] for name in CONFIG if name in config})
+        check_part_sizes("codec", {name: config[name] for name in CONFIG if name in config})
     except OddError as odd:
         raise ValueError(
             f"a codec of this config cannot be built ({odd}): give one like model.CODECS['mini']."

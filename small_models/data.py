@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked, shown
 from pusa_lab.data.folders import Unusable, find_clips
-from pusa_lab.training import Bank
+from pusa_lab.training import InMemoryDataset
 from pusa_lab.types import Geometry, VideoModel, computes_in_bfloat16
 from small_models.world import WORLDS, captions, draw_scenes, render, world_named
 
@@ -111,40 +111,40 @@ def folder_captions(folder: str | Path) -> list[str]:
 
 
 @checked
-def banks(
+def split_datasets(
     source: str,
     clips: Callable[[int, int], Iterator[Part]],
-    bank: Callable[[Iterator[Part], int, int], Bank],
+    build: Callable[[Iterator[Part], int, int], InMemoryDataset],
     counts: tuple[int, int],
     batches: tuple[int, int],
     seeds: tuple[int, int],
-) -> tuple[Bank, Bank | None]:
+) -> tuple[InMemoryDataset, InMemoryDataset | None]:
     """What is learned from, and what is held out: other scenes of a world, or every tenth clip of a folder.
 
     Args:
         source: one of WORLDS, or a folder.
         clips: (count, seed) -> parts of clips.
-        bank: (parts, batch, seed) -> bank.
+        build: (parts, batch, seed) -> dataset.
         counts: clips of a world to learn from, and to hold out; 0 holds out nothing, of a folder neither.
-        batches: sizes of both banks' batches.
+        batches: batch sizes of both datasets.
         seeds: of both.
 
     Raises:
-        ValueError: `bank` gives something else than a bank.
+        ValueError: `build` returns something else than a dataset.
     """
-    first = bank(clips(counts[0], seeds[0]), batches[0], seeds[0])
-    if not isinstance(first, Bank):
-        raise ValueError(f"bank gives {shown(first)}: let it give a Bank, as pixel_bank does.")
+    first = build(clips(counts[0], seeds[0]), batches[0], seeds[0])
+    if not isinstance(first, InMemoryDataset):
+        raise ValueError(f"build returned {shown(first)}: let it return an InMemoryDataset, as pixel_dataset does.")
     if not counts[1]:
         return first, None
     if source in WORLDS:
-        return first, bank(clips(counts[1], seeds[1]), batches[1], seeds[1])
+        return first, build(clips(counts[1], seeds[1]), batches[1], seeds[1])
     held = torch.arange(len(first.captions)) % 10 == 9
     return first.part(~held), first.part(held) if held.any() else None
 
 
 @checked
-def pixel_bank(parts: Iterator[Part], batch: int, seed: int, device: str | torch.device) -> Bank:
+def pixel_dataset(parts: Iterator[Part], batch: int, seed: int, device: str | torch.device) -> InMemoryDataset:
     """Clips kept as bytes.
 
     Args:
@@ -157,12 +157,12 @@ def pixel_bank(parts: Iterator[Part], batch: int, seed: int, device: str | torch
     if not there:
         raise ValueError("there are no clips to learn from: give parts with at least one.")
     clips, texts = zip(*there, strict=True)
-    return Bank(torch.cat(clips), [t for text in texts for t in text], batch, seed)
+    return InMemoryDataset(torch.cat(clips), [t for text in texts for t in text], batch, seed)
 
 
 @checked
 @torch.no_grad()
-def latent_bank(parts: Iterator[Part], model: VideoModel, batch: int, seed: int) -> Bank:
+def latent_dataset(parts: Iterator[Part], model: VideoModel, batch: int, seed: int) -> InMemoryDataset:
     """Clips kept as latents in half precision, where the model is.
 
     Args:
@@ -181,7 +181,7 @@ def latent_bank(parts: Iterator[Part], model: VideoModel, batch: int, seed: int)
         captions_ += text
     if not latents:
         raise ValueError("there are no clips to learn from: give parts with at least one.")
-    return Bank(torch.cat(latents), captions_, batch, seed)
+    return InMemoryDataset(torch.cat(latents), captions_, batch, seed)
 
 
 @checked

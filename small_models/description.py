@@ -12,7 +12,7 @@ from small_models.codec import Codec
 from small_models.features import Features
 from small_models.i2v import ImageToVideo
 from small_models.model import ToyModel
-from small_models.presets import OddError, check_sizes, check_toy
+from small_models.presets import OddError, check_part_sizes, check_toy
 from small_models.world import WORLDS
 
 KINDS: dict[str, Any] = {"ToyModel": ToyModel, "ImageToVideo": ImageToVideo, "codec": Codec, "features": Features}
@@ -55,7 +55,7 @@ def _check_kind(about: Mapping[str, Any]) -> None:
         if not isinstance(named, dict) or not all(isinstance(named.get(k), t) for k, t in PARTS.items()):
             raise OddError(f"{part} has no name and sha256")
     if kind == "codec":
-        check_sizes("codec", preset)
+        check_part_sizes("codec", preset)
     if kind in ("ToyModel", "ImageToVideo"):
         check_toy(preset, KINDS[kind].inward)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.training import ClipModule
-from small_models.data import Part, banks, clips_of, pixel_bank, to_bytes
+from small_models.data import Part, clips_of, pixel_dataset, split_datasets, to_bytes
 from small_models.evaluate import HELD_OUT
 from small_models.features import Features, feature_loss, labels_of, reduced
 from small_models.measure_features import measure_features
@@ -38,18 +38,20 @@ class FeatureJob:
         self.config = recipe.config
         self.model = Features({"world": self.source}).to(device)
         counts = (recipe.clips, min(512, recipe.clips) if recipe.config.validate_every else 0)
-        self.bank, self.held_out = banks(
+        self.dataset, self.val = split_datasets(
             self.source,
             lambda count, seed: clips_of(self.source, count, seed, self.geometry, device),
-            lambda parts, batch, seed: pixel_bank(map(_reduced, parts), batch, seed, device),
+            lambda parts, batch, seed: pixel_dataset(map(_reduced, parts), batch, seed, device),
             counts=counts,
-            batches=(recipe.config.batch, min(256, recipe.config.batch)),
+            batches=(recipe.config.global_batch_size, min(256, recipe.config.global_batch_size)),
             seeds=(recipe.config.seed, HELD_OUT),
         )
-        for bank, count in zip((self.bank, self.held_out), counts, strict=True):
-            if bank:
-                labels = labels_of(draw_scenes(count, bank.seed, WORLDS[self.source]))  # the very scenes of its clips
-                bank.extras = {name: value.to(device) for name, value in labels.items()}
+        for dataset, count in zip((self.dataset, self.val), counts, strict=True):
+            if dataset:
+                labels = labels_of(
+                    draw_scenes(count, dataset.seed, WORLDS[self.source])
+                )  # the very scenes of its clips
+                dataset.extras = {name: value.to(device) for name, value in labels.items()}
 
     def parts(self) -> dict[str, str]:
         """Names of the checkpoints that the card's numbers stand on."""

@@ -13,7 +13,7 @@ def device_name() -> str:
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
 
 
-def versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Versions that a number depends on."""
     found = {"python": platform.python_version()}
     for name in ("torch", "diffusers", "lightning", "peft", "numpy", "pusa_lab"):

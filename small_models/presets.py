@@ -45,7 +45,7 @@ def check_toy(preset: Mapping[str, Any], inward: Callable[[int], int]) -> None:
     for part in ("text", "geometry", "dit"):
         if not isinstance(preset.get(part), dict):
             raise OddError(f"it has no {part}")
-        check_sizes(part, preset[part])
+        check_part_sizes(part, preset[part])
     text, geometry, dit = preset["text"], preset["geometry"], preset["dit"]
     words = text.get("words")
     if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
@@ -58,7 +58,7 @@ def check_toy(preset: Mapping[str, Any], inward: Callable[[int], int]) -> None:
         raise OddError("its parts are of different sizes")
 
 
-def check_sizes(part: str, sizes: Mapping[str, Any]) -> None:
+def check_part_sizes(part: str, sizes: Mapping[str, Any]) -> None:
     """Refuse sizes that are missing, out of range or of another type.
 
     Args:

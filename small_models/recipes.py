@@ -20,19 +20,27 @@ class Recipe:
 ADAPT: dict[str, Any] = {"lr": 2e-3, "warmup": 100, "shift": 5.0, "lora_rank": 64, "compile": "reduce-overhead"}
 """What both ways from the base to image-to-video share, so that they can be compared."""
 RECIPES = {
-    ("nano", "base"): Recipe(TrainConfig(steps=17_000, lr=2e-3, draw="shared", compile="reduce-overhead"), 200_000),
+    ("nano", "base"): Recipe(
+        TrainConfig(max_steps=17_000, lr=2e-3, timestep_sampler="shared", compile="reduce-overhead"), 200_000
+    ),
     ("nano", "vta"): Recipe(
-        TrainConfig(steps=14_000, draw="independent", shift=5.0, seed=1, compile="reduce-overhead"), 200_000
+        TrainConfig(max_steps=14_000, timestep_sampler="independent", shift=5.0, seed=1, compile="reduce-overhead"),
+        200_000,
     ),
     ("mini", "codec"): Recipe(
-        TrainConfig(steps=5_200, batch=32, warmup=100, weight_decay=0.0, ema=0.0, compile="default"), 20_000
+        TrainConfig(max_steps=5_200, global_batch_size=32, warmup=100, weight_decay=0.0, ema=0.0, compile="default"),
+        20_000,
     ),
-    ("mini", "features"): Recipe(TrainConfig(steps=1_500, batch=16, lr=4e-3, warmup=50, ema=0.0), 4_000),
-    ("mini", "base"): Recipe(TrainConfig(steps=14_000, draw="shared", shift=5.0, compile="reduce-overhead"), 64_000),
-    ("mini", "vta"): Recipe(TrainConfig(steps=6_000, draw="independent", **ADAPT), 64_000),
-    ("mini", "i2v"): Recipe(TrainConfig(steps=6_000, draw="shared", **ADAPT), 64_000),
+    ("mini", "features"): Recipe(
+        TrainConfig(max_steps=1_500, global_batch_size=16, lr=4e-3, warmup=50, ema=0.0), 4_000
+    ),
+    ("mini", "base"): Recipe(
+        TrainConfig(max_steps=14_000, timestep_sampler="shared", shift=5.0, compile="reduce-overhead"), 64_000
+    ),
+    ("mini", "vta"): Recipe(TrainConfig(max_steps=6_000, timestep_sampler="independent", **ADAPT), 64_000),
+    ("mini", "i2v"): Recipe(TrainConfig(max_steps=6_000, timestep_sampler="shared", **ADAPT), 64_000),
 }
 """(toy, stage) -> recipe: a codec, a reader of clips for the Frechet distance, a scalar base from nothing, then from
 the base one timestep per frame, or Wan's way."""
-FAST: dict[str, Any] = {"steps": 10, "batch": 4, "warmup": 2, "ema": 0.9, "clips": 16, "compile": ""}
+FAST: dict[str, Any] = {"max_steps": 10, "global_batch_size": 4, "warmup": 2, "ema": 0.9, "clips": 16, "compile": ""}
 """What --fast changes: enough to see that everything runs."""

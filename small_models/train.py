@@ -17,8 +17,8 @@ from pusa_lab.arguments import checked
 from pusa_lab.data import find_clips
 from pusa_lab.files import check_folder, check_writable, digest
 from pusa_lab.training import (
-    Bank,
     CodecModule,
+    InMemoryDataset,
     LatentVideoDataModule,
     TrainConfig,
     VTAModule,
@@ -29,12 +29,12 @@ from pusa_lab.training import (
 )
 from pusa_lab.training.rescue import save_or_rescue
 from small_models.codec import Codec, calibrate, channels_last_, codec_loss, initialise
-from small_models.data import Part, banks, clips_of, folder_captions, latent_bank, pixel_bank
+from small_models.data import Part, clips_of, folder_captions, latent_dataset, pixel_dataset, split_datasets
 from small_models.evaluate import HELD_OUT, measure, measure_codec
 from small_models.feature_job import FeatureJob
 from small_models.files import promote, sha256
 from small_models.i2v import NEW_LAYERS, ImageToVideo
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 from small_models.model import CODECS, PRESETS, ToyModel
 from small_models.recipes import FAST, RECIPES, Recipe
 from small_models.sheets import reporter
@@ -44,9 +44,9 @@ from small_models.zoo import CHECKPOINTS, codec_of, find, load, save, save_updat
 
 MOST_CLIPS = 10_000_000
 """Of a world, in one run."""
-OF_CLOCKS = (
-    *("draw", "p_async", "shift", "lowest", "highest"),
-    *("weight", "weight_by_clip", "caption_dropout", "check_finite"),
+OF_TIMESTEPS = (
+    *("timestep_sampler", "p_async", "shift", "t_min", "t_max"),
+    *("weight", "per_sample_weighting", "caption_dropout", "check_finite"),
 )
 """Fields of TrainConfig that codec and features do not ask."""
 NO_TRUTH = {"how": "not measured: only a world's truth is known, these were videos from a folder"}
@@ -108,13 +108,12 @@ def train(
     module = job.module(logs)
     module.about = told
     began = time.perf_counter()
-    run(module, LatentVideoDataModule(job.bank, job.held_out), logs, resume)
+    run(module, LatentVideoDataModule(job.dataset, job.val), logs, resume)
     seconds = time.perf_counter() - began
     job.model.to(device)  # Lightning leaves it on the CPU
 
     about = {"name": path.stem, "date": date.today().isoformat(), "command": command, "seconds": round(seconds, 1)}
-    about |= {"device": device_name(), "versions": versions(), "data": f"{job.source}, {len(job.bank.captions)} clips"}
-    about |= {**job.parts(), "config": asdict(recipe.config)}
+    about |= _conditions(job, recipe)
     # Kept if measuring fails; until then the old one stays. Other processes may be training the same.
     stored = path.with_suffix(f".{secrets.token_hex(4)}.new{path.suffix}")
     save_or_rescue(lambda place: job.save(place, about), stored, logs)
@@ -124,6 +123,13 @@ def train(
     except OSError as error:
         raise OSError(f"{error} The checkpoint is kept as {stored}.") from error
     return path
+
+
+def _conditions(job: Any, recipe: Recipe) -> dict[str, Any]:
+    """What a card tells of how its model was trained."""
+    machine = {"device": device_name(), "versions": library_versions()}
+    data = f"{job.source}, {len(job.dataset.captions)} clips"
+    return {**machine, "data": data, **job.parts(), "config": asdict(recipe.config)}
 
 
 def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:
@@ -148,11 +154,11 @@ def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any]) ->
     if type(clips) is not int or not 1 <= clips <= MOST_CLIPS:
         raise ValueError(f"clips={clips!r:.40}: give a whole number from 1 to {MOST_CLIPS}.")
     config = replace(recipe.config, **changes)
-    idle = {"held_out": "a latent cache", "micro": "a latent cache"}
+    idle = {"num_val_clips": "a latent cache", "micro_batch_size": "a latent cache"}
     if stage in ("codec", "features"):
-        idle |= dict.fromkeys(OF_CLOCKS, "the stages base, vta and i2v")
-    elif config.draw != "mixed":
-        idle["p_async"] = "draw=mixed"
+        idle |= dict.fromkeys(OF_TIMESTEPS, "the stages base, vta and i2v")
+    elif config.timestep_sampler != "mixed":
+        idle["p_async"] = "timestep_sampler=mixed"
     for name, of in idle.items():
         if name in given and getattr(config, name) != getattr(recipe.config, name):
             raise ValueError(f"{name}={getattr(config, name)} has no effect on {stage}, it is for {of}: leave it out.")
@@ -180,12 +186,12 @@ class _CodecJob:
         initialise(self.model)
         if device == "cuda":
             channels_last_(self.model)
-        self.bank, self.held_out = banks(
+        self.dataset, self.val = split_datasets(
             self.source,
             lambda count, seed: clips_of(self.source, count, seed, geometry, device),
-            lambda parts, batch, seed: pixel_bank(parts, batch, seed, device),
+            lambda parts, batch, seed: pixel_dataset(parts, batch, seed, device),
             counts=(recipe.clips, min(64, recipe.clips) if recipe.config.validate_every else 0),
-            batches=(recipe.config.batch, min(8, recipe.config.batch)),
+            batches=(recipe.config.global_batch_size, min(8, recipe.config.global_batch_size)),
             seeds=(recipe.config.seed, HELD_OUT),
         )
 
@@ -201,8 +207,8 @@ class _CodecJob:
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
         self.model.eval()
-        rows = torch.arange(min(512, len(self.bank.captions))).split(8)
-        calibrate(self.model, (self.bank.rows(r)[0] for r in rows))
+        rows = torch.arange(min(512, len(self.dataset.captions))).split(8)
+        calibrate(self.model, (self.dataset.rows(r).x0 for r in rows))
         save(self.model, path, about)
 
     def measure(self, stored: Path, name: str, clips: int) -> dict[str, Any]:
@@ -233,18 +239,18 @@ class _ModelJob:
             self.model = ToyModel(self._preset(), codec).to(device)
         if self.source in WORLDS:
             self.model.preset = {**self.model.preset, "world": self.source}
-        self.bank, self.held_out = banks(
+        self.dataset, self.val = split_datasets(
             self.source,
             lambda count, seed: clips_of(self.source, count, seed, self.model.geometry, device),
-            self._bank,
+            self._dataset,
             counts=(recipe.clips, min(512, recipe.clips) if recipe.config.validate_every else 0),
-            batches=(recipe.config.batch, min(256, recipe.config.batch)),
+            batches=(recipe.config.global_batch_size, min(256, recipe.config.global_batch_size)),
             seeds=(recipe.config.seed, HELD_OUT),
         )
         if self.stage == "i2v":
             self.model = ImageToVideo.from_base(self.model)
-            for bank in filter(None, (self.bank, self.held_out)):
-                bank.extras = {"first": bank.videos[:, :, :1]}
+            for dataset in filter(None, (self.dataset, self.val)):
+                dataset.extras = {"first": dataset.videos[:, :, :1]}
         if self.model.codec:
             self.model.codec.requires_grad_(False)
         if self.base:
@@ -273,11 +279,11 @@ class _ModelJob:
         words = list(dict.fromkeys([*text["words"], *more]))
         return {**preset, "text": {**text, "words": words, "longest": max(text["longest"], longest)}}
 
-    def _bank(self, parts: Iterator[Part], batch: int, seed: int) -> Bank:
+    def _dataset(self, parts: Iterator[Part], batch: int, seed: int) -> InMemoryDataset:
         read = self._read(parts)
         if self.model.codec:
-            return latent_bank(read, self.model, batch, seed)
-        return pixel_bank(read, batch, seed, self.model.device)
+            return latent_dataset(read, self.model, batch, seed)
+        return pixel_dataset(read, batch, seed, self.model.device)
 
     def _read(self, parts: Iterator[Part]) -> Iterator[Part]:
         """The same parts, once all their words are known: not found out in the middle of the training."""

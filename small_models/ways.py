@@ -18,7 +18,7 @@ Maker = Callable[[list[str], np.ndarray, int], np.ndarray]
 
 
 @checked
-def given(
+def known_frames(
     truth: np.ndarray,
     known: Sequence[int],
     geometry: Geometry,
@@ -82,11 +82,11 @@ def generate_from(
         **options: of `generate`: steps, schedule, shift, guidance, solver, seed.
 
     Raises:
-        ValueError: as `given` and `generate`, or an `ImageToVideo` is asked for anything but frame 0 without noise.
+        ValueError: as `known_frames` and `generate`, or an `ImageToVideo` is asked for anything but frame 0 without noise.
     """
     if not isinstance(model, ImageToVideo) or not known:
         return generate(
-            model, prompts, Task("known frames", given(truth, known, model.geometry, noise, mode)), **options
+            model, prompts, Task("known frames", known_frames(truth, known, model.geometry, noise, mode)), **options
         )
     if [*known] != [0] or noise != 0:
         raise ValueError(

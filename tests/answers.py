@@ -79,9 +79,13 @@ ANSWERS = {
             "my_floor = torch.tensor([1 - 0.8**2, 1.0, 1 - 0.8**2])",
         ),
         (
-            ["my_draw = draws.independent", "my_draw = draws.clean_prefix()", "my_draw = released"],
-            "def my_draw(batch, frames, generator=None):\n"
-            "    tau = draws.independent(batch, frames, generator)\n"
+            [
+                "my_sampler = timestep_samplers.independent",
+                "my_sampler = timestep_samplers.clean_prefix()",
+                "my_sampler = released",
+            ],
+            "def my_sampler(batch, frames, generator=None):\n"
+            "    tau = timestep_samplers.independent(batch, frames, generator)\n"
             "    picture = torch.cat([tau[:, :1] / 20, (1 + tau[:, 1:]) / 2], dim=1)\n"
             "    return torch.where(torch.rand(batch, 1, generator=generator) < 0.3, picture, tau)",
         ),
@@ -90,26 +94,32 @@ ANSWERS = {
         (
             [
                 "def my_step(toy, x0, words, g):\n"
-                "    tau, eps = draws.independent(*x0.shape[::2][:2], g), torch.randn(x0.shape, generator=g)\n"
+                "    tau = timestep_samplers.independent(*x0.shape[::2][:2], g)\n"
+                "    eps = torch.randn(x0.shape, generator=g)\n"
                 "    t = tau[:, None, :, None, None]\n"
                 "    v = toy((1 - t) * x0 + t * eps, tau, **toy.encode_text(words))\n"
                 "    return (v - (x0 - eps)).square().mean(dim=(1, 3, 4))",
                 "def my_step(toy, x0, words, g):\n"
-                "    tau, eps = draws.shared(*x0.shape[::2][:2], g), torch.randn(x0.shape, generator=g)\n"
+                "    tau, eps = timestep_samplers.shared(*x0.shape[::2][:2], g), torch.randn(x0.shape, generator=g)\n"
                 "    return losses.fafm_frame_loss(toy, x0, tau, eps, **toy.encode_text(words))",
             ],
             "def my_step(toy, x0, words, g):\n"
-            "    tau, eps = draws.independent(*x0.shape[::2][:2], g), torch.randn(x0.shape, generator=g)\n"
+            "    tau = timestep_samplers.independent(*x0.shape[::2][:2], g)\n"
+            "    eps = torch.randn(x0.shape, generator=g)\n"
             "    t = tau[:, None, :, None, None]\n"
             "    v = toy((1 - t) * x0 + t * eps, tau, **toy.encode_text(words))\n"
             "    return (v - (eps - x0)).square().mean(dim=(1, 3, 4))",
         ),
         (
-            ["my_draw = draws.clean_prefix(3)", "my_draw = picture", "my_draw = draws.blockwise(3)"],
-            "my_draw = draws.clean_prefix(3, rest=draws.shared)",
+            [
+                "my_sampler = timestep_samplers.clean_prefix(3)",
+                "my_sampler = picture",
+                "my_sampler = timestep_samplers.per_block(3)",
+            ],
+            "my_sampler = timestep_samplers.clean_prefix(3, rest=timestep_samplers.shared)",
         ),
         (
-            ["my_own = draws.independent", "my_own = draws.shared"],
+            ["my_own = timestep_samplers.independent", "my_own = timestep_samplers.shared"],
             "def my_own(batch, frames, generator):\n"
             "    return (torch.rand(batch, 1, generator=generator) + torch.arange(frames) / frames) % 1",
         ),

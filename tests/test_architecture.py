@@ -19,13 +19,24 @@ def run(*words):
 
 
 def test_importing_the_package_brings_nothing_heavy():
-    heavy = ["diffusers", "lightning", "matplotlib", "mediapy", "transformers", "papermill", "IPython", "beartype"]
+    heavy = [
+        "diffusers",
+        "lightning",
+        "matplotlib",
+        "mediapy",
+        "transformers",
+        "papermill",
+        "IPython",
+        "beartype",
+        "pandas",
+    ]
     code = f"import sys, pusa_lab; print([m for m in {heavy} if m in sys.modules])"
     assert run("-c", code).stdout.strip() == "[]"
 
 
 def test_importing_the_toys_brings_no_diffusers_and_no_lightning():
-    code = "import sys, small_models; print([m for m in ('diffusers', 'lightning', 'matplotlib') if m in sys.modules])"
+    heavy = ["diffusers", "lightning", "matplotlib", "pandas"]
+    code = f"import sys, small_models; print([m for m in {heavy} if m in sys.modules])"
     assert run("-c", code).stdout.strip() == "[]"
 
 
@@ -60,6 +71,38 @@ def test_files_and_functions_stay_short(path):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
             assert lines <= 40, f"{node.name} has {lines} lines"
+
+
+SHARED = {
+    *("load", "list_models", "main"),  # the front door of each package
+    *("plan", "train", "encode"),  # a command beside the function that it calls
+    *("Step", "bare", "check", "decoded", "estimate", "fidelity", "find", "fit", "image_to_video", "inside"),
+    *(
+        "merge",
+        "numbers",
+        "obedience",
+        "parse",
+        "plain",
+        "read",
+        "read_clip",
+        "read_json",
+        "shared",
+        "sheet",
+        "task_of",
+        "write",
+    ),
+}
+"""Public names that several modules define."""
+
+
+def test_a_public_name_means_one_thing():
+    homes = {}
+    for path in FILES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    several = {name: places for name, places in homes.items() if len(places) > 1}
+    assert several.keys() == SHARED, {n: several.get(n, "has one home now") for n in several.keys() ^ SHARED}
 
 
 def room_of(path):

@@ -151,7 +151,7 @@ def untrained(monkeypatch):
 
 def test_two_trainings_into_one_folder_leave_a_pair_of_one(tmp_path, monkeypatch, untrained):
     """The second begins and ends while the first is measured."""
-    options = {"fast": True, "steps": 1}
+    options = {"fast": True, "max_steps": 1}
     first = []
 
     def meanwhile(job, stored, name, clips):
@@ -176,7 +176,7 @@ def test_a_full_disk_at_the_end_does_not_lose_the_weights(tmp_path, monkeypatch,
     out, save = tmp_path / "out", files.save_file
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    options = {"fast": True, "steps": 1, "save_every": 1, "logs": tmp_path / "logs"}
+    options = {"fast": True, "max_steps": 1, "save_every": 1, "logs": tmp_path / "logs"}
     monkeypatch.setattr(files, "save_file", lambda w, p, **k: full() if p.parent == out else save(w, p, **k))
     says = r"nano-base.*cannot be written \(No space left on device\): make room.*kept as (\S+): move it to .*out\."
     with pytest.raises(OSError, match=says) as error:
@@ -194,14 +194,14 @@ def test_a_full_disk_at_the_end_does_not_lose_the_weights(tmp_path, monkeypatch,
 def test_a_full_disk_after_measuring_keeps_the_checkpoint(tmp_path, monkeypatch, untrained):
     monkeypatch.setattr("small_models.train.promote", full)
     with pytest.raises(OSError, match=r"The checkpoint is kept as (\S+\.new\.safetensors)\.") as error:
-        train("nano", "base", tmp_path, fast=True, steps=1)
+        train("nano", "base", tmp_path, fast=True, max_steps=1)
     small_models.load(re.search(r"kept as (\S+)\.$", str(error.value))[1])
 
 
 def test_places_are_tried_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr("small_models.train.clips_of", lambda *_: pytest.fail("data were drawn"))
     (tmp_path / "file").write_text("")
-    options = {"fast": True, "steps": 1}
+    options = {"fast": True, "max_steps": 1}
     for out in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none"), "", "a\0b", tmp_path / ("x" * 300)):
         with pytest.raises(ValueError, match=r"small_models.train: out "):
             train("nano", "base", out, **options)

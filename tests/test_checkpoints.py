@@ -47,7 +47,7 @@ def test_card_and_file_belong_together(name):
     assert card["command"].startswith("pusa-lab train")
     assert card["name"] == name
     assert "torch" in card["versions"]
-    assert {"seed", "steps"} <= set(card["config"])
+    assert {"seed", "max_steps"} <= set(card["config"])
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("nano")])

@@ -88,11 +88,11 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
 def test_train_fast(tmp_path, monkeypatch):
     out = tmp_path / "t"
     monkeypatch.setattr("small_models.train.run", lambda *_, **__: None)
-    assert main(["train", "--stage", "vta", "--fast", "--steps", "3", "--lr", "1e-4", "--out", str(out)]) == 0
+    assert main(["train", "--stage", "vta", "--fast", "--max-steps", "3", "--lr", "1e-4", "--out", str(out)]) == 0
     card = json.loads((out / "nano-vta.json").read_text())
-    assert card["config"]["steps"] == 3
+    assert card["config"]["max_steps"] == 3
     assert card["config"]["lr"] == 1e-4
-    assert card["command"] == f"pusa-lab train --stage vta --fast --steps 3 --lr 1e-4 --out {out}"
+    assert card["command"] == f"pusa-lab train --stage vta --fast --max-steps 3 --lr 1e-4 --out {out}"
 
 
 def test_one_command_rebuilds_every_shipped_checkpoint(monkeypatch, tmp_path):
@@ -181,7 +181,7 @@ def test_every_command_has_help(command, capsys):
         (["train", "--compile", "foo"], "--compile foo: choose one of"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "2"], "noise level 2.0"),
         (["train", "--colour", "3"], "there is no option --colour: `pusa-lab train --help` lists"),
-        (["train", "--steps", "many"], "--steps 'many': give a whole number"),
+        (["train", "--max-steps", "many"], "--max-steps 'many': give a whole number"),
         (["train", "--model", "giga"], "no model 'giga' to train: choose one of nano, mini, all; a Wan needs --recipe"),
         (["train", "--stage", "foo"], "no stage 'foo' of nano: choose one of base, vta, or all."),
         (["train", "--base", "nope"], "no base 'nope', which is not an existing file: choose"),
@@ -211,7 +211,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, picture, clip, w
 
 
 def test_a_training_is_what_its_config_says(tmp_path, monkeypatch, capsys):
-    words = ["train", "--model", "mini", "--stage", "vta", "--lr", "1e-4", "--weight-by-clip", "no", "--out", "a"]
+    words = ["train", "--model", "mini", "--stage", "vta", "--lr", "1e-4", "--per-sample-weighting", "no", "--out", "a"]
     assert main([*words, "--print_config"]) == 0
     (tmp_path / "run.yaml").write_text(capsys.readouterr().out)
     seen = []
@@ -220,7 +220,7 @@ def test_a_training_is_what_its_config_says(tmp_path, monkeypatch, capsys):
     assert main(["train", "--config", str(tmp_path / "run.yaml")]) == 0
     for _, more in seen:
         more.pop("command")
-    assert seen[0] == seen[1] and seen[1][1]["lr"] == 1e-4 and seen[1][1]["weight_by_clip"] is False
+    assert seen[0] == seen[1] and seen[1][1]["lr"] == 1e-4 and seen[1][1]["per_sample_weighting"] is False
 
 
 def test_other_packages_add_commands_and_benchmarks_but_replace_none(tmp_path):

@@ -257,16 +257,16 @@ def test_results_of_benchmarks_are_checked_where_a_person_names_them(tmp_path):
     for text in ("", "[]", "[" * 99_999, '{"format": 1}', '{"format": 1, "rows": 3, "table": "", "title": ""}'):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"cost.json holds no results [^\n]+\.$"):
-            read(path)
+            read_results(path)
     path.write_text(json.dumps({"format": 1, "rows": [3], "table": "cost", "title": ""}))
     with pytest.raises(ValueError, match="a row is not one of results"):
-        read(path)
+        read_results(path)
 
 
-def read(path):
-    from small_models.experiments import read
+def read_results(path):
+    from small_models.experiments import read_results
 
-    return read(path)
+    return read_results(path)
 
 
 @pytest.mark.parametrize(

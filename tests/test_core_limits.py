@@ -10,7 +10,7 @@ import torch
 from pusa_lab import guidance, losses, metrics, pixels, schedules, solvers, timesteps, viz
 from pusa_lab.analytic import GaussianDenoiser, condition
 from pusa_lab.samplers import sample, sample_steps
-from pusa_lab.schedules import draws, grids
+from pusa_lab.schedules import grids, timestep_samplers
 
 pytestmark = pytest.mark.usefixtures("as_user", "one_thread")
 X, S = torch.randn(2, 3, 4, 2, 3), schedules.pyramid(3, 4)
@@ -61,10 +61,10 @@ def test_karras_is_its_formula_however_extreme(rho, low, high):
         (lambda: grids.karras(4, high=math.inf), "give finite numbers"),
         (lambda: grids.logit_normal(4, mean=1e300), "mean=1e\\+300"),
         (lambda: grids.wan(4, clocks=0), "clocks=0"),
-        (lambda: draws.logit_normal(draws.shared, std=1e39), "std=1e\\+39"),
-        (lambda: draws.shared(1, 2**62), "schedules.shared: batch=1, frames=46"),
-        (lambda: draws.mixed(0.5)(2, -1), "schedules.mixed: batch=2, frames=-1"),
-        (lambda: draws.mixed(0.5)("2", 3), "schedules.mixed: batch is '2'"),
+        (lambda: timestep_samplers.logit_normal_timesteps(timestep_samplers.shared, std=1e39), "std=1e\\+39"),
+        (lambda: timestep_samplers.shared(1, 2**62), "schedules.shared: batch=1, frames=46"),
+        (lambda: timestep_samplers.mixed(0.5)(2, -1), "schedules.mixed: batch=2, frames=-1"),
+        (lambda: timestep_samplers.mixed(0.5)("2", 3), "schedules.mixed: batch is '2'"),
         (lambda: losses.min_snr(torch.rand(2, 3), gamma=math.inf), "gamma=inf"),
         (
             lambda: losses.fafm_loss(lambda x, tau: x[:, :, :1], X, torch.rand(2, 4), X),

@@ -7,7 +7,15 @@ import torch
 import small_models
 from pusa_lab import media
 from pusa_lab.types import Geometry
-from small_models.data import banks, clips_of, folder_captions, folder_clips, latent_bank, pixel_bank, world_clips
+from small_models.data import (
+    clips_of,
+    folder_captions,
+    folder_clips,
+    latent_dataset,
+    pixel_dataset,
+    split_datasets,
+    world_clips,
+)
 from small_models.train import train
 
 SMALL = Geometry(stride=(4, 8, 8), channels=8, frames=3, size=(16, 16))
@@ -63,11 +71,11 @@ def test_a_folder_without_a_usable_video_is_refused(tmp_path, make, says):
 def test_latents_are_those_of_the_codec():
     model = small_models.ToyModel(small_models.PRESETS["mini"], small_models.load("mini-codec", device="cpu"))
     parts = list(clips_of("mini", 2, 3, model.geometry, "cpu"))
-    bank = latent_bank(iter(parts), model, batch=2, seed=0)
+    dataset = latent_dataset(iter(parts), model, batch=2, seed=0)
     with torch.no_grad():
         want = model.encode_video(parts[0][0].float() / 127.5 - 1)
-    torch.testing.assert_close(bank.videos.float(), want, atol=2e-2, rtol=0)
-    assert bank.captions == parts[0][1]
+    torch.testing.assert_close(dataset.videos.float(), want, atol=2e-2, rtol=0)
+    assert dataset.captions == parts[0][1]
 
 
 def test_a_folders_words_and_held_out_clips(tmp_path):
@@ -75,10 +83,10 @@ def test_a_folders_words_and_held_out_clips(tmp_path):
         film(tmp_path / f"{i:02d}.mp4", 9, f"Clip {i}, moving.", seed=i)
     (tmp_path / "03.txt").unlink()
     assert folder_captions(tmp_path) == [f"Clip {i}, moving." if i != 3 else "" for i in range(12)]
-    train, held = banks(
+    train, held = split_datasets(
         str(tmp_path),
         lambda count, seed: clips_of(str(tmp_path), count, seed, SMALL, "cpu"),
-        lambda parts, batch, seed: pixel_bank(parts, batch, seed, "cpu"),
+        lambda parts, batch, seed: pixel_dataset(parts, batch, seed, "cpu"),
         counts=(5, 5),
         batches=(2, 1),
         seeds=(0, 1),
@@ -89,8 +97,9 @@ def test_a_folders_words_and_held_out_clips(tmp_path):
 
 
 def test_pixels_come_back_as_numbers_around_zero():
-    bank = pixel_bank(clips_of("nano", 5, 1, SMALL, "cpu"), 4, 0, "cpu")
-    clip, captions = next(iter(bank))
+    dataset = pixel_dataset(clips_of("nano", 5, 1, SMALL, "cpu"), 4, 0, "cpu")
+    batch = next(iter(dataset))
+    clip, captions = batch.x0, batch.captions
     assert clip.shape == (4, 3, 9, 16, 16)
     assert -1 <= clip.min() < 0 < clip.max() <= 1
     assert len(captions) == 4

@@ -11,12 +11,20 @@ from jaxtyping import TypeCheckError
 from pusa_lab import training
 from pusa_lab.conditions import place
 from pusa_lab.pixels import to_uint8
-from small_models.experiments import SMALL, Adaptation, Book, Lab, Workshop, read, run_table
+from small_models.experiments import (
+    SMALL,
+    Adaptation,
+    Lab,
+    ResultStore,
+    ToyTrainer,
+    read_results,
+    result_store,
+    run_table,
+)
 from small_models.experiments import adapt as adapting
-from small_models.experiments import book as booking
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.training_tables import exactness, ratios
-from small_models.ways import given
+from small_models.ways import known_frames
 from small_models.world import positions, render
 
 TINY = replace(
@@ -37,12 +45,12 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shop(lab):
-    return Workshop(lab)
+def trainer(lab):
+    return ToyTrainer(lab)
 
 
 def begin(tmp_path, **changes):
-    return Book(tmp_path / "x.json", {"table": "x", "title": "t", "command": "c"}, TINY, {"a": "1"} | changes)
+    return ResultStore(tmp_path / "x.json", {"table": "x", "title": "t", "command": "c"}, TINY, {"a": "1"} | changes)
 
 
 def test_rows_are_measured_once_and_survive_a_kill(tmp_path):
@@ -61,16 +69,16 @@ def test_rows_are_measured_once_and_survive_a_kill(tmp_path):
     assert not (tmp_path / "x.json").exists()
     again.close(more=3)
     assert not (tmp_path / "x.part.json").exists()
-    found = read(tmp_path / "x.json")
+    found = read_results(tmp_path / "x.json")
     assert [row["key"]["steps"] for row in found["rows"]] == [1, 2]
     assert found["more"] == 3
     assert {"device", "versions", "date", "code", "sizes", "command"} <= set(found)
 
 
 def test_a_finished_table_of_another_run_is_not_written_over(tmp_path):
-    book = begin(tmp_path)
-    book.row({"steps": 1}, dict)
-    book.close()
+    store = begin(tmp_path)
+    store.row({"steps": 1}, dict)
+    store.close()
     assert begin(tmp_path).found["rows"]  # the same run finds everything measured
     before = (tmp_path / "x.json").read_text()
     with pytest.raises(ValueError, match=r"x.json is of another run .other checkpoints"):
@@ -84,9 +92,9 @@ def test_rows_of_another_run_are_never_mixed_in(tmp_path, monkeypatch, what):
     if what == "sizes":
         monkeypatch.setattr("test_experiments.TINY", replace(TINY, seeds=3))
     if what == "code":
-        monkeypatch.setattr(booking, "code_hash", lambda: "other")
+        monkeypatch.setattr(result_store, "code_hash", lambda: "other")
     if what == "device":
-        monkeypatch.setattr(booking, "device_name", lambda: "a GPU")
+        monkeypatch.setattr(result_store, "device_name", lambda: "a GPU")
     with pytest.raises(ValueError, match=f"another run .other {what}"):
         begin(tmp_path, **({"a": "2"} if what == "checkpoints" else {}))
     assert (tmp_path / "x.part.json").is_file()
@@ -95,29 +103,29 @@ def test_rows_of_another_run_are_never_mixed_in(tmp_path, monkeypatch, what):
 def test_what_is_no_results_file_is_refused(tmp_path):
     path = tmp_path / "x.json"
     with pytest.raises(ValueError, match="holds no results"):
-        read(path)
+        read_results(path)
     for text in ("{", "[]", '{"rows": []}'):
         path.write_text(text)
         with pytest.raises(ValueError, match="holds no results"):
-            read(path)
+            read_results(path)
     path.write_text(json.dumps({"format": 99, "rows": [], "table": "x", "title": "t"}))
     with pytest.raises(ValueError, match="has format 99, this version reads 1"):
-        read(path)
+        read_results(path)
 
 
 def test_the_code_hash_is_of_the_code(tmp_path, monkeypatch):
-    assert booking.code_hash() == booking.code_hash()
+    assert result_store.code_hash() == result_store.code_hash()
     for room in ("pusa_lab", "small_models"):
         (tmp_path / room).mkdir()
-    monkeypatch.setattr(booking, "__file__", str(tmp_path / "small_models" / "experiments" / "book.py"))
-    before = booking.code_hash()
+    monkeypatch.setattr(result_store, "__file__", str(tmp_path / "small_models" / "experiments" / "result_store.py"))
+    before = result_store.code_hash()
     (tmp_path / "pusa_lab" / "new.py").write_text("x = 1\n")
-    assert booking.code_hash() != before
+    assert result_store.code_hash() != before
 
 
 def test_known_frames_are_cut_out_in_runs(lab, nano_base):
     truth = to_uint8(render(lab.scenes(3)))
-    known = given(truth, [0, 1, 4, 7], nano_base.geometry, noise=[0.1, 0.2, 0.3, 0.4])
+    known = known_frames(truth, [0, 1, 4, 7], nano_base.geometry, noise=[0.1, 0.2, 0.3, 0.4])
     assert [k.at for k in known] == [0, 4, 7]
     assert [k.noise for k in known] == [[0.1, 0.2], [0.3], [0.4]]
     found = place(replace_task(known), nano_base.geometry, 8, 3)
@@ -148,15 +156,17 @@ def test_scenes_for_long_videos_stay_in_the_picture():
     assert where.max() < 0.95
 
 
-@pytest.mark.parametrize("adaptation", [Adaptation(), Adaptation(rank=4), Adaptation("i2v", draw="shared")], ids=str)
-def test_adaptations_are_stops_on_one_run(lab, shop, adaptation, monkeypatch):
-    first, second = shop.updates(adaptation, TINY.budgets)
+@pytest.mark.parametrize(
+    "adaptation", [Adaptation(), Adaptation(rank=4), Adaptation("i2v", timestep_sampler="shared")], ids=str
+)
+def test_adaptations_are_stops_on_one_run(lab, trainer, adaptation, monkeypatch):
+    first, second = trainer.updates(adaptation, TINY.budgets)
     base = {k: v.clone() for k, v in lab.model("base").state_dict().items()}
     monkeypatch.setattr(training, "run", None)  # from here on nothing is trained
-    assert shop.updates(adaptation, TINY.budgets[:1])[0].keys() == first.keys()
+    assert trainer.updates(adaptation, TINY.budgets[:1])[0].keys() == first.keys()
 
     def weights(update, strength=1.0):  # the model is one object, so its weights are copied
-        return {k: v.clone() for k, v in shop.model(adaptation, update, strength).state_dict().items()}
+        return {k: v.clone() for k, v in trainer.model(adaptation, update, strength).state_dict().items()}
 
     far, near, zero, double = weights(second), weights(first), weights(second, 0.0), weights(second, 2.0)
     shared = [k for k in base if k in far and base[k].shape == far[k].shape and "add_" not in k and "image" not in k]
@@ -169,7 +179,7 @@ def test_adaptations_are_stops_on_one_run(lab, shop, adaptation, monkeypatch):
             torch.testing.assert_close(double[name] - base[name], 2 * (far[name] - base[name]), atol=1e-6, rtol=1e-3)
 
 
-def test_what_was_kept_is_what_was_trained(lab, shop, monkeypatch):
+def test_what_was_kept_is_what_was_trained(lab, trainer, monkeypatch):
     """The weights that a run hands out at its last mark are those it ends with, averaged."""
     seen = {}
 
@@ -180,33 +190,35 @@ def test_what_was_kept_is_what_was_trained(lab, shop, monkeypatch):
     real = training.run
     monkeypatch.setattr(training, "run", run)
     adaptation = Adaptation(shift=3.0)
-    (update,) = shop.updates(adaptation, [2e-6])
-    made = shop.model(adaptation, update).state_dict()
+    (update,) = trainer.updates(adaptation, [2e-6])
+    made = trainer.model(adaptation, update).state_dict()
     for name, value in seen.items():
         torch.testing.assert_close(made[name], value, atol=2e-6, rtol=1e-3)  # kept in half precision
 
 
 def test_weights_are_found_again_only_by_the_same_run(lab, monkeypatch):
-    first = Workshop(lab)._folder(Adaptation())
-    assert Workshop(lab)._folder(Adaptation()) == first
+    first = ToyTrainer(lab)._folder(Adaptation())
+    assert ToyTrainer(lab)._folder(Adaptation()) == first
     other = Lab(replace(TINY, seed=7), lab.work, "cpu")
-    assert Workshop(other)._folder(Adaptation()) != first
-    assert Workshop(lab)._folder(Adaptation(learn_clean=False)) != first
+    assert ToyTrainer(other)._folder(Adaptation()) != first
+    assert ToyTrainer(lab)._folder(Adaptation(learn_clean=False)) != first
     monkeypatch.setattr(adapting, "code_hash", lambda: "other")
-    assert Workshop(lab)._folder(Adaptation()) != first
+    assert ToyTrainer(lab)._folder(Adaptation()) != first
 
 
-def test_marks_do_not_change_the_run(lab, shop):
+def test_marks_do_not_change_the_run(lab, trainer):
     """The same weights at step 13 whether others were asked for on the way or not."""
     from pusa_lab.training import LatentVideoDataModule, TrainConfig, VTAModule
 
     def train(marks):
         kept = {}
         torch.manual_seed(0)
-        model = shop._trainable("vta", 0)
-        module = VTAModule(model, TrainConfig(steps=13, batch=2, warmup=0, draw="independent", ema=0.9))
+        model = trainer._trainable("vta", 0)
+        module = VTAModule(
+            model, TrainConfig(max_steps=13, global_batch_size=2, warmup=0, timestep_sampler="independent", ema=0.9)
+        )
         keep = {"keep": lambda step, averaged: kept.update({step: averaged.dit.proj_out.weight.detach().clone()})}
-        training.run(module, LatentVideoDataModule(shop._data(Adaptation())), marks=marks, **keep)
+        training.run(module, LatentVideoDataModule(trainer._data(Adaptation())), marks=marks, **keep)
         return kept, model.dit.proj_out.weight.detach()
 
     alone, end = train([13])
@@ -227,7 +239,7 @@ def test_a_specialist_may_leave_clean_frames_out_of_its_loss():
 
 
 def test_specialists_see_their_frames_clean():
-    tau = adapting.clean((0, 3))(64, 5, torch.Generator().manual_seed(0))
+    tau = adapting.keep_frames_clean((0, 3))(64, 5, torch.Generator().manual_seed(0))
     assert (tau[:, [0, 3]] == 0).all()
     assert (tau[:, 1:2] == tau[:, [1, 2, 4]]).all()
     assert tau[:, 1].std() > 0.2
@@ -258,9 +270,9 @@ def test_the_cost_ratio_is_read_off_the_other_curve():
     assert ratios(rows[:3]) == []
 
 
-def test_a_whole_table_in_miniature(tmp_path, lab, shop):
-    found = run_table("noise", lab, shop, tmp_path, "pusa-lab bench paper --table noise")
-    assert found == read(tmp_path / "noise.json")
+def test_a_whole_table_in_miniature(tmp_path, lab, trainer):
+    found = run_table("noise", lab, trainer, tmp_path, "pusa-lab bench paper --table noise")
+    assert found == read_results(tmp_path / "noise.json")
     for row in found["rows"]:
         mean, low, high = row["scores"]["psnr"]
         assert low <= mean <= high
@@ -270,7 +282,7 @@ def test_a_whole_table_in_miniature(tmp_path, lab, shop):
     modes = {row["key"]["mode"] for row in found["rows"]}
     assert modes == {"denoise", "hold", "replacement", "label"}
     with pytest.raises(ValueError, match="no table 'steeps'"):
-        run_table("steeps", lab, shop, tmp_path, "")
+        run_table("steeps", lab, trainer, tmp_path, "")
 
 
 def test_sizes_out_of_range_are_refused():

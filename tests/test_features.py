@@ -181,7 +181,7 @@ def test_each_colour_has_its_own_features(model):
 
 
 def test_training_writes_a_reader_of_its_own(tmp_path):
-    path = train("mini", "features", tmp_path, fast=True, steps=3, validate_every=2)
+    path = train("mini", "features", tmp_path, fast=True, max_steps=3, validate_every=2)
     card, again = json.loads(path.with_suffix(".json").read_text()), small_models.load(path, device="cpu")
     assert again.features(clip()).shape == (2, 64)
     assert card["data"] == "mini, 16 clips"

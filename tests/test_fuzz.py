@@ -37,7 +37,7 @@ def test_every_public_function_has_arguments_to_be_called_with():
 NEVER_RIGHT = {
     "pusa_lab.files.writing": "its block has to write, see tests/test_files.py",
     "pusa_lab.training.resume.check_resume": "reads what Lightning wrote, see tests/test_resume_whole.py",
-    "pusa_lab.training.resume.check_weights": "reads what Lightning wrote, see tests/test_resume_whole.py",
+    "pusa_lab.training.resume.check_resumed_weights": "reads what Lightning wrote, see tests/test_resume_whole.py",
     "pusa_lab.wan.lora.kinds.refuse_kind": "always refuses",
 }
 

@@ -58,12 +58,15 @@ def test_both_commands_print_the_same(size, gpu, way, capsys):
 @pytest.mark.parametrize(
     ("planned", "trained"),
     [
-        (["--lora-rank", 64, "--max-steps", 20], ["--lora-rank", 64, "--steps", 20]),
+        (["--lora-rank", 64, "--max-steps", 20], ["--lora-rank", 64, "--max-steps", 20]),
         (["--gpus", 4], ["--devices", 4]),
-        (["--optimizer", "adamw8bit", "--global-batch-size", 4], ["--optimizer", "adamw8bit", "--batch", 4]),
+        (
+            ["--optimizer", "adamw8bit", "--global-batch-size", 4],
+            ["--optimizer", "adamw8bit", "--global-batch-size", 4],
+        ),
         (["--compiled", "--ac-skip-blocks", 10], ["--compiled", "--ac-skip-blocks", 10, "--recipe", "released"]),
         (["--gpus", 8, "--price", 4], ["--devices", 4, "--nodes", 2, "--price", 4]),
-        (["--micro-batch-size", 4, "--gpus", 2], ["--devices", 2, "--micro", 0]),
+        (["--micro-batch-size", 4, "--gpus", 2], ["--devices", 2, "--micro-batch-size", 0]),
         (["--float8", "--compiled"], ["--float8", "--compiled"]),
         (["--model", "wan2.2-a14b", "--size", "480x832"], ["--model", "wan2.2-a14b", "--size", "480x832"]),
         (["--mode", "full", "--gpus", 4], ["--lora-rank", 0, "--devices", 4]),
@@ -89,7 +92,7 @@ def test_the_defaults_are_the_papers_recipe():
         **dict.fromkeys(SAVED),
     }
     assert plan(**run_arguments(paper)) == plan(mode="lora")
-    assert plan(mode="lora").samples == paper.steps * paper.batch == 7200
+    assert plan(mode="lora").samples == paper.max_steps * paper.global_batch_size == 7200
 
 
 def test_an_h100_holds_the_papers_size_and_an_h200_takes_83_hours():

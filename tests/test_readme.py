@@ -90,7 +90,7 @@ def result(name):
 
 
 def steps(card):
-    return f"{card['config']['steps']:,} steps"
+    return f"{card['config']['max_steps']:,} steps"
 
 
 VTA, BASE, I2V, CODEC = (small_models.card(f"mini-{stage}") for stage in ("vta", "base", "i2v", "codec"))

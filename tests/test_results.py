@@ -7,29 +7,30 @@ from pathlib import Path
 import pytest
 
 from pusa_lab.metrics import Interval
-from small_models.experiments import RESULTS, TABLES, read, sampling_tables
+from small_models.experiments import RESULTS, TABLES, read_results, sampling_tables
 from small_models.experiments.claims import CLAIMS, claims
 from small_models.experiments.figures import figure
 from small_models.experiments.lab import Lab
 from small_models.experiments.records import table_of
-from small_models.experiments.report import show
-from small_models.experiments.rows import line, numbers, pick, values
+from small_models.experiments.report import show_table
+from small_models.experiments.result_store import tidy
+from small_models.experiments.rows import line, pick, score_numbers, values
 from small_models.experiments.sizes import Sizes
-from small_models.experiments.training_tables import DRAWS
+from small_models.experiments.training_tables import SAMPLERS
 from small_models.experiments.verdicts import (
     PAPERS_ORDER,
     VERDICTS,
     best_strengths,
     clearly,
     farther,
-    find,
+    find_row,
     lead,
     share,
     verdict,
 )
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
-FOUND = {name: read(RESULTS / f"{name}.json") for name in TABLES}
+FOUND = {name: read_results(RESULTS / f"{name}.json") for name in TABLES}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -60,7 +61,7 @@ def test_whole_tables_are_whole(name):
         "suite": 6,
         "cost": 2 + 2 * len(sizes.budgets) + 3 * shorter,
         "preserved": 3 + 2 * len(sizes.budgets[2::3]) + 2,
-        "draws": 3 * len(DRAWS) * len(sizes.shifts),
+        "draws": 3 * len(SAMPLERS) * len(sizes.shifts),
         "lora": (len(sizes.ranks) + 1) * len(sizes.marks) * len(sizes.strengths),
         "steps": len(sampling_tables.SOLVERS) * len(sizes.steps),
         "noise": 3 * len(sizes.noises) + 3 + sum(map(len, sampling_tables.PUBLISHED.values())),
@@ -82,9 +83,9 @@ def test_every_row_has_all_its_clips(name):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_text_and_picture_are_of_these_numbers(name):
-    assert (RESULTS / f"{name}.md").read_text() == show(FOUND[name]) + "\n"
+    assert (RESULTS / f"{name}.md").read_text() == show_table(FOUND[name]) + "\n"
     assert 0 < (RESULTS / f"{name}.png").stat().st_size < 200_000
-    assert verdict(FOUND[name])[1] in show(FOUND[name])
+    assert verdict(FOUND[name])[1] in show_table(FOUND[name])
 
 
 def test_claims_are_told_in_the_readme_as_measured():
@@ -92,14 +93,14 @@ def test_claims_are_told_in_the_readme_as_measured():
     assert len(rows) == len(CLAIMS)
     for row in rows:
         assert f"| {' | '.join(row)} |" in TEXT, row[0]
-    coded = find(FOUND["suite"], clips="truth through the codec")["scores"]["motion"][0]
+    coded = find_row(FOUND["suite"], clips="truth through the codec")["scores"]["motion"][0]
     assert f"({coded:.1f} for true clips through it)" in (RESULTS / "README.md").read_text()
-    still = find(FOUND["suite"], clips="frame 0 repeated")["scores"]["total"][0]
+    still = find_row(FOUND["suite"], clips="frame 0 repeated")["scores"]["total"][0]
     assert f"a clip that stands still gets {100 * still:.0f} of 100" in " ".join(TEXT.split())
 
 
 def test_pairs_are_sharper_than_two_intervals():
-    ours, theirs = (find(FOUND["cost"], way=f"{w}, all weights", share=0.1) for w in ("VTA", "Wan's way"))
+    ours, theirs = (find_row(FOUND["cost"], way=f"{w}, all weights", share=0.1) for w in ("VTA", "Wan's way"))
     paired = lead(ours, theirs)
     alone = lead(*({"scores": row["scores"]} for row in (ours, theirs)))
     assert paired.mean == pytest.approx(alone.mean, abs=1e-3)
@@ -107,7 +108,7 @@ def test_pairs_are_sharper_than_two_intervals():
     assert clearly(paired) == -1
     assert [clearly(Interval(0.0, *ends)) for ends in ((1.0, 2.0), (-1.0, 1.0), (-2.0, -1.0))] == [1, 0, -1]
     with pytest.raises(ValueError, match="has no row"):
-        find(FOUND["cost"], way="nothing")
+        find_row(FOUND["cost"], way="nothing")
 
 
 def test_all_weights_are_compared_not_one_kind():
@@ -124,9 +125,9 @@ def test_all_weights_are_compared_not_one_kind():
 
 def test_missing_rows_are_said_and_do_not_stop_the_table():
     found = {"table": "cost", "title": "t", "rows": [row({"way": "VTA, all weights", "share": 0.1}, 0.9)]}
-    assert "cannot be said" in show(found)
+    assert "cannot be said" in show_table(found)
     with pytest.raises(ValueError, match="no table 'nope'"):
-        show(found | {"table": "nope"})
+        show_table(found | {"table": "nope"})
 
 
 def row(key, total, psnr=None):
@@ -223,7 +224,7 @@ def test_what_a_claim_cannot_be_read_from_is_named(table, path, says, tmp_path):
 def test_rows_are_asked_for_what_they_have():
     rows = FOUND["noise"]["rows"]
     assert [0.2, 0.5] in values(rows, "noise")
-    assert numbers(rows[0], "psnr_frame") == numbers(None, "psnr")
+    assert score_numbers(rows[0], "psnr_frame") == score_numbers(None, "psnr")
     for call, says in (
         (lambda: line(rows, "mode", "psnr"), "'mode' of the row .* is 'denoise' .a str.: give a part"),
         (lambda: pick(rows, noise={}), "noise is an empty dict: give a text, a number"),
@@ -246,4 +247,23 @@ def test_a_mistake_of_ours_is_not_called_a_missing_row(monkeypatch):
 
     monkeypatch.setitem(VERDICTS, "steps", mistaken)
     with pytest.raises(KeyError, match="typo"):
-        show(FOUND["steps"])
+        show_table(FOUND["steps"])
+
+
+@pytest.mark.parametrize("name", ["steps", "noise", "tasks"])
+def test_a_tidy_table_has_every_score_once(name):
+    found, frame = FOUND[name], tidy(FOUND[name])
+    assert set(frame["table"]) == {name} and set(frame["seed"]) == {found["seed"]}
+    assert len(frame) == sum(
+        not isinstance(v, list) or len(v) == 3 for row in found["rows"] for v in row["scores"].values()
+    )
+    psnr = frame[frame["metric"] == "psnr"].set_index(list(found["rows"][0]["key"]), drop=False)
+    means = [row["scores"]["psnr"][0] for row in found["rows"] if "psnr" in row["scores"]]
+    assert psnr["mean"].tolist() == means and (psnr["low"] <= psnr["high"]).all()
+
+
+def test_a_tidy_table_is_grouped_by_pandas():
+    frame = tidy(FOUND["steps"])
+    best = frame[frame["metric"] == "psnr"].groupby("solver")["mean"].max()
+    rows = [row for row in FOUND["steps"]["rows"] if row["key"]["solver"] == "euler"]
+    assert best["euler"] == max(row["scores"]["psnr"][0] for row in rows)

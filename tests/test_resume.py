@@ -8,7 +8,7 @@ from pusa_lab.training import CodecModule, LatentVideoDataModule, TrainConfig, V
 from pusa_lab.training import run as go
 from pusa_lab.types import Geometry
 from small_models.codec import Codec, codec_loss, initialise
-from small_models.data import clips_of, pixel_bank
+from small_models.data import clips_of, pixel_dataset
 from small_models.train import train
 
 # Lightning's own, about its torch and about a loader that needs no workers.
@@ -20,7 +20,14 @@ pytestmark = [
 SMALL = {**small_models.PRESETS["nano"]}
 SMALL["dit"] = {**SMALL["dit"], "num_layers": 1, "num_attention_heads": 1, "ffn_dim": 32}
 CODEC = {**small_models.CODECS["mini"], "base_dim": 4, "dim_mult": [1, 1, 2, 2], "z_dim": 3}
-CONFIG = {"steps": 24, "batch": 4, "warmup": 2, "ema": 0.9, "save_every": 12, "draw": "independent"}
+CONFIG = {
+    "max_steps": 24,
+    "global_batch_size": 4,
+    "warmup": 2,
+    "ema": 0.9,
+    "save_every": 12,
+    "timestep_sampler": "independent",
+}
 
 
 def stage(name, init_seed=0):
@@ -30,7 +37,7 @@ def stage(name, init_seed=0):
     geometry = small_models.ToyModel(SMALL).geometry
     if name == "codec":
         geometry = Geometry(stride=(4, 8, 8), channels=3, frames=2, size=(16, 16), fps=8)
-    data = LatentVideoDataModule(pixel_bank(clips_of("nano", 32, 0, geometry, "cpu"), 4, 0, "cpu"))
+    data = LatentVideoDataModule(pixel_dataset(clips_of("nano", 32, 0, geometry, "cpu"), 4, 0, "cpu"))
     if name == "codec":
         codec = Codec(CODEC)
         initialise(codec)
@@ -70,16 +77,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, name):
 @pytest.fixture
 def last(tmp_path):
     """A checkpoint of the base stage."""
-    train("nano", "base", tmp_path / "out", fast=True, steps=2, save_every=2, logs=tmp_path / "logs")
+    train("nano", "base", tmp_path / "out", fast=True, max_steps=2, save_every=2, logs=tmp_path / "logs")
     return tmp_path / "logs" / "last.ckpt"
 
 
 def test_a_checkpoint_of_another_stage_or_setting_is_refused(last, tmp_path, monkeypatch):
     monkeypatch.setattr("small_models.train.clips_of", lambda *_: pytest.fail("data were drawn before the check"))
-    options = {"fast": True, "steps": 2, "logs": tmp_path / "logs", "resume": last}
-    with pytest.raises(
-        ValueError, match=r"last.ckpt is of a run with .*draw=shared.*, but this one has .*draw=independent"
-    ):
+    options = {"fast": True, "max_steps": 2, "logs": tmp_path / "logs", "resume": last}
+    says = r"last.ckpt is of a run with .*timestep_sampler=shared.*, but this one has .*timestep_sampler=independent"
+    with pytest.raises(ValueError, match=says):
         train("nano", "vta", tmp_path / "new", **options)
     with pytest.raises(ValueError, match=r"last.ckpt is of a run with lr=0.002, but this one has lr=0.003"):
         train("nano", "base", tmp_path / "new", lr=3e-3, **options)
@@ -101,4 +107,4 @@ def test_a_file_that_no_run_wrote_is_refused(last, contents, tmp_path):
     else:
         wrong.write_bytes(data[contents])
     with pytest.raises(ValueError, match=r"wrong.ckpt is truncated or not a checkpoint to resume from"):
-        train("nano", "base", tmp_path / "new", fast=True, steps=2, logs=tmp_path / "logs", resume=wrong)
+        train("nano", "base", tmp_path / "new", fast=True, max_steps=2, logs=tmp_path / "logs", resume=wrong)

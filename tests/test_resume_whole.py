@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, run
+from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, run
 from pusa_lab.training.resume import OUTLINE, outline
 from pusa_lab.types import Geometry
 from small_models.train import train
@@ -16,7 +16,15 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:.*litlogger.*"),
 ]
-CONFIG = TrainConfig(steps=13, batch=2, warmup=2, ema=0.9, rate="constant", draw="independent", save_every=13)
+CONFIG = TrainConfig(
+    max_steps=13,
+    global_batch_size=2,
+    warmup=2,
+    ema=0.9,
+    lr_scheduler="constant",
+    timestep_sampler="independent",
+    save_every=13,
+)
 
 
 class Tiny(nn.Module):
@@ -37,9 +45,9 @@ class Tiny(nn.Module):
         return y + tau[:, None, :, None, None] * x
 
 
-def bank(clips=6):
+def dataset(clips=6):
     g = torch.Generator().manual_seed(4)
-    return Bank(torch.randn(clips, 2, 3, 2, 2, generator=g), ["a"] * clips, 2, 0)
+    return InMemoryDataset(torch.randn(clips, 2, 3, 2, 2, generator=g), ["a"] * clips, 2, 0)
 
 
 def trained(folder, config=CONFIG, resume=None, data=None, about=None, until=None):
@@ -54,7 +62,7 @@ def trained(folder, config=CONFIG, resume=None, data=None, about=None, until=Non
     module.about = about or {}
     if until:
         module.on_train_batch_end = lambda *_: setattr(module.trainer, "should_stop", module.global_step >= until)
-    run(module, data or LatentVideoDataModule(bank()), folder, resume, accelerator="cpu")
+    run(module, data or LatentVideoDataModule(dataset()), folder, resume, accelerator="cpu")
     return {k: v.clone() for k, v in model.state_dict().items()}
 
 
@@ -62,26 +70,26 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-@pytest.mark.parametrize("change", [{}, {"steps": 20, "save_every": 10}, {"ema": 0.0}, {"lora_rank": 1}])
+@pytest.mark.parametrize("change", [{}, {"max_steps": 20, "save_every": 10}, {"ema": 0.0}, {"lora_rank": 1}])
 def test_resumed_at_its_end_a_run_gives_what_it_gave(tmp_path, change):
     config = replace(CONFIG, **change)
     whole = trained(tmp_path, config)
-    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == config.steps
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == config.max_steps
     assert same(trained(tmp_path, config, tmp_path / "last.ckpt"), whole)
 
 
 def test_more_steps_give_what_a_longer_run_gives(tmp_path):
     """The average of step 13, the run's last, is not in that of a longer run."""
     short = trained(tmp_path / "a")
-    longer = replace(CONFIG, steps=24)
+    longer = replace(CONFIG, max_steps=24)
     whole = trained(tmp_path / "b", longer)
     assert not same(short, whole)
     assert same(trained(tmp_path / "a", longer, tmp_path / "a" / "last.ckpt"), whole)
 
 
 def test_lists_and_generators_go_on_where_they_were(tmp_path):
-    batches = [batch for _, batch in zip(range(24), bank(), strict=False)]
-    config = replace(CONFIG, steps=24, save_every=12)
+    batches = [batch for _, batch in zip(range(24), dataset(), strict=False)]
+    config = replace(CONFIG, max_steps=24, save_every=12)
     whole = trained(tmp_path / "a", config, data=batches)
     trained(tmp_path / "b", config, data=batches, until=12)
     assert same(trained(tmp_path / "b", config, tmp_path / "b" / "last.ckpt", iter(batches)), whole)
@@ -89,11 +97,13 @@ def test_lists_and_generators_go_on_where_they_were(tmp_path):
 
 def test_fewer_steps_than_were_taken_are_refused(tmp_path):
     trained(tmp_path)
-    with pytest.raises(ValueError, match=r"last.ckpt is of step 13, but steps=12: give steps=13 or more\."):
-        trained(tmp_path, replace(CONFIG, steps=12), tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"last.ckpt is of step 13, but max_steps=12: give max_steps=13 or more\."):
+        trained(tmp_path, replace(CONFIG, max_steps=12), tmp_path / "last.ckpt")
 
 
-@pytest.mark.parametrize("change", [{"ema": 0.0}, {"ema": 0.8}, {"optimizer": "adamw8bit"}, {"batch": 4}, {"seed": 1}])
+@pytest.mark.parametrize(
+    "change", [{"ema": 0.0}, {"ema": 0.8}, {"optimizer": "adamw8bit"}, {"global_batch_size": 4}, {"seed": 1}]
+)
 def test_another_configuration_is_refused(tmp_path, change):
     pytest.importorskip("torchao") if "optimizer" in change else None
     trained(tmp_path)
@@ -181,13 +191,13 @@ def test_a_checkpoint_names_no_file_that_is_deleted(whole, tmp_path):
     name = next(k for k in whole["callbacks"] if k.startswith("ModelCheckpoint"))
     found = edited(whole, ("callbacks", name, "best_model_path"), lambda _: str(victim))
     torch.save(found, tmp_path / "x.ckpt")
-    trained(tmp_path / "logs", replace(CONFIG, steps=26), tmp_path / "x.ckpt")
+    trained(tmp_path / "logs", replace(CONFIG, max_steps=26), tmp_path / "x.ckpt")
     assert victim.read_text() == "dear"
 
 
 def test_the_command_s_run_is_resumed_with_its_own_clips_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("small_models.train._ModelJob.measure", lambda *_: {})  # it takes most of the time
-    options = {"fast": True, "steps": 2, "save_every": 2, "logs": tmp_path / "logs"}
+    options = {"fast": True, "max_steps": 2, "save_every": 2, "logs": tmp_path / "logs"}
     first = train("nano", "base", tmp_path / "a", **options)
     last = tmp_path / "logs" / "last.ckpt"
     again = train("nano", "base", tmp_path / "b", resume=last, **options)
@@ -196,5 +206,5 @@ def test_the_command_s_run_is_resumed_with_its_own_clips_alone(tmp_path, monkeyp
         train("nano", "base", tmp_path / "c", resume=last, clips=17, **options)
     with pytest.raises(ValueError, match=r"data=16 clips of nano, but this one has data=16 clips of mini"):
         train("nano", "base", tmp_path / "c", resume=last, data="mini", **options)
-    with pytest.raises(ValueError, match=r"last.ckpt is of step 2, but steps=1"):
-        train("nano", "base", tmp_path / "c", resume=last, **{**options, "steps": 1})
+    with pytest.raises(ValueError, match=r"last.ckpt is of step 2, but max_steps=1"):
+        train("nano", "base", tmp_path / "c", resume=last, **{**options, "max_steps": 1})

@@ -125,7 +125,7 @@ class Naive:
     def __init__(self, kind):
         self.kind = kind
 
-    def begin(self):
+    def init_state(self):
         v_old = clock = None
 
         def step(denoiser, x, tau, tau_next):

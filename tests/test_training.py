@@ -10,9 +10,9 @@ import small_models
 from pusa_lab.data import read_picture
 from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.media import write_clip
-from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, fit, lora_state
-from pusa_lab.training.module import NOISE_BINS, by_clock_and_frame
-from small_models.data import clips_of, pixel_bank
+from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, fit, lora_state
+from pusa_lab.training.module import NOISE_BINS, by_timestep_and_frame
+from small_models.data import clips_of, pixel_dataset
 from small_models.goals import compare
 from small_models.lora import merge
 from small_models.train import HELD_OUT, RECIPES, train
@@ -27,27 +27,29 @@ SMALL = {**small_models.PRESETS["nano"]}
 SMALL["dit"] = {**SMALL["dit"], "num_layers": 1, "num_attention_heads": 1, "ffn_dim": 32}
 
 
-def bank(batch, clips, seed=0):
+def dataset(batch, clips, seed=0):
     geometry = small_models.ToyModel(SMALL).geometry
-    return pixel_bank(clips_of("nano", clips, seed, geometry, "cpu"), batch, seed, "cpu")
+    return pixel_dataset(clips_of("nano", clips, seed, geometry, "cpu"), batch, seed, "cpu")
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"steps": 0}, "steps=0"),
-        ({"batch": 0}, "batch=0"),
+        ({"max_steps": 0}, "max_steps=0"),
+        ({"global_batch_size": 0}, "global_batch_size=0"),
         ({"ema": 1.0}, "ema=1.0"),
         ({"caption_dropout": -0.1}, "caption_dropout=-0.1"),
-        ({"draw": "sorted"}, "unknown draw 'sorted': choose one of shared, independent, mixed"),
+        ({"timestep_sampler": "sorted"}, "unknown timestep sampler 'sorted': choose one of shared, independent, mixed"),
         ({"lr": 0.0}, "lr=0.0"),
         ({"shift": 0.0}, "shift=0.0"),
-        ({"draw": "mixed", "p_async": 2.0}, "p_async=2.0"),
+        ({"timestep_sampler": "mixed", "p_async": 2.0}, "p_async=2.0"),
+        ({"timestep_sampler": "clean_prefix(k=0)"}, "k=0: give the number of history frames"),
+        ({"timestep_sampler": "clean_prefix(2)"}, r"'clean_prefix\(2\)' is not a name with settings"),
         ({"compile": "foo"}, "compile='foo': choose one of"),
         ({"warmup": -1}, "warmup=-1"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0"),
         ({"lora_rank": -1}, "lora_rank=-1"),
-        ({"rate": "linear"}, "rate='linear': choose one of cosine, constant"),
+        ({"lr_scheduler": "linear"}, "lr_scheduler='linear': choose one of cosine, constant"),
         ({"precision": "int8"}, "precision='int8': choose one of auto"),
         ({"validate_every": -5}, "validate_every=-5"),
     ],
@@ -69,24 +71,31 @@ def test_every_field_has_a_sentence():
 
 
 def test_the_configured_draw_is_the_one_trained_with():
-    tau = TrainConfig(draw="shared").make_draw()(50, 6)
+    tau = TrainConfig(timestep_sampler="shared").make_timestep_sampler()(50, 6)
     assert torch.equal(tau, tau[:, :1].expand(50, 6))
-    tau = TrainConfig(draw="mixed", p_async=0.5, shift=5.0).make_draw()(4000, 6)
+    tau = TrainConfig(timestep_sampler="mixed", p_async=0.5, shift=5.0).make_timestep_sampler()(4000, 6)
     assert 0.4 < (tau != tau[:, :1]).any(1).float().mean() < 0.6
     assert tau.median() > 0.75
-    assert RECIPES["nano", "vta"].config.draw == RECIPES["mini", "vta"].config.draw == "independent"
+    tau = TrainConfig(timestep_sampler="clean_prefix(k=2, rest=shared)").make_timestep_sampler()(50, 6)
+    assert (tau[:, :2] == 0).all() and (tau[:, 2:] == tau[:, 2:3]).all() and tau[:, 2].unique().numel() > 40
+    assert (
+        RECIPES["nano", "vta"].config.timestep_sampler
+        == RECIPES["mini", "vta"].config.timestep_sampler
+        == "independent"
+    )
 
 
-def test_the_step_is_the_loss_at_the_drawn_clocks():
+def test_the_step_is_the_loss_at_the_sampled_timesteps():
     model = small_models.ToyModel(SMALL)
-    module = VTAModule(model, TrainConfig(draw="independent", caption_dropout=0.0, seed=3))
-    x0, prompts = next(iter(bank(6, 10)))
-    tau, loss = module.frame_loss((x0, prompts), 7, 0.0)
+    module = VTAModule(model, TrainConfig(timestep_sampler="independent", caption_dropout=0.0, seed=3))
+    batch = next(iter(dataset(6, 10)))
+    x0, prompts = batch.x0, batch.captions
+    tau, loss = module.frame_loss(batch, 7, 0.0)
     eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed((3 * 1_000_003 + 7) * 4 + 2))
     want = fafm_frame_loss(model, x0, tau, eps, **model.encode_text(prompts))
     torch.testing.assert_close(loss, want)
-    again, _ = module.frame_loss((x0, prompts), 7, 0.0)
-    other, _ = module.frame_loss((x0, prompts), 8, 0.0)
+    again, _ = module.frame_loss(batch, 7, 0.0)
+    other, _ = module.frame_loss(batch, 8, 0.0)
     assert torch.equal(tau, again)
     assert not torch.equal(tau, other)
 
@@ -97,14 +106,14 @@ def test_caption_dropout_empties_captions(monkeypatch):
     seen = []
     encode = model.encode_text
     monkeypatch.setattr(model, "encode_text", lambda p: seen.extend(p) or encode(p))
-    module.frame_loss(next(iter(bank(64, 64))), 0, 0.5)
+    module.frame_loss(next(iter(dataset(64, 64))), 0, 0.5)
     assert 16 < seen.count("") < 48
 
 
 def test_the_loss_is_told_by_clock_and_by_frame():
     tau = torch.tensor([[0.0, 0.1, 0.5], [0.99, 1.0, 0.5]])
     loss = torch.tensor([[1.0, 3.0, 5.0], [7.0, 9.0, 11.0]])
-    told = by_clock_and_frame(tau, loss)
+    told = by_timestep_and_frame(tau, loss)
     assert told["loss_tau_0.0"] == 2
     assert told["loss_tau_0.4"] == 8
     assert told["loss_tau_0.8"] == 8
@@ -115,8 +124,9 @@ def test_the_loss_is_told_by_clock_and_by_frame():
 
 def test_fit_lowers_the_loss_and_writes_curves(tmp_path):
     model = small_models.ToyModel(SMALL)
-    data, held = bank(16, 64), bank(8, 16, seed=1)
-    x0, prompts = next(iter(data))
+    data, held = dataset(16, 64), dataset(8, 16, seed=1)
+    batch = next(iter(data))
+    x0, prompts = batch.x0, batch.captions
     tau, eps = torch.rand(16, 8), torch.randn_like(x0)
 
     def loss():
@@ -124,7 +134,15 @@ def test_fit_lowers_the_loss_and_writes_curves(tmp_path):
             return fafm_frame_loss(model.to("cpu"), x0, tau, eps, **model.encode_text(prompts)).mean()
 
     before = loss()
-    config = TrainConfig(steps=90, batch=16, warmup=5, lr=3e-3, ema=0.0, draw="independent", validate_every=30)
+    config = TrainConfig(
+        max_steps=90,
+        global_batch_size=16,
+        warmup=5,
+        lr=3e-3,
+        ema=0.0,
+        timestep_sampler="independent",
+        validate_every=30,
+    )
     called = []
     report = lambda model, step: called.append(step) or {"first_frame_error": float(step)}  # noqa: E731
     fit(model, LatentVideoDataModule(data, held), config, logs=tmp_path, report=report, accelerator="cpu")
@@ -139,8 +157,8 @@ def test_averaged_weights_follow_short_runs_too():
     def trained(steps, ema):
         torch.manual_seed(0)
         model = small_models.ToyModel(SMALL)
-        config = TrainConfig(steps=steps, batch=4, warmup=1, rate="constant", ema=ema)
-        fit(model, LatentVideoDataModule(bank(4, 32)), config, accelerator="cpu")
+        config = TrainConfig(max_steps=steps, global_batch_size=4, warmup=1, lr_scheduler="constant", ema=ema)
+        fit(model, LatentVideoDataModule(dataset(4, 32)), config, accelerator="cpu")
         return torch.cat([p.detach().flatten() for p in model.parameters()])
 
     torch.manual_seed(0)
@@ -151,17 +169,17 @@ def test_averaged_weights_follow_short_runs_too():
 
 
 def test_batches_depend_on_seed_and_step_alone():
-    data = bank(4, 32)
-    first = [prompts for (_, prompts), _ in zip(data, range(5), strict=False)]
+    data = dataset(4, 32)
+    first = [batch.captions for batch, _ in zip(data, range(5), strict=False)]
     data.start = lambda: 3
-    later = next(iter(data))[1]
+    later = next(iter(data)).captions
     assert later == first[3]
     assert first[0] != first[1]
 
 
-def test_a_bank_of_unequal_lengths_is_refused():
+def test_a_dataset_of_unequal_lengths_is_refused():
     with pytest.raises(ValueError, match="3 videos and 2 captions"):
-        Bank(torch.zeros(3, 1, 1, 1, 1), ["a", "b"], 1, 0)
+        InMemoryDataset(torch.zeros(3, 1, 1, 1, 1), ["a", "b"], 1, 0)
 
 
 def test_low_rank_updates_train_alone_and_merge_to_the_same_model():
@@ -169,14 +187,15 @@ def test_low_rank_updates_train_alone_and_merge_to_the_same_model():
     model, plain = small_models.ToyModel(SMALL), small_models.ToyModel(SMALL)
     torch.nn.init.normal_(model.dit.proj_out.weight)
     plain.load_state_dict(model.state_dict())
-    x0, prompts = next(iter(bank(4, 8)))
+    batch = next(iter(dataset(4, 8)))
+    x0, prompts = batch.x0, batch.captions
     tau = torch.rand(4, 8)
     before = model(x0, tau, **model.encode_text(prompts))
     model.text.requires_grad_(False)
     add_lora(model.dit, 4)
     torch.testing.assert_close(model(x0, tau, **model.encode_text(prompts)), before)
-    data = LatentVideoDataModule(bank(4, 8))
-    fit(model, data, TrainConfig(steps=5, batch=4, warmup=1, lr=1e-2, ema=0.0), accelerator="cpu")
+    data = LatentVideoDataModule(dataset(4, 8))
+    fit(model, data, TrainConfig(max_steps=5, global_batch_size=4, warmup=1, lr=1e-2, ema=0.0), accelerator="cpu")
     update = lora_state(model)
     assert all(name.endswith(("lora_A.weight", "lora_B.weight")) for name in update)
     after = model(x0, tau, **model.encode_text(prompts))
@@ -192,11 +211,11 @@ def test_an_update_that_fits_nowhere_is_refused():
 
 
 def test_both_stages_run_and_leave_cards(tmp_path):
-    base = train("nano", "base", tmp_path, fast=True, steps=4, command="pusa-lab train test")
-    vta = train("nano", "vta", tmp_path, fast=True, steps=4, command="pusa-lab train test")
+    base = train("nano", "base", tmp_path, fast=True, max_steps=4, command="pusa-lab train test")
+    vta = train("nano", "vta", tmp_path, fast=True, max_steps=4, command="pusa-lab train test")
     card = json.loads(vta.with_suffix(".json").read_text())
     assert {"nano-vta", "base_with_untrained_vector_clocks", "copy_of_frame_0", "truth"} <= set(card["metrics"])
-    assert card["config"]["draw"] == "independent"
+    assert card["config"]["timestep_sampler"] == "independent"
     assert card["base"] == "nano-base"
     assert not {"base", "codec"} & set(json.loads(base.with_suffix(".json").read_text()))
     assert card["metrics"]["goals"] == compare(card["metrics"], "nano-vta")
@@ -208,61 +227,61 @@ def test_both_stages_run_and_leave_cards(tmp_path):
 def test_a_run_with_logs_leaves_curves_sheets_and_a_checkpoint_to_go_on_from(tmp_path):
     logs = tmp_path / "logs"
     options = {"fast": True, "validate_every": 2, "save_every": 3, "ema": 0.0}
-    first = train("nano", "base", tmp_path / "a", steps=4, logs=logs, **options)
+    first = train("nano", "base", tmp_path / "a", max_steps=4, logs=logs, **options)
     curves = (logs / "run-0" / "metrics.csv").read_text().splitlines()
     assert {"val_loss", "first_frame_error", "next_frame_error"} <= set(curves[0].split(","))
     assert [p.name for p in sorted(logs.glob("*.png"))] == ["sheet-000002.png", "sheet-000004.png"]
     assert read_picture(logs / "sheet-000002.png").shape == (8 * 18, 8 * 18, 3)
-    again = train("nano", "base", tmp_path / "b", steps=4, logs=logs, resume=logs / "last.ckpt", **options)
+    again = train("nano", "base", tmp_path / "b", max_steps=4, logs=logs, resume=logs / "last.ckpt", **options)
     assert first.read_bytes() == again.read_bytes()
     assert (logs / "run-1").is_dir()
     nowhere = {"logs": logs, "resume": tmp_path / "nowhere.ckpt", **options}
     with pytest.raises(ValueError, match=r"no checkpoint .*nowhere.ckpt to resume from"):
-        train("nano", "base", tmp_path / "c", steps=4, **nowhere)
+        train("nano", "base", tmp_path / "c", max_steps=4, **nowhere)
     with pytest.raises(ValueError, match="save_every=3, but no folder was given"):
-        train("nano", "base", tmp_path / "c", steps=4, **options)
+        train("nano", "base", tmp_path / "c", max_steps=4, **options)
 
 
 def test_a_folder_of_videos_trains_by_the_same_command(tmp_path):
     video = np.random.default_rng(0).integers(0, 255, (24, 16, 16, 3), dtype=np.uint8)
     write_clip(tmp_path / "walk.mp4", video, fps=8)
     (tmp_path / "walk.txt").write_text("Somebody walks")
-    path = train("nano", "base", tmp_path / "out", fast=True, steps=2, data=str(tmp_path))
+    path = train("nano", "base", tmp_path / "out", fast=True, max_steps=2, data=str(tmp_path))
     about = json.loads(path.with_suffix(".json").read_text())
     assert about["data"] == f"{tmp_path}, 3 clips"
     assert about["metrics"]["how"].startswith("not measured")
     small_models.load(path).encode_text(["somebody walks, a red circle moves"])
     with pytest.raises(ValueError, match="unknown words in 'Somebody walks': somebody, walks"):
-        train("nano", "vta", tmp_path / "out2", fast=True, steps=2, data=str(tmp_path))
+        train("nano", "vta", tmp_path / "out2", fast=True, max_steps=2, data=str(tmp_path))
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path):
-    first, again = (train("nano", "base", tmp_path / n, fast=True, steps=3, ema=0.0) for n in "ab")
+    first, again = (train("nano", "base", tmp_path / n, fast=True, max_steps=3, ema=0.0) for n in "ab")
     assert first.read_bytes() == again.read_bytes()
 
 
 def test_only_validation_draws_held_out_clips_and_changes_nothing(tmp_path, monkeypatch):
     seeds = []
     monkeypatch.setattr("small_models.train.clips_of", lambda *args: seeds.append(args[2]) or clips_of(*args))
-    plain = train("nano", "base", tmp_path / "a", fast=True, steps=3)
+    plain = train("nano", "base", tmp_path / "a", fast=True, max_steps=3)
     assert seeds == [0]
-    watched = train("nano", "base", tmp_path / "b", fast=True, steps=3, validate_every=2)
+    watched = train("nano", "base", tmp_path / "b", fast=True, max_steps=3, validate_every=2)
     assert seeds == [0, 0, HELD_OUT]
     assert plain.read_bytes() == watched.read_bytes()
 
 
 def test_a_diverged_run_keeps_the_old_checkpoint(tmp_path):
-    path = train("nano", "base", tmp_path, fast=True, steps=2)
+    path = train("nano", "base", tmp_path, fast=True, max_steps=2)
     old = path.read_bytes()
     with pytest.raises(ValueError, match="training diverged"):
-        train("nano", "base", tmp_path, fast=True, steps=3, lr=1e30, warmup=0, ema=0.0)
+        train("nano", "base", tmp_path, fast=True, max_steps=3, lr=1e30, warmup=0, ema=0.0)
     assert path.read_bytes() == old
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_the_precision_of_products_is_left_as_it_was():
     before = torch.get_float32_matmul_precision()
-    fit(small_models.ToyModel(SMALL), bank(2, 4), TrainConfig(steps=1, batch=2), accelerator="cpu")
+    fit(small_models.ToyModel(SMALL), dataset(2, 4), TrainConfig(max_steps=1, global_batch_size=2), accelerator="cpu")
     assert torch.get_float32_matmul_precision() == before
 
 

@@ -3,10 +3,11 @@
 import lightning as L
 import pytest
 import torch
-from test_resume_whole import Tiny, bank
+from lightning.fabric.utilities import move_data_to_device
+from test_resume_whole import Tiny, dataset
 from torch.utils.data import DataLoader
 
-from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, add_lora, fit
+from pusa_lab.training import Batch, InMemoryDataset, LatentVideoDataModule, TrainConfig, add_lora, fit
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
@@ -16,19 +17,24 @@ pytestmark = [
 
 
 def taken(count):
-    return [batch for _, batch in zip(range(count), bank(), strict=False)]
+    return [batch for _, batch in zip(range(count), dataset(), strict=False)]
 
 
-def weights(data, steps=3, **changes):
+def weights(data, max_steps=3, **changes):
     torch.manual_seed(0)
     model = Tiny()
-    fit(model, data, TrainConfig(steps=steps, batch=2, warmup=1, ema=0.0, **changes), accelerator="cpu")
+    fit(
+        model,
+        data,
+        TrainConfig(max_steps=max_steps, global_batch_size=2, warmup=1, ema=0.0, **changes),
+        accelerator="cpu",
+    )
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def test_a_list_a_generator_and_a_bank_of_the_same_batches_train_the_same():
-    wanted = weights(bank())
-    several = (LatentVideoDataModule(bank()), taken(3), taken(5), (b for b in taken(3)), iter(bank()))
+def test_a_list_a_generator_and_a_dataset_of_the_same_batches_train_the_same():
+    wanted = weights(dataset())
+    several = (LatentVideoDataModule(dataset()), taken(3), taken(5), (b for b in taken(3)), iter(dataset()))
     assert all(torch.equal(weights(data), wanted) for data in several)
 
 
@@ -37,27 +43,31 @@ def test_a_loader_is_begun_anew():
     assert torch.equal(weights(DataLoader(taken(2), batch_size=None)), wanted)
 
 
-def test_a_bank_of_someone_s_own_still_begins_with_its_first_batch():
-    own = bank()
+def test_a_dataset_of_someone_s_own_still_begins_with_its_first_batch():
+    own = dataset()
     weights(own)
-    assert torch.equal(next(iter(own))[0], taken(1)[0][0])
+    assert torch.equal(next(iter(own)).x0, taken(1)[0].x0)
 
 
 @pytest.mark.parametrize("count", [0, 2])
 @pytest.mark.parametrize("kind", [list, iter])
 def test_too_few_batches_end_with_a_sentence(kind, count):
-    says = rf"^training.fit: data gave {count} batches and the run needs 3: give more batches, or set fewer steps\.$"
+    says = (
+        rf"^training.fit: data gave {count} batches and the run needs 3: give more batches, or a smaller max_steps\.$"
+    )
     with pytest.raises(ValueError, match=says):
         weights(kind(taken(count)))
 
 
 def test_parts_of_batches_are_counted_as_such():
-    parts = [(x[i : i + 1], captions[i : i + 1]) for x, captions in taken(3) for i in range(2)]
-    weights(parts, micro=1)
+    parts = [(b.x0[i : i + 1], b.captions[i : i + 1]) for b in taken(3) for i in range(2)]
+    weights(parts, micro_batch_size=1)
     with pytest.raises(ValueError, match="data gave 5 batches and the run needs 6"):
-        weights(parts[:5], micro=1)
-    with pytest.raises(ValueError, match="micro=1, but a Bank gives whole batches: set micro=0"):
-        weights(bank(), micro=1)
+        weights(parts[:5], micro_batch_size=1)
+    with pytest.raises(
+        ValueError, match="micro_batch_size=1, but an InMemoryDataset gives whole batches: set micro_batch_size=0"
+    ):
+        weights(dataset(), micro_batch_size=1)
 
 
 def test_a_data_module_that_dries_up_is_not_waited_for():
@@ -114,22 +124,22 @@ def test_what_has_no_batches_is_refused(data):
         weights(data)
 
 
-def test_banks_are_checked_when_they_are_made():
+def test_datasets_are_checked_when_they_are_made():
     broken = X.clone()
     broken[1, 0, 0, 0, 0] = float("inf")
     with pytest.raises(ValueError, match="video 1 has numbers that are not finite"):
-        Bank(broken, ["a", "b"], 1, 0)
+        InMemoryDataset(broken, ["a", "b"], 1, 0)
     with pytest.raises(ValueError, match="extras\\['first'\\] does not have 2 rows: give one row per video"):
-        Bank(X, ["a", "b"], 1, 0, {"first": X[:1]})
+        InMemoryDataset(X, ["a", "b"], 1, 0, {"first": X[:1]})
     with pytest.raises(ValueError, match="batch=0"):
-        Bank(X, ["a", "b"], 0, 0)
-    with pytest.raises(ValueError, match="train is a list of 1 item: give a Bank"):
+        InMemoryDataset(X, ["a", "b"], 0, 0)
+    with pytest.raises(ValueError, match="train is a list of 1 item: give an InMemoryDataset"):
         LatentVideoDataModule([1])
 
 
 def test_weights_that_are_not_finite_are_not_called_trained():
     with pytest.raises(ValueError, match=r"training diverged \(weights are not finite\): try lr below 1e\+38"):
-        weights(bank(), lr=1e38, steps=12)
+        weights(dataset(), lr=1e38, max_steps=12)
 
 
 class Raises:
@@ -138,11 +148,13 @@ class Raises:
 
 
 @pytest.mark.parametrize("train", [range(3), [1], None, Raises()], ids=["range", "list", "none", "raises"])
-def test_only_a_bank_makes_a_data_module(train):
-    with pytest.raises(ValueError, match=r"training.LatentVideoDataModule: train is .*: give a Bank"):
+def test_only_a_dataset_makes_a_data_module(train):
+    with pytest.raises(ValueError, match=r"training.LatentVideoDataModule: train is .*: give an InMemoryDataset"):
         LatentVideoDataModule(train)
-    with pytest.raises(ValueError, match=r"training.LatentVideoDataModule: val is .*: give a Bank, or None"):
-        LatentVideoDataModule(bank(), 3 if train is None else train)
+    with pytest.raises(
+        ValueError, match=r"training.LatentVideoDataModule: val is .*: give an InMemoryDataset, or None"
+    ):
+        LatentVideoDataModule(dataset(), 3 if train is None else train)
 
 
 @pytest.mark.parametrize(("rank", "says"), [(0, "rank=0"), (-1, "rank=-1"), ("4", "rank is '4'")])
@@ -152,3 +164,32 @@ def test_ranks_that_are_none_are_refused(rank, says):
     add_lora(Tiny(), 2)
     with pytest.raises(ValueError, match="layers='nothing' matches no linear layer"):
         add_lora(Tiny(), 1, "nothing")
+
+
+def test_a_batch_goes_to_the_device_and_into_pinned_memory_whole(monkeypatch):
+    batch = Batch(X, ["a", torch.zeros(3)], {"first": X[:, :, :1]}, ["one", "two"])
+    moved = move_data_to_device(batch, torch.device("meta"))
+    assert isinstance(moved, Batch) and moved.captions[0] == "a" and moved.names == ["one", "two"]
+    assert {t.device.type for t in (moved.x0, moved.captions[1], moved.extras["first"])} == {"meta"}
+    assert batch.x0.device.type == "cpu"
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda t: t + 1)
+    pinned = batch.pin_memory()
+    assert all((t == 1).all() for t in (pinned.x0, pinned.captions[1], pinned.extras["first"]))
+    assert (pinned.captions[0], pinned.names) == ("a", batch.names)
+
+
+def test_a_data_module_of_someone_s_own_gives_batches():
+    class Own(L.LightningDataModule):
+        def __init__(self, batches):
+            super().__init__()
+            self.batches = batches
+
+        def train_dataloader(self):
+            return DataLoader(self.batches, batch_size=None)
+
+        def val_dataloader(self):
+            return []
+
+    assert torch.equal(weights(Own(taken(3))), weights(dataset()))
+    with pytest.raises(ValueError, match=r"the data module gave a (list|tuple) of 2: give training.Batch"):
+        weights(Own([(batch.x0, batch.captions) for batch in taken(3)]))

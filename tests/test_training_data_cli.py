@@ -17,7 +17,7 @@ from pusa_lab.cli import main
 from pusa_lab.cli.data import _then
 from pusa_lab.data import LatentCache
 from pusa_lab.files import locked
-from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, fit
+from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, TrainConfig, fit
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_encode_with_a_wan_and_what_it_says_can_be_done_is_true(whole, tmp_path,
     show, train = (shlex.split(command) for command in re.findall("`(.*?)`", done.stdout))
     assert main(show[1:]) == 0
     monkeypatch.chdir(tmp_path)
-    short = ["--steps=1", "--batch=1", "--lora-rank=2"]
+    short = ["--max-steps=1", "--global-batch-size=1", "--lora-rank=2"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's and torch's own
         assert main([*train[1:], *short]) == 0
@@ -147,11 +147,18 @@ def test_what_it_says_about_the_cache_of_a_toy_is_true(tmp_path, capsys):
     show = shlex.split(re.search("`(.*?)`", said)[1])
     assert main(show[1:]) == 0
     cache, model = LatentCache(tmp_path / "a cache"), small_models.load("mini-vta", device="cpu")
-    bank = Bank(torch.stack([clip["latents"] for clip in cache]), [clip["caption"] for clip in cache], 1, 0)
+    dataset = InMemoryDataset(
+        torch.stack([clip["latents"] for clip in cache]), [clip["caption"] for clip in cache], 1, 0
+    )
     before = [p.clone() for p in model.requires_grad_(True).parameters()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fit(model, LatentVideoDataModule(bank), TrainConfig(steps=1, batch=1, warmup=0), accelerator="cpu")
+        fit(
+            model,
+            LatentVideoDataModule(dataset),
+            TrainConfig(max_steps=1, global_batch_size=1, warmup=0),
+            accelerator="cpu",
+        )
     assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 

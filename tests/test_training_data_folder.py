@@ -16,7 +16,7 @@ from wan_tiny import refused
 from pusa_lab.data import LatentCache, encode_folder, encode_steps
 from pusa_lab.training.recipes import WAN_RECIPES, CacheBatches
 
-CONFIG = replace(WAN_RECIPES["paper"], batch=2, held_out=0)
+CONFIG = replace(WAN_RECIPES["paper"], global_batch_size=2, num_val_clips=0)
 
 
 @pytest.fixture(scope="module")

@@ -21,15 +21,15 @@ FIELDS = {field.name: typing.get_type_hints(TrainConfig)[field.name] for field i
 @pytest.mark.parametrize(
     ("word", "value"),
     [
-        *((f"--weight-by-clip={text}", True) for text in ("True", "true", "yes", "on", "YES")),
+        *((f"--per-sample-weighting={text}", True) for text in ("True", "true", "yes", "on", "YES")),
         *((f"--check-finite={text}", False) for text in ("False", "false", "no", "off", "No")),
-        *((f"--steps={text}", 5000) for text in ("5000", "+5000", " 5000 ", "5_000")),
+        *((f"--max-steps={text}", 5000) for text in ("5000", "+5000", " 5000 ", "5_000")),
         *((f"--lr={text}", 0.001) for text in ("0.001", "1e-3", ".001")),
         ("--seed=9007199254740991", 2**53 - 1),
         ("--seed=-1", -1),
-        ("--clip=.inf", math.inf),
+        ("--max-grad-norm=.inf", math.inf),
         ("--compile=", ""),
-        ("--draw=mixed", "mixed"),
+        ("--timestep-sampler=mixed", "mixed"),
         ("--clips=7", 7),
     ],
 )
@@ -39,8 +39,8 @@ def test_values_are_read_by_their_type(word, value):
 
 
 def test_of_a_field_given_twice_the_last_counts():
-    found = parse("train", command, ["--steps=5", "--lr=1", "--steps=6"])
-    assert (found["steps"], found["lr"]) == (6, 1.0)
+    found = parse("train", command, ["--max-steps=5", "--lr=1", "--max-steps=6"])
+    assert (found["max_steps"], found["lr"]) == (6, 1.0)
 
 
 def test_every_field_of_a_recipe_is_an_option_without_a_default():
@@ -53,13 +53,16 @@ def test_every_field_of_a_recipe_is_an_option_without_a_default():
     [
         ("x", "'x' is too much: leave it out, or put words that belong together in quotes."),
         ("--colour=3", "there is no option --colour: `pusa-lab train --help` lists those there are."),
-        ("--step=3", "there is no option --step: did you mean --steps?"),
+        ("--max-step=3", "there is no option --max-step: did you mean --max-steps?"),
         *(
-            (f"--steps={text}", f"--steps {text!r}: give a whole number.")
+            (f"--max-steps={text}", f"--max-steps {text!r}: give a whole number.")
             for text in ("", "5.5", "5e3", "many", "nan", "inf", "1e300", "5,0", "true")
         ),
         *((f"--lr={text}", f"--lr {text!r}: give a number.") for text in ("", "nan", "fast", "1,5", "1e-3x")),
-        *((f"--weight-by-clip={text}", f"{text!r}: give true or false.") for text in ("", "maybe", "2", "none", "ye")),
+        *(
+            (f"--per-sample-weighting={text}", f"{text!r}: give true or false.")
+            for text in ("", "maybe", "2", "none", "ye")
+        ),
         ("--seed=" + "9" * 6000, "give a whole number."),
     ],
 )
@@ -99,7 +102,7 @@ def test_a_configuration_is_right_or_refused(name, value):
     else:
         kept = getattr(config, name)
         assert kept == value and (type(kept) is FIELDS[name] or (FIELDS[name] is float and type(kept) is int))
-        assert config.make_draw()(2, 3).shape == (2, 3)
+        assert config.make_timestep_sampler()(2, 3).shape == (2, 3)
 
 
 @pytest.fixture
@@ -140,7 +143,7 @@ PAPER = ["--recipe", "paper"]
         ([*PAPER, "--clips", "3"], "--clips 3 is for toys only: leave it out"),
         (
             [*PAPER, "--plan-only", "--seed", "3"],
-            "--seed 3 has no effect with --plan-only: set only --steps, --batch, --mic",
+            "--seed 3 has no effect with --plan-only: set only --max-steps, --global-batch-size, --mic",
         ),
         ([*PAPER, "--plan-only", "--lr", "3"], "--lr 3.0 has no effect with --plan-only"),
         *(
@@ -149,7 +152,7 @@ PAPER = ["--recipe", "paper"]
         ),
         ([*PAPER, "--plan-only", "--expert", "low"], "--expert low has no effect with --plan-only"),
         ([*PAPER, "--plan-only", "--model", "WAN"], "unknown model 'WAN': choose from wan2.1-14b"),
-        ([*PAPER, "--expert", "low", "--highest", ".5"], "--highest 0.5 is set by --expert low: leave out one of them"),
+        ([*PAPER, "--expert", "low", "--t-max", ".5"], "--t-max 0.5 is set by --expert low: leave out one of them"),
         (PAPER, "--data None, --model None: give a latent cache and a Wan's folder"),
         (["--model", "all", "--base", "x"], "--base is for a single stage: give --model and --stage"),
         (["--model", "all", "--resume", "x"], "--resume is for a single stage"),
@@ -159,7 +162,7 @@ PAPER = ["--recipe", "paper"]
         (["--model", "mini", "--stage", "all", "--data", "clips"], "--data clips has no labels for the stage features"),
         (["--validate-every", "5"], "--validate-every 5 has no effect without --logs: give it too"),
         (["--log-every", "5"], "--log-every 5 has no effect without --logs: give it too"),
-        (["--weight-by-clip", "maybe"], "--weight-by-clip 'maybe': give true or false"),
+        (["--per-sample-weighting", "maybe"], "--per-sample-weighting 'maybe': give true or false"),
     ],
 )
 def test_what_would_have_no_effect_is_refused(refused, words, says):
@@ -168,7 +171,7 @@ def test_what_would_have_no_effect_is_refused(refused, words, says):
 
 
 @pytest.mark.parametrize(
-    "words", [["--steps"], ["--devices", "two"], ["--ac-skip-blocks", "1.5"], ["--expert", "middle"]]
+    "words", [["--max-steps"], ["--devices", "two"], ["--ac-skip-blocks", "1.5"], ["--expert", "middle"]]
 )
 def test_what_is_no_option_is_refused(refused, words):
     found = refused(*words)
@@ -178,17 +181,21 @@ def test_what_is_no_option_is_refused(refused, words):
 @pytest.mark.parametrize(
     ("stage", "changes", "says"),
     [
-        ("base", {"held_out": 1}, "held_out=1 has no effect on base, it is for a latent cache"),
-        ("base", {"micro": 1}, "micro=1 has no effect on base"),
-        ("base", {"p_async": 0.5}, "p_async=0.5 has no effect on base, it is for draw=mixed"),
-        ("codec", {"draw": "independent"}, "draw=independent has no effect on codec, it is for the stages base"),
+        ("base", {"num_val_clips": 1}, "num_val_clips=1 has no effect on base, it is for a latent cache"),
+        ("base", {"micro_batch_size": 1}, "micro_batch_size=1 has no effect on base"),
+        ("base", {"p_async": 0.5}, "p_async=0.5 has no effect on base, it is for timestep_sampler=mixed"),
+        (
+            "codec",
+            {"timestep_sampler": "independent"},
+            "timestep_sampler=independent has no effect on codec, it is for the stages base",
+        ),
         ("features", {"caption_dropout": 0.5}, "caption_dropout=0.5 has no effect on features"),
         ("codec", {"check_finite": True}, "check_finite=True has no effect on codec"),
         ("base", {"lora_rank": 4}, "lora_rank=4 for base: low-rank updates need a base"),
         ("base", {"clips": 0}, "clips=0: give a whole number from 1"),
         ("base", {"clips": 10**12}, "clips=1000000000000: give a whole number from 1 to 10000000"),
         ("base", {"clips": "3"}, "clips='3': give a whole number"),
-        ("base", {"steps": "3"}, "steps is '3' .a str.: give a whole number"),
+        ("base", {"max_steps": "3"}, "max_steps is '3' .a str.: give a whole number"),
         ("base", {"size": 3}, "no field 'size' to set"),
         ("base", {"save_every": 3}, "save_every=3, but no folder was given"),
     ],

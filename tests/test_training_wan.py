@@ -19,11 +19,11 @@ from pusa_lab.data.latents import LatentCache
 from pusa_lab.data.manifest import manifest_digest
 from pusa_lab.files import digest
 from pusa_lab.finetune import _stride, train_wan
-from pusa_lab.training import VTAModule, add_lora, recompute
+from pusa_lab.training import VTAModule, activation_checkpointing, add_lora
+from pusa_lab.training.activation_checkpointing import keep_plan, set_activation_checkpointing
 from pusa_lab.training.float8 import Float8Linear
 from pusa_lab.training.lora import WAN_LAYERS
 from pusa_lab.training.recipes import WAN_RECIPES
-from pusa_lab.training.recompute import keep_plan, set_recompute
 from pusa_lab.types import Geometry
 from pusa_lab.wan.configs import WAN_CONFIGS
 from pusa_lab.wan.lora import load_lora, save_lora
@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*litlogger.*"),
     pytest.mark.filterwarnings("ignore:.*in eval mode at the start.*"),
 ]
-SHORT = replace(WAN_RECIPES["paper"], steps=20, batch=2, lr=1e-2, lora_rank=3, caption_dropout=0.3)
+SHORT = replace(WAN_RECIPES["paper"], max_steps=20, global_batch_size=2, lr=1e-2, lora_rank=3, caption_dropout=0.3)
 SAVED = replace(SHORT, save_every=5)
 
 
@@ -77,7 +77,7 @@ def test_trained_stopped_resumed_and_read_back(cache, tmp_path, monkeypatch):
         assert all(torch.equal(value, states[1]["state"][i][k]) for k, value in moments.items())
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
         told = file.metadata()
-    assert told["rank"] == "3" and len(told["commit"]) == 40 and json.loads(told["config"])["steps"] == 20
+    assert told["rank"] == "3" and len(told["commit"]) == 40 and json.loads(told["config"])["max_steps"] == 20
 
 
 @pytest.mark.parametrize("naming", ["diffusers", "diffsynth", "comfyui"])
@@ -105,7 +105,7 @@ def gradients(keeps=(), dtype=torch.float32, **options):
         if "lora_B" in name:
             torch.nn.init.normal_(p)
     if keeps:
-        set_recompute(model, keeps, **options)
+        set_activation_checkpointing(model, keeps, **options)
     x, tau, text = torch.randn(2, 4, 3, 4, 6), 1000 * torch.rand(2, 3), torch.randn(2, 512, TEXT)
     model(x.to(dtype), tau, text.to(dtype), return_dict=False)[0].float().square().mean().backward()
     return {name: p.grad for name, p in model.named_parameters()}
@@ -119,8 +119,8 @@ def test_what_is_computed_again_does_not_change_gradients(keeps):
 @pytest.mark.parametrize("keeps", [["input"] * 2, ["attention", "everything"]])
 def test_tokens_that_wait_on_the_host_do_not_change_gradients(keeps, monkeypatch):
     moved = []
-    to_host = recompute._to_host
-    monkeypatch.setattr(recompute, "_to_host", lambda x: moved.append(x.numel()) or to_host(x))
+    to_host = activation_checkpointing._to_host
+    monkeypatch.setattr(activation_checkpointing, "_to_host", lambda x: moved.append(x.numel()) or to_host(x))
     same_gradients(gradients(), gradients(keeps, host=True))
     assert len(moved) >= 2 and set(moved) == {2 * 18 * 24}  # the tokens of two blocks, and nothing else
 
@@ -130,8 +130,9 @@ def test_tokens_of_compiled_blocks_wait_on_the_host_too():
     script = (
         "import sys; sys.path.insert(0, 'tests')\nfrom test_training_wan import *\n"
         "from functools import partial\n"
-        "moved, to_host, torch.compile = [], recompute._to_host, partial(torch.compile, backend='aot_eager')\n"
-        "recompute._to_host = lambda x: moved.append(x.numel()) or to_host(x)\n"
+        "moved, to_host = [], activation_checkpointing._to_host\n"
+        "torch.compile = partial(torch.compile, backend='aot_eager')\n"
+        "activation_checkpointing._to_host = lambda x: moved.append(x.numel()) or to_host(x)\n"
         "same_gradients(gradients(), gradients(['input', 'attention'], compiled=True, host=True))\n"
         "assert len(moved) >= 3 and set(moved) == {2 * 18 * 24}, moved\n"  # two inputs, a result of attention
     )
@@ -152,9 +153,9 @@ def test_updates_of_a_bf16_base_are_float32():
 
 
 def test_a_step_in_parts_is_the_step_at_once(cache, tmp_path):
-    config = replace(SHORT, steps=3, batch=4, micro=0)
+    config = replace(SHORT, max_steps=3, global_batch_size=4, micro_batch_size=0)
     one = go(cache, tmp_path / "one.safetensors", config)
-    parts = go(cache, tmp_path / "parts.safetensors", replace(config, micro=1))
+    parts = go(cache, tmp_path / "parts.safetensors", replace(config, micro_batch_size=1))
     other = go(cache, tmp_path / "other.safetensors", replace(config, seed=1))
     # of all numbers together: where a gradient is nearly zero, AdamW makes a whole step of its rounding
     every = lambda state: torch.cat([state[k].flatten() for k in sorted(state) if "lora_B" in k])  # noqa: E731
@@ -163,7 +164,7 @@ def test_a_step_in_parts_is_the_step_at_once(cache, tmp_path):
 
 
 def test_killed_in_a_step_it_goes_on_to_the_same_end(cache, tmp_path):
-    config = replace(SHORT, steps=30, save_every=1)
+    config = replace(SHORT, max_steps=30, save_every=1)
     logs = tmp_path / "logs"
     script = (
         "import os, sys; sys.path.insert(0, 'tests')\nfrom test_training_wan import *\n"
@@ -174,7 +175,7 @@ def test_killed_in_a_step_it_goes_on_to_the_same_end(cache, tmp_path):
         "    return step(*a)\n"
         "VTAModule.training_step = dies\n"
         f"go(Path({str(cache)!r}), Path({str(tmp_path / 'x.safetensors')!r}), "
-        f"replace(SHORT, steps=30, save_every=1), logs=Path({str(logs)!r}))\n"
+        f"replace(SHORT, max_steps=30, save_every=1), logs=Path({str(logs)!r}))\n"
     )
     assert python(script).returncode == -9
     assert (logs / "last.ckpt").is_file()
@@ -186,11 +187,11 @@ def test_killed_in_a_step_it_goes_on_to_the_same_end(cache, tmp_path):
 
 def test_each_expert_draws_on_its_own_clocks():
     for recipe in WAN_RECIPES.values():
-        high = replace(recipe, lowest=0.875).make_draw()(500, 21)
-        low = replace(recipe, highest=0.875).make_draw()(500, 21)
+        high = replace(recipe, t_min=0.875).make_timestep_sampler()(500, 21)
+        low = replace(recipe, t_max=0.875).make_timestep_sampler()(500, 21)
         assert 0.875 <= high.min() < 0.88 and high.max() > 0.99
         assert low.max() <= 0.8751 and low.min() < 0.01
-        whole = recipe.make_draw()(4000, 21)
+        whole = recipe.make_timestep_sampler()(4000, 21)
         torch.testing.assert_close(high.mean(), whole[whole >= 0.875].mean(), atol=2e-3, rtol=0)
         torch.testing.assert_close(low.mean(), whole[whole < 0.875].mean(), atol=1e-2, rtol=0)
 
@@ -226,8 +227,8 @@ def test_what_does_not_fit_is_refused(cache, tmp_path):
         go(cache, tmp_path / "a.safetensors", codec=torch.nn.Linear(2, 2))
     with pytest.raises(ValueError, match=r"has no clips"):
         go(make_cache(tmp_path / "none", 0), tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=r"batch=2 on 1 processes with micro=3"):
-        go(cache, tmp_path / "a.safetensors", replace(SHORT, micro=3))
+    with pytest.raises(ValueError, match=r"global_batch_size=2 on 1 processes with micro_batch_size=3"):
+        go(cache, tmp_path / "a.safetensors", replace(SHORT, micro_batch_size=3))
     with pytest.raises(ValueError, match=r"attention=3 and everything=0 of 2 blocks"):
         keep_plan(2, 3)
     with pytest.raises(ValueError, match=r"the caption 'new' was not encoded"):
@@ -239,9 +240,9 @@ def test_memory_that_runs_out_says_what_to_change(cache, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(TrainableWan, "forward", full)
-    ways = "--offload-activations, --optimizer adamw8bit, --micro 1, a lora_rank below 3, smaller clips"
+    ways = "--offload-activations, --optimizer adamw8bit, --micro-batch-size 1, a lora_rank below 3, smaller clips"
     with pytest.raises(ValueError, match=f"out of memory: try {ways}; `pusa-lab plan --mode lora .*` counts") as error:
-        go(cache, tmp_path / "a.safetensors", replace(SHORT, micro=2))
+        go(cache, tmp_path / "a.safetensors", replace(SHORT, micro_batch_size=2))
     command = str(error.value).split("`")[1]
     assert "--size 32x48" in command and "--lora-rank 3 --max-steps 20 --global-batch-size 2" in command
     assert main(shlex.split(command)[1:]) == 0

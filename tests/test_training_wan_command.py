@@ -17,7 +17,7 @@ from pusa_lab import media
 from pusa_lab.cli import main
 from pusa_lab.cli import train_recipe as cli_train
 from pusa_lab.data import LatentCache, read_clip
-from pusa_lab.training import VTAModule, add_lora
+from pusa_lab.training import Batch, VTAModule, add_lora
 from pusa_lab.training.lora import WAN_LAYERS, frozen_mark
 from pusa_lab.training.recipes import WAN_RECIPES, CacheBatches
 from pusa_lab.types import Geometry
@@ -68,7 +68,7 @@ def loss(whole, cache, lora=None):
         load_lora(model.transformer, lora)
     module = VTAModule(model, WAN_RECIPES["paper"])
     clips = [cache[row] for row in range(len(cache) - 1)]
-    batch = torch.stack([clip["latents"] for clip in clips]).float(), [clip["text"] for clip in clips]
+    batch = Batch(torch.stack([clip["latents"] for clip in clips]).float(), [clip["text"] for clip in clips])
     with torch.no_grad():
         return torch.stack([module.frame_loss(batch, -step, 0.0)[1] for step in range(1, 21)]).mean().item()
 
@@ -107,7 +107,7 @@ def test_a_lora_that_a_command_trained_makes_videos_by_a_command(whole, trained,
 
 
 def test_stopped_and_gone_on_with_it_gives_the_same_file(whole, cache, trained, tmp_path):
-    part = train(whole, cache, tmp_path / "part.safetensors", "steps=8")
+    part = train(whole, cache, tmp_path / "part.safetensors", "max_steps=8")
     last = logs_of(part) / "last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == 5 and not same(part, trained)
     assert same(train(whole, cache, part, "validate_every=10", options=["--resume", last]), trained)
@@ -131,25 +131,35 @@ def test_a_held_out_clip_is_watched_and_changes_nothing(whole, cache, trained, t
 
 
 def test_validations_are_counted_in_steps_not_in_batches(whole, cache, tmp_path):
-    out = train(whole, cache, tmp_path / "x.safetensors", "steps=4", "micro=1", "validate_every=2", "save_every=0")
+    out = train(
+        whole,
+        cache,
+        tmp_path / "x.safetensors",
+        "max_steps=4",
+        "micro_batch_size=1",
+        "validate_every=2",
+        "save_every=0",
+    )
     assert [row["step"] for row in rows(out) if "val_loss" in row] == [1, 3]
 
 
 def test_what_is_held_out_is_in_no_batch(cache):
-    found, config = LatentCache(cache), replace(WAN_RECIPES["paper"], held_out=2)
+    found, config = LatentCache(cache), replace(WAN_RECIPES["paper"], num_val_clips=2)
     names = [clip["name"] for clip in found.manifest["clips"]]
     batches = CacheBatches(found, config)
-    learned = {name for _, (*_, drawn) in zip(range(50), batches, strict=False) for name in drawn}
-    assert learned == set(names[:-2]) and [chunk[-1] for chunk in batches.chunks()] == [[n] for n in names[-2:]]
+    learned = {name for _, batch in zip(range(50), batches, strict=False) for name in batch.names}
+    assert learned == set(names[:-2]) and [chunk.names for chunk in batches.chunks()] == [[n] for n in names[-2:]]
 
 
 def test_averaged_weights_are_written_and_gone_on_with(whole, cache, trained, tmp_path):
     averaged = train(whole, cache, tmp_path / "ema.safetensors", "ema=0.9")
-    half, whole_run = (load_file(x) for x in (train(whole, cache, tmp_path / "half.safetensors", "steps=10"), trained))
+    half, whole_run = (
+        load_file(x) for x in (train(whole, cache, tmp_path / "half.safetensors", "max_steps=10"), trained)
+    )
     for name, got in load_file(averaged).items():  # two averages: after 10 steps and after 20
         torch.testing.assert_close(got, torch.lerp(half[name], whole_run[name], 1 - 2 / 11))
     assert not same(averaged, trained)
-    part = train(whole, cache, tmp_path / "part.safetensors", "ema=0.9", "steps=17")
+    part = train(whole, cache, tmp_path / "part.safetensors", "ema=0.9", "max_steps=17")
     last = ["--resume", logs_of(part) / "last.ckpt"]
     assert not same(part, averaged)
     assert same(train(whole, cache, part, "ema=0.9", options=last), averaged)
@@ -165,11 +175,11 @@ def test_each_expert_is_trained_by_its_name(two_experts, cache, tmp_path):
     made = []
     for expert, name, bounds in (("high", "transformer", [0.875, 1.0]), ("low", "transformer_2", [0.0, 0.875])):
         out = tmp_path / f"{expert}.safetensors"
-        made.append(train(two_experts, cache, out, "steps=2", "save_every=2", options=["--expert", expert]))
+        made.append(train(two_experts, cache, out, "max_steps=2", "save_every=2", options=["--expert", expert]))
         with safe_open(out, "pt") as file:
             told = file.metadata()
         config = json.loads(told["config"])
-        assert told["expert"] == name and [config["lowest"], config["highest"]] == bounds
+        assert told["expert"] == name and [config["t_min"], config["t_max"]] == bounds
         base = wan(two_experts, name)
         add_lora(base, 3, WAN_LAYERS)
         assert torch.load(logs_of(out) / "last.ckpt", weights_only=True)["base"] == frozen_mark(base)
@@ -206,9 +216,17 @@ def test_experts_that_are_not_named_or_not_there(whole, two_experts, cache, tmp_
 @pytest.mark.parametrize(
     ("changes", "options", "says"),
     [
-        (["held_out=5"], [], "held_out=5 of 5 clips: give fewer, so that some are left for training."),
-        (["held_out=0", "validate_every=2"], [], "validate_every=2, held_out=0: hold clips out, such as held_out=1."),
-        (["batch=3"], ["--devices", "2"], "batch=3 on 2 processes with micro=0: give a batch that is a multiple of 2."),
+        (["num_val_clips=5"], [], "num_val_clips=5 of 5 clips: give fewer, so that some are left for training."),
+        (
+            ["num_val_clips=0", "validate_every=2"],
+            [],
+            "validate_every=2, num_val_clips=0: set num_val_clips to 1 or more.",
+        ),
+        (
+            ["global_batch_size=3"],
+            ["--devices", "2"],
+            "global_batch_size=3 on 2 processes with micro_batch_size=0: give a global_batch_size that is a mult",
+        ),
         ([], ["--nodes", "2"], "--devices 1 --nodes 2: give at least one GPU, and start several hosts with `torchrun"),
         ([], ["--devices", "0"], "--devices 0 --nodes 1: give at least one GPU"),
         (["optimizer=adamw8bit"], [], "optimizer='adamw8bit' needs torchao: pip install torchao, or set optimizer=ad"),

@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*in eval mode at the start.*"),
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
 ]
-FOUR = ["steps=4", "batch=4", "micro=2", "save_every=2", "held_out=2"]
+FOUR = ["max_steps=4", "global_batch_size=4", "micro_batch_size=2", "save_every=2", "num_val_clips=2"]
 """Four clips a step: two at a time, in one process or on two."""
 EIGHTBIT = Path(sys.prefix) / "eightbit"
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
@@ -65,7 +65,7 @@ def two(whole, cache, place):
     commands = [
         words_of(whole, cache, place / "lora.safetensors", *FOUR, "validate_every=4"),
         words_of(whole, cache, place / "all", *full, "validate_every=4"),
-        words_of(whole, cache, half, *full, "steps=2"),
+        words_of(whole, cache, half, *full, "max_steps=2"),
         words_of(whole, cache, place / "again", *full, options=resume),
     ]
     script = place / "commands.py"
@@ -158,8 +158,15 @@ class TestAllWeights:
         found = LatentCache(cache)
         transformer = read_transformer(check(find(whole)), "transformer", torch.bfloat16, None).float()
         model = TrainableWan(transformer, Geometry((4, 8, 8), 4, 3, (32, 48), 8), {"": found.empty})
-        sizes = {"steps": 4, "batch": 4, "lr": 1e-2, "lora_rank": 0, "held_out": 2, "caption_dropout": 0.3}
-        config = replace(WAN_RECIPES["paper"], **sizes, micro=2)
+        sizes = {
+            "max_steps": 4,
+            "global_batch_size": 4,
+            "lr": 1e-2,
+            "lora_rank": 0,
+            "num_val_clips": 2,
+            "caption_dropout": 0.3,
+        }
+        config = replace(WAN_RECIPES["paper"], **sizes, micro_batch_size=2)
         before = {k: v.clone() for k, v in model.state_dict().items()}
         run(VTAModule(model, config), LatentVideoDataModule(CacheBatches(found, config)), accelerator="cpu")
         state = flat(whole_state(logs_of(two / "all") / "last-step=4.ckpt", tmp_path)["state_dict"])
@@ -207,7 +214,7 @@ EIGHT = """
 import os, sys, torch
 from pathlib import Path
 torch.compiler.set_stance("force_eager")
-from pusa_lab.training import Bank, LatentVideoDataModule, TrainConfig, VTAModule, run
+from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, TrainConfig, VTAModule, run
 
 class Frames(torch.nn.Module):
     def __init__(self):
@@ -222,12 +229,13 @@ class Frames(torch.nn.Module):
 
 def go(optimizer, until=20, logs=None, resume=None):
     torch.manual_seed(0)
-    config = TrainConfig(steps=20, batch=4, warmup=5, ema=0.0, optimizer=optimizer, save_every=10 if logs else 0)
+    saved = {"save_every": 10 if logs else 0, "optimizer": optimizer}
+    config = TrainConfig(max_steps=20, global_batch_size=4, warmup=5, ema=0.0, **saved)
     module = VTAModule(Frames(), config)
     begin = module.model.net.weight.detach().clone()
     module.on_train_batch_end = lambda *_: setattr(module.trainer, "should_stop", module.global_step >= until)
     videos = torch.randn(8, 4, 3, 4, 4, generator=torch.Generator().manual_seed(1))
-    run(module, LatentVideoDataModule(Bank(videos, ["a"] * 8, 4, 0)), logs, resume, accelerator="cpu")
+    run(module, LatentVideoDataModule(InMemoryDataset(videos, ["a"] * 8, 4, 0)), logs, resume, accelerator="cpu")
     return module.model.net.weight.detach(), begin
 
 place = Path(sys.argv[1])

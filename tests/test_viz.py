@@ -68,7 +68,9 @@ def test_a_result_is_clocks_beside_video():
 
 
 def test_draws_show_the_density_of_every_frame_and_the_joint_of_two():
-    figure = viz.plot_draws(schedules.draws.clean_prefix(2), frames=5, pair=(1, -2), title="prefix")
+    figure = viz.plot_timestep_sampler(
+        schedules.timestep_samplers.clean_prefix(2), frames=5, pair=(1, -2), title="prefix"
+    )
     figure.canvas.draw()
     left, right = figure.axes[:2]
     density = np.asarray(left.images[0].get_array())
@@ -84,11 +86,13 @@ def test_draws_show_the_density_of_every_frame_and_the_joint_of_two():
     assert figure.get_suptitle() == "prefix"
 
 
-@pytest.mark.parametrize("name", sorted(schedules.draws.DRAWS))
+@pytest.mark.parametrize("name", sorted(schedules.timestep_samplers.TIMESTEP_SAMPLERS))
 def test_every_draw_can_be_drawn(name):
-    viz.plot_draws(schedules.draws.DRAWS[name](), frames=3, samples=100).canvas.draw()
+    viz.plot_timestep_sampler(
+        schedules.timestep_samplers.TIMESTEP_SAMPLERS[name](), frames=3, samples=100
+    ).canvas.draw()
 
 
 def test_a_frame_outside_the_video_cannot_be_drawn():
     with pytest.raises(ValueError, match="frame 3 is outside the video of 3"):
-        viz.plot_draws(schedules.draws.shared, frames=3, pair=(0, 3))
+        viz.plot_timestep_sampler(schedules.timestep_samplers.shared, frames=3, pair=(0, 3))

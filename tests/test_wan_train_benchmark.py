@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pusa_lab.training.recompute import keep_plan
+from pusa_lab.training.activation_checkpointing import keep_plan
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))

@@ -15,14 +15,14 @@ from pusa_lab.cli import main
 PORTS = itertools.count(20_000 + os.getpid() % 10_000)
 """Below those that the system gives away, so that no other process takes one between its choice and its use."""
 SHORT = [
-    "steps=20",
-    "batch=2",
-    "micro=0",
+    "max_steps=20",
+    "global_batch_size=2",
+    "micro_batch_size=0",
     "lr=1e-2",
     "caption_dropout=0.3",
     "lora_rank=3",
     "save_every=5",
-    "held_out=1",
+    "num_val_clips=1",
 ]
 
 

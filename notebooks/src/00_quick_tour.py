@@ -80,7 +80,7 @@ geometry = model.geometry
 frames, pixel_frames = geometry.frames, geometry.pixel_frames(geometry.frames)
 parameters = sum(p.numel() for p in model.dit.parameters())
 print(f"{parameters:,} parameters, {frames} latent frames = {pixel_frames} pixel frames of {geometry.size}")
-print(f"adapted in {card['config']['steps']:,} steps, {card['seconds']:.0f} s on {card['device']}")
+print(f"adapted in {card['config']['max_steps']:,} steps, {card['seconds']:.0f} s on {card['device']}")
 
 # %% [markdown]
 # ## The input

@@ -129,7 +129,7 @@ print(f"Heun, 8 steps {errors['synchronous', 'heun', 8]:.1e}; Euler, 16 steps {e
 
 # %% tags=["nbval-check-output"]
 class OneHistory:
-    def begin(self):
+    def init_state(self):
         before = []
 
         def step(denoiser, x, tau, tau_next, **cond):

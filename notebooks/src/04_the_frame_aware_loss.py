@@ -50,7 +50,7 @@ import torch
 from pusa_lab import losses, pixels, schedules, timesteps, viz
 from pusa_lab.analytic import GaussianDenoiser
 from pusa_lab.notebook import check, setup
-from pusa_lab.schedules import draws
+from pusa_lab.schedules import timestep_samplers
 from small_models import world
 
 device = setup(seed=SEED, shapes=True)
@@ -100,8 +100,12 @@ def released(batch, frames, generator=None):
 scene = world.draw_scenes(1, SEED + 3, world.WORLDS["nano"])
 clip = world.render(scene)
 rows, g = {"clean": pixels.to_uint8(clip)[0]}, torch.Generator().manual_seed(SEED)
-for name, draw in {"shared": draws.shared, "independent": draws.independent, "released": released}.items():
-    tau = draw(1, clip.shape[2], g)
+for name, sampler in {
+    "shared": timestep_samplers.shared,
+    "independent": timestep_samplers.independent,
+    "released": released,
+}.items():
+    tau = sampler(1, clip.shape[2], g)
     print(f"{name:11} tau =", " ".join(f"{t:.2f}" for t in tau[0]))
     rows[name] = pixels.to_uint8(timesteps.interpolate(clip, torch.randn(clip.shape, generator=g), tau).clamp(-1, 1))[0]
 fig, ax = plt.subplots(figsize=(9, 4.6), layout="constrained")
@@ -394,21 +398,25 @@ assert shares["weighted first"] < shares["no weight"] / 2, "weighted first, late
 
 # %% tags=["nbval-check-output"]
 zoo = {
-    "shared": draws.shared,
-    "independent (the paper)": draws.independent,
-    "mixed, p_async = 0.5": draws.mixed(0.5),
+    "shared": timestep_samplers.shared,
+    "independent (the paper)": timestep_samplers.independent,
+    "mixed, p_async = 0.5": timestep_samplers.mixed(0.5),
     "released trainer: grid of shift 5": released,
 }
-for name, draw in zoo.items():
-    viz.plot_draws(draw, frames=9, title=name)
+for name, sampler in zoo.items():
+    viz.plot_timestep_sampler(sampler, frames=9, title=name)
     plt.show()
 
 print(f"the released grid: median {grid.quantile(0.5):.3f}, lowest {grid.min():.5f}")
 assert abs(grid.quantile(0.5) - 0.834) < 0.001, "half of the released timesteps are above .834"
 assert grid.min() > 0, "a clean frame never occurs in the released training"
 
-tau = draws.shifted(draws.independent, 5.0)(CLIPS // 10, 9, torch.Generator().manual_seed(SEED))
-assert abs(tau.median() - grid.median()) < 0.01, "`draws.shifted` has the same distribution without the grid"
+tau = timestep_samplers.shift_timesteps(timestep_samplers.independent, 5.0)(
+    CLIPS // 10, 9, torch.Generator().manual_seed(SEED)
+)
+assert abs(tau.median() - grid.median()) < 0.01, (
+    "`timestep_samplers.shift_timesteps` has the same distribution without the grid"
+)
 
 # %% [markdown]
 # ## How often does training look like image-to-video?
@@ -438,8 +446,8 @@ marginals = {
 }
 fig, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
 at_half = {}
-for (name, draw), colour in zip(zoo.items(), ("tab:green", "tab:blue", "tab:cyan", "tab:orange"), strict=True):
-    tau = draw(CLIPS, 9, torch.Generator().manual_seed(SEED))
+for (name, sampler), colour in zip(zoo.items(), ("tab:green", "tab:blue", "tab:cyan", "tab:orange"), strict=True):
+    tau = sampler(CLIPS, 9, torch.Generator().manual_seed(SEED))
     found = torch.stack([meets(tau, level).double().mean() for level in levels])
     at_half[name] = found[levels == 0.5].item()
     ax.semilogy(
@@ -497,8 +505,8 @@ assert 0.5 < expected["released trainer: grid of shift 5", 21] < 5, "with the re
 
 # %%
 floors = {
-    name: exact_loss(draw(4000, 9, torch.Generator().manual_seed(SEED)), neighbours(9)).mean()
-    for name, draw in zoo.items()
+    name: exact_loss(sampler(4000, 9, torch.Generator().manual_seed(SEED)), neighbours(9)).mean()
+    for name, sampler in zoo.items()
 }
 for name, floor in floors.items():
     print(f"{name:34} {floor:.3f}")
@@ -536,11 +544,11 @@ check(my_floor, exact_loss(torch.tensor([1.0, 0.0, 1.0]), cov), tolerance=0.005)
 
 
 # %% tags=["exercise"]
-def my_draw(batch, frames, generator=None): ...  # tau (batch, frames)
+def my_sampler(batch, frames, generator=None): ...  # tau (batch, frames)
 
 
 # %% tags=["check"]
-tau = my_draw(20_000, 9, torch.Generator().manual_seed(SEED))
+tau = my_sampler(20_000, 9, torch.Generator().manual_seed(SEED))
 if tau is None:
     check(None, True)
 else:
@@ -556,13 +564,13 @@ else:
 # | `u = eps - x0` | the target, the same at every noise level (Eq. 9) |
 # | `fafm_frame_loss` | loss of every sample and frame, unreduced |
 # | `fafm_loss(weight=)` | its mean; a weight acts on each frame first (Eq. 11) |
-# | `draws.independent` | one timestep per frame, uniform: the paper |
-# | `draws.shifted(draws.independent, 5)` | the same, shifted towards noise: the released trainer |
+# | `timestep_samplers.independent` | one timestep per frame, uniform: the paper |
+# | `timestep_samplers.shift_timesteps(timestep_samplers.independent, 5)` | the same, shifted towards noise: the released trainer |
 #
 # *What could go wrong:* reducing before weighting; comparing losses under different timestep samplers; taking a loss
 # above 0 for a bad model; wondering why the loss of clean frames does not fall.
 #
-# *Where the code lives:* `pusa_lab/losses.py`, `pusa_lab/schedules/draws.py`, `pusa_lab/analytic.py`.
+# *Where the code lives:* `pusa_lab/losses.py`, `pusa_lab/schedules/timestep_samplers.py`, `pusa_lab/analytic.py`.
 #
 # *References:* Pusa, arXiv 2507.16116, equations 6 to 11; FVDM and its mixed sampling of timesteps, arXiv 2410.03160;
 # Min-SNR, arXiv 2303.09556; fused SNR weights, Diffusion Forcing, arXiv 2407.01392.

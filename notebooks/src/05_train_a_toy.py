@@ -53,11 +53,11 @@ from IPython.display import Markdown, display
 import small_models
 from pusa_lab import losses, pixels, viz
 from pusa_lab.notebook import check, play, setup
-from pusa_lab.schedules import draws
-from pusa_lab.training import Bank, LatentVideoDataModule, VTAModule, run
-from pusa_lab.training.module import NOISE_BINS, by_clock_and_frame
+from pusa_lab.schedules import timestep_samplers
+from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, VTAModule, run
+from pusa_lab.training.module import NOISE_BINS, by_timestep_and_frame
 from small_models import evaluate, experiments, ways, world
-from small_models.data import clips_of, latent_bank, pixel_bank
+from small_models.data import clips_of, latent_dataset, pixel_dataset
 from small_models.experiments import figures
 from small_models.experiments.report import show
 from small_models.recipes import RECIPES
@@ -80,7 +80,7 @@ for stage in ("base", "vta"):
     card = small_models.card(f"nano-{stage}")
     config = card["config"]
     print(
-        f"nano-{stage:4}: timesteps {config['draw']}, {config['steps']:,} steps of {config['batch']} clips, "
+        f"nano-{stage:4}: timesteps {config['timestep_sampler']}, {config['max_steps']:,} steps of {config['global_batch_size']} clips, "
         f"{card['seconds']:.0f} s on {card['device']}, seed {config['seed']}"
     )
 
@@ -96,20 +96,20 @@ for stage in ("base", "vta"):
 
 # %%
 world_name, geometry, recipe = base.preset["world"], base.geometry, RECIPES["nano", "vta"]
-config = replace(recipe.config, steps=STEPS, batch=BATCH, lr=5e-4, warmup=5, ema=0.0, compile="")
-held = pixel_bank(clips_of(world_name, HELD, evaluate.HELD_OUT, geometry, device), HELD, 0, device).chunks()[0]
-one_clock, picture = draws.shared, draws.clean_prefix(1, rest=draws.shared)
+config = replace(recipe.config, max_steps=STEPS, global_batch_size=BATCH, lr=5e-4, warmup=5, ema=0.0, compile="")
+held = pixel_dataset(clips_of(world_name, HELD, evaluate.HELD_OUT, geometry, device), HELD, 0, device).chunks()[0]
+same_for_all, picture = timestep_samplers.shared, timestep_samplers.clean_prefix(1, rest=timestep_samplers.shared)
 
 
-def held_out(toy, draw):
+def held_out(toy, sampler):
     module = VTAModule(toy, config)
-    module.draw = draw
+    module.timestep_sampler = sampler
     with torch.no_grad():
         return module.frame_loss(held, -1, 0.0)  # timesteps and loss, (b, f): step -1 always samples the same ones
 
 
 def gain_of_the_picture(toy):
-    (tau, before), (same, after) = (held_out(toy, draw) for draw in (one_clock, picture))
+    (tau, before), (same, after) = (held_out(toy, sampler) for sampler in (same_for_all, picture))
     assert torch.equal(tau[:, 1:], same[:, 1:]), "only the timestep of frame 0 differs"
     return (before - after)[:, 1:].mean(dim=1)
 
@@ -149,12 +149,16 @@ assert (gains["nano-vta"] - gains["nano-base"]).mean() > 0, "the base gains less
 # frames 0 and 7?
 
 # %%
-told_to_learn = {"independent": draws.independent, "shared": draws.shared, "picture": picture}
-for name, draw in told_to_learn.items():
-    viz.plot_draws(draws.shifted(draw, config.shift), geometry.frames, title=f"{name}, shift {config.shift:g}")
+samplers = {"independent": timestep_samplers.independent, "shared": timestep_samplers.shared, "picture": picture}
+for name, sampler in samplers.items():
+    viz.plot_timestep_sampler(
+        timestep_samplers.shift_timesteps(sampler, config.shift),
+        geometry.frames,
+        title=f"{name}, shift {config.shift:g}",
+    )
     plt.show()
 
-share = STEPS * BATCH / (recipe.config.steps * recipe.config.batch)
+share = STEPS * BATCH / (recipe.config.max_steps * recipe.config.global_batch_size)
 print(f"{STEPS} steps of {BATCH} clips: 1/{1 / share:,.0f} of what nano-vta has seen")
 
 # %% [markdown]
@@ -164,24 +168,24 @@ print(f"{STEPS} steps of {BATCH} clips: 1/{1 / share:,.0f} of what nano-vta has 
 # same in one call.)
 
 # %%
-bank = pixel_bank(clips_of(world_name, 256, SEED, geometry, device), BATCH, SEED, device)
-at_unequal = draws.shifted(draws.independent, config.shift)
+dataset = pixel_dataset(clips_of(world_name, 256, SEED, geometry, device), BATCH, SEED, device)
+at_unequal = timestep_samplers.shift_timesteps(timestep_samplers.independent, config.shift)
 marks, at_first = [STEPS // 2, STEPS], held_out(base, at_unequal)[1]
 
 
-def train(draw):
+def train(sampler):
     toy = small_models.load("nano-base", device=device).requires_grad_(True).train()
     toy.text.requires_grad_(False)
     module, curve = VTAModule(toy, config), [at_first]
-    module.draw = draws.shifted(draw, config.shift)
-    data = LatentVideoDataModule(Bank(bank.videos, bank.captions, BATCH, config.seed))
+    module.timestep_sampler = timestep_samplers.shift_timesteps(sampler, config.shift)
+    data = LatentVideoDataModule(InMemoryDataset(dataset.videos, dataset.captions, BATCH, config.seed))
     run(module, data, marks=marks, keep=lambda step, now: curve.append(held_out(now, at_unequal)[1]))
     return toy.requires_grad_(False).eval().to(device), torch.stack([loss.mean(dim=1) for loss in curve])
 
 
 trained, curves = {}, {}
-for name, draw in told_to_learn.items():
-    trained[name], curves[name] = train(draw)
+for name, sampler in samplers.items():
+    trained[name], curves[name] = train(sampler)
 
 # %% [markdown]
 # **Predict.** The loss below is measured at *independent* timesteps. Which of the three curves fall, which rise?
@@ -194,7 +198,7 @@ fig, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
 for name, curve in curves.items():
     axes[0].plot([0, *marks], curve.mean(dim=1), marker="o", color=colours[f"live, {name}"])
 for name, (tau, loss) in unequal.items():
-    means = list(by_clock_and_frame(tau, loss).values())
+    means = list(by_timestep_and_frame(tau, loss).values())
     middle = [(i + 0.5) / NOISE_BINS for i in range(NOISE_BINS)]
     axes[1].plot(middle, means[:NOISE_BINS], marker="o", color=colours[name])
     axes[2].plot(means[NOISE_BINS:], marker="o", label=name, color=colours[name])
@@ -283,10 +287,10 @@ card = small_models.card("mini-vta")
 config_mini = card["config"]
 print(card["command"])
 print(
-    f"{config_mini['steps']:,} steps of {config_mini['batch']} clips, LoRA of rank {config_mini['lora_rank']}, shift "
+    f"{config_mini['max_steps']:,} steps of {config_mini['global_batch_size']} clips, LoRA of rank {config_mini['lora_rank']}, shift "
     f"{config_mini['shift']:g}, seed {config_mini['seed']}: {card['seconds']:.0f} s on {card['device']}"
 )
-assert config_mini["draw"] == "independent", "one timestep per frame"
+assert config_mini["timestep_sampler"] == "independent", "one timestep per frame"
 
 # %% [markdown]
 # Its loss, with frame 0 clean and all others at one noise level, on clips it has never seen: by noise level, and by
@@ -300,7 +304,8 @@ pair = {name: small_models.load(name, device=device) for name in ("mini-base", "
 mini = pair["mini-base"]
 some = 2 if FAST else 8
 seen = clips_of(mini.preset["world"], some, evaluate.HELD_OUT, mini.geometry, device)
-x0, words = latent_bank(seen, mini, some, 0).chunks()[0]
+batch = latent_dataset(seen, mini, some, 0).chunks()[0]
+x0, words = batch.x0, batch.captions
 eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(SEED)).to(device)
 
 
@@ -378,7 +383,7 @@ def beside_the_paper(found):
     return "\n\n".join(line for line in show(found).splitlines() if line.startswith(("Paper:", "Here:")))
 
 
-cost, compared = (experiments.read(experiments.RESULTS / f"{name}.json") for name in ("cost", "draws"))
+cost, compared = (experiments.read_results(experiments.RESULTS / f"{name}.json") for name in ("cost", "draws"))
 print(f"{cost['title']}: {cost['sizes']['preset']}, {cost['device']}, seed {cost['seed']}")
 figures.figure(cost)
 plt.show()
@@ -416,12 +421,12 @@ def my_step(toy, x0, words, g): ...  # tau, eps, t = tau[:, None, :, None, None]
 
 # %% tags=["check"]
 def reference(toy, x0, words, g):
-    tau = draws.independent(x0.shape[0], x0.shape[2], g)
+    tau = timestep_samplers.independent(x0.shape[0], x0.shape[2], g)
     return losses.fafm_frame_loss(toy, x0, tau, torch.randn(x0.shape, generator=g), **toy.encode_text(words))
 
 
 on_cpu = small_models.load("nano-vta", device="cpu")
-clip, words = held[0][:3].cpu(), held[1][:3]
+clip, words = held.x0[:3].cpu(), held.captions[:3]
 check(*((lambda f=f: f(on_cpu, clip, words, torch.Generator().manual_seed(SEED))) for f in (my_step, reference)))
 
 # %% [markdown]
@@ -429,10 +434,10 @@ check(*((lambda f=f: f(on_cpu, clip, words, torch.Generator().manual_seed(SEED))
 # *extension*: frames 0, 1 and 2 always clean, one shared timestep for all others.
 
 # %% tags=["exercise"]
-my_draw = None  # a timestep sampler, see pusa_lab.schedules.draws
+my_sampler = None  # a timestep sampler, see pusa_lab.schedules.timestep_samplers
 
 # %% tags=["check"]
-tau = None if my_draw is None else my_draw(64, 8, torch.Generator().manual_seed(SEED))
+tau = None if my_sampler is None else my_sampler(64, 8, torch.Generator().manual_seed(SEED))
 clean = tau is not None and (tau[:, :3] == 0).all() and (tau[:, 3:] > 0).all()
 check(None if tau is None else bool(clean and (tau[:, 3:] == tau[:, 3:4]).all() and tau[:, 3].std() > 0.1), True)
 
@@ -459,17 +464,17 @@ else:
 #
 # | name | meaning |
 # |---|---|
-# | `draws.independent`, `draws.shared` | one timestep per frame, or one for all frames |
-# | `draws.clean_prefix(k)` | the first k frames always at timestep 0 |
+# | `timestep_samplers.independent`, `timestep_samplers.shared` | one timestep per frame, or one for all frames |
+# | `timestep_samplers.clean_prefix(k)` | the first k frames always at timestep 0 |
 # | `VTAModule.frame_loss` | timesteps and loss of every sample and frame, before any mean |
-# | `by_clock_and_frame` | that loss, by noise level and by frame |
+# | `by_timestep_and_frame` | that loss, by noise level and by frame |
 #
 # *What could go wrong:* judging by the loss under one timestep sampler only; comparing models on different scenes or
 # noise, where a paired difference would have been sharper; taking the ranking after a short run for that after a long
 # one.
 #
 # *Where the code lives:* `pusa_lab/training/module.py` (the step), `pusa_lab/training/loop.py` (the loop),
-# `pusa_lab/schedules/draws.py`, `small_models/train.py` (the shipped recipes), `small_models/experiments/` (the tables).
+# `pusa_lab/schedules/timestep_samplers.py`, `small_models/train.py` (the shipped recipes), `small_models/experiments/` (the tables).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; LoRA, arXiv 2106.09685; Wan, arXiv 2503.20314.
 #

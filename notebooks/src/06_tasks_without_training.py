@@ -328,7 +328,7 @@ for s in STRENGTHS:
 
 # %% tags=["nbval-check-output"]
 names = ("noise", "tasks", "lora")
-noise, measured, lora = (experiments.read(experiments.RESULTS / f"{name}.json") for name in names)
+noise, measured, lora = (experiments.read_results(experiments.RESULTS / f"{name}.json") for name in names)
 sizes = noise["sizes"]
 print(f"noise: {sizes['swept']} scenes with {sizes['seeds']} seed(s) each, on {sizes['preset']}, {noise['date']}")
 

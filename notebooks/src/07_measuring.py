@@ -54,7 +54,7 @@ from pusa_lab.viz import results
 from small_models import evaluate, experiments, suite, world
 from small_models.experiments.claims import claims, share
 from small_models.experiments.figures import figure
-from small_models.experiments.verdicts import OURS, THEIRS, clearly, find, lead
+from small_models.experiments.verdicts import OURS, THEIRS, clearly, find_row, lead
 from small_models.reader import subjects
 
 device = setup(seed=SEED, shapes=True)
@@ -135,7 +135,7 @@ def measured(clip):
 
 
 tables = ("suite", "cost", "preserved", "steps", "schedules")
-shelf = {name: experiments.read(experiments.RESULTS / f"{name}.json") for name in tables}
+shelf = {name: experiments.read_results(experiments.RESULTS / f"{name}.json") for name in tables}
 scale = shelf["suite"]["scale"]  # for VBENCH: the scores of worthless and of true clips
 clips = {
     "truth": truth,
@@ -286,8 +286,8 @@ assert total > table_1["total"], "a frozen Pusa would have the higher Total"
 # %%
 cost = shelf["cost"]
 budgets = cost["sizes"]["budgets"]
-ours = {s: find(cost, way=OURS, share=s) for s in budgets}
-theirs = {s: find(cost, way=THEIRS, share=s) for s in budgets}
+ours = {s: find_row(cost, way=OURS, share=s) for s in budgets}
+theirs = {s: find_row(cost, way=THEIRS, share=s) for s in budgets}
 
 
 def width(interval):
@@ -421,8 +421,8 @@ assert ratios[max(ratios)]["ratio"][2] < 1, "at the largest Wan's way is"
 preserved = shelf["preserved"]
 figure(preserved)
 plt.show()
-kept, base = (find(preserved, model=name)["scores"]["text_alignment"] for name in ("VTA, shipped", "base"))
-gone = find(preserved, model="Wan's way, shipped, without its picture")["scores"]["text_alignment"]
+kept, base = (find_row(preserved, model=name)["scores"]["text_alignment"] for name in ("VTA, shipped", "base"))
+gone = find_row(preserved, model="Wan's way, shipped, without its picture")["scores"]["text_alignment"]
 assert kept[2] > base[1], "VTA follows prompts no worse than its base"
 assert gone[2] < base[1], "Wan's way forgets how to work without a picture"
 
@@ -434,7 +434,7 @@ assert gone[2] < base[1], "Wan's way forgets how to work without a picture"
 # %%
 figure(shelf["steps"])
 plt.show()
-two, ten, fifty = (find(shelf["steps"], solver="euler", steps=n)["scores"]["total"] for n in (2, 10, 50))
+two, ten, fifty = (find_row(shelf["steps"], solver="euler", steps=n)["scores"]["total"] for n in (2, 10, 50))
 print(f"Euler, Total of 100: 2 steps {100 * two[0]:.1f}, 10 steps {100 * ten[0]:.1f}, 50 steps {100 * fifty[0]:.1f}")
 assert two[2] < ten[1], "two steps are too few"
 assert ten[1] < fifty[0] < ten[2], "ten are as good as fifty"

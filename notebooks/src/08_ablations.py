@@ -56,9 +56,9 @@ from pusa_lab.generate import generate
 from pusa_lab.notebook import check, setup
 from pusa_lab.training import add_lora
 from small_models import evaluate, experiments, world
-from small_models.experiments import SMALL, Adaptation, Book, Lab, Workshop, verdicts
+from small_models.experiments import SMALL, Adaptation, Lab, ResultStore, ToyTrainer, verdicts
 from small_models.experiments.claims import share
-from small_models.experiments.lab import given
+from small_models.experiments.lab import known_frames
 from small_models.experiments.rows import pick, values
 
 device = setup(seed=SEED, shapes=True)
@@ -66,7 +66,7 @@ logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # otherwise the 
 logging.captureWarnings(True)
 CLIPS, STEPS, EXACT = (4, (1, 4, 8), 32) if FAST else (CLIPS, STEPS, EXACT)
 names = ("steps", "lora", "draws", "cost")
-shelf = {name: experiments.read(experiments.RESULTS / f"{name}.json") for name in names}
+shelf = {name: experiments.read_results(experiments.RESULTS / f"{name}.json") for name in names}
 
 
 def table(head, rows):
@@ -99,7 +99,7 @@ plt.show()
 
 
 def shipped(solver, steps):
-    return verdicts.find(shelf["steps"], solver=solver, steps=steps)
+    return verdicts.find_row(shelf["steps"], solver=solver, steps=steps)
 
 
 for other in solvers[1:]:
@@ -122,7 +122,7 @@ nano = small_models.load("nano-vta", device=device)
 scenes = world.draw_scenes(CLIPS, evaluate.EVAL_SEED + SEED, world.WORLDS[nano.preset["world"]])
 truth = world.render(scenes, nano.geometry.frames, nano.geometry.size[0])
 captions, clips = world.captions(scenes), pixels.to_uint8(truth)
-picture = tasks.Task("frame 0", given(clips, [0], nano.geometry))
+picture = tasks.Task("frame 0", known_frames(clips, [0], nano.geometry))
 
 
 def free(solver, steps):
@@ -220,7 +220,7 @@ assert torch.allclose(weight[1.4] - w0, 1.4 * (weight[1.0] - w0), atol=1e-5), "t
 mini = minis[1.0]
 scene = world.draw_scenes(1, evaluate.EVAL_SEED + SEED, world.WORLDS[mini.preset["world"]])
 target = world.render(scene, world.MINI.frames, world.MINI.size)
-frame_0 = tasks.Task("frame 0", given(pixels.to_uint8(target), [0], mini.geometry))
+frame_0 = tasks.Task("frame 0", known_frames(pixels.to_uint8(target), [0], mini.geometry))
 made = {
     s: generate(m, world.captions(scene), frame_0, steps=4, guidance=1.0, seed=SEED).video[0] for s, m in minis.items()
 }
@@ -330,7 +330,7 @@ add_lora(base.dit, ranks[0])
 trainable = sum(p.numel() for p in base.dit.parameters() if p.requires_grad)
 assert trainable == size[ranks[0]], "the count is that of the library's own LoRA"
 
-untrained = verdicts.find(shelf["cost"], way="clocks per frame, no training")
+untrained = verdicts.find_row(shelf["cost"], way="clocks per frame, no training")
 start = sum(untrained["by_prompt"]["psnr"][:64]) / 64  # the 64 prompts of lora.json
 gain = {rank: [best(rank, mark)["scores"]["psnr"][0] - start for mark in marks] for rank in ranks}
 table(
@@ -377,7 +377,7 @@ against = {}
 for row in compared["rows"]:
     key = row["key"]
     if key["draw"] != "independent" and "task" not in key:
-        other = verdicts.find(compared, draw="independent", shift=key["shift"], strength=key["strength"])
+        other = verdicts.find_row(compared, draw="independent", shift=key["shift"], strength=key["strength"])
         against[tuple(key.values())] = [verdicts.lead(row, other, score) for score in ("psnr", "total")]
 
 
@@ -409,7 +409,7 @@ ax.set_title("the same prompts, strength 1.4, 95 % intervals of the paired diffe
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
-both = [verdicts.find(compared, draw="independent", shift=s, strength=1.4) for s in (5.0, 1.0)]
+both = [verdicts.find_row(compared, draw="independent", shift=s, strength=1.4) for s in (5.0, 1.0)]
 shifted = verdicts.lead(*both)
 print(f"independent, shift 5 against 1: PSNR {cell(shifted)} dB")
 assert verdicts.clearly(shifted) > 0, "the shift of the trainer helps"
@@ -417,7 +417,7 @@ order = [against[name, 1.0, 1.4][0].mean for name in ("PTSS 0.8", "PTSS 0.5", "P
 assert order == sorted(order, reverse=True), "the fewer clips with independent timesteps, the worse"
 text_rows = [row for row in compared["rows"] if row["key"].get("task") and row["key"]["draw"] != "independent"]
 for row in text_rows:
-    other = verdicts.find(compared, draw="independent", shift=row["key"]["shift"], task="text_to_video")
+    other = verdicts.find_row(compared, draw="independent", shift=row["key"]["shift"], task="text_to_video")
     gap = verdicts.lead(row, other, "text_alignment")
     print(f"text to video, {row['key']['draw']}, shift {row['key']['shift']:g}: text alignment {cell(gap, 100)}")
 
@@ -431,17 +431,17 @@ for row in text_rows:
 # base's training: how far ahead is each specialist at its own task?
 
 # %%
-solo = experiments.read(experiments.RESULTS / "tasks.json")
+solo = experiments.read_results(experiments.RESULTS / "tasks.json")
 gains = {}
 for row in pick(solo["rows"], model="specialist, same budget"):
     task = row["key"]["task"]
-    gains[task] = verdicts.lead(row, verdicts.find(solo, task=task, model="VTA, same budget"))
+    gains[task] = verdicts.lead(row, verdicts.find_row(solo, task=task, model="VTA, same budget"))
     print(f"{task:15} {cell(gains[task])} dB")
     assert verdicts.clearly(gains[task]) > 0, "each specialist is ahead at its own task"
 assert max(gains, key=lambda name: gains[name].mean) == "image_to_video", "most of all where least is known"
-clean = verdicts.find(compared, draw="first frame clean, the rest alike", shift=5.0, task="text_to_video")
+clean = verdicts.find_row(compared, draw="first frame clean, the rest alike", shift=5.0, task="text_to_video")
 alignment = verdicts.lead(
-    clean, verdicts.find(compared, draw="independent", shift=5.0, task="text_to_video"), "text_alignment"
+    clean, verdicts.find_row(compared, draw="independent", shift=5.0, task="text_to_video"), "text_alignment"
 )
 print(f"text to video, frame 0 always clean in training: text alignment {cell(alignment, 100)} points")
 assert verdicts.clearly(alignment) < 0, "and it pays in text alignment"
@@ -461,26 +461,28 @@ sizes = replace(SMALL, swept=3, clips=16, batch=4, marks=(1e-6,), budgets=(1e-6,
 folder = tempfile.TemporaryDirectory()
 path, about = Path(folder.name) / "stretch.json", {"table": "stretch", "title": "One step, stretched"}
 lab = Lab(sizes, Path(folder.name), device)
-shop, how = Workshop(lab), Adaptation(rank=4)
+trainer, how = ToyTrainer(lab), Adaptation(rank=4)
 measured = []
 
 
 def measure(strength):
     measured.append(strength)
-    (update,) = shop.updates(how, [sizes.brief])  # trained the first time, then read from the folder
-    make = lab.ask(shop.model(how, update, strength), [0], steps=4)
+    (update,) = trainer.updates(how, [sizes.brief])  # trained the first time, then read from the folder
+    make = lab.ask(trainer.model(how, update, strength), [0], steps=4)
     return lab.measure(make, [0], first=False)  # first=False: no Total, so no scale for it
 
 
 def opened(sizes):
-    return Book(path, about, sizes, lab.checkpoints())
+    return ResultStore(path, about, sizes, lab.checkpoints())
 
 
-book = opened(sizes)
+store = opened(sizes)
 for strength in (0.0, 2.0):
-    book.row({"strength": strength}, measure, strength)
-print(f"steps of training: {shop.steps(sizes.brief)}; rows kept: {len(book.found['rows'])}; {book.part.name} is there")
-assert measured == [0.0, 2.0] and book.part.is_file() and not path.is_file(), "started, but not finished"
+    store.row({"strength": strength}, measure, strength)
+print(
+    f"steps of training: {trainer.steps(sizes.brief)}; rows kept: {len(store.found['rows'])}; {store.part.name} is there"
+)
+assert measured == [0.0, 2.0] and store.part.is_file() and not path.is_file(), "started, but not finished"
 
 # %% [markdown]
 # Now suppose the run is killed: the open result store is gone, and with it all that was only in memory.
@@ -488,10 +490,10 @@ assert measured == [0.0, 2.0] and book.part.is_file() and not path.is_file(), "s
 # **Predict.** The same loop again, with one more row. How many rows are measured?
 
 # %%
-del book
-book = opened(sizes)
+del store
+store = opened(sizes)
 for strength in (0.0, 2.0, 4.0):
-    book.row({"strength": strength}, measure, strength)
+    store.row({"strength": strength}, measure, strength)
 print(f"measured in both runs together: {measured}")
 assert measured == [0.0, 2.0, 4.0], "no row is measured twice"
 
@@ -504,8 +506,8 @@ print(refused)
 assert "is of another run" in refused and "sizes" in refused, "rows of other sizes do not mix"
 
 # %%
-book.close(note="demonstrates the method, not a result")
-kept = experiments.read(path)
+store.close(note="demonstrates the method, not a result")
+kept = experiments.read_results(path)
 table(
     ["strength", "PSNR (dB), 95 % over prompts", "against strength 0, paired"],
     [
@@ -518,7 +520,7 @@ table(
     ],
 )
 print("also in the file:", ", ".join(name for name in kept if name != "rows"))
-assert path.is_file() and not book.part.is_file(), "finished: the file is complete and its partial copy is gone"
+assert path.is_file() and not store.part.is_file(), "finished: the file is complete and its partial copy is gone"
 assert [row["key"]["strength"] for row in kept["rows"]] == [0.0, 2.0, 4.0] and kept["note"], "and it can be read"
 folder.cleanup()
 
@@ -568,7 +570,7 @@ if my_choice is None:
 else:
     sampled, stretched = (
         shipped(*my_choice[:2]),
-        verdicts.find(shelf["lora"], rank=8, share=0.25, strength=my_choice[2]),
+        verdicts.find_row(shelf["lora"], rank=8, share=0.25, strength=my_choice[2]),
     )
     reached = [row["scores"]["psnr"][0] for row in (sampled, stretched)]
     print(f"{sampled['key']['calls']} calls, {reached[0]:.2f} dB; strength {my_choice[2]:g}, {reached[1]:.2f} dB")

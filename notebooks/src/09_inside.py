@@ -120,7 +120,7 @@ for (name, change), stage in zip(changes.items(), ("vta", "i2v"), strict=True):
     parts = ", ".join(
         f"{100 * change[k]['share']:.0f} %" for k in ("self_attention", "cross_attention", "feed_forward")
     )
-    steps = small_models.card(f"mini-{stage}")["config"]["steps"]
+    steps = small_models.card(f"mini-{stage}")["config"]["max_steps"]
     new = change.get("new", {}).get("parameters", 0)
     lines.append(f"| {name} | {steps:,} | {largest(change).replace('_', '-')} | {parts} | {new:,} |")
 display(Markdown("\n".join(lines)))
@@ -149,7 +149,7 @@ assert ours["norms"]["relative"] == theirs["norms"]["relative"] == 0, "norms did
 for kind in ("modulation", "text", "norms"):
     print(f"{kind:10} VTA {ours[kind]['relative']:.2f}, Wan's way {theirs[kind]['relative']:.2f}")
 assert ours["modulation"]["relative"] > 0.1, "where it is trained, the timestep's path changes"
-shipped = experiments.read(experiments.RESULTS / "inside.json")
+shipped = experiments.read_results(experiments.RESULTS / "inside.json")
 for label, change in {"VTA, shipped": ours, "Wan's way, shipped": theirs}.items():
     (row,) = (r for r in shipped["rows"] if r["key"].get("change") == label)
     for kind, numbers in row["kinds"].items():

@@ -19,7 +19,7 @@ TOYS = ("stage", "base", "fast", "clips")
 """Options that are for toys only."""
 PLANNED = ("size", "gpu", "price")
 """Options that need --plan-only."""
-COUNTED = ("steps", "batch", "micro", "optimizer", "lora_rank")
+COUNTED = ("max_steps", "global_batch_size", "micro_batch_size", "optimizer", "lora_rank")
 """Fields that change the cost of a recipe."""
 CURVES = ("log_every", "validate_every")
 """Fields that change what is written to --logs."""
@@ -130,7 +130,7 @@ def _check(options: dict[str, Any], changes: dict[str, Any]) -> None:
     elif "logs" not in options:
         _refuse(changes, [name for name in CURVES if changes.get(name)], "has no effect without --logs: give it too")
     if "expert" in options:
-        _refuse(changes, ("lowest", "highest"), f"is set by --expert {options['expert']}: leave out one of them")
+        _refuse(changes, ("t_min", "t_max"), f"is set by --expert {options['expert']}: leave out one of them")
 
 
 def _refuse(options: dict[str, Any], names: Sequence[str], why: str) -> None:

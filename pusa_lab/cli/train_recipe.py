@@ -72,7 +72,7 @@ def saved(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_blocks(place: Path, attention: int, skipped: int) -> None:
     from pusa_lab.files import read_json
-    from pusa_lab.training.recompute import keep_plan
+    from pusa_lab.training.activation_checkpointing import keep_plan
 
     blocks = read_json(place / "config.json", "a transformer's config", {"num_layers": int})["num_layers"]
     try:
@@ -121,7 +121,7 @@ def _expert(folder: Any, wanted: str | None, config: Any) -> tuple[str, Any]:
     if not wanted:
         raise ValueError(f"{folder.path} has two experts, which train one after the other: give --expert high or low.")
     boundary = folder.index.get("boundary_ratio") or 0.875
-    bounds = {"lowest": boundary} if wanted == "high" else {"highest": boundary}
+    bounds = {"t_min": boundary} if wanted == "high" else {"t_max": boundary}
     return folder.experts[wanted == "low"], replace(config, **bounds)
 
 

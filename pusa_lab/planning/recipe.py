@@ -13,9 +13,6 @@ from pusa_lab.training.config import TrainConfig
 from pusa_lab.wan.configs import WAN_CONFIGS
 
 TRAIN = {
-    "optimizer": "--optimizer {}",
-    "micro_batch_size": "--micro {}",
-    "lora_rank": "--lora-rank {}",
     "gpus": "--devices {}",
     "size": "clips of size {}",
     "num_frames": "clips of {} frames",
@@ -43,9 +40,9 @@ def run_arguments(config: TrainConfig, gpus: int = 1, **saved: Any) -> dict[str,
         "mode": "lora" if config.lora_rank else "full",
         "lora_rank": config.lora_rank or None,
         "gpus": gpus,
-        "max_steps": config.steps,
-        "global_batch_size": config.batch,
-        "micro_batch_size": config.batch // (gpus * config.accumulate(gpus)),
+        "max_steps": config.max_steps,
+        "global_batch_size": config.global_batch_size,
+        "micro_batch_size": config.global_batch_size // (gpus * config.accumulate(gpus)),
         "optimizer": config.optimizer,
         **saved,
     }
@@ -94,7 +91,7 @@ def _left(s: Settings) -> list[str]:
         "--ac-save-attention 0 --ac-skip-blocks 0": s.ac_save_attention or s.ac_skip_blocks,
         "--offload-activations": not s.offload_activations,
         "--optimizer adamw8bit": s.mode == "lora" and s.optimizer == "adamw",
-        "--micro 1": s.micro_batch_size != 1,
+        "--micro-batch-size 1": s.micro_batch_size != 1,
         f"a lora_rank below {s.lora_rank}": s.mode == "lora" and s.lora_rank != 1,
         "more --devices": s.mode == "full",
         "smaller clips": True,

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from pusa_lab.arguments import checked
 from pusa_lab.registry import Registry
-from pusa_lab.schedules import draws, grids
+from pusa_lab.schedules import grids, timestep_samplers
 from pusa_lab.schedules.checks import (
     Description,
     as_schedule,
@@ -107,7 +107,6 @@ __all__ = [
     "crop",
     "delayed",
     "describe",
-    "draws",
     "faults",
     "frame_indices",
     "from_columns",
@@ -127,6 +126,7 @@ __all__ = [
     "starts_as_noise",
     "stretch",
     "synchronous",
+    "timestep_samplers",
     "trapezoid",
     "two_sided",
     "validate",

@@ -16,8 +16,8 @@ __all__ = [
     "Churn",
     "Consistency",
     "DPMSolver",
-    "Remembering",
     "Solver",
+    "StatefulSolver",
     "Step",
     "euler",
     "euler_step",
@@ -27,15 +27,15 @@ __all__ = [
 
 
 @runtime_checkable
-class Remembering(Protocol):
+class StatefulSolver(Protocol):
     """A stateful solver: the settings of a solver that keeps a history or makes its own noise."""
 
-    def begin(self) -> Step:
+    def init_state(self) -> Step:
         """Return a step function with a fresh state, for one run of the sampling loop."""
 
 
-Solver: TypeAlias = Step | Remembering
-"""A plain step function, or a stateful solver, whose `begin` makes one for each run of the sampling loop."""
+Solver: TypeAlias = Step | StatefulSolver
+"""A plain step function, or a stateful solver, whose `init_state` makes one for each run of the sampling loop."""
 
 
 SOLVERS: Registry[Solver] = Registry(

@@ -63,7 +63,7 @@ class AdamsBashforth:
         if self.order not in (2, 3):
             raise ValueError(f"order={self.order}: Adams-Bashforth is available with order 2 or 3 (for 1, use euler).")
 
-    def begin(self) -> Step:
+    def init_state(self) -> Step:
         """Return a step function with an empty history."""
         past = _Past(self.order - 1)
 
@@ -94,7 +94,7 @@ class DPMSolver:
     correct: bool = False
     """Whether to correct every step after the model was called at its end (UniPC)."""
 
-    def begin(self) -> Step:
+    def init_state(self) -> Step:
         """Return a step function with an empty history."""
         past = _Past(2 if self.correct else 1)
 

@@ -35,7 +35,7 @@ class Churn:
         if not 0 <= self.amount < float("inf"):
             raise ValueError(f"amount={self.amount}: give a finite number of at least 0 (0 is euler).")
 
-    def begin(self) -> Step:
+    def init_state(self) -> Step:
         """Return a step function at the start of its stream of noise."""
         noise = _noise(self.seed or 0)
 
@@ -65,7 +65,7 @@ class Consistency:
     seed: int | Sequence[int] | None = None
     """Sample i uses seed + i for any batch size, or its own seed from a list; None uses that of `generate`, or 0."""
 
-    def begin(self) -> Step:
+    def init_state(self) -> Step:
         """Return a step function at the start of its stream of noise."""
         noise = _noise(self.seed or 0)
 

@@ -4,15 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pusa_lab.training.batch import Batch
     from pusa_lab.training.config import TrainConfig
-    from pusa_lab.training.data import Bank, LatentVideoDataModule
+    from pusa_lab.training.data import InMemoryDataset, LatentVideoDataModule
     from pusa_lab.training.loop import check_run, fit, run
     from pusa_lab.training.lora import add_lora, lora_state
     from pusa_lab.training.module import ClipModule, CodecModule, TrainedModule, VTAModule
 
 _NAMES = {
+    "batch": ("Batch",),
     "config": ("TrainConfig",),
-    "data": ("Bank", "LatentVideoDataModule"),
+    "data": ("InMemoryDataset", "LatentVideoDataModule"),
     "loop": ("check_run", "fit", "run"),
     "lora": ("add_lora", "lora_state"),
     "module": ("ClipModule", "CodecModule", "TrainedModule", "VTAModule"),
@@ -21,9 +23,10 @@ _NAMES = {
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
-    "Bank",
+    "Batch",
     "ClipModule",
     "CodecModule",
+    "InMemoryDataset",
     "LatentVideoDataModule",
     "TrainConfig",
     "TrainedModule",

@@ -7,16 +7,17 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.losses import WEIGHTS
-from pusa_lab.schedules.draws import DRAWS, Draw, mixed, shifted
+from pusa_lab.registry import written_calls
+from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS, TimestepSampler, shift_timesteps
 from pusa_lab.types import Tau
 
-RATES = ("cosine", "constant")
+LR_SCHEDULERS = ("cosine", "constant")
 OPTIMIZERS = ("adamw", "adamw8bit")
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 COMPILE_MODES = ("", "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
-LARGEST = {"steps": 10**9, "batch": 2**20, "lora_rank": 2**16, "seed": 2**53}
+LARGEST = {"max_steps": 10**9, "global_batch_size": 2**20, "lora_rank": 2**16, "seed": 2**53}
 """Upper bounds of fields; a larger number is a typing error that could take all memory."""
 
 
@@ -29,17 +30,17 @@ class TrainConfig:
         ValueError: a field is out of range, or names an unknown choice.
     """
 
-    steps: int = 10_000
+    max_steps: int = 10_000
     """Optimizer steps."""
-    batch: int = 256
+    global_batch_size: int = 256
     """Clips per optimizer step, over all GPUs."""
-    micro: int = 0
+    micro_batch_size: int = 0
     """Clips per forward pass on each GPU; gradients are accumulated. 0 takes all clips of the GPU at once."""
     optimizer: str = "adamw"
     """adamw, or adamw8bit (from torchao), whose moments are blocks of 8-bit numbers in a quarter of the memory."""
     lr: float = 1e-3
     """Peak learning rate of AdamW."""
-    rate: str = "cosine"
+    lr_scheduler: str = "cosine"
     """Learning rate after the warm-up: cosine (decays to zero) or constant."""
     warmup: int = 400
     """Steps over which the learning rate rises linearly to its peak."""
@@ -47,25 +48,26 @@ class TrainConfig:
     """Weight decay of AdamW."""
     beta2: float = 0.99
     """Decay of AdamW's second moment; PyTorch's default is 0.999."""
-    clip: float = 1.0
-    """Largest norm of the gradient; a longer gradient is scaled down. inf clips nothing."""
+    max_grad_norm: float = 1.0
+    """Largest norm of the gradient; a longer gradient is scaled down. inf never scales it."""
     ema: float = 0.999
     """Decay of the averaged weights, which replace the raw ones in the result; 0 averages nothing."""
     caption_dropout: float = 0.1
     """Share of clips trained with the null prompt, for guidance."""
-    draw: str = "shared"
-    """Timestep sampler: shared (for a scalar base model), independent (for VTA), or mixed."""
+    timestep_sampler: str = "shared"
+    """Name in TIMESTEP_SAMPLERS, such as shared (for a scalar base model) or independent (for VTA), if need be with
+    settings: clean_prefix(k=2, rest=shared)."""
     p_async: float = 1.0
-    """Share of samples with independent timesteps if draw is mixed (PTSS)."""
+    """Share of samples with independent timesteps if timestep_sampler is mixed (PTSS)."""
     shift: float = 1.0
     """Shift of the sampled timesteps; the released Pusa trainer uses 5."""
-    lowest: float = 0.0
+    t_min: float = 0.0
     """Smallest timestep tau that is sampled: the boundary, for the expert for high noise."""
-    highest: float = 1.0
+    t_max: float = 1.0
     """Largest timestep tau that is sampled: the boundary, for the expert for low noise."""
     weight: str = "uniform"
     """Weight of each frame's loss by its timestep, a name in losses.WEIGHTS; the paper uses uniform."""
-    weight_by_clip: bool = False
+    per_sample_weighting: bool = False
     """Multiply the mean loss of a clip by its mean weight, as the released trainer does, instead of frame by frame."""
     lora_rank: int = 0
     """Rank of the LoRA that is trained on a frozen model; 0 trains all weights."""
@@ -75,7 +77,7 @@ class TrainConfig:
     """Steps between logged values; a run with fewer steps logs once, at its end."""
     validate_every: int = 0
     """Steps between validations (held-out loss, and a sheet of samples if the stage has one); 0 never validates."""
-    held_out: int = 0
+    num_val_clips: int = 0
     """Number of clips at the end of a latent cache that are held out for validation."""
     save_every: int = 0
     """Steps between checkpoints from which a run can be resumed; 0 writes none."""
@@ -87,52 +89,64 @@ class TrainConfig:
     """Seed of weights, data, timesteps and noise."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "log_every"):
+        for name in ("max_steps", "global_batch_size", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give at least 1.")
         for name in ("ema", "caption_dropout", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give a number in [0, 1).")
-        for name in ("warmup", "lora_rank", "validate_every", "held_out", "save_every", "micro", "seed"):
+        for name in (
+            "warmup",
+            "lora_rank",
+            "validate_every",
+            "num_val_clips",
+            "save_every",
+            "micro_batch_size",
+            "seed",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: give 0 or more.")
         for name, most in LARGEST.items():
             if getattr(self, name) > most:
                 raise ValueError(f"{name}={getattr(self, name)}: give at most {most}.")
-        choices = {"rate": RATES, "optimizer": OPTIMIZERS, "precision": PRECISIONS, "compile": COMPILE_MODES}
+        choices = {"lr_scheduler": LR_SCHEDULERS, "optimizer": OPTIMIZERS, "precision": PRECISIONS}
+        choices |= {"compile": COMPILE_MODES, "weight": (*WEIGHTS,)}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 listed = ", ".join(word or "'' (none)" for word in known)
                 raise ValueError(f"{name}={getattr(self, name)!r:.40}: choose one of {listed}.")
-        if self.draw not in DRAWS:
-            raise ValueError(f"unknown draw {self.draw!r:.40}: choose one of {', '.join(DRAWS)}.")
-        if self.weight not in WEIGHTS:
-            raise ValueError(f"unknown weight {self.weight!r:.40}: choose one of {', '.join(WEIGHTS)}.")
-        if not (0 < self.lr < math.inf and self.clip > 0):
-            raise ValueError(f"lr={self.lr}, clip={self.clip}: both must be positive, and lr finite.")
+        if not (0 < self.lr < math.inf and self.max_grad_norm > 0):
+            raise ValueError(f"lr={self.lr}, max_grad_norm={self.max_grad_norm}: both must be positive, and lr finite.")
         if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"weight_decay={self.weight_decay}: give a finite number of at least 0.")
         if not 0 <= self.p_async <= 1:
             raise ValueError(f"p_async={self.p_async}: give a probability in [0, 1].")
-        self.make_draw()
+        self.make_timestep_sampler()
 
-    def make_draw(self) -> Draw:
+    def make_timestep_sampler(self) -> TimestepSampler:
         """Return the timestep sampler of this configuration: (batch, frames, generator) -> tau (batch, frames).
 
         Raises:
-            ValueError: lowest, highest and shift are not a range and a positive number.
+            ValueError: there is no such timestep sampler or setting, or t_min, t_max and shift are not a range and a
+                positive number.
         """
-        draw = mixed(self.p_async) if self.draw == "mixed" else DRAWS[self.draw]()
-        if (self.lowest, self.highest) != (0, 1):
-            if not (0 <= self.lowest < self.highest <= 1 and 0 < self.shift < math.inf):
+        try:
+            TIMESTEP_SAMPLERS.find(self.timestep_sampler.split("(")[0])
+            name, settings = written_calls(self.timestep_sampler, TIMESTEP_SAMPLERS)[0]
+            settings = {"p_async": self.p_async, **settings} if name == "mixed" else settings
+            sampler = TIMESTEP_SAMPLERS[name](**settings)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"timestep_sampler={self.timestep_sampler!r:.60}: {error}") from error
+        if (self.t_min, self.t_max) != (0, 1):
+            if not (0 <= self.t_min < self.t_max <= 1 and 0 < self.shift < math.inf):
                 raise ValueError(
-                    f"lowest={self.lowest}, highest={self.highest}, shift={self.shift}: "
-                    "give 0 <= lowest < highest <= 1, and a positive shift."
+                    f"t_min={self.t_min}, t_max={self.t_max}, shift={self.shift}: "
+                    "give 0 <= t_min < t_max <= 1, and a positive shift."
                 )
             # restricted before the shift, so that tau follows the shifted distribution, conditioned on the range
-            back = [tau / (self.shift - (self.shift - 1) * tau) for tau in (self.lowest, self.highest)]
-            draw = within(draw, *back)
-        return shifted(draw, self.shift)
+            back = [tau / (self.shift - (self.shift - 1) * tau) for tau in (self.t_min, self.t_max)]
+            sampler = within(sampler, *back)
+        return shift_timesteps(sampler, self.shift)
 
     @checked
     def accumulate(self, processes: int) -> int:
@@ -142,25 +156,25 @@ class TrainConfig:
             processes: number of processes on all hosts.
 
         Raises:
-            ValueError: the batch cannot be divided evenly.
+            ValueError: the global batch size cannot be divided evenly.
         """
-        at_once = processes * (self.micro or max(1, self.batch // processes))
-        if self.batch % at_once:
+        at_once = processes * (self.micro_batch_size or max(1, self.global_batch_size // processes))
+        if self.global_batch_size % at_once:
             raise ValueError(
-                f"batch={self.batch} on {processes} processes with micro={self.micro}: give a batch that is a multiple "
-                f"of {at_once}."
+                f"global_batch_size={self.global_batch_size} on {processes} processes with "
+                f"micro_batch_size={self.micro_batch_size}: give a global_batch_size that is a multiple of {at_once}."
             )
-        return self.batch // at_once
+        return self.global_batch_size // at_once
 
 
 @checked
-def within(draw: Draw, low: float, high: float) -> Draw:
+def within(sampler: TimestepSampler, low: float, high: float) -> TimestepSampler:
     """Return a timestep sampler scaled into a range; uniform timesteps stay uniform.
 
     tau' = low + (high - low) tau
 
     Args:
-        draw: any timestep sampler.
+        sampler: any timestep sampler.
         low: smallest timestep, at least 0.
         high: largest timestep, above low and at most 1.
 
@@ -170,7 +184,7 @@ def within(draw: Draw, low: float, high: float) -> Draw:
     if not 0 <= low < high <= 1:
         raise ValueError(f"low={low}, high={high}: give 0 <= low < high <= 1.")
 
-    def squeezed(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        return low + (high - low) * draw(batch, frames, generator)
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        return low + (high - low) * sampler(batch, frames, generator)
 
-    return squeezed
+    return sample

@@ -1,19 +1,16 @@
 """Training data: latents or clips in memory, in batches that depend on seed and step alone."""
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
-
-Row = tuple[Any, ...]
+from pusa_lab.training.batch import Batch, as_batch
 
 
 @checked
@@ -29,7 +26,7 @@ def seed_of(seed: int, step: int, stream: int) -> int:
 
 
 @checked
-class Bank:
+class InMemoryDataset:
     """Endless random batches of clips or latents held in memory; the batch of a step is always the same.
 
     Args:
@@ -37,7 +34,7 @@ class Bank:
         captions: n captions.
         batch: clips per batch, at least 1.
         seed: of the batches.
-        extras: further arguments of the denoiser call, each (n, ...), batched with the videos.
+        extras: further tensors, each (n, ...), batched with the videos: arguments of the denoiser call, or labels.
         start: called when iteration begins; returns the number of the first step.
 
     Raises:
@@ -70,8 +67,8 @@ class Bank:
         self.batch, self.seed, self.start = batch, seed, start
 
     @checked
-    def rows(self, rows: Tensor) -> Row:
-        """Return the batch of the given rows: videos in float32, captions, and the extras if there are any.
+    def rows(self, rows: Tensor) -> Batch:
+        """Return the batch of the given rows, in float32.
 
         Args:
             rows: n row numbers.
@@ -80,20 +77,20 @@ class Bank:
         videos = self.videos[at]
         videos = videos.float() / 127.5 - 1 if videos.dtype == torch.uint8 else videos.float()
         extras = {k: v[at].float() for k, v in self.extras.items()}
-        return (videos, [self.captions[i] for i in rows.tolist()], *([extras] if extras else []))
+        return Batch(videos, [self.captions[i] for i in rows.tolist()], extras)
 
     @checked
-    def part(self, chosen: Tensor) -> "Bank":
-        """Return a Bank with the chosen rows only.
+    def part(self, chosen: Tensor) -> "InMemoryDataset":
+        """Return an InMemoryDataset with the chosen rows only.
 
         Args:
             chosen: a boolean per row.
         """
         rows = torch.nonzero(chosen)[:, 0].tolist()
         extras = {k: v[rows] for k, v in self.extras.items()}
-        return Bank(self.videos[rows], [self.captions[i] for i in rows], self.batch, self.seed, extras)
+        return InMemoryDataset(self.videos[rows], [self.captions[i] for i in rows], self.batch, self.seed, extras)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[Batch]:
         """Yield batches without end."""
         step = self.start()
         while True:
@@ -101,7 +98,7 @@ class Bank:
             yield self.rows(torch.randint(len(self.captions), (self.batch,), generator=g))
             step += 1
 
-    def chunks(self) -> list[Row]:
+    def chunks(self) -> list[Batch]:
         """Return all rows once, in order, in batches."""
         return [self.rows(rows) for rows in torch.arange(len(self.captions)).split(self.batch)]
 
@@ -143,14 +140,13 @@ class Batches:
             raise ValueError(_too_few(len(source), needed))
         self.source, self.needed, self.had = source, needed, had
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Batch]:
         """Yield the batches that are still needed."""
         count, before = 0, self.had()
         while True:
             start = count
-            for batch in self.source:
-                batch = _as_tensors(batch)
-                _check_batch(batch, count)
+            for given in self.source:
+                batch = as_batch(given, count)
                 if count >= before:
                     yield batch
                 count += 1
@@ -161,53 +157,29 @@ class Batches:
 
 
 def _too_few(count: int, needed: int) -> str:
-    return f"data gave {count} batches and the run needs {needed}: give more batches, or set fewer steps."
-
-
-def _as_tensors(batch: Any) -> Any:
-    """Convert the latents of a batch from an array or list to a tensor; other batches are returned unchanged."""
-    if isinstance(batch, list | tuple) and batch and isinstance(batch[0], np.ndarray | list):
-        with contextlib.suppress(ValueError, TypeError):
-            return (torch.from_numpy(np.asarray(batch[0], np.float32)), *batch[1:])
-    return batch
-
-
-def _check_batch(batch: Any, number: int) -> None:
-    """Refuse anything but a batch: (latents (b, c, f, h, w), b captions), optionally with a dictionary."""
-    fits = isinstance(batch, Sequence) and not isinstance(batch, str | bytes) and len(batch) >= 2
-    if not fits or not isinstance(batch[0], Tensor) or batch[0].ndim != 5 or not batch[0].is_floating_point():
-        got = f"({', '.join(map(shown, batch[:4]))})" if fits else shown(batch)
-        raise ValueError(f"batch {number} is {got}: give (latents (b, c, f, h, w) of floating point, b captions).")
-    captions = batch[1]
-    several = isinstance(captions, Sequence) and not isinstance(captions, str)
-    if not several or len(captions) != len(batch[0]) or not all(isinstance(c, str | Tensor) for c in captions):
-        raise ValueError(
-            f"batch {number} has {len(batch[0])} videos, and its captions are {shown(captions)}: give one per video."
-        )
-    # not on a GPU, where the check would wait for it
-    if not len(captions) or not (batch[0].is_cuda or batch[0].isfinite().all()):
-        what = "has numbers that are not finite" if len(captions) else "is empty"
-        raise ValueError(f"batch {number} {what}: leave it out.")
+    return f"data gave {count} batches and the run needs {needed}: give more batches, or a smaller max_steps."
 
 
 @checked
 class LatentVideoDataModule(L.LightningDataModule):
-    """Banks for training and validation; a resumed run continues with the batch that comes next.
+    """Data for training and validation; a resumed run continues with the batch that comes next.
 
     Args:
-        train: training data: a `Bank`, or other endless batches that begin at the step given by their `start`.
+        train: an `InMemoryDataset`, or other endless batches that begin at the step given by their `start`.
         val: held-out data, in the batches of its `chunks`; None validates nothing.
 
     Raises:
-        ValueError: train or val is neither a `Bank` nor similar.
+        ValueError: train or val is neither an `InMemoryDataset` nor similar.
     """
 
     def __init__(self, train: Any, val: Any = None):
         super().__init__()
         if not (callable(attribute(train, "start")) and attribute(train, "__iter__")):
-            raise ValueError(f"train is {shown(train)}: give a Bank; lists and generators go to `fit` as they are.")
+            raise ValueError(
+                f"train is {shown(train)}: give an InMemoryDataset; lists and generators go to `fit` as they are."
+            )
         if val is not None and attribute(val, "chunks") is None:
-            raise ValueError(f"val is {shown(val)}: give a Bank, or None.")
+            raise ValueError(f"val is {shown(val)}: give an InMemoryDataset, or None.")
         self.train, self.val = train, val
         self.train.start = lambda: self.trainer.global_step if self.trainer else 0
 

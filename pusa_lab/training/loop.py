@@ -16,9 +16,9 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_folder
 from pusa_lab.training.config import TrainConfig
-from pusa_lab.training.data import Bank, Batches, LatentVideoDataModule
+from pusa_lab.training.data import Batches, InMemoryDataset, LatentVideoDataModule
 from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule
-from pusa_lab.training.resume import CheckpointFile, check_resume, check_weights
+from pusa_lab.training.resume import CheckpointFile, check_resume, check_resumed_weights
 from pusa_lab.types import computes_in_bfloat16
 
 Keep = Callable[[int, torch.nn.Module], None]
@@ -132,12 +132,12 @@ def run(
 
     Args:
         module: what to train, with its configuration.
-        data: as for `fit`; if `micro` splits batches, the data yields the parts, as many as all steps need.
+        data: as for `fit`; if `micro_batch_size` splits batches, the data yields the parts, as many as all steps need.
         logs: folder for curves (run-0/metrics.csv and TensorBoard's files) and last.ckpt; None writes nothing.
         resume: a checkpoint written under `logs` by an earlier run of the same configuration. A checkpoint of sharded
             weights is a folder, which torch.distributed.checkpoint unpickles: give only your own.
         accelerator: as in Lightning: auto, cpu or gpu.
-        marks: steps after which `keep` is called, each in 1..config.steps.
+        marks: steps after which `keep` is called, each in 1..config.max_steps.
         keep: (step, model with the averaged weights) -> None.
         devices: processes on each host, one per GPU; if there are several, the gradients are averaged (DDP), or the
             weights of a `ShardedVTAModule` are sharded (FSDP2).
@@ -150,10 +150,10 @@ def run(
     """
     config = module.config
     found = check_run(config, logs, resume, module.about)
-    if wrong := [mark for mark in marks if not 1 <= mark <= config.steps]:
-        raise ValueError(f"mark {wrong[0]} in a run of {config.steps} steps: give marks in 1..{config.steps}.")
+    if wrong := [mark for mark in marks if not 1 <= mark <= config.max_steps]:
+        raise ValueError(f"mark {wrong[0]} in a run of {config.max_steps} steps: give marks in 1..{config.max_steps}.")
     if resume is not None and found is not None:
-        check_weights(module, found, resume)
+        check_resumed_weights(module, found, resume)
     data = _batches(module, data, devices * nodes)
     products = torch.get_float32_matmul_precision()
     trainer = _trainer(module, logs, accelerator, marks, keep, devices, nodes)
@@ -178,13 +178,16 @@ def run(
 def _batches(module: TrainedModule, data: Any, processes: int) -> Any:
     """Wrap the data for Lightning; batches from the user are counted, and those already used are skipped."""
     times = module.config.accumulate(processes)
-    if isinstance(data, Bank):
+    if isinstance(data, InMemoryDataset):
         data = LatentVideoDataModule(copy.copy(data))
     if isinstance(data, L.LightningDataModule):
-        if times > 1 and isinstance(getattr(data, "train", None), Bank):
-            raise ValueError(f"micro={module.config.micro}, but a Bank gives whole batches: set micro=0.")
+        if times > 1 and isinstance(getattr(data, "train", None), InMemoryDataset):
+            raise ValueError(
+                f"micro_batch_size={module.config.micro_batch_size}, but an InMemoryDataset gives whole batches: "
+                "set micro_batch_size=0."
+            )
         return data
-    return Batches(data, module.config.steps * times, lambda: module.trainer.global_step * times)
+    return Batches(data, module.config.max_steps * times, lambda: module.trainer.global_step * times)
 
 
 @checked
@@ -244,9 +247,9 @@ def fit(
 
     Args:
         model: a `VideoModel` that is an nn.Module.
-        data: a `Bank`, a LightningDataModule, or an iterable of batches (latents (b, c, f, h, w), b captions), such as
-            a list or a generator. It yields at least config.steps batches, and starts with the first one also when a
-            run is resumed.
+        data: an `InMemoryDataset`, a LightningDataModule of `Batch`, or an iterable, such as a list or a generator, of
+            `Batch` or (latents (b, c, f, h, w), b captions). It yields at least config.max_steps batches, and starts
+            with the first one also when a run is resumed.
         config: of the run.
         logs: folder for curves and checkpoints; None writes nothing.
         report: (model, step) -> numbers to log by name; called at every validation.
@@ -298,10 +301,10 @@ def _trainer(
         strategy=ModelParallelStrategy(devices * nodes, 1) if split else "ddp" if devices * nodes > 1 else "auto",
         accumulate_grad_batches=times,
         precision=precision(config, accelerator),  # type: ignore[arg-type]
-        max_steps=config.steps,
+        max_steps=config.max_steps,
         callbacks=callbacks,
         logger=loggers,
-        log_every_n_steps=min(config.log_every, config.steps),
+        log_every_n_steps=min(config.log_every, config.max_steps),
         use_distributed_sampler=False,  # the data distributes itself; all processes validate on all held-out clips
         check_val_every_n_epoch=None,
         val_check_interval=config.validate_every * times or None,  # counted in batches

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.losses import WEIGHTS, fafm_frame_loss
 from pusa_lab.metrics import psnr
+from pusa_lab.training.batch import Batch
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import seed_of
 from pusa_lab.training.lora import frozen_mark
@@ -53,8 +54,17 @@ class TrainedModule(L.LightningModule):
             ValueError: the data ended before the last step, and gave nothing when it was started again.
         """
         if self.global_step == self._step_before:
-            raise ValueError(f"data gave no batch after step {self.global_step} of {self.config.steps}: give more.")
+            raise ValueError(f"data gave no batch after step {self.global_step} of {self.config.max_steps}: give more.")
         self._step_before = self.global_step
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Refuse batches of another type, which only a data module of the user's own can give.
+
+        Raises:
+            ValueError: it is not a `Batch`.
+        """
+        if not isinstance(batch, Batch):
+            raise ValueError(f"the data module gave {shown(batch)}: give training.Batch(x0, captions).")
 
     def generator(self, device: torch.device | str, step: int, stream: int) -> torch.Generator:
         """Return the random generator of one stream in one step.
@@ -79,7 +89,7 @@ class TrainedModule(L.LightningModule):
             optimizer = torch.optim.AdamW(trained, **how, fused=True)
 
         def rate(step: int) -> float:
-            end = 0.5 + 0.5 * math.cos(math.pi * step / config.steps) if config.rate == "cosine" else 1.0
+            end = 0.5 + 0.5 * math.cos(math.pi * step / config.max_steps) if config.lr_scheduler == "cosine" else 1.0
             return min((step + 1) / max(config.warmup, 1), end)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
@@ -87,7 +97,7 @@ class TrainedModule(L.LightningModule):
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Clip the norm of all gradients together; Lightning's own clipping refuses fused AdamW in mixed precision."""
-        torch.nn.utils.clip_grad_norm_([p for p in self.parameters() if p.grad is not None], self.config.clip)
+        torch.nn.utils.clip_grad_norm_([p for p in self.parameters() if p.grad is not None], self.config.max_grad_norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the configuration and a hash of the frozen weights, so that no other run resumes from the checkpoint."""
@@ -130,26 +140,25 @@ class VTAModule(TrainedModule):
     loss = FAFM(model, x0, tau, eps), tau from the configured timestep sampler (Eq. 11, arXiv 2507.16116)
 
     Args:
-        model: a `VideoModel` that is an nn.Module. Batches are (latents (b, c, f, h, w), b captions), or (latents,
-            captions, dictionary of further arguments of the denoiser call).
+        model: a `VideoModel` that is an nn.Module.
         config: of the run.
         report: called at every validation, with the averaged weights in place.
     """
 
     def __init__(self, model: torch.nn.Module, config: TrainConfig, report: Report | None = None):
         super().__init__(model, config, report)
-        self.draw = config.make_draw()
+        self.timestep_sampler = config.make_timestep_sampler()
         self.step_losses: list[tuple[Tensor, Tensor]] = []
         loss = fafm_frame_loss
         self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
 
     def frame_loss(
-        self, batch: Sequence[Any], step: int, dropout: float, part: int = 0, parts: int = 1
+        self, batch: Batch, step: int, dropout: float, part: int = 0, parts: int = 1
     ) -> tuple[Tensor, Tensor]:
         """Sample timesteps for a batch and compute the loss of each frame.
 
         Args:
-            batch: latents (b, c, f, h, w), b captions, and optionally further arguments of the denoiser call.
+            batch: clips; its extras are further arguments of the denoiser call.
             step: determines the randomness.
             dropout: share of captions that the null prompt replaces.
             part: number of this part of the step's clips, from 0. Timesteps and noise are made for all clips of a step
@@ -162,7 +171,7 @@ class VTAModule(TrainedModule):
         Raises:
             ValueError: the latents do not have the model's channels.
         """
-        x0, prompts, *rest = batch[:3]
+        x0, prompts = batch.x0, batch.captions
         geometry = getattr(self.model, "geometry", None)
         if geometry is not None and x0.shape[1] != (channels := geometry.channels):
             raise ValueError(
@@ -172,15 +181,15 @@ class VTAModule(TrainedModule):
         mine = slice(part * len(x0), (part + 1) * len(x0))
         kept = (torch.rand(len(prompts) * parts, generator=on_cpu) >= dropout)[mine]
         cond = self.model.encode_text([p if k else "" for p, k in zip(prompts, kept.tolist(), strict=True)])
-        cond |= rest[0] if rest else {}
-        tau = self.draw(len(x0) * parts, x0.shape[2], on_cpu)[mine].to(x0.device, non_blocking=True)
+        cond |= batch.extras
+        tau = self.timestep_sampler(len(x0) * parts, x0.shape[2], on_cpu)[mine].to(x0.device, non_blocking=True)
         noise = self.generator(x0.device, step, 2)
         eps = torch.randn((len(x0) * parts, *x0.shape[1:]), generator=noise, device=x0.device)[mine]
         if self.config.compile:
             torch.compiler.cudagraph_mark_step_begin()
         return tau, self.loss(self.model, x0, tau, eps, **cond)
 
-    def training_step(self, batch: Sequence[Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; the loss of the whole step is logged as `loss`, and by timestep and frame.
 
         Raises:
@@ -189,10 +198,10 @@ class VTAModule(TrainedModule):
         world, times = self.trainer.world_size, self.trainer.accumulate_grad_batches
         part = batch_idx % times * world + self.trainer.global_rank
         tau, loss = self.frame_loss(batch, self.global_step, self.config.caption_dropout, part, world * times)
-        names = batch[3] if len(batch) > 3 else batch[1]
         if self.config.check_finite and not loss.isfinite().all():
             raise ValueError(
-                f"the loss of step {self.global_step} is not finite, its clips are {', '.join(map(str, names))}: "
+                f"the loss of step {self.global_step} is not finite, its clips are "
+                f"{', '.join(map(str, batch.names or batch.captions))}: "
                 "inspect them or lower lr; the last checkpoint is unchanged."
             )
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
@@ -211,7 +220,7 @@ class VTAModule(TrainedModule):
         if last:
             parts = [torch.cat(part) for part in zip(*self.step_losses, strict=True)]
             tau, loss = (self.all_gather(part).reshape(-1, part.shape[1]) for part in parts)
-            self.log_dict({"loss": loss.mean(), **by_clock_and_frame(tau, loss)})
+            self.log_dict({"loss": loss.mean(), **by_timestep_and_frame(tau, loss)})
             self.step_losses.clear()
 
     def weighted(self, tau: Tensor, loss: Tensor) -> Tensor:
@@ -222,14 +231,14 @@ class VTAModule(TrainedModule):
             loss: of each frame, l (b, f).
         """
         weight = WEIGHTS[self.config.weight](tau)
-        if self.config.weight_by_clip:
+        if self.config.per_sample_weighting:
             weight = weight.mean(1, keepdim=True)
         return (weight * loss).mean()
 
-    def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the loss of a held-out batch at fixed timesteps and noise, as `val_loss`."""
         tau, loss = self.frame_loss(batch, -1 - batch_idx, 0.0)
-        names = {"loss": loss.mean(), **by_clock_and_frame(tau, loss)}
+        names = {"loss": loss.mean(), **by_timestep_and_frame(tau, loss)}
         self.log_dict({f"val_{name}": value for name, value in names.items()}, batch_size=len(loss))
         self.make_report(batch_idx)
 
@@ -276,9 +285,9 @@ class ClipModule(TrainedModule):
     """Training of a network whose loss depends on the clips alone, such as a codec.
 
     Args:
-        model: the nn.Module to train. Batches are (clips, captions), or (clips, captions, dictionary of tensors).
+        model: the nn.Module to train.
         config: of the run.
-        loss: (model, clips) or (model, clips, dictionary) -> scalar loss, and its parts by name.
+        loss: (model, clips) -> scalar loss, and its parts by name; batches with extras are (model, clips, extras).
         report: called at every validation.
     """
 
@@ -292,29 +301,35 @@ class ClipModule(TrainedModule):
         super().__init__(model, config, report)
         self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
 
-    def training_step(self, batch: Sequence[Any], _: int) -> Tensor:
+    def clip_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch, and its parts by name.
+
+        Args:
+            batch: clips, with extras if the loss takes them.
+        """
+        return self.loss(self.model, batch.x0, *([batch.extras] if batch.extras else []))
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of one batch; it is logged as `loss`, with its parts."""
         torch.manual_seed(seed_of(self.config.seed, self.global_step, 3))  # the loss uses the global generator
-        clip, _, *rest = batch
-        loss, parts = self.loss(self.model, clip, *rest)
+        loss, parts = self.clip_loss(batch)
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
             self.log_dict({"loss": loss.detach(), **parts})
         return loss
 
-    def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the loss of a held-out batch as `val_loss`, and its parts."""
-        clip, _, *rest = batch
-        loss, parts = self.loss(self.model, clip, *rest)
-        self.log_dict({f"val_{k}": v for k, v in {"loss": loss, **parts}.items()}, batch_size=len(clip))
+        loss, parts = self.clip_loss(batch)
+        self.log_dict({f"val_{k}": v for k, v in {"loss": loss, **parts}.items()}, batch_size=len(batch.x0))
         self.make_report(batch_idx)
 
 
 class CodecModule(ClipModule):
     """Training of a codec, a model with encode(clip) -> latents and decode(latents) -> clip."""
 
-    def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the PSNR of held-out clips after coding, and of their first frames coded alone."""
-        clip = batch[0]
+        clip = batch.x0
         db = psnr(self.model.decode(self.model.encode(clip)).float(), clip)
         alone = psnr(self.model.decode(self.model.encode(clip[:, :, :1])).float(), clip[:, :, :1])
         self.log_dict({"val_psnr": db.mean(), "val_psnr_frame0": alone.mean()}, batch_size=len(clip))
@@ -322,7 +337,7 @@ class CodecModule(ClipModule):
 
 
 @checked
-def by_clock_and_frame(tau: Tau, loss: Float[Tensor, "b f"]) -> dict[str, Tensor]:
+def by_timestep_and_frame(tau: Tau, loss: Float[Tensor, "b f"]) -> dict[str, Tensor]:
     """Return the mean loss in each of NOISE_BINS parts of [0, 1] (NaN in a part without timesteps), and per frame.
 
     Args:

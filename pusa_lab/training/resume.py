@@ -15,7 +15,10 @@ from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.lora import frozen_mark
 from pusa_lab.training.module import ShardedVTAModule, TrainedModule
 
-MAY_CHANGE = ["steps", "precision", "log_every", "validate_every", "save_every", "compile", "micro", "check_finite"]
+MAY_CHANGE = [
+    *("max_steps", "micro_batch_size", "precision", "compile"),
+    *("log_every", "validate_every", "save_every", "check_finite"),
+]
 """Fields of TrainConfig that a resumed run may change, because the optimizer's state keeps its meaning."""
 OUTLINE = "outline"
 """Key under which a checkpoint stores the hash of its own structure."""
@@ -102,8 +105,10 @@ def check_resume(config: TrainConfig, resume: Path, about: Mapping[str, str] | N
         )
     _check_whole(found, resume, bool(config.ema))
     step = found["global_step"]
-    if step > config.steps:
-        raise ValueError(f"{resume} is of step {step}, but steps={config.steps}: give steps={step} or more.")
+    if step > config.max_steps:
+        raise ValueError(
+            f"{resume} is of step {step}, but max_steps={config.max_steps}: give max_steps={step} or more."
+        )
     return found
 
 
@@ -169,7 +174,7 @@ def _broken(resume: Path, why: str) -> ValueError:
 
 
 @checked
-def check_weights(module: TrainedModule, found: dict[str, Any], resume: Path) -> None:
+def check_resumed_weights(module: TrainedModule, found: dict[str, Any], resume: Path) -> None:
     """Refuse a checkpoint of another model, or of a LoRA on another base model.
 
     Args:

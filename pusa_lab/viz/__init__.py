@@ -1,11 +1,11 @@
 """Plots of schedules, videos, results and the inside of models, for notebooks and for pages without a kernel."""
 
 from pusa_lab.viz.animate import animate
-from pusa_lab.viz.draws import plot_draws
 from pusa_lab.viz.inside import plot_attention, plot_change
 from pusa_lab.viz.results import plot_bars, plot_grid, plot_lines, save_figure
 from pusa_lab.viz.schedules import plot_schedule
 from pusa_lab.viz.strips import filmstrip, plot_result
+from pusa_lab.viz.timestep_samplers import plot_timestep_sampler
 
 __all__ = [
     "animate",
@@ -13,10 +13,10 @@ __all__ = [
     "plot_attention",
     "plot_bars",
     "plot_change",
-    "plot_draws",
     "plot_grid",
     "plot_lines",
     "plot_result",
     "plot_schedule",
+    "plot_timestep_sampler",
     "save_figure",
 ]

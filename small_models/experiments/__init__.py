@@ -6,16 +6,28 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import checked
-from small_models.experiments.adapt import Adaptation, Workshop
-from small_models.experiments.book import Book, read
+from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.inside_table import inside
 from small_models.experiments.lab import Lab
+from small_models.experiments.result_store import ResultStore, read_results
 from small_models.experiments.sampling_tables import noise, schedules, steps, tasks
 from small_models.experiments.sizes import SMALL, Sizes
 from small_models.experiments.suite_table import suite
 from small_models.experiments.training_tables import cost, draws, lora, preserved
 
-__all__ = ["RESULTS", "SMALL", "TABLES", "Adaptation", "Book", "Lab", "Sizes", "Table", "Workshop", "read", "run_table"]
+__all__ = [
+    "RESULTS",
+    "SMALL",
+    "TABLES",
+    "Adaptation",
+    "Lab",
+    "ResultStore",
+    "Sizes",
+    "Table",
+    "ToyTrainer",
+    "read_results",
+    "run_table",
+]
 
 RESULTS = Path(__file__).parents[1] / "results" / "paper"
 """Where the shipped results lie."""
@@ -28,7 +40,7 @@ class Table:
 
     title: str
     """What is asked."""
-    fill: Callable[[Lab, Workshop, Book], dict[str, Any]]
+    fill: Callable[[Lab, ToyTrainer, ResultStore], dict[str, Any]]
     """Measures the rows; returns what else belongs in the file."""
     columns: tuple[str, ...]
     """Scores to print."""
@@ -60,13 +72,13 @@ TABLES = {
 
 
 @checked
-def run_table(name: str, lab: Lab, shop: Workshop, out: Path, command: str) -> dict[str, Any]:
+def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str) -> dict[str, Any]:
     """Measure one table; what is there of the same run is kept.
 
     Args:
         name: one of TABLES.
         lab: models and scores.
-        shop: trains; the same one for several tables saves work.
+        trainer: trains; the same one for several tables saves work.
         out: folder for `<name>.json`.
         command: written into the file.
 
@@ -77,6 +89,6 @@ def run_table(name: str, lab: Lab, shop: Workshop, out: Path, command: str) -> d
         raise ValueError(f"no table {name!r}: choose one of {', '.join(TABLES)}.")
     table = TABLES[name]
     about = {"table": name, "title": table.title, "command": command, "seed": lab.sizes.seed}
-    book = Book(out / f"{name}.json", about, lab.sizes, lab.checkpoints())
-    more = table.fill(lab, shop, book)
-    return book.close(**more, scale=lab.scale)
+    store = ResultStore(out / f"{name}.json", about, lab.sizes, lab.checkpoints())
+    more = table.fill(lab, trainer, store)
+    return store.close(**more, scale=lab.scale)

@@ -14,19 +14,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.schedules.draws import Draw, shared, shifted
+from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared, shift_timesteps
 from pusa_lab.types import Tau
 from small_models import zoo
-from small_models.experiments.book import code_hash
 from small_models.experiments.lab import Lab
+from small_models.experiments.result_store import code_hash
 from small_models.files import sha256
 from small_models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.lora import merge
-from small_models.machine import versions
+from small_models.machine import library_versions
 from small_models.model import ToyModel
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, and reading results needs none of it
-    from pusa_lab.training import Bank, TrainConfig
+    from pusa_lab.training import InMemoryDataset, TrainConfig
 
 
 @checked
@@ -38,14 +38,14 @@ class Adaptation:
     """vta, or i2v: Wan's own way, with the picture as further input."""
     rank: int = 0
     """Of the LoRA; 0 trains all weights."""
-    draw: str = "independent"
-    """Of the clocks, a name in DRAWS."""
+    timestep_sampler: str = "independent"
+    """A name in TIMESTEP_SAMPLERS."""
     p_async: float = 1.0
-    """When draw is mixed."""
+    """When timestep_sampler is mixed."""
     shift: float = 5.0
-    """Of the drawn clocks."""
+    """Of the sampled timesteps."""
     clean: tuple[int, ...] = ()
-    """Latent frames always at 0 while all others share one clock: a specialist of one task."""
+    """Latent frames always at 0 while all others share one timestep: a specialist of one task."""
     learn_clean: bool = True
     """Whether frames at 0 count in the loss, though nothing can be learned there; the paper's runs count them."""
 
@@ -56,17 +56,17 @@ class Adaptation:
             steps: of the optimizer.
             batch: clips per step.
             device: compiled on a GPU only.
-            seed: of clocks and noise.
+            seed: of timesteps and noise.
         """
         from pusa_lab.training import TrainConfig
 
         return TrainConfig(
-            steps=steps,
-            batch=batch,
+            max_steps=steps,
+            global_batch_size=batch,
             lr=2e-3 if self.rank else 1e-3,
-            rate="constant",
+            lr_scheduler="constant",
             warmup=20,
-            draw=self.draw,
+            timestep_sampler=self.timestep_sampler,
             p_async=self.p_async,
             shift=self.shift,
             lora_rank=self.rank,
@@ -76,7 +76,7 @@ class Adaptation:
 
 
 @checked
-class Workshop:
+class ToyTrainer:
     """Trains adaptations and puts their weights together again; models, data and weights are kept between tables.
 
     Args:
@@ -89,7 +89,7 @@ class Workshop:
         self.base = zoo.find(f"{lab.sizes.preset}-base")
         self.ready: dict[tuple[str, int], tuple[ToyModel, dict[str, Tensor]]] = {}
         self.fresh: dict[str, tuple[ToyModel, dict[str, Tensor]]] = {}
-        self.bank: Bank | None = None
+        self.dataset: InMemoryDataset | None = None
 
     def steps(self, share: float) -> int:
         """Optimizer steps of this share of the base's training, counted in clips.
@@ -100,7 +100,7 @@ class Workshop:
         from small_models.recipes import RECIPES
 
         config = RECIPES[self.lab.sizes.preset, "base"].config
-        return max(1, round(share * config.steps * config.batch / self.lab.sizes.batch))
+        return max(1, round(share * config.max_steps * config.global_batch_size / self.lab.sizes.batch))
 
     def updates(self, adaptation: Adaptation, shares: Sequence[float]) -> list[dict[str, Tensor]]:
         """The (averaged) weights of a run at these shares of the base's training; trained if they are not there.
@@ -157,7 +157,15 @@ class Workshop:
         """Named after everything that the weights depend on, but for the number of steps."""
         sizes = self.lab.sizes
         config = asdict(adaptation.config(1, sizes.batch, self.lab.device, sizes.seed))
-        about = [asdict(adaptation), config, sizes.clips, sha256(self.base), self.lab.device, code_hash(), versions()]
+        about = [
+            asdict(adaptation),
+            config,
+            sizes.clips,
+            sha256(self.base),
+            self.lab.device,
+            code_hash(),
+            library_versions(),
+        ]
         return self.lab.work / "weights" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
     def _train(self, adaptation: Adaptation, folder: Path, marks: list[int]) -> None:
@@ -183,7 +191,7 @@ class Workshop:
         torch._dynamo.config.cache_size_limit = 64  # one for each model and way of training
         module = VTAModule(model, adaptation.config(marks[-1], sizes.batch, device, sizes.seed))
         if adaptation.clean:
-            module.draw = shifted(clean(adaptation.clean), adaptation.shift)
+            module.timestep_sampler = shift_timesteps(keep_frames_clean(adaptation.clean), adaptation.shift)
         if not adaptation.learn_clean:
             module.loss = only_noisy(module.loss)
         run(module, LatentVideoDataModule(self._data(adaptation)), marks=marks, keep=keep)
@@ -203,43 +211,43 @@ class Workshop:
                     p.requires_grad_(True)
         return model
 
-    def _data(self, adaptation: Adaptation) -> "Bank":
-        from pusa_lab.training import Bank
-        from small_models.data import clips_of, latent_bank, pixel_bank
+    def _data(self, adaptation: Adaptation) -> "InMemoryDataset":
+        from pusa_lab.training import InMemoryDataset
+        from small_models.data import clips_of, latent_dataset, pixel_dataset
 
         sizes, base = self.lab.sizes, self.lab.model("base")
-        if self.bank is None:
+        if self.dataset is None:
             clips = clips_of(base.preset["world"], sizes.clips, sizes.seed, base.geometry, self.lab.device)
             if base.codec:
-                self.bank = latent_bank(clips, base, sizes.batch, 0)
+                self.dataset = latent_dataset(clips, base, sizes.batch, 0)
             else:
-                self.bank = pixel_bank(clips, sizes.batch, 0, self.lab.device)
-        bank = Bank(self.bank.videos, self.bank.captions, sizes.batch, sizes.seed)
+                self.dataset = pixel_dataset(clips, sizes.batch, 0, self.lab.device)
+        dataset = InMemoryDataset(self.dataset.videos, self.dataset.captions, sizes.batch, sizes.seed)
         if adaptation.way == "i2v":
-            videos = bank.videos[:, :, :1]
-            bank.extras = {"first": videos.float() / 127.5 - 1 if videos.dtype == torch.uint8 else videos}
-        return bank
+            videos = dataset.videos[:, :, :1]
+            dataset.extras = {"first": videos.float() / 127.5 - 1 if videos.dtype == torch.uint8 else videos}
+        return dataset
 
 
 @checked
-def clean(at: Sequence[int]) -> Draw:
-    """A draw that keeps some frames at 0 and gives all others one clock.
+def keep_frames_clean(at: Sequence[int]) -> TimestepSampler:
+    """Timestep sampler that keeps some frames at 0 and gives all others one timestep.
 
     Args:
         at: latent frames.
     """
 
-    def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         tau = shared(batch, frames, generator)
         tau[:, list(at)] = 0
         return tau
 
-    return draw
+    return sample
 
 
 @checked
 def only_noisy(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The same loss, but 0 for frames at clock 0, and as much larger for the others.
+    """The same loss, but 0 for frames at timestep 0, and as much larger for the others.
 
     Args:
         loss: (denoiser, x0, tau, eps, **cond) -> (b, f).

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import checked
-from small_models.experiments import RESULTS, read
+from small_models.experiments import RESULTS, read_results
 from small_models.experiments.records import MissingError, Record, interval, ranked
 from small_models.experiments.rows import pick, values
 from small_models.experiments.verdicts import (
@@ -15,7 +15,7 @@ from small_models.experiments.verdicts import (
     best_strengths,
     clearly,
     farther,
-    find,
+    find_row,
     largest,
     lead,
     looks,
@@ -42,8 +42,8 @@ def _size(found: Record, name: str, at: int) -> Any:
 def _cost(found: Record) -> str:
     """The 1/200 claim, read both ways: against the other's whole training, and at the same budget."""
     one, whole = _size(found, "budgets", 1), found["sizes"]["budgets"][-1]
-    ours, theirs, end = (find(found, way=w, share=s) for w, s in ((OURS, one), (THEIRS, one), (THEIRS, whole)))
-    start = find(found, way="clocks per frame, no training")
+    ours, theirs, end = (find_row(found, way=w, share=s) for w, s in ((OURS, one), (THEIRS, one), (THEIRS, whole)))
+    start = find_row(found, way="clocks per frame, no training")
     ratios = [r["ratio"] for r in found["ratios"] if r["share"] == one and None not in r["ratio"]]
     if not ratios:
         raise MissingError(f"{found.where} has no ratio at {share(one)} of the training: measure it anew.")
@@ -60,7 +60,7 @@ def _cost(found: Record) -> str:
 def _equal(found: Record) -> str:
     """Table 5a: after the same fine-tuning, VTA is ahead of Wan's way."""
     told, counts = [], {}
-    pairs = [[find(found, way=way, share=value) for way in (OURS, THEIRS)] for value in found["sizes"]["budgets"]]
+    pairs = [[find_row(found, way=way, share=value) for way in (OURS, THEIRS)] for value in found["sizes"]["budgets"]]
     for value, rows in zip(found["sizes"]["budgets"], pairs, strict=True):
         told.append(f"{share(value)}: {' / '.join(_mean(row, 'total') for row in rows)}")
     for score in ("total", "psnr"):
@@ -78,7 +78,7 @@ def _preserved(found: Record) -> str:
         rows = pick(found["rows"], model=name)
         cells = (f"{_mean(row, 'text_alignment', 0)} ({share(row['key']['share'])})" for row in rows)
         told.append(f"{label} {', '.join(cells)}")
-    base, shipped = (find(found, model=name) for name in ("base", "VTA, shipped"))
+    base, shipped = (find_row(found, model=name) for name in ("base", "VTA, shipped"))
     return (
         f"text alignment in %: base {_mean(base, 'text_alignment', 0)}; {'; '.join(told)}; shipped VTA "
         f"{_mean(shipped, 'text_alignment', 0)}. Before training, equal timesteps differ from diffusers' scalar one "
@@ -94,7 +94,7 @@ def _draws(found: Record) -> str:
         cells = (rows.get((name, shift)) for name in PAPERS_ORDER)
         told[shift] = " / ".join(_mean(row, "total") if row else "-" for row in cells)
     flat, shifted, clean, rising = (
-        find(found, draw=draw, shift=shift, strength=1.4)
+        find_row(found, draw=draw, shift=shift, strength=1.4)
         for draw, shift in (
             (PAPERS_ORDER[0], min(told)),
             (PAPERS_ORDER[0], max(told)),
@@ -103,7 +103,7 @@ def _draws(found: Record) -> str:
         )
     )
     spoken, other = (
-        find(found, draw=d, shift=max(told), task="text_to_video") for d in (PAPERS_ORDER[-1], PAPERS_ORDER[0])
+        find_row(found, draw=d, shift=max(told), task="text_to_video") for d in (PAPERS_ORDER[-1], PAPERS_ORDER[0])
     )
     return (
         f"Total {', with shift '.join(f'{cells}' if s == 1 else f'{s:g} {cells}' for s, cells in told.items())}; the "
@@ -126,7 +126,7 @@ def _lora(found: Record) -> str:
 
 def _steps(found: Record) -> str:
     """Table 4b."""
-    rows = {count: find(found, solver="euler", steps=count) for count in found["sizes"]["steps"]}
+    rows = {count: find_row(found, solver="euler", steps=count) for count in found["sizes"]["steps"]}
     told = ", ".join(f"{count}: {_mean(row, 'total')}" for count, row in rows.items())
     few = max((count for count in rows if count <= 5), default=min(rows))
     five = ranked(pick(found["rows"], calls=few), "psnr")
@@ -139,7 +139,7 @@ def _noise(found: Record) -> str:
     told = []
     for task in values(found["rows"], "task"):
         best = ranked(pick(found["rows"], task=task, mode="denoise"), "psnr")[0]
-        none = find(found, task=task, noise=0.0)
+        none = find_row(found, task=task, noise=0.0)
         free, known = ([_mean(row, score) for row in (none, best)] for score in ("psnr", "known_psnr"))
         sure = "" if clearly(lead(best, none)) else ", not clearly"
         told.append(
@@ -154,9 +154,11 @@ def _noise(found: Record) -> str:
 def _tasks(found: Record) -> str:
     """Zero-shot tasks."""
     names = [r["key"]["task"] for r in pick(found["rows"], model="VTA, shipped") if "psnr" in r["scores"]]
-    told = ", ".join(f"{n.replace('_', ' ')} {_mean(find(found, task=n, model='VTA, shipped'), 'psnr')}" for n in names)
+    told = ", ".join(
+        f"{n.replace('_', ' ')} {_mean(find_row(found, task=n, model='VTA, shipped'), 'psnr')}" for n in names
+    )
     alone = pick(found["rows"], model="specialist, same budget")
-    gains = {r["key"]["task"]: lead(r, find(found, task=r["key"]["task"], model="VTA, same budget")) for r in alone}
+    gains = {r["key"]["task"]: lead(r, find_row(found, task=r["key"]["task"], model="VTA, same budget")) for r in alone}
     more = ", ".join(f"{task.replace('_', ' ')} {gain.mean:+.1f}" for task, gain in gains.items())
     return f"PSNR in dB: {told}. Trained for that task alone, with the same budget, a model gains {more} dB"
 
@@ -170,10 +172,10 @@ def _schedules(found: Record) -> str:
 
 def _inside(found: Record) -> str:
     """Mechanism."""
-    ours, theirs = (find(found, change=f"{way}, shipped")["kinds"] for way in ("VTA", "Wan's way"))
+    ours, theirs = (find_row(found, change=f"{way}, shipped")["kinds"] for way in ("VTA", "Wan's way"))
     parts = ["{} {:.0f} %".format(*largest(kinds)) for kinds in (ours, theirs)]
     seen = ", ".join(f"{name} {first:.0f} to {last:.0f} %" for name, (first, last) in looks(found).items())
-    frames = len(find(found, attention="VTA, frame 0 clean")["maps"]["step 0"])
+    frames = len(find_row(found, attention="VTA, frame 0 clean")["maps"]["step 0"])
     return (
         f"largest part of the change: {parts[0]} (VTA), {parts[1]} (Wan's way), both LoRA of the same rank on all "
         f"layers; Wan's way moves the base's weights {farther(theirs, ours):.2f} times as far. Attention on frame 0, "
@@ -226,5 +228,5 @@ def claims(folder: Path = RESULTS) -> list[tuple[str, str, str]]:
     rows = []
     for table, claim, paper, here in CLAIMS.values():
         if (folder / f"{table}.json").is_file():
-            rows.append((claim, paper, here(read(folder / f"{table}.json"))))
+            rows.append((claim, paper, here(read_results(folder / f"{table}.json"))))
     return rows

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.files import check_folder, writing
-from small_models.experiments import RESULTS, SMALL, TABLES, Lab, Sizes, Workshop, read, run_table
+from small_models.experiments import RESULTS, SMALL, TABLES, Lab, Sizes, ToyTrainer, read_results, run_table
 from small_models.experiments.records import Found
-from small_models.experiments.report import show
+from small_models.experiments.report import show_table
 
 WORK = Path("outputs/paper")
 """Where weights are trained unless --work says otherwise."""
@@ -118,12 +118,12 @@ def _run(args: argparse.Namespace) -> None:
     found = _shown(names, out) if args.show else _measured(names, args, out)
     if args.figures:
         _draw(found, out)
-    sys.stdout.write("\n\n".join(map(show, found)) + "\n")
+    sys.stdout.write("\n\n".join(map(show_table, found)) + "\n")
 
 
 def _shown(names: Sequence[str], out: Path) -> Sequence[Found]:
     """What was measured."""
-    found = [read(out / f"{name}.json") for name in names]
+    found = [read_results(out / f"{name}.json") for name in names]
     for name, one in zip(names, found, strict=True):
         if one["table"] != name:
             raise ValueError(f"{out / name}.json holds the table {one['table']}: rename it.")
@@ -132,8 +132,8 @@ def _shown(names: Sequence[str], out: Path) -> Sequence[Found]:
 
 def _measured(names: Sequence[str], args: argparse.Namespace, out: Path) -> Sequence[Found]:
     lab = Lab(sizes_of(args), check_folder(args.work or WORK, "--work"))
-    shop, command = Workshop(lab, wait=args.wait), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
-    return [run_table(name, lab, shop, out, command) for name in names]
+    trainer, command = ToyTrainer(lab, wait=args.wait), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
+    return [run_table(name, lab, trainer, out, command) for name in names]
 
 
 def _draw(found: Sequence[Found], out: Path) -> None:
@@ -143,7 +143,7 @@ def _draw(found: Sequence[Found], out: Path) -> None:
     for one in found:
         save_figure(figure(one), out / f"{one['table']}.png")
         with writing(out / f"{one['table']}.md") as part:
-            part.write_text(show(one) + "\n", encoding="utf-8")
+            part.write_text(show_table(one) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -48,14 +48,14 @@ def _suite(found: Record) -> Figure:
     clips = [row["key"]["clips"] for row in rows]
     names = [*VBENCH, "quality", "i2v", "total", "shape", "direction", "speed", "text_alignment"]
     picture, ax = draw.panels([["grid", "psnr"]], height=5.2, width_ratios=(5.5, 1))
-    values = [[take.numbers(row, name)[0] for name in names] for row in rows]
+    values = [[take.score_numbers(row, name)[0] for name in names] for row in rows]
     draw.plot_grid(ax["grid"], values, clips, [name.replace("_", " ") for name in names], limits=(0.0, 100.0))
     draw.dress(ax["grid"], "VBench's dimensions, their totals, and obedience to the caption, of 100")
     ax["grid"].tick_params(axis="x", rotation=40)
     for word in ax["grid"].get_xticklabels():
         word.set(ha="right", rotation_mode="anchor")
     draw.plot_bars(
-        ax["psnr"], {"": {c: take.numbers(r, "psnr") for c, r in zip(clips, rows, strict=True)}}, names=False
+        ax["psnr"], {"": {c: take.score_numbers(r, "psnr") for c, r in zip(clips, rows, strict=True)}}, names=False
     )
     draw.dress(ax["psnr"], "Likeness to the truth", take.NAMES["psnr"])
     ax["psnr"].set_xlabel("PSNR, dB (60 is the most)", fontsize=9)
@@ -95,7 +95,7 @@ def _noise(found: Record) -> Figure:
             draw.plot_lines(ax, {"one level for all known frames": take.line(alone, "noise", name)})
             apart = {
                 "": [],
-                "published lists of levels, and other modes": [(x, take.numbers(r, name)) for x, r in at.items()],
+                "published lists of levels, and other modes": [(x, take.score_numbers(r, name)) for x, r in at.items()],
             }
             draw.plot_lines(ax, apart, joined=False)
             ax.axvline(1.07, color="0.8", linewidth=1)
@@ -130,7 +130,7 @@ def _tasks(found: Record) -> Figure:
             # One model asked in another way is another row, not another colour.
             model, _, way = row["key"]["model"].partition(", shipped, ")
             task = row["key"]["task"].replace("_", " ") + (f",\n{way}" if way else "")
-            bars.setdefault(f"{model}, shipped" if way else model, {})[task] = take.numbers(row, name)
+            bars.setdefault(f"{model}, shipped" if way else model, {})[task] = take.score_numbers(row, name)
         draw.plot_bars(ax[name], bars, names=name == names[0])
         draw.dress(ax[name], "", take.NAMES[name])
     draw.legend(picture, 5)
@@ -154,7 +154,7 @@ def _schedules(found: Record) -> Figure:
         draw.dress(ax[name], "", "pixel frame", take.NAMES[name])
     draw.plot_bars(
         ax["psnr"],
-        {label: {s: take.numbers(take.one(rows, schedule=s), "psnr")} for s, label in labels.items()},
+        {label: {s: take.score_numbers(take.one(rows, schedule=s), "psnr")} for s, label in labels.items()},
         from_zero=False,
     )
     draw.dress(ax["psnr"], "", take.NAMES["psnr"])

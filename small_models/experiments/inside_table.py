@@ -8,31 +8,31 @@ from pusa_lab.arguments import checked
 from pusa_lab.metrics.inside import attention_mass, parameter_change
 from pusa_lab.pixels import to_uint8
 from small_models.evaluate import EVAL_SEED
-from small_models.experiments.adapt import Adaptation, Workshop
-from small_models.experiments.book import Book
+from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab
+from small_models.experiments.result_store import ResultStore
 from small_models.world import captions
 
 STEPS = 10
 
 
 @checked
-def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def inside(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Change of every kind of weights, and attention between frames over layers and steps.
 
     Args:
         lab: models and scores.
-        shop: trains both ways with all weights, with the same budget.
-        book: takes the rows.
+        trainer: trains both ways with all weights, with the same budget.
+        store: takes the rows.
     """
     base = lab.model("base").dit
     for label, stage in {"VTA, shipped": "vta", "Wan's way, shipped": "i2v"}.items():
         if lab.has(stage):
-            book.row({"change": label}, _changed, base, lab.model(stage).dit)
-    ways = {"VTA, all weights": Adaptation(), "Wan's way, all weights": Adaptation("i2v", draw="shared")}
+            store.row({"change": label}, _changed, base, lab.model(stage).dit)
+    ways = {"VTA, all weights": Adaptation(), "Wan's way, all weights": Adaptation("i2v", timestep_sampler="shared")}
     for label, adaptation in ways.items() if lab.sizes.train else ():
-        (update,) = shop.updates(adaptation, [lab.sizes.brief])
-        book.row({"change": label}, _changed, base, shop.model(adaptation, update).dit)
+        (update,) = trainer.updates(adaptation, [lab.sizes.brief])
+        store.row({"change": label}, _changed, base, trainer.model(adaptation, update).dit)
     looking = {
         "base, text alone": ("base", []),
         "base, frame 0 clean": ("base", [0]),
@@ -41,7 +41,7 @@ def inside(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     if lab.has("i2v"):
         looking["Wan's way, its picture"] = ("i2v", [0])
     for label, (stage, known) in looking.items():
-        book.row({"attention": label}, _looks, lab, lab.model(stage), known)
+        store.row({"attention": label}, _looks, lab, lab.model(stage), known)
     return {}
 
 

@@ -10,7 +10,7 @@ from small_models.experiments.verdicts import verdict
 
 
 @checked
-def show(found: Found) -> str:
+def show_table(found: Found) -> str:
     """A finished table in markdown, with what the paper has and one sentence on the difference.
 
     Args:

@@ -25,7 +25,7 @@ NAMES = {
 
 
 @checked
-def numbers(row: Row | None, name: str) -> Numbers:
+def score_numbers(row: Row | None, name: str) -> Numbers:
     """A score's mean and interval in the units of NAMES; EMPTY if the row has none.
 
     Args:
@@ -98,5 +98,5 @@ def line(rows: Sequence[Row], x: str, name: str) -> list[tuple[float | int, Numb
         at = row["key"][x]
         if not isinstance(at, int | float):
             raise ValueError(f"{x!r:.60} of {row.where} is {shown(at)}: give a part of the key that is a number.")
-        found.append((at, numbers(row, name)))
+        found.append((at, score_numbers(row, name)))
     return found

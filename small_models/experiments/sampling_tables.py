@@ -10,10 +10,10 @@ from pusa_lab.extend import extend_to
 from pusa_lab.generate import generate
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.tasks import Known, Task, loop
-from small_models.experiments.adapt import Adaptation, Workshop
-from small_models.experiments.book import Book
+from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab
-from small_models.ways import Maker, given
+from small_models.experiments.result_store import ResultStore
+from small_models.ways import Maker, known_frames
 
 SOLVERS = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
 """Solver -> denoiser calls per row, guidance aside; Heun's last row costs one."""
@@ -21,19 +21,19 @@ LONG_SCHEDULES = ("synchronous", "pyramid", "autoregressive", "rolling", "blockw
 
 
 @checked
-def steps(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def steps(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Image-to-video by sampling steps and solver.
 
     Args:
         lab: models and scores.
-        shop: unused, nothing is trained.
-        book: takes the rows.
+        trainer: unused, nothing is trained.
+        store: takes the rows.
     """
     for solver, calls in SOLVERS.items():
         for count in lab.sizes.steps:
             make = lab.ask(lab.model("vta"), [0], steps=count, solver=solver)
             key = {"solver": solver, "steps": count, "calls": calls * count - (solver == "heun")}
-            book.row(key, lab.measure, make, [0])
+            store.row(key, lab.measure, make, [0])
     return {}
 
 
@@ -65,13 +65,13 @@ PUBLISHED: dict[str, list[tuple[float, ...]]] = {
 
 
 @checked
-def noise(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def noise(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Noise multiplier of the known frames: how true, how lively, and how visible the seam.
 
     Args:
         lab: models and scores.
-        shop: unused, nothing is trained.
-        book: takes the rows.
+        trainer: unused, nothing is trained.
+        store: takes the rows.
     """
     where = places(lab.geometry.frames)
     for task in ("image_to_video", "start_end", "extension"):
@@ -82,49 +82,49 @@ def noise(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
             for mode in modes:
                 make = lab.ask(lab.model("vta"), where[task], noise=level, mode=mode)
                 key = {"task": task, "noise": level, "mode": mode}
-                book.row(key, lab.measure, make, where[task])
+                store.row(key, lab.measure, make, where[task])
     return {}
 
 
 @checked
-def tasks(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def tasks(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Every task without training for it, beside models trained for that task alone with the same budget.
 
     Args:
         lab: models and scores.
-        shop: trains the specialists.
-        book: takes the rows.
+        trainer: trains the specialists.
+        store: takes the rows.
     """
     vta, count = lab.model("vta"), lab.sizes.prompts
     for task, known in places(lab.geometry.frames).items():
         models = {
             "VTA, same budget": Adaptation(),
-            "specialist, same budget": Adaptation(draw="shared", clean=(*known,), learn_clean=False),
+            "specialist, same budget": Adaptation(timestep_sampler="shared", clean=(*known,), learn_clean=False),
         }
         if task == "image_to_video":
-            models["Wan's way, same budget"] = Adaptation("i2v", draw="shared")
+            models["Wan's way, same budget"] = Adaptation("i2v", timestep_sampler="shared")
         shipped = {"VTA, shipped": "vta"} | ({"Wan's way, shipped": "i2v"} if task == "image_to_video" else {})
         for label, stage in shipped.items():
             if lab.has(stage):
                 make = lab.ask(lab.model(stage), known)
-                book.row({"task": task, "model": label}, lab.measure, make, known, count=count)
+                store.row({"task": task, "model": label}, lab.measure, make, known, count=count)
         for label, adaptation in models.items() if lab.sizes.train else ():
-            (update,) = shop.updates(adaptation, [lab.sizes.brief])
-            make = lab.ask(shop.model(adaptation, update), known)
-            book.row({"task": task, "model": label}, lab.measure, make, known, count=count)
+            (update,) = trainer.updates(adaptation, [lab.sizes.brief])
+            make = lab.ask(trainer.model(adaptation, update), known)
+            store.row({"task": task, "model": label}, lab.measure, make, known, count=count)
     if lab.geometry.stride[0] > 1:
         key = {"task": "start_end", "model": "VTA, shipped, last frame a still picture"}
-        book.row(key, lab.measure, _still_end(lab, vta), [0, lab.geometry.frames - 1], count=count)
-    book.row({"task": "loop", "model": "VTA, shipped"}, lab.measure, _loop(lab, vta), truth=False)
+        store.row(key, lab.measure, _still_end(lab, vta), [0, lab.geometry.frames - 1], count=count)
+    store.row({"task": "loop", "model": "VTA, shipped"}, lab.measure, _loop(lab, vta), truth=False)
     for length in lab.sizes.lengths:
         key = {"task": f"extension by {length} of its length", "model": "VTA, shipped"}
-        book.row(key, _long, lab, vta, length, "synchronous")
+        store.row(key, _long, lab, vta, length, "synchronous")
     return {}
 
 
 def _still_end(lab: Lab, model: Any) -> Maker:
     def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
-        ends = (*given(truth, [0], lab.geometry), Known(truth[:, -1:], at=-1))
+        ends = (*known_frames(truth, [0], lab.geometry), Known(truth[:, -1:], at=-1))
         return generate(model, prompts, Task("start_end", ends), guidance=lab.sizes.guidance, seed=seed).video
 
     return make
@@ -138,18 +138,18 @@ def _loop(lab: Lab, model: Any) -> Maker:
 
 
 @checked
-def schedules(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def schedules(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Long extensions with every frame at the same clock, or one after the other: drift against length.
 
     Args:
         lab: models and scores.
-        shop: unused, nothing is trained.
-        book: takes the rows.
+        trainer: unused, nothing is trained.
+        store: takes the rows.
     """
     for name in LONG_SCHEDULES:
         rows = len(SCHEDULES[name](10, lab.geometry.frames)) - 1
         key = {"schedule": name, "rows a window": rows}
-        book.row(key, _long, lab, lab.model("vta"), max(lab.sizes.lengths), name)
+        store.row(key, _long, lab, lab.model("vta"), max(lab.sizes.lengths), name)
     return {}
 
 

@@ -5,20 +5,20 @@ from typing import Any
 from pusa_lab.arguments import checked
 from pusa_lab.pixels import to_pixels, to_uint8
 from small_models import suite as scores
-from small_models.experiments.adapt import Workshop
-from small_models.experiments.book import Book
+from small_models.experiments.adapt import ToyTrainer
 from small_models.experiments.lab import Lab
+from small_models.experiments.result_store import ResultStore
 from small_models.ways import copy_of_frame_0, through_the_codec
 
 
 @checked
-def suite(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def suite(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """What true, coded, still and destroyed clips score; the first row is the reader's own accuracy.
 
     Args:
         lab: models and scores.
-        shop: unused, nothing is trained.
-        book: takes the rows.
+        trainer: unused, nothing is trained.
+        store: takes the rows.
     """
     base = lab.model("base")
     ways: dict[str, Any] = {"truth": lambda _, truth, seed: truth}
@@ -28,5 +28,5 @@ def suite(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     for name in scores.destroyed(next(lab.parts(2))[1]):
         ways[name] = lambda _, truth, seed, n=name: to_uint8(scores.destroyed(to_pixels(truth).to(lab.device))[n])
     for label, make in ways.items():
-        book.row({"clips": label}, lab.measure, make, [0], count=lab.sizes.prompts, seeds=1)
+        store.row({"clips": label}, lab.measure, make, [0], count=lab.sizes.prompts, seeds=1)
     return {}

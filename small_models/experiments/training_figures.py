@@ -19,7 +19,7 @@ def _cost(found: Record) -> Figure:
     ticks = {share: fraction(share) for share in sorted(take.values(trained, "share"))}
     for name in ("psnr", "total", "position_error"):
         lines = {way: take.line(take.pick(trained, way=way), "share", name) for way in take.values(trained, "way")}
-        free = {row["key"]["way"]: take.numbers(row, name) for row in rows if not row["key"]["share"]}
+        free = {row["key"]["way"]: take.score_numbers(row, name) for row in rows if not row["key"]["share"]}
         draw.plot_lines(ax[name], lines, {way: numbers for way, numbers in free.items() if numbers is not EMPTY})
         ax[name].set_xscale("log")
         draw.dress(ax[name], "", TRAINING, take.NAMES[name], ticks)
@@ -59,9 +59,9 @@ def _preserved(found: Record) -> Figure:
         for row in rows:
             model, share = row["key"]["model"], row["key"].get("share")
             told = f"{model}, {fraction(share)}" if share else model
-            bars.setdefault(model, {})[told] = take.numbers(row, name)
+            bars.setdefault(model, {})[told] = take.score_numbers(row, name)
         draw.plot_bars(ax[name], bars, from_zero=False, names=name == names[0])
-        ax[name].axvline(take.numbers(base, name)[0], color="0.6", linewidth=1, zorder=0)
+        ax[name].axvline(take.score_numbers(base, name)[0], color="0.6", linewidth=1, zorder=0)
         ax[name].grid(axis="y", color="0.93")
         draw.dress(ax[name], "", take.NAMES[name])
     return picture
@@ -76,7 +76,7 @@ def _draws(found: Record) -> Figure:
     labels, shifts = take.values(rows, "draw"), sorted(take.values(rows, "shift"))
     picture, axes = draw.panels([[str(i) for i in range(len(columns))]], height=1.6 + 0.55 * len(labels))
     tables = [
-        [[take.numbers(take.one(rows, draw=d, shift=s, **key), name) for s in shifts] for d in labels]
+        [[take.score_numbers(take.one(rows, draw=d, shift=s, **key), name) for s in shifts] for d in labels]
         for name, key in columns
     ]
     for i, ((name, key), table) in enumerate(zip(columns, tables, strict=True)):

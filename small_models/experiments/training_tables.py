@@ -8,10 +8,10 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.metrics import bootstrap_of
-from small_models.experiments.adapt import Adaptation, Workshop
-from small_models.experiments.book import Book
+from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab
 from small_models.experiments.records import Row
+from small_models.experiments.result_store import ResultStore
 from small_models.experiments.rows import pick
 from small_models.i2v import ImageToVideo
 
@@ -20,13 +20,13 @@ SPOKEN: dict[str, Any] = {"truth": False, "first": False}
 
 
 @checked
-def cost(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def cost(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Image-to-video at every budget, for one clock per frame and for Wan's own way; and without any training.
 
     Args:
         lab: models and scores.
-        shop: trains.
-        book: takes the rows.
+        trainer: trains.
+        store: takes the rows.
     """
     base, known = lab.model("base"), [0]
     free = {
@@ -34,21 +34,21 @@ def cost(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
         "clocks per frame, no training": lab.ask(base, known),
     }
     for way, make in free.items():
-        book.row({"way": way, "share": 0.0}, _i2v, lab, make)
+        store.row({"way": way, "share": 0.0}, _i2v, lab, make)
     rank = lab.sizes.ranks[1]
     ways = {
         "VTA, all weights": Adaptation(),
-        "Wan's way, all weights": Adaptation("i2v", draw="shared"),
+        "Wan's way, all weights": Adaptation("i2v", timestep_sampler="shared"),
         f"VTA, LoRA {rank}": Adaptation(rank=rank),
-        f"Wan's way, LoRA {rank}": Adaptation("i2v", rank, draw="shared"),
-        "control: one clock, all weights": Adaptation(draw="shared"),
+        f"Wan's way, LoRA {rank}": Adaptation("i2v", rank, timestep_sampler="shared"),
+        "control: one clock, all weights": Adaptation(timestep_sampler="shared"),
     }
     for way, adaptation in ways.items():
         most = lab.sizes.budgets[-1] if way in list(ways)[:2] else lab.sizes.shorter
         shares = [s for s in lab.sizes.budgets if s <= most]
-        for share, update in zip(shares, shop.updates(adaptation, shares), strict=True):
-            book.row({"way": way, "share": share}, _i2v, lab, lab.ask(shop.model(adaptation, update), known))
-    return {"ratios": ratios(book.found["rows"])}
+        for share, update in zip(shares, trainer.updates(adaptation, shares), strict=True):
+            store.row({"way": way, "share": share}, _i2v, lab, lab.ask(trainer.model(adaptation, update), known))
+    return {"ratios": ratios(store.found["rows"])}
 
 
 def _i2v(lab: Lab, make: Any) -> dict[str, Any]:
@@ -113,13 +113,13 @@ def _reached(budgets: Tensor, scores: Tensor, wanted: float) -> float:
 
 
 @checked
-def preserved(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def preserved(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Text-to-video before and after adaptation, and whether equal clocks give the base's own output before it.
 
     Args:
         lab: models and scores.
-        shop: trains.
-        book: takes the rows.
+        trainer: trains.
+        store: takes the rows.
     """
 
     def spoken(model: Any) -> dict[str, Any]:
@@ -128,17 +128,17 @@ def preserved(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
     shipped = {"base": "base", "VTA, shipped": "vta", "Wan's way, shipped, without its picture": "i2v"}
     for label, stage in shipped.items():
         if lab.has(stage):
-            book.row({"model": label, "share": None}, spoken, lab.model(stage))
+            store.row({"model": label, "share": None}, spoken, lab.model(stage))
     ways = {
         "VTA, all weights": Adaptation(),
-        "Wan's way, all weights, without its picture": Adaptation("i2v", draw="shared"),
-        "control: one clock, all weights": Adaptation(draw="shared"),
+        "Wan's way, all weights, without its picture": Adaptation("i2v", timestep_sampler="shared"),
+        "control: one clock, all weights": Adaptation(timestep_sampler="shared"),
     }
     shares = lab.sizes.budgets[2::3]
     for label, adaptation in ways.items():
         few = shares if "control" not in label else [s for s in shares if s <= lab.sizes.shorter]
-        for share, update in zip(few, shop.updates(adaptation, few), strict=True):
-            book.row({"model": label, "share": share}, spoken, shop.model(adaptation, update))
+        for share, update in zip(few, trainer.updates(adaptation, few), strict=True):
+            store.row({"model": label, "share": share}, spoken, trainer.model(adaptation, update))
     return {"before training": exactness(lab)}
 
 
@@ -162,57 +162,59 @@ def exactness(lab: Lab) -> dict[str, Any]:
     return {"largest difference": differences, "of outputs up to": one.abs().max().item()}
 
 
-DRAWS: dict[str, dict[str, Any]] = {
-    "independent": {"draw": "independent"},
-    "PTSS 0.8": {"draw": "mixed", "p_async": 0.8},
-    "PTSS 0.5": {"draw": "mixed", "p_async": 0.5},
-    "PTSS 0.2": {"draw": "mixed", "p_async": 0.2},
-    "first frame clean, the rest alike": {"draw": "shared", "clean": (0,)},
-    "non-decreasing": {"draw": "nondecreasing"},
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "independent": {"timestep_sampler": "independent"},
+    "PTSS 0.8": {"timestep_sampler": "mixed", "p_async": 0.8},
+    "PTSS 0.5": {"timestep_sampler": "mixed", "p_async": 0.5},
+    "PTSS 0.2": {"timestep_sampler": "mixed", "p_async": 0.2},
+    "first frame clean, the rest alike": {"timestep_sampler": "shared", "clean": (0,)},
+    "non-decreasing": {"timestep_sampler": "nondecreasing"},
 }
 """Table 2 of the paper, and the draw of AR-Diffusion."""
 
 
 @checked
-def draws(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def draws(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """How the clocks are drawn in training: six ways, each uniform and with shift 3 and 5, at strengths 1 and 1.4.
 
     Args:
         lab: models and scores.
-        shop: trains.
-        book: takes the rows.
+        trainer: trains.
+        store: takes the rows.
     """
-    for label, options in DRAWS.items():
+    for label, options in SAMPLERS.items():
         for shift in lab.sizes.shifts:
             adaptation = Adaptation(rank=lab.sizes.ranks[1], shift=shift, **options)
             for strength in (1.0, 1.4):
                 key = {"draw": label, "shift": shift, "strength": strength}
-                book.row(key, _adapted, lab, shop, adaptation, strength)
+                store.row(key, _adapted, lab, trainer, adaptation, strength)
             key = {"draw": label, "shift": shift, "task": "text_to_video"}
-            book.row(key, _adapted, lab, shop, adaptation, 1.0, spoken=True)
+            store.row(key, _adapted, lab, trainer, adaptation, 1.0, spoken=True)
     return {}
 
 
-def _adapted(lab: Lab, shop: Workshop, adaptation: Adaptation, strength: float, spoken: bool = False) -> dict[str, Any]:
-    (update,) = shop.updates(adaptation, [lab.sizes.brief])
-    model = shop.model(adaptation, update, strength)
+def _adapted(
+    lab: Lab, trainer: ToyTrainer, adaptation: Adaptation, strength: float, spoken: bool = False
+) -> dict[str, Any]:
+    (update,) = trainer.updates(adaptation, [lab.sizes.brief])
+    model = trainer.model(adaptation, update, strength)
     return lab.measure(lab.ask(model), **SPOKEN) if spoken else lab.measure(lab.ask(model, [0]), [0])
 
 
 @checked
-def lora(lab: Lab, shop: Workshop, book: Book) -> dict[str, Any]:
+def lora(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Rank, strength and length of training; for all weights the strength stretches W - W0 in the same way.
 
     Args:
         lab: models and scores.
-        shop: trains.
-        book: takes the rows.
+        trainer: trains.
+        store: takes the rows.
     """
     for rank in (*lab.sizes.ranks, 0):
         adaptation = Adaptation(rank=rank)
-        updates = shop.updates(adaptation, lab.sizes.marks)
+        updates = trainer.updates(adaptation, lab.sizes.marks)
         for share, update in zip(lab.sizes.marks, updates, strict=True):
             for strength in lab.sizes.strengths:
                 key = {"rank": rank or "all weights", "share": share, "strength": strength}
-                book.row(key, lab.measure, lab.ask(shop.model(adaptation, update, strength), [0]), [0])
+                store.row(key, lab.measure, lab.ask(trainer.model(adaptation, update, strength), [0]), [0])
     return {}

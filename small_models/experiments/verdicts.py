@@ -38,7 +38,7 @@ PAPERS_ORDER = ("independent", "PTSS 0.8", "PTSS 0.5", "PTSS 0.2", "first frame 
 
 
 @checked
-def find(found: Found, **key: Any) -> Record:
+def find_row(found: Found, **key: Any) -> Record:
     """The first row of a table whose key has all these parts.
 
     Args:
@@ -114,7 +114,10 @@ def _cost(found: Record) -> Verdict:
     shares = _shares(pick(found["rows"], way=OURS))
     told, ahead = [], 0
     for score in ("psnr", "total"):
-        signs = [clearly(lead(find(found, way=OURS, share=s), find(found, way=THEIRS, share=s), score)) for s in shares]
+        signs = [
+            clearly(lead(find_row(found, way=OURS, share=s), find_row(found, way=THEIRS, share=s), score))
+            for s in shares
+        ]
         ahead += sum(sign > 0 for sign in signs)
         behind = [share(s) for s, sign in zip(shares, signs, strict=True) if sign < 0]
         told.append(
@@ -128,7 +131,7 @@ def _cost(found: Record) -> Verdict:
 
 def _preserved(found: Record) -> Verdict:
     """Adapted models obey captions as the base does, and Wan's way does not."""
-    base = find(found, model="base")
+    base = find_row(found, model="base")
     rows = [row for row in found["rows"] if row is not base]
     signs = {_named(row): clearly(lead(row, base, "text_alignment")) for row in rows}
     ours = {name: sign for name, sign in signs.items() if name.startswith("VTA")}
@@ -148,7 +151,7 @@ def _draws(found: Record) -> Verdict:
     names = [row["key"]["draw"] for row in order]
     missing = [name for name in PAPERS_ORDER if name not in names]
     best = ranked([row for row in found["rows"] if "strength" in row["key"]], "psnr")[0]
-    first = find(found, draw=PAPERS_ORDER[0], shift=1.0, strength=1.4)
+    first = find_row(found, draw=PAPERS_ORDER[0], shift=1.0, strength=1.4)
     behind = [r["key"]["draw"] for r in rows if r is not first and clearly(lead(first, r, "total")) > 0]
     told = ", ".join(f"{row['key']['draw']} {_cell('total', row)}" for row in order)
     agrees = names[0] == PAPERS_ORDER[0] and [n for n in names if n in PAPERS_ORDER][-1] == PAPERS_ORDER[-1]
@@ -223,9 +226,9 @@ def _noise(found: Record) -> Verdict:
 def _tasks(found: Record) -> Verdict:
     """VTA is ahead of Wan's way in image-to-video; elsewhere the question is what a specialist would gain."""
     how = "same budget" if any(row["key"]["model"] == "VTA, same budget" for row in found["rows"]) else "shipped"
-    ours, theirs = (find(found, task="image_to_video", model=f"{way}, {how}") for way in ("VTA", "Wan's way"))
+    ours, theirs = (find_row(found, task="image_to_video", model=f"{way}, {how}") for way in ("VTA", "Wan's way"))
     gains = {
-        row["key"]["task"]: lead(row, find(found, task=row["key"]["task"], model="VTA, same budget"))
+        row["key"]["task"]: lead(row, find_row(found, task=row["key"]["task"], model="VTA, same budget"))
         for row in found["rows"]
         if row["key"]["model"] == "specialist, same budget"
     }
@@ -248,9 +251,9 @@ def _schedules(found: Record) -> Verdict:
 
 def _inside(found: Record) -> Verdict:
     """Wan's way changes the weights more, and VTA's frames look at frame 0 more than the base's."""
-    change = {name: find(found, change=name)["kinds"] for name in values(found["rows"], "change")}
+    change = {name: find_row(found, change=name)["kinds"] for name in values(found["rows"], "change")}
     ours, theirs = (OURS, THEIRS) if OURS in change else ("VTA, shipped", "Wan's way, shipped")
-    ratio = farther(*(find(found, change=way)["kinds"] for way in (theirs, ours)))
+    ratio = farther(*(find_row(found, change=way)["kinds"] for way in (theirs, ours)))
     told = ", ".join(f"{name}: {_largest(kinds)}" for name, kinds in change.items())
     ends = Record(looks(found), "the attention on frame 0")
     seen = ", ".join(f"{name} {first:.0f} to {last:.0f} %" for name, (first, last) in ends.items())
@@ -298,7 +301,7 @@ def looks(found: Found) -> dict[str, tuple[float, float]]:
 def _suite(found: Record) -> Verdict:
     """What known clips score, and the reader's own accuracy."""
     told = ", ".join(f"{row['key']['clips']} {_cell('total', row)}" for row in found["rows"])
-    truth = find(found, clips="truth")
+    truth = find_row(found, clips="truth")
     return None, f"Total: {told}. The reader finds {_cell('text_alignment', truth)} % of what true clips show."
 
 

@@ -20,7 +20,7 @@ from .targets import METHODS, Target
 WITHOUT_BOUND = {
     "pusa_lab.metrics.frames.psnr": "equal clips",
     "pusa_lab.metrics.vbench.totals": "NaN is a missing score",
-    "pusa_lab.training.module.by_clock_and_frame": "NaN where no sample fell",
+    "pusa_lab.training.module.by_timestep_and_frame": "NaN where no sample fell",
     "small_models.evaluate.collect": "equal clips",
     "small_models.experiments.rows.line": "NaN where a row has no such score",
     "small_models.experiments.rows.numbers": "NaN where the row has no such score",
@@ -209,9 +209,9 @@ def _fault(case: Case, given: dict[str, Any], result: Any) -> str:
     edited = target.name.startswith("pusa_lab.studio.edits")  # what is drawn by hand may be wrong for a while
     if hint == schedules.checks.Schedule and not edited and (faults := schedules.faults(result, whole=False)):
         return f"returned a schedule with faults: {faults[0]}"
-    if target.name.startswith("pusa_lab.schedules.draws") and callable(result):
+    if target.name.startswith("pusa_lab.schedules.timestep_samplers") and callable(result):
         result = result(2, 3, torch.Generator().manual_seed(0))
-    if target.name.startswith("pusa_lab.schedules.draws") and not ((result >= 0) & (result <= 1)).all():
+    if target.name.startswith("pusa_lab.schedules.timestep_samplers") and not ((result >= 0) & (result <= 1)).all():
         return "drew levels outside 0..1"
     return ""
 

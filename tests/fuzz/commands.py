@@ -67,7 +67,7 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
         {
             "--model": ["nano", "mini", "all"], "--stage": ["vta", "base", "i2v", "codec", "features", "all"], "--base": ["CHECKPOINT"],
             "--data": ["nano", "CLIPS", "digits"], "--out": ["out/b"], "--logs": ["out/logs"], "--resume": ["FILE"],
-            "--steps": ["3"], "--lr": ["1e-3"], "--weight-by-clip": ["True", "false"], "--batch": ["0"], "--clips": ["4"], "--ema": ["nan"],
+            "--max-steps": ["3"], "--lr": ["1e-3"], "--per-sample-weighting": ["True", "false"], "--global-batch-size": ["0"], "--clips": ["4"], "--ema": ["nan"],
             "--price": ["2"], "--expert": ["high"], "--devices": ["1", "2"], "--nodes": ["1"], "--ac-save-attention": ["1"], "--ac-skip-blocks": ["1"],
             "--plan-only": [], "--size": ["480p"], "--gpu": ["h100"], "--offload-activations": [], "--float8": [], "--compiled": [], "--recipe": ["paper"],
         },
@@ -76,7 +76,7 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
         ["--data", "CACHE", "--model", "WAN", "--out", "out/a.safetensors"],
         {
             "--plan-only": [], "--price": ["2"], "--expert": ["high", "low"], "--devices": ["1"], "--ac-save-attention": ["0", "2"], "--offload-activations": [],
-            "--steps": ["3"], "--lora-rank": ["2", "0"], "--batch": ["1"], "--draw": ["shared"], "--logs": ["out/logs"], "--resume": ["FILE"],
+            "--max-steps": ["3"], "--lora-rank": ["2", "0"], "--global-batch-size": ["1"], "--timestep-sampler": ["shared"], "--logs": ["out/logs"], "--resume": ["FILE"],
             "--data": ["CACHE", "CLIPS"], "--model": ["WAN", "nano"], "--out": ["out/b.safetensors", "out/folder"],
             "--ac-skip-blocks": ["1"], "--float8": [], "--compiled": [], "--nodes": ["1"], "--stage": ["vta"], "--base": ["CHECKPOINT"],
         },
@@ -229,7 +229,7 @@ def stubs() -> Iterator[None]:
 
     patches = [
         mock.patch("subprocess.run", lambda *a, **k: SimpleNamespace(returncode=0, stdout="", stderr="")),
-        mock.patch("small_models.train.banks", begins),
+        mock.patch("small_models.train.split_datasets", begins),
         mock.patch("pusa_lab.finetune.train_wan", begins),
         mock.patch("papermill.execute_notebook", begins),
         mock.patch.object(sys.modules["pusa_lab.generate"], "sample_steps", _last_step),

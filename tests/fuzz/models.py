@@ -148,9 +148,9 @@ def world(name="nano"):
 @functools.cache
 def found(name):
     """A stored table of results."""
-    from small_models.experiments import book
+    from small_models.experiments import result_store
 
-    return book.read(ROOT / "small_models" / "results" / "paper" / f"{name}.json")
+    return result_store.read_results(ROOT / "small_models" / "results" / "paper" / f"{name}.json")
 
 
 def damaged(name, seed):
@@ -174,7 +174,7 @@ def damaged(name, seed):
 def config(**changes):
     from pusa_lab.training import TrainConfig
 
-    return TrainConfig(**{"steps": 4, "batch": 2, **changes})
+    return TrainConfig(**{"max_steps": 4, "global_batch_size": 2, **changes})
 
 
 def figure():
@@ -231,10 +231,10 @@ def parts():
     return iter([(torch.zeros(3, 3, 8, 16, 16), ["a red circle moves right"] * 3)])
 
 
-def pixel_bank(parts, batch, seed):
-    from small_models.data import pixel_bank as bank
+def pixel_dataset(parts, batch, seed):
+    from small_models.data import pixel_dataset as make
 
-    return bank(parts, batch, seed, "cpu")
+    return make(parts, batch, seed, "cpu")
 
 
 def small_clips():
@@ -247,8 +247,8 @@ def logits():
     return features()(clip(2, 3, 33, 64, 64))
 
 
-def bank():
-    from small_models.data import pixel_bank as make
+def dataset():
+    from small_models.data import pixel_dataset as make
 
     return make(parts(), 2, 0, "cpu")
 

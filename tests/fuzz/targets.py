@@ -33,11 +33,11 @@ EXCLUDED = {
     r"small_models\.experiments\.(sampling_tables|training_tables|inside_table|suite_table)\."
     r"(?!ratios|places).*": "train and sample for minutes",
     r"small_models\.(records|presets)\..*": "checks, in whose name their callers speak; tests/test_results.py",
-    r"small_models\.experiments\.(run_table|Table|adapt\.Workshop|lab\.Lab|book\.Book)": "train for minutes",
+    r"small_models\.experiments\.(run_table|Table|adapt\.ToyTrainer|lab\.Lab|result_store\.ResultStore)": "train for minutes",
     r"small_models\.feature_job\.FeatureJob": "trains",
     r"small_models\.evaluate\.(measure|measure_codec|frame0_latent)": "sample hundreds of clips",
     r"small_models\.measure_features\.measure_features": "reads hundreds of clips",
-    r".*\.(Remembering|VideoModel|Encoder|CachedClip|StudioMixin)": "protocols and mixins, which are never constructed",
+    r".*\.(StatefulSolver|VideoModel|Encoder|CachedClip|StudioMixin)": "protocols and mixins, which are never constructed",
 }
 """Pattern of full names -> reason."""
 

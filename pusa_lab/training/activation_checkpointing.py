@@ -48,7 +48,9 @@ def keep_plan(blocks: int, attention: int = 0, everything: int = 0) -> list[str]
 
 
 @checked
-def set_recompute(model: nn.Module, keeps: Sequence[str], compiled: bool = False, host: bool = False) -> None:
+def set_activation_checkpointing(
+    model: nn.Module, keeps: Sequence[str], compiled: bool = False, host: bool = False
+) -> None:
     """Switch on activation checkpointing: each block saves what `keeps` says and computes the rest again.
 
     Gradients stay the same. In a compiled block the choice is part of the graph, so values that the backward pass does

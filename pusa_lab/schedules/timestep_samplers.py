@@ -1,7 +1,8 @@
 """Timestep samplers for training: each is a function (batch, frames, generator) -> tau (b, f) in [0, 1].
 
-They can be nested: `logit_normal(blockwise(3, nondecreasing()))`. `shifted` and `logit_normal` around a sampler change
-all its timesteps; around its argument `rest`, they do not change the frames that have a fixed level.
+They can be nested: `logit_normal_timesteps(per_block(3, nondecreasing()))`. `shift_timesteps` and
+`logit_normal_timesteps` around a sampler change all its timesteps; around its argument `rest`, they do not change the
+frames that have a fixed level.
 """
 
 from collections.abc import Callable
@@ -9,13 +10,17 @@ from collections.abc import Callable
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.schedules.draws_paths import Draw, check_draw, drawn, nondecreasing, tau_of
+from pusa_lab.registry import Registry
 from pusa_lab.schedules.grids import check_logits, check_shift, shift_levels
+from pusa_lab.schedules.timestep_sampler_checks import TimestepSampler, check_sampler_sizes, checked_sampler, tau_of
 from pusa_lab.types import Tau
+
+MOST_LEVELS = 2**40
+"""Most levels in the grid of a path; float64 can tell them apart."""
 
 
 def _uniform(batch: int, frames: int, generator: torch.Generator | None) -> Tau:
-    check_draw(batch, frames)
+    check_sampler_sizes(batch, frames)
     return torch.rand(batch, frames, generator=generator, device=generator.device if generator else None)
 
 
@@ -33,7 +38,7 @@ def shared(batch: int, frames: int, generator: torch.Generator | None = None) ->
     Raises:
         ValueError: batch or frames is out of range.
     """
-    check_draw(batch, frames)
+    check_sampler_sizes(batch, frames)
     return _uniform(batch, 1, generator).repeat(1, frames)
 
 
@@ -57,7 +62,7 @@ def independent(batch: int, frames: int, generator: torch.Generator | None = Non
 
 
 @checked
-def mixed(p_async: float | int = 0.5) -> Draw:
+def mixed(p_async: float | int = 0.5) -> TimestepSampler:
     """Timestep sampler that uses independent timesteps with probability p_async per sample, and else a shared one.
 
     Args:
@@ -74,16 +79,16 @@ def mixed(p_async: float | int = 0.5) -> Draw:
     if not 0 <= p_async <= 1:
         raise ValueError(f"p_async={p_async}: give a probability in [0, 1].")
 
-    @drawn
-    def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+    @checked_sampler
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         alone = _uniform(batch, 1, generator) < p_async
         return torch.where(alone, independent(batch, frames, generator), shared(batch, frames, generator))
 
-    return draw
+    return sample
 
 
 @checked
-def clean_prefix(k: int = 1, noise: float | int = 0.0, rest: Draw = independent) -> Draw:
+def clean_prefix(k: int = 1, noise: float | int = 0.0, rest: TimestepSampler = independent) -> TimestepSampler:
     """Timestep sampler that keeps the first frames clean, or nearly so, to train image-to-video and extension.
 
     tau_i = noise for i < k, the others from `rest`
@@ -105,17 +110,17 @@ def clean_prefix(k: int = 1, noise: float | int = 0.0, rest: Draw = independent)
     if not 0 <= noise <= 1:
         raise ValueError(f"noise={noise}: give a noise level in [0, 1], where 0 is clean.")
 
-    @drawn
-    def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+    @checked_sampler
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         _check_history(k, frames)
         tau = tau_of(rest, batch, frames - k, generator)
         return torch.cat([tau.new_full((batch, k), noise), tau], dim=1)
 
-    return draw
+    return sample
 
 
 @checked
-def uniform_future(k: int = 1) -> Draw:
+def uniform_future(k: int = 1) -> TimestepSampler:
     """Timestep sampler with independent timesteps for the history and one shared timestep for the future.
 
     tau_i ~ U[0, 1) iid for i < k, tau_i = u ~ U[0, 1) for i >= k
@@ -133,16 +138,16 @@ def uniform_future(k: int = 1) -> Draw:
     """
     _check_history(k)
 
-    @drawn
-    def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+    @checked_sampler
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         _check_history(k, frames)
         return torch.cat([independent(batch, k, generator), shared(batch, frames - k, generator)], dim=1)
 
-    return draw
+    return sample
 
 
 @checked
-def blockwise(block: int = 3, each: Draw = independent) -> Draw:
+def per_block(block: int = 3, each: TimestepSampler = independent) -> TimestepSampler:
     """Timestep sampler with one timestep per block of frames; the last block may be shorter.
 
     tau_i = c_(i // block), with c from `each`
@@ -162,18 +167,74 @@ def blockwise(block: int = 3, each: Draw = independent) -> Draw:
     if block < 1:
         raise ValueError(f"block={block}: give the frames of a block, at least 1.")
 
-    @drawn
-    def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        check_draw(batch, frames)
+    @checked_sampler
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        check_sampler_sizes(batch, frames)
         of = torch.arange(frames) // block
         tau = tau_of(each, batch, -(-frames // block), generator)
         return tau[:, of.to(tau.device)]
 
-    return draw
+    return sample
 
 
 @checked
-def wan_leftover(p: float | int = 0.2, mean: float | int = -3.5, std: float | int = 0.5, rest: Draw = shared) -> Draw:
+def nondecreasing(levels: int = 1000) -> TimestepSampler:
+    """Timestep sampler with non-decreasing timesteps: frame-oriented probability propagation (FoPP).
+
+    A pivot frame p ~ U{0..f-1} gets level t_p ~ U{0..T-1}. Given both, every non-decreasing path through it is equally
+    likely, and there are C(t_p + p, p) C(T-1-t_p + f-1-p, f-1-p) of them. So
+
+        P(t) = 1 / (f T) sum_p 1 / (C(t_p + p, p) C(T-1-t_p + f-1-p, f-1-p)),  t_0 <= ... <= t_{f-1}
+
+    tau_i = (t_i + u) / T with one u ~ U[0, 1) per sample. The timestep of the pivot is uniform on [0, 1], and frames of
+    equal level have equal timesteps. The marginal of a given frame is not uniform: the first frames tend to be clean,
+    the last ones noisy.
+
+    Args:
+        levels: T, from 1 to 2^40; 1 gives the sampler `shared`.
+
+    Returns:
+        A timestep sampler (batch, frames, generator) -> tau (b, f).
+
+    Raises:
+        ValueError: levels is out of range.
+
+    Source: FoPP, arXiv 2503.07418. Its tables of path counts are not needed, because a uniform path is a sorted uniform
+    multiset of levels, which Polya's urn samples for the whole batch at once.
+    """
+    if not 1 <= levels <= MOST_LEVELS:
+        raise ValueError(f"levels={levels}: give the number of levels of the grid, from 1 to 2^40.")
+
+    @checked_sampler
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        check_sampler_sizes(batch, frames)
+        device = generator.device if generator else None
+        pivot = torch.randint(frames, (batch, 1), generator=generator, device=device)
+        start = torch.randint(levels, (batch, 1), generator=generator, device=device)
+        chance = torch.rand(batch, frames + 1, dtype=torch.float64, generator=generator, device=device)
+        # Frames before the pivot take from an urn with the levels 0..t_p, those after it from one with t_p..T-1.
+        frame = torch.arange(frames, device=device)
+        after = frame > pivot
+        first = torch.where(after, pivot + 1, 0)
+        kinds = torch.where(after, levels - start, start + 1)
+        ball = (chance[:, 1:] * (kinds + frame - first)).long()
+        level = torch.where(after, start, 0) + ball
+        level.scatter_(1, pivot, start)
+        # The urn has one ball of each kind and a copy of each ball taken: numbers beyond the kinds are these copies.
+        copied = (ball >= kinds) & (frame != pivot)
+        source = (first + ball - kinds).clamp(min=0)
+        for i in range(1, frames):
+            earlier = level.gather(1, source[:, i : i + 1])[:, 0]
+            level[:, i] = torch.where(copied[:, i], earlier, level[:, i])
+        return ((level.sort(dim=1).values + chance[:, :1]) / levels).float()
+
+    return sample
+
+
+@checked
+def noisy_first_frame(
+    p: float | int = 0.2, mean: float | int = -3.5, std: float | int = 0.5, rest: TimestepSampler = shared
+) -> TimestepSampler:
     """Timestep sampler with a noisy first frame in some samples, which mixes image-to-video into text-to-video.
 
     With probability p per sample tau_0 = min(exp(z), 1), z ~ N(mean, std^2); all other timesteps are from `rest`. The
@@ -200,23 +261,23 @@ def wan_leftover(p: float | int = 0.2, mean: float | int = -3.5, std: float | in
             f"deviation in [0, 1e6]."
         )
 
-    @drawn
-    def draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+    @checked_sampler
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
         tau = tau_of(rest, batch, frames, generator).clone()
         z = torch.randn(batch, generator=generator, device=tau.device)
         chosen = _uniform(batch, 1, generator)[:, 0] < p
         tau[:, 0] = torch.where(chosen, (mean + std * z).exp().clamp(max=1), tau[:, 0])
         return tau
 
-    return draw
+    return sample
 
 
 @checked
-def shifted(draw: Draw, shift: float | int) -> Draw:
+def shift_timesteps(sampler: TimestepSampler, shift: float | int) -> TimestepSampler:
     """Timestep sampler with the timesteps of another one shifted towards noise: tau' = s tau / (1 + (s - 1) tau).
 
     Args:
-        draw: any timestep sampler.
+        sampler: any timestep sampler.
         shift: s from 1e-6 to 1e6; the released Pusa trainer samples from a grid of shift 5 (median tau .83).
 
     Returns:
@@ -227,21 +288,23 @@ def shifted(draw: Draw, shift: float | int) -> Draw:
     """
     check_shift(shift)
 
-    @drawn
-    def shifted_draw(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        return shift_levels(tau_of(draw, batch, frames, generator), shift)
+    @checked_sampler
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        return shift_levels(tau_of(sampler, batch, frames, generator), shift)
 
-    return shifted_draw
+    return sample
 
 
 @checked
-def logit_normal(draw: Draw, mean: float | int = 0.0, std: float | int = 1.0) -> Draw:
+def logit_normal_timesteps(
+    sampler: TimestepSampler, mean: float | int = 0.0, std: float | int = 1.0
+) -> TimestepSampler:
     """Timestep sampler with the timesteps of another one moved to the middle, as in Stable Diffusion 3; 0 and 1 stay.
 
     tau' = sigmoid(mean + std Phi^-1(tau)): uniform timesteps become logit-normal, and the order of frames is kept
 
     Args:
-        draw: any timestep sampler.
+        sampler: any timestep sampler.
         mean: mean of logit tau', from -1e6 to 1e6; a positive mean gives more noise.
         std: standard deviation of logit tau', above 0 and at most 1e6.
 
@@ -255,11 +318,11 @@ def logit_normal(draw: Draw, mean: float | int = 0.0, std: float | int = 1.0) ->
     """
     check_logits(mean, std)
 
-    @drawn
-    def warped(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        return torch.sigmoid(mean + std * torch.special.ndtri(tau_of(draw, batch, frames, generator)))
+    @checked_sampler
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        return torch.sigmoid(mean + std * torch.special.ndtri(tau_of(sampler, batch, frames, generator)))
 
-    return warped
+    return sample
 
 
 def _check_history(k: int, frames: int | None = None) -> None:
@@ -269,11 +332,10 @@ def _check_history(k: int, frames: int | None = None) -> None:
         raise ValueError(f"k={k} frames of history leave none of the video's {frames} to generate: give a smaller k.")
 
 
-DRAWS: dict[str, Callable[..., Draw]] = {
-    "shared": lambda: shared,
-    "independent": lambda: independent,
-    **{
-        maker.__name__: maker for maker in (mixed, clean_prefix, uniform_future, blockwise, nondecreasing, wan_leftover)
-    },
-}
-"""Name -> maker of a timestep sampler, for configurations: DRAWS["mixed"](p_async=0.2). All have defaults."""
+_MAKERS = (mixed, clean_prefix, uniform_future, per_block, nondecreasing, noisy_first_frame)
+TIMESTEP_SAMPLERS: Registry[Callable[..., TimestepSampler]] = Registry(
+    "timestep sampler",
+    "pusa_lab.timestep_samplers",
+    {"shared": lambda: shared, "independent": lambda: independent} | {maker.__name__: maker for maker in _MAKERS},
+)
+"""Name -> maker of a timestep sampler, such as TIMESTEP_SAMPLERS["mixed"](p_async=0.2); all arguments have defaults."""

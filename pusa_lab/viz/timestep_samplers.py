@@ -8,8 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from pusa_lab.arguments import checked
 from pusa_lab.schedules import frame_indices
-from pusa_lab.schedules.draws import Draw
-from pusa_lab.schedules.draws_paths import tau_of
+from pusa_lab.schedules.timestep_sampler_checks import tau_of
+from pusa_lab.schedules.timestep_samplers import TimestepSampler
 
 INK = "tab:blue"
 BINS = 40
@@ -18,15 +18,20 @@ MOST = 4.0
 
 
 @checked
-def plot_draws(
-    draw: Draw, frames: int = 9, pair: tuple[int, int] = (0, -1), samples: int = 20_000, seed: int = 0, title: str = ""
+def plot_timestep_sampler(
+    sampler: TimestepSampler,
+    frames: int = 9,
+    pair: tuple[int, int] = (0, -1),
+    samples: int = 20_000,
+    seed: int = 0,
+    title: str = "",
 ) -> Figure:
     """Plot the timesteps of every frame by itself (left), and of two frames together (right).
 
     Left: density of tau_i in 40 bins, where 1 is uniform; right: one dot for each of the first 2,000 samples
 
     Args:
-        draw: timestep sampler (batch, frames, generator) -> tau, see `schedules.draws`.
+        sampler: timestep sampler (batch, frames, generator) -> tau, see `schedules.timestep_samplers`.
         frames: latent frames, at least 1.
         pair: the two frames on the right; negative numbers count from the end.
         samples: number of timestep vectors, at least 1.
@@ -40,7 +45,7 @@ def plot_draws(
     if samples < 1:
         raise ValueError(f"samples={samples}: give at least 1.")
     columns = [frame_indices([i], frames)[0] for i in pair]
-    tau = tau_of(draw, samples, frames, torch.Generator().manual_seed(seed)).cpu()
+    tau = tau_of(sampler, samples, frames, torch.Generator().manual_seed(seed)).cpu()
     figure = plt.figure(figsize=(7.6, 3.3), layout="constrained")
     left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": (1.45, 1), "wspace": 0.08})
     _marginals(tau, left)

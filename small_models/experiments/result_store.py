@@ -12,9 +12,9 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_fields, read_json
-from small_models.experiments.records import Record, table_of
+from small_models.experiments.records import Found, Record, table_of
 from small_models.experiments.sizes import Sizes
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 
 FORMAT = 1
 """Of the files; readers refuse another."""
@@ -22,8 +22,8 @@ Row = dict[str, Any]
 
 
 @checked
-class Book:
-    """One table's results: `book.row({"steps": 5}, measure, 5)` measures what is not there yet, and keeps it.
+class ResultStore:
+    """One table's results: `store.row({"steps": 5}, measure, 5)` measures what is not there yet, and keeps it.
 
     Until `close` the rows stand in `<table>.part.json`, which the same run with the same code, checkpoints, sizes and
     device goes on with; a finished file of another run is never written over.
@@ -41,10 +41,10 @@ class Book:
     def __init__(self, path: Path, about: dict[str, Any], sizes: Sizes, parts: dict[str, str]):
         self.path, self.part = path, path.with_suffix(".part.json")
         same = {"format": FORMAT, "table": about["table"], "sizes": json.loads(json.dumps(asdict(sizes)))}
-        same |= {"checkpoints": parts, "code": code_hash(), "device": device_name(), "versions": versions()}
+        same |= {"checkpoints": parts, "code": code_hash(), "device": device_name(), "versions": library_versions()}
         self.found = {**same, **about, "date": date.today().isoformat(), "rows": []}
         for there in filter(Path.is_file, (self.path, self.part)):
-            old = read(there)
+            old = read_results(there)
             if other := [name for name, value in same.items() if old.get(name) != value]:
                 raise ValueError(
                     f"{there} is of another run (other {', '.join(other)}): give another --out, or delete it to start "
@@ -85,7 +85,7 @@ class Book:
 
 
 @checked
-def read(path: Path) -> Record:
+def read_results(path: Path) -> Record:
     """A results file, finished or begun.
 
     Args:
@@ -110,6 +110,30 @@ def read(path: Path) -> Record:
     if known != FORMAT:
         raise ValueError(f"{path} has format {known!r:.40}, this version reads {FORMAT}: run its command again.")
     return table
+
+
+@checked
+def tidy(found: Found) -> Any:
+    """The results as a table of one row per measured value, for grouping and joining by pandas.
+
+    Args:
+        found: what a results file holds.
+
+    Returns:
+        A DataFrame with columns table, seed, those of the key (lists as tuples), metric, mean, low and high; a score
+        without an interval has only a mean.
+    """
+    import pandas as pd  # takes long to import
+
+    found, values = table_of(found), []
+    for row in found["rows"]:
+        key = {name: tuple(part) if isinstance(part, list) else part for name, part in row["key"].items()}
+        for metric, value in row.get("scores", {}).items():
+            mean, low, high = value if isinstance(value, list) and len(value) == 3 else (value, None, None)
+            if not isinstance(mean, list):
+                about = {"table": found["table"], "seed": found.get("seed"), **key}
+                values.append({**about, "metric": metric, "mean": mean, "low": low, "high": high})
+    return pd.DataFrame(values)
 
 
 @checked

@@ -1,0 +1,72 @@
+"""Checks that all timestep samplers share."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, TypeAlias
+
+import torch
+
+from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.schedules.checks import MOST_CELLS
+from pusa_lab.types import Tau
+
+TimestepSampler: TypeAlias = Annotated[Callable[..., Tau], 3]
+"""Timestep sampler: (batch, frames, generator) -> tau (b, f)."""
+
+
+@checked
+def checked_sampler(sampler: Callable[..., Tau]) -> Callable[..., Any]:
+    """Decorator for a timestep sampler defined inside another function: checks arguments under that function's name.
+
+    Args:
+        sampler: (batch, frames, generator) -> tau, defined inside the function that returns it.
+
+    Raises:
+        ValueError: it is not a Python function.
+    """
+    if not inspect.isfunction(sampler):
+        raise ValueError(f"sampler is {shown(sampler)}: give a function (batch, frames, generator) -> tau.")
+    sampler.__qualname__ = sampler.__qualname__.split(".<locals>")[0]
+    return checked(sampler)
+
+
+@checked
+def check_sampler_sizes(batch: int, frames: int) -> None:
+    """Refuse sizes of tau that have no frames or are too large.
+
+    Args:
+        batch: samples, at least 0.
+        frames: latent frames, at least 1.
+
+    Raises:
+        ValueError: a number is out of range, or batch * frames is above 2^26.
+    """
+    if batch < 0 or frames < 1:
+        raise ValueError(f"batch={batch}, frames={frames}: give 0 or more samples of 1 or more frames.")
+    if batch * frames > MOST_CELLS:
+        raise ValueError(f"batch={batch}, frames={frames}: give at most {MOST_CELLS:,} timesteps at once.")
+
+
+@checked
+def tau_of(sampler: TimestepSampler, batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+    """Call a timestep sampler and check what it returns, because users can pass their own.
+
+    Args:
+        sampler: timestep sampler (batch, frames, generator) -> tau.
+        batch: samples, at least 0.
+        frames: latent frames, at least 1.
+        generator: source of randomness; None uses torch's default.
+
+    Returns:
+        Timesteps (batch, frames) in [0, 1].
+
+    Raises:
+        ValueError: it returned anything else.
+    """
+    tau = returned(sampler(batch, frames, generator), Tau, "the timestep sampler")
+    if tau.shape != (batch, frames) or not ((tau >= 0) & (tau <= 1)).all():
+        raise ValueError(
+            f"the timestep sampler returned {shown(tau)} for batch={batch} and frames={frames}: give a function that "
+            f"returns timesteps in [0, 1] of shape (batch, frames)."
+        )
+    return tau
