@@ -272,7 +272,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"small_models\.experiments\.verdicts\.best_strengths": {"found": ["found('lora')"], "rank": ["8", "'full'"], "score": ["'psnr'"]},
     r"small_models\.experiments\.verdicts\.find_row": {"found": ["found('steps')"], "**": ["steps=10"]},
     r"small_models\.experiments\.verdicts\.(farther|largest)": {"kinds": ["kinds()"], "other": ["kinds()"]},
-    r"small_models\.experiments\.(figures\.figure|report\.show_table|verdicts\.verdict|records\.table_of)": {"found": _TABLE},
+    r"small_models\.experiments\.(figures\.figure|report\.show_table|verdicts\.verdict|records\.table_of|result_store\.tidy)": {"found": _TABLE},
     r"small_models\.experiments\..*": {
         "rows": _ROWS, "row": ["found('steps')['rows'][0]"], "other": ["found('steps')['rows'][1]"], "key": ["'way'", "'steps'"],
         "x": ["'steps'"], "name": ["'psnr'"], "score": ["'psnr'"], "values": ["rand(4)"], "groups": ["whole(2, 4)"],
