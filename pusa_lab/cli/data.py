@@ -38,7 +38,7 @@ def encode(
         ValueError: an option does not fit, no clip can be encoded, or the cache is of other settings.
     """
     from pusa_lab.data.clips import check_times
-    from pusa_lab.data.encode import check_encode, encode_steps, summarise
+    from pusa_lab.data.encode import check_encode, encode_report, encode_steps
     from pusa_lab.models import find_family, load_encoders
 
     # before gigabytes of a model are read
@@ -49,7 +49,7 @@ def encode(
     check_encode(folder, out, given(settings))
     encoders, by_recipe = load_encoders(model, **sizes), find_family(model).train is None
     steps = encode_steps(folder, encoders, out, name, fps=fps, start=start, **sizes)
-    say(str(summarise(_shown(steps))), _then(out, model, by_recipe))
+    say(str(encode_report(_shown(steps))), _then(out, model, by_recipe))
 
 
 def _then(out: Path, model: str, by_recipe: bool) -> str:

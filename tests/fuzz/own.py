@@ -143,7 +143,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.data\.encode\.settle": {"model": ["nano()"], "frames": ["8"], "size": ["(16, 16)"], "fps": ["16"]},
     r"pusa_lab\.data\.encode\.(codec|text)_hash": {"model": ["nano()", "Stub()"]},
-    r"pusa_lab\.data\.encode\.summarise": {"steps": ["iter([the('pusa_lab.data.encode.EncodedClip')('a', 'encoded', '', 1, 1)])"]},
+    r"pusa_lab\.data\.encode\.encode_report": {"steps": ["iter([the('pusa_lab.data.encode.EncodedClip')('a', 'encoded', '', 1, 1)])"]},
     r"pusa_lab\.data\.latents\.(LatentCache|read_manifest)": {"folder": ["cache_folder()"]},
     r"pusa_lab\.data\.latents\.LatentCache\.__getitem__": {"i": ["0", "2", "-1"]},
     r"pusa_lab\.training\.loop\.check_run": {"resume": ["None"]},
