@@ -100,9 +100,9 @@ def _run(command: str, place: str, words: Sequence[str]) -> None:
     if any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(function).parameters.values()):
         function(*words)
         return
-    from pusa_lab.cli.parser import parse
+    from pusa_lab.cli.parser import parse_line
 
-    if (options := parse(command, function, words)) is None:
+    if (options := parse_line(command, function, words)) is None:
         return
     from pusa_lab.arguments import calling  # brings torch, which help does without
 

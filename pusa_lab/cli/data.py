@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pusa_lab.cli.terminal import plain, say
+from pusa_lab.cli.terminal import escaped, say
 from pusa_lab.cli.values import given, pixels
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ def show(cache: Path) -> None:
         "folder": _source(m),
         "written": f"by pusa_lab {m['version']}, format {m['format']}, {bytes_ / 2**20:,.1f} MiB",
     }
-    table = [f"{name:10}{plain(text)}" for name, text in rows.items()]
-    clips = [plain(f"  {clip['name']}: {clip['caption']}") for clip in m["clips"]]
-    broken = [plain(f"  {entry['name']} {entry['reason']}") for entry in m["broken"]]
+    table = [f"{name:10}{escaped(text)}" for name, text in rows.items()]
+    clips = [escaped(f"  {clip['name']}: {clip['caption']}") for clip in m["clips"]]
+    broken = [escaped(f"  {entry['name']} {entry['reason']}") for entry in m["broken"]]
     say(*table, *clips, *(["skipped", *broken] if broken else []))
 
 
@@ -110,7 +110,7 @@ def _shown(steps: Iterator["EncodedClip"]) -> Iterator["EncodedClip"]:
     """The same steps; on a terminal a line tells how far they are."""
     for step in steps:
         if sys.stderr.isatty():
-            sys.stderr.write(f"\r\033[K{step.number}/{step.total} {plain(step.name)} {step.outcome}")
+            sys.stderr.write(f"\r\033[K{step.number}/{step.total} {escaped(step.name)} {step.outcome}")
             sys.stderr.flush()
         yield step
     if sys.stderr.isatty():
