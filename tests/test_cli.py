@@ -264,6 +264,9 @@ def test_a_command_that_is_not_there(capsys):
     assert "there is no command 'data foo': choose one of data encode, data show" in capsys.readouterr().err
     assert main(["bench", "dance"]) == 2
     assert "pusa-lab bench: no benchmark 'dance': choose one of" in capsys.readouterr().err
+    for words in (["bench"], ["bench", ""]):
+        assert main(words) == 2
+        assert "pusa-lab bench: no benchmark was named: choose one of" in capsys.readouterr().err
 
 
 def test_a_benchmark_without_options_takes_none(monkeypatch, capfd):

@@ -197,7 +197,7 @@ class TestRefusals:
             (wan, {"frames": 5}, "pixel_frames="),
             (wan, {"start": 0.5}, "start="),
         ):
-            with pytest.raises(ValueError, match=f"has {field}.*another folder"):
+            with pytest.raises(ValueError, match=f"was made with {field}.*another folder"):
                 encode_folder(clips, model, tmp_path / "cache", "tiny", **{**SIZES, **changes})
             assert files(tmp_path / "cache") == before
 

@@ -221,7 +221,7 @@ def difference(manifest: dict[str, Any], wanted: dict[str, Any]) -> str:
     for name, value in wanted.items():
         value = list(value) if isinstance(value, tuple) else value
         if (there := manifest.get(name)) != value:
-            return f"has {name}={there!r}, but {value!r} is expected"
+            return f"was made with {name}={there!r}, but {value!r} is expected"
     return ""
 
 
