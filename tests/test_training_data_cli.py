@@ -136,7 +136,7 @@ def test_clips_without_captions_are_refused_before_a_model_is_read(tmp_path, mon
     write(tmp_path / "clips" / "a.mp4", waves(9, (32, 48)), 8)
     monkeypatch.setattr("pusa_lab.models.load_encoders", None)
     assert main(["data", "encode", str(tmp_path / "clips"), "--out", str(tmp_path / "out")]) == 2
-    assert "none of the 1 clips in" in capsys.readouterr().err
+    assert "can be used (1 clip tried); the first: a.mp4 has no caption" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -11,6 +11,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.data.clips import check_times
 from pusa_lab.data.folders import ClipFile, find_clips
 from pusa_lab.files import check_fields, digest, inside, read_json
+from pusa_lab.sentences import counted
 
 FORMAT = 2
 """Version of the manifest's format; a reader refuses others."""
@@ -71,7 +72,8 @@ class CacheSettings:
             )
         if n * h * w > MOST_PIXELS:
             raise ValueError(
-                f"{n} frames of {h} x {w} have more than {MOST_PIXELS} pixels: give shorter or smaller clips."
+                f"{counted(n, 'frame')} of {h} x {w} have more than {MOST_PIXELS} pixels: give shorter or smaller "
+                "clips."
             )
         if not (1 <= self.channels <= 4096 and 1 <= self.text_length <= 2**16):
             raise ValueError(
