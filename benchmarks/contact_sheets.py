@@ -52,7 +52,7 @@ def main() -> None:
         made["extension"] += [extended(model, clip, caption, frames - 1), future]
     for name, rows in made.items():
         shown = 17 if name == "extension" else 9
-        media.write_picture(OUT / f"{args.model}-{name}.png", sheets.sheet(rows, shown))
+        media.write_picture(OUT / f"{args.model}-{name}.png", sheets.contact_sheet(rows, shown))
     (OUT / f"{args.model}-captions.txt").write_text("\n".join(captions) + "\n")
 
 

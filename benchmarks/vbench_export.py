@@ -154,7 +154,9 @@ def settings(model: Any, args: argparse.Namespace) -> dict[str, Any]:
     g, name = model.geometry, args.model
     return {
         "model": str(Path(name).resolve()) if Path(name).exists() else name,
-        "sha256": sha256(small_models.zoo.find(name)) if isinstance(model, small_models.ToyModel) else "not taken",
+        "sha256": sha256(small_models.zoo.find_checkpoint(name))
+        if isinstance(model, small_models.ToyModel)
+        else "not taken",
         "lora": [str(Path(path).resolve()) for path in args.lora],
         "strength": args.strength,
         "steps": args.steps,

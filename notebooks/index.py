@@ -21,7 +21,7 @@ import build
 import nbformat
 from PIL import Image
 
-from small_models.machine import device_name, versions
+from small_models.machine import device_name, library_versions
 
 HERE = Path(__file__).resolve().parent
 TIMES = HERE.parent / "benchmarks" / "results" / "notebooks.json"
@@ -60,7 +60,11 @@ def counts(notebook: nbformat.NotebookNode) -> tuple[int, int]:
 def measure(names: list[str]) -> dict[str, Any]:
     """Seconds of every chapter, FAST and full, one after the other, with as many threads as torch takes."""
     found: dict[str, Any] = {"command": "python notebooks/index.py --times", "date": date.today().isoformat()}
-    found |= {"device": device_name(), "versions": versions(), "threads": os.environ.get("OMP_NUM_THREADS", "all")}
+    found |= {
+        "device": device_name(),
+        "versions": library_versions(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+    }
     found["seconds"] = {}
     for name in names:
         text, taken = build.read(HERE / "src" / f"{name}.py"), {}

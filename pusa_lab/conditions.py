@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked, returned
-from pusa_lab.pixels import fit, to_pixels
+from pusa_lab.pixels import crop_and_resize, to_pixels
 from pusa_lab.schedules import frame_indices, noise_levels, starts_as_noise
 from pusa_lab.schedules.checks import ROUNDING
 from pusa_lab.sentences import counted
@@ -156,7 +156,7 @@ def place(task: Task, geometry: Geometry, frames: int, batch: int = 1) -> Condit
         found.at.extend(_span(known, n, frames, geometry))
         found.noise.extend(noise_levels(known.noise, n))
         found.mode.extend([known.mode] * n)
-        found.clips.append(fit(clip, geometry.size))
+        found.clips.append(crop_and_resize(clip, geometry.size))
     found = replace(found, at=frame_indices(found.at, frames))
     _check_levels(found, frames)
     return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from pusa_lab.arguments import checked
 from pusa_lab.generate import Result, generate
-from pusa_lab.pixels import fit, to_pixels, to_uint8
+from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
 from pusa_lab.schedules import noise_levels
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST, Known, Task
@@ -104,7 +104,7 @@ def _pixels(start: Any, geometry: Geometry) -> np.ndarray:
     if isinstance(start, Task):
         return np.empty((1, 0, *geometry.size, 3), np.uint8)
     clip = start.video if isinstance(start, Result | Extended) else Known(start, 0).clip
-    return to_uint8(fit(to_pixels(clip), geometry.size))
+    return to_uint8(crop_and_resize(to_pixels(clip), geometry.size))
 
 
 def _wanted(seconds: float, fps: int, have: int, most: int) -> int:

@@ -137,14 +137,17 @@ def load_encoders(name: str | Path, **options: Any) -> Any:
     return find_family(name).load_encoders(str(name), **options)
 
 
-def check_options(function: Callable[..., Any], options: Iterable[str], what: str, without: Iterable[str] = ()) -> None:
+def check_options(
+    function: Callable[..., Any], options: Iterable[str], what: str, without: Iterable[str] = (), first: int = 1
+) -> None:
     """Refuse options that a function does not have.
 
     Args:
-        function: that will be called; the first parameter is no option.
+        function: that will be called.
         options: their names.
         what: the function does, for the sentence.
-        without: parameters that are no options, beside the first.
+        without: parameters that are no options.
+        first: number of leading parameters that are no options either.
 
     Raises:
         ValueError: there is no such option; the sentence lists those there are.
@@ -153,5 +156,5 @@ def check_options(function: Callable[..., Any], options: Iterable[str], what: st
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
     if unknown := [name for name in options if name not in parameters]:
-        known = ", ".join(name for name in list(parameters)[1:] if name not in without)
+        known = ", ".join(name for name in list(parameters)[first:] if name not in without)
         raise ArgumentError(f"there is no option {unknown[0]!r:.40} for {what}: choose from {known}.")

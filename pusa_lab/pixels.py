@@ -73,7 +73,7 @@ def _numbers(clip: Any) -> np.ndarray:
 
 
 @checked
-def fit(clip: Clip, size: tuple[int, int]) -> Float[Tensor, "b 3 pf h w"]:
+def crop_and_resize(clip: Clip, size: tuple[int, int]) -> Float[Tensor, "b 3 pf h w"]:
     """Crop around the centre to the aspect ratio of `size`, then resize bilinearly with antialiasing.
 
     Args:

@@ -57,8 +57,8 @@ def _update(name: str, lora: str | Path | Sequence[str | Path]) -> str:
     files = [lora] if isinstance(lora, str | Path) else list(lora)
     if len(files) != 1:
         raise ValueError(f"{counted(len(files), 'LoRA file')} for {name}: a toy takes one.")
-    base = read_description(zoo.find(files[0], "LoRA")).get("base")
-    if not isinstance(base, dict) or base.get("sha256") != sha256(zoo.find(name)):
+    base = read_description(zoo.find_checkpoint(files[0], "LoRA")).get("base")
+    if not isinstance(base, dict) or base.get("sha256") != sha256(zoo.find_checkpoint(name)):
         raise ValueError(f"{files[0]} is no low-rank update of {name}: give one that was trained from it.")
     return str(files[0])
 

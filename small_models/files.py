@@ -27,7 +27,7 @@ DIGEST = "digest"
 
 
 @checked
-def write(path: Path, weights: dict[str, torch.Tensor], inside: dict[str, Any], about: dict[str, Any]) -> None:
+def write_weights(path: Path, weights: dict[str, torch.Tensor], inside: dict[str, Any], about: dict[str, Any]) -> None:
     """Write weights in half precision, and a card; until both are written whole, the old ones stay.
 
     Args:
@@ -117,7 +117,7 @@ def _content(weights: dict[str, torch.Tensor], inside: dict[str, Any]) -> str:
 
 
 @checked
-def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The description and the weights, in float32.
 
     Args:

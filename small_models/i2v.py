@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.pixels import fit, to_pixels
+from pusa_lab.pixels import crop_and_resize, to_pixels
 from pusa_lab.tasks import picture_of
 from pusa_lab.types import Tau, Video
 from small_models.codec import Codec
@@ -68,7 +68,7 @@ class ImageToVideo(ToyModel):
         Raises:
             ValueError: it is a clip, or holds no pixels.
         """
-        clip = fit(to_pixels(picture_of(picture)), self.geometry.size).to(self.device)
+        clip = crop_and_resize(to_pixels(picture_of(picture)), self.geometry.size).to(self.device)
         model = copy.copy(self)
         with torch.no_grad():
             model.first = self.encode_video(clip)

@@ -9,7 +9,7 @@ A, B = ".lora_A.weight", ".lora_B.weight"
 
 
 @checked
-def merge(model: nn.Module, update: dict[str, torch.Tensor], strength: float = 1.0) -> None:
+def merge_update(model: nn.Module, update: dict[str, torch.Tensor], strength: float = 1.0) -> None:
     """Add low-rank updates to a model's weights, and set the layers that an update brings whole.
 
     W <- W + strength B A

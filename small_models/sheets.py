@@ -21,7 +21,7 @@ SHEET_SEED = EVAL_SEED + 2
 
 
 @checked
-def sheet(rows: list[np.ndarray], shown: int = 9, gap: int = 2) -> np.ndarray:
+def contact_sheet(rows: list[np.ndarray], shown: int = 9, gap: int = 2) -> np.ndarray:
     """Videos as rows of evenly spaced frames, (h, w, 3) uint8.
 
     Args:
@@ -55,7 +55,7 @@ def truth(model: ToyModel, count: int, frames: int | None = None) -> tuple[np.nd
 
 
 @checked
-def image_to_video(model: ToyModel, count: int = 4, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+def image_to_video_sheet(model: ToyModel, count: int = 4, **options: Any) -> tuple[np.ndarray, np.ndarray]:
     """The truth and the model's prediction from caption and frame 0, (count, pixel frames, h, w, 3) each.
 
     Args:
@@ -82,10 +82,10 @@ def reporter(folder: Path, count: int = 4, **options: Any) -> Callable[[Any, int
     def report(model: ToyModel, step: int) -> dict[str, float]:
         training = model.training
         with torch.no_grad():
-            true, made = image_to_video(model.eval(), count, **options)
+            true, made = image_to_video_sheet(model.eval(), count, **options)
         model.train(training)
         rows = [video for pair in zip(made, true, strict=True) for video in pair]
-        media.write_picture(folder / f"sheet-{step:06d}.png", sheet(rows))
+        media.write_picture(folder / f"sheet-{step:06d}.png", contact_sheet(rows))
         return follow_errors(made, true, model.geometry.stride[0])
 
     return report

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pusa_lab import metrics
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, returned
 from pusa_lab.metrics import Interval
 from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
@@ -18,6 +18,7 @@ from small_models.records import check_entries
 from small_models.world import Scenes, masks, positions
 
 Picture = Float[Tensor, "b 3 1 hp wp"]
+ByFrame = Float[Tensor, "b pf"]
 Raw = dict[str, Tensor]
 """Numbers of every clip (b,), of every frame (b, pf), or features (b, d)."""
 VBENCH = (
@@ -114,11 +115,8 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
     distance = (where - path).norm(dim=-1) * size
     lost = distance.isnan() & shown
     distance = distance.nan_to_num(size / 2).clamp(max=size / 2).where(shown, torch.nan)
-    by_frame = {
-        "psnr": metrics.psnr(clip, truth).clamp(max=60),
-        "ssim": metrics.ssim(clip, truth),
-        "position_error": distance.nanmean(2),
-    }
+    by_frame = {name: returned(metric(clip, truth), ByFrame, name) for name, metric in metrics.METRICS.items()}
+    by_frame |= {"psnr": by_frame["psnr"].clamp(max=60), "position_error": distance.nanmean(2)}
     found = {f"{name}_frame": value for name, value in by_frame.items()}
     found |= {name: value[:, free].nanmean(1) for name, value in by_frame.items()}
     hue = (clip - truth).mean(dim=(3, 4)).abs().mean(1)

@@ -40,7 +40,7 @@ from small_models.recipes import FAST, RECIPES, Recipe
 from small_models.sheets import reporter
 from small_models.text import split_words
 from small_models.world import LONGEST, WORLDS, vocabulary
-from small_models.zoo import CHECKPOINTS, codec_of, find, load, save, save_update
+from small_models.zoo import CHECKPOINTS, codec_of, find_checkpoint, load, save, save_update
 
 MOST_CLIPS = 10_000_000
 """Of a world, in one run."""
@@ -314,4 +314,4 @@ class _ModelJob:
 def _start(name: str | Path, out: Path) -> Path:
     """A checkpoint by name: in the folder being written to, or shipped."""
     beside = out / f"{name}.safetensors"
-    return beside if isinstance(name, str) and beside.is_file() else find(name, "base")
+    return beside if isinstance(name, str) and beside.is_file() else find_checkpoint(name, "base")

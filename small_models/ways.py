@@ -86,8 +86,7 @@ def generate_from(
         **options: of `generate`: steps, schedule, shift, guidance, solver, seed.
 
     Raises:
-        ValueError: as `known_frames` and `generate`, or an `ImageToVideo` is asked for anything but frame 0 without
-            noise.
+        ValueError: as `known_frames` and `generate`; or an `ImageToVideo` is asked for more than frame 0 without noise.
     """
     if not isinstance(model, ImageToVideo) or not known:
         return generate(

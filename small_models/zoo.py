@@ -11,9 +11,9 @@ from pusa_lab.files import inside
 from small_models.codec import Codec
 from small_models.description import KINDS, fault
 from small_models.features import Features
-from small_models.files import read, read_card, read_description, sha256, write
+from small_models.files import read_card, read_description, read_weights, sha256, write_weights
 from small_models.i2v import ImageToVideo
-from small_models.lora import merge
+from small_models.lora import merge_update
 from small_models.model import ToyModel
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -34,7 +34,7 @@ def card(name: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: no such model.
     """
-    return read_card(find(name)) or {}
+    return read_card(find_checkpoint(name)) or {}
 
 
 @checked
@@ -51,8 +51,8 @@ def load(name: str | Path, device: str | torch.device | None = None, strength: f
         ValueError: no such model, a truncated or changed file, one of another architecture, one whose base or codec is
             missing or another than it was trained with, or a strength that is not finite or finds no update.
     """
-    path = find(name)
-    about, weights = read(path)
+    path = find_checkpoint(name)
+    about, weights = read_weights(path)
     if not math.isfinite(strength):
         raise ValueError(f"strength={strength}: give a finite number, 1 is as trained.")
     if reason := fault(about, weights):
@@ -89,11 +89,11 @@ def save(model: ToyModel | Codec | Features, path: Path, about: dict[str, Any], 
         codec: file of the codec that the toy was trained with.
     """
     if isinstance(model, Codec | Features):
-        write(path, model.state_dict(), {"kind": type(model).__name__.lower(), "preset": model.config}, about)
+        write_weights(path, model.state_dict(), {"kind": type(model).__name__.lower(), "preset": model.config}, about)
         return
     weights = {k: v for k, v in model.state_dict().items() if not k.startswith("codec.")}
     inside = {"kind": type(model).__name__, "preset": model.preset}
-    write(path, weights, inside | ({"codec": _named(codec)} if codec else {}), about)
+    write_weights(path, weights, inside | ({"codec": _named(codec)} if codec else {}), about)
 
 
 @checked
@@ -109,11 +109,11 @@ def save_update(
         base: file of the model that was adapted.
         update: from `pusa_lab.training.lora_state`.
     """
-    write(path, update, {"kind": type(model).__name__, "preset": model.preset, "base": _named(base)}, about)
+    write_weights(path, update, {"kind": type(model).__name__, "preset": model.preset, "base": _named(base)}, about)
 
 
 @checked
-def find(name: str | Path, what: str = "model") -> Path:
+def find_checkpoint(name: str | Path, what: str = "model") -> Path:
     """The file of a model.
 
     Args:
@@ -144,7 +144,7 @@ def _build(path: Path, about: dict[str, Any], weights: dict[str, torch.Tensor], 
         if type(start) is not ToyModel:
             raise ValueError(f"{path} builds on {base['name']}, which is a {type(start).__name__}: restore the files.")
         model = start if kind is ToyModel else ImageToVideo.from_base(start)
-        merge(model, weights, strength)
+        merge_update(model, weights, strength)
         model.preset = {**model.preset, "world": preset["world"]}
         return model
     codec = load(_beside(path, about["codec"]), device="cpu") if "codec" in about else None

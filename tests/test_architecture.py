@@ -76,21 +76,6 @@ def test_files_and_functions_stay_short(path):
 SHARED = {
     *("load", "list_models", "main"),  # the front door of each package
     *("plan", "train", "encode"),  # a command beside the function that it calls
-    *("Step", "bare", "check", "decoded", "estimate", "fidelity", "find", "fit", "image_to_video", "inside"),
-    *(
-        "merge",
-        "numbers",
-        "obedience",
-        "parse",
-        "plain",
-        "read",
-        "read_clip",
-        "read_json",
-        "shared",
-        "sheet",
-        "task_of",
-        "write",
-    ),
 }
 """Public names that several modules define."""
 

@@ -8,7 +8,7 @@ import pytest
 import small_models
 from pusa_lab.training import TrainConfig
 from small_models import evaluate
-from small_models.files import read
+from small_models.files import read_weights
 from small_models.goals import BEATEN, compare
 from small_models.recipes import RECIPES
 from small_models.zoo import CHECKPOINTS
@@ -78,7 +78,7 @@ def test_recipes_are_those_of_the_cards(stage):
 
 @pytest.mark.parametrize("name", small_models.list_models())
 def test_cards_name_what_their_model_stands_on(name):
-    card, inside = small_models.card(name), read(CHECKPOINTS / f"{name}.safetensors")[0]
+    card, inside = small_models.card(name), read_weights(CHECKPOINTS / f"{name}.safetensors")[0]
     for part in ("base", "codec"):
         if part in inside:
             assert card[part] == inside[part]["name"]

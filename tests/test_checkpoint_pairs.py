@@ -14,7 +14,7 @@ from safetensors import safe_open
 import small_models
 from pusa_lab import files as basic
 from small_models import files
-from small_models.files import read, read_card
+from small_models.files import read_card, read_weights
 from small_models.train import _ModelJob, train
 from small_models.zoo import CHECKPOINTS
 
@@ -27,12 +27,12 @@ pytestmark = [
 
 def put(path, value):
     """A checkpoint whose card says what its weights are."""
-    files.write(path, {"w": torch.full((3,), float(value))}, {"kind": "test"}, {"value": value})
+    files.write_weights(path, {"w": torch.full((3,), float(value))}, {"kind": "test"}, {"value": value})
 
 
 def found(path):
     """What the weights are, and what the card says of them."""
-    return read(path)[1]["w"][0].item(), (read_card(path) or {})["value"]
+    return read_weights(path)[1]["w"][0].item(), (read_card(path) or {})["value"]
 
 
 class Killed(BaseException):
@@ -98,7 +98,7 @@ def test_a_card_of_other_weights_is_not_theirs(tmp_path):
     put(tmp_path / "a.safetensors", 1)
     put(tmp_path / "b.safetensors", 2)
     shutil.copy(tmp_path / "a.json", tmp_path / "b.json")
-    assert read(tmp_path / "b.safetensors")[1]["w"][0] == 2
+    assert read_weights(tmp_path / "b.safetensors")[1]["w"][0] == 2
     assert read_card(tmp_path / "b.safetensors") is None
 
 
@@ -108,12 +108,12 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path, card):
     put(path, 1)
     if not card:
         path.with_suffix(".json").unlink()
-    whole, (inside, weights) = path.read_bytes(), read(path)
+    whole, (inside, weights) = path.read_bytes(), read_weights(path)
     refused = 0
     for at in range(len(whole)):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         try:
-            got = read(path)
+            got = read_weights(path)
         except ValueError as error:
             assert re.search(r"toy.safetensors is (truncated|no toy's checkpoint)", str(error))
             refused += 1

@@ -12,7 +12,7 @@ from films import collection, cut, stairs, waves, write
 from wan_tiny import refused
 
 from pusa_lab.data import find_clips, read_clip
-from pusa_lab.pixels import fit, to_pixels, to_uint8
+from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
 
 
 def ffmpeg(*words):
@@ -87,7 +87,7 @@ def test_resized_and_cropped_as_pictures_are(tmp_path):
     path = write(tmp_path / "clip.mp4", waves(5, (40, 90)), 8)
     whole = to_pixels(read_clip(path, 5, (40, 90), 8))
     got = read_clip(path, 5, (24, 32), 8)
-    assert np.abs(got.astype(int) - to_uint8(fit(whole, (24, 32)))[0]).max() <= 1
+    assert np.abs(got.astype(int) - to_uint8(crop_and_resize(whole, (24, 32)))[0]).max() <= 1
     centre = read_clip(path, 5, (40, 40), 8)
     assert np.array_equal(centre, to_uint8(whole)[0][:, :, 25:65])
 

@@ -162,4 +162,4 @@ def test_half_precision_clips_lose_no_digits_in_a_metric():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_clips_in_half_precision_are_resized_in_float32(dtype):
     clip = torch.rand(2, 3, 3, 13, 18).mul(2).sub(1).to(dtype)
-    assert torch.equal(pixels.fit(clip, (7, 9)), pixels.fit(clip.float(), (7, 9)).to(dtype))
+    assert torch.equal(pixels.crop_and_resize(clip, (7, 9)), pixels.crop_and_resize(clip.float(), (7, 9)).to(dtype))

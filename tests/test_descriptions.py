@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 import small_models
 from small_models.description import fault
-from small_models.files import KEY, read, write
-from small_models.lora import merge
+from small_models.files import KEY, read_weights, write_weights
+from small_models.lora import merge_update
 from small_models.zoo import CHECKPOINTS, codec_of
 
 NANO = json.loads(json.dumps(small_models.PRESETS["nano"]))
@@ -20,12 +20,12 @@ HUGE = 10**9
 @pytest.fixture(scope="module")
 def nano():
     """The shipped weights."""
-    return read(CHECKPOINTS / "nano-base.safetensors")[1]
+    return read_weights(CHECKPOINTS / "nano-base.safetensors")[1]
 
 
 @pytest.mark.parametrize("name", small_models.list_models())
 def test_shipped_checkpoints_have_no_fault(name):
-    assert fault(*read(CHECKPOINTS / f"{name}.safetensors")) == ""
+    assert fault(*read_weights(CHECKPOINTS / f"{name}.safetensors")) == ""
 
 
 SIZES = [
@@ -64,7 +64,7 @@ def test_a_video_that_fills_the_memory_is_refused(nano):
 
 @pytest.mark.parametrize("name", [*small_models.CODECS["mini"], "is_residual", "patch_size", "unknown"])
 def test_codecs_too(name):
-    about, weights = read(CHECKPOINTS / "mini-codec.safetensors")
+    about, weights = read_weights(CHECKPOINTS / "mini-codec.safetensors")
     for value in (HUGE, -1, None, "3", [HUGE] * 4, {"a": 1}):
         if value is None and name in ("is_residual", "attn_scales", "patch_size"):  # none, as in a toy
             continue
@@ -106,7 +106,7 @@ def test_a_base_of_another_kind_is_refused(tmp_path):
 
     codec = CHECKPOINTS / "mini-codec.safetensors"
     named = {"name": "mini-codec", "sha256": sha256(codec)}
-    write(tmp_path / "x.safetensors", {}, {"kind": "ToyModel", "preset": NANO, "base": named}, {})
+    write_weights(tmp_path / "x.safetensors", {}, {"kind": "ToyModel", "preset": NANO, "base": named}, {})
     with pytest.raises(ValueError, match="builds on mini-codec, which is a Codec"):
         small_models.load(tmp_path / "x.safetensors")
 
@@ -114,7 +114,7 @@ def test_a_base_of_another_kind_is_refused(tmp_path):
 @pytest.mark.parametrize("card", ["[" * 100_000, "[1]", '{"sha256": 3}', '{"sha256": null}', "\xff"])
 def test_cards_are_not_trusted(tmp_path, nano, card):
     path = tmp_path / "x.safetensors"
-    write(path, nano, {"kind": "ToyModel", "preset": NANO}, {"name": "x"})
+    write_weights(path, nano, {"kind": "ToyModel", "preset": NANO}, {"name": "x"})
     path.with_suffix(".json").write_text(card, encoding="latin-1")
     small_models.load(path, "cpu")
     assert small_models.card(path) == {}
@@ -162,7 +162,7 @@ def test_updates_that_do_not_fit_are_refused_before_they_are_multiplied(update):
     model = torch.nn.Module()
     model.l = torch.nn.Linear(5, 4)
     with pytest.raises(ValueError, match="fits no layer of the model"):
-        merge(model, update)
+        merge_update(model, update)
     before = model.l.weight.clone()
-    merge(model, {A: torch.ones(1, 5), B: torch.ones(4, 1)}, strength=-2.0)
+    merge_update(model, {A: torch.ones(1, 5), B: torch.ones(4, 1)}, strength=-2.0)
     torch.testing.assert_close(model.l.weight, before - 2)

@@ -46,7 +46,7 @@ def test_every_task_on_every_schedule_keeps_known_frames_exactly(nano_vta, truth
     assert result.video.dtype == np.uint8
     assert result.task == name
     assert schedules.faults(result.schedule) == []
-    shown = pixels.fit(pixels.to_pixels(truth), (16, 16))
+    shown = pixels.crop_and_resize(pixels.to_pixels(truth), (16, 16))
     shown[:, :, 7] = shown[:, :, 0 if name == "loop" else 7]
     torch.testing.assert_close(result.latents[:, :, known], shown[:, :, known])
     if known:
@@ -80,7 +80,7 @@ def test_states_end_where_generate_ends(nano_vta, truth):
 
 
 def test_denoise_moves_a_noisy_known_frame_and_hold_brings_it_back(nano_vta, truth):
-    want = pixels.fit(pixels.to_pixels(truth[0]), (16, 16))
+    want = pixels.crop_and_resize(pixels.to_pixels(truth[0]), (16, 16))
     denoised = pl.generate(nano_vta, PROMPT, tasks.image_to_video(truth[0], noise=0.3), steps=4).latents[:, :, :1]
     held = pl.generate(nano_vta, PROMPT, tasks.image_to_video(truth[0], noise=0.3, mode="hold"), steps=4)
     assert (denoised - want).abs().max() > 0.01
@@ -95,7 +95,7 @@ def test_held_frames_get_fresh_noise_at_every_row(nano_vta, truth):
 
 def test_the_clean_estimate_of_a_held_frame_is_the_known_one(nano_vta, truth):
     run = pl.prepare(nano_vta, PROMPT, tasks.image_to_video(truth[0], noise=0.5, mode="hold"), steps=4)
-    want = pixels.fit(pixels.to_pixels(truth[0]), (16, 16))
+    want = pixels.crop_and_resize(pixels.to_pixels(truth[0]), (16, 16))
     for state in list(run.states())[1:]:
         assert torch.equal(state.x0[:, :, :1], want)
 

@@ -190,14 +190,14 @@ def test_fit_crops_the_centre_and_keeps_flat_colour():
     wide = pixels.to_pixels(np.full((3, 20, 100, 3), 51, np.uint8))
     wide[..., :20] = 1
     wide[..., -20:] = 1
-    out = pixels.fit(wide, (8, 8))
+    out = pixels.crop_and_resize(wide, (8, 8))
     assert out.shape == (1, 3, 3, 8, 8)
     torch.testing.assert_close(out, torch.full_like(out, -0.6))
 
 
 def test_fit_leaves_the_right_size_alone():
     x = pixels.to_pixels(clip(2))
-    assert torch.equal(pixels.fit(x, (8, 12)), x)
+    assert torch.equal(pixels.crop_and_resize(x, (8, 12)), x)
 
 
 K = tasks.Known

@@ -14,7 +14,7 @@ from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, TrainConfi
 from pusa_lab.training.module import NOISE_BINS, by_timestep_and_frame
 from small_models.data import clips_of, pixel_dataset
 from small_models.goals import compare
-from small_models.lora import merge
+from small_models.lora import merge_update
 from small_models.train import HELD_OUT, RECIPES, train
 
 # Lightning's own, about its torch and about a loader that needs no workers.
@@ -200,14 +200,16 @@ def test_low_rank_updates_train_alone_and_merge_to_the_same_model():
     assert all(name.endswith(("lora_A.weight", "lora_B.weight")) for name in update)
     after = model(x0, tau, **model.encode_text(prompts))
     assert not torch.allclose(after, before, atol=1e-3)
-    merge(plain, update)
+    merge_update(plain, update)
     torch.testing.assert_close(plain(x0, tau, **plain.encode_text(prompts)), after, atol=1e-4, rtol=1e-4)
 
 
 def test_an_update_that_fits_nowhere_is_refused():
     model = small_models.ToyModel(SMALL)
     with pytest.raises(ValueError, match="fits no layer"):
-        merge(model, {"dit.nowhere.lora_A.weight": torch.ones(1, 2), "dit.nowhere.lora_B.weight": torch.ones(2, 1)})
+        merge_update(
+            model, {"dit.nowhere.lora_A.weight": torch.ones(1, 2), "dit.nowhere.lora_B.weight": torch.ones(2, 1)}
+        )
 
 
 def test_both_stages_run_and_leave_cards(tmp_path):

@@ -15,7 +15,7 @@ from wan_tiny import refused, rewrite
 
 import small_models
 from pusa_lab.data import LatentCache, codec_hash, encode_folder, encode_steps, read_clip, text_hash
-from pusa_lab.pixels import fit, to_pixels
+from pusa_lab.pixels import crop_and_resize, to_pixels
 from pusa_lab.wan.encoders import WanEncoders
 from pusa_lab.wan.model import WanModel
 
@@ -102,7 +102,7 @@ def test_frames_are_cropped_resized_and_taken_at_the_models_rate(toy, tmp_path):
     write(tmp_path / "in" / "a.mp4", waves(65, (80, 100)), 32, "a red circle moves right")
     encode_folder(tmp_path / "in", toy, tmp_path / "out", "mini-vta")
     item = LatentCache(tmp_path / "out")[0]
-    pixels = fit(to_pixels(read_clip(tmp_path / "in" / "a.mp4")[::2]), (64, 64))
+    pixels = crop_and_resize(to_pixels(read_clip(tmp_path / "in" / "a.mp4")[::2]), (64, 64))
     with torch.no_grad():
         want = toy.encode_video(pixels)[0]
     torch.testing.assert_close(item["latents"].float(), want, atol=0.05, rtol=0.05)

@@ -21,7 +21,7 @@ from pusa_lab.training import Batch, VTAModule, add_lora
 from pusa_lab.training.lora import WAN_LAYERS, frozen_mark
 from pusa_lab.training.recipes import WAN_RECIPES, CacheBatches
 from pusa_lab.types import Geometry
-from pusa_lab.wan.folders import check, find
+from pusa_lab.wan.folders import check_wan_folder, find_folder
 from pusa_lab.wan.loading import read_transformer
 from pusa_lab.wan.lora import load_lora, save_lora
 from pusa_lab.wan.model import WanModel
@@ -57,7 +57,7 @@ def same(a, b):
 
 
 def wan(whole, name="transformer"):
-    return read_transformer(check(find(whole)), name, torch.bfloat16, None)
+    return read_transformer(check_wan_folder(find_folder(whole)), name, torch.bfloat16, None)
 
 
 def loss(whole, cache, lora=None):

@@ -18,7 +18,7 @@ from pusa_lab.data import LatentCache
 from pusa_lab.training import LatentVideoDataModule, VTAModule, run
 from pusa_lab.training.recipes import WAN_RECIPES, CacheBatches
 from pusa_lab.types import Geometry
-from pusa_lab.wan.folders import check, find
+from pusa_lab.wan.folders import check_wan_folder, find_folder
 from pusa_lab.wan.loading import read_transformer
 from pusa_lab.wan.trainable import TrainableWan
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
@@ -156,7 +156,9 @@ class TestAllWeights:
 
     def test_the_folder_is_what_a_plain_module_learns_and_diffusers_reads(self, whole, cache, two, tmp_path):
         found = LatentCache(cache)
-        transformer = read_transformer(check(find(whole)), "transformer", torch.bfloat16, None).float()
+        transformer = read_transformer(
+            check_wan_folder(find_folder(whole)), "transformer", torch.bfloat16, None
+        ).float()
         model = TrainableWan(transformer, Geometry((4, 8, 8), 4, 3, (32, 48), 8), {"": found.empty})
         sizes = {
             "max_steps": 4,

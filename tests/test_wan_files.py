@@ -8,7 +8,7 @@ from transformers import UMT5EncoderModel
 from wan_tiny import edit, pipeline, refused, rewrite, text_encoder, transformer, without
 
 from pusa_lab.wan import checks, loading
-from pusa_lab.wan.folders import check
+from pusa_lab.wan.folders import check_wan_folder
 from pusa_lab.wan.lora.names import original_name
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -33,21 +33,23 @@ class TestWeights:
     def test_headers_are_held_against_the_config(self, folder, monkeypatch, part, change, match):
         for reader in (loading.VTAWanTransformer3DModel, loading.AutoencoderKLWan, UMT5EncoderModel):
             monkeypatch.setattr(reader, "from_pretrained", None)
-        checks.check_weights(check(folder))
+        checks.check_weights(check_wan_folder(folder))
         rewrite(next((folder / part).glob("*.safetensors")), change)
-        refused(match, checks.check_weights, check(folder))
+        refused(match, checks.check_weights, check_wan_folder(folder))
 
     def test_what_no_model_uses_may_be_there(self, folder):
         file = folder / "transformer" / "diffusion_pytorch_model.safetensors"
         rewrite(file, lambda w: {**w, "blocks.0.attn2.norm_added_q.weight": torch.ones(24)})
-        checks.check_weights(check(folder))
-        loading.read_transformer(check(folder), "transformer", torch.float32)
+        checks.check_weights(check_wan_folder(folder))
+        loading.read_transformer(check_wan_folder(folder), "transformer", torch.float32)
 
     def test_two_experts(self, tmp_path):
         pipeline("wan2.2-a14b").save_pretrained(tmp_path)
-        checks.check_weights(check(tmp_path))
+        checks.check_weights(check_wan_folder(tmp_path))
         rewrite(tmp_path / "transformer_2" / "diffusion_pytorch_model.safetensors", without("proj_out.bias"))
-        refused("transformer_2 lacks 1 of 69 weights, first proj_out.bias", checks.check_weights, check(tmp_path))
+        refused(
+            "transformer_2 lacks 1 of 69 weights, first proj_out.bias", checks.check_weights, check_wan_folder(tmp_path)
+        )
 
 
 class TestTextEncoder:
@@ -58,8 +60,8 @@ class TestTextEncoder:
         edit(folder / "text_encoder" / "config.json", tie_word_embeddings=tied)
         words = {f"{name}.weight": want.clone() for name in kept}
         rewrite(folder / "text_encoder" / "model.safetensors", lambda w: {**without("shared")(w), **words})
-        checks.check_weights(check(folder))
-        encoder = loading.read_text_encoder(check(folder), torch.float32)[1]
+        checks.check_weights(check_wan_folder(folder))
+        encoder = loading.read_text_encoder(check_wan_folder(folder), torch.float32)[1]
         assert torch.equal(encoder.encoder.embed_tokens.weight, want)
 
     @pytest.mark.parametrize(
@@ -80,13 +82,15 @@ class TestTextEncoder:
 
         monkeypatch.setattr(UMT5EncoderModel, "from_pretrained", loses)
         match = rf"transformers {transformers.__version__} loses the word embeddings of .*: install transformers"
-        refused(match, loading.read_text_encoder, check(whole), torch.float32)
+        refused(match, loading.read_text_encoder, check_wan_folder(whole), torch.float32)
 
     def test_a_transformers_that_knows_other_names(self, whole, monkeypatch):
         encoder = text_encoder()
         give = lambda *_, **__: (encoder, {"missing_keys": {"encoder.embed_tokens.weight", "encoder.x"}})  # noqa: E731
         monkeypatch.setattr(UMT5EncoderModel, "from_pretrained", give)
-        refused("found no encoder.x and 0 more weights", loading.read_text_encoder, check(whole), torch.float32)
+        refused(
+            "found no encoder.x and 0 more weights", loading.read_text_encoder, check_wan_folder(whole), torch.float32
+        )
 
 
 def in_wans_names(weights, prefix=""):
@@ -98,7 +102,7 @@ def in_wans_names(weights, prefix=""):
 class TestSingleFile:
     @pytest.fixture
     def config(self, whole):
-        return check(whole, weights=False).config("transformer")
+        return check_wan_folder(whole, weights=False).config("transformer")
 
     def write(self, path, change=lambda w: w, **sizes):
         save_file({k: v.clone() for k, v in change(transformer(seed=5, **sizes).state_dict()).items()}, path)
@@ -118,7 +122,7 @@ class TestSingleFile:
     def test_it_is_read_as_a_folder_is(self, whole, config, tmp_path, dtype, naming):
         file = self.write(tmp_path / "wan.safetensors", naming)
         checks.check_single(file, config)
-        got = loading.read_transformer(check(whole), "transformer", dtype, file)
+        got = loading.read_transformer(check_wan_folder(whole), "transformer", dtype, file)
         transformer(seed=5).save_pretrained(tmp_path / "folder")
         want = loading.VTAWanTransformer3DModel.from_pretrained(tmp_path / "folder", torch_dtype=dtype)
         assert not any(tensor.is_meta for tensor in [*got.parameters(), *got.buffers()])
@@ -135,7 +139,7 @@ class TestSingleFile:
         eight = lambda w: {k: v.to(torch.float8_e4m3fn) if v.ndim == 2 else v for k, v in w.items()}  # noqa: E731
         file = self.write(tmp_path / "wan.safetensors", eight)
         checks.check_single(file, config)
-        got = loading.read_transformer(check(whole), "transformer", torch.bfloat16, file).proj_out.weight
+        got = loading.read_transformer(check_wan_folder(whole), "transformer", torch.bfloat16, file).proj_out.weight
         assert got.dtype == torch.bfloat16
         torch.testing.assert_close(got.float(), transformer(seed=5).proj_out.weight, atol=0.02, rtol=0.1)
 
@@ -168,7 +172,7 @@ class TestSingleFile:
     def test_what_is_refused_and_why(self, config, whole, tmp_path, change, match):
         file = self.write(tmp_path / "wan.safetensors", change)
         refused(match, checks.check_single, file, config)
-        refused(match, loading.read_transformer, check(whole), "transformer", torch.float32, file)
+        refused(match, loading.read_transformer, check_wan_folder(whole), "transformer", torch.float32, file)
 
     def test_other_depths_and_sizes(self, config, tmp_path):
         file = self.write(tmp_path / "deep.safetensors", num_layers=3)
@@ -194,7 +198,7 @@ class TestSingleFile:
 class TestUpdate:
     @pytest.fixture
     def config(self, whole):
-        return check(whole, weights=False).config("transformer")
+        return check_wan_folder(whole, weights=False).config("transformer")
 
     def write(self, path, width=24, **more):
         q = "blocks.0.self_attn.q.lora_{}.default.weight"

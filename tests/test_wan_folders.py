@@ -10,7 +10,7 @@ from transformers import UMT5EncoderModel
 from wan_tiny import edit, refused, rewrite, text_encoder
 
 from pusa_lab.wan import checks, loading
-from pusa_lab.wan.folders import check, find
+from pusa_lab.wan.folders import check_wan_folder, find_folder
 from pusa_lab.wan.prompts import PromptEncoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def encode(place, cache):
     """A caption as WanModel encodes it, and how often the encoder was read."""
-    folder, log = check(place), []
+    folder, log = check_wan_folder(place), []
     load = lambda: log.append(1) or loading.read_text_encoder(folder, torch.float32)  # noqa: E731
     return PromptEncoder(load, folder.identity("text_encoder"), cache)(["a dog"]), len(log)
 
@@ -45,12 +45,16 @@ class TestIdentity:
         """Also where the reads that are spread over the file miss it."""
         monkeypatch.setattr("pusa_lab.wan.folders.SAMPLE", 16)
         monkeypatch.setattr("pusa_lab.wan.folders.SAMPLES", 2)
-        before = check(folder).identity("text_encoder")
+        before = check_wan_folder(folder).identity("text_encoder")
         rewrite(
             folder / "text_encoder" / "model.safetensors",
             lambda weights: {k: v + 1 if k.endswith(name) else v for k, v in weights.items()},
         )
-        assert check(folder).identity("text_encoder") != before == check(whole).identity("text_encoder")
+        assert (
+            check_wan_folder(folder).identity("text_encoder")
+            != before
+            == check_wan_folder(whole).identity("text_encoder")
+        )
 
     def test_another_tokenizer(self, whole, folder, tmp_path):
         file = folder / "tokenizer" / "tokenizer.json"
@@ -61,7 +65,7 @@ class TestIdentity:
         other, reads = encode(folder, tmp_path / "cache")
         assert reads == 1
         assert not torch.equal(first, other)
-        assert check(folder).identity("vae") == check(whole).identity("vae")
+        assert check_wan_folder(folder).identity("vae") == check_wan_folder(whole).identity("vae")
 
     def test_numbers_that_are_not_finite_are_not_kept(self, folder, tmp_path):
         file = folder / "text_encoder" / "model.safetensors"
@@ -81,18 +85,18 @@ class TestHub:
         asked = []
         give = lambda name, allow_patterns: asked.append(allow_patterns) or str(whole)  # noqa: E731
         monkeypatch.setattr(huggingface_hub, "snapshot_download", give)
-        assert find("Wan-AI/X", weights=False) == find("Wan-AI/X") == whole
+        assert find_folder("Wan-AI/X", weights=False) == find_folder("Wan-AI/X") == whole
         assert asked == [["*.json", "tokenizer/*"], ["*.json", "tokenizer/*", "*.safetensors"]]
 
     def test_configs_are_checked_without_weights(self, folder):
         for file in folder.rglob("*.safetensors"):
             file.unlink()
-        found = check(folder, weights=False)
+        found = check_wan_folder(folder, weights=False)
         assert (found.experts, found.parameters) == (["transformer"], {})
         assert loading.folder_sizes(found, 5.0, (32, 64), 9).frames == 3
-        refused("has no safetensors", check, folder)
+        refused("has no safetensors", check_wan_folder, folder)
         edit(folder / "vae" / "config.json", z_dim=None)
-        refused("gives no z_dim", lambda: check(folder, weights=False))
+        refused("gives no z_dim", lambda: check_wan_folder(folder, weights=False))
 
 
 class TestKinds:
@@ -114,15 +118,15 @@ class TestKinds:
     )
     def test_another_model_or_half_a_config(self, folder, part, changes, match):
         edit(folder / part / "config.json", **changes)
-        refused(match, lambda: check(folder, weights=False))
+        refused(match, lambda: check_wan_folder(folder, weights=False))
 
     def test_no_config_at_all(self, folder):
         (folder / "transformer" / "config.json").write_text("[]")
-        refused("holds an empty list instead of a JSON object", check, folder)
+        refused("holds an empty list instead of a JSON object", check_wan_folder, folder)
 
     def test_a_saved_vta_model_is_a_wan(self, folder):
         edit(folder / "transformer" / "config.json", _class_name="VTAWanTransformer3DModel")
-        checks.check_weights(check(folder))
+        checks.check_weights(check_wan_folder(folder))
 
 
 class TestLayout:
@@ -130,34 +134,34 @@ class TestLayout:
         place = folder / "text_encoder"
         shutil.rmtree(place)
         text_encoder().save_pretrained(place, max_shard_size="10KB")
-        check(folder)
+        check_wan_folder(folder)
         (place / "model.safetensors.index.json").unlink()
-        refused(r"has no index .*3, first model-00001-of-00003.safetensors.: download", check, folder)
+        refused(r"has no index .*3, first model-00001-of-00003.safetensors.: download", check_wan_folder, folder)
         for file in sorted(place.glob("*.safetensors"))[1:]:
             file.unlink()
-        refused(r"has no index .*1, first model-00001-of-00003.safetensors.: download", check, folder)
+        refused(r"has no index .*1, first model-00001-of-00003.safetensors.: download", check_wan_folder, folder)
 
     def test_weights_in_two_precisions(self, folder):
         place = folder / "text_encoder"
         shutil.copy(place / "model.safetensors", place / "model_in_half.safetensors")
-        refused("has no index .*2, first model.safetensors.: download", check, folder)
+        refused("has no index .*2, first model.safetensors.: download", check_wan_folder, folder)
 
     def test_an_index_of_nothing(self, folder):
         (folder / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text("{}")
-        refused("lists no shards", check, folder)
+        refused("lists no shards", check_wan_folder, folder)
 
     def test_a_file_that_no_one_would_open(self, folder):
         (folder / "vae" / "diffusion_pytorch_model.safetensors").rename(folder / "vae" / "codec.safetensors")
-        refused("rename .*codec.safetensors to diffusion_pytorch_model.safetensors", check, folder)
+        refused("rename .*codec.safetensors to diffusion_pytorch_model.safetensors", check_wan_folder, folder)
 
     def test_an_empty_tokenizer(self, folder):
         (folder / "tokenizer" / "tokenizer.json").unlink()
-        refused("has neither tokenizer.json nor spiece.model", check, folder)
+        refused("has neither tokenizer.json nor spiece.model", check_wan_folder, folder)
 
     def test_a_spoilt_tokenizer_is_found_before_the_encoder_is_read(self, folder, monkeypatch):
         monkeypatch.setattr(UMT5EncoderModel, "from_pretrained", None)
         (folder / "tokenizer" / "tokenizer.json").write_text("{}")
-        refused("cannot be read as a tokenizer", loading.read_text_encoder, check(folder), torch.float32)
+        refused("cannot be read as a tokenizer", loading.read_text_encoder, check_wan_folder(folder), torch.float32)
 
 
 class TestForeignCode:
@@ -175,11 +179,11 @@ class TestForeignCode:
         monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on the terminal"))
 
     def test_it_is_refused_at_once(self, folder, trap):
-        refused("asks to run code that came with it", lambda: check(folder, weights=False))
+        refused("asks to run code that came with it", lambda: check_wan_folder(folder, weights=False))
         assert not trap.exists()
 
     def test_it_is_not_run_where_it_slips_in_later(self, whole, folder, trap):
-        found = check(whole)
+        found = check_wan_folder(whole)
         object.__setattr__(found, "path", folder)
         refused("cannot be read as a tokenizer", loading.read_text_encoder, found, torch.float32)
         assert not trap.exists()

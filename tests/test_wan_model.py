@@ -17,7 +17,7 @@ import pusa_lab as pl
 from pusa_lab.conditions import encode_at
 from pusa_lab.types import VideoModel
 from pusa_lab.wan import loading
-from pusa_lab.wan.folders import check
+from pusa_lab.wan.folders import check_wan_folder
 from pusa_lab.wan.model import WanModel
 from pusa_lab.wan.prompts import clean
 
@@ -240,7 +240,7 @@ class TestBadFolders:
         self.refused(broken, "a codec of 6 channels for a transformer of 4")
 
     def test_a_gpu_too_small(self, folders, monkeypatch):
-        folder = check(folders / "wan2.2-a14b")
+        folder = check_wan_folder(folders / "wan2.2-a14b")
         need = {k: n * (4 if k == "vae" else 2) for k, n in folder.parameters.items()}
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (max(need.values()) + 1, 0))
         gpu = torch.device("cuda")
@@ -253,7 +253,7 @@ class TestBadFolders:
 
 
 def test_parameters_are_counted_from_the_files(folders):
-    folder, pipe = check(folders / "wan2.2-a14b"), pipeline("wan2.2-a14b")
+    folder, pipe = check_wan_folder(folders / "wan2.2-a14b"), pipeline("wan2.2-a14b")
     for name in ("transformer", "transformer_2", "vae"):
         assert folder.parameters[name] == sum(p.numel() for p in getattr(pipe, name).parameters())
 

@@ -95,7 +95,7 @@ class TestSizes:
     def test_a_published_size_passes(self, folder):
         sizes = {"num_layers": 40, "num_attention_heads": 40, "attention_head_dim": 128, "ffn_dim": 13824}
         edit(folder / "transformer" / "config.json", **sizes)
-        assert folders.check(folder, weights=False).config("transformer")["num_layers"] == 40
+        assert folders.check_wan_folder(folder, weights=False).config("transformer")["num_layers"] == 40
 
 
 class TestIndex:
@@ -106,22 +106,22 @@ class TestIndex:
         found = json.loads(sharded.read_text())
         found["weight_map"]["proj_out.bias"] = name
         sharded.write_text(json.dumps(found))
-        refused("which is not a file inside", folders.check, folder)
+        refused("which is not a file inside", folders.check_wan_folder, folder)
 
     def test_a_second_index_is_checked_too(self, folder, sharded):
         """diffusers has its own choice of one."""
         other = sharded.with_name("diffusion_pytorch_model.fp16.safetensors.index.json")
         other.write_text(json.dumps({"weight_map": {"a": "../x.safetensors"}}))
-        refused("which is not a file inside", folders.check, folder)
+        refused("which is not a file inside", folders.check_wan_folder, folder)
         other.write_text(sharded.read_text())
-        folders.check(folder)
+        folders.check_wan_folder(folder)
 
     @pytest.mark.parametrize(
         "text", [DEEP, '{"a":' * 100_000, "", "{", "[]", "3", "null", '{"weight_map": []}', "\xff", "{}"]
     )
     def test_what_is_no_index(self, folder, sharded, text):
         sharded.write_bytes(text.encode("latin1"))
-        refused("index.json", folders.check, folder)
+        refused("index.json", folders.check_wan_folder, folder)
 
     def test_links_of_the_hubs_cache_are_followed(self, folder, sharded, tmp_path):
         blobs, snapshot = tmp_path / "cache" / "blobs", tmp_path / "cache" / "snapshots" / "abc"
@@ -131,7 +131,7 @@ class TestIndex:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, blobs / str(i))
             place.symlink_to(blobs / str(i))
-        found = folders.check(snapshot)
+        found = folders.check_wan_folder(snapshot)
         checks.check_weights(found)
         loading.read_transformer(found, "transformer", torch.float32)
 
@@ -146,7 +146,7 @@ class TestJson:
     @pytest.mark.parametrize("value", [3, "x", True, {"a": 1}, [], [None, None]])
     def test_a_second_transformer_that_is_none(self, folder, value):
         edit(folder / "model_index.json", transformer_2=value)
-        assert folders.check(folder, weights=False).experts == ["transformer"]
+        assert folders.check_wan_folder(folder, weights=False).experts == ["transformer"]
 
     @pytest.mark.parametrize("value", ["x", [1], 7, -1, True, float("nan")])
     def test_a_boundary_that_is_none(self, folder, value):
@@ -187,12 +187,12 @@ class TestHeaders:
         text = (header if isinstance(header, str) else self.header(**header)).encode()
         file = folder / "vae" / "diffusion_pytorch_model.safetensors"
         file.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
-        refused("is not a safetensors file|its header", folders.check, folder)
+        refused("is not a safetensors file|its header", folders.check_wan_folder, folder)
 
     def test_a_header_longer_than_the_file(self, folder):
         file = folder / "vae" / "diffusion_pytorch_model.safetensors"
         file.write_bytes((2**62).to_bytes(8, "little") + b"{}")
-        refused("is not a safetensors file", folders.check, folder)
+        refused("is not a safetensors file", folders.check_wan_folder, folder)
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ Packages add commands of their own through entry points of the group `pusa_lab.c
 """
 
 import inspect
+import runpy
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from pusa_lab.cli.terminal import drop_output, line, make_output_safe, say
@@ -41,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = line.set(shlex.join(["pusa-lab", *words]))
     name = " ".join(["pusa-lab", *words[:1]])
     try:
+        words = _with_imports(words)
         known = commands()
         if not words or words[0] in ("-h", "--help"):
             say(*_help(known))
@@ -66,6 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _with_imports(words: list[str]) -> list[str]:
+    """The words after the leading `--import FILE`s, whose files are run: what they register is known by name."""
+    while words[:1] == ["--import"]:
+        path = Path(words[1]) if len(words) > 1 else None
+        if path is None or path.suffix != ".py" or not path.is_file():
+            raise ValueError(f"--import {path or ''}: give the path of an existing .py file, before the command.")
+        runpy.run_path(str(path), run_name=path.stem)
+        words = words[2:]
+    return words
+
+
 def commands() -> dict[str, str]:
     """Every command and where its function is: ours, and those of other packages under names that we have not."""
     return {**{point.name: point.value for point in entry_points(group=GROUP)}, **COMMANDS}
@@ -89,10 +103,21 @@ def _function(place: str) -> Callable[..., Any]:
 
 
 def _help(known: dict[str, str]) -> list[str]:
-    lines = ["usage: pusa-lab COMMAND ...", "", "Video diffusion with one timestep per frame.", "", "commands:"]
+    lines = [
+        "usage: pusa-lab [--import FILE.py] COMMAND ...",
+        "",
+        "Video diffusion with one timestep per frame.",
+        "",
+        "commands:",
+    ]
     for command, place in known.items():
         lines.append(f"  {command:14}{(inspect.getdoc(_function(place)) or '').splitlines()[0]}")
-    return [*lines, "", "`pusa-lab COMMAND --help` lists the options of one."]
+    return [
+        *lines,
+        "",
+        "`pusa-lab COMMAND --help` lists the options of one. --import runs a Python file first, so that the schedules,",
+        "tasks, solvers and so on that it registers can be named: see docs/extending.md.",
+    ]
 
 
 def _run(command: str, place: str, words: Sequence[str]) -> None:
@@ -100,9 +125,9 @@ def _run(command: str, place: str, words: Sequence[str]) -> None:
     if any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(function).parameters.values()):
         function(*words)
         return
-    from pusa_lab.cli.parser import parse
+    from pusa_lab.cli.parser import parse_line
 
-    if (options := parse(command, function, words)) is None:
+    if (options := parse_line(command, function, words)) is None:
         return
     from pusa_lab.arguments import calling  # brings torch, which help does without
 

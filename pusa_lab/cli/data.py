@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pusa_lab.cli.terminal import plain, say
+from pusa_lab.cli.terminal import escaped, say
 from pusa_lab.cli.values import given, pixels
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def encode(
         ValueError: an option does not fit, no clip can be encoded, or the cache is of other settings.
     """
     from pusa_lab.data.clips import check_times
-    from pusa_lab.data.encode import check_encode, encode_steps, summarise
+    from pusa_lab.data.encode import check_encode, encode_report, encode_steps
     from pusa_lab.models import find_family, load_encoders
 
     # before gigabytes of a model are read
@@ -49,7 +49,7 @@ def encode(
     check_encode(folder, out, given(settings))
     encoders, by_recipe = load_encoders(model, **sizes), find_family(model).train is None
     steps = encode_steps(folder, encoders, out, name, fps=fps, start=start, **sizes)
-    say(str(summarise(_shown(steps))), _then(out, model, by_recipe))
+    say(str(encode_report(_shown(steps))), _then(out, model, by_recipe))
 
 
 def _then(out: Path, model: str, by_recipe: bool) -> str:
@@ -87,9 +87,9 @@ def show(cache: Path) -> None:
         "folder": _source(m),
         "written": f"by pusa_lab {m['version']}, format {m['format']}, {bytes_ / 2**20:,.1f} MiB",
     }
-    table = [f"{name:10}{plain(text)}" for name, text in rows.items()]
-    clips = [plain(f"  {clip['name']}: {clip['caption']}") for clip in m["clips"]]
-    broken = [plain(f"  {entry['name']} {entry['reason']}") for entry in m["broken"]]
+    table = [f"{name:10}{escaped(text)}" for name, text in rows.items()]
+    clips = [escaped(f"  {clip['name']}: {clip['caption']}") for clip in m["clips"]]
+    broken = [escaped(f"  {entry['name']} {entry['reason']}") for entry in m["broken"]]
     say(*table, *clips, *(["skipped", *broken] if broken else []))
 
 
@@ -110,7 +110,7 @@ def _shown(steps: Iterator["EncodedClip"]) -> Iterator["EncodedClip"]:
     """The same steps; on a terminal a line tells how far they are."""
     for step in steps:
         if sys.stderr.isatty():
-            sys.stderr.write(f"\r\033[K{step.number}/{step.total} {plain(step.name)} {step.outcome}")
+            sys.stderr.write(f"\r\033[K{step.number}/{step.total} {escaped(step.name)} {step.outcome}")
             sys.stderr.flush()
         yield step
     if sys.stderr.isatty():

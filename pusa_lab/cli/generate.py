@@ -35,6 +35,8 @@ def generate_videos(
     keyframes: list[str] | None = None,
     at: list[int] | None = None,
     pixel_at: list[int] | None = None,
+    task: str | None = None,
+    task_options: dict[str, Any] | None = None,
     noise: float | list[float] | None = None,
     mode: str | None = None,
     negative_prompt: str = "",
@@ -76,6 +78,8 @@ def generate_videos(
         keyframes: pictures that are known, at the places --at or --pixel-at.
         at: latent frame of each picture; -1 is the last.
         pixel_at: pixel frame of each picture, from 0.
+        task: a name in pusa_lab.tasks.TASKS, in place of the options above.
+        task_options: its arguments, a file where it takes a picture or clip; --task-options.picture a.png.
         noise: noise level of known frames, one for all or one each (default: 0, which keeps them exactly).
         mode: how known frames are kept; freeze, denoise (default), hold, replacement or label.
         negative_prompt: caption to be guided away from.
@@ -112,10 +116,10 @@ def generate_videos(
     check_loading(model, loading)
     loaded = load(model, **loading)
     frames = _frames(options, loaded.geometry, sampling["schedule"])
-    loaded, task = task_of(options, pictures, loaded, frames)
+    loaded, known_frames = task_of(options, pictures, loaded, frames)
     loaded.encode_text(prompt)  # what it cannot read is said before the first video is made
     for caption, number, path in jobs:
-        result = pusa_lab.generate(loaded, caption, task, **sampling, frames=frames, seed=number)
+        result = pusa_lab.generate(loaded, caption, known_frames, **sampling, frames=frames, seed=number)
         _write(path, result, loaded.geometry, options, caption, number)
 
 

@@ -118,7 +118,7 @@ def expected(hint: Any) -> str:
     return WORDS.get(get_origin(hint) or hint, getattr(hint, "expected", "a path"))
 
 
-def parse(command: str, function: Callable[..., Any], words: Sequence[str]) -> dict[str, Any] | None:
+def parse_line(command: str, function: Callable[..., Any], words: Sequence[str]) -> dict[str, Any] | None:
     """What a function is to be called with.
 
     A required parameter is given by its place, others are options; of a list that is required every word is an entry.

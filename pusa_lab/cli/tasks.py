@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,13 @@ NEEDS = {
     "known_parts": ("video",),
     "at": ("keyframes",),
     "pixel_at": ("keyframes",),
-    "noise": ("image", "video", "keyframes"),
-    "mode": ("image", "video", "keyframes"),
+    "noise": ("image", "video", "keyframes", "task"),
+    "mode": ("image", "video", "keyframes", "task"),
+    "task_options": ("task",),
 }
 """Option -> one of these has to be there too."""
 APART = (
-    ("image", "video", "keyframes"),
+    ("image", "video", "keyframes", "task"),
     ("end_image", "loop"),
     ("end_video", "known", "known_parts"),
     ("at", "pixel_at"),
@@ -53,6 +54,8 @@ def check_task(options: Mapping[str, Any]) -> None:
     for name, needed in NEEDS.items():
         if name in there and not any(other in there for other in needed):
             raise ValueError(f"{flag(name)} was given without {' or '.join(map(flag, needed))}: give both.")
+    if options["task"] is not None:
+        check_named_task(options["task"], options["task_options"] or {})
     if "keyframes" in there and not {"at", "pixel_at"} & there.keys():
         raise ValueError("--keyframes was given without --at or --pixel-at: say at which frames they are.")
 
@@ -138,6 +141,8 @@ def task_of(
         return model.given(pictures["image"]), None
     noise = options["noise"]
     levels = given({"noise": tuple(noise) if isinstance(noise, list) else noise, "mode": options["mode"]})
+    if options["task"] is not None:
+        return model, _by_name(options["task"], options["task_options"] or {}, model.geometry.fps, levels)
     if options["video"] is not None:
         return model, _of_clips(options, model.geometry, frames, levels)
     if options["keyframes"] is not None:
@@ -149,6 +154,49 @@ def task_of(
     if options["image"] is not None:
         return model, tasks.image_to_video(pictures["image"], **levels)
     return model, tasks.text_to_video()
+
+
+def check_named_task(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse a task that is not registered, options that it does not take, and files that cannot be read.
+
+    Args:
+        name: in `pusa_lab.tasks.TASKS`.
+        options: its arguments, as they were typed.
+
+    Raises:
+        ValueError: the first of these.
+    """
+    from pusa_lab.models import check_options
+    from pusa_lab.tasks import TASKS
+
+    function = TASKS.find(name)
+    check_options(function, options, f"the task {name}", ("noise", "mode"), first=0)
+    parameters = inspect.signature(function).parameters.values()
+    if missing := [
+        p.name for p in parameters if p.default is p.empty and p.name not in options and p.kind != p.VAR_KEYWORD
+    ]:
+        raise ValueError(f"the task {name} needs {missing[0]}: give --task-options.{missing[0]}.")
+    for value in options.values():
+        _with_files(value, lambda path: look_at_clip("--task-options", str(path)))
+
+
+def _by_name(name: str, options: Mapping[str, Any], fps: float, levels: Mapping[str, Any]) -> "Task":
+    from pusa_lab.data import read_clip
+    from pusa_lab.tasks import TASKS
+
+    values = {key: _with_files(value, lambda path: read_clip(path, fps=fps)) for key, value in options.items()}
+    return TASKS.find(name)(**values, **levels)
+
+
+def _with_files(value: Any, read: Callable[[Path], Any]) -> Any:
+    """The same with pictures and clips in place of their paths."""
+    from pusa_lab.data import read_picture
+    from pusa_lab.data.folders import SUFFIXES
+
+    if isinstance(value, list):
+        return [_with_files(one, read) for one in value]
+    suffix = Path(value).suffix.lower() if isinstance(value, str) else ""
+    return read_picture(value) if suffix in PICTURES else read(Path(value)) if suffix in SUFFIXES else value
 
 
 def _of_clips(options: Mapping[str, Any], geometry: Any, frames: int, levels: Mapping[str, Any]) -> "Task":

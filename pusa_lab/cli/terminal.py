@@ -22,7 +22,7 @@ def say(*lines: str) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
-def plain(text: str) -> str:
+def escaped(text: str) -> str:
     """Escape control characters, with which an untrusted file could change the terminal.
 
     Args:

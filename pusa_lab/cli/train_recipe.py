@@ -36,10 +36,10 @@ def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
             fault = f"--{name} {value!r:.300} is not an existing folder" if value else f"--{name} is missing"
             raise ValueError(f"{fault}: give --data CACHE, a latent cache, and --model FOLDER, a Wan's folder.")
     from pusa_lab.finetune import check_wan, train_wan
-    from pusa_lab.wan.folders import check, find
+    from pusa_lab.wan.folders import check_wan_folder, find_folder
     from pusa_lab.wan.loading import read_codec, read_transformer
 
-    folder = check(find(model))
+    folder = check_wan_folder(find_folder(model))
     name, config = _expert(folder, given.get("expert"), config)
     out = given.get("out", OUT)
     if config.lora_rank and out.suffix != ".safetensors":

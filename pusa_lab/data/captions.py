@@ -49,7 +49,7 @@ class Captions:
         """
         if beside := self._beside(path):
             return _agreed({_text(text): text.name for text in beside})
-        return _agreed({" ".join(caption.split()): where for caption, where in self.rows.get(plain(name), [])})
+        return _agreed({" ".join(caption.split()): where for caption, where in self.rows.get(normal_name(name), [])})
 
     def _beside(self, path: Path) -> list[Path]:
         """Text files with the clip's name, or else those whose names differ from it only in case."""
@@ -59,7 +59,7 @@ class Captions:
                 if text.suffix.lower() == ".txt" and not text.name.startswith(".") and text.is_file():
                     texts[_folded(text.stem)].append(text)
         found = self.texts[path.parent].get(_folded(path.stem), [])
-        return [text for text in found if plain(text.stem) == plain(path.stem)] or found
+        return [text for text in found if normal_name(text.stem) == normal_name(path.stem)] or found
 
 
 def _folded(name: str) -> str:
@@ -81,7 +81,7 @@ def _text(path: Path) -> str:
 
 
 @checked
-def plain(name: str) -> str:
+def normal_name(name: str) -> str:
     """Return the normal form of a file's name: Unicode NFC, slashes, no leading "./".
 
     Args:
@@ -135,7 +135,7 @@ def read_captions(folder: Path) -> Captions:
     for table in sorted(folder.iterdir()):
         if table.name.lower() in TABLES and table.is_file():
             for number, file, caption in _rows(table):
-                rows[plain(file)].append((caption, f"{table.name} line {number}"))
+                rows[normal_name(file)].append((caption, f"{table.name} line {number}"))
     return Captions(rows)
 
 

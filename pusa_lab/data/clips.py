@@ -12,7 +12,7 @@ import numpy as np
 from pusa_lab.arguments import checked
 from pusa_lab.data.decode import Shown, decoded, nearest
 from pusa_lab.files import existing_file
-from pusa_lab.pixels import fit, to_pixels, to_uint8
+from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
 from pusa_lab.sentences import counted
 
 MOST_BYTES = 2 * 2**30
@@ -146,7 +146,7 @@ def _noted(shown: Iterator[Shown], seen: deque[Fraction]) -> Iterator[Shown]:
 
 def _picture(shown: Shown, size: tuple[int, int] | None) -> np.ndarray:
     """The frame as RGB uint8 (h, w, 3), cropped and resized to `size`."""
-    return shown.picture() if size is None else to_uint8(fit(to_pixels(shown.picture()), size))[0, 0]
+    return shown.picture() if size is None else to_uint8(crop_and_resize(to_pixels(shown.picture()), size))[0, 0]
 
 
 def _stacked(kept: deque[np.ndarray | Shown], size: tuple[int, int] | None) -> np.ndarray:

@@ -96,7 +96,7 @@ def encode_folder(folder: str | Path, model: Encoder, out: str | Path, name: str
         ValueError: as `encode_steps`.
         OSError: as `encode_steps`.
     """
-    return summarise(encode_steps(folder, model, out, name, **options))
+    return encode_report(encode_steps(folder, model, out, name, **options))
 
 
 @checked
@@ -225,8 +225,8 @@ def _state(clip: ClipFile) -> FileState | None:
 
 
 @checked
-def summarise(steps: Iterator[EncodedClip]) -> EncodeReport:
-    """Run through all steps and summarise them.
+def encode_report(steps: Iterator[EncodedClip]) -> EncodeReport:
+    """Run through all steps and encode_report them.
 
     Args:
         steps: from `encode_steps`.

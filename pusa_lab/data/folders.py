@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pusa_lab.arguments import checked
-from pusa_lab.data.captions import Captions, NoCaption, plain, read_captions
+from pusa_lab.data.captions import Captions, NoCaption, normal_name, read_captions
 from pusa_lab.data.clips import read_pieces
 
 SUFFIXES = (
@@ -85,7 +85,7 @@ def find_clips(folder: str | Path, need_captions: bool = True) -> list[ClipFile]
         raise ValueError(f"no clips in {folder}: put files there that end in {', '.join(SUFFIXES)}.")
     captions = read_captions(folder)
     found = [_found(path, name, captions, need_captions) for name, path in paths.items()]
-    there = {plain(name) for name in paths}
+    there = {normal_name(name) for name in paths}
     lost = "is named in a caption table, but there is no such clip."
     missing = [
         ClipFile(folder / name, name, rows[0][0], lost) for name, rows in captions.rows.items() if name not in there

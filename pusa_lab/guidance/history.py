@@ -61,10 +61,8 @@ def temporal(histories: Sequence[Sequence[int]], weights: Sequence[float | int])
     Source: arXiv 2502.06764.
     """
     if len(histories) != len(weights):
-        raise ValueError(
-            f"{counted(len(histories), 'part')} of the history with {counted(len(weights), 'weight')}: "
-            "give one for each."
-        )
+        parts = f"{counted(len(histories), 'part')} of the history"
+        raise ValueError(f"{parts} with {counted(len(weights), 'weight')}: give one for each.")
     return [Term(frames, 0.0, weight) for frames, weight in zip(histories, weights, strict=True)]
 
 

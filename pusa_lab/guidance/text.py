@@ -97,10 +97,7 @@ def _inside(tau: Tau, interval: Interval) -> Bool[Tensor, "b f"]:
 
 def _of_frames(scales: Tensor, tau: Tau, x: Video) -> Tau:
     if scales.ndim and len(scales) != x.shape[2]:
-        raise ValueError(
-            f"{counted(len(scales), 'scale')} for x of shape {tuple(x.shape)} (b c f h w), which has "
-            f"{counted(x.shape[2], 'frame')}: give one scale, or one per frame."
-        )
+        raise ValueError(f"{counted(len(scales), 'scale')} for {counted(x.shape[2], 'frame')}: give one, or one each.")
     return scales.to(x.device, torch.promote_types(x.dtype, torch.float32)).expand(tau.shape)
 
 

@@ -3,6 +3,10 @@
 Measures that answer the question of a dimension of VBench-I2V have its name. None of them needs a trained network.
 """
 
+from collections.abc import Callable
+
+from torch import Tensor
+
 from pusa_lab.metrics.appearance import (
     background_consistency,
     foreground,
@@ -16,9 +20,14 @@ from pusa_lab.metrics.intervals import Interval, bootstrap, bootstrap_of, resamp
 from pusa_lab.metrics.quality import imaging_quality
 from pusa_lab.metrics.temporal import boundary_jump, dynamic_degree, flicker, motion_smoothness
 from pusa_lab.metrics.vbench import I2V, QUALITY, RANGES, totals
+from pusa_lab.registry import Registry
+
+METRICS: Registry[Callable[..., Tensor]] = Registry("metric", "pusa_lab.metrics", {"psnr": psnr, "ssim": ssim})
+"""Name -> measure of frames against the truth, (clip, truth) -> (b, pf). The suite has a column for each."""
 
 __all__ = [
     "I2V",
+    "METRICS",
     "QUALITY",
     "RANGES",
     "Interval",

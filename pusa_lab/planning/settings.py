@@ -44,7 +44,7 @@ BOUNDS = {
 }
 """Largest numbers that are planned, those that sampling and training take; a larger one is taken for a mistake."""
 MOST_SIDE = 2**15
-"""Largest height or width in pixels, as `pixels.fit` takes."""
+"""Largest height or width in pixels, as `pixels.crop_and_resize` takes."""
 MOST_PRICE = 1_000_000
 """US dollars per GPU and hour; more is taken for a mistake."""
 WHY = {

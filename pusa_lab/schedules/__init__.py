@@ -39,6 +39,7 @@ from pusa_lab.schedules.matrices import (
     scale_columns,
     synchronous,
 )
+from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS
 from pusa_lab.schedules.waves import (
     blockwise,
     chunk_windows,
@@ -95,6 +96,7 @@ def as_matrix(
 __all__ = [
     "GRIDS",
     "SCHEDULES",
+    "TIMESTEP_SAMPLERS",
     "AnySchedule",
     "Description",
     "as_matrix",

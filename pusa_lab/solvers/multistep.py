@@ -10,7 +10,7 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.solvers.onestep import Step, euler_step
-from pusa_lab.timesteps import per_frame
+from pusa_lab.timesteps import per_frame, velocity_of
 from pusa_lab.types import Denoiser, Tau, Video
 
 
@@ -68,7 +68,7 @@ class AdamsBashforth:
         past = _Past(self.order - 1)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
-            v = denoiser(x, tau, **cond)
+            v = velocity_of(denoiser, x, tau, **cond)
             past.see(v, _exact(tau))
             dt = _exact(tau_next) - _exact(tau)
             v = _plus(v, past.changes, _adams_bashforth(dt, past.gaps), dt)
@@ -99,7 +99,7 @@ class DPMSolver:
         past = _Past(2 if self.correct else 1)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
-            v = denoiser(x, tau, **cond)
+            v = velocity_of(denoiser, x, tau, **cond)
             t, t_next = _exact(tau), _exact(tau_next)
             log_snr, log_snr_next = ((1 - t) / t).log(), ((1 - t_next) / t_next).log()
             past.see(x - per_frame(tau, x) * v, log_snr)

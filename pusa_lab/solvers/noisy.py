@@ -9,7 +9,7 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
 from pusa_lab.solvers.onestep import Step, euler
-from pusa_lab.timesteps import interpolate, per_frame, velocity, x0_from_v
+from pusa_lab.timesteps import interpolate, per_frame, velocity, velocity_of, x0_from_v
 from pusa_lab.types import Denoiser, Tau, Video
 
 
@@ -71,7 +71,7 @@ class Consistency:
         noise = _noise(self.seed or 0)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
-            v = denoiser(x, tau, **cond)
+            v = velocity_of(denoiser, x, tau, **cond)
             x0, eps, rests = x0_from_v(x, v, tau), noise(x), per_frame(tau_next - tau, x) == 0
             return torch.where(rests, x, interpolate(x0, eps, tau_next)), torch.where(rests, v, velocity(x0, eps))
 

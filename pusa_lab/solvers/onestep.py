@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.timesteps import check_levels, per_frame
+from pusa_lab.timesteps import check_levels, per_frame, velocity_of
 from pusa_lab.types import Denoiser, Tau, Video
 
 Step: TypeAlias = Callable[..., tuple[Video, Video]]
@@ -55,7 +55,7 @@ def euler(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) ->
     Raises:
         ValueError: as `euler_step`.
     """
-    v = denoiser(x, tau, **cond)
+    v = velocity_of(denoiser, x, tau, **cond)
     return euler_step(x, v, tau, tau_next), v
 
 
@@ -74,7 +74,7 @@ def heun(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> 
     ahead, v = euler(denoiser, x, tau, tau_next, **cond)
     if not ((tau_next != tau) & (tau_next > 0)).any():
         return ahead, v
-    mean = (v + denoiser(ahead, tau_next, **cond)) / 2
+    mean = (v + velocity_of(denoiser, ahead, tau_next, **cond)) / 2
     v = torch.where(per_frame(tau_next, x) > 0, mean, v)
     return euler_step(x, v, tau, tau_next), v
 
@@ -91,5 +91,5 @@ def midpoint(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any)
     """
     half = (tau + tau_next) / 2
     ahead, _ = euler(denoiser, x, tau, half, **cond)
-    v = denoiser(ahead, half, **cond)
+    v = velocity_of(denoiser, ahead, half, **cond)
     return euler_step(x, v, tau, tau_next), v

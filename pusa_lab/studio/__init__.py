@@ -9,11 +9,11 @@ import torch
 from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.samplers import State
 from pusa_lab.studio.editing import Editor, Fault
-from pusa_lab.studio.runs import Lane, sheet
+from pusa_lab.studio.runs import Lane, sprite_sheet
 from pusa_lab.studio.session import Session
-from pusa_lab.studio.shared import StudioMixin, plain
+from pusa_lab.studio.shared import StudioMixin, needs_plain_widgets
 from pusa_lab.types import Clip, Video, VideoModel
-from pusa_lab.viz.animate import estimate, pictures
+from pusa_lab.viz.animate import clean_estimate, pictures
 
 __all__ = ["Editor", "Fault", "Lane", "Player", "ScheduleStudio", "Session"]
 
@@ -40,7 +40,7 @@ def ScheduleStudio(
         ValueError: frames or steps is out of range.
     """
     session = Session(model, frames, steps, prompt, truth)
-    if plain():
+    if needs_plain_widgets():
         from pusa_lab.studio.fallback import PlainStudio
 
         return PlainStudio(session)
@@ -64,12 +64,12 @@ def Player(states: Iterable[State], decode: Callable[[Video], Clip] | None = Non
     for k, state in enumerate(states):
         if not isinstance(state, State):
             raise ArgumentError(f"states holds {shown(state)}: give the states of sample_steps.")
-        sheets[k] = sheet(pictures(estimate(state), decode))
+        sheets[k] = sprite_sheet(pictures(clean_estimate(state), decode))
         rows.append(state.tau[0].detach().float().cpu())
     if not rows:
         raise ValueError("no states to show: give those of sample_steps, or a list of them.")
     lane = Lane("", torch.stack(rows), sheets)
-    if plain():
+    if needs_plain_widgets():
         from pusa_lab.studio.fallback import strip
 
         return strip(lane)

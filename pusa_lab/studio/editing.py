@@ -72,7 +72,7 @@ class Editor:
 
     @schedule.setter
     def schedule(self, matrix: Any) -> None:
-        self._push(edits.numbers(matrix, self.frames))
+        self._push(edits.as_levels(matrix, self.frames))
 
     @property
     def origin(self) -> tuple[str, dict[str, Any]] | None:

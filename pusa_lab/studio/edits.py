@@ -20,7 +20,7 @@ MOST_ROWS, MOST_LEVELS = 10_000, 50_000
 
 
 @checked
-def numbers(matrix: Any, frames: int) -> Schedule:
+def as_levels(matrix: Any, frames: int) -> Schedule:
     """Convert a matrix (rows, frames) to a float32 tensor; its levels may have faults, but its shape must fit.
 
     Args:

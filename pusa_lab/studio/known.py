@@ -45,7 +45,7 @@ class Given:
 
 
 @checked
-def task_of(given: Sequence[Given], geometry: Geometry, frames: int) -> Task:
+def task_from(given: Sequence[Given], geometry: Geometry, frames: int) -> Task:
     """Make the task of known frames, with a name that fits them, and check it against the model.
 
     Args:
@@ -111,7 +111,7 @@ def _bare(given: Sequence[Given]) -> Task:
 
 
 @checked
-def read(name: str, content: str | bytes | memoryview, fps: float | int | None = None) -> np.ndarray:
+def read_dropped(name: str, content: str | bytes | memoryview, fps: float | int | None = None) -> np.ndarray:
     """Read a dropped file as (h, w, 3) or (pixel frames, h, w, 3) uint8.
 
     Args:

@@ -17,7 +17,7 @@ from pusa_lab.generate import Run
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.samplers import State
 from pusa_lab.types import Clip, Schedule, Video
-from pusa_lab.viz.animate import decoded, estimate, middles, pictures
+from pusa_lab.viz.animate import clean_estimate, decoded_states, middles, pictures
 
 SPARE = 0.5
 """Seconds by which decoding may take longer than sampling; rows skipped for it are decoded after the video."""
@@ -55,12 +55,12 @@ def shots(run: Run, decode: Callable[[Video], Clip], spare: float = SPARE) -> It
         shot = Shot(state.row, sampling=sampling)
         if state.row == len(run.schedule) - 1:
             with torch.no_grad():
-                shot.video = to_uint8(decoded(decode, state.x[:1]))[0]
+                shot.video = to_uint8(decoded_states(decode, state.x[:1]))[0]
             shot.pictures = shot.video[middles(state.x.shape[2], len(shot.video))]
         elif decoding <= sampling + spare:
-            shot.pictures = pictures(estimate(state), decode)
+            shot.pictures = pictures(clean_estimate(state), decode)
         else:
-            left.append(State(state.row, state.tau, estimate(state)))
+            left.append(State(state.row, state.tau, clean_estimate(state)))
         decoding += time.perf_counter() - began
         yield shot
         began = time.perf_counter()
@@ -95,9 +95,9 @@ class Lane:
             truth: (pixel frames, h, w, 3) uint8, or None if it is unknown.
         """
         if shot.pictures is not None:
-            self.sheets[shot.row] = sheet(shot.pictures)
+            self.sheets[shot.row] = sprite_sheet(shot.pictures)
         if shot.video is not None:
-            self.video, self.clip = shot.video, sheet(shot.video)
+            self.video, self.clip = shot.video, sprite_sheet(shot.video)
             self.scores = scores(shot.video, self.schedule.shape[1], truth)
 
     def message(self) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def scores(video: np.ndarray, frames: int, truth: np.ndarray | None = None) -> d
 
 
 @checked
-def sheet(frames: np.ndarray) -> str:
+def sprite_sheet(frames: np.ndarray) -> str:
     """Put frames side by side into a JPEG and return it as a data URL; small frames are enlarged.
 
     Args:

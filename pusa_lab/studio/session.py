@@ -198,7 +198,7 @@ class Session:
             if name not in ("still.png", "clip.mp4"):
                 raise ValueError(f"no asset {name!r}: choose still.png or clip.mp4.")
             content = (ASSETS / name).read_bytes()
-        clip = known.read(name, content, None if self.model is None else self.model.geometry.fps)
+        clip = known.read_dropped(name, content, None if self.model is None else self.model.geometry.fps)
         if clip.ndim == 4 and self.model is not None:
             clip = clip[: self.model.geometry.pixel_frames(max(1, self.editor.frames // 2))]
         self._give([*self.given, known.Given(name, clip, at)], preset=True)
@@ -230,7 +230,7 @@ class Session:
             _ = noise_levels(one.noise, np.size(one.noise)), one.known  # both raise if something is wrong
         if self.model is not None:
             given = known.with_preset(given, self.model.geometry, self.editor.frames) if preset else given
-            known.task_of(given, self.model.geometry, self.editor.frames)
+            known.task_from(given, self.model.geometry, self.editor.frames)
         self.given = given
 
     def _pin(self) -> None:
@@ -277,7 +277,7 @@ class Session:
         if self._stop.is_set() or self.model is None:
             return
         began, settings = time.perf_counter(), dict(self.settings)
-        task = known.task_of(self.given, self.model.geometry, self.editor.frames)
+        task = known.task_from(self.given, self.model.geometry, self.editor.frames)
         run = prepare(self.model, settings.pop("prompt"), task, schedule=schedule, **settings)
         lanes[name] = lane = Lane(line, run.schedule)
         self.lanes = dict(lanes)

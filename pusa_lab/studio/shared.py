@@ -14,7 +14,7 @@ from pusa_lab.studio.session import Session
 from pusa_lab.types import Schedule
 
 
-def plain() -> bool:
+def needs_plain_widgets() -> bool:
     """Whether widgets are made of ipywidgets alone: if anywidget is missing, or if PUSA_LAB_WIDGETS=plain is set."""
     return os.environ.get("PUSA_LAB_WIDGETS") == "plain" or find_spec("anywidget") is None
 

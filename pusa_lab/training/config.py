@@ -1,13 +1,16 @@
 """The configuration of a training run, checked before it starts."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, returned
 from pusa_lab.losses import WEIGHTS
-from pusa_lab.registry import written_calls
+from pusa_lab.registry import Registry, written_calls
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS, TimestepSampler, shift_timesteps
 from pusa_lab.types import Tau
 
@@ -66,7 +69,8 @@ class TrainConfig:
     t_max: float = 1.0
     """Largest timestep tau that is sampled: the boundary, for the expert for low noise."""
     weight: str = "uniform"
-    """Weight of each frame's loss by its timestep, a name in losses.WEIGHTS; the paper uses uniform."""
+    """Weight of each frame's loss by its timestep, a name in losses.WEIGHTS, perhaps with
+    settings, as in "min_snr(gamma=2)"; the paper uses uniform."""
     per_sample_weighting: bool = False
     """Multiply the mean loss of a clip by its mean weight, as the released trainer does, instead of frame by frame."""
     lora_rank: int = 0
@@ -110,7 +114,7 @@ class TrainConfig:
             if getattr(self, name) > most:
                 raise ValueError(f"{name}={getattr(self, name)}: give at most {most}.")
         choices = {"lr_scheduler": LR_SCHEDULERS, "optimizer": OPTIMIZERS, "precision": PRECISIONS}
-        choices |= {"compile": COMPILE_MODES, "weight": (*WEIGHTS,)}
+        choices |= {"compile": COMPILE_MODES}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 listed = ", ".join(word or "'' (none)" for word in known)
@@ -122,6 +126,7 @@ class TrainConfig:
         if not 0 <= self.p_async <= 1:
             raise ValueError(f"p_async={self.p_async}: give a probability in [0, 1].")
         self.make_timestep_sampler()
+        self.make_weight()(torch.rand(1, 2))
 
     def make_timestep_sampler(self) -> TimestepSampler:
         """Return the timestep sampler of this configuration: (batch, frames, generator) -> tau (batch, frames).
@@ -130,13 +135,10 @@ class TrainConfig:
             ValueError: there is no such timestep sampler or setting, or t_min, t_max and shift are not a range and a
                 positive number.
         """
-        try:
-            TIMESTEP_SAMPLERS.find(self.timestep_sampler.split("(")[0])
-            name, settings = written_calls(self.timestep_sampler, TIMESTEP_SAMPLERS)[0]
-            settings = {"p_async": self.p_async, **settings} if name == "mixed" else settings
-            sampler = TIMESTEP_SAMPLERS[name](**settings)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"timestep_sampler={self.timestep_sampler!r:.60}: {error}") from error
+        maker = self._written("timestep_sampler", TIMESTEP_SAMPLERS)
+        if maker.func is TIMESTEP_SAMPLERS["mixed"]:
+            maker = partial(maker.func, **{"p_async": self.p_async, **maker.keywords})
+        sampler = self._fitting("timestep_sampler", maker)
         if (self.t_min, self.t_max) != (0, 1):
             if not (0 <= self.t_min < self.t_max <= 1 and 0 < self.shift < math.inf):
                 raise ValueError(
@@ -147,6 +149,31 @@ class TrainConfig:
             back = [tau / (self.shift - (self.shift - 1) * tau) for tau in (self.t_min, self.t_max)]
             sampler = within(sampler, *back)
         return shift_timesteps(sampler, self.shift)
+
+    def make_weight(self) -> Callable[[Tau], Tau]:
+        """Return the weight of this configuration: tau (b, f) -> weights (b, f).
+
+        Raises:
+            ValueError: there is no such weight or setting.
+        """
+        weight = self._written("weight", WEIGHTS)
+        return lambda tau: returned(self._fitting("weight", weight, tau), Tau, f"the weight {self.weight}")
+
+    def _written(self, field: str, registry: Registry[Callable[..., Any]]) -> partial[Any]:
+        """The function that a field names, with the settings that it gives."""
+        text = getattr(self, field)
+        try:
+            registry.find(text.split("(")[0].strip())
+            ((name, settings),) = written_calls(text, registry)
+        except ValueError as error:
+            raise ValueError(f"{field}={text!r:.60}: {error}") from error
+        return partial(registry[name], **settings)
+
+    def _fitting(self, field: str, function: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return function(*args)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{field}={getattr(self, field)!r:.60}: {error}") from error
 
     @checked
     def accumulate(self, processes: int) -> int:

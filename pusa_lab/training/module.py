@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pusa_lab.arguments import checked, shown
-from pusa_lab.losses import WEIGHTS, fafm_frame_loss
+from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.metrics import psnr
 from pusa_lab.sentences import counted
 from pusa_lab.training.batch import Batch
@@ -148,7 +148,7 @@ class VTAModule(TrainedModule):
 
     def __init__(self, model: torch.nn.Module, config: TrainConfig, report: Report | None = None):
         super().__init__(model, config, report)
-        self.timestep_sampler = config.make_timestep_sampler()
+        self.timestep_sampler, self.weight = config.make_timestep_sampler(), config.make_weight()
         self.step_losses: list[tuple[Tensor, Tensor]] = []
         loss = fafm_frame_loss
         self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
@@ -232,7 +232,7 @@ class VTAModule(TrainedModule):
             tau: timesteps (b, f).
             loss: of each frame, l (b, f).
         """
-        weight = WEIGHTS[self.config.weight](tau)
+        weight = self.weight(tau)
         if self.config.per_sample_weighting:
             weight = weight.mean(1, keepdim=True)
         return (weight * loss).mean()

@@ -28,14 +28,14 @@ def animate(states: Iterable[State], decode: Callable[[Video], Clip] | None = No
     Raises:
         ValueError: there are no states.
     """
-    sheets = [np.concatenate(list(pictures(estimate(state), decode)), axis=1) for state in states]
+    sheets = [np.concatenate(list(pictures(clean_estimate(state), decode)), axis=1) for state in states]
     if not sheets:
         raise ValueError("no states to show: give those of sample_steps, or a list of them.")
     return np.stack(sheets)
 
 
 @checked
-def estimate(state: State) -> Video:
+def clean_estimate(state: State) -> Video:
     """Return the clean estimate at a state, x0, or x before the first denoiser call; the first sample (1, c, f, h, w).
 
     Args:
@@ -58,12 +58,12 @@ def pictures(latents: Video, decode: Callable[[Video], Clip] | None = None) -> n
     if not latents.numel():
         raise ValueError(f"latents is {shown(latents)}: give latents that are not empty.")
     with torch.no_grad():
-        video = to_uint8(_colours(latents) if decode is None else decoded(decode, latents))[0]
+        video = to_uint8(_colours(latents) if decode is None else decoded_states(decode, latents))[0]
     return video[middles(latents.shape[2], len(video))]
 
 
 @checked
-def decoded(decode: Callable[[Video], Clip], latents: Video) -> Clip:
+def decoded_states(decode: Callable[[Video], Clip], latents: Video) -> Clip:
     """Return the pixels that a function makes of latents.
 
     Args:

@@ -16,7 +16,7 @@ from pusa_lab.sentences import counted
 from pusa_lab.wan.folders import Folder, check_whole, tensors, weight_files
 from pusa_lab.wan.lora import Expert, check_matched, check_strength
 from pusa_lab.wan.lora.adapters import base_weights
-from pusa_lab.wan.lora.files import read
+from pusa_lab.wan.lora.files import read_lora
 from pusa_lab.wan.lora.match import WIDTHS, match, module_of
 from pusa_lab.wan.lora.names import PREFIXES, aliases
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
@@ -63,7 +63,7 @@ def check_weights(folder: Folder) -> None:
     """Check that a folder holds the weights that its configs call for, from the headers of its files.
 
     Args:
-        folder: from `folders.check`, including the weights.
+        folder: from `folders.check_wan_folder`, including the weights.
 
     Raises:
         ValueError: a weight is missing, unknown or of another shape.
@@ -81,7 +81,7 @@ def check_encoder(folder: Folder) -> None:
     """Check the weights of the text encoder only.
 
     Args:
-        folder: from `folders.check`, including the weights.
+        folder: from `folders.check_wan_folder`, including the weights.
 
     Raises:
         ValueError: a weight is missing or of another shape.
@@ -127,7 +127,7 @@ def check_update(
         ValueError: as `load_lora`.
     """
     check_strength(strength)
-    file = read(path)
+    file = read_lora(path)
     found = match(base_weights(empty(config)), file, strength, expert)
     check_matched(found, file.entries, file.where, partial)
 

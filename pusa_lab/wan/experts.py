@@ -12,7 +12,7 @@ from pusa_lab.wan.checks import check_single, check_update
 from pusa_lab.wan.folders import Folder
 from pusa_lab.wan.loading import read_transformer
 from pusa_lab.wan.lora import Expert, LoRAReport, load_lora, merge
-from pusa_lab.wan.lora.files import read
+from pusa_lab.wan.lora.files import read_lora
 from pusa_lab.wan.lora.names import is_low_noise
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
@@ -24,11 +24,11 @@ ROLES: tuple[Expert, Expert] = ("high", "low")
 
 
 @checked
-def shared(folder: Folder, updates: list[Updates]) -> list[Updates]:
+def by_expert(folder: Folder, updates: list[Updates]) -> list[Updates]:
     """Return the LoRA files of each expert; a file given for high noise that holds both LoRAs is added to the other.
 
     Args:
-        folder: from `folders.check`; its weights need not be there.
+        folder: from `folders.check_wan_folder`; its weights need not be there.
         updates: LoRA files for each expert, as in `check_experts`.
 
     Raises:
@@ -49,7 +49,7 @@ def shared(folder: Folder, updates: list[Updates]) -> list[Updates]:
 
 
 def _is_for_both(path: str | Path) -> bool:
-    marks = {is_low_noise(key) for key in read(path).entries}
+    marks = {is_low_noise(key) for key in read_lora(path).entries}
     return len(marks) == 2
 
 
@@ -69,7 +69,7 @@ def check_experts(folder: Folder, singles: list[Single], updates: list[Updates])
     """Check that the files for each expert fit, before any weights are read.
 
     Args:
-        folder: from `folders.check`; its weights need not be there.
+        folder: from `folders.check_wan_folder`; its weights need not be there.
         singles: file with other weights for each of two experts, the one for high noise first; None for none.
         updates: LoRA files for each of two experts, in the same order.
 
@@ -108,7 +108,7 @@ def read_experts(
     """Read the transformers one after the other, each with its LoRA files.
 
     Args:
-        folder: from `folders.check`, including the weights.
+        folder: from `folders.check_wan_folder`, including the weights.
         singles: as in `check_experts`.
         updates: as in `check_experts`.
         dtype: in which the transformers compute.

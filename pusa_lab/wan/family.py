@@ -15,7 +15,7 @@ def _knows(name: str) -> bool:
     try:
         kind = json.loads((Path(name) / "model_index.json").read_text())["_class_name"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return True  # `wan.folders.check` says what is wrong with it
+        return True  # `wan.folders.check_wan_folder` says what is wrong with it
     return not isinstance(kind, str) or kind.startswith("Wan")
 
 

@@ -88,7 +88,7 @@ class Folder:
         Args:
             part: one of `PARTS`, or transformer_2.
         """
-        return read_json(self.path / part / "config.json")
+        return read_object(self.path / part / "config.json")
 
     def identity(self, part: str) -> str:
         """Return a short hash that identifies a part's weights, from its config and samples of its files.
@@ -110,7 +110,7 @@ class Folder:
 
 
 @checked
-def find(source: str | Path, weights: bool = True) -> Path:
+def find_folder(source: str | Path, weights: bool = True) -> Path:
     """Return the local folder of a model; a repository is downloaded from the Hugging Face Hub, safetensors only.
 
     Args:
@@ -136,7 +136,7 @@ def find(source: str | Path, weights: bool = True) -> Path:
 
 
 @checked
-def check(path: Path, weights: bool = True) -> Folder:
+def check_wan_folder(path: Path, weights: bool = True) -> Folder:
     """Check that a folder holds a complete text-to-video Wan, and that no file is truncated.
 
     Args:
@@ -151,7 +151,7 @@ def check(path: Path, weights: bool = True) -> Folder:
             f"{path} has no model_index.json: give a folder in diffusers' layout (Wan-AI's repositories ending in "
             f"-Diffusers), or wrap a pipeline of your own with WanModel.from_pipeline."
         )
-    index = read_json(path / "model_index.json")
+    index = read_object(path / "model_index.json")
     boundary = index.get("boundary_ratio")
     if boundary is not None and not (_finite(boundary) and 0 <= boundary <= 1):
         raise ValueError(f"{path / 'model_index.json'} gives boundary_ratio as {boundary!r:.60}: give 0 to 1, or null.")
@@ -176,7 +176,7 @@ def _check_tokenizer(place: Path) -> None:
     if not any((place / name).is_file() for name in VOCABULARIES):
         raise ValueError(f"{place} has neither {' nor '.join(VOCABULARIES)}: download the whole repository again.")
     for name in ("tokenizer_config.json", "config.json"):
-        if (place / name).is_file() and read_json(place / name).get("auto_map"):
+        if (place / name).is_file() and read_object(place / name).get("auto_map"):
             raise ValueError(
                 f"{place / name} asks to run code that came with it (auto_map), which is never done: use the folder "
                 f"tokenizer of Wan-AI/Wan2.1-T2V-1.3B-Diffusers instead."
@@ -184,7 +184,7 @@ def _check_tokenizer(place: Path) -> None:
 
 
 def _check_config(place: Path, part: str) -> dict[str, Any]:
-    config = read_json(place / "config.json")
+    config = read_object(place / "config.json")
     key, kinds = KINDS[part]
     if (named := config.get(key)) not in kinds:
         kind = named[:60] if isinstance(named, str) else f"unknown ({key} is missing)"
@@ -282,7 +282,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _shards(index: Path) -> list[Path]:
     """The files that an index lists, all in its own folder."""
-    named = read_json(index).get("weight_map")
+    named = read_object(index).get("weight_map")
     if not isinstance(named, dict) or not named:
         raise ValueError(f"{index} lists no shards: download it again.")
     # links are not resolved: in the Hub's cache they point to files elsewhere
@@ -361,7 +361,7 @@ def _samples(file: Path) -> Iterator[bytes]:
 
 
 @checked
-def read_json(file: Path) -> dict[str, Any]:
+def read_object(file: Path) -> dict[str, Any]:
     """Read a JSON file that holds an object.
 
     Args:

@@ -103,7 +103,7 @@ def folder_sizes(
     """Return the geometry of the model in a folder; see `sizes`.
 
     Args:
-        folder: from `folders.check`; its weights need not be there.
+        folder: from `folders.check_wan_folder`; its weights need not be there.
         shift: default shift of the sigmas in sampling, above 0.
         size: height and width in pixels.
         frames: pixel frames, 1 + 4k; None takes Wan's default.
@@ -120,7 +120,7 @@ def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offlo
     """Refuse a GPU that cannot hold the weights, before they are read.
 
     Args:
-        folder: from `folders.check`, including the weights.
+        folder: from `folders.check_wan_folder`, including the weights.
         dtype: of transformer and text encoder; the codec is in float32.
         device: on which the model will compute; only a GPU is checked.
         offload: one of `OFFLOADS`.
@@ -149,7 +149,7 @@ def read_transformer(
     """Read one transformer, to the CPU.
 
     Args:
-        folder: from `folders.check`, including the weights.
+        folder: from `folders.check_wan_folder`, including the weights.
         name: transformer, or transformer_2.
         dtype: of its weights, except those that diffusers keeps in float32.
         single: a .safetensors file with other weights for it, in Wan's or diffusers' names.
@@ -176,7 +176,7 @@ def read_codec(folder: Folder) -> AutoencoderKLWan:
     """Read the codec in float32, to the CPU.
 
     Args:
-        folder: from `folders.check`, including the weights.
+        folder: from `folders.check_wan_folder`, including the weights.
     """
     return AutoencoderKLWan.from_pretrained(folder.path / "vae", use_safetensors=True).float().eval()
 
@@ -186,7 +186,7 @@ def read_text_encoder(folder: Folder, dtype: torch.dtype) -> tuple[Any, nn.Modul
     """Read tokenizer and text encoder, to the CPU.
 
     Args:
-        folder: from `folders.check`, including the weights.
+        folder: from `folders.check_wan_folder`, including the weights.
         dtype: of the encoder's weights.
 
     Raises:

@@ -15,8 +15,8 @@ from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video, computes_in_bfloat16
 from pusa_lab.wan import latents
 from pusa_lab.wan.checks import check_weights
-from pusa_lab.wan.experts import ROLES, Single, check_experts, read_experts, shared
-from pusa_lab.wan.folders import check, find
+from pusa_lab.wan.experts import ROLES, Single, by_expert, check_experts, read_experts
+from pusa_lab.wan.folders import check_wan_folder, find_folder
 from pusa_lab.wan.loading import (
     SIZE,
     Paths,
@@ -29,7 +29,7 @@ from pusa_lab.wan.loading import (
     with_strengths,
 )
 from pusa_lab.wan.lora import EXPERT, LoRAReport
-from pusa_lab.wan.lora.adapters import bare
+from pusa_lab.wan.lora.adapters import unwrapped
 from pusa_lab.wan.prompts import CACHE, PromptEncoder
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 
@@ -78,8 +78,8 @@ class WanModel:
         config = latents.codec_config(codec)
         given: Any = [t for t in (transformer, low) if t is not None]
         for role, expert in zip(ROLES, given, strict=False):
-            VTAWanTransformer3DModel.adopt(bare(expert))
-            bare(expert).__dict__[EXPERT] = role if len(given) == 2 else None
+            VTAWanTransformer3DModel.adopt(unwrapped(expert))
+            unwrapped(expert).__dict__[EXPERT] = role if len(given) == 2 else None
         self.codec: Any = codec
         self.prompts, self.boundary, self.offload = prompts, boundary, offload
         self.device = _device(device)
@@ -212,12 +212,12 @@ class WanModel:
         if dtype not in DTYPES:
             raise ValueError(f"dtype={dtype!r}: give one of {', '.join(map(str, DTYPES))}; for 8 bits float8=True.")
         updates = [with_strengths(lora, strength), with_strengths(lora_low, strength_low)]
-        folder = check(find(source, weights=False), weights=False)
+        folder = check_wan_folder(find_folder(source, weights=False), weights=False)
         singles = [transformer, transformer_low]
-        updates = shared(folder, updates)
+        updates = by_expert(folder, updates)
         check_experts(folder, singles, updates)
         geometry = folder_sizes(folder, shift, size, frames)
-        folder = check(find(source))
+        folder = check_wan_folder(find_folder(source))
         check_weights(folder)
         require_room(folder, dtype, device, offload)
 
@@ -268,7 +268,7 @@ class WanModel:
     @property
     def num_layers(self) -> int:
         """Blocks of the transformer, of which `skip_layers` leaves some out; as many in both experts."""
-        return bare(self.transformer).config.num_layers
+        return unwrapped(self.transformer).config.num_layers
 
     @checked
     def __call__(self, x: Video, tau: Tau, text: Tensor, skip_layers: Sequence[int] = ()) -> Video:

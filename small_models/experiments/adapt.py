@@ -21,7 +21,7 @@ from small_models.experiments.lab import Lab
 from small_models.experiments.result_store import code_hash
 from small_models.files import sha256
 from small_models.i2v import NEW_LAYERS, ImageToVideo
-from small_models.lora import merge
+from small_models.lora import merge_update
 from small_models.machine import library_versions
 from small_models.model import ToyModel
 
@@ -86,7 +86,7 @@ class ToyTrainer:
 
     def __init__(self, lab: Lab, wait: bool = False):
         self.lab, self.wait = lab, wait
-        self.base = zoo.find(f"{lab.sizes.preset}-base")
+        self.base = zoo.find_checkpoint(f"{lab.sizes.preset}-base")
         self.ready: dict[tuple[str, int], tuple[ToyModel, dict[str, Tensor]]] = {}
         self.fresh: dict[str, tuple[ToyModel, dict[str, Tensor]]] = {}
         self.dataset: InMemoryDataset | None = None
@@ -140,7 +140,7 @@ class ToyTrainer:
         model, start = self.fresh[adaptation.way]
         model.load_state_dict(start)
         if adaptation.rank:
-            merge(model, {name: value.float() for name, value in update.items()}, strength)
+            merge_update(model, {name: value.float() for name, value in update.items()}, strength)
         else:
             state = model.state_dict()
             for name, change in update.items():

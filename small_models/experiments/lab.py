@@ -68,7 +68,7 @@ class Lab:
     def checkpoints(self) -> dict[str, str]:
         """sha256 of every shipped checkpoint of the preset."""
         names = [name for name in zoo.list_models() if name.startswith(self.sizes.preset)]
-        return {name: sha256(zoo.find(name)) for name in names}
+        return {name: sha256(zoo.find_checkpoint(name)) for name in names}
 
     def scenes(self, count: int, staying: bool = False) -> Scenes:
         """Unseen scenes, always the same for the same count; another count gives others, so rows of one table share it.

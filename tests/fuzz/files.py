@@ -159,7 +159,7 @@ def _cache(file: Path, at: Path) -> Any:
 
 
 def _wan(file: Path, at: Path) -> Any:
-    return bool(_the("pusa_lab.wan.folders.check")(at))
+    return bool(_the("pusa_lab.wan.folders.check_wan_folder")(at))
 
 
 def _lora(file: Path, at: Path) -> Any:
@@ -195,8 +195,8 @@ def damages() -> list[Damage]:
         Damage("manifest", objects.cache_folder, "manifest.json", of_json, _cache, cache),
         Damage("shard", objects.cache_folder, "*.safetensors", of_safetensors, _cache, cache),
         Damage("lora", objects.lora_file, "*.safetensors", of_safetensors, _lora, ("wan.load_lora: ",)),
-        Damage("wan's JSON", objects.wan_folder, "**/*.json", of_json, _wan, ("wan.check: ",)),
-        Damage("wan's weights", objects.wan_folder, "**/*.safetensors", of_safetensors, _wan, ("wan.check: ",)),
+        Damage("wan's JSON", objects.wan_folder, "**/*.json", of_json, _wan, ("wan.check_wan_folder: ",)),
+        Damage("wan's weights", objects.wan_folder, "**/*.safetensors", of_safetensors, _wan, ("wan.check_wan_folder: ",)),
         Damage("picture", objects.picture_file, "*", of_bytes, lambda f, at: _the("pusa_lab.data.read_picture")(f), picture),
         Damage("photograph", _jpeg, "*", of_bytes, lambda f, at: _the("pusa_lab.data.read_picture")(f), picture),
         Damage("clip", objects.clip_file, "*.mp4", of_bytes, lambda f, at: _the("pusa_lab.data.read_clip")(f), ("data.read_clip: ",)),

@@ -136,11 +136,11 @@ def checkpoint():
     """A copy of a shipped toy, with its card."""
     import shutil
 
-    from small_models.zoo import find
+    from small_models.zoo import find_checkpoint
 
     at = new("copy.safetensors")
-    shutil.copy(find("nano-base"), at)
-    shutil.copy(find("nano-base").with_suffix(".json"), at.with_suffix(".json"))
+    shutil.copy(find_checkpoint("nano-base"), at)
+    shutil.copy(find_checkpoint("nano-base").with_suffix(".json"), at.with_suffix(".json"))
     return at
 
 

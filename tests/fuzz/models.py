@@ -104,7 +104,7 @@ def wan_folder():
 def wan():
     from pusa_lab.wan import folders
 
-    return folders.check(wan_folder())
+    return folders.check_wan_folder(wan_folder())
 
 
 def linear():
@@ -280,9 +280,9 @@ def kinds():
 
 
 def lane():
-    from pusa_lab.studio.runs import Lane, sheet
+    from pusa_lab.studio.runs import Lane, sprite_sheet
 
-    return Lane("a", falling(3, 4), {0: sheet(film()), 1: sheet(film()), 2: sheet(film())})
+    return Lane("a", falling(3, 4), {0: sprite_sheet(film()), 1: sprite_sheet(film()), 2: sprite_sheet(film())})
 
 
 def trained_module(**changes):

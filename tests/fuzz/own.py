@@ -1,7 +1,7 @@
 """Valid arguments of particular functions, where neither annotation nor name tells them."""
 # ruff: noqa: E501, tables of values
 
-_FILE = "small_models.zoo.find('nano-vta')"
+_FILE = "small_models.zoo.find_checkpoint('nano-vta')"
 _NAMES = ("cost", "preserved", "draws", "lora", "steps", "noise", "tasks", "schedules", "inside", "suite")
 _TABLE = [
     text for name in _NAMES for text in (f"found({name!r})", *(f"damaged({name!r}, {seed})" for seed in range(100)))
@@ -143,7 +143,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.data\.encode\.settle": {"model": ["nano()"], "frames": ["8"], "size": ["(16, 16)"], "fps": ["16"]},
     r"pusa_lab\.data\.encode\.(codec|text)_hash": {"model": ["nano()", "Stub()"]},
-    r"pusa_lab\.data\.encode\.summarise": {"steps": ["iter([the('pusa_lab.data.encode.EncodedClip')('a', 'encoded', '', 1, 1)])"]},
+    r"pusa_lab\.data\.encode\.encode_report": {"steps": ["iter([the('pusa_lab.data.encode.EncodedClip')('a', 'encoded', '', 1, 1)])"]},
     r"pusa_lab\.data\.latents\.(LatentCache|read_manifest)": {"folder": ["cache_folder()"]},
     r"pusa_lab\.data\.latents\.LatentCache\.__getitem__": {"i": ["0", "2", "-1"]},
     r"pusa_lab\.training\.loop\.check_run": {"resume": ["None"]},
@@ -164,10 +164,10 @@ OWN: dict[str, dict[str, list[str]]] = {
         "strength": ["1.0"], "partial": ["False", "True"],
     },
     r"pusa_lab\.wan\.experts\.check_experts": {"singles": ["[None, None]"], "updates": ["[[], []]", "[[(lora_file(), 1.0)], []]"]},
-    r"pusa_lab\.wan\.folders\.(find|check)": {"source": [_WAN, f"str({_WAN})"], "path": [_WAN]},
+    r"pusa_lab\.wan\.folders\.(find_folder|check_wan_folder)": {"source": [_WAN, f"str({_WAN})"], "path": [_WAN]},
     r"pusa_lab\.wan\.folders\.weight_files": {"folder": [f"{_WAN} / 'transformer'"]},
     r"pusa_lab\.wan\.folders\.(check_whole|tensors)": {"file": ["lora_file()", "wan_weights()"]},
-    r"pusa_lab\.wan\.folders\.read_json": {"file": ["json_file()"]},
+    r"pusa_lab\.wan\.folders\.read_object": {"file": ["json_file()"]},
     r"pusa_lab\.wan\.latents\.\w+": {
         "codec": ["wan_codec()"], "clip": ["clip(1, 3, 5, 16, 16)"], "latents": ["randn(1, 4, 2, 2, 2)"],
     },
@@ -224,13 +224,13 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.studio\.editing\.columns": {"text": ["'0'", "'0, 1'", "'1-1'"], "frames": ["4"]},
     r"pusa_lab\.studio\.fallback\.heat_map": {"row": ["0"], "frame": ["0"], "faults": ["[]"]},
     r"pusa_lab\.studio\.fallback\.strip": {"lane": ["lane()"]},
-    r"pusa_lab\.studio\.known\.read": {"name": ["'a.png'"], "content": ["picture_file().read_bytes()"]},
-    r"pusa_lab\.studio\.edits\.numbers": {"matrix": ["falling(3, 2).tolist()"], "frames": ["2"]},
+    r"pusa_lab\.studio\.known\.read_dropped": {"name": ["'a.png'"], "content": ["picture_file().read_bytes()"]},
+    r"pusa_lab\.studio\.edits\.as_levels": {"matrix": ["falling(3, 2).tolist()"], "frames": ["2"]},
     r"pusa_lab\.studio\.edits\.parameters": {"name": ["'pyramid'", "'hold'"]},
     r"pusa_lab\.studio\.edits\.(drag|paint|freeze|delay|copy|mending)": {
         "S": ["falling(5, 4)"], "frame": ["0", "1", "-1"], "row": ["1", "2"], "rows": ["[1]"], "frames": ["[0]", "[1, 2]"], "to": ["[1]"],
     },
-    r"pusa_lab\.studio\.runs\.sheet": {"frames": ["film()"]},
+    r"pusa_lab\.studio\.runs\.sprite_sheet": {"frames": ["film()"]},
     r"pusa_lab\.studio\.runs\.scores": {"video": ["film(4)"], "frames": ["4"], "truth": ["None", "film(4)"]},
     r"small_models\.codec\.Codec": {"config": ["mini_codec().config"]},
     r"small_models\.codec\.(channels_last_|initialise|calibrate)": {
@@ -279,11 +279,11 @@ OWN: dict[str, dict[str, list[str]]] = {
         "truth": ["film(9)"], "known": ["[0]"],
     },
     r"small_models\.files\.promote": {"part": ["checkpoint()"], "path": ["new('a.safetensors')"], "more": ["{'a': 1}"]},
-    r"small_models\.files\.(read|sha256|read_card)": {"path": ["checkpoint()"]},
-    r"small_models\.files\.write": {
+    r"small_models\.files\.(read_weights|sha256|read_card)": {"path": ["checkpoint()"]},
+    r"small_models\.files\.write_weights": {
         "path": ["new('a.safetensors')"], "weights": ["{'a': rand(2)}"], "inside": ["{'kind': 'x'}"], "about": ["{'a': 1}"],
     },
-    r"small_models\.zoo\.(card|load|find)": {"name": ["'nano-vta'", "checkpoint()"], "strength": ["1.0", "0.5"]},
+    r"small_models\.zoo\.(card|load|find_checkpoint)": {"name": ["'nano-vta'", "checkpoint()"], "strength": ["1.0", "0.5"]},
     r"small_models\.zoo\.codec_of": {"path": ["checkpoint()"]},
     r"small_models\.zoo\.save.*": {
         "model": ["nano()"], "path": ["new('a.safetensors')"], "about": ["{}", "{'a': 1}"], "codec": ["None"], "base": ["checkpoint()"],
@@ -292,7 +292,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"small_models\.goals\.compare": {"metrics": ["the('small_models.zoo.card')('mini-vta')['metrics']"], "name": ["'mini-vta'"]},
     r"small_models\.i2v\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
     r"small_models\.model\.ToyModel": {"preset": ["nano().preset"]},
-    r"small_models\.lora\.merge": {"model": ["linear()"], "update": ["{'0.lora_A.weight': rand(2, 4), '0.lora_B.weight': rand(4, 2)}", "{'0.bias': rand(4)}"]},
+    r"small_models\.lora\.merge_update": {"model": ["linear()"], "update": ["{'0.lora_A.weight': rand(2, 4), '0.lora_B.weight': rand(4, 2)}", "{'0.bias': rand(4)}"]},
     r"small_models\.suite\.\w+": {
         "raw": ["suite_raw()"], "truth": ["[suite_raw()]"], "worst": ["[suite_raw(0.5)]"],
         "scale": ["the('pusa_lab.metrics.vbench.RANGES')"],

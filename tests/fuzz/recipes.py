@@ -118,7 +118,7 @@ CLASSES: dict[str, list[str]] = {
     "Lane": ["the('pusa_lab.studio.runs.Lane')('a', falling(3, 4))"],
     "Given": ["the('pusa_lab.studio.known.Given')('a', picture(8, 8))"],
     "Phrase": ["phrase()"],
-    "LoRAFile": ["the('pusa_lab.wan.lora.files.read')(lora_file())"],
+    "LoRAFile": ["the('pusa_lab.wan.lora.files.read_lora')(lora_file())"],
     "Statement": ["statement()"],
     "Namespace": ["argparse.Namespace()"],
 }

@@ -22,15 +22,15 @@ from pusa_lab.wan.lora.adapters import (
     add_dense,
     add_pairs,
     attach,
-    bare,
     base_weights,
     check_exact,
     check_ready,
     detach,
     layers,
     pairs_of,
+    unwrapped,
 )
-from pusa_lab.wan.lora.files import Source, read, write
+from pusa_lab.wan.lora.files import Source, read_lora, write_lora
 from pusa_lab.wan.lora.kinds import model_of
 from pusa_lab.wan.lora.match import Match, Pair, changes_nothing, match, module_of
 from pusa_lab.wan.lora.names import written_key
@@ -134,10 +134,10 @@ def load_lora(
         ValueError: the file cannot be read, states two different scales, is not a plain LoRA (DoRA, LoHa, LoKr) or does
             not fit; the name is taken; or the model is not ready for a LoRA. The model is then unchanged.
     """
-    model = bare(model)
+    model = unwrapped(model)
     check_strength(strength)
     check_ready(model)
-    file = read(source)
+    file = read_lora(source)
     name = _name_for(model, name, file.stem)
     found = match(base_weights(model), file, strength, expert or model.__dict__.get(EXPERT))
     check_matched(found, file.entries, file.where, partial)
@@ -231,7 +231,7 @@ def set_strengths(model: nn.Module, strengths: Mapping[str, float]) -> None:
         ValueError: there is no such LoRA, it is merged, its whole-weight updates are in 8-bit weights, or a strength is
             not finite.
     """
-    model = bare(model)
+    model = unwrapped(model)
     check_ready(model)
     for name, strength in strengths.items():
         check_strength(strength)
@@ -266,7 +266,7 @@ def merge(model: nn.Module, names: str | Sequence[str] | None = None) -> None:
     Raises:
         ValueError: there is no such LoRA, it is already merged, or its weights are stored in 8 bits.
     """
-    model = bare(model)
+    model = unwrapped(model)
     check_ready(model)
     if names is None:
         names = [name for name in active_names(model) if name in _loaded(model)]
@@ -294,7 +294,7 @@ def unmerge(model: nn.Module) -> None:
     Raises:
         ValueError: diffusers has fused adapters of this model, or its weights are stored in 8 bits.
     """
-    model = bare(model)
+    model = unwrapped(model)
     check_ready(model)
     for lora in _loaded(model).values():
         check_exact(model, [f"{path}.weight" for path in lora.merged or ()])
@@ -316,7 +316,7 @@ def unload_lora(model: nn.Module, name: str) -> None:
     Raises:
         ValueError: there is no such LoRA, or it would have to be subtracted from weights that are stored in 8 bits.
     """
-    model = bare(model)
+    model = unwrapped(model)
     check_ready(model)
     lora = _get(model, name)
     check_exact(model, [*(f"{path}.weight" for path in lora.merged or ()), *lora.dense])
@@ -346,7 +346,7 @@ def save_lora(
         ValueError: there is no such LoRA, the naming cannot hold its updates, or the path has another suffix.
         OSError: the file cannot be written.
     """
-    model, path = bare(model), Path(path)
+    model, path = unwrapped(model), Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"{path} does not end in .safetensors: give a path that does.")
     lora = _get(model, name)
@@ -358,7 +358,7 @@ def save_lora(
     else:
         for key, change in lora.dense.items():
             parts[module_of(key), "bias" if key.endswith(".bias") else "weight"] = change
-    write(path, {written_key(naming, *where): tensor for where, tensor in parts.items()})
+    write_lora(path, {written_key(naming, *where): tensor for where, tensor in parts.items()})
 
 
 def _written(pair: Pair, naming: str) -> dict[str, Tensor]:

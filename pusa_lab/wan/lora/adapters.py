@@ -18,7 +18,7 @@ from pusa_lab.wan.lora.names import WRAPPERS
 
 
 @checked
-def bare(model: nn.Module) -> Any:
+def unwrapped(model: nn.Module) -> Any:
     """Return the model itself, without the wrapper of torch.compile.
 
     Args:

@@ -62,7 +62,7 @@ class LoRAFile:
 
 
 @checked
-def read(source: Source) -> LoRAFile:
+def read_lora(source: Source) -> LoRAFile:
     """Read the tensors of a LoRA file, and all settings that concern their scale.
 
     Args:
@@ -166,8 +166,8 @@ def _unwrapped(entries: Mapping[str, Any], where: str) -> tuple[dict[str, Any], 
         for key in filter(SETTINGS.fullmatch, entries):
             if key in settings and not same(settings[key], entries[key]):
                 raise ValueError(
-                    f"{where} states {key} twice, {plain(settings[key])!r:.60} and "
-                    f"{plain(entries[key])!r:.60}: remove the wrong one."
+                    f"{where} states {key} twice, {plain_value(settings[key])!r:.60} and "
+                    f"{plain_value(entries[key])!r:.60}: remove the wrong one."
                 )
             settings[key] = entries[key]
         # each level of a pickle may have a configuration
@@ -196,12 +196,12 @@ def same(one: Any, other: Any) -> bool:
         other: of any kind.
     """
     with contextlib.suppress(RecursionError, RuntimeError, TypeError, ValueError):  # such as for lists of tensors
-        return bool(plain(one) == plain(other))
+        return bool(plain_value(one) == plain_value(other))
     return False
 
 
 @checked
-def plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Convert a setting to a plain Python value; a value that is not a number, JSON or None is returned unchanged.
 
     Args:
@@ -212,7 +212,7 @@ def plain(value: Any) -> Any:
             return value.item()
         return f"a tensor of {tuple(value.shape)}"
     if isinstance(value, Mapping):
-        return {key: held if isinstance(held, Mapping) else plain(held) for key, held in value.items()}
+        return {key: held if isinstance(held, Mapping) else plain_value(held) for key, held in value.items()}
     if isinstance(value, str):
         words = {"none": None, "true": True, "false": False}
         if value.strip().lower() in words:
@@ -223,7 +223,7 @@ def plain(value: Any) -> Any:
 
 
 @checked
-def write(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_lora(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write a .safetensors file atomically.
 
     Args:

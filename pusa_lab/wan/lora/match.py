@@ -77,7 +77,7 @@ def match(weights: Mapping[str, Tensor], file: LoRAFile, strength: float, expert
 
     Args:
         weights: the model's parameters, in diffusers' naming.
-        file: from `files.read`.
+        file: from `files.read_lora`.
         strength: factor of every update.
         expert: "high" or "low" if the model is one of two experts, for files that may hold the LoRAs of both.
 
@@ -109,7 +109,7 @@ def of_expert(file: LoRAFile, expert: str | None) -> dict[str, Any]:
     """Return the entries for one of Wan2.2's two experts, or all if the file does not distinguish experts.
 
     Args:
-        file: from `files.read`.
+        file: from `files.read_lora`.
         expert: "high" or "low" if the model is one of two experts, otherwise None.
 
     Raises:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.wan.lora.files import CONFIG, TRAINING, LoRAFile, plain, same
+from pusa_lab.wan.lora.files import CONFIG, TRAINING, LoRAFile, plain_value, same
 from pusa_lab.wan.lora.kinds import refuse_kind
 from pusa_lab.wan.lora.names import PREFIXES, is_high_noise, is_low_noise
 
@@ -147,7 +147,7 @@ def statements_of(file: LoRAFile, low: bool) -> list[Statement]:
     """Return all statements of a file about its scale, apart from the alphas of single layers.
 
     Args:
-        file: from `files.read`.
+        file: from `files.read_lora`.
         low: whether the model is the expert for low noise, for files with the LoRAs of both experts.
 
     Raises:
@@ -176,7 +176,7 @@ def _in_place(settings: Mapping[str, Any], low: bool, place: str, where: str) ->
 
 def _in_training(value: Any, low: bool, place: str, where: str, depth: int = 0) -> list[Statement | None]:
     """Statements in the settings of a training, of which only some concern the LoRA."""
-    value = plain(value) if isinstance(value, str) else value
+    value = plain_value(value) if isinstance(value, str) else value
     if not isinstance(value, Mapping) or depth > DEEPEST:
         return []
     settings = {k: v for k, v in _of_expert(value, low, place, where).items() if v is not None}
@@ -218,7 +218,7 @@ def _completed(statement: Statement, others: list[Statement]) -> Statement:
 
 
 def _parsed(value: Any, name: str, where: str) -> Mapping[str, Any]:
-    found = plain(value) if isinstance(value, str) else value
+    found = plain_value(value) if isinstance(value, str) else value
     if not isinstance(found, Mapping):
         raise ValueError(f"{where} has a {name} that is not a JSON object: download the file again.")
     return found
@@ -240,15 +240,15 @@ def _of_expert(settings: Mapping[str, Any], low: bool, place: str, where: str) -
         first = keys.setdefault(name, key)
         if name in STATED and not same(settings[first], settings[key]):
             raise ValueError(
-                f"{where} states two values {place}, {first} {plain(settings[first])!r:.40} and {key} "
-                f"{plain(settings[key])!r:.40}: remove the wrong one."
+                f"{where} states two values {place}, {first} {plain_value(settings[first])!r:.40} and {key} "
+                f"{plain_value(settings[key])!r:.40}: remove the wrong one."
             )
     return {name: settings[key] for name, key in keys.items()}
 
 
 def _configured(config: Mapping[str, Any], source: str, where: str) -> Statement | None:
     """The statement of PEFT's configuration."""
-    _check_plain_lora({key: plain(value) for key, value in config.items()}, f"of {source}", where)
+    _check_plain_lora({key: plain_value(value) for key, value in config.items()}, f"of {source}", where)
     if "lora_alpha" not in config and ("r" in config or config.get("alpha_pattern")):
         raise ValueError(f"{where} has no lora_alpha in {source}: give the file together with its own settings.")
     rank = config.get("r")
@@ -265,7 +265,7 @@ def _stated(
     settings: Mapping[str, Any], alpha: str | None, rank: float | None, place: str, where: str
 ) -> Statement | None:
     """The statement under PEFT's names, with alpha under the given name; None if nothing is stated."""
-    given = {name: plain(settings[name]) for name in PATTERNS if settings.get(name) is not None}
+    given = {name: plain_value(settings[name]) for name in PATTERNS if settings.get(name) is not None}
     patterns = {name: _patterns(found or {}, f"{name} {place}", where) for name, found in given.items()}
     flag = settings.get("use_rslora")
     rslora = None if flag is None else _flag(flag, f"use_rslora {place}", where)
@@ -328,7 +328,7 @@ def _word(text: str | None) -> float | None:
 
 def _single(settings: Mapping[str, Any], place: str, where: str) -> Statement | None:
     """The statement of single entries such as lora_alpha."""
-    _check_plain_lora({k: plain(v) for k, v in settings.items() if k in WORDS}, place, where)
+    _check_plain_lora({k: plain_value(v) for k, v in settings.items() if k in WORDS}, place, where)
     found = {name: _number(settings[name], f"{name} {place}", where) for name in ALPHAS if name in settings}
     if len(set(found.values())) > 1:
         one, other = list(found)[:2]

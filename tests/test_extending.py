@@ -1,0 +1,167 @@
+"""pytest tests/test_extending.py: every snippet of docs/extending.md runs, and what it registers is used by name."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pusa_lab as pl
+from pusa_lab.cli import main
+from pusa_lab.data import read_picture
+from pusa_lab.media import read_metadata
+from pusa_lab.training import TrainConfig
+from small_models import suite
+from small_models.world import WORLDS, draw_scenes, render
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "extending.md").read_text()
+SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+PROMPT = "a red circle moves right"
+STILL = ROOT / "notebooks" / "assets" / "still.png"
+REGISTRIES = (
+    *(pl.schedules.SCHEDULES, pl.schedules.GRIDS, pl.schedules.TIMESTEP_SAMPLERS, pl.solvers.SOLVERS),
+    *(pl.guidance.GUIDERS, pl.tasks.TASKS, pl.tasks.MODES, pl.losses.WEIGHTS, pl.metrics.METRICS, WORLDS),
+    pl.models.FAMILIES,
+)
+
+
+@pytest.fixture(autouse=True)
+def extended(monkeypatch):
+    for registry in REGISTRIES:
+        monkeypatch.setattr(registry, "_added", dict(registry._added))
+    space = {}
+    for snippet in SNIPPETS:
+        exec(compile(snippet, "docs/extending.md", "exec"), space)
+    return space
+
+
+def test_every_snippet_is_shorter_than_15_lines():
+    assert len(SNIPPETS) == PAGE.count("\n## A ")
+    for snippet in SNIPPETS:
+        assert sum(bool(line.strip()) for line in snippet.splitlines()) < 15, snippet
+
+
+def test_the_table_names_every_registry_and_its_group():
+    for registry in REGISTRIES:
+        assert f"`{registry.group}`" in PAGE, registry
+
+
+def test_a_schedule_a_solver_and_a_guider_are_named_in_generate(nano_vta):
+    assert pl.schedules.faults(pl.schedules.SCHEDULES["late"](4, 8, shift=3.0)) == []
+    options = {"schedule": "late", "solver": "averaged", "guidance": "sharper(scale=3)", "steps": 2}
+    result = pl.generate(nano_vta, PROMPT, **options)
+    assert result.schedule.shape == (5, 8)
+    assert result.calls == 4 * 2 * 2
+
+
+def test_a_guider_of_one_s_own_is_text_guidance_where_all_is_noise(nano_vta, extended):
+    x, tau = torch.randn(2, 3, 8, 16, 16), torch.ones(2, 8)
+    cond, null = nano_vta.encode_text([PROMPT] * 2), nano_vta.encode_text([""] * 2)
+    ours, theirs = extended["sharper"](nano_vta, null, 3.0), pl.guidance.text_cfg(nano_vta, null, 3.0)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x, tau, **cond), theirs(x, tau, **cond))
+
+
+def test_a_task_and_a_mode_keep_their_frames(nano_vta, extended):
+    picture = read_picture(STILL)
+    result = pl.generate(nano_vta, PROMPT, extended["bookends"](picture), steps=2)
+    known = nano_vta.encode_video(pl.pixels.crop_and_resize(pl.pixels.to_pixels(picture), nano_vta.geometry.size))
+    torch.testing.assert_close(result.latents[:, :, [0, -1]], known.expand(-1, -1, 2, -1, -1))
+    task = pl.tasks.image_to_video(picture, noise=0.4, mode="fading")
+    result = pl.generate(nano_vta, PROMPT, task, steps=10)
+    torch.testing.assert_close(result.schedule[:, 0], result.schedule[:, 1].clamp(max=0.4))
+    torch.testing.assert_close(result.latents[:, :, :1], known)
+
+
+def test_a_mode_that_loses_rows_is_told(nano_vta):
+    pl.tasks.MODES.register(pl.tasks.Mode(levels=lambda column, m: column[1:]), name="short")
+    with pytest.raises(ValueError, match="the mode short returned 10 levels for 11 rows: it must keep them all"):
+        pl.generate(nano_vta, PROMPT, pl.tasks.image_to_video(read_picture(STILL), mode="short"))
+
+
+def test_a_timestep_sampler_and_a_weight_take_settings_in_a_configuration():
+    config = TrainConfig(timestep_sampler="two_groups(split=3)", weight="middle(power=2)")
+    tau = config.make_timestep_sampler()(500, 8, torch.Generator().manual_seed(0))
+    assert (tau[:, :3] == tau[:, :1]).all() and (tau[:, 3:] == tau[:, 7:]).all() and (tau[:, 0] != tau[:, 7]).all()
+    torch.testing.assert_close(config.make_weight()(tau), 6 * (tau * (1 - tau)) ** 2)
+    nested = TrainConfig(timestep_sampler="clean_prefix(k=2, rest=two_groups(split=1))").make_timestep_sampler()
+    tau = nested(500, 5, torch.Generator().manual_seed(0))
+    assert (tau[:, :2] == 0).all() and (tau[:, 3:] == tau[:, 4:]).all() and (tau[:, 2] != tau[:, 3]).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "sentence"),
+    [
+        ("weight", "centre", "weight='centre': unknown weight 'centre': choose one of uniform, bell"),
+        ("weight", "middle(force=2)", r"weight='middle\(force=2\)': .*force"),
+        ("weight", "min_snr(gamma=-1)", r"weight='min_snr\(gamma=-1\)': .*gamma=-1"),
+        ("timestep_sampler", "two_groups(split=3", r"is not a name with settings"),
+        ("timestep_sampler", "two_groups | shared", r"unknown timestep sampler 'two_groups \| shared'"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told(field, text, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        TrainConfig(**{field: text})
+
+
+def test_a_metric_is_a_column_of_the_suite_and_a_world_has_scenes():
+    scenes = draw_scenes(3, 0, WORLDS["calm"])
+    assert (scenes.present.sum(1) == 1).all()
+    truth = render(scenes, 5, 32)
+    found = suite.fidelity(truth.flip(2), truth, scenes)
+    want = 127.5 * (truth.flip(2) - truth).abs().mean(dim=(1, 3, 4))
+    torch.testing.assert_close(found["mean_error_frame"], want)
+    torch.testing.assert_close(found["mean_error"], want.mean(1))
+
+
+def test_a_family_is_loaded_by_name(extended):
+    assert type(pl.load("my-toy")).__name__ == "ToyModel"
+    assert {field.name for field in fields(extended["family"])} >= {"name", "what", "knows", "load", "load_encoders"}
+
+
+def test_the_command_line_imports_a_file_first(tmp_path, monkeypatch, capsys):
+    for registry in REGISTRIES:
+        monkeypatch.setattr(registry, "_added", {})
+    mine, out = tmp_path / "mine.py", tmp_path / "v.mp4"
+    mine.write_text("\n".join(SNIPPETS))
+    words = ["generate", PROMPT, "--model", "my-toy", "--steps", "2", "--out", str(out), "--schedule", "late"]
+    words += [
+        "--task",
+        "bookends",
+        "--task-options.picture",
+        str(STILL),
+        "--noise",
+        "0.2",
+        "--guidance",
+        "sharper(scale=2)",
+    ]
+    assert main(words) == 2
+    assert main(["--import", str(mine), *words]) == 0, capsys.readouterr().err
+    about = read_metadata(out)
+    assert about["task"] == "bookends" and np.array(about["schedule"])[:, 0].max() == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--import"], "--import : give the path of an existing .py file, before the command"),
+        (["--import", "nowhere.py", "doctor"], "--import nowhere.py: give the path of an existing .py file"),
+        (["generate", PROMPT, "--task", "nothing"], "unknown task 'nothing': choose one of text_to_video"),
+        (["generate", PROMPT, "--task", "bookends"], "the task bookends needs picture: give --task-options.picture."),
+        (
+            ["generate", PROMPT, "--task", "bookends", "--task-options.colour", "1"],
+            "no option 'colour' for the task bookends",
+        ),
+        (
+            ["generate", PROMPT, "--task-options.picture", "a.png"],
+            "--task-options was given without --task: give both.",
+        ),
+        (["generate", PROMPT, "--task", "loop", "--image", str(STILL)], "both --image and --task were given"),
+    ],
+)
+def test_what_is_not_there_is_told(words, sentence, capsys):
+    assert main(words) == 2
+    assert sentence in capsys.readouterr().err
