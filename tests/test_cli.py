@@ -252,7 +252,7 @@ def test_other_packages_add_commands_and_benchmarks_but_replace_none(tmp_path):
 
 def test_a_command_that_is_not_there(capsys):
     assert main([]) == 2
-    assert "usage: pusa-lab COMMAND" in capsys.readouterr().out
+    assert "usage: pusa-lab [--import FILE.py] COMMAND" in capsys.readouterr().out
     assert main(["dance"]) == 2
     assert (
         "pusa-lab dance: there is no command 'dance': choose one of demo, generate, data encode"
