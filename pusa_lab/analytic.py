@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.schedules import frame_indices
+from pusa_lab.sentences import counted
 from pusa_lab.timesteps import check_tau
 from pusa_lab.types import Tau, Video
 
@@ -42,9 +43,7 @@ class GaussianDenoiser:
         """The exact velocity at x (b, c, f, h, w) with timesteps tau (b, f); any cond is ignored."""
         check_tau(tau, x)
         if x.shape[2] != len(self.mean):
-            raise ValueError(
-                f"x has {x.shape[2]} frames, but the Gaussian has {len(self.mean)}: give x with as many frames."
-            )
+            raise ValueError(f"x has {counted(x.shape[2], 'frame')}, the Gaussian {len(self.mean)}: give as many.")
         dtype, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
         mean, cov, t = self.mean.to(x), self.cov.to(x), tau.to(x)
         t = t[:1] if torch.equal(t, t[:1].expand_as(t)) else t  # sampled clips share their timesteps: solve once
@@ -58,7 +57,7 @@ class GaussianDenoiser:
     def sample(self, shape: Sequence[int], generator: torch.Generator | None = None) -> Video:
         """Clean videos of the given shape (b, c, f, h, w), drawn from N(mean, cov)."""
         if len(shape) != 5 or min(shape) < 0 or shape[2] != len(self.mean):
-            raise ValueError(f"shape={tuple(shape)}: give (b, c, f, h, w) with f = {len(self.mean)} frames.")
+            raise ValueError(f"shape={tuple(shape)}: give (b, c, f, h, w) with f = {counted(len(self.mean), 'frame')}.")
         z = torch.randn(*shape, generator=generator, dtype=self.cov.dtype, device=self.cov.device)
         return torch.einsum("ij,bcjhw->bcihw", torch.linalg.cholesky(self.cov), z) + self.mean[:, None, None]
 
@@ -94,7 +93,7 @@ def condition(
     """
     k = frame_indices(known, len(mean))
     if len(values) != len(k):
-        raise ValueError(f"{len(values)} values for {len(k)} known frames: give one value per known frame.")
+        raise ValueError(f"{counted(len(values), 'value')} for {counted(len(k), 'known frame')}: give one for each.")
     _check_gaussian(mean, cov)
     wide = torch.promote_types(torch.promote_types(mean.dtype, cov.dtype), torch.float32)
     mean, cov, values = mean.to(wide), cov.to(wide), values.to(wide)

@@ -40,6 +40,7 @@ __all__ = [
     "shown",
 ]
 
+NOT_NAN = "a number, not NaN"
 MOST_NAME, MOST_PATH = 255, 4096
 """Bytes of a file name and of a whole path that Linux accepts: looking for a longer one is already an error."""
 
@@ -122,7 +123,7 @@ def _number(value: Any) -> int | float:
     else:
         raise Unfit("a number")
     if number != number:
-        raise Unfit("a number, not NaN")
+        raise Unfit(NOT_NAN)
     if isinstance(number, int) and abs(number) >= 2**63:
         raise Unfit("a smaller number")
     return number
@@ -226,8 +227,8 @@ def one_of(checks: list[Check]) -> Check:
             try:
                 return one(value)
             except Unfit as unfit:
-                if "not NaN" in str(unfit):
-                    raise Unfit("a number, not NaN") from None
+                if str(unfit) == NOT_NAN:  # the value itself, not an item of it
+                    raise
                 expected.append(str(unfit))
         raise Unfit(" or ".join(dict.fromkeys(expected)))
 

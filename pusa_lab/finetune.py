@@ -207,8 +207,8 @@ def check_wan(
     file = out.suffix == ".safetensors"
     if bool(config.lora_rank) != file:
         raise ValueError(
-            f"lora_rank={config.lora_rank}, out={out}: give a name that ends in .safetensors for a LoRA, the name of a "
-            "folder for all weights (lora_rank=0)."
+            f"out is {str(out)!r:.300} for lora_rank={config.lora_rank}: give a name that ends in .safetensors for a "
+            "LoRA, or that of a folder for all weights (lora_rank=0)."
         )
     if not file and out.exists():
         raise ValueError(f"out={out} exists already: give a new folder for the weights.")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked, shown
 from pusa_lab.data.folders import Unusable, find_clips
+from pusa_lab.sentences import counted
 from pusa_lab.training import InMemoryDataset
 from pusa_lab.types import Geometry, VideoModel, computes_in_bfloat16
 from small_models.world import WORLDS, captions, draw_scenes, render, world_named
@@ -68,8 +69,8 @@ def folder_clips(folder: str | Path, geometry: Geometry, need_captions: bool = F
     if len(problems) == len(found):
         why = " ".join(problems[:3])
         raise ValueError(
-            f"no video in {folder} can be used: {why} Give videos of at least {num_frames} frames at {geometry.fps} "
-            "frames per second."
+            f"no video in {folder} can be used: {why} Give videos of at least {counted(num_frames, 'frame')} at "
+            f"{geometry.fps} frames per second."
         )
     if problems:
         logging.warning("%d of %d clips are left out: %s", len(problems), len(found), " ".join(problems))

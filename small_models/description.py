@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from pusa_lab.arguments import checked
+from pusa_lab.sentences import counted
 from small_models.codec import Codec
 from small_models.features import Features
 from small_models.i2v import ImageToVideo
@@ -65,7 +66,7 @@ def _check_weights(about: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
     preset = about["preset"]
     layers = preset["dit"]["num_layers"] if "dit" in preset else 0
     if layers > len(weights):
-        raise OddError(f"{layers} layers, and the file has {len(weights)} tensors")
+        raise OddError(f"{counted(layers, 'layer')}, and the file has {counted(len(weights), 'tensor')}")
     try:
         with torch.device("meta"), _Unfilled():
             expected = {k: v.shape for k, v in KINDS[about["kind"]](preset).state_dict().items()}

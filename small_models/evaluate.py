@@ -10,6 +10,7 @@ from torch import Tensor
 from pusa_lab.arguments import checked, returned, shown
 from pusa_lab.metrics import psnr
 from pusa_lab.pixels import to_pixels, to_uint8
+from pusa_lab.sentences import counted
 from pusa_lab.types import Geometry
 from small_models import suite
 from small_models.codec import Codec
@@ -142,8 +143,8 @@ def _by_latent(psnr: Tensor, stride: int) -> Tensor:
     later = psnr[:, 1:]
     if not 1 <= stride <= later.shape[1] or later.shape[1] % stride or not len(psnr):
         raise ValueError(
-            f"stride={stride} for {len(psnr)} clips of {psnr.shape[1]} frames: give a stride that divides the frames "
-            "after the first, and at least one clip."
+            f"stride={stride} for {counted(len(psnr), 'clip')} of {counted(psnr.shape[1], 'frame')}: give a stride "
+            "that divides the frames after the first, and at least one clip."
         )
     return later.unflatten(1, (-1, stride)).mean(2)
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pusa_lab.sentences import counted
 from small_models.world import WORLDS
 
 MOST = 2**28
@@ -52,7 +53,7 @@ def check_toy(preset: Mapping[str, Any], inward: Callable[[int], int]) -> None:
         raise OddError("its words are not a list of texts")
     numbers = geometry["channels"] * geometry["frames"] * math.prod(geometry["size"]) * math.prod(geometry["stride"])
     if numbers > MOST:
-        raise OddError(f"a video of {numbers} numbers, at most {MOST} are read")
+        raise OddError(f"a video of {counted(numbers, 'number')}, at most {MOST} are read")
     c = geometry["channels"]
     if (dit["in_channels"], dit["out_channels"], dit["text_dim"]) != (inward(c), c, text["dim"]):
         raise OddError("its parts are of different sizes")

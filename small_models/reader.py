@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pusa_lab.arguments import checked, shown
+from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
 from small_models.tracks import Area, Costs, Indices, Where, check_indices, motion_costs, still
 from small_models.world import COLOURS, DIGITS, DIRECTIONS, MOTIONS, NANO, TURNS, Scenes, World
@@ -126,7 +127,9 @@ def confirm(clip: Clip, scenes: Scenes) -> dict[str, Tensor]:
         most frames.
     """
     if len(scenes) != len(clip):
-        raise ValueError(f"{len(scenes)} scenes for {len(clip)} clips: give the scene of each clip.")
+        raise ValueError(
+            f"{counted(len(scenes), 'scene')} for {counted(len(clip), 'clip')}: give the scene of each clip."
+        )
     scenes, number = scenes.to(clip.device), torch.arange(len(clip))[:, None]
     answers = _in_parts(lambda c, i: _confirm(c, scenes[i[:, 0]]), clip, number)
     return dict(zip(CONFIRMED, answers, strict=True))

@@ -10,6 +10,7 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.metrics import follow_errors
 from pusa_lab.pixels import to_uint8
+from pusa_lab.sentences import counted
 from small_models.evaluate import EVAL_SEED
 from small_models.model import ToyModel
 from small_models.ways import generate_from
@@ -30,7 +31,7 @@ def contact_sheet(rows: list[np.ndarray], shown: int = 9, gap: int = 2) -> np.nd
     """
     if not rows or not 1 <= shown <= 1000 or not 0 <= gap <= 1000:
         raise ValueError(
-            f"{len(rows)} rows, shown={shown}, gap={gap}: give a video, 1..1000 frames and 0..1000 pixels."
+            f"{counted(len(rows), 'row')}, shown={shown}, gap={gap}: give a video, 1..1000 frames and 0..1000 pixels."
         )
     if len({row.shape for row in rows}) > 1 or rows[0].ndim != 4 or 0 in rows[0].shape:
         raise ValueError(f"rows of shapes {', '.join(str(row.shape) for row in rows):.150}: give videos of one size.")

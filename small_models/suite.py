@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from pusa_lab import metrics
 from pusa_lab.arguments import checked, returned
 from pusa_lab.metrics import Interval
+from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
 from small_models.reader import confirm, locate, subjects
 from small_models.records import check_entries
@@ -102,8 +103,9 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
     size, frames = clip.shape[-1], clip.shape[2]
     if not set(known) < set(range(frames)) or len(scenes) != len(clip):
         raise ValueError(
-            f"known={list(known)!r:.80} of {frames} frames, {len(scenes)} scenes for {len(clip)} clips: give frames "
-            f"from 0 to {frames - 1}, not all of them, and the scene of each clip."
+            f"known={list(known)!r:.80} of {counted(frames, 'frame')}, {counted(len(scenes), 'scene')} for "
+            f"{counted(len(clip), 'clip')}: give frames from 0 to {frames - 1}, not all of them, and the scene of each "
+            "clip."
         )
     free = [i for i in range(frames) if i not in set(known)]
     edges = [i for i in range(1, frames) if (i in set(known)) != (i - 1 in set(known))]
@@ -218,6 +220,8 @@ def plus_or_minus(interval: Sequence[float] | Interval, digits: int = 2) -> str:
         digits: after the point.
     """
     if len(interval) != 3 or not 0 <= digits <= 20:
-        raise ValueError(f"{len(interval)} numbers, digits={digits}: give mean, low and high, and 0 to 20 digits.")
+        raise ValueError(
+            f"{counted(len(interval), 'number')}, digits={digits}: give mean, low and high, and 0 to 20 digits."
+        )
     mean, low, high = interval
     return f"{mean:.{digits}f} ± {(high - low) / 2:.{digits}f}"

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
+from pusa_lab.sentences import counted
 
 EMPTY = "<empty>"
 
@@ -85,7 +86,7 @@ def _row(prompt: str, vocabulary: tuple[str, ...], longest: int) -> tuple[int, .
             f"unknown words in {prompt!r:.60}: {listed:.80}. The toy knows: {known}; model.text.words has all of them."
         )
     if len(words) > longest:
-        raise ValueError(f"a caption of {len(words)} words: the toy reads at most {longest}.")
+        raise ValueError(f"a caption of {counted(len(words), 'word')}: the toy reads at most {longest}.")
     return (*(index[w] for w in words), *[0] * (longest - len(words)))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from pusa_lab.arguments import checked, shown
 from pusa_lab.generate import Result, generate
 from pusa_lab.pixels import to_pixels, to_uint8
+from pusa_lab.sentences import counted
 from pusa_lab.tasks import Known, Task
 from pusa_lab.types import Geometry
 from small_models.i2v import ImageToVideo
@@ -39,7 +40,10 @@ def known_frames(
     """
     levels = [*noise] if isinstance(noise, Sequence) else [noise] * len(known)
     if len(levels) != len(known):
-        raise ValueError(f"{len(levels)} levels of noise for {len(known)} known frames: give one each, or one for all.")
+        raise ValueError(
+            f"{counted(len(levels), 'level')} of noise for {counted(len(known), 'known frame')}: give one each, or one "
+            "for all."
+        )
     last = max((p for i in known for p in geometry.pixels_at(i)), default=0)
     if truth.ndim != 5 or last >= truth.shape[1]:
         raise ValueError(

@@ -140,7 +140,7 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 
 
 def test_an_unknown_name_is_told_the_known_ones():
-    with pytest.raises(ValueError, match=r"no model 'giga': choose one of .*nano-vta"):
+    with pytest.raises(ValueError, match=r"no model 'giga', which is not an existing file: choose one of .*nano-vta"):
         small_models.load("giga")
 
 

@@ -252,7 +252,7 @@ def test_other_packages_add_commands_and_benchmarks_but_replace_none(tmp_path):
 
 def test_a_command_that_is_not_there(capsys):
     assert main([]) == 2
-    assert "usage: pusa-lab COMMAND" in capsys.readouterr().out
+    assert "usage: pusa-lab [--import FILE.py] COMMAND" in capsys.readouterr().out
     assert main(["dance"]) == 2
     assert (
         "pusa-lab dance: there is no command 'dance': choose one of demo, generate, data encode"
@@ -264,6 +264,9 @@ def test_a_command_that_is_not_there(capsys):
     assert "there is no command 'data foo': choose one of data encode, data show" in capsys.readouterr().err
     assert main(["bench", "dance"]) == 2
     assert "pusa-lab bench: no benchmark 'dance': choose one of" in capsys.readouterr().err
+    for words in (["bench"], ["bench", ""]):
+        assert main(words) == 2
+        assert "pusa-lab bench: no benchmark was named: choose one of" in capsys.readouterr().err
 
 
 def test_a_benchmark_without_options_takes_none(monkeypatch, capfd):

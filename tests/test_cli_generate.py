@@ -200,6 +200,10 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--num-videos", "0"], "--num-videos 0: give 1 to 10,000"),
         ([PROMPT, "--num-videos", "2", "--seed", "[1, 2]"], "--num-videos 2 and a list of seeds were given"),
         ([PROMPT, "--guidance", "1", "--negative-prompt", "x"], "--negative-prompt has no effect with --guidance 1"),
+        (
+            [PROMPT, "--schedule", "pyramid", "--schedule-options.lag", "foo"],
+            "generate: --schedule-options.lag is 'foo': give a number.",
+        ),
         ([PROMPT, "--schedule-options.lag", "3"], "there is no option 'lag' for the schedule synchronous"),
         ([PROMPT, "--schedule-options.steps", "3"], "--schedule-options.steps: give --steps instead"),
         ([PROMPT, "--strength", "1.4", "--model", "nano-base"], "has all weights and no low-rank update"),

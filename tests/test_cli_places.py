@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -263,6 +264,19 @@ def test_results_of_benchmarks_are_checked_where_a_person_names_them(tmp_path):
         read_results(path)
 
 
+def test_show_without_a_table_shows_all_that_were_measured(tmp_path, monkeypatch, capsys):
+    from small_models.experiments import RESULTS
+    from small_models.experiments.command import main as paper
+
+    for name in ("lora", "cost"):
+        shutil.copy(RESULTS / f"{name}.json", tmp_path)
+    titles = [json.loads((RESULTS / f"{name}.json").read_text())["title"] for name in ("lora", "cost")]
+    monkeypatch.setattr(sys, "argv", ["paper", "--show", "--out", str(tmp_path)])
+    assert paper() == 0
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("# ")]
+    assert sorted(shown) == sorted(f"# {title}" for title in titles)
+
+
 def read_results(path):
     from small_models.experiments import read_results
 
@@ -274,6 +288,7 @@ def read_results(path):
     [
         ("small_models.experiments.command", ["--list", "--table", "cost"], "--table and --list: this has no effect"),
         ("small_models.experiments.command", ["--figures"], "--figures without --table"),
+        ("small_models.experiments.command", ["--show", "--out", "{out}"], "a.json holds no results: measure a table"),
         (
             "small_models.experiments.command",
             ["--show", "--table", "cost", "--set", "swept=8"],
@@ -299,7 +314,7 @@ def test_benchmarks_refuse_what_has_no_effect_or_no_place(tmp_path, monkeypatch,
         (["--max-steps", "5"], "--max-steps 5 has no effect with --mode sample: it is for training; leave it out."),
         (["--num-frames", "100000001"], "--num-frames 100000001: give at most 39,997."),
         (["--steps", "10001"], "--steps 10001: give at most 10,000."),
-        (["--size", "160000x16"], "size 160000 x 16: give at most 32,768 pixels of height and of width."),
+        (["--size", "160000x16"], "--size 160000x16: give at most 32,768 pixels of height and of width."),
         (["--price", "1e300"], "--price 1e+300: give US dollars per GPU and hour, 0 to 1,000,000."),
         (
             ["--mode", "full", "--float8"],
@@ -328,3 +343,6 @@ def test_names_of_files_stay_as_they_are_in_a_sentence_of_flags():
     ):
         assert in_flags(text, ["steps", "num_frames"]) == text
     assert in_flags("steps=0: give 1 or None.", ["steps"]) == "--steps 0: give 1."
+    assert (
+        in_flags("wait_for is 3: give 2.", ["steps", "own_options.wait_for"]) == "--own-options.wait_for is 3: give 2."
+    )

@@ -5,7 +5,7 @@ import torch
 
 from pusa_lab import schedules
 from pusa_lab.analytic import GaussianDenoiser
-from pusa_lab.guidance import text_cfg
+from pusa_lab.guidance import apg, cfg_zero_star, picture_guidance, skip_layer_guidance, text_cfg
 from pusa_lab.samplers import sample
 
 X, TAU = torch.randn(2, 3, 4, 5, 5), torch.rand(2, 4)
@@ -124,9 +124,45 @@ def test_settings_out_of_range_are_refused(options, match):
 
 
 def test_a_wrong_number_of_scales_is_refused_before_the_first_call():
-    with pytest.raises(ValueError, match=r"3 scales for x of shape .* 4 frames"):
+    with pytest.raises(ValueError, match=r"3 scales for 4 frames: give one, or one each"):
         text_cfg(denoiser, {"gain": -1.0}, torch.ones(3) * 2)(X, TAU, gain=2.0)
     assert denoiser.calls == 0
+
+
+class Plain:
+    """A denoiser that takes nothing but x and tau, and has blocks."""
+
+    num_layers = 2
+
+    def __call__(self, x, tau):
+        return x
+
+
+GUIDED = [
+    (lambda m: text_cfg(m, {"gain": 1.0}, 2.0), {}, "gain"),
+    (lambda m: apg(m, {"gain": 1.0}, 2.0), {}, "gain"),
+    (lambda m: cfg_zero_star(m, {"gain": 1.0}, 2.0), {}, "gain"),
+    (lambda m: skip_layer_guidance(m, {}, [1], 1.0), {}, "skip_layers"),
+    (lambda m: skip_layer_guidance(m, {"gain": 1.0}, [1], 1.0, 2.0), {}, "gain"),
+    (lambda m: picture_guidance(m, [0], torch.randn_like(X), 1.5), {"text": 1}, "text"),
+]
+
+
+@pytest.mark.parametrize(("guided", "cond", "name"), GUIDED)
+def test_a_denoiser_that_does_not_take_what_it_is_given_is_told_in_one_sentence(guided, cond, name):
+    says = rf"the denoiser does not take \(x, tau, {name}=\.\.\.\): give a function that does\.$"
+    with pytest.raises(ValueError, match=says):
+        guided(Plain())(X, torch.full_like(TAU, 0.5), **cond)
+
+
+@pytest.mark.parametrize(("guided", "cond", "name"), GUIDED)
+def test_a_velocity_of_another_shape_is_refused_in_a_guider(guided, cond, name):
+    class Short(Plain):
+        def __call__(self, x, tau, **cond):
+            return x[:, :, :1]
+
+    with pytest.raises(ValueError, match=r"the denoiser returned a tensor of shape .* a tensor of x's shape\.$"):
+        guided(Short())(X, torch.full_like(TAU, 0.5), **cond)
 
 
 # On the Gaussian: two captions that differ in their mean make guidance a Gaussian, too.

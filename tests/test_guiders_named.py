@@ -237,7 +237,7 @@ def test_everything_is_refused_before_words_are_encoded(monkeypatch):
     for guider, says in {
         "apg(scale=5, eta=inf)": "guidance is 'apg",
         "apg(scale=5, momentum=2)": "the guider apg: momentum=2",
-        "apg(scale=[1, 2])": "2 scales for x of shape",
+        "apg(scale=[1, 2])": "2 scales for 5 frames",
         "apg": "the guider apg needs scale",
         "skip_layer_guidance(layers=[7], weight=1)": "layer 7 of a transformer with 3 layers",
         "apg(scale=2, momentum=0.5) | text_cfg(scale=2)": "put the one with momentum last",

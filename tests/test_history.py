@@ -260,7 +260,7 @@ def test_the_number_of_calls_is_told_and_kept(terms, number):
         (lambda: vanilla([1, -4], 2.0), "latent frame 1"),
         (lambda: fractional([0], 1.5, 2.0), "level=1.5.*level lies in"),
         (lambda: vanilla([0], math.nan), "weight=nan"),
-        (lambda: temporal([[0], [1]], [1.0]), "2 parts of the history with 1 weights"),
+        (lambda: temporal([[0], [1]], [1.0]), "2 parts of the history with 1 weight:"),
     ],
 )
 def test_terms_that_do_not_fit_are_refused(terms, match):

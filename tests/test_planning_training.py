@@ -70,7 +70,6 @@ def test_both_commands_print_the_same(size, gpu, way, capsys):
         (["--float8", "--compiled"], ["--float8", "--compiled"]),
         (["--model", "wan2.2-a14b", "--size", "480x832"], ["--model", "wan2.2-a14b", "--size", "480x832"]),
         (["--mode", "full", "--gpus", 4], ["--lora-rank", 0, "--devices", 4]),
-        (["--gpus", 0], ["--devices", 0]),
         (["--price", -1], ["--price", -1]),
         (["--size", "8k"], ["--size", "8k"]),
         (["--gpu", "abacus"], ["--gpu", "abacus"]),
@@ -79,9 +78,19 @@ def test_both_commands_print_the_same(size, gpu, way, capsys):
     ids=str,
 )
 def test_both_commands_agree_on_every_option(planned, trained, capsys):
-    one = printed(capsys, "plan", "--mode", "lora", *planned)
-    assert one == printed(capsys, "train", "--recipe", "paper", "--plan-only", *trained)
+    mode = [] if "--mode" in planned else ["--mode", "lora"]
+    recipe = [] if "--recipe" in trained else ["--recipe", "paper"]
+    one = printed(capsys, "plan", *mode, *planned)
+    assert one == printed(capsys, "train", *recipe, "--plan-only", *trained)
     assert any(one[1:]), "something is said"
+
+
+def test_no_gpus_are_refused_in_each_commands_options(capsys):
+    assert printed(capsys, "plan", "--gpus", 0)[2] == "--gpus 0: give a whole number of at least 1.\n"
+    for words in (["--devices", 0], ["--nodes", -1, "--devices", -1]):
+        devices, nodes = (words[words.index(name) + 1] if name in words else 1 for name in ("--devices", "--nodes"))
+        code, _, error = printed(capsys, "train", "--recipe", "paper", "--plan-only", *words)
+        assert (code, error) == (2, f"--devices {devices} --nodes {nodes}: give at least one GPU.\n")
 
 
 def test_the_defaults_are_the_papers_recipe():
@@ -206,7 +215,7 @@ def test_the_price_is_yours(capsys):
     _, said, _ = printed(capsys, "train", "--recipe", "paper", "--plan-only", "--price", 4)
     assert f"${4 * plan(mode='lora').seconds['total'] / 3600:,.2f} at $4 per GPU and hour" in said
     code, _, error = printed(capsys, "train", "--recipe", "paper", "--plan-only", "--price", -1)
-    assert code == 2 and "price=-1.0: give US dollars" in error
+    assert code == 2 and "--price -1.0: give US dollars" in error
 
 
 def test_the_planner_has_the_rows_that_were_measured():

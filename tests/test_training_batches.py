@@ -191,5 +191,5 @@ def test_a_data_module_of_someone_s_own_gives_batches():
             return []
 
     assert torch.equal(weights(Own(taken(3))), weights(dataset()))
-    with pytest.raises(ValueError, match=r"the data module gave a (list|tuple) of 2: give training.Batch"):
+    with pytest.raises(ValueError, match=r"the data module gave a (list|tuple) of 2 items: give training.Batch"):
         weights(Own([(batch.x0, batch.captions) for batch in taken(3)]))

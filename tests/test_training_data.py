@@ -197,7 +197,7 @@ class TestRefusals:
             (wan, {"frames": 5}, "pixel_frames="),
             (wan, {"start": 0.5}, "start="),
         ):
-            with pytest.raises(ValueError, match=f"has {field}.*another folder"):
+            with pytest.raises(ValueError, match=f"was made with {field}.*another folder"):
                 encode_folder(clips, model, tmp_path / "cache", "tiny", **{**SIZES, **changes})
             assert files(tmp_path / "cache") == before
 
@@ -218,7 +218,7 @@ class TestRefusals:
         refused("no clips in", lambda: encode_folder(tmp_path, wan, tmp_path / "out", "tiny"))
         write(tmp_path / "a.mp4", waves(9, (32, 48)), 8)
         refused(
-            "none of the 1 clips in .* can be used; the first: a.mp4 has no caption",
+            "no clip in .* can be used .1 clip tried.; the first: a.mp4 has no caption",
             lambda: encode_folder(tmp_path, wan, tmp_path / "out", "tiny", **SIZES),
         )
 

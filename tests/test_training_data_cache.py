@@ -109,14 +109,16 @@ def test_a_clip_with_another_caption_takes_the_place_of_the_old_one(tmp_path):
 def test_other_settings_are_refused_and_nothing_is_touched(tmp_path, change):
     fill(tmp_path, range(3))
     before = files(tmp_path)
-    refused(f"has {next(iter(change))}=.*another folder", fill, tmp_path, range(5), 2, replace(SETTINGS, **change))
+    refused(
+        f"was made with {next(iter(change))}=.*another folder", fill, tmp_path, range(5), 2, replace(SETTINGS, **change)
+    )
     assert files(tmp_path) == before
 
 
 def test_another_version_is_refused_to_write_but_read(tmp_path, monkeypatch):
     fill(tmp_path, range(3))
     monkeypatch.setattr("pusa_lab.__version__", "9.9")
-    refused("has version='.*, but '9.9' is expected", fill, tmp_path, range(5))
+    refused("was made with version='.*, but '9.9' is expected", fill, tmp_path, range(5))
     assert len(LatentCache(tmp_path)) == 3
 
 
@@ -124,8 +126,8 @@ def test_a_run_that_needs_another_cache_is_told(tmp_path):
     fill(tmp_path, range(3))
     cache = LatentCache(tmp_path)
     cache.require(model="tiny", codec="codec", size=(16, 24), frames=3)
-    refused("has codec='codec', but 'other' is expected", lambda: cache.require(codec="other"))
-    refused("has size=.16, 24., but .16, 32. is expected", lambda: cache.require(size=(16, 32)))
+    refused("was made with codec='codec', but 'other' is expected", lambda: cache.require(codec="other"))
+    refused("was made with size=.16, 24., but .16, 32. is expected", lambda: cache.require(size=(16, 32)))
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

@@ -44,7 +44,10 @@ def test_encode_go_on_and_show(clips, tmp_path, capsys):
     assert all(f"  {item['name']}: {item['caption']}\n" in said for item in cache)
     assert "  text.mov cannot be read" in said
     assert main([*words, "--fps", "16"]) == 2
-    assert "has fps=8.0, but 16.0 is expected: use the same settings, or another folder." in capsys.readouterr().err
+    assert (
+        "was made with --fps 8.0, but 16.0 is expected: use the same settings, or another folder."
+        in capsys.readouterr().err
+    )
 
 
 def run(*words, **variables):
@@ -81,12 +84,12 @@ def test_encode_with_a_wan_and_what_it_says_can_be_done_is_true(whole, tmp_path,
         (["--model", "no/such"], "is not a folder"),
         (["--size", "30x32"], "a size of 30 x 32: height and width must be multiples of 8"),
         (["--num-frames", "10"], "a clip of 10 pixel frames does not fill whole latent frames"),
-        (["--fps", "-1"], "fps=-1.0"),
-        (["--fps", "0"], "fps=0.0: give 0.001 to 1000 frames per second"),
+        (["--fps", "-1"], ": --fps -1.0: give 0.001 to 1000 frames per second"),
+        (["--fps", "0"], "--fps 0.0: give 0.001 to 1000 frames per second"),
         (["--fps", "nan"], "--fps 'nan': give a number"),
         (["--fps", "inf"], "--fps 'inf': give a number"),
         (["--start", "nan"], "--start 'nan': give a number"),
-        (["--start", "-1"], "start=-1.0: give seconds from 0 to 1000000"),
+        (["--start", "-1"], "--start -1.0: give seconds from 0 to 1000000"),
         (["--size", "0x0"], "a size of 0 x 0"),
         (["--size", "8000000x8000000"], "give a height and a width of 1 to 16384 pixels"),
         (["--num-frames", "0"], "a clip of 0 pixel frames"),
@@ -113,7 +116,7 @@ def test_bad_input_gets_a_sentence_and_makes_no_folder(clips, tmp_path, capsys, 
         ("/dev/null/x", "/dev/null is a file, give another place"),
         ("x" * 300, "names of at most 255"),
         ("busy", "another process is writing into .*busy: wait until it has ended"),
-        ("begun", "has fps=8.0, but 16.0 is expected: use the same settings, or another folder"),
+        ("begun", "was made with --fps 8.0, but 16.0 is expected: use the same settings, or another folder"),
     ],
 )
 def test_the_place_is_tried_before_a_model_is_read(tmp_path, monkeypatch, capsys, place, says):
@@ -133,7 +136,7 @@ def test_clips_without_captions_are_refused_before_a_model_is_read(tmp_path, mon
     write(tmp_path / "clips" / "a.mp4", waves(9, (32, 48)), 8)
     monkeypatch.setattr("pusa_lab.models.load_encoders", None)
     assert main(["data", "encode", str(tmp_path / "clips"), "--out", str(tmp_path / "out")]) == 2
-    assert "none of the 1 clips in" in capsys.readouterr().err
+    assert "can be used (1 clip tried); the first: a.mp4 has no caption" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

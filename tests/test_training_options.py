@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pusa_lab.cli import main
-from pusa_lab.cli.parser import parse_line
+from pusa_lab.cli.parser import UsageError, parse_line
 from pusa_lab.cli.train import OUT
 from pusa_lab.cli.train import train as command
 from pusa_lab.training import TrainConfig
@@ -38,9 +38,9 @@ def test_values_are_read_by_their_type(word, value):
     assert found == value and type(found) is type(value)
 
 
-def test_of_a_field_given_twice_the_last_counts():
-    found = parse_line("train", command, ["--max-steps=5", "--lr=1", "--max-steps=6"])
-    assert (found["max_steps"], found["lr"]) == (6, 1.0)
+def test_a_field_given_twice_is_refused():
+    with pytest.raises(UsageError, match=r"^--max-steps was given twice: give it once\.$"):
+        parse_line("train", command, ["--max-steps=5", "--lr=1", "--max-steps=6"])
 
 
 def test_every_field_of_a_recipe_is_an_option_without_a_default():
@@ -56,12 +56,16 @@ def test_every_field_of_a_recipe_is_an_option_without_a_default():
         ("--max-step=3", "there is no option --max-step: did you mean --max-steps?"),
         *(
             (f"--max-steps={text}", f"--max-steps {text!r}: give a whole number.")
-            for text in ("", "5.5", "5e3", "many", "nan", "inf", "1e300", "5,0", "true")
+            for text in ("5.5", "5e3", "many", "nan", "inf", "1e300", "5,0", "true")
         ),
-        *((f"--lr={text}", f"--lr {text!r}: give a number.") for text in ("", "nan", "fast", "1,5", "1e-3x")),
+        *((f"--lr={text}", f"--lr {text!r}: give a number.") for text in ("nan", "fast", "1,5", "1e-3x")),
         *(
             (f"--per-sample-weighting={text}", f"{text!r}: give true or false.")
-            for text in ("", "maybe", "2", "none", "ye")
+            for text in ("maybe", "2", "none", "ye")
+        ),
+        *(
+            (f"{option}=", f"{option} is empty: give it a value, or leave it out.")
+            for option in ("--max-steps", "--lr", "--per-sample-weighting")
         ),
         ("--seed=" + "9" * 6000, "give a whole number."),
     ],
@@ -153,7 +157,7 @@ PAPER = ["--recipe", "paper"]
         ([*PAPER, "--plan-only", "--expert", "low"], "--expert low has no effect with --plan-only"),
         ([*PAPER, "--plan-only", "--model", "WAN"], "unknown model 'WAN': choose from wan2.1-14b"),
         ([*PAPER, "--expert", "low", "--t-max", ".5"], "--t-max 0.5 is set by --expert low: leave out one of them"),
-        (PAPER, "--data None, --model None: give a latent cache and a Wan's folder"),
+        (PAPER, "--data is missing: give --data CACHE, a latent cache, and --model FOLDER, a Wan's folder."),
         (["--model", "all", "--base", "x"], "--base is for a single stage: give --model and --stage"),
         (["--model", "all", "--resume", "x"], "--resume is for a single stage"),
         (["--stage", "all", "--resume", "x"], "--resume is for a single stage"),

@@ -216,21 +216,25 @@ def test_experts_that_are_not_named_or_not_there(whole, two_experts, cache, tmp_
 @pytest.mark.parametrize(
     ("changes", "options", "says"),
     [
-        (["num_val_clips=5"], [], "num_val_clips=5 of 5 clips: give fewer, so that some are left for training."),
+        (["num_val_clips=5"], [], "--num-val-clips 5 of 5 clips: give fewer, so that some are left for training."),
         (
             ["num_val_clips=0", "validate_every=2"],
             [],
-            "validate_every=2, num_val_clips=0: set num_val_clips to 1 or more.",
+            "--validate-every 2, --num-val-clips 0: set --num-val-clips to 1 or more.",
         ),
         (
             ["global_batch_size=3"],
             ["--devices", "2"],
-            "global_batch_size=3 on 2 processes with micro_batch_size=0: give a global_batch_size that is a mult",
+            "--global-batch-size 3 on 2 processes with --micro-batch-size 0: give a --global-batch-size that is a mult",
         ),
         ([], ["--nodes", "2"], "--devices 1 --nodes 2: give at least one GPU, and start several hosts with `torchrun"),
         ([], ["--devices", "0"], "--devices 0 --nodes 1: give at least one GPU"),
-        (["optimizer=adamw8bit"], [], "optimizer='adamw8bit' needs torchao: pip install torchao, or set optimizer=ad"),
-        (["lora_rank=0"], [], "lora_rank=0, out="),
+        (
+            ["optimizer=adamw8bit"],
+            [],
+            "--optimizer adamw8bit needs torchao: pip install torchao, or set --optimizer adamw.",
+        ),
+        (["lora_rank=0"], [], "x.safetensors' for --lora-rank 0: give a name that ends in .safetensors for a LoRA,"),
         ([], ["--resume", "nowhere.ckpt"], "no checkpoint nowhere.ckpt to resume from"),
     ],
 )
@@ -242,8 +246,8 @@ def test_what_does_not_fit_is_said_before_weights_are_read(whole, cache, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "options", "says"),
     [
-        (["optimizer=adamw8bit"], [], "optimizer='adamw8bit', lora_rank=0: it cannot train sharded weights"),
-        ([], ["--float8"], "float8=True, lora_rank=0: float8 is for weights that are not trained"),
+        (["optimizer=adamw8bit"], [], "--optimizer adamw8bit, --lora-rank 0: it cannot train sharded weights"),
+        ([], ["--float8"], "--float8, --lora-rank 0: float8 is for weights that are not trained"),
         ([], ["--compiled"], "such blocks cannot be compiled: leave out --compiled."),
     ],
 )
@@ -254,7 +258,7 @@ def test_what_all_weights_cannot_have_is_said_before(whole, cache, tmp_path, sai
 
 def test_a_lora_goes_on_from_its_own_run_and_base_alone(whole, folder, cache, trained, tmp_path, said):
     resume, out = ["--resume", logs_of(trained) / "last.ckpt"], tmp_path / "x.safetensors"
-    assert "is of a run with lora_rank=3, but this one has lora_rank=4" in said(
+    assert "is of a run with --lora-rank 3, but this one has --lora-rank 4" in said(
         whole, cache, out, "lora_rank=4", options=resume
     )
     weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"

@@ -195,11 +195,16 @@ class TestAllWeights:
         ("name", "changes", "options", "says"),
         [
             ("all", [], [], "exists already: give a new folder for the weights."),
-            ("x.safetensors", [], [], "give a name that ends in .safetensors for a LoRA, the name of a folder for all"),
-            ("x", [], ["--compiled"], "lora_rank=0 shards the weights, and such blocks cannot be compiled: leave"),
-            ("x", ["ema=0.9"], [], "lora_rank=0, ema=0.9: sharded weights cannot be averaged, set ema=0"),
-            ("x", [], ["--resume", "{lora}"], "is of a run with lora_rank=3, but this one has lora_rank=0"),
-            ("x.safetensors", ["lora_rank=3"], ["--resume", "{all}"], "is of a run with lora_rank=0, but this one has"),
+            ("x.safetensors", [], [], "give a name that ends in .safetensors for a LoRA, or that of a folder for all"),
+            ("x", [], ["--compiled"], "--lora-rank 0 shards the weights, and such blocks cannot be compiled: leave"),
+            ("x", ["ema=0.9"], [], "--lora-rank 0, --ema 0.9: sharded weights cannot be averaged, set --ema 0"),
+            ("x", [], ["--resume", "{lora}"], "is of a run with --lora-rank 3, but this one has --lora-rank 0"),
+            (
+                "x.safetensors",
+                ["lora_rank=3"],
+                ["--resume", "{all}"],
+                "is of a run with --lora-rank 0, but this one has",
+            ),
             ("x", [], ["--logs", "{x}/logs"], "the folder of the weights: give another folder for the logs"),
         ],
     )

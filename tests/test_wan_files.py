@@ -22,7 +22,7 @@ class TestWeights:
             (
                 "transformer",
                 lambda w: {**w, "vace": w["proj_out.bias"]},
-                "1 weights that this model does not have, first vace",
+                "1 weight that this model does not have, first vace",
             ),
             ("transformer", lambda w: {k: v[:1] for k, v in w.items()}, r"\(1, 24, 1, 1, 1\)|of another shape"),
             ("vae", without("post_quant_conv"), "vae lacks 2 of"),
@@ -155,7 +155,7 @@ class TestSingleFile:
             (without("blocks.1.attn1.to_q"), "lacks 2 of 69 weights, first blocks.1.attn1.to_q"),
             (
                 lambda w: {**w, "vace_blocks.0.x": torch.ones(1)},
-                "1 weights that this model does not have, first vace_blocks",
+                "1 weight that this model does not have, first vace_blocks",
             ),
             (lambda w: {**w, "proj_out.bias": torch.ones(7)}, r"of another shape, first proj_out.bias: \(7,\)"),
             (
@@ -166,7 +166,7 @@ class TestSingleFile:
             (lambda w: {**w, "patch_embedding.weight": torch.ones(9)}, r"of another shape, first patch_embedding"),
             (lambda w: {k: torch.cat([v, v]) for k, v in w.items()}, "is for a model 48 wide, but this one is 24 wide"),
             (lambda w: {**w, **in_wans_names(w, "model.")}, "holds both .* and "),
-            (lambda w: {"a": torch.ones(1)}, r"is not a Wan transformer \(1 keys, first a\)"),
+            (lambda w: {"a": torch.ones(1)}, r"is not a Wan transformer \(1 key, first a\)"),
         ],
     )
     def test_what_is_refused_and_why(self, config, whole, tmp_path, change, match):

@@ -231,7 +231,7 @@ class TestBadFolders:
         self.refused(folder, r"10 pixel frames.*give 1 \+ 4 \* k", frames=10)
         self.refused(folders / "wan2.2-5b", "multiples of 32 and 32", size=(48, 64))
         self.refused(folder, "unknown offload 'disk'", offload="disk")
-        self.refused(folder, "2 LoRA files but 1 strengths", lora=["a", "b"], strength=[1.0])
+        self.refused(folder, "2 LoRA files but 1 strength:", lora=["a", "b"], strength=[1.0])
         self.refused(folder, "has one transformer", lora_low="a")
 
     def test_a_codec_of_other_channels(self, broken, folders):

@@ -34,10 +34,12 @@ def encode(whole: Path, place: Path) -> Path:
 
 
 def words_of(model: Path, cache: Path, out: Path, *changes: str, options: Sequence[object] = ()) -> list[str]:
-    """Of `pusa-lab train`; curves and checkpoints go beside what is written."""
+    """Of `pusa-lab train`; curves and checkpoints go beside what is written, and the last change of a field counts."""
     logs = out.with_name(f"logs-{out.stem}")
-    words = ["train", "--recipe", "paper", "--data", cache, "--model", model, "--out", out, "--logs", logs, *options]
-    return [*map(str, words), *(f"--{change.replace('_', '-')}" for change in [*SHORT, *changes])]
+    options = [*options] if "--logs" in options else ["--logs", logs, *options]
+    words = ["train", "--recipe", "paper", "--data", cache, "--model", model, "--out", out, *options]
+    settings = dict(change.split("=", 1) for change in [*SHORT, *changes])
+    return [*map(str, words), *(f"--{name.replace('_', '-')}={value}" for name, value in settings.items())]
 
 
 def train(*args: object, **kwargs: object) -> Path:

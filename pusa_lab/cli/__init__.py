@@ -135,7 +135,8 @@ def _run(command: str, place: str, words: Sequence[str]) -> None:
         try:
             function(**options)
         except ValueError as error:
-            error.args = (in_flags(str(error), options),)
+            keys = [f"{name}.{key}" for name, value in options.items() if isinstance(value, dict) for key in value]
+            error.args = (in_flags(str(error), [*options, *keys]),)
             raise
 
 

@@ -32,7 +32,8 @@ def bench(*words: str) -> None:
         return
     programs = _programs()
     if not words or words[0] not in programs:
-        raise ValueError(f"no benchmark {words[0] if words else ''!r:.60}: choose one of {', '.join(programs)}.")
+        fault = f"no benchmark {words[0]!r:.60}" if words and words[0] else "no benchmark was named"
+        raise ValueError(f"{fault}: choose one of {', '.join(programs)}.")
     script = Path(programs[words[0]][-1])
     if words[1:] and script.is_file() and "argparse" not in (text := script.read_text()):
         if words[1] not in ("-h", "--help"):

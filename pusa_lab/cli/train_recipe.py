@@ -141,5 +141,7 @@ def plan_of(given: Mapping[str, Any], config: Any) -> Any:
 
     options = {name: given[name] for name in ("model", "gpu", "price") if name in given}
     options |= {"size": read_size(given["size"])} if "size" in given else {}
-    gpus = given.get("devices", 1) * given.get("nodes", 1)
-    return plan(**run_arguments(config, gpus, **saved(given)), **options)
+    devices, nodes = given.get("devices", 1), given.get("nodes", 1)
+    if min(devices, nodes) < 1:
+        raise ValueError(f"--devices {devices} --nodes {nodes}: give at least one GPU.")
+    return plan(**run_arguments(config, devices * nodes, **saved(given)), **options)

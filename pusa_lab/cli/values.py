@@ -15,12 +15,13 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flag(name: str) -> str:
-    """An option as it is typed: --end-image for end_image.
+    """An option as it is typed: --end-image for end_image, --schedule-options.wait_for for schedule_options.wait_for.
 
     Args:
-        name: of the option.
+        name: of the option, perhaps with a key of its values after a dot.
     """
-    return f"--{name.replace('_', '-')}"
+    option, dot, key = name.partition(".")
+    return f"--{option.replace('_', '-')}{dot}{key}"
 
 
 def in_flags(sentence: str, names: Iterable[str]) -> str:
@@ -28,18 +29,20 @@ def in_flags(sentence: str, names: Iterable[str]) -> str:
 
     Args:
         sentence: of an error.
-        names: of the command's options, as its function calls them.
+        names: of the command's options, as its function calls them; schedule_options.lag for a key of its values.
     """
-    own = "|".join(sorted(map(re.escape, names), key=len, reverse=True)) or "(?!)"
+    flags = {name.rpartition(".")[2]: flag(name) for name in names}
+    own = "|".join(sorted(map(re.escape, flags), key=len, reverse=True)) or "(?!)"
     free, end = r"(?<![\w./'\"-])", r"(?=[\s,:;)]|\.?$|\.\s)"
 
     def typed(found: re.Match[str]) -> str:
         value = found[2]
-        return flag(found[1]) + ("" if value == "True" else f" {value.strip(chr(39)) or value}")
+        return flags[found[1]] + ("" if value == "True" else f" {value.strip(chr(39)) or value}")
 
     sentence = re.sub(rf"{free}({own})=('[^' ]*'|-?\w+(?:\.\d+)?(?:[+-]\d+)?){end}", typed, sentence)
-    sentence = re.sub(rf"^({own})(?= is | \S+ is a (?:file|folder))", lambda found: flag(found[1]), sentence)
-    sentence = re.sub(rf"{free}({own}){end}", lambda found: flag(found[1]) if "_" in found[1] else found[1], sentence)
+    sentence = re.sub(rf"^({own})(?= is | \S+ is a (?:file|folder))", lambda found: flags[found[1]], sentence)
+    sentence = re.sub(rf"^({own}) (\d+) x (\d+)", lambda found: f"{flags[found[1]]} {found[2]}x{found[3]}", sentence)
+    sentence = re.sub(rf"{free}({own}){end}", lambda found: flags[found[1]] if "_" in found[1] else found[1], sentence)
     sentence = re.sub(r" \((?:an? )?(?:str|int|float|bool)\)", "", sentence)
     return re.sub(r" or None(?= or |\.$)", "", sentence)
 

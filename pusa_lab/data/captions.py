@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pusa_lab.arguments import checked
+from pusa_lab.sentences import counted
 
 TABLES = ("captions.csv", "captions.jsonl")
 """Tables with the captions of many clips: rows with `file`, relative to the folder, and `caption`."""
@@ -190,7 +191,9 @@ def _csv(text: str) -> Iterator[tuple[int, dict[str, str]]]:
             continue
         quotes = f'put a caption with {mark!r} in quotes, as in "a circle{mark} red"'
         if len(cells) != len(names):
-            raise ValueError(f"line {number} has {len(cells)} cells for {len(names)} columns; {quotes}")
+            raise ValueError(
+                f"line {number} has {counted(len(cells), 'cell')} for {counted(len(names), 'column')}; {quotes}"
+            )
         if _runs_on(raw, mark, names, spaced):
             raise ValueError(
                 f"line {number} has a caption without quotes beside {mark + ' '!r}, which may be part of it; {quotes}, "

@@ -13,6 +13,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.data.decode import Shown, decoded, nearest
 from pusa_lab.files import existing_file
 from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
+from pusa_lab.sentences import counted
 
 MOST_BYTES = 2 * 2**30
 """Largest clip of unlimited length in memory; larger ones are refused before memory runs out."""
@@ -118,7 +119,7 @@ def _pieces(
 
 def _too_short(num_frames: int, there: int, fps: int | float | None, start: int | float, seen: deque[Fraction]) -> str:
     if fps is None:
-        return f"it has {there} frames{_from(start)}, and {num_frames} are needed."
+        return f"it has {counted(there, 'frame')}{_from(start)}, and {num_frames} are needed."
     needed = start + (num_frames - 1) / fps
     return f"its last frame is at {float(seen[0] if seen else 0):.2f} s, and a frame at {needed:.2f} s is needed."
 

@@ -19,6 +19,7 @@ from pusa_lab.data.latents import identity
 from pusa_lab.data.manifest import CacheSettings, FileState, file_state
 from pusa_lab.files import locked
 from pusa_lab.pixels import to_pixels
+from pusa_lab.sentences import counted
 from pusa_lab.types import Clip, Cond, Geometry, Video
 
 
@@ -168,7 +169,7 @@ def check_encode(
 
 
 def _none_of(folder: str | Path, reasons: list[str]) -> str:
-    return f"none of the {len(reasons)} clips in {folder} can be used; the first: {reasons[0]}"
+    return f"no clip in {folder} can be used ({counted(len(reasons), 'clip')} tried); the first: {reasons[0]}"
 
 
 def _named(name: str, steps: Iterator[EncodedClip]) -> Iterator[EncodedClip]:

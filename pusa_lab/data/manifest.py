@@ -11,6 +11,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.data.clips import check_times
 from pusa_lab.data.folders import ClipFile, find_clips
 from pusa_lab.files import check_fields, digest, inside, read_json
+from pusa_lab.sentences import counted
 
 FORMAT = 2
 """Version of the manifest's format; a reader refuses others."""
@@ -71,7 +72,8 @@ class CacheSettings:
             )
         if n * h * w > MOST_PIXELS:
             raise ValueError(
-                f"{n} frames of {h} x {w} have more than {MOST_PIXELS} pixels: give shorter or smaller clips."
+                f"{counted(n, 'frame')} of {h} x {w} have more than {MOST_PIXELS} pixels: give shorter or smaller "
+                "clips."
             )
         if not (1 <= self.channels <= 4096 and 1 <= self.text_length <= 2**16):
             raise ValueError(
@@ -221,7 +223,7 @@ def difference(manifest: dict[str, Any], wanted: dict[str, Any]) -> str:
     for name, value in wanted.items():
         value = list(value) if isinstance(value, tuple) else value
         if (there := manifest.get(name)) != value:
-            return f"has {name}={there!r}, but {value!r} is expected"
+            return f"was made with {name}={there!r}, but {value!r} is expected"
     return ""
 
 

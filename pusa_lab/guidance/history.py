@@ -10,7 +10,8 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.guidance.guided import Guided, around
 from pusa_lab.schedules import frame_indices
-from pusa_lab.timesteps import check_tau, per_frame
+from pusa_lab.sentences import counted
+from pusa_lab.timesteps import check_tau, per_frame, velocity_of
 from pusa_lab.types import Denoiser, Tau, Video
 
 SAME = 1e-6
@@ -60,7 +61,8 @@ def temporal(histories: Sequence[Sequence[int]], weights: Sequence[float | int])
     Source: arXiv 2502.06764.
     """
     if len(histories) != len(weights):
-        raise ValueError(f"{len(histories)} parts of the history with {len(weights)} weights: give one for each.")
+        parts = f"{counted(len(histories), 'part')} of the history"
+        raise ValueError(f"{parts} with {counted(len(weights), 'weight')}: give one for each.")
     return [Term(frames, 0.0, weight) for frames, weight in zip(histories, weights, strict=True)]
 
 
@@ -113,7 +115,7 @@ def history_guidance(denoiser: Denoiser, terms: Sequence[Term], eps: Video) -> G
         total = own = torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32))
         for levels, weight in cleanest_last:
             seen = torch.maximum(tau, tau.new_tensor(levels))
-            v = denoiser(_noised(x, eps, tau, seen), seen, **cond).to(total)
+            v = velocity_of(denoiser, _noised(x, eps, tau, seen), seen, **cond).to(total)
             total = total + weight * v
             own = torch.where(per_frame(seen - tau, x) < SAME, v, own)
         known = per_frame(tau.new_tensor(past).expand_as(tau), x) > 0

@@ -8,7 +8,8 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.guidance.guided import Guided, around, num_layers
 from pusa_lab.guidance.text import Interval, Scale, _check_interval, _inside, _of_frames, _scales
-from pusa_lab.timesteps import per_frame
+from pusa_lab.sentences import counted
+from pusa_lab.timesteps import per_frame, velocity_of
 from pusa_lab.types import Cond, Denoiser, Tau, Video
 
 
@@ -24,7 +25,7 @@ def layer_indices(layers: Sequence[int], number: int) -> tuple[int, ...]:
         ValueError: the transformer has no such block.
     """
     if outside := [i for i in layers if not -number <= i < number]:
-        raise ValueError(f"layer {outside[0]} of a transformer with {number} layers: give 0..{number - 1}.")
+        raise ValueError(f"layer {outside[0]} of a transformer with {counted(number, 'layer')}: give 0..{number - 1}.")
     return tuple(sorted({i % number for i in layers}))
 
 
@@ -70,12 +71,12 @@ def skip_layer_guidance(
     def guided(x: Video, tau: Tau, **cond: object) -> Video:
         s = per_frame(_of_frames(scales, tau, x), x)
         w = per_frame(weight * _inside(tau, interval).to(s.dtype), x)
-        v = out = denoiser(x, tau, **cond)
+        v = out = velocity_of(denoiser, x, tau, **cond)
         if (s != 1).any():
-            v_null = denoiser(x, tau, **{**cond, **null}).to(s)
+            v_null = velocity_of(denoiser, x, tau, **{**cond, **null}).to(s)
             out = v_null + s * (v - v_null)
         if (w != 0).any():
-            out = out + w * (v - denoiser(x, tau, **{**cond, "skip_layers": skipped}).to(s))
+            out = out + w * (v - velocity_of(denoiser, x, tau, **{**cond, "skip_layers": skipped}).to(s))
         return torch.where((s == 1) & (w == 0), v, out).to(v.dtype)
 
     return around(denoiser, guided, 1 + int((scales != 1).any()) + (weight != 0))

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.guidance.guided import Guided, around
-from pusa_lab.timesteps import per_frame
+from pusa_lab.sentences import counted
+from pusa_lab.timesteps import per_frame, velocity_of
 from pusa_lab.types import Cond, Denoiser, Tau, Video
 
 Scale: TypeAlias = float | int | Float[Tensor, " f"]
@@ -69,10 +70,10 @@ def _against_null(
 
     def guided(x: Video, tau: Tau, **cond: object) -> Video:
         s = per_frame(_of_frames(scales, tau, x).where(_inside(tau, interval), 1.0), x)
-        v = denoiser(x, tau, **cond)
+        v = velocity_of(denoiser, x, tau, **cond)
         if (s == 1).all():
             return v
-        v_null = denoiser(x, tau, **{**cond, **null})
+        v_null = velocity_of(denoiser, x, tau, **{**cond, **null})
         return torch.where(s == 1, v, rule(x, tau, v, v_null, s)).to(v.dtype)
 
     return around(denoiser, guided, 1 if (scales == 1).all() else 2, remembers)
@@ -96,10 +97,7 @@ def _inside(tau: Tau, interval: Interval) -> Bool[Tensor, "b f"]:
 
 def _of_frames(scales: Tensor, tau: Tau, x: Video) -> Tau:
     if scales.ndim and len(scales) != x.shape[2]:
-        raise ValueError(
-            f"{len(scales)} scales for x of shape {tuple(x.shape)} (b c f h w): give one, or one for each of its "
-            f"{x.shape[2]} frames."
-        )
+        raise ValueError(f"{counted(len(scales), 'scale')} for {counted(x.shape[2], 'frame')}: give one, or one each.")
     return scales.to(x.device, torch.promote_types(x.dtype, torch.float32)).expand(tau.shape)
 
 

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from pusa_lab.arguments import checked
 from pusa_lab.metrics.frames import ByClip, Masks, check_clips, check_masks, in_parts
+from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
 
 SIDE = 24
@@ -183,7 +184,8 @@ def _check_picture(clip: Clip, mask: Masks, picture: Picture, picture_mask: Pict
     check_masks(picture_mask, picture)
     if picture_mask.shape[1] != mask.shape[1]:
         raise ValueError(
-            f"mask has {mask.shape[1]} subjects and picture_mask {picture_mask.shape[1]}: give the same subjects."
+            f"mask has {counted(mask.shape[1], 'subject')} and picture_mask {picture_mask.shape[1]}: give the same "
+            "subjects."
         )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pusa_lab.arguments import checked, shown
+from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
 
 Masks = Float[Tensor, "b k pf hp wp"]
@@ -45,7 +46,7 @@ def check_clips(clip: Tensor, *others: Tensor, frames: int = 1) -> None:
             raise ValueError(f"clips have shapes {tuple(clip.shape)} and {shape}: give clips of the same shape.")
         _check_range(x, "a clip", -1)
     if clip.shape[2] < frames:
-        raise ValueError(f"a clip has {clip.shape[2]} frames: this measure needs at least {frames}.")
+        raise ValueError(f"a clip has {counted(clip.shape[2], 'frame')}: this measure needs at least {frames}.")
 
 
 def check_masks(mask: Tensor, clip: Clip) -> None:
@@ -176,8 +177,8 @@ def follow_errors(made: np.ndarray, truth: np.ndarray, stride: int) -> dict[str,
         raise ValueError(f"made has shape {made.shape} and truth {truth.shape}: give videos of the same shape.")
     if made.shape[1] < 2 or stride < 1:
         raise ValueError(
-            f"videos of {made.shape[1]} frames with stride={stride}: give at least 2 frames, and a stride of at least "
-            f"1."
+            f"videos of {counted(made.shape[1], 'frame')} with stride={stride}: give at least 2 frames, and a stride "
+            "of at least 1."
         )
     off = (made.astype(float) - truth) ** 2
     parts = {"first_frame_error": off[:, 0], "next_frame_error": off[:, 1 : 1 + stride]}

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
+from pusa_lab.sentences import counted
 
 KINDS: tuple[tuple[str, str], ...] = (
     ("self_attention", r"(^|\.)blocks\.\d+\.attn1\.(?!norm_)"),
@@ -72,7 +73,8 @@ def attention_mass(transformer: nn.Module) -> Iterator[list[Mass]]:
     def end(module: nn.Module, args: Any, velocity: Any) -> None:
         if len(layers) != len(parts.blocks):
             raise ValueError(
-                f"{len(layers)} of {len(parts.blocks)} layers were seen: turn off caches and compilation first."
+                f"{len(layers)} of {counted(len(parts.blocks), 'layer')} were seen: turn off caches and compilation "
+                "first."
             )
         masses.append(torch.stack(layers))
 
@@ -133,7 +135,9 @@ def frame_mass(q: Heads, k: Heads, grid: tuple[int, int, int]) -> Float[Tensor, 
     if min(*grid, size) < 1:
         raise ValueError(f"grid={grid} for queries of shape {tuple(q.shape)}: give at least 1 of each.")
     if tokens != frames * per_frame:
-        raise ValueError(f"attention over {tokens} tokens of {frames} x {per_frame}: give every rank the whole video.")
+        raise ValueError(
+            f"attention over {counted(tokens, 'token')} of {frames} x {per_frame}: give every rank the whole video."
+        )
     some = max(1, AT_ONCE // (b * per_frame * tokens))
     mass = q.new_zeros(b, frames, frames, dtype=torch.float32)
     for i, asks in enumerate(q.split(per_frame, dim=1)):

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pusa_lab.arguments import checked, returned
+from pusa_lab.sentences import counted
 
 Groups: TypeAlias = Sequence[Hashable] | Int[Tensor, " n"]
 """The group of each row, such as its prompt."""
@@ -67,7 +68,9 @@ def bootstrap(
     """
     groups = range(len(values)) if groups is None else groups
     if len(groups) != len(values):
-        raise ValueError(f"{len(values)} values with {len(groups)} groups: give one group per value.")
+        raise ValueError(
+            f"{counted(len(values), 'value')} with {counted(len(groups), 'group')}: give one group per value."
+        )
     number, values = _number(groups), values.detach().double().cpu()
     if values.isinf().any():
         raise ValueError("some values are infinite, as the PSNR of equal frames is: clamp them first.")
@@ -116,9 +119,13 @@ def _number(groups: Groups) -> Int[Tensor, " n"]:
 
 def _draws(count: int, rounds: int, seed: int) -> Int[Tensor, "rounds count"]:
     if count < 2 or rounds < 1:
-        raise ValueError(f"{rounds} rounds of {count} groups: resampling needs at least 1 round and 2 groups.")
+        raise ValueError(
+            f"{counted(rounds, 'round')} of {counted(count, 'group')}: resampling needs at least 1 round and 2 groups."
+        )
     if rounds * count > MOST_DRAWS:
-        raise ValueError(f"rounds={rounds} of {count} groups: give fewer rounds, at most {MOST_DRAWS // count:,}.")
+        raise ValueError(
+            f"rounds={rounds} of {counted(count, 'group')}: give fewer rounds, at most {MOST_DRAWS // count:,}."
+        )
     return torch.randint(count, (rounds, count), generator=torch.Generator().manual_seed(seed))
 
 

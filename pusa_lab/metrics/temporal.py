@@ -7,6 +7,7 @@ from torch import Tensor
 from pusa_lab.arguments import checked
 from pusa_lab.metrics.appearance import background
 from pusa_lab.metrics.frames import ByClip, check_clips, check_masks, in_parts
+from pusa_lab.sentences import counted
 
 TOP = 0.05
 """Share of the pixels that `dynamic_degree` looks at."""
@@ -107,11 +108,13 @@ def boundary_jump(clip: Tensor, at: Sequence[int]) -> ByClip:
     check_clips(clip, frames=3)
     steps = clip.shape[2] - 1
     if not at or not all(1 <= t <= steps for t in at):
-        raise ValueError(f"boundaries at {list(at)} of a clip of {steps + 1} frames: give frames from 1 to {steps}.")
+        raise ValueError(
+            f"boundaries at {list(at)} of a clip of {counted(steps + 1, 'frame')}: give frames from 1 to {steps}."
+        )
     usual = [t - 1 for t in range(1, steps + 1) if t not in at]
     if not usual:
         raise ValueError(
-            f"boundaries at all steps of a clip of {steps + 1} frames: leave at least one to compare with."
+            f"boundaries at all steps of a clip of {counted(steps + 1, 'frame')}: leave at least one to compare with."
         )
     jump = 127.5 * clip.mean((3, 4)).diff(dim=2).abs().mean(1)
     return jump[:, [t - 1 for t in at]].mean(1) - jump[:, usual].quantile(0.5, dim=1)

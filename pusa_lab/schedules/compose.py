@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.schedules.checks import check_size, validate
+from pusa_lab.sentences import counted
 from pusa_lab.types import Levels, Schedule
 
 Part: TypeAlias = Float[Tensor, "_rows _f"]
@@ -115,13 +116,12 @@ def repeat_columns(schedule: Schedule, times: int | Sequence[int], frames: int |
     """
     counts = [times] * schedule.shape[1] if isinstance(times, int) else list(times)
     if len(counts) != schedule.shape[1] or min(counts, default=0) < 1:
-        raise ValueError(
-            f"times={times} for {schedule.shape[1]} columns: give one number of 1 or more, or one per column."
-        )
+        columns = counted(schedule.shape[1], "column")
+        raise ValueError(f"times={times} for {columns}: give one number of 1 or more, or one per column.")
     check_size(len(schedule), sum(counts))
     out = schedule.repeat_interleave(torch.tensor(counts, device=schedule.device), dim=1)
     if frames is not None and not 1 <= frames <= out.shape[1]:
-        raise ValueError(f"frames={frames} of {out.shape[1]} repeated columns: give 1 to {out.shape[1]}.")
+        raise ValueError(f"frames={frames} of {counted(out.shape[1], 'repeated column')}: give 1 to {out.shape[1]}.")
     return out[:, :frames]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
+from pusa_lab.sentences import counted
 from pusa_lab.solvers.onestep import Step, euler
 from pusa_lab.timesteps import interpolate, per_frame, velocity, velocity_of, x0_from_v
 from pusa_lab.types import Denoiser, Tau, Video
@@ -84,7 +85,7 @@ def _noise(seed: int | Sequence[int]) -> Callable[[Video], Video]:
     def draw(x: Video) -> Video:
         # The seeds are far from those that users start x with, because the same numbers again would not be fresh noise.
         if not isinstance(seed, int) and len(seed) < len(x):
-            raise ValueError(f"{len(seed)} seeds for {len(x)} samples: give one for all, or one per sample.")
+            raise ValueError(f"{counted(len(seed), 'seed')} for {counted(len(x), 'sample')}: give one, or one each.")
         new = [seed + i if isinstance(seed, int) else seed[i] for i in range(len(streams), len(x))]
         streams.extend(torch.Generator().manual_seed((one + 0x9E3779B9) % 2**63) for one in new)
         return torch.stack([torch.randn(x.shape[1:], generator=g) for g in streams]).to(x)

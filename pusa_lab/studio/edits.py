@@ -11,6 +11,7 @@ from pusa_lab.annotations import Unfit, check_for
 from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.schedules import GRIDS, SCHEDULES, frame_indices
 from pusa_lab.schedules.compose import Part
+from pusa_lab.sentences import counted
 from pusa_lab.types import Schedule
 
 Number: TypeAlias = float | int
@@ -55,8 +56,8 @@ def small(S: Schedule) -> Schedule:
     """
     if len(S) > MOST_ROWS or S.numel() > MOST_LEVELS:
         raise ValueError(
-            f"a schedule of {len(S):,} rows of {S.shape[1]} frames: the studio draws at most {MOST_ROWS:,} rows and "
-            f"{MOST_LEVELS:,} levels, give fewer steps or frames."
+            f"a schedule of {counted(len(S), 'row')} of {counted(S.shape[1], 'frame')}: the studio draws at most "
+            f"{MOST_ROWS:,} rows and {MOST_LEVELS:,} levels, give fewer steps or frames."
         )
     return S
 
@@ -137,7 +138,7 @@ def delay(S: Schedule, frame: int, by: int) -> Part:
     """
     i, n = _frame(S, frame), abs(by)
     if n > MOST_ROWS or not len(S):
-        raise ValueError(f"by={by} for {len(S)} rows: shift at least 1 row by at most {MOST_ROWS:,} rows.")
+        raise ValueError(f"by={by} for {counted(len(S), 'row')}: shift at least 1 row by at most {MOST_ROWS:,} rows.")
     wide = torch.cat([S[:1].expand(n, -1), S, S[-1:].expand(n, -1)])
     wide[:, i] = wide[(torch.arange(len(wide)) - by).clamp(0, len(wide) - 1), i]
     moving = (wide[1:] != wide[:-1]).any(dim=1).nonzero().flatten().tolist() or [0]
@@ -252,7 +253,7 @@ def parameters(name: str, frames: int = 9) -> list[Parameter]:
 
 def _check_few(given: Sequence[int], name: str, most: int) -> None:
     if len(given) > most:
-        raise ValueError(f"{name} holds {len(given):,} numbers: give each of the {most} at most once.")
+        raise ValueError(f"{name} holds {counted(len(given), 'number')}: give each of the {most} at most once.")
 
 
 def _frame(S: Schedule, frame: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_writable, writing
+from pusa_lab.sentences import counted
 from pusa_lab.studio.runs import Lane
 from pusa_lab.studio.session import Session
 from pusa_lab.types import Schedule
@@ -26,7 +27,7 @@ class StudioMixin:
 
     def __repr__(self) -> str:
         """Describe the studio on pages without a kernel."""
-        return f"<schedule studio, {self.session.editor.frames} frames, to be opened with a kernel>"
+        return f"<schedule studio, {counted(self.session.editor.frames, 'frame')}, to be opened with a kernel>"
 
     @abstractmethod
     def refresh(self) -> None:

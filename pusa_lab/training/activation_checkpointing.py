@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
 from pusa_lab.arguments import checked
+from pusa_lab.sentences import counted
 
 ATEN = torch.ops.aten
 ATTENTION = {
@@ -40,7 +41,7 @@ def keep_plan(blocks: int, attention: int = 0, everything: int = 0) -> list[str]
         raise ValueError(f"blocks={blocks}: give 0 to {MOST}.")
     if min(attention, everything) < 0 or attention + everything > blocks:
         raise ValueError(
-            f"attention={attention} and everything={everything} of {blocks} blocks: "
+            f"attention={attention} and everything={everything} of {counted(blocks, 'block')}: "
             "give numbers of at least 0 whose sum is no larger."
         )
     rest = blocks - attention - everything
@@ -68,7 +69,9 @@ def set_activation_checkpointing(
     """
     blocks: Any = model.blocks
     if len(keeps) != len(blocks) or not set(keeps) <= set(KEEPS):
-        raise ValueError(f"keeps={list(keeps)} for {len(blocks)} blocks: give one of {', '.join(KEEPS)} for each.")
+        raise ValueError(
+            f"keeps={list(keeps)} for {counted(len(blocks), 'block')}: give one of {', '.join(KEEPS)} for each."
+        )
     ways: dict[str, Callable[..., Tensor]] = {name: partial(run, **how) for name, (run, how) in _WAYS.items()}
     if compiled:
         ways = {name: torch.compile(way, fullgraph=True, dynamic=False) for name, way in ways.items()}

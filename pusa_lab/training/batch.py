@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked, shown
+from pusa_lab.sentences import counted
 
 
 @dataclass
@@ -52,7 +53,8 @@ def as_batch(given: Any, number: int) -> Batch:
     several = isinstance(captions, Sequence) and not isinstance(captions, str)
     if not several or len(captions) != len(x0) or not all(isinstance(c, str | Tensor) for c in captions):
         raise ValueError(
-            f"batch {number} has {len(x0)} videos, and its captions are {shown(captions)}: give one per video."
+            f"batch {number} has {counted(len(x0), 'video')}, and its captions are {shown(captions)}: give one per "
+            "video."
         )
     # not on a GPU, where the check would wait for it
     if not len(captions) or not (x0.is_cuda or x0.isfinite().all()):

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
+from pusa_lab.sentences import counted
 from pusa_lab.training.batch import Batch, as_batch
 
 
@@ -55,12 +56,15 @@ class InMemoryDataset:
             raise ValueError(f"videos have shape {tuple(videos.shape)}: give (n, c, f, h, w).")
         if len(videos) != len(captions) or not len(videos):
             raise ValueError(
-                f"{len(videos)} videos and {len(captions)} captions: give one caption per video, and at least one."
+                f"{counted(len(videos), 'video')} and {counted(len(captions), 'caption')}: give one caption per video, "
+                "and at least one."
             )
         if batch < 1:
             raise ValueError(f"batch={batch}: give at least 1.")
         if wrong := [name for name, extra in (extras or {}).items() if extra.shape[:1] != videos.shape[:1]]:
-            raise ValueError(f"extras[{wrong[0]!r}] does not have {len(videos)} rows: give one row per video.")
+            raise ValueError(
+                f"extras[{wrong[0]!r}] does not have {counted(len(videos), 'row')}: give one row per video."
+            )
         if broken := first_not_finite(videos):
             raise ValueError(f"video {broken - 1} has numbers that are not finite: encode it again, or leave it out.")
         self.videos, self.captions, self.extras = videos, captions, extras or {}
@@ -157,7 +161,8 @@ class Batches:
 
 
 def _too_few(count: int, needed: int) -> str:
-    return f"data gave {count} batches and the run needs {needed}: give more batches, or a smaller max_steps."
+    got = f"{count} batch{'es' * (count != 1)}"
+    return f"data gave {got} and the run needs {needed}: give more batches, or a smaller max_steps."
 
 
 @checked

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
+from pusa_lab.sentences import counted
 
 E4M3 = torch.float8_e4m3fn
 LARGEST = torch.finfo(E4M3).max
@@ -35,8 +36,8 @@ class Float8Linear(nn.Module):
         super().__init__()
         if linear.weight.requires_grad or linear.in_features % 16 or linear.out_features % 16:
             raise ValueError(
-                f"linear has {linear.in_features} inputs and {linear.out_features} outputs, requires_grad="
-                f"{linear.weight.requires_grad}: give a frozen layer with multiples of 16."
+                f"linear has {counted(linear.in_features, 'input')} and {counted(linear.out_features, 'output')}, "
+                f"requires_grad={linear.weight.requires_grad}: give a frozen layer with multiples of 16."
             )
         self.bias = linear.bias
         for name, weight in (("forward", linear.weight), ("backward", linear.weight.T)):

@@ -15,6 +15,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_folder
+from pusa_lab.sentences import counted
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import Batches, InMemoryDataset, LatentVideoDataModule
 from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule
@@ -151,7 +152,9 @@ def run(
     config = module.config
     found = check_run(config, logs, resume, module.about)
     if wrong := [mark for mark in marks if not 1 <= mark <= config.max_steps]:
-        raise ValueError(f"mark {wrong[0]} in a run of {config.max_steps} steps: give marks in 1..{config.max_steps}.")
+        raise ValueError(
+            f"mark {wrong[0]} in a run of {counted(config.max_steps, 'step')}: give marks in 1..{config.max_steps}."
+        )
     if resume is not None and found is not None:
         check_resumed_weights(module, found, resume)
     data = _batches(module, data, devices * nodes)

@@ -14,6 +14,7 @@ from torch import Tensor
 from pusa_lab.arguments import checked, shown
 from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.metrics import psnr
+from pusa_lab.sentences import counted
 from pusa_lab.training.batch import Batch
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import seed_of
@@ -175,7 +176,8 @@ class VTAModule(TrainedModule):
         geometry = getattr(self.model, "geometry", None)
         if geometry is not None and x0.shape[1] != (channels := geometry.channels):
             raise ValueError(
-                f"latents of shape {tuple(x0.shape)} for a model of {channels} channels: give latents of its codec."
+                f"latents of shape {tuple(x0.shape)} for a model of {counted(channels, 'channel')}: give latents of "
+                "its codec."
             )
         on_cpu = self.generator("cpu", step, 1)
         mine = slice(part * len(x0), (part + 1) * len(x0))

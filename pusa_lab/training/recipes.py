@@ -8,6 +8,7 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.data.latents import LatentCache
+from pusa_lab.sentences import counted
 from pusa_lab.training.batch import Batch
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import seed_of
@@ -65,8 +66,8 @@ class CacheBatches:
             raise ValueError(f"the cache {cache.folder} has no clips: encode some with `pusa-lab data encode`.")
         if config.num_val_clips >= len(cache):
             raise ValueError(
-                f"num_val_clips={config.num_val_clips} of {len(cache)} clips: give fewer, so that some are left for "
-                "training."
+                f"num_val_clips={config.num_val_clips} of {counted(len(cache), 'clip')}: give fewer, so that some are "
+                "left for training."
             )
         cache.require_source()
         self.cache, self.config, self.start, self.place = cache, config, start, place

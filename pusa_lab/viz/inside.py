@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.metrics.inside import KINDS
+from pusa_lab.sentences import counted
 
 MAP_COLOURS = "Blues"
 BARS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:grey")
@@ -38,7 +39,9 @@ def plot_attention(
         raise ValueError(f"most={most}: give a share above 0 and at most 1.")
     maps = dict(mass) if isinstance(mass, Mapping) else {"": mass}
     if not maps or columns < 1:
-        raise ValueError(f"{len(maps)} maps in {columns} columns: give at least 1 map and 1 column.")
+        raise ValueError(
+            f"{counted(len(maps), 'map')} in {counted(columns, 'column')}: give at least 1 map and 1 column."
+        )
     for name, one in maps.items():
         if one.ndim != 2 or one.shape[0] != one.shape[1] or not one.numel():
             raise ValueError(f"the map {name!r} has shape {tuple(one.shape)}: give (f, f), one layer of one sample.")
@@ -80,7 +83,9 @@ def plot_change(changes: Mapping[str, Mapping[str, Any]], ax: Axes | None = None
     if not changes:
         raise ValueError("changes is empty: give at least one training run.")
     if len(changes) > len(BARS):
-        raise ValueError(f"{len(changes)} labels: {len(BARS)} can be told apart, plot the others in another figure.")
+        raise ValueError(
+            f"{counted(len(changes), 'label')}: {len(BARS)} can be told apart, plot the others in another figure."
+        )
     kinds = [kind for kind, _ in KINDS if any(kind in c or _added(c, kind) for c in changes.values())]
     if ax is None:
         size = (5.6 if len(changes) == 1 else 7.4, 1.1 + len(kinds) * (0.16 + 0.19 * len(changes)))

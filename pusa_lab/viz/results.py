@@ -16,6 +16,7 @@ from PIL import Image
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import writing
+from pusa_lab.sentences import counted
 
 if TYPE_CHECKING:
     Numbers = Sequence[float]
@@ -246,8 +247,8 @@ def _check_table(name: str, numbers: Sequence[Numbers] | None, rows: int, column
     wide = sorted({len(row) for row in numbers})
     if len(numbers) != rows or wide != [columns] or not columns:
         raise ValueError(
-            f"{name} has {len(numbers)} rows of {wide} numbers for {rows} rows and {columns} columns: give one number "
-            f"per cell."
+            f"{name} has {counted(len(numbers), 'row')} of {wide} numbers for {counted(rows, 'row')} and "
+            f"{counted(columns, 'column')}: give one number per cell."
         )
 
 

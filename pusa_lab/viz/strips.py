@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 
 from pusa_lab.arguments import checked, shown
 from pusa_lab.generate import Result
+from pusa_lab.sentences import counted
 from pusa_lab.viz.schedules import plot_schedule
 
 KNOWN = "tab:orange"
@@ -57,7 +58,9 @@ def filmstrip(
 
 def _check_rows(rows: Mapping[str, np.ndarray], most: int) -> None:
     if not rows or most < 1:
-        raise ValueError(f"{len(rows)} videos with most={most}: give at least 1 video, and most of at least 1.")
+        raise ValueError(
+            f"{counted(len(rows), 'video')} with most={most}: give at least 1 video, and most of at least 1."
+        )
     for video in rows.values():
         if video.dtype != np.uint8 or video.ndim != 4 or video.shape[-1] != 3 or not video.size:
             raise ValueError(f"a video is {shown(video)}: give uint8 (frames, h, w, 3).")

@@ -12,6 +12,7 @@ from torch import nn
 from transformers import UMT5Config, UMT5EncoderModel
 
 from pusa_lab.arguments import checked
+from pusa_lab.sentences import counted
 from pusa_lab.wan.folders import Folder, check_whole, tensors, weight_files
 from pusa_lab.wan.lora import Expert, check_matched, check_strength
 from pusa_lab.wan.lora.adapters import base_weights
@@ -157,7 +158,9 @@ def single_names(file: Path, model: nn.Module) -> dict[str, str]:
     held = {name: tuple(entries[key]["shape"]) for key, name in names.items()}
     if not held.keys() & wanted.keys():
         first = next(iter(entries), "none")
-        raise ValueError(f"{file} is not a Wan transformer ({len(entries)} keys, first {first}): give another file.")
+        raise ValueError(
+            f"{file} is not a Wan transformer ({counted(len(entries), 'key')}, first {first}): give another file."
+        )
     _check_kind(file, entries, held, wanted)
     _compare(file, wanted, held, "give all weights of a text-to-video Wan of this size (a LoRA goes to lora=)")
     return {key: name for key, name in names.items() if name in wanted}
@@ -198,8 +201,8 @@ def _check_kind(file: Path, keys: Iterable[str], held: Shapes, wanted: Shapes) -
     picture = next(filter(PICTURES.search, keys), None)
     if picture or got[1] != channels:
         raise ValueError(
-            f"{file} is of an image-to-video or control model ({picture or f'{got[1]} input channels'}; this model has "
-            f"{channels} input channels): give weights of a text-to-video Wan."
+            f"{file} is of an image-to-video or control model ({picture or counted(got[1], 'input channel')}; "
+            f"this model has {counted(channels, 'input channel')}): give weights of a text-to-video Wan."
         )
 
 
@@ -215,14 +218,16 @@ def _held(folder: Folder, part: str) -> Shapes:
 def _compare(where: Path, wanted: Shapes, held: Shapes, do: str, more: bool = False) -> None:
     """Refuse weights that are missing, of another shape, or unknown; `more` allows unknown ones."""
     if missing := [name for name in wanted if name not in held]:
-        raise ValueError(f"{where} lacks {len(missing)} of {len(wanted)} weights, first {missing[0]}: {do}.")
+        raise ValueError(f"{where} lacks {len(missing)} of {counted(len(wanted), 'weight')}, first {missing[0]}: {do}.")
     if wrong := [name for name in wanted if held[name] != wanted[name]]:
         name = wrong[0]
         raise ValueError(
-            f"{where} has {len(wrong)} weights of another shape, first {name}: {held[name]}, while the config calls "
-            f"for {wanted[name]}: {do}."
+            f"{where} has {counted(len(wrong), 'weight')} of another shape, first {name}: {held[name]}, while the "
+            f"config calls for {wanted[name]}: {do}."
         )
     # some published files hold norm_added_q, which no model uses; diffusers ignores it too
     unknown = [name for name in held if name not in wanted and "norm_added_q" not in name]
     if unknown and not more:
-        raise ValueError(f"{where} has {len(unknown)} weights that this model does not have, first {unknown[0]}: {do}.")
+        raise ValueError(
+            f"{where} has {counted(len(unknown), 'weight')} that this model does not have, first {unknown[0]}: {do}."
+        )

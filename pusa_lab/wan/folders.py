@@ -11,7 +11,7 @@ from typing import Any
 from pusa_lab.arguments import checked
 from pusa_lab.files import inside
 from pusa_lab.files import read_json as read_any_json
-from pusa_lab.sentences import shown
+from pusa_lab.sentences import counted, shown
 
 PARTS = {
     "transformer": "the video transformer",
@@ -204,7 +204,9 @@ def _check_sizes(config: dict[str, Any], file: Path, part: str) -> None:
     for name, value in config.items():
         values = value if isinstance(value, list) else [value]
         if len(values) > LONGEST:
-            raise ValueError(f"{file} gives {len(values)} values as {name}, more than {LONGEST}: restore it.")
+            raise ValueError(
+                f"{file} gives {counted(len(values), 'value')} as {name}, more than {LONGEST}: restore it."
+            )
         if name in needed and (name == "patch_size") != isinstance(value, list):
             raise ValueError(f"{file} gives {name} as {value!r:.60}: restore it.")
         for number in values:
@@ -227,7 +229,9 @@ def _check_codec(config: dict[str, Any], file: Path) -> None:
     for name in MOMENTS:
         value, count = config.get(name), config["z_dim"]
         if value is not None and not (isinstance(value, list) and len(value) == count and all(map(_finite, value))):
-            raise ValueError(f"{file} gives {name} as {value!r:.60}, not as {count} finite numbers: restore it.")
+            raise ValueError(
+                f"{file} gives {name} as {value!r:.60}, not as {counted(count, 'finite number')}: restore it."
+            )
 
 
 def _finite(number: Any) -> bool:
@@ -258,7 +262,9 @@ def weight_files(folder: Path) -> list[Path]:
     ):
         shards, *_ = map(_shards, indices)  # all indices are checked, because diffusers may read another one
         if missing := [shard.name for shard in shards if not shard.is_file()]:
-            raise ValueError(f"{folder} lacks {', '.join(missing)} of {len(shards)} shards: download it again.")
+            raise ValueError(
+                f"{folder} lacks {', '.join(missing)} of {counted(len(shards), 'shard')}: download it again."
+            )
         return shards
     if not (files := sorted(folder.glob("*.safetensors"))):
         raise ValueError(f"{folder} has no safetensors files: download those, because pickled weights are not read.")

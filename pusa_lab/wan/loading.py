@@ -13,6 +13,7 @@ from torch import nn
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from pusa_lab.arguments import checked
+from pusa_lab.sentences import counted
 from pusa_lab.types import Geometry
 from pusa_lab.wan.checks import EMBEDDING, check_encoder, empty, single_names
 from pusa_lab.wan.folders import Folder
@@ -241,5 +242,8 @@ def with_strengths(paths: Paths, strength: float | Sequence[float]) -> list[tupl
     for scale in scales:
         check_strength(scale)
     if len(scales) != len(files):
-        raise ValueError(f"{len(files)} LoRA files but {len(scales)} strengths: give one for all, or one per file.")
+        raise ValueError(
+            f"{counted(len(files), 'LoRA file')} but {counted(len(scales), 'strength')}: give one for all, or one per "
+            "file."
+        )
     return list(zip(files, scales, strict=True))

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from pusa_lab.arguments import checked, shown
 from pusa_lab.guidance import layer_indices
+from pusa_lab.sentences import counted
 
 Spans = tuple[tuple[int, int, int, int], ...]
 """Runs of tokens: (first token, end, first frame, end); a run has equally many tokens of each of its frames."""
@@ -85,7 +86,10 @@ def _check_spans(spans: Spans, tokens: tuple[Tensor, ...], vectors: tuple[Tensor
     length, frames = min(x.shape[1] for x in tokens), min(v.shape[1] for v in vectors)
     for a, b, i, j in spans:
         if not (0 <= a < b <= length and 0 <= i < j <= frames) or (b - a) % (j - i):
-            raise ValueError(f"spans has {(a, b, i, j)} for {length} tokens and {frames} frames: use frame_spans.")
+            raise ValueError(
+                f"spans has {(a, b, i, j)} for {counted(length, 'token')} and {counted(frames, 'frame')}: use "
+                "frame_spans."
+            )
 
 
 def _modulate(x: Tensor, scale: Tensor, shift: Tensor, norm: nn.Module) -> Tensor:

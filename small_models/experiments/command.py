@@ -4,7 +4,8 @@
     pusa-lab bench paper --table steps --small
     pusa-lab bench paper --table cost lora
 
-Writes <out>/<table>.json; a run that was killed goes on where it was. --show only prints what is there.
+Writes <out>/<table>.json; a run that was killed goes on where it was. --show only prints what is there; without
+--table, all of it.
 """
 
 import argparse
@@ -61,7 +62,6 @@ def quiet() -> None:
 def _check(args: argparse.Namespace, named: bool) -> None:
     """Refuse what has no effect."""
     unused = {"--table and --list": args.list and named, "--figures without --table": args.figures and not named}
-    unused |= {"--show without --table": args.show and not named and not args.list}
     measures = named and not args.show and not args.list
     for name in ("wait", "set", "work"):
         unused[f"--{name}, where nothing is measured"] = bool(getattr(args, name)) and not measures
@@ -105,6 +105,10 @@ def _run(args: argparse.Namespace) -> None:
     shipped = (args.show or args.list or not args.table) and not args.small
     out = args.out or (RESULTS if shipped else Path("outputs/paper"))
     names = list(TABLES) if args.table == ["all"] else args.table
+    if args.show and not names and not args.list:
+        names = [name for name in TABLES if (out / f"{name}.json").is_file()]
+        if not names:
+            raise ValueError(f"{out} holds no results: measure a table first, or give another folder with --out.")
     if unknown := [name for name in names if name not in TABLES]:
         raise ValueError(f"no table {unknown[0]!r}: choose from {', '.join(TABLES)}.")
     _check(args, bool(names))

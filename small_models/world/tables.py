@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from pusa_lab.arguments import checked
 from pusa_lab.registry import Registry
+from pusa_lab.sentences import counted
 
 SHAPES = ("circle", "square", "triangle", "cross", "ring")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -84,7 +85,10 @@ class World:
         if not names or not set(names) <= set(MOTIONS) or not all(wordings for _, wordings in self.motions):
             raise ValueError(f"motions={names!r:.80}: give some of {', '.join(MOTIONS)}, each with its wordings.")
         if not self.speeds or not self.sizes:
-            raise ValueError(f"{len(self.speeds)} speeds and {len(self.sizes)} sizes: give at least one of each.")
+            raise ValueError(
+                f"{counted(len(self.speeds), 'speed')} and {counted(len(self.sizes), 'size')}: give at least one of "
+                "each."
+            )
         limits = {"colours": len(COLOURS), "grounds": len(GROUNDS), "size": 2**12, "frames": 2**12, "apart": 100}
         for name, most in limits.items():
             if not 1 <= getattr(self, name) <= most:
@@ -92,7 +96,7 @@ class World:
         if not 1 <= len(self.objects) <= self.colours or min(self.objects) < 0 or not 0 < sum(self.objects) < 1e6:
             raise ValueError(
                 f"objects={self.objects!r:.80}: give the probability of one, two, ... objects, at most one for each of "
-                f"the {self.colours} colours."
+                f"the {counted(self.colours, 'colour')}."
             )
         if not (0 <= self.spin <= 1 and 0 <= self.pan <= 1):
             raise ValueError(f"spin={self.spin}, pan={self.pan}: give shares from 0 to 1.")

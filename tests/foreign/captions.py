@@ -112,7 +112,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: text(f, "file;split;caption\na.mp4;red; big\n"),
         "line 2 has a caption without quotes beside '; '",
     ),
-    "too few cells": (lambda f: text(f, "file,caption\na.mp4\n"), "line 2 has 1 cells for 2 columns"),
+    "too few cells": (lambda f: text(f, "file,caption\na.mp4\n"), "line 2 has 1 cell for 2 columns"),
     "no header": (
         lambda f: text(f, "a.mp4,a red circle\n"),
         "the first line is 'a.mp4,a red circle' and does not name",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_writable
+from pusa_lab.sentences import counted
 from pusa_lab.wan.lora.adapters import (
     active_names,
     add_dense,
@@ -64,11 +65,12 @@ class LoRAReport:
 
     def __str__(self) -> str:
         zero = f"{len(self.zero_norm)} of them change nothing" if self.zero_norm else "none of them zero"
-        left = f"{len(self.unmatched)} keys left over, first {self.unmatched[0]}" if self.unmatched else "no key left"
+        keys = counted(len(self.unmatched), "key")
+        left = f"{keys} left over, first {self.unmatched[0]}" if self.unmatched else "no key left"
         alpha = f"{_span(self.alpha.values())} from {self.scale_source}" if self.alpha else "none in the file"
         return (
             f"LoRA {self.name!r}, {self.naming} naming\n"
-            f"  {len(self.matched)} modules changed, {zero}; {left}\n"
+            f"  {counted(len(self.matched), 'module')} changed, {zero}; {left}\n"
             f"  rank {_span(self.rank.values())}, alpha {alpha}, effective scale {_span(self.scale.values())}"
         )
 
@@ -193,10 +195,12 @@ def check_matched(found: Match, entries: Mapping[str, Any], where: str, partial:
     first, reason = next(iter(found.unmatched.items()), ("", ""))
     if not found.modules:
         example = f", first {first}: {reason}{model_of(entries)}" if first else ""
-        raise ValueError(f"nothing in {where} fits this model ({len(entries)} keys{example}): give a LoRA for Wan.")
+        raise ValueError(
+            f"nothing in {where} fits this model ({counted(len(entries), 'key')}{example}): give a LoRA for Wan."
+        )
     if found.unmatched and not partial:
         raise ValueError(
-            f"{len(found.unmatched)} of {len(entries)} keys in {where} do not fit this model, first {first} "
+            f"{len(found.unmatched)} of {counted(len(entries), 'key')} in {where} do not fit this model, first {first} "
             f"({reason}): give a LoRA made for it, or partial=True to load the rest."
         )
 
