@@ -31,8 +31,9 @@ from wan_random import Log, transformer
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 import wan_tiny
 
+from pusa_lab.data import CacheSettings
 from pusa_lab.data.cache import CacheWriter
-from pusa_lab.data.latents import CacheSettings, identity
+from pusa_lab.data.latents import identity
 
 CHANNELS, TEXT = 4, 16
 """Of the tiny codec and text encoder that lie beside the large transformer."""

@@ -224,7 +224,7 @@ def check_fields(found: Any, sentence: str, fields: Mapping[str, Any]) -> None:
 
 
 @checked
-def inside(folder: str | Path, name: Any, where: str) -> Path:
+def path_inside(folder: str | Path, name: Any, where: str) -> Path:
     """Return the path of a file that an untrusted file refers to, which must lie in the folder or below it.
 
     Args:

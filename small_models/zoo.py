@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import inside
+from pusa_lab.files import path_inside
 from small_models.codec import Codec
 from small_models.description import KINDS, fault
 from small_models.features import Features
@@ -177,7 +177,7 @@ def _beside(path: Path, part: dict[str, str]) -> Path:
     """A file that a checkpoint builds on: in its own folder, or shipped."""
     if not isinstance(part, dict) or not isinstance(part.get("name"), str) or not isinstance(part.get("sha256"), str):
         raise ValueError(f"{path} does not name what it builds on: restore the file.")
-    places = [inside(folder, f"{part['name']}.safetensors", str(path)) for folder in (path.parent, CHECKPOINTS)]
+    places = [path_inside(folder, f"{part['name']}.safetensors", str(path)) for folder in (path.parent, CHECKPOINTS)]
     there = [p for p in places if p.is_file()]
     if not there:
         raise ValueError(f"{path} builds on {part['name']}, which is not beside it: put its .safetensors file there.")

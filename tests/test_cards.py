@@ -48,7 +48,7 @@ def test_goals_on_the_cards_are_those_of_their_numbers(stage):
     assert card["metrics"]["goals"] == compare(card["metrics"], name)
     assert len(card["metrics"]["goals"]) == (10 if stage == "vta" else 8)
     missed = [goal for goal, found in card["metrics"]["goals"].items() if found["missed_by"] > 0]
-    assert bool(missed) == bool(card.get("tried"))
+    assert not missed or card.get("tried")
 
 
 def percent(result, name, label):

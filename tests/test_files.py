@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pusa_lab.files import check_folder, check_writable, inside, locked, read_json, write_json, writing
+from pusa_lab.files import check_folder, check_writable, locked, path_inside, read_json, write_json, writing
 
 
 def names(folder):
@@ -101,8 +101,8 @@ def test_json_that_others_spoilt_is_refused(tmp_path, text, says):
 @pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a/../../b", "..\\a", "C:\\a", "", None, 3, "a\0b"])
 def test_a_name_that_leads_out_of_its_folder_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="which is not a file inside"):
-        inside(tmp_path, name, "the manifest")
-    assert inside(tmp_path, "a/b..c", "the manifest") == tmp_path / "a/b..c"
+        path_inside(tmp_path, name, "the manifest")
+    assert path_inside(tmp_path, "a/b..c", "the manifest") == tmp_path / "a/b..c"
 
 
 def test_two_processes_do_not_write_at_once(tmp_path):

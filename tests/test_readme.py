@@ -114,7 +114,7 @@ def test_image_to_video_is_as_on_the_cards():
     }
     for row, found in rows.items():
         assert f"| {row} | {i2v_row(found)}" in PROSE
-    assert len({card["metrics"]["clips"] for card in (VTA, BASE, I2V, FULL, CONTROL, SHIFTS[3])}) == 1
+    assert len({card["metrics"]["clips"] for card in (VTA, BASE, I2V, FULL, CONTROL, *SHIFTS.values())}) == 1
     assert f"Image to video on {SCORES['clips']} scenes" in PROSE
     assert len({steps(card) for card in (VTA, I2V, FULL, CONTROL)}) == 1
     assert (
@@ -127,8 +127,8 @@ def test_text_to_video_is_as_on_the_cards():
     one, three = SHIFTS[1], SHIFTS[3]
     rows = ADAPTED | {
         f"base (`mini-base`): timesteps sampled with shift {BASE['config']['shift']:g}": SCORES["base"],
-        f"base with shift 3, {steps(three)}": three["metrics"]["mini-base"],
-        f"base with shift 1, {steps(one)}, {one['metrics']['clips']} scenes": one["metrics"]["mini-base"],
+        f"base with shift 3, {steps(three)} (measured {three['date']})": three["metrics"]["mini-base"],
+        f"base with shift 1, {steps(one)}": one["metrics"]["mini-base"],
         "Wan's own way, without its picture": I2V["metrics"]["mini-i2v"],
         "true clips": SCORES["truth"],
     }
@@ -141,16 +141,20 @@ def test_text_to_video_is_as_on_the_cards():
 def test_what_the_tables_show_is_so():
     spoken = [found["text_to_video"] for found in (SCORES["mini-vta"], CONTROL["metrics"]["mini-vta"])]
     for label in SHARES:
-        more = [vta[label] - control[label] for vta, control in zip(*(s.values() for s in spoken), strict=True)]
-        assert 0 < more[0] < more[1] < more[2], "timestep vectors improve on the control, more with more objects"
+        for n in (2, 3):
+            vta, control = (s[f"{n}_objects"] for s in spoken)
+            assert vta[label] > control[label], "timestep vectors improve on the control with several objects"
+        one = [s["1_objects"] for s in spoken]
+        assert abs(one[0][label] - one[1][label]) < 2.5 * max(s[f"{label}_stderr"] for s in one), "and not with one"
     three = [f"{100 * s['3_objects']['direction_right']:.0f} %" for s in spoken]
-    assert "timestep vectors improved text to video beyond the control, and the more so the more objects" in PROSE
+    assert "beyond the control for prompts of two objects and of three" in PROSE
     assert f"(with three the direction is right for {three[0]} against {three[1]})" in PROSE
     full, lora = (found["metrics"]["mini-vta"]["image_to_video"]["psnr_db"] for found in (FULL, VTA))
     assert f"LoRA of rank {VTA['config']['lora_rank']} is {full - lora:.1f} dB behind all weights" in PROSE
     missed = {goal: found["value"] for goal, found in SCORES["goals"].items() if found["missed_by"] > 0}
-    assert list(missed) == ["2_objects colour_and_shape_right_whole_caption"]
-    assert f"all colours and shapes right in {100 * missed.popitem()[1]:.1f} %, where the goal is 90; it meets" in PROSE
+    assert missed == {} and "`mini-vta` meets all its goals" in PROSE
+    whole = SCORES["goals"]["2_objects colour_and_shape_right_whole_caption"]["value"]
+    assert f"it has all colours and shapes right in {100 * whole:.1f} %, where the goal is 90" in PROSE
 
 
 def test_codec_and_training_times_are_as_on_the_cards():

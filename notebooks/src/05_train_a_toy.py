@@ -59,7 +59,7 @@ from pusa_lab.training.module import NOISE_BINS, by_timestep_and_frame
 from small_models import evaluate, experiments, ways, world
 from small_models.data import clips_of, latent_dataset, pixel_dataset
 from small_models.experiments import figures
-from small_models.experiments.report import show
+from small_models.experiments.report import show_table
 from small_models.recipes import RECIPES
 
 device = setup(seed=SEED, shapes=True)
@@ -380,7 +380,7 @@ assert (by_frame["truth through the codec"] > by_frame["mini-vta"]).all(), "nobo
 
 # %%
 def beside_the_paper(found):
-    return "\n\n".join(line for line in show(found).splitlines() if line.startswith(("Paper:", "Here:")))
+    return "\n\n".join(line for line in show_table(found).splitlines() if line.startswith(("Paper:", "Here:")))
 
 
 cost, compared = (experiments.read_results(experiments.RESULTS / f"{name}.json") for name in ("cost", "draws"))

@@ -58,8 +58,8 @@ from pusa_lab.training import add_lora
 from small_models import evaluate, experiments, world
 from small_models.experiments import SMALL, Adaptation, Lab, ResultStore, ToyTrainer, verdicts
 from small_models.experiments.claims import share
-from small_models.experiments.lab import known_frames
 from small_models.experiments.rows import pick, values
+from small_models.ways import known_frames
 
 device = setup(seed=SEED, shapes=True)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # otherwise the trainer reports the hardware it found

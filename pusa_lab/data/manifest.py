@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pusa_lab.arguments import checked
 from pusa_lab.data.clips import check_times
 from pusa_lab.data.folders import ClipFile, find_clips
-from pusa_lab.files import check_fields, digest, inside, read_json
+from pusa_lab.files import check_fields, digest, path_inside, read_json
 from pusa_lab.sentences import counted
 
 FORMAT = 2
@@ -164,7 +164,7 @@ def _check(folder: Path, found: dict[str, Any]) -> None:
     check_fields(found, "its settings", dict.fromkeys(names, object))
     settings = CacheSettings(**{name: found[name] for name in names})
     for name, value in found["files"].items():
-        inside(folder, name, "files")
+        path_inside(folder, name, "files")
         if not isinstance(value, str):
             raise ValueError(f"the hash of {name:.80} is {value!r:.40}")
     if EMPTY not in found["files"]:
@@ -197,7 +197,7 @@ def _check_place(
     folder: Path, entry: Mapping[str, Any], files: Mapping[str, str], settings: CacheSettings, shape: list[Any]
 ) -> None:
     """Refuse a clip whose place is impossible, or whose shape differs from the others."""
-    inside(folder, entry["shard"], "clips")
+    path_inside(folder, entry["shard"], "clips")
     if entry["shard"] not in files:
         raise ValueError(f"no hash of {entry['shard']:.80}")
     latents, text = entry["latents"], entry["text"]

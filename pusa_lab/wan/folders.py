@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import inside
+from pusa_lab.files import path_inside
 from pusa_lab.files import read_json as read_any_json
 from pusa_lab.sentences import counted, shown
 
@@ -286,7 +286,7 @@ def _shards(index: Path) -> list[Path]:
     if not isinstance(named, dict) or not named:
         raise ValueError(f"{index} lists no shards: download it again.")
     # links are not resolved: in the Hub's cache they point to files elsewhere
-    found = [inside(index.parent, name, str(index)) for name in named.values()]
+    found = [path_inside(index.parent, name, str(index)) for name in named.values()]
     return sorted(set(found))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from small_models.experiments.adapt import Adaptation, ToyTrainer
-from small_models.experiments.inside_table import inside_rows
+from small_models.experiments.inside_table import inside
 from small_models.experiments.lab import Lab
 from small_models.experiments.result_store import ResultStore, read_results
 from small_models.experiments.sampling_tables import noise, schedules, steps, tasks
@@ -65,7 +65,7 @@ TABLES = {
         Table("Noise on the known frames", noise, ("psnr", "known_psnr", *_VBENCH, "motion", "boundary_position")),
         Table("Every task, beside its specialist", tasks, _TASK),
         Table("Schedules of long videos", schedules, ("psnr", "position_error", "text_alignment", "boundary_colour")),
-        Table("Inside: weights and attention", inside_rows, ()),
+        Table("Inside: weights and attention", inside, ()),
     )
 }
 """Name -> table, in the order in which they are best read."""

@@ -17,7 +17,7 @@ STEPS = 10
 
 
 @checked
-def inside_rows(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
+def inside(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """Change of every kind of weights, and attention between frames over layers and steps.
 
     Args:
