@@ -5,7 +5,7 @@ import pytest
 from foreign import clips
 from wan_tiny import refused
 
-from pusa_lab import nal_units
+from pusa_lab.data import nal_units
 
 PARTS = [b"\x67abc", b"\x68d", b"\x65" + bytes(range(1, 200))]
 

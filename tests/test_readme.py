@@ -12,7 +12,7 @@ import pytest
 
 import small_models
 from pusa_lab.cli import main
-from small_models import evaluate
+from small_models import train as training
 from small_models.goals import OBJECTS, SHARES
 
 matplotlib.use("Agg")
@@ -44,8 +44,8 @@ def test_make_commands_exist(line):
 def test_pusa_lab_commands_run(line, tmp_path, monkeypatch):
     words = [str(ROOT / w) if w.startswith("notebooks/") else w for w in shlex.split(line)[1:]]
     if "train" in words:
-        words += ["--steps", "2"]
-        monkeypatch.setattr(evaluate, "Sampling", partial(evaluate.Sampling, 2))  # where it is measured
+        words += ["--max-steps", "2"]
+        monkeypatch.setattr(training, "measure", partial(training.measure, steps=2))
     if "--small" in words:
         words += ["--set", "swept=2"]
     monkeypatch.chdir(tmp_path)

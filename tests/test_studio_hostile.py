@@ -9,7 +9,7 @@ import torch
 from pusa_lab import schedules
 from pusa_lab.studio import Editor, Player, ScheduleStudio, edits
 from pusa_lab.studio.editing import columns
-from pusa_lab.studio.known import read
+from pusa_lab.studio.known import read_dropped
 from pusa_lab.studio.session import DOES, Session
 
 pytestmark = pytest.mark.usefixtures("as_user")
@@ -198,5 +198,5 @@ def test_players_and_files_of_wrong_types_get_a_sentence():
         with pytest.raises(ValueError, match=r"^studio\.Player: [^\n]+\.$"):
             Player(states)
     for name, content in ((None, b""), (3, b""), ("a.png", None), ("a" * 9_999, b""), ("a.exe", b"MZ")):
-        with pytest.raises(ValueError, match=r"^studio\.read: [^\n]{1,400}\.$"):
-            read(name, content)
+        with pytest.raises(ValueError, match=r"^studio\.read_dropped: [^\n]{1,400}\.$"):
+            read_dropped(name, content)
