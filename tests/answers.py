@@ -197,7 +197,7 @@ ANSWERS = {
                 "    return metrics.motion(pixels.to_pixels(made)).mean(dim=1)",
             ],
             "def my_score(model, clips, captions):\n"
-            "    task = tasks.Task('mine', given(clips, [0], model.geometry))\n"
+            "    task = tasks.Task('mine', known_frames(clips, [0], model.geometry))\n"
             "    made = generate(model, captions, task, steps=2, guidance=1.0, seed=SEED).video\n"
             "    return metrics.psnr(pixels.to_pixels(made), pixels.to_pixels(clips))[:, 1:].mean(dim=1)",
         ),

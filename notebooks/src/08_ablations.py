@@ -46,6 +46,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import lightning.pytorch
 import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
@@ -62,7 +63,9 @@ from small_models.experiments.rows import pick, values
 from small_models.ways import known_frames
 
 device = setup(seed=SEED, shapes=True)
-logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # otherwise the trainer reports the hardware it found
+logging.getLogger(lightning.pytorch.__name__).setLevel(
+    logging.ERROR
+)  # otherwise the trainer reports the hardware it found
 logging.captureWarnings(True)
 CLIPS, STEPS, EXACT = (4, (1, 4, 8), 32) if FAST else (CLIPS, STEPS, EXACT)
 names = ("steps", "lora", "draws", "cost")
