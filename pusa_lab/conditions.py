@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked, returned
 from pusa_lab.pixels import crop_and_resize, to_pixels
-from pusa_lab.schedules import frame_indices, noise_levels, starts_as_noise
+from pusa_lab.schedules import as_schedule, frame_indices, noise_levels, starts_as_noise
 from pusa_lab.schedules.checks import ROUNDING
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import MODES, Known, Task
@@ -49,7 +49,7 @@ class Conditions:
         Raises:
             ValueError: a column starts below noise and is not what the task makes it.
         """
-        out = schedule.clone()
+        out = as_schedule(schedule, whole=False).clone()
         kept = dict(zip(self.at, self.noise, strict=True))
         for i, mode in zip(self.at, self.mode, strict=True):
             out[:, i] = _levels(mode, schedule[:, i], kept[i])

@@ -30,6 +30,11 @@ def true(clip: Clip) -> Clip:
     return clip
 
 
+def _check_not_empty(clip: Clip) -> None:
+    if not clip.numel():
+        raise ValueError(f"clip has shape {tuple(clip.shape)}: give at least one clip with a frame.")
+
+
 @checked
 def blurred(clip: Clip, side: int = 5) -> Clip:
     """Every frame averaged over squares.
@@ -38,6 +43,7 @@ def blurred(clip: Clip, side: int = 5) -> Clip:
         clip: pixels (b, 3, pf, h, w).
         side: of the squares, odd.
     """
+    _check_not_empty(clip)
     if not 1 <= side <= min(clip.shape[-2:]) or side % 2 == 0:
         raise ValueError(f"side={side} for pictures of shape {tuple(clip.shape[-2:])}: give an odd number within them.")
     wide = clip.float() if clip.element_size() < 4 else clip  # the CPU averages no smaller numbers
@@ -53,6 +59,7 @@ def shuffled(clip: Clip) -> Clip:
     Args:
         clip: pixels (b, 3, pf, h, w).
     """
+    _check_not_empty(clip)
     order = torch.rand(len(clip), clip.shape[2], generator=torch.Generator().manual_seed(0)).argsort(1)
     return torch.stack([one[:, at] for one, at in zip(clip, order.to(clip.device), strict=True)])
 

@@ -133,6 +133,8 @@ def copy_of_frame_0(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndar
         truth: clips (b, pf, h, w, 3) uint8.
         seed: unused.
     """
+    if truth.ndim != 5:
+        raise ValueError(f"truth has shape {truth.shape}: give clips (b, pf, h, w, 3).")
     return np.repeat(truth[:, :1], truth.shape[1], 1)
 
 

@@ -1,13 +1,13 @@
 """Confidence intervals by the bootstrap, which resamples whole groups, such as all seeds of one prompt."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import NamedTuple, SupportsFloat, TypeAlias
+from typing import Any, NamedTuple, SupportsFloat, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pusa_lab.arguments import checked, returned
+from pusa_lab.arguments import ArgumentError, called, checked, returned
 from pusa_lab.sentences import counted
 
 Groups: TypeAlias = Sequence[Hashable] | Int[Tensor, " n"]
@@ -105,9 +105,20 @@ def bootstrap_of(
     Raises:
         ValueError: there are fewer than 2 groups or no rounds, or the level is outside (0, 1).
     """
-    of = [statistic(rows) for rows in (torch.arange(len(groups)), *resamples(groups, rounds, seed))]
+    of = [_of(statistic, rows) for rows in (torch.arange(len(groups)), *resamples(groups, rounds, seed))]
     mean, *found = (float(returned(number, SupportsFloat, "statistic")) for number in of)
     return _interval(mean, torch.tensor(found, dtype=torch.double), level)
+
+
+def _of(statistic: Callable[..., Any], rows: Tensor) -> Any:
+    try:
+        return called("statistic", statistic, {"rows": rows})
+    except (ValueError, TypeError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise ValueError(
+            f"statistic failed for rows of shape {tuple(rows.shape)} ({error}): give a function of row numbers (n,)."
+        ) from error
 
 
 def _number(groups: Groups) -> Int[Tensor, " n"]:

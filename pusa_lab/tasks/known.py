@@ -35,6 +35,7 @@ from torch import Tensor
 from pusa_lab.arguments import checked
 from pusa_lab.pixels import pixels_of
 from pusa_lab.registry import Registry
+from pusa_lab.schedules import noise_levels
 from pusa_lab.types import Levels
 
 Column = Float[Tensor, " rows"]
@@ -55,6 +56,7 @@ class Mode:
     """Whether it can only be kept exactly, with m = 0."""
 
 
+@checked
 def scaled(column: Column, m: float) -> Column:
     """The level falls with the schedule: m S.
 
@@ -62,9 +64,10 @@ def scaled(column: Column, m: float) -> Column:
         column: noise levels (rows,) of the frame in the schedule.
         m: level of the known frame, in [0, 1].
     """
-    return m * column
+    return noise_levels(m, 1)[0] * column
 
 
+@checked
 def constant(column: Column, m: float) -> Column:
     """The level stays at m until the last row, which is clean.
 
@@ -72,8 +75,8 @@ def constant(column: Column, m: float) -> Column:
         column: noise levels (rows,) of the frame in the schedule.
         m: level of the known frame, in [0, 1].
     """
-    levels = column.new_full(column.shape, m)
-    levels[-1] = 0
+    levels = column.new_full(column.shape, noise_levels(m, 1)[0])
+    levels[-1:] = 0
     return levels
 
 

@@ -23,7 +23,7 @@ WITHOUT_BOUND = {
     "pusa_lab.training.module.by_timestep_and_frame": "NaN where no sample fell",
     "small_models.evaluate.collect": "equal clips",
     "small_models.experiments.rows.line": "NaN where a row has no such score",
-    "small_models.experiments.rows.numbers": "NaN where the row has no such score",
+    "small_models.experiments.rows.score_numbers": "NaN where the row has no such score",
     "small_models.reader.locate": "NaN where nothing of a colour is seen",
     "small_models.suite.fidelity": "equal clips",
     "small_models.suite.obedience": "off its law: NaN where nothing that was asked for is there",
