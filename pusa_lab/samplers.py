@@ -74,10 +74,10 @@ def sample_steps(
         raise ValueError(f"solver is the class {solver.__name__}: give an instance, such as {solver.__name__}().")
     if not torch.isfinite(x).all():
         raise ValueError(f"the latents hold {int((~torch.isfinite(x)).sum())} NaN or infinite numbers before row 0.")
-    return _walk(denoiser, x.detach(), schedule.to(x.device), solver, cond)
+    return _loop(denoiser, x.detach(), schedule.to(x.device), solver, cond)
 
 
-def _walk(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:
+def _loop(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:
     step = solver.init_state() if isinstance(solver, StatefulSolver) else solver
     denoiser = partial(velocity_of, denoiser)
     state = State(0, schedule[0].repeat(len(x), 1), x.clone())

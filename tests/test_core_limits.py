@@ -60,7 +60,7 @@ def test_karras_is_its_formula_however_extreme(rho, low, high):
         (lambda: schedules.pyramid(4, 5, lag="2"), "schedules.pyramid: lag is '2'"),
         (lambda: grids.karras(4, high=math.inf), "give finite numbers"),
         (lambda: grids.logit_normal(4, mean=1e300), "mean=1e\\+300"),
-        (lambda: grids.wan(4, clocks=0), "clocks=0"),
+        (lambda: grids.wan(4, num_train_timesteps=0), "num_train_timesteps=0"),
         (lambda: timestep_samplers.logit_normal_timesteps(timestep_samplers.shared, std=1e39), "std=1e\\+39"),
         (lambda: timestep_samplers.shared(1, 2**62), "schedules.shared: batch=1, frames=46"),
         (lambda: timestep_samplers.mixed(0.5)(2, -1), "schedules.mixed: batch=2, frames=-1"),

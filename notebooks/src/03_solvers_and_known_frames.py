@@ -324,7 +324,7 @@ else:
 # *What could go wrong:* one history for all frames; comparing solvers at equal steps instead of equal calls; mistaking
 # replacement for conditioning.
 #
-# *Where the code lives:* `pusa_lab/solvers/`, `pusa_lab/tasks.py` (the table of the five modes), `pusa_lab/guidance/`.
+# *Where the code lives:* `pusa_lab/solvers/`, `pusa_lab/tasks/known.py` (the table of the five modes), `pusa_lab/guidance/`.
 #
 # *References:* DPM-Solver++, arXiv 2211.01095; UniPC, arXiv 2302.04867; history guidance, arXiv 2502.06764; Pusa, arXiv
 # 2507.16116.

@@ -455,7 +455,7 @@ else:
 # cutting known latents out of a whole encoded video, which leaks what came before them; judging a knob by a single
 # seed.
 #
-# *Where the code lives:* `pusa_lab/tasks.py`, `pusa_lab/conditions.py` (placing and encoding), `pusa_lab/extend.py`;
+# *Where the code lives:* `pusa_lab/tasks/`, `pusa_lab/conditions.py` (placing and encoding), `pusa_lab/extend.py`;
 # `tasks.PRESETS` holds the levels that were published for Wan; the sweeps are made by `pusa-lab bench paper`.
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; LoRA, arXiv 2106.09685.

@@ -52,23 +52,23 @@ def linear(steps: int) -> Float[Tensor, " rows"]:
 
 
 @checked
-def wan(steps: int, clocks: int = 1000) -> Float[Tensor, " rows"]:
+def wan(steps: int, num_train_timesteps: int = 1000) -> Float[Tensor, " rows"]:
     """The levels of Wan's UniPC in diffusers, whose flow_shift is the `shift` of the schedule.
 
-    g_j = 1 - (1 - 1 / clocks) j / steps for j < steps, g_steps = 0
+    g_j = 1 - (1 - 1 / num_train_timesteps) j / steps for j < steps, g_steps = 0
 
     Args:
         steps: number of steps, 1 to 1,000,000.
-        clocks: number of training timesteps, at least 1.
+        num_train_timesteps: number of training timesteps, at least 1.
 
     Raises:
         ValueError: an argument is out of range.
 
     Source: UniPCMultistepScheduler with use_flow_sigmas in diffusers; Wan's own code uses `linear`.
     """
-    if clocks < 1:
-        raise ValueError(f"clocks={clocks}: give the number of training timesteps, at least 1.")
-    grid = 1 - (1 - 1 / clocks) * (1 - _even(steps))
+    if num_train_timesteps < 1:
+        raise ValueError(f"num_train_timesteps={num_train_timesteps}: give at least 1.")
+    grid = 1 - (1 - 1 / num_train_timesteps) * (1 - _even(steps))
     grid[-1] = 0
     return grid.float()
 

@@ -25,19 +25,19 @@ class _Past:
         self.length = length
         self.seen: tuple[Video, Tau] | None = None
 
-    def see(self, value: Video, clock: Tau) -> None:
-        """Add the value at this row; `clock` is each frame's time (b, f): its timestep, or a function of it."""
+    def see(self, value: Video, time: Tau) -> None:
+        """Add the value at this row; `time` is each frame's time (b, f): its timestep, or a function of it."""
         if self.seen is None:
             self.changes = [torch.zeros_like(value)] * self.length
-            self.gaps = [torch.full_like(clock, torch.inf)] * self.length
+            self.gaps = [torch.full_like(time, torch.inf)] * self.length
         else:
             old, since = self.seen
-            moved = per_frame(clock, value) != per_frame(since, value)
+            moved = per_frame(time, value) != per_frame(since, value)
             newer = [value - old, *self.changes[:-1]]
             self.changes = [torch.where(moved, new, kept) for new, kept in zip(newer, self.changes, strict=True)]
-            gaps = [clock - since, *self.gaps[:-1]]
-            self.gaps = [torch.where(clock != since, new, kept) for new, kept in zip(gaps, self.gaps, strict=True)]
-        self.seen = value, clock
+            gaps = [time - since, *self.gaps[:-1]]
+            self.gaps = [torch.where(time != since, new, kept) for new, kept in zip(gaps, self.gaps, strict=True)]
+        self.seen = value, time
 
 
 @checked

@@ -267,13 +267,13 @@ class Session:
         try:
             lanes: dict[str, Lane] = {}
             for name, (line, schedule) in plans.items():
-                self._walk(name, line, schedule, lanes)
+                self._sample(name, line, schedule, lanes)
             self.status = "cancelled: what was there is kept" if self._stop.is_set() else self._done(lanes)
         except Exception as error:  # any error of a model must be shown in the widget, not lost with the thread
             self.error, self.status = str(error) or type(error).__name__, "stopped"
         self.tell("", -1)
 
-    def _walk(self, name: str, line: str, schedule: Any, lanes: dict[str, Lane]) -> None:
+    def _sample(self, name: str, line: str, schedule: Any, lanes: dict[str, Lane]) -> None:
         if self._stop.is_set() or self.model is None:
             return
         began, settings = time.perf_counter(), dict(self.settings)

@@ -139,7 +139,7 @@ def _loop(lab: Lab, model: Any) -> Maker:
 
 @checked
 def schedules(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
-    """Long extensions with every frame at the same clock, or one after the other: drift against length.
+    """Long extensions with every frame at the same timestep, or one after the other: drift against length.
 
     Args:
         lab: models and scores.

@@ -38,7 +38,7 @@ class Sizes:
     strengths: tuple[float, ...] = (1.0, 1.4, 1.7, 2.0)
     """Strengths compared, those of the paper."""
     shifts: tuple[float, ...] = (1.0, 3.0, 5.0)
-    """Shifts of the drawn clocks compared; 1 is uniform."""
+    """Shifts of the sampled timesteps compared; 1 is uniform."""
     steps: tuple[int, ...] = (2, 4, 5, 10, 20, 50)
     """Sampling steps compared."""
     noises: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)

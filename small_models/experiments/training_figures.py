@@ -1,4 +1,4 @@
-"""Pictures of the tables that train: cost, what is preserved, draws of the clocks, LoRA."""
+"""Pictures of the tables that train: cost, what is preserved, timestep samplers, LoRA."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -68,7 +68,7 @@ def _preserved(found: Record) -> Figure:
 
 
 def _draws(found: Record) -> Figure:
-    """Draw of the clocks against shift, for each strength; and what is left of text to video."""
+    """Timestep samplers against shift, for each strength; and what is left of text to video."""
     rows = found["rows"]
     columns: list[tuple[str, dict[str, Any]]] = [
         (name, {"strength": s}) for name in ("psnr", "total") for s in sorted(take.values(rows, "strength"))

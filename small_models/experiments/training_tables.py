@@ -1,4 +1,4 @@
-"""Tables that train: what an adaptation costs, what it keeps, how its clocks are drawn, and which LoRA."""
+"""Tables that train: what an adaptation costs, what it keeps, how its timesteps are sampled, and which LoRA."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ SPOKEN: dict[str, Any] = {"truth": False, "first": False}
 
 @checked
 def cost(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
-    """Image-to-video at every budget, for one clock per frame and for Wan's own way; and without any training.
+    """Image-to-video at every budget, for one timestep per frame and for Wan's own way; and without any training.
 
     Args:
         lab: models and scores.
@@ -57,7 +57,7 @@ def _i2v(lab: Lab, make: Any) -> dict[str, Any]:
 
 @checked
 def ratios(rows: Sequence[Row], score: str = "psnr") -> list[dict[str, Any]]:
-    """How much less training one clock per frame needs than Wan's own way for the same score, with intervals.
+    """How much less training one timestep per frame needs than Wan's own way for the same score, with intervals.
 
     For every budget of VTA with all weights, the budget at which Wan's way reaches its score, read off a straight line
     between its neighbours in log(budget): ratio = theirs / ours, above 1 where VTA is cheaper. Where Wan's way is
@@ -114,7 +114,7 @@ def _reached(budgets: Tensor, scores: Tensor, wanted: float) -> float:
 
 @checked
 def preserved(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
-    """Text-to-video before and after adaptation, and whether equal clocks give the base's own output before it.
+    """Text-to-video before and after adaptation, and whether equal timesteps give the base's own output before it.
 
     Args:
         lab: models and scores.
@@ -144,7 +144,7 @@ def preserved(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, An
 
 @checked
 def exactness(lab: Lab) -> dict[str, Any]:
-    """Largest differences before any training: of equal clocks from diffusers' Wan with one clock, of the base's own
+    """Largest differences before training: of equal timesteps from diffusers' Wan with one timestep, of the base's own
     weights; and of Wan's own way, with room for a picture but none given, from the base.
 
     Args:
@@ -175,7 +175,7 @@ SAMPLERS: dict[str, dict[str, Any]] = {
 
 @checked
 def draws(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
-    """How the clocks are drawn in training: six ways, each uniform and with shift 3 and 5, at strengths 1 and 1.4.
+    """How timesteps are sampled in training: six ways, each uniform and with shift 3 and 5, at strengths 1 and 1.4.
 
     Args:
         lab: models and scores.
