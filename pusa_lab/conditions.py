@@ -52,7 +52,7 @@ class Conditions:
         out = as_schedule(schedule, whole=False).clone()
         kept = dict(zip(self.at, self.noise, strict=True))
         for i, mode in zip(self.at, self.mode, strict=True):
-            out[:, i] = _levels(mode, schedule[:, i], kept[i])
+            out[:, i] = _levels(mode, schedule[:, i].clone(), kept[i])
         for i, start in enumerate(schedule[0].tolist()):
             if starts_as_noise(start):
                 continue

@@ -30,12 +30,12 @@ class Registry(MutableMapping[str, T]):
         self._added: dict[str, T] = {}
 
     @checked
-    def register(self, member: Any, name: str = "") -> Any:
+    def register(self, member: Any, name: str | None = None) -> Any:
         """Add a member, as a decorator or a call; one added before under the same name is replaced.
 
         Args:
             member: a function, class or object of this kind.
-            name: its name; empty is the function's or class's own.
+            name: its name; None is the function's or class's own.
 
         Returns:
             The member, unchanged.
@@ -43,7 +43,7 @@ class Registry(MutableMapping[str, T]):
         Raises:
             ValueError: it has no name, or the name of a member of the toolkit.
         """
-        name = name or getattr(member, "__name__", "")
+        name = getattr(member, "__name__", "") if name is None else name
         if not name.isidentifier():
             raise ArgumentError(f"a {self.kind} was registered as {name!r:.60}: give name=, a Python identifier.")
         if name in self._own:

@@ -107,6 +107,46 @@ def test_settings_that_do_not_fit_are_told(field, text, sentence):
         TrainConfig(**{field: text})
 
 
+@pytest.mark.parametrize(
+    ("weight", "sentence"),
+    [
+        (lambda tau: -torch.ones_like(tau), "weight='mine' is negative, 0 everywhere or not finite"),
+        (torch.zeros_like, "weight='mine' is negative, 0 everywhere or not finite"),
+        (lambda tau: tau[:, :1], r"the weight mine returned shape \(1, 1\) for tau of shape \(1, 32\)"),
+    ],
+)
+def test_weights_that_teach_nothing_are_refused(weight, sentence):
+    pl.losses.WEIGHTS.register(weight, name="mine")
+    with pytest.raises(ValueError, match=sentence):
+        TrainConfig(weight="mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "sentence"),
+    [
+        ("def f(:", [], "line 1: SyntaxError: invalid syntax"),
+        ("\nimport no_such_package", [], "line 2: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("{}def mine(picture): ...", [], "the task mine returned None: it must return"),
+        ("{}def mine(picture): ...", ["--mode", "hold"], "--mode is not for the task mine: leave it out."),
+    ],
+)
+def test_faults_of_an_imported_file_are_told(text, words, sentence, tmp_path, capsys):
+    mine = tmp_path / "mine.py"
+    mine.write_text(text.format("import pusa_lab as pl\n@pl.tasks.TASKS.register\n"))
+    task = [
+        "--task",
+        "mine",
+        "--task-options.picture",
+        str(STILL),
+        "--model",
+        "nano-vta",
+        "--out",
+        str(tmp_path / "v.mp4"),
+    ]
+    assert main(["--import", str(mine), "generate", PROMPT, "--steps", "1", *task, *words]) == 2
+    assert sentence in capsys.readouterr().err
+
+
 def test_a_metric_is_a_column_of_the_suite_and_a_world_has_scenes():
     scenes = draw_scenes(3, 0, WORLDS["calm"])
     assert (scenes.present.sum(1) == 1).all()

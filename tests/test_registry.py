@@ -42,10 +42,12 @@ def test_a_cell_that_is_run_again_replaces_its_own_member(numbers):
 @pytest.mark.parametrize(
     ("member", "name", "sentence"),
     [
-        (half, "", "there is a number half already: register yours under another name"),
+        (half, None, "there is a number half already: register yours under another name"),
         (3, "", "a number was registered as '': give name=, a Python identifier"),
+        (twice, "", "registered as ''"),
+        (3, None, "registered as ''"),
         (3, "a b", "registered as 'a b'"),
-        (lambda: 3, "", "registered as '<lambda>'"),
+        (lambda: 3, None, "registered as '<lambda>'"),
     ],
 )
 def test_names_of_others_and_names_that_cannot_be_written_are_refused(numbers, member, name, sentence):

@@ -7,6 +7,7 @@ import inspect
 import runpy
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -75,7 +76,13 @@ def _with_imports(words: list[str]) -> list[str]:
         path = Path(words[1]) if len(words) > 1 else None
         if path is None or path.suffix != ".py" or not path.is_file():
             raise ValueError(f"--import {path or ''}: give the path of an existing .py file, before the command.")
-        runpy.run_path(str(path), run_name=path.stem)
+        try:
+            runpy.run_path(str(path), run_name=path.stem)
+        except Exception as error:  # of the person's own file
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            line_number = error.lineno if isinstance(error, SyntaxError) else place.lineno
+            kind = type(error).__name__
+            raise ValueError(f"{path}, line {line_number}: {kind}: {error}; mend the file, and try again.") from error
         words = words[2:]
     return words
 

@@ -55,7 +55,7 @@ def check_task(options: Mapping[str, Any]) -> None:
         if name in there and not any(other in there for other in needed):
             raise ValueError(f"{flag(name)} was given without {' or '.join(map(flag, needed))}: give both.")
     if options["task"] is not None:
-        check_named_task(options["task"], options["task_options"] or {})
+        check_named_task(options["task"], options["task_options"] or {}, [n for n in ("noise", "mode") if n in there])
     if "keyframes" in there and not {"at", "pixel_at"} & there.keys():
         raise ValueError("--keyframes was given without --at or --pixel-at: say at which frames they are.")
 
@@ -156,12 +156,13 @@ def task_of(
     return model, tasks.text_to_video()
 
 
-def check_named_task(name: str, options: Mapping[str, Any]) -> None:
+def check_named_task(name: str, options: Mapping[str, Any], levels: Iterable[str] = ()) -> None:
     """Refuse a task that is not registered, options that it does not take, and files that cannot be read.
 
     Args:
         name: in `pusa_lab.tasks.TASKS`.
         options: its arguments, as they were typed.
+        levels: those of noise and mode that were given.
 
     Raises:
         ValueError: the first of these.
@@ -171,6 +172,9 @@ def check_named_task(name: str, options: Mapping[str, Any]) -> None:
 
     function = TASKS.find(name)
     check_options(function, options, f"the task {name}", ("noise", "mode"), first=0)
+    for level in levels:
+        if level not in inspect.signature(function).parameters:
+            raise ValueError(f"{flag(level)} is not for the task {name}: leave it out.")
     parameters = inspect.signature(function).parameters.values()
     if missing := [
         p.name for p in parameters if p.default is p.empty and p.name not in options and p.kind != p.VAR_KEYWORD
@@ -181,11 +185,12 @@ def check_named_task(name: str, options: Mapping[str, Any]) -> None:
 
 
 def _by_name(name: str, options: Mapping[str, Any], fps: float, levels: Mapping[str, Any]) -> "Task":
+    from pusa_lab.arguments import returned
     from pusa_lab.data import read_clip
-    from pusa_lab.tasks import TASKS
+    from pusa_lab.tasks import TASKS, Task
 
     values = {key: _with_files(value, lambda path: read_clip(path, fps=fps)) for key, value in options.items()}
-    return TASKS.find(name)(**values, **levels)
+    return returned(TASKS.find(name)(**values, **levels), Task, f"the task {name}")
 
 
 def _with_files(value: Any, read: Callable[[Path], Any]) -> Any:

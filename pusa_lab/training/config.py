@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pusa_lab.arguments import checked, returned
 from pusa_lab.losses import WEIGHTS
@@ -126,7 +127,11 @@ class TrainConfig:
         if not 0 <= self.p_async <= 1:
             raise ValueError(f"p_async={self.p_async}: give a probability in [0, 1].")
         self.make_timestep_sampler()
-        self.make_weight()(torch.rand(1, 2))
+        tried = self.make_weight()(torch.linspace(0, 1, 32)[None])
+        if not (tried >= 0).all() or not 0 < tried.sum() < math.inf:
+            raise ValueError(
+                f"weight={self.weight!r:.60} is negative, 0 everywhere or not finite: give weights above 0."
+            )
 
     def make_timestep_sampler(self) -> TimestepSampler:
         """Return the timestep sampler of this configuration: (batch, frames, generator) -> tau (batch, frames).
@@ -156,8 +161,18 @@ class TrainConfig:
         Raises:
             ValueError: there is no such weight or setting.
         """
-        weight = self._written("weight", WEIGHTS)
-        return lambda tau: returned(self._fitting("weight", weight, tau), Tau, f"the weight {self.weight}")
+        written = self._written("weight", WEIGHTS)
+
+        def weight(tau: Tau) -> Tau:
+            w = returned(self._fitting("weight", written, tau), Tensor, f"the weight {self.weight}")
+            if w.shape != tau.shape:
+                raise ValueError(
+                    f"the weight {self.weight} returned shape {tuple(w.shape)} for tau of shape {tuple(tau.shape)}: "
+                    f"it must return one weight per frame."
+                )
+            return w
+
+        return weight
 
     def _written(self, field: str, registry: Registry[Callable[..., Any]]) -> partial[Any]:
         """The function that a field names, with the settings that it gives."""
