@@ -1,8 +1,6 @@
 """pytest tests/test_nbval.py: every built chapter runs, prints what is stored, and judges its exercises rightly."""
 
-import gc
 import os
-import warnings
 from pathlib import Path
 
 import nbformat
@@ -47,11 +45,9 @@ def nbval(notebook, folder):
     plugins = ["-p", "nbval.plugin", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--capture=no"]
     options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200"]
     words = ["-q", "--no-summary", "-c", os.devnull, f"--rootdir={place}", "-W", "ignore", *plugins, *options]
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # nbval leaves the kernel's /dev/null open
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         code = pytest.main([*words, str(place / "chapter.ipynb")], plugins=[reports])
-        gc.collect()
     assert code == (pytest.ExitCode.TESTS_FAILED if reports.failed() else pytest.ExitCode.OK)
     return reports
 
