@@ -49,7 +49,9 @@ def nbval(notebook, folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         with contextlib.ExitStack() as files:  # nbval leaves the null device of its kernels open
-            patch.setattr("nbval.kernel.open", lambda *a: files.enter_context(open(*a)), raising=False)
+            patch.setattr(
+                "nbval.kernel.open", lambda path, mode: files.enter_context(Path(path).open(mode)), raising=False
+            )
             code = pytest.main([*words, str(place / "chapter.ipynb")], plugins=[reports])
     assert code == (pytest.ExitCode.TESTS_FAILED if reports.failed() else pytest.ExitCode.OK)
     return reports
