@@ -247,7 +247,7 @@ def test_specialists_see_their_frames_clean():
 
 def test_before_training_equal_clocks_are_diffusers_one_clock(lab):
     found = exactness(lab)
-    assert found["largest difference"]["clock per frame"] < 1e-5 * found["of outputs up to"] + 1e-4
+    assert found["largest difference"]["timestep per frame"] < 1e-5 * found["of outputs up to"] + 1e-4
     assert found["largest difference"]["Wan's way"] == 0
 
 

@@ -43,7 +43,7 @@ def _cost(found: Record) -> str:
     """The 1/200 claim, read both ways: against the other's whole training, and at the same budget."""
     one, whole = _size(found, "budgets", 1), found["sizes"]["budgets"][-1]
     ours, theirs, end = (find_row(found, way=w, share=s) for w, s in ((OURS, one), (THEIRS, one), (THEIRS, whole)))
-    start = find_row(found, way="clocks per frame, no training")
+    start = find_row(found, way="timestep vectors, no training")
     ratios = [r["ratio"] for r in found["ratios"] if r["share"] == one and None not in r["ratio"]]
     if not ratios:
         raise MissingError(f"{found.where} has no ratio at {share(one)} of the training: measure it anew.")
@@ -73,7 +73,7 @@ def _preserved(found: Record) -> str:
     """Non-destructive: text to video."""
     told = []
     names = {"VTA": OURS, "Wan's way without its picture": f"{THEIRS}, without its picture"}
-    names["one timestep for all frames"] = "control: one clock, all weights"
+    names["one timestep for all frames"] = "control: one timestep, all weights"
     for label, name in names.items():
         rows = pick(found["rows"], model=name)
         cells = (f"{_mean(row, 'text_alignment', 0)} ({share(row['key']['share'])})" for row in rows)
@@ -82,20 +82,22 @@ def _preserved(found: Record) -> str:
     return (
         f"text alignment in %: base {_mean(base, 'text_alignment', 0)}; {'; '.join(told)}; shipped VTA "
         f"{_mean(shipped, 'text_alignment', 0)}. Before training, equal timesteps differ from diffusers' scalar one "
-        f"by at most {found['before training']['largest difference']['clock per frame']:.0e}"
+        f"by at most {found['before training']['largest difference']['timestep per frame']:.0e}"
     )
 
 
-def _draws(found: Record) -> str:
+def _timestep_samplers(found: Record) -> str:
     """Table 2."""
-    rows = {(r["key"]["draw"], r["key"]["shift"]): r for r in found["rows"] if r["key"].get("strength") == 1.4}
+    rows = {
+        (r["key"]["timestep_sampler"], r["key"]["shift"]): r for r in found["rows"] if r["key"].get("strength") == 1.4
+    }
     told = {}
     for shift in (min(found["sizes"]["shifts"]), max(found["sizes"]["shifts"])):
         cells = (rows.get((name, shift)) for name in PAPERS_ORDER)
         told[shift] = " / ".join(_mean(row, "total") if row else "-" for row in cells)
     flat, shifted, clean, rising = (
-        find_row(found, draw=draw, shift=shift, strength=1.4)
-        for draw, shift in (
+        find_row(found, timestep_sampler=sampler, shift=shift, strength=1.4)
+        for sampler, shift in (
             (PAPERS_ORDER[0], min(told)),
             (PAPERS_ORDER[0], max(told)),
             (PAPERS_ORDER[-1], max(told)),
@@ -103,7 +105,8 @@ def _draws(found: Record) -> str:
         )
     )
     spoken, other = (
-        find_row(found, draw=d, shift=max(told), task="text_to_video") for d in (PAPERS_ORDER[-1], PAPERS_ORDER[0])
+        find_row(found, timestep_sampler=d, shift=max(told), task="text_to_video")
+        for d in (PAPERS_ORDER[-1], PAPERS_ORDER[0])
     )
     return (
         f"Total {', with shift '.join(f'{cells}' if s == 1 else f'{s:g} {cells}' for s, cells in told.items())}; the "
@@ -192,11 +195,11 @@ CLAIMS: dict[str, tuple[str, str, str, Callable[[Record], str]]] = {
     ),
     "equal": ("cost", "Ahead of Wan's way after the same fine-tuning", "84.06 against 73.21 (Table 5a)", _equal),
     "preserved": ("preserved", "Text to video is kept", "pictures only", _preserved),
-    "draws": (
-        "draws",
+    "timestep_samplers": (
+        "timestep_samplers",
         "Independent timesteps are the best to train on",
         "87.69 / 85.98 / 86.38 / 81.57 for p = 1 / 0.8 / 0.5 / 0.2, 72.54 with frame 0 clean (Table 2)",
-        _draws,
+        _timestep_samplers,
     ),
     "lora": (
         "lora",

@@ -144,20 +144,20 @@ def _preserved(found: Record) -> Verdict:
     )
 
 
-def _draws(found: Record) -> Verdict:
-    """Independent clocks are best, then PTSS by its share of them, and a clean first frame worst (uniform, 1.4)."""
+def _timestep_samplers(found: Record) -> Verdict:
+    """Independent timesteps are best, then PTSS by its share of them, and a clean first frame worst (uniform, 1.4)."""
     rows = [row for row in found["rows"] if row["key"].get("strength") == 1.4 and row["key"]["shift"] == 1.0]
     order = ranked(rows, "total")
-    names = [row["key"]["draw"] for row in order]
+    names = [row["key"]["timestep_sampler"] for row in order]
     missing = [name for name in PAPERS_ORDER if name not in names]
     best = ranked([row for row in found["rows"] if "strength" in row["key"]], "psnr")[0]
-    first = find_row(found, draw=PAPERS_ORDER[0], shift=1.0, strength=1.4)
-    behind = [r["key"]["draw"] for r in rows if r is not first and clearly(lead(first, r, "total")) > 0]
-    told = ", ".join(f"{row['key']['draw']} {_cell('total', row)}" for row in order)
+    first = find_row(found, timestep_sampler=PAPERS_ORDER[0], shift=1.0, strength=1.4)
+    behind = [r["key"]["timestep_sampler"] for r in rows if r is not first and clearly(lead(first, r, "total")) > 0]
+    told = ", ".join(f"{row['key']['timestep_sampler']} {_cell('total', row)}" for row in order)
     agrees = names[0] == PAPERS_ORDER[0] and [n for n in names if n in PAPERS_ORDER][-1] == PAPERS_ORDER[-1]
     return None if missing else agrees, (
-        f"In the paper independent clocks are best and a clean first frame worst; here, uniform at strength 1.4, "
-        f"Total: {told}. Clearly behind independent clocks: {_list(behind)}; not measured: {_list(missing)}. The "
+        f"In the paper independent timesteps are best and a clean first frame worst; here, uniform at strength 1.4, "
+        f"Total: {told}. Clearly behind independent timesteps: {_list(behind)}; not measured: {_list(missing)}. The "
         f"highest PSNR of all: {_named(best)}, {_cell('psnr', best)} dB."
     )
 
@@ -310,7 +310,7 @@ VERDICTS: dict[str, Callable[[Record], Verdict]] = {
     "suite": _suite,
     "cost": _cost,
     "preserved": _preserved,
-    "draws": _draws,
+    "timestep_samplers": _timestep_samplers,
     "lora": _lora,
     "steps": _steps,
     "noise": _noise,
