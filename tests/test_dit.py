@@ -1,4 +1,4 @@
-"""pytest tests/test_dit.py: the readable Wan equals diffusers' Wan, for scalar and for vector clocks."""
+"""pytest tests/test_dit.py: the readable Wan equals diffusers' Wan, for scalar and for vector timesteps."""
 
 import pytest
 import torch

@@ -15,7 +15,7 @@ B, C, F, H, W = 3, 2, 5, 3, 7
 
 
 def mixing(x, tau, gain=1.0):
-    """A denoiser in which frames see each other and their clocks."""
+    """A denoiser in which frames see each other and their timesteps."""
     return gain * x.roll(1, dims=2) - x * tau[:, None, :, None, None].cos()
 
 

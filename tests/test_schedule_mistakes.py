@@ -113,10 +113,10 @@ def test_mistake_multiplier_squared_when_all_frames_are_known(at, m):
     grid = grids.levels("linear", 8, 5.0)
 
     def mistaken(base, at, m):
-        # The base level is read off as the greatest clock, after the known frames have been multiplied.
-        clocks = base.clone()
-        clocks[:, at] *= torch.tensor(m)
-        top = clocks.amax(dim=1)
+        # The base level is read off as the greatest timestep, after the known frames have been multiplied.
+        times = base.clone()
+        times[:, at] *= torch.tensor(m)
+        top = times.amax(dim=1)
         S = top[:, None].repeat(1, base.shape[1])
         S[:, at] = top[:, None] * torch.tensor(m)
         return S

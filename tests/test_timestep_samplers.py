@@ -124,7 +124,7 @@ def test_blockwise_has_one_clock_per_block_and_keeps_the_tail(block, frames):
 
 def test_wan_leftover_has_a_fifth_of_nearly_clean_first_frames():
     tau = timestep_samplers.noisy_first_frame()(N, F, gen())
-    chosen = tau[:, 0] != tau[:, 1]  # all others share one clock
+    chosen = tau[:, 0] != tau[:, 1]  # all others share one timestep
     assert abs(chosen.float().mean() - 0.2) < 4 * (0.2 * 0.8 / N) ** 0.5
     assert torch.equal(tau[:, 1:], tau[:, 1:2].expand(N, F - 1))
     z = (tau[chosen, 0].log() + 3.5) / 0.5

@@ -216,7 +216,7 @@ def test_both_stages_run_and_leave_cards(tmp_path):
     base = train("nano", "base", tmp_path, fast=True, max_steps=4, command="pusa-lab train test")
     vta = train("nano", "vta", tmp_path, fast=True, max_steps=4, command="pusa-lab train test")
     card = json.loads(vta.with_suffix(".json").read_text())
-    assert {"nano-vta", "base_with_untrained_vector_clocks", "copy_of_frame_0", "truth"} <= set(card["metrics"])
+    assert {"nano-vta", "base_with_untrained_timestep_vectors", "copy_of_frame_0", "truth"} <= set(card["metrics"])
     assert card["config"]["timestep_sampler"] == "independent"
     assert card["base"] == "nano-base"
     assert not {"base", "codec"} & set(json.loads(base.with_suffix(".json").read_text()))

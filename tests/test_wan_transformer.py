@@ -119,9 +119,9 @@ def test_it_takes_no_more_memory_than_one_clock(layers, one_thread):
     model = vta(num_layers=layers).to(torch.bfloat16)
     x, text, t = torch.randn(1, 4, 5, 24, 32), torch.randn(1, 7, TEXT), 1000 * torch.rand(1, 5)
     most = {}
-    for name, clock in {"scalar": t[:, 0], "frame": t, "token": per_token(t, 12 * 16)}.items():
+    for name, time in {"scalar": t[:, 0], "frame": t, "token": per_token(t, 12 * 16)}.items():
         with torch.no_grad(), Peak() as peak:
-            model(x.bfloat16(), clock, text.bfloat16())
+            model(x.bfloat16(), time, text.bfloat16())
         most[name] = peak.most
     activation = 5 * 12 * 16 * 24 * 2
     assert most["frame"] - most["scalar"] < activation / 4
@@ -243,7 +243,7 @@ def _rank(rank: int, place: str, frames: int) -> None:
     with torch.no_grad():
         model.set_attention_backend("native")
         model.enable_parallelism(config=ContextParallelConfig(ulysses_degree=2))
-        out = [model(x, clock, text)[0] for clock in (t, t[:, 0], per_token(t, 10))]
+        out = [model(x, time, text)[0] for time in (t, t[:, 0], per_token(t, 10))]
     torch.save(out, f"{place}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
@@ -255,7 +255,7 @@ def test_context_parallelism_may_cut_a_frame_in_two(tmp_path):
     x, t, text = inputs()
     x = x[..., :4, :]
     with torch.no_grad():
-        want = [model(x, clock, text)[0] for clock in (t, t[:, 0], per_token(t, 10))]
+        want = [model(x, time, text)[0] for time in (t, t[:, 0], per_token(t, 10))]
     for rank in (0, 1):
         for got, wanted in zip(torch.load(Path(tmp_path) / f"{rank}.pt"), want, strict=True):
             torch.testing.assert_close(got, wanted, atol=1e-5, rtol=0)

@@ -345,7 +345,7 @@ assert helped.mean(dim=1)[-1] > 0, "above all where noise hides everything else"
 # %%
 cards = {name: small_models.card(name)["metrics"] for name in ("mini-vta", "mini-i2v")}
 lines = {name: metrics[name] for name, metrics in cards.items()}
-lines["base, untrained timesteps"] = cards["mini-vta"]["base_with_untrained_vector_clocks"]
+lines["base, untrained timesteps"] = cards["mini-vta"]["base_with_untrained_timestep_vectors"]
 lines["copy of frame 0"] = cards["mini-vta"]["copy_of_frame_0"]
 lines["truth through the codec"] = cards["mini-vta"]["truth_through_the_codec"]
 fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
