@@ -31,7 +31,7 @@ def tagged(notebook, tag):
 
 def test_it_runs_at_once_and_judges_its_exercises(clone):
     assert cli.main(["new-notebook", "Clocks that wait"]) == 0
-    path = clone / "src" / "01_clocks_that_wait.py"
+    path = clone / "src" / "01_frames_that_wait.py"
     notebook, first = build.read(path), build.read(clone / "src" / "00_quick_tour.py")
     assert notebook.cells[0].source.startswith("# 1 · Clocks that wait")
     assert tagged(notebook, "setup")[0].source == tagged(first, "setup")[0].source

@@ -110,7 +110,7 @@ def test_caption_dropout_empties_captions(monkeypatch):
     assert 16 < seen.count("") < 48
 
 
-def test_the_loss_is_told_by_clock_and_by_frame():
+def test_the_loss_is_told_by_timestep_and_by_frame():
     tau = torch.tensor([[0.0, 0.1, 0.5], [0.99, 1.0, 0.5]])
     loss = torch.tensor([[1.0, 3.0, 5.0], [7.0, 9.0, 11.0]])
     told = by_timestep_and_frame(tau, loss)
