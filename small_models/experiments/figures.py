@@ -116,8 +116,8 @@ def _noise(found: Record) -> Figure:
 
 def _level(row: Record) -> str:
     level = row["key"]["noise"]
-    told = ", ".join(f"{v:g}" for v in level) if isinstance(level, list) else f"{level:g}"
-    return told if row["key"]["mode"] == "denoise" else f"{told}, {row['key']['mode']}"
+    label = ", ".join(f"{v:g}" for v in level) if isinstance(level, list) else f"{level:g}"
+    return label if row["key"]["mode"] == "denoise" else f"{label}, {row['key']['mode']}"
 
 
 def _tasks(found: Record) -> Figure:
