@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,6 @@ APART = (
     ("at", "pixel_at"),
 )
 """Options that exclude each other."""
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-"""How names of pictures end."""
 
 
 def check_task(options: Mapping[str, Any]) -> None:
@@ -90,6 +88,7 @@ def look_at_clip(option: str, path: str) -> None:
         ValueError: it cannot be read.
     """
     from pusa_lab.data import read_clip
+    from pusa_lab.data.named import PICTURES
 
     try:
         read_clip(path, last=1)
@@ -167,6 +166,7 @@ def check_named_task(name: str, options: Mapping[str, Any], levels: Iterable[str
     Raises:
         ValueError: the first of these.
     """
+    from pusa_lab.data.named import with_files
     from pusa_lab.models import check_options
     from pusa_lab.tasks import TASKS
 
@@ -181,27 +181,17 @@ def check_named_task(name: str, options: Mapping[str, Any], levels: Iterable[str
     ]:
         raise ValueError(f"the task {name} needs {missing[0]}: give --task-options.{missing[0]}.")
     for value in options.values():
-        _with_files(value, lambda path: look_at_clip("--task-options", str(path)))
+        with_files(value, lambda path: look_at_clip("--task-options", str(path)))
 
 
 def _by_name(name: str, options: Mapping[str, Any], fps: float, levels: Mapping[str, Any]) -> "Task":
     from pusa_lab.arguments import returned
     from pusa_lab.data import read_clip
+    from pusa_lab.data.named import with_files
     from pusa_lab.tasks import TASKS, Task
 
-    values = {key: _with_files(value, lambda path: read_clip(path, fps=fps)) for key, value in options.items()}
+    values = {key: with_files(value, lambda path: read_clip(path, fps=fps)) for key, value in options.items()}
     return returned(TASKS.find(name)(**values, **levels), Task, f"the task {name}")
-
-
-def _with_files(value: Any, read: Callable[[Path], Any]) -> Any:
-    """The same with pictures and clips in place of their paths."""
-    from pusa_lab.data import read_picture
-    from pusa_lab.data.folders import SUFFIXES
-
-    if isinstance(value, list):
-        return [_with_files(one, read) for one in value]
-    suffix = Path(value).suffix.lower() if isinstance(value, str) else ""
-    return read_picture(value) if suffix in PICTURES else read(Path(value)) if suffix in SUFFIXES else value
 
 
 def _of_clips(options: Mapping[str, Any], geometry: Any, frames: int, levels: Mapping[str, Any]) -> "Task":

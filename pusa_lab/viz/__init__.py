@@ -5,6 +5,7 @@ from pusa_lab.viz.inside import plot_attention, plot_change
 from pusa_lab.viz.results import plot_bars, plot_grid, plot_lines, save_figure
 from pusa_lab.viz.schedules import plot_schedule
 from pusa_lab.viz.strips import filmstrip, plot_result
+from pusa_lab.viz.sweeps import plot_clips, plot_pareto, plot_sweep
 from pusa_lab.viz.timestep_samplers import plot_timestep_sampler
 
 __all__ = [
@@ -13,10 +14,13 @@ __all__ = [
     "plot_attention",
     "plot_bars",
     "plot_change",
+    "plot_clips",
     "plot_grid",
     "plot_lines",
+    "plot_pareto",
     "plot_result",
     "plot_schedule",
+    "plot_sweep",
     "plot_timestep_sampler",
     "save_figure",
 ]

@@ -1,0 +1,207 @@
+"""Plots of a sweep's table: curves with bands, the best trade-offs, and the clips behind a point."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from pusa_lab.arguments import ArgumentError, checked
+from pusa_lab.sentences import counted
+from pusa_lab.sweeps.compare import averages, by_setting, chosen_scores, setting_columns
+from pusa_lab.sweeps.store import read_kept_clip
+from pusa_lab.viz.results import COLOURS, MARKS, dress, legend, ordered, panels, plot_lines
+from pusa_lab.viz.strips import filmstrip
+
+MOST_LINES = 16
+"""More lines in a panel cannot be told apart."""
+
+
+@checked
+def plot_sweep(df: Any, x: str, y: str | Sequence[str] | None = None, ax: Axes | None = None, title: str = "") -> Any:
+    """Draw scores over one setting, with 95 % intervals as bands: a line for each combination of the other settings.
+
+    Args:
+        df: a table that `sweep` returned, or rows of it.
+        x: the setting along the horizontal axis; values that are no numbers stand side by side, with whiskers.
+        y: a score, or several, each in a panel of its own; None is all of them.
+        ax: axes to draw a single score on; None makes a figure.
+        title: above all panels.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: the table has no such columns, or there are more than 16 lines.
+    """
+    names = chosen_scores(df, y)
+    if ax is not None and len(names) > 1:
+        raise ValueError(f"ax was given for {counted(len(names), 'score')}: name one score as y.")
+    places, numeric = _places(df, x)
+    if ax is None:
+        figure, axes = panels([names], title, 3.9)
+    else:
+        figure, axes = ax.figure, {names[0]: ax}
+    for name in names:
+        lines = _lines(df, x, name, places)
+        colours = COLOURS if len(lines) <= len(COLOURS) else ordered(len(lines))
+        plot_lines(axes[name], lines, colours=colours, joined=numeric)
+        ticks = None if numeric else {place: str(value) for value, place in places.items()}
+        dress(axes[name], "", x, name, ticks)
+    if ax is None and len(lines) > 1:
+        legend(figure)
+    return figure
+
+
+def _places(df: Any, x: str) -> tuple[dict[Any, float], bool]:
+    """Where each value of the setting stands, and whether they are numbers."""
+    settings = setting_columns(df)
+    if x not in settings:
+        raise ArgumentError(f"x={x!r:.40} is no setting of the table: choose one of {', '.join(settings) or 'none'}.")
+    values: list[Any] = list(dict.fromkeys(None if value != value else value for value in df[x]))
+    numeric = all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in values)
+    return {value: float(value) if numeric else float(i) for i, value in enumerate(values)}, numeric
+
+
+def _lines(df: Any, x: str, y: str, places: Mapping[Any, float]) -> dict[str, list[tuple[float, Any]]]:
+    """Label -> points, for each combination of the other settings that vary."""
+    others = [name for name in setting_columns(df) if name != x and df[name].nunique(dropna=False) > 1]
+    lines: dict[str, list[tuple[float, Any]]] = {}
+    for row in averages(df, y).to_dict("records"):
+        label = ", ".join(f"{name}={row[name]}" for name in others if row[name] == row[name]) or y
+        place = places[None if row[x] != row[x] else row[x]]
+        low, high = (row[end] if isfinite(row[end]) else row["mean"] for end in ("low", "high"))
+        lines.setdefault(label, []).append((place, (row["mean"], low, high)))
+    if len(lines) > MOST_LINES:
+        raise ValueError(
+            f"{counted(len(lines), 'line')} over {x}: give rows with fewer other settings, at most {MOST_LINES}."
+        )
+    return lines
+
+
+@checked
+def plot_pareto(
+    df: Any,
+    x: str,
+    y: str,
+    best: tuple[Literal["low", "high"], Literal["low", "high"]] = ("low", "high"),
+    ax: Axes | None = None,
+) -> Any:
+    """Draw one point per setting, and a line through those that no other setting beats in both scores.
+
+    Args:
+        df: a table that `sweep` returned, or rows of it.
+        x: a score, or "seconds", along the horizontal axis.
+        y: a score, or "seconds", along the vertical axis.
+        best: which end of x and of y is better.
+        ax: axes to draw on; None makes a figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: the table has no such scores.
+    """
+    points, names = _points(df, x, y)
+    front = pareto_front(points, best)
+    if ax is None:
+        figure, axes = panels([["front"]], "", 4.6)
+        ax = axes["front"]
+    else:
+        figure = ax.figure
+    line = sorted(points[i] for i in front)
+    ax.plot(*zip(*line, strict=True), color="0.6", linewidth=1.2, zorder=1) if line else None
+    for i, (point, name) in enumerate(zip(points, names, strict=True)):
+        on = i in front
+        look: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKS[i // len(COLOURS) % len(MARKS)]}
+        ax.scatter(
+            *point,
+            s=42,
+            facecolor=look["color"] if on else "none",
+            edgecolor=look["color"],
+            marker=look["marker"],
+            zorder=2,
+        )
+        ax.annotate(name, point, (6, 4), textcoords="offset points", fontsize=8, color="black" if on else "0.45")
+    dress(ax, "", f"{x} ({best[0]} is better)", f"{y} ({best[1]} is better)")
+    ax.margins(0.12)
+    return figure
+
+
+def _points(df: Any, x: str, y: str) -> tuple[list[tuple[float, float]], list[str]]:
+    """Means of every setting that has both scores, and its name by the settings that vary."""
+    chosen_scores(df, [x, y])
+    varying = [name for name in setting_columns(df) if df[name].nunique(dropna=False) > 1]
+    points, names = [], []
+    for setting, rows in by_setting(df):
+        done = rows[rows["status"] == "done"]
+        point = (float(done[x].mean()), float(done[y].mean()))
+        if all(map(isfinite, point)):
+            points.append(point)
+            names.append(", ".join(f"{name}={setting[name]}" for name in varying if setting[name] == setting[name]))
+    return points, names
+
+
+@checked
+def pareto_front(
+    points: Sequence[tuple[float, float]], best: tuple[Literal["low", "high"], Literal["low", "high"]] = ("low", "high")
+) -> list[int]:
+    """Indices of the points that no other point beats: better in one coordinate and no worse in the other.
+
+    Args:
+        points: (x, y) of each.
+        best: which end of x and of y is better.
+    """
+    signs = [1.0 if end == "high" else -1.0 for end in best]
+    values = [tuple(sign * value for sign, value in zip(signs, point, strict=True)) for point in points]
+    return [i for i, (a, b) in enumerate(values) if not any(c >= a and d >= b and (c > a or d > b) for c, d in values)]
+
+
+@checked
+def plot_clips(df: Any, setting: Mapping[str, Any] | None = None, most: int = 8, frames: int = 9) -> Any:
+    """Draw the clips behind a point of a sweep as rows of frames; they were kept with `keep_clips=True`.
+
+    Args:
+        df: a table that `sweep` returned, or rows of it.
+        setting: values of settings, such as {"noise": 0.2}; None shows all rows of the table, the same prompt and seed
+            below each other.
+        most: largest number of clips, at least 1.
+        frames: largest number of frames of each, at least 1.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: no row of these settings has a clip.
+    """
+    names = setting_columns(df)
+    for name, value in (setting or {}).items():
+        if name not in names:
+            raise ArgumentError(f"setting names {name!r:.40}: choose from {', '.join(names) or 'none'}.")
+        df = df[df[name] == value]
+    rows = df[df["clip"].astype(bool)] if "clip" in df.columns else df[:0]
+    if not len(rows) or most < 1:
+        raise ValueError(
+            "no row of these settings has a clip: sweep with keep_clips=True, and give most of at least 1."
+        )
+    varying = [name for name in (*names, "prompt", "seed") if rows[name].nunique(dropna=False) > 1]
+    rows = rows.sort_values(["prompt", "seed"], kind="stable").head(most)
+    clips = {_caption(row, varying): read_kept_clip(Path(row["clip"])) for row in rows.to_dict("records")}
+    shape = next(iter(clips.values())).shape
+    shown = min(frames, shape[0])
+    size = (1.0 * shown + 3.2, 1.0 * len(clips) * shape[1] / shape[2] + 0.6)
+    figure, ax = plt.subplots(figsize=size, dpi=100, layout="constrained")
+    filmstrip(clips, ax=ax, most=frames)
+    ax.tick_params(labelsize=8)
+    return figure
+
+
+def _caption(row: Mapping[str, Any], varying: Sequence[str]) -> str:
+    """What tells a clip from the others, the prompt cut to what there is room for."""
+    parts = [f"{name}={row[name]}" for name in varying if name != "prompt" and row[name] == row[name]]
+    prompt = str(row["prompt"])
+    prompt = prompt if len(prompt) <= 36 else f"{prompt[:35]}…"
+    return "\n".join([*([prompt] if "prompt" in varying or not parts else []), ", ".join(parts)]).strip()
