@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 else:
     DataFrame = Any
 
+BySetting = tuple[dict[str, Any], DataFrame]
+"""Values of a setting, and its rows."""
 ROUNDS = 2000
 """Resamples for each comparison: 50 lie beyond either end of a 95 % interval, however many comparisons there are."""
 PAIR = ["prompt", "seed"]
@@ -80,7 +82,7 @@ def chosen_scores(df: DataFrame, metric: str | Sequence[str] | None = None) -> l
 
 
 @checked
-def by_setting(df: DataFrame) -> list[tuple[dict[str, Any], DataFrame]]:
+def by_setting(df: DataFrame) -> list[BySetting]:
     """The rows of each setting, in the order of the table.
 
     Args:
@@ -179,7 +181,7 @@ def compare(
     if not 0 < level < 1:
         raise ValueError(f"level={level}: give a share between 0 and 1, such as 0.95.")
     metrics = chosen_scores(df, metric)
-    first, others = _split(df, baseline)
+    [(_, first)], others = split_by(df, baseline)
     comparisons = len(others) * len(metrics)
     each = 1 - (1 - level) / comparisons
     lines = []
@@ -194,8 +196,20 @@ def compare(
     return pd.DataFrame(lines)
 
 
-def _split(df: Any, baseline: Mapping[str, Any]) -> tuple[Any, list[tuple[dict[str, Any], Any]]]:
-    """The rows of the baseline, and those of each other setting."""
+@checked
+def split_by(df: DataFrame, baseline: Mapping[str, Any]) -> tuple[list[BySetting], list[BySetting]]:
+    """The rows of a baseline, and those of the other settings.
+
+    Args:
+        df: a table that `sweep` returned.
+        baseline: values of settings that one setting alone has.
+
+    Returns:
+        [(setting, rows)] of the baseline, and of each other setting.
+
+    Raises:
+        ValueError: no setting or several fit the baseline, or there is no other.
+    """
     names = setting_columns(df)
     if unknown := [name for name in baseline if name not in names]:
         near = "".join(f"did you mean {one}? " for one in get_close_matches(str(unknown[0]), names, 1))
@@ -203,18 +217,17 @@ def _split(df: Any, baseline: Mapping[str, Any]) -> tuple[Any, list[tuple[dict[s
     groups = by_setting(df)
     fits = [all(_same(setting[name], value) for name, value in baseline.items()) for setting, _ in groups]
     if sum(fits) != 1:
-        tried = next(iter(_unsettled(groups, fits)), names[0] if names else "")
-        found = f"{counted(sum(fits), 'setting')} of {len(groups)}"
+        tried = next(_unsettled(groups, fits))
         raise ValueError(
-            f"baseline={dict(baseline)!r:.100} fits {found}: give values of one setting alone, such as {tried}."
+            f"baseline={dict(baseline)!r:.100} fits {sum(fits)} of {counted(len(groups), 'setting')}: give values of one "
+            f"setting alone, such as {tried}."
         )
-    others = [group for group, fit in zip(groups, fits, strict=True) if not fit]
-    if not others:
+    if len(groups) == 1:
         raise ValueError("the table has no setting but the baseline: sweep at least two.")
-    return groups[fits.index(True)][1], others
+    return tuple([g for g, fit in zip(groups, fits, strict=True) if fit is wanted] for wanted in (True, False))
 
 
-def _unsettled(groups: Sequence[tuple[dict[str, Any], Any]], fits: Sequence[bool]) -> Iterator[str]:
+def _unsettled(groups: Sequence[BySetting], fits: Sequence[bool]) -> Iterator[str]:
     """A whole baseline that could be meant."""
     for (setting, _), fit in zip(groups, fits, strict=True):
         if fit or not any(fits):

@@ -13,7 +13,7 @@ import torch
 from pusa_lab.arguments import ArgumentError, calling, checked, shown
 from pusa_lab.progress import progress_bar
 from pusa_lab.sentences import counted
-from pusa_lab.sweeps.identity import digest_of, label_of
+from pusa_lab.sweeps.identity import digest_of, imported, is_import_path, label_of
 from pusa_lab.sweeps.rows import Bench, Experiment, Job
 from pusa_lab.sweeps.scores import metrics_of, truth_of
 from pusa_lab.sweeps.settings import MOST_ROWS, Setting, check_function, listed, request_of, resolved, settings_of
@@ -52,8 +52,8 @@ def sweep(
     same scores, bit for bit, if it is made by as many threads.
 
     Args:
-        model: a name for `load`, a model, or None if settings names it as "model". Or any function: it is called with
-            a setting's values, and with prompt and seed where it names them.
+        model: a name for `load`, a model, or None if settings names it as "model". Or any function, or its import path:
+            it is called with a setting's values, and with prompt and seed where it names them.
         settings: name -> value, or list of the values to try, whose combinations are run; of several such dicts, each
             adds its own. Names are those of `generate`'s arguments, of the options of `load` (lora, strength, ...),
             and of the arguments of the task, which may be a name, a task, or a function (prompt, seed, ...) -> task.
@@ -80,6 +80,7 @@ def sweep(
         ValueError: something does not fit, said before anything is run; or the first score of all is no number. A row
             that fails later is kept as failed, with its error, and the others go on.
     """
+    model = imported(model) if is_import_path(model) else model
     prompts, seeds = listed("prompts", prompts, str), listed("seeds", seeds, int)
     found = settings_of(settings)
     if len(found) * len(prompts) * len(seeds) > MOST_ROWS:

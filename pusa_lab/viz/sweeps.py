@@ -11,23 +11,34 @@ from matplotlib.axes import Axes
 
 from pusa_lab.arguments import ArgumentError, checked
 from pusa_lab.sentences import counted
-from pusa_lab.sweeps.compare import averages, by_setting, chosen_scores, setting_columns
+from pusa_lab.sweeps.compare import averages, by_setting, chosen_scores, compare, setting_columns, split_by
 from pusa_lab.sweeps.store import read_kept_clip
-from pusa_lab.viz.results import COLOURS, MARKS, dress, legend, ordered, panels, plot_lines
+from pusa_lab.viz.results import COLOURS, DPI, MARKS, WIDTH, dress, legend, ordered, plot_lines
 from pusa_lab.viz.strips import filmstrip
 
 MOST_LINES = 16
 """More lines in a panel cannot be told apart."""
+MOST_TICKS = 12
+"""More values of a setting are not written one by one."""
 
 
 @checked
-def plot_sweep(df: Any, x: str, y: str | Sequence[str] | None = None, ax: Axes | None = None, title: str = "") -> Any:
+def plot_sweep(
+    df: Any,
+    x: str,
+    y: str | Sequence[str] | None = None,
+    baseline: Mapping[str, Any] | None = None,
+    ax: Axes | None = None,
+    title: str = "",
+) -> Any:
     """Draw scores over one setting, with 95 % intervals as bands: a line for each combination of the other settings.
 
     Args:
         df: a table that `sweep` returned, or rows of it.
         x: the setting along the horizontal axis; values that are no numbers stand side by side, with whiskers.
         y: a score, or several, each in a panel of its own; None is all of them.
+        baseline: values of one setting, whose scores are subtracted, as `compare` does with all these scores; the bands
+            are then those of the paired differences. None draws the scores themselves.
         ax: axes to draw a single score on; None makes a figure.
         title: above all panels.
 
@@ -35,24 +46,27 @@ def plot_sweep(df: Any, x: str, y: str | Sequence[str] | None = None, ax: Axes |
         The figure.
 
     Raises:
-        ValueError: the table has no such columns, or there are more than 16 lines.
+        ValueError: the table has no such columns, there are more than 16 lines, or as `compare`.
     """
     names = chosen_scores(df, y)
     if ax is not None and len(names) > 1:
         raise ValueError(f"ax was given for {counted(len(names), 'score')}: name one score as y.")
     places, numeric = _places(df, x)
     if ax is None:
-        figure, axes = panels([names], title, 3.9)
+        figure = plt.figure(figsize=(min(WIDTH, 2.4 + 4.4 * len(names)), 4.2), dpi=DPI, layout="constrained")
+        figure.suptitle(title, fontsize=11)
+        axes = figure.subplot_mosaic([names])
     else:
         figure, axes = ax.figure, {names[0]: ax}
+    found = averages(df, names) if baseline is None else _differences(df, baseline, names)
     for name in names:
-        lines = _lines(df, x, name, places)
+        lines = _lines(df, x, found[found["metric"] == name], places)
         colours = COLOURS if len(lines) <= len(COLOURS) else ordered(len(lines))
         plot_lines(axes[name], lines, colours=colours, joined=numeric)
-        ticks = None if numeric else {place: str(value) for value, place in places.items()}
-        dress(axes[name], "", x, name, ticks)
+        ticks = {place: str(value) for value, place in places.items()} if len(places) <= MOST_TICKS else None
+        dress(axes[name], "", x, name if baseline is None else f"{name}, difference to {_in_words(baseline)}", ticks)
     if ax is None and len(lines) > 1:
-        legend(figure)
+        legend(figure, columns=max(1, round(figure.get_figwidth() / 3)))
     return figure
 
 
@@ -66,12 +80,26 @@ def _places(df: Any, x: str) -> tuple[dict[Any, float], bool]:
     return {value: float(value) if numeric else float(i) for i, value in enumerate(values)}, numeric
 
 
-def _lines(df: Any, x: str, y: str, places: Mapping[Any, float]) -> dict[str, list[tuple[float, Any]]]:
+def _differences(df: Any, baseline: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """As `averages`, of the differences; those of the baseline itself are 0."""
+    import pandas as pd
+
+    found = compare(df, baseline, names)[[*setting_columns(df), "metric", "difference", "low", "high"]]
+    [(first, _)], _ = split_by(df, baseline)
+    zero = [{**first, "metric": name, "difference": 0.0, "low": 0.0, "high": 0.0} for name in names]
+    return pd.concat([pd.DataFrame(zero), found]).rename(columns={"difference": "mean"})
+
+
+def _in_words(setting: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in setting.items())
+
+
+def _lines(df: Any, x: str, found: Any, places: Mapping[Any, float]) -> dict[str, list[tuple[float, Any]]]:
     """Label -> points, for each combination of the other settings that vary."""
     others = [name for name in setting_columns(df) if name != x and df[name].nunique(dropna=False) > 1]
     lines: dict[str, list[tuple[float, Any]]] = {}
-    for row in averages(df, y).to_dict("records"):
-        label = ", ".join(f"{name}={row[name]}" for name in others if row[name] == row[name]) or y
+    for row in found.to_dict("records"):
+        label = _in_words({name: row[name] for name in others if row[name] == row[name]}) or row["metric"]
         place = places[None if row[x] != row[x] else row[x]]
         low, high = (row[end] if isfinite(row[end]) else row["mean"] for end in ("low", "high"))
         lines.setdefault(label, []).append((place, (row["mean"], low, high)))
@@ -90,7 +118,9 @@ def plot_pareto(
     best: tuple[Literal["low", "high"], Literal["low", "high"]] = ("low", "high"),
     ax: Axes | None = None,
 ) -> Any:
-    """Draw one point per setting, and a line through those that no other setting beats in both scores.
+    """Draw one point per setting; those that no other setting beats in both scores are filled and joined.
+
+    Of more than 16 settings only these are named.
 
     Args:
         df: a table that `sweep` returned, or rows of it.
@@ -108,26 +138,17 @@ def plot_pareto(
     points, names = _points(df, x, y)
     front = pareto_front(points, best)
     if ax is None:
-        figure, axes = panels([["front"]], "", 4.6)
-        ax = axes["front"]
-    else:
-        figure = ax.figure
+        figure, ax = plt.subplots(figsize=(6.4, 4.6), dpi=DPI, layout="constrained")
+    figure = ax.figure
     line = sorted(points[i] for i in front)
-    ax.plot(*zip(*line, strict=True), color="0.6", linewidth=1.2, zorder=1) if line else None
-    for i, (point, name) in enumerate(zip(points, names, strict=True)):
-        on = i in front
-        look: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKS[i // len(COLOURS) % len(MARKS)]}
-        ax.scatter(
-            *point,
-            s=42,
-            facecolor=look["color"] if on else "none",
-            edgecolor=look["color"],
-            marker=look["marker"],
-            zorder=2,
-        )
-        ax.annotate(name, point, (6, 4), textcoords="offset points", fontsize=8, color="black" if on else "0.45")
+    ax.plot([place for place, _ in line], [height for _, height in line], color="0.6", linewidth=1.2, zorder=1)
+    named = range(len(points)) if len(points) <= MOST_LINES else front
+    for i, (place, height) in enumerate(points):
+        colour, mark = COLOURS[i % len(COLOURS)] if i in named else "0.6", MARKS[i // len(COLOURS) % len(MARKS)]
+        look: dict[str, Any] = {"edgecolor": colour, "facecolor": colour if i in front else "none", "marker": mark}
+        ax.scatter(place, height, s=42, zorder=2, label=names[i] if i in named else None, **look)
     dress(ax, "", f"{x} ({best[0]} is better)", f"{y} ({best[1]} is better)")
-    ax.margins(0.12)
+    legend(figure, columns=2)
     return figure
 
 
@@ -141,7 +162,7 @@ def _points(df: Any, x: str, y: str) -> tuple[list[tuple[float, float]], list[st
         point = (float(done[x].mean()), float(done[y].mean()))
         if all(map(isfinite, point)):
             points.append(point)
-            names.append(", ".join(f"{name}={setting[name]}" for name in varying if setting[name] == setting[name]))
+            names.append(_in_words({name: setting[name] for name in varying if setting[name] == setting[name]}))
     return points, names
 
 
@@ -190,10 +211,12 @@ def plot_clips(df: Any, setting: Mapping[str, Any] | None = None, most: int = 8,
     varying = [name for name in (*names, "prompt", "seed") if rows[name].nunique(dropna=False) > 1]
     rows = rows.sort_values(["prompt", "seed"], kind="stable").head(most)
     clips = {_caption(row, varying): read_kept_clip(Path(row["clip"])) for row in rows.to_dict("records")}
-    shape = next(iter(clips.values())).shape
-    shown = min(frames, shape[0])
-    size = (1.0 * shown + 3.2, 1.0 * len(clips) * shape[1] / shape[2] + 0.6)
-    figure, ax = plt.subplots(figsize=size, dpi=100, layout="constrained")
+    length, height, width = next(iter(clips.values())).shape[:3]
+    left, below, side = 0.2 + 0.072 * max(len(line) for name in clips for line in name.split("\n")), 0.45, 1.05
+    inside = (side * min(frames, length), side * len(clips) * height / width)
+    size = (left + inside[0] + 0.1, below + inside[1] + 0.1)
+    figure = plt.figure(figsize=size, dpi=DPI)
+    ax = figure.add_axes((left / size[0], below / size[1], inside[0] / size[0], inside[1] / size[1]))
     filmstrip(clips, ax=ax, most=frames)
     ax.tick_params(labelsize=8)
     return figure
