@@ -13,7 +13,7 @@ from pusa_lab.cli import main
 from pusa_lab.data import read_picture
 from pusa_lab.media import read_metadata
 from pusa_lab.training import TrainConfig
-from small_models import suite
+from small_models.evaluation import suite
 from small_models.world import WORLDS, draw_scenes, render
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +22,7 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 PROMPT = "a red circle moves right"
 STILL = ROOT / "notebooks" / "assets" / "still.png"
 REGISTRIES = (
-    *(pl.schedules.SCHEDULES, pl.schedules.GRIDS, pl.schedules.TIMESTEP_SAMPLERS, pl.solvers.SOLVERS),
+    *(pl.schedules.SCHEDULES, pl.schedules.SIGMAS, pl.schedules.TIMESTEP_SAMPLERS, pl.solvers.SOLVERS),
     *(pl.guidance.GUIDERS, pl.tasks.TASKS, pl.tasks.MODES, pl.losses.WEIGHTS, pl.metrics.METRICS, WORLDS),
     pl.models.FAMILIES,
 )
