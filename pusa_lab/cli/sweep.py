@@ -91,7 +91,7 @@ def sweep_settings(
     for path, suffix, name in ((figure, ".png", "figure"), (table, ".csv", "table")):
         if path is not None and check_writable(path, name).suffix != suffix:
             raise ValueError(f"{name} is {path}: give a name that ends in {suffix}.")
-    options = {"prompts": prompts, "truth": truth}
+    options: dict[str, Any] = {"prompts": prompts, "truth": truth}
     options = {name: imported(value) if is_import_path(value) else value for name, value in options.items()}
     imports = partial(import_again, shlex.split(line.get())[1:])
     options |= {"seeds": seeds, "metrics": metrics or (), "cache": cache, "setup": imports, "workers": workers}

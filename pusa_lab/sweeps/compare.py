@@ -219,12 +219,13 @@ def split_by(df: DataFrame, baseline: Mapping[str, Any]) -> tuple[list[BySetting
     if sum(fits) != 1:
         tried = next(_unsettled(groups, fits))
         raise ValueError(
-            f"baseline={dict(baseline)!r:.100} fits {sum(fits)} of {counted(len(groups), 'setting')}: give values of one "
-            f"setting alone, such as {tried}."
+            f"baseline={dict(baseline)!r:.100} fits {sum(fits)} of {counted(len(groups), 'setting')}: give values that "
+            f"one setting alone has, such as {tried}."
         )
     if len(groups) == 1:
         raise ValueError("the table has no setting but the baseline: sweep at least two.")
-    return tuple([g for g, fit in zip(groups, fits, strict=True) if fit is wanted] for wanted in (True, False))
+    fitting, others = ([g for g, fit in zip(groups, fits, strict=True) if fit is wanted] for wanted in (True, False))
+    return fitting, others
 
 
 def _unsettled(groups: Sequence[BySetting], fits: Sequence[bool]) -> Iterator[str]:

@@ -52,10 +52,11 @@ def plot_sweep(
     if ax is not None and len(names) > 1:
         raise ValueError(f"ax was given for {counted(len(names), 'score')}: name one score as y.")
     places, numeric = _places(df, x)
+    figure: Any
     if ax is None:
         figure = plt.figure(figsize=(min(WIDTH, 2.4 + 4.4 * len(names)), 4.2), dpi=DPI, layout="constrained")
         figure.suptitle(title, fontsize=11)
-        axes = figure.subplot_mosaic([names])
+        axes = dict(zip(names, figure.subplots(1, len(names), squeeze=False)[0], strict=True))
     else:
         figure, axes = ax.figure, {names[0]: ax}
     found = averages(df, names) if baseline is None else _differences(df, baseline, names)
@@ -65,8 +66,8 @@ def plot_sweep(
         plot_lines(axes[name], lines, colours=colours, joined=numeric)
         ticks = {place: str(value) for value, place in places.items()} if len(places) <= MOST_TICKS else None
         dress(axes[name], "", x, name if baseline is None else f"{name}, difference to {_in_words(baseline)}", ticks)
-    if ax is None and len(lines) > 1:
-        legend(figure, columns=max(1, round(figure.get_figwidth() / 3)))
+    if len(lines) > 1:
+        legend(figure, columns=max(1, round(figure.get_figwidth() / 3))) if ax is None else ax.legend(fontsize=8)
     return figure
 
 
@@ -137,9 +138,9 @@ def plot_pareto(
     """
     points, names = _points(df, x, y)
     front = pareto_front(points, best)
+    alone = ax is None
     if ax is None:
-        figure, ax = plt.subplots(figsize=(6.4, 4.6), dpi=DPI, layout="constrained")
-    figure = ax.figure
+        _, ax = plt.subplots(figsize=(6.4, 4.6), dpi=DPI, layout="constrained")
     line = sorted(points[i] for i in front)
     ax.plot([place for place, _ in line], [height for _, height in line], color="0.6", linewidth=1.2, zorder=1)
     named = range(len(points)) if len(points) <= MOST_LINES else front
@@ -148,7 +149,8 @@ def plot_pareto(
         look: dict[str, Any] = {"edgecolor": colour, "facecolor": colour if i in front else "none", "marker": mark}
         ax.scatter(place, height, s=42, zorder=2, label=names[i] if i in named else None, **look)
     dress(ax, "", f"{x} ({best[0]} is better)", f"{y} ({best[1]} is better)")
-    legend(figure, columns=2)
+    figure: Any = ax.figure
+    legend(figure, columns=2) if alone else ax.legend(fontsize=8)
     return figure
 
 

@@ -80,7 +80,7 @@ def sweep(
         ValueError: something does not fit, said before anything is run; or the first score of all is no number. A row
             that fails later is kept as failed, with its error, and the others go on.
     """
-    model = imported(model) if is_import_path(model) else model
+    model = imported(str(model)) if is_import_path(model) else model
     prompts, seeds = listed("prompts", prompts, str), listed("seeds", seeds, int)
     found = settings_of(settings)
     if len(found) * len(prompts) * len(seeds) > MOST_ROWS:
@@ -168,7 +168,7 @@ def _in_processes(
     for gpu in _gpus(workers):
         gpus.put(gpu)
     threads = max(1, torch.get_num_threads() // workers)
-    pool = ProcessPoolExecutor(workers, context, _begin, (experiment, gpus, threads, setup))
+    pool = ProcessPoolExecutor(workers, context, _begin, (experiment, gpus, threads, setup, dict(os.environ)))
     try:
         numbers = {pool.submit(_work, job): i for i, job in enumerate(jobs)}
         tried = ((numbers[future], future.result()) for future in as_completed(numbers))
@@ -195,8 +195,12 @@ _bench: Bench
 """Of a worker process."""
 
 
-def _begin(experiment: Experiment, gpus: Any, threads: int, setup: Callable[[], Any] | None) -> None:
+def _begin(
+    experiment: Experiment, gpus: Any, threads: int, setup: Callable[[], Any] | None, environment: dict[str, str]
+) -> None:
     global _bench
+    os.environ.clear()
+    os.environ.update(environment)
     if (gpu := gpus.get()) is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     torch.set_num_threads(threads)
