@@ -1,6 +1,7 @@
 """What a sweep's table says: means of settings, and paired differences between them, with bootstrap intervals."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import torch
 from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.metrics import Interval, bootstrap
 from pusa_lab.sentences import counted
+from pusa_lab.sweeps.expanded import expanded_level, t_quantile
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -17,8 +19,12 @@ else:
 
 BySetting = tuple[dict[str, Any], DataFrame]
 """Values of a setting, and its rows."""
-ROUNDS = 2000
-"""Resamples for each comparison: 50 lie beyond either end of a 95 % interval, however many comparisons there are."""
+BEYOND = 50
+"""Resamples beyond either end of an interval, so that the end is certain enough."""
+MOST_DRAWN = 2**22
+"""Most groups sampled for one interval."""
+FEW = 10
+"""Fewer prompts than this have too few resamples for an interval; theirs is Student's."""
 PAIR = ["prompt", "seed"]
 """Columns by which rows of two settings are paired."""
 
@@ -100,7 +106,7 @@ def by_setting(df: DataFrame) -> list[BySetting]:
 
 @checked
 def averages(df: DataFrame, metric: str | Sequence[str] | None = None, level: float = 0.95) -> DataFrame:
-    """Means of every setting over prompts and seeds, with intervals by the bootstrap, as `compare` resamples.
+    """Means of every setting over prompts and seeds, with intervals as those of `compare`.
 
     Two of these intervals may overlap although the settings differ clearly: the prompts vary in both alike. Use
     `compare` for differences.
@@ -108,7 +114,7 @@ def averages(df: DataFrame, metric: str | Sequence[str] | None = None, level: fl
     Args:
         df: a table that `sweep` returned.
         metric: one or several columns of scores; None is all of them.
-        level: share of resampled means inside an interval, between 0 and 1.
+        level: of each interval, between 0 and 1.
 
     Returns:
         A DataFrame with a line for each setting and metric: the setting, metric, mean, low, high, rows (that are done)
@@ -123,20 +129,37 @@ def averages(df: DataFrame, metric: str | Sequence[str] | None = None, level: fl
     for setting, rows in by_setting(df):
         done = rows[rows["status"] == "done"]
         for name in chosen_scores(df, metric):
-            interval = _interval(done[name], done["prompt"], level, ROUNDS)
+            interval = _interval(done[name], done["prompt"], level)
             counts = {"rows": len(done), "failed": len(rows) - len(done)}
             lines.append({**setting, "metric": name, **interval._asdict(), **counts})
     return pd.DataFrame(lines)
 
 
-def _interval(values: Any, prompts: Any, level: float, rounds: int) -> Interval:
+def _interval(values: Any, prompts: Any, level: float) -> Interval:
     """Mean and interval; whole prompts are resampled if there are several, else single rows."""
     values = torch.tensor(values.tolist(), dtype=torch.double)
     groups = prompts.tolist() if prompts.nunique() > 1 else list(range(len(values)))
-    if len(set(groups)) < 2:
-        mean = values.mean().item()
-        return Interval(mean, float("nan"), float("nan"))
+    count = len(set(groups))
+    if count < 2:
+        return Interval(values.mean().item(), math.nan, math.nan)
+    if count < FEW:
+        return _t_interval(values, groups, level)
+    level = min(expanded_level(level, count), 1 - 1e-12)
+    rounds = min(math.ceil(2 * BEYOND / (1 - level)), MOST_DRAWN // count)
     return bootstrap(values, groups, rounds, level)
+
+
+def _t_interval(values: torch.Tensor, groups: Sequence[Hashable], level: float) -> Interval:
+    """Of the mean over rows whose errors are alike within a group: its variance is n / (n - 1) sum_g e_g^2 / rows^2,
+    where e_g is the sum of the deviations of group g."""
+    mean = values.mean().item()
+    sums: dict[Hashable, float] = {}
+    for group, value in zip(groups, values.tolist(), strict=True):
+        sums[group] = sums.get(group, 0.0) + value - mean
+    n = len(sums)
+    error = math.sqrt(n / (n - 1) * sum(e * e for e in sums.values())) / len(values)
+    half = t_quantile(level, n - 1) * error
+    return Interval(mean, mean - half, mean + half)
 
 
 @checked
@@ -153,8 +176,9 @@ def compare(
     Rows of both settings are paired by prompt and seed, so that what differs between prompts cancels. The interval of
     the mean of d is the bootstrap's, which resamples whole prompts, each with all its seeds: the differences of a
     prompt's seeds are alike, and the interval is to hold for prompts that were not tried. With a single prompt, seeds
-    are resampled, and the interval holds for that prompt alone. With fewer than about ten prompts percentile intervals
-    are somewhat too narrow.
+    are resampled, and the interval holds for that prompt alone. The percentiles are those of `expanded_level`, because
+    plain ones are too narrow; with fewer than 10 prompts, which have too few resamples, the interval is Student's, of
+    the prompts' means.
 
     Of several comparisons one may exclude 0 by chance, so each interval has the level 1 - (1 - level) / comparisons
     (Bonferroni): with probability `level` or more all of them hold at once.
@@ -189,7 +213,7 @@ def compare(
         pairs = _paired(first, rows)
         for name in metrics:
             here, there = pairs[f"{name}_here"], pairs[f"{name}_there"]
-            d = _interval(here - there, pairs["prompt"], each, ROUNDS * comparisons)
+            d = _interval(here - there, pairs["prompt"], each)
             line = {**setting, "metric": name, "mean": here.mean(), "baseline": there.mean()}
             line |= {"difference": d.mean, "low": d.low, "high": d.high, "pairs": len(pairs)}
             lines.append({**line, "prompts": pairs["prompt"].nunique(), "comparisons": comparisons})
