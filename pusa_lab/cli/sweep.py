@@ -82,7 +82,7 @@ def sweep_settings(
     Raises:
         ValueError: an option is not valid, said before anything is run; or every row failed.
     """
-    from pusa_lab.files import check_writable
+    from pusa_lab.files import check_writable, writing
     from pusa_lab.sweeps import sweep as run
     from pusa_lab.sweeps.identity import imported, is_import_path
 
@@ -91,6 +91,8 @@ def sweep_settings(
     for path, suffix, name in ((figure, ".png", "figure"), (table, ".csv", "table")):
         if path is not None and check_writable(path, name).suffix != suffix:
             raise ValueError(f"{name} is {path}: give a name that ends in {suffix}.")
+    if baseline is not None:
+        _check_baseline(settings, baseline)
     options: dict[str, Any] = {"prompts": prompts, "truth": truth}
     options = {name: imported(value) if is_import_path(value) else value for name, value in options.items()}
     imports = partial(import_again, shlex.split(line.get())[1:])
@@ -99,7 +101,8 @@ def sweep_settings(
     found = run(model, settings, **options)
     _check_done(found)
     if table is not None:
-        found.to_csv(table, index=False)
+        with writing(table) as part:
+            found.to_csv(part, index=False)
         say(f"all {len(found)} rows: {table}")
     _print(found, baseline, score)
     if figure is not None:
@@ -115,6 +118,19 @@ def import_again(words: list[str]) -> None:
     from pusa_lab.cli import with_imports
 
     with_imports(words)
+
+
+def _check_baseline(settings: Any, baseline: dict[str, Any]) -> None:
+    from pusa_lab.sentences import counted
+    from pusa_lab.sweeps.settings import settings_of
+
+    found = settings_of(settings)
+    fits = sum(all(setting.get(name) == value for name, value in baseline.items()) for setting in found)
+    if fits != 1 or len(found) == 1:
+        raise ValueError(
+            f"baseline={baseline!r:.100} fits {fits} of {counted(len(found), 'setting')}: give values that one of several "
+            f"settings alone has."
+        )
 
 
 def _check_done(found: DataFrame) -> None:

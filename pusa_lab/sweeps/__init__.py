@@ -2,5 +2,6 @@
 
 from pusa_lab.sweeps.compare import averages, compare
 from pusa_lab.sweeps.run import sweep
+from pusa_lab.sweeps.store import read_kept_clip
 
-__all__ = ["averages", "compare", "sweep"]
+__all__ = ["averages", "compare", "read_kept_clip", "sweep"]

@@ -191,10 +191,10 @@ def compare(
 
     Returns:
         A DataFrame with a line for each other setting and metric: the setting, metric, mean and baseline (means over
-        the pairs), difference, low, high, pairs, prompts, and comparisons.
+        the pairs), difference, low, high, pairs, prompts, and comparisons. Numbers that need more pairs are NaN.
 
     Raises:
-        ValueError: no setting or several fit the baseline, there is nothing to compare with it, or two rows of a
+        ValueError: no setting or several fit the baseline, there is no other or none of its rows is done, or two rows of a
             setting have the same prompt and seed.
 
     Source: the interval by Efron, Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; whole clusters as in
@@ -270,7 +270,6 @@ def _paired(first: Any, rows: Any) -> Any:
     for part in done:
         if part.duplicated(PAIR).any():
             raise ValueError("two rows of a setting have the same prompt and seed: give rows of one sweep.")
-    pairs = done[0].merge(done[1], on=PAIR, suffixes=("_here", "_there"))
-    if not len(pairs):
-        raise ValueError("a setting has no row in common with the baseline that is done: run more prompts or seeds.")
-    return pairs
+    if not len(done[1]):
+        raise ValueError("no row of the baseline is done: choose another baseline, or make its rows again.")
+    return done[0].merge(done[1], on=PAIR, suffixes=("_here", "_there"))
