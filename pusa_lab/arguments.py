@@ -29,7 +29,7 @@ from pusa_lab.annotations import (
 )
 from pusa_lab.sentences import in_one_line, shown
 
-__all__ = ["ArgumentError", "called", "calling", "checked", "returned", "shown"]
+__all__ = ["ArgumentError", "blaming", "called", "calling", "checked", "returned", "shown"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -266,6 +266,23 @@ def called(name: str, function: Callable[..., Any], given: Mapping[str, Any], /,
             raise
         names = ", ".join([*given, *(f"{key}=..." for key in keywords)])
         raise ArgumentError(f"{name} does not take ({names}): give a function that does.") from error
+
+
+@contextlib.contextmanager
+def blaming(name: str) -> Iterator[None]:
+    """Errors from inside a function supplied by the caller become a ValueError that names the function.
+
+    ValueErrors, which are refusals, stay as they are, and so do errors of memory and files.
+
+    Args:
+        name: what to call the function in the sentence, such as "the schedule mine".
+    """
+    try:
+        yield
+    except (ValueError, OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{name} failed with {type(error).__name__}: {error}.") from error
 
 
 def _takes(function: Callable[..., Any], error: TypeError, /, *args: Any, **keywords: Any) -> bool:

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from pusa_lab.arguments import ArgumentError, calling, checked
 from pusa_lab.conditions import Conditions, place
-from pusa_lab.guidance import Guided, Guider, calls, guide, guider_named, num_layers, text_cfg
+from pusa_lab.guidance import MOST_SCALE, Guided, Guider, calls, guide, guider_name, guider_named, num_layers, text_cfg
 from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import SOLVERS, Solver, State, sample_steps
-from pusa_lab.schedules import SCHEDULES, as_matrix, as_schedule
-from pusa_lab.schedules.functions import call
-from pusa_lab.sentences import counted
+from pusa_lab.schedules import SCHEDULES, as_matrix, as_schedule, faults
+from pusa_lab.schedules.functions import call, schedule_name
+from pusa_lab.sentences import counted, listed
 from pusa_lab.tasks import MOST, Task, text_to_video
+from pusa_lab.timesteps import velocity_of
 from pusa_lab.types import Cond, Denoiser, Schedule, Tau, Video, VideoModel
 
 MOST_STEPS = 10_000
@@ -74,6 +75,8 @@ class Asked:
     """(x, tau, **cond) -> v."""
     times: int = 0
     """So far."""
+    finite: Tensor | bool = True
+    """Whether all its velocities were."""
 
     @property
     def num_layers(self) -> int | None:
@@ -83,7 +86,9 @@ class Asked:
     def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
         """The denoiser's velocity."""
         self.times += 1
-        return self.denoiser(x, tau, **cond)
+        v = velocity_of(self.denoiser, x, tau, **cond)
+        self.finite = self.finite & torch.isfinite(v).all()  # not read here: that would make a GPU wait
+        return v
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +203,7 @@ def prepare(
     x = conditions.start(eps, matrix[0].to(eps).expand(len(prompts), -1))
     if getattr(solver, "seed", 0) is None:
         solver = replace(solver, seed=seed)  # type: ignore[type-var]
-    denoiser = _bound(guide(guider, asked, null=null, **given), cond)
+    denoiser = _bound(guide(guider, asked, null=null, **given), cond, asked, guider_name(guider))
     return Run(denoiser, x, matrix, conditions, solver, seed, asked)
 
 
@@ -264,15 +269,15 @@ def _guider(guidance: float | Float[Tensor, " f"] | str | Guider, frames: int) -
     if isinstance(guidance, str):
         return guider_named(guidance)
     if isinstance(guidance, Tensor):
-        if len(guidance) != frames or not torch.isfinite(guidance).all():
+        if len(guidance) != frames or not (guidance.abs() <= MOST_SCALE).all():
             raise ValueError(
                 f"guidance of {counted(len(guidance), 'number')} for {counted(frames, 'latent frame')}: give one "
-                f"finite number, or one per latent frame."
+                f"number from -{MOST_SCALE:,} to {MOST_SCALE:,}, or one per latent frame."
             )
     elif callable(guidance):
         return guidance
-    elif not math.isfinite(guidance):
-        raise ValueError(f"guidance={guidance}: give a finite number; 1 is none.")
+    elif not abs(guidance) <= MOST_SCALE:
+        raise ValueError(f"guidance={guidance}: give a number from -{MOST_SCALE:,} to {MOST_SCALE:,}; 1 is none.")
     return partial(text_cfg, scale=guidance)
 
 
@@ -295,9 +300,16 @@ def _try(guider: Guider, model: Asked, x: Video, tau: Tau, given: dict[str, Any]
         return  # someone's own guider reads the caption, of which there is none yet
 
 
-def _bound(denoiser: Denoiser, cond: Cond) -> Guided:
-    """The same with its caption: (x, tau) -> v."""
-    return Guided(lambda x, tau: denoiser(x, tau, **cond), calls(denoiser))
+def _bound(denoiser: Denoiser, cond: Cond, model: Asked, guider: str) -> Guided:
+    """The same with its caption: (x, tau) -> v. NaN of a finite model is the guider's."""
+
+    def velocity(x: Video, tau: Tau) -> Video:
+        v = denoiser(x, tau, **cond)
+        if not torch.isfinite(v).all() and model.finite:
+            raise ValueError(f"{guider} returned NaN or infinity, although the model did not: correct its function.")
+        return v
+
+    return Guided(velocity, calls(denoiser))
 
 
 def _matrix(
@@ -305,14 +317,22 @@ def _matrix(
 ) -> Schedule:
     """The matrix (rows, f) that was asked for, checked."""
     if isinstance(schedule, Tensor):
-        return as_schedule(as_matrix(schedule, steps, frames, shift))
+        return _valid(as_matrix(schedule, steps, frames, shift), "")
     steps = _count("steps", 10 if steps is None else steps, MOST_STEPS)
     if steps * frames > MOST_LEVELS:
         raise ValueError(
             f"{steps:,} steps of {frames:,} latent frames are more than {MOST_LEVELS:,} levels: ask for fewer."
         )
     found = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule
-    return as_schedule(as_matrix(call(found, steps, frames, shift, own_shift), frames=frames))
+    name = schedule_name(schedule)
+    return _valid(call(name, found, steps, frames, shift, own_shift), f"{name} returned ")
+
+
+def _valid(matrix: Schedule, whose: str) -> Schedule:
+    """The matrix as the sampling loop takes it; every frame must end clean."""
+    if found := faults(matrix):
+        raise ValueError(f"{whose}not a schedule: {listed(found)}.")
+    return as_schedule(matrix)
 
 
 def _check_seeds(seeds: list[int], prompts: list[str], negatives: list[str]) -> None:

@@ -79,7 +79,6 @@ def sample_steps(
 
 def _loop(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:
     step = solver.init_state() if isinstance(solver, StatefulSolver) else solver
-    denoiser = partial(velocity_of, denoiser)
     state = State(0, schedule[0].repeat(len(x), 1), x.clone())
     yield state
     for row in range(1, len(schedule)):
@@ -93,12 +92,21 @@ def _next(step: Step, denoiser: Denoiser, state: State, rows: Schedule, cond: di
     tau, tau_next = rows[0].expand(len(x), -1), rows[1].repeat(len(x), 1)
     if not torch.equal(rows[0], rows[1]):
         with torch.no_grad():
-            given = {"denoiser": denoiser, "x": x, "tau": tau, "tau_next": tau_next}
+            given = {"denoiser": partial(_velocity, row, denoiser), "x": x, "tau": tau, "tau_next": tau_next}
             x, v = _moved(called("the solver", step, given, **cond), x)
             x0 = x0_from_v(x, v, tau_next)
-        if not torch.isfinite(v).all():
-            raise ValueError(f"the denoiser returned NaN or infinity on the way to row {row} of the schedule.")
+        _check_finite("the solver", row, v, x)
     return State(row, tau_next, x, v, x0)
+
+
+def _velocity(row: int, denoiser: Denoiser, x: Video, tau: Tau, **cond: Any) -> Video:
+    _check_finite("the denoiser", row, v := velocity_of(denoiser, x, tau, **cond))
+    return v
+
+
+def _check_finite(name: str, row: int, *found: Video) -> None:
+    if not all(torch.isfinite(one).all() for one in found):
+        raise ValueError(f"{name} returned NaN or infinity on the way to row {row} of the schedule.")
 
 
 def _moved(pair: Any, x: Video) -> tuple[Video, Video]:

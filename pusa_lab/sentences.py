@@ -47,6 +47,15 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def listed(faults: Sequence[str]) -> str:
+    """The first five of a list of faults, and the number of the others: "a; b (and 2 more)".
+
+    Args:
+        faults: one phrase each.
+    """
+    return "; ".join(faults[:5]) + (f" (and {len(faults) - 5:,} more)" if len(faults) > 5 else "")
+
+
 def in_one_line(text: str) -> str:
     """Escape line breaks and control characters, which file names may contain, as in a Python string.
 

@@ -9,6 +9,7 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.guidance.guided import Guided, around
+from pusa_lab.guidance.text import MOST_SCALE
 from pusa_lab.schedules import frame_indices
 from pusa_lab.sentences import counted
 from pusa_lab.timesteps import check_tau, per_frame, velocity_of
@@ -162,8 +163,10 @@ def _views(terms: Sequence[Term], frames: int) -> tuple[dict[View, float], View]
     null = tuple(float(any(i in at for at in shown)) for i in range(frames))
     views = {null: 1 - math.fsum(term.weight for term in terms)}
     for term, at in zip(terms, shown, strict=True):
-        if not (0 <= term.level <= 1 and math.isfinite(term.weight)):
-            raise ValueError(f"{term}: the level lies in [0, 1], 0 shows frames as they are; the weight is finite.")
+        if not (0 <= term.level <= 1 and abs(term.weight) <= MOST_SCALE):
+            raise ValueError(
+                f"{term}: give a level in [0, 1], where 0 shows frames as they are, and a weight of at most 1e6."
+            )
         view = tuple(term.level if i in at else level for i, level in enumerate(null))
         views[view] = views.get(view, 0.0) + term.weight
     return {view: weight for view, weight in views.items() if abs(weight) > 1e-9}, null

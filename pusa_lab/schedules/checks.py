@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool
 
 from pusa_lab.arguments import checked
+from pusa_lab.sentences import listed
 from pusa_lab.types import Schedule
 
 ROUNDING = 1e-6
@@ -146,9 +147,8 @@ def validate(schedule: torch.Tensor, whole: bool = True) -> None:
         ValueError: it is not a schedule; the sentence gives the first five faults and the number of the others.
     """
     if found := faults(schedule, whole):
-        more = f" (and {len(found) - 5} more)" if len(found) > 5 else ""
         part = "; for a part of a schedule, give whole=False" if whole and not faults(schedule, False) else ""
-        raise ValueError("not a schedule: " + "; ".join(found[:5]) + more + part + ".")
+        raise ValueError(f"not a schedule: {listed(found)}{part}.")
 
 
 @checked

@@ -14,6 +14,7 @@ from torch import Tensor
 from pusa_lab.arguments import checked, returned, shown
 from pusa_lab.registry import Registry
 from pusa_lab.schedules.checks import ROUNDING, faults, snapped
+from pusa_lab.sentences import listed
 from pusa_lab.types import Levels
 
 Grid: TypeAlias = str | Callable[[int], Tensor] | Sequence[float | int] | Levels
@@ -230,7 +231,10 @@ def _made(grid: Callable[[int], Tensor], steps: int) -> Float[Tensor, " rows"]:
 
 
 GRIDS: Registry[Callable[..., Tensor]] = Registry(
-    "grid", "pusa_lab.grids", {f.__name__: f for f in (linear, wan, cosine, karras, logit_normal)}
+    "grid",
+    "pusa_lab.grids",
+    {f.__name__: f for f in (linear, wan, cosine, karras, logit_normal)},
+    "(steps) -> levels (steps + 1,)",
 )
 """Name -> function (steps, ...) -> levels."""
 
@@ -259,7 +263,7 @@ def levels(grid: Grid, steps: int, shift: float | int = 1.0) -> Float[Tensor, " 
     if own.shape != (steps + 1,):
         raise ValueError(f"a grid of shape {tuple(own.shape)} for steps={steps}: give {steps + 1} levels.")
     if found := faults(own[:, None]):
-        raise ValueError("not a grid: " + "; ".join(found[:5]).replace(", frame 0", "") + ".")
+        raise ValueError(f"not a grid: {listed(found).replace(', frame 0', '')}.")
     return snapped(own[:, None])[:, 0]
 
 

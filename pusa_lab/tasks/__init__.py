@@ -240,5 +240,6 @@ TASKS: Registry[Callable[..., Task]] = Registry(
         f.__name__: f
         for f in (text_to_video, image_to_video, start_end, loop, transition, keyframes, completion, extension)
     },
+    "(...) -> Task",
 )
 """Name -> function that makes a task of pictures and clips. `TASKS.register` adds one."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pusa_lab.arguments import checked, returned
+from pusa_lab.arguments import blaming, checked, returned
 from pusa_lab.losses import WEIGHTS
 from pusa_lab.registry import Registry, written_calls
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS, TimestepSampler, shift_timesteps
@@ -178,16 +178,19 @@ class TrainConfig:
         """The function that a field names, with the settings that it gives."""
         text = getattr(self, field)
         try:
-            registry.find(text.split("(")[0].strip())
-            ((name, settings),) = written_calls(text, registry)
+            written = written_calls(text, registry)
         except ValueError as error:
             raise ValueError(f"{field}={text!r:.60}: {error}") from error
+        if len(written) > 1:
+            raise ValueError(f"{field}={text!r:.60} are {len(written)} of them: give one {registry.kind}.")
+        ((name, settings),) = written
         return partial(registry[name], **settings)
 
     def _fitting(self, field: str, function: Callable[..., Any], *args: Any) -> Any:
         try:
-            return function(*args)
-        except (ValueError, TypeError) as error:
+            with blaming(f"the function of {field}"):
+                return function(*args)
+        except ValueError as error:
             raise ValueError(f"{field}={getattr(self, field)!r:.60}: {error}") from error
 
     @checked
