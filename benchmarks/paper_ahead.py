@@ -1,7 +1,7 @@
 """Train ahead what tables of `pusa-lab bench paper` need, in a process of its own.
 
-    python benchmarks/paper_ahead.py --train draws --work outputs/paper &
-    pusa-lab bench paper --table draws --wait --work outputs/paper
+    python benchmarks/paper_ahead.py --train timestep_samplers --work outputs/paper &
+    pusa-lab bench paper --table timestep_samplers --wait --work outputs/paper
 
 The weights are those that the table would train itself: same code, same seed, found by the same name.
 """
@@ -23,7 +23,7 @@ Work = list[tuple[Adaptation, Sequence[float]]]
 
 
 def of_timestep_samplers(sizes: Sizes, frames: int) -> Work:
-    """Of the table `draws`, in its order."""
+    """Of the table `timestep_samplers`, in its order."""
     ways = [(options, shift) for options in SAMPLERS.values() for shift in sizes.shifts]
     return [(Adaptation(rank=sizes.ranks[1], shift=shift, **options), [sizes.brief]) for options, shift in ways]
 
@@ -45,7 +45,7 @@ TRAIN: dict[str, Callable[[Sizes, int], Work]] = {
         (Adaptation("i2v", timestep_sampler="shared"), [sizes.brief]),
     ],
     "tasks": of_tasks,
-    "draws": of_timestep_samplers,
+    "timestep_samplers": of_timestep_samplers,
 }
 
 

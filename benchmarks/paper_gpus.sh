@@ -27,8 +27,8 @@ ahead() { # GPU, work, name, sets of adaptations
   start "$gpu" "ahead-$name" benchmarks.paper_ahead "$@" --work "$OUT/work/$work"
 }
 
-ahead 0 draws draws --train draws "$@"
-table 0 draws draws --wait "$@"
+ahead 0 timestep_samplers timestep_samplers --train timestep_samplers "$@"
+table 0 timestep_samplers timestep_samplers --wait "$@"
 ahead 1 preserved ours --train ours control "$@"
 ahead 3 preserved theirs --train theirs "$@"
 table 1 preserved preserved --wait "$@"

@@ -32,7 +32,7 @@ from small_models.dit import ToyDiT
 
 HERE = Path(__file__).resolve().parent
 PLANS = ("eager", "compiled")
-MODES = ("scalar", "per token")  # diffusers' timestep: (b,), or (b, tokens), which one clock per frame needs there
+MODES = ("scalar", "per token")  # diffusers' timestep: (b,), or (b, tokens), which one timestep per frame needs there
 PRESET = small_models.PRESETS["mini"]
 SIZE = {k: v for k, v in PRESET["dit"].items() if k not in ("in_channels", "out_channels")}
 SAME = 1e-4  # largest difference of outputs that rounding may make, in their standard deviations
@@ -102,7 +102,7 @@ def one_forward(channels: int, rounds: int, plans: list[str]) -> dict:
     result: dict = {"parameters": sum(p.numel() for p in ours.parameters()), "rounds": rounds}
     for batch in (1, 2):
         forwards = forwards_of(ours, batch, plans)
-        same = [n for n in forwards if "scalar" not in n]  # the scalar mode has one clock for all frames
+        same = [n for n in forwards if "scalar" not in n]  # the scalar mode has one timestep for all frames
         outputs = {n: forwards[n]() for n in same}
         apart = max((outputs[n] - outputs["eager ours"]).abs().max().item() for n in same)
         if not apart < SAME * outputs["eager ours"].std().item():

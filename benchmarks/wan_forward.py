@@ -1,4 +1,4 @@
-"""Time one forward of Wan2.1-T2V-14B with one clock per frame against one clock, and one per token, in one run.
+"""Time one forward of Wan2.1-T2V-14B with one timestep per frame against one for all, and one per token, in one run.
 
     python benchmarks/wan_forward.py            # one H200 or H100, about 6 minutes
     python benchmarks/wan_forward.py --tiny     # the same code on a CPU, in seconds; its times mean nothing
@@ -53,28 +53,28 @@ class Bench:
         }
 
     @torch.no_grad()
-    def __call__(self, clock: str) -> torch.Tensor:
-        """One forward with the clocks of that name."""
-        return self.model(self.x, self.tau[clock], self.text, return_dict=False)[0]
+    def __call__(self, kind: str) -> torch.Tensor:
+        """One forward with the timesteps of that name."""
+        return self.model(self.x, self.tau[kind], self.text, return_dict=False)[0]
 
-    def rounds(self, clocks: list[str], count: int) -> dict[str, Any]:
+    def rounds(self, kinds: list[str], count: int) -> dict[str, Any]:
         """Median seconds and highest memory of each, all of them in every round, the order turned every other time."""
         found: dict[str, list[dict[str, float]]] = defaultdict(list)
-        for clock in clocks:
-            self(clock)
+        for kind in kinds:
+            self(kind)
         for i in range(count):
-            for clock in clocks[:: 1 if i % 2 else -1]:
+            for kind in kinds[:: 1 if i % 2 else -1]:
                 one: dict[str, Any] = {}
-                with measured(one, clock):
-                    self(clock)
-                found[clock].append(one[clock])
+                with measured(one, kind):
+                    self(kind)
+                found[kind].append(one[kind])
         return {
-            clock: {
+            kind: {
                 "seconds": median(one["seconds"] for one in all_),
                 "rounds": [one["seconds"] for one in all_],
                 "peak_gib": max(one.get("peak_gib", 0) for one in all_),
             }
-            for clock, all_ in found.items()
+            for kind, all_ in found.items()
         }
 
 

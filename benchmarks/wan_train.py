@@ -1,4 +1,4 @@
-"""Time LoRA training of Wan2.1-T2V-14B with one clock per frame, every step of the way from the plain way to the fast.
+"""Time LoRA training of Wan2.1-T2V-14B with one timestep per frame, every step from the plain way to the fast.
 
     bash benchmarks/wan_train.sh one                # one H200 or H100, about 9 minutes
     bash benchmarks/wan_train.sh four               # four of them, about 8 minutes

@@ -74,7 +74,7 @@ class Loss(nn.Module):
 
 
 def samples(count: int, shape: tuple[int, ...], text_dim: int, seed: int = 0) -> list[tuple[Tensor, ...]]:
-    """Latents, clocks, noise and captions, the same on every rank."""
+    """Latents, timesteps, noise and captions, the same on every rank."""
     g = torch.Generator().manual_seed(seed)
     c, f, h, w = shape
     one = lambda: (  # noqa: E731
@@ -233,7 +233,7 @@ def moving_fields(count: int, shape: tuple[int, int, int, int], g: torch.Generat
 
 @torch.no_grad()
 def errors(wan: TrainableWan, clips: Tensor, captions: list[str], device: str) -> dict[str, float]:
-    """The loss at fixed clocks and noise, and the mean square error of frames made from the first one."""
+    """The loss at fixed timesteps and noise, and the mean square error of frames made from the first one."""
     g = torch.Generator().manual_seed(5)
     noise = torch.randn(clips.shape, generator=g).to(device)
     tau = torch.rand(len(clips), clips.shape[2], generator=g).to(device)

@@ -191,7 +191,7 @@ def measure(
     if model.codec:
         ways["truth_through_the_codec"] = spoken["truth_through_the_codec"] = through_the_codec(model)
     if base is not None:
-        ways["base_with_untrained_vector_clocks"] = maker(base, **options)
+        ways["base_with_untrained_timestep_vectors"] = maker(base, **options)
         ways["base_with_replacement"] = maker(base, noise=1.0, mode="replacement", **options)
         spoken["base"] = maker(base, (), **options)
     raw = {key: collect(way, model, clips, world=world) for key, way in ways.items()}

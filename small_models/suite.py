@@ -75,11 +75,11 @@ def obedience(clip: Clip, scenes: Scenes) -> Raw:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
         scenes: whose captions were given.
     """
-    told, number = confirm(clip, scenes), scenes.present.sum(1)
-    shares = {name: (told[name] & scenes.present).sum(1) / number for name in ("present", *TEXT)}
-    off = (told["off_law"] * told["present"]).sum(1) / told["present"].sum(1)  # of what is there; NaN if nothing is
+    seen, number = confirm(clip, scenes), scenes.present.sum(1)
+    shares = {name: (seen[name] & scenes.present).sum(1) / number for name in ("present", *TEXT)}
+    off = (seen["off_law"] * seen["present"]).sum(1) / seen["present"].sum(1)  # of what is there; NaN if nothing is
     alignment = torch.stack([shares[name] for name in TEXT]).mean(0)
-    extra = told["extra"].float()
+    extra = seen["extra"].float()
     return shares | {"text_alignment": alignment, "physics_error": off * clip.shape[-1], "extra": extra}
 
 

@@ -100,13 +100,13 @@ def train(
     job = _job(preset, stage, out, base, data)
     if job.source not in WORLDS and not Path(job.source).is_dir():
         raise ValueError(f"no data {job.source!r}: give a folder of MP4s, or one of {', '.join(WORLDS)}.")
-    told = _about(job, path.stem, recipe) if recipe.config.save_every or resume else {}
-    check_run(recipe.config, logs, resume, told)
+    description = _about(job, path.stem, recipe) if recipe.config.save_every or resume else {}
+    check_run(recipe.config, logs, resume, description)
     torch.manual_seed(recipe.config.seed)
     job.prepare(recipe, device)
 
     module = job.module(logs)
-    module.about = told
+    module.about = description
     began = time.perf_counter()
     run(module, LatentVideoDataModule(job.dataset, job.val), logs, resume)
     seconds = time.perf_counter() - began
@@ -273,8 +273,8 @@ class _ModelJob:
         if self.source in WORLDS:
             more, longest = vocabulary(WORLDS[self.source]), LONGEST
         else:
-            told = [split_words(caption) for caption in folder_captions(Path(self.source))]
-            more, longest = sorted({word for words in told for word in words}), max(map(len, told), default=0)
+            captions = [split_words(caption) for caption in folder_captions(Path(self.source))]
+            more, longest = sorted({word for words in captions for word in words}), max(map(len, captions), default=0)
         text = preset["text"]
         words = list(dict.fromkeys([*text["words"], *more]))
         return {**preset, "text": {**text, "words": words, "longest": max(text["longest"], longest)}}

@@ -1,7 +1,7 @@
-"""pytest tests/test_analytic.py: transport along any path of clocks is exact for Gaussian data.
+"""pytest tests/test_analytic.py: transport along any path of timesteps is exact for Gaussian data.
 
 The whole zoo, and image-to-video, against a known covariance; this is the test that a wrong sign, a wrong row, or a
-frame that moves by its neighbour's clock cannot pass.
+frame that moves by its neighbour's timestep cannot pass.
 """
 
 import pytest
@@ -81,7 +81,7 @@ def test_hold_is_image_to_video(gauss):
 
 
 def test_velocity_is_the_regression_of_eps_minus_x0_on_x(gauss):
-    # Independent of the formula: least squares over drawn pairs at one vector of clocks.
+    # Independent of the formula: least squares over drawn pairs at one vector of timesteps.
     tau = torch.tensor([0.0, 1.0, 0.3, 0.7, 0.5], dtype=torch.float64)
     x0 = frames(gauss.sample((200_000, 1, F, 1, 1)))
     eps = torch.randn_like(x0)

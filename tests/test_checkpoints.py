@@ -60,7 +60,7 @@ def test_nano_has_under_a_million_parameters(name):
 
 
 def test_the_card_can_be_measured_again(nano_vta, nano_base):
-    """Image-to-video on this machine, on fewer clips: exact frame 0, and clearly better than untrained clocks."""
+    """Image-to-video on this machine, on fewer clips: exact frame 0, and clearly better than untrained timesteps."""
     scores = {}
     for name, model in {"vta": nano_vta, "untrained": nano_base}.items():
         raw = evaluate.collect(ways.maker(model, guidance=2.0), model, 64)
@@ -68,7 +68,7 @@ def test_the_card_can_be_measured_again(nano_vta, nano_base):
         assert (raw["psnr_frame"][:, 0] == 60).all()  # as high as it is counted
         assert evaluate.frame0_latent(model, 64)["frame0_latent_max_error"] == 0
     metrics = small_models.card("nano-vta")["metrics"]
-    for name, key in {"vta": "nano-vta", "untrained": "base_with_untrained_vector_clocks"}.items():
+    for name, key in {"vta": "nano-vta", "untrained": "base_with_untrained_timestep_vectors"}.items():
         want = metrics[key]["image_to_video"]
         # Fewer clips, another device: within four standard errors of this size.
         slack = 4 * scores[name]["psnr_db_stderr"]
@@ -223,7 +223,7 @@ def test_the_codec_keeps_what_its_card_says():
 
 def test_cards_of_mini_say_what_was_gained_at_every_distance():
     metrics = small_models.card("mini-vta")["metrics"]
-    for other in ("base_with_untrained_vector_clocks", "base_with_replacement"):
+    for other in ("base_with_untrained_timestep_vectors", "base_with_replacement"):
         gain = metrics["mini-vta"]["gain_over"][other]
         assert len(gain["db_by_latent_frame"]) == 8
         assert all(db > 4 * err for db, err in zip(gain["db_by_latent_frame"], gain["stderr"], strict=True))

@@ -20,11 +20,11 @@ SCORES = ["psnr", "known_psnr", "total", "quality", "i2v", "position_error", "te
 SCORES += ["physics_error", "boundary_position", "i2v_subject", "dynamic_degree", "imaging_quality", "shape"]
 KEYS = {
     "suite": [{"clips": c} for c in ("truth", "noise")],
-    "cost": [{"way": "clocks per frame, no training", "share": 0.0}]
+    "cost": [{"way": "timestep vectors, no training", "share": 0.0}]
     + [{"way": w, "share": s} for w in ("VTA, all weights", "Wan's way, all weights") for s in (0.0025, 0.1, 1.0)],
     "preserved": [{"model": "base", "share": None}, *({"model": "VTA, all weights", "share": s} for s in (0.1, 1.0))],
-    "draws": [
-        {"draw": d, "shift": s} | more
+    "timestep_samplers": [
+        {"timestep_sampler": d, "shift": s} | more
         for d in ("independent", "PTSS 0.8")
         for s in (1.0, 5.0)
         for more in ({"strength": 1.0}, {"strength": 1.4}, {"task": "text_to_video"})
@@ -157,8 +157,8 @@ def test_a_grid_writes_its_numbers_and_leaves_gaps():
     assert shown.get_clim() == (1, 4)
 
 
-def test_draws_show_each_draw_and_shift_once():
-    found = made("draws")
+def test_timestep_samplers_show_each_one_and_shift_once():
+    found = made("timestep_samplers")
     ax = next(ax for ax in figure(found).axes if ax.get_title() == "PSNR, dB\nstrength 1.4")
     wanted = [r["scores"]["psnr"][0] for r in found["rows"] if r["key"].get("strength") == 1.4]
     assert np.allclose(np.asarray(ax.images[0].get_array()).ravel(), wanted)

@@ -245,9 +245,9 @@ def test_specialists_see_their_frames_clean():
     assert tau[:, 1].std() > 0.2
 
 
-def test_before_training_equal_clocks_are_diffusers_one_clock(lab):
+def test_before_training_equal_timestep_are_diffusers_one_timestep(lab):
     found = exactness(lab)
-    assert found["largest difference"]["clock per frame"] < 1e-5 * found["of outputs up to"] + 1e-4
+    assert found["largest difference"]["timestep per frame"] < 1e-5 * found["of outputs up to"] + 1e-4
     assert found["largest difference"]["Wan's way"] == 0
 
 

@@ -205,9 +205,9 @@ def test_wan_and_the_toy_skip_the_same_blocks_as_diffusers_hooks(skipped):
     x, text, tau = torch.randn(2, 4, 3, 4, 6), torch.randn(2, 5, 16), torch.tensor([0.3, 0.8])
     with torch.no_grad():
         want = plain(x, 1000 * tau, text, return_dict=False)[0]
-        clocks = tau[:, None].expand(2, 3)
-        found = ours(x, 1000 * clocks, text, return_dict=False, skip_layers=skipped)[0]
-        small = toy(x, clocks, text, skip_layers=skipped)
+        times = tau[:, None].expand(2, 3)
+        found = ours(x, 1000 * times, text, return_dict=False, skip_layers=skipped)[0]
+        small = toy(x, times, text, skip_layers=skipped)
     torch.testing.assert_close(found, want)
     torch.testing.assert_close(small, want, rtol=1e-4, atol=1e-5)
     assert toy.num_layers == 3

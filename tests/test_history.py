@@ -142,7 +142,7 @@ def test_a_view_that_is_labelled_noisy_but_clean_is_wrong():
 
 @pytest.mark.parametrize("kept", [0.0, 0.4])
 def test_every_view_is_noised_to_its_label(kept):
-    # All frames clean data: at a label k, a frame is N((1 - k) x0, k^2), whatever the clock it comes from.
+    # All frames clean data: at a label k, a frame is N((1 - k) x0, k^2), whatever the timestep it comes from.
     x0 = torch.full((500, 2, FRAMES, 3, 3), 2.0, dtype=torch.float64)
     tau = torch.tensor([kept, kept, 0.6, 1.0, 0.0], dtype=torch.float64).expand(500, -1).clone()
     noise, t = torch.randn_like(x0), tau[:, None, :, None, None]

@@ -277,7 +277,7 @@ def test_the_shipped_adapter_changes_what_its_updates_touch_and_nothing_else():
     base, vta = (small_models.load(name, device="cpu").dit for name in ("mini-base", "mini-vta"))
     found = parameter_change(base, vta)
     assert "new" not in found
-    # The toys' updates are on every linear layer, text and clock embedders too: only Pusa's own leave those out.
+    # The toys' updates are on every linear layer, text and timestep embedders too: only Pusa's own leave those out.
     assert {kind for kind, got in found.items() if got["relative"] == 0} == {"norms"}
     old, new = base.state_dict(), vta.state_dict()
     moved = {name for name in old if not torch.equal(old[name], new[name])}

@@ -221,7 +221,7 @@ def test_what_the_model_is_told_and_what_it_is_shown(mode, schedule):
 
 
 def test_reimposing_undoes_what_a_solver_does_to_a_standing_frame():
-    """As Wan TI2V does it: clock 0, and the clean latent put back after every step, whatever the solver."""
+    """As Wan TI2V does it: timestep 0, and the clean latent put back after every step, whatever the solver."""
 
     def sloppy(denoiser, x, tau, tau_next, **cond):
         v = denoiser(x, tau, **cond)

@@ -108,7 +108,7 @@ def test_image_to_video_is_as_on_the_cards():
     rows = ADAPTED | {
         "Wan's own way (`mini-i2v`)": I2V["metrics"]["mini-i2v"],
         "frame 0 repeated": SCORES["copy_of_frame_0"],
-        "the base, given timestep vectors it never saw": SCORES["base_with_untrained_vector_clocks"],
+        "the base, given timestep vectors it never saw": SCORES["base_with_untrained_timestep_vectors"],
         "the base, frame 0 replaced at every step": SCORES["base_with_replacement"],
         "the truth through the codec": SCORES["truth_through_the_codec"],
     }
@@ -195,8 +195,8 @@ def test_wans_table_is_the_benchmarks():
         "one timestep per token (diffusers)": ("eager", "per token"),
         "**one timestep per frame**, compiled by blocks": ("compiled", "per frame"),
     }
-    for label, (how, clock) in rows.items():
-        cells = [found[f"{size} {how}"][clock] for size in ("480p", "720p")]
+    for label, (how, time) in rows.items():
+        cells = [found[f"{size} {how}"][time] for size in ("480p", "720p")]
         told = " | ".join(f"{cell['seconds']:.2f} s, {cell['peak_gib']:.1f} GiB" for cell in cells)
         assert f"| {label} | {told} |" in PROSE
     assert f"on one {found['device']}, torch {found['versions']['torch'].split('+')[0]}" in PROSE

@@ -61,7 +61,7 @@ def test_whole_tables_are_whole(name):
         "suite": 6,
         "cost": 2 + 2 * len(sizes.budgets) + 3 * shorter,
         "preserved": 3 + 2 * len(sizes.budgets[2::3]) + 2,
-        "draws": 3 * len(SAMPLERS) * len(sizes.shifts),
+        "timestep_samplers": 3 * len(SAMPLERS) * len(sizes.shifts),
         "lora": (len(sizes.ranks) + 1) * len(sizes.marks) * len(sizes.strengths),
         "steps": len(sampling_tables.SOLVERS) * len(sizes.steps),
         "noise": 3 * len(sizes.noises) + 3 + sum(map(len, sampling_tables.PUBLISHED.values())),
@@ -75,7 +75,7 @@ def test_whole_tables_are_whole(name):
             assert low <= mean <= high
 
 
-@pytest.mark.parametrize("name", ["cost", "preserved", "draws", "lora", "steps", "noise"])
+@pytest.mark.parametrize("name", ["cost", "preserved", "timestep_samplers", "lora", "steps", "noise"])
 def test_every_row_has_all_its_clips(name):
     prompts = Sizes().prompts if name in ("cost", "preserved") else Sizes().swept
     assert {row["clips"] for row in FOUND[name]["rows"]} == {prompts * Sizes().seeds}
@@ -144,14 +144,14 @@ def test_verdicts_follow_the_numbers():
     assert not steps([0.7, 0.95, 0.9, 0.905])  # falls before 10
     assert not steps([0.7, 0.8, 0.9, 0.99])  # not flat after
 
-    def draws(order):
-        keys = [{"draw": d, "shift": 1.0, "strength": 1.4} for d in order]
-        return verdict({"table": "draws", "rows": [row(k, 0.9 - i / 10) for i, k in enumerate(keys)]})[0]
+    def samplers(order):
+        keys = [{"timestep_sampler": d, "shift": 1.0, "strength": 1.4} for d in order]
+        return verdict({"table": "timestep_samplers", "rows": [row(k, 0.9 - i / 10) for i, k in enumerate(keys)]})[0]
 
-    assert draws([*PAPERS_ORDER[:3], "non-decreasing", *PAPERS_ORDER[3:]]) is True
-    assert draws([PAPERS_ORDER[1], PAPERS_ORDER[0], *PAPERS_ORDER[2:]]) is False
-    assert draws([*PAPERS_ORDER[:3], PAPERS_ORDER[4], PAPERS_ORDER[3]]) is False
-    assert draws(PAPERS_ORDER[:4]) is None  # what is not measured cannot agree
+    assert samplers([*PAPERS_ORDER[:3], "non-decreasing", *PAPERS_ORDER[3:]]) is True
+    assert samplers([PAPERS_ORDER[1], PAPERS_ORDER[0], *PAPERS_ORDER[2:]]) is False
+    assert samplers([*PAPERS_ORDER[:3], PAPERS_ORDER[4], PAPERS_ORDER[3]]) is False
+    assert samplers(PAPERS_ORDER[:4]) is None  # what is not measured cannot agree
 
     def lora(best):
         key = {"rank": 8, "strength": 1.0}

@@ -1,4 +1,4 @@
-"""pytest tests/test_schedule_grids.py: levels of one clock, against diffusers and the papers' formulas."""
+"""pytest tests/test_schedule_grids.py: levels of one timestep, against diffusers and the papers' formulas."""
 
 import math
 import statistics

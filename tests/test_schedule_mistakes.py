@@ -92,7 +92,7 @@ def visits_every_level(walked, grid):
 
 
 @pytest.mark.parametrize(("steps", "shift", "wrong"), [(50, 5.0, 0), (100, 5.0, 11), (40, 12.0, 3), (50, 12.0, 7)])
-def test_mistake_looking_a_rounded_clock_up(steps, shift, wrong):
+def test_mistake_looking_a_rounded_timestep_up(steps, shift, wrong):
     """The number of wrong indices is what PAPER.md 3.5 counts in the official code."""
     grid = grids.levels("linear", steps, shift)
     timesteps = grid[:-1] * 1000
@@ -113,10 +113,10 @@ def test_mistake_multiplier_squared_when_all_frames_are_known(at, m):
     grid = grids.levels("linear", 8, 5.0)
 
     def mistaken(base, at, m):
-        # The base level is read off as the greatest clock, after the known frames have been multiplied.
-        clocks = base.clone()
-        clocks[:, at] *= torch.tensor(m)
-        top = clocks.amax(dim=1)
+        # The base level is read off as the greatest timestep, after the known frames have been multiplied.
+        times = base.clone()
+        times[:, at] *= torch.tensor(m)
+        top = times.amax(dim=1)
         S = top[:, None].repeat(1, base.shape[1])
         S[:, at] = top[:, None] * torch.tensor(m)
         return S

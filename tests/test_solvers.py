@@ -38,7 +38,7 @@ def start():
 
 
 def mixing(x, tau):
-    """A denoiser in which frames see each other and their clocks."""
+    """A denoiser in which frames see each other and their timesteps."""
     return x.roll(1, dims=2) - x * tau[:, None, :, None, None].cos()
 
 
@@ -52,7 +52,7 @@ def gentle(u):
 
 
 def columns(path, lag, rows):
-    """The path of every clock at row times `rows`, in lengths of one frame's walk."""
+    """The path of every timestep at row times `rows`, in lengths of one frame's walk."""
     return path((rows[:, None] - lag * torch.arange(F)).clamp(0, 1))
 
 
@@ -61,7 +61,7 @@ def matrix(path, lag, n):
 
 
 def resting(n):
-    """Frames 0 and 1 take turns to rest half way at 0.5, frame 2 walks on: clocks with pauses."""
+    """Frames 0 and 1 take turns to rest half way at 0.5, frame 2 walks on: timesteps with pauses."""
     s = torch.arange(round(1.75 * n) + 1, dtype=torch.float64) / n
     u0 = torch.where(s < 0.5, s, (s - 0.5).clamp(0.5, 1))
     u1 = torch.where(s < 1, (s - 0.5).clamp(0, 0.5), (s - 0.75).clamp(0.5, 1))
@@ -95,7 +95,7 @@ PATHS = {
     [
         ("euler", even, 0.9, 1.1),
         ("heun", even, 1.9, 2.3),
-        ("midpoint", even, 1.9, 3.1),  # its leading error cancels at the end of a whole walk of one Gaussian clock
+        ("midpoint", even, 1.9, 3.1),  # its leading error cancels at the end of a whole walk of one Gaussian timestep
         ("ab2", even, 1.9, 2.2),
         ("ab3", even, 1.8, 2.2),  # the Euler start of every frame has a local error of second order
         ("ab3", gentle, 2.6, 3.2),  # frames that start while others move cost a logarithm
@@ -126,20 +126,20 @@ class Naive:
         self.kind = kind
 
     def init_state(self):
-        v_old = clock = None
+        v_old = time = None
 
         def step(denoiser, x, tau, tau_next):
-            nonlocal v_old, clock
+            nonlocal v_old, time
             v = out = denoiser(x, tau)
             moves = tau_next != tau
             if v_old is None:
-                v_old, clock = v, torch.full_like(tau, torch.inf)
-            weight = (tau_next - tau) / (2 * (tau - clock))
+                v_old, time = v, torch.full_like(tau, torch.inf)
+            weight = (tau_next - tau) / (2 * (tau - time))
             if self.kind == "one":
                 weight, moves = weight[:, :1].expand_as(tau).nan_to_num(0, 0, 0), torch.ones_like(moves)
             out = v + weight[:, None, :, None, None] * (v - v_old)
             v_old = torch.where(moves[:, None, :, None, None], v, v_old)
-            clock = torch.where(moves, tau, clock)
+            time = torch.where(moves, tau, time)
             return euler_step(x, out, tau, tau_next), out
 
         return step
@@ -160,7 +160,7 @@ def test_frames_that_know_nothing_of_each_other_walk_as_if_alone(solver):
 
 
 def one_by_one(denoiser, x, S, solver):
-    """Every frame on its own, without the rows in which its clock rests."""
+    """Every frame on its own, without the rows in which its timestep rests."""
     out = []
     for f in range(F):
         alone = GaussianDenoiser(denoiser.mean[f : f + 1], denoiser.cov[f : f + 1, f : f + 1])
@@ -175,7 +175,7 @@ def test_one_history_for_all_frames_fails_that_test():
     right, wrong = sample(denoiser, x, S, "ab2"), sample(denoiser, x, S, naive)
     torch.testing.assert_close(right, one_by_one(denoiser, x, S, "ab2"), rtol=0, atol=1e-11)
     assert (wrong - one_by_one(denoiser, x, S, naive)).abs().max() > 1e-3
-    # With one clock for all it is the same rule.
+    # With one timestep for all it is the same rule.
     torch.testing.assert_close(*(sample(denoiser, x, matrix(even, 0, 24), s) for s in ("ab2", naive)))
 
 

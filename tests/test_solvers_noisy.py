@@ -63,7 +63,7 @@ def test_strong_churn_converges_to_the_covariance():
 
 
 def jump(denoiser):
-    """The consistency model of the Gaussian: for equal clocks, or for independent frames, its end point is known.
+    """The consistency model of the Gaussian: for equal timesteps, or for independent frames, its end point is known.
 
     x0 = mean + C^1/2 ((1 - tau)^2 C + tau^2)^-1/2 (x - (1 - tau) mean)
     """

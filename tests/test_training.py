@@ -110,7 +110,7 @@ def test_caption_dropout_empties_captions(monkeypatch):
     assert 16 < seen.count("") < 48
 
 
-def test_the_loss_is_told_by_clock_and_by_frame():
+def test_the_loss_is_told_by_timestep_and_by_frame():
     tau = torch.tensor([[0.0, 0.1, 0.5], [0.99, 1.0, 0.5]])
     loss = torch.tensor([[1.0, 3.0, 5.0], [7.0, 9.0, 11.0]])
     told = by_timestep_and_frame(tau, loss)
@@ -216,7 +216,7 @@ def test_both_stages_run_and_leave_cards(tmp_path):
     base = train("nano", "base", tmp_path, fast=True, max_steps=4, command="pusa-lab train test")
     vta = train("nano", "vta", tmp_path, fast=True, max_steps=4, command="pusa-lab train test")
     card = json.loads(vta.with_suffix(".json").read_text())
-    assert {"nano-vta", "base_with_untrained_vector_clocks", "copy_of_frame_0", "truth"} <= set(card["metrics"])
+    assert {"nano-vta", "base_with_untrained_timestep_vectors", "copy_of_frame_0", "truth"} <= set(card["metrics"])
     assert card["config"]["timestep_sampler"] == "independent"
     assert card["base"] == "nano-base"
     assert not {"base", "codec"} & set(json.loads(base.with_suffix(".json").read_text()))

@@ -61,7 +61,7 @@ def wan(whole, name="transformer"):
 
 
 def loss(whole, cache, lora=None):
-    """Of the clips that are learned from, at many clocks."""
+    """Of the clips that are learned from, at many timesteps."""
     cache = LatentCache(cache)
     model = TrainableWan(wan(whole), Geometry((4, 8, 8), 4, 3, (32, 48), 8), {"": cache.empty})
     if lora:

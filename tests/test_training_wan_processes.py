@@ -91,7 +91,7 @@ def finish(*started):
 
 
 def same_losses(got, want):
-    """All that was logged, also by frame and by clock, and what validation measured."""
+    """All that was logged, also by frame and by timestep, and what validation measured."""
     got, want = rows(got), rows(want)
     assert len(want) > 0 and {"loss", "loss_frame_2"} <= {name for row in want for name in row}
     assert len(got) == len(want)

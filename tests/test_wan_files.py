@@ -130,9 +130,9 @@ class TestSingleFile:
         for (name, one), (other, two) in zip(got.state_dict().items(), want.state_dict().items(), strict=True):
             assert (name, one.dtype) == (other, two.dtype)
             assert torch.equal(one, two), name
-        x, clocks, text = torch.randn(1, 4, 3, 4, 8), torch.rand(1, 3), torch.randn(1, 7, 16)
+        x, times, text = torch.randn(1, 4, 3, 4, 8), torch.rand(1, 3), torch.randn(1, 7, 16)
         with torch.no_grad():
-            a, b = (m(x.to(dtype), 1000 * clocks, text.to(dtype), return_dict=False)[0] for m in (got, want))
+            a, b = (m(x.to(dtype), 1000 * times, text.to(dtype), return_dict=False)[0] for m in (got, want))
         torch.testing.assert_close(a, b)  # tensors that lie elsewhere in a file are summed in another order
 
     def test_float8_without_scales_is_only_rounded(self, whole, config, tmp_path):

@@ -34,7 +34,7 @@ def per_token(timestep, hw: int = 15):
 
 @pytest.mark.parametrize("frames", [1, 3, 7])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_clock_per_frame_is_diffusers_clock_per_token(family, frames):
+def test_a_timestep_per_frame_is_diffusers_timestep_per_token(family, frames):
     theirs = transformer(family)
     x, t, text = inputs(theirs.config.in_channels, frames)
     want = theirs(x, per_token(t), text)[0]
@@ -66,7 +66,7 @@ def test_a_constant_vector_is_the_scalar_bit_for_bit(family, dtype):
     assert torch.equal(model(x, t[:, :1].expand(-1, 3), text)[0], model(x, t[:, 0], text)[0])
 
 
-def test_every_frame_has_its_own_clock():
+def test_every_frame_has_its_own_timestep():
     model = vta()
     x, t, text = inputs()
     other = t.clone()
@@ -114,14 +114,14 @@ class Peak(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("layers", [0, 2])
-def test_it_takes_no_more_memory_than_one_clock(layers, one_thread):
+def test_it_takes_no_more_memory_than_one_timestep(layers, one_thread):
     """Less than a quarter of one bf16 activation more: a few vectors per frame, and nothing as long as the tokens."""
     model = vta(num_layers=layers).to(torch.bfloat16)
     x, text, t = torch.randn(1, 4, 5, 24, 32), torch.randn(1, 7, TEXT), 1000 * torch.rand(1, 5)
     most = {}
-    for name, clock in {"scalar": t[:, 0], "frame": t, "token": per_token(t, 12 * 16)}.items():
+    for name, time in {"scalar": t[:, 0], "frame": t, "token": per_token(t, 12 * 16)}.items():
         with torch.no_grad(), Peak() as peak:
-            model(x.bfloat16(), clock, text.bfloat16())
+            model(x.bfloat16(), time, text.bfloat16())
         most[name] = peak.most
     activation = 5 * 12 * 16 * 24 * 2
     assert most["frame"] - most["scalar"] < activation / 4
@@ -243,7 +243,7 @@ def _rank(rank: int, place: str, frames: int) -> None:
     with torch.no_grad():
         model.set_attention_backend("native")
         model.enable_parallelism(config=ContextParallelConfig(ulysses_degree=2))
-        out = [model(x, clock, text)[0] for clock in (t, t[:, 0], per_token(t, 10))]
+        out = [model(x, time, text)[0] for time in (t, t[:, 0], per_token(t, 10))]
     torch.save(out, f"{place}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
@@ -255,7 +255,7 @@ def test_context_parallelism_may_cut_a_frame_in_two(tmp_path):
     x, t, text = inputs()
     x = x[..., :4, :]
     with torch.no_grad():
-        want = [model(x, clock, text)[0] for clock in (t, t[:, 0], per_token(t, 10))]
+        want = [model(x, time, text)[0] for time in (t, t[:, 0], per_token(t, 10))]
     for rank in (0, 1):
         for got, wanted in zip(torch.load(Path(tmp_path) / f"{rank}.pt"), want, strict=True):
             torch.testing.assert_close(got, wanted, atol=1e-5, rtol=0)

@@ -141,13 +141,13 @@ def test_ramp_shifts_and_ramp_are_rolling(more, steps, window, shift):
     steps = lag * window  # every shift has equally many rows
     edge = schedules.rolling(steps, window, window, shift)
     frames = window + more
-    clocks = torch.ones(frames)
-    rows = [torch.cat([row, clocks[window:]]) for row in edge[: steps - lag + 1]]
+    times = torch.ones(frames)
+    rows = [torch.cat([row, times[window:]]) for row in edge[: steps - lag + 1]]
     for first in range(more):
         for row in one[1:]:
-            clocks = rows[-1].clone()
-            clocks[first : first + window] = row
-            rows.append(clocks)
+            times = rows[-1].clone()
+            times[first : first + window] = row
+            rows.append(times)
     rows += [torch.cat([torch.zeros(more), row]) for row in edge[steps - lag + 1 :]]
     assert torch.equal(torch.stack(rows), schedules.rolling(steps, frames, window, shift))
 
@@ -175,9 +175,9 @@ def test_blockwise_is_the_rule_of_skyreels_block_by_block(frames, steps, block, 
 def test_blockwise_is_what_diffusers_does(steps, frames, block, lag):
     from diffusers import SkyReelsV2DiffusionForcingPipeline as Theirs
 
-    clocks = 1000 - torch.arange(steps) * 10  # whole numbers, as theirs are
-    matrix, _, moves, _ = Theirs.generate_timestep_matrix(None, frames, clocks, frames, lag, 0, block)
-    S = schedules.blockwise(steps, frames, block, lag, grid=torch.cat([clocks, torch.zeros(1)]) / 1000)
+    times = 1000 - torch.arange(steps) * 10  # whole numbers, as theirs are
+    matrix, _, moves, _ = Theirs.generate_timestep_matrix(None, frames, times, frames, lag, 0, block)
+    S = schedules.blockwise(steps, frames, block, lag, grid=torch.cat([times, torch.zeros(1)]) / 1000)
     assert torch.equal(S[1:] != S[:-1], moves)
     assert torch.equal((S[:-1] * 1000).round()[moves], matrix[moves].float())
 

@@ -239,7 +239,7 @@ plt.show()
 # %% tags=["nbval-check-output"]
 for key, score in card["metrics"].items():
     if isinstance(score, dict) and (score := score.get("image_to_video")):
-        print(f"{key:34} {score['psnr_db']:5.2f} dB, objects off by {score['position_error_px']:.2f} px")
+        print(f"{key:36} {score['psnr_db']:5.2f} dB, objects off by {score['position_error_px']:.2f} px")
 
 # %% [markdown]
 # ## Exercises

@@ -345,7 +345,7 @@ assert helped.mean(dim=1)[-1] > 0, "above all where noise hides everything else"
 # %%
 cards = {name: small_models.card(name)["metrics"] for name in ("mini-vta", "mini-i2v")}
 lines = {name: metrics[name] for name, metrics in cards.items()}
-lines["base, untrained timesteps"] = cards["mini-vta"]["base_with_untrained_vector_clocks"]
+lines["base, untrained timesteps"] = cards["mini-vta"]["base_with_untrained_timestep_vectors"]
 lines["copy of frame 0"] = cards["mini-vta"]["copy_of_frame_0"]
 lines["truth through the codec"] = cards["mini-vta"]["truth_through_the_codec"]
 fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
@@ -372,7 +372,7 @@ assert (by_frame["truth through the codec"] > by_frame["mini-vta"]).all(), "nobo
 # ## How much training does it take?
 #
 # The paper's boldest claim is about cost. The table `cost` adapts the same base in several ways and measures
-# image-to-video along the way, at fractions of the base's own training; `draws` compares timestep samplers. Both were
+# image-to-video along the way, at fractions of the base's own training; `timestep_samplers` compares timestep samplers. Both were
 # measured by `pusa-lab bench paper`; here they are read and plotted.
 #
 # **Predict.** Which approach needs fewer clips to become good: one timestep per frame, or a further input?
@@ -383,7 +383,9 @@ def beside_the_paper(found):
     return "\n\n".join(line for line in show_table(found).splitlines() if line.startswith(("Paper:", "Here:")))
 
 
-cost, compared = (experiments.read_results(experiments.RESULTS / f"{name}.json") for name in ("cost", "draws"))
+cost, compared = (
+    experiments.read_results(experiments.RESULTS / f"{name}.json") for name in ("cost", "timestep_samplers")
+)
 print(f"{cost['title']}: {cost['sizes']['preset']}, {cost['device']}, seed {cost['seed']}")
 figures.figure(cost)
 plt.show()
@@ -395,7 +397,7 @@ for row in cost["rows"]:
     mean, low, high = row["scores"]["psnr"]
     assert low <= mean <= high, "a mean lies in its interval"
 assert by_way["VTA, all weights"] == by_way["Wan's way, all weights"], "both ways are compared at equal budgets"
-assert by_way["control: one clock, all weights"], "and a control trains as long with one timestep for all frames"
+assert by_way["control: one timestep, all weights"], "and a control trains as long with one timestep for all frames"
 
 # %%
 print(f"{compared['title']}: {compared['sizes']['preset']}, {compared['device']}, seed {compared['seed']}")
@@ -403,7 +405,7 @@ figures.figure(compared)
 plt.show()
 display(Markdown(beside_the_paper(compared)))
 
-kinds = {row["key"]["draw"] for row in compared["rows"]}
+kinds = {row["key"]["timestep_sampler"] for row in compared["rows"]}
 assert "independent" in kinds and len(kinds) > 1, "the paper's sampler is compared with others"
 
 # %% [markdown]

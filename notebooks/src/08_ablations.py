@@ -68,7 +68,7 @@ logging.getLogger(lightning.pytorch.__name__).setLevel(
 )  # otherwise the trainer reports the hardware it found
 logging.captureWarnings(True)
 CLIPS, STEPS, EXACT = (4, (1, 4, 8), 32) if FAST else (CLIPS, STEPS, EXACT)
-names = ("steps", "lora", "draws", "cost")
+names = ("steps", "lora", "timestep_samplers", "cost")
 shelf = {name: experiments.read_results(experiments.RESULTS / f"{name}.json") for name in names}
 
 
@@ -333,7 +333,7 @@ add_lora(base.dit, ranks[0])
 trainable = sum(p.numel() for p in base.dit.parameters() if p.requires_grad)
 assert trainable == size[ranks[0]], "the count is that of the library's own LoRA"
 
-untrained = verdicts.find_row(shelf["cost"], way="clocks per frame, no training")
+untrained = verdicts.find_row(shelf["cost"], way="timestep vectors, no training")
 start = sum(untrained["by_prompt"]["psnr"][:64]) / 64  # the 64 prompts of lora.json
 gain = {rank: [best(rank, mark)["scores"]["psnr"][0] - start for mark in marks] for rank in ranks}
 table(
@@ -374,13 +374,15 @@ assert size[8] / everything < 0.1 and part > 0.5, "a twentieth of the parameters
 # always clean and one timestep for the rest? In the paper's Table 2 the first is best and the last is worst.
 
 # %% tags=["nbval-check-output"]
-compared, labels = shelf["draws"], []
+compared, labels = shelf["timestep_samplers"], []
 print(f"{len(compared['rows'])} rows, {compared['device']}, {compared['date']}")
 against = {}
 for row in compared["rows"]:
     key = row["key"]
-    if key["draw"] != "independent" and "task" not in key:
-        other = verdicts.find_row(compared, draw="independent", shift=key["shift"], strength=key["strength"])
+    if key["timestep_sampler"] != "independent" and "task" not in key:
+        other = verdicts.find_row(
+            compared, timestep_sampler="independent", shift=key["shift"], strength=key["strength"]
+        )
         against[tuple(key.values())] = [verdicts.lead(row, other, score) for score in ("psnr", "total")]
 
 
@@ -399,7 +401,7 @@ for name in dict.fromkeys(key[0] for key in against):
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-kinds = [name for name in values(compared["rows"], "draw") if name != "independent"]
+kinds = [name for name in values(compared["rows"], "timestep_sampler") if name != "independent"]
 for i, name in enumerate(kinds):
     points = [(key[1], db) for key, (db, _) in against.items() if key[0] == name and key[2] == 1.4]
     at, db = [s + 0.12 * (i - 2) for s, _ in points], torch.tensor([db for _, db in points])
@@ -412,17 +414,21 @@ ax.set_title("the same prompts, strength 1.4, 95 % intervals of the paired diffe
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
-both = [verdicts.find_row(compared, draw="independent", shift=s, strength=1.4) for s in (5.0, 1.0)]
+both = [verdicts.find_row(compared, timestep_sampler="independent", shift=s, strength=1.4) for s in (5.0, 1.0)]
 shifted = verdicts.lead(*both)
 print(f"independent, shift 5 against 1: PSNR {cell(shifted)} dB")
 assert verdicts.clearly(shifted) > 0, "the shift of the trainer helps"
 order = [against[name, 1.0, 1.4][0].mean for name in ("PTSS 0.8", "PTSS 0.5", "PTSS 0.2")]
 assert order == sorted(order, reverse=True), "the fewer clips with independent timesteps, the worse"
-text_rows = [row for row in compared["rows"] if row["key"].get("task") and row["key"]["draw"] != "independent"]
+text_rows = [
+    row for row in compared["rows"] if row["key"].get("task") and row["key"]["timestep_sampler"] != "independent"
+]
 for row in text_rows:
-    other = verdicts.find_row(compared, draw="independent", shift=row["key"]["shift"], task="text_to_video")
+    other = verdicts.find_row(compared, timestep_sampler="independent", shift=row["key"]["shift"], task="text_to_video")
     gap = verdicts.lead(row, other, "text_alignment")
-    print(f"text to video, {row['key']['draw']}, shift {row['key']['shift']:g}: text alignment {cell(gap, 100)}")
+    print(
+        f"text to video, {row['key']['timestep_sampler']}, shift {row['key']['shift']:g}: text alignment {cell(gap, 100)}"
+    )
 
 # %% [markdown]
 # So the paper's order is reproduced as far as it is about *how many* clips have independent timesteps. But its worst
@@ -442,9 +448,13 @@ for row in pick(solo["rows"], model="specialist, same budget"):
     print(f"{task:15} {cell(gains[task])} dB")
     assert verdicts.clearly(gains[task]) > 0, "each specialist is ahead at its own task"
 assert max(gains, key=lambda name: gains[name].mean) == "image_to_video", "most of all where least is known"
-clean = verdicts.find_row(compared, draw="first frame clean, the rest alike", shift=5.0, task="text_to_video")
+clean = verdicts.find_row(
+    compared, timestep_sampler="first frame clean, the rest alike", shift=5.0, task="text_to_video"
+)
 alignment = verdicts.lead(
-    clean, verdicts.find_row(compared, draw="independent", shift=5.0, task="text_to_video"), "text_alignment"
+    clean,
+    verdicts.find_row(compared, timestep_sampler="independent", shift=5.0, task="text_to_video"),
+    "text_alignment",
 )
 print(f"text to video, frame 0 always clean in training: text alignment {cell(alignment, 100)} points")
 assert verdicts.clearly(alignment) < 0, "and it pays in text alignment"

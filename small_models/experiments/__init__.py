@@ -13,7 +13,7 @@ from small_models.experiments.result_store import ResultStore, read_results
 from small_models.experiments.sampling_tables import noise, schedules, steps, tasks
 from small_models.experiments.sizes import SMALL, Sizes
 from small_models.experiments.suite_table import suite
-from small_models.experiments.training_tables import cost, draws, lora, preserved
+from small_models.experiments.training_tables import cost, lora, preserved, timestep_samplers
 
 __all__ = [
     "RESULTS",
@@ -59,7 +59,9 @@ TABLES = {
         Table("The suite on true, coded, still and destroyed clips", suite, (*_VBENCH, "psnr", "text_alignment")),
         Table("Cost against quality of image-to-video (the 1/200 claim)", cost, ("psnr", "position_error", *_VBENCH)),
         Table("Text to video before and after", preserved, ("text_alignment", "shape", "direction", "physics_error")),
-        Table("How clocks are drawn in training (Table 2)", draws, ("psnr", *_VBENCH, "text_alignment")),
+        Table(
+            "How timesteps are sampled in training (Table 2)", timestep_samplers, ("psnr", *_VBENCH, "text_alignment")
+        ),
         Table("LoRA rank, strength and length (Tables 4a, 4c)", lora, ("psnr", *_VBENCH, "motion")),
         Table("Sampling steps and solvers (Table 4b)", steps, ("psnr", "position_error", *_VBENCH)),
         Table("Noise on the known frames", noise, ("psnr", "known_psnr", *_VBENCH, "motion", "boundary_position")),

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.viz import results as draw
+from pusa_lab.viz import results as plots
 from pusa_lab.viz.inside import MAP_COLOURS, plot_change
 from pusa_lab.viz.results import Figure, Numbers
 from small_models.experiments import rows as take
@@ -47,17 +47,17 @@ def _suite(found: Record) -> Figure:
     rows = found["rows"]
     clips = [row["key"]["clips"] for row in rows]
     names = [*VBENCH, "quality", "i2v", "total", "shape", "direction", "speed", "text_alignment"]
-    picture, ax = draw.panels([["grid", "psnr"]], height=5.2, width_ratios=(5.5, 1))
+    picture, ax = plots.panels([["grid", "psnr"]], height=5.2, width_ratios=(5.5, 1))
     values = [[take.score_numbers(row, name)[0] for name in names] for row in rows]
-    draw.plot_grid(ax["grid"], values, clips, [name.replace("_", " ") for name in names], limits=(0.0, 100.0))
-    draw.dress(ax["grid"], "VBench's dimensions, their totals, and obedience to the caption, of 100")
+    plots.plot_grid(ax["grid"], values, clips, [name.replace("_", " ") for name in names], limits=(0.0, 100.0))
+    plots.dress(ax["grid"], "VBench's dimensions, their totals, and obedience to the caption, of 100")
     ax["grid"].tick_params(axis="x", rotation=40)
     for word in ax["grid"].get_xticklabels():
         word.set(ha="right", rotation_mode="anchor")
-    draw.plot_bars(
+    plots.plot_bars(
         ax["psnr"], {"": {c: take.score_numbers(r, "psnr") for c, r in zip(clips, rows, strict=True)}}, names=False
     )
-    draw.dress(ax["psnr"], "Likeness to the truth", take.NAMES["psnr"])
+    plots.dress(ax["psnr"], "Likeness to the truth", take.NAMES["psnr"])
     ax["psnr"].set_xlabel("PSNR, dB (60 is the most)", fontsize=9)
     return picture
 
@@ -65,17 +65,17 @@ def _suite(found: Record) -> Figure:
 def _steps(found: Record) -> Figure:
     """Scores against calls of the denoiser, a line for each solver."""
     rows, names = found["rows"], ("psnr", "total", "position_error")
-    picture, ax = draw.panels([names], height=4.8)
+    picture, ax = plots.panels([names], height=4.8)
     calls = take.values(rows, "calls")
     ticks = {t: f"{t:g}" for t in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0) if min(calls) <= t <= max(calls)}
     for name in names:
         lines = {
             solver: take.line(take.pick(rows, solver=solver), "calls", name) for solver in take.values(rows, "solver")
         }
-        draw.plot_lines(ax[name], lines)
+        plots.plot_lines(ax[name], lines)
         ax[name].set_xscale("log")
-        draw.dress(ax[name], "", "calls of the denoiser, guidance aside", take.NAMES[name], ticks)
-    draw.legend(picture, 5)
+        plots.dress(ax[name], "", "calls of the denoiser, guidance aside", take.NAMES[name], ticks)
+    plots.legend(picture, 5)
     return picture
 
 
@@ -84,7 +84,7 @@ def _noise(found: Record) -> Figure:
     rows, names = found["rows"], ("psnr", "known_psnr", "motion", "boundary_position")
     tasks_here = take.values(rows, "task")
     layout = [[f"{name} {task}" for task in tasks_here] for name in names]
-    picture, axes = draw.panels(layout, height=9.2)
+    picture, axes = plots.panels(layout, height=9.2)
     for task in tasks_here:
         alone = [r for r in take.pick(rows, task=task, mode="denoise") if not isinstance(r["key"]["noise"], list)]
         others = [r for r in take.pick(rows, task=task) if r not in alone]
@@ -92,12 +92,12 @@ def _noise(found: Record) -> Figure:
         ticks = {x: f"{x:g}" for x in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)} | {x: _level(row) for x, row in at.items()}
         for name in names:
             ax, last = axes[f"{name} {task}"], name == names[-1]
-            draw.plot_lines(ax, {"one level for all known frames": take.line(alone, "noise", name)})
+            plots.plot_lines(ax, {"one level for all known frames": take.line(alone, "noise", name)})
             apart = {
                 "": [],
                 "published lists of levels, and other modes": [(x, take.score_numbers(r, name)) for x, r in at.items()],
             }
-            draw.plot_lines(ax, apart, joined=False)
+            plots.plot_lines(ax, apart, joined=False)
             ax.axvline(1.07, color="0.8", linewidth=1)
             words = ticks if last else dict.fromkeys(ticks, "")
             title = task.replace("_", " ") if name == names[0] else ""
@@ -106,24 +106,24 @@ def _noise(found: Record) -> Figure:
                 if task == tasks_here[0]
                 else ""
             )
-            draw.dress(ax, title, "level kept of the known frames" if last else "", up, words)
+            plots.dress(ax, title, "level kept of the known frames" if last else "", up, words)
             ax.xaxis.set_label_coords(0.36, -0.19)  # beside the long words, not below them
             for word in ax.get_xticklabels()[6:]:
                 word.set_rotation(90)
-    draw.legend(picture)
+    plots.legend(picture)
     return picture
 
 
 def _level(row: Record) -> str:
     level = row["key"]["noise"]
-    told = ", ".join(f"{v:g}" for v in level) if isinstance(level, list) else f"{level:g}"
-    return told if row["key"]["mode"] == "denoise" else f"{told}, {row['key']['mode']}"
+    label = ", ".join(f"{v:g}" for v in level) if isinstance(level, list) else f"{level:g}"
+    return label if row["key"]["mode"] == "denoise" else f"{label}, {row['key']['mode']}"
 
 
 def _tasks(found: Record) -> Figure:
     """Scores of every model in every task."""
     rows, names = found["rows"], ("psnr", "position_error", "boundary_position", "total")
-    picture, ax = draw.panels([names], height=2.2 + 0.2 * len(rows))
+    picture, ax = plots.panels([names], height=2.2 + 0.2 * len(rows))
     for name in names:
         bars: dict[str, dict[str, Numbers]] = {}
         for row in rows:
@@ -131,9 +131,9 @@ def _tasks(found: Record) -> Figure:
             model, _, way = row["key"]["model"].partition(", shipped, ")
             task = row["key"]["task"].replace("_", " ") + (f",\n{way}" if way else "")
             bars.setdefault(f"{model}, shipped" if way else model, {})[task] = take.score_numbers(row, name)
-        draw.plot_bars(ax[name], bars, names=name == names[0])
-        draw.dress(ax[name], "", take.NAMES[name])
-    draw.legend(picture, 5)
+        plots.plot_bars(ax[name], bars, names=name == names[0])
+        plots.dress(ax[name], "", take.NAMES[name])
+    plots.legend(picture, 5)
     return picture
 
 
@@ -141,7 +141,7 @@ def _schedules(found: Record) -> Figure:
     """Drift along the video, a line for each schedule."""
     rows = found["rows"]
     names = [n for n in ("psnr_frame", "colour_error_frame") if any(n in row["scores"] for row in rows)]
-    picture, ax = draw.panels([[*names, "psnr"]], height=4.8, width_ratios=(*[2] * len(names), 1))
+    picture, ax = plots.panels([[*names, "psnr"]], height=4.8, width_ratios=(*[2] * len(names), 1))
     labels = {row["key"]["schedule"]: f"{row['key']['schedule']}, {row['key']['rows a window']} rows" for row in rows}
     for name in names:
         lines: dict[str, list[tuple[float | int, Numbers]]] = {
@@ -150,15 +150,15 @@ def _schedules(found: Record) -> Figure:
             ]
             for row in rows
         }
-        draw.plot_lines(ax[name], lines)
-        draw.dress(ax[name], "", "pixel frame", take.NAMES[name])
-    draw.plot_bars(
+        plots.plot_lines(ax[name], lines)
+        plots.dress(ax[name], "", "pixel frame", take.NAMES[name])
+    plots.plot_bars(
         ax["psnr"],
         {label: {s: take.score_numbers(take.one(rows, schedule=s), "psnr")} for s, label in labels.items()},
         from_zero=False,
     )
-    draw.dress(ax["psnr"], "", take.NAMES["psnr"])
-    draw.legend(picture, 6)
+    plots.dress(ax["psnr"], "", take.NAMES["psnr"])
+    plots.legend(picture, 6)
     return picture
 
 
@@ -171,7 +171,7 @@ def _inside(found: Record) -> Figure:
         ["change"] * 4 + [f"look {i}"] * 3 + [f"map {i} {j}" for j in range(maps) for _ in "ab"]
         for i in range(max(len(looks), 1))
     ]
-    picture, ax = draw.panels(layout, height=1.6 + 1.9 * max(len(looks), 2))
+    picture, ax = plots.panels(layout, height=1.6 + 1.9 * max(len(looks), 2))
     if changes:
         plot_change(changes, ax["change"])
         ax["change"].legend(fontsize=8.5, frameon=False, loc="lower center", bbox_to_anchor=(0.4, 1), ncols=2)
@@ -188,13 +188,13 @@ def _looks(picture: Figure, ax: dict[str, Any], looks: Sequence[Record]) -> None
         last, here = i == len(looks) - 1, ax[f"look {i}"]
         blocks = torch.tensor(row["on_frame_0"]).T.tolist()
         look: dict[str, Any] = {"form": "", "colours": MAP_COLOURS}
-        seen = draw.plot_grid(here, blocks, _every(len(blocks)), _every(len(blocks[0])), limits=(0.0, most), **look)
-        draw.dress(here, row["key"]["attention"], "sampling step" if last else "", "block")
+        seen = plots.plot_grid(here, blocks, _every(len(blocks)), _every(len(blocks[0])), limits=(0.0, most), **look)
+        plots.dress(here, row["key"]["attention"], "sampling step" if last else "", "block")
         picture.colorbar(seen, ax=here, label="attention\non frame 0")
         for j, (name, one) in enumerate(row["maps"].items()):
             panel = ax[f"map {i} {j}"]
-            shown = draw.plot_grid(panel, one, _every(len(one)), _every(len(one)), limits=(0.0, top), **look)
-            draw.dress(
+            shown = plots.plot_grid(panel, one, _every(len(one)), _every(len(one)), limits=(0.0, top), **look)
+            plots.dress(
                 panel, f"last block, {name}", "frame looked at" if last else "", "frame that asks" if j == 0 else ""
             )
             panel.set_aspect("equal")

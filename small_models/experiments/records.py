@@ -25,13 +25,20 @@ ROW = {
 }
 """Likewise of its rows."""
 KEY = {
-    **dict.fromkeys(("way", "model", "draw", "task", "mode", "solver", "schedule", "change", "attention"), str),
+    **dict.fromkeys(
+        ("way", "model", "timestep_sampler", "task", "mode", "solver", "schedule", "change", "attention"), str
+    ),
     **dict.fromkeys(("strength", "shift", "steps", "calls", "rows a window"), float),
     **{"clips": str, "share": float | None, "rank": int | str, "noise": float | list[float]},
 }
 """Likewise of what tells the rows of a table apart."""
 PARTS = {
-    **{"suite": ("clips",), "cost": ("way", "share"), "preserved": ("model",), "draws": ("draw", "shift")},
+    **{
+        "suite": ("clips",),
+        "cost": ("way", "share"),
+        "preserved": ("model",),
+        "timestep_samplers": ("timestep_sampler", "shift"),
+    },
     **{
         "lora": ("rank", "share", "strength"),
         "steps": ("solver", "steps", "calls"),

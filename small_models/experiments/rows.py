@@ -14,7 +14,7 @@ NAMES = {
     "total": "Total, of 100",
     "position_error": "objects off by, pixels",
     "text_alignment": "text alignment, %",
-    "direction": "direction as told, %",
+    "direction": "direction as prompted, %",
     "physics_error": "off the law of motion, pixels",
     "motion": "motion, 1 is the truth's",
     "boundary_position": "jump at the boundary, pixels",

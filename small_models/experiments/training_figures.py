@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pusa_lab.viz import results as draw
+from pusa_lab.viz import results as plots
 from pusa_lab.viz.results import EMPTY, Figure, Numbers
 from small_models.experiments import rows as take
 from small_models.experiments.records import Record
@@ -15,16 +15,16 @@ TRAINING = "training, share of the base's own"
 def _cost(found: Record) -> Figure:
     """Scores against budget for each way, and how many times less training VTA needs."""
     rows, trained = found["rows"], [row for row in found["rows"] if row["key"]["share"]]
-    picture, ax = draw.panels([["psnr", "total"], ["position_error", "ratio"]], height=8.2)
+    picture, ax = plots.panels([["psnr", "total"], ["position_error", "ratio"]], height=8.2)
     ticks = {share: fraction(share) for share in sorted(take.values(trained, "share"))}
     for name in ("psnr", "total", "position_error"):
         lines = {way: take.line(take.pick(trained, way=way), "share", name) for way in take.values(trained, "way")}
         free = {row["key"]["way"]: take.score_numbers(row, name) for row in rows if not row["key"]["share"]}
-        draw.plot_lines(ax[name], lines, {way: numbers for way, numbers in free.items() if numbers is not EMPTY})
+        plots.plot_lines(ax[name], lines, {way: numbers for way, numbers in free.items() if numbers is not EMPTY})
         ax[name].set_xscale("log")
-        draw.dress(ax[name], "", TRAINING, take.NAMES[name], ticks)
+        plots.dress(ax[name], "", TRAINING, take.NAMES[name], ticks)
     _ratios(ax["ratio"], found.get("ratios", []), ticks)
-    draw.legend(picture)
+    plots.legend(picture)
     return picture
 
 
@@ -34,7 +34,7 @@ def _ratios(ax: Any, ratios: Sequence[Record], ticks: dict[float, str]) -> None:
         chosen = [r for r in ratios if r["bound"] == bound and None not in r["ratio"]]
         for i, one in enumerate(chosen):
             mean, low, high = one["ratio"]
-            look = {"color": draw.COLOURS[0], "mfc": "white" if bound else draw.COLOURS[0], "capsize": 2.5}
+            look = {"color": plots.COLOURS[0], "mfc": "white" if bound else plots.COLOURS[0], "capsize": 2.5}
             look["label"] = f"{bound} so much" if bound and not i else None
             arms = [[max(mean - low, 0)], [max(high - mean, 0)]]
             ax.errorbar([one["share"]], [mean], arms, fmt=mark, **look)
@@ -46,37 +46,37 @@ def _ratios(ax: Any, ratios: Sequence[Record], ticks: dict[float, str]) -> None:
     ax.set_yticks([], minor=True)
     ax.yaxis.set_major_formatter("{x:g}")
     title = "How many times more does Wan's way need for the PSNR of VTA?"
-    draw.dress(ax, title, f"VTA's {TRAINING}", "Wan's training over VTA's", ticks)
+    plots.dress(ax, title, f"VTA's {TRAINING}", "Wan's training over VTA's", ticks)
 
 
 def _preserved(found: Record) -> Figure:
     """Text to video of every model, beside the base's (the line)."""
     names, rows = ("text_alignment", "direction", "physics_error"), found["rows"]
-    picture, ax = draw.panels([names], height=2.0 + 0.3 * len(rows))
+    picture, ax = plots.panels([names], height=2.0 + 0.3 * len(rows))
     base = take.one(rows, model="base")
     for name in names:
         bars: dict[str, dict[str, Numbers]] = {}
         for row in rows:
             model, share = row["key"]["model"], row["key"].get("share")
-            told = f"{model}, {fraction(share)}" if share else model
-            bars.setdefault(model, {})[told] = take.score_numbers(row, name)
-        draw.plot_bars(ax[name], bars, from_zero=False, names=name == names[0])
+            label = f"{model}, {fraction(share)}" if share else model
+            bars.setdefault(model, {})[label] = take.score_numbers(row, name)
+        plots.plot_bars(ax[name], bars, from_zero=False, names=name == names[0])
         ax[name].axvline(take.score_numbers(base, name)[0], color="0.6", linewidth=1, zorder=0)
         ax[name].grid(axis="y", color="0.93")
-        draw.dress(ax[name], "", take.NAMES[name])
+        plots.dress(ax[name], "", take.NAMES[name])
     return picture
 
 
-def _draws(found: Record) -> Figure:
+def _timestep_samplers(found: Record) -> Figure:
     """Timestep samplers against shift, for each strength; and what is left of text to video."""
     rows = found["rows"]
     columns: list[tuple[str, dict[str, Any]]] = [
         (name, {"strength": s}) for name in ("psnr", "total") for s in sorted(take.values(rows, "strength"))
     ] + [("text_alignment", {"task": "text_to_video"})]
-    labels, shifts = take.values(rows, "draw"), sorted(take.values(rows, "shift"))
-    picture, axes = draw.panels([[str(i) for i in range(len(columns))]], height=1.6 + 0.55 * len(labels))
+    labels, shifts = take.values(rows, "timestep_sampler"), sorted(take.values(rows, "shift"))
+    picture, axes = plots.panels([[str(i) for i in range(len(columns))]], height=1.6 + 0.55 * len(labels))
     tables = [
-        [[take.score_numbers(take.one(rows, draw=d, shift=s, **key), name) for s in shifts] for d in labels]
+        [[take.score_numbers(take.one(rows, timestep_sampler=d, shift=s, **key), name) for s in shifts] for d in labels]
         for name, key in columns
     ]
     for i, ((name, key), table) in enumerate(zip(columns, tables, strict=True)):
@@ -88,10 +88,10 @@ def _draws(found: Record) -> Figure:
         half = [[(high - low) / 2 for _, low, high in row] for row in table]
         values = [[numbers[0] for numbers in row] for row in table]
         words = labels if i == 0 else [""] * len(labels)
-        draw.plot_grid(axes[str(i)], values, words, [f"{s:g}" for s in shifts], half, (min(means), max(means) + 1e-6))
+        plots.plot_grid(axes[str(i)], values, words, [f"{s:g}" for s in shifts], half, (min(means), max(means) + 1e-6))
         where = f"strength {key['strength']:g}" if "strength" in key else "text to video"
         what = take.NAMES[name].replace(" of the frames not given", "")
-        draw.dress(axes[str(i)], f"{what}\n{where}", "shift of the draw")
+        plots.dress(axes[str(i)], f"{what}\n{where}", "shift of the timesteps")
     return picture
 
 
@@ -100,7 +100,7 @@ def _lora(found: Record) -> Figure:
     rows, names = found["rows"], ("psnr", "total")
     ranks, shares = take.values(rows, "rank"), sorted(take.values(rows, "share"))
     layout = [[f"{name} {rank}" for rank in ranks] for name in names]
-    picture, axes = draw.panels(layout, height=6.6, sharex=True)
+    picture, axes = plots.panels(layout, height=6.6, sharex=True)
     ticks = {s: f"{s:g}" for s in sorted(take.values(rows, "strength"))}
     for name, row in zip(names, layout, strict=True):
         for rank, panel in zip(ranks, row, strict=True):
@@ -108,18 +108,18 @@ def _lora(found: Record) -> Figure:
                 axes[panel].sharey(axes[row[0]])
             chosen = {share: take.pick(rows, rank=rank, share=share) for share in shares}
             lines = {f"{fraction(s)} of the base's training": take.line(chosen[s], "strength", name) for s in shares}
-            draw.plot_lines(axes[panel], lines, colours=draw.ordered(len(shares)))
+            plots.plot_lines(axes[panel], lines, colours=plots.ordered(len(shares)))
             title = f"{'' if rank == 'all weights' else 'LoRA, rank '}{rank}" if name == names[0] else ""
             across = "strength" if name == names[-1] else ""
-            draw.dress(axes[panel], title, across, take.NAMES[name] if panel == row[0] else "", ticks)
-    draw.legend(picture)
+            plots.dress(axes[panel], title, across, take.NAMES[name] if panel == row[0] else "", ticks)
+    plots.legend(picture)
     return picture
 
 
 TRAINED: dict[str, Callable[[Record], Figure]] = {
     "cost": _cost,
     "preserved": _preserved,
-    "draws": _draws,
+    "timestep_samplers": _timestep_samplers,
     "lora": _lora,
 }
 """Name of a table that trains -> its picture."""

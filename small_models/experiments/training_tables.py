@@ -31,7 +31,7 @@ def cost(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     base, known = lab.model("base"), [0]
     free = {
         "replacement, no training": lab.ask(base, known, noise=1.0, mode="replacement"),
-        "clocks per frame, no training": lab.ask(base, known),
+        "timestep vectors, no training": lab.ask(base, known),
     }
     for way, make in free.items():
         store.row({"way": way, "share": 0.0}, _i2v, lab, make)
@@ -41,7 +41,7 @@ def cost(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
         "Wan's way, all weights": Adaptation("i2v", timestep_sampler="shared"),
         f"VTA, LoRA {rank}": Adaptation(rank=rank),
         f"Wan's way, LoRA {rank}": Adaptation("i2v", rank, timestep_sampler="shared"),
-        "control: one clock, all weights": Adaptation(timestep_sampler="shared"),
+        "control: one timestep, all weights": Adaptation(timestep_sampler="shared"),
     }
     for way, adaptation in ways.items():
         most = lab.sizes.budgets[-1] if way in list(ways)[:2] else lab.sizes.shorter
@@ -132,7 +132,7 @@ def preserved(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, An
     ways = {
         "VTA, all weights": Adaptation(),
         "Wan's way, all weights, without its picture": Adaptation("i2v", timestep_sampler="shared"),
-        "control: one clock, all weights": Adaptation(timestep_sampler="shared"),
+        "control: one timestep, all weights": Adaptation(timestep_sampler="shared"),
     }
     shares = lab.sizes.budgets[2::3]
     for label, adaptation in ways.items():
@@ -158,7 +158,7 @@ def exactness(lab: Lab) -> dict[str, Any]:
         many = base(x, tau[:, None].expand(-1, shape[2]), **cond)
         one = base.dit.to_diffusers().to(base.device)(x, 1000 * tau, cond["text"]).sample
         room = ImageToVideo.from_base(base).eval()(x, tau[:, None].expand(-1, shape[2]), **cond)
-    differences = {"clock per frame": (many - one).abs().max().item(), "Wan's way": (room - many).abs().max().item()}
+    differences = {"timestep per frame": (many - one).abs().max().item(), "Wan's way": (room - many).abs().max().item()}
     return {"largest difference": differences, "of outputs up to": one.abs().max().item()}
 
 
@@ -170,11 +170,11 @@ SAMPLERS: dict[str, dict[str, Any]] = {
     "first frame clean, the rest alike": {"timestep_sampler": "shared", "clean": (0,)},
     "non-decreasing": {"timestep_sampler": "nondecreasing"},
 }
-"""Table 2 of the paper, and the draw of AR-Diffusion."""
+"""Table 2 of the paper, and that of AR-Diffusion."""
 
 
 @checked
-def draws(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
+def timestep_samplers(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     """How timesteps are sampled in training: six ways, each uniform and with shift 3 and 5, at strengths 1 and 1.4.
 
     Args:
@@ -186,9 +186,9 @@ def draws(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
         for shift in lab.sizes.shifts:
             adaptation = Adaptation(rank=lab.sizes.ranks[1], shift=shift, **options)
             for strength in (1.0, 1.4):
-                key = {"draw": label, "shift": shift, "strength": strength}
+                key = {"timestep_sampler": label, "shift": shift, "strength": strength}
                 store.row(key, _adapted, lab, trainer, adaptation, strength)
-            key = {"draw": label, "shift": shift, "task": "text_to_video"}
+            key = {"timestep_sampler": label, "shift": shift, "task": "text_to_video"}
             store.row(key, _adapted, lab, trainer, adaptation, 1.0, spoken=True)
     return {}
 

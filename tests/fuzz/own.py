@@ -2,7 +2,7 @@
 # ruff: noqa: E501, tables of values
 
 _FILE = "small_models.zoo.find_checkpoint('nano-vta')"
-_NAMES = ("cost", "preserved", "draws", "lora", "steps", "noise", "tasks", "schedules", "inside", "suite")
+_NAMES = ("cost", "preserved", "timestep_samplers", "lora", "steps", "noise", "tasks", "schedules", "inside", "suite")
 _TABLE = [
     text for name in _NAMES for text in (f"found({name!r})", *(f"damaged({name!r}, {seed})" for seed in range(100)))
 ]
