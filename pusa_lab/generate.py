@@ -16,14 +16,15 @@ from torch import Tensor
 
 from pusa_lab.arguments import ArgumentError, calling, checked
 from pusa_lab.conditions import Conditions, place
-from pusa_lab.guidance import MOST_SCALE, Guided, Guider, calls, guide, guider_name, guider_named, num_layers, text_cfg
+from pusa_lab.guidance import Guided, Guider, calls, guide, guider_named, num_layers, text_cfg
+from pusa_lab.guidance.guided import MOST_SCALE
 from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import SOLVERS, Solver, State, sample_steps
-from pusa_lab.schedules import SCHEDULES, as_matrix, as_schedule, faults
-from pusa_lab.schedules.functions import call, schedule_name
-from pusa_lab.sentences import counted, listed
+from pusa_lab.schedules import SCHEDULES, as_matrix, as_schedule, schedule_name
+from pusa_lab.schedules.functions import call
+from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST, Task, text_to_video
-from pusa_lab.timesteps import velocity_of
+from pusa_lab.timesteps import velocity_by
 from pusa_lab.types import Cond, Denoiser, Schedule, Tau, Video, VideoModel
 
 MOST_STEPS = 10_000
@@ -75,8 +76,6 @@ class Asked:
     """(x, tau, **cond) -> v."""
     times: int = 0
     """So far."""
-    finite: Tensor | bool = True
-    """Whether all its velocities were."""
 
     @property
     def num_layers(self) -> int | None:
@@ -86,9 +85,7 @@ class Asked:
     def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
         """The denoiser's velocity."""
         self.times += 1
-        v = velocity_of(self.denoiser, x, tau, **cond)
-        self.finite = self.finite & torch.isfinite(v).all()  # not read here: that would make a GPU wait
-        return v
+        return velocity_by("the denoiser", self.denoiser, x, tau, **cond)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +200,7 @@ def prepare(
     x = conditions.start(eps, matrix[0].to(eps).expand(len(prompts), -1))
     if getattr(solver, "seed", 0) is None:
         solver = replace(solver, seed=seed)  # type: ignore[type-var]
-    denoiser = _bound(guide(guider, asked, null=null, **given), cond, asked, guider_name(guider))
+    denoiser = _bound(guide(guider, asked, null=null, **given), cond)
     return Run(denoiser, x, matrix, conditions, solver, seed, asked)
 
 
@@ -300,16 +297,9 @@ def _try(guider: Guider, model: Asked, x: Video, tau: Tau, given: dict[str, Any]
         return  # someone's own guider reads the caption, of which there is none yet
 
 
-def _bound(denoiser: Denoiser, cond: Cond, model: Asked, guider: str) -> Guided:
-    """The same with its caption: (x, tau) -> v. NaN of a finite model is the guider's."""
-
-    def velocity(x: Video, tau: Tau) -> Video:
-        v = denoiser(x, tau, **cond)
-        if not torch.isfinite(v).all() and model.finite:
-            raise ValueError(f"{guider} returned NaN or infinity, although the model did not: correct its function.")
-        return v
-
-    return Guided(velocity, calls(denoiser))
+def _bound(denoiser: Denoiser, cond: Cond) -> Guided:
+    """The same with its caption: (x, tau) -> v."""
+    return Guided(lambda x, tau: denoiser(x, tau, **cond), calls(denoiser))
 
 
 def _matrix(
@@ -317,22 +307,14 @@ def _matrix(
 ) -> Schedule:
     """The matrix (rows, f) that was asked for, checked."""
     if isinstance(schedule, Tensor):
-        return _valid(as_matrix(schedule, steps, frames, shift), "")
+        return as_schedule(as_matrix(schedule, steps, frames, shift), name="the matrix")
     steps = _count("steps", 10 if steps is None else steps, MOST_STEPS)
     if steps * frames > MOST_LEVELS:
         raise ValueError(
             f"{steps:,} steps of {frames:,} latent frames are more than {MOST_LEVELS:,} levels: ask for fewer."
         )
-    found = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule
-    name = schedule_name(schedule)
-    return _valid(call(name, found, steps, frames, shift, own_shift), f"{name} returned ")
-
-
-def _valid(matrix: Schedule, whose: str) -> Schedule:
-    """The matrix as the sampling loop takes it; every frame must end clean."""
-    if found := faults(matrix):
-        raise ValueError(f"{whose}not a schedule: {listed(found)}.")
-    return as_schedule(matrix)
+    found, name = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule, schedule_name(schedule)
+    return as_schedule(call(name, found, steps, frames, shift, own_shift), name=name)
 
 
 def _check_seeds(seeds: list[int], prompts: list[str], negatives: list[str]) -> None:

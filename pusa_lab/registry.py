@@ -2,12 +2,12 @@
 
 import ast
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from keyword import iskeyword
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pusa_lab.arguments import ArgumentError, calling, checked
 from pusa_lab.sentences import shown
@@ -25,7 +25,7 @@ class Registry(MutableMapping[str, T]):
     """
 
     @checked
-    def __init__(self, kind: str, group: str, members: Mapping[str, T], *fits: type | str) -> None:
+    def __init__(self, kind: str, group: str, members: Mapping[str, Any] | Sequence[Any], *fits: type | str) -> None:
         self.kind = kind
         """In words, for error sentences: "schedule"."""
         self.group = group
@@ -34,7 +34,8 @@ class Registry(MutableMapping[str, T]):
         """What a member must be, one of them: a type, or the signature of a function, such as "(steps, frames,
         shift=1.0) -> noise levels". It is called with these arguments, those with = by name if it has them; ... stands
         for settings that have no default. Nothing here accepts everything."""
-        self._own = dict(members)
+        self._own: dict[str, T] = {}
+        self._own |= members if isinstance(members, Mapping) else {one.__name__: one for one in members}
         self._added: dict[str, T] = {}
 
     def register(self, member: Any, name: str | None = None) -> Any:
@@ -83,17 +84,6 @@ class Registry(MutableMapping[str, T]):
             raise ArgumentError(f"unknown {self.kind} {name!r:.60}: choose one of {', '.join(self)}.")
         return self[name]
 
-    @checked
-    def misfit(self, name: str, settings: Collection[str]) -> str:
-        """What is wrong with the settings that are written for a member, in words; "" if nothing is.
-
-        Args:
-            name: of the member.
-            settings: their names.
-        """
-        places, named = self._arguments()
-        return misfit(cast(Any, self[name]), settings, len(places), named)
-
     def __getitem__(self, name: str) -> T:
         for members in (self._own, self._added):
             if name in members:
@@ -133,8 +123,8 @@ class Registry(MutableMapping[str, T]):
         """Names of the arguments that a member is called with: by place, and by name if it has them."""
         written = next((one for one in self.fits if isinstance(one, str)), "()")
         names = [word.strip() for word in written[1 : written.index(")")].split(",") if word.strip(" .")]
-        named = [word.partition("=")[0] for word in names if "=" in word]
-        return [word for word in names if "=" not in word and "*" not in word], named
+        places = [word for word in names if "=" not in word and "*" not in word]
+        return places, [word.partition("=")[0] for word in names if "=" in word]
 
     def _fault(self, member: Any) -> str:
         """What keeps an object from being a member, in words; "" if nothing does."""
@@ -154,7 +144,7 @@ class Registry(MutableMapping[str, T]):
         places, named = self._arguments()
         try:
             signature = inspect.signature(member)
-        except ValueError:  # functions written in C may have none
+        except (TypeError, ValueError):  # functions written in C may have none
             return True
         bind = signature.bind_partial if any("..." in str(one) for one in self.fits) else signature.bind
         try:
@@ -188,7 +178,7 @@ def _loaded(point: EntryPoint) -> Any:
 
 @checked
 def misfit(function: Callable[..., Any], settings: Collection[str], places: int, named: Collection[str] = ()) -> str:
-    """What is wrong with the settings of a function: it does not have one, or lacks one; "" if they fit.
+    """What is wrong with the settings of a function: it does not have one, or needs one; "" if they fit.
 
     Args:
         function: what is called.
@@ -196,24 +186,28 @@ def misfit(function: Callable[..., Any], settings: Collection[str], places: int,
         places: number of arguments that are given before them, by place; no settings.
         named: arguments that are given by name if the function has them; no settings either, unless they are set.
     """
-    takes = _settings_of(function, places)
-    listed = f"settings of it are {', '.join(key for key in takes if key not in named) or 'none'}"
-    if not _is_open(function) and (other := [name for name in settings if name not in takes]):
-        near = "".join(f"did you mean {name}? The " for name in get_close_matches(other[0], takes, 1))
-        return f"has no setting {other[0]!r:.40}: {near or 'the '}{listed}"
+    takes, is_open = _settings_of(function, places)
+    if not is_open and (other := [name for name in settings if name not in takes]):
+        near = get_close_matches(other[0], takes, 1) or [key for key in takes if other[0] and key.startswith(other[0])]
+        listed = f"settings of it are {', '.join(key for key in takes if key not in named) or 'none'}"
+        return f"has no setting {other[0]!r:.40}: {f'did you mean {near[0]!r}? The ' if near else 'the '}{listed}"
     given = {*settings, *named}
     if lacks := [key for key, one in takes.items() if one.default is one.empty and key not in given]:
-        return f"needs {' and '.join(lacks)}: write the settings with it, as in 'apg(scale=5)' or partial(apg, scale=5)"
+        written = ", ".join(f"{key}=..." for key in lacks)
+        name = getattr(function, "__name__", type(function).__name__)
+        return f"needs {' and '.join(lacks)}: set it, as in '{name}({written})' or partial({name}, {written})"
     return ""
 
 
-def _settings_of(function: Callable[..., Any], places: int) -> dict[str, inspect.Parameter]:
-    parameters = list(inspect.signature(function).parameters.items())
-    return {k: p for k, p in parameters[places:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-
-
-def _is_open(function: Callable[..., Any]) -> bool:
-    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values())
+def _settings_of(function: Callable[..., Any], places: int) -> tuple[dict[str, inspect.Parameter], bool]:
+    """The parameters behind the first ones, and whether the function takes any others by name."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # functions written in C may have no signature
+        return {}, True
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    is_open = any(one.kind is one.VAR_KEYWORD for one in parameters)
+    return {one.name: one for one in parameters[places:] if one.kind not in several}, is_open
 
 
 @checked
@@ -228,15 +222,14 @@ def written_calls(text: str, registry: Registry[Callable[..., Any]]) -> list[tup
 
     Raises:
         ArgumentError: a name is unknown, or a setting is unknown, missing, not finite or without its name.
-        ValueError: the text is not written so.
+        ValueError: the text is not written so, or a call in turn refuses its settings.
     """
     try:
-        tree = ast.parse(text[:LONGEST_TEXT].strip(), mode="eval").body
-        return [_call(part, registry) for part in _joined(tree)]
-    except ArgumentError:
-        raise
-    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
-        raise ValueError("give a name with its settings, such as name(setting=1).") from None
+        if len(text) > LONGEST_TEXT or "\0" in text:
+            raise SyntaxError(text)
+        return [_call(part, registry) for part in _joined(ast.parse(text.strip(), mode="eval").body)]
+    except (SyntaxError, RecursionError, MemoryError):
+        raise ValueError(f"{text!r:.80} is not a name with settings, such as name(setting=1).") from None
 
 
 def _joined(tree: ast.expr) -> list[ast.expr]:
@@ -247,33 +240,35 @@ def _joined(tree: ast.expr) -> list[ast.expr]:
 def _call(tree: ast.expr, registry: Registry[Callable[..., Any]]) -> tuple[str, dict[str, Any]]:
     call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
     name = call.func.id if isinstance(call.func, ast.Name) else ""
-    names = [keyword.arg for keyword in call.keywords]
-    if not name or None in names or len(set(names)) < len(names):
+    names = [str(keyword.arg or "") for keyword in call.keywords]
+    if not name or "" in names or len(set(names)) < len(names):
         raise SyntaxError(name)
-    registry.find(name)
+    function, (places, named) = registry.find(name), registry._arguments()
     what = f"the {registry.kind} {name}"
     if call.args:
-        raise ArgumentError(f"{what} {_unnamed(call.args[0], registry, name)}.")
-    if fault := registry.misfit(name, [str(one) for one in names]):
+        takes = [key for key in _settings_of(function, len(places))[0] if key not in named]
+        written = f"{ast.unparse(call.args[0]):.40}"
+        cure = (
+            f"takes its settings by name: write {takes[0]}={written}"
+            if takes
+            else f"has no settings: leave {written} out"
+        )
+        raise ArgumentError(f"{what} {cure}.")
+    if fault := misfit(function, names, len(places), named):
         raise ArgumentError(f"{what} {fault}.")
-    return name, {str(one.arg): _value(f"{what}: {one.arg}", one.value, registry) for one in call.keywords}
-
-
-def _unnamed(tree: ast.expr, registry: Registry[Callable[..., Any]], name: str) -> str:
-    places, named = registry._arguments()
-    takes = [key for key in _settings_of(registry[name], len(places)) if key not in named]
-    written = ast.unparse(tree)
-    if not takes:
-        return f"has no settings: leave {written:.40} out"
-    return f"takes its settings by name: write {takes[0]}={written:.40}"
+    return name, {
+        key: _value(f"{what}: {key}", one.value, registry) for key, one in zip(names, call.keywords, strict=True)
+    }
 
 
 def _value(what: str, tree: ast.expr, registry: Registry[Callable[..., Any]]) -> Any:
-    if (written := ast.unparse(tree)).lstrip("+-") in ("nan", "inf"):
-        raise ArgumentError(f"{what}={written}: give a finite number.")
-    if not isinstance(tree, ast.Name | ast.Call):
+    written = f"{what}={ast.unparse(tree):.40}"
+    if any(isinstance(node, ast.Name) and node.id in ("nan", "inf") for node in ast.walk(tree)):
+        raise ArgumentError(f"{written}: give finite numbers.")
+    if isinstance(tree, ast.Name | ast.Call) and ast.unparse(getattr(tree, "func", tree)) in registry:
+        name, settings = _call(tree, registry)
+        return registry[name](**settings)
+    try:
         return ast.literal_eval(tree)
-    if isinstance(tree, ast.Name | ast.Call) and ast.unparse(getattr(tree, "func", tree)) not in registry:
-        raise ArgumentError(f"{what}={written:.40}: give a value as Python writes it, or a {registry.kind}.")
-    name, settings = _call(tree, registry)
-    return registry[name](**settings)
+    except (ValueError, TypeError):
+        raise ArgumentError(f"{written}: give a value as Python writes it, or a {registry.kind}.") from None

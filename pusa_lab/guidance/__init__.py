@@ -7,12 +7,11 @@ from pusa_lab.guidance.guided import Guided, around, calls, num_layers
 from pusa_lab.guidance.history import Term, fractional, history_guidance, picture_guidance, temporal, vanilla
 from pusa_lab.guidance.layers import layer_indices, skip_layer_guidance
 from pusa_lab.guidance.projected import apg, cfg_zero_star
-from pusa_lab.guidance.registry import GUIDERS, Guider, chain, guide, guider_name, guider_named
-from pusa_lab.guidance.text import MOST_SCALE, Scale, text_cfg
+from pusa_lab.guidance.registry import GUIDERS, Guider, chain, guide, guider_named
+from pusa_lab.guidance.text import Scale, text_cfg
 
 __all__ = [
     "GUIDERS",
-    "MOST_SCALE",
     "Guided",
     "Guider",
     "Scale",
@@ -24,7 +23,6 @@ __all__ = [
     "chain",
     "fractional",
     "guide",
-    "guider_name",
     "guider_named",
     "history_guidance",
     "layer_indices",

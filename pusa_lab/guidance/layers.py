@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.guidance.guided import Guided, around, num_layers
-from pusa_lab.guidance.text import MOST_SCALE, Interval, Scale, _check_interval, _inside, _of_frames, _scales
+from pusa_lab.guidance.guided import MOST_SCALE, Guided, around, num_layers
+from pusa_lab.guidance.text import Interval, Scale, _check_interval, _inside, _of_frames, _scales
 from pusa_lab.sentences import counted
 from pusa_lab.timesteps import per_frame, velocity_of
 from pusa_lab.types import Cond, Denoiser, Tau, Video
@@ -65,7 +65,7 @@ def skip_layer_guidance(
     scales, skipped = _scales(scale), _of_model(denoiser, layers)
     _check_interval(interval)
     if not abs(weight) <= MOST_SCALE:
-        raise ValueError(f"weight={weight}: give a number from -{MOST_SCALE:,} to {MOST_SCALE:,}; 0 is none.")
+        raise ValueError(f"weight={weight}: give a number of at most {MOST_SCALE:,}; 0 is none.")
 
     def guided(x: Video, tau: Tau, **cond: object) -> Video:
         s = per_frame(_of_frames(scales, tau, x), x)

@@ -2,12 +2,11 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 from pusa_lab.arguments import ArgumentError, checked, returned
-from pusa_lab.guidance.guided import Guided, num_layers
+from pusa_lab.guidance.guided import Guided, calls, num_layers
 from pusa_lab.guidance.history import history_guidance, picture_guidance
 from pusa_lab.guidance.layers import skip_layer_guidance
 from pusa_lab.guidance.projected import apg, cfg_zero_star
@@ -23,7 +22,7 @@ sets the rest."""
 
 _ALL = (text_cfg, apg, cfg_zero_star, skip_layer_guidance, history_guidance, picture_guidance)
 GUIDERS: Registry[Guider] = Registry(
-    "guider", "pusa_lab.guiders", {f.__name__: f for f in _ALL}, "(denoiser, null=, known=, eps=, ...) -> denoiser"
+    "guider", "pusa_lab.guiders", _ALL, "(denoiser, null=, known=, eps=, ...) -> denoiser"
 )
 """Name -> guider. `GUIDERS.register` adds one."""
 
@@ -59,35 +58,22 @@ def guide(guider: Guider, denoiser: Denoiser, **given: Any) -> Denoiser:
         ValueError: a setting is missing, or is refused by the guider; or it returns no function.
     """
     function, settings = (guider.func, guider.keywords) if isinstance(guider, partial) else (guider, {})
-    name = guider_name(guider)
+    name = f"the guider {getattr(function, '__name__', type(function).__name__)}"
     try:
         takes = inspect.signature(function).parameters
         free = {k: v for k, v in given.items() if k in takes and k not in settings}
         inspect.signature(guider).bind(denoiser, **free)
     except (TypeError, ValueError):
-        fault = misfit(function, settings, 1, given)
-        raise ArgumentError(
-            f"{name} {fault or 'takes no denoiser: give a function (denoiser, ...) -> denoiser'}."
-        ) from None
+        fault = misfit(function, settings, 1, given) or "takes no denoiser: give a function (denoiser, ...) -> denoiser"
+        raise ArgumentError(f"{name} {fault}.") from None
     try:
         found = returned(guider(denoiser, **free), Denoiser, name)
     except ValueError as error:
         if not str(error).startswith("the guider"):  # of a chain, the one inside is told
             error.args = (f"{name}: {error}",)
         raise
-    plain = found if isinstance(found, Guided) else Guided(found, 1, num_layers(found))
-    return replace(plain, velocity=partial(velocity_by, f"the denoiser of {name}", plain.velocity))
-
-
-@checked
-def guider_name(guider: Guider) -> str:
-    """What to call a guider in a sentence: "the guider apg".
-
-    Args:
-        guider: perhaps with settings by functools.partial.
-    """
-    function = guider.func if isinstance(guider, partial) else guider
-    return f"the guider {getattr(function, '__name__', type(function).__name__)}"
+    remembers = isinstance(found, Guided) and found.remembers
+    return Guided(partial(velocity_by, f"the denoiser of {name}", found), calls(found), num_layers(found), remembers)
 
 
 @checked
@@ -102,8 +88,8 @@ def guider_named(text: str) -> Guider:
     """
     try:
         written = written_calls(text, GUIDERS)
-    except ArgumentError:
-        raise
+    except ArgumentError as error:
+        raise ArgumentError(f"guidance={text!r:.80}: {error}") from error
     except ValueError:
         raise ValueError(
             f"guidance is {text!r:.80}: give a number, or one of {', '.join(GUIDERS)} with its settings, such as "

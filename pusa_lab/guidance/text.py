@@ -8,15 +8,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.guidance.guided import Guided, around
+from pusa_lab.guidance.guided import MOST_SCALE, Guided, around
 from pusa_lab.sentences import counted
 from pusa_lab.timesteps import per_frame, velocity_of
 from pusa_lab.types import Cond, Denoiser, Tau, Video
 
 Scale: TypeAlias = float | int | Float[Tensor, " f"]
 """One for all frames, or one each."""
-MOST_SCALE = 1_000_000
-"""A larger scale is taken for a mistake; it would overflow."""
 Interval: TypeAlias = tuple[float | int, float | int]
 """(low, high): the noise levels in [0, 1], ends included, at which a frame is guided."""
 
@@ -84,9 +82,7 @@ def _against_null(
 def _scales(scale: Scale) -> Tensor:
     scales = torch.as_tensor(scale, dtype=torch.float64)
     if scales.ndim > 1 or not (scales.abs() <= MOST_SCALE).all():
-        raise ValueError(
-            f"scale={scales.tolist()}: give one number from -{MOST_SCALE:,} to {MOST_SCALE:,}, or one for each frame."
-        )
+        raise ValueError(f"scale={scales.tolist()}: give one number of at most {MOST_SCALE:,}, or one for each frame.")
     return scales
 
 

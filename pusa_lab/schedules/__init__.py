@@ -54,10 +54,7 @@ from pusa_lab.types import Schedule
 
 _ZOO = (synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rolling, blockwise, staircase)
 SCHEDULES: Registry[Callable[..., Schedule]] = Registry(
-    "schedule",
-    "pusa_lab.schedules",
-    {f.__name__: f for f in _ZOO},
-    "(steps, frames, shift=1.0) -> noise levels (rows, f)",
+    "schedule", "pusa_lab.schedules", _ZOO, "(steps, frames, shift=1.0) -> noise levels (rows, f)"
 )
 """The zoo: name -> function (steps, frames, ..., shift=..., grid=...) -> schedule. `SCHEDULES.register` adds one."""
 
@@ -129,6 +126,7 @@ __all__ = [
     "rolling",
     "rolling_window",
     "scale_columns",
+    "schedule_name",
     "shift_levels",
     "staircase",
     "starts_as_noise",

@@ -5,8 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from pusa_lab.arguments import blaming, called, returned
-from pusa_lab.sentences import counted
+from pusa_lab.arguments import check_takes, returned
 from pusa_lab.types import Schedule
 
 
@@ -28,7 +27,7 @@ def call(
         Noise levels (rows, f).
 
     Raises:
-        ValueError: the function cannot be called this way, fails, takes no shift although the user gave one, or does
+        ValueError: the function cannot be called this way, takes no shift although the user gave one, or does
             not return a matrix with one column per frame.
     """
     options = {"shift": own_shift if shift is None else shift}
@@ -37,17 +36,19 @@ def call(
         options = options if any(p.name == "shift" or p.kind is p.VAR_KEYWORD for p in takes) else {}
     if shift is not None and not options:
         raise ValueError(f"{name} takes no shift, but shift={shift} was given: leave it out.")
-    with blaming(name):
-        matrix = called(name, schedule, {"steps": steps, "frames": frames}, **options)
-    if (matrix := returned(matrix, Schedule, name)).shape[1] != frames:
-        raise ValueError(f"{name} returned {counted(matrix.shape[1], 'column')} for {counted(frames, 'frame')}.")
+    check_takes(name, schedule, {"steps": steps, "frames": frames}, **options)
+    if (matrix := returned(schedule(steps, frames, **options), Schedule, name)).shape[1] != frames:
+        raise ValueError(f"{name} returned {matrix.shape[1]} columns for frames={frames}: return one per frame.")
     return matrix
 
 
 def schedule_name(schedule: object) -> str:
-    """What to call a schedule in a sentence: "the schedule pyramid".
+    """What to call a schedule in a sentence: "the schedule pyramid"; "" for a matrix, which has no name.
 
     Args:
-        schedule: its name, or its function.
+        schedule: a name, a function, or noise levels.
     """
-    return f"the schedule {schedule if isinstance(schedule, str) else getattr(schedule, '__name__', 'given')}"
+    function = getattr(schedule, "func", schedule)  # of functools.partial
+    name = schedule if isinstance(schedule, str) else getattr(function, "__name__", "")
+    named = f"the schedule {name}" if name.isidentifier() else "the schedule's function"
+    return named if isinstance(schedule, str) or callable(schedule) else ""

@@ -11,10 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.arguments import checked, listed, returned, shown
 from pusa_lab.registry import Registry
 from pusa_lab.schedules.checks import ROUNDING, faults, snapped
-from pusa_lab.sentences import listed
 from pusa_lab.types import Levels
 
 Grid: TypeAlias = str | Callable[[int], Tensor] | Sequence[float | int] | Levels
@@ -231,10 +230,7 @@ def _made(grid: Callable[[int], Tensor], steps: int) -> Float[Tensor, " rows"]:
 
 
 GRIDS: Registry[Callable[..., Tensor]] = Registry(
-    "grid",
-    "pusa_lab.grids",
-    {f.__name__: f for f in (linear, wan, cosine, karras, logit_normal)},
-    "(steps) -> levels (steps + 1,)",
+    "grid", "pusa_lab.grids", (linear, wan, cosine, karras, logit_normal), "(steps) -> levels (steps + 1,)"
 )
 """Name -> function (steps, ...) -> levels."""
 

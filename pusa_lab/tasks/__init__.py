@@ -236,10 +236,7 @@ def frame_table(geometry: Geometry, frames: int | None = None) -> str:
 TASKS: Registry[Callable[..., Task]] = Registry(
     "task",
     "pusa_lab.tasks",
-    {
-        f.__name__: f
-        for f in (text_to_video, image_to_video, start_end, loop, transition, keyframes, completion, extension)
-    },
+    (text_to_video, image_to_video, start_end, loop, transition, keyframes, completion, extension),
     "(...) -> Task",
 )
 """Name -> function that makes a task of pictures and clips. `TASKS.register` adds one."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pusa_lab.arguments import blaming, checked, returned
+from pusa_lab.arguments import ArgumentError, checked, returned
 from pusa_lab.losses import WEIGHTS
 from pusa_lab.registry import Registry, written_calls
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS, TimestepSampler, shift_timesteps
@@ -182,16 +182,19 @@ class TrainConfig:
         except ValueError as error:
             raise ValueError(f"{field}={text!r:.60}: {error}") from error
         if len(written) > 1:
-            raise ValueError(f"{field}={text!r:.60} are {len(written)} of them: give one {registry.kind}.")
+            raise ArgumentError(f"{field}={text!r:.60} names {len(written)} of them: give one {registry.kind}.")
         ((name, settings),) = written
         return partial(registry[name], **settings)
 
     def _fitting(self, field: str, function: Callable[..., Any], *args: Any) -> Any:
         try:
-            with blaming(f"the function of {field}"):
-                return function(*args)
+            return function(*args)
         except ValueError as error:
             raise ValueError(f"{field}={getattr(self, field)!r:.60}: {error}") from error
+        except TypeError as error:
+            raise ValueError(
+                f"{field}={getattr(self, field)!r:.60} fails with these settings: give others, or correct its function."
+            ) from error
 
     @checked
     def accumulate(self, processes: int) -> int:
