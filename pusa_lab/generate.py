@@ -266,11 +266,13 @@ def _guider(guidance: float | Float[Tensor, " f"] | str | Guider, frames: int) -
     if isinstance(guidance, str):
         return guider_named(guidance)
     if isinstance(guidance, Tensor):
-        if len(guidance) != frames or not (guidance.abs() <= MOST_SCALE).all():
+        if len(guidance) != frames:
             raise ValueError(
                 f"guidance of {counted(len(guidance), 'number')} for {counted(frames, 'latent frame')}: give one "
-                f"number from -{MOST_SCALE:,} to {MOST_SCALE:,}, or one per latent frame."
+                f"finite number, or one per latent frame."
             )
+        if not (guidance.abs() <= MOST_SCALE).all():
+            raise ValueError(f"guidance={guidance.tolist()}: give numbers from -{MOST_SCALE:,} to {MOST_SCALE:,}.")
     elif callable(guidance):
         return guidance
     elif not abs(guidance) <= MOST_SCALE:

@@ -135,7 +135,7 @@ class Registry(MutableMapping[str, T]):
             return f"is a class: give {words}"
         if not callable(member) or len(self._types()) == len(self.fits):
             return f"is {shown(member)}: give {words}"
-        return "" if self._can_be_called(member) else f"takes {inspect.signature(member)}: give {words}"
+        return "" if self._can_be_called(member) else f"takes {_without_types(member)}: give {words}"
 
     def _types(self) -> tuple[type, ...]:
         return tuple(one for one in self.fits if isinstance(one, type))
@@ -152,6 +152,12 @@ class Registry(MutableMapping[str, T]):
         except TypeError:
             return False
         return True
+
+
+def _without_types(function: Callable[..., Any]) -> inspect.Signature:
+    signature = inspect.signature(function)
+    plain = [one.replace(annotation=one.empty) for one in signature.parameters.values()]
+    return signature.replace(parameters=plain, return_annotation=signature.empty)
 
 
 @cache
@@ -189,13 +195,15 @@ def misfit(function: Callable[..., Any], settings: Collection[str], places: int,
     takes, is_open = _settings_of(function, places)
     if not is_open and (other := [name for name in settings if name not in takes]):
         near = get_close_matches(other[0], takes, 1) or [key for key in takes if other[0] and key.startswith(other[0])]
-        listed = f"settings of it are {', '.join(key for key in takes if key not in named) or 'none'}"
-        return f"has no setting {other[0]!r:.40}: {f'did you mean {near[0]!r}? The ' if near else 'the '}{listed}"
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        listed = ", ".join(key for key in takes if key not in named)
+        its = f"{'Its' if near else 'its'} settings are {listed}" if listed else "it has none"
+        return f"has no setting {other[0]!r:.40}: {meant}{its}"
     given = {*settings, *named}
     if lacks := [key for key, one in takes.items() if one.default is one.empty and key not in given]:
-        written = ", ".join(f"{key}=..." for key in lacks)
-        name = getattr(function, "__name__", type(function).__name__)
-        return f"needs {' and '.join(lacks)}: set it, as in '{name}({written})' or partial({name}, {written})"
+        name, written = getattr(function, "__name__", ""), ", ".join(f"{key}=..." for key in lacks)
+        example = f", as in '{name}({written})' or partial({name}, {written})" if name.isidentifier() else ""
+        return f"needs {' and '.join(lacks)}: set {'it' if len(lacks) == 1 else 'them'}{example}"
     return ""
 
 

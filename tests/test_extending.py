@@ -82,6 +82,54 @@ def test_a_mode_that_loses_rows_is_told(nano_vta):
         pl.generate(nano_vta, PROMPT, pl.tasks.image_to_video(read_picture(STILL), mode="short"))
 
 
+@pytest.mark.parametrize(
+    ("levels", "sentence"),
+    [
+        (lambda column, m: 2 + 0 * column, "row 0: 2 is outside"),
+        (lambda column, m: column - 1, "row 1: -0.1 is outside"),
+        (lambda column, m: column * float("nan"), "row 0: nan is outside"),
+        (lambda column, m: column.flip(0), "row 1: 0.1 rises above the row before"),
+        (lambda column, m: column.clamp(min=0.5), "row 10: 0.5 should be 0: every frame ends clean"),
+    ],
+)
+def test_levels_that_are_not_valid_are_told_of_the_mode(levels, sentence, nano_vta):
+    pl.tasks.MODES.register(pl.tasks.Mode(levels=levels), name="mine")
+    with pytest.raises(ValueError, match=f"the mode mine returned levels that are not valid: {sentence}") as caught:
+        pl.generate(nano_vta, PROMPT, pl.tasks.image_to_video(read_picture(STILL), mode="mine"))
+    assert "whole" not in str(caught.value) and "denoiser" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("levels", "sentence"),
+    [
+        (0.5, r"tasks.Mode: levels is 0.5 \(a float\): give a function"),
+        (lambda c: c, "function of 2 arguments or more"),
+    ],
+)
+def test_a_mode_without_a_fitting_function_is_refused(levels, sentence, as_user):
+    with pytest.raises(ValueError, match=sentence):
+        pl.tasks.Mode(levels=levels)
+
+
+@pytest.mark.parametrize(
+    ("maker", "sentence"),
+    [
+        (lambda: 3, "the timestep sampler mine returned 3 .an int.: it must return a function"),
+        (lambda: lambda batch: 3, "the timestep sampler mine returned a function: it must return a function of 3 arg"),
+    ],
+)
+def test_a_maker_that_makes_no_timestep_sampler_is_told(maker, sentence):
+    pl.schedules.TIMESTEP_SAMPLERS.register(maker, name="mine")
+    with pytest.raises(ValueError, match=sentence):
+        TrainConfig(timestep_sampler="mine")
+
+
+def test_a_schedule_of_another_number_of_frames_is_told_by_its_name(nano_vta):
+    pl.schedules.SCHEDULES.register(lambda steps, frames: pl.schedules.synchronous(steps, 5), name="five")
+    with pytest.raises(ValueError, match="generate: the schedule five returned 5 columns for frames=8: return one per"):
+        pl.generate(nano_vta, PROMPT, schedule="five", frames=8)
+
+
 def test_a_timestep_sampler_and_a_weight_take_settings_in_a_configuration():
     config = TrainConfig(timestep_sampler="two_groups(split=3)", weight="middle(power=2)")
     tau = config.make_timestep_sampler()(500, 8, torch.Generator().manual_seed(0))
@@ -96,10 +144,26 @@ def test_a_timestep_sampler_and_a_weight_take_settings_in_a_configuration():
     ("field", "text", "sentence"),
     [
         ("weight", "centre", "weight='centre': unknown weight 'centre': choose one of uniform, bell"),
-        ("weight", "middle(force=2)", r"weight='middle\(force=2\)': .*force"),
+        (
+            "weight",
+            "middle(force=2)",
+            r"weight='middle\(force=2\)': the weight middle has no setting 'force': its settings",
+        ),
+        ("weight", "middle(pow=2)", "has no setting 'pow': did you mean 'power'"),
+        ("weight", "middle(power='a')", "fails with these settings: give others, or correct its function"),
+        ("weight", "bell(x=1)", r"weight='bell\(x=1\)': the weight bell has no setting 'x': it has none"),
+        ("timestep_sampler", "mixed(p=2)", "the timestep sampler mixed has no setting 'p': did you mean 'p_async'"),
+        ("timestep_sampler", "mixed(p_async=nan)", "the timestep sampler mixed: p_async=nan: give finite numbers"),
+        ("timestep_sampler", "shared(3)", "the timestep sampler shared has no settings: leave 3 out"),
+        ("timestep_sampler", "direct", "unknown timestep sampler 'direct': choose one of shared, independent"),
+        ("timestep_sampler", "clean_prefix(k=2, rest=two)", "clean_prefix: rest=two: give a value as Python writes it"),
         ("weight", "min_snr(gamma=-1)", r"weight='min_snr\(gamma=-1\)': .*gamma=-1"),
         ("timestep_sampler", "two_groups(split=3", r"is not a name with settings"),
-        ("timestep_sampler", "two_groups | shared", r"unknown timestep sampler 'two_groups \| shared'"),
+        (
+            "timestep_sampler",
+            "two_groups | shared",
+            r"='two_groups \| shared' names 2 of them: give one timestep sampler",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_told(field, text, sentence):

@@ -44,7 +44,10 @@ def dataset(batch, clips, seed=0):
         ({"shift": 0.0}, "shift=0.0"),
         ({"timestep_sampler": "mixed", "p_async": 2.0}, "p_async=2.0"),
         ({"timestep_sampler": "clean_prefix(k=0)"}, "k=0: give the number of history frames"),
-        ({"timestep_sampler": "clean_prefix(2)"}, r"'clean_prefix\(2\)' is not a name with settings"),
+        (
+            {"timestep_sampler": "clean_prefix(2)"},
+            "the timestep sampler clean_prefix takes its settings by name: write k=2",
+        ),
         ({"compile": "foo"}, "compile='foo': choose one of"),
         ({"warmup": -1}, "warmup=-1"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0"),

@@ -144,6 +144,7 @@ class TrainConfig:
         if maker.func is TIMESTEP_SAMPLERS["mixed"]:
             maker = partial(maker.func, **{"p_async": self.p_async, **maker.keywords})
         sampler = self._fitting("timestep_sampler", maker)
+        sampler = returned(sampler, TimestepSampler, f"the timestep sampler {self.timestep_sampler:.60}")
         if (self.t_min, self.t_max) != (0, 1):
             if not (0 <= self.t_min < self.t_max <= 1 and 0 < self.shift < math.inf):
                 raise ValueError(
