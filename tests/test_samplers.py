@@ -213,7 +213,7 @@ def test_a_solver_that_breaks_down_is_told_from_the_denoiser(of_x, row):
     """In the last row too, where no denoiser is asked afterwards."""
 
     def breaks(denoiser, x, tau, tau_next):
-        x_next, v = solvers.euler(denoiser, x, tau, tau_next)
+        x_next, v = SOLVERS["euler"](denoiser, x, tau, tau_next)
         bad = torch.full_like(x, float("nan" if tau_next.mean() < 1.05 - row / 5 else 0))
         return (x_next + bad, v) if of_x else (x_next, v + bad)
 
