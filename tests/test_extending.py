@@ -13,7 +13,7 @@ from pusa_lab.cli import main
 from pusa_lab.data import read_picture
 from pusa_lab.media import read_metadata
 from pusa_lab.training import TrainConfig
-from small_models import suite
+from small_models.evaluation import suite
 from small_models.world import WORLDS, draw_scenes, render
 
 ROOT = Path(__file__).parents[1]
