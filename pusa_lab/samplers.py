@@ -58,7 +58,7 @@ def sample_steps(
         solver: a name in SOLVERS, a function (denoiser, x, tau, tau_next, **cond) -> (x_next, v), or a stateful solver
             such as `solvers.AdamsBashforth(3)`, whose state lasts for this loop only.
         steps: steps of each frame, at least 1; None is 10. Refused when schedule holds noise levels.
-        shift: shift of the grid, positive; None is 1. Refused when schedule holds noise levels.
+        shift: shift of the sigmas, positive; None is 1. Refused when schedule holds noise levels.
         whole: whether every frame must end clean; give False for a part of a schedule, such as
             `schedules.rolling_window`.
         **cond: passed to the denoiser at every call.

@@ -267,4 +267,4 @@ def test_settings_that_a_person_binds_are_checked():
     with pytest.raises(ArgumentError, match=r"lag is 'x' .a str."):
         samplers.sample(lambda x, tau: x, torch.randn(1, 1, 2, 2, 2), functools.partial(schedules.pyramid, lag="x"))
     with pytest.raises(ArgumentError, match=r"rho is 'x' .a str."):
-        schedules.pyramid(4, 3, grid=functools.partial(schedules.grids.karras, rho="x"))
+        schedules.pyramid(4, 3, sigmas=functools.partial(schedules.sigmas.karras, rho="x"))

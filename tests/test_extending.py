@@ -22,7 +22,7 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 PROMPT = "a red circle moves right"
 STILL = ROOT / "notebooks" / "assets" / "still.png"
 REGISTRIES = (
-    *(pl.schedules.SCHEDULES, pl.schedules.GRIDS, pl.schedules.TIMESTEP_SAMPLERS, pl.solvers.SOLVERS),
+    *(pl.schedules.SCHEDULES, pl.schedules.SIGMAS, pl.schedules.TIMESTEP_SAMPLERS, pl.solvers.SOLVERS),
     *(pl.guidance.GUIDERS, pl.tasks.TASKS, pl.tasks.MODES, pl.losses.WEIGHTS, pl.metrics.METRICS, WORLDS),
     pl.models.FAMILIES,
 )

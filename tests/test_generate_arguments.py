@@ -97,7 +97,7 @@ def test_schedules_and_functions_of_all_kinds(model, function, shift, want):
     assert not pl.generate(model, "a", **options).latents.requires_grad
 
 
-def test_grids_of_other_programs_begin_and_end_within_rounding(model):
+def test_sigmas_of_other_programs_begin_and_end_within_rounding(model):
     """Wan's FlowUniPC starts at s .999 / (1 + (s - 1) .999), MAGI's last level is -1.2e-7."""
     sigmas = torch.linspace(0.999, 0.0, 5)
     unipc = (5 * sigmas / (1 + 4 * sigmas))[:, None].repeat(1, 5)

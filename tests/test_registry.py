@@ -180,7 +180,11 @@ SIGNATURE = "(steps, frames, shift=1.0) -> noise levels (rows, f)"
         (pl.schedules.SCHEDULES, "pyramid", f"mine is 'pyramid' (a str): give a function {SIGNATURE}."),
         (pl.schedules.SCHEDULES, of_one, f"of_one takes (steps): give a function {SIGNATURE}."),
         (pl.schedules.SCHEDULES, lambda steps, frames, lag: 0, "takes (steps, frames, lag): give a function"),
-        (pl.schedules.GRIDS, torch.ones(3), "GRIDS.register: mine is a tensor of shape (3,), float32: give a function"),
+        (
+            pl.schedules.SIGMAS,
+            torch.ones(3),
+            "SIGMAS.register: mine is a tensor of shape (3,), float32: give a function",
+        ),
         (
             pl.schedules.TIMESTEP_SAMPLERS,
             sampler,

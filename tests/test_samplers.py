@@ -44,9 +44,9 @@ def test_a_frame_whose_timestep_stands_still_does_not_move_even_for_a_broken_vel
 @pytest.mark.parametrize("solver", ["euler", "heun", "midpoint"])
 def test_equal_columns_are_scalar_sampling_exactly(solver):
     # The scalar sampler of the textbooks, written with one number for time.
-    grid = schedules.shift_levels(schedules.linear(7), 3.0)
+    sigmas = schedules.shift_levels(schedules.linear(7), 3.0)
     x = want = x_start()
-    for t, t_next in itertools.pairwise(grid):
+    for t, t_next in itertools.pairwise(sigmas):
         tau, tau_next = t.expand(B, F), t_next.expand(B, F)
         v = mixing(want, tau)
         if solver == "heun" and t_next > 0:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from pusa_lab.arguments import checked
 from pusa_lab.registry import Registry
-from pusa_lab.schedules import grids, timestep_samplers
+from pusa_lab.schedules import sigmas, timestep_samplers
 from pusa_lab.schedules.checks import (
     Description,
     as_schedule,
@@ -28,7 +28,6 @@ from pusa_lab.schedules.compose import (
     stretch,
 )
 from pusa_lab.schedules.functions import call, schedule_name
-from pusa_lab.schedules.grids import GRIDS, linear, shift_levels
 from pusa_lab.schedules.matrices import (
     autoregressive,
     delayed,
@@ -39,6 +38,7 @@ from pusa_lab.schedules.matrices import (
     scale_columns,
     synchronous,
 )
+from pusa_lab.schedules.sigmas import SIGMAS, linear, shift_levels
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS
 from pusa_lab.schedules.waves import (
     blockwise,
@@ -56,7 +56,7 @@ _ZOO = (synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rollin
 SCHEDULES: Registry[Callable[..., Schedule]] = Registry(
     "schedule", "pusa_lab.schedules", _ZOO, "(steps, frames, shift=1.0) -> noise levels (rows, f)"
 )
-"""The zoo: name -> function (steps, frames, ..., shift=..., grid=...) -> schedule. `SCHEDULES.register` adds one."""
+"""The zoo: name -> function (steps, frames, ..., shift=..., sigmas=...) -> schedule. `SCHEDULES.register` adds one."""
 
 AnySchedule: TypeAlias = str | Callable[..., Schedule] | Schedule
 """A name in SCHEDULES, a function (steps, frames, shift=...), or noise levels (rows, f)."""
@@ -73,7 +73,7 @@ def as_matrix(
             (rows, f) as a list, an array or a tensor.
         steps: steps of each frame, at least 1; None is 10. Refused when schedule holds noise levels.
         frames: latent frames, at least 1; None is 9, or as many as the noise levels are for.
-        shift: shift of the grid, positive; None is 1. Refused when schedule holds noise levels.
+        shift: shift of the sigmas, positive; None is 1. Refused when schedule holds noise levels.
 
     Returns:
         Noise levels (rows, f).
@@ -97,8 +97,8 @@ def as_matrix(
 
 
 __all__ = [
-    "GRIDS",
     "SCHEDULES",
+    "SIGMAS",
     "TIMESTEP_SAMPLERS",
     "AnySchedule",
     "Description",
@@ -115,7 +115,6 @@ __all__ = [
     "faults",
     "frame_indices",
     "from_columns",
-    "grids",
     "hold",
     "linear",
     "marks",
@@ -128,6 +127,7 @@ __all__ = [
     "scale_columns",
     "schedule_name",
     "shift_levels",
+    "sigmas",
     "staircase",
     "starts_as_noise",
     "stretch",

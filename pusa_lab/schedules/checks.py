@@ -9,9 +9,9 @@ from pusa_lab.arguments import checked, listed
 from pusa_lab.types import Schedule
 
 ROUNDING = 1e-6
-"""Levels this close to 0 or 1 count as 0 or 1: grids of other software end at -1.2e-7 (MAGI) or start at 1 - 1e-6."""
+"""Levels this close to 0 or 1 count as 0 or 1: sigmas of other software end at -1.2e-7 (MAGI) or start at 1 - 1e-6."""
 NOISE = 0.999
-"""Noise level of the last of a thousand training timesteps, where grids of other software start; it is pure noise but
+"""Noise level of the last of a thousand training timesteps, where sigmas of other software start; it is pure noise but
 for a thousandth of the video."""
 
 
@@ -73,7 +73,7 @@ def snapped(schedule: Schedule) -> Schedule:
 def as_schedule(schedule: Schedule, whole: bool = True, name: str = "") -> Schedule:
     """Check a schedule and return it as the sampling loop takes it: without gradient, its ends at exactly 0 and 1.
 
-    Levels within 1e-6 of the ends are set to the ends, because grids of other software miss them by rounding.
+    Levels within 1e-6 of the ends are set to the ends, because sigmas of other software miss them by rounding.
 
     Args:
         schedule: noise levels (rows, f) in [0, 1], as a list, an array or a tensor.
