@@ -25,7 +25,9 @@ class Registry(MutableMapping[str, T]):
     """
 
     @checked
-    def __init__(self, kind: str, group: str, members: Mapping[str, Any] | Sequence[Any], *fits: type | str) -> None:
+    def __init__(
+        self, kind: str, group: str, members: Mapping[str, Any] | Sequence[Callable[..., Any]], *fits: type | str
+    ) -> None:
         self.kind = kind
         """In words, for error sentences: "schedule"."""
         self.group = group
@@ -35,7 +37,9 @@ class Registry(MutableMapping[str, T]):
         shift=1.0) -> noise levels". It is called with these arguments, those with = by name if it has them; ... stands
         for settings that have no default. Nothing here accepts everything."""
         self._own: dict[str, T] = {}
-        self._own |= members if isinstance(members, Mapping) else {one.__name__: one for one in members}
+        self._own |= (
+            members if isinstance(members, Mapping) else {getattr(one, "__name__", kind): one for one in members}
+        )
         self._added: dict[str, T] = {}
 
     def register(self, member: Any, name: str | None = None) -> Any:

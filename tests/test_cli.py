@@ -157,7 +157,7 @@ def test_every_command_has_help(command, capsys):
         (["generate", PROMPT, "--steps", "10000000"], "--steps 10000000: give 1 to 10,000"),
         (["generate", PROMPT, "--seed", "99999999999999999999"], "--seed is 99999999999999999999"),
         (["generate", PROMPT, "--guidance", "nan"], "--guidance nan: give finite numbers; 1 is none"),
-        (["generate", PROMPT, "--guidance", "much"], "guidance is 'much': give a number, or one of text_cfg, apg"),
+        (["generate", PROMPT, "--guidance", "much"], "unknown guider 'much': choose one of text_cfg, apg"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "--noise 'nan': give a number"),
         (["generate", PROMPT, "--out", "{clip}/a.mp4"], "cannot be written: {clip} is a file"),
         (["generate", PROMPT, "--out", "{long}.mp4"], "give a shorter name"),

@@ -252,7 +252,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--guidance", "[3]"], "guidance of 1 number for 9 latent frames: give one finite number"),
         (
             [PROMPT, "--guidance", "apg(scal=5)"],
-            "apg has no setting 'scal': did you mean scale? The settings of it are",
+            "apg has no setting 'scal': did you mean 'scale'? Its settings are scale, eta",
         ),
         ([PROMPT, "--known", "x"], "--known 'x': give a whole number"),
     ],
