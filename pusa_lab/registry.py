@@ -36,10 +36,10 @@ class Registry(MutableMapping[str, T]):
         """What a member must be, one of them: a type, or the signature of a function, such as "(steps, frames,
         shift=1.0) -> noise levels". It is called with these arguments, those with = by name if it has them; ... stands
         for settings that have no default. Nothing here accepts everything."""
-        self._own: dict[str, T] = {}
-        self._own |= (
+        by_name: Mapping[str, Any] = (
             members if isinstance(members, Mapping) else {getattr(one, "__name__", kind): one for one in members}
         )
+        self._own: dict[str, T] = dict(by_name)
         self._added: dict[str, T] = {}
 
     def register(self, member: Any, name: str | None = None) -> Any:
