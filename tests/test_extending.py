@@ -187,8 +187,11 @@ def test_the_command_line_imports_a_file_first(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--import"], "--import : give the path of an existing .py file, before the command"),
-        (["--import", "nowhere.py", "doctor"], "--import nowhere.py: give the path of an existing .py file"),
+        (["--import"], "pusa-lab: --import without a file: give the path of a Python file, before the command."),
+        (
+            ["--import", "nowhere.py", "doctor"],
+            "pusa-lab: --import nowhere.py is not an existing .py file: give the path of a Python file, before",
+        ),
         (["generate", PROMPT, "--task", "nothing"], "unknown task 'nothing': choose one of text_to_video"),
         (["generate", PROMPT, "--task", "bookends"], "the task bookends needs picture: give --task-options.picture."),
         (
