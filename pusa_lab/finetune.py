@@ -134,8 +134,8 @@ def about_cache(cache: LatentCache) -> dict[str, str]:
     """
     m = cache.manifest
     clips = [[clip.get(name) for name in ("name", "hash", "caption")] for clip in m["clips"]]
-    told = json.dumps([clips, *(m.get(name) for name in ("codec", "text_encoder", "size", "pixel_frames", "fps"))])
-    return {"data": f"{len(clips)} clips {hashlib.sha256(told.encode()).hexdigest()[:16]}"}
+    content = json.dumps([clips, *(m.get(name) for name in ("codec", "text_encoder", "size", "pixel_frames", "fps"))])
+    return {"data": f"{len(clips)} clips {hashlib.sha256(content.encode()).hexdigest()[:16]}"}
 
 
 @checked
@@ -296,7 +296,7 @@ def _save_whole(out: Path, module: Any, words: Mapping[str, str]) -> None:
 
 def _commit() -> str:
     """Commit of the clone that this package is in, or "unknown"."""
-    told = subprocess.run(
+    done = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )
-    return told.stdout.strip() or "unknown"
+    return done.stdout.strip() or "unknown"

@@ -9,12 +9,12 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.models import ModelFamily
 from pusa_lab.sentences import counted
-from small_models import zoo
-from small_models.codec import Codec
-from small_models.features import Features
 from small_models.files import sha256
-from small_models.model import ToyModel
-from small_models.recipes import RECIPES
+from small_models.models import zoo
+from small_models.models.codec import Codec
+from small_models.models.features import Features
+from small_models.models.toy import ToyModel
+from small_models.training.recipes import RECIPES
 from small_models.world import WORLDS
 
 
@@ -103,12 +103,12 @@ def train_toys(
         base: where vta and i2v start.
         resume: a checkpoint of the same run.
         logs: folder for curves; several stages get one each in it.
-        **options: as `small_models.train.train`: out, fast, command, and fields of TrainConfig.
+        **options: as `small_models.training.train.train`: out, fast, command, and fields of TrainConfig.
 
     Raises:
         ValueError: there is no such stage, or an option is for a single one.
     """
-    from small_models import train
+    from small_models.training import train
 
     jobs = [(m, s) for m, s in RECIPES if model in (m, "all") and stage in (s, "all")]
     if not jobs:

@@ -8,7 +8,7 @@ import torch
 from scenes import SCENES, scene
 from torch.nn import functional as F
 
-from small_models.text import EMPTY, TextEncoder
+from small_models.models.text import EMPTY, TextEncoder
 from small_models.world import (
     COLOURS,
     DIGITS,

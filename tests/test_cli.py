@@ -87,7 +87,7 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
 
 def test_train_fast(tmp_path, monkeypatch):
     out = tmp_path / "t"
-    monkeypatch.setattr("small_models.train.run", lambda *_, **__: None)
+    monkeypatch.setattr("small_models.training.train.run", lambda *_, **__: None)
     assert main(["train", "--stage", "vta", "--fast", "--max-steps", "3", "--lr", "1e-4", "--out", str(out)]) == 0
     card = json.loads((out / "nano-vta.json").read_text())
     assert card["config"]["max_steps"] == 3
@@ -112,7 +112,7 @@ def test_one_command_rebuilds_every_shipped_checkpoint(monkeypatch, tmp_path):
         asked.append(f"{model}-{stage}")
         return out / f"{model}-{stage}.safetensors"
 
-    monkeypatch.setattr("small_models.train.train", train)
+    monkeypatch.setattr("small_models.training.train.train", train)
     assert main(["train", "--model", "all", "--stage", "all", "--out", str(tmp_path)]) == 0
     assert sorted(asked) == small_models.list_models()
     assert asked.index("mini-codec") < asked.index("mini-base") < asked.index("mini-vta")
@@ -231,7 +231,9 @@ def test_a_training_is_what_its_config_says(tmp_path, monkeypatch, capsys):
     assert main([*words, "--print_config"]) == 0
     (tmp_path / "run.yaml").write_text(capsys.readouterr().out)
     seen = []
-    monkeypatch.setattr("small_models.train.train", lambda *args, **more: seen.append((args, more)) or more["out"])
+    monkeypatch.setattr(
+        "small_models.training.train.train", lambda *args, **more: seen.append((args, more)) or more["out"]
+    )
     assert main(words) == 0
     assert main(["train", "--config", str(tmp_path / "run.yaml")]) == 0
     for _, more in seen:

@@ -21,7 +21,7 @@ from pusa_lab.data import read_clip
 from pusa_lab.generate import GUIDANCE
 from pusa_lab.media import read_metadata, write_clip
 from pusa_lab.planning import plan
-from small_models.zoo import CHECKPOINTS
+from small_models.models.zoo import CHECKPOINTS
 
 PROMPT = "a red circle moves right"
 NANO = ["--model", "nano-vta", "--steps", "1", "--guidance", "1"]
@@ -148,56 +148,6 @@ def test_one_default_of_guidance_everywhere(tmp_path, asked):
     assert asked[0]["guidance"] == GUIDANCE == inspect.signature(pl.prepare).parameters["guidance"].default
     assert read_metadata(tmp_path / "v.mp4")["options"]["guidance"] == GUIDANCE
     assert plan().settings.guidance == GUIDANCE
-
-
-TYPED = """
-import pusa_lab as pl
-from pathlib import Path
-@pl.tasks.TASKS.register
-def mine(
-    picture, flag: bool = False, title: str = "", at: list[int] | None = None, path: Path | None = None, **more: float
-):
-    print("got", flag, repr(title), at, path, more)
-    return pl.tasks.image_to_video(picture)
-"""
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["flag", "maybe"], "generate: --task-options.flag 'maybe': give true or false."),
-        (["flag", "1"], "generate: --task-options.flag 1: give true or false."),
-        (
-            ["title", "3"],
-            """generate: --task-options.title 3: give a text, as in --task-options '{"title": "3"}'.""",
-        ),
-        (["at", "[0, x]"], "generate: --task-options.at[1] 'x': give a whole number."),
-        (["other", "fast"], "generate: --task-options.other 'fast': give a number."),
-        (["picture", "[1, 2]"], "generate: picture has shape (2,): give RGB"),
-    ],
-)
-def test_options_of_a_task_are_checked_by_its_annotations_before_a_model_is_read(
-    tmp_path, monkeypatch, given, capsys, words, says
-):
-    monkeypatch.setattr("pusa_lab.models.load", lambda *_, **__: pytest.fail("a model was read"))
-    monkeypatch.setattr(pl.tasks.TASKS, "_added", {})
-    (tmp_path / "mine.py").write_text(TYPED)
-    picture = [] if words[0] == "picture" else ["--task-options.picture", str(given["a"])]
-    line = ["--import", str(tmp_path / "mine.py"), "generate", PROMPT, "--task", "mine", *picture]
-    assert main([*line, f"--task-options.{words[0]}", words[1], "--out", str(tmp_path / "v.mp4")]) == 2
-    said = capsys.readouterr().err
-    assert says in said and said.count("\n") == 1
-
-
-def test_options_of_a_task_are_converted_by_its_annotations(tmp_path, monkeypatch, given, asked, capsys):
-    monkeypatch.setattr(pl.tasks.TASKS, "_added", {})
-    (tmp_path / "mine.py").write_text(TYPED)
-    options = {"picture": given["a"], "flag": "no", "title": "a.png", "at": "[1, 2]", "path": "b.png", "other": "3"}
-    words = [word for name, value in options.items() for word in (f"--task-options.{name}", str(value))]
-    line = ["--import", str(tmp_path / "mine.py"), "generate", PROMPT, *NANO, "--task", "mine", *words]
-    assert main([*line, "--out", str(tmp_path / "v.mp4")]) == 0
-    assert "got False 'a.png' [1, 2] b.png {'other': 3}" in capsys.readouterr().out
-    assert np.asarray(asked[0]["task"].known[0].clip).shape == (16, 16, 3)
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv", ".json"])

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 import small_models
-from small_models.description import fault
 from small_models.files import KEY, read_weights, write_weights
-from small_models.lora import merge_update
-from small_models.zoo import CHECKPOINTS, codec_of
+from small_models.models.description import fault
+from small_models.models.lora import merge_update
+from small_models.models.zoo import CHECKPOINTS, codec_of
 
 NANO = json.loads(json.dumps(small_models.PRESETS["nano"]))
 HUGE = 10**9

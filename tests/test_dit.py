@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from small_models.dit import RMSNorm, ToyDiT
-from small_models.naming import OURS_TO_DIFFUSERS, rename
+from small_models.models.dit import RMSNorm, ToyDiT
+from small_models.models.naming import OURS_TO_DIFFUSERS, rename
 
 SIZES = {
     "nano-like": {"patch_size": (1, 4, 4), "num_attention_heads": 3, "attention_head_dim": 32, "in_channels": 3},
@@ -33,7 +33,7 @@ def per_token(model, x, tau):
 
 
 @torch.no_grad()
-def test_vector_clocks_equal_diffusers_per_token_path(model):
+def test_vector_timestep_equal_diffusers_per_token_path(model):
     x, tau, text = draw(model)
     theirs = model.to_diffusers()(x, per_token(model, x, tau), text).sample
     ours = model(x, tau, text)
@@ -42,7 +42,7 @@ def test_vector_clocks_equal_diffusers_per_token_path(model):
 
 
 @torch.no_grad()
-def test_scalar_clocks_equal_diffusers_scalar_path(model):
+def test_scalar_timestep_equal_diffusers_scalar_path(model):
     x, _, text = draw(model, b=3)
     tau = torch.rand(3)
     theirs = model.to_diffusers()(x, 1000 * tau, text).sample
@@ -78,7 +78,7 @@ def test_a_random_wan_from_diffusers_reads_the_same(model):
 
 
 @torch.no_grad()
-def test_each_frame_has_its_own_clock_and_frames_see_each_other(model):
+def test_each_frame_has_its_own_timestep_and_frames_see_each_other(model):
     x, tau, text = draw(model, b=1)
     before = model(x, tau, text)
     tau[0, 2] += 0.2

@@ -11,6 +11,7 @@ from jaxtyping import TypeCheckError
 from pusa_lab import training
 from pusa_lab.conditions import place
 from pusa_lab.pixels import to_uint8
+from small_models.evaluation.ways import known_frames
 from small_models.experiments import (
     SMALL,
     Adaptation,
@@ -24,7 +25,6 @@ from small_models.experiments import (
 from small_models.experiments import adapt as adapting
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.training_tables import exactness, ratios
-from small_models.ways import known_frames
 from small_models.world import positions, render
 
 TINY = replace(
@@ -245,7 +245,7 @@ def test_specialists_see_their_frames_clean():
     assert tau[:, 1].std() > 0.2
 
 
-def test_before_training_equal_clocks_are_diffusers_one_clock(lab):
+def test_before_training_equal_timestep_are_diffusers_one_timestep(lab):
     found = exactness(lab)
     assert found["largest difference"]["timestep per frame"] < 1e-5 * found["of outputs up to"] + 1e-4
     assert found["largest difference"]["Wan's way"] == 0

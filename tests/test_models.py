@@ -13,7 +13,7 @@ import pusa_lab as pl
 import small_models
 from pusa_lab import models
 from pusa_lab.models import ModelFamily, load_encoders, register_family
-from small_models.zoo import CHECKPOINTS
+from small_models.models.zoo import CHECKPOINTS
 
 ROOT = Path(__file__).parents[1]
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from small_models import reader
-from small_models.world import HANDWRITING, MINI, MOTIONS, NANO, draw_scenes, positions, render
+from small_models.world import HANDWRITING, MINI, MOTIONS, NANO, draw_scenes, positions, reader, render
 
 SCENES = draw_scenes(28, seed=21, world=MINI)
 SMALL = draw_scenes(300, seed=5)

@@ -12,8 +12,8 @@ import pytest
 
 import small_models
 from pusa_lab.cli import main
-from small_models import train as training
-from small_models.goals import OBJECTS, SHARES
+from small_models.evaluation.goals import OBJECTS, SHARES
+from small_models.training import train as training
 
 matplotlib.use("Agg")
 

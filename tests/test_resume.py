@@ -7,9 +7,9 @@ import small_models
 from pusa_lab.training import CodecModule, LatentVideoDataModule, TrainConfig, VTAModule, add_lora
 from pusa_lab.training import run as go
 from pusa_lab.types import Geometry
-from small_models.codec import Codec, codec_loss, initialise
-from small_models.data import clips_of, pixel_dataset
-from small_models.train import train
+from small_models.models.codec import Codec, codec_loss, initialise
+from small_models.training.data import clips_of, pixel_dataset
+from small_models.training.train import train
 
 # Lightning's own, about its torch and about a loader that needs no workers.
 pytestmark = [
@@ -82,7 +82,9 @@ def last(tmp_path):
 
 
 def test_a_checkpoint_of_another_stage_or_setting_is_refused(last, tmp_path, monkeypatch):
-    monkeypatch.setattr("small_models.train.clips_of", lambda *_: pytest.fail("data were drawn before the check"))
+    monkeypatch.setattr(
+        "small_models.training.train.clips_of", lambda *_: pytest.fail("data were drawn before the check")
+    )
     options = {"fast": True, "max_steps": 2, "logs": tmp_path / "logs", "resume": last}
     says = r"last.ckpt is of a run with .*timestep_sampler=shared.*, but this one has .*timestep_sampler=independent"
     with pytest.raises(ValueError, match=says):

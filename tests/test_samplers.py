@@ -32,7 +32,7 @@ def test_euler_step_is_the_formula_frame_by_frame():
             torch.testing.assert_close(out[b, :, f], x[b, :, f] + (tau_next - tau)[b, f] * v[b, :, f])
 
 
-def test_a_frame_whose_clock_stands_still_does_not_move_even_for_a_broken_velocity():
+def test_a_frame_whose_timestep_stands_still_does_not_move_even_for_a_broken_velocity():
     x, v = x_start(), x_start()
     v[:, :, 1] = float("nan")
     tau = torch.rand(B, F)
@@ -69,7 +69,7 @@ def test_batches_do_not_mix(name, solver):
         torch.testing.assert_close(sample(mixing, x[b : b + 1], S, own), together[b : b + 1])
 
 
-def test_every_row_is_yielded_with_its_clocks():
+def test_every_row_is_yielded_with_its_timestep():
     S = schedules.pyramid(4, F, lag=2)
     states = list(sample_steps(mixing, x_start(), S))
     assert [s.row for s in states] == list(range(len(S)))

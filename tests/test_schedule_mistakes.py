@@ -92,7 +92,7 @@ def visits_every_level(walked, grid):
 
 
 @pytest.mark.parametrize(("steps", "shift", "wrong"), [(50, 5.0, 0), (100, 5.0, 11), (40, 12.0, 3), (50, 12.0, 7)])
-def test_mistake_looking_a_rounded_clock_up(steps, shift, wrong):
+def test_mistake_looking_a_rounded_timestep_up(steps, shift, wrong):
     """The number of wrong indices is what PAPER.md 3.5 counts in the official code."""
     grid = grids.levels("linear", steps, shift)
     timesteps = grid[:-1] * 1000

@@ -187,7 +187,7 @@ def test_faults_are_found_where_they_are():
 @pytest.mark.parametrize(
     "bad", [torch.zeros(3), torch.zeros(1, 3), torch.zeros(3, 0), torch.zeros(3, 3, dtype=torch.long)]
 )
-def test_what_is_no_matrix_of_clocks_is_refused(bad):
+def test_what_is_no_matrix_of_timestep_is_refused(bad):
     with pytest.raises(ValueError, match=r"rows|floating"):
         schedules.validate(bad)
 

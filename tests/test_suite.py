@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from pusa_lab import metrics
-from small_models import suite
-from small_models.reader import confirm, subjects
+from small_models.evaluation import suite
 from small_models.world import COLOURS, MINI, NANO, draw_scenes, masks, render
+from small_models.world.reader import confirm, subjects
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def test_a_warp_inside_rest_leaves_the_prefix_alone_and_one_outside_does_not():
     assert (timestep_samplers.logit_normal_timesteps(timestep_samplers.clean_prefix())(N, F, gen())[:, 0] == 0).all()
 
 
-def test_uniform_future_shares_one_clock_after_an_independent_history():
+def test_uniform_future_shares_one_timestep_after_an_independent_history():
     tau = timestep_samplers.uniform_future(2)(N, F, gen())
     assert torch.equal(tau[:, 2:], tau[:, 2:3].expand(N, F - 2))
     off = torch.corrcoef(tau[:, :3].T) - torch.eye(3)
@@ -112,7 +112,7 @@ def test_uniform_future_shares_one_clock_after_an_independent_history():
 
 
 @pytest.mark.parametrize(("block", "frames"), [(1, 5), (3, 7), (3, 9), (4, 3)])
-def test_blockwise_has_one_clock_per_block_and_keeps_the_tail(block, frames):
+def test_blockwise_has_one_timestep_per_block_and_keeps_the_tail(block, frames):
     tau = timestep_samplers.per_block(block)(N, frames, gen())
     assert tau.shape == (N, frames)
     for i, j in itertools.combinations(range(frames), 2):

@@ -44,7 +44,7 @@ def test_conversions_recover_what_went_in():
     torch.testing.assert_close(timesteps.v_from_eps(x, eps, tau), v)
 
 
-def test_bfloat16_latents_meet_float32_clocks_without_rounding_them():
+def test_bfloat16_latents_meet_float32_timestep_without_rounding_them():
     # 0.999 is 1.0 in bfloat16: were tau rounded first, the picture would vanish.
     x0, eps = torch.full((1, 1, 1, 1, 1), 512.0).bfloat16(), torch.zeros(1, 1, 1, 1, 1).bfloat16()
     x = timesteps.interpolate(x0, eps, torch.tensor([[0.999]]))

@@ -12,10 +12,10 @@ from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.media import write_clip
 from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, fit, lora_state
 from pusa_lab.training.module import NOISE_BINS, by_timestep_and_frame
-from small_models.data import clips_of, pixel_dataset
-from small_models.goals import compare
-from small_models.lora import merge_update
-from small_models.train import HELD_OUT, RECIPES, train
+from small_models.evaluation.goals import compare
+from small_models.models.lora import merge_update
+from small_models.training.data import clips_of, pixel_dataset
+from small_models.training.train import HELD_OUT, RECIPES, train
 
 # Lightning's own, about its torch and about a loader that needs no workers.
 pytestmark = [
@@ -110,7 +110,7 @@ def test_caption_dropout_empties_captions(monkeypatch):
     assert 16 < seen.count("") < 48
 
 
-def test_the_loss_is_told_by_clock_and_by_frame():
+def test_the_loss_is_told_by_timestep_and_by_frame():
     tau = torch.tensor([[0.0, 0.1, 0.5], [0.99, 1.0, 0.5]])
     loss = torch.tensor([[1.0, 3.0, 5.0], [7.0, 9.0, 11.0]])
     told = by_timestep_and_frame(tau, loss)
@@ -264,7 +264,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
 
 def test_only_validation_draws_held_out_clips_and_changes_nothing(tmp_path, monkeypatch):
     seeds = []
-    monkeypatch.setattr("small_models.train.clips_of", lambda *args: seeds.append(args[2]) or clips_of(*args))
+    monkeypatch.setattr("small_models.training.train.clips_of", lambda *args: seeds.append(args[2]) or clips_of(*args))
     plain = train("nano", "base", tmp_path / "a", fast=True, max_steps=3)
     assert seeds == [0]
     watched = train("nano", "base", tmp_path / "b", fast=True, max_steps=3, validate_every=2)

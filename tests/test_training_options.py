@@ -13,7 +13,7 @@ from pusa_lab.cli.parser import UsageError, parse_line
 from pusa_lab.cli.train import OUT
 from pusa_lab.cli.train import train as command
 from pusa_lab.training import TrainConfig
-from small_models.train import RECIPES, train
+from small_models.training.train import RECIPES, train
 
 FIELDS = {field.name: typing.get_type_hints(TrainConfig)[field.name] for field in dataclasses.fields(TrainConfig)}
 
@@ -114,7 +114,7 @@ def test_a_configuration_is_right_or_refused(name, value):
 @pytest.fixture
 def refused(capsys, monkeypatch):
     """Runs a command that must not train; gives its sentence."""
-    monkeypatch.setattr("small_models.train.train", lambda *_, **__: pytest.fail("a training began"))
+    monkeypatch.setattr("small_models.training.train.train", lambda *_, **__: pytest.fail("a training began"))
 
     def say(*words):
         assert main(["train", *map(str, words)]) == 2
@@ -216,22 +216,22 @@ def test_what_is_no_option_is_refused(refused, words):
     ],
 )
 def test_fields_that_a_stage_does_not_ask_are_refused(tmp_path, monkeypatch, stage, changes, says):
-    monkeypatch.setattr("small_models.train.run", lambda *_, **__: pytest.fail("a training began"))
-    with pytest.raises(ValueError, match=f"small_models.train: {says}"):
+    monkeypatch.setattr("small_models.training.train.run", lambda *_, **__: pytest.fail("a training began"))
+    with pytest.raises(ValueError, match=f"small_models.training.train: {says}"):
         train("mini", stage, tmp_path, fast=True, **changes)
     assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("name", "value"), [("preset", 3), ("stage", None), ("out", 3), ("fast", "no"), ("logs", 3)])
 def test_arguments_of_other_types_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"small_models.train: {name} is"):
+    with pytest.raises(ValueError, match=f"small_models.training.train: {name} is"):
         train(**{name: value})
 
 
 def test_what_is_left_out_stands_at_its_default(monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(
-        "small_models.train.train", lambda *args, **more: seen.append((args, more)) or more["out"] / "x.y"
+        "small_models.training.train.train", lambda *args, **more: seen.append((args, more)) or more["out"] / "x.y"
     )
     assert main(["train"]) == 0
     assert seen[0][0] == ("nano", "vta")

@@ -185,7 +185,7 @@ def test_killed_in_a_step_it_goes_on_to_the_same_end(cache, tmp_path):
     assert all(torch.equal(whole[k], resumed[k]) for k in whole)
 
 
-def test_each_expert_draws_on_its_own_clocks():
+def test_each_expert_draws_on_its_own_timestep():
     for recipe in WAN_RECIPES.values():
         high = replace(recipe, t_min=0.875).make_timestep_sampler()(500, 21)
         low = replace(recipe, t_max=0.875).make_timestep_sampler()(500, 21)

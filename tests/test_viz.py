@@ -58,7 +58,7 @@ def test_long_videos_show_evenly_spaced_frames():
     assert len(ax.patches) == 2
 
 
-def test_a_result_is_clocks_beside_video():
+def test_a_result_is_timestep_beside_video():
     S = schedules.hold(5, 8)
     result = Result(np.zeros((2, 8, 16, 16, 3), np.uint8), torch.zeros(2, 3, 8, 16, 16), S, 0.1, "image_to_video", 5)
     figure = viz.plot_result(result, known=[0])

@@ -162,7 +162,7 @@ def test_offloading_changes_nothing(folders, offload):
 
 
 class TestExperts:
-    def test_the_generated_frames_clock_decides(self, folders):
+    def test_the_generated_frames_timestep_decides(self, folders):
         model = load(folders, "wan2.2-a14b")
         x = torch.randn(3, 4, 3, 4, 8)
         tau = torch.tensor([[0.9, 0.95, 0.9], [0.5, 0.2, 0.86], [0.875, 0.9, 0.9]])

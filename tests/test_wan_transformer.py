@@ -34,7 +34,7 @@ def per_token(timestep, hw: int = 15):
 
 @pytest.mark.parametrize("frames", [1, 3, 7])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_clock_per_frame_is_diffusers_clock_per_token(family, frames):
+def test_a_timestep_per_frame_is_diffusers_timestep_per_token(family, frames):
     theirs = transformer(family)
     x, t, text = inputs(theirs.config.in_channels, frames)
     want = theirs(x, per_token(t), text)[0]
@@ -66,7 +66,7 @@ def test_a_constant_vector_is_the_scalar_bit_for_bit(family, dtype):
     assert torch.equal(model(x, t[:, :1].expand(-1, 3), text)[0], model(x, t[:, 0], text)[0])
 
 
-def test_every_frame_has_its_own_clock():
+def test_every_frame_has_its_own_timestep():
     model = vta()
     x, t, text = inputs()
     other = t.clone()
@@ -114,7 +114,7 @@ class Peak(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("layers", [0, 2])
-def test_it_takes_no_more_memory_than_one_clock(layers, one_thread):
+def test_it_takes_no_more_memory_than_one_timestep(layers, one_thread):
     """Less than a quarter of one bf16 activation more: a few vectors per frame, and nothing as long as the tokens."""
     model = vta(num_layers=layers).to(torch.bfloat16)
     x, text, t = torch.randn(1, 4, 5, 24, 32), torch.randn(1, 7, TEXT), 1000 * torch.rand(1, 5)

@@ -5,7 +5,7 @@ import platform
 from pusa_lab.cli.terminal import say, versions
 
 PACKAGES = ("torch", "numpy", "safetensors", "av", "mediapy", "papermill", "lightning", "diffusers", "jupyterlab")
-"""Whose versions are told."""
+"""Packages whose versions are shown."""
 
 
 def doctor() -> None:

@@ -10,7 +10,7 @@ def new_notebook(title: str) -> None:
     """Begin a chapter in the clone: notebooks/src/NN_name.py.
 
     Args:
-        title: such as "Clocks that wait".
+        title: such as "Frames that wait".
 
     Raises:
         ValueError: there is no clone, or the title has no letters.
@@ -23,7 +23,7 @@ def new_notebook(title: str) -> None:
         raise ValueError(f"no chapters in {notebooks}: run this in the clone.")
     stem = re.sub(r"\W+", "_", title.lower()).strip("_")
     if not stem:
-        raise ValueError(f"the title {title!r} has no letters: give one such as 'Clocks that wait'.")
+        raise ValueError(f"the title {title!r} has no letters: give one such as 'Frames that wait'.")
     number = int(chapters[-1].name[:2]) + 1
     setup = re.search(r'# %% tags=\["setup"\]\n.*?(?=\n\n# %%)', chapters[0].read_text(), re.S)
     path = notebooks / "src" / f"{number:02}_{stem}.py"

@@ -21,7 +21,7 @@ class Measured:
     peaks: dict[str, float]
     """By stage: GiB that PyTorch had allocated at the most."""
     source: str
-    """Where it is told, and when it was measured."""
+    """Where it is documented, and when it was measured."""
 
     @cached_property
     def settings(self) -> Settings:

@@ -19,7 +19,7 @@ TRAIN = {
     "mode": "a {} instead of all weights",
     "gpu": "a GPU such as {}",
 }
-"""Arguments of `plan` -> how `pusa-lab train` is told the same; the others are options of the same name there."""
+"""Arguments of `plan` -> the same in `pusa-lab train`; the others are options of the same name there."""
 
 
 @checked
@@ -65,7 +65,7 @@ def out_of_memory(s: Settings, known: bool) -> str:
 
     Args:
         s: settings of the run.
-        known: whether they are of its very model and GPU; else only what to try is told.
+        known: whether they are of its very model and GPU; else the advice says only what to try.
     """
     found = estimate(s)
     advice = [one for one in advise(s) if one.peak < found.peak] if known else []

@@ -59,28 +59,28 @@ def _cost(found: Record) -> str:
 
 def _equal(found: Record) -> str:
     """Table 5a: after the same fine-tuning, VTA is ahead of Wan's way."""
-    told, counts = [], {}
+    listed, counts = [], {}
     pairs = [[find_row(found, way=way, share=value) for way in (OURS, THEIRS)] for value in found["sizes"]["budgets"]]
     for value, rows in zip(found["sizes"]["budgets"], pairs, strict=True):
-        told.append(f"{share(value)}: {' / '.join(_mean(row, 'total') for row in rows)}")
+        listed.append(f"{share(value)}: {' / '.join(_mean(row, 'total') for row in rows)}")
     for score in ("total", "psnr"):
         signs = [clearly(lead(rows[0], rows[1], score)) for rows in pairs]
         counts[score] = f"clearly ahead at {signs.count(1)}, behind at {signs.count(-1)} of {len(signs)}"
-    return f"Total of VTA / Wan's way after {', '.join(told)}: {counts['total']} budgets; by PSNR {counts['psnr']}"
+    return f"Total of VTA / Wan's way after {', '.join(listed)}: {counts['total']} budgets; by PSNR {counts['psnr']}"
 
 
 def _preserved(found: Record) -> str:
     """Non-destructive: text to video."""
-    told = []
+    listed = []
     names = {"VTA": OURS, "Wan's way without its picture": f"{THEIRS}, without its picture"}
     names["one timestep for all frames"] = "control: one timestep, all weights"
     for label, name in names.items():
         rows = pick(found["rows"], model=name)
         cells = (f"{_mean(row, 'text_alignment', 0)} ({share(row['key']['share'])})" for row in rows)
-        told.append(f"{label} {', '.join(cells)}")
+        listed.append(f"{label} {', '.join(cells)}")
     base, shipped = (find_row(found, model=name) for name in ("base", "VTA, shipped"))
     return (
-        f"text alignment in %: base {_mean(base, 'text_alignment', 0)}; {'; '.join(told)}; shipped VTA "
+        f"text alignment in %: base {_mean(base, 'text_alignment', 0)}; {'; '.join(listed)}; shipped VTA "
         f"{_mean(shipped, 'text_alignment', 0)}. Before training, equal timesteps differ from diffusers' scalar one "
         f"by at most {found['before training']['largest difference']['timestep per frame']:.0e}"
     )
@@ -91,25 +91,25 @@ def _timestep_samplers(found: Record) -> str:
     rows = {
         (r["key"]["timestep_sampler"], r["key"]["shift"]): r for r in found["rows"] if r["key"].get("strength") == 1.4
     }
-    told = {}
+    listed = {}
     for shift in (min(found["sizes"]["shifts"]), max(found["sizes"]["shifts"])):
         cells = (rows.get((name, shift)) for name in PAPERS_ORDER)
-        told[shift] = " / ".join(_mean(row, "total") if row else "-" for row in cells)
+        listed[shift] = " / ".join(_mean(row, "total") if row else "-" for row in cells)
     flat, shifted, clean, rising = (
         find_row(found, timestep_sampler=sampler, shift=shift, strength=1.4)
         for sampler, shift in (
-            (PAPERS_ORDER[0], min(told)),
-            (PAPERS_ORDER[0], max(told)),
-            (PAPERS_ORDER[-1], max(told)),
-            ("non-decreasing", max(told)),
+            (PAPERS_ORDER[0], min(listed)),
+            (PAPERS_ORDER[0], max(listed)),
+            (PAPERS_ORDER[-1], max(listed)),
+            ("non-decreasing", max(listed)),
         )
     )
     spoken, other = (
-        find_row(found, timestep_sampler=d, shift=max(told), task="text_to_video")
+        find_row(found, timestep_sampler=d, shift=max(listed), task="text_to_video")
         for d in (PAPERS_ORDER[-1], PAPERS_ORDER[0])
     )
     return (
-        f"Total {', with shift '.join(f'{cells}' if s == 1 else f'{s:g} {cells}' for s, cells in told.items())}; the "
+        f"Total {', with shift '.join(f'{cells}' if s == 1 else f'{s:g} {cells}' for s, cells in listed.items())}; the "
         f"shift alone brings PSNR from {_mean(flat, 'psnr')} to {_mean(shifted, 'psnr')} dB. With "
         f"frame 0 always clean PSNR is {_mean(clean, 'psnr')} dB, because this is its own task, but text alignment is "
         f"{_mean(spoken, 'text_alignment', 0)} % without a picture (independent timesteps "
@@ -120,57 +120,57 @@ def _timestep_samplers(found: Record) -> str:
 
 def _lora(found: Record) -> str:
     """Tables 4a and 4c."""
-    told = []
+    listed = []
     for rank in (_size(found, "ranks", 1), "all weights"):
         best = [" / ".join(f"{s:g}" for s in best_strengths(found, rank, score)) for score in ("total", "psnr")]
-        told.append(f"{rank if isinstance(rank, str) else f'rank {rank}'} {best[0]} (by PSNR {best[1]})")
-    return f"best strength by Total after {' / '.join(map(share, found['sizes']['marks']))}: {', '.join(told)}"
+        listed.append(f"{rank if isinstance(rank, str) else f'rank {rank}'} {best[0]} (by PSNR {best[1]})")
+    return f"best strength by Total after {' / '.join(map(share, found['sizes']['marks']))}: {', '.join(listed)}"
 
 
 def _steps(found: Record) -> str:
     """Table 4b."""
     rows = {count: find_row(found, solver="euler", steps=count) for count in found["sizes"]["steps"]}
-    told = ", ".join(f"{count}: {_mean(row, 'total')}" for count, row in rows.items())
+    listed = ", ".join(f"{count}: {_mean(row, 'total')}" for count, row in rows.items())
     few = max((count for count in rows if count <= 5), default=min(rows))
     five = ranked(pick(found["rows"], calls=few), "psnr")
     solvers = ", ".join(f"{row['key']['solver']} {_mean(row, 'psnr')}" for row in five)
-    return f"Total by Euler steps {told}; PSNR at {few} calls in dB: {solvers}"
+    return f"Total by Euler steps {listed}; PSNR at {few} calls in dB: {solvers}"
 
 
 def _noise(found: Record) -> str:
     """Noise multipliers, never measured before."""
-    told = []
+    listed = []
     for task in values(found["rows"], "task"):
         best = ranked(pick(found["rows"], task=task, mode="denoise"), "psnr")[0]
         none = find_row(found, task=task, noise=0.0)
         free, known = ([_mean(row, score) for row in (none, best)] for score in ("psnr", "known_psnr"))
         sure = "" if clearly(lead(best, none)) else ", not clearly"
-        told.append(
+        listed.append(
             f"{task.replace('_', ' ')} {best['key']['noise']} (free frames {' to '.join(free)} dB{sure}; known ones "
             f"{' to '.join(known)} dB)"
         )
     held = [r for r in found["rows"] if r["key"]["mode"] in ("hold", "replacement")]
     others = ", ".join(f"{r['key']['mode']} at {r['key']['noise']} {_mean(r, 'psnr')} dB" for r in held)
-    return f"best PSNR of the free frames, against noise 0: {'; '.join(told)}; in other modes: {others}"
+    return f"best PSNR of the free frames, against noise 0: {'; '.join(listed)}; in other modes: {others}"
 
 
 def _tasks(found: Record) -> str:
     """Zero-shot tasks."""
     names = [r["key"]["task"] for r in pick(found["rows"], model="VTA, shipped") if "psnr" in r["scores"]]
-    told = ", ".join(
+    listed = ", ".join(
         f"{n.replace('_', ' ')} {_mean(find_row(found, task=n, model='VTA, shipped'), 'psnr')}" for n in names
     )
     alone = pick(found["rows"], model="specialist, same budget")
     gains = {r["key"]["task"]: lead(r, find_row(found, task=r["key"]["task"], model="VTA, same budget")) for r in alone}
     more = ", ".join(f"{task.replace('_', ' ')} {gain.mean:+.1f}" for task, gain in gains.items())
-    return f"PSNR in dB: {told}. Trained for that task alone, with the same budget, a model gains {more} dB"
+    return f"PSNR in dB: {listed}. Trained for that task alone, with the same budget, a model gains {more} dB"
 
 
 def _schedules(found: Record) -> str:
     """Long videos."""
     order = ranked(found["rows"], "psnr")
-    told = ", ".join(f"{row['key']['schedule']} {_mean(row, 'psnr')}" for row in order)
-    return f"PSNR over {max(found['sizes']['lengths'])} lengths in dB: {told}"
+    listed = ", ".join(f"{row['key']['schedule']} {_mean(row, 'psnr')}" for row in order)
+    return f"PSNR over {max(found['sizes']['lengths'])} lengths in dB: {listed}"
 
 
 def _inside(found: Record) -> str:

@@ -12,11 +12,12 @@ from pusa_lab import metrics
 from pusa_lab.arguments import checked
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.types import Clip, Geometry
-from small_models import suite, zoo
-from small_models.evaluate import EVAL_SEED
+from small_models.evaluation import suite
+from small_models.evaluation.evaluate import EVAL_SEED
+from small_models.evaluation.ways import Maker, maker
 from small_models.experiments.sizes import Sizes
 from small_models.files import sha256
-from small_models.ways import Maker, maker
+from small_models.models import zoo
 from small_models.world import MOTIONS, WORLDS, Scenes, captions, draw_scenes, render
 
 PER_PROMPT = ("psnr", "position_error", "total", "quality", "i2v", "text_alignment", "motion", "boundary_position")

@@ -42,8 +42,8 @@ def show_table(found: Found) -> str:
 
 
 def _line(row: Record, keys: list[str], names: list[str]) -> str:
-    told = [_key(row["key"].get(k)) for k in keys]
-    return "| " + " | ".join([*told, *(_cell(name, row["scores"].get(name)) for name in names)]) + " |"
+    key_cells = [_key(row["key"].get(k)) for k in keys]
+    return "| " + " | ".join([*key_cells, *(_cell(name, row["scores"].get(name)) for name in names)]) + " |"
 
 
 def _key(value: Any) -> str:

@@ -10,10 +10,10 @@ from pusa_lab.extend import extend_to
 from pusa_lab.generate import generate
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.tasks import Known, Task, loop
+from small_models.evaluation.ways import Maker, known_frames
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab
 from small_models.experiments.result_store import ResultStore
-from small_models.ways import Maker, known_frames
 
 SOLVERS = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
 """Solver -> denoiser calls per row, guidance aside; Heun's last row costs one."""

@@ -58,8 +58,8 @@ def _preserved(found: Record) -> Figure:
         bars: dict[str, dict[str, Numbers]] = {}
         for row in rows:
             model, share = row["key"]["model"], row["key"].get("share")
-            told = f"{model}, {fraction(share)}" if share else model
-            bars.setdefault(model, {})[told] = take.score_numbers(row, name)
+            label = f"{model}, {fraction(share)}" if share else model
+            bars.setdefault(model, {})[label] = take.score_numbers(row, name)
         plots.plot_bars(ax[name], bars, from_zero=False, names=name == names[0])
         ax[name].axvline(take.score_numbers(base, name)[0], color="0.6", linewidth=1, zorder=0)
         ax[name].grid(axis="y", color="0.93")

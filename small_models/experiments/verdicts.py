@@ -112,7 +112,7 @@ def verdict(found: Found) -> Verdict:
 def _cost(found: Record) -> Verdict:
     """Table 5a has VTA ahead of Wan's way after the same fine-tuning, at every budget."""
     shares = _shares(pick(found["rows"], way=OURS))
-    told, ahead = [], 0
+    listed, ahead = [], 0
     for score in ("psnr", "total"):
         signs = [
             clearly(lead(find_row(found, way=OURS, share=s), find_row(found, way=THEIRS, share=s), score))
@@ -120,12 +120,12 @@ def _cost(found: Record) -> Verdict:
         ]
         ahead += sum(sign > 0 for sign in signs)
         behind = [share(s) for s, sign in zip(shares, signs, strict=True) if sign < 0]
-        told.append(
+        listed.append(
             f"{NAMES[score]} clearly ahead at {sum(x > 0 for x in signs)}, behind at {len(behind)} ({_list(behind)})"
         )
     return ahead == 2 * len(shares), (
         f"The paper has VTA ahead of Wan's way after the same fine-tuning; here, of {len(shares)} budgets: "
-        f"{'; '.join(told)}."
+        f"{'; '.join(listed)}."
     )
 
 
@@ -136,10 +136,10 @@ def _preserved(found: Record) -> Verdict:
     signs = {_named(row): clearly(lead(row, base, "text_alignment")) for row in rows}
     ours = {name: sign for name, sign in signs.items() if name.startswith("VTA")}
     theirs = {name: sign for name, sign in signs.items() if name.startswith("Wan")}
-    told = ", ".join(f"{_named(row)} {_cell('text_alignment', row)}" for row in rows)
+    listed = ", ".join(f"{_named(row)} {_cell('text_alignment', row)}" for row in rows)
     worse = [name for name, sign in ours.items() if sign < 0]
     return not worse and all(sign < 0 for sign in theirs.values()), (
-        f"Text alignment of the base {_cell('text_alignment', base)}; {told}. Clearly below the base among VTA: "
+        f"Text alignment of the base {_cell('text_alignment', base)}; {listed}. Clearly below the base among VTA: "
         f"{_list(worse)}; above: {_list([name for name, sign in ours.items() if sign > 0])}."
     )
 
@@ -153,11 +153,11 @@ def _timestep_samplers(found: Record) -> Verdict:
     best = ranked([row for row in found["rows"] if "strength" in row["key"]], "psnr")[0]
     first = find_row(found, timestep_sampler=PAPERS_ORDER[0], shift=1.0, strength=1.4)
     behind = [r["key"]["timestep_sampler"] for r in rows if r is not first and clearly(lead(first, r, "total")) > 0]
-    told = ", ".join(f"{row['key']['timestep_sampler']} {_cell('total', row)}" for row in order)
+    listed = ", ".join(f"{row['key']['timestep_sampler']} {_cell('total', row)}" for row in order)
     agrees = names[0] == PAPERS_ORDER[0] and [n for n in names if n in PAPERS_ORDER][-1] == PAPERS_ORDER[-1]
     return None if missing else agrees, (
         f"In the paper independent timesteps are best and a clean first frame worst; here, uniform at strength 1.4, "
-        f"Total: {told}. Clearly behind independent timesteps: {_list(behind)}; not measured: {_list(missing)}. The "
+        f"Total: {listed}. Clearly behind independent timesteps: {_list(behind)}; not measured: {_list(missing)}. The "
         f"highest PSNR of all: {_named(best)}, {_cell('psnr', best)} dB."
     )
 
@@ -186,15 +186,15 @@ def best_strengths(found: Found, rank: int | str, score: str) -> list[float]:
 def _lora(found: Record) -> Verdict:
     """By Total, the best strength is above 1 and falls as training grows."""
     shares = _shares(found["rows"])
-    told, agrees = [], True
+    listed, agrees = [], True
     for rank in values(found["rows"], "rank"):
         total, psnr = (best_strengths(found, rank, score) for score in ("total", "psnr"))
         agrees &= total == sorted(total, reverse=True) and total[0] > max(1.0, total[-1])
         name = rank if rank == "all weights" else f"rank {rank}"
-        told.append(f"{name} {_slashed(total)} (by PSNR {_slashed(psnr)})")
+        listed.append(f"{name} {_slashed(total)} (by PSNR {_slashed(psnr)})")
     return agrees, (
         f"In the paper the best strength is above 1 and falls with training (2.0 to 1.4); here, by Total, at "
-        f"{' / '.join(map(share, shares))} of the base's training: {'; '.join(told)}."
+        f"{' / '.join(map(share, shares))} of the base's training: {'; '.join(listed)}."
     )
 
 
@@ -208,19 +208,19 @@ def _steps(found: Record) -> Verdict:
         )
     rises = all(lead(b, a, "total").mean > 0 for a, b in pairwise(few))
     flat = all(abs(lead(row, few[-1], "total").mean) < 0.01 for row in more)
-    told = ", ".join(f"{row['key']['steps']} steps {_cell('total', row)}" for row in few + more)
-    return rises and flat, f"In the paper Total rises up to 10 steps and then stays; here with Euler: {told}."
+    listed = ", ".join(f"{row['key']['steps']} steps {_cell('total', row)}" for row in few + more)
+    return rises and flat, f"In the paper Total rises up to 10 steps and then stays; here with Euler: {listed}."
 
 
 def _noise(found: Record) -> Verdict:
     """The level with the highest PSNR for each task, and those that are not clearly below it."""
-    told = []
+    listed = []
     for task in values(found["rows"], "task"):
         rows = pick(found["rows"], task=task, mode="denoise")
         best = ranked(rows, "psnr")[0]
         alike = [_level(r) for r in rows if r is not best and clearly(lead(best, r)) <= 0]
-        told.append(f"{task} {_level(best)} ({_cell('psnr', best)} dB; not clearly below: {_list(alike)})")
-    return None, f"Nothing was published; the highest PSNR of the free frames is at noise {'; '.join(told)}."
+        listed.append(f"{task} {_level(best)} ({_cell('psnr', best)} dB; not clearly below: {_list(alike)})")
+    return None, f"Nothing was published; the highest PSNR of the free frames is at noise {'; '.join(listed)}."
 
 
 def _tasks(found: Record) -> Verdict:
@@ -232,21 +232,21 @@ def _tasks(found: Record) -> Verdict:
         for row in found["rows"]
         if row["key"]["model"] == "specialist, same budget"
     }
-    told = ", ".join(
+    listed = ", ".join(
         f"{task} {gain.mean:+.1f} dB ({gain.low:+.1f} to {gain.high:+.1f})" for task, gain in gains.items()
     )
     return lead(ours, theirs, "total").mean > 0, (
         f"Image-to-video ({how}): VTA {_cell('total', ours)} and {_cell('psnr', ours)} dB, Wan's way "
         f"{_cell('total', theirs)} and {_cell('psnr', theirs)} dB (the paper: 87.32 and 86.86). What a model trained "
-        f"for one task alone gains over VTA with the same budget: {told or 'not measured'}."
+        f"for one task alone gains over VTA with the same budget: {listed or 'not measured'}."
     )
 
 
 def _schedules(found: Record) -> Verdict:
     """Which schedule drifts least."""
     order = ranked(found["rows"], "psnr")
-    told = ", ".join(f"{row['key']['schedule']} {_cell('psnr', row)} dB" for row in order)
-    return None, f"Nothing was published; fidelity of long extensions here, best first: {told}."
+    listed = ", ".join(f"{row['key']['schedule']} {_cell('psnr', row)} dB" for row in order)
+    return None, f"Nothing was published; fidelity of long extensions here, best first: {listed}."
 
 
 def _inside(found: Record) -> Verdict:
@@ -254,12 +254,12 @@ def _inside(found: Record) -> Verdict:
     change = {name: find_row(found, change=name)["kinds"] for name in values(found["rows"], "change")}
     ours, theirs = (OURS, THEIRS) if OURS in change else ("VTA, shipped", "Wan's way, shipped")
     ratio = farther(*(find_row(found, change=way)["kinds"] for way in (theirs, ours)))
-    told = ", ".join(f"{name}: {_largest(kinds)}" for name, kinds in change.items())
+    listed = ", ".join(f"{name}: {_largest(kinds)}" for name, kinds in change.items())
     ends = Record(looks(found), "the attention on frame 0")
     seen = ", ".join(f"{name} {first:.0f} to {last:.0f} %" for name, (first, last) in ends.items())
     return ratio > 1 and ends["VTA, frame 0 clean"][1] > ends["Wan's way, its picture"][1], (
         f"Over all the base's weights {theirs} moves {ratio:.2f} times as far as {ours} (the paper: more than 10 "
-        f"times). The largest part of the change: {told}. Attention on frame 0 from the first to the last step, mean "
+        f"times). The largest part of the change: {listed}. Attention on frame 0 from the first to the last step, mean "
         f"of all blocks: {seen}."
     )
 
@@ -300,9 +300,9 @@ def looks(found: Found) -> dict[str, tuple[float, float]]:
 
 def _suite(found: Record) -> Verdict:
     """What known clips score, and the reader's own accuracy."""
-    told = ", ".join(f"{row['key']['clips']} {_cell('total', row)}" for row in found["rows"])
+    listed = ", ".join(f"{row['key']['clips']} {_cell('total', row)}" for row in found["rows"])
     truth = find_row(found, clips="truth")
-    return None, f"Total: {told}. The reader finds {_cell('text_alignment', truth)} % of what true clips show."
+    return None, f"Total: {listed}. The reader finds {_cell('text_alignment', truth)} % of what true clips show."
 
 
 NAMES = {"psnr": "PSNR", "total": "Total"}

@@ -1,7 +1,7 @@
 """Valid arguments of particular functions, where neither annotation nor name tells them."""
 # ruff: noqa: E501, tables of values
 
-_FILE = "small_models.zoo.find_checkpoint('nano-vta')"
+_FILE = "small_models.models.zoo.find_checkpoint('nano-vta')"
 _NAMES = ("cost", "preserved", "timestep_samplers", "lora", "steps", "noise", "tasks", "schedules", "inside", "suite")
 _TABLE = [
     text for name in _NAMES for text in (f"found({name!r})", *(f"damaged({name!r}, {seed})" for seed in range(100)))
@@ -258,13 +258,13 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"small_models\.(features|measure_features)\.\w+": {
         "clip": ["clip(2, 3, 9, 16, 16)"], "model": ["features()"], "config": ["features().config"], "small": ["small_clips()"],
-        "labels": ["the('small_models.features.labels_of')(scenes(2, 'mini'))"], "scenes": ["scenes(2, 'mini')"],
-        "ways": ["{'true': the('small_models.measure_features.true')}"], "geometry": ["mini_geometry()"], "side": ["3", "5"],
+        "labels": ["the('small_models.models.features.labels_of')(scenes(2, 'mini'))"], "scenes": ["scenes(2, 'mini')"],
+        "ways": ["{'true': the('small_models.evaluation.measure_features.true')}"], "geometry": ["mini_geometry()"], "side": ["3", "5"],
         "pixels": ["2"],
     },
-    r"small_models\.features\.check_labels": {"logits": ["logits()"], "labels": ["the('small_models.features.labels_of')(scenes(2, 'mini'))"]},
+    r"small_models\.features\.check_labels": {"logits": ["logits()"], "labels": ["the('small_models.models.features.labels_of')(scenes(2, 'mini'))"]},
     r"small_models\.world\.tables\.world_named": {"name": ["'nano'", "'mini'"]},
-    r"small_models\.measure_features\.shares": {"logits": ["logits()"], "labels": ["the('small_models.features.labels_of')(scenes(2, 'mini'))"]},
+    r"small_models\.measure_features\.shares": {"logits": ["logits()"], "labels": ["the('small_models.models.features.labels_of')(scenes(2, 'mini'))"]},
     r"small_models\.measure_features\.ladder": {"found": ["{'true': rand(3, 4), 'frozen': rand(3, 4)}"], "others": ["rand(3, 4)"]},
     r"small_models\.experiments\.result_store\.read_results": {"path": ["ROOT / 'small_models' / 'results' / 'paper' / 'steps.json'"]},
     r"small_models\.experiments\.claims\.claims": {"folder": ["ROOT / 'small_models' / 'results' / 'paper'"]},
@@ -289,7 +289,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "model": ["nano()"], "path": ["new('a.safetensors')"], "about": ["{}", "{'a': 1}"], "codec": ["None"], "base": ["checkpoint()"],
         "update": ["{'a': rand(2)}"],
     },
-    r"small_models\.goals\.compare": {"metrics": ["the('small_models.zoo.card')('mini-vta')['metrics']"], "name": ["'mini-vta'"]},
+    r"small_models\.goals\.compare": {"metrics": ["the('small_models.models.zoo.card')('mini-vta')['metrics']"], "name": ["'mini-vta'"]},
     r"small_models\.i2v\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
     r"small_models\.model\.ToyModel": {"preset": ["nano().preset"]},
     r"small_models\.lora\.merge_update": {"model": ["linear()"], "update": ["{'0.lora_A.weight': rand(2, 4), '0.lora_B.weight': rand(4, 2)}", "{'0.bias': rand(4)}"]},

@@ -162,12 +162,12 @@ def labels_of(scenes: Scenes) -> Labels:
         scenes: n scenes.
     """
     circles = scenes.motion == MOTIONS.index("circle")
-    told = {name: getattr(scenes, name) for name in ("shape", "size", "motion")}
-    told["direction"] = scenes.direction.where(~circles, ABSENT)
-    told["turn"] = (scenes.direction % len(TURNS)).where(circles, ABSENT)
+    answers = {name: getattr(scenes, name) for name in ("shape", "size", "motion")}
+    answers["direction"] = scenes.direction.where(~circles, ABSENT)
+    answers["turn"] = (scenes.direction % len(TURNS)).where(circles, ABSENT)
     empty = torch.full((len(scenes), len(COLOURS) + 1), ABSENT, device=scenes.colour.device)
     at = scenes.colour.where(scenes.present, len(COLOURS))  # what is absent goes into a column that is cut off
-    out = {name: empty.scatter(1, at, value)[:, :-1] for name, value in told.items()}
+    out = {name: empty.scatter(1, at, value)[:, :-1] for name, value in answers.items()}
     return {"present": (out["shape"] != ABSENT).long(), **out, "ground": scenes.ground, "pan": scenes.pan + 1}
 
 

@@ -28,19 +28,19 @@ from pusa_lab.training import (
     run,
 )
 from pusa_lab.training.rescue import save_or_rescue
-from small_models.codec import Codec, calibrate, channels_last_, codec_loss, initialise
-from small_models.data import Part, clips_of, folder_captions, latent_dataset, pixel_dataset, split_datasets
-from small_models.evaluate import HELD_OUT, measure, measure_codec
-from small_models.feature_job import FeatureJob
+from small_models.evaluation.evaluate import HELD_OUT, measure, measure_codec
+from small_models.evaluation.sheets import reporter
 from small_models.files import promote, sha256
-from small_models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.machine import device_name, library_versions
-from small_models.model import CODECS, PRESETS, ToyModel
-from small_models.recipes import FAST, RECIPES, Recipe
-from small_models.sheets import reporter
-from small_models.text import split_words
+from small_models.models.codec import Codec, calibrate, channels_last_, codec_loss, initialise
+from small_models.models.i2v import NEW_LAYERS, ImageToVideo
+from small_models.models.text import split_words
+from small_models.models.toy import CODECS, PRESETS, ToyModel
+from small_models.models.zoo import CHECKPOINTS, codec_of, find_checkpoint, load, save, save_update
+from small_models.training.data import Part, clips_of, folder_captions, latent_dataset, pixel_dataset, split_datasets
+from small_models.training.feature_job import FeatureJob
+from small_models.training.recipes import FAST, RECIPES, Recipe
 from small_models.world import LONGEST, WORLDS, vocabulary
-from small_models.zoo import CHECKPOINTS, codec_of, find_checkpoint, load, save, save_update
 
 MOST_CLIPS = 10_000_000
 """Of a world, in one run."""
@@ -100,13 +100,13 @@ def train(
     job = _job(preset, stage, out, base, data)
     if job.source not in WORLDS and not Path(job.source).is_dir():
         raise ValueError(f"no data {job.source!r}: give a folder of MP4s, or one of {', '.join(WORLDS)}.")
-    told = _about(job, path.stem, recipe) if recipe.config.save_every or resume else {}
-    check_run(recipe.config, logs, resume, told)
+    description = _about(job, path.stem, recipe) if recipe.config.save_every or resume else {}
+    check_run(recipe.config, logs, resume, description)
     torch.manual_seed(recipe.config.seed)
     job.prepare(recipe, device)
 
     module = job.module(logs)
-    module.about = told
+    module.about = description
     began = time.perf_counter()
     run(module, LatentVideoDataModule(job.dataset, job.val), logs, resume)
     seconds = time.perf_counter() - began
@@ -273,8 +273,8 @@ class _ModelJob:
         if self.source in WORLDS:
             more, longest = vocabulary(WORLDS[self.source]), LONGEST
         else:
-            told = [split_words(caption) for caption in folder_captions(Path(self.source))]
-            more, longest = sorted({word for words in told for word in words}), max(map(len, told), default=0)
+            captions = [split_words(caption) for caption in folder_captions(Path(self.source))]
+            more, longest = sorted({word for words in captions for word in words}), max(map(len, captions), default=0)
         text = preset["text"]
         words = list(dict.fromkeys([*text["words"], *more]))
         return {**preset, "text": {**text, "words": words, "longest": max(text["longest"], longest)}}

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from pusa_lab.arguments import checked, shown
 from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
-from small_models.tracks import Area, Costs, Indices, Where, check_indices, motion_costs, still
 from small_models.world import COLOURS, DIGITS, DIRECTIONS, MOTIONS, NANO, TURNS, Scenes, World
 from small_models.world.digits import bitmaps
 from small_models.world.pictures import distance
+from small_models.world.tracks import Area, Costs, Indices, Where, check_indices, motion_costs, still
 
 Inks = tuple[Float[Tensor, "b pf h w"], Int[Tensor, "b pf h w"]]
 

@@ -13,9 +13,9 @@ from pusa_lab.arguments import checked, returned
 from pusa_lab.metrics import Interval
 from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
-from small_models.reader import confirm, locate, subjects
 from small_models.records import check_entries
 from small_models.world import Scenes, masks, positions
+from small_models.world.reader import confirm, locate, subjects
 
 Picture = Float[Tensor, "b 3 1 hp wp"]
 ByFrame = Float[Tensor, "b pf"]
@@ -75,11 +75,11 @@ def obedience(clip: Clip, scenes: Scenes) -> Raw:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
         scenes: whose captions were given.
     """
-    told, number = confirm(clip, scenes), scenes.present.sum(1)
-    shares = {name: (told[name] & scenes.present).sum(1) / number for name in ("present", *TEXT)}
-    off = (told["off_law"] * told["present"]).sum(1) / told["present"].sum(1)  # of what is there; NaN if nothing is
+    seen, number = confirm(clip, scenes), scenes.present.sum(1)
+    shares = {name: (seen[name] & scenes.present).sum(1) / number for name in ("present", *TEXT)}
+    off = (seen["off_law"] * seen["present"]).sum(1) / seen["present"].sum(1)  # of what is there; NaN if nothing is
     alignment = torch.stack([shares[name] for name in TEXT]).mean(0)
-    extra = told["extra"].float()
+    extra = seen["extra"].float()
     return shares | {"text_alignment": alignment, "physics_error": off * clip.shape[-1], "extra": extra}
 
 

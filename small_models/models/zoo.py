@@ -8,15 +8,15 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import path_inside
-from small_models.codec import Codec
-from small_models.description import KINDS, fault
-from small_models.features import Features
 from small_models.files import read_card, read_description, read_weights, sha256, write_weights
-from small_models.i2v import ImageToVideo
-from small_models.lora import merge_update
-from small_models.model import ToyModel
+from small_models.models.codec import Codec
+from small_models.models.description import KINDS, fault
+from small_models.models.features import Features
+from small_models.models.i2v import ImageToVideo
+from small_models.models.lora import merge_update
+from small_models.models.toy import ToyModel
 
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 
 
 def list_models() -> list[str]:
