@@ -7,7 +7,7 @@
 A list that names pictures is VBench-I2V's; one that names none is VBench's own, text-to-video. Writes
 
     OUT/videos/PROMPT-INDEX.mp4   made with seed INDEX; nothing else may lie there: VBench takes its first file's suffix
-    OUT/export.json               how they were made; goes on where it stopped, and refuses to mix with other settings
+    OUT/export.json               how they were made; an export is resumed where it stopped, with the same settings
     OUT/vbench2_beta_i2v/         with --own-world: its list and its pictures, in VBench's layout
 """
 
@@ -189,7 +189,7 @@ def manifest(out: Path, made_with: dict[str, Any], digests: dict[str, str]) -> d
         old = read_json(path, "a manifest of an export", {"settings": dict, "pictures": dict})
         before, pictures = old["settings"], old["pictures"]
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is no manifest of an export: give another --out.") from error
+        raise ValueError(f"{path} is not the manifest of an export: give another --out.") from error
     if other := [name for name in {**before, **made_with} if before.get(name) != made_with.get(name)]:
         told = ", ".join(f"{name} {before.get(name)!r}, not {made_with.get(name)!r}" for name in other)
         raise ValueError(f"{out} was made with {told}: give another --out, or the same settings.")

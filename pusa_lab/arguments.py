@@ -219,7 +219,8 @@ def _one(known: _Checks, key: str, value: Any) -> Any:
     try:
         return check(value)
     except Unfit as unfit:
-        raise ArgumentError(f"{key}{_said(value, unfit)}: give {unfit}.") from None
+        place, item, expected = unfit.item or ("", value, str(unfit))
+        raise ArgumentError(f"{key}{place}{_said(item, expected)}: give {expected}.") from None
 
 
 def _stepped(steps: Generator[Any, Any, Any], name: str) -> Iterator[Any]:
@@ -346,9 +347,9 @@ def _takes(function: Callable[..., Any], error: TypeError, /, *args: Any, **keyw
     return True
 
 
-def _said(value: Any, unfit: Unfit) -> str:
+def _said(value: Any, expected: str) -> str:
     """The middle of the sentence: NaN in place of a number is written "name=nan", other values with their type."""
-    return f"={value}" if isinstance(value, float) and "not NaN" in str(unfit) else f" is {shown(value)}"
+    return f"={value}" if isinstance(value, float) and "not NaN" in expected else f" is {shown(value)}"
 
 
 def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, _Shape], movable: bool) -> None:

@@ -27,6 +27,8 @@ from pusa_lab.tasks import MOST, Task, text_to_video
 from pusa_lab.timesteps import velocity_by
 from pusa_lab.types import Cond, Denoiser, Schedule, Tau, Video, VideoModel
 
+GUIDANCE = 2.0
+"""Default scale of text guidance, of the command line and the planner too."""
 MOST_STEPS = 10_000
 """A larger number is taken for a mistake."""
 MOST_LEVELS = 10_000_000
@@ -143,7 +145,7 @@ def prepare(
     schedule: str | Schedule | Callable[..., Any] = "synchronous",
     steps: int | None = None,
     shift: float | None = None,
-    guidance: float | Float[Tensor, " f"] | str | Guider = 2.0,
+    guidance: float | Float[Tensor, " f"] | str | Guider = GUIDANCE,
     negative: str | Sequence[str] = "",
     frames: int | None = None,
     solver: str | Solver = "euler",

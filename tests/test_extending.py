@@ -251,8 +251,11 @@ def test_the_command_line_imports_a_file_first(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--import"], "--import : give the path of an existing .py file, before the command"),
-        (["--import", "nowhere.py", "doctor"], "--import nowhere.py: give the path of an existing .py file"),
+        (["--import"], "pusa-lab: --import without a file: give the path of a Python file, before the command."),
+        (
+            ["--import", "nowhere.py", "doctor"],
+            "pusa-lab: --import nowhere.py is not an existing .py file: give the path of a Python file, before",
+        ),
         (["generate", PROMPT, "--task", "nothing"], "unknown task 'nothing': choose one of text_to_video"),
         (["generate", PROMPT, "--task", "bookends"], "the task bookends needs picture: give --task-options.picture."),
         (
@@ -269,3 +272,63 @@ def test_the_command_line_imports_a_file_first(tmp_path, monkeypatch, capsys):
 def test_what_is_not_there_is_told(words, sentence, capsys):
     assert main(words) == 2
     assert sentence in capsys.readouterr().err
+
+
+TYPED = """
+import pusa_lab as pl
+from pathlib import Path
+@pl.tasks.TASKS.register
+def mine(
+    picture, flag: bool = False, title: str = "", at: list[int] | None = None, path: Path | None = None, **more: float
+):
+    print("got", flag, repr(title), at, path, more)
+    return pl.tasks.image_to_video(picture)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["flag", "maybe"], "generate: --task-options.flag 'maybe': give true or false."),
+        (["flag", "1"], "generate: --task-options.flag 1: give true or false."),
+        (
+            ["title", "3"],
+            """generate: --task-options.title 3: give a text, as in --task-options '{"title": "3"}'.""",
+        ),
+        (["at", "[0, x]"], "generate: --task-options.at[1] 'x': give a whole number."),
+        (["other", "fast"], "generate: --task-options.other 'fast': give a number."),
+        (["picture", "[1, 2]"], "generate: picture has shape (2,): give RGB"),
+    ],
+)
+def test_options_of_a_task_are_checked_by_its_annotations_before_a_model_is_read(
+    tmp_path, monkeypatch, capsys, words, says
+):
+    monkeypatch.setattr("pusa_lab.models.load", lambda *_, **__: pytest.fail("a model was read"))
+    (tmp_path / "mine.py").write_text(TYPED)
+    picture = [] if words[0] == "picture" else ["--task-options.picture", str(STILL)]
+    line = ["--import", str(tmp_path / "mine.py"), "generate", PROMPT, "--task", "mine", *picture]
+    assert main([*line, f"--task-options.{words[0]}", words[1], "--out", str(tmp_path / "v.mp4")]) == 2
+    said = capsys.readouterr().err
+    assert says in said and said.count("\n") == 1
+
+
+def test_options_of_a_task_are_converted_by_its_annotations(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(TYPED)
+    options = {"picture": STILL, "flag": "no", "title": "a.png", "at": "[1, 2]", "path": "b.png", "other": "3"}
+    words = [word for name, value in options.items() for word in (f"--task-options.{name}", str(value))]
+    line = [
+        "--import",
+        str(tmp_path / "mine.py"),
+        "generate",
+        PROMPT,
+        "--model",
+        "nano-vta",
+        "--steps",
+        "1",
+        "--task",
+        "mine",
+        *words,
+    ]
+    assert main([*line, "--out", str(tmp_path / "v.mp4")]) == 0
+    assert "got False 'a.png' [1, 2] b.png {'other': 3}" in capsys.readouterr().out
+    assert read_metadata(tmp_path / "v.mp4")["task"] == "image_to_video"

@@ -60,12 +60,18 @@ def test_python_runs(code, monkeypatch):
 
 def test_every_file_in_the_map_exists():
     block = re.search(r"## Map\n\n```\n(.*?)```", TEXT, re.S)[1]
-    for name in re.findall(r"^  (\w+(?:\.py|/))", block, re.M):
-        assert (ROOT / "pusa_lab" / name).exists(), name
-    for name in re.findall(r"(\w+\.py) \(", block):
-        assert list(ROOT.glob(f"*/{name}")), name
-    rooms = {p.name for p in (ROOT / "pusa_lab").iterdir()} - {"__init__.py", "__main__.py", "__pycache__"}
-    assert rooms == {name.rstrip("/") for name in re.findall(r"^  (\w+(?:\.py|/))", block, re.M)}
+    package, named = None, set()
+    for line in block.splitlines():
+        if found := re.match(r"(\w+)/", line):
+            package = found[1]
+        elif found := re.match(r"  (\w+(?:\.py|/))", line):
+            named.add(f"{package}/{found[1].rstrip('/')}")
+            assert (ROOT / package / found[1]).exists(), line
+    for name in re.findall(r"(\w+\.py)\b", block):
+        assert list(ROOT.glob(f"*/{name}")) + list(ROOT.glob(f"*/*/{name}")), name
+    rooms = {f"pusa_lab/{p.name}" for p in (ROOT / "pusa_lab").iterdir()}
+    rooms -= {f"pusa_lab/{name}" for name in ("__init__.py", "__main__.py", "__pycache__")}
+    assert rooms == {name for name in named if name.startswith("pusa_lab/")}
 
 
 def test_links_lead_somewhere():

@@ -227,7 +227,7 @@ def test_what_does_not_fit_is_refused(cache, tmp_path):
         go(cache, tmp_path / "a.safetensors", codec=torch.nn.Linear(2, 2))
     with pytest.raises(ValueError, match=r"has no clips"):
         go(make_cache(tmp_path / "none", 0), tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=r"global_batch_size=2 on 1 processes with micro_batch_size=3"):
+    with pytest.raises(ValueError, match=r"global_batch_size=2 on 1 process with micro_batch_size=3"):
         go(cache, tmp_path / "a.safetensors", replace(SHORT, micro_batch_size=3))
     with pytest.raises(ValueError, match=r"attention=3 and everything=0 of 2 blocks"):
         keep_plan(2, 3)

@@ -13,6 +13,7 @@ from pusa_lab.arguments import ArgumentError, checked, returned
 from pusa_lab.losses import WEIGHTS
 from pusa_lab.registry import Registry, written_calls
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS, TimestepSampler, shift_timesteps
+from pusa_lab.sentences import counted
 from pusa_lab.types import Tau
 
 LR_SCHEDULERS = ("cosine", "constant")
@@ -210,7 +211,7 @@ class TrainConfig:
         at_once = processes * (self.micro_batch_size or max(1, self.global_batch_size // processes))
         if self.global_batch_size % at_once:
             raise ValueError(
-                f"global_batch_size={self.global_batch_size} on {processes} processes with "
+                f"global_batch_size={self.global_batch_size} on {counted(processes, 'process')} with "
                 f"micro_batch_size={self.micro_batch_size}: give a global_batch_size that is a multiple of {at_once}."
             )
         return self.global_batch_size // at_once

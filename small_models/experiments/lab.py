@@ -143,7 +143,7 @@ class Lab:
             frames: pixel frames; 0 is the model's own number.
             staying: see `scenes`.
             truth: whether the true clip is the one answer.
-            first: whether the video goes on from the true first frame.
+            first: whether the video continues the true first frame.
             seeds: of each prompt; 0 is the usual number.
         """
         pixels = [p for i in known for p in self.geometry.pixels_at(i)]

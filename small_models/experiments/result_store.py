@@ -138,14 +138,14 @@ def tidy(found: Found) -> Any:
 
 @checked
 def code_hash() -> str:
-    """Of every line of both packages, so that no run goes on with rows of other code."""
+    """Of every line of both packages, so that no run is resumed with rows of other code."""
     root = Path(__file__).parents[2]
     files = sorted(p for room in ("pusa_lab", "small_models") for p in (root / room).rglob("*.py"))
     return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it: lists, and None for what is no number."""
+    """As JSON has it: lists, and None for what is not a number."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -149,7 +149,7 @@ def _build(path: Path, about: dict[str, Any], weights: dict[str, torch.Tensor], 
         return model
     codec = load(_beside(path, about["codec"]), device="cpu") if "codec" in about else None
     if not isinstance(codec, Codec | None):
-        raise ValueError(f"{path} works with {about['codec']['name']}, which is no codec: restore the files.")
+        raise ValueError(f"{path} works with {about['codec']['name']}, which is not a codec: restore the files.")
     model = kind(preset, codec)
     own = {k: v for k, v in model.state_dict().items() if k.startswith("codec.")}
     model.load_state_dict(weights | own)
@@ -163,10 +163,24 @@ def codec_of(path: Path) -> Path | None:
     Args:
         path: of the model.
     """
+    if base := base_of(path):
+        return codec_of(base)
     about = read_description(path)
-    if "base" in about:
-        return codec_of(_beside(path, about["base"]))
     return _beside(path, about["codec"]) if "codec" in about else None
+
+
+@checked
+def base_of(path: Path) -> Path | None:
+    """The file of the model that a low-rank update was trained from; None for a whole model.
+
+    Args:
+        path: of the update.
+
+    Raises:
+        ValueError: that file is missing, or has changed since.
+    """
+    base = read_description(path).get("base")
+    return None if base is None else _beside(path, base)
 
 
 def _named(path: Path) -> dict[str, str]:

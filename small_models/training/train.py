@@ -232,7 +232,7 @@ class _ModelJob:
         if self.base:
             self.model = load(self.base, device)
             if type(self.model) is not ToyModel or self.model.geometry != ToyModel(PRESETS[self.preset]).geometry:
-                raise ValueError(f"{self.base} is no base of {self.preset}: give one that --stage base wrote.")
+                raise ValueError(f"{self.base} is not a base of {self.preset}: give one that --stage base wrote.")
             self.model.requires_grad_(True).train()
         else:
             codec = load(self.codec, device) if self.codec else None
