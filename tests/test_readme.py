@@ -203,8 +203,8 @@ def test_wans_table_is_the_benchmarks():
     }
     for label, (how, time) in rows.items():
         cells = [found[f"{size} {how}"][time] for size in ("480p", "720p")]
-        told = " | ".join(f"{cell['seconds']:.2f} s, {cell['peak_gib']:.1f} GiB" for cell in cells)
-        assert f"| {label} | {told} |" in PROSE
+        figures = " | ".join(f"{cell['seconds']:.2f} s, {cell['peak_gib']:.1f} GiB" for cell in cells)
+        assert f"| {label} | {figures} |" in PROSE
     assert f"on one {found['device']}, torch {found['versions']['torch'].split('+')[0]}" in PROSE
     assert f"diffusers {found['versions']['diffusers']}, seed {found['seed']}, {found['date']}" in PROSE
 

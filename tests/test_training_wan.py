@@ -76,8 +76,10 @@ def test_trained_stopped_resumed_and_read_back(cache, tmp_path, monkeypatch):
     for i, moments in states[0]["state"].items():
         assert all(torch.equal(value, states[1]["state"][i][k]) for k, value in moments.items())
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
-        told = file.metadata()
-    assert told["rank"] == "3" and len(told["commit"]) == 40 and json.loads(told["config"])["max_steps"] == 20
+        metadata = file.metadata()
+    assert (
+        metadata["rank"] == "3" and len(metadata["commit"]) == 40 and json.loads(metadata["config"])["max_steps"] == 20
+    )
 
 
 @pytest.mark.parametrize("naming", ["diffusers", "diffsynth", "comfyui"])

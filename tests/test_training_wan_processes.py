@@ -76,18 +76,18 @@ def two(whole, cache, place):
 
 
 def start(*words, places=()):
-    told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([*map(str, words)], env=environment(*places), **told)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([*map(str, words)], env=environment(*places), **pipes)
 
 
 def finish(*started):
     try:
-        told = [child.communicate(timeout=600)[0] for child in started]
+        outputs = [child.communicate(timeout=600)[0] for child in started]
     finally:
         for child in started:
             child.kill()
             child.wait()
-    assert all(child.returncode == 0 for child in started), "\n".join(words[-3000:] for words in told)
+    assert all(child.returncode == 0 for child in started), "\n".join(words[-3000:] for words in outputs)
 
 
 def same_losses(got, want):

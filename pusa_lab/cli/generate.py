@@ -222,14 +222,14 @@ def _write(path: Path, result: Any, geometry: Any, options: Mapping[str, Any], c
         tensors = {"latents": result.latents[0].cpu(), "schedule": result.schedule.cpu()}
         with writing(path.with_suffix(".safetensors")) as part:
             save_file({name: x.contiguous() for name, x in tensors.items()}, part, {"pusa_lab": json.dumps(about)})
-    told = f"{counted(len(result.schedule) - 1, 'row')}, {counted(result.calls, 'call')}"
-    say(f"{result.task}, {told}, {result.seconds:.2f} s: {path}")
+    summary = f"{counted(len(result.schedule) - 1, 'row')}, {counted(result.calls, 'call')}"
+    say(f"{result.task}, {summary}, {result.seconds:.2f} s: {path}")
 
 
 def _about(options: Mapping[str, Any], result: Any, caption: str, seed: int) -> dict[str, Any]:
     """How a video was made, as it is written into its file."""
-    told = {name: str(value) if isinstance(value, Path) else value for name, value in given(options).items()}
+    shown = {name: str(value) if isinstance(value, Path) else value for name, value in given(options).items()}
     for name in ("prompt", "seed", "num_videos", "out", "save"):
-        told.pop(name, None)
+        shown.pop(name, None)
     about = {"prompt": caption, "seed": seed, "task": result.task, "command": line.get(), "versions": versions()}
-    return about | {"options": told, "schedule": result.schedule.tolist()}
+    return about | {"options": shown, "schedule": result.schedule.tolist()}

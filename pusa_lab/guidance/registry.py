@@ -69,7 +69,7 @@ def guide(guider: Guider, denoiser: Denoiser, **given: Any) -> Denoiser:
     try:
         found = returned(guider(denoiser, **free), Denoiser, name)
     except ValueError as error:
-        if not str(error).startswith("the guider"):  # of a chain, the one inside is told
+        if not str(error).startswith("the guider"):  # of a chain, the one inside is named
             error.args = (f"{name}: {error}",)
         raise
     remembers = isinstance(found, Guided) and found.remembers
