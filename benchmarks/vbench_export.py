@@ -29,10 +29,9 @@ import numpy as np
 
 import pusa_lab as pl
 import small_models
-from pusa_lab.files import check_folder, read_json, writing
+from pusa_lab.files import check_folder, digest, read_json, writing
 from pusa_lab.pixels import to_uint8
 from small_models.evaluation.evaluate import EVAL_SEED
-from small_models.files import sha256
 from small_models.machine import device_name, library_versions
 from small_models.world import WORLDS, captions, draw_scenes, render
 
@@ -154,7 +153,7 @@ def settings(model: Any, args: argparse.Namespace) -> dict[str, Any]:
     g, name = model.geometry, args.model
     return {
         "model": str(Path(name).resolve()) if Path(name).exists() else name,
-        "sha256": sha256(small_models.models.zoo.find_checkpoint(name))
+        "sha256": digest(small_models.models.zoo.find_checkpoint(name))
         if isinstance(model, small_models.ToyModel)
         else "not taken",
         "lora": [str(Path(path).resolve()) for path in args.lora],

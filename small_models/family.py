@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import digest
 from pusa_lab.models import ModelFamily
 from pusa_lab.sentences import counted
-from small_models.files import sha256
 from small_models.models import zoo
 from small_models.models.codec import Codec
 from small_models.models.features import Features
@@ -62,7 +62,7 @@ def _update(name: str, lora: str | Path | Sequence[str | Path]) -> str:
         raise ValueError(
             f"{files[0]} is a whole model, not a low-rank update of {name}: load it by itself, as the model."
         )
-    if sha256(base) != sha256(zoo.find_checkpoint(name)):
+    if digest(base) != digest(zoo.find_checkpoint(name)):
         own = base.stem if base.resolve().parent == zoo.CHECKPOINTS.resolve() else base
         raise ValueError(
             f"{files[0]} is a low-rank update of {own}, not of {name}: give {own} as the model, or an update that was "

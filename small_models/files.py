@@ -196,13 +196,3 @@ def _card(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return about if isinstance(about, dict) else None
-
-
-@checked
-def sha256(path: Path) -> str:
-    """Of a file's bytes.
-
-    Args:
-        path: the file.
-    """
-    return digest(path)

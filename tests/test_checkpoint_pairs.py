@@ -115,7 +115,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path, card):
         try:
             got = read_weights(path)
         except ValueError as error:
-            assert re.search(r"toy.safetensors is (truncated|no toy's checkpoint)", str(error))
+            assert re.search(r"toy.safetensors is (truncated|not a toy's checkpoint)", str(error))
             refused += 1
             continue
         if set(got[0]) != set(inside):  # no description, or words that are not known, which `load` refuses

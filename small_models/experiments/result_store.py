@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import check_fields, read_json
+from pusa_lab.files import check_fields, read_json, writing
 from small_models.experiments.records import Found, Record, table_of
 from small_models.experiments.sizes import Sizes
 from small_models.machine import device_name, library_versions
@@ -154,8 +154,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write(path: Path, found: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part, rows = path.with_suffix(".new"), ",\n  ".join(json.dumps(row, allow_nan=False) for row in found["rows"])
+    rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in found["rows"])
     head = json.dumps({k: v for k, v in found.items() if k != "rows"}, indent=1, allow_nan=False)
-    part.write_text(f'{head[:-2]},\n "rows": [\n  {rows}\n ]\n}}\n')
-    part.replace(path)
+    with writing(path) as part:
+        part.write_text(f'{head[:-2]},\n "rows": [\n  {rows}\n ]\n}}\n')

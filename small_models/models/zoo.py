@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import path_inside
-from small_models.files import read_card, read_description, read_weights, sha256, write_weights
+from pusa_lab.files import digest, path_inside
+from small_models.files import read_card, read_description, read_weights, write_weights
 from small_models.models.codec import Codec
 from small_models.models.description import KINDS, fault
 from small_models.models.features import Features
@@ -184,7 +184,7 @@ def base_of(path: Path) -> Path | None:
 
 
 def _named(path: Path) -> dict[str, str]:
-    return {"name": path.stem, "sha256": sha256(path)}
+    return {"name": path.stem, "sha256": digest(path)}
 
 
 def _beside(path: Path, part: dict[str, str]) -> Path:
@@ -195,7 +195,7 @@ def _beside(path: Path, part: dict[str, str]) -> Path:
     there = [p for p in places if p.is_file()]
     if not there:
         raise ValueError(f"{path} builds on {part['name']}, which is not beside it: put its .safetensors file there.")
-    same = [p for p in there if sha256(p) == part["sha256"]]
+    same = [p for p in there if digest(p) == part["sha256"]]
     if not same:
         raise ValueError(f"{path} was trained with another {part['name']} than {there[0]}: put its own beside it.")
     return same[0]

@@ -280,7 +280,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "truth": ["film(9)"], "known": ["[0]"],
     },
     r"small_models\.files\.promote": {"part": ["checkpoint()"], "path": ["new('a.safetensors')"], "more": ["{'a': 1}"]},
-    r"small_models\.files\.(read_weights|sha256|read_card)": {"path": ["checkpoint()"]},
+    r"small_models\.files\.(read_weights|read_card)": {"path": ["checkpoint()"]},
     r"small_models\.files\.write_weights": {
         "path": ["new('a.safetensors')"], "weights": ["{'a': rand(2)}"], "inside": ["{'kind': 'x'}"], "about": ["{'a': 1}"],
     },
