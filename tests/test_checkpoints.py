@@ -158,7 +158,7 @@ def test_a_truncated_file_is_refused(tmp_path, card):
 def test_a_file_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"a": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match="no toy's checkpoint"):
+    with pytest.raises(ValueError, match="not a toy's checkpoint"):
         small_models.load(path)
 
 

@@ -230,7 +230,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ),
         (
             [PROMPT, "--schedule", "pyramid", "--schedule-options.pause", "1"],
-            "there is no option 'pause' for the schedule pyramid: choose from lag, grid.",
+            "there is no option 'pause' for the schedule pyramid: choose from lag, sigmas.",
         ),
         (
             [PROMPT, "--task", "loop", "--task-options.picture", "3"],
