@@ -1,4 +1,4 @@
-"""pytest tests/test_resume.py: an interrupted run goes on as if nothing had happened, and only from its own file."""
+"""pytest tests/test_resume.py: an interrupted run resumes as if nothing had happened, and only from its own file."""
 
 import pytest
 import torch

@@ -17,11 +17,11 @@ any_of = settings(deadline=None, database=None, derandomize=True, max_examples=1
 
 
 def is_trapezoid(S, steps, lag):
-    """Symmetric, all frames start at noise and walk all levels, each `lag` rows after its outer neighbour."""
+    """Symmetric, all frames start at noise and visit all levels, each `lag` rows after its outer neighbour."""
     half = (S.shape[1] + 1) // 2
     follows = all(torch.equal(S[lag:, i], S[: len(S) - lag, i - 1]) for i in range(1, half))
-    walks = all(torch.equal(column.unique(), schedules.linear(steps).flip(0)) for column in S.T)
-    return torch.equal(S, S.flip(1)) and walks and follows
+    whole = all(torch.equal(column.unique(), schedules.linear(steps).flip(0)) for column in S.T)
+    return torch.equal(S, S.flip(1)) and whole and follows
 
 
 @any_of
@@ -49,8 +49,8 @@ def test_mistake_trapezoid_off_by_one(frames):
     assert is_trapezoid(schedules.trapezoid(6, frames, lag=2), 6, 2)
 
 
-def keeps_levels(walk, own):
-    return torch.equal(walk(own), torch.tensor(own))
+def keeps_levels(levels, own):
+    return torch.equal(levels(own), torch.tensor(own))
 
 
 def test_mistake_explicit_levels_shifted_again():

@@ -58,7 +58,7 @@ def one(whole, cache, place):
 
 @pytest.fixture(scope="module")
 def two(whole, cache, place):
-    """The same, and a run of all weights that stops and goes on, by torchrun on two processes."""
+    """The same, and a run of all weights that stops and resumes, by torchrun on two processes."""
     place = place / "two"
     full, half = [*FOUR, "lora_rank=0"], place / "half"
     resume = ["--resume", logs_of(half) / "last-step=2.ckpt"]
@@ -246,7 +246,7 @@ def go(optimizer, until=20, logs=None, resume=None):
     return module.model.net.weight.detach(), begin
 
 place = Path(sys.argv[1])
-if not (child := os.fork()):  # so that here, as in a new process, torchao is not known when the run goes on
+if not (child := os.fork()):  # so that here, as in a new process, torchao is not known when the run resumes
     whole, begin = go("adamw8bit", logs=place / "a")
     plain = go("adamw")[0]
     error = ((whole - plain).norm() / (plain - begin).norm()).item()
