@@ -74,8 +74,8 @@ def extend_to(
         raise ValueError(f"frames={frames}: give at most {MOST:,} latent frames per window.")
     if not 1 <= overlap < frames:
         raise ValueError(
-            f"an overlap of {overlap} latent frames in windows of {frames}: keep at least 1, so that a window continues "
-            f"from something, and at most {frames - 1}, so that it adds something."
+            f"an overlap of {overlap} latent frames in windows of {frames}: keep at least 1, so that a window "
+            f"continues something, and at most {frames - 1}, so that it adds something."
         )
     levels = noise_levels(noise, overlap)
     video = _pixels(start, model.geometry)

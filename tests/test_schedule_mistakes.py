@@ -87,8 +87,8 @@ def test_mistake_dropped_tail(frames, block):
     assert tail_is_kept(schedules.blockwise(6, frames, block, lag=2), 6, frames)
 
 
-def visits_every_level(walked, sigmas):
-    return torch.equal(walked, sigmas[:-1])
+def visits_every_level(visited, sigmas):
+    return torch.equal(visited, sigmas[:-1])
 
 
 @pytest.mark.parametrize(("steps", "shift", "wrong"), [(50, 5.0, 0), (100, 5.0, 11), (40, 12.0, 3), (50, 12.0, 7)])

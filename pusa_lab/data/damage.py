@@ -236,7 +236,7 @@ def _reads_all(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
 
 
 def _going_on(context: Any, length: int) -> Callable[["Packet"], list["VideoFrame"]]:
-    """Return the same for arithmetic coding: in taller pictures, a damaged slice continues until it has read too much."""
+    """The same for arithmetic coding: in taller pictures a damaged slice continues until it has read too much."""
     from av import FFmpegError, Packet
 
     context.thread_type, context.thread_count, context.options = "NONE", 1, FASTEST
