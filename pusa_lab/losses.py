@@ -165,6 +165,6 @@ def _check_gamma(gamma: float | int) -> None:
 
 
 WEIGHTS: Registry[Callable[..., Tau]] = Registry(
-    "weight", "pusa_lab.weights", {f.__name__: f for f in (uniform, bell, min_snr, fused_min_snr)}
+    "weight", "pusa_lab.weights", (uniform, bell, min_snr, fused_min_snr), "(tau, ...) -> weights (b, f)"
 )
 """Name -> function (tau, ...) -> weights (b, f)."""

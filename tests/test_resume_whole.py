@@ -146,7 +146,7 @@ def test_a_checkpoint_without_a_part_or_with_another_thing_is_refused(whole, tmp
             continue
         found = {**whole, key: value}
         refused(found, tmp_path, says)
-        if key != OUTLINE:  # also of one who knows how its structure is told
+        if key != OUTLINE:  # also of one who knows how its structure is written
             refused({**found, OUTLINE: outline(found)}, tmp_path, says)
 
 

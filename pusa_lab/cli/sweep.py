@@ -128,8 +128,8 @@ def _check_baseline(settings: Any, baseline: dict[str, Any]) -> None:
     fits = sum(all(setting.get(name) == value for name, value in baseline.items()) for setting in found)
     if fits != 1 or len(found) == 1:
         raise ValueError(
-            f"baseline={baseline!r:.100} fits {fits} of {counted(len(found), 'setting')}: give values that one of several "
-            f"settings alone has."
+            f"baseline={baseline!r:.100} fits {fits} of {counted(len(found), 'setting')}: give values that one of "
+            f"several settings alone has."
         )
 
 

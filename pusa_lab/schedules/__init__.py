@@ -27,7 +27,7 @@ from pusa_lab.schedules.compose import (
     repeat_columns,
     stretch,
 )
-from pusa_lab.schedules.functions import call
+from pusa_lab.schedules.functions import call, schedule_name
 from pusa_lab.schedules.matrices import (
     autoregressive,
     delayed,
@@ -53,7 +53,9 @@ from pusa_lab.sentences import counted
 from pusa_lab.types import Schedule
 
 _ZOO = (synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rolling, blockwise, staircase)
-SCHEDULES: Registry[Callable[..., Schedule]] = Registry("schedule", "pusa_lab.schedules", {f.__name__: f for f in _ZOO})
+SCHEDULES: Registry[Callable[..., Schedule]] = Registry(
+    "schedule", "pusa_lab.schedules", _ZOO, "(steps, frames, shift=1.0) -> noise levels (rows, f)"
+)
 """The zoo: name -> function (steps, frames, ..., shift=..., sigmas=...) -> schedule. `SCHEDULES.register` adds one."""
 
 AnySchedule: TypeAlias = str | Callable[..., Schedule] | Schedule
@@ -82,7 +84,8 @@ def as_matrix(
     """
     found = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule
     if callable(found):
-        return call(found, 10 if steps is None else steps, 9 if frames is None else frames, shift, 1.0)
+        steps, frames = 10 if steps is None else steps, 9 if frames is None else frames
+        return call(schedule_name(schedule), found, steps, frames, shift, 1.0)
     rows, columns = found.shape
     for name, value in {"steps": steps, "shift": shift, "frames": None if frames == columns else frames}.items():
         if value is not None:
@@ -122,6 +125,7 @@ __all__ = [
     "rolling",
     "rolling_window",
     "scale_columns",
+    "schedule_name",
     "shift_levels",
     "sigmas",
     "staircase",

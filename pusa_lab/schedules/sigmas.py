@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.arguments import checked, listed, returned, shown
 from pusa_lab.registry import Registry
 from pusa_lab.schedules.checks import ROUNDING, faults, snapped
 from pusa_lab.types import Levels
@@ -229,7 +229,7 @@ def _made(sigmas: Callable[[int], Tensor], steps: int) -> Float[Tensor, " rows"]
 
 
 SIGMAS: Registry[Callable[..., Tensor]] = Registry(
-    "sigma function", "pusa_lab.sigmas", {f.__name__: f for f in (linear, wan, cosine, karras, logit_normal)}
+    "sigma function", "pusa_lab.sigmas", (linear, wan, cosine, karras, logit_normal), "(steps) -> levels (steps + 1,)"
 )
 """Name -> function (steps, ...) -> levels."""
 
@@ -258,7 +258,7 @@ def levels(sigmas: Sigmas, steps: int, shift: float | int = 1.0) -> Float[Tensor
     if own.shape != (steps + 1,):
         raise ValueError(f"sigmas of shape {tuple(own.shape)} for steps={steps}: give {steps + 1} levels.")
     if found := faults(own[:, None]):
-        raise ValueError("not sigmas: " + "; ".join(found[:5]).replace(", frame 0", "") + ".")
+        raise ValueError(f"not sigmas: {listed(found).replace(', frame 0', '')}.")
     return snapped(own[:, None])[:, 0]
 
 

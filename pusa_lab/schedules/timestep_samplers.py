@@ -337,5 +337,6 @@ TIMESTEP_SAMPLERS: Registry[Callable[..., TimestepSampler]] = Registry(
     "timestep sampler",
     "pusa_lab.timestep_samplers",
     {"shared": lambda: shared, "independent": lambda: independent} | {maker.__name__: maker for maker in _MAKERS},
+    "(setting=1) -> ((batch, frames, generator) -> tau (b, f))",
 )
 """Name -> maker of a timestep sampler, such as TIMESTEP_SAMPLERS["mixed"](p_async=0.2); all arguments have defaults."""

@@ -194,8 +194,8 @@ def compare(
         the pairs), difference, low, high, pairs, prompts, and comparisons. Numbers that need more pairs are NaN.
 
     Raises:
-        ValueError: no setting or several fit the baseline, there is no other or none of its rows is done, or two rows of a
-            setting have the same prompt and seed.
+        ValueError: no setting or several fit the baseline, there is no other, none of its rows is done, or two rows of
+            a setting have the same prompt and seed.
 
     Source: the interval by Efron, Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; whole clusters as in
     Davison, Hinkley, Bootstrap Methods and their Application, 1997, section 3.8.

@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import digest
 from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared, shift_timesteps
 from pusa_lab.types import Tau
 from small_models.experiments.lab import Lab
 from small_models.experiments.result_store import code_hash
-from small_models.files import sha256
 from small_models.machine import library_versions
 from small_models.models import zoo
 from small_models.models.i2v import NEW_LAYERS, ImageToVideo
@@ -161,7 +161,7 @@ class ToyTrainer:
             asdict(adaptation),
             config,
             sizes.clips,
-            sha256(self.base),
+            digest(self.base),
             self.lab.device,
             code_hash(),
             library_versions(),

@@ -154,7 +154,7 @@ def schedules(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, An
 
 
 def _long(lab: Lab, model: Any, lengths: int, schedule: str) -> dict[str, Any]:
-    """A video that goes on from a third of its own length for so many more, among scenes that stay in the picture."""
+    """A video that continues from a third of its own length for so many more, among scenes that stay in the picture."""
     geometry, overlap = lab.geometry, max(1, lab.geometry.frames // 3)
     begin, added = geometry.pixel_frames(overlap), lengths * geometry.pixel_frames(geometry.frames)
 

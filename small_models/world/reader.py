@@ -28,7 +28,7 @@ CONFIRMED = ("present", "colour", "shape", "motion", "direction", "speed", "off_
 SEEN, EXTRA = 0.01, 0.015
 """Share of the picture above which a colour counts as seen, and as an object that was not asked for."""
 MOST = 2.0
-"""Pixels of a decoder reach a little beyond [-1, 1]; what is far beyond is no picture."""
+"""Pixels of a decoder reach a little beyond [-1, 1]; what is far beyond is not a picture."""
 SHARPEST, REACH, GRID = 7, 1.25, 28
 """Shapes are read in the frames of largest area, within 1.25 radii, on a grid of so many points a side."""
 

@@ -96,7 +96,7 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
         ["--fast", "--out", "out/demo"],
         {"--image": ["PICTURE"], "--video": ["CLIP"], "--prompt": ["a"], "--out": ["out/b"], "--fast": []},
     ),
-    "bench": (["core"], {}),
+    "bench": (["core", "--out", "out/core.json"], {}),
     "new-notebook": (["'Noise that waits'"], {}),
     "doctor": ([], {}),
 }  # fmt: skip

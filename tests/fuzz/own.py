@@ -220,7 +220,8 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.wan\.trainable\.TrainableWan": {"transformer": ["transformer()"], "words": ["{'': rand(4, 16)}"], "codec": ["None"]},
     r"pusa_lab\.wan\.prompts\.PromptEncoder": {"load": ["lambda: None"], "cache": ["None", "new('prompts')"]},
     r"pusa_lab\.registry\.Registry": {"kind": ["'number'"], "group": ["'tests.numbers'"], "members": ["{'half': abs}"]},
-    r"pusa_lab\.registry\.written_calls": {"text": ["'half'", "'half(x=1) | half'"], "functions": ["{'half': abs}"]},
+    r"pusa_lab\.registry\.misfit": {"function": ["pl.guidance.apg"], "settings": ["['scale']", "['skale']"], "places": ["2"], "named": ["[]"]},
+    r"pusa_lab\.registry\.written_calls": {"text": ["'bell'", "'min_snr(gamma=2) | bell'"], "registry": ["pl.losses.WEIGHTS"]},
     r"pusa_lab\.studio\.editing\.columns": {"text": ["'0'", "'0, 1'", "'1-1'"], "frames": ["4"]},
     r"pusa_lab\.studio\.fallback\.heat_map": {"row": ["0"], "frame": ["0"], "faults": ["[]"]},
     r"pusa_lab\.studio\.fallback\.strip": {"lane": ["lane()"]},
@@ -279,7 +280,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "truth": ["film(9)"], "known": ["[0]"],
     },
     r"small_models\.files\.promote": {"part": ["checkpoint()"], "path": ["new('a.safetensors')"], "more": ["{'a': 1}"]},
-    r"small_models\.files\.(read_weights|sha256|read_card)": {"path": ["checkpoint()"]},
+    r"small_models\.files\.(read_weights|read_card)": {"path": ["checkpoint()"]},
     r"small_models\.files\.write_weights": {
         "path": ["new('a.safetensors')"], "weights": ["{'a': rand(2)}"], "inside": ["{'kind': 'x'}"], "about": ["{'a': 1}"],
     },
