@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import pandas as pd
+import processes  # noqa: F401, workers are forked from its server, which has imported what takes seconds
 import pytest
 import yaml
 
@@ -88,7 +89,7 @@ def test_failed_rows_are_told(sweep):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"setings": {"a": 1}}, "did you mean --settings?"),
+        ({"settingz": {"a": 1}}, "did you mean --settings?"),
         ({"settings": None}, "there is no settings: give a YAML file that has it"),
         ({"cache": None}, "there is no cache: give a YAML file that has it"),
         ({"settings": {"a": [0, 1], "c": [1]}}, "the function score has no parameter 'c': "),

@@ -153,7 +153,7 @@ def len_of(seed, more=0):
     ("call", "sentence"),
     [
         (lambda df: compare(df, {"b": 0}), "baseline names 'b': The settings are a, schedule"),
-        (lambda df: compare(df, {"shedule": 0}), "baseline names 'shedule': did you mean schedule?"),
+        (lambda df: compare(df, {"schedula": 0}), "baseline names 'schedula': did you mean schedule?"),
         (lambda df: compare(df, {"a": 7}), r"baseline={'a': 7} fits 0 of 2 settings: give values that one setting"),
         (lambda df: compare(df, {}), r"baseline={} fits 2 of 2 settings: .* such as {'a': 0, 'schedule': 'pyramid'}"),
         (lambda df: compare(df[df.a == 0], {"a": 0}), "no setting but the baseline: sweep at least two"),

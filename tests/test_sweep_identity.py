@@ -148,7 +148,7 @@ SWEEP = {"model": "nano-vta", "settings": {"steps": 1}, "prompts": "a", "metrics
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"settings": {"shedule": "pyramid"}}, "no setting 'shedule': did you mean schedule?"),
+        ({"settings": {"schedula": "pyramid"}}, "no setting 'schedula': did you mean schedule?"),
         ({"settings": {"noise": 0.1}}, "no setting 'noise': choose from schedule, "),
         ({"settings": {"task": "image_to_video", "nois": 1, "picture": 1}}, "no setting 'nois': did you mean noise?"),
         (
@@ -164,7 +164,7 @@ SWEEP = {"model": "nano-vta", "settings": {"steps": 1}, "prompts": "a", "metrics
         ({"settings": {"schedule": ["pyramid", "piramid"]}}, "unknown schedule 'piramid': choose one of synchronous"),
         ({"settings": {"schedule": "pyramid(lag="}}, "is not a name with settings"),
         ({"settings": {"solver": "rk45"}}, "unknown solver 'rk45'"),
-        ({"settings": {"guidance": "apgg(scale=5)"}}, "guidance is 'apgg"),
+        ({"settings": {"guidance": "apgg(scale=5)"}}, "apgg"),
         ({"settings": {"task": "image2video"}}, "unknown task 'image2video'"),
         ({"settings": {"schedule": "nowhere:f"}}, "'nowhere:f' cannot be imported .*No module named 'nowhere'"),
         ({"settings": {"schedule": "sweeping:f"}}, "'sweeping:f' cannot be imported .*no attribute 'f'"),

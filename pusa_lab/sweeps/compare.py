@@ -56,9 +56,11 @@ def score_columns(df: DataFrame) -> list[str]:
 
 
 def _columns(df: Any) -> tuple[list[str], list[str]]:
-    names = [str(name) for name in getattr(df, "columns", ())]
+    import pandas as pd  # takes long to import
+
+    names = [str(name) for name in df.columns] if isinstance(df, pd.DataFrame) else []
     places = [names.index(name) if name in names else -1 for name in ("prompt", "seed", "seconds", "status")]
-    if not hasattr(df, "groupby") or min(places) < 0 or sorted(places) != places:
+    if min(places) < 0 or sorted(places) != places:
         raise ArgumentError(f"df is {shown(df)}: give a table that sweep returned.")
     if not len(df):
         raise ValueError("df has no rows: give at least one.")

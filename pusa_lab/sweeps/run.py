@@ -16,7 +16,7 @@ from pusa_lab.sentences import counted
 from pusa_lab.sweeps.identity import digest_of, imported, is_import_path, label_of
 from pusa_lab.sweeps.rows import Bench, Experiment, Job
 from pusa_lab.sweeps.scores import metrics_of, truth_of
-from pusa_lab.sweeps.settings import MOST_ROWS, Setting, check_function, listed, request_of, resolved, settings_of
+from pusa_lab.sweeps.settings import MOST_ROWS, Setting, check_function, each_once, request_of, resolved, settings_of
 from pusa_lab.sweeps.store import RowStore
 from pusa_lab.types import VideoModel
 
@@ -81,7 +81,7 @@ def sweep(
             that fails later is kept as failed, with its error, and the others go on.
     """
     model = imported(str(model)) if is_import_path(model) else model
-    prompts, seeds = listed("prompts", prompts, str), listed("seeds", seeds, int)
+    prompts, seeds = each_once("prompts", prompts, str), each_once("seeds", seeds, int)
     found = settings_of(settings)
     if len(found) * len(prompts) * len(seeds) > MOST_ROWS:
         raise ValueError(f"{counted(len(found), 'setting')} make more than {MOST_ROWS:,} rows: give fewer.")

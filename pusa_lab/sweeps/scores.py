@@ -58,6 +58,8 @@ def metrics_of(metrics: Any) -> list[Metric]:
     """
     if isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]
+    if not isinstance(metrics, Mapping | list | tuple):
+        raise ValueError(f"metrics is {shown(metrics)}: give a dict of names and functions, or a list of functions.")
     named = metrics.items() if isinstance(metrics, Mapping) else [(_name(metric), metric) for metric in metrics]
     found = [_metric(name, metric) for name, metric in named]
     names = [metric.name for metric in found]

@@ -73,7 +73,7 @@ def _size(values: Mapping[str, list[Any]]) -> int:
     return size
 
 
-def listed(name: str, values: Any, kind: type) -> list[Any]:
+def each_once(name: str, values: Any, kind: type) -> list[Any]:
     """Prompts or seeds: at least one, each once.
 
     Args:
