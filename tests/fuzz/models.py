@@ -306,10 +306,6 @@ def trainable():
     return TrainableWan(transformer(), Geometry((4, 8, 8), 4, 3, (16, 16)), {"": torch.zeros(4, 16)})
 
 
-__all__ = [name for name in dir() if not name.startswith("_")]
-_ = (np, schedules, partial)
-
-
 @functools.cache
 def _swept():
     import pandas as pd
@@ -334,3 +330,7 @@ def kept_clip():
 def swept():
     """A table of `sweep`."""
     return _swept().copy()
+
+
+__all__ = [name for name in dir() if not name.startswith("_")]
+_ = (np, schedules, partial)
