@@ -109,4 +109,5 @@ def _all_checks(
     shape = model.geometry.latent_shape(len(prompts), frames)
     generator = torch.Generator().manual_seed(seed)
     eps, other = (torch.randn(shape, generator=generator).to(device) for _ in range(2))
-    return [*found, *check_denoiser(Probe(model, other if x0 is None else x0.to(eps), eps, prompts), scalar)]
+    probe = Probe(model, other if x0 is None else x0.to(eps), eps, prompts, model.encode_text(list(prompts)))
+    return [*found, *check_denoiser(probe, scalar)]
