@@ -72,9 +72,9 @@ def shared_timestep(tau: Tau) -> Float[Tensor, " b"]:
     if tau.shape[1] == 0 or (tau != tau[:, :1]).any():
         raise ValueError(
             "tau differs between the frames, but this model takes one timestep for all of them: use the synchronous "
-            "schedule, and keep known frames with mode='replacement'."
+            "schedule, and keep known frames with noise=1.0, mode='replacement'."
         )
-    return tau[:, 0]
+    return tau[:, 0].contiguous()
 
 
 @checked
