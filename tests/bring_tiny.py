@@ -150,7 +150,9 @@ def hunyuan15():
         rope_axes_dim=(2, 4, 4),
     )
     rope = {"rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}}
-    qwen = Qwen2_5_VLTextConfig(**WORDS, bos_token_id=2, eos_token_id=1, num_hidden_layers=3, num_key_value_heads=2, **rope)
+    qwen = Qwen2_5_VLTextConfig(
+        **WORDS, bos_token_id=2, eos_token_id=1, num_hidden_layers=3, num_key_value_heads=2, **rope
+    )
     words = tokenizer()
     words.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
     pipe = diffusers.HunyuanVideo15Pipeline(

@@ -7,7 +7,12 @@ import bring_tiny
 import pytest
 import torch
 import wan_tiny
-from diffusers import LTXVideoTransformer3DModel, SkyReelsV2Transformer3DModel
+from diffusers import (
+    LTXVideoTransformer3DModel,
+    SkyReelsV2DiffusionForcingPipeline,
+    SkyReelsV2Transformer3DModel,
+    UniPCMultistepScheduler,
+)
 
 import pusa_lab as pl
 from pusa_lab.training import add_lora
@@ -60,9 +65,7 @@ def test_ltx_equals_diffusers_per_token_path():
 def test_equal_timesteps_are_diffusers_scalar_path_bit_for_bit_in_ltx(dtype):
     inputs, t = ltx_inputs(dtype), timesteps()[:, :1]
     theirs, ours = bring_tiny.ltx_transformer().to(dtype), adopt(bring_tiny.ltx_transformer()).to(dtype)
-    assert torch.equal(
-        ltx_call(ours, t.expand(-1, FRAMES), *inputs), want := ltx_call(theirs, t[:, 0], *inputs)
-    )
+    assert torch.equal(ltx_call(ours, t.expand(-1, FRAMES), *inputs), want := ltx_call(theirs, t[:, 0], *inputs))
     assert torch.equal(ltx_call(ours, t[:, 0], *inputs), want)
     assert torch.equal(ltx_call(ours, t, *inputs), want)
 
@@ -94,6 +97,26 @@ def test_equal_timesteps_are_diffusers_scalar_path_bit_for_bit_in_skyreels(optio
     want = skyreels_call(theirs, t[:, 0], *inputs, fps=fps)
     assert torch.equal(skyreels_call(ours, t.expand(-1, FRAMES), *inputs, fps=fps), want)
     assert torch.equal(skyreels_call(ours, t[:, 0], *inputs, fps=fps), want)
+
+
+def test_the_diffusion_forcing_pipeline_makes_the_same_video():
+    steps = {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 8.0}
+    text = torch.randn(1, 6, 16)
+    made = []
+    for change in (lambda model: model, adopt):
+        parts = {"transformer": change(bring_tiny.skyreels_transformer()), "vae": wan_tiny.codec()}
+        scheduler = UniPCMultistepScheduler(**steps)
+        pipe = SkyReelsV2DiffusionForcingPipeline(
+            wan_tiny.tokenizer(), wan_tiny.text_encoder(), **parts, scheduler=scheduler
+        )
+        pipe.set_progress_bar_config(disable=True)
+        size = {"height": 16, "width": 16, "num_frames": 13, "num_inference_steps": 3, "ar_step": 1}
+        embeds = {"prompt_embeds": text, "negative_prompt_embeds": torch.zeros_like(text), "guidance_scale": 3.0}
+        made.append(
+            pipe(None, **embeds, **size, generator=torch.Generator().manual_seed(1), output_type="latent").frames
+        )
+    assert made[0].std() > 0.1
+    assert off(*made) < 1e-4
 
 
 def test_the_frame_rate_is_that_of_each_sample():
@@ -150,7 +173,9 @@ def test_gradients_with_and_without_checkpointing_agree():
         v = models[0](inputs[0], t, inputs[1]).sample
         w = models[1](tokens[0], tokens[1], t, tokens[2], FRAMES, HIGH, WIDE, SCALE).sample
         (v.square().mean() + w.square().mean()).backward()
-        found.append([models[0].blocks[0].attn1.to_q.weight.grad, models[1].transformer_blocks[0].ff.net[2].weight.grad])
+        found.append(
+            [models[0].blocks[0].attn1.to_q.weight.grad, models[1].transformer_blocks[0].ff.net[2].weight.grad]
+        )
     assert all(torch.equal(a, b) and a.abs().max() > 0 for a, b in zip(*found, strict=True))
 
 
@@ -167,13 +192,22 @@ def hooked():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: torch.nn.Linear(2, 2), "a Linear cannot be adopted: give one of diffusers' WanTransformer3DModel, LTX"),
+        (
+            lambda: torch.nn.Linear(2, 2),
+            "a Linear cannot be adopted: give one of diffusers' WanTransformer3DModel, LTX",
+        ),
         (lambda: bring_tiny.hunyuan().transformer, "a HunyuanVideoTransformer3DModel cannot be adopted"),
-        (lambda: type("LTXVideoTransformer3DModel", (torch.nn.Linear,), {})(2, 2), "is not diffusers' class of that name"),
+        (
+            lambda: type("LTXVideoTransformer3DModel", (torch.nn.Linear,), {})(2, 2),
+            "is not diffusers' class of that name",
+        ),
         (hooked, "already has hooks"),
         (lambda: bring_tiny.ltx_transformer(out_channels=4), r"image-to-video model \(8 input channels for 4 latent"),
         (lambda: bring_tiny.ltx_transformer(patch_size_t=2), "a patch spans 2 latent frames"),
-        (lambda: bring_tiny.skyreels_transformer(in_channels=9), r"image-to-video model \(9 input channels for 4 latent"),
+        (
+            lambda: bring_tiny.skyreels_transformer(in_channels=9),
+            r"image-to-video model \(9 input channels for 4 latent",
+        ),
         (lambda: bring_tiny.skyreels_transformer(image_dim=8), "this is an image-to-video model"),
         (lambda: bring_tiny.skyreels_transformer(patch_size=(2, 2, 2)), "a patch spans 2 latent frames"),
     ],
@@ -189,8 +223,10 @@ def test_what_cannot_be_adopted_is_told(make, sentence):
 def test_other_timesteps_are_refused():
     with pytest.raises(ValueError, match=r"timestep has shape \(2, 3\), but latents of shape \(2, 4, 4, 4, 6\)"):
         skyreels_call(adopt(bring_tiny.skyreels_transformer()), timesteps(frames=3), *skyreels_inputs())
+    with pytest.raises(ValueError, match=r"timestep has shape \(2, 3\), but 96 tokens of 4 frames for 2 samples"):
+        ltx_call(adopt(bring_tiny.ltx_transformer()), timesteps(frames=3), *ltx_inputs())
     assert shared_timestep([[0.5, 0.5], [0.1, 0.1]]).tolist() == pytest.approx([0.5, 0.1])
-    with pytest.raises(ValueError, match="vta.shared_timestep: tau differs between the frames"):
+    with pytest.raises(ValueError, match=r"vta\.shared_timestep: tau differs between the frames"):
         shared_timestep([[0.5, 0.5], [0.1, 0.2]])
 
 

@@ -10,6 +10,7 @@ from pusa_lab.model_checks.codec import check_codec, check_text
 from pusa_lab.model_checks.denoiser import Probe, check_denoiser
 from pusa_lab.model_checks.report import Finding, ModelReport
 from pusa_lab.pixels import crop_and_resize, to_pixels
+from pusa_lab.tasks import MOST
 from pusa_lab.types import Clip, Denoiser, Geometry
 
 __all__ = ["Finding", "ModelReport", "check_model"]
@@ -55,6 +56,8 @@ def check_model(
     found = [_interface(model)]
     if found[0].verdict == "passed":
         frames = model.geometry.frames if frames is None else frames
+        if not 1 <= frames <= MOST:
+            raise ValueError(f"frames={frames}: give 1 to {MOST:,} latent frames.")
         pixels = _clip(clip, model.geometry, frames, len(prompts))
         with torch.no_grad():
             found += _all_checks(model, pixels, prompts, frames, scalar, seed)
@@ -105,7 +108,7 @@ def _all_checks(
         else:
             x0 = step
     if found[0].verdict == "failed":
-        return [*found, Finding("velocity", "cannot be told", "encode_text has to work first")]
+        return [*found, Finding("velocity", "cannot be told", "encode_text has to work first.")]
     shape = model.geometry.latent_shape(len(prompts), frames)
     generator = torch.Generator().manual_seed(seed)
     eps, other = (torch.randn(shape, generator=generator).to(device) for _ in range(2))

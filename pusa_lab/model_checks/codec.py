@@ -23,7 +23,9 @@ def raised(name: str, what: str, error: Exception) -> Finding:
         what: was called, for the sentence.
         error: that it raised.
     """
-    return Finding(name, "failed", f"{what} raised {type(error).__name__}: {in_one_line(str(error))[:200]}")
+    return Finding(
+        name, "failed", f"{what} raised {type(error).__name__}: {in_one_line(str(error))[:200].rstrip('.')}."
+    )
 
 
 def check_text(model: Any, prompts: Sequence[str]) -> Iterator[Finding]:
@@ -87,7 +89,9 @@ def check_codec(model: Any, clip: Clip, frames: int) -> Iterator[Finding | Video
 def _encoded(z: Any, clip: Clip, geometry: Geometry, frames: int) -> tuple[Any, str]:
     expected = geometry.latent_shape(len(clip), frames)
     if not isinstance(z, Tensor) or z.ndim != 5 or tuple(z.shape) != expected:
-        advice = _advice(tuple(z.shape), clip, geometry) if isinstance(z, Tensor) and z.ndim == 5 else "return (b c f h w)"
+        advice = (
+            _advice(tuple(z.shape), clip, geometry) if isinstance(z, Tensor) and z.ndim == 5 else "return (b c f h w)"
+        )
         return "failed", (
             f"encode_video made {shown(z)} of a clip {tuple(clip.shape)}, but geometry says {expected}: {advice}."
         )
@@ -133,7 +137,9 @@ def _decoded(model: Any, clip: Clip, z: Video) -> Finding:
         return raised("decode", "decode", error)
     if not isinstance(made, Tensor) or made.shape != clip.shape:
         return Finding(
-            "decode", "failed", f"decode made {shown(made)} of the latents of a clip {tuple(clip.shape)}: they must agree."
+            "decode",
+            "failed",
+            f"decode made {shown(made)} of the latents of a clip {tuple(clip.shape)}: they must agree.",
         )
     if not made.isfinite().all():
         return Finding("decode", "failed", "decode made pixels that are not finite: mend the codec, or its precision.")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Verdict: TypeAlias = Literal["passed", "failed", "equal only", "cannot be told"]
-"""Of one check. "equal only" is that of a model with one timestep for all frames; "cannot be told" needs trained weights,
-or an earlier check that failed."""
+"""Of one check. "equal only" is for a model with one timestep for all frames; for "cannot be told" trained weights are
+needed, or an earlier check must pass first."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One timestep per frame for transformers other than Wan's: `adopt(pipe.transformer)`; everything opens on first use."""
+"""One timestep per frame for other transformers than Wan's: `adopt(pipe.transformer)`; all opens on first use."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

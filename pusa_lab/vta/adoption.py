@@ -45,15 +45,16 @@ def adopt(transformer: nn.Module) -> nn.Module:
         return transformer
     if type(transformer) is not kind.__base__:
         raise ValueError(f"this {name} is not diffusers' class of that name: give diffusers' own.")
-    if any("forward" in vars(module) for module in transformer.modules()):
+    if any("forward" in vars(part) for part in transformer.modules()):
         raise ValueError(
             "this transformer already has hooks (offloading, caching or compilation): "
             "make it a VTA model first, then switch them on."
         )
-    check_frames_apart(transformer.config)
-    transformer.__class__ = kind
-    transformer.use_frame_timesteps()
-    return transformer
+    model: Any = transformer
+    check_frames_apart(model.config)
+    model.__class__ = kind
+    model.use_frame_timesteps()
+    return model
 
 
 @checked

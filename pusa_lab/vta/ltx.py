@@ -62,7 +62,6 @@ class VTALTXTransformer3DModel(LTXVideoTransformer3DModel):
         ValueError: the input has other channels than the output, or a patch spans several frames.
     """
 
-    _no_split_modules: ClassVar = ["VTALTXTransformerBlock"]
     _repeated_blocks: ClassVar = ["VTALTXTransformerBlock"]
 
     @wraps(LTXVideoTransformer3DModel.__init__)  # type: ignore[misc]  # from_config reads its arguments
@@ -105,9 +104,17 @@ class VTALTXTransformer3DModel(LTXVideoTransformer3DModel):
             video_coords: positions of the tokens, if they are not those of a video of this size.
             attention_kwargs: may hold "scale" for adapters, as in diffusers.
             return_dict: whether to wrap the velocity, as diffusers does.
+
+        Raises:
+            ValueError: the timestep has another shape.
         """
-        shape, l = tuple(timestep.shape), hidden_states.shape[1]
-        if shape in {(len(hidden_states), 1), (len(hidden_states), l)} or len(shape) != 2 or shape[1] != num_frames:
+        (b, length), shape = hidden_states.shape[:2], tuple(timestep.shape)
+        if shape not in {(b,), (b, 1), (b, num_frames), (b, length)}:
+            raise ValueError(
+                f"timestep has shape {shape}, but {length} tokens of {num_frames} frames for {b} samples need ({b},), "
+                f"({b}, {num_frames}) for one per frame, or ({b}, {length}) for one per token."
+            )
+        if shape != (b, num_frames) or num_frames in (1, length):
             return LTXVideoTransformer3DModel.forward.__wrapped__(
                 self,
                 hidden_states,
