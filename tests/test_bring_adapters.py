@@ -174,6 +174,11 @@ def test_cogvideox_knows_the_timestep_of_every_level(adapters):
     assert model.timestep(torch.zeros(1)) == 0
 
 
+def test_an_even_number_of_latent_frames_is_no_video_for_cogvideox(adapters):
+    report = pl.check_model(adapters["CogVideoX"], frames=4)
+    assert [(f.name, "(2, 3, 16, 16, 16)" in f.sentence) for f in report.faults] == [("decode", True)], report
+
+
 def test_ltx_2_is_deaf_and_otherwise_diffusers_model(adapters):
     model = adapters["LTX2"]
     x, tau, cond = noise(model), torch.tensor([[0.2, 0.5, 0.9]]), model.encode_text([PROMPT])

@@ -7,12 +7,7 @@ import bring_tiny
 import pytest
 import torch
 import wan_tiny
-from diffusers import (
-    LTXVideoTransformer3DModel,
-    SkyReelsV2DiffusionForcingPipeline,
-    SkyReelsV2Transformer3DModel,
-    UniPCMultistepScheduler,
-)
+from diffusers import SkyReelsV2DiffusionForcingPipeline, UniPCMultistepScheduler
 
 import pusa_lab as pl
 from pusa_lab.training import add_lora
@@ -271,5 +266,3 @@ def test_a_lora_at_its_start_changes_nothing():
     before = ltx_call(model, t, *inputs)
     add_lora(model, 4, "attn")
     assert torch.equal(ltx_call(model, t, *inputs), before)
-    assert {type(model).__mro__[1] for model in (adopt(bring_tiny.ltx_transformer()),)} == {LTXVideoTransformer3DModel}
-    assert issubclass(type(adopt(bring_tiny.skyreels_transformer())), SkyReelsV2Transformer3DModel)
