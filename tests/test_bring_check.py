@@ -264,6 +264,16 @@ def test_a_clip_of_ones_own_is_cut_and_resized():
         pl.check_model(Sound(), prompts=["a"])
 
 
+@pytest.mark.parametrize(("kind", "faults"), [(torch.bfloat16, []), (torch.float32, ["batch"])])
+def test_half_precision_may_round(kind, faults):
+    """A sample alone is 1 % off its answer in a batch."""
+    model = broken(
+        encode_text=lambda self, prompts: {"text": torch.zeros(len(prompts), 1, dtype=kind)},
+        __call__=lambda self, x, tau, text: Sound.__call__(self, x, tau, text) * (1 + 0.005 * len(x)),
+    )
+    assert [fault.name for fault in pl.check_model(model).faults] == faults
+
+
 def test_latents_that_are_not_normalised_are_said():
     model = broken(
         encode_video=lambda self, clip: 50 * Sound.encode_video(self, clip),
