@@ -103,7 +103,7 @@ FAULTS = [
     ("timesteps", "the timestep of frame 3 has no effect", lambda: call(but_for_frame_3)),
     (
         "timesteps",
-        "frames 1, 2, 3, 4 has no effect",
+        "the timesteps of frames 1, 2, 3 and 4 have no effect",
         lambda: call(lambda ask, x, tau: ask(x, tau[:, :1].expand_as(tau))),
     ),
     ("timesteps", "not their mean", lambda: call(lambda ask, x, tau: ask(x, tau.mean(1, keepdim=True).expand_as(tau)))),
@@ -214,6 +214,8 @@ def test_a_sound_model_passes_everything():
 def test_equal_timesteps_are_compared_with_the_scalar_call():
     report = pl.check_model(Sound(), scalar=lambda x, tau, text: Sound()(x, (1 - tau)[:, None].expand(-1, 5), text))
     assert [fault.name for fault in report.faults] == ["scalar"]
+    report = pl.check_model(Sound(), scalar=lambda x, tau, text: None)
+    assert "scalar raised " in report.faults[0].sentence
     report = pl.check_model(Sound(), scalar=lambda x, tau, text: x / 0)
     assert "scalar" in {fault.name for fault in report.faults}
 
@@ -262,6 +264,17 @@ def test_a_clip_of_ones_own_is_cut_and_resized():
         pl.check_model(Sound(), clip[:5])
     with pytest.raises(ValueError, match=r"check_model: prompts=.*: give at least two"):
         pl.check_model(Sound(), prompts=["a"])
+
+
+@pytest.mark.parametrize("rule", [lambda ask, x, tau: 0 * x, lambda ask, x, tau: x / (tau[0, 0] - 0.6)])
+def test_a_last_layer_of_zeros_or_a_pole_is_not_called_a_direction(rule):
+    found = verdicts(pl.check_model(call(rule)))
+    assert found["direction"] == "cannot be told"
+
+
+def test_a_last_layer_of_zeros_is_no_fault():
+    report = pl.check_model(call(lambda ask, x, tau: 0 * x), strict=True)
+    assert "last layer" in next(f.sentence for f in report.findings if f.name == "timesteps")
 
 
 @pytest.mark.parametrize(("kind", "faults"), [(torch.bfloat16, []), (torch.float32, ["batch"])])

@@ -49,8 +49,8 @@ class Probe:
     cond: Cond
     """The prompts, encoded."""
 
-    def ask(self, x: Video, tau: Tau) -> Tensor:
-        """The model's velocity for all prompts."""
+    def ask(self, x: Video, tau: Tau) -> Any:
+        """What the model returns for all prompts: its velocity, once `_velocity` has found it to be one."""
         return self.model(x, tau, **self.cond)
 
     @property
@@ -147,12 +147,13 @@ def _every_frame(moved: Tensor, size: float) -> tuple[Any, str]:
     """Verdict on the changes (f, b, c, f, h, w) that each frame's timestep made."""
     if not moved.isfinite().all():
         return "failed", "v is not finite when frames have different timesteps: mend what divides by their difference."
+    if not size and not moved.any():
+        return "cannot be told", "v is 0 everywhere, as with a last layer that is still zero."
     effect = moved.square().mean((1, 2, 4, 5)).sqrt()  # (moved frame, seen frame)
     frames = range(len(effect))
     if ignored := [i for i in frames if effect[i].max() <= 1e-6 * size]:
         return "failed", (
-            f"the timestep of {_named(ignored)} has no effect on v: pass all of tau (b, f) to the network, one "
-            "timestep per frame."
+            f"{_timesteps_of(ignored)} no effect on v: pass all of tau (b, f) to the network, one timestep per frame."
         )
     if len(effect) > 1 and all(_off(moved[0], moved[i], size) < 1e-6 for i in frames):
         return (
@@ -166,8 +167,10 @@ def _every_frame(moved: Tensor, size: float) -> tuple[Any, str]:
     return "passed", f"each of {len(effect)} frames' timesteps changes v"
 
 
-def _named(frames: list[int]) -> str:
-    return f"frame {frames[0]}" if len(frames) == 1 else f"frames {', '.join(map(str, frames))}"
+def _timesteps_of(frames: list[int]) -> str:
+    if len(frames) == 1:
+        return f"the timestep of frame {frames[0]} has"
+    return f"the timesteps of frames {', '.join(map(str, frames[:-1]))} and {frames[-1]} have"
 
 
 def _batch(probe: Probe, equal: bool) -> Finding:
@@ -180,9 +183,9 @@ def _batch(probe: Probe, equal: bool) -> Finding:
     for i, prompt in enumerate(probe.prompts):
         try:
             alone = probe.model(x[i : i + 1], tau[i : i + 1], **probe.model.encode_text([prompt]))
+            offs.append(_off(alone[0], together[i], _size(together)))
         except Exception as error:
             return raised("batch", "the call with one sample", error)
-        offs.append(_off(alone[0], together[i], _size(together)))
     worst = max(offs)
     if not worst <= probe.rounding:
         return Finding(
@@ -197,10 +200,9 @@ def _scalar(probe: Probe, scalar: Denoiser) -> Finding:
     tau = probe.level(0.6)
     x = probe.noisy(tau)
     try:
-        want = scalar(x, tau[:, 0], **probe.cond)
+        off = _off(probe.ask(x, tau), scalar(x, tau[:, 0], **probe.cond))
     except Exception as error:
         return raised("scalar", "scalar", error)
-    off = _off(probe.ask(x, tau), want)
     if not off <= probe.rounding:
         return Finding(
             "scalar",
@@ -213,7 +215,7 @@ def _scalar(probe: Probe, scalar: Denoiser) -> Finding:
 def _direction(probe: Probe) -> Finding:
     """See which reading of the model's output explains eps - x0 best."""
     scores = {advice: _explained(probe, reading, LEVELS) for advice, reading in READINGS.items()}
-    close = [advice for advice, score in scores.items() if score > max(scores.values()) - MARGIN]
+    close = [advice for advice, score in scores.items() if score >= max(scores.values()) - MARGIN]
     best = "" if "" in close else max(close, key=lambda advice: _explained(probe, READINGS[advice], (LOW,)))
     if scores[best] < TOLD:
         return Finding(
@@ -244,9 +246,9 @@ def _explained(probe: Probe, reading: Callable[..., Tensor], levels: Sequence[fl
 
 
 def _size(v: Tensor) -> float:
-    return max(float(v.float().square().mean().sqrt()), 1e-12)
+    return float(v.float().square().mean().sqrt())
 
 
 def _off(a: Tensor, b: Tensor, size: float = 0.0) -> float:
     """Largest difference, as a share of the size of b."""
-    return float((a.float() - b.float()).abs().max()) / (size or _size(b))
+    return float((a.float() - b.float()).abs().max()) / max(size or _size(b), 1e-12)
