@@ -171,7 +171,7 @@ def test_every_command_has_help(command, capsys):
         ),
         (["generate", PROMPT, "--guidance", "nan"], "--guidance nan: give finite numbers; 1 is none"),
         (["generate", PROMPT, "--guidance", "much"], "unknown guider 'much': choose one of text_cfg, apg"),
-        (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "--noise 'nan': give a number"),
+        (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "--noise 'nan': give a finite number"),
         (["generate", PROMPT, "--out", "{clip}/a.mp4"], "cannot be written: {clip} is a file"),
         (["generate", PROMPT, "--out", "{long}.mp4"], "give a shorter name"),
         (["demo", "--out", "{clip}"], "--out {clip} is a file: give a folder"),
