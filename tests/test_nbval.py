@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from answers import ANSWERS
+from processes import Kernel
 
 ROOT = Path(__file__).parents[1]
 BUILT = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -49,6 +50,7 @@ def nbval(notebook, folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         with contextlib.ExitStack() as files:  # nbval leaves the null device of its kernels open
+            patch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", Kernel)
             patch.setattr(
                 "nbval.kernel.open", lambda path, mode: files.enter_context(Path(path).open(mode)), raising=False
             )
