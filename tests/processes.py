@@ -41,9 +41,9 @@ class Kernel:
 
     stdin = stdout = stderr = None
 
-    def __init__(self, command: list[str], cwd: str, env: Mapping[str, str], **_: object):
+    def __init__(self, command: list[str], env: Mapping[str, str], cwd: str | None = None, **_: object):
         alone, started = SERVER.Pipe(duplex=False)
-        given = (started, command[command.index("-f") :], Path(cwd), dict(env))
+        given = (started, command[command.index("-f") :], Path(cwd or Path.cwd()), dict(env))
         self.child = SERVER.Process(target=_kernel, args=given)
         self.child.start()
         started.close()
