@@ -10,8 +10,6 @@ import shutil
 import sys
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False  # the many processes of the tests compile each module once
 
 import jaxtyping
 import pytest
@@ -20,6 +18,9 @@ from hypothesis import HealthCheck, settings
 
 import small_models
 
+# The many processes of the tests compile each module once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 LONGEST = ("test_nbval", "test_training_wan_processes", "test_wheel")
 
 settings.register_profile("as slow as it may be", deadline=None, suppress_health_check=[HealthCheck.too_slow])
