@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import python
 from safetensors.torch import load_file
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from wan_commands import encode, environment, logs_of, rows, train, words_of
@@ -265,4 +266,5 @@ assert torch.equal(go("adamw8bit", 20, place / "b", place / "b" / "last.ckpt")[0
 
 @pytest.mark.skipif(not EIGHTBIT.is_dir(), reason="torchao is not in the environment's eightbit folder: see Makefile")
 def test_moments_of_eight_bits_learn_as_adamw_and_go_on(tmp_path):
-    finish(start(sys.executable, "-c", EIGHT, tmp_path, places=[EIGHTBIT]))
+    done = python(f"import sys; sys.path.insert(0, {str(EIGHTBIT)!r})\n{EIGHT}", tmp_path, env=environment())
+    assert done.returncode == 0, done.stderr
