@@ -13,9 +13,10 @@ from pathlib import Path
 
 from pusa_lab.cli.terminal import say
 from pusa_lab.files import write_json
-from small_models import card, evaluate, load
+from small_models import card, load
+from small_models.evaluation import evaluate
 from small_models.machine import device_name, library_versions
-from small_models.zoo import CHECKPOINTS
+from small_models.models.zoo import CHECKPOINTS
 
 
 def main() -> None:

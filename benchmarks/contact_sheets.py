@@ -11,7 +11,7 @@ import numpy as np
 
 import small_models
 from pusa_lab import generate, media, tasks
-from small_models import sheets
+from small_models.evaluation import sheets
 
 OUT = Path(__file__).resolve().parents[1] / "small_models" / "results"
 SCENES = 5

@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pusa_lab.training.quiet import quiet_lightning
 from small_models.experiments import Adaptation, Lab, ToyTrainer
-from small_models.experiments.command import quiet, sizes_of
+from small_models.experiments.command import sizes_of
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.sizes import Sizes
 from small_models.experiments.training_tables import SAMPLERS
@@ -57,10 +58,14 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="sizes of --small")
     parser.add_argument("--set", nargs="*", action="extend", default=[], metavar="FIELD=VALUE", help="change a size")
     args = parser.parse_args()
-    quiet()
     lab = Lab(sizes_of(args), args.work)
+    with quiet_lightning():
+        _train(lab, args.train)
+
+
+def _train(lab: Lab, sets: list[str]) -> None:
     trainer = ToyTrainer(lab)
-    for name in args.train:
+    for name in sets:
         for adaptation, shares in TRAIN[name](lab.sizes, lab.geometry.frames):
             began = time.perf_counter()
             trainer.updates(adaptation, shares)

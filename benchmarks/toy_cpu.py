@@ -1,4 +1,4 @@
-"""Time the readable Wan, small_models/dit.py, against diffusers' Wan with the same weights, on two cores.
+"""Time the readable Wan, small_models/models/dit.py, against diffusers' Wan with the same weights, on two cores.
 
     python benchmarks/toy_cpu.py
 
@@ -28,7 +28,7 @@ from pusa_lab import generate, tasks
 from pusa_lab.files import write_json
 from pusa_lab.pixels import to_uint8
 from small_models import world
-from small_models.dit import ToyDiT
+from small_models.models.dit import ToyDiT
 
 HERE = Path(__file__).resolve().parent
 PLANS = ("eager", "compiled")

@@ -7,7 +7,7 @@
 A list that names pictures is VBench-I2V's; one that names none is VBench's own, text-to-video. Writes
 
     OUT/videos/PROMPT-INDEX.mp4   made with seed INDEX; nothing else may lie there: VBench takes its first file's suffix
-    OUT/export.json               how they were made; goes on where it stopped, and refuses to mix with other settings
+    OUT/export.json               how they were made; an export is resumed where it stopped, with the same settings
     OUT/vbench2_beta_i2v/         with --own-world: its list and its pictures, in VBench's layout
 """
 
@@ -29,10 +29,9 @@ import numpy as np
 
 import pusa_lab as pl
 import small_models
-from pusa_lab.files import check_folder, read_json, writing
+from pusa_lab.files import check_folder, digest, read_json, writing
 from pusa_lab.pixels import to_uint8
-from small_models.evaluate import EVAL_SEED
-from small_models.files import sha256
+from small_models.evaluation.evaluate import EVAL_SEED
 from small_models.machine import device_name, library_versions
 from small_models.world import WORLDS, captions, draw_scenes, render
 
@@ -154,7 +153,7 @@ def settings(model: Any, args: argparse.Namespace) -> dict[str, Any]:
     g, name = model.geometry, args.model
     return {
         "model": str(Path(name).resolve()) if Path(name).exists() else name,
-        "sha256": sha256(small_models.zoo.find_checkpoint(name))
+        "sha256": digest(small_models.models.zoo.find_checkpoint(name))
         if isinstance(model, small_models.ToyModel)
         else "not taken",
         "lora": [str(Path(path).resolve()) for path in args.lora],
@@ -189,7 +188,7 @@ def manifest(out: Path, made_with: dict[str, Any], digests: dict[str, str]) -> d
         old = read_json(path, "a manifest of an export", {"settings": dict, "pictures": dict})
         before, pictures = old["settings"], old["pictures"]
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is no manifest of an export: give another --out.") from error
+        raise ValueError(f"{path} is not the manifest of an export: give another --out.") from error
     if other := [name for name in {**before, **made_with} if before.get(name) != made_with.get(name)]:
         told = ", ".join(f"{name} {before.get(name)!r}, not {made_with.get(name)!r}" for name in other)
         raise ValueError(f"{out} was made with {told}: give another --out, or the same settings.")

@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 NOT_NAN = "a number, not NaN"
+RANGE = "from -2**63 to 2**63 - 1"
+"""Of whole numbers, which fit into 64 bits."""
 MOST_NAME, MOST_PATH = 255, 4096
 """Bytes of a file name and of a whole path that Linux accepts: looking for a longer one is already an error."""
 
@@ -99,13 +101,13 @@ def bare(hint: Any) -> Any:
 
 
 def _whole(value: Any) -> int:
-    if type(value) is int and -(2**63) < value < 2**63:  # the common case, kept fast
+    if type(value) is int and -(2**63) <= value < 2**63:  # the common case, kept fast
         return value
     if not isinstance(value, bool | np.bool_) and not (isinstance(value, Tensor) and value.dtype == torch.bool):
         with contextlib.suppress(TypeError, RuntimeError):
             number = operator.index(value)
-            if abs(number) >= 2**63:
-                raise Unfit("a whole number of fewer digits")
+            if not -(2**63) <= number < 2**63:
+                raise Unfit(f"a whole number {RANGE}")
             return number
     raise Unfit("a whole number")
 
@@ -124,8 +126,8 @@ def _number(value: Any) -> int | float:
         raise Unfit("a number")
     if number != number:
         raise Unfit(NOT_NAN)
-    if isinstance(number, int) and abs(number) >= 2**63:
-        raise Unfit("a smaller number")
+    if isinstance(number, int) and not -(2**63) <= number < 2**63:
+        raise Unfit(f"a number {RANGE}")
     return number
 
 
@@ -222,17 +224,35 @@ def one_of(checks: list[Check]) -> Check:
     """
 
     def check(value: Any) -> Any:
-        expected = []
+        found = []
         for one in checks:
             try:
                 return one(value)
             except Unfit as unfit:
                 if str(unfit) == NOT_NAN:  # the value itself, not an item of it
                     raise
-                expected.append(str(unfit))
-        raise Unfit(" or ".join(dict.fromkeys(expected)))
+                found.append(unfit)
+        items = [unfit.item for unfit in found if unfit.item]
+        raise Unfit(_alternatives([str(unfit) for unfit in found]), items[0] if len(items) == 1 else None)
 
     return check
+
+
+def _alternatives(kinds: Iterable[str]) -> str:
+    """What is expected, several kinds of it: "a number, a list or None"."""
+    kinds = list(dict.fromkeys(kinds))
+    if len(kinds) < 3 or any("," in kind for kind in kinds):
+        return " or ".join(kinds)
+    return f"{', '.join(kinds[:-1])} or {kinds[-1]}"
+
+
+def _each(check: Check, value: Any, place: str) -> Any:
+    """Check an item of a list or dict."""
+    try:
+        return check(value)
+    except Unfit as unfit:
+        inner, item, expected = unfit.item or ("", value, str(unfit))
+        raise Unfit(str(unfit), (place + inner, item, expected)) from None
 
 
 def _literal(choices: tuple[Any, ...]) -> Check:
@@ -257,9 +277,10 @@ def _sequence(container: Any, parts: tuple[Any, ...]) -> Check:
         if each and len(value) != len(each):
             raise Unfit(counted(len(each), "value"))
         try:
-            return kind(one(x) for one, x in zip(each or [item] * len(value), value, strict=True))
+            rows = zip(each or [item] * len(value), value, strict=True)
+            return kind(_each(one, x, f"[{i}]") for i, (one, x) in enumerate(rows))
         except Unfit as unfit:
-            raise Unfit(f"a list, each item {unfit}") from None
+            raise Unfit(f"a list, each item {unfit}", None if kind is set else unfit.item) from None
 
     return check
 
@@ -285,9 +306,10 @@ def _iterable(parts: tuple[Any, ...], lazy: bool) -> Check:
         if lazy:
             return each(value)
         try:
-            return [item(one) for one in value]
+            return [_each(item, one, f"[{i}]") for i, one in enumerate(value)]
         except Unfit as unfit:
-            raise Unfit(f"a list, each item {unfit}") from None
+            unordered = not isinstance(value, Sequence)
+            raise Unfit(f"a list, each item {unfit}", None if unordered else unfit.item) from None
 
     return check
 
@@ -299,9 +321,9 @@ def _mapping(parts: tuple[Any, ...]) -> Check:
         if not isinstance(value, Mapping):
             raise Unfit("a dict")
         try:
-            return {keys(k): values(v) for k, v in value.items()}
+            return {keys(k): _each(values, v, f"[{k!r:.40}]") for k, v in value.items()}
         except Unfit as unfit:
-            raise Unfit(f"a dict whose keys and values all fit, here {unfit}") from None
+            raise Unfit(f"a dict whose keys and values all fit, here {unfit}", unfit.item) from None
 
     return check
 

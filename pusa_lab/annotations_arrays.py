@@ -17,7 +17,17 @@ QUANTISED = {torch.qint8, torch.quint8, torch.qint32}
 
 
 class Unfit(Exception):
-    """A value does not fit; the text says what is expected, and the caller makes a sentence of it."""
+    """A value does not fit; the text says what is expected, and the caller makes a sentence of it.
+
+    Args:
+        expected: "a number", say.
+        item: (place, value, what it is expected to be) of the item of a list or dict at fault, such as
+            ("[1]", "x", "a number"); None if the value itself is.
+    """
+
+    def __init__(self, expected: str, item: tuple[str, Any, str] | None = None):
+        super().__init__(expected)
+        self.item = item
 
 
 def is_plain(value: Tensor) -> bool:
@@ -65,7 +75,8 @@ def array_check(hint: Any, inner: bool = True) -> Check:
     """
     names = hint.dim_str
     wide = has_fixed_axes(hint) and len(hint.dims) >= 4
-    expected = f"a tensor ({' '.join(names.split())})" if names.strip() else "a number"
+    any_shape = len(hint.dims) == 1 and not has_fixed_axes(hint)
+    expected = "a tensor" if any_shape else f"a tensor ({' '.join(names.split())})" if names.strip() else "a number"
     floating = "float32" in hint.dtypes
     passed = {getattr(torch, name) for name in hint.dtypes if hasattr(torch, name)} - QUANTISED
 
@@ -111,6 +122,8 @@ def numbers(value: Any, expected: str) -> Tensor:
         return value
     if isinstance(value, str | bytes | bool | Mapping | set | frozenset) or value is None:
         raise Unfit(expected)
+    if isinstance(value, list | tuple) and bool in (kinds := set(map(type, value))) and len(kinds) > 1:
+        raise Unfit(f"{expected}, of real numbers")  # NumPy would read True as 1
     try:
         array = np.asarray(torch.stack(list(value)).numpy() if _tensors(value) else value)
     except Exception:  # NumPy may run any code of the object

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from pusa_lab.annotations import (
     Check,
@@ -27,9 +28,20 @@ from pusa_lab.annotations import (
     nothing,
     one_of,
 )
-from pusa_lab.sentences import in_one_line, shown
+from pusa_lab.sentences import in_one_line, listed, shown
 
-__all__ = ["ArgumentError", "called", "calling", "checked", "returned", "shown"]
+__all__ = [
+    "ArgumentError",
+    "called",
+    "calling",
+    "check_takes",
+    "checked",
+    "listed",
+    "name_of_first_nan",
+    "recording",
+    "returned",
+    "shown",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,6 +51,7 @@ class ArgumentError(ValueError, TypeError):
 
 
 _called: ContextVar[str] = ContextVar("called", default="")
+_results: ContextVar[list[tuple[str, Any]] | None] = ContextVar("results", default=None)
 
 
 _CORE = frozenset(
@@ -206,7 +219,8 @@ def _one(known: _Checks, key: str, value: Any) -> Any:
     try:
         return check(value)
     except Unfit as unfit:
-        raise ArgumentError(f"{key}{_said(value, unfit)}: give {unfit}.") from None
+        place, item, expected = unfit.item or ("", value, str(unfit))
+        raise ArgumentError(f"{key}{place}{_said(item, expected)}: give {expected}.") from None
 
 
 def _stepped(steps: Generator[Any, Any, Any], name: str) -> Iterator[Any]:
@@ -260,12 +274,66 @@ def called(name: str, function: Callable[..., Any], given: Mapping[str, Any], /,
         ArgumentError: the function has other parameters. Errors from inside the function stay as they are.
     """
     try:
-        return function(*given.values(), **keywords)
+        result = function(*given.values(), **keywords)
     except TypeError as error:
         if _takes(function, error, *given.values(), **keywords):
             raise
-        names = ", ".join([*given, *(f"{key}=..." for key in keywords)])
-        raise ArgumentError(f"{name} does not take ({names}): give a function that does.") from error
+        raise _unfit(name, given, keywords) from error
+    if (results := _results.get()) is not None:
+        results.append((name, result))
+    return result
+
+
+def check_takes(name: str, function: Callable[..., Any], given: Mapping[str, Any], /, **keywords: Any) -> None:
+    """Refuse a function supplied by the caller if it does not take what it will be given, as `called` does.
+
+    Args:
+        name: what to call the function in the sentence.
+        function: what will be called; one without a signature, written in C, is accepted.
+        given: the arguments by place, under the names that the sentence uses.
+        **keywords: more arguments, by name.
+
+    Raises:
+        ArgumentError: the function has other parameters.
+    """
+    try:
+        inspect.signature(function).bind(*given.values(), **keywords)
+    except TypeError:
+        raise _unfit(name, given, keywords) from None
+    except ValueError:
+        return
+
+
+def _unfit(name: str, given: Mapping[str, Any], keywords: Mapping[str, Any]) -> ArgumentError:
+    names = ", ".join([*given, *(f"{key}=..." for key in keywords)])
+    return ArgumentError(f"{name} does not take ({names}): give a function that does.")
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[list[tuple[str, Any]]]:
+    """What functions supplied by the caller return within this block, with their names, the innermost first.
+
+    A sampling loop that ends in NaN can then say who returned it first, without a check of every result.
+    """
+    results: list[tuple[str, Any]] = []
+    token = _results.set(results)
+    try:
+        yield results
+    finally:
+        _results.reset(token)
+
+
+def name_of_first_nan(results: list[tuple[str, Any]]) -> str:
+    """Name of the function that was the first to return NaN or infinity; "" if none did.
+
+    Args:
+        results: as `recording` gives them, tensors or tuples of them.
+    """
+    for name, found in results:
+        tensors = [one for one in (found if isinstance(found, tuple | list) else [found]) if isinstance(one, Tensor)]
+        if not all(bool(torch.isfinite(one).all()) for one in tensors):
+            return name
+    return ""
 
 
 def _takes(function: Callable[..., Any], error: TypeError, /, *args: Any, **keywords: Any) -> bool:
@@ -279,9 +347,9 @@ def _takes(function: Callable[..., Any], error: TypeError, /, *args: Any, **keyw
     return True
 
 
-def _said(value: Any, unfit: Unfit) -> str:
+def _said(value: Any, expected: str) -> str:
     """The middle of the sentence: NaN in place of a number is written "name=nan", other values with their type."""
-    return f"={value}" if isinstance(value, float) and "not NaN" in str(unfit) else f" is {shown(value)}"
+    return f"={value}" if isinstance(value, float) and "not NaN" in expected else f" is {shown(value)}"
 
 
 def _same_sizes(arguments: Mapping[str, Any], arrays: Mapping[str, _Shape], movable: bool) -> None:

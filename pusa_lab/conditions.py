@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pusa_lab.arguments import checked, returned
+from pusa_lab.arguments import called, checked, returned
 from pusa_lab.pixels import crop_and_resize, to_pixels
 from pusa_lab.schedules import as_schedule, frame_indices, noise_levels, starts_as_noise
-from pusa_lab.schedules.checks import ROUNDING
-from pusa_lab.sentences import counted
+from pusa_lab.schedules.checks import ROUNDING, faults, snapped
+from pusa_lab.sentences import counted, listed
 from pusa_lab.tasks import MODES, Known, Task
 from pusa_lab.tasks.known import Column
 from pusa_lab.timesteps import interpolate
@@ -52,7 +52,7 @@ class Conditions:
         out = as_schedule(schedule, whole=False).clone()
         kept = dict(zip(self.at, self.noise, strict=True))
         for i, mode in zip(self.at, self.mode, strict=True):
-            out[:, i] = _levels(mode, schedule[:, i].clone(), kept[i])
+            out[:, i] = _levels(mode, schedule[:, i], kept[i])
         for i, start in enumerate(schedule[0].tolist()):
             if starts_as_noise(start):
                 continue
@@ -103,12 +103,13 @@ class Conditions:
 
 
 def _levels(mode: str, column: Column, m: float) -> Column:
-    levels = returned(MODES.find(mode).levels(column, m), Column, f"the mode {mode} of a known frame")
+    name, given = f"the mode {mode}", {"column": column.clone(), "m": m}
+    levels = returned(called(name, MODES.find(mode).levels, given), Column, name)
     if len(levels) != len(column):
-        raise ValueError(
-            f"the mode {mode} returned {len(levels)} levels for {len(column)} rows: it must keep them all."
-        )
-    return levels
+        raise ValueError(f"{name} returned {len(levels)} levels for {len(column)} rows: it must keep them all.")
+    if found := faults(levels[:, None]):
+        raise ValueError(f"{name} returned levels that are not valid: {listed(found).replace(', frame 0', '')}.")
+    return snapped(levels[:, None])[:, 0]
 
 
 @checked

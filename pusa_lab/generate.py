@@ -17,14 +17,18 @@ from torch import Tensor
 from pusa_lab.arguments import ArgumentError, calling, checked
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import Guided, Guider, calls, guide, guider_named, num_layers, text_cfg
+from pusa_lab.guidance.guided import MOST_SCALE
 from pusa_lab.pixels import to_uint8
 from pusa_lab.samplers import SOLVERS, Solver, State, sample_steps
-from pusa_lab.schedules import SCHEDULES, as_matrix, as_schedule
+from pusa_lab.schedules import SCHEDULES, as_matrix, as_schedule, schedule_name
 from pusa_lab.schedules.functions import call
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST, Task, text_to_video
+from pusa_lab.timesteps import velocity_by
 from pusa_lab.types import Cond, Denoiser, Schedule, Tau, Video, VideoModel
 
+GUIDANCE = 2.0
+"""Default scale of text guidance, of the command line and the planner too."""
 MOST_STEPS = 10_000
 """A larger number is taken for a mistake."""
 MOST_LEVELS = 10_000_000
@@ -83,7 +87,7 @@ class Asked:
     def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
         """The denoiser's velocity."""
         self.times += 1
-        return self.denoiser(x, tau, **cond)
+        return velocity_by("the denoiser", self.denoiser, x, tau, **cond)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +145,7 @@ def prepare(
     schedule: str | Schedule | Callable[..., Any] = "synchronous",
     steps: int | None = None,
     shift: float | None = None,
-    guidance: float | Float[Tensor, " f"] | str | Guider = 2.0,
+    guidance: float | Float[Tensor, " f"] | str | Guider = GUIDANCE,
     negative: str | Sequence[str] = "",
     frames: int | None = None,
     solver: str | Solver = "euler",
@@ -264,15 +268,17 @@ def _guider(guidance: float | Float[Tensor, " f"] | str | Guider, frames: int) -
     if isinstance(guidance, str):
         return guider_named(guidance)
     if isinstance(guidance, Tensor):
-        if len(guidance) != frames or not torch.isfinite(guidance).all():
+        if len(guidance) != frames:
             raise ValueError(
                 f"guidance of {counted(len(guidance), 'number')} for {counted(frames, 'latent frame')}: give one "
                 f"finite number, or one per latent frame."
             )
+        if not (guidance.abs() <= MOST_SCALE).all():
+            raise ValueError(f"guidance={guidance.tolist()}: give numbers from -{MOST_SCALE:,} to {MOST_SCALE:,}.")
     elif callable(guidance):
         return guidance
-    elif not math.isfinite(guidance):
-        raise ValueError(f"guidance={guidance}: give a finite number; 1 is none.")
+    elif not abs(guidance) <= MOST_SCALE:
+        raise ValueError(f"guidance={guidance}: give a number from -{MOST_SCALE:,} to {MOST_SCALE:,}; 1 is none.")
     return partial(text_cfg, scale=guidance)
 
 
@@ -305,14 +311,14 @@ def _matrix(
 ) -> Schedule:
     """The matrix (rows, f) that was asked for, checked."""
     if isinstance(schedule, Tensor):
-        return as_schedule(as_matrix(schedule, steps, frames, shift))
+        return as_schedule(as_matrix(schedule, steps, frames, shift), name="the matrix")
     steps = _count("steps", 10 if steps is None else steps, MOST_STEPS)
     if steps * frames > MOST_LEVELS:
         raise ValueError(
             f"{steps:,} steps of {frames:,} latent frames are more than {MOST_LEVELS:,} levels: ask for fewer."
         )
-    found = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule
-    return as_schedule(as_matrix(call(found, steps, frames, shift, own_shift), frames=frames))
+    found, name = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule, schedule_name(schedule)
+    return as_schedule(call(name, found, steps, frames, shift, own_shift), name=name)
 
 
 def _check_seeds(seeds: list[int], prompts: list[str], negatives: list[str]) -> None:

@@ -91,8 +91,8 @@ def bell(tau: Tau) -> Tau:
     w = (exp(-2 (tau - 1/2)^2) - exp(-1/2)) / z, z = sqrt(pi / 2) erf(1 / sqrt(2)) - exp(-1/2) = .2491
 
     The mean over tau ~ U[0, 1] is 1, and w(1/2) = 1.580. The released trainer instead normalizes the weight to mean 1
-    over its own grid of shift 5, where w(1/2) = 2.076, and multiplies the mean loss of a clip by the mean weight of its
-    frames, which has little effect.
+    over its own sigmas of shift 5, where w(1/2) = 2.076, and multiplies the mean loss of a clip by the mean weight of
+    its frames, which has little effect.
 
     Args:
         tau: timesteps (b, f) in [0, 1].
@@ -165,6 +165,6 @@ def _check_gamma(gamma: float | int) -> None:
 
 
 WEIGHTS: Registry[Callable[..., Tau]] = Registry(
-    "weight", "pusa_lab.weights", {f.__name__: f for f in (uniform, bell, min_snr, fused_min_snr)}
+    "weight", "pusa_lab.weights", (uniform, bell, min_snr, fused_min_snr), "(tau, ...) -> weights (b, f)"
 )
 """Name -> function (tau, ...) -> weights (b, f)."""

@@ -43,7 +43,7 @@ class ModelFamily:
     """What `train` takes as --model."""
 
 
-FAMILIES: Registry[ModelFamily] = Registry("model family", "pusa_lab.models", {})
+FAMILIES: Registry[ModelFamily] = Registry("model family", "pusa_lab.models", {}, ModelFamily)
 """Name -> family, in the order in which they are asked whether they know a model; ours come last."""
 
 

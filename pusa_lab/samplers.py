@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from pusa_lab.arguments import called, checked, shown
-from pusa_lab.schedules import AnySchedule, as_matrix, as_schedule
+from pusa_lab.arguments import called, checked, name_of_first_nan, recording, shown
+from pusa_lab.schedules import AnySchedule, as_matrix, as_schedule, schedule_name
 from pusa_lab.solvers import SOLVERS, Solver, StatefulSolver, Step, euler, euler_step, heun
 from pusa_lab.timesteps import velocity_of, x0_from_v
 from pusa_lab.types import Denoiser, Schedule, Tau, Video
@@ -58,7 +58,7 @@ def sample_steps(
         solver: a name in SOLVERS, a function (denoiser, x, tau, tau_next, **cond) -> (x_next, v), or a stateful solver
             such as `solvers.AdamsBashforth(3)`, whose state lasts for this loop only.
         steps: steps of each frame, at least 1; None is 10. Refused when schedule holds noise levels.
-        shift: shift of the grid, positive; None is 1. Refused when schedule holds noise levels.
+        shift: shift of the sigmas, positive; None is 1. Refused when schedule holds noise levels.
         whole: whether every frame must end clean; give False for a part of a schedule, such as
             `schedules.rolling_window`.
         **cond: passed to the denoiser at every call.
@@ -67,7 +67,7 @@ def sample_steps(
         ValueError: x or a velocity is not finite, the schedule has another number of frames than x, or the schedule or
             the solver is not valid.
     """
-    schedule = as_schedule(as_matrix(schedule, steps, x.shape[2], shift), whole)
+    schedule = as_schedule(as_matrix(schedule, steps, x.shape[2], shift), whole, schedule_name(schedule))
     if isinstance(solver, str):
         solver = SOLVERS.find(solver)
     if isinstance(solver, type):
@@ -92,12 +92,12 @@ def _next(step: Step, denoiser: Denoiser, state: State, rows: Schedule, cond: di
     x, v, x0, row = state.x, state.v, state.x0, state.row + 1
     tau, tau_next = rows[0].expand(len(x), -1), rows[1].repeat(len(x), 1)
     if not torch.equal(rows[0], rows[1]):
-        with torch.no_grad():
+        with torch.no_grad(), recording() as results:
             given = {"denoiser": denoiser, "x": x, "tau": tau, "tau_next": tau_next}
             x, v = _moved(called("the solver", step, given, **cond), x)
             x0 = x0_from_v(x, v, tau_next)
-        if not torch.isfinite(v).all():
-            raise ValueError(f"the denoiser returned NaN or infinity on the way to row {row} of the schedule.")
+        if not torch.isfinite(x0).all() and (name := name_of_first_nan(results)):  # x0 is finite only if x and v are
+            raise ValueError(f"{name} returned NaN or infinity on the way to row {row} of the schedule.")
     return State(row, tau_next, x, v, x0)
 
 

@@ -38,13 +38,23 @@ def shown(value: Any) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number and its noun: "1 prompt", "2 prompts", "10,000 latent frames".
+    """A number and its noun: "1 prompt", "2 processes", "10,000 latent frames".
 
     Args:
         number: of the things.
-        noun: of one of them, whose plural ends in s.
+        noun: of one of them, whose plural ends in s, or in es after an s.
     """
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    plural = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{plural}"
+
+
+def listed(faults: Sequence[str]) -> str:
+    """The first five of a list of faults, and the number of the others: "a; b (and 2 more)".
+
+    Args:
+        faults: one phrase each.
+    """
+    return "; ".join(faults[:5]) + (f" (and {len(faults) - 5:,} more)" if len(faults) > 5 else "")
 
 
 def in_one_line(text: str) -> str:

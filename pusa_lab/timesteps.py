@@ -205,8 +205,24 @@ def velocity_of(denoiser: Denoiser, x: Video, tau: Tau, **cond: Any) -> Video:
     Raises:
         ValueError: the denoiser does not take these arguments, or returned anything but a tensor of x's shape.
     """
-    v = called("the denoiser", denoiser, {"x": x, "tau": tau}, **cond)
+    return velocity_by("the denoiser", denoiser, x, tau, **cond)
+
+
+def velocity_by(name: str, denoiser: Denoiser, x: Video, tau: Tau, /, **cond: Any) -> Video:
+    """The velocity of a denoiser, checked under a name.
+
+    Args:
+        name: what to call the denoiser in the sentence.
+        denoiser: (x, tau, **cond) -> v.
+        x: latents (b, c, f, h, w).
+        tau: timesteps (b, f) in [0, 1].
+        **cond: passed to the denoiser.
+
+    Raises:
+        ValueError: as `velocity_of`.
+    """
+    v = called(name, denoiser, {"x": x, "tau": tau}, **cond)
     if not isinstance(v, Tensor) or v.shape != x.shape:
         given = f"x of shape {tuple(x.shape)} (b c f h w)"
-        raise ValueError(f"the denoiser returned {shown(v)} for {given}: a velocity is a tensor of x's shape.")
+        raise ValueError(f"{name} returned {shown(v)} for {given}: a velocity is a tensor of x's shape.")
     return v

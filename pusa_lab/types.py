@@ -62,7 +62,7 @@ class Geometry:
     fps: int = 16
     """Frame rate at which the model's videos are meant to be played, in frames per second."""
     shift: float | int = 1.0
-    """Default shift of the sampling grid (1 is linear, Wan uses 3 to 12)."""
+    """Default shift of the sampling sigmas (1 is linear, Wan uses 3 to 12)."""
 
     def __post_init__(self) -> None:
         for name in ("stride", "channels", "frames", "size", "fps", "shift"):

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import digest
 from pusa_lab.models import ModelFamily
 from pusa_lab.sentences import counted
-from small_models import zoo
-from small_models.codec import Codec
-from small_models.features import Features
-from small_models.files import read_description, sha256
-from small_models.model import ToyModel
-from small_models.recipes import RECIPES
+from small_models.models import zoo
+from small_models.models.codec import Codec
+from small_models.models.features import Features
+from small_models.models.toy import ToyModel
+from small_models.training.recipes import RECIPES
 from small_models.world import WORLDS
 
 
@@ -57,9 +57,17 @@ def _update(name: str, lora: str | Path | Sequence[str | Path]) -> str:
     files = [lora] if isinstance(lora, str | Path) else list(lora)
     if len(files) != 1:
         raise ValueError(f"{counted(len(files), 'LoRA file')} for {name}: a toy takes one.")
-    base = read_description(zoo.find_checkpoint(files[0], "LoRA")).get("base")
-    if not isinstance(base, dict) or base.get("sha256") != sha256(zoo.find_checkpoint(name)):
-        raise ValueError(f"{files[0]} is no low-rank update of {name}: give one that was trained from it.")
+    base = zoo.base_of(zoo.find_checkpoint(files[0], "LoRA"))
+    if base is None:
+        raise ValueError(
+            f"{files[0]} is a whole model, not a low-rank update of {name}: load it by itself, as the model."
+        )
+    if digest(base) != digest(zoo.find_checkpoint(name)):
+        own = base.stem if base.resolve().parent == zoo.CHECKPOINTS.resolve() else base
+        raise ValueError(
+            f"{files[0]} is a low-rank update of {own}, not of {name}: give {own} as the model, or an update that was "
+            f"trained from {name}."
+        )
     return str(files[0])
 
 
@@ -95,12 +103,12 @@ def train_toys(
         base: where vta and i2v start.
         resume: a checkpoint of the same run.
         logs: folder for curves; several stages get one each in it.
-        **options: as `small_models.train.train`: out, fast, command, and fields of TrainConfig.
+        **options: as `small_models.training.train.train`: out, fast, command, and fields of TrainConfig.
 
     Raises:
         ValueError: there is no such stage, or an option is for a single one.
     """
-    from small_models import train
+    from small_models.training import train
 
     jobs = [(m, s) for m, s in RECIPES if model in (m, "all") and stage in (s, "all")]
     if not jobs:

@@ -131,7 +131,9 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         with safe_open(path, framework="pt") as file:
             weights = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118, not a dict
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is truncated or no safetensors file ({error!s:.120}): restore the file.") from error
+        raise ValueError(
+            f"{path} is truncated or not a valid safetensors file ({error!s:.120}): restore the file."
+        ) from error
     stored = inside.pop(DIGEST, None)
     if stored is not None and stored != _content(weights, inside):
         raise ValueError(f"{path} is truncated or changed (its digest is not that of its weights): restore the file.")
@@ -151,15 +153,19 @@ def read_description(path: Path) -> dict[str, Any]:
         path: of the checkpoint.
 
     Raises:
-        ValueError: it is truncated, or no checkpoint of a toy.
+        ValueError: it is truncated, or not a toy's checkpoint.
     """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is truncated or no safetensors file ({error!s:.120}): restore the file.") from error
+        raise ValueError(
+            f"{path} is truncated or not a valid safetensors file ({error!s:.120}): restore the file."
+        ) from error
     if KEY not in metadata:
-        raise ValueError(f"{path} is no toy's checkpoint (no {KEY!r} inside): give one that small_models.save wrote.")
+        raise ValueError(
+            f"{path} is not a toy's checkpoint (it has no {KEY!r} inside): give one that small_models.save wrote."
+        )
     try:
         inside = json.loads(metadata[KEY])
     except (ValueError, RecursionError):
@@ -169,7 +175,7 @@ def read_description(path: Path) -> dict[str, Any]:
 
 @checked
 def read_card(path: Path) -> dict[str, Any] | None:
-    """The card of a checkpoint; None if there is none, or if the JSON beside it is no card or of another file.
+    """The card of a checkpoint; None if there is none, or if the JSON beside it is not a card or is another file's.
 
     Args:
         path: of the checkpoint.
@@ -190,13 +196,3 @@ def _card(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return about if isinstance(about, dict) else None
-
-
-@checked
-def sha256(path: Path) -> str:
-    """Of a file's bytes.
-
-    Args:
-        path: the file.
-    """
-    return digest(path)

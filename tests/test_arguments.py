@@ -105,7 +105,7 @@ def test_tensors_pass_as_they_are():
         ({"word": None}, "word is None: give a text"),
         ({"at": 3}, "at is 3 .an int.: give a list"),
         ({"at": "01"}, "give a list"),
-        ({"at": [0, "a"]}, "at is a list of 2 items: give a list, each item a whole number"),
+        ({"at": [0, "a"]}, r"at\[1\] is 'a' .a str.: give a whole number"),
         ({"pair": (1,)}, "give 2 values"),
         ({"noise": None}, "noise is None"),
         ({"path": ""}, "path is '' .a str.: give a path or None"),
@@ -186,9 +186,47 @@ def listed(words: Iterable[str]) -> list[str]:
 
 def test_what_can_be_gone_through_is_checked_item_by_item():
     assert listed({"a": 1}) == listed(iter(["a"])) == ["a"]
-    for wrong in ("ab", 3, torch.zeros(2), [1], iter([1])):
+    for wrong in ("ab", 3, torch.zeros(()), iter([1])):
         with pytest.raises(ValueError, match=r"^test_arguments.listed: .*give a list"):
             listed(wrong)
+    with pytest.raises(ValueError, match=r"^test_arguments.listed: words\[1\] is 1 \(an int\): give a text \(str\)\.$"):
+        listed(["a", 1])
+
+
+@checked
+def matched(
+    levels: Levels,
+    ranges: Sequence[range] = (),
+    seeds: int | Sequence[int] = 0,
+    sizes: dict[str, list[int]] | None = None,
+) -> None:
+    """Nested kinds."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"levels": True}, "levels is True: give a number, a list, an array or a tensor."),
+        ({"levels": [0.1, True]}, "levels[1] is True: give a number."),
+        ({"levels": 0, "ranges": (0, 4)}, "ranges[0] is 0 (an int): give a range."),
+        ({"levels": 0, "ranges": [(0, 4)]}, "ranges[0] is a tuple of 2 items: give a range."),
+        ({"levels": 0, "ranges": 4}, "ranges is 4 (an int): give a list."),
+        (
+            {"levels": 0, "seeds": 2**63},
+            "seeds is 9223372036854775808 (an int): give a whole number from -2**63 to 2**63 - 1 or a list.",
+        ),
+        (
+            {"levels": 0, "seeds": [1, -(2**63) - 1]},
+            "seeds[1] is -9223372036854775809 (an int): give a whole number from -2**63 to 2**63 - 1.",
+        ),
+        ({"levels": 0, "sizes": {"a": [1, "x"]}}, "sizes['a'][1] is 'x' (a str): give a whole number."),
+    ],
+)
+def test_the_item_at_fault_is_named(arguments, says):
+    with pytest.raises(ValueError) as error:
+        matched(**arguments)
+    assert str(error.value) == f"test_arguments.matched: {says}"
+    matched(0.5, [range(4)], -(2**63), {"a": [2**63 - 1]})
 
 
 def test_names_of_files_do_not_break_the_line(tmp_path):
@@ -267,4 +305,4 @@ def test_settings_that_a_person_binds_are_checked():
     with pytest.raises(ArgumentError, match=r"lag is 'x' .a str."):
         samplers.sample(lambda x, tau: x, torch.randn(1, 1, 2, 2, 2), functools.partial(schedules.pyramid, lag="x"))
     with pytest.raises(ArgumentError, match=r"rho is 'x' .a str."):
-        schedules.pyramid(4, 3, grid=functools.partial(schedules.grids.karras, rho="x"))
+        schedules.pyramid(4, 3, sigmas=functools.partial(schedules.sigmas.karras, rho="x"))

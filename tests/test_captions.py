@@ -8,7 +8,7 @@ import torch
 from scenes import SCENES, scene
 from torch.nn import functional as F
 
-from small_models.text import EMPTY, TextEncoder
+from small_models.models.text import EMPTY, TextEncoder
 from small_models.world import (
     COLOURS,
     DIGITS,
@@ -105,8 +105,8 @@ def test_worlds_have_their_own_words():
 @pytest.mark.parametrize("name", WORLDS)
 def test_every_word_is_in_the_vocabulary(name):
     world = WORLDS[name]
-    told = [text for seed in (None, 0, 1) for text in captions(SCENES[name], seed)]
-    words = [re.findall(r"\w+|,", text) for text in told]
+    texts = [text for seed in (None, 0, 1) for text in captions(SCENES[name], seed)]
+    words = [re.findall(r"\w+|,", text) for text in texts]
     assert max(map(len, words)) <= 60
     used = {word for row in words for word in row}
     assert used <= set(vocabulary(world))
@@ -116,9 +116,9 @@ def test_every_word_is_in_the_vocabulary(name):
 @pytest.mark.parametrize("name", ["mini", "digits"])
 def test_all_wordings_occur(name):
     scenes, world = SCENES[name], WORLDS[name]
-    told = captions(scenes, 1)
-    assert sum(a != b for a, b in zip(told, captions(scenes, 2), strict=True)) > 900
-    text = "; ".join(told)
+    texts = captions(scenes, 1)
+    assert sum(a != b for a, b in zip(texts, captions(scenes, 2), strict=True)) > 900
+    text = "; ".join(texts)
     for _, verbs in world.motions:
         for verb in verbs:
             assert re.search(verb.format(r"[\w ]+"), text), verb

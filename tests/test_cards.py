@@ -7,11 +7,11 @@ import pytest
 
 import small_models
 from pusa_lab.training import TrainConfig
-from small_models import evaluate
+from small_models.evaluation import evaluate
+from small_models.evaluation.goals import BEATEN, compare
 from small_models.files import read_weights
-from small_models.goals import BEATEN, compare
-from small_models.recipes import RECIPES
-from small_models.zoo import CHECKPOINTS
+from small_models.models.zoo import CHECKPOINTS
+from small_models.training.recipes import RECIPES
 
 RESULTS = CHECKPOINTS.parent / "results"
 STAGES = [stage for toy, stage in RECIPES if toy == "mini"]

@@ -15,8 +15,8 @@ import small_models
 from pusa_lab import files as basic
 from small_models import files
 from small_models.files import read_card, read_weights
-from small_models.train import _ModelJob, train
-from small_models.zoo import CHECKPOINTS
+from small_models.models.zoo import CHECKPOINTS
+from small_models.training.train import _ModelJob, train
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
@@ -115,7 +115,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path, card):
         try:
             got = read_weights(path)
         except ValueError as error:
-            assert re.search(r"toy.safetensors is (truncated|no toy's checkpoint)", str(error))
+            assert re.search(r"toy.safetensors is (truncated|not a toy's checkpoint)", str(error))
             refused += 1
             continue
         if set(got[0]) != set(inside):  # no description, or words that are not known, which `load` refuses
@@ -145,7 +145,7 @@ def test_weights_beyond_half_precision_are_refused(tmp_path):
 @pytest.fixture
 def untrained(monkeypatch):
     """What is written are the weights that a run begins with, and nothing is measured: that takes most of the time."""
-    monkeypatch.setattr("small_models.train.run", lambda *_, **__: None)
+    monkeypatch.setattr("small_models.training.train.run", lambda *_, **__: None)
     monkeypatch.setattr(_ModelJob, "measure", lambda *_: {})
 
 
@@ -192,14 +192,14 @@ def test_a_full_disk_at_the_end_does_not_lose_the_weights(tmp_path, monkeypatch,
 
 
 def test_a_full_disk_after_measuring_keeps_the_checkpoint(tmp_path, monkeypatch, untrained):
-    monkeypatch.setattr("small_models.train.promote", full)
+    monkeypatch.setattr("small_models.training.train.promote", full)
     with pytest.raises(OSError, match=r"The checkpoint is kept as (\S+\.new\.safetensors)\.") as error:
         train("nano", "base", tmp_path, fast=True, max_steps=1)
     small_models.load(re.search(r"kept as (\S+)\.$", str(error.value))[1])
 
 
 def test_places_are_tried_before_the_work(tmp_path, monkeypatch):
-    monkeypatch.setattr("small_models.train.clips_of", lambda *_: pytest.fail("data were drawn"))
+    monkeypatch.setattr("small_models.training.train.clips_of", lambda *_: pytest.fail("data were drawn"))
     (tmp_path / "file").write_text("")
     options = {"fast": True, "max_steps": 1}
     for out in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none"), "", "a\0b", tmp_path / ("x" * 300)):

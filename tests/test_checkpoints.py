@@ -13,10 +13,11 @@ import small_models
 from pusa_lab.metrics import psnr
 from pusa_lab.pixels import to_uint8
 from pusa_lab.types import VideoModel
-from small_models import evaluate, ways, world
+from small_models import world
+from small_models.evaluation import evaluate, ways
+from small_models.evaluation.goals import compare
 from small_models.files import KEY
-from small_models.goals import compare
-from small_models.zoo import CHECKPOINTS
+from small_models.models.zoo import CHECKPOINTS
 
 NAMES = small_models.list_models()
 
@@ -161,7 +162,7 @@ def test_a_truncated_file_is_refused(tmp_path, card):
 def test_a_file_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"a": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match="no toy's checkpoint"):
+    with pytest.raises(ValueError, match="not a toy's checkpoint"):
         small_models.load(path)
 
 
@@ -250,7 +251,7 @@ def parts_of(folder, *names):
 
 
 def test_another_codec_or_base_than_in_training_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("small_models.zoo.CHECKPOINTS", tmp_path)
+    monkeypatch.setattr("small_models.models.zoo.CHECKPOINTS", tmp_path)
     parts_of(tmp_path, "mini-base", "mini-vta")
     with pytest.raises(ValueError, match="builds on mini-codec, which is not beside it"):
         small_models.load("mini-vta")
@@ -269,7 +270,7 @@ def test_a_mistake_of_ours_is_not_called_another_architecture(monkeypatch):
     def mistaken(*_):
         raise AttributeError("typo")
 
-    monkeypatch.setattr(small_models.zoo, "_build", mistaken)
+    monkeypatch.setattr(small_models.models.zoo, "_build", mistaken)
     with pytest.raises(AttributeError, match="typo"):
         small_models.load("nano-vta")
 

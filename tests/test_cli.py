@@ -87,12 +87,22 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
 
 def test_train_fast(tmp_path, monkeypatch):
     out = tmp_path / "t"
-    monkeypatch.setattr("small_models.train.run", lambda *_, **__: None)
+    monkeypatch.setattr("small_models.training.train.run", lambda *_, **__: None)
     assert main(["train", "--stage", "vta", "--fast", "--max-steps", "3", "--lr", "1e-4", "--out", str(out)]) == 0
     card = json.loads((out / "nano-vta.json").read_text())
     assert card["config"]["max_steps"] == 3
     assert card["config"]["lr"] == 1e-4
     assert card["command"] == f"pusa-lab train --stage vta --fast --max-steps 3 --lr 1e-4 --out {out}"
+
+
+def test_a_training_prints_nothing_of_lightning(tmp_path):
+    """In a process of its own, where Lightning writes to the real streams."""
+    words = ["train", "--stage", "vta", "--fast", "--max-steps", "2", "--out", str(tmp_path)]
+    code = "import sys; from pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path}/nano-vta.safetensors, and its card {tmp_path}/nano-vta.json\n"
+    assert done.stderr == ""
 
 
 def test_one_command_rebuilds_every_shipped_checkpoint(monkeypatch, tmp_path):
@@ -102,7 +112,7 @@ def test_one_command_rebuilds_every_shipped_checkpoint(monkeypatch, tmp_path):
         asked.append(f"{model}-{stage}")
         return out / f"{model}-{stage}.safetensors"
 
-    monkeypatch.setattr("small_models.train.train", train)
+    monkeypatch.setattr("small_models.training.train.train", train)
     assert main(["train", "--model", "all", "--stage", "all", "--out", str(tmp_path)]) == 0
     assert sorted(asked) == small_models.list_models()
     assert asked.index("mini-codec") < asked.index("mini-base") < asked.index("mini-vta")
@@ -155,9 +165,12 @@ def test_every_command_has_help(command, capsys):
         ),
         (["generate", PROMPT, "--model", "mini-i2v", "--video", "{clip}"], "mini-i2v takes one picture as input"),
         (["generate", PROMPT, "--steps", "10000000"], "--steps 10000000: give 1 to 10,000"),
-        (["generate", PROMPT, "--seed", "99999999999999999999"], "--seed is 99999999999999999999"),
+        (
+            ["generate", PROMPT, "--seed", "99999999999999999999"],
+            "--seed 99999999999999999999: give whole numbers from -2**63 to 2**63 - 1.",
+        ),
         (["generate", PROMPT, "--guidance", "nan"], "--guidance nan: give finite numbers; 1 is none"),
-        (["generate", PROMPT, "--guidance", "much"], "guidance is 'much': give a number, or one of text_cfg, apg"),
+        (["generate", PROMPT, "--guidance", "much"], "unknown guider 'much': choose one of text_cfg, apg"),
         (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "--noise 'nan': give a number"),
         (["generate", PROMPT, "--out", "{clip}/a.mp4"], "cannot be written: {clip} is a file"),
         (["generate", PROMPT, "--out", "{long}.mp4"], "give a shorter name"),
@@ -215,7 +228,9 @@ def test_a_training_is_what_its_config_says(tmp_path, monkeypatch, capsys):
     assert main([*words, "--print_config"]) == 0
     (tmp_path / "run.yaml").write_text(capsys.readouterr().out)
     seen = []
-    monkeypatch.setattr("small_models.train.train", lambda *args, **more: seen.append((args, more)) or more["out"])
+    monkeypatch.setattr(
+        "small_models.training.train.train", lambda *args, **more: seen.append((args, more)) or more["out"]
+    )
     assert main(words) == 0
     assert main(["train", "--config", str(tmp_path / "run.yaml")]) == 0
     for _, more in seen:
@@ -260,6 +275,10 @@ def test_a_command_that_is_not_there(capsys):
     )
     assert main(["data"]) == 2
     assert "pusa-lab data: a second word is missing: choose one of data encode, data show" in capsys.readouterr().err
+    assert main(["data", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "usage: pusa-lab data COMMAND" in said and "`pusa-lab data encode --help` lists the options" in said
+    assert "  data encode   Encode a folder" in said and "  data show     What a latent cache holds." in said
     assert main(["data", "foo"]) == 2
     assert "there is no command 'data foo': choose one of data encode, data show" in capsys.readouterr().err
     assert main(["bench", "dance"]) == 2

@@ -1,5 +1,6 @@
 """pytest tests/test_cli_generate.py: every task, schedule and way of saving of `pusa-lab generate`, and metadata."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -17,7 +18,10 @@ from pusa_lab import schedules
 from pusa_lab.cli import COMMANDS, main
 from pusa_lab.conditions import place
 from pusa_lab.data import read_clip
+from pusa_lab.generate import GUIDANCE
 from pusa_lab.media import read_metadata, write_clip
+from pusa_lab.planning import plan
+from small_models.models.zoo import CHECKPOINTS
 
 PROMPT = "a red circle moves right"
 NANO = ["--model", "nano-vta", "--steps", "1", "--guidance", "1"]
@@ -139,6 +143,13 @@ def test_latents_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["v.safetensors"]
 
 
+def test_one_default_of_guidance_everywhere(tmp_path, asked):
+    assert main(["generate", PROMPT, *NANO[:4], "--out", str(tmp_path / "v.mp4")]) == 0
+    assert asked[0]["guidance"] == GUIDANCE == inspect.signature(pl.prepare).parameters["guidance"].default
+    assert read_metadata(tmp_path / "v.mp4")["options"]["guidance"] == GUIDANCE
+    assert plan().settings.guidance == GUIDANCE
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".csv", ".json"])
 def test_a_matrix_from_a_file(tmp_path, asked, suffix):
     matrix, path = schedules.pyramid(3, 6), tmp_path / f"matrix{suffix}"
@@ -159,9 +170,18 @@ def test_a_matrix_from_a_file(tmp_path, asked, suffix):
     [
         ("no.npy", None, "no schedule at"),
         ("a.npy", b"", "is not a schedule that can be read"),
-        ("a.npy", b"rows", "is not a schedule that can be read (it holds objects): give rows of numbers."),
-        ("a.csv", b"1,0\n1", "is not a schedule that can be read"),
-        ("a.csv", b"1,x", "is not a schedule that can be read (could not convert string to float: 'x')"),
+        ("a.npy", b"rows", "is not a schedule that can be read: give a matrix of numbers that numpy.save wrote."),
+        (
+            "a.csv",
+            b"1,0\n\n1\n",
+            "a.csv, line 3: 1 number, but 2 numbers in the first row: give rows of numbers, all of the same length",
+        ),
+        ("a.csv", b"1,x", "a.csv, line 1: 'x' is not a number: give rows of numbers"),
+        (
+            "a.csv",
+            b"1;1\n0;0\n",
+            "line 1: '1;1' is not a number: give rows of numbers, all of the same length",
+        ),
         ("a.json", b"{}", "is not a schedule that can be read"),
         ("a.json", b"[1, 0]", "holds numbers of shape (2,): give a matrix (rows, latent frames)"),
         ("a.json", b"[[1, 1], [0, 2]]", "schedule"),
@@ -202,7 +222,48 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--guidance", "1", "--negative-prompt", "x"], "--negative-prompt has no effect with --guidance 1"),
         (
             [PROMPT, "--schedule", "pyramid", "--schedule-options.lag", "foo"],
-            "generate: --schedule-options.lag is 'foo': give a number.",
+            "generate: --schedule-options.lag 'foo': give a number.",
+        ),
+        (
+            [PROMPT, "--schedule", "pyramid", "--schedule-options.lag", "true"],
+            "generate: --schedule-options.lag true: give a number.",
+        ),
+        (
+            [PROMPT, "--schedule", "pyramid", "--schedule-options.pause", "1"],
+            "there is no option 'pause' for the schedule pyramid: choose from lag, sigmas.",
+        ),
+        (
+            [PROMPT, "--task", "loop", "--task-options.picture", "3"],
+            "generate: picture has shape (): give RGB (h, w, 3)",
+        ),
+        (
+            [PROMPT, "--task", "keyframes", "--task-options.pictures", "[{a}, {b}]"],
+            "generate: 2 pictures without places: give at=[...], the latent frame of each picture, or pixel_at=[...].",
+        ),
+        (
+            [PROMPT, "--task", "keyframes", "--task-options.pictures", "[{a}]", "--task-options.at", "[0.5]"],
+            "generate: --task-options.at[0] 0.5: give a whole number.",
+        ),
+        (
+            [PROMPT, "--task", "extension", "--task-options.clip", "{clip}", "--task-options.known", "yes"],
+            "generate: --task-options.known true: give a whole number.",
+        ),
+        (
+            [PROMPT, "--video", "{clip}", "--known", "0"],
+            "--known 0: give at least 1 pixel frame of the clip, or leave it",
+        ),
+        (
+            [PROMPT, "--seed", "[1, 9223372036854775808]"],
+            "--seed 9223372036854775808: give whole numbers from -2**63 to",
+        ),
+        (
+            [PROMPT, "--num-videos", "2", "--seed", "9223372036854775807"],
+            "--seed 9223372036854775808: give whole numbers from -2**63 to 2**63 - 1.",
+        ),
+        (["a gnu hops, a gnu hops"], "unknown words in 'a gnu hops, a gnu hops': gnu, hops. The toy knows"),
+        (
+            [PROMPT, "--lora", str(CHECKPOINTS / "mini-vta.safetensors"), "--model", "nano-base"],
+            "is a low-rank update of mini-base, not of nano-base: give mini-base as the model, or an update",
         ),
         ([PROMPT, "--schedule-options.lag", "3"], "there is no option 'lag' for the schedule synchronous"),
         ([PROMPT, "--schedule-options.steps", "3"], "--schedule-options.steps: give --steps instead"),
@@ -252,7 +313,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--guidance", "[3]"], "guidance of 1 number for 9 latent frames: give one finite number"),
         (
             [PROMPT, "--guidance", "apg(scal=5)"],
-            "apg has no setting 'scal': did you mean scale? The settings of it are",
+            "apg has no setting 'scal': did you mean 'scale'? Its settings are scale, eta",
         ),
         ([PROMPT, "--known", "x"], "--known 'x': give a whole number"),
     ],

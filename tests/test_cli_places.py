@@ -246,7 +246,7 @@ def test_motion_stays_as_fast_as_in_the_clip(tmp_path, monkeypatch, fps):
     monkeypatch.setattr(
         "pusa_lab.generate", lambda model, prompt, task, **_: seen.append(task) or pytest.skip.Exception
     )
-    with pytest.raises(AttributeError):  # nothing was made: only what it would have gone on from is looked at
+    with pytest.raises(AttributeError):  # nothing was made: only what it would have resumed from is looked at
         main(["generate", PROMPT, "--video", str(path), "--known", "13", "--out", str(tmp_path / "v.mp4")])
     clip = np.asarray(seen[0].known[0].clip)[0]
     assert clip.shape == (13, 64, 64, 3)
@@ -315,6 +315,7 @@ def test_benchmarks_refuse_what_has_no_effect_or_no_place(tmp_path, monkeypatch,
         (["--num-frames", "100000001"], "--num-frames 100000001: give at most 39,997."),
         (["--steps", "10001"], "--steps 10001: give at most 10,000."),
         (["--size", "160000x16"], "--size 160000x16: give at most 32,768 pixels of height and of width."),
+        (["--price", "nan"], "--price 'nan': give a finite number."),
         (["--price", "1e300"], "--price 1e+300: give US dollars per GPU and hour, 0 to 1,000,000."),
         (
             ["--mode", "full", "--float8"],

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from small_models.codec import Codec, calibrate, channels_last_, codec_loss, initialise, pixel_weights
+from small_models.models.codec import Codec, calibrate, channels_last_, codec_loss, initialise, pixel_weights
 
 SMALL = {
     "base_dim": 4,
@@ -294,7 +294,7 @@ def test_configs_that_the_codec_leaves_out(change, words):
 
 def test_loading_and_running_leaves_diffusers_alone():
     program = (
-        "import sys, torch; from small_models.codec import Codec; "
+        "import sys, torch; from small_models.models.codec import Codec; "
         f"Codec({SMALL})(torch.zeros(1, 3, 5, 8, 8)); assert 'diffusers' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -10,7 +10,7 @@ import torch
 from pusa_lab import guidance, losses, metrics, pixels, schedules, solvers, timesteps, viz
 from pusa_lab.analytic import GaussianDenoiser, condition
 from pusa_lab.samplers import sample, sample_steps
-from pusa_lab.schedules import grids, timestep_samplers
+from pusa_lab.schedules import sigmas, timestep_samplers
 
 pytestmark = pytest.mark.usefixtures("as_user", "one_thread")
 X, S = torch.randn(2, 3, 4, 2, 3), schedules.pyramid(3, 4)
@@ -36,7 +36,7 @@ def test_extreme_shifts_are_valid_or_refused(make, shift):
 @pytest.mark.parametrize("rho", [1e-300, 0.01, 7, 1e300])
 @pytest.mark.parametrize(("low", "high"), [(1e-300, 1e300), (0.002, 80), (1e300, 1e308), (5e-324, 1e-320)])
 def test_karras_is_its_formula_however_extreme(rho, low, high):
-    g = grids.karras(6, rho, low, high)
+    g = sigmas.karras(6, rho, low, high)
     assert g[0] == 1
     assert schedules.faults(g[:, None]) == []
     if (rho, high) == (7, 80):
@@ -48,7 +48,7 @@ def test_karras_is_its_formula_however_extreme(rho, low, high):
     ("call", "says"),
     [
         (lambda: schedules.synchronous(HUGE, 3), "schedules.synchronous: steps=1000000000: .*from 1 to 1,000,000"),
-        (lambda: grids.cosine(HUGE), "from 1 to 1,000,000"),
+        (lambda: sigmas.cosine(HUGE), "from 1 to 1,000,000"),
         (lambda: schedules.autoregressive(1000, 10**5), "100,000,001 rows of 100,000 frames"),
         (lambda: schedules.pyramid(4, 3, lag=1e18), "a schedule has at most 67,108,864 numbers"),
         (lambda: schedules.rolling(5, 10**6, window=3), "a schedule has at most"),
@@ -58,9 +58,9 @@ def test_karras_is_its_formula_however_extreme(rho, low, high):
         (lambda: schedules.stretch(S, 2.5), "schedules.stretch: times is 2.5 .*whole number"),
         (lambda: schedules.trapezoid(4, 5, lag=math.inf), "lag=inf: .*finite lag"),
         (lambda: schedules.pyramid(4, 5, lag="2"), "schedules.pyramid: lag is '2'"),
-        (lambda: grids.karras(4, high=math.inf), "give finite numbers"),
-        (lambda: grids.logit_normal(4, mean=1e300), "mean=1e\\+300"),
-        (lambda: grids.wan(4, num_train_timesteps=0), "num_train_timesteps=0"),
+        (lambda: sigmas.karras(4, high=math.inf), "give finite numbers"),
+        (lambda: sigmas.logit_normal(4, mean=1e300), "mean=1e\\+300"),
+        (lambda: sigmas.wan(4, num_train_timesteps=0), "num_train_timesteps=0"),
         (lambda: timestep_samplers.logit_normal_timesteps(timestep_samplers.shared, std=1e39), "std=1e\\+39"),
         (lambda: timestep_samplers.shared(1, 2**62), "schedules.shared: batch=1, frames=46"),
         (lambda: timestep_samplers.mixed(0.5)(2, -1), "schedules.mixed: batch=2, frames=-1"),

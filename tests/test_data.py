@@ -7,7 +7,7 @@ import torch
 import small_models
 from pusa_lab import media
 from pusa_lab.types import Geometry
-from small_models.data import (
+from small_models.training.data import (
     clips_of,
     folder_captions,
     folder_clips,
@@ -16,7 +16,7 @@ from small_models.data import (
     split_datasets,
     world_clips,
 )
-from small_models.train import train
+from small_models.training.train import train
 
 SMALL = Geometry(stride=(4, 8, 8), channels=8, frames=3, size=(16, 16))
 

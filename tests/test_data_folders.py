@@ -13,7 +13,7 @@ from foreign import clips
 from pusa_lab.data import LatentCache, encode_folder, find_clips, read_clip
 from pusa_lab.data.manifest import source_differences
 from pusa_lab.pixels import to_uint8
-from small_models.data import folder_captions, folder_clips
+from small_models.training.data import folder_captions, folder_clips
 
 SIZE = (64, 64)
 GOOD = {"a wide.mp4": "a disc", "b turned.mov": "turned", "c.mkv": "greys, one after the other"}

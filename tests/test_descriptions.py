@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 import small_models
-from small_models.description import fault
 from small_models.files import KEY, read_weights, write_weights
-from small_models.lora import merge_update
-from small_models.zoo import CHECKPOINTS, codec_of
+from small_models.models.description import fault
+from small_models.models.lora import merge_update
+from small_models.models.zoo import CHECKPOINTS, codec_of
 
 NANO = json.loads(json.dumps(small_models.PRESETS["nano"]))
 HUGE = 10**9
@@ -102,10 +102,10 @@ def test_what_a_checkpoint_builds_on_lies_beside_it(tmp_path, nano, name):
 
 
 def test_a_base_of_another_kind_is_refused(tmp_path):
-    from small_models.files import sha256
+    from pusa_lab.files import digest
 
     codec = CHECKPOINTS / "mini-codec.safetensors"
-    named = {"name": "mini-codec", "sha256": sha256(codec)}
+    named = {"name": "mini-codec", "sha256": digest(codec)}
     write_weights(tmp_path / "x.safetensors", {}, {"kind": "ToyModel", "preset": NANO, "base": named}, {})
     with pytest.raises(ValueError, match="builds on mini-codec, which is a Codec"):
         small_models.load(tmp_path / "x.safetensors")

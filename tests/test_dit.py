@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from small_models.dit import RMSNorm, ToyDiT
-from small_models.naming import OURS_TO_DIFFUSERS, rename
+from small_models.models.dit import RMSNorm, ToyDiT
+from small_models.models.naming import OURS_TO_DIFFUSERS, rename
 
 SIZES = {
     "nano-like": {"patch_size": (1, 4, 4), "num_attention_heads": 3, "attention_head_dim": 32, "in_channels": 3},

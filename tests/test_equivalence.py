@@ -214,7 +214,7 @@ def test_rolling_is_rolling_diffusions_at_every_row(steps, frames, window, shift
 @any_of
 @given(st.integers(1, 25), st.integers(1, 30), st.integers(1, 12))
 def test_rolling_through_levels_of_ones_own_stays_within_a_row_of_it(steps, frames, window):
-    S = schedules.rolling(steps, frames, window, grid=schedules.linear(steps).tolist())
+    S = schedules.rolling(steps, frames, window, sigmas=schedules.linear(steps).tolist())
     exact = schedules.rolling(steps, frames, window)[: len(S)]
     assert (S[: len(exact)] - exact).abs().max() < 1 / steps
 
@@ -224,7 +224,7 @@ def test_rolling_through_all_steps_is_fifo_diffusion(steps, frames):
     """Algorithm 1 of FIFO-Diffusion (arXiv 2405.11473): a queue as long as the levels; each row, all go down one."""
     levels = np.sort(np.random.default_rng(0).random(steps - 1))[::-1].tolist()
     levels = [1.0, *levels, 0.0]
-    S = schedules.rolling(steps, frames, steps, grid=levels)
+    S = schedules.rolling(steps, frames, steps, sigmas=levels)
     index = {i: 0 for i in range(frames)}
     queue, waiting, rows = [], list(range(frames)), [[1.0] * frames]
     while queue or waiting:
@@ -262,9 +262,9 @@ def test_blockwise_one_after_the_other_is_causvid(frames, block, alone):
         for level in levels[1:]:
             row = [level if i in which else now for i, now in enumerate(row)]
             rows.append(row)
-    S = schedules.blockwise(3, frames, block, lag=3, first_alone=alone, grid=levels)
+    S = schedules.blockwise(3, frames, block, lag=3, first_alone=alone, sigmas=levels)
     torch.testing.assert_close(S, torch.tensor(rows))
-    assert torch.equal(schedules.blockwise(3, frames, block, lag=99.5, first_alone=alone, grid=levels), S)
+    assert torch.equal(schedules.blockwise(3, frames, block, lag=99.5, first_alone=alone, sigmas=levels), S)
 
 
 # A window that never ends
@@ -278,7 +278,7 @@ def stationary(frames):
 @pytest.mark.parametrize(("steps", "window"), [(8, 4), (3, 1), (7, 3)])
 @pytest.mark.parametrize("solver", ["euler", "heun", "midpoint"])
 def test_walking_the_window_again_and_again_is_rolling(steps, window, solver):
-    """Fill, walk, take the finished frame out, append noise, repeat, empty: what a stream does."""
+    """Fill, sample, take the finished frame out, append noise, repeat, empty: what a stream does."""
     frames, lag = window + 4, -(-steps // window)
     steps = lag * window
     local, eps = stationary(window), torch.randn(2, 1, frames, 2, 3, dtype=torch.float64)

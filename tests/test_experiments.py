@@ -11,6 +11,7 @@ from jaxtyping import TypeCheckError
 from pusa_lab import training
 from pusa_lab.conditions import place
 from pusa_lab.pixels import to_uint8
+from small_models.evaluation.ways import known_frames
 from small_models.experiments import (
     SMALL,
     Adaptation,
@@ -24,7 +25,6 @@ from small_models.experiments import (
 from small_models.experiments import adapt as adapting
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.training_tables import exactness, ratios
-from small_models.ways import known_frames
 from small_models.world import positions, render
 
 TINY = replace(

@@ -13,7 +13,7 @@ from pusa_lab.cli import main
 from pusa_lab.data import read_picture
 from pusa_lab.media import read_metadata
 from pusa_lab.training import TrainConfig
-from small_models import suite
+from small_models.evaluation import suite
 from small_models.world import WORLDS, draw_scenes, render
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +22,7 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 PROMPT = "a red circle moves right"
 STILL = ROOT / "notebooks" / "assets" / "still.png"
 REGISTRIES = (
-    *(pl.schedules.SCHEDULES, pl.schedules.GRIDS, pl.schedules.TIMESTEP_SAMPLERS, pl.solvers.SOLVERS),
+    *(pl.schedules.SCHEDULES, pl.schedules.SIGMAS, pl.schedules.TIMESTEP_SAMPLERS, pl.solvers.SOLVERS),
     *(pl.guidance.GUIDERS, pl.tasks.TASKS, pl.tasks.MODES, pl.losses.WEIGHTS, pl.metrics.METRICS, WORLDS),
     pl.models.FAMILIES,
 )
@@ -82,6 +82,54 @@ def test_a_mode_that_loses_rows_is_told(nano_vta):
         pl.generate(nano_vta, PROMPT, pl.tasks.image_to_video(read_picture(STILL), mode="short"))
 
 
+@pytest.mark.parametrize(
+    ("levels", "sentence"),
+    [
+        (lambda column, m: 2 + 0 * column, "row 0: 2 is outside"),
+        (lambda column, m: column - 1, "row 1: -0.1 is outside"),
+        (lambda column, m: column * float("nan"), "row 0: nan is outside"),
+        (lambda column, m: column.flip(0), "row 1: 0.1 rises above the row before"),
+        (lambda column, m: column.clamp(min=0.5), "row 10: 0.5 should be 0: every frame ends clean"),
+    ],
+)
+def test_levels_that_are_not_valid_are_told_of_the_mode(levels, sentence, nano_vta):
+    pl.tasks.MODES.register(pl.tasks.Mode(levels=levels), name="mine")
+    with pytest.raises(ValueError, match=f"the mode mine returned levels that are not valid: {sentence}") as caught:
+        pl.generate(nano_vta, PROMPT, pl.tasks.image_to_video(read_picture(STILL), mode="mine"))
+    assert "whole" not in str(caught.value) and "denoiser" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("levels", "sentence"),
+    [
+        (0.5, r"tasks.Mode: levels is 0.5 \(a float\): give a function"),
+        (lambda c: c, "function of 2 arguments or more"),
+    ],
+)
+def test_a_mode_without_a_fitting_function_is_refused(levels, sentence, as_user):
+    with pytest.raises(ValueError, match=sentence):
+        pl.tasks.Mode(levels=levels)
+
+
+@pytest.mark.parametrize(
+    ("maker", "sentence"),
+    [
+        (lambda: 3, "the timestep sampler mine returned 3 .an int.: it must return a function"),
+        (lambda: lambda batch: 3, "the timestep sampler mine returned a function: it must return a function of 3 arg"),
+    ],
+)
+def test_a_maker_that_makes_no_timestep_sampler_is_told(maker, sentence):
+    pl.schedules.TIMESTEP_SAMPLERS.register(maker, name="mine")
+    with pytest.raises(ValueError, match=sentence):
+        TrainConfig(timestep_sampler="mine")
+
+
+def test_a_schedule_of_another_number_of_frames_is_told_by_its_name(nano_vta):
+    pl.schedules.SCHEDULES.register(lambda steps, frames: pl.schedules.synchronous(steps, 5), name="five")
+    with pytest.raises(ValueError, match="generate: the schedule five returned 5 columns for frames=8: return one per"):
+        pl.generate(nano_vta, PROMPT, schedule="five", frames=8)
+
+
 def test_a_timestep_sampler_and_a_weight_take_settings_in_a_configuration():
     config = TrainConfig(timestep_sampler="two_groups(split=3)", weight="middle(power=2)")
     tau = config.make_timestep_sampler()(500, 8, torch.Generator().manual_seed(0))
@@ -96,10 +144,26 @@ def test_a_timestep_sampler_and_a_weight_take_settings_in_a_configuration():
     ("field", "text", "sentence"),
     [
         ("weight", "centre", "weight='centre': unknown weight 'centre': choose one of uniform, bell"),
-        ("weight", "middle(force=2)", r"weight='middle\(force=2\)': .*force"),
+        (
+            "weight",
+            "middle(force=2)",
+            r"weight='middle\(force=2\)': the weight middle has no setting 'force': its settings",
+        ),
+        ("weight", "middle(pow=2)", "has no setting 'pow': did you mean 'power'"),
+        ("weight", "middle(power='a')", "fails with these settings: give others, or correct its function"),
+        ("weight", "bell(x=1)", r"weight='bell\(x=1\)': the weight bell has no setting 'x': it has none"),
+        ("timestep_sampler", "mixed(p=2)", "the timestep sampler mixed has no setting 'p': did you mean 'p_async'"),
+        ("timestep_sampler", "mixed(p_async=nan)", "the timestep sampler mixed: p_async=nan: give finite numbers"),
+        ("timestep_sampler", "shared(3)", "the timestep sampler shared has no settings: leave 3 out"),
+        ("timestep_sampler", "direct", "unknown timestep sampler 'direct': choose one of shared, independent"),
+        ("timestep_sampler", "clean_prefix(k=2, rest=two)", "clean_prefix: rest=two: give a value as Python writes it"),
         ("weight", "min_snr(gamma=-1)", r"weight='min_snr\(gamma=-1\)': .*gamma=-1"),
         ("timestep_sampler", "two_groups(split=3", r"is not a name with settings"),
-        ("timestep_sampler", "two_groups | shared", r"unknown timestep sampler 'two_groups \| shared'"),
+        (
+            "timestep_sampler",
+            "two_groups | shared",
+            r"='two_groups \| shared' names 2 of them: give one timestep sampler",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_told(field, text, sentence):
@@ -187,8 +251,11 @@ def test_the_command_line_imports_a_file_first(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--import"], "--import : give the path of an existing .py file, before the command"),
-        (["--import", "nowhere.py", "doctor"], "--import nowhere.py: give the path of an existing .py file"),
+        (["--import"], "pusa-lab: --import without a file: give the path of a Python file, before the command."),
+        (
+            ["--import", "nowhere.py", "doctor"],
+            "pusa-lab: --import nowhere.py is not an existing .py file: give the path of a Python file, before",
+        ),
         (["generate", PROMPT, "--task", "nothing"], "unknown task 'nothing': choose one of text_to_video"),
         (["generate", PROMPT, "--task", "bookends"], "the task bookends needs picture: give --task-options.picture."),
         (
@@ -205,3 +272,63 @@ def test_the_command_line_imports_a_file_first(tmp_path, monkeypatch, capsys):
 def test_what_is_not_there_is_told(words, sentence, capsys):
     assert main(words) == 2
     assert sentence in capsys.readouterr().err
+
+
+TYPED = """
+import pusa_lab as pl
+from pathlib import Path
+@pl.tasks.TASKS.register
+def mine(
+    picture, flag: bool = False, title: str = "", at: list[int] | None = None, path: Path | None = None, **more: float
+):
+    print("got", flag, repr(title), at, path, more)
+    return pl.tasks.image_to_video(picture)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["flag", "maybe"], "generate: --task-options.flag 'maybe': give true or false."),
+        (["flag", "1"], "generate: --task-options.flag 1: give true or false."),
+        (
+            ["title", "3"],
+            """generate: --task-options.title 3: give a text, as in --task-options '{"title": "3"}'.""",
+        ),
+        (["at", "[0, x]"], "generate: --task-options.at[1] 'x': give a whole number."),
+        (["other", "fast"], "generate: --task-options.other 'fast': give a number."),
+        (["picture", "[1, 2]"], "generate: picture has shape (2,): give RGB"),
+    ],
+)
+def test_options_of_a_task_are_checked_by_its_annotations_before_a_model_is_read(
+    tmp_path, monkeypatch, capsys, words, says
+):
+    monkeypatch.setattr("pusa_lab.models.load", lambda *_, **__: pytest.fail("a model was read"))
+    (tmp_path / "mine.py").write_text(TYPED)
+    picture = [] if words[0] == "picture" else ["--task-options.picture", str(STILL)]
+    line = ["--import", str(tmp_path / "mine.py"), "generate", PROMPT, "--task", "mine", *picture]
+    assert main([*line, f"--task-options.{words[0]}", words[1], "--out", str(tmp_path / "v.mp4")]) == 2
+    said = capsys.readouterr().err
+    assert says in said and said.count("\n") == 1
+
+
+def test_options_of_a_task_are_converted_by_its_annotations(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(TYPED)
+    options = {"picture": STILL, "flag": "no", "title": "a.png", "at": "[1, 2]", "path": "b.png", "other": "3"}
+    words = [word for name, value in options.items() for word in (f"--task-options.{name}", str(value))]
+    line = [
+        "--import",
+        str(tmp_path / "mine.py"),
+        "generate",
+        PROMPT,
+        "--model",
+        "nano-vta",
+        "--steps",
+        "1",
+        "--task",
+        "mine",
+        *words,
+    ]
+    assert main([*line, "--out", str(tmp_path / "v.mp4")]) == 0
+    assert "got False 'a.png' [1, 2] b.png {'other': 3}" in capsys.readouterr().out
+    assert read_metadata(tmp_path / "v.mp4")["task"] == "image_to_video"

@@ -8,10 +8,20 @@ from torch.nn import functional as F
 
 import small_models
 from pusa_lab.metrics import frechet_distance
-from small_models.evaluate import EVAL_SEED
-from small_models.features import ABSENT, SCENE, Features, feature_loss, labels_of, reduced
-from small_models.measure_features import DAMAGES, blurred, features_of, frozen, ladder, shares, shuffled, torn, true
-from small_models.train import train
+from small_models.evaluation.evaluate import EVAL_SEED
+from small_models.evaluation.measure_features import (
+    DAMAGES,
+    blurred,
+    features_of,
+    frozen,
+    ladder,
+    shares,
+    shuffled,
+    torn,
+    true,
+)
+from small_models.models.features import ABSENT, SCENE, Features, feature_loss, labels_of, reduced
+from small_models.training.train import train
 from small_models.world import COLOURS, MINI, MOTIONS, draw_scenes, render
 
 pytestmark = [

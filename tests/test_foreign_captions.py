@@ -5,7 +5,7 @@ from foreign import captions
 from wan_tiny import refused
 
 from pusa_lab.data import find_clips
-from small_models.data import folder_captions
+from small_models.training.data import folder_captions
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_schedules_and_functions_of_all_kinds(model, function, shift, want):
     assert not pl.generate(model, "a", **options).latents.requires_grad
 
 
-def test_grids_of_other_programs_begin_and_end_within_rounding(model):
+def test_sigmas_of_other_programs_begin_and_end_within_rounding(model):
     """Wan's FlowUniPC starts at s .999 / (1 + (s - 1) .999), MAGI's last level is -1.2e-7."""
     sigmas = torch.linspace(0.999, 0.0, 5)
     unipc = (5 * sigmas / (1 + 4 * sigmas))[:, None].repeat(1, 5)
@@ -147,15 +147,18 @@ def test_grids_of_other_programs_begin_and_end_within_rounding(model):
         ({"guidance": None}, "guidance is None"),
         ({"schedule": None}, "schedule is None"),
         ({"schedule": 5}, "schedule is 5"),
-        ({"schedule": [[1.0] * 5, [0.5] * 5]}, "not a schedule"),
+        ({"schedule": [[1.0] * 5, [0.5] * 5]}, "the matrix is not valid: row 1, frame 0: 0.5 should be 0"),
         ({"schedule": lambda s, f: None}, r"the schedule's function returned None: it must return a tensor \(rows f\)"),
         ({"schedule": lambda s, f: "x"}, "the schedule's function returned 'x'"),
+        ({"schedule": lambda: None}, r"the schedule's function does not take \(steps, frames\): give a function that"),
+        ({"schedule": lambda a, b, c: None}, r"the schedule's function does not take \(steps, frames\)"),
+        ({"schedule": plain, "shift": 3.0}, "the schedule plain takes no shift, but shift=3.0 was given: leave it out"),
+        ({"guidance": 1e7}, "guidance=10000000.0: give a number from -1,000,000 to 1,000,000; 1 is none"),
+        ({"guidance": [1.0] * 4 + [-1e7]}, r"guidance=\[1.0, .*\]: give numbers from -1,000,000 to 1,000,000"),
         (
-            {"schedule": lambda: None},
-            r"schedule is a function \(\): give one that can be called as schedule",
+            {"guidance": "text_cfg(scale=1e7)"},
+            "the guider text_cfg: scale=10000000.0: give one number of at most 1,000,",
         ),
-        ({"schedule": lambda a, b, c: None}, r"schedule is a function \(a, b, c\)"),
-        ({"schedule": plain, "shift": 3.0}, "shift=3.0 with a schedule function that takes no shift: leave it out"),
         (
             {"schedule": schedules.synchronous(2, 5), "shift": 3.0},
             "shift=3.0 with a matrix of 3 rows and 5 columns: make",

@@ -30,7 +30,7 @@ from pusa_lab.guidance import (
 )
 from pusa_lab.samplers import sample
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
-from small_models.dit import ToyDiT
+from small_models.models.dit import ToyDiT
 
 SHAPES = [(1, 3, 4, 5, 7), (3, 2, 1, 4, 3), (2, 5, 3, 1, 1)]
 V = {"which": "v"}

@@ -1,5 +1,6 @@
 """pytest tests/test_guiders_named.py: guiders written as text, and as an argument of generate."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -36,8 +37,8 @@ def test_a_guider_can_be_written_as_text():
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "3", "nonsense", "apg(5)", "apg(scale=x)", "apg(scale=1", "apg(**{})", "a.apg()", "apg + apg", "apg |"),
-        *("\0", "|".join(["apg(scale=2)"] * 2000), "apg(scale=__import__('os'))", "(" * 5000),
+        *("", "3", "apg(scale=1", "apg(**{})", "a.apg()", "apg + apg", "apg |"),
+        *("\0", "|".join(["apg(scale=2)"] * 2000), "(" * 5000),
     ],
 )
 def test_other_texts_are_refused(text):
@@ -45,15 +46,33 @@ def test_other_texts_are_refused(text):
         guider_named(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("nonsense", "unknown guider 'nonsense': choose one of text_cfg, apg"),
+        ("apg(skale=3)", "the guider apg has no setting 'skale': did you mean 'scale'? Its settings are scale, eta"),
+        ("apg", "the guider apg needs scale: set it, as in 'apg(scale=...)' or partial(apg, scale=...)."),
+        ("apg(5)", "the guider apg takes its settings by name: write scale=5."),
+        ("apg(scale=x)", "the guider apg: scale=x: give a value as Python writes it"),
+        ("apg(scale=__import__('os'))", "the guider apg: scale=__import__('os'): give a value as Python writes it"),
+        ("apg(scale=nan)", "the guider apg: scale=nan: give finite numbers."),
+        ("apg(scale=[1, -inf])", "the guider apg: scale=[1, -inf]: give finite numbers."),
+        ("text_cfg(scale=2) | apg(denoiser=3)", "the guider apg has no setting 'denoiser': its settings are scale"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told_in_one_sentence(text, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
+        guider_named(text)
+    assert str(caught.value).startswith(f"guidance.guider_named: guidance={text!r}: ")
+
+
 def test_a_guider_without_its_settings_or_with_others_is_refused():
     _, given = scene()
     for guider, says in {
-        apg: r"apg needs scale: write the settings with it, as in 'apg\(scale=5\)' or partial",
-        guider_named("apg"): "apg needs scale",
-        guider_named("apg(scale=3, colour=1)"): "apg has no setting 'colour': the settings of it are scale, eta, thr",
-        guider_named(
-            "apg(scal=3)"
-        ): r"apg has no setting 'scal': did you mean scale\? The settings of it are scale, eta",
+        apg: r"apg needs scale: set it, as in 'apg\(scale=...\)' or partial",
+        partial(apg): "apg needs scale",
+        partial(apg, scale=3, colour=1): "apg has no setting 'colour': its settings are scale, eta, thr",
+        partial(apg, scal=3): r"apg has no setting 'scal': did you mean 'scale'\? Its settings are scale, eta",
         lambda a, b: a: "<lambda> needs b",
     }.items():
         with pytest.raises(ValueError, match=f"the guider {says}"):
@@ -217,6 +236,56 @@ def test_ones_own_guider_may_read_the_caption():
     assert torch.equal(found.latents, want.latents)
 
 
+def without_cond(denoiser):
+    return lambda x, tau: x
+
+
+def of_one_frame(denoiser):
+    return lambda x, tau, **cond: denoiser(x, tau, **cond)[:, :, :1]
+
+
+def not_a_number(denoiser):
+    return lambda x, tau, **cond: denoiser(x, tau, **cond) * float("nan")
+
+
+@pytest.mark.parametrize(
+    ("guider", "sentence"),
+    [
+        (
+            without_cond,
+            "the denoiser of the guider without_cond does not take (x, tau, push=...): give a function that",
+        ),
+        (of_one_frame, "the denoiser of the guider of_one_frame returned a tensor of shape (2, 3, 1, 4, 6)"),
+        (not_a_number, "the denoiser of the guider not_a_number returned NaN or infinity on the way to row 1"),
+        (chain(partial(text_cfg, scale=2.0), not_a_number), "the denoiser of the guider not_a_number returned NaN"),
+        (chain(not_a_number, partial(text_cfg, scale=2.0)), "the denoiser of the guider not_a_number returned NaN"),
+    ],
+)
+def test_faults_of_ones_own_guider_are_told_with_its_name(guider, sentence):
+    with pytest.raises(ValueError, match=re.escape(f"generate: {sentence}")):
+        made(guider)
+
+
+def test_nan_of_the_model_is_not_the_guider_s():
+    class Broken(Captioned):
+        def __call__(self, x, tau, **cond):
+            return super().__call__(x, tau, **cond) / 0
+
+    for guider in (3.0, text_guidance, "apg(scale=5)"):
+        with pytest.raises(ValueError, match="generate: the denoiser returned NaN or infinity on the way to row 1"):
+            pl.generate(Broken(), WORDS, steps=2, guidance=guider)
+
+
+@pytest.mark.parametrize("scale", [1e7, -1e7, float("nan"), float("inf")])
+def test_a_scale_that_would_overflow_is_refused(scale):
+    weighted = partial(guidance.skip_layer_guidance, layers=[0], weight=scale)
+    for guider in (partial(text_cfg, scale=scale), partial(apg, scale=[1, 1, 1, 1, scale]), weighted):
+        with pytest.raises(ValueError, match=r"the guider \w+: .*(at most 1,000,000|not NaN)"):
+            made(guider)
+    with pytest.raises(ValueError, match=f"guidance={scale}: give a number"):
+        made(scale)
+
+
 def test_ones_own_guider_is_used_by_name_once_it_is_registered(monkeypatch):
     monkeypatch.setitem(guidance.GUIDERS, "text_guidance", text_guidance)
     assert torch.equal(made("text_guidance(scale=3.0)").latents, made(3.0).latents)
@@ -235,7 +304,7 @@ def test_everything_is_refused_before_words_are_encoded(monkeypatch):
     monkeypatch.setattr(model, "encode_text", lambda prompts: pytest.fail("words were encoded"))
     task = TASKS["image_to_video"][0]()
     for guider, says in {
-        "apg(scale=5, eta=inf)": "guidance is 'apg",
+        "apg(scale=5, eta=inf)": r"guidance='apg\(scale=5, eta=inf\)': the guider apg: eta=inf: give finite",
         "apg(scale=5, momentum=2)": "the guider apg: momentum=2",
         "apg(scale=[1, 2])": "2 scales for 5 frames",
         "apg": "the guider apg needs scale",

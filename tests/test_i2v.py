@@ -5,8 +5,8 @@ import torch
 
 import pusa_lab as pl
 import small_models
-from small_models.dit import ToyDiT
-from small_models.i2v import MASK, ImageToVideo
+from small_models.models.dit import ToyDiT
+from small_models.models.i2v import MASK, ImageToVideo
 
 PRESET = {**small_models.PRESETS["nano"]}
 PRESET["dit"] = {**PRESET["dit"], "num_layers": 2, "num_attention_heads": 1, "ffn_dim": 32}

@@ -13,8 +13,8 @@ import small_models
 from pusa_lab.metrics import inside
 from pusa_lab.metrics.inside import KINDS, attention_mass, kind_of, parameter_change
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
-from small_models.dit import ToyDiT
-from small_models.i2v import ImageToVideo
+from small_models.models.dit import ToyDiT
+from small_models.models.i2v import ImageToVideo
 
 GRID = (5, 3, 7)
 

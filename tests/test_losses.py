@@ -85,8 +85,8 @@ def test_uniform_is_one():
 
 
 def test_the_bell_has_mean_one_and_the_official_shape():
-    grid = ((torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000)[None]
-    assert bell(grid).mean().item() == pytest.approx(1, abs=1e-9)
+    sigmas = ((torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000)[None]
+    assert bell(sigmas).mean().item() == pytest.approx(1, abs=1e-9)
     ends = bell(torch.tensor([[0.0, 0.5, 1.0]]))
     torch.testing.assert_close(ends, torch.tensor([[0.0, 1.5797, 0.0]]), rtol=0, atol=1e-4)
     # The released trainer: 1000 timesteps of shift 5, mean 1 over them. Known: w(500) = 2.076, w(250) = w(750) = 1.46.
@@ -124,8 +124,8 @@ def test_min_snr_weighs_the_error_of_x0():
 
 @pytest.mark.parametrize("gamma", [0.3, 5.0])
 def test_min_snr_is_largest_where_it_is_cut(gamma):
-    grid = torch.linspace(0, 1, 20_001, dtype=torch.float64)[None]
-    at = grid[0, min_snr(grid, gamma).argmax()].item()
+    sigmas = torch.linspace(0, 1, 20_001, dtype=torch.float64)[None]
+    at = sigmas[0, min_snr(sigmas, gamma).argmax()].item()
     assert at == pytest.approx(1 / (1 + gamma**0.5), abs=1e-4)
 
 

@@ -13,7 +13,7 @@ import pusa_lab as pl
 import small_models
 from pusa_lab import models
 from pusa_lab.models import ModelFamily, load_encoders, register_family
-from small_models.zoo import CHECKPOINTS
+from small_models.models.zoo import CHECKPOINTS
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,9 +34,15 @@ class TestToys:
         assert same(pl.load("mini-base", lora=lora, strength=0.5, device="cpu"), whole)
         assert same(pl.load("mini-vta", strength=0.5, device="cpu"), whole)
         with pytest.raises(
-            ValueError, match=r"^load: \S+mini-vta.safetensors is no low-rank update of nano-base: give"
+            ValueError,
+            match=r"^load: \S+mini-vta.safetensors is a low-rank update of mini-base, not of nano-base: give "
+            r"mini-base as the model, or an update that was trained from nano-base\.$",
         ):
             pl.load("nano-base", lora=lora)
+        with pytest.raises(
+            ValueError, match=r"nano-base\S* is a whole model, not a low-rank update of mini-base: load it"
+        ):
+            pl.load("mini-base", lora=CHECKPOINTS / "nano-base.safetensors")
         with pytest.raises(ValueError, match="2 LoRA files for mini-base: a toy takes one"):
             pl.load("mini-base", lora=[lora, lora])
 

@@ -41,8 +41,8 @@ from pusa_lab.planning.tables import MODES
         ({"gpus": 0}, "gpus=0: give a whole number of at least 1."),
         ({"num_videos": -1}, "num_videos=-1: give a whole number"),
         ({"micro_batch_size": -1, "mode": "full"}, "micro_batch_size=-1: give a whole number"),
-        ({"lora_rank": 0, "mode": "lora"}, "lora_rank=0: give a whole number"),
-        ({"lora_rank": 0}, "lora_rank=0: give a whole number"),
+        ({"lora_rank": 0, "mode": "lora"}, "lora_rank=0: give a whole number of at least 1, or leave it out for 512."),
+        ({"lora_rank": 0}, "lora_rank=0: give a whole number of at least 1, or leave it out for none."),
         ({"lora_rank": 512, "mode": "full"}, "lora_rank=512 has no effect with mode='full': mode='full' trains all"),
         ({"guidance": 3.0, "mode": "lora"}, "guidance=3.0 has no effect with mode='lora': training asks"),
         ({"guidance": 1.0, "mode": "full"}, "guidance=1.0 has no effect with mode='full'"),
@@ -73,7 +73,7 @@ def test_bad_input_is_one_sentence(asked, says, capsys):
     assert str(error.value).startswith("planning.plan: ")
     said = str(error.value).removeprefix("planning.plan: ")
     if not math.isfinite(asked.get("guidance", 1)):  # no number on a command line
-        said = f"--guidance '{words['guidance']}': give a number."
+        said = f"--guidance '{words['guidance']}': give a finite number."
     assert capsys.readouterr().err == f"pusa-lab plan: {in_flags(said, inspect.signature(plan).parameters)}\n"
 
 
@@ -101,7 +101,7 @@ def test_training_always_has_its_captions_encoded(mode, capsys):
     ids=str,
 )
 def test_wrong_types_are_one_sentence(asked):
-    with pytest.raises(ValueError, match=rf"^planning.plan: {next(iter(asked))} is [^\n]+: give [^\n]+\.$"):
+    with pytest.raises(ValueError, match=rf"^planning.plan: {next(iter(asked))}(\[0\])? is [^\n]+: give [^\n]+\.$"):
         plan(**asked)
 
 

@@ -205,13 +205,13 @@ def test_what_the_model_is_told_and_what_it_is_shown(mode, schedule):
     assert len(model.asked) == len(rows)
     seen = []
     for r, (x, tau) in zip(rows, model.asked, strict=True):
-        told = m * S[r, k] if mode in ("denoise", "replacement") else torch.tensor(m)
-        torch.testing.assert_close(tau[:, k], told.expand(2))
-        eps = x[:, :, k] - (1 - told) * value
+        level = m * S[r, k] if mode in ("denoise", "replacement") else torch.tensor(m)
+        torch.testing.assert_close(tau[:, k], level.expand(2))
+        eps = x[:, :, k] - (1 - level) * value
         if mode in ("freeze", "label"):
             torch.testing.assert_close(x[:, :, k], value.expand_as(x[:, :, k]))
         elif mode != "denoise" or r == 0:
-            assert eps.std() == pytest.approx(told.item(), rel=0.02)
+            assert eps.std() == pytest.approx(level.item(), rel=0.02)
             assert eps.mean().abs() < 0.01
         seen.append(eps)
     fresh = [

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from small_models import reader
-from small_models.world import HANDWRITING, MINI, MOTIONS, NANO, draw_scenes, positions, render
+from small_models.world import HANDWRITING, MINI, MOTIONS, NANO, draw_scenes, positions, reader, render
 
 SCENES = draw_scenes(28, seed=21, world=MINI)
 SMALL = draw_scenes(300, seed=5)
@@ -101,21 +100,21 @@ def wrong_motion(scenes):
 
 
 def test_what_is_wrong_is_caught():
-    told = draw_scenes(12, seed=31, world=MINI)
+    claimed = draw_scenes(12, seed=31, world=MINI)
     alone = torch.tensor([True, False, False]).expand(12, 3)
-    told = replace(told, present=told.present & (alone | (torch.arange(12) % 2 == 0)[:, None]))
+    claimed = replace(claimed, present=claimed.present & (alone | (torch.arange(12) % 2 == 0)[:, None]))
 
     def read(scenes):
-        return reader.confirm(through_a_codec(render(scenes)), told)
+        return reader.confirm(through_a_codec(render(scenes)), claimed)
 
-    answers = read(wrong_direction(told))
-    assert share(answers, told, "direction") < 0.05
-    assert share(answers, told, "shape") > 0.9  # some now hide each other
-    answers = read(wrong_shape(told))
-    assert share(answers, told, "shape") < 0.03
-    assert share(answers, told, "direction") > 0.95
-    assert share(read(wrong_motion(told)), told, "motion") < 0.1
-    answers = read(wrong_colour(told))
+    answers = read(wrong_direction(claimed))
+    assert share(answers, claimed, "direction") < 0.05
+    assert share(answers, claimed, "shape") > 0.9  # some now hide each other
+    answers = read(wrong_shape(claimed))
+    assert share(answers, claimed, "shape") < 0.03
+    assert share(answers, claimed, "direction") > 0.95
+    assert share(read(wrong_motion(claimed)), claimed, "motion") < 0.1
+    answers = read(wrong_colour(claimed))
     assert answers["extra"].float().mean() > 0.9
     assert not any(answers[name][:, 0].any() for name in ("present", "colour", "shape", "motion", "direction"))
 

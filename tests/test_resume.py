@@ -1,4 +1,4 @@
-"""pytest tests/test_resume.py: an interrupted run goes on as if nothing had happened, and only from its own file."""
+"""pytest tests/test_resume.py: an interrupted run resumes as if nothing had happened, and only from its own file."""
 
 import pytest
 import torch
@@ -7,9 +7,9 @@ import small_models
 from pusa_lab.training import CodecModule, LatentVideoDataModule, TrainConfig, VTAModule, add_lora
 from pusa_lab.training import run as go
 from pusa_lab.types import Geometry
-from small_models.codec import Codec, codec_loss, initialise
-from small_models.data import clips_of, pixel_dataset
-from small_models.train import train
+from small_models.models.codec import Codec, codec_loss, initialise
+from small_models.training.data import clips_of, pixel_dataset
+from small_models.training.train import train
 
 # Lightning's own, about its torch and about a loader that needs no workers.
 pytestmark = [
@@ -60,7 +60,7 @@ def frozen():
 @pytest.mark.parametrize("name", ["transformer", "lora", "codec"])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, name):
     def run(folder, until=24, resume=None):
-        # Of a run of 24 steps, however many are walked: the cosine must not notice the interruption.
+        # Of a run of 24 steps, however many are made: the cosine must not notice the interruption.
         module, data = stage(name, init_seed=1 if resume else 0)
         start = {k: v.clone() for k, v in module.model.state_dict().items()}
         module.on_train_batch_end = lambda *_: setattr(module.trainer, "should_stop", module.global_step >= until)
@@ -82,7 +82,9 @@ def last(tmp_path):
 
 
 def test_a_checkpoint_of_another_stage_or_setting_is_refused(last, tmp_path, monkeypatch):
-    monkeypatch.setattr("small_models.train.clips_of", lambda *_: pytest.fail("data were drawn before the check"))
+    monkeypatch.setattr(
+        "small_models.training.train.clips_of", lambda *_: pytest.fail("data were drawn before the check")
+    )
     options = {"fast": True, "max_steps": 2, "logs": tmp_path / "logs", "resume": last}
     says = r"last.ckpt is of a run with .*timestep_sampler=shared.*, but this one has .*timestep_sampler=independent"
     with pytest.raises(ValueError, match=says):

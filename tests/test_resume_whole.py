@@ -9,7 +9,7 @@ from torch import nn
 from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, run
 from pusa_lab.training.resume import OUTLINE, outline
 from pusa_lab.types import Geometry
-from small_models.train import train
+from small_models.training.train import train
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
@@ -146,7 +146,7 @@ def test_a_checkpoint_without_a_part_or_with_another_thing_is_refused(whole, tmp
             continue
         found = {**whole, key: value}
         refused(found, tmp_path, says)
-        if key != OUTLINE:  # also of one who knows how its structure is told
+        if key != OUTLINE:  # also of one who knows how its structure is written
             refused({**found, OUTLINE: outline(found)}, tmp_path, says)
 
 
@@ -196,7 +196,7 @@ def test_a_checkpoint_names_no_file_that_is_deleted(whole, tmp_path):
 
 
 def test_the_command_s_run_is_resumed_with_its_own_clips_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("small_models.train._ModelJob.measure", lambda *_: {})  # it takes most of the time
+    monkeypatch.setattr("small_models.training.train._ModelJob.measure", lambda *_: {})  # it takes most of the time
     options = {"fast": True, "max_steps": 2, "save_every": 2, "logs": tmp_path / "logs"}
     first = train("nano", "base", tmp_path / "a", **options)
     last = tmp_path / "logs" / "last.ckpt"

@@ -44,9 +44,9 @@ def test_a_frame_whose_timestep_stands_still_does_not_move_even_for_a_broken_vel
 @pytest.mark.parametrize("solver", ["euler", "heun", "midpoint"])
 def test_equal_columns_are_scalar_sampling_exactly(solver):
     # The scalar sampler of the textbooks, written with one number for time.
-    grid = schedules.shift_levels(schedules.linear(7), 3.0)
+    sigmas = schedules.shift_levels(schedules.linear(7), 3.0)
     x = want = x_start()
-    for t, t_next in itertools.pairwise(grid):
+    for t, t_next in itertools.pairwise(sigmas):
         tau, tau_next = t.expand(B, F), t_next.expand(B, F)
         v = mixing(want, tau)
         if solver == "heun" and t_next > 0:
@@ -203,8 +203,54 @@ def test_a_denoiser_that_breaks_down_is_named_with_its_row():
     def breaks(x, tau):
         return x / (tau[:, None, :, None, None] > 0.6)
 
-    with pytest.raises(ValueError, match="NaN or infinity on the way to row 3"):
+    with pytest.raises(ValueError, match="the denoiser returned NaN or infinity on the way to row 3"):
         sample(breaks, x_start(), schedules.synchronous(5, F))
+
+
+@pytest.mark.parametrize("of_x", [True, False])
+@pytest.mark.parametrize("row", [2, 5])
+def test_a_solver_that_breaks_down_is_told_from_the_denoiser(of_x, row):
+    """In the last row too, where no denoiser is asked afterwards."""
+
+    def breaks(denoiser, x, tau, tau_next):
+        x_next, v = SOLVERS["euler"](denoiser, x, tau, tau_next)
+        bad = torch.full_like(x, float("nan" if tau_next.mean() < 1.05 - row / 5 else 0))
+        return (x_next + bad, v) if of_x else (x_next, v + bad)
+
+    with pytest.raises(
+        ValueError, match=f"samplers.sample: the solver returned NaN or infinity on the way to row {row}"
+    ):
+        sample(lambda x, tau: x, x_start(), schedules.synchronous(5, F), breaks)
+
+
+@pytest.mark.parametrize("solver", ["heun", "midpoint", "unipc"])
+def test_the_first_that_returns_nan_is_named_not_those_it_is_passed_on_to(solver):
+    def breaks(x, tau):
+        return x / (tau[:, None, :, None, None] > 0.5)
+
+    with pytest.raises(ValueError, match="the denoiser returned NaN"):
+        sample(breaks, x_start(), schedules.synchronous(5, F), solver)
+
+
+FAULTY = {
+    "high": (lambda S: 2 * S, "row 0, frame 0: 2 is outside"),
+    "low": (lambda S: S - 1, "row 1, frame 0: -0.25 is outside"),
+    "missing": (lambda S: S * float("nan"), "row 0, frame 0: nan is outside"),
+    "rising": (lambda S: S.flip(0), "row 1, frame 0: 0.25 rises above the row before"),
+    "unfinished": (lambda S: S[:-1], "row 3, frame 0: 0.25 should be 0: every frame ends clean"),
+    "narrow": (lambda S: S[:, :1], f"returned 1 columns for frames={F}: return one per frame"),
+    "flat": (lambda S: S[:, 0], r"returned a tensor of shape \(5,\), float32: it must return a tensor \(rows f\)"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_a_registered_schedule_is_named_with_its_fault(name, monkeypatch):
+    change, fault = FAULTY[name]
+    monkeypatch.setattr(schedules.SCHEDULES, "_added", {})
+    schedules.SCHEDULES.register(lambda steps, frames: change(schedules.synchronous(steps, frames)), name)
+    with pytest.raises(ValueError, match=f"samplers.sample: the schedule {name} .*{fault}") as caught:
+        sample(lambda x, tau: x, x_start(), name, steps=4)
+    assert "whole" not in str(caught.value)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 3, 2, 2), (1, 2, 3, 2, 2), (2, 2, 1, 2, 2)])

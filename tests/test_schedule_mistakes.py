@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pusa_lab import schedules
-from pusa_lab.schedules import grids, shift_levels
+from pusa_lab.schedules import shift_levels, sigmas
 
 any_of = settings(deadline=None, database=None, derandomize=True, max_examples=12)
 """Drawn at random, but the same in every run."""
 
 
 def is_trapezoid(S, steps, lag):
-    """Symmetric, all frames start at noise and walk all levels, each `lag` rows after its outer neighbour."""
+    """Symmetric, all frames start at noise and visit all levels, each `lag` rows after its outer neighbour."""
     half = (S.shape[1] + 1) // 2
     follows = all(torch.equal(S[lag:, i], S[: len(S) - lag, i - 1]) for i in range(1, half))
-    walks = all(torch.equal(column.unique(), schedules.linear(steps).flip(0)) for column in S.T)
-    return torch.equal(S, S.flip(1)) and walks and follows
+    whole = all(torch.equal(column.unique(), schedules.linear(steps).flip(0)) for column in S.T)
+    return torch.equal(S, S.flip(1)) and whole and follows
 
 
 @any_of
@@ -49,15 +49,15 @@ def test_mistake_trapezoid_off_by_one(frames):
     assert is_trapezoid(schedules.trapezoid(6, frames, lag=2), 6, 2)
 
 
-def keeps_levels(walk, own):
-    return torch.equal(walk(own), torch.tensor(own))
+def keeps_levels(levels, own):
+    return torch.equal(levels(own), torch.tensor(own))
 
 
 def test_mistake_explicit_levels_shifted_again():
     own = [1.0, 0.9, 0.7, 0.3, 0.0]
     assert not keeps_levels(lambda given: shift_levels(torch.tensor(given), 3.0), own)
-    assert keeps_levels(lambda given: grids.levels(given, len(given) - 1), own)
-    assert keeps_levels(lambda given: schedules.synchronous(4, 2, grid=given)[:, 1], own)
+    assert keeps_levels(lambda given: sigmas.levels(given, len(given) - 1), own)
+    assert keeps_levels(lambda given: schedules.synchronous(4, 2, sigmas=given)[:, 1], own)
 
     from diffusers import FlowMatchEulerDiscreteScheduler
 
@@ -87,30 +87,30 @@ def test_mistake_dropped_tail(frames, block):
     assert tail_is_kept(schedules.blockwise(6, frames, block, lag=2), 6, frames)
 
 
-def visits_every_level(walked, grid):
-    return torch.equal(walked, grid[:-1])
+def visits_every_level(visited, sigmas):
+    return torch.equal(visited, sigmas[:-1])
 
 
 @pytest.mark.parametrize(("steps", "shift", "wrong"), [(50, 5.0, 0), (100, 5.0, 11), (40, 12.0, 3), (50, 12.0, 7)])
 def test_mistake_looking_a_rounded_timestep_up(steps, shift, wrong):
     """The number of wrong indices is what PAPER.md 3.5 counts in the official code."""
-    grid = grids.levels("linear", steps, shift)
-    timesteps = grid[:-1] * 1000
+    g = sigmas.levels("linear", steps, shift)
+    timesteps = g[:-1] * 1000
     found = (timesteps - timesteps.bfloat16().float()[:, None]).abs().argmin(dim=1)
     assert int((found != torch.arange(steps)).sum()) == wrong
-    assert visits_every_level(grid[found], grid) == (wrong == 0)
+    assert visits_every_level(g[found], g) == (wrong == 0)
     S = schedules.synchronous(steps, 3, shift=shift)
     for frame in range(3):
-        assert visits_every_level(S[:-1, frame], grid)
+        assert visits_every_level(S[:-1, frame], g)
 
 
-def multiplied_once(S, grid, m):
-    return all(torch.allclose(column, level * grid) for column, level in zip(S.T, m, strict=True))
+def multiplied_once(S, sigmas, m):
+    return all(torch.allclose(column, level * sigmas) for column, level in zip(S.T, m, strict=True))
 
 
 @pytest.mark.parametrize(("at", "m"), [((0, 1, 2), [0.2, 0.5, 0.4]), ((0, 2), [0.2, 0.5])])
 def test_mistake_multiplier_squared_when_all_frames_are_known(at, m):
-    grid = grids.levels("linear", 8, 5.0)
+    g = sigmas.levels("linear", 8, 5.0)
 
     def mistaken(base, at, m):
         # The base level is read off as the greatest timestep, after the known frames have been multiplied.
@@ -123,6 +123,6 @@ def test_mistake_multiplier_squared_when_all_frames_are_known(at, m):
 
     want = [dict(zip(at, m, strict=True)).get(i, 1.0) for i in range(3)]
     base = schedules.synchronous(8, 3, shift=5.0)
-    assert multiplied_once(mistaken(base, list(at), m), grid, want) == (len(at) < 3)
-    assert multiplied_once(schedules.scale_columns(base, at, m), grid, want)
-    assert multiplied_once(schedules.hold(8, 3, at, m, shift=5.0), grid, want)
+    assert multiplied_once(mistaken(base, list(at), m), g, want) == (len(at) < 3)
+    assert multiplied_once(schedules.scale_columns(base, at, m), g, want)
+    assert multiplied_once(schedules.hold(8, 3, at, m, shift=5.0), g, want)

@@ -30,17 +30,17 @@ def test_every_schedule_is_one(make, steps, frames, shift):
 
 
 @pytest.mark.parametrize(("steps", "frames"), SIZES)
-def test_generated_frames_start_at_noise_and_walk_the_grid(make, steps, frames):
-    # A window that does not divide the steps reads the grid between its levels: tests/test_equivalence.py.
+def test_generated_frames_start_at_noise_and_visit_the_sigmas(make, steps, frames):
+    # A window that does not divide the steps reads the sigmas between their levels: tests/test_equivalence.py.
     window = {"window": steps} if make is schedules.rolling else {}
     S = make(steps, frames, shift=3.0, **window)
-    grid = schedules.shift_levels(schedules.linear(steps), 3.0)
+    sigmas = schedules.shift_levels(schedules.linear(steps), 3.0)
     for column in S.T:
         if column[0] == 0:  # a frozen frame
             assert (column == 0).all()
             continue
         assert column[0] == 1
-        assert torch.equal(column.unique().flip(0), grid)
+        assert torch.equal(column.unique().flip(0), sigmas)
 
 
 @pytest.mark.parametrize("frames", [2, 5, 8])
@@ -92,7 +92,7 @@ def test_shift_has_an_inverse_and_composes():
 
 
 @pytest.mark.parametrize(("steps", "shift"), [(10, 5.0), (40, 12.0), (7, 3.0)])
-def test_shifted_grid_is_the_one_diffusers_makes(steps, shift):
+def test_shifted_sigmas_are_those_diffusers_makes(steps, shift):
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     theirs = FlowMatchEulerDiscreteScheduler(shift=shift)
@@ -137,10 +137,10 @@ def test_negative_lag_is_refused():
 def test_hold_multiplies_after_the_shift():
     # m * shift(g), not shift(m * g): PAPER App. B and the released code agree on this.
     S = schedules.hold(8, 5, at=(0, -1), noise=(0.2, 0.5), shift=5.0)
-    grid = schedules.synchronous(8, 5, shift=5.0)
-    torch.testing.assert_close(S[:, 0], 0.2 * grid[:, 0])
-    torch.testing.assert_close(S[:, 4], 0.5 * grid[:, 4])
-    assert torch.equal(S[:, 1:4], grid[:, 1:4])
+    sigmas = schedules.synchronous(8, 5, shift=5.0)
+    torch.testing.assert_close(S[:, 0], 0.2 * sigmas[:, 0])
+    torch.testing.assert_close(S[:, 4], 0.5 * sigmas[:, 4])
+    assert torch.equal(S[:, 1:4], sigmas[:, 1:4])
 
 
 @pytest.mark.parametrize("kind", [tuple, list, np.array, torch.tensor])

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from pusa_lab import metrics
-from small_models import suite
-from small_models.reader import confirm, subjects
+from small_models.evaluation import suite
 from small_models.world import COLOURS, MINI, NANO, draw_scenes, masks, render
+from small_models.world.reader import confirm, subjects
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def test_true_clips_obey_their_captions(scenes, truth):
 
 def test_mirrored_clips_go_the_wrong_way(truth, scenes):
     sideways = (scenes.velocity()[..., 0].abs() > 1e-6) & (scenes.motion != 3)
-    told = confirm(truth.flip(-1), scenes)["direction"]
-    assert told[sideways & scenes.present].float().mean() < 0.2
+    answers = confirm(truth.flip(-1), scenes)["direction"]
+    assert answers[sideways & scenes.present].float().mean() < 0.2
     assert suite.obedience(truth.flip(-1), scenes)["shape"].mean() > 0.7  # triangles are mirrored too
 
 

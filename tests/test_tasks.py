@@ -206,8 +206,17 @@ K = tasks.Known
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        (lambda: tasks.extension(clip(3), known=5), "extension from 5 frames of a clip that has 3"),
-        (lambda: tasks.extension(clip(3), known=0), "extension from 0 frames"),
+        (
+            lambda: tasks.extension(clip(3), known=5),
+            "known=5 for a clip of 3 pixel frames: give 1 to 3, or leave it out to keep all of them",
+        ),
+        (lambda: tasks.extension(clip(3), known=0), "known=0 for a clip of 3 pixel frames: give 1 to 3"),
+        (
+            lambda: tasks.keyframes([picture(), picture()]),
+            r"^tasks.keyframes: 2 pictures without places: give at=\[...\], the latent frame of each picture, or",
+        ),
+        (lambda: tasks.keyframes([picture()], [0], pixel_at=[1]), "1 picture with both at and pixel_at: give at="),
+        (lambda: tasks.keyframes([picture()], [0, 1]), "1 picture for 2 places: give one place per picture"),
         (lambda: tasks.extension(clip(4)), r"4 pixel frames does not fill whole latent frames: give 1 \+ 4 \* k"),
         (lambda: tasks.extension(clip(17)), "all 5 latent frames are known and kept clean"),
         (lambda: tasks.extension(clip(25)), "7 latent frames at latent frame 0 reaches past the end"),

@@ -12,10 +12,10 @@ from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.media import write_clip
 from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, TrainConfig, VTAModule, add_lora, fit, lora_state
 from pusa_lab.training.module import NOISE_BINS, by_timestep_and_frame
-from small_models.data import clips_of, pixel_dataset
-from small_models.goals import compare
-from small_models.lora import merge_update
-from small_models.train import HELD_OUT, RECIPES, train
+from small_models.evaluation.goals import compare
+from small_models.models.lora import merge_update
+from small_models.training.data import clips_of, pixel_dataset
+from small_models.training.train import HELD_OUT, RECIPES, train
 
 # Lightning's own, about its torch and about a loader that needs no workers.
 pytestmark = [
@@ -44,7 +44,10 @@ def dataset(batch, clips, seed=0):
         ({"shift": 0.0}, "shift=0.0"),
         ({"timestep_sampler": "mixed", "p_async": 2.0}, "p_async=2.0"),
         ({"timestep_sampler": "clean_prefix(k=0)"}, "k=0: give the number of history frames"),
-        ({"timestep_sampler": "clean_prefix(2)"}, r"'clean_prefix\(2\)' is not a name with settings"),
+        (
+            {"timestep_sampler": "clean_prefix(2)"},
+            "the timestep sampler clean_prefix takes its settings by name: write k=2",
+        ),
         ({"compile": "foo"}, "compile='foo': choose one of"),
         ({"warmup": -1}, "warmup=-1"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0"),
@@ -264,7 +267,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
 
 def test_only_validation_draws_held_out_clips_and_changes_nothing(tmp_path, monkeypatch):
     seeds = []
-    monkeypatch.setattr("small_models.train.clips_of", lambda *args: seeds.append(args[2]) or clips_of(*args))
+    monkeypatch.setattr("small_models.training.train.clips_of", lambda *args: seeds.append(args[2]) or clips_of(*args))
     plain = train("nano", "base", tmp_path / "a", fast=True, max_steps=3)
     assert seeds == [0]
     watched = train("nano", "base", tmp_path / "b", fast=True, max_steps=3, validate_every=2)

@@ -13,7 +13,7 @@ from pusa_lab.cli.parser import UsageError, parse_line
 from pusa_lab.cli.train import OUT
 from pusa_lab.cli.train import train as command
 from pusa_lab.training import TrainConfig
-from small_models.train import RECIPES, train
+from small_models.training.train import RECIPES, train
 
 FIELDS = {field.name: typing.get_type_hints(TrainConfig)[field.name] for field in dataclasses.fields(TrainConfig)}
 
@@ -51,14 +51,16 @@ def test_every_field_of_a_recipe_is_an_option_without_a_default():
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("x", "'x' is too much: leave it out, or put words that belong together in quotes."),
+        ("x", "unexpected 'x': leave it out, or put words that belong together in quotes."),
         ("--colour=3", "there is no option --colour: `pusa-lab train --help` lists those there are."),
         ("--max-step=3", "there is no option --max-step: did you mean --max-steps?"),
         *(
             (f"--max-steps={text}", f"--max-steps {text!r}: give a whole number.")
             for text in ("5.5", "5e3", "many", "nan", "inf", "1e300", "5,0", "true")
         ),
-        *((f"--lr={text}", f"--lr {text!r}: give a number.") for text in ("nan", "fast", "1,5", "1e-3x")),
+        *((f"--lr={text}", f"--lr {text!r}: give a number.") for text in ("fast", "1,5", "1e-3x")),
+        *((f"--lr={text}", f"--lr {text!r}: give a finite number.") for text in ("nan", "inf", "-inf")),
+        ("--max-grad-norm=inf", "--max-grad-norm 'inf': give a number, or .inf for infinity."),
         *(
             (f"--per-sample-weighting={text}", f"{text!r}: give true or false.")
             for text in ("maybe", "2", "none", "ye")
@@ -112,7 +114,7 @@ def test_a_configuration_is_right_or_refused(name, value):
 @pytest.fixture
 def refused(capsys, monkeypatch):
     """Runs a command that must not train; gives its sentence."""
-    monkeypatch.setattr("small_models.train.train", lambda *_, **__: pytest.fail("a training began"))
+    monkeypatch.setattr("small_models.training.train.train", lambda *_, **__: pytest.fail("a training began"))
 
     def say(*words):
         assert main(["train", *map(str, words)]) == 2
@@ -127,7 +129,7 @@ PAPER = ["--recipe", "paper"]
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--plan-only"], "--plan-only is for a Wan: give --recipe too"),
+        (["--plan-only"], "--plan-only is for a Wan: give --recipe too, or leave out --plan-only."),
         (["--devices", "0"], "--devices 0 is for a Wan"),
         (["--devices", "1"], "--devices 1 is for a Wan"),
         (["--nodes", "1"], "--nodes 1 is for a Wan"),
@@ -139,19 +141,22 @@ PAPER = ["--recipe", "paper"]
         (["--compiled"], "--compiled is for a Wan"),
         (["--price", "3"], "--price 3.0 is for --plan-only"),
         ([*PAPER, "--price", "3"], "--price 3.0 is for --plan-only"),
-        ([*PAPER, "--size", "480p"], "--size 480p is for --plan-only: give both, or leave it out"),
+        ([*PAPER, "--size", "480p"], "--size 480p is for --plan-only: give both, or leave out --size."),
         ([*PAPER, "--gpu", "h100"], "--gpu h100 is for --plan-only"),
-        ([*PAPER, "--stage", "vta"], "--stage vta is for toys only: leave it out"),
-        ([*PAPER, "--fast"], "--fast is for toys only: leave it out"),
-        ([*PAPER, "--base", "x"], "--base x is for toys only: leave it out"),
-        ([*PAPER, "--clips", "3"], "--clips 3 is for toys only: leave it out"),
+        ([*PAPER, "--stage", "vta"], "--stage vta is for toys only: leave out --stage, or leave out --recipe."),
+        ([*PAPER, "--fast"], "--fast is for toys only: leave out --fast, or leave out --recipe."),
+        ([*PAPER, "--base", "x"], "--base x is for toys only: leave out --base, or leave out --recipe."),
+        ([*PAPER, "--clips", "3"], "--clips 3 is for toys only: leave out --clips, or leave out --recipe."),
         (
             [*PAPER, "--plan-only", "--seed", "3"],
             "--seed 3 has no effect with --plan-only: set only --max-steps, --global-batch-size, --mic",
         ),
         ([*PAPER, "--plan-only", "--lr", "3"], "--lr 3.0 has no effect with --plan-only"),
         *(
-            ([*PAPER, "--plan-only", f"--{name}", "1"], f"--{name} 1 has no effect with --plan-only")
+            (
+                [*PAPER, "--plan-only", f"--{name}", "1"],
+                f"--{name} 1 has no effect with --plan-only: leave out --{name} or --plan-only.",
+            )
             for name in ("data", "out", "logs", "resume")
         ),
         ([*PAPER, "--plan-only", "--expert", "low"], "--expert low has no effect with --plan-only"),
@@ -164,8 +169,14 @@ PAPER = ["--recipe", "paper"]
         (["--stage", "base", "--base", "x"], "--base x has no effect on base: leave it out, only vta and i2v start"),
         (["--model", "mini", "--stage", "codec", "--base", "x"], "--base x has no effect on codec"),
         (["--model", "mini", "--stage", "all", "--data", "clips"], "--data clips has no labels for the stage features"),
-        (["--validate-every", "5"], "--validate-every 5 has no effect without --logs: give it too"),
-        (["--log-every", "5"], "--log-every 5 has no effect without --logs: give it too"),
+        (
+            ["--validate-every", "5"],
+            "--validate-every 5 has no effect without --logs: give --logs too, or leave out --v",
+        ),
+        (
+            ["--log-every", "5"],
+            "--log-every 5 has no effect without --logs: give --logs too, or leave out --log-every.",
+        ),
         (["--per-sample-weighting", "maybe"], "--per-sample-weighting 'maybe': give true or false"),
     ],
 )
@@ -205,22 +216,22 @@ def test_what_is_no_option_is_refused(refused, words):
     ],
 )
 def test_fields_that_a_stage_does_not_ask_are_refused(tmp_path, monkeypatch, stage, changes, says):
-    monkeypatch.setattr("small_models.train.run", lambda *_, **__: pytest.fail("a training began"))
-    with pytest.raises(ValueError, match=f"small_models.train: {says}"):
+    monkeypatch.setattr("small_models.training.train.run", lambda *_, **__: pytest.fail("a training began"))
+    with pytest.raises(ValueError, match=f"small_models.training.train: {says}"):
         train("mini", stage, tmp_path, fast=True, **changes)
     assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("name", "value"), [("preset", 3), ("stage", None), ("out", 3), ("fast", "no"), ("logs", 3)])
 def test_arguments_of_other_types_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"small_models.train: {name} is"):
+    with pytest.raises(ValueError, match=f"small_models.training.train: {name} is"):
         train(**{name: value})
 
 
 def test_what_is_left_out_stands_at_its_default(monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(
-        "small_models.train.train", lambda *args, **more: seen.append((args, more)) or more["out"] / "x.y"
+        "small_models.training.train.train", lambda *args, **more: seen.append((args, more)) or more["out"] / "x.y"
     )
     assert main(["train"]) == 0
     assert seen[0][0] == ("nano", "vta")

@@ -1,4 +1,4 @@
-"""pytest tests/test_training_wan.py: a tiny Wan from a cache to a LoRA, stopped and gone on with, and read back."""
+"""pytest tests/test_training_wan.py: a tiny Wan from a cache to a LoRA, stopped and resumed, and read back."""
 
 import json
 import shlex
@@ -76,8 +76,10 @@ def test_trained_stopped_resumed_and_read_back(cache, tmp_path, monkeypatch):
     for i, moments in states[0]["state"].items():
         assert all(torch.equal(value, states[1]["state"][i][k]) for k, value in moments.items())
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
-        told = file.metadata()
-    assert told["rank"] == "3" and len(told["commit"]) == 40 and json.loads(told["config"])["max_steps"] == 20
+        metadata = file.metadata()
+    assert (
+        metadata["rank"] == "3" and len(metadata["commit"]) == 40 and json.loads(metadata["config"])["max_steps"] == 20
+    )
 
 
 @pytest.mark.parametrize("naming", ["diffusers", "diffsynth", "comfyui"])
@@ -227,7 +229,7 @@ def test_what_does_not_fit_is_refused(cache, tmp_path):
         go(cache, tmp_path / "a.safetensors", codec=torch.nn.Linear(2, 2))
     with pytest.raises(ValueError, match=r"has no clips"):
         go(make_cache(tmp_path / "none", 0), tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=r"global_batch_size=2 on 1 processes with micro_batch_size=3"):
+    with pytest.raises(ValueError, match=r"global_batch_size=2 on 1 process with micro_batch_size=3"):
         go(cache, tmp_path / "a.safetensors", replace(SHORT, micro_batch_size=3))
     with pytest.raises(ValueError, match=r"attention=3 and everything=0 of 2 blocks"):
         keep_plan(2, 3)

@@ -100,7 +100,7 @@ def test_a_lora_that_a_command_trained_makes_videos_by_a_command(whole, trained,
     assert about["options"]["lora"] == str(trained) and about["options"]["strength"] == 1.4
     model = pl.load(whole, lora=trained, strength=1.4, size=(32, 48), frames=9, device="cpu")
     found = pl.generate(
-        model, "a red circle", schedule=torch.tensor(about["schedule"]), guidance=3.0, seed=about["seed"]
+        model, "a red circle", schedule=torch.tensor(about["schedule"]), guidance=2.0, seed=about["seed"]
     )
     torch.testing.assert_close(found.latents[0], tuned)
     assert np.array_equal(read_clip(tmp_path / "tuned.mp4").shape, (9, 128, 192, 3))

@@ -59,7 +59,7 @@ def one(whole, cache, place):
 
 @pytest.fixture(scope="module")
 def two(whole, cache, place):
-    """The same, and a run of all weights that stops and goes on, by torchrun on two processes."""
+    """The same, and a run of all weights that stops and resumes, by torchrun on two processes."""
     place = place / "two"
     full, half = [*FOUR, "lora_rank=0"], place / "half"
     resume = ["--resume", logs_of(half) / "last-step=2.ckpt"]
@@ -77,18 +77,18 @@ def two(whole, cache, place):
 
 
 def start(*words, places=()):
-    told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([*map(str, words)], env=environment(*places), **told)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([*map(str, words)], env=environment(*places), **pipes)
 
 
 def finish(*started):
     try:
-        told = [child.communicate(timeout=600)[0] for child in started]
+        outputs = [child.communicate(timeout=600)[0] for child in started]
     finally:
         for child in started:
             child.kill()
             child.wait()
-    assert all(child.returncode == 0 for child in started), "\n".join(words[-3000:] for words in told)
+    assert all(child.returncode == 0 for child in started), "\n".join(words[-3000:] for words in outputs)
 
 
 def same_losses(got, want):
@@ -247,7 +247,7 @@ def go(optimizer, until=20, logs=None, resume=None):
     return module.model.net.weight.detach(), begin
 
 place = Path(sys.argv[1])
-if not (child := os.fork()):  # so that here, as in a new process, torchao is not known when the run goes on
+if not (child := os.fork()):  # so that here, as in a new process, torchao is not known when the run resumes
     whole, begin = go("adamw8bit", logs=place / "a")
     plain = go("adamw")[0]
     error = ((whole - plain).norm() / (plain - begin).norm()).item()

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pusa_lab.pixels import to_pixels, to_uint8
-from small_models.i2v import ImageToVideo
-from small_models.ways import copy_of_frame_0, generate_from, maker
+from small_models.evaluation.ways import copy_of_frame_0, generate_from, maker
+from small_models.models.i2v import ImageToVideo
 
 PROMPTS = ["a red circle moves right", "a blue square moves up", "a green circle moves left"]
 STEPS, GUIDANCE, SEED = 4, 2.5, 7

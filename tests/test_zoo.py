@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pusa_lab import schedules
-from pusa_lab.schedules import GRIDS, SCHEDULES, grids
+from pusa_lab.schedules import SCHEDULES, SIGMAS, sigmas
 
 any_of = settings(deadline=None, database=None, derandomize=True, max_examples=12)
 """Drawn at random, but the same in every run."""
@@ -21,9 +21,9 @@ falling = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40).map(lambd
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))
 @any_of
-@given(FRAMES, STEPS, SHIFT, st.sampled_from(sorted(GRIDS)))
-def test_any_size_is_a_schedule(name, frames, steps, shift, grid):
-    S = SCHEDULES[name](steps, frames, shift=shift, grid=grid)
+@given(FRAMES, STEPS, SHIFT, st.sampled_from(sorted(SIGMAS)))
+def test_any_size_is_a_schedule(name, frames, steps, shift, sigmas):
+    S = SCHEDULES[name](steps, frames, shift=shift, sigmas=sigmas)
     assert S.dtype == torch.float32
     assert S.shape[1] == frames
     assert ((S >= 0) & (S <= 1)).all()
@@ -37,9 +37,9 @@ def test_any_size_is_a_schedule(name, frames, steps, shift, grid):
 @any_of
 @given(st.integers(1, 24), falling)
 def test_levels_of_ones_own_are_untouched(name, frames, own):
-    S = SCHEDULES[name](len(own) - 1, frames, grid=own)
+    S = SCHEDULES[name](len(own) - 1, frames, sigmas=own)
     for column in S.T[S[0] > 0]:
-        # Every walk is the levels in their order and number, after a wait and before a rest.
+        # Every column is the levels in their order and number, after a wait and before a rest.
         here = (column.unfold(0, len(own), 1) == torch.tensor(own)).all(dim=1).nonzero()
         assert len(here) == 1
         assert (column[: here[0, 0]] == own[0]).all()
@@ -47,14 +47,14 @@ def test_levels_of_ones_own_are_untouched(name, frames, own):
 
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))
-def test_a_grid_by_name_as_a_function_and_as_numbers_is_the_same(name):
-    by_name = SCHEDULES[name](6, 5, grid="karras")
-    assert torch.equal(SCHEDULES[name](6, 5, grid=grids.karras), by_name)
-    assert torch.equal(SCHEDULES[name](6, 5, grid=grids.karras(6).tolist()), by_name)
-    assert torch.equal(SCHEDULES[name](6, 5, grid=grids.karras(6).numpy()), by_name)
+def test_sigmas_by_name_as_a_function_and_as_numbers_are_the_same(name):
+    by_name = SCHEDULES[name](6, 5, sigmas="karras")
+    assert torch.equal(SCHEDULES[name](6, 5, sigmas=sigmas.karras), by_name)
+    assert torch.equal(SCHEDULES[name](6, 5, sigmas=sigmas.karras(6).tolist()), by_name)
+    assert torch.equal(SCHEDULES[name](6, 5, sigmas=sigmas.karras(6).numpy()), by_name)
     assert torch.equal(
-        SCHEDULES[name](6, 5, grid=grids.shifted(3.0, grids.cosine)),
-        SCHEDULES[name](6, 5, shift=3.0, grid="cosine"),
+        SCHEDULES[name](6, 5, sigmas=sigmas.shifted(3.0, sigmas.cosine)),
+        SCHEDULES[name](6, 5, shift=3.0, sigmas="cosine"),
     )
 
 
@@ -62,17 +62,17 @@ def test_a_grid_by_name_as_a_function_and_as_numbers_is_the_same(name):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"grid": [1.0, 0.5, 0.0], "shift": 3.0}, r"shift=3.0 and a grid of your own"),
-        ({"grid": grids.cosine, "shift": 3.0}, r"shift=3.0 and a grid of your own"),
-        ({"grid": [1.0, 0.5, 0.0], "steps": 3}, r"shape \(3,\) for steps=3: give 4 levels"),
-        ({"grid": [1.0, 0.5, 0.25]}, r"row 2: 0.25 should be 0"),
-        ({"grid": [0.5, 0.6, 0.0]}, r"row 1: 0.6 rises"),
-        ({"grid": [1.5, 0.6, 0.0]}, r"row 0: 1.5 is outside"),
-        ({"grid": [1.0, float("nan"), 0.0]}, r"row 1: nan is outside"),
-        ({"grid": "wavy"}, r"unknown grid 'wavy': choose one of linear"),
+        ({"sigmas": [1.0, 0.5, 0.0], "shift": 3.0}, r"shift=3.0 and sigmas of your own"),
+        ({"sigmas": sigmas.cosine, "shift": 3.0}, r"shift=3.0 and sigmas of your own"),
+        ({"sigmas": [1.0, 0.5, 0.0], "steps": 3}, r"shape \(3,\) for steps=3: give 4 levels"),
+        ({"sigmas": [1.0, 0.5, 0.25]}, r"row 2: 0.25 should be 0"),
+        ({"sigmas": [0.5, 0.6, 0.0]}, r"row 1: 0.6 rises"),
+        ({"sigmas": [1.5, 0.6, 0.0]}, r"row 0: 1.5 is outside"),
+        ({"sigmas": [1.0, float("nan"), 0.0]}, r"row 1: nan is outside"),
+        ({"sigmas": "wavy"}, r"unknown sigma function 'wavy': choose one of linear"),
     ],
 )
-def test_grids_that_cannot_be_walked_are_refused(name, options, says):
+def test_sigmas_that_are_not_valid_are_refused(name, options, says):
     with pytest.raises(ValueError, match=says):
         SCHEDULES[name](**{"steps": 2, "frames": 3, **options})
 
@@ -177,7 +177,7 @@ def test_blockwise_is_what_diffusers_does(steps, frames, block, lag):
 
     times = 1000 - torch.arange(steps) * 10  # whole numbers, as theirs are
     matrix, _, moves, _ = Theirs.generate_timestep_matrix(None, frames, times, frames, lag, 0, block)
-    S = schedules.blockwise(steps, frames, block, lag, grid=torch.cat([times, torch.zeros(1)]) / 1000)
+    S = schedules.blockwise(steps, frames, block, lag, sigmas=torch.cat([times, torch.zeros(1)]) / 1000)
     assert torch.equal(S[1:] != S[:-1], moves)
     assert torch.equal((S[:-1] * 1000).round()[moves], matrix[moves].float())
 
@@ -223,9 +223,9 @@ def test_hold_at_a_constant_level_is_clean_only_at_the_end():
         (lambda: schedules.chunk_windows(0), "frames=0"),
         (lambda: schedules.delayed(4, [0, 2, -1]), "frame 2 has a delay of -1 rows"),
         (lambda: schedules.delayed(4, []), "frames=0"),
-        (lambda: grids.karras(4, low=2.0, high=1.0), "low=2.0, high=1.0"),
-        (lambda: grids.karras(4, rho=0.0), "rho=0.0"),
-        (lambda: grids.logit_normal(4, std=0.0), "std=0.0"),
+        (lambda: sigmas.karras(4, low=2.0, high=1.0), "low=2.0, high=1.0"),
+        (lambda: sigmas.karras(4, rho=0.0), "rho=0.0"),
+        (lambda: sigmas.logit_normal(4, std=0.0), "std=0.0"),
     ],
 )
 def test_what_is_out_of_range_is_named(call, says):

@@ -59,7 +59,8 @@ import pusa_lab as pl
 import small_models
 from pusa_lab import data, media, metrics, pixels, schedules, tasks, viz
 from pusa_lab.notebook import check, play, setup
-from small_models import evaluate, ways, world
+from small_models import world
+from small_models.evaluation import evaluate, ways
 
 device = setup(seed=SEED, shapes=True)
 STEPS, CLIPS = (4, 2) if FAST else (STEPS, CLIPS)
@@ -290,7 +291,7 @@ check(None if done_at is None else bool(done_at[-1] == done_at.min() < done_at.m
 # *What could go wrong:* a model that never saw unequal timesteps in training ignores the clean frame (the base above).
 #
 # *Where the code lives:* `pusa_lab/tasks/` (known frames), `pusa_lab/samplers.py` (the loop),
-# `pusa_lab/schedules/matrices.py` (the zoo), `small_models/dit.py` (the transformer).
+# `pusa_lab/schedules/matrices.py` (the zoo), `small_models/models/dit.py` (the transformer).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; Diffusion Forcing, arXiv 2407.01392; Wan, arXiv 2503.20314.
 #

@@ -101,8 +101,8 @@ assert lag_2.calls == 6 + 7 * 2, "the steps of one frame, and two more rows for 
 
 # %% tags=["nbval-check-output"]
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained", sharey=True)
-for name, grid in schedules.GRIDS.items():
-    axes[0].plot(grid(20), marker=".", label=name)
+for name, sigmas in schedules.SIGMAS.items():
+    axes[0].plot(sigmas(20), marker=".", label=name)
 for shift in (1, 3, 5, 12):
     axes[1].plot(schedules.shift_levels(schedules.linear(20), float(shift)), marker=".", label=f"linear, shift {shift}")
 for ax in axes:
@@ -112,10 +112,10 @@ axes[0].set_ylabel("tau")
 plt.show()
 
 mine = [1.0, 0.9, 0.35, 0.0]
-S = schedules.pyramid(3, 4, grid=mine)
+S = schedules.pyramid(3, 4, sigmas=mine)
 assert torch.equal(S[:4, 0], torch.tensor(mine)), "sigmas given by hand are kept exactly, never shifted again"
 try:
-    schedules.pyramid(3, 4, grid=mine, shift=5.0)
+    schedules.pyramid(3, 4, sigmas=mine, shift=5.0)
 except ValueError as error:
     print(error)
 else:

@@ -142,8 +142,8 @@ class OneHistory:
 
 
 def by_turns(steps, frames):
-    grid, rows = schedules.linear(steps), torch.arange(2 * steps + 1)
-    return torch.stack([grid[(rows + (i + 1) % 2) // 2] for i in range(frames)], dim=1)
+    sigmas, rows = schedules.linear(steps), torch.arange(2 * steps + 1)
+    return torch.stack([sigmas[(rows + (i + 1) % 2) // 2] for i in range(frames)], dim=1)
 
 
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", sharey=True)

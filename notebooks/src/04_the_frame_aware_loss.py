@@ -90,11 +90,11 @@ for level in (0.1, 0.5, 0.8):
 # **Predict.** In which row would a model learn to look at another frame?
 
 # %%
-grid = schedules.shift_levels(torch.arange(1, 1001) / 1000, 5.0)
+sigmas = schedules.shift_levels(torch.arange(1, 1001) / 1000, 5.0)
 
 
 def released(batch, frames, generator=None):
-    return grid[torch.randint(1000, (batch, frames), generator=generator)]
+    return sigmas[torch.randint(1000, (batch, frames), generator=generator)]
 
 
 scene = world.draw_scenes(1, SEED + 3, world.WORLDS["nano"])
@@ -330,7 +330,7 @@ assert gradient["reduced first"].std() == 0, "per clip: all frames count the sam
 FRAMES = 21
 g = torch.Generator().manual_seed(SEED)
 tau = released(CLIPS // 10, FRAMES, g)
-scale = losses.bell(grid[None]).mean()
+scale = losses.bell(sigmas[None]).mean()
 weight = losses.bell(tau) / scale
 per_clip = weight.mean(dim=1)
 assert abs(losses.bell(torch.tensor([[0.5]])) / scale - 2.076) < 0.01, "the released weight: 2.076 in the middle"
@@ -401,21 +401,21 @@ zoo = {
     "shared": timestep_samplers.shared,
     "independent (the paper)": timestep_samplers.independent,
     "mixed, p_async = 0.5": timestep_samplers.mixed(0.5),
-    "released trainer: grid of shift 5": released,
+    "released trainer: sigmas of shift 5": released,
 }
 for name, sampler in zoo.items():
     viz.plot_timestep_sampler(sampler, frames=9, title=name)
     plt.show()
 
-print(f"the released grid: median {grid.quantile(0.5):.3f}, lowest {grid.min():.5f}")
-assert abs(grid.quantile(0.5) - 0.834) < 0.001, "half of the released timesteps are above .834"
-assert grid.min() > 0, "a clean frame never occurs in the released training"
+print(f"the released sigmas: median {sigmas.quantile(0.5):.3f}, lowest {sigmas.min():.5f}")
+assert abs(sigmas.quantile(0.5) - 0.834) < 0.001, "half of the released timesteps are above .834"
+assert sigmas.min() > 0, "a clean frame never occurs in the released training"
 
 tau = timestep_samplers.shift_timesteps(timestep_samplers.independent, 5.0)(
     CLIPS // 10, 9, torch.Generator().manual_seed(SEED)
 )
-assert abs(tau.median() - grid.median()) < 0.01, (
-    "`timestep_samplers.shift_timesteps` has the same distribution without the grid"
+assert abs(tau.median() - sigmas.median()) < 0.01, (
+    "`timestep_samplers.shift_timesteps` has the same distribution without the table of sigmas"
 )
 
 # %% [markdown]
@@ -442,7 +442,7 @@ def share(marginal, frames, level):
 
 marginals = {
     "independent (the paper)": (torch.arange(100_000) + 0.5) / 100_000,
-    "released trainer: grid of shift 5": grid,
+    "released trainer: sigmas of shift 5": sigmas,
 }
 fig, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
 at_half = {}
@@ -489,7 +489,7 @@ for frames in (9, 21):
         )
 
 assert expected["independent (the paper)", 21] < 0.01, "with the paper's sampler it would hardly occur in a whole run"
-assert 0.5 < expected["released trainer: grid of shift 5", 21] < 5, "with the released one, once or a few times"
+assert 0.5 < expected["released trainer: sigmas of shift 5", 21] < 5, "with the released one, once or a few times"
 
 # %% [markdown]
 # So training hardly ever shows image-to-video, and still the models can do it. A fair reading, not a proof: independent

@@ -56,11 +56,12 @@ from pusa_lab.notebook import check, play, setup
 from pusa_lab.schedules import timestep_samplers
 from pusa_lab.training import InMemoryDataset, LatentVideoDataModule, VTAModule, run
 from pusa_lab.training.module import NOISE_BINS, by_timestep_and_frame
-from small_models import evaluate, experiments, ways, world
-from small_models.data import clips_of, latent_dataset, pixel_dataset
+from small_models import experiments, world
+from small_models.evaluation import evaluate, ways
 from small_models.experiments import figures
 from small_models.experiments.report import show_table
-from small_models.recipes import RECIPES
+from small_models.training.data import clips_of, latent_dataset, pixel_dataset
+from small_models.training.recipes import RECIPES
 
 device = setup(seed=SEED, shapes=True)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # otherwise the trainer reports the hardware it found
@@ -476,7 +477,7 @@ else:
 # one.
 #
 # *Where the code lives:* `pusa_lab/training/module.py` (the step), `pusa_lab/training/loop.py` (the loop),
-# `pusa_lab/schedules/timestep_samplers.py`, `small_models/train.py` (the shipped recipes), `small_models/experiments/` (the tables).
+# `pusa_lab/schedules/timestep_samplers.py`, `small_models/training/train.py` (the shipped recipes), `small_models/experiments/` (the tables).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; LoRA, arXiv 2106.09685; Wan, arXiv 2503.20314.
 #

@@ -53,9 +53,10 @@ import small_models
 from pusa_lab import metrics, pixels, tasks, viz
 from pusa_lab.conditions import encode_at, place
 from pusa_lab.notebook import check, play, setup
-from small_models import evaluate, experiments, suite, world
+from small_models import experiments, world
+from small_models.evaluation import evaluate, suite
 from small_models.experiments.figures import figure
-from small_models.reader import locate
+from small_models.world.reader import locate
 
 device = setup(seed=SEED, shapes=True)
 STEPS = 4 if FAST else STEPS

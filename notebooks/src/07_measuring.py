@@ -51,11 +51,12 @@ from IPython.display import Markdown, display
 from pusa_lab import data, metrics, pixels, viz
 from pusa_lab.notebook import check, setup
 from pusa_lab.viz import results
-from small_models import evaluate, experiments, suite, world
+from small_models import experiments, world
+from small_models.evaluation import evaluate, suite
 from small_models.experiments.claims import claims, share
 from small_models.experiments.figures import figure
 from small_models.experiments.verdicts import OURS, THEIRS, clearly, find_row, lead
-from small_models.reader import subjects
+from small_models.world.reader import subjects
 
 device = setup(seed=SEED, shapes=True)
 CLIPS = 4 if FAST else CLIPS
@@ -593,7 +594,7 @@ else:
 # *What could go wrong:* reading a Total without `dynamic_degree`; counting seeds as scenes; calling overlapping intervals
 # "no difference"; comparing numbers from different masks; taking a clear difference for a large one.
 #
-# *Where the code lives:* `pusa_lab/metrics/`, `small_models/suite.py`, `small_models/experiments/` (tables, verdicts,
+# *Where the code lives:* `pusa_lab/metrics/`, `small_models/evaluation/suite.py`, `small_models/experiments/` (tables, verdicts,
 # figures), `small_models/results/paper/` (what was measured).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; VBench, arXiv 2311.17982; VBench++, arXiv 2411.13503.

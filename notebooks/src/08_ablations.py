@@ -56,11 +56,12 @@ from pusa_lab import metrics, pixels, tasks, viz
 from pusa_lab.generate import generate
 from pusa_lab.notebook import check, setup
 from pusa_lab.training import add_lora
-from small_models import evaluate, experiments, world
+from small_models import experiments, world
+from small_models.evaluation import evaluate
+from small_models.evaluation.ways import known_frames
 from small_models.experiments import SMALL, Adaptation, Lab, ResultStore, ToyTrainer, verdicts
 from small_models.experiments.claims import share
 from small_models.experiments.rows import pick, values
-from small_models.ways import known_frames
 
 device = setup(seed=SEED, shapes=True)
 logging.getLogger(lightning.pytorch.__name__).setLevel(
@@ -631,7 +632,7 @@ else:
 # law.
 #
 # *Where the code lives:* `small_models/experiments/` (the parts above, verdicts, and the command line),
-# `small_models/lora.py` (strength), `small_models/results/paper/` (what was measured).
+# `small_models/models/lora.py` (strength), `small_models/results/paper/` (what was measured).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; LoRA, arXiv 2106.09685; AR-Diffusion, arXiv 2503.07418.
 #

@@ -55,9 +55,10 @@ from pusa_lab import pixels, samplers, schedules, viz
 from pusa_lab.metrics.inside import attention_mass, frame_mass, kind_of, parameter_change
 from pusa_lab.notebook import check, play, setup
 from pusa_lab.viz.inside import plot_attention, plot_change
-from small_models import evaluate, experiments, ways, world
-from small_models.dit import rope, rotate, sinusoid
-from small_models.i2v import ImageToVideo
+from small_models import experiments, world
+from small_models.evaluation import evaluate, ways
+from small_models.models.dit import rope, rotate, sinusoid
+from small_models.models.i2v import ImageToVideo
 
 device = setup(seed=SEED, shapes=True)
 CLIPS, STEPS = (2, 5) if FAST else (CLIPS, STEPS)
@@ -584,7 +585,7 @@ check(None if mine is None else (torch.as_tensor(mine) > 1e-4).float(), wiring)
 # *What could go wrong:* the mean before the softmax; a map of one block and one scene; caches or compiled blocks that
 # hide layers.
 #
-# *Where the code lives:* `pusa_lab/metrics/inside.py`, `pusa_lab/viz/inside.py`, `small_models/dit.py` (the timestep's
+# *Where the code lives:* `pusa_lab/metrics/inside.py`, `pusa_lab/viz/inside.py`, `small_models/models/dit.py` (the timestep's
 # path), and the measured table in `small_models/experiments/inside_table.py` (`pusa-lab bench paper --table inside`).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; Wan, arXiv 2503.20314; LoRA, arXiv 2106.09685.

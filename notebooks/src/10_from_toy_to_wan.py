@@ -580,7 +580,7 @@ else:
 # fragments, so leave room.
 #
 # *Where the code lives:* `pusa_lab/wan/` (the transformer, the model, LoRA files), `pusa_lab/planning/`,
-# `small_models/dit.py`, `benchmarks/` (what was measured, and how).
+# `small_models/models/dit.py`, `benchmarks/` (what was measured, and how).
 #
 # *References:* Wan, arXiv 2503.20314; Pusa V1.0, arXiv 2507.16116; LoRA, arXiv 2106.09685.
 #

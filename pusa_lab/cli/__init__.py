@@ -33,6 +33,9 @@ COMMANDS = {
 """Command -> the function that runs it. One with *words takes them as they are typed."""
 
 
+USAGE = ["usage: pusa-lab [--import FILE.py] COMMAND ...", "", "Video diffusion with one timestep per frame."]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns 0, or 2 after one sentence on what is wrong with the input.
 
@@ -42,13 +45,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     make_output_safe()
     words = list(sys.argv[1:] if argv is None else argv)
     before = line.set(shlex.join(["pusa-lab", *words]))
-    name = " ".join(["pusa-lab", *words[:1]])
+    name = "pusa-lab"
     try:
         words = _with_imports(words)
-        known = commands()
+        name, known = " ".join([name, *words[:1]]), commands()
         if not words or words[0] in ("-h", "--help"):
             say(*_help(known))
             return 0 if words else 2
+        group = [command for command in known if command.startswith(f"{words[0]} ")]
+        if group and words[1:] in (["-h"], ["--help"]):
+            say(*_help({command: known[command] for command in group}, words[0]))
+            return 0
         command = _command(words, known)
         name = f"pusa-lab {command}"
         _run(command, known[command], words[len(command.split()) :])
@@ -75,7 +82,8 @@ def _with_imports(words: list[str]) -> list[str]:
     while words[:1] == ["--import"]:
         path = Path(words[1]) if len(words) > 1 else None
         if path is None or path.suffix != ".py" or not path.is_file():
-            raise ValueError(f"--import {path or ''}: give the path of an existing .py file, before the command.")
+            fault = "--import without a file" if path is None else f"--import {path} is not an existing .py file"
+            raise ValueError(f"{fault}: give the path of a Python file, before the command.")
         try:
             runpy.run_path(str(path), run_name=path.stem)
         except Exception as error:  # of the person's own file
@@ -109,16 +117,14 @@ def _function(place: str) -> Callable[..., Any]:
     return getattr(import_module(module), name)
 
 
-def _help(known: dict[str, str]) -> list[str]:
-    lines = [
-        "usage: pusa-lab [--import FILE.py] COMMAND ...",
-        "",
-        "Video diffusion with one timestep per frame.",
-        "",
-        "commands:",
-    ]
+def _help(known: dict[str, str], group: str = "") -> list[str]:
+    """Every command with the first line of its docstring, or those of a group, such as data."""
+    lines = [f"usage: pusa-lab {group} COMMAND ..."] if group else USAGE
+    lines = [*lines, "", "commands:"]
     for command, place in known.items():
         lines.append(f"  {command:14}{(inspect.getdoc(_function(place)) or '').splitlines()[0]}")
+    if group:
+        return [*lines, "", f"`pusa-lab {next(iter(known))} --help` lists the options of one."]
     return [
         *lines,
         "",

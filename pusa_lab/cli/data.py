@@ -71,7 +71,7 @@ def show(cache: Path) -> None:
         cache: its folder.
 
     Raises:
-        ValueError: it is no cache, or damaged.
+        ValueError: it is not a latent cache, or is damaged.
     """
     from pusa_lab.data.latents import LatentCache
 

@@ -27,7 +27,7 @@ def demo(
 
     Args:
         image: picture to set in motion.
-        video: clip to go on from.
+        video: clip to continue.
         prompt: caption; without one, that of the tour's own picture.
         out: folder for page, videos and table.
         fast: fewer steps and clips.

@@ -48,7 +48,7 @@ def generate_videos(
     schedule_options: dict[str, Any] | None = None,
     steps: int | None = None,
     shift: float | None = None,
-    guidance: float | list[float] | str = 3.0,
+    guidance: float | list[float] | str | None = None,
     solver: str = "euler",
     device: str | None = None,
     offload: str | None = None,
@@ -84,7 +84,7 @@ def generate_videos(
         mode: how known frames are kept; freeze, denoise (default), hold, replacement or label.
         negative_prompt: caption to be guided away from.
         num_videos: videos of each prompt, from the seeds --seed, --seed + 1, and so on.
-        seed: of the noise; several as a list.
+        seed: of the noise, a whole number from -2**63 to 2**63 - 1; several as a list.
         num_frames: pixel frames, 1 + 4k for Wan (default: the model's own).
         size: HEIGHTxWIDTH in pixels, for models that take it (default: the model's own).
         schedule: a name in pusa_lab.schedules.SCHEDULES, or a matrix (rows, latent frames) in a .npy, .csv or .json;
@@ -92,7 +92,8 @@ def generate_videos(
         schedule_options: arguments of a named schedule; --schedule-options.lag 4.
         steps: sampling steps of each frame (default 10).
         shift: shift of the sigmas (default: the model's own).
-        guidance: scale of text guidance, 1 is none; one for each latent frame as a list; or a guider, 'apg(scale=5)'.
+        guidance: scale of text guidance, 1 is none (default 2); one for each latent frame as a list; or a guider,
+            'apg(scale=5)'.
         solver: a name in pusa_lab.solvers.SOLVERS, such as euler, heun, ab2 or unipc.
         device: cpu or cuda (default: the GPU if there is one).
         offload: none, model or group, for Wan on a small GPU.
@@ -106,8 +107,10 @@ def generate_videos(
     options = dict(locals())
     import pusa_lab
     from pusa_lab.cli.tasks import check_loading, check_task, read_pictures, task_of
+    from pusa_lab.generate import GUIDANCE
     from pusa_lab.models import load
 
+    options["guidance"] = GUIDANCE if guidance is None else guidance
     check_task(options)
     sampling = _sampling(options)
     jobs = _jobs(options)
@@ -166,6 +169,8 @@ def _jobs(options: Mapping[str, Any]) -> list[tuple[str, int, Path]]:
     if not 1 <= count <= MOST_VIDEOS:
         raise ValueError(f"--num-videos {count}: give 1 to {MOST_VIDEOS:,}.")
     seeds = seed if isinstance(seed, list) else range(seed, seed + count)
+    if wrong := [number for number in seeds if not -(2**63) <= number < 2**63]:
+        raise ValueError(f"--seed {wrong[0]}: give whole numbers from -2**63 to 2**63 - 1.")
     suffix = SUFFIX[options["save"]]
     out = options["out"] or Path("outputs") / f"video{suffix}"
     if out.suffix != suffix:
@@ -217,14 +222,14 @@ def _write(path: Path, result: Any, geometry: Any, options: Mapping[str, Any], c
         tensors = {"latents": result.latents[0].cpu(), "schedule": result.schedule.cpu()}
         with writing(path.with_suffix(".safetensors")) as part:
             save_file({name: x.contiguous() for name, x in tensors.items()}, part, {"pusa_lab": json.dumps(about)})
-    told = f"{counted(len(result.schedule) - 1, 'row')}, {counted(result.calls, 'call')}"
-    say(f"{result.task}, {told}, {result.seconds:.2f} s: {path}")
+    summary = f"{counted(len(result.schedule) - 1, 'row')}, {counted(result.calls, 'call')}"
+    say(f"{result.task}, {summary}, {result.seconds:.2f} s: {path}")
 
 
 def _about(options: Mapping[str, Any], result: Any, caption: str, seed: int) -> dict[str, Any]:
     """How a video was made, as it is written into its file."""
-    told = {name: str(value) if isinstance(value, Path) else value for name, value in given(options).items()}
+    shown = {name: str(value) if isinstance(value, Path) else value for name, value in given(options).items()}
     for name in ("prompt", "seed", "num_videos", "out", "save"):
-        told.pop(name, None)
+        shown.pop(name, None)
     about = {"prompt": caption, "seed": seed, "task": result.task, "command": line.get(), "versions": versions()}
-    return about | {"options": told, "schedule": result.schedule.tolist()}
+    return about | {"options": shown, "schedule": result.schedule.tolist()}

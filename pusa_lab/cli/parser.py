@@ -83,7 +83,7 @@ class Parser(jsonargparse.ArgumentParser):
 
     def _unknown(self, words: str) -> str:
         if not words.startswith("-"):
-            return f"{words!r:.60} is too much: leave it out, or put words that belong together in quotes."
+            return f"unexpected {words!r:.60}: leave it out, or put words that belong together in quotes."
         word = words.split()[0].split("=")[0]
         known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
         near = difflib.get_close_matches(OTHERS.get(word, word), known, 1, cutoff=0.8)
@@ -99,7 +99,11 @@ class Parser(jsonargparse.ArgumentParser):
         kinds = {get_origin(part) or part for part in get_args(hint)} - {NoneType}
         if kinds == {list} and not value.strip("'").startswith("["):
             return f"{name} {value:.300}: give a list, such as [{value.strip(chr(39)):.300}]."
-        return f"{name} {value:.60}: give {expected(hint)}."
+        wanted = expected(hint)
+        if re.fullmatch("nan|inf|infinity", value.strip("'+-").lower()):
+            endless = "inf " in (getattr(action, "help", None) or "")
+            wanted = f"{wanted}, or .inf for infinity" if endless else wanted.replace("a number", "a finite number")
+        return f"{name} {value:.60}: give {wanted}."
 
 
 def expected(hint: Any) -> str:

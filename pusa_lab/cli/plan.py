@@ -44,12 +44,12 @@ def plan(
         num_frames: pixel frames, 1 + 4k (default: the model's own).
         gpu: h200 (default), h100, a100-80, a100-40, l40s, rtx5090, rtx4090, l4 or t4.
         gpus: how many (default 1).
-        price: US dollars per GPU and hour (default: a rough one).
+        price: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one).
         mode: sample (default), lora, or full: training all weights.
         lora_rank: of the LoRA that is trained (default 512), or attached in sampling.
         compiled: the blocks are compiled.
         steps: of sampling (default 10).
-        guidance: scale of text guidance, 1 is none (default 3).
+        guidance: scale of text guidance, 1 is none (default 2, as for generate).
         num_videos: videos at a time on each GPU (default 1).
         dtype: of the weights: bfloat16 (default, but for old GPUs), float16 or float8.
         offload: none (default), model or group.

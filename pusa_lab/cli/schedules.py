@@ -10,11 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pusa_lab.cli.values import fit_options
 from pusa_lab.models import check_options
 from pusa_lab.schedules import SCHEDULES, as_schedule
+from pusa_lab.sentences import counted
 
 OWN = ("steps", "frames", "shift")
 """Arguments of every schedule, which have options of their own."""
+HOLDS = {
+    ".npy": "a matrix of numbers that numpy.save wrote",
+    ".csv": "rows of numbers, all of the same length, with commas between the numbers",
+    ".json": "a list of rows of numbers, all of the same length",
+}
+"""How a file with a matrix ends -> what it holds."""
 MOST_BYTES = 64 * 2**20
 """Of a file with a matrix."""
 
@@ -42,7 +50,7 @@ def schedule_of(name: str, options: Mapping[str, Any] | None = None) -> str | Ca
         if own in options:
             raise ValueError(f"--schedule-options.{own}: give --{'num-frames' if own == 'frames' else own} instead.")
     check_options(SCHEDULES[name], options, f"the schedule {name}", OWN)
-    return functools.partial(SCHEDULES[name], **options)
+    return functools.partial(SCHEDULES[name], **fit_options(SCHEDULES[name], options, "--schedule-options"))
 
 
 def _unknown(name: str) -> ValueError:
@@ -51,6 +59,28 @@ def _unknown(name: str) -> ValueError:
         kind = "a folder" if Path(name).is_dir() else "a file of another kind"
         return ValueError(f"--schedule {name!r:.300} is {kind}: {names}.")
     return ValueError(f"unknown schedule {name!r:.60}: {names}.")
+
+
+def _rows(path: Path) -> list[list[float]]:
+    """The rows of a .csv."""
+    with path.open(newline="", encoding="utf-8-sig") as lines:
+        reader = csv.reader(lines)
+        rows = [(reader.line_num, row) for row in reader if row]
+    for number, row in rows:
+        if wrong := [level for level in row if not _is_number(level)]:
+            raise ValueError(f"{path}, line {number}: {wrong[0]!r:.40} is not a number: give {HOLDS['.csv']}.")
+        if len(row) != len(rows[0][1]):
+            here, first = (counted(len(one), "number") for one in (row, rows[0][1]))
+            raise ValueError(f"{path}, line {number}: {here}, but {first} in the first row: give {HOLDS['.csv']}.")
+    return [[float(level) for level in row] for _, row in rows]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read_schedule(path: Path) -> Tensor:
@@ -72,17 +102,15 @@ def read_schedule(path: Path) -> Tensor:
         if path.suffix.lower() == ".json":
             rows = read_json(path, "a schedule")
         elif path.suffix.lower() == ".csv":
-            with path.open(newline="", encoding="utf-8-sig") as lines:
-                rows = [[float(level) for level in row] for row in csv.reader(lines) if row]
+            rows = _rows(path)
         else:
             rows = np.load(path, allow_pickle=False)
         matrix = np.asarray(rows, dtype=np.float64)
     except (ValueError, TypeError, OverflowError, OSError, EOFError, csv.Error) as error:
         if str(path) in str(error):
             raise
-        text = " ".join(str(error).split())
-        reason = "it holds objects" if "pickle" in text else text[:100]
-        raise ValueError(f"{path} is not a schedule that can be read ({reason}): give rows of numbers.") from error
+        kind = HOLDS[path.suffix.lower()]
+        raise ValueError(f"{path} is not a schedule that can be read: give {kind}.") from error
     if matrix.ndim != 2:
         raise ValueError(f"{path} holds numbers of shape {matrix.shape}: give a matrix (rows, latent frames).")
     return as_schedule(torch.from_numpy(matrix).float())

@@ -4,9 +4,9 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from pusa_lab.cli.values import flag, given
+from pusa_lab.cli.values import annotation, fit_options, flag, given
 
 if TYPE_CHECKING:
     from pusa_lab.tasks import Task
@@ -56,6 +56,11 @@ def check_task(options: Mapping[str, Any]) -> None:
             raise ValueError(f"{flag(name)} was given without {' or '.join(map(flag, needed))}: give both.")
     if options["task"] is not None:
         check_named_task(options["task"], options["task_options"] or {}, [n for n in ("noise", "mode") if n in there])
+    if options["known"] is not None and options["known"] < 1:
+        raise ValueError(
+            f"--known {options['known']}: give at least 1 pixel frame of the clip, or leave it out for a third of the "
+            "video."
+        )
     if "keyframes" in there and not {"at", "pixel_at"} & there.keys():
         raise ValueError("--keyframes was given without --at or --pixel-at: say at which frames they are.")
 
@@ -100,7 +105,7 @@ def look_at_clip(option: str, path: str) -> None:
 
 
 def read_pictures(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The pictures among the options, read before a model is; clips are only looked at.
+    """The pictures among the options, read before a model is, and a named task of pictures; clips are only looked at.
 
     Args:
         options: the options.
@@ -114,6 +119,9 @@ def read_pictures(options: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("video", "end_video"):
         if options[name] is not None:
             look_at_clip(flag(name), options[name])
+    named = options["task_options"] or {}
+    if options["task"] is not None and not any(map(_names_clip, named.values())):
+        found["task"] = _by_name(options, fps=0)
     return found | {"keyframes": [read_picture(path) for path in options["keyframes"] or ()]}
 
 
@@ -139,10 +147,9 @@ def task_of(
             names = ", ".join(map(flag, others[:-1]))
             raise ValueError(f"{options['model']} takes one picture as input: give --image, without {names} or --mode.")
         return model.given(pictures["image"]), None
-    noise = options["noise"]
-    levels = given({"noise": tuple(noise) if isinstance(noise, list) else noise, "mode": options["mode"]})
+    levels = _levels(options)
     if options["task"] is not None:
-        return model, _by_name(options["task"], options["task_options"] or {}, model.geometry.fps, levels)
+        return model, pictures.get("task") or _by_name(options, model.geometry.fps)
     if options["video"] is not None:
         return model, _of_clips(options, model.geometry, frames, levels)
     if options["keyframes"] is not None:
@@ -180,28 +187,65 @@ def check_named_task(name: str, options: Mapping[str, Any], levels: Iterable[str
         p.name for p in parameters if p.default is p.empty and p.name not in options and p.kind != p.VAR_KEYWORD
     ]:
         raise ValueError(f"the task {name} needs {missing[0]}: give --task-options.{missing[0]}.")
-    for value in options.values():
+    files = {key: value for key, value in options.items() if _names_file(value) and _is_read(function, key)}
+    for value in files.values():
         _with_files(value, lambda path: look_at_clip("--task-options", str(path)))
+    fit_options(function, {key: value for key, value in options.items() if key not in files}, "--task-options")
 
 
-def _by_name(name: str, options: Mapping[str, Any], fps: float, levels: Mapping[str, Any]) -> "Task":
+def _levels(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Noise and mode of known frames, where they are given."""
+    noise = options["noise"]
+    return given({"noise": tuple(noise) if isinstance(noise, list) else noise, "mode": options["mode"]})
+
+
+def _by_name(options: Mapping[str, Any], fps: float) -> "Task":
+    """The task of --task; clips are read at so many frames per second."""
     from pusa_lab.arguments import returned
     from pusa_lab.data import read_clip
     from pusa_lab.tasks import TASKS, Task
 
-    values = {key: _with_files(value, lambda path: read_clip(path, fps=fps)) for key, value in options.items()}
-    return returned(TASKS.find(name)(**values, **levels), Task, f"the task {name}")
+    name = options["task"]
+    function, values = TASKS.find(name), dict(options["task_options"] or {})
+    for key in filter(lambda key: _is_read(function, key), values):
+        values[key] = _with_files(values[key], lambda path: read_clip(path, fps=fps))
+    values = fit_options(function, values, "--task-options")
+    return returned(function(**values, **_levels(options)), Task, f"the task {name}")
+
+
+def _is_read(function: Callable[..., Any], key: str) -> bool:
+    """Whether an argument may be what is in a picture or clip: not the name of a file, or a number."""
+    hint = annotation(function, key)
+    return not {str, Path, int, float, bool} & {hint, *get_args(hint)}
+
+
+def _names_file(value: Any) -> bool:
+    """Whether it is the name of a picture or clip, or a list with one."""
+    return _ends(value, PICTURES) or _names_clip(value)
+
+
+def _names_clip(value: Any) -> bool:
+    """The same for clips alone."""
+    from pusa_lab.data.folders import SUFFIXES
+
+    return _ends(value, tuple(SUFFIXES))
+
+
+def _ends(value: Any, suffixes: tuple[str, ...]) -> bool:
+    if isinstance(value, list):
+        return any(_ends(one, suffixes) for one in value)
+    return isinstance(value, str) and Path(value).suffix.lower() in suffixes
 
 
 def _with_files(value: Any, read: Callable[[Path], Any]) -> Any:
     """The same with pictures and clips in place of their paths."""
     from pusa_lab.data import read_picture
-    from pusa_lab.data.folders import SUFFIXES
 
     if isinstance(value, list):
         return [_with_files(one, read) for one in value]
-    suffix = Path(value).suffix.lower() if isinstance(value, str) else ""
-    return read_picture(value) if suffix in PICTURES else read(Path(value)) if suffix in SUFFIXES else value
+    if not _names_file(value):
+        return value
+    return read_picture(value) if Path(value).suffix.lower() in PICTURES else read(Path(value))
 
 
 def _of_clips(options: Mapping[str, Any], geometry: Any, frames: int, levels: Mapping[str, Any]) -> "Task":
@@ -220,8 +264,6 @@ def _of_clips(options: Mapping[str, Any], geometry: Any, frames: int, levels: Ma
         return tasks.completion(clip, parts, **levels)
     third = geometry.pixel_frames(max(1, frames // 3))
     known = third if options["known"] is None else options["known"]
-    if known < 1:
-        raise ValueError(f"--known {known}: give at least 1 pixel frame of the clip to continue.")
     clip = read("video", known)
     if known > len(clip):
         raise ValueError(

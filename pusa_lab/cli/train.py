@@ -65,14 +65,14 @@ def train(
         base: where vta and i2v start (default: in --out, else the shipped base).
         out: folder for checkpoints and cards (default outputs/train); with --recipe the file of the LoRA.
         logs: folder for curves (CSV, TensorBoard), sheets and last.ckpt.
-        resume: go on from such a last.ckpt, which --save-every N writes.
+        resume: resume from such a last.ckpt, which --save-every N writes.
         fast: a few small steps, to test the command.
         clips: different clips in a run of a toy.
         recipe: train a Wan so, on --data CACHE --model FOLDER.
         plan_only: print what a recipe costs, as `pusa-lab plan` does.
         size: for --plan-only; 480p, 720p (default), or HEIGHTxWIDTH in pixels.
         gpu: for --plan-only; h200 (default), h100, a100-80, and so on.
-        price: for --plan-only; US dollars per GPU and hour (default: a guess).
+        price: for --plan-only; US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one).
         expert: of Wan2.2-A14B, train this one, on its own timesteps.
         devices: GPUs of each host (default 1; under torchrun its own).
         nodes: hosts (default 1; under torchrun its own).
@@ -89,12 +89,15 @@ def train(
     options = given({name: value for name, value in locals().items() if name != "changes"})
     changes = {name: value for name, value in changes.items() if value is not None}
     _check(options, changes)
-    if recipe is None:
-        _train_family(options, changes)
-        return
-    from pusa_lab.cli.train_recipe import train_recipe
+    from pusa_lab.training.quiet import quiet_lightning
 
-    train_recipe(options, changes)
+    with quiet_lightning():
+        if recipe is None:
+            _train_family(options, changes)
+            return
+        from pusa_lab.cli.train_recipe import train_recipe
+
+        train_recipe(options, changes)
 
 
 def add_options(parser: Parser) -> None:
@@ -116,19 +119,23 @@ def add_options(parser: Parser) -> None:
 def _check(options: dict[str, Any], changes: dict[str, Any]) -> None:
     """Refuse options and fields that would have no effect; options that were not given are not in `options`."""
     if "plan_only" not in options:
-        _refuse(options, PLANNED, "is for --plan-only: give both, or leave it out")
+        _refuse(options, PLANNED, "is for --plan-only: give both, or leave out {option}")
     if "recipe" not in options:
-        _refuse(options, WAN, "is for a Wan: give --recipe too, or leave it out")
+        _refuse(options, WAN, "is for a Wan: give --recipe too, or leave out {option}")
     else:
-        _refuse(options, TOYS, "is for toys only: leave it out, or leave out --recipe")
+        _refuse(options, TOYS, "is for toys only: leave out {option}, or leave out --recipe")
     if "plan_only" in options:
         there = ("data", "out", "logs", "resume", "expert")
-        _refuse(options, there, "has no effect with --plan-only: leave out one of them")
+        _refuse(options, there, "has no effect with --plan-only: leave out {option} or --plan-only")
         counted = ", ".join(map(flag, COUNTED))
         idle = [name for name in changes if name not in COUNTED]
         _refuse(changes, idle, f"has no effect with --plan-only: set only {counted}")
     elif "logs" not in options:
-        _refuse(changes, [name for name in CURVES if changes.get(name)], "has no effect without --logs: give it too")
+        _refuse(
+            changes,
+            [name for name in CURVES if changes.get(name)],
+            "has no effect without --logs: give --logs too, or leave out {option}",
+        )
     if "expert" in options:
         _refuse(changes, ("t_min", "t_max"), f"is set by --expert {options['expert']}: leave out one of them")
 
@@ -137,7 +144,7 @@ def _refuse(options: dict[str, Any], names: Sequence[str], why: str) -> None:
     for name in names:
         if name in options:
             value = "" if options[name] is True else f" {options[name]}"
-            raise ValueError(f"{flag(name)}{value} {why}.")
+            raise ValueError(f"{flag(name)}{value} {why.format(option=flag(name))}.")
 
 
 def _train_family(options: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -1,7 +1,11 @@
 """Values of options."""
 
+import contextlib
+import inspect
+import json
 import re
-from collections.abc import Iterable, Mapping
+import typing
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
@@ -24,6 +28,61 @@ def flag(name: str) -> str:
     return f"--{option.replace('_', '-')}{dot}{key}"
 
 
+def annotation(function: Callable[..., Any], name: str) -> Any:
+    """The annotation of what a function calls so; Any if there is none, or one that cannot be resolved.
+
+    Args:
+        function: that will be called.
+        name: of an argument, perhaps one of its **options.
+    """
+    parameters = inspect.signature(function).parameters
+    if name not in parameters:
+        name = next((other for other, p in parameters.items() if p.kind is p.VAR_KEYWORD), name)
+    with contextlib.suppress(NameError, TypeError, AttributeError):
+        return typing.get_type_hints(function, include_extras=True).get(name, Any)
+    return Any
+
+
+def fit_options(function: Callable[..., Any], options: Mapping[str, Any], option: str) -> dict[str, Any]:
+    """Check and convert what was typed for a function's parameters, by their annotations.
+
+    Args:
+        function: that will be called.
+        options: its arguments by name.
+        option: that they were typed behind: --task-options, say.
+
+    Returns:
+        The same, converted; as it was where there is no annotation.
+
+    Raises:
+        ValueError: a value is of another type.
+    """
+    from pusa_lab.annotations import Unfit, check_for  # brings torch, which help does without
+
+    found = {}
+    for name, value in options.items():
+        try:
+            found[name] = check_for(annotation(function, name))(value)
+        except Unfit as unfit:
+            place, item, kind = unfit.item or ("", value, str(unfit))
+            kind = re.sub(r" or None$", "", kind).replace("True or False", "true or false")
+            if "a text" in kind and isinstance(item, int | float) and not place:
+                kind += f", as in {option} '{json.dumps({name: str(value)})}'"  # which tells a text from a number
+            raise ValueError(f"{option}.{name}{place} {_typed(item)}: give {kind}.") from None
+    return found
+
+
+def _typed(value: Any) -> str:
+    """A value as it was typed."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float | list | dict):
+        return f"{value!r:.60}"
+    from pusa_lab.sentences import shown
+
+    return f"({shown(value)})"
+
+
 def in_flags(sentence: str, names: Iterable[str]) -> str:
     """A sentence of the library as the command line says it: --max-steps 5 for max_steps=5, without types and None.
 
@@ -40,7 +99,9 @@ def in_flags(sentence: str, names: Iterable[str]) -> str:
         return flags[found[1]] + ("" if value == "True" else f" {value.strip(chr(39)) or value}")
 
     sentence = re.sub(rf"{free}({own})=('[^' ]*'|-?\w+(?:\.\d+)?(?:[+-]\d+)?){end}", typed, sentence)
-    sentence = re.sub(rf"^({own})(?= is | \S+ is a (?:file|folder))", lambda found: flags[found[1]], sentence)
+    sentence = re.sub(
+        rf"^({own})(?=(?:\[\d+\])? is | \S+ is a (?:file|folder))", lambda found: flags[found[1]], sentence
+    )
     sentence = re.sub(rf"^({own}) (\d+) x (\d+)", lambda found: f"{flags[found[1]]} {found[2]}x{found[3]}", sentence)
     sentence = re.sub(rf"{free}({own}){end}", lambda found: flags[found[1]] if "_" in found[1] else found[1], sentence)
     sentence = re.sub(r" \((?:an? )?(?:str|int|float|bool)\)", "", sentence)

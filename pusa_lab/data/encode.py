@@ -347,7 +347,7 @@ def _encode(model: Encoder, clip: ClipFile, s: CacheSettings) -> tuple[Tensor, T
     pixels = to_pixels(next(clip.pieces(s.pixel_frames, s.size, s.fps, s.start)))
     try:
         text = model.encode_text([clip.caption])["text"][0]
-    except ValueError as error:  # a toy knows few words; its sentence goes on to list them
+    except ValueError as error:  # a toy knows few words; its sentence then lists them
         raise ValueError(f"has a caption that the model does not accept: {str(error).split('. ')[0]}.") from error
     latents = model.encode_video(pixels.to(model.device))[0]
     if not torch.isfinite(latents).all():

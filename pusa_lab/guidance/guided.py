@@ -8,6 +8,9 @@ from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked
 from pusa_lab.types import Denoiser, Tau, Video
 
+MOST_SCALE = 1_000_000
+"""A larger scale or weight is taken for a mistake; it would overflow."""
+
 
 @checked
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.guidance.guided import Guided, around
+from pusa_lab.guidance.guided import MOST_SCALE, Guided, around
 from pusa_lab.schedules import frame_indices
 from pusa_lab.sentences import counted
 from pusa_lab.timesteps import check_tau, per_frame, velocity_of
@@ -29,7 +29,7 @@ class Term:
     frames: Sequence[int]
     """Known latent frames that it shows; negative ones count from the end."""
     level: float | int
-    """Clock in [0, 1] to which they are noised: 0 shows them as they are, 1 hides them."""
+    """Noise level in [0, 1] to which they are noised: 0 shows them as they are, 1 hides them."""
     weight: float | int
     """w_i."""
 
@@ -162,8 +162,8 @@ def _views(terms: Sequence[Term], frames: int) -> tuple[dict[View, float], View]
     null = tuple(float(any(i in at for at in shown)) for i in range(frames))
     views = {null: 1 - math.fsum(term.weight for term in terms)}
     for term, at in zip(terms, shown, strict=True):
-        if not (0 <= term.level <= 1 and math.isfinite(term.weight)):
-            raise ValueError(f"{term}: the level lies in [0, 1], 0 shows frames as they are; the weight is finite.")
+        if not (0 <= term.level <= 1 and abs(term.weight) <= MOST_SCALE):
+            raise ValueError(f"{term}: the level lies in [0, 1], where 0 is clean, and the weight is at most 1e6.")
         view = tuple(term.level if i in at else level for i, level in enumerate(null))
         views[view] = views.get(view, 0.0) + term.weight
     return {view: weight for view, weight in views.items() if abs(weight) > 1e-9}, null

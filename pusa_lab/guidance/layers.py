@@ -1,12 +1,11 @@
 """Guidance away from a worse model: the same one with some of its transformer blocks skipped."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.guidance.guided import Guided, around, num_layers
+from pusa_lab.guidance.guided import MOST_SCALE, Guided, around, num_layers
 from pusa_lab.guidance.text import Interval, Scale, _check_interval, _inside, _of_frames, _scales
 from pusa_lab.sentences import counted
 from pusa_lab.timesteps import per_frame, velocity_of
@@ -65,8 +64,8 @@ def skip_layer_guidance(
     """
     scales, skipped = _scales(scale), _of_model(denoiser, layers)
     _check_interval(interval)
-    if not math.isfinite(weight):
-        raise ValueError(f"weight={weight}: give a finite number; 0 is none.")
+    if not abs(weight) <= MOST_SCALE:
+        raise ValueError(f"weight={weight}: give a number of at most {MOST_SCALE:,}; 0 is none.")
 
     def guided(x: Video, tau: Tau, **cond: object) -> Video:
         s = per_frame(_of_frames(scales, tau, x), x)

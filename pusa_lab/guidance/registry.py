@@ -1,17 +1,18 @@
 """Guiders by name, with their settings, and several as one."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 from pusa_lab.arguments import ArgumentError, checked, returned
+from pusa_lab.guidance.guided import Guided, calls, num_layers
 from pusa_lab.guidance.history import history_guidance, picture_guidance
 from pusa_lab.guidance.layers import skip_layer_guidance
 from pusa_lab.guidance.projected import apg, cfg_zero_star
 from pusa_lab.guidance.text import text_cfg
-from pusa_lab.registry import Registry, written_calls
+from pusa_lab.registry import Registry, misfit, written_calls
+from pusa_lab.timesteps import velocity_by
 from pusa_lab.types import Cond, Denoiser, Video
 
 Guider: TypeAlias = Annotated[Callable[..., Any], 1]
@@ -20,7 +21,9 @@ negative caption), known (the task's latent frames), eps (noise that sampling do
 sets the rest."""
 
 _ALL = (text_cfg, apg, cfg_zero_star, skip_layer_guidance, history_guidance, picture_guidance)
-GUIDERS: Registry[Guider] = Registry("guider", "pusa_lab.guiders", {f.__name__: f for f in _ALL})
+GUIDERS: Registry[Guider] = Registry(
+    "guider", "pusa_lab.guiders", _ALL, "(denoiser, null=, known=, eps=, ...) -> denoiser"
+)
 """Name -> guider. `GUIDERS.register` adds one."""
 
 
@@ -56,32 +59,21 @@ def guide(guider: Guider, denoiser: Denoiser, **given: Any) -> Denoiser:
     """
     function, settings = (guider.func, guider.keywords) if isinstance(guider, partial) else (guider, {})
     name = f"the guider {getattr(function, '__name__', type(function).__name__)}"
-    takes: dict[str, inspect.Parameter] = {}
     try:
-        takes = dict(inspect.signature(function).parameters)
+        takes = inspect.signature(function).parameters
         free = {k: v for k, v in given.items() if k in takes and k not in settings}
         inspect.signature(guider).bind(denoiser, **free)
     except (TypeError, ValueError):
-        open_to = {k: p for k, p in list(takes.items())[1:] if k not in given}
-        raise ArgumentError(f"{name} {_misfit(open_to, settings)}.") from None
+        fault = misfit(function, settings, 1, given) or "takes no denoiser: give a function (denoiser, ...) -> denoiser"
+        raise ArgumentError(f"{name} {fault}.") from None
     try:
-        found = guider(denoiser, **free)
+        found = returned(guider(denoiser, **free), Denoiser, name)
     except ValueError as error:
-        if not str(error).startswith("the guider"):  # of a chain, the one inside is told
+        if not str(error).startswith("the guider"):  # of a chain, the one inside is named
             error.args = (f"{name}: {error}",)
         raise
-    return returned(found, Denoiser, name)
-
-
-def _misfit(takes: Mapping[str, inspect.Parameter], settings: Collection[str]) -> str:
-    """What is wrong with the settings of a guider: one that it does not have, or one that it lacks."""
-    listed = f"settings of it are {', '.join(takes) or 'none'}"
-    if other := [name for name in settings if name not in takes]:
-        near = "".join(f"did you mean {name}? The " for name in get_close_matches(other[0], takes, 1))
-        return f"has no setting {other[0]!r:.40}: {near or 'the '}{listed}"
-    if lacks := [k for k, p in takes.items() if p.default is p.empty and k not in settings]:
-        return f"needs {' and '.join(lacks)}: write the settings with it, as in 'apg(scale=5)' or partial(apg, scale=5)"
-    return "does not take a denoiser: give a function (denoiser, ...) -> denoiser"
+    remembers = isinstance(found, Guided) and found.remembers
+    return Guided(partial(velocity_by, f"the denoiser of {name}", found), calls(found), num_layers(found), remembers)
 
 
 @checked
@@ -92,16 +84,16 @@ def guider_named(text: str) -> Guider:
         text: names in GUIDERS, with settings as Python writes them.
 
     Raises:
-        ValueError: it is not written so, or the name is unknown.
+        ValueError: it is not written so, or a name or a setting does not fit.
     """
     try:
         written = written_calls(text, GUIDERS)
-        if any("denoiser" in settings for _, settings in written):
-            raise ValueError(text)
-        guiders = [partial(GUIDERS[name], **settings) for name, settings in written]
+    except ArgumentError as error:
+        raise ArgumentError(f"guidance={text!r:.80}: {error}") from error
     except ValueError:
         raise ValueError(
             f"guidance is {text!r:.80}: give a number, or one of {', '.join(GUIDERS)} with its settings, such as "
             f"'apg(scale=5, eta=0.2)', or several joined by |, the innermost first."
         ) from None
+    guiders = [partial(GUIDERS[name], **settings) for name, settings in written]
     return guiders[0] if len(guiders) == 1 else chain(*guiders)

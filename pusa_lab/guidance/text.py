@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.guidance.guided import Guided, around
+from pusa_lab.guidance.guided import MOST_SCALE, Guided, around
 from pusa_lab.sentences import counted
 from pusa_lab.timesteps import per_frame, velocity_of
 from pusa_lab.types import Cond, Denoiser, Tau, Video
@@ -81,8 +81,8 @@ def _against_null(
 
 def _scales(scale: Scale) -> Tensor:
     scales = torch.as_tensor(scale, dtype=torch.float64)
-    if scales.ndim > 1 or not torch.isfinite(scales.float()).all():
-        raise ValueError(f"scale={scales.tolist()}: give one finite number, or one for each frame.")
+    if scales.ndim > 1 or not (scales.abs() <= MOST_SCALE).all():
+        raise ValueError(f"scale={scales.tolist()}: give one number of at most {MOST_SCALE:,}, or one for each frame.")
     return scales
 
 

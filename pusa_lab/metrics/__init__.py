@@ -22,7 +22,9 @@ from pusa_lab.metrics.temporal import boundary_jump, dynamic_degree, flicker, mo
 from pusa_lab.metrics.vbench import I2V, QUALITY, RANGES, totals
 from pusa_lab.registry import Registry
 
-METRICS: Registry[Callable[..., Tensor]] = Registry("metric", "pusa_lab.metrics", {"psnr": psnr, "ssim": ssim})
+METRICS: Registry[Callable[..., Tensor]] = Registry(
+    "metric", "pusa_lab.metrics", {"psnr": psnr, "ssim": ssim}, "(clip, truth) -> values (b, pixel frames)"
+)
 """Name -> measure of frames against the truth, (clip, truth) -> (b, pf). The suite has a column for each."""
 
 __all__ = [

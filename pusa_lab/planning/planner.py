@@ -57,7 +57,7 @@ def plan(
             attached in sampling (None is none, or merged).
         compiled: whether the blocks are compiled.
         steps: of sampling; None is 10. This and the next five are for mode sample.
-        guidance: scale of text guidance, 1 or more; 1 is none and halves the calls. None is 3.
+        guidance: scale of text guidance, 1 or more; 1 is none and halves the calls. None is 2, as for `generate`.
         num_videos: at a time on each GPU; None is 1.
         dtype: of the transformer's weights: bfloat16, float16, or float8 (stored so, computed in 16 bits). None is
             bfloat16, or float16 where the GPU has none, as in `WanModel.from_pretrained`.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pusa_lab.arguments import checked
-from pusa_lab.generate import MOST_STEPS
+from pusa_lab.generate import GUIDANCE, MOST_STEPS
 from pusa_lab.planning.tables import DTYPES, GPUS, MODES, OFFLOADS, OPTIMIZERS, Gpu
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST
@@ -23,7 +23,13 @@ ALWAYS: dict[str, Any] = {
     "compiled": False,
 }
 """Defaults of every mode."""
-SAMPLING: dict[str, Any] = {"steps": 10, "guidance": 3.0, "num_videos": 1, "offload": "none", "cached_prompts": False}
+SAMPLING: dict[str, Any] = {
+    "steps": 10,
+    "guidance": GUIDANCE,
+    "num_videos": 1,
+    "offload": "none",
+    "cached_prompts": False,
+}
 """Defaults of sampling: the paper's steps."""
 TRAINING: dict[str, Any] = {
     "max_steps": 900,
@@ -204,7 +210,8 @@ def _check_numbers(s: Settings) -> None:
     counts = ("num_frames", "steps", "lora_rank", "num_videos", "gpus")
     for name in (*counts, "max_steps", "global_batch_size", "micro_batch_size"):
         if (value := getattr(s, name)) is not None and value < 1:
-            raise ValueError(f"{name}={value}: give a whole number of at least 1.")
+            without = f", or leave it out for {LORA_RANK if s.training else 'none'}" if name == "lora_rank" else ""
+            raise ValueError(f"{name}={value}: give a whole number of at least 1{without}.")
     stride = s.config.stride[0]
     bounds = BOUNDS | {"num_frames": 1 + stride * (MOST - 1)}
     for name, most in bounds.items():
@@ -240,12 +247,12 @@ def _check_together(s: Settings) -> None:
             "from 0 that add up to no more."
         )
     if s.mode == "full":
-        wanted = {
+        excluded = {
             "compiled=True": s.compiled,
             "float8=True": s.float8,
             "optimizer='adamw8bit'": s.optimizer == "adamw8bit",
         }
-        if given := [name for name, value in wanted.items() if value]:
+        if given := [name for name, value in excluded.items() if value]:
             raise ValueError(f"mode='full' splits all weights over the GPUs, without {given[0]}: leave it out.")
 
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from pusa_lab.arguments import checked
 from pusa_lab.registry import Registry
-from pusa_lab.schedules import grids, timestep_samplers
+from pusa_lab.schedules import sigmas, timestep_samplers
 from pusa_lab.schedules.checks import (
     Description,
     as_schedule,
@@ -27,8 +27,7 @@ from pusa_lab.schedules.compose import (
     repeat_columns,
     stretch,
 )
-from pusa_lab.schedules.functions import call
-from pusa_lab.schedules.grids import GRIDS, linear, shift_levels
+from pusa_lab.schedules.functions import call, schedule_name
 from pusa_lab.schedules.matrices import (
     autoregressive,
     delayed,
@@ -39,6 +38,7 @@ from pusa_lab.schedules.matrices import (
     scale_columns,
     synchronous,
 )
+from pusa_lab.schedules.sigmas import SIGMAS, linear, shift_levels
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS
 from pusa_lab.schedules.waves import (
     blockwise,
@@ -53,8 +53,10 @@ from pusa_lab.sentences import counted
 from pusa_lab.types import Schedule
 
 _ZOO = (synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rolling, blockwise, staircase)
-SCHEDULES: Registry[Callable[..., Schedule]] = Registry("schedule", "pusa_lab.schedules", {f.__name__: f for f in _ZOO})
-"""The zoo: name -> function (steps, frames, ..., shift=..., grid=...) -> schedule. `SCHEDULES.register` adds one."""
+SCHEDULES: Registry[Callable[..., Schedule]] = Registry(
+    "schedule", "pusa_lab.schedules", _ZOO, "(steps, frames, shift=1.0) -> noise levels (rows, f)"
+)
+"""The zoo: name -> function (steps, frames, ..., shift=..., sigmas=...) -> schedule. `SCHEDULES.register` adds one."""
 
 AnySchedule: TypeAlias = str | Callable[..., Schedule] | Schedule
 """A name in SCHEDULES, a function (steps, frames, shift=...), or noise levels (rows, f)."""
@@ -71,7 +73,7 @@ def as_matrix(
             (rows, f) as a list, an array or a tensor.
         steps: steps of each frame, at least 1; None is 10. Refused when schedule holds noise levels.
         frames: latent frames, at least 1; None is 9, or as many as the noise levels are for.
-        shift: shift of the grid, positive; None is 1. Refused when schedule holds noise levels.
+        shift: shift of the sigmas, positive; None is 1. Refused when schedule holds noise levels.
 
     Returns:
         Noise levels (rows, f).
@@ -82,7 +84,8 @@ def as_matrix(
     """
     found = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule
     if callable(found):
-        return call(found, 10 if steps is None else steps, 9 if frames is None else frames, shift, 1.0)
+        steps, frames = 10 if steps is None else steps, 9 if frames is None else frames
+        return call(schedule_name(schedule), found, steps, frames, shift, 1.0)
     rows, columns = found.shape
     for name, value in {"steps": steps, "shift": shift, "frames": None if frames == columns else frames}.items():
         if value is not None:
@@ -94,8 +97,8 @@ def as_matrix(
 
 
 __all__ = [
-    "GRIDS",
     "SCHEDULES",
+    "SIGMAS",
     "TIMESTEP_SAMPLERS",
     "AnySchedule",
     "Description",
@@ -112,7 +115,6 @@ __all__ = [
     "faults",
     "frame_indices",
     "from_columns",
-    "grids",
     "hold",
     "linear",
     "marks",
@@ -123,7 +125,9 @@ __all__ = [
     "rolling",
     "rolling_window",
     "scale_columns",
+    "schedule_name",
     "shift_levels",
+    "sigmas",
     "staircase",
     "starts_as_noise",
     "stretch",

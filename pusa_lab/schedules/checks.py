@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, listed
 from pusa_lab.types import Schedule
 
 ROUNDING = 1e-6
-"""Levels this close to 0 or 1 count as 0 or 1: grids of other software end at -1.2e-7 (MAGI) or start at 1 - 1e-6."""
+"""Levels this close to 0 or 1 count as 0 or 1: sigmas of other software end at -1.2e-7 (MAGI) or start at 1 - 1e-6."""
 NOISE = 0.999
-"""Noise level of the last of a thousand training timesteps, where grids of other software start; it is pure noise but
+"""Noise level of the last of a thousand training timesteps, where sigmas of other software start; it is pure noise but
 for a thousandth of the video."""
 
 
@@ -70,14 +70,15 @@ def snapped(schedule: Schedule) -> Schedule:
 
 
 @checked
-def as_schedule(schedule: Schedule, whole: bool = True) -> Schedule:
+def as_schedule(schedule: Schedule, whole: bool = True, name: str = "") -> Schedule:
     """Check a schedule and return it as the sampling loop takes it: without gradient, its ends at exactly 0 and 1.
 
-    Levels within 1e-6 of the ends are set to the ends, because grids of other software miss them by rounding.
+    Levels within 1e-6 of the ends are set to the ends, because sigmas of other software miss them by rounding.
 
     Args:
         schedule: noise levels (rows, f) in [0, 1], as a list, an array or a tensor.
         whole: whether every frame must end clean; give False for a part of a schedule, such as `rolling_window`.
+        name: what to call it in the sentence, such as "the schedule pyramid".
 
     Raises:
         ValueError: it is not a schedule, see `faults`.
@@ -85,7 +86,7 @@ def as_schedule(schedule: Schedule, whole: bool = True) -> Schedule:
     schedule = schedule.detach()
     if schedule.is_meta:
         raise ValueError("the schedule is on the meta device, which holds no numbers: give one on another device.")
-    validate(schedule, whole)
+    validate(schedule, whole, name)
     return snapped(schedule)
 
 
@@ -135,20 +136,20 @@ def marks(schedule: Schedule, whole: bool = True) -> dict[str, Bool[torch.Tensor
 
 
 @checked
-def validate(schedule: torch.Tensor, whole: bool = True) -> None:
+def validate(schedule: torch.Tensor, whole: bool = True, name: str = "") -> None:
     """Raise one ValueError if a tensor is not a schedule, see `faults`.
 
     Args:
         schedule: any tensor.
         whole: as for `faults`.
+        name: what to call it in the sentence, such as "the schedule pyramid".
 
     Raises:
         ValueError: it is not a schedule; the sentence gives the first five faults and the number of the others.
     """
     if found := faults(schedule, whole):
-        more = f" (and {len(found) - 5} more)" if len(found) > 5 else ""
-        part = "; for a part of a schedule, give whole=False" if whole and not faults(schedule, False) else ""
-        raise ValueError("not a schedule: " + "; ".join(found[:5]) + more + part + ".")
+        part = "" if name or not whole or faults(schedule, False) else "; for a part of a schedule, give whole=False"
+        raise ValueError(f"{f'{name} is not valid' if name else 'not a schedule'}: {listed(found)}{part}.")
 
 
 @checked

@@ -5,14 +5,17 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from pusa_lab.arguments import ArgumentError, returned
+from pusa_lab.arguments import check_takes, returned
 from pusa_lab.types import Schedule
 
 
-def call(schedule: Callable[..., Any], steps: int, frames: int, shift: float | None, own_shift: float) -> Schedule:
+def call(
+    name: str, schedule: Callable[..., Any], steps: int, frames: int, shift: float | None, own_shift: float
+) -> Schedule:
     """Call a function that makes a schedule, with a shift only if it takes one.
 
     Args:
+        name: what to call it in the sentence, such as "the schedule pyramid".
         schedule: (steps, frames) or (steps, frames, shift=...) -> noise levels (rows, f) as a list, an array or a
             tensor.
         steps: steps of each frame, at least 1.
@@ -24,28 +27,28 @@ def call(schedule: Callable[..., Any], steps: int, frames: int, shift: float | N
         Noise levels (rows, f).
 
     Raises:
-        ValueError: the function cannot be called this way, takes no shift although the user gave one, or does not
-            return a matrix.
+        ValueError: the function cannot be called this way, takes no shift although the user gave one, or does
+            not return a matrix with one column per frame.
     """
     options = {"shift": own_shift if shift is None else shift}
-    if (signature := _signature(schedule)) is not None:
-        kinds = {p.kind for p in signature.parameters.values()}
-        if "shift" not in signature.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
-            options = {}
-        try:
-            signature.bind(steps, frames, **options)
-        except TypeError:
-            raise ArgumentError(
-                f"schedule is a function {signature}: give one that can be called as schedule(steps, frames, "
-                f"shift=...) or as schedule(steps, frames)."
-            ) from None
+    with contextlib.suppress(ValueError):  # functions written in C may have no signature
+        takes = inspect.signature(schedule).parameters.values()
+        options = options if any(p.name == "shift" or p.kind is p.VAR_KEYWORD for p in takes) else {}
     if shift is not None and not options:
-        raise ValueError(f"shift={shift} with a schedule function that takes no shift: leave it out.")
-    return returned(schedule(steps, frames, **options), Schedule, "the schedule's function")
+        raise ValueError(f"{name} takes no shift, but shift={shift} was given: leave it out.")
+    check_takes(name, schedule, {"steps": steps, "frames": frames}, **options)
+    if (matrix := returned(schedule(steps, frames, **options), Schedule, name)).shape[1] != frames:
+        raise ValueError(f"{name} returned {matrix.shape[1]} columns for frames={frames}: return one per frame.")
+    return matrix
 
 
-def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
-    """The signature of a function, or None for functions written in C that have none."""
-    with contextlib.suppress(ValueError):
-        return inspect.signature(function)
-    return None
+def schedule_name(schedule: object) -> str:
+    """What to call a schedule in a sentence: "the schedule pyramid"; "" for a matrix, which has no name.
+
+    Args:
+        schedule: a name, a function, or noise levels.
+    """
+    function = getattr(schedule, "func", schedule)  # of functools.partial
+    name = schedule if isinstance(schedule, str) else getattr(function, "__name__", "")
+    named = f"the schedule {name}" if name.isidentifier() else "the schedule's function"
+    return named if isinstance(schedule, str) or callable(schedule) else ""

@@ -10,7 +10,7 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.schedules.checks import MOST_CELLS, as_schedule, check_size
-from pusa_lab.schedules.grids import Grid, levels
+from pusa_lab.schedules.sigmas import Sigmas, levels
 from pusa_lab.sentences import counted
 from pusa_lab.types import Levels, Schedule
 
@@ -19,21 +19,21 @@ MOST_FRAMES = 10**6
 
 
 @checked
-def delayed(steps: int, delays: Sequence[int], shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
-    """Every frame goes through the same grid after its own delay. All members of the zoo are made of this.
+def delayed(steps: int, delays: Sequence[int], shift: float | int = 1.0, sigmas: Sigmas = "linear") -> Schedule:
+    """Every frame goes through the same sigmas g after its own delay. All members of the zoo are made of this.
 
     S[r, i] = g[clip(r - delays[i], 0, steps)], rows = steps + max(delays) + 1
 
     Args:
         steps: steps of each frame, at least 1.
         delays: rows that each frame waits at g[0], one number per frame, at least 0.
-        shift: shift of the grid g, positive; must be 1 for your own grid.
-        grid: a name in `grids.GRIDS`, a function (steps) -> levels, or the levels themselves, kept as they are.
+        shift: shift of the sigmas g, positive; must be 1 for your own sigmas.
+        sigmas: a name in `sigmas.SIGMAS`, a function (steps) -> levels, or the levels themselves, kept as they are.
 
     Raises:
         ValueError: an argument is out of range.
     """
-    g = levels(grid, steps, shift)
+    g = levels(sigmas, steps, shift)
     check_frames(len(delays))
     if min(delays) < 0:
         raise ValueError(
@@ -80,7 +80,7 @@ def check_frames(frames: int, lag: float | int = 0) -> range:
 
 
 @checked
-def synchronous(steps: int, frames: int, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
+def synchronous(steps: int, frames: int, shift: float | int = 1.0, sigmas: Sigmas = "linear") -> Schedule:
     """All frames share one timestep, as in ordinary (scalar) diffusion.
 
     S[r, i] = g[r], picture: horizontal bands
@@ -88,17 +88,19 @@ def synchronous(steps: int, frames: int, shift: float | int = 1.0, grid: Grid = 
     Args:
         steps: number of steps, at least 1.
         frames: latent frames, at least 1.
-        shift: shift of the grid g, positive; must be 1 for your own grid.
-        grid: a name in `grids.GRIDS`, a function (steps) -> levels, or the levels themselves, kept as they are.
+        shift: shift of the sigmas g, positive; must be 1 for your own sigmas.
+        sigmas: a name in `sigmas.SIGMAS`, a function (steps) -> levels, or the levels themselves, kept as they are.
 
     Raises:
         ValueError: an argument is out of range.
     """
-    return delayed(steps, [0 for _ in check_frames(frames)], shift, grid)
+    return delayed(steps, [0 for _ in check_frames(frames)], shift, sigmas)
 
 
 @checked
-def pyramid(steps: int, frames: int, lag: float | int = 1, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
+def pyramid(
+    steps: int, frames: int, lag: float | int = 1, shift: float | int = 1.0, sigmas: Sigmas = "linear"
+) -> Schedule:
     """Every frame starts `lag` rows after the one before, so earlier frames are never noisier than later ones.
 
     S[r, i] = g[clip(r - floor(i lag), 0, steps)], rows = steps + floor((frames - 1) lag) + 1, picture: diagonal bands
@@ -109,18 +111,18 @@ def pyramid(steps: int, frames: int, lag: float | int = 1, shift: float | int = 
         lag: rows between neighbouring frames, at least 0 (0 is `synchronous`, `steps` is `autoregressive`); below 1,
             some neighbours start together.
         shift: as `synchronous`.
-        grid: as `synchronous`.
+        sigmas: as `synchronous`.
 
     Raises:
         ValueError: an argument is out of range.
 
     Source: the pyramid of Diffusion Forcing, arXiv 2407.01392.
     """
-    return delayed(steps, [whole_rows(lag, i) for i in check_frames(frames, lag)], shift, grid)
+    return delayed(steps, [whole_rows(lag, i) for i in check_frames(frames, lag)], shift, sigmas)
 
 
 @checked
-def autoregressive(steps: int, frames: int, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
+def autoregressive(steps: int, frames: int, shift: float | int = 1.0, sigmas: Sigmas = "linear") -> Schedule:
     """One frame after the other, each finished before the next one starts.
 
     S[r, i] = g[clip(r - i steps, 0, steps)], rows = steps * frames + 1, picture: a flight of stairs
@@ -129,14 +131,14 @@ def autoregressive(steps: int, frames: int, shift: float | int = 1.0, grid: Grid
         steps: steps of each frame, at least 1.
         frames: latent frames, at least 1.
         shift: as `synchronous`.
-        grid: as `synchronous`.
+        sigmas: as `synchronous`.
 
     Raises:
         ValueError: an argument is out of range.
 
     Source: arXiv 2407.01392.
     """
-    return delayed(steps, [i * steps for i in check_frames(frames)], shift, grid)
+    return delayed(steps, [i * steps for i in check_frames(frames)], shift, sigmas)
 
 
 @checked
@@ -146,7 +148,7 @@ def hold(
     at: Sequence[int] = (0,),
     noise: Levels = 0.0,
     shift: float | int = 1.0,
-    grid: Grid = "linear",
+    sigmas: Sigmas = "linear",
     constant: bool = False,
 ) -> Schedule:
     """Some frames are known, and their levels are a fraction of those of the other frames, or constant.
@@ -160,7 +162,7 @@ def hold(
         at: known latent frames; negative numbers count from the end.
         noise: multiplier m in [0, 1], applied after the shift, one for all or one per known frame.
         shift: as `synchronous`.
-        grid: as `synchronous`.
+        sigmas: as `synchronous`.
         constant: whether m is the level itself, for frames that get fresh noise at every row (SkyReels-V2).
 
     Raises:
@@ -168,7 +170,7 @@ def hold(
 
     Source: Algorithm 1 and its noisy variant, arXiv 2507.16116, App. B; `constant`: arXiv 2504.13074.
     """
-    S = scale_columns(synchronous(steps, frames, shift, grid), at, noise)
+    S = scale_columns(synchronous(steps, frames, shift, sigmas), at, noise)
     if constant:
         columns = frame_indices(at, frames)
         S[:-1, columns] = S.new_tensor(noise_levels(noise, len(columns)))

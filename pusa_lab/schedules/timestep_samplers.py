@@ -11,12 +11,12 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.registry import Registry
-from pusa_lab.schedules.grids import check_logits, check_shift, shift_levels
+from pusa_lab.schedules.sigmas import check_logits, check_shift, shift_levels
 from pusa_lab.schedules.timestep_sampler_checks import TimestepSampler, check_sampler_sizes, checked_sampler, tau_of
 from pusa_lab.types import Tau
 
 MOST_LEVELS = 2**40
-"""Most levels in the grid of a path; float64 can tell them apart."""
+"""Most levels of a path; float64 can tell them apart."""
 
 
 def _uniform(batch: int, frames: int, generator: torch.Generator | None) -> Tau:
@@ -203,7 +203,7 @@ def nondecreasing(levels: int = 1000) -> TimestepSampler:
     multiset of levels, which Polya's urn samples for the whole batch at once.
     """
     if not 1 <= levels <= MOST_LEVELS:
-        raise ValueError(f"levels={levels}: give the number of levels of the grid, from 1 to 2^40.")
+        raise ValueError(f"levels={levels}: give the number of levels of the path, from 1 to 2^40.")
 
     @checked_sampler
     def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
@@ -278,7 +278,7 @@ def shift_timesteps(sampler: TimestepSampler, shift: float | int) -> TimestepSam
 
     Args:
         sampler: any timestep sampler.
-        shift: s from 1e-6 to 1e6; the released Pusa trainer samples from a grid of shift 5 (median tau .83).
+        shift: s from 1e-6 to 1e6; the released Pusa trainer samples from sigmas of shift 5 (median tau .83).
 
     Returns:
         A timestep sampler (batch, frames, generator) -> tau (b, f).
@@ -337,5 +337,6 @@ TIMESTEP_SAMPLERS: Registry[Callable[..., TimestepSampler]] = Registry(
     "timestep sampler",
     "pusa_lab.timestep_samplers",
     {"shared": lambda: shared, "independent": lambda: independent} | {maker.__name__: maker for maker in _MAKERS},
+    "(setting=1) -> ((batch, frames, generator) -> tau (b, f))",
 )
 """Name -> maker of a timestep sampler, such as TIMESTEP_SAMPLERS["mixed"](p_async=0.2); all arguments have defaults."""

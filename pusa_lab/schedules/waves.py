@@ -1,20 +1,20 @@
 """Members of the zoo in which frames start at different rows: from both ends, in a window, in blocks, in chunks.
 
-All of them give each frame a delay on the same grid g, so every frame makes the same `steps` steps.
+All of them give each frame a delay on the same sigmas g, so every frame makes the same `steps` steps.
 """
 
 import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.schedules.checks import check_size
-from pusa_lab.schedules.grids import Grid, levels, linear
 from pusa_lab.schedules.matrices import check_frames, delayed, scale_columns, whole_rows
+from pusa_lab.schedules.sigmas import Sigmas, levels, linear
 from pusa_lab.types import Levels, Schedule
 
 
 @checked
 def trapezoid(
-    steps: int, frames: int, lag: float | int = 1, shift: float | int = 1.0, grid: Grid = "linear"
+    steps: int, frames: int, lag: float | int = 1, shift: float | int = 1.0, sigmas: Sigmas = "linear"
 ) -> Schedule:
     """Both ends are made first, the middle last; no frame is known.
 
@@ -25,7 +25,7 @@ def trapezoid(
         frames: latent frames, at least 1.
         lag: rows between neighbouring frames, at least 0; a fraction lets some neighbours move together.
         shift: as `synchronous`.
-        grid: as `synchronous`.
+        sigmas: as `synchronous`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -33,7 +33,7 @@ def trapezoid(
     Source: Diffusion Forcing, arXiv 2407.01392; its code has the last column one frame late, and for an even number
         of frames a middle column clean from the start.
     """
-    return delayed(steps, [whole_rows(lag, min(i, frames - 1 - i)) for i in check_frames(frames, lag)], shift, grid)
+    return delayed(steps, [whole_rows(lag, min(i, frames - 1 - i)) for i in check_frames(frames, lag)], shift, sigmas)
 
 
 @checked
@@ -44,7 +44,7 @@ def two_sided(
     noise: Levels = 1.0,
     outward: bool = False,
     shift: float | int = 1.0,
-    grid: Grid = "linear",
+    sigmas: Sigmas = "linear",
 ) -> Schedule:
     """Both ends are known, and the unknown frames follow inward: those next to a known frame start at row 0.
 
@@ -63,32 +63,32 @@ def two_sided(
         outward: whether the middle frame is known instead (the two middle ones if the number of frames is even), and
             the ends are generated last.
         shift: as `synchronous`.
-        grid: as `synchronous`.
+        sigmas: as `synchronous`.
 
     Raises:
         ValueError: an argument is out of range.
     """
     known = sorted({(frames - 1) // 2, frames // 2} if outward else {0, frames - 1})
     away = [min(abs(i - k) for k in known) for i in check_frames(frames, lag)]
-    return scale_columns(delayed(steps, [whole_rows(lag, max(d - 1, 0)) for d in away], shift, grid), known, noise)
+    return scale_columns(delayed(steps, [whole_rows(lag, max(d - 1, 0)) for d in away], shift, sigmas), known, noise)
 
 
 @checked
-def rolling(steps: int, frames: int, window: int = 4, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
+def rolling(steps: int, frames: int, window: int = 4, shift: float | int = 1.0, sigmas: Sigmas = "linear") -> Schedule:
     """A window of at most `window` frames in progress moves over the video, filling at its start, emptying at its end.
 
     S[r, i] = g[clip(r - i lag, 0, steps)], lag = steps / window, picture: a diagonal stripe
 
-    If the lag is a fraction, the linear grid, shifted or not, is interpolated, so that every row has the levels
+    If the lag is a fraction, the linear sigmas, shifted or not, are interpolated, so that every row has the levels
     clip((k + t) / window, 0, 1) of the source. A frame may then start or end between two rows and make steps + 1 steps.
-    Other grids are not interpolated: their frames start floor(i lag) rows late.
+    Other sigmas are not interpolated: their frames start floor(i lag) rows late.
 
     Args:
         steps: steps of each frame, at least 1; with a multiple of `window`, all frames go through the same levels.
         frames: latent frames of the whole video, at least 1.
         window: largest number of frames in progress, at least 1 (1 is `autoregressive`).
         shift: as `synchronous`.
-        grid: as `synchronous`.
+        sigmas: as `synchronous`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -98,8 +98,8 @@ def rolling(steps: int, frames: int, window: int = 4, shift: float | int = 1.0, 
     """
     _check_window(window)
     ahead = [i * steps for i in check_frames(frames)]
-    if steps % window == 0 or not (grid is linear or (isinstance(grid, str) and grid == "linear")):
-        return delayed(steps, [n // window for n in ahead], shift, grid)
+    if steps % window == 0 or not (sigmas is linear or (isinstance(sigmas, str) and sigmas == "linear")):
+        return delayed(steps, [n // window for n in ahead], shift, sigmas)
     rows = steps - (-ahead[-1] // window) + 1
     check_size(rows, frames)
     fine = levels("linear", steps * window, shift)  # fine enough to hold every level of every frame
@@ -108,7 +108,7 @@ def rolling(steps: int, frames: int, window: int = 4, shift: float | int = 1.0, 
 
 
 @checked
-def rolling_window(steps: int, window: int = 4, shift: float | int = 1.0, grid: Grid = "linear") -> Schedule:
+def rolling_window(steps: int, window: int = 4, shift: float | int = 1.0, sigmas: Sigmas = "linear") -> Schedule:
     """The rows in which the window of `rolling` moves on by one frame; repeat them for an endless video.
 
     S[j, k] = g[clip(steps - lag (k + 1) + j, 0, steps)], j = 0..lag, lag = ceil(steps / window);
@@ -126,10 +126,10 @@ def rolling_window(steps: int, window: int = 4, shift: float | int = 1.0, grid: 
 
     Args:
         steps: steps of each frame, at least 1; rounded up to a multiple of `window`, so that the window moves after a
-            constant number of rows, unless the grid is a list of levels.
+            constant number of rows, unless sigmas is a list of levels.
         window: frames in progress, at least 1.
         shift: as `synchronous`.
-        grid: as `synchronous`.
+        sigmas: as `synchronous`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -138,9 +138,9 @@ def rolling_window(steps: int, window: int = 4, shift: float | int = 1.0, grid: 
     """
     _check_window(window)
     lag = -(-steps // window)
-    steps = lag * window if isinstance(grid, str) or callable(grid) else steps
+    steps = lag * window if isinstance(sigmas, str) or callable(sigmas) else steps
     # The rows of a full roll from where the first frame of the window has `lag` rows to go.
-    return delayed(steps, [k * lag for k in check_frames(window)], shift, grid)[steps - lag : steps + 1]
+    return delayed(steps, [k * lag for k in check_frames(window)], shift, sigmas)[steps - lag : steps + 1]
 
 
 def _check_window(window: int) -> None:
@@ -156,7 +156,7 @@ def blockwise(
     lag: float | int = 1,
     first_alone: bool = False,
     shift: float | int = 1.0,
-    grid: Grid = "linear",
+    sigmas: Sigmas = "linear",
 ) -> Schedule:
     """Frames in a block share a timestep, and each block is `lag` rows behind the one before; the last may be shorter.
 
@@ -171,7 +171,7 @@ def blockwise(
             when the one before is final.
         first_alone: whether frame 0 is a block by itself, which suits a first latent frame that holds one pixel frame.
         shift: as `synchronous`.
-        grid: as `synchronous`.
+        sigmas: as `synchronous`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -182,12 +182,12 @@ def blockwise(
     if block < 1:
         raise ValueError(f"block={block}: give the frames of a block, at least 1.")
     frame, ahead = check_frames(frames, lag), block - 1 if first_alone else 0
-    return delayed(steps, [whole_rows(min(lag, steps), (i + ahead) // block) for i in frame], shift, grid)
+    return delayed(steps, [whole_rows(min(lag, steps), (i + ahead) // block) for i in frame], shift, sigmas)
 
 
 @checked
 def staircase(
-    steps: int, frames: int, chunk: int = 5, overlap: int = 2, shift: float | int = 1.0, grid: Grid = "linear"
+    steps: int, frames: int, chunk: int = 5, overlap: int = 2, shift: float | int = 1.0, sigmas: Sigmas = "linear"
 ) -> Schedule:
     """A long video in chunks, generated one after the other; each sees `overlap` finished frames of the one before.
 
@@ -203,7 +203,7 @@ def staircase(
         chunk: frames that the model sees at a time, at least 1.
         overlap: finished frames among them, from 0 to chunk - 1.
         shift: as `synchronous`.
-        grid: as `synchronous`.
+        sigmas: as `synchronous`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -212,7 +212,7 @@ def staircase(
     """
     new = _new_frames(chunk, overlap)
     delays = [steps * max(0, -(-(i + 1 - chunk) // new)) for i in check_frames(frames)]
-    return delayed(steps, delays, shift, grid)
+    return delayed(steps, delays, shift, sigmas)
 
 
 @checked

@@ -52,5 +52,7 @@ SOLVERS: Registry[Solver] = Registry(
         "churn": Churn(),
         "consistency": Consistency(),
     },
+    StatefulSolver,
+    "(denoiser, x, tau, tau_next, **cond) -> (x_next, v)",
 )
 """Name -> solver: a function (denoiser, x, tau, tau_next, **cond) -> (x_next, v), or a stateful solver."""

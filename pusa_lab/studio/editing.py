@@ -51,7 +51,7 @@ class Editor:
     Args:
         frames: number of latent frames, 1 to 10,000; it cannot be changed later.
         steps: steps of the first schedule, which is synchronous, at least 1.
-        shift: shift of its grid, positive.
+        shift: shift of its sigmas, positive.
 
     Raises:
         ValueError: an argument is out of range, or the schedule would be too large to draw.

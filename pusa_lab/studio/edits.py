@@ -9,7 +9,7 @@ import torch
 
 from pusa_lab.annotations import Unfit, check_for
 from pusa_lab.arguments import ArgumentError, checked, shown
-from pusa_lab.schedules import GRIDS, SCHEDULES, frame_indices
+from pusa_lab.schedules import SCHEDULES, SIGMAS, frame_indices
 from pusa_lab.schedules.compose import Part
 from pusa_lab.sentences import counted
 from pusa_lab.types import Schedule
@@ -242,8 +242,8 @@ def parameters(name: str, frames: int = 9) -> list[Parameter]:
     }
     found = [Parameter("steps", 20, *ranges["steps"])]
     for word, argument in inspect.signature(SCHEDULES[name]).parameters.items():
-        if word == "grid":
-            found.append(Parameter(word, argument.default, choices=tuple(GRIDS)))
+        if word == "sigmas":
+            found.append(Parameter(word, argument.default, choices=tuple(SIGMAS)))
         elif isinstance(argument.default, bool):
             found.append(Parameter(word, argument.default))
         elif word in ranges and word != "steps":

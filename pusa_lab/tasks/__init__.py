@@ -143,12 +143,18 @@ def keyframes(
         pixel_at: places as pixel frames, given instead of `at`; see `frame_table`.
 
     Raises:
-        ValueError: there is no picture, or not one place and one noise level per picture, or the mode is unknown.
+        ValueError: there is no picture, there is not one place and one noise level per picture, both `at` and
+            `pixel_at` are given, or the mode is unknown.
 
     Source: the multi-frame task of arXiv 2507.16116, App. D.
     """
     if not (n := len(pictures)):
         raise ValueError("keyframes without a picture: give at least one.")
+    if (at is None) == (pixel_at is None):
+        fault = "without places" if at is None else "with both at and pixel_at"
+        raise ValueError(
+            f"{counted(n, 'picture')} {fault}: give at=[...], the latent frame of each picture, or pixel_at=[...]."
+        )
     places = [[None] * n if p is None else list(p) for p in (at, pixel_at)]
     if wrong := [len(p) for p in places if len(p) != n]:
         raise ValueError(f"{counted(n, 'picture')} for {counted(wrong[0], 'place')}: give one place per picture.")
@@ -207,7 +213,10 @@ def extension(clip: Any, known: int | None = None, noise: Levels = 0.0, mode: st
     if known is not None:
         total = clip.shape[1]
         if known < 1 or known > total:
-            raise ValueError(f"extension from {known} frames of a clip that has {total}: give known=1 to {total}.")
+            raise ValueError(
+                f"known={known} for a clip of {counted(total, 'pixel frame')}: give 1 to {total}, or leave it out to "
+                "keep all of them."
+            )
         clip = clip[:, total - known :]
     return Task("extension", (Known(clip, 0, noise=noise, mode=mode),))
 
@@ -236,9 +245,7 @@ def frame_table(geometry: Geometry, frames: int | None = None) -> str:
 TASKS: Registry[Callable[..., Task]] = Registry(
     "task",
     "pusa_lab.tasks",
-    {
-        f.__name__: f
-        for f in (text_to_video, image_to_video, start_end, loop, transition, keyframes, completion, extension)
-    },
+    (text_to_video, image_to_video, start_end, loop, transition, keyframes, completion, extension),
+    "(...) -> Task",
 )
 """Name -> function that makes a task of pictures and clips. `TASKS.register` adds one."""

@@ -41,6 +41,7 @@ from pusa_lab.types import Levels
 Column = Float[Tensor, " rows"]
 
 
+@checked
 @dataclass(frozen=True)
 class Mode:
     """How a known frame is kept while the others are generated."""
@@ -90,6 +91,7 @@ MODES: Registry[Mode] = Registry(
         "replacement": Mode(scaled, replaced=True),
         "label": Mode(constant, replaced=True, noisy=False),
     },
+    Mode,
 )
 """Name -> how a known frame is kept: see the table at the top of this module. `MODES.register` adds one."""
 

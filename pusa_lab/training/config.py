@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pusa_lab.arguments import checked, returned
+from pusa_lab.arguments import ArgumentError, checked, returned
 from pusa_lab.losses import WEIGHTS
 from pusa_lab.registry import Registry, written_calls
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS, TimestepSampler, shift_timesteps
+from pusa_lab.sentences import counted
 from pusa_lab.types import Tau
 
 LR_SCHEDULERS = ("cosine", "constant")
@@ -144,6 +145,7 @@ class TrainConfig:
         if maker.func is TIMESTEP_SAMPLERS["mixed"]:
             maker = partial(maker.func, **{"p_async": self.p_async, **maker.keywords})
         sampler = self._fitting("timestep_sampler", maker)
+        sampler = returned(sampler, TimestepSampler, f"the timestep sampler {self.timestep_sampler:.60}")
         if (self.t_min, self.t_max) != (0, 1):
             if not (0 <= self.t_min < self.t_max <= 1 and 0 < self.shift < math.inf):
                 raise ValueError(
@@ -178,17 +180,23 @@ class TrainConfig:
         """The function that a field names, with the settings that it gives."""
         text = getattr(self, field)
         try:
-            registry.find(text.split("(")[0].strip())
-            ((name, settings),) = written_calls(text, registry)
+            written = written_calls(text, registry)
         except ValueError as error:
             raise ValueError(f"{field}={text!r:.60}: {error}") from error
+        if len(written) > 1:
+            raise ArgumentError(f"{field}={text!r:.60} names {len(written)} of them: give one {registry.kind}.")
+        ((name, settings),) = written
         return partial(registry[name], **settings)
 
     def _fitting(self, field: str, function: Callable[..., Any], *args: Any) -> Any:
         try:
             return function(*args)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise ValueError(f"{field}={getattr(self, field)!r:.60}: {error}") from error
+        except TypeError as error:
+            raise ValueError(
+                f"{field}={getattr(self, field)!r:.60} fails with these settings: give others, or correct its function."
+            ) from error
 
     @checked
     def accumulate(self, processes: int) -> int:
@@ -203,7 +211,7 @@ class TrainConfig:
         at_once = processes * (self.micro_batch_size or max(1, self.global_batch_size // processes))
         if self.global_batch_size % at_once:
             raise ValueError(
-                f"global_batch_size={self.global_batch_size} on {processes} processes with "
+                f"global_batch_size={self.global_batch_size} on {counted(processes, 'process')} with "
                 f"micro_batch_size={self.micro_batch_size}: give a global_batch_size that is a multiple of {at_once}."
             )
         return self.global_batch_size // at_once

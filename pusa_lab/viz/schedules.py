@@ -37,7 +37,7 @@ def plot_schedule(
         colorbar: whether to add a colour bar.
         steps: steps of each frame, at least 1; None is 10. Refused when schedule holds noise levels.
         frames: latent frames, at least 1; None is 9, or as many as the noise levels are for.
-        shift: shift of the grid, positive; None is 1. Refused when schedule holds noise levels.
+        shift: shift of the sigmas, positive; None is 1. Refused when schedule holds noise levels.
 
     Raises:
         ValueError: the matrix is empty, the name is unknown, or an argument is out of range or does not fit a matrix.

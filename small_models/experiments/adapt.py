@@ -14,16 +14,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import digest
 from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared, shift_timesteps
 from pusa_lab.types import Tau
-from small_models import zoo
 from small_models.experiments.lab import Lab
 from small_models.experiments.result_store import code_hash
-from small_models.files import sha256
-from small_models.i2v import NEW_LAYERS, ImageToVideo
-from small_models.lora import merge_update
 from small_models.machine import library_versions
-from small_models.model import ToyModel
+from small_models.models import zoo
+from small_models.models.i2v import NEW_LAYERS, ImageToVideo
+from small_models.models.lora import merge_update
+from small_models.models.toy import ToyModel
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, and reading results needs none of it
     from pusa_lab.training import InMemoryDataset, TrainConfig
@@ -97,7 +97,7 @@ class ToyTrainer:
         Args:
             share: of the base's clips.
         """
-        from small_models.recipes import RECIPES
+        from small_models.training.recipes import RECIPES
 
         config = RECIPES[self.lab.sizes.preset, "base"].config
         return max(1, round(share * config.max_steps * config.global_batch_size / self.lab.sizes.batch))
@@ -161,7 +161,7 @@ class ToyTrainer:
             asdict(adaptation),
             config,
             sizes.clips,
-            sha256(self.base),
+            digest(self.base),
             self.lab.device,
             code_hash(),
             library_versions(),
@@ -213,7 +213,7 @@ class ToyTrainer:
 
     def _data(self, adaptation: Adaptation) -> "InMemoryDataset":
         from pusa_lab.training import InMemoryDataset
-        from small_models.data import clips_of, latent_dataset, pixel_dataset
+        from small_models.training.data import clips_of, latent_dataset, pixel_dataset
 
         sizes, base = self.lab.sizes, self.lab.model("base")
         if self.dataset is None:

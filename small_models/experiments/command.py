@@ -4,21 +4,20 @@
     pusa-lab bench paper --table steps --small
     pusa-lab bench paper --table cost lora
 
-Writes <out>/<table>.json; a run that was killed goes on where it was. --show only prints what is there; without
+Writes <out>/<table>.json; a run that was killed is resumed where it stopped. --show only prints what is there; without
 --table, all of it.
 """
 
 import argparse
-import logging
 import shlex
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from pusa_lab.files import check_folder, writing
+from pusa_lab.training.quiet import quiet_lightning
 from small_models.experiments import RESULTS, SMALL, TABLES, Lab, Sizes, ToyTrainer, read_results, run_table
 from small_models.experiments.records import Found
 from small_models.experiments.report import show_table
@@ -51,12 +50,6 @@ def sizes_of(args: argparse.Namespace) -> Sizes:
                 f"{name}={value!r}: give {kind.__name__}s, several with commas where it has several."
             ) from error
     return replace(sizes, **changes)
-
-
-def quiet() -> None:
-    """Keep Lightning's advice out of the output."""
-    warnings.filterwarnings("ignore", module="lightning.*")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 
 def _check(args: argparse.Namespace, named: bool) -> None:
@@ -92,9 +85,9 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> int:
     """List, measure, or show tables."""
     args = _parser().parse_args()
-    quiet()
     try:
-        _run(args)
+        with quiet_lightning():
+            _run(args)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"paper: {error}\n")
         return 2

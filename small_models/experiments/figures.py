@@ -9,10 +9,10 @@ from pusa_lab.arguments import checked
 from pusa_lab.viz import results as plots
 from pusa_lab.viz.inside import MAP_COLOURS, plot_change
 from pusa_lab.viz.results import Figure, Numbers
+from small_models.evaluation.suite import VBENCH
 from small_models.experiments import rows as take
 from small_models.experiments.records import PARTS, Found, Record, table_of
 from small_models.experiments.training_figures import TRAINED
-from small_models.suite import VBENCH
 
 INTERVALS = "shades, whiskers and ±: 95 % intervals over prompts"
 

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from pusa_lab import metrics
 from pusa_lab.arguments import checked
+from pusa_lab.files import digest
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.types import Clip, Geometry
-from small_models import suite, zoo
-from small_models.evaluate import EVAL_SEED
+from small_models.evaluation import suite
+from small_models.evaluation.evaluate import EVAL_SEED
+from small_models.evaluation.ways import Maker, maker
 from small_models.experiments.sizes import Sizes
-from small_models.files import sha256
-from small_models.ways import Maker, maker
+from small_models.models import zoo
 from small_models.world import MOTIONS, WORLDS, Scenes, captions, draw_scenes, render
 
 PER_PROMPT = ("psnr", "position_error", "total", "quality", "i2v", "text_alignment", "motion", "boundary_position")
@@ -68,7 +69,7 @@ class Lab:
     def checkpoints(self) -> dict[str, str]:
         """sha256 of every shipped checkpoint of the preset."""
         names = [name for name in zoo.list_models() if name.startswith(self.sizes.preset)]
-        return {name: sha256(zoo.find_checkpoint(name)) for name in names}
+        return {name: digest(zoo.find_checkpoint(name)) for name in names}
 
     def scenes(self, count: int, staying: bool = False) -> Scenes:
         """Unseen scenes, always the same for the same count; another count gives others, so rows of one table share it.
@@ -142,7 +143,7 @@ class Lab:
             frames: pixel frames; 0 is the model's own number.
             staying: see `scenes`.
             truth: whether the true clip is the one answer.
-            first: whether the video goes on from the true first frame.
+            first: whether the video continues the true first frame.
             seeds: of each prompt; 0 is the usual number.
         """
         pixels = [p for i in known for p in self.geometry.pixels_at(i)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import check_fields, read_json
+from pusa_lab.files import check_fields, read_json, writing
 from small_models.experiments.records import Found, Record, table_of
 from small_models.experiments.sizes import Sizes
 from small_models.machine import device_name, library_versions
@@ -26,7 +26,7 @@ class ResultStore:
     """One table's results: `store.row({"steps": 5}, measure, 5)` measures what is not there yet, and keeps it.
 
     Until `close` the rows stand in `<table>.part.json`, which the same run with the same code, checkpoints, sizes and
-    device goes on with; a finished file of another run is never written over.
+    device resumes; a finished file of another run is never written over.
 
     Args:
         path: of the finished file, `<table>.json`.
@@ -138,14 +138,14 @@ def tidy(found: Found) -> Any:
 
 @checked
 def code_hash() -> str:
-    """Of every line of both packages, so that no run goes on with rows of other code."""
+    """Of every line of both packages, so that no run is resumed with rows of other code."""
     root = Path(__file__).parents[2]
     files = sorted(p for room in ("pusa_lab", "small_models") for p in (root / room).rglob("*.py"))
     return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it: lists, and None for what is no number."""
+    """As JSON has it: lists, and None for what is not a number."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -154,8 +154,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write(path: Path, found: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part, rows = path.with_suffix(".new"), ",\n  ".join(json.dumps(row, allow_nan=False) for row in found["rows"])
+    rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in found["rows"])
     head = json.dumps({k: v for k, v in found.items() if k != "rows"}, indent=1, allow_nan=False)
-    part.write_text(f'{head[:-2]},\n "rows": [\n  {rows}\n ]\n}}\n')
-    part.replace(path)
+    with writing(path) as part:
+        part.write_text(f'{head[:-2]},\n "rows": [\n  {rows}\n ]\n}}\n')

@@ -5,8 +5,8 @@ from typing import Any
 
 from pusa_lab.arguments import checked, shown
 from pusa_lab.viz.results import EMPTY, Numbers
+from small_models.evaluation.suite import VBENCH
 from small_models.experiments.records import HUNDREDS, Record, Row, row_of
-from small_models.suite import VBENCH
 
 NAMES = {
     "psnr": "PSNR of the frames not given, dB",

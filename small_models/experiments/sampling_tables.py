@@ -10,10 +10,10 @@ from pusa_lab.extend import extend_to
 from pusa_lab.generate import generate
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.tasks import Known, Task, loop
+from small_models.evaluation.ways import Maker, known_frames
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab
 from small_models.experiments.result_store import ResultStore
-from small_models.ways import Maker, known_frames
 
 SOLVERS = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
 """Solver -> denoiser calls per row, guidance aside; Heun's last row costs one."""
@@ -154,7 +154,7 @@ def schedules(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, An
 
 
 def _long(lab: Lab, model: Any, lengths: int, schedule: str) -> dict[str, Any]:
-    """A video that goes on from a third of its own length for so many more, among scenes that stay in the picture."""
+    """A video that continues from a third of its own length for so many more, among scenes that stay in the picture."""
     geometry, overlap = lab.geometry, max(1, lab.geometry.frames // 3)
     begin, added = geometry.pixel_frames(overlap), lengths * geometry.pixel_frames(geometry.frames)
 

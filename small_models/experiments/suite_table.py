@@ -4,11 +4,11 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from pusa_lab.pixels import to_pixels, to_uint8
-from small_models import suite as scores
+from small_models.evaluation import suite as scores
+from small_models.evaluation.ways import copy_of_frame_0, through_the_codec
 from small_models.experiments.adapt import ToyTrainer
 from small_models.experiments.lab import Lab
 from small_models.experiments.result_store import ResultStore
-from small_models.ways import copy_of_frame_0, through_the_codec
 
 
 @checked

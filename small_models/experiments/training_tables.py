@@ -13,7 +13,7 @@ from small_models.experiments.lab import Lab
 from small_models.experiments.records import Row
 from small_models.experiments.result_store import ResultStore
 from small_models.experiments.rows import pick
-from small_models.i2v import ImageToVideo
+from small_models.models.i2v import ImageToVideo
 
 SPOKEN: dict[str, Any] = {"truth": False, "first": False}
 """Options of `Lab.score` for text-to-video."""

@@ -156,7 +156,9 @@ def world_named(name: str) -> World:
 
 LONGEST = 60
 """Words and commas that no caption exceeds."""
-WORLDS: Registry[World] = Registry("world", "small_models.worlds", {"nano": NANO, "mini": MINI, "digits": HANDWRITING})
+WORLDS: Registry[World] = Registry(
+    "world", "small_models.worlds", {"nano": NANO, "mini": MINI, "digits": HANDWRITING}, World
+)
 """Name -> world. `WORLDS.register` adds one."""
 SPIN = 0.07
 """Radians per frame of a spinning object, clockwise."""

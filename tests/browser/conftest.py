@@ -56,9 +56,9 @@ def lab(face, theme, tmp_path):
     quiet.write_text('{"fetchNews": "false", "checkForUpdates": false, "doNotDisturbMode": true}')
     quiet.with_name("themes.jupyterlab-settings").write_text(f'{{"theme": "{theme}"}}')
     env["JUPYTERLAB_SETTINGS_DIR"] = str(tmp_path / "settings")
-    told = [f"--ServerApp.port={port}", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path}"]
-    told += ["--ServerApp.port_retries=0", "--no-browser", "--allow-root", "--LabApp.news_url=None"]
-    words = [sys.executable, "-m", "jupyterlab", *told]
+    options = [f"--ServerApp.port={port}", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path}"]
+    options += ["--ServerApp.port_retries=0", "--no-browser", "--allow-root", "--LabApp.news_url=None"]
+    words = [sys.executable, "-m", "jupyterlab", *options]
     with (OUT / f"lab-{face}.log").open("w") as log:
         server = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=log, stderr=log)
         address = f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}"

@@ -23,7 +23,7 @@ studio = ScheduleStudio(small_models.load("mini-vta", device="cpu"), frames=9, s
 studio
 """
 TOLD = """
-print("told", json.dumps({"schedule": studio.schedule.tolist(), "lanes": {k: [v.seconds, len(v.sheets)]
+print("state", json.dumps({"schedule": studio.schedule.tolist(), "lanes": {k: [v.seconds, len(v.sheets)]
       for k, v in studio.results.items()}, "line": studio.line, "error": studio.session.error}))
 """
 
@@ -51,7 +51,7 @@ def ask(page):
         arg=count,
     )
     text = last.locator(".jp-OutputArea-output").inner_text()
-    return json.loads(re.search(r"told (\{.*\})", text, re.S)[1].replace("\n", ""))
+    return json.loads(re.search(r"state (\{.*\})", text, re.S)[1].replace("\n", ""))
 
 
 def picture(page, name, box=None):
@@ -108,27 +108,27 @@ def with_canvas(page, lab):
     heights.append(page.locator(".ps").first.bounding_box()["height"])
     assert max(heights) == min(heights), "nothing on the page jumps"
     picture(page, "studio-run", ".ps")
-    told = ask(page)
-    assert told["error"] == ""
-    assert told["lanes"]["A"][1] == len(told["schedule"]), "every row has its picture"
+    state = ask(page)
+    assert state["error"] == ""
+    assert state["lanes"]["A"][1] == len(state["schedule"]), "every row has its picture"
 
     page.locator(".ps button", has_text="Pin as B").click()
     page.locator(ZOO).select_option("synchronous")
     page.locator(".ps button", has_text="Compare").click()
     page.wait_for_function(f"/^done: A in .*, B in/.test({STATUS})")
     picture(page, "studio-compare", ".ps")
-    told = ask(page)
-    assert told["line"].startswith("pl.schedules.synchronous(")
+    state = ask(page)
+    assert state["line"].startswith("pl.schedules.synchronous(")
 
     save_and_reload(page)
     page.wait_for_selector("canvas.ps-matrix")
     page.wait_for_function("document.querySelector('.ps select').value === 'synchronous'")
     page.wait_for_function("document.querySelectorAll('.ps-strip:not([hidden])').length === 2")
-    assert ask(page) == told, "a reload loses nothing"
+    assert ask(page) == state, "a reload loses nothing"
 
 
 def save_and_reload(page):
-    with page.expect_response(lambda told: told.request.method == "PUT" and "/api/contents/" in told.url):
+    with page.expect_response(lambda answer: answer.request.method == "PUT" and "/api/contents/" in answer.url):
         page.keyboard.press("Control+s")
     page.reload()
 
@@ -170,13 +170,13 @@ def with_sliders(page, lab):
     page.wait_for_function("[...document.querySelectorAll('.widget-dropdown select')][0].value === 'pyramid'")
     page.get_by_role("button", name="run", exact=True).click()
     page.wait_for_function("document.body.innerText.includes('done: A in')")
-    told = ask(page)
-    assert told["lanes"]["A"][1] == len(told["schedule"])
+    state = ask(page)
+    assert state["lanes"]["A"][1] == len(state["schedule"])
     picture(page, "plain", ".jp-OutputArea-output .widget-vbox")
     save_and_reload(page)
     page.wait_for_selector(".jp-OutputArea-output .widget-vbox")
     page.wait_for_function("document.body.innerText.includes('18 denoiser calls')")
-    assert ask(page) == told, "a reload loses nothing"
+    assert ask(page) == state, "a reload loses nothing"
     picture(page, "plain-reloaded", ".jp-OutputArea-output .widget-vbox")
 
 

@@ -21,13 +21,13 @@ WITHOUT_BOUND = {
     "pusa_lab.metrics.frames.psnr": "equal clips",
     "pusa_lab.metrics.vbench.totals": "NaN is a missing score",
     "pusa_lab.training.module.by_timestep_and_frame": "NaN where no sample fell",
-    "small_models.evaluate.collect": "equal clips",
+    "small_models.evaluation.evaluate.collect": "equal clips",
     "small_models.experiments.rows.line": "NaN where a row has no such score",
     "small_models.experiments.rows.score_numbers": "NaN where the row has no such score",
-    "small_models.reader.locate": "NaN where nothing of a colour is seen",
-    "small_models.suite.fidelity": "equal clips",
-    "small_models.suite.obedience": "off its law: NaN where nothing that was asked for is there",
-    "small_models.tracks.motion_costs": "infinite for what is impossible",
+    "small_models.world.reader.locate": "NaN where nothing of a colour is seen",
+    "small_models.evaluation.suite.fidelity": "equal clips",
+    "small_models.evaluation.suite.obedience": "off its law: NaN where nothing that was asked for is there",
+    "small_models.world.tracks.motion_costs": "infinite for what is impossible",
 }
 """What may return numbers that are not finite, and when."""
 

@@ -96,7 +96,7 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
         ["--fast", "--out", "out/demo"],
         {"--image": ["PICTURE"], "--video": ["CLIP"], "--prompt": ["a"], "--out": ["out/b"], "--fast": []},
     ),
-    "bench": (["core"], {}),
+    "bench": (["core", "--out", "out/core.json"], {}),
     "new-notebook": (["'Noise that waits'"], {}),
     "doctor": ([], {}),
 }  # fmt: skip
@@ -229,7 +229,7 @@ def stubs() -> Iterator[None]:
 
     patches = [
         mock.patch("subprocess.run", lambda *a, **k: SimpleNamespace(returncode=0, stdout="", stderr="")),
-        mock.patch("small_models.train.split_datasets", begins),
+        mock.patch("small_models.training.train.split_datasets", begins),
         mock.patch("pusa_lab.finetune.train_wan", begins),
         mock.patch("papermill.execute_notebook", begins),
         mock.patch.object(sys.modules["pusa_lab.generate"], "sample_steps", _last_step),

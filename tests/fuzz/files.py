@@ -211,7 +211,7 @@ def small(path: Path) -> Any:
     Args:
         path: of the file.
     """
-    return list(_the("small_models.zoo.load")(path, "cpu").state_dict().values())
+    return list(_the("small_models.models.zoo.load")(path, "cpu").state_dict().values())
 
 
 def _bare() -> Path:

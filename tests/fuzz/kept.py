@@ -136,7 +136,7 @@ def checkpoint():
     """A copy of a shipped toy, with its card."""
     import shutil
 
-    from small_models.zoo import find_checkpoint
+    from small_models.models.zoo import find_checkpoint
 
     at = new("copy.safetensors")
     shutil.copy(find_checkpoint("nano-base"), at)

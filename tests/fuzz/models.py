@@ -212,13 +212,13 @@ def phrase():
 
 
 def fresh_codec():
-    from small_models.codec import Codec
+    from small_models.models.codec import Codec
 
     return Codec(mini_codec().config)
 
 
 def i2v_preset():
-    from small_models.i2v import ImageToVideo
+    from small_models.models.i2v import ImageToVideo
 
     return ImageToVideo.from_base(small_models.load("nano-base", device="cpu")).preset
 
@@ -232,13 +232,13 @@ def parts():
 
 
 def pixel_dataset(parts, batch, seed):
-    from small_models.data import pixel_dataset as make
+    from small_models.training.data import pixel_dataset as make
 
     return make(parts, batch, seed, "cpu")
 
 
 def small_clips():
-    from small_models.features import reduced
+    from small_models.models.features import reduced
 
     return reduced(clip(2, 3, 9, 64, 64))
 
@@ -248,19 +248,19 @@ def logits():
 
 
 def dataset():
-    from small_models.data import pixel_dataset as make
+    from small_models.training.data import pixel_dataset as make
 
     return make(parts(), 2, 0, "cpu")
 
 
 def raw():
-    from small_models.evaluate import collect
+    from small_models.evaluation.evaluate import collect
 
     return collect(lambda prompts, truth, seed: (truth * 0.9).astype(np.uint8), nano(), 3)
 
 
 def suite_raw(scale=1.0):
-    from small_models.suite import appearance
+    from small_models.evaluation.suite import appearance
     from small_models.world import render
 
     clip = render(scenes(3))
@@ -268,7 +268,7 @@ def suite_raw(scale=1.0):
 
 
 def suite_scale():
-    from small_models.suite import ranges
+    from small_models.evaluation.suite import ranges
 
     return ranges([suite_raw()], [suite_raw(0.5)])
 

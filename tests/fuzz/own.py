@@ -1,7 +1,7 @@
 """Valid arguments of particular functions, where neither annotation nor name tells them."""
 # ruff: noqa: E501, tables of values
 
-_FILE = "small_models.zoo.find_checkpoint('nano-vta')"
+_FILE = "small_models.models.zoo.find_checkpoint('nano-vta')"
 _NAMES = ("cost", "preserved", "timestep_samplers", "lora", "steps", "noise", "tasks", "schedules", "inside", "suite")
 _TABLE = [
     text for name in _NAMES for text in (f"found({name!r})", *(f"damaged({name!r}, {seed})" for seed in range(100)))
@@ -99,7 +99,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.schedules\.checks\.(validate|faults)": {"schedule": ["falling(3, 4)"]},
     r"pusa_lab\.schedules\.compose\.from_columns": {"columns": ["[[1, 0.5, 0], [1, 0]]", "[falling(3, 1)[:, 0], 0.0]"]},
     r"pusa_lab\.schedules\.compose\.concatenate_\w+": {"parts": ["[falling(3, 2)] * 1", "[falling(4, 2)]"]},
-    r"pusa_lab\.schedules\.grids\.levels": {"grid": ["'linear'", "schedules.linear", "[1, 0.5, 0]"], "steps": ["2"]},
+    r"pusa_lab\.schedules\.sigmas\.levels": {"sigmas": ["'linear'", "schedules.linear", "[1, 0.5, 0]"], "steps": ["2"]},
     r"pusa_lab\.schedules\.matrices\.delayed": {"delays": ["[0, 1]", "(0, 0, 3)"]},
     r"pusa_lab\.schedules\.matrices\.noise_levels": {"n": ["1", "2"], "noise": ["0.5", "[0.1, 0.2]"]},
     r"pusa_lab\.tasks\.known\.Mode": {"levels": ["tasks.MODES['hold'].levels"]},
@@ -220,7 +220,8 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.wan\.trainable\.TrainableWan": {"transformer": ["transformer()"], "words": ["{'': rand(4, 16)}"], "codec": ["None"]},
     r"pusa_lab\.wan\.prompts\.PromptEncoder": {"load": ["lambda: None"], "cache": ["None", "new('prompts')"]},
     r"pusa_lab\.registry\.Registry": {"kind": ["'number'"], "group": ["'tests.numbers'"], "members": ["{'half': abs}"]},
-    r"pusa_lab\.registry\.written_calls": {"text": ["'half'", "'half(x=1) | half'"], "functions": ["{'half': abs}"]},
+    r"pusa_lab\.registry\.misfit": {"function": ["pl.guidance.apg"], "settings": ["['scale']", "['skale']"], "places": ["2"], "named": ["[]"]},
+    r"pusa_lab\.registry\.written_calls": {"text": ["'bell'", "'min_snr(gamma=2) | bell'"], "registry": ["pl.losses.WEIGHTS"]},
     r"pusa_lab\.studio\.editing\.columns": {"text": ["'0'", "'0, 1'", "'1-1'"], "frames": ["4"]},
     r"pusa_lab\.studio\.fallback\.heat_map": {"row": ["0"], "frame": ["0"], "faults": ["[]"]},
     r"pusa_lab\.studio\.fallback\.strip": {"lane": ["lane()"]},
@@ -232,40 +233,40 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.studio\.runs\.sprite_sheet": {"frames": ["film()"]},
     r"pusa_lab\.studio\.runs\.scores": {"video": ["film(4)"], "frames": ["4"], "truth": ["None", "film(4)"]},
-    r"small_models\.codec\.Codec": {"config": ["mini_codec().config"]},
-    r"small_models\.codec\.(channels_last_|initialise|calibrate)": {
+    r"small_models\.models\.codec\.Codec": {"config": ["mini_codec().config"]},
+    r"small_models\.models\.codec\.(channels_last_|initialise|calibrate)": {
         "codec": ["fresh_codec()"], "batches": ["[clip(1, 3, 5, 16, 16)]"],
     },
-    r"small_models\.codec\.codec_loss": {"clip": ["clip(1, 3, 5, 16, 16)"]},
-    r"small_models\.data\.\w+": {
+    r"small_models\.models\.codec\.codec_loss": {"clip": ["clip(1, 3, 5, 16, 16)"]},
+    r"small_models\.training\.data\.\w+": {
         "name": ["'nano'"], "count": ["2"], "folder": ["clips()"], "source": ["'nano'", "str(clips())"], "geometry": ["nano().geometry"],
         "clips": ["lambda count, seed: parts()"], "build": ["pixel_dataset"], "counts": ["(3, 2)"], "batches": ["(2, 1)"], "seeds": ["(0, 1)"],
         "parts": ["parts()"], "batch": ["2"], "model": ["nano()"], "clip": ["clip(1, 3, 5, 8, 8)"],
     },
-    r"small_models\.dit\.\w+": {
+    r"small_models\.models\.dit\.\w+": {
         "head_dim": ["4", "8"], "dim": ["8"], "grid": ["(2, 2, 2)"], "turn": ["rand(3, 1, 1, 2)"], "x": ["randn(1, 3, 2, 2)"],
         "num_layers": ["1"], "patch_size": ["(1, 2, 2)"], "image_dim": ["None"],
     },
-    r"small_models\.evaluate\.collect": {
+    r"small_models\.evaluation\.evaluate\.collect": {
         "make": ["lambda prompts, truth, seed: truth"], "model": ["nano()"],
         "clips": ["2"], "world": ["''", "'nano'"],
     },
-    r"small_models\.evaluate\.(image_to_video_scores|gain)": {"raw": ["raw()"], "other": ["raw()"], "stride": ["1"]},
-    r"small_models\.evaluate\.text_to_video_scores": {"raw": ["raw()"]},
-    r"small_models\.suite\.(fidelity|obedience|appearance)|small_models\.reader\.confirm": {
+    r"small_models\.evaluation\.evaluate\.(image_to_video_scores|gain)": {"raw": ["raw()"], "other": ["raw()"], "stride": ["1"]},
+    r"small_models\.evaluation\.evaluate\.text_to_video_scores": {"raw": ["raw()"]},
+    r"small_models\.evaluation\.suite\.(fidelity|obedience|appearance)|small_models\.world\.reader\.confirm": {
         "clip": ["the('small_models.world.pictures.render')(scenes(2))"], "scenes": ["scenes(2)"], "known": ["()", "[0]"],
         "truth": ["the('small_models.world.pictures.render')(scenes(2))"], "first": ["None"],
     },
-    r"small_models\.(features|measure_features)\.\w+": {
+    r"small_models\.(models\.features|evaluation\.measure_features)\.\w+": {
         "clip": ["clip(2, 3, 9, 16, 16)"], "model": ["features()"], "config": ["features().config"], "small": ["small_clips()"],
-        "labels": ["the('small_models.features.labels_of')(scenes(2, 'mini'))"], "scenes": ["scenes(2, 'mini')"],
-        "ways": ["{'true': the('small_models.measure_features.true')}"], "geometry": ["mini_geometry()"], "side": ["3", "5"],
+        "labels": ["the('small_models.models.features.labels_of')(scenes(2, 'mini'))"], "scenes": ["scenes(2, 'mini')"],
+        "ways": ["{'true': the('small_models.evaluation.measure_features.true')}"], "geometry": ["mini_geometry()"], "side": ["3", "5"],
         "pixels": ["2"],
     },
-    r"small_models\.features\.check_labels": {"logits": ["logits()"], "labels": ["the('small_models.features.labels_of')(scenes(2, 'mini'))"]},
+    r"small_models\.models\.features\.check_labels": {"logits": ["logits()"], "labels": ["the('small_models.models.features.labels_of')(scenes(2, 'mini'))"]},
     r"small_models\.world\.tables\.world_named": {"name": ["'nano'", "'mini'"]},
-    r"small_models\.measure_features\.shares": {"logits": ["logits()"], "labels": ["the('small_models.features.labels_of')(scenes(2, 'mini'))"]},
-    r"small_models\.measure_features\.ladder": {"found": ["{'true': rand(3, 4), 'frozen': rand(3, 4)}"], "others": ["rand(3, 4)"]},
+    r"small_models\.evaluation\.measure_features\.shares": {"logits": ["logits()"], "labels": ["the('small_models.models.features.labels_of')(scenes(2, 'mini'))"]},
+    r"small_models\.evaluation\.measure_features\.ladder": {"found": ["{'true': rand(3, 4), 'frozen': rand(3, 4)}"], "others": ["rand(3, 4)"]},
     r"small_models\.experiments\.result_store\.read_results": {"path": ["ROOT / 'small_models' / 'results' / 'paper' / 'steps.json'"]},
     r"small_models\.experiments\.claims\.claims": {"folder": ["ROOT / 'small_models' / 'results' / 'paper'"]},
     r"small_models\.experiments\.verdicts\.looks": {"found": ["found('inside')"]},
@@ -279,31 +280,31 @@ OWN: dict[str, dict[str, list[str]]] = {
         "truth": ["film(9)"], "known": ["[0]"],
     },
     r"small_models\.files\.promote": {"part": ["checkpoint()"], "path": ["new('a.safetensors')"], "more": ["{'a': 1}"]},
-    r"small_models\.files\.(read_weights|sha256|read_card)": {"path": ["checkpoint()"]},
+    r"small_models\.files\.(read_weights|read_card)": {"path": ["checkpoint()"]},
     r"small_models\.files\.write_weights": {
         "path": ["new('a.safetensors')"], "weights": ["{'a': rand(2)}"], "inside": ["{'kind': 'x'}"], "about": ["{'a': 1}"],
     },
-    r"small_models\.zoo\.(card|load|find_checkpoint)": {"name": ["'nano-vta'", "checkpoint()"], "strength": ["1.0", "0.5"]},
-    r"small_models\.zoo\.codec_of": {"path": ["checkpoint()"]},
-    r"small_models\.zoo\.save.*": {
+    r"small_models\.models\.zoo\.(card|load|find_checkpoint)": {"name": ["'nano-vta'", "checkpoint()"], "strength": ["1.0", "0.5"]},
+    r"small_models\.models\.zoo\.codec_of": {"path": ["checkpoint()"]},
+    r"small_models\.models\.zoo\.save.*": {
         "model": ["nano()"], "path": ["new('a.safetensors')"], "about": ["{}", "{'a': 1}"], "codec": ["None"], "base": ["checkpoint()"],
         "update": ["{'a': rand(2)}"],
     },
-    r"small_models\.goals\.compare": {"metrics": ["the('small_models.zoo.card')('mini-vta')['metrics']"], "name": ["'mini-vta'"]},
-    r"small_models\.i2v\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
-    r"small_models\.model\.ToyModel": {"preset": ["nano().preset"]},
-    r"small_models\.lora\.merge_update": {"model": ["linear()"], "update": ["{'0.lora_A.weight': rand(2, 4), '0.lora_B.weight': rand(4, 2)}", "{'0.bias': rand(4)}"]},
-    r"small_models\.suite\.\w+": {
+    r"small_models\.evaluation\.goals\.compare": {"metrics": ["the('small_models.models.zoo.card')('mini-vta')['metrics']"], "name": ["'mini-vta'"]},
+    r"small_models\.models\.i2v\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
+    r"small_models\.models\.toy\.ToyModel": {"preset": ["nano().preset"]},
+    r"small_models\.models\.lora\.merge_update": {"model": ["linear()"], "update": ["{'0.lora_A.weight': rand(2, 4), '0.lora_B.weight': rand(4, 2)}", "{'0.bias': rand(4)}"]},
+    r"small_models\.evaluation\.suite\.\w+": {
         "raw": ["suite_raw()"], "truth": ["[suite_raw()]"], "worst": ["[suite_raw(0.5)]"],
         "scale": ["the('pusa_lab.metrics.vbench.RANGES')"],
         "groups": ["torch.arange(3)"],
     },
-    r"small_models\.sheets\.\w+": {"model": ["nano()"], "count": ["1", "2"], "rows": ["[film(9), film(9)]"], "folder": ["new('s')"]},
-    r"small_models\.ways\.\w+": {
+    r"small_models\.evaluation\.sheets\.\w+": {"model": ["nano()"], "count": ["1", "2"], "rows": ["[film(9), film(9)]"], "folder": ["new('s')"]},
+    r"small_models\.evaluation\.ways\.\w+": {
         "model": ["nano()"], "truth": ["np.stack([film(8), film(8)])"], "prompts": ["['a red circle moves right', 'a blue square moves up']"],
         "known": ["[0]"], "noise": ["0.3", "[0.3]"], "geometry": ["nano().geometry"],
     },
-    r"small_models\.(tracks|reader)\.\w+": {
+    r"small_models\.world\.(tracks|reader)\.\w+": {
         "where": ["rand(2, 8, 2, 2)"], "area": ["rand(2, 8, 2)"], "world": ["world()"], "size": ["torch.zeros(2, 2).long()"],
         "colour": ["whole(3, 2, 2)"], "clip": ["clip(2, 3, 8, 16, 16)"], "costs": ["rand(2, 2, 1, 8, 3)"],
         "motion": ["torch.zeros(2, 2).long()"], "speed": ["torch.zeros(2, 2).long()"],

@@ -43,7 +43,7 @@ NAMES: dict[str, list[str]] = {
     "known": ["[0]", "(0,)"],
     "lag": ["0", "1", "2"],
     "wait": ["'end'", "'start'"],
-    "grid": ["'linear'", "'wan'", "'cosine'"],
+    "sigmas": ["'linear'", "'wan'", "'cosine'"],
     "generator": ["None", "torch.Generator().manual_seed(0)"],
     "solver": ["'euler'", "'heun'", "'ab2'", "'unipc'", "pusa_lab.solvers.Churn(0.5)"],
     "title": ["'a title'", "''"],
@@ -64,7 +64,7 @@ NAMES: dict[str, list[str]] = {
 """Parameter -> values that most functions take, sizes in braces."""
 
 FUNCTIONS: dict[str, list[str]] = {
-    "grid": ["schedules.linear"],
+    "sigmas": ["schedules.linear"],
     "decode": ["None", "Stub().decode"],
     "statistic": ["lambda rows: float(len(rows))"],
     "read": ["lambda *x: x[0].mean((1, 2, 3, 4))"],

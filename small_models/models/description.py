@@ -9,11 +9,11 @@ from torch.overrides import TorchFunctionMode
 
 from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
-from small_models.codec import Codec
-from small_models.features import Features
-from small_models.i2v import ImageToVideo
-from small_models.model import ToyModel
-from small_models.presets import OddError, check_part_sizes, check_toy
+from small_models.models.codec import Codec
+from small_models.models.features import Features
+from small_models.models.i2v import ImageToVideo
+from small_models.models.presets import OddError, check_part_sizes, check_toy
+from small_models.models.toy import ToyModel
 from small_models.world import WORLDS
 
 KINDS: dict[str, Any] = {"ToyModel": ToyModel, "ImageToVideo": ImageToVideo, "codec": Codec, "features": Features}

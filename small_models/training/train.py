@@ -28,19 +28,19 @@ from pusa_lab.training import (
     run,
 )
 from pusa_lab.training.rescue import save_or_rescue
-from small_models.codec import Codec, calibrate, channels_last_, codec_loss, initialise
-from small_models.data import Part, clips_of, folder_captions, latent_dataset, pixel_dataset, split_datasets
-from small_models.evaluate import HELD_OUT, measure, measure_codec
-from small_models.feature_job import FeatureJob
-from small_models.files import promote, sha256
-from small_models.i2v import NEW_LAYERS, ImageToVideo
+from small_models.evaluation.evaluate import HELD_OUT, measure, measure_codec
+from small_models.evaluation.sheets import reporter
+from small_models.files import promote
 from small_models.machine import device_name, library_versions
-from small_models.model import CODECS, PRESETS, ToyModel
-from small_models.recipes import FAST, RECIPES, Recipe
-from small_models.sheets import reporter
-from small_models.text import split_words
+from small_models.models.codec import Codec, calibrate, channels_last_, codec_loss, initialise
+from small_models.models.i2v import NEW_LAYERS, ImageToVideo
+from small_models.models.text import split_words
+from small_models.models.toy import CODECS, PRESETS, ToyModel
+from small_models.models.zoo import CHECKPOINTS, codec_of, find_checkpoint, load, save, save_update
+from small_models.training.data import Part, clips_of, folder_captions, latent_dataset, pixel_dataset, split_datasets
+from small_models.training.feature_job import FeatureJob
+from small_models.training.recipes import FAST, RECIPES, Recipe
 from small_models.world import LONGEST, WORLDS, vocabulary
-from small_models.zoo import CHECKPOINTS, codec_of, find_checkpoint, load, save, save_update
 
 MOST_CLIPS = 10_000_000
 """Of a world, in one run."""
@@ -142,7 +142,7 @@ def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:
         whole = json.dumps([[digest(clip.path), clip.caption] for clip in clips])
         data = f"{len(clips)} files {hashlib.sha256(whole.encode()).hexdigest()[:16]}"
     built_on = {name: getattr(job, name, None) for name in ("base", "codec")}
-    return {"stage": stage, "data": data, **{name: sha256(path)[:16] for name, path in built_on.items() if path}}
+    return {"stage": stage, "data": data, **{name: digest(path)[:16] for name, path in built_on.items() if path}}
 
 
 def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any]) -> Recipe:
@@ -232,7 +232,7 @@ class _ModelJob:
         if self.base:
             self.model = load(self.base, device)
             if type(self.model) is not ToyModel or self.model.geometry != ToyModel(PRESETS[self.preset]).geometry:
-                raise ValueError(f"{self.base} is no base of {self.preset}: give one that --stage base wrote.")
+                raise ValueError(f"{self.base} is not a base of {self.preset}: give one that --stage base wrote.")
             self.model.requires_grad_(True).train()
         else:
             codec = load(self.codec, device) if self.codec else None

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from pusa_lab.guidance import layer_indices
 from pusa_lab.timesteps import check_tau
 from pusa_lab.types import Tau, Video
-from small_models.naming import DIFFUSERS_TO_OURS, OURS_TO_DIFFUSERS, rename
+from small_models.models.naming import DIFFUSERS_TO_OURS, OURS_TO_DIFFUSERS, rename
 
 if TYPE_CHECKING:
     from diffusers import WanTransformer3DModel

@@ -7,16 +7,16 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import path_inside
-from small_models.codec import Codec
-from small_models.description import KINDS, fault
-from small_models.features import Features
-from small_models.files import read_card, read_description, read_weights, sha256, write_weights
-from small_models.i2v import ImageToVideo
-from small_models.lora import merge_update
-from small_models.model import ToyModel
+from pusa_lab.files import digest, path_inside
+from small_models.files import read_card, read_description, read_weights, write_weights
+from small_models.models.codec import Codec
+from small_models.models.description import KINDS, fault
+from small_models.models.features import Features
+from small_models.models.i2v import ImageToVideo
+from small_models.models.lora import merge_update
+from small_models.models.toy import ToyModel
 
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 
 
 def list_models() -> list[str]:
@@ -149,7 +149,7 @@ def _build(path: Path, about: dict[str, Any], weights: dict[str, torch.Tensor], 
         return model
     codec = load(_beside(path, about["codec"]), device="cpu") if "codec" in about else None
     if not isinstance(codec, Codec | None):
-        raise ValueError(f"{path} works with {about['codec']['name']}, which is no codec: restore the files.")
+        raise ValueError(f"{path} works with {about['codec']['name']}, which is not a codec: restore the files.")
     model = kind(preset, codec)
     own = {k: v for k, v in model.state_dict().items() if k.startswith("codec.")}
     model.load_state_dict(weights | own)
@@ -163,14 +163,28 @@ def codec_of(path: Path) -> Path | None:
     Args:
         path: of the model.
     """
+    if base := base_of(path):
+        return codec_of(base)
     about = read_description(path)
-    if "base" in about:
-        return codec_of(_beside(path, about["base"]))
     return _beside(path, about["codec"]) if "codec" in about else None
 
 
+@checked
+def base_of(path: Path) -> Path | None:
+    """The file of the model that a low-rank update was trained from; None for a whole model.
+
+    Args:
+        path: of the update.
+
+    Raises:
+        ValueError: that file is missing, or has changed since.
+    """
+    base = read_description(path).get("base")
+    return None if base is None else _beside(path, base)
+
+
 def _named(path: Path) -> dict[str, str]:
-    return {"name": path.stem, "sha256": sha256(path)}
+    return {"name": path.stem, "sha256": digest(path)}
 
 
 def _beside(path: Path, part: dict[str, str]) -> Path:
@@ -181,7 +195,7 @@ def _beside(path: Path, part: dict[str, str]) -> Path:
     there = [p for p in places if p.is_file()]
     if not there:
         raise ValueError(f"{path} builds on {part['name']}, which is not beside it: put its .safetensors file there.")
-    same = [p for p in there if sha256(p) == part["sha256"]]
+    same = [p for p in there if digest(p) == part["sha256"]]
     if not same:
         raise ValueError(f"{path} was trained with another {part['name']} than {there[0]}: put its own beside it.")
     return same[0]

@@ -12,14 +12,14 @@ from pusa_lab.metrics import psnr
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.sentences import counted
 from pusa_lab.types import Geometry
-from small_models import suite
-from small_models.codec import Codec
-from small_models.goals import compare
-from small_models.i2v import ImageToVideo
-from small_models.model import ToyModel
+from small_models.evaluation import suite
+from small_models.evaluation.goals import compare
+from small_models.evaluation.suite import Raw
+from small_models.evaluation.ways import Maker, copy_of_frame_0, generate_from, maker, through_the_codec
+from small_models.models.codec import Codec
+from small_models.models.i2v import ImageToVideo
+from small_models.models.toy import ToyModel
 from small_models.records import check_entries
-from small_models.suite import Raw
-from small_models.ways import Maker, copy_of_frame_0, generate_from, maker, through_the_codec
 from small_models.world import captions, draw_scenes, render, world_named
 
 EVAL_SEED = 10_000_019

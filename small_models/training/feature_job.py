@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.training import ClipModule
-from small_models.data import Part, clips_of, pixel_dataset, split_datasets, to_bytes
-from small_models.evaluate import HELD_OUT
-from small_models.features import Features, feature_loss, labels_of, reduced
-from small_models.measure_features import measure_features
-from small_models.model import PRESETS, ToyModel
-from small_models.recipes import Recipe
+from small_models.evaluation.evaluate import HELD_OUT
+from small_models.evaluation.measure_features import measure_features
+from small_models.models.features import Features, feature_loss, labels_of, reduced
+from small_models.models.toy import PRESETS, ToyModel
+from small_models.models.zoo import load, save
+from small_models.training.data import Part, clips_of, pixel_dataset, split_datasets, to_bytes
+from small_models.training.recipes import Recipe
 from small_models.world import WORLDS, draw_scenes
-from small_models.zoo import load, save
 
 
 class FeatureJob:

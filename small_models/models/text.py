@@ -80,7 +80,7 @@ def _row(prompt: str, vocabulary: tuple[str, ...], longest: int) -> tuple[int, .
     if unknown := [w for w in words if not index.get(w)]:
         listed, known = (
             textwrap.shorten(", ".join(some), 160, placeholder=" ...")
-            for some in (unknown, filter(str.isalpha, vocabulary[1:]))
+            for some in (dict.fromkeys(unknown), filter(str.isalpha, vocabulary[1:]))
         )
         raise ValueError(
             f"unknown words in {prompt!r:.60}: {listed:.80}. The toy knows: {known}; model.text.words has all of them."

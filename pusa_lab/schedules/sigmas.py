@@ -1,6 +1,6 @@
-"""Grids: the noise levels of a single frame, from noise (1) to clean (0), as one column of a schedule has them.
+"""Sigmas: the noise levels of a single frame, from noise (1) to clean (0), as one column of a schedule has them.
 
-A grid is a function (steps) -> levels (steps + 1,). `levels` takes one by name, as a function, or as plain numbers.
+They are made by a function (steps) -> levels (steps + 1,); `levels` takes its name, the function, or plain numbers.
 """
 
 import math
@@ -11,25 +11,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.arguments import checked, listed, returned, shown
 from pusa_lab.registry import Registry
 from pusa_lab.schedules.checks import ROUNDING, faults, snapped
 from pusa_lab.types import Levels
 
-Grid: TypeAlias = str | Callable[[int], Tensor] | Sequence[float | int] | Levels
-"""A name in GRIDS, a function (steps) -> levels, or the levels themselves."""
+Sigmas: TypeAlias = str | Callable[[int], Tensor] | Sequence[float | int] | Levels
+"""A name in SIGMAS, a function (steps) -> levels, or the levels themselves."""
 
 
 MOST_STEPS = 10**6
-"""Most steps of a grid: float32 has only about ten times as many distinct levels near 1."""
+"""Most steps: float32 has only about ten times as many distinct levels near 1."""
 MOST_SHIFT = 1e6
-"""Largest shift; beyond it, and below its inverse, neighbouring levels of a float32 grid become equal."""
+"""Largest shift; beyond it, and below its inverse, neighbouring levels become equal in float32."""
 MOST_LOGIT = 1e6
 """Largest mean and standard deviation of logits; beyond it, only the levels 0 and 1 are left."""
 
 
 def _even(steps: int) -> Float[Tensor, " rows"]:
-    """1 - j / steps in double precision, so that a grid is rounded only once, at its end."""
+    """1 - j / steps in double precision, so that levels are rounded only once, at the end."""
     if not 1 <= steps <= MOST_STEPS:
         raise ValueError(f"steps={steps}: give a whole number of steps from 1 to {MOST_STEPS:,}.")
     return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
@@ -42,13 +42,12 @@ def linear(steps: int) -> Float[Tensor, " rows"]:
     g_j = 1 - j / steps, j = 0..steps
 
     Args:
-        steps: number of steps, 1 to 1,000,000; the grid has steps + 1 levels.
+        steps: number of steps, 1 to 1,000,000; there are steps + 1 levels.
 
     Raises:
         ValueError: steps is out of range.
     """
-    _even(steps)
-    return torch.linspace(1, 0, steps + 1)
+    return torch.linspace(1, 0, len(_even(steps)))
 
 
 @checked
@@ -68,9 +67,9 @@ def wan(steps: int, num_train_timesteps: int = 1000) -> Float[Tensor, " rows"]:
     """
     if num_train_timesteps < 1:
         raise ValueError(f"num_train_timesteps={num_train_timesteps}: give at least 1.")
-    grid = 1 - (1 - 1 / num_train_timesteps) * (1 - _even(steps))
-    grid[-1] = 0
-    return grid.float()
+    g = 1 - (1 - 1 / num_train_timesteps) * (1 - _even(steps))
+    g[-1] = 0
+    return g.float()
 
 
 @checked
@@ -111,15 +110,15 @@ def karras(
 
     Source: Eq. 5, arXiv 2206.00364.
     """
-    grid = _even(steps)
+    g = _even(steps)
     if not (0 < rho < math.inf and 0 < low < high < math.inf):
         raise ValueError(f"rho={rho}, low={low}, high={high}: give finite numbers with rho > 0 and 0 < low < high.")
     # The same formula for log(sigma_j / high), in which no power of a large or small number can overflow.
     fall = math.log(low) - math.log(high)
     part = torch.linspace(0, 1, steps, dtype=torch.float64)[1:]
     log_sigma = math.log(high) + (rho * (part * math.expm1(fall / rho)).log1p()).clamp(min=fall)
-    grid[1:-1] = log_sigma.sigmoid()
-    return grid.float()
+    g[1:-1] = log_sigma.sigmoid()
+    return g.float()
 
 
 @checked
@@ -161,7 +160,7 @@ def check_logits(mean: float | int, std: float | int) -> None:
 
 @checked
 def shift_levels(levels: Float[Tensor, "*any"], shift: float | int) -> Float[Tensor, "*any"]:
-    """Shift noise levels towards noise, so that more of the grid is at high noise; 0 and 1 stay the same.
+    """Shift noise levels towards noise, so that more of them are at high noise; 0 and 1 stay the same.
 
     g' = s g / (1 + (s - 1) g)
 
@@ -184,7 +183,7 @@ def shift_levels(levels: Float[Tensor, "*any"], shift: float | int) -> Float[Ten
 
 @checked
 def check_shift(shift: float | int) -> None:
-    """Refuse a shift that is too large or too small for a float32 grid.
+    """Refuse a shift that is too large or too small for levels in float32.
 
     Args:
         shift: shift s, from 1e-6 to 1e6.
@@ -195,26 +194,26 @@ def check_shift(shift: float | int) -> None:
     if not 1 / MOST_SHIFT <= shift <= MOST_SHIFT:
         raise ValueError(
             f"shift={shift}: the shift must be positive and finite, from {1 / MOST_SHIFT:g} to {MOST_SHIFT:g} "
-            f"(1 leaves the grid as it is)."
+            f"(1 leaves the levels as they are)."
         )
 
 
 @checked
-def shifted(shift: float | int, grid: Callable[[int], Tensor] = linear) -> Callable[[int], Tensor]:
-    """Make a grid by shifting another one.
+def shifted(shift: float | int, sigmas: Callable[[int], Tensor] = linear) -> Callable[[int], Tensor]:
+    """Shift the levels that a function makes.
 
     Args:
         shift: s from 1e-6 to 1e6, see `shift_levels`.
-        grid: (steps) -> levels (steps + 1,).
+        sigmas: (steps) -> levels (steps + 1,).
 
     Returns:
-        The shifted grid, a function (steps) -> levels (steps + 1,).
+        A function (steps) -> shifted levels (steps + 1,).
 
     Raises:
         ValueError: shift is out of range.
     """
     check_shift(shift)
-    return lambda steps: _falling(shift_levels(_made(grid, steps), shift))
+    return lambda steps: _falling(shift_levels(_made(sigmas, steps), shift))
 
 
 def _falling(levels: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
@@ -222,44 +221,44 @@ def _falling(levels: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
     return levels.cummin(0).values
 
 
-def _made(grid: Callable[[int], Tensor], steps: int) -> Float[Tensor, " rows"]:
-    """Call the function of a grid and check what it returns, because users can pass their own."""
-    if isinstance(grid, torch.nn.Module):
-        raise ValueError(f"grid is {shown(grid)}: give a function (steps) -> levels, such as schedules.linear.")
-    return returned(grid(steps), Float[Tensor, " rows"], "the grid")
+def _made(sigmas: Callable[[int], Tensor], steps: int) -> Float[Tensor, " rows"]:
+    """Call the function and check what it returns, because users can pass their own."""
+    if isinstance(sigmas, torch.nn.Module):
+        raise ValueError(f"sigmas is {shown(sigmas)}: give a function (steps) -> levels, such as schedules.linear.")
+    return returned(sigmas(steps), Float[Tensor, " rows"], "the sigmas")
 
 
-GRIDS: Registry[Callable[..., Tensor]] = Registry(
-    "grid", "pusa_lab.grids", {f.__name__: f for f in (linear, wan, cosine, karras, logit_normal)}
+SIGMAS: Registry[Callable[..., Tensor]] = Registry(
+    "sigma function", "pusa_lab.sigmas", (linear, wan, cosine, karras, logit_normal), "(steps) -> levels (steps + 1,)"
 )
 """Name -> function (steps, ...) -> levels."""
 
 
 @checked
-def levels(grid: Grid, steps: int, shift: float | int = 1.0) -> Float[Tensor, " rows"]:
-    """Return the levels of a grid. A grid given by name is shifted once; your own grid is kept exactly as it is.
+def levels(sigmas: Sigmas, steps: int, shift: float | int = 1.0) -> Float[Tensor, " rows"]:
+    """The noise levels that are meant: those of a name are shifted once; your own are kept exactly as they are.
 
     Args:
-        grid: a name in GRIDS, a function (steps) -> levels, or the levels: in [0, 1], never rising, the last one 0.
+        sigmas: a name in SIGMAS, a function (steps) -> levels, or the levels: in [0, 1], never rising, the last one 0.
         steps: number of steps, 1 to 1,000,000, one less than the number of levels.
-        shift: see `shift_levels`; must be 1 for your own grid.
+        shift: see `shift_levels`; must be 1 for your own sigmas.
 
     Returns:
         Levels (steps + 1,), float32.
 
     Raises:
-        ValueError: an argument is out of range, a shift is given for your own grid, or that is not a valid grid.
+        ValueError: an argument is out of range, a shift is given for your own sigmas, or they are not valid.
     """
-    if isinstance(grid, str):
-        return _falling(shift_levels(GRIDS.find(grid)(steps), shift))
+    if isinstance(sigmas, str):
+        return _falling(shift_levels(SIGMAS.find(sigmas)(steps), shift))
     if shift != 1:
-        raise ValueError(f"shift={shift} and a grid of your own: its levels are kept as they are; give one of the two.")
+        raise ValueError(f"shift={shift} and sigmas of your own, which are kept as they are: give one of the two.")
     _even(steps)
-    own = own_levels(cast(Tensor, _made(grid, steps) if callable(grid) else grid))
+    own = own_levels(cast(Tensor, _made(sigmas, steps) if callable(sigmas) else sigmas))
     if own.shape != (steps + 1,):
-        raise ValueError(f"a grid of shape {tuple(own.shape)} for steps={steps}: give {steps + 1} levels.")
+        raise ValueError(f"sigmas of shape {tuple(own.shape)} for steps={steps}: give {steps + 1} levels.")
     if found := faults(own[:, None]):
-        raise ValueError("not a grid: " + "; ".join(found[:5]).replace(", frame 0", "") + ".")
+        raise ValueError(f"not sigmas: {listed(found).replace(', frame 0', '')}.")
     return snapped(own[:, None])[:, 0]
 
 

@@ -1,6 +1,6 @@
 """The toys' codec: Wan's autoencoder in small. 1 + 4k pixel frames become 1 + k latent frames, 8 times smaller across.
 
-Here are the scale of its latents, its loss, and what is checked; the layers are in `small_models.autoencoder`.
+Here are the scale of its latents, its loss, and what is checked; the layers are in `small_models.models.autoencoder`.
 Latent frame 0 holds pixel frame 0 alone; every later one holds four. Converts both ways to diffusers' AutoencoderKLWan.
 
 Architecture: Wan2.1, arXiv 2503.20314.
@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Video
-from small_models.autoencoder import Autoencoder
-from small_models.presets import OddError, check_part_sizes
+from small_models.models.autoencoder import Autoencoder
+from small_models.models.presets import OddError, check_part_sizes
 from small_models.records import check_entries
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import Known, Task
 from pusa_lab.types import Geometry
-from small_models.i2v import ImageToVideo
-from small_models.model import ToyModel
+from small_models.models.i2v import ImageToVideo
+from small_models.models.toy import ToyModel
 
 Maker = Callable[[list[str], np.ndarray, int], np.ndarray]
 """(captions, true clips (b, pf, h, w, 3) uint8, seed) -> clips of the same shape and type."""

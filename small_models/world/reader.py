@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from pusa_lab.arguments import checked, shown
 from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
-from small_models.tracks import Area, Costs, Indices, Where, check_indices, motion_costs, still
 from small_models.world import COLOURS, DIGITS, DIRECTIONS, MOTIONS, NANO, TURNS, Scenes, World
 from small_models.world.digits import bitmaps
 from small_models.world.pictures import distance
+from small_models.world.tracks import Area, Costs, Indices, Where, check_indices, motion_costs, still
 
 Inks = tuple[Float[Tensor, "b pf h w"], Int[Tensor, "b pf h w"]]
 
@@ -28,7 +28,7 @@ CONFIRMED = ("present", "colour", "shape", "motion", "direction", "speed", "off_
 SEEN, EXTRA = 0.01, 0.015
 """Share of the picture above which a colour counts as seen, and as an object that was not asked for."""
 MOST = 2.0
-"""Pixels of a decoder reach a little beyond [-1, 1]; what is far beyond is no picture."""
+"""Pixels of a decoder reach a little beyond [-1, 1]; what is far beyond is not a picture."""
 SHARPEST, REACH, GRID = 7, 1.25, 28
 """Shapes are read in the frames of largest area, within 1.25 radii, on a grid of so many points a side."""
 

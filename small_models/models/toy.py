@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video
-from small_models.codec import Codec
-from small_models.dit import ToyDiT
-from small_models.presets import OddError, check_toy
-from small_models.text import EMPTY, TextEncoder
+from small_models.models.codec import Codec
+from small_models.models.dit import ToyDiT
+from small_models.models.presets import OddError, check_toy
+from small_models.models.text import EMPTY, TextEncoder
 from small_models.world import HANDWRITING, LONGEST, MINI, NANO, vocabulary
 
 CODECS: dict[str, dict[str, Any]] = {

@@ -13,9 +13,9 @@ from pusa_lab.arguments import checked, returned
 from pusa_lab.metrics import Interval
 from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
-from small_models.reader import confirm, locate, subjects
 from small_models.records import check_entries
 from small_models.world import Scenes, masks, positions
+from small_models.world.reader import confirm, locate, subjects
 
 Picture = Float[Tensor, "b 3 1 hp wp"]
 ByFrame = Float[Tensor, "b pf"]

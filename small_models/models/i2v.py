@@ -16,8 +16,8 @@ from pusa_lab.arguments import checked
 from pusa_lab.pixels import crop_and_resize, to_pixels
 from pusa_lab.tasks import picture_of
 from pusa_lab.types import Tau, Video
-from small_models.codec import Codec
-from small_models.model import ToyModel
+from small_models.models.codec import Codec
+from small_models.models.toy import ToyModel
 
 MASK = 4
 """Channels that say which frames are given: Wan has one for each pixel frame of a latent frame."""

@@ -1,0 +1,1 @@
+"""How the toys are trained: recipes, data and stages."""
