@@ -126,7 +126,7 @@ def test_the_command_starts_its_own_processes(whole, cache, place, one):
     same_lora(out, one)
 
 
-@pytest.mark.nightly  # two processes of one host train by the same code, above; this adds the command, and how hosts meet
+@pytest.mark.nightly  # two processes train by the same code, above; this adds the command, and how hosts meet
 def test_two_hosts_train_as_one(whole, cache, place, one):
     out = place / "hosts" / "lora.safetensors"
     with socket.socket() as free:
