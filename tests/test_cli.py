@@ -71,7 +71,7 @@ def test_generate_with_a_guider_says_what_it_cost(tmp_path, capsys, guidance, ca
     assert f"2 rows, {calls} calls, " in capsys.readouterr().out
 
 
-def test_a_demo_that_fails_leaves_nothing(tmp_path, capsys):
+def test_a_demo_that_fails_leaves_nothing(tmp_path, capsys, forked_kernels):
     out = tmp_path / "demo"
     assert main(["demo", "--fast", "--prompt", "a red elephant", "--out", str(out)]) == 2
     assert "the demo stopped: unknown words in 'a red elephant': elephant" in capsys.readouterr().err
