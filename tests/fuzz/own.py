@@ -292,7 +292,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "path": ["new('a.safetensors')"], "weights": ["{'a': rand(2)}"], "inside": ["{'kind': 'x'}"], "about": ["{'a': 1}"],
     },
     r"small_models\.models\.zoo\.(card|load|find_checkpoint)": {"name": ["'nano-vta'", "checkpoint()"], "strength": ["1.0", "0.5"]},
-    r"small_models\.models\.zoo\.codec_of": {"path": ["checkpoint()"]},
+    r"small_models\.models\.zoo\.(codec_of|base_of)": {"path": ["checkpoint()"]},
     r"small_models\.models\.zoo\.save.*": {
         "model": ["nano()"], "path": ["new('a.safetensors')"], "about": ["{}", "{'a': 1}"], "codec": ["None"], "base": ["checkpoint()"],
         "update": ["{'a': rand(2)}"],
