@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pusa_lab import analytic, guidance, losses, pixels, samplers, schedules, solvers, tasks, timesteps, types
     from pusa_lab.extend import Extended, extend_to
     from pusa_lab.generate import Result, Run, generate, prepare
+    from pusa_lab.model_checks import check_model
     from pusa_lab.models import load
     from pusa_lab.sweeps import compare, sweep
 
@@ -21,6 +22,7 @@ _HOME = {
     "Extended": "extend",
     "Result": "generate",
     "Run": "generate",
+    "check_model": "model_checks",
     "compare": "sweeps",
     "extend_to": "extend",
     "generate": "generate",
@@ -29,7 +31,20 @@ _HOME = {
     "sweep": "sweeps",
 }
 """Name -> module that has it."""
-_OPTIONAL = ("data", "media", "metrics", "models", "notebook", "planning", "studio", "sweeps", "training", "viz", "wan")
+_OPTIONAL = (
+    "data",
+    "media",
+    "metrics",
+    "models",
+    "notebook",
+    "planning",
+    "studio",
+    "sweeps",
+    "training",
+    "viz",
+    "vta",
+    "wan",
+)
 """Modules that may need more than torch."""
 
 __all__ = [
@@ -37,6 +52,7 @@ __all__ = [
     "Result",
     "Run",
     "analytic",
+    "check_model",
     "compare",
     "extend_to",
     "generate",

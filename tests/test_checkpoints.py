@@ -60,14 +60,18 @@ def test_nano_has_under_a_million_parameters(name):
     assert not any(p.requires_grad for p in model.parameters())
 
 
-def test_the_card_can_be_measured_again(nano_vta, nano_base):
-    """Image-to-video on this machine, on fewer clips: exact frame 0, and clearly better than untrained timesteps."""
+@pytest.mark.parametrize("clips", [32, pytest.param(64, marks=pytest.mark.nightly)])
+def test_the_card_can_be_measured_again(nano_vta, nano_base, clips):
+    """Image-to-video on this machine, on fewer clips: exact frame 0, and clearly better than untrained timesteps.
+
+    With twice as many clips, which narrows the standard errors by a third, in `make nightly`.
+    """
     scores = {}
     for name, model in {"vta": nano_vta, "untrained": nano_base}.items():
-        raw = evaluate.collect(ways.maker(model, guidance=2.0), model, 64)
+        raw = evaluate.collect(ways.maker(model, guidance=2.0), model, clips)
         scores[name] = evaluate.image_to_video_scores(raw, 1)
         assert (raw["psnr_frame"][:, 0] == 60).all()  # as high as it is counted
-        assert evaluate.frame0_latent(model, 64)["frame0_latent_max_error"] == 0
+        assert evaluate.frame0_latent(model, clips // 4)["frame0_latent_max_error"] == 0
     metrics = small_models.card("nano-vta")["metrics"]
     for name, key in {"vta": "nano-vta", "untrained": "base_with_untrained_timestep_vectors"}.items():
         want = metrics[key]["image_to_video"]

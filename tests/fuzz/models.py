@@ -84,6 +84,14 @@ def transformer():
     return VTAWanTransformer3DModel.from_config(model.config)
 
 
+def skyreels():
+    """A SkyReels-V2 of two layers."""
+    _tiny()
+    import bring_tiny
+
+    return bring_tiny.skyreels_transformer()
+
+
 def wan_config():
     return dict(_tiny().transformer().config)
 

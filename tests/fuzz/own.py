@@ -17,6 +17,13 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.analytic\.GaussianDenoiser": {"mean": ["rand(3)"], "cov": ["torch.eye(3)"]},
     r"pusa_lab\.analytic\.GaussianDenoiser\.__call__": {"x": ["randn(2, 1, 4, 3, 3)"], "tau": ["rand(2, 4)"]},
+    r"pusa_lab\.model_checks\.check_model": {
+        "model": ["Stub()", "nano()"], "clip": ["None", "film(9)"], "prompts": ["['a red circle moves right', 'a blue square moves up']"],
+        "frames": ["None", "3"], "scalar": ["None"], "strict": ["False"],
+    },
+    r"pusa_lab\.vta\.adoption\.\w+": {
+        "transformer": ["transformer()", "skyreels()"], "tau": ["[[0.5, 0.5]]", "torch.zeros(2, 3)"], "config": ["dict(skyreels().config)"],
+    },
     r"pusa_lab\.models\.ModelFamily": {
         "name": ["'mine'"], "what": ["'my own file'"], "knows": ["lambda name: False"], "load": ["lambda name: nano()"],
         "load_encoders": ["lambda name: nano()"], "names": ["lambda: []"], "train": ["None", "print"], "presets": ["lambda: []"],
@@ -299,7 +306,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "path": ["new('a.safetensors')"], "weights": ["{'a': rand(2)}"], "inside": ["{'kind': 'x'}"], "about": ["{'a': 1}"],
     },
     r"small_models\.models\.zoo\.(card|load|find_checkpoint)": {"name": ["'nano-vta'", "checkpoint()"], "strength": ["1.0", "0.5"]},
-    r"small_models\.models\.zoo\.codec_of": {"path": ["checkpoint()"]},
+    r"small_models\.models\.zoo\.(codec_of|base_of)": {"path": ["checkpoint()"]},
     r"small_models\.models\.zoo\.save.*": {
         "model": ["nano()"], "path": ["new('a.safetensors')"], "about": ["{}", "{'a': 1}"], "codec": ["None"], "base": ["checkpoint()"],
         "update": ["{'a': rand(2)}"],

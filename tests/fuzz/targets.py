@@ -12,9 +12,12 @@ from typing import Any
 EXCLUDED = {
     r"pusa_lab\.(arguments|annotations|annotations_arrays|sentences)\..*": "the door itself, see tests/test_arguments.py",
     r"pusa_lab\.cli\..*": "parts of the commands, called by the command lines of `commands`",
+    r"pusa_lab\.timesteps\.velocity_by": "takes what was checked before, by position; tests/test_guiders_named.py",
     r"small_models\.family\.train_toys": "trains; its checks are the command's",
     r"small_models\.experiments\.command\..*": "a benchmark's command, see tests/test_cli_places.py",
     r"pusa_lab\.models\.register_family": "changes what all later calls do; tests/test_models.py",
+    r"pusa_lab\.model_checks\.(codec|denoiser|report)\..*": "parts of check_model; tests/test_bring_check.py",
+    r"pusa_lab\.vta\.(ltx|skyreels)\..*": "diffusers' classes with another forward; tests/test_bring_vta.py",
     r"pusa_lab\.models\.check_options": "a check, in whose name its callers speak",
     r"pusa_lab\.(schedules|timesteps|metrics)\..*\.?(check_\w+|snapped|drawn|call|whole_rows)": "checks, in whose name their callers speak",
     r"pusa_lab\.wan\.transformer\.VTAWanTransformerBlock": "the inside of a forward",
