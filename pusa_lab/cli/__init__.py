@@ -98,10 +98,10 @@ def with_imports(words: list[str]) -> list[str]:
         try:
             runpy.run_path(str(path), run_name=path.stem)
         except Exception as error:  # of the person's own file
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            line_number = error.lineno if isinstance(error, SyntaxError) else place.lineno
-            kind = type(error).__name__
-            raise ValueError(f"{path}, line {line_number}: {kind}: {error}; mend the file, and try again.") from error
+            own = [place.lineno for place in traceback.extract_tb(error.__traceback__) if place.filename == str(path)]
+            number = error.lineno if isinstance(error, SyntaxError) else own[-1] if own else 1
+            fault = f"{type(error).__name__}: {str(error).rstrip('.')}"
+            raise ValueError(f"{path}, line {number}: {fault}; correct the file, and try again.") from error
         words = words[2:]
     return words
 

@@ -59,7 +59,7 @@ def sweep_settings(
     """Run all settings with the same prompts and seeds, and compare them: pusa-lab sweep FILE.yaml.
 
     The options are entries of the file; those that are typed beside it win. Import paths such as mymodule:function name
-    modules beside the file, or installed ones. A sweep that was stopped goes on where it was.
+    modules beside the file, or installed ones. A sweep that was stopped is resumed.
 
     Args:
         model: name of a model, or import path of a function that is called instead.
@@ -139,10 +139,10 @@ def _check_done(found: DataFrame) -> None:
     if not len(failed):
         return
     first = failed.iloc[0]
-    told = f"{len(failed)} of {len(found)} rows failed, the first of them because of {first['error']}"
+    summary = f"{len(failed)} of {len(found)} rows failed, the first of them because of {first['error']}"
     if len(failed) == len(found):
-        raise ValueError(f"{told.rstrip('.')}: mend it, and add --retry to make failed rows again.")
-    say(f"{told.rstrip('.')}; --retry makes failed rows again.", "")
+        raise ValueError(f"{summary.rstrip('.')}: correct it, and add --retry to make failed rows again.")
+    say(f"{summary.rstrip('.')}; --retry makes failed rows again.", "")
 
 
 def _print(found: DataFrame, baseline: dict[str, Any] | None, score: str | list[str] | None) -> None:
@@ -151,10 +151,10 @@ def _print(found: DataFrame, baseline: dict[str, Any] | None, score: str | list[
     say("means over prompts and seeds, with 95 % intervals", _written(averages(found, score)), "")
     if baseline is not None:
         differences = compare(found, baseline, score)
-        told = ", ".join(f"{name}={value}" for name, value in baseline.items())
+        named = ", ".join(f"{name}={value}" for name, value in baseline.items())
         count, prompts = int(differences["comparisons"].iloc[0]), int(differences["prompts"].max())
         say(
-            f"differences to {told}, paired by prompt and seed, over {prompts} prompts",
+            f"differences to {named}, paired by prompt and seed, over {prompts} prompts",
             f"(95 % intervals for all {count} comparisons together, by Bonferroni)",
             _written(differences.drop(columns=["prompts", "comparisons"])),
             "",

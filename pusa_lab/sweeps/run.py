@@ -47,7 +47,7 @@ def sweep(
     """Run every setting with every prompt and every seed, and measure each: one row of a table.
 
     All settings get the same prompts and seeds, so `compare` can pair them. Rows are kept in the cache as soon as they
-    are made: a sweep that was killed goes on where it was, one with more settings, prompts or seeds only makes what is
+    are made: a sweep that was killed is resumed, one with more settings, prompts or seeds only makes what is
     new, and several processes may work on one cache. On the same machine a row that was deleted comes back with the
     same scores, bit for bit, if it is made by as many threads.
 

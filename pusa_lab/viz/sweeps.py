@@ -198,7 +198,7 @@ def plot_clips(df: Any, setting: Mapping[str, Any] | None = None, most: int = 8,
         The figure.
 
     Raises:
-        ValueError: no row of these settings has a clip.
+        ValueError: no row of these settings has a clip, or a number is below 1.
     """
     names = setting_columns(df)
     for name, value in (setting or {}).items():
@@ -206,10 +206,10 @@ def plot_clips(df: Any, setting: Mapping[str, Any] | None = None, most: int = 8,
             raise ArgumentError(f"setting names {name!r:.40}: choose from {', '.join(names) or 'none'}.")
         df = df[df[name] == value]
     rows = df[df["clip"].astype(bool)] if "clip" in df.columns else df[:0]
-    if not len(rows) or most < 1:
-        raise ValueError(
-            "no row of these settings has a clip: sweep with keep_clips=True, and give most of at least 1."
-        )
+    if most < 1 or frames < 1:
+        raise ValueError(f"most={most}, frames={frames}: give at least 1 of each.")
+    if not len(rows):
+        raise ValueError("no row of these settings has a clip: sweep with keep_clips=True.")
     varying = [name for name in (*names, "prompt", "seed") if rows[name].nunique(dropna=False) > 1]
     rows = rows.sort_values(["prompt", "seed"], kind="stable").head(most)
     clips = {_caption(row, varying): read_kept_clip(Path(row["clip"])) for row in rows.to_dict("records")}

@@ -311,7 +311,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "model": ["nano()"], "path": ["new('a.safetensors')"], "about": ["{}", "{'a': 1}"], "codec": ["None"], "base": ["checkpoint()"],
         "update": ["{'a': rand(2)}"],
     },
-    r"small_models\.evaluation\.goals\.compare": {"metrics": ["the('small_models.models.zoo.card')('mini-vta')['metrics']"], "name": ["'mini-vta'"]},
+    r"small_models\.evaluation\.goals\.compare_with_goals": {"metrics": ["the('small_models.models.zoo.card')('mini-vta')['metrics']"], "name": ["'mini-vta'"]},
     r"small_models\.models\.i2v\.\w+": {"preset": ["i2v_preset()"], "codec": ["None"]},
     r"small_models\.models\.toy\.ToyModel": {"preset": ["nano().preset"]},
     r"small_models\.models\.lora\.merge_update": {"model": ["linear()"], "update": ["{'0.lora_A.weight': rand(2, 4), '0.lora_B.weight': rand(4, 2)}", "{'0.bias': rand(4)}"]},
