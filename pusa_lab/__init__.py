@@ -11,19 +11,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pusa_lab import analytic, guidance, losses, pixels, samplers, schedules, solvers, tasks, timesteps, types
     from pusa_lab.extend import Extended, extend_to
-    from pusa_lab.generate import Result, Run, generate, prepare
+    from pusa_lab.generate import generate, prepare
     from pusa_lab.models import load
+    from pusa_lab.requests import Request
+    from pusa_lab.results import load_result, rerun
+    from pusa_lab.runs import Result, Run, decode
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Extended": "extend",
-    "Result": "generate",
-    "Run": "generate",
+    "Request": "requests",
+    "Result": "runs",
+    "Run": "runs",
+    "decode": "runs",
     "extend_to": "extend",
     "generate": "generate",
     "load": "models",
+    "load_result": "results",
     "prepare": "generate",
+    "rerun": "results",
 }
 """Name -> module that has it."""
 _OPTIONAL = ("data", "media", "metrics", "models", "notebook", "planning", "studio", "training", "viz", "wan")
@@ -31,16 +38,20 @@ _OPTIONAL = ("data", "media", "metrics", "models", "notebook", "planning", "stud
 
 __all__ = [
     "Extended",
+    "Request",
     "Result",
     "Run",
     "analytic",
+    "decode",
     "extend_to",
     "generate",
     "guidance",
     "load",
+    "load_result",
     "losses",
     "pixels",
     "prepare",
+    "rerun",
     "samplers",
     "schedules",
     "solvers",

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from pusa_lab.arguments import checked
-from pusa_lab.generate import Result, generate
+from pusa_lab.generate import generate
 from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
+from pusa_lab.runs import Result
 from pusa_lab.schedules import noise_levels
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST, Known, Task
