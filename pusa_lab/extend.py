@@ -18,6 +18,11 @@ from pusa_lab.types import Geometry, Levels, VideoModel
 
 MOST_WINDOWS = 10_000
 """Most windows of one call; asking for more is taken for a mistake."""
+NOT_HERE = (
+    *("output", "generator", "num_videos_per_prompt", "height", "width"),
+    *("prompt_embeds", "negative_prompt_embeds"),
+)
+"""Options of `generate` that have no meaning for several windows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +70,13 @@ def extend_to(
         mode: one of `tasks.MODES`.
         frames: latent frames of a window; None is the model's own number.
         seed: sample i of window w starts from the noise of seed + w * samples + i.
-        **options: as `generate`: schedule, steps, shift, guidance, negative, solver.
+        **options: as `generate`: schedule, steps, shift, guidance, negative, solver, callback, progress.
 
     Raises:
         ValueError: with one sentence on what was received and what to do.
     """
+    if other := [name for name in NOT_HERE if name in options]:
+        raise ValueError(f"{other[0]} is not for videos of several windows: leave it out.")
     frames = model.geometry.frames if frames is None else frames
     if frames > MOST:
         raise ValueError(f"frames={frames}: give at most {MOST:,} latent frames per window.")

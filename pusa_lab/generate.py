@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import ArgumentError, called, calling, check_takes, checked
+from pusa_lab.arguments import ArgumentError, called, calling, checked
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import Guided, Guider, calls, guide, text_cfg
 from pusa_lab.inputs import (
@@ -213,8 +213,6 @@ def generate(
     Raises:
         ValueError: with one sentence on what was received and what to do.
     """
-    if callback is not None:
-        check_takes("callback", callback, {"row": 0, "rows": 0, "state": None})
     run = prepare(model, prompt, task, **options)
     last = len(run.schedule) - 1
     with bar(last, "sampling", "row", progress) as advance:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pusa_lab.generate import generate
 from pusa_lab.guidance import GUIDERS
 from pusa_lab.models import families, load
 from pusa_lab.named import imported, source_changes, spelled_back
-from pusa_lab.requests import UNKNOWN, array_digest, describe_model
+from pusa_lab.requests import UNKNOWN, Request, array_digest, describe_model
 from pusa_lab.runs import Result
 from pusa_lab.saved import Saved, read_saved
 from pusa_lab.solvers import SOLVERS
@@ -95,7 +96,14 @@ def rerun(path: str | Path, model: VideoModel | None = None, **options: Any) -> 
     if not options.keys() - {"progress", "callback"} and array_digest(result.latents) != saved.about["digest"]:
         why = "; ".join(differences) or "the file records no other difference, so the run may have been steered"
         warnings.warn(f"the frames differ from those of {saved.path}: {why}.", stacklevel=3)
-    return result
+    return result if "schedule" in options else _called_so(result, saved.request)
+
+
+def _called_so(result: Result, saved: Request) -> Result:
+    """The same with the call that made the matrix, which `generate` was given as it is."""
+    assert result.request is not None
+    call = {name: getattr(saved, name) for name in ("schedule_call", "steps", "shift")}
+    return replace(result, request=replace(result.request, **call))
 
 
 def _model(saved: Saved) -> VideoModel:
