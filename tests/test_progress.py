@@ -23,29 +23,35 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    shown = Terminal()
-    monkeypatch.setattr(sys, "stderr", shown)
+    """A function that makes the standard error a terminal: pytest sets its own before each test."""
     monkeypatch.setattr(progress, "_in_notebook", lambda: False)
-    return shown
+
+    def made():
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        return sys.stderr
+
+    return made
 
 
 def test_a_generation_shows_rows_and_calls_and_leaves_nothing(nano_vta, terminal):
+    shown = terminal()
     pl.generate(nano_vta, PROMPT, steps=2)
-    said = terminal.getvalue()
+    said = shown.getvalue()
     assert "sampling" in said and "/2" in said
     assert said.rstrip(" ").endswith("\r") and "\n" not in said  # the bar is removed
 
 
 @pytest.mark.parametrize("how", ["argument", "environment", "file", "no tqdm"])
 def test_nothing_is_shown_when_nobody_watches(nano_vta, terminal, monkeypatch, how):
+    shown = terminal()
     if how == "environment":
         monkeypatch.setenv(SWITCH, "0")
     if how == "file":
-        monkeypatch.setattr(terminal, "isatty", lambda: False)
+        monkeypatch.setattr(shown, "isatty", lambda: False)
     if how == "no tqdm":
         monkeypatch.setattr(progress, "find_spec", lambda name: None)
     pl.generate(nano_vta, PROMPT, steps=2, progress=how != "argument")
-    assert terminal.getvalue() == ""
+    assert shown.getvalue() == ""
 
 
 @pytest.mark.parametrize("name", ["", *OPEN])
@@ -59,17 +65,19 @@ def test_a_notebook_that_is_executed_shows_none_and_an_open_one_does(monkeypatch
 
 
 def test_advancing_is_counted(terminal):
+    shown = terminal()
     with bar(3, "reading", "GB") as advance:
         advance(1.5, file="a")
         advance(1.5)
-    assert "reading" in terminal.getvalue() and "GB" in terminal.getvalue()
+    assert "reading" in shown.getvalue() and "GB" in shown.getvalue()
 
 
 def test_an_error_closes_the_bar(terminal):
+    shown = terminal()
     with pytest.raises(KeyError), bar(3, "reading", "GB") as advance:
         advance(1)
         raise KeyError("mine")
-    assert terminal.getvalue().rstrip(" ").endswith("\r")
+    assert shown.getvalue().rstrip(" ").endswith("\r")
 
 
 def test_neither_the_package_nor_a_generation_needs_tqdm():
