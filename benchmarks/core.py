@@ -70,7 +70,7 @@ def seconds(call: Callable[[], Any], rounds: int) -> float:
 
 
 def solver_step(name: str, shape: tuple[int, ...], rounds: int) -> float:
-    """Milliseconds that a walk down a pyramid takes per row, the denoiser costing nothing."""
+    """Milliseconds that sampling down a pyramid takes per row, the denoiser costing nothing."""
     S = schedules.pyramid(STEPS, shape[2])
     x, v = torch.randn(shape), torch.randn(shape)
     taken = seconds(lambda: samplers.sample(lambda x, tau: v, x, S, name), rounds)

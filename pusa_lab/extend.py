@@ -32,7 +32,7 @@ class Extended:
     video: np.ndarray
     """(b, pixel frames, h, w, 3) uint8: each window without the frames it was given."""
     seams: list[int]
-    """Pixel frames where a window's own frames begin, one for each window that goes on from something."""
+    """Pixel frames where a window's own frames begin, one for each window that continues another."""
     windows: list[Result]
     """Each window as generated, known frames included; `latents` and `schedule` are here."""
     seconds: float
@@ -82,8 +82,8 @@ def extend_to(
         raise ValueError(f"frames={frames}: give at most {MOST:,} latent frames per window.")
     if not 1 <= overlap < frames:
         raise ValueError(
-            f"an overlap of {overlap} latent frames in windows of {frames}: keep at least 1, so that a window goes on "
-            f"from something, and at most {frames - 1}, so that it adds something."
+            f"an overlap of {overlap} latent frames in windows of {frames}: keep at least 1, so that a window "
+            f"continues something, and at most {frames - 1}, so that it adds something."
         )
     levels = noise_levels(noise, overlap)
     video = _pixels(start, model.geometry)

@@ -194,7 +194,7 @@ def generate(
     *,
     callback: Callback | None = None,
     output: Literal["video", "latents"] = "video",
-    progress: bool = True,
+    progress: bool | None = None,
     **options: Any,
 ) -> Result:
     """Make a video: `generate(model, "a red circle moves right", task=tasks.image_to_video(picture))`.
@@ -206,7 +206,7 @@ def generate(
         callback: called with (row, rows, state) at every row, of which `rows` is the last; it may assign to `state.x`.
             When it returns False, the clean estimate at that row is returned as the result.
         output: "latents" leaves them undecoded, for `Result.decode`.
-        progress: whether a bar may be shown, see `pusa_lab.progress`.
+        progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
         **options: as `prepare`: schedule, steps, shift, guidance, negative, frames, solver, seed, and diffusers' own
             generator, num_videos_per_prompt, prompt_embeds, negative_prompt_embeds, height and width.
 

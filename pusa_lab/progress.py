@@ -1,21 +1,21 @@
-"""Progress bars: rows of a generation, clips of an encoding, gigabytes of a load, with the time left.
+"""Progress bars with the time left: rows of a generation or a sweep, clips of an encoding, gigabytes of a load.
 
 They are tqdm's, if it is installed. They appear where somebody watches: on a terminal, and in a notebook that is open
 in a front end; not in a notebook that papermill or nbconvert executes, nor in a file or a pipe. A bar is removed when
 it has ended, so that stored outputs hold none. `progress=False` switches off those of one call, and the environment
-variable PUSA_LAB_PROGRESS=0 all of them.
+variable PUSA_LAB_PROGRESS=0 all that were not asked for.
 """
 
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
+from typing import TypeVar
 
-from pusa_lab.arguments import checked
-
+T = TypeVar("T")
 SWITCH = "PUSA_LAB_PROGRESS"
-"""Environment variable that switches all bars off if it is 0."""
+"""Environment variable that switches bars off if it is 0."""
 OPEN = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")
 """Environment variables of a kernel that a front end has started: Jupyter, VS Code, Colab."""
 
@@ -25,8 +25,8 @@ def _in_notebook() -> bool:
 
 
 def watched() -> bool:
-    """Whether bars are shown here: on a terminal or in an open notebook, if tqdm is installed and nobody said no."""
-    if os.environ.get(SWITCH) == "0" or find_spec("tqdm") is None:
+    """Whether a bar would be seen: on a terminal or in a live notebook, not in one that papermill executes."""
+    if os.environ.get(SWITCH) == "0":
         return False
     if _in_notebook():
         return any(name in os.environ for name in OPEN)
@@ -34,17 +34,16 @@ def watched() -> bool:
 
 
 @contextlib.contextmanager
-@checked
-def bar(total: float | int, title: str, unit: str, progress: bool = True) -> Iterator[Callable[..., None]]:
+def bar(total: float, title: str, unit: str, progress: bool | None = None) -> Iterator[Callable[..., None]]:
     """Context manager for a progress bar: gives `advance(n=1, **notes)`, which does nothing if no bar is shown.
 
     Args:
         total: what n adds up to.
         title: before the bar, such as "sampling".
         unit: of the total, such as "row".
-        progress: False shows none.
+        progress: whether to show the bar; None shows it where it is seen, see `watched`.
     """
-    if not (progress and watched()):
+    if not (watched() if progress is None else progress) or find_spec("tqdm") is None:
         yield lambda n=1, **notes: None
         return
     from tqdm.auto import tqdm
@@ -56,3 +55,19 @@ def bar(total: float | int, title: str, unit: str, progress: bool = True) -> Ite
             shown.update(n)
 
         yield advance
+
+
+def progress_bar(steps: Iterable[T], total: int, title: str, unit: str, progress: bool | None = None) -> Iterator[T]:
+    """The same steps, with a bar that says how many are done and how long the rest will take.
+
+    Args:
+        steps: what is iterated over.
+        total: number of steps.
+        title: at the left of the bar.
+        unit: name of a step.
+        progress: as `bar`.
+    """
+    with bar(total, title, unit, progress) as advance:
+        for step in steps:
+            yield step
+            advance()

@@ -91,7 +91,7 @@ _KINDS: dict[str, Any] = {
 
 
 @checked
-def request_of(found: Any, sentence: str) -> Request:
+def restore_request(found: Any, sentence: str) -> Request:
     """The request that a file holds.
 
     Args:

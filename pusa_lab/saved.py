@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_fields, check_folder, check_writable, path_inside, read_json, write_json, writing
-from pusa_lab.requests import Request, array_digest, request_of
+from pusa_lab.requests import Request, array_digest, restore_request
 from pusa_lab.runs import Result
 from pusa_lab.sentences import shown
 
@@ -174,7 +174,7 @@ def read_saved(path: Path) -> Saved:
     check_fields(found, sentence, _FIELDS)
     if not 1 <= found["scale"] <= 256:
         raise ValueError(f"{sentence} ('scale' is {shown(found['scale'])}): restore the file.")
-    request = request_of(found["request"] | {"schedule": found["schedule"]}, sentence)
+    request = restore_request(found["request"] | {"schedule": found["schedule"]}, sentence)
     tensors = path_inside(path.parent, found["tensors"], str(path)) if found["tensors"] else None
     return Saved(path, request, found, _tensors(tensors) if tensors else {})
 

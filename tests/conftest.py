@@ -3,8 +3,11 @@
 Tests compare bit for bit, so they run on the CPU also where there is a GPU.
 """
 
+import gc
+import logging
 import os
 import shutil
+import sys
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
@@ -15,14 +18,39 @@ from hypothesis import HealthCheck, settings
 
 import small_models
 
+# The many processes of the tests compile each module once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+LONGEST = ("test_nbval", "test_training_wan_processes", "test_wheel")
+
 settings.register_profile("as slow as it may be", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("as slow as it may be")
 
 
+def pytest_collection_modifyitems(items):
+    """The longest tests first, so that no worker is left with one when the other has nothing to steal."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
+def pytest_collection_finish():
+    """What is imported stays: the garbage collector, which some tests call, need not look at it again."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def seed():
-    """Every test starts from the same random numbers."""
-    torch.manual_seed(0)
+    """Every test starts from the same random numbers; torch.manual_seed would note a traceback for each accelerator."""
+    torch.default_generator.manual_seed(0)
+
+
+@pytest.fixture
+def logged():
+    """The messages logged while a test runs; pytest's own capture of them costs every test 2 ms, and is off."""
+    messages, handler = [], logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logging.getLogger().addHandler(handler)
+    yield messages
+    logging.getLogger().removeHandler(handler)
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +61,14 @@ def same_environment():
     for name in set(os.environ) - set(before):
         del os.environ[name]
     os.environ.update(before)
+
+
+@pytest.fixture
+def forked_kernels(monkeypatch):
+    """Notebooks run here in kernels that begin at once; tests/test_wheel.py starts one as everybody does."""
+    from processes import Kernel
+
+    monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", Kernel)
 
 
 @pytest.fixture

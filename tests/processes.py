@@ -5,11 +5,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from subprocess import CompletedProcess
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["pusa_lab.finetune", "pusa_lab.wan.model", "pusa_lab.media", "peft", "papermill"])
+SERVER.set_forkserver_preload(
+    ["pusa_lab.finetune", "pusa_lab.wan.model", "pusa_lab.media", "peft", "papermill", "ipykernel.kernelapp"]
+)
 
 
 def python(code: str, *words: object, cwd: Path | None = None, env: Mapping[str, str] | None = None):
@@ -28,6 +31,51 @@ def python(code: str, *words: object, cwd: Path | None = None, env: Mapping[str,
         child.start()
         child.join()
         return CompletedProcess(given[1], child.exitcode, *(path.read_text() for path in said))
+
+
+class Kernel:
+    """A notebook's kernel as `python -m ipykernel_launcher` would start it, without the seconds of its imports.
+
+    To jupyter_client it is a subprocess.Popen: it leads a process group of its own, which is killed with it.
+    """
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, command: list[str], env: Mapping[str, str], cwd: str | None = None, **_: object):
+        alone, started = SERVER.Pipe(duplex=False)
+        given = (started, command[command.index("-f") :], Path(cwd or Path.cwd()), dict(env))
+        self.child = SERVER.Process(target=_kernel, args=given)
+        self.child.start()
+        started.close()
+        with alone:
+            alone.recv()
+        self.pid = self.child.pid
+
+    def poll(self) -> int | None:
+        return self.child.exitcode
+
+    def wait(self) -> int | None:
+        self.child.join()
+        return self.child.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.child.kill()
+
+
+def _kernel(started: Connection, words: list[str], cwd: Path, env: dict[str, str]) -> None:
+    os.setsid()
+    started.send(True)
+    started.close()
+    code = """
+import matplotlib
+matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"  # which it chose when it was imported
+from ipykernel.kernelapp import launch_new_instance
+launch_new_instance()
+"""
+    _run(code, words, cwd, env, [Path(os.devnull)] * 2)
 
 
 def _run(code: str, words: list[str], cwd: Path, env: dict[str, str], said: list[Path]) -> None:

@@ -71,7 +71,7 @@ def test_generate_with_a_guider_says_what_it_cost(tmp_path, capsys, guidance, ca
     assert f"2 rows, {calls} calls, " in capsys.readouterr().out
 
 
-def test_a_demo_that_fails_leaves_nothing(tmp_path, capsys):
+def test_a_demo_that_fails_leaves_nothing(tmp_path, capsys, forked_kernels):
     out = tmp_path / "demo"
     assert main(["demo", "--fast", "--prompt", "a red elephant", "--out", str(out)]) == 2
     assert "the demo stopped: unknown words in 'a red elephant': elephant" in capsys.readouterr().err
@@ -171,7 +171,7 @@ def test_every_command_has_help(command, capsys):
         ),
         (["generate", PROMPT, "--guidance", "nan"], "--guidance nan: give finite numbers; 1 is none"),
         (["generate", PROMPT, "--guidance", "much"], "unknown guider 'much': choose one of text_cfg, apg"),
-        (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "--noise 'nan': give a number"),
+        (["generate", PROMPT, "--image", "{picture}", "--noise", "nan"], "--noise 'nan': give a finite number"),
         (["generate", PROMPT, "--out", "{clip}/a.mp4"], "cannot be written: {clip} is a file"),
         (["generate", PROMPT, "--out", "{long}.mp4"], "give a shorter name"),
         (["demo", "--out", "{clip}"], "--out {clip} is a file: give a folder"),

@@ -246,7 +246,7 @@ def test_motion_stays_as_fast_as_in_the_clip(tmp_path, monkeypatch, fps):
     monkeypatch.setattr(
         "pusa_lab.generate", lambda model, prompt, task, **_: seen.append(task) or pytest.skip.Exception
     )
-    with pytest.raises(AttributeError):  # nothing was made: only what it would have gone on from is looked at
+    with pytest.raises(AttributeError):  # nothing was made: only what it would have resumed from is looked at
         main(["generate", PROMPT, "--video", str(path), "--known", "13", "--out", str(tmp_path / "v.mp4")])
     clip = np.asarray(seen[0].known[0].clip)[0]
     assert clip.shape == (13, 64, 64, 3)

@@ -1,6 +1,5 @@
 """pytest tests/test_data_folders.py: one folder gives the same clips, captions and refusals, whoever reads it."""
 
-import logging
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -63,13 +62,11 @@ def folder(tmp_path_factory):
     return at
 
 
-def through_the_toys_door(folder, need_captions, caplog):
+def through_the_toys_door(folder, need_captions, logged):
     """The clips, their captions, and what is said about the others."""
-    caplog.clear()
-    with caplog.at_level(logging.WARNING):
-        parts = list(folder_clips(folder, Camera.geometry, need_captions))
+    parts = list(folder_clips(folder, Camera.geometry, need_captions))
     seen = [clip.numpy().transpose(1, 2, 3, 0) for batch, _ in parts for clip in batch]
-    return seen, [caption for _, captions in parts for caption in captions], caplog.messages[0]
+    return seen, [caption for _, captions in parts for caption in captions], logged[0]
 
 
 def through_wans_door(folder, need_captions, out):
@@ -82,8 +79,8 @@ def through_wans_door(folder, need_captions, out):
 
 
 @pytest.mark.parametrize("need_captions", [True, False])
-def test_both_doors_give_the_same(folder, need_captions, tmp_path, caplog):
-    seen, captions, said = through_the_toys_door(folder, need_captions, caplog)
+def test_both_doors_give_the_same(folder, need_captions, tmp_path, logged):
+    seen, captions, said = through_the_toys_door(folder, need_captions, logged)
     others, again, said_again, skipped = through_wans_door(folder, need_captions, tmp_path / "cache")
     assert captions == again == [*GOOD.values(), *([] if need_captions else [""])]
     assert len(seen) == len(others) == len(captions)

@@ -278,7 +278,7 @@ def stationary(frames):
 @pytest.mark.parametrize(("steps", "window"), [(8, 4), (3, 1), (7, 3)])
 @pytest.mark.parametrize("solver", ["euler", "heun", "midpoint"])
 def test_walking_the_window_again_and_again_is_rolling(steps, window, solver):
-    """Fill, walk, take the finished frame out, append noise, repeat, empty: what a stream does."""
+    """Fill, sample, take the finished frame out, append noise, repeat, empty: what a stream does."""
     frames, lag = window + 4, -(-steps // window)
     steps = lag * window
     local, eps = stationary(window), torch.randn(2, 1, frames, 2, 3, dtype=torch.float64)

@@ -12,8 +12,16 @@ ROOT = Path(__file__).parents[1]
 BUILT = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 SMALL = ROOT / "notebooks" / "01_one_timestep_per_frame.ipynb"
 COMPARED = "nbval-check-output"
-LONG = ("00_quick_tour", "05_train_a_toy", "06_tasks_without_training")
+LONG = (
+    "00_quick_tour",
+    "05_train_a_toy",
+    "06_tasks_without_training",
+    "08_ablations",
+    "09_inside",
+    "11_playground",
+)
 """With FAST = True here, which leaves what is compared as it is; as they are built, in `make nightly`."""
+pytestmark = pytest.mark.usefixtures("forked_kernels")
 RUNS = [pytest.param(path, path.stem in LONG, id=path.stem) for path in BUILT]
 RUNS += [
     pytest.param(path, False, id=f"{path.stem}, whole", marks=pytest.mark.nightly)
@@ -36,7 +44,7 @@ class Reports(list):
 def nbval(notebook, folder):
     """Run a notebook where its links lead somewhere, and compare the outputs of cells tagged `nbval-check-output`.
 
-    In a pytest within this one: only the chapter's kernel is a process, which saves 3 s of imports for each.
+    In a pytest within this one: only the chapter's kernel is a process.
     """
     place, reports = folder / "notebooks", Reports()
     place.mkdir()

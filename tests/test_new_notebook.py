@@ -29,7 +29,7 @@ def tagged(notebook, tag):
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
 
 
-def test_it_runs_at_once_and_judges_its_exercises(clone):
+def test_it_runs_at_once_and_judges_its_exercises(clone, forked_kernels):
     assert cli.main(["new-notebook", "Frames that wait"]) == 0
     path = clone / "src" / "01_frames_that_wait.py"
     notebook, first = build.read(path), build.read(clone / "src" / "00_quick_tour.py")

@@ -77,7 +77,7 @@ def test_the_form_of_a_chapter(source):
     [pytest.param(s, marks=[pytest.mark.nightly] if s != SHORTEST else []) for s in SOURCES],
     ids=lambda source: source.stem,
 )
-def test_papermill_runs_it_fast(chapter):
+def test_papermill_runs_it_fast(chapter, forked_kernels):
     """With FAST = True, by papermill; that it runs as it is built, tests/test_nbval.py shows."""
     done = build.execute(build.read(chapter), FAST=True)
     (injected,) = tagged(done, "injected-parameters")

@@ -44,7 +44,7 @@ def test_make_commands_exist(line):
 def test_pusa_lab_commands_run(line, tmp_path, monkeypatch):
     words = [str(ROOT / w) if w.startswith("notebooks/") else w for w in shlex.split(line)[1:]]
     if "train" in words:
-        words += ["--max-steps", "2"]
+        words += ["--max-steps", "2", *(["--clips", "2"] if "--fast" in words else [])]
         monkeypatch.setattr(training, "measure", partial(training.measure, steps=2))
     if "--small" in words:
         words += ["--set", "swept=2"]

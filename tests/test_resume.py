@@ -1,4 +1,4 @@
-"""pytest tests/test_resume.py: an interrupted run goes on as if nothing had happened, and only from its own file."""
+"""pytest tests/test_resume.py: an interrupted run resumes as if nothing had happened, and only from its own file."""
 
 import pytest
 import torch
@@ -60,7 +60,7 @@ def frozen():
 @pytest.mark.parametrize("name", ["transformer", "lora", "codec"])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, name):
     def run(folder, until=24, resume=None):
-        # Of a run of 24 steps, however many are walked: the cosine must not notice the interruption.
+        # Of a run of 24 steps, however many are made: the cosine must not notice the interruption.
         module, data = stage(name, init_seed=1 if resume else 0)
         start = {k: v.clone() for k, v in module.model.state_dict().items()}
         module.on_train_batch_end = lambda *_: setattr(module.trainer, "should_stop", module.global_step >= until)

@@ -17,11 +17,11 @@ any_of = settings(deadline=None, database=None, derandomize=True, max_examples=1
 
 
 def is_trapezoid(S, steps, lag):
-    """Symmetric, all frames start at noise and walk all levels, each `lag` rows after its outer neighbour."""
+    """Symmetric, all frames start at noise and visit all levels, each `lag` rows after its outer neighbour."""
     half = (S.shape[1] + 1) // 2
     follows = all(torch.equal(S[lag:, i], S[: len(S) - lag, i - 1]) for i in range(1, half))
-    walks = all(torch.equal(column.unique(), schedules.linear(steps).flip(0)) for column in S.T)
-    return torch.equal(S, S.flip(1)) and walks and follows
+    whole = all(torch.equal(column.unique(), schedules.linear(steps).flip(0)) for column in S.T)
+    return torch.equal(S, S.flip(1)) and whole and follows
 
 
 @any_of
@@ -49,8 +49,8 @@ def test_mistake_trapezoid_off_by_one(frames):
     assert is_trapezoid(schedules.trapezoid(6, frames, lag=2), 6, 2)
 
 
-def keeps_levels(walk, own):
-    return torch.equal(walk(own), torch.tensor(own))
+def keeps_levels(levels, own):
+    return torch.equal(levels(own), torch.tensor(own))
 
 
 def test_mistake_explicit_levels_shifted_again():
@@ -87,8 +87,8 @@ def test_mistake_dropped_tail(frames, block):
     assert tail_is_kept(schedules.blockwise(6, frames, block, lag=2), 6, frames)
 
 
-def visits_every_level(walked, sigmas):
-    return torch.equal(walked, sigmas[:-1])
+def visits_every_level(visited, sigmas):
+    return torch.equal(visited, sigmas[:-1])
 
 
 @pytest.mark.parametrize(("steps", "shift", "wrong"), [(50, 5.0, 0), (100, 5.0, 11), (40, 12.0, 3), (50, 12.0, 7)])

@@ -30,7 +30,7 @@ def test_every_schedule_is_one(make, steps, frames, shift):
 
 
 @pytest.mark.parametrize(("steps", "frames"), SIZES)
-def test_generated_frames_start_at_noise_and_walk_the_sigmas(make, steps, frames):
+def test_generated_frames_start_at_noise_and_visit_the_sigmas(make, steps, frames):
     # A window that does not divide the steps reads the sigmas between their levels: tests/test_equivalence.py.
     window = {"window": steps} if make is schedules.rolling else {}
     S = make(steps, frames, shift=3.0, **window)

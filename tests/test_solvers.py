@@ -13,7 +13,7 @@ from pusa_lab.solvers import SOLVERS, AdamsBashforth, Churn, Consistency, DPMSol
 
 B, C, F, H, W = 2, 1, 3, 2, 3
 LAGS = {"synchronous": 0.0, "pyramid": 0.25, "autoregressive": 1.0}
-"""Start of a frame after the one before, in lengths of a frame's own walk."""
+"""Start of a frame after the one before, in lengths of a frame's own path."""
 NOISY = {"churn", "consistency"}
 EXACT = sorted(set(SOLVERS) - NOISY)
 
@@ -47,12 +47,12 @@ def even(u):
 
 
 def gentle(u):
-    """Clocks that start and stop without a jerk, so that the first steps are small beside the others."""
+    """Timesteps that start and stop without a jerk, so that the first steps are small beside the others."""
     return 1 - u * u * (3 - 2 * u)
 
 
 def columns(path, lag, rows):
-    """The path of every timestep at row times `rows`, in lengths of one frame's walk."""
+    """The path of every timestep at row times `rows`, in lengths of one frame's path."""
     return path((rows[:, None] - lag * torch.arange(F)).clamp(0, 1))
 
 
@@ -61,7 +61,7 @@ def matrix(path, lag, n):
 
 
 def resting(n):
-    """Frames 0 and 1 take turns to rest half way at 0.5, frame 2 walks on: timesteps with pauses."""
+    """Frames 0 and 1 take turns to rest half way at 0.5, frame 2 moves on: timesteps with pauses."""
     s = torch.arange(round(1.75 * n) + 1, dtype=torch.float64) / n
     u0 = torch.where(s < 0.5, s, (s - 0.5).clamp(0.5, 1))
     u1 = torch.where(s < 1, (s - 0.5).clamp(0, 0.5), (s - 0.75).clamp(0.5, 1))
@@ -70,7 +70,7 @@ def resting(n):
 
 @functools.cache
 def truth(make):
-    """The end of the walk along a path: the midpoint rule's on 64 and 128 rows, extrapolated."""
+    """The end of sampling along a path: the midpoint rule's on 64 and 128 rows, extrapolated."""
     coarse, fine = (sample(gauss(), start(), make(n), "midpoint") for n in (64, 128))
     return fine + (fine - coarse) / 3
 
@@ -95,7 +95,7 @@ PATHS = {
     [
         ("euler", even, 0.9, 1.1),
         ("heun", even, 1.9, 2.3),
-        ("midpoint", even, 1.9, 3.1),  # its leading error cancels at the end of a whole walk of one Gaussian timestep
+        ("midpoint", even, 1.9, 3.1),  # its leading error cancels at the end of the whole path of one Gaussian timestep
         ("ab2", even, 1.9, 2.2),
         ("ab3", even, 1.8, 2.2),  # the Euler start of every frame has a local error of second order
         ("ab3", gentle, 2.6, 3.2),  # frames that start while others move cost a logarithm

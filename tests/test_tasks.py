@@ -208,7 +208,7 @@ K = tasks.Known
     [
         (
             lambda: tasks.extension(clip(3), known=5),
-            "known=5 for a clip of 3 pixel frames: give 1 to 3, or leave it out to keep all of them",
+            "known=5 for a clip of 3 pixel frames: give 1 to 3, or leave it out to keep all",
         ),
         (lambda: tasks.extension(clip(3), known=0), "known=0 for a clip of 3 pixel frames: give 1 to 3"),
         (

@@ -1,4 +1,4 @@
-"""pytest tests/test_training_data_cache.py: the latent cache, written, read, gone on with, refused, out of room."""
+"""pytest tests/test_training_data_cache.py: the latent cache, written, read, resumed, refused, out of room."""
 
 import json
 import pickle

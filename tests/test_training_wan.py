@@ -1,4 +1,4 @@
-"""pytest tests/test_training_wan.py: a tiny Wan from a cache to a LoRA, stopped and gone on with, and read back."""
+"""pytest tests/test_training_wan.py: a tiny Wan from a cache to a LoRA, stopped and resumed, and read back."""
 
 import json
 import shlex

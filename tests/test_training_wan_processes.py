@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import python
 from safetensors.torch import load_file
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from wan_commands import encode, environment, logs_of, rows, train, words_of
@@ -58,7 +59,7 @@ def one(whole, cache, place):
 
 @pytest.fixture(scope="module")
 def two(whole, cache, place):
-    """The same, and a run of all weights that stops and goes on, by torchrun on two processes."""
+    """The same, and a run of all weights that stops and resumes, by torchrun's launcher on two processes."""
     place = place / "two"
     full, half = [*FOUR, "lora_rank=0"], place / "half"
     resume = ["--resume", logs_of(half) / "last-step=2.ckpt"]
@@ -68,16 +69,15 @@ def two(whole, cache, place):
         words_of(whole, cache, half, *full, "max_steps=2"),
         words_of(whole, cache, place / "again", *full, options=resume),
     ]
-    script = place / "commands.py"
     place.mkdir()
-    script.write_text(f"from pusa_lab.cli import main\nfor words in {commands!r}:\n    assert main(words) == 0\n")
-    finish(start(*TORCHRUN, "--standalone", "--nproc-per-node", "2", script))
+    done = python(f"from wan_commands import torchrun; torchrun({commands!r})")
+    assert done.returncode == 0, done.stderr
     return place
 
 
-def start(*words, places=()):
+def start(*words):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([*map(str, words)], env=environment(*places), **pipes)
+    return subprocess.Popen([*map(str, words)], env=environment(), **pipes)
 
 
 def finish(*started):
@@ -126,7 +126,7 @@ def test_the_command_starts_its_own_processes(whole, cache, place, one):
     same_lora(out, one)
 
 
-@pytest.mark.nightly  # two processes of one host, above, train by the same code; this adds how hosts meet
+@pytest.mark.nightly  # two processes train by the same code, above; this adds the command, and how hosts meet
 def test_two_hosts_train_as_one(whole, cache, place, one):
     out = place / "hosts" / "lora.safetensors"
     with socket.socket() as free:
@@ -246,7 +246,7 @@ def go(optimizer, until=20, logs=None, resume=None):
     return module.model.net.weight.detach(), begin
 
 place = Path(sys.argv[1])
-if not (child := os.fork()):  # so that here, as in a new process, torchao is not known when the run goes on
+if not (child := os.fork()):  # so that here, as in a new process, torchao is not known when the run resumes
     whole, begin = go("adamw8bit", logs=place / "a")
     plain = go("adamw")[0]
     error = ((whole - plain).norm() / (plain - begin).norm()).item()
@@ -265,4 +265,5 @@ assert torch.equal(go("adamw8bit", 20, place / "b", place / "b" / "last.ckpt")[0
 
 @pytest.mark.skipif(not EIGHTBIT.is_dir(), reason="torchao is not in the environment's eightbit folder: see Makefile")
 def test_moments_of_eight_bits_learn_as_adamw_and_go_on(tmp_path):
-    finish(start(sys.executable, "-c", EIGHT, tmp_path, places=[EIGHTBIT]))
+    done = python(f"import sys; sys.path.insert(0, {str(EIGHTBIT)!r})\n{EIGHT}", tmp_path, env=environment())
+    assert done.returncode == 0, done.stderr

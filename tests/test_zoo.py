@@ -39,7 +39,7 @@ def test_any_size_is_a_schedule(name, frames, steps, shift, sigmas):
 def test_levels_of_ones_own_are_untouched(name, frames, own):
     S = SCHEDULES[name](len(own) - 1, frames, sigmas=own)
     for column in S.T[S[0] > 0]:
-        # Every walk is the levels in their order and number, after a wait and before a rest.
+        # Every column is the levels in their order and number, after a wait and before a rest.
         here = (column.unfold(0, len(own), 1) == torch.tensor(own)).all(dim=1).nonzero()
         assert len(here) == 1
         assert (column[: here[0, 0]] == own[0]).all()
@@ -72,7 +72,7 @@ def test_sigmas_by_name_as_a_function_and_as_numbers_are_the_same(name):
         ({"sigmas": "wavy"}, r"unknown sigma function 'wavy': choose one of linear"),
     ],
 )
-def test_sigmas_that_cannot_be_walked_are_refused(name, options, says):
+def test_sigmas_that_are_not_valid_are_refused(name, options, says):
     with pytest.raises(ValueError, match=says):
         SCHEDULES[name](**{"steps": 2, "frames": 3, **options})
 

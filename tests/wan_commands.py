@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 from films import collection
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from pusa_lab.cli import main
 
@@ -55,6 +56,19 @@ def train(*args: object, **kwargs: object) -> Path:
     return Path(words[words.index("--out") + 1])
 
 
+def torchrun(commands: Sequence[Sequence[str]]) -> None:
+    """As `torchrun --standalone --nproc-per-node 2` runs them one after the other, in processes that are forked."""
+    config = LaunchConfig(
+        1, 1, 2, run_id="two", rdzv_backend="c10d", rdzv_endpoint="localhost:0", start_method="forkserver"
+    )
+    elastic_launch(config, _run_all)(commands)
+
+
+def _run_all(commands: Sequence[Sequence[str]]) -> None:
+    for words in commands:
+        assert main(words) == 0
+
+
 def logs_of(out: Path) -> Path:
     return out.with_name(f"logs-{out.stem}")
 
@@ -65,7 +79,7 @@ def rows(out: Path) -> list[dict[str, float]]:
         return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(lines)]
 
 
-def environment(*places: object) -> dict[str, str]:
+def environment() -> dict[str, str]:
     """For processes beside this one."""
-    path = os.pathsep.join([*map(str, places), str(Path.cwd()), *sys.path])
+    path = os.pathsep.join([str(Path.cwd()), *sys.path])
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "MASTER_PORT": str(next(PORTS))}

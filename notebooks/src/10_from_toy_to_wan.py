@@ -526,7 +526,7 @@ check(my_costs, reference, 704, 1280, 121)
 
 # %% [markdown]
 # **2 · Vary.** You have one RTX 4090 at the price in the table, and 0.16 dollars for a video of Wan2.1-14B: 81 frames
-# of 720 x 1280, 10 steps, guidance 3. Give a `plan(...)` that stays within memory and budget.
+# of 720 x 1280, 10 steps, guidance 2. Give a `plan(...)` that stays within memory and budget.
 
 # %% tags=["exercise"]
 my_plan = None  # plan("wan2.1-14b", "720p", gpu="rtx4090", ...)
@@ -540,7 +540,7 @@ else:
         "size": (720, 1280),
         "num_frames": 81,
         "steps": 10,
-        "guidance": 3.0,
+        "guidance": 2.0,
         "mode": "sample",
     }
     asked |= {"gpu": "rtx4090", "gpus": 1, "num_videos": 1, "price": GPUS["rtx4090"].price}

@@ -49,7 +49,7 @@ from pusa_lab.notebook import check, play, setup
 from pusa_lab.studio import Editor, Player, ScheduleStudio
 
 device = setup(seed=SEED, shapes=True)
-STEPS = 4 if FAST else STEPS
+ROWS, STEPS = STEPS, 4 if FAST else STEPS
 model = small_models.load("mini-vta", device=device)
 frames = model.geometry.frames
 truth = data.read_clip("assets/clip.mp4")[:, ::4, ::4]
@@ -65,7 +65,7 @@ prompt = Path("assets/caption.txt").read_text().strip()
 # each of the two do to the number of rows?
 
 # %%
-editor = Editor(frames, STEPS)
+editor = Editor(frames, ROWS)
 start = editor.schedule
 editor.edit("drag", frame=4, row=2, level=0.2)
 pulled = editor.schedule

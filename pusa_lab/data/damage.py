@@ -4,7 +4,7 @@ Decoders conceal data that they cannot read. Here each decoder runs on one threa
 frame must decode without an error. Four codecs have so little redundancy that damaged data may decode without an error.
 VP8, VP9 and HEVC are decoded twice, in ways that agree on an intact file and differ once a decoder reads past the end
 of its data. H.264 is decoded a second time into taller pictures: a damaged slice rarely ends where it should, and the
-decoder goes on below the picture until it has read too much. If H.264 is coded without arithmetic coding, bytes that
+decoder continues below the picture until it has read too much. If H.264 is coded without arithmetic coding, bytes that
 are left over show the same.
 
 Not all damage can be detected: a run of changed bytes within a frame of HEVC, VP8, VP9 (more than 8 bits in
@@ -236,7 +236,7 @@ def _reads_all(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
 
 
 def _going_on(context: Any, length: int) -> Callable[["Packet"], list["VideoFrame"]]:
-    """Return the same for arithmetic coding: in taller pictures, a damaged slice goes on until it has read too much."""
+    """The same for arithmetic coding: in taller pictures a damaged slice continues until it has read too much."""
     from av import FFmpegError, Packet
 
     context.thread_type, context.thread_count, context.options = "NONE", 1, FASTEST

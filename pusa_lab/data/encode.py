@@ -84,7 +84,7 @@ class EncodeReport:
 
 @checked
 def encode_folder(
-    folder: str | Path, model: Encoder, out: str | Path, name: str, progress: bool = True, **options: Any
+    folder: str | Path, model: Encoder, out: str | Path, name: str, progress: bool | None = None, **options: Any
 ) -> EncodeReport:
     """Encode a folder of clips into a latent cache; see `encode_steps` for details.
 
@@ -93,7 +93,7 @@ def encode_folder(
         model: whose codec and text encoder are used.
         out: folder of the cache.
         name: of the model, for the manifest.
-        progress: whether a bar may be shown, see `pusa_lab.progress`.
+        progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
         **options: size, frames, fps, start, per_shard and need_captions, as in `encode_steps`.
 
     Raises:
@@ -229,12 +229,12 @@ def _state(clip: ClipFile) -> FileState | None:
 
 
 @checked
-def encode_report(steps: Iterator[EncodedClip], progress: bool = True) -> EncodeReport:
+def encode_report(steps: Iterator[EncodedClip], progress: bool | None = None) -> EncodeReport:
     """Run through all steps and report them.
 
     Args:
         steps: from `encode_steps`.
-        progress: whether a bar may be shown, see `pusa_lab.progress`.
+        progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
     """
     begun, found = time.perf_counter(), EncodeReport()
     for step in _watched(steps, progress):
@@ -246,7 +246,7 @@ def encode_report(steps: Iterator[EncodedClip], progress: bool = True) -> Encode
     return found
 
 
-def _watched(steps: Iterator[EncodedClip], progress: bool) -> Iterator[EncodedClip]:
+def _watched(steps: Iterator[EncodedClip], progress: bool | None) -> Iterator[EncodedClip]:
     """The same steps, with a bar of clips."""
     with contextlib.ExitStack() as stack:
         advance: Callable[..., None] | None = None
@@ -363,7 +363,7 @@ def _encode(model: Encoder, clip: ClipFile, s: CacheSettings) -> tuple[Tensor, T
     pixels = to_pixels(next(clip.pieces(s.pixel_frames, s.size, s.fps, s.start)))
     try:
         text = model.encode_text([clip.caption])["text"][0]
-    except ValueError as error:  # a toy knows few words; its sentence goes on to list them
+    except ValueError as error:  # a toy knows few words; its sentence then lists them
         raise ValueError(f"has a caption that the model does not accept: {str(error).split('. ')[0]}.") from error
     latents = model.encode_video(pixels.to(model.device))[0]
     if not torch.isfinite(latents).all():

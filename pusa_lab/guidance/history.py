@@ -29,7 +29,7 @@ class Term:
     frames: Sequence[int]
     """Known latent frames that it shows; negative ones count from the end."""
     level: float | int
-    """Clock in [0, 1] to which they are noised: 0 shows them as they are, 1 hides them."""
+    """Noise level in [0, 1] to which they are noised: 0 shows them as they are, 1 hides them."""
     weight: float | int
     """w_i."""
 

@@ -40,9 +40,7 @@ def chain(*guiders: Guider) -> Guider:
     return partial(_chained, guiders=guiders)
 
 
-def _chained(
-    denoiser: Denoiser, null: Cond, known: Sequence[int], eps: Video, *, guiders: Sequence[Guider]
-) -> Denoiser:
+def _chained(denoiser: Denoiser, null: Cond, known: Sequence[int], eps: Video, guiders: Sequence[Guider]) -> Denoiser:
     for guider in guiders:
         denoiser = guide(guider, denoiser, null=null, known=known, eps=eps)
     return denoiser

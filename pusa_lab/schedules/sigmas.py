@@ -5,7 +5,7 @@ They are made by a function (steps) -> levels (steps + 1,); `levels` takes its n
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -254,19 +254,9 @@ def levels(sigmas: Sigmas, steps: int, shift: float | int = 1.0) -> Float[Tensor
     if shift != 1:
         raise ValueError(f"shift={shift} and sigmas of your own, which are kept as they are: give one of the two.")
     _even(steps)
-    own = own_levels(cast(Tensor, _made(sigmas, steps) if callable(sigmas) else sigmas))
+    own = returned(_made(sigmas, steps) if callable(sigmas) else sigmas, Float[Tensor, "*any"], "sigmas").float()
     if own.shape != (steps + 1,):
         raise ValueError(f"sigmas of shape {tuple(own.shape)} for steps={steps}: give {steps + 1} levels.")
     if found := faults(own[:, None]):
         raise ValueError(f"not sigmas: {listed(found).replace(', frame 0', '')}.")
     return snapped(own[:, None])[:, 0]
-
-
-@checked
-def own_levels(levels: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-    """Convert levels that a user gave to float32.
-
-    Args:
-        levels: numbers of any shape, as a list, an array or a tensor.
-    """
-    return levels.float()

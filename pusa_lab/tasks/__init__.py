@@ -119,10 +119,7 @@ def transition(first: Any, last: Any, noise: float | tuple[Levels, Levels] = 0.0
 
     Source: section 3.3, arXiv 2507.16116.
     """
-    return Task(
-        "transition",
-        _ends(clip_of(first, "first", False), clip_of(last, "last", False), noise, mode),
-    )
+    return Task("transition", _ends(clip_of(first, "first", False), clip_of(last, "last", False), noise, mode))
 
 
 @checked
@@ -211,12 +208,9 @@ def extension(clip: Any, known: int | None = None, noise: Levels = 0.0, mode: st
     """
     clip = clip_of(clip)
     if known is not None:
-        total = clip.shape[1]
-        if known < 1 or known > total:
-            raise ValueError(
-                f"known={known} for a clip of {counted(total, 'pixel frame')}: give 1 to {total}, or leave it out to "
-                "keep all of them."
-            )
+        if (total := clip.shape[1]) < known or known < 1:
+            have = counted(total, "pixel frame")
+            raise ValueError(f"known={known} for a clip of {have}: give 1 to {total}, or leave it out to keep all.")
         clip = clip[:, total - known :]
     return Task("extension", (Known(clip, 0, noise=noise, mode=mode),))
 

@@ -26,7 +26,7 @@ class ResultStore:
     """One table's results: `store.row({"steps": 5}, measure, 5)` measures what is not there yet, and keeps it.
 
     Until `close` the rows stand in `<table>.part.json`, which the same run with the same code, checkpoints, sizes and
-    device goes on with; a finished file of another run is never written over.
+    device resumes; a finished file of another run is never written over.
 
     Args:
         path: of the finished file, `<table>.json`.
