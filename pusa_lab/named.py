@@ -102,7 +102,7 @@ def source_digest(function: Any) -> str:
 
 
 @checked
-def imported(path: str) -> Any:
+def plug_in(path: str) -> Any:
     """The function or class of an import path, for use as a plug-in; functions of Python's own library are refused.
 
     Args:
@@ -166,7 +166,7 @@ def _back(spelling: Any, what: str, depth: int) -> Any:
         places, path = [back(one) for one in spelling.get("places", [])], spelling["path"]
     except (KeyError, TypeError, AttributeError, RuntimeError, OverflowError):
         raise ValueError(f"{what} is damaged in the file: restore the file.") from None
-    return _made(imported(path), places, settings, what)
+    return _made(plug_in(path), places, settings, what)
 
 
 def _made(found: Any, places: list[Any], settings: dict[str, Any], what: str) -> Any:
@@ -192,6 +192,6 @@ def source_changes(spelling: Any) -> list[str]:
     if not isinstance(spelling, dict):
         return []
     own = []
-    if "path" in spelling and source_digest(imported(spelling["path"])) != spelling.get("digest"):
+    if "path" in spelling and source_digest(plug_in(spelling["path"])) != spelling.get("digest"):
         own = [spelling["path"]]
     return own + [path for one in spelling.values() for path in source_changes(one)]

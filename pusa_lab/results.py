@@ -14,7 +14,7 @@ from pusa_lab.files import path_inside
 from pusa_lab.generate import generate
 from pusa_lab.guidance import GUIDERS
 from pusa_lab.models import families, load
-from pusa_lab.named import imported, source_changes, spelled_back
+from pusa_lab.named import plug_in, source_changes, spelled_back
 from pusa_lab.requests import UNKNOWN, Request, array_digest, describe_model
 from pusa_lab.runs import Result
 from pusa_lab.saved import Saved, read_saved
@@ -149,7 +149,7 @@ def _check_own(saved: Saved) -> None:
         used = name == saved.request.solver or name in str(saved.request.guidance)
         used = used or any(known.get("mode") == name for known in saved.request.known)
         if used and not any(name in registry for registry in NAMED):
-            imported(str(path))
+            plug_in(str(path))
             if not any(name in registry for registry in NAMED):
                 raise ValueError(f"{name!r:.60} is not registered here, also after importing {path:.80}: register it.")
 

@@ -50,7 +50,7 @@ def test_nothing_is_shown_when_nobody_watches(nano_vta, terminal, monkeypatch, h
         monkeypatch.setattr(shown, "isatty", lambda: False)
     if how == "no tqdm":
         monkeypatch.setattr(progress, "find_spec", lambda name: None)
-    pl.generate(nano_vta, PROMPT, steps=2, progress=how != "argument")
+    pl.generate(nano_vta, PROMPT, steps=2, progress=False if how == "argument" else None)
     assert shown.getvalue() == ""
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 import pusa_lab as pl
 from pusa_lab import guidance, schedules, solvers, tasks
 from pusa_lab.media import read_metadata
-from pusa_lab.named import imported, spelled, spelled_back
+from pusa_lab.named import plug_in, spelled, spelled_back
 
 PROMPTS = ["a red circle moves right", "a blue square moves up", "a red square moves left"]
 CLIP = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), np.uint8)
@@ -393,7 +393,7 @@ def test_values_are_spelled_and_made_again(value):
 
 
 def test_functions_are_spelled_by_path():
-    assert imported(spelled(halved)["path"]) is halved
+    assert plug_in(spelled(halved)["path"]) is halved
     partially = spelled_back(spelled(partial(doubled, scale=3)), "the guider")
     assert partially.func is doubled and partially.keywords == {"scale": 3}
     assert Path(__file__).name in spelled(lambda: 0)["shown"]
