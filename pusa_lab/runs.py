@@ -179,7 +179,12 @@ def noise_of(shape: Sequence[int], seed: int | Sequence[int], row: int = 0) -> V
         shape: (b, c, f, h, w), each at least 1.
         seed: sample i has seed + i, or its own from a list of b.
         row: of the schedule; 0 is the start.
+
+    Raises:
+        ValueError: the shape is another one.
     """
+    if len(shape) != 5 or min(shape) < 1:
+        raise ValueError(f"shape={tuple(shape)}: give (b, c, f, h, w), each at least 1.")
     seeds = [seed + i for i in range(shape[0])] if isinstance(seed, int) else seed
     generators = [torch.Generator().manual_seed((one * 100_003 + row) % 2**63) for one in seeds]
     return torch.stack([torch.randn(*shape[1:], generator=g) for g in generators])

@@ -26,6 +26,8 @@ NAME = "video"
 """Of the files in a folder."""
 SUFFIXES = (".mp4", ".safetensors")
 """How a name may end, if it is not a folder's."""
+MOST_FILES = 100_000
+"""Videos of one result."""
 KEY = "pusa_lab"
 """Where the request stands in a .safetensors file."""
 _FIELDS: dict[str, Any] = {
@@ -103,8 +105,10 @@ def files_of(path: Path, count: int) -> tuple[list[Path], Path, Path]:
         count: samples.
 
     Raises:
-        ValueError: the name ends otherwise.
+        ValueError: the name ends otherwise, or there are too many samples.
     """
+    if not 1 <= count <= MOST_FILES:
+        raise ValueError(f"count={count}: give 1 to {MOST_FILES:,} samples.")
     if path.suffix and path.suffix not in SUFFIXES and not path.is_dir():
         raise ValueError(f"{path} ends in {path.suffix}: give a folder, or a name that ends in .mp4 or .safetensors.")
     if path.suffix in SUFFIXES and not path.is_dir():

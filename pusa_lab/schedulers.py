@@ -75,6 +75,8 @@ def sigmas_of(scheduler: Scheduler, steps: int | None, own_solver: bool = True) 
     Raises:
         ValueError: the scheduler is not a flow's, or has settings for which this would not be exact.
     """
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps={steps}: give at least 1.")
     name = type(scheduler).__name__
     if (kind := _KINDS.get(name)) is None:
         raise ValueError(
