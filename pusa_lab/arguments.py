@@ -122,7 +122,7 @@ def _short(function: Any) -> str:
     name = function.__qualname__
     if package != "pusa_lab":
         return f"{package}.{name}"
-    doors = ("generate", "extend", "models", "model_checks", "sweeps")
+    doors = ("generate", "extend", "models", "model_checks", "sweeps", "results")
     return name if path[0] in doors else f"{path[0]}.{name}"
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pusa_lab.arguments import checked
-from pusa_lab.generate import GUIDANCE, MOST_STEPS
+from pusa_lab.generate import GUIDANCE
+from pusa_lab.inputs import MOST_STEPS
 from pusa_lab.planning.tables import DTYPES, GPUS, MODES, OFFLOADS, OPTIMIZERS, Gpu
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST

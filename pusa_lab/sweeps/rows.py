@@ -16,10 +16,11 @@ import torch
 from pusa_lab.arguments import returned
 from pusa_lab.data.clips import read_clip
 from pusa_lab.data.named import with_files
-from pusa_lab.generate import Result, generate
+from pusa_lab.generate import generate
 from pusa_lab.guidance import GUIDERS
 from pusa_lab.models import load
 from pusa_lab.registry import Registry
+from pusa_lab.runs import Result
 from pusa_lab.samplers import SOLVERS
 from pusa_lab.sentences import in_one_line
 from pusa_lab.sweeps.identity import described, digest_of, model_digest, package_code, registered_code

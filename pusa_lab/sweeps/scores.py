@@ -10,9 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from pusa_lab.arguments import returned, shown
-from pusa_lab.generate import Result
 from pusa_lab.metrics import METRICS
 from pusa_lab.pixels import to_pixels
+from pusa_lab.runs import Result
 from pusa_lab.sweeps.identity import imported, is_import_path, takes
 from pusa_lab.sweeps.settings import COLUMNS
 

@@ -113,7 +113,7 @@ def written(setting: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Request:
+class RowRequest:
     """A setting of a model, by what each part of it is for."""
 
     loading: Setting
@@ -126,7 +126,7 @@ class Request:
     """Keyword arguments of `generate`."""
 
 
-def request_of(setting: Mapping[str, Any], model: Any = None) -> Request:
+def request_of(setting: Mapping[str, Any], model: Any = None) -> RowRequest:
     """Sort a setting's values by what they are for; names that can be checked without the model are.
 
     Args:
@@ -150,7 +150,7 @@ def request_of(setting: Mapping[str, Any], model: Any = None) -> Request:
             raise ArgumentError(f"there is no setting {name!r:.40}: {_near(name, known)}.")
     sampling, options = ({k: v for k, v in _found(setting).items() if k in names} for names in (generating, inside))
     _check_task(task, options)
-    return Request({"model": model, **{k: v for k, v in setting.items() if k in loads}}, task, options, sampling)
+    return RowRequest({"model": model, **{k: v for k, v in setting.items() if k in loads}}, task, options, sampling)
 
 
 def _loading(model: Any) -> list[str]:

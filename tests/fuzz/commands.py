@@ -239,7 +239,7 @@ def stubs() -> Iterator[None]:
         mock.patch("small_models.training.train.split_datasets", begins),
         mock.patch("pusa_lab.finetune.train_wan", begins),
         mock.patch("papermill.execute_notebook", begins),
-        mock.patch.object(sys.modules["pusa_lab.generate"], "sample_steps", _last_step),
+        mock.patch.object(sys.modules["pusa_lab.runs"], "sample_steps", _last_step),
         mock.patch("pusa_lab.cli.clone.NOTEBOOKS", notebooks()),
     ]
     with contextlib.ExitStack() as stack:

@@ -123,6 +123,26 @@ def result():
     return pusa_lab.generate(Stub(), "a", steps=2, guidance=1.0)
 
 
+@functools.cache
+def result_folder():
+    """A folder of a saved result."""
+    result().save(folder() / "result")
+    return folder() / "result"
+
+
+def flow_scheduler():
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    return FlowMatchEulerDiscreteScheduler()
+
+
+@functools.cache
+def wan_model():
+    from pusa_lab.wan.model import WanModel
+
+    return WanModel(transformer(), wan_codec(), lambda captions: torch.zeros(len(captions), 8, 16))
+
+
 def states():
     from pusa_lab.samplers import sample_steps
 
