@@ -68,8 +68,8 @@ def _written(name: str, value: Any) -> str:
             if None not in r["ratio"]
         )
         return "budget of Wan's way over that of VTA, for the same PSNR: " + "; ".join(parts)
-    parts = {
+    entries = {
         key: ", ".join(f"{n} {x:.2g}" for n, x in part.items()) if isinstance(part, dict) else f"{part:.2g}"
         for key, part in value.items()
     }
-    return ", ".join(f"{key}: {part}" for key, part in parts.items())
+    return ", ".join(f"{key}: {part}" for key, part in entries.items())
