@@ -199,6 +199,12 @@ def test_bad_input_is_refused_before_the_first_call(change, says, as_user):
         sample_steps(never, **{"x": x_start(), "schedule": schedules.synchronous(4, F), **change})
 
 
+def test_a_schedule_for_another_number_of_frames_is_refused():
+    says = r"^samplers.sample: schedule is a matrix of 4 columns, but x has 3 frames: give a matrix with one column"
+    with pytest.raises(ValueError, match=says):
+        sample(mixing, x_start()[:, :, :3], schedules.synchronous(3, 4))
+
+
 def test_a_denoiser_that_breaks_down_is_named_with_its_row():
     def breaks(x, tau):
         return x / (tau[:, None, :, None, None] > 0.6)
