@@ -211,7 +211,7 @@ def test_batches_of_another_size_than_configured_are_refused(data):
     [
         ({"validate_every": 1}, r"validate_every=1, but data has no clips to validate on: give a training.Latent"),
         ({"num_val_clips": 1}, r"num_val_clips=1 is for a latent cache, but data is .*: set num_val_clips=0"),
-        ({"warmup": 4}, r"warmup=4 is more than max_steps=3, so the learning rate never .*: set warmup to at most 3\."),
+        ({"warmup": 4}, r"warmup=4 is more than max_steps=3, so the learning rate never .*: set warmup=3 or less\."),
     ],
 )
 @pytest.mark.parametrize("data", [dataset, lambda: taken(3)])

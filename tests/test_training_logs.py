@@ -160,3 +160,19 @@ def test_the_command_says_how_to_go_on(tmp_path, capsys):
     says = f"--logs {tmp_path}/l holds last.ckpt of a run that took 2 steps: resume it with --resume {tmp_path}/l/last"
     assert says in capsys.readouterr().err
     assert main([*words, "--resume", str(tmp_path / "l" / "last.ckpt")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--out", "/proc/x"], "--out /proc/x cannot be written (No such file or directory): give another place."),
+        (
+            ["--out", "{tmp_path}", "--max-steps", "20", "--warmup", "1000000"],
+            "--warmup 1000000 is more than --max-steps 20, so the learning rate never reaches its peak: set --warmup 20",
+        ),
+    ],
+)
+def test_what_the_command_cannot_do_is_said_before_the_work(tmp_path, monkeypatch, capsys, words, says):
+    monkeypatch.setattr("small_models.training.train.clips_of", lambda *_: pytest.fail("data were drawn"))
+    assert main(["train", "--stage", "base", "--fast", *(word.format(tmp_path=tmp_path) for word in words)]) == 2
+    assert capsys.readouterr().err.startswith(f"pusa-lab train: {says}")

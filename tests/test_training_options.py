@@ -181,11 +181,6 @@ PAPER = ["--recipe", "paper"]
             ["--save-every", "5", "--fast"],
             "--save-every 5 has no effect without --logs: give --logs too, or leave out --save-every.",
         ),
-        (["--fast", "--out", "/proc/x"], "--out /proc/x cannot be written (No such file or directory): give another"),
-        (
-            ["--stage", "base", "--fast", "--max-steps", "20", "--warmup", "1000000"],
-            "--warmup 1000000 is more than --max-steps 20, so the learning rate never reaches its peak: set",
-        ),
         (["--per-sample-weighting", "maybe"], "--per-sample-weighting 'maybe': give true or false"),
     ],
 )

@@ -258,7 +258,7 @@ def check_run(
     if config.warmup > config.max_steps:
         raise ValueError(
             f"warmup={config.warmup} is more than max_steps={config.max_steps}, so the learning rate never reaches its "
-            f"peak: set warmup to at most {config.max_steps}."
+            f"peak: set warmup={config.max_steps} or less."
         )
     if config.save_every and logs is None:
         raise ValueError(f"save_every={config.save_every}, but no folder was given for the checkpoints: give logs too.")
