@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pusa_lab.generate import Result, Run, generate, prepare
     from pusa_lab.model_checks import check_model
     from pusa_lab.models import load
+    from pusa_lab.sweeps import compare, sweep
 
 __version__ = "0.1.0"
 
@@ -22,13 +23,28 @@ _HOME = {
     "Result": "generate",
     "Run": "generate",
     "check_model": "model_checks",
+    "compare": "sweeps",
     "extend_to": "extend",
     "generate": "generate",
     "load": "models",
     "prepare": "generate",
+    "sweep": "sweeps",
 }
 """Name -> module that has it."""
-_OPTIONAL = ("data", "media", "metrics", "models", "notebook", "planning", "studio", "training", "viz", "vta", "wan")
+_OPTIONAL = (
+    "data",
+    "media",
+    "metrics",
+    "models",
+    "notebook",
+    "planning",
+    "studio",
+    "sweeps",
+    "training",
+    "viz",
+    "vta",
+    "wan",
+)
 """Modules that may need more than torch."""
 
 __all__ = [
@@ -37,6 +53,7 @@ __all__ = [
     "Run",
     "analytic",
     "check_model",
+    "compare",
     "extend_to",
     "generate",
     "guidance",
@@ -47,6 +64,7 @@ __all__ = [
     "samplers",
     "schedules",
     "solvers",
+    "sweep",
     "tasks",
     "timesteps",
     "types",
