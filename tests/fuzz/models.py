@@ -202,7 +202,7 @@ def damaged(name, seed):
 def config(**changes):
     from pusa_lab.training import TrainConfig
 
-    return TrainConfig(**{"max_steps": 4, "global_batch_size": 2, **changes})
+    return TrainConfig(**{"max_steps": 4, "global_batch_size": 2, "warmup": 1, **changes})
 
 
 def figure():
