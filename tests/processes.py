@@ -33,6 +33,38 @@ def python(code: str, *words: object, cwd: Path | None = None, env: Mapping[str,
         return CompletedProcess(given[1], child.exitcode, *(path.read_text() for path in said))
 
 
+class Program:
+    """`python FILE words` or `python -m MODULE words` as subprocess.Popen runs it, without the seconds of its imports.
+
+    It has ended when it is there, with what it wrote to stderr.
+    """
+
+    def __init__(self, command: list[str], **_: object):
+        done = python(PROGRAM, *command[1:])
+        self.returncode, self.stderr = done.returncode, tempfile.TemporaryFile()
+        self.stderr.write(done.stderr.encode())
+        self.stderr.seek(0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stderr.close()
+
+
+PROGRAM = """
+import runpy, sys
+from pathlib import Path
+del sys.argv[0]
+if sys.argv[0] == "-m":
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+else:
+    sys.path.insert(0, str(Path(sys.argv[0]).parent))
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 class Kernel:
     """A notebook's kernel as `python -m ipykernel_launcher` would start it, without the seconds of its imports.
 
