@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from pusa_lab import analytic, guidance, losses, pixels, samplers, schedules, solvers, tasks, timesteps, types
     from pusa_lab.extend import Extended, extend_to
     from pusa_lab.generate import Result, Run, generate, prepare
+    from pusa_lab.model_checks import check_model
     from pusa_lab.models import load
+    from pusa_lab.sweeps import compare, sweep
 
 __version__ = "0.1.0"
 
@@ -20,13 +22,29 @@ _HOME = {
     "Extended": "extend",
     "Result": "generate",
     "Run": "generate",
+    "check_model": "model_checks",
+    "compare": "sweeps",
     "extend_to": "extend",
     "generate": "generate",
     "load": "models",
     "prepare": "generate",
+    "sweep": "sweeps",
 }
 """Name -> module that has it."""
-_OPTIONAL = ("data", "media", "metrics", "models", "notebook", "planning", "studio", "training", "viz", "wan")
+_OPTIONAL = (
+    "data",
+    "media",
+    "metrics",
+    "models",
+    "notebook",
+    "planning",
+    "studio",
+    "sweeps",
+    "training",
+    "viz",
+    "vta",
+    "wan",
+)
 """Modules that may need more than torch."""
 
 __all__ = [
@@ -34,6 +52,8 @@ __all__ = [
     "Result",
     "Run",
     "analytic",
+    "check_model",
+    "compare",
     "extend_to",
     "generate",
     "guidance",
@@ -44,6 +64,7 @@ __all__ = [
     "samplers",
     "schedules",
     "solvers",
+    "sweep",
     "tasks",
     "timesteps",
     "types",

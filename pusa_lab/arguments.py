@@ -122,7 +122,8 @@ def _short(function: Any) -> str:
     name = function.__qualname__
     if package != "pusa_lab":
         return f"{package}.{name}"
-    return name if path[0] in ("generate", "extend", "models") else f"{path[0]}.{name}"
+    doors = ("generate", "extend", "models", "model_checks", "sweeps")
+    return name if path[0] in doors else f"{path[0]}.{name}"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ COMMANDS = {
     "data show": "pusa_lab.cli.data:show",
     "train": "pusa_lab.cli.train:train",
     "plan": "pusa_lab.cli.plan:plan",
+    "sweep": "pusa_lab.cli.sweep:sweep",
     "bench": "pusa_lab.cli.bench:bench",
     "new-notebook": "pusa_lab.cli.new_notebook:new_notebook",
     "doctor": "pusa_lab.cli.doctor:doctor",
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = line.set(shlex.join(["pusa-lab", *words]))
     name = "pusa-lab"
     try:
-        words = _with_imports(words)
+        words = with_imports(words)
         name, known = " ".join([name, *words[:1]]), commands()
         if not words or words[0] in ("-h", "--help"):
             say(*_help(known))
@@ -77,8 +78,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _with_imports(words: list[str]) -> list[str]:
-    """The words after the leading `--import FILE`s, whose files are run: what they register is known by name."""
+def with_imports(words: list[str]) -> list[str]:
+    """Run the files of the leading `--import FILE`s, so that what they register is known by name.
+
+    Args:
+        words: after `pusa-lab`.
+
+    Returns:
+        The words that are left.
+
+    Raises:
+        ValueError: a file is missing, or fails.
+    """
     while words[:1] == ["--import"]:
         path = Path(words[1]) if len(words) > 1 else None
         if path is None or path.suffix != ".py" or not path.is_file():

@@ -15,7 +15,7 @@ from pusa_lab import schedules, tasks
 from pusa_lab.types import Geometry
 
 from .basics import *  # noqa: F403
-from .basics import ROOT, clip, falling, film, folder, picture
+from .basics import ROOT, clip, falling, film, folder, new, picture
 
 # Models
 
@@ -82,6 +82,14 @@ def transformer():
 
     model = _tiny().transformer()
     return VTAWanTransformer3DModel.from_config(model.config)
+
+
+def skyreels():
+    """A SkyReels-V2 of two layers."""
+    _tiny()
+    import bring_tiny
+
+    return bring_tiny.skyreels_transformer()
 
 
 def wan_config():
@@ -304,6 +312,32 @@ def trainable():
     from pusa_lab.wan.trainable import TrainableWan
 
     return TrainableWan(transformer(), Geometry((4, 8, 8), 4, 3, (16, 16)), {"": torch.zeros(4, 16)})
+
+
+@functools.cache
+def _swept():
+    import pandas as pd
+
+    lines = [
+        {"a": a, "b": b, "prompt": p, "seed": s, "score": a + 0.1 * s, "other": float(b == "y"), "seconds": 0.1}
+        for a in (0, 1, 2)
+        for b in ("x", "y")
+        for p in ("one", "two")
+        for s in (0, 1)
+    ]
+    return pd.DataFrame(lines).assign(status="done", error="", clip=str(kept_clip()))
+
+
+@functools.cache
+def kept_clip():
+    path = new("kept").with_suffix(".npz")
+    np.savez_compressed(path, clip=np.zeros((3, 8, 8, 3), np.uint8))
+    return path
+
+
+def swept():
+    """A table of `sweep`."""
+    return _swept().copy()
 
 
 __all__ = [name for name in dir() if not name.startswith("_")]

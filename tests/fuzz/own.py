@@ -17,6 +17,13 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.analytic\.GaussianDenoiser": {"mean": ["rand(3)"], "cov": ["torch.eye(3)"]},
     r"pusa_lab\.analytic\.GaussianDenoiser\.__call__": {"x": ["randn(2, 1, 4, 3, 3)"], "tau": ["rand(2, 4)"]},
+    r"pusa_lab\.model_checks\.check_model": {
+        "model": ["Stub()", "nano()"], "clip": ["None", "film(9)"], "prompts": ["['a red circle moves right', 'a blue square moves up']"],
+        "frames": ["None", "3"], "scalar": ["None"], "strict": ["False"],
+    },
+    r"pusa_lab\.vta\.adoption\.\w+": {
+        "transformer": ["transformer()", "skyreels()"], "tau": ["[[0.5, 0.5]]", "torch.zeros(2, 3)"], "config": ["dict(skyreels().config)"],
+    },
     r"pusa_lab\.models\.ModelFamily": {
         "name": ["'mine'"], "what": ["'my own file'"], "knows": ["lambda name: False"], "load": ["lambda name: nano()"],
         "load_encoders": ["lambda name: nano()"], "names": ["lambda: []"], "train": ["None", "print"], "presets": ["lambda: []"],
@@ -33,6 +40,20 @@ OWN: dict[str, dict[str, list[str]]] = {
         "picture": ["picture()"], "matrix": ["np.array([1, 0, 0, 0, 1, 0, 0, 0, 1])"], "path": ["clip_file()"], "aspect": ["Fraction(1)", "Fraction(4, 3)"],
         "height": ["16"], "width": ["16"], "time": ["Fraction(0)"], "frame": ["shown().frame"], "size": ["(16, 16)"],
     },
+    r"pusa_lab\.viz\.sweeps\.plot_sweep": {"x": ["'a'", "'b'"], "ax": ["None"]},
+    r"pusa_lab\.(sweeps\.compare|viz\.sweeps)\.\w+": {
+        "df": ["swept()", "swept()[:9]"], "baseline": ["{'a': 0, 'b': 'x'}"], "metric": ["'score'", "None", "['score', 'other']"], "level": ["0.95", "0.5"],
+        "x": ["'seconds'"], "y": ["'score'", "'other'"], "best": ["('low', 'high')"], "points": ["[(1.0, 2.0), (0.0, 3.0)]"], "setting": ["None", "{'a': 0}"],
+        "most": ["2", "8"], "frames": ["2", "9"],
+    },
+    r"pusa_lab\.sweeps\.store\.read_kept_clip": {"path": ["kept_clip()"]},
+    r"pusa_lab\.sweeps\.expanded\.\w+": {"level": ["0.95", "0.5"], "groups": ["2", "12"], "degrees": ["1", "12"]},
+    r"pusa_lab\.sweeps\.run\.sweep": {
+        "model": ["the('pusa_lab.sweeps.expanded.t_quantile')"], "settings": ["{'level': [0.5, 0.9], 'degrees': 3}"], "prompts": ["'a'", "['a', 'b']"],
+        "seeds": ["0", "[0, 1]"], "metrics": ["()"], "truth": ["None"], "cache": ["new('swept')"], "workers": ["1"], "setup": ["None"], "progress": ["False"],
+        "keep_clips": ["False"],
+    },
+    r"pusa_lab\.data\.named\.with_files": {"value": ["picture_file()", "'a'", "[str(picture_file())]"], "read": ["print"]},
     r"pusa_lab\.files\.\w+": {
         "path": ["new('file')", "json_file()"], "folder": ["new('folder')", "folder()"], "what": ["'the file'"], "value": ["{'a': 1}", "[1.5]"],
         "fields": ["{}", "{'a': int}", "{'a': (int, str)}"], "found": ["{'a': 1}"], "sentence": ["'the manifest cannot be read'"], "name": ["'a/b'"],

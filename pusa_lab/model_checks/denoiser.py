@@ -1,0 +1,254 @@
+"""Checks of the denoiser call: shapes, every frame's timestep, the batch, and the direction of time and velocity."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pusa_lab.model_checks.codec import raised
+from pusa_lab.model_checks.report import Finding
+from pusa_lab.sentences import shown
+from pusa_lab.timesteps import interpolate
+from pusa_lab.types import Cond, Denoiser, Tau, Video
+
+TOLD = 0.4
+"""Share of the velocity's power that the best reading must explain before anything is said about its direction."""
+LEVELS = (0.6, 0.75, 0.9)
+"""Timesteps at which it is read: with much noise a model answers well on clips of any kind."""
+LOW = 0.2
+"""Where readings that explain about as much are told apart."""
+MARGIN = 0.25
+"""By which another reading must be better than the given one; with trained weights the wrong ones are far off."""
+READINGS = {
+    "": lambda ask, x, tau: ask(x, tau),
+    "the velocity points from noise to data: return its negative": lambda ask, x, tau: -ask(x, tau),
+    "the model's time runs the other way, 1 is clean: call it with 1 - tau": lambda ask, x, tau: ask(x, 1 - tau),
+    "the model's time and its velocity run the other way: call it with 1 - tau and return the negative": (
+        lambda ask, x, tau: -ask(x, 1 - tau)
+    ),
+    "the network's timesteps run to 1000: call it with 1000 * tau": lambda ask, x, tau: ask(x, 1000 * tau),
+}
+"""What may be wrong with the velocity, and what to do -> the velocity if that were so."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A model, and what it is asked."""
+
+    model: Any
+    """The `VideoModel`."""
+    x0: Video
+    """Clean latents (b, c, f, h, w)."""
+    eps: Video
+    """Noise, shaped alike."""
+    prompts: Sequence[str]
+    """One per sample."""
+    cond: Cond
+    """The prompts, encoded."""
+
+    def ask(self, x: Video, tau: Tau) -> Any:
+        """What the model returns for all prompts: its velocity, once `_velocity` has found it to be one."""
+        return self.model(x, tau, **self.cond)
+
+    @property
+    def rounding(self) -> float:
+        """Share of v by which two ways of computing it may differ: more if captions are encoded in half precision."""
+        kinds = {value.dtype for value in self.cond.values() if isinstance(value, Tensor)}
+        return 0.05 if kinds & {torch.bfloat16, torch.float16} else 1e-3
+
+    def level(self, tau: float) -> Tau:
+        """The same timestep for all frames."""
+        return torch.full((len(self.x0), self.x0.shape[2]), tau, device=self.x0.device)
+
+    def noisy(self, tau: Tau) -> Video:
+        """The latents with noise."""
+        return interpolate(self.x0, self.eps, tau)
+
+
+def check_denoiser(probe: Probe, scalar: Denoiser | None) -> Iterator[Finding]:
+    """Check the denoiser call; after an error the checks that need it are left out.
+
+    Args:
+        probe: the model and what it is asked.
+        scalar: the network with one timestep per sample, if that is to be compared.
+    """
+    found = _velocity(probe)
+    yield found
+    if found.verdict == "failed":
+        return
+    again = _deterministic(probe)
+    yield again
+    if again.verdict == "failed":
+        return
+    frames = _frames(probe)
+    yield frames
+    yield _batch(probe, equal=frames.verdict != "passed")
+    if scalar is not None:
+        yield _scalar(probe, scalar)
+    yield _direction(probe)
+
+
+def _velocity(probe: Probe) -> Finding:
+    for level in (0.5, 0.0, 1.0):
+        tau = probe.level(level)
+        try:
+            v = probe.ask(probe.noisy(tau), tau)
+        except Exception as error:
+            return raised("velocity", f"the call with x {tuple(probe.x0.shape)} and tau {tuple(tau.shape)}", error)
+        if not isinstance(v, Tensor) or v.shape != probe.x0.shape:
+            return Finding(
+                "velocity",
+                "failed",
+                f"the call returned {shown(v)} for x of shape {tuple(probe.x0.shape)}: return v like x.",
+            )
+        if not v.isfinite().all():
+            return Finding(
+                "velocity",
+                "failed",
+                f"v is not finite at tau = {level:g}: mend what divides by tau or 1 - tau, or the precision.",
+            )
+    return Finding("velocity", "passed", f"has the shape of x, {tuple(v.shape)}, and is finite from tau 0 to 1")
+
+
+def _deterministic(probe: Probe) -> Finding:
+    tau = probe.level(0.5)
+    x = probe.noisy(tau)
+    off = _off(probe.ask(x, tau), probe.ask(x, tau))
+    if off != 0:
+        return Finding(
+            "determinism",
+            "failed",
+            f"two equal calls differ by {off:.2g}: switch dropout off with eval(), and draw no noise.",
+        )
+    return Finding("determinism", "passed", "two equal calls agree bit for bit")
+
+
+def _frames(probe: Probe) -> Finding:
+    """Move the timestep of one frame after the other from 0.3 to 0.7, and see which frames change."""
+    tau = probe.level(0.3)
+    x, moved = probe.noisy(tau), []
+    still = probe.ask(x, tau)
+    for i in range(tau.shape[1]):
+        other = tau.clone()
+        other[:, i] = 0.7
+        try:
+            moved.append(probe.ask(x, other) - still)
+        except ValueError as error:
+            return Finding("timesteps", "equal only", f"takes one timestep for all frames; it said: {error}")
+        except Exception as error:
+            return raised("timesteps", "the call with another timestep for one frame", error)
+    return Finding("timesteps", *_every_frame(torch.stack(moved).float(), _size(still)))
+
+
+def _every_frame(moved: Tensor, size: float) -> tuple[Any, str]:
+    """Verdict on the changes (f, b, c, f, h, w) that each frame's timestep made."""
+    if not moved.isfinite().all():
+        return "failed", "v is not finite when frames have different timesteps: mend what divides by their difference."
+    if not size and not moved.any():
+        return "cannot be told", "v is 0 everywhere, as with a last layer that is still zero."
+    effect = moved.square().mean((1, 2, 4, 5)).sqrt()  # (moved frame, seen frame)
+    frames = range(len(effect))
+    if ignored := [i for i in frames if effect[i].max() <= 1e-6 * size]:
+        return "failed", (
+            f"{_timesteps_of(ignored)} no effect on v: pass all of tau (b, f) to the network, one timestep per frame."
+        )
+    if len(effect) > 1 and all(_off(moved[0], moved[i], size) < 1e-6 for i in frames):
+        return (
+            "failed",
+            "it does not matter which frame a timestep belongs to: give each frame its own, not their mean.",
+        )
+    place = torch.arange(len(effect), device=effect.device, dtype=effect.dtype)
+    own, turned = (float((effect * (line[:, None] - place).abs()).sum()) for line in (place, place.flip(0)))
+    if len(effect) > 2 and turned < 0.8 * own:
+        return "failed", "the first frame's timestep acts on the last frames: give tau in the order of the frames."
+    return "passed", f"each of {len(effect)} frames' timesteps changes v"
+
+
+def _timesteps_of(frames: list[int]) -> str:
+    if len(frames) == 1:
+        return f"the timestep of frame {frames[0]} has"
+    return f"the timesteps of frames {', '.join(map(str, frames[:-1]))} and {frames[-1]} have"
+
+
+def _batch(probe: Probe, equal: bool) -> Finding:
+    """Each sample alone must give what it gives among the others."""
+    b, f = len(probe.x0), probe.x0.shape[2]
+    tau = torch.linspace(0.2, 0.9, b * f, device=probe.x0.device).view(b, f)
+    tau = tau[:, :1].expand(-1, f).contiguous() if equal else tau
+    x, offs = probe.noisy(tau), []
+    together = probe.ask(x, tau)
+    for i, prompt in enumerate(probe.prompts):
+        try:
+            alone = probe.model(x[i : i + 1], tau[i : i + 1], **probe.model.encode_text([prompt]))
+            offs.append(_off(alone[0], together[i], _size(together)))
+        except Exception as error:
+            return raised("batch", "the call with one sample", error)
+    worst = max(offs)
+    if not worst <= probe.rounding:
+        return Finding(
+            "batch",
+            "failed",
+            f"a sample alone differs by {worst:.2g} of v from the same in a batch: let none see another's.",
+        )
+    return Finding("batch", "passed", f"a sample alone and in a batch differ by at most {worst:.1g} of v")
+
+
+def _scalar(probe: Probe, scalar: Denoiser) -> Finding:
+    tau = probe.level(0.6)
+    x = probe.noisy(tau)
+    try:
+        off = _off(probe.ask(x, tau), scalar(x, tau[:, 0], **probe.cond))
+    except Exception as error:
+        return raised("scalar", "scalar", error)
+    if not off <= probe.rounding:
+        return Finding(
+            "scalar",
+            "failed",
+            f"equal timesteps differ by {off:.2g} of v from the scalar call: they must give the same.",
+        )
+    return Finding("scalar", "passed", f"equal timesteps and the scalar call differ by {off:.1g} of v")
+
+
+def _direction(probe: Probe) -> Finding:
+    """See which reading of the model's output explains eps - x0 best."""
+    scores = {advice: _explained(probe, reading, LEVELS) for advice, reading in READINGS.items()}
+    close = [advice for advice, score in scores.items() if score >= max(scores.values()) - MARGIN]
+    best = "" if "" in close else max(close, key=lambda advice: _explained(probe, READINGS[advice], (LOW,)))
+    if scores[best] < TOLD:
+        return Finding(
+            "direction",
+            "cannot be told",
+            "of time and velocity: cannot be told with untrained weights, or from a clip unlike the training clips.",
+        )
+    if not best:
+        return Finding("direction", "passed", f"v explains {100 * scores['']:.0f} % of eps - x0")
+    return Finding(
+        "direction",
+        "failed",
+        f"{best}. So read, it explains {100 * scores[best]:.0f} % of eps - x0, as it is {100 * scores['']:.0f} %.",
+    )
+
+
+def _explained(probe: Probe, reading: Callable[..., Tensor], levels: Sequence[float]) -> float:
+    """Share of the power of eps - x0 that a reading explains, over some levels; -inf if it cannot be called."""
+    target, off = (probe.eps - probe.x0).float(), 0.0
+    for level in levels:
+        tau = probe.level(level)
+        try:
+            v = reading(probe.ask, probe.noisy(tau), tau)
+        except Exception:
+            return -math.inf
+        off += float((v.float() - target).square().mean() / target.square().mean()) / len(levels)
+    return 1 - off if off < math.inf else -math.inf
+
+
+def _size(v: Tensor) -> float:
+    return float(v.float().square().mean().sqrt())
+
+
+def _off(a: Tensor, b: Tensor, size: float = 0.0) -> float:
+    """Largest difference, as a share of the size of b."""
+    return float((a.float() - b.float()).abs().max()) / max(size or _size(b), 1e-12)
