@@ -1,5 +1,6 @@
 """Processes that begin at once: forked from a server that has imported what takes seconds, and nothing of the tests."""
 
+import contextlib
 import multiprocessing
 import os
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
@@ -33,23 +35,17 @@ def python(code: str, *words: object, cwd: Path | None = None, env: Mapping[str,
         return CompletedProcess(given[1], child.exitcode, *(path.read_text() for path in said))
 
 
-class Program:
+@contextlib.contextmanager
+def program(command: list[str], **_: object):
     """`python FILE words` or `python -m MODULE words` as subprocess.Popen runs it, without the seconds of its imports.
 
     It has ended when it is there, with what it wrote to stderr.
     """
-
-    def __init__(self, command: list[str], **_: object):
-        done = python(PROGRAM, *command[1:])
-        self.returncode, self.stderr = done.returncode, tempfile.TemporaryFile()
-        self.stderr.write(done.stderr.encode())
-        self.stderr.seek(0)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stderr.close()
+    done = python(PROGRAM, *command[1:])
+    with tempfile.TemporaryFile() as stderr:
+        stderr.write(done.stderr.encode())
+        stderr.seek(0)
+        yield SimpleNamespace(returncode=done.returncode, stderr=stderr)
 
 
 PROGRAM = """

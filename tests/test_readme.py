@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import matplotlib
 import pytest
-from processes import Program
+from processes import program
 
 import small_models
 from pusa_lab.cli import main
@@ -50,7 +50,7 @@ def test_pusa_lab_commands_run(line, tmp_path, monkeypatch):
         monkeypatch.setattr(training, "measure", partial(training.measure, steps=2))
     if "--small" in words:
         words += ["--set", "swept=2"]
-    forked = SimpleNamespace(Popen=Program, PIPE=subprocess.PIPE)  # tests/test_wheel.py starts one as users do
+    forked = SimpleNamespace(Popen=program, PIPE=subprocess.PIPE)  # tests/test_wheel.py starts one as users do
     monkeypatch.setattr("pusa_lab.cli.bench.subprocess", forked)
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0
