@@ -342,6 +342,8 @@ def _function(count: int, result: Any) -> Check:
         _callable(value)
         if makes_tensors and inspect.isclass(value):
             raise Unfit("a function that returns a tensor, not a class")
+        if inspect.isfunction(value) and not vars(value) and value.__code__.co_argcount >= count:
+            return value  # a plain function takes them: no need for its signature, which costs more than all the rest
         with contextlib.suppress(ValueError):  # functions written in C may have no signature
             signature = inspect.signature(value)
             try:

@@ -6,9 +6,11 @@ import shlex
 import subprocess
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib
 import pytest
+from processes import program
 
 import small_models
 from pusa_lab.cli import main
@@ -48,6 +50,8 @@ def test_pusa_lab_commands_run(line, tmp_path, monkeypatch):
         monkeypatch.setattr(training, "measure", partial(training.measure, steps=2))
     if "--small" in words:
         words += ["--set", "swept=2"]
+    forked = SimpleNamespace(Popen=program, PIPE=subprocess.PIPE)  # tests/test_wheel.py starts one as users do
+    monkeypatch.setattr("pusa_lab.cli.bench.subprocess", forked)
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0
 

@@ -1,5 +1,6 @@
 """pytest tests/test_wan_lora_scale.py: LoRAs of other programs do what they do in PEFT's model, or are refused."""
 
+import functools
 import json
 import shutil
 
@@ -102,9 +103,14 @@ def test_other_kinds_are_refused_also_in_part(kind, partial, tmp_path):
     assert not getattr(model, "peft_config", None)
 
 
+@functools.cache
+def of_rank_4():
+    return loras.renamed(loras.peft_model(), "transformer.{d}.lora_A.weight", "transformer.{d}.lora_B.weight")
+
+
 def two_places(folder, header=None, config=None, alpha=None, settings=None):
     """A file of rank 4 whose scale is stated in several places."""
-    held = loras.renamed(loras.peft_model(), "transformer.{d}.lora_A.weight", "transformer.{d}.lora_B.weight")
+    held = dict(of_rank_4())
     if alpha is not None:
         held |= {key.replace("lora_A.weight", "alpha"): torch.tensor(alpha) for key in [*held] if "lora_A" in key}
     save_file(held | (settings or {}), folder / "lora.safetensors", header)

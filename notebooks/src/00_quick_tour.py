@@ -63,7 +63,7 @@ from small_models import world
 from small_models.evaluation import evaluate, ways
 
 device = setup(seed=SEED, shapes=True)
-STEPS, CLIPS = (4, 2) if FAST else (STEPS, CLIPS)
+STEPS, CLIPS = (2, 2) if FAST else (STEPS, CLIPS)
 out = Path(OUT or tempfile.mkdtemp())
 
 # %% [markdown]
