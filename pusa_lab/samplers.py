@@ -69,10 +69,8 @@ def sample_steps(
             the solver is not valid.
     """
     if isinstance(schedule, torch.Tensor) and schedule.shape[1] != x.shape[2]:
-        raise ValueError(
-            f"schedule is a matrix of {counted(schedule.shape[1], 'column')}, but x has "
-            f"{counted(x.shape[2], 'frame')}: give a matrix with one column per frame."
-        )
+        columns, frames = counted(schedule.shape[1], "column"), counted(x.shape[2], "frame")
+        raise ValueError(f"schedule is a matrix of {columns}, but x has {frames}: give one column per frame.")
     schedule = as_schedule(as_matrix(schedule, steps, x.shape[2], shift), whole, schedule_name(schedule))
     if isinstance(solver, str):
         solver = SOLVERS.find(solver)

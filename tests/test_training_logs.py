@@ -168,7 +168,7 @@ def test_the_command_says_how_to_go_on(tmp_path, capsys):
         (["--out", "/proc/x"], "--out /proc/x cannot be written (No such file or directory): give another place."),
         (
             ["--out", "{tmp_path}", "--max-steps", "20", "--warmup", "1000000"],
-            "--warmup 1000000 is more than --max-steps 20, so the learning rate never reaches its peak: set --warmup 20",
+            "--warmup 1000000 is more than --max-steps 20, so the learning rate never reaches its peak: set --warmup",
         ),
     ],
 )

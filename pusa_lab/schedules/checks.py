@@ -20,21 +20,19 @@ MOST_CELLS = 2**26
 
 
 @checked
-def check_size(rows: int, frames: int) -> None:
+def check_size(rows: int, frames: int, cure: str = "fewer steps or frames, or a smaller lag") -> None:
     """Refuse a schedule that is too large.
 
     Args:
         rows: number of rows.
         frames: number of frames.
+        cure: what to give instead, for the sentence.
 
     Raises:
         ValueError: rows * frames is above 2^26.
     """
     if rows * frames > MOST_CELLS:
-        raise ValueError(
-            f"{rows:,} rows of {frames:,} frames: a schedule has at most {MOST_CELLS:,} numbers, give fewer steps or "
-            f"frames, or a smaller lag."
-        )
+        raise ValueError(f"{rows:,} x {frames:,} levels, but a schedule has at most {MOST_CELLS:,}: give {cure}.")
 
 
 @checked
@@ -124,8 +122,7 @@ def marks(schedule: Schedule, whole: bool = True) -> dict[str, Bool[torch.Tensor
         What is wrong -> mask (rows, f) of the cells where it is wrong.
     """
     schedule = snapped(schedule)
-    rise = torch.zeros_like(schedule, dtype=torch.bool)
-    rise[1:] = schedule[1:] > schedule[:-1]
+    rise = schedule > torch.cat([schedule[:1], schedule[:-1]])
     unfinished = torch.zeros_like(rise)
     unfinished[-1:] = (schedule[-1:] != 0) & whole
     return {

@@ -143,7 +143,4 @@ def _unipc(t: Tau, h: Tau, before: Tau) -> list[Tau]:
     older = (b1 - b2) / (1 + before / h)
     first = before.isinf()
     scale = (t - 1) * e
-    return [
-        scale * torch.where(first, 0.5, b1 - older),
-        scale * torch.where(first, 0, (older - 0.5) * h / before),
-    ]
+    return [scale * torch.where(first, 0.5, b1 - older), scale * torch.where(first, 0, (older - 0.5) * h / before)]

@@ -343,8 +343,8 @@ def _trainer(
         callbacks.append(kept)  # after the average, which is put in order first
     loggers = []
     if logs:
-        run_number = len(list(Path(logs).glob("run-*")))  # the curves of the run that is resumed are kept
-        where = {"save_dir": logs, "name": "", "version": f"run-{run_number}"}
+        # The curves of the run that is resumed are kept.
+        where = {"save_dir": logs, "name": "", "version": f"run-{len(list(Path(logs).glob('run-*')))}"}
         loggers = [CSVLogger(**where), TensorBoardLogger(**where)]
     return L.Trainer(
         accelerator=accelerator,
