@@ -69,6 +69,27 @@ def test_turned_and_mirrored_clips_are_held_as_ffmpeg_holds_them(tmp_path, suffi
     assert np.abs(got.astype(int) - clips.shown(path, size)).max() <= 4
 
 
+@pytest.mark.parametrize("kind", clips.SEE_THROUGH)
+def test_transparency_lies_on_white_as_in_pictures(tmp_path, kind):
+    """The left half is red that half of the light passes; the right half is not there at all, whatever its colour."""
+    got = both(clips.see_through(tmp_path, kind), 4, SIZE).astype(int)
+    assert np.abs(got[:, 8:40, 4:28] - [255, 127, 127]).max() <= 3
+    assert np.abs(got[:, 8:40, 36:60] - 255).max() <= 3
+
+
+def test_palettes_of_clips_and_gif_lie_on_white(tmp_path):
+    for path in (clips.with_hole(tmp_path / "a.mov"), clips.with_hole(tmp_path / "a.gif")):
+        got = read_clip(path)[-1]
+        assert got[4, 4].tolist() == [255, 255, 255]
+        assert got[20, 20].tolist() == [200, 0, 0]
+
+
+def test_transparency_that_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
+    path = clips.see_through(tmp_path, "VP9")
+    monkeypatch.setattr("pusa_lab.data.damage._eight_bits", lambda context: False)
+    refused("a.webm has transparency that cannot be read: convert it to a video without", read_clip, path)
+
+
 def test_a_slant_is_refused(tmp_path):
     path = clips.turned(tmp_path / "a.mp4", clips.busy(3, (32, 48)), "-display_rotation", 30)
     refused("a.mp4 is rotated by an angle that is not a multiple of 90 degrees: rotate", read_clip, path)

@@ -11,6 +11,7 @@ import numpy as np
 
 from pusa_lab.arguments import checked
 from pusa_lab.data.damage import LOST, checked_frames, opened
+from pusa_lab.data.pictures import on_white
 
 MOST_PIXELS = 2**26
 """Most pixels of a frame, twice those of 8K."""
@@ -41,10 +42,17 @@ class Shown:
     """Display matrix, nine numbers; None shows the picture as it is."""
 
     def picture(self) -> np.ndarray:
-        """The frame as upright RGB uint8 (h, w, 3); ffmpeg converts the colours as the file specifies."""
+        """The frame as upright RGB uint8 (h, w, 3), on white; ffmpeg converts the colours as the file specifies."""
         h, w = self.size
-        picture = self.frame.to_ndarray(format="rgb24", width=w, height=h)
+        kind = "rgba" if _see_through(self.frame) else "rgb24"
+        picture = self.frame.to_ndarray(format=kind, width=w, height=h)
+        picture = on_white(picture) if kind == "rgba" else picture
         return picture if self.matrix is None else turned(picture, self.matrix)
+
+
+def _see_through(frame: "VideoFrame") -> bool:
+    """Whether the frame's pixel format has transparency, in a channel or in its palette."""
+    return frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
 
 
 @checked

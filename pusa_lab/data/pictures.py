@@ -78,7 +78,7 @@ def _rgb(image: Image.Image, path: Path) -> np.ndarray:
             out[top : top + rows] = np.round(grey)[..., None]
         elif hole is None and image.has_transparency_data:
             strip.info = image.info
-            out[top : top + rows] = _on_white(strip)
+            out[top : top + rows] = on_white(np.asarray(strip.convert("LA" if strip.mode == "La" else "RGBA").convert("RGBA")))
         else:
             out[top : top + rows] = np.asarray(strip.convert("RGB"))
     if hole is not None:
@@ -107,12 +107,26 @@ def _values(image: Image.Image, tags: Mapping[int, Any]) -> np.ndarray:
     return values.view(np.uint32) if unsigned else values
 
 
-def _on_white(image: Image.Image) -> np.ndarray:
-    rgba = np.asarray(image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA"))
+@checked
+def on_white(rgba: np.ndarray) -> np.ndarray:
+    """Blend a picture with white by its transparency: a c + (1 - a) 255.
+
+    Args:
+        rgba: (h, w, 4) uint8, colours and alpha.
+
+    Returns:
+        (h, w, 3) uint8.
+
+    Raises:
+        ValueError: the picture has another shape or type.
+    """
+    if rgba.ndim != 3 or rgba.shape[-1] != 4 or rgba.dtype != np.uint8 or 0 in rgba.shape:
+        raise ValueError(f"rgba has shape {rgba.shape} and type {rgba.dtype}: give (h, w, 4) uint8.")
     alpha = rgba[..., 3:]
     if alpha.min() == 255:
         return rgba[..., :3]
-    return (rgba[..., :3] * alpha.astype(np.uint16) + 255 * (255 - alpha.astype(np.uint16)) + 127) // 255
+    weight = alpha.astype(np.uint16)
+    return ((rgba[..., :3] * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
 
 
 def _range(image: Image.Image, tags: Mapping[int, Any]) -> tuple[float, float]:
