@@ -189,7 +189,7 @@ def _decoder(
             reason = f" ({wrong[0].strip()})" if wrong else ""
             raise ValueError(f"{DAMAGED}, a frame in it cannot be decoded{reason}: restore the file.")
         if any(frame.pts is None or not frame.time_base for frame in frames):
-            raise ValueError(f"{DAMAGED}, a frame in it has no time: restore the file.")
+            raise ValueError("has a frame without a time, as in a bare stream of H.264 or HEVC: convert it to MP4.")
         return frames
 
     return decode

@@ -98,7 +98,9 @@ def decoded(path: Path) -> Iterator[Shown]:
                 raise ValueError(LOST)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
-        raise ValueError(f"{path} cannot be read as a video ({reason}): restore the file.") from error
+        raise ValueError(
+            f"{path} cannot be read as a video ({reason}): restore the file, or convert it to MP4 if it is sound."
+        ) from error
     except ValueError as error:
         raise ValueError(f"{path} {error}") from error
 

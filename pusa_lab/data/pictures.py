@@ -78,7 +78,9 @@ def _rgb(image: Image.Image, path: Path) -> np.ndarray:
             out[top : top + rows] = np.round(grey)[..., None]
         elif hole is None and image.has_transparency_data:
             strip.info = image.info
-            out[top : top + rows] = on_white(np.asarray(strip.convert("LA" if strip.mode == "La" else "RGBA").convert("RGBA")))
+            out[top : top + rows] = on_white(
+                np.asarray(strip.convert("LA" if strip.mode == "La" else "RGBA").convert("RGBA"))
+            )
         else:
             out[top : top + rows] = np.asarray(strip.convert("RGB"))
     if hole is not None:

@@ -247,15 +247,9 @@ def _check_codec(config: dict[str, Any], file: Path) -> None:
             )
         if value is not None and name == "latents_std" and min(value) < 1e-6:
             raise ValueError(f"{file} gives {name} as {value!r:.60}, but latents are divided by it: restore it.")
-    if "dim_mult" in config and not _whole(config["dim_mult"]):
-        raise ValueError(
-            f"{file} gives dim_mult as {config['dim_mult']!r:.60}, not as positive whole numbers: restore it."
-        )
-
-
-def _whole(values: Any) -> bool:
-    """Whether this is a list of at least one positive whole number."""
-    return isinstance(values, list) and bool(values) and all(type(n) is int and n > 0 for n in values)
+    several = config.get("dim_mult", [1])
+    if not isinstance(several, list) or not several or not all(type(n) is int and n > 0 for n in several):
+        raise ValueError(f"{file} gives dim_mult as {several!r:.60}, not as positive whole numbers: restore it.")
 
 
 def _finite(number: Any) -> bool:
