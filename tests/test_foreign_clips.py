@@ -172,7 +172,14 @@ def test_playlists_and_pictures_are_no_clips(tmp_path):
     (tmp_path / "concat.mp4").write_text(f"ffconcat version 1.0\nfile {inside.name}\n")
     media.write_picture(tmp_path / "a.png", clips.busy(1, SIZE)[0])
     for name in ("list.mp4", "concat.mp4", "a.png"):
-        refused(f"{name} cannot be read as a video", read_clip, tmp_path / name)
+        refused(f"{name} cannot be read as a video .*or convert it to MP4", read_clip, tmp_path / name)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".h264", "libx264"), (".hevc", "libx265")])
+def test_a_bare_stream_is_not_called_damaged(tmp_path, suffix, codec):
+    plain = clips.write(tmp_path / "a.mp4", clips.busy(3, SIZE), codec)
+    clips.ffmpeg("-i", plain, "-c", "copy", path := tmp_path / f"a{suffix}")
+    refused(rf"a{suffix} (has a frame without a time|states no size).* bare stream of .*: convert", read_clip, path)
 
 
 def test_a_frame_too_large_is_refused_before_it_is_decoded(tmp_path, monkeypatch):

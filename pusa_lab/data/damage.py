@@ -9,7 +9,9 @@ are left over show the same.
 
 Not all damage can be detected: a run of changed bytes within a frame of HEVC, VP8, VP9 (more than 8 bits in
 particular), ProRes, Motion JPEG and, rarely, H.264 may decode to another valid picture, and such files have no checksum
-that would show it. The same is true of changed times in the tables of an MP4.
+that would show it. In HEVC the last row of blocks of a picture is hardly protected, so of small clips, which have one or
+two rows, one damaged copy in six may be read. The same is true of changed times and sizes in the tables of an MP4, and
+of the alpha plane of VP8 and VP9.
 """
 
 import contextlib

@@ -11,7 +11,7 @@ import numpy as np
 
 from pusa_lab.arguments import checked
 from pusa_lab.data.damage import LOST, checked_frames, opened
-from pusa_lab.data.pictures import on_white
+from pusa_lab.pixels import on_white
 
 MOST_PIXELS = 2**26
 """Most pixels of a frame, twice those of 8K."""
@@ -177,6 +177,8 @@ def _stream(container: "InputContainer") -> "VideoStream":
     best = container.streams.best("video")
     found = best if best in streams else streams[0]
     if found.codec_context is not None:
+        if not found.codec_context.height:
+            raise ValueError("states no size of its frames, as a bare stream of HEVC does: convert it to MP4.")
         square_pixels(found.codec_context.height, found.codec_context.width, Fraction(1))
     else:
         raise ValueError("is in a codec that PyAV does not know: convert it to MP4.")
