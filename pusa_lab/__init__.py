@@ -11,42 +11,71 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pusa_lab import analytic, guidance, losses, pixels, samplers, schedules, solvers, tasks, timesteps, types
     from pusa_lab.extend import Extended, extend_to
-    from pusa_lab.generate import Result, Run, generate, prepare
+    from pusa_lab.generate import generate, prepare
     from pusa_lab.model_checks import check_model
     from pusa_lab.models import load
+    from pusa_lab.requests import Request
+    from pusa_lab.results import load_result, rerun
+    from pusa_lab.runs import Result, Run, decode
+    from pusa_lab.sweeps import compare, sweep
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Extended": "extend",
-    "Result": "generate",
-    "Run": "generate",
+    "Request": "requests",
+    "Result": "runs",
+    "Run": "runs",
     "check_model": "model_checks",
+    "compare": "sweeps",
+    "decode": "runs",
     "extend_to": "extend",
     "generate": "generate",
     "load": "models",
+    "load_result": "results",
     "prepare": "generate",
+    "rerun": "results",
+    "sweep": "sweeps",
 }
 """Name -> module that has it."""
-_OPTIONAL = ("data", "media", "metrics", "models", "notebook", "planning", "studio", "training", "viz", "vta", "wan")
+_OPTIONAL = (
+    "data",
+    "media",
+    "metrics",
+    "models",
+    "notebook",
+    "planning",
+    "studio",
+    "sweeps",
+    "training",
+    "viz",
+    "vta",
+    "wan",
+)
 """Modules that may need more than torch."""
 
 __all__ = [
     "Extended",
+    "Request",
     "Result",
     "Run",
     "analytic",
     "check_model",
+    "compare",
+    "decode",
     "extend_to",
     "generate",
     "guidance",
     "load",
+    "load_result",
     "losses",
     "pixels",
     "prepare",
+    "rerun",
     "samplers",
     "schedules",
     "solvers",
+    "sweep",
     "tasks",
     "timesteps",
     "types",

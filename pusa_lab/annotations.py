@@ -358,7 +358,7 @@ def _instance(kind: type) -> Check:
     protocol = getattr(kind, "_is_protocol", False)
     if protocol and not getattr(kind, "_is_runtime_protocol", False):
         return _callable if "__call__" in vars(kind) else lambda value: value
-    example = EXAMPLES.get(kind.__name__, "")
+    article, example = "an" if kind.__name__[0] in "AEIOU" else "a", EXAMPLES.get(kind.__name__, "")
 
     def check(value: Any) -> Any:
         try:
@@ -366,7 +366,7 @@ def _instance(kind: type) -> Check:
         except Exception:  # reading the members of a protocol may run any code of the object
             fits = False
         if not fits:
-            raise Unfit(f"a {kind.__name__}{example and ', such as '}{example}")
+            raise Unfit(f"{article} {kind.__name__}{example and ', such as '}{example}")
         return value
 
     return check

@@ -28,7 +28,7 @@ from pusa_lab.annotations import (
     nothing,
     one_of,
 )
-from pusa_lab.sentences import in_one_line, listed, shown
+from pusa_lab.sentences import in_one_line, listed, misfit_call, shown
 
 __all__ = [
     "ArgumentError",
@@ -122,7 +122,8 @@ def _short(function: Any) -> str:
     name = function.__qualname__
     if package != "pusa_lab":
         return f"{package}.{name}"
-    return name if path[0] in ("generate", "extend", "models", "model_checks") else f"{path[0]}.{name}"
+    doors = ("generate", "extend", "models", "model_checks", "sweeps", "results")
+    return name if path[0] in doors else f"{path[0]}.{name}"
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def _wrapper(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             checks.append(_checks(function))
         known = checks[0]
         with calling(name):
-            # Python itself refuses calls that do not match the signature, and its error names the function
+            # calls that do not match the signature are refused below, when Python has refused them
             given = dict(zip(known.positional, args, strict=False))
             if (known.several or len(args) <= len(known.positional)) and given.keys().isdisjoint(kwargs):
                 rest = args[len(given) :]
@@ -204,7 +205,13 @@ def _wrapper(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                     movable = builds and hasattr(args[0], "to")
                     _same_sizes({**dict(zip(given, args, strict=True)), **kwargs}, known.arrays, movable)
                 args += rest
-            result = function(*args, **kwargs)
+            try:
+                result = function(*args, **kwargs)
+            except TypeError as error:
+                trace = error.__traceback__
+                if trace is None or trace.tb_next is not None or not (fault := misfit_call(function, args, kwargs)):
+                    raise
+                raise ArgumentError(fault) from None
         if steps and isinstance(result, contextlib.AbstractContextManager) and hasattr(result, "gen"):
             result.gen = _stepped(result.gen, name)
         return _stepped(result, name) if inspect.isgenerator(result) else result

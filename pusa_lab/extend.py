@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from pusa_lab.arguments import checked
-from pusa_lab.generate import Result, generate
+from pusa_lab.generate import generate
 from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
+from pusa_lab.runs import Result
 from pusa_lab.schedules import noise_levels
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST, Known, Task
@@ -17,6 +18,11 @@ from pusa_lab.types import Geometry, Levels, VideoModel
 
 MOST_WINDOWS = 10_000
 """Most windows of one call; asking for more is taken for a mistake."""
+NOT_HERE = (
+    *("output", "generator", "num_videos_per_prompt", "height", "width"),
+    *("prompt_embeds", "negative_prompt_embeds"),
+)
+"""Options of `generate` that have no meaning for several windows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +70,13 @@ def extend_to(
         mode: one of `tasks.MODES`.
         frames: latent frames of a window; None is the model's own number.
         seed: sample i of window w starts from the noise of seed + w * samples + i.
-        **options: as `generate`: schedule, steps, shift, guidance, negative, solver.
+        **options: as `generate`: schedule, steps, shift, guidance, negative, solver, callback, progress.
 
     Raises:
         ValueError: with one sentence on what was received and what to do.
     """
+    if other := [name for name in NOT_HERE if name in options]:
+        raise ValueError(f"{other[0]} is not for videos of several windows: leave it out.")
     frames = model.geometry.frames if frames is None else frames
     if frames > MOST:
         raise ValueError(f"frames={frames}: give at most {MOST:,} latent frames per window.")

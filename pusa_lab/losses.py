@@ -79,8 +79,12 @@ def uniform(tau: Tau) -> Tau:
     Args:
         tau: timesteps (b, f) in [0, 1].
 
+    Raises:
+        ValueError: a timestep is outside [0, 1] (checked on the CPU only).
+
     Source: Eq. 11, arXiv 2507.16116.
     """
+    check_levels(tau)
     return torch.ones_like(tau)
 
 
@@ -97,8 +101,12 @@ def bell(tau: Tau) -> Tau:
     Args:
         tau: timesteps (b, f) in [0, 1].
 
+    Raises:
+        ValueError: a timestep is outside [0, 1] (checked on the CPU only).
+
     Source: the official repository Yaofang-Liu/Pusa-VidGen.
     """
+    check_levels(tau)
     floor = math.exp(-0.5)
     z = math.sqrt(math.pi / 2) * math.erf(math.sqrt(0.5)) - floor
     return (torch.exp(-2 * (tau - 0.5).square()) - floor) / z
@@ -141,13 +149,14 @@ def fused_min_snr(tau: Tau, gamma: float | int = 5.0, decay: float | int = 0.9) 
         decay: g in [0, 1), how much earlier frames count; .96 in the code of Diffusion Forcing, .9 in that of DFoT.
 
     Raises:
-        ValueError: gamma or decay is out of range.
+        ValueError: gamma or decay is out of range, or a timestep is outside [0, 1] (checked on the CPU only).
 
     Source: arXiv 2407.01392; its factor 1 / (SNR + 1), which holds for variance-preserving noise, in flow form.
     """
     _check_gamma(gamma)
     if not 0 <= decay < 1:
         raise ValueError(f"decay={decay}: give a number in [0, 1), where 0 ignores earlier frames.")
+    check_levels(tau)
     ratio = ((1 - tau) / tau).square() / gamma  # infinite for a clean frame, whose weight then is 0
     own, past = ratio.clamp(max=1), torch.zeros_like(tau)
     for i in range(1, tau.shape[1]):

@@ -96,7 +96,8 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         path: of the video.
 
     Returns:
-        For a video of `pusa-lab generate`: prompt, seed, task, command, options, schedule (rows of levels), versions.
+        For a video of `pusa-lab generate`: prompt, seed, task, command, options, schedule (rows of levels), versions,
+        and request, the whole of `pusa_lab.Request`.
 
     Raises:
         ValueError: no such file, not a video, or one without such metadata.

@@ -4,15 +4,18 @@ A family of models is one `ModelFamily`. A package offers its own through an ent
 `pusa_lab.models`, or at run time with `register_family`; nothing else has to be changed.
 """
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
 from pusa_lab.arguments import ArgumentError, checked
+from pusa_lab.files import sampled_digest
 from pusa_lab.registry import Registry
 from pusa_lab.types import VideoModel
 
@@ -41,6 +44,25 @@ class ModelFamily:
     such models are trained by recipes alone, from a cache."""
     presets: Callable[[], Sequence[str]] = tuple
     """What `train` takes as --model."""
+    digest: Callable[[str], str] | None = None
+    """(name) -> digest of a model's files, found in seconds at most; None if there is none."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a model was loaded from."""
+
+    name: str
+    """As `load` was given it: a name, a file or a folder."""
+    digest: str
+    """Of its files; "unknown" if its family gives none."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What else `load` was given, but for the device."""
+    loras: dict[str, str] = field(default_factory=dict)
+    """LoRA file -> its digest."""
+
+
+_ORIGINS: WeakKeyDictionary[Any, Origin] = WeakKeyDictionary()
 
 
 FAMILIES: Registry[ModelFamily] = Registry("model family", "pusa_lab.models", {}, ModelFamily)
@@ -122,7 +144,31 @@ def load(
     given = {"lora": lora, "strength": strength, "device": device, **options}
     given = {key: value for key, value in given.items() if value is not None}
     check_options(family.load, given, f"loading {str(name)!r:.100}")
-    return family.load(str(name), **given)
+    model = family.load(str(name), **given)
+    with contextlib.suppress(TypeError):  # a class may forbid references
+        _ORIGINS[model] = _origin(family, str(name), given)
+    return model
+
+
+@checked
+def origin_of(model: VideoModel) -> Origin | None:
+    """What a model was loaded from; None if `load` did not make it.
+
+    Args:
+        model: any.
+    """
+    try:
+        return _ORIGINS.get(model)
+    except TypeError:
+        return None
+
+
+def _origin(family: ModelFamily, name: str, given: dict[str, Any]) -> Origin:
+    digest = family.digest(name) if family.digest else "unknown"
+    found = [given[key] for key in ("lora", "lora_low") if key in given]
+    files = [str(one) for value in found for one in ([value] if isinstance(value, str | Path) else value)]
+    options = {key: value for key, value in given.items() if key != "device"}
+    return Origin(name, digest, options, {file: sampled_digest(file) for file in files if Path(file).is_file()})
 
 
 @checked

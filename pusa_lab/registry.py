@@ -241,6 +241,8 @@ def written_calls(text: str, registry: Registry[Callable[..., Any]]) -> list[tup
             raise SyntaxError(text)
         return [_call(part, registry) for part in _joined(ast.parse(text.strip(), mode="eval").body)]
     except (SyntaxError, RecursionError, MemoryError):
+        if text.strip().startswith("|") or text.strip().endswith("|"):
+            raise ArgumentError(f"a {registry.kind} is missing beside a |: give one, or leave out the |.") from None
         raise ValueError(f"{text!r:.80} is not a name with settings, such as name(setting=1).") from None
 
 
@@ -253,10 +255,12 @@ def _call(tree: ast.expr, registry: Registry[Callable[..., Any]]) -> tuple[str, 
     call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
     name = call.func.id if isinstance(call.func, ast.Name) else ""
     names = [str(keyword.arg or "") for keyword in call.keywords]
-    if not name or "" in names or len(set(names)) < len(names):
+    if not name or "" in names:
         raise SyntaxError(name)
     function, (places, named) = registry.find(name), registry._arguments()
     what = f"the {registry.kind} {name}"
+    if twice := [key for key in names if names.count(key) > 1]:
+        raise ArgumentError(f"{what} is given {twice[0]} more than once: give it once.")
     if call.args:
         takes = [key for key in _settings_of(function, len(places))[0] if key not in named]
         written = f"{ast.unparse(call.args[0]):.40}"

@@ -12,6 +12,7 @@ import torch
 
 from pusa_lab.arguments import called, checked, name_of_first_nan, recording, shown
 from pusa_lab.schedules import AnySchedule, as_matrix, as_schedule, schedule_name
+from pusa_lab.sentences import counted
 from pusa_lab.solvers import SOLVERS, Solver, StatefulSolver, Step, euler, euler_step, heun
 from pusa_lab.timesteps import velocity_of, x0_from_v
 from pusa_lab.types import Denoiser, Schedule, Tau, Video
@@ -67,6 +68,11 @@ def sample_steps(
         ValueError: x or a velocity is not finite, the schedule has another number of frames than x, or the schedule or
             the solver is not valid.
     """
+    if isinstance(schedule, torch.Tensor) and schedule.shape[1] != x.shape[2]:
+        raise ValueError(
+            f"schedule is a matrix of {counted(schedule.shape[1], 'column')}, but x has "
+            f"{counted(x.shape[2], 'frame')}: give a matrix with one column per frame."
+        )
     schedule = as_schedule(as_matrix(schedule, steps, x.shape[2], shift), whole, schedule_name(schedule))
     if isinstance(solver, str):
         solver = SOLVERS.find(solver)

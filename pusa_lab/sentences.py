@@ -1,6 +1,7 @@
 """How values and file names are shown in error sentences: short, and on one line."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,36 @@ def listed(faults: Sequence[str]) -> str:
         faults: one phrase each.
     """
     return "; ".join(faults[:5]) + (f" (and {len(faults) - 5:,} more)" if len(faults) > 5 else "")
+
+
+def misfit_call(function: Callable[..., Any], args: Sequence[Any], keywords: Mapping[str, Any]) -> str:
+    """The sentence for a call that does not match a function's signature; empty if it does.
+
+    Args:
+        function: what was called; of a method, the first argument, self, does not count.
+        args: the arguments given by position.
+        keywords: those given by name.
+    """
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*args, **keywords)
+    except TypeError:
+        known = [p for p in signature.parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    else:
+        return ""
+    own = [p.name for p in known if p.name == "self"]
+    places = [p.name for p in known if p.kind is not p.KEYWORD_ONLY]
+    names = [p.name for p in known if p.kind is not p.POSITIONAL_ONLY and p.name not in own]
+    if unknown := [name for name in keywords if name not in names]:
+        return f"there is no argument {unknown[0]}: choose from {', '.join(names)}."
+    if len(args) > len(places):
+        most, given = (len(found) - len(own) for found in (places, args))
+        return f"{counted(given, 'argument')} by position, but at most {most} can be given so: give the others by name."
+    if twice := [name for name in places[: len(args)] if name in keywords]:
+        return f"{twice[0]} is given by position and by name: give it once."
+    needed = [p.name for p in known if p.default is p.empty and p.name not in own]
+    missing = [name for name in needed if name not in keywords and name not in places[: len(args)]]
+    return f"{missing[0]} is missing: give {', '.join(needed)}."
 
 
 def in_one_line(text: str) -> str:

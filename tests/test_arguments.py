@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -306,3 +307,45 @@ def test_settings_that_a_person_binds_are_checked():
         samplers.sample(lambda x, tau: x, torch.randn(1, 1, 2, 2, 2), functools.partial(schedules.pyramid, lag="x"))
     with pytest.raises(ArgumentError, match=r"rho is 'x' .a str."):
         schedules.pyramid(4, 3, sigmas=functools.partial(schedules.sigmas.karras, rho="x"))
+
+
+@checked
+class Box:
+    """A class with a checked constructor."""
+
+    def __init__(self, side: int, *, colour: str = "red"):
+        self.side = side
+
+
+@checked
+def named(x: int, y: int, z: int = 0, *, word: str = "") -> int:
+    return x + y + z
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: named(), "x is missing: give x, y."),
+        (lambda: named(1), "y is missing: give x, y."),
+        (lambda: named(y=1), "x is missing: give x, y."),
+        (lambda: named(1, 2, 3, 4), "4 arguments by position, but at most 3 can be given so: give the others by name."),
+        (lambda: named(1, 2, foo=1), "there is no argument foo: choose from x, y, z, word."),
+        (lambda: named(1, 2, x=1), "x is given by position and by name: give it once."),
+        (lambda: Box(), "side is missing: give side."),
+        (lambda: Box(1, "red"), "2 arguments by position, but at most 1 can be given so: give the others by name."),
+        (lambda: Box(1, color="red"), "there is no argument color: choose from side, colour."),
+    ],
+)
+def test_calls_that_do_not_match_the_signature_are_one_sentence(call, says):
+    with pytest.raises(ArgumentError, match=rf"^test_arguments.(named|Box): {re.escape(says)}$"):
+        call()
+
+
+def test_type_errors_from_inside_a_function_stay_as_they_are():
+    @checked
+    def inside(x: int) -> int:
+        return len(x)
+
+    with pytest.raises(TypeError, match=r"^object of type 'int' has no len") as error:
+        inside(3)
+    assert not isinstance(error.value, ArgumentError)

@@ -8,7 +8,7 @@ import pytest
 import small_models
 from pusa_lab.training import TrainConfig
 from small_models.evaluation import evaluate
-from small_models.evaluation.goals import BEATEN, compare
+from small_models.evaluation.goals import BEATEN, compare_with_goals
 from small_models.files import read_weights
 from small_models.models.zoo import CHECKPOINTS
 from small_models.training.recipes import RECIPES
@@ -26,14 +26,14 @@ def scores(one=0.95, whole=0.95, gain=1.0):
 
 
 def test_goals_that_are_met_miss_nothing():
-    found = compare(scores(), "toy")
+    found = compare_with_goals(scores(), "toy")
     assert len(found) == 2 * 2 * 2 + 2
     assert all(goal["missed_by"] == 0 for goal in found.values())
     assert found["2_objects direction_right_whole_caption"] == {"value": 0.95, "goal": 0.8, "missed_by": 0.0}
 
 
 def test_goals_that_are_missed_say_by_how_much():
-    found = compare(scores(one=0.85, whole=0.7, gain=0.25), "toy")
+    found = compare_with_goals(scores(one=0.85, whole=0.7, gain=0.25), "toy")
     assert found["1_objects colour_and_shape_right"]["missed_by"] == pytest.approx(0.05)
     assert found["1_objects direction_right"]["missed_by"] == 0
     assert found["2_objects direction_right_whole_caption"]["missed_by"] == pytest.approx(0.1)
@@ -45,7 +45,7 @@ def test_goals_that_are_missed_say_by_how_much():
 def test_goals_on_the_cards_are_those_of_their_numbers(stage):
     name = f"mini-{stage}"
     card = small_models.card(name)
-    assert card["metrics"]["goals"] == compare(card["metrics"], name)
+    assert card["metrics"]["goals"] == compare_with_goals(card["metrics"], name)
     assert len(card["metrics"]["goals"]) == (10 if stage == "vta" else 8)
     missed = [goal for goal, found in card["metrics"]["goals"].items() if found["missed_by"] > 0]
     assert not missed or card.get("tried")

@@ -15,7 +15,7 @@ from pusa_lab.pixels import to_uint8
 from pusa_lab.types import VideoModel
 from small_models import world
 from small_models.evaluation import evaluate, ways
-from small_models.evaluation.goals import compare
+from small_models.evaluation.goals import compare_with_goals
 from small_models.files import KEY
 from small_models.models.zoo import CHECKPOINTS
 
@@ -290,8 +290,11 @@ def test_scores_of_other_clips_are_refused(nano_vta):
             "of shape .2, 8, 16, 16, 3.",
         ),
         (lambda: evaluate.collect(lambda p, truth, s: truth / 255, nano_vta, 2), "make returned .*, uint8"),
-        (lambda: compare({"nano-vta": {"gain_over": {}}}, "nano-vta"), "'nano-vta' of metrics has no 'text_to_video'"),
-        (lambda: compare({}, "nano-vta"), "metrics has no 'nano-vta'"),
+        (
+            lambda: compare_with_goals({"nano-vta": {"gain_over": {}}}, "nano-vta"),
+            "'nano-vta' of metrics has no 'text_to_video'",
+        ),
+        (lambda: compare_with_goals({}, "nano-vta"), "metrics has no 'nano-vta'"),
     ):
         with pytest.raises(ValueError, match=says):
             call()

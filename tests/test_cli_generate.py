@@ -51,8 +51,7 @@ def asked(monkeypatch, nano_vta):
     def generate(model, prompt, task, **options):
         calls.append({"model": model, "prompt": prompt, "task": task, **options})
         run = pl.prepare(model, prompt, task, **options)
-        video, name = np.zeros((1, 8, 16, 16, 3), np.uint8), task.name if task else "none"
-        return pl.Result(video, run.x, run.schedule, 0.0, name, 0)
+        return run.finish(next(run.states()))
 
     monkeypatch.setattr("pusa_lab.generate", generate)
     return calls
@@ -131,7 +130,7 @@ def test_the_same_words_make_the_same_video_and_what_is_written_makes_it_again(t
     options = {"guidance": 2.0, "negative": "a blue square", "seed": about["seed"]}
     again = pl.generate(nano_vta, about["prompt"], schedule=torch.tensor(about["schedule"]), **options)
     assert torch.equal(tensors["schedule"], torch.tensor(about["schedule"]))
-    torch.testing.assert_close(again.latents[0], tensors["latents"])
+    torch.testing.assert_close(again.latents, tensors["latents"])
     with safe_open(tmp_path / "v.safetensors", "pt") as file:
         assert json.loads(file.metadata()["pusa_lab"]) == about
     assert read_clip(tmp_path / "v.mp4").shape == (8, 128, 128, 3)
@@ -139,7 +138,7 @@ def test_the_same_words_make_the_same_video_and_what_is_written_makes_it_again(t
 
 def test_latents_alone(tmp_path):
     assert main(["generate", PROMPT, *NANO, "--save", "latents", "--out", str(tmp_path / "v.safetensors")]) == 0
-    assert load_file(tmp_path / "v.safetensors")["latents"].shape == (3, 8, 16, 16)
+    assert load_file(tmp_path / "v.safetensors")["latents"].shape == (1, 3, 8, 16, 16)
     assert [path.name for path in tmp_path.iterdir()] == ["v.safetensors"]
 
 

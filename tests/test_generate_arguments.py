@@ -120,7 +120,8 @@ def test_sigmas_of_other_programs_begin_and_end_within_rounding(model):
         ({"guidance_scale": 3.0}, "use guidance"),
         ({"negative_prompt": ""}, "use negative"),
         ({"num_frames": 81}, "use frames, which counts latent frames"),
-        ({"generator": torch.Generator()}, "use seed, a whole number"),
+        ({"generator": 3}, "generator is 3 .an int.: give a Generator"),
+        ({"generator": torch.Generator(), "seed": 3}, "both seed and generator were given: give one of them"),
         ({"image": 0}, r"use task=tasks.image_to_video\(image\)"),
         ({"colour": 3}, "there is no argument 'colour': choose from task, schedule, steps, shift"),
         ({"steps": 2.0}, r"steps is 2.0 \(a float\): give a whole number"),
@@ -169,12 +170,12 @@ def test_sigmas_of_other_programs_begin_and_end_within_rounding(model):
         ),
         ({"prompt": ["a", "a"], "seed": [3, 3]}, "seed=3 was given twice for the prompt 'a': the same seed makes"),
         ({"shift": "3"}, "shift is '3'"),
-        ({"solver": None}, "solver is None"),
+        ({"solver": 5}, "solver is 5"),
         ({"solver": pl.solvers.Churn}, r"solver is the class Churn: give its settings, such as Churn\(\)"),
         ({"prompt": None}, "prompt is None: give a text"),
-        ({"prompt": [1]}, r"prompt\[0\] is 1 \(an int\)"),
+        ({"prompt": [1]}, r"prompt\[0\] is 1 \(an int\): give a text"),
         ({"prompt": b"a"}, "prompt is b'a'"),
-        ({"prompt": np.zeros(2)}, r"prompt\[0\] is 0.0 \(a float\)"),
+        ({"prompt": np.zeros(2)}, r"prompt\[0\] is 0.0 \(a float\): give a text"),
         ({"task": "image_to_video"}, "task is 'image_to_video'"),
         ({"task": tasks.image_to_video}, "give a Task"),
         ({"model": None}, "model is None: give a VideoModel"),
@@ -199,7 +200,8 @@ def test_an_error_of_the_persons_own_function_stays_as_it_is(model):
 
 
 def test_help_and_tab_completion_show_what_prepare_takes():
-    assert list(inspect.signature(pl.generate).parameters) == list(inspect.signature(pl.prepare).parameters)
+    own, prepared = (list(inspect.signature(front).parameters) for front in (pl.generate, pl.prepare))
+    assert own == [*prepared, "callback", "output", "progress"]
     assert "as `prepare`" in inspect.getdoc(pl.generate)
 
 

@@ -188,3 +188,10 @@ def test_a_denoiser_that_does_not_take_what_it_is_given_is_named():
 
     with pytest.raises(TypeError, match="unsupported operand"):
         fafm_loss(broken, x0, tau, torch.randn_like(x0))
+
+
+@pytest.mark.parametrize("name", sorted(WEIGHTS))
+@pytest.mark.parametrize("level", [2.0, -0.5, float("nan")])
+def test_no_weight_takes_what_is_not_a_timestep(name, level):
+    with pytest.raises(ValueError, match=rf"losses.{name}: tau has values from .*: give noise levels in \[0, 1\]"):
+        WEIGHTS[name](torch.tensor([[0.5, level]]))

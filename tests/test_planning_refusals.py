@@ -31,6 +31,7 @@ from pusa_lab.planning.tables import MODES
         ({"num_frames": 0}, "num_frames=0: give a whole number of at least 1."),
         ({"size": (490, 832)}, "size 490 x 832: wan2.1-14b expects height and width in multiples of 16, such as"),
         ({"size": (720, 1280), "model": "wan2.2-5b"}, "multiples of 32, such as 704 x 1280."),
+        ({"size": "490x832"}, "size 490 x 832: wan2.1-14b expects height and width in multiples of 16, such as"),
         ({"size": (0, 832)}, "such as 16 x 832."),
         ({"steps": 0}, "steps=0: give a whole number of at least 1."),
         ({"max_steps": 0, "mode": "lora"}, "max_steps=0: give a whole number of at least 1."),
@@ -122,3 +123,7 @@ def test_products_of_8_bits_need_a_gpu_that_has_them(gpu, capsys):
     for flag in ("float8", "compiled"):
         assert main(["plan", "--mode", "full", f"--{flag}"]) == 2
         assert f"splits all weights over the GPUs, without --{flag}: leave it out." in capsys.readouterr().err
+
+
+def test_a_size_may_be_written_as_text():
+    assert plan(size="480x832") == plan(size=(480, 832)) == plan(size="480p")

@@ -50,7 +50,7 @@ def dataset(clips=6):
     return InMemoryDataset(torch.randn(clips, 2, 3, 2, 2, generator=g), ["a"] * clips, 2, 0)
 
 
-def trained(folder, config=CONFIG, resume=None, data=None, about=None, until=None):
+def trained(folder, config=CONFIG, resume=None, data=None, about=None, until=None, report=None):
     """The weights that a run ends with; each begins elsewhere, as that must not matter to one that is resumed."""
     torch.manual_seed(1 if resume else 0)
     model = Tiny()
@@ -58,7 +58,7 @@ def trained(folder, config=CONFIG, resume=None, data=None, about=None, until=Non
         torch.manual_seed(3)
         model = Tiny()
         add_lora(model, config.lora_rank)
-    module = VTAModule(model, config)
+    module = VTAModule(model, config, report)
     module.about = about or {}
     if until:
         module.on_train_batch_end = lambda *_: setattr(module.trainer, "should_stop", module.global_step >= until)

@@ -181,7 +181,7 @@ def test_bfloat16_latents_stay_bfloat16():
     [
         (
             {"schedule": schedules.synchronous(4, F + 1)},
-            "frames=5 with a matrix of 5 rows and 6 columns: make the matrix with frames=5",
+            "schedule is a matrix of 6 columns, but x has 5 frames: give a matrix with one",
         ),
         ({"schedule": schedules.synchronous(4, F).flip(0)}, "rises above the row before"),
         ({"schedule": schedules.synchronous(4, F)[:-1]}, "should be 0"),
@@ -197,6 +197,12 @@ def test_bad_input_is_refused_before_the_first_call(change, says, as_user):
 
     with pytest.raises(ValueError, match=says):
         sample_steps(never, **{"x": x_start(), "schedule": schedules.synchronous(4, F), **change})
+
+
+def test_a_schedule_for_another_number_of_frames_is_refused(as_user):
+    says = r"^samplers.sample: schedule is a matrix of 4 columns, but x has 3 frames: give a matrix with one column"
+    with pytest.raises(ValueError, match=says):
+        sample(mixing, x_start()[:, :, :3], schedules.synchronous(3, 4))
 
 
 def test_a_denoiser_that_breaks_down_is_named_with_its_row():

@@ -193,3 +193,35 @@ def test_a_data_module_of_someone_s_own_gives_batches():
     assert torch.equal(weights(Own(taken(3))), weights(dataset()))
     with pytest.raises(ValueError, match=r"the data module gave a (list|tuple) of 2 items: give training.Batch"):
         weights(Own([(batch.x0, batch.captions) for batch in taken(3)]))
+
+
+@pytest.mark.parametrize("data", [dataset, lambda: taken(3), lambda: LatentVideoDataModule(dataset())])
+def test_batches_of_another_size_than_configured_are_refused(data):
+    says = (
+        r"fit: the first batch has 2 clips, but global_batch_size=256 on 1 process needs 256: set global_batch_size=2"
+    )
+    with pytest.raises(ValueError, match=says):
+        fit(Tiny(), data(), TrainConfig(max_steps=3, warmup=0, ema=0.0), accelerator="cpu")
+    with pytest.raises(ValueError, match=r"first batch has 2 clips, but micro_batch_size=1 .*set micro_batch_size=2"):
+        weights(iter(taken(6)), micro_batch_size=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"validate_every": 1}, r"validate_every=1, but data has no clips to validate on: give a training.Latent"),
+        ({"num_val_clips": 1}, r"num_val_clips=1 is for a latent cache, but data is .*: set num_val_clips=0"),
+        ({"warmup": 4}, r"warmup=4 is more than max_steps=3, so the learning rate never .*: set warmup=3 or less\."),
+    ],
+)
+@pytest.mark.parametrize("data", [dataset, lambda: taken(3)])
+def test_what_would_have_no_effect_in_training_is_refused(changes, says, data):
+    config = TrainConfig(**{"max_steps": 3, "global_batch_size": 2, "warmup": 1, "ema": 0.0, **changes})
+    with pytest.raises(ValueError, match=rf"^training.fit: {says}"):
+        fit(Tiny(), data(), config, accelerator="cpu")
+
+
+def test_a_report_that_would_never_be_called_is_refused():
+    config = TrainConfig(max_steps=3, global_batch_size=2, warmup=1, ema=0.0)
+    with pytest.raises(ValueError, match=r"^training.fit: report is called at validations, but validate_every=0"):
+        fit(Tiny(), LatentVideoDataModule(dataset(), dataset()), config, report=lambda *_: {}, accelerator="cpu")

@@ -177,6 +177,10 @@ PAPER = ["--recipe", "paper"]
             ["--log-every", "5"],
             "--log-every 5 has no effect without --logs: give --logs too, or leave out --log-every.",
         ),
+        (
+            ["--save-every", "5", "--fast"],
+            "--save-every 5 has no effect without --logs: give --logs too, or leave out --save-every.",
+        ),
         (["--per-sample-weighting", "maybe"], "--per-sample-weighting 'maybe': give true or false"),
     ],
 )

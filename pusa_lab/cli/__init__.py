@@ -26,6 +26,7 @@ COMMANDS = {
     "data show": "pusa_lab.cli.data:show",
     "train": "pusa_lab.cli.train:train",
     "plan": "pusa_lab.cli.plan:plan",
+    "sweep": "pusa_lab.cli.sweep:sweep",
     "bench": "pusa_lab.cli.bench:bench",
     "new-notebook": "pusa_lab.cli.new_notebook:new_notebook",
     "doctor": "pusa_lab.cli.doctor:doctor",
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = line.set(shlex.join(["pusa-lab", *words]))
     name = "pusa-lab"
     try:
-        words = _with_imports(words)
+        words = with_imports(words)
         name, known = " ".join([name, *words[:1]]), commands()
         if not words or words[0] in ("-h", "--help"):
             say(*_help(known))
@@ -77,8 +78,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _with_imports(words: list[str]) -> list[str]:
-    """The words after the leading `--import FILE`s, whose files are run: what they register is known by name."""
+def with_imports(words: list[str]) -> list[str]:
+    """Run the files of the leading `--import FILE`s, so that what they register is known by name.
+
+    Args:
+        words: after `pusa-lab`.
+
+    Returns:
+        The words that are left.
+
+    Raises:
+        ValueError: a file is missing, or fails.
+    """
     while words[:1] == ["--import"]:
         path = Path(words[1]) if len(words) > 1 else None
         if path is None or path.suffix != ".py" or not path.is_file():
@@ -87,10 +98,10 @@ def _with_imports(words: list[str]) -> list[str]:
         try:
             runpy.run_path(str(path), run_name=path.stem)
         except Exception as error:  # of the person's own file
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            line_number = error.lineno if isinstance(error, SyntaxError) else place.lineno
-            kind = type(error).__name__
-            raise ValueError(f"{path}, line {line_number}: {kind}: {error}; mend the file, and try again.") from error
+            own = [place.lineno for place in traceback.extract_tb(error.__traceback__) if place.filename == str(path)]
+            number = error.lineno if isinstance(error, SyntaxError) else own[-1] if own else 1
+            fault = f"{type(error).__name__}: {str(error).rstrip('.')}"
+            raise ValueError(f"{path}, line {number}: {fault}; correct the file, and try again.") from error
         words = words[2:]
     return words
 

@@ -1,16 +1,11 @@
 """`pusa-lab data encode` and `pusa-lab data show`."""
 
 import shlex
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pusa_lab.cli.terminal import escaped, say
 from pusa_lab.cli.values import given, pixels
-
-if TYPE_CHECKING:
-    from pusa_lab.data.encode import EncodedClip
 
 
 def encode(
@@ -49,7 +44,7 @@ def encode(
     check_encode(folder, out, given(settings))
     encoders, by_recipe = load_encoders(model, **sizes), find_family(model).train is None
     steps = encode_steps(folder, encoders, out, name, fps=fps, start=start, **sizes)
-    say(str(encode_report(_shown(steps))), _then(out, model, by_recipe))
+    say(str(encode_report(steps)), _then(out, model, by_recipe))
 
 
 def _then(out: Path, model: str, by_recipe: bool) -> str:
@@ -104,14 +99,3 @@ def _source(manifest: dict[str, Any]) -> str:
         return f"{source}, which no longer exists"
     differences = ", ".join(source_differences(manifest))
     return f"{source}, which has changed: {differences}" if differences else f"{source}, unchanged"
-
-
-def _shown(steps: Iterator["EncodedClip"]) -> Iterator["EncodedClip"]:
-    """The same steps; on a terminal a line tells how far they are."""
-    for step in steps:
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r\033[K{step.number}/{step.total} {escaped(step.name)} {step.outcome}")
-            sys.stderr.flush()
-        yield step
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\033[K")

@@ -2,7 +2,8 @@
 
 import platform
 
-from pusa_lab.cli.terminal import say, versions
+from pusa_lab.cli.terminal import say
+from pusa_lab.versions import versions
 
 PACKAGES = ("torch", "numpy", "safetensors", "av", "mediapy", "papermill", "lightning", "diffusers", "jupyterlab")
 """Packages whose versions are shown."""

@@ -1,12 +1,11 @@
 """`pusa-lab generate`: videos from any model, by any task and schedule."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pusa_lab.cli.terminal import line, say, versions
+from pusa_lab.cli.terminal import line, say
 from pusa_lab.cli.values import given, pixels
 
 SUFFIX = {"video": ".mp4", "latents": ".safetensors", "both": ".mp4"}
@@ -98,8 +97,9 @@ def generate_videos(
         device: cpu or cuda (default: the GPU if there is one).
         offload: none, model or group, for Wan on a small GPU.
         float8: keep a Wan's large weights in 8 bits.
-        save: video, latents (a .safetensors with the schedule), or both.
-        out: file to write (default outputs/video.mp4); several videos are numbered.
+        save: video, latents (a .safetensors with the schedule), or both; the request is always saved, for pl.rerun.
+        out: file to write (default outputs/video.mp4), beside which the request and the known pictures go; several
+            videos are numbered.
 
     Raises:
         ValueError: an option does not fit the others or the model, or a file cannot be read or written.
@@ -123,7 +123,7 @@ def generate_videos(
     loaded.encode_text(prompt)  # what it cannot read is said before the first video is made
     for caption, number, path in jobs:
         result = pusa_lab.generate(loaded, caption, known_frames, **sampling, frames=frames, seed=number)
-        _write(path, result, loaded.geometry, options, caption, number)
+        _write(path, result, options)
 
 
 def _frames(options: Mapping[str, Any], geometry: Any, schedule: Any) -> int:
@@ -178,9 +178,8 @@ def _jobs(options: Mapping[str, Any]) -> list[tuple[str, int, Path]]:
     pairs = [(caption, number) for caption in options["prompt"] for number in seeds]
     paths = [out] if len(pairs) == 1 else [out.with_name(f"{out.stem}-{i}{suffix}") for i in range(len(pairs))]
     for path in paths:
-        check_writable(path, "--out")
-        if options["save"] == "both":
-            check_writable(path.with_suffix(".safetensors"), "--out")
+        for beside in (path, path.with_suffix(".safetensors"), path.with_suffix(".request.json")):
+            check_writable(beside, "--out")
     return [(*pair, path) for pair, path in zip(pairs, paths, strict=True)]
 
 
@@ -208,28 +207,13 @@ def _sampling(options: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"steps": steps, "shift": options["shift"], "solver": options["solver"]}
 
 
-def _write(path: Path, result: Any, geometry: Any, options: Mapping[str, Any], caption: str, seed: int) -> None:
-    from safetensors.torch import save_file
-
-    from pusa_lab import media
-    from pusa_lab.files import writing
+def _write(path: Path, result: Any, options: Mapping[str, Any]) -> None:
+    from pusa_lab.saved import save_result
     from pusa_lab.sentences import counted
 
-    about = _about(options, result, caption, seed)
-    if options["save"] in ("video", "both"):
-        media.write_clip(path, result.video[0], geometry.fps, max(1, 128 // geometry.size[0]), about)
-    if options["save"] in ("latents", "both"):
-        tensors = {"latents": result.latents[0].cpu(), "schedule": result.schedule.cpu()}
-        with writing(path.with_suffix(".safetensors")) as part:
-            save_file({name: x.contiguous() for name, x in tensors.items()}, part, {"pusa_lab": json.dumps(about)})
-    summary = f"{counted(len(result.schedule) - 1, 'row')}, {counted(result.calls, 'call')}"
-    say(f"{result.task}, {summary}, {result.seconds:.2f} s: {path}")
-
-
-def _about(options: Mapping[str, Any], result: Any, caption: str, seed: int) -> dict[str, Any]:
-    """How a video was made, as it is written into its file."""
     shown = {name: str(value) if isinstance(value, Path) else value for name, value in given(options).items()}
     for name in ("prompt", "seed", "num_videos", "out", "save"):
         shown.pop(name, None)
-    about = {"prompt": caption, "seed": seed, "task": result.task, "command": line.get(), "versions": versions()}
-    return about | {"options": shown, "schedule": result.schedule.tolist()}
+    save_result(result, path, options["save"] == "both", {"command": line.get(), "options": shown})
+    summary = f"{counted(len(result.schedule) - 1, 'row')}, {counted(result.calls, 'call')}"
+    say(f"{result.task}, {summary}, {result.seconds:.2f} s: {path}")

@@ -71,7 +71,8 @@ class Parser(jsonargparse.ArgumentParser):
             return f"{found[1]} takes no value: leave out {found[2]}."
         if found := re.match(r"the following arguments are required: ([\w-]+)", said):
             places = [action.dest for action in self._actions if not action.option_strings]
-            return f"{'' if found[1] in places else '--'}{found[1]} is missing: `{self.prog} --help` says what to give."
+            what = f"the argument {found[1].upper()}" if found[1] in places else f"--{found[1]}"
+            return f"{what} is missing: `{self.prog} --help` says what to give."
         if re.match(r'Parser key "config"|Problems parsing config|Unexpected config', said):
             return NO_CONFIG
         if found := re.match(r"argument (\S+): invalid \w+ value: (.*)", said):

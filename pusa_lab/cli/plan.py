@@ -66,9 +66,6 @@ def plan(
     """
     options = given({name: value for name, value in locals().items() if name != "json"})
     from pusa_lab.planning import plan as make_plan
-    from pusa_lab.planning.settings import read_size
 
-    if size is not None:
-        options["size"] = read_size(size)
     found = make_plan(**options)
     say(jsons.dumps(asdict(found), indent=2) if json else str(found))

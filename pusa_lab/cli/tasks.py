@@ -31,8 +31,6 @@ APART = (
     ("at", "pixel_at"),
 )
 """Options that exclude each other."""
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-"""How names of pictures end."""
 
 
 def check_task(options: Mapping[str, Any]) -> None:
@@ -95,6 +93,7 @@ def look_at_clip(option: str, path: str) -> None:
         ValueError: it cannot be read.
     """
     from pusa_lab.data import read_clip
+    from pusa_lab.data.named import PICTURES
 
     try:
         read_clip(path, last=1)
@@ -174,6 +173,7 @@ def check_named_task(name: str, options: Mapping[str, Any], levels: Iterable[str
     Raises:
         ValueError: the first of these.
     """
+    from pusa_lab.data.named import with_files
     from pusa_lab.models import check_options
     from pusa_lab.tasks import TASKS
 
@@ -189,7 +189,7 @@ def check_named_task(name: str, options: Mapping[str, Any], levels: Iterable[str
         raise ValueError(f"the task {name} needs {missing[0]}: give --task-options.{missing[0]}.")
     files = {key: value for key, value in options.items() if _names_file(value) and _is_read(function, key)}
     for value in files.values():
-        _with_files(value, lambda path: look_at_clip("--task-options", str(path)))
+        with_files(value, lambda path: look_at_clip("--task-options", str(path)))
     fit_options(function, {key: value for key, value in options.items() if key not in files}, "--task-options")
 
 
@@ -203,12 +203,13 @@ def _by_name(options: Mapping[str, Any], fps: float) -> "Task":
     """The task of --task; clips are read at so many frames per second."""
     from pusa_lab.arguments import returned
     from pusa_lab.data import read_clip
+    from pusa_lab.data.named import with_files
     from pusa_lab.tasks import TASKS, Task
 
     name = options["task"]
     function, values = TASKS.find(name), dict(options["task_options"] or {})
     for key in filter(lambda key: _is_read(function, key), values):
-        values[key] = _with_files(values[key], lambda path: read_clip(path, fps=fps))
+        values[key] = with_files(values[key], lambda path: read_clip(path, fps=fps))
     values = fit_options(function, values, "--task-options")
     return returned(function(**values, **_levels(options)), Task, f"the task {name}")
 
@@ -221,6 +222,8 @@ def _is_read(function: Callable[..., Any], key: str) -> bool:
 
 def _names_file(value: Any) -> bool:
     """Whether it is the name of a picture or clip, or a list with one."""
+    from pusa_lab.data.named import PICTURES
+
     return _ends(value, PICTURES) or _names_clip(value)
 
 
@@ -235,17 +238,6 @@ def _ends(value: Any, suffixes: tuple[str, ...]) -> bool:
     if isinstance(value, list):
         return any(_ends(one, suffixes) for one in value)
     return isinstance(value, str) and Path(value).suffix.lower() in suffixes
-
-
-def _with_files(value: Any, read: Callable[[Path], Any]) -> Any:
-    """The same with pictures and clips in place of their paths."""
-    from pusa_lab.data import read_picture
-
-    if isinstance(value, list):
-        return [_with_files(one, read) for one in value]
-    if not _names_file(value):
-        return value
-    return read_picture(value) if Path(value).suffix.lower() in PICTURES else read(Path(value))
 
 
 def _of_clips(options: Mapping[str, Any], geometry: Any, frames: int, levels: Mapping[str, Any]) -> "Task":

@@ -3,10 +3,8 @@
 import contextlib
 import io
 import os
-import platform
 import sys
 from contextvars import ContextVar
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 line: ContextVar[str] = ContextVar("line", default="pusa-lab")
@@ -48,16 +46,3 @@ def drop_output() -> None:
         return
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def versions(*names: str) -> dict[str, str]:
-    """Versions of Python and of the packages that are installed.
-
-    Args:
-        *names: of packages; without any, those on which a video depends.
-    """
-    found = {"python": platform.python_version()}
-    for name in names or ("pusa_lab", "torch", "diffusers", "transformers", "numpy"):
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

@@ -21,7 +21,7 @@ PLANNED = ("size", "gpu", "price")
 """Options that need --plan-only."""
 COUNTED = ("max_steps", "global_batch_size", "micro_batch_size", "optimizer", "lora_rank")
 """Fields that change the cost of a recipe."""
-CURVES = ("log_every", "validate_every")
+CURVES = ("log_every", "validate_every", "save_every")
 """Fields that change what is written to --logs."""
 
 

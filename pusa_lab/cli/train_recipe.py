@@ -137,10 +137,8 @@ def plan_of(given: Mapping[str, Any], config: Any) -> Any:
     """
     from pusa_lab.planning.planner import plan
     from pusa_lab.planning.recipe import run_arguments
-    from pusa_lab.planning.settings import read_size
 
-    options = {name: given[name] for name in ("model", "gpu", "price") if name in given}
-    options |= {"size": read_size(given["size"])} if "size" in given else {}
+    options = {name: given[name] for name in ("model", "size", "gpu", "price") if name in given}
     devices, nodes = given.get("devices", 1), given.get("nodes", 1)
     if min(devices, nodes) < 1:
         raise ValueError(f"--devices {devices} --nodes {nodes}: give at least one GPU.")

@@ -100,7 +100,9 @@ def in_flags(sentence: str, names: Iterable[str]) -> str:
 
     sentence = re.sub(rf"{free}({own})=('[^' ]*'|-?\w+(?:\.\d+)?(?:[+-]\d+)?){end}", typed, sentence)
     sentence = re.sub(
-        rf"^({own})(?=(?:\[\d+\])? is | \S+ is a (?:file|folder))", lambda found: flags[found[1]], sentence
+        rf"^({own})(?=(?:\[\d+\])? is | \S+ (?:is a (?:file|folder)|cannot be|holds))",
+        lambda found: flags[found[1]],
+        sentence,
     )
     sentence = re.sub(rf"^({own}) (\d+) x (\d+)", lambda found: f"{flags[found[1]]} {found[2]}x{found[3]}", sentence)
     sentence = re.sub(rf"{free}({own}){end}", lambda found: flags[found[1]] if "_" in found[1] else found[1], sentence)

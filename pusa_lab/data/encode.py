@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -19,7 +19,8 @@ from pusa_lab.data.latents import identity
 from pusa_lab.data.manifest import CacheSettings, FileState, file_state
 from pusa_lab.files import locked
 from pusa_lab.pixels import to_pixels
-from pusa_lab.sentences import counted
+from pusa_lab.progress import bar
+from pusa_lab.sentences import counted, in_one_line
 from pusa_lab.types import Clip, Cond, Geometry, Video
 
 
@@ -82,7 +83,9 @@ class EncodeReport:
 
 
 @checked
-def encode_folder(folder: str | Path, model: Encoder, out: str | Path, name: str, **options: Any) -> EncodeReport:
+def encode_folder(
+    folder: str | Path, model: Encoder, out: str | Path, name: str, progress: bool | None = None, **options: Any
+) -> EncodeReport:
     """Encode a folder of clips into a latent cache; see `encode_steps` for details.
 
     Args:
@@ -90,13 +93,14 @@ def encode_folder(folder: str | Path, model: Encoder, out: str | Path, name: str
         model: whose codec and text encoder are used.
         out: folder of the cache.
         name: of the model, for the manifest.
+        progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
         **options: size, frames, fps, start, per_shard and need_captions, as in `encode_steps`.
 
     Raises:
         ValueError: as `encode_steps`.
         OSError: as `encode_steps`.
     """
-    return encode_report(encode_steps(folder, model, out, name, **options))
+    return encode_report(encode_steps(folder, model, out, name, **options), progress)
 
 
 @checked
@@ -225,20 +229,32 @@ def _state(clip: ClipFile) -> FileState | None:
 
 
 @checked
-def encode_report(steps: Iterator[EncodedClip]) -> EncodeReport:
-    """Run through all steps and encode_report them.
+def encode_report(steps: Iterator[EncodedClip], progress: bool | None = None) -> EncodeReport:
+    """Run through all steps and report them.
 
     Args:
         steps: from `encode_steps`.
+        progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
     """
     begun, found = time.perf_counter(), EncodeReport()
-    for step in steps:
+    for step in _watched(steps, progress):
         if step.outcome == "skipped":
             found.skipped[step.name] = step.reason
         else:
             {"encoded": found.encoded, "kept": found.kept, "dropped": found.dropped}[step.outcome].append(step.name)
     found.seconds = time.perf_counter() - begun
     return found
+
+
+def _watched(steps: Iterator[EncodedClip], progress: bool | None) -> Iterator[EncodedClip]:
+    """The same steps, with a bar of clips."""
+    with contextlib.ExitStack() as stack:
+        advance: Callable[..., None] | None = None
+        for step in steps:
+            if advance is None:
+                advance = stack.enter_context(bar(step.total, "encoding", "clip", progress))
+            advance(1, clip=in_one_line(step.name)[-40:])
+            yield step
 
 
 @checked

@@ -37,12 +37,13 @@ def chain(*guiders: Guider) -> Guider:
         *guiders: as `generate` takes them, the innermost first.
     """
 
-    def chained(denoiser: Denoiser, null: Cond, known: Sequence[int], eps: Video) -> Denoiser:
-        for guider in guiders:
-            denoiser = guide(guider, denoiser, null=null, known=known, eps=eps)
-        return denoiser
+    return partial(_chained, guiders=guiders)
 
-    return chained
+
+def _chained(denoiser: Denoiser, null: Cond, known: Sequence[int], eps: Video, guiders: Sequence[Guider]) -> Denoiser:
+    for guider in guiders:
+        denoiser = guide(guider, denoiser, null=null, known=known, eps=eps)
+    return denoiser
 
 
 @checked

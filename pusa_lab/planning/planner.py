@@ -46,7 +46,7 @@ def plan(
 
     Args:
         model: name in WAN_CONFIGS.
-        size: "480p", "720p", or height and width in pixels: multiples of 16, for wan2.2-5b of 32.
+        size: "480p", "720p", or height and width in pixels, also as "480x832": multiples of 16, for wan2.2-5b of 32.
         num_frames: pixel frames, 1 + 4k; None is the model's own: 81, for wan2.2-5b 121.
         gpu: name in GPUS.
         gpus: in sampling each makes its own videos; training shares a step's clips among them, a LoRA with all of its

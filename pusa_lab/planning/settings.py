@@ -1,12 +1,14 @@
 """What is to be planned, checked: one sentence for whatever is wrong."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from pusa_lab.arguments import checked
-from pusa_lab.generate import GUIDANCE, MOST_STEPS
+from pusa_lab.generate import GUIDANCE
+from pusa_lab.inputs import MOST_STEPS
 from pusa_lab.planning.tables import DTYPES, GPUS, MODES, OFFLOADS, OPTIMIZERS, Gpu
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST
@@ -186,16 +188,6 @@ def _settle(given: Mapping[str, Any]) -> Settings:
 
 
 @checked
-def read_size(word: str) -> str | tuple[int, int]:
-    """A size as it is typed: a name, or HEIGHTxWIDTH.
-
-    Args:
-        word: such as "480p" or "480x832".
-    """
-    height, _, width = word.partition("x")
-    return (int(height), int(width)) if height.isdecimal() and width.isdecimal() else word
-
-
 def _refuse_unused(given: Mapping[str, Any]) -> None:
     """Refuse what the mode has no use for."""
     mode = given["mode"]
@@ -264,6 +256,8 @@ def _choose(name: str, value: str, known: Iterable[str]) -> None:
 def _size(model: str, size: str | tuple[int, int]) -> tuple[int, int]:
     config = WAN_CONFIGS[model]
     units = [stride * patch for stride, patch in zip(config.stride[1:], config.patch_size[1:], strict=True)]
+    if isinstance(size, str) and (typed := re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", size)):
+        size = int(typed[1]), int(typed[2])
     if isinstance(size, str):
         _choose("size", size, SIZES)
         size = SIZES[size][0] // units[0] * units[0], SIZES[size][1] // units[1] * units[1]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.schedules.checks import check_size, validate
+from pusa_lab.schedules.checks import MOST_CELLS, check_size, validate
 from pusa_lab.sentences import counted
 from pusa_lab.types import Levels, Schedule
 
@@ -136,12 +136,17 @@ def stretch(schedule: Schedule, times: int) -> Float[Tensor, "fine f"]:
         times: new steps per old step, at least 1.
 
     Raises:
-        ValueError: times is below 1, or the schedule rises or leaves [0, 1].
+        ValueError: times is below 1 or too large, or the schedule rises or leaves [0, 1].
     """
     if times < 1:
         raise ValueError(f"times={times}: give the number of new steps per old step, at least 1.")
     validate(schedule, whole=False)
-    check_size(times * (len(schedule) - 1) + 1, schedule.shape[1])
+    rows, frames = times * (len(schedule) - 1) + 1, schedule.shape[1]
+    if rows * frames > MOST_CELLS:
+        raise ValueError(
+            f"times={times} makes {rows:,} rows of {counted(frames, 'frame')}, and a schedule has at most "
+            f"{MOST_CELLS:,} numbers: give a smaller times."
+        )
     here, there = schedule[:-1, None], schedule[1:, None]
     part = torch.arange(times).to(schedule)[:, None] / times
     fine = torch.maximum(here + part * (there - here), there)  # rounding must not go below the next old row

@@ -13,8 +13,8 @@ from PIL import Image
 
 from pusa_lab import metrics
 from pusa_lab.arguments import checked, shown
-from pusa_lab.generate import Run
 from pusa_lab.pixels import to_pixels, to_uint8
+from pusa_lab.runs import Run
 from pusa_lab.samplers import State
 from pusa_lab.types import Clip, Schedule, Video
 from pusa_lab.viz.animate import clean_estimate, decoded_states, middles, pictures

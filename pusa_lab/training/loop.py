@@ -13,13 +13,14 @@ from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import ModelParallelStrategy
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.files import check_folder
 from pusa_lab.sentences import counted
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import Batches, InMemoryDataset, LatentVideoDataModule
 from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VTAModule
-from pusa_lab.training.resume import CheckpointFile, check_resume, check_resumed_weights
+from pusa_lab.training.rescue import KeepTrained
+from pusa_lab.training.resume import CheckpointFile, check_not_replaced, check_resume, check_resumed_weights
 from pusa_lab.types import computes_in_bfloat16
 
 Keep = Callable[[int, torch.nn.Module], None]
@@ -47,7 +48,7 @@ class Averaging(WeightAveraging):
             return torch.lerp(old, new, 1 - min(config.ema**self.EVERY, (1 + n) / (10 + n)))
 
         super().__init__(use_buffers=False, avg_fn=average)
-        self.ended = False
+        self.ended = self.swapped = False
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Whether the average is updated at a step: at every tenth; the last step is added when the run has ended."""
@@ -69,6 +70,15 @@ class Averaging(WeightAveraging):
         """The same for a run that is resumed at its end, for which Lightning skips training."""
         if not self.ended:
             self.on_train_end(trainer, pl_module)
+
+    def on_exception(self, trainer: Any, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Put the raw weights back if a validation failed, so that a checkpoint written now is right."""
+        if self.swapped:
+            self._swap_models(pl_module)
+
+    def _swap_models(self, pl_module: L.LightningModule) -> None:
+        super()._swap_models(pl_module)
+        self.swapped = not self.swapped
 
     def _finish(self, step: int, module: L.LightningModule) -> None:
         average: Any = self._average_model
@@ -146,8 +156,11 @@ def run(
 
     Raises:
         ValueError: checkpoints are requested, but no folder is given; the checkpoint to resume from is missing,
-            incomplete, of another run or beyond the last step; there are fewer batches than steps, or batches of
-            another form; or the trained weights are not finite.
+            incomplete, of another run or beyond the last step; `logs` holds a checkpoint of another run; there are
+            fewer batches than steps, or batches of another form or size; an option has no effect; or the trained
+            weights are not finite.
+        OSError: `logs` cannot be written to, for example because the disk is full; the sentence says where a checkpoint
+            was saved instead.
     """
     config = module.config
     found = check_run(config, logs, resume, module.about)
@@ -159,7 +172,8 @@ def run(
         check_resumed_weights(module, found, resume)
     data = _batches(module, data, devices * nodes)
     products = torch.get_float32_matmul_precision()
-    trainer = _trainer(module, logs, accelerator, marks, keep, devices, nodes)
+    kept = None if logs is None else KeepTrained(logs, isinstance(module, ShardedVTAModule))
+    trainer = _trainer(module, logs, kept, accelerator, marks, keep, devices, nodes)
     whole = isinstance(data, L.LightningDataModule)
     source: dict[str, Any] = {"datamodule": data} if whole else {"train_dataloaders": data, "val_dataloaders": []}
     try:
@@ -172,6 +186,12 @@ def run(
             warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")  # never changed in place
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             trainer.fit(module, **source, ckpt_path=resume, weights_only=True)
+    except OSError as error:
+        if kept is None or not kept.sentence:
+            raise
+        if not kept.ended:
+            raise OSError(kept.sentence) from error
+        warnings.warn(f"the run has ended, but its last curves are missing: {kept.sentence}", stacklevel=2)
     finally:
         torch.set_float32_matmul_precision(products)
     if not all(p.isfinite().all() for p in module.parameters() if p.requires_grad):
@@ -181,6 +201,7 @@ def run(
 def _batches(module: TrainedModule, data: Any, processes: int) -> Any:
     """Wrap the data for Lightning; batches from the user are counted, and those already used are skipped."""
     times = module.config.accumulate(processes)
+    _check_validation(module, data)
     if isinstance(data, InMemoryDataset):
         data = LatentVideoDataModule(copy.copy(data))
     if isinstance(data, L.LightningDataModule):
@@ -191,6 +212,23 @@ def _batches(module: TrainedModule, data: Any, processes: int) -> Any:
             )
         return data
     return Batches(data, module.config.max_steps * times, lambda: module.trainer.global_step * times)
+
+
+def _check_validation(module: TrainedModule, data: Any) -> None:
+    """Refuse what is for validation if nothing would be validated."""
+    config, plain = module.config, not isinstance(data, L.LightningDataModule)
+    if module.report is not None and not config.validate_every:
+        raise ValueError("report is called at validations, but validate_every=0: set it, or leave out the report.")
+    if config.num_val_clips and plain:
+        raise ValueError(
+            f"num_val_clips={config.num_val_clips} is for a latent cache, but data is {shown(data)}: set "
+            "num_val_clips=0, and give clips to validate on as training.LatentVideoDataModule(train, val)."
+        )
+    if config.validate_every and (plain or (isinstance(data, LatentVideoDataModule) and data.val is None)):
+        raise ValueError(
+            f"validate_every={config.validate_every}, but data has no clips to validate on: give a "
+            "training.LatentVideoDataModule(train, val), or set validate_every=0."
+        )
 
 
 @checked
@@ -206,8 +244,9 @@ def check_run(
         about: what else identifies the run, such as its data, by name; a checkpoint with other values is refused.
 
     Raises:
-        ValueError: checkpoints are requested, but no folder is given, or it cannot be written; the checkpoint to resume
-            from is missing or does not fit; or the optimizer is not installed.
+        ValueError: checkpoints are requested, but no folder is given, or it cannot be written, or it holds those of
+            another run; the checkpoint to resume from is missing or does not fit; the warm-up is longer than the run;
+            or the optimizer is not installed.
     """
     if config.optimizer == "adamw8bit":
         try:
@@ -216,11 +255,19 @@ def check_run(
             raise ValueError(
                 "optimizer='adamw8bit' needs torchao: pip install torchao, or set optimizer=adamw."
             ) from error
+    if config.warmup > config.max_steps:
+        raise ValueError(
+            f"warmup={config.warmup} is more than max_steps={config.max_steps}, so the learning rate never reaches its "
+            f"peak: set warmup={config.max_steps} or less."
+        )
     if config.save_every and logs is None:
-        raise ValueError(f"save_every={config.save_every}, but no folder was given for the checkpoints: pass logs=.")
+        raise ValueError(f"save_every={config.save_every}, but no folder was given for the checkpoints: give logs too.")
     if logs is not None:
         check_folder(logs, "logs")
-    return None if resume is None else check_resume(config, resume, about)
+    found = None if resume is None else check_resume(config, resume, about)
+    if logs is not None and config.save_every:
+        check_not_replaced(config, logs, resume, about)
+    return found
 
 
 @checked
@@ -272,6 +319,7 @@ def fit(
 def _trainer(
     module: TrainedModule,
     logs: Path | None,
+    kept: KeepTrained | None,
     accelerator: str,
     marks: Sequence[int],
     keep: Keep | None,
@@ -291,6 +339,8 @@ def _trainer(
         callbacks.append(
             ModelCheckpoint(logs, filename=name, every_n_train_steps=config.save_every, enable_version_counter=False)
         )
+    if kept:
+        callbacks.append(kept)  # after the average, which is put in order first
     loggers = []
     if logs:
         run_number = len(list(Path(logs).glob("run-*")))  # the curves of the run that is resumed are kept

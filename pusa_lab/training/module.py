@@ -59,13 +59,22 @@ class TrainedModule(L.LightningModule):
         self._step_before = self.global_step
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Refuse batches of another type, which only a data module of the user's own can give.
+        """Refuse batches of another type, which only a data module of the user's own can give, or of another size.
 
         Raises:
-            ValueError: it is not a `Batch`.
+            ValueError: it is not a `Batch`, or the first one has another number of clips than is configured.
         """
         if not isinstance(batch, Batch):
             raise ValueError(f"the data module gave {shown(batch)}: give training.Batch(x0, captions).")
+        config, processes = self.config, self.trainer.world_size
+        expected = config.micro_batch_size or config.global_batch_size // processes
+        if batch_idx == 0 and len(batch.x0) != expected:
+            field = "micro_batch_size" if config.micro_batch_size else "global_batch_size"
+            size = len(batch.x0) * (1 if config.micro_batch_size else processes)
+            raise ValueError(
+                f"the first batch has {counted(len(batch.x0), 'clip')}, but {field}={getattr(config, field)} on "
+                f"{counted(processes, 'process')} needs {expected}: set {field}={size}, or give other batches."
+            )
 
     def generator(self, device: torch.device | str, step: int, stream: int) -> torch.Generator:
         """Return the random generator of one stream in one step.

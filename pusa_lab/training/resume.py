@@ -11,6 +11,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import writing
+from pusa_lab.sentences import counted
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.lora import frozen_mark
 from pusa_lab.training.module import ShardedVTAModule, TrainedModule
@@ -33,14 +35,21 @@ class CheckpointFile(TorchCheckpointIO):
     """Writes an outline with each checkpoint, and reads to the CPU; Lightning's plugin cannot read 8-bit moments."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """As Lightning, with the outline.
+        """Write a checkpoint with its outline, atomically, so that a kill or a full disk leaves the one before it.
 
         Args:
             checkpoint: as put together by Lightning.
             path: of the file.
-            storage_options: must be None.
+            storage_options: as Lightning passes it; not used.
+
+        Raises:
+            OSError: the file cannot be written.
         """
-        super().save_checkpoint({**checkpoint, OUTLINE: outline(checkpoint)}, path, storage_options)
+        with writing(path) as part, part.open("wb") as stream:
+            try:
+                torch.save({**checkpoint, OUTLINE: outline(checkpoint)}, stream)
+            except RuntimeError as error:  # PyTorch hides the error of the disk behind one of its own
+                raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """As Lightning, to the CPU, and without the state of ModelCheckpoint, whose paths could be written or deleted.
@@ -96,8 +105,7 @@ def check_resume(config: TrainConfig, resume: Path, about: Mapping[str, str] | N
     if not Path(resume).exists():
         raise ValueError(f"no checkpoint {resume} to resume from: a run with save_every=N writes last.ckpt.")
     found = _read(resume)
-    now = {k: v for k, v in asdict(config).items() if k not in MAY_CHANGE} | dict(about or {})
-    then = {**found["config"], **found["about"]}
+    now, then = _identity(config, about), {**found["config"], **found["about"]}
     if other := [k for k, v in now.items() if k not in then or then[k] != v]:
         before, after = (", ".join(f"{k}={c.get(k)}" for k in other) for c in (then, now))
         raise ValueError(
@@ -112,6 +120,40 @@ def check_resume(config: TrainConfig, resume: Path, about: Mapping[str, str] | N
     return found
 
 
+def _identity(config: TrainConfig, about: Mapping[str, str] | None) -> dict[str, Any]:
+    """What must be the same in a run and in the checkpoint from which it is resumed."""
+    return {k: v for k, v in asdict(config).items() if k not in MAY_CHANGE} | dict(about or {})
+
+
+@checked
+def check_not_replaced(
+    config: TrainConfig, logs: Path, resume: Path | None = None, about: Mapping[str, str] | None = None
+) -> None:
+    """Refuse to write checkpoints where those of another run lie; files from which no run can be resumed do not count.
+
+    Args:
+        config: of the run.
+        logs: folder for the checkpoints.
+        resume: checkpoint to resume from; that one, and others of the same run, may be replaced.
+        about: what else identifies the run, such as its data, by name.
+
+    Raises:
+        ValueError: the folder holds a checkpoint of another run, or of this one, which is not resumed.
+    """
+    for path in sorted(logs.glob("last*.ckpt")):
+        try:
+            found = _read(path)
+        except ValueError:
+            continue
+        then = {**found["config"], **found["about"]}
+        if resume is not None and all(k in then and then[k] == v for k, v in _identity(config, about).items()):
+            continue
+        raise ValueError(
+            f"logs {logs} holds {path.name} of a run that took {counted(found['global_step'], 'step')}: "
+            f"resume it with resume='{path}', give another folder for the logs, or delete the file."
+        )
+
+
 def _read(resume: Path) -> dict[str, Any]:
     """Read a checkpoint, memory-mapped, so that only the parts in use are read."""
     try:
@@ -119,7 +161,7 @@ def _read(resume: Path) -> dict[str, Any]:
         at = Path(resume) / "meta.pt" if split else resume
         found = torch.load(at, map_location="cpu", weights_only=True, mmap=True)
         fields = EVERY if split else {**EVERY, **WHOLE}
-        whole = {"config", "global_step", *(() if split else ("state_dict", "optimizer_states"))} <= set(found)
+        whole = {"config", "global_step"} <= set(found)
     except Exception:  # the unpickler answers arbitrary bytes with errors of any kind
         whole = False
     if not whole:

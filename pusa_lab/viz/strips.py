@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pusa_lab.arguments import checked, shown
-from pusa_lab.generate import Result
+from pusa_lab.runs import Result
 from pusa_lab.sentences import counted
 from pusa_lab.viz.schedules import plot_schedule
 

@@ -8,8 +8,9 @@ import torch
 from diffusers import WanTransformer3DModel
 
 from pusa_lab.arguments import checked
+from pusa_lab.progress import bar
 from pusa_lab.wan.checks import check_single, check_update
-from pusa_lab.wan.folders import Folder
+from pusa_lab.wan.folders import Folder, weight_files
 from pusa_lab.wan.loading import read_transformer
 from pusa_lab.wan.lora import Expert, LoRAReport, load_lora, merge
 from pusa_lab.wan.lora.files import read_lora
@@ -126,7 +127,11 @@ def read_experts(
     _check_both(singles, updates)
     experts, loras = [], []
     for name, role, single, pairs in zip(folder.experts, _roles(folder), singles, updates, strict=False):
-        expert = VTAWanTransformer3DModel.adopt(read_transformer(folder, name, dtype, single))
+        files = [Path(single)] if single else weight_files(folder.path / name)
+        size = round(sum(file.stat().st_size for file in files) / 1e9, 1)
+        with bar(size, f"loading {name}", "GB") as advance:
+            expert = VTAWanTransformer3DModel.adopt(read_transformer(folder, name, dtype, single))
+            advance(size)
         # merging rank 512 takes seconds on a GPU and minutes on a CPU
         expert.to("cpu" if offload == "group" else device)
         loras.append([_put(expert, path, scale, role) for path, scale in pairs])

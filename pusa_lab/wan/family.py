@@ -35,5 +35,13 @@ def _load_encoders(source: str, **options: Any) -> Any:
     return WanEncoders.from_pretrained(source, **options)
 
 
-FAMILY = ModelFamily("wan", "a Wan's folder or repository", _knows, _load, _load_encoders)
+def _digest(source: str) -> str:
+    """Of configs and samples of the weights."""
+    from pusa_lab.wan.folders import check_wan_folder, find_folder
+
+    folder = check_wan_folder(find_folder(source))
+    return "-".join(folder.identity(part) for part in (*folder.experts, "vae", "text_encoder"))
+
+
+FAMILY = ModelFamily("wan", "a Wan's folder or repository", _knows, _load, _load_encoders, digest=_digest)
 """Registered in pyproject.toml."""

@@ -121,6 +121,37 @@ class WanModel:
             )
         self._geometry = new
 
+    @checked
+    def geometry_at(self, size: tuple[int, int]) -> Geometry:
+        """The sizes of videos of another height and width, which `generate` takes as height and width.
+
+        Args:
+            size: height and width in pixels.
+
+        Raises:
+            ValueError: they are not multiples of the codec's stride and the patch.
+        """
+        own = self.geometry
+        pixel_frames = own.pixel_frames(own.frames)
+        return sizes(self.codec.config, self.transformer.config, own.shift, size, pixel_frames)
+
+    @checked
+    def to(self, device: str | torch.device) -> "WanModel":
+        """Move the model; with offloading it moves itself.
+
+        Args:
+            device: such as "cuda" or "cpu".
+
+        Raises:
+            ValueError: the device is not there, or the model is offloaded.
+        """
+        if self.offload != "none":
+            raise ValueError(f"the model moves itself, with offload={self.offload!r}: load it with offload='none'.")
+        self.device = _device(device)
+        for part in (self.codec, *self.experts):
+            part.to(self.device)
+        return self
+
     @classmethod
     @checked
     def from_pipeline(

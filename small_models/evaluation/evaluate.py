@@ -13,7 +13,7 @@ from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.sentences import counted
 from pusa_lab.types import Geometry
 from small_models.evaluation import suite
-from small_models.evaluation.goals import compare
+from small_models.evaluation.goals import compare_with_goals
 from small_models.evaluation.suite import Raw
 from small_models.evaluation.ways import Maker, copy_of_frame_0, generate_from, maker, through_the_codec
 from small_models.models.codec import Codec
@@ -201,7 +201,7 @@ def measure(
     for key, way in spoken.items():
         scores.setdefault(key, {})["text_to_video"] = text_to_video_scores(collect(way, model, clips, world=world))
     how = f"{steps} Euler steps, guidance {guidance:g}, seed 0, float32, unseen scenes"
-    goals = {} if isinstance(model, ImageToVideo) else {"goals": compare(scores, name)}
+    goals = {} if isinstance(model, ImageToVideo) else {"goals": compare_with_goals(scores, name)}
     return {"how": how, "clips": clips, **scores, **goals}
 
 

@@ -20,7 +20,7 @@ CLEARLY = 2.0
 
 
 @checked
-def compare(metrics: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
+def compare_with_goals(metrics: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
     """Each goal with the value measured, the goal, and how much is missing (0 if it is met).
 
     Gains are in dB, one for each latent frame after the first, and what is missing is the most that one of them lacks.

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from pusa_lab import metrics
 from pusa_lab.arguments import checked, returned
-from pusa_lab.metrics import Interval
 from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
 from small_models.records import check_entries
@@ -209,19 +208,3 @@ def summarise(raw: Raw, groups: Tensor) -> dict[str, Any]:
         elif value.ndim == 1 and value.isfinite().any():
             out[name] = list(metrics.bootstrap(value.float(), groups))
     return out
-
-
-@checked
-def plus_or_minus(interval: Sequence[float] | Interval, digits: int = 2) -> str:
-    """Mean and half the width of its interval, to print.
-
-    Args:
-        interval: mean, low, high.
-        digits: after the point.
-    """
-    if len(interval) != 3 or not 0 <= digits <= 20:
-        raise ValueError(
-            f"{counted(len(interval), 'number')}, digits={digits}: give mean, low and high, and 0 to 20 digits."
-        )
-    mean, low, high = interval
-    return f"{mean:.{digits}f} ± {(high - low) / 2:.{digits}f}"

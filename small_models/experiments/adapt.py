@@ -65,7 +65,7 @@ class Adaptation:
             global_batch_size=batch,
             lr=2e-3 if self.rank else 1e-3,
             lr_scheduler="constant",
-            warmup=20,
+            warmup=min(20, steps),
             timestep_sampler=self.timestep_sampler,
             p_async=self.p_async,
             shift=self.shift,

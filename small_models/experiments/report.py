@@ -31,7 +31,7 @@ def show_table(found: Found) -> str:
         lines += ["| " + " | ".join([*keys, *names]) + " |", "|" + "---|" * (len(keys) + len(names))]
         lines += [_line(row, keys, names) for row in rows]
     more = {k: found[k] for k in ("ratios", "before training") if found.get(k)}
-    lines += [f"{name}: {_told(name, value)}" for name, value in more.items()]
+    lines += [f"{name}: {_written(name, value)}" for name, value in more.items()]
     lines += ["", f"Note: {found['note']}"] if "note" in found else []
     try:
         agrees, sentence = verdict(found)
@@ -60,7 +60,7 @@ def _cell(name: str, value: Any) -> str:
     return f"{mean:.4g} ± {(high - low) / 2:.2g}"
 
 
-def _told(name: str, value: Any) -> str:
+def _written(name: str, value: Any) -> str:
     if name == "ratios":
         parts = (
             f"at {r['share']:.4g} {r['bound']} {r['ratio'][0]:.2g} ({r['ratio'][1]:.2g}-{r['ratio'][2]:.2g})"
@@ -68,4 +68,8 @@ def _told(name: str, value: Any) -> str:
             if None not in r["ratio"]
         )
         return "budget of Wan's way over that of VTA, for the same PSNR: " + "; ".join(parts)
-    return str(value)
+    entries = {
+        key: ", ".join(f"{n} {x:.2g}" for n, x in part.items()) if isinstance(part, dict) else f"{part:.2g}"
+        for key, part in value.items()
+    }
+    return ", ".join(f"{key}: {part}" for key, part in entries.items())

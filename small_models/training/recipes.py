@@ -42,5 +42,5 @@ RECIPES = {
 }
 """(toy, stage) -> recipe: a codec, a reader of clips for the Frechet distance, a scalar base from nothing, then from
 the base one timestep per frame, or Wan's way."""
-FAST: dict[str, Any] = {"max_steps": 10, "global_batch_size": 4, "warmup": 2, "ema": 0.9, "clips": 16, "compile": ""}
+FAST: dict[str, Any] = {"max_steps": 10, "global_batch_size": 4, "warmup": 1, "ema": 0.9, "clips": 16, "compile": ""}
 """What --fast changes: enough to see that everything runs."""

@@ -96,6 +96,13 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
         ["--fast", "--out", "out/demo"],
         {"--image": ["PICTURE"], "--video": ["CLIP"], "--prompt": ["a"], "--out": ["out/b"], "--fast": []},
     ),
+    "sweep": (
+        ["--model", "pusa_lab.sweeps.expanded:t_quantile", "--settings", "{level: [0.5, 0.9], degrees: 3}", "--cache", "out/c", "--no-progress"],
+        {
+            "--settings": ["{level: 0.5, degrees: [1, 2]}"], "--prompts": ["[a, b]"], "--seeds": ["[0, 1]"], "--baseline": ["{level: 0.5}"],
+            "--score": ["value"], "--x": ["level"], "--figure": ["out/f.png"], "--table": ["out/t.csv"], "--retry": [], "--config": ["CONFIG", "PICTURE"],
+        },
+    ),
     "bench": (["core", "--out", "out/core.json"], {}),
     "new-notebook": (["'Noise that waits'"], {}),
     "doctor": ([], {}),
@@ -232,7 +239,7 @@ def stubs() -> Iterator[None]:
         mock.patch("small_models.training.train.split_datasets", begins),
         mock.patch("pusa_lab.finetune.train_wan", begins),
         mock.patch("papermill.execute_notebook", begins),
-        mock.patch.object(sys.modules["pusa_lab.generate"], "sample_steps", _last_step),
+        mock.patch.object(sys.modules["pusa_lab.runs"], "sample_steps", _last_step),
         mock.patch("pusa_lab.cli.clone.NOTEBOOKS", notebooks()),
     ]
     with contextlib.ExitStack() as stack:

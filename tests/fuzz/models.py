@@ -15,7 +15,7 @@ from pusa_lab import schedules, tasks
 from pusa_lab.types import Geometry
 
 from .basics import *  # noqa: F403
-from .basics import ROOT, clip, falling, film, folder, picture
+from .basics import ROOT, clip, falling, film, folder, new, picture
 
 # Models
 
@@ -123,6 +123,26 @@ def result():
     return pusa_lab.generate(Stub(), "a", steps=2, guidance=1.0)
 
 
+@functools.cache
+def result_folder():
+    """A folder of a saved result."""
+    result().save(folder() / "result")
+    return folder() / "result"
+
+
+def flow_scheduler():
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    return FlowMatchEulerDiscreteScheduler()
+
+
+@functools.cache
+def wan_model():
+    from pusa_lab.wan.model import WanModel
+
+    return WanModel(transformer(), wan_codec(), lambda captions: torch.zeros(len(captions), 8, 16))
+
+
 def states():
     from pusa_lab.samplers import sample_steps
 
@@ -182,7 +202,7 @@ def damaged(name, seed):
 def config(**changes):
     from pusa_lab.training import TrainConfig
 
-    return TrainConfig(**{"max_steps": 4, "global_batch_size": 2, **changes})
+    return TrainConfig(**{"max_steps": 4, "global_batch_size": 2, "warmup": 1, **changes})
 
 
 def figure():
@@ -312,6 +332,32 @@ def trainable():
     from pusa_lab.wan.trainable import TrainableWan
 
     return TrainableWan(transformer(), Geometry((4, 8, 8), 4, 3, (16, 16)), {"": torch.zeros(4, 16)})
+
+
+@functools.cache
+def _swept():
+    import pandas as pd
+
+    lines = [
+        {"a": a, "b": b, "prompt": p, "seed": s, "score": a + 0.1 * s, "other": float(b == "y"), "seconds": 0.1}
+        for a in (0, 1, 2)
+        for b in ("x", "y")
+        for p in ("one", "two")
+        for s in (0, 1)
+    ]
+    return pd.DataFrame(lines).assign(status="done", error="", clip=str(kept_clip()))
+
+
+@functools.cache
+def kept_clip():
+    path = new("kept").with_suffix(".npz")
+    np.savez_compressed(path, clip=np.zeros((3, 8, 8, 3), np.uint8))
+    return path
+
+
+def swept():
+    """A table of `sweep`."""
+    return _swept().copy()
 
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -30,6 +30,8 @@ EXCLUDED = {
     r"pusa_lab\.training\.float8\..*": "needs a GPU with 8-bit floats",
     r"small_models\.models\.(autoencoder|dit)\..*": "layers, built from what the whole model has checked",
     r"pusa_lab\.data\.damage\.(opened|checked_frames|listening)": "give and take PyAV's open files, for decode.decoded alone",
+    r"pusa_lab\.sweeps\.(identity|settings|scores|rows|store|run)\.(?!sweep|read_kept).*": "parts of sweep, in whose name they speak; tests/test_sweep_identity.py",
+    r"pusa_lab\.progress\..*": "a bar; tests/test_sweep.py",
     r"pusa_lab\.notebook\.check": "an exercise's assertion",
     r"pusa_lab\.training\.(loop|module)\.[A-Z].*": "hooks of Lightning, built by `fit`",
     r"pusa_lab\.wan\.(experts\.read_experts|loading\.require_room)": "need a folder of two experts; tests/test_wan_folders.py",
@@ -40,6 +42,11 @@ EXCLUDED = {
     r"small_models\.training\.feature_job\.FeatureJob": "trains",
     r"small_models\.evaluation\.evaluate\.(measure|measure_codec|frame0_latent)": "sample hundreds of clips",
     r"small_models\.evaluation\.measure_features\.measure_features": "reads hundreds of clips",
+    r"pusa_lab\.inputs\..*": "checks, in whose name `prepare` speaks",
+    r"pusa_lab\.requests\.array_digest": "takes what `Known` has checked",
+    r"pusa_lab\.requests\.(embeddings|inputs_of|describe_request)": "parts of Run.finish, given what `prepare` has checked",
+    r"pusa_lab\.versions\.versions": "names of packages, from the code alone",
+    r"pusa_lab\.schedulers\.Scheduler": "a protocol",
     r".*\.(StatefulSolver|VideoModel|Encoder|CachedClip|StudioMixin)": "protocols and mixins, which are never constructed",
 }
 """Pattern of full names -> reason."""
@@ -49,7 +56,9 @@ METHODS = {
     **{f"pusa_lab.types.Geometry.{name}": "Geometry((4, 8, 8), 16, 5, (64, 48))" for name in (
         "pixel_frames", "latent_frames", "latent_at", "pixels_at", "latent_shape")},
     **{f"pusa_lab.conditions.Conditions.{name}": "conditions()" for name in ("schedule", "encode", "start", "replace_known")},
-    "pusa_lab.generate.Run.states": "prepared()",
+    "pusa_lab.runs.Run.states": "prepared()",
+    "pusa_lab.runs.Run.finish": "prepared()",
+    "pusa_lab.wan.model.WanModel.geometry_at": "wan_model()",
     "pusa_lab.analytic.GaussianDenoiser.__call__": "pusa_lab.analytic.GaussianDenoiser(torch.zeros(4), torch.eye(4))",
 }  # fmt: skip
 """Public methods that are called too -> text of an object."""

@@ -6,7 +6,7 @@ const TOOLS = {
   paint: ["Paint", "Paint: set cells to the level below"],
   freeze: ["Freeze", "Freeze: click a frame to make it clean from the start"],
   delay: ["Shift", "Shift: drag a column up or down in time"],
-  copy: ["Copy", "Copy: give the frames named below this column's clock"],
+  copy: ["Copy", "Copy: give the frames named below this column's timesteps"],
 };
 const SILENT = "The kernel does not answer: it is busy, or it has ended. What is drawn is kept in this page, and Save still works.";
 

@@ -1,0 +1,302 @@
+"""How a video was made: everything that `generate` was given and ran with, as plain values that JSON holds."""
+
+import dataclasses
+import hashlib
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pusa_lab.annotations import attribute
+from pusa_lab.arguments import checked, shown
+from pusa_lab.files import check_fields
+from pusa_lab.guidance import GUIDERS
+from pusa_lab.inputs import Samples
+from pusa_lab.models import origin_of
+from pusa_lab.named import import_path, source_digest, spelled
+from pusa_lab.pixels import MOST_SIDE
+from pusa_lab.schedules import SCHEDULES
+from pusa_lab.solvers import SOLVERS
+from pusa_lab.tasks import MODES, Task
+from pusa_lab.types import Geometry, Schedule, VideoModel
+from pusa_lab.versions import versions
+
+UNKNOWN = "unknown"
+"""Digest of what has none."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The whole request behind a result; JSON holds every field."""
+
+    prompts: list[str]
+    """One per sample; empty where embeddings were given."""
+    negatives: list[str]
+    """One per sample."""
+    seeds: list[int]
+    """One per sample."""
+    model: dict[str, Any]
+    """name (as `load` was given it, or the class), digest (of its files), weights (digest of samples of the weights in
+    use), options (of `load`), loras (file -> digest)."""
+    task: str
+    """Name of the task."""
+    known: list[dict[str, Any]]
+    """Of each known clip: at, pixel_at, noise, mode, digest and shape."""
+    schedule: list[list[float]] = dataclasses.field(repr=False)
+    """The noise levels that were sampled through (rows, f), known frames included."""
+    matrix: list[list[float]] = dataclasses.field(repr=False)
+    """The noise levels that were asked for, before the task set those of known frames; empty if these are the same."""
+    schedule_call: str
+    """The call that made the matrix, as text."""
+    steps: int | None
+    """As asked for; None with a matrix."""
+    shift: float | None
+    """As asked for, or the model's own."""
+    solver: Any
+    """A name, or an import path with settings."""
+    guidance: Any
+    """A scale, one per latent frame, a guider as text, or an import path with settings."""
+    frames: int
+    """Latent frames."""
+    size: list[int]
+    """Height and width in pixels."""
+    fps: int
+    """Frames per second."""
+    embeds: dict[str, str]
+    """Name -> digest of the embeddings that were given in place of captions."""
+    own: dict[str, dict[str, str]]
+    """Registered name -> import path and digest, of solvers, guiders, modes and schedules of one's own."""
+    versions: dict[str, str]
+    """Of Python and of the packages on which a video depends."""
+    device: str
+    """On which the model computed."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as a dict, for JSON."""
+        return dataclasses.asdict(self)
+
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("prompts", "negatives", "seeds", "known", "schedule", "matrix", "size"), list),
+    **dict.fromkeys(("model", "embeds", "own", "versions"), dict),
+    **dict.fromkeys(("task", "schedule_call", "device"), str),
+    **dict.fromkeys(("frames", "fps"), int),
+}
+
+
+@checked
+def restore_request(found: Any, sentence: str) -> Request:
+    """The request that a file holds.
+
+    Args:
+        found: from JSON; further entries are left out.
+        sentence: the beginning of what is said if it is damaged.
+
+    Raises:
+        ValueError: an entry is missing or is not what it must be.
+    """
+    check_fields(found, sentence, _KINDS)
+    names = [one.name for one in dataclasses.fields(Request)]
+    if missing := [name for name in names if name not in found]:
+        raise ValueError(f"{sentence} (no {missing[0]!r} in it): restore the file.")
+    request = Request(**{name: found[name] for name in names})
+    for name, kind in {"prompts": str, "negatives": str, "seeds": int, "known": dict, "size": int}.items():
+        if odd := [one for one in found[name] if not isinstance(one, kind) or isinstance(one, bool)]:
+            raise ValueError(f"{sentence} ({name!r} holds {shown(odd[0])}): restore the file.")
+    check_fields(request.model, f"{sentence} in 'model'", {"name": str, "digest": str, "weights": str, "options": dict})
+    for row in (*request.schedule, *request.matrix):
+        if not isinstance(row, list) or not all(type(one) in (int, float) and 0 <= one <= 1 for one in row):
+            raise ValueError(f"{sentence} (its schedule is not rows of numbers from 0 to 1): restore the file.")
+    counts = {len(request.prompts), len(request.negatives), len(request.seeds)}
+    columns = {len(row) for row in (*request.schedule, *request.matrix)}
+    sizes = len(request.size) == 2 and all(1 <= one <= MOST_SIDE for one in (*request.size, request.fps))
+    if len(counts) != 1 or 0 in counts or columns != {request.frames} or not sizes:
+        raise ValueError(f"{sentence} (its entries are not for the same samples and frames): restore the file.")
+    return request
+
+
+@checked
+def describe_request(
+    model: VideoModel,
+    samples: Any,
+    task: Task,
+    options: Mapping[str, Any],
+    matrix: Schedule,
+    schedule: Schedule,
+    geometry: Geometry,
+) -> Request:
+    """The request behind a run.
+
+    Args:
+        model: which ran.
+        samples: `inputs.Samples`.
+        task: what was known.
+        options: schedule, steps, shift, solver and guidance, as they were given.
+        matrix: noise levels (rows, f) that were asked for.
+        schedule: noise levels (rows, f) with the known frames at theirs.
+        geometry: with the size that was asked for.
+    """
+    given: Samples = samples
+    rows, own = schedule.cpu().tolist(), matrix.cpu().tolist()
+    return Request(
+        prompts=given.prompts,
+        negatives=given.negatives,
+        seeds=given.seeds,
+        model=describe_model(model),
+        task=task.name,
+        known=[_known(one) for one in task.known],
+        schedule=rows,
+        matrix=[] if rows == own else own,
+        schedule_call=_call(options, matrix, geometry),
+        steps=options["steps"],
+        shift=geometry.shift if options["shift"] is None else options["shift"],
+        solver=spelled(options["solver"]),
+        guidance=_scale(options["guidance"]),
+        frames=matrix.shape[1],
+        size=list(geometry.size),
+        fps=geometry.fps,
+        embeds={name: array_digest(value) for name, value in embeddings(given).items()},
+        own=_own(options, task),
+        versions=versions(),
+        device=_device(model.device),
+    )
+
+
+def _scale(guidance: Any) -> Any:
+    return guidance.tolist() if isinstance(guidance, Tensor) else spelled(guidance)
+
+
+def _device(device: Any) -> str:
+    place = torch.device(device)
+    return f"{place.type} ({torch.cuda.get_device_name(place)})" if place.type == "cuda" else place.type
+
+
+def _call(options: Mapping[str, Any], matrix: Schedule, geometry: Geometry) -> str:
+    """As it could be typed: pyramid(steps=10, frames=9, lag=4, shift=5.0)."""
+    schedule, (rows, frames) = options["schedule"], matrix.shape
+    if isinstance(schedule, Tensor):
+        return f"a matrix of {rows} rows and {frames} columns"
+    function = schedule.func if isinstance(schedule, partial) else schedule
+    if not isinstance(schedule, str) and not callable(schedule):
+        return f"{type(schedule).__name__} of diffusers, {rows - 1} steps"
+    name = function if isinstance(function, str) else getattr(function, "__name__", type(function).__name__)
+    settings = {"steps": options["steps"] or 10, "frames": frames, **getattr(schedule, "keywords", {})}
+    settings["shift"] = geometry.shift if options["shift"] is None else options["shift"]
+    return f"{name}({', '.join(f'{key}={value!r:.80}' for key, value in settings.items())})"
+
+
+def _known(known: Any) -> dict[str, Any]:
+    noise = known.noise if isinstance(known.noise, int | float) else np.asarray(known.noise).tolist()
+    held = {"at": known.at, "pixel_at": known.pixel_at, "noise": noise, "mode": known.mode}
+    return held | {"digest": array_digest(known.clip), "shape": list(known.clip.shape)}
+
+
+def _own(options: Mapping[str, Any], task: Task) -> dict[str, dict[str, str]]:
+    """What was named that the toolkit does not have itself."""
+    guiders = re.findall(r"[A-Za-z_]\w*", options["guidance"]) if isinstance(options["guidance"], str) else []
+    named: list[tuple[Any, Any]] = [(SOLVERS, options["solver"]), (SCHEDULES, options["schedule"])]
+    named += [(GUIDERS, name) for name in guiders]
+    named += [(MODES, known.mode) for known in task.known]
+    found = {name: registry[name] for registry, name in named if isinstance(name, str) and name in registry}
+    places = {name: getattr(one, "levels", one) for name, one in found.items()}
+    return {
+        name: {"path": import_path(one) or shown(one), "digest": source_digest(one)}
+        for name, one in places.items()
+        if not (getattr(one, "__module__", None) or type(one).__module__).startswith("pusa_lab.")
+    }
+
+
+@checked
+def describe_model(model: VideoModel) -> dict[str, Any]:
+    """Name, digests and options of a model.
+
+    Args:
+        model: any.
+
+    Returns:
+        name, digest, weights, options and loras, as `Request.model`.
+    """
+    origin = origin_of(model)
+    weights = weights_digest(model)
+    if origin is None:
+        return {"name": type(model).__name__, "digest": UNKNOWN, "weights": weights, "options": {}, "loras": {}}
+    options = {key: spelled(value) for key, value in origin.options.items()}
+    held = {"name": origin.name, "digest": origin.digest, "weights": weights}
+    return held | {"options": options, "loras": origin.loras}
+
+
+@checked
+@torch.no_grad()
+def weights_digest(model: Any) -> str:
+    """Digest of the weights in use, LoRAs included: of the shape, type and 64 numbers of every parameter and buffer.
+
+    Args:
+        model: a module, or an object that holds modules or lists of them.
+
+    Returns:
+        16 hexadecimal digits; "unknown" if it holds none.
+    """
+    found, rows = hashlib.sha256(), []
+    for module in _modules(model):
+        for name, value in (*module.named_parameters(), *module.named_buffers()):
+            found.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+            if not value.is_meta and value.numel():
+                rows.append(value.detach().flatten()[:: max(1, value.numel() // 64)][:64].to("cpu", torch.float32))
+    if not rows:
+        return UNKNOWN
+    found.update(torch.cat(rows).numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _modules(model: Any) -> list[nn.Module]:
+    if isinstance(model, nn.Module):
+        return [model]
+    held = (attribute(model, "__dict__") or {}).values() if not inspect.isclass(model) else ()
+    each = [one for value in held for one in (value if isinstance(value, list | tuple) else [value])]
+    return [one for one in each if isinstance(one, nn.Module)]
+
+
+@checked
+def array_digest(array: Any) -> str:
+    """Digest of an array's shape, type and numbers.
+
+    Args:
+        array: a tensor or NumPy array.
+    """
+    tensor = _tensor(array).detach().cpu()
+    found = hashlib.sha256(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
+    found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def embeddings(samples: Samples) -> dict[str, Tensor]:
+    """The tensors that were given in place of captions, under the names that a file has for them.
+
+    Args:
+        samples: what was asked for.
+    """
+    given = {"prompt_embeds": samples.embeds, "negative_prompt_embeds": samples.negative_embeds}
+    return {f"{name}.{key}": value for name, embeds in given.items() for key, value in (embeds or {}).items()}
+
+
+def inputs_of(samples: Samples, task: Task) -> dict[str, Tensor]:
+    """Everything but JSON that the request needs to be run again: known clips and embeddings.
+
+    Args:
+        samples: what was asked for.
+        task: what was known.
+    """
+    clips = {f"known.{i}": _tensor(known.clip) for i, known in enumerate(task.known)}
+    return clips | embeddings(samples)
+
+
+def _tensor(clip: Any) -> Tensor:
+    if isinstance(clip, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(clip.astype(clip.dtype.newbyteorder("="))))
+    return torch.as_tensor(clip)

@@ -1,0 +1,194 @@
+"""Results that were saved: read again, and made again bit for bit."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pusa_lab.arguments import checked
+from pusa_lab.files import path_inside
+from pusa_lab.generate import generate
+from pusa_lab.guidance import GUIDERS
+from pusa_lab.models import families, load
+from pusa_lab.named import plug_in, source_changes, spelled_back
+from pusa_lab.requests import UNKNOWN, Request, array_digest, describe_model
+from pusa_lab.runs import Result
+from pusa_lab.saved import Saved, read_saved
+from pusa_lab.solvers import SOLVERS
+from pusa_lab.tasks import MODES, Known, Task
+from pusa_lab.types import VideoModel
+from pusa_lab.versions import versions
+
+NAMED: tuple[Mapping[str, Any], ...] = (SOLVERS, GUIDERS, MODES)
+"""Registries whose names a request holds."""
+
+
+@checked
+def load_result(path: str | Path) -> Result:
+    """Read a result that `Result.save` or `pusa-lab generate` wrote.
+
+    Args:
+        path: its folder, or one of its files.
+
+    Returns:
+        The result. Its video is what the MP4s hold, which are compressed with loss: `rerun`, or `Result.decode` of
+        saved latents, gives the frames exactly. Latents that were not saved are empty, (b, 0, 0, 0, 0).
+
+    Raises:
+        ValueError: there is no result, a file is damaged or missing, or it is of another version.
+    """
+    saved = read_saved(Path(path))
+    request, about = saved.request, saved.about
+    count, scale = len(request.prompts), about["scale"]
+    latents = saved.tensors.pop("latents", torch.empty(count, 0, 0, 0, 0))
+    saved.tensors.pop("schedule", None)
+    video = np.empty((count, 0, *request.size, 3), np.uint8)
+    if about["videos"]:
+        video = np.stack(_same_shape(saved, [_clip(saved, name, scale) for name in about["videos"]]))
+    row = about["row"]
+    numbers = about["seconds"], request.task, about["calls"], row, request, saved.tensors
+    return Result(video, latents, torch.tensor(request.schedule), *numbers)
+
+
+def _clip(saved: Saved, name: Any, scale: int) -> np.ndarray:
+    from pusa_lab.data import read_clip
+
+    clip = read_clip(path_inside(saved.path.parent, name, str(saved.path)))
+    return clip[:, scale // 2 :: scale, scale // 2 :: scale]
+
+
+def _same_shape(saved: Saved, clips: list[np.ndarray]) -> list[np.ndarray]:
+    if len({clip.shape for clip in clips}) > 1 or len(clips) != len(saved.request.prompts):
+        raise ValueError(f"{saved.path} has videos that do not belong together: restore the files.")
+    return clips
+
+
+@checked
+def rerun(path: str | Path, model: VideoModel | None = None, **options: Any) -> Result:
+    """Make a saved result again: the same frames bit for bit, on the same machine with the same versions.
+
+    Modules of plug-ins that the file names are imported, so rerun only files that you trust.
+
+    Args:
+        path: a folder or file of `Result.save` or `pusa-lab generate`.
+        model: which makes it; None loads the one that the file names.
+        **options: as `generate`, in place of what the file says, such as solver= if it was a lambda.
+
+    Returns:
+        The result. If its frames are not those of the file, a warning says what differs.
+
+    Raises:
+        ValueError: the file is damaged or incomplete; or the model, its weights, or a function of one's own is not
+            the same here, or cannot be found.
+    """
+    saved = read_saved(Path(path))
+    own_model = model is None
+    model = _model(saved) if model is None else model
+    differences = _differences(saved, model, own_model, options)
+    _check_own(saved)
+    asked = _options(saved, options)
+    prompts, task = asked.pop("prompt"), asked.pop("task")
+    result = generate(model, prompts, task, **asked)
+    if not options.keys() - {"progress", "callback"} and array_digest(result.latents) != saved.about["digest"]:
+        why = "; ".join(differences) or "the file records no other difference, so the run may have been steered"
+        warnings.warn(f"the frames differ from those of {saved.path}: {why}.", stacklevel=3)
+    return result if "schedule" in options else _called_so(result, saved.request)
+
+
+def _called_so(result: Result, saved: Request) -> Result:
+    """The same with the call that made the matrix, which `generate` was given as it is."""
+    assert result.request is not None
+    call = {name: getattr(saved, name) for name in ("schedule_call", "steps", "shift")}
+    return replace(result, request=replace(result.request, **call))
+
+
+def _model(saved: Saved) -> VideoModel:
+    name, options = saved.request.model["name"], saved.request.model["options"]
+    if saved.request.model["digest"] == UNKNOWN and not options and not _is_known(name):
+        raise ValueError(f"{saved.path} was made by {name!r:.80}, which pl.load did not make: give model=.")
+    return load(name, **{key: spelled_back(one, f"the model's {key}") for key, one in options.items()})
+
+
+def _is_known(name: str) -> bool:
+    return any(family.knows(name) for family in families())
+
+
+def _differences(saved: Saved, model: VideoModel, own_model: bool, options: Mapping[str, Any]) -> list[str]:
+    """What is not as it was, in words; other weights of a model that the file names are refused."""
+    request, here = saved.request, describe_model(model)
+    there = request.model
+    if here["weights"] != there["weights"]:
+        if own_model:
+            raise ValueError(
+                f"{there['name']} has other weights here than when {saved.path} was made (digest {here['weights']} "
+                f"instead of {there['weights']:.16}): restore them, or give model= to run it with others."
+            )
+        return [f"the model's weights (digest {here['weights']} instead of {there['weights']:.16})"]
+    found = [
+        f"{name} {version} instead of {request.versions.get(name, 'none')!s:.40}"
+        for name, version in versions().items()
+        if request.versions.get(name) != version
+    ]
+    device = torch.device(model.device).type
+    if device != request.device.split(" ")[0]:
+        found.append(f"the device, {device} instead of {request.device:.60}")
+    for what, spelling in (("solver", request.solver), ("guidance", request.guidance)):
+        if what not in options and isinstance(spelling, dict) and "shown" not in spelling:
+            found += [f"the source of {path} ({what})" for path in source_changes(spelling)]
+    return found
+
+
+def _check_own(saved: Saved) -> None:
+    """Import what was registered by name and is not known here; importing its module registers it."""
+    for name, place in saved.request.own.items():
+        path = place.get("path", "") if isinstance(place, dict) else ""
+        used = name == saved.request.solver or name in str(saved.request.guidance)
+        used = used or any(known.get("mode") == name for known in saved.request.known)
+        if used and not any(name in registry for registry in NAMED):
+            plug_in(str(path))
+            if not any(name in registry for registry in NAMED):
+                raise ValueError(f"{name!r:.60} is not registered here, also after importing {path:.80}: register it.")
+
+
+def _options(saved: Saved, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `generate` is called with."""
+    request = saved.request
+    found: dict[str, Any] = {"schedule": torch.tensor(request.matrix or request.schedule), "seed": request.seeds}
+    found |= {"frames": request.frames, "height": request.size[0], "width": request.size[1]}
+    found |= {"prompt": request.prompts, "task": _task(saved)}
+    if any(request.negatives):
+        found["negative"] = request.negatives
+    for name in ("solver", "guidance"):
+        if name not in options:
+            value = spelled_back(getattr(request, name), f"the {name}")
+            found[name] = torch.tensor(value) if isinstance(value, list) else value
+    found |= _embeds(saved)
+    if saved.about["row"] is not None:
+        found["callback"] = lambda row, rows, state: row < saved.about["row"]
+    return found | dict(options)
+
+
+def _embeds(saved: Saved) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in saved.request.embeds:
+        kind, _, key = name.partition(".")
+        if name not in saved.tensors:
+            raise ValueError(f"{saved.path} lacks {name}, which it was made with: restore its .safetensors file.")
+        found.setdefault(kind, {})[key] = saved.tensors[name]
+    return found | ({"prompt": None} if "prompt_embeds" in found else {})
+
+
+def _task(saved: Saved) -> Task:
+    known = []
+    for i, one in enumerate(saved.request.known):
+        if (clip := saved.tensors.get(f"known.{i}")) is None or array_digest(clip) != one.get("digest"):
+            raise ValueError(
+                f"{saved.path} has no known clip {i} as it was made with: restore the .safetensors file beside it."
+            )
+        place: Any = [one.get(name) for name in ("at", "pixel_at", "noise", "mode")]
+        known.append(Known(clip, *place))
+    return Task(saved.request.task, tuple(known))

@@ -1,0 +1,190 @@
+"""A run of the sampling loop as `prepare` makes it, and its result."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pusa_lab.arguments import checked
+from pusa_lab.conditions import Conditions
+from pusa_lab.guidance import num_layers
+from pusa_lab.inputs import Samples
+from pusa_lab.pixels import to_uint8
+from pusa_lab.requests import Request, describe_request, inputs_of
+from pusa_lab.samplers import Solver, State, sample_steps
+from pusa_lab.tasks import Task
+from pusa_lab.timesteps import velocity_by
+from pusa_lab.types import Denoiser, Geometry, Schedule, Tau, Video, VideoModel
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished video and how it was made."""
+
+    video: np.ndarray
+    """(b, pixel frames, h, w, 3) uint8; without pixel frames if output="latents" was asked for."""
+    latents: Video
+    """(b, c, f, h, w)."""
+    schedule: Schedule
+    """(rows, f): the noise levels that were sampled through, known frames included."""
+    seconds: float
+    """Wall time of sampling and decoding."""
+    task: str
+    """Name of the task."""
+    calls: int
+    """Times that the model was asked for a velocity: twice a step with text guidance and a solver of first order."""
+    row: int | None = None
+    """Row at which the run was cancelled, whose clean estimate this is; None if it ran to its end."""
+    request: Request | None = None
+    """Everything it was made with; None if `generate` did not make it."""
+    inputs: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    """The known clips and the embeddings that the request names by their digests."""
+
+    def save(self, path: str | Path, latents: bool = False) -> list[Path]:
+        """Write the video, and what is needed to make it again: see `saved.save_result`.
+
+        Args:
+            path: a folder, or a file that ends in .mp4 or .safetensors.
+            latents: whether the latents are written too.
+
+        Returns:
+            The files.
+        """
+        return import_module("pusa_lab.saved").save_result(self, path, latents)
+
+    def decode(self, model: VideoModel) -> "Result":
+        """The same with its video, for output="latents".
+
+        Args:
+            model: which made it.
+        """
+        return replace(self, video=decode(model, self.latents))
+
+    def _repr_html_(self) -> str:
+        """Shown in a notebook: the video beside the schedule, the request folded."""
+        return import_module("pusa_lab.html").result_html(self)
+
+
+@dataclass
+class Asked:
+    """A denoiser that counts how often it is asked."""
+
+    denoiser: Denoiser
+    """(x, tau, **cond) -> v."""
+    times: int = 0
+    """So far."""
+    began: float | None = None
+    """When the run began, by `time.perf_counter`."""
+
+    @property
+    def num_layers(self) -> int | None:
+        """As the denoiser's: for guidance that skips some of them."""
+        return num_layers(self.denoiser)
+
+    def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
+        """The denoiser's velocity."""
+        self.times += 1
+        return velocity_by("the denoiser", self.denoiser, x, tau, **cond)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A checked and encoded request, ready to sample: iterate `states()` to watch and steer it, then `finish`."""
+
+    denoiser: Denoiser
+    """Guided: (x, tau) -> v."""
+    x: Video
+    """Start (b, c, f, h, w)."""
+    schedule: Schedule
+    """(rows, f) with the known frames at their levels."""
+    conditions: Conditions
+    """The known frames."""
+    solver: str | Solver
+    """How to move from row to row."""
+    seed: int | list[int]
+    """Seed of the start and of the fresh noise of replaced frames, one for all or one per sample."""
+    model: Asked
+    """The model, which counts how often it was asked."""
+    samples: Samples
+    """Captions and seeds of all samples."""
+    task: Task
+    """What is known."""
+    geometry: Geometry
+    """Of the model, with the size that was asked for."""
+    options: dict[str, Any]
+    """schedule, steps, shift, solver and guidance, as they were given; matrix, what the schedule made."""
+
+    @cached_property
+    def request(self) -> Request:
+        """Everything that this run is made with."""
+        model: Any = self.model.denoiser
+        levels = self.options["matrix"], self.schedule
+        return describe_request(model, self.samples, self.task, self.options, *levels, self.geometry)
+
+    def states(self) -> Iterator[State]:
+        """Every state from noise to video; known frames that their mode replaces are set anew each row."""
+        self.model.times, self.model.began = 0, time.perf_counter()
+        for state in sample_steps(self.denoiser, self.x, self.schedule, self.solver):
+            if any(self.conditions.replaced):
+                eps = noise_of(self.x.shape, self.seed, state.row).to(self.x)
+                state.x = self.conditions.replace_known(state.x, eps, state.tau)
+                if state.x0 is not None:
+                    state.x0 = self.conditions.replace_known(state.x0, eps, torch.zeros_like(state.tau))
+            yield state
+
+    @checked
+    def finish(self, state: State, output: Literal["video", "latents"] = "video") -> Result:
+        """The result of a run at a state: decoded, with its request.
+
+        Args:
+            state: the last of `states()`; of an earlier one, the clean estimate is the result.
+            output: "latents" decodes nothing; `Result.decode` does so later.
+        """
+        row = state.row if state.row < len(self.schedule) - 1 else None
+        latents = state.x if row is None or state.x0 is None else state.x0
+        model: Any = self.model.denoiser
+        if output == "video":
+            video = decode(model, latents)
+        else:
+            video = np.empty((len(latents), 0, *self.geometry.size, 3), np.uint8)
+        seconds = 0.0 if self.model.began is None else time.perf_counter() - self.model.began
+        found = Result(video, latents, self.schedule, seconds, self.task.name, self.model.times, row, self.request)
+        return replace(found, inputs=inputs_of(self.samples, self.task))
+
+
+@checked
+def decode(model: VideoModel, latents: Video) -> np.ndarray:
+    """The pixels (b, pixel frames, h, w, 3) uint8 of latents, such as those of output="latents".
+
+    Args:
+        model: which made them.
+        latents: (b, c, f, h, w).
+    """
+    with torch.no_grad():
+        return to_uint8(model.decode(latents.to(model.device)))
+
+
+@checked
+def noise_of(shape: Sequence[int], seed: int | Sequence[int], row: int = 0) -> Video:
+    """Noise that depends neither on the batch nor on the device: sample i is drawn on the CPU from its own seed.
+
+    Args:
+        shape: (b, c, f, h, w), each at least 1.
+        seed: sample i has seed + i, or its own from a list of b.
+        row: of the schedule; 0 is the start.
+
+    Raises:
+        ValueError: the shape is another one.
+    """
+    if len(shape) != 5 or min(shape) < 1:
+        raise ValueError(f"shape={tuple(shape)}: give (b, c, f, h, w), each at least 1.")
+    seeds = [seed + i for i in range(shape[0])] if isinstance(seed, int) else seed
+    generators = [torch.Generator().manual_seed((one * 100_003 + row) % 2**63) for one in seeds]
+    return torch.stack([torch.randn(*shape[1:], generator=g) for g in generators])

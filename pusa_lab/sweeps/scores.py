@@ -1,0 +1,167 @@
+"""Scores of a result: metrics by name or function, with the truth for those that need it."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from pusa_lab.arguments import returned, shown
+from pusa_lab.metrics import METRICS
+from pusa_lab.pixels import to_pixels
+from pusa_lab.runs import Result
+from pusa_lab.sweeps.identity import imported, is_import_path, takes
+from pusa_lab.sweeps.settings import COLUMNS
+
+Truth = Callable[..., Any] | Mapping[Any, Any] | None
+"""A function of prompt and seed, or prompt -> clip, or (prompt, seed) -> clip."""
+EQUAL = 60.0
+"""dB that count for the infinite PSNR of frames that are equal to the truth."""
+
+
+class UnfitScoreError(ValueError):
+    """A metric returned something else than numbers."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric of a sweep."""
+
+    name: str
+    """Of its column."""
+    function: Callable[..., Any]
+    """(result) or (result, truth) -> a number, or names and numbers; one of METRICS is (clip, truth) -> (b, pf)."""
+    registered: bool = False
+    """Whether it is one of METRICS."""
+
+    @property
+    def needs_truth(self) -> bool:
+        """Whether it compares with the truth."""
+        parameters = (takes(self.function) or {}).values()
+        places = [
+            p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        return self.registered or len(places) > 1
+
+
+def metrics_of(metrics: Any) -> list[Metric]:
+    """The metrics that were asked for.
+
+    Args:
+        metrics: names in METRICS or import paths, or column -> function, name or import path.
+
+    Raises:
+        ValueError: a name is unknown, or something is no function.
+    """
+    if isinstance(metrics, str) or callable(metrics):
+        metrics = [metrics]
+    if not isinstance(metrics, Mapping | list | tuple):
+        raise ValueError(f"metrics is {shown(metrics)}: give a dict of names and functions, or a list of functions.")
+    named = metrics.items() if isinstance(metrics, Mapping) else [(_name(metric), metric) for metric in metrics]
+    found = [_metric(name, metric) for name, metric in named]
+    names = [metric.name for metric in found]
+    if twice := [name for i, name in enumerate(names) if name in (*names[:i], *COLUMNS)]:
+        raise ValueError(f"metrics cannot have the column {twice[0]!r:.40}, which is taken: give them other names.")
+    return found
+
+
+def _name(metric: Any) -> str:
+    return metric.rpartition(":")[2] if isinstance(metric, str) else getattr(metric, "__name__", "")
+
+
+def _metric(name: Any, metric: Any) -> Metric:
+    if is_import_path(metric):
+        metric = imported(metric)
+    registered = isinstance(metric, str)
+    function = METRICS.find(metric) if registered else metric
+    if not callable(function) or not isinstance(name, str) or name in ("", "<lambda>"):
+        raise ValueError(
+            f"metrics holds {shown(metric)} as {name!r:.40}: give a dict of names and functions of a result."
+        )
+    return Metric(name, function, registered)
+
+
+def truth_of(truth: Any, prompt: str, seed: int) -> Any:
+    """The truth of a row.
+
+    Args:
+        truth: a function of prompt and seed, or of those of them that it names; or prompt -> clip, or
+            (prompt, seed) -> clip.
+        prompt: of the row.
+        seed: of the row.
+
+    Raises:
+        ValueError: there is none for this row.
+    """
+    if truth is None:
+        return None
+    if callable(truth):
+        return filled(truth, prompt=prompt, seed=seed)
+    for key in ((prompt, seed), prompt):
+        if key in truth:
+            return truth[key]
+    raise ValueError(
+        f"truth has no entry for the prompt {prompt!r:.60} with seed {seed}: add one, for all seeds or for this."
+    )
+
+
+def filled(function: Callable[..., Any], /, **given: Any) -> Any:
+    """Call a function with those of some arguments that it names.
+
+    Args:
+        function: any.
+        **given: what it may name; all of it if it takes any keyword.
+    """
+    names = takes(function)
+    return function(**{name: value for name, value in given.items() if names is None or name in names})
+
+
+def scores_of(metrics: Sequence[Metric], result: Any, truth: Any) -> dict[str, float]:
+    """All scores of a result; those of a metric that returns several are called "metric.name".
+
+    Args:
+        metrics: from `metrics_of`; without any, the result itself is a number, or names and numbers.
+        result: what `generate` or the function returned.
+        truth: of this row.
+
+    Raises:
+        UnfitScoreError: a metric returned no numbers.
+    """
+    if not metrics:
+        if isinstance(result, Mapping):
+            return {str(name): _number(f"the function's {name!r:.40}", value) for name, value in result.items()}
+        return {"value": _number("the function", result)}
+    found: dict[str, float] = {}
+    for metric in metrics:
+        score = _score(metric, result, truth)
+        if isinstance(score, Mapping):
+            said = f"the metric {metric.name}"
+            found |= {
+                f"{metric.name}.{key}": _number(f"{said}, for {key!r:.40},", value) for key, value in score.items()
+            }
+        else:
+            found[metric.name] = _number(f"the metric {metric.name}", score)
+    return found
+
+
+def _score(metric: Metric, result: Any, truth: Any) -> Any:
+    if not metric.registered:
+        return metric.function(result, truth) if metric.needs_truth else metric.function(result)
+    clip = to_pixels(result.video if isinstance(result, Result) else result)
+    there = returned(metric.function(clip, to_pixels(truth)), Tensor, f"the metric {metric.name}")
+    return there.nan_to_num(nan=math.nan, posinf=EQUAL).mean()
+
+
+def _number(what: str, value: Any) -> float:
+    if isinstance(value, Tensor | np.ndarray | np.generic) and np.prod(value.shape) == 1:
+        value = value.item()
+    if not isinstance(value, Real):
+        raise UnfitScoreError(f"{what} returned {shown(value)}: return a number, or a dict of names and numbers.")
+    if not math.isfinite(value):
+        raise UnfitScoreError(
+            f"{what} returned {value}: return a finite number, such as a score without the frames that are given."
+        )
+    return float(value)

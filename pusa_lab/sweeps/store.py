@@ -1,0 +1,162 @@
+"""Rows of a sweep on disk: one file for each, named by its content, written whole, by one process at a time.
+
+sweep.json says with which code, metrics and device the rows were made. Of each row, rows/KEY.json holds what it is and
+its scores, which are equal whenever it is made again; rows/KEY.seconds its time, and clips/KEY.npz its clip, if kept.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from pusa_lab.arguments import checked
+from pusa_lab.files import check_folder, read_json, write_json, writing
+
+FORMAT = 1
+"""Of the files; another is refused."""
+HEADER = "sweep.json"
+
+
+class RowStore:
+    """The cache of a sweep, open until the block ends: `with RowStore(folder, header) as rows:`.
+
+    Args:
+        folder: of the cache, created if missing.
+        header: what all rows were made with.
+
+    Raises:
+        ValueError: the folder cannot be written to, or holds rows that were made with something else.
+    """
+
+    @checked
+    def __init__(self, folder: str | Path, header: Mapping[str, Any]) -> None:
+        self.folder = check_folder(folder, "cache")
+        self.header = json.loads(json.dumps({"format": FORMAT, **header}))
+        _check_header(self.folder, self.header)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row was ever written."""
+        return not (self.folder / HEADER).is_file()
+
+    def __enter__(self) -> "RowStore":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._locks = (self.folder / "locks").open("a")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._locks.close()
+
+    @contextmanager
+    def holding(self, key: str, wait: bool) -> Iterator[bool]:
+        """Keep a row from other processes while the block runs; gives False if one has it, and `wait` is not asked for.
+
+        A process that is killed holds nothing any more.
+
+        Args:
+            key: of the row, 64 hexadecimal digits.
+            wait: until it is free.
+        """
+        place = int(key[:15], 16)
+        try:
+            fcntl.lockf(self._locks, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
+        except (BlockingIOError, PermissionError):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, place)
+
+    def read(self, key: str, with_clip: bool = False) -> dict[str, Any] | None:
+        """A row that is there: scores, error, seconds and the path of its clip; None if it is not.
+
+        Args:
+            key: of the row.
+            with_clip: whether a row that is done must have a clip.
+
+        Raises:
+            ValueError: its file is damaged.
+        """
+        path, clip = self._row(key), self._clip(key)
+        if not path.is_file():
+            return None
+        found = read_json(path, "a row of a sweep", {"scores": dict, "error": str})
+        if with_clip and not found["error"] and not clip.is_file():
+            return None
+        beside = path.with_suffix(".seconds")
+        seconds = float(read_json(beside, "the seconds of a row")) if beside.is_file() else None
+        return {**found, "seconds": seconds, "clip": str(clip) if clip.is_file() else ""}
+
+    def write(self, key: str, row: Mapping[str, Any], seconds: float, clip: np.ndarray | None = None) -> None:
+        """Write a row; its own file comes last, so that a row that is there is whole.
+
+        Args:
+            key: of the row.
+            row: what it is, and scores and error.
+            seconds: that it took.
+            clip: (frames, h, w, 3) uint8 to keep, if any.
+        """
+        if self.is_empty:
+            write_json(self.folder / HEADER, self.header)
+        if clip is not None:
+            with writing(self._clip(key)) as part:
+                np.savez_compressed(part, clip=clip)
+        write_json(self._row(key).with_suffix(".seconds"), round(seconds, 3))
+        write_json(self._row(key), dict(row))
+
+    def _row(self, key: str) -> Path:
+        return self.folder / "rows" / f"{key}.json"
+
+    def _clip(self, key: str) -> Path:
+        return self.folder / "clips" / f"{key}.npz"
+
+
+def _check_header(folder: Path, header: Mapping[str, Any]) -> None:
+    path = folder / HEADER
+    if not path.is_file():
+        if any(folder.glob("rows/*.json")):
+            raise ValueError(f"{folder} holds rows, but no {HEADER}: restore that file, or give another cache.")
+        return
+    there = read_json(path, "the header of a sweep", {"format": int})
+    if other := [
+        _difference(name, there.get(name), value) for name, value in header.items() if there.get(name) != value
+    ]:
+        raise ValueError(
+            f"the rows in {folder} were made with {', '.join(other)}: give another cache, or delete {folder} to start "
+            f"anew."
+        )
+
+
+def _difference(name: str, there: Any, here: Any) -> str:
+    """What differs in words, with both values where they are short."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        names = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+        return f"other {name} ({', '.join(names)})"
+    short = all(isinstance(value, str | int) and len(str(value)) <= 60 for value in (there, here))
+    return f"another {name}" + (f" ({there}, now {here})" if short and name != "code of pusa_lab" else "")
+
+
+@checked
+def read_kept_clip(path: str | Path) -> np.ndarray:
+    """The clip of a row, as the column clip of the table names it.
+
+    Args:
+        path: of its file.
+
+    Returns:
+        (frames, h, w, 3) uint8.
+
+    Raises:
+        ValueError: there is no such file, or it holds no clip.
+    """
+    try:
+        with np.load(Path(path), allow_pickle=False) as found:
+            return found["clip"]
+    except Exception as error:
+        raise ValueError(f"{path} holds no clip of a sweep: give a path of the table's column clip.") from error

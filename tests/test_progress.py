@@ -1,0 +1,91 @@
+"""pytest tests/test_progress.py: bars where somebody watches, and nowhere else."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pusa_lab as pl
+from pusa_lab import progress
+from pusa_lab.progress import OPEN, SWITCH, bar
+
+PROMPT = "a red circle moves right"
+
+
+class Terminal(io.StringIO):
+    """A standard error that is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A function that makes the standard error a terminal: pytest sets its own before each test."""
+    monkeypatch.setattr(progress, "_in_notebook", lambda: False)
+
+    def made():
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        return sys.stderr
+
+    return made
+
+
+def test_a_generation_shows_rows_and_calls_and_leaves_nothing(nano_vta, terminal):
+    shown = terminal()
+    pl.generate(nano_vta, PROMPT, steps=2)
+    said = shown.getvalue()
+    assert "sampling" in said and "/2" in said
+    assert said.rstrip(" ").endswith("\r") and "\n" not in said  # the bar is removed
+
+
+@pytest.mark.parametrize("how", ["argument", "environment", "file", "no tqdm"])
+def test_nothing_is_shown_when_nobody_watches(nano_vta, terminal, monkeypatch, how):
+    shown = terminal()
+    if how == "environment":
+        monkeypatch.setenv(SWITCH, "0")
+    if how == "file":
+        monkeypatch.setattr(shown, "isatty", lambda: False)
+    if how == "no tqdm":
+        monkeypatch.setattr(progress, "find_spec", lambda name: None)
+    pl.generate(nano_vta, PROMPT, steps=2, progress=False if how == "argument" else None)
+    assert shown.getvalue() == ""
+
+
+@pytest.mark.parametrize("name", ["", *OPEN])
+def test_a_notebook_that_is_executed_shows_none_and_an_open_one_does(monkeypatch, name):
+    monkeypatch.setattr(progress, "_in_notebook", lambda: True)
+    for other in OPEN:
+        monkeypatch.delenv(other, raising=False)
+    if name:
+        monkeypatch.setenv(name, "1")
+    assert progress.watched() is bool(name)
+
+
+def test_advancing_is_counted(terminal):
+    shown = terminal()
+    with bar(3, "reading", "GB") as advance:
+        advance(1.5, file="a")
+        advance(1.5)
+    assert "reading" in shown.getvalue() and "GB" in shown.getvalue()
+
+
+def test_an_error_closes_the_bar(terminal):
+    shown = terminal()
+    with pytest.raises(KeyError), bar(3, "reading", "GB") as advance:
+        advance(1)
+        raise KeyError("mine")
+    assert shown.getvalue().rstrip(" ").endswith("\r")
+
+
+def test_neither_the_package_nor_a_generation_needs_tqdm():
+    code = (
+        "import sys; sys.modules['tqdm'] = None; import pusa_lab as pl; import pusa_lab.generate, pusa_lab.progress; "
+    )
+    code += "print('tqdm.auto' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=600
+    )
+    assert done.stdout.strip() == "False", done.stderr
