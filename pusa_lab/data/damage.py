@@ -9,9 +9,9 @@ are left over show the same.
 
 Not all damage can be detected: a run of changed bytes within a frame of HEVC, VP8, VP9 (more than 8 bits in
 particular), ProRes, Motion JPEG and, rarely, H.264 may decode to another valid picture, and such files have no checksum
-that would show it. In HEVC the last row of blocks of a picture is hardly protected, so of small clips, which have one or
-two rows, one damaged copy in six may be read. The same is true of changed times and sizes in the tables of an MP4, and
-of the alpha plane of VP8 and VP9.
+that would show it. In HEVC the last row of blocks of a picture is hardly protected: of small clips, whose pictures have
+one or two rows, one damaged copy in six may be read. The same is true of changed times and sizes in the tables of an
+MP4, and of the alpha plane of VP8 and VP9.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -59,7 +59,7 @@ LOSING = ("matroska", "ogg")
 """Demuxers that log an error when data is missing."""
 JOIN = 2
 """Packets after a suspect one within which a joined MPEG-TS file may begin, whose counters start again."""
-ALPHA = "matroska_block_additional"
+ALPHA: Final = "matroska_block_additional"
 """Where a packet of VP8 or VP9 holds the alpha plane, which libvpx decodes and FFmpeg's own decoders do not."""
 SECOND = {"vp8": "libvpx", "vp9": "libvpx-vp9", "hevc": "hevc"}
 """Codec -> decoder for the second pass."""

@@ -180,8 +180,8 @@ def _in_place(settings: Mapping[str, Any], low: bool, place: str, where: str) ->
 def _in_training(value: Any, low: bool, place: str, where: str, depth: int = 0) -> list[Statement | None]:
     """Statements in the settings of a training, of which only some concern the LoRA."""
     value = plain_value(value) if isinstance(value, str) else value
-    if isinstance(value, str) and (found := re.search(r"(?i)(?:lora|network|linear)_?alpha", value)):
-        refuse_scale(found[0], value, place.removeprefix("in "), where)
+    if isinstance(value, str) and (named := re.search(r"(?i)(?:lora|network|linear)_?alpha", value)):
+        refuse_scale(named[0], value, place.removeprefix("in "), where)
     if not isinstance(value, Mapping) or depth > DEEPEST:
         return []
     settings = {k: v for k, v in _of_expert(value, low, place, where).items() if v is not None}
