@@ -114,6 +114,8 @@ def find_family(name: str | Path) -> ModelFamily:
             return family
     names, kinds = ", ".join(list_models()), ", ".join(family.what for family in known)
     other = ", which is a file of another kind" if Path(name).is_file() else ""
+    if Path(name).is_dir():
+        other = ", which is a folder with a model of another kind (see _class_name in its model_index.json)"
     raise ValueError(f"no model {str(name)!r:.300}{other}: choose one of {names}, or give {kinds}.")
 
 

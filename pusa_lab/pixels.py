@@ -38,10 +38,7 @@ def to_pixels(clip: Any) -> Clip:
     x = _dense(clip) if isinstance(clip, Tensor) else torch.from_numpy(_numbers(clip))
     given, x = tuple(x.shape), x[(None,) * max(0, 5 - x.ndim)]
     if x.ndim != 5 or x.shape[-1] != 3 or 0 in x.shape:
-        raise ValueError(
-            f"a known picture or clip has shape {given}: give RGB (h, w, 3), (frames, h, w, 3), or "
-            f"(samples, frames, h, w, 3)."
-        )
+        raise ValueError(f"a known picture or clip has shape {given}: give {FORMS}.")
     if x.dtype == torch.uint8:
         x = x.float() / 255
     elif not x.is_floating_point():
@@ -53,6 +50,7 @@ def to_pixels(clip: Any) -> Clip:
     return x.float().permute(0, 4, 1, 2, 3) * 2 - 1
 
 
+FORMS = "RGB (h, w, 3), (frames, h, w, 3), or (samples, frames, h, w, 3)"
 NO_PIXELS = "holds no pixels: give uint8, or floats in [0, 1]."
 
 
@@ -117,6 +115,28 @@ def to_uint8(clip: Clip) -> np.ndarray:
 
 
 @checked
+def on_white(rgba: np.ndarray) -> np.ndarray:
+    """Blend a picture with white by its transparency: a c + (1 - a) 255.
+
+    Args:
+        rgba: (h, w, 4) uint8, colours and alpha.
+
+    Returns:
+        (h, w, 3) uint8.
+
+    Raises:
+        ValueError: the picture has another shape or type.
+    """
+    if rgba.ndim != 3 or rgba.shape[-1] != 4 or rgba.dtype != np.uint8 or 0 in rgba.shape:
+        raise ValueError(f"rgba has shape {rgba.shape} and type {rgba.dtype}: give (h, w, 4) uint8.")
+    alpha = rgba[..., 3:]
+    if alpha.min() == 255:
+        return rgba[..., :3]
+    weight = alpha.astype(np.uint16)
+    return ((rgba[..., :3] * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
+
+
+@checked
 def picture_of(picture: Any, name: str = "picture") -> Any:
     """Check that an argument is one picture or one picture per sample, and not a clip or something that may be one.
 
@@ -138,7 +158,7 @@ def picture_of(picture: Any, name: str = "picture") -> Any:
             several = ", ".join(map(str, sorted(set(shapes))[:4]))
             raise ArgumentError(f"{name} is a list of shapes {several}: give pictures (h, w, 3) of one size.")
         return torch.stack([torch.as_tensor(np.ascontiguousarray(one)) for one in picture])[:, None]
-    found = pixels_of(picture, name)
+    found = pixels_of(picture, name, "one picture (h, w, 3), or one per sample as (b, 1, h, w, 3)")
     if found.ndim > 3 and found.shape[-4] != 1:
         n = found.shape[0]
         raise ArgumentError(
@@ -171,12 +191,13 @@ def clip_of(clip: Any, name: str = "the clip", frames: bool = True) -> Any:
 
 
 @checked
-def pixels_of(value: Any, name: str = "the clip") -> Any:
+def pixels_of(value: Any, name: str = "the clip", forms: str = FORMS) -> Any:
     """Check a picture or clip and return it as an array or tensor with 3 to 5 axes, as in `Known.clip`.
 
     Args:
         value: what a person gave.
         name: name of the argument, for the error sentence.
+        forms: what to give instead, for the error sentence.
 
     Raises:
         ValueError: it holds no pixels.
@@ -186,10 +207,7 @@ def pixels_of(value: Any, name: str = "the clip") -> Any:
     found = value if isinstance(value, np.ndarray) else _tensor(value, name)
     kind = str(found.dtype).removeprefix("torch.")
     if found.ndim not in (3, 4, 5) or found.shape[-1] != 3 or 0 in found.shape:
-        raise ArgumentError(
-            f"{name} has shape {tuple(found.shape)}: give RGB (h, w, 3), (frames, h, w, 3), or "
-            f"(samples, frames, h, w, 3)."
-        )
+        raise ArgumentError(f"{name} has shape {tuple(found.shape)}: give {forms}.")
     if kind != "uint8" and "float" not in kind:
         raise ArgumentError(f"{name} of type {kind} holds no pixels: give uint8, or floats in [0, 1].")
     return found

@@ -237,7 +237,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ),
         (
             [PROMPT, "--task", "keyframes", "--task-options.pictures", "[{a}, {b}]"],
-            "generate: 2 pictures without places: give at=[...], the latent frame of each picture, or pixel_at=[...].",
+            "generate: 2 pictures without places: give at=[...] in latent frames, or pixel_at=[...].",
         ),
         (
             [PROMPT, "--task", "keyframes", "--task-options.pictures", "[{a}]", "--task-options.at", "[0.5]"],

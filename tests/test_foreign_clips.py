@@ -69,6 +69,27 @@ def test_turned_and_mirrored_clips_are_held_as_ffmpeg_holds_them(tmp_path, suffi
     assert np.abs(got.astype(int) - clips.shown(path, size)).max() <= 4
 
 
+@pytest.mark.parametrize("kind", clips.SEE_THROUGH)
+def test_transparency_lies_on_white_as_in_pictures(tmp_path, kind):
+    """The left half is red that half of the light passes; the right half is not there at all, whatever its colour."""
+    got = both(clips.see_through(tmp_path, kind), 4, SIZE).astype(int)
+    assert np.abs(got[:, 8:40, 4:28] - [255, 127, 127]).max() <= 3
+    assert np.abs(got[:, 8:40, 36:60] - 255).max() <= 3
+
+
+def test_palettes_of_clips_and_gif_lie_on_white(tmp_path):
+    for path in (clips.with_hole(tmp_path / "a.mov"), clips.with_hole(tmp_path / "a.gif")):
+        got = read_clip(path)[-1]
+        assert got[4, 4].tolist() == [255, 255, 255]
+        assert got[20, 20].tolist() == [200, 0, 0]
+
+
+def test_transparency_that_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
+    path = clips.see_through(tmp_path, "VP9")
+    monkeypatch.setattr("pusa_lab.data.damage._eight_bits", lambda context: False)
+    refused("a.webm has transparency that cannot be read: convert it to a video without", read_clip, path)
+
+
 def test_a_slant_is_refused(tmp_path):
     path = clips.turned(tmp_path / "a.mp4", clips.busy(3, (32, 48)), "-display_rotation", 30)
     refused("a.mp4 is rotated by an angle that is not a multiple of 90 degrees: rotate", read_clip, path)
@@ -151,7 +172,14 @@ def test_playlists_and_pictures_are_no_clips(tmp_path):
     (tmp_path / "concat.mp4").write_text(f"ffconcat version 1.0\nfile {inside.name}\n")
     media.write_picture(tmp_path / "a.png", clips.busy(1, SIZE)[0])
     for name in ("list.mp4", "concat.mp4", "a.png"):
-        refused(f"{name} cannot be read as a video", read_clip, tmp_path / name)
+        refused(f"{name} cannot be read as a video .*or convert it to MP4", read_clip, tmp_path / name)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".h264", "libx264"), (".hevc", "libx265")])
+def test_a_bare_stream_is_not_called_damaged(tmp_path, suffix, codec):
+    plain = clips.write(tmp_path / "a.mp4", clips.busy(3, SIZE), codec)
+    clips.ffmpeg("-i", plain, "-c", "copy", path := tmp_path / f"a{suffix}")
+    refused(rf"a{suffix} (has a frame without a time|states no size).* bare stream of .*: convert", read_clip, path)
 
 
 def test_a_frame_too_large_is_refused_before_it_is_decoded(tmp_path, monkeypatch):

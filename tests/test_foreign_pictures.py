@@ -57,6 +57,23 @@ def test_a_flipped_bit_in_png_is_refused(tmp_path):
     assert found == 10
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 95}, {"restart_marker_blocks": 2}])
+def test_changed_bytes_in_jpeg_are_found(tmp_path, options):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(path := tmp_path / "a.jpg", **options)
+    sound, data, unseen = read_picture(path), path.read_bytes(), 0
+    for number in range(20):
+        g, copy = np.random.default_rng(number), bytearray(data)
+        for at in g.integers(0, len(data), 16):
+            copy[at] = g.integers(0, 256)
+        path.write_bytes(copy)
+        try:
+            unseen += not np.array_equal(read_picture(path), sound)
+        except ValueError as error:
+            assert str(error).startswith(f"data.read_picture: {path} ")
+    assert unseen <= 2  # without the strict decoder 7 to 14
+
+
 def test_programs_that_draw_are_not_run(tmp_path):
     Image.fromarray(pictures.colours()).save(tmp_path / "a.eps")
     with pytest.raises(ValueError, match="EPS is a program that draws"):

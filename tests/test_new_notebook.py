@@ -55,6 +55,13 @@ def test_a_title_without_letters_is_refused(clone, capsys):
     assert len(list((clone / "src").iterdir())) == 1
 
 
+@pytest.mark.parametrize("title", ["../x", "a\\b"])
+def test_a_path_is_not_a_title(clone, capsys, title):
+    assert cli.main(["new-notebook", title]) == 2
+    assert "holds a slash, as a path does" in capsys.readouterr().err
+    assert len(list((clone / "src").iterdir())) == 1
+
+
 def test_outside_a_clone_it_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("pusa_lab.cli.clone.NOTEBOOKS", tmp_path)
     assert cli.main(["new-notebook", "One"]) == 2

@@ -163,7 +163,7 @@ def test_two_places_that_agree(places, tmp_path):
         ({"config": [1]}, "a list of 1 item instead of an object"),
         ({"header": {"lora_adapter_metadata": "[" * 9000}}, "not a JSON object"),
         ({"header": {"lora_adapter_metadata": "{"}}, "not a JSON object"),
-        ({"header": {"lora_alpha": "much"}}, "has None as lora_alpha in the header"),
+        ({"header": {"lora_alpha": "much"}}, "has 'much' as lora_alpha in the header"),
         ({"settings": {"alpha": torch.ones(2)}}, "as alpha in the file"),
         ({"settings": {"lora_alpha": torch.tensor(1), "use_rslora": torch.ones(2)}}, "as use_rslora in the file"),
         (

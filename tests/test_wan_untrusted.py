@@ -56,6 +56,15 @@ class TestSizes:
             ("vae", "latents_mean", [0.0] * 3),
             ("vae", "latents_std", [1.0, None, 1.0, 1.0]),
             ("vae", "latents_mean", "zero"),
+            ("vae", "latents_std", [0.0] * 4),
+            ("vae", "latents_std", [1.0, 1.0, -1.0, 1.0]),
+            ("vae", "dim_mult", []),
+            ("transformer", "eps", "x"),
+            ("transformer", "eps", 0),
+            ("transformer", "attention_head_dim", 13),
+            ("text_encoder", "layer_norm_epsilon", "x"),
+            ("tokenizer", "model_max_length", "x"),
+            ("tokenizer", "model_max_length", 0),
             ("vae", "scale_factor_spatial", 0),
             ("vae", "scale_factor_temporal", "4"),
             ("text_encoder", "num_layers", 10**9),
@@ -67,7 +76,7 @@ class TestSizes:
     def test_what_no_model_has_is_refused_before_it_is_built(self, folder, monkeypatch, part, name, value):
         for builder in ("empty", "UMT5EncoderModel", "AutoencoderKLWan"):
             monkeypatch.setattr(checks, builder, None)
-        edit(folder / part / "config.json", **{name: value})
+        edit(folder / part / ("tokenizer_config.json" if part == "tokenizer" else "config.json"), **{name: value})
         refused(rf"config.json gives (no )?.*{name}|.*{name}", WanModel.from_pretrained, folder)
 
     @pytest.mark.parametrize(

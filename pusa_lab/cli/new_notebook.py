@@ -22,6 +22,8 @@ def new_notebook(title: str) -> None:
     if not template.is_file() or not chapters:
         raise ValueError(f"no chapters in {notebooks}: run this in the clone.")
     stem = re.sub(r"\W+", "_", title.lower()).strip("_")
+    if "/" in title or "\\" in title:
+        raise ValueError(f"the title {title!r} holds a slash, as a path does: give words such as 'Frames that wait'.")
     if not stem:
         raise ValueError(f"the title {title!r} has no letters: give one such as 'Frames that wait'.")
     number = int(chapters[-1].name[:2]) + 1

@@ -110,6 +110,8 @@ def _decoded(path: Path, most: int) -> str:
 def _clean(caption: str) -> str:
     """A caption with single spaces; messages of errors continue a sentence after "that"."""
     caption = " ".join(caption.split())
+    if all(unicodedata.category(letter) in ("Cf", "Zs") for letter in caption):
+        return ""  # zero-width characters alone say nothing
     for letter in caption:
         if unicodedata.category(letter) in ("Cc", "Cs"):
             raise ValueError(f"holds the control character {letter!r}: remove it")
@@ -149,7 +151,7 @@ def _rows(table: Path) -> Iterator[tuple[int, str, str]]:
             except ValueError as error:
                 raise ValueError(f"line {number} {error}") from error
     except (csv.Error, ValueError) as error:
-        reason = f"it {error}" if isinstance(error.__cause__, OSError | UnicodeError) else str(error)
+        reason = str(error) if str(error).startswith(("line", "the first")) else f"it {error}"
         raise ValueError(
             f"{table} cannot be read ({reason}): give rows with `file` and `caption`, in UTF-8."
         ) from error
@@ -160,6 +162,8 @@ def _entry(row: Mapping[str, Any]) -> tuple[str, str]:
     if not {"file", "caption"} <= row.keys():
         raise ValueError("has no `file` and `caption`")
     file, caption = row["file"], row["caption"] if row["caption"] is not None else ""
+    if isinstance(file, str) and "\\" in file:
+        raise ValueError(f"has {file!r:.60} as its `file`: write the path with slashes, as in sub/clip.mp4")
     if not isinstance(file, str) or not file.strip():
         raise ValueError(f"has {file!r:.60} as its `file`, not the name of a clip")
     if not isinstance(caption, str):
@@ -183,7 +187,7 @@ def _csv(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     lines = csv.reader(_kept(source, seen), delimiter=mark, strict=True, skipinitialspace=True)
     above = text[: len(text) - len(text.lstrip())].count("\n")
     spaced = [cell.startswith(" ") for cell in head.split(mark)]
-    for cells in lines:
+    for cells in _quoted(lines, above):
         number = above + lines.line_num
         raw = "".join(seen)
         seen.clear()
@@ -200,6 +204,17 @@ def _csv(text: str) -> Iterator[tuple[int, dict[str, str]]]:
                 "or remove the space"
             )
         yield number, dict(zip(names, cells, strict=True))
+
+
+def _quoted(lines: Any, above: int) -> Iterator[list[str]]:
+    """The rows of a reader of CSV, whose errors concern quotes."""
+    try:
+        yield from lines
+    except csv.Error as error:
+        raise ValueError(
+            f"line {above + lines.line_num} has quotes that do not enclose a whole cell: put the caption in quotes, "
+            'and double the quotes within it, as in "a ""big"" cat"'
+        ) from error
 
 
 def _kept(source: Iterable[str], seen: list[str]) -> Iterator[str]:

@@ -38,7 +38,7 @@ def read_clip(
     start: int | float = 0.0,
     last: int | None = None,
 ) -> np.ndarray:
-    """Read a video file as RGB (frames, h, w, 3) uint8, as a player shows it: upright, with square pixels.
+    """Read a video file as RGB (frames, h, w, 3) uint8, as a player shows it: upright, with square pixels, on white.
 
     Args:
         path: file in MP4, WebM, MOV or another format that PyAV reads.

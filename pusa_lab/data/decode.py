@@ -11,6 +11,7 @@ import numpy as np
 
 from pusa_lab.arguments import checked
 from pusa_lab.data.damage import LOST, checked_frames, opened
+from pusa_lab.pixels import on_white
 
 MOST_PIXELS = 2**26
 """Most pixels of a frame, twice those of 8K."""
@@ -41,10 +42,17 @@ class Shown:
     """Display matrix, nine numbers; None shows the picture as it is."""
 
     def picture(self) -> np.ndarray:
-        """The frame as upright RGB uint8 (h, w, 3); ffmpeg converts the colours as the file specifies."""
+        """The frame as upright RGB uint8 (h, w, 3), on white; ffmpeg converts the colours as the file specifies."""
         h, w = self.size
-        picture = self.frame.to_ndarray(format="rgb24", width=w, height=h)
+        kind = "rgba" if _see_through(self.frame) else "rgb24"
+        picture = self.frame.to_ndarray(format=kind, width=w, height=h)
+        picture = on_white(picture) if kind == "rgba" else picture
         return picture if self.matrix is None else turned(picture, self.matrix)
+
+
+def _see_through(frame: "VideoFrame") -> bool:
+    """Whether the frame's pixel format has transparency, in a channel or in its palette."""
+    return frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
 
 
 @checked
@@ -90,7 +98,9 @@ def decoded(path: Path) -> Iterator[Shown]:
                 raise ValueError(LOST)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
-        raise ValueError(f"{path} cannot be read as a video ({reason}): restore the file.") from error
+        raise ValueError(
+            f"{path} cannot be read as a video ({reason}): restore the file, or convert it to MP4 if it is sound."
+        ) from error
     except ValueError as error:
         raise ValueError(f"{path} {error}") from error
 
@@ -167,6 +177,8 @@ def _stream(container: "InputContainer") -> "VideoStream":
     best = container.streams.best("video")
     found = best if best in streams else streams[0]
     if found.codec_context is not None:
+        if not found.codec_context.height:
+            raise ValueError("states no size of its frames, as a bare stream of HEVC does: convert it to MP4.")
         square_pixels(found.codec_context.height, found.codec_context.width, Fraction(1))
     else:
         raise ValueError("is in a codec that PyAV does not know: convert it to MP4.")

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import existing_file
+from pusa_lab.pixels import on_white
 
 MOST_PIXELS = 2**27
 """Most pixels of a picture: 134 million, more than photo cameras have; they take less than 1 GiB."""
@@ -28,6 +29,9 @@ def read_picture(path: str | Path) -> np.ndarray:
     kept; other floats, and integers beyond 16 bits, are scaled so that the smallest value is black and the largest
     white. Transparent pixels are blended with white. If the file has several frames, the first is read.
 
+    Damage is found in PNG and usually in JPEG and GIF. WebP, AVIF, JPEG 2000, TIFF and BMP have no checksums, so
+    a damaged file may be read as another picture.
+
     Args:
         path: file in PNG, JPEG, or another format that Pillow reads.
 
@@ -41,6 +45,7 @@ def read_picture(path: str | Path) -> np.ndarray:
             with Image.open(path) as image:
                 if image.width * image.height <= MOST_PIXELS:
                     _refuse_programs(image, path)
+                    _check_jpeg(image, path)
                     image.load()
                     return _upright(_rgb(image, path), image.getexif().get(0x0112, 1))
         except Image.DecompressionBombError:
@@ -61,6 +66,28 @@ def _refuse_programs(image: Image.Image, path: Path) -> None:
             again.verify()
 
 
+def _check_jpeg(image: Image.Image, path: Path) -> None:
+    """Refuse a damaged JPEG, which Pillow reads without a word; FFmpeg's strict decoder finds most damage."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    import av
+
+    from pusa_lab.data.damage import STRICT, listening
+
+    reader = av.CodecContext.create("mjpeg", "r")
+    reader.options = STRICT
+    with listening() as said:
+        try:
+            reader.decode(av.Packet(path.read_bytes()))  # type: ignore[attr-defined]
+        except av.error.PatchWelcomeError:
+            return  # a sound file of a kind that FFmpeg does not read
+        except av.FFmpegError as error:
+            said.append(("mjpeg", error.strerror or str(error)))
+    wrong = [message for name, message in said if name == "mjpeg"]
+    if wrong and not any("nsupported" in message for message in wrong):
+        raise ValueError(f"it is damaged: {wrong[0].strip()}")
+
+
 def _rgb(image: Image.Image, path: Path) -> np.ndarray:
     """Convert a loaded picture to RGB a few rows at a time, so that memory holds little more than its pixels."""
     hole = _hole(image, path)
@@ -78,7 +105,9 @@ def _rgb(image: Image.Image, path: Path) -> np.ndarray:
             out[top : top + rows] = np.round(grey)[..., None]
         elif hole is None and image.has_transparency_data:
             strip.info = image.info
-            out[top : top + rows] = _on_white(strip)
+            out[top : top + rows] = on_white(
+                np.asarray(strip.convert("LA" if strip.mode == "La" else "RGBA").convert("RGBA"))
+            )
         else:
             out[top : top + rows] = np.asarray(strip.convert("RGB"))
     if hole is not None:
@@ -105,14 +134,6 @@ def _values(image: Image.Image, tags: Mapping[int, Any]) -> np.ndarray:
     values = np.asarray(image)
     unsigned = image.mode == "I" and tags.get(BITS) == (32,) and tags.get(SAMPLE_FORMAT, (1,)) == (1,)
     return values.view(np.uint32) if unsigned else values
-
-
-def _on_white(image: Image.Image) -> np.ndarray:
-    rgba = np.asarray(image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA"))
-    alpha = rgba[..., 3:]
-    if alpha.min() == 255:
-        return rgba[..., :3]
-    return (rgba[..., :3] * alpha.astype(np.uint16) + 255 * (255 - alpha.astype(np.uint16)) + 127) // 255
 
 
 def _range(image: Image.Image, tags: Mapping[int, Any]) -> tuple[float, float]:

@@ -240,5 +240,5 @@ def frame_indices(at: Sequence[int], frames: int) -> list[int]:
         )
     columns = [i % frames for i in at]
     if twice := [i for n, i in enumerate(columns) if i in columns[:n]]:
-        raise ValueError(f"two known frames at latent frame {twice[0]}: each position holds one, give one of them.")
+        raise ValueError(f"two known frames at latent frame {twice[0]}: let no known clips or parts overlap.")
     return columns

@@ -149,9 +149,7 @@ def keyframes(
         raise ValueError("keyframes without a picture: give at least one.")
     if (at is None) == (pixel_at is None):
         fault = "without places" if at is None else "with both at and pixel_at"
-        raise ValueError(
-            f"{counted(n, 'picture')} {fault}: give at=[...], the latent frame of each picture, or pixel_at=[...]."
-        )
+        raise ValueError(f"{counted(n, 'picture')} {fault}: give at=[...] in latent frames, or pixel_at=[...].")
     places = [[None] * n if p is None else list(p) for p in (at, pixel_at)]
     if wrong := [len(p) for p in places if len(p) != n]:
         raise ValueError(f"{counted(n, 'picture')} for {counted(wrong[0], 'place')}: give one place per picture.")

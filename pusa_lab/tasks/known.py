@@ -29,6 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -125,6 +126,7 @@ class Known:
             raise ValueError(f"at={self.at}, pixel_at={self.pixel_at}: give exactly one of the two for a known frame.")
         if self.pixel_at is not None and self.pixel_at < 0:
             raise ValueError(f"pixel_at={self.pixel_at}: give 0 or more, or use at=-1 for the last latent frame.")
+        noise_levels(self.noise, torch.as_tensor(self.noise).numel())
         MODES.find(self.mode)
 
 

@@ -37,6 +37,8 @@ NEEDED = {
 """Part -> sizes that its config must give."""
 STRIDES, MOMENTS = ("scale_factor_temporal", "scale_factor_spatial"), ("latents_mean", "latents_std")
 """Entries of the codec's config: positive whole numbers, and lists with one number per channel."""
+EPSILONS = ("eps", "layer_norm_epsilon")
+"""Entries that keep the division by a norm finite."""
 LARGEST = {
     "num_layers": 512,
     "num_decoder_layers": 512,
@@ -176,7 +178,13 @@ def _check_tokenizer(place: Path) -> None:
     if not any((place / name).is_file() for name in VOCABULARIES):
         raise ValueError(f"{place} has neither {' nor '.join(VOCABULARIES)}: download the whole repository again.")
     for name in ("tokenizer_config.json", "config.json"):
-        if (place / name).is_file() and read_object(place / name).get("auto_map"):
+        config = read_object(place / name) if (place / name).is_file() else {}
+        longest = config.get("model_max_length")
+        if longest is not None and not (_finite(longest) and longest >= 1):
+            raise ValueError(
+                f"{place / name} gives model_max_length as {longest!r:.60}, not as a number of tokens: restore it."
+            )
+        if config.get("auto_map"):
             raise ValueError(
                 f"{place / name} asks to run code that came with it (auto_map), which is never done: use the folder "
                 f"tokenizer of Wan-AI/Wan2.1-T2V-1.3B-Diffusers instead."
@@ -218,6 +226,11 @@ def _check_sizes(config: dict[str, Any], file: Path, part: str) -> None:
                 raise ValueError(f"{file} gives {name} as {shown(number)}, more than {most}: restore it.")
     if part == "vae":
         _check_codec(config, file)
+    for name in EPSILONS:
+        if (value := config.get(name)) is not None and not (_finite(value) and 0 < value < 1):
+            raise ValueError(f"{file} gives {name} as {value!r:.60}, not as a small positive number: restore it.")
+    if (value := config.get("attention_head_dim")) is not None and type(value) is int and value % 2:
+        raise ValueError(f"{file} gives attention_head_dim as {value}, which is odd: restore it.")
     if "patch_size" in needed and len(config["patch_size"]) != 3:
         raise ValueError(f"{file} gives patch_size as {config['patch_size']!r:.60}, not as three numbers: restore it.")
 
@@ -232,6 +245,11 @@ def _check_codec(config: dict[str, Any], file: Path) -> None:
             raise ValueError(
                 f"{file} gives {name} as {value!r:.60}, not as {counted(count, 'finite number')}: restore it."
             )
+        if value is not None and name == "latents_std" and min(value) < 1e-6:
+            raise ValueError(f"{file} gives {name} as {value!r:.60}, but latents are divided by it: restore it.")
+    several = config.get("dim_mult", [1])
+    if not isinstance(several, list) or not several or not all(type(n) is int and n > 0 for n in several):
+        raise ValueError(f"{file} gives dim_mult as {several!r:.60}, not as positive whole numbers: restore it.")
 
 
 def _finite(number: Any) -> bool:

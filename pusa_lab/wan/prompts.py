@@ -56,8 +56,11 @@ class PromptEncoder:
             prompts: b captions in any language; "" is the null prompt.
 
         Raises:
-            ValueError: the encoder returns numbers that are not finite; these are not cached.
+            ValueError: there is no list of captions, or the encoder returns numbers that are not finite; these are not
+                cached.
         """
+        if isinstance(prompts, str) or not prompts:
+            raise ValueError(f"prompts is {prompts!r:.60}: give a list of captions, such as ['a red circle'].")
         texts = [clean(prompt) for prompt in prompts]
         for text in dict.fromkeys(texts):
             if text not in self.known and (found := self._from_disk(text)) is not None:

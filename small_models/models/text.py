@@ -52,8 +52,10 @@ class TextEncoder(nn.Module):
             prompts: captions in words of the vocabulary.
 
         Raises:
-            ValueError: a word is unknown, or a caption too long.
+            ValueError: there is no list of captions, a word is unknown, or a caption is too long.
         """
+        if isinstance(prompts, str) or not prompts:
+            raise ValueError(f"prompts is {prompts!r:.60}: give a list of captions, such as ['a red circle'].")
         return torch.tensor([_row(prompt, self.words, self.longest) for prompt in prompts])
 
     def forward(self, tokens: Int[Tensor, "b l"]) -> Float[Tensor, "b l text_dim"]:

@@ -106,6 +106,7 @@ class ToyModel(nn.Module):
         """Where the weights are."""
         return self.dit.proj_out.weight.device
 
+    @checked
     def encode_text(self, prompts: list[str]) -> Cond:
         """Captions to the denoiser's keyword arguments; ValueError names words that are unknown."""
         return {"text": self.text(self.text.tokenize(prompts).to(self.device, non_blocking=True))}

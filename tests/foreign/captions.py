@@ -120,9 +120,20 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "an empty table": (lambda f: text(f, ""), "the first line is '' and does not name the columns"),
     "a column twice": (lambda f: text(f, "file,caption,caption\na.mp4,b,c\n"), "names a column twice"),
     "no file": (lambda f: text(f, "file,caption\n,a circle\n"), "line 2 has '' as its `file`"),
-    "an open quote": (lambda f: text(f, 'file,caption\na.mp4,"a circle\n'), "unexpected end of data"),
-    "UTF-16": (lambda f: table(f, "utf-16"), "is not in UTF-8"),
-    "UTF-16 without a mark": (lambda f: table(f, "utf-16-le"), "is not in UTF-8"),
+    "an open quote": (
+        lambda f: text(f, 'file,caption\na.mp4,"a circle\n'),
+        "line 2 has quotes that do not enclose",
+    ),
+    "quotes within a cell": (
+        lambda f: text(f, 'file,caption\na.mp4,x\nb.mp4,"big" cat\n'),
+        "line 3 has quotes that do not enclose a whole cell: put the caption in quotes, and double",
+    ),
+    "paths of Windows": (
+        lambda f: text(f, "file,caption\nsub\\a.mp4,x\n"),
+        "line 2 has .* as its `file`: write the path with slashes, as in sub/clip.mp4",
+    ),
+    "UTF-16": (lambda f: table(f, "utf-16"), "it is not in UTF-8"),
+    "UTF-16 without a mark": (lambda f: table(f, "utf-16-le"), "it is not in UTF-8"),
     "Latin-1": (
         lambda f: (f / "captions.csv").write_bytes("file,caption\na.mp4,Füße\n".encode("latin-1")),
         "is not in UTF-8",
@@ -156,6 +167,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 TEXTS: dict[str, tuple[bytes, tuple[str, str], str]] = {
     "UTF-8": ("Füße 走".encode(), ("a.txt", "b.txt"), "Füße 走"),
+    "zero-width characters alone": ("\u200b \u200b".encode(), ("a.txt", "b.txt"), "!has no caption"),
     "UTF-8 with a mark": ("Füße".encode("utf-8-sig"), ("a.txt", "b.txt"), "Füße"),
     "Windows": (b"a red\r\ncircle\r\n", ("a.txt", "b.txt"), "a red circle"),
     "capitals at the end": (PLAIN.encode(), ("a.TXT", "b.Txt"), PLAIN),

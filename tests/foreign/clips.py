@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import imageio_ffmpeg
 import numpy as np
+from PIL import Image
 
 KINDS = {
     ".mp4": "libx264",
@@ -202,6 +203,48 @@ SOUND: dict[str, Callable[[Path], Path]] = {
     "APNG": lambda f: _drawn(f / "a.apng", 0.4, "-f", "apng"),
 }
 """Files that are sound in an odd way -> writes one."""
+
+
+SEE_THROUGH: dict[str, tuple[str, str, str, dict[str, str]]] = {
+    "APNG": (".apng", "apng", "rgba", {}),
+    "PNG": (".mov", "png", "rgba", {}),
+    "PNG of 16 bits": (".mov", "png", "rgba64be", {}),
+    "Animation": (".mov", "qtrle", "argb", {}),
+    "ProRes 4444": (".mov", "prores_ks", "yuva444p10le", {}),
+    "FFV1": (".mkv", "ffv1", "yuva420p", {}),
+    "Ut Video": (".avi", "utvideo", "gbrap", {}),
+    "VP9": (".webm", "libvpx-vp9", "yuva420p", {}),
+    "VP8": (".webm", "libvpx", "yuva420p", {"auto-alt-ref": "0"}),
+}
+"""Codec with transparency -> ending, encoder, pixel format and options."""
+
+
+def see_through(folder: Path, kind: str) -> Path:
+    """4 frames of 48 x 64 pixels: the left half red and half transparent, the right half wholly transparent red."""
+    suffix, codec, pixels, options = SEE_THROUGH[kind]
+    picture = np.empty((48, 64, 4), np.uint8)
+    picture[:, :32], picture[:, 32:] = (255, 0, 0, 128), (255, 0, 0, 0)
+    with av.open(str(path := folder / f"a{suffix}"), "w") as out:
+        stream = out.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width, stream.pix_fmt, stream.bit_rate = 48, 64, pixels, 2_000_000
+        for _ in range(4):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgba")))
+        out.mux(stream.encode())
+    return path
+
+
+def with_hole(path: Path) -> Path:
+    """A clip with a palette, one of whose colours is transparent: a red square, and nothing around it."""
+    indices = np.zeros((32, 32), np.uint8)
+    indices[8:24, 8:24] = 1
+    image = Image.fromarray(indices, "P")
+    image.putpalette([0, 0, 90, 200, 0, 0])
+    if path.suffix == ".gif":
+        image.save(path, save_all=True, append_images=[image, image], duration=40, transparency=0, disposal=2)
+        return path
+    image.save(still := path.with_name("still.png"), transparency=0)
+    ffmpeg("-framerate", 25, "-loop", 1, "-i", still, "-frames:v", 3, "-c:v", "copy", path)
+    return path
 
 
 def joined(path: Path, codec: str) -> tuple[Path, Path]:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.wan.lora.files import LoRAFile
+from pusa_lab.wan.lora.files import LoRAFile, plain_value
 from pusa_lab.wan.lora.kinds import check_kind
 from pusa_lab.wan.lora.names import aliases, is_high_noise, is_low_noise, naming_of, read_key
 from pusa_lab.wan.lora.scale import Statement, scale_of, statements_of
+from pusa_lab.wan.lora.unknown_scales import is_other_scale, refuse_scale
 
 WIDTHS = {1536: " (Wan 1.3B)", 3072: " (Wan2.2 5B)", 5120: " (Wan 14B)"}
 # layers whose input has the width of the model
@@ -94,6 +95,9 @@ def match(weights: Mapping[str, Tensor], file: LoRAFile, strength: float, expert
     for path, parts in found.items():
         if ("a" in parts) != ("b" in parts) or ("bias of b" in parts and "b" not in parts):
             have, lack = ("A", "B") if "a" in parts else ("B", "A")
+            for key, reason in out.unmatched.items():
+                if read_key(key)[1] == lack.lower() and aliases([path]).get(read_key(key)[0]):
+                    raise ValueError(f"{where} holds {lack} of {path} as {reason}: convert it to floating point.")
             raise ValueError(f"{where} holds {have} of {path} without its {lack}: download the file again.")
         _fit_pair(weights, path, parts, statements, strength, out, where)
         for part in ("weight", "bias"):
@@ -149,6 +153,8 @@ def _by_module(weights: Mapping[str, Tensor], entries: Mapping[str, Any], where:
         layer, part = read_key(key)
         path = known.get(layer)
         if not part:
+            if is_other_scale(key):
+                refuse_scale(key, plain_value(value), "the file", where)
             _check_foreign(key, layer, known, where)
             out.unmatched[key] = "not a key of a LoRA"
         elif path is None:

@@ -15,12 +15,12 @@ from pusa_lab.arguments import checked
 from pusa_lab.wan.lora.files import CONFIG, TRAINING, LoRAFile, plain_value, same
 from pusa_lab.wan.lora.kinds import refuse_kind
 from pusa_lab.wan.lora.names import PREFIXES, is_high_noise, is_low_noise
+from pusa_lab.wan.lora.unknown_scales import ALPHAS, is_other_scale, refuse_scale
 
 METADATA = "lora_adapter_metadata"
 """Entry of the header in which diffusers stores PEFT's configuration."""
 CONFIGS = (METADATA, "lora_config", "peft_config", "adapter_config")
 """Entries of a header or pickle with a configuration in PEFT's form."""
-ALPHAS = ("lora_alpha", "network_alpha", "alpha")
 RANKS = ("r", "rank", "lora_rank", "network_dim")
 PATTERNS = ("alpha_pattern", "rank_pattern")
 STATED = (*ALPHAS, *RANKS, *PATTERNS, "use_rslora", "use_dora")
@@ -153,6 +153,9 @@ def statements_of(file: LoRAFile, low: bool) -> list[Statement]:
     Raises:
         ValueError: a statement is not valid, statements disagree, or they say that the file is not a plain LoRA.
     """
+    for key, value in file.header.items():
+        if is_other_scale(key) and plain_value(value) is not None:
+            refuse_scale(key, plain_value(value), "the header", file.where)
     found = [_configured(file.config, f"{CONFIG} beside the file", file.where)] if file.config else []
     for settings, place in ((file.header, "in the header"), (file.settings, "in the file")):
         found += _in_place(_of_expert(settings, low, place, file.where), low, place, file.where)
@@ -177,6 +180,8 @@ def _in_place(settings: Mapping[str, Any], low: bool, place: str, where: str) ->
 def _in_training(value: Any, low: bool, place: str, where: str, depth: int = 0) -> list[Statement | None]:
     """Statements in the settings of a training, of which only some concern the LoRA."""
     value = plain_value(value) if isinstance(value, str) else value
+    if isinstance(value, str) and (named := re.search(r"(?i)(?:lora|network|linear)_?alpha", value)):
+        refuse_scale(named[0], value, place.removeprefix("in "), where)
     if not isinstance(value, Mapping) or depth > DEEPEST:
         return []
     settings = {k: v for k, v in _of_expert(value, low, place, where).items() if v is not None}
@@ -341,12 +346,13 @@ def _single(settings: Mapping[str, Any], place: str, where: str) -> Statement | 
 
 
 def _number(value: Any, name: str, where: str) -> float:
+    given = value
     if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta and value.dtype != torch.bool:
-        value = value.item()
+        given = value = value.item()
     if isinstance(value, str):
         value = _word(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
-        raise ValueError(f"{where} has {value!r:.60} as {name}, which must be a number: download the file again.")
+        raise ValueError(f"{where} has {given!r:.60} as {name}, which must be a number: download the file again.")
     return float(value)
 
 

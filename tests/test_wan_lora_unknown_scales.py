@@ -1,0 +1,51 @@
+"""pytest tests/test_wan_lora_unknown_scales.py: what may scale a LoRA without saying how is refused, also in part."""
+
+import pytest
+import torch
+from foreign import loras
+from safetensors.torch import save_file
+from wan_tiny import refused
+
+from pusa_lab.wan import lora
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def written(folder, header=None, **more):
+    """A LoRA of rank 4, with entries in its header and tensors beside its own."""
+    held = loras.renamed(loras.peft_model(), "transformer.{d}.lora_A.weight", "transformer.{d}.lora_B.weight")
+    save_file(held | more, folder / "lora.safetensors", header)
+    return folder / "lora.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("header", "entry"),
+    [
+        *(({name: "4"}, name) for name in ("linear_alpha", "lora_scale", "scale", "LoRA_alpha", "lora.alpha")),
+        ({"args": "Namespace(lora_alpha=16, seed=0)"}, "lora_alpha"),
+        ({"transformer.scaling": "2"}, "transformer.scaling"),
+    ],
+)
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_scale_under_another_name_is_refused(header, entry, partial, tmp_path):
+    path = written(tmp_path, header)
+    says = rf"{entry} \(.*\) in .*header, which may scale its layers in an unknown way: rename it to lora_alpha"
+    refused(says, lambda: lora.load_lora(loras.base(), path, partial=partial))
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_scaling_beside_the_tensors_is_not_dropped(partial, tmp_path):
+    path = written(tmp_path, scaling=torch.tensor(4.0))
+    refused(r"scaling \(4.0\) in the file", lambda: lora.load_lora(loras.base(), path, partial=partial))
+
+
+@pytest.mark.parametrize("text", ["abc", "nan"])
+def test_what_stands_in_place_of_a_number_is_named(text, tmp_path):
+    path = written(tmp_path, {"lora_alpha": text})
+    refused(rf"has '{text}' as lora_alpha", lambda: lora.load_lora(loras.base(), path))
+
+
+def test_a_matrix_of_whole_numbers_is_not_called_missing():
+    key = "transformer.blocks.0.attn1.to_q.lora_{}.weight"
+    held = {key.format("A"): torch.ones(4, 24, dtype=torch.int8), key.format("B"): torch.ones(24, 4)}
+    refused("holds A of blocks.0.attn1.to_q as torch.int8", lambda: lora.load_lora(loras.base(), held))
