@@ -49,7 +49,7 @@ def test_karras_is_its_formula_however_extreme(rho, low, high):
     [
         (lambda: schedules.synchronous(HUGE, 3), "schedules.synchronous: steps=1000000000: .*from 1 to 1,000,000"),
         (lambda: sigmas.cosine(HUGE), "from 1 to 1,000,000"),
-        (lambda: schedules.autoregressive(1000, 10**5), "100,000,001 rows of 100,000 frames"),
+        (lambda: schedules.autoregressive(1000, 10**5), "100,000,001 x 100,000 levels"),
         (lambda: schedules.pyramid(4, 3, lag=1e18), "a schedule has at most 67,108,864"),
         (lambda: schedules.rolling(5, 10**6, window=3), "a schedule has at most"),
         (lambda: schedules.chunk_windows(HUGE), "frames=1000000000"),

@@ -328,9 +328,7 @@ def _trainer(
 ) -> L.Trainer:
     config, split = module.config, isinstance(module, ShardedVTAModule)
     times = config.accumulate(devices * nodes)
-    callbacks: list[L.Callback] = []
-    if config.ema:
-        callbacks.append(Averaging(config))
+    callbacks: list[L.Callback] = [Averaging(config)] if config.ema else []
     if keep:
         callbacks.append(Marks(marks, keep))
     if config.save_every:
