@@ -1,7 +1,7 @@
 """Versions of what is installed."""
 
-import contextlib
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 
@@ -11,8 +11,14 @@ def versions(*names: str) -> dict[str, str]:
     Args:
         *names: of packages; without any, those on which a video depends.
     """
-    found = {"python": platform.python_version()}
-    for name in names or ("pusa_lab", "torch", "diffusers", "transformers", "numpy"):
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    names = names or ("pusa_lab", "torch", "diffusers", "transformers", "numpy")
+    found = {name: _version(name) for name in names}
+    return {"python": platform.python_version()} | {name: number for name, number in found.items() if number}
+
+
+@cache  # the file that is read does not change while the package is imported
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

@@ -1,9 +1,10 @@
 """What a number was measured on."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 import torch
+
+from pusa_lab.versions import versions
 
 
 def device_name() -> str:
@@ -15,10 +16,4 @@ def device_name() -> str:
 
 def library_versions() -> dict[str, str]:
     """Versions that a number depends on."""
-    found = {"python": platform.python_version()}
-    for name in ("torch", "diffusers", "lightning", "peft", "numpy", "pusa_lab"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed as a package"
-    return found
+    return versions("torch", "diffusers", "lightning", "peft", "numpy", "pusa_lab")
