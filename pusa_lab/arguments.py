@@ -32,6 +32,7 @@ from pusa_lab.sentences import in_one_line, listed, misfit_call, shown
 
 __all__ = [
     "ArgumentError",
+    "CallError",
     "called",
     "calling",
     "check_takes",
@@ -48,6 +49,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class ArgumentError(ValueError, TypeError):
     """An argument has a wrong type or shape: a ValueError like every refused argument, and a TypeError too."""
+
+
+class CallError(ArgumentError):
+    """A call does not match the function's parameters."""
 
 
 _called: ContextVar[str] = ContextVar("called", default="")
@@ -211,7 +216,7 @@ def _wrapper(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                 trace = error.__traceback__
                 if trace is None or trace.tb_next is not None or not (fault := misfit_call(function, args, kwargs)):
                     raise
-                raise ArgumentError(fault) from None
+                raise CallError(fault) from None
         if steps and isinstance(result, contextlib.AbstractContextManager) and hasattr(result, "gen"):
             result.gen = _stepped(result.gen, name)
         return _stepped(result, name) if inspect.isgenerator(result) else result

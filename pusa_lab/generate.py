@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import ArgumentError, called, calling, checked
+from pusa_lab.arguments import ArgumentError, CallError, called, calling, checked
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import Guided, Guider, calls, guide, text_cfg
 from pusa_lab.inputs import (
@@ -240,10 +240,12 @@ def _try(guider: Guider, model: Asked, x: Video, tau: Tau, given: dict[str, Any]
     guided = guide(guider, stand_in, null={}, **given)
     try:
         guided(x, tau)
+    except CallError:
+        return  # someone's own guider asks a model of its own, for which there is no caption yet
     except ValueError:
         raise
     except Exception:
-        return  # someone's own guider reads the caption, of which there is none yet
+        return  # or reads the caption itself
 
 
 def _bound(denoiser: Denoiser, cond: Cond) -> Guided:

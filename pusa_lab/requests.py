@@ -246,6 +246,7 @@ def weights_digest(model: Any) -> str:
     for module in _modules(model):
         for name, value in (*module.named_parameters(), *module.named_buffers()):
             found.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+            value = value.to_local() if hasattr(value, "to_local") else value  # of sharded weights, those that are here
             if not value.is_meta and value.numel():
                 rows.append(value.detach().flatten()[:: max(1, value.numel() // 64)][:64].to("cpu", torch.float32))
     if not rows:

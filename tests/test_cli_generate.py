@@ -233,7 +233,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ),
         (
             [PROMPT, "--task", "loop", "--task-options.picture", "3"],
-            "generate: picture has shape (): give RGB (h, w, 3)",
+            "generate: picture has shape (): give one picture (h, w, 3)",
         ),
         (
             [PROMPT, "--task", "keyframes", "--task-options.pictures", "[{a}, {b}]"],

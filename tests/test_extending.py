@@ -297,7 +297,7 @@ def mine(
         ),
         (["at", "[0, x]"], "generate: --task-options.at[1] 'x': give a whole number."),
         (["other", "fast"], "generate: --task-options.other 'fast': give a number."),
-        (["picture", "[1, 2]"], "generate: picture has shape (2,): give RGB"),
+        (["picture", "[1, 2]"], "generate: picture has shape (2,): give one picture"),
     ],
 )
 def test_options_of_a_task_are_checked_by_its_annotations_before_a_model_is_read(

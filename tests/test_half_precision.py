@@ -45,7 +45,7 @@ def test_training(gpu, capability, found):
 def test_a_run_takes_it(monkeypatch):
     monkeypatch.setattr(loop, "precision", lambda config, accelerator: "64-true")
     module = TrainedModule(torch.nn.Linear(2, 2), TrainConfig(ema=0.0))
-    assert loop._trainer(module, None, "cpu", (), None, 1, 1).precision == "64-true"
+    assert loop._trainer(module, None, None, "cpu", (), None, 1, 1).precision == "64-true"
 
 
 @pytest.mark.parametrize(("capability", "found"), [(T4, torch.float16), (A100, torch.bfloat16)])

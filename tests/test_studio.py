@@ -205,7 +205,7 @@ def test_known_frames_take_the_published_levels(nano_vta):
     one.do({"do": "level", "index": 1, "noise": 2.0})
     assert "noise level 2.0" in one.error
     one.do({"do": "drop", "name": "c.png", "content": dropped(PICTURE), "at": 7})
-    assert "each position holds one" in one.error
+    assert "two known frames at latent frame 7" in one.error
     assert [(g.name, g.at, g.noise, g.mode) for g in one.given][1] == ("b.png", 7, 0.5, "replacement")
     one.do({"do": "drop", "name": "d.exe", "content": b"MZ"})
     assert "is not a picture or clip" in one.error

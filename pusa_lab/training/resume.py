@@ -1,6 +1,7 @@
 """Checks of the checkpoints to resume from: incomplete, foreign or harmful ones are refused before any long work."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -140,6 +141,8 @@ def check_not_replaced(
     Raises:
         ValueError: the folder holds a checkpoint of another run, or of this one, which is not resumed.
     """
+    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))):
+        return  # the first process has looked, and may be writing by now
     for path in sorted(logs.glob("last*.ckpt")):
         try:
             found = _read(path)

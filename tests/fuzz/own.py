@@ -166,6 +166,8 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.wan\.lora\.check_matched": {
         "found": ["the('pusa_lab.wan.lora.match.Match')(pairs={'a': pair()})"], "entries": ["lora_tensors()"], "where": ["'a.safetensors'"],
     },
+    r"pusa_lab\.wan\.model\.WanModel\.geometry_at": {"size": ["(32, 48)", "(16, 16)"]},
+    r"pusa_lab\.pixels\.on_white": {"rgba": ["rand(6, 8, 4).mul(255).byte().numpy()"]},
     r"pusa_lab\.wan\.model\.WanModel": {
         "transformer": ["transformer()"], "codec": ["wan_codec()"], "low": ["None"], "offload": ["'none'"], "boundary": ["0.875"],
         "geometry": ["None"],

@@ -13,6 +13,7 @@ EXCLUDED = {
     r"pusa_lab\.(arguments|annotations|annotations_arrays|sentences)\..*": "the door itself, see tests/test_arguments.py",
     r"pusa_lab\.cli\..*": "parts of the commands, called by the command lines of `commands`",
     r"pusa_lab\.timesteps\.velocity_by": "takes what was checked before, by position; tests/test_guiders_named.py",
+    r"pusa_lab\.wan\.lora\.unknown_scales\.refuse_scale": "always refuses; tests/test_wan_lora_unknown_scales.py",
     r"small_models\.family\.train_toys": "trains; its checks are the command's",
     r"small_models\.experiments\.command\..*": "a benchmark's command, see tests/test_cli_places.py",
     r"pusa_lab\.models\.register_family": "changes what all later calls do; tests/test_models.py",
