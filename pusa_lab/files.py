@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import types
@@ -131,6 +132,8 @@ def check_folder(path: str | os.PathLike[str], what: str = "the folder") -> Path
 def _a_name(path: str | os.PathLike[str], what: str) -> Path:
     if not str(path) or "\0" in str(path):
         raise ValueError(f"{what} {str(path)!r:.300} is not a file name: give a path.")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise ValueError(f"{what} {str(path)!r:.300} is an address: give a path of this machine.")
     try:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             Path(path).lstat()

@@ -68,6 +68,7 @@ def test_places_are_tried_and_left_as_they_were(tmp_path):
         ("there.txt/a", "there.txt is a file"),
         ("a" * 300, "File name too long.: give a shorter name"),
         ("\0", "is not a file name"),
+        ("http://a/b.mp4", "is an address"),
     ],
 )
 def test_places_where_nothing_can_be_written_are_refused(tmp_path, name, says):

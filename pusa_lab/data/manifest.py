@@ -223,6 +223,7 @@ def difference(manifest: dict[str, Any], wanted: dict[str, Any]) -> str:
     for name, value in wanted.items():
         value = list(value) if isinstance(value, tuple) else value
         if (there := manifest.get(name)) != value:
+            name = "num_frames" if name == "pixel_frames" else name  # as `encode` calls it
             return f"was made with {name}={there!r}, but {value!r} is expected"
     return ""
 
