@@ -61,6 +61,13 @@ def test_places_are_tried_and_left_as_they_were(tmp_path):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("check", [check_writable, check_folder])
+def test_an_address_is_not_a_place(check):
+    for address in ("http://a/b.mp4", Path("s3://a/b.mp4")):
+        with pytest.raises(ValueError, match="--out .* is an address: give a path of this machine"):
+            check(address, "--out")
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -68,7 +75,6 @@ def test_places_are_tried_and_left_as_they_were(tmp_path):
         ("there.txt/a", "there.txt is a file"),
         ("a" * 300, "File name too long.: give a shorter name"),
         ("\0", "is not a file name"),
-        ("http://a/b.mp4", "is an address"),
     ],
 )
 def test_places_where_nothing_can_be_written_are_refused(tmp_path, name, says):
