@@ -64,7 +64,7 @@ def test_places_are_tried_and_left_as_they_were(tmp_path):
 @pytest.mark.parametrize("check", [check_writable, check_folder])
 def test_an_address_is_not_a_place(check):
     for address in ("http://a/b.mp4", Path("s3://a/b.mp4")):
-        with pytest.raises(ValueError, match="--out .* is an address: give a path of this machine"):
+        with pytest.raises(ValueError, match=r"--out .* is an address: give a path of this machine"):
             check(address, "--out")
 
 
