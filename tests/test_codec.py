@@ -298,3 +298,8 @@ def test_loading_and_running_leaves_diffusers_alone():
         f"Codec({SMALL})(torch.zeros(1, 3, 5, 8, 8)); assert 'diffusers' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_an_empty_clip_has_no_weights():
+    with pytest.raises(ValueError, match=r"clip has shape \(1, 3, 5, 8, 0\), which is empty"):
+        pixel_weights(torch.zeros(1, 3, 5, 8, 0))

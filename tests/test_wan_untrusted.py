@@ -61,6 +61,7 @@ class TestSizes:
             ("vae", "dim_mult", []),
             ("transformer", "eps", "x"),
             ("transformer", "eps", 0),
+            ("transformer", "eps", 10**400),
             ("transformer", "attention_head_dim", 13),
             ("text_encoder", "layer_norm_epsilon", "x"),
             ("tokenizer", "model_max_length", "x"),

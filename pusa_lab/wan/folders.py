@@ -253,7 +253,7 @@ def _check_codec(config: dict[str, Any], file: Path) -> None:
 
 
 def _finite(number: Any) -> bool:
-    return isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+    return isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < math.inf
 
 
 def _check_together(path: Path, configs: dict[str, dict[str, Any]]) -> None:

@@ -208,10 +208,12 @@ def pixel_weights(clip: Clip, edge: float = 4.0, contrast: float = 0.1, first: f
         first: weight of frame 0, which has a latent frame to itself and is known in most tasks.
 
     Raises:
-        ValueError: a weight is not in [0, 1e6].
+        ValueError: a weight is not in [0, 1e6], or the clip is empty.
     """
     if not (0 <= edge <= 1e6 and 0 <= first <= 1e6):
         raise ValueError(f"edge={edge}, first={first}: give weights from 0 to 1e6.")
+    if not clip.numel():
+        raise ValueError(f"clip has shape {tuple(clip.shape)}, which is empty: give at least one pixel.")
     grey = clip.float().mean(1, keepdim=True)
     level = grey[..., ::4, ::4].flatten(1).median(1).values.view(-1, 1, 1, 1, 1)
     apart = clip.amax(1, keepdim=True) - clip.amin(1, keepdim=True)
