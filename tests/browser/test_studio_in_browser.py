@@ -91,6 +91,7 @@ def with_canvas(page, lab):
     page.wait_for_function("document.querySelector('.ps select').value === 'pyramid'")
     assert ask(page)["schedule"] == before["schedule"]
     page.locator(".ps [aria-label=redo]").click()
+    page.wait_for_function("document.querySelector('.ps select').value === ''")
 
     keyboard(page, matrix)
     heights.append(page.locator(".ps").first.bounding_box()["height"])
