@@ -48,7 +48,7 @@ EXCLUDED = {
     r"pusa_lab\.requests\.(embeddings|inputs_of|describe_request)": "parts of Run.finish, given what `prepare` has checked",
     r"pusa_lab\.versions\.versions": "names of packages, from the code alone",
     r"pusa_lab\.schedulers\.Scheduler": "a protocol",
-    r".*\.(StatefulSolver|VideoModel|Encoder|CachedClip|StudioMixin)": "protocols and mixins, which are never constructed",
+    r".*\.(StatefulSolver|VideoModel|Encoder|CachedClip|StudioMixin|FrameTimesteps)": "protocols and mixins, which are never constructed",
 }
 """Pattern of full names -> reason."""
 
