@@ -208,7 +208,7 @@ def test_a_sound_model_passes_everything():
     assert report.ok and not report.faults
     table = str(report).splitlines()
     assert len(table) == len(report.findings) + 1 and table[0].split() == ["check", "verdict", "found"]
-    assert any(line.startswith("timesteps") and "each of 5 frames" in line for line in table)
+    assert any(line.startswith("timesteps") and "every frame's timestep (5 frames)" in line for line in table)
 
 
 def test_equal_timesteps_are_compared_with_the_scalar_call():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pusa_lab.model_checks.codec import raised
 from pusa_lab.model_checks.report import Finding, Verdict, failed
-from pusa_lab.sentences import shown
+from pusa_lab.sentences import counted, shown
 from pusa_lab.timesteps import interpolate
 from pusa_lab.types import Cond, Denoiser, Tau, Video
 
@@ -164,7 +164,7 @@ def _every_frame(moved: Tensor, size: float) -> tuple[Verdict, str]:
     own, turned = (float((effect * (line[:, None] - place).abs()).sum()) for line in (place, place.flip(0)))
     if len(effect) > 2 and turned < 0.8 * own:
         return "failed", "the first frame's timestep acts on the last frames: give tau in the order of the frames."
-    return "passed", f"each of {len(effect)} frames' timesteps changes v"
+    return "passed", f"v changes with every frame's timestep ({counted(len(effect), 'frame')})"
 
 
 def _timesteps_of(frames: list[int]) -> str:
