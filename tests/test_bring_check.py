@@ -152,6 +152,15 @@ FAULTS = [
         lambda: broken(encode_video=lambda self, clip: []),
     ),
     (
+        "first frame",
+        r"a picture became a tensor of shape \(2, 3, 2, 4, 6\), float32: it must be one latent frame",
+        lambda: broken(
+            encode_video=lambda self, clip: Sound.encode_video(
+                self, clip if clip.shape[2] > 1 else clip.expand(-1, -1, 3, -1, -1)
+            )
+        ),
+    ),
+    (
         "decode",
         r"returns pixels in \[0, 1\]: return 2 x - 1",
         lambda: broken(decode=lambda self, z: Sound.decode(self, z) / 2 + 0.5),
@@ -302,6 +311,17 @@ FLOATS = [
 @pytest.mark.parametrize(("captions", "weights", "faults"), FLOATS)
 def test_half_precision_may_round(captions, weights, faults):
     assert [fault.name for fault in pl.check_model(Weighted(captions, weights)).faults] == faults
+
+
+def test_a_first_latent_frame_of_other_pixels_is_said():
+    model = broken(
+        encode_video=lambda self, clip: Sound.encode_video(self, clip.flip(2)),
+        decode=lambda self, z: Sound.decode(self, z).flip(2),
+    )
+    found = pl.check_model(model).findings
+    assert found[3].name == "first frame" and found[3].verdict == "cannot be told"
+    assert "let latent frame 0 depend on the first pixel frame alone" in found[3].sentence
+    assert found[4].verdict == "passed"
 
 
 def test_latents_that_are_not_normalised_are_said():
