@@ -187,7 +187,6 @@ def _settle(given: Mapping[str, Any]) -> Settings:
     return s
 
 
-@checked
 def _refuse_unused(given: Mapping[str, Any]) -> None:
     """Refuse what the mode has no use for."""
     mode = given["mode"]
