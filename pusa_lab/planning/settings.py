@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pusa_lab.arguments import checked
 from pusa_lab.generate import GUIDANCE
 from pusa_lab.inputs import MOST_STEPS
 from pusa_lab.planning.tables import DTYPES, GPUS, MODES, OFFLOADS, OPTIMIZERS, Gpu
