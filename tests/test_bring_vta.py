@@ -184,6 +184,19 @@ def test_gradients_with_and_without_checkpointing_agree():
 
 
 @pytest.mark.parametrize("name", ["ltx", "skyreels"])
+def test_weights_may_be_cast_before_or_after(name):
+    call, inputs = (ltx_call, ltx_inputs()) if name == "ltx" else (skyreels_call, skyreels_inputs())
+    t, made = timesteps(), []
+    for first in (True, False):
+        model = getattr(bring_tiny, f"{name}_transformer")()
+        model = adopt(model) if first else model
+        model.enable_layerwise_casting(storage_dtype=torch.bfloat16, compute_dtype=torch.float32)
+        made.append(call(adopt(model), t, *inputs))
+    assert torch.equal(*made)
+    assert 0 < off(made[0], call(adopt(getattr(bring_tiny, f"{name}_transformer")()), t, *inputs)) < 0.2
+
+
+@pytest.mark.parametrize("name", ["ltx", "skyreels"])
 def test_diffusers_caches_know_the_blocks(name):
     """With a threshold this high the second call leaves out the second block."""
     model = adopt(getattr(bring_tiny, f"{name}_transformer")())

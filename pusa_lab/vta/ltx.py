@@ -56,7 +56,7 @@ class VTALTXTransformerBlock(LTXVideoTransformerBlock):
 class VTALTXTransformer3DModel(FrameTimesteps, LTXVideoTransformer3DModel):
     """diffusers' LTX transformer, which also takes one `timestep` per frame (Sec. 2.3, arXiv 2507.16116).
 
-    `adopt` makes it from a loaded one. Checkpoints and adapters work as in the parent.
+    `adopt` makes it from a loaded one. Checkpoints, adapters and caches work as in the parent.
 
     Raises:
         ValueError: the input has other channels than the output, or a patch spans several frames.
