@@ -194,7 +194,7 @@ class TestRefusals:
             (other, {}, "codec="),
             (wan, {"fps": 16}, "fps="),
             (wan, {"size": (48, 48)}, "size="),
-            (wan, {"frames": 5}, "pixel_frames="),
+            (wan, {"frames": 5}, "num_frames="),
             (wan, {"start": 0.5}, "start="),
         ):
             with pytest.raises(ValueError, match=f"was made with {field}.*another folder"):
