@@ -31,12 +31,14 @@ def spelled(value: Any) -> Any:
         value: a number, a text, a list or dict, a tensor, a path, a function, a `functools.partial` or a dataclass.
 
     Returns:
-        What `spelled_back` takes. What cannot be made again, such as a lambda, is {"shown": what to call it}.
+        What `spelled_back` takes. What cannot be made again, such as a lambda or a complex tensor, is {"shown": what
+        to call it}.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Tensor):
-        return {"tensor": value.detach().float().cpu().tolist()}
+        numbers = None if value.is_complex() else dense(value)
+        return {"shown": shown(value)} if numbers is None else {"tensor": numbers.float().cpu().tolist()}
     if isinstance(value, Path | torch.dtype):
         return str(value) if isinstance(value, Path) else {"dtype": str(value).removeprefix("torch.")}
     if isinstance(value, Mapping):
@@ -49,6 +51,20 @@ def spelled(value: Any) -> Any:
         held = {one.name: getattr(value, one.name) for one in dataclasses.fields(value) if one.init}
         return _settings(type(value), held)
     return _settings(value, {}) if callable(value) else {"shown": shown(value)}
+
+
+def dense(tensor: Tensor) -> Tensor | None:
+    """The numbers of a tensor in strided layout; None if it holds none, as on the meta device, or is nested.
+
+    Args:
+        tensor: of any layout, perhaps quantised.
+    """
+    tensor = tensor.detach()
+    if tensor.is_meta or tensor.is_nested:
+        return None
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    return tensor if tensor.layout == torch.strided else tensor.to_dense()
 
 
 def _settings(function: Any, settings: Mapping[str, Any], places: Iterable[Any] = ()) -> Any:

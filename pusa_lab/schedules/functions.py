@@ -1,11 +1,11 @@
 """Call functions that make a schedule, those of the zoo and those of users, with the arguments that they take."""
 
 import contextlib
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from pusa_lab.arguments import check_takes, returned
+from pusa_lab.signatures import signature_of
 from pusa_lab.types import Schedule
 
 
@@ -32,7 +32,7 @@ def call(
     """
     options = {"shift": own_shift if shift is None else shift}
     with contextlib.suppress(ValueError):  # functions written in C may have no signature
-        takes = inspect.signature(schedule).parameters.values()
+        takes = signature_of(schedule).parameters.values()
         options = options if any(p.name == "shift" or p.kind is p.VAR_KEYWORD for p in takes) else {}
     if shift is not None and not options:
         raise ValueError(f"{name} takes no shift, but shift={shift} was given: leave it out.")
