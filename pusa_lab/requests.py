@@ -76,7 +76,7 @@ class Request:
     versions: dict[str, str]
     """Of Python and of the packages on which a video depends."""
     device: str
-    """On which the model computed: the GPU's name, or the processor's architecture."""
+    """On which the model computed: the GPU's name, or the processor's architecture and threads."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as a dict, for JSON."""

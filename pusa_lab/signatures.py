@@ -23,5 +23,19 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(_called(function))
 
 
+def takes_keyword(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function takes an argument of this name, or any; one without a signature is taken to do so.
+
+    Args:
+        function: as `signature_of`.
+        name: of the argument.
+    """
+    try:
+        found = signature_of(function).parameters
+    except ValueError:
+        return True
+    return name in found or any(one.kind is one.VAR_KEYWORD for one in found.values())
+
+
 def _called(function: Callable[..., Any]) -> Callable[..., Any]:
     return function.forward if isinstance(function, nn.Module) else function

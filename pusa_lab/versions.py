@@ -49,13 +49,16 @@ def code_digest(*places: Path, aside: Collection[str] = ()) -> str:
     return found.hexdigest()[:16]
 
 
-def device_name(device: Any = None) -> str:
-    """Name of the GPU, or the processor's architecture: "NVIDIA H200", "x86_64 CPU".
+def device_name(device: Any = None, threads: bool = True) -> str:
+    """Name of the GPU, or the processor's architecture and number of threads: "NVIDIA H200", "x86_64 CPU, 2 threads".
 
     Args:
         device: a `torch.device` or its name; None is the GPU if there is one.
+        threads: whether a CPU's threads are named.
     """
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if place.type == "cuda":
         return torch.cuda.get_device_name(place)
-    return f"{platform.machine()} CPU" if place.type == "cpu" else place.type
+    if place.type != "cpu":
+        return place.type
+    return f"{platform.machine()} CPU" + (f", {torch.get_num_threads()} threads" if threads else "")

@@ -1,13 +1,15 @@
 """pytest tests/test_requests.py: digests of weights and arrays, and what a number was made with."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from pusa_lab.named import spelled, spelled_back
+import pusa_lab as pl
+from pusa_lab.named import DEEPEST, import_path, source_digest, spelled, spelled_back
 from pusa_lab.requests import array_digest, weights_digest
 from pusa_lab.versions import code_digest, device_name
 
@@ -126,7 +128,38 @@ def test_the_digest_of_code_is_of_names_and_lines(tmp_path):
 
 
 def test_a_device_is_named_by_what_it_is(monkeypatch):
-    assert device_name("cpu").endswith(" CPU") and device_name("meta") == "meta"
+    assert device_name("cpu").endswith(f" CPU, {torch.get_num_threads()} threads") and device_name("meta") == "meta"
+    assert device_name("cpu", threads=False).endswith(" CPU")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device}")
     assert device_name() == "GPU cuda" and device_name("cuda:1") == "GPU cuda:1" and "CPU" in device_name("cpu")
+
+
+class Hostile:
+    """Fails at whatever it is asked."""
+
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+    def __call__(self):
+        raise RuntimeError
+
+
+def test_objects_that_fail_at_everything_are_shown():
+    assert source_digest(Hostile()) == "unknown" and import_path(Hostile()) == ""
+    assert spelled(Hostile()) == {"shown": "Hostile"}
+
+
+def test_settings_are_spelled_as_deep_as_they_are_read():
+    def nested(depth, wrap, value=1.5):
+        return wrap(nested(depth - 1, wrap, value)) if depth else value
+
+    for wrap in (lambda one: [one], lambda one: {"a": one}, lambda one: partial(pl.solvers.euler, one)):
+        for depth in (1, DEEPEST):
+            back = spelled_back(spelled(nested(depth, wrap)), "the solver")
+            assert spelled(back) == spelled(nested(depth, wrap))
+        with pytest.raises(ValueError, match=r"the solver was .*, which cannot be imported"):
+            spelled_back(spelled(nested(DEEPEST + 1, wrap, [1])), "the solver")
+    endless = []
+    endless.append(endless)
+    assert "1 item" in str(spelled(endless))

@@ -80,7 +80,7 @@ class Experiment:
             "metrics": metrics,
             "version of torch": torch.__version__,
             "version of Python": platform.python_version(),
-            "device": device_name(),
+            "device": device_name(threads=False),  # workers have fewer
         }
 
 
