@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pusa_lab.arguments import checked
 from pusa_lab.generate import GUIDANCE
 from pusa_lab.inputs import MOST_STEPS
 from pusa_lab.planning.tables import DTYPES, GPUS, MODES, OFFLOADS, OPTIMIZERS, Gpu
@@ -187,7 +186,6 @@ def _settle(given: Mapping[str, Any]) -> Settings:
     return s
 
 
-@checked
 def _refuse_unused(given: Mapping[str, Any]) -> None:
     """Refuse what the mode has no use for."""
     mode = given["mode"]
