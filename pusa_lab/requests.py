@@ -242,11 +242,11 @@ def weights_digest(model: Any) -> str:
     for module in _modules(model):
         for name, value in (*module.named_parameters(), *module.named_buffers()):
             about.append(f"{name} {tuple(value.shape)} {value.dtype}")
-            value = dense(value.to_local() if hasattr(value, "to_local") else value)  # of sharded weights, those here
-            if value is not None and value.numel():
-                every = max(1, value.numel() // 64)
-                kinds.append((value.device, value.dtype))
-                rows[kinds[-1]].append(value.flatten()[: 64 * every : every])
+            here = dense(value.to_local() if hasattr(value, "to_local") else value)  # of sharded weights, their part
+            if here is not None and here.numel():
+                every = max(1, here.numel() // 64)
+                kinds.append((here.device, here.dtype))
+                rows[kinds[-1]].append(here.flatten()[: 64 * every : every])
     if not kinds:
         return UNKNOWN
     found = hashlib.sha256("".join(about).encode())
@@ -256,13 +256,17 @@ def weights_digest(model: Any) -> str:
     return found.hexdigest()[:16]
 
 
-def _each_in_bytes(parts: list[Tensor]) -> Iterator[np.ndarray]:
+def _each_in_bytes(parts: list[Tensor]) -> Iterator[memoryview]:
     """The numbers of each tensor; all of them come to the host in one copy."""
-    copied, start = torch.cat(parts).cpu().view(torch.uint8).numpy(), 0
+    copied, start = _bytes_of(torch.cat(parts)), 0
     for part in parts:
         stop = start + part.numel() * part.element_size()
         yield copied[start:stop]
         start = stop
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    return memoryview(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())  # type: ignore[arg-type]
 
 
 def _modules(model: Any) -> list[nn.Module]:
@@ -289,7 +293,7 @@ def array_digest(array: Any) -> str:
     if (tensor := dense(_tensor(array))) is None:
         raise ValueError(f"array is {shown(array)}: give an array whose numbers are in memory.")
     found = hashlib.sha256(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-    found.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())
+    found.update(_bytes_of(tensor))
     return found.hexdigest()[:16]
 
 
