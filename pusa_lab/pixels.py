@@ -209,7 +209,7 @@ def pixels_of(value: Any, name: str = "the clip", forms: str = FORMS) -> Any:
     if found.ndim not in (3, 4, 5) or found.shape[-1] != 3 or 0 in found.shape:
         raise ArgumentError(f"{name} has shape {tuple(found.shape)}: give {forms}.")
     if kind != "uint8" and "float" not in kind:
-        raise ArgumentError(f"{name} of type {kind} holds no pixels: give uint8, or floats in [0, 1].")
+        raise ArgumentError(f"{name} of type {kind} {NO_PIXELS}")
     return found
 
 

@@ -98,6 +98,18 @@ def skyreels():
     return diffusers.SkyReelsV2Pipeline(tokenizer(), text_encoder(), **parts)
 
 
+HUNYUAN = {
+    "out_channels": 4,
+    "num_attention_heads": 2,
+    "attention_head_dim": 10,
+    "num_layers": 1,
+    "num_refiner_layers": 1,
+    "text_embed_dim": TEXT,
+    "rope_axes_dim": (2, 4, 4),
+}
+"""Sizes that HunyuanVideo and HunyuanVideo-1.5 share."""
+
+
 def hunyuan():
     vae = seeded(
         diffusers.AutoencoderKLHunyuanVideo,
@@ -108,16 +120,10 @@ def hunyuan():
     )
     transformer = seeded(
         diffusers.HunyuanVideoTransformer3DModel,
+        **HUNYUAN,
         in_channels=4,
-        out_channels=4,
-        num_attention_heads=2,
-        attention_head_dim=10,
-        num_layers=1,
         num_single_layers=1,
-        num_refiner_layers=1,
-        text_embed_dim=TEXT,
         pooled_projection_dim=TEXT,
-        rope_axes_dim=(2, 4, 4),
     )
     special = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 1}
     clip = CLIPTextConfig(**WORDS, num_hidden_layers=1, max_position_embeddings=77, **special)
@@ -138,16 +144,10 @@ def hunyuan15():
     )
     transformer = seeded(
         diffusers.HunyuanVideo15Transformer3DModel,
+        **HUNYUAN,
         in_channels=9,
-        out_channels=4,
-        num_attention_heads=2,
-        attention_head_dim=10,
-        num_layers=1,
-        num_refiner_layers=1,
-        text_embed_dim=TEXT,
         text_embed_2_dim=TEXT,
         image_embed_dim=12,
-        rope_axes_dim=(2, 4, 4),
     )
     rope = {"rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}}
     qwen = Qwen2_5_VLTextConfig(

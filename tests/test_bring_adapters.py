@@ -179,7 +179,7 @@ def test_an_even_number_of_latent_frames_is_no_video_for_cogvideox(adapters):
     assert [(f.name, "(2, 3, 16, 16, 16)" in f.sentence) for f in report.faults] == [("decode", True)], report
 
 
-def test_ltx_2_is_deaf_and_otherwise_diffusers_model(adapters):
+def test_ltx_2_ignores_the_sound_and_equals_diffusers_model(adapters):
     model = adapters["LTX2"]
     x, tau, cond = noise(model), torch.tensor([[0.2, 0.5, 0.9]]), model.encode_text([PROMPT])
     shape = {"num_frames": 3, "height": 2, "width": 2, "audio_num_frames": 7, "fps": 24}

@@ -152,6 +152,15 @@ FAULTS = [
         lambda: broken(encode_video=lambda self, clip: []),
     ),
     (
+        "first frame",
+        r"a picture became a tensor of shape \(2, 3, 2, 4, 6\), float32: it must be one latent frame",
+        lambda: broken(
+            encode_video=lambda self, clip: Sound.encode_video(
+                self, clip if clip.shape[2] > 1 else clip.expand(-1, -1, 3, -1, -1)
+            )
+        ),
+    ),
+    (
         "decode",
         r"returns pixels in \[0, 1\]: return 2 x - 1",
         lambda: broken(decode=lambda self, z: Sound.decode(self, z) / 2 + 0.5),
@@ -181,7 +190,7 @@ FAULTS = [
         lambda: text(lambda prompts: {prompts[0][:1]: torch.zeros(len(prompts), 1)}),
     ),
     ("interface", "the model has no decode: add this method", lambda: without("decode")),
-    ("interface", "model.device is no device", lambda: placed("nowhere")),
+    ("interface", "model.device is not a valid device", lambda: placed("nowhere")),
     ("interface", "model.geometry is not a", lambda: object()),
 ]
 
@@ -208,7 +217,7 @@ def test_a_sound_model_passes_everything():
     assert report.ok and not report.faults
     table = str(report).splitlines()
     assert len(table) == len(report.findings) + 1 and table[0].split() == ["check", "verdict", "found"]
-    assert any(line.startswith("timesteps") and "each of 5 frames" in line for line in table)
+    assert any(line.startswith("timesteps") and "every frame's timestep (5 frames)" in line for line in table)
 
 
 def test_equal_timesteps_are_compared_with_the_scalar_call():
@@ -258,9 +267,7 @@ def test_a_clip_of_ones_own_is_cut_and_resized():
     clip = np.linspace(0, 255, 12 * 40 * 60 * 3).astype(np.uint8).reshape(12, 40, 60, 3)
     report = pl.check_model(Sound(), clip)
     assert report.findings[2].sentence.startswith("(2, 3, 9, 16, 24) became (2, 3, 5, 4, 6)")
-    with pytest.raises(
-        ValueError, match="check_model: clip has 1 samples of 5 pixel frames: give 1 or 2 of at least 9"
-    ):
+    with pytest.raises(ValueError, match="check_model: clip has 1 sample of 5 pixel frames: give 1 or 2 of at least 9"):
         pl.check_model(Sound(), clip[:5])
     with pytest.raises(ValueError, match=r"check_model: prompts=.*: give at least two"):
         pl.check_model(Sound(), prompts=["a"])
@@ -277,14 +284,44 @@ def test_a_last_layer_of_zeros_is_no_fault():
     assert "last layer" in next(f.sentence for f in report.findings if f.name == "timesteps")
 
 
-@pytest.mark.parametrize(("kind", "faults"), [(torch.bfloat16, []), (torch.float32, ["batch"])])
-def test_half_precision_may_round(kind, faults):
+class Weighted(torch.nn.Module, Sound):
     """A sample alone is 1 % off its answer in a batch."""
+
+    def __init__(self, kind, weights):
+        torch.nn.Module.__init__(self)
+        Sound.__init__(self)
+        self.kind, self.weight = kind, torch.nn.Parameter(torch.zeros(1, dtype=weights))
+
+    def encode_text(self, prompts):
+        return {"text": torch.zeros(len(prompts), 1, dtype=self.kind)}
+
+    def __call__(self, x, tau, text):
+        return Sound.__call__(self, x, tau, text) * (1 + 0.005 * len(x))
+
+
+FLOATS = [
+    (torch.bfloat16, torch.float32, []),
+    (torch.float32, torch.float16, []),
+    (torch.float32, torch.float8_e4m3fn, []),
+    (torch.float32, torch.float32, ["batch"]),
+    (torch.uint8, torch.float32, ["batch"]),
+]
+
+
+@pytest.mark.parametrize(("captions", "weights", "faults"), FLOATS)
+def test_half_precision_may_round(captions, weights, faults):
+    assert [fault.name for fault in pl.check_model(Weighted(captions, weights)).faults] == faults
+
+
+def test_a_first_latent_frame_of_other_pixels_is_said():
     model = broken(
-        encode_text=lambda self, prompts: {"text": torch.zeros(len(prompts), 1, dtype=kind)},
-        __call__=lambda self, x, tau, text: Sound.__call__(self, x, tau, text) * (1 + 0.005 * len(x)),
+        encode_video=lambda self, clip: Sound.encode_video(self, clip.flip(2)),
+        decode=lambda self, z: Sound.decode(self, z).flip(2),
     )
-    assert [fault.name for fault in pl.check_model(model).faults] == faults
+    found = pl.check_model(model).findings
+    assert found[3].name == "first frame" and found[3].verdict == "cannot be told"
+    assert "let latent frame 0 depend on the first pixel frame alone" in found[3].sentence
+    assert found[4].verdict == "passed"
 
 
 def test_latents_that_are_not_normalised_are_said():
@@ -295,6 +332,12 @@ def test_latents_that_are_not_normalised_are_said():
     found = pl.check_model(model).findings
     assert found[2].verdict == "cannot be told" and "normalise them" in found[2].sentence
     assert found[4].verdict == "passed"
+
+
+def test_the_model_is_called_about_25_times_and_once_per_frame():
+    calls = []
+    assert pl.check_model(call(lambda ask, x, tau: calls.append(len(x)) or ask(x, tau))).ok
+    assert 23 + FRAMES <= len(calls) <= 27 + FRAMES
 
 
 def test_encoded_text_is_asked_for_once_per_caption():

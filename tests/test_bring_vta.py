@@ -7,11 +7,12 @@ import bring_tiny
 import pytest
 import torch
 import wan_tiny
-from diffusers import SkyReelsV2DiffusionForcingPipeline, UniPCMultistepScheduler
+from diffusers import FirstBlockCacheConfig, SkyReelsV2DiffusionForcingPipeline, UniPCMultistepScheduler
 
 import pusa_lab as pl
 from pusa_lab.training import add_lora
 from pusa_lab.vta import adopt, shared_timestep
+from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 
 PAGE = (Path(__file__).parents[1] / "docs" / "bring_your_model.md").read_text()
 FRAMES, HIGH, WIDE = 4, 4, 6
@@ -124,6 +125,14 @@ def test_the_frame_rate_is_that_of_each_sample():
         assert off(together[i], skyreels_call(model, t, *inputs, fps=[1, 0])[i]) > 0.01
 
 
+@pytest.mark.parametrize("fps", [None, 24, [1], [0, 24], torch.tensor([[0, 1]])])
+@pytest.mark.parametrize("frames", [1, FRAMES])
+def test_other_frame_rates_are_refused(fps, frames):
+    model, t = adopt(bring_tiny.skyreels_transformer(inject_sample_info=True)), timesteps(frames=frames)
+    with pytest.raises(ValueError, match=r"fps is .*, but this checkpoint needs 2 numbers, one per sample: 0 for 16"):
+        skyreels_call(model, t[:, 0] if frames == 1 else t, *skyreels_inputs(), fps=fps)
+
+
 @pytest.mark.parametrize("name", ["ltx", "skyreels"])
 def test_nothing_is_repeated_per_token(name, monkeypatch):
     model, seen = adopt(getattr(bring_tiny, f"{name}_transformer")()), []
@@ -174,8 +183,36 @@ def test_gradients_with_and_without_checkpointing_agree():
     assert all(torch.equal(a, b) and a.abs().max() > 0 for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.parametrize("name", ["ltx", "skyreels"])
+def test_weights_may_be_cast_before_or_after(name):
+    call, inputs = (ltx_call, ltx_inputs()) if name == "ltx" else (skyreels_call, skyreels_inputs())
+    t, made = timesteps(), []
+    for first in (True, False):
+        model = getattr(bring_tiny, f"{name}_transformer")()
+        model = adopt(model) if first else model
+        model.enable_layerwise_casting(storage_dtype=torch.bfloat16, compute_dtype=torch.float32)
+        made.append(call(adopt(model), t, *inputs))
+    assert torch.equal(*made)
+    assert 0 < off(made[0], call(adopt(getattr(bring_tiny, f"{name}_transformer")()), t, *inputs)) < 0.2
+
+
+@pytest.mark.parametrize("name", ["ltx", "skyreels"])
+def test_diffusers_caches_know_the_blocks(name):
+    """With a threshold this high the second call leaves out the second block."""
+    model = adopt(getattr(bring_tiny, f"{name}_transformer")())
+    call, inputs = (ltx_call, ltx_inputs()) if name == "ltx" else (skyreels_call, skyreels_inputs())
+    t = timesteps()
+    want, other = (call(model, t, *inputs) for t in (t, t.flip(1)))
+    model.enable_cache(FirstBlockCacheConfig(threshold=1e9))
+    with model.cache_context("cond"):
+        assert torch.equal(call(model, t, *inputs), want)
+        assert off(call(model, t.flip(1), *inputs), other) > 1e-3
+    model.disable_cache()
+    assert torch.equal(call(model, t, *inputs), want)
+
+
 def test_wan_is_adopted_by_the_same_call():
-    assert type(adopt(wan_tiny.transformer())).__mro__[1].__name__ == "WanTransformer3DModel"
+    assert type(adopt(wan_tiny.transformer())) is VTAWanTransformer3DModel
 
 
 def hooked():
@@ -194,7 +231,7 @@ def hooked():
         (lambda: bring_tiny.hunyuan().transformer, "a HunyuanVideoTransformer3DModel cannot be adopted"),
         (
             lambda: type("LTXVideoTransformer3DModel", (torch.nn.Linear,), {})(2, 2),
-            "is not diffusers' class of that name",
+            "a LTXVideo.* cannot be made a VTA model: give diffusers' own LTX",
         ),
         (hooked, "already has hooks"),
         (lambda: bring_tiny.ltx_transformer(out_channels=4), r"image-to-video model \(8 input channels for 4 latent"),

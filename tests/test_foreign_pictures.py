@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from pusa_lab import media
 from pusa_lab.data import read_picture
+from pusa_lab.data.named import with_files
 
 
 @pytest.mark.parametrize("kind", pictures.MAKERS)
@@ -105,3 +107,13 @@ def test_what_is_no_picture_gets_a_sentence(tmp_path, monkeypatch, name, picture
     with pytest.raises(ValueError, match=r"^media\.write_picture: .*give"):
         media.write_picture(name, picture)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("within", [list, tuple])
+def test_options_name_pictures_and_clips_by_their_files(tmp_path, kind, within):
+    media.write_picture(tmp_path / "a.png", pictures.colours())
+    value = within([kind(tmp_path / "a.png"), within([kind(tmp_path / "b.MP4")]), "a.txt", 0.5])
+    found = with_files(value, lambda path: ("clip", path))
+    assert type(found) is within and np.array_equal(found[0], pictures.colours())
+    assert found[1:] == within([within([("clip", tmp_path / "b.MP4")]), "a.txt", 0.5])

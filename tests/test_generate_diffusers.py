@@ -249,7 +249,7 @@ def test_wan_takes_height_and_width_for_one_call(wan):
 def test_wan_moves(wan):
     assert wan.to("cpu") is wan and wan.device == torch.device("cpu")
     wan.offload = "model"
-    with pytest.raises(ValueError, match="the model moves itself, with offload='model'"):
+    with pytest.raises(ValueError, match="with offload='model' the model moves its own parts"):
         wan.to("cpu")
     wan.offload = "none"
 

@@ -22,6 +22,8 @@ def written(folder, header=None, **more):
     ("header", "entry"),
     [
         *(({name: "4"}, name) for name in ("linear_alpha", "lora_scale", "scale", "LoRA_alpha", "lora.alpha")),
+        *(({name: "4"}, name) for name in ("adapter_scale", "default_alpha", "lora-alpha", "lora_scaling_factor")),
+        *(({name: "4"}, name) for name in ("train.lora_alpha", "lora_config.lora_alpha", "peftLoraScale")),
         ({"args": "Namespace(lora_alpha=16, seed=0)"}, "lora_alpha"),
         ({"transformer.scaling": "2"}, "transformer.scaling"),
     ],
@@ -37,6 +39,11 @@ def test_a_scale_under_another_name_is_refused(header, entry, partial, tmp_path)
 def test_a_scaling_beside_the_tensors_is_not_dropped(partial, tmp_path):
     path = written(tmp_path, scaling=torch.tensor(4.0))
     refused(r"scaling \(4.0\) in the file", lambda: lora.load_lora(loras.base(), path, partial=partial))
+
+
+@pytest.mark.parametrize("name", ["guidance_scale", "recommended_strength", "scaling_factor", "upscale", "alphabet"])
+def test_other_entries_of_a_header_are_no_scales(name, tmp_path):
+    assert lora.load_lora(loras.base(), written(tmp_path, {name: "4"})).unmatched == ()
 
 
 @pytest.mark.parametrize("text", ["abc", "nan"])

@@ -103,6 +103,13 @@ class TestSizes:
             model.geometry = replace(model.geometry, channels=5)
         assert model.geometry.size == (48, 32)
 
+    def test_another_size_keeps_the_frame_rate_and_the_shift(self, folders):
+        model = load(folders)
+        model.geometry = replace(model.geometry, fps=24, shift=3.0, frames=2)
+        assert model.geometry_at((48, 32)) == replace(model.geometry, size=(48, 32))
+        with pytest.raises(ValueError, match="a size of 40 x 64: height and width must be multiples"):
+            model.geometry_at((40, 64))
+
 
 class TestMemory:
     @pytest.fixture

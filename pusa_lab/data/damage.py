@@ -9,9 +9,9 @@ are left over show the same.
 
 Not all damage can be detected: a run of changed bytes within a frame of HEVC, VP8, VP9 (more than 8 bits in
 particular), ProRes, Motion JPEG and, rarely, H.264 may decode to another valid picture, and such files have no checksum
-that would show it. In HEVC the last row of blocks of a picture is hardly protected: of small clips, whose pictures have
-one or two rows, one damaged copy in six may be read. The same is true of changed times and sizes in the tables of an
-MP4, and of the alpha plane of VP8 and VP9.
+that would show it. In HEVC the last row of blocks of a picture is hardly protected, which matters most in small clips,
+whose pictures have one or two rows. Nor is it detected if times and sizes in the tables of an MP4, or the alpha plane
+of VP8 and VP9, have changed.
 """
 
 import contextlib
@@ -105,8 +105,8 @@ def checked_frames(container: "InputContainer", stream: "VideoStream") -> Iterat
         ValueError: the stream is damaged, or has transparency that PyAV does not read; the message continues a
             sentence that begins with the file name.
     """
-    seen_through = stream.metadata.get("alpha_mode") == "1"
-    decode, second = _decoder(stream.codec_context, "NONE"), _second(stream.codec_context, seen_through)
+    transparent = stream.metadata.get("alpha_mode") == "1"
+    decode, second = _decoder(stream.codec_context, "NONE"), _second(stream.codec_context, transparent)
     other = second or _reads_all(stream.codec_context)
     compared: deque[VideoFrame] = deque()
     waiting: deque[VideoFrame] = deque()
@@ -197,7 +197,7 @@ def _decoder(
     return decode
 
 
-def _second(context: Any, seen_through: bool = False) -> Callable[["Packet"], list["VideoFrame"]] | None:
+def _second(context: Any, transparent: bool = False) -> Callable[["Packet"], list["VideoFrame"]] | None:
     """Return the decoder of the second pass, or None for codecs that need none; it alone reads VP8's and VP9's alpha.
 
     Raises:
@@ -212,7 +212,7 @@ def _second(context: Any, seen_through: bool = False) -> Callable[["Packet"], li
     except av.codec.codec.UnknownCodecError:  # PyAV built without libvpx
         other = None
     if other is None:
-        if seen_through and name:
+        if transparent and name:
             raise ValueError("has transparency that cannot be read: convert it to a video without transparency.")
         return None
     other.extradata = context.extradata
@@ -225,7 +225,7 @@ def _second(context: Any, seen_through: bool = False) -> Callable[["Packet"], li
         if name != "libvpx-vp9":
             data = joined([with_tail(u) for u in units(data, length)], length) if name == "hevc" else data + TAIL
         again = av.Packet(data)
-        if seen_through and packet.has_sidedata(ALPHA):
+        if transparent and packet.has_sidedata(ALPHA):
             again.set_sidedata(packet.get_sidedata(ALPHA))
         again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
         return decode(again)
@@ -245,10 +245,10 @@ def _reads_all(context: Any) -> Callable[["Packet"], list["VideoFrame"]] | None:
         other.extradata = context.extradata
         return _decoder(other, "SLICE", LEFTOVER)  # with slice threads PyAV learns of this error, which is not logged
     other.extradata = joined([taller(unit) for unit in sets], 0) or None
-    return _going_on(other, length)
+    return _continuing(other, length)
 
 
-def _going_on(context: Any, length: int) -> Callable[["Packet"], list["VideoFrame"]]:
+def _continuing(context: Any, length: int) -> Callable[["Packet"], list["VideoFrame"]]:
     """The same for arithmetic coding: in taller pictures a damaged slice continues until it has read too much."""
     from av import FFmpegError, Packet
 

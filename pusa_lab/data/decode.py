@@ -44,13 +44,13 @@ class Shown:
     def picture(self) -> np.ndarray:
         """The frame as upright RGB uint8 (h, w, 3), on white; ffmpeg converts the colours as the file specifies."""
         h, w = self.size
-        kind = "rgba" if _see_through(self.frame) else "rgb24"
+        kind = "rgba" if _is_transparent(self.frame) else "rgb24"
         picture = self.frame.to_ndarray(format=kind, width=w, height=h)
         picture = on_white(picture) if kind == "rgba" else picture
         return picture if self.matrix is None else turned(picture, self.matrix)
 
 
-def _see_through(frame: "VideoFrame") -> bool:
+def _is_transparent(frame: "VideoFrame") -> bool:
     """Whether the frame's pixel format has transparency, in a channel or in its palette."""
     return frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
 

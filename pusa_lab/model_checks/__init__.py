@@ -8,8 +8,9 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.model_checks.codec import check_codec, check_text
 from pusa_lab.model_checks.denoiser import Probe, check_denoiser
-from pusa_lab.model_checks.report import Finding, ModelReport
+from pusa_lab.model_checks.report import Finding, ModelReport, failed
 from pusa_lab.pixels import crop_and_resize, to_pixels
+from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST
 from pusa_lab.types import Clip, Denoiser, Geometry
 
@@ -33,8 +34,8 @@ def check_model(
     """Check a model of your own: `print(check_model(model))`.
 
     Codec and denoiser are called with a clip: shapes, finite numbers, what the codec keeps, every frame's timestep,
-    one sample among others, and, if the weights are trained, the direction of time and of v = eps - x0. That is about
-    25 calls of the model, and one more per frame.
+    one sample among others, and, if the weights are trained, the direction of time and of v = eps - x0. With two
+    prompts that is about 25 calls of the model, and one more per frame.
 
     Args:
         model: an object with what a `VideoModel` offers.
@@ -70,14 +71,14 @@ def check_model(
 def _interface(model: Any) -> Finding:
     geometry = getattr(model, "geometry", None)
     if not isinstance(geometry, Geometry):
-        return Finding("interface", "failed", "model.geometry is not a pusa_lab.types.Geometry: give the model one.")
+        return failed("interface", "model.geometry is not a pusa_lab.types.Geometry: give the model one.")
     calls = ("encode_text", "encode_video", "decode", "__call__")
     if lacking := [name for name in calls if not callable(getattr(type(model), name, getattr(model, name, None)))]:
-        return Finding("interface", "failed", f"the model has no {lacking[0]}: add this method.")
+        return failed("interface", f"the model has no {lacking[0]}: add this method.")
     try:
         torch.device(model.device)
     except (AttributeError, RuntimeError, TypeError):
-        return Finding("interface", "failed", "model.device is no device: return that of the weights.")
+        return failed("interface", "model.device is not a valid device: return that of the weights.")
     return Finding("interface", "passed", "has geometry, device, encode_text, encode_video, decode and the call")
 
 
@@ -91,9 +92,8 @@ def _clip(clip: Any, geometry: Geometry, frames: int, batch: int) -> Clip:
         return 0.8 * torch.sin(plane + shifts)
     pixels = crop_and_resize(to_pixels(clip), geometry.size)
     if pixels.shape[2] < n or len(pixels) not in (1, batch):
-        raise ValueError(
-            f"clip has {len(pixels)} samples of {pixels.shape[2]} pixel frames: give 1 or {batch} of at least {n}."
-        )
+        given = f"{counted(len(pixels), 'sample')} of {counted(pixels.shape[2], 'pixel frame')}"
+        raise ValueError(f"clip has {given}: give 1 or {batch} of at least {n}.")
     return pixels[:, :, :n].expand(batch, -1, -1, -1, -1)
 
 

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pusa_lab.model_checks.codec import raised
-from pusa_lab.model_checks.report import Finding
-from pusa_lab.sentences import shown
+from pusa_lab.model_checks.report import Finding, Verdict, failed
+from pusa_lab.sentences import counted, shown
 from pusa_lab.timesteps import interpolate
 from pusa_lab.types import Cond, Denoiser, Tau, Video
 
-TOLD = 0.4
+LEAST = 0.4
 """Share of the velocity's power that the best reading must explain before anything is said about its direction."""
 LEVELS = (0.6, 0.75, 0.9)
 """Timesteps at which it is read: with much noise a model answers well on clips of any kind."""
 LOW = 0.2
-"""Where readings that explain about as much are told apart."""
+"""Timestep at which readings that explain about as much are distinguished."""
 MARGIN = 0.25
 """By which another reading must be better than the given one; with trained weights the wrong ones are far off."""
 READINGS = {
@@ -55,9 +55,10 @@ class Probe:
 
     @property
     def rounding(self) -> float:
-        """Share of v by which two ways of computing it may differ: more if captions are encoded in half precision."""
-        kinds = {value.dtype for value in self.cond.values() if isinstance(value, Tensor)}
-        return 0.05 if kinds & {torch.bfloat16, torch.float16} else 1e-3
+        """Share of v by which two ways of computing it may differ: more if captions or weights have fewer bits."""
+        weights = self.model.parameters() if isinstance(self.model, nn.Module) else ()
+        held = [*weights, *(value for value in self.cond.values() if isinstance(value, Tensor))]
+        return 0.05 if any(x.is_floating_point() and x.itemsize < 4 for x in held) else 1e-3
 
     def level(self, tau: float) -> Tau:
         """The same timestep for all frames."""
@@ -69,11 +70,14 @@ class Probe:
 
 
 def check_denoiser(probe: Probe, scalar: Denoiser | None) -> Iterator[Finding]:
-    """Check the denoiser call; after an error the checks that need it are left out.
+    """Check the denoiser call; after an error the checks that need it are omitted.
 
     Args:
         probe: the model and what it is asked.
-        scalar: the network with one timestep per sample, if that is to be compared.
+        scalar: the network with one timestep per sample, (x, tau (b,), **cond) -> v; None omits the comparison.
+
+    Yields:
+        One finding per check.
     """
     found = _velocity(probe)
     yield found
@@ -99,16 +103,13 @@ def _velocity(probe: Probe) -> Finding:
         except Exception as error:
             return raised("velocity", f"the call with x {tuple(probe.x0.shape)} and tau {tuple(tau.shape)}", error)
         if not isinstance(v, Tensor) or v.shape != probe.x0.shape:
-            return Finding(
-                "velocity",
-                "failed",
-                f"the call returned {shown(v)} for x of shape {tuple(probe.x0.shape)}: return v like x.",
+            return failed(
+                "velocity", f"the call returned {shown(v)} for x of shape {tuple(probe.x0.shape)}: return v like x."
             )
         if not v.isfinite().all():
-            return Finding(
+            return failed(
                 "velocity",
-                "failed",
-                f"v is not finite at tau = {level:g}: mend what divides by tau or 1 - tau, or the precision.",
+                f"v is not finite at tau = {level:g}: fix what divides by tau or 1 - tau, or use a higher precision.",
             )
     return Finding("velocity", "passed", f"has the shape of x, {tuple(v.shape)}, and is finite from tau 0 to 1")
 
@@ -118,10 +119,9 @@ def _deterministic(probe: Probe) -> Finding:
     x = probe.noisy(tau)
     off = _off(probe.ask(x, tau), probe.ask(x, tau))
     if off != 0:
-        return Finding(
+        return failed(
             "determinism",
-            "failed",
-            f"two equal calls differ by {off:.2g}: switch dropout off with eval(), and draw no noise.",
+            f"two equal calls differ by {off:.2g}: switch dropout off with eval(), and add no random noise.",
         )
     return Finding("determinism", "passed", "two equal calls agree bit for bit")
 
@@ -143,10 +143,10 @@ def _frames(probe: Probe) -> Finding:
     return Finding("timesteps", *_every_frame(torch.stack(moved).float(), _size(still)))
 
 
-def _every_frame(moved: Tensor, size: float) -> tuple[Any, str]:
+def _every_frame(moved: Tensor, size: float) -> tuple[Verdict, str]:
     """Verdict on the changes (f, b, c, f, h, w) that each frame's timestep made."""
     if not moved.isfinite().all():
-        return "failed", "v is not finite when frames have different timesteps: mend what divides by their difference."
+        return "failed", "v is not finite when frames have different timesteps: fix what divides by their difference."
     if not size and not moved.any():
         return "cannot be told", "v is 0 everywhere, as with a last layer that is still zero."
     effect = moved.square().mean((1, 2, 4, 5)).sqrt()  # (moved frame, seen frame)
@@ -158,13 +158,13 @@ def _every_frame(moved: Tensor, size: float) -> tuple[Any, str]:
     if len(effect) > 1 and all(_off(moved[0], moved[i], size) < 1e-6 for i in frames):
         return (
             "failed",
-            "it does not matter which frame a timestep belongs to: give each frame its own, not their mean.",
+            "v does not depend on which frame a timestep belongs to: give each frame its own, not their mean.",
         )
     place = torch.arange(len(effect), device=effect.device, dtype=effect.dtype)
     own, turned = (float((effect * (line[:, None] - place).abs()).sum()) for line in (place, place.flip(0)))
     if len(effect) > 2 and turned < 0.8 * own:
         return "failed", "the first frame's timestep acts on the last frames: give tau in the order of the frames."
-    return "passed", f"each of {len(effect)} frames' timesteps changes v"
+    return "passed", f"v changes with every frame's timestep ({counted(len(effect), 'frame')})"
 
 
 def _timesteps_of(frames: list[int]) -> str:
@@ -188,10 +188,9 @@ def _batch(probe: Probe, equal: bool) -> Finding:
             return raised("batch", "the call with one sample", error)
     worst = max(offs)
     if not worst <= probe.rounding:
-        return Finding(
+        return failed(
             "batch",
-            "failed",
-            f"a sample alone differs by {worst:.2g} of v from the same in a batch: let none see another's.",
+            f"a sample alone differs by {worst:.2g} of v from the same in a batch: no sample may depend on another.",
         )
     return Finding("batch", "passed", f"a sample alone and in a batch differ by at most {worst:.1g} of v")
 
@@ -204,10 +203,8 @@ def _scalar(probe: Probe, scalar: Denoiser) -> Finding:
     except Exception as error:
         return raised("scalar", "scalar", error)
     if not off <= probe.rounding:
-        return Finding(
-            "scalar",
-            "failed",
-            f"equal timesteps differ by {off:.2g} of v from the scalar call: they must give the same.",
+        return failed(
+            "scalar", f"equal timesteps differ by {off:.2g} of v from the scalar call: they must give the same."
         )
     return Finding("scalar", "passed", f"equal timesteps and the scalar call differ by {off:.1g} of v")
 
@@ -217,18 +214,17 @@ def _direction(probe: Probe) -> Finding:
     scores = {advice: _explained(probe, reading, LEVELS) for advice, reading in READINGS.items()}
     close = [advice for advice, score in scores.items() if score >= max(scores.values()) - MARGIN]
     best = "" if "" in close else max(close, key=lambda advice: _explained(probe, READINGS[advice], (LOW,)))
-    if scores[best] < TOLD:
+    if scores[best] < LEAST:
         return Finding(
             "direction",
             "cannot be told",
-            "of time and velocity: cannot be told with untrained weights, or from a clip unlike the training clips.",
+            "untrained weights, or a clip unlike the training clips, do not show the direction of time and velocity.",
         )
     if not best:
         return Finding("direction", "passed", f"v explains {100 * scores['']:.0f} % of eps - x0")
-    return Finding(
+    return failed(
         "direction",
-        "failed",
-        f"{best}. So read, it explains {100 * scores[best]:.0f} % of eps - x0, as it is {100 * scores['']:.0f} %.",
+        f"{best}. With that, v explains {100 * scores[best]:.0f} % of eps - x0; as it is, {100 * scores['']:.0f} %.",
     )
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Verdict: TypeAlias = Literal["passed", "failed", "equal only", "cannot be told"]
-"""Of one check. "equal only" is for a model with one timestep for all frames; for "cannot be told" trained weights are
-needed, or an earlier check must pass first."""
+"""Of one check. "equal only" is for a model with one timestep for all frames; "cannot be told" for a check that needs
+trained weights, or that an earlier one passes."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,16 @@ class Finding:
     """How it ended."""
     sentence: str
     """What was measured; for a fault, what is wrong and what to do."""
+
+
+def failed(name: str, sentence: str) -> Finding:
+    """The finding of a check that failed.
+
+    Args:
+        name: of the check.
+        sentence: what is wrong and what to do.
+    """
+    return Finding(name, "failed", sentence)
 
 
 @dataclass(frozen=True, repr=False)

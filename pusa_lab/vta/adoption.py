@@ -39,22 +39,7 @@ def adopt(transformer: nn.Module) -> nn.Module:
         raise ValueError(f"a {name} cannot be adopted: give one of diffusers' {', '.join(ADOPTED)}.")
     module, own = ADOPTED[name]
     kind: Any = getattr(import_module(module), own)
-    if hasattr(kind, "adopt"):
-        return kind.adopt(transformer)
-    if isinstance(transformer, kind):
-        return transformer
-    if type(transformer) is not kind.__base__:
-        raise ValueError(f"this {name} is not diffusers' class of that name: give diffusers' own.")
-    if any("forward" in vars(part) for part in transformer.modules()):
-        raise ValueError(
-            "this transformer already has hooks (offloading, caching or compilation): "
-            "make it a VTA model first, then switch them on."
-        )
-    model: Any = transformer
-    check_frames_apart(model.config)
-    model.__class__ = kind
-    model.use_frame_timesteps()
-    return model
+    return kind.adopt(transformer)
 
 
 @checked

@@ -5,7 +5,7 @@ The timestep gives six vectors per frame, which stay (b, f, 6 d); diffusers' own
 Architecture: LTX-Video, arXiv 2501.00103; the timestep vector: arXiv 2507.16116.
 """
 
-from functools import partial, wraps
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -16,7 +16,7 @@ from diffusers.utils import apply_lora_scale
 from torch import Tensor, nn
 
 from pusa_lab.vta.adoption import check_frames_apart
-from pusa_lab.wan.transformer import Spans, by_frame, frame_spans
+from pusa_lab.wan.transformer import FrameTimesteps, Spans, by_frame, frame_spans
 
 
 def _modulate(x: Tensor, scale: Tensor, shift: Tensor, norm: nn.Module) -> Tensor:
@@ -53,27 +53,18 @@ class VTALTXTransformerBlock(LTXVideoTransformerBlock):
         return by_frame(_add, spans, (x, self.ff(y)), (c_gate,))
 
 
-class VTALTXTransformer3DModel(LTXVideoTransformer3DModel):
+class VTALTXTransformer3DModel(FrameTimesteps, LTXVideoTransformer3DModel):
     """diffusers' LTX transformer, which also takes one `timestep` per frame (Sec. 2.3, arXiv 2507.16116).
 
-    `adopt` makes it from a loaded one. Checkpoints and adapters work as in the parent.
+    `adopt` makes it from a loaded one. Checkpoints, adapters and caches work as in the parent.
 
     Raises:
         ValueError: the input has other channels than the output, or a patch spans several frames.
     """
 
+    block: ClassVar = VTALTXTransformerBlock
+    check_config: ClassVar = staticmethod(check_frames_apart)
     _repeated_blocks: ClassVar = ["VTALTXTransformerBlock"]
-
-    @wraps(LTXVideoTransformer3DModel.__init__)  # type: ignore[misc]  # from_config reads its arguments
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        check_frames_apart(self.config)
-        self.use_frame_timesteps()
-
-    def use_frame_timesteps(self) -> None:
-        """Make the blocks those of this class."""
-        for block in self.transformer_blocks:
-            block.__class__ = VTALTXTransformerBlock
 
     @apply_lora_scale("attention_kwargs")
     def forward(
@@ -148,8 +139,3 @@ class VTALTXTransformer3DModel(LTXVideoTransformer3DModel):
                 tokens = block(tokens, captions, six, rotary, mask, spans)
         shift, scale = (self.scale_shift_table + temb[:, :, None]).unbind(2)
         return self.proj_out(by_frame(partial(_modulate, norm=self.norm_out), spans, (tokens,), (scale, shift)))
-
-
-# The checkpoint is the same and is saved under the parent's name, so plain diffusers opens its folders and pipelines.
-VTALTXTransformer3DModel.__name__ = LTXVideoTransformer3DModel.__name__
-VTALTXTransformer3DModel.__module__ = LTXVideoTransformer3DModel.__module__

@@ -6,7 +6,7 @@ does not take the frame rate of more than one sample; here they stay (b, f, 6, d
 Architecture: SkyReels-V2, arXiv 2504.13074; the timestep vector: arXiv 2507.16116.
 """
 
-from functools import partial, wraps
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -16,8 +16,19 @@ from diffusers.models.transformers.transformer_skyreels_v2 import SkyReelsV2Tran
 from diffusers.utils import apply_lora_scale
 from torch import Tensor
 
+from pusa_lab.sentences import counted, shown
 from pusa_lab.vta.adoption import check_frames_apart
-from pusa_lab.wan.transformer import Spans, _add, _grid, _modulate, _unpatch, by_frame, frame_spans
+from pusa_lab.wan.transformer import (
+    FrameTimesteps,
+    Spans,
+    _block_by_frame,
+    _embed_timesteps,
+    _grid,
+    _modulate,
+    _unpatch,
+    by_frame,
+    frame_spans,
+)
 
 
 class VTASkyReelsTransformerBlock(SkyReelsV2TransformerBlock):
@@ -36,16 +47,10 @@ class VTASkyReelsTransformerBlock(SkyReelsV2TransformerBlock):
         x, text = hidden_states, encoder_hidden_states
         if spans is None:
             return super().forward(x, text, temb, rotary_emb, attention_mask)
-        shift, scale, gate, c_shift, c_scale, c_gate = (self.scale_shift_table + temb.float()).unbind(2)
-
-        y = by_frame(partial(_modulate, norm=self.norm1), spans, (x,), (scale, shift))
-        x = by_frame(_add, spans, (x, self.attn1(y, None, attention_mask, rotary_emb)), (gate,))
-        x = x + self.attn2(self.norm2(x.float()).type_as(x), text, None, None)
-        y = by_frame(partial(_modulate, norm=self.norm3), spans, (x,), (c_scale, c_shift))
-        return by_frame(_add, spans, (x, self.ffn(y)), (c_gate,))
+        return _block_by_frame(self, x, text, temb, rotary_emb, spans, attention_mask)
 
 
-class VTASkyReelsTransformer3DModel(SkyReelsV2Transformer3DModel):
+class VTASkyReelsTransformer3DModel(FrameTimesteps, SkyReelsV2Transformer3DModel):
     """diffusers' SkyReels-V2 transformer with its vectors per frame (Sec. 2.3, arXiv 2507.16116).
 
     `adopt` makes it from a loaded one. Checkpoints, adapters and both pipelines work as in the parent.
@@ -54,19 +59,10 @@ class VTASkyReelsTransformer3DModel(SkyReelsV2Transformer3DModel):
         ValueError: the model is image-to-video, or a patch spans several frames.
     """
 
+    block: ClassVar = VTASkyReelsTransformerBlock
+    check_config: ClassVar = staticmethod(check_frames_apart)
     _no_split_modules: ClassVar = ["VTASkyReelsTransformerBlock"]
     _repeated_blocks: ClassVar = ["VTASkyReelsTransformerBlock"]
-
-    @wraps(SkyReelsV2Transformer3DModel.__init__)  # type: ignore[misc]  # from_config reads its arguments
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        check_frames_apart(self.config)
-        self.use_frame_timesteps()
-
-    def use_frame_timesteps(self) -> None:
-        """Make the blocks those of this class."""
-        for block in self.blocks:
-            block.__class__ = VTASkyReelsTransformerBlock
 
     @apply_lora_scale("attention_kwargs")
     def forward(
@@ -88,14 +84,20 @@ class VTASkyReelsTransformer3DModel(SkyReelsV2Transformer3DModel):
             encoder_hidden_states: embeddings of captions (b, n, d).
             encoder_hidden_states_image: must be None, as for every model that this class takes.
             enable_diffusion_forcing: as in diffusers; timesteps (b, f) do not need it.
-            fps: of every sample 0 for 16 frames per second and 1 for more; only some checkpoints use it.
+            fps: b numbers, 0 for 16 frames per second and 1 for any other rate; only some checkpoints use it.
             return_dict: whether to wrap the velocity, as diffusers does.
             attention_kwargs: may hold "scale" for adapters, as in diffusers.
 
         Raises:
-            ValueError: there is not one timestep per sample or frame.
+            ValueError: there is not one timestep per sample or frame, or the checkpoint uses the frame rate and fps is
+                not one 0 or 1 per sample.
         """
         x, shape = hidden_states, tuple(timestep.shape)
+        if self.config.inject_sample_info and not _are_rates(fps, len(x)):
+            raise ValueError(
+                f"fps is {shown(fps)}, but this checkpoint needs {counted(len(x), 'number')}, one per sample: 0 for 16 "
+                "frames per second, 1 for any other rate."
+            )
         if shape == (len(x),):
             return SkyReelsV2Transformer3DModel.forward.__wrapped__(
                 self, x, timestep, encoder_hidden_states, encoder_hidden_states_image, fps=fps, return_dict=return_dict
@@ -115,7 +117,8 @@ class VTASkyReelsTransformer3DModel(SkyReelsV2Transformer3DModel):
         mask = _causal_mask(grid[0], self.config.num_frame_per_block, per_frame, x.device)
         tokens = self.patch_embedding(x).flatten(2).transpose(1, 2)
 
-        temb, six, captions = self._embed(timestep, text, fps)
+        temb, six = _embed_timesteps(self.condition_embedder, timestep, text.dtype)
+        six, captions = self._with_rates(six, fps), self.condition_embedder.text_embedder(text)
         for block in self.blocks:
             if torch.is_grad_enabled() and self.gradient_checkpointing:
                 tokens = self._gradient_checkpointing_func(block, tokens, captions, six, rotary, mask, spans)
@@ -125,21 +128,17 @@ class VTASkyReelsTransformer3DModel(SkyReelsV2Transformer3DModel):
         tokens = by_frame(partial(_modulate, norm=self.norm_out), spans, (tokens,), (scale, shift))
         return _unpatch(self.proj_out(tokens), grid, self.config.patch_size)
 
-    def _embed(self, timestep: Tensor, text: Tensor, fps: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Embed timesteps (b, f) to (b, f, d) and (b, f, 6, d), one frame after the other, and the captions.
+    def _with_rates(self, six: Tensor, fps: Any) -> Tensor:
+        """Add the vectors of the samples' frame rates to those of the timesteps (b, f, 6, d)."""
+        if not self.config.inject_sample_info:
+            return six
+        rates = self.fps_embedding(torch.as_tensor(fps, dtype=torch.long, device=six.device))
+        return six + self.fps_projection(rates).unflatten(1, (6, -1))[:, None]
 
-        With more rows a matrix product would round otherwise than in a scalar call.
-        """
-        embed = self.condition_embedder
-        width = next(iter(embed.time_embedder.parameters())).dtype
-        columns = (embed.timesteps_proj(column).to(width) for column in timestep.unbind(1))
-        tembs = [embed.time_embedder(column).type_as(text) for column in columns]
-        sixes = [embed.time_proj(embed.act_fn(temb)) for temb in tembs]
-        temb, six = torch.stack(tembs, dim=1), torch.stack(sixes, dim=1).unflatten(2, (6, -1))
-        if self.config.inject_sample_info:
-            rates = self.fps_embedding(torch.as_tensor(fps, dtype=torch.long, device=six.device))
-            six = six + self.fps_projection(rates).unflatten(1, (6, -1))[:, None]
-        return temb, six, embed.text_embedder(text)
+
+def _are_rates(fps: Any, batch: int) -> bool:
+    rates = fps.tolist() if isinstance(fps, Tensor) else fps
+    return isinstance(rates, list | tuple) and len(rates) == batch and all(rate in (0, 1) for rate in rates)
 
 
 def _causal_mask(frames: int, block: int, per_frame: int, device: torch.device) -> Tensor | None:
@@ -148,8 +147,3 @@ def _causal_mask(frames: int, block: int, per_frame: int, device: torch.device) 
         return None
     blocks = (torch.arange(frames, device=device) // block).repeat_interleave(per_frame)
     return (blocks[None, :] <= blocks[:, None])[None, None]
-
-
-# The checkpoint is the same and is saved under the parent's name, so plain diffusers opens its folders and pipelines.
-VTASkyReelsTransformer3DModel.__name__ = SkyReelsV2Transformer3DModel.__name__
-VTASkyReelsTransformer3DModel.__module__ = SkyReelsV2Transformer3DModel.__module__

@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,30 +124,33 @@ class WanModel:
 
     @checked
     def geometry_at(self, size: tuple[int, int]) -> Geometry:
-        """The sizes of videos of another height and width, which `generate` takes as height and width.
+        """The model's geometry with another height and width, which `generate` takes as its own arguments.
 
         Args:
             size: height and width in pixels.
 
         Raises:
-            ValueError: they are not multiples of the codec's stride and the patch.
+            ValueError: they are not multiples of the codec's stride times the patch.
         """
-        own = self.geometry
-        pixel_frames = own.pixel_frames(own.frames)
-        return sizes(self.codec.config, self.transformer.config, own.shift, size, pixel_frames)
+        return replace(self.geometry, size=sizes(self.codec.config, self.transformer.config, size=size).size)
 
     @checked
     def to(self, device: str | torch.device) -> "WanModel":
-        """Move the model; with offloading it moves itself.
+        """Move codec and transformers to a device; a model that is offloaded moves its own parts.
 
         Args:
             device: such as "cuda" or "cpu".
 
+        Returns:
+            The same object.
+
         Raises:
-            ValueError: the device is not there, or the model is offloaded.
+            ValueError: the device does not exist, or the model is offloaded.
         """
         if self.offload != "none":
-            raise ValueError(f"the model moves itself, with offload={self.offload!r}: load it with offload='none'.")
+            raise ValueError(
+                f"with offload={self.offload!r} the model moves its own parts: load it with offload='none'."
+            )
         self.device = _device(device)
         for part in (self.codec, *self.experts):
             part.to(self.device)

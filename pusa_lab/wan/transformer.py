@@ -100,6 +100,115 @@ def _add(x: Tensor, y: Tensor, gate: Tensor) -> Tensor:
     return (x.float() + y * gate).type_as(x)
 
 
+def _block_by_frame(
+    block: Any, x: Tensor, text: Tensor, temb: Tensor, rotary: Any, spans: Spans, mask: Tensor | None = None
+) -> Tensor:
+    """A block of Wan or SkyReels-V2 with six vectors per frame.
+
+    Args:
+        block: with diffusers' names of its layers.
+        x: tokens (b, l, d).
+        text: embeddings of captions (b, n, d).
+        temb: vectors (b, f, 6, d).
+        rotary: rotary embedding of the tokens.
+        spans: from `frame_spans`.
+        mask: which tokens (l, l) a token attends to; None is all.
+
+    Returns:
+        Tokens (b, l, d).
+    """
+    shift, scale, gate, c_shift, c_scale, c_gate = (block.scale_shift_table + temb.float()).unbind(2)
+    y = by_frame(partial(_modulate, norm=block.norm1), spans, (x,), (scale, shift))
+    x = by_frame(_add, spans, (x, block.attn1(y, None, mask, rotary)), (gate,))
+    x = x + block.attn2(block.norm2(x.float()).type_as(x), text, None, None)
+    y = by_frame(partial(_modulate, norm=block.norm3), spans, (x,), (c_scale, c_shift))
+    return by_frame(_add, spans, (x, block.ffn(y)), (c_gate,))
+
+
+def _embed_timesteps(embedder: Any, timestep: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Embed timesteps (b, f) to (b, f, d) and (b, f, 6, d).
+
+    Frames are embedded one by one, as in a scalar call: a matrix product with more rows rounds each row in another
+    way, and equal timesteps would no longer give the scalar model's output bit for bit.
+
+    Args:
+        embedder: the `condition_embedder` of Wan or SkyReels-V2.
+        timestep: 1000 tau (b, f) in [0, 1000].
+        dtype: of the embeddings (b, f, d).
+    """
+    width = next(iter(embedder.time_embedder.parameters())).dtype
+    tembs, sixes = [], []
+    for column in timestep.unbind(1):
+        tembs.append(embedder.time_embedder(embedder.timesteps_proj(column).to(width)).to(dtype))
+        sixes.append(embedder.time_proj(embedder.act_fn(tembs[-1])))
+    return torch.stack(tembs, dim=1), torch.stack(sixes, dim=1).unflatten(2, (6, -1))
+
+
+class FrameTimesteps:
+    """Mixin for a subclass of a transformer of diffusers, before it among the bases: VTA(FrameTimesteps, Parent).
+
+    The checkpoint is the parent's and is saved under its name, so plain diffusers opens its folders and pipelines.
+    """
+
+    block: ClassVar[Any]
+    """Class of the blocks, a subclass of diffusers' own."""
+    check_config: ClassVar[Any]
+    """Refuses the config of a model whose frames cannot have timesteps of their own."""
+
+    def __init_subclass__(cls) -> None:
+        parent: Any = cls.__bases__[1]
+
+        @wraps(parent.__init__)  # from_config reads its arguments
+        def init(self: Any, *args: Any, **kwargs: Any) -> None:
+            parent.__init__(self, *args, **kwargs)
+            self.check_config(self.config)
+            self.use_frame_timesteps()
+
+        cls.__init__ = init  # type: ignore[method-assign]
+        cls.__name__, cls.__module__ = parent.__name__, parent.__module__
+
+    @classmethod
+    def adopt(cls, model: Any) -> Any:
+        """Turn a loaded model into this class: the same object with the same weights, without copying.
+
+        Args:
+            model: of diffusers' class, before offloading or other hooks.
+
+        Raises:
+            ValueError: the model is of another class, `check_config` refuses it, or hooks already hold its old forward.
+        """
+        parent: Any = cls.__bases__[1]
+        if isinstance(model, cls):
+            return model
+        if type(model) is not parent:
+            raise ValueError(
+                f"a {type(model).__name__} cannot be made a VTA model: give diffusers' own {cls.__name__}."
+            )
+        if any("forward" in vars(m) for m in (model, *cls._blocks(model))):
+            raise ValueError(
+                "this transformer already has hooks (offloading, caching or compilation): "
+                "make it a VTA model first, then switch them on."
+            )
+        cls.check_config(model.config)
+        model.__class__ = cls
+        model.use_frame_timesteps()
+        return model
+
+    @classmethod
+    def _blocks(cls, model: Any) -> list[nn.Module]:
+        return [part for part in model.modules() if isinstance(part, cls.block.__base__)]
+
+    def use_frame_timesteps(self) -> None:
+        """Make the blocks those of this class."""
+        for block in self._blocks(self):
+            block.__class__ = self.block
+
+    def enable_cache(self, config: Any) -> None:
+        """As in diffusers, after registering this model's blocks, by whose class the caches recognise them."""
+        TransformerBlockRegistry.register(self.block, TransformerBlockMetadata(0))
+        super().enable_cache(config)  # type: ignore[misc]
+
+
 class VTAWanTransformerBlock(WanTransformerBlock):
     """Wan's block; if `spans` are given, each frame has its own six vectors."""
 
@@ -121,16 +230,37 @@ class VTAWanTransformerBlock(WanTransformerBlock):
             return x
         if spans is None:
             return super().forward(x, encoder_hidden_states, temb, rotary_emb)
-        shift, scale, gate, c_shift, c_scale, c_gate = (self.scale_shift_table + temb.float()).unbind(2)
-
-        y = by_frame(partial(_modulate, norm=self.norm1), spans, (x,), (scale, shift))
-        x = by_frame(_add, spans, (x, self.attn1(y, None, None, rotary_emb)), (gate,))
-        x = x + self.attn2(self.norm2(x.float()).type_as(x), encoder_hidden_states, None, None)
-        y = by_frame(partial(_modulate, norm=self.norm3), spans, (x,), (c_scale, c_shift))
-        return by_frame(_add, spans, (x, self.ffn(y)), (c_gate,))
+        return _block_by_frame(self, x, encoder_hidden_states, temb, rotary_emb, spans)
 
 
-class VTAWanTransformer3DModel(WanTransformer3DModel):
+@checked
+def check_text_to_video(config: Mapping[str, Any]) -> None:
+    """Refuse models that cannot take one timestep per frame.
+
+    Args:
+        config: of a WanTransformer3DModel, with diffusers' names.
+
+    Raises:
+        ValueError: the model is image-to-video (takes a mask and a picture beside the latents), its patches span
+            several frames, or the config is of another model.
+    """
+    if missing := [name for name in ("in_channels", "out_channels", "image_dim", "patch_size") if name not in config]:
+        raise ValueError(f"the config has no {missing[0]}: give that of diffusers' WanTransformer3DModel.")
+    if not isinstance(config["patch_size"], Sequence) or len(config["patch_size"]) != 3:
+        raise ValueError(f"patch_size={config['patch_size']!r:.60}: give three numbers, such as (1, 2, 2).")
+    given, made = config["in_channels"], config["out_channels"]
+    if given != made or config["image_dim"] is not None:
+        raise ValueError(
+            f"this is an image-to-video Wan ({given} input channels for {made} latent channels): give a text-to-video "
+            f"model, Wan2.1-T2V, Wan2.2-T2V-A14B or Wan2.2-TI2V-5B, which needs no picture input for these tasks."
+        )
+    if config["patch_size"][0] != 1:
+        raise ValueError(
+            f"patch_size={tuple(config['patch_size'])}: a patch must span one frame, so that each frame has a timestep."
+        )
+
+
+class VTAWanTransformer3DModel(FrameTimesteps, WanTransformer3DModel):
     """diffusers' Wan transformer, which also takes one `timestep` per frame (Sec. 2.3, arXiv 2507.16116).
 
     Checkpoints, adapters, offloading, casting, regional compilation and context parallelism work as in the parent.
@@ -139,6 +269,8 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
         ValueError: the model is image-to-video, or a patch spans several frames.
     """
 
+    block: ClassVar = VTAWanTransformerBlock
+    check_config: ClassVar = staticmethod(check_text_to_video)
     _no_split_modules: ClassVar = ["VTAWanTransformerBlock"]
     _repeated_blocks: ClassVar = ["VTAWanTransformerBlock"]
     # One timestep per frame is not split over ranks; `shard` tells each rank which tokens it holds.
@@ -148,47 +280,10 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
         "shard": {0: ContextParallelInput(split_dim=1, expected_dims=2, split_output=True)},
     }
 
-    @wraps(WanTransformer3DModel.__init__)  # type: ignore[misc]  # from_config reads its arguments
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self._use_frame_timesteps()
-
-    @classmethod
-    def adopt(cls, model: WanTransformer3DModel) -> "VTAWanTransformer3DModel":
-        """Turn a loaded Wan into this class: the same object with the same weights, without copying.
-
-        Args:
-            model: a text-to-video Wan, before offloading or other hooks.
-
-        Raises:
-            ValueError: the model is not a text-to-video Wan, or hooks already hold its old forward.
-        """
-        if isinstance(model, cls):
-            return model
-        if type(model) is not WanTransformer3DModel:
-            raise ValueError(
-                f"a {type(model).__name__} cannot be made a VTA model: give diffusers' WanTransformer3DModel."
-            )
-        if any("forward" in vars(m) for m in (model, *model.blocks)):
-            raise ValueError(
-                "this transformer already has hooks (offloading, caching or compilation): "
-                "make it a VTA model first, then switch them on."
-            )
-        check_text_to_video(model.config)
-        model.__class__ = cls
-        model._use_frame_timesteps()
-        return model
-
-    def _use_frame_timesteps(self) -> None:
-        check_text_to_video(self.config)
+    def use_frame_timesteps(self) -> None:
+        """Also add `shard`, which tells each rank which tokens it holds."""
+        super().use_frame_timesteps()
         self.shard = nn.Identity()
-        for block in self.blocks:
-            block.__class__ = VTAWanTransformerBlock
-
-    def enable_cache(self, config: Any) -> None:
-        """As in diffusers, after registering this block's class, by which the caches recognise blocks."""
-        TransformerBlockRegistry.register(VTAWanTransformerBlock, TransformerBlockMetadata(0))
-        super().enable_cache(config)
 
     @apply_lora_scale("attention_kwargs")
     def forward(
@@ -247,7 +342,7 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
         spans = frame_spans(0, frames * hw, hw) if whole else frame_spans(int(held[0]), int(held[-1]) + 1, hw)
         tokens = self.patch_embedding(x).flatten(2).transpose(1, 2).contiguous()
 
-        temb, six = self._embed_timesteps(timestep, text.dtype)
+        temb, six = _embed_timesteps(self.condition_embedder, timestep, text.dtype)
         captions = self.condition_embedder.text_embedder(text)
         for i, block in enumerate(self.blocks):
             if i in skipped:
@@ -260,52 +355,6 @@ class VTAWanTransformer3DModel(WanTransformer3DModel):
         shift, scale = (self.scale_shift_table.to(temb.device) + temb[:, :, None]).to(tokens.device).unbind(2)
         tokens = by_frame(partial(_modulate, norm=self.norm_out), spans, (tokens,), (scale, shift))
         return _unpatch(self.proj_out(tokens), grid, self.config.patch_size)
-
-    def _embed_timesteps(self, timestep: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Embed timesteps (b, f) to (b, f, d) and (b, f, 6, d).
-
-        Frames are embedded one by one, as in a scalar call: a matrix product with more rows rounds each row in another
-        way, and equal timesteps would no longer give the scalar model's output bit for bit.
-        """
-        embed = self.condition_embedder
-        width = next(iter(embed.time_embedder.parameters())).dtype
-        tembs, sixes = [], []
-        for column in timestep.unbind(1):
-            tembs.append(embed.time_embedder(embed.timesteps_proj(column).to(width)).to(dtype))
-            sixes.append(embed.time_proj(embed.act_fn(tembs[-1])))
-        return torch.stack(tembs, dim=1), torch.stack(sixes, dim=1).unflatten(2, (6, -1))
-
-
-# The checkpoint is the same and is saved under the parent's name, so plain diffusers opens its folders and pipelines.
-VTAWanTransformer3DModel.__name__ = WanTransformer3DModel.__name__
-VTAWanTransformer3DModel.__module__ = WanTransformer3DModel.__module__
-
-
-@checked
-def check_text_to_video(config: Mapping[str, Any]) -> None:
-    """Refuse models that cannot take one timestep per frame.
-
-    Args:
-        config: of a WanTransformer3DModel, with diffusers' names.
-
-    Raises:
-        ValueError: the model is image-to-video (takes a mask and a picture beside the latents), its patches span
-            several frames, or the config is of another model.
-    """
-    if missing := [name for name in ("in_channels", "out_channels", "image_dim", "patch_size") if name not in config]:
-        raise ValueError(f"the config has no {missing[0]}: give that of diffusers' WanTransformer3DModel.")
-    if not isinstance(config["patch_size"], Sequence) or len(config["patch_size"]) != 3:
-        raise ValueError(f"patch_size={config['patch_size']!r:.60}: give three numbers, such as (1, 2, 2).")
-    given, made = config["in_channels"], config["out_channels"]
-    if given != made or config["image_dim"] is not None:
-        raise ValueError(
-            f"this is an image-to-video Wan ({given} input channels for {made} latent channels): give a text-to-video "
-            f"model, Wan2.1-T2V, Wan2.2-T2V-A14B or Wan2.2-TI2V-5B, which needs no picture input for these tasks."
-        )
-    if config["patch_size"][0] != 1:
-        raise ValueError(
-            f"patch_size={tuple(config['patch_size'])}: a patch must span one frame, so that each frame has a timestep."
-        )
 
 
 def _grid(x: Tensor, patch: Sequence[int]) -> tuple[int, int, int]:

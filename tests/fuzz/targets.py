@@ -50,7 +50,7 @@ EXCLUDED = {
     r"pusa_lab\.signatures\..*": "part of the checks",
     r"pusa_lab\.named\.dense": "takes what was found to be a tensor",
     r"pusa_lab\.schedulers\.Scheduler": "a protocol",
-    r".*\.(StatefulSolver|VideoModel|Encoder|CachedClip|StudioMixin)": "protocols and mixins, which are never constructed",
+    r".*\.(StatefulSolver|VideoModel|Encoder|CachedClip|StudioMixin|FrameTimesteps)": "protocols and mixins, which are never constructed",
 }
 """Pattern of full names -> reason."""
 

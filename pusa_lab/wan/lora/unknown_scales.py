@@ -8,7 +8,10 @@ from pusa_lab.wan.lora.names import PREFIXES
 
 ALPHAS = ("lora_alpha", "network_alpha", "alpha")
 """Names of alpha, which divided by the rank is the scale."""
-OTHER_NAMES = re.compile(r"(?i)(?:lora|peft|network|linear|conv)?[_.]?(?:alpha|scale|scaling|multiplier|strength)")
+_OWNERS = r"(?:lora|peft|adapter|default|network|linear|conv|unet|train(?:ing)?|config)"
+OTHER_NAMES = re.compile(
+    rf"(?i)(?:{_OWNERS}[_.-]?)*(?:alpha|scale|scaling|multiplier|strength)|(?:{_OWNERS}[_.-]?)+scal(?:e|ing)_?factor"
+)
 """Names of entries that may scale the layers; apart from `ALPHAS`, what they mean differs between tools."""
 
 
