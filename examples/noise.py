@@ -1,4 +1,4 @@
-"""Scenes of the toys' world for noise.yaml: their captions, their first pictures, and how they really go on."""
+"""Scenes of the toys' world for noise.yaml: their captions, their first pictures, and how they really continue."""
 
 from pusa_lab import metrics, tasks
 from pusa_lab.pixels import to_pixels, to_uint8

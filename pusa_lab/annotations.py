@@ -26,6 +26,7 @@ from pusa_lab.annotations_arrays import (
     numbers,
 )
 from pusa_lab.sentences import counted, shown
+from pusa_lab.signatures import signature_of
 
 __all__ = [
     "Check",
@@ -345,7 +346,7 @@ def _function(count: int, result: Any) -> Check:
         if inspect.isfunction(value) and not vars(value) and value.__code__.co_argcount >= count:
             return value  # a plain function takes them: no need for its signature, which costs more than all the rest
         with contextlib.suppress(ValueError):  # functions written in C may have no signature
-            signature = inspect.signature(value)
+            signature = signature_of(value)
             try:
                 signature.bind_partial(*[None] * count)
             except TypeError:

@@ -29,6 +29,7 @@ from pusa_lab.annotations import (
     one_of,
 )
 from pusa_lab.sentences import in_one_line, listed, misfit_call, shown
+from pusa_lab.signatures import signature_of
 
 __all__ = [
     "ArgumentError",
@@ -309,7 +310,7 @@ def check_takes(name: str, function: Callable[..., Any], given: Mapping[str, Any
         ArgumentError: the function has other parameters.
     """
     try:
-        inspect.signature(function).bind(*given.values(), **keywords)
+        signature_of(function).bind(*given.values(), **keywords)
     except TypeError:
         raise _unfit(name, given, keywords) from None
     except ValueError:
@@ -351,7 +352,7 @@ def name_of_first_nan(results: list[tuple[str, Any]]) -> str:
 def _takes(function: Callable[..., Any], error: TypeError, /, *args: Any, **keywords: Any) -> bool:
     """Whether a call fits the signature; of a function without one, whether the error came from inside it."""
     try:
-        inspect.signature(getattr(function, "forward", function)).bind(*args, **keywords)
+        signature_of(function).bind(*args, **keywords)
     except TypeError:
         return False
     except ValueError:

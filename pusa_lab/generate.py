@@ -56,7 +56,7 @@ OTHERS = {
 
 Callback: TypeAlias = Annotated[Callable[..., Any], 3]
 """(row, rows, state), called at every row, row 0 included; rows is the number of the last one. It may assign to
-state.x; False cancels the run, None and everything else lets it go on."""
+state.x; False cancels the run; None and everything else continues it."""
 
 
 def _with_our_names(function: Callable[..., Any]) -> Callable[..., Any]:

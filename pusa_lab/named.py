@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked
 from pusa_lab.sentences import shown
 
@@ -31,39 +32,64 @@ def spelled(value: Any) -> Any:
         value: a number, a text, a list or dict, a tensor, a path, a function, a `functools.partial` or a dataclass.
 
     Returns:
-        What `spelled_back` takes. What cannot be made again, such as a lambda, is {"shown": what to call it}.
+        What `spelled_back` takes. What cannot be made again, such as a lambda, a complex tensor, or settings nested
+        more than DEEPEST levels deep, is {"shown": what to call it}.
     """
+    return _spelled(value, 0)
+
+
+def _spelled(value: Any, depth: int) -> Any:
+    each: Callable[[Any], Any] = functools.partial(_spelled, depth=depth + 1)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Tensor):
-        return {"tensor": value.detach().float().cpu().tolist()}
+        numbers = None if value.is_complex() else dense(value)
+        return {"shown": shown(value)} if numbers is None else {"tensor": numbers.float().cpu().tolist()}
     if isinstance(value, Path | torch.dtype):
         return str(value) if isinstance(value, Path) else {"dtype": str(value).removeprefix("torch.")}
+    if depth >= DEEPEST:
+        return {"shown": shown(value)}
     if isinstance(value, Mapping):
-        return {"dict": {str(key): spelled(one) for key, one in value.items()}}
+        return {"dict": {str(key): each(one) for key, one in value.items()}}
     if isinstance(value, list | tuple):
-        return [spelled(one) for one in value]
+        return [each(one) for one in value]
     if isinstance(value, functools.partial):
-        return _settings(value.func, value.keywords, value.args)
+        return _settings(value.func, each, value.keywords, value.args)
     if dataclasses.is_dataclass(value) and not inspect.isclass(value):
         held = {one.name: getattr(value, one.name) for one in dataclasses.fields(value) if one.init}
-        return _settings(type(value), held)
-    return _settings(value, {}) if callable(value) else {"shown": shown(value)}
+        return _settings(type(value), each, held)
+    return _settings(value, each) if callable(value) else {"shown": shown(value)}
 
 
-def _settings(function: Any, settings: Mapping[str, Any], places: Iterable[Any] = ()) -> Any:
+def dense(tensor: Tensor) -> Tensor | None:
+    """The numbers of a tensor in strided layout; None if it holds none, as on the meta device, or is nested.
+
+    Args:
+        tensor: of any layout, perhaps quantised.
+    """
+    tensor = tensor.detach()
+    if tensor.is_meta or tensor.is_nested:
+        return None
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    return tensor if tensor.layout == torch.strided else tensor.to_dense()
+
+
+def _settings(
+    function: Any, each: Callable[[Any], Any], settings: Mapping[str, Any] | None = None, places: Iterable[Any] = ()
+) -> Any:
     path = import_path(function)
     if not path:
         return {"shown": _place(function)}
     found: dict[str, Any] = {"path": path, "digest": source_digest(function)}
     if places:
-        found["places"] = [spelled(one) for one in places]
-    return found | ({"settings": {key: spelled(one) for key, one in settings.items()}} if settings else {})
+        found["places"] = [each(one) for one in places]
+    return found | ({"settings": {key: each(one) for key, one in settings.items()}} if settings else {})
 
 
 def _place(function: Any) -> str:
-    code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", type(function).__qualname__)
+    code = attribute(function, "__code__")
+    name = attribute(function, "__qualname__") or type(function).__qualname__
     return f"{name} ({Path(code.co_filename).name}, line {code.co_firstlineno})" if code else name
 
 
@@ -74,7 +100,7 @@ def import_path(function: Any) -> str:
     Args:
         function: any object.
     """
-    name, module = getattr(function, "__qualname__", None), getattr(function, "__module__", None)
+    name, module = attribute(function, "__qualname__"), attribute(function, "__module__")
     if not isinstance(name, str) or not isinstance(module, str):
         return ""
     found: Any = sys.modules.get(module)
@@ -97,7 +123,7 @@ def source_digest(function: Any) -> str:
     """
     try:
         return hashlib.sha256(inspect.getsource(inspect.unwrap(function)).encode()).hexdigest()[:16]
-    except (OSError, TypeError, ValueError):
+    except Exception:  # an object may fail in any way
         return "unknown"
 
 

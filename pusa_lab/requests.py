@@ -4,7 +4,8 @@ import dataclasses
 import hashlib
 import inspect
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,13 +20,13 @@ from pusa_lab.files import check_fields
 from pusa_lab.guidance import GUIDERS
 from pusa_lab.inputs import Samples
 from pusa_lab.models import origin_of
-from pusa_lab.named import import_path, source_digest, spelled
+from pusa_lab.named import dense, import_path, source_digest, spelled
 from pusa_lab.pixels import MOST_SIDE
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.solvers import SOLVERS
 from pusa_lab.tasks import MODES, Task
 from pusa_lab.types import Geometry, Schedule, VideoModel
-from pusa_lab.versions import versions
+from pusa_lab.versions import device_name, versions
 
 UNKNOWN = "unknown"
 """Digest of what has none."""
@@ -75,7 +76,7 @@ class Request:
     versions: dict[str, str]
     """Of Python and of the packages on which a video depends."""
     device: str
-    """On which the model computed."""
+    """On which the model computed: the GPU's name, or the processor's architecture and threads."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as a dict, for JSON."""
@@ -164,17 +165,12 @@ def describe_request(
         embeds={name: array_digest(value) for name, value in embeddings(given).items()},
         own=_own(options, task),
         versions=versions(),
-        device=_device(model.device),
+        device=device_name(model.device),
     )
 
 
 def _scale(guidance: Any) -> Any:
     return guidance.tolist() if isinstance(guidance, Tensor) else spelled(guidance)
-
-
-def _device(device: Any) -> str:
-    place = torch.device(device)
-    return f"{place.type} ({torch.cuda.get_device_name(place)})" if place.type == "cuda" else place.type
 
 
 def _call(options: Mapping[str, Any], matrix: Schedule, geometry: Geometry) -> str:
@@ -240,19 +236,37 @@ def weights_digest(model: Any) -> str:
         model: a module, or an object that holds modules or lists of them.
 
     Returns:
-        16 hexadecimal digits; "unknown" if it holds none.
+        16 hexadecimal digits, equal on every device; "unknown" if it holds no weights whose numbers can be read.
     """
-    found, rows = hashlib.sha256(), []
+    about, rows, kinds = [], defaultdict(list), []
     for module in _modules(model):
         for name, value in (*module.named_parameters(), *module.named_buffers()):
-            found.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-            value = value.to_local() if hasattr(value, "to_local") else value  # of sharded weights, those that are here
-            if not value.is_meta and value.numel():
-                rows.append(value.detach().flatten()[:: max(1, value.numel() // 64)][:64].to("cpu", torch.float32))
-    if not rows:
+            about.append(f"{name} {tuple(value.shape)} {value.dtype}")
+            here = dense(value.to_local() if hasattr(value, "to_local") else value)  # of sharded weights, their part
+            if here is not None and here.numel():
+                every = max(1, here.numel() // 64)
+                kinds.append((here.device, here.dtype))
+                rows[kinds[-1]].append(here.flatten()[: 64 * every : every])
+    if not kinds:
         return UNKNOWN
-    found.update(torch.cat(rows).numpy().tobytes())
+    found = hashlib.sha256("".join(about).encode())
+    numbers = {kind: _each_in_bytes(parts) for kind, parts in rows.items()}
+    for kind in kinds:  # in the model's order, which no placement on devices changes
+        found.update(next(numbers[kind]))
     return found.hexdigest()[:16]
+
+
+def _each_in_bytes(parts: list[Tensor]) -> Iterator[memoryview]:
+    """The numbers of each tensor; all of them come to the host in one copy."""
+    copied, start = _bytes_of(torch.cat(parts)), 0
+    for part in parts:
+        stop = start + part.numel() * part.element_size()
+        yield copied[start:stop]
+        start = stop
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    return memoryview(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())  # type: ignore[arg-type]
 
 
 def _modules(model: Any) -> list[nn.Module]:
@@ -268,11 +282,18 @@ def array_digest(array: Any) -> str:
     """Digest of an array's shape, type and numbers.
 
     Args:
-        array: a tensor or NumPy array.
+        array: a tensor or NumPy array, of any shape.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Raises:
+        ValueError: its numbers cannot be read, as those of a tensor on the meta device.
     """
-    tensor = _tensor(array).detach().cpu()
+    if (tensor := dense(_tensor(array))) is None:
+        raise ValueError(f"array is {shown(array)}: give an array whose numbers are in memory.")
     found = hashlib.sha256(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-    found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    found.update(_bytes_of(tensor))
     return found.hexdigest()[:16]
 
 

@@ -21,7 +21,7 @@ from pusa_lab.saved import Saved, read_saved
 from pusa_lab.solvers import SOLVERS
 from pusa_lab.tasks import MODES, Known, Task
 from pusa_lab.types import VideoModel
-from pusa_lab.versions import versions
+from pusa_lab.versions import device_name, versions
 
 NAMED: tuple[Mapping[str, Any], ...] = (SOLVERS, GUIDERS, MODES)
 """Registries whose names a request holds."""
@@ -133,8 +133,7 @@ def _differences(saved: Saved, model: VideoModel, own_model: bool, options: Mapp
         for name, version in versions().items()
         if request.versions.get(name) != version
     ]
-    device = torch.device(model.device).type
-    if device != request.device.split(" ")[0]:
+    if (device := device_name(model.device)) != request.device:
         found.append(f"the device, {device} instead of {request.device:.60}")
     for what, spelling in (("solver", request.solver), ("guidance", request.guidance)):
         if what not in options and isinstance(spelling, dict) and "shown" not in spelling:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked
+from pusa_lab.schedules.sigmas import MOST_STEPS
 from pusa_lab.types import Schedule
 
 
@@ -66,7 +67,7 @@ def sigmas_of(scheduler: Scheduler, steps: int | None, own_solver: bool = True) 
 
     Args:
         scheduler: of diffusers; it is left as it is.
-        steps: steps, at least 1; None takes the sigmas that were set, or 10 steps.
+        steps: steps, 1 to MOST_STEPS; None takes the sigmas that were set, or 10 steps.
         own_solver: whether the scheduler decides the solver too, whose settings are then checked.
 
     Returns:
@@ -75,8 +76,8 @@ def sigmas_of(scheduler: Scheduler, steps: int | None, own_solver: bool = True) 
     Raises:
         ValueError: the scheduler is not a flow's, or has settings for which this would not be exact.
     """
-    if steps is not None and steps < 1:
-        raise ValueError(f"steps={steps}: give at least 1.")
+    if steps is not None and not 1 <= steps <= MOST_STEPS:
+        raise ValueError(f"steps={steps}: give a whole number of steps from 1 to {MOST_STEPS:,}.")
     name = type(scheduler).__name__
     if (kind := _KINDS.get(name)) is None:
         raise ValueError(

@@ -20,6 +20,8 @@ def shown(value: Any) -> str:
         return repr(value)
     kind = type(value).__name__
     article = "an" if kind[0].lower() in "aeiou" else "a"
+    if isinstance(value, Tensor) and value.is_nested:
+        return f"a nested tensor, {str(value.dtype).removeprefix('torch.')}"  # of no single shape
     if isinstance(value, Tensor):
         layout = "" if value.layout == torch.strided else f", {str(value.layout).removeprefix('torch.')}"
         place = ", on the meta device" if value.is_meta else ""

@@ -1,8 +1,14 @@
-"""Versions of what is installed."""
+"""What a number was made with: versions of packages, the code itself, and the device."""
 
+import hashlib
 import platform
+from collections.abc import Collection
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
 
 
 def versions(*names: str) -> dict[str, str]:
@@ -22,3 +28,37 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
+
+
+def code_digest(*places: Path, aside: Collection[str] = ()) -> str:
+    """Digest of Python files: of their names and of every line.
+
+    Args:
+        *places: files, or folders with all the files in them.
+        aside: names of files and folders that do not count, directly in one of the folders.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    found = hashlib.sha256()
+    for place in places:
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            name = file.relative_to(place.parent)
+            if set(aside).isdisjoint(name.parts[1:2]):
+                found.update(f"{name.as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    return found.hexdigest()[:16]
+
+
+def device_name(device: Any = None, threads: bool = True) -> str:
+    """Name of the GPU, or the processor's architecture and number of threads: "NVIDIA H200", "x86_64 CPU, 2 threads".
+
+    Args:
+        device: a `torch.device` or its name; None is the GPU if there is one.
+        threads: whether a CPU's threads are named.
+    """
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
+    if place.type != "cpu":
+        return place.type
+    return f"{platform.machine()} CPU" + (f", {torch.get_num_threads()} threads" if threads else "")

@@ -1,17 +1,8 @@
 """What a number was measured on."""
 
-import platform
+from pusa_lab.versions import device_name, versions
 
-import torch
-
-from pusa_lab.versions import versions
-
-
-def device_name() -> str:
-    """The GPU's name, or the processor's architecture and thread count."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+__all__ = ["device_name", "library_versions"]
 
 
 def library_versions() -> dict[str, str]:

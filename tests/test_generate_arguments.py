@@ -1,6 +1,7 @@
 """pytest tests/test_generate_arguments.py: what generate takes, and one sentence for everything else."""
 
 import inspect
+from functools import partial
 
 import numpy as np
 import pytest
@@ -213,3 +214,20 @@ def test_a_solver_of_other_arguments_is_refused(nano_vta):
 def test_a_negative_prompt_without_guidance_is_refused(nano_vta):
     with pytest.raises(ValueError, match=r"^generate: negative has no effect without guidance"):
         pl.generate(nano_vta, "a red circle moves right", steps=1, guidance=1, negative="a blue circle")
+
+
+@pytest.mark.parametrize(
+    "module", [torch.nn.Linear(1, 1), partial(torch.nn.Conv3d(1, 1, 1))], ids=["module", "partial"]
+)
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("guidance", "the guider (Linear|Conv3d) is a module: give a function"),
+        ("schedule", r"the schedule's function does not take \(steps, frames\)"),
+        ("solver", r"the solver does not take \(denoiser, x, tau, tau_next\)"),
+        ("callback", "callback is a (Linear|partial): give a function of 3 arguments or more"),
+    ],
+)
+def test_a_module_is_judged_by_what_its_forward_takes(model, name, says, module):
+    with pytest.raises(ValueError, match=f"^generate: {says}"):
+        pl.generate(model, "a", steps=2, **{name: module})

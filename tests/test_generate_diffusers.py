@@ -7,6 +7,7 @@ from wan_tiny import TEXT, codec, transformer
 
 import pusa_lab as pl
 from pusa_lab import tasks
+from pusa_lab.schedulers import sigmas_of
 
 PROMPTS = ["a red circle moves right", "a blue square moves up"]
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers and numpy 2
@@ -257,3 +258,9 @@ def test_wan_moves(wan):
 def test_a_long_video_refuses_what_has_no_meaning_for_it(nano_vta, name):
     with pytest.raises(ValueError, match=f"^extend_to: {name} is not for videos of several windows: leave it out"):
         pl.extend_to(nano_vta, PROMPTS[0], tasks.text_to_video(), 2.0, 2, **{name: 1})
+
+
+@pytest.mark.parametrize("steps", [0, -1, 10**6 + 1, 2**62])
+def test_steps_of_a_scheduler_are_bounded(steps):
+    with pytest.raises(ValueError, match=rf"^schedulers.sigmas_of: steps={steps}: give a whole number of steps from 1"):
+        sigmas_of(made("FlowMatchEulerDiscreteScheduler"), steps)

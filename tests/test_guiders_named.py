@@ -84,6 +84,11 @@ def test_a_guider_without_its_settings_or_with_others_is_refused():
         guide(guider_named("text_cfg(scale=2) | apg(scale='much')"), Skipping(), **given)
     with pytest.raises(ValueError, match=r"the guider <lambda> returned 3 \(an int\): it must return a function"):
         guide(lambda denoiser: 3, Skipping(), **given)
+    for module in (torch.nn.Linear(1, 1), partial(torch.nn.Identity()), chain(torch.nn.Sequential(torch.nn.ReLU()))):
+        with pytest.raises(
+            ValueError, match=r"the guider \w+ is a module: give a function \(denoiser, ...\) -> denoiser"
+        ):
+            guide(module, Skipping(), **given)
 
 
 def test_a_guider_may_set_what_is_given_itself():

@@ -17,6 +17,8 @@ matplotlib.use("Agg")
 ROOT = Path(__file__).parents[1]
 MODULE = """
 prompts = ["one", "three"]
+def size(result):
+    raise RuntimeError("ran")
 def score(a, prompt, seed, b=1):
     if a == 9:
         raise RuntimeError("nine")
@@ -98,7 +100,7 @@ def test_failed_rows_are_told(sweep):
         ({"model": "mine:scores"}, "'mine:scores' cannot be imported"),
         ({"model": "nano"}, "no model 'nano'"),
         (
-            {"model": "nano-vta", "settings": {"stepz": 3}, "baseline": None},
+            {"model": "nano-vta", "settings": {"stepz": 3}, "baseline": None, "figure": None},
             "there is no setting 'stepz': did you mean steps?",
         ),
         ({"prompts": []}, "prompts is an empty list"),
@@ -111,12 +113,19 @@ def test_failed_rows_are_told(sweep):
             "baseline={'a': 5} fits 0 of 3 settings: give values that one of several settings alone",
         ),
         ({"settings": {"a": 1}}, "baseline={'a': 0} fits 0 of 1 setting:"),
+        ({"settings": {"a": 1}, "baseline": None}, "figure was given, but no setting has several values: leave it out"),
+        ({"x": "aa"}, "there is no setting 'aa' for x: did you mean a? There are a, b."),
+        ({"score": "out/x.mp4"}, "there is no score 'out/x.mp4': choose from size, seed2."),
+        ({"score": ["size", "sizes"]}, "there is no score 'sizes': did you mean size? There are size, seed2."),
+        ({"score": "sizes", "metrics": {"size": "mine:size"}}, "there is no score 'sizes': did you mean size? "),
+        ({"score": "size.a", "cache": "new/cache", "workers": 2}, "there is no score 'size.a': did you mean size? "),
     ],
 )
-def test_mistakes_in_the_file_are_told_before_anything_is_run(changes, sentence, sweep, tmp_path):
+def test_mistakes_in_the_file_are_told_and_leave_nothing(changes, sentence, sweep, tmp_path):
     code, said = sweep(**changes)
     assert code == 2 and sentence in said, said
-    assert said.startswith("pusa-lab sweep: ") and said.count("\n") == 1 and not (tmp_path / "cache").exists()
+    assert said.startswith("pusa-lab sweep: ") and said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["config"]
 
 
 def test_without_a_file_the_command_says_what_it_needs(capsys):

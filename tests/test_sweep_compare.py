@@ -152,7 +152,7 @@ def len_of(seed, more=0):
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda df: compare(df, {"b": 0}), "baseline names 'b': The settings are a, schedule"),
+        (lambda df: compare(df, {"b": 0}), "baseline names 'b': choose from a, schedule"),
         (lambda df: compare(df, {"schedula": 0}), "baseline names 'schedula': did you mean schedule?"),
         (lambda df: compare(df, {"a": 7}), r"baseline={'a': 7} fits 0 of 2 settings: give values that one setting"),
         (lambda df: compare(df, {}), r"baseline={} fits 2 of 2 settings: .* such as {'a': 0, 'schedule': 'pyramid'}"),

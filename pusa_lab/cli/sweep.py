@@ -93,10 +93,18 @@ def sweep_settings(
             raise ValueError(f"{name} is {path}: give a name that ends in {suffix}.")
     if baseline is not None:
         _check_baseline(settings, baseline)
+    _check_x(settings, x, figure)
     options: dict[str, Any] = {"prompts": prompts, "truth": truth}
     options = {name: imported(value) if is_import_path(value) else value for name, value in options.items()}
     imports = partial(import_again, shlex.split(line.get())[1:])
-    options |= {"seeds": seeds, "metrics": metrics or (), "cache": cache, "setup": imports, "workers": workers}
+    options |= {
+        "seeds": seeds,
+        "metrics": metrics or (),
+        "scores": score or (),
+        "cache": cache,
+        "setup": imports,
+        "workers": workers,
+    }
     options |= {"keep_clips": keep_clips, "retry": retry, "progress": False if no_progress else None}
     found = run(model, settings, **options)
     _check_done(found)
@@ -131,6 +139,17 @@ def _check_baseline(settings: Any, baseline: dict[str, Any]) -> None:
             f"baseline={baseline!r:.100} fits {fits} of {counted(len(found), 'setting')}: give values that one of "
             f"several settings alone has."
         )
+
+
+def _check_x(settings: Any, x: str | None, figure: Path | None) -> None:
+    from pusa_lab.sweeps.settings import choices, settings_of
+
+    found = settings_of(settings)
+    names = list(dict.fromkeys(name for setting in found for name in setting))
+    if x is not None and x not in names:
+        raise ValueError(f"there is no setting {x!r:.40} for x: {choices(x, names)}.")
+    if figure is not None and x is None and len(found) == 1:
+        raise ValueError("figure was given, but no setting has several values: leave it out.")
 
 
 def _check_done(found: DataFrame) -> None:
@@ -176,11 +195,9 @@ def _draw(
     baseline: dict[str, Any] | None,
     figure: Path,
 ) -> None:
-    from pusa_lab.sweeps.compare import setting_columns
+    from pusa_lab.sweeps.compare import columns_of
     from pusa_lab.viz import plot_sweep, save_figure
 
-    varying = [name for name in setting_columns(found) if found[name].nunique(dropna=False) > 1]
-    if x is None and not varying:
-        raise ValueError("figure was given, but no setting has several values: leave it out.")
-    save_figure(plot_sweep(found, x or varying[0], score, baseline=baseline), figure)
+    varying = (name for name in columns_of(found)[0] if found[name].nunique(dropna=False) > 1)
+    save_figure(plot_sweep(found, x or next(varying), score, baseline=baseline), figure)
     say(str(figure))

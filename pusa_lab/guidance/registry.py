@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, TypeAlias
 
+from torch import nn
+
 from pusa_lab.arguments import ArgumentError, checked, returned
 from pusa_lab.guidance.guided import Guided, calls, num_layers
 from pusa_lab.guidance.history import history_guidance, picture_guidance
@@ -56,10 +58,12 @@ def guide(guider: Guider, denoiser: Denoiser, **given: Any) -> Denoiser:
         **given: what may be filled in.
 
     Raises:
-        ValueError: a setting is missing, or is refused by the guider; or it returns no function.
+        ValueError: the guider is a module, lacks a setting, refuses one, or returns no function.
     """
     function, settings = (guider.func, guider.keywords) if isinstance(guider, partial) else (guider, {})
     name = f"the guider {getattr(function, '__name__', type(function).__name__)}"
+    if isinstance(function, nn.Module):
+        raise ArgumentError(f"{name} is a module: give a function (denoiser, ...) -> denoiser.")
     try:
         takes = inspect.signature(function).parameters
         free = {k: v for k, v in given.items() if k in takes and k not in settings}

@@ -1,11 +1,10 @@
 """Call functions that make a schedule, those of the zoo and those of users, with the arguments that they take."""
 
-import contextlib
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from pusa_lab.arguments import check_takes, returned
+from pusa_lab.signatures import takes_keyword
 from pusa_lab.types import Schedule
 
 
@@ -30,10 +29,7 @@ def call(
         ValueError: the function cannot be called this way, takes no shift although the user gave one, or does
             not return a matrix with one column per frame.
     """
-    options = {"shift": own_shift if shift is None else shift}
-    with contextlib.suppress(ValueError):  # functions written in C may have no signature
-        takes = inspect.signature(schedule).parameters.values()
-        options = options if any(p.name == "shift" or p.kind is p.VAR_KEYWORD for p in takes) else {}
+    options = {"shift": own_shift if shift is None else shift} if takes_keyword(schedule, "shift") else {}
     if shift is not None and not options:
         raise ValueError(f"{name} takes no shift, but shift={shift} was given: leave it out.")
     check_takes(name, schedule, {"steps": steps, "frames": frames}, **options)

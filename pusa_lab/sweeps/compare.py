@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +10,7 @@ from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.metrics import Interval, bootstrap
 from pusa_lab.sentences import counted
 from pusa_lab.sweeps.expanded import expanded_level, t_quantile
+from pusa_lab.sweeps.settings import choices
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,32 +30,15 @@ PAIR = ["prompt", "seed"]
 
 
 @checked
-def setting_columns(df: DataFrame) -> list[str]:
-    """Names of the columns with settings: those before "prompt".
+def columns_of(df: DataFrame) -> tuple[list[str], list[str]]:
+    """Names of the columns with settings, which are those before "prompt", and with scores, from "seed" to "seconds".
 
     Args:
         df: a table that `sweep` returned, or rows of it.
 
     Raises:
-        ValueError: it is no such table.
+        ValueError: it is no such table, or has no rows.
     """
-    return _columns(df)[0]
-
-
-@checked
-def score_columns(df: DataFrame) -> list[str]:
-    """Names of the columns with scores: those between "seed" and "seconds".
-
-    Args:
-        df: a table that `sweep` returned, or rows of it.
-
-    Raises:
-        ValueError: it is no such table.
-    """
-    return _columns(df)[1]
-
-
-def _columns(df: Any) -> tuple[list[str], list[str]]:
     import pandas as pd  # takes long to import
 
     names = [str(name) for name in df.columns] if isinstance(df, pd.DataFrame) else []
@@ -78,12 +61,11 @@ def chosen_scores(df: DataFrame, metric: str | Sequence[str] | None = None) -> l
     Raises:
         ValueError: the table has no such score.
     """
-    known = score_columns(df)
+    known = columns_of(df)[1]
     chosen = known if metric is None else [metric] if isinstance(metric, str) else list(metric)
     for name in chosen:
         if name not in (*known, "seconds"):
-            near = "".join(f"did you mean {one}? " for one in get_close_matches(name, known, 1))
-            raise ValueError(f"there is no score {name!r:.40}: {near}The table has {', '.join(known)}.")
+            raise ValueError(f"there is no score {name!r:.40}: {choices(name, known)}.")
     if not chosen:
         raise ValueError("no metric was chosen, or the table has none: give the name of a column of scores.")
     return chosen
@@ -99,7 +81,7 @@ def by_setting(df: DataFrame) -> list[BySetting]:
     Returns:
         (values of the setting, its rows) of each.
     """
-    names = setting_columns(df)
+    names, _ = columns_of(df)
     if not names:
         return [({}, df)]
     groups = df.groupby(names, dropna=False, sort=False)
@@ -236,10 +218,9 @@ def split_by(df: DataFrame, baseline: Mapping[str, Any]) -> tuple[list[BySetting
     Raises:
         ValueError: no setting or several fit the baseline, or there is no other.
     """
-    names = setting_columns(df)
+    names, _ = columns_of(df)
     if unknown := [name for name in baseline if name not in names]:
-        near = "".join(f"did you mean {one}? " for one in get_close_matches(str(unknown[0]), names, 1))
-        raise ValueError(f"baseline names {unknown[0]!r:.40}: {near}The settings are {', '.join(names) or 'none'}.")
+        raise ValueError(f"baseline names {unknown[0]!r:.40}: {choices(str(unknown[0]), names)}.")
     groups = by_setting(df)
     fits = [all(_same(setting[name], value) for name, value in baseline.items()) for setting, _ in groups]
     if sum(fits) != 1:

@@ -21,7 +21,10 @@ from torch import Tensor, nn
 from pusa_lab.arguments import shown
 from pusa_lab.data.latents import identity
 from pusa_lab.registry import Registry
+from pusa_lab.requests import array_digest
 from pusa_lab.sentences import in_one_line
+from pusa_lab.signatures import signature_of
+from pusa_lab.versions import code_digest
 
 PLAIN = (str, int, float, type(None), torch.device, torch.dtype, range, Path)
 """Types of values that their text describes."""
@@ -87,10 +90,11 @@ def _described(value: Any, seen: frozenset[int]) -> Any:
     )
 
 
-def _array(x: Tensor | np.ndarray) -> dict[str, Any]:
-    array = x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy() if isinstance(x, Tensor) else x
-    found = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-    return {"array": str(x.dtype), "shape": list(x.shape), "sha256": found}
+def _array(x: Tensor | np.ndarray) -> Any:
+    """Tensors and arrays by their numbers; arrays of text or objects by their entries."""
+    if isinstance(x, np.ndarray) and x.dtype.kind not in "biufc":
+        return {"array": _described(x.tolist(), frozenset())}
+    return {type(x).__name__: array_digest(x)}
 
 
 def _code(thing: Any, seen: frozenset[int]) -> Any:
@@ -228,13 +232,8 @@ def package_code(package: str) -> str:
     if module is None or not getattr(module, "__file__", None) or not (package == "pusa_lab" or _is_changeable(module)):
         return ""
     place = Path(str(module.__file__))
-    files = sorted(place.parent.rglob("*.py")) if place.name == "__init__.py" else [place]
-    found = hashlib.sha256()
-    for file in files:
-        name = file.relative_to(place.parent)
-        if package != "pusa_lab" or name.parts[0] not in ASIDE:
-            found.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
-    return found.hexdigest()[:16]
+    aside = ASIDE if package == "pusa_lab" else ()
+    return code_digest(place.parent if place.name == "__init__.py" else place, aside=aside)
 
 
 def model_digest(model: Any) -> dict[str, Any]:
@@ -268,7 +267,7 @@ def takes(function: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
         function: any.
     """
     try:
-        found = inspect.signature(function).parameters
+        found = signature_of(function).parameters
     except (TypeError, ValueError):
         return None
     return None if any(p.kind is p.VAR_KEYWORD for p in found.values()) else dict(found)

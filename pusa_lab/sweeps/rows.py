@@ -24,11 +24,12 @@ from pusa_lab.runs import Result
 from pusa_lab.samplers import SOLVERS
 from pusa_lab.sentences import in_one_line
 from pusa_lab.sweeps.identity import described, digest_of, model_digest, package_code, registered_code
-from pusa_lab.sweeps.scores import Metric, Truth, UnfitScoreError, filled, metrics_of, scores_of, truth_of
+from pusa_lab.sweeps.scores import Metric, Truth, UnfitScoreError, check_wanted, filled, metrics_of, scores_of, truth_of
 from pusa_lab.sweeps.settings import COLUMNS, Setting, request_of, resolved
 from pusa_lab.sweeps.store import RowStore
 from pusa_lab.tasks import Task
 from pusa_lab.types import VideoModel
+from pusa_lab.versions import device_name
 
 REGISTRIES: dict[str, Registry[Any]] = {"solver": SOLVERS, "guidance": GUIDERS}
 """Setting that stays text -> whose members it names."""
@@ -61,6 +62,8 @@ class Experiment:
     """Whether clips are kept."""
     retry: bool = False
     """Whether failed rows are made again."""
+    scores: tuple[str, ...] = ()
+    """Columns that the first row must have."""
 
     @property
     def function(self) -> Callable[..., Any] | None:
@@ -71,14 +74,13 @@ class Experiment:
     def header(self) -> dict[str, Any]:
         """What all rows are made with, and what a cache must be of."""
         metrics = {m.name: digest_of(m.function)[:16] for m in metrics_of(self.metrics)}
-        gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
         return {
             "code of pusa_lab": package_code("pusa_lab"),
             "function": "generate" if self.function is None else digest_of(self.function)[:16],
             "metrics": metrics,
             "version of torch": torch.__version__,
             "version of Python": platform.python_version(),
-            "device": gpu,
+            "device": device_name(threads=False),  # workers have fewer
         }
 
 
@@ -107,7 +109,7 @@ class Bench:
             wait: until the other process has made it.
 
         Raises:
-            UnfitScoreError: a metric returned no number in the first row of all.
+            UnfitScoreError: in the first row of all, a metric returned no number, or a score is missing.
         """
         try:
             call, truth, about = self._prepared(job)
@@ -135,6 +137,8 @@ class Bench:
             with _seeded(job.seed):
                 result = call()
                 scores = scores_of(self.metrics, result, truth)
+            if self.rows.is_empty:
+                check_wanted(self.experiment.scores, list(scores))
             if taken := scores.keys() & {*job.setting, *COLUMNS}:
                 raise UnfitScoreError(f"a score is called {min(taken)!r:.40}, as another column: give it another name.")
             clip = result.video[0] if self.experiment.keep_clips and isinstance(result, Result) else None
@@ -183,7 +187,7 @@ def _raise(error: Exception) -> NoReturn:
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Random numbers of torch, NumPy and Python that start from the seed, and go on as before afterwards."""
+    """Random numbers of torch, NumPy and Python that start from the seed, until the block ends."""
     before, numpy_before = random.getstate(), np.random.get_state()
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices):

@@ -15,7 +15,7 @@ from pusa_lab.progress import progress_bar
 from pusa_lab.sentences import counted
 from pusa_lab.sweeps.identity import digest_of, imported, is_import_path, label_of
 from pusa_lab.sweeps.rows import Bench, Experiment, Job
-from pusa_lab.sweeps.scores import metrics_of, truth_of
+from pusa_lab.sweeps.scores import check_wanted, metrics_of, truth_of
 from pusa_lab.sweeps.settings import MOST_ROWS, Setting, check_function, each_once, request_of, resolved, settings_of
 from pusa_lab.sweeps.store import RowStore
 from pusa_lab.types import VideoModel
@@ -36,6 +36,7 @@ def sweep(
     prompts: str | Sequence[str] = "",
     seeds: int | Sequence[int] = 0,
     metrics: Any = (),
+    scores: str | Sequence[str] = (),
     truth: Any = None,
     cache: str | Path,
     keep_clips: bool = False,
@@ -63,6 +64,7 @@ def sweep(
         metrics: functions (result) or (result, truth) that return a number or a dict of numbers, as a dict with the
             names of their columns or a list; or names in `metrics.METRICS`, or import paths. With none, the function
             must return the numbers itself.
+        scores: columns of scores that will be asked for; if there is no such score, the sweep ends at once.
         truth: what the metrics compare with: prompt -> clip, (prompt, seed) -> clip, or a function of prompt and seed.
         cache: folder of the rows; deleting it starts anew.
         keep_clips: keep the clip of every row, for `viz.plot_clips`.
@@ -77,22 +79,24 @@ def sweep(
         seconds, status ("done" or "failed"), error, and clip, the path of a clip that was kept.
 
     Raises:
-        ValueError: something does not fit, said before anything is run; or the first score of all is no number. A row
-            that fails later is kept as failed, with its error, and the others go on.
+        ValueError: something does not fit, said before anything is run; or the first row of all has a score that is no
+            number, or lacks one of `scores`. A row that fails later is kept as failed, with its error, and the others
+            are made all the same.
     """
     model = imported(str(model)) if is_import_path(model) else model
     prompts, seeds = each_once("prompts", prompts, str), each_once("seeds", seeds, int)
     found = settings_of(settings)
     if len(found) * len(prompts) * len(seeds) > MOST_ROWS:
         raise ValueError(f"{counted(len(found), 'setting')} make more than {MOST_ROWS:,} rows: give fewer.")
-    experiment = Experiment(model, metrics, truth, Path(cache), keep_clips, retry)
+    wanted = (scores,) if isinstance(scores, str) else tuple(scores)
+    experiment = Experiment(model, metrics, truth, Path(cache), keep_clips, retry, wanted)
     _check(experiment, found, prompts, seeds)
     _check_workers(workers, experiment, found)
     jobs = [Job(setting, prompt, seed) for setting in found for prompt in prompts for seed in seeds]
-    RowStore(experiment.cache, experiment.header())  # refuses a cache that cannot be used
     workers = min(workers, len(jobs))
-    rows = _here(experiment, jobs) if workers == 1 else _in_processes(experiment, jobs, workers, setup)
-    done = dict(progress_bar(rows, len(jobs), "sweep", "row", progress))
+    with RowStore(experiment.cache, experiment.header()) as store:
+        rows = _here(experiment, store, jobs) if workers == 1 else _in_processes(experiment, jobs, workers, setup)
+        done = dict(progress_bar(rows, len(jobs), "sweep", "row", progress))
     return _table(jobs, [done[i] for i in range(len(jobs))])
 
 
@@ -105,6 +109,9 @@ def _check(experiment: Experiment, settings: Sequence[Setting], prompts: list[st
     metrics = metrics_of(experiment.metrics)
     if experiment.function is None and not metrics:
         raise ValueError("no metrics were given: give functions of a result, or names in metrics.METRICS.")
+    if metrics:
+        names = [metric.name for metric in metrics]
+        check_wanted(experiment.scores, names, [metric.name for metric in metrics if not metric.registered])
     if experiment.truth is None and (needy := [metric.name for metric in metrics if metric.needs_truth]):
         raise ValueError(f"the metric {needy[0]} compares with a truth: give truth=, a function or a dict of prompts.")
     if isinstance(experiment.truth, Mapping):
@@ -138,12 +145,9 @@ def _check_workers(workers: int, experiment: Experiment, settings: Sequence[Sett
 Outcome = tuple[int, Found]
 
 
-def _here(experiment: Experiment, jobs: Sequence[Job]) -> Iterator[Outcome]:
-    with RowStore(experiment.cache, experiment.header()) as rows:
-        bench = Bench(experiment, rows)
-        yield from _patiently(
-            ((i, bench.row(job)) for i, job in enumerate(jobs)), lambda i: bench.row(jobs[i], wait=True)
-        )
+def _here(experiment: Experiment, store: RowStore, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    bench = Bench(experiment, store)
+    yield from _patiently(((i, bench.row(job)) for i, job in enumerate(jobs)), lambda i: bench.row(jobs[i], wait=True))
 
 
 def _patiently(tried: Iterable[tuple[int, Found | None]], wait: Callable[[int], Found | None]) -> Iterator[Outcome]:

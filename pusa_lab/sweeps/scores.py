@@ -14,7 +14,7 @@ from pusa_lab.metrics import METRICS
 from pusa_lab.pixels import to_pixels
 from pusa_lab.runs import Result
 from pusa_lab.sweeps.identity import imported, is_import_path, takes
-from pusa_lab.sweeps.settings import COLUMNS
+from pusa_lab.sweeps.settings import COLUMNS, choices
 
 Truth = Callable[..., Any] | Mapping[Any, Any] | None
 """A function of prompt and seed, or prompt -> clip, or (prompt, seed) -> clip."""
@@ -23,7 +23,7 @@ EQUAL = 60.0
 
 
 class UnfitScoreError(ValueError):
-    """A metric returned something else than numbers."""
+    """A metric returned something else than numbers, or not the score that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,22 @@ def _metric(name: Any, metric: Any) -> Metric:
             f"metrics holds {shown(metric)} as {name!r:.40}: give a dict of names and functions of a result."
         )
     return Metric(name, function, registered)
+
+
+def check_wanted(wanted: Sequence[str], scores: Sequence[str], more: Sequence[str] = ()) -> None:
+    """Refuse names of scores that there are not.
+
+    Args:
+        wanted: names of columns.
+        scores: those there are.
+        more: metrics that may return several scores, called "metric.name".
+
+    Raises:
+        UnfitScoreError: there is no such score.
+    """
+    for name in wanted:
+        if name not in (*scores, "seconds") and not name.startswith(tuple(f"{metric}." for metric in more)):
+            raise UnfitScoreError(f"there is no score {name!r:.40}: {choices(name, scores)}.")
 
 
 def truth_of(truth: Any, prompt: str, seed: int) -> Any:

@@ -147,7 +147,7 @@ def request_of(setting: Mapping[str, Any], model: Any = None) -> RowRequest:
     known = [*generating, "task", "model", *loads, *inside]
     for name in setting:
         if name not in known:
-            raise ArgumentError(f"there is no setting {name!r:.40}: {_near(name, known)}.")
+            raise ArgumentError(f"there is no setting {name!r:.40}: {choices(name, known)}.")
     sampling, options = ({k: v for k, v in _found(setting).items() if k in names} for names in (generating, inside))
     _check_task(task, options)
     return RowRequest({"model": model, **{k: v for k, v in setting.items() if k in loads}}, task, options, sampling)
@@ -215,14 +215,20 @@ def check_function(function: Callable[..., Any], setting: Mapping[str, Any]) -> 
     for name in setting:
         if name not in known:
             raise ArgumentError(
-                f"the function {label_of(function)} has no parameter {name!r:.40}: {_near(name, list(known))}."
+                f"the function {label_of(function)} has no parameter {name!r:.40}: {choices(name, list(known))}."
             )
     needed = [p.name for p in known.values() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
     if missing := [name for name in needed if name not in (*setting, *GIVEN)]:
         raise ArgumentError(f"the function {label_of(function)} needs {missing[0]}: give a setting of that name.")
 
 
-def _near(name: str, known: Sequence[str]) -> str:
+def choices(name: str, known: Sequence[str]) -> str:
+    """What a name that is not known may have meant: "did you mean steps? There are steps, shift".
+
+    Args:
+        name: that was given.
+        known: names that there are; those in GIVEN are left out.
+    """
     known = [one for one in dict.fromkeys(known) if one not in GIVEN]
     near = "".join(f"did you mean {one}? " for one in get_close_matches(name, known, 1))
     return f"{near}{'There are' if near else 'choose from'} {', '.join(known) or 'none'}"

@@ -7,7 +7,7 @@ its scores, which are equal whenever it is made again; rows/KEY.seconds its time
 import fcntl
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -45,12 +45,18 @@ class RowStore:
         return not (self.folder / HEADER).is_file()
 
     def __enter__(self) -> "RowStore":
+        self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
         self._locks = (self.folder / "locks").open("a")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._locks.close()
+        if self.folder in self._made and self.is_empty:  # refused at its first row
+            (self.folder / "locks").unlink(missing_ok=True)
+            with suppress(OSError):  # there is something else in it by now
+                for place in self._made:
+                    place.rmdir()
 
     @contextmanager
     def holding(self, key: str, wait: bool) -> Iterator[bool]:

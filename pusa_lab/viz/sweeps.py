@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from pusa_lab.arguments import ArgumentError, checked
 from pusa_lab.sentences import counted
-from pusa_lab.sweeps.compare import averages, by_setting, chosen_scores, compare, setting_columns, split_by
+from pusa_lab.sweeps.compare import averages, by_setting, chosen_scores, columns_of, compare, split_by
 from pusa_lab.sweeps.store import read_kept_clip
 from pusa_lab.viz.results import COLOURS, DPI, MARKS, WIDTH, dress, legend, ordered, plot_lines
 from pusa_lab.viz.strips import filmstrip
@@ -73,7 +73,7 @@ def plot_sweep(
 
 def _places(df: Any, x: str) -> tuple[dict[Any, float], bool]:
     """Where each value of the setting stands, and whether they are numbers."""
-    settings = setting_columns(df)
+    settings, _ = columns_of(df)
     if x not in settings:
         raise ArgumentError(f"x={x!r:.40} is no setting of the table: choose one of {', '.join(settings) or 'none'}.")
     values: list[Any] = list(dict.fromkeys(None if value != value else value for value in df[x]))
@@ -85,7 +85,7 @@ def _differences(df: Any, baseline: Mapping[str, Any], names: Sequence[str]) -> 
     """As `averages`, of the differences; those of the baseline itself are 0."""
     import pandas as pd
 
-    found = compare(df, baseline, names)[[*setting_columns(df), "metric", "difference", "low", "high"]]
+    found = compare(df, baseline, names)[[*columns_of(df)[0], "metric", "difference", "low", "high"]]
     [(first, _)], _ = split_by(df, baseline)
     zero = [{**first, "metric": name, "difference": 0.0, "low": 0.0, "high": 0.0} for name in names]
     return pd.concat([pd.DataFrame(zero), found]).rename(columns={"difference": "mean"})
@@ -97,7 +97,7 @@ def _in_words(setting: Mapping[str, Any]) -> str:
 
 def _lines(df: Any, x: str, found: Any, places: Mapping[Any, float]) -> dict[str, list[tuple[float, Any]]]:
     """Label -> points, for each combination of the other settings that vary."""
-    others = [name for name in setting_columns(df) if name != x and df[name].nunique(dropna=False) > 1]
+    others = [name for name in columns_of(df)[0] if name != x and df[name].nunique(dropna=False) > 1]
     lines: dict[str, list[tuple[float, Any]]] = {}
     for row in found.to_dict("records"):
         label = _in_words({name: row[name] for name in others if row[name] == row[name]}) or row["metric"]
@@ -157,7 +157,7 @@ def plot_pareto(
 def _points(df: Any, x: str, y: str) -> tuple[list[tuple[float, float]], list[str]]:
     """Means of every setting that has both scores, and its name by the settings that vary."""
     chosen_scores(df, [x, y])
-    varying = [name for name in setting_columns(df) if df[name].nunique(dropna=False) > 1]
+    varying = [name for name in columns_of(df)[0] if df[name].nunique(dropna=False) > 1]
     points, names = [], []
     for setting, rows in by_setting(df):
         done = rows[rows["status"] == "done"]
@@ -200,7 +200,7 @@ def plot_clips(df: Any, setting: Mapping[str, Any] | None = None, most: int = 8,
     Raises:
         ValueError: no row of these settings has a clip, or a number is below 1.
     """
-    names = setting_columns(df)
+    names, _ = columns_of(df)
     for name, value in (setting or {}).items():
         if name not in names:
             raise ArgumentError(f"setting names {name!r:.40}: choose from {', '.join(names) or 'none'}.")

@@ -1,6 +1,5 @@
 """Results that survive a kill: one JSON file a table, written row by row, resumed only by the very same run."""
 
-import hashlib
 import json
 import math
 import time
@@ -12,6 +11,7 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_fields, read_json, writing
+from pusa_lab.versions import code_digest
 from small_models.experiments.records import Found, Record, table_of
 from small_models.experiments.sizes import Sizes
 from small_models.machine import device_name, library_versions
@@ -140,8 +140,7 @@ def tidy(found: Found) -> Any:
 def code_hash() -> str:
     """Of every line of both packages, so that no run is resumed with rows of other code."""
     root = Path(__file__).parents[2]
-    files = sorted(p for room in ("pusa_lab", "small_models") for p in (root / room).rglob("*.py"))
-    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:16]
+    return code_digest(root / "pusa_lab", root / "small_models")
 
 
 def _plain(value: Any) -> Any:

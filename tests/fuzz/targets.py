@@ -46,7 +46,9 @@ EXCLUDED = {
     r"pusa_lab\.inputs\..*": "checks, in whose name `prepare` speaks",
     r"pusa_lab\.requests\.array_digest": "takes what `Known` has checked",
     r"pusa_lab\.requests\.(embeddings|inputs_of|describe_request)": "parts of Run.finish, given what `prepare` has checked",
-    r"pusa_lab\.versions\.versions": "names of packages, from the code alone",
+    r"pusa_lab\.versions\..*": "names of packages, files and devices, from the code alone",
+    r"pusa_lab\.signatures\..*": "part of the checks",
+    r"pusa_lab\.named\.dense": "takes what was found to be a tensor",
     r"pusa_lab\.schedulers\.Scheduler": "a protocol",
     r".*\.(StatefulSolver|VideoModel|Encoder|CachedClip|StudioMixin|FrameTimesteps)": "protocols and mixins, which are never constructed",
 }
