@@ -1,10 +1,10 @@
 """How many of Wan's blocks may keep their attention, or everything: measured on few of them, the rest counted."""
 
-import argparse
 import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import torch
 from wan_train_step import Step, Way, clip, free
@@ -51,9 +51,9 @@ def choices(blocks: int, attention: int, everything: int) -> list[tuple[int, int
     return found
 
 
-def fitted(args: argparse.Namespace, size: str, way: Way) -> tuple[int, int]:
+def fitted(args: SimpleNamespace, size: str, way: Way) -> tuple[int, int]:
     """The first of the choices that memory has room for, or the last of them."""
-    wanted = choices(args.layers, args.attention, args.everything)
+    wanted = choices(args.layers, args.ac_save_attention, args.ac_skip_blocks)
     if len(wanted) == 1:
         return wanted[0]
     needed = {keep for choice in wanted for keep in keep_plan(args.layers, *choice)}
@@ -66,7 +66,7 @@ def fitted(args: argparse.Namespace, size: str, way: Way) -> tuple[int, int]:
     return best
 
 
-def costs(args: argparse.Namespace, size: str, way: Way, kinds: Sequence[str]) -> Costs:
+def costs(args: SimpleNamespace, size: str, way: Way, kinds: Sequence[str]) -> Costs:
     """Measured on a first block, whose input needs no gradient, and one or two of each kind after it."""
     free()
     step = Step(args, clip(args, size), way, [kind for kind in kinds for _ in range(3)])

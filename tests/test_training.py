@@ -300,6 +300,6 @@ def test_unknown_names_and_a_missing_base_are_refused(tmp_path):
         train("giga", "base", tmp_path)
     with pytest.raises(ValueError, match="no base 'nothing', which is not an existing file: choose one of"):
         train("nano", "vta", tmp_path, base="nothing")
-    with pytest.raises(ValueError, match="no data 'clips': give a folder of MP4s, or one of nano, mini, digits"):
+    with pytest.raises(ValueError, match="no data 'clips': give a folder of clips, or one of nano, mini, digits"):
         train("nano", "base", tmp_path, data="clips")
     assert not any(tmp_path.iterdir())

@@ -21,7 +21,8 @@ def encode(
     """Encode a folder of clips and captions once, into a latent cache for training.
 
     Args:
-        folder: MP4, WebM and MOV files; captions in a .txt beside each, captions.csv or captions.jsonl.
+        folder: clips (MP4, WebM, MOV and other video files), with captions in a .txt beside each, in captions.csv or in
+            captions.jsonl.
         out: folder of the cache; one that was begun is completed.
         model: a shipped toy, or a Wan: folder or repository's name.
         size: HEIGHTxWIDTH in pixels (default: the model's own).

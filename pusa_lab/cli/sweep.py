@@ -26,7 +26,7 @@ def sweep(*words: str) -> None:
     from pusa_lab.cli.parser import parse_line
 
     config = words[0] if words and not words[0].startswith("-") else None
-    options = parse_line("sweep", sweep_settings, ["--config", *words] if config else list(words))
+    options = parse_line("pusa-lab sweep", sweep_settings, ["--config", *words] if config else list(words))
     if options is None:
         return
     from pusa_lab.arguments import calling

@@ -72,7 +72,7 @@ def train(
         stage: one that RECIPES has for it: codec, features, base, vta, i2v.
         out: folder for the checkpoint; what the stage builds on is looked for there first, then among the shipped.
         base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`.
-        data: a world's name, or a folder of MP4s with captions; empty is the preset's own world.
+        data: a world's name, or a folder of clips with captions; empty is the preset's own world.
         fast: a few small steps, to see that everything runs.
         command: written into the card.
         logs: folder for curves, sheets and checkpoints to resume from; None writes none.
@@ -99,7 +99,7 @@ def train(
     path = check_writable(check_folder(out, "out") / f"{preset}-{stage}.safetensors", "the checkpoint")
     job = _job(preset, stage, out, base, data)
     if job.source not in WORLDS and not Path(job.source).is_dir():
-        raise ValueError(f"no data {job.source!r}: give a folder of MP4s, or one of {', '.join(WORLDS)}.")
+        raise ValueError(f"no data {job.source!r}: give a folder of clips, or one of {', '.join(WORLDS)}.")
     description = _about(job, path.stem, recipe) if recipe.config.save_every or resume else {}
     check_run(recipe.config, logs, resume, description)
     torch.manual_seed(recipe.config.seed)
