@@ -35,8 +35,8 @@ class ModelFamily:
     """(name, lora=..., strength=..., device=..., and options of its own) -> a model that makes videos; what is not
     given is not passed."""
     load_encoders: Callable[..., Any]
-    """(name, size=..., num_frames=...) -> something with `encode_text`, `encode_video` and `geometry`, as `load` gives it
-    or smaller."""
+    """(name, size=..., num_frames=...) -> something with `encode_text`, `encode_video` and `geometry`, as `load` gives
+    it or smaller."""
     names: Callable[[], Sequence[str]] = tuple
     """The names that need no file or folder, if any."""
     train: Callable[..., Iterable[Path]] | None = None

@@ -59,8 +59,8 @@ def sizes(
         num_frames: pixel frames, 1 + 4k; None takes Wan's default, 81, or 121 for Wan2.2-TI2V-5B.
 
     Raises:
-        ValueError: height, width or num_frames are not such multiples, the shift is not positive and finite, the channels
-            of codec and transformer differ, or a config lacks one of its sizes.
+        ValueError: height, width or num_frames are not such multiples, the shift is not positive and finite, the
+            channels of codec and transformer differ, or a config lacks one of its sizes.
     """
     _check_sizes(codec, "codec", ("z_dim",))
     _check_sizes(transformer, "transformer", ("in_channels", "patch_size"))
