@@ -32,7 +32,7 @@ class ResultStore:
         path: of the finished file, `<table>.json`.
         about: what the table is: name, title, command.
         sizes: of the run.
-        parts: name -> sha256 of the checkpoints it stands on.
+        parts: name -> sha256 of the checkpoints that the table depends on.
 
     Raises:
         ValueError: there is a file of another run.

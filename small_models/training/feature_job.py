@@ -54,7 +54,7 @@ class FeatureJob:
                 dataset.extras = {name: value.to(device) for name, value in labels.items()}
 
     def parts(self) -> dict[str, str]:
-        """Names of the checkpoints that the card's numbers stand on."""
+        """Names of the checkpoints that the card's numbers depend on."""
         return {"codec": self.codec.stem}
 
     def module(self, logs: Path | None) -> ClipModule:

@@ -292,7 +292,7 @@ class _ModelJob:
             yield clips, captions
 
     def parts(self) -> dict[str, str]:
-        """Names of the checkpoints that this one stands on."""
+        """Names of the checkpoints that this one is built on."""
         return {name: path.stem for name, path in (("base", self.base), ("codec", self.codec)) if path}
 
     def module(self, logs: Path | None) -> VTAModule:

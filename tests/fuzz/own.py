@@ -266,7 +266,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.studio\.known\.read_dropped": {"name": ["'a.png'"], "content": ["picture_file().read_bytes()"]},
     r"pusa_lab\.studio\.edits\.as_levels": {"matrix": ["falling(3, 2).tolist()"], "frames": ["2"]},
     r"pusa_lab\.studio\.edits\.parameters": {"name": ["'pyramid'", "'hold'"]},
-    r"pusa_lab\.studio\.edits\.(drag|paint|freeze|delay|copy|mending)": {
+    r"pusa_lab\.studio\.edits\.(drag|paint|freeze|delay|copy|fix)": {
         "S": ["falling(5, 4)"], "frame": ["0", "1", "-1"], "row": ["1", "2"], "rows": ["[1]"], "frames": ["[0]", "[1, 2]"], "to": ["[1]"],
     },
     r"pusa_lab\.studio\.runs\.sprite_sheet": {"frames": ["film()"]},
