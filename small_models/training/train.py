@@ -28,7 +28,7 @@ from pusa_lab.training import (
     run,
 )
 from pusa_lab.training.rescue import save_or_rescue
-from small_models.evaluation.evaluate import HELD_OUT, measure, measure_codec
+from small_models.evaluation.evaluate import VALIDATION_SEED, measure, measure_codec
 from small_models.evaluation.sheets import reporter
 from small_models.files import promote
 from small_models.machine import device_name, library_versions
@@ -192,7 +192,7 @@ class _CodecJob:
             lambda parts, batch, seed: pixel_dataset(parts, batch, seed, device),
             counts=(recipe.clips, min(64, recipe.clips) if recipe.config.validate_every else 0),
             batches=(recipe.config.global_batch_size, min(8, recipe.config.global_batch_size)),
-            seeds=(recipe.config.seed, HELD_OUT),
+            seeds=(recipe.config.seed, VALIDATION_SEED),
         )
 
     def parts(self) -> dict[str, str]:
@@ -245,7 +245,7 @@ class _ModelJob:
             self._dataset,
             counts=(recipe.clips, min(512, recipe.clips) if recipe.config.validate_every else 0),
             batches=(recipe.config.global_batch_size, min(256, recipe.config.global_batch_size)),
-            seeds=(recipe.config.seed, HELD_OUT),
+            seeds=(recipe.config.seed, VALIDATION_SEED),
         )
         if self.stage == "i2v":
             self.model = ImageToVideo.from_base(self.model)
