@@ -24,8 +24,8 @@ def main(names: list[str], *, clips: PositiveInt = 512, out: Path | None = None)
     Only `metrics` changes in a card, and says when, where and by which command it was measured.
 
     Args:
-        names: of the toys.
-        clips: unseen scenes that are measured.
+        names: names of the toys.
+        clips: number of unseen scenes that are measured.
         out: folder of the cards (default: where the shipped ones are).
 
     Raises:

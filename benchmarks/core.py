@@ -79,7 +79,7 @@ def main(*, out: Path | None = None, fast: bool = False) -> None:
 
     Args:
         out: file of the results (default: benchmarks/results/core.json).
-        fast: fewer rounds and samples.
+        fast: take fewer rounds and samples.
 
     Raises:
         ValueError: the file cannot be written.

@@ -169,8 +169,8 @@ def main(
     a C++ compiler; without one only the eager numbers are measured.
 
     Args:
-        rounds: in each of which every forward is timed once.
-        threads: of torch.
+        rounds: number of rounds, in each of which every forward is timed once.
+        threads: number of threads that torch uses.
         channels: latent channels, one number or several.
         eager: compile nothing.
         out: file of the results (default: benchmarks/results/toy_cpu.json).

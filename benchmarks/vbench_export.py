@@ -293,17 +293,17 @@ def main(
 
     Args:
         model: a toy, or a folder or repository of a text-to-video Wan.
-        lora: file or files put on a Wan.
-        strength: of each LoRA.
+        lora: file or files that adapt a Wan.
+        strength: how much each LoRA adds; 1 is as trained.
         info: VBench's list, vbench2_i2v_full_info.json or VBench_full_info.json.
         pictures: folder of the list's pictures, such as data/crop/16-9.
-        own_world: the toy's own scenes instead.
+        own_world: take the toy's own scenes instead of a list.
         out: folder of the export; one that was begun is completed.
-        seeds: videos of each prompt, 1 to 5.
-        steps: of sampling.
-        guidance: scale of text guidance, 1 is none.
-        dimension: only the prompts of this one, or of these (default: all).
-        limit: only the first prompts (default: all; of the toy's own world 20).
+        seeds: number of videos of each prompt, 1 to 5.
+        steps: sampling steps.
+        guidance: scale of text guidance, where 1 is none.
+        dimension: one of VBench's dimensions or several, whose prompts are taken (default: all).
+        limit: number of prompts, the first ones (default: all, but 20 of the toy's own world).
 
     Raises:
         ValueError: an option does not fit, or the folder holds another export.

@@ -98,9 +98,9 @@ def main(*, out: Path | None = None, tiny: bool = False, lora_rank: PositiveInt 
 
     Args:
         out: file of the results (default: benchmarks/results/wan_end_to_end.json).
-        tiny: tiny models and clip.
-        lora_rank: of the LoRA.
-        steps: of sampling.
+        tiny: take tiny models and a tiny clip.
+        lora_rank: rank of the LoRA.
+        steps: sampling steps.
 
     Raises:
         ValueError: the file cannot be written.

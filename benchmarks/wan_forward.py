@@ -145,7 +145,7 @@ def main(*, out: Path | None = None, tiny: bool = False, until: PositiveFloat = 
 
     Args:
         out: file of the results (default: benchmarks/results/wan_forward.json).
-        tiny: a tiny model and clip.
+        tiny: take a tiny model and clip.
         until: seconds after which nothing new is begun.
 
     Raises:

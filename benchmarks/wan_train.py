@@ -172,19 +172,19 @@ def main(
         mode: steps (every way), best (all blocks, saving as much as memory has room for), scaling (a LoRA on several
             GPUs), full (all weights on several GPUs), overfit (four clips), or tiny: all of them on a CPU.
         out: folder of wan_train.json (default: benchmarks/results).
-        tag: goes into the file's name.
+        tag: text that is added to the file's name.
         size: 480p, 720p, or both.
-        layers: of the 40 blocks that are measured, at full width; their seconds are multiplied by 40 / layers.
+        layers: how many of the 40 blocks are measured, at full width; their seconds are multiplied by 40 / layers.
         ways: numbers of the ways to do a step, in order (default: all).
         ac_save_attention: blocks that save attention's result; -1 fits them to memory.
         ac_skip_blocks: blocks without activation checkpointing; -1 fits them to memory too.
-        offload_activations: what blocks save waits in the host's memory.
+        offload_activations: keep what blocks save in the host's memory.
         optimizer: adamw or adamw8bit.
-        lora_rank: of the LoRA.
-        steps: timed, after a first one.
-        seconds: after which nothing new is begun.
-        profile: one more step of four blocks, by kind of kernel.
-        tiny: any mode on a CPU.
+        lora_rank: rank of the LoRA.
+        steps: steps that are timed, after a first one.
+        seconds: seconds after which nothing new is begun.
+        profile: profile one more step of four blocks, by kind of kernel.
+        tiny: take a tiny model and clip, so that any mode runs on a CPU.
 
     Raises:
         ValueError: there is no such way, or the folder cannot be written to.

@@ -199,10 +199,10 @@ def main(
 
     Args:
         out: folder of wan_train_command.json (default: benchmarks/results).
-        tiny: tiny Wans, on a CPU.
-        seconds: after which a run is ended.
-        gpus: how many.
-        blocks: of the Wan for all runs, and for the last; [8, 40].
+        tiny: take tiny Wans, which are trained on a CPU.
+        seconds: seconds after which a run is ended.
+        gpus: number of GPUs.
+        blocks: number of blocks of the Wan for all runs, and for the last one.
 
     Raises:
         ValueError: the folder cannot be written to.

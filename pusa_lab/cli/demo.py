@@ -28,9 +28,9 @@ def demo(
     Args:
         image: picture to set in motion (default: the tour's own).
         video: clip to continue (default: the tour's own).
-        prompt: caption; without one, that of the tour's own picture.
-        out: folder for page, videos and table.
-        fast: fewer steps and clips.
+        prompt: caption (default: that of the tour's own picture).
+        out: folder for the page, the videos and the table.
+        fast: take fewer steps and clips.
 
     Raises:
         ValueError: a file cannot be read, or the tour stops.

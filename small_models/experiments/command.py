@@ -39,10 +39,10 @@ def main(
     listed.
 
     Args:
-        list: the tables, and which results are there.
+        list: list the tables, and which results are there.
         table: name of one, a list of several, or all.
-        small: on nano, in under two minutes a table on two cores.
-        show: only print what was measured; without --table, all of it.
+        small: measure on nano, in under two minutes a table on two cores.
+        show: only print what was measured, all of it without --table.
         figures: also write <out>/<table>.md and draw <out>/<table>.png.
         out: folder for results (default: outputs/paper; the shipped ones for --show and --list).
         work: folder for trained weights (default: outputs/paper).
