@@ -163,7 +163,7 @@ class Session:
         self.editor.redo()
 
     @checked
-    def _mend(self, row: int, frame: int) -> None:
+    def _fix(self, row: int, frame: int) -> None:
         for fault in self.editor.faults():
             if (fault.row, fault.frame) == (row, frame):
                 self.status = f"fixed: {self.editor.fix(fault)}"
