@@ -544,7 +544,7 @@ folder.cleanup()
 # ```
 # pusa-lab bench paper --list
 # pusa-lab bench paper --table steps --small                       # nano, under two minutes on two cores
-# pusa-lab bench paper --table steps --small --set swept=16 steps=2,3,4
+# pusa-lab bench paper --table steps --small --set.swept 16 --set.steps [2,3,4]
 # pusa-lab bench paper --table steps --small --show --figures      # print and plot what was measured
 # ```
 #

@@ -52,10 +52,10 @@ class HelpFormatter(jsonargparse.DefaultHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         hint = getattr(action, "_typehint", None) or action.type
+        if isinstance(action, argparse._StoreTrueAction):
+            return action.help or ""
         if hint is None or isinstance(action, jsonargparse.ActionConfigFile):
-            return (
-                action.help or "" if isinstance(action, argparse._StoreTrueAction) else super()._get_help_string(action)
-            )
+            return super()._get_help_string(action)
         notes = ["required"] * action.required
         notes += [] if get_origin(hint) is Literal else [expected(hint, items=False)]  # choices stand beside the name
         if action.default not in (None, "", argparse.SUPPRESS) and "(default" not in (action.help or ""):

@@ -2,7 +2,7 @@
 
 pusa-lab bench paper --list
 pusa-lab bench paper --table steps --small
-pusa-lab bench paper --table [cost, lora]
+pusa-lab bench paper --table [cost,lora]
 """
 
 from collections.abc import Mapping, Sequence
