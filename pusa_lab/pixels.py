@@ -114,6 +114,7 @@ def to_uint8(clip: Clip) -> np.ndarray:
     return pixels.round().to(torch.uint8).permute(0, 2, 3, 4, 1).cpu().numpy()
 
 
+@checked
 def check_range(clip: Clip) -> None:
     """Refuse pixels that are not in [-1, 1], such as those from 0 to 255; rounding and resizing may exceed it by 1 %.
 

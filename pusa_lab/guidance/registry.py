@@ -69,10 +69,7 @@ def guide(guider: Guider, denoiser: Denoiser, **given: Any) -> Denoiser:
         free = {k: v for k, v in given.items() if k in takes and k not in settings}
         inspect.signature(guider).bind(denoiser, **free)
     except (TypeError, ValueError):
-        fault = (
-            misfit(function, list(settings), 1, list(given))
-            or "takes no denoiser: give a function (denoiser, ...) -> denoiser"
-        )
+        fault = misfit(function, list(settings), 1, list(given)) or "takes no denoiser: give a function that takes one"
         raise ArgumentError(f"{name} {fault}.") from None
     try:
         found = returned(guider(denoiser, **free), Denoiser, name)
@@ -97,8 +94,7 @@ def guider_named(text: str) -> Guider:
     try:
         written = written_calls(text, GUIDERS)
     except ArgumentError as error:
-        other = "; or give a number." if text.isidentifier() and text not in GUIDERS else "."
-        raise ArgumentError(f"guidance={text!r:.80}: {str(error).removesuffix('.')}{other}") from error
+        raise ArgumentError(f"guidance={text!r:.80}: {error}{' Or give a number.' * text.isidentifier()}") from error
     except ValueError:
         raise ValueError(
             f"guidance is {text!r:.80}: give a number, or one of {', '.join(GUIDERS)} with its settings, such as "

@@ -53,7 +53,8 @@ def decode(codec: Any, latents: Video) -> Clip:
         Pixels (b, 3, 1 + 4 (f - 1), h', w').
 
     Raises:
-        ValueError: the latents are empty, too large, NaN or do not have the codec's channels, or codec is another object.
+        ValueError: the latents are empty, too large or NaN, or do not have the codec's channels; or codec is another
+            object.
     """
     mean, std = _moments(codec)
     if 0 in latents.shape or latents.shape[1] != mean.shape[1]:
