@@ -125,13 +125,17 @@ def commands() -> dict[str, str]:
 def _asked_help(words: Sequence[str], known: dict[str, str]) -> list[str] | None:
     """The list of all commands or of a group, if the line asks for it or is empty."""
     if not words or words[0] in ("-h", "--help"):
-        listed = {command: place for command, place in known.items() if not command.startswith("bench ")}
-        return [*USAGE, *_summaries(listed), f"  {'bench NAME':14}{bench.SUMMARY}", *ENDING]
+        return [*USAGE, *_summaries(_listed(known)), f"  {'bench NAME':14}{bench.SUMMARY}", *ENDING]
     group = {command: place for command, place in known.items() if command.startswith(f"{words[0]} ")}
     if not group or words[1:] not in (["-h"], ["--help"]):
         return None
     lines = [f"usage: pusa-lab {words[0]} COMMAND ...", "", "commands:", *_summaries(group)]
     return [*lines, "", f"`pusa-lab {next(iter(group))} --help` lists the options of one."]
+
+
+def _listed(known: dict[str, str]) -> dict[str, str]:
+    """The commands that are listed one by one; the benchmarks have a list of their own."""
+    return {command: place for command, place in known.items() if not command.startswith("bench ")}
 
 
 def _summaries(known: dict[str, str]) -> list[str]:
@@ -153,11 +157,11 @@ def _command(words: Sequence[str], known: dict[str, str]) -> str:
     if seconds:
         fault = f"there is no command {' '.join(words[:2])!r:.60}" if words[1:] else "a second word is missing"
         raise ValueError(f"{fault}: choose one of {', '.join(f'{words[0]} {second}' for second in seconds)}.")
-    raise ValueError(f"there is no command {words[0]!r:.60}: choose one of {', '.join(known)}.")
+    raise ValueError(f"there is no command {words[0]!r:.60}: choose one of {', '.join(_listed(known))}, bench.")
 
 
 def _function(place: str) -> Callable[..., Any]:
-    module, _, name = place.partition(":")
+    module, _, name = place.rpartition(":")
     return getattr(bench.load(module) if module.endswith(".py") else import_module(module), name)
 
 
