@@ -4,8 +4,8 @@
     pusa-lab bench paper --table steps --small
     pusa-lab bench paper --table cost lora
 
-Writes <out>/<table>.json; a run that was killed is resumed where it stopped. --show only prints what is there; without
---table, all of it.
+Writes <out>/<table>.json; a run that was killed is resumed from the rows in <out>/<table>.rows. --show only prints what
+is there; without --table, all of it.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """The suite measured on what is known: true clips, the codec, and clips that are worthless on purpose."""
 
+from functools import partial
 from typing import Any
 
 from pusa_lab.arguments import checked
@@ -7,18 +8,16 @@ from pusa_lab.pixels import to_pixels, to_uint8
 from small_models.evaluation import suite as scores
 from small_models.evaluation.ways import copy_of_frame_0, through_the_codec
 from small_models.experiments.adapt import ToyTrainer
-from small_models.experiments.lab import Lab
-from small_models.experiments.result_store import ResultStore
+from small_models.experiments.lab import Lab, Rows
 
 
 @checked
-def suite(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
+def suite(lab: Lab, trainer: ToyTrainer) -> Rows:
     """What true, coded, still and destroyed clips score; the first row is the reader's own accuracy.
 
     Args:
         lab: models and scores.
         trainer: unused, nothing is trained.
-        store: takes the rows.
     """
     base = lab.model("base")
     ways: dict[str, Any] = {"truth": lambda _, truth, seed: truth}
@@ -28,5 +27,4 @@ def suite(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     for name in scores.destroyed(next(lab.parts(2))[1]):
         ways[name] = lambda _, truth, seed, n=name: to_uint8(scores.destroyed(to_pixels(truth).to(lab.device))[n])
     for label, make in ways.items():
-        store.row({"clips": label}, lab.measure, make, [0], count=lab.sizes.prompts, seeds=1)
-    return {}
+        yield {"clips": label}, partial(lab.measure, make, [0], count=lab.sizes.prompts, seeds=1)
