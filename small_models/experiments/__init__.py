@@ -18,9 +18,8 @@ from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.inside_table import inside
 from small_models.experiments.lab import Lab, Rows
 from small_models.experiments.records import FORMAT, Record, Row, prompt_table, read_results
-from small_models.experiments.sampling_tables import noise, schedules, steps, tasks
+from small_models.experiments.sampling_tables import noise, schedules, steps, suite, tasks
 from small_models.experiments.sizes import SMALL, Sizes
-from small_models.experiments.suite_table import suite
 from small_models.experiments.training_tables import cost, exactness, lora, preserved, ratios, timestep_samplers
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Tables that only sample: steps and solvers, noise on known frames, tasks, schedules of long videos."""
+"""Tables that only sample: known clips, steps and solvers, noise on known frames, tasks, schedules of long videos."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,15 +9,36 @@ import numpy as np
 from pusa_lab.arguments import checked
 from pusa_lab.extend import extend_to
 from pusa_lab.generate import generate
+from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.tasks import Known, Task, loop
-from small_models.evaluation.ways import Maker, known_frames
+from small_models.evaluation import suite as scores
+from small_models.evaluation.ways import Maker, copy_of_frame_0, known_frames, through_the_codec
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
 
 SOLVERS = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
 """Solver -> denoiser calls per row, guidance aside; Heun's last row costs one."""
 LONG_SCHEDULES = ("synchronous", "pyramid", "autoregressive", "rolling", "blockwise", "trapezoid")
+
+
+@checked
+def suite(lab: Lab, trainer: ToyTrainer) -> Rows:
+    """What true, coded, still and destroyed clips score; the first row is the reader's own accuracy.
+
+    Args:
+        lab: models and scores.
+        trainer: unused, nothing is trained.
+    """
+    base = lab.model("base")
+    ways: dict[str, Any] = {"truth": lambda _, truth, seed: truth}
+    if base.codec:
+        ways["truth through the codec"] = through_the_codec(base)
+    ways["frame 0 repeated"] = copy_of_frame_0
+    for name in scores.destroyed(next(lab.parts(2))[1]):
+        ways[name] = lambda _, truth, seed, n=name: to_uint8(scores.destroyed(to_pixels(truth).to(lab.device))[n])
+    for label, make in ways.items():
+        yield {"clips": label}, partial(lab.measure, make, [0], count=lab.sizes.prompts, seeds=1)
 
 
 @checked
