@@ -115,7 +115,7 @@ def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str)
         check_made_with(path, found, store.header, "--out")
         return found
     with store:
-        rows = measured(store, table.rows(lab, trainer))
+        rows = _measured(store, table.rows(lab, trainer))
     about = {"title": table.title, "command": command, "seed": lab.sizes.seed, "date": date.today().isoformat()}
     more = {**table.more(lab, rows), "scale": lab.scale}
     _write(path, {**store.header, "format": FORMAT, **about, **_plain(more)}, rows)
@@ -123,17 +123,8 @@ def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str)
     return read_results(path)
 
 
-@checked
-def measured(store: RowStore, rows: Rows) -> list[Row]:
-    """All rows of a table, read from the store or made and kept there.
-
-    Args:
-        store: open.
-        rows: keys, and what measures each.
-
-    Raises:
-        ValueError: rows failed; the others are kept.
-    """
+def _measured(store: RowStore, rows: Rows) -> list[Row]:
+    """All rows, read from the store or made and kept there; if some fail, the others are kept all the same."""
     found, failed = list[Row](), []
     for key, measure in rows:
         row = store.row({"key": key}, partial(_made, measure), retry=True)

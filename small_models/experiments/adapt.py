@@ -154,7 +154,8 @@ class ToyTrainer:
         """Named after everything that the weights depend on, but for the number of steps."""
         sizes = self.lab.sizes
         config = adaptation.config(1, sizes.batch, self.lab.device, sizes.seed)
-        about = [adaptation, config, sizes.clips, digest(self.base), self.lab.device, made_with(self.lab.device)]
+        made = {**made_with(self.lab.device), "device": self.lab.device}  # by any number of threads, on any such GPU
+        about = [adaptation, config, sizes.clips, digest(self.base), made]
         return self.lab.work / "weights" / digest_of(about)[:16]
 
     def _train(self, adaptation: Adaptation, folder: Path, marks: list[int]) -> None:
