@@ -35,8 +35,8 @@ def main(
 ) -> None:
     """The paper's claims on the toys: one table each, beside the paper's own numbers.
 
-    Writes <out>/<table>.json; a run that was killed is resumed where it stopped. Without options the tables are
-    listed.
+    Writes <out>/<table>.json; a run that was killed is resumed from the rows in <out>/<table>.rows. Without options the
+    tables are listed.
 
     Args:
         list: list the tables, and which results are there.
