@@ -7,13 +7,14 @@ from torch import Tensor
 
 from pusa_lab.arguments import called, checked, returned
 from pusa_lab.pixels import crop_and_resize, to_pixels
+from pusa_lab.sampling_inputs import Matrix, levels_of, with_levels
 from pusa_lab.schedules import as_schedule, frame_indices, noise_levels, starts_as_noise
 from pusa_lab.schedules.checks import ROUNDING, faults, snapped
 from pusa_lab.sentences import counted, listed
 from pusa_lab.tasks import MODES, Known, Task
 from pusa_lab.tasks.known import Column
 from pusa_lab.timesteps import interpolate
-from pusa_lab.types import Clip, Geometry, Schedule, Tau, Video, VideoModel
+from pusa_lab.types import Clip, Geometry, Rising, Schedule, Tau, Video, VideoModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,33 +38,41 @@ class Conditions:
         return [MODES.find(mode).replaced for mode in self.mode]
 
     @checked
-    def schedule(self, schedule: Schedule) -> Schedule:
+    def schedule(self, schedule: Matrix) -> Matrix:
         """The same schedule with the columns of known frames at the levels that the task gives them.
 
-        S'[:, i] = levels(S[:, i], m_i), with `levels` of the frame's mode
+        S'[:, i] = levels(S[:, i], m_i), with `levels` of the frame's mode. Of a schedule that goes back up, a known
+        frame that is not replaced follows the lowest level so far: it is not noised on.
 
         Args:
-            schedule: valid noise levels (rows, f), every column starting at noise: how the frames would run if nothing
-                were known. The column of a known frame may also be what the task makes it.
+            schedule: valid noise levels, every column starting at noise: how the frames would run if nothing were
+                known. The column of a known frame may also be what the task makes it.
 
         Raises:
             ValueError: a column starts below noise and is not what the task makes it.
         """
-        out = as_schedule(schedule, whole=False).clone()
+        levels, rising = levels_of(schedule), isinstance(schedule, Rising)
+        if levels.ndim == 2:
+            return with_levels(schedule, self._with_known(levels, rising))
+        each = [self._with_known(one, rising, f" of sample {i}") for i, one in enumerate(levels)]
+        return with_levels(schedule, torch.stack(each))
+
+    def _with_known(self, schedule: Schedule, rising: bool, whose: str = "") -> Schedule:
+        out = as_schedule(schedule, whole=False, rising=rising).clone()
         kept = dict(zip(self.at, self.noise, strict=True))
         for i, mode in zip(self.at, self.mode, strict=True):
-            out[:, i] = _levels(mode, schedule[:, i], kept[i])
+            out[:, i] = _levels(mode, schedule[:, i], kept[i], rising)
         for i, start in enumerate(schedule[0].tolist()):
             if starts_as_noise(start):
                 continue
             if i not in kept:
                 raise ValueError(
-                    f"frame {i} starts at {start:.4g} but nothing is known of it: start it at 1, or name it among the "
-                    f"task's known frames."
+                    f"frame {i}{whose} starts at {start:.4g} but nothing is known of it: start it at 1, or name it "
+                    f"among the task's known frames."
                 )
             if abs(start - kept[i]) > ROUNDING or not torch.allclose(out[:, i], schedule[:, i], rtol=0, atol=ROUNDING):
                 raise ValueError(
-                    f"known frame {i} starts at {start:.4g} in the schedule, but the task alone sets its level "
+                    f"known frame {i}{whose} starts at {start:.4g} in the schedule, but the task alone sets its level "
                     f"(noise={kept[i]:.4g}): start the frame at 1, as in schedule='synchronous'."
                 )
         return out
@@ -102,12 +111,13 @@ class Conditions:
         return x
 
 
-def _levels(mode: str, column: Column, m: float) -> Column:
-    name, given = f"the mode {mode}", {"column": column.clone(), "m": m}
-    levels = returned(called(name, MODES.find(mode).levels, given), Column, name)
+def _levels(mode: str, column: Column, m: float, rising: bool) -> Column:
+    name, kind = f"the mode {mode}", MODES.find(mode)
+    column = column.clone() if kind.replaced else column.cummin(0).values
+    levels = returned(called(name, kind.levels, {"column": column, "m": m}), Column, name)
     if len(levels) != len(column):
         raise ValueError(f"{name} returned {len(levels)} levels for {len(column)} rows: it must keep them all.")
-    if found := faults(levels[:, None]):
+    if found := faults(levels[:, None], rising=rising and kind.replaced):
         raise ValueError(f"{name} returned levels that are not valid: {listed(found).replace(', frame 0', '')}.")
     return snapped(levels[:, None])[:, 0]
 

@@ -23,14 +23,15 @@ from pusa_lab.inputs import (
     is_none,
     matrix_of,
     samples_of,
-    solver_of,
 )
+from pusa_lab.noise import noise_of
 from pusa_lab.progress import bar
-from pusa_lab.runs import Asked, Result, Run, noise_of
+from pusa_lab.runs import Asked, Result, Run
 from pusa_lab.samplers import Solver, State
+from pusa_lab.sampling_inputs import AnySchedule, levels_of, solver_of
 from pusa_lab.schedulers import Scheduler
 from pusa_lab.tasks import MOST, Task, text_to_video
-from pusa_lab.types import Cond, Denoiser, Geometry, Schedule, Tau, Video, VideoModel
+from pusa_lab.types import Cond, Denoiser, Geometry, Tau, Video, VideoModel
 
 GUIDANCE = 2.0
 """Default scale of text guidance, of the command line and the planner too."""
@@ -83,7 +84,7 @@ def prepare(
     prompt: str | Sequence[str] | None = None,
     task: Task | None = None,
     *,
-    schedule: str | Schedule | Callable[..., Any] | Scheduler = "synchronous",
+    schedule: AnySchedule | Scheduler = "synchronous",
     steps: int | None = None,
     shift: float | None = None,
     guidance: float | Float[Tensor, " f"] | str | Guider = GUIDANCE,
@@ -105,8 +106,9 @@ def prepare(
         prompt: one caption, or one per sample.
         task: from `pusa_lab.tasks`; None is text-to-video.
         schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), which may go without shift,
-            or a matrix (rows, f). It says how unknown frames run; the task alone sets the levels of known ones. Or a
-            scheduler of diffusers for flows, whose sigmas all frames take.
+            or a matrix (rows, f), or one for each sample (b, rows, f); given as a `schedules.Rising`, it may go back
+            up. It says how unknown frames run; the task alone sets the levels of known ones. Or a scheduler of
+            diffusers for flows, whose sigmas all frames take.
         steps: steps of each frame, at least 1; None is 10. Refused when schedule is a matrix.
         shift: shift of the sigmas; None is the model's own. A matrix, or a function without it, takes none.
         guidance: scale of text guidance, one for all or one for each latent frame (f,); 1 is none and halves the work.
@@ -137,17 +139,20 @@ def prepare(
     guider = guider_of(guidance, frames)
     if is_none(guidance) and (any(samples.negative_prompts) or negative_prompt_embeds is not None):
         raise ValueError("negative_prompt has no effect without guidance: leave it out, or give a guidance above 1.")
-    matrix, own_solver = matrix_of(schedule, steps, frames, shift, geometry.shift, solver is None)
+    count = len(samples.prompts)
+    matrix, own_solver = matrix_of(schedule, steps, frames, shift, geometry.shift, solver is None, count)
     if solver is None:
         moves = solver_of(own_solver)
     options |= {"matrix": matrix, "solver": own_solver if solver is None else solver}
     task = task or text_to_video()
     conditions = _placed(task, geometry, frames, samples)
-    levels = conditions.schedule(matrix)
-    asked, shape = Asked(model), geometry.latent_shape(len(samples.prompts), frames)
+    levels = levels_of(conditions.schedule(matrix))
+    if levels.ndim == 2 and all(len(clip) == 1 for clip in conditions.clips):
+        check_seeds(samples)
+    asked, shape = Asked(model), geometry.latent_shape(count, frames)
     eps = noise_of(shape, samples.seed).to(model.device)
     given: dict[str, Any] = {"known": conditions.at}
-    tau = levels[0].to(eps).expand(len(eps), -1)
+    tau = levels[..., 0, :].to(eps).expand(count, -1)
     if getattr(guider, "func", None) is not text_cfg:
         given["eps"] = noise_of(shape, samples.seed, GUIDE_ROW).to(eps)
     _try(guider, asked, eps, tau, given)
@@ -168,8 +173,6 @@ def _placed(task: Task, geometry: Geometry, frames: int, samples: Samples) -> Co
     if math.prod(shape) > MOST_LATENTS:
         raise ValueError(f"latents of shape {shape} (b c f h w) are more than memory holds: ask for fewer frames.")
     found = place(task, geometry, frames, prompts)
-    if all(len(clip) == 1 for clip in found.clips):
-        check_seeds(samples)
     clips = [clip if len(clip) == 1 else clip.repeat_interleave(samples.each, 0) for clip in found.clips]
     return replace(found, clips=clips)
 
@@ -213,11 +216,10 @@ def generate(
         ValueError: with one sentence on what was received and what to do.
     """
     run = prepare(model, prompt, task, **options)
-    last = len(run.schedule) - 1
-    with bar(last, "sampling", "row", progress) as advance:
+    with bar(run.last_row, "sampling", "row", progress) as advance:
         for state in run.states():
             advance(state.row > 0, calls=run.model.times)
-            if callback is not None and called("callback", callback, _at(state, last)) is False:
+            if callback is not None and called("callback", callback, _at(state, run.last_row)) is False:
                 break
     return run.finish(state, output)
 

@@ -17,12 +17,14 @@ from pusa_lab.viz.schedules import plot_schedule
 
 @checked
 def result_html(result: Result) -> str:
-    """A result as a notebook shows it: the first video beside the schedule, the request folded.
+    """A result as a notebook shows it: the first video beside its schedule, the request folded.
 
     Args:
         result: of `generate`.
     """
-    what = f"{html.escape(result.task)}, {counted(len(result.schedule) - 1, 'row')}, {counted(result.calls, 'call')}"
+    what = (
+        f"{html.escape(result.task)}, {counted(result.schedule.shape[-2] - 1, 'row')}, {counted(result.calls, 'call')}"
+    )
     row = f'<div style="display:flex;gap:1em;align-items:center">{_video_html(result)}{_schedule_html(result)}</div>'
     folded = ""
     if result.request is not None:
@@ -43,6 +45,7 @@ def _video_html(result: Result) -> str:
 
 def _schedule_html(result: Result) -> str:
     figure, out = Figure(figsize=(3, 2.2), layout="constrained"), io.BytesIO()
-    plot_schedule(result.schedule.cpu(), figure.subplots())
+    schedule = result.schedule.cpu()
+    plot_schedule(schedule[0] if schedule.ndim == 3 else schedule, figure.subplots())
     figure.savefig(out, format="png", dpi=80)
     return f'<img src="data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}">'

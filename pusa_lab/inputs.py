@@ -1,7 +1,6 @@
 """What a person gives `prepare`, checked: one caption and seed per sample, the sizes, the solver, guider and matrix."""
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,12 +12,10 @@ from torch import Tensor
 from pusa_lab.annotations import attribute
 from pusa_lab.guidance import Guider, guider_named, text_cfg
 from pusa_lab.guidance.guided import MOST_SCALE
-from pusa_lab.samplers import SOLVERS, Solver
+from pusa_lab.sampling_inputs import AnySchedule, Matrix, as_matrix, checked_matrix, schedule_name
 from pusa_lab.schedulers import Scheduler, sigmas_of
-from pusa_lab.schedules import SCHEDULES, as_matrix, as_schedule, schedule_name
-from pusa_lab.schedules.functions import call
 from pusa_lab.sentences import counted, shown
-from pusa_lab.types import Cond, Geometry, Schedule, VideoModel
+from pusa_lab.types import Cond, Geometry, Rising, VideoModel
 
 MOST_STEPS = 10_000
 """A larger number is taken for a mistake."""
@@ -161,7 +158,7 @@ def check_seeds(samples: Samples) -> None:
     """Refuse samples that would come out equal.
 
     Args:
-        samples: without known frames of their own.
+        samples: without known frames or schedules of their own.
 
     Raises:
         ValueError: a seed was given twice for the same captions.
@@ -216,27 +213,6 @@ def count_of(name: str, value: int, most: int) -> int:
     return value
 
 
-def solver_of(solver: str | Solver) -> Solver:
-    """The solver of a name, or what was given.
-
-    Args:
-        solver: a name, a function, or settings.
-
-    Raises:
-        ValueError: there is none of this name, or it cannot be called as one.
-    """
-    if inspect.isclass(solver):
-        raise ValueError(f"solver is the class {solver.__name__}: give its settings, such as {solver.__name__}().")
-    if isinstance(solver, str):
-        return SOLVERS.find(solver)
-    if inspect.isfunction(solver):
-        try:
-            inspect.signature(solver).bind(*["denoiser", "x", "tau", "tau_next"])
-        except TypeError:
-            raise ValueError("solver does not take (denoiser, x, tau, tau_next): give a function that does.") from None
-    return solver
-
-
 def guider_of(guidance: float | Float[Tensor, " f"] | str | Guider, frames: int) -> Guider:
     """The guider that was asked for; a number is the scale of text guidance.
 
@@ -276,38 +252,40 @@ def is_none(guidance: float | Float[Tensor, " f"] | str | Guider) -> bool:
 
 
 def matrix_of(
-    schedule: str | Schedule | Callable[..., Any] | Scheduler,
+    schedule: AnySchedule | Scheduler,
     steps: int | None,
     frames: int,
     shift: float | None,
     own_shift: float,
     own_solver: bool,
-) -> tuple[Schedule, str]:
-    """The matrix (rows, f) that was asked for, checked, and the name of the solver that goes with it.
+    samples: int,
+) -> tuple[Matrix, str]:
+    """The noise levels that were asked for, checked, and the name of the solver that goes with them.
 
     Args:
-        schedule: a name, a matrix, a function, or a scheduler of diffusers.
+        schedule: a name, noise levels, a function, or a scheduler of diffusers.
         steps: steps of each frame; None is 10.
         frames: latent frames.
         shift: of the sigmas; None is `own_shift`.
         own_shift: the model's.
         own_solver: whether no solver was given.
+        samples: of the batch.
 
     Raises:
         ValueError: they do not fit each other, or the matrix is not valid.
     """
-    if isinstance(schedule, Tensor):
-        return as_schedule(as_matrix(schedule, steps, frames, shift), name="the matrix"), "euler"
+    if isinstance(schedule, Tensor | Rising):
+        return checked_matrix(as_matrix(schedule, steps, frames, shift), samples, name="the matrix"), "euler"
     if not isinstance(schedule, str) and isinstance(schedule, Scheduler):
         if shift is not None:
             raise ValueError(f"shift={shift} with a scheduler, which shifts its own sigmas: leave shift out.")
         steps = None if steps is None else count_of("steps", steps, MOST_STEPS)
         sigmas, solver = sigmas_of(schedule, steps, own_solver)
-        return as_schedule(sigmas.repeat(1, frames), name="the scheduler's sigmas"), solver
+        return checked_matrix(sigmas.repeat(1, frames), samples, name="the scheduler's sigmas"), solver
     steps = count_of("steps", 10 if steps is None else steps, MOST_STEPS)
     if steps * frames > MOST_LEVELS:
         raise ValueError(
             f"{steps:,} steps of {frames:,} latent frames are more than {MOST_LEVELS:,} levels: ask for fewer."
         )
-    found, name = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule, schedule_name(schedule)
-    return as_schedule(call(name, found, steps, frames, shift, own_shift), name=name), "euler"
+    made = as_matrix(schedule, steps, frames, shift, own_shift)
+    return checked_matrix(made, samples, name=schedule_name(schedule)), "euler"

@@ -22,10 +22,11 @@ from pusa_lab.inputs import Samples
 from pusa_lab.models import origin_of
 from pusa_lab.named import dense, import_path, source_digest, spelled
 from pusa_lab.pixels import MOST_SIDE
+from pusa_lab.sampling_inputs import Matrix, levels_of
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.solvers import SOLVERS
 from pusa_lab.tasks import MODES, Task
-from pusa_lab.types import Geometry, Schedule, VideoModel
+from pusa_lab.types import Geometry, Rising, Schedule, Schedules, VideoModel
 from pusa_lab.versions import device_name, versions
 
 UNKNOWN = "unknown"
@@ -49,9 +50,10 @@ class Request:
     """Name of the task."""
     known: list[dict[str, Any]]
     """Of each known clip: at, pixel_at, noise, mode, digest and shape."""
-    schedule: list[list[float]] = dataclasses.field(repr=False)
-    """The noise levels that were sampled through (rows, f), known frames included."""
-    matrix: list[list[float]] = dataclasses.field(repr=False)
+    schedule: list[list[Any]] = dataclasses.field(repr=False)
+    """The noise levels that were sampled through, known frames included: (rows, f), or (b, rows, f) if each sample had
+    its own."""
+    matrix: list[list[Any]] = dataclasses.field(repr=False)
     """The noise levels that were asked for, before the task set those of known frames; empty if these are the same."""
     schedule_call: str
     """The call that made the matrix, as text."""
@@ -111,15 +113,26 @@ def restore_request(found: Any, sentence: str) -> Request:
         if odd := [one for one in found[name] if not isinstance(one, kind) or isinstance(one, bool)]:
             raise ValueError(f"{sentence} ({name!r} holds {shown(odd[0])}): restore the file.")
     check_fields(request.model, f"{sentence} in 'model'", {"name": str, "digest": str, "weights": str, "options": dict})
-    for row in (*request.schedule, *request.matrix):
+    rows, matrices = _rows(request.schedule, request.matrix)
+    for row in rows:
         if not isinstance(row, list) or not all(type(one) in (int, float) and 0 <= one <= 1 for one in row):
             raise ValueError(f"{sentence} (its schedule is not rows of numbers from 0 to 1): restore the file.")
-    counts = {len(request.prompts), len(request.negative_prompts), len(request.seeds)}
-    columns = {len(row) for row in (*request.schedule, *request.matrix)}
+    counts = {len(request.prompts), len(request.negative_prompts), len(request.seeds), *matrices}
+    columns = {len(row) for row in rows}
     sizes = len(request.size) == 2 and all(1 <= one <= MOST_SIDE for one in (*request.size, request.fps))
     if len(counts) != 1 or 0 in counts or columns != {request.latent_frames} or not sizes:
         raise ValueError(f"{sentence} (its entries are not for the same samples and frames): restore the file.")
     return request
+
+
+def _rows(*schedules: list[Any]) -> tuple[list[Any], list[int]]:
+    """All rows of schedules as JSON holds them, and the number of matrices of those with one for each sample."""
+    rows, matrices = [], []
+    for schedule in schedules:
+        own = bool(schedule and isinstance(schedule[0], list) and schedule[0] and isinstance(schedule[0][0], list))
+        matrices += [len(schedule)] if own else []
+        rows += [row for one in schedule for row in (one if isinstance(one, list) else [one])] if own else schedule
+    return rows, matrices
 
 
 @checked
@@ -128,8 +141,8 @@ def describe_request(
     samples: Any,
     task: Task,
     options: Mapping[str, Any],
-    matrix: Schedule,
-    schedule: Schedule,
+    matrix: Matrix,
+    schedule: Schedule | Schedules,
     geometry: Geometry,
 ) -> Request:
     """The request behind a run.
@@ -139,12 +152,12 @@ def describe_request(
         samples: `inputs.Samples`.
         task: what was known.
         options: schedule, steps, shift, solver and guidance, as they were given.
-        matrix: noise levels (rows, f) that were asked for.
-        schedule: noise levels (rows, f) with the known frames at theirs.
+        matrix: noise levels that were asked for.
+        schedule: noise levels with the known frames at theirs.
         geometry: with the size that was asked for.
     """
     given: Samples = samples
-    rows, own = schedule.cpu().tolist(), matrix.cpu().tolist()
+    rows, own = schedule.cpu().tolist(), levels_of(matrix).cpu().tolist()
     return Request(
         prompts=given.prompts,
         negative_prompts=given.negative_prompts,
@@ -159,7 +172,7 @@ def describe_request(
         shift=geometry.shift if options["shift"] is None else options["shift"],
         solver=spelled(options["solver"]),
         guidance=_scale(options["guidance"]),
-        latent_frames=matrix.shape[1],
+        latent_frames=schedule.shape[-1],
         size=list(geometry.size),
         fps=geometry.fps,
         embeds={name: array_digest(value) for name, value in embeddings(given).items()},
@@ -173,11 +186,12 @@ def _scale(guidance: Any) -> Any:
     return guidance.tolist() if isinstance(guidance, Tensor) else spelled(guidance)
 
 
-def _call(options: Mapping[str, Any], matrix: Schedule, geometry: Geometry) -> str:
+def _call(options: Mapping[str, Any], matrix: Matrix, geometry: Geometry) -> str:
     """As it could be typed: pyramid(steps=10, frames=9, lag=4, shift=5.0)."""
-    schedule, (rows, frames) = options["schedule"], matrix.shape
-    if isinstance(schedule, Tensor):
-        return f"a matrix of {rows} rows and {frames} columns"
+    schedule, (*samples, rows, frames) = options["schedule"], levels_of(matrix).shape
+    if isinstance(schedule, Tensor | Rising):
+        what = f"{samples[0]} matrices" if samples else "a matrix"
+        return f"{what} of {rows} rows and {frames} columns{', rising' if isinstance(matrix, Rising) else ''}"
     function = schedule.func if isinstance(schedule, partial) else schedule
     if not isinstance(schedule, str) and not callable(schedule):
         return f"{type(schedule).__name__} of diffusers, {rows - 1} steps"

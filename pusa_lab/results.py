@@ -20,7 +20,7 @@ from pusa_lab.runs import Result
 from pusa_lab.saved import Saved, read_saved
 from pusa_lab.solvers import SOLVERS
 from pusa_lab.tasks import MODES, Known, Task
-from pusa_lab.types import VideoModel
+from pusa_lab.types import Rising, VideoModel
 from pusa_lab.versions import device_name, versions
 
 NAMED: tuple[Mapping[str, Any], ...] = (SOLVERS, GUIDERS, MODES)
@@ -156,7 +156,9 @@ def _check_own(saved: Saved) -> None:
 def _options(saved: Saved, options: Mapping[str, Any]) -> dict[str, Any]:
     """What `generate` is called with."""
     request = saved.request
-    found: dict[str, Any] = {"schedule": torch.tensor(request.matrix or request.schedule), "seed": request.seeds}
+    levels = torch.tensor(request.matrix or request.schedule)
+    rises = bool((levels.diff(dim=-2) > 0).any())  # which was accepted as a `Rising` only
+    found: dict[str, Any] = {"schedule": Rising(levels) if rises else levels, "seed": request.seeds}
     found |= {"latent_frames": request.latent_frames, "height": request.size[0], "width": request.size[1]}
     found |= {"prompt": request.prompts, "task": _task(saved)}
     if any(request.negative_prompts):

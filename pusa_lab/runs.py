@@ -1,7 +1,7 @@
 """A run of the sampling loop as `prepare` makes it, and its result."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
@@ -16,12 +16,14 @@ from pusa_lab.arguments import checked
 from pusa_lab.conditions import Conditions
 from pusa_lab.guidance import num_layers
 from pusa_lab.inputs import Samples
+from pusa_lab.noise import noise_of
 from pusa_lab.pixels import to_uint8
 from pusa_lab.requests import Request, describe_request, inputs_of
 from pusa_lab.samplers import Solver, State, sample_steps
+from pusa_lab.sampling_inputs import with_levels
 from pusa_lab.tasks import Task
 from pusa_lab.timesteps import velocity_by
-from pusa_lab.types import Denoiser, Geometry, Schedule, Tau, Video, VideoModel
+from pusa_lab.types import Denoiser, Geometry, Schedule, Schedules, Tau, Video, VideoModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +34,9 @@ class Result:
     """(b, pixel frames, h, w, 3) uint8; without pixel frames if output="latents" was asked for."""
     latents: Video
     """(b, c, f, h, w)."""
-    schedule: Schedule
-    """(rows, f): the noise levels that were sampled through, known frames included."""
+    schedule: Schedule | Schedules
+    """(rows, f), or (b, rows, f) if each sample had its own: the noise levels that were sampled through, known frames
+    included."""
     seconds: float
     """Wall time of sampling and decoding."""
     task: str
@@ -102,14 +105,15 @@ class Run:
     """Guided: (x, tau) -> v."""
     x: Video
     """Start (b, c, f, h, w)."""
-    schedule: Schedule
-    """(rows, f) with the known frames at their levels."""
+    schedule: Schedule | Schedules
+    """(rows, f) or (b, rows, f), with the known frames at their levels."""
     conditions: Conditions
     """The known frames."""
     solver: str | Solver
     """How to move from row to row."""
     seed: int | list[int]
-    """Seed of the start and of the fresh noise of replaced frames, one for all or one per sample."""
+    """Seed of the start and of the fresh noise of frames that are replaced or noised on, one for all or one per
+    sample."""
     model: Asked
     """The model, which counts how often it was asked."""
     samples: Samples
@@ -121,6 +125,11 @@ class Run:
     options: dict[str, Any]
     """schedule, steps, shift, solver and guidance, as they were given; matrix, what the schedule made."""
 
+    @property
+    def last_row(self) -> int:
+        """Number of the last row; the first is 0."""
+        return self.schedule.shape[-2] - 1
+
     @cached_property
     def request(self) -> Request:
         """Everything that this run is made with."""
@@ -131,7 +140,8 @@ class Run:
     def states(self) -> Iterator[State]:
         """Every state from noise to video; known frames that their mode replaces are set anew each row."""
         self.model.times, self.model.began = 0, time.perf_counter()
-        for state in sample_steps(self.denoiser, self.x, self.schedule, self.solver):
+        schedule = with_levels(self.options["matrix"], self.schedule)
+        for state in sample_steps(self.denoiser, self.x, schedule, self.solver, seed=self.seed):
             if any(self.conditions.replaced):
                 eps = noise_of(self.x.shape, self.seed, state.row).to(self.x)
                 state.x = self.conditions.replace_known(state.x, eps, state.tau)
@@ -147,7 +157,7 @@ class Run:
             state: the last of `states()`; of an earlier one, the clean estimate is the result.
             output: "latents" decodes nothing; `Result.decode` does so later.
         """
-        row = state.row if state.row < len(self.schedule) - 1 else None
+        row = state.row if state.row < self.last_row else None
         latents = state.x if row is None or state.x0 is None else state.x0
         model: Any = self.model.denoiser
         if output == "video":
@@ -169,22 +179,3 @@ def decode(model: VideoModel, latents: Video) -> np.ndarray:
     """
     with torch.no_grad():
         return to_uint8(model.decode(latents.to(model.device)))
-
-
-@checked
-def noise_of(shape: Sequence[int], seed: int | Sequence[int], row: int = 0) -> Video:
-    """Noise that depends neither on the batch nor on the device: sample i is drawn on the CPU from its own seed.
-
-    Args:
-        shape: (b, c, f, h, w), each at least 1.
-        seed: sample i has seed + i, or its own from a list of b.
-        row: of the schedule; 0 is the start.
-
-    Raises:
-        ValueError: the shape is another one.
-    """
-    if len(shape) != 5 or min(shape) < 1:
-        raise ValueError(f"shape={tuple(shape)}: give (b, c, f, h, w), each at least 1.")
-    seeds = [seed + i for i in range(shape[0])] if isinstance(seed, int) else seed
-    generators = [torch.Generator().manual_seed((one * 100_003 + row) % 2**63) for one in seeds]
-    return torch.stack([torch.randn(*shape[1:], generator=g) for g in generators])

@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pusa_lab.arguments import called, checked, name_of_first_nan, recording, shown
-from pusa_lab.schedules import AnySchedule, as_matrix, as_schedule, schedule_name
-from pusa_lab.sentences import counted
+from pusa_lab.noise import FRESH, Seed, noise_of
+from pusa_lab.sampling_inputs import AnySchedule, levels_of, schedule_for, solver_of
 from pusa_lab.solvers import SOLVERS, Solver, StatefulSolver, Step, euler, euler_step, heun
-from pusa_lab.timesteps import velocity_of, x0_from_v
-from pusa_lab.types import Denoiser, Schedule, Tau, Video
+from pusa_lab.timesteps import noise_further, velocity_of, x0_from_v
+from pusa_lab.types import Cond, Denoiser, Tau, Video
 
 __all__ = ["SOLVERS", "Solver", "State", "euler", "euler_step", "heun", "sample", "sample_steps"]
 
@@ -46,63 +47,65 @@ def sample_steps(
     steps: int | None = None,
     shift: float | int | None = None,
     whole: bool = True,
+    seed: Seed = 0,
     **cond: Any,
 ) -> Iterator[State]:
     """Yield the state at every row of the schedule, including the start; x of the last state is the sample.
 
-    Rows that change no timestep cost no denoiser call.
+    Rows in which no timestep falls cost no denoiser call. Where timesteps rise, which only those of a `Rising` may, the
+    frames are noised on with fresh noise, after the step of those that fall.
 
     Args:
         denoiser: (x, tau, **cond) -> v.
         x: latents (b, c, f, h, w), every frame at the noise level of row 0 of the schedule.
-        schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), or noise levels (rows, f).
+        schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), noise levels (rows, f), or (b,
+            rows, f) with a matrix for each sample; a `Rising` of them may go back up.
         solver: a name in SOLVERS, a function (denoiser, x, tau, tau_next, **cond) -> (x_next, v), or a stateful solver
             such as `solvers.AdamsBashforth(3)`, whose state lasts for this loop only.
         steps: steps of each frame, at least 1; None is 10. Refused when schedule holds noise levels.
         shift: shift of the sigmas, positive; None is 1. Refused when schedule holds noise levels.
         whole: whether every frame must end clean; give False for a part of a schedule, such as
             `schedules.rolling_window`.
+        seed: seed of the fresh noise of a `Rising`; sample i has seed + i, or its own from a list.
         **cond: passed to the denoiser at every call.
 
     Raises:
         ValueError: x or a velocity is not finite, the schedule has another number of frames than x, or the schedule or
             the solver is not valid.
     """
-    if isinstance(schedule, torch.Tensor) and schedule.shape[1] != x.shape[2]:
-        columns, frames = counted(schedule.shape[1], "column"), counted(x.shape[2], "frame")
-        raise ValueError(f"schedule is a matrix of {columns}, but x has {frames}: give one column per frame.")
-    schedule = as_schedule(as_matrix(schedule, steps, x.shape[2], shift), whole, schedule_name(schedule))
-    if isinstance(solver, str):
-        solver = SOLVERS.find(solver)
-    if isinstance(solver, type):
-        raise ValueError(f"solver is the class {solver.__name__}: give an instance, such as {solver.__name__}().")
+    matrix, solver = schedule_for(x, schedule, steps, shift, whole), solver_of(solver)
     if not torch.isfinite(x).all():
         raise ValueError(f"the latents hold {int((~torch.isfinite(x)).sum())} NaN or infinite numbers before row 0.")
-    return _loop(denoiser, x.detach(), schedule.to(x.device), solver, cond)
+    return _loop(denoiser, x.detach(), levels_of(matrix).movedim(-2, 0).to(x.device), solver, seed, cond)
 
 
-def _loop(denoiser: Denoiser, x: Video, schedule: Schedule, solver: Solver, cond: dict[str, Any]) -> Iterator[State]:
+def _loop(denoiser: Denoiser, x: Video, levels: Tensor, solver: Solver, seed: Seed, cond: Cond) -> Iterator[State]:
+    """`levels` are (rows, f), or (rows, b, f) if each sample has its own."""
     step = solver.init_state() if isinstance(solver, StatefulSolver) else solver
     denoiser = partial(velocity_of, denoiser)
-    state = State(0, schedule[0].repeat(len(x), 1), x.clone())
+    state = State(0, levels[0].expand(len(x), -1).clone(), x.clone())
     yield state
-    for row in range(1, len(schedule)):
-        state = _next(step, denoiser, state, schedule[row - 1 : row + 1], cond)
+    for row in range(1, len(levels)):
+        tau, tau_next = (levels[k].expand(len(x), -1) for k in (row - 1, row))
+        low = tau.minimum(tau_next)
+        state = _next(step, denoiser, state, tau, low, cond)
+        if not torch.equal(low, tau_next):
+            state.x = noise_further(state.x, noise_of(x.shape, seed, FRESH + row).to(state.x), low, tau_next)
+            state.tau = tau_next.clone()
         yield state
 
 
-def _next(step: Step, denoiser: Denoiser, state: State, rows: Schedule, cond: dict[str, Any]) -> State:
-    """The state after one step, from one row to the next."""
+def _next(step: Step, denoiser: Denoiser, state: State, tau: Tau, tau_next: Tau, cond: Cond) -> State:
+    """The state after the step of the frames whose timesteps fall from tau to tau_next."""
     x, v, x0, row = state.x, state.v, state.x0, state.row + 1
-    tau, tau_next = rows[0].expand(len(x), -1), rows[1].repeat(len(x), 1)
-    if not torch.equal(rows[0], rows[1]):
+    if not torch.equal(tau, tau_next):
         with torch.no_grad(), recording() as results:
             given = {"denoiser": denoiser, "x": x, "tau": tau, "tau_next": tau_next}
             x, v = _moved(called("the solver", step, given, **cond), x)
             x0 = x0_from_v(x, v, tau_next)
         if not torch.isfinite(x0).all() and (name := name_of_first_nan(results)):  # x0 is finite only if x and v are
             raise ValueError(f"{name} returned NaN or infinity on the way to row {row} of the schedule.")
-    return State(row, tau_next, x, v, x0)
+    return State(row, tau_next.clone(), x, v, x0)
 
 
 def _moved(pair: Any, x: Video) -> tuple[Video, Video]:
@@ -124,9 +127,10 @@ def sample(
     Args:
         denoiser: (x, tau, **cond) -> v.
         x: latents (b, c, f, h, w), every frame at the noise level of row 0 of the schedule.
-        schedule: a name, a function, or noise levels (rows, f).
+        schedule: a name, a function, or noise levels, as for `sample_steps`.
         solver: a name, a function, or a stateful solver.
-        **options: steps, shift and whole, as for `sample_steps`; all others are passed to the denoiser at every call.
+        **options: steps, shift, whole and seed, as for `sample_steps`; all others are passed to the denoiser at every
+            call.
 
     Raises:
         ValueError: as `sample_steps`.

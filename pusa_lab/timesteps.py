@@ -98,6 +98,34 @@ def interpolate(x0: Video, eps: Video, tau: Tau) -> Video:
 
 
 @checked
+def noise_further(x: Video, eps: Video, tau: Tau, level: Tau) -> Video:
+    """Noise every frame on from its level to a higher one; a frame that is there, or above, stays bit for bit.
+
+    x'_i = r x_i + sqrt(k_i^2 - (r a_i)^2) eps_i, r = (1 - k_i) / (1 - a_i), with a = tau and k = level.
+    The square root is that of (1 - r)(1 - r + 2 r a_i), whose terms do not cancel
+
+    If x is (1 - a) x0 + a e with standard normal e, x' is distributed as (1 - k) x0 + k e.
+
+    Args:
+        x: latents (b, c, f, h, w) at timesteps tau.
+        eps: standard normal noise of the same shape, independent of x.
+        tau: timesteps (b, f) in [0, 1].
+        level: timesteps (b, f) to reach, in [0, 1].
+
+    Raises:
+        ValueError: tau or level has another shape, or a timestep is outside [0, 1] (checked on the CPU only).
+
+    Source: the forward process of arXiv 2201.09865 (Algorithm 1, line 10) and 2306.14878, for flow matching.
+    """
+    check_levels(tau)
+    check_levels(level)
+    a, k = per_frame(tau, x), per_frame(level, x)
+    r = ((1 - k) / (1 - a).clamp(min=1e-12)).clamp(max=1)
+    noised = r * x + ((1 - r) * (1 - r + 2 * r * a)).sqrt() * eps
+    return torch.where(k <= a, x, noised.to(x.dtype))
+
+
+@checked
 def velocity(x0: Video, eps: Video) -> Video:
     """The training target: the velocity at which x changes as tau rises.
 

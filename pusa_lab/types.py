@@ -17,6 +17,8 @@ from pusa_lab.arguments import checked
 Video: TypeAlias = Float[Tensor, "b c f h w"]
 Tau: TypeAlias = Float[Tensor, "b f"]
 Schedule: TypeAlias = Float[Tensor, "rows f"]
+Schedules: TypeAlias = Float[Tensor, "b rows f"]
+"""A schedule for each sample, all with the same number of rows."""
 Clip: TypeAlias = Float[Tensor, "b 3 pf hp wp"]
 """Pixels in [-1, 1]."""
 
@@ -28,6 +30,20 @@ Denoiser: TypeAlias = Annotated[Callable[..., Tensor], 2]
 
 Cond: TypeAlias = dict[str, Any]
 """Keyword arguments for the denoiser call, as `encode_text` returns them."""
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class Rising:
+    """A schedule that may go back up: wherever a level rises from s to t, the frame is noised on with fresh noise.
+
+    x_t = a x_s + sqrt(t^2 - (a s)^2) eps, a = (1 - t) / (1 - s); no denoiser is called for it
+
+    Every other schedule is refused if a level rises, which is mostly a mistake.
+    """
+
+    levels: Schedule | Schedules
+    """Noise levels (rows, f), or one matrix per sample (b, rows, f); in [0, 1], the last row 0."""
 
 
 @checked

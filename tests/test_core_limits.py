@@ -10,6 +10,7 @@ import torch
 from pusa_lab import guidance, losses, metrics, pixels, schedules, solvers, timesteps, viz
 from pusa_lab.analytic import GaussianDenoiser, condition
 from pusa_lab.samplers import sample, sample_steps
+from pusa_lab.sampling_inputs import levels_of
 from pusa_lab.schedules import sigmas, timestep_samplers
 
 pytestmark = pytest.mark.usefixtures("as_user", "one_thread")
@@ -27,7 +28,8 @@ def denoiser(x, tau):
 def test_extreme_shifts_are_valid_or_refused(make, shift):
     sizes = {"steps": 5} if make is schedules.rolling_window else {"steps": 5, "frames": 4}
     if 1e-6 <= shift <= 1e6:
-        assert schedules.faults(make(**sizes, shift=shift), whole=make is not schedules.rolling_window) == []
+        S, whole = make(**sizes, shift=shift), make is not schedules.rolling_window
+        assert schedules.faults(levels_of(S), whole, rising=isinstance(S, schedules.Rising)) == []
     else:
         with pytest.raises(ValueError, match=r"shift=.*: the shift must be positive and finite, from 1e-06 to 1e\+06"):
             make(**sizes, shift=shift)

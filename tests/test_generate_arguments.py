@@ -171,7 +171,7 @@ def test_sigmas_of_other_programs_begin_and_end_within_rounding(model):
         ({"prompt": ["a", "a"], "seed": [3, 3]}, "seed=3 was given twice for the prompt 'a': the same seed makes"),
         ({"shift": "3"}, "shift is '3'"),
         ({"solver": 5}, "solver is 5"),
-        ({"solver": pl.solvers.Churn}, r"solver is the class Churn: give its settings, such as Churn\(\)"),
+        ({"solver": pl.solvers.Churn}, r"solver is the class Churn: give an instance, such as Churn\(\)"),
         ({"prompt": None}, "prompt is None: give a text"),
         ({"prompt": [1]}, r"prompt\[0\] is 1 \(an int\): give a text"),
         ({"prompt": b"a"}, "prompt is b'a'"),

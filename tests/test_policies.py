@@ -5,6 +5,7 @@ the frame, or a linear flow. Sampling goes through the front door, on a model wh
 """
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -190,6 +191,18 @@ def test_replacement_follows_its_own_flow_and_more_steps_do_not_help(m):
         assert (mean - u)[1:].abs().max() < SPREAD
     assert (means[60] - exact)[1].abs() > 2 * SPREAD
     assert MEAN[1] < means[60][1] < exact[1]
+
+
+def test_going_back_up_undoes_the_bias_of_replacement():
+    """RePaint: the more often a part of the way is sampled, the closer the other frames come to the conditional."""
+    exact, exact_cov = condition(MEAN, COV, [0], values_of([0]))
+    found = {1: outcome("replacement", 1.0, steps=20)}
+    for times in (5, 20):
+        repaint = partial(pl.schedules.repaint, jump_length=4, jump_n_sample=times)
+        found[times] = outcome("replacement", 1.0, schedule=repaint, steps=20)
+    bias = {times: (exact - mean)[1].item() for times, (mean, _, _) in found.items()}
+    assert bias[1] > 1.8 * bias[5] > 3.6 * bias[20] > 0
+    assert (found[20][1] - exact_cov).abs().max() < 2 * SPREAD
 
 
 @pytest.mark.parametrize("schedule", ["synchronous", "pyramid"])

@@ -66,7 +66,7 @@ def test_batches_do_not_mix(name, solver):
     for b in range(B):
         # Noise of a solver's own follows the sample: seed + b.
         own = replace(SOLVERS[solver], seed=b) if hasattr(SOLVERS[solver], "seed") else solver
-        torch.testing.assert_close(sample(mixing, x[b : b + 1], S, own), together[b : b + 1])
+        torch.testing.assert_close(sample(mixing, x[b : b + 1], S, own, seed=b), together[b : b + 1])
 
 
 def test_every_row_is_yielded_with_its_timestep():

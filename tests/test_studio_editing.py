@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from falling import FALLING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ import pusa_lab as pl
 from pusa_lab import schedules
 from pusa_lab.studio import Editor
 from pusa_lab.studio.editing import columns
-from pusa_lab.studio.edits import parameters
+from pusa_lab.studio.edits import drawable, parameters
 
 some = settings(deadline=None, database=None, derandomize=True, max_examples=12)
 level = st.floats(0, 1, width=32)
@@ -138,7 +139,7 @@ def test_one_drag_of_the_mouse_is_one_step():
     assert not editor.can["undo"]
 
 
-@pytest.mark.parametrize("name", schedules.SCHEDULES)
+@pytest.mark.parametrize("name", FALLING)
 def test_every_member_loads_with_its_sliders_and_says_its_line(name):
     editor = Editor(frames=6)
     asked = {p.name: p.start for p in parameters(name, 6)} | {"steps": 5}
@@ -157,8 +158,19 @@ def test_every_member_loads_with_its_sliders_and_says_its_line(name):
 def test_every_argument_of_the_zoo_but_positions_has_a_slider():
     import inspect
 
-    for name, make in schedules.SCHEDULES.items():
-        assert {p.name for p in parameters(name)} == set(inspect.signature(make).parameters) - {"frames", "at"}
+    assert sorted(drawable()) == FALLING
+    for name in drawable():
+        arguments = set(inspect.signature(schedules.SCHEDULES[name]).parameters)
+        assert {p.name for p in parameters(name)} == arguments - {"frames", "at"}
+
+
+@pytest.mark.parametrize("name", sorted(set(schedules.SCHEDULES) - set(FALLING)))
+def test_what_goes_back_up_is_not_drawn(name):
+    editor = Editor(frames=6)
+    before = editor.schedule
+    with pytest.raises(ValueError, match=f"{name} goes back up, which .* does not draw: give schedule='{name}'"):
+        editor.load(name)
+    assert torch.equal(editor.schedule, before)
 
 
 def test_copying_and_painting():

@@ -216,5 +216,5 @@ def _write(path: Path, result: Any, options: Mapping[str, Any]) -> None:
     for name in ("prompt", "seed", "num_videos", "out", "save"):
         shown.pop(name, None)
     save_result(result, path, options["save"] == "both", {"command": line.get(), "options": shown})
-    summary = f"{counted(len(result.schedule) - 1, 'row')}, {counted(result.calls, 'call')}"
+    summary = f"{counted(result.schedule.shape[-2] - 1, 'row')}, {counted(result.calls, 'call')}"
     say(f"{result.task}, {summary}, {result.seconds:.2f} s: {path}")

@@ -11,7 +11,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.guidance.guided import MOST_SCALE, Guided, around
 from pusa_lab.schedules import frame_indices
 from pusa_lab.sentences import counted
-from pusa_lab.timesteps import check_tau, per_frame, velocity_of
+from pusa_lab.timesteps import check_tau, noise_further, per_frame, velocity_of
 from pusa_lab.types import Denoiser, Tau, Video
 
 SAME = 1e-6
@@ -115,7 +115,7 @@ def history_guidance(denoiser: Denoiser, terms: Sequence[Term], eps: Video) -> G
         total = own = torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32))
         for levels, weight in cleanest_last:
             seen = torch.maximum(tau, tau.new_tensor(levels))
-            v = velocity_of(denoiser, _noised(x, eps, tau, seen), seen, **cond).to(total)
+            v = velocity_of(denoiser, noise_further(x, eps.to(x.device), tau, seen), seen, **cond).to(total)
             total = total + weight * v
             own = torch.where(per_frame(seen - tau, x) < SAME, v, own)
         known = per_frame(tau.new_tensor(past).expand_as(tau), x) > 0
@@ -181,11 +181,3 @@ def _check_view(x: Video, tau: Tau, eps: Video, views: dict[View, float]) -> Non
                 f"known frame {frame} is noisy (its tau is above 0), but no term shows it at that level: keep it "
                 f"clean, or add a term with it at level 0."
             )
-
-
-def _noised(x: Video, eps: Video, tau: Tau, level: Tau) -> Video:
-    """Frames at levels tau noised on to `level` >= tau; a frame that is there already stays bit for bit."""
-    a, k = per_frame(tau, x), per_frame(level, x)
-    r = (1 - k) / (1 - a).clamp(min=1e-12)
-    noised = r * x + (k.square() - (r * a).square()).clamp(min=0).sqrt() * eps.to(x.device)
-    return torch.where(k == a, x, noised.to(x.dtype))

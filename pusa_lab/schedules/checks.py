@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool
 
 from pusa_lab.arguments import checked, listed
-from pusa_lab.types import Schedule
+from pusa_lab.types import Rising, Schedule
 
 ROUNDING = 1e-6
 """Levels this close to 0 or 1 count as 0 or 1: sigmas of other software end at -1.2e-7 (MAGI) or start at 1 - 1e-6."""
@@ -68,7 +68,7 @@ def snapped(schedule: Schedule) -> Schedule:
 
 
 @checked
-def as_schedule(schedule: Schedule, whole: bool = True, name: str = "") -> Schedule:
+def as_schedule(schedule: Schedule, whole: bool = True, name: str = "", rising: bool = False) -> Schedule:
     """Check a schedule and return it as the sampling loop takes it: without gradient, its ends at exactly 0 and 1.
 
     Levels within 1e-6 of the ends are set to the ends, because sigmas of other software miss them by rounding.
@@ -77,6 +77,7 @@ def as_schedule(schedule: Schedule, whole: bool = True, name: str = "") -> Sched
         schedule: noise levels (rows, f) in [0, 1], as a list, an array or a tensor.
         whole: whether every frame must end clean; give False for a part of a schedule, such as `rolling_window`.
         name: what to call it in the sentence, such as "the schedule pyramid".
+        rising: as for `faults`.
 
     Raises:
         ValueError: it is not a schedule, see `faults`.
@@ -84,12 +85,12 @@ def as_schedule(schedule: Schedule, whole: bool = True, name: str = "") -> Sched
     schedule = schedule.detach()
     if schedule.is_meta:
         raise ValueError("the schedule is on the meta device, which holds no numbers: give one on another device.")
-    validate(schedule, whole, name)
+    validate(schedule, whole, name, rising)
     return snapped(schedule)
 
 
 @checked
-def faults(schedule: torch.Tensor, whole: bool = True) -> list[str]:
+def faults(schedule: torch.Tensor, whole: bool = True, rising: bool = False) -> list[str]:
     """List everything that keeps a tensor from being a schedule, one phrase each; the list is empty for a schedule.
 
     A schedule is a floating-point tensor (rows, frames) with at least 2 rows and 1 frame. Its numbers are in [0, 1],
@@ -98,6 +99,7 @@ def faults(schedule: torch.Tensor, whole: bool = True) -> list[str]:
     Args:
         schedule: any tensor.
         whole: whether every frame must end clean; give False for a part of a schedule, such as `rolling_window`.
+        rising: whether levels may rise, as those of a `Rising` may.
     """
     if schedule.ndim != 2 or schedule.shape[0] < 2 or schedule.shape[1] < 1:
         return [f"shape {tuple(schedule.shape)}: a schedule is (rows, frames) with at least 2 rows and 1 frame"]
@@ -105,24 +107,25 @@ def faults(schedule: torch.Tensor, whole: bool = True) -> list[str]:
         return [f"dtype {schedule.dtype}: noise levels are floating-point numbers in [0, 1]"]
     return [
         f"row {row}, frame {frame}: {schedule[row, frame]:.4g} {what}"
-        for what, mask in marks(schedule, whole).items()
+        for what, mask in marks(schedule, whole, rising).items()
         for row, frame in mask.nonzero().tolist()
     ]
 
 
 @checked
-def marks(schedule: Schedule, whole: bool = True) -> dict[str, Bool[torch.Tensor, "rows f"]]:
+def marks(schedule: Schedule, whole: bool = True, rising: bool = False) -> dict[str, Bool[torch.Tensor, "rows f"]]:
     """Locate the faults of a matrix.
 
     Args:
         schedule: any numbers (rows, f), at least 2 rows.
         whole: as for `faults`.
+        rising: as for `faults`.
 
     Returns:
         What is wrong -> mask (rows, f) of the cells where it is wrong.
     """
     schedule = snapped(schedule)
-    rise = schedule > torch.cat([schedule[:1], schedule[:-1]])
+    rise = (schedule > torch.cat([schedule[:1], schedule[:-1]])) & (not rising)
     unfinished = torch.zeros_like(rise)
     unfinished[-1:] = (schedule[-1:] != 0) & whole
     return {
@@ -133,19 +136,21 @@ def marks(schedule: Schedule, whole: bool = True) -> dict[str, Bool[torch.Tensor
 
 
 @checked
-def validate(schedule: torch.Tensor, whole: bool = True, name: str = "") -> None:
+def validate(schedule: torch.Tensor, whole: bool = True, name: str = "", rising: bool = False) -> None:
     """Raise one ValueError if a tensor is not a schedule, see `faults`.
 
     Args:
         schedule: any tensor.
         whole: as for `faults`.
         name: what to call it in the sentence, such as "the schedule pyramid".
+        rising: as for `faults`.
 
     Raises:
         ValueError: it is not a schedule; the sentence gives the first five faults and the number of the others.
     """
-    if found := faults(schedule, whole):
+    if found := faults(schedule, whole, rising):
         part = "" if name or not whole or faults(schedule, False) else "; for a part of a schedule, give whole=False"
+        part = part if faults(schedule, whole, True) else "; one that is to rise is given as schedules.Rising(S)"
         raise ValueError(f"{f'{name} is not valid' if name else 'not a schedule'}: {listed(found)}{part}.")
 
 
@@ -187,7 +192,7 @@ class Description:
     frames: int
     """Number of latent frames."""
     calls: int
-    """Denoiser calls of a first-order solver: the number of rows at which some level changes."""
+    """Denoiser calls of a first-order solver: the number of rows at which some level falls."""
     active: tuple[int, ...]
     """Number of frames whose level changes from each row to the next, rows - 1 numbers."""
     order: tuple[tuple[int, ...], ...]
@@ -217,10 +222,11 @@ def _names(frames: tuple[int, ...]) -> str:
 
 
 @checked
-def describe(schedule: Schedule) -> Description:
+def describe(schedule: Schedule | Rising) -> Description:
     """Count what a schedule costs.
 
-    calls = #{r : S[r] != S[r-1]}, cost = sum over these r of #{i : S[r-1, i] > 0} / (frames * most steps of a frame)
+    calls = #{r : S[r, i] < S[r-1, i] for some i}, cost = sum over these r of #{i : S[r-1, i] > 0} / (frames * most
+    steps of a frame). Rows in which levels only rise are no steps, since they ask no denoiser
 
     Args:
         schedule: noise levels (rows, f).
@@ -228,14 +234,16 @@ def describe(schedule: Schedule) -> Description:
     Raises:
         ValueError: it is not a schedule, see `faults`.
     """
-    schedule = as_schedule(schedule)
-    moves = schedule[1:] != schedule[:-1]
-    called = moves.any(dim=1)
-    ends = (schedule > 0).sum(dim=0).tolist()  # row at which each frame becomes final, as columns never rise
+    rising = isinstance(schedule, Rising)
+    schedule = as_schedule(schedule.levels if isinstance(schedule, Rising) else schedule, rising=rising)
+    moves, falls = schedule[1:] != schedule[:-1], schedule[1:] < schedule[:-1]
+    called = falls.any(dim=1)
+    rows = torch.arange(len(schedule), device=schedule.device)[:, None]
+    ends = ((schedule > 0) * (rows + 1)).amax(dim=0).tolist()  # row at which each frame becomes final
     groups = {end: tuple(i for i, e in enumerate(ends) if e == end) for end in sorted(set(ends))}
     clean = groups.pop(0, ())
     work = (schedule[:-1] > 0)[called].sum().item()
-    synchronous = schedule.shape[1] * moves.sum(dim=0).max().item()
+    synchronous = schedule.shape[1] * falls.sum(dim=0).max().item()
     return Description(
         rows=schedule.shape[0],
         frames=schedule.shape[1],

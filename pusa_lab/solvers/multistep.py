@@ -23,21 +23,26 @@ class _Past:
 
     def __init__(self, length: int) -> None:
         self.length = length
-        self.seen: tuple[Video, Tau] | None = None
+        self.seen: tuple[Video, Tau, Tau] | None = None
 
-    def see(self, value: Video, time: Tau) -> None:
-        """Add the value at this row; `time` is each frame's time (b, f): its timestep, or a function of it."""
+    def see(self, value: Video, time: Tau, until: Tau) -> None:
+        """Add the value at this row; `time` is each frame's time (b, f): its timestep, or a function of it.
+
+        The step that follows leads to `until`. A frame that is elsewhere at the next row was noised on, because its
+        schedule rises, and starts a new history.
+        """
         if self.seen is None:
             self.changes = [torch.zeros_like(value)] * self.length
             self.gaps = [torch.full_like(time, torch.inf)] * self.length
         else:
-            old, since = self.seen
-            moved = per_frame(time, value) != per_frame(since, value)
-            newer = [value - old, *self.changes[:-1]]
-            self.changes = [torch.where(moved, new, kept) for new, kept in zip(newer, self.changes, strict=True)]
-            gaps = [time - since, *self.gaps[:-1]]
-            self.gaps = [torch.where(time != since, new, kept) for new, kept in zip(gaps, self.gaps, strict=True)]
-        self.seen = value, time
+            old, since, reached = self.seen
+            now, gaps = per_frame(time, value), [time - since, *self.gaps[:-1]]
+            moved, rose = now != per_frame(since, value), now != per_frame(reached, value)
+            newer = zip([value - old, *self.changes[:-1]], self.changes, strict=True)
+            self.changes = [torch.where(moved, new, kept).masked_fill(rose, 0) for new, kept in newer]
+            gaps = [torch.where(time != since, new, kept) for new, kept in zip(gaps, self.gaps, strict=True)]
+            self.gaps = [gap.masked_fill(time != reached, torch.inf) for gap in gaps]
+        self.seen = value, time, until
 
 
 @checked
@@ -69,8 +74,9 @@ class AdamsBashforth:
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
             v = velocity_of(denoiser, x, tau, **cond)
-            past.see(v, _exact(tau))
-            dt = _exact(tau_next) - _exact(tau)
+            t, t_next = _exact(tau), _exact(tau_next)
+            past.see(v, t, t_next)
+            dt = t_next - t
             v = _plus(v, past.changes, _adams_bashforth(dt, past.gaps), dt)
             return euler_step(x, v, tau, tau_next), v
 
@@ -102,7 +108,7 @@ class DPMSolver:
             v = velocity_of(denoiser, x, tau, **cond)
             t, t_next = _exact(tau), _exact(tau_next)
             log_snr, log_snr_next = ((1 - t) / t).log(), ((1 - t_next) / t_next).log()
-            past.see(x - per_frame(tau, x) * v, log_snr)
+            past.see(x - per_frame(tau, x) * v, log_snr, log_snr_next)
             correction = _unipc(t, *past.gaps) if self.correct else [torch.zeros_like(t)]
             ahead = ((log_snr_next - log_snr) / (2 * past.gaps[0])).nan_to_num(0, 0, 0)
             # v = (x - D) / tau, with the corrected x

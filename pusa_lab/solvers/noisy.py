@@ -1,15 +1,15 @@
 """Solvers that add noise, fresh for every frame and row."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.sentences import counted
+from pusa_lab.noise import streams_of
 from pusa_lab.solvers.onestep import Step, euler
-from pusa_lab.timesteps import interpolate, per_frame, velocity, velocity_of, x0_from_v
+from pusa_lab.timesteps import interpolate, noise_further, per_frame, velocity, velocity_of, x0_from_v
 from pusa_lab.types import Denoiser, Tau, Video
 
 
@@ -18,8 +18,8 @@ from pusa_lab.types import Denoiser, Tau, Video
 class Churn:
     """Euler with noise: before every step, a frame is noised a little further with fresh noise.
 
-    keep = 1 - amount (tau - tau_next), up = tau + (1 - keep)(1 - tau), x_up = keep x + sqrt(up^2 - (keep tau)^2) eps,
-    then an Euler step from up to tau_next. The noise shrinks with the step, so more steps still converge.
+    up = tau + amount (tau - tau_next)(1 - tau), at most 1, to which `noise_further` takes x, then an Euler step from up
+    to tau_next. The noise shrinks with the step, so more steps still converge.
 
     Raises:
         ValueError: amount is negative or not finite.
@@ -38,14 +38,13 @@ class Churn:
 
     def init_state(self) -> Step:
         """Return a step function at the start of its stream of noise."""
-        noise = _noise(self.seed or 0)
+        noise = streams_of(self.seed or 0)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
             keep = (1 - self.amount * (tau - tau_next)).clamp(0, 1)
-            std = per_frame(((1 - keep) * (1 - keep + 2 * keep * tau)).sqrt(), x)
-            k = per_frame(keep, x)
-            x_up = torch.where(k == 1, x, (k * x + std * noise(x)).to(x.dtype))
-            return euler(denoiser, x_up, tau + (1 - keep) * (1 - tau), tau_next, **cond)
+            up = tau + (1 - keep) * (1 - tau)
+            x_up = noise_further(x, noise(x, (tau != tau_next).any(1)), tau, up)
+            return euler(denoiser, x_up, up, tau_next, **cond)
 
         return step
 
@@ -68,26 +67,11 @@ class Consistency:
 
     def init_state(self) -> Step:
         """Return a step function at the start of its stream of noise."""
-        noise = _noise(self.seed or 0)
+        noise = streams_of(self.seed or 0)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
             v = velocity_of(denoiser, x, tau, **cond)
-            x0, eps, rests = x0_from_v(x, v, tau), noise(x), per_frame(tau_next - tau, x) == 0
+            x0, eps, rests = x0_from_v(x, v, tau), noise(x, (tau != tau_next).any(1)), per_frame(tau_next - tau, x) == 0
             return torch.where(rests, x, interpolate(x0, eps, tau_next)), torch.where(rests, v, velocity(x0, eps))
 
         return step
-
-
-def _noise(seed: int | Sequence[int]) -> Callable[[Video], Video]:
-    """Noise like x, made on the CPU with one stream per sample, so that it depends on neither batch size nor device."""
-    streams: list[torch.Generator] = []
-
-    def draw(x: Video) -> Video:
-        # The seeds are far from those that users start x with, because the same numbers again would not be fresh noise.
-        if not isinstance(seed, int) and len(seed) < len(x):
-            raise ValueError(f"{counted(len(seed), 'seed')} for {counted(len(x), 'sample')}: give one, or one each.")
-        new = [seed + i if isinstance(seed, int) else seed[i] for i in range(len(streams), len(x))]
-        streams.extend(torch.Generator().manual_seed((one + 0x9E3779B9) % 2**63) for one in new)
-        return torch.stack([torch.randn(x.shape[1:], generator=g) for g in streams]).to(x)
-
-    return draw

@@ -10,7 +10,7 @@ from typing import Any
 from pusa_lab.arguments import checked
 from pusa_lab.schedules import SCHEDULES, describe, frame_indices, marks
 from pusa_lab.studio import edits
-from pusa_lab.types import Schedule
+from pusa_lab.types import Rising, Schedule
 
 MOST = 200
 """Steps that can be undone."""
@@ -100,7 +100,12 @@ class Editor:
                 raise ValueError(f"{word}={value:.3g}: the studio takes at most {edits.MOST_ROWS:,}.")
         for word in arguments.keys() & {"shift", "noise"}:
             arguments[word] = float(arguments[word]) if isinstance(arguments[word], int) else arguments[word]
-        self._push(edits.small(SCHEDULES[name](frames=self.frames, **arguments)), (name, arguments))
+        made = SCHEDULES[name](frames=self.frames, **arguments)
+        if isinstance(made, Rising):
+            raise ValueError(
+                f"{name} goes back up, which the studio does not draw: give schedule={name!r} to generate."
+            )
+        self._push(edits.small(made), (name, arguments))
 
     @checked
     def edit(self, kind: str, gesture: str | None = None, **arguments: Any) -> None:

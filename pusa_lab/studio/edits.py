@@ -12,7 +12,7 @@ from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.schedules import SCHEDULES, SIGMAS, frame_indices
 from pusa_lab.schedules.compose import Part
 from pusa_lab.sentences import counted
-from pusa_lab.types import Schedule
+from pusa_lab.types import Rising, Schedule
 
 Number: TypeAlias = float | int
 MOST_ROWS, MOST_LEVELS = 10_000, 50_000
@@ -216,6 +216,11 @@ class Parameter:
     """Distance between numbers of the slider."""
     choices: tuple[str, ...] = ()
     """Words of the menu."""
+
+
+def drawable() -> list[str]:
+    """Names in `schedules.SCHEDULES` without those that go back up, whose noise an edit would not keep."""
+    return [name for name, make in SCHEDULES.items() if inspect.signature(make).return_annotation is not Rising]
 
 
 @checked

@@ -10,9 +10,8 @@ import numpy as np
 from PIL import Image
 
 from pusa_lab.arguments import checked, shown
-from pusa_lab.schedules import SCHEDULES
 from pusa_lab.studio.editing import Fault
-from pusa_lab.studio.edits import EDITS, parameters
+from pusa_lab.studio.edits import EDITS, drawable, parameters
 from pusa_lab.studio.runs import Lane
 from pusa_lab.studio.session import Session
 from pusa_lab.studio.shared import StudioMixin
@@ -31,7 +30,7 @@ class PlainStudio(StudioMixin, w.VBox):
         self.session, self._quiet = session, False
         frames = session.editor.frames
         self.picture = w.Image(format="png", layout=w.Layout(width="360px", height="320px"))
-        self.zoo = w.Dropdown(options=[*SCHEDULES, "(edited)"], description="zoo", layout=WIDE)
+        self.zoo = w.Dropdown(options=[*drawable(), "(edited)"], description="zoo", layout=WIDE)
         self.sliders = w.VBox()
         self.frame = w.IntSlider(0, 0, frames - 1, description="frame", layout=WIDE)
         self.row = w.IntSlider(0, 0, 1, description="row", layout=WIDE)
@@ -134,7 +133,7 @@ class PlainStudio(StudioMixin, w.VBox):
             self._send(do="edit", kind="delay" if name == "earlier" else name, frame=i, **settings.get(name, {}))
 
     def _choose(self, change: dict[str, Any]) -> None:
-        if not self._quiet and change["new"] in SCHEDULES:
+        if not self._quiet and change["new"] in drawable():
             self._build(change["new"], self._values())
             self._load()
 
@@ -233,7 +232,7 @@ def _button(name: str, pressed: Any) -> w.Button:
 
 
 def _parameters(name: str, session: Session) -> list[Any]:
-    return parameters(name, session.editor.frames) if name in SCHEDULES else []
+    return parameters(name, session.editor.frames) if name in drawable() else []
 
 
 def _slider(p: Any, value: Any) -> Any:

@@ -53,7 +53,7 @@ def shots(run: Run, decode: Callable[[Video], Clip], spare: float = SPARE) -> It
         sampling += time.perf_counter() - began
         began = time.perf_counter()
         shot = Shot(state.row, sampling=sampling)
-        if state.row == len(run.schedule) - 1:
+        if state.row == run.last_row:
             with torch.no_grad():
                 shot.video = to_uint8(decoded_states(decode, state.x[:1]))[0]
             shot.pictures = shot.video[middles(state.x.shape[2], len(shot.video))]

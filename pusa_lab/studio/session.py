@@ -14,10 +14,10 @@ import numpy as np
 from pusa_lab.annotations import Unfit, check_for
 from pusa_lab.arguments import ArgumentError, calling, checked, shown
 from pusa_lab.generate import prepare
-from pusa_lab.schedules import SCHEDULES, frame_indices, noise_levels
+from pusa_lab.schedules import frame_indices, noise_levels
 from pusa_lab.studio import known
 from pusa_lab.studio.editing import Editor, columns
-from pusa_lab.studio.edits import parameters
+from pusa_lab.studio.edits import drawable, parameters
 from pusa_lab.studio.runs import Lane, shots
 from pusa_lab.tasks import MODES
 from pusa_lab.types import VideoModel
@@ -123,7 +123,7 @@ class Session:
             "can": editor.can,
             "facts": editor.facts(self._call),
             "faults": [asdict(fault) for fault in editor.faults()],
-            "zoo": {name: [asdict(p) for p in parameters(name, editor.frames)] for name in SCHEDULES},
+            "zoo": {name: [asdict(p) for p in parameters(name, editor.frames)] for name in drawable()},
             "known": [{"name": g.name, "at": g.at, "noise": g.noise, "mode": g.mode} for g in self.given],
             "task": known.name_of(self.given, editor.frames),
             "modes": list(MODES),
@@ -288,7 +288,7 @@ class Session:
             lane.add(shot, self.truth)
             if shot.video is not None:
                 lane.seconds, self._call = time.perf_counter() - began, shot.sampling / calls
-            self.status = f"{name}: row {shot.row} of {len(run.schedule) - 1}"
+            self.status = f"{name}: row {shot.row} of {run.last_row}"
             self.tell(name, shot.row)
 
     def _done(self, lanes: dict[str, Lane]) -> str:

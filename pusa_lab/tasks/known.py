@@ -20,7 +20,8 @@ conditional distribution. With m > 0 every mode is biased in its own way, and th
   model that it sees (1 - m) times the frame, so it takes the frame for a larger one: at small m the other frames
   overreact, at large m they follow too little.
 - `replacement`: the observation becomes sharper as m S falls, but earlier steps are not undone. With the same timestep
-  for all frames (m = 1, as in SDEdit and RePaint) the other frames follow too little, and more rows do not help.
+  for all frames (m = 1, as in SDEdit) the other frames follow too little, and more rows do not help; going back up
+  does, as in RePaint: `schedules.repaint`.
 
 tests/test_policies.py checks all of this against closed forms.
 """

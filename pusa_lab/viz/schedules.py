@@ -1,14 +1,12 @@
 """Plot of a schedule."""
 
-from collections.abc import Callable
-
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pusa_lab.arguments import checked
-from pusa_lab.schedules import as_matrix
-from pusa_lab.types import Schedule
+from pusa_lab.sampling_inputs import AnySchedule, as_matrix, levels_of
+from pusa_lab.sentences import counted
 
 COLOURS = "cividis"
 """Colour map that is legible with every kind of colour vision, and in grey."""
@@ -16,7 +14,7 @@ COLOURS = "cividis"
 
 @checked
 def plot_schedule(
-    schedule: str | Callable[..., Schedule] | Schedule,
+    schedule: AnySchedule,
     ax: Axes | None = None,
     title: str = "",
     colorbar: bool = True,
@@ -30,7 +28,7 @@ def plot_schedule(
     Matrices of at most 60 cells show their numbers.
 
     Args:
-        schedule: noise levels (rows, f) in [0, 1], which may have faults (see `schedules.faults`), a name in
+        schedule: noise levels (rows, f) in [0, 1], which may have faults (see `schedules.faults`) or rise, a name in
             `schedules.SCHEDULES`, or a function (steps, frames, shift=...).
         ax: axes to draw on; None makes a figure.
         title: title of the plot.
@@ -40,9 +38,13 @@ def plot_schedule(
         shift: shift of the sigmas, positive; None is 1. Refused when schedule holds noise levels.
 
     Raises:
-        ValueError: the matrix is empty, the name is unknown, or an argument is out of range or does not fit a matrix.
+        ValueError: the matrix is empty or there is one for each sample, the name is unknown, or an argument is out of
+            range or does not fit a matrix.
     """
-    matrix = as_matrix(schedule, steps, frames, shift).detach().float().cpu().numpy()
+    levels = levels_of(as_matrix(schedule, steps, frames, shift))
+    if levels.ndim == 3:
+        raise ValueError(f"there are schedules for {counted(len(levels), 'sample')}: plot one of them, such as S[0].")
+    matrix = levels.detach().float().cpu().numpy()
     rows, frames = matrix.shape
     if not matrix.size:
         raise ValueError(f"the schedule has shape {matrix.shape} (rows, frames): give at least 1 row and 1 frame.")

@@ -80,7 +80,7 @@ def plot_result(result: Result, known: Sequence[int] = (), title: str | None = N
     video = result.video[0]
     figure = plt.figure(figsize=(10, 2.2), layout="constrained")
     left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": (1, 3.2), "wspace": 0.1})
-    plot_schedule(result.schedule, left)
+    plot_schedule(result.schedule[0] if result.schedule.ndim == 3 else result.schedule, left)
     filmstrip(video, known, right)
     figure.suptitle(result.task if title is None else title)
     return figure

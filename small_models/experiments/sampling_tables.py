@@ -10,7 +10,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.extend import extend_to
 from pusa_lab.generate import generate
 from pusa_lab.pixels import to_pixels, to_uint8
-from pusa_lab.schedules import SCHEDULES
+from pusa_lab.schedules import SCHEDULES, describe
 from pusa_lab.tasks import Known, Task, loop
 from small_models.evaluation import suite as scores
 from small_models.evaluation.ways import Maker, copy_of_frame_0, known_frames, through_the_codec
@@ -161,7 +161,7 @@ def schedules(lab: Lab, trainer: ToyTrainer) -> Rows:
         trainer: unused, nothing is trained.
     """
     for name in LONG_SCHEDULES:
-        rows = len(SCHEDULES[name](10, lab.geometry.frames)) - 1
+        rows = describe(SCHEDULES[name](10, lab.geometry.frames)).rows - 1
         key = {"schedule": name, "rows a window": rows}
         yield key, partial(_long, lab, lab.model("vta"), max(lab.sizes.lengths), name)
 

@@ -27,7 +27,7 @@ AXES = {
 }
 """Sizes to choose from."""
 
-LEVELS = {"tau", "tau_next", "weight", "weights", "mask", "picture_mask", "levels", "area", "values", "noise"}
+LEVELS = {"tau", "tau_next", "weight", "weights", "mask", "picture_mask", "level", "levels", "area", "values", "noise"}
 """Arrays in [0, 1]."""
 
 NAMES: dict[str, list[str]] = {
@@ -77,6 +77,7 @@ CLASSES: dict[str, list[str]] = {
     "Task": ["tasks.text_to_video()", "tasks.image_to_video(picture(8, 8))"],
     "Geometry": ["Geometry((1, 1, 1), 3, {f}, (8, 8))"],
     "State": ["states()[1]"],
+    "Rising": ["schedules.repaint(4, {f}, 1, 2)", "schedules.Rising(falling(3, {f}))"],
     "Run": ["prepared()"],
     "Asked": ["the('pusa_lab.runs.Asked')(velocity)"],
     "Result": ["result()"],
