@@ -61,7 +61,8 @@ STEPS, SAMPLES = (20, 1000) if FAST else (STEPS, SAMPLES)
 # **Predict.** Which one needs the most rows for eight frames of six steps each? In which two does no frame wait?
 
 # %%
-zoo = {name: make(6, 8) for name, make in SCHEDULES.items()}
+every = {name: make(6, 8) for name, make in SCHEDULES.items()}
+zoo = {name: S for name, S in every.items() if not isinstance(S, schedules.Rising)}  # the others come below
 fig, axes = plt.subplots(3, 3, figsize=(10, 8.5), layout="constrained")
 for ax, (name, S) in zip(axes.flat, zoo.items(), strict=True):
     viz.plot_schedule(S, ax, title=name, colorbar=False)
@@ -152,6 +153,33 @@ assert max(errors.values()) < tolerance, "every schedule transports noise to the
 
 # %% [markdown]
 # (`hold` is omitted: it keeps frame 0 as it is given, and here that would be noise.)
+#
+# ## Going back up
+#
+# Two schedules of that figure go back up: `repaint` denoises every part of the way several times, so that frames come to
+# agree with each other, and `restart` jumps from low noise to high noise, which shrinks the errors of earlier steps.
+# Where a level rises, the sampler adds fresh noise that keeps the distribution. That takes no call of the denoiser.
+#
+# **Predict.** How many calls does `repaint` need for six steps, if it goes back by two rows, twice, from rows 3 and 5?
+
+# %% tags=["nbval-check-output"]
+rising = {"repaint": schedules.repaint(6, 8, jump_length=2, jump_n_sample=3), "restart": schedules.restart(6, 8)}
+fig, axes = plt.subplots(1, 2, figsize=(8, 4.5), layout="constrained")
+for ax, (name, S) in zip(axes, rising.items(), strict=True):
+    viz.plot_schedule(S, ax, title=name, colorbar=False)
+plt.show()
+
+assert schedules.describe(rising["repaint"]).calls == 6 + 2 * 2 * 2, "six steps, and four times two steps again"
+try:
+    schedules.validate(rising["repaint"].levels)
+except ValueError as error:
+    print(error)
+else:
+    raise AssertionError("a matrix that rises must be refused: mostly it is a mistake")
+
+# %% [markdown]
+# A matrix of your own may go back up if you give it as a `Rising`. Try it with the pyramid,
+# `S[schedules.repaint_rows(len(S) - 1, 4, 2)]`: which frames are noised again, and does `worst_error` stay small?
 #
 # ## Three mistakes you will meet
 #
