@@ -34,7 +34,7 @@ Rows = Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]
 
 
 @checked
-def made_with(device: str) -> dict[str, Any]:
+def made_with(device: str | torch.device) -> dict[str, Any]:
     """Code, device and versions: what all trained weights and measured rows depend on.
 
     Args:
