@@ -16,6 +16,8 @@ from torch import Tensor
 from pusa_lab import tasks
 from pusa_lab.arguments import checked
 from pusa_lab.data.latents import LatentCache, identity
+from pusa_lab.data.manifest import codec_psnrs
+from pusa_lab.data.quality import warn_of_codec
 from pusa_lab.files import check_writable, writing
 from pusa_lab.generate import generate
 from pusa_lab.metrics import follow_errors
@@ -97,6 +99,7 @@ def train_wan(
     """
     source = check_wan(data, out, config, logs, resume, compiled, float8, devices * nodes)
     cache, keeps = source.cache, keep_plan(len(transformer.blocks), ac_save_attention, ac_skip_blocks)
+    warn_of_codec(cache.manifest["model"], codec_psnrs(cache.manifest))
     if codec is not None:
         cache.require(codec=identity(codec), channels=transformer.config.in_channels)
     torch.manual_seed(config.seed)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pusa_lab.data.latents import LatentCache
     from pusa_lab.data.manifest import CacheSettings
     from pusa_lab.data.pictures import read_picture
+    from pusa_lab.data.quality import codec_psnr, reconstruct
 
 _NAMES = {
     "cache": ("CacheWriter",),
@@ -20,6 +21,7 @@ _NAMES = {
     "latents": ("LatentCache",),
     "manifest": ("CacheSettings",),
     "pictures": ("read_picture",),
+    "quality": ("codec_psnr", "reconstruct"),
 }
 """Module -> its public names."""
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
@@ -30,12 +32,14 @@ __all__ = [
     "ClipFile",
     "LatentCache",
     "codec_hash",
+    "codec_psnr",
     "encode_folder",
     "encode_steps",
     "find_clips",
     "read_clip",
     "read_picture",
     "read_pieces",
+    "reconstruct",
     "text_hash",
 ]
 

@@ -53,6 +53,14 @@ OWN: dict[str, dict[str, list[str]]] = {
         "seeds": ["0", "[0, 1]"], "metrics": ["()"], "truth": ["None"], "cache": ["new('swept')"], "workers": ["1"], "setup": ["None"], "progress": ["False"],
         "keep_clips": ["False"],
     },
+    r"pusa_lab\.data\.quality\.\w+": {
+        "model": ["Stub()", "nano()"], "clips": ["film(4)", "film(4)[None] / 255"], "clip": ["clip(2, 3, 4, 8, 8)"], "name": ["'mine'"],
+        "db": ["[12.5, 14]", "[]", "[30.0]"],
+    },
+    r"pusa_lab\.data\.manifest\.codec_psnrs": {"manifest": ["cache().manifest"]},
+    r"pusa_lab\.metrics\.truth\.frame_scores": {
+        "clip": ["clip(2, 3, 9, 16, 16)"], "truth": ["clip(2, 3, 9, 16, 16)"], "names": ["None", "['psnr']", "['ssim', 'psnr']"],
+    },
     r"pusa_lab\.data\.named\.with_files": {"value": ["picture_file()", "'a'", "[str(picture_file())]"], "read": ["print"]},
     r"pusa_lab\.files\.\w+": {
         "path": ["new('file')", "json_file()"], "folder": ["new('folder')", "folder()"], "what": ["'the file'"], "value": ["{'a': 1}", "[1.5]"],
