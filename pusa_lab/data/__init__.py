@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from pusa_lab.data.cache import CacheWriter
     from pusa_lab.data.clips import read_clip, read_pieces
     from pusa_lab.data.encode import codec_hash, encode_folder, encode_steps, text_hash
-    from pusa_lab.data.folders import ClipFile, find_clips
+    from pusa_lab.data.folders import ClipFile, find_clips, read_folder
     from pusa_lab.data.latents import LatentCache
     from pusa_lab.data.manifest import CacheSettings
     from pusa_lab.data.pictures import read_picture
@@ -17,7 +17,7 @@ _NAMES = {
     "cache": ("CacheWriter",),
     "clips": ("read_clip", "read_pieces"),
     "encode": ("codec_hash", "encode_folder", "encode_steps", "text_hash"),
-    "folders": ("ClipFile", "find_clips"),
+    "folders": ("ClipFile", "find_clips", "read_folder"),
     "latents": ("LatentCache",),
     "manifest": ("CacheSettings",),
     "pictures": ("read_picture",),
@@ -37,6 +37,7 @@ __all__ = [
     "encode_steps",
     "find_clips",
     "read_clip",
+    "read_folder",
     "read_picture",
     "read_pieces",
     "reconstruct",
