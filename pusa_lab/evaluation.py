@@ -189,9 +189,9 @@ def _row(
     if task == "reconstruction":
         result: Any = _reconstruction(model, clip.pixels)
     else:
-        frames = {} if clip.pixels is None else {"frames": count}
+        frames = {} if clip.pixels is None else {"latent_frames": count}
         made = _made(task, known, clip.pixels, g)
-        result = generate(model, clip.prompt, made, seed=seed, progress=False, **frames, **sampling)
+        result = generate(model, clip.prompt, made, seed=seed, progress=False, **{**frames, **sampling})
     free = [i for i in range(result.video.shape[1]) if i not in given]
     scores = scores_of(metrics, result, clip.pixels, free)
     about = {"status": "done", "error": "", "clip": None, "truth": clip.name}

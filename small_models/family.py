@@ -105,7 +105,7 @@ def train_toys(
         model: nano, mini, or all.
         stage: codec, features, base, vta, i2v, or all of them in this order; all of a folder are codec, base and vta.
         data: a world's name or a folder of clips; empty is the toy's own world.
-        base: where vta and i2v start.
+        base: where codec, vta and i2v start.
         resume: a checkpoint of the same run.
         logs: folder for curves; several stages get one each in it.
         **options: as `small_models.training.train.train`: out, fast, command, and fields of TrainConfig.
@@ -123,9 +123,9 @@ def train_toys(
     for option, value in {"resume": resume, "base": base}.items():
         if len(jobs) > 1 and value:
             raise ValueError(f"--{option} is for a single stage: give --model and --stage.")
-    if base and jobs[0][1] not in ("vta", "i2v"):
+    if base and jobs[0][1] not in ("codec", "vta", "i2v"):
         raise ValueError(
-            f"--base {base} has no effect on {jobs[0][1]}: leave it out, only vta and i2v start from a base."
+            f"--base {base} has no effect on {jobs[0][1]}: leave it out, only codec, vta and i2v start from a base."
         )
     for preset, job in jobs:
         place = logs / f"{preset}-{job}" if logs and len(jobs) > 1 else logs

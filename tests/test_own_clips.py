@@ -101,6 +101,17 @@ def test_a_codec_is_trained_on_the_clips_and_scored_on_those_held_out(tmp_path):
     assert about["metrics"]["psnr_db"] == pytest.approx(kept, abs=1e-3)
 
 
+def test_a_codec_can_go_on_from_another(tmp_path):
+    write(tmp_path / "clips" / "a.mp4", waves(33, (64, 64), 0), 16)
+    options = {"data": str(tmp_path / "clips"), "max_steps": 1, "fast": True, "lr": 1e-9}
+    path = train("mini", "codec", tmp_path / "out", base="mini-codec", **options)
+    assert card(path)["base"] == "mini-codec"
+    new, old = (small_models.load(name, device="cpu").vae.state_dict() for name in (path, "mini-codec"))
+    assert all(torch.allclose(new[name], old[name], atol=1e-5, rtol=1e-3) for name in old)
+    with pytest.raises(ValueError, match=r"nano-vta.* is not a codec of mini: give one that --stage codec wrote"):
+        train("mini", "codec", tmp_path / "out", base="nano-vta", **options)
+
+
 def test_one_command_trains_all_stages_that_clips_can_teach(monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(

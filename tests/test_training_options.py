@@ -166,8 +166,8 @@ PAPER = ["--recipe", "paper"]
         (["--model", "all", "--base", "x"], "--base is for a single stage: give --model and --stage"),
         (["--model", "all", "--resume", "x"], "--resume is for a single stage"),
         (["--stage", "all", "--resume", "x"], "--resume is for a single stage"),
-        (["--stage", "base", "--base", "x"], "--base x has no effect on base: leave it out, only vta and i2v start"),
-        (["--model", "mini", "--stage", "codec", "--base", "x"], "--base x has no effect on codec"),
+        (["--stage", "base", "--base", "x"], "--base x has no effect on base: leave it out, only codec, vta"),
+        (["--model", "mini", "--stage", "features", "--base", "x"], "--base x has no effect on features"),
         (
             ["--validate-every", "5"],
             "--validate-every 5 has no effect without --logs: give --logs too, or leave out --v",

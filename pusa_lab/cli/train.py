@@ -62,7 +62,8 @@ def train(
             timestep per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this
             order; of a folder, all are codec, base and vta.
         data: nano, mini, digits, or a folder of MP4s with captions in .txt files; with --recipe a latent cache.
-        base: where vta and i2v start (default: in --out, else the shipped base).
+        base: where vta and i2v start (default: in --out, else the shipped base), or a codec to go on from (default:
+            from nothing).
         out: folder for checkpoints and cards (default outputs/train); with --recipe the file of the LoRA.
         logs: folder for curves (CSV, TensorBoard), sheets and last.ckpt.
         resume: resume from such a last.ckpt, which --save-every N writes.

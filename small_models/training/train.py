@@ -81,7 +81,8 @@ def train(
         preset: sizes, one of PRESETS.
         stage: one that RECIPES has for it: codec, features, base, vta, i2v.
         out: folder for the checkpoint; what the stage builds on is looked for there first, then among the shipped.
-        base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`.
+        base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`. For codec, the one
+            to start from; None starts from nothing.
         data: a world's name, or a folder of MP4s with captions; empty is the preset's own world.
         fast: a few small steps, to see that everything runs.
         command: written into the card.
@@ -186,23 +187,30 @@ def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any], fo
 
 def _job(preset: str, stage: str, out: Path, base: str | Path | None, data: str) -> Any:
     if stage == "codec":
-        return _CodecJob(preset, out, data)
+        return _CodecJob(preset, out, data, base)
     if stage == "features":
         return FeatureJob(preset, _start(f"{preset}-codec", out), data)
     return _ModelJob(preset, stage, out, base, data)
 
 
 class _CodecJob:
-    """Pixels to latents and back, from nothing."""
+    """Pixels to latents and back, from nothing or from another codec."""
 
-    def __init__(self, preset: str, out: Path, data: str):
+    def __init__(self, preset: str, out: Path, data: str, base: str | Path | None):
         self.preset, self.out, self.source = preset, out, data or PRESETS[preset]["world"]
+        self.base = None if base is None else _start(base, out)
 
     def prepare(self, recipe: Recipe, device: str) -> None:
         self.config = recipe.config
         geometry = ToyModel(PRESETS[self.preset]).geometry
-        self.model = Codec(CODECS[self.preset]).to(device)
-        initialise(self.model)
+        if self.base:
+            self.model = load(self.base, device)
+            if type(self.model) is not Codec or self.model.config != CODECS[self.preset]:
+                raise ValueError(f"{self.base} is not a codec of {self.preset}: give one that --stage codec wrote.")
+            self.model.requires_grad_(True).train()
+        else:
+            self.model = Codec(CODECS[self.preset]).to(device)
+            initialise(self.model)
         if device == "cuda":
             channels_last_(self.model)
         held = recipe.config.num_val_clips
@@ -215,7 +223,7 @@ class _CodecJob:
         )
 
     def parts(self) -> dict[str, str]:
-        return {}
+        return {"base": self.base.stem} if self.base else {}
 
     def module(self, logs: Path | None) -> CodecModule:
         def loss(codec: Any, clip: torch.Tensor) -> Any:
