@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from pusa_lab.arguments import ArgumentError, checked
+from pusa_lab.annotations import attribute
+from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.files import sampled_digest
 from pusa_lab.registry import Registry
 from pusa_lab.types import VideoModel
@@ -60,6 +61,10 @@ class Origin:
     """What else `load` was given, but for the device."""
     loras: dict[str, str] = field(default_factory=dict)
     """LoRA file -> its digest."""
+
+
+OFFERED = ("geometry", "device", "encode_text", "encode_video", "decode", "__call__")
+"""What every `VideoModel` has."""
 
 
 _ORIGINS: WeakKeyDictionary[Any, Origin] = WeakKeyDictionary()
@@ -145,6 +150,11 @@ def load(
     given = {key: value for key, value in given.items() if value is not None}
     check_options(family.load, given, f"loading {str(name)!r:.100}")
     model = family.load(str(name), **given)
+    if lacking := [one for one in OFFERED if attribute(model, one) is None]:
+        raise ValueError(
+            f"the model family {family.name} loaded {shown(model)} for {str(name)!r:.100}, which has no {lacking[0]}: "
+            f"its `load` must return a VideoModel, with {', '.join(OFFERED)}."
+        )
     with contextlib.suppress(TypeError):  # a class may forbid references
         _ORIGINS[model] = _origin(family, str(name), given)
     return model

@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -187,7 +187,8 @@ def _loaded(point: EntryPoint) -> Any:
 
 
 @checked
-def misfit(function: Callable[..., Any], settings: Collection[str], places: int, named: Collection[str] = ()) -> str:
+@checked
+def misfit(function: Callable[..., Any], settings: Sequence[str], places: int, named: Sequence[str] = ()) -> str:
     """What is wrong with the settings of a function: it does not have one, or needs one; "" if they fit.
 
     Args:

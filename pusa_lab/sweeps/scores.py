@@ -15,13 +15,10 @@ from pusa_lab.pixels import to_pixels
 from pusa_lab.runs import Result
 from pusa_lab.sweeps.identity import imported, is_import_path, takes
 from pusa_lab.sweeps.settings import COLUMNS, choices
+from pusa_lab.sweeps.store import UnfitScoreError
 
 Truth = Callable[..., Any] | Mapping[Any, Any] | None
 """A function of prompt and seed, or prompt -> clip, or (prompt, seed) -> clip."""
-
-
-class UnfitScoreError(ValueError):
-    """A metric returned something else than numbers, or not the score that was asked for."""
 
 
 @dataclass(frozen=True)

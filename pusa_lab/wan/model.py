@@ -1,6 +1,5 @@
 """Wan as a `VideoModel`, with the same interface as the toy models, so that `generate` and every task work with it."""
 
-import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from diffusers import WanPipeline
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
+from pusa_lab.requests import weights_digest
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video, computes_in_bfloat16
 from pusa_lab.wan import latents
 from pusa_lab.wan.checks import check_weights
@@ -185,7 +185,7 @@ class WanModel:
         for name in ("transformer", "transformer_2", "vae", "text_encoder"):
             _check_not_offloaded(getattr(pipe, name), name)
         prompts = PromptEncoder(
-            lambda: (pipe.tokenizer, pipe.text_encoder), _fingerprint(pipe.text_encoder), _folder(cache)
+            lambda: (pipe.tokenizer, pipe.text_encoder), weights_digest(pipe.text_encoder), _folder(cache)
         )
         boundary, low = pipe.config.boundary_ratio or 0.875, pipe.transformer_2
         place: dict[str, Any] = {"geometry": geometry, "device": device or pipe.device, "offload": offload}
@@ -383,9 +383,3 @@ def _check_not_offloaded(part: nn.Module | None, name: str) -> None:
                 f"the pipeline's {name} is already offloaded, or has no weights: load the pipeline without offloading "
                 f"and let the model do it, with from_pipeline(pipe, offload='model') or 'group'."
             )
-
-
-def _fingerprint(encoder: nn.Module) -> str:
-    """Short hash of some of the weights, which identifies an encoder."""
-    rows = [p.detach().flatten()[:64].float().cpu() for p in list(encoder.parameters())[::8]]
-    return hashlib.sha256(torch.cat(rows).numpy().tobytes()).hexdigest()[:16]

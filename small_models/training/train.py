@@ -29,7 +29,13 @@ from pusa_lab.training import (
     run,
 )
 from pusa_lab.training.rescue import save_or_rescue
-from small_models.evaluation.evaluate import HELD_OUT, codec_scores, measure, measure_clips, measure_codec
+from small_models.evaluation.evaluate import (
+    VALIDATION_SEED,
+    codec_scores,
+    measure,
+    measure_clips,
+    measure_codec,
+)
 from small_models.evaluation.sheets import reporter
 from small_models.files import promote
 from small_models.machine import device_name, library_versions
@@ -83,7 +89,7 @@ def train(
         out: folder for the checkpoint; what the stage builds on is looked for there first, then among the shipped.
         base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`. For codec, the one
             to start from; None starts from nothing.
-        data: a world's name, or a folder of MP4s with captions; empty is the preset's own world.
+        data: a world's name, or a folder of clips with captions; empty is the preset's own world.
         fast: a few small steps, to see that everything runs.
         command: written into the card.
         logs: folder for curves, sheets and checkpoints to resume from; None writes none.
@@ -110,7 +116,7 @@ def train(
     path = check_writable(check_folder(out, "out") / f"{preset}-{stage}.safetensors", "the checkpoint")
     job = _job(preset, stage, out, base, data)
     if job.source not in WORLDS and not Path(job.source).is_dir():
-        raise ValueError(f"no data {job.source!r}: give a folder of MP4s, or one of {', '.join(WORLDS)}.")
+        raise ValueError(f"no data {job.source!r}: give a folder of clips, or one of {', '.join(WORLDS)}.")
     if job.source not in WORLDS:
         split_folder(job.source, recipe.config.num_val_clips)  # refuses what does not fit, before any work
     description = _about(job, path.stem, recipe) if recipe.config.save_every or resume else {}
@@ -219,7 +225,7 @@ class _CodecJob:
             lambda parts, batch, seed: pixel_dataset(parts, batch, seed, device),
             counts=_counts(self.source, recipe, 64),
             batches=(recipe.config.global_batch_size, min(8, recipe.config.global_batch_size)),
-            seeds=(recipe.config.seed, HELD_OUT),
+            seeds=(recipe.config.seed, VALIDATION_SEED),
         )
 
     def parts(self) -> dict[str, str]:
@@ -278,7 +284,7 @@ class _ModelJob:
             self._dataset,
             counts=_counts(self.source, recipe, 512),
             batches=(recipe.config.global_batch_size, min(256, recipe.config.global_batch_size)),
-            seeds=(recipe.config.seed, HELD_OUT),
+            seeds=(recipe.config.seed, VALIDATION_SEED),
         )
         if self.stage == "i2v":
             self.model = ImageToVideo.from_base(self.model)
@@ -325,7 +331,7 @@ class _ModelJob:
             yield clips, captions
 
     def parts(self) -> dict[str, str]:
-        """Names of the checkpoints that this one stands on."""
+        """Names of the checkpoints that this one is built on."""
         return {name: path.stem for name, path in (("base", self.base), ("codec", self.codec)) if path}
 
     def module(self, logs: Path | None) -> VTAModule:
