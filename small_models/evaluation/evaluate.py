@@ -225,9 +225,17 @@ def measure_clips(
 
     Returns:
         Model -> task -> metric -> [mean, low, high]; low and high are None if there is a single clip.
+
+    Raises:
+        ValueError: there are no models or clips, or as for `pusa_lab.evaluate`.
     """
     import pandas as pd  # takes long to import
 
+    if not models or clips.ndim != 5:
+        raise ValueError(
+            f"{counted(len(models), 'model')}, and clips of shape {clips.shape}: give a model, and clips "
+            "(n, pixel frames, h, w, 3)."
+        )
     tables = []
     for name, model in models.items():
         table = evaluate(model, clips, prompts, steps=steps, guidance=_guidance(model), progress=False)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from pusa_lab.arguments import checked, shown
@@ -219,7 +220,7 @@ def to_bytes(clip: Tensor) -> Tensor:
 
 
 @checked
-def to_arrays(clips: Tensor) -> np.ndarray:
+def to_arrays(clips: UInt8[Tensor, "b 3 pf h w"]) -> np.ndarray:
     """Clips as the toys keep them, as arrays (b, pf, h, w, 3) uint8.
 
     Args:

@@ -289,12 +289,12 @@ OWN: dict[str, dict[str, list[str]]] = {
         "codec": ["fresh_codec()"], "batches": ["[clip(1, 3, 5, 16, 16)]"],
     },
     r"small_models\.models\.codec\.codec_loss": {"clip": ["clip(1, 3, 5, 16, 16)"]},
+    r"small_models\.training\.data\.to_arrays": {"clips": ["clip(2, 3, 5, 8, 8).add(1).byte()"]},
     r"small_models\.training\.data\.\w+": {
         "name": ["'nano'"], "count": ["2"], "folder": ["clips()"], "source": ["'nano'", "str(clips())"], "geometry": ["nano().geometry"],
         "clips": ["lambda count, seed, held_out: parts()"], "build": ["pixel_dataset"], "counts": ["(3, 2)"], "batches": ["(2, 1)"], "seeds": ["(0, 1)"],
         "parts": ["parts()"], "batch": ["2"], "model": ["nano()"], "clip": ["clip(1, 3, 5, 8, 8)"], "num_val_clips": ["0", "1"], "files": ["None"],
     },
-    r"small_models\.training\.data\.to_arrays": {"clips": ["clip(2, 3, 5, 8, 8).add(1).byte()"]},
     r"small_models\.evaluation\.evaluate\.measure_clips": {"models": ["{'nano': nano()}"], "clips": ["film(8)[None]"], "prompts": ["['a red circle moves right']"], "steps": ["1"]},
     r"small_models\.evaluation\.evaluate\.codec_scores": {"codec": ["fresh_codec()"], "parts": ["[clip(2, 3, 5, 16, 16)]"]},
     r"small_models\.models\.dit\.\w+": {
