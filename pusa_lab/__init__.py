@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pusa_lab import analytic, guidance, losses, pixels, samplers, schedules, solvers, tasks, timesteps, types
+    from pusa_lab.evaluation import evaluate
     from pusa_lab.extend import Extended, extend_to
     from pusa_lab.generate import generate, prepare
     from pusa_lab.model_checks import check_model
@@ -29,6 +30,7 @@ _HOME = {
     "check_model": "model_checks",
     "compare": "sweeps",
     "decode": "runs",
+    "evaluate": "evaluation",
     "extend_to": "extend",
     "generate": "generate",
     "load": "models",
@@ -63,6 +65,7 @@ __all__ = [
     "check_model",
     "compare",
     "decode",
+    "evaluate",
     "extend_to",
     "generate",
     "guidance",

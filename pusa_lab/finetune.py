@@ -15,6 +15,8 @@ from torch import Tensor
 from pusa_lab import tasks
 from pusa_lab.arguments import checked
 from pusa_lab.data.latents import LatentCache, identity
+from pusa_lab.data.manifest import codec_psnrs
+from pusa_lab.data.quality import warn_of_codec
 from pusa_lab.files import check_writable, writing
 from pusa_lab.generate import generate
 from pusa_lab.metrics import follow_errors
@@ -60,7 +62,8 @@ def train_wan(
 ) -> Path:
     """Train a Wan model on a latent cache, and write the trained weights.
 
-    A LoRA is written as one file in diffusers' naming, with rank, configuration and commit in its metadata. With all
+    A LoRA is written as one file in diffusers' naming, with rank, configuration, commit and the names of the clips that
+    were held out (config.num_val_clips, the last ones of the cache) in its metadata. With all
     weights trained, a folder in diffusers' layout is written; during training the weights and the moments of the
     optimizer are sharded over the processes (FSDP2).
 
@@ -97,6 +100,7 @@ def train_wan(
     """
     source = check_wan(data, out, config, logs, resume, compiled, float8, devices * nodes)
     cache, keeps = source.cache, keep_plan(len(transformer.blocks), ac_save_attention, ac_skip_blocks)
+    warn_of_codec(cache.manifest["model"], codec_psnrs(cache.manifest))
     if codec is not None:
         cache.require(codec=identity(codec), channels=transformer.config.in_channels)
     torch.manual_seed(config.seed)
@@ -117,6 +121,7 @@ def train_wan(
         raise ValueError(_too_large(config, cache, transformer, devices * nodes, saved)) from error
     if module.global_rank == 0:
         words = {**(about or {}), "config": json.dumps(asdict(config)), "commit": _commit()}
+        words["held_out"] = json.dumps([clip["name"] for clip in cache.manifest["clips"][source.learned :]])
         save = _save_lora if config.lora_rank else _save_whole
         save_or_rescue(lambda place: save(place, module, words), out, logs)
     return out

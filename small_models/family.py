@@ -83,6 +83,11 @@ def _presets() -> list[str]:
     return [*dict.fromkeys(model for model, _ in RECIPES), "all"]
 
 
+def _learns(stage: str, own: bool) -> bool:
+    """Whether a stage is one of all: a person's own clips have no labels for features, and i2v is the toys' control."""
+    return not (own and stage in ("features", "i2v"))
+
+
 @checked
 def train_toys(
     model: str,
@@ -98,9 +103,9 @@ def train_toys(
 
     Args:
         model: nano, mini, or all.
-        stage: codec, features, base, vta, i2v, or all of them in this order.
+        stage: codec, features, base, vta, i2v, or all of them in this order; all of a folder are codec, base and vta.
         data: a world's name or a folder of clips; empty is the toy's own world.
-        base: where vta and i2v start.
+        base: where codec, vta and i2v start.
         resume: a checkpoint of the same run.
         logs: folder for curves; several stages get one each in it.
         **options: as `small_models.training.train.train`: out, fast, command, and fields of TrainConfig.
@@ -110,18 +115,17 @@ def train_toys(
     """
     from small_models.training import train
 
-    jobs = [(m, s) for m, s in RECIPES if model in (m, "all") and stage in (s, "all")]
+    own = bool(data) and data not in WORLDS
+    jobs = [(m, s) for m, s in RECIPES if model in (m, "all") and (s == stage or (stage == "all" and _learns(s, own)))]
     if not jobs:
         stages = list(dict.fromkeys(s for m, s in RECIPES if model in (m, "all")))
         raise ValueError(f"no stage {stage!r:.40} of {model}: choose one of {', '.join(stages)}, or all.")
     for option, value in {"resume": resume, "base": base}.items():
         if len(jobs) > 1 and value:
             raise ValueError(f"--{option} is for a single stage: give --model and --stage.")
-    if len(jobs) > 1 and data and data not in WORLDS and any(s == "features" for _, s in jobs):
-        raise ValueError(f"--data {data} has no labels for the stage features: choose another --stage.")
-    if base and jobs[0][1] not in ("vta", "i2v"):
+    if base and jobs[0][1] not in ("codec", "vta", "i2v"):
         raise ValueError(
-            f"--base {base} has no effect on {jobs[0][1]}: leave it out, only vta and i2v start from a base."
+            f"--base {base} has no effect on {jobs[0][1]}: leave it out, only codec, vta and i2v start from a base."
         )
     for preset, job in jobs:
         place = logs / f"{preset}-{job}" if logs and len(jobs) > 1 else logs

@@ -14,6 +14,7 @@ from small_models.training.data import (
     latent_dataset,
     pixel_dataset,
     split_datasets,
+    split_folder,
     world_clips,
 )
 from small_models.training.train import train
@@ -83,17 +84,29 @@ def test_a_folders_words_and_held_out_clips(tmp_path):
         film(tmp_path / f"{i:02d}.mp4", 9, f"Clip {i}, moving.", seed=i)
     (tmp_path / "03.txt").unlink()
     assert folder_captions(tmp_path) == [f"Clip {i}, moving." if i != 3 else "" for i in range(12)]
-    train, held = split_datasets(
-        str(tmp_path),
-        lambda count, seed: clips_of(str(tmp_path), count, seed, SMALL, "cpu"),
-        lambda parts, batch, seed: pixel_dataset(parts, batch, seed, "cpu"),
-        counts=(5, 5),
-        batches=(2, 1),
-        seeds=(0, 1),
-    )
-    assert held.captions == ["Clip 9, moving."]
-    assert len(train.captions) == 11
-    assert not set(train.captions) & set(held.captions)
+    (tmp_path / "11.mp4").write_bytes(b"no video")
+    (tmp_path / "12.txt").write_text("of no clip")
+
+    def split(count, held_out):
+        return split_datasets(
+            lambda n, seed, val: clips_of(str(tmp_path), n, seed, SMALL, "cpu", held_out, val),
+            lambda parts, batch, seed: pixel_dataset(parts, batch, seed, "cpu"),
+            counts=(count, 100 if held_out else 0),
+            batches=(2, 1),
+            seeds=(0, 1),
+        )
+
+    train, held = split(100, 3)  # the last three videos, of which one cannot be read
+    assert held.captions == ["Clip 9, moving.", "Clip 10, moving."]
+    assert train.captions == [f"Clip {i}, moving." if i != 3 else "" for i in range(9)]
+    train, held = split(5, 3)
+    assert len(train.captions) == 5 and len(held.captions) == 2
+    assert len(split(100, 0)[0].captions) == 11 and split(100, 0)[1] is None
+    names = [[clip.name for clip in part] for part in split_folder(tmp_path, 2)]
+    assert names == [[f"{i:02d}.mp4" for i in range(10)], ["10.mp4", "11.mp4"]]
+    for wrong in (12, -1):
+        with pytest.raises(ValueError, match=f"num_val_clips={wrong} of 12 videos in .*: give fewer, so that some are"):
+            split_folder(tmp_path, wrong)
 
 
 def test_pixels_come_back_as_numbers_around_zero():
@@ -105,10 +118,14 @@ def test_pixels_come_back_as_numbers_around_zero():
     assert len(captions) == 4
 
 
-def test_a_number_of_clips_is_for_worlds_only(tmp_path):
-    film(tmp_path / "a.mp4", 9)
-    with pytest.raises(ValueError, match="clips=24 with a folder: all its clips are used, so leave clips out"):
-        train("nano", "base", tmp_path / "out", data=str(tmp_path), clips=24)
+def test_a_number_of_clips_is_obeyed_for_folders_too(tmp_path):
+    film(tmp_path / "a.mp4", 20, "a")
+    film(tmp_path / "b.mp4", 20, "b")
+    for count, captions in ((1, "a"), (3, "aab"), (100, "aabb")):
+        parts = clips_of(tmp_path, count, 0, SMALL, "cpu")
+        assert [text for _, texts in parts for text in texts] == list(captions)
+    path = train("nano", "base", tmp_path / "out", data=str(tmp_path), clips=2, max_steps=2, warmup=0, ema=0.0)
+    assert small_models.card(path)["data"] == f"{tmp_path}, 2 clips"
     with pytest.raises(ValueError, match="count=0: give at least 1"):
         clips_of("nano", 0, 0, SMALL, "cpu")
 

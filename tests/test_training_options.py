@@ -166,9 +166,8 @@ PAPER = ["--recipe", "paper"]
         (["--model", "all", "--base", "x"], "--base is for a single stage: give --model and --stage"),
         (["--model", "all", "--resume", "x"], "--resume is for a single stage"),
         (["--stage", "all", "--resume", "x"], "--resume is for a single stage"),
-        (["--stage", "base", "--base", "x"], "--base x has no effect on base: leave it out, only vta and i2v start"),
-        (["--model", "mini", "--stage", "codec", "--base", "x"], "--base x has no effect on codec"),
-        (["--model", "mini", "--stage", "all", "--data", "clips"], "--data clips has no labels for the stage features"),
+        (["--stage", "base", "--base", "x"], "--base x has no effect on base: leave it out, only codec, vta"),
+        (["--model", "mini", "--stage", "features", "--base", "x"], "--base x has no effect on features"),
         (
             ["--validate-every", "5"],
             "--validate-every 5 has no effect without --logs: give --logs too, or leave out --v",
@@ -200,7 +199,11 @@ def test_what_is_no_option_is_refused(refused, words):
 @pytest.mark.parametrize(
     ("stage", "changes", "says"),
     [
-        ("base", {"num_val_clips": 1}, "num_val_clips=1 has no effect on base, it is for a latent cache"),
+        (
+            "base",
+            {"num_val_clips": 1},
+            "num_val_clips=1 has no effect on base, it is for a folder of clips or a latent cache",
+        ),
         ("base", {"micro_batch_size": 1}, "micro_batch_size=1 has no effect on base"),
         ("base", {"p_async": 0.5}, "p_async=0.5 has no effect on base, it is for timestep_sampler=mixed"),
         (

@@ -6,6 +6,7 @@ from typing import Any
 
 from pusa_lab.cli.terminal import escaped, say
 from pusa_lab.cli.values import given, pixels
+from pusa_lab.sentences import counted
 
 
 def encode(
@@ -70,6 +71,7 @@ def show(cache: Path) -> None:
         ValueError: it is not a latent cache, or is damaged.
     """
     from pusa_lab.data.latents import LatentCache
+    from pusa_lab.data.manifest import codec_psnrs
 
     found = LatentCache(cache)
     m = found.manifest
@@ -81,12 +83,20 @@ def show(cache: Path) -> None:
         "latents": f"{shape}, {m['dtype']}",
         "model": f"{m['model']}, codec {m['codec']}, text encoder {m['text_encoder']}",
         "folder": _source(m),
+        "kept": _kept(codec_psnrs(m)),
         "written": f"by pusa_lab {m['version']}, format {m['format']}, {bytes_ / 2**20:,.1f} MiB",
     }
     table = [f"{name:10}{escaped(text)}" for name, text in rows.items()]
     clips = [escaped(f"  {clip['name']}: {clip['caption']}") for clip in m["clips"]]
     broken = [escaped(f"  {entry['name']} {entry['reason']}") for entry in m["broken"]]
     say(*table, *clips, *(["skipped", *broken] if broken else []))
+
+
+def _kept(db: list[float]) -> str:
+    """What the codec keeps of the clips."""
+    if not db:
+        return "not measured"
+    return f"{sum(db) / len(db):.1f} dB by the codec (mean PSNR of the beginnings of {counted(len(db), 'clip')})"
 
 
 def _source(manifest: dict[str, Any]) -> str:

@@ -60,15 +60,16 @@ def train(
         model: nano (default), mini, or all; with --recipe the folder of a Wan, with --plan-only its name for `plan`.
         stage: codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one
             timestep per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this
-            order.
+            order; of a folder, all are codec, base and vta.
         data: nano, mini, digits, or a folder of clips with captions, as for `pusa-lab data encode`; with --recipe a
             latent cache.
-        base: checkpoint from which vta and i2v start (default: the one in --out, or else the shipped base).
+        base: checkpoint from which vta and i2v start (default: the one in --out, or else the shipped base), or a codec
+            from which codec does (default: from nothing).
         out: folder for checkpoints and cards (default outputs/train); with --recipe the file of the LoRA.
         logs: folder for curves (CSV, TensorBoard), sheets and last.ckpt.
         resume: a last.ckpt, which --save-every N writes, from which the run is resumed.
         fast: take a few small steps, to test the command.
-        clips: number of different clips in a run of a toy.
+        clips: number of different clips in a run of a toy; of a folder, the most that are taken (default: all).
         recipe: how a Wan is trained, on --data CACHE --model FOLDER.
         plan_only: print what a recipe costs, as `pusa-lab plan` does.
         size: for --plan-only: 480p, 720p (default), or HEIGHTxWIDTH in pixels.

@@ -7,19 +7,21 @@ if TYPE_CHECKING:
     from pusa_lab.data.cache import CacheWriter
     from pusa_lab.data.clips import read_clip, read_pieces
     from pusa_lab.data.encode import codec_hash, encode_folder, encode_steps, text_hash
-    from pusa_lab.data.folders import ClipFile, find_clips
+    from pusa_lab.data.folders import ClipFile, find_clips, read_folder
     from pusa_lab.data.latents import LatentCache
     from pusa_lab.data.manifest import CacheSettings
     from pusa_lab.data.pictures import read_picture
+    from pusa_lab.data.quality import codec_psnr, reconstruct
 
 _NAMES = {
     "cache": ("CacheWriter",),
     "clips": ("read_clip", "read_pieces"),
     "encode": ("codec_hash", "encode_folder", "encode_steps", "text_hash"),
-    "folders": ("ClipFile", "find_clips"),
+    "folders": ("ClipFile", "find_clips", "read_folder"),
     "latents": ("LatentCache",),
     "manifest": ("CacheSettings",),
     "pictures": ("read_picture",),
+    "quality": ("codec_psnr", "reconstruct"),
 }
 """Module -> its public names."""
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
@@ -30,12 +32,15 @@ __all__ = [
     "ClipFile",
     "LatentCache",
     "codec_hash",
+    "codec_psnr",
     "encode_folder",
     "encode_steps",
     "find_clips",
     "read_clip",
+    "read_folder",
     "read_picture",
     "read_pieces",
+    "reconstruct",
     "text_hash",
 ]
 

@@ -86,6 +86,11 @@ class CacheWriter:
         self.ready = False
         self._take_over()
 
+    @property
+    def measured(self) -> int:
+        """Number of clips of which it is known what the codec keeps."""
+        return sum("psnr" in place for place in self.places.values())
+
     def has(self, digest: str, caption: str) -> bool:
         """Whether the cache holds the tensors of a clip, or they wait to be written.
 
@@ -140,6 +145,7 @@ class CacheWriter:
         latents: Float[Tensor, "c f h w"],
         text: Float[Tensor, "n d"],
         state: FileState = UNKNOWN,
+        psnr: float | None = None,
     ) -> None:
         """Add a clip; it replaces an older one of the same name.
 
@@ -150,6 +156,7 @@ class CacheWriter:
             latents: (c, f, h, w), stored in bfloat16.
             text: embedding (n, d) of its caption; rows of zeros at the end, which are padding, are not stored.
             state: of its file, with which the folder is compared before training.
+            psnr: what the codec keeps of it, in dB; None if that was not measured.
 
         Raises:
             ValueError: the shapes differ from the settings or from those of the other clips, or another process has
@@ -157,8 +164,10 @@ class CacheWriter:
             OSError: a shard cannot be written; the clips in earlier shards are kept.
         """
         tensors = {"latents": _stored(latents), "text": _stored(_unpadded(text))}
-        place = {key: list(x.shape) for key, x in tensors.items()}
+        place: dict[str, Any] = {key: list(x.shape) for key, x in tensors.items()}
         self._check_shapes(name, place)
+        if psnr is not None:
+            place["psnr"] = psnr
         self.clips[name] = {"name": name, "caption": caption, **state._replace(hash=digest)._asdict()}
         self.places[digest, caption] = place
         self.waiting.append(((digest, caption), tensors))
@@ -193,7 +202,9 @@ class CacheWriter:
         lost = damaged(self.folder, self.manifest["files"], dict.fromkeys(clip["shard"] for clip in found))
         for clip in found:
             if clip["shard"] not in lost:
-                self.places[clip["hash"], clip["caption"]] = {key: clip[key] for key in ("shard", "index", *PARTS)}
+                self.places[clip["hash"], clip["caption"]] = {
+                    key: clip[key] for key in ("shard", "index", *PARTS, "psnr") if key in clip
+                }
         for clip in self.manifest["clips"]:
             if clip["shard"] not in lost:
                 self.clips[clip["name"]] = {key: clip[key] for key in ("name", "caption", *FileState._fields)}

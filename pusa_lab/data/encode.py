@@ -16,17 +16,25 @@ from pusa_lab.data.cache import PER_SHARD, UNKNOWN, CacheWriter, check_place
 from pusa_lab.data.clips import check_times
 from pusa_lab.data.folders import ClipFile, find_clips
 from pusa_lab.data.latents import identity
-from pusa_lab.data.manifest import CacheSettings, FileState, file_state
+from pusa_lab.data.manifest import CacheSettings, FileState, codec_psnrs, file_state
+from pusa_lab.data.quality import FEW, warn_of_codec
 from pusa_lab.files import locked
+from pusa_lab.metrics import frame_scores
 from pusa_lab.pixels import to_pixels
 from pusa_lab.progress import bar
 from pusa_lab.sentences import counted, in_one_line
 from pusa_lab.types import Clip, Cond, Geometry, Video
 
+BEGIN = 5
+"""Latent frames at the beginning of a clip on which the codec is measured, so that decoding takes little memory."""
+
 
 @runtime_checkable
 class Encoder(Protocol):
-    """The part of a `VideoModel` that encoding needs; its `codec`, and `prompts` or `text`, identify it."""
+    """The part of a `VideoModel` that encoding needs; its `codec`, and `prompts` or `text`, identify it.
+
+    If it has `decode` too, the quality of its codec is measured.
+    """
 
     geometry: Geometry
 
@@ -121,7 +129,8 @@ def encode_steps(
 
     Clips already in the cache are not encoded again. The cache is brought up to date with the folder: clips that are
     gone, changed or renamed, or have another caption, are dropped or updated. No other process can encode into the
-    cache at the same time.
+    cache at the same time. The beginnings of the first clips are decoded again; if the codec keeps too little of them
+    (see `codec_psnr`), one warning says so at the end. The PSNRs stay in the manifest.
 
     Args:
         folder: of clips and captions, see `find_clips`.
@@ -216,6 +225,7 @@ def _steps(
         yield EncodedClip(clip.name, outcome, reason, number, total)
     if len(reasons) < len(found) or writer.seen:
         writer.close()
+        warn_of_codec(settings.model, codec_psnrs(writer.manifest))
     if len(reasons) == len(found):
         raise ValueError(_none_of(writer.manifest["source"], reasons))
 
@@ -337,12 +347,13 @@ def _one(
         if writer.keep(clip.name, clip.caption, state):
             return "kept", ""
         try:
-            latents, text = _encode(model, clip, settings)
+            pixels, latents, text = _encode(model, clip, settings)
             _check_still(clip, state)
         except ValueError as error:
             reason = str(error)
         else:
-            writer.add(clip.name, state.hash, clip.caption, latents, text, state)
+            kept = _kept(model, pixels, latents) if writer.measured < FEW else None
+            writer.add(clip.name, state.hash, clip.caption, latents, text, state, kept)
             return "encoded", ""
     writer.mark_broken(clip.name, reason, clip.caption, state)
     return "skipped", reason
@@ -358,8 +369,17 @@ def _check_still(clip: ClipFile, state: FileState) -> None:
 
 
 @torch.no_grad()
-def _encode(model: Encoder, clip: ClipFile, s: CacheSettings) -> tuple[Tensor, Tensor]:
-    """Latents and embedding of one clip."""
+def _kept(model: Encoder, pixels: Clip, latents: Tensor) -> float | None:
+    """What the codec keeps of the beginning of a clip, in dB; None if the model decodes nothing."""
+    if not hasattr(model, "decode"):
+        return None
+    made = model.decode(latents[None, :, :BEGIN]).float().clamp(-1, 1)
+    return frame_scores(made, pixels[:, :, : made.shape[2]].to(made), ["psnr"])["psnr"].mean().item()
+
+
+@torch.no_grad()
+def _encode(model: Encoder, clip: ClipFile, s: CacheSettings) -> tuple[Clip, Tensor, Tensor]:
+    """Pixels, latents and embedding of one clip."""
     pixels = to_pixels(next(clip.pieces(s.pixel_frames, s.size, s.fps, s.start)))
     try:
         text = model.encode_text([clip.caption])["text"][0]
@@ -368,4 +388,4 @@ def _encode(model: Encoder, clip: ClipFile, s: CacheSettings) -> tuple[Tensor, T
     latents = model.encode_video(pixels.to(model.device))[0]
     if not torch.isfinite(latents).all():
         raise ValueError("gives latents that are not finite: use another codec or precision, or leave the clip out.")
-    return latents, text
+    return pixels, latents, text

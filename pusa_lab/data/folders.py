@@ -1,6 +1,7 @@
 """Folders of clips: which files are clips, what their captions are, and which of them cannot be used, and why."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from pusa_lab.arguments import checked
 from pusa_lab.data.captions import Captions, NoCaption, normal_name, read_captions
 from pusa_lab.data.clips import read_pieces
+from pusa_lab.sentences import counted
 
 SUFFIXES = (
     *(".mp4", ".webm", ".mov", ".mkv", ".m4v", ".avi", ".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts"),
@@ -91,6 +93,49 @@ def find_clips(folder: str | Path, need_captions: bool = True) -> list[ClipFile]
         ClipFile(folder / name, name, rows[0][0], lost) for name, rows in captions.rows.items() if name not in there
     ]
     return sorted([*found, *missing], key=lambda clip: clip.name)
+
+
+@checked
+def read_folder(
+    folder: str | Path,
+    num_frames: int,
+    size: tuple[int, int],
+    fps: int | float,
+    need_captions: bool = True,
+    files: Sequence[ClipFile] | None = None,
+) -> Iterator[tuple[ClipFile, np.ndarray]]:
+    """Read the clips of a folder, each file cut into consecutive pieces of equal length; what cannot be used is logged.
+
+    Args:
+        folder: with clips and captions, see `find_clips`.
+        num_frames: frames of each piece.
+        size: height and width.
+        fps: frames per second to read.
+        need_captions: whether a clip without a caption is left out; otherwise its caption is the null prompt.
+        files: those of its clips to read, from `find_clips`; None is all of them.
+
+    Yields:
+        Each file, and its pieces (n, num_frames, h, w, 3) uint8, n at least 1.
+
+    Raises:
+        ValueError: no file can be read, or none is long enough.
+    """
+    found, problems = find_clips(folder, need_captions) if files is None else files, []
+    for clip in found:
+        try:
+            pieces = np.stack(list(clip.pieces(num_frames, size, fps)))
+        except Unusable as reason:
+            problems.append(f"{clip.name} {reason}")
+            continue
+        yield clip, pieces
+    if len(problems) == len(found):
+        why = " ".join(problems[:3])
+        raise ValueError(
+            f"no video in {folder} can be used: {why} Give videos of at least {counted(num_frames, 'frame')} at "
+            f"{fps} frames per second."
+        )
+    if problems:
+        logging.warning("%d of %d clips are left out: %s", len(problems), len(found), " ".join(problems))
 
 
 def _found(path: Path, name: str, captions: Captions, need_captions: bool) -> ClipFile:

@@ -50,8 +50,9 @@ class LatentCache(Dataset[CachedClip]):
 
     manifest: dict[str, Any]
     """The settings by name, and: format, version, source (the folder of clips), files (name: hash), clips (name, hash,
-    bytes and mtime of the file; caption, shard, index, shapes), spare (clips in the shards that are no longer in the
-    folder), broken (files that could not be used, with name and reason)."""
+    bytes and mtime of the file; caption, shard, index, shapes; of the first ones psnr, what the codec keeps of their
+    beginning, in dB), spare (clips in the shards that are no longer in the folder), broken (files that could not be
+    used, with name and reason)."""
     empty: BFloat16[Tensor, "n d"]
     """The embedding of the null prompt, for caption dropout."""
 

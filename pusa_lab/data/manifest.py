@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -208,8 +209,24 @@ def _check_place(
         raise ValueError(f"latents {latents!r:.60}, text {text!r:.60} for {settings.channels} x {settings.frames}")
     if settings.size[0] < latents[2] or settings.size[1] < latents[3]:
         raise ValueError(f"latents {latents!r:.60} for {settings.size[0]} x {settings.size[1]} pixels")
+    if not (type(db := entry.get("psnr", 0)) in (int, float) and abs(db) < math.inf):
+        raise ValueError(f"psnr {db!r:.40}")
     if [latents[2:], text[1:]] != shape or text[0] > settings.text_length:
         raise ValueError(f"latents {latents!r:.60}, text {text!r:.60}, unlike those of other clips")
+
+
+@checked
+def codec_psnrs(manifest: Mapping[str, Any]) -> list[float]:
+    """What the codec keeps of those clips of a cache that were measured, in dB.
+
+    Args:
+        manifest: of the cache.
+
+    Raises:
+        ValueError: it is not the manifest of a cache.
+    """
+    check_fields(manifest, "manifest is not that of a cache", {"clips": list})
+    return [float(clip["psnr"]) for clip in manifest["clips"] if "psnr" in clip]
 
 
 @checked

@@ -3,10 +3,6 @@
 Measures that answer the question of a dimension of VBench-I2V have its name. None of them needs a trained network.
 """
 
-from collections.abc import Callable
-
-from torch import Tensor
-
 from pusa_lab.metrics.appearance import (
     background_consistency,
     foreground,
@@ -19,15 +15,11 @@ from pusa_lab.metrics.frames import check_clips, follow_errors, motion, psnr, ss
 from pusa_lab.metrics.intervals import Interval, bootstrap, bootstrap_of, resamples
 from pusa_lab.metrics.quality import imaging_quality
 from pusa_lab.metrics.temporal import boundary_jump, dynamic_degree, flicker, motion_smoothness
+from pusa_lab.metrics.truth import EQUAL, METRICS, frame_scores
 from pusa_lab.metrics.vbench import I2V, QUALITY, RANGES, totals
-from pusa_lab.registry import Registry
-
-METRICS: Registry[Callable[..., Tensor]] = Registry(
-    "metric", "pusa_lab.metrics", {"psnr": psnr, "ssim": ssim}, "(clip, truth) -> values (b, pixel frames)"
-)
-"""Name -> measure of frames against the truth, (clip, truth) -> (b, pf). The suite has a column for each."""
 
 __all__ = [
+    "EQUAL",
     "I2V",
     "METRICS",
     "QUALITY",
@@ -42,6 +34,7 @@ __all__ = [
     "flicker",
     "follow_errors",
     "foreground",
+    "frame_scores",
     "frechet_distance",
     "i2v_background",
     "i2v_subject",

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pusa_lab.arguments import returned, shown
-from pusa_lab.metrics import METRICS
+from pusa_lab.arguments import shown
+from pusa_lab.metrics import METRICS, frame_scores
 from pusa_lab.pixels import to_pixels
 from pusa_lab.runs import Result
 from pusa_lab.sweeps.identity import imported, is_import_path, takes
@@ -19,8 +19,6 @@ from pusa_lab.sweeps.store import UnfitScoreError
 
 Truth = Callable[..., Any] | Mapping[Any, Any] | None
 """A function of prompt and seed, or prompt -> clip, or (prompt, seed) -> clip."""
-EQUAL = 60.0
-"""dB that count for the infinite PSNR of frames that are equal to the truth."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,8 @@ class Metric:
     """Of its column."""
     function: Callable[..., Any]
     """(result) or (result, truth) -> a number, or names and numbers; one of METRICS is (clip, truth) -> (b, pf)."""
-    registered: bool = False
-    """Whether it is one of METRICS."""
+    registered: str = ""
+    """Its name in METRICS, if it is one of them."""
 
     @property
     def needs_truth(self) -> bool:
@@ -41,7 +39,7 @@ class Metric:
         places = [
             p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
-        return self.registered or len(places) > 1
+        return bool(self.registered) or len(places) > 1
 
 
 def metrics_of(metrics: Any) -> list[Metric]:
@@ -72,7 +70,7 @@ def _name(metric: Any) -> str:
 def _metric(name: Any, metric: Any) -> Metric:
     if is_import_path(metric):
         metric = imported(metric)
-    registered = isinstance(metric, str)
+    registered = metric if isinstance(metric, str) else ""
     function = METRICS.find(metric) if registered else metric
     if not callable(function) or not isinstance(name, str) or name in ("", "<lambda>"):
         raise ValueError(
@@ -132,13 +130,16 @@ def filled(function: Callable[..., Any], /, **given: Any) -> Any:
     return function(**{name: value for name, value in given.items() if names is None or name in names})
 
 
-def scores_of(metrics: Sequence[Metric], result: Any, truth: Any) -> dict[str, float]:
+def scores_of(
+    metrics: Sequence[Metric], result: Any, truth: Any, frames: Sequence[int] | None = None
+) -> dict[str, float]:
     """All scores of a result; those of a metric that returns several are called "metric.name".
 
     Args:
         metrics: from `metrics_of`; without any, the result itself is a number, or names and numbers.
         result: what `generate` or the function returned.
         truth: of this row.
+        frames: pixel frames over which the metrics in METRICS are averaged; None is all of them.
 
     Raises:
         UnfitScoreError: a metric returned no numbers.
@@ -149,7 +150,7 @@ def scores_of(metrics: Sequence[Metric], result: Any, truth: Any) -> dict[str, f
         return {"value": _number("the function", result)}
     found: dict[str, float] = {}
     for metric in metrics:
-        score = _score(metric, result, truth)
+        score = _score(metric, result, truth, frames)
         if isinstance(score, Mapping):
             said = f"the metric {metric.name}"
             found |= {
@@ -160,12 +161,12 @@ def scores_of(metrics: Sequence[Metric], result: Any, truth: Any) -> dict[str, f
     return found
 
 
-def _score(metric: Metric, result: Any, truth: Any) -> Any:
+def _score(metric: Metric, result: Any, truth: Any, frames: Sequence[int] | None) -> Any:
     if not metric.registered:
         return metric.function(result, truth) if metric.needs_truth else metric.function(result)
     clip = to_pixels(result.video if isinstance(result, Result) else result)
-    there = returned(metric.function(clip, to_pixels(truth)), Tensor, f"the metric {metric.name}")
-    return there.nan_to_num(nan=math.nan, posinf=EQUAL).mean()
+    there = frame_scores(clip, to_pixels(truth), [metric.registered])[metric.registered]
+    return there.mean() if frames is None else there[:, list(frames)].mean()
 
 
 def _number(what: str, value: Any) -> float:

@@ -84,7 +84,8 @@ class TrainConfig:
     validate_every: int = 0
     """Steps between validations (held-out loss, and a sheet of samples if the stage has one); 0 never validates."""
     num_val_clips: int = 0
-    """Number of clips at the end of a latent cache that are held out for validation."""
+    """Clips that are held out for validation and never trained on: the last ones of a latent cache, or the last videos
+    of a folder, in the order of their names."""
     save_every: int = 0
     """Steps between checkpoints from which a run can be resumed; 0 writes none."""
     compile: str = ""

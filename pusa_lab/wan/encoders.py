@@ -15,7 +15,7 @@ from pusa_lab.wan.prompts import CACHE, PromptEncoder
 
 @checked
 class WanEncoders:
-    """The encoders of a `WanModel`, with `encode_text` and `encode_video`, without the gigabytes of the transformer.
+    """The encoders of a `WanModel`: `encode_text`, `encode_video` and `decode`, without the gigabytes of a transformer.
 
     Args:
         codec: diffusers' AutoencoderKLWan.
@@ -86,3 +86,13 @@ class WanEncoders:
             clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1].
         """
         return latents.encode(self.codec, clip)
+
+    @checked
+    @torch.no_grad()
+    def decode(self, latents_: Video) -> Clip:
+        """Decode normalised latents to pixels.
+
+        Args:
+            latents_: (b, c, f, h, w).
+        """
+        return latents.decode(self.codec, latents_)

@@ -1,5 +1,6 @@
 """What a toy reaches on scenes it has never seen, against the world's truth."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.evaluation import evaluate
 from pusa_lab.metrics import psnr
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.sentences import counted
-from pusa_lab.types import Geometry
+from pusa_lab.sweeps import averages
+from pusa_lab.types import Clip, Geometry
 from small_models.evaluation import suite
 from small_models.evaluation.goals import compare_with_goals
 from small_models.evaluation.suite import Raw
@@ -182,8 +185,7 @@ def measure(
         steps: of the sampler.
         guidance: scale of text guidance; None is the toy's own: 2 in pixel space, 3 with a codec.
     """
-    if guidance is None:
-        guidance = 2.0 if model.codec is None else 3.0
+    guidance = _guidance(model) if guidance is None else guidance
     options: dict[str, Any] = {"steps": steps, "guidance": guidance}
     stride, world = model.geometry.stride[0], model.preset["world"]
     ways = {name: maker(model, **options), "copy_of_frame_0": copy_of_frame_0}
@@ -205,10 +207,82 @@ def measure(
     return {"how": how, "clips": clips, **scores, **goals}
 
 
+def _guidance(model: ToyModel) -> float:
+    return 2.0 if model.codec is None else 3.0
+
+
+@checked
+def measure_clips(
+    models: Mapping[str, ToyModel], clips: np.ndarray, prompts: Sequence[str], steps: int = 10
+) -> dict[str, Any]:
+    """Scores of models on clips of which only the pixels are known, by `pusa_lab.evaluate`: means with 95 % intervals.
+
+    Args:
+        models: by name.
+        clips: (n, pixel frames, h, w, 3) uint8, none of which was trained on.
+        prompts: n captions.
+        steps: of the sampler.
+
+    Returns:
+        Model -> task -> metric -> [mean, low, high]; low and high are None if there is a single clip.
+
+    Raises:
+        ValueError: there are no models or clips, or as for `pusa_lab.evaluate`.
+    """
+    import pandas as pd  # takes long to import
+
+    if not models or clips.ndim != 5:
+        raise ValueError(
+            f"{counted(len(models), 'model')}, and clips of shape {clips.shape}: give a model, and clips "
+            "(n, pixel frames, h, w, 3)."
+        )
+    tables = []
+    for name, model in models.items():
+        table = evaluate(model, clips, prompts, steps=steps, guidance=_guidance(model), progress=False)
+        tables.append(table.assign(model=name))
+    scores: dict[str, Any] = {}
+    for line in averages(pd.concat(tables)).to_dict("records"):
+        values = [None if line[end] != line[end] else line[end] for end in ("mean", "low", "high")]
+        scores.setdefault(line["model"], {}).setdefault(line["task"], {})[line["metric"]] = values
+    guidance = _guidance(next(iter(models.values())))
+    how = f"pusa_lab.evaluate, {steps} Euler steps, guidance {guidance:g}, seeds from 0, float32, held-out clips; "
+    return {"how": how + "[mean, low, high] with 95 % intervals", "clips": len(clips), **scores}
+
+
 @checked
 @torch.no_grad()
+def codec_scores(codec: Codec, parts: Iterable[Clip]) -> tuple[dict[str, Any], Tensor]:
+    """How much of clips a codec keeps, as means over clips of the mean over frames.
+
+    Args:
+        codec: ready to use.
+        parts: pixels (b, 3, pf, h, w) in [-1, 1], at least one clip in all.
+
+    Returns:
+        The scores, and the PSNR of every frame (n, pf).
+
+    Raises:
+        ValueError: there are no clips.
+    """
+    db, alone = [], []
+    for clip in (part.to(codec.mean.device) for part in parts):
+        db.append(psnr(codec(clip), clip))
+        alone.append(psnr(codec(clip[:, :, :1]), clip[:, :, :1]))
+    if not db:
+        raise ValueError("parts is empty: give at least one clip.")
+    frames, first = torch.cat(db).cpu(), torch.cat(alone).cpu()
+    scores = {
+        "psnr_db": frames.mean().item(),
+        "psnr_db_stderr": _stderr(frames.mean(1)) if len(frames) > 1 else None,
+        "psnr_db_worst_clip": frames.mean(1).min().item(),
+        "psnr_db_single_picture": first.mean().item(),
+    }
+    return scores, frames
+
+
+@checked
 def measure_codec(codec: Codec, world: str, clips: int, geometry: Geometry) -> dict[str, Any]:
-    """How much of unseen clips a codec keeps.
+    """How much of unseen clips of a world a codec keeps.
 
     Args:
         codec: ready to use.
@@ -216,22 +290,15 @@ def measure_codec(codec: Codec, world: str, clips: int, geometry: Geometry) -> d
         clips: number of unseen scenes.
         geometry: their frames and size.
     """
-    device = codec.mean.device
     scenes = draw_scenes(clips, EVAL_SEED, world_named(world))
-    db, alone = [], []
-    for i in range(0, clips, 8):
-        clip = render(scenes[i : i + 8].to(device), geometry.pixel_frames(geometry.frames), geometry.size[0])
-        db.append(psnr(codec(clip), clip))
-        alone.append(psnr(codec(clip[:, :, :1]), clip[:, :, :1]))
-    frames, first = torch.cat(db).cpu(), torch.cat(alone).cpu()
+    parts = (scenes[i : i + 8].to(codec.mean.device) for i in range(0, clips, 8))
+    shown_clips = (render(some, geometry.pixel_frames(geometry.frames), geometry.size[0]) for some in parts)
+    scores, frames = codec_scores(codec, shown_clips)
     number = scenes.present.sum(1)
     return {
         "how": "posterior mean, float32, unseen scenes; mean over clips of the mean over frames",
         "clips": clips,
-        "psnr_db": frames.mean().item(),
-        "psnr_db_stderr": _stderr(frames.mean(1)),
-        "psnr_db_worst_clip": frames.mean(1).min().item(),
-        "psnr_db_single_picture": first.mean().item(),
+        **scores,
         **{f"psnr_db_{n}_objects": frames[number == n].mean().item() for n in number.unique().tolist()},
     }
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pusa_lab import metrics
-from pusa_lab.arguments import checked, returned
+from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
 from small_models.records import check_entries
@@ -17,7 +17,6 @@ from small_models.world import Scenes, masks, positions
 from small_models.world.reader import confirm, locate, subjects
 
 Picture = Float[Tensor, "b 3 1 hp wp"]
-ByFrame = Float[Tensor, "b pf"]
 Raw = dict[str, Tensor]
 """Numbers of every clip (b,), of every frame (b, pf), or features (b, d)."""
 VBENCH = (
@@ -114,8 +113,7 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
     distance = (where - path).norm(dim=-1) * size
     lost = distance.isnan() & shown
     distance = distance.nan_to_num(size / 2).clamp(max=size / 2).where(shown, torch.nan)
-    by_frame = {name: returned(metric(clip, truth), ByFrame, name) for name, metric in metrics.METRICS.items()}
-    by_frame |= {"psnr": by_frame["psnr"].clamp(max=60), "position_error": distance.nanmean(2)}
+    by_frame = metrics.frame_scores(clip, truth) | {"position_error": distance.nanmean(2)}
     found = {f"{name}_frame": value for name, value in by_frame.items()}
     found |= {name: value[:, free].nanmean(1) for name, value in by_frame.items()}
     hue = (clip - truth).mean(dim=(3, 4)).abs().mean(1)

@@ -1,15 +1,15 @@
 """Clips to learn from: a world's scenes, or a folder of videos with captions."""
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from pusa_lab.arguments import checked, shown
-from pusa_lab.data.folders import Unusable, find_clips
+from pusa_lab.data.folders import ClipFile, find_clips, read_folder
 from pusa_lab.sentences import counted
 from pusa_lab.training import InMemoryDataset
 from pusa_lab.types import Geometry, VideoModel, computes_in_bfloat16
@@ -44,7 +44,34 @@ def world_clips(
 
 
 @checked
-def folder_clips(folder: str | Path, geometry: Geometry, need_captions: bool = False) -> Iterator[Part]:
+def split_folder(folder: str | Path, num_val_clips: int = 0) -> tuple[list[ClipFile], list[ClipFile]]:
+    """The videos of a folder to learn from, and those held out: the last ones in the order of their names.
+
+    So the same videos are held out in every stage and run, whatever its seed, and names decide which.
+
+    Args:
+        folder: with clips and captions as `pusa_lab.data.find_clips` finds them; a video without a caption has the null
+            prompt.
+        num_val_clips: videos to hold out.
+
+    Raises:
+        ValueError: there is no video, or none would be left to learn from.
+    """
+    found = find_clips(folder, need_captions=False)
+    usable = [clip for clip in found if not clip.problem]
+    if not 0 <= num_val_clips < max(len(usable), 1):
+        raise ValueError(
+            f"num_val_clips={num_val_clips} of {counted(len(usable), 'video')} in {folder}: give fewer, so that some "
+            "are left for training."
+        )
+    held_out = usable[len(usable) - num_val_clips :]
+    return [clip for clip in found if clip not in held_out], held_out
+
+
+@checked
+def folder_clips(
+    folder: str | Path, geometry: Geometry, need_captions: bool = False, files: Sequence[ClipFile] | None = None
+) -> Iterator[Part]:
     """Clips of the model's length, size and frame rate, cut one after the other out of every video of a folder.
 
     What cannot be used is logged.
@@ -53,44 +80,39 @@ def folder_clips(folder: str | Path, geometry: Geometry, need_captions: bool = F
         folder: with clips and captions as `pusa_lab.data.find_clips` finds them.
         geometry: of the model.
         need_captions: whether a video without a caption is left out; otherwise its caption is the null prompt.
+        files: those of its videos to read; None is all of them.
 
     Raises:
         ValueError: no video there can be read, or none is long enough.
     """
-    num_frames, problems = geometry.pixel_frames(geometry.frames), []
-    found = find_clips(folder, need_captions)
-    for clip in found:
-        try:
-            pieces = list(clip.pieces(num_frames, geometry.size, geometry.fps))
-        except Unusable as reason:
-            problems.append(f"{clip.name} {reason}")
-            continue
-        yield torch.from_numpy(np.stack(pieces)).permute(0, 4, 1, 2, 3).contiguous(), [clip.caption] * len(pieces)
-    if len(problems) == len(found):
-        why = " ".join(problems[:3])
-        raise ValueError(
-            f"no video in {folder} can be used: {why} Give videos of at least {counted(num_frames, 'frame')} at "
-            f"{geometry.fps} frames per second."
-        )
-    if problems:
-        logging.warning("%d of %d clips are left out: %s", len(problems), len(found), " ".join(problems))
+    num_frames = geometry.pixel_frames(geometry.frames)
+    for clip, pieces in read_folder(folder, num_frames, geometry.size, geometry.fps, need_captions, files):
+        yield torch.from_numpy(pieces).permute(0, 4, 1, 2, 3).contiguous(), [clip.caption] * len(pieces)
 
 
 @checked
 def clips_of(
-    source: str | Path, count: int, seed: int, geometry: Geometry, device: str | torch.device
+    source: str | Path,
+    count: int,
+    seed: int,
+    geometry: Geometry,
+    device: str | torch.device,
+    num_val_clips: int = 0,
+    held_out: bool = False,
 ) -> Iterator[Part]:
     """Clips of a world, or of a folder.
 
     Args:
         source: one of WORLDS, or the path of a folder.
-        count: clips of a world; a folder gives all it has.
+        count: clips of a world; of a folder, the most that are read, in the order of its videos.
         seed: of a world's scenes.
         geometry: of the model.
         device: where a world is drawn.
+        num_val_clips: videos of a folder that are held out, as `split_folder` does.
+        held_out: whether to read those, instead of the others.
 
     Raises:
-        ValueError: the source is neither.
+        ValueError: the source is neither, or nothing of a folder is left.
     """
     if count < 1:
         raise ValueError(f"count={count}: give at least 1 clip.")
@@ -98,7 +120,16 @@ def clips_of(
         return world_clips(str(source), count, seed, geometry, device)
     if not Path(source).is_dir():
         raise ValueError(f"no data {str(source)!r:.300}: give a folder of clips, or one of {', '.join(WORLDS)}.")
-    return folder_clips(Path(source), geometry)
+    return _first(count, folder_clips(source, geometry, files=split_folder(source, num_val_clips)[held_out]))
+
+
+def _first(count: int, parts: Iterator[Part]) -> Iterator[Part]:
+    """The first clips; no more parts are read than they need."""
+    for clips, texts in parts:
+        yield clips[:count], texts[:count]
+        count -= len(texts)
+        if count <= 0:
+            return
 
 
 @checked
@@ -113,35 +144,28 @@ def folder_captions(folder: str | Path) -> list[str]:
 
 @checked
 def split_datasets(
-    source: str,
-    clips: Callable[[int, int], Iterator[Part]],
+    clips: Callable[[int, int, bool], Iterator[Part]],
     build: Callable[[Iterator[Part], int, int], InMemoryDataset],
     counts: tuple[int, int],
     batches: tuple[int, int],
     seeds: tuple[int, int],
 ) -> tuple[InMemoryDataset, InMemoryDataset | None]:
-    """What is learned from, and what is held out: other scenes of a world, or every tenth clip of a folder.
+    """What is learned from, and what is held out: other scenes of a world, or other videos of a folder.
 
     Args:
-        source: one of WORLDS, or a folder.
-        clips: (count, seed) -> parts of clips.
+        clips: (count, seed, whether they are held out) -> parts of clips.
         build: (parts, batch, seed) -> dataset.
-        counts: clips of a world to learn from, and to hold out; 0 holds out nothing, of a folder neither.
+        counts: clips to learn from, and to hold out; 0 holds out nothing.
         batches: batch sizes of both datasets.
         seeds: of both.
 
     Raises:
         ValueError: `build` returns something else than a dataset.
     """
-    first = build(clips(counts[0], seeds[0]), batches[0], seeds[0])
+    first = build(clips(counts[0], seeds[0], False), batches[0], seeds[0])
     if not isinstance(first, InMemoryDataset):
         raise ValueError(f"build returned {shown(first)}: let it return an InMemoryDataset, as pixel_dataset does.")
-    if not counts[1]:
-        return first, None
-    if source in WORLDS:
-        return first, build(clips(counts[1], seeds[1]), batches[1], seeds[1])
-    held = torch.arange(len(first.captions)) % 10 == 9
-    return first.part(~held), first.part(held) if held.any() else None
+    return first, build(clips(counts[1], seeds[1], True), batches[1], seeds[1]) if counts[1] else None
 
 
 @checked
@@ -193,3 +217,13 @@ def to_bytes(clip: Tensor) -> Tensor:
         clip: pixels (b, 3, pf, h, w).
     """
     return ((clip + 1) * 127.5).round().to(torch.uint8)
+
+
+@checked
+def to_arrays(clips: UInt8[Tensor, "b 3 pf h w"]) -> np.ndarray:
+    """Clips as the toys keep them, as arrays (b, pf, h, w, 3) uint8.
+
+    Args:
+        clips: (b, 3, pf, h, w) uint8.
+    """
+    return clips.permute(0, 2, 3, 4, 1).cpu().numpy()

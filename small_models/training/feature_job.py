@@ -39,8 +39,7 @@ class FeatureJob:
         self.model = Features({"world": self.source}).to(device)
         counts = (recipe.clips, min(512, recipe.clips) if recipe.config.validate_every else 0)
         self.dataset, self.val = split_datasets(
-            self.source,
-            lambda count, seed: clips_of(self.source, count, seed, self.geometry, device),
+            lambda count, seed, _: clips_of(self.source, count, seed, self.geometry, device),
             lambda parts, batch, seed: pixel_dataset(map(_reduced, parts), batch, seed, device),
             counts=counts,
             batches=(recipe.config.global_batch_size, min(256, recipe.config.global_batch_size)),

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.data import find_clips
+from pusa_lab.data import codec_psnr, find_clips
+from pusa_lab.data.quality import FEW, warn_of_codec
 from pusa_lab.files import check_folder, check_writable, digest
 from pusa_lab.training import (
     CodecModule,
@@ -28,7 +29,13 @@ from pusa_lab.training import (
     run,
 )
 from pusa_lab.training.rescue import save_or_rescue
-from small_models.evaluation.evaluate import VALIDATION_SEED, measure, measure_codec
+from small_models.evaluation.evaluate import (
+    VALIDATION_SEED,
+    codec_scores,
+    measure,
+    measure_clips,
+    measure_codec,
+)
 from small_models.evaluation.sheets import reporter
 from small_models.files import promote
 from small_models.machine import device_name, library_versions
@@ -37,7 +44,16 @@ from small_models.models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.models.text import split_words
 from small_models.models.toy import CODECS, PRESETS, ToyModel
 from small_models.models.zoo import CHECKPOINTS, codec_of, find_checkpoint, load, save, save_update
-from small_models.training.data import Part, clips_of, folder_captions, latent_dataset, pixel_dataset, split_datasets
+from small_models.training.data import (
+    Part,
+    clips_of,
+    folder_captions,
+    latent_dataset,
+    pixel_dataset,
+    split_datasets,
+    split_folder,
+    to_arrays,
+)
 from small_models.training.feature_job import FeatureJob
 from small_models.training.recipes import FAST, RECIPES, Recipe
 from small_models.world import LONGEST, WORLDS, vocabulary
@@ -49,7 +65,7 @@ OF_TIMESTEPS = (
     *("weight", "per_sample_weighting", "caption_dropout", "check_finite"),
 )
 """Fields of TrainConfig that codec and features do not ask."""
-NO_TRUTH = {"how": "not measured: only a world's truth is known, these were videos from a folder"}
+NONE_HELD_OUT = {"how": "not measured: no clips of the folder were held out, see num_val_clips"}
 
 
 @checked
@@ -71,13 +87,16 @@ def train(
         preset: sizes, one of PRESETS.
         stage: one that RECIPES has for it: codec, features, base, vta, i2v.
         out: folder for the checkpoint; what the stage builds on is looked for there first, then among the shipped.
-        base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`.
+        base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`. For codec, the one
+            to start from; None starts from nothing.
         data: a world's name, or a folder of clips with captions; empty is the preset's own world.
         fast: a few small steps, to see that everything runs.
         command: written into the card.
         logs: folder for curves, sheets and checkpoints to resume from; None writes none.
         resume: such a checkpoint.
-        **changes: fields of TrainConfig to change in the recipe, and `clips`.
+        **changes: fields of TrainConfig to change in the recipe, and `clips`: different clips of a world, or the most
+            that are taken from a folder. With num_val_clips, the last videos of a folder are held out, and the card has
+            scores on them.
 
     Raises:
         ValueError: an unknown preset, stage or source of data, nothing to start from, a field out of range or without
@@ -86,12 +105,10 @@ def train(
     """
     if (preset, stage) not in RECIPES:
         raise ValueError(f"no stage {preset}-{stage}: there are {', '.join('-'.join(names) for names in RECIPES)}.")
-    if "clips" in changes and data and data not in WORLDS:
-        raise ValueError(f"clips={changes['clips']} with a folder: all its clips are used, so leave clips out.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         changes = {"compile": "", **changes}  # it pays on a GPU
-    recipe = _changed(RECIPES[preset, stage], stage, fast, changes)
+    recipe = _changed(RECIPES[preset, stage], stage, fast, changes, bool(data) and data not in WORLDS)
     if recipe.config.lora_rank and stage in ("codec", "features", "base"):
         raise ValueError(
             f"lora_rank={recipe.config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v."
@@ -100,6 +117,8 @@ def train(
     job = _job(preset, stage, out, base, data)
     if job.source not in WORLDS and not Path(job.source).is_dir():
         raise ValueError(f"no data {job.source!r}: give a folder of clips, or one of {', '.join(WORLDS)}.")
+    if job.source not in WORLDS:
+        split_folder(job.source, recipe.config.num_val_clips)  # refuses what does not fit, before any work
     description = _about(job, path.stem, recipe) if recipe.config.save_every or resume else {}
     check_run(recipe.config, logs, resume, description)
     torch.manual_seed(recipe.config.seed)
@@ -127,9 +146,11 @@ def train(
 
 def _conditions(job: Any, recipe: Recipe) -> dict[str, Any]:
     """What a card tells of how its model was trained."""
-    machine = {"device": device_name(), "versions": library_versions()}
-    data = f"{job.source}, {len(job.dataset.captions)} clips"
-    return {**machine, "data": data, **job.parts(), "config": asdict(recipe.config)}
+    about = {"device": device_name(), "versions": library_versions()}
+    about |= {"data": f"{job.source}, {len(job.dataset.captions)} clips"}
+    if job.source not in WORLDS:
+        about["held_out"] = [clip.name for clip in split_folder(job.source, recipe.config.num_val_clips)[1]]
+    return {**about, **job.parts(), "config": asdict(recipe.config)}
 
 
 def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:
@@ -141,20 +162,25 @@ def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:
         clips = [clip for clip in find_clips(source, need_captions=False) if not clip.problem]
         whole = json.dumps([[digest(clip.path), clip.caption] for clip in clips])
         data = f"{len(clips)} files {hashlib.sha256(whole.encode()).hexdigest()[:16]}"
+        data += f", at most {recipe.clips} clips" * (recipe.clips < MOST_CLIPS)
     built_on = {name: getattr(job, name, None) for name in ("base", "codec")}
     return {"stage": stage, "data": data, **{name: digest(path)[:16] for name, path in built_on.items() if path}}
 
 
-def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any]) -> Recipe:
+def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any], folder: bool) -> Recipe:
     known = [field.name for field in fields(TrainConfig)]
     if unknown := [name for name in changes if name not in (*known, "clips")]:
         raise ValueError(f"no field {unknown[0]!r:.40} to set: choose from {', '.join(known)}, clips.")
     given, changes = dict(changes), {**(FAST if fast else {}), **changes}
-    clips = changes.pop("clips", recipe.clips)
+    clips = changes.pop("clips", MOST_CLIPS if folder else recipe.clips)  # of a folder all
     if type(clips) is not int or not 1 <= clips <= MOST_CLIPS:
         raise ValueError(f"clips={clips!r:.40}: give a whole number from 1 to {MOST_CLIPS}.")
     config = replace(recipe.config, **changes)
-    idle = {"num_val_clips": "a latent cache", "micro_batch_size": "a latent cache"}
+    if folder and config.validate_every and not config.num_val_clips:
+        raise ValueError(f"validate_every={config.validate_every}, num_val_clips=0: set num_val_clips to 1 or more.")
+    idle = {"micro_batch_size": "a latent cache"}
+    if not folder:
+        idle["num_val_clips"] = "a folder of clips or a latent cache"
     if stage in ("codec", "features"):
         idle |= dict.fromkeys(OF_TIMESTEPS, "the stages base, vta and i2v")
     elif config.timestep_sampler != "mixed":
@@ -167,36 +193,43 @@ def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any]) ->
 
 def _job(preset: str, stage: str, out: Path, base: str | Path | None, data: str) -> Any:
     if stage == "codec":
-        return _CodecJob(preset, out, data)
+        return _CodecJob(preset, out, data, base)
     if stage == "features":
         return FeatureJob(preset, _start(f"{preset}-codec", out), data)
     return _ModelJob(preset, stage, out, base, data)
 
 
 class _CodecJob:
-    """Pixels to latents and back, from nothing."""
+    """Pixels to latents and back, from nothing or from another codec."""
 
-    def __init__(self, preset: str, out: Path, data: str):
+    def __init__(self, preset: str, out: Path, data: str, base: str | Path | None):
         self.preset, self.out, self.source = preset, out, data or PRESETS[preset]["world"]
+        self.base = None if base is None else _start(base, out)
 
     def prepare(self, recipe: Recipe, device: str) -> None:
         self.config = recipe.config
         geometry = ToyModel(PRESETS[self.preset]).geometry
-        self.model = Codec(CODECS[self.preset]).to(device)
-        initialise(self.model)
+        if self.base:
+            self.model = load(self.base, device)
+            if type(self.model) is not Codec or self.model.config != CODECS[self.preset]:
+                raise ValueError(f"{self.base} is not a codec of {self.preset}: give one that --stage codec wrote.")
+            self.model.requires_grad_(True).train()
+        else:
+            self.model = Codec(CODECS[self.preset]).to(device)
+            initialise(self.model)
         if device == "cuda":
             channels_last_(self.model)
+        held = recipe.config.num_val_clips
         self.dataset, self.val = split_datasets(
-            self.source,
-            lambda count, seed: clips_of(self.source, count, seed, geometry, device),
+            lambda count, seed, val: clips_of(self.source, count, seed, geometry, device, held, val),
             lambda parts, batch, seed: pixel_dataset(parts, batch, seed, device),
-            counts=(recipe.clips, min(64, recipe.clips) if recipe.config.validate_every else 0),
+            counts=_counts(self.source, recipe, 64),
             batches=(recipe.config.global_batch_size, min(8, recipe.config.global_batch_size)),
             seeds=(recipe.config.seed, VALIDATION_SEED),
         )
 
     def parts(self) -> dict[str, str]:
-        return {}
+        return {"base": self.base.stem} if self.base else {}
 
     def module(self, logs: Path | None) -> CodecModule:
         def loss(codec: Any, clip: torch.Tensor) -> Any:
@@ -212,9 +245,13 @@ class _CodecJob:
         save(self.model, path, about)
 
     def measure(self, stored: Path, name: str, clips: int) -> dict[str, Any]:
-        if self.source not in WORLDS:
-            return NO_TRUTH
-        return measure_codec(load(stored), self.source, clips, ToyModel(PRESETS[self.preset]).geometry)
+        if self.source in WORLDS:
+            return measure_codec(load(stored), self.source, clips, ToyModel(PRESETS[self.preset]).geometry)
+        if self.val is None:
+            return NONE_HELD_OUT
+        how = "posterior mean, float32, held-out clips; mean over clips of the mean over frames"
+        parts = (batch.x0 for batch in self.val.chunks())
+        return {"how": how, "clips": len(self.val.captions), **codec_scores(load(stored), parts)[0]}
 
 
 class _ModelJob:
@@ -239,11 +276,13 @@ class _ModelJob:
             self.model = ToyModel(self._preset(), codec).to(device)
         if self.source in WORLDS:
             self.model.preset = {**self.model.preset, "world": self.source}
+        self._warn_of_codec()
         self.dataset, self.val = split_datasets(
-            self.source,
-            lambda count, seed: clips_of(self.source, count, seed, self.model.geometry, device),
+            lambda count, seed, val: clips_of(
+                self.source, count, seed, self.model.geometry, device, self.config.num_val_clips, val
+            ),
             self._dataset,
-            counts=(recipe.clips, min(512, recipe.clips) if recipe.config.validate_every else 0),
+            counts=_counts(self.source, recipe, 512),
             batches=(recipe.config.global_batch_size, min(256, recipe.config.global_batch_size)),
             seeds=(recipe.config.seed, VALIDATION_SEED),
         )
@@ -306,9 +345,31 @@ class _ModelJob:
             save(self.model, path, about, self.codec)
 
     def measure(self, stored: Path, name: str, clips: int) -> dict[str, Any]:
-        if self.source not in WORLDS:
-            return NO_TRUTH
-        return measure(load(stored), name, load(self.base) if self.base else None, clips)
+        if self.source in WORLDS:
+            return measure(load(stored), name, load(self.base) if self.base else None, clips)
+        if self.val is None:
+            return NONE_HELD_OUT
+        if self.stage == "i2v":
+            return {"how": "not measured: pusa_lab.evaluate gives pictures as known frames, which this model ignores"}
+        models = {name: load(stored)} | ({self.base.stem: load(self.base)} if self.base else {})
+        given = self.source, clips, 0, models[name].geometry, "cpu", self.config.num_val_clips, True
+        parts, captions = zip(*clips_of(*given), strict=True)
+        return measure_clips(models, to_arrays(torch.cat(parts)), [text for texts in captions for text in texts])
+
+    def _warn_of_codec(self) -> None:
+        """Say so before the training if the codec keeps too little of a folder's clips."""
+        if self.source in WORLDS or not self.codec:
+            return
+        given = self.source, FEW, 0, self.model.geometry, self.model.device, self.config.num_val_clips
+        kept = [codec_psnr(self.model, to_arrays(clips)).mean(1) for clips, _ in clips_of(*given)]
+        warn_of_codec(self.codec.stem, torch.cat(kept).tolist())
+
+
+def _counts(source: str, recipe: Recipe, most: int) -> tuple[int, int]:
+    """Clips to learn from and to hold out: of a world as many as asked for, of a folder what there is."""
+    if source in WORLDS:
+        return recipe.clips, min(most, recipe.clips) if recipe.config.validate_every else 0
+    return recipe.clips, MOST_CLIPS if recipe.config.num_val_clips else 0
 
 
 def _start(name: str | Path, out: Path) -> Path:

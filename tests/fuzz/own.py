@@ -53,6 +53,19 @@ OWN: dict[str, dict[str, list[str]]] = {
         "seeds": ["0", "[0, 1]"], "metrics": ["()"], "truth": ["None"], "cache": ["new('swept')"], "workers": ["1"], "setup": ["None"], "progress": ["False"],
         "keep_clips": ["False"],
     },
+    r"pusa_lab\.evaluation\.evaluate": {
+        "model": ["Stub()", "nano()"], "clips": ["[film(4)]", "film(4)", "clips()"], "prompts": ["None", "'a red circle moves right'"], "tasks": ["None", "'image_to_video'"],
+        "metrics": ["None", "['psnr']"], "num_clips": ["1"], "progress": ["False"], "**": ["steps=1", "guidance=1.0"],
+    },
+    r"pusa_lab\.data\.folders\.read_folder": {"folder": ["clips()"], "num_frames": ["4"], "size": ["(8, 8)"], "fps": ["8"], "files": ["None"], "need_captions": ["False"]},
+    r"pusa_lab\.data\.quality\.\w+": {
+        "model": ["Stub()", "nano()"], "clips": ["film(4)", "film(4)[None] / 255"], "clip": ["clip(2, 3, 4, 8, 8)"], "name": ["'mine'"],
+        "db": ["[12.5, 14]", "[]", "[30.0]"],
+    },
+    r"pusa_lab\.data\.manifest\.codec_psnrs": {"manifest": ["cache().manifest"]},
+    r"pusa_lab\.metrics\.truth\.frame_scores": {
+        "clip": ["clip(2, 3, 9, 16, 16)"], "truth": ["clip(2, 3, 9, 16, 16)"], "names": ["None", "['psnr']", "['ssim', 'psnr']"],
+    },
     r"pusa_lab\.data\.named\.with_files": {"value": ["picture_file()", "'a'", "[str(picture_file())]"], "read": ["print"]},
     r"pusa_lab\.files\.\w+": {
         "path": ["new('file')", "json_file()"], "folder": ["new('folder')", "folder()"], "what": ["'the file'"], "value": ["{'a': 1}", "[1.5]"],
@@ -290,11 +303,14 @@ OWN: dict[str, dict[str, list[str]]] = {
         "codec": ["fresh_codec()"], "batches": ["[clip(1, 3, 5, 16, 16)]"],
     },
     r"small_models\.models\.codec\.codec_loss": {"clip": ["clip(1, 3, 5, 16, 16)"]},
+    r"small_models\.training\.data\.to_arrays": {"clips": ["clip(2, 3, 5, 8, 8).add(1).byte()"]},
     r"small_models\.training\.data\.\w+": {
         "name": ["'nano'"], "count": ["2"], "folder": ["clips()"], "source": ["'nano'", "str(clips())"], "geometry": ["nano().geometry"],
-        "clips": ["lambda count, seed: parts()"], "build": ["pixel_dataset"], "counts": ["(3, 2)"], "batches": ["(2, 1)"], "seeds": ["(0, 1)"],
-        "parts": ["parts()"], "batch": ["2"], "model": ["nano()"], "clip": ["clip(1, 3, 5, 8, 8)"],
+        "clips": ["lambda count, seed, held_out: parts()"], "build": ["pixel_dataset"], "counts": ["(3, 2)"], "batches": ["(2, 1)"], "seeds": ["(0, 1)"],
+        "parts": ["parts()"], "batch": ["2"], "model": ["nano()"], "clip": ["clip(1, 3, 5, 8, 8)"], "num_val_clips": ["0", "1"], "files": ["None"],
     },
+    r"small_models\.evaluation\.evaluate\.measure_clips": {"models": ["{'nano': nano()}"], "clips": ["film(8)[None]"], "prompts": ["['a red circle moves right']"], "steps": ["1"]},
+    r"small_models\.evaluation\.evaluate\.codec_scores": {"codec": ["fresh_codec()"], "parts": ["[clip(2, 3, 5, 16, 16)]"]},
     r"small_models\.models\.dit\.\w+": {
         "head_dim": ["4", "8"], "dim": ["8"], "grid": ["(2, 2, 2)"], "turn": ["rand(3, 1, 1, 2)"], "x": ["randn(1, 3, 2, 2)"],
         "num_layers": ["1"], "patch_size": ["(1, 2, 2)"], "image_dim": ["None"],

@@ -1,0 +1,216 @@
+"""Scores of any model on clips, or on captions alone: each task is generated, and compared with the clip itself."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pusa_lab import tasks as makers
+from pusa_lab.arguments import ArgumentError, checked, shown
+from pusa_lab.data.folders import read_folder
+from pusa_lab.generate import generate
+from pusa_lab.metrics import dynamic_degree, imaging_quality, motion_smoothness
+from pusa_lab.models import load, origin_of
+from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
+from pusa_lab.progress import progress_bar
+from pusa_lab.runs import Result, decode
+from pusa_lab.sentences import counted
+from pusa_lab.sweeps.scores import Metric, metrics_of, scores_of
+from pusa_lab.tasks import Task
+from pusa_lab.types import Geometry, VideoModel
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+else:
+    DataFrame = Any
+
+KNOWN = {
+    "text_to_video": lambda frames: [],
+    "image_to_video": lambda frames: [0],
+    "start_end": lambda frames: [0, frames - 1],
+    "extension": lambda frames: list(range(max(1, frames // 3))),
+    "reconstruction": lambda frames: [],
+}
+"""Task -> latent frames of a clip that are known, from their number. Extension continues the first third. A
+reconstruction is the clip after encoding and decoding: no video of the model can follow it more closely."""
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """What one row of the table is about."""
+
+    name: str
+    """Of the clip; "" without one."""
+    prompt: str
+    pixels: np.ndarray | None
+    """(pixel frames, h, w, 3) uint8 in the model's size; None if there is only a prompt."""
+
+
+def _of_clip(measure: Callable[[Tensor], Tensor]) -> Callable[[Any], float]:
+    """A measure of clips as one of results."""
+
+    def of_result(result: Any) -> float:
+        return float(measure(to_pixels(result.video)).mean())
+
+    return of_result
+
+
+ALONE = {measure.__name__: _of_clip(measure) for measure in (motion_smoothness, dynamic_degree, imaging_quality)}
+"""Metrics that need no truth, by name."""
+
+
+@checked
+def evaluate(
+    model: str | Path | VideoModel,
+    clips: Any = None,
+    prompts: str | Sequence[str] | None = None,
+    *,
+    tasks: str | Sequence[str] | None = None,
+    metrics: Any = None,
+    num_clips: int | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+    **sampling: Any,
+) -> DataFrame:
+    """Score a model on clips that it was not trained on, or on captions alone: one row for each task and clip.
+
+    Each task is given its known frames of the clip, and the metrics that need a truth compare the frames that were not
+    given with those of the clip. Every task starts from the same noise for a clip, so rows are paired.
+
+    Args:
+        model: a name for `load`, or a model.
+        clips: a folder, whose files are cut into consecutive clips of the model's length, size and frame rate; or
+            clips (n, pixel frames, h, w, 3) or one of them, uint8 or floats in [0, 1], or a list; None measures
+            captions alone.
+        prompts: one caption per clip, or one for all; None takes those of the folder, and the null prompt for arrays.
+        tasks: names in `KNOWN`; None is all of them with clips, and text_to_video without.
+        metrics: as for `sweep`; None is PSNR and SSIM where there are clips, and those in `ALONE`.
+        num_clips: most clips that are used, in the order of the folder or array; None uses all.
+        seed: clip i is generated from the noise of seed + i.
+        progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
+        **sampling: arguments of `generate`, such as steps and guidance.
+
+    Returns:
+        A table as `sweep` returns, for `sweeps.averages`, `compare` and `viz.plot_sweep`: model, task, prompt, seed,
+        scores, seconds, status, error, clip, and truth, the name of the clip.
+
+    Raises:
+        ValueError: there are neither clips nor prompts, they do not fit each other or the model, a task needs clips
+            that are not there, a name is unknown, or a metric returns no numbers.
+    """
+    import pandas as pd  # takes long to import
+
+    chosen = _tasks(tasks, clips is not None)
+    wanted = metrics_of(_metrics(metrics, clips is not None))
+    if clips is None and (needy := [metric.name for metric in wanted if metric.needs_truth]):
+        raise ValueError(f"the metric {needy[0]} compares with a truth: give clips, or other metrics.")
+    if num_clips is not None and num_clips < 1:
+        raise ValueError(f"num_clips={num_clips}: give at least 1.")
+    loaded = load(model) if isinstance(model, str | Path) else model
+    origin = origin_of(loaded)
+    label = Path(origin.name).stem if origin else type(loaded).__name__
+    found = _clips(clips, prompts, loaded.geometry)[:num_clips]
+    rows = (
+        {"model": label, "task": task, **_row(loaded, task, clip, seed + i, wanted, sampling)}
+        for i, clip in enumerate(found)
+        for task in chosen
+    )
+    lines = list(progress_bar(rows, len(found) * len(chosen), "evaluation", "video", progress))
+    table = pd.DataFrame(lines)
+    return table.sort_values("task", key=lambda names: names.map(chosen.index), kind="stable", ignore_index=True)
+
+
+def _tasks(tasks: str | Sequence[str] | None, have_clips: bool) -> list[str]:
+    if tasks is None:
+        return list(KNOWN) if have_clips else ["text_to_video"]
+    chosen = list(dict.fromkeys([tasks] if isinstance(tasks, str) else tasks))
+    for name in chosen:
+        if name not in KNOWN:
+            raise ArgumentError(f"there is no task {name!r:.40} to evaluate: choose from {', '.join(KNOWN)}.")
+        if name != "text_to_video" and not have_clips:
+            raise ArgumentError(f"the task {name} needs clips: give clips, or tasks=['text_to_video'].")
+    if not chosen:
+        raise ArgumentError(f"tasks is an empty list: choose from {', '.join(KNOWN)}.")
+    return chosen
+
+
+def _metrics(metrics: Any, have_clips: bool) -> Any:
+    if metrics is not None:
+        return metrics
+    return ({"psnr": "psnr", "ssim": "ssim"} if have_clips else {}) | ALONE
+
+
+def _clips(clips: Any, prompts: str | Sequence[str] | None, geometry: Geometry) -> list[_Clip]:
+    """Every clip with its name and prompt."""
+    if clips is None:
+        if not prompts:
+            raise ArgumentError("there are neither clips nor prompts: give one of them.")
+        return [_Clip("", prompt, None) for prompt in ([prompts] if isinstance(prompts, str) else prompts)]
+    found = list(_of_folder(clips, geometry) if isinstance(clips, str | Path) else _of_arrays(clips, geometry))
+    if prompts is None:
+        return found
+    given = [prompts] * len(found) if isinstance(prompts, str) else list(prompts)
+    if len(given) != len(found):
+        raise ArgumentError(
+            f"{counted(len(given), 'prompt')} for {counted(len(found), 'clip')}: give one per clip, or one for all."
+        )
+    return [_Clip(clip.name, prompt, clip.pixels) for clip, prompt in zip(found, given, strict=True)]
+
+
+def _of_folder(folder: str | Path, g: Geometry) -> Iterator[_Clip]:
+    for file, pieces in read_folder(folder, g.pixel_frames(g.frames), g.size, g.fps, need_captions=False):
+        for number, piece in enumerate(pieces):
+            yield _Clip(f"{file.name} {number}", file.caption, piece)
+
+
+def _of_arrays(clips: Any, g: Geometry) -> Iterator[_Clip]:
+    if not hasattr(clips, "__len__") or not len(clips):
+        raise ArgumentError(f"clips is {shown(clips)}: give a folder, or clips (n, pixel frames, h, w, 3).")
+    for number, clip in enumerate([clips] if getattr(clips, "ndim", 0) == 4 else clips):
+        pixels = to_pixels(clip)
+        if len(pixels) != 1:
+            raise ArgumentError(f"clip {number} is {shown(clip)}: give clips (n, pixel frames, h, w, 3), or a folder.")
+        g.latent_frames(pixels.shape[2])
+        yield _Clip(str(number), "", to_uint8(crop_and_resize(pixels, g.size))[0])
+
+
+def _row(
+    model: VideoModel, task: str, clip: _Clip, seed: int, metrics: Sequence[Metric], sampling: dict[str, Any]
+) -> dict[str, Any]:
+    g, began = model.geometry, time.perf_counter()
+    count = g.frames if clip.pixels is None else g.latent_frames(len(clip.pixels))
+    known = KNOWN[task](count)
+    given = {pixel for i in known for pixel in g.pixels_at(i)}
+    if task == "reconstruction":
+        result: Any = _reconstruction(model, clip.pixels)
+    else:
+        frames = {} if clip.pixels is None else {"latent_frames": count}
+        made = _made(task, known, clip.pixels, g)
+        result = generate(model, clip.prompt, made, seed=seed, progress=False, **{**frames, **sampling})
+    free = [i for i in range(result.video.shape[1]) if i not in given]
+    scores = scores_of(metrics, result, clip.pixels, free)
+    about = {"status": "done", "error": "", "clip": None, "truth": clip.name}
+    return {"prompt": clip.prompt, "seed": seed, **scores, "seconds": time.perf_counter() - began, **about}
+
+
+@torch.no_grad()
+def _reconstruction(model: VideoModel, pixels: Any) -> Result:
+    latents = model.encode_video(to_pixels(pixels).to(model.device))
+    return Result(decode(model, latents), latents, latents.new_zeros(1, latents.shape[2]), 0.0, "reconstruction", 0)
+
+
+def _made(task: str, known: Sequence[int], pixels: Any, g: Geometry) -> Task | None:
+    """The task with its known frames of the clip, each part whole latent frames."""
+    if not known:
+        return None
+    last = pixels[list(g.pixels_at(known[-1]))]
+    if task == "start_end":
+        return makers.start_end(pixels[0], last)
+    if task == "image_to_video":
+        return makers.image_to_video(pixels[0])
+    return makers.extension(pixels[: g.pixels_at(known[-1])[-1] + 1])

@@ -1,0 +1,40 @@
+"""Scores of videos frame by frame against the truth: one number per frame, by the name of the metric."""
+
+from collections.abc import Callable, Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from pusa_lab.arguments import checked, returned
+from pusa_lab.metrics.frames import psnr, ssim
+from pusa_lab.registry import Registry
+
+METRICS: Registry[Callable[..., Tensor]] = Registry(
+    "metric", "pusa_lab.metrics", {"psnr": psnr, "ssim": ssim}, "(clip, truth) -> values (b, pixel frames)"
+)
+"""Name -> measure of frames against the truth, (clip, truth) -> (b, pf). The suite has a column for each."""
+EQUAL = 60.0
+"""dB that count for frames that are equal to the truth or nearly so, whose PSNR may be infinite."""
+
+
+@checked
+def frame_scores(clip: Tensor, truth: Tensor, names: Sequence[str] | None = None) -> dict[str, Float[Tensor, "b pf"]]:
+    """Score every frame against the truth; a PSNR above 60 dB counts as 60.
+
+    Args:
+        clip: pixels (b, 3, pf, h, w) in [-1, 1].
+        truth: pixels of the same shape in [-1, 1].
+        names: of metrics in `METRICS`; None is all of them.
+
+    Raises:
+        ValueError: clip or truth is not as described, there is no such metric, or it returns something else.
+    """
+    found = {}
+    for name in METRICS if names is None else names:
+        found[name] = returned(METRICS.find(name)(clip, truth), Float[Tensor, "b pf"], f"the metric {name}")
+        if tuple(found[name].shape) != (clip.shape[0], clip.shape[2]):
+            raise ValueError(
+                f"the metric {name} returned shape {tuple(found[name].shape)} for clips of shape {tuple(clip.shape)}: "
+                "it must return one number per frame, (b, pixel frames)."
+            )
+    return found | {"psnr": found["psnr"].clamp(max=EQUAL)} if "psnr" in found else found

@@ -1,0 +1,132 @@
+"""pytest tests/test_evaluation.py: scores of any model on clips that it has not seen, task by task."""
+
+import numpy as np
+import pytest
+import torch
+from films import waves, write
+
+import pusa_lab as pl
+from pusa_lab.evaluation import ALONE, KNOWN
+from pusa_lab.metrics import frame_scores
+from pusa_lab.pixels import to_pixels, to_uint8
+from pusa_lab.sweeps import averages
+from small_models import world
+
+SCENES = world.draw_scenes(2, seed=1, world=world.NANO)
+CLIPS, PROMPTS = to_uint8(world.render(SCENES)), world.captions(SCENES)
+COLUMNS = ["model", "task", "prompt", "seed", "psnr", "ssim", *ALONE, "seconds", "status", "error", "clip", "truth"]
+
+
+def test_every_task_is_scored_on_every_clip(nano_vta):
+    table = pl.evaluate(nano_vta, CLIPS, PROMPTS, steps=2, seed=3)
+    assert list(table.columns) == COLUMNS
+    assert table.task.tolist() == [task for task in KNOWN for _ in CLIPS]
+    assert table.prompt.tolist() == PROMPTS * len(KNOWN) and table.seed.tolist() == [3, 4] * len(KNOWN)
+    assert table.truth.tolist() == ["0", "1"] * len(KNOWN) and set(table.status) == {"done"}
+
+
+def test_a_score_is_that_of_the_frames_that_were_not_given(nano_vta):
+    table = pl.evaluate(nano_vta, CLIPS, PROMPTS, steps=2, guidance=1.5).set_index(["task", "truth"])
+    tasks = {
+        "text_to_video": (None, range(8)),
+        "image_to_video": (pl.tasks.image_to_video(CLIPS[1, 0]), range(1, 8)),
+        "start_end": (pl.tasks.start_end(CLIPS[1, 0], CLIPS[1, -1]), range(1, 7)),
+        "extension": (pl.tasks.extension(CLIPS[1, :2]), range(2, 8)),
+    }
+    for name, (task, free) in tasks.items():
+        made = pl.generate(nano_vta, PROMPTS[1], task, steps=2, guidance=1.5, seed=1)
+        scores = frame_scores(to_pixels(made.video), to_pixels(CLIPS[1]))
+        for metric in ("psnr", "ssim"):
+            assert table.loc[(name, "1"), metric] == pytest.approx(scores[metric][:, list(free)].mean().item())
+        for metric in ALONE:
+            measure = getattr(pl.metrics, metric)
+            assert table.loc[(name, "1"), metric] == pytest.approx(measure(to_pixels(made.video)).item())
+
+
+def test_the_reconstruction_is_what_the_codec_keeps():
+    model = pl.load("mini-vta", device="cpu")
+    clip = waves(9, (64, 64), 1)
+    table = pl.evaluate(model, [clip], tasks="reconstruction", metrics=["psnr"])
+    assert table.psnr[0] == pytest.approx(
+        pl.data.codec_psnr(model, clip).mean().item(), abs=0.1
+    )  # it is rounded to bytes
+
+
+def test_a_shorter_clip_of_another_size_is_evaluated_at_the_models_size(nano_vta):
+    clip = waves(5, (40, 20), 0)
+    table = pl.evaluate(nano_vta, [clip], "a red circle", tasks=["image_to_video"], metrics=["psnr"], steps=1)
+    assert table.prompt.tolist() == ["a red circle"] and 0 < table.psnr[0] < 60
+    assert pl.evaluate(nano_vta, clip, "a red circle", tasks="image_to_video", steps=1).psnr[0] == table.psnr[0]
+
+
+def test_a_folder_is_cut_into_clips_with_its_captions(nano_vta, tmp_path):
+    write(tmp_path / "a.mp4", waves(17, (16, 16), 0), 8, "a red circle")
+    write(tmp_path / "deep" / "b.mp4", waves(8, (16, 16), 1), 8)
+    table = pl.evaluate(nano_vta, tmp_path, tasks="text_to_video", steps=1)
+    assert table.truth.tolist() == ["a.mp4 0", "a.mp4 1", "deep/b.mp4 0"]
+    assert table.prompt.tolist() == ["a red circle", "a red circle", ""]
+    few = pl.evaluate(nano_vta, str(tmp_path), tasks="text_to_video", steps=1, num_clips=2)
+    assert few.drop(columns="seconds").equals(table[:2].drop(columns="seconds"))
+
+
+def test_captions_alone_are_scored_without_a_truth():
+    table = pl.evaluate("nano-vta", prompts=PROMPTS, steps=1, metrics={"mean": brightness})
+    assert table.model.tolist() == ["nano-vta"] * 2 and table.task.tolist() == ["text_to_video"] * 2
+    made = [pl.generate(pl.load("nano-vta"), prompt, steps=1, seed=i) for i, prompt in enumerate(PROMPTS)]
+    assert table["mean"].tolist() == [brightness(result) for result in made]
+    assert list(pl.evaluate("nano-vta", prompts="a red circle", steps=1)[list(ALONE)].shape) == [1, len(ALONE)]
+
+
+def brightness(result):
+    return float(result.video.mean())
+
+
+def test_tables_of_several_models_are_compared_in_pairs():
+    pd = pytest.importorskip("pandas")
+    names = ("nano-base", "nano-vta")
+    tables = [pl.evaluate(name, CLIPS, PROMPTS, tasks="image_to_video", metrics=["psnr"], steps=3) for name in names]
+    both = pd.concat(tables)
+    (line,) = pl.compare(both, {"model": "nano-base"}).to_dict("records")
+    assert line["pairs"] == 2
+    assert line["difference"] == pytest.approx((tables[1].psnr - tables[0].psnr).mean())
+    assert averages(both)["mean"].tolist() == pytest.approx([table.psnr.mean() for table in tables])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "there are neither clips nor prompts: give one of them"),
+        ({"clips": []}, r"clips is an empty list: give a folder, or clips \(n, pixel frames, h, w, 3\)"),
+        ({"clips": 3}, r"clips is 3 \(an int\): give a folder, or clips"),
+        ({"clips": [CLIPS]}, r"clip 0 is .*: give clips \(n, pixel frames, h, w, 3\), or a folder"),
+        ({"clips": CLIPS, "prompts": ["a"]}, "1 prompt for 2 clips: give one per clip, or one for all"),
+        ({"clips": CLIPS, "tasks": "loop"}, "there is no task 'loop' to evaluate: choose from text_to_video"),
+        ({"clips": CLIPS, "tasks": []}, "tasks is an empty list: choose from text_to_video"),
+        ({"prompts": "a", "tasks": "extension"}, "the task extension needs clips: give clips, or tasks="),
+        ({"prompts": "a", "metrics": ["psnr"]}, "the metric psnr compares with a truth: give clips, or other metrics"),
+        ({"clips": CLIPS, "num_clips": 0}, "num_clips=0: give at least 1"),
+        ({"clips": "nowhere"}, "no folder 'nowhere': give one with clips"),
+        ({"clips": CLIPS, "metrics": ["beauty"]}, "beauty"),
+        ({"clips": CLIPS, "steps": 0}, "steps=0"),
+        ({"clips": CLIPS, "pace": 3}, "there is no argument 'pace'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(nano_vta, given, says):
+    with pytest.raises(ValueError, match=says):
+        pl.evaluate(nano_vta, **given)
+
+
+def test_frames_nearly_equal_to_the_truth_count_as_equal():
+    clip = torch.zeros(1, 3, 2, 16, 16)
+    assert frame_scores(clip, clip + 1e-6)["psnr"].tolist() == frame_scores(clip, clip)["psnr"].tolist() == [[60, 60]]
+    with pytest.raises(ValueError, match="beauty"):
+        frame_scores(clip, clip, ["beauty"])
+
+
+def test_a_metric_of_another_shape_is_refused(monkeypatch):
+    monkeypatch.setitem(pl.metrics.METRICS, "odd", lambda clip, truth: torch.zeros(1, 1))
+    clip = to_pixels(np.zeros((2, 16, 16, 3), np.uint8))
+    with pytest.raises(
+        ValueError, match=r"the metric odd returned shape \(1, 1\) for clips of shape .* one number per f"
+    ):
+        frame_scores(clip, clip)

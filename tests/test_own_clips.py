@@ -1,0 +1,128 @@
+"""pytest tests/test_own_clips.py: a toy trained on a folder of clips, with scores of those held out."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from films import waves, write
+
+import pusa_lab as pl
+import small_models
+from pusa_lab.cli import main
+from pusa_lab.data import codec_psnr, read_clip
+from pusa_lab.evaluation import KNOWN
+from pusa_lab.metrics import psnr
+from pusa_lab.pixels import to_pixels
+from small_models.training import train as training
+from small_models.training.data import clips_of
+from small_models.training.train import train
+
+FEW = {"max_steps": 2, "global_batch_size": 2, "warmup": 0, "ema": 0.0}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five small clips of waves, of which the last two are meant to be held out."""
+    for i in range(5):
+        write(tmp_path / "clips" / f"{i}.mp4", waves(8, (16, 16), i), 8, f"wave {i}")
+    return tmp_path / "clips"
+
+
+def card(path):
+    return json.loads(path.with_suffix(".json").read_text())
+
+
+def test_what_is_held_out_is_stated_and_never_trained_on(folder, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(training, "run", lambda module, data, *_: seen.append((data.train.captions, data.val.captions)))
+    for seed in (0, 1):
+        about = card(train("nano", "base", tmp_path / "out", data=str(folder), num_val_clips=2, seed=seed, **FEW))
+        assert about["held_out"] == ["3.mp4", "4.mp4"] and about["data"] == f"{folder}, 3 clips"
+    assert seen == [(["wave 0", "wave 1", "wave 2"], ["wave 3", "wave 4"])] * 2
+
+
+def test_the_card_has_the_scores_of_the_held_out_clips(folder, tmp_path):
+    base = train("nano", "base", tmp_path, data=str(folder), num_val_clips=2, validate_every=1, **FEW)
+    vta = train("nano", "vta", tmp_path, data=str(folder), num_val_clips=2, **FEW)
+    scores = card(vta)["metrics"]
+    assert scores["clips"] == 2 and {"nano-vta", "nano-base"} <= set(scores)
+    held = [read_clip(folder / f"{i}.mp4", 8) for i in (3, 4)]
+    table = pl.evaluate(pl.load(str(vta), device="cpu"), held, ["wave 3", "wave 4"], steps=10, guidance=2.0)
+    for task in KNOWN:
+        mean, low, high = scores["nano-vta"][task]["psnr"]
+        assert mean == pytest.approx(table[table.task == task].psnr.mean(), abs=1e-3) and low <= mean <= high
+    assert card(base)["metrics"]["nano-base"].keys() == KNOWN.keys()
+
+
+def test_a_folder_of_which_nothing_was_held_out_has_no_scores(folder, tmp_path):
+    about = card(train("nano", "base", tmp_path, data=str(folder), **FEW))
+    assert about["held_out"] == [] and about["metrics"]["how"].startswith("not measured: no clips of the folder were h")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"num_val_clips": 5}, "num_val_clips=5 of 5 videos in .*: give fewer, so that some are left for training"),
+        ({"validate_every": 1}, "validate_every=1, num_val_clips=0: set num_val_clips to 1 or more"),
+    ],
+)
+def test_what_cannot_be_held_out_is_refused_before_the_work(folder, tmp_path, monkeypatch, changes, says):
+    monkeypatch.setattr("small_models.training.train.clips_of", lambda *_: pytest.fail("clips were read"))
+    with pytest.raises(ValueError, match=says):
+        train("nano", "base", tmp_path / "out", data=str(folder), **FEW, **changes)
+
+
+def test_the_codec_is_measured_before_a_training_on_its_latents(tmp_path, logged, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    video = np.random.default_rng(0).integers(0, 255, (33, 64, 64, 3), dtype=np.uint8)
+    write(tmp_path / "clips" / "a.mp4", video, 16, "a red circle moves right")
+    monkeypatch.setattr(training, "split_datasets", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train("mini", "base", tmp_path / "out", data=str(tmp_path / "clips"), fast=True)
+    (said,) = logged
+    kept = codec_psnr(small_models.load("mini-vta", device="cpu"), read_clip(tmp_path / "clips" / "a.mp4", 33)).mean()
+    assert said.startswith(f"the codec of mini-codec keeps only {kept:.1f} dB of these clips (mean PSNR of 1 clip ")
+
+
+def test_a_codec_is_trained_on_the_clips_and_scored_on_those_held_out(tmp_path):
+    for i in range(3):
+        write(tmp_path / "clips" / f"{i}.mp4", waves(33, (64, 64), i), 16)
+    options = {"data": str(tmp_path / "clips"), "num_val_clips": 1, "max_steps": 2, "fast": True}
+    about = card(train("mini", "codec", tmp_path / "out", **options))
+    codec = small_models.load(tmp_path / "out" / "mini-codec.safetensors", device="cpu")
+    clip = to_pixels(read_clip(tmp_path / "clips" / "2.mp4", 33))
+    with torch.no_grad():
+        kept = psnr(codec(clip), clip).mean().item()
+    assert about["held_out"] == ["2.mp4"] and about["metrics"]["clips"] == 1
+    assert about["metrics"]["psnr_db"] == pytest.approx(kept, abs=1e-3)
+
+
+def test_a_codec_can_go_on_from_another(tmp_path):
+    write(tmp_path / "clips" / "a.mp4", waves(33, (64, 64), 0), 16)
+    options = {"data": str(tmp_path / "clips"), "max_steps": 1, "fast": True, "lr": 1e-9}
+    path = train("mini", "codec", tmp_path / "out", base="mini-codec", **options)
+    assert card(path)["base"] == "mini-codec"
+    new, old = (small_models.load(name, device="cpu").vae.state_dict() for name in (path, "mini-codec"))
+    assert all(torch.allclose(new[name], old[name], atol=1e-5, rtol=1e-3) for name in old)
+    with pytest.raises(ValueError, match=r"nano-vta.* is not a codec of mini: give one that --stage codec wrote"):
+        train("mini", "codec", tmp_path / "out", base="nano-vta", **options)
+
+
+def test_one_command_trains_all_stages_that_clips_can_teach(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(
+        "small_models.training.train.train", lambda *args, **more: seen.append(args) or more["out"] / "x.y"
+    )
+    words = ["train", "--model", "mini", "--stage", "all", "--data", str(tmp_path), "--num-val-clips", "4"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    assert seen == [("mini", "codec"), ("mini", "base"), ("mini", "vta")]
+
+
+def test_clips_of_a_folder_are_the_same_in_every_run(folder):
+    geometry = replace(small_models.load("nano-vta", device="cpu").geometry, frames=4)
+    first, again = ([part for part, _ in clips_of(folder, 7, seed, geometry, "cpu", 1)] for seed in (0, 9))
+    assert torch.equal(torch.cat(first), torch.cat(again)) and len(torch.cat(first)) == 7
