@@ -15,7 +15,7 @@ from small_models.models.codec import Codec
 from small_models.models.features import Features
 from small_models.models.toy import ToyModel
 from small_models.training.recipes import RECIPES
-from small_models.world import WORLDS
+from small_models.world import WORLDS, add_world
 
 
 def _knows(name: str) -> bool:
@@ -99,7 +99,7 @@ def train_toys(
     Args:
         model: nano, mini, or all.
         stage: codec, features, base, vta, i2v, or all of them in this order.
-        data: a world's name or a folder of clips; empty is the toy's own world.
+        data: a world's name or import path, or a folder of clips; empty is the toy's own world.
         base: where vta and i2v start.
         resume: a checkpoint of the same run.
         logs: folder for curves; several stages get one each in it.
@@ -117,7 +117,7 @@ def train_toys(
     for option, value in {"resume": resume, "base": base}.items():
         if len(jobs) > 1 and value:
             raise ValueError(f"--{option} is for a single stage: give --model and --stage.")
-    if len(jobs) > 1 and data and data not in WORLDS and any(s == "features" for _, s in jobs):
+    if len(jobs) > 1 and data and add_world(data) not in WORLDS and any(s == "features" for _, s in jobs):
         raise ValueError(f"--data {data} has no labels for the stage features: choose another --stage.")
     if base and jobs[0][1] not in ("vta", "i2v"):
         raise ValueError(

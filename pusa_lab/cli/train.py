@@ -61,7 +61,8 @@ def train(
         stage: codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one
             timestep per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this
             order.
-        data: nano, mini, digits, or a folder of MP4s with captions in .txt files; with --recipe a latent cache.
+        data: nano, mini, digits, a world of your own (mine.py:calm), or a folder of MP4s with captions in .txt files;
+            with --recipe a latent cache.
         base: where vta and i2v start (default: in --out, else the shipped base).
         out: folder for checkpoints and cards (default outputs/train); with --recipe the file of the LoRA.
         logs: folder for curves (CSV, TensorBoard), sheets and last.ckpt.

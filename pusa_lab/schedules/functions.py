@@ -29,7 +29,12 @@ def call(
         ValueError: the function cannot be called this way, takes no shift although the user gave one, or does
             not return a matrix with one column per frame.
     """
-    options = {"shift": own_shift if shift is None else shift} if takes_keyword(schedule, "shift") else {}
+    if "shift" in getattr(schedule, "keywords", ()):
+        if shift is not None:
+            raise ValueError(f"{name} has a shift of its own, but shift={shift} was given: leave one of them out.")
+        options = {}
+    else:
+        options = {"shift": own_shift if shift is None else shift} if takes_keyword(schedule, "shift") else {}
     if shift is not None and not options:
         raise ValueError(f"{name} takes no shift, but shift={shift} was given: leave it out.")
     check_takes(name, schedule, {"steps": steps, "frames": frames}, **options)
@@ -46,5 +51,6 @@ def schedule_name(schedule: object) -> str:
     """
     function = getattr(schedule, "func", schedule)  # of functools.partial
     name = schedule if isinstance(schedule, str) else getattr(function, "__name__", "")
+    name = name.partition("(")[0].rpartition(":")[2].strip()  # of a text with settings, or an import path
     named = f"the schedule {name}" if name.isidentifier() else "the schedule's function"
     return named if isinstance(schedule, str) or callable(schedule) else ""

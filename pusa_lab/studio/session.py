@@ -14,6 +14,7 @@ import numpy as np
 from pusa_lab.annotations import Unfit, check_for
 from pusa_lab.arguments import ArgumentError, calling, checked, shown
 from pusa_lab.generate import prepare
+from pusa_lab.import_paths import import_paths
 from pusa_lab.schedules import SCHEDULES, frame_indices, noise_levels
 from pusa_lab.studio import known
 from pusa_lab.studio.editing import Editor, columns
@@ -154,6 +155,7 @@ class Session:
 
     @checked
     def _load(self, name: str, arguments: dict[str, Any]) -> None:
+        _refuse_import_paths(name)
         self.editor.load(name, **arguments)
 
     def _undo(self) -> None:
@@ -188,6 +190,7 @@ class Session:
                 raise ArgumentError(f"{name} is {shown(value)}: give {unfit}.") from None
         if len(found.get("prompt", "")) > MOST_PROMPT:
             raise ValueError(f"a prompt of {len(found['prompt']):,} characters: give at most {MOST_PROMPT:,}.")
+        _refuse_import_paths(*(value for name, value in found.items() if "prompt" not in name))
         self.settings |= found
 
     @checked
@@ -209,6 +212,7 @@ class Session:
 
     @checked
     def _policy(self, index: int, mode: str) -> None:
+        _refuse_import_paths(mode)
         self._change(index, mode=mode)
 
     @checked
@@ -307,3 +311,10 @@ DOES = (
     *("drop", "level", "policy", "forget", "pin", "run", "compare", "cancel"),
 )
 """Names of messages that `Session.do` accepts."""
+
+
+def _refuse_import_paths(*given: Any) -> None:
+    """A page runs no code: it names what is registered."""
+    for text in given:
+        if isinstance(text, str) and import_paths(text):
+            raise ValueError(f"{text!r:.100} is an import path: register what it names, and choose it by its name.")

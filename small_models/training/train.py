@@ -16,6 +16,8 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.data import find_clips
 from pusa_lab.files import check_folder, check_writable, digest
+from pusa_lab.import_paths import is_import_path
+from pusa_lab.requests import plugged_in
 from pusa_lab.training import (
     CodecModule,
     InMemoryDataset,
@@ -40,7 +42,7 @@ from small_models.models.zoo import CHECKPOINTS, codec_of, find_checkpoint, load
 from small_models.training.data import Part, clips_of, folder_captions, latent_dataset, pixel_dataset, split_datasets
 from small_models.training.feature_job import FeatureJob
 from small_models.training.recipes import FAST, RECIPES, Recipe
-from small_models.world import LONGEST, WORLDS, vocabulary
+from small_models.world import LONGEST, WORLDS, add_world, vocabulary
 
 MOST_CLIPS = 10_000_000
 """Of a world, in one run."""
@@ -72,7 +74,7 @@ def train(
         stage: one that RECIPES has for it: codec, features, base, vta, i2v.
         out: folder for the checkpoint; what the stage builds on is looked for there first, then among the shipped.
         base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`.
-        data: a world's name, or a folder of MP4s with captions; empty is the preset's own world.
+        data: a world's name or import path, or a folder of MP4s with captions; empty is the preset's own world.
         fast: a few small steps, to see that everything runs.
         command: written into the card.
         logs: folder for curves, sheets and checkpoints to resume from; None writes none.
@@ -84,6 +86,8 @@ def train(
             effect on this stage, or a folder that cannot be written to.
         OSError: the disk is full at the end; the sentence says where the weights are.
     """
+    own = plugged_in([(WORLDS, data)]) if is_import_path(data) else {}
+    data = add_world(data)
     if (preset, stage) not in RECIPES:
         raise ValueError(f"no stage {preset}-{stage}: there are {', '.join('-'.join(names) for names in RECIPES)}.")
     if "clips" in changes and data and data not in WORLDS:
@@ -114,6 +118,7 @@ def train(
 
     about = {"name": path.stem, "date": date.today().isoformat(), "command": command, "seconds": round(seconds, 1)}
     about |= _conditions(job, recipe)
+    about |= {"own": own} if (own := own | recipe.config.plugged_in()) else {}
     # Kept if measuring fails; until then the old one stays. Other processes may be training the same.
     stored = path.with_suffix(f".{secrets.token_hex(4)}.new{path.suffix}")
     save_or_rescue(lambda place: job.save(place, about), stored, logs)
@@ -142,7 +147,8 @@ def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:
         whole = json.dumps([[digest(clip.path), clip.caption] for clip in clips])
         data = f"{len(clips)} files {hashlib.sha256(whole.encode()).hexdigest()[:16]}"
     built_on = {name: getattr(job, name, None) for name in ("base", "codec")}
-    return {"stage": stage, "data": data, **{name: digest(path)[:16] for name, path in built_on.items() if path}}
+    parts = {name: digest(path)[:16] for name, path in built_on.items() if path}
+    return {"stage": stage, "data": data, **parts, **recipe.config.code()}
 
 
 def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any]) -> Recipe:
