@@ -29,14 +29,13 @@ def call(
         ValueError: the function cannot be called this way, takes no shift although the user gave one, or does
             not return a matrix with one column per frame.
     """
-    if "shift" in getattr(schedule, "keywords", ()):
-        if shift is not None:
-            raise ValueError(f"{name} has a shift of its own, but shift={shift} was given: leave one of them out.")
-        options = {}
-    else:
-        options = {"shift": own_shift if shift is None else shift} if takes_keyword(schedule, "shift") else {}
-    if shift is not None and not options:
-        raise ValueError(f"{name} takes no shift, but shift={shift} was given: leave it out.")
+    own = "shift" in getattr(schedule, "keywords", ())
+    takes = takes_keyword(schedule, "shift") and not own
+    options = {"shift": own_shift if shift is None else shift} if takes else {}
+    if shift is not None and not takes:
+        raise ValueError(
+            f"{name} {'sets its own' if own else 'takes no'} shift, but shift={shift} was given: leave it out."
+        )
     check_takes(name, schedule, {"steps": steps, "frames": frames}, **options)
     if (matrix := returned(schedule(steps, frames, **options), Schedule, name)).shape[1] != frames:
         raise ValueError(f"{name} returned {matrix.shape[1]} columns for frames={frames}: return one per frame.")
@@ -50,7 +49,7 @@ def schedule_name(schedule: object) -> str:
         schedule: a name, a function, or noise levels.
     """
     function = getattr(schedule, "func", schedule)  # of functools.partial
-    name = schedule if isinstance(schedule, str) else getattr(function, "__name__", "")
-    name = name.partition("(")[0].rpartition(":")[2].strip()  # of a text with settings, or an import path
+    text = schedule if isinstance(schedule, str) else getattr(function, "__name__", "")
+    name = text.partition("(")[0].rpartition(":")[2]  # of one with settings, or an import path
     named = f"the schedule {name}" if name.isidentifier() else "the schedule's function"
     return named if isinstance(schedule, str) or callable(schedule) else ""

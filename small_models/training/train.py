@@ -86,22 +86,17 @@ def train(
             effect on this stage, or a folder that cannot be written to.
         OSError: the disk is full at the end; the sentence says where the weights are.
     """
-    own = plugged_in([(WORLDS, data)]) if is_import_path(data) else {}
-    data = add_world(data)
+    world = add_world(data)
     if (preset, stage) not in RECIPES:
         raise ValueError(f"no stage {preset}-{stage}: there are {', '.join('-'.join(names) for names in RECIPES)}.")
-    if "clips" in changes and data and data not in WORLDS:
+    if "clips" in changes and data and world not in WORLDS:
         raise ValueError(f"clips={changes['clips']} with a folder: all its clips are used, so leave clips out.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         changes = {"compile": "", **changes}  # it pays on a GPU
     recipe = _changed(RECIPES[preset, stage], stage, fast, changes)
-    if recipe.config.lora_rank and stage in ("codec", "features", "base"):
-        raise ValueError(
-            f"lora_rank={recipe.config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v."
-        )
     path = check_writable(check_folder(out, "out") / f"{preset}-{stage}.safetensors", "the checkpoint")
-    job = _job(preset, stage, out, base, data)
+    job = _job(preset, stage, out, base, world)
     if job.source not in WORLDS and not Path(job.source).is_dir():
         raise ValueError(f"no data {job.source!r}: give a folder of MP4s, or one of {', '.join(WORLDS)}.")
     description = _about(job, path.stem, recipe) if recipe.config.save_every or resume else {}
@@ -117,8 +112,7 @@ def train(
     job.model.to(device)  # Lightning leaves it on the CPU
 
     about = {"name": path.stem, "date": date.today().isoformat(), "command": command, "seconds": round(seconds, 1)}
-    about |= _conditions(job, recipe)
-    about |= {"own": own} if (own := own | recipe.config.plugged_in()) else {}
+    about |= _conditions(job, recipe, data)
     # Kept if measuring fails; until then the old one stays. Other processes may be training the same.
     stored = path.with_suffix(f".{secrets.token_hex(4)}.new{path.suffix}")
     save_or_rescue(lambda place: job.save(place, about), stored, logs)
@@ -130,11 +124,13 @@ def train(
     return path
 
 
-def _conditions(job: Any, recipe: Recipe) -> dict[str, Any]:
+def _conditions(job: Any, recipe: Recipe, asked: str) -> dict[str, Any]:
     """What a card tells of how its model was trained."""
     machine = {"device": device_name(), "versions": library_versions()}
     data = f"{job.source}, {len(job.dataset.captions)} clips"
-    return {**machine, "data": data, **job.parts(), "config": asdict(recipe.config)}
+    own = (plugged_in([(WORLDS, asked)]) if is_import_path(asked) else {}) | recipe.config.plugged_in()
+    found = {**machine, "data": data, **job.parts(), "config": asdict(recipe.config)}
+    return found | ({"own": own} if own else {})
 
 
 def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:
@@ -168,6 +164,8 @@ def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any]) ->
     for name, of in idle.items():
         if name in given and getattr(config, name) != getattr(recipe.config, name):
             raise ValueError(f"{name}={getattr(config, name)} has no effect on {stage}, it is for {of}: leave it out.")
+    if config.lora_rank and stage in ("codec", "features", "base"):
+        raise ValueError(f"lora_rank={config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v.")
     return replace(recipe, clips=clips, config=config)
 
 
