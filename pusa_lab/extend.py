@@ -50,7 +50,7 @@ def extend_to(
     overlap: int,
     noise: Levels = 0.0,
     mode: str = "denoise",
-    frames: int | None = None,
+    latent_frames: int | None = None,
     seed: int = 0,
     **options: Any,
 ) -> Extended:
@@ -68,18 +68,18 @@ def extend_to(
         overlap: latent frames each window keeps of what is there, at least 1; of a start that is shorter, all it fills.
         noise: level kept of them, one for all or one for each, in [0, 1].
         mode: one of `tasks.MODES`.
-        frames: latent frames of a window; None is the model's own number.
+        latent_frames: of a window; None is the model's own number.
         seed: sample i of window w starts from the noise of seed + w * samples + i.
-        **options: as `generate`: schedule, steps, shift, guidance, negative, solver, callback, progress.
+        **options: as `generate`: schedule, steps, shift, guidance, negative_prompt, solver, callback, progress.
 
     Raises:
         ValueError: with one sentence on what was received and what to do.
     """
     if other := [name for name in NOT_HERE if name in options]:
         raise ValueError(f"{other[0]} is not for videos of several windows: leave it out.")
-    frames = model.geometry.frames if frames is None else frames
+    frames = model.geometry.frames if latent_frames is None else latent_frames
     if frames > MOST:
-        raise ValueError(f"frames={frames}: give at most {MOST:,} latent frames per window.")
+        raise ValueError(f"latent_frames={frames}: give at most {MOST:,} latent frames per window.")
     if not 1 <= overlap < frames:
         raise ValueError(
             f"an overlap of {overlap} latent frames in windows of {frames}: keep at least 1, so that a window "
@@ -102,7 +102,7 @@ def extend_to(
             task = Task("extension", (Known(video[:, -held:], 0, noise=levels[-keep:], mode=mode),))
             seams.append(video.shape[1])
         first_seed = seed + w * len(video)
-        windows.append(generate(model, captions[w], task, frames=frames, seed=first_seed, **options))
+        windows.append(generate(model, captions[w], task, latent_frames=frames, seed=first_seed, **options))
         video = np.concatenate([video, windows[-1].video[:, held:]], axis=1)
     return Extended(video[:, :want], seams, windows, sum(window.seconds for window in windows), "extend_to")
 

@@ -41,8 +41,7 @@ GUIDE_ROW = 100_002
 OTHERS = {
     "num_inference_steps": "steps",
     "guidance_scale": "guidance",
-    "negative_prompt": "negative",
-    "num_frames": "frames, which counts latent frames: model.geometry.latent_frames(num_frames)",
+    "num_frames": "latent_frames=model.geometry.latent_frames(num_frames)",
     "image": "task=tasks.image_to_video(image)",
     "last_image": "task=tasks.start_end(image, last_image)",
     "video": "task=tasks.extension(video)",
@@ -88,8 +87,8 @@ def prepare(
     steps: int | None = None,
     shift: float | None = None,
     guidance: float | Float[Tensor, " f"] | str | Guider = GUIDANCE,
-    negative: str | Sequence[str] = "",
-    frames: int | None = None,
+    negative_prompt: str | Sequence[str] = "",
+    latent_frames: int | None = None,
     solver: str | Solver | None = None,
     seed: int | Sequence[int] = 0,
     generator: torch.Generator | list[torch.Generator] | None = None,
@@ -113,15 +112,15 @@ def prepare(
         guidance: scale of text guidance, one for all or one for each latent frame (f,); 1 is none and halves the work.
             Or any guider: as text, such as "apg(scale=5)", or a function of `pusa_lab.guidance` or your own with its
             settings, such as partial(guidance.picture_guidance, scale=1.5); `guidance.chain` makes one of several.
-        negative: caption to be guided away from, one for all or one per prompt; refused without guidance.
-        frames: latent frames; None is the model's own number.
+        negative_prompt: caption to be guided away from, one for all or one per prompt; refused without guidance.
+        latent_frames: of the video; None is the model's own number.
         solver: a name in `solvers.SOLVERS`, a function, or settings such as `solvers.AdamsBashforth(3)`; None is euler,
             or that of the scheduler of diffusers.
         seed: sample i of the batch starts from the noise of seed + i, whatever the batch; or one seed per sample.
         generator: in place of seed: a fresh torch.Generator, whose initial seed is taken; or a list of one per sample.
         num_videos_per_prompt: samples of each prompt, at least 1, which stand side by side in the batch.
         prompt_embeds: in place of prompt: what `model.encode_text` returned.
-        negative_prompt_embeds: the same, in place of negative.
+        negative_prompt_embeds: the same, in place of negative_prompt.
         height: in pixels, for models that make videos of several sizes; None is the model's own.
         width: as height.
 
@@ -129,15 +128,15 @@ def prepare(
         ValueError: with one sentence on what was received and what to do.
     """
     samples = samples_of(
-        prompt, negative, seed, generator, num_videos_per_prompt, prompt_embeds, negative_prompt_embeds
+        prompt, negative_prompt, seed, generator, num_videos_per_prompt, prompt_embeds, negative_prompt_embeds
     )
     options = {"schedule": schedule, "steps": steps, "shift": shift, "solver": solver, "guidance": guidance}
     geometry = geometry_of(model, height, width)
-    frames = count_of("frames", geometry.frames if frames is None else frames, MOST)
+    frames = count_of("latent_frames", geometry.frames if latent_frames is None else latent_frames, MOST)
     moves = solver_of("euler" if solver is None else solver)
     guider = guider_of(guidance, frames)
-    if is_none(guidance) and (any(samples.negatives) or negative_prompt_embeds is not None):
-        raise ValueError("negative has no effect without guidance: leave it out, or give a guidance above 1.")
+    if is_none(guidance) and (any(samples.negative_prompts) or negative_prompt_embeds is not None):
+        raise ValueError("negative_prompt has no effect without guidance: leave it out, or give a guidance above 1.")
     matrix, own_solver = matrix_of(schedule, steps, frames, shift, geometry.shift, solver is None)
     if solver is None:
         moves = solver_of(own_solver)
@@ -182,7 +181,7 @@ def _words(model: VideoModel, samples: Samples, unguided: bool) -> tuple[Cond, C
         for given in (samples.embeds, samples.negative_embeds)
     ]
     cond = here[0] or model.encode_text(samples.prompts)
-    return cond, here[1] or (cond if unguided else model.encode_text(samples.negatives))
+    return cond, here[1] or (cond if unguided else model.encode_text(samples.negative_prompts))
 
 
 @_with_our_names
@@ -207,8 +206,8 @@ def generate(
             When it returns False, the clean estimate at that row is returned as the result.
         output: "latents" leaves them undecoded, for `Result.decode`.
         progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
-        **options: as `prepare`: schedule, steps, shift, guidance, negative, frames, solver, seed, and diffusers' own
-            generator, num_videos_per_prompt, prompt_embeds, negative_prompt_embeds, height and width.
+        **options: as `prepare`: schedule, steps, shift, guidance, negative_prompt, latent_frames, solver, seed, and
+            diffusers' own generator, num_videos_per_prompt, prompt_embeds, negative_prompt_embeds, height and width.
 
     Raises:
         ValueError: with one sentence on what was received and what to do.

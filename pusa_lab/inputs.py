@@ -34,7 +34,7 @@ class Samples:
 
     prompts: list[str]
     """Captions; empty texts where embeddings were given in their place."""
-    negatives: list[str]
+    negative_prompts: list[str]
     """Negative prompts."""
     seed: int | list[int]
     """Of sample 0, where the others count up from it; or of each sample."""
@@ -71,7 +71,7 @@ def samples_of(
         generator: in place of a seed.
         each: videos of each prompt.
         embeds: encoded captions, in place of prompt.
-        negative_embeds: encoded negative prompts, in place of negative.
+        negative_embeds: encoded negative prompts, in place of negative_prompt.
 
     Raises:
         ValueError: they do not fit each other.
@@ -85,15 +85,15 @@ def samples_of(
         raise ValueError("no prompt was given: pass a caption, or a list with one caption per sample.")
     if not 1 <= each <= MOST_VIDEOS:
         raise ValueError(f"num_videos_per_prompt={each}: give 1 to {MOST_VIDEOS:,}.")
-    negatives = one_each("negative", negative, len(prompts))
-    if negative_embeds is not None and any(negatives):
-        raise ValueError("both negative and negative_prompt_embeds were given: give one of them.")
+    negative_prompts = one_each("negative_prompt", negative, len(prompts))
+    if negative_embeds is not None and any(negative_prompts):
+        raise ValueError("both negative_prompt and negative_prompt_embeds were given: give one of them.")
     if negative_embeds is not None and (rows := _rows("negative_prompt_embeds", negative_embeds)) != len(prompts):
         raise ValueError(f"negative_prompt_embeds of {counted(rows, 'row')} for {counted(len(prompts), 'prompt')}.")
     seed = _seed(seed, generator)
     seed = seed if isinstance(seed, int) else one_each("seed", seed, each * len(prompts), each > 1)
     embeds, negative_embeds = _repeated(embeds, each), _repeated(negative_embeds, each)
-    return Samples(_times(prompts, each), _times(negatives, each), seed, embeds, negative_embeds, each)
+    return Samples(_times(prompts, each), _times(negative_prompts, each), seed, embeds, negative_embeds, each)
 
 
 def _list(prompt: Any) -> list[str]:
@@ -168,7 +168,7 @@ def check_seeds(samples: Samples) -> None:
     """
     if isinstance(samples.seed, int) or samples.embeds is not None:
         return
-    rows = list(zip(samples.seed, samples.prompts, samples.negatives, strict=True))
+    rows = list(zip(samples.seed, samples.prompts, samples.negative_prompts, strict=True))
     if again := [row for i, row in enumerate(rows) if row in rows[:i]]:
         raise ValueError(
             f"seed={again[0][0]} was given twice for the prompt {again[0][1]!r:.60}: the same seed makes the same "

@@ -36,8 +36,8 @@ class ModelFamily:
     """(name, lora=..., strength=..., device=..., and options of its own) -> a model that makes videos; what is not
     given is not passed."""
     load_encoders: Callable[..., Any]
-    """(name, size=..., frames=...) -> something with `encode_text`, `encode_video` and `geometry`, as `load` gives it
-    or smaller."""
+    """(name, size=..., num_frames=...) -> something with `encode_text`, `encode_video` and `geometry`, as `load` gives
+    it or smaller."""
     names: Callable[[], Sequence[str]] = tuple
     """The names that need no file or folder, if any."""
     train: Callable[..., Iterable[Path]] | None = None
@@ -208,7 +208,7 @@ def load_encoders(name: str | Path, **options: Any) -> Any:
 
     Args:
         name: as `load`.
-        **options: size, height and width in pixels, and frames, pixel frames; None is the model's own.
+        **options: size, height and width in pixels, and num_frames, pixel frames; None is the model's own.
 
     Raises:
         ValueError: as `load`.

@@ -39,7 +39,7 @@ class Request:
 
     prompts: list[str]
     """One per sample; empty where embeddings were given."""
-    negatives: list[str]
+    negative_prompts: list[str]
     """One per sample."""
     seeds: list[int]
     """One per sample."""
@@ -64,8 +64,8 @@ class Request:
     """A name, or an import path with settings."""
     guidance: Any
     """A scale, one per latent frame, a guider as text, or an import path with settings."""
-    frames: int
-    """Latent frames."""
+    latent_frames: int
+    """Of the video."""
     size: list[int]
     """Height and width in pixels."""
     fps: int
@@ -86,10 +86,10 @@ class Request:
 
 
 _KINDS: dict[str, Any] = {
-    **dict.fromkeys(("prompts", "negatives", "seeds", "known", "schedule", "matrix", "size"), list),
+    **dict.fromkeys(("prompts", "negative_prompts", "seeds", "known", "schedule", "matrix", "size"), list),
     **dict.fromkeys(("model", "embeds", "own", "versions"), dict),
     **dict.fromkeys(("task", "schedule_call", "device"), str),
-    **dict.fromkeys(("frames", "fps"), int),
+    **dict.fromkeys(("latent_frames", "fps"), int),
 }
 
 
@@ -109,17 +109,17 @@ def restore_request(found: Any, sentence: str) -> Request:
     if missing := [name for name in names if name not in found]:
         raise ValueError(f"{sentence} (no {missing[0]!r} in it): restore the file.")
     request = Request(**{name: found[name] for name in names})
-    for name, kind in {"prompts": str, "negatives": str, "seeds": int, "known": dict, "size": int}.items():
+    for name, kind in {"prompts": str, "negative_prompts": str, "seeds": int, "known": dict, "size": int}.items():
         if odd := [one for one in found[name] if not isinstance(one, kind) or isinstance(one, bool)]:
             raise ValueError(f"{sentence} ({name!r} holds {shown(odd[0])}): restore the file.")
     check_fields(request.model, f"{sentence} in 'model'", {"name": str, "digest": str, "weights": str, "options": dict})
     for row in (*request.schedule, *request.matrix):
         if not isinstance(row, list) or not all(type(one) in (int, float) and 0 <= one <= 1 for one in row):
             raise ValueError(f"{sentence} (its schedule is not rows of numbers from 0 to 1): restore the file.")
-    counts = {len(request.prompts), len(request.negatives), len(request.seeds)}
+    counts = {len(request.prompts), len(request.negative_prompts), len(request.seeds)}
     columns = {len(row) for row in (*request.schedule, *request.matrix)}
     sizes = len(request.size) == 2 and all(1 <= one <= MOST_SIDE for one in (*request.size, request.fps))
-    if len(counts) != 1 or 0 in counts or columns != {request.frames} or not sizes:
+    if len(counts) != 1 or 0 in counts or columns != {request.latent_frames} or not sizes:
         raise ValueError(f"{sentence} (its entries are not for the same samples and frames): restore the file.")
     return request
 
@@ -149,7 +149,7 @@ def describe_request(
     rows, own = schedule.cpu().tolist(), matrix.cpu().tolist()
     return Request(
         prompts=given.prompts,
-        negatives=given.negatives,
+        negative_prompts=given.negative_prompts,
         seeds=given.seeds,
         model=describe_model(model),
         task=task.name,
@@ -161,7 +161,7 @@ def describe_request(
         shift=geometry.shift if options["shift"] is None else options["shift"],
         solver=_solver(options["solver"]),
         guidance=_guidance(options["guidance"]),
-        frames=matrix.shape[1],
+        latent_frames=matrix.shape[1],
         size=list(geometry.size),
         fps=geometry.fps,
         embeds={name: array_digest(value) for name, value in embeddings(given).items()},

@@ -176,10 +176,10 @@ def _options(saved: Saved, options: Mapping[str, Any]) -> dict[str, Any]:
     """What `generate` is called with."""
     request = saved.request
     found: dict[str, Any] = {"schedule": torch.tensor(request.matrix or request.schedule), "seed": request.seeds}
-    found |= {"frames": request.frames, "height": request.size[0], "width": request.size[1]}
+    found |= {"latent_frames": request.latent_frames, "height": request.size[0], "width": request.size[1]}
     found |= {"prompt": request.prompts, "task": _task(saved)}
-    if any(request.negatives):
-        found["negative"] = request.negatives
+    if any(request.negative_prompts):
+        found["negative_prompt"] = request.negative_prompts
     for name in ("solver", "guidance"):
         if name not in options:
             value = spelled_back(getattr(request, name), f"the {name}")

@@ -64,7 +64,7 @@ def misfit_call(function: Callable[..., Any], args: Sequence[Any], keywords: Map
     """The sentence for a call that does not match a function's signature; empty if it does.
 
     Args:
-        function: what was called; of a method, the first argument, self, does not count.
+        function: what was called; of a method, the first argument, self or cls, does not count.
         args: the arguments given by position.
         keywords: those given by name.
     """
@@ -75,7 +75,7 @@ def misfit_call(function: Callable[..., Any], args: Sequence[Any], keywords: Map
         known = [p for p in signature.parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     else:
         return ""
-    own = [p.name for p in known if p.name == "self"]
+    own = [p.name for p in known if p.name in ("self", "cls")]
     places = [p.name for p in known if p.kind is not p.KEYWORD_ONLY]
     names = [p.name for p in known if p.kind is not p.POSITIONAL_ONLY and p.name not in own]
     if unknown := [name for name in keywords if name not in names]:

@@ -8,8 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 
 def versions(*names: str) -> dict[str, str]:
     """Versions of Python and of the packages that are installed.
@@ -56,6 +54,8 @@ def device_name(device: Any = None, threads: bool = True) -> str:
         device: a `torch.device` or its name; None is the GPU if there is one.
         threads: whether a CPU's threads are named.
     """
+    import torch
+
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if place.type == "cuda":
         return torch.cuda.get_device_name(place)

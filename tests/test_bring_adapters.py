@@ -175,7 +175,7 @@ def test_cogvideox_knows_the_timestep_of_every_level(adapters):
 
 
 def test_an_even_number_of_latent_frames_is_no_video_for_cogvideox(adapters):
-    report = pl.check_model(adapters["CogVideoX"], frames=4)
+    report = pl.check_model(adapters["CogVideoX"], latent_frames=4)
     assert [(f.name, "(2, 3, 16, 16, 16)" in f.sentence) for f in report.faults] == [("decode", True)], report
 
 

@@ -232,7 +232,7 @@ def test_equal_timesteps_are_compared_with_the_scalar_call():
 @pytest.mark.parametrize("name", ["nano-vta", "mini-vta"])
 def test_the_toys_pass(name):
     report = pl.check_model(
-        small_models.load(name, device="cpu"), strict=True, frames=None if name == "nano-vta" else 3
+        small_models.load(name, device="cpu"), strict=True, latent_frames=None if name == "nano-vta" else 3
     )
     assert set(verdicts(report).values()) == {"passed"}, report
 

@@ -127,7 +127,7 @@ def test_the_same_words_make_the_same_video_and_what_is_written_makes_it_again(t
     assert {"python", "torch", "numpy"} <= set(about["versions"])
     assert about["command"].startswith("pusa-lab generate 'a red circle moves right' --model nano-vta")
     assert about["options"]["guidance"] == 2 and about["options"]["schedule"] == "pyramid"
-    options = {"guidance": 2.0, "negative": "a blue square", "seed": about["seed"]}
+    options = {"guidance": 2.0, "negative_prompt": "a blue square", "seed": about["seed"]}
     again = pl.generate(nano_vta, about["prompt"], schedule=torch.tensor(about["schedule"]), **options)
     assert torch.equal(tensors["schedule"], torch.tensor(about["schedule"]))
     torch.testing.assert_close(again.latents, tensors["latents"])
@@ -160,7 +160,7 @@ def test_a_matrix_from_a_file(tmp_path, asked, suffix):
         path.write_text(json.dumps(matrix.tolist()))
     words = ["--model", "nano-vta", "--guidance", "[1, 1, 1, 1, 1, 2]", "--schedule", str(path), "--num-frames", "6"]
     assert main(["generate", PROMPT, *words, "--out", str(tmp_path / "v.mp4")]) == 0
-    assert torch.equal(asked[0]["schedule"], matrix) and asked[0]["frames"] == 6
+    assert torch.equal(asked[0]["schedule"], matrix) and asked[0]["latent_frames"] == 6
     assert asked[0]["guidance"].tolist() == [1, 1, 1, 1, 1, 2]
 
 

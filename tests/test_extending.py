@@ -127,7 +127,7 @@ def test_a_maker_that_makes_no_timestep_sampler_is_told(maker, sentence):
 def test_a_schedule_of_another_number_of_frames_is_told_by_its_name(nano_vta):
     pl.schedules.SCHEDULES.register(lambda steps, frames: pl.schedules.synchronous(steps, 5), name="five")
     with pytest.raises(ValueError, match="generate: the schedule five returned 5 columns for frames=8: return one per"):
-        pl.generate(nano_vta, PROMPT, schedule="five", frames=8)
+        pl.generate(nano_vta, PROMPT, schedule="five", latent_frames=8)
 
 
 def test_a_timestep_sampler_and_a_weight_take_settings_in_a_configuration():

@@ -163,7 +163,7 @@ def test_guidance_one_asks_half_as_often(truth):
 
 @pytest.mark.parametrize("frames", [1, 5, 11])
 def test_other_lengths(nano_vta, frames):
-    assert pl.generate(nano_vta, PROMPT, steps=2, frames=frames).video.shape[1] == frames
+    assert pl.generate(nano_vta, PROMPT, steps=2, latent_frames=frames).video.shape[1] == frames
 
 
 def test_own_schedules_as_tensor_and_function(nano_vta):
@@ -196,7 +196,7 @@ def test_the_models_own_shift_is_the_default(nano_vta):
         ({"solver": "rk45"}, "unknown solver"),
         ({"steps": 0}, "steps=0"),
         ({"shift": -1.0}, "shift=-1"),
-        ({"frames": 0}, "frames=0"),
+        ({"latent_frames": 0}, "latent_frames=0"),
     ],
 )
 def test_bad_requests_get_a_sentence(nano_vta, options, says):

@@ -38,13 +38,13 @@ def test_prompts_may_be_any_list_of_texts(model):
 
 
 def test_one_negative_per_sample(model):
-    found = pl.generate(model, PROMPTS, steps=2, guidance=3.0, negative=["", "xx", "xxxxx"], seed=5).latents
+    found = pl.generate(model, PROMPTS, steps=2, guidance=3.0, negative_prompt=["", "xx", "xxxxx"], seed=5).latents
     for i, word in enumerate(["", "xx", "xxxxx"]):
-        alone = pl.generate(model, PROMPTS[i], steps=2, guidance=3.0, negative=word, seed=5 + i).latents
+        alone = pl.generate(model, PROMPTS[i], steps=2, guidance=3.0, negative_prompt=word, seed=5 + i).latents
         torch.testing.assert_close(found[i : i + 1], alone)
     assert torch.equal(
-        pl.generate(model, PROMPTS, steps=2, guidance=3.0, negative=["xx"] * 3).latents,
-        pl.generate(model, PROMPTS, steps=2, guidance=3.0, negative="xx").latents,
+        pl.generate(model, PROMPTS, steps=2, guidance=3.0, negative_prompt=["xx"] * 3).latents,
+        pl.generate(model, PROMPTS, steps=2, guidance=3.0, negative_prompt="xx").latents,
     )
 
 
@@ -64,10 +64,10 @@ def test_one_seed_per_sample(model, solver, kind):
 @pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor])
 def test_guidance_as_a_list_is_one_per_latent_frame(model, kind):
     scales = [1.0, 2.0, 3.0, 1.0, 0.5]
-    found = pl.generate(model, "a", steps=2, guidance=kind(scales), negative="xxx").latents
-    want = pl.generate(model, "a", steps=2, guidance=torch.tensor(scales), negative="xxx").latents
+    found = pl.generate(model, "a", steps=2, guidance=kind(scales), negative_prompt="xxx").latents
+    want = pl.generate(model, "a", steps=2, guidance=torch.tensor(scales), negative_prompt="xxx").latents
     assert torch.equal(found, want)
-    assert not torch.equal(found, pl.generate(model, "a", steps=2, guidance=2.0, negative="xxx").latents)
+    assert not torch.equal(found, pl.generate(model, "a", steps=2, guidance=2.0, negative_prompt="xxx").latents)
 
 
 def plain(steps, frames):
@@ -119,8 +119,7 @@ def test_sigmas_of_other_programs_begin_and_end_within_rounding(model):
     [
         ({"num_inference_steps": 20}, "there is no argument 'num_inference_steps': use steps"),
         ({"guidance_scale": 3.0}, "use guidance"),
-        ({"negative_prompt": ""}, "use negative"),
-        ({"num_frames": 81}, "use frames, which counts latent frames"),
+        ({"num_frames": 81}, "use latent_frames=model.geometry.latent_frames"),
         ({"generator": 3}, "generator is 3 .an int.: give a Generator"),
         ({"generator": torch.Generator(), "seed": 3}, "both seed and generator were given: give one of them"),
         ({"image": 0}, r"use task=tasks.image_to_video\(image\)"),
@@ -130,17 +129,17 @@ def test_sigmas_of_other_programs_begin_and_end_within_rounding(model):
         ({"steps": True}, "steps is True"),
         ({"steps": 10**7}, "steps=10000000: give 1 to 10,000"),
         ({"steps": 10**30}, "steps is 1000000000000000000000000000000"),
-        ({"frames": 0}, "frames=0: give 1 to 10,000"),
-        ({"frames": 10**7}, "frames=10000000"),
-        ({"frames": 10_000, "steps": 10_000}, "more than 10,000,000 levels"),
-        ({"frames": -3}, "frames=-3"),
+        ({"latent_frames": 0}, "latent_frames=0: give 1 to 10,000"),
+        ({"latent_frames": 10**7}, "latent_frames=10000000"),
+        ({"latent_frames": 10_000, "steps": 10_000}, "more than 10,000,000 levels"),
+        ({"latent_frames": -3}, "latent_frames=-3"),
         ({"seed": 2**70}, "seed is .*: give a whole number"),
         ({"seed": None}, "seed is None"),
         ({"seed": 1.5}, "seed is 1.5"),
         ({"seed": [1, 2]}, "2 values of seed for 3 prompts: give one for all, or one per prompt"),
         ({"seed": []}, "0 values of seed"),
-        ({"negative": ["a"]}, "1 value of negative for 3 prompts"),
-        ({"negative": None}, "negative is None: give a text"),
+        ({"negative_prompt": ["a"]}, "1 value of negative_prompt for 3 prompts"),
+        ({"negative_prompt": None}, "negative_prompt is None: give a text"),
         ({"guidance": [1.0, 2.0]}, "guidance of 2 numbers for 5 latent frames"),
         ({"guidance": []}, "guidance of 0 numbers"),
         ({"guidance": float("inf")}, "guidance=inf"),
@@ -212,8 +211,8 @@ def test_a_solver_of_other_arguments_is_refused(nano_vta):
 
 
 def test_a_negative_prompt_without_guidance_is_refused(nano_vta):
-    with pytest.raises(ValueError, match=r"^generate: negative has no effect without guidance"):
-        pl.generate(nano_vta, "a red circle moves right", steps=1, guidance=1, negative="a blue circle")
+    with pytest.raises(ValueError, match=r"^generate: negative_prompt has no effect without guidance"):
+        pl.generate(nano_vta, "a red circle moves right", steps=1, guidance=1, negative_prompt="a blue circle")
 
 
 @pytest.mark.parametrize(

@@ -82,9 +82,9 @@ def test_with_a_solver_the_sigmas_alone_are_taken(nano_vta):
 
 
 def test_embeddings_are_the_captions(nano_vta):
-    want = pl.generate(nano_vta, PROMPTS, steps=2, negative=PROMPTS[1], seed=3)
+    want = pl.generate(nano_vta, PROMPTS, steps=2, negative_prompt=PROMPTS[1], seed=3)
     embeds, null = nano_vta.encode_text(PROMPTS), nano_vta.encode_text([PROMPTS[1]] * 2)
-    for negative in ({"negative": PROMPTS[1]}, {"negative_prompt_embeds": null}):
+    for negative in ({"negative_prompt": PROMPTS[1]}, {"negative_prompt_embeds": null}):
         found = pl.generate(nano_vta, prompt_embeds=embeds, steps=2, seed=3, **negative)
         assert torch.equal(found.latents, want.latents)
 
@@ -92,10 +92,12 @@ def test_embeddings_are_the_captions(nano_vta):
 def test_several_videos_of_each_prompt_stand_side_by_side(nano_vta):
     pictures = np.random.default_rng(0).integers(0, 255, (2, 1, 16, 16, 3), np.uint8)
     task = tasks.image_to_video(pictures, noise=0.2)
-    found = pl.generate(nano_vta, PROMPTS, task, steps=2, num_videos_per_prompt=2, seed=5, negative=PROMPTS[::-1])
+    found = pl.generate(
+        nano_vta, PROMPTS, task, steps=2, num_videos_per_prompt=2, seed=5, negative_prompt=PROMPTS[::-1]
+    )
     twice, known = [PROMPTS[0]] * 2 + [PROMPTS[1]] * 2, tasks.image_to_video(pictures.repeat(2, 0), noise=0.2)
     negative = [PROMPTS[1]] * 2 + [PROMPTS[0]] * 2
-    want = pl.generate(nano_vta, twice, known, steps=2, seed=5, negative=negative)
+    want = pl.generate(nano_vta, twice, known, steps=2, seed=5, negative_prompt=negative)
     assert torch.equal(found.latents, want.latents)
     seeds = pl.generate(nano_vta, PROMPTS[0], steps=1, num_videos_per_prompt=2, seed=[8, 3])
     assert torch.equal(seeds.latents, pl.generate(nano_vta, [PROMPTS[0]] * 2, steps=1, seed=[8, 3]).latents)
@@ -124,8 +126,8 @@ def test_a_fresh_generator_is_its_seed(nano_vta, seed):
         ({"prompt": None, "prompt_embeds": torch.zeros(1, 2)}, "prompt_embeds is a tensor of shape"),
         ({"negative_prompt_embeds": {"text": torch.zeros(2, 2)}}, "negative_prompt_embeds of 2 rows for 1 prompt"),
         (
-            {"negative_prompt_embeds": {"text": torch.zeros(1, 2)}, "negative": "a"},
-            "both negative and negative_prompt_embeds were given",
+            {"negative_prompt_embeds": {"text": torch.zeros(1, 2)}, "negative_prompt": "a"},
+            "both negative_prompt and negative_prompt_embeds were given",
         ),
         ({"num_videos_per_prompt": 0}, "num_videos_per_prompt=0: give 1 to 10,000"),
         (
@@ -238,7 +240,7 @@ def wan():
 
 def test_wan_takes_height_and_width_for_one_call(wan):
     own = wan.geometry
-    run = pl.prepare(wan, "a", steps=1, guidance=1.0, height=32, width=48, frames=2)
+    run = pl.prepare(wan, "a", steps=1, guidance=1.0, height=32, width=48, latent_frames=2)
     assert run.x.shape[-2:] == (4, 6) and wan.geometry == own and run.request.size == [32, 48]
     result = run.finish(list(run.states())[-1])
     assert result.video.shape[2:4] == (32, 48)

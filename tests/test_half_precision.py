@@ -60,5 +60,5 @@ def test_wan(gpu, capability, found, whole, monkeypatch):
     monkeypatch.setattr(wan_model, "require_room", look)
     for device, want in ((None, (found, "cuda")), ("cpu", (torch.bfloat16, "cpu"))):
         with pytest.raises(Seen) as seen:
-            wan_model.WanModel.from_pretrained(whole, device=device, size=(32, 32), frames=5)
+            wan_model.WanModel.from_pretrained(whole, device=device, size=(32, 32), num_frames=5)
         assert seen.value.args == want

@@ -75,7 +75,7 @@ class TestWan:
     def test_a_folder_with_a_lora(self, whole, tmp_path):
         from pusa_lab.wan.model import WanModel
 
-        how = {"size": (32, 48), "frames": 9, "device": "cpu", "cache": None, "dtype": torch.float32}
+        how = {"size": (32, 48), "num_frames": 9, "device": "cpu", "cache": None, "dtype": torch.float32}
         base, layer = pl.load(whole, **how), "transformer.blocks.0.attn1.to_q"
         assert isinstance(base, WanModel) and base.geometry.size == (32, 48)
         low, up = torch.randn(2, 24), torch.randn(24, 2)
@@ -93,7 +93,7 @@ class TestWan:
             pl.load(tmp_path)
 
     def test_encoders_alone(self, whole):
-        found = load_encoders(whole, size=(32, 48), frames=9)
+        found = load_encoders(whole, size=(32, 48), num_frames=9)
         assert found.geometry.size == (32, 48) and not hasattr(found, "transformer")
         assert load_encoders("mini-vta").geometry.size == (64, 64)
         with pytest.raises(ValueError, match="mini-codec reads no captions"):

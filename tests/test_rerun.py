@@ -104,7 +104,7 @@ def drawn(rng):
         "shift": rng.choice([None, 2.0]),
         "solver": rng.choice(SOLVERS),
         "guidance": scale,
-        "negative": "" if free else rng.choice(["", PROMPTS[1], PROMPTS[: len(prompts)]]),
+        "negative_prompt": "" if free else rng.choice(["", PROMPTS[1], PROMPTS[: len(prompts)]]),
         "seed": rng.choice([0, -5, 2**63 - 2, [7, 2**40, -1][: len(prompts)]]),
     }
 
@@ -140,9 +140,9 @@ def test_several_videos_of_a_prompt_embeddings_and_a_cancelled_run(model, tmp_pa
 
 def test_the_request_is_the_whole_of_it(model):
     task = TASKS[1]
-    options = {"schedule": partial(steep, power=3), "steps": 3, "seed": 5, "negative": PROMPTS[2]}
+    options = {"schedule": partial(steep, power=3), "steps": 3, "seed": 5, "negative_prompt": PROMPTS[2]}
     request = pl.generate(model, PROMPTS[:2], task, solver=halved, guidance=4.0, **options).request
-    assert request.prompts == PROMPTS[:2] and request.negatives == [PROMPTS[2]] * 2 and request.seeds == [5, 6]
+    assert request.prompts == PROMPTS[:2] and request.negative_prompts == [PROMPTS[2]] * 2 and request.seeds == [5, 6]
     assert request.model["name"] == "nano-vta" and len(request.model["digest"]) == 64
     assert request.task == "image_to_video" and request.known[0]["mode"] == "hold" and request.known[0]["noise"] == 0.3
     assert request.schedule_call == f"steep(steps=3, frames=8, power=3, shift={model.geometry.shift!r})"

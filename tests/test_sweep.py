@@ -132,7 +132,7 @@ def test_a_failed_row_is_kept_and_the_others_go_on(tmp_path):
 
 def test_a_setting_or_model_that_fails_is_a_failed_row(nano_vta, tmp_path):
     given = {"prompts": PROMPTS[0], "metrics": {"light": sweeping.brightness}, "cache": tmp_path / "c"}
-    df = pl.sweep(nano_vta, {"steps": [1, 0], "frames": [None, 4]}, **given)
+    df = pl.sweep(nano_vta, {"steps": [1, 0], "latent_frames": [None, 4]}, **given)
     assert df["status"].tolist() == ["done", "done", "failed", "failed"]
     assert (
         df["error"][2] == "ArgumentError: steps=0: give 1 to 10,000." or "steps=0: give 1 to 10,000." in df["error"][2]

@@ -20,7 +20,7 @@ from pusa_lab.wan.encoders import WanEncoders
 from pusa_lab.wan.model import WanModel
 
 GOOD = ["Füße 走.mp4", "a walk.mp4", "c-odd.MOV", "deep/b.webm", "in the table.mp4"]
-SIZES = {"size": (32, 48), "frames": 9, "fps": 8}
+SIZES = {"size": (32, 48), "num_frames": 9, "fps": 8}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,9 @@ def clips(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def wan(whole):
-    return WanEncoders.from_pretrained(whole, dtype=torch.float32, device="cpu", size=(32, 48), frames=9, cache=None)
+    return WanEncoders.from_pretrained(
+        whole, dtype=torch.float32, device="cpu", size=(32, 48), num_frames=9, cache=None
+    )
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def files(folder):
 
 
 def test_half_a_wan_encodes_as_the_whole(whole, wan):
-    model = WanModel.from_pretrained(whole, dtype=torch.float32, device="cpu", size=(32, 48), frames=9, cache=None)
+    model = WanModel.from_pretrained(whole, dtype=torch.float32, device="cpu", size=(32, 48), num_frames=9, cache=None)
     clip = torch.rand(2, 3, 9, 32, 48) * 2 - 1
     assert torch.equal(model.encode_video(clip), wan.encode_video(clip))
     captions = ["a red circle", ""]
@@ -144,7 +146,7 @@ class TestGoingOn:
             "wan, clips, out = sys.argv[1:]; f = encode._encode\n"
             "def slow(*a):\n    sys.stdin.readline()\n    return f(*a)\n"
             "encode._encode = slow\n"
-            "w = W.from_pretrained(wan, dtype=torch.float32, device='cpu', size=(32, 48), frames=9, cache=None)\n"
+            "w = W.from_pretrained(wan, dtype=torch.float32, device='cpu', size=(32, 48), num_frames=9, cache=None)\n"
             "encode.encode_folder(clips, w, out, 'tiny', fps=8, per_shard=2)\n"
         )
         encode_folder(clips, wan, tmp_path / "one", "tiny", fps=8, per_shard=2)
@@ -188,13 +190,13 @@ class TestRefusals:
         encode_folder(clips, wan, tmp_path / "cache", "tiny", **SIZES)
         before = files(tmp_path / "cache")
         rewrite(next((folder / "vae").glob("*.safetensors")), lambda w: {k: v * 1.001 for k, v in w.items()})
-        how = {"dtype": torch.float32, "device": "cpu", "size": (32, 48), "frames": 9, "cache": None}
+        how = {"dtype": torch.float32, "device": "cpu", "size": (32, 48), "num_frames": 9, "cache": None}
         other = WanEncoders.from_pretrained(folder, **how)
         for model, changes, field in (
             (other, {}, "codec="),
             (wan, {"fps": 16}, "fps="),
             (wan, {"size": (48, 48)}, "size="),
-            (wan, {"frames": 5}, "num_frames="),
+            (wan, {"num_frames": 5}, "num_frames="),
             (wan, {"start": 0.5}, "start="),
         ):
             with pytest.raises(ValueError, match=f"was made with {field}.*another folder"):
@@ -205,7 +207,7 @@ class TestRefusals:
         ("changes", "match"),
         [
             ({"size": (30, 48)}, "a size of 30 x 48: height and width must be multiples of 8 and 8"),
-            ({"frames": 10}, r"give 1 \+ 4 \* k"),
+            ({"num_frames": 10}, r"give 1 \+ 4 \* k"),
             ({"fps": 0}, "fps=0: give 0.001 to 1000 frames per second"),
             ({"start": -1.0}, "start=-1.0: give seconds from 0 to 1000000"),
         ],

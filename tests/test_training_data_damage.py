@@ -241,7 +241,7 @@ CALLS = {
     "encode folder": lambda x, at: encode_folder(x, Plain(), at, "plain"),
     "encode model": lambda x, at: encode_folder(at, x, at, "plain"),
     "encode size": lambda x, at: encode_folder(at, Plain(), at, "plain", size=5 if x is None else x),
-    "encode frames": lambda x, at: encode_folder(at, Plain(), at, "plain", frames=5.5 if x is None else x),
+    "encode frames": lambda x, at: encode_folder(at, Plain(), at, "plain", num_frames=5.5 if x is None else x),
     "encode start": lambda x, at: encode_folder(at, Plain(), at, "plain", start=x),
     "settings size": lambda x, at: CacheSettings("tiny", x, 9, 3, 4, 8.0, 0.0, "codec", "text", 7),
     "identity": lambda x, at: identity(5 if x is None else x),

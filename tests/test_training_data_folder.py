@@ -203,7 +203,8 @@ def test_a_file_that_is_written_while_it_is_read_is_skipped(folder, tmp_path, mo
 
 class TestNothingIsLeft:
     @pytest.mark.parametrize(
-        "options", [{"size": (30, 16)}, {"frames": 6}, {"fps": 0}, {"start": -1}, {"frames": 10**9 + 1}, {"fps": 1e9}]
+        "options",
+        [{"size": (30, 16)}, {"num_frames": 6}, {"fps": 0}, {"start": -1}, {"num_frames": 10**9 + 1}, {"fps": 1e9}],
     )
     def test_by_sizes_that_are_refused(self, folder, tmp_path, options):
         refused(
@@ -224,7 +225,7 @@ class TestNothingIsLeft:
         for path in folder.glob("*.txt"):
             path.write_text("a")
         if (folder / "0.mp4").stat().st_size:
-            encode_options(folder, tmp_path, {"start": 0.25, "frames": 5})
+            encode_options(folder, tmp_path, {"start": 0.25, "num_frames": 5})
             assert len(items(tmp_path / "deep" / "cache")) == 6
 
     def test_and_a_cache_without_clips_takes_other_settings(self, folder, tmp_path):
@@ -237,9 +238,9 @@ class TestNothingIsLeft:
         assert items(out) == []
         for path, text in texts.items():
             path.write_text(text)
-        assert encode(folder, out, start=0.0, frames=5)[1] == 6
+        assert encode(folder, out, start=0.0, num_frames=5)[1] == 6
         assert LatentCache(out)[0]["latents"].shape == (3, 2, 2, 2)
-        encode(folder, tmp_path / "fresh", frames=5)
+        encode(folder, tmp_path / "fresh", num_frames=5)
         assert files(out) == files(tmp_path / "fresh")
 
     def test_a_folder_begun_by_hand_stays(self, folder, tmp_path):

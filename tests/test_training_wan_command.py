@@ -79,7 +79,7 @@ def test_from_clips_to_a_lora_that_makes_videos(whole, cache, trained, tmp_path)
     save_lora(model, tmp_path / "comfy.safetensors", load_lora(model, trained).name, "comfyui")
     names = set(load_file(tmp_path / "comfy.safetensors"))
     assert "diffusion_model.blocks.0.self_attn.q.lora_down.weight" in names
-    how = {"size": (32, 48), "frames": 9, "device": "cpu", "cache": None}
+    how = {"size": (32, 48), "num_frames": 9, "device": "cpu", "cache": None}
     base, tuned = (WanModel.from_pretrained(whole, lora=x, **how) for x in ((), tmp_path / "comfy.safetensors"))
     a, again, b = (pl.generate(m, "a red circle", steps=3).video.astype(float) for m in (base, base, tuned))
     assert a.shape == (1, 9, 32, 48, 3) and np.array_equal(a, again)
@@ -98,7 +98,7 @@ def test_a_lora_that_a_command_trained_makes_videos_by_a_command(whole, trained,
     assert torch.equal(made("none", "--lora", str(trained), "--strength", "0"), base)
     about = media.read_metadata(tmp_path / "tuned.mp4")
     assert about["options"]["lora"] == str(trained) and about["options"]["strength"] == 1.4
-    model = pl.load(whole, lora=trained, strength=1.4, size=(32, 48), frames=9, device="cpu")
+    model = pl.load(whole, lora=trained, strength=1.4, size=(32, 48), num_frames=9, device="cpu")
     found = pl.generate(
         model, "a red circle", schedule=torch.tensor(about["schedule"]), guidance=2.0, seed=about["seed"]
     )
@@ -183,7 +183,7 @@ def test_each_expert_is_trained_by_its_name(two_experts, cache, tmp_path):
         base = wan(two_experts, name)
         add_lora(base, 3, WAN_LAYERS)
         assert torch.load(logs_of(out) / "last.ckpt", weights_only=True)["base"] == frozen_mark(base)
-    how = {"size": (32, 48), "frames": 9, "device": "cpu", "cache": None}
+    how = {"size": (32, 48), "num_frames": 9, "device": "cpu", "cache": None}
     model = WanModel.from_pretrained(two_experts, lora=made[0], lora_low=made[1], **how)
     assert [len(reports[0].matched) for reports in model.loras] == [20, 20]
 

@@ -21,7 +21,7 @@ from pusa_lab.wan.folders import check_wan_folder
 from pusa_lab.wan.model import WanModel
 from pusa_lab.wan.prompts import clean
 
-SMALL = {"size": (32, 64), "frames": 9, "dtype": torch.float32, "device": "cpu", "cache": None}
+SMALL = {"size": (32, 64), "num_frames": 9, "dtype": torch.float32, "device": "cpu", "cache": None}
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_codec_and_captions_are_diffusers(folders, monkeypatch):
 
 def test_known_clips_hold_nothing_of_the_frames_between(folders):
     """Start and end are encoded alone: other pixels between them change no known latent (PAPER.md, flaw 13)."""
-    model = load(folders, frames=21)
+    model = load(folders, num_frames=21)
     video = np.random.default_rng(1).integers(0, 255, (21, 32, 64, 3), dtype=np.uint8)
     other = video.copy()
     other[5:17] = 0
@@ -228,7 +228,7 @@ class TestBadFolders:
         self.refused(
             folder, "a size of 40 x 64: height and width must be multiples of 16 and 16, such as 32 x 64", size=(40, 64)
         )
-        self.refused(folder, r"10 pixel frames.*give 1 \+ 4 \* k", frames=10)
+        self.refused(folder, r"10 pixel frames.*give 1 \+ 4 \* k", num_frames=10)
         self.refused(folders / "wan2.2-5b", "multiples of 32 and 32", size=(48, 64))
         self.refused(folder, "unknown offload 'disk'", offload="disk")
         self.refused(folder, "2 LoRA files but 1 strength:", lora=["a", "b"], strength=[1.0])

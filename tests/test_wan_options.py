@@ -15,7 +15,7 @@ from pusa_lab.wan.lora import load_lora, merge, unmerge
 from pusa_lab.wan.model import WanModel
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 
-SMALL = {"size": (32, 64), "frames": 9, "dtype": torch.float32, "device": "cpu", "cache": None}
+SMALL = {"size": (32, 64), "num_frames": 9, "dtype": torch.float32, "device": "cpu", "cache": None}
 KEY = "blocks.0.self_attn.q"
 
 

@@ -11,7 +11,7 @@ from pusa_lab.wan import checks, folders, loading
 from pusa_lab.wan.model import WanModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SMALL = {"size": (32, 64), "frames": 9, "dtype": torch.float32, "device": "cpu", "cache": None}
+SMALL = {"size": (32, 64), "num_frames": 9, "dtype": torch.float32, "device": "cpu", "cache": None}
 DEEP = "[" * 100_000
 INDEX = "diffusion_pytorch_model.safetensors.index.json"
 
@@ -229,10 +229,10 @@ class TestHeaders:
         {"size": ("a", "b")},
         {"size": (-16, 32)},
         {"size": (0, 0)},
-        {"frames": "9"},
-        {"frames": 2.5},
-        {"frames": -3},
-        {"frames": 0},
+        {"num_frames": "9"},
+        {"num_frames": 2.5},
+        {"num_frames": -3},
+        {"num_frames": 0},
         {"shift": "x"},
         {"shift": torch.nan},
         {"shift": torch.inf},

@@ -15,7 +15,7 @@ from pusa_lab.wan.lora import adapters
 from pusa_lab.wan.model import WanModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SMALL = {"size": (32, 64), "frames": 9, "dtype": torch.float32, "device": "cpu", "cache": None}
+SMALL = {"size": (32, 64), "num_frames": 9, "dtype": torch.float32, "device": "cpu", "cache": None}
 
 
 def velocity(model):

@@ -388,7 +388,7 @@ def experts_asked(schedule):
     model, calls = tiny_wan(low=tiny_transformer(1)), [0, 0]
     for number, expert in enumerate(model.experts):
         expert.register_forward_pre_hook(lambda *_, n=number: calls.__setitem__(n, calls[n] + 1))
-    pl.generate(model, PROMPT, schedule=schedule, guidance=1.0, frames=3)
+    pl.generate(model, PROMPT, schedule=schedule, guidance=1.0, latent_frames=3)
     return calls
 
 

@@ -37,7 +37,7 @@ def encode(
     from pusa_lab.models import find_family, load_encoders
 
     # before gigabytes of a model are read
-    sizes: dict[str, Any] = {"size": pixels(size), "frames": num_frames}
+    sizes: dict[str, Any] = {"size": pixels(size), "num_frames": num_frames}
     check_times(fps, start)
     name = Path(model).resolve().name
     settings = {"model": name, "size": sizes["size"], "pixel_frames": num_frames, "fps": fps, "start": start}

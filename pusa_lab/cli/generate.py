@@ -122,7 +122,7 @@ def generate_videos(
     loaded, known_frames = task_of(options, pictures, loaded, frames)
     loaded.encode_text(prompt)  # what it cannot read is said before the first video is made
     for caption, number, path in jobs:
-        result = pusa_lab.generate(loaded, caption, known_frames, **sampling, frames=frames, seed=number)
+        result = pusa_lab.generate(loaded, caption, known_frames, **sampling, latent_frames=frames, seed=number)
         _write(path, result, options)
 
 
@@ -203,7 +203,7 @@ def _sampling(options: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"--steps {steps} has no effect with --schedule {options['schedule']} of {rows}: leave it out."
         )
-    found = {"schedule": schedule, "guidance": guidance, "negative": options["negative_prompt"]}
+    found = {"schedule": schedule, "guidance": guidance, "negative_prompt": options["negative_prompt"]}
     return found | {"steps": steps, "shift": options["shift"], "solver": options["solver"]}
 
 

@@ -111,7 +111,7 @@ def encode_steps(
     name: str,
     *,
     size: tuple[int, int] | None = None,
-    frames: int | None = None,
+    num_frames: int | None = None,
     fps: int | float | None = None,
     start: int | float = 0.0,
     per_shard: int = PER_SHARD,
@@ -129,7 +129,7 @@ def encode_steps(
         out: folder of the cache, new or with the same settings; it is not changed if the arguments are refused.
         name: of the model, for the manifest.
         size: height and width in pixels; None takes the model's.
-        frames: pixel frames of each clip; None takes the model's.
+        num_frames: pixel frames of each clip; None takes the model's.
         fps: frames per second to read from the files, 0.001 to 1000; None takes the model's.
         start: time in each file at which its clip begins, in seconds.
         per_shard: clips per shard, 1 to 4096; a killed run loses fewer clips than this.
@@ -141,7 +141,7 @@ def encode_steps(
         OSError: a file cannot be written; the clips in earlier shards are kept.
     """
     found = check_encode(folder, out, need_captions=need_captions)
-    settings, empty = settle(model, name, size, frames, fps, start)
+    settings, empty = settle(model, name, size, num_frames, fps, start)
 
     def steps() -> Iterator[EncodedClip]:
         with _alone(Path(out)):
@@ -263,7 +263,7 @@ def settle(
     model: Encoder,
     name: str,
     size: tuple[int, int] | None = None,
-    frames: int | None = None,
+    num_frames: int | None = None,
     fps: int | float | None = None,
     start: int | float = 0.0,
 ) -> tuple[CacheSettings, Float[Tensor, "n d"]]:
@@ -273,7 +273,7 @@ def settle(
         model: whose codec and text encoder are used.
         name: of the model.
         size: height and width in pixels.
-        frames: pixel frames of each clip.
+        num_frames: pixel frames of each clip.
         fps: frames per second, 0.001 to 1000.
         start: time in each file at which its clip begins, in seconds.
 
@@ -285,18 +285,18 @@ def settle(
     """
     g = model.geometry
     size, fps = size or g.size, g.fps if fps is None else fps
-    frames = g.pixel_frames(g.frames) if frames is None else frames
+    num_frames = g.pixel_frames(g.frames) if num_frames is None else num_frames
     if any(n < step or n % step for n, step in zip(size, g.stride[1:], strict=True)):
         raise ValueError(
             f"a size of {size[0]} x {size[1]}: height and width must be multiples of {g.stride[1]} and {g.stride[2]}."
         )
     check_times(fps, start)
-    latent_frames = g.latent_frames(frames)
+    latent_frames = g.latent_frames(num_frames)
     empty = model.encode_text([""])["text"][0]
     settings = CacheSettings(
         model=name,
         size=(size[0], size[1]),
-        pixel_frames=frames,
+        pixel_frames=num_frames,
         frames=latent_frames,
         channels=g.channels,
         fps=float(fps),

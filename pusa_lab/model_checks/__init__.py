@@ -26,7 +26,7 @@ def check_model(
     clip: Any = None,
     *,
     prompts: Sequence[str] = PROMPTS,
-    frames: int | None = None,
+    latent_frames: int | None = None,
     scalar: Denoiser | None = None,
     seed: int = 0,
     strict: bool = False,
@@ -41,7 +41,7 @@ def check_model(
         model: an object with what a `VideoModel` offers.
         clip: as `tasks.Known.clip`, best of the kind that the model was trained on; None is waves of colour.
         prompts: captions that the model knows, one per sample, at least two.
-        frames: latent frames; None is the model's own number, fewer are cheaper.
+        latent_frames: of the clip; None is the model's own number, fewer are cheaper.
         scalar: the network itself with one timestep per sample, (x, tau (b,), **cond) -> v, to compare with.
         seed: of the noise.
         strict: raise if a check fails.
@@ -56,9 +56,9 @@ def check_model(
         raise ValueError(f"prompts={list(prompts)}: give at least two, so that samples can be compared.")
     found = [_interface(model)]
     if found[0].verdict == "passed":
-        frames = model.geometry.frames if frames is None else frames
+        frames = model.geometry.frames if latent_frames is None else latent_frames
         if not 1 <= frames <= MOST:
-            raise ValueError(f"frames={frames}: give 1 to {MOST:,} latent frames.")
+            raise ValueError(f"latent_frames={frames}: give 1 to {MOST:,} latent frames.")
         pixels = _clip(clip, model.geometry, frames, len(prompts))
         with torch.no_grad():
             found += _all_checks(model, pixels, prompts, frames, scalar, seed)

@@ -172,7 +172,7 @@ def _settle(given: Mapping[str, Any]) -> Settings:
         _choose(name, given[name], known)
     config, card, mode = WAN_CONFIGS[given["model"]], GPUS[given["gpu"]], given["mode"]
     _refuse_unused(given)
-    own: dict[str, Any] = {"num_frames": config.frames, "price": card.price}
+    own: dict[str, Any] = {"num_frames": config.num_frames, "price": card.price}
     own |= SAMPLING | {"dtype": "bfloat16" if card.bfloat16 else "float16"} if mode == "sample" else TRAINING
     own |= {"lora_rank": LORA_RANK} if mode == "lora" else {}
     own = {name: value for name, value in own.items() if given[name] is None}

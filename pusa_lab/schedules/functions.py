@@ -29,13 +29,9 @@ def call(
         ValueError: the function cannot be called this way, takes no shift although the user gave one, or does
             not return a matrix with one column per frame.
     """
-    own = "shift" in getattr(schedule, "keywords", ())
-    takes = takes_keyword(schedule, "shift") and not own
-    options = {"shift": own_shift if shift is None else shift} if takes else {}
-    if shift is not None and not takes:
-        raise ValueError(
-            f"{name} {'sets its own' if own else 'takes no'} shift, but shift={shift} was given: leave it out."
-        )
+    options = {"shift": own_shift if shift is None else shift} if takes_keyword(schedule, "shift") else {}
+    if shift is not None and not options:
+        raise ValueError(f"{name} takes no shift, but shift={shift} was given: leave it out.")
     check_takes(name, schedule, {"steps": steps, "frames": frames}, **options)
     if (matrix := returned(schedule(steps, frames, **options), Schedule, name)).shape[1] != frames:
         raise ValueError(f"{name} returned {matrix.shape[1]} columns for frames={frames}: return one per frame.")

@@ -172,7 +172,7 @@ def resolved(setting: Mapping[str, Any], aside: Sequence[str] = ()) -> Setting:
     Raises:
         ValueError: one cannot be imported.
     """
-    own = ("model", "lora", "negative", "negative_prompt", *aside)
+    own = ("model", "lora", "negative_prompt", *aside)
     return {k: imported(v) if is_import_path(v) and k not in own else v for k, v in setting.items()}
 
 

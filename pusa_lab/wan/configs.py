@@ -32,7 +32,7 @@ class WanConfig:
     """Latent channels of input and output."""
     stride: tuple[int, int, int] = (4, 8, 8)
     """Pixels per latent along frames, height and width."""
-    frames: int = 81
+    num_frames: int = 81
     """Default pixel frames, 1 + 4k."""
     fps: int = 16
     """Frames per second of its videos."""
@@ -87,14 +87,14 @@ class WanConfig:
         text = (self.text_dim + 1) * d + (d + 1) * d
         return self.num_layers * self.block_parameters + (patch + 1) * d + timestep + text + (d + 1) * patch + 2 * d
 
-    def tokens(self, size: tuple[int, int], frames: int) -> int:
+    def tokens(self, size: tuple[int, int], num_frames: int) -> int:
         """Return the number of tokens of one video: latent frames times patches per frame.
 
         Args:
             size: height and width in pixels, multiples of stride times patch.
-            frames: pixel frames, 1 + 4k.
+            num_frames: pixel frames, 1 + 4k.
         """
-        latent = (1 + (frames - 1) // self.stride[0], size[0] // self.stride[1], size[1] // self.stride[2])
+        latent = (1 + (num_frames - 1) // self.stride[0], size[0] // self.stride[1], size[1] // self.stride[2])
         return math.prod(n // p for n, p in zip(latent, self.patch_size, strict=True))
 
     def lora_parameters(self, rank: int) -> int:
@@ -134,7 +134,7 @@ WAN_CONFIGS: dict[str, WanConfig] = {
         guidance=(5.0,),
         channels=48,
         stride=(4, 16, 16),
-        frames=121,
+        num_frames=121,
         fps=24,
         codec_parameters=704_688_668,
         codec_flops=18.5e6,

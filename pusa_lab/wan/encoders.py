@@ -36,7 +36,7 @@ class WanEncoders:
         dtype: torch.dtype = torch.bfloat16,
         device: str | torch.device | None = None,
         size: tuple[int, int] | None = None,
-        frames: int | None = None,
+        num_frames: int | None = None,
         cache: str | Path | None = CACHE,
     ) -> "WanEncoders":
         """Load the encoders from a Wan in diffusers' layout.
@@ -46,14 +46,14 @@ class WanEncoders:
             dtype: of the text encoder; the codec computes in float32.
             device: None takes the GPU if there is one.
             size: height and width in pixels; None means 480 x 832.
-            frames: pixel frames, 1 + 4k; None takes Wan's default.
+            num_frames: pixel frames, 1 + 4k; None takes Wan's default.
             cache: folder for encoded captions; None keeps them in memory.
 
         Raises:
             ValueError: the folder is incomplete, not a text-to-video Wan, or does not accept the sizes.
         """
         folder = check_wan_folder(find_folder(source, weights=False), weights=False)
-        geometry = folder_sizes(folder, size=size or SIZE, frames=frames)
+        geometry = folder_sizes(folder, size=size or SIZE, num_frames=num_frames)
         folder = check_wan_folder(find_folder(source))
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 

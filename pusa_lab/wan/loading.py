@@ -47,7 +47,7 @@ def sizes(
     transformer: Mapping[str, Any],
     shift: float = 5.0,
     size: tuple[int, int] = SIZE,
-    frames: int | None = None,
+    num_frames: int | None = None,
 ) -> Geometry:
     """Return the geometry of a model from the configs of its codec and transformer.
 
@@ -56,11 +56,11 @@ def sizes(
         transformer: config of a WanTransformer3DModel.
         shift: default shift of the sigmas in sampling, above 0.
         size: height and width in pixels, multiples of the codec's stride times the patch.
-        frames: pixel frames, 1 + 4k; None takes Wan's default, 81, or 121 for Wan2.2-TI2V-5B.
+        num_frames: pixel frames, 1 + 4k; None takes Wan's default, 81, or 121 for Wan2.2-TI2V-5B.
 
     Raises:
-        ValueError: height, width or frames are not such multiples, the shift is not positive and finite, the channels
-            of codec and transformer differ, or a config lacks one of its sizes.
+        ValueError: height, width or num_frames are not such multiples, the shift is not positive and finite, the
+            channels of codec and transformer differ, or a config lacks one of its sizes.
     """
     _check_sizes(codec, "codec", ("z_dim",))
     _check_sizes(transformer, "transformer", ("in_channels", "patch_size"))
@@ -80,9 +80,10 @@ def sizes(
     if not 0 < shift < math.inf:
         raise ValueError(f"shift={shift}: give a positive number; 1 does not change the sigmas, Wan uses 3 to 12.")
     fps, own = (24, 121) if space == 16 else (16, 81)
-    frames = own if frames is None else frames
     made = Geometry((time, space, space), codec["z_dim"], 1, (size[0], size[1]), fps, shift)
-    return Geometry(made.stride, made.channels, made.latent_frames(frames), made.size, fps, shift)
+    return Geometry(
+        made.stride, made.channels, made.latent_frames(own if num_frames is None else num_frames), made.size, fps, shift
+    )
 
 
 def _check_sizes(config: Mapping[str, Any], what: str, names: Sequence[str]) -> None:
@@ -98,7 +99,7 @@ def _check_sizes(config: Mapping[str, Any], what: str, names: Sequence[str]) -> 
 
 @checked
 def folder_sizes(
-    folder: Folder, shift: float = 5.0, size: tuple[int, int] = SIZE, frames: int | None = None
+    folder: Folder, shift: float = 5.0, size: tuple[int, int] = SIZE, num_frames: int | None = None
 ) -> Geometry:
     """Return the geometry of the model in a folder; see `sizes`.
 
@@ -106,13 +107,13 @@ def folder_sizes(
         folder: from `folders.check_wan_folder`; its weights need not be there.
         shift: default shift of the sigmas in sampling, above 0.
         size: height and width in pixels.
-        frames: pixel frames, 1 + 4k; None takes Wan's default.
+        num_frames: pixel frames, 1 + 4k; None takes Wan's default.
 
     Raises:
         ValueError: as `sizes`, or the model is not text-to-video.
     """
     check_text_to_video({"image_dim": None, **folder.config("transformer")})
-    return sizes(folder.config("vae"), folder.config("transformer"), shift, size, frames)
+    return sizes(folder.config("vae"), folder.config("transformer"), shift, size, num_frames)
 
 
 @checked

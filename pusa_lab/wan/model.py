@@ -209,7 +209,7 @@ class WanModel:
         device: str | torch.device | None = None,
         offload: str = "none",
         size: tuple[int, int] = SIZE,
-        frames: int | None = None,
+        num_frames: int | None = None,
         shift: float = SHIFT,
         cache: str | Path | None = CACHE,
     ) -> "WanModel":
@@ -231,7 +231,7 @@ class WanModel:
             device: None takes the GPU if there is one.
             offload: one of `loading.OFFLOADS`.
             size: height and width in pixels.
-            frames: pixel frames, 1 + 4k; None takes Wan's default.
+            num_frames: pixel frames, 1 + 4k; None takes Wan's default.
             shift: default shift of the sigmas in sampling, above 0.
             cache: folder for embeddings of captions; None keeps them in memory.
 
@@ -251,7 +251,7 @@ class WanModel:
         singles = [transformer, transformer_low]
         updates = by_expert(folder, updates)
         check_experts(folder, singles, updates)
-        geometry = folder_sizes(folder, shift, size, frames)
+        geometry = folder_sizes(folder, shift, size, num_frames)
         folder = check_wan_folder(find_folder(source))
         check_weights(folder)
         require_room(folder, dtype, device, offload)

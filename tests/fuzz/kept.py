@@ -33,7 +33,7 @@ def cache_folder():
     from pusa_lab.data.encode import encode_folder
 
     at = folder() / "cache"
-    encode_folder(clips(), nano(), at, "nano-vta", frames=8)
+    encode_folder(clips(), nano(), at, "nano-vta", num_frames=8)
     return at
 
 

@@ -19,7 +19,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.analytic\.GaussianDenoiser\.__call__": {"x": ["randn(2, 1, 4, 3, 3)"], "tau": ["rand(2, 4)"]},
     r"pusa_lab\.model_checks\.check_model": {
         "model": ["Stub()", "nano()"], "clip": ["None", "film(9)"], "prompts": ["['a red circle moves right', 'a blue square moves up']"],
-        "frames": ["None", "3"], "scalar": ["None"], "strict": ["False"],
+        "latent_frames": ["None", "3"], "scalar": ["None"], "strict": ["False"],
     },
     r"pusa_lab\.vta\.adoption\.\w+": {
         "transformer": ["transformer()", "skyreels()"], "tau": ["[[0.5, 0.5]]", "torch.zeros(2, 3)"], "config": ["dict(skyreels().config)"],
@@ -78,14 +78,14 @@ OWN: dict[str, dict[str, list[str]]] = {
         "start": ["0.0"], "last": ["None"],
     },
     r"pusa_lab\.extend\.extend_to": {
-        "start": ["picture(8, 8)", "tasks.text_to_video()"], "seconds": ["0.5"], "overlap": ["1", "2"], "frames": ["4"],
+        "start": ["picture(8, 8)", "tasks.text_to_video()"], "seconds": ["0.5"], "overlap": ["1", "2"], "latent_frames": ["4"],
         "prompt": ["'a'"], "**": ["steps=2", "guidance=1.0", "schedule='pyramid'", "shift=3.0"],
     },
     r"pusa_lab\.generate\.(generate|prepare)": {
-        "**": ["steps=2", "guidance=1.0", "schedule='pyramid'", "schedule=falling(3, 4)", "seed=3", "frames=3", "solver='ab3'", "num_videos_per_prompt=2", "generator=torch.Generator()", "height=8"],
+        "**": ["steps=2", "guidance=1.0", "schedule='pyramid'", "schedule=falling(3, 4)", "seed=3", "latent_frames=3", "solver='ab3'", "num_videos_per_prompt=2", "generator=torch.Generator()", "height=8"],
         "generator": ["None"], "prompt_embeds": ["None"], "negative_prompt_embeds": ["None"], "height": ["None", "8"], "width": ["None", "8"],
         "num_videos_per_prompt": ["1", "2"], "callback": ["None", "lambda row, rows, state: row < 1"], "output": ["'video'", "'latents'"], "progress": ["None", "False"],
-        "guidance": ["1.0", "2.0", "rand(4)", "'apg(scale=3)'", "'text_cfg(scale=[1, 2, 3, 4]) | cfg_zero_star(scale=2)'"], "frames": ["4", "None"], "negative": ["''", "'blurred'"],
+        "guidance": ["1.0", "2.0", "rand(4)", "'apg(scale=3)'", "'text_cfg(scale=[1, 2, 3, 4]) | cfg_zero_star(scale=2)'"], "latent_frames": ["4", "None"], "negative_prompt": ["''", "'blurred'"],
         "schedule": ["'pyramid'", "schedules.synchronous", "falling(3, 4)", "falling(3, 4).tolist()"],
     },
     r"pusa_lab\.runs\.noise_of": {"shape": ["(1, 3, 4, 8, 8)", "(2, 3, 2, 4, 4)"], "seed": ["0", "3"], "row": ["0", "5"]},
@@ -176,10 +176,10 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.training\.batch\.as_batch": {"given": ["(randn(2, 2, 3, 4, 4), ['a', 'b'])"], "number": ["0"]},
     r"pusa_lab\.training\.data\.InMemoryDataset": {"videos": ["rand(3, 3, 4, 8, 8)"], "captions": ["['a', 'b', 'c']"], "batch": ["2"]},
     r"pusa_lab\.data\.encode\.encode_\w+": {
-        "folder": ["clips()"], "model": ["nano()"], "out": ["new('cache')"], "name": ["'nano-vta'"], "frames": ["8", "None"],
+        "folder": ["clips()"], "model": ["nano()"], "out": ["new('cache')"], "name": ["'nano-vta'"], "num_frames": ["8", "None"],
         "size": ["None", "(16, 16)"], "fps": ["16", "None"], "start": ["0.0"], "**": ["frames=8", "fps=16"],
     },
-    r"pusa_lab\.data\.encode\.settle": {"model": ["nano()"], "frames": ["8"], "size": ["(16, 16)"], "fps": ["16"]},
+    r"pusa_lab\.data\.encode\.settle": {"model": ["nano()"], "num_frames": ["8"], "size": ["(16, 16)"], "fps": ["16"]},
     r"pusa_lab\.data\.encode\.(codec|text)_hash": {"model": ["nano()", "Stub()"]},
     r"pusa_lab\.data\.encode\.encode_report": {"steps": ["iter([the('pusa_lab.data.encode.EncodedClip')('a', 'encoded', '', 1, 1)])"]},
     r"pusa_lab\.data\.latents\.(LatentCache|read_manifest)": {"folder": ["cache_folder()"]},
@@ -212,7 +212,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.wan\.loading\.sizes": {"codec": ["wan_codec().config"], "transformer": ["transformer().config"]},
     r"pusa_lab\.wan\.loading\..*": {
         "offload": ["'none'", "'model'"], "codec": ["wan_codec()"], "transformer": ["transformer()"], "name": ["'transformer'"],
-        "single": ["None"], "size": ["(16, 16)"], "frames": ["None", "2"], "paths": ["lora_file()", "[lora_file()]"],
+        "single": ["None"], "size": ["(16, 16)"], "num_frames": ["None", "2"], "paths": ["lora_file()", "[lora_file()]"],
         "strength": ["1.0"],
     },
     r"pusa_lab\.wan\.lora\.load_lora": {"model": ["transformer()"], "name": ["None", "'x'"]},
