@@ -34,6 +34,11 @@ def watched() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
+def in_open_notebook() -> bool:
+    """Whether this is the kernel of a notebook that somebody has open, whose outputs are seen at once."""
+    return _in_notebook() and watched()
+
+
 @contextlib.contextmanager
 def bar(total: float, title: str, unit: str, progress: bool | None = None) -> Iterator[Callable[..., None]]:
     """Context manager for a progress bar: gives `advance(n=1, **notes)`, which does nothing if no bar is shown.

@@ -92,9 +92,9 @@ class Registry(MutableMapping[str, T]):
     def _find(self, text: str) -> T:
         if text in self:
             return self[text]
-        if not is_import_path(text) and "(" not in text:
+        if not import_paths(text) and "(" not in text:
             raise ArgumentError(f"unknown {self.kind} {text!r:.60}: choose one of {', '.join(self)}.")
-        found = written_calls(text, self)
+        found = [(self.named(text), {})] if is_import_path(text) else written_calls(text, self)
         if len(found) > 1:
             raise ArgumentError(f"{text!r:.60} names {len(found)} of them: give one {self.kind}.")
         member = with_settings(*found[0])
@@ -272,7 +272,7 @@ def with_settings(member: Any, settings: Mapping[str, Any]) -> Any:
         return maker(**settings)
     except TypeError as error:
         name = getattr(member, "__name__", type(member).__name__)
-        raise ArgumentError(f"{name} refuses these settings ({error}): give others.") from error
+        raise ArgumentError(f"{name} cannot be made with these settings ({error}): give others.") from error
 
 
 def _maker(member: Any, places: int) -> tuple[Callable[..., Any], int]:

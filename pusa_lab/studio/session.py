@@ -190,7 +190,6 @@ class Session:
                 raise ArgumentError(f"{name} is {shown(value)}: give {unfit}.") from None
         if len(found.get("prompt", "")) > MOST_PROMPT:
             raise ValueError(f"a prompt of {len(found['prompt']):,} characters: give at most {MOST_PROMPT:,}.")
-        _refuse_import_paths(*(value for name, value in found.items() if "prompt" not in name))
         self.settings |= found
 
     @checked
@@ -313,8 +312,7 @@ DOES = (
 """Names of messages that `Session.do` accepts."""
 
 
-def _refuse_import_paths(*given: Any) -> None:
+def _refuse_import_paths(text: str) -> None:
     """A page runs no code: it names what is registered."""
-    for text in given:
-        if isinstance(text, str) and import_paths(text):
-            raise ValueError(f"{text!r:.100} is an import path: register what it names, and choose it by its name.")
+    if import_paths(text):
+        raise ValueError(f"{text!r:.100} is an import path: register what it names, and choose it by its name.")
