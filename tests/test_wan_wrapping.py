@@ -1,6 +1,7 @@
 """pytest tests/test_wan_wrapping.py: pipelines that are compiled or offloaded, and LoRA files of two experts."""
 
 import json
+import tempfile
 
 import accelerate
 import pytest
@@ -114,20 +115,24 @@ def test_the_model_takes_over_a_pipeline_that_diffusers_offloads(way, offload, f
     works_as(model, want)
 
 
-def to_disk(pipe, name, folder):
-    cpu = torch.device("cpu")
-    getattr(pipe, name).enable_group_offload(cpu, offload_to_disk_path=str(folder), num_blocks_per_group=1)
+def test_weights_that_accelerate_keeps_on_the_disk_are_read():
+    pipe, want = pipeline(), velocity(WanModel.from_pipeline(pipeline()))
+    with tempfile.TemporaryDirectory() as folder:
+        accelerate.disk_offload(pipe.transformer, folder, "cpu")
+        model = WanModel.from_pipeline(pipe)
+    assert model.offload == "group"
+    works_as(model, want)
 
 
-def of_accelerate_to_disk(pipe, name, folder):
-    accelerate.disk_offload(getattr(pipe, name), str(folder), "cpu")
-
-
-@pytest.mark.parametrize("way", [to_disk, of_accelerate_to_disk])
-def test_parts_on_the_disk_are_refused(way, tmp_path):
+def test_parts_without_weights_in_memory_are_refused(tmp_path):
     pipe = pipeline()
-    way(pipe, "transformer", tmp_path)
+    pipe.transformer.enable_group_offload(
+        torch.device("cpu"), offload_to_disk_path=str(tmp_path), num_blocks_per_group=1
+    )
     refused("the pipeline's transformer has no weights in memory: load", WanModel.from_pipeline, pipe)
+    pipe = pipeline()
+    pipe.vae.to("meta")
+    refused("the pipeline's vae has no weights in memory: load", WanModel.from_pipeline, pipe)
 
 
 def test_a_lora_on_what_accelerate_moves_is_refused(tmp_path):

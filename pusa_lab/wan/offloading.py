@@ -65,6 +65,10 @@ def _lifted(part: nn.Module) -> Iterator[tuple[str, Any]]:
         registry = HookRegistry.check_if_exists_or_initialize(part)
         for name in HOOKS:
             registry.remove_hook(name, recurse=True)
+    for module in part.modules():  # where both put back the method of the class as an attribute
+        forward = vars(module).get("forward")
+        if getattr(forward, "__func__", None) is type(module).forward:
+            del module.forward
 
 
 def _accelerates(module: nn.Module) -> list[Any]:
