@@ -76,7 +76,7 @@ def imported(path: str) -> Any:
     """
     module, _, name = path.rpartition(":")
     try:
-        found = run_file(file_of(path)) if module.endswith(".py") else _module(module)
+        found = run_file(_file_of(path)) if module.endswith(".py") else _module(module)
     except FileNotFoundError as error:
         raise ValueError(f"{path!r:.300} cannot be imported ({error}): {GIVE}.") from None
     except ModuleError as error:
@@ -99,16 +99,8 @@ class ModuleError(ValueError):
     """A module or file fails when it is run; the sentence says in which line."""
 
 
-@checked
-def file_of(path: str) -> Path:
-    """The file of an import path such as "file.py:name", from the current folder or one where Python looks for modules.
-
-    Args:
-        path: "file.py:name".
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
+def _file_of(path: str) -> Path:
+    """The file of an import path such as "file.py:name": from the current folder, or where Python looks for modules."""
     file = Path(path.rpartition(":")[0]).expanduser()
     for folder in ("", *sys.path):
         if (place := Path(folder) / file).is_file():
@@ -128,7 +120,7 @@ def absolute(path: str) -> str:
     module, _, name = path.rpartition(":")
     try:
         if module.endswith(".py"):
-            return f"{file_of(path)}:{name}"
+            return f"{_file_of(path)}:{name}"
         spec = importlib.util.find_spec(module) if "." not in module else None
     except (FileNotFoundError, ValueError):
         return path
@@ -225,7 +217,9 @@ def file_digest_of(path: str) -> dict[str, str]:
     """
     module = path.rpartition(":")[0]
     try:
-        place = file_of(path) if module.endswith(".py") else Path(str(getattr(sys.modules.get(module), "__file__", "")))
+        place = (
+            _file_of(path) if module.endswith(".py") else Path(str(getattr(sys.modules.get(module), "__file__", "")))
+        )
         return {"file": str(place), "file_digest": hashlib.sha256(place.read_bytes()).hexdigest()[:16]}
     except OSError:
         return {}

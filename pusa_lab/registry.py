@@ -280,8 +280,8 @@ def _maker(member: Any, places: int) -> tuple[Callable[..., Any], int]:
     if inspect.isclass(member):
         return member, 0
     if is_dataclass(member):
-        held = {one.name: getattr(member, one.name) for one in fields(member) if one.init}
-        return functools.partial(type(member), **held), 0
+        held, kind = {one.name: getattr(member, one.name) for one in fields(member) if one.init}, type(member)
+        return functools.partial(kind, **held), 0  # type: ignore[misc, operator]
     return member, places
 
 

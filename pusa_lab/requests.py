@@ -206,7 +206,11 @@ def _known(known: Any) -> dict[str, Any]:
 
 def _own(options: Mapping[str, Any], task: Task) -> dict[str, dict[str, str]]:
     """What was named that the toolkit does not have itself."""
-    named = [(SOLVERS, options["solver"]), (SCHEDULES, options["schedule"]), (GUIDERS, options["guidance"])]
+    named: list[tuple[Registry[Any], Any]] = [
+        (SOLVERS, options["solver"]),
+        (SCHEDULES, options["schedule"]),
+        (GUIDERS, options["guidance"]),
+    ]
     found = plugged_in([*named, *((MODES, known.mode) for known in task.known)])
     schedule = options["schedule"]
     function = schedule.func if isinstance(schedule, partial) else schedule

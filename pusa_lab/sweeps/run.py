@@ -114,7 +114,7 @@ def _check(experiment: Experiment, settings: Sequence[Setting], prompts: list[st
         check_wanted(experiment.scores, names, [metric.name for metric in metrics if not metric.registered])
     if experiment.truth is None and (needy := [metric.name for metric in metrics if metric.needs_truth]):
         raise ValueError(f"the metric {needy[0]} compares with a truth: give truth=, a function or a dict of prompts.")
-    truth = imported(experiment.truth) if is_import_path(experiment.truth) else experiment.truth
+    truth = imported(str(experiment.truth)) if is_import_path(experiment.truth) else experiment.truth
     if isinstance(truth, Mapping):
         for prompt in prompts:
             for seed in seeds:

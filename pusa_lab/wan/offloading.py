@@ -80,5 +80,5 @@ def _accelerates(module: nn.Module) -> list[Any]:
 
 def _group_hooks(part: nn.Module) -> list[Any]:
     """Hooks of diffusers that move groups of layers."""
-    registries = [module._diffusers_hook for module in part.modules() if hasattr(module, "_diffusers_hook")]
+    registries: list[Any] = [one._diffusers_hook for one in part.modules() if hasattr(one, "_diffusers_hook")]
     return [hook for one in registries if (hook := one.get_hook(HOOKS[0])) is not None]
