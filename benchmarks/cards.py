@@ -1,41 +1,48 @@
-"""Measure the cards of shipped toys anew, with the weights as they are:
+"""The cards of shipped toys, measured anew with the weights as they are.
 
-    python benchmarks/cards.py [--clips 512] [--out FOLDER] NAME ...
-
-Only `metrics` changes, and says when, where and by which command it was measured.
+pusa-lab bench cards mini-base mini-vta
 """
 
-import argparse
-import shlex
 import sys
 from datetime import date
 from pathlib import Path
 
-from pusa_lab.cli.terminal import say
-from pusa_lab.files import write_json
+from jsonargparse.typing import PositiveInt
+
+from pusa_lab import cli
+from pusa_lab.cli.terminal import line, say
+from pusa_lab.files import check_folder, write_json
 from small_models import card, load
 from small_models.evaluation import evaluate
 from small_models.machine import device_name, library_versions
 from small_models.models.zoo import CHECKPOINTS
 
 
-def main() -> None:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="+", metavar="NAME")
-    parser.add_argument("--clips", type=int, default=512)
-    parser.add_argument("--out", type=Path, default=CHECKPOINTS)
-    args = parser.parse_args()
-    for name in args.names:
+def main(names: list[str], *, clips: PositiveInt = 512, out: Path | None = None) -> None:
+    """Quality of shipped toys, as their cards say it.
+
+    Only `metrics` changes in a card, and says when, where and by which command it was measured.
+
+    Args:
+        names: names of the toys.
+        clips: number of unseen scenes that are measured.
+        out: folder of the cards (default: where the shipped ones are).
+
+    Raises:
+        ValueError: no toy was named, or there is none of a name.
+    """
+    if not names:
+        raise ValueError("no toy was named: give one or more, such as mini-vta.")
+    out = check_folder(out or CHECKPOINTS, "--out")
+    for name in names:
         about = card(name)
         base = f"{name.split('-')[0]}-base" if "base" in about else ""
-        metrics = evaluate.measure(load(name), name, load(base) if base else None, args.clips)
-        metrics |= {"command": shlex.join(["python", *sys.argv]), "date": date.today().isoformat()}
+        metrics = evaluate.measure(load(name), name, load(base) if base else None, clips)
+        metrics |= {"command": line.get(), "date": date.today().isoformat()}
         metrics |= {"device": device_name(), "versions": library_versions()}
-        args.out.mkdir(parents=True, exist_ok=True)
-        write_json(args.out / f"{name}.json", about | {"metrics": metrics})
-        say(str(args.out / f"{name}.json"))
+        write_json(out / f"{name}.json", about | {"metrics": metrics})
+        say(str(out / f"{name}.json"))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main(script=main))

@@ -8,7 +8,6 @@ one shows a widget, a picture must stand beside it for pages without a kernel. W
 """
 
 import importlib
-import json
 import os
 import sys
 import time
@@ -79,7 +78,7 @@ def train_lora() -> None:
     add_lora(nn.Sequential(nn.Linear(4, 4)), rank=2)
 
 
-def main() -> None:
+def check() -> None:
     """Set up, run, write what was seen."""
     if installed() != PINS:
         sys.exit(
@@ -96,13 +95,12 @@ def main() -> None:
     if alone := [name for name, found in result["chapters"].items() if found["with widgets alone"]]:
         sys.exit(f"a widget without a static picture: {', '.join(alone)}.")
 
+    from pusa_lab.files import write_json
     from small_models.machine import device_name
 
     result |= {"device": device_name(), "python": sys.version.split()[0], "versions": installed()}
-    part = RESULT.with_suffix(".part")
-    part.write_text(json.dumps(result, indent=2) + "\n")
-    part.replace(RESULT)
+    write_json(RESULT, result)
 
 
 if __name__ == "__main__":
-    main()
+    check()

@@ -1,16 +1,13 @@
-"""Draw what the shipped toy does in every task, beside the truth: python benchmarks/contact_sheets.py
+"""Pictures of what the shipped toy does in every task, beside the truth: pusa-lab bench contact_sheets"""
 
-Writes small_models/results/<model>-<task>.png. Two rows a scene: the video made, and what really happens; known frames
-are the same in both. Scenes and seeds are fixed, so nothing is picked.
-"""
-
-import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 
 import small_models
-from pusa_lab import generate, media, tasks
+from pusa_lab import cli, generate, media, tasks
+from pusa_lab.files import writing
 from small_models.evaluation import sheets
 
 OUT = Path(__file__).resolve().parents[1] / "small_models" / "results"
@@ -29,14 +26,18 @@ def extended(model: small_models.ToyModel, clip: np.ndarray, caption: str, lengt
     return whole[: len(clip) + length]
 
 
-def main() -> None:
-    """Draw all sheets."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="mini-vta")
-    args = parser.parse_args()
-    model = small_models.load(args.model)
-    frames = model.geometry.pixel_frames(model.geometry.frames)
-    long, captions = sheets.truth(model, SCENES, 2 * frames - 1)
+def main(*, model: str = "mini-vta") -> None:
+    """Pictures of what a shipped toy makes in every task, beside the truth.
+
+    Writes small_models/results/<model>-<task>.png. Two rows a scene: the video made, and what really happens; known
+    frames are the same in both. Scenes and seeds are fixed, so nothing is picked.
+
+    Args:
+        model: name of the toy.
+    """
+    toy = small_models.load(model)
+    frames = toy.geometry.pixel_frames(toy.geometry.frames)
+    long, captions = sheets.truth(toy, SCENES, 2 * frames - 1)
     clips = long[:, :frames]
     made: dict[str, list[np.ndarray]] = {name: [] for name in ("text_to_video", "image_to_video", "start_end")}
     made |= {"extension": [], "transition": []}
@@ -48,13 +49,14 @@ def main() -> None:
             "transition": tasks.transition(clip[:KNOWN], clip[-(KNOWN - 1) :]),
         }
         for name, task in jobs.items():
-            made[name] += [generate(model, caption, task, **OPTIONS).video[0], clip]
-        made["extension"] += [extended(model, clip, caption, frames - 1), future]
+            made[name] += [generate(toy, caption, task, **OPTIONS).video[0], clip]
+        made["extension"] += [extended(toy, clip, caption, frames - 1), future]
     for name, rows in made.items():
         shown = 17 if name == "extension" else 9
-        media.write_picture(OUT / f"{args.model}-{name}.png", sheets.contact_sheet(rows, shown))
-    (OUT / f"{args.model}-captions.txt").write_text("\n".join(captions) + "\n")
+        media.write_picture(OUT / f"{model}-{name}.png", sheets.contact_sheet(rows, shown))
+    with writing(OUT / f"{model}-captions.txt") as part:
+        part.write_text("\n".join(captions) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main(script=main))

@@ -1,12 +1,5 @@
-"""Time schedules, timestep samplers and solvers against the same formulas written as plain loops.
+"""Schedules, timestep samplers and solvers against the same formulas written as plain loops: pusa-lab bench core"""
 
-    pusa-lab bench core
-
-Writes benchmarks/results/core.json: for each, seconds of ours and of the loop in the same run, and their ratio. What a
-solver adds to a step is timed with a denoiser that only hands out a finished answer.
-"""
-
-import argparse
 import json
 import platform
 import sys
@@ -17,15 +10,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import options
 import torch
 
-from pusa_lab import samplers, schedules
-from pusa_lab.files import write_json
+from pusa_lab import cli, samplers, schedules
+from pusa_lab.cli.terminal import line
+from pusa_lab.files import check_writable, write_json
 from pusa_lab.schedules import SCHEDULES, timestep_samplers
 from pusa_lab.solvers import SOLVERS
 from small_models.machine import device_name, library_versions
 
+OUT = Path(__file__).parent / "results" / "core.json"
 STEPS, FRAMES, SAMPLES = 50, 21, 10_000
 
 
@@ -77,16 +71,24 @@ def solver_step(name: str, shape: tuple[int, ...], rounds: int) -> float:
     return 1000 * taken / (len(S) - 1)
 
 
-def main() -> None:
-    """Measure, and write what was found."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=options.file, default=str(Path(__file__).parent / "results" / "core.json"))
-    parser.add_argument("--fast", action="store_true", help="fewer rounds and samples")
-    args = parser.parse_args()
-    rounds, samples = (3, 100) if args.fast else (20, SAMPLES)
+def main(*, out: Path | None = None, fast: bool = False) -> None:
+    """Seconds of schedules, timestep samplers and solvers, beside plain loops.
+
+    Writes for each the seconds of ours and of the loop in the same run, and their ratio. What a solver adds to a step
+    is timed with a denoiser that only hands out a finished answer.
+
+    Args:
+        out: file of the results (default: benchmarks/results/core.json).
+        fast: take fewer rounds and samples.
+
+    Raises:
+        ValueError: the file cannot be written.
+    """
+    out = check_writable(out or OUT, "--out")
+    rounds, samples = (3, 100) if fast else (20, SAMPLES)
     few = min(samples, 200)  # the loop takes milliseconds a sample
 
-    found: dict[str, Any] = {"command": "pusa-lab bench core" + (" --fast" if args.fast else "")}
+    found: dict[str, Any] = {"command": line.get()}
     found |= {"device": device_name(), "processor": platform.processor() or platform.machine(), "seed": 0}
     found |= {"date": date.today().isoformat(), "versions": library_versions()}
     ours = seconds(lambda: schedules.pyramid(STEPS, FRAMES), rounds)
@@ -106,11 +108,11 @@ def main() -> None:
         "ratio": loop / ours,
     }
     found["solvers, ms a row, latents 1 x 8 x 21 x 8 x 8"] = {
-        name: solver_step(name, (1, 8, FRAMES, 8, 8), 3 if args.fast else 5) for name in SOLVERS
+        name: solver_step(name, (1, 8, FRAMES, 8, 8), 3 if fast else 5) for name in SOLVERS
     }
-    write_json(args.out, found)
+    write_json(out, found)
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main(script=main))

@@ -29,7 +29,7 @@ def timed(command: list[str], folder: Path) -> tuple[float, str]:
 
 
 def main() -> None:
-    """Clone into a temporary folder, time the install and both commands, write the times."""
+    """Seconds of installing a fresh clone, its demo, its tests, a video and a training."""
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, text=True).strip()
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"

@@ -1,17 +1,19 @@
 """Train ahead what tables of `pusa-lab bench paper` need, in a process of its own.
 
-    python benchmarks/paper_ahead.py --train timestep_samplers --work outputs/paper &
+    python benchmarks/paper_ahead.py timestep_samplers --work outputs/paper &
     pusa-lab bench paper --table timestep_samplers --wait --work outputs/paper
 
 The weights are those that the table would train itself: same code, same seed, found by the same name.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from pusa_lab import cli
+from pusa_lab.files import check_folder
 from pusa_lab.training.quiet import quiet_lightning
 from small_models.experiments import Adaptation, Lab, ToyTrainer
 from small_models.experiments.command import sizes_of
@@ -50,17 +52,24 @@ TRAIN: dict[str, Callable[[Sizes, int], Work]] = {
 }
 
 
-def main() -> None:
-    """Train set after set, and say how long each took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", nargs="+", choices=TRAIN, required=True, help="which sets")
-    parser.add_argument("--work", type=Path, required=True, help="folder for the weights, the tables' own")
-    parser.add_argument("--small", action="store_true", help="sizes of --small")
-    parser.add_argument("--set", nargs="*", action="extend", default=[], metavar="FIELD=VALUE", help="change a size")
-    args = parser.parse_args()
-    lab = Lab(sizes_of(args), args.work)
+def train_ahead(sets: list[str], *, work: Path, small: bool = False, set: dict[str, Any] | None = None) -> None:
+    """Train what tables of `pusa-lab bench paper` need, set after set, and say how long each took.
+
+    Args:
+        sets: ours, theirs, control, inside, tasks or timestep_samplers, one or several.
+        work: folder for the weights, the tables' own.
+        small: the sizes of `pusa-lab bench paper --small`.
+        set: sizes to change, as for `pusa-lab bench paper`.
+
+    Raises:
+        ValueError: there is no such set or size.
+    """
+    if not sets or (unknown := [name for name in sets if name not in TRAIN]):
+        fault = f"there is no set {unknown[0]!r:.60}" if sets else "no set was named"
+        raise ValueError(f"{fault}: choose from {', '.join(TRAIN)}.")
+    lab = Lab(sizes_of(small, set or {}), check_folder(work, "--work"))
     with quiet_lightning():
-        _train(lab, args.train)
+        _train(lab, sets)
 
 
 def _train(lab: Lab, sets: list[str]) -> None:
@@ -73,4 +82,4 @@ def _train(lab: Lab, sets: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main(script=train_ahead))

@@ -1,8 +1,4 @@
-"""Time the studio's run button on mini: python benchmarks/studio.py -> benchmarks/results/studio.json
-
-Seconds from the button to the first row's pictures, to the finished video, and to the pictures of all rows. The load of
-the machine is written beside them: a shared one is slower.
-"""
+"""The studio's run button: pusa-lab bench studio"""
 
 import json
 import os
@@ -14,6 +10,9 @@ from pathlib import Path
 
 import torch
 
+from pusa_lab import cli
+from pusa_lab.cli.terminal import line
+from pusa_lab.files import write_json
 from pusa_lab.studio import Session
 from small_models import load
 from small_models.machine import device_name, library_versions
@@ -23,14 +22,18 @@ STEPS, THREADS, RUNS = 10, 2, 5
 
 
 def main() -> None:
-    """Press, wait, write."""
+    """Seconds of the studio's run button on mini.
+
+    Measured from the button to the first row's pictures, to the finished video, and to the pictures of all rows. The
+    load of the machine is written beside them to benchmarks/results/studio.json: a shared one is slower.
+    """
     torch.set_num_threads(THREADS)
     session = Session(load("mini-vta", device="cpu"), frames=9, steps=STEPS, prompt="a red circle moves right")
     session.do({"do": "drop", "name": "still.png"})
     taken = [once(session) for _ in range(RUNS + 1)][1:]  # the first one warms up
     middle = {name: round(statistics.median(run[name] for run in taken), 2) for name in taken[0]}
     result = {
-        "command": "python benchmarks/studio.py",
+        "command": line.get(),
         "date": date.today().isoformat(),
         "device": device_name(),
         "versions": library_versions(),
@@ -41,9 +44,7 @@ def main() -> None:
         "load of the machine before": round(os.getloadavg()[0], 1),
         "seconds, median": middle,
     }
-    partial = OUT.with_suffix(".part")
-    partial.write_text(json.dumps(result, indent=2) + "\n")
-    partial.replace(OUT)
+    write_json(OUT, result)
     sys.stdout.write(json.dumps(middle) + "\n")
 
 
@@ -63,4 +64,4 @@ def once(session: Session) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main(script=main))

@@ -1,12 +1,5 @@
-"""Time the readable Wan, small_models/models/dit.py, against diffusers' Wan with the same weights, on two cores.
+"""The readable Wan, small_models/models/dit.py, against diffusers' Wan: pusa-lab bench toy_cpu"""
 
-    python benchmarks/toy_cpu.py
-
-Writes benchmarks/results/toy_cpu.json. Run it on an idle machine: on a busy one the threads wait for each other.
-Compiling needs a C++ compiler; without one only the eager numbers are made.
-"""
-
-import argparse
 import json
 import os
 import platform
@@ -19,13 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 
-import options
 import torch
+from jsonargparse.typing import PositiveInt
 from torch import Tensor
 
 import small_models
-from pusa_lab import generate, tasks
-from pusa_lab.files import write_json
+from pusa_lab import cli, generate, tasks
+from pusa_lab.cli.terminal import line
+from pusa_lab.files import check_writable, write_json
 from pusa_lab.pixels import to_uint8
 from small_models import world
 from small_models.models.dit import ToyDiT
@@ -161,28 +155,43 @@ def device() -> str:
     return f"{name or platform.machine()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}"
 
 
-def main() -> None:
-    """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=options.count, default=100)
-    parser.add_argument("--threads", type=options.count, default=2)
-    parser.add_argument(
-        "--channels", type=options.count, nargs="+", default=[8], help="latent channels, one or several"
-    )
-    parser.add_argument("--eager", action="store_true", help="compile nothing")
-    parser.add_argument("--out", type=options.file, default=str(HERE / "results" / "toy_cpu.json"))
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    missing = "Nothing was compiled: --eager." if args.eager else compiler_missing()
+def main(
+    *,
+    rounds: PositiveInt = 100,
+    threads: PositiveInt = 2,
+    channels: PositiveInt | list[PositiveInt] = 8,
+    eager: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Seconds of the readable Wan on two cores, beside diffusers' with the same weights.
+
+    A whole clip is timed too. Run it on an idle machine: on a busy one the threads wait for each other. Compiling needs
+    a C++ compiler; without one only the eager numbers are measured.
+
+    Args:
+        rounds: number of rounds, in each of which every forward is timed once.
+        threads: number of threads that torch uses.
+        channels: latent channels, one number or several.
+        eager: compile nothing.
+        out: file of the results (default: benchmarks/results/toy_cpu.json).
+
+    Raises:
+        ValueError: the file cannot be written, or the two models' outputs differ.
+    """
+    out = check_writable(out or HERE / "results" / "toy_cpu.json", "--out")
+    torch.set_num_threads(threads)
+    missing = "Nothing was compiled: --eager." if eager else compiler_missing()
     plans = ["eager"] if missing else list(PLANS)
     load = os.getloadavg()[0]
-    measured = {f"{z} channels": one_forward(z, args.rounds, plans) for z in args.channels}
+    measured = {
+        f"{z} channels": one_forward(z, rounds, plans) for z in (channels if isinstance(channels, list) else [channels])
+    }
     result = {
-        "command": " ".join(["python", "benchmarks/toy_cpu.py", *sys.argv[1:]]),
+        "command": line.get(),
         "date": date.today().isoformat(),
         "commit": subprocess.check_output(["git", "describe", "--always", "--dirty"], cwd=HERE, text=True).strip(),
         "device": device(),
-        "threads": args.threads,
+        "threads": threads,
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "not set"),
         "load of the machine": {"before": round(load, 2), "after, ours included": round(os.getloadavg()[0], 2)},
         "python": platform.python_version(),
@@ -193,9 +202,9 @@ def main() -> None:
         "one forward": measured,
         "image to video": image_to_video(),
     }
-    write_json(args.out, result)
+    write_json(out, result)
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main(script=main))

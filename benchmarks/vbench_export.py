@@ -1,4 +1,4 @@
-"""Make the videos that the real VBench scores, named and laid out as it reads them; README.md here says how it is run.
+"""Videos that the real VBench scores, named and laid out as it reads them; README.md here says how it is run.
 
     pusa-lab bench vbench_export --own-world                       # the toy in its own world, as VBench-I2V
     pusa-lab bench vbench_export --model Wan-AI/Wan2.1-T2V-14B-Diffusers --lora pusa_v1.pt --strength 1.4 \\
@@ -11,10 +11,8 @@ A list that names pictures is VBench-I2V's; one that names none is VBench's own,
     OUT/vbench2_beta_i2v/         with --own-world: its list and its pictures, in VBench's layout
 """
 
-import argparse
 import hashlib
 import json
-import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import imageio_ffmpeg
@@ -29,6 +28,8 @@ import numpy as np
 
 import pusa_lab as pl
 import small_models
+from pusa_lab import cli
+from pusa_lab.cli.terminal import line, say
 from pusa_lab.files import check_folder, digest, read_json, writing
 from pusa_lab.pixels import to_uint8
 from small_models.evaluation.evaluate import EVAL_SEED
@@ -148,7 +149,7 @@ def open_model(name: str, lora: list[str], strength: float) -> Any:
     return pl.wan.WanModel.from_pretrained(name, **({"lora": lora, "strength": [strength] * len(lora)} if lora else {}))
 
 
-def settings(model: Any, args: argparse.Namespace) -> dict[str, Any]:
+def settings(model: Any, args: SimpleNamespace) -> dict[str, Any]:
     """Everything besides prompt, picture and seed on which a video depends."""
     g, name = model.geometry, args.model
     return {
@@ -214,7 +215,7 @@ def videos(
                 yield path, pl.generate(asked, prompt, task, seed=seed, **options).video[0]
 
 
-def export(args: argparse.Namespace) -> str:
+def export(args: SimpleNamespace) -> str:
     """Check everything, then make what is missing; returns one line on what was done."""
     _check(args)
     if args.own_world:
@@ -233,7 +234,7 @@ def export(args: argparse.Namespace) -> str:
     about = manifest(args.out, settings(model, args), digests)
     if own:
         write_own_world(own, args.out)
-    about |= {"command": args.command, "seed": "the index in a video's name", "device": device_name()}
+    about |= {"command": line.get(), "seed": "the index in a video's name", "device": device_name()}
     _write(args.out / "export.json", about | {"date": date.today().isoformat(), "versions": library_versions()})
 
     def picture(prompt: str) -> Any:
@@ -247,7 +248,7 @@ def export(args: argparse.Namespace) -> str:
     return f"{made} videos made, {len(wanted) * args.seeds - made} were there: {args.out / 'videos'}"
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(args: SimpleNamespace) -> None:
     check_folder(args.out, "--out")
     if args.own_world == bool(args.info):
         raise ValueError("give VBench's list with --info, or --own-world for the toy's own scenes, one of the two.")
@@ -273,31 +274,44 @@ def _write(path: Path, found: Any) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Export; returns 0, or 2 after one sentence on what is wrong with the input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="mini-vta", help="a toy, or a folder or repository of a text-to-video Wan")
-    parser.add_argument("--lora", nargs="+", default=[], help="files put on a Wan")
-    parser.add_argument("--strength", type=float, default=1.0, help="of the LoRA")
-    parser.add_argument("--info", type=Path, help="vbench2_i2v_full_info.json, or VBench_full_info.json")
-    parser.add_argument("--pictures", type=Path, help="folder of the list's pictures, such as data/crop/16-9")
-    parser.add_argument("--own-world", action="store_true", help="the toy's own scenes instead")
-    parser.add_argument("--out", type=Path, default=Path("outputs/vbench"))
-    parser.add_argument("--seeds", type=int, default=INDICES, help="videos of each prompt")
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--guidance", type=float, default=3.0, help="1 is none")
-    parser.add_argument("--dimension", nargs="+", default=[], help="only the prompts of these (default: all)")
-    parser.add_argument("--limit", type=int, help=f"only the first prompts; of our own world {OWN} unless given")
-    words = list(sys.argv[1:] if argv is None else argv)
-    args = parser.parse_args(words)
-    args.command = shlex.join(["pusa-lab", "bench", "vbench_export", *words])
-    try:
-        sys.stdout.write(export(args) + "\n")
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"vbench_export: {error}\n")
-        return 2
-    return 0
+def main(
+    *,
+    model: str = "mini-vta",
+    lora: str | list[str] | None = None,
+    strength: float = 1.0,
+    info: Path | None = None,
+    pictures: Path | None = None,
+    own_world: bool = False,
+    out: Path = Path("outputs/vbench"),
+    seeds: int = INDICES,
+    steps: int = 10,
+    guidance: float = 3.0,
+    dimension: str | list[str] | None = None,
+    limit: int | None = None,
+) -> None:
+    """Videos for the real VBench to score, in the folders and under the names that it looks for.
+
+    Args:
+        model: a toy, or a folder or repository of a text-to-video Wan.
+        lora: file or files that adapt a Wan.
+        strength: how much each LoRA adds; 1 is as trained.
+        info: VBench's list, vbench2_i2v_full_info.json or VBench_full_info.json.
+        pictures: folder of the list's pictures, such as data/crop/16-9.
+        own_world: take the toy's own scenes instead of a list.
+        out: folder of the export; one that was begun is completed.
+        seeds: number of videos of each prompt, 1 to 5.
+        steps: sampling steps.
+        guidance: scale of text guidance, where 1 is none.
+        dimension: one of VBench's dimensions or several, whose prompts are taken (default: all).
+        limit: number of prompts, the first ones (default: all, but 20 of the toy's own world).
+
+    Raises:
+        ValueError: an option does not fit, or the folder holds another export.
+    """
+    args = SimpleNamespace(**locals())
+    args.lora, args.dimension = ([one] if isinstance(one, str) else one or [] for one in (lora, dimension))
+    say(export(args))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.main(script=main))

@@ -1,13 +1,9 @@
-"""Run a whole image-to-video at 14B: text encoder, codec and transformer of true size, random weights.
+"""A whole image-to-video at 14B: text encoder, codec and transformer of true size, random weights.
 
-    python benchmarks/wan_end_to_end.py         # one H200, about 6 minutes
-    python benchmarks/wan_end_to_end.py --tiny  # the same code on a CPU, in seconds; its times mean nothing
-
-Three times: plain, with a LoRA of rank 512 attached, and with it merged. Seconds and peak memory of every phase go to
-benchmarks/results/wan_end_to_end.json. The pictures are noise: only time, memory and the way through the code are real.
+pusa-lab bench wan_end_to_end         # one H200, about 6 minutes
+pusa-lab bench wan_end_to_end --tiny  # the same code on a CPU, in seconds; its times mean nothing
 """
 
-import argparse
 import sys
 import time
 from pathlib import Path
@@ -15,13 +11,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import options
 import torch
 from diffusers import AutoencoderKLWan
+from jsonargparse.typing import PositiveInt
 from transformers import UMT5Config, UMT5EncoderModel
 from wan_random import Log, measured, transformer
 
 import pusa_lab as pl
+from pusa_lab import cli
+from pusa_lab.files import check_writable
 from pusa_lab.pixels import to_uint8
 from pusa_lab.types import Geometry
 from pusa_lab.wan.lora import load_lora, merge
@@ -92,49 +90,55 @@ def run(model: WanModel, picture: np.ndarray, steps: int) -> dict[str, Any]:
     return found | {"video": list(video.shape), "finite": bool(last.x.isfinite().all()), "frame 0 exact": held}
 
 
-def main() -> None:
-    """Build all parts, then sample three times."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--out", type=options.file, default=str(Path(__file__).parent / "results" / "wan_end_to_end.json")
-    )
-    parser.add_argument("--tiny", action="store_true", help="tiny models and clip")
-    parser.add_argument("--rank", type=options.count, default=512, help="of the LoRA")
-    parser.add_argument("--steps", type=options.count, default=10)
-    args = parser.parse_args()
+def main(*, out: Path | None = None, tiny: bool = False, lora_rank: PositiveInt = 512, steps: PositiveInt = 10) -> None:
+    """Seconds and memory of a whole image-to-video at 14B, phase by phase.
+
+    Measured three times: plain, with a LoRA attached, and with it merged. The pictures are noise: only time, memory and
+    the way through the code are real.
+
+    Args:
+        out: file of the results (default: benchmarks/results/wan_end_to_end.json).
+        tiny: take tiny models and a tiny clip.
+        lora_rank: rank of the LoRA.
+        steps: sampling steps.
+
+    Raises:
+        ValueError: the file cannot be written.
+    """
+    out = check_writable(out or Path(__file__).parent / "results" / "wan_end_to_end.json", "--out")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    log = Log(args.out, " ".join(["python", *sys.argv]))
+    log = Log(out)
     torch.manual_seed(0)
 
     loading: dict[str, Any] = {}
     with measured(loading, "transformer"):
-        dit = transformer(device, tiny=args.tiny)
+        dit = transformer(device, tiny=tiny)
     with measured(loading, "text encoder"):
-        encoder = text_encoder(device, args.tiny)
+        encoder = text_encoder(device, tiny)
     with measured(loading, "codec"):
-        codec = AutoencoderKLWan(**({"base_dim": 4} if args.tiny else {})).eval().requires_grad_(False).to(device)
+        codec = AutoencoderKLWan(**({"base_dim": 4} if tiny else {})).eval().requires_grad_(False).to(device)
     log["built"] = loading | {
         f"{name} parameters": sum(p.numel() for p in part.parameters())
         for name, part in (("transformer", dit), ("text encoder", encoder), ("codec", codec))
     }
-    size, frames = ((32, 64), 3) if args.tiny else ((480, 832), 21)
+    size, frames = ((32, 64), 3) if tiny else ((480, 832), 21)
     prompts = PromptEncoder(lambda: (Letters(), encoder), "random", cache=None)
     geometry = Geometry((4, 8, 8), 16, frames, size, fps=16, shift=5.0)
     model = WanModel(dit, codec, prompts, geometry=geometry, device=device)
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
 
-    log["plain"] = run(model, picture, args.steps)
+    log["plain"] = run(model, picture, steps)
     began = time.perf_counter()
-    rank = 4 if args.tiny else args.rank
+    rank = 4 if tiny else lora_rank
     report = load_lora(model.transformer, update(model, rank, device), strength=1.4, name="random")
     log["lora"] = {"rank": rank, "matched": len(report.matched), "attach_seconds": time.perf_counter() - began}
-    log["with the LoRA attached"] = run(model, picture, args.steps)
+    log["with the LoRA attached"] = run(model, picture, steps)
     began = time.perf_counter()
     merge(model.transformer)
     log["lora"] = log.found["lora"] | {"merge_seconds": time.perf_counter() - began}
-    log["with the LoRA merged"] = run(model, picture, args.steps)
+    log["with the LoRA merged"] = run(model, picture, steps)
     log["done"] = True
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main(script=main))

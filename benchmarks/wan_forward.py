@@ -1,12 +1,9 @@
-"""Time one forward of Wan2.1-T2V-14B with one timestep per frame against one for all, and one per token, in one run.
+"""One forward of Wan2.1-T2V-14B.
 
-    python benchmarks/wan_forward.py            # one H200 or H100, about 6 minutes
-    python benchmarks/wan_forward.py --tiny     # the same code on a CPU, in seconds; its times mean nothing
-
-Writes benchmarks/results/wan_forward.json after every measurement.
+pusa-lab bench wan_forward            # one H200 or H100, about 6 minutes
+pusa-lab bench wan_forward --tiny     # the same code on a CPU, in seconds; its times mean nothing
 """
 
-import argparse
 import gc
 import math
 import sys
@@ -17,22 +14,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import options
 import torch
+from jsonargparse.typing import PositiveFloat
 from torch.profiler import ProfilerActivity, profile
 from wan_random import SIZES, Log, latents, measured, transformer
 
+from pusa_lab import cli
+from pusa_lab.files import check_writable
+
 FRAMES = 81
 KINDS = {"matmul": ("gemm", "nvjet", "cutlass", "addmm"), "attention": ("flash", "fmha", "attention", "sdpa", "cudnn")}
-
-
-def arguments() -> argparse.Namespace:
-    """Of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=options.file, default=str(Path(__file__).parent / "results" / "wan_forward.json"))
-    parser.add_argument("--tiny", action="store_true", help="a tiny model and clip")
-    parser.add_argument("--until", type=options.seconds, default=540, help="seconds after which nothing new is begun")
-    return parser.parse_args()
 
 
 class Bench:
@@ -147,19 +138,30 @@ def accuracy(device: str, tiny: bool, size: tuple[int, int], frames: int) -> dic
     return found
 
 
-def main() -> None:
-    """Measure everything for which there is time, the most wanted first."""
-    args = arguments()
+def main(*, out: Path | None = None, tiny: bool = False, until: PositiveFloat = 540) -> None:
+    """Seconds of one forward of Wan-14B: one timestep for all frames, one per frame, one per token.
+
+    All are measured in one run, the most wanted first, and the results are written after every measurement.
+
+    Args:
+        out: file of the results (default: benchmarks/results/wan_forward.json).
+        tiny: take a tiny model and clip.
+        until: seconds after which nothing new is begun.
+
+    Raises:
+        ValueError: the file cannot be written.
+    """
+    out = check_writable(out or Path(__file__).parent / "results" / "wan_forward.json", "--out")
     began = time.perf_counter()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    sizes = {"480p": (32, 64), "720p": (48, 64)} if args.tiny else SIZES
-    frames = 9 if args.tiny else FRAMES
-    log = Log(args.out, " ".join(["python", *sys.argv]))
+    sizes = {"480p": (32, 64), "720p": (48, 64)} if tiny else SIZES
+    frames = 9 if tiny else FRAMES
+    log = Log(out)
     torch.backends.cuda.matmul.allow_tf32 = False
 
     def may(name: str, seconds: float, do: Callable[[], Any]) -> None:
         """Do it, if it will end in time; a failure is written down and the rest goes on."""
-        if time.perf_counter() - began + seconds > args.until:
+        if time.perf_counter() - began + seconds > until:
             log[name] = "left out: no time"
             return
         try:
@@ -167,12 +169,12 @@ def main() -> None:
         except Exception as error:
             log[name] = f"failed: {type(error).__name__}: {str(error)[:300]}"
 
-    may("matmul_ceiling_tflops", 2, lambda: ceiling(device, 256 if args.tiny else 8192))
-    may("accuracy_4_layers", 30, lambda: accuracy(device, args.tiny, sizes["480p"], frames))
+    may("matmul_ceiling_tflops", 2, lambda: ceiling(device, 256 if tiny else 8192))
+    may("accuracy_4_layers", 30, lambda: accuracy(device, tiny, sizes["480p"], frames))
     torch.compiler.reset()
     gc.collect()  # else the small models stay in memory, and in the peaks
     torch.manual_seed(0)
-    model = transformer(device, tiny=args.tiny)
+    model = transformer(device, tiny=tiny)
     log["parameters"] = sum(p.numel() for p in model.parameters())
     benches = {name: Bench(model, size, frames, device) for name, size in sizes.items()}
     tokens = {name: math.prod(b.x.shape[2:]) // 4 for name, b in benches.items()}
@@ -204,4 +206,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main(script=main))

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
+from pusa_lab.cli.terminal import line
 from pusa_lab.files import write_json
 from pusa_lab.wan.configs import WAN_CONFIGS
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
@@ -28,14 +29,13 @@ class Log:
     """Results so far: written after every entry, so that a run that is cut short keeps what it has."""
 
     path: Path
-    command: str
     seed: int = 0
     found: dict[str, Any] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.found[name] = value
-        about = {"command": self.command, "device": device_name(), "date": date.today().isoformat(), "seed": self.seed}
+        about = {"command": line.get(), "device": device_name(), "date": date.today().isoformat(), "seed": self.seed}
         about |= {
             "versions": library_versions(),
             "weights": RANDOM,

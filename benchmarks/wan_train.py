@@ -1,15 +1,11 @@
-"""Time LoRA training of Wan2.1-T2V-14B with one timestep per frame, every step from the plain way to the fast.
+"""LoRA training of Wan2.1-T2V-14B with one timestep per frame, every step from the plain way to the fast.
 
-    bash benchmarks/wan_train.sh one                # one H200 or H100, about 9 minutes
-    bash benchmarks/wan_train.sh four               # four of them, about 8 minutes
-    bash benchmarks/wan_train.sh eight              # one H200: 8-bit AdamW, 8-bit products, tokens on the host
-    python benchmarks/wan_train.py --mode tiny      # the same code on a CPU; its times mean nothing
-
-One sample is one clip of 81 frames, rank 512, AdamW, random weights. `--layers N` measures N of 40 blocks at full width
-and multiplies by 40 / N. Rows go to OUT/wan_train.json as they come, and are written again when more is known of them.
+bash benchmarks/wan_train.sh one                # one H200 or H100, about 9 minutes
+bash benchmarks/wan_train.sh four               # four of them, about 8 minutes
+bash benchmarks/wan_train.sh eight              # one H200: 8-bit AdamW, 8-bit products, activations on the host
+pusa-lab bench wan_train --mode tiny            # the same code on a CPU; its times mean nothing
 """
 
-import argparse
 import os
 import sys
 import time
@@ -18,52 +14,24 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from statistics import median
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Literal
 
-import options
 import torch
-from wan_random import SIZES, Log
+from jsonargparse.typing import PositiveFloat, PositiveInt
+from wan_random import Log
 from wan_train_memory import fewer, fitted
 from wan_train_parts import Add, full, overfit, scaling
 from wan_train_profile import profiled
-from wan_train_step import LAYERS, OPTIMIZERS, WAYS, Step, Way, clip, free, peak, synchronise
+from wan_train_step import LAYERS, WAYS, Step, Way, clip, free, peak, synchronise
 
+from pusa_lab import cli
+from pusa_lab.cli.terminal import line
+from pusa_lab.files import check_folder
 from pusa_lab.training.activation_checkpointing import keep_plan
 from small_models.machine import device_name, library_versions
 
 Save = Callable[[], None]
-
-
-def arguments() -> argparse.Namespace:
-    """Of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mode", default="steps", choices=["steps", "best", "scaling", "full", "overfit", "tiny"])
-    parser.add_argument("--out", type=options.folder, default=str(Path(__file__).parent / "results"))
-    parser.add_argument("--size", nargs="+", default=["480p"], choices=list(SIZES))
-    parser.add_argument("--layers", type=options.count, default=LAYERS, help="blocks of 40 that are measured")
-    parser.add_argument(
-        "--ways",
-        nargs="+",
-        type=int,
-        choices=range(len(WAYS)),
-        default=list(range(len(WAYS))),
-        help="which of the ways, in order",
-    )
-    parser.add_argument("--attention", type=int, default=-1, help="blocks that keep attention; -1 fits them to memory")
-    parser.add_argument("--everything", type=int, default=0, help="blocks that keep everything; -1 fits them too")
-    parser.add_argument("--optimizer", default="adamw", choices=OPTIMIZERS)
-    parser.add_argument("--host", action="store_true", help="what blocks keep of the tokens waits in the host's memory")
-    parser.add_argument("--profile", action="store_true", help="one more step of four blocks, by kind of kernel")
-    parser.add_argument("--rank", type=options.count, default=512)
-    parser.add_argument("--steps", type=options.count, default=3, help="timed, after a first one")
-    parser.add_argument("--seconds", type=options.seconds, default=240, help="after which nothing new is begun")
-    parser.add_argument("--tag", default="", help="goes into the file's name")
-    parser.add_argument("--tiny", action="store_true", help="any mode on a CPU; `--mode tiny` is all of them")
-    args = parser.parse_args()
-    args.tiny |= args.mode == "tiny"
-    if args.tiny:
-        args.layers, args.rank, args.steps = 3, 64, 1  # 8-bit moments are for 4096 numbers or more
-    return args
 
 
 def timed(step: Callable[[], float], count: int, end: float) -> Iterator[tuple[list[float], list[float]]]:
@@ -78,7 +46,7 @@ def timed(step: Callable[[], float], count: int, end: float) -> Iterator[tuple[l
         yield seconds, losses
 
 
-def measure(args: argparse.Namespace, size: str, way: Way, keeps: list[str], add: Add, end: float) -> None:
+def measure(args: SimpleNamespace, size: str, way: Way, keeps: list[str], add: Add, end: float) -> None:
     """One row, there as soon as it has one step."""
     row = about(args, size, way, keeps)
     run(args, size, way, keeps, row, lambda: add(row), end)
@@ -88,7 +56,7 @@ def measure(args: argparse.Namespace, size: str, way: Way, keeps: list[str], add
 
 
 def run(
-    args: argparse.Namespace, size: str, way: Way, keeps: list[str], row: dict[str, Any], save: Save, end: float
+    args: SimpleNamespace, size: str, way: Way, keeps: list[str], row: dict[str, Any], save: Save, end: float
 ) -> None:
     """Fill a row with what steps cost; the first one counts only as long as it is alone."""
     free()
@@ -111,22 +79,26 @@ def run(
         save()
 
 
-def about(args: argparse.Namespace, size: str, way: Way, keeps: list[str]) -> dict[str, Any]:
+def about(args: SimpleNamespace, size: str, way: Way, keeps: list[str]) -> dict[str, Any]:
     """What a row says of its setting."""
     row: dict[str, Any] = {"size": list(clip(args, size)), "frames": 81, "variant": way.name}
     row["model"] = "tiny" if args.tiny else "wan2.1-14b"
     counts = {name: keeps.count(name) for name in dict.fromkeys(keeps)}
     kept = "full" if counts == {"input": len(keeps)} else ", ".join(f"{k} kept: {n}" for k, n in counts.items())
-    kept += ", tokens on host" * args.host + ", 8-bit AdamW" * (args.optimizer == "adamw8bit")
+    kept += ", tokens on host" * args.offload_activations + ", 8-bit AdamW" * (args.optimizer == "adamw8bit")
     row |= {"checkpointing": kept, "compile": way.compiled and torch.cuda.is_available()}
-    row |= {"precision": "float8" if way.float8 else "bfloat16", "optimizer": args.optimizer, "host": args.host}
-    row |= {"attention": "cudnn" if way.cudnn else "torch's choice", "layers": len(keeps), "rank": args.rank}
+    row |= {
+        "precision": "float8" if way.float8 else "bfloat16",
+        "optimizer": args.optimizer,
+        "offload_activations": args.offload_activations,
+    }
+    row |= {"attention": "cudnn" if way.cudnn else "torch's choice", "layers": len(keeps), "rank": args.lora_rank}
     note = f"{len(keeps)} of {LAYERS} blocks, seconds times {LAYERS / len(keeps):g}; the peak is of the part"
     row |= {"note": "measured whole" if len(keeps) == LAYERS else note, "date": date.today().isoformat()}
-    return row | {"device": device_name(), "versions": library_versions(), "seed": 0, "command": " ".join(sys.argv)}
+    return row | {"device": device_name(), "versions": library_versions(), "seed": 0, "command": line.get()}
 
 
-def float8_error(args: argparse.Namespace, size: str, way: Way, keeps: list[str]) -> dict[str, float]:
+def float8_error(args: SimpleNamespace, size: str, way: Way, keeps: list[str]) -> dict[str, float]:
     """Relative error of the loss and of all LoRA gradients together, at the first step's weights, eager."""
     found = []
     for float8 in (False, True):
@@ -141,7 +113,7 @@ def float8_error(args: argparse.Namespace, size: str, way: Way, keeps: list[str]
     return error | {"blocks": len(keeps)}
 
 
-def steps(args: argparse.Namespace, add: Add, end: float) -> None:
+def steps(args: SimpleNamespace, add: Add, end: float) -> None:
     """Every way at every size."""
     for size in args.size:
         for way in (WAYS[number] for number in args.ways):
@@ -150,13 +122,13 @@ def steps(args: argparse.Namespace, add: Add, end: float) -> None:
                 tried(f"{size} {way.name}", lambda s=size, w=way, k=keeps: measure(args, s, w, k, add, end))
 
 
-def best(args: argparse.Namespace, add: Add, end: float) -> None:
+def best(args: SimpleNamespace, add: Add, end: float) -> None:
     """All blocks, the best way, keeping as much as memory has room for; less if that was too much."""
     way = WAYS[args.ways[0]] if len(args.ways) == 1 else WAYS[3]
     for size in args.size:
-        for attention, everything in fewer(*fitted(args, size, way)):
-            keeps = keep_plan(args.layers, attention, everything)
-            name = f"{size} best, {attention} and {everything}"
+        for ac_save_attention, ac_skip_blocks in fewer(*fitted(args, size, way)):
+            keeps = keep_plan(args.layers, ac_save_attention, ac_skip_blocks)
+            name = f"{size} best, {ac_save_attention} and {ac_skip_blocks}"
             done = tried(name, lambda s=size, k=keeps: measure(args, s, way, k, add, end))
             if done or time.perf_counter() > end:
                 break
@@ -173,13 +145,70 @@ def tried(name: str, what: Callable[[], None]) -> bool:
         return False
 
 
-def main() -> None:
+def main(
+    *,
+    mode: Literal["steps", "best", "scaling", "full", "overfit", "tiny"] = "steps",
+    out: Path | None = None,
+    tag: str = "",
+    size: Literal["480p", "720p"] | list[Literal["480p", "720p"]] = "480p",
+    layers: PositiveInt = LAYERS,
+    ways: int | list[int] | None = None,
+    ac_save_attention: int = -1,
+    ac_skip_blocks: int = 0,
+    offload_activations: bool = False,
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw",
+    lora_rank: PositiveInt = 512,
+    steps: PositiveInt = 3,
+    seconds: PositiveFloat = 240,
+    profile: bool = False,
+    tiny: bool = False,
+) -> None:
+    """Seconds and memory of a training step of Wan-14B: a LoRA, several GPUs, all weights.
+
+    One sample is one clip of 81 frames, with random weights. Rows are written as they come, and again when more is
+    known of them.
+
+    Args:
+        mode: steps (every way), best (all blocks, saving as much as memory has room for), scaling (a LoRA on several
+            GPUs), full (all weights on several GPUs), overfit (four clips), or tiny: all of them on a CPU.
+        out: folder of wan_train.json (default: benchmarks/results).
+        tag: text that is added to the file's name.
+        size: 480p, 720p, or both.
+        layers: how many of the 40 blocks are measured, at full width; their seconds are multiplied by 40 / layers.
+        ways: numbers of the ways to do a step, in order (default: all).
+        ac_save_attention: blocks that save attention's result; -1 fits them to memory.
+        ac_skip_blocks: blocks without activation checkpointing; -1 fits them to memory too.
+        offload_activations: keep what blocks save in the host's memory.
+        optimizer: adamw or adamw8bit.
+        lora_rank: rank of the LoRA.
+        steps: steps that are timed, after a first one.
+        seconds: seconds after which nothing new is begun.
+        profile: profile one more step of four blocks, by kind of kernel.
+        tiny: take a tiny model and clip, so that any mode runs on a CPU.
+
+    Raises:
+        ValueError: there is no such way, or the folder cannot be written to.
+    """
+    args = SimpleNamespace(**locals())
+    args.size, args.ways = several(size), several(range(len(WAYS)) if ways is None else ways)
+    if unknown := [way for way in args.ways if way not in range(len(WAYS))]:
+        raise ValueError(f"--ways {unknown[0]}: give numbers from 0 to {len(WAYS) - 1}.")
+    args.tiny = tiny or mode == "tiny"
+    if args.tiny:
+        args.layers, args.lora_rank, args.steps = 3, 64, 1  # 8-bit moments are for 4096 numbers or more
+    out = check_folder(out or Path(__file__).parent / "results", "--out")
+    measure_all(args, Log(out / f"wan_train{tag and '_'}{tag}.json"))
+
+
+def several(value: Any) -> list[Any]:
+    """One value, or several, as a list."""
+    return [value] if isinstance(value, int | str) else list(value)
+
+
+def measure_all(args: SimpleNamespace, log: Log) -> None:
     """The phase that was asked for."""
-    args = arguments()
     end = time.perf_counter() + args.seconds
     rank = int(os.environ.get("RANK", "0"))
-    tag = f"_{args.tag}" if args.tag else ""
-    log = Log(args.out / f"wan_train{tag}.json", " ".join(["python", *sys.argv]))
     rows: list[dict[str, Any]] = []
 
     def add(row: dict[str, Any]) -> None:
@@ -191,10 +220,9 @@ def main() -> None:
             sys.stdout.flush()
 
     modes = {"steps": steps, "best": best, "scaling": scaling, "full": full, "overfit": overfit}
-    wanted = [steps, best, scaling, full, overfit] if args.mode == "tiny" else [modes[args.mode]]
-    for mode in wanted:
-        mode(args, add, end)
+    for mode in modes if args.mode == "tiny" else [args.mode]:
+        modes[mode](args, add, end)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main(script=main))

@@ -1,15 +1,9 @@
-"""Train Wans of true width by the command itself, on several GPUs of one host: equal losses, a kill, all weights.
+"""The command `pusa-lab train` on Wans of true width and several GPUs of one host.
 
-    python benchmarks/wan_train_command.py          # four GPUs of 80 GB, about 8 minutes
-    python benchmarks/wan_train_command.py --tiny   # the same on a CPU, about 4
-
-Wans of random weights are written as folders, with a cache of latents; then `pusa-lab train --recipe paper` runs in
-processes of its own: with 1, 2 (by torchrun) and all GPUs (by `--devices`) on the same clips a step; killed and
-resumed; with all weights on 1 and all GPUs, at 8 blocks; and at last with all 40. Results go to
-OUT/wan_train_command.json.
+pusa-lab bench wan_train_command          # four GPUs of 80 GB, about 8 minutes
+pusa-lab bench wan_train_command --tiny   # the same on a CPU, about 4
 """
 
-import argparse
 import csv
 import os
 import shutil
@@ -23,17 +17,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import options
 import torch
+from jsonargparse.typing import PositiveFloat, PositiveInt
 from safetensors.torch import load_file
 from wan_random import Log, transformer
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 import wan_tiny
 
+from pusa_lab import cli
 from pusa_lab.data import CacheSettings
 from pusa_lab.data.cache import CacheWriter
 from pusa_lab.data.latents import identity
+from pusa_lab.files import check_folder
 
 CHANNELS, TEXT = 4, 16
 """Of the tiny codec and text encoder that lie beside the large transformer."""
@@ -73,9 +69,8 @@ def make_cache(place: Path, tiny: bool, clips: int = 6) -> None:
 class Bench:
     """The folders, and the commands that run on them."""
 
-    def __init__(self, args: argparse.Namespace, work: Path):
-        self.args, self.work = args, work
-        self.end = time.perf_counter() + args.seconds
+    def __init__(self, work: Path, seconds: float):
+        self.work, self.end = work, time.perf_counter() + seconds
 
     def command(self, name: str, wan: str, devices: int, changes: Sequence[str], torchrun: bool = False) -> list[str]:
         """Of one run."""
@@ -153,35 +148,21 @@ def apart(one: dict[str, Any], other: dict[str, Any]) -> float:
     return max(abs(a / b - 1) for a, b in zip(one["loss"], other["loss"], strict=True))
 
 
-def arguments() -> argparse.Namespace:
-    """Of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=options.folder, default=str(Path(__file__).parent / "results"))
-    parser.add_argument("--tiny", action="store_true")
-    parser.add_argument("--seconds", type=options.seconds, default=500, help="after which a run is ended")
-    parser.add_argument("--gpus", type=options.count, default=4)
-    parser.add_argument(
-        "--blocks", type=options.count, nargs=2, default=[8, 40], help="of the Wan for all runs, and for the last"
-    )
-    return parser.parse_args()
-
-
-def phases(bench: Bench, log: Log) -> None:
+def phases(bench: Bench, log: Log, tiny: bool, gpus: list[int], blocks: tuple[int, int]) -> None:
     """All runs, the most wanted first; those that need one GPU side by side."""
-    args, gpus = bench.args, list(range(bench.args.gpus))
-    small, large = (f"wan{n}" for n in ((2, 3) if args.tiny else args.blocks))
-    lora = ["--micro-batch-size=1", "--max-steps=4", f"--lora-rank={4 if args.tiny else 64}"]
+    small, large = (f"wan{n}" for n in ((2, 3) if tiny else blocks))
+    lora = ["--micro-batch-size=1", "--max-steps=4", f"--lora-rank={4 if tiny else 64}"]
     saved = [*lora, "--max-steps=8", "--save-every=2"]
     whole = ["--lora-rank=0", "--micro-batch-size=1", "--max-steps=4"]
-    make_cache(bench.work / "cache", args.tiny)
-    make_folder(bench.work / small, int(small[3:]), args.tiny)
+    make_cache(bench.work / "cache", tiny)
+    make_folder(bench.work / small, int(small[3:]), tiny)
     alone = [
         ("killed", bench.killed, "killed.safetensors", saved),
         ("uninterrupted", bench.run, "steady.safetensors", saved),
         ("one", bench.run, "one.safetensors", lora),
         ("all_weights_one", bench.run, "alone", whole),
     ]
-    with ThreadPoolExecutor(1 if args.tiny else len(gpus)) as pool:
+    with ThreadPoolExecutor(1 if tiny else len(gpus)) as pool:
         jobs = [
             (name, pool.submit(run, out, small, [gpus[i % len(gpus)]], changes))
             for i, (name, run, out, changes) in enumerate(alone)
@@ -196,19 +177,41 @@ def phases(bench: Bench, log: Log) -> None:
     pairs = [("one", "torchrun_two"), ("one", "all"), ("all_weights_one", "all_weights_all")]
     pairs = [(a, b) for a, b in pairs if "error" not in {*log.found[a], *log.found[b]}]
     log["losses_apart"] = {f"{a}, {b}": apart(log.found[a], log.found[b]) for a, b in pairs}
-    make_folder(bench.work / large, int(large[3:]), args.tiny)
+    make_folder(bench.work / large, int(large[3:]), tiny)
     log["all_weights_large"] = bench.run(
         "large", large, gpus, ["--lora-rank=0", "--micro-batch-size=1", "--max-steps=3"]
     )
 
 
-def main() -> None:
-    """In a folder that is removed again."""
-    args = arguments()
-    log = Log(args.out / "wan_train_command.json", " ".join(["python", *sys.argv]))
+def main(
+    *,
+    out: Path | None = None,
+    tiny: bool = False,
+    seconds: PositiveFloat = 500,
+    gpus: PositiveInt = 4,
+    blocks: tuple[PositiveInt, PositiveInt] = (8, 40),
+) -> None:
+    """Losses of `pusa-lab train` on several GPUs of one host: of a LoRA, after a kill, of all weights.
+
+    Wans of random weights are written as folders, with a cache of latents; then `pusa-lab train --recipe paper` runs in
+    processes of its own: with 1, 2 (by torchrun) and all GPUs (by `--devices`) on the same clips a step; killed and
+    resumed; with all weights on 1 and all GPUs; and at last with more blocks.
+
+    Args:
+        out: folder of wan_train_command.json (default: benchmarks/results).
+        tiny: take tiny Wans, which are trained on a CPU.
+        seconds: seconds after which a run is ended.
+        gpus: number of GPUs.
+        blocks: number of blocks of the Wan for all runs, and for the last one.
+
+    Raises:
+        ValueError: the folder cannot be written to.
+    """
+    out = check_folder(out or Path(__file__).parent / "results", "--out")
+    log = Log(out / "wan_train_command.json")
     with tempfile.TemporaryDirectory() as work:
-        phases(Bench(args, Path(work)), log)
+        phases(Bench(Path(work), seconds), log, tiny, list(range(gpus)), blocks)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main(script=main))

@@ -7,7 +7,6 @@ the very same setting. `rows` are whole trainings of 40 blocks, printed as pusa_
 `pusa-lab plan`; `parts` are measured on some of the blocks, their seconds multiplied and their peaks those of the part.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -15,9 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import options
-
-from pusa_lab.files import read_json, write_json
+from pusa_lab import cli
+from pusa_lab.files import check_writable, read_json, write_json
 from pusa_lab.planning.measured import Measured
 from pusa_lab.planning.tables import find_gpu
 
@@ -78,21 +76,23 @@ def measured(row: dict[str, Any]) -> Measured:
     return Measured(given, {"sample": row["seconds_per_sample"]}, {"training": row["peak_gib"]}, source)
 
 
-def main() -> int:
-    """Read all, write one; returns 0, or 2 after one sentence on what is wrong with the input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("where", nargs="+", type=Path)
-    parser.add_argument("--out", type=options.file, default=str(OUT))
-    args = parser.parse_args()
-    try:
-        found = joined(args.where)
-        write_json(args.out, found)
-        sys.stdout.writelines(f"{measured(row)},\n" for row in found["rows"])
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"wan_train_join: {error}\n")
-        return 2
-    return 0
+def join(where: list[Path], *, out: Path | None = None) -> None:
+    """Join what the phases of wan_train.sh wrote into one file, and print its rows for the planner.
+
+    Args:
+        where: files and folders of rows, the later ones win.
+        out: file to write (default: benchmarks/results/wan_train.json).
+
+    Raises:
+        ValueError: a file does not hold measured rows.
+    """
+    out = check_writable(out or OUT, "--out")
+    if not where:
+        raise ValueError("no file was named: give the files or folders that wan_train.sh wrote.")
+    found = joined(where)
+    write_json(out, found)
+    sys.stdout.writelines(f"{measured(row)},\n" for row in found["rows"])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.main(script=join))

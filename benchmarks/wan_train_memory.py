@@ -1,10 +1,10 @@
-"""How many of Wan's blocks may keep their attention, or everything: measured on few of them, the rest counted."""
+"""How many of Wan's blocks may save attention's result, or everything: measured on a few of them, the rest counted."""
 
-import argparse
 import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import torch
 from wan_train_step import Step, Way, clip, free
@@ -40,9 +40,10 @@ class Costs:
 
 
 def choices(blocks: int, attention: int, everything: int) -> list[tuple[int, int]]:
-    """Blocks that keep attention and everything, the fastest first; attention goes before everything. -1 is free.
+    """Blocks that save attention's result and everything, the fastest first. -1 leaves the number free.
 
-    Attention is the dearest to compute again, and by far the smaller: only a model that keeps all of it keeps more.
+    Attention is the most expensive part to compute again and takes little memory, so everything is saved only where
+    all blocks save at least attention's result.
     """
     most = range(blocks, -1, -1) if everything < 0 else [everything]
     found = [(min(blocks if attention < 0 else attention, blocks - e), e) for e in most]
@@ -51,9 +52,9 @@ def choices(blocks: int, attention: int, everything: int) -> list[tuple[int, int
     return found
 
 
-def fitted(args: argparse.Namespace, size: str, way: Way) -> tuple[int, int]:
+def fitted(args: SimpleNamespace, size: str, way: Way) -> tuple[int, int]:
     """The first of the choices that memory has room for, or the last of them."""
-    wanted = choices(args.layers, args.attention, args.everything)
+    wanted = choices(args.layers, args.ac_save_attention, args.ac_skip_blocks)
     if len(wanted) == 1:
         return wanted[0]
     needed = {keep for choice in wanted for keep in keep_plan(args.layers, *choice)}
@@ -62,11 +63,11 @@ def fitted(args: argparse.Namespace, size: str, way: Way) -> tuple[int, int]:
     room = torch.cuda.mem_get_info()[0] / 2**30 - SPARE if torch.cuda.is_available() else math.inf
     best = next((c for c in wanted if found.peak(keep_plan(args.layers, *c)) < room), wanted[-1])
     expected = found.peak(keep_plan(args.layers, *best))
-    sys.stdout.write(f"{found}\n{best[0]} keep attention, {best[1]} everything: {expected:.1f} of {room:.1f} GiB\n")
+    sys.stdout.write(f"{found}\n{best[0]} save attention, {best[1]} everything: {expected:.1f} of {room:.1f} GiB\n")
     return best
 
 
-def costs(args: argparse.Namespace, size: str, way: Way, kinds: Sequence[str]) -> Costs:
+def costs(args: SimpleNamespace, size: str, way: Way, kinds: Sequence[str]) -> Costs:
     """Measured on a first block, whose input needs no gradient, and one or two of each kind after it."""
     free()
     step = Step(args, clip(args, size), way, [kind for kind in kinds for _ in range(3)])

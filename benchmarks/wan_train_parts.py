@@ -1,10 +1,10 @@
 """The parts of wan_train.py that need several GPUs, or a training run: scaling, all weights, overfitting."""
 
-import argparse
 import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ Add = Callable[[dict[str, Any]], None]
 BATCH = 4
 
 
-def about(mode: str, args: argparse.Namespace) -> dict[str, Any]:
+def about(mode: str, args: SimpleNamespace) -> dict[str, Any]:
     """What every row says."""
     known = {"mode": mode, "device": device_name(), "versions": library_versions(), "seed": 0, "layers": args.layers}
     return known | {"gpus": dist.get_world_size() if dist.is_initialized() else 1}
@@ -86,19 +86,19 @@ def samples(count: int, shape: tuple[int, ...], text_dim: int, seed: int = 0) ->
     return [one() for _ in range(count)]
 
 
-def shape_of(args: argparse.Namespace, frames: int = 21) -> tuple[int, int, int, int]:
+def shape_of(args: SimpleNamespace, frames: int = 21) -> tuple[int, int, int, int]:
     """Latents (c, f, h, w) of one clip."""
     height, width = (64, 64) if args.tiny else SIZES[args.size[0]]
     return 16, 3 if args.tiny else frames, height // 8, width // 8
 
 
-def scaling(args: argparse.Namespace, add: Add, end: float) -> None:
+def scaling(args: SimpleNamespace, add: Add, end: float) -> None:
     """DDP of the LoRA: the same global batch of 4 clips on however many GPUs there are."""
     rank, world, device = start()
     torch.manual_seed(0)
     model = transformer(str(device), tiny=args.tiny, num_layers=args.layers)
     with torch.device(device):
-        add_lora(model, args.rank, WAN_LAYERS)
+        add_lora(model, args.lora_rank, WAN_LAYERS)
     if device.type == "cuda":
         model.set_attention_backend("_native_cudnn")
     set_activation_checkpointing(model, ["input"] * args.layers, device.type == "cuda")
@@ -130,10 +130,10 @@ def scaling(args: argparse.Namespace, add: Add, end: float) -> None:
     best = min(seconds[1:])
     row = about("scaling", args) | {"size": list(SIZES[args.size[0]]), "global_batch": BATCH, "losses": losses}
     row |= {"seconds_per_step": best, "samples_per_second": BATCH / best, "all_seconds": seconds}
-    add(row | {"peak_gib": peaks(device), "rank": args.rank})
+    add(row | {"peak_gib": peaks(device), "rank": args.lora_rank})
 
 
-def full(args: argparse.Namespace, add: Add, end: float) -> None:
+def full(args: SimpleNamespace, add: Add, end: float) -> None:
     """FSDP2: all weights in float32 over the GPUs, computed in bfloat16; shorter clips if long ones do not fit."""
     for frames in (21, 13, 5) if not args.tiny else (3,):
         try:
@@ -144,7 +144,7 @@ def full(args: argparse.Namespace, add: Add, end: float) -> None:
             add(about("full", args) | {"frames": 1 + 4 * (frames - 1), "error": "out of memory"})
 
 
-def _full(args: argparse.Namespace, frames: int, end: float) -> dict[str, Any]:
+def _full(args: SimpleNamespace, frames: int, end: float) -> dict[str, Any]:
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     _, world, device = start()
@@ -189,7 +189,7 @@ def _full(args: argparse.Namespace, frames: int, end: float) -> dict[str, Any]:
     return row | {"parameters": sum(p.numel() for p in model.parameters())}
 
 
-def overfit(args: argparse.Namespace, add: Add, end: float) -> None:
+def overfit(args: SimpleNamespace, add: Add, end: float) -> None:
     """Four clips, four blocks, all weights: the loss and the error of image-to-video before and after."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)

@@ -1,11 +1,11 @@
 """A LoRA training step of Wan-14B, in each of the ways that wan_train.py compares."""
 
-import argparse
 import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -18,7 +18,6 @@ from pusa_lab.training.float8 import to_float8
 from pusa_lab.training.lora import WAN_LAYERS, add_lora
 
 LAYERS = 40
-OPTIMIZERS = ("adamw", "adamw8bit")
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,13 @@ WAYS = [
 class Step:
     """A LoRA training step: model, optimizer, one clip."""
 
-    def __init__(self, args: argparse.Namespace, size: tuple[int, int], way: Way, keeps: Sequence[str]):
+    def __init__(self, args: SimpleNamespace, size: tuple[int, int], way: Way, keeps: Sequence[str]):
         device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.manual_seed(0)
         wide = {"attention_head_dim": 16, "ffn_dim": 64} if args.tiny else {}  # 8 bits want multiples of 16
         self.model = transformer(device, tiny=args.tiny, num_layers=len(keeps), **wide)
         with torch.device(device):
-            add_lora(self.model, args.rank, WAN_LAYERS)
+            add_lora(self.model, args.lora_rank, WAN_LAYERS)
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         for name, p in self.model.named_parameters():
             if "lora_B" in name:
@@ -61,8 +60,8 @@ class Step:
             to_float8(self.model)
         if way.cudnn and device == "cuda":
             self.model.set_attention_backend("_native_cudnn")
-        host = {"host": True} if args.host else {}
-        set_activation_checkpointing(self.model, keeps, way.compiled and device == "cuda", **host)
+        compiled = way.compiled and device == "cuda"
+        set_activation_checkpointing(self.model, keeps, compiled, args.offload_activations)
         self.keeps = keeps
         self.optimizer = optimizer(args.optimizer, self.trained)
         self.optimizer_seconds: list[float] = []
@@ -141,7 +140,7 @@ def optimizer(name: str, trained: list[nn.Parameter]) -> torch.optim.Optimizer:
     return AdamW8bit(trained, **about)
 
 
-def clip(args: argparse.Namespace, size: str) -> tuple[int, int]:
+def clip(args: SimpleNamespace, size: str) -> tuple[int, int]:
     """Height and width."""
     return (64, 64) if args.tiny else SIZES[size]
 

@@ -1,4 +1,4 @@
-"""Time the drawing of 1,000 clips of the world: python benchmarks/world.py -> benchmarks/results/world.json"""
+"""The drawing of the toys' world: pusa-lab bench world"""
 
 import json
 import sys
@@ -8,6 +8,9 @@ from pathlib import Path
 
 import torch
 
+from pusa_lab import cli
+from pusa_lab.cli.terminal import line
+from pusa_lab.files import write_json
 from small_models.machine import device_name, library_versions
 from small_models.world import MINI, captions, draw_scenes, render
 
@@ -16,7 +19,7 @@ CLIPS, THREADS = 1000, 2
 
 
 def main() -> None:
-    """Draw, time, write."""
+    """Seconds of drawing 1,000 clips of the toys' world, written to benchmarks/results/world.json."""
     torch.set_num_threads(THREADS)
     began = time.perf_counter()
     scenes = draw_scenes(CLIPS, 0, MINI)
@@ -26,7 +29,7 @@ def main() -> None:
         render(scenes[part : part + 50])
     seconds = {"scenes and captions": told - began, "pictures": time.perf_counter() - told}
     result = {
-        "command": "python benchmarks/world.py",
+        "command": line.get(),
         "date": date.today().isoformat(),
         "device": device_name(),
         "versions": library_versions(),
@@ -34,11 +37,9 @@ def main() -> None:
         "clips": len(words),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
     }
-    partial = OUT.with_suffix(".part")
-    partial.write_text(json.dumps(result, indent=2) + "\n")
-    partial.replace(OUT)
+    write_json(OUT, result)
     sys.stdout.write(json.dumps(result["seconds"]) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main(script=main))

@@ -13,6 +13,8 @@ import jupytext
 import nbformat
 import papermill
 
+from pusa_lab.files import writing
+
 HERE = Path(__file__).resolve().parent
 MOST_BYTES = 1_000_000
 
@@ -63,9 +65,8 @@ def main(names: list[str]) -> None:
         text = nbformat.writes(clean(execute(read(source)))) + "\n"
         if len(text) > MOST_BYTES:
             raise ValueError(f"{target.name} would have {len(text)} bytes, the limit is {MOST_BYTES}: shrink a figure.")
-        part = target.with_suffix(".part")
-        part.write_text(text)
-        part.replace(target)
+        with writing(target) as part:
+            part.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{target.name}: {len(text) // 1000} kB\n")
 
 

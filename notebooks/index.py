@@ -21,6 +21,7 @@ import build
 import nbformat
 from PIL import Image
 
+from pusa_lab.files import write_json, writing
 from small_models.machine import device_name, library_versions
 
 HERE = Path(__file__).resolve().parent
@@ -83,9 +84,7 @@ def main() -> None:
     if new := [name for name in names if name not in CHAPTERS]:
         raise ValueError(f"chapter {new[0]} has no sentence yet: give it one, and a picture, in CHAPTERS of index.py.")
     if "--times" in sys.argv[1:]:
-        part = TIMES.with_suffix(".part")
-        part.write_text(json.dumps(measure(names), indent=2) + "\n")
-        part.replace(TIMES)
+        write_json(TIMES, measure(names))
     times = json.loads(TIMES.read_text()) if TIMES.is_file() else {"seconds": {}}
     cards, rows = [], []
     for name in names:
@@ -105,9 +104,8 @@ def main() -> None:
     text = "\n".join(
         [head, *cards, f"## Times\n\nSeconds per run{where}, and what each chapter contains:\n\n{table}\n"]
     )
-    part = HERE / "README.part"
-    part.write_text(text)
-    part.replace(HERE / "README.md")
+    with writing(HERE / "README.md") as part:
+        part.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -131,7 +131,8 @@ def numbers(value: Any, expected: str) -> Tensor:
     if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
         raise Unfit(f"{expected}, of real numbers")
     if array.dtype == np.float64:
-        array = array.astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, as in torch
+            array = array.astype(np.float32)
     return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))).reshape(array.shape))
 
 

@@ -187,7 +187,7 @@ def read_json(path: str | Path, what: str, fields: Mapping[str, Any] | None = No
             raise ValueError(f"it is larger than the limit of {MOST_JSON} bytes")
         found = json.loads(text.decode("utf-8-sig"))
     except FileNotFoundError:
-        raise FileNotFoundError(f"no {what} at {path}: give the path of an existing file.") from None
+        raise FileNotFoundError(f"{path} is not an existing file: give the path of {what}.") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not {what} that can be read (it is not UTF-8): restore the file.") from error
     except (OSError, ValueError) as error:

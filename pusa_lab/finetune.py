@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pusa_lab import tasks
@@ -33,6 +32,7 @@ from pusa_lab.training.module import Report, ShardedVTAModule, TrainedModule, VT
 from pusa_lab.training.recipes import CacheBatches
 from pusa_lab.training.rescue import save_or_rescue
 from pusa_lab.types import Geometry
+from pusa_lab.wan.lora.files import write_lora
 from pusa_lab.wan.model import SHIFT
 from pusa_lab.wan.trainable import TrainableWan
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
@@ -273,10 +273,8 @@ def _too_large(config: TrainConfig, cache: LatentCache, transformer: Any, gpus: 
 
 
 def _save_lora(out: Path, module: TrainedModule, words: Mapping[str, str]) -> None:
-    state = {k.removeprefix("transformer."): v for k, v in lora_state(module.model).items()}
-    tensors = {f"transformer.{k}": v.cpu().contiguous() for k, v in state.items()}
-    with writing(out) as part:
-        save_file(tensors, part, {"format": "pt", "rank": str(module.config.lora_rank), **words})
+    state = {f"transformer.{k.removeprefix('transformer.')}": v for k, v in lora_state(module.model).items()}
+    write_lora(out, state, {"rank": str(module.config.lora_rank), **words})
 
 
 def _save_whole(out: Path, module: Any, words: Mapping[str, str]) -> None:

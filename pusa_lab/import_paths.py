@@ -217,9 +217,8 @@ def file_digest_of(path: str) -> dict[str, str]:
     """
     module = path.rpartition(":")[0]
     try:
-        place = (
-            _file_of(path) if module.endswith(".py") else Path(str(getattr(sys.modules.get(module), "__file__", "")))
-        )
+        own = str(getattr(sys.modules.get(module), "__file__", ""))
+        place = _file_of(path) if module.endswith(".py") else Path(own)
         return {"file": str(place), "file_digest": hashlib.sha256(place.read_bytes()).hexdigest()[:16]}
     except OSError:
         return {}

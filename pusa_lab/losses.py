@@ -60,7 +60,8 @@ def fafm_loss(
         x0: clean latents (b, c, f, h, w).
         tau: timesteps (b, f) in [0, 1].
         eps: standard normal noise of x0's shape.
-        weight: w (b, f), one weight per frame; None weights every frame with 1, as the paper does.
+        weight: w (b, f), one weight per frame, such as `min_snr(tau)`; None weights every frame with 1, as the
+            paper does.
         **cond: passed to the denoiser.
 
     Raises:

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from pusa_lab.annotations import attribute
 from pusa_lab.arguments import ArgumentError, checked, returned, shown
 from pusa_lab.files import sampled_digest
 from pusa_lab.import_paths import absolute, file_digest_of, imported, is_import_path
@@ -63,6 +64,10 @@ class Origin:
     """LoRA file -> its digest."""
 
 
+OFFERED = ("geometry", "device", "encode_text", "encode_video", "decode", "__call__")
+"""What every `VideoModel` has."""
+
+
 _ORIGINS: WeakKeyDictionary[Any, Origin] = WeakKeyDictionary()
 
 
@@ -104,7 +109,7 @@ def _family_of(path: str) -> ModelFamily:
 
     def make(name: str, /, **options: Any) -> Any:
         options = {key: value for key, value in options.items() if value is not None}
-        if fault := misfit(found, options, 0):
+        if fault := misfit(found, list(options), 0):
             raise ArgumentError(f"{path} {fault}.")
         return returned(found(**options), VideoModel, path)
 
@@ -176,6 +181,11 @@ def load(
     given = {key: value for key, value in given.items() if value is not None}
     check_options(family.load, given, f"loading {str(name)!r:.100}")
     model = family.load(str(name), **given)
+    if lacking := [one for one in OFFERED if attribute(model, one) is None]:
+        raise ValueError(
+            f"the model family {family.name} loaded {shown(model)} for {str(name)!r:.100}, which has no {lacking[0]}: "
+            f"its `load` must return a VideoModel, with {', '.join(OFFERED)}."
+        )
     with contextlib.suppress(TypeError):  # a class may forbid references
         _ORIGINS[model] = _origin(family, absolute(str(name)), given)
     return model

@@ -115,6 +115,20 @@ def to_uint8(clip: Clip) -> np.ndarray:
 
 
 @checked
+def check_range(clip: Clip) -> None:
+    """Refuse pixels that are not in [-1, 1], such as those from 0 to 255; rounding and resizing may exceed it by 1 %.
+
+    Args:
+        clip: pixels (b, 3, pf, h, w).
+
+    Raises:
+        ValueError: it holds NaN or larger numbers.
+    """
+    if clip.numel() and not (most := clip.abs().amax()) <= 1.01:
+        raise ValueError(f"the clip's pixels reach {most:.4g}: give floats in [-1, 1], such as pixels / 127.5 - 1.")
+
+
+@checked
 def on_white(rgba: np.ndarray) -> np.ndarray:
     """Blend a picture with white by its transparency: a c + (1 - a) 255.
 

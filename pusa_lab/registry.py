@@ -4,7 +4,7 @@ import ast
 import functools
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -217,7 +217,8 @@ def _loaded(point: EntryPoint) -> Any:
 
 
 @checked
-def misfit(function: Callable[..., Any], settings: Collection[str], places: int, named: Collection[str] = ()) -> str:
+@checked
+def misfit(function: Callable[..., Any], settings: Sequence[str], places: int, named: Sequence[str] = ()) -> str:
     """What is wrong with the settings of a function: it does not have one, or needs one; "" if they fit.
 
     Args:

@@ -206,12 +206,9 @@ def _known(known: Any) -> dict[str, Any]:
 
 def _own(options: Mapping[str, Any], task: Task) -> dict[str, dict[str, str]]:
     """What was named that the toolkit does not have itself."""
-    named: list[tuple[Registry[Any], Any]] = [
-        (SOLVERS, options["solver"]),
-        (SCHEDULES, options["schedule"]),
-        (GUIDERS, options["guidance"]),
-    ]
-    found = plugged_in([*named, *((MODES, known.mode) for known in task.known)])
+    named: list[tuple[Registry[Any], Any]] = [(MODES, known.mode) for known in task.known]
+    named += [(SOLVERS, options["solver"]), (SCHEDULES, options["schedule"]), (GUIDERS, options["guidance"])]
+    found = plugged_in(named)
     schedule = options["schedule"]
     function = schedule.func if isinstance(schedule, partial) else schedule
     if inspect.isfunction(function) and import_path(function) and _is_own(function):
@@ -276,18 +273,32 @@ def weights_digest(model: Any) -> str:
     Returns:
         16 hexadecimal digits, equal on every device; "unknown" if it holds no weights whose numbers can be read.
     """
-    about, rows, kinds = [], defaultdict(list), []
-    for module in _modules(model):
-        for name, value in (*module.named_parameters(), *module.named_buffers()):
-            about.append(f"{name} {tuple(value.shape)} {value.dtype}")
-            here = dense(value.to_local() if hasattr(value, "to_local") else value)  # of sharded weights, their part
-            if here is not None and here.numel():
-                every = max(1, here.numel() // 64)
-                kinds.append((here.device, here.dtype))
-                rows[kinds[-1]].append(here.flatten()[: 64 * every : every])
+    named = [pair for one in _modules(model) for pair in (*one.named_parameters(), *one.named_buffers())]
+    about = "".join(f"{name} {tuple(value.shape)} {value.dtype}" for name, value in named)
+    return numbers_digest([value for _, value in named], about)
+
+
+@torch.no_grad()
+def numbers_digest(tensors: Iterable[Tensor], about: str = "") -> str:
+    """Digest of 64 numbers of every tensor, cheap for billions of weights.
+
+    Args:
+        tensors: of any shapes and types, on any devices; empty ones, and those without numbers, are passed over.
+        about: what else counts, as text.
+
+    Returns:
+        16 hexadecimal digits, equal on every device; "unknown" if no numbers can be read.
+    """
+    rows, kinds = defaultdict(list), []
+    for value in tensors:
+        here = dense(value.to_local() if hasattr(value, "to_local") else value)  # of sharded weights, their part
+        if here is not None and here.numel():
+            every = max(1, here.numel() // 64)
+            kinds.append((here.device, here.dtype))
+            rows[kinds[-1]].append(here.flatten()[: 64 * every : every])
     if not kinds:
         return UNKNOWN
-    found = hashlib.sha256("".join(about).encode())
+    found = hashlib.sha256(about.encode())
     numbers = {kind: _each_in_bytes(parts) for kind, parts in rows.items()}
     for kind in kinds:  # in the model's order, which no placement on devices changes
         found.update(next(numbers[kind]))

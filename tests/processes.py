@@ -1,6 +1,5 @@
 """Processes that begin at once: forked from a server that has imported what takes seconds, and nothing of the tests."""
 
-import contextlib
 import multiprocessing
 import os
 import sys
@@ -9,7 +8,6 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from subprocess import CompletedProcess
-from types import SimpleNamespace
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
@@ -33,32 +31,6 @@ def python(code: str, *words: object, cwd: Path | None = None, env: Mapping[str,
         child.start()
         child.join()
         return CompletedProcess(given[1], child.exitcode, *(path.read_text() for path in said))
-
-
-@contextlib.contextmanager
-def program(command: list[str], **_: object):
-    """`python FILE words` or `python -m MODULE words` as subprocess.Popen runs it, without the seconds of its imports.
-
-    It has ended when it is there, with what it wrote to stderr.
-    """
-    done = python(PROGRAM, *command[1:])
-    with tempfile.TemporaryFile() as stderr:
-        stderr.write(done.stderr.encode())
-        stderr.seek(0)
-        yield SimpleNamespace(returncode=done.returncode, stderr=stderr)
-
-
-PROGRAM = """
-import runpy, sys
-from pathlib import Path
-del sys.argv[0]
-if sys.argv[0] == "-m":
-    del sys.argv[0]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-else:
-    sys.path.insert(0, str(Path(sys.argv[0]).parent))
-    runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 
 class Kernel:

@@ -156,9 +156,9 @@ def _nested():
 
 
 def test_what_a_file_refuses_is_named_too(tmp_path):
-    says = r"^outer: no letter at .*none: give the path of an existing file\.$"
+    says = r"^outer: .*none is not an existing file: give the path of a letter\.$"
     with pytest.raises(FileNotFoundError, match=says), calling("outer"):
-        read_json(tmp_path / "none", "letter")
+        read_json(tmp_path / "none", "a letter")
 
 
 def test_errors_of_functions_that_a_person_brought_stay_as_they_are():
@@ -231,8 +231,8 @@ def test_the_item_at_fault_is_named(arguments, says):
 
 
 def test_names_of_files_do_not_break_the_line(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"^outer: no letter at .*a\\nb\\x1b: give"), calling("outer"):
-        read_json(tmp_path / "a\nb\x1b", "letter")
+    with pytest.raises(FileNotFoundError, match=r"^outer: .*a\\nb\\x1b is not an existing file"), calling("outer"):
+        read_json(tmp_path / "a\nb\x1b", "a letter")
 
 
 def test_a_generator_and_a_context_speak_in_the_name_of_what_was_called():

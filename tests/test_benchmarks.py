@@ -21,7 +21,8 @@ def test_in_miniature(name, tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
     assert found["done"] is True
-    assert found["command"] and found["device"] and found["versions"] and found["date"]
+    assert found["command"] == f"python benchmarks/{name}.py --tiny --out {out}"
+    assert found["device"] and found["versions"] and found["date"]
     assert "failed" not in out.read_text()
     if name == "wan_end_to_end":
         for part in ("plain", "with the LoRA attached", "with the LoRA merged"):

@@ -214,6 +214,23 @@ def test_mini_is_a_video_model():
     assert latents.shape == model.geometry.latent_shape(1, 9)
     assert 0.5 < latents.std() < 2
     assert psnr(model.decode(latents), clip).mean() > 28
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda clip: clip * 127.5 + 127.5, "the clip's pixels reach 255"),
+        (lambda clip: clip * float("nan"), "the clip's pixels reach nan"),
+        (lambda clip: (clip > 0).to(torch.uint8), "clip"),
+    ],
+)
+@pytest.mark.parametrize("name", ["nano-vta", "mini-vta"])
+def test_pixels_of_another_range_are_not_encoded(name, change, sentence):
+    model = small_models.load(name, device="cpu")
+    clip = torch.rand(2, 3, *(8, 16, 16) if name == "nano-vta" else (1, 64, 64)) * 2 - 1
+    clip[0, 0, 0, 0, 0] = 1
+    with pytest.raises(ValueError, match=sentence):
+        model.encode_video(change(clip))
     with pytest.raises(ValueError, match=r"unknown words .*: zebra"):
         model.encode_text(["a zebra moves right"])
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from processes import python
 
 import small_models
 from pusa_lab import media
@@ -245,7 +247,11 @@ def test_other_packages_add_commands_and_benchmarks_but_replace_none(tmp_path):
         '    """Greet somebody.\n\n    Args:\n        name: of whom.\n        times: how often.\n    """\n'
         "    print(f'hello {name} ' * times)\n"
     )
-    (tmp_path / "measure.py").write_text("import sys; print('measured', sys.argv[1:])")
+    (tmp_path / "measure.py").write_text(
+        "def main(*, a: str) -> None:\n"
+        '    """Seconds of mine.\n\n    Args:\n        a: anything.\n    """\n'
+        "    print('measured', a)\n"
+    )
     about = tmp_path / "extra-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
@@ -262,7 +268,9 @@ def test_other_packages_add_commands_and_benchmarks_but_replace_none(tmp_path):
     assert run("greet", "you", "--times", "x").stderr == "pusa-lab greet: --times 'x': give a whole number.\n"
     assert "Greet somebody." in run("--help").stdout
     assert "wan2.1-14b, 81 frames" in run("plan").stdout
-    assert run("bench", "mine", "--a", "b").stdout == "measured ['--a', 'b']\n"
+    assert run("bench", "mine", "--a", "b").stdout == "measured b\n"
+    assert run("bench", "mine", "--b").stderr.startswith("pusa-lab bench mine: there is no option --b")
+    assert "  bench mine               Seconds of mine.\n" in run("bench", "--help").stdout
 
 
 def test_a_command_that_is_not_there(capsys):
@@ -282,28 +290,54 @@ def test_a_command_that_is_not_there(capsys):
     assert main(["data", "foo"]) == 2
     assert "there is no command 'data foo': choose one of data encode, data show" in capsys.readouterr().err
     assert main(["bench", "dance"]) == 2
-    assert "pusa-lab bench: no benchmark 'dance': choose one of" in capsys.readouterr().err
-    for words in (["bench"], ["bench", ""]):
-        assert main(words) == 2
-        assert "pusa-lab bench: no benchmark was named: choose one of" in capsys.readouterr().err
+    assert "pusa-lab bench: there is no command 'bench dance': choose one of bench" in capsys.readouterr().err
+    assert main(["bench"]) == 2
+    assert "pusa-lab bench: a second word is missing: choose one of bench" in capsys.readouterr().err
 
 
-def test_a_benchmark_without_options_takes_none(monkeypatch, capfd):
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("it ran, and replaced its result"))
-    assert main(["bench", "world", "--help"]) == 0
-    assert "Time the drawing of 1,000 clips of the world" in capfd.readouterr().out
-    assert main(["bench", "world", "--out", "x.json"]) == 2
-    assert "pusa-lab bench: world takes no options, but got '--out': leave it out." in capfd.readouterr().err
+def test_what_benchmarks_measure_is_listed_and_what_only_helps_them_is_not(capsys):
+    assert main(["bench", "--help"]) == 0
+    listed = dict(re.findall(r"^  bench (\w+) +(\S.*\.)$", capsys.readouterr().out, re.M))
+    assert {"paper", "core", "world", "wan_forward", "wan_train"} <= listed.keys()
+    assert not listed.keys() & {"colab_check", "paper_ahead", "wan_random", "wan_train_join", "wan_train_step"}
+    assert listed["world"].startswith("Seconds of drawing 1,000 clips")
+
+
+def test_a_benchmark_is_configured_as_every_other_command(tmp_path, capsys):
+    assert main(["bench", "wan_forward", "--tiny", "--print_config"]) == 0
+    (tmp_path / "run.yaml").write_text(capsys.readouterr().out)
+    assert main(["bench", "wan_forward", "--config", str(tmp_path / "run.yaml"), "--print_config"]) == 0
+    assert capsys.readouterr().out == "out: null\ntiny: true\nuntil: 540.0\n"
+
+
+def test_a_script_says_how_it_was_called():
+    done = python(SCRIPT, ROOT / "benchmarks" / "wan_forward.py", "--tin")
+    assert done.returncode == 2
+    assert done.stderr.startswith("python benchmarks/wan_forward.py: there is no option --tin: did you mean --tiny?")
+
+
+SCRIPT = """
+import runpy, sys
+from pathlib import Path
+del sys.argv[0]
+sys.path.insert(0, str(Path(sys.argv[0]).parent))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--out", "{folder}"], "core: --out: the file {folder} is a folder: give the name of a file; `pusa-lab bench"),
-        (["--foo"], "core: there is no option --foo; `pusa-lab bench core --help` lists its options."),
+        (["core", "--out", "{folder}"], "core: --out {folder} is a folder: give the name of a file."),
+        (["core", "--foo"], "core: there is no option --foo: `pusa-lab bench core --help` lists those there are."),
+        (["core", "--fas"], "core: there is no option --fas: did you mean --fast?"),
+        (["world", "--foo", "x"], "world: there is no option --foo: `pusa-lab bench world --help` lists those there"),
+        (["toy_cpu", "--rounds", "0"], "toy_cpu: --rounds '0': give a whole number of at least 1."),
+        (["wan_train", "--ways", "[0, 9]"], "wan_train: --ways 9: give numbers from 0 to 6."),
+        (["cards"], "cards: no toy was named: give one or more, such as mini-vta."),
     ],
 )
 def test_what_a_benchmark_does_not_take_is_one_sentence(tmp_path, capfd, words, says):
-    assert main(["bench", "core", *(word.format(folder=tmp_path) for word in words)]) == 2
+    assert main(["bench", *(word.format(folder=tmp_path) for word in words)]) == 2
     said = capfd.readouterr().err
-    assert said.startswith("pusa-lab bench: " + says.format(folder=tmp_path)) and said.count("\n") == 1
+    assert said.startswith("pusa-lab bench " + says.format(folder=tmp_path)) and said.count("\n") == 1

@@ -1,6 +1,5 @@
 """pytest tests/test_cli_places.py: what commands print and write, on full disks, in two processes, and when killed."""
 
-import contextlib
 import importlib
 import io
 import itertools
@@ -270,13 +269,11 @@ def test_results_of_benchmarks_are_checked_where_a_person_names_them(tmp_path):
 
 def test_show_without_a_table_shows_all_that_were_measured(tmp_path, monkeypatch, capsys):
     from small_models.experiments import RESULTS
-    from small_models.experiments.command import main as paper
 
     for name in ("lora", "cost"):
         shutil.copy(RESULTS / f"{name}.json", tmp_path)
     titles = [json.loads((RESULTS / f"{name}.json").read_text())["title"] for name in ("lora", "cost")]
-    monkeypatch.setattr(sys, "argv", ["paper", "--show", "--out", str(tmp_path)])
-    assert paper() == 0
+    assert main(["bench", "paper", "--show", "--out", str(tmp_path)]) == 0
     shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("# ")]
     assert sorted(shown) == sorted(f"# {title}" for title in titles)
 
@@ -288,27 +285,37 @@ def read_results(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "says"),
+    ("words", "says"),
     [
-        ("small_models.experiments.command", ["--list", "--table", "cost"], "--table and --list: this has no effect"),
-        ("small_models.experiments.command", ["--figures"], "--figures without --table"),
-        ("small_models.experiments.command", ["--show", "--out", "{out}"], "a.json holds no results: measure a table"),
-        (
-            "small_models.experiments.command",
-            ["--show", "--table", "cost", "--set", "swept=8"],
-            "--set, where nothing is measured",
-        ),
-        ("wan_train_join", ["no.json", "--out", "."], "the file . is a folder: give the name of a file"),
-        ("wan_train_join", ["no.json", "--out", "{out}"], "no a file of measured rows at no.json"),
-        ("toy_cpu", ["--rounds", "0"], "argument --rounds: 0: give 1 or more"),
+        (["--list", "--table", "cost"], "--table and --list: this has no effect"),
+        (["--figures"], "--figures without --table"),
+        (["--show", "--out", "{out}"], "a.json holds no results: measure a table"),
+        (["--show", "--table", "cost", "--set.swept", "8"], "--set, where nothing is measured"),
+        (["--table", "dance"], "no table 'dance': choose from suite, cost"),
+        (["--table", "cost", "--small", "--set.dance", "8"], "there is no size 'dance': choose from preset, prompts"),
+        (["--table", "cost", "--small", "--set.swept", "x"], "--set.swept is 'x': give a whole number."),
     ],
 )
-def test_benchmarks_refuse_what_has_no_effect_or_no_place(tmp_path, monkeypatch, capsys, name, words, says):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    monkeypatch.setattr(sys, "argv", [name, *(word.format(out=tmp_path / "a.json") for word in words)])
-    with contextlib.suppress(SystemExit):
-        assert importlib.import_module(name).main() == 2
+def test_the_papers_tables_refuse_what_has_no_effect_or_no_place(tmp_path, monkeypatch, capsys, words, says):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", "paper", *(word.format(out=tmp_path / "a.json") for word in words)]) == 2
     assert says in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["no.json", "--out", "."], "--out . is a folder: give the name of a file"),
+        (["no.json", "--out", "{out}"], "no.json is not an existing file: give the path of a file of measured rows"),
+        (["--out", "{out}"], "no file was named: give the files or folders that wan_train.sh wrote."),
+    ],
+)
+def test_rows_are_joined_from_files_into_a_file(tmp_path, monkeypatch, capsys, words, says):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    joined = importlib.import_module("wan_train_join").join
+    assert main([word.format(out=tmp_path / "a.json") for word in words], script=joined) == 2
+    assert f"python benchmarks/wan_train_join.py: {says}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,7 +1,6 @@
 """pytest tests/test_experiment_figures.py: every table has its picture, and the picture shows the table's numbers."""
 
 import json
-import sys
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -11,7 +10,8 @@ import torch
 from PIL import Image
 
 from pusa_lab import viz
-from small_models.experiments import TABLES, command
+from pusa_lab.cli import main
+from small_models.experiments import TABLES
 from small_models.experiments.figures import DRAWN, figure
 
 matplotlib.use("Agg")
@@ -191,9 +191,8 @@ def test_nothing_to_draw_is_refused_in_one_sentence():
         figure(made("steps") | {"table": "nope"})
 
 
-def test_the_command_writes_the_picture_beside_the_table(tmp_path, monkeypatch, capsys):
+def test_the_command_writes_the_picture_beside_the_table(tmp_path, capsys):
     (tmp_path / "schedules.json").write_text(json.dumps(made("schedules")))
-    words = ["paper", "--table", "schedules", "--show", "--figures", "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", words)
-    assert command.main() == 0, capsys.readouterr().err
+    words = ["bench", "paper", "--table", "schedules", "--show", "--figures", "--out", str(tmp_path)]
+    assert main(words) == 0, capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["schedules.json", "schedules.md", "schedules.png"]

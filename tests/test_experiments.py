@@ -1,7 +1,9 @@
 """pytest tests/test_experiments.py: results are resumed or refused, adaptations are put together rightly."""
 
 import json
+import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,17 +14,9 @@ from pusa_lab import training
 from pusa_lab.conditions import place
 from pusa_lab.pixels import to_uint8
 from small_models.evaluation.ways import known_frames
-from small_models.experiments import (
-    SMALL,
-    Adaptation,
-    Lab,
-    ResultStore,
-    ToyTrainer,
-    read_results,
-    result_store,
-    run_table,
-)
+from small_models.experiments import SMALL, TABLES, Adaptation, Lab, Table, ToyTrainer, read_results, run_table
 from small_models.experiments import adapt as adapting
+from small_models.experiments import lab as measuring
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.training_tables import exactness, ratios
 from small_models.world import positions, render
@@ -49,55 +43,94 @@ def trainer(lab):
     return ToyTrainer(lab)
 
 
-def begin(tmp_path, **changes):
-    return ResultStore(tmp_path / "x.json", {"table": "x", "title": "t", "command": "c"}, TINY, {"a": "1"} | changes)
+class Bench:
+    """A table of two rows, and what was measured of it."""
+
+    def __init__(self, out, monkeypatch):
+        self.out, self.lab, self.measured, self.fails = out, Lab(TINY, out, "cpu"), [], {}
+        self.checkpoints = {"a": "1"}
+        monkeypatch.setattr(Lab, "checkpoints", lambda lab: self.checkpoints)
+        monkeypatch.setattr(Lab, "scale", {"motion": (0.0, math.inf)})
+        monkeypatch.setitem(TABLES, "rows", Table("t", self.rows, (), lambda lab, rows: {"more": len(rows)}))
+
+    def rows(self, lab, trainer):
+        for steps in (1, 2):
+            yield {"steps": steps, "at": (0, 1)}, partial(self.measure, steps)
+
+    def measure(self, steps):
+        if steps in self.fails:
+            raise self.fails[steps]
+        self.measured.append(steps)
+        return {"scores": {"psnr": [steps + 0.5, torch.nan, 2.0]}}
+
+    def run(self, lab=None):
+        lab = lab or self.lab
+        return run_table("rows", lab, ToyTrainer(lab), self.out, "c")
 
 
-def test_rows_are_measured_once_and_survive_a_kill(tmp_path):
-    called = []
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    return Bench(tmp_path, monkeypatch)
 
-    def measure(value):
-        called.append(value)
-        return {"scores": {"psnr": [value, torch.nan, 2.0]}}
 
-    first = begin(tmp_path)
-    first.row({"steps": 1, "at": (0, 1)}, measure, 1.5)
-    again = begin(tmp_path)  # the first was killed
-    assert again.row({"steps": 1, "at": (0, 1)}, measure, 1.5)["scores"] == {"psnr": [1.5, None, 2.0]}
-    again.row({"steps": 2, "at": (0, 1)}, measure, 2.5)
-    assert called == [1.5, 2.5]
-    assert not (tmp_path / "x.json").exists()
-    again.close(more=3)
-    assert not (tmp_path / "x.part.json").exists()
-    found = read_results(tmp_path / "x.json")
-    assert [row["key"]["steps"] for row in found["rows"]] == [1, 2]
-    assert found["more"] == 3
+def test_rows_are_measured_once_and_survive_a_kill(bench):
+    bench.fails = {2: KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    assert not (bench.out / "rows.json").exists()
+    bench.fails = {}
+    found = bench.run()
+    assert bench.measured == [1, 2]
+    assert [row["key"] for row in found["rows"]] == [{"steps": steps, "at": [0, 1]} for steps in (1, 2)]
+    assert found["rows"][0]["scores"] == {"psnr": [1.5, None, 2.0]}
+    assert found["more"] == 2 and found["scale"] == {"motion": [0.0, None]}
     assert {"device", "versions", "date", "code", "sizes", "command"} <= set(found)
+    assert [path.name for path in bench.out.iterdir()] == ["rows.json"], "the rows are in the file by now"
 
 
-def test_a_finished_table_of_another_run_is_not_written_over(tmp_path):
-    store = begin(tmp_path)
-    store.row({"steps": 1}, dict)
-    store.close()
-    assert begin(tmp_path).found["rows"]  # the same run finds everything measured
-    before = (tmp_path / "x.json").read_text()
-    with pytest.raises(ValueError, match=r"x.json is of another run .other checkpoints"):
-        begin(tmp_path, a="2")
-    assert (tmp_path / "x.json").read_text() == before
+def test_a_row_that_fails_is_named_and_the_others_are_kept(bench):
+    bench.fails = {1: RuntimeError("out of memory")}
+    with pytest.raises(
+        ValueError, match=r"1 row of 2 failed, the first is .'steps': 1.* with RuntimeError: out of mem"
+    ):
+        bench.run()
+    assert bench.measured == [2] and not (bench.out / "rows.json").exists()
+    bench.fails = {}
+    assert len(bench.run()["rows"]) == 2
+    assert bench.measured == [2, 1]
+
+
+def test_a_finished_table_of_another_run_is_not_written_over(bench):
+    bench.run()
+    before = (bench.out / "rows.json").read_text()
+    assert bench.run() == read_results(bench.out / "rows.json")
+    assert bench.measured == [1, 2], "the same run finds everything measured"
+    bench.checkpoints = {"a": "2"}
+    with pytest.raises(ValueError, match=r"rows.json were made with other checkpoints .a.: give another --out, or del"):
+        bench.run()
+    assert (bench.out / "rows.json").read_text() == before
 
 
 @pytest.mark.parametrize("what", ["checkpoints", "sizes", "code", "device"])
-def test_rows_of_another_run_are_never_mixed_in(tmp_path, monkeypatch, what):
-    begin(tmp_path).row({"steps": 1}, dict)
-    if what == "sizes":
-        monkeypatch.setattr("test_experiments.TINY", replace(TINY, seeds=3))
+def test_rows_of_another_run_are_never_mixed_in(bench, monkeypatch, what):
+    bench.fails = {2: KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    lab = Lab(replace(TINY, seeds=3), bench.out, "cpu") if what == "sizes" else bench.lab
+    if what == "checkpoints":
+        bench.checkpoints = {"a": "2"}
     if what == "code":
-        monkeypatch.setattr(result_store, "code_hash", lambda: "other")
+        monkeypatch.setattr(measuring, "package_code", lambda name: "other")
     if what == "device":
-        monkeypatch.setattr(result_store, "device_name", lambda: "a GPU")
-    with pytest.raises(ValueError, match=f"another run .other {what}"):
-        begin(tmp_path, **({"a": "2"} if what == "checkpoints" else {}))
-    assert (tmp_path / "x.part.json").is_file()
+        monkeypatch.setattr(measuring, "device_name", lambda device: "a GPU")
+    with pytest.raises(ValueError, match=rf"rows.rows were made with (an)?other {what} .*: give another --out"):
+        bench.run(lab)
+    assert len(list((bench.out / "rows.rows" / "rows").glob("*.json"))) == 1
+
+
+def test_tables_and_weights_are_known_by_the_code_of_both_packages():
+    code = measuring.made_with("cpu")["code"]
+    assert list(code) == ["pusa_lab", "small_models"] and all(len(digest) == 16 for digest in code.values())
 
 
 def test_what_is_no_results_file_is_refused(tmp_path):
@@ -111,16 +144,6 @@ def test_what_is_no_results_file_is_refused(tmp_path):
     path.write_text(json.dumps({"format": 99, "rows": [], "table": "x", "title": "t"}))
     with pytest.raises(ValueError, match="has format 99, this version reads 1"):
         read_results(path)
-
-
-def test_the_code_hash_is_of_the_code(tmp_path, monkeypatch):
-    assert result_store.code_hash() == result_store.code_hash()
-    for room in ("pusa_lab", "small_models"):
-        (tmp_path / room).mkdir()
-    monkeypatch.setattr(result_store, "__file__", str(tmp_path / "small_models" / "experiments" / "result_store.py"))
-    before = result_store.code_hash()
-    (tmp_path / "pusa_lab" / "new.py").write_text("x = 1\n")
-    assert result_store.code_hash() != before
 
 
 def test_known_frames_are_cut_out_in_runs(lab, nano_base):
@@ -202,7 +225,7 @@ def test_weights_are_found_again_only_by_the_same_run(lab, monkeypatch):
     other = Lab(replace(TINY, seed=7), lab.work, "cpu")
     assert ToyTrainer(other)._folder(Adaptation()) != first
     assert ToyTrainer(lab)._folder(Adaptation(learn_clean=False)) != first
-    monkeypatch.setattr(adapting, "code_hash", lambda: "other")
+    monkeypatch.setattr(measuring, "package_code", lambda name: "other")
     assert ToyTrainer(lab)._folder(Adaptation()) != first
 
 

@@ -59,6 +59,15 @@ def test_a_schedule_a_solver_and_a_guider_are_named_in_generate(nano_vta):
     assert result.calls == 4 * 2 * 2
 
 
+def test_a_stateful_solver_starts_afresh_in_every_run(nano_vta):
+    ours, again, euler = (
+        pl.generate(nano_vta, PROMPT, solver=solver, steps=3, output="latents").latents
+        for solver in ("smoothed", "smoothed", "euler")
+    )
+    torch.testing.assert_close(ours, again, rtol=0, atol=0)
+    assert (ours - euler).abs().max() > 1e-3
+
+
 def test_a_guider_of_one_s_own_is_text_guidance_where_all_is_noise(nano_vta, extended):
     x, tau = torch.randn(2, 3, 8, 16, 16), torch.ones(2, 8)
     cond, null = nano_vta.encode_text([PROMPT] * 2), nano_vta.encode_text([""] * 2)

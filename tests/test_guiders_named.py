@@ -49,7 +49,7 @@ def test_other_texts_are_refused(text):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("nonsense", "unknown guider 'nonsense': choose one of text_cfg, apg"),
+        ("nonsense", "picture_guidance. Or give a number."),
         ("apg(skale=3)", "the guider apg has no setting 'skale': did you mean 'scale'? Its settings are scale, eta"),
         ("apg |", "a guider is missing beside a |: give one, or leave out the |."),
         ("| apg(scale=2)", "a guider is missing beside a |: give one, or leave out the |."),

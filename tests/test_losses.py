@@ -69,6 +69,12 @@ def test_gradient_reaches_the_denoiser_in_bfloat16():
     assert gain.grad.isfinite()
 
 
+def test_the_name_of_a_weight_is_not_its_weights():
+    says = r"^losses.fafm_loss: weight is 'bell' \(a str\): give a tensor \(b f\) or None\.$"
+    with pytest.raises(ValueError, match=says):
+        fafm_loss(half, *draw(), weight="bell")
+
+
 @pytest.mark.parametrize("name", sorted(WEIGHTS))
 def test_weights_are_finite_per_frame_and_fit_the_loss(name):
     x0, tau, eps = draw()

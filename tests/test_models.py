@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -119,20 +120,39 @@ class TestAThirdFamily:
         with pytest.raises(ValueError, match=r"or give my own folder, a toy's .safetensors file, a Wan's folder"):
             pl.load("my-model")
 
+    @pytest.mark.parametrize(
+        ("made", "says"),
+        [
+            (
+                "a text",
+                r"the model family mine loaded 'a text' \(a str\) for 'my-model', which has no geometry: its `load`",
+            ),
+            (
+                SimpleNamespace(geometry=1, device="cpu"),
+                "which has no encode_text: its `load` must return a VideoModel",
+            ),
+        ],
+    )
+    def test_what_is_no_model_is_refused(self, registered, made, says):
+        register_family(replace(registered, load=lambda name: made))
+        with pytest.raises(ValueError, match=says):
+            pl.load("my-model")
+
     def test_installed_by_another_package_it_is_asked_before_ours(self, tmp_path):
         """In a process of its own, where the package lies on the path."""
         (tmp_path / "mochi.py").write_text(
             "from pusa_lab.models import ModelFamily\n"
-            "F = ModelFamily('mochi', 'a Mochi', lambda name: name == 'genmo/mochi', lambda name: name, print)\n"
+            "class Mochi:\n    geometry = device = encode_text = encode_video = decode = __call__ = 'of Mochi'\n"
+            "F = ModelFamily('mochi', 'a Mochi', lambda name: name == 'genmo/mochi', lambda name: Mochi(), print)\n"
         )
         about = tmp_path / "zebra-1.0.dist-info"
         about.mkdir()
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: zebra\nVersion: 1.0\n")
         (about / "entry_points.txt").write_text("[pusa_lab.models]\nzebra = mochi:F\n")
-        code = "import pusa_lab as pl; print(pl.load('genmo/mochi'))"
+        code = "import pusa_lab as pl; print(pl.load('genmo/mochi').decode)"
         words = [sys.executable, "-c", f"import sys; sys.path[:0] = {[str(tmp_path), str(ROOT)]}; {code}"]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=600)
-        assert done.stdout == "genmo/mochi\n"
+        assert done.stdout == "of Mochi\n"
         (tmp_path / "mochi.py").write_text("import no_such_package")
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
         assert "'zebra' of zebra cannot be imported (No module named 'no_such_p" in done.stderr

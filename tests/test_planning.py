@@ -234,7 +234,7 @@ def test_each_model_has_its_own_frames_and_sizes():
     assert found.settings.num_frames == 121
     assert found.tokens == 31 * 22 * 40
     assert plan("wan2.1-14b", "480p").tokens == 32_760
-    assert all(config.frames == plan(name, config.size).settings.num_frames for name, config in WAN_CONFIGS.items())
+    assert all(config.num_frames == plan(name, config.size).settings.num_frames for name, config in WAN_CONFIGS.items())
 
 
 def test_settings_plan_the_same_again():

@@ -6,11 +6,9 @@ import shlex
 import subprocess
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import matplotlib
 import pytest
-from processes import program
 
 import small_models
 from pusa_lab.cli import main
@@ -49,9 +47,7 @@ def test_pusa_lab_commands_run(line, tmp_path, monkeypatch):
         words += ["--max-steps", "2", *(["--clips", "2"] if "--fast" in words else [])]
         monkeypatch.setattr(training, "measure", partial(training.measure, steps=2))
     if "--small" in words:
-        words += ["--set", "swept=2"]
-    forked = SimpleNamespace(Popen=program, PIPE=subprocess.PIPE)  # tests/test_wheel.py starts one as users do
-    monkeypatch.setattr("pusa_lab.cli.bench.subprocess", forked)
+        words += ["--set.swept", "2"]
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0
 

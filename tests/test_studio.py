@@ -76,8 +76,8 @@ def test_the_view_is_json_whatever_is_drawn():
     for _ in range(9):
         if one.view()["faults"]:
             fault = one.view()["faults"][0]
-            one.do({"do": "mend", "row": fault["row"], "frame": fault["frame"]})
-            assert one.status == f"mended: {fault['mend']}"
+            one.do({"do": "fix", "row": fault["row"], "frame": fault["frame"]})
+            assert one.status == f"fixed: {fault['fix']}"
     assert one.view()["faults"] == []
 
 
@@ -286,7 +286,7 @@ def test_the_plain_face_does_the_same_with_its_buttons(monkeypatch):
     studio.level.value = 1.0
     studio.edits["paint"].click()
     assert len(studio.faults.options) == 1
-    studio.mend.click()
+    studio.fix.click()
     assert studio.faults.options == ()
     studio.edits["freeze"].click()
     studio.undo.click()

@@ -60,7 +60,7 @@ def test_faults_are_those_of_the_library_and_mending_ends(plan):
         if not (found := editor.faults()):
             break
         before = editor.schedule
-        assert editor.mend(found[0]) == found[0].mend
+        assert editor.fix(found[0]) == found[0].fix
         changed = (editor.schedule != before).nonzero().tolist()
         assert [found[0].row, found[0].frame] in changed
         assert {frame for _, frame in changed} == {found[0].frame}
@@ -189,7 +189,7 @@ def test_a_schedule_may_be_set_with_faults_and_says_them():
     assert len(editor.faults()) == 3
     assert editor.line().startswith("torch.tensor(") or "nan" in editor.line()
     while found := editor.faults():
-        editor.mend(found[0])
+        editor.fix(found[0])
     schedules.validate(editor.schedule)
 
 

@@ -36,7 +36,7 @@ HOSTILE = [
 NAMED = {
     "edit": ["kind", "frame", "row", "level", "frames", "rows", "to", "by", "gesture"],
     "load": ["name", "arguments"],
-    "mend": ["row", "frame"],
+    "fix": ["row", "frame"],
     "set": ["schedule"],
     "read": ["text"],
     "settings": ["prompt", "seed", "guidance", "colour"],
@@ -127,7 +127,7 @@ def test_a_message_that_is_none_is_answered(message):
         ({"do": "level", "index": 5, "noise": 0.1}, "no known picture or clip 5"),
         ({"do": "forget", "index": -1}, "no known picture or clip -1"),
         ({"do": "undo", "more": 1}, "undo takes nothing, but got more"),
-        ({"do": "mend"}, "mend takes row, frame, but got nothing"),
+        ({"do": "fix"}, "fix takes row, frame, but got nothing"),
     ],
 )
 def test_bombs_and_mistakes_get_a_sentence(message, says):

@@ -31,12 +31,13 @@ def space(tmp_path_factory):
 
 
 def test_every_snippet_runs(space):
-    assert len(SNIPPETS) == 7
+    assert len(SNIPPETS) == 8
     assert len(space["df"]) == 3 * 10 and (space["df"]["status"] == "done").all()
     assert len(space["df_solvers"]) == 4 * 2
     assert space["failed"]["error"].str.contains("steps=0: give 1 to 10,000").all() and len(space["failed"]) == 2
     assert (space["differences"]["comparisons"] == 2).all()
     assert space["differences"]["high"].iloc[1] < 0, "much noise on the known frame costs"
+    assert len(space["against_ten"]) == 29 * 2 and (space["against_ten"]["pairs"] == 64).all()
 
 
 def test_the_command_of_the_page_is_that_of_the_example():

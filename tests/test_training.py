@@ -15,7 +15,7 @@ from pusa_lab.training.module import NOISE_BINS, by_timestep_and_frame
 from small_models.evaluation.goals import compare_with_goals
 from small_models.models.lora import merge_update
 from small_models.training.data import clips_of, pixel_dataset
-from small_models.training.train import HELD_OUT, RECIPES, train
+from small_models.training.train import RECIPES, VALIDATION_SEED, train
 
 # Lightning's own, about its torch and about a loader that needs no workers.
 pytestmark = [
@@ -271,7 +271,7 @@ def test_only_validation_draws_held_out_clips_and_changes_nothing(tmp_path, monk
     plain = train("nano", "base", tmp_path / "a", fast=True, max_steps=3)
     assert seeds == [0]
     watched = train("nano", "base", tmp_path / "b", fast=True, max_steps=3, validate_every=2)
-    assert seeds == [0, 0, HELD_OUT]
+    assert seeds == [0, 0, VALIDATION_SEED]
     assert plain.read_bytes() == watched.read_bytes()
 
 
@@ -300,6 +300,6 @@ def test_unknown_names_and_a_missing_base_are_refused(tmp_path):
         train("giga", "base", tmp_path)
     with pytest.raises(ValueError, match="no base 'nothing', which is not an existing file: choose one of"):
         train("nano", "vta", tmp_path, base="nothing")
-    with pytest.raises(ValueError, match="no data 'clips': give a folder of MP4s, or one of nano, mini, digits"):
+    with pytest.raises(ValueError, match="no data 'clips': give a folder of clips, or one of nano, mini, digits"):
         train("nano", "base", tmp_path, data="clips")
     assert not any(tmp_path.iterdir())

@@ -1,6 +1,5 @@
 """pytest tests/test_vbench_export.py: videos under the names that VBench looks for, made once, mixed with no others."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -12,12 +11,14 @@ import pytest
 from PIL import Image
 
 from pusa_lab import wan
+from pusa_lab.cli import main
 from pusa_lab.data import read_clip
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "vbench_export.py"
-SPEC = importlib.util.spec_from_file_location("vbench_export", SCRIPT)
-vbench_export = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(vbench_export)
+sys.path.insert(0, str(SCRIPT.parent))
+import vbench_export  # noqa: E402
+
+sys.path.remove(str(SCRIPT.parent))
 
 RED, BLUE, TURN = "a red circle moves right", "a blue square moves up", "a red circle moves left"
 ENTRIES = [
@@ -40,9 +41,13 @@ def place(tmp_path):
 
 
 def words(place, *more, info=True):
-    given = ["--info", place / "info.json", "--pictures", place / "crop"] if info else []
-    fixed = ["--model", "nano-vta", "--out", place / "out", "--steps", "2", "--seeds", "2"]
-    return [str(word) for word in (*given, *fixed, *more)]
+    fixed = {"--info": place / "info.json", "--pictures": place / "crop"} if info else {}
+    fixed |= {"--model": "nano-vta", "--out": place / "out", "--steps": 2, "--seeds": 2}
+    return [str(word) for option, value in fixed.items() if option not in more for word in (option, value)] + [*more]
+
+
+def export(words):
+    return main(["bench", "vbench_export", *words])
 
 
 def there(place):
@@ -52,15 +57,15 @@ def there(place):
 
 def refused(place, capsys, *args, **options):
     before = there(place)
-    assert vbench_export.main(words(place, *args, **options)) == 2
+    assert export(words(place, *args, **options)) == 2
     assert there(place) == before
     told = capsys.readouterr().err
-    assert told.startswith("vbench_export: ") and told.count("\n") == 1
+    assert told.startswith("pusa-lab bench vbench_export: ") and told.count("\n") == 1
     return told
 
 
 def test_what_vbench_looks_for_is_there_and_made_once(place, capsys):
-    assert vbench_export.main(words(place)) == 0
+    assert export(words(place)) == 0
     names = [path.name for path in (place / "out" / "videos").iterdir()]
     assert sorted(names) == sorted(f"{prompt}-{i}.mp4" for prompt in (RED, BLUE, TURN) for i in range(2))
     clips = {name: read_clip(place / "out" / "videos" / name).astype(int) for name in names}
@@ -69,7 +74,7 @@ def test_what_vbench_looks_for_is_there_and_made_once(place, capsys):
     for prompt, colour in ((RED, (200, 30, 30)), (TURN, (200, 30, 30)), (BLUE, (30, 30, 200))):
         assert np.abs(clips[f"{prompt}-1.mp4"][0] - colour).mean() < 12
     before = there(place)
-    assert vbench_export.main(words(place)) == 0
+    assert export(words(place)) == 0
     assert there(place) == before
     assert capsys.readouterr().out.splitlines()[-1].startswith("0 videos made, 6 were there")
 
@@ -83,7 +88,7 @@ def test_what_vbench_looks_for_is_there_and_made_once(place, capsys):
 
 
 def test_another_commit_is_another_export(place, capsys, monkeypatch):
-    assert vbench_export.main(words(place, "--limit", "1")) == 0
+    assert export(words(place, "--limit", "1")) == 0
     capsys.readouterr()
     monkeypatch.setattr(vbench_export, "code_version", lambda: "0123")
     assert "not '0123'" in refused(place, capsys)
@@ -106,14 +111,14 @@ def test_killed_half_way_it_goes_on(place):
         process.kill()
     before = {path: path.stat().st_mtime_ns for path in videos.glob("a *.mp4")}
     assert len(before) == 2
-    assert vbench_export.main(many) == 0
+    assert export(many) == 0
     after = {path: path.stat().st_mtime_ns for path in videos.iterdir()}
     assert len(after) == 8 and before.items() <= after.items()
     assert all(len(read_clip(path)) == 8 for path in before)
 
 
 def test_its_own_world_in_the_layout_of_vbench(place):
-    assert vbench_export.main(words(place, "--own-world", "--limit", "2", info=False)) == 0
+    assert export(words(place, "--own-world", "--limit", "2", info=False)) == 0
     out = place / "out"
     entries = json.loads((out / "vbench2_beta_i2v" / "vbench2_i2v_full_info.json").read_text())
     assert len({entry["prompt_en"] for entry in entries}) == 2
@@ -125,19 +130,19 @@ def test_its_own_world_in_the_layout_of_vbench(place):
             small = first.reshape(16, 8, 16, 8, 3).mean((1, 3))
             assert np.abs(small - picture).mean() < 4 < np.abs(small - 255 + picture).mean()
     before = there(place)
-    assert vbench_export.main(words(place, "--own-world", "--limit", "2", info=False)) == 0
+    assert export(words(place, "--own-world", "--limit", "2", info=False)) == 0
     assert there(place) == before
 
 
 def test_a_list_without_pictures_is_text_to_video(place):
     (place / "info.json").write_text(json.dumps([{"prompt_en": RED, "dimension": ["color"], "auxiliary_info": {}}] * 2))
     given = words(place, "--info", str(place / "info.json"), info=False)
-    assert vbench_export.main(given) == 0
+    assert export(given) == 0
     assert sorted(path.name for path in there(place)) == [f"{RED}-0.mp4", f"{RED}-1.mp4", "export.json"]
 
 
 def test_only_some_dimensions_and_the_other_way(place):
-    assert vbench_export.main(words(place, "--dimension", "camera_motion", "--seeds", "1", "--model", "mini-i2v")) == 0
+    assert export(words(place, "--dimension", "camera_motion", "--seeds", "1", "--model", "mini-i2v")) == 0
     (path,) = (place / "out" / "videos").iterdir()
     assert path.name == f"{TURN}-0.mp4" and read_clip(path).shape == (33, 128, 128, 3)
 
@@ -185,8 +190,8 @@ def test_a_wan_goes_the_same_way(place, monkeypatch):
         return model
 
     monkeypatch.setattr(wan.WanModel, "from_pretrained", small)
-    more = ["--model", "some/wan", "--lora", "a.pt", "b.pt", "--strength", "1.4", "--steps", "1", "--guidance", "1"]
-    assert vbench_export.main(words(place, *more, "--seeds", "1")) == 0
+    more = ["--model", "some/wan", "--lora", "[a.pt, b.pt]", "--strength", "1.4", "--steps", "1", "--guidance", "1"]
+    assert export(words(place, *more, "--seeds", "1")) == 0
     found = sorted((place / "out" / "videos").iterdir())
     assert [path.name for path in found] == sorted(f"{p}-0.mp4" for p in (RED, BLUE, TURN))
     assert all(read_clip(path).shape == (5, 128, 192, 3) for path in found)

@@ -1,13 +1,14 @@
 """pytest tests/test_wan_train_benchmark.py: benchmarks/wan_train.py in miniature, what it lets blocks keep, rows."""
 
-import argparse
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from pusa_lab.cli import main
 from pusa_lab.training.activation_checkpointing import keep_plan
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -23,21 +24,20 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
-def rows(tmp_path, monkeypatch):
+def rows(tmp_path):
     """Of a run with these words."""
 
     def run(*words: str):
-        monkeypatch.setattr(sys, "argv", ["wan_train.py", "--mode", "best", "--tiny", "--out", str(tmp_path), *words])
-        wan_train.main()
+        assert main(["bench", "wan_train", "--mode", "best", "--tiny", "--out", str(tmp_path), *words]) == 0
         return json.loads((tmp_path / "wan_train.json").read_text())["rows"]
 
     return run
 
 
 def test_everything_at_once(rows, tmp_path):
-    (row,) = rows("--attention", "1", "--everything", "1", "--ways", "4", "--host", "--profile")
+    (row,) = rows("--ac-save-attention=1", "--ac-skip-blocks=1", "--ways=4", "--offload-activations", "--profile")
     assert row["checkpointing"] == "input kept: 1, attention kept: 1, everything kept: 1, tokens on host"
-    assert (row["precision"], row["optimizer"], row["host"]) == ("float8", "adamw", True)
+    assert (row["precision"], row["optimizer"], row["offload_activations"]) == ("float8", "adamw", True)
     assert 0 < row["optimizer_seconds"] < row["seconds_per_sample"]
     assert row["losses"][1] < row["losses"][0]
     assert len(row["measured_seconds"]) == 1
@@ -57,14 +57,14 @@ def test_a_row_is_saved_before_what_may_fail_after_it(rows, monkeypatch, capsys)
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(wan_train, "float8_error", fails)
-    (row,) = rows("--attention", "40", "--everything", "-1", "--ways", "4")
+    (row,) = rows("--ac-save-attention", "40", "--ac-skip-blocks", "-1", "--ways", "4")
     assert row["checkpointing"] == "everything kept: 3", "a CPU's memory is not asked"
     assert "against bfloat16" not in row and "no room" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("keeps", [["input"] * 2, ["input", "attention", "everything"]])
 def test_warming_up_changes_no_number(keeps):
-    args = argparse.Namespace(tiny=True, rank=4, host=False, optimizer="adamw")
+    args = SimpleNamespace(tiny=True, lora_rank=4, offload_activations=False, optimizer="adamw")
     plain, warm = (wan_train_step.Step(args, (64, 64), wan_train_step.WAYS[0], keeps) for _ in range(2))
     warm.warm_up()
     assert len(warm.optimizer.state) == len(warm.trained) and len(warm.model.blocks) == len(keeps)

@@ -98,7 +98,8 @@ for stage in ("base", "vta"):
 # %%
 world_name, geometry, recipe = base.preset["world"], base.geometry, RECIPES["nano", "vta"]
 config = replace(recipe.config, max_steps=STEPS, global_batch_size=BATCH, lr=5e-4, warmup=5, ema=0.0, compile="")
-held = pixel_dataset(clips_of(world_name, HELD, evaluate.HELD_OUT, geometry, device), HELD, 0, device).chunks()[0]
+validation = clips_of(world_name, HELD, evaluate.VALIDATION_SEED, geometry, device)
+held = pixel_dataset(validation, HELD, 0, device).chunks()[0]
 same_for_all, picture = timestep_samplers.shared, timestep_samplers.clean_prefix(1, rest=timestep_samplers.shared)
 
 
@@ -304,7 +305,7 @@ levels = torch.linspace(0.1, 0.9, 5)
 pair = {name: small_models.load(name, device=device) for name in ("mini-base", "mini-vta")}
 mini = pair["mini-base"]
 some = 2 if FAST else 8
-seen = clips_of(mini.preset["world"], some, evaluate.HELD_OUT, mini.geometry, device)
+seen = clips_of(mini.preset["world"], some, evaluate.VALIDATION_SEED, mini.geometry, device)
 batch = latent_dataset(seen, mini, some, 0).chunks()[0]
 x0, words = batch.x0, batch.captions
 eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(SEED)).to(device)

@@ -52,14 +52,15 @@ import torch
 from IPython.display import Markdown, display
 
 import small_models
-from pusa_lab import metrics, pixels, tasks, viz
+from pusa_lab import compare, metrics, pixels, sweep, tasks, viz
 from pusa_lab.generate import generate
 from pusa_lab.notebook import check, setup
+from pusa_lab.sweeps import averages
 from pusa_lab.training import add_lora
 from small_models import experiments, world
 from small_models.evaluation import evaluate
 from small_models.evaluation.ways import known_frames
-from small_models.experiments import SMALL, Adaptation, Lab, ResultStore, ToyTrainer, verdicts
+from small_models.experiments import SMALL, Adaptation, Lab, ToyTrainer, verdicts
 from small_models.experiments.claims import share
 from small_models.experiments.rows import pick, values
 
@@ -465,86 +466,90 @@ assert verdicts.clearly(alignment) < 0, "and it pays in text alignment"
 #
 # ## Run your own, and keep the result
 #
-# Every table has four parts: **`Sizes`** (how much of everything), **`Lab`** (models, unseen scenes, scores), a
-# **trainer** (trains an update and scales it) and a **result store** (one JSON file, written row by row). Here is a
-# table that nobody has made yet: the strength of a LoRA that was trained for a single step. Everything is tiny; it
-# demonstrates the method, not a result.
+# Whatever returns a number, or a video with a metric, can be swept. `sweep` keeps each row in a folder as soon as it is
+# made, under a digest of all that it depends on. Here is a table that nobody has made yet: the strength of a LoRA that
+# was trained for a single step. **`Sizes`** says how much of everything, **`Lab`** has models and unseen scenes, and a
+# **trainer** trains an update and scales it. Everything is tiny; it demonstrates the method, not a result.
 
 # %%
-sizes = replace(SMALL, swept=3, clips=16, batch=4, marks=(1e-6,), budgets=(1e-6,), brief=1e-6)
+sizes = replace(SMALL, clips=16, batch=4, marks=(1e-6,), budgets=(1e-6,), brief=1e-6)
 folder = tempfile.TemporaryDirectory()
-path, about = Path(folder.name) / "stretch.json", {"table": "stretch", "title": "One step, stretched"}
-lab = Lab(sizes, Path(folder.name), device)
-trainer, how = ToyTrainer(lab), Adaptation(rank=4)
-measured = []
+trainer, how = ToyTrainer(Lab(sizes, Path(folder.name), device)), Adaptation(rank=4)
+few = dict(zip(captions[:3], clips[:3], strict=True))
 
 
-def measure(strength):
-    measured.append(strength)
+def stretched(strength, prompt, seed):
     (update,) = trainer.updates(how, [sizes.brief])  # trained the first time, then read from the folder
-    make = lab.ask(trainer.model(how, update, strength), [0], steps=4)
-    return lab.measure(make, [0], first=False)  # first=False: no Total, so no scale for it
+    model = trainer.model(how, update, strength)
+    return generate(model, prompt, tasks.image_to_video(few[prompt][:1]), steps=4, seed=seed)
 
 
-def opened(sizes):
-    return ResultStore(path, about, sizes, lab.checkpoints())
+def psnr_later(result, there):
+    return metrics.psnr(pixels.to_pixels(result.video), pixels.to_pixels(there[None]))[:, 1:].mean()
 
 
-store = opened(sizes)
-for strength in (0.0, 2.0):
-    store.row({"strength": strength}, measure, strength)
-print(
-    f"steps of training: {trainer.steps(sizes.brief)}; rows kept: {len(store.found['rows'])}; {store.part.name} is there"
-)
-assert measured == [0.0, 2.0] and store.part.is_file() and not path.is_file(), "started, but not finished"
+rows = Path(folder.name) / "rows"
+every = {"prompts": list(few), "seeds": [0, 1], "metrics": {"psnr": psnr_later}, "truth": few, "cache": rows}
+first = sweep(stretched, {"strength": [0.0, 2.0]}, **every)
+kept = sorted(path.name for path in rows.glob("rows/*.json"))
+print(f"steps of training: {trainer.steps(sizes.brief)}; rows kept: {len(kept)}")
+assert len(first) == len(kept) == 2 * 3 * 2, "2 strengths, 3 prompts, 2 seeds"
 
 # %% [markdown]
-# Now suppose the run is killed: the open result store is gone, and with it all that was only in memory.
+# Now suppose the run is killed after these rows, and with it goes all that was only in memory.
 #
-# **Predict.** The same loop again, with one more row. How many rows are measured?
+# **Predict.** The same sweep again, with one more strength. How many rows are made?
 
 # %%
-del store
-store = opened(sizes)
-for strength in (0.0, 2.0, 4.0):
-    store.row({"strength": strength}, measure, strength)
-print(f"measured in both runs together: {measured}")
-assert measured == [0.0, 2.0, 4.0], "no row is measured twice"
+again = sweep(stretched, {"strength": [0.0, 2.0, 4.0]}, **every)
+more = sorted(path.name for path in rows.glob("rows/*.json"))
+print(f"rows made: {len(set(more) - set(kept))} of {len(again)}")
+assert again[again.strength < 4].equals(first), "no row is made twice: even the seconds are those of the first run"
 
+sizes = replace(sizes, batch=8)
 try:
-    opened(replace(sizes, swept=4))
+    sweep(stretched, {"strength": 0.0}, **every)
     refused = ""
 except ValueError as error:
-    refused = str(error).replace(f"{folder.name}/", "")
+    refused = str(error).replace(f"{folder.name}/", "").partition(" (")[0]
 print(refused)
-assert "is of another run" in refused and "sizes" in refused, "rows of other sizes do not mix"
+assert refused.endswith("were made with another function"), "rows of other sizes do not mix"
+
+# %% [markdown]
+# The digest of a function covers its source and whatever it names: here the trained adaptation, `sizes` and the clips.
+# Since all strengths saw the same prompts and seeds, `compare` takes the differences in pairs.
 
 # %%
-store.close(note="demonstrates the method, not a result")
-kept = experiments.read_results(path)
-table(
-    ["strength", "PSNR (dB), 95 % over prompts", "against strength 0, paired"],
-    [
-        [
-            row["key"]["strength"],
-            cell(metrics.Interval(*row["scores"]["psnr"])),
-            cell(verdicts.lead(row, kept["rows"][0])),
-        ]
-        for row in kept["rows"]
-    ],
-)
-print("also in the file:", ", ".join(name for name in kept if name != "rows"))
-assert path.is_file() and not store.part.is_file(), "finished: the file is complete and its partial copy is gone"
-assert [row["key"]["strength"] for row in kept["rows"]] == [0.0, 2.0, 4.0] and kept["note"], "and it can be read"
+means = averages(again, "psnr")
+table(["strength", "PSNR (dB)"], [[row.strength, f"{row['mean']:.2f}"] for _, row in means.iterrows()])
+found = compare(again, {"strength": 0.0}, "psnr")
+for _, row in found.iterrows():
+    print(f"strength {row.strength:g} against 0: {row.difference:+.2f} dB ({row.low:+.2f} to {row.high:+.2f})")
+assert (found.pairs == 6).all() and means["mean"].nunique() == 3
 folder.cleanup()
 
 # %% [markdown]
-# The tables of this course are made the same way, by one command. It can be stopped and resumed like the table above:
+# The shipped tables are kept in the same kind of store. Their rows are settings, each sampled for all prompts at once,
+# which fills a GPU; `prompt_table` gives what they hold by prompt the form of a sweep's table, so the same functions
+# judge it. Here, the first question of this chapter again, for all solvers at four steps.
+
+# %%
+stored = experiments.prompt_table(shelf["steps"])
+four = stored[(stored.steps == 4) & (stored.solver != "heun")]  # heun asks the model seven times
+found = compare(four, {"solver": "euler"}, "psnr")
+for _, row in found.iterrows():
+    print(f"{row.solver:8} against Euler, 4 calls: {row.difference:+.1f} dB ({row.low:+.1f} to {row.high:+.1f})")
+assert (found.high < 0).all() and (found.comparisons == 3).all(), (
+    "with four calls Euler is clearly ahead, of all at once"
+)
+
+# %% [markdown]
+# They are made by one command, which is resumed like the sweep above:
 #
 # ```
 # pusa-lab bench paper --list
 # pusa-lab bench paper --table steps --small                       # nano, under two minutes on two cores
-# pusa-lab bench paper --table steps --small --set swept=16 steps=2,3,4
+# pusa-lab bench paper --table steps --small --set.swept 16 --set.steps [2,3,4]
 # pusa-lab bench paper --table steps --small --show --figures      # print and plot what was measured
 # ```
 #
@@ -625,13 +630,13 @@ else:
 # | strength | $W_0 + s (W - W_0)$ | helps an under-trained update; too much costs text alignment |
 # | rank | $r$ (in + out) numbers per layer | more is better, but each parameter gains less |
 # | timestep sampler | which timestep vectors training sees | independent ahead of PTSS; the shift matters too |
-# | `Sizes`, `Lab`, trainer, result store | how much, what, trained, kept | no row is measured twice, no runs are mixed |
+# | `sweep`, `compare` | every setting with the same prompts and seeds | no row is made twice, no runs are mixed |
 #
 # *What could go wrong:* ranking solvers by a score that favours means; reading a best strength off overlapping
 # intervals; comparing rows of different shifts; forgetting the rows that are missing; taking one training run for a
 # law.
 #
-# *Where the code lives:* `small_models/experiments/` (the parts above, verdicts, and the command line),
+# *Where the code lives:* `pusa_lab/sweeps/`, `small_models/experiments/` (tables, verdicts, and the command line),
 # `small_models/models/lora.py` (strength), `small_models/results/paper/` (what was measured).
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; LoRA, arXiv 2106.09685; AR-Diffusion, arXiv 2503.07418.

@@ -91,8 +91,8 @@ assert torch.equal(delayed[3:, 6], start[:, 6]), "frame 6 passes through the sam
 editor.edit("paint", frames=[2], rows=[3], level=1.0)
 fault = editor.faults()[0]
 print(fault.what)
-print("repair:", fault.mend)
-editor.mend(fault)
+print("fix:", fault.fix)
+editor.fix(fault)
 assert (fault.row, fault.frame) == (3, 2), "a fault is found where it is"
 assert schedules.faults(editor.schedule) == [], "repaired"
 editor.undo()

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from pusa_lab.cli import bench
 from pusa_lab.cli.terminal import drop_output, line, make_output_safe, say
 from pusa_lab.cli.values import in_flags
 
@@ -25,40 +26,49 @@ COMMANDS = {
     "train": "pusa_lab.cli.train:train",
     "plan": "pusa_lab.cli.plan:plan",
     "sweep": "pusa_lab.cli.sweep:sweep",
-    "bench": "pusa_lab.cli.bench:bench",
     "new-notebook": "pusa_lab.cli.new_notebook:new_notebook",
     "doctor": "pusa_lab.cli.doctor:doctor",
 }
 """Command -> the function that runs it. One with *words takes them as they are typed."""
 
 
-USAGE = ["usage: pusa-lab [--import FILE.py] COMMAND ...", "", "Video diffusion with one timestep per frame."]
+USAGE = [
+    "usage: pusa-lab [--import FILE.py] COMMAND ...",
+    "",
+    "Video diffusion with one timestep per frame.",
+    "",
+    "commands:",
+]
+ENDING = [
+    "",
+    "`pusa-lab COMMAND --help` lists the options of one. --import runs a Python file first, so that the schedules,",
+    "tasks, solvers and so on that it registers can be named; or name one as FILE.py:NAME: see docs/extending.md.",
+]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, script: Callable[..., Any] | None = None) -> int:
     """Run one command; returns 0, or 2 after one sentence on what is wrong with the input.
 
     Args:
-        argv: the words after `pusa-lab`; None takes them from the shell.
+        argv: the words after `pusa-lab`, or after the script's name; None takes them from the shell.
+        script: the function of a script in benchmarks/, which is run instead of a command.
     """
     make_output_safe()
     words = typed = list(sys.argv[1:] if argv is None else argv)
-    before = line.set(shlex.join(["pusa-lab", *words]))
-    name = "pusa-lab"
+    name = "pusa-lab" if script is None else f"python benchmarks/{Path(inspect.getfile(script)).name}"
+    front, before = name, line.set(f"{name} {shlex.join(words)}".strip())
     try:
-        words = with_imports(words)
-        name, known = " ".join([name, *words[:1]]), commands()
-        if not words or words[0] in ("-h", "--help"):
-            say(*_help(known))
-            return 0 if words else 2
-        group = [command for command in known if command.startswith(f"{words[0]} ")]
-        if group and words[1:] in (["-h"], ["--help"]):
-            say(*_help({command: known[command] for command in group}, words[0]))
-            return 0
-        command = _command(words, known)
-        name = f"pusa-lab {command}"
-        line.set(shlex.join(["pusa-lab", *_anywhere(typed)]))
-        _run(command, known[command], words[len(command.split()) :])
+        function = script
+        if function is None:
+            words = with_imports(words)
+            name, known = " ".join([name, *words[:1]]), commands()
+            if (shown := _asked_help(words, known)) is not None:
+                say(*shown)
+                return 0 if words else 2
+            command = _command(words, known)
+            name, function, words = f"pusa-lab {command}", _function(known[command]), words[len(command.split()) :]
+        line.set(f"{front} {shlex.join(_anywhere(typed))}".strip())
+        _run(name, function, words)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -121,7 +131,34 @@ def _anywhere(words: Sequence[str]) -> list[str]:
 
 def commands() -> dict[str, str]:
     """Every command and where its function is: ours, and those of other packages under names that we have not."""
-    return {**{point.name: point.value for point in entry_points(group=GROUP)}, **COMMANDS}
+    benchmarks = {f"bench {name}": place for name, place in bench.benchmarks().items()}
+    return {**{point.name: point.value for point in entry_points(group=GROUP)}, **COMMANDS, **benchmarks}
+
+
+def _asked_help(words: Sequence[str], known: dict[str, str]) -> list[str] | None:
+    """The list of all commands or of a group, if the line asks for it or is empty."""
+    if not words or words[0] in ("-h", "--help"):
+        return [*USAGE, *_summaries(_listed(known)), f"  {'bench NAME':14}{bench.SUMMARY}", *ENDING]
+    group = {command: place for command, place in known.items() if command.startswith(f"{words[0]} ")}
+    if not group or words[1:] not in (["-h"], ["--help"]):
+        return None
+    lines = [f"usage: pusa-lab {words[0]} COMMAND ...", "", "commands:", *_summaries(group)]
+    return [*lines, "", f"`pusa-lab {next(iter(group))} --help` lists the options of one."]
+
+
+def _listed(known: dict[str, str]) -> dict[str, str]:
+    """The commands that are listed one by one; the benchmarks have a list of their own."""
+    return {command: place for command, place in known.items() if not command.startswith("bench ")}
+
+
+def _summaries(known: dict[str, str]) -> list[str]:
+    """Every command with the first line of its docstring."""
+    width = max(14, *(len(command) + 2 for command in known))
+    return [f"  {command:{width}}{bench.summary(place) or _summary(place)}" for command, place in known.items()]
+
+
+def _summary(place: str) -> str:
+    return (inspect.getdoc(_function(place)) or "").partition("\n")[0]
 
 
 def _command(words: Sequence[str], known: dict[str, str]) -> str:
@@ -133,42 +170,25 @@ def _command(words: Sequence[str], known: dict[str, str]) -> str:
     if seconds:
         fault = f"there is no command {' '.join(words[:2])!r:.60}" if words[1:] else "a second word is missing"
         raise ValueError(f"{fault}: choose one of {', '.join(f'{words[0]} {second}' for second in seconds)}.")
-    raise ValueError(f"there is no command {words[0]!r:.60}: choose one of {', '.join(known)}.")
+    raise ValueError(f"there is no command {words[0]!r:.60}: choose one of {', '.join(_listed(known))}, bench.")
 
 
 def _function(place: str) -> Callable[..., Any]:
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)
+    module, _, name = place.rpartition(":")
+    return getattr(bench.load(module) if module.endswith(".py") else import_module(module), name)
 
 
-def _help(known: dict[str, str], group: str = "") -> list[str]:
-    """Every command with the first line of its docstring, or those of a group, such as data."""
-    lines = [f"usage: pusa-lab {group} COMMAND ..."] if group else USAGE
-    lines = [*lines, "", "commands:"]
-    for command, place in known.items():
-        lines.append(f"  {command:14}{(inspect.getdoc(_function(place)) or '').splitlines()[0]}")
-    if group:
-        return [*lines, "", f"`pusa-lab {next(iter(known))} --help` lists the options of one."]
-    return [
-        *lines,
-        "",
-        "`pusa-lab COMMAND --help` lists the options of one. --import runs a Python file first, so that the schedules,",
-        "tasks, solvers and so on that it registers can be named; or name one as FILE.py:NAME: see docs/extending.md.",
-    ]
-
-
-def _run(command: str, place: str, words: Sequence[str]) -> None:
-    function = _function(place)
+def _run(name: str, function: Callable[..., Any], words: Sequence[str]) -> None:
     if any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(function).parameters.values()):
         function(*words)
         return
     from pusa_lab.cli.parser import parse_line
 
-    if (options := parse_line(command, function, words)) is None:
+    if (options := parse_line(name, function, words)) is None:
         return
     from pusa_lab.arguments import calling  # brings torch, which help does without
 
-    with calling(f"pusa-lab {command}"):
+    with calling(name):
         try:
             function(**options)
         except ValueError as error:

@@ -21,13 +21,14 @@ def encode(
     """Encode a folder of clips and captions once, into a latent cache for training.
 
     Args:
-        folder: MP4, WebM and MOV files; captions in a .txt beside each, captions.csv or captions.jsonl.
+        folder: clips (MP4, WebM, MOV and other video files), with captions in a .txt beside each, in captions.csv or in
+            captions.jsonl.
         out: folder of the cache; one that was begun is completed.
-        model: a shipped toy, or a Wan: folder or repository's name.
+        model: a shipped toy, or a Wan: its folder or repository.
         size: HEIGHTxWIDTH in pixels (default: the model's own).
         num_frames: pixel frames of each clip, 1 + 4k (default: the model's own).
         fps: frames per second to read (default: the model's own, Wan2.1's is 16).
-        start: seconds into each file.
+        start: time in each file at which its clip begins, in seconds.
 
     Raises:
         ValueError: an option does not fit, no clip can be encoded, or the cache is of other settings.
@@ -63,7 +64,7 @@ def show(cache: Path) -> None:
     """What a latent cache holds.
 
     Args:
-        cache: its folder.
+        cache: folder of the cache.
 
     Raises:
         ValueError: it is not a latent cache, or is damaged.

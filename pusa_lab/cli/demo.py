@@ -17,8 +17,8 @@ MADE = ("text_to_video", "image_to_video", "start_end", "extension", "pyramid")
 
 def demo(
     *,
-    image: str = str(TOUR / "assets" / "still.png"),
-    video: str = str(TOUR / "assets" / "clip.mp4"),
+    image: str | None = None,
+    video: str | None = None,
     prompt: str | None = None,
     out: Path = Path("outputs/demo"),
     fast: bool = False,
@@ -26,11 +26,11 @@ def demo(
     """Execute the quick tour on a picture and a clip.
 
     Args:
-        image: picture to set in motion.
-        video: clip to continue.
-        prompt: caption; without one, that of the tour's own picture.
-        out: folder for page, videos and table.
-        fast: fewer steps and clips.
+        image: picture to set in motion (default: the tour's own).
+        video: clip to continue (default: the tour's own).
+        prompt: caption (default: that of the tour's own picture).
+        out: folder for the page, the videos and the table.
+        fast: take fewer steps and clips.
 
     Raises:
         ValueError: a file cannot be read, or the tour stops.
@@ -42,6 +42,8 @@ def demo(
     from pusa_lab.files import writing
 
     notebook = TOUR / "00_quick_tour.ipynb"
+    image = image or str(TOUR / "assets" / "still.png")
+    video = video or str(TOUR / "assets" / "clip.mp4")
     _check(out)
     read_picture(image)
     look_at_clip("--video", video)

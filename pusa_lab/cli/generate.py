@@ -61,45 +61,46 @@ def generate_videos(
     (with --end-video or --known-parts). Lists are written [A, B], in quotes where they hold spaces.
 
     Args:
-        prompt: captions, each in quotes; every one is made with every seed.
+        prompt: captions, each in quotes; a video of each is made with every seed.
         model: a shipped toy, a .safetensors file of one, or a Wan: its folder or repository.
         lora: file or files that adapt the model, such as one that `pusa-lab train` wrote.
-        strength: of each LoRA; 1 is as trained, 1.4 is Pusa's.
-        lora_low: the same for the low-noise expert of Wan2.2-A14B.
-        strength_low: of each of these.
+        strength: how much each LoRA adds; 1 is as trained, and Pusa uses 1.4.
+        lora_low: file or files that adapt the low-noise expert of Wan2.2-A14B, where --lora adapts the other one.
+        strength_low: how much each LoRA of --lora-low adds.
         image: picture known as the first frame.
         end_image: picture known as the last frame (with --image).
         loop: the video ends where it began (with --image).
         video: clip that the video continues.
         end_video: clip that the video becomes (with --video, which is then its beginning).
         known: last pixel frames of the clip to continue (default: a third of the video).
-        known_parts: pixel frames of --video that are kept, the others are made anew; [0..4, 77..80].
+        known_parts: pixel frames of --video that are kept while the others are made anew, such as [0..4, 77..80].
         keyframes: pictures that are known, at the places --at or --pixel-at.
         at: latent frame of each picture; -1 is the last.
         pixel_at: pixel frame of each picture, from 0.
         task: a name in pusa_lab.tasks.TASKS, in place of the options above.
-        task_options: its arguments, a file where it takes a picture or clip; --task-options.picture a.png.
-        noise: noise level of known frames, one for all or one each (default: 0, which keeps them exactly).
-        mode: how known frames are kept; freeze, denoise (default), hold, replacement or label.
-        negative_prompt: caption to be guided away from.
+        task_options: arguments of --task, files where it takes a picture or clip: --task-options.picture a.png.
+        noise: noise level of known frames, one for all or one for each (default: 0, which keeps them exactly).
+        mode: how known frames are kept: freeze, denoise (default), hold, replacement or label.
+        negative_prompt: caption that guidance leads away from.
         num_videos: videos of each prompt, from the seeds --seed, --seed + 1, and so on.
-        seed: of the noise, a whole number from -2**63 to 2**63 - 1; several as a list.
+        seed: seed of the noise, from -2**63 to 2**63 - 1, or a list of them.
         num_frames: pixel frames, 1 + 4k for Wan (default: the model's own).
         size: HEIGHTxWIDTH in pixels, for models that take it (default: the model's own).
-        schedule: a name in pusa_lab.schedules.SCHEDULES, or a matrix (rows, latent frames) in a .npy, .csv or .json;
-            of other columns than the model has latent frames, with --num-frames.
-        schedule_options: arguments of a named schedule; --schedule-options.lag 4.
+        schedule: a name in pusa_lab.schedules.SCHEDULES, or a .npy, .csv or .json file with a matrix (rows, latent
+            frames); one of another length than the model's own needs --num-frames too.
+        schedule_options: arguments of a named schedule: --schedule-options.lag 4.
         steps: sampling steps of each frame (default 10).
         shift: shift of the sigmas (default: the model's own).
-        guidance: scale of text guidance, 1 is none (default 2); one for each latent frame as a list; or a guider,
-            'apg(scale=5)'.
+        guidance: scale of text guidance, where 1 is none (default 2), or a list with one for each latent frame, or a
+            guider such as 'apg(scale=5)'.
         solver: a name in pusa_lab.solvers.SOLVERS, such as euler, heun, ab2 or unipc.
         device: cpu or cuda (default: the GPU if there is one).
-        offload: none, model or group, for Wan on a small GPU.
+        offload: what of a Wan waits in the host's memory, so that it fits on a small GPU: none, model or group.
         float8: keep a Wan's large weights in 8 bits.
-        save: video, latents (a .safetensors with the schedule), or both; the request is always saved, for pl.rerun.
-        out: file to write (default outputs/video.mp4), beside which the request and the known pictures go; several
-            videos are numbered.
+        save: what is written: the video, the latents (a .safetensors file with the schedule), or both. The request is
+            always written too, for pl.rerun.
+        out: file to write (default outputs/video.mp4); the request and the known pictures are written beside it, and
+            several videos are numbered.
 
     Raises:
         ValueError: an option does not fit the others or the model, or a file cannot be read or written.

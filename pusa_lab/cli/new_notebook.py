@@ -10,7 +10,7 @@ def new_notebook(title: str) -> None:
     """Begin a chapter in the clone: notebooks/src/NN_name.py.
 
     Args:
-        title: such as "Frames that wait".
+        title: title of the chapter, such as "Frames that wait".
 
     Raises:
         ValueError: there is no clone, or the title has no letters.

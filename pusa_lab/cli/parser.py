@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 
 import jsonargparse
 from docstring_parser import parse as parse_docstring
+from jsonargparse.typing import PositiveFloat, PositiveInt
 
 CONFIG = "YAML file with options, such as one that --print_config printed; options beside it win"
 """Help of --config."""
@@ -27,12 +28,40 @@ OTHERS = {
     "--frames": "--num-frames",
 }
 """What diffusers' pipelines and others call an option -> ours."""
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "names with values"}
+WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    dict: "names with values",
+    PositiveInt: "a whole number of at least 1",
+    PositiveFloat: "a number above 0",
+}
 """Type -> what to give, for error sentences."""
+
+
+REFUSED = ("Given value: (.*)", "Got value: (.*)", r": '?(\S*?)'?(?: does not conform.*)?$")
+"""Where jsonargparse's sentences have the value that was given, the first that is found."""
 
 
 class UsageError(ValueError):
     """A command line that does not fit the command."""
+
+
+class HelpFormatter(jsonargparse.DefaultHelpFormatter):
+    """Says in words what an option takes, and its default where there is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        hint = getattr(action, "_typehint", None) or action.type
+        if isinstance(action, argparse._StoreTrueAction):
+            return action.help or ""
+        if hint is None or isinstance(action, jsonargparse.ActionConfigFile):
+            return super()._get_help_string(action)
+        notes = ["required"] * action.required
+        notes += [] if get_origin(hint) is Literal else [expected(hint, items=False)]  # choices stand beside the name
+        if action.default not in (None, "", argparse.SUPPRESS) and "(default" not in (action.help or ""):
+            notes.append("default: %(default)s")
+        return (action.help or "") + (f" ({', '.join(notes)})" if notes else "")
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -79,7 +108,7 @@ class Parser(jsonargparse.ArgumentParser):
         if found := re.match(r"argument (\S+): invalid \w+ value: (.*)", said):
             return self._unfit(found[1].lstrip("-").replace("-", "_"), found[2])
         if found := re.match(r'Parser key "([\w.]+)"(.*)', said):
-            value = re.search("Given value: (.*)", found[2]) or re.search("Got value: (.*)", found[2])
+            value = next(filter(None, (re.search(pattern, found[2]) for pattern in REFUSED)), None)
             return self._unfit(found[1], repr(value[1] if value else ""))
         return f"{said.rstrip('.')}: `{self.prog} --help` lists the options."
 
@@ -108,30 +137,31 @@ class Parser(jsonargparse.ArgumentParser):
         return f"{name} {value:.60}: give {wanted}."
 
 
-def expected(hint: Any) -> str:
+def expected(hint: Any, items: bool = True) -> str:
     """What an option takes, in words.
 
     Args:
         hint: its type, or a function that reads it and has what it takes as attribute `expected`.
+        items: say of a list what its items are.
     """
     parts = get_args(hint)
     if get_origin(hint) is Literal:
         return f"one of {', '.join(map(str, parts))}"
     if get_origin(hint) is list:
-        return f"a list such as [A, B], each of them {expected(parts[0])}"
+        return "a list such as [A, B]" + (f", each of them {expected(parts[0])}" if items else "")
     if parts and get_origin(hint) is not dict:
-        return " or ".join(dict.fromkeys(expected(part) for part in parts if part is not NoneType))
+        return " or ".join(dict.fromkeys(expected(part, items) for part in parts if part is not NoneType))
     return WORDS.get(get_origin(hint) or hint, getattr(hint, "expected", "a path"))
 
 
-def parse_line(command: str, function: Callable[..., Any], words: Sequence[str]) -> dict[str, Any] | None:
+def parse_line(name: str, function: Callable[..., Any], words: Sequence[str]) -> dict[str, Any] | None:
     """What a function is to be called with.
 
     A required parameter is given by its place, others are options; of a list that is required every word is an entry.
     A function with **options has more, which `add_options` of its module puts into the parser.
 
     Args:
-        command: as it is typed: "data encode".
+        name: of the command, as it is typed: "pusa-lab data encode".
         function: that runs it.
         words: after the command.
 
@@ -143,7 +173,7 @@ def parse_line(command: str, function: Callable[..., Any], words: Sequence[str])
     """
     about = parse_docstring(inspect.getdoc(function) or "")
     description = "\n\n".join(filter(None, (about.short_description, about.long_description)))
-    parser = Parser(prog=f"pusa-lab {command}", description=description, allow_abbrev=False)
+    parser = Parser(prog=name, description=description, allow_abbrev=False, formatter_class=HelpFormatter)
     parameters = inspect.signature(function).parameters.values()
     several = [p for p in parameters if p.default is p.empty and get_origin(p.annotation) is list]
     helps = {param.arg_name: param.description for param in about.params}

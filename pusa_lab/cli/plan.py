@@ -43,25 +43,25 @@ def plan(
         size: 480p, 720p (default), or HEIGHTxWIDTH in pixels.
         num_frames: pixel frames, 1 + 4k (default: the model's own).
         gpu: h200 (default), h100, a100-80, a100-40, l40s, rtx5090, rtx4090, l4 or t4.
-        gpus: how many (default 1).
+        gpus: number of GPUs (default 1).
         price: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one).
         mode: sample (default), lora, or full: training all weights.
-        lora_rank: of the LoRA that is trained (default 512), or attached in sampling.
-        compiled: the blocks are compiled.
-        steps: of sampling (default 10).
-        guidance: scale of text guidance, 1 is none (default 2, as for generate).
+        lora_rank: rank of the LoRA that is trained (default 512), or attached in sampling.
+        compiled: plan with compiled blocks.
+        steps: sampling steps (default 10).
+        guidance: scale of text guidance, where 1 is none (default 2, as for generate).
         num_videos: videos at a time on each GPU (default 1).
-        dtype: of the weights: bfloat16 (default, but for old GPUs), float16 or float8.
-        offload: none (default), model or group.
-        cached_prompts: captions are already encoded.
-        max_steps: of the optimizer (default 900).
+        dtype: precision of the weights: bfloat16 (default, but for old GPUs), float16 or float8.
+        offload: what waits in the host's memory: none (default), model or group.
+        cached_prompts: plan with captions that are already encoded.
+        max_steps: steps of the optimizer (default 900).
         global_batch_size: clips per step, on all GPUs together (default 8).
         micro_batch_size: clips at a time on each GPU (default 1).
         optimizer: adamw (default) or adamw8bit.
         ac_save_attention: blocks that save attention's result (default 0).
         ac_skip_blocks: blocks without activation checkpointing (default 0).
-        offload_activations: what blocks save waits in the host's memory.
-        float8: products with a LoRA's base are of 8-bit numbers.
+        offload_activations: keep what blocks save in the host's memory.
+        float8: multiply with a LoRA's base in 8 bits.
         json: print all numbers, for programs.
     """
     options = given({name: value for name, value in locals().items() if name != "json"})

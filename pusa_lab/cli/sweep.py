@@ -26,7 +26,7 @@ def sweep(*words: str) -> None:
     from pusa_lab.cli.parser import parse_line
 
     config = words[0] if words and not words[0].startswith("-") else None
-    options = parse_line("sweep", sweep_settings, ["--config", *words] if config else list(words))
+    options = parse_line("pusa-lab sweep", sweep_settings, ["--config", *words] if config else list(words))
     if options is None:
         return
     from pusa_lab.arguments import calling
@@ -65,14 +65,14 @@ def sweep_settings(
         model: name of a model, or import path of a function that is called instead.
         settings: name with a value or a list of values, whose combinations are run; or a list of such groups.
         prompts: captions, or the import path of a list of them.
-        seeds: whole numbers.
+        seeds: seeds that every prompt is made with.
         metrics: names in pusa_lab.metrics.METRICS or import paths of functions; or columns with one of these each.
-        truth: import path of what the metrics compare with; a function of prompt and seed, or a dict of prompts.
+        truth: import path of what the metrics compare with: a function of prompt and seed, or a dict of prompts.
         cache: folder of the rows; deleting it starts anew.
-        keep_clips: keep the clip of every row in it.
+        keep_clips: keep the clip of every row in the cache.
         retry: make failed rows again.
         workers: processes, each with a GPU of its own if there are GPUs.
-        no_progress: show no bar.
+        no_progress: do not show a progress bar.
         baseline: values of the setting that the others are compared with.
         score: column or columns of scores to print and draw (default: all).
         x: setting along the horizontal axis of the figure (default: the first with several values).

@@ -61,25 +61,25 @@ def train(
         stage: codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one
             timestep per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this
             order.
-        data: nano, mini, digits, a world of your own (mine.py:calm), or a folder of MP4s with captions in .txt files;
-            with --recipe a latent cache.
-        base: where vta and i2v start (default: in --out, else the shipped base).
+        data: nano, mini, digits, a world of your own (mine.py:calm), or a folder of clips with captions, as for
+            `pusa-lab data encode`; with --recipe a latent cache.
+        base: checkpoint from which vta and i2v start (default: the one in --out, or else the shipped base).
         out: folder for checkpoints and cards (default outputs/train); with --recipe the file of the LoRA.
         logs: folder for curves (CSV, TensorBoard), sheets and last.ckpt.
-        resume: resume from such a last.ckpt, which --save-every N writes.
-        fast: a few small steps, to test the command.
-        clips: different clips in a run of a toy.
-        recipe: train a Wan so, on --data CACHE --model FOLDER.
+        resume: a last.ckpt, which --save-every N writes, from which the run is resumed.
+        fast: take a few small steps, to test the command.
+        clips: number of different clips in a run of a toy.
+        recipe: how a Wan is trained, on --data CACHE --model FOLDER.
         plan_only: print what a recipe costs, as `pusa-lab plan` does.
-        size: for --plan-only; 480p, 720p (default), or HEIGHTxWIDTH in pixels.
-        gpu: for --plan-only; h200 (default), h100, a100-80, and so on.
-        price: for --plan-only; US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one).
-        expert: of Wan2.2-A14B, train this one, on its own timesteps.
+        size: for --plan-only: 480p, 720p (default), or HEIGHTxWIDTH in pixels.
+        gpu: for --plan-only: h200 (default), h100, a100-80, and so on.
+        price: for --plan-only: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one).
+        expert: which expert of Wan2.2-A14B is trained, on its own timesteps.
         devices: GPUs of each host (default 1; under torchrun its own).
         nodes: hosts (default 1; under torchrun its own).
         ac_save_attention: blocks that save attention's result (default 0).
         ac_skip_blocks: blocks without activation checkpointing (default 0).
-        offload_activations: what blocks save waits in the host's memory.
+        offload_activations: keep what blocks save in the host's memory.
         float8: multiply with a LoRA's base in 8 bits.
         compiled: compile the blocks of a Wan.
         **changes: fields of TrainConfig; None is the recipe's.

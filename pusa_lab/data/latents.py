@@ -22,6 +22,7 @@ from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
 from pusa_lab.data.manifest import EMPTY, difference, read_manifest, source_differences
 from pusa_lab.files import digest
+from pusa_lab.requests import array_digest
 
 
 class CachedClip(TypedDict):
@@ -195,8 +196,5 @@ def identity(part: Any) -> str:
                 f"part is {shown(part)}: give a codec or text encoder that is a module or has an `identity`."
             )
         return name
-    found = hashlib.sha256()
-    for name, tensor in part.state_dict().items():
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()[:16]
+    state = "".join(f"{name} {array_digest(tensor)}\n" for name, tensor in part.state_dict().items())
+    return hashlib.sha256(state.encode()).hexdigest()[:16]

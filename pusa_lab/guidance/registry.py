@@ -69,7 +69,7 @@ def guide(guider: Guider, denoiser: Denoiser, **given: Any) -> Denoiser:
         free = {k: v for k, v in given.items() if k in takes and k not in settings}
         inspect.signature(guider).bind(denoiser, **free)
     except (TypeError, ValueError):
-        fault = misfit(function, settings, 1, given) or "takes no denoiser: give a function (denoiser, ...) -> denoiser"
+        fault = misfit(function, list(settings), 1, list(given)) or "takes no denoiser: give a function that takes one"
         raise ArgumentError(f"{name} {fault}.") from None
     try:
         found = returned(guider(denoiser, **free), Denoiser, name)
@@ -94,7 +94,7 @@ def guider_named(text: str) -> Guider:
     try:
         written = written_calls(text, GUIDERS)
     except ArgumentError as error:
-        raise ArgumentError(f"guidance={text!r:.80}: {error}") from error
+        raise ArgumentError(f"guidance={text!r:.80}: {error}{' Or give a number.' * text.isidentifier()}") from error
     except ValueError:
         raise ValueError(
             f"guidance is {text!r:.80}: give a number, or one of {', '.join(GUIDERS)} with its settings, such as "

@@ -103,11 +103,11 @@ class DPMSolver:
             t, t_next = _exact(tau), _exact(tau_next)
             log_snr, log_snr_next = ((1 - t) / t).log(), ((1 - t_next) / t_next).log()
             past.see(x - per_frame(tau, x) * v, log_snr)
-            mend = _unipc(t, *past.gaps) if self.correct else [torch.zeros_like(t)]
+            correction = _unipc(t, *past.gaps) if self.correct else [torch.zeros_like(t)]
             ahead = ((log_snr_next - log_snr) / (2 * past.gaps[0])).nan_to_num(0, 0, 0)
             # v = (x - D) / tau, with the corrected x
-            v = _plus(v, past.changes, [(mend[0] - ahead) / t, *(w / t for w in mend[1:])], t_next - t)
-            x = _plus(x, past.changes, mend, t_next - t).to(x.dtype) if self.correct else x
+            v = _plus(v, past.changes, [(correction[0] - ahead) / t, *(w / t for w in correction[1:])], t_next - t)
+            x = _plus(x, past.changes, correction, t_next - t).to(x.dtype) if self.correct else x
             return euler_step(x, v, tau, tau_next), v
 
         return step

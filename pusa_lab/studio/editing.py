@@ -28,8 +28,8 @@ class Fault:
     """Its latent frame."""
     what: str
     """What is wrong, in one phrase."""
-    mend: str
-    """What mending changes, in one phrase."""
+    fix: str
+    """What the fix changes, in one phrase."""
 
 
 @dataclass(frozen=True)
@@ -138,15 +138,15 @@ class Editor:
         """List the faults of all cells, row by row."""
         S = self._step.matrix
         found = [
-            Fault(row, frame, f"row {row}, frame {frame}: {S[row, frame]:.4g} {what}", edits.mending(S, row, frame)[1])
+            Fault(row, frame, f"row {row}, frame {frame}: {S[row, frame]:.4g} {what}", edits.fix(S, row, frame)[1])
             for what, mask in marks(S).items()
             for row, frame in mask.nonzero().tolist()
         ]
         return sorted(found, key=lambda fault: (fault.row, fault.frame))
 
-    def mend(self, fault: Fault) -> str:
-        """Mend a fault as `fault.mend` says, and return that phrase."""
-        matrix, said = edits.mending(self._step.matrix, fault.row, fault.frame)
+    def fix(self, fault: Fault) -> str:
+        """Fix a fault as `fault.fix` says, and return that phrase."""
+        matrix, said = edits.fix(self._step.matrix, fault.row, fault.frame)
         self._push(matrix)
         return said
 

@@ -168,8 +168,8 @@ EDITS: dict[str, Callable[..., Schedule]] = {f.__name__: f for f in (drag, paint
 
 
 @checked
-def mending(S: Schedule, row: int, frame: int) -> tuple[Schedule, str]:
-    """Mend the fault of one cell.
+def fix(S: Schedule, row: int, frame: int) -> tuple[Schedule, str]:
+    """Fix the fault of one cell.
 
     Args:
         S: noise levels (rows, f).

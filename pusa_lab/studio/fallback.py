@@ -38,7 +38,7 @@ class PlainStudio(StudioMixin, w.VBox):
         self.level = w.FloatSlider(0.5, min=0, max=1, step=0.01, description="level", layout=WIDE)
         self.to = w.Text("1-3", description="copy to", layout=WIDE)
         self.edits = {name: _button(name, self._move) for name in (*EDITS, "earlier")}
-        self.undo, self.redo, self.mend = (_button(name, self._do) for name in ("undo", "redo", "mend"))
+        self.undo, self.redo, self.fix = (_button(name, self._do) for name in ("undo", "redo", "fix"))
         self.faults = w.Select(options=[], rows=3, layout=w.Layout(width="700px"))
         self.facts, self.code, self.error, self.status = (w.HTML() for _ in range(4))
         self.prompt = w.Text(session.settings["prompt"], description="caption", layout=w.Layout(width="500px"))
@@ -71,7 +71,7 @@ class PlainStudio(StudioMixin, w.VBox):
         return [
             w.HBox([self.picture, w.VBox(hands)]),
             self.facts,
-            w.HBox([self.faults, self.mend]),
+            w.HBox([self.faults, self.fix]),
             self.code,
             w.HBox(known[:3]),
             w.HBox(known[3:]),
@@ -93,10 +93,10 @@ class PlainStudio(StudioMixin, w.VBox):
             self.zoo.value = name
             self._build(name, view["origin"][1] if view["origin"] else {})
         facts = view["facts"]
-        order = ", ".join("+".join(map(str, group)) for group in facts["order"]) or "mend the faults first"
+        order = ", ".join("+".join(map(str, group)) for group in facts["order"]) or "fix the faults first"
         seconds = "" if facts["seconds"] is None else f", about {facts['seconds']:.1f} s"
         self.facts.value = f"{facts['rows']} rows, {facts['calls']} denoiser calls{seconds}. Frames finish: {order}."
-        self.faults.options = [(f"{f['what']} -> {f['mend']}", (f["row"], f["frame"])) for f in view["faults"]]
+        self.faults.options = [(f"{f['what']} -> {f['fix']}", (f["row"], f["frame"])) for f in view["faults"]]
         self.code.value = f"<code>{_escape(view['line'][:160])}</code>"
         self.known.value = f"{view['task'].replace('_', ' ')}: " + _escape(
             "; ".join(f"{k['name']} at {k['at']}, level {k['noise']}, {k['mode']}" for k in view["known"]) or "nothing"
@@ -114,10 +114,10 @@ class PlainStudio(StudioMixin, w.VBox):
 
     def _do(self, button: w.Button) -> None:
         name = button.description
-        if name == "mend" and self.faults.options:
+        if name == "fix" and self.faults.options:
             row, frame = self.faults.value or self.faults.options[0][1]
-            self._send(do="mend", row=row, frame=frame)
-        elif name != "mend":
+            self._send(do="fix", row=row, frame=frame)
+        elif name != "fix":
             self._send(do=name)
 
     def _move(self, button: w.Button) -> None:

@@ -165,10 +165,10 @@ class Session:
         self.editor.redo()
 
     @checked
-    def _mend(self, row: int, frame: int) -> None:
+    def _fix(self, row: int, frame: int) -> None:
         for fault in self.editor.faults():
             if (fault.row, fault.frame) == (row, frame):
-                self.status = f"mended: {self.editor.mend(fault)}"
+                self.status = f"fixed: {self.editor.fix(fault)}"
                 return
 
     def _set(self, schedule: Any) -> None:
@@ -306,7 +306,7 @@ class Session:
 
 
 DOES = (
-    *("edit", "load", "undo", "redo", "mend", "set", "read", "settings"),
+    *("edit", "load", "undo", "redo", "fix", "set", "read", "settings"),
     *("drop", "level", "policy", "forget", "pin", "run", "compare", "cancel"),
 )
 """Names of messages that `Session.do` accepts."""

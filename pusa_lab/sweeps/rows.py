@@ -3,7 +3,6 @@
 import contextlib
 import platform
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -23,19 +22,16 @@ from pusa_lab.models import load
 from pusa_lab.registry import Registry
 from pusa_lab.runs import Result
 from pusa_lab.samplers import SOLVERS
-from pusa_lab.sentences import in_one_line
 from pusa_lab.sweeps.identity import described, digest_of, model_digest, package_code, registered_code
-from pusa_lab.sweeps.scores import Metric, Truth, UnfitScoreError, check_wanted, filled, metrics_of, scores_of, truth_of
+from pusa_lab.sweeps.scores import Metric, Truth, check_wanted, filled, metrics_of, scores_of, truth_of
 from pusa_lab.sweeps.settings import COLUMNS, Setting, request_of, resolved
-from pusa_lab.sweeps.store import RowStore
+from pusa_lab.sweeps.store import Made, RowStore, UnfitScoreError
 from pusa_lab.tasks import Task
 from pusa_lab.types import VideoModel
 from pusa_lab.versions import device_name
 
 REGISTRIES: dict[str, Registry[Any]] = {"solver": SOLVERS, "guidance": GUIDERS}
 """Setting that stays text -> whose members it names."""
-LONGEST_ERROR = 500
-"""Characters of the error of a failed row."""
 
 
 @dataclass(frozen=True)
@@ -117,37 +113,19 @@ class Bench:
         except Exception as error:  # of a person's function, or a model that cannot be loaded: the others may do
             call, truth, about = partial(_raise, error), None, {"cannot be prepared": described(job.setting)}
         about |= {"prompt": job.prompt, "seed": job.seed}
-        key = digest_of({**self.rows.header, **about})
-        if (found := self._kept(key)) is not None:
-            return found
-        with self.rows.holding(key, wait) as held:
-            if not held:
-                return None
-            if (found := self._kept(key)) is None:  # another process may just have made it
-                self._make(key, job, about, call, truth)
-                found = self.rows.read(key)
-        return found
+        make = partial(self._make, job, call, truth)
+        with_clip = self.experiment.keep_clips and self.experiment.function is None
+        return self.rows.row(about, make, wait=wait, retry=self.experiment.retry, with_clip=with_clip)
 
-    def _kept(self, key: str) -> dict[str, Any] | None:
-        found = self.rows.read(key, self.experiment.keep_clips and self.experiment.function is None)
-        return None if found is not None and found["error"] and self.experiment.retry else found
-
-    def _make(self, key: str, job: Job, about: dict[str, Any], call: Callable[[], Any], truth: Any) -> None:
-        began, scores, error, clip = time.perf_counter(), {}, "", None
-        try:
-            with _seeded(job.seed):
-                result = call()
-                scores = scores_of(self.metrics, result, truth)
-            if self.rows.is_empty:
-                check_wanted(self.experiment.scores, list(scores))
-            if taken := scores.keys() & {*job.setting, *COLUMNS}:
-                raise UnfitScoreError(f"a score is called {min(taken)!r:.40}, as another column: give it another name.")
-            clip = result.video[0] if self.experiment.keep_clips and isinstance(result, Result) else None
-        except Exception as fault:
-            if isinstance(fault, UnfitScoreError) and self.rows.is_empty:
-                raise
-            error = in_one_line(f"{type(fault).__name__}: {' '.join(str(fault).split())}")[:LONGEST_ERROR]
-        self.rows.write(key, {**about, "scores": scores, "error": error}, time.perf_counter() - began, clip)
+    def _make(self, job: Job, call: Callable[[], Any], truth: Any) -> Made:
+        with _seeded(job.seed):
+            result = call()
+            scores = scores_of(self.metrics, result, truth)
+        if self.rows.is_empty:
+            check_wanted(self.experiment.scores, list(scores))
+        if taken := scores.keys() & {*job.setting, *COLUMNS}:
+            raise UnfitScoreError(f"a score is called {min(taken)!r:.40}, as another column: give it another name.")
+        return scores, result.video[0] if self.experiment.keep_clips and isinstance(result, Result) else None
 
     def _prepared(self, job: Job) -> tuple[Callable[[], Any], Any, dict[str, Any]]:
         """What makes the row, its truth, and what it is."""

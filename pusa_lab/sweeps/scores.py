@@ -16,15 +16,12 @@ from pusa_lab.pixels import to_pixels
 from pusa_lab.runs import Result
 from pusa_lab.sweeps.identity import takes
 from pusa_lab.sweeps.settings import COLUMNS, choices
+from pusa_lab.sweeps.store import UnfitScoreError
 
 Truth = Callable[..., Any] | Mapping[Any, Any] | str | None
 """A function of prompt and seed, or prompt -> clip, or (prompt, seed) -> clip; or the import path of one of these."""
 EQUAL = 60.0
 """dB that count for the infinite PSNR of frames that are equal to the truth."""
-
-
-class UnfitScoreError(ValueError):
-    """A metric returned something else than numbers, or not the score that was asked for."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rows of a sweep on disk: one file for each, named by its content, written whole, by one process at a time.
+"""Rows of a sweep or a table on disk: one file for each, named by its content, written whole, by one process at a time.
 
 sweep.json says with which code, metrics and device the rows were made. Of each row, rows/KEY.json holds what it is and
 its scores, which are equal whenever it is made again; rows/KEY.seconds its time, and clips/KEY.npz its clip, if kept.
@@ -6,7 +6,8 @@ its scores, which are equal whenever it is made again; rows/KEY.seconds its time
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,28 +17,42 @@ import numpy as np
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_folder, read_json, write_json, writing
+from pusa_lab.sentences import in_one_line
+from pusa_lab.sweeps.identity import digest_of
 
 FORMAT = 1
 """Of the files; another is refused."""
 HEADER = "sweep.json"
+LONGEST_ERROR = 500
+"""Characters of the error of a failed row."""
+Made = tuple[Mapping[str, Any], np.ndarray | None]
+"""Scores of a row, and its clip (frames, h, w, 3) uint8 if it is to be kept."""
+
+
+class UnfitScoreError(ValueError):
+    """A metric returned something else than numbers, or not the score that was asked for."""
 
 
 class RowStore:
-    """The cache of a sweep, open until the block ends: `with RowStore(folder, header) as rows:`.
+    """Rows that are made once and kept, open until the block ends: `with RowStore(folder, header) as rows:`.
 
     Args:
-        folder: of the cache, created if missing.
+        folder: of the rows, created if missing.
         header: what all rows were made with.
+        name: of the argument that gives the folder, for sentences.
 
     Raises:
         ValueError: the folder cannot be written to, or holds rows that were made with something else.
     """
 
     @checked
-    def __init__(self, folder: str | Path, header: Mapping[str, Any]) -> None:
-        self.folder = check_folder(folder, "cache")
+    def __init__(self, folder: str | Path, header: Mapping[str, Any], name: str = "cache") -> None:
+        self.folder = check_folder(folder, name)
         self.header = json.loads(json.dumps({"format": FORMAT, **header}))
-        _check_header(self.folder, self.header)
+        if (path := self.folder / HEADER).is_file():
+            check_made_with(self.folder, read_json(path, "the header of a sweep", {"format": int}), self.header, name)
+        elif any(self.folder.glob("rows/*.json")):
+            raise ValueError(f"{self.folder} holds rows, but no {HEADER}: restore that file, or give another {name}.")
 
     @property
     def is_empty(self) -> bool:
@@ -57,6 +72,55 @@ class RowStore:
             with suppress(OSError):  # there is something else in it by now
                 for place in self._made:
                     place.rmdir()
+
+    def row(
+        self,
+        about: Mapping[str, Any],
+        make: Callable[[], Made],
+        *,
+        wait: bool = True,
+        retry: bool = False,
+        with_clip: bool = False,
+    ) -> dict[str, Any] | None:
+        """A row: the one that is there, or made now; None if another process is making it, and `wait` is not asked for.
+
+        If `make` fails, the row is kept with its error.
+
+        Args:
+            about: what tells the row from all others, as `described` takes it.
+            make: returns its scores, as JSON has them, and its clip.
+            wait: until the other process has made it.
+            retry: make a failed row again.
+            with_clip: make a row again that is done, but has no clip.
+
+        Raises:
+            UnfitScoreError: `make` raised it for the first row of all.
+        """
+        key = digest_of({**self.header, **about})
+        if (found := self._kept(key, retry, with_clip)) is not None:
+            return found
+        with self.holding(key, wait) as held:
+            if not held:
+                return None
+            if (found := self._kept(key, retry, with_clip)) is None:  # another process may just have made it
+                self._make(key, about, make)
+                found = self.read(key)
+        return found
+
+    def _kept(self, key: str, retry: bool, with_clip: bool) -> dict[str, Any] | None:
+        found = self.read(key, with_clip)
+        return None if found is not None and found["error"] and retry else found
+
+    def _make(self, key: str, about: Mapping[str, Any], make: Callable[[], Made]) -> None:
+        began, error = time.perf_counter(), ""
+        made: Made = {}, None
+        try:
+            made = make()
+        except Exception as fault:  # of a person's function or metric
+            if isinstance(fault, UnfitScoreError) and self.is_empty:
+                raise
+            error = in_one_line(f"{type(fault).__name__}: {' '.join(str(fault).split())}")[:LONGEST_ERROR]
+        self.write(key, {**about, "scores": made[0], "error": error}, time.perf_counter() - began, made[1])
 
     @contextmanager
     def holding(self, key: str, wait: bool) -> Iterator[bool]:
@@ -123,18 +187,23 @@ class RowStore:
         return self.folder / "clips" / f"{key}.npz"
 
 
-def _check_header(folder: Path, header: Mapping[str, Any]) -> None:
-    path = folder / HEADER
-    if not path.is_file():
-        if any(folder.glob("rows/*.json")):
-            raise ValueError(f"{folder} holds rows, but no {HEADER}: restore that file, or give another cache.")
-        return
-    there = read_json(path, "the header of a sweep", {"format": int})
+def check_made_with(place: Path, there: Mapping[str, Any], header: Mapping[str, Any], name: str) -> None:
+    """Refuse results that were made with something else.
+
+    Args:
+        place: file or folder of the results, for the sentence.
+        there: what they say that they were made with.
+        header: what they must have been made with.
+        name: of the argument that gives the place.
+
+    Raises:
+        ValueError: an entry differs.
+    """
     if other := [
-        _difference(name, there.get(name), value) for name, value in header.items() if there.get(name) != value
+        _difference(entry, there.get(entry), value) for entry, value in header.items() if there.get(entry) != value
     ]:
         raise ValueError(
-            f"the rows in {folder} were made with {', '.join(other)}: give another cache, or delete {folder} to start "
+            f"the rows in {place} were made with {', '.join(other)}: give another {name}, or delete {place} to start "
             f"anew."
         )
 

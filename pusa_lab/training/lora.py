@@ -1,12 +1,12 @@
 """LoRA training with PEFT."""
 
-import hashlib
 import re
 
 import torch
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
+from pusa_lab.requests import numbers_digest
 
 MOST_RANK = 2**16
 """Of a low-rank update."""
@@ -70,11 +70,9 @@ def lora_state(model: nn.Module) -> dict[str, Tensor]:
 
 @checked
 def frozen_mark(model: nn.Module) -> str:
-    """Return a short hash of the frozen weights, from a sample of each, because there may be billions.
+    """Digest of the frozen weights, from 64 numbers of each.
 
     Args:
         model: after `add_lora`.
     """
-    frozen = [p.detach().flatten() for p in model.parameters() if not p.requires_grad]
-    some = [p[:: max(1, len(p) // 64)].float() for p in frozen]
-    return hashlib.sha256(torch.cat(some).cpu().numpy().tobytes() if some else b"").hexdigest()[:16]
+    return numbers_digest(p for p in model.parameters() if not p.requires_grad)

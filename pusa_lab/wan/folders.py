@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import path_inside
+from pusa_lab.files import digest, path_inside
 from pusa_lab.files import read_json as read_any_json
 from pusa_lab.sentences import counted, shown
 
@@ -93,9 +93,9 @@ class Folder:
         return read_object(self.path / part / "config.json")
 
     def identity(self, part: str) -> str:
-        """Return a short hash that identifies a part's weights, from its config and samples of its files.
+        """Digest of a part's config and of samples of its files, one from the middle of every tensor among them.
 
-        The hash of the text encoder also depends on the tokenizer.
+        That of the text encoder also depends on the tokenizer.
 
         Args:
             part: one of `PARTS`, or transformer_2.
@@ -107,7 +107,7 @@ class Folder:
                 found.update(piece)
         for name in TOKENIZER if part == "text_encoder" else ():
             if (file := self.path / "tokenizer" / name).is_file():
-                found.update(name.encode() + hashlib.sha256(file.read_bytes()).digest())
+                found.update(f"{name} {digest(file)}".encode())
         return found.hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked, shown
+from pusa_lab.pixels import check_range
 from pusa_lab.types import Clip, Video
 
 MOST = 1e4
@@ -27,12 +28,13 @@ def encode(codec: Any, clip: Clip) -> Video:
         Latents (b, c, 1 + k, h', w'), smaller than the clip by the codec's stride.
 
     Raises:
-        ValueError: the clip is empty or smaller than one latent pixel, or codec is another object.
+        ValueError: the clip is empty, smaller than one latent pixel or not in [-1, 1], or codec is another object.
     """
     mean, std = _moments(codec)
     side = codec_config(codec).scale_factor_spatial
     if 0 in clip.shape or min(clip.shape[-2:]) < side:
         raise ValueError(f"clip has shape {tuple(clip.shape)}: give at least one video, one frame and {side} x {side}.")
+    check_range(clip)
     z = codec.encode(clip.to(codec.device, codec.dtype)).latent_dist.mode().float()
     return (z - mean) / std
 
@@ -51,12 +53,13 @@ def decode(codec: Any, latents: Video) -> Clip:
         Pixels (b, 3, 1 + 4 (f - 1), h', w').
 
     Raises:
-        ValueError: the latents are empty, too large or do not have the codec's channels, or codec is another object.
+        ValueError: the latents are empty, too large or NaN, or do not have the codec's channels; or codec is another
+            object.
     """
     mean, std = _moments(codec)
     if 0 in latents.shape or latents.shape[1] != mean.shape[1]:
         raise ValueError(f"latents has shape {tuple(latents.shape)}: give (b, {mean.shape[1]}, f, h, w), no size 0.")
-    if latents.abs().amax() > MOST:
+    if not latents.abs().amax() <= MOST:
         raise ValueError(f"latents reach {latents.abs().amax():.3g}: give normalised ones, which stay below {MOST:g}.")
     z = latents.to(codec.device, torch.float32) * std + mean
     return codec.decode(z.to(codec.dtype), return_dict=False)[0].float().clamp(-1, 1)

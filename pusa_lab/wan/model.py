@@ -1,6 +1,5 @@
 """Wan as a `VideoModel`, with the same interface as the toy models, so that `generate` and every task work with it."""
 
-import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from diffusers import WanPipeline
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
+from pusa_lab.requests import weights_digest
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video, computes_in_bfloat16
 from pusa_lab.wan import latents
 from pusa_lab.wan.checks import check_weights
@@ -186,7 +186,7 @@ class WanModel:
                 raise ValueError(f"the pipeline has no {name}: load it with all of its parts.")
         way, own = take_over(pipe)
         prompts = PromptEncoder(
-            lambda: (pipe.tokenizer, pipe.text_encoder), _fingerprint(pipe.text_encoder), _folder(cache)
+            lambda: (pipe.tokenizer, pipe.text_encoder), weights_digest(pipe.text_encoder), _folder(cache)
         )
         boundary, low = pipe.config.boundary_ratio or 0.875, pipe.transformer_2
         place: dict[str, Any] = {"geometry": geometry, "device": device or own or pipe.device}
@@ -369,9 +369,3 @@ def _device(device: str | torch.device | None) -> torch.device:
 
 def _folder(cache: str | Path | None) -> Path | None:
     return None if cache is None else Path(cache).expanduser()
-
-
-def _fingerprint(encoder: nn.Module) -> str:
-    """Short hash of some of the weights, which identifies an encoder."""
-    rows = [p.detach().flatten()[:64].float().cpu() for p in list(encoder.parameters())[::8]]
-    return hashlib.sha256(torch.cat(rows).numpy().tobytes()).hexdigest()[:16]

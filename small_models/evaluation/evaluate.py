@@ -24,7 +24,7 @@ from small_models.world import captions, draw_scenes, render, world_named
 
 EVAL_SEED = 10_000_019
 """Scenes of training come from smaller seeds, so these were never seen."""
-HELD_OUT = EVAL_SEED + 1
+VALIDATION_SEED = EVAL_SEED + 1
 """Seed of the clips that validation uses; those the card is measured on have yet another."""
 FIDELITY = {"psnr_frame": Float[Tensor, "b pf"], "position_error": Float[Tensor, " b"], "lost": Float[Tensor, " b"]}
 """What is read of `suite.fidelity`."""

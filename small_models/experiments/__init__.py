@@ -1,19 +1,26 @@
 """The paper's claims at toy scale, one table each: `pusa-lab bench paper --list`."""
 
+import json
+import math
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import writing
+from pusa_lab.sentences import counted
+from pusa_lab.sweeps.store import Made, RowStore, check_made_with
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.inside_table import inside
-from small_models.experiments.lab import Lab
-from small_models.experiments.result_store import ResultStore, read_results
-from small_models.experiments.sampling_tables import noise, schedules, steps, tasks
+from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.records import FORMAT, Record, Row, prompt_table, read_results
+from small_models.experiments.sampling_tables import noise, schedules, steps, suite, tasks
 from small_models.experiments.sizes import SMALL, Sizes
-from small_models.experiments.suite_table import suite
-from small_models.experiments.training_tables import cost, lora, preserved, timestep_samplers
+from small_models.experiments.training_tables import cost, exactness, lora, preserved, ratios, timestep_samplers
 
 __all__ = [
     "RESULTS",
@@ -21,10 +28,10 @@ __all__ = [
     "TABLES",
     "Adaptation",
     "Lab",
-    "ResultStore",
     "Sizes",
     "Table",
     "ToyTrainer",
+    "prompt_table",
     "read_results",
     "run_table",
 ]
@@ -40,15 +47,17 @@ class Table:
 
     title: str
     """What is asked."""
-    fill: Callable[[Lab, ToyTrainer, ResultStore], dict[str, Any]]
-    """Measures the rows; returns what else belongs in the file."""
+    rows: Callable[[Lab, ToyTrainer], Rows]
+    """The key of each row, and what measures it."""
     columns: tuple[str, ...]
     """Scores to print."""
+    more: Callable[[Lab, list[Row]], dict[str, Any]] = lambda lab, rows: {}
+    """What else belongs in the file, given the measured rows."""
 
     @property
     def name(self) -> str:
         """As typed after --table."""
-        return self.fill.__name__
+        return self.rows.__name__
 
 
 _VBENCH = ("total", "quality", "i2v")
@@ -57,8 +66,18 @@ TABLES = {
     table.name: table
     for table in (
         Table("The suite on true, coded, still and destroyed clips", suite, (*_VBENCH, "psnr", "text_alignment")),
-        Table("Cost against quality of image-to-video (the 1/200 claim)", cost, ("psnr", "position_error", *_VBENCH)),
-        Table("Text to video before and after", preserved, ("text_alignment", "shape", "direction", "physics_error")),
+        Table(
+            "Cost against quality of image-to-video (the 1/200 claim)",
+            cost,
+            ("psnr", "position_error", *_VBENCH),
+            lambda lab, rows: {"ratios": ratios(rows)},
+        ),
+        Table(
+            "Text to video before and after",
+            preserved,
+            ("text_alignment", "shape", "direction", "physics_error"),
+            lambda lab, rows: {"before training": exactness(lab)},
+        ),
         Table(
             "How timesteps are sampled in training (Table 2)", timestep_samplers, ("psnr", *_VBENCH, "text_alignment")
         ),
@@ -74,8 +93,8 @@ TABLES = {
 
 
 @checked
-def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str) -> dict[str, Any]:
-    """Measure one table; what is there of the same run is kept.
+def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str) -> Record:
+    """Measure one table. Rows are kept in `<out>/<name>.rows` until all are there; the same run is resumed.
 
     Args:
         name: one of TABLES.
@@ -85,12 +104,56 @@ def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str)
         command: written into the file.
 
     Raises:
-        ValueError: no such table, or a half-finished file of another run.
+        ValueError: no such table, a row that failed, or a file or rows of another run.
     """
     if name not in TABLES:
         raise ValueError(f"no table {name!r}: choose one of {', '.join(TABLES)}.")
-    table = TABLES[name]
-    about = {"table": name, "title": table.title, "command": command, "seed": lab.sizes.seed}
-    store = ResultStore(out / f"{name}.json", about, lab.sizes, lab.checkpoints())
-    more = table.fill(lab, trainer, store)
-    return store.close(**more, scale=lab.scale)
+    table, path = TABLES[name], out / f"{name}.json"
+    store = RowStore(out / f"{name}.rows", {"table": name, **lab.header()}, "--out")
+    if path.is_file():
+        found = read_results(path)
+        check_made_with(path, found, store.header, "--out")
+        return found
+    with store:
+        rows = _measured(store, table.rows(lab, trainer))
+    about = {"title": table.title, "command": command, "seed": lab.sizes.seed, "date": date.today().isoformat()}
+    more = {**table.more(lab, rows), "scale": lab.scale}
+    _write(path, {**store.header, "format": FORMAT, **about, **_plain(more)}, rows)
+    shutil.rmtree(store.folder)
+    return read_results(path)
+
+
+def _measured(store: RowStore, rows: Rows) -> list[Row]:
+    """All rows, read from the store or made and kept there; if some fail, the others are kept all the same."""
+    found, failed = list[Row](), []
+    for key, measure in rows:
+        row = store.row({"key": key}, partial(_made, measure), retry=True)
+        assert row is not None
+        if row["error"]:
+            failed.append(f"{key} with {row['error']}")
+        found.append({"key": row["key"], **row["scores"], "seconds": row["seconds"]})
+    if failed:
+        raise ValueError(
+            f"{counted(len(failed), 'row')} of {len(found)} failed, the first is {failed[0]}. The others are kept: run "
+            f"the same command again."
+        )
+    return found
+
+
+def _made(measure: Callable[[], dict[str, Any]]) -> Made:
+    return _plain(measure()), None
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: lists, and None for what is not a number."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write(path: Path, head: dict[str, Any], rows: list[Row]) -> None:
+    lines = ",\n  ".join(json.dumps(row, allow_nan=False) for row in rows)
+    with writing(path) as part:
+        part.write_text(f'{json.dumps(head, indent=1, allow_nan=False)[:-2]},\n "rows": [\n  {lines}\n ]\n}}\n')

@@ -1,11 +1,9 @@
 """Adaptations of the base, trained once and measured on the way: at several budgets of one run."""
 
-import hashlib
-import json
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +14,9 @@ from torch import Tensor
 from pusa_lab.arguments import checked
 from pusa_lab.files import digest
 from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared, shift_timesteps
+from pusa_lab.sweeps.identity import digest_of
 from pusa_lab.types import Tau
-from small_models.experiments.lab import Lab
-from small_models.experiments.result_store import code_hash
-from small_models.machine import library_versions
+from small_models.experiments.lab import Lab, made_with
 from small_models.models import zoo
 from small_models.models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.models.lora import merge_update
@@ -156,17 +153,10 @@ class ToyTrainer:
     def _folder(self, adaptation: Adaptation) -> Path:
         """Named after everything that the weights depend on, but for the number of steps."""
         sizes = self.lab.sizes
-        config = asdict(adaptation.config(1, sizes.batch, self.lab.device, sizes.seed))
-        about = [
-            asdict(adaptation),
-            config,
-            sizes.clips,
-            digest(self.base),
-            self.lab.device,
-            code_hash(),
-            library_versions(),
-        ]
-        return self.lab.work / "weights" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+        config = adaptation.config(1, sizes.batch, self.lab.device, sizes.seed)
+        made = {**made_with(self.lab.device), "device": self.lab.device}  # by any number of threads, on any such GPU
+        about = [adaptation, config, sizes.clips, digest(self.base), made]
+        return self.lab.work / "weights" / digest_of(about)[:16]
 
     def _train(self, adaptation: Adaptation, folder: Path, marks: list[int]) -> None:
         from pusa_lab.training import LatentVideoDataModule, VTAModule, lora_state, run

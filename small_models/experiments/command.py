@@ -1,121 +1,120 @@
 """The paper's claims on the toys: one table each, beside the paper's own numbers.
 
-    pusa-lab bench paper --list
-    pusa-lab bench paper --table steps --small
-    pusa-lab bench paper --table cost lora
-
-Writes <out>/<table>.json; a run that was killed is resumed where it stopped. --show only prints what is there; without
---table, all of it.
+pusa-lab bench paper --list
+pusa-lab bench paper --table steps --small
+pusa-lab bench paper --table [cost,lora]
 """
 
-import argparse
-import shlex
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from pusa_lab.cli.terminal import line, say
 from pusa_lab.files import check_folder, writing
 from pusa_lab.training.quiet import quiet_lightning
 from small_models.experiments import RESULTS, SMALL, TABLES, Lab, Sizes, ToyTrainer, read_results, run_table
 from small_models.experiments.records import Found
 from small_models.experiments.report import show_table
 
-WORK = Path("outputs/paper")
-"""Where weights are trained unless --work says otherwise."""
+OUT = Path("outputs/paper")
+"""Where results are written, and weights are trained, unless --out and --work say otherwise."""
 
 
-def sizes_of(args: argparse.Namespace) -> Sizes:
-    """The sizes asked for, with what --set changes.
+def main(
+    *,
+    list: bool = False,
+    table: str | list[str] | None = None,
+    small: bool = False,
+    show: bool = False,
+    figures: bool = False,
+    out: Path | None = None,
+    work: Path | None = None,
+    wait: bool = False,
+    set: dict[str, Any] | None = None,
+) -> None:
+    """The paper's claims on the toys: one table each, beside the paper's own numbers.
+
+    Writes <out>/<table>.json; a run that was killed is resumed from the rows in <out>/<table>.rows. Without options the
+    tables are listed.
 
     Args:
-        args: of the command: small, and set.
+        list: list the tables, and which results are there.
+        table: name of one, a list of several, or all.
+        small: measure on nano, in under two minutes a table on two cores.
+        show: only print what was measured, all of it without --table.
+        figures: also write <out>/<table>.md and draw <out>/<table>.png.
+        out: folder for results (default: outputs/paper; the shipped ones for --show and --list).
+        work: folder for trained weights (default: outputs/paper).
+        wait: train nothing, wait for benchmarks/paper_ahead.py on the same --work.
+        set: sizes to change, which small_models/experiments/sizes.py lists; --set.swept 8.
+
+    Raises:
+        ValueError: there is no such table or size, or an option has no effect.
+    """
+    shipped = (show or list or not table) and not small
+    results = out or (RESULTS if shipped else OUT)
+    names = _names(table, show and not list, results)
+    measures = bool(names) and not show and not list
+    _check_effect(
+        {"list": list, "table": names, "figures": figures}, {"wait": wait, "set": set, "work": work}, measures
+    )
+    if figures or not shipped:
+        check_folder(results, "--out")
+    if list or not names:
+        for name, one in TABLES.items():
+            there = "measured" if (results / f"{name}.json").is_file() else "not measured yet"
+            say(f"{name:10} {one.title} ({there} in {results})")
+        return
+    with quiet_lightning():
+        if measures:
+            lab = Lab(sizes_of(small, set or {}), check_folder(work or OUT, "--work"))
+            trainer = ToyTrainer(lab, wait=wait)
+            found: Sequence[Found] = [run_table(name, lab, trainer, results, line.get()) for name in names]
+        else:
+            found = _shown(names, results)
+    if figures:
+        _draw(found, results)
+    say("\n\n".join(map(show_table, found)))
+
+
+def sizes_of(small: bool, changes: Mapping[str, Any]) -> Sizes:
+    """The sizes asked for.
+
+    Args:
+        small: those of --small.
+        changes: field -> its value.
 
     Raises:
         ValueError: there is no such size, or it is of another type.
     """
-    sizes, known = SMALL if args.small else Sizes(), {field.name: field for field in fields(Sizes)}
-    changes: dict[str, Any] = {}
-    for word in args.set:
-        name, _, value = word.partition("=")
-        if name not in known:
-            raise ValueError(f"no field {name!r} to set: choose from {', '.join(known)}.")
-        old = getattr(sizes, name)
-        kind = type(old[0]) if isinstance(old, tuple) else type(old)
-        try:
-            changes[name] = tuple(map(kind, value.split(","))) if isinstance(old, tuple) else kind(value)
-        except (ValueError, OSError) as error:
-            raise ValueError(
-                f"{name}={value!r}: give {kind.__name__}s, several with commas where it has several."
-            ) from error
-    return replace(sizes, **changes)
+    known = [field.name for field in fields(Sizes)]
+    if unknown := [name for name in changes if name not in known]:
+        raise ValueError(f"there is no size {unknown[0]!r:.60}: choose from {', '.join(known)}.")
+    return replace(SMALL if small else Sizes(), **changes)
 
 
-def _check(args: argparse.Namespace, named: bool) -> None:
-    """Refuse what has no effect."""
-    unused = {"--table and --list": args.list and named, "--figures without --table": args.figures and not named}
-    measures = named and not args.show and not args.list
-    for name in ("wait", "set", "work"):
-        unused[f"--{name}, where nothing is measured"] = bool(getattr(args, name)) and not measures
-    if wrong := [name for name, is_so in unused.items() if is_so]:
-        raise ValueError(f"{wrong[0]}: this has no effect, leave it out.")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pusa-lab bench paper", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--list", action="store_true", help="the tables, and which results are there")
-    parser.add_argument("--table", nargs="+", default=[], help="names, or all")
-    parser.add_argument("--small", action="store_true", help="on nano, in under two minutes a table on two cores")
-    parser.add_argument("--show", action="store_true", help="only print what was measured")
-    parser.add_argument("--figures", action="store_true", help="also write <out>/<table>.md and draw <out>/<table>.png")
-    parser.add_argument(
-        "--out", type=Path, help="folder for results (default: outputs/paper; the shipped ones for --show and --list)"
-    )
-    parser.add_argument("--work", type=Path, help=f"folder for trained weights (default: {WORK})")
-    parser.add_argument("--wait", action="store_true", help="train nothing: wait for paper_ahead.py on the same --work")
-    parser.add_argument(
-        "--set", nargs="*", action="extend", default=[], metavar="FIELD=VALUE", help="change a size: swept=8"
-    )
-    return parser
-
-
-def main() -> int:
-    """List, measure, or show tables."""
-    args = _parser().parse_args()
-    try:
-        with quiet_lightning():
-            _run(args)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"paper: {error}\n")
-        return 2
-    return 0
-
-
-def _run(args: argparse.Namespace) -> None:
-    shipped = (args.show or args.list or not args.table) and not args.small
-    out = args.out or (RESULTS if shipped else Path("outputs/paper"))
-    names = list(TABLES) if args.table == ["all"] else args.table
-    if args.show and not names and not args.list:
-        names = [name for name in TABLES if (out / f"{name}.json").is_file()]
-        if not names:
-            raise ValueError(f"{out} holds no results: measure a table first, or give another folder with --out.")
+def _names(table: str | list[str] | None, all_there: bool, out: Path) -> list[str]:
+    """The tables that are meant."""
+    names = [table] if isinstance(table, str) else table or []
+    if names == ["all"]:
+        return [*TABLES]
     if unknown := [name for name in names if name not in TABLES]:
         raise ValueError(f"no table {unknown[0]!r}: choose from {', '.join(TABLES)}.")
-    _check(args, bool(names))
-    if args.figures or not shipped:
-        check_folder(out, "--out")
-    if args.list or not names:
-        for name, table in TABLES.items():
-            there = "measured" if (out / f"{name}.json").is_file() else "not measured yet"
-            sys.stdout.write(f"{name:10} {table.title} ({there} in {out})\n")
-        return
-    found = _shown(names, out) if args.show else _measured(names, args, out)
-    if args.figures:
-        _draw(found, out)
-    sys.stdout.write("\n\n".join(map(show_table, found)) + "\n")
+    if names or not all_there:
+        return names
+    if found := [name for name in TABLES if (out / f"{name}.json").is_file()]:
+        return found
+    raise ValueError(f"{out} holds no results: measure a table first, or give another folder with --out.")
+
+
+def _check_effect(asked: Mapping[str, Any], measuring: Mapping[str, Any], measures: bool) -> None:
+    """Refuse what has no effect."""
+    unused = {"--table and --list": asked["list"] and asked["table"]}
+    unused |= {"--figures without --table": asked["figures"] and not asked["table"]}
+    unused |= {f"--{name}, where nothing is measured": value and not measures for name, value in measuring.items()}
+    if wrong := [name for name, is_so in unused.items() if is_so]:
+        raise ValueError(f"{wrong[0]}: this has no effect, leave it out.")
 
 
 def _shown(names: Sequence[str], out: Path) -> Sequence[Found]:
@@ -127,12 +126,6 @@ def _shown(names: Sequence[str], out: Path) -> Sequence[Found]:
     return found
 
 
-def _measured(names: Sequence[str], args: argparse.Namespace, out: Path) -> Sequence[Found]:
-    lab = Lab(sizes_of(args), check_folder(args.work or WORK, "--work"))
-    trainer, command = ToyTrainer(lab, wait=args.wait), shlex.join(["pusa-lab", "bench", "paper", *sys.argv[1:]])
-    return [run_table(name, lab, trainer, out, command) for name in names]
-
-
 def _draw(found: Sequence[Found], out: Path) -> None:
     from pusa_lab.viz import save_figure  # matplotlib, only where it is asked for
     from small_models.experiments.figures import figure
@@ -141,7 +134,3 @@ def _draw(found: Sequence[Found], out: Path) -> None:
         save_figure(figure(one), out / f"{one['table']}.png")
         with writing(out / f"{one['table']}.md") as part:
             part.write_text(show_table(one) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

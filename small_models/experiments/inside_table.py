@@ -1,5 +1,6 @@
 """What adaptation changes inside: which weights move, and where each frame looks."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,30 +10,28 @@ from pusa_lab.metrics.inside import attention_mass, parameter_change
 from pusa_lab.pixels import to_uint8
 from small_models.evaluation.evaluate import EVAL_SEED
 from small_models.experiments.adapt import Adaptation, ToyTrainer
-from small_models.experiments.lab import Lab
-from small_models.experiments.result_store import ResultStore
+from small_models.experiments.lab import Lab, Rows
 from small_models.world import captions
 
 STEPS = 10
 
 
 @checked
-def inside(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
+def inside(lab: Lab, trainer: ToyTrainer) -> Rows:
     """Change of every kind of weights, and attention between frames over layers and steps.
 
     Args:
         lab: models and scores.
         trainer: trains both ways with all weights, with the same budget.
-        store: takes the rows.
     """
     base = lab.model("base").dit
     for label, stage in {"VTA, shipped": "vta", "Wan's way, shipped": "i2v"}.items():
         if lab.has(stage):
-            store.row({"change": label}, _changed, base, lab.model(stage).dit)
+            yield {"change": label}, partial(_changed, base, lab.model(stage).dit)
     ways = {"VTA, all weights": Adaptation(), "Wan's way, all weights": Adaptation("i2v", timestep_sampler="shared")}
     for label, adaptation in ways.items() if lab.sizes.train else ():
         (update,) = trainer.updates(adaptation, [lab.sizes.brief])
-        store.row({"change": label}, _changed, base, trainer.model(adaptation, update).dit)
+        yield {"change": label}, partial(_changed, base, trainer.model(adaptation, update).dit)
     looking = {
         "base, text alone": ("base", []),
         "base, frame 0 clean": ("base", [0]),
@@ -41,8 +40,7 @@ def inside(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
     if lab.has("i2v"):
         looking["Wan's way, its picture"] = ("i2v", [0])
     for label, (stage, known) in looking.items():
-        store.row({"attention": label}, _looks, lab, lab.model(stage), known)
-    return {}
+        yield {"attention": label}, partial(_looks, lab, lab.model(stage), known)
 
 
 def _changed(before: torch.nn.Module, after: torch.nn.Module) -> dict[str, Any]:

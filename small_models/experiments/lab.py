@@ -1,6 +1,7 @@
 """What every experiment needs: models, unseen scenes, and a score for whatever is asked of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from pusa_lab import metrics
 from pusa_lab.arguments import checked
 from pusa_lab.files import digest
 from pusa_lab.pixels import to_pixels, to_uint8
+from pusa_lab.sweeps.identity import package_code
 from pusa_lab.types import Clip, Geometry
 from small_models.evaluation import suite
 from small_models.evaluation.evaluate import EVAL_SEED
 from small_models.evaluation.ways import Maker, maker
 from small_models.experiments.sizes import Sizes
+from small_models.machine import device_name, library_versions
 from small_models.models import zoo
 from small_models.world import MOTIONS, WORLDS, Scenes, captions, draw_scenes, render
 
@@ -26,6 +29,19 @@ SCALED = 64
 """Scenes that the totals' scale is measured on, whatever the sizes, so that tables can be compared."""
 STAYING = ("bounce", "gravity", "circle", "stop")
 """Motions that never leave the picture, however long it lasts."""
+Rows = Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]
+"""The rows of a table: key, and what measures it. Each is measured before the next, since they may share a model."""
+
+
+@checked
+def made_with(device: str) -> dict[str, Any]:
+    """Code, device and versions: what all trained weights and measured rows depend on.
+
+    Args:
+        device: that is used.
+    """
+    code = {name: package_code(name) for name in ("pusa_lab", "small_models")}
+    return {"code": code, "device": device_name(device), "versions": library_versions()}
 
 
 @checked
@@ -70,6 +86,10 @@ class Lab:
         """sha256 of every shipped checkpoint of the preset."""
         names = [name for name in zoo.list_models() if name.startswith(self.sizes.preset)]
         return {name: digest(zoo.find_checkpoint(name)) for name in names}
+
+    def header(self) -> dict[str, Any]:
+        """What all rows are made with: sizes, checkpoints, code, device and versions."""
+        return {"sizes": asdict(self.sizes), "checkpoints": self.checkpoints(), **made_with(self.device)}
 
     def scenes(self, count: int, staying: bool = False) -> Scenes:
         """Unseen scenes, always the same for the same count; another count gives others, so rows of one table share it.

@@ -1,16 +1,21 @@
-"""A results file in memory: its types are checked once, and what it lacks is named where it is asked for."""
+"""A results file, read and as a table: its types are checked once, and what it lacks is named where it is asked for."""
 
+import math
 import typing
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import check_fields, read_json
 from pusa_lab.metrics import Interval
 from small_models.experiments.sizes import Sizes
 from small_models.records import MissingError, Record, check_entries
 
 HUNDREDS = ("total", "quality", "i2v", "text_alignment", "shape", "direction", "speed")
 """Scores in [0, 1], printed as VBench prints its own: times 100."""
+FORMAT = 1
+"""Of the files; another is refused."""
 Matrix = list[list[float]]
 TABLE = {"table": str, "title": str, "note": str, "rows": list, "sizes": dict, "before training": dict, "ratios": list}
 """Entry of a results file -> its type, if it is there."""
@@ -57,6 +62,34 @@ Found = Record | Mapping[str, Any]
 """A results file as `read` returns it, or the same as a plain dict."""
 Row = Record | Mapping[str, Any]
 """A row of it."""
+
+
+@checked
+def read_results(path: Path) -> Record:
+    """A results file, finished or begun.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        What it holds; asking for an entry that is missing raises a ValueError that names it.
+
+    Raises:
+        ValueError: there is no such file, it is not JSON, an entry has the wrong type, or another version wrote it.
+    """
+    try:
+        found = read_json(path, "a file of results", {"format": object, "rows": list, "table": str, "title": str})
+        for row in found["rows"]:
+            check_fields(row, "a row is not one of results", {"key": dict})
+        table = table_of(found)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} holds no results ({error}): `pusa-lab bench paper --list` names those there are."
+        ) from error
+    known = found["format"]
+    if known != FORMAT:
+        raise ValueError(f"{path} has format {known!r:.40}, this version reads {FORMAT}: run its command again.")
+    return table
 
 
 @checked
@@ -161,3 +194,61 @@ def ranked(rows: Sequence[Row], score: str) -> list[Record]:
     if not rows:
         raise MissingError(f"there are no rows to rank by {score!r:.60}: measure the table first.")
     return sorted((row_of(row) for row in rows), key=lambda row: -interval(row, score).mean)
+
+
+@checked
+def tidy(found: Found) -> Any:
+    """The results as a table of one row per measured value, for grouping and joining by pandas.
+
+    Args:
+        found: what a results file holds.
+
+    Returns:
+        A DataFrame with columns table, seed, those of the key (lists as tuples), metric, mean, low and high; a score
+        without an interval has only a mean.
+    """
+    import pandas as pd  # takes long to import
+
+    found, values = table_of(found), []
+    for row in found["rows"]:
+        key = _key_of(row)
+        for metric, value in row.get("scores", {}).items():
+            mean, low, high = value if isinstance(value, list) and len(value) == 3 else (value, None, None)
+            if not isinstance(mean, list):
+                about = {"table": found["table"], "seed": found.get("seed"), **key}
+                values.append({**about, "metric": metric, "mean": mean, "low": low, "high": high})
+    return pd.DataFrame(values)
+
+
+@checked
+def prompt_table(found: Found) -> Any:
+    """The results prompt by prompt, in the form of `pl.sweep`'s table, for `pl.compare` and the figures of sweeps.
+
+    Args:
+        found: what a results file holds.
+
+    Returns:
+        A DataFrame with a line for each row and prompt: columns of the key (lists as tuples), prompt (its number), seed
+        (of the run), the scores that were kept by prompt (means over its videos), and the columns that end a sweep's.
+
+    Raises:
+        ValueError: no row has scores by prompt.
+    """
+    import pandas as pd
+
+    found, lines = table_of(found), list[dict[str, Any]]()
+    rows = [row for row in found["rows"] if row.get("by_prompt")]
+    keys, names = (dict.fromkeys(name for row in rows for name in row[part]) for part in ("key", "by_prompt"))
+    about = {"seed": found.get("seed", 0), **dict.fromkeys(names, math.nan), "seconds": math.nan}
+    for row in rows:
+        for i, values in enumerate(zip(*row["by_prompt"].values(), strict=False)):
+            scores = dict(zip(row["by_prompt"], values, strict=True))
+            lines.append({**keys, **_key_of(row), "prompt": f"{i}", **about, **scores, "status": "done"})
+    if not lines:
+        raise MissingError(f"{found.where} has no scores by prompt: measure it anew.")
+    return pd.DataFrame(lines).assign(error="", clip="")
+
+
+def _key_of(row: Record) -> dict[str, Any]:
+    """A row's key, of values that pandas can group by."""
+    return {name: tuple(part) if isinstance(part, list) else part for name, part in row["key"].items()}

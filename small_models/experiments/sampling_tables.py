@@ -1,6 +1,7 @@
-"""Tables that only sample: steps and solvers, noise on known frames, tasks, schedules of long videos."""
+"""Tables that only sample: known clips, steps and solvers, noise on known frames, tasks, schedules of long videos."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,13 @@ import numpy as np
 from pusa_lab.arguments import checked
 from pusa_lab.extend import extend_to
 from pusa_lab.generate import generate
+from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.tasks import Known, Task, loop
-from small_models.evaluation.ways import Maker, known_frames
+from small_models.evaluation import suite as scores
+from small_models.evaluation.ways import Maker, copy_of_frame_0, known_frames, through_the_codec
 from small_models.experiments.adapt import Adaptation, ToyTrainer
-from small_models.experiments.lab import Lab
-from small_models.experiments.result_store import ResultStore
+from small_models.experiments.lab import Lab, Rows
 
 SOLVERS = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
 """Solver -> denoiser calls per row, guidance aside; Heun's last row costs one."""
@@ -21,20 +23,37 @@ LONG_SCHEDULES = ("synchronous", "pyramid", "autoregressive", "rolling", "blockw
 
 
 @checked
-def steps(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
+def suite(lab: Lab, trainer: ToyTrainer) -> Rows:
+    """What true, coded, still and destroyed clips score; the first row is the reader's own accuracy.
+
+    Args:
+        lab: models and scores.
+        trainer: unused, nothing is trained.
+    """
+    base = lab.model("base")
+    ways: dict[str, Any] = {"truth": lambda _, truth, seed: truth}
+    if base.codec:
+        ways["truth through the codec"] = through_the_codec(base)
+    ways["frame 0 repeated"] = copy_of_frame_0
+    for name in scores.destroyed(next(lab.parts(2))[1]):
+        ways[name] = lambda _, truth, seed, n=name: to_uint8(scores.destroyed(to_pixels(truth).to(lab.device))[n])
+    for label, make in ways.items():
+        yield {"clips": label}, partial(lab.measure, make, [0], count=lab.sizes.prompts, seeds=1)
+
+
+@checked
+def steps(lab: Lab, trainer: ToyTrainer) -> Rows:
     """Image-to-video by sampling steps and solver.
 
     Args:
         lab: models and scores.
         trainer: unused, nothing is trained.
-        store: takes the rows.
     """
     for solver, calls in SOLVERS.items():
         for count in lab.sizes.steps:
             make = lab.ask(lab.model("vta"), [0], steps=count, solver=solver)
             key = {"solver": solver, "steps": count, "calls": calls * count - (solver == "heun")}
-            store.row(key, lab.measure, make, [0])
-    return {}
+            yield key, partial(lab.measure, make, [0])
 
 
 @checked
@@ -65,13 +84,12 @@ PUBLISHED: dict[str, list[tuple[float, ...]]] = {
 
 
 @checked
-def noise(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
+def noise(lab: Lab, trainer: ToyTrainer) -> Rows:
     """Noise multiplier of the known frames: how true, how lively, and how visible the seam.
 
     Args:
         lab: models and scores.
         trainer: unused, nothing is trained.
-        store: takes the rows.
     """
     where = places(lab.geometry.frames)
     for task in ("image_to_video", "start_end", "extension"):
@@ -82,18 +100,16 @@ def noise(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
             for mode in modes:
                 make = lab.ask(lab.model("vta"), where[task], noise=level, mode=mode)
                 key = {"task": task, "noise": level, "mode": mode}
-                store.row(key, lab.measure, make, where[task])
-    return {}
+                yield key, partial(lab.measure, make, where[task])
 
 
 @checked
-def tasks(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
+def tasks(lab: Lab, trainer: ToyTrainer) -> Rows:
     """Every task without training for it, beside models trained for that task alone with the same budget.
 
     Args:
         lab: models and scores.
         trainer: trains the specialists.
-        store: takes the rows.
     """
     vta, count = lab.model("vta"), lab.sizes.prompts
     for task, known in places(lab.geometry.frames).items():
@@ -107,19 +123,18 @@ def tasks(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
         for label, stage in shipped.items():
             if lab.has(stage):
                 make = lab.ask(lab.model(stage), known)
-                store.row({"task": task, "model": label}, lab.measure, make, known, count=count)
+                yield {"task": task, "model": label}, partial(lab.measure, make, known, count=count)
         for label, adaptation in models.items() if lab.sizes.train else ():
             (update,) = trainer.updates(adaptation, [lab.sizes.brief])
             make = lab.ask(trainer.model(adaptation, update), known)
-            store.row({"task": task, "model": label}, lab.measure, make, known, count=count)
+            yield {"task": task, "model": label}, partial(lab.measure, make, known, count=count)
     if lab.geometry.stride[0] > 1:
         key = {"task": "start_end", "model": "VTA, shipped, last frame a still picture"}
-        store.row(key, lab.measure, _still_end(lab, vta), [0, lab.geometry.frames - 1], count=count)
-    store.row({"task": "loop", "model": "VTA, shipped"}, lab.measure, _loop(lab, vta), truth=False)
+        yield key, partial(lab.measure, _still_end(lab, vta), [0, lab.geometry.frames - 1], count=count)
+    yield {"task": "loop", "model": "VTA, shipped"}, partial(lab.measure, _loop(lab, vta), truth=False)
     for length in lab.sizes.lengths:
         key = {"task": f"extension by {length} of its length", "model": "VTA, shipped"}
-        store.row(key, _long, lab, vta, length, "synchronous")
-    return {}
+        yield key, partial(_long, lab, vta, length, "synchronous")
 
 
 def _still_end(lab: Lab, model: Any) -> Maker:
@@ -138,19 +153,17 @@ def _loop(lab: Lab, model: Any) -> Maker:
 
 
 @checked
-def schedules(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
+def schedules(lab: Lab, trainer: ToyTrainer) -> Rows:
     """Long extensions with every frame at the same timestep, or one after the other: drift against length.
 
     Args:
         lab: models and scores.
         trainer: unused, nothing is trained.
-        store: takes the rows.
     """
     for name in LONG_SCHEDULES:
         rows = len(SCHEDULES[name](10, lab.geometry.frames)) - 1
         key = {"schedule": name, "rows a window": rows}
-        store.row(key, _long, lab, lab.model("vta"), max(lab.sizes.lengths), name)
-    return {}
+        yield key, partial(_long, lab, lab.model("vta"), max(lab.sizes.lengths), name)
 
 
 def _long(lab: Lab, model: Any, lengths: int, schedule: str) -> dict[str, Any]:

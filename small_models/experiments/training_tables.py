@@ -1,6 +1,7 @@
 """Tables that train: what an adaptation costs, what it keeps, how its timesteps are sampled, and which LoRA."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,9 +10,8 @@ from torch import Tensor
 from pusa_lab.arguments import checked
 from pusa_lab.metrics import bootstrap_of
 from small_models.experiments.adapt import Adaptation, ToyTrainer
-from small_models.experiments.lab import Lab
+from small_models.experiments.lab import Lab, Rows
 from small_models.experiments.records import Row
-from small_models.experiments.result_store import ResultStore
 from small_models.experiments.rows import pick
 from small_models.models.i2v import ImageToVideo
 
@@ -20,13 +20,12 @@ SPOKEN: dict[str, Any] = {"truth": False, "first": False}
 
 
 @checked
-def cost(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
+def cost(lab: Lab, trainer: ToyTrainer) -> Rows:
     """Image-to-video at every budget, for one timestep per frame and for Wan's own way; and without any training.
 
     Args:
         lab: models and scores.
         trainer: trains.
-        store: takes the rows.
     """
     base, known = lab.model("base"), [0]
     free = {
@@ -34,7 +33,7 @@ def cost(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
         "timestep vectors, no training": lab.ask(base, known),
     }
     for way, make in free.items():
-        store.row({"way": way, "share": 0.0}, _i2v, lab, make)
+        yield {"way": way, "share": 0.0}, partial(_i2v, lab, make)
     rank = lab.sizes.ranks[1]
     ways = {
         "VTA, all weights": Adaptation(),
@@ -47,8 +46,8 @@ def cost(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
         most = lab.sizes.budgets[-1] if way in list(ways)[:2] else lab.sizes.shorter
         shares = [s for s in lab.sizes.budgets if s <= most]
         for share, update in zip(shares, trainer.updates(adaptation, shares), strict=True):
-            store.row({"way": way, "share": share}, _i2v, lab, lab.ask(trainer.model(adaptation, update), known))
-    return {"ratios": ratios(store.found["rows"])}
+            make = lab.ask(trainer.model(adaptation, update), known)
+            yield {"way": way, "share": share}, partial(_i2v, lab, make)
 
 
 def _i2v(lab: Lab, make: Any) -> dict[str, Any]:
@@ -113,13 +112,12 @@ def _reached(budgets: Tensor, scores: Tensor, wanted: float) -> float:
 
 
 @checked
-def preserved(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
+def preserved(lab: Lab, trainer: ToyTrainer) -> Rows:
     """Text-to-video before and after adaptation, and whether equal timesteps give the base's own output before it.
 
     Args:
         lab: models and scores.
         trainer: trains.
-        store: takes the rows.
     """
 
     def spoken(model: Any) -> dict[str, Any]:
@@ -128,7 +126,7 @@ def preserved(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, An
     shipped = {"base": "base", "VTA, shipped": "vta", "Wan's way, shipped, without its picture": "i2v"}
     for label, stage in shipped.items():
         if lab.has(stage):
-            store.row({"model": label, "share": None}, spoken, lab.model(stage))
+            yield {"model": label, "share": None}, partial(spoken, lab.model(stage))
     ways = {
         "VTA, all weights": Adaptation(),
         "Wan's way, all weights, without its picture": Adaptation("i2v", timestep_sampler="shared"),
@@ -138,8 +136,7 @@ def preserved(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, An
     for label, adaptation in ways.items():
         few = shares if "control" not in label else [s for s in shares if s <= lab.sizes.shorter]
         for share, update in zip(few, trainer.updates(adaptation, few), strict=True):
-            store.row({"model": label, "share": share}, spoken, trainer.model(adaptation, update))
-    return {"before training": exactness(lab)}
+            yield {"model": label, "share": share}, partial(spoken, trainer.model(adaptation, update))
 
 
 @checked
@@ -174,23 +171,21 @@ SAMPLERS: dict[str, dict[str, Any]] = {
 
 
 @checked
-def timestep_samplers(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
+def timestep_samplers(lab: Lab, trainer: ToyTrainer) -> Rows:
     """How timesteps are sampled in training: six ways, each uniform and with shift 3 and 5, at strengths 1 and 1.4.
 
     Args:
         lab: models and scores.
         trainer: trains.
-        store: takes the rows.
     """
     for label, options in SAMPLERS.items():
         for shift in lab.sizes.shifts:
             adaptation = Adaptation(rank=lab.sizes.ranks[1], shift=shift, **options)
             for strength in (1.0, 1.4):
                 key = {"timestep_sampler": label, "shift": shift, "strength": strength}
-                store.row(key, _adapted, lab, trainer, adaptation, strength)
+                yield key, partial(_adapted, lab, trainer, adaptation, strength)
             key = {"timestep_sampler": label, "shift": shift, "task": "text_to_video"}
-            store.row(key, _adapted, lab, trainer, adaptation, 1.0, spoken=True)
-    return {}
+            yield key, partial(_adapted, lab, trainer, adaptation, 1.0, spoken=True)
 
 
 def _adapted(
@@ -202,13 +197,12 @@ def _adapted(
 
 
 @checked
-def lora(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
+def lora(lab: Lab, trainer: ToyTrainer) -> Rows:
     """Rank, strength and length of training; for all weights the strength stretches W - W0 in the same way.
 
     Args:
         lab: models and scores.
         trainer: trains.
-        store: takes the rows.
     """
     for rank in (*lab.sizes.ranks, 0):
         adaptation = Adaptation(rank=rank)
@@ -216,5 +210,5 @@ def lora(lab: Lab, trainer: ToyTrainer, store: ResultStore) -> dict[str, Any]:
         for share, update in zip(lab.sizes.marks, updates, strict=True):
             for strength in lab.sizes.strengths:
                 key = {"rank": rank or "all weights", "share": share, "strength": strength}
-                store.row(key, lab.measure, lab.ask(trainer.model(adaptation, update, strength), [0]), [0])
-    return {}
+                make = lab.ask(trainer.model(adaptation, update, strength), [0])
+                yield key, partial(lab.measure, make, [0])

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
+from pusa_lab.pixels import check_range
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video
 from small_models.models.codec import Codec
 from small_models.models.dit import ToyDiT
@@ -111,8 +112,10 @@ class ToyModel(nn.Module):
         """Captions to the denoiser's keyword arguments; ValueError names words that are unknown."""
         return {"text": self.text(self.text.tokenize(prompts).to(self.device, non_blocking=True))}
 
+    @checked
     def encode_video(self, clip: Clip) -> Video:
-        """Pixels to latents; without a codec they are the same."""
+        """Pixels in [-1, 1] to latents; without a codec they are the same."""
+        check_range(clip)
         return self.codec.encode(clip) if self.codec else clip
 
     def decode(self, latents: Video) -> Clip:

@@ -97,7 +97,7 @@ def clips_of(
     if str(source) in WORLDS:
         return world_clips(str(source), count, seed, geometry, device)
     if not Path(source).is_dir():
-        raise ValueError(f"no data {str(source)!r:.300}: give a folder of MP4s, or one of {', '.join(WORLDS)}.")
+        raise ValueError(f"no data {str(source)!r:.300}: give a folder of clips, or one of {', '.join(WORLDS)}.")
     return folder_clips(Path(source), geometry)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.training import ClipModule
-from small_models.evaluation.evaluate import HELD_OUT
+from small_models.evaluation.evaluate import VALIDATION_SEED
 from small_models.evaluation.measure_features import measure_features
 from small_models.models.features import Features, feature_loss, labels_of, reduced
 from small_models.models.toy import PRESETS, ToyModel
@@ -44,7 +44,7 @@ class FeatureJob:
             lambda parts, batch, seed: pixel_dataset(map(_reduced, parts), batch, seed, device),
             counts=counts,
             batches=(recipe.config.global_batch_size, min(256, recipe.config.global_batch_size)),
-            seeds=(recipe.config.seed, HELD_OUT),
+            seeds=(recipe.config.seed, VALIDATION_SEED),
         )
         for dataset, count in zip((self.dataset, self.val), counts, strict=True):
             if dataset:
@@ -54,7 +54,7 @@ class FeatureJob:
                 dataset.extras = {name: value.to(device) for name, value in labels.items()}
 
     def parts(self) -> dict[str, str]:
-        """Names of the checkpoints that the card's numbers stand on."""
+        """Names of the checkpoints that the card's numbers depend on."""
         return {"codec": self.codec.stem}
 
     def module(self, logs: Path | None) -> ClipModule:

@@ -30,7 +30,7 @@ from pusa_lab.training import (
     run,
 )
 from pusa_lab.training.rescue import save_or_rescue
-from small_models.evaluation.evaluate import HELD_OUT, measure, measure_codec
+from small_models.evaluation.evaluate import VALIDATION_SEED, measure, measure_codec
 from small_models.evaluation.sheets import reporter
 from small_models.files import promote
 from small_models.machine import device_name, library_versions
@@ -74,7 +74,7 @@ def train(
         stage: one that RECIPES has for it: codec, features, base, vta, i2v.
         out: folder for the checkpoint; what the stage builds on is looked for there first, then among the shipped.
         base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`.
-        data: a world's name or import path, or a folder of MP4s with captions; empty is the preset's own world.
+        data: a world's name or import path, or a folder of clips with captions; empty is the preset's own world.
         fast: a few small steps, to see that everything runs.
         command: written into the card.
         logs: folder for curves, sheets and checkpoints to resume from; None writes none.
@@ -98,7 +98,7 @@ def train(
     path = check_writable(check_folder(out, "out") / f"{preset}-{stage}.safetensors", "the checkpoint")
     job = _job(preset, stage, out, base, world)
     if job.source not in WORLDS and not Path(job.source).is_dir():
-        raise ValueError(f"no data {job.source!r}: give a folder of MP4s, or one of {', '.join(WORLDS)}.")
+        raise ValueError(f"no data {job.source!r}: give a folder of clips, or one of {', '.join(WORLDS)}.")
     description = _about(job, path.stem, recipe) if recipe.config.save_every or resume else {}
     check_run(recipe.config, logs, resume, description)
     torch.manual_seed(recipe.config.seed)
@@ -196,7 +196,7 @@ class _CodecJob:
             lambda parts, batch, seed: pixel_dataset(parts, batch, seed, device),
             counts=(recipe.clips, min(64, recipe.clips) if recipe.config.validate_every else 0),
             batches=(recipe.config.global_batch_size, min(8, recipe.config.global_batch_size)),
-            seeds=(recipe.config.seed, HELD_OUT),
+            seeds=(recipe.config.seed, VALIDATION_SEED),
         )
 
     def parts(self) -> dict[str, str]:
@@ -249,7 +249,7 @@ class _ModelJob:
             self._dataset,
             counts=(recipe.clips, min(512, recipe.clips) if recipe.config.validate_every else 0),
             batches=(recipe.config.global_batch_size, min(256, recipe.config.global_batch_size)),
-            seeds=(recipe.config.seed, HELD_OUT),
+            seeds=(recipe.config.seed, VALIDATION_SEED),
         )
         if self.stage == "i2v":
             self.model = ImageToVideo.from_base(self.model)
@@ -296,7 +296,7 @@ class _ModelJob:
             yield clips, captions
 
     def parts(self) -> dict[str, str]:
-        """Names of the checkpoints that this one stands on."""
+        """Names of the checkpoints that this one is built on."""
         return {name: path.stem for name, path in (("base", self.base), ("codec", self.codec)) if path}
 
     def module(self, logs: Path | None) -> VTAModule:

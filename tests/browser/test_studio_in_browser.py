@@ -96,7 +96,7 @@ def with_canvas(page, lab):
     keyboard(page, matrix)
     heights.append(page.locator(".ps").first.bounding_box()["height"])
     picture(page, "studio", ".ps")
-    page.get_by_role("button", name="Mend").first.click()
+    page.get_by_role("button", name="Fix").first.click()
     page.wait_for_function("document.querySelector('.ps-faults').textContent === 'no faults'")
 
     matrix.focus()

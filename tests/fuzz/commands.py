@@ -103,7 +103,13 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
             "--score": ["value"], "--x": ["level"], "--figure": ["out/f.png"], "--table": ["out/t.csv"], "--retry": [], "--config": ["CONFIG", "PICTURE"],
         },
     ),
-    "bench": (["core", "--out", "out/core.json"], {}),
+    "bench paper": (
+        ["--table", "steps", "--small", "--out", "out/paper", "--work", "out/work"],
+        {
+            "--list": [], "--show": [], "--figures": [], "--wait": [], "--table": ["[steps, cost]", "all"], "--set.swept": ["8"],
+            "--set.ranks": ["[4, 8]"],
+        },
+    ),
     "new-notebook": (["'Noise that waits'"], {}),
     "doctor": ([], {}),
 }  # fmt: skip
@@ -238,6 +244,7 @@ def stubs() -> Iterator[None]:
         mock.patch("subprocess.run", lambda *a, **k: SimpleNamespace(returncode=0, stdout="", stderr="")),
         mock.patch("small_models.training.train.split_datasets", begins),
         mock.patch("pusa_lab.finetune.train_wan", begins),
+        mock.patch("small_models.experiments.command.run_table", begins),
         mock.patch("papermill.execute_notebook", begins),
         mock.patch.object(sys.modules["pusa_lab.runs"], "sample_steps", _last_step),
         mock.patch("pusa_lab.cli.clone.NOTEBOOKS", notebooks()),

@@ -201,7 +201,7 @@ def damages() -> list[Damage]:
         Damage("photograph", _jpeg, "*", of_bytes, lambda f, at: _the("pusa_lab.data.read_picture")(f), picture),
         Damage("clip", objects.clip_file, "*.mp4", of_bytes, lambda f, at: _the("pusa_lab.data.read_clip")(f), ("data.read_clip: ",)),
         Damage("captions", _captioned, "captions.csv", of_bytes, lambda f, at: len(_the("pusa_lab.data.find_clips")(at)), ("data.find_clips: ",)),
-        Damage("results", _results, "*.json", of_json, lambda f, at: bool(_the("small_models.experiments.result_store.read_results")(f)), ("small_models.read_results: ",)),
+        Damage("results", _results, "*.json", of_json, lambda f, at: bool(_the("small_models.experiments.records.read_results")(f)), ("small_models.read_results: ",)),
     ]  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def cache():
 
 
 def settings():
-    from pusa_lab.data.latents import CacheSettings
+    from pusa_lab.data.manifest import CacheSettings
 
     return CacheSettings("m", (16, 16), 8, 8, 3, 16.0, 0.0, "c", "t", 4)
 

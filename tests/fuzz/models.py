@@ -176,9 +176,9 @@ def world(name="nano"):
 @functools.cache
 def found(name):
     """A stored table of results."""
-    from small_models.experiments import result_store
+    from small_models.experiments import read_results
 
-    return result_store.read_results(ROOT / "small_models" / "results" / "paper" / f"{name}.json")
+    return read_results(ROOT / "small_models" / "results" / "paper" / f"{name}.json")
 
 
 def damaged(name, seed):

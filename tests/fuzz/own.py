@@ -272,7 +272,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.studio\.known\.read_dropped": {"name": ["'a.png'"], "content": ["picture_file().read_bytes()"]},
     r"pusa_lab\.studio\.edits\.as_levels": {"matrix": ["falling(3, 2).tolist()"], "frames": ["2"]},
     r"pusa_lab\.studio\.edits\.parameters": {"name": ["'pyramid'", "'hold'"]},
-    r"pusa_lab\.studio\.edits\.(drag|paint|freeze|delay|copy|mending)": {
+    r"pusa_lab\.studio\.edits\.(drag|paint|freeze|delay|copy|fix)": {
         "S": ["falling(5, 4)"], "frame": ["0", "1", "-1"], "row": ["1", "2"], "rows": ["[1]"], "frames": ["[0]", "[1, 2]"], "to": ["[1]"],
     },
     r"pusa_lab\.studio\.runs\.sprite_sheet": {"frames": ["film()"]},
@@ -312,13 +312,13 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"small_models\.world\.tables\.add_world": {"name": ["'nano'", "'a folder'"]},
     r"small_models\.evaluation\.measure_features\.shares": {"logits": ["logits()"], "labels": ["the('small_models.models.features.labels_of')(scenes(2, 'mini'))"]},
     r"small_models\.evaluation\.measure_features\.ladder": {"found": ["{'true': rand(3, 4), 'frozen': rand(3, 4)}"], "others": ["rand(3, 4)"]},
-    r"small_models\.experiments\.result_store\.read_results": {"path": ["ROOT / 'small_models' / 'results' / 'paper' / 'steps.json'"]},
+    r"small_models\.experiments\.records\.read_results": {"path": ["ROOT / 'small_models' / 'results' / 'paper' / 'steps.json'"]},
     r"small_models\.experiments\.claims\.claims": {"folder": ["ROOT / 'small_models' / 'results' / 'paper'"]},
     r"small_models\.experiments\.verdicts\.looks": {"found": ["found('inside')"]},
     r"small_models\.experiments\.verdicts\.best_strengths": {"found": ["found('lora')"], "rank": ["8", "'full'"], "score": ["'psnr'"]},
     r"small_models\.experiments\.verdicts\.find_row": {"found": ["found('steps')"], "**": ["steps=10"]},
     r"small_models\.experiments\.verdicts\.(farther|largest)": {"kinds": ["kinds()"], "other": ["kinds()"]},
-    r"small_models\.experiments\.(figures\.figure|report\.show_table|verdicts\.verdict|records\.table_of|result_store\.tidy)": {"found": _TABLE},
+    r"small_models\.experiments\.(figures\.figure|report\.show_table|verdicts\.verdict|records\.(table_of|tidy|prompt_table))": {"found": _TABLE},
     r"small_models\.experiments\..*": {
         "rows": _ROWS, "row": ["found('steps')['rows'][0]"], "other": ["found('steps')['rows'][1]"], "key": ["'way'", "'steps'"],
         "x": ["'steps'"], "name": ["'psnr'"], "score": ["'psnr'"], "values": ["rand(4)"], "groups": ["whole(2, 4)"],

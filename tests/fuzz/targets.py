@@ -36,15 +36,15 @@ EXCLUDED = {
     r"pusa_lab\.notebook\.check": "an exercise's assertion",
     r"pusa_lab\.training\.(loop|module)\.[A-Z].*": "hooks of Lightning, built by `fit`",
     r"pusa_lab\.wan\.(experts\.read_experts|loading\.require_room)": "need a folder of two experts; tests/test_wan_folders.py",
-    r"small_models\.experiments\.(sampling_tables|training_tables|inside_table|suite_table)\."
+    r"small_models\.experiments\.(sampling_tables|training_tables|inside_table)\."
     r"(?!ratios|places).*": "train and sample for minutes",
     r"small_models\.(records|models\.presets)\..*": "checks, in whose name their callers speak; tests/test_results.py",
-    r"small_models\.experiments\.(run_table|Table|adapt\.ToyTrainer|lab\.Lab|result_store\.ResultStore)": "train for minutes",
+    r"small_models\.experiments\.(run_table|Table|adapt\.ToyTrainer|lab\.Lab)": "train for minutes",
     r"small_models\.training\.feature_job\.FeatureJob": "trains",
     r"small_models\.evaluation\.evaluate\.(measure|measure_codec|frame0_latent)": "sample hundreds of clips",
     r"small_models\.evaluation\.measure_features\.measure_features": "reads hundreds of clips",
     r"pusa_lab\.inputs\..*": "checks, in whose name `prepare` speaks",
-    r"pusa_lab\.requests\.array_digest": "takes what `Known` has checked",
+    r"pusa_lab\.requests\.(array|numbers)_digest": "take tensors that were checked before",
     r"pusa_lab\.requests\.(embeddings|inputs_of|describe_request)": "parts of Run.finish, given what `prepare` has checked",
     r"pusa_lab\.versions\..*": "names of packages, files and devices, from the code alone",
     r"pusa_lab\.signatures\..*": "part of the checks",

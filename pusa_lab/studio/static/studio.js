@@ -345,9 +345,9 @@ function studio({ model, el }) {
     undo.disabled = !view.can.undo;
     redo.disabled = !view.can.redo;
     const f = view.facts, order = f.order.map((g) => g.join("+")).join(", ");
-    facts.textContent = `${f.rows} rows, ${f.calls} denoiser calls${f.seconds === null ? "" : `, about ${f.seconds.toFixed(1)} s`}. Frames finish: ${order || (view.faults.length ? "mend the faults first" : "all are clean from the start")}.`;
+    facts.textContent = `${f.rows} rows, ${f.calls} denoiser calls${f.seconds === null ? "" : `, about ${f.seconds.toFixed(1)} s`}. Frames finish: ${order || (view.faults.length ? "fix the faults first" : "all are clean from the start")}.`;
     faults.replaceChildren(...(view.faults.length ? [] : ["no faults"]), ...view.faults.slice(0, 20).map((fault) =>
-      make("div", { class: "ps-fault", role: "listitem" }, fault.what, button("Mend", `Mend: ${fault.mend}`, () => send({ do: "mend", row: fault.row, frame: fault.frame })), make("small", {}, fault.mend))));
+      make("div", { class: "ps-fault", role: "listitem" }, fault.what, button("Fix", `Fix: ${fault.fix}`, () => send({ do: "fix", row: fault.row, frame: fault.frame })), make("small", {}, fault.fix))));
     line.textContent = view.line;
     line.title = view.line.slice(0, 400);
     if (!assets.options.length) assets.append(...view.assets.map((name) => make("option", { value: name }, name)), make("option", { value: "file" }, "a file …"));

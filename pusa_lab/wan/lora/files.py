@@ -223,12 +223,13 @@ def plain_value(value: Any) -> Any:
 
 
 @checked
-def write_lora(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_lora(path: Path, tensors: dict[str, Tensor], about: Mapping[str, str] | None = None) -> None:
     """Write a .safetensors file atomically.
 
     Args:
         path: of the file.
         tensors: by key, on any device.
+        about: metadata of the file.
 
     Raises:
         OSError: the file cannot be written.
@@ -236,4 +237,4 @@ def write_lora(path: Path, tensors: dict[str, Tensor]) -> None:
     # copies, because the format refuses tensors that share memory
     copies = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
     with writing(path) as part:
-        save_file(copies, part, {"format": "pt"})
+        save_file(copies, part, {"format": "pt", **(about or {})})
