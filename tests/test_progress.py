@@ -156,3 +156,13 @@ def test_a_frame_that_is_not_there_is_told(nano_vta, notebook):
     notebook(True)
     with pytest.raises(ValueError, match="frame 8 is outside the video of 8 latent frames"):
         pl.generate(nano_vta, PROMPT, steps=2, callback=pl.viz.preview(frames=[8]), progress=False)
+
+
+def test_saving_and_a_table_whose_length_is_not_known_show_bars(nano_vta, terminal, tmp_path):
+    result = pl.generate(nano_vta, [PROMPT] * 2, steps=1)
+    shown = terminal()
+    result.save(tmp_path)
+    assert "writing" in shown.getvalue() and "/2" in shown.getvalue()
+    shown = terminal()
+    assert list(progress.progress_bar(iter("ab"), None, "table", "row")) == ["a", "b"]
+    assert "table: 2row" in shown.getvalue().replace(" ", "").replace("table:", "table: ")
