@@ -115,8 +115,8 @@ def prepare(
             settings, such as partial(guidance.picture_guidance, scale=1.5); `guidance.chain` makes one of several.
         negative_prompt: caption to be guided away from, one for all or one per prompt; refused without guidance.
         latent_frames: of the video; None is the model's own number.
-        solver: a name in `solvers.SOLVERS` or an import path, perhaps with settings, "churn(amount=0.3)"; a function, or
-            settings such as `solvers.AdamsBashforth(3)`; None is euler, or that of the scheduler of diffusers.
+        solver: a name in `solvers.SOLVERS` or an import path, perhaps with settings, "churn(amount=0.3)"; a function,
+            or settings such as `solvers.AdamsBashforth(3)`; None is euler, or that of the scheduler of diffusers.
         seed: sample i of the batch starts from the noise of seed + i, whatever the batch; or one seed per sample.
         generator: in place of seed: a fresh torch.Generator, whose initial seed is taken; or a list of one per sample.
         num_videos_per_prompt: samples of each prompt, at least 1, which stand side by side in the batch.
