@@ -15,6 +15,7 @@ import torch
 from pusa_lab import cli, samplers, schedules
 from pusa_lab.cli.terminal import line
 from pusa_lab.files import check_writable, write_json
+from pusa_lab.progress import progress_bar
 from pusa_lab.sampling_inputs import levels_of
 from pusa_lab.schedules import SCHEDULES, timestep_samplers
 from pusa_lab.solvers import SOLVERS
@@ -109,7 +110,8 @@ def main(*, out: Path | None = None, fast: bool = False) -> None:
         "ratio": loop / ours,
     }
     found["solvers, ms a row, latents 1 x 8 x 21 x 8 x 8"] = {
-        name: solver_step(name, (1, 8, FRAMES, 8, 8), 3 if fast else 5) for name in SOLVERS
+        name: solver_step(name, (1, 8, FRAMES, 8, 8), 3 if fast else 5)
+        for name in progress_bar(SOLVERS, len(SOLVERS), "core", "solver")
     }
     write_json(out, found)
     sys.stdout.write(json.dumps(found, indent=2) + "\n")

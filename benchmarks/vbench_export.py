@@ -32,6 +32,7 @@ from pusa_lab import cli
 from pusa_lab.cli.terminal import line, say
 from pusa_lab.files import check_folder, digest, read_json, writing
 from pusa_lab.pixels import to_uint8
+from pusa_lab.progress import progress_bar
 from small_models.evaluation.evaluate import EVAL_SEED
 from small_models.machine import device_name, library_versions
 from small_models.world import WORLDS, captions, draw_scenes, render
@@ -241,7 +242,10 @@ def export(args: SimpleNamespace) -> str:
         return pl.data.read_picture(folder / wanted[prompt]) if wanted[prompt] else None
 
     options, made = {"steps": args.steps, "guidance": args.guidance}, 0
-    for path, video in videos(model, list(wanted), args.seeds, args.out / "videos", options, picture):
+    places = [args.out / "videos" / f"{prompt}-{seed}.mp4" for prompt in wanted for seed in range(args.seeds)]
+    missing = sum(not path.is_file() for path in places)
+    found = videos(model, list(wanted), args.seeds, args.out / "videos", options, picture)
+    for path, video in progress_bar(found, missing, "export", "video"):
         pl.media.write_clip(path, video, model.geometry.fps, about["settings"]["scale"])
         made += 1
         sys.stderr.write(f"{path}\n")

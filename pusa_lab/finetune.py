@@ -105,7 +105,7 @@ def train_wan(
         cache.require(codec=identity(codec), channels=transformer.config.in_channels)
     torch.manual_seed(config.seed)
     module = _module(transformer, cache, config, codec, logs)
-    module.about = about_cache(cache)
+    module.about = about_cache(cache) | config.code()
     if float8:
         to_float8(module.model.transformer)
     if compiled and transformer.device.type == "cuda" and torch.cuda.get_device_capability() >= (9, 0):
@@ -122,6 +122,7 @@ def train_wan(
     if module.global_rank == 0:
         words = {**(about or {}), "config": json.dumps(asdict(config)), "commit": _commit()}
         words["held_out"] = json.dumps([clip["name"] for clip in cache.manifest["clips"][source.learned :]])
+        words |= {"own": json.dumps(own)} if (own := config.plugged_in()) else {}
         save = _save_lora if config.lora_rank else _save_whole
         save_or_rescue(lambda place: save(place, module, words), out, logs)
     return out
@@ -232,7 +233,7 @@ def check_wan(
     check_writable(out, "out")
     config.accumulate(processes)
     batches = CacheBatches(LatentCache(data), config)
-    check_run(config, logs, resume, about_cache(batches.cache))
+    check_run(config, logs, resume, about_cache(batches.cache) | config.code())
     return batches
 
 

@@ -105,10 +105,10 @@ def prepare(
         model: any `VideoModel`.
         prompt: one caption, or one per sample.
         task: from `pusa_lab.tasks`; None is text-to-video.
-        schedule: a name in `schedules.SCHEDULES`, a function (steps, frames, shift=...), which may go without shift,
-            or a matrix (rows, f), or one for each sample (b, rows, f); given as a `schedules.Rising`, it may go back
-            up. It says how unknown frames run; the task alone sets the levels of known ones. Or a scheduler of
-            diffusers for flows, whose sigmas all frames take.
+        schedule: a name in `schedules.SCHEDULES` or an import path, perhaps with settings, "pyramid(lag=2)"; a function
+            (steps, frames, shift=...), which may go without shift; or a matrix (rows, f), or one for each sample (b,
+            rows, f); given as a `schedules.Rising`, it may go back up. It says how unknown frames run; the task alone
+            sets the levels of known ones. Or a scheduler of diffusers for flows, whose sigmas all frames take.
         steps: steps of each frame, at least 1; None is 10. Refused when schedule is a matrix.
         shift: shift of the sigmas; None is the model's own. A matrix, or a function without it, takes none.
         guidance: scale of text guidance, one for all or one for each latent frame (f,); 1 is none and halves the work.
@@ -116,8 +116,8 @@ def prepare(
             settings, such as partial(guidance.picture_guidance, scale=1.5); `guidance.chain` makes one of several.
         negative_prompt: caption to be guided away from, one for all or one per prompt; refused without guidance.
         latent_frames: of the video; None is the model's own number.
-        solver: a name in `solvers.SOLVERS`, a function, or settings such as `solvers.AdamsBashforth(3)`; None is euler,
-            or that of the scheduler of diffusers.
+        solver: a name in `solvers.SOLVERS` or an import path, perhaps with settings, "churn(amount=0.3)"; a function,
+            or settings such as `solvers.AdamsBashforth(3)`; None is euler, or that of the scheduler of diffusers.
         seed: sample i of the batch starts from the noise of seed + i, whatever the batch; or one seed per sample.
         generator: in place of seed: a fresh torch.Generator, whose initial seed is taken; or a list of one per sample.
         num_videos_per_prompt: samples of each prompt, at least 1, which stand side by side in the batch.

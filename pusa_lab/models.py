@@ -15,9 +15,10 @@ from weakref import WeakKeyDictionary
 import torch
 
 from pusa_lab.annotations import attribute
-from pusa_lab.arguments import ArgumentError, checked, shown
+from pusa_lab.arguments import ArgumentError, checked, returned, shown
 from pusa_lab.files import sampled_digest
-from pusa_lab.registry import Registry
+from pusa_lab.import_paths import absolute, file_digest_of, imported, is_import_path
+from pusa_lab.registry import Registry, misfit
 from pusa_lab.types import VideoModel
 
 
@@ -98,6 +99,33 @@ def families() -> list[ModelFamily]:
     return list(FAMILIES.values())
 
 
+def _family_of(path: str) -> ModelFamily:
+    """The family of the model that an import path names: one that is there, or one that a function makes."""
+    found = imported(path)
+    if not inspect.isclass(found) and isinstance(found, VideoModel):
+        model, found = found, lambda: model
+    if not callable(found):
+        raise ArgumentError(f"{path} is {shown(found)}: give a model, or a function (device=..., ...) that makes one.")
+
+    def make(name: str, /, **options: Any) -> Any:
+        options = {key: value for key, value in options.items() if value is not None}
+        if fault := misfit(found, list(options), 0):
+            raise ArgumentError(f"{path} {fault}.")
+        return returned(found(**options), VideoModel, path)
+
+    own = inspect.signature(found).parameters.values()
+    first = inspect.Parameter("name", inspect.Parameter.POSITIONAL_ONLY)
+    make.__signature__ = inspect.Signature([first, *own])  # type: ignore[attr-defined]
+    return ModelFamily(
+        absolute(path),
+        "a model of one's own",
+        is_import_path,
+        make,
+        make,
+        digest=lambda name: file_digest_of(name).get("file_digest", "unknown"),
+    )
+
+
 def list_models() -> list[str]:
     """Names that `load` knows without a file or folder."""
     return [name for family in families() for name in family.names()]
@@ -108,11 +136,13 @@ def find_family(name: str | Path) -> ModelFamily:
     """The family that loads a model; no weights are read.
 
     Args:
-        name: of a model, a file or a folder.
+        name: of a model, a file or a folder; or the import path of a model or of a function that makes one.
 
     Raises:
-        ValueError: no family knows it.
+        ValueError: no family knows it, or it cannot be imported.
     """
+    if is_import_path(name):
+        return _family_of(str(name))
     known = families()
     for family in known:
         if family.knows(str(name)):
@@ -136,7 +166,8 @@ def load(
     """A model ready for `generate`, of any family.
 
     Args:
-        name: a name from `list_models()`, a checkpoint of a toy, or a Wan: its folder, or its repository on the Hub.
+        name: a name from `list_models()`, a checkpoint of a toy, or a Wan: its folder, or its repository on the Hub; or
+            the import path of a model, or of a function that makes one: "mymodule:make", "folder/mine.py:make".
         lora: file or files that adapt it.
         strength: scales what each LoRA adds; 1 is as trained, 1.4 is Pusa's. None is 1.
         device: None is the GPU if there is one.
@@ -156,7 +187,7 @@ def load(
             f"its `load` must return a VideoModel, with {', '.join(OFFERED)}."
         )
     with contextlib.suppress(TypeError):  # a class may forbid references
-        _ORIGINS[model] = _origin(family, str(name), given)
+        _ORIGINS[model] = _origin(family, absolute(str(name)), given)
     return model
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked
+from pusa_lab.import_paths import is_import_path
 from pusa_lab.sentences import shown
 
 PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -135,8 +136,11 @@ def plug_in(path: str) -> Any:
         path: "package.module:name".
 
     Raises:
-        ValueError: it is not written so, cannot be imported, or is neither a Python function nor a dataclass.
+        ValueError: it is not written so, or is of a file, which no saved result may run; it cannot be imported, or is
+            neither a Python function nor a dataclass.
     """
+    if is_import_path(path) and path.rpartition(":")[0].endswith(".py"):
+        raise ValueError(f"{path} is in a file, which is run only where you name it: give it as an argument.")
     module, _, name = path.partition(":")
     if not PATH.fullmatch(path) or module.split(".")[0] in sys.stdlib_module_names:
         raise ValueError(f"{path!r:.100} is not the import path of a plug-in: give package.module:name.")

@@ -34,12 +34,17 @@ def watched() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
+def in_open_notebook() -> bool:
+    """Whether this is the kernel of a notebook that somebody has open, whose outputs are seen at once."""
+    return _in_notebook() and watched()
+
+
 @contextlib.contextmanager
-def bar(total: float, title: str, unit: str, progress: bool | None = None) -> Iterator[Callable[..., None]]:
+def bar(total: float | None, title: str, unit: str, progress: bool | None = None) -> Iterator[Callable[..., None]]:
     """Context manager for a progress bar: gives `advance(n=1, **notes)`, which does nothing if no bar is shown.
 
     Args:
-        total: what n adds up to.
+        total: what n adds up to; None if it is not known.
         title: before the bar, such as "sampling".
         unit: of the total, such as "row".
         progress: whether to show the bar; None shows it where it is seen, see `watched`.
@@ -58,12 +63,14 @@ def bar(total: float, title: str, unit: str, progress: bool | None = None) -> It
         yield advance
 
 
-def progress_bar(steps: Iterable[T], total: int, title: str, unit: str, progress: bool | None = None) -> Iterator[T]:
+def progress_bar(
+    steps: Iterable[T], total: int | None, title: str, unit: str, progress: bool | None = None
+) -> Iterator[T]:
     """The same steps, with a bar that says how many are done and how long the rest will take.
 
     Args:
         steps: what is iterated over.
-        total: number of steps.
+        total: number of steps; None if it is not known.
         title: at the left of the bar.
         unit: name of a step.
         progress: as `bar`.

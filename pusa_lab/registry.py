@@ -1,8 +1,11 @@
 """Registries: members of one kind by name, to which a person or another package can add."""
 
 import ast
+import functools
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -10,6 +13,7 @@ from keyword import iskeyword
 from typing import Any, TypeVar
 
 from pusa_lab.arguments import ArgumentError, calling, checked
+from pusa_lab.import_paths import import_paths, imported, is_import_path, with_import_paths
 from pusa_lab.sentences import shown
 
 T = TypeVar("T")
@@ -70,23 +74,49 @@ class Registry(MutableMapping[str, T]):
         self._added[name] = member
         return member
 
-    def find(self, name: str) -> T:
-        """The member of a name.
+    def find(self, text: str) -> T:
+        """The member that a text names: "pyramid", "pyramid(lag=2)", "mymodule:late", "folder/mine.py:late(wait=3)".
 
         Args:
-            name: one of this registry's.
+            text: one of this registry's names, or an import path, whose module or file is then run; perhaps with
+                settings. A class of one's own is made with them.
 
         Raises:
-            ValueError: there is none of this name; the sentence lists all.
+            ValueError: there is no such name, and the sentence lists all; or it cannot be imported, is not of this
+                kind, or does not have these settings.
         """
         with calling(f"{self._title}.find"):
-            return self._find(name)
+            return self._find(text)
 
     @checked
-    def _find(self, name: str) -> T:
-        if name not in self:
-            raise ArgumentError(f"unknown {self.kind} {name!r:.60}: choose one of {', '.join(self)}.")
-        return self[name]
+    def _find(self, text: str) -> T:
+        if text in self:
+            return self[text]
+        if not import_paths(text) and "(" not in text:
+            raise ArgumentError(f"unknown {self.kind} {text!r:.60}: choose one of {', '.join(self)}.")
+        found = [(self.named(text), {})] if is_import_path(text) else written_calls(text, self)
+        if len(found) > 1:
+            raise ArgumentError(f"{text!r:.60} names {len(found)} of them: give one {self.kind}.")
+        member = with_settings(*found[0])
+        if fault := self._fault(member):
+            raise ArgumentError(f"the {self.kind} {text:.100} {fault}.")
+        return member
+
+    def named(self, name: str) -> Any:
+        """What a name or an import path without settings stands for: a member, or a class that makes one.
+
+        Args:
+            name: as `find`.
+
+        Raises:
+            ValueError: as `find`.
+        """
+        if not is_import_path(name):
+            return self.find(name)
+        found = imported(name)
+        if not inspect.isclass(found) and (fault := self._fault(found)):
+            raise ArgumentError(f"the {self.kind} {name:.100} {fault}.")
+        return found
 
     def __getitem__(self, name: str) -> T:
         for members in (self._own, self._added):
@@ -224,23 +254,78 @@ def _settings_of(function: Callable[..., Any], places: int) -> tuple[dict[str, i
 
 
 @checked
-def written_calls(text: str, registry: Registry[Callable[..., Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Names and settings of calls written as text, joined by |: "apg(scale=5) | text_cfg(scale=3)".
+def with_settings(member: Any, settings: Mapping[str, Any]) -> Any:
+    """A member with settings: a function with arguments that are set, or an object with other fields.
+
+    Args:
+        member: a function; a dataclass's object; or a class, which is made with the settings.
+        settings: name -> value, as `written_calls` checked them.
+
+    Raises:
+        ValueError: a class or object refuses them.
+    """
+    maker, _ = _maker(member, 0)
+    if maker is member and not inspect.isclass(member):
+        return functools.partial(member, **settings) if settings else member
+    if maker is not member and not settings:
+        return member
+    try:
+        return maker(**settings)
+    except TypeError as error:
+        name = getattr(member, "__name__", type(member).__name__)
+        raise ArgumentError(f"{name} cannot be made with these settings ({error}): give others.") from error
+
+
+def _maker(member: Any, places: int) -> tuple[Callable[..., Any], int]:
+    """What takes the settings of a member, and the number of its arguments before them."""
+    if inspect.isclass(member):
+        return member, 0
+    if is_dataclass(member):
+        held, kind = {one.name: getattr(member, one.name) for one in fields(member) if one.init}, type(member)
+        return functools.partial(kind, **held), 0  # type: ignore[misc, operator]
+    return member, places
+
+
+@checked
+def members_in(text: str, registry: Registry[Any]) -> dict[str, Any]:
+    """The members that a written call names, by name or import path.
+
+    Args:
+        text: such as "apg(scale=5) | mine.py:sharper".
+        registry: whose members it may name.
+    """
+    paths = import_paths(text)
+    rest = with_import_paths(text, lambda path: "")
+    names = [name for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", rest)) if name in registry]
+    return {name: registry.named(name) for name in dict.fromkeys([*names, *paths])}
+
+
+@checked
+def written_calls(text: str, registry: Registry[Any]) -> list[tuple[Any, dict[str, Any]]]:
+    """Members and settings of calls written as text, joined by |: "apg(scale=5) | mine.py:sharper(scale=3)".
 
     A name alone has no settings. Settings are values as Python writes them, or calls in turn, which are made.
 
     Args:
-        text: the calls.
+        text: the calls; what they name are names in the registry, or import paths.
         registry: what may be named.
 
     Raises:
         ArgumentError: a name is unknown, or a setting is unknown, missing, not finite or without its name.
-        ValueError: the text is not written so, or a call in turn refuses its settings.
+        ValueError: the text is not written so, what it names cannot be imported, or a call in turn refuses its
+            settings.
     """
+    paths: dict[str, str] = {}
+
+    def stand_in(path: str) -> str:
+        paths[f"_import_path_{len(paths)}_"] = path
+        return list(paths)[-1]
+
     try:
         if len(text) > LONGEST_TEXT or "\0" in text:
             raise SyntaxError(text)
-        return [_call(part, registry) for part in _joined(ast.parse(text.strip(), mode="eval").body)]
+        tree = ast.parse(with_import_paths(text.strip(), stand_in), mode="eval").body
+        return [_Reader(registry, paths).call(part) for part in _joined(tree)]
     except (SyntaxError, RecursionError, MemoryError):
         if text.strip().startswith("|") or text.strip().endswith("|"):
             raise ArgumentError(f"a {registry.kind} is missing beside a |: give one, or leave out the |.") from None
@@ -252,40 +337,50 @@ def _joined(tree: ast.expr) -> list[ast.expr]:
     return [*_joined(tree.left), *_joined(tree.right)] if both else [tree]  # type: ignore[attr-defined]
 
 
-def _call(tree: ast.expr, registry: Registry[Callable[..., Any]]) -> tuple[str, dict[str, Any]]:
-    call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
-    name = call.func.id if isinstance(call.func, ast.Name) else ""
-    names = [str(keyword.arg or "") for keyword in call.keywords]
-    if not name or "" in names:
-        raise SyntaxError(name)
-    function, (places, named) = registry.find(name), registry._arguments()
-    what = f"the {registry.kind} {name}"
-    if twice := [key for key in names if names.count(key) > 1]:
-        raise ArgumentError(f"{what} is given {twice[0]} more than once: give it once.")
-    if call.args:
-        takes = [key for key in _settings_of(function, len(places))[0] if key not in named]
-        written = f"{ast.unparse(call.args[0]):.40}"
-        cure = (
-            f"takes its settings by name: write {takes[0]}={written}"
-            if takes
-            else f"has no settings: leave {written} out"
-        )
-        raise ArgumentError(f"{what} {cure}.")
-    if fault := misfit(function, names, len(places), named):
-        raise ArgumentError(f"{what} {fault}.")
-    return name, {
-        key: _value(f"{what}: {key}", one.value, registry) for key, one in zip(names, call.keywords, strict=True)
-    }
+@dataclass(frozen=True)
+class _Reader:
+    """Reads calls of one registry's members."""
 
+    registry: Registry[Any]
+    paths: Mapping[str, str]
+    """What stands for an import path -> the path."""
 
-def _value(what: str, tree: ast.expr, registry: Registry[Callable[..., Any]]) -> Any:
-    written = f"{what}={ast.unparse(tree):.40}"
-    if any(isinstance(node, ast.Name) and node.id in ("nan", "inf") for node in ast.walk(tree)):
-        raise ArgumentError(f"{written}: give finite numbers.")
-    if isinstance(tree, ast.Name | ast.Call) and ast.unparse(getattr(tree, "func", tree)) in registry:
-        name, settings = _call(tree, registry)
-        return registry[name](**settings)
-    try:
-        return ast.literal_eval(tree)
-    except (ValueError, TypeError):
-        raise ArgumentError(f"{written}: give a value as Python writes it, or a {registry.kind}.") from None
+    def call(self, tree: ast.expr) -> tuple[Any, dict[str, Any]]:
+        """The member that a call names, and its settings."""
+        call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
+        name = self.written(call.func) if isinstance(call.func, ast.Name) else ""
+        keys = [str(keyword.arg or "") for keyword in call.keywords]
+        if not name or "" in keys:
+            raise SyntaxError(name)
+        member, (places, named) = self.registry.named(name), self.registry._arguments()
+        function, count = _maker(member, len(places))
+        what = f"the {self.registry.kind} {name:.100}"
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise ArgumentError(f"{what} is given {twice[0]} more than once: give it once.")
+        if call.args:
+            takes = [key for key in _settings_of(function, count)[0] if key not in named]
+            value = f"{self.written(call.args[0]):.40}"
+            cure = f"takes its settings by name: write {takes[0]}={value}" if takes else ""
+            raise ArgumentError(f"{what} {cure or f'has no settings: leave {value} out'}.")
+        if fault := misfit(function, keys, count, named):
+            raise ArgumentError(f"{what} {fault}.")
+        pairs = zip(keys, call.keywords, strict=True)
+        return member, {key: self.value(f"{what}: {key}", one.value) for key, one in pairs}
+
+    def value(self, what: str, tree: ast.expr) -> Any:
+        """The value of a setting."""
+        said = f"{what}={self.written(tree):.40}"
+        if any(isinstance(node, ast.Name) and node.id in ("nan", "inf") for node in ast.walk(tree)):
+            raise ArgumentError(f"{said}: give finite numbers.")
+        name = getattr(tree, "func", tree)
+        if isinstance(name, ast.Name) and (name.id in self.registry or name.id in self.paths):
+            member, settings = self.call(tree)
+            return member(**settings)
+        try:
+            return ast.literal_eval(tree)
+        except (ValueError, TypeError):
+            raise ArgumentError(f"{said}: give a value as Python writes it, or a {self.registry.kind}.") from None
+
+    def written(self, tree: ast.expr) -> str:
+        """A part as it was written."""
+        return functools.reduce(lambda text, name: text.replace(name, self.paths[name]), self.paths, ast.unparse(tree))

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import inspect
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,11 +16,13 @@ from torch import Tensor, nn
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
 from pusa_lab.files import check_fields
-from pusa_lab.guidance import GUIDERS
+from pusa_lab.guidance import GUIDERS, guider_named
+from pusa_lab.import_paths import absolute, file_digest_of, import_paths, is_import_path
 from pusa_lab.inputs import Samples
 from pusa_lab.models import origin_of
 from pusa_lab.named import dense, import_path, source_digest, spelled
 from pusa_lab.pixels import MOST_SIDE
+from pusa_lab.registry import Registry, members_in
 from pusa_lab.sampling_inputs import Matrix, levels_of
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.solvers import SOLVERS
@@ -74,7 +75,8 @@ class Request:
     embeds: dict[str, str]
     """Name -> digest of the embeddings that were given in place of captions."""
     own: dict[str, dict[str, str]]
-    """Registered name -> import path and digest, of solvers, guiders, modes and schedules of one's own."""
+    """Name or import path -> path, digest, file and file_digest, as `plugged_in`, of solvers, guiders, modes and
+    schedules of one's own."""
     versions: dict[str, str]
     """Of Python and of the packages on which a video depends."""
     device: str
@@ -170,8 +172,8 @@ def describe_request(
         schedule_call=_call(options, matrix, geometry),
         steps=options["steps"],
         shift=geometry.shift if options["shift"] is None else options["shift"],
-        solver=spelled(options["solver"]),
-        guidance=_scale(options["guidance"]),
+        solver=_solver(options["solver"]),
+        guidance=_guidance(options["guidance"]),
         latent_frames=schedule.shape[-1],
         size=list(geometry.size),
         fps=geometry.fps,
@@ -182,8 +184,14 @@ def describe_request(
     )
 
 
-def _scale(guidance: Any) -> Any:
+def _guidance(guidance: Any) -> Any:
+    if isinstance(guidance, str) and import_paths(guidance):
+        return spelled(guider_named(guidance))
     return guidance.tolist() if isinstance(guidance, Tensor) else spelled(guidance)
+
+
+def _solver(solver: Any) -> Any:
+    return spelled(SOLVERS.find(solver) if isinstance(solver, str) and import_paths(solver) else solver)
 
 
 def _call(options: Mapping[str, Any], matrix: Matrix, geometry: Geometry) -> str:
@@ -192,12 +200,15 @@ def _call(options: Mapping[str, Any], matrix: Matrix, geometry: Geometry) -> str
     if isinstance(schedule, Tensor | Rising):
         what = f"{samples[0]} matrices" if samples else "a matrix"
         return f"{what} of {rows} rows and {frames} columns{', rising' if isinstance(matrix, Rising) else ''}"
-    function = schedule.func if isinstance(schedule, partial) else schedule
     if not isinstance(schedule, str) and not callable(schedule):
         return f"{type(schedule).__name__} of diffusers, {rows - 1} steps"
-    name = function if isinstance(function, str) else getattr(function, "__name__", type(function).__name__)
-    settings = {"steps": options["steps"] or 10, "frames": frames, **getattr(schedule, "keywords", {})}
-    settings["shift"] = geometry.shift if options["shift"] is None else options["shift"]
+    found = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule
+    function = found.func if isinstance(found, partial) else found
+    is_name = isinstance(schedule, str) and schedule.isidentifier()
+    name = schedule if is_name else getattr(function, "__name__", type(function).__name__)
+    shift = geometry.shift if options["shift"] is None else options["shift"]
+    settings = {"steps": options["steps"] or 10, "frames": frames, **getattr(found, "keywords", {})}
+    settings["shift"] = settings.pop("shift", shift)
     return f"{name}({', '.join(f'{key}={value!r:.80}' for key, value in settings.items())})"
 
 
@@ -209,17 +220,41 @@ def _known(known: Any) -> dict[str, Any]:
 
 def _own(options: Mapping[str, Any], task: Task) -> dict[str, dict[str, str]]:
     """What was named that the toolkit does not have itself."""
-    guiders = re.findall(r"[A-Za-z_]\w*", options["guidance"]) if isinstance(options["guidance"], str) else []
-    named: list[tuple[Any, Any]] = [(SOLVERS, options["solver"]), (SCHEDULES, options["schedule"])]
-    named += [(GUIDERS, name) for name in guiders]
-    named += [(MODES, known.mode) for known in task.known]
-    found = {name: registry[name] for registry, name in named if isinstance(name, str) and name in registry}
-    places = {name: getattr(one, "levels", one) for name, one in found.items()}
-    return {
-        name: {"path": import_path(one) or shown(one), "digest": source_digest(one)}
-        for name, one in places.items()
-        if not (getattr(one, "__module__", None) or type(one).__module__).startswith("pusa_lab.")
-    }
+    named: list[tuple[Registry[Any], Any]] = [(MODES, known.mode) for known in task.known]
+    named += [(SOLVERS, options["solver"]), (SCHEDULES, options["schedule"]), (GUIDERS, options["guidance"])]
+    found = plugged_in(named)
+    schedule = options["schedule"]
+    function = schedule.func if isinstance(schedule, partial) else schedule
+    if inspect.isfunction(function) and import_path(function) and _is_own(function):
+        found[function.__name__] = _plug_in(import_path(function), function)
+    return found
+
+
+def plugged_in(named: Iterable[tuple[Registry[Any], Any]]) -> dict[str, dict[str, str]]:
+    """Members of one's own that settings name, by what they are called there.
+
+    Args:
+        named: registry, and the text that names its members; anything but text names none.
+
+    Returns:
+        Name or import path -> path, by which it can be imported; digest, of its source; and if there is one, file and
+        file_digest, of the file in which it stands.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for registry, text in named:
+        for name, one in members_in(text, registry).items() if isinstance(text, str) else ():
+            thing = getattr(one, "levels", one)  # of a mode
+            if is_import_path(name) or _is_own(thing):
+                found[name] = _plug_in(absolute(name) if is_import_path(name) else import_path(thing), thing)
+    return found
+
+
+def _is_own(thing: Any) -> bool:
+    return not (getattr(thing, "__module__", None) or type(thing).__module__).startswith(("pusa_lab.", "small_models."))
+
+
+def _plug_in(path: str, thing: Any) -> dict[str, str]:
+    return {"path": path or shown(thing), "digest": source_digest(thing), **file_digest_of(path)}
 
 
 @checked

@@ -13,6 +13,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.files import path_inside
 from pusa_lab.generate import generate
 from pusa_lab.guidance import GUIDERS
+from pusa_lab.import_paths import import_paths
 from pusa_lab.models import families, load
 from pusa_lab.named import plug_in, source_changes, spelled_back
 from pusa_lab.requests import UNKNOWN, Request, array_digest, describe_model
@@ -87,6 +88,7 @@ def rerun(path: str | Path, model: VideoModel | None = None, **options: Any) -> 
     """
     saved = read_saved(Path(path))
     own_model = model is None
+    _refuse_import_paths(saved, own_model, options)
     model = _model(saved) if model is None else model
     differences = _differences(saved, model, own_model, options)
     _check_own(saved)
@@ -102,8 +104,25 @@ def rerun(path: str | Path, model: VideoModel | None = None, **options: Any) -> 
 def _called_so(result: Result, saved: Request) -> Result:
     """The same with the call that made the matrix, which `generate` was given as it is."""
     assert result.request is not None
-    call = {name: getattr(saved, name) for name in ("schedule_call", "steps", "shift")}
-    return replace(result, request=replace(result.request, **call))
+    call: dict[str, Any] = {name: getattr(saved, name) for name in ("schedule_call", "steps", "shift")}
+    name = saved.schedule_call.partition("(")[0]
+    schedule = {key: place for key, place in saved.own.items() if key.rpartition(":")[2] == name}
+    return replace(result, request=replace(result.request, **call, own=result.request.own | schedule))
+
+
+def _refuse_import_paths(saved: Saved, own_model: bool, options: Mapping[str, Any]) -> None:
+    """A file names no code to be run under the names of solvers, guiders, modes and models."""
+    request = saved.request
+    named = {"solver": request.solver, "guidance": request.guidance}
+    named = {name: text for name, text in named.items() if name not in options}
+    named |= {"model": request.model["name"]} if own_model else {}
+    modes = [] if "task" in options else [("task", known.get("mode")) for known in request.known]
+    for name, text in (*named.items(), *modes):
+        if isinstance(text, str) and (paths := import_paths(text)):
+            raise ValueError(
+                f"{saved.path} names {paths[0]:.200}, which is imported only where you name it: give {name}= if you "
+                f"trust it."
+            )
 
 
 def _model(saved: Saved) -> VideoModel:

@@ -100,7 +100,8 @@ def schedule_name(schedule: object) -> str:
         schedule: a name, a function, or noise levels.
     """
     function = getattr(schedule, "func", schedule)  # of functools.partial
-    name = schedule if isinstance(schedule, str) else getattr(function, "__name__", "")
+    text = schedule if isinstance(schedule, str) else getattr(function, "__name__", "")
+    name = text.partition("(")[0].rpartition(":")[2]  # of one with settings, or an import path
     named = f"the schedule {name}" if name.isidentifier() else "the schedule's function"
     return named if isinstance(schedule, str) or callable(schedule) else ""
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import check_fields, check_folder, check_writable, path_inside, read_json, write_json, writing
+from pusa_lab.progress import progress_bar
 from pusa_lab.requests import Request, array_digest, restore_request
 from pusa_lab.runs import Result
 from pusa_lab.sentences import shown
@@ -148,7 +149,7 @@ def _write_videos(paths: list[Path], result: Result, scale: int, whole: dict[str
     from pusa_lab import media
 
     assert result.request is not None
-    for i, path in enumerate(paths):
+    for i, path in progress_bar(enumerate(paths), len(paths), "writing", "video"):
         media.write_clip(path, result.video[i], result.request.fps, scale, _of_sample(whole, i))
 
 

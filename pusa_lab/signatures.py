@@ -28,8 +28,10 @@ def takes_keyword(function: Callable[..., Any], name: str) -> bool:
 
     Args:
         function: as `signature_of`.
-        name: of the argument.
+        name: of the argument; what functools.partial has set is not taken any more.
     """
+    if name in getattr(function, "keywords", ()):
+        return False
     try:
         found = signature_of(function).parameters
     except ValueError:

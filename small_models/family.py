@@ -15,7 +15,7 @@ from small_models.models.codec import Codec
 from small_models.models.features import Features
 from small_models.models.toy import ToyModel
 from small_models.training.recipes import RECIPES
-from small_models.world import WORLDS
+from small_models.world import WORLDS, add_world
 
 
 def _knows(name: str) -> bool:
@@ -104,7 +104,7 @@ def train_toys(
     Args:
         model: nano, mini, or all.
         stage: codec, features, base, vta, i2v, or all of them in this order; all of a folder are codec, base and vta.
-        data: a world's name or a folder of clips; empty is the toy's own world.
+        data: a world's name or import path, or a folder of clips; empty is the toy's own world.
         base: where codec, vta and i2v start.
         resume: a checkpoint of the same run.
         logs: folder for curves; several stages get one each in it.
@@ -115,7 +115,7 @@ def train_toys(
     """
     from small_models.training import train
 
-    own = bool(data) and data not in WORLDS
+    own = bool(data) and add_world(data) not in WORLDS
     jobs = [(m, s) for m, s in RECIPES if model in (m, "all") and (s == stage or (stage == "all" and _learns(s, own)))]
     if not jobs:
         stages = list(dict.fromkeys(s for m, s in RECIPES if model in (m, "all")))

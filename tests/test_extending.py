@@ -1,6 +1,8 @@
 """pytest tests/test_extending.py: every snippet of docs/extending.md runs, and what it registers is used by name."""
 
 import re
+import shlex
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -39,7 +41,7 @@ def extended(monkeypatch):
 
 
 def test_every_snippet_is_shorter_than_15_lines():
-    assert len(SNIPPETS) == PAGE.count("\n## A ")
+    assert len(SNIPPETS) == PAGE.count("\n## A ") + 2  # what needs no registry: a metric of a sweep, a model
     for snippet in SNIPPETS:
         assert sum(bool(line.strip()) for line in snippet.splitlines()) < 15, snippet
 
@@ -233,6 +235,31 @@ def test_a_metric_is_a_column_of_the_suite_and_a_world_has_scenes():
 def test_a_family_is_loaded_by_name(extended):
     assert type(pl.load("my-toy")).__name__ == "ToyModel"
     assert {field.name for field in fields(extended["family"])} >= {"name", "what", "knows", "load", "load_encoders"}
+
+
+COMMANDS = re.search(r"```sh\n(.*?)```", PAGE, re.S)[1].replace("\\\n", " ").splitlines()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with the page's snippets as a file, which is the current one; nothing is registered yet."""
+    for registry in REGISTRIES:
+        monkeypatch.setattr(registry, "_added", {})
+    (tmp_path / "mine.py").write_text("\n".join(SNIPPETS))
+    (tmp_path / "mine.yaml").write_text(re.search(r"```yaml\n(.*?)```", PAGE, re.S)[1])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    sys.modules.pop(str(tmp_path / "mine.py"), None)
+
+
+@pytest.mark.parametrize("line", COMMANDS, ids=lambda line: shlex.split(line)[1])
+def test_the_commands_of_the_page_run(line, folder, capsys):
+    assert main(shlex.split(line)[1:]) == 0, capsys.readouterr().err
+    if line.startswith("pusa-lab generate"):
+        (file,) = folder.glob("outputs/*.mp4")
+        own = read_metadata(file)["request"]["own"]
+        assert "mine.py:sharper" in own and all(one["file"] == str(folder / "mine.py") for one in own.values())
 
 
 def test_the_command_line_imports_a_file_first(tmp_path, monkeypatch, capsys):

@@ -84,13 +84,13 @@ def test_a_member_of_another_package_is_imported_when_it_is_asked_for(numbers, m
 
 def test_calls_are_read_from_text(numbers):
     numbers.register(twice)
-    assert written_calls("half", numbers) == [("half", {})]
+    assert written_calls("half", numbers) == [(half, {})]
     assert written_calls(" half(x=-3) | twice(x=[1, 'a']) ", numbers) == [
-        ("half", {"x": -3}),
-        ("twice", {"x": [1, "a"]}),
+        (half, {"x": -3}),
+        (twice, {"x": [1, "a"]}),
     ]
     numbers.register(lambda x=5: x, "five")
-    assert written_calls("half(x=twice(x=five))", numbers) == [("half", {"x": 10})]
+    assert written_calls("half(x=twice(x=five))", numbers) == [(half, {"x": 10})]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_settings_that_a_call_inside_refuses_are_told_by_it(numbers):
 
 def test_a_function_without_a_signature_takes_every_setting(numbers):
     numbers.register(torch.zeros_like)
-    assert written_calls("zeros_like(device='cpu')", numbers) == [("zeros_like", {"device": "cpu"})]
+    assert written_calls("zeros_like(device='cpu')", numbers) == [(torch.zeros_like, {"device": "cpu"})]
 
 
 # What a member must be.

@@ -1,6 +1,7 @@
 """pytest tests/test_wan_wrapping.py: pipelines that are compiled or offloaded, and LoRA files of two experts."""
 
 import json
+import tempfile
 
 import accelerate
 import pytest
@@ -73,12 +74,65 @@ def whole(pipe, name):
     accelerate.cpu_offload_with_hook(getattr(pipe, name), "cpu")
 
 
-@pytest.mark.parametrize("way", [group, one_by_one, whole])
+def works_as(model, want):
+    """Whether a model computes as another one, and still encodes and decodes."""
+    clip = torch.rand(1, 3, 5, 32, 32)
+    assert torch.equal(velocity(model), want)
+    assert model.decode(model.encode_video(clip)).shape == clip.shape
+    assert model.device.type == "cpu" and not any(p.is_meta for p in model.transformer.parameters())
+
+
+@pytest.mark.parametrize(("way", "offload"), [(group, "group"), (one_by_one, "group"), (whole, "model")])
 @pytest.mark.parametrize("name", ["transformer", "vae", "text_encoder"])
-def test_offloaded_pipelines_are_refused(way, name):
-    pipe = pipeline()
+def test_the_model_takes_over_what_a_pipeline_offloads(way, offload, name):
+    pipe, want = pipeline(), velocity(WanModel.from_pipeline(pipeline()))
     way(pipe, name)
-    refused(f"the pipeline's {name} is already offloaded", WanModel.from_pipeline, pipe)
+    model = WanModel.from_pipeline(pipe)
+    assert model.offload == offload and model.transformer is pipe.transformer
+    works_as(model, want)
+
+
+@pytest.mark.parametrize("family", ["wan2.1-14b", "wan2.2-a14b"])
+@pytest.mark.parametrize(
+    ("way", "offload"),
+    [
+        (lambda pipe: pipe.enable_model_cpu_offload(device="cpu"), "model"),
+        (lambda pipe: pipe.enable_sequential_cpu_offload(device="cpu"), "group"),
+        (lambda pipe: pipe.enable_group_offload(torch.device("cpu"), num_blocks_per_group=1), "group"),
+        (lambda pipe: pipe.enable_group_offload(torch.device("cpu"), offload_type="leaf_level"), "group"),
+    ],
+)
+def test_the_model_takes_over_a_pipeline_that_diffusers_offloads(way, offload, family):
+    pipe, want = pipeline(family), velocity(WanModel.from_pipeline(pipeline(family)))
+    way(pipe)
+    model = WanModel.from_pipeline(pipe)
+    assert model.offload == offload
+    works_as(model, want)
+    pipe = pipeline(family)
+    way(pipe)
+    model = WanModel.from_pipeline(pipe, offload="none")
+    assert model.offload == "none"
+    works_as(model, want)
+
+
+def test_weights_that_accelerate_keeps_on_the_disk_are_read():
+    pipe, want = pipeline(), velocity(WanModel.from_pipeline(pipeline()))
+    with tempfile.TemporaryDirectory() as folder:
+        accelerate.disk_offload(pipe.transformer, folder, "cpu")
+        model = WanModel.from_pipeline(pipe)
+    assert model.offload == "group"
+    works_as(model, want)
+
+
+def test_parts_without_weights_in_memory_are_refused(tmp_path):
+    pipe = pipeline()
+    pipe.transformer.enable_group_offload(
+        torch.device("cpu"), offload_to_disk_path=str(tmp_path), num_blocks_per_group=1
+    )
+    refused("the pipeline's transformer has no weights in memory: load", WanModel.from_pipeline, pipe)
+    pipe = pipeline()
+    pipe.vae.to("meta")
+    refused("the pipeline's vae has no weights in memory: load", WanModel.from_pipeline, pipe)
 
 
 def test_a_lora_on_what_accelerate_moves_is_refused(tmp_path):

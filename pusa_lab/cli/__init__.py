@@ -4,10 +4,8 @@ Packages add commands of their own through entry points of the group `pusa_lab.c
 """
 
 import inspect
-import runpy
 import shlex
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -44,7 +42,7 @@ USAGE = [
 ENDING = [
     "",
     "`pusa-lab COMMAND --help` lists the options of one. --import runs a Python file first, so that the schedules,",
-    "tasks, solvers and so on that it registers can be named: see docs/extending.md.",
+    "tasks, solvers and so on that it registers can be named; or name one as FILE.py:NAME: see docs/extending.md.",
 ]
 
 
@@ -56,9 +54,9 @@ def main(argv: Sequence[str] | None = None, script: Callable[..., Any] | None = 
         script: the function of a script in benchmarks/, which is run instead of a command.
     """
     make_output_safe()
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = typed = list(sys.argv[1:] if argv is None else argv)
     name = "pusa-lab" if script is None else f"python benchmarks/{Path(inspect.getfile(script)).name}"
-    before = line.set(f"{name} {shlex.join(words)}".strip())
+    front, before = name, line.set(f"{name} {shlex.join(words)}".strip())
     try:
         function = script
         if function is None:
@@ -69,6 +67,7 @@ def main(argv: Sequence[str] | None = None, script: Callable[..., Any] | None = 
                 return 0 if words else 2
             command = _command(words, known)
             name, function, words = f"pusa-lab {command}", _function(known[command]), words[len(command.split()) :]
+        line.set(f"{front} {shlex.join(_anywhere(typed))}".strip())
         _run(name, function, words)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -105,15 +104,29 @@ def with_imports(words: list[str]) -> list[str]:
         if path is None or path.suffix != ".py" or not path.is_file():
             fault = "--import without a file" if path is None else f"--import {path} is not an existing .py file"
             raise ValueError(f"{fault}: give the path of a Python file, before the command.")
+        from pusa_lab.import_paths import ModuleError, run_file  # brings torch, which help does without
+
         try:
-            runpy.run_path(str(path), run_name=path.stem)
-        except Exception as error:  # of the person's own file
-            own = [place.lineno for place in traceback.extract_tb(error.__traceback__) if place.filename == str(path)]
-            number = error.lineno if isinstance(error, SyntaxError) else own[-1] if own else 1
-            fault = f"{type(error).__name__}: {str(error).rstrip('.')}"
-            raise ValueError(f"{path}, line {number}: {fault}; correct the file, and try again.") from error
+            run_file(path, again=True)
+        except ModuleError as error:
+            raise ValueError(f"{error}; correct the file, and try again.") from error
         words = words[2:]
     return words
+
+
+def _anywhere(words: Sequence[str]) -> list[str]:
+    """The words with absolute paths of files of code and options, so that the line can be run again in any folder."""
+    found = list(words)
+    for i, (before, word) in enumerate(zip(["", *words], words, strict=False)):
+        if before in ("--import", "--config", "sweep") and Path(word).is_file():
+            found[i] = str(Path(word).resolve())
+        elif word.startswith("--config="):
+            found[i] = f"--config={Path(word.partition('=')[2]).resolve()}"
+        elif ":" in word:
+            from pusa_lab.import_paths import absolute, with_import_paths
+
+            found[i] = with_import_paths(word, absolute)
+    return found
 
 
 def commands() -> dict[str, str]:

@@ -62,7 +62,7 @@ def generate_videos(
 
     Args:
         prompt: captions, each in quotes; a video of each is made with every seed.
-        model: a shipped toy, a .safetensors file of one, or a Wan: its folder or repository.
+        model: a shipped toy, a .safetensors file of one, or a Wan: its folder or repository; or your own, mine.py:make.
         lora: file or files that adapt the model, such as one that `pusa-lab train` wrote.
         strength: how much each LoRA adds; 1 is as trained, and Pusa uses 1.4.
         lora_low: file or files that adapt the low-noise expert of Wan2.2-A14B, where --lora adapts the other one.
@@ -77,7 +77,7 @@ def generate_videos(
         keyframes: pictures that are known, at the places --at or --pixel-at.
         at: latent frame of each picture; -1 is the last.
         pixel_at: pixel frame of each picture, from 0.
-        task: a name in pusa_lab.tasks.TASKS, in place of the options above.
+        task: a name in pusa_lab.tasks.TASKS, or mine.py:name, in place of the options above.
         task_options: arguments of --task, files where it takes a picture or clip: --task-options.picture a.png.
         noise: noise level of known frames, one for all or one for each (default: 0, which keeps them exactly).
         mode: how known frames are kept: freeze, denoise (default), hold, replacement or label.
@@ -86,14 +86,16 @@ def generate_videos(
         seed: seed of the noise, from -2**63 to 2**63 - 1, or a list of them.
         num_frames: pixel frames, 1 + 4k for Wan (default: the model's own).
         size: HEIGHTxWIDTH in pixels, for models that take it (default: the model's own).
-        schedule: a name in pusa_lab.schedules.SCHEDULES, or a .npy, .csv or .json file with a matrix (rows, latent
-            frames); one of another length than the model's own needs --num-frames too.
+        schedule: a name in pusa_lab.schedules.SCHEDULES, or mine.py:name, perhaps with settings, 'pyramid(lag=4)'; or a
+            .npy, .csv or .json file with a matrix (rows, latent frames); one of another length than the model's own
+            needs --num-frames too.
         schedule_options: arguments of a named schedule: --schedule-options.lag 4.
         steps: sampling steps of each frame (default 10).
         shift: shift of the sigmas (default: the model's own).
         guidance: scale of text guidance, where 1 is none (default 2), or a list with one for each latent frame, or a
             guider such as 'apg(scale=5)'.
-        solver: a name in pusa_lab.solvers.SOLVERS, such as euler, heun, ab2 or unipc.
+        solver: a name in pusa_lab.solvers.SOLVERS, such as euler, heun, ab2 or unipc, or mine.py:name, perhaps with
+            settings, 'churn(amount=0.3)'.
         device: cpu or cuda (default: the GPU if there is one).
         offload: what of a Wan waits in the host's memory, so that it fits on a small GPU: none, model or group.
         float8: keep a Wan's large weights in 8 bits.

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import itertools
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import NoneType
@@ -224,5 +225,7 @@ def _check_configs(words: Sequence[str]) -> None:
             kind = "is a folder" if path and Path(path).is_dir() else "is not an existing file"
             raise UsageError(f"--config {path!r:.300} {kind}: give the path of a YAML file of options.")
         lines = Path(path).read_bytes().splitlines()
+        if (folder := str(Path(path).resolve().parent)) not in sys.path:
+            sys.path.append(folder)  # for import paths in the file
         if all(not line.strip() or line.lstrip().startswith(b"#") for line in lines):
             raise UsageError(f"--config {path!r:.300} is empty: write options into it as YAML, or leave it out.")

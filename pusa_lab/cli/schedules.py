@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pusa_lab.cli.values import fit_options
+from pusa_lab.import_paths import import_paths
 from pusa_lab.models import check_options
 from pusa_lab.schedules import SCHEDULES, as_schedule
 from pusa_lab.sentences import counted
@@ -31,7 +32,7 @@ def schedule_of(name: str, options: Mapping[str, Any] | None = None) -> str | Ca
     """What `generate` takes as schedule.
 
     Args:
-        name: in `SCHEDULES`, or the path of a .npy, .csv or .json.
+        name: as `SCHEDULES.find` takes it, or the path of a .npy, .csv or .json.
         options: arguments of a named one, but steps, frames and shift.
 
     Raises:
@@ -41,16 +42,16 @@ def schedule_of(name: str, options: Mapping[str, Any] | None = None) -> str | Ca
         if options:
             raise ValueError(f"--schedule-options with the file {name}: they are for a named schedule, leave them out.")
         return read_schedule(Path(name))
-    if not options and name in SCHEDULES:
-        return name
-    if name not in SCHEDULES:
+    if name not in SCHEDULES and not import_paths(name) and "(" not in name:
         raise _unknown(name)
-    options = options or {}
+    found, options = SCHEDULES.find(name), options or {}
+    if not options:
+        return name
     for own in OWN:
         if own in options:
             raise ValueError(f"--schedule-options.{own}: give --{'num-frames' if own == 'frames' else own} instead.")
-    check_options(SCHEDULES[name], options, f"the schedule {name}", OWN)
-    return functools.partial(SCHEDULES[name], **fit_options(SCHEDULES[name], options, "--schedule-options"))
+    check_options(found, options, f"the schedule {name}", OWN)
+    return functools.partial(found, **fit_options(found, options, "--schedule-options"))
 
 
 def _unknown(name: str) -> ValueError:

@@ -83,8 +83,8 @@ def sweep_settings(
         ValueError: an option is not valid, said before anything is run; or every row failed.
     """
     from pusa_lab.files import check_writable, writing
+    from pusa_lab.import_paths import imported, is_import_path
     from pusa_lab.sweeps import sweep as run
-    from pusa_lab.sweeps.identity import imported, is_import_path
 
     if settings is None or cache is None:
         raise ValueError(f"there is no {'settings' if settings is None else 'cache'}: give a YAML file that has it.")
@@ -94,10 +94,10 @@ def sweep_settings(
     if baseline is not None:
         _check_baseline(settings, baseline)
     _check_x(settings, x, figure)
-    options: dict[str, Any] = {"prompts": prompts, "truth": truth}
-    options = {name: imported(value) if is_import_path(value) else value for name, value in options.items()}
     imports = partial(import_again, shlex.split(line.get())[1:])
-    options |= {
+    options: dict[str, Any] = {
+        "prompts": imported(str(prompts)) if is_import_path(prompts) else prompts,
+        "truth": truth,
         "seeds": seeds,
         "metrics": metrics or (),
         "scores": score or (),

@@ -61,8 +61,8 @@ def train(
         stage: codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one
             timestep per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this
             order; of a folder, all are codec, base and vta.
-        data: nano, mini, digits, or a folder of clips with captions, as for `pusa-lab data encode`; with --recipe a
-            latent cache.
+        data: nano, mini, digits, a world of your own (mine.py:calm), or a folder of clips with captions, as for
+            `pusa-lab data encode`; with --recipe a latent cache.
         base: checkpoint from which vta and i2v start (default: the one in --out, or else the shipped base), or a codec
             from which codec does (default: from nothing).
         out: folder for checkpoints and cards (default outputs/train); with --recipe the file of the LoRA.

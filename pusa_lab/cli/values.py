@@ -90,6 +90,7 @@ def in_flags(sentence: str, names: Iterable[str]) -> str:
         sentence: of an error.
         names: of the command's options, as its function calls them; schedule_options.lag for a key of its values.
     """
+    sentence, function, signature = sentence.partition("a function (")  # whose arguments are no options
     flags = {name.rpartition(".")[2]: flag(name) for name in names}
     own = "|".join(sorted(map(re.escape, flags), key=len, reverse=True)) or "(?!)"
     free, end = r"(?<![\w./'\"-])", r"(?=[\s,:;)]|\.?$|\.\s)"
@@ -107,7 +108,7 @@ def in_flags(sentence: str, names: Iterable[str]) -> str:
     sentence = re.sub(rf"^({own}) (\d+) x (\d+)", lambda found: f"{flags[found[1]]} {found[2]}x{found[3]}", sentence)
     sentence = re.sub(rf"{free}({own}){end}", lambda found: flags[found[1]] if "_" in found[1] else found[1], sentence)
     sentence = re.sub(r" \((?:an? )?(?:str|int|float|bool)\)", "", sentence)
-    return re.sub(r" or None(?= or |\.$)", "", sentence)
+    return re.sub(r" or None(?= or |\.$)", "", sentence) + function + signature
 
 
 def pixels(size: str | None) -> tuple[int, int] | None:

@@ -86,7 +86,7 @@ def guider_named(text: str) -> Guider:
     """A guider written as text: "apg(scale=5, eta=0.2)", or a chain "picture_guidance(scale=1.5) | text_cfg(scale=3)".
 
     Args:
-        text: names in GUIDERS, with settings as Python writes them.
+        text: names in GUIDERS or import paths such as mine.py:sharper, with settings as Python writes them.
 
     Raises:
         ValueError: it is not written so, or a name or a setting does not fit.
@@ -100,5 +100,5 @@ def guider_named(text: str) -> Guider:
             f"guidance is {text!r:.80}: give a number, or one of {', '.join(GUIDERS)} with its settings, such as "
             f"'apg(scale=5, eta=0.2)', or several joined by |, the innermost first."
         ) from None
-    guiders = [partial(GUIDERS[name], **settings) for name, settings in written]
+    guiders = [partial(member, **settings) for member, settings in written]
     return guiders[0] if len(guiders) == 1 else chain(*guiders)

@@ -90,9 +90,9 @@ class Editor:
         Raises:
             ValueError: there is no such member, or an argument is unknown or out of range.
         """
-        SCHEDULES.find(name)
+        schedule = SCHEDULES.find(name)
         arguments = {"steps": 20, **arguments}
-        allowed = inspect.signature(SCHEDULES[name]).parameters.keys() - {"frames"}
+        allowed = inspect.signature(schedule).parameters.keys() - {"frames"}
         if unknown := sorted(arguments.keys() - allowed):
             raise ValueError(f"{name} has no {unknown[0]!r:.40}: choose from {', '.join(sorted(allowed))}.")
         for word, value in arguments.items():
@@ -100,7 +100,7 @@ class Editor:
                 raise ValueError(f"{word}={value:.3g}: the studio takes at most {edits.MOST_ROWS:,}.")
         for word in arguments.keys() & {"shift", "noise"}:
             arguments[word] = float(arguments[word]) if isinstance(arguments[word], int) else arguments[word]
-        made = SCHEDULES[name](frames=self.frames, **arguments)
+        made = schedule(frames=self.frames, **arguments)
         if isinstance(made, Rising):
             raise ValueError(
                 f"{name} goes back up, which the studio does not draw: give schedule={name!r} to generate."

@@ -234,7 +234,7 @@ def parameters(name: str, frames: int = 9) -> list[Parameter]:
     Raises:
         ValueError: there is no such member.
     """
-    SCHEDULES.find(name)
+    schedule = SCHEDULES.find(name)
     ranges: dict[str, tuple[Number, Number, Number]] = {
         "steps": (1, 50, 1),
         "shift": (1, 12, 0.5),
@@ -246,7 +246,7 @@ def parameters(name: str, frames: int = 9) -> list[Parameter]:
         "noise": (0, 1, 0.05),
     }
     found = [Parameter("steps", 20, *ranges["steps"])]
-    for word, argument in inspect.signature(SCHEDULES[name]).parameters.items():
+    for word, argument in inspect.signature(schedule).parameters.items():
         if word == "sigmas":
             found.append(Parameter(word, argument.default, choices=tuple(SIGMAS)))
         elif isinstance(argument.default, bool):

@@ -14,6 +14,7 @@ import numpy as np
 from pusa_lab.annotations import Unfit, check_for
 from pusa_lab.arguments import ArgumentError, calling, checked, shown
 from pusa_lab.generate import prepare
+from pusa_lab.import_paths import import_paths
 from pusa_lab.schedules import frame_indices, noise_levels
 from pusa_lab.studio import known
 from pusa_lab.studio.editing import Editor, columns
@@ -154,6 +155,7 @@ class Session:
 
     @checked
     def _load(self, name: str, arguments: dict[str, Any]) -> None:
+        _refuse_import_paths(name)
         self.editor.load(name, **arguments)
 
     def _undo(self) -> None:
@@ -209,6 +211,7 @@ class Session:
 
     @checked
     def _policy(self, index: int, mode: str) -> None:
+        _refuse_import_paths(mode)
         self._change(index, mode=mode)
 
     @checked
@@ -307,3 +310,9 @@ DOES = (
     *("drop", "level", "policy", "forget", "pin", "run", "compare", "cancel"),
 )
 """Names of messages that `Session.do` accepts."""
+
+
+def _refuse_import_paths(text: str) -> None:
+    """A page runs no code: it names what is registered."""
+    if import_paths(text):
+        raise ValueError(f"{text!r:.100} is an import path: register what it names, and choose it by its name.")

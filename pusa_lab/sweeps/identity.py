@@ -2,10 +2,8 @@
 
 import functools
 import hashlib
-import importlib
 import inspect
 import json
-import re
 import sys
 import sysconfig
 import types
@@ -20,7 +18,7 @@ from torch import Tensor, nn
 
 from pusa_lab.arguments import shown
 from pusa_lab.data.latents import identity
-from pusa_lab.registry import Registry
+from pusa_lab.registry import Registry, members_in
 from pusa_lab.requests import array_digest
 from pusa_lab.sentences import in_one_line
 from pusa_lab.signatures import signature_of
@@ -32,7 +30,6 @@ ASIDE = ("cli", "notebook.py", "planning", "studio", "tour", "viz")
 """Parts of pusa_lab on which no score depends."""
 SHORTEST = 24
 """Characters of a written value that a table has room for."""
-_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*(\.\w+)*")
 
 
 def digest_of(value: Any) -> str:
@@ -100,7 +97,8 @@ def _array(x: Tensor | np.ndarray) -> Any:
 def _code(thing: Any, seen: frozenset[int]) -> Any:
     """A function or class; those of the package are covered by the digest of its code, those of libraries by none."""
     thing = inspect.unwrap(thing)
-    path = f"{getattr(thing, '__module__', None)}:{thing.__qualname__}"
+    module = str(getattr(thing, "__module__", None))
+    path = f"{Path(module).name if module.endswith('.py') else module}:{thing.__qualname__}"
     if id(thing) in seen or not isinstance(thing, types.FunctionType | type) or not _is_own(thing):
         return path
     try:
@@ -182,34 +180,6 @@ def label_of(value: Any) -> Any:
     return written if len(written) <= SHORTEST else f"{type(value).__name__} {digest_of(value)[:6]}"
 
 
-def is_import_path(value: Any) -> bool:
-    """Whether a value is text such as "mymodule:function".
-
-    Args:
-        value: anything.
-    """
-    return isinstance(value, str) and bool(_IMPORT_PATH.fullmatch(value))
-
-
-def imported(path: str) -> Any:
-    """What an import path such as "mymodule:function" names.
-
-    Args:
-        path: of a module, a colon, and a name in it.
-
-    Raises:
-        ValueError: it cannot be imported.
-    """
-    module, _, name = path.partition(":")
-    try:
-        return functools.reduce(getattr, name.split("."), importlib.import_module(module))
-    except Exception as error:  # the module is somebody's own
-        reason = in_one_line(f"{type(error).__name__}: {error}")
-        raise ValueError(
-            f"{path!r:.100} cannot be imported ({reason:.200}): give module:function, of a module that Python finds."
-        ) from error
-
-
 def registered_code(text: str, registry: Registry[Any]) -> dict[str, Any]:
     """Descriptions of the members that a text names and that are not the toolkit's own, whose code may change.
 
@@ -217,8 +187,7 @@ def registered_code(text: str, registry: Registry[Any]) -> dict[str, Any]:
         text: a name, or a written call such as "apg(scale=5)".
         registry: whose members it may name.
     """
-    names = [name for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", text)) if name in registry]
-    return {name: described(registry[name]) for name in names}
+    return {name: described(member) for name, member in members_in(text, registry).items()}
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from pusa_lab.data.clips import read_clip
 from pusa_lab.data.named import with_files
 from pusa_lab.generate import generate
 from pusa_lab.guidance import GUIDERS
+from pusa_lab.import_paths import imported, is_import_path
 from pusa_lab.models import load
 from pusa_lab.registry import Registry
 from pusa_lab.runs import Result
@@ -47,7 +48,7 @@ class Experiment:
     """What all rows of a sweep share; it is sent to every worker process."""
 
     model: Any
-    """Name, model, or function; None if the settings name the model."""
+    """Name, model, function, or the import path of one of these; None if the settings name the model."""
     metrics: Any
     """As `metrics_of` takes them."""
     truth: Truth
@@ -64,8 +65,8 @@ class Experiment:
     @property
     def function(self) -> Callable[..., Any] | None:
         """The function that is called for each row; None if a model makes videos."""
-        is_model = self.model is None or isinstance(self.model, str | Path | VideoModel)
-        return None if is_model else self.model
+        model = imported(self.model) if is_import_path(self.model) else self.model
+        return None if model is None or isinstance(model, str | Path | VideoModel) else model
 
     def header(self) -> dict[str, Any]:
         """What all rows are made with, and what a cache must be of."""

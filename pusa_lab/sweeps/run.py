@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pusa_lab.arguments import ArgumentError, calling, checked, shown
+from pusa_lab.import_paths import imported, is_import_path
 from pusa_lab.progress import progress_bar
 from pusa_lab.sentences import counted
-from pusa_lab.sweeps.identity import digest_of, imported, is_import_path, label_of
+from pusa_lab.sweeps.identity import digest_of, label_of
 from pusa_lab.sweeps.rows import Bench, Experiment, Job
 from pusa_lab.sweeps.scores import check_wanted, metrics_of, truth_of
 from pusa_lab.sweeps.settings import MOST_ROWS, Setting, check_function, each_once, request_of, resolved, settings_of
@@ -83,7 +84,6 @@ def sweep(
             number, or lacks one of `scores`. A row that fails later is kept as failed, with its error, and the others
             are made all the same.
     """
-    model = imported(str(model)) if is_import_path(model) else model
     prompts, seeds = each_once("prompts", prompts, str), each_once("seeds", seeds, int)
     found = settings_of(settings)
     if len(found) * len(prompts) * len(seeds) > MOST_ROWS:
@@ -114,12 +114,13 @@ def _check(experiment: Experiment, settings: Sequence[Setting], prompts: list[st
         check_wanted(experiment.scores, names, [metric.name for metric in metrics if not metric.registered])
     if experiment.truth is None and (needy := [metric.name for metric in metrics if metric.needs_truth]):
         raise ValueError(f"the metric {needy[0]} compares with a truth: give truth=, a function or a dict of prompts.")
-    if isinstance(experiment.truth, Mapping):
+    truth = imported(str(experiment.truth)) if is_import_path(experiment.truth) else experiment.truth
+    if isinstance(truth, Mapping):
         for prompt in prompts:
             for seed in seeds:
-                truth_of(experiment.truth, prompt, seed)
-    elif experiment.truth is not None and not callable(experiment.truth):
-        raise ArgumentError(f"truth is {shown(experiment.truth)}: give a function, or a dict of prompts and clips.")
+                truth_of(truth, prompt, seed)
+    elif truth is not None and not callable(truth):
+        raise ArgumentError(f"truth is {shown(truth)}: give a function, or a dict of prompts and clips.")
 
 
 def _check_workers(workers: int, experiment: Experiment, settings: Sequence[Setting]) -> None:

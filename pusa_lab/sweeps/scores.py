@@ -10,15 +10,16 @@ import numpy as np
 from torch import Tensor
 
 from pusa_lab.arguments import shown
+from pusa_lab.import_paths import imported, is_import_path
 from pusa_lab.metrics import METRICS, frame_scores
 from pusa_lab.pixels import to_pixels
 from pusa_lab.runs import Result
-from pusa_lab.sweeps.identity import imported, is_import_path, takes
+from pusa_lab.sweeps.identity import takes
 from pusa_lab.sweeps.settings import COLUMNS, choices
 from pusa_lab.sweeps.store import UnfitScoreError
 
-Truth = Callable[..., Any] | Mapping[Any, Any] | None
-"""A function of prompt and seed, or prompt -> clip, or (prompt, seed) -> clip."""
+Truth = Callable[..., Any] | Mapping[Any, Any] | str | None
+"""A function of prompt and seed, or prompt -> clip, or (prompt, seed) -> clip; or the import path of one of these."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def truth_of(truth: Any, prompt: str, seed: int) -> Any:
 
     Args:
         truth: a function of prompt and seed, or of those of them that it names; or prompt -> clip, or
-            (prompt, seed) -> clip.
+            (prompt, seed) -> clip; or the import path of one of these.
         prompt: of the row.
         seed: of the row.
 
@@ -109,6 +110,7 @@ def truth_of(truth: Any, prompt: str, seed: int) -> Any:
     """
     if truth is None:
         return None
+    truth = imported(truth) if is_import_path(truth) else truth
     if callable(truth):
         return filled(truth, prompt=prompt, seed=seed)
     for key in ((prompt, seed), prompt):

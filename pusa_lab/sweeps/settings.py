@@ -6,18 +6,17 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import ArgumentError, shown
 from pusa_lab.generate import prepare
 from pusa_lab.guidance import guider_named
+from pusa_lab.import_paths import imported, is_import_path
 from pusa_lab.models import find_family
-from pusa_lab.registry import written_calls
 from pusa_lab.samplers import SOLVERS
 from pusa_lab.schedules import SCHEDULES
-from pusa_lab.sweeps.identity import described, imported, is_import_path, label_of, takes
+from pusa_lab.sweeps.identity import described, label_of, takes
 from pusa_lab.tasks import TASKS, Task
 
 Setting = dict[str, Any]
@@ -136,7 +135,7 @@ def request_of(setting: Mapping[str, Any], model: Any = None) -> RowRequest:
     Raises:
         ValueError: a name or value is unknown.
     """
-    setting = resolved(setting)
+    setting = resolved(setting, aside=("solver",))  # whose settings a text may hold, which makes it anew for each row
     generating = [name for name in list(inspect.signature(prepare).parameters)[1:] if name not in (*GIVEN, "task")]
     model = setting.get("model", model)
     loads = _loading(model)
@@ -163,16 +162,17 @@ def _loading(model: Any) -> list[str]:
     return [p.name for p in names if p.kind is not p.VAR_KEYWORD] + ["lora", "strength", "device"]
 
 
-def resolved(setting: Mapping[str, Any]) -> Setting:
+def resolved(setting: Mapping[str, Any], aside: Sequence[str] = ()) -> Setting:
     """A setting with the objects that import paths name, such as "mymodule:function", in place of their text.
 
     Args:
         setting: name -> value.
+        aside: further names whose values stay text, as those of models, LoRAs and captions do.
 
     Raises:
         ValueError: one cannot be imported.
     """
-    own = ("model", "lora", "negative_prompt")
+    own = ("model", "lora", "negative_prompt", *aside)
     return {k: imported(v) if is_import_path(v) and k not in own else v for k, v in setting.items()}
 
 
@@ -180,8 +180,7 @@ def _found(setting: Mapping[str, Any]) -> Setting:
     """The same; schedules, solvers and guiders that are named exist, and a schedule with settings is made."""
     found = dict(setting)
     if isinstance(name := setting.get("schedule"), str):
-        [(name, options)] = written_calls(name, SCHEDULES) if "(" in name else [(name, {})]
-        found["schedule"] = partial(SCHEDULES[name], **options) if options else SCHEDULES.find(name)
+        found["schedule"] = SCHEDULES.find(name)
     if isinstance(setting.get("solver"), str):
         SOLVERS.find(setting["solver"])
     if isinstance(setting.get("guidance"), str):

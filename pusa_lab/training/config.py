@@ -12,6 +12,7 @@ from torch import Tensor
 from pusa_lab.arguments import ArgumentError, checked, returned
 from pusa_lab.losses import WEIGHTS
 from pusa_lab.registry import Registry, written_calls
+from pusa_lab.requests import plugged_in
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS, TimestepSampler, shift_timesteps
 from pusa_lab.sentences import counted
 from pusa_lab.types import Tau
@@ -60,8 +61,8 @@ class TrainConfig:
     caption_dropout: float = 0.1
     """Share of clips trained with the null prompt, for guidance."""
     timestep_sampler: str = "shared"
-    """Name in TIMESTEP_SAMPLERS, such as shared (for a scalar base model) or independent (for VTA), if need be with
-    settings: clean_prefix(k=2, rest=shared)."""
+    """Name in TIMESTEP_SAMPLERS, such as shared (for a scalar base model) or independent (for VTA), or an import path
+    such as mine.py:walk; if need be with settings: clean_prefix(k=2, rest=shared)."""
     p_async: float = 1.0
     """Share of samples with independent timesteps if timestep_sampler is mixed (PTSS)."""
     shift: float = 1.0
@@ -71,8 +72,8 @@ class TrainConfig:
     t_max: float = 1.0
     """Largest timestep tau that is sampled: the boundary, for the expert for low noise."""
     weight: str = "uniform"
-    """Weight of each frame's loss by its timestep, a name in losses.WEIGHTS, perhaps with
-    settings, as in "min_snr(gamma=2)"; the paper uses uniform."""
+    """Weight of each frame's loss by its timestep, a name in losses.WEIGHTS or an import path such as mine.py:middle,
+    perhaps with settings, as in "min_snr(gamma=2)"; the paper uses uniform."""
     per_sample_weighting: bool = False
     """Multiply the mean loss of a clip by its mean weight, as the released trainer does, instead of frame by frame."""
     lora_rank: int = 0
@@ -177,6 +178,14 @@ class TrainConfig:
 
         return weight
 
+    def plugged_in(self) -> dict[str, dict[str, str]]:
+        """The timestep samplers and weights of one's own that are named, as `requests.plugged_in`."""
+        return plugged_in([(TIMESTEP_SAMPLERS, self.timestep_sampler), (WEIGHTS, self.weight)])
+
+    def code(self) -> dict[str, str]:
+        """What these are called -> digest of their source; a run is resumed with the same alone."""
+        return {name: found["digest"] for name, found in self.plugged_in().items()}
+
     def _written(self, field: str, registry: Registry[Callable[..., Any]]) -> partial[Any]:
         """The function that a field names, with the settings that it gives."""
         text = getattr(self, field)
@@ -186,8 +195,8 @@ class TrainConfig:
             raise ValueError(f"{field}={text!r:.60}: {error}") from error
         if len(written) > 1:
             raise ArgumentError(f"{field}={text!r:.60} names {len(written)} of them: give one {registry.kind}.")
-        ((name, settings),) = written
-        return partial(registry[name], **settings)
+        ((function, settings),) = written
+        return partial(function, **settings)
 
     def _fitting(self, field: str, function: Callable[..., Any], *args: Any) -> Any:
         try:

@@ -2,6 +2,7 @@
 
 from pusa_lab.viz.animate import animate
 from pusa_lab.viz.inside import plot_attention, plot_change
+from pusa_lab.viz.preview import preview
 from pusa_lab.viz.results import plot_bars, plot_grid, plot_lines, save_figure
 from pusa_lab.viz.schedules import plot_schedule
 from pusa_lab.viz.strips import filmstrip, plot_result
@@ -23,5 +24,6 @@ __all__ = [
     "plot_schedule",
     "plot_sweep",
     "plot_timestep_sampler",
+    "preview",
     "save_figure",
 ]

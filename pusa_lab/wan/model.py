@@ -31,6 +31,7 @@ from pusa_lab.wan.loading import (
 )
 from pusa_lab.wan.lora import EXPERT, LoRAReport
 from pusa_lab.wan.lora.adapters import unwrapped
+from pusa_lab.wan.offloading import take_over
 from pusa_lab.wan.prompts import CACHE, PromptEncoder
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 
@@ -164,31 +165,32 @@ class WanModel:
         *,
         geometry: Geometry | None = None,
         device: str | torch.device | None = None,
-        offload: str = "none",
+        offload: str | None = None,
         cache: str | Path | None = None,
     ) -> "WanModel":
         """Wrap a pipeline with its adapters and precisions; its transformers become VTA models in place.
 
         Args:
-            pipe: a loaded WanPipeline, compiled or not, without offloading.
+            pipe: a loaded WanPipeline, compiled or not. If it is offloaded, its hooks are taken off: use the model
+                instead of it from then on.
             geometry: as for `WanModel`.
-            device: None takes that of the pipeline.
-            offload: as for `WanModel`.
+            device: None takes that on which the pipeline computes.
+            offload: as for `WanModel`; None offloads as the pipeline does, group for what it moves in pieces.
             cache: folder for embeddings of captions; None keeps them in memory.
 
         Raises:
-            ValueError: the pipeline lacks a part, a part is offloaded, or as for `WanModel`.
+            ValueError: the pipeline lacks a part, a part is offloaded to the disk, or as for `WanModel`.
         """
         for name in ("transformer", "vae", "text_encoder", "tokenizer"):
             if getattr(pipe, name) is None:
                 raise ValueError(f"the pipeline has no {name}: load it with all of its parts.")
-        for name in ("transformer", "transformer_2", "vae", "text_encoder"):
-            _check_not_offloaded(getattr(pipe, name), name)
+        way, own = take_over(pipe)
         prompts = PromptEncoder(
             lambda: (pipe.tokenizer, pipe.text_encoder), weights_digest(pipe.text_encoder), _folder(cache)
         )
         boundary, low = pipe.config.boundary_ratio or 0.875, pipe.transformer_2
-        place: dict[str, Any] = {"geometry": geometry, "device": device or pipe.device, "offload": offload}
+        place: dict[str, Any] = {"geometry": geometry, "device": device or own or pipe.device}
+        place["offload"] = way if offload is None else offload
         return cls(pipe.transformer, pipe.vae, prompts, low=low, boundary=boundary, **place)
 
     @classmethod
@@ -367,19 +369,3 @@ def _device(device: str | torch.device | None) -> torch.device:
 
 def _folder(cache: str | Path | None) -> Path | None:
     return None if cache is None else Path(cache).expanduser()
-
-
-def _check_not_offloaded(part: nn.Module | None, name: str) -> None:
-    """Refuse weights that accelerate or diffusers already offloads, because this model must move them itself."""
-    for module in part.modules() if part is not None else ():
-        hook = getattr(module, "_hf_hook", None)  # accelerate's
-        moves = any(
-            getattr(h, "offload", False) or type(h).__name__ == "CpuOffload" for h in getattr(hook, "hooks", [hook])
-        )
-        registry = getattr(module, "_diffusers_hook", None)
-        groups = registry is not None and registry.get_hook("group_offloading") is not None
-        if moves or groups or any(p.is_meta for p in module.parameters(recurse=False)):
-            raise ValueError(
-                f"the pipeline's {name} is already offloaded, or has no weights: load the pipeline without offloading "
-                f"and let the model do it, with from_pipeline(pipe, offload='model') or 'group'."
-            )

@@ -12,6 +12,7 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import writing
+from pusa_lab.progress import progress_bar
 from pusa_lab.sentences import counted
 from pusa_lab.sweeps.store import Made, RowStore, check_made_with
 from small_models.experiments.adapt import Adaptation, ToyTrainer
@@ -115,7 +116,7 @@ def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str)
         check_made_with(path, found, store.header, "--out")
         return found
     with store:
-        rows = _measured(store, table.rows(lab, trainer))
+        rows = _measured(store, progress_bar(table.rows(lab, trainer), None, f"table {name}", "row"))
     about = {"title": table.title, "command": command, "seed": lab.sizes.seed, "date": date.today().isoformat()}
     more = {**table.more(lab, rows), "scale": lab.scale}
     _write(path, {**store.header, "format": FORMAT, **about, **_plain(more)}, rows)

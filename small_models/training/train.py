@@ -17,6 +17,8 @@ from pusa_lab.arguments import checked
 from pusa_lab.data import codec_psnr, find_clips
 from pusa_lab.data.quality import FEW, warn_of_codec
 from pusa_lab.files import check_folder, check_writable, digest
+from pusa_lab.import_paths import is_import_path
+from pusa_lab.requests import plugged_in
 from pusa_lab.training import (
     CodecModule,
     InMemoryDataset,
@@ -56,7 +58,7 @@ from small_models.training.data import (
 )
 from small_models.training.feature_job import FeatureJob
 from small_models.training.recipes import FAST, RECIPES, Recipe
-from small_models.world import LONGEST, WORLDS, vocabulary
+from small_models.world import LONGEST, WORLDS, add_world, vocabulary
 
 MOST_CLIPS = 10_000_000
 """Of a world, in one run."""
@@ -89,7 +91,7 @@ def train(
         out: folder for the checkpoint; what the stage builds on is looked for there first, then among the shipped.
         base: where the vta and i2v stages start, and whose codec they use; None is `<preset>-base`. For codec, the one
             to start from; None starts from nothing.
-        data: a world's name, or a folder of clips with captions; empty is the preset's own world.
+        data: a world's name or import path, or a folder of clips with captions; empty is the preset's own world.
         fast: a few small steps, to see that everything runs.
         command: written into the card.
         logs: folder for curves, sheets and checkpoints to resume from; None writes none.
@@ -103,18 +105,19 @@ def train(
             effect on this stage, or a folder that cannot be written to.
         OSError: the disk is full at the end; the sentence says where the weights are.
     """
+    world = add_world(data)
     if (preset, stage) not in RECIPES:
         raise ValueError(f"no stage {preset}-{stage}: there are {', '.join('-'.join(names) for names in RECIPES)}.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         changes = {"compile": "", **changes}  # it pays on a GPU
-    recipe = _changed(RECIPES[preset, stage], stage, fast, changes, bool(data) and data not in WORLDS)
+    recipe = _changed(RECIPES[preset, stage], stage, fast, changes, bool(data) and world not in WORLDS)
     if recipe.config.lora_rank and stage in ("codec", "features", "base"):
         raise ValueError(
             f"lora_rank={recipe.config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v."
         )
     path = check_writable(check_folder(out, "out") / f"{preset}-{stage}.safetensors", "the checkpoint")
-    job = _job(preset, stage, out, base, data)
+    job = _job(preset, stage, out, base, world)
     if job.source not in WORLDS and not Path(job.source).is_dir():
         raise ValueError(f"no data {job.source!r}: give a folder of clips, or one of {', '.join(WORLDS)}.")
     if job.source not in WORLDS:
@@ -132,7 +135,7 @@ def train(
     job.model.to(device)  # Lightning leaves it on the CPU
 
     about = {"name": path.stem, "date": date.today().isoformat(), "command": command, "seconds": round(seconds, 1)}
-    about |= _conditions(job, recipe)
+    about |= _conditions(job, recipe, data)
     # Kept if measuring fails; until then the old one stays. Other processes may be training the same.
     stored = path.with_suffix(f".{secrets.token_hex(4)}.new{path.suffix}")
     save_or_rescue(lambda place: job.save(place, about), stored, logs)
@@ -144,13 +147,14 @@ def train(
     return path
 
 
-def _conditions(job: Any, recipe: Recipe) -> dict[str, Any]:
+def _conditions(job: Any, recipe: Recipe, asked: str) -> dict[str, Any]:
     """What a card tells of how its model was trained."""
     about = {"device": device_name(), "versions": library_versions()}
     about |= {"data": f"{job.source}, {len(job.dataset.captions)} clips"}
     if job.source not in WORLDS:
         about["held_out"] = [clip.name for clip in split_folder(job.source, recipe.config.num_val_clips)[1]]
-    return {**about, **job.parts(), "config": asdict(recipe.config)}
+    own = (plugged_in([(WORLDS, asked)]) if is_import_path(asked) else {}) | recipe.config.plugged_in()
+    return {**about, **job.parts(), "config": asdict(recipe.config), **({"own": own} if own else {})}
 
 
 def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:
@@ -164,7 +168,8 @@ def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:
         data = f"{len(clips)} files {hashlib.sha256(whole.encode()).hexdigest()[:16]}"
         data += f", at most {recipe.clips} clips" * (recipe.clips < MOST_CLIPS)
     built_on = {name: getattr(job, name, None) for name in ("base", "codec")}
-    return {"stage": stage, "data": data, **{name: digest(path)[:16] for name, path in built_on.items() if path}}
+    parts = {name: digest(path)[:16] for name, path in built_on.items() if path}
+    return {"stage": stage, "data": data, **parts, **recipe.config.code()}
 
 
 def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any], folder: bool) -> Recipe:
@@ -188,6 +193,8 @@ def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any], fo
     for name, of in idle.items():
         if name in given and getattr(config, name) != getattr(recipe.config, name):
             raise ValueError(f"{name}={getattr(config, name)} has no effect on {stage}, it is for {of}: leave it out.")
+    if config.lora_rank and stage in ("codec", "features", "base"):
+        raise ValueError(f"lora_rank={config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v.")
     return replace(recipe, clips=clips, config=config)
 
 

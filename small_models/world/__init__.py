@@ -22,6 +22,7 @@ from small_models.world.tables import (
     TURNS,
     WORLDS,
     World,
+    add_world,
     world_named,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "WORLDS",
     "Scenes",
     "World",
+    "add_world",
     "angles",
     "captions",
     "draw_scenes",

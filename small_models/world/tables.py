@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from pusa_lab.arguments import checked
+from pusa_lab.import_paths import is_import_path
 from pusa_lab.registry import Registry
 from pusa_lab.sentences import counted
 
@@ -152,6 +153,23 @@ def world_named(name: str) -> World:
         ValueError: there is no such world.
     """
     return WORLDS.find(name)
+
+
+@checked
+def add_world(name: str) -> str:
+    """The name of a world; one that is given by its import path is registered under its own name first.
+
+    Args:
+        name: of a world, or an import path such as mine.py:calm; other text, such as a folder, is returned as it is.
+
+    Raises:
+        ValueError: it cannot be imported, is no world, or has the name of one of the toolkit's.
+    """
+    if not is_import_path(name):
+        return name
+    own = name.rpartition(":")[2].rpartition(".")[2]
+    WORLDS.register(WORLDS.find(name), own)
+    return own
 
 
 LONGEST = 60
