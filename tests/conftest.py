@@ -3,6 +3,7 @@
 Tests compare bit for bit, so they run on the CPU also where there is a GPU.
 """
 
+import functools
 import gc
 import logging
 import os
@@ -11,20 +12,24 @@ import sys
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-import jaxtyping
+import light  # noqa: F401
 import pytest
-import torch
-from hypothesis import HealthCheck, settings
 
-import small_models
-
+# Processes that start from here, pytest's workers too, keep the memory of large tensors and use it again: glibc would
+# ask the system for new pages each time, and clearing them takes as long as decoding a video.
+os.environ |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_TOP_PAD_": str(2**26)}
 # The many processes of the tests compile each module once.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 LONGEST = ("test_nbval", "test_training_wan_processes", "test_wheel")
 
-settings.register_profile("as slow as it may be", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("as slow as it may be")
+
+def pytest_collection():
+    """Called where tests run; the process that only hands them out to workers does without hypothesis and torch."""
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("as slow as it may be", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("as slow as it may be")
 
 
 def pytest_collection_modifyitems(items):
@@ -33,13 +38,20 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """What is imported stays: the garbage collector, which some tests call, need not look at it again."""
+    """What is imported stays: the garbage collector, which some tests call, need not look at it again.
+
+    From here on it runs less often than by default, since tests leave few cycles behind.
+    """
     gc.freeze()
+    gc.set_threshold(10_000)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
 def seed():
     """Every test starts from the same random numbers; torch.manual_seed would note a traceback for each accelerator."""
+    import torch
+
     torch.default_generator.manual_seed(0)
 
 
@@ -74,6 +86,8 @@ def forked_kernels(monkeypatch):
 @pytest.fixture
 def as_user():
     """Shape checks off, as for users who did not turn them on: the library's own sentences must do."""
+    import jaxtyping
+
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
@@ -82,22 +96,36 @@ def as_user():
 @pytest.fixture(scope="session")
 def nano_vta():
     """The shipped toy, adapted."""
+    import small_models
+
     return small_models.load("nano-vta", device="cpu")
 
 
 @pytest.fixture(scope="session")
 def nano_base():
     """The shipped toy, scalar."""
+    import small_models
+
     return small_models.load("nano-base", device="cpu")
 
 
 @pytest.fixture(scope="module")
 def one_thread():
     """Small tensors: more threads would only wait for each other."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def measured_in_two_steps(monkeypatch):
+    """A trained toy is measured in two steps instead of ten, where it does not matter how good it is."""
+    from small_models.training import train
+
+    monkeypatch.setattr(train, "measure", functools.partial(train.measure, steps=2))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
-"""Processes that begin at once: forked from a server that has imported what takes seconds, and nothing of the tests."""
+"""Processes that begin at once: forked from a server that has imported what takes seconds, and no tests."""
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -9,10 +10,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from subprocess import CompletedProcess
 
+NOWHERE = [Path(os.devnull)] * 2
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    ["pusa_lab.finetune", "pusa_lab.wan.model", "pusa_lab.media", "peft", "papermill", "ipykernel.kernelapp"]
-)
+PRELOAD = ["pusa_lab.finetune", "pusa_lab.wan.model", "pusa_lab.media", "peft", "papermill", "ipykernel.kernelapp"]
+SERVER.set_forkserver_preload(["tests.light", *PRELOAD])
 
 
 def python(code: str, *words: object, cwd: Path | None = None, env: Mapping[str, str] | None = None):
@@ -26,11 +27,25 @@ def python(code: str, *words: object, cwd: Path | None = None, env: Mapping[str,
     """
     with tempfile.TemporaryDirectory() as folder:
         said = [Path(folder) / name for name in ("stdout", "stderr")]
-        given = (code, [*map(str, words)], cwd or Path.cwd(), dict(os.environ if env is None else env), said)
-        child = SERVER.Process(target=_run, args=given)
-        child.start()
+        child = begin(code, *words, cwd=cwd, env=env, said=said)
         child.join()
-        return CompletedProcess(given[1], child.exitcode, *(path.read_text() for path in said))
+        return CompletedProcess(words, child.exitcode, *(path.read_text() for path in said))
+
+
+def begin(code: str, *words: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, said=NOWHERE):
+    """The same while it runs, as a multiprocessing.Process.
+
+    Args:
+        code: what to run.
+        *words: sys.argv[1:].
+        cwd: where; None is here.
+        env: its variables; None are those of this process.
+        said: files for its stdout and its stderr.
+    """
+    given = (code, [*map(str, words)], cwd or Path.cwd(), dict(os.environ if env is None else env), said)
+    child = SERVER.Process(target=_run, args=given)
+    child.start()
+    return child
 
 
 class Kernel:
@@ -75,10 +90,12 @@ matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"  # 
 from ipykernel.kernelapp import launch_new_instance
 launch_new_instance()
 """
-    _run(code, words, cwd, env, [Path(os.devnull)] * 2)
+    _run(code, words, cwd, env, NOWHERE)
 
 
 def _run(code: str, words: list[str], cwd: Path, env: dict[str, str], said: list[Path]) -> None:
+    gc.freeze()  # what the server imported stays
+    gc.enable()
     for number, path in enumerate(said, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     os.environ.clear()

@@ -1,9 +1,8 @@
 """pytest tests/test_training_data.py: a folder of real files into a latent cache, by a tiny Wan and by the toy."""
 
 import json
+import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from films import collection, waves, write
+from processes import begin
 from wan_tiny import refused, rewrite
 
 import small_models
@@ -140,26 +140,28 @@ class TestGoingOn:
 
     def test_killed_in_the_middle_and_run_again_equals_one_run(self, clips, whole, wan, tmp_path):
         """kill -9 as soon as the first shard is named; the other process encodes a clip for each line that it gets."""
+        os.mkfifo(lines := tmp_path / "lines")
         code = (
             "import sys, torch; from pusa_lab.data import encode\n"
             "from pusa_lab.wan.encoders import WanEncoders as W\n"
-            "wan, clips, out = sys.argv[1:]; f = encode._encode\n"
-            "def slow(*a):\n    sys.stdin.readline()\n    return f(*a)\n"
+            "wan, clips, out, lines = sys.argv[1:]; lines = open(lines); f = encode._encode\n"
+            "def slow(*a):\n    lines.readline()\n    return f(*a)\n"
             "encode._encode = slow\n"
             "w = W.from_pretrained(wan, dtype=torch.float32, device='cpu', size=(32, 48), num_frames=9, cache=None)\n"
             "encode.encode_folder(clips, w, out, 'tiny', fps=8, per_shard=2)\n"
         )
         encode_folder(clips, wan, tmp_path / "one", "tiny", fps=8, per_shard=2)
         two, manifest = tmp_path / "two", tmp_path / "two" / "manifest.json"
-        words = [sys.executable, "-c", code, str(whole), str(clips), str(two)]
-        with subprocess.Popen(words, stdin=subprocess.PIPE, text=True) as run:
-            run.stdin.write("\n" * 3)  # a shard holds two clips
-            run.stdin.flush()
-            while not (manifest.is_file() and json.loads(manifest.read_text())["clips"]):
-                assert run.poll() is None
-                time.sleep(0.02)
-            run.kill()
-        assert run.returncode == -signal.SIGKILL
+        told = os.open(lines, os.O_RDWR)
+        os.write(told, b"\n" * 3)  # a shard holds two clips
+        run = begin(code, whole, clips, two, lines)
+        while not (manifest.is_file() and json.loads(manifest.read_text())["clips"]):
+            assert run.is_alive()
+            time.sleep(0.02)
+        run.kill()
+        run.join()
+        os.close(told)
+        assert run.exitcode == -signal.SIGKILL
         assert 0 < len(LatentCache(two)) < len(GOOD)
         encode_folder(clips, wan, two, "tiny", fps=8, per_shard=2)
         assert files(two) == files(tmp_path / "one")
