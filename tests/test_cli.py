@@ -1,9 +1,7 @@
 """pytest tests/test_cli.py: the command line, and one sentence with exit code 2 for whatever is wrong."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -87,7 +85,7 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
     assert "is not installed" in capsys.readouterr().err
 
 
-def test_train_fast(tmp_path, monkeypatch):
+def test_train_fast(measured_in_two_steps, tmp_path, monkeypatch):
     out = tmp_path / "t"
     monkeypatch.setattr("small_models.training.train.run", lambda *_, **__: None)
     assert main(["train", "--stage", "vta", "--fast", "--max-steps", "3", "--lr", "1e-4", "--out", str(out)]) == 0
@@ -100,8 +98,7 @@ def test_train_fast(tmp_path, monkeypatch):
 def test_a_training_prints_nothing_of_lightning(tmp_path):
     """In a process of its own, where Lightning writes to the real streams."""
     words = ["train", "--stage", "vta", "--fast", "--max-steps", "2", "--out", str(tmp_path)]
-    code = "import sys; from pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))"
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    done = python("import sys; from pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))", *words)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path}/nano-vta.safetensors, and its card {tmp_path}/nano-vta.json\n"
     assert done.stderr == ""
@@ -257,12 +254,11 @@ def test_other_packages_add_commands_and_benchmarks_but_replace_none(tmp_path):
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
     points = "[pusa_lab.commands]\ngreet = extra:greet\nplan = extra:greet\n[pusa_lab.benchmarks]\nmine = measure\n"
     (about / "entry_points.txt").write_text(points)
-    code = "import sys; from pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))"
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    places = [str(tmp_path), str(ROOT)]
+    code = f"import sys; sys.path[:0] = {places}; from pusa_lab.cli import main; sys.exit(main(sys.argv[1:]))"
 
     def run(*words):
-        words, variables = [sys.executable, "-c", code, *words], {**os.environ, "PYTHONPATH": path}
-        return subprocess.run(words, capture_output=True, text=True, env=variables, timeout=600, check=False)
+        return python(code, *words)
 
     assert run("greet", "you", "--times", "2").stdout == "hello you hello you \n"
     assert run("greet", "you", "--times", "x").stderr == "pusa-lab greet: --times 'x': give a whole number.\n"

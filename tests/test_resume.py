@@ -1,5 +1,7 @@
 """pytest tests/test_resume.py: an interrupted run resumes as if nothing had happened, and only from its own file."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -16,6 +18,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:.*litlogger.*"),
+    pytest.mark.usefixtures("measured_in_two_steps"),
 ]
 SMALL = {**small_models.PRESETS["nano"]}
 SMALL["dit"] = {**SMALL["dit"], "num_layers": 1, "num_attention_heads": 1, "ffn_dim": 32}
@@ -74,10 +77,18 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, name):
     assert all(torch.equal(whole[k], resumed[k]) for k in whole)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Where the base stage left its logs."""
+    place = tmp_path_factory.mktemp("base")
+    train("nano", "base", place / "out", fast=True, max_steps=2, save_every=2, logs=place / "logs")
+    return place / "logs"
+
+
 @pytest.fixture
-def last(tmp_path):
-    """A checkpoint of the base stage."""
-    train("nano", "base", tmp_path / "out", fast=True, max_steps=2, save_every=2, logs=tmp_path / "logs")
+def last(trained, tmp_path):
+    """Its checkpoint, in a copy that a test may spoil."""
+    shutil.copytree(trained, tmp_path / "logs")
     return tmp_path / "logs" / "last.ckpt"
 
 
