@@ -11,6 +11,7 @@ import tomllib
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("pusa_lab/**/*.py"), *ROOT.glob("small_models/**/*.py")])
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
 CORE = ["types", "timesteps", "schedules", "losses", "solvers", "samplers", "guidance", "analytic", "tasks"]
 
 
@@ -18,26 +19,21 @@ def run(*words):
     return subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
-def test_importing_the_package_brings_nothing_heavy():
-    heavy = [
-        "diffusers",
-        "lightning",
-        "matplotlib",
-        "mediapy",
-        "transformers",
-        "papermill",
-        "IPython",
-        "beartype",
-        "pandas",
-    ]
-    code = f"import sys, pusa_lab; print([m for m in {heavy} if m in sys.modules])"
-    assert run("-c", code).stdout.strip() == "[]"
+@pytest.fixture(scope="module")
+def brought():
+    """Heavy modules that importing pusa_lab brings, and then the toys."""
+    heavy = ["diffusers", "lightning", "matplotlib", "mediapy", "transformers", "papermill", "IPython", "beartype"]
+    show = f"print(*(m for m in {[*heavy, 'pandas']} if m in sys.modules))"
+    lines = run("-c", f"import sys, pusa_lab; {show}; import small_models; {show}").stdout.splitlines()
+    return [set(line.split()) for line in lines]
 
 
-def test_importing_the_toys_brings_no_diffusers_and_no_lightning():
-    heavy = ["diffusers", "lightning", "matplotlib", "pandas"]
-    code = f"import sys, small_models; print([m for m in {heavy} if m in sys.modules])"
-    assert run("-c", code).stdout.strip() == "[]"
+def test_importing_the_package_brings_nothing_heavy(brought):
+    assert brought[0] == set()
+
+
+def test_importing_the_toys_brings_no_diffusers_and_no_lightning(brought):
+    assert brought[1] & {"diffusers", "lightning", "matplotlib", "pandas"} == set()
 
 
 def test_lazy_rooms_open_and_unknown_ones_do_not():
@@ -66,7 +62,7 @@ def test_the_contract_names_every_room():
 def test_files_and_functions_stay_short(path):
     text = path.read_text()
     assert len(text.splitlines()) <= 400
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
@@ -84,7 +80,7 @@ SHARED = {
 def test_a_public_name_means_one_thing():
     homes = {}
     for path in FILES:
-        for node in ast.parse(path.read_text()).body:
+        for node in TREES[path].body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     several = {name: places for name, places in homes.items() if len(places) > 1}
@@ -101,7 +97,7 @@ def room_of(path):
 def lines_of_code(path):
     """Without docstrings, comments, blank lines and the doors of public functions."""
     text, passed_over = path.read_text(), set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             passed_over |= set(range(node.lineno, node.end_lineno + 1))
     lines = enumerate(text.splitlines(), 1)
@@ -121,7 +117,7 @@ def test_only_timesteps_broadcasts_tau():
 
 def public_functions():
     for path in FILES:
-        for node in ast.parse(path.read_text()).body:
+        for node in TREES[path].body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
                 yield pytest.param(path, node, id=f"{path.relative_to(ROOT)}::{node.name}")
 
@@ -141,7 +137,7 @@ def test_public_functions_are_annotated_and_documented(path, node):
 def test_every_public_function_of_tensors_names_their_shapes(room):
     """No bare Tensor in a public signature of the core, but for what `faults` and `validate` must accept."""
     for path in (p for p in FILES if room_of(p) == room):
-        for node in ast.parse(path.read_text()).body:
+        for node in TREES[path].body:
             if (
                 not isinstance(node, ast.FunctionDef)
                 or node.name.startswith("_")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from processes import python
 from safetensors.torch import save_file
 
 import pusa_lab as pl
@@ -150,11 +151,11 @@ class TestAThirdFamily:
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: zebra\nVersion: 1.0\n")
         (about / "entry_points.txt").write_text("[pusa_lab.models]\nzebra = mochi:F\n")
         code = "import pusa_lab as pl; print(pl.load('genmo/mochi').decode)"
-        words = [sys.executable, "-c", f"import sys; sys.path[:0] = {[str(tmp_path), str(ROOT)]}; {code}"]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=600)
+        code = f"import sys; sys.path[:0] = {[str(tmp_path), str(ROOT)]}; {code}"
+        done = python(code, cwd=tmp_path)
         assert done.stdout == "of Mochi\n"
         (tmp_path / "mochi.py").write_text("import no_such_package")
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
+        done = python(code, cwd=tmp_path)
         assert "'zebra' of zebra cannot be imported (No module named 'no_such_p" in done.stderr
 
 

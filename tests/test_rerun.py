@@ -4,8 +4,6 @@ import json
 import random
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from processes import python
 from safetensors.torch import load_file, save_file
 
 import pusa_lab as pl
@@ -23,7 +22,7 @@ from pusa_lab.versions import device_name
 
 PROMPTS = ["a red circle moves right", "a blue square moves up", "a red square moves left"]
 CLIP = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), np.uint8)
-PICTURES = np.random.default_rng(1).integers(0, 255, (3, 1, 16, 16, 3), np.uint8)
+PICTURES = np.random.default_rng(1).integers(0, 255, (2, 1, 16, 16, 3), np.uint8)
 TASKS = [
     tasks.text_to_video(),
     tasks.image_to_video(CLIP[0], noise=0.3, mode="hold"),
@@ -93,8 +92,8 @@ def same(a, b):
 def drawn(rng):
     """Options of one call, of several samples."""
     scale = rng.choice(GUIDANCE)
-    prompts = PROMPTS[: rng.choice([1, 3])]
-    per_prompt = [t for t in TASKS if t.known == () or len(prompts) == 3 or t.known[0].clip.ndim < 5]
+    prompts = PROMPTS[: rng.choice([1, 2])]
+    per_prompt = [t for t in TASKS if t.known == () or len(prompts) == 2 or t.known[0].clip.ndim < 5]
     free = isinstance(scale, float) and scale == 1
     return {
         "prompt": prompts,
@@ -105,7 +104,7 @@ def drawn(rng):
         "solver": rng.choice(SOLVERS),
         "guidance": scale,
         "negative_prompt": "" if free else rng.choice(["", PROMPTS[1], PROMPTS[: len(prompts)]]),
-        "seed": rng.choice([0, -5, 2**63 - 2, [7, 2**40, -1][: len(prompts)]]),
+        "seed": rng.choice([0, -5, 2**63 - 2, [2**40, -1][: len(prompts)]]),
     }
 
 
@@ -116,10 +115,11 @@ def test_what_was_saved_is_made_again_bit_for_bit(model, tmp_path, case):
     place = tmp_path / ("folder" if case % 3 == 0 else "a.mp4" if case % 3 == 1 else "a.safetensors")
     files = result.save(place, latents=case % 2 == 0)
     assert sorted(files) == sorted(one for one in tmp_path.rglob("*") if one.is_file())
-    for file in (place if place.is_dir() else files[0], files[-1]):
-        same(pl.rerun(file), result)
+    again = {file: pl.rerun(file) for file in {place if place.is_dir() else files[0], files[0], files[-1]}}
+    for one in again.values():
+        same(one, result)
     found = pl.load_result(files[0])
-    assert found.request == pl.rerun(files[0]).request
+    assert found.request == again[files[0]].request
     assert torch.equal(found.schedule, result.schedule) and found.task == result.task
     if found.latents.numel():
         same(found.decode(model), result)
@@ -171,9 +171,9 @@ def _sha(path):
 
 
 def test_another_process_makes_the_same_frames(saved, model):
-    code = "import sys, hashlib, pusa_lab as pl; r = pl.rerun(sys.argv[1]); "
+    code = "import sys, hashlib, warnings, pusa_lab as pl; warnings.simplefilter('error'); r = pl.rerun(sys.argv[1]); "
     code += "print(hashlib.sha256(r.video.tobytes()).hexdigest())"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code, saved], capture_output=True, text=True)
+    done = python(code, saved)
     import hashlib
 
     assert done.stdout.strip() == hashlib.sha256(pl.rerun(saved).video.tobytes()).hexdigest(), done.stderr
