@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pusa_lab import tasks
 from pusa_lab.arguments import checked
+from pusa_lab.checkpointing import checkpointing_plan
 from pusa_lab.data.latents import LatentCache, identity
 from pusa_lab.data.manifest import codec_psnrs
 from pusa_lab.data.quality import warn_of_codec
@@ -24,7 +25,7 @@ from pusa_lab.pixels import to_uint8
 from pusa_lab.planning.planner import plan
 from pusa_lab.planning.recipe import find_model, out_of_memory, run_arguments
 from pusa_lab.planning.tables import find_gpu
-from pusa_lab.training.activation_checkpointing import keep_plan, set_activation_checkpointing
+from pusa_lab.training.activation_checkpointing import set_activation_checkpointing
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import LatentVideoDataModule
 from pusa_lab.training.float8 import to_float8
@@ -99,7 +100,7 @@ def train_wan(
             weights were saved instead.
     """
     source = check_wan(data, out, config, logs, resume, compiled, float8, devices * nodes)
-    cache, keeps = source.cache, keep_plan(len(transformer.blocks), ac_save_attention, ac_skip_blocks)
+    cache, saves = source.cache, checkpointing_plan(len(transformer.blocks), ac_save_attention, ac_skip_blocks)
     warn_of_codec(cache.manifest["model"], codec_psnrs(cache.manifest))
     if codec is not None:
         cache.require(codec=identity(codec), channels=transformer.config.in_channels)
@@ -110,7 +111,7 @@ def train_wan(
         to_float8(module.model.transformer)
     if compiled and transformer.device.type == "cuda" and torch.cuda.get_device_capability() >= (9, 0):
         module.model.transformer.set_attention_backend("_native_cudnn")
-    set_activation_checkpointing(module.model.transformer, keeps, compiled, offload_activations)
+    set_activation_checkpointing(module.model.transformer, saves, compiled, offload_activations)
     source.place = lambda: (module.trainer.global_rank, module.trainer.world_size)
     batches = LatentVideoDataModule(source, source if config.validate_every else None)
     try:

@@ -61,7 +61,7 @@ def plan(
         ac_save_attention: blocks that save attention's result (default 0).
         ac_skip_blocks: blocks without activation checkpointing (default 0).
         offload_activations: keep what blocks save in the host's memory.
-        float8: multiply with a LoRA's base in 8 bits.
+        float8: run the frozen base's matrix products in float8.
         json: print all numbers, for programs.
     """
     options = given({name: value for name, value in locals().items() if name != "json"})

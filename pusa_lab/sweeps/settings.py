@@ -61,7 +61,7 @@ def _product(block: Mapping[str, Any]) -> Iterator[Setting]:
         if not values[name]:
             raise ValueError(f"settings has an empty list for {name}: give at least one value.")
     if len(values) and _size(values) > MOST_ROWS:
-        raise ValueError(f"settings makes more than {MOST_ROWS:,} combinations: give fewer values.")
+        raise ValueError(f"settings make more than {MOST_ROWS:,} combinations: give fewer values.")
     return (dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values()))
 
 
