@@ -141,7 +141,7 @@ def about_cache(cache: LatentCache) -> dict[str, str]:
     """
     m = cache.manifest
     clips = [[clip.get(name) for name in ("name", "hash", "caption")] for clip in m["clips"]]
-    content = json.dumps([clips, *(m.get(name) for name in ("codec", "text_encoder", "size", "pixel_frames", "fps"))])
+    content = json.dumps([clips, *(m.get(name) for name in ("codec", "text_encoder", "size", "num_frames", "fps"))])
     return {"data": f"{len(clips)} clips {hashlib.sha256(content.encode()).hexdigest()[:16]}"}
 
 
@@ -251,7 +251,7 @@ def _check_float8(config: TrainConfig, float8: bool) -> None:
 def _module(transformer: Any, cache: LatentCache, config: TrainConfig, codec: Any, logs: Path | None) -> TrainedModule:
     """The model with its loss, and its validation if the configuration has one."""
     m = cache.manifest
-    geometry = Geometry(_stride(cache), m["channels"], m["frames"], tuple(m["size"]), round(m["fps"]), SHIFT)
+    geometry = Geometry(_stride(cache), m["channels"], m["latent_frames"], tuple(m["size"]), round(m["fps"]), SHIFT)
     model = TrainableWan(transformer, geometry, {"": cache.empty}, codec)
     report = None
     if config.validate_every and codec is not None:
@@ -265,13 +265,13 @@ def _module(transformer: Any, cache: LatentCache, config: TrainConfig, codec: An
 def _stride(cache: LatentCache) -> tuple[int, int, int]:
     """Pixels per latent along frames, height and width, from the sizes in the cache; the spatial stride is 8 or 16."""
     m, (h, w) = cache.manifest, cache[0]["latents"].shape[2:]
-    return (m["pixel_frames"] - 1) // max(m["frames"] - 1, 1) or 1, m["size"][0] // h, m["size"][1] // w
+    return (m["num_frames"] - 1) // max(m["latent_frames"] - 1, 1) or 1, m["size"][0] // h, m["size"][1] // w
 
 
 def _too_large(config: TrainConfig, cache: LatentCache, transformer: Any, gpus: int, saved: dict[str, Any]) -> str:
     """The sentence for a run out of memory, from the planner."""
     arguments = run_arguments(config, gpus, **saved)
-    arguments |= {"size": tuple(cache.manifest["size"]), "num_frames": cache.manifest["pixel_frames"]}
+    arguments |= {"size": tuple(cache.manifest["size"]), "num_frames": cache.manifest["num_frames"]}
     model = find_model(transformer.config)
     gpu = find_gpu(torch.cuda.get_device_name()) if torch.cuda.is_available() else None
     arguments |= {name: value for name, value in (("model", model), ("gpu", gpu)) if value}

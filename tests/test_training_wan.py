@@ -43,7 +43,7 @@ SAVED = replace(SHORT, save_every=5)
 def make_cache(folder: Path, clips: int = 5, **changes) -> Path:
     """A cache of noise."""
     g = torch.Generator().manual_seed(1)
-    sizes = {"size": (32, 48), "pixel_frames": 9, "frames": 3, "channels": 4, **changes}
+    sizes = {"size": (32, 48), "num_frames": 9, "latent_frames": 3, "channels": 4, **changes}
     settings = CacheSettings("tiny", **sizes, fps=16.0, start=0.0, codec="abc", text_encoder="", text_length=512)
     writer = CacheWriter(folder, settings, torch.zeros(1, TEXT))
     for i in range(clips):
@@ -263,7 +263,7 @@ def test_memory_that_runs_out_on_a_known_gpu_says_what_fits(tmp_path, monkeypatc
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100 80GB HBM3")
     with torch.device("meta"):
         large = VTAWanTransformer3DModel(**WAN_CONFIGS["wan2.1-14b"].transformer)
-    clips = LatentCache(make_cache(tmp_path / "large", size=(720, 1280), pixel_frames=81))
+    clips = LatentCache(make_cache(tmp_path / "large", size=(720, 1280), num_frames=81))
     saved = {"ac_save_attention": 0, "ac_skip_blocks": 0, "offload_activations": False, "compiled": False}
     said = finetune._too_large(WAN_RECIPES["paper"], clips, large, 1, saved)
     assert "out of memory: 117.4 GiB are planned (arithmetic), and one h100 has 78: try --compiled --optimizer" in said

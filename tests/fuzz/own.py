@@ -204,7 +204,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.training\.data\.InMemoryDataset": {"videos": ["rand(3, 3, 4, 8, 8)"], "captions": ["['a', 'b', 'c']"], "batch": ["2"]},
     r"pusa_lab\.data\.encode\.encode_\w+": {
         "folder": ["clips()"], "model": ["nano()"], "out": ["new('cache')"], "name": ["'nano-vta'"], "num_frames": ["8", "None"],
-        "size": ["None", "(16, 16)"], "fps": ["16", "None"], "start": ["0.0"], "**": ["frames=8", "fps=16"],
+        "size": ["None", "(16, 16)"], "fps": ["16", "None"], "start": ["0.0"], "**": ["latent_frames=8", "fps=16"],
     },
     r"pusa_lab\.data\.encode\.settle": {"model": ["nano()"], "num_frames": ["8"], "size": ["(16, 16)"], "fps": ["16"]},
     r"pusa_lab\.data\.encode\.(codec|text)_hash": {"model": ["nano()", "Stub()"]},
