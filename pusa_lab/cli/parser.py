@@ -23,6 +23,7 @@ NO_CONFIG = "--config does not hold options as YAML: give a file such as --print
 OTHERS = {
     "--num-inference-steps": "--steps",
     "--guidance-scale": "--guidance",
+    "--generator": "--seed",
     "--num-videos-per-prompt": "--num-videos",
     "--last-image": "--end-image",
     "--frames": "--num-frames",
@@ -117,7 +118,8 @@ class Parser(jsonargparse.ArgumentParser):
             return f"unexpected {words!r:.60}: leave it out, or put words that belong together in quotes."
         word = words.split()[0].split("=")[0]
         known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-        near = difflib.get_close_matches(OTHERS.get(word, word), known, 1, cutoff=0.8)
+        ours = OTHERS.get(word.replace("_", "-"), word)
+        near = difflib.get_close_matches(ours, known, 1, cutoff=0.8)
         return f"there is no option {word:.60}: " + (
             f"did you mean {near[0]}?" if near else f"`{self.prog} --help` lists those there are."
         )
