@@ -29,7 +29,7 @@ _PATH = rf"(?:{_FILE}|{_MODULE}):{_NAME}(?:\.{_NAME})*"
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _FOUND = re.compile(rf"{_QUOTED}|(?P<path>{_PATH})")
 MOST_BYTES = 2**24
-"""Of a file that is run."""
+"""Largest file that is run, in bytes."""
 _DIGESTS: dict[str, str] = {}
 """File that was run -> SHA-256 of what it held."""
 

@@ -13,7 +13,7 @@ SUFFIX = {"video": ".mp4", "latents": ".safetensors", "both": ".mp4"}
 LOADING = ("lora", "strength", "lora_low", "strength_low", "device", "offload", "float8")
 """Options that go to the model's family."""
 MOST_VIDEOS = 10_000
-"""Of one command."""
+"""Most videos of one command."""
 
 
 def generate_videos(

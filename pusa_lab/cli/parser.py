@@ -19,7 +19,7 @@ from jsonargparse.typing import PositiveFloat, PositiveInt
 CONFIG = "YAML file with options, such as one that --print_config printed; options beside it win"
 """Help of --config."""
 NO_CONFIG = "--config does not hold options as YAML: give a file such as --print_config prints."
-"""Of any fault inside such a file as a whole."""
+"""The sentence for a file that cannot be read as options."""
 OTHERS = {
     "--num-inference-steps": "--steps",
     "--guidance-scale": "--guidance",
@@ -69,7 +69,7 @@ class Parser(jsonargparse.ArgumentParser):
     """Options are written with dashes, a bool is set by its option alone, and every error is one sentence."""
 
     def add_argument(self, *names: Any, **options: Any) -> Any:
-        """As argparse's.
+        """Add an argument, as argparse does.
 
         Args:
             *names: of the option; underscores become dashes.

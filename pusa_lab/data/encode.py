@@ -40,13 +40,13 @@ class Encoder(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """As `VideoModel`."""
+        """The device of the model, as in `VideoModel`."""
 
     def encode_text(self, prompts: list[str]) -> Cond:
-        """As `VideoModel`."""
+        """Encode captions, as in `VideoModel`."""
 
     def encode_video(self, clip: Clip) -> Video:
-        """As `VideoModel`."""
+        """Encode pixels to latents, as in `VideoModel`."""
 
 
 @checked

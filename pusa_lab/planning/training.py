@@ -10,7 +10,8 @@ from pusa_lab.planning.tables import OPTIMIZERS
 from pusa_lab.wan.configs import WanConfig
 
 OPTIMIZER_SECONDS = {"adamw": 0.024, "adamw8bit": 0.43}
-"""Of one step, a LoRA of the 14B: the mean of wan_train.json; in 8 bits a small kernel for each of 800 tensors."""
+"""Seconds of one optimizer step of a LoRA of the 14B, the mean of wan_train.json; in 8 bits it launches a small kernel
+for each of 800 tensors."""
 FLOAT8_SPEED = 1.5
 """How much faster the products with a LoRA's base are in 8 bits: from two pairs of rows of wan_train.json."""
 COMPILED = 0.935
@@ -104,9 +105,9 @@ class _Block:
     """Bytes of one block."""
 
     hosted: float
-    """That wait in the host's memory from forward to backward."""
+    """Bytes kept in the host's memory from forward to backward."""
     saved: float
-    """That wait on the GPU."""
+    """Bytes kept on the GPU from forward to backward."""
     working: float
     """In its backward, besides."""
 

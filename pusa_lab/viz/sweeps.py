@@ -83,7 +83,7 @@ def _places(df: Any, x: str) -> tuple[dict[Any, float], bool]:
 
 
 def _differences(df: Any, baseline: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """As `averages`, of the differences; those of the baseline itself are 0."""
+    """Averages of the differences, as in `averages`; those of the baseline itself are 0."""
     import pandas as pd
 
     found = compare(df, baseline, names)[[*columns_of(df)[0], "metric", "difference", "low", "high"]]

@@ -34,13 +34,13 @@ class Adaptation:
     way: str = "vta"
     """vta, or i2v: Wan's own way, with the picture as further input."""
     rank: int = 0
-    """Of the LoRA; 0 trains all weights."""
+    """Rank of the LoRA; 0 trains all weights."""
     timestep_sampler: str = "independent"
     """A name in TIMESTEP_SAMPLERS."""
     p_async: float = 1.0
     """When timestep_sampler is mixed."""
     shift: float = 5.0
-    """Of the sampled timesteps."""
+    """Shift of the sampled timesteps."""
     clean: tuple[int, ...] = ()
     """Latent frames always at 0 while all others share one timestep: a specialist of one task."""
     learn_clean: bool = True
