@@ -8,6 +8,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+PIP_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}
+"""Module -> the name of its package, where that is another."""
+
+
+def missing_package(module: str) -> str:
+    """The sentence for a module that cannot be imported, with its package's name and how to install it.
+
+    Args:
+        module: its name, such as PIL.Image.
+    """
+    top = module.partition(".")[0]
+    name = PIP_NAMES.get(top, top.replace("_", "-"))
+    return f"{name} is not installed: run `pip install {name}`, or `pip install -e '.[all]'` in a clone of pusa_lab."
+
 
 def versions(*names: str) -> dict[str, str]:
     """Versions of Python and of the packages that are installed.
