@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import inspect
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -230,7 +230,8 @@ def _own(options: Mapping[str, Any], task: Task) -> dict[str, dict[str, str]]:
     return found
 
 
-def plugged_in(named: Iterable[tuple[Registry[Any], Any]]) -> dict[str, dict[str, str]]:
+@checked
+def plugged_in(named: Sequence[tuple[Registry[Any], Any]]) -> dict[str, dict[str, str]]:
     """Members of one's own that settings name, by what they are called there.
 
     Args:
