@@ -1,4 +1,4 @@
-"""What a number was made with: versions of packages, the code itself, and the device."""
+"""What a number was made with: versions of packages, the code itself, and the device; and a package that is missing."""
 
 import hashlib
 import platform
