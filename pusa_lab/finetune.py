@@ -211,6 +211,8 @@ def check_wan(
     Raises:
         ValueError: arguments, configuration and cache do not fit together.
     """
+    if processes < 1:
+        raise ValueError(f"processes={processes}: give at least 1.")
     file = out.suffix == ".safetensors"
     if bool(config.lora_rank) != file:
         raise ValueError(

@@ -6,7 +6,6 @@ from typing import Any
 
 from pusa_lab.cli.terminal import escaped, say
 from pusa_lab.cli.values import given, pixels
-from pusa_lab.sentences import counted
 
 
 def encode(
@@ -94,6 +93,8 @@ def show(cache: Path) -> None:
 
 def _kept(db: list[float]) -> str:
     """What the codec keeps of the clips."""
+    from pusa_lab.sentences import counted  # brings torch, which help does without
+
     if not db:
         return "not measured"
     return f"{sum(db) / len(db):.1f} dB by the codec (mean PSNR of the beginnings of {counted(len(db), 'clip')})"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pusa_lab.arguments import shown
+from pusa_lab.arguments import called, shown
 from pusa_lab.import_paths import imported, is_import_path
 from pusa_lab.metrics import METRICS, frame_scores
 from pusa_lab.pixels import to_pixels
@@ -165,7 +165,8 @@ def scores_of(
 
 def _score(metric: Metric, result: Any, truth: Any, frames: Sequence[int] | None) -> Any:
     if not metric.registered:
-        return metric.function(result, truth) if metric.needs_truth else metric.function(result)
+        given = {"result": result, "truth": truth} if metric.needs_truth else {"result": result}
+        return called(f"the metric {metric.name}", metric.function, given)
     clip = to_pixels(result.video if isinstance(result, Result) else result)
     there = frame_scores(clip, to_pixels(truth), [metric.registered])[metric.registered]
     return there.mean() if frames is None else there[:, list(frames)].mean()

@@ -190,7 +190,7 @@ def feature_loss(model: Features, small: Small, labels: Labels) -> tuple[Float[T
         raise ValueError(f"small is {shown(small)}: give at least one clip from `reduced`.")
     if small.device.type == "cpu" and not (small.abs() <= 1.001).all():
         raise ValueError(f"small is {shown(small)}, with numbers outside [-1, 1]: give clips from `reduced`.")
-    parts, answers = {}, model.answer(model.read(small))
+    parts, answers = {}, model.answer(model.read(small.to(next(model.parameters()).dtype)))
     check_labels(answers, labels)
     for name, logits in answers.items():
         wanted = labels[name]
