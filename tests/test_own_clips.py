@@ -1,7 +1,10 @@
 """pytest tests/test_own_clips.py: a toy trained on a folder of clips, with scores of those held out."""
 
 import json
+import shutil
+import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -54,6 +57,41 @@ def test_the_card_has_the_scores_of_the_held_out_clips(folder, tmp_path):
         mean, low, high = scores["nano-vta"][task]["psnr"]
         assert mean == pytest.approx(table[table.task == task].psnr.mean(), abs=1e-3) and low <= mean <= high
     assert card(base)["metrics"]["nano-base"].keys() == KNOWN.keys()
+
+
+def test_an_evaluation_uses_the_clips_that_the_card_names_as_held_out(folder, tmp_path):
+    path = train("nano", "base", tmp_path / "out", data=str(folder), num_val_clips=2, **FEW)
+    score = partial(pl.evaluate, path, tasks="reconstruction", metrics=["psnr"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert score(folder).truth.tolist() == score(folder, held_out=True).truth.tolist() == ["3.mp4 0", "4.mp4 0"]
+        assert score(folder, num_clips=1).truth.tolist() == ["3.mp4 0"]
+        shutil.copytree(folder, tmp_path / "moved")
+        assert score(tmp_path / "moved").truth.tolist() == ["3.mp4 0", "4.mp4 0"]
+        (tmp_path / "moved" / "4.mp4").unlink()
+        assert len(score(tmp_path / "moved")) == 4, "another folder"
+    with pytest.warns(
+        UserWarning, match=r"^3 of 5 clips were not held out when nano-base was trained, such as '0.mp4 0'"
+    ):
+        assert len(score(folder, held_out=False)) == 5
+    with pytest.raises(
+        ValueError, match=r"^evaluation.evaluate: held_out=True, but no card of nano-vta names a held-out"
+    ):
+        pl.evaluate("nano-vta", folder, held_out=True)
+
+
+def test_an_evaluation_of_a_folder_of_which_nothing_was_held_out_warns(folder, tmp_path):
+    path = train("nano", "base", tmp_path / "out", data=str(folder), **FEW)
+    with pytest.warns(UserWarning, match="2 of 2 clips were not held out when nano-base was trained, such as"):
+        pl.evaluate(path, folder, tasks="reconstruction", num_clips=2)
+
+
+@pytest.mark.parametrize("held", ["[", "3", {"3.mp4": 1}, ["3.mp4", 4], ["7.mp4"]])
+def test_a_card_that_names_no_clips_of_the_folder_is_passed_over(folder, tmp_path, held):
+    path = train("nano", "base", tmp_path / "out", data=str(folder), num_val_clips=1, **FEW)
+    about = {**card(path), "data": "elsewhere, 4 clips", "held_out": held}
+    path.with_suffix(".json").write_text(json.dumps(about))
+    assert len(pl.evaluate(path, folder, tasks="reconstruction", metrics=["psnr"])) == 5
 
 
 def test_a_folder_of_which_nothing_was_held_out_has_no_scores(folder, tmp_path):
