@@ -18,6 +18,7 @@ from pusa_lab.data import codec_psnr, read_clip
 from pusa_lab.evaluation import KNOWN
 from pusa_lab.metrics import psnr
 from pusa_lab.pixels import to_pixels
+from small_models.family import train_toys
 from small_models.training import train as training
 from small_models.training.data import clips_of
 from small_models.training.train import train
@@ -124,6 +125,16 @@ def test_the_codec_is_measured_before_a_training_on_its_latents(tmp_path, logged
     (said,) = logged
     kept = codec_psnr(small_models.load("mini-vta", device="cpu"), read_clip(tmp_path / "clips" / "a.mp4", 33)).mean()
     assert said.startswith(f"the codec of mini-codec keeps only {kept:.1f} dB of these clips (mean PSNR of 1 clip ")
+
+
+def test_a_run_of_all_stages_warns_once_of_the_codec_that_it_trained(tmp_path, logged, monkeypatch):
+    write(tmp_path / "clips" / "a.mp4", waves(33, (64, 64), 0), 16, "a wave")
+    monkeypatch.setattr(training, "run", lambda *_: None)
+    made = list(train_toys("mini", "all", data=str(tmp_path / "clips"), out=tmp_path / "out", fast=True))
+    assert [path.stem for path in made] == ["mini-codec", "mini-base", "mini-vta"]
+    (said,) = logged
+    assert said.startswith("the codec of mini-codec keeps only ") and "first" not in said
+    assert "can be better: train it for longer, with a larger --max-steps of `pusa-lab train --model mini" in said
 
 
 def test_a_codec_is_trained_on_the_clips_and_scored_on_those_held_out(tmp_path):

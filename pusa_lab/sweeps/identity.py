@@ -21,7 +21,7 @@ from pusa_lab.arguments import shown
 from pusa_lab.data.latents import identity
 from pusa_lab.registry import Registry, members_in
 from pusa_lab.requests import array_digest
-from pusa_lab.schedulers import Scheduler
+from pusa_lab.schedulers import Scheduler, differing
 from pusa_lab.sentences import in_one_line
 from pusa_lab.signatures import signature_of
 from pusa_lab.versions import code_digest
@@ -87,18 +87,13 @@ def _described(value: Any, seen: frozenset[int]) -> Any:
         return {"class": _code(type(value), seen), "fields": parts}
     if isinstance(value, Scheduler):
         sigmas = None if attribute(value, "num_inference_steps") is None else attribute(value, "sigmas")
-        parts = {"config": _config(value), "sigmas that were set": sigmas}
+        parts = {"settings": differing(value), "sigmas that were set": sigmas}
         return {"class": _code(type(value), seen), **{name: _described(part, seen) for name, part in parts.items()}}
     if isinstance(value, torch.Generator):
         raise ValueError("a torch.Generator cannot be a setting: use seeds=.")
     raise ValueError(
         f"{shown(value)} cannot be told from others of its kind: give text, numbers, tensors, functions or dataclasses."
     )
-
-
-def _config(scheduler: Scheduler) -> dict[str, Any]:
-    """The settings of a scheduler; names with an underscore are notes of diffusers on where it comes from."""
-    return {name: value for name, value in sorted(scheduler.config.items()) if not name.startswith("_")}
 
 
 def _array(x: Tensor | np.ndarray) -> Any:
@@ -191,9 +186,8 @@ def label_of(value: Any) -> Any:
     if isinstance(name, str):
         return f"lambda {digest_of(value)[:6]}" if name == "<lambda>" else name
     if isinstance(value, Scheduler):
-        usual = {name: parameter.default for name, parameter in signature_of(type(value)).parameters.items()}
-        changed = [f"{k}={label_of(v)}" for k, v in _config(value).items() if k not in usual or usual[k] != v]
-        return f"{type(value).__name__}({', '.join(changed)})"
+        settings = ", ".join(f"{name}={label_of(setting)}" for name, setting in differing(value).items())
+        return f"{type(value).__name__}({settings})"
     written = in_one_line(repr(value))
     return written if len(written) <= SHORTEST else f"{type(value).__name__} {digest_of(value)[:6]}"
 
