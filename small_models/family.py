@@ -130,7 +130,7 @@ def train_toys(
     made: list[Path] = []
     for preset, job in jobs:
         place = logs / f"{preset}-{job}" if logs and len(jobs) > 1 else logs
-        more = {"earlier": made} if made else {}
+        more: dict[str, Any] = {"earlier": made} if made else {}
         made.append(train.train(preset, job, base=base, data=data, logs=place, resume=resume, **more, **options))
         yield made[-1]
 

@@ -71,9 +71,9 @@ def warn_of_codec(name: str, db: Sequence[float | int], just_trained: bool = Fal
     mean = sum(db) / max(len(db), 1)
     if not db or mean >= FAITHFUL:
         return
-    first = "train a codec on them first, or for longer, with"
+    advice = "train a codec on them first, or for longer, with"
     if just_trained:
-        first = "train it for longer, with a larger --max-steps of"
+        advice = "train it for longer, with a larger --max-steps of"
     log.warning(
         "the codec of %s keeps only %.1f dB of these clips (mean PSNR of %s after encoding and decoding; from %.0f dB "
         "on losses are hard to see), and no video made with it can be better: %s `pusa-lab train --model mini "
@@ -82,5 +82,5 @@ def warn_of_codec(name: str, db: Sequence[float | int], just_trained: bool = Fal
         mean,
         counted(len(db), "clip"),
         FAITHFUL,
-        first,
+        advice,
     )
