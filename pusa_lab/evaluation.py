@@ -1,21 +1,26 @@
 """Scores of any model on clips, or on captions alone: each task is generated, and compared with the clip itself."""
 
+import contextlib
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pusa_lab import tasks as makers
 from pusa_lab.arguments import ArgumentError, checked, shown
-from pusa_lab.data.folders import read_folder
+from pusa_lab.data.folders import find_clips, read_folder
+from pusa_lab.files import read_json
 from pusa_lab.generate import generate
 from pusa_lab.metrics import dynamic_degree, imaging_quality, motion_smoothness
-from pusa_lab.models import load, origin_of
+from pusa_lab.models import Origin, load, origin_of
 from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
 from pusa_lab.progress import progress_bar
 from pusa_lab.runs import Result, decode
@@ -49,6 +54,8 @@ class _Clip:
     prompt: str
     pixels: np.ndarray | None
     """(pixel frames, h, w, 3) uint8 in the model's size; None if there is only a prompt."""
+    seen: bool = False
+    """Whether it was not held out when the model was trained on its folder."""
 
 
 def _of_clip(measure: Callable[[Tensor], Tensor]) -> Callable[[Any], float]:
@@ -73,6 +80,7 @@ def evaluate(
     tasks: str | Sequence[str] | None = None,
     metrics: Any = None,
     num_clips: int | None = None,
+    held_out: bool | None = None,
     seed: int = 0,
     progress: bool | None = None,
     **sampling: Any,
@@ -91,6 +99,9 @@ def evaluate(
         tasks: names in `KNOWN`; None is all of them with clips, and text_to_video without.
         metrics: as for `sweep`; None is PSNR and SSIM where there are clips, and those in `ALONE`.
         num_clips: most clips that are used, in the order of the folder or array; None uses all.
+        held_out: whether only files of a folder are used that were held out when the model was trained on it, as its
+            card, or the metadata of its LoRA, names them; None does so if they are named and all in the folder. There
+            is a warning if a clip is scored that was not held out.
         seed: clip i is generated from the noise of seed + i.
         progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
         **sampling: arguments of `generate`, such as steps and guidance.
@@ -101,7 +112,8 @@ def evaluate(
 
     Raises:
         ValueError: there are neither clips nor prompts, they do not fit each other or the model, a task needs clips
-            that are not there, a name is unknown, or a metric returns no numbers.
+            that are not there, a name is unknown, held_out=True of clips of which none is known to be held out, or a
+            metric returns no numbers.
     """
     import pandas as pd  # takes long to import
 
@@ -114,7 +126,14 @@ def evaluate(
     loaded = load(model) if isinstance(model, str | Path) else model
     origin = origin_of(loaded)
     label = Path(origin.name).stem if origin else type(loaded).__name__
-    found = _clips(clips, prompts, loaded.geometry)[:num_clips]
+    held = _held_out(clips, origin)
+    if held_out and not held:
+        raise ValueError(
+            f"held_out=True, but no card of {label} names a held-out clip of {shown(clips)}: give held_out=None, or a "
+            "model that was trained on that folder with --num-val-clips."
+        )
+    found = _clips(clips, prompts, loaded.geometry, held, held_out is not False)[:num_clips]
+    _warn_of_seen(label, found)
     rows = (
         {"model": label, "task": task, **_row(loaded, task, clip, seed + i, wanted, sampling)}
         for i, clip in enumerate(found)
@@ -145,13 +164,16 @@ def _metrics(metrics: Any, have_clips: bool) -> Any:
     return ({"psnr": "psnr", "ssim": "ssim"} if have_clips else {}) | ALONE
 
 
-def _clips(clips: Any, prompts: str | Sequence[str] | None, geometry: Geometry) -> list[_Clip]:
+def _clips(
+    clips: Any, prompts: str | Sequence[str] | None, geometry: Geometry, held: set[str] | None, only_held: bool
+) -> list[_Clip]:
     """Every clip with its name and prompt."""
     if clips is None:
         if not prompts:
             raise ArgumentError("there are neither clips nor prompts: give one of them.")
         return [_Clip("", prompt, None) for prompt in ([prompts] if isinstance(prompts, str) else prompts)]
-    found = list(_of_folder(clips, geometry) if isinstance(clips, str | Path) else _of_arrays(clips, geometry))
+    of_folder = isinstance(clips, str | Path)
+    found = list(_of_folder(clips, geometry, held, only_held) if of_folder else _of_arrays(clips, geometry))
     if prompts is None:
         return found
     given = [prompts] * len(found) if isinstance(prompts, str) else list(prompts)
@@ -159,13 +181,70 @@ def _clips(clips: Any, prompts: str | Sequence[str] | None, geometry: Geometry) 
         raise ArgumentError(
             f"{counted(len(given), 'prompt')} for {counted(len(found), 'clip')}: give one per clip, or one for all."
         )
-    return [_Clip(clip.name, prompt, clip.pixels) for clip, prompt in zip(found, given, strict=True)]
+    return [replace(clip, prompt=prompt) for clip, prompt in zip(found, given, strict=True)]
 
 
-def _of_folder(folder: str | Path, g: Geometry) -> Iterator[_Clip]:
-    for file, pieces in read_folder(folder, g.pixel_frames(g.frames), g.size, g.fps, need_captions=False):
+def _of_folder(folder: str | Path, g: Geometry, held: set[str] | None, only_held: bool) -> Iterator[_Clip]:
+    files = find_clips(folder, need_captions=False)
+    if held and only_held:
+        files = [file for file in files if file.name in held]
+    for file, pieces in read_folder(folder, g.pixel_frames(g.frames), g.size, g.fps, need_captions=False, files=files):
         for number, piece in enumerate(pieces):
-            yield _Clip(f"{file.name} {number}", file.caption, piece)
+            yield _Clip(f"{file.name} {number}", file.caption, piece, held is not None and file.name not in held)
+
+
+def _held_out(folder: Any, origin: Origin | None) -> set[str] | None:
+    """Names of the files of a folder that a model was not trained on; None if it is not known to be trained on it."""
+    if origin is None or not isinstance(folder, str | Path):
+        return None
+    there = {file.name for file in find_clips(folder, need_captions=False)}
+    cards = [(set(card["held_out"]), card.get("data")) for card in _cards(origin)]
+    found = [names for names, data in cards if (names and names <= there) or _is_of(data, Path(folder))]
+    return set.intersection(there, *found) if found else None
+
+
+def _is_of(data: Any, folder: Path) -> bool:
+    """Whether a card's words on its data, "FOLDER, 3 clips", name a folder."""
+    name = data.rpartition(", ")[0] if isinstance(data, str) else ""
+    return bool(name) and Path(name).resolve() == folder.resolve()
+
+
+def _cards(origin: Origin) -> Iterator[Mapping[str, Any]]:
+    """What the files of a model say of its training, where they name held-out clips."""
+    for file in map(Path, (origin.name, str(origin.options.get("transformer", "")), *origin.loras)):
+        for card in (_beside(file), _inside(file)):
+            held = card.get("held_out")
+            with contextlib.suppress(ValueError):  # no JSON
+                held = json.loads(held) if isinstance(held, str) else held
+            if isinstance(held, list) and all(isinstance(name, str) for name in held):
+                yield {**card, "held_out": held}
+
+
+def _beside(file: Path) -> Mapping[str, Any]:
+    """The card of a checkpoint of a toy, or of a Wan whose weights were all trained."""
+    path = file.with_suffix(".json") if file.is_file() else file / "training.json"
+    with contextlib.suppress(ValueError, OSError):
+        card = read_json(path, "a card")
+        return card if isinstance(card, dict) else {}
+    return {}
+
+
+def _inside(file: Path) -> Mapping[str, str]:
+    """The metadata of a safetensors file."""
+    if file.is_file() and file.suffix == ".safetensors":
+        with contextlib.suppress(SafetensorError, OSError), safe_open(file, "np") as opened:
+            return opened.metadata() or {}
+    return {}
+
+
+def _warn_of_seen(label: str, clips: Sequence[_Clip]) -> None:
+    if seen := [clip.name for clip in clips if clip.seen]:
+        warnings.warn(
+            f"{len(seen)} of {counted(len(clips), 'clip')} were not held out when {label} was trained, such as "
+            f"{seen[0]!r}, and their scores say little about new clips: train with --num-val-clips, and leave out "
+            "held_out=False.",
+            stacklevel=4,
+        )
 
 
 def _of_arrays(clips: Any, g: Geometry) -> Iterator[_Clip]:

@@ -127,9 +127,12 @@ def train_toys(
         raise ValueError(
             f"--base {base} has no effect on {jobs[0][1]}: leave it out, only codec, vta and i2v start from a base."
         )
+    made: list[Path] = []
     for preset, job in jobs:
         place = logs / f"{preset}-{job}" if logs and len(jobs) > 1 else logs
-        yield train.train(preset, job, base=base, data=data, logs=place, resume=resume, **options)
+        more: dict[str, Any] = {"earlier": made} if made else {}
+        made.append(train.train(preset, job, base=base, data=data, logs=place, resume=resume, **more, **options))
+        yield made[-1]
 
 
 FAMILY = ModelFamily(

@@ -1,6 +1,7 @@
 """pytest tests/test_codec_quality.py: what a codec keeps of clips is measured, and said before anything is trained."""
 
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -74,6 +75,13 @@ def test_a_faithful_codec_is_not_warned_of(tmp_path, logged):
     assert len(kept) == 3 and min(kept) > FAITHFUL
     warn_of_codec("any", [])
     assert not logged
+
+
+def test_the_warning_comes_from_a_logger_of_the_library(monkeypatch):
+    seen = []
+    monkeypatch.setattr(logging.getLogger("pusa_lab.data.quality"), "handle", seen.append)
+    warn_of_codec("mine", [12.0])
+    assert len(seen) == 1 and "train a codec on them first, or for longer, with `pusa-lab train" in seen[0].getMessage()
 
 
 def test_a_codec_that_cannot_decode_is_not_measured(tmp_path, logged):

@@ -1,13 +1,18 @@
 """pytest tests/test_evaluation.py: scores of any model on clips that it has not seen, task by task."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from films import waves, write
+from safetensors.torch import save_file
 
 import pusa_lab as pl
+from pusa_lab import models
 from pusa_lab.evaluation import ALONE, KNOWN
 from pusa_lab.metrics import frame_scores
+from pusa_lab.models import Origin
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.sweeps import averages
 from small_models import world
@@ -67,6 +72,22 @@ def test_a_folder_is_cut_into_clips_with_its_captions(nano_vta, tmp_path):
     assert table.prompt.tolist() == ["a red circle", "a red circle", ""]
     few = pl.evaluate(nano_vta, str(tmp_path), tasks="text_to_video", steps=1, num_clips=2)
     assert few.drop(columns="seconds").equals(table[:2].drop(columns="seconds"))
+
+
+@pytest.mark.parametrize("kind", ["lora", "transformer"])
+def test_a_wan_names_its_held_out_clips_in_its_lora_or_folder(nano_vta, tmp_path, monkeypatch, kind):
+    for name in "abc":
+        write(tmp_path / "clips" / f"{name}.mp4", waves(8, (16, 16), 0), 8)
+    words = {"data": "3 clips 0123456789abcdef", "held_out": '["c.mp4"]'}
+    if kind == "lora":
+        save_file({"x": torch.zeros(1)}, tmp_path / "l.safetensors", metadata=words)
+        origin = Origin("wan", "unknown", loras={str(tmp_path / "l.safetensors"): "digest"})
+    else:
+        (tmp_path / "training.json").write_text(json.dumps(words))
+        origin = Origin("wan", "unknown", {"transformer": tmp_path})
+    monkeypatch.setitem(models._ORIGINS, nano_vta, origin)
+    table = pl.evaluate(nano_vta, tmp_path / "clips", tasks="reconstruction", metrics=["psnr"])
+    assert table.truth.tolist() == ["c.mp4 0"]
 
 
 def test_captions_alone_are_scored_without_a_truth():

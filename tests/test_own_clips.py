@@ -1,7 +1,10 @@
 """pytest tests/test_own_clips.py: a toy trained on a folder of clips, with scores of those held out."""
 
 import json
+import shutil
+import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from pusa_lab.data import codec_psnr, read_clip
 from pusa_lab.evaluation import KNOWN
 from pusa_lab.metrics import psnr
 from pusa_lab.pixels import to_pixels
+from small_models.family import train_toys
 from small_models.training import train as training
 from small_models.training.data import clips_of
 from small_models.training.train import train
@@ -56,6 +60,41 @@ def test_the_card_has_the_scores_of_the_held_out_clips(folder, tmp_path):
     assert card(base)["metrics"]["nano-base"].keys() == KNOWN.keys()
 
 
+def test_an_evaluation_uses_the_clips_that_the_card_names_as_held_out(folder, tmp_path):
+    path = train("nano", "base", tmp_path / "out", data=str(folder), num_val_clips=2, **FEW)
+    score = partial(pl.evaluate, path, tasks="reconstruction", metrics=["psnr"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert score(folder).truth.tolist() == score(folder, held_out=True).truth.tolist() == ["3.mp4 0", "4.mp4 0"]
+        assert score(folder, num_clips=1).truth.tolist() == ["3.mp4 0"]
+        shutil.copytree(folder, tmp_path / "moved")
+        assert score(tmp_path / "moved").truth.tolist() == ["3.mp4 0", "4.mp4 0"]
+        (tmp_path / "moved" / "4.mp4").unlink()
+        assert len(score(tmp_path / "moved")) == 4, "another folder"
+    with pytest.warns(
+        UserWarning, match=r"^3 of 5 clips were not held out when nano-base was trained, such as '0.mp4 0'"
+    ):
+        assert len(score(folder, held_out=False)) == 5
+    with pytest.raises(
+        ValueError, match=r"^evaluation.evaluate: held_out=True, but no card of nano-vta names a held-out"
+    ):
+        pl.evaluate("nano-vta", folder, held_out=True)
+
+
+def test_an_evaluation_of_a_folder_of_which_nothing_was_held_out_warns(folder, tmp_path):
+    path = train("nano", "base", tmp_path / "out", data=str(folder), **FEW)
+    with pytest.warns(UserWarning, match="2 of 2 clips were not held out when nano-base was trained, such as"):
+        pl.evaluate(path, folder, tasks="reconstruction", num_clips=2)
+
+
+@pytest.mark.parametrize("held", ["[", "3", {"3.mp4": 1}, ["3.mp4", 4], ["7.mp4"]])
+def test_a_card_that_names_no_clips_of_the_folder_is_passed_over(folder, tmp_path, held):
+    path = train("nano", "base", tmp_path / "out", data=str(folder), num_val_clips=1, **FEW)
+    about = {**card(path), "data": "elsewhere, 4 clips", "held_out": held}
+    path.with_suffix(".json").write_text(json.dumps(about))
+    assert len(pl.evaluate(path, folder, tasks="reconstruction", metrics=["psnr"])) == 5
+
+
 def test_a_folder_of_which_nothing_was_held_out_has_no_scores(folder, tmp_path):
     about = card(train("nano", "base", tmp_path, data=str(folder), **FEW))
     assert about["held_out"] == [] and about["metrics"]["how"].startswith("not measured: no clips of the folder were h")
@@ -86,6 +125,16 @@ def test_the_codec_is_measured_before_a_training_on_its_latents(tmp_path, logged
     (said,) = logged
     kept = codec_psnr(small_models.load("mini-vta", device="cpu"), read_clip(tmp_path / "clips" / "a.mp4", 33)).mean()
     assert said.startswith(f"the codec of mini-codec keeps only {kept:.1f} dB of these clips (mean PSNR of 1 clip ")
+
+
+def test_a_run_of_all_stages_warns_once_of_the_codec_that_it_trained(tmp_path, logged, monkeypatch):
+    write(tmp_path / "clips" / "a.mp4", waves(33, (64, 64), 0), 16, "a wave")
+    monkeypatch.setattr(training, "run", lambda *_: None)
+    made = list(train_toys("mini", "all", data=str(tmp_path / "clips"), out=tmp_path / "out", fast=True))
+    assert [path.stem for path in made] == ["mini-codec", "mini-base", "mini-vta"]
+    (said,) = logged
+    assert said.startswith("the codec of mini-codec keeps only ") and "first" not in said
+    assert "can be better: train it for longer, with a larger --max-steps of `pusa-lab train --model mini" in said
 
 
 def test_a_codec_is_trained_on_the_clips_and_scored_on_those_held_out(tmp_path):

@@ -48,6 +48,7 @@ def test_every_snippet_runs(space):
     }
     assert 0 < space["kept"] < 60
     assert space["table"].task.tolist() == list(KNOWN)
+    assert set(space["table"].truth) == {"1.mp4 0"}, "the file that --num-val-clips 1 holds out of 0.mp4 and 1.mp4"
     assert len(space["means"]) == 2 * len(KNOWN) and len(space["differences"]) == 1
 
 

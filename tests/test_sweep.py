@@ -12,6 +12,7 @@ import torch
 
 import pusa_lab as pl
 from pusa_lab.sweeps import rows as rows_module
+from pusa_lab.sweeps.settings import settings_of
 from pusa_lab.sweeps.store import read_kept_clip
 
 PROMPTS = ["a red circle moves right", "a blue square moves up"]
@@ -54,6 +55,39 @@ def test_several_dicts_add_their_combinations(tmp_path):
     settings = [{"a": [1, 2]}, {"a": 3, "b": [0.5, 2.0]}]
     df = pl.sweep(sweeping.noisy, settings, cache=tmp_path / "c")
     assert df["a"].tolist() == [1, 2, 3, 3] and df["b"].tolist()[2:] == [0.5, 2.0] and df["b"].isna().sum() == 2
+
+
+@pytest.mark.parametrize("values", [range(1, 3), (1, 2), np.arange(1, 3), torch.arange(1, 3)])
+def test_ranges_tuples_and_arrays_of_one_axis_hold_values_to_try(values, tmp_path):
+    df = pl.sweep(sweeping.squared, {"a": values}, cache=tmp_path / "c")
+    assert df["a"].tolist() == [1, 2] and df["value"].tolist() == [1, 4]
+    listed = pl.sweep(sweeping.squared, {"a": [1, 2]}, cache=tmp_path / "c")
+    assert listed.equals(df), "the same rows"
+
+
+def test_a_matrix_or_what_stands_in_a_list_is_one_value(tmp_path):
+    values = [np.ones((3, 2)), torch.ones(3, 2), [np.ones(2)], [(1, 2)], torch.tensor(2.0)]
+    found = [settings_of({"a": value})[0]["a"] for value in values]
+    assert all(len(settings_of({"a": value})) == 1 for value in values)
+    assert [np.shape(one) for one in found] == [(3, 2), (3, 2), (2,), (2,), ()]
+
+
+def test_schedulers_of_diffusers_are_told_apart_by_their_settings(nano_vta, tmp_path):
+    from diffusers import FlowMatchEulerDiscreteScheduler as Euler
+
+    given = {"prompts": PROMPTS[0], "metrics": {"light": sweeping.brightness}, "cache": tmp_path / "c"}
+    settings = {"schedule": [Euler(shift=1.0), Euler(shift=3.0)], "steps": (1, 2)}
+    df = pl.sweep(nano_vta, settings, **given)
+    name = "FlowMatchEulerDiscreteScheduler"
+    assert df["schedule"].tolist() == [f"{name}()"] * 2 + [f"{name}(shift=3.0)"] * 2
+    assert (df["status"] == "done").all() and df["light"][1] != df["light"][3]
+    with pytest.raises(ValueError, match="is there twice"):
+        pl.sweep(nano_vta, {"schedule": [Euler(), Euler(shift=1.0)]}, **given)
+    few, many = Euler(), Euler()
+    few.set_timesteps(2)
+    many.set_timesteps(3)
+    df = pl.sweep(nano_vta, {"schedule": [Euler(), few, many]}, **given)
+    assert df["schedule"].nunique() == 3 and df["light"].nunique() == 3
 
 
 def test_only_what_is_new_is_run_and_the_rest_is_read(tmp_path, logged):
@@ -156,12 +190,26 @@ def test_rows_of_other_code_or_metrics_are_refused_and_kept(tmp_path, monkeypatc
     assert files(tmp_path / "c") == before
 
 
+@pytest.mark.parametrize(("suffix", "text"), [("json", "{"), ("json", '{"scores": 1}'), ("seconds", '["x"]')])
+def test_a_damaged_row_is_made_again_with_a_warning(tmp_path, logged, suffix, text):
+    call = partial(pl.sweep, sweeping.noisy, {"a": [1, 2]}, cache=tmp_path / "c")
+    one, before = call(), files(tmp_path / "c")
+    next((tmp_path / "c" / "rows").glob(f"*.{suffix}")).write_text(text)
+    with pytest.warns(
+        UserWarning, match=r"rows/\w{64}.json is damaged: the row is made again and the file repl"
+    ) as told:
+        again = call()
+    assert len(told) == 1 and len(logged()) == 3 and files(tmp_path / "c") == before
+    assert again.drop(columns="seconds").equals(one.drop(columns="seconds")) and call().equals(again)
+
+
 def test_a_damaged_cache_is_told(tmp_path):
     call = partial(pl.sweep, sweeping.noisy, {"a": 1}, cache=tmp_path / "c")
     call()
-    row = next((tmp_path / "c" / "rows").glob("*.json"))
-    row.write_text("{")
-    with pytest.raises(ValueError, match="is not a row of a sweep that can be read"):
+    (tmp_path / "c" / "sweep.json").write_text("{")
+    with pytest.raises(
+        ValueError, match=r"sweep.json is damaged, .*: restore that file, give another cache, or delete "
+    ):
         call()
     (tmp_path / "c" / "sweep.json").unlink()
     with pytest.raises(ValueError, match=r"holds rows, but no sweep.json: restore that file, or give another cache"):

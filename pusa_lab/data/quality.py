@@ -14,6 +14,7 @@ from pusa_lab.pixels import to_pixels
 from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
 
+log = logging.getLogger(__name__)
 FAITHFUL = 25.0
 """dB of PSNR from which on a person sees little of a codec's losses; below it, there is a warning."""
 FEW = 8
@@ -59,22 +60,27 @@ def codec_psnr(model: Any, clips: Any) -> Float[Tensor, "b pf"]:
 
 
 @checked
-def warn_of_codec(name: str, db: Sequence[float | int]) -> None:
+def warn_of_codec(name: str, db: Sequence[float | int], just_trained: bool = False) -> None:
     """Log one warning if a codec keeps too little of clips to train on its latents.
 
     Args:
         name: of the model.
         db: mean PSNR of each clip that was measured, in dB; with none there is no warning.
+        just_trained: whether the codec was trained on these clips in the same run.
     """
     mean = sum(db) / max(len(db), 1)
-    if db and mean < FAITHFUL:
-        logging.warning(
-            "the codec of %s keeps only %.1f dB of these clips (mean PSNR of %s after encoding and decoding; from "
-            "%.0f dB on losses are hard to see), and no video made with it can be better: train a codec on them first, "
-            "or for longer, with `pusa-lab train --model mini --stage codec --data FOLDER`, or choose a model whose "
-            "codec keeps more.",
-            name,
-            mean,
-            counted(len(db), "clip"),
-            FAITHFUL,
-        )
+    if not db or mean >= FAITHFUL:
+        return
+    advice = "train a codec on them first, or for longer, with"
+    if just_trained:
+        advice = "train it for longer, with a larger --max-steps of"
+    log.warning(
+        "the codec of %s keeps only %.1f dB of these clips (mean PSNR of %s after encoding and decoding; from %.0f dB "
+        "on losses are hard to see), and no video made with it can be better: %s `pusa-lab train --model mini "
+        "--stage codec --data FOLDER`, or choose a model whose codec keeps more.",
+        name,
+        mean,
+        counted(len(db), "clip"),
+        FAITHFUL,
+        advice,
+    )

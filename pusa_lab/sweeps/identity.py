@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pusa_lab.annotations import attribute
 from pusa_lab.arguments import shown
 from pusa_lab.data.latents import identity
 from pusa_lab.registry import Registry, members_in
 from pusa_lab.requests import array_digest
+from pusa_lab.schedulers import Scheduler, differing
 from pusa_lab.sentences import in_one_line
 from pusa_lab.signatures import signature_of
 from pusa_lab.versions import code_digest
@@ -51,7 +53,8 @@ def described(value: Any) -> Any:
     values of its module that it names; an array or the weights of a module by a hash of their numbers.
 
     Args:
-        value: text, numbers, tensors, arrays, functions, partials, dataclasses, modules, and lists and dicts of them.
+        value: text, numbers, tensors, arrays, functions, partials, dataclasses, modules, schedulers of diffusers, and
+            lists and dicts of them.
 
     Raises:
         ValueError: it is of another kind, or is a function whose source cannot be read.
@@ -82,6 +85,12 @@ def _described(value: Any, seen: frozenset[int]) -> Any:
     if is_dataclass(value):
         parts = {field.name: _described(getattr(value, field.name), seen) for field in fields(value)}
         return {"class": _code(type(value), seen), "fields": parts}
+    if isinstance(value, Scheduler):
+        sigmas = None if attribute(value, "num_inference_steps") is None else attribute(value, "sigmas")
+        parts = {"settings": differing(value), "sigmas that were set": sigmas}
+        return {"class": _code(type(value), seen), **{name: _described(part, seen) for name, part in parts.items()}}
+    if isinstance(value, torch.Generator):
+        raise ValueError("a torch.Generator cannot be a setting: use seeds=.")
     raise ValueError(
         f"{shown(value)} cannot be told from others of its kind: give text, numbers, tensors, functions or dataclasses."
     )
@@ -176,6 +185,9 @@ def label_of(value: Any) -> Any:
     name = getattr(value, "__name__", None) or getattr(value, "name", None)
     if isinstance(name, str):
         return f"lambda {digest_of(value)[:6]}" if name == "<lambda>" else name
+    if isinstance(value, Scheduler):
+        settings = ", ".join(f"{name}={label_of(setting)}" for name, setting in differing(value).items())
+        return f"{type(value).__name__}({settings})"
     written = in_one_line(repr(value))
     return written if len(written) <= SHORTEST else f"{type(value).__name__} {digest_of(value)[:6]}"
 

@@ -56,9 +56,10 @@ def sweep(
     Args:
         model: a name for `load`, a model, or None if settings names it as "model". Or any function, or its import path:
             it is called with a setting's values, and with prompt and seed where it names them.
-        settings: name -> value, or list of the values to try, whose combinations are run; of several such dicts, each
-            adds its own. Names are those of `generate`'s arguments, of the options of `load` (lora, strength, ...),
-            and of the arguments of the task, which may be a name, a task, or a function (prompt, seed, ...) -> task.
+        settings: name -> value, or the values to try as a list, tuple, range or 1-D array, whose combinations are run;
+            a list or 1-D array that is one value stands in a list. Of several such dicts, each adds its own. Names are
+            those of `generate`'s arguments, of the options of `load` (lora, strength, ...), and of the arguments of the
+            task, which may be a name, a task, or a function (prompt, seed, ...) -> task.
             Values may be import paths such as "mymodule:function"; pictures and clips of tasks may be named by files.
         prompts: captions.
         seeds: whole numbers.

@@ -9,6 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
 from pusa_lab.arguments import ArgumentError, shown
 from pusa_lab.generate import OTHERS, prepare
 from pusa_lab.guidance import guider_named
@@ -32,11 +35,12 @@ MOST_ROWS = 1_000_000
 def settings_of(settings: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[Setting]:
     """Every combination of values, each once.
 
-    A list holds values to try, anything else is one value: {"steps": [5, 10], "solver": ["euler", "heun"]} are four
-    settings. Of several such dicts, each adds its own combinations.
+    A list, tuple, range or 1-D array holds values to try, anything else is one value, such as a schedule matrix:
+    {"steps": range(5, 7), "solver": ["euler", "heun"]} are four settings. A list, tuple or 1-D array that is one value
+    itself stands in a list. Of several such dicts, each adds its own combinations.
 
     Args:
-        settings: name -> value or list of values, or several such dicts.
+        settings: name -> value or values, or several such dicts.
 
     Raises:
         ValueError: a list is empty, a name is not text, or a combination occurs twice.
@@ -55,14 +59,20 @@ def _product(block: Mapping[str, Any]) -> Iterator[Setting]:
         if not isinstance(name, str):
             raise ValueError(f"settings names {shown(name)}: give names of settings as text.")
         if name in COLUMNS:
-            place = f"give {name}s=" if name in GIVEN else "choose another name"
+            place = f"use {name}s=" if name in GIVEN else "choose another name"
             raise ValueError(f"settings names {name!r}, which is a column of the table already: {place}.")
-        values[name] = list(value) if isinstance(value, list | range) else [value]
+        values[name] = _values(value)
         if not values[name]:
             raise ValueError(f"settings has an empty list for {name}: give at least one value.")
     if len(values) and _size(values) > MOST_ROWS:
         raise ValueError(f"settings make more than {MOST_ROWS:,} combinations: give fewer values.")
     return (dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values()))
+
+
+def _values(value: Any) -> list[Any]:
+    if isinstance(value, np.ndarray | Tensor) and value.ndim == 1:
+        return list(value.tolist())
+    return list(value) if isinstance(value, list | tuple | range) else [value]
 
 
 def _size(values: Mapping[str, list[Any]]) -> int:
@@ -136,7 +146,9 @@ def request_of(setting: Mapping[str, Any], model: Any = None) -> RowRequest:
         ValueError: a name or value is unknown.
     """
     setting = resolved(setting, aside=("solver",))  # whose settings a text may hold, which makes it anew for each row
-    generating = [name for name in list(inspect.signature(prepare).parameters)[1:] if name not in (*GIVEN, "task")]
+    generating = [
+        name for name in list(inspect.signature(prepare).parameters)[1:] if name not in (*GIVEN, "generator", "task")
+    ]
     model = setting.get("model", model)
     loads = _loading(model)
     task = setting.get("task")
@@ -146,7 +158,8 @@ def request_of(setting: Mapping[str, Any], model: Any = None) -> RowRequest:
     known = [*generating, "task", "model", *loads, *inside]
     for name in setting:
         if name not in known:
-            raise ArgumentError(f"there is no setting {name!r:.40}: {choices(name, known)}.")
+            use = "use seeds=" if name == "generator" else choices(name, known)
+            raise ArgumentError(f"there is no setting {name!r:.40}: {use}.")
     sampling, options = ({k: v for k, v in _found(setting).items() if k in names} for names in (generating, inside))
     _check_task(task, options)
     return RowRequest({"model": model, **{k: v for k, v in setting.items() if k in loads}}, task, options, sampling)

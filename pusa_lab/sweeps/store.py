@@ -7,6 +7,7 @@ its scores, which are equal whenever it is made again; rows/KEY.seconds its time
 import fcntl
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.files import check_folder, read_json, write_json, writing
 from pusa_lab.sentences import in_one_line
 from pusa_lab.sweeps.identity import digest_of
@@ -50,9 +51,19 @@ class RowStore:
         self.folder = check_folder(folder, name)
         self.header = json.loads(json.dumps({"format": FORMAT, **header}))
         if (path := self.folder / HEADER).is_file():
-            check_made_with(self.folder, read_json(path, "the header of a sweep", {"format": int}), self.header, name)
+            check_made_with(self.folder, self._header(path, name), self.header, name)
         elif any(self.folder.glob("rows/*.json")):
             raise ValueError(f"{self.folder} holds rows, but no {HEADER}: restore that file, or give another {name}.")
+
+    def _header(self, path: Path, name: str) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = read_json(path, "the header of a sweep", {"format": int})
+        except ValueError as error:
+            raise ValueError(
+                f"{path} is damaged, so that it does not say what the rows in {self.folder} were made with: restore "
+                f"that file, give another {name}, or delete {self.folder} to start anew."
+            ) from error
+        return found
 
     @property
     def is_empty(self) -> bool:
@@ -84,7 +95,7 @@ class RowStore:
     ) -> dict[str, Any] | None:
         """A row: the one that is there, or made now; None if another process is making it, and `wait` is not asked for.
 
-        If `make` fails, the row is kept with its error.
+        If `make` fails, the row is kept with its error. A row whose file is damaged is made again, with a warning.
 
         Args:
             about: what tells the row from all others, as `described` takes it.
@@ -102,13 +113,20 @@ class RowStore:
         with self.holding(key, wait) as held:
             if not held:
                 return None
-            if (found := self._kept(key, retry, with_clip)) is None:  # another process may just have made it
+            if (found := self._kept(key, retry, with_clip, warn=True)) is None:  # another process may just have made it
                 self._make(key, about, make)
                 found = self.read(key)
         return found
 
-    def _kept(self, key: str, retry: bool, with_clip: bool) -> dict[str, Any] | None:
-        found = self.read(key, with_clip)
+    def _kept(self, key: str, retry: bool, with_clip: bool, warn: bool = False) -> dict[str, Any] | None:
+        try:
+            found = self.read(key, with_clip)
+        except ValueError:
+            if warn:
+                warnings.warn(
+                    f"{self._row(key)} is damaged: the row is made again and the file replaced.", stacklevel=3
+                )
+            return None
         return None if found is not None and found["error"] and retry else found
 
     def _make(self, key: str, about: Mapping[str, Any], make: Callable[[], Made]) -> None:
@@ -160,7 +178,9 @@ class RowStore:
         if with_clip and not found["error"] and not clip.is_file():
             return None
         beside = path.with_suffix(".seconds")
-        seconds = float(read_json(beside, "the seconds of a row")) if beside.is_file() else None
+        seconds = read_json(beside, "the seconds of a row") if beside.is_file() else None
+        if not isinstance(seconds, int | float | None):
+            raise ValueError(f"{beside} holds {shown(seconds)}: delete it.")
         return {**found, "seconds": seconds, "clip": str(clip) if clip.is_file() else ""}
 
     def write(self, key: str, row: Mapping[str, Any], seconds: float, clip: np.ndarray | None = None) -> None:

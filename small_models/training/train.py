@@ -5,7 +5,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import date
 from pathlib import Path
@@ -81,6 +81,7 @@ def train(
     command: str = "",
     logs: Path | None = None,
     resume: Path | None = None,
+    earlier: Sequence[Path] = (),
     **changes: Any,
 ) -> Path:
     """Train one stage, measure it, and write checkpoint and card; returns the checkpoint's path.
@@ -96,6 +97,7 @@ def train(
         command: written into the card.
         logs: folder for curves, sheets and checkpoints to resume from; None writes none.
         resume: such a checkpoint.
+        earlier: checkpoints of stages that were trained before this one in the same run.
         **changes: fields of TrainConfig to change in the recipe, and `clips`: different clips of a world, or the most
             that are taken from a folder. With num_val_clips, the last videos of a folder are held out, and the card has
             scores on them.
@@ -117,7 +119,7 @@ def train(
             f"lora_rank={recipe.config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v."
         )
     path = check_writable(check_folder(out, "out") / f"{preset}-{stage}.safetensors", "the checkpoint")
-    job = _job(preset, stage, out, base, world)
+    job = _job(preset, stage, out, base, world, earlier)
     if job.source not in WORLDS and not Path(job.source).is_dir():
         raise ValueError(f"no data {job.source!r}: give a folder of clips, or one of {', '.join(WORLDS)}.")
     if job.source not in WORLDS:
@@ -198,12 +200,14 @@ def _changed(recipe: Recipe, stage: str, fast: bool, changes: dict[str, Any], fo
     return replace(recipe, clips=clips, config=config)
 
 
-def _job(preset: str, stage: str, out: Path, base: str | Path | None, data: str) -> Any:
+def _job(preset: str, stage: str, out: Path, base: str | Path | None, data: str, earlier: Sequence[Path]) -> Any:
     if stage == "codec":
         return _CodecJob(preset, out, data, base)
     if stage == "features":
         return FeatureJob(preset, _start(f"{preset}-codec", out), data)
-    return _ModelJob(preset, stage, out, base, data)
+    job = _ModelJob(preset, stage, out, base, data)
+    job.earlier = {path.resolve() for path in earlier}
+    return job
 
 
 class _CodecJob:
@@ -263,6 +267,9 @@ class _CodecJob:
 
 class _ModelJob:
     """The transformer and its text encoder: from nothing, or adapted from a base."""
+
+    earlier: Collection[Path] = ()
+    """Checkpoints of the same run."""
 
     def __init__(self, preset: str, stage: str, out: Path, base: str | Path | None, data: str):
         self.preset, self.stage, self.out = preset, stage, out
@@ -365,11 +372,11 @@ class _ModelJob:
 
     def _warn_of_codec(self) -> None:
         """Say so before the training if the codec keeps too little of a folder's clips."""
-        if self.source in WORLDS or not self.codec:
-            return
+        if self.source in WORLDS or not self.codec or (self.base and self.base.resolve() in self.earlier):
+            return  # or it was said when the base was trained
         given = self.source, FEW, 0, self.model.geometry, self.model.device, self.config.num_val_clips
         kept = [codec_psnr(self.model, to_arrays(clips)).mean(1) for clips, _ in clips_of(*given)]
-        warn_of_codec(self.codec.stem, torch.cat(kept).tolist())
+        warn_of_codec(self.codec.stem, torch.cat(kept).tolist(), self.codec.resolve() in self.earlier)
 
 
 def _counts(source: str, recipe: Recipe, most: int) -> tuple[int, int]:

@@ -55,7 +55,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.evaluation\.evaluate": {
         "model": ["Stub()", "nano()"], "clips": ["[film(4)]", "film(4)", "clips()"], "prompts": ["None", "'a red circle moves right'"], "tasks": ["None", "'image_to_video'"],
-        "metrics": ["None", "['psnr']"], "num_clips": ["1"], "progress": ["False"], "**": ["steps=1", "guidance=1.0"],
+        "metrics": ["None", "['psnr']"], "num_clips": ["1"], "held_out": ["None"], "progress": ["False"], "**": ["steps=1", "guidance=1.0"],
     },
     r"pusa_lab\.data\.folders\.read_folder": {"folder": ["clips()"], "num_frames": ["4"], "size": ["(8, 8)"], "fps": ["8"], "files": ["None"], "need_captions": ["False"]},
     r"pusa_lab\.data\.quality\.\w+": {
