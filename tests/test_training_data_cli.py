@@ -124,6 +124,7 @@ def test_the_place_is_tried_before_a_model_is_read(tmp_path, monkeypatch, capsys
     (tmp_path / "file").write_text("")
     words = ["data", "encode", str(tmp_path / "clips"), "--out"]
     assert main([*words, str(tmp_path / "begun"), "--size", "32x48", "--num-frames", "9", "--fps", "8"]) == 0
+    assert "the codec of mini-vta keeps only" in capsys.readouterr().err
     monkeypatch.setattr("pusa_lab.models.load_encoders", None)
     with locked(tmp_path / "busy"):
         assert main([*words, str(tmp_path / place), "--fps", "16"]) == 2
