@@ -97,8 +97,8 @@ def check_pictures(wanted: dict[str, str], folder: Path | None) -> dict[str, str
     """Prompt -> a digest of its picture's pixels; every picture is read once, so that none stops the work later."""
     names = list(dict.fromkeys(name for name in wanted.values() if name))
     if bool(names) != (folder is not None):
-        told = "pictures: say with --pictures where they are" if names else "no pictures: leave --pictures out"
-        raise ValueError(f"this list names {told}.")
+        found = "pictures: say with --pictures where they are" if names else "no pictures: leave --pictures out"
+        raise ValueError(f"this list names {found}.")
     if folder is None:
         return dict.fromkeys(wanted, "")
     if missing := [name for name in names if not (folder / name).is_file()]:
@@ -192,8 +192,8 @@ def manifest(out: Path, made_with: dict[str, Any], digests: dict[str, str]) -> d
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} is not the manifest of an export: give another --out.") from error
     if other := [name for name in {**before, **made_with} if before.get(name) != made_with.get(name)]:
-        told = ", ".join(f"{name} {before.get(name)!r}, not {made_with.get(name)!r}" for name in other)
-        raise ValueError(f"{out} was made with {told}: give another --out, or the same settings.")
+        differences = ", ".join(f"{name} {before.get(name)!r}, not {made_with.get(name)!r}" for name in other)
+        raise ValueError(f"{out} was made with {differences}: give another --out, or the same settings.")
     if changed := [prompt for prompt, digest in digests.items() if pictures.get(prompt, digest) != digest]:
         raise ValueError(f"{out} was made with another picture for {changed[0]!r}: give another --out.")
     return {"settings": made_with, "pictures": pictures | digests}
@@ -302,7 +302,7 @@ def main(
         info: VBench's list, vbench2_i2v_full_info.json or VBench_full_info.json.
         pictures: folder of the list's pictures, such as data/crop/16-9.
         own_world: take the toy's own scenes instead of a list.
-        out: folder of the export; one that was begun is completed.
+        out: folder of the export; an unfinished one is resumed.
         seeds: number of videos of each prompt, 1 to 5.
         steps: sampling steps.
         guidance: scale of text guidance, where 1 is none.

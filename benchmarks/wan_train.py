@@ -26,9 +26,9 @@ from wan_train_profile import profiled
 from wan_train_step import LAYERS, WAYS, Step, Way, clip, free, peak, synchronise
 
 from pusa_lab import cli
+from pusa_lab.checkpointing import checkpointing_plan
 from pusa_lab.cli.terminal import line
 from pusa_lab.files import check_folder
-from pusa_lab.training.activation_checkpointing import keep_plan
 from small_models.machine import device_name, library_versions
 
 Save = Callable[[], None]
@@ -46,23 +46,23 @@ def timed(step: Callable[[], float], count: int, end: float) -> Iterator[tuple[l
         yield seconds, losses
 
 
-def measure(args: SimpleNamespace, size: str, way: Way, keeps: list[str], add: Add, end: float) -> None:
+def measure(args: SimpleNamespace, size: str, way: Way, saves: list[str], add: Add, end: float) -> None:
     """One row, there as soon as it has one step."""
-    row = about(args, size, way, keeps)
-    run(args, size, way, keeps, row, lambda: add(row), end)
+    row = about(args, size, way, saves)
+    run(args, size, way, saves, row, lambda: add(row), end)
     if way.float8 and time.perf_counter() < end:
-        tried("float8's error", lambda: row.update({"against bfloat16": float8_error(args, size, way, keeps[-4:])}))
+        tried("float8's error", lambda: row.update({"against bfloat16": float8_error(args, size, way, saves[-4:])}))
         add(row)
 
 
 def run(
-    args: SimpleNamespace, size: str, way: Way, keeps: list[str], row: dict[str, Any], save: Save, end: float
+    args: SimpleNamespace, size: str, way: Way, saves: list[str], row: dict[str, Any], save: Save, end: float
 ) -> None:
     """Fill a row with what steps cost; the first one counts only as long as it is alone."""
     free()
-    times = LAYERS / len(keeps) if not args.tiny else 1
+    times = LAYERS / len(saves) if not args.tiny else 1
     began = time.perf_counter()
-    step = Step(args, clip(args, size), way, keeps)
+    step = Step(args, clip(args, size), way, saves)
     row["build_seconds"] = round(time.perf_counter() - began, 1)
     step.warm_up()
     row["warm_up_seconds"] = round(time.perf_counter() - began - row["build_seconds"], 1)
@@ -79,12 +79,12 @@ def run(
         save()
 
 
-def about(args: SimpleNamespace, size: str, way: Way, keeps: list[str]) -> dict[str, Any]:
+def about(args: SimpleNamespace, size: str, way: Way, saves: list[str]) -> dict[str, Any]:
     """What a row says of its setting."""
     row: dict[str, Any] = {"size": list(clip(args, size)), "frames": 81, "variant": way.name}
     row["model"] = "tiny" if args.tiny else "wan2.1-14b"
-    counts = {name: keeps.count(name) for name in dict.fromkeys(keeps)}
-    kept = "full" if counts == {"input": len(keeps)} else ", ".join(f"{k} kept: {n}" for k, n in counts.items())
+    counts = {name: saves.count(name) for name in dict.fromkeys(saves)}
+    kept = "full" if counts == {"input": len(saves)} else ", ".join(f"{k} kept: {n}" for k, n in counts.items())
     kept += ", tokens on host" * args.offload_activations + ", 8-bit AdamW" * (args.optimizer == "adamw8bit")
     row |= {"checkpointing": kept, "compile": way.compiled and torch.cuda.is_available()}
     row |= {
@@ -92,25 +92,25 @@ def about(args: SimpleNamespace, size: str, way: Way, keeps: list[str]) -> dict[
         "optimizer": args.optimizer,
         "offload_activations": args.offload_activations,
     }
-    row |= {"attention": "cudnn" if way.cudnn else "torch's choice", "layers": len(keeps), "rank": args.lora_rank}
-    note = f"{len(keeps)} of {LAYERS} blocks, seconds times {LAYERS / len(keeps):g}; the peak is of the part"
-    row |= {"note": "measured whole" if len(keeps) == LAYERS else note, "date": date.today().isoformat()}
+    row |= {"attention": "cudnn" if way.cudnn else "torch's choice", "layers": len(saves), "rank": args.lora_rank}
+    note = f"{len(saves)} of {LAYERS} blocks, seconds times {LAYERS / len(saves):g}; the peak is of the part"
+    row |= {"note": "measured whole" if len(saves) == LAYERS else note, "date": date.today().isoformat()}
     return row | {"device": device_name(), "versions": library_versions(), "seed": 0, "command": line.get()}
 
 
-def float8_error(args: SimpleNamespace, size: str, way: Way, keeps: list[str]) -> dict[str, float]:
+def float8_error(args: SimpleNamespace, size: str, way: Way, saves: list[str]) -> dict[str, float]:
     """Relative error of the loss and of all LoRA gradients together, at the first step's weights, eager."""
     found = []
     for float8 in (False, True):
         free()
-        one = Step(args, clip(args, size), Way("", False, way.cudnn, "", float8), keeps)
+        one = Step(args, clip(args, size), Way("", False, way.cudnn, "", float8), saves)
         loss = one.gradients()
         found.append((loss, torch.cat([p.grad.flatten() for p in one.trained if p.grad is not None]).cpu()))
         del one
     (loss, g), (loss8, g8) = ((loss, g.double()) for loss, g in found)  # sums over hundreds of millions
     cosine = torch.nn.functional.cosine_similarity(g, g8, dim=0).item()
     error = {"loss": abs(loss8 / loss - 1), "gradients": ((g8 - g).norm() / g.norm()).item(), "cosine": cosine}
-    return error | {"blocks": len(keeps)}
+    return error | {"blocks": len(saves)}
 
 
 def steps(args: SimpleNamespace, add: Add, end: float) -> None:
@@ -118,8 +118,8 @@ def steps(args: SimpleNamespace, add: Add, end: float) -> None:
     for size in args.size:
         for way in (WAYS[number] for number in args.ways):
             if time.perf_counter() < end:
-                keeps = [way.keep] * args.layers
-                tried(f"{size} {way.name}", lambda s=size, w=way, k=keeps: measure(args, s, w, k, add, end))
+                saves = [way.keep] * args.layers
+                tried(f"{size} {way.name}", lambda s=size, w=way, k=saves: measure(args, s, w, k, add, end))
 
 
 def best(args: SimpleNamespace, add: Add, end: float) -> None:
@@ -127,9 +127,9 @@ def best(args: SimpleNamespace, add: Add, end: float) -> None:
     way = WAYS[args.ways[0]] if len(args.ways) == 1 else WAYS[3]
     for size in args.size:
         for ac_save_attention, ac_skip_blocks in fewer(*fitted(args, size, way)):
-            keeps = keep_plan(args.layers, ac_save_attention, ac_skip_blocks)
+            saves = checkpointing_plan(args.layers, ac_save_attention, ac_skip_blocks)
             name = f"{size} best, {ac_save_attention} and {ac_skip_blocks}"
-            done = tried(name, lambda s=size, k=keeps: measure(args, s, way, k, add, end))
+            done = tried(name, lambda s=size, k=saves: measure(args, s, way, k, add, end))
             if done or time.perf_counter() > end:
                 break
 

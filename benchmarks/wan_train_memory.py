@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import torch
 from wan_train_step import Step, Way, clip, free
 
-from pusa_lab.training.activation_checkpointing import KEEPS, keep_plan
+from pusa_lab.checkpointing import SAVES, checkpointing_plan
 
 SPARE = 4.0
 """GiB that the choice of what to keep leaves free."""
@@ -26,28 +26,28 @@ class Costs:
     gradients: float
     """That one block leaves."""
     kept: dict[str, float]
-    """From forward to backward, by what a block keeps."""
+    """From forward to backward, by what a block saves."""
     working: dict[str, float]
     """In its backward, and given back after it."""
 
-    def peak(self, keeps: Sequence[str]) -> float:
+    def peak(self, saves: Sequence[str]) -> float:
         """The most, going backwards: what is kept so far, what this block works with, and gradients made before."""
         highest, kept = 0.0, 0.0
-        for i, keep in enumerate(keeps):
+        for i, keep in enumerate(saves):
             kept += self.kept[keep]
-            highest = max(highest, kept + self.working[keep] + self.gradients * (len(keeps) - 1 - i))
+            highest = max(highest, kept + self.working[keep] + self.gradients * (len(saves) - 1 - i))
         return self.fixed + highest
 
 
-def choices(blocks: int, attention: int, everything: int) -> list[tuple[int, int]]:
+def choices(blocks: int, ac_save_attention: int, ac_skip_blocks: int) -> list[tuple[int, int]]:
     """Blocks that save attention's result and everything, the fastest first. -1 leaves the number free.
 
     Attention is the most expensive part to compute again and takes little memory, so everything is saved only where
     all blocks save at least attention's result.
     """
-    most = range(blocks, -1, -1) if everything < 0 else [everything]
-    found = [(min(blocks if attention < 0 else attention, blocks - e), e) for e in most]
-    if attention < 0:
+    most = range(blocks, -1, -1) if ac_skip_blocks < 0 else [ac_skip_blocks]
+    found = [(min(blocks if ac_save_attention < 0 else ac_save_attention, blocks - n), n) for n in most]
+    if ac_save_attention < 0:
         found += [(a, most[-1]) for a in range(blocks - most[-1] - 1, -1, -1)]
     return found
 
@@ -57,12 +57,12 @@ def fitted(args: SimpleNamespace, size: str, way: Way) -> tuple[int, int]:
     wanted = choices(args.layers, args.ac_save_attention, args.ac_skip_blocks)
     if len(wanted) == 1:
         return wanted[0]
-    needed = {keep for choice in wanted for keep in keep_plan(args.layers, *choice)}
-    found = costs(args, size, way, [keep for keep in KEEPS if keep in needed])
+    needed = {keep for choice in wanted for keep in checkpointing_plan(args.layers, *choice)}
+    found = costs(args, size, way, [keep for keep in SAVES if keep in needed])
     free()
     room = torch.cuda.mem_get_info()[0] / 2**30 - SPARE if torch.cuda.is_available() else math.inf
-    best = next((c for c in wanted if found.peak(keep_plan(args.layers, *c)) < room), wanted[-1])
-    expected = found.peak(keep_plan(args.layers, *best))
+    best = next((c for c in wanted if found.peak(checkpointing_plan(args.layers, *c)) < room), wanted[-1])
+    expected = found.peak(checkpointing_plan(args.layers, *best))
     sys.stdout.write(f"{found}\n{best[0]} save attention, {best[1]} everything: {expected:.1f} of {room:.1f} GiB\n")
     return best
 
@@ -81,7 +81,7 @@ def costs(args: SimpleNamespace, size: str, way: Way, kinds: Sequence[str]) -> C
         working[kind] = one - fixed - kept[kinds[0]] - kept[kind]
     trained = sum(p.numel() for p in block.parameters() if p.requires_grad)
     all_ = sum(t.numel() * t.element_size() for t in (*block.parameters(), *block.buffers()))
-    more = (args.layers - len(step.keeps)) * (all_ + MOMENTS[args.optimizer] * trained) / 2**30
+    more = (args.layers - len(step.saves)) * (all_ + MOMENTS[args.optimizer] * trained) / 2**30
     return Costs(fixed + more, 4 * trained / 2**30, kept, working)
 
 
@@ -95,7 +95,8 @@ def highest(step: Step, blocks: Sequence[torch.nn.Module]) -> float:
     return torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
 
 
-def fewer(attention: int, everything: int) -> list[tuple[int, int]]:
+def fewer(ac_save_attention: int, ac_skip_blocks: int) -> list[tuple[int, int]]:
     """What to try, one after the other, when memory runs out."""
-    both, half = attention + everything, everything // 2
-    return list(dict.fromkeys([(attention, everything), (both - half, half), (both, 0), (both * 3 // 4, 0), (0, 0)]))
+    both, half = ac_save_attention + ac_skip_blocks, ac_skip_blocks // 2
+    found = [(ac_save_attention, ac_skip_blocks), (both - half, half), (both, 0), (both * 3 // 4, 0), (0, 0)]
+    return list(dict.fromkeys(found))

@@ -45,11 +45,11 @@ WAYS = [
 class Step:
     """A LoRA training step: model, optimizer, one clip."""
 
-    def __init__(self, args: SimpleNamespace, size: tuple[int, int], way: Way, keeps: Sequence[str]):
+    def __init__(self, args: SimpleNamespace, size: tuple[int, int], way: Way, saves: Sequence[str]):
         device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.manual_seed(0)
         wide = {"attention_head_dim": 16, "ffn_dim": 64} if args.tiny else {}  # 8 bits want multiples of 16
-        self.model = transformer(device, tiny=args.tiny, num_layers=len(keeps), **wide)
+        self.model = transformer(device, tiny=args.tiny, num_layers=len(saves), **wide)
         with torch.device(device):
             add_lora(self.model, args.lora_rank, WAN_LAYERS)
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
@@ -61,8 +61,8 @@ class Step:
         if way.cudnn and device == "cuda":
             self.model.set_attention_backend("_native_cudnn")
         compiled = way.compiled and device == "cuda"
-        set_activation_checkpointing(self.model, keeps, compiled, args.offload_activations)
-        self.keeps = keeps
+        set_activation_checkpointing(self.model, saves, compiled, args.offload_activations)
+        self.saves = saves
         self.optimizer = optimizer(args.optimizer, self.trained)
         self.optimizer_seconds: list[float] = []
         g = torch.Generator().manual_seed(1)
@@ -94,7 +94,7 @@ class Step:
 
     def of_kind(self, keep: str) -> list[nn.Module]:
         """The blocks that keep this."""
-        return [block for block, kept in zip(self.model.blocks, self.keeps, strict=True) if kept == keep]
+        return [block for block, kept in zip(self.model.blocks, self.saves, strict=True) if kept == keep]
 
     @contextmanager
     def only(self, blocks: Sequence[nn.Module]) -> Iterator[None]:
@@ -109,7 +109,7 @@ class Step:
     def warm_up(self) -> None:
         """Compile, with few blocks of each kind, and let the optimizer make its state; no number changes."""
         # two, because the very first block's input needs no gradient, and compiles to another graph
-        with self.only([block for keep in dict.fromkeys(self.keeps) for block in self.of_kind(keep)[:2]]):
+        with self.only([block for keep in dict.fromkeys(self.saves) for block in self.of_kind(keep)[:2]]):
             self.gradients()
         for p in self.trained:
             p.grad = torch.zeros_like(p)

@@ -24,10 +24,10 @@ def main() -> None:
     began = time.perf_counter()
     scenes = draw_scenes(CLIPS, 0, MINI)
     words = captions(scenes, seed=0)
-    told = time.perf_counter()
+    described = time.perf_counter()
     for part in range(0, CLIPS, 50):
         render(scenes[part : part + 50])
-    seconds = {"scenes and captions": told - began, "pictures": time.perf_counter() - told}
+    seconds = {"scenes and captions": described - began, "pictures": time.perf_counter() - described}
     result = {
         "command": line.get(),
         "date": date.today().isoformat(),

@@ -43,7 +43,7 @@ __all__ = [
 
 NOT_NAN = "a number, not NaN"
 RANGE = "from -2**63 to 2**63 - 1"
-"""Of whole numbers, which fit into 64 bits."""
+"""The range of whole numbers, which fit into 64 bits."""
 MOST_NAME, MOST_PATH = 255, 4096
 """Bytes of a file name and of a whole path that Linux accepts: looking for a longer one is already an error."""
 

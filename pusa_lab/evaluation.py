@@ -50,7 +50,7 @@ class _Clip:
     """What one row of the table is about."""
 
     name: str
-    """Of the clip; "" without one."""
+    """Name of the clip; "" without one."""
     prompt: str
     pixels: np.ndarray | None
     """(pixel frames, h, w, 3) uint8 in the model's size; None if there is only a prompt."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pusa_lab import tasks
 from pusa_lab.arguments import checked
+from pusa_lab.checkpointing import checkpointing_plan
 from pusa_lab.data.latents import LatentCache, identity
 from pusa_lab.data.manifest import codec_psnrs
 from pusa_lab.data.quality import warn_of_codec
@@ -24,7 +25,7 @@ from pusa_lab.pixels import to_uint8
 from pusa_lab.planning.planner import plan
 from pusa_lab.planning.recipe import find_model, out_of_memory, run_arguments
 from pusa_lab.planning.tables import find_gpu
-from pusa_lab.training.activation_checkpointing import keep_plan, set_activation_checkpointing
+from pusa_lab.training.activation_checkpointing import set_activation_checkpointing
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.data import LatentVideoDataModule
 from pusa_lab.training.float8 import to_float8
@@ -99,7 +100,7 @@ def train_wan(
             weights were saved instead.
     """
     source = check_wan(data, out, config, logs, resume, compiled, float8, devices * nodes)
-    cache, keeps = source.cache, keep_plan(len(transformer.blocks), ac_save_attention, ac_skip_blocks)
+    cache, saves = source.cache, checkpointing_plan(len(transformer.blocks), ac_save_attention, ac_skip_blocks)
     warn_of_codec(cache.manifest["model"], codec_psnrs(cache.manifest))
     if codec is not None:
         cache.require(codec=identity(codec), channels=transformer.config.in_channels)
@@ -110,7 +111,7 @@ def train_wan(
         to_float8(module.model.transformer)
     if compiled and transformer.device.type == "cuda" and torch.cuda.get_device_capability() >= (9, 0):
         module.model.transformer.set_attention_backend("_native_cudnn")
-    set_activation_checkpointing(module.model.transformer, keeps, compiled, offload_activations)
+    set_activation_checkpointing(module.model.transformer, saves, compiled, offload_activations)
     source.place = lambda: (module.trainer.global_rank, module.trainer.world_size)
     batches = LatentVideoDataModule(source, source if config.validate_every else None)
     try:
@@ -140,7 +141,7 @@ def about_cache(cache: LatentCache) -> dict[str, str]:
     """
     m = cache.manifest
     clips = [[clip.get(name) for name in ("name", "hash", "caption")] for clip in m["clips"]]
-    content = json.dumps([clips, *(m.get(name) for name in ("codec", "text_encoder", "size", "pixel_frames", "fps"))])
+    content = json.dumps([clips, *(m.get(name) for name in ("codec", "text_encoder", "size", "num_frames", "fps"))])
     return {"data": f"{len(clips)} clips {hashlib.sha256(content.encode()).hexdigest()[:16]}"}
 
 
@@ -252,7 +253,7 @@ def _check_float8(config: TrainConfig, float8: bool) -> None:
 def _module(transformer: Any, cache: LatentCache, config: TrainConfig, codec: Any, logs: Path | None) -> TrainedModule:
     """The model with its loss, and its validation if the configuration has one."""
     m = cache.manifest
-    geometry = Geometry(_stride(cache), m["channels"], m["frames"], tuple(m["size"]), round(m["fps"]), SHIFT)
+    geometry = Geometry(_stride(cache), m["channels"], m["latent_frames"], tuple(m["size"]), round(m["fps"]), SHIFT)
     model = TrainableWan(transformer, geometry, {"": cache.empty}, codec)
     report = None
     if config.validate_every and codec is not None:
@@ -266,13 +267,13 @@ def _module(transformer: Any, cache: LatentCache, config: TrainConfig, codec: An
 def _stride(cache: LatentCache) -> tuple[int, int, int]:
     """Pixels per latent along frames, height and width, from the sizes in the cache; the spatial stride is 8 or 16."""
     m, (h, w) = cache.manifest, cache[0]["latents"].shape[2:]
-    return (m["pixel_frames"] - 1) // max(m["frames"] - 1, 1) or 1, m["size"][0] // h, m["size"][1] // w
+    return (m["num_frames"] - 1) // max(m["latent_frames"] - 1, 1) or 1, m["size"][0] // h, m["size"][1] // w
 
 
 def _too_large(config: TrainConfig, cache: LatentCache, transformer: Any, gpus: int, saved: dict[str, Any]) -> str:
     """The sentence for a run out of memory, from the planner."""
     arguments = run_arguments(config, gpus, **saved)
-    arguments |= {"size": tuple(cache.manifest["size"]), "num_frames": cache.manifest["pixel_frames"]}
+    arguments |= {"size": tuple(cache.manifest["size"]), "num_frames": cache.manifest["num_frames"]}
     model = find_model(transformer.config)
     gpu = find_gpu(torch.cuda.get_device_name()) if torch.cuda.is_available() else None
     arguments |= {name: value for name, value in (("model", model), ("gpu", gpu)) if value}

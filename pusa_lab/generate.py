@@ -138,14 +138,14 @@ def prepare(
     options = {"schedule": schedule, "steps": steps, "shift": shift, "solver": solver, "guidance": guidance}
     geometry = geometry_of(model, height, width)
     frames = count_of("latent_frames", geometry.frames if latent_frames is None else latent_frames, MOST)
-    moves = solver_of("euler" if solver is None else solver)
+    chosen = solver_of("euler" if solver is None else solver)
     guider = guider_of(guidance, frames)
     if is_none(guidance) and (any(samples.negative_prompts) or negative_prompt_embeds is not None):
         raise ValueError("negative_prompt has no effect without guidance: leave it out, or give a guidance above 1.")
     count = len(samples.prompts)
     matrix, own_solver = matrix_of(schedule, steps, frames, shift, geometry.shift, solver is None, count)
     if solver is None:
-        moves = solver_of(own_solver)
+        chosen = solver_of(own_solver)
     options |= {"matrix": matrix, "solver": own_solver if solver is None else solver}
     task = task or text_to_video()
     conditions = _placed(task, geometry, frames, samples)
@@ -162,11 +162,11 @@ def prepare(
     with torch.no_grad():
         cond, null = _words(model, samples, is_none(guidance))
         conditions = conditions.encode(model)
-    if getattr(moves, "seed", 0) is None:
-        moves = replace(moves, seed=samples.seed)  # type: ignore[type-var]
+    if getattr(chosen, "seed", 0) is None:
+        chosen = replace(chosen, seed=samples.seed)  # type: ignore[type-var]
     denoiser = _bound(guide(guider, asked, null=null, **given), cond)
     x = conditions.start(eps, tau)
-    return Run(denoiser, x, levels, conditions, moves, samples.seed, asked, samples, task, geometry, options)
+    return Run(denoiser, x, levels, conditions, chosen, samples.seed, asked, samples, task, geometry, options)
 
 
 def _placed(task: Task, geometry: Geometry, frames: int, samples: Samples) -> Conditions:

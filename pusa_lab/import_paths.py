@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import digest
 from pusa_lab.sentences import in_one_line
 
 _NAME = r"[^\W\d]\w*"
@@ -29,7 +30,7 @@ _PATH = rf"(?:{_FILE}|{_MODULE}):{_NAME}(?:\.{_NAME})*"
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _FOUND = re.compile(rf"{_QUOTED}|(?P<path>{_PATH})")
 MOST_BYTES = 2**24
-"""Of a file that is run."""
+"""Largest file that is run, in bytes."""
 _DIGESTS: dict[str, str] = {}
 """File that was run -> SHA-256 of what it held."""
 
@@ -145,8 +146,8 @@ def run_file(path: Path, again: bool = False) -> ModuleType:
     if not path.is_file() or path.stat().st_size > MOST_BYTES:
         raise OSError(f"{path} is not a Python file of at most {MOST_BYTES:,} bytes: give one.")
     source, name = path.read_bytes(), str(path)
-    digest = hashlib.sha256(source).hexdigest()
-    if not again and name in sys.modules and _DIGESTS.get(name) == digest:
+    found = hashlib.sha256(source).hexdigest()
+    if not again and name in sys.modules and _DIGESTS.get(name) == found:
         return sys.modules[name]
     add_folder(path.parent)
     linecache.checkcache(name)
@@ -160,7 +161,7 @@ def run_file(path: Path, again: bool = False) -> ModuleType:
         if before is not None:
             sys.modules[name] = before
         raise ModuleError(_place(error)) from error
-    _DIGESTS[name] = digest
+    _DIGESTS[name] = found
     return module
 
 
@@ -219,6 +220,6 @@ def file_digest_of(path: str) -> dict[str, str]:
     try:
         own = str(getattr(sys.modules.get(module), "__file__", ""))
         place = _file_of(path) if module.endswith(".py") else Path(own)
-        return {"file": str(place), "file_digest": hashlib.sha256(place.read_bytes()).hexdigest()[:16]}
+        return {"file": str(place), "file_digest": digest(place)[:16]}
     except OSError:
         return {}

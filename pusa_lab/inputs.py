@@ -35,7 +35,7 @@ class Samples:
     negative_prompts: list[str]
     """Negative prompts."""
     seed: int | list[int]
-    """Of sample 0, where the others count up from it; or of each sample."""
+    """The seed of sample 0, from which the others count up; or one seed per sample."""
     embeds: Cond | None = None
     """Encoded captions, in place of them."""
     negative_embeds: Cond | None = None

@@ -28,7 +28,7 @@ class ModelFamily:
     """What `load` and the commands need to know of one kind of models."""
 
     name: str
-    """Of the family, such as "wan"."""
+    """Name of the family, such as "wan"."""
     what: str
     """What it loads, for error sentences: "the folder of a Wan"."""
     knows: Callable[[str], bool]
@@ -55,9 +55,9 @@ class Origin:
     """What a model was loaded from."""
 
     name: str
-    """As `load` was given it: a name, a file or a folder."""
+    """What `load` was given: a name, a file or a folder."""
     digest: str
-    """Of its files; "unknown" if its family gives none."""
+    """Digest of its files; "unknown" if its family gives none."""
     options: dict[str, Any] = field(default_factory=dict)
     """What else `load` was given, but for the device."""
     loras: dict[str, str] = field(default_factory=dict)

@@ -33,7 +33,7 @@ class Registry(MutableMapping[str, T]):
         self, kind: str, group: str, members: Mapping[str, Any] | Sequence[Callable[..., Any]], *fits: type | str
     ) -> None:
         self.kind = kind
-        """In words, for error sentences: "schedule"."""
+        """What a member is called in error sentences, such as "schedule"."""
         self.group = group
         """Group of the entry points: "pusa_lab.schedules"."""
         self.fits = fits
@@ -150,7 +150,7 @@ class Registry(MutableMapping[str, T]):
 
     @property
     def _title(self) -> str:
-        """As it is written in a program: SCHEDULES."""
+        """The registry's name in a program, such as SCHEDULES."""
         return self.group.rpartition(".")[2].upper()
 
     def _arguments(self) -> tuple[list[str], list[str]]:

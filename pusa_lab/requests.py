@@ -51,7 +51,7 @@ class Request:
     task: str
     """Name of the task."""
     known: list[dict[str, Any]]
-    """Of each known clip: at, pixel_at, noise, mode, digest and shape."""
+    """Properties of each known clip: at, pixel_at, noise, mode, digest and shape."""
     schedule: list[list[Any]] = dataclasses.field(repr=False)
     """The noise levels that were sampled through, known frames included: (rows, f), or (b, rows, f) if each sample had
     its own."""
@@ -60,15 +60,15 @@ class Request:
     schedule_call: str
     """The call that made the matrix, as text."""
     steps: int | None
-    """As asked for; None with a matrix."""
+    """Number of steps that was asked for; None with a matrix."""
     shift: float | None
-    """As asked for, or the model's own; None with noise levels or a scheduler, which hold theirs."""
+    """The shift that was asked for, or the model's own; None with noise levels or a scheduler, which hold theirs."""
     solver: Any
     """A name, or an import path with settings."""
     guidance: Any
     """A scale, one per latent frame, a guider as text, or an import path with settings."""
     latent_frames: int
-    """Of the video."""
+    """Number of latent frames of the video."""
     size: list[int]
     """Height and width in pixels."""
     fps: int
@@ -79,7 +79,7 @@ class Request:
     """Name or import path -> path, digest, file and file_digest, as `plugged_in`, of solvers, guiders, modes and
     schedules of one's own."""
     versions: dict[str, str]
-    """Of Python and of the packages on which a video depends."""
+    """Versions of Python and of the packages on which a video depends."""
     device: str
     """On which the model computed: the GPU's name, or the processor's architecture and threads."""
 
@@ -202,7 +202,7 @@ def _solver(solver: Any) -> Any:
 
 
 def _call(options: Mapping[str, Any], matrix: Matrix, geometry: Geometry) -> str:
-    """As it could be typed: pyramid(steps=10, frames=9, lag=4, shift=5.0)."""
+    """The call as it could be typed: pyramid(steps=10, frames=9, lag=4, shift=5.0)."""
     schedule, (*samples, rows, frames) = options["schedule"], levels_of(matrix).shape
     if isinstance(schedule, Tensor | Rising):
         what = f"{samples[0]} matrices" if samples else "a matrix"

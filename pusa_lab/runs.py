@@ -88,7 +88,7 @@ class Asked:
 
     @property
     def num_layers(self) -> int | None:
-        """As the denoiser's: for guidance that skips some of them."""
+        """The denoiser's number of layers, for guidance that skips some of them."""
         return num_layers(self.denoiser)
 
     def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
@@ -121,7 +121,7 @@ class Run:
     task: Task
     """What is known."""
     geometry: Geometry
-    """Of the model, with the size that was asked for."""
+    """Geometry of the model, with the size that was asked for."""
     options: dict[str, Any]
     """schedule, steps, shift, solver and guidance, as they were given; matrix, what the schedule made."""
 

@@ -22,9 +22,9 @@ from pusa_lab.runs import Result
 from pusa_lab.sentences import shown
 
 FORMAT = 1
-"""Of the files; others are refused."""
+"""Version of the files' format; a reader refuses others."""
 NAME = "video"
-"""Of the files in a folder."""
+"""Name of the files in a folder, without extension."""
 SUFFIXES = (".mp4", ".safetensors")
 """How a name may end, if it is not a folder's."""
 MOST_FILES = 100_000
@@ -42,7 +42,7 @@ class Saved:
     """What a file of a result says."""
 
     path: Path
-    """Of the file that was read."""
+    """Path of the file that was read."""
     request: Request
     """How it was made."""
     about: dict[str, Any]

@@ -294,7 +294,7 @@ def test_a_command_that_is_not_there(capsys):
         in capsys.readouterr().err
     )
     assert main(["data"]) == 2
-    assert "pusa-lab data: a second word is missing: choose one of data encode, data show" in capsys.readouterr().err
+    assert "pusa-lab data: a subcommand is missing: choose one of data encode, data show" in capsys.readouterr().err
     assert main(["data", "--help"]) == 0
     said = capsys.readouterr().out
     assert "usage: pusa-lab data COMMAND" in said and "`pusa-lab data encode --help` lists the options" in said
@@ -304,7 +304,7 @@ def test_a_command_that_is_not_there(capsys):
     assert main(["bench", "dance"]) == 2
     assert "pusa-lab bench: there is no command 'bench dance': choose one of bench" in capsys.readouterr().err
     assert main(["bench"]) == 2
-    assert "pusa-lab bench: a second word is missing: choose one of bench" in capsys.readouterr().err
+    assert "pusa-lab bench: a subcommand is missing: choose one of bench" in capsys.readouterr().err
 
 
 def test_what_benchmarks_measure_is_listed_and_what_only_helps_them_is_not(capsys):

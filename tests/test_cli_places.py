@@ -322,6 +322,7 @@ def test_rows_are_joined_from_files_into_a_file(tmp_path, monkeypatch, capsys, w
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (["--mode", "nothing"], "--mode 'nothing': give one of sample, lora, full."),
         (["--max-steps", "5"], "--max-steps 5 has no effect with --mode sample: it is for training; leave it out."),
         (["--num-frames", "100000001"], "--num-frames 100000001: give at most 39,997."),
         (["--steps", "10001"], "--steps 10001: give at most 10,000."),

@@ -103,6 +103,14 @@ def test_failed_rows_are_told(sweep):
             {"model": "nano-vta", "settings": {"stepz": 3}, "baseline": None, "figure": None},
             "there is no setting 'stepz': did you mean steps?",
         ),
+        (
+            {"model": "nano-vta", "settings": {"num_inference_steps": [3]}, "baseline": None, "figure": None},
+            "there is no setting 'num_inference_steps': did you mean steps?",
+        ),
+        (
+            {"model": "nano-vta", "settings": {"guidance_scale": [3]}, "baseline": None, "figure": None},
+            "there is no setting 'guidance_scale': did you mean guidance?",
+        ),
         ({"prompts": []}, "prompts is an empty list"),
         ({"metrics": "mine:nothing"}, "'mine:nothing' cannot be imported"),
         ({"figure": "made/figure.txt"}, "figure is made/figure.txt: give a name that ends in .png"),

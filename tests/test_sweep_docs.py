@@ -110,7 +110,7 @@ def test_the_clips_behind_a_point_are_shown(space):
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda df: pl.viz.plot_sweep(df, "nois"), "x='nois' is no setting of the table: choose one of task, noise"),
+        (lambda df: pl.viz.plot_sweep(df, "nois"), "x='nois' is not a setting of the table: choose one of task, noise"),
         (lambda df: pl.viz.plot_sweep(df, "noise", "psn"), "there is no score 'psn': did you mean psnr?"),
         (lambda df: pl.viz.plot_pareto(df, "psnr", "calls"), "there is no score 'calls'"),
         (lambda df: pl.viz.plot_clips(df, {"nois": 1}), "setting names 'nois': choose from task, noise, steps"),

@@ -88,7 +88,7 @@ def test_a_folder_of_all_kinds(clips, kind, request, tmp_path):
     assert {b["name"]: b["reason"] for b in cache.manifest["broken"]} == report.skipped
     assert str(report).startswith("5 encoded in ")
     assert "\nshort.mp4 is too short: its last frame is at 0.88 s, and a frame at 1.00 s is needed." in str(report)
-    cache.require(model=kind, codec=codec_hash(model), text_encoder=text_hash(model), size=(32, 48), frames=3)
+    cache.require(model=kind, codec=codec_hash(model), text_encoder=text_hash(model), size=(32, 48), latent_frames=3)
     for item in cache:
         assert item["latents"].shape == (model.geometry.channels, 3, 4, 6)
         with torch.no_grad():

@@ -125,7 +125,7 @@ def test_another_version_is_refused_to_write_but_read(tmp_path, monkeypatch):
 def test_a_run_that_needs_another_cache_is_told(tmp_path):
     fill(tmp_path, range(3))
     cache = LatentCache(tmp_path)
-    cache.require(model="tiny", codec="codec", size=(16, 24), frames=3)
+    cache.require(model="tiny", codec="codec", size=(16, 24), latent_frames=3)
     refused("was made with codec='codec', but 'other' is expected", lambda: cache.require(codec="other"))
     refused("was made with size=.16, 24., but .16, 32. is expected", lambda: cache.require(size=(16, 32)))
 
@@ -150,7 +150,7 @@ class TestDamage:
         fill(tmp_path, range(1))
         manifest = json.loads((tmp_path / "manifest.json").read_text())
         (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
-        refused("of format 99, and this version reads format 2", LatentCache, tmp_path)
+        refused("of format 99, and this version reads format 3", LatentCache, tmp_path)
         (tmp_path / "manifest.json").write_text("{")
         refused("cannot be read", LatentCache, tmp_path)
 

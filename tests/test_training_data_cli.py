@@ -71,7 +71,7 @@ def test_encode_with_a_wan_and_what_it_says_can_be_done_is_true(whole, tmp_path,
         assert main([*train[1:], *short]) == 0
     assert (tmp_path / "outputs" / "train" / "paper.safetensors").is_file()
     cache = LatentCache(tmp_path / "cache")
-    cache.require(model="wan", fps=16.0, size=(32, 48), frames=6, channels=4, text_length=512)
+    cache.require(model="wan", fps=16.0, size=(32, 48), latent_frames=6, channels=4, text_length=512)
     assert cache[0]["latents"].shape == (4, 6, 4, 6)
     assert cache[0]["text"].shape[0] < 512
 
@@ -94,7 +94,7 @@ def test_encode_with_a_wan_and_what_it_says_can_be_done_is_true(whole, tmp_path,
         (["--size", "8000000x8000000"], "give a height and a width of 1 to 16384 pixels"),
         (["--num-frames", "0"], "a clip of 0 pixel frames"),
         (["--num-frames", "-5"], "a clip of -5 pixel frames"),
-        (["--num-frames", "4000000001"], "pixel_frames=4000000001: give 1 to 65536"),
+        (["--num-frames", "4000000001"], "--num-frames 4000000001: give 1 to 65536"),
         (["--num-frames", "65533", "--size", "512x512"], "more than 2147483648 pixels: give shorter or smaller clips"),
     ],
 )

@@ -111,11 +111,11 @@ MANIFESTS = {
     "a list": "[]",
     "a number": "1",
     "nothing": "",
-    "half": '{"format": 2',
+    "half": '{"format": 3',
     "deep": "[" * 100_000,
     "deep objects": '{"a":' * 50_000 + "1" + "}" * 50_000,
     "no text": b"\xff\xfe\x00",
-    "no fields": '{"format": 2}',
+    "no fields": '{"format": 3}',
     "a huge number": '{"format": ' + "9" * 5000 + "}",
     "format true": '{"format": true}',
     "format null": '{"format": null}',
@@ -127,8 +127,8 @@ CHANGES = {
         for key, values in {
             "format": ["2", 2.5, [2], {}],
             "size": [16, [16], [16, 16, 16], ["16", "16"], [16.0, 16.0], [0, 16], [-16, 16], [10**9, 10**9], None, {}],
-            "frames": ["3", None, 0, -3, 2, 10**9, 10**30, True, 3.0],
-            "pixel_frames": [10**9, 0, "9", None, 10**400],
+            "latent_frames": ["3", None, 0, -3, 2, 10**9, 10**30, True, 3.0],
+            "num_frames": [10**9, 0, "9", None, 10**400],
             "channels": [10**9, -1, "3", []],
             "fps": ["8", 0, -8, float("nan"), float("inf"), None, 10**400, True],
             "start": [-1, float("nan"), "0"],
@@ -203,13 +203,13 @@ def test_a_manifest_that_names_what_is_not_there(cache, change):
 
 
 def test_a_cache_of_the_format_before_is_one_sentence_for_both_commands(made, cache, capsys):
-    edit(cache, lambda m: m.update(format=1))
+    edit(cache, lambda m: m.update(format=2))
     refused(
-        "holds a cache of format 1, and this version reads format 2: encode the clips again, into a new folder",
+        "holds a cache of format 2, and this version reads format 3: encode the clips again, into a new folder",
         LatentCache,
         cache,
     )
-    refused("of format 1", encode_folder, made / "clips", Plain(), cache, "plain")
+    refused("of format 2", encode_folder, made / "clips", Plain(), cache, "plain")
 
 
 def test_control_characters_of_others_do_not_reach_the_terminal(cache, capsys):

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from wan_tiny import TEXT, edit, transformer
 
 from pusa_lab import finetune
+from pusa_lab.checkpointing import checkpointing_plan
 from pusa_lab.cli import main
 from pusa_lab.data import CacheSettings, CacheWriter
 from pusa_lab.data.latents import LatentCache
@@ -20,7 +21,7 @@ from pusa_lab.data.manifest import manifest_digest
 from pusa_lab.files import digest
 from pusa_lab.finetune import _stride, train_wan
 from pusa_lab.training import VTAModule, activation_checkpointing, add_lora
-from pusa_lab.training.activation_checkpointing import keep_plan, set_activation_checkpointing
+from pusa_lab.training.activation_checkpointing import set_activation_checkpointing
 from pusa_lab.training.float8 import Float8Linear
 from pusa_lab.training.lora import WAN_LAYERS
 from pusa_lab.training.recipes import WAN_RECIPES
@@ -42,7 +43,7 @@ SAVED = replace(SHORT, save_every=5)
 def make_cache(folder: Path, clips: int = 5, **changes) -> Path:
     """A cache of noise."""
     g = torch.Generator().manual_seed(1)
-    sizes = {"size": (32, 48), "pixel_frames": 9, "frames": 3, "channels": 4, **changes}
+    sizes = {"size": (32, 48), "num_frames": 9, "latent_frames": 3, "channels": 4, **changes}
     settings = CacheSettings("tiny", **sizes, fps=16.0, start=0.0, codec="abc", text_encoder="", text_length=512)
     writer = CacheWriter(folder, settings, torch.zeros(1, TEXT))
     for i in range(clips):
@@ -99,31 +100,31 @@ def test_the_file_is_read_by_every_tool_s_naming(cache, tmp_path, naming):
         torch.testing.assert_close(loaded(x, tau, text, return_dict=False)[0], want, atol=1e-5, rtol=1e-4)
 
 
-def gradients(keeps=(), dtype=torch.float32, **options):
+def gradients(saves=(), dtype=torch.float32, **options):
     model = VTAWanTransformer3DModel.adopt(transformer()).to(dtype)
     torch.manual_seed(3)
     add_lora(model, 3, WAN_LAYERS)
     for name, p in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(p)
-    if keeps:
-        set_activation_checkpointing(model, keeps, **options)
+    if saves:
+        set_activation_checkpointing(model, saves, **options)
     x, tau, text = torch.randn(2, 4, 3, 4, 6), 1000 * torch.rand(2, 3), torch.randn(2, 512, TEXT)
     model(x.to(dtype), tau, text.to(dtype), return_dict=False)[0].float().square().mean().backward()
     return {name: p.grad for name, p in model.named_parameters()}
 
 
-@pytest.mark.parametrize("keeps", [["input"] * 2, ["attention"] * 2, ["input", "attention"], ["everything", "input"]])
-def test_what_is_computed_again_does_not_change_gradients(keeps):
-    same_gradients(gradients(), gradients(keeps))
+@pytest.mark.parametrize("saves", [["input"] * 2, ["attention"] * 2, ["input", "attention"], ["everything", "input"]])
+def test_what_is_computed_again_does_not_change_gradients(saves):
+    same_gradients(gradients(), gradients(saves))
 
 
-@pytest.mark.parametrize("keeps", [["input"] * 2, ["attention", "everything"]])
-def test_tokens_that_wait_on_the_host_do_not_change_gradients(keeps, monkeypatch):
+@pytest.mark.parametrize("saves", [["input"] * 2, ["attention", "everything"]])
+def test_tokens_that_wait_on_the_host_do_not_change_gradients(saves, monkeypatch):
     moved = []
     to_host = activation_checkpointing._to_host
     monkeypatch.setattr(activation_checkpointing, "_to_host", lambda x: moved.append(x.numel()) or to_host(x))
-    same_gradients(gradients(), gradients(keeps, host=True))
+    same_gradients(gradients(), gradients(saves, offload_activations=True))
     assert len(moved) >= 2 and set(moved) == {2 * 18 * 24}  # the tokens of two blocks, and nothing else
 
 
@@ -135,7 +136,7 @@ def test_tokens_of_compiled_blocks_wait_on_the_host_too():
         "moved, to_host = [], activation_checkpointing._to_host\n"
         "torch.compile = partial(torch.compile, backend='aot_eager')\n"
         "activation_checkpointing._to_host = lambda x: moved.append(x.numel()) or to_host(x)\n"
-        "same_gradients(gradients(), gradients(['input', 'attention'], compiled=True, host=True))\n"
+        "same_gradients(gradients(), gradients(['input', 'attention'], compiled=True, offload_activations=True))\n"
         "assert len(moved) >= 3 and set(moved) == {2 * 18 * 24}, moved\n"  # two inputs, a result of attention
     )
     done = python(script)
@@ -231,8 +232,8 @@ def test_what_does_not_fit_is_refused(cache, tmp_path):
         go(make_cache(tmp_path / "none", 0), tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match=r"global_batch_size=2 on 1 process with micro_batch_size=3"):
         go(cache, tmp_path / "a.safetensors", replace(SHORT, micro_batch_size=3))
-    with pytest.raises(ValueError, match=r"attention=3 and everything=0 of 2 blocks"):
-        keep_plan(2, 3)
+    with pytest.raises(ValueError, match=r"ac_save_attention=3 and ac_skip_blocks=0 for a model of 2 blocks"):
+        checkpointing_plan(2, 3)
     with pytest.raises(ValueError, match=r"the caption 'new' was not encoded"):
         TrainableWan(transformer(), Geometry((4, 8, 8), 4, 3, (32, 48)), {}).encode_text(["new"])
 
@@ -262,7 +263,7 @@ def test_memory_that_runs_out_on_a_known_gpu_says_what_fits(tmp_path, monkeypatc
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100 80GB HBM3")
     with torch.device("meta"):
         large = VTAWanTransformer3DModel(**WAN_CONFIGS["wan2.1-14b"].transformer)
-    clips = LatentCache(make_cache(tmp_path / "large", size=(720, 1280), pixel_frames=81))
+    clips = LatentCache(make_cache(tmp_path / "large", size=(720, 1280), num_frames=81))
     saved = {"ac_save_attention": 0, "ac_skip_blocks": 0, "offload_activations": False, "compiled": False}
     said = finetune._too_large(WAN_RECIPES["paper"], clips, large, 1, saved)
     assert "out of memory: 117.4 GiB are planned (arithmetic), and one h100 has 78: try --compiled --optimizer" in said

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from pusa_lab.checkpointing import checkpointing_plan
 from pusa_lab.cli import main
-from pusa_lab.training.activation_checkpointing import keep_plan
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -62,12 +62,12 @@ def test_a_row_is_saved_before_what_may_fail_after_it(rows, monkeypatch, capsys)
     assert "against bfloat16" not in row and "no room" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("keeps", [["input"] * 2, ["input", "attention", "everything"]])
-def test_warming_up_changes_no_number(keeps):
+@pytest.mark.parametrize("saves", [["input"] * 2, ["input", "attention", "everything"]])
+def test_warming_up_changes_no_number(saves):
     args = SimpleNamespace(tiny=True, lora_rank=4, offload_activations=False, optimizer="adamw")
-    plain, warm = (wan_train_step.Step(args, (64, 64), wan_train_step.WAYS[0], keeps) for _ in range(2))
+    plain, warm = (wan_train_step.Step(args, (64, 64), wan_train_step.WAYS[0], saves) for _ in range(2))
     warm.warm_up()
-    assert len(warm.optimizer.state) == len(warm.trained) and len(warm.model.blocks) == len(keeps)
+    assert len(warm.optimizer.state) == len(warm.trained) and len(warm.model.blocks) == len(saves)
     assert [plain() for _ in range(3)] == [warm() for _ in range(3)]
     for a, b in zip(plain.trained, warm.trained, strict=True):
         assert torch.equal(a, b)
@@ -88,7 +88,7 @@ class TestMemory:
         ],
     )
     def test_the_peak_of_a_plan(self, plan, want):
-        assert self.COSTS.peak(keep_plan(4, *plan)) == want
+        assert self.COSTS.peak(checkpointing_plan(4, *plan)) == want
 
     def test_attention_goes_before_everything_but_where_a_number_is_given(self):
         assert wan_train_memory.choices(2, -1, -1) == [(0, 2), (1, 1), (2, 0), (1, 0), (0, 0)]

@@ -119,13 +119,13 @@ def gain_of_the_picture(toy):
     return (before - after)[:, 1:].mean(dim=1)
 
 
-def told(values):
+def summary(values):
     return f"{values.mean():+.4f} ± {values.std() / len(values) ** 0.5:.4f}"
 
 
 gains = {name: gain_of_the_picture(toy) for name, toy in (("nano-base", base), ("nano-vta", shipped))}
 for name, gain in gains.items():
-    print(f"{name:9}: the clean frame 0 lowers the loss of the others by {told(gain)}")
+    print(f"{name:9}: the clean frame 0 lowers the loss of the others by {summary(gain)}")
 
 assert gains["nano-vta"].mean() > 0, "the adapted model uses the picture"
 assert (gains["nano-vta"] - gains["nano-base"]).mean() > 0, "the base gains less from it"
@@ -215,7 +215,7 @@ plt.show()
 
 fell = {name: curve[0] - curve[-1] for name, curve in curves.items()}  # clip by clip
 for name, values in fell.items():
-    print(f"{name:11}: the loss at independent timesteps fell by {told(values)}")
+    print(f"{name:11}: the loss at independent timesteps fell by {summary(values)}")
 
 assert fell["independent"].mean() > 2 * fell["independent"].std() / HELD**0.5, "unequal timesteps are learnt from them"
 for other in ("shared", "picture"):
@@ -276,7 +276,7 @@ play({f"{name}, {options['steps']} steps": shown[name] for name in shown}, fps=g
 # %%
 gains |= {f"live, {name}": gain_of_the_picture(toy) for name, toy in trained.items()}
 for name, gain in gains.items():
-    print(f"{name:17} the clean frame 0 lowers the loss of the others by {told(gain)}")
+    print(f"{name:17} the clean frame 0 lowers the loss of the others by {summary(gain)}")
 
 assert gains["live, picture"].mean() > gains["nano-base"].mean(), "the specialist learns to use the picture"
 assert gains["live, picture"].mean() > gains["live, independent"].mean(), "and sooner than the generalist"

@@ -170,7 +170,7 @@ def _command(words: Sequence[str], known: dict[str, str]) -> str:
             return command
     seconds = [command.split()[1] for command in known if command.split()[0] == words[0] and " " in command]
     if seconds:
-        fault = f"there is no command {' '.join(words[:2])!r:.60}" if words[1:] else "a second word is missing"
+        fault = f"there is no command {' '.join(words[:2])!r:.60}" if words[1:] else "a subcommand is missing"
         raise ValueError(f"{fault}: choose one of {', '.join(f'{words[0]} {second}' for second in seconds)}.")
     raise ValueError(f"there is no command {words[0]!r:.60}: choose one of {', '.join(_listed(known))}, bench.")
 

@@ -13,7 +13,7 @@ from pusa_lab.cli import clone
 GROUP = "pusa_lab.benchmarks"
 """Group of the entry points that name modules with a function `main`, which need no clone."""
 SUMMARY = "Run a benchmark; `pusa-lab bench --help` lists them."
-"""Of all of them, in the list of commands."""
+"""The line for all benchmarks in the list of commands."""
 
 
 def benchmarks() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-"""Of the clone."""
+"""Folder of the clone."""
 NOTEBOOKS = ROOT / "notebooks"
 """Chapters, their sources and assets."""
 BENCHMARKS = ROOT / "benchmarks"

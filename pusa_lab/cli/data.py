@@ -23,7 +23,7 @@ def encode(
     Args:
         folder: clips (MP4, WebM, MOV and other video files), with captions in a .txt beside each, in captions.csv or in
             captions.jsonl.
-        out: folder of the cache; one that was begun is completed.
+        out: folder of the cache; an unfinished one is resumed.
         model: a shipped toy, or a Wan: its folder or repository.
         size: HEIGHTxWIDTH in pixels (default: the model's own).
         num_frames: pixel frames of each clip, 1 + 4k (default: the model's own).
@@ -41,7 +41,7 @@ def encode(
     sizes: dict[str, Any] = {"size": pixels(size), "num_frames": num_frames}
     check_times(fps, start)
     name = Path(model).resolve().name
-    settings = {"model": name, "size": sizes["size"], "pixel_frames": num_frames, "fps": fps, "start": start}
+    settings = {"model": name, "size": sizes["size"], "num_frames": num_frames, "fps": fps, "start": start}
     check_encode(folder, out, given(settings))
     encoders, by_recipe = load_encoders(model, **sizes), find_family(model).train is None
     steps = encode_steps(folder, encoders, out, name, fps=fps, start=start, **sizes)
@@ -77,7 +77,7 @@ def show(cache: Path) -> None:
     shape = " x ".join(str(n) for n in m["clips"][0]["latents"]) if len(found) else "none"
     bytes_ = sum(path.stat().st_size for path in cache.iterdir())
     rows = {
-        "clips": f"{len(found)} of {m['pixel_frames']} frames at {m['fps']:g} a second from {m['start']:g} s, "
+        "clips": f"{len(found)} of {m['num_frames']} frames at {m['fps']:g} a second from {m['start']:g} s, "
         f"{m['size'][0]} x {m['size'][1]}",
         "latents": f"{shape}, {m['dtype']}",
         "model": f"{m['model']}, codec {m['codec']}, text encoder {m['text_encoder']}",

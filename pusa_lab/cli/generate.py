@@ -13,7 +13,7 @@ SUFFIX = {"video": ".mp4", "latents": ".safetensors", "both": ".mp4"}
 LOADING = ("lora", "strength", "lora_low", "strength_low", "device", "offload", "float8")
 """Options that go to the model's family."""
 MOST_VIDEOS = 10_000
-"""Of one command."""
+"""Most videos of one command."""
 
 
 def generate_videos(
@@ -81,7 +81,7 @@ def generate_videos(
         task_options: arguments of --task, files where it takes a picture or clip: --task-options.picture a.png.
         noise: noise level of known frames, one for all or one for each (default: 0, which keeps them exactly).
         mode: how known frames are kept: freeze, denoise (default), hold, replacement or label.
-        negative_prompt: caption that guidance leads away from.
+        negative_prompt: what the video should not show.
         num_videos: videos of each prompt, from the seeds --seed, --seed + 1, and so on.
         seed: seed of the noise, from -2**63 to 2**63 - 1, or a list of them.
         num_frames: pixel frames, 1 + 4k for Wan (default: the model's own).

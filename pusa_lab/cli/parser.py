@@ -19,10 +19,11 @@ from jsonargparse.typing import PositiveFloat, PositiveInt
 CONFIG = "YAML file with options, such as one that --print_config printed; options beside it win"
 """Help of --config."""
 NO_CONFIG = "--config does not hold options as YAML: give a file such as --print_config prints."
-"""Of any fault inside such a file as a whole."""
+"""The sentence for a file that cannot be read as options."""
 OTHERS = {
     "--num-inference-steps": "--steps",
     "--guidance-scale": "--guidance",
+    "--generator": "--seed",
     "--num-videos-per-prompt": "--num-videos",
     "--last-image": "--end-image",
     "--frames": "--num-frames",
@@ -68,7 +69,7 @@ class Parser(jsonargparse.ArgumentParser):
     """Options are written with dashes, a bool is set by its option alone, and every error is one sentence."""
 
     def add_argument(self, *names: Any, **options: Any) -> Any:
-        """As argparse's.
+        """Add an argument, as argparse does.
 
         Args:
             *names: of the option; underscores become dashes.
@@ -117,7 +118,8 @@ class Parser(jsonargparse.ArgumentParser):
             return f"unexpected {words!r:.60}: leave it out, or put words that belong together in quotes."
         word = words.split()[0].split("=")[0]
         known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-        near = difflib.get_close_matches(OTHERS.get(word, word), known, 1, cutoff=0.8)
+        ours = OTHERS.get(word.replace("_", "-"), word)
+        near = difflib.get_close_matches(ours, known, 1, cutoff=0.8)
         return f"there is no option {word:.60}: " + (
             f"did you mean {near[0]}?" if near else f"`{self.prog} --help` lists those there are."
         )

@@ -2,6 +2,7 @@
 
 import json as jsons
 from dataclasses import asdict
+from typing import Literal
 
 from pusa_lab.cli.terminal import say
 from pusa_lab.cli.values import given
@@ -15,19 +16,19 @@ def plan(
     gpu: str | None = None,
     gpus: int | None = None,
     price: float | None = None,
-    mode: str | None = None,
+    mode: Literal["sample", "lora", "full"] | None = None,
     lora_rank: int | None = None,
     compiled: bool = False,
     steps: int | None = None,
     guidance: float | None = None,
     num_videos: int | None = None,
-    dtype: str | None = None,
-    offload: str | None = None,
+    dtype: Literal["bfloat16", "float16", "float8"] | None = None,
+    offload: Literal["none", "model", "group"] | None = None,
     cached_prompts: bool = False,
     max_steps: int | None = None,
     global_batch_size: int | None = None,
     micro_batch_size: int | None = None,
-    optimizer: str | None = None,
+    optimizer: Literal["adamw", "adamw8bit"] | None = None,
     ac_save_attention: int | None = None,
     ac_skip_blocks: int | None = None,
     offload_activations: bool = False,
@@ -45,7 +46,7 @@ def plan(
         gpu: h200 (default), h100, a100-80, a100-40, l40s, rtx5090, rtx4090, l4 or t4.
         gpus: number of GPUs (default 1).
         price: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one).
-        mode: sample (default), lora, or full: training all weights.
+        mode: sample videos (default), train a LoRA, or train all weights.
         lora_rank: rank of the LoRA that is trained (default 512), or attached in sampling.
         compiled: plan with compiled blocks.
         steps: sampling steps (default 10).
@@ -61,7 +62,7 @@ def plan(
         ac_save_attention: blocks that save attention's result (default 0).
         ac_skip_blocks: blocks without activation checkpointing (default 0).
         offload_activations: keep what blocks save in the host's memory.
-        float8: multiply with a LoRA's base in 8 bits.
+        float8: run the frozen base's matrix products in float8.
         json: print all numbers, for programs.
     """
     options = given({name: value for name, value in locals().items() if name != "json"})

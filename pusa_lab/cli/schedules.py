@@ -25,7 +25,7 @@ HOLDS = {
 }
 """How a file with a matrix ends -> what it holds."""
 MOST_BYTES = 64 * 2**20
-"""Of a file with a matrix."""
+"""Largest file with a matrix, in bytes."""
 
 
 def schedule_of(name: str, options: Mapping[str, Any] | None = None) -> str | Callable[..., Any] | Tensor:

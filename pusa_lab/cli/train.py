@@ -51,7 +51,7 @@ def train(
     compiled: bool = False,
     **changes: Any,
 ) -> None:
-    """Train a toy, or by a recipe a Wan.
+    """Train a toy; with --recipe, a Wan.
 
     Without --recipe a toy is trained in stages; with it a Wan, on a latent cache: `pusa-lab train --recipe paper
     --data CACHE --model FOLDER --out vta.safetensors`.
@@ -81,7 +81,7 @@ def train(
         ac_save_attention: blocks that save attention's result (default 0).
         ac_skip_blocks: blocks without activation checkpointing (default 0).
         offload_activations: keep what blocks save in the host's memory.
-        float8: multiply with a LoRA's base in 8 bits.
+        float8: run the frozen base's matrix products in float8.
         compiled: compile the blocks of a Wan.
         **changes: fields of TrainConfig; None is the recipe's.
 

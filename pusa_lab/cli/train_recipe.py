@@ -71,14 +71,11 @@ def saved(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_blocks(place: Path, attention: int, skipped: int) -> None:
+    from pusa_lab.checkpointing import checkpointing_plan
     from pusa_lab.files import read_json
-    from pusa_lab.training.activation_checkpointing import keep_plan
 
     blocks = read_json(place / "config.json", "a transformer's config", {"num_layers": int})["num_layers"]
-    try:
-        keep_plan(blocks, attention, skipped)
-    except ValueError as error:
-        raise ValueError(f"--ac-save-attention {attention} --ac-skip-blocks {skipped}: {error}") from error
+    checkpointing_plan(blocks, attention, skipped)
 
 
 def processes(devices: int, nodes: int) -> tuple[int, int]:

@@ -212,7 +212,7 @@ class CacheWriter:
     def _check_shapes(self, name: str, place: Mapping[str, list[int]]) -> None:
         """Refuse tensors that do not fit the settings or the clips already in the cache."""
         latents, text = place["latents"], place["text"]
-        expected = (self.manifest["channels"], self.manifest["frames"])
+        expected = (self.manifest["channels"], self.manifest["latent_frames"])
         if tuple(latents[:2]) != expected:
             raise ValueError(
                 f"the latents of {name} have shape {tuple(latents)}: give (c, f, h, w) with (c, f) = {expected}, "

@@ -35,7 +35,7 @@ class Shown:
     time: Fraction
     """Seconds since the first frame."""
     frame: "VideoFrame"
-    """As the decoder gave it."""
+    """The frame as the decoder returned it."""
     size: tuple[int, int]
     """Height and width with square pixels, before rotation; that of the first frame for all frames."""
     matrix: np.ndarray | None

@@ -40,13 +40,13 @@ class Encoder(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """As `VideoModel`."""
+        """The device of the model, as in `VideoModel`."""
 
     def encode_text(self, prompts: list[str]) -> Cond:
-        """As `VideoModel`."""
+        """Encode captions, as in `VideoModel`."""
 
     def encode_video(self, clip: Clip) -> Video:
-        """As `VideoModel`."""
+        """Encode pixels to latents, as in `VideoModel`."""
 
 
 @checked
@@ -102,7 +102,7 @@ def encode_folder(
         out: folder of the cache.
         name: of the model, for the manifest.
         progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
-        **options: size, frames, fps, start, per_shard and need_captions, as in `encode_steps`.
+        **options: size, num_frames, fps, start, per_shard and need_captions, as in `encode_steps`.
 
     Raises:
         ValueError: as `encode_steps`.
@@ -306,8 +306,8 @@ def settle(
     settings = CacheSettings(
         model=name,
         size=(size[0], size[1]),
-        pixel_frames=num_frames,
-        frames=latent_frames,
+        num_frames=num_frames,
+        latent_frames=latent_frames,
         channels=g.channels,
         fps=float(fps),
         start=float(start),
@@ -380,7 +380,7 @@ def _kept(model: Encoder, pixels: Clip, latents: Tensor) -> float | None:
 @torch.no_grad()
 def _encode(model: Encoder, clip: ClipFile, s: CacheSettings) -> tuple[Clip, Tensor, Tensor]:
     """Pixels, latents and embedding of one clip."""
-    pixels = to_pixels(next(clip.pieces(s.pixel_frames, s.size, s.fps, s.start)))
+    pixels = to_pixels(next(clip.pieces(s.num_frames, s.size, s.fps, s.start)))
     try:
         text = model.encode_text([clip.caption])["text"][0]
     except ValueError as error:  # a toy knows few words; its sentence then lists them

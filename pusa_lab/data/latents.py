@@ -87,7 +87,7 @@ class LatentCache(Dataset[CachedClip]):
         """Refuse a cache whose settings are not those that a run needs.
 
         Args:
-            **wanted: fields of `CacheSettings`, such as codec=identity(model.codec), size=(480, 832), frames=21.
+            **wanted: fields of `CacheSettings`, such as codec=identity(model.codec), size=(480, 832), latent_frames=21.
 
         Raises:
             ValueError: one of them has another value in the cache.

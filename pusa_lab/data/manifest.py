@@ -14,7 +14,7 @@ from pusa_lab.data.folders import ClipFile, find_clips
 from pusa_lab.files import check_fields, digest, path_inside, read_json
 from pusa_lab.sentences import counted
 
-FORMAT = 2
+FORMAT = 3
 """Version of the manifest's format; a reader refuses others."""
 MANIFEST, EMPTY = "manifest.json", "empty.safetensors"
 MOST_FRAMES, MOST_SIDE, MOST_PIXELS = 2**16, 2**14, 2**31
@@ -43,9 +43,9 @@ class CacheSettings:
     """Name of the model, or where it was loaded from."""
     size: tuple[int, int]
     """Height and width in pixels."""
-    pixel_frames: int
+    num_frames: int
     """Length of each clip in pixel frames."""
-    frames: int
+    latent_frames: int
     """Length of each clip in latent frames."""
     channels: int
     """Channels of the latents."""
@@ -64,13 +64,13 @@ class CacheSettings:
 
     def __post_init__(self) -> None:
         """Refuse impossible sizes before anything is built for them."""
-        (h, w), n = self.size, self.pixel_frames
+        (h, w), n = self.size, self.num_frames
         if min(h, w) < 1 or max(h, w) > MOST_SIDE:
             raise ValueError(f"size={h} x {w}: give a height and a width of 1 to {MOST_SIDE} pixels.")
-        if not 1 <= self.frames <= n <= MOST_FRAMES:
-            raise ValueError(
-                f"frames={self.frames}, pixel_frames={n}: give 1 to {MOST_FRAMES}, with frames <= pixel_frames."
-            )
+        if not 1 <= n <= MOST_FRAMES:
+            raise ValueError(f"num_frames={n}: give 1 to {MOST_FRAMES}.")
+        if not 1 <= self.latent_frames <= n:
+            raise ValueError(f"latent_frames={self.latent_frames} for num_frames={n}: give 1 to {n}.")
         if n * h * w > MOST_PIXELS:
             raise ValueError(
                 f"{counted(n, 'frame')} of {h} x {w} have more than {MOST_PIXELS} pixels: give shorter or smaller "
@@ -205,8 +205,10 @@ def _check_place(
     sizes = [*latents, *text, entry["index"] + 1]
     if any(not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= 2**31 for n in sizes):
         raise ValueError(f"index {entry['index']!r:.30}, latents {latents!r:.60}, text {text!r:.60}")
-    if len(latents) != 4 or len(text) != 2 or latents[:2] != [settings.channels, settings.frames]:
-        raise ValueError(f"latents {latents!r:.60}, text {text!r:.60} for {settings.channels} x {settings.frames}")
+    if len(latents) != 4 or len(text) != 2 or latents[:2] != [settings.channels, settings.latent_frames]:
+        raise ValueError(
+            f"latents {latents!r:.60}, text {text!r:.60} for {settings.channels} x {settings.latent_frames}"
+        )
     if settings.size[0] < latents[2] or settings.size[1] < latents[3]:
         raise ValueError(f"latents {latents!r:.60} for {settings.size[0]} x {settings.size[1]} pixels")
     if not (type(db := entry.get("psnr", 0)) in (int, float) and abs(db) < math.inf):
@@ -240,7 +242,6 @@ def difference(manifest: dict[str, Any], wanted: dict[str, Any]) -> str:
     for name, value in wanted.items():
         value = list(value) if isinstance(value, tuple) else value
         if (there := manifest.get(name)) != value:
-            name = "num_frames" if name == "pixel_frames" else name  # as `encode` calls it
             return f"was made with {name}={there!r}, but {value!r} is expected"
     return ""
 

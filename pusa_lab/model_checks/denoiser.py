@@ -21,7 +21,7 @@ LEVELS = (0.6, 0.75, 0.9)
 LOW = 0.2
 """Timestep at which readings that explain about as much are distinguished."""
 MARGIN = 0.25
-"""By which another reading must be better than the given one; with trained weights the wrong ones are far off."""
+"""Margin by which another reading must be better than the given one; with trained weights wrong ones are far off."""
 READINGS = {
     "": lambda ask, x, tau: ask(x, tau),
     "the velocity points from noise to data: return its negative": lambda ask, x, tau: -ask(x, tau),

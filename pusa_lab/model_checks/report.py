@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Verdict: TypeAlias = Literal["passed", "failed", "equal only", "cannot be told"]
-"""Of one check. "equal only" is for a model with one timestep for all frames; "cannot be told" for a check that needs
-trained weights, or that an earlier one passes."""
+"""The result of one check. "equal only" is for a model with one timestep for all frames; "cannot be told" for a check
+that needs trained weights, or that an earlier one passes."""
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Finding:
     """What one check found."""
 
     name: str
-    """Of the check, such as "batch"."""
+    """Name of the check, such as "batch"."""
     verdict: Verdict
     """How it ended."""
     sentence: str

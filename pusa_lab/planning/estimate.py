@@ -7,7 +7,7 @@ from pusa_lab.planning.result import Plan
 from pusa_lab.planning.settings import Settings
 
 PARTS = ("forward", "text", "denoising", "decoding", "moving")
-"""Of the seconds of sampling; `denoising` is all forwards."""
+"""Parts of the seconds of sampling; `denoising` is all forwards."""
 
 
 @checked

@@ -109,10 +109,12 @@ def _figure(
             rows[_place(known, name)] = (known, value, row)
     if (place := _place(s, name)) in rows:
         known, value, row = rows[place]
-        return Figure(value, "measured", f"{_told(name, peak, known, row)}, {row.source}")
+        return Figure(value, "measured", f"{_source(name, peak, known, row)}, {row.source}")
     counted = count(s, name)
     same = [entry for entry in rows.values() if _regime(entry[0], name) == _regime(s, name)] or [*rows.values()]
-    ratios = [(k.tokens, value / count(k, name), _told(name, peak, k, row)) for k, value, row in same if count(k, name)]
+    ratios = [
+        (k.tokens, value / count(k, name), _source(name, peak, k, row)) for k, value, row in same if count(k, name)
+    ]
     if not ratios or not counted:
         return Figure(counted)
     ratios.sort()
@@ -120,14 +122,14 @@ def _figure(
     if below and above and _regime(same[0][0], name) == _regime(s, name):
         (few, low, one), (many, high, two) = below[-1], above[0]
         ratio = low + (high - low) * (s.tokens - few) / (many - few)
-        return Figure(
-            ratio * counted, "interpolated", f"{ratio:.3f} of what is counted, linear in tokens between {one} and {two}"
-        )
+        source = f"{ratio:.3f} times the arithmetic, linear in tokens between {one} and {two}"
+        return Figure(ratio * counted, "interpolated", source)
     _, ratio, near = min(ratios, key=lambda r: abs(r[0] - s.tokens))
-    return Figure(ratio * counted, "arithmetic", f"{ratio:.3f} of what is counted, as in the nearest row; {near}")
+    source = f"{ratio:.3f} times the arithmetic, from the nearest measured row; {near}"
+    return Figure(ratio * counted, "arithmetic", source)
 
 
-def _told(name: str, peak: bool, known: Settings, row: measured.Measured) -> str:
+def _source(name: str, peak: bool, known: Settings, row: measured.Measured) -> str:
     """A row in words."""
     count = known.global_batch_size
     clips = f", {count} clip{'s' if count != 1 else ''} a step" if known.training else ""

@@ -17,9 +17,9 @@ class Measured:
     given: dict[str, Any]
     """Arguments of `plan` that say what ran."""
     seconds: dict[str, float]
-    """By part: `forward` (of the transformer), `text`, `decoding`, or `sample`: one clip and the optimizer's step."""
+    """Seconds by part: `forward` (of the model), `text`, `decoding`, or `sample` (a clip and the optimizer's step)."""
     peaks: dict[str, float]
-    """By stage: GiB that PyTorch had allocated at the most."""
+    """Peak of PyTorch's allocated memory by stage, in GiB."""
     source: str
     """Where it is documented, and when it was measured."""
 
@@ -81,7 +81,7 @@ MEASURED: list[Measured] = [
         STEPS,
     ),
 ]
-"""Of later rows that say the same, the last counts."""
+"""The measured rows; of several with the same settings the last counts."""
 COMPARED: dict[str, dict[tuple[int, int], tuple[float, float]]] = {
     "per token": {SMALL: (3.61, 36.9), LARGE: (13.08, 50.1)},
     "scalar": {SMALL: (3.27, 30.3), LARGE: (12.32, 34.9)},

@@ -42,7 +42,7 @@ def plan(
     """Memory, time and money of sampling or training with one timestep per frame; nothing is loaded.
 
     seconds = FLOPs / (peak of the GPU * efficiency measured), GiB = weights + activations counted; where the very
-    setting was measured, that; between two measured sizes, the measured share of what is counted, linear in tokens.
+    setting was measured, that; between two measured sizes, the arithmetic times the measured ratio, linear in tokens.
 
     Args:
         model: name in WAN_CONFIGS.

@@ -20,7 +20,7 @@ class Advice:
     money: float
     """US dollars then."""
     source: str
-    """Of the peak then: one of SOURCES."""
+    """Source of that peak: one of SOURCES."""
 
     def __str__(self) -> str:
         """In one line, as options of `pusa-lab plan`."""
@@ -37,21 +37,21 @@ class Plan:
     tokens: int
     """The transformer's, for all videos that a GPU works on at a time."""
     parameters: int
-    """Of one transformer; each expert has as many."""
+    """Parameters of one transformer; each expert has as many."""
     lora_parameters: int
-    """Of the LoRA that is trained or attached; 0 without one."""
+    """Parameters of the LoRA that is trained or attached; 0 without one."""
     flops: dict[str, float]
-    """Of one forward, by part."""
+    """Floating-point operations of one forward, by part."""
     calls: int
     """Forwards of the transformer on each GPU."""
     samples: int
     """Clips that a training goes through; 0 in sampling."""
     seconds: dict[str, float]
-    """By part: `forward` is one of `calls`, `sample` one clip, `step` one of the optimizer; `total` is everything."""
+    """Seconds by part: `forward` is one of `calls`, `sample` one clip, `step` one of the optimizer; `total` is all."""
     memory: dict[str, float]
     """GiB by part at the stage that takes the most."""
     stage: str
-    """That stage."""
+    """The stage at which memory peaks."""
     peak: float
     """GiB at that stage."""
     capacity: float
@@ -63,7 +63,7 @@ class Plan:
     money: float
     """US dollars for all GPUs together."""
     sources: dict[str, str]
-    """Of each part of `seconds` and `memory`, of `peak` and `money`: measured, interpolated or arithmetic."""
+    """Source of each part of `seconds` and `memory`, of `peak` and of `money`: measured, interpolated or arithmetic."""
     basis: dict[str, str]
     """The measured rows behind figures, in words."""
     advice: tuple[Advice, ...] = ()

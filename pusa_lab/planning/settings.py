@@ -82,7 +82,7 @@ class Settings:
     mode: str
     """sample, lora or full (training all weights)."""
     lora_rank: int | None
-    """Of the LoRA that is trained, or attached in sampling; None where there is none, or it is merged."""
+    """Rank of the LoRA that is trained, or attached in sampling; None where there is none, or it is merged."""
     compiled: bool
     """Whether the blocks are compiled."""
     steps: int | None
@@ -116,7 +116,7 @@ class Settings:
 
     @property
     def config(self) -> WanConfig:
-        """Of the model."""
+        """The configuration of the model."""
         return WAN_CONFIGS[self.model]
 
     @property
@@ -131,12 +131,12 @@ class Settings:
 
     @property
     def tokens(self) -> int:
-        """Of all videos that a GPU works on at a time."""
+        """Number of tokens of all videos that a GPU works on at a time."""
         return (self.num_videos or self.micro_batch_size or 1) * self.config.tokens(self.size, self.num_frames)
 
     @property
     def lora_parameters(self) -> int:
-        """Of the LoRA; 0 where there is none."""
+        """Number of parameters of the LoRA; 0 where there is none."""
         return self.config.lora_parameters(self.lora_rank) if self.lora_rank else 0
 
     @property

@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 
 from pusa_lab.arguments import checked
+from pusa_lab.checkpointing import checkpointing_plan
 from pusa_lab.planning.arithmetic import HOST_BYTES, efficiency, forward_flops
 from pusa_lab.planning.settings import Settings
 from pusa_lab.planning.tables import OPTIMIZERS
 from pusa_lab.wan.configs import WanConfig
 
 OPTIMIZER_SECONDS = {"adamw": 0.024, "adamw8bit": 0.43}
-"""Of one step, a LoRA of the 14B: the mean of wan_train.json; in 8 bits a small kernel for each of 800 tensors."""
+"""Seconds of one optimizer step of a LoRA of the 14B, the mean of wan_train.json; in 8 bits it launches a small kernel
+for each of 800 tensors."""
 FLOAT8_SPEED = 1.5
 """How much faster the products with a LoRA's base are in 8 bits: from two pairs of rows of wan_train.json."""
 COMPILED = 0.935
@@ -103,27 +105,25 @@ class _Block:
     """Bytes of one block."""
 
     hosted: float
-    """That wait in the host's memory from forward to backward."""
+    """Bytes kept in the host's memory from forward to backward."""
     saved: float
-    """That wait on the GPU."""
+    """Bytes kept on the GPU from forward to backward."""
     working: float
     """In its backward, besides."""
 
 
 def _blocks(s: Settings) -> list[_Block]:
-    """In order; the last ones save most, because their memory is free again first."""
+    """The bytes of each block, in order."""
     c = s.config
     one = 2.0 * s.tokens * c.dim
     result = one + 2.0 * s.tokens * c.num_attention_heads * LOGSUMEXP
     working = working_bytes(c, s.tokens, s.lora_rank or 0) * (COMPILED if s.compiled else 1)
     working += FLOAT8_NUMBERS * one if s.float8 else 0
-    saving, skipping = s.ac_save_attention or 0, s.ac_skip_blocks or 0
     # eager, attention's result stays on the GPU
     hosted = {"input": one, "attention": one + (result if s.compiled else 0), "everything": 0.0}
     if not s.offload_activations:
         hosted = dict.fromkeys(hosted, 0.0)
     saved = {"input": one, "attention": one + result, "everything": SKIPPED * working}
     left = {"input": working, "attention": working, "everything": (1 - SKIPPED) * working}
-    counts = {"input": c.num_layers - saving - skipping, "attention": saving, "everything": skipping}
-    kinds = [name for name, count in counts.items() for _ in range(count)]
-    return [_Block(hosted[k], saved[k] - hosted[k], left[k] + hosted[k]) for k in kinds]
+    plan = checkpointing_plan(c.num_layers, s.ac_save_attention or 0, s.ac_skip_blocks or 0)
+    return [_Block(hosted[k], saved[k] - hosted[k], left[k] + hosted[k]) for k in plan]

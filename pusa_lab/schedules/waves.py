@@ -21,7 +21,7 @@ def trapezoid(
     S[r, i] = g[clip(r - floor(lag min(i, frames - 1 - i)), 0, steps)], picture: a mountain, its flanks at both ends
 
     Args:
-        steps: moves of each frame, at least 1.
+        steps: steps of each frame, at least 1.
         frames: latent frames, at least 1.
         lag: rows between neighbouring frames, at least 0; a fraction lets some neighbours move together.
         shift: as `synchronous`.

@@ -134,8 +134,10 @@ def _interval(values: Any, prompts: Any, level: float) -> Interval:
 
 
 def _t_interval(values: torch.Tensor, groups: Sequence[Hashable], level: float) -> Interval:
-    """Of the mean over rows whose errors are alike within a group: its variance is n / (n - 1) sum_g e_g^2 / rows^2,
-    where e_g is the sum of the deviations of group g."""
+    """Interval of the mean over rows whose errors are alike within a group.
+
+    Its variance is n / (n - 1) sum_g e_g^2 / rows^2, where e_g is the sum of the deviations of group g.
+    """
     mean = values.mean().item()
     sums: dict[Hashable, float] = {}
     for group, value in zip(groups, values.tolist(), strict=True):

@@ -50,9 +50,9 @@ class Experiment:
     model: Any
     """Name, model, function, or the import path of one of these; None if the settings name the model."""
     metrics: Any
-    """As `metrics_of` takes them."""
+    """The metrics, as for `metrics_of`."""
     truth: Truth
-    """As `truth_of` takes it."""
+    """The true videos, as for `truth_of`."""
     cache: Path
     """Folder of the rows."""
     keep_clips: bool = False

@@ -198,7 +198,7 @@ def _gpus(workers: int) -> list[str | None]:
 
 
 _bench: Bench
-"""Of a worker process."""
+"""The state of a worker process."""
 
 
 def _begin(

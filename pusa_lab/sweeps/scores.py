@@ -27,7 +27,7 @@ class Metric:
     """One metric of a sweep."""
 
     name: str
-    """Of its column."""
+    """Name of its column."""
     function: Callable[..., Any]
     """(result) or (result, truth) -> a number, or names and numbers; one of METRICS is (clip, truth) -> (b, pf)."""
     registered: str = ""

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from pusa_lab.arguments import ArgumentError, shown
-from pusa_lab.generate import prepare
+from pusa_lab.generate import OTHERS, prepare
 from pusa_lab.guidance import guider_named
 from pusa_lab.import_paths import imported, is_import_path
 from pusa_lab.models import find_family
@@ -242,5 +242,6 @@ def choices(name: str, known: Sequence[str]) -> str:
         known: names that there are; those in GIVEN are left out.
     """
     known = [one for one in dict.fromkeys(known) if one not in GIVEN]
-    near = "".join(f"did you mean {one}? " for one in get_close_matches(name, known, 1))
+    meant = OTHERS[name] if OTHERS.get(name) in known else name
+    near = "".join(f"did you mean {one}? " for one in get_close_matches(meant, known, 1))
     return f"{near}{'There are' if near else 'choose from'} {', '.join(known) or 'none'}"

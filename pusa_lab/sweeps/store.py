@@ -22,7 +22,7 @@ from pusa_lab.sentences import in_one_line
 from pusa_lab.sweeps.identity import digest_of
 
 FORMAT = 1
-"""Of the files; another is refused."""
+"""Version of the files' format; a reader refuses others."""
 HEADER = "sweep.json"
 LONGEST_ERROR = 500
 """Characters of the error of a failed row."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
 from pusa_lab.arguments import checked
+from pusa_lab.checkpointing import SAVES
 from pusa_lab.sentences import counted
 
 ATEN = torch.ops.aten
@@ -16,75 +17,45 @@ ATTENTION = {
     getattr(ATEN, f"_scaled_dot_product_{name}").default
     for name in ("flash_attention", "efficient_attention", "cudnn_attention", "flash_attention_for_cpu")
 }
-MOST = 2**16
-"""Most blocks of a model, far more than any has."""
-KEEPS = ("input", "attention", "everything")
-"""What a block saves: its input only, also the output of its self-attention, or all that the backward pass needs."""
-
-
-@checked
-def keep_plan(blocks: int, attention: int = 0, everything: int = 0) -> list[str]:
-    """Plan what each block saves: the last ones save most, because their memory is freed first.
-
-    Args:
-        blocks: number of blocks.
-        attention: number of blocks that save the output of self-attention, the most expensive part to compute again.
-        everything: number of blocks that save everything.
-
-    Returns:
-        One of `KEEPS` for each block.
-
-    Raises:
-        ValueError: a number is negative, their sum exceeds the number of blocks, or that is larger than `MOST`.
-    """
-    if not 0 <= blocks <= MOST:
-        raise ValueError(f"blocks={blocks}: give 0 to {MOST}.")
-    if min(attention, everything) < 0 or attention + everything > blocks:
-        raise ValueError(
-            f"attention={attention} and everything={everything} of {counted(blocks, 'block')}: "
-            "give numbers of at least 0 whose sum is no larger."
-        )
-    rest = blocks - attention - everything
-    return ["input"] * rest + ["attention"] * attention + ["everything"] * everything
 
 
 @checked
 def set_activation_checkpointing(
-    model: nn.Module, keeps: Sequence[str], compiled: bool = False, host: bool = False
+    model: nn.Module, saves: Sequence[str], compiled: bool = False, offload_activations: bool = False
 ) -> None:
-    """Switch on activation checkpointing: each block saves what `keeps` says and computes the rest again.
+    """Switch on activation checkpointing: each block saves what `saves` says and computes the rest again.
 
     Gradients stay the same. In a compiled block the choice is part of the graph, so values that the backward pass does
     not need are not computed again.
 
     Args:
         model: a model with `blocks` and diffusers' `enable_gradient_checkpointing`; changed in place.
-        keeps: one of `KEEPS` for each block, such as from `keep_plan`.
+        saves: one of `SAVES` for each block, such as from `pusa_lab.checkpointing.checkpointing_plan`.
         compiled: compile each block, including what it computes again.
-        host: offload the saved inputs of blocks to the host's memory, and the output of attention if blocks are
-            compiled.
+        offload_activations: move the saved inputs of blocks to the host's memory, and the output of attention if
+            blocks are compiled.
 
     Raises:
-        ValueError: keeps has another length than the blocks, or holds an unknown word.
+        ValueError: saves has another length than the blocks, or holds an unknown word.
     """
     blocks: Any = model.blocks
-    if len(keeps) != len(blocks) or not set(keeps) <= set(KEEPS):
+    if len(saves) != len(blocks) or not set(saves) <= set(SAVES):
         raise ValueError(
-            f"keeps={list(keeps)} for {counted(len(blocks), 'block')}: give one of {', '.join(KEEPS)} for each."
+            f"saves={list(saves)} for {counted(len(blocks), 'block')}: give one of {', '.join(SAVES)} for each."
         )
     ways: dict[str, Callable[..., Tensor]] = {name: partial(run, **how) for name, (run, how) in _WAYS.items()}
     if compiled:
         ways = {name: torch.compile(way, fullgraph=True, dynamic=False) for name, way in ways.items()}
-    if host:
-        ways = {name: partial(_hosted, way, compiled or name == "everything") for name, way in ways.items()}
-    of = dict(zip(blocks, keeps, strict=True))
+    if offload_activations:
+        ways = {name: partial(_offloaded, way, compiled or name == "everything") for name, way in ways.items()}
+    of = dict(zip(blocks, saves, strict=True))
     model.enable_gradient_checkpointing(lambda block, *args: ways[of[block]](block, *args))  # type: ignore[operator]
 
 
-def _hosted(way: Callable[..., Tensor], saves: bool, block: nn.Module, x: Tensor, *args: Any) -> Tensor:
+def _offloaded(way: Callable[..., Tensor], hooks: bool, block: nn.Module, x: Tensor, *args: Any) -> Tensor:
     """Run a block whose saved tokens wait on the host, as saved tensors or as the input of the second forward."""
     place = x.device
-    if saves:
+    if hooks:
         size = x.numel()
 
         def pack(t: Tensor) -> tuple[Tensor, bool]:
@@ -116,7 +87,7 @@ def _run(block: nn.Module, *args: Any) -> Tensor:
     return block(*args)
 
 
-def _keep_attention(_: Any, op: Any, *args: Any, **__: Any) -> CheckpointPolicy:
+def _save_attention(_: Any, op: Any, *args: Any, **__: Any) -> CheckpointPolicy:
     """Save the output of self-attention only: cross-attention is cheap, and its output is as large."""
     dear = op in ATTENTION and args[0].shape[-2] == args[1].shape[-2]
     return CheckpointPolicy.MUST_SAVE if dear else CheckpointPolicy.PREFER_RECOMPUTE
@@ -126,7 +97,7 @@ _WAYS: dict[str, tuple[Callable[..., Tensor], dict[str, Any]]] = {
     "input": (checkpoint, {"use_reentrant": False}),
     "attention": (
         checkpoint,
-        {"use_reentrant": False, "context_fn": partial(create_selective_checkpoint_contexts, _keep_attention)},
+        {"use_reentrant": False, "context_fn": partial(create_selective_checkpoint_contexts, _save_attention)},
     ),
     "everything": (_run, {}),
 }

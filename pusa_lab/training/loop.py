@@ -55,13 +55,13 @@ class Averaging(WeightAveraging):
         return step_idx is not None and (step_idx + 1) % self.EVERY == 0
 
     def on_validation_epoch_start(self, trainer: Any, pl_module: L.LightningModule) -> None:
-        """As Lightning; after the last step, validate the weights that will be kept."""
+        """Run Lightning's hook; after the last step, validate the weights that will be kept."""
         if trainer.global_step == trainer.max_steps:
             self._finish(trainer.global_step, pl_module)
         super().on_validation_epoch_start(trainer, pl_module)
 
     def on_train_end(self, trainer: Any, pl_module: L.LightningModule) -> None:
-        """As Lightning, after adding the last step to the average."""
+        """Run Lightning's hook after adding the last step to the average."""
         self._finish(trainer.global_step, pl_module)
         super().on_train_end(trainer, pl_module)
         self.ended = True
@@ -87,7 +87,7 @@ class Averaging(WeightAveraging):
             self._latest_update_step = step
 
     def on_load_checkpoint(self, trainer: Any, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """As Lightning, after adding the frozen weights, which the checkpoint of a LoRA run omits."""
+        """Run Lightning's hook after adding the frozen weights, which the checkpoint of a LoRA run omits."""
         frozen = {name: p.detach() for name, p in pl_module.named_parameters() if not p.requires_grad}
         for key in {"state_dict", "current_model_state"} & set(checkpoint):
             checkpoint[key] = {**frozen, **checkpoint[key]}

@@ -9,7 +9,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.requests import numbers_digest
 
 MOST_RANK = 2**16
-"""Of a low-rank update."""
+"""Largest rank of a low-rank update."""
 WAN_LAYERS = r"(^|\.)blocks\.\d+\.(attn[12]\.to_(q|k|v|out)|ffn\.)"
 """Pusa's choice: q, k, v and o of self- and cross-attention, and ffn.0 and ffn.2, in every block."""
 

@@ -53,7 +53,7 @@ class CheckpointFile(TorchCheckpointIO):
                 raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """As Lightning, to the CPU, and without the state of ModelCheckpoint, whose paths could be written or deleted.
+        """Load a checkpoint to the CPU, without the state of ModelCheckpoint, whose paths could be written or deleted.
 
         Args:
             path: of the file.

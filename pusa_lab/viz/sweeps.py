@@ -75,14 +75,15 @@ def _places(df: Any, x: str) -> tuple[dict[Any, float], bool]:
     """Where each value of the setting stands, and whether they are numbers."""
     settings, _ = columns_of(df)
     if x not in settings:
-        raise ArgumentError(f"x={x!r:.40} is no setting of the table: choose one of {', '.join(settings) or 'none'}.")
+        names = ", ".join(settings) or "none"
+        raise ArgumentError(f"x={x!r:.40} is not a setting of the table: choose one of {names}.")
     values: list[Any] = list(dict.fromkeys(None if value != value else value for value in df[x]))
     numeric = all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in values)
     return {value: float(value) if numeric else float(i) for i, value in enumerate(values)}, numeric
 
 
 def _differences(df: Any, baseline: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """As `averages`, of the differences; those of the baseline itself are 0."""
+    """Averages of the differences, as in `averages`; those of the baseline itself are 0."""
     import pandas as pd
 
     found = compare(df, baseline, names)[[*columns_of(df)[0], "metric", "difference", "low", "high"]]

@@ -36,7 +36,7 @@ def _load_encoders(source: str, **options: Any) -> Any:
 
 
 def _digest(source: str) -> str:
-    """Of configs and samples of the weights."""
+    """Digest of configs and samples of the weights."""
     from pusa_lab.wan.folders import check_wan_folder, find_folder
 
     folder = check_wan_folder(find_folder(source))

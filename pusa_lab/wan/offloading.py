@@ -11,7 +11,7 @@ from pusa_lab.arguments import checked
 PARTS = ("transformer", "transformer_2", "vae", "text_encoder")
 """Parts of a pipeline that have weights."""
 HOOKS = ("group_offloading", "layer_execution_tracker", "lazy_prefetch_group_offloading")
-"""Of diffusers' offloading in groups, in the order in which it takes them off itself."""
+"""Hooks of diffusers' offloading in groups, in the order in which it takes them off itself."""
 
 
 @checked

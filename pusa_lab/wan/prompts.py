@@ -4,7 +4,6 @@ import hashlib
 import html
 import os
 import re
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import writing
 
 LENGTH = 512
 """Number of tokens to which the embedding of a caption is padded with zeros, as in the training of every Wan."""
@@ -111,16 +111,12 @@ class PromptEncoder:
         if (place := self._place(text)) is None:
             return
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=place.parent) as folder:
-                part = Path(folder) / place.name
+            with writing(place) as part:
                 save_file({"tokens": tokens.contiguous()}, part)
-                part.replace(place)
         except OSError as error:
-            warnings.warn(
-                f"embeddings cannot be cached on disk ({error}): captions will be encoded again next time.",
-                stacklevel=5,
-            )
+            reason = str(error).rstrip(".")
+            sentence = f"embeddings cannot be cached on disk ({reason}): captions will be encoded again next time."
+            warnings.warn(sentence, stacklevel=5)
 
 
 @checked

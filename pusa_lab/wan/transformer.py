@@ -204,7 +204,7 @@ class FrameTimesteps:
             block.__class__ = self.block
 
     def enable_cache(self, config: Any) -> None:
-        """As in diffusers, after registering this model's blocks, by whose class the caches recognise them."""
+        """Enable a cache as in diffusers, after registering this model's class of blocks, which caches must know."""
         TransformerBlockRegistry.register(self.block, TransformerBlockMetadata(0))
         super().enable_cache(config)  # type: ignore[misc]
 

@@ -6,7 +6,7 @@ from pusa_lab.arguments import checked
 from small_models.records import Record, check_entries
 
 SHARES = {"colour_and_shape_right": 0.9, "direction_right": 0.8}
-"""Of what captions of OBJECTS ask for, the least share that the reader confirms: per object, and of whole captions."""
+"""Smallest share of what captions of OBJECTS ask for that the reader must confirm, per object and of whole captions."""
 OBJECTS = (1, 2)
 BEATEN = ("base_with_untrained_timestep_vectors", "base_with_replacement")
 """What an adapted model must clearly beat in image-to-video, at every latent frame."""

@@ -57,7 +57,7 @@ class Table:
 
     @property
     def name(self) -> str:
-        """As typed after --table."""
+        """Name of the table, as typed after --table."""
         return self.rows.__name__
 
 
@@ -146,7 +146,7 @@ def _made(measure: Callable[[], dict[str, Any]]) -> Made:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it: lists, and None for what is not a number."""
+    """Convert to what JSON holds: lists, and None for what is not a number."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import digest
+from pusa_lab.files import digest, writing
 from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared, shift_timesteps
 from pusa_lab.sweeps.identity import digest_of
 from pusa_lab.types import Tau
@@ -34,13 +34,13 @@ class Adaptation:
     way: str = "vta"
     """vta, or i2v: Wan's own way, with the picture as further input."""
     rank: int = 0
-    """Of the LoRA; 0 trains all weights."""
+    """Rank of the LoRA; 0 trains all weights."""
     timestep_sampler: str = "independent"
     """A name in TIMESTEP_SAMPLERS."""
     p_async: float = 1.0
     """When timestep_sampler is mixed."""
     shift: float = 5.0
-    """Of the sampled timesteps."""
+    """Shift of the sampled timesteps."""
     clean: tuple[int, ...] = ()
     """Latent frames always at 0 while all others share one timestep: a specialist of one task."""
     learn_clean: bool = True
@@ -169,13 +169,11 @@ class ToyTrainer:
         model, start = self.ready[key]
         model.to(device).load_state_dict(start)
         before = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
-        folder.mkdir(parents=True, exist_ok=True)
 
         def keep(step: int, averaged: Any) -> None:
             update = lora_state(averaged) if adaptation.rank else _changes(averaged, before, adaptation.way == "i2v")
-            part = folder / f"{step:06}.part"
-            save_file({k: v.to("cpu", torch.float16).contiguous() for k, v in update.items()}, part)
-            part.replace(part.with_suffix(".safetensors"))
+            with writing(folder / f"{step:06}.safetensors") as part:
+                save_file({k: v.to("cpu", torch.float16).contiguous() for k, v in update.items()}, part)
 
         torch.manual_seed(sizes.seed)
         torch._dynamo.config.cache_size_limit = 64  # one for each model and way of training

@@ -79,7 +79,7 @@ class Lab:
 
     @property
     def geometry(self) -> Geometry:
-        """Of the preset's videos."""
+        """Geometry of the preset's videos."""
         return self.model("base").geometry
 
     def checkpoints(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ from small_models.records import MissingError, Record, check_entries
 HUNDREDS = ("total", "quality", "i2v", "text_alignment", "shape", "direction", "speed")
 """Scores in [0, 1], printed as VBench prints its own: times 100."""
 FORMAT = 1
-"""Of the files; another is refused."""
+"""Version of the files' format; a reader refuses others."""
 Matrix = list[list[float]]
 TABLE = {"table": str, "title": str, "note": str, "rows": list, "sizes": dict, "before training": dict, "ratios": list}
 """Entry of a results file -> its type, if it is there."""
@@ -28,7 +28,7 @@ ROW = {
     "maps": dict[str, Matrix],
     "clips": int,
 }
-"""Likewise of its rows."""
+"""Types of the fields of its rows."""
 KEY = {
     **dict.fromkeys(
         ("way", "model", "timestep_sampler", "task", "mode", "solver", "schedule", "change", "attention"), str
@@ -36,7 +36,7 @@ KEY = {
     **dict.fromkeys(("strength", "shift", "steps", "calls", "rows a window"), float),
     **{"clips": str, "share": float | None, "rank": int | str, "noise": float | list[float]},
 }
-"""Likewise of what tells the rows of a table apart."""
+"""Types of the fields that tell the rows of a table apart."""
 PARTS = {
     **{
         "suite": ("clips",),
@@ -53,9 +53,9 @@ PARTS = {
 }
 """Table -> what the key of each of its rows must have."""
 KIND = {"relative": float | None, "share": float}
-"""Likewise of a kind of weights; None is infinite, which JSON does not have."""
+"""Types of the fields of a kind of weights; None is infinite, which JSON does not have."""
 RATIO = {"share": float, "ratio": tuple[float | None, float | None, float | None], "bound": str}
-"""Likewise of the ratios of the table `cost`."""
+"""Types of the fields of the ratios of the table `cost`."""
 
 
 Found = Record | Mapping[str, Any]

@@ -50,7 +50,7 @@ class Sizes:
     guidance: float = 3.0
     """Scale of text guidance everywhere."""
     seed: int = 0
-    """Of training and sampling."""
+    """Seed of training and sampling."""
 
     def __post_init__(self) -> None:
         for name in ("prompts", "swept", "seeds", "clips", "batch"):

@@ -65,7 +65,7 @@ class Residual(nn.Module):
         self.conv_shortcut = nn.Conv3d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
     def forward(self, x: Features) -> Features:
-        """Of the same size, with c_out channels."""
+        """Return features of the same size, with c_out channels."""
         y = self.conv1(F.silu(self.norm1(x)))
         return self.conv_shortcut(x) + self.conv2(F.silu(self.norm2(y)))
 
@@ -80,7 +80,7 @@ class FrameAttention(nn.Module):
         self.proj = nn.Conv2d(dim, dim, 1)
 
     def forward(self, x: Features) -> Features:
-        """Of the same size."""
+        """Return features of the same size."""
         return x + frame_by_frame(self._look, x)
 
     def _look(self, x: Pictures) -> Pictures:
@@ -99,7 +99,7 @@ class Middle(nn.Module):
         self.resnets = nn.ModuleList([first, Residual(dim, dim)])
 
     def forward(self, x: Features) -> Features:
-        """Of the same size."""
+        """Return features of the same size."""
         return self.resnets[1](self.attentions[0](self.resnets[0](x)))
 
 

@@ -19,7 +19,7 @@ from small_models.world import WORLDS
 KINDS: dict[str, Any] = {"ToyModel": ToyModel, "ImageToVideo": ImageToVideo, "codec": Codec, "features": Features}
 """What a description may be of."""
 PARTS = {"name": str, "sha256": str}
-"""Of a checkpoint that another one builds on."""
+"""Types of the fields of a checkpoint that another one builds on."""
 SCALED = (Tensor.__truediv__, Tensor.__mul__, Tensor.__add__, Tensor.__sub__, Tensor.mul, Tensor.sub, Tensor.div)
 
 

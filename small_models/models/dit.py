@@ -305,7 +305,7 @@ class ToyDiT(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    """As Wan starts from nothing: layers keep the variance, and the first velocity is 0."""
+    """Initialise as Wan does: layers keep the variance, and the first velocity is 0."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)

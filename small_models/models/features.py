@@ -23,7 +23,7 @@ EVERY, GLIMPSE, LOOK = 4, 16, 48
 """One in how many reduced frames the convolutions see, how many of its pixels around a colour's middle, and how many
 numbers they make of these."""
 PARTS = 6
-"""Into how many parts, one after the other, a clip of any length is averaged."""
+"""Number of consecutive parts into which a clip of any length is averaged."""
 ABSENT = -1
 """Label of what is not there, or cannot be asked: it is left out of the loss and of all shares."""
 Logits = dict[str, Tensor]

@@ -65,7 +65,7 @@ def load(name: str | Path, device: str | torch.device | None = None, strength: f
 
 
 def _device(device: str | torch.device | None) -> torch.device:
-    """As asked for, or the GPU if there is one."""
+    """The device that was asked for, or the GPU if there is one."""
     try:
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(0, device=place)

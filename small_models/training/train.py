@@ -61,7 +61,7 @@ from small_models.training.recipes import FAST, RECIPES, Recipe
 from small_models.world import LONGEST, WORLDS, add_world, vocabulary
 
 MOST_CLIPS = 10_000_000
-"""Of a world, in one run."""
+"""Most clips of a world in one run."""
 OF_TIMESTEPS = (
     *("timestep_sampler", "p_async", "shift", "t_min", "t_max"),
     *("weight", "per_sample_weighting", "caption_dropout", "check_finite"),

@@ -53,7 +53,7 @@ def masks(scenes: Scenes, frames: int | None = None, size: int | None = None) ->
 
 
 def _sizes(scenes: Scenes, frames: int | None, size: int | None) -> tuple[int, int]:
-    """As asked for, else the world's own."""
+    """The frames and the size that were asked for, or the world's own."""
     frames, size = scenes.world.frames if frames is None else frames, scenes.world.size if size is None else size
     check_sizes(frames, size)
     return frames, size

@@ -22,16 +22,16 @@ class Scenes:
     """Where they come from."""
     present: Bool[Tensor, "n objects"]
     shape: Int[Tensor, "n objects"]
-    """Into the world's nouns."""
+    """Index into the world's nouns."""
     colour: Int[Tensor, "n objects"]
     motion: Int[Tensor, "n objects"]
-    """Into MOTIONS."""
+    """Index into MOTIONS."""
     direction: Int[Tensor, "n objects"]
-    """Into DIRECTIONS; even is clockwise for what circles."""
+    """Index into DIRECTIONS; even is clockwise for what circles."""
     speed: Int[Tensor, "n objects"]
-    """Into the world's speeds."""
+    """Index into the world's speeds."""
     size: Int[Tensor, "n objects"]
-    """Into the world's sizes."""
+    """Index into the world's sizes."""
     spin: Bool[Tensor, "n objects"]
     start: Float[Tensor, "n objects 2"]
     """Centre (x, y) at frame 0."""
@@ -40,7 +40,7 @@ class Scenes:
     look: Int[Tensor, "n objects"]
     """Which handwriting a digit is in."""
     ground: Int[Tensor, " n"]
-    """Into GROUNDS."""
+    """Index into GROUNDS."""
     level: Float[Tensor, " n"]
     """The ground's grey in [0, 1]."""
     pan: Int[Tensor, " n"]
@@ -57,7 +57,7 @@ class Scenes:
         return self._each(lambda value: value.to(device))
 
     def radius(self) -> Float[Tensor, "n objects"]:
-        """Of the circle of each object's size."""
+        """Radius of the circle of each object's size."""
         return _look_up([r for _, r in self.world.sizes], self.size)
 
     def velocity(self) -> Float[Tensor, "n objects 2"]:

@@ -204,7 +204,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.training\.data\.InMemoryDataset": {"videos": ["rand(3, 3, 4, 8, 8)"], "captions": ["['a', 'b', 'c']"], "batch": ["2"]},
     r"pusa_lab\.data\.encode\.encode_\w+": {
         "folder": ["clips()"], "model": ["nano()"], "out": ["new('cache')"], "name": ["'nano-vta'"], "num_frames": ["8", "None"],
-        "size": ["None", "(16, 16)"], "fps": ["16", "None"], "start": ["0.0"], "**": ["frames=8", "fps=16"],
+        "size": ["None", "(16, 16)"], "fps": ["16", "None"], "start": ["0.0"], "**": ["latent_frames=8", "fps=16"],
     },
     r"pusa_lab\.data\.encode\.settle": {"model": ["nano()"], "num_frames": ["8"], "size": ["(16, 16)"], "fps": ["16"]},
     r"pusa_lab\.data\.encode\.(codec|text)_hash": {"model": ["nano()", "Stub()"]},
@@ -213,7 +213,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.data\.latents\.LatentCache\.__getitem__": {"i": ["0", "2", "-1"]},
     r"pusa_lab\.training\.loop\.check_run": {"resume": ["None"]},
     r"pusa_lab\.training\.module\.by_timestep_and_frame": {"tau": ["rand(2, 3)"], "loss": ["rand(2, 3)"]},
-    r"pusa_lab\.training\.activation_checkpointing\.set_activation_checkpointing": {"model": ["transformer()"], "keeps": ["['attention', 'input']"]},
+    r"pusa_lab\.training\.activation_checkpointing\.set_activation_checkpointing": {"model": ["transformer()"], "saves": ["['attention', 'input']"]},
     r"pusa_lab\.training\.lora\.add_lora": {"model": ["linear()"], "layers": ["''"]},
     r"pusa_lab\.viz\.results\.plot_\w+|.*\.dress": {
         "ax": ["figure().add_subplot()"], "lines": ["{'a': [(1, [1.0, 0.5, 1.5]), (2, [1.0, 0.5, 1.5])]}"], "levels": ["None"],
