@@ -211,7 +211,8 @@ def _is_of(data: Any, folder: Path) -> bool:
 
 def _cards(origin: Origin) -> Iterator[Mapping[str, Any]]:
     """What the files of a model say of its training, where they name held-out clips."""
-    for file in map(Path, (origin.name, str(origin.options.get("transformer", "")), *origin.loras)):
+    files = (origin.name, origin.options.get("transformer"), *origin.loras)
+    for file in (Path(one) for one in files if isinstance(one, str | Path)):
         for card in (_beside(file), _inside(file)):
             held = card.get("held_out")
             with contextlib.suppress(ValueError):  # no JSON
