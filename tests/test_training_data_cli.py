@@ -238,11 +238,12 @@ def test_bad_folders_and_sizes(tmp_path, capsys):
 def test_progress_is_told_on_a_terminal_alone(clips, tmp_path, capsys, monkeypatch):
     words = ["data", "encode", clips, "--size", "32x48", "--num-frames", "9", "--fps", "8", "--out"]
     assert main([*words, str(tmp_path / "a")]) == 0
-    assert capsys.readouterr().err == ""
+    warning = capsys.readouterr().err
+    assert warning.startswith("the codec of mini-vta keeps only") and len(warning.splitlines()) == 1
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert main([*words, str(tmp_path / "b")]) == 0
     said = capsys.readouterr().err
     assert "encoding" in said and "/11" in said
     monkeypatch.setenv("PUSA_LAB_PROGRESS", "0")
     assert main([*words, str(tmp_path / "c")]) == 0
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == warning

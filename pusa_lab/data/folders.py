@@ -135,7 +135,9 @@ def read_folder(
             f"{fps} frames per second."
         )
     if problems:
-        logging.warning("%d of %d clips are left out: %s", len(problems), len(found), " ".join(problems))
+        logging.getLogger(__name__).warning(
+            "%d of %d clips are left out: %s", len(problems), len(found), " ".join(problems)
+        )
 
 
 def _found(path: Path, name: str, captions: Captions, need_captions: bool) -> ClipFile:
