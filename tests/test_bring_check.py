@@ -1,5 +1,6 @@
 """pytest tests/test_bring_check.py: check_model passes sound models, and finds and names each fault of broken ones."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -100,6 +101,18 @@ FAULTS = [
     ),
     ("direction", "time and its velocity run the other way", lambda: call(lambda ask, x, tau: -ask(x, 1 - tau))),
     ("direction", r"call it with 1000 \* tau", lambda: call(lambda ask, x, tau: ask(x, tau / 1000))),
+    (
+        "direction",
+        "predicts the noise, eps: return v",
+        lambda: call(lambda ask, x, tau: x + (1 - tau[:, None, :, None, None]) * ask(x, tau)),
+    ),
+    (
+        "direction",
+        "predicts the clean video, x0: return v",
+        lambda: call(lambda ask, x, tau: x - tau[:, None, :, None, None] * ask(x, tau)),
+    ),
+    ("direction", "returns -3 times the velocity", lambda: call(lambda ask, x, tau: -3 * ask(x, tau))),
+    ("direction", "call it with tau / 1000", lambda: call(lambda ask, x, tau: ask(x, 1000 * tau))),
     ("timesteps", "the timestep of frame 3 has no effect", lambda: call(but_for_frame_3)),
     (
         "timesteps",
@@ -237,6 +250,46 @@ def test_the_toys_pass(name):
     assert set(verdicts(report).values()) == {"passed"}, report
 
 
+def per_frame(tau):
+    return tau[:, None, :, None, None]
+
+
+WRONG = [
+    ("timesteps", "not their mean", lambda m, x, tau: m(x, tau.mean(1, keepdim=True).expand_as(tau))),
+    ("timesteps", "frames 0, 1, 2, 3, 4 act on frames 1, 2, 3, 4, 0, shifted", lambda m, x, tau: m(x, tau.roll(1, 1))),
+    ("timesteps", "frames 0, 1, 2, 3, 4 act on frames 4, 0, 1, 2, 3, shifted", lambda m, x, tau: m(x, tau.roll(-1, 1))),
+    ("timesteps", "act on frames 1, 0, 2, 3, 4: give", lambda m, x, tau: m(x, tau[:, [1, 0, 2, 3, 4]])),
+    ("direction", "predicts the noise, eps: return v", lambda m, x, tau: x + (1 - per_frame(tau)) * m(x, tau)),
+    ("direction", "predicts the clean video, x0: return v", lambda m, x, tau: x - per_frame(tau) * m(x, tau)),
+    ("direction", "returns 2 times the velocity", lambda m, x, tau: 2 * m(x, tau)),
+    ("direction", r"returns 0.5 times .* divide its output by 0.5", lambda m, x, tau: 0.5 * m(x, tau)),
+    ("direction", "from noise to data: return its negative", lambda m, x, tau: -m(x, tau)),
+    ("direction", "1 is clean: call it with 1 - tau", lambda m, x, tau: m(x, 1 - tau)),
+    ("direction", r"call it with tau / 1000", lambda m, x, tau: m(x, 1000 * tau)),
+    ("direction", r"call it with 1000 \* tau", lambda m, x, tau: m(x, tau / 1000)),
+]
+
+
+class Around:
+    """A toy whose velocity is rule(velocity of the toy, x, tau)."""
+
+    def __init__(self, name, rule):
+        self.toy, self.rule = small_models.load(name, device="cpu"), rule
+        self.geometry, self.device = replace(self.toy.geometry, frames=5), self.toy.device
+        self.encode_text, self.encode_video, self.decode = self.toy.encode_text, self.toy.encode_video, self.toy.decode
+
+    def __call__(self, x, tau, **cond):
+        return self.rule(lambda x, tau: self.toy(x, tau, **cond), x, tau)
+
+
+@pytest.mark.parametrize("toy", ["nano-vta", "mini-vta"])
+@pytest.mark.parametrize(("name", "sentence", "rule"), WRONG, ids=[f"{w[0]}-{i}" for i, w in enumerate(WRONG)])
+def test_each_fault_of_an_adapter_of_a_toy_is_found_and_named(toy, name, sentence, rule):
+    faults = pl.check_model(Around(toy, rule)).faults
+    assert [fault.name for fault in faults] == [name], faults
+    assert re.search(sentence, faults[0].sentence), faults
+
+
 def test_wan_passes_and_its_scalar_call_is_equal():
     model = WanModel.from_pipeline(wan_tiny.pipeline(), geometry=Geometry((4, 8, 8), 4, 3, (32, 32)))
     report = pl.check_model(model, strict=True, scalar=lambda x, tau, text: model.transformer(x, 1000 * tau, text)[0])
@@ -334,10 +387,10 @@ def test_latents_that_are_not_normalised_are_said():
     assert found[4].verdict == "passed"
 
 
-def test_the_model_is_called_about_25_times_and_once_per_frame():
+def test_the_model_is_called_about_30_times_and_once_per_frame():
     calls = []
     assert pl.check_model(call(lambda ask, x, tau: calls.append(len(x)) or ask(x, tau))).ok
-    assert 23 + FRAMES <= len(calls) <= 27 + FRAMES
+    assert 26 + FRAMES <= len(calls) <= 32 + FRAMES
 
 
 def test_encoded_text_is_asked_for_once_per_caption():
