@@ -35,7 +35,8 @@ def check_model(
     """Check a model of your own: `print(check_model(model))`.
 
     Codec and denoiser are called with a clip: shapes, finite numbers, what the codec keeps, every frame's timestep,
-    one sample among others, and, if the weights are trained, the direction of time and of v = eps - x0. With two
+    the prompt, one sample among others, and, if the weights are trained, the direction of time and whether the output
+    is v = eps - x0. With two
     prompts that is about 30 calls of the model, and one more per frame.
 
     Args:
@@ -70,6 +71,8 @@ def check_model(
 
 
 def _interface(model: Any) -> Finding:
+    if isinstance(model, str):
+        return failed("interface", f"model is the text {model!r}: give the loaded model, pl.load({model!r}).")
     geometry = getattr(model, "geometry", None)
     if not isinstance(geometry, Geometry):
         return failed("interface", "model.geometry is not a pusa_lab.types.Geometry: give the model one.")

@@ -69,6 +69,7 @@ def check_denoiser(probe: Probe, scalar: Denoiser | None) -> Iterator[Finding]:
         return
     frames = _frames(probe)
     yield frames
+    yield _prompt(probe)
     yield _batch(probe, equal=frames.verdict != "passed")
     if scalar is not None:
         yield _scalar(probe, scalar)
@@ -158,7 +159,7 @@ def _wrong_order(effect: Tensor) -> str:
     most, seen = effect.topk(2, dim=1)
     order = seen[:, 0]
     if (most[:, 0] > 2 * most[:, 1]).all() and not order.equal(place) and order.sort().values.equal(place):
-        shift = int(order[0])
+        shift = int(order[0]) if 2 * order[0] <= len(order) else int(order[0]) - len(order)
         acts = f"the timesteps of frames {_listed(place)} act on frames {_listed(order)}"
         return f"{acts}, shifted by {shift}" if order.equal(place.roll(-shift)) else acts
     return ""
@@ -172,6 +173,29 @@ def _timesteps_of(frames: list[int]) -> str:
     if len(frames) == 1:
         return f"the timestep of frame {frames[0]} has"
     return f"the timesteps of frames {', '.join(map(str, frames[:-1]))} and {frames[-1]} have"
+
+
+def _prompt(probe: Probe) -> Finding:
+    """Give each sample the prompt of the next, and see whether v changes."""
+    others = [*probe.prompts[1:], probe.prompts[0]]
+    cond = probe.model.encode_text(others)
+    if all(_same(value, cond.get(name)) for name, value in probe.cond.items()):
+        return Finding(
+            "prompt", "cannot be told", f"encode_text gives {others} the same values, as for a model without text."
+        )
+    tau = probe.level(0.6)
+    x = probe.noisy(tau)
+    v = probe.ask(x, tau)
+    if not v.any():
+        return Finding("prompt", "cannot be told", "v is 0 everywhere, as with a last layer that is still zero.")
+    off = _off(probe.model(x, tau, **cond), v)
+    if off <= 1e-6:
+        return failed("prompt", "v does not change with the prompt: pass what encode_text returns to the network.")
+    return Finding("prompt", "passed", f"another prompt changes v by up to {off:.1g} of its size")
+
+
+def _same(a: Any, b: Any) -> bool:
+    return torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a is b
 
 
 def _batch(probe: Probe, equal: bool) -> Finding:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pusa_lab.model_checks.codec import SPREAD
 from pusa_lab.model_checks.denoiser import Probe
 from pusa_lab.model_checks.report import Finding, failed
 
@@ -28,7 +29,9 @@ READINGS = {
     "the network's timesteps run to 1000: call it with 1000 * tau": lambda ask, x, tau: ask(x, 1000 * tau),
 }
 """What may be wrong with the velocity, and what to do -> the velocity if that were so."""
-LAST = {"the network's timesteps run to 1, not to 1000: call it with tau / 1000": lambda ask, x, tau: ask(x, tau / 1000)}
+LAST = {
+    "the network's timesteps run to 1, not to 1000: call it with tau / 1000": lambda ask, x, tau: ask(x, tau / 1000)
+}
 """Tried only if no other reading explains enough: a model that always takes its input for noise explains much too."""
 
 
@@ -104,7 +107,8 @@ def _prediction(probe: Probe) -> str:
     x at little noise, and no noise at much.
     """
     low, high, top, noise = (_fit(probe, level) for level in (0.05, 0.75, 0.97, 1.0))
-    if noise.moved < 0.01 and low.moved > 0.05 and low.x0 > -0.25:
+    told = float(probe.x0.float().std()) > SPREAD[0]  # of a clip that is almost grey, eps and v are the same
+    if told and noise.moved < 0.01 and low.moved > 0.05 and low.x0 > -0.25:
         return (
             "the model predicts the noise, eps: return v = (eps - x) / (1 - tau), where eps is its output and 1 - tau "
             "is kept above 0.01."
@@ -114,7 +118,9 @@ def _prediction(probe: Probe) -> str:
             "the model predicts the clean video, x0: return v = (x - x0) / tau, where x0 is its output and tau is kept "
             "above 0.01."
         )
-    steady = min(high.known, top.known) > 0.7 and 0.85 * abs(top.eps) < high.eps * math.copysign(1, top.eps) < 1.1 * abs(top.eps)
+    steady = min(high.known, top.known) > 0.7 and 0.85 * abs(top.eps) < high.eps * math.copysign(
+        1, top.eps
+    ) < 1.1 * abs(top.eps)
     if steady and not 0.8 < abs(top.eps) < 1.25:
         return f"the model returns {top.eps:.2g} times the velocity eps - x0: divide its output by {top.eps:.2g}."
     return ""
