@@ -73,10 +73,10 @@ def array_check(hint: Any, inner: bool = True) -> Check:
         inner: whether to check the number of axes too. False for a whole argument: `checked` compares its shape with
             the other arguments and writes a more exact sentence.
     """
-    names = hint.dim_str
+    names = " ".join(name.lstrip("_") or name for name in hint.dim_str.split())  # _f is f, whatever the others are
     wide = has_fixed_axes(hint) and len(hint.dims) >= 4
     any_shape = len(hint.dims) == 1 and not has_fixed_axes(hint)
-    expected = "a tensor" if any_shape else f"a tensor ({' '.join(names.split())})" if names.strip() else "a number"
+    expected = "a tensor" if any_shape else f"a tensor ({names})" if names else "a number"
     floating = "float32" in hint.dtypes
     passed = {getattr(torch, name) for name in hint.dtypes if hasattr(torch, name)} - QUANTISED
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -51,6 +52,8 @@ OTHERS = {
     "output_type": "output='latents', or nothing",
     "latents": "run = prepare(...), and replace(run, x=latents) to start from them",
     "callback_on_step_end": "callback(row, rows, state)",
+    "schedule_args": "schedule='pyramid(lag=2)', with the settings in the text",
+    "schedule_options": "schedule='pyramid(lag=2)', with the settings in the text",
 }
 """What diffusers' pipelines call their arguments -> what to use here."""
 
@@ -219,9 +222,16 @@ def generate(
     with bar(run.last_row, "sampling", "row", progress) as advance:
         for state in run.states():
             advance(state.row > 0, calls=run.model.times)
-            if callback is not None and called("callback", callback, _at(state, run.last_row)) is False:
+            if callback is not None and _is_false(called("callback", callback, _at(state, run.last_row))):
                 break
     return run.finish(state, output)
+
+
+def _is_false(answer: Any) -> bool:
+    """Whether a callback cancels: comparisons of tensors and arrays give scalars of their own."""
+    if isinstance(answer, Tensor) and answer.dtype == torch.bool and answer.numel() == 1:
+        answer = answer.item()
+    return isinstance(answer, bool | np.bool_) and not answer
 
 
 def _at(state: State, last: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a person gives `prepare`, checked: one caption and seed per sample, the sizes, the solver, guider and matrix."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -276,6 +277,9 @@ def matrix_of(
     """
     if isinstance(schedule, Tensor | Rising):
         return checked_matrix(as_matrix(schedule, steps, frames, shift), samples, name="the matrix"), "euler"
+    if inspect.isclass(schedule) and isinstance(schedule, Scheduler):
+        name = schedule.__name__
+        raise ValueError(f"schedule is the class {name}: give an object of it, such as {name}.from_config(...).")
     if not isinstance(schedule, str) and isinstance(schedule, Scheduler):
         if shift is not None:
             raise ValueError(f"shift={shift} with a scheduler, which shifts its own sigmas: leave shift out.")

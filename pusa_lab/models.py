@@ -95,7 +95,7 @@ def families() -> list[ModelFamily]:
         ValueError: an installed family cannot be imported, or there is none.
     """
     if not FAMILIES:
-        raise ValueError("no model family is installed: run `pip install -e .` in the clone again.")
+        raise ValueError("no model family is installed: install pusa_lab again (`pip install -e .` in a clone).")
     return list(FAMILIES.values())
 
 

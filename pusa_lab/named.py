@@ -217,11 +217,11 @@ def source_changes(spelling: Any) -> list[str]:
     Args:
         spelling: as `spelled` wrote it; all paths in it can be imported.
     """
-    if isinstance(spelling, list):
-        return [path for one in spelling for path in source_changes(one)]
-    if not isinstance(spelling, dict):
-        return []
-    own = []
-    if "path" in spelling and source_digest(plug_in(spelling["path"])) != spelling.get("digest"):
-        own = [spelling["path"]]
-    return own + [path for one in spelling.values() for path in source_changes(one)]
+    own, rest = [], [spelling]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, dict) and "path" in one and source_digest(plug_in(one["path"])) != one.get("digest"):
+            own.append(one["path"])
+        parts = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        rest.extend(reversed(list(parts)))
+    return own

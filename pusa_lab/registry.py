@@ -262,10 +262,12 @@ def with_settings(member: Any, settings: Mapping[str, Any]) -> Any:
         settings: name -> value, as `written_calls` checked them.
 
     Raises:
-        ValueError: a class or object refuses them.
+        ValueError: a class or object refuses them, or takes none.
     """
     maker, _ = _maker(member, 0)
     if maker is member and not inspect.isclass(member):
+        if settings and not callable(member):
+            raise ArgumentError(f"{shown(member)} takes no settings: give a function, a class or a dataclass's object.")
         return functools.partial(member, **settings) if settings else member
     if maker is not member and not settings:
         return member

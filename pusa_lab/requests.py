@@ -24,6 +24,7 @@ from pusa_lab.named import dense, import_path, source_digest, spelled
 from pusa_lab.pixels import MOST_SIDE
 from pusa_lab.registry import Registry, members_in
 from pusa_lab.sampling_inputs import Matrix, levels_of
+from pusa_lab.schedulers import differing
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.solvers import SOLVERS
 from pusa_lab.tasks import MODES, Task
@@ -61,7 +62,7 @@ class Request:
     steps: int | None
     """As asked for; None with a matrix."""
     shift: float | None
-    """As asked for, or the model's own."""
+    """As asked for, or the model's own; None with noise levels or a scheduler, which hold theirs."""
     solver: Any
     """A name, or an import path with settings."""
     guidance: Any
@@ -171,7 +172,7 @@ def describe_request(
         matrix=[] if rows == own else own,
         schedule_call=_call(options, matrix, geometry),
         steps=options["steps"],
-        shift=geometry.shift if options["shift"] is None else options["shift"],
+        shift=_shift(options, geometry),
         solver=_solver(options["solver"]),
         guidance=_guidance(options["guidance"]),
         latent_frames=schedule.shape[-1],
@@ -190,6 +191,12 @@ def _guidance(guidance: Any) -> Any:
     return guidance.tolist() if isinstance(guidance, Tensor) else spelled(guidance)
 
 
+def _shift(options: Mapping[str, Any], geometry: Geometry) -> float | None:
+    if options["shift"] is None and (isinstance(options["schedule"], str) or callable(options["schedule"])):
+        return geometry.shift
+    return options["shift"]
+
+
 def _solver(solver: Any) -> Any:
     return spelled(SOLVERS.find(solver) if isinstance(solver, str) and import_paths(solver) else solver)
 
@@ -201,7 +208,8 @@ def _call(options: Mapping[str, Any], matrix: Matrix, geometry: Geometry) -> str
         what = f"{samples[0]} matrices" if samples else "a matrix"
         return f"{what} of {rows} rows and {frames} columns{', rising' if isinstance(matrix, Rising) else ''}"
     if not isinstance(schedule, str) and not callable(schedule):
-        return f"{type(schedule).__name__} of diffusers, {rows - 1} steps"
+        held = ", ".join(f"{key}={value!r:.80}" for key, value in differing(schedule).items())
+        return f"{type(schedule).__name__}({held}) of diffusers, {rows - 1} steps"
     found = SCHEDULES.find(schedule) if isinstance(schedule, str) else schedule
     function = found.func if isinstance(found, partial) else found
     is_name = isinstance(schedule, str) and schedule.isidentifier()

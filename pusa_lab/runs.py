@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.conditions import Conditions
 from pusa_lab.guidance import num_layers
 from pusa_lab.inputs import Samples
@@ -147,7 +147,10 @@ class Run:
                 state.x = self.conditions.replace_known(state.x, eps, state.tau)
                 if state.x0 is not None:
                     state.x0 = self.conditions.replace_known(state.x0, eps, torch.zeros_like(state.tau))
+            ours = state.x
             yield state
+            if state.x is not ours:
+                _check_latents(state.x, self.x)
 
     @checked
     def finish(self, state: State, output: Literal["video", "latents"] = "video") -> Result:
@@ -157,6 +160,7 @@ class Run:
             state: the last of `states()`; of an earlier one, the clean estimate is the result.
             output: "latents" decodes nothing; `Result.decode` does so later.
         """
+        _check_latents(state.x, self.x)
         row = state.row if state.row < self.last_row else None
         latents = state.x if row is None or state.x0 is None else state.x0
         model: Any = self.model.denoiser
@@ -169,6 +173,14 @@ class Run:
         return replace(found, inputs=inputs_of(self.samples, self.task))
 
 
+def _check_latents(x: Any, start: Video) -> None:
+    """Refuse latents assigned to a state that are not as those at the start."""
+    if not isinstance(x, Tensor) or x.shape != start.shape or not x.is_floating_point():
+        raise ValueError(f"state.x is {shown(x)}: assign latents (b, c, f, h, w) of shape {tuple(start.shape)}.")
+    if not torch.isfinite(x).all():
+        raise ValueError("state.x holds NaN or infinite numbers: assign finite latents.")
+
+
 @checked
 def decode(model: VideoModel, latents: Video) -> np.ndarray:
     """The pixels (b, pixel frames, h, w, 3) uint8 of latents, such as those of output="latents".
@@ -176,6 +188,11 @@ def decode(model: VideoModel, latents: Video) -> np.ndarray:
     Args:
         model: which made them.
         latents: (b, c, f, h, w).
+
+    Raises:
+        ValueError: the latents are not of this model.
     """
+    if latents.shape[1] != (c := model.geometry.channels):
+        raise ValueError(f"latents has shape {tuple(latents.shape)}: give (b, {c}, f, h, w), as the model makes them.")
     with torch.no_grad():
         return to_uint8(model.decode(latents.to(model.device)))

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import torch
 
+from pusa_lab.annotations import attribute
 from pusa_lab.arguments import check_takes, checked, returned
 from pusa_lab.schedules import SCHEDULES, as_schedule
 from pusa_lab.sentences import counted
@@ -99,8 +100,8 @@ def schedule_name(schedule: object) -> str:
     Args:
         schedule: a name, a function, or noise levels.
     """
-    function = getattr(schedule, "func", schedule)  # of functools.partial
-    text = schedule if isinstance(schedule, str) else getattr(function, "__name__", "")
+    function = attribute(schedule, "func") or schedule  # of functools.partial
+    text = schedule if isinstance(schedule, str) else str(attribute(function, "__name__") or "")
     name = text.partition("(")[0].rpartition(":")[2]  # of one with settings, or an import path
     named = f"the schedule {name}" if name.isidentifier() else "the schedule's function"
     return named if isinstance(schedule, str) or callable(schedule) else ""

@@ -6,6 +6,7 @@ diffusers' multistep schedulers round 1000 sigma down to whole numbers.
 """
 
 import copy
+import inspect
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -93,6 +94,18 @@ def sigmas_of(scheduler: Scheduler, steps: int | None, own_solver: bool = True) 
     if kind.doubled:
         sigmas = torch.cat([sigmas[:1], sigmas[1:-1:2], sigmas[-1:]])
     return sigmas[:, None], kind.solver
+
+
+@checked
+def differing(scheduler: Scheduler) -> dict[str, Any]:
+    """The settings of a scheduler that are not its class's defaults, in the order of their names.
+
+    Args:
+        scheduler: of diffusers.
+    """
+    usual = inspect.signature(type(scheduler)).parameters
+    there = {name: attribute(scheduler.config, name) for name in sorted(usual)}
+    return {name: value for name, value in there.items() if value != usual[name].default}
 
 
 def _check_settings(name: str, config: Any, needed: dict[str, Any]) -> None:

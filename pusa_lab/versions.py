@@ -1,4 +1,4 @@
-"""What a number was made with: versions of packages, the code itself, and the device."""
+"""What a number was made with: versions of packages, the code itself, and the device; and a package that is missing."""
 
 import hashlib
 import platform
@@ -7,6 +7,20 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+PIP_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}
+"""Module -> the name of its package, where that is another."""
+
+
+def missing_package(module: str) -> str:
+    """The sentence for a module that cannot be imported, with its package's name and how to install it.
+
+    Args:
+        module: its name, such as PIL.Image.
+    """
+    top = module.partition(".")[0]
+    name = PIP_NAMES.get(top, top.replace("_", "-"))
+    return f"{name} is not installed: run `pip install {name}`, or `pip install -e '.[all]'` in a clone of pusa_lab."
 
 
 def versions(*names: str) -> dict[str, str]:

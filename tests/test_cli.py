@@ -14,6 +14,7 @@ import small_models
 from pusa_lab import media
 from pusa_lab.cli import main
 from pusa_lab.data import read_clip
+from pusa_lab.versions import missing_package
 
 PROMPT = "a red circle moves right"
 ROOT = Path(__file__).parents[1]
@@ -79,10 +80,25 @@ def test_a_demo_that_fails_leaves_nothing(tmp_path, capsys, forked_kernels):
 
 
 def test_a_missing_package_is_named(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "pusa_lab.media", None)
-    monkeypatch.delattr("pusa_lab.media", raising=False)
-    assert main(["generate", PROMPT]) == 2
-    assert "is not installed" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "papermill", None)
+    assert main(["demo"]) == 2
+    says = "is not installed: run `pip install {}`, or `pip install -e '.[all]'` in a clone of pusa_lab.\n"
+    assert capsys.readouterr().err == f"pusa-lab demo: papermill {says.format('papermill')}"
+    assert f"{missing_package('PIL.Image')}\n" == f"pillow {says.format('pillow')}"
+    monkeypatch.setattr("pusa_lab.cli.doctor.PACKAGES", ("torch", "no_such"))
+    assert main(["doctor"]) == 0
+    assert f"no-such {says.format('no-such')}" in capsys.readouterr().out
+
+
+def test_a_sentence_on_missing_packages_is_kept(monkeypatch, capsys):
+    """As Lightning writes, which names no module."""
+
+    def doctor():
+        raise ModuleNotFoundError("Neither `tensorboard` nor `tensorboardX` is available.")
+
+    monkeypatch.setattr("pusa_lab.cli.doctor.doctor", doctor)
+    assert main(["doctor"]) == 2
+    assert capsys.readouterr().err == "pusa-lab doctor: Neither `tensorboard` nor `tensorboardX` is available.\n"
 
 
 def test_train_fast(measured_in_two_steps, tmp_path, monkeypatch):

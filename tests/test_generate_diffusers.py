@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
 from wan_tiny import TEXT, codec, transformer
 
 import pusa_lab as pl
@@ -188,6 +189,46 @@ def test_a_cancelled_run_gives_its_clean_estimate(nano_vta, row):
     assert torch.equal(found.latents, want)
     assert found.row == (None if row == 3 else row) and found.calls == 2 * row
     assert np.array_equal(found.video, pl.decode(nano_vta, want))
+
+
+@pytest.mark.parametrize("no", [np.bool_(False), torch.tensor(False), torch.zeros(1, dtype=torch.bool)])
+def test_false_of_numpy_and_torch_cancels_too(nano_vta, no):
+    assert pl.generate(nano_vta, PROMPTS[0], steps=3, guidance=1.0, callback=lambda *_: no).row == 0
+    for other in (np.bool_(True), torch.tensor(True), torch.tensor(0.0), 0, None, torch.zeros(2)):
+        assert pl.generate(nano_vta, PROMPTS[0], steps=1, guidance=1.0, callback=lambda *_, it=other: it).row is None
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda x: x[:, :, :4], r"state.x is a tensor of shape \(1, 3, 4, 16, 16\).* of shape \(1, 3, 8, 16, 16\)"),
+        (lambda x: x.numpy(), "state.x is an array"),
+        (lambda x: x.long(), "state.x is a tensor of shape .*, int64"),
+        (lambda x: x * torch.nan, "state.x holds NaN or infinite numbers"),
+    ],
+)
+def test_what_a_callback_assigns_must_be_latents(nano_vta, row, change, sentence):
+    def steer(i, rows, state):
+        if i == row:
+            state.x = change(state.x)
+
+    with pytest.raises(ValueError, match=f"^generate: {sentence}"):
+        pl.generate(nano_vta, PROMPTS[0], steps=2, guidance=1.0, callback=steer)
+
+
+def test_a_request_tells_schedulers_apart(nano_vta):
+    made = [pl.generate(nano_vta, PROMPTS[0], schedule=FlowMatchEulerDiscreteScheduler(shift=s)) for s in (3.0, 7.0)]
+    calls = [result.request.schedule_call for result in made]
+    assert calls == [f"FlowMatchEulerDiscreteScheduler(shift={s}) of diffusers, 10 steps" for s in (3.0, 7.0)]
+    assert [result.request.shift for result in made] == [None, None]
+    with pytest.raises(ValueError, match="schedule is the class FlowMatchEulerDiscreteScheduler: give an object of it"):
+        pl.generate(nano_vta, PROMPTS[0], schedule=FlowMatchEulerDiscreteScheduler)
+
+
+def test_latents_of_another_model_are_not_decoded(nano_vta):
+    with pytest.raises(ValueError, match=r"decode: latents has shape \(1, 4, 8, 16, 16\): give \(b, 3, f, h, w\)"):
+        pl.decode(nano_vta, torch.zeros(1, 4, 8, 16, 16))
 
 
 def test_an_error_of_a_callback_passes_as_it_is(nano_vta):

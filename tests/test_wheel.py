@@ -7,9 +7,13 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Iterator
+from importlib.metadata import Distribution, PathDistribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from pusa_lab.cli.demo import MADE
 
@@ -45,14 +49,38 @@ def wheel(tmp_path_factory):
     return built
 
 
+def required(package: Distribution, extras: tuple[str, ...] = ("",)) -> Iterator[Requirement]:
+    """What pip installs with a package, without its optional dependencies unless their extras are asked for."""
+    for line in package.requires or ():
+        wanted = Requirement(line)
+        if wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in extras):
+            yield wanted
+
+
+def closure(package: Distribution) -> dict[str, Distribution]:
+    """Name -> every other distribution that `pip install` of a package brings, as it is installed here."""
+    found, asked, waiting = {}, set(), list(required(package))
+    while waiting:
+        wanted = waiting.pop()
+        name = canonicalize_name(wanted.name)
+        if (key := (name, frozenset(wanted.extras))) not in asked:
+            asked.add(key)
+            found[name] = distribution(name)
+            waiting += required(found[name], ("", *wanted.extras))
+    return found
+
+
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """An environment with the wheel, and with the packages of this one but not its editable pusa_lab."""
+    """An environment with the wheel and what it requires: links to this one's packages, and to no others."""
     place = tmp_path_factory.mktemp("environment")
     venv.create(place)
     pip("--python", place / "bin" / "python", "install", "--no-deps", "--no-index", "--no-compile", wheel, cwd=place)
     (packages,) = place.glob("lib/python*/site-packages")
-    (packages / "others.pth").write_text(sysconfig.get_path("purelib"))  # a path alone: its own .pth are not followed
+    (metadata,) = packages.glob("pusa_lab-*.dist-info")
+    brought = {file.parts[0] for each in closure(PathDistribution(metadata)).values() for file in each.files}
+    for name in brought - {"..", "__pycache__"}:
+        (packages / name).symlink_to(Path(sysconfig.get_path("purelib")) / name)
     return place / "bin"
 
 
@@ -76,13 +104,20 @@ def test_the_demo_runs(installed, tmp_path):
     assert "data:video/mp4" in (tmp_path / "made" / "index.html").read_text()
 
 
+SWEEP = f"{{model: nano-vta, prompts: {PROMPT}, settings: {{steps: 1}}, metrics: 'a.py:size', cache: swept}}"
 COMMANDS = f"""
+from importlib.util import find_spec
+from pathlib import Path
 import pusa_lab, small_models
 from pusa_lab.cli import main
 from pusa_lab.studio.session import Session
 print(pusa_lab.__file__, small_models.__file__)
+assert find_spec("torch") and not find_spec("pytest"), "nothing but what the wheel requires"
 assert main(["generate", "{PROMPT}", "--steps", "2", "--out", "a.mp4"]) == 0
 assert main(["bench", "paper", "--table", "steps", "--show"]) == 0
+Path("a.py").write_text("def size(result): return result.video.size")
+Path("a.yaml").write_text("{SWEEP}")
+assert main(["sweep", "a.yaml"]) == 0
 assert main(["train", "--recipe", "paper", "--plan-only"]) == 0
 assert main(["new-notebook", "one"]) == 2
 assert Session().view()["assets"] == ["still.png", "clip.mp4"]

@@ -15,6 +15,7 @@ from typing import Any
 from pusa_lab.cli import bench
 from pusa_lab.cli.terminal import drop_output, line, make_output_safe, say
 from pusa_lab.cli.values import in_flags
+from pusa_lab.versions import missing_package
 
 GROUP = "pusa_lab.commands"
 """Group of the entry points that name further commands."""
@@ -42,7 +43,8 @@ USAGE = [
 ENDING = [
     "",
     "`pusa-lab COMMAND --help` lists the options of one. --import runs a Python file first, so that the schedules,",
-    "tasks, solvers and so on that it registers can be named; or name one as FILE.py:NAME: see docs/extending.md.",
+    "tasks, solvers and so on that it registers can be named; or name one as FILE.py:NAME. In a clone,",
+    "docs/extending.md shows how.",
 ]
 
 
@@ -201,7 +203,7 @@ def _sentence(error: BaseException) -> str | None:
     """The error as one line; None for an error in this package, whose traceback is needed."""
     said = " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed: pip install -e '.[all]' in the clone brings it."
+        return missing_package(error.name) if error.name else said
     if isinstance(error, RecursionError):
         return "the input is nested too deeply: give another file."
     if isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said:

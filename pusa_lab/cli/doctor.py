@@ -3,7 +3,7 @@
 import platform
 
 from pusa_lab.cli.terminal import say
-from pusa_lab.versions import versions
+from pusa_lab.versions import missing_package, versions
 
 PACKAGES = ("torch", "numpy", "safetensors", "av", "mediapy", "papermill", "lightning", "diffusers", "jupyterlab")
 """Packages whose versions are shown."""
@@ -19,6 +19,5 @@ def doctor() -> None:
     say(f"python {platform.python_version()} on {platform.machine()}, {torch.get_num_threads()} threads; GPU: {gpu}")
     found = versions(*PACKAGES)
     for name in PACKAGES:
-        missing = "is not installed (pip install -e '.[all]' in the clone brings it)"
-        say(f"{name} {found.get(name, missing)}")
+        say(f"{name} {found[name]}" if name in found else missing_package(name))
     say(f"models: {', '.join(list_models()) or 'none'}")

@@ -113,7 +113,7 @@ def restart(
         raise ValueError(f"low={low}, high={high}: give numbers with 0 < low < high <= 1.")
     if times < 0 or restart_steps < 1:
         raise ValueError(f"times={times}, restart_steps={restart_steps}: give at least 0 times and 1 step.")
-    check_size(steps + 2 + times * (restart_steps + 1), frames)
+    check_size(steps + 2 + max(times, 1) * (restart_steps + 1), frames)
     S, again = synchronous(steps, frames, shift, sigmas), torch.linspace(high, low, restart_steps + 1).repeat(times)
     column = torch.cat([torch.tensor([low]), again])[:, None].expand(-1, frames)
     return Rising(torch.cat([S[S[:, 0] > low + ROUNDING], column, S[S[:, 0] < low - ROUNDING]]))

@@ -46,8 +46,8 @@ def main(
         figures: also write <out>/<table>.md and draw <out>/<table>.png.
         out: folder for results (default: outputs/paper; the shipped ones for --show and --list).
         work: folder for trained weights (default: outputs/paper).
-        wait: train nothing, wait for benchmarks/paper_ahead.py on the same --work.
-        set: sizes to change, which small_models/experiments/sizes.py lists; --set.swept 8.
+        wait: train nothing, wait for benchmarks/paper_ahead.py of a clone on the same --work.
+        set: sizes to change, the fields of small_models.experiments.Sizes; --set.swept 8.
 
     Raises:
         ValueError: there is no such table or size, or an option has no effect.
