@@ -100,6 +100,18 @@ FAULTS = [
     ),
     ("direction", "time and its velocity run the other way", lambda: call(lambda ask, x, tau: -ask(x, 1 - tau))),
     ("direction", r"call it with 1000 \* tau", lambda: call(lambda ask, x, tau: ask(x, tau / 1000))),
+    (
+        "direction",
+        "predicts the noise, eps: return v",
+        lambda: call(lambda ask, x, tau: x + (1 - tau[:, None, :, None, None]) * ask(x, tau)),
+    ),
+    (
+        "direction",
+        "predicts the clean video, x0: return v",
+        lambda: call(lambda ask, x, tau: x - tau[:, None, :, None, None] * ask(x, tau)),
+    ),
+    ("direction", "returns -3 times the velocity", lambda: call(lambda ask, x, tau: -3 * ask(x, tau))),
+    ("direction", "call it with tau / 1000", lambda: call(lambda ask, x, tau: ask(x, 1000 * tau))),
     ("timesteps", "the timestep of frame 3 has no effect", lambda: call(but_for_frame_3)),
     (
         "timesteps",
@@ -192,6 +204,12 @@ FAULTS = [
     ("interface", "the model has no decode: add this method", lambda: without("decode")),
     ("interface", "model.device is not a valid device", lambda: placed("nowhere")),
     ("interface", "model.geometry is not a", lambda: object()),
+    ("interface", r"model is the text 'nano-vta': give the loaded model, pl.load\('nano-vta'\)", lambda: "nano-vta"),
+    (
+        "prompt",
+        "does not change with the prompt",
+        lambda: broken(__call__=lambda self, x, tau, text: self.exact(x, tau)),
+    ),
 ]
 
 
@@ -235,6 +253,21 @@ def test_the_toys_pass(name):
         small_models.load(name, device="cpu"), strict=True, latent_frames=None if name == "nano-vta" else 3
     )
     assert set(verdicts(report).values()) == {"passed"}, report
+
+
+@pytest.mark.parametrize("kind", ["grey", "noise"])
+def test_a_clip_without_contrast_does_not_make_a_velocity_a_prediction_of_the_noise(kind):
+    high = 256 if kind == "noise" else 129
+    clip = np.random.default_rng(0).integers(128 if kind == "grey" else 0, high, (9, 16, 24, 3), np.uint8)
+    assert pl.check_model(Sound(), clip).ok
+
+
+def test_a_model_without_text_is_no_fault():
+    for model in (text(lambda prompts: {"text": torch.zeros(len(prompts), 1)}), broken(
+        encode_text=lambda self, prompts: {}, __call__=lambda self, x, tau: self.exact(x, tau)
+    )):  # fmt: skip
+        report = pl.check_model(model, strict=True)
+        assert verdicts(report)["prompt"] == "cannot be told", report
 
 
 def test_wan_passes_and_its_scalar_call_is_equal():
@@ -334,10 +367,10 @@ def test_latents_that_are_not_normalised_are_said():
     assert found[4].verdict == "passed"
 
 
-def test_the_model_is_called_about_25_times_and_once_per_frame():
+def test_the_model_is_called_about_30_times_and_once_per_frame():
     calls = []
     assert pl.check_model(call(lambda ask, x, tau: calls.append(len(x)) or ask(x, tau))).ok
-    assert 23 + FRAMES <= len(calls) <= 27 + FRAMES
+    assert 26 + FRAMES <= len(calls) <= 32 + FRAMES
 
 
 def test_encoded_text_is_asked_for_once_per_caption():

@@ -8,6 +8,7 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.model_checks.codec import check_codec, check_text
 from pusa_lab.model_checks.denoiser import Probe, check_denoiser
+from pusa_lab.model_checks.direction import check_direction
 from pusa_lab.model_checks.report import Finding, ModelReport, failed
 from pusa_lab.pixels import crop_and_resize, to_pixels
 from pusa_lab.sentences import counted
@@ -34,8 +35,9 @@ def check_model(
     """Check a model of your own: `print(check_model(model))`.
 
     Codec and denoiser are called with a clip: shapes, finite numbers, what the codec keeps, every frame's timestep,
-    one sample among others, and, if the weights are trained, the direction of time and of v = eps - x0. With two
-    prompts that is about 25 calls of the model, and one more per frame.
+    the prompt, one sample among others, and, if the weights are trained, the direction of time and whether the output
+    is v = eps - x0. With two
+    prompts that is about 30 calls of the model, and one more per frame.
 
     Args:
         model: an object with what a `VideoModel` offers.
@@ -69,6 +71,8 @@ def check_model(
 
 
 def _interface(model: Any) -> Finding:
+    if isinstance(model, str):
+        return failed("interface", f"model is the text {model!r}: give the loaded model, pl.load({model!r}).")
     geometry = getattr(model, "geometry", None)
     if not isinstance(geometry, Geometry):
         return failed("interface", "model.geometry is not a pusa_lab.types.Geometry: give the model one.")
@@ -113,4 +117,8 @@ def _all_checks(
     generator = torch.Generator().manual_seed(seed)
     eps, other = (torch.randn(shape, generator=generator).to(device) for _ in range(2))
     probe = Probe(model, other if x0 is None else x0.to(eps), eps, prompts, model.encode_text(list(prompts)))
-    return [*found, *check_denoiser(probe, scalar)]
+    found += check_denoiser(probe, scalar)
+    if all(fault.name not in ("velocity", "determinism") for fault in found if fault.verdict == "failed"):
+        unknown = Finding("direction", "cannot be told", "encode_video has to work first.")
+        found.append(unknown if x0 is None else check_direction(probe))
+    return found

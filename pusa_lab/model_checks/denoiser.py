@@ -1,7 +1,6 @@
-"""Checks of the denoiser call: shapes, every frame's timestep, the batch, and the direction of time and velocity."""
+"""Checks of the denoiser call: shapes, every frame's timestep, the prompt and the batch."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,25 +12,6 @@ from pusa_lab.model_checks.report import Finding, Verdict, failed
 from pusa_lab.sentences import counted, shown
 from pusa_lab.timesteps import interpolate
 from pusa_lab.types import Cond, Denoiser, Tau, Video
-
-LEAST = 0.4
-"""Share of the velocity's power that the best reading must explain before anything is said about its direction."""
-LEVELS = (0.6, 0.75, 0.9)
-"""Timesteps at which it is read: with much noise a model answers well on clips of any kind."""
-LOW = 0.2
-"""Timestep at which readings that explain about as much are distinguished."""
-MARGIN = 0.25
-"""Margin by which another reading must be better than the given one; with trained weights wrong ones are far off."""
-READINGS = {
-    "": lambda ask, x, tau: ask(x, tau),
-    "the velocity points from noise to data: return its negative": lambda ask, x, tau: -ask(x, tau),
-    "the model's time runs the other way, 1 is clean: call it with 1 - tau": lambda ask, x, tau: ask(x, 1 - tau),
-    "the model's time and its velocity run the other way: call it with 1 - tau and return the negative": (
-        lambda ask, x, tau: -ask(x, 1 - tau)
-    ),
-    "the network's timesteps run to 1000: call it with 1000 * tau": lambda ask, x, tau: ask(x, 1000 * tau),
-}
-"""What may be wrong with the velocity, and what to do -> the velocity if that were so."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +50,7 @@ class Probe:
 
 
 def check_denoiser(probe: Probe, scalar: Denoiser | None) -> Iterator[Finding]:
-    """Check the denoiser call; after an error the checks that need it are omitted.
+    """Check the denoiser call, all but its direction; after an error the checks that need it are omitted.
 
     Args:
         probe: the model and what it is asked.
@@ -89,10 +69,10 @@ def check_denoiser(probe: Probe, scalar: Denoiser | None) -> Iterator[Finding]:
         return
     frames = _frames(probe)
     yield frames
+    yield _prompt(probe)
     yield _batch(probe, equal=frames.verdict != "passed")
     if scalar is not None:
         yield _scalar(probe, scalar)
-    yield _direction(probe)
 
 
 def _velocity(probe: Probe) -> Finding:
@@ -140,10 +120,10 @@ def _frames(probe: Probe) -> Finding:
             return Finding("timesteps", "equal only", f"takes one timestep for all frames; it said: {error}")
         except Exception as error:
             return raised("timesteps", "the call with another timestep for one frame", error)
-    return Finding("timesteps", *_every_frame(torch.stack(moved).float(), _size(still)))
+    return Finding("timesteps", *_every_frame(torch.stack(moved).float(), _size(still), probe.rounding))
 
 
-def _every_frame(moved: Tensor, size: float) -> tuple[Verdict, str]:
+def _every_frame(moved: Tensor, size: float, rounding: float) -> tuple[Verdict, str]:
     """Verdict on the changes (f, b, c, f, h, w) that each frame's timestep made."""
     if not moved.isfinite().all():
         return "failed", "v is not finite when frames have different timesteps: fix what divides by their difference."
@@ -155,22 +135,67 @@ def _every_frame(moved: Tensor, size: float) -> tuple[Verdict, str]:
         return "failed", (
             f"{_timesteps_of(ignored)} no effect on v: pass all of tau (b, f) to the network, one timestep per frame."
         )
-    if len(effect) > 1 and all(_off(moved[0], moved[i], size) < 1e-6 for i in frames):
+    if len(effect) > 1 and all((moved[0] - change).norm() < rounding * moved[0].norm() for change in moved):
         return (
             "failed",
             "v does not depend on which frame a timestep belongs to: give each frame its own, not their mean.",
         )
-    place = torch.arange(len(effect), device=effect.device, dtype=effect.dtype)
-    own, turned = (float((effect * (line[:, None] - place).abs()).sum()) for line in (place, place.flip(0)))
-    if len(effect) > 2 and turned < 0.8 * own:
-        return "failed", "the first frame's timestep acts on the last frames: give tau in the order of the frames."
+    if order := _wrong_order(effect):
+        return "failed", f"{order}: give tau in the order of the frames."
     return "passed", f"v changes with every frame's timestep ({counted(len(effect), 'frame')})"
+
+
+def _wrong_order(effect: Tensor) -> str:
+    """Which other frame's velocity each timestep changes; "" if they may be in order, as far as `effect` (f, f) shows.
+
+    A network with a timestep per frame changes that frame most, by far; exact denoisers change its neighbours as much.
+    """
+    if len(effect) < 3:
+        return ""
+    place = torch.arange(len(effect), device=effect.device)
+    own, turned = (float((effect * (line[:, None] - place).abs()).sum()) for line in (place, place.flip(0)))
+    if turned < 0.8 * own:
+        return "the first frame's timestep acts on the last frames"
+    most, seen = effect.topk(2, dim=1)
+    order = seen[:, 0]
+    if (most[:, 0] > 2 * most[:, 1]).all() and not order.equal(place) and order.sort().values.equal(place):
+        shift = int(order[0]) if 2 * order[0] <= len(order) else int(order[0]) - len(order)
+        acts = f"the timesteps of frames {_listed(place)} act on frames {_listed(order)}"
+        return f"{acts}, shifted by {shift}" if order.equal(place.roll(-shift)) else acts
+    return ""
+
+
+def _listed(frames: Tensor) -> str:
+    return ", ".join(map(str, frames.tolist()))
 
 
 def _timesteps_of(frames: list[int]) -> str:
     if len(frames) == 1:
         return f"the timestep of frame {frames[0]} has"
     return f"the timesteps of frames {', '.join(map(str, frames[:-1]))} and {frames[-1]} have"
+
+
+def _prompt(probe: Probe) -> Finding:
+    """Give each sample the prompt of the next, and see whether v changes."""
+    others = [*probe.prompts[1:], probe.prompts[0]]
+    cond = probe.model.encode_text(others)
+    if all(_same(value, cond.get(name)) for name, value in probe.cond.items()):
+        return Finding(
+            "prompt", "cannot be told", f"encode_text gives {others} the same values, as for a model without text."
+        )
+    tau = probe.level(0.6)
+    x = probe.noisy(tau)
+    v = probe.ask(x, tau)
+    if not v.any():
+        return Finding("prompt", "cannot be told", "v is 0 everywhere, as with a last layer that is still zero.")
+    off = _off(probe.model(x, tau, **cond), v)
+    if off <= 1e-6:
+        return failed("prompt", "v does not change with the prompt: pass what encode_text returns to the network.")
+    return Finding("prompt", "passed", f"another prompt changes v by up to {off:.1g} of its size")
+
+
+def _same(a: Any, b: Any) -> bool:
+    return torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a is b
 
 
 def _batch(probe: Probe, equal: bool) -> Finding:
@@ -207,38 +232,6 @@ def _scalar(probe: Probe, scalar: Denoiser) -> Finding:
             "scalar", f"equal timesteps differ by {off:.2g} of v from the scalar call: they must give the same."
         )
     return Finding("scalar", "passed", f"equal timesteps and the scalar call differ by {off:.1g} of v")
-
-
-def _direction(probe: Probe) -> Finding:
-    """See which reading of the model's output explains eps - x0 best."""
-    scores = {advice: _explained(probe, reading, LEVELS) for advice, reading in READINGS.items()}
-    close = [advice for advice, score in scores.items() if score >= max(scores.values()) - MARGIN]
-    best = "" if "" in close else max(close, key=lambda advice: _explained(probe, READINGS[advice], (LOW,)))
-    if scores[best] < LEAST:
-        return Finding(
-            "direction",
-            "cannot be told",
-            "untrained weights, or a clip unlike the training clips, do not show the direction of time and velocity.",
-        )
-    if not best:
-        return Finding("direction", "passed", f"v explains {100 * scores['']:.0f} % of eps - x0")
-    return failed(
-        "direction",
-        f"{best}. With that, v explains {100 * scores[best]:.0f} % of eps - x0; as it is, {100 * scores['']:.0f} %.",
-    )
-
-
-def _explained(probe: Probe, reading: Callable[..., Tensor], levels: Sequence[float]) -> float:
-    """Share of the power of eps - x0 that a reading explains, over some levels; -inf if it cannot be called."""
-    target, off = (probe.eps - probe.x0).float(), 0.0
-    for level in levels:
-        tau = probe.level(level)
-        try:
-            v = reading(probe.ask, probe.noisy(tau), tau)
-        except Exception:
-            return -math.inf
-        off += float((v.float() - target).square().mean() / target.square().mean()) / len(levels)
-    return 1 - off if off < math.inf else -math.inf
 
 
 def _size(v: Tensor) -> float:

@@ -17,7 +17,7 @@ EXCLUDED = {
     r"small_models\.family\.train_toys": "trains; its checks are the command's",
     r"small_models\.experiments\.command\..*": "a benchmark's command, see tests/test_cli_places.py",
     r"pusa_lab\.models\.register_family": "changes what all later calls do; tests/test_models.py",
-    r"pusa_lab\.model_checks\.(codec|denoiser|report)\..*": "parts of check_model; tests/test_bring_check.py",
+    r"pusa_lab\.model_checks\.(codec|denoiser|direction|report)\..*": "parts of check_model; tests/test_bring_check.py",
     r"pusa_lab\.vta\.(ltx|skyreels)\..*": "diffusers' classes with another forward; tests/test_bring_vta.py",
     r"pusa_lab\.models\.check_options": "a check, in whose name its callers speak",
     r"pusa_lab\.(schedules|timesteps|metrics)\..*\.?(check_\w+|snapped|drawn|call|whole_rows)": "checks, in whose name their callers speak",

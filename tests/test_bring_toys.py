@@ -1,0 +1,61 @@
+"""pytest tests/test_bring_toys.py: check_model names what an adapter of a trained toy does wrong."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+import pusa_lab as pl
+import small_models
+
+
+def per_frame(tau):
+    return tau[:, None, :, None, None]
+
+
+WRONG = [
+    ("prompt", "does not change with the prompt", lambda m, x, tau: m(x, tau, same_text=True)),
+    ("timesteps", "not their mean", lambda m, x, tau: m(x, tau.mean(1, keepdim=True).expand_as(tau))),
+    (
+        "timesteps",
+        "frames 0, 1, 2, 3, 4 act on frames 1, 2, 3, 4, 0, shifted by 1:",
+        lambda m, x, tau: m(x, tau.roll(1, 1)),
+    ),
+    (
+        "timesteps",
+        "frames 0, 1, 2, 3, 4 act on frames 4, 0, 1, 2, 3, shifted by -1:",
+        lambda m, x, tau: m(x, tau.roll(-1, 1)),
+    ),
+    ("timesteps", "act on frames 1, 0, 2, 3, 4: give", lambda m, x, tau: m(x, tau[:, [1, 0, 2, 3, 4]])),
+    ("direction", "predicts the noise, eps: return v", lambda m, x, tau: x + (1 - per_frame(tau)) * m(x, tau)),
+    ("direction", "predicts the clean video, x0: return v", lambda m, x, tau: x - per_frame(tau) * m(x, tau)),
+    ("direction", "returns 2 times the velocity", lambda m, x, tau: 2 * m(x, tau)),
+    ("direction", r"returns 0.5 times .* divide its output by 0.5", lambda m, x, tau: 0.5 * m(x, tau)),
+    ("direction", "from noise to data: return its negative", lambda m, x, tau: -m(x, tau)),
+    ("direction", "1 is clean: call it with 1 - tau", lambda m, x, tau: m(x, 1 - tau)),
+    ("direction", r"call it with tau / 1000", lambda m, x, tau: m(x, 1000 * tau)),
+    ("direction", r"call it with 1000 \* tau", lambda m, x, tau: m(x, tau / 1000)),
+]
+
+
+class Around:
+    """A toy whose velocity is rule(velocity of the toy, x, tau)."""
+
+    def __init__(self, name, rule):
+        self.toy, self.rule = small_models.load(name, device="cpu"), rule
+        self.geometry, self.device = replace(self.toy.geometry, frames=5), self.toy.device
+        self.encode_text, self.encode_video, self.decode = self.toy.encode_text, self.toy.encode_video, self.toy.decode
+
+    def __call__(self, x, tau, **cond):
+        def ask(x, tau, same_text=False):
+            return self.toy(x, tau, **(self.encode_text(["a red circle"] * len(x)) if same_text else cond))
+
+        return self.rule(ask, x, tau)
+
+
+@pytest.mark.parametrize("toy", ["nano-vta", "mini-vta"])
+@pytest.mark.parametrize(("name", "sentence", "rule"), WRONG, ids=[f"{w[0]}-{i}" for i, w in enumerate(WRONG)])
+def test_each_fault_of_an_adapter_of_a_toy_is_found_and_named(toy, name, sentence, rule):
+    faults = pl.check_model(Around(toy, rule)).faults
+    assert [fault.name for fault in faults] == [name], faults
+    assert re.search(sentence, faults[0].sentence), faults
