@@ -206,7 +206,7 @@ FAULTS = [
     ("interface", "model.geometry is not a", lambda: object()),
     ("interface", r"model is the text 'nano-vta': give the loaded model, pl.load\('nano-vta'\)", lambda: "nano-vta"),
     (
-        "prompt",
+        "text",
         "does not change with the prompt",
         lambda: broken(__call__=lambda self, x, tau, text: self.exact(x, tau)),
     ),
@@ -267,7 +267,7 @@ def test_a_model_without_text_is_no_fault():
         encode_text=lambda self, prompts: {}, __call__=lambda self, x, tau: self.exact(x, tau)
     )):  # fmt: skip
         report = pl.check_model(model, strict=True)
-        assert verdicts(report)["prompt"] == "cannot be told", report
+        assert verdicts(report)["text"] == "cannot be told", report
 
 
 def test_wan_passes_and_its_scalar_call_is_equal():

@@ -14,7 +14,7 @@ def per_frame(tau):
 
 
 WRONG = [
-    ("prompt", "does not change with the prompt", lambda m, x, tau: m(x, tau, same_text=True)),
+    ("text", "does not change with the prompt", lambda m, x, tau: m(x, tau, same_text=True)),
     ("timesteps", "not their mean", lambda m, x, tau: m(x, tau.mean(1, keepdim=True).expand_as(tau))),
     (
         "timesteps",

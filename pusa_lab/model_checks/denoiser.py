@@ -181,17 +181,17 @@ def _prompt(probe: Probe) -> Finding:
     cond = probe.model.encode_text(others)
     if all(_same(value, cond.get(name)) for name, value in probe.cond.items()):
         return Finding(
-            "prompt", "cannot be told", f"encode_text gives {others} the same values, as for a model without text."
+            "text", "cannot be told", f"encode_text gives {others} the same values, as for a model without text."
         )
     tau = probe.level(0.6)
     x = probe.noisy(tau)
     v = probe.ask(x, tau)
     if not v.any():
-        return Finding("prompt", "cannot be told", "v is 0 everywhere, as with a last layer that is still zero.")
+        return Finding("text", "cannot be told", "v is 0 everywhere, as with a last layer that is still zero.")
     off = _off(probe.model(x, tau, **cond), v)
     if off <= 1e-6:
-        return failed("prompt", "v does not change with the prompt: pass what encode_text returns to the network.")
-    return Finding("prompt", "passed", f"another prompt changes v by up to {off:.1g} of its size")
+        return failed("text", "v does not change with the prompt: pass what encode_text returns to the network.")
+    return Finding("text", "passed", f"another prompt changes v by up to {off:.1g} of its size")
 
 
 def _same(a: Any, b: Any) -> bool:
