@@ -27,6 +27,7 @@ OTHERS = {
     "--num-videos-per-prompt": "--num-videos",
     "--last-image": "--end-image",
     "--frames": "--num-frames",
+    "--schedule-args": "--schedule-options",
 }
 """What diffusers' pipelines and others call an option -> ours."""
 WORDS = {

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pusa_lab.annotations import attribute
 from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.metrics import frame_scores
 from pusa_lab.pixels import to_pixels
@@ -35,7 +36,7 @@ def reconstruct(model: Any, clip: Clip) -> Clip:
     Raises:
         ValueError: the model has no such methods, or does not accept the clip's size.
     """
-    if missing := [name for name in ("encode_video", "decode", "device") if not hasattr(model, name)]:
+    if missing := [name for name in ("encode_video", "decode", "device") if attribute(model, name) is None]:
         raise ArgumentError(f"model is {shown(model)}, which has no {missing[0]}: give a VideoModel.")
     made = torch.cat([model.decode(model.encode_video(one.to(model.device))) for one in clip.split(1)])
     return made.to(clip).clamp(-1, 1)
