@@ -119,7 +119,8 @@ class Parser(jsonargparse.ArgumentParser):
             return f"unexpected {words!r:.60}: leave it out, or put words that belong together in quotes."
         word = words.split()[0].split("=")[0]
         known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-        ours = OTHERS.get(word.replace("_", "-"), word)
+        name = word.partition(".")[0]  # of --schedule-args.lag
+        ours = OTHERS.get(name.replace("_", "-"), name)
         near = difflib.get_close_matches(ours, known, 1, cutoff=0.8)
         return f"there is no option {word:.60}: " + (
             f"did you mean {near[0]}?" if near else f"`{self.prog} --help` lists those there are."
