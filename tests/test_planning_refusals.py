@@ -75,6 +75,9 @@ def test_bad_input_is_one_sentence(asked, says, capsys):
     said = str(error.value).removeprefix("planning.plan: ")
     if not math.isfinite(asked.get("guidance", 1)):  # no number on a command line
         said = f"--guidance '{words['guidance']}': give a finite number."
+    if choice := next((k for k in ("mode", "dtype", "offload", "optimizer") if said.startswith(f"unknown {k} ")), ""):
+        choices = said.partition("choose from ")[2]  # which the command line knows, and lists in its help
+        said = f"--{choice} '{words[choice]}': give one of {choices}"
     assert capsys.readouterr().err == f"pusa-lab plan: {in_flags(said, inspect.signature(plan).parameters)}\n"
 
 
