@@ -116,7 +116,7 @@ def _pixels(start: Any, geometry: Geometry) -> np.ndarray:
 
 
 def _wanted(seconds: float, fps: int, have: int, most: int) -> int:
-    want = round(seconds * fps) if isfinite(seconds) else 0
+    want = round(seconds * fps) if isfinite(seconds * fps) else 0
     if not have < want <= most:
         raise ValueError(
             f"seconds={seconds} at {fps} frames a second, {counted(have, 'pixel frame')} there already: "

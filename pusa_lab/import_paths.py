@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, returned
 from pusa_lab.files import digest
 from pusa_lab.sentences import in_one_line
 
@@ -62,7 +62,11 @@ def with_import_paths(text: str, change: Callable[[str], str]) -> str:
         text: any.
         change: import path -> what stands there instead.
     """
-    return _FOUND.sub(lambda found: change(found["path"]) if found["path"] else found[0], text)
+
+    def replaced(found: re.Match[str]) -> str:
+        return returned(change(found["path"]), str, "change") if found["path"] else found[0]
+
+    return _FOUND.sub(replaced, text)
 
 
 @checked

@@ -113,7 +113,7 @@ def bootstrap_of(
 def _of(statistic: Callable[..., Any], rows: Tensor) -> Any:
     try:
         return called("statistic", statistic, {"rows": rows})
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         if isinstance(error, ArgumentError):
             raise
         raise ValueError(

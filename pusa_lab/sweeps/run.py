@@ -179,6 +179,8 @@ def _in_processes(
         numbers = {pool.submit(_work, job): i for i, job in enumerate(jobs)}
         tried = ((numbers[future], future.result()) for future in as_completed(numbers))
         yield from _patiently(tried, lambda i: pool.submit(_work, jobs[i], True).result())
+    except ValueError as error:  # of a worker: its frames are of no use here
+        raise error.with_traceback(None) from None
     except BrokenProcessPool:
         raise RuntimeError(
             f"a worker process of the sweep ended early; the rows that are done are in {experiment.cache}: run it "
