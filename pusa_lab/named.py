@@ -217,11 +217,11 @@ def source_changes(spelling: Any) -> list[str]:
     Args:
         spelling: as `spelled` wrote it; all paths in it can be imported.
     """
-    own, rest = [], [spelling]
+    own, rest = [], [(spelling, 0)]
     while rest:
-        one = rest.pop()
+        one, depth = rest.pop()
         if isinstance(one, dict) and "path" in one and source_digest(plug_in(one["path"])) != one.get("digest"):
             own.append(one["path"])
         parts = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
-        rest.extend(reversed(list(parts)))
+        rest.extend((part, depth + 1) for part in reversed(list(parts)) if depth < DEEPEST)
     return own
