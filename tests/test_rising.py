@@ -222,6 +222,7 @@ def test_described_frames_finish_where_they_are_last_above_0():
     about = schedules.describe(Rising(S))
     assert (about.calls, about.order, about.clean, about.active) == (2, ((0, 1),), (2,), (2, 1, 2))
 
+    assert schedules.describe(S).cost == 2.6, "the ten steps of every frame cost one; those made again cost more"
 
 @pytest.mark.parametrize("solver", sorted(SOLVERS))
 def test_the_noise_follows_the_seed_and_is_fresh_at_every_rise(solver):

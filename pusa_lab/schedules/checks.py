@@ -201,7 +201,8 @@ class Description:
     """Frames that are final from the start; they are not in `order`."""
     cost: float
     """Number of frames in all calls, counting each frame only until it is final, divided by that of a synchronous
-    schedule with the same number of steps per frame; below 1 the schedule is cheaper."""
+    schedule with the same number of steps per frame, of which those that a `Rising` makes again count once; below 1 the
+    schedule is cheaper."""
 
     def __str__(self) -> str:
         """Describe the schedule in three lines."""
@@ -226,10 +227,11 @@ def describe(schedule: Schedule | Rising) -> Description:
     """Count what a schedule costs.
 
     calls = #{r : S[r, i] < S[r-1, i] for some i}, cost = sum over these r of #{i : S[r-1, i] > 0} / (frames * most
-    steps of a frame). Rows in which levels only rise are no steps, since they ask no denoiser
+    steps of a frame), where a frame makes a step when it falls to its lowest level so far. Rows in which levels only
+    rise are no calls, since they ask no denoiser
 
     Args:
-        schedule: noise levels (rows, f).
+        schedule: noise levels (rows, f), or a `Rising` of them.
 
     Raises:
         ValueError: it is not a schedule, see `faults`.
@@ -242,8 +244,7 @@ def describe(schedule: Schedule | Rising) -> Description:
     ends = ((schedule > 0) * (rows + 1)).amax(dim=0).tolist()  # row at which each frame becomes final
     groups = {end: tuple(i for i, e in enumerate(ends) if e == end) for end in sorted(set(ends))}
     clean = groups.pop(0, ())
-    work = (schedule[:-1] > 0)[called].sum().item()
-    synchronous = schedule.shape[1] * falls.sum(dim=0).max().item()
+    synchronous = schedule.shape[1] * (schedule.cummin(dim=0).values.diff(dim=0) < 0).sum(dim=0).max().item()
     return Description(
         rows=schedule.shape[0],
         frames=schedule.shape[1],
@@ -251,5 +252,5 @@ def describe(schedule: Schedule | Rising) -> Description:
         active=tuple(moves.sum(dim=1).tolist()),
         order=tuple(groups.values()),
         clean=clean,
-        cost=work / max(synchronous, 1),
+        cost=(schedule[:-1] > 0)[called].sum().item() / max(synchronous, 1),
     )
