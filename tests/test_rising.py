@@ -90,6 +90,13 @@ def test_a_level_that_rises_is_refused_unless_it_is_meant():
     with pytest.raises(ValueError, match=says):
         schedules.validate(S)
     assert schedules.faults(S, rising=True) == []
+    schedules.validate(Rising(torch.stack([S, S])))
+    with pytest.raises(
+        ValueError, match=r"validate: the schedule of sample 1 is not valid: row 4, frames 0-4: 0\.83"
+    ):
+        schedules.validate(torch.stack([S.cummin(0).values, S]))
+    with pytest.raises(ValueError, match=rf"row {len(S) - 2}, frames 0-4: 0\.1667 should be 0: every frame ends clean"):
+        schedules.validate(Rising(S[:-1]))
     assert sample(lambda x, tau: x, x, Rising(S)).shape == x.shape
     assert sample(lambda x, tau: x, x, lambda steps, frames: Rising(S)).shape == x.shape
 
@@ -101,7 +108,7 @@ def test_a_level_that_rises_is_refused_unless_it_is_meant():
         (lambda S: 2 * S, "2 is outside"),
         (lambda S: S[:, :2], "schedule is a matrix of 2 columns, but x has 5 frames"),
         (lambda S: S[None].repeat(3, 1, 1), r"the schedule has shape \(3, \d+, 5\) \(b rows f\) for 1 sample"),
-        (lambda S: S[None] * 2, "the schedule of sample 0 is not valid: row 0, frame 0: 2 is outside"),
+        (lambda S: S[None] * 2, "the schedule of sample 0 is not valid: row 0, frames 0-4: 2 is outside"),
     ],
 )
 def test_other_faults_of_a_rising_are_refused(change, says):
@@ -215,6 +222,7 @@ def test_rows_that_rise_ask_no_denoiser():
     for state in states:
         assert torch.equal(state.tau, S.levels[state.row].expand(2, F))
     assert "35 rows x 5 frames, 26 denoiser calls" in str(schedules.describe(S))
+    assert schedules.describe(S).cost == 2.6, "the ten steps of every frame cost one; those made again cost more"
 
 
 def test_described_frames_finish_where_they_are_last_above_0():
@@ -222,7 +230,6 @@ def test_described_frames_finish_where_they_are_last_above_0():
     about = schedules.describe(Rising(S))
     assert (about.calls, about.order, about.clean, about.active) == (2, ((0, 1),), (2,), (2, 1, 2))
 
-    assert schedules.describe(S).cost == 2.6, "the ten steps of every frame cost one; those made again cost more"
 
 @pytest.mark.parametrize("solver", sorted(SOLVERS))
 def test_the_noise_follows_the_seed_and_is_fresh_at_every_rise(solver):

@@ -239,11 +239,11 @@ def test_the_first_that_returns_nan_is_named_not_those_it_is_passed_on_to(solver
 
 
 FAULTY = {
-    "high": (lambda S: 2 * S, "row 0, frame 0: 2 is outside"),
-    "low": (lambda S: S - 1, "row 1, frame 0: -0.25 is outside"),
-    "missing": (lambda S: S * float("nan"), "row 0, frame 0: nan is outside"),
-    "rising": (lambda S: S.flip(0), "row 1, frame 0: 0.25 rises above the row before"),
-    "unfinished": (lambda S: S[:-1], "row 3, frame 0: 0.25 should be 0: every frame ends clean"),
+    "high": (lambda S: 2 * S, "row 0, frames 0-4: 2 is outside"),
+    "low": (lambda S: S - 1, "row 1, frames 0-4: -0.25 is outside"),
+    "missing": (lambda S: S * float("nan"), "row 0, frames 0-4: nan is outside"),
+    "rising": (lambda S: S.flip(0), "row 1, frames 0-4: 0.25 rises above the row before"),
+    "unfinished": (lambda S: S[:-1], "row 3, frames 0-4: 0.25 should be 0: every frame ends clean"),
     "narrow": (lambda S: S[:, :1], f"returned 1 columns for frames={F}: return one per frame"),
     "flat": (lambda S: S[:, 0], r"returned a tensor of shape \(5,\), float32: it must return a tensor \(rows f\)"),
 }

@@ -75,7 +75,7 @@ def test_rows_cut_apart_go_together_again(frames, steps, data):
 
 def test_rows_that_do_not_fit_are_refused():
     S = schedules.synchronous(4, 3)
-    with pytest.raises(ValueError, match="row 5, frame 0: 1 rises"):
+    with pytest.raises(ValueError, match="row 5, frames 0-2: 1 rises"):
         schedules.concatenate_rows([S, S])
     with pytest.raises(ValueError, match=r"parts of \[3, 2\] frames"):
         schedules.concatenate_rows([S, S[:, :2]])

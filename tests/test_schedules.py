@@ -196,8 +196,12 @@ def test_what_is_no_matrix_of_timestep_is_refused(bad):
 def test_many_faults_are_counted():
     S = torch.full((6, 4), 2.0)
     S[-1] = 0
-    assert len(schedules.faults(S)) == 20
-    with pytest.raises(ValueError, match=r"and 15 more"):
+    S[0, 1] = 3.0
+    assert len(schedules.faults(S)) == 6
+    says = (
+        r": row 0, frames 0\+2\+3: 2 is outside [^;]*; row 0, frame 1: 3 is .*; row 3, frames 0-3: .*\(and 1 more\)"
+    )
+    with pytest.raises(ValueError, match=says):
         schedules.validate(S)
 
 

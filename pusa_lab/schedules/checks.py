@@ -83,15 +83,13 @@ def as_schedule(schedule: Schedule, whole: bool = True, name: str = "", rising: 
         ValueError: it is not a schedule, see `faults`.
     """
     schedule = schedule.detach()
-    if schedule.is_meta:
-        raise ValueError("the schedule is on the meta device, which holds no numbers: give one on another device.")
     validate(schedule, whole, name, rising)
     return snapped(schedule)
 
 
 @checked
 def faults(schedule: torch.Tensor, whole: bool = True, rising: bool = False) -> list[str]:
-    """List everything that keeps a tensor from being a schedule, one phrase each; the list is empty for a schedule.
+    """List everything that keeps a tensor from being a schedule; the list is empty for a schedule.
 
     A schedule is a floating-point tensor (rows, frames) with at least 2 rows and 1 frame. Its numbers are in [0, 1],
     never rise down a column, and end at 0, each within 1e-6.
@@ -100,16 +98,19 @@ def faults(schedule: torch.Tensor, whole: bool = True, rising: bool = False) -> 
         schedule: any tensor.
         whole: whether every frame must end clean; give False for a part of a schedule, such as `rolling_window`.
         rising: whether levels may rise, as those of a `Rising` may.
+
+    Returns:
+        One phrase for each fault, which names all frames of a row that have the same.
     """
     if schedule.ndim != 2 or schedule.shape[0] < 2 or schedule.shape[1] < 1:
         return [f"shape {tuple(schedule.shape)}: a schedule is (rows, frames) with at least 2 rows and 1 frame"]
     if not schedule.is_floating_point():
         return [f"dtype {schedule.dtype}: noise levels are floating-point numbers in [0, 1]"]
-    return [
-        f"row {row}, frame {frame}: {schedule[row, frame]:.4g} {what}"
-        for what, mask in marks(schedule, whole, rising).items()
-        for row, frame in mask.nonzero().tolist()
-    ]
+    frames: dict[tuple[int, str], list[int]] = {}
+    for what, mask in marks(schedule, whole, rising).items():
+        for row, frame in mask.nonzero().tolist():
+            frames.setdefault((row, f"{schedule[row, frame]:.4g} {what}"), []).append(frame)
+    return [f"row {row}, frame{'s' * (len(at) > 1)} {_names(tuple(at))}: {what}" for (row, what), at in frames.items()]
 
 
 @checked
@@ -136,11 +137,11 @@ def marks(schedule: Schedule, whole: bool = True, rising: bool = False) -> dict[
 
 
 @checked
-def validate(schedule: torch.Tensor, whole: bool = True, name: str = "", rising: bool = False) -> None:
-    """Raise one ValueError if a tensor is not a schedule, see `faults`.
+def validate(schedule: torch.Tensor | Rising, whole: bool = True, name: str = "", rising: bool = False) -> None:
+    """Raise one ValueError if a tensor is not a schedule (rows, f), or one for each sample (b, rows, f), see `faults`.
 
     Args:
-        schedule: any tensor.
+        schedule: any tensor, or a `Rising`.
         whole: as for `faults`.
         name: what to call it in the sentence, such as "the schedule pyramid".
         rising: as for `faults`.
@@ -148,7 +149,12 @@ def validate(schedule: torch.Tensor, whole: bool = True, name: str = "", rising:
     Raises:
         ValueError: it is not a schedule; the sentence gives the first five faults and the number of the others.
     """
-    if found := faults(schedule, whole, rising):
+    schedule, rising = (schedule.levels, True) if isinstance(schedule, Rising) else (schedule, rising)
+    if schedule.is_meta:
+        raise ValueError("the schedule is on the meta device, which holds no numbers: give one on another device.")
+    for i, one in enumerate(schedule if schedule.ndim == 3 else ()):
+        validate(one, whole, f"{name or 'the schedule'} of sample {i}", rising)
+    if (schedule.ndim != 3 or not len(schedule)) and (found := faults(schedule, whole, rising)):
         part = "" if name or not whole or faults(schedule, False) else "; for a part of a schedule, give whole=False"
         part = part if faults(schedule, whole, True) else "; one that is to rise is given as schedules.Rising(S)"
         raise ValueError(f"{f'{name} is not valid' if name else 'not a schedule'}: {listed(found)}{part}.")
