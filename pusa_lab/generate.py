@@ -4,7 +4,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -162,8 +162,8 @@ def prepare(
     with torch.no_grad():
         cond, null = _words(model, samples, is_none(guidance))
         conditions = conditions.encode(model)
-    if getattr(chosen, "seed", 0) is None:
-        chosen = replace(chosen, seed=samples.seed)  # type: ignore[type-var]
+    if is_dataclass(chosen) and getattr(chosen, "seed", 0) is None:
+        chosen = replace(chosen, seed=samples.seed)
     denoiser = _bound(guide(guider, asked, null=null, **given), cond)
     x = conditions.start(eps, tau)
     return Run(denoiser, x, levels, conditions, chosen, samples.seed, asked, samples, task, geometry, options)

@@ -226,6 +226,17 @@ def test_settings_of_a_solver_take_the_seed_unless_they_have_one():
     assert seeds == [7, 3]
 
 
+def test_a_solver_without_fields_keeps_the_seed_it_has(nano_vta):
+    class Own:
+        seed = None
+
+        def init_state(self):
+            return pl.solvers.euler
+
+    found, want = (pl.generate(nano_vta, PROMPT, steps=2, solver=solver) for solver in (Own(), "euler"))
+    assert torch.equal(found.latents, want.latents)
+
+
 def test_each_frame_may_have_its_own_guidance():
     model, words = small_models.load("nano-base", device="cpu"), "a red circle moves right"
     one, same = (pl.generate(model, words, guidance=g, steps=2).latents for g in (2.0, torch.full((8,), 2.0)))
