@@ -29,7 +29,7 @@ from pusa_lab.noise import noise_of
 from pusa_lab.progress import bar
 from pusa_lab.runs import Asked, Result, Run
 from pusa_lab.samplers import Solver, State
-from pusa_lab.sampling_inputs import AnySchedule, levels_of, solver_of
+from pusa_lab.sampling_inputs import AnySchedule, levels_of, solver_of, with_levels
 from pusa_lab.schedulers import Scheduler
 from pusa_lab.tasks import MOST, Task, text_to_video
 from pusa_lab.types import Cond, Denoiser, Geometry, Tau, Video, VideoModel
@@ -144,6 +144,7 @@ def prepare(
         raise ValueError("negative_prompt has no effect without guidance: leave it out, or give a guidance above 1.")
     count = len(samples.prompts)
     matrix, own_solver = matrix_of(schedule, steps, frames, shift, geometry.shift, solver is None, count)
+    matrix = with_levels(matrix, levels_of(matrix).to("cpu", torch.float32))  # as a saved request holds them
     if solver is None:
         chosen = solver_of(own_solver)
     options |= {"matrix": matrix, "solver": own_solver if solver is None else solver}

@@ -35,8 +35,8 @@ class Result:
     latents: Video
     """(b, c, f, h, w)."""
     schedule: Schedule | Schedules
-    """(rows, f), or (b, rows, f) if each sample had its own: the noise levels that were sampled through, known frames
-    included."""
+    """(rows, f), or (b, rows, f) if each sample had its own, float32 on the CPU: the noise levels that were sampled
+    through, known frames included."""
     seconds: float
     """Wall time of sampling and decoding."""
     task: str

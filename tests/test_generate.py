@@ -255,3 +255,13 @@ def test_a_function_may_give_rows_as_lists():
     model = small_models.load("nano-base", device="cpu")
     run = pl.prepare(model, "a red circle moves right", schedule=lambda s, f, shift: [[1.0] * f, [0.0] * f])
     assert run.schedule.shape == (2, 8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("kind", [lambda S: S, schedules.Rising, lambda S: lambda steps, frames: S[None]])
+def test_a_matrix_of_another_precision_is_sampled_through_as_it_is_saved(nano_vta, tmp_path, kind, dtype):
+    S = (schedules.pyramid(3, 8, lag=1).double() ** 1.3).to(dtype)
+    result = pl.generate(nano_vta, PROMPT, schedule=kind(S), guidance=1.0)
+    result.save(tmp_path)
+    assert torch.equal(pl.rerun(tmp_path, nano_vta).latents, result.latents)
+    assert torch.equal(result.schedule.squeeze(0), S.float())
