@@ -147,10 +147,8 @@ class Run:
                 state.x = self.conditions.replace_known(state.x, eps, state.tau)
                 if state.x0 is not None:
                     state.x0 = self.conditions.replace_known(state.x0, eps, torch.zeros_like(state.tau))
-            ours = state.x
             yield state
-            if state.x is not ours:
-                _check_latents(state.x, self.x)
+            _check_latents(state.x, self.x)
 
     @checked
     def finish(self, state: State, output: Literal["video", "latents"] = "video") -> Result:

@@ -206,6 +206,7 @@ def test_false_of_numpy_and_torch_cancels_too(nano_vta, no):
         (lambda x: x.numpy(), "state.x is an array"),
         (lambda x: x.long(), "state.x is a tensor of shape .*, int64"),
         (lambda x: x * torch.nan, "state.x holds NaN or infinite numbers"),
+        (lambda x: x.fill_(torch.inf), "state.x holds NaN or infinite numbers"),
     ],
 )
 def test_what_a_callback_assigns_must_be_latents(nano_vta, row, change, sentence):
