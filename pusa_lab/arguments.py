@@ -123,13 +123,13 @@ def checked(function: F) -> F:
 
 
 def _short(function: Any) -> str:
-    """The name to show in errors: schedules.pyramid, tasks.Known, generate."""
+    """The name by which people call it: schedules.pyramid, tasks.Known, generate, Run.finish."""
     package, *path = function.__module__.split(".")
     name = function.__qualname__
     if package != "pusa_lab":
         return f"{package}.{name}"
-    doors = ("generate", "extend", "models", "model_checks", "sweeps", "results")
-    return name if path[0] in doors else f"{path[0]}.{name}"
+    home = sys.modules[package]._HOME.get(name.partition(".")[0])  # of what is called as pusa_lab.name
+    return name if path[0] == home else f"{path[0]}.{name}"
 
 
 @dataclass(frozen=True)

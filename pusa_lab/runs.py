@@ -50,6 +50,7 @@ class Result:
     inputs: dict[str, Tensor] = field(default_factory=dict, repr=False)
     """The known clips and the embeddings that the request names by their digests."""
 
+    @checked
     def save(self, path: str | Path, latents: bool = False) -> list[Path]:
         """Write the video, and what is needed to make it again: see `saved.save_result`.
 
@@ -62,6 +63,7 @@ class Result:
         """
         return import_module("pusa_lab.saved").save_result(self, path, latents)
 
+    @checked
     def decode(self, model: VideoModel) -> "Result":
         """The same with its video, for output="latents".
 
@@ -137,6 +139,7 @@ class Run:
         levels = self.options["matrix"], self.schedule
         return describe_request(model, self.samples, self.task, self.options, *levels, self.geometry)
 
+    @checked
     def states(self) -> Iterator[State]:
         """Every state from noise to video; known frames that their mode replaces are set anew each row."""
         self.model.times, self.model.began = 0, time.perf_counter()

@@ -1,5 +1,7 @@
 """pytest tests/test_generate_diffusers.py: what users of diffusers reach for first."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -216,6 +218,28 @@ def test_what_a_callback_assigns_must_be_latents(nano_vta, row, change, sentence
 
     with pytest.raises(ValueError, match=f"^generate: {sentence}"):
         pl.generate(nano_vta, PROMPTS[0], steps=2, guidance=1.0, callback=steer)
+
+
+@pytest.mark.parametrize("name", [name for name in pl.__all__ if inspect.isfunction(getattr(pl, name))])
+def test_a_sentence_begins_with_the_name_that_was_called(name):
+    with pytest.raises(ValueError, match=rf"^{name}: \w+ is missing: give "):
+        getattr(pl, name)()
+
+
+def test_a_sentence_about_a_method_names_its_class(nano_vta, tmp_path):
+    run = pl.prepare(nano_vta, PROMPTS[0], steps=2, guidance=1.0)
+    states = run.states()
+    state = next(states)
+    result = run.finish(state)
+    with pytest.raises(ValueError, match=r"^Result.save: .* ends in .txt"):
+        result.save(tmp_path / "a.txt")
+    with pytest.raises(ValueError, match=r"^Result.decode: model is 3"):
+        result.decode(3)
+    state.x.fill_(torch.nan)
+    with pytest.raises(ValueError, match=r"^Run.finish: state.x holds NaN"):
+        run.finish(state)
+    with pytest.raises(ValueError, match=r"^Run.states: state.x holds NaN"):
+        next(states)
 
 
 def test_a_request_tells_schedulers_apart(nano_vta):

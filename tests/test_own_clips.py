@@ -76,7 +76,7 @@ def test_an_evaluation_uses_the_clips_that_the_card_names_as_held_out(folder, tm
     ):
         assert len(score(folder, held_out=False)) == 5
     with pytest.raises(
-        ValueError, match=r"^evaluation.evaluate: held_out=True, but no card of nano-vta names a held-out"
+        ValueError, match=r"^evaluate: held_out=True, but no card of nano-vta names a held-out"
     ):
         pl.evaluate("nano-vta", folder, held_out=True)
 
