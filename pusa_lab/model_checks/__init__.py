@@ -36,8 +36,7 @@ def check_model(
 
     Codec and denoiser are called with a clip: shapes, finite numbers, what the codec keeps, every frame's timestep,
     the prompt, one sample among others, and, if the weights are trained, the direction of time and whether the output
-    is v = eps - x0. With two
-    prompts that is about 30 calls of the model, and one more per frame.
+    is v = eps - x0. With two prompts that is about 30 calls of the model, and one more per frame.
 
     Args:
         model: an object with what a `VideoModel` offers.

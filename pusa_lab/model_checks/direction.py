@@ -90,12 +90,12 @@ class _Fit:
 def _fit(probe: Probe, level: float) -> _Fit:
     tau = probe.level(level)
     x = probe.noisy(tau)
-    parts = torch.stack([probe.eps.flatten(), probe.x0.flatten()], dim=1).double()
-    out = probe.ask(x, tau).flatten().double()
+    parts = torch.stack([probe.eps.flatten(), probe.x0.flatten()], dim=1).cpu().double()  # Apple's GPUs have no float64
+    out, x = (one.flatten().cpu().double() for one in (probe.ask(x, tau), x))
     gram = parts.T @ parts
     weights = torch.linalg.pinv(gram) @ (parts.T @ out)
     rest = float((out - parts @ weights).square().sum() / out.square().sum().clamp(min=1e-30))
-    moved = float((out - x.flatten()).square().sum() / x.double().square().sum().clamp(min=1e-30))
+    moved = float((out - x).square().sum() / x.square().sum().clamp(min=1e-30))
     return _Fit(float(weights[0]), float(weights[1]), 1 - rest, moved)
 
 
@@ -118,9 +118,7 @@ def _prediction(probe: Probe) -> str:
             "the model predicts the clean video, x0: return v = (x - x0) / tau, where x0 is its output and tau is kept "
             "above 0.01."
         )
-    steady = min(high.known, top.known) > 0.7 and 0.85 * abs(top.eps) < high.eps * math.copysign(
-        1, top.eps
-    ) < 1.1 * abs(top.eps)
-    if steady and not 0.8 < abs(top.eps) < 1.25:
+    same = 0.85 * abs(top.eps) < high.eps * math.copysign(1, top.eps) < 1.1 * abs(top.eps)
+    if same and min(high.known, top.known) > 0.7 and not 0.8 < abs(top.eps) < 1.25:
         return f"the model returns {top.eps:.2g} times the velocity eps - x0: divide its output by {top.eps:.2g}."
     return ""
