@@ -71,7 +71,11 @@ def as_matrix(
         steps, frames = 10 if steps is None else steps, 9 if frames is None else frames
         return _made(schedule_name(schedule), found, steps, frames, shift, own_shift)
     rows, columns = levels_of(found).shape[-2:]
-    for name, value in {"steps": steps, "shift": shift, "frames": None if frames == columns else frames}.items():
+    if frames not in (None, columns):
+        raise ValueError(
+            f"a matrix of {counted(columns, 'column')} for {counted(frames, 'frame')}: give one per frame."
+        )
+    for name, value in {"steps": steps, "shift": shift}.items():
         if value is not None:
             raise ValueError(
                 f"{name}={value} with a matrix of {counted(rows, 'row')} and {counted(columns, 'column')}: make the "

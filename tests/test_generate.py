@@ -193,7 +193,7 @@ def test_the_models_own_shift_is_the_default(nano_vta):
         ({"schedule": "spiral"}, "unknown schedule 'spiral': choose one of synchronous"),
         (
             {"schedule": schedules.synchronous(3, 7)},
-            "frames=8 with a matrix of 4 rows and 7 columns: make the matrix with frames=8, or leave frames out",
+            "a matrix of 7 columns for 8 frames: give one per frame",
         ),
         ({"schedule": schedules.synchronous(3, 8).flip(0)}, "rises"),
         ({"schedule": schedules.synchronous(3, 8) * 0.5}, "frame 0 starts at 0.5 but nothing is known"),

@@ -75,9 +75,7 @@ def test_an_evaluation_uses_the_clips_that_the_card_names_as_held_out(folder, tm
         UserWarning, match=r"^3 of 5 clips were not held out when nano-base was trained, such as '0.mp4 0'"
     ):
         assert len(score(folder, held_out=False)) == 5
-    with pytest.raises(
-        ValueError, match=r"^evaluate: held_out=True, but no card of nano-vta names a held-out"
-    ):
+    with pytest.raises(ValueError, match=r"^evaluate: held_out=True, but no card of nano-vta names a held-out"):
         pl.evaluate("nano-vta", folder, held_out=True)
 
 

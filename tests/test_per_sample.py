@@ -113,7 +113,7 @@ def test_the_same_prompt_and_seed_may_have_schedules_to_compare(nano_vta):
     ("matrix", "says"),
     [
         (FALLING[:2], r"the schedule has shape \(2, \d+, 8\) \(b rows f\) for 3 samples: give one matrix"),
-        (FALLING[:, :, :5], "frames=8 with a matrix of"),
+        (FALLING[:, :, :5], "a matrix of 5 columns for 8 frames: give one per frame"),
         (FALLING.flip(1), "the matrix of sample 0 is not valid: row 1, .* rises above the row before"),
         (RISING.levels, "the matrix of sample 0 is not valid: .*; one that is to rise is given as schedules.Rising"),
         (Rising(RISING.levels[:, :-1]), "the matrix of sample 0 is not valid: .*should be 0"),

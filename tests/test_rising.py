@@ -91,9 +91,7 @@ def test_a_level_that_rises_is_refused_unless_it_is_meant():
         schedules.validate(S)
     assert schedules.faults(S, rising=True) == []
     schedules.validate(Rising(torch.stack([S, S])))
-    with pytest.raises(
-        ValueError, match=r"validate: the schedule of sample 1 is not valid: row 4, frames 0-4: 0\.83"
-    ):
+    with pytest.raises(ValueError, match=r"validate: the schedule of sample 1 is not valid: row 4, frames 0-4: 0\.83"):
         schedules.validate(torch.stack([S.cummin(0).values, S]))
     with pytest.raises(ValueError, match=rf"row {len(S) - 2}, frames 0-4: 0\.1667 should be 0: every frame ends clean"):
         schedules.validate(Rising(S[:-1]))
@@ -223,6 +221,11 @@ def test_rows_that_rise_ask_no_denoiser():
         assert torch.equal(state.tau, S.levels[state.row].expand(2, F))
     assert "35 rows x 5 frames, 26 denoiser calls" in str(schedules.describe(S))
     assert schedules.describe(S).cost == 2.6, "the ten steps of every frame cost one; those made again cost more"
+
+
+def test_schedules_of_several_samples_are_described_one_by_one():
+    with pytest.raises(ValueError, match=r"^schedules.describe: there are schedules for 2 samples: describe each"):
+        schedules.describe(Rising(schedules.repaint(6, F).levels.repeat(2, 1, 1)))
 
 
 def test_described_frames_finish_where_they_are_last_above_0():

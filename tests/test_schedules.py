@@ -198,9 +198,7 @@ def test_many_faults_are_counted():
     S[-1] = 0
     S[0, 1] = 3.0
     assert len(schedules.faults(S)) == 6
-    says = (
-        r": row 0, frames 0\+2\+3: 2 is outside [^;]*; row 0, frame 1: 3 is .*; row 3, frames 0-3: .*\(and 1 more\)"
-    )
+    says = r": row 0, frames 0\+2\+3: 2 is outside [^;]*; row 0, frame 1: 3 is .*; row 3, frames 0-3: .*\(and 1 more\)"
     with pytest.raises(ValueError, match=says):
         schedules.validate(S)
 

@@ -188,7 +188,7 @@ def test_another_length_than_the_model_is_said_at_once(nano_vta):
     assert one.error == "the studio has 5 latent frames, the model 8: open it with frames=8 to run."
     one.do({"do": "run"})
     one.wait(600)
-    assert "frames=8 with a matrix of 5 rows and 5 columns" in one.error
+    assert "a matrix of 5 columns for 8 frames: give one per frame" in one.error
     bare = session()
     bare.do({"do": "run"})
     assert "no model to run" in bare.error

@@ -240,14 +240,15 @@ def describe(schedule: Schedule | Rising) -> Description:
         schedule: noise levels (rows, f), or a `Rising` of them.
 
     Raises:
-        ValueError: it is not a schedule, see `faults`.
+        ValueError: it is not a schedule, see `faults`, or there is one for each sample.
     """
-    rising = isinstance(schedule, Rising)
-    schedule = as_schedule(schedule.levels if isinstance(schedule, Rising) else schedule, rising=rising)
-    moves, falls = schedule[1:] != schedule[:-1], schedule[1:] < schedule[:-1]
-    called = falls.any(dim=1)
-    rows = torch.arange(len(schedule), device=schedule.device)[:, None]
-    ends = ((schedule > 0) * (rows + 1)).amax(dim=0).tolist()  # row at which each frame becomes final
+    levels = schedule.levels if isinstance(schedule, Rising) else schedule
+    if levels.ndim == 3:
+        raise ValueError(f"there are schedules for {len(levels)} samples: describe each by itself.")
+    schedule = as_schedule(levels, rising=levels is not schedule)
+    called = (schedule.diff(dim=0) < 0).any(dim=1)
+    # row at which each frame becomes final
+    ends = ((schedule > 0) * torch.arange(1, len(schedule) + 1, device=schedule.device)[:, None]).amax(dim=0).tolist()
     groups = {end: tuple(i for i, e in enumerate(ends) if e == end) for end in sorted(set(ends))}
     clean = groups.pop(0, ())
     synchronous = schedule.shape[1] * (schedule.cummin(dim=0).values.diff(dim=0) < 0).sum(dim=0).max().item()
@@ -255,7 +256,7 @@ def describe(schedule: Schedule | Rising) -> Description:
         rows=schedule.shape[0],
         frames=schedule.shape[1],
         calls=int(called.sum()),
-        active=tuple(moves.sum(dim=1).tolist()),
+        active=tuple((schedule.diff(dim=0) != 0).sum(dim=1).tolist()),
         order=tuple(groups.values()),
         clean=clean,
         cost=(schedule[:-1] > 0)[called].sum().item() / max(synchronous, 1),
