@@ -16,7 +16,6 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,12 @@ from jsonargparse.typing import PositiveInt
 
 import small_models
 from pusa_lab import cli
-from pusa_lab.cli.terminal import line
 from pusa_lab.data import codec_psnr, read_pieces
 from pusa_lab.files import check_folder, check_writable, read_json, write_json
 from pusa_lab.media import write_clip
 from pusa_lab.metrics import frame_scores
 from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
-from pusa_lab.versions import device_name
-from small_models.machine import library_versions
+from small_models.machine import conditions
 from small_models.training.data import folder_clips, split_folder, to_arrays
 from small_models.training.train import train
 
@@ -157,10 +154,7 @@ def main(
         trained = place / "models" if models is None else check_folder(models, "--models")
         total, held = cut(clips or download(place), place / "pieces")
         result = {
-            "command": line.get(),
-            "date": date.today().isoformat(),
-            "device": device_name(),
-            "versions": library_versions(),
+            **conditions(),
             "seed": 0,
             "footage": "a folder" if clips else PACKAGE,
             "pieces": total,
