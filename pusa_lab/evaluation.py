@@ -124,6 +124,9 @@ def evaluate(
 
     chosen = _tasks(tasks, clips is not None)
     wanted = metrics_of(_metrics(metrics, clips is not None))
+    for name in ("task", "prompt"):
+        if name in sampling:
+            raise ValueError(f"there is no argument {name!r}: give {name}s.")
     if clips is None and (needy := [metric.name for metric in wanted if metric.needs_truth]):
         raise ValueError(f"the metric {needy[0]} compares with a truth: give clips, or other metrics.")
     if num_clips is not None and num_clips < 1:
@@ -266,7 +269,7 @@ def _inside(file: Path) -> Mapping[str, str]:
 def _warn_of_seen(label: str, clips: Sequence[_Clip]) -> None:
     if seen := [clip.name for clip in clips if clip.seen]:
         warnings.warn(
-            f"{len(seen)} of {counted(len(clips), 'clip')} were not held out when {label} was trained, such as "
+            f"{len(seen)} of {counted(len(clips), 'clip')} {'was' if len(seen) == 1 else 'were'} not held out when {label} was trained, such as "
             f"{seen[0]!r}, and their scores say little about new clips: train with --num-val-clips, and leave out "
             "held_out=False.",
             stacklevel=4,

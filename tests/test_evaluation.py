@@ -106,6 +106,16 @@ def test_a_wan_names_its_held_out_clips_in_its_lora_or_folder(nano_vta, tmp_path
     assert table.truth.tolist() == ["c.mp4 0"]
 
 
+def test_a_lora_of_which_no_clip_of_its_folder_was_held_out_is_warned_of(nano_vta, tmp_path, monkeypatch):
+    write(tmp_path / "clips" / "a.mp4", waves(8, (16, 16), 0), 8)
+    words = {"data": f"{tmp_path / 'clips'}, 1 clips", "held_out": "[]"}
+    save_file({"x": torch.zeros(1)}, tmp_path / "l.safetensors", metadata=words)
+    origin = Origin("wan", "unknown", loras={str(tmp_path / "l.safetensors"): "digest"})
+    monkeypatch.setitem(models._ORIGINS, nano_vta, origin)
+    with pytest.warns(UserWarning, match=r"1 of 1 clip was not held out when wan \+ .*l\.safetensors was trained"):
+        pl.evaluate(nano_vta, tmp_path / "clips", tasks="reconstruction", metrics=["psnr"])
+
+
 def test_captions_alone_are_scored_without_a_truth():
     table = pl.evaluate("nano-vta", prompts=PROMPTS, steps=1, metrics={"mean": brightness})
     assert table.model.tolist() == ["nano-vta"] * 2 and table.task.tolist() == ["text_to_video"] * 2
@@ -146,6 +156,8 @@ def test_tables_of_several_models_are_compared_in_pairs():
         ({"clips": CLIPS, "metrics": ["beauty"]}, "beauty"),
         ({"clips": CLIPS, "steps": 0}, "steps=0"),
         ({"clips": CLIPS, "pace": 3}, "there is no argument 'pace'"),
+        ({"clips": CLIPS, "task": "extension"}, "there is no argument 'task': give tasks"),
+        ({"clips": CLIPS, "prompt": "a red circle"}, "there is no argument 'prompt': give prompts"),
     ],
 )
 def test_what_does_not_fit_is_refused(nano_vta, given, says):
