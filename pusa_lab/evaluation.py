@@ -268,8 +268,9 @@ def _inside(file: Path) -> Mapping[str, str]:
 
 def _warn_of_seen(label: str, clips: Sequence[_Clip]) -> None:
     if seen := [clip.name for clip in clips if clip.seen]:
+        were = "was" if len(seen) == 1 else "were"
         warnings.warn(
-            f"{len(seen)} of {counted(len(clips), 'clip')} {'was' if len(seen) == 1 else 'were'} not held out when {label} was trained, such as "
+            f"{len(seen)} of {counted(len(clips), 'clip')} {were} not held out when {label} was trained, such as "
             f"{seen[0]!r}, and their scores say little about new clips: train with --num-val-clips, and leave out "
             "held_out=False.",
             stacklevel=4,
