@@ -4,17 +4,16 @@ pusa-lab bench cards mini-base mini-vta
 """
 
 import sys
-from datetime import date
 from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
 from pusa_lab import cli
-from pusa_lab.cli.terminal import line, say
+from pusa_lab.cli.terminal import say
 from pusa_lab.files import check_folder, write_json
 from small_models import card, load
 from small_models.evaluation import evaluate
-from small_models.machine import device_name, library_versions
+from small_models.machine import conditions
 from small_models.models.zoo import CHECKPOINTS
 
 
@@ -38,9 +37,7 @@ def main(names: list[str], *, clips: PositiveInt = 512, out: Path | None = None)
         about = card(name)
         base = f"{name.split('-')[0]}-base" if "base" in about else ""
         metrics = evaluate.measure(load(name), name, load(base) if base else None, clips)
-        metrics |= {"command": line.get(), "date": date.today().isoformat()}
-        metrics |= {"device": device_name(), "versions": library_versions()}
-        write_json(out / f"{name}.json", about | {"metrics": metrics})
+        write_json(out / f"{name}.json", about | {"metrics": metrics | conditions()})
         say(str(out / f"{name}.json"))
 
 

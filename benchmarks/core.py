@@ -5,7 +5,6 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,13 +12,12 @@ from typing import Any
 import torch
 
 from pusa_lab import cli, samplers, schedules
-from pusa_lab.cli.terminal import line
 from pusa_lab.files import check_writable, write_json
 from pusa_lab.progress import progress_bar
 from pusa_lab.sampling_inputs import levels_of
 from pusa_lab.schedules import SCHEDULES, timestep_samplers
 from pusa_lab.solvers import SOLVERS
-from small_models.machine import device_name, library_versions
+from small_models.machine import conditions
 
 OUT = Path(__file__).parent / "results" / "core.json"
 STEPS, FRAMES, SAMPLES = 50, 21, 10_000
@@ -90,9 +88,7 @@ def main(*, out: Path | None = None, fast: bool = False) -> None:
     rounds, samples = (3, 100) if fast else (20, SAMPLES)
     few = min(samples, 200)  # the loop takes milliseconds a sample
 
-    found: dict[str, Any] = {"command": line.get()}
-    found |= {"device": device_name(), "processor": platform.processor() or platform.machine(), "seed": 0}
-    found |= {"date": date.today().isoformat(), "versions": library_versions()}
+    found: dict[str, Any] = conditions() | {"processor": platform.processor() or platform.machine(), "seed": 0}
     ours = seconds(lambda: schedules.pyramid(STEPS, FRAMES), rounds)
     loop = seconds(lambda: loop_pyramid(STEPS, FRAMES), rounds)
     assert torch.allclose(schedules.pyramid(STEPS, FRAMES), loop_pyramid(STEPS, FRAMES), atol=1e-6)

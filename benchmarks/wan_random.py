@@ -6,18 +6,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
-from pusa_lab.cli.terminal import line
 from pusa_lab.files import write_json
 from pusa_lab.wan.configs import WAN_CONFIGS
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
-from small_models.machine import device_name, library_versions
+from small_models.machine import conditions
 
 SIZES = {"480p": (480, 832), "720p": (720, 1280)}
 TINY = {"num_attention_heads": 2, "attention_head_dim": 12, "ffn_dim": 40, "num_layers": 2, "text_dim": 16}
@@ -35,12 +33,8 @@ class Log:
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.found[name] = value
-        about = {"command": line.get(), "device": device_name(), "date": date.today().isoformat(), "seed": self.seed}
-        about |= {
-            "versions": library_versions(),
-            "weights": RANDOM,
-            "seconds": round(time.perf_counter() - self.began, 1),
-        }
+        about = conditions() | {"seed": self.seed, "weights": RANDOM}
+        about |= {"seconds": round(time.perf_counter() - self.began, 1)}
         write_json(self.path, about | self.found)
         sys.stdout.write(f"[{about['seconds']} s] {name}: {json.dumps(value)[:600]}\n")
         sys.stdout.flush()

@@ -11,7 +11,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from datetime import date
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -27,9 +26,8 @@ from wan_train_step import LAYERS, WAYS, Step, Way, clip, free, peak, synchronis
 
 from pusa_lab import cli
 from pusa_lab.checkpointing import checkpointing_plan
-from pusa_lab.cli.terminal import line
 from pusa_lab.files import check_folder
-from small_models.machine import device_name, library_versions
+from small_models.machine import conditions
 
 Save = Callable[[], None]
 
@@ -94,8 +92,7 @@ def about(args: SimpleNamespace, size: str, way: Way, saves: list[str]) -> dict[
     }
     row |= {"attention": "cudnn" if way.cudnn else "torch's choice", "layers": len(saves), "rank": args.lora_rank}
     note = f"{len(saves)} of {LAYERS} blocks, seconds times {LAYERS / len(saves):g}; the peak is of the part"
-    row |= {"note": "measured whole" if len(saves) == LAYERS else note, "date": date.today().isoformat()}
-    return row | {"device": device_name(), "versions": library_versions(), "seed": 0, "command": line.get()}
+    return row | conditions() | {"note": "measured whole" if len(saves) == LAYERS else note, "seed": 0}
 
 
 def float8_error(args: SimpleNamespace, size: str, way: Way, saves: list[str]) -> dict[str, float]:

@@ -3,15 +3,13 @@
 import json
 import sys
 import time
-from datetime import date
 from pathlib import Path
 
 import torch
 
 from pusa_lab import cli
-from pusa_lab.cli.terminal import line
 from pusa_lab.files import write_json
-from small_models.machine import device_name, library_versions
+from small_models.machine import conditions
 from small_models.world import MINI, captions, draw_scenes, render
 
 OUT = Path(__file__).resolve().parent / "results" / "world.json"
@@ -29,10 +27,7 @@ def main() -> None:
         render(scenes[part : part + 50])
     seconds = {"scenes and captions": described - began, "pictures": time.perf_counter() - described}
     result = {
-        "command": line.get(),
-        "date": date.today().isoformat(),
-        "device": device_name(),
-        "versions": library_versions(),
+        **conditions(),
         "seed": 0,
         "clips": len(words),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},

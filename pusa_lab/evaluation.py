@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,8 @@ class _Clip:
     """(pixel frames, h, w, 3) uint8 in the model's size; None if there is only a prompt."""
     seen: bool = False
     """Whether it was not held out when the model was trained on its folder."""
+    number: int = 0
+    """What its seed adds to that of the table; the same for every model."""
 
 
 def _of_clip(measure: Callable[[Tensor], Tensor]) -> Callable[[Any], float]:
@@ -96,47 +99,58 @@ def evaluate(
             clips (n, pixel frames, h, w, 3) or one of them, uint8 or floats in [0, 1], or a list; None measures
             captions alone.
         prompts: one caption per clip, or one for all; None takes those of the folder, and the null prompt for arrays.
-        tasks: names in `KNOWN`; None is all of them with clips, and text_to_video without.
+        tasks: names in `KNOWN`; None is text_to_video without clips, and with them all that leave frames to generate.
         metrics: as for `sweep`; None is PSNR and SSIM where there are clips, and those in `ALONE`.
         num_clips: most clips that are used, in the order of the folder or array; None uses all.
         held_out: whether only files of a folder are used that were held out when the model was trained on it, as its
             card, or the metadata of its LoRA, names them; None does so if they are named and all in the folder. There
             is a warning if a clip is scored that was not held out.
-        seed: clip i is generated from the noise of seed + i.
+        seed: clip i of an array, and caption i, are generated from the noise of seed + i; clip k of file i of a folder
+            with n files from that of seed + i + k n, whichever of them are held out.
         progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
         **sampling: arguments of `generate`, such as steps and guidance.
 
     Returns:
         A table as `sweep` returns, for `sweeps.averages`, `compare` and `viz.plot_sweep`: model, task, prompt, seed,
-        scores, seconds, status, error, clip, and truth, the name of the clip.
+        scores, seconds, status, error, clip, and truth, the name of the clip. The model is named as `load` was given
+            it, with its LoRAs.
 
     Raises:
         ValueError: there are neither clips nor prompts, they do not fit each other or the model, a task needs clips
-            that are not there, a name is unknown, held_out=True of clips of which none is known to be held out, or a
-            metric returns no numbers.
+            that are not there or leaves no frame of one to generate, a name is unknown, held_out=True of clips of which
+            none is known to be held out, or a metric returns no numbers.
     """
     import pandas as pd  # takes long to import
 
     chosen = _tasks(tasks, clips is not None)
     wanted = metrics_of(_metrics(metrics, clips is not None))
+    for name in ("task", "prompt"):
+        if name in sampling:
+            raise ValueError(f"there is no argument {name!r}: give {name}s.")
     if clips is None and (needy := [metric.name for metric in wanted if metric.needs_truth]):
         raise ValueError(f"the metric {needy[0]} compares with a truth: give clips, or other metrics.")
     if num_clips is not None and num_clips < 1:
         raise ValueError(f"num_clips={num_clips}: give at least 1.")
     loaded = load(model) if isinstance(model, str | Path) else model
     origin = origin_of(loaded)
-    label = Path(origin.name).stem if origin else type(loaded).__name__
+    label = " + ".join((origin.name, *origin.loras)) if origin else type(loaded).__name__
     held = _held_out(clips, origin)
     if held_out and not held:
         raise ValueError(
             f"held_out=True, but no card of {label} names a held-out clip of {shown(clips)}: give held_out=None, or a "
             "model that was trained on that folder with --num-val-clips."
         )
-    found = _clips(clips, prompts, loaded.geometry, held, held_out is not False)[:num_clips]
+    found = _clips(clips, prompts, loaded.geometry, held, held_out is not False, num_clips)
+    if full := _full(chosen, found, loaded.geometry):
+        if tasks is not None:
+            raise ValueError(
+                f"the task {full[0]} leaves no frame of a clip to generate: give longer clips or other tasks."
+            )
+        chosen = [task for task in chosen if task not in full]
     _warn_of_seen(label, found)
     rows = (
-        {"model": label, "task": task, **_row(loaded, task, clip, seed + i, wanted, sampling)}
-        for i, clip in enumerate(found)
+        {"model": label, "task": task, **_row(loaded, task, clip, seed + clip.number, wanted, sampling)}
+        for clip in found
         for task in chosen
     )
     lines = list(progress_bar(rows, len(found) * len(chosen), "evaluation", "video", progress))
@@ -158,6 +172,12 @@ def _tasks(tasks: str | Sequence[str] | None, have_clips: bool) -> list[str]:
     return chosen
 
 
+def _full(tasks: Sequence[str], clips: Sequence[_Clip], g: Geometry) -> list[str]:
+    """Tasks in which all frames of one of the clips are known."""
+    counts = {g.latent_frames(len(clip.pixels)) for clip in clips if clip.pixels is not None}
+    return [task for task in tasks if any(len({*KNOWN[task](count)}) == count for count in counts)]
+
+
 def _metrics(metrics: Any, have_clips: bool) -> Any:
     if metrics is not None:
         return metrics
@@ -165,32 +185,40 @@ def _metrics(metrics: Any, have_clips: bool) -> Any:
 
 
 def _clips(
-    clips: Any, prompts: str | Sequence[str] | None, geometry: Geometry, held: set[str] | None, only_held: bool
+    clips: Any,
+    prompts: str | Sequence[str] | None,
+    geometry: Geometry,
+    held: set[str] | None,
+    only_held: bool,
+    most: int | None,
 ) -> list[_Clip]:
-    """Every clip with its name and prompt."""
+    """The first clips with their names and prompts; of a folder no more is read than they need."""
     if clips is None:
         if not prompts:
             raise ArgumentError("there are neither clips nor prompts: give one of them.")
-        return [_Clip("", prompt, None) for prompt in ([prompts] if isinstance(prompts, str) else prompts)]
+        given = [prompts] if isinstance(prompts, str) else prompts
+        return [_Clip("", prompt, None, number=i) for i, prompt in enumerate(given[:most])]
     of_folder = isinstance(clips, str | Path)
-    found = list(_of_folder(clips, geometry, held, only_held) if of_folder else _of_arrays(clips, geometry))
+    made = _of_folder(clips, geometry, held, only_held) if of_folder else _of_arrays(clips, geometry)
     if prompts is None:
-        return found
+        return list(islice(made, most))
+    found = list(islice(made, most) if isinstance(prompts, str) else made)  # a list has one for each, used or not
     given = [prompts] * len(found) if isinstance(prompts, str) else list(prompts)
     if len(given) != len(found):
         raise ArgumentError(
             f"{counted(len(given), 'prompt')} for {counted(len(found), 'clip')}: give one per clip, or one for all."
         )
-    return [replace(clip, prompt=prompt) for clip, prompt in zip(found, given, strict=True)]
+    return [replace(clip, prompt=prompt) for clip, prompt in zip(found, given, strict=True)][:most]
 
 
 def _of_folder(folder: str | Path, g: Geometry, held: set[str] | None, only_held: bool) -> Iterator[_Clip]:
-    files = find_clips(folder, need_captions=False)
-    if held and only_held:
-        files = [file for file in files if file.name in held]
+    there = find_clips(folder, need_captions=False)
+    place = {file.name: i for i, file in enumerate(there)}
+    files = [file for file in there if file.name in held] if held and only_held else there
     for file, pieces in read_folder(folder, g.pixel_frames(g.frames), g.size, g.fps, need_captions=False, files=files):
         for number, piece in enumerate(pieces):
-            yield _Clip(f"{file.name} {number}", file.caption, piece, held is not None and file.name not in held)
+            seen = held is not None and file.name not in held
+            yield _Clip(f"{file.name} {number}", file.caption, piece, seen, place[file.name] + number * len(there))
 
 
 def _held_out(folder: Any, origin: Origin | None) -> set[str] | None:
@@ -211,7 +239,7 @@ def _is_of(data: Any, folder: Path) -> bool:
 
 def _cards(origin: Origin) -> Iterator[Mapping[str, Any]]:
     """What the files of a model say of its training, where they name held-out clips."""
-    files = (origin.name, origin.options.get("transformer"), *origin.loras)
+    files = (origin.name, *map(origin.options.get, ("transformer", "transformer_low")), *origin.loras)
     for file in (Path(one) for one in files if isinstance(one, str | Path)):
         for card in (_beside(file), _inside(file)):
             held = card.get("held_out")
@@ -240,8 +268,9 @@ def _inside(file: Path) -> Mapping[str, str]:
 
 def _warn_of_seen(label: str, clips: Sequence[_Clip]) -> None:
     if seen := [clip.name for clip in clips if clip.seen]:
+        were = "was" if len(seen) == 1 else "were"
         warnings.warn(
-            f"{len(seen)} of {counted(len(clips), 'clip')} were not held out when {label} was trained, such as "
+            f"{len(seen)} of {counted(len(clips), 'clip')} {were} not held out when {label} was trained, such as "
             f"{seen[0]!r}, and their scores say little about new clips: train with --num-val-clips, and leave out "
             "held_out=False.",
             stacklevel=4,
@@ -257,7 +286,7 @@ def _of_arrays(clips: Any, g: Geometry) -> Iterator[_Clip]:
         if len(pixels) != 1:
             raise ArgumentError(f"clip {number} is {shown(clip)}: give clips (n, pixel frames, h, w, 3), or a folder.")
         g.latent_frames(pixels.shape[2])
-        yield _Clip(str(number), "", to_uint8(crop_and_resize(pixels, g.size))[0])
+        yield _Clip(str(number), "", to_uint8(crop_and_resize(pixels, g.size))[0], number=number)
 
 
 def _row(

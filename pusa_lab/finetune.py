@@ -63,8 +63,8 @@ def train_wan(
 ) -> Path:
     """Train a Wan model on a latent cache, and write the trained weights.
 
-    A LoRA is written as one file in diffusers' naming, with rank, configuration, commit and the names of the clips that
-    were held out (config.num_val_clips, the last ones of the cache) in its metadata. With all
+    A LoRA is written as one file in diffusers' naming, with rank, configuration, commit, the clips' folder and the
+    names of those that were held out (config.num_val_clips, the last ones of the cache) in its metadata. With all
     weights trained, a folder in diffusers' layout is written; during training the weights and the moments of the
     optimizer are sharded over the processes (FSDP2).
 
@@ -122,7 +122,9 @@ def train_wan(
         raise ValueError(_too_large(config, cache, transformer, devices * nodes, saved)) from error
     if module.global_rank == 0:
         words = {**(about or {}), "config": json.dumps(asdict(config)), "commit": _commit()}
-        words["held_out"] = json.dumps([clip["name"] for clip in cache.manifest["clips"][source.learned :]])
+        names = [clip["name"] for clip in cache.manifest["clips"]]
+        words |= {"data": f"{cache.manifest['source']}, {len(names)} clips"}
+        words |= {"held_out": json.dumps(names[source.learned :])}
         words |= {"own": json.dumps(own)} if (own := config.plugged_in()) else {}
         save = _save_lora if config.lora_rank else _save_whole
         save_or_rescue(lambda place: save(place, module, words), out, logs)

@@ -321,7 +321,8 @@ def test_presets_that_cannot_be_built_are_refused(nano_base):
     preset = nano_base.preset
     for change, says in (
         ({"geometry": {}}, "it has no channels"),
-        ({"world": "moon"}, "world is 'moon'"),
+        ({"world": "moon.py:full"}, "world is 'moon.py:full'"),
+        ({"world": 3}, "world is 3"),
         ({"dit": {**preset["dit"], "in_channels": 7}}, "its parts are of different sizes"),
         ({"dit": {**preset["dit"], "num_layers": 10**9}}, "num_layers is 1000000000, and not from 1 to 256"),
     ):

@@ -89,6 +89,18 @@ def test_a_codec_that_cannot_decode_is_not_measured(tmp_path, logged):
     assert codec_psnrs(data.LatentCache(tmp_path / "cache").manifest) == [] and not logged
 
 
+def test_a_clip_that_decodes_to_nan_is_left_out_with_the_reason(tmp_path):
+    class Overflowing(Coarse):
+        def decode(self, latents):
+            return super().decode(latents) * (torch.nan if self.encoded == 2 else 1)
+
+    data.encode_folder(noise(tmp_path / "clips", 3), Overflowing(), tmp_path / "cache", "overflowing")
+    manifest = data.LatentCache(tmp_path / "cache").manifest
+    assert [clip["name"] for clip in manifest["clips"]] == ["0.mp4", "2.mp4"] and len(codec_psnrs(manifest)) == 2
+    (broken,) = manifest["broken"]
+    assert broken["name"] == "1.mp4" and broken["reason"].startswith("is NaN after encoding and decoding: use another")
+
+
 def test_clips_that_are_added_later_are_measured_too(tmp_path):
     for count in (2, 3):
         data.encode_folder(noise(tmp_path / "clips", count), Coarse(), tmp_path / "cache", "coarse")

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 import pusa_lab as pl
 from pusa_lab import models
+from pusa_lab.data.clips import read_pieces
 from pusa_lab.evaluation import ALONE, KNOWN
 from pusa_lab.metrics import frame_scores
 from pusa_lab.models import Origin
@@ -64,17 +65,32 @@ def test_a_shorter_clip_of_another_size_is_evaluated_at_the_models_size(nano_vta
     assert pl.evaluate(nano_vta, clip, "a red circle", tasks="image_to_video", steps=1).psnr[0] == table.psnr[0]
 
 
-def test_a_folder_is_cut_into_clips_with_its_captions(nano_vta, tmp_path):
+def test_tasks_that_leave_nothing_of_a_short_clip_to_generate_are_left_out(nano_vta):
+    clip, score = waves(2, (16, 16), 0), {"metrics": ["psnr"], "steps": 1}
+    left = ["text_to_video", "image_to_video", "extension", "reconstruction"]
+    assert pl.evaluate(nano_vta, clip, **score).task.tolist() == left
+    assert pl.evaluate(nano_vta, clip[:1], **score).task.tolist() == ["text_to_video", "reconstruction"]
+    with pytest.raises(ValueError, match="the task start_end leaves no frame of a clip to generate: give longer clips"):
+        pl.evaluate(nano_vta, [waves(8, (16, 16), 0), clip], tasks=[*left[:2], "start_end"], **score)
+
+
+def test_a_folder_is_cut_into_clips_with_its_captions(nano_vta, tmp_path, monkeypatch):
+    pieces, read = read_pieces, []
     write(tmp_path / "a.mp4", waves(17, (16, 16), 0), 8, "a red circle")
     write(tmp_path / "deep" / "b.mp4", waves(8, (16, 16), 1), 8)
     table = pl.evaluate(nano_vta, tmp_path, tasks="text_to_video", steps=1)
     assert table.truth.tolist() == ["a.mp4 0", "a.mp4 1", "deep/b.mp4 0"]
     assert table.prompt.tolist() == ["a red circle", "a red circle", ""]
+    assert table.seed.tolist() == [0, 2, 1], "that of each piece, whatever else is in the table"
+    monkeypatch.setattr(
+        "pusa_lab.data.folders.read_pieces", lambda path, *_: read.append(path.name) or pieces(path, *_)
+    )
     few = pl.evaluate(nano_vta, str(tmp_path), tasks="text_to_video", steps=1, num_clips=2)
+    assert read == ["a.mp4"], "no more than was asked for"
     assert few.drop(columns="seconds").equals(table[:2].drop(columns="seconds"))
 
 
-@pytest.mark.parametrize("kind", ["lora", "transformer"])
+@pytest.mark.parametrize("kind", ["lora", "transformer", "transformer_low"])
 def test_a_wan_names_its_held_out_clips_in_its_lora_or_folder(nano_vta, tmp_path, monkeypatch, kind):
     for name in "abc":
         write(tmp_path / "clips" / f"{name}.mp4", waves(8, (16, 16), 0), 8)
@@ -84,10 +100,20 @@ def test_a_wan_names_its_held_out_clips_in_its_lora_or_folder(nano_vta, tmp_path
         origin = Origin("wan", "unknown", loras={str(tmp_path / "l.safetensors"): "digest"})
     else:
         (tmp_path / "training.json").write_text(json.dumps(words))
-        origin = Origin("wan", "unknown", {"transformer": tmp_path})
+        origin = Origin("wan", "unknown", {kind: tmp_path})
     monkeypatch.setitem(models._ORIGINS, nano_vta, origin)
     table = pl.evaluate(nano_vta, tmp_path / "clips", tasks="reconstruction", metrics=["psnr"])
     assert table.truth.tolist() == ["c.mp4 0"]
+
+
+def test_a_lora_of_which_no_clip_of_its_folder_was_held_out_is_warned_of(nano_vta, tmp_path, monkeypatch):
+    write(tmp_path / "clips" / "a.mp4", waves(8, (16, 16), 0), 8)
+    words = {"data": f"{tmp_path / 'clips'}, 1 clips", "held_out": "[]"}
+    save_file({"x": torch.zeros(1)}, tmp_path / "l.safetensors", metadata=words)
+    origin = Origin("wan", "unknown", loras={str(tmp_path / "l.safetensors"): "digest"})
+    monkeypatch.setitem(models._ORIGINS, nano_vta, origin)
+    with pytest.warns(UserWarning, match=r"1 of 1 clip was not held out when wan \+ .*l\.safetensors was trained"):
+        pl.evaluate(nano_vta, tmp_path / "clips", tasks="reconstruction", metrics=["psnr"])
 
 
 def test_captions_alone_are_scored_without_a_truth():
@@ -130,6 +156,8 @@ def test_tables_of_several_models_are_compared_in_pairs():
         ({"clips": CLIPS, "metrics": ["beauty"]}, "beauty"),
         ({"clips": CLIPS, "steps": 0}, "steps=0"),
         ({"clips": CLIPS, "pace": 3}, "there is no argument 'pace'"),
+        ({"clips": CLIPS, "task": "extension"}, "there is no argument 'task': give tasks"),
+        ({"clips": CLIPS, "prompt": "a red circle"}, "there is no argument 'prompt': give prompts"),
     ],
 )
 def test_what_does_not_fit_is_refused(nano_vta, given, says):

@@ -180,6 +180,8 @@ def test_training_takes_a_file_and_its_card_names_it(plugs, here, run, monkeypat
     assert set(card["own"]) == {f"{plugs}:walk", f"{plugs}:middle", f"{plugs}:calm"}
     assert all(names(own, here / plugs) for own in card["own"].values())
     assert card["config"]["timestep_sampler"] == f"{plugs}:walk(split=3)" and card["data"].startswith("calm, ")
+    monkeypatch.setattr(WORLDS, "_added", {})  # as in another process, which does not import the world
+    assert pl.load(here / "out" / "nano-vta.safetensors").preset["world"] == "calm"
     (here.parent / "elsewhere").mkdir()
     monkeypatch.chdir(here.parent / "elsewhere")
     run(*shlex.split(card["command"])[1:])

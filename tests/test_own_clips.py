@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from films import waves, write
@@ -72,16 +73,28 @@ def test_an_evaluation_uses_the_clips_that_the_card_names_as_held_out(folder, tm
         (tmp_path / "moved" / "4.mp4").unlink()
         assert len(score(tmp_path / "moved")) == 4, "another folder"
     with pytest.warns(
-        UserWarning, match=r"^3 of 5 clips were not held out when nano-base was trained, such as '0.mp4 0'"
+        UserWarning,
+        match=r"^3 of 5 clips were not held out when .*nano-base\.safetensors was trained, such as '0.mp4 0'",
     ):
         assert len(score(folder, held_out=False)) == 5
     with pytest.raises(ValueError, match=r"^evaluate: held_out=True, but no card of nano-vta names a held-out"):
         pl.evaluate("nano-vta", folder, held_out=True)
 
 
+def test_models_that_hold_out_other_clips_are_compared_on_the_same_clips_and_noise(folder, tmp_path):
+    paths = [train("nano", "base", tmp_path / str(n), data=str(folder), num_val_clips=n, **FEW) for n in (1, 2)]
+    names = [*map(str, paths), "nano-base"]
+    tables = [pl.evaluate(name, folder, "", tasks="image_to_video", metrics=["psnr"], steps=1) for name in names]
+    seeds = [dict(zip(table.truth, table.seed, strict=True)) for table in tables]
+    assert [table.model[0] for table in tables] == names and list(map(len, seeds)) == [1, 2, 5]
+    assert seeds[0].items() <= seeds[1].items() <= seeds[2].items() and len({*seeds[2].values()}) == 5
+    pairs = pl.compare(pd.concat(tables), {"model": "nano-base"}).set_index("model").pairs
+    assert pairs.to_dict() == {names[0]: 1, names[1]: 2}
+
+
 def test_an_evaluation_of_a_folder_of_which_nothing_was_held_out_warns(folder, tmp_path):
     path = train("nano", "base", tmp_path / "out", data=str(folder), **FEW)
-    with pytest.warns(UserWarning, match="2 of 2 clips were not held out when nano-base was trained, such as"):
+    with pytest.warns(UserWarning, match=r"2 of 2 clips were not held out when .*nano-base\.safetensors was trained"):
         pl.evaluate(path, folder, tasks="reconstruction", num_clips=2)
 
 

@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from films import waves, write
 
@@ -73,9 +74,20 @@ def test_footage_is_cut_into_pieces_whose_last_ones_are_held_out(tmp_path, monke
     write(tmp_path / "films" / "b.mp4", waves(33, (64, 130), 1), 25)  # one time of two
     assert own_clips.cut(tmp_path / "films", tmp_path / "pieces") == (14, 4)
     learned, held = split_folder(tmp_path / "pieces", 4)
-    assert [clip.path.stem for clip in held] == ["z 00 b 0 0", "z 01 a 0 0", "z 01 a 0 200", "z 01 a 100 100"]
+    names = ["z 00000 b 0 0", "z 00001 a 0 0", "z 00001 a 0 200", "z 00001 a 100 100"]
+    assert [clip.path.stem for clip in held] == names
     assert {clip.caption for clip in learned} == {"a", "b"} and all(not clip.problem for clip in learned)
     clips = own_clips.held_out(tmp_path / "pieces", 4)
     assert clips.shape == (4, 33, 64, 64, 3)
     true = crop_and_resize(to_pixels(waves(66, (200, 300), 0)[33:, :100, 200:]), (64, 64))
     assert frame_scores(to_pixels(clips[2]), true, ["psnr"])["psnr"].mean() > 30
+
+
+def test_upright_and_long_films_are_cut_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
+    import own_clips
+
+    pieces = iter([np.zeros((33, 8, 2, 3), np.uint8)] * 101)
+    monkeypatch.setattr(own_clips, "read_pieces", lambda *_, **__: pieces)
+    names = [name for name, _ in own_clips.pieces_of(tmp_path / "a.mp4")]
+    assert names == sorted(names) and len(names) == 101 * 4 and names[-1] == "00100 a 6 0"

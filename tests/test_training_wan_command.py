@@ -181,6 +181,7 @@ def test_each_expert_is_trained_by_its_name(two_experts, cache, tmp_path):
         config = json.loads(told["config"])
         assert told["expert"] == name and [config["t_min"], config["t_max"]] == bounds
         names = [clip["name"] for clip in LatentCache(cache).manifest["clips"]]
+        assert told["data"].startswith("/") and told["data"].endswith(f", {len(names)} clips")
         assert json.loads(told["held_out"]) == names[-config["num_val_clips"] :] and config["num_val_clips"] == 1
         base = wan(two_experts, name)
         add_lora(base, 3, WAN_LAYERS)

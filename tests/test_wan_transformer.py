@@ -172,6 +172,16 @@ def test_adopting_copies_nothing():
     assert VTAWanTransformer3DModel.adopt(ours) is ours
 
 
+def test_a_vta_model_can_be_subclassed():
+    class Mine(VTAWanTransformer3DModel):
+        pass
+
+    (x, t, text), theirs = inputs(), transformer()
+    want, ours = theirs(x, t[:, 0], text)[0], Mine.adopt(theirs)
+    assert Mine.__name__ == "Mine" and type(ours) is Mine
+    assert torch.equal(ours(x, t[:, :1].expand_as(t), text)[0], want)
+
+
 def test_adopting_comes_before_hooks():
     theirs = transformer()
     theirs.enable_layerwise_casting(storage_dtype=torch.bfloat16, compute_dtype=torch.float32)

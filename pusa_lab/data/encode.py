@@ -349,10 +349,10 @@ def _one(
         try:
             pixels, latents, text = _encode(model, clip, settings)
             _check_still(clip, state)
+            kept = _kept(model, pixels, latents) if writer.measured < FEW else None
         except ValueError as error:
             reason = str(error)
         else:
-            kept = _kept(model, pixels, latents) if writer.measured < FEW else None
             writer.add(clip.name, state.hash, clip.caption, latents, text, state, kept)
             return "encoded", ""
     writer.mark_broken(clip.name, reason, clip.caption, state)
@@ -374,6 +374,8 @@ def _kept(model: Encoder, pixels: Clip, latents: Tensor) -> float | None:
     if not hasattr(model, "decode"):
         return None
     made = model.decode(latents[None, :, :BEGIN]).float().clamp(-1, 1)
+    if made.isnan().any():
+        raise ValueError("is NaN after encoding and decoding: use another codec or precision, or leave the clip out.")
     return frame_scores(made, pixels[:, :, : made.shape[2]].to(made), ["psnr"])["psnr"].mean().item()
 
 

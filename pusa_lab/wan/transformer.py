@@ -154,9 +154,15 @@ class FrameTimesteps:
     """Class of the blocks, a subclass of diffusers' own."""
     check_config: ClassVar[Any]
     """Refuses the config of a model whose frames cannot have timesteps of their own."""
+    parent: ClassVar[Any]
+    """The transformer of diffusers."""
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if FrameTimesteps not in cls.__bases__:  # a subclass of a VTA model, such as FSDP makes
+            return
         parent: Any = cls.__bases__[1]
+        cls.parent = parent
 
         @wraps(parent.__init__)  # from_config reads its arguments
         def init(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -177,12 +183,11 @@ class FrameTimesteps:
         Raises:
             ValueError: the model is of another class, `check_config` refuses it, or hooks already hold its old forward.
         """
-        parent: Any = cls.__bases__[1]
         if isinstance(model, cls):
             return model
-        if type(model) is not parent:
+        if type(model) is not cls.parent:
             raise ValueError(
-                f"a {type(model).__name__} cannot be made a VTA model: give diffusers' own {cls.__name__}."
+                f"a {type(model).__name__} cannot be made a VTA model: give diffusers' own {cls.parent.__name__}."
             )
         if any("forward" in vars(m) for m in (model, *cls._blocks(model))):
             raise ValueError(

@@ -114,10 +114,6 @@ def train(
     if device == "cpu":
         changes = {"compile": "", **changes}  # it pays on a GPU
     recipe = _changed(RECIPES[preset, stage], stage, fast, changes, bool(data) and world not in WORLDS)
-    if recipe.config.lora_rank and stage in ("codec", "features", "base"):
-        raise ValueError(
-            f"lora_rank={recipe.config.lora_rank} for {stage}: low-rank updates need a base, so vta or i2v."
-        )
     path = check_writable(check_folder(out, "out") / f"{preset}-{stage}.safetensors", "the checkpoint")
     job = _job(preset, stage, out, base, world, earlier)
     if job.source not in WORLDS and not Path(job.source).is_dir():
