@@ -1,7 +1,6 @@
 """`pusa-lab sweep`."""
 
 import shlex
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +30,6 @@ def sweep(*words: str) -> None:
         return
     from pusa_lab.arguments import calling
 
-    if config:
-        sys.path.insert(0, str(Path(config).resolve().parent))
     with calling("pusa-lab sweep"):
         sweep_settings(**options)
 
