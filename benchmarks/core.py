@@ -92,7 +92,7 @@ def main(*, out: Path | None = None, fast: bool = False) -> None:
     ours = seconds(lambda: schedules.pyramid(STEPS, FRAMES), rounds)
     loop = seconds(lambda: loop_pyramid(STEPS, FRAMES), rounds)
     assert torch.allclose(schedules.pyramid(STEPS, FRAMES), loop_pyramid(STEPS, FRAMES), atol=1e-6)
-    found["pyramid, 50 moves of 21 frames"] = {"ours_ms": 1e3 * ours, "loop_ms": 1e3 * loop, "ratio": loop / ours}
+    found["pyramid, 50 steps of 21 frames"] = {"ours_ms": 1e3 * ours, "loop_ms": 1e3 * loop, "ratio": loop / ours}
     found["schedules, ms a row"] = {
         name: 1e3 * seconds(lambda make=make: make(STEPS, FRAMES), rounds) / (len(levels_of(make(STEPS, FRAMES))) - 1)
         for name, make in SCHEDULES.items()

@@ -156,7 +156,7 @@ def run_file(path: Path, again: bool = False) -> ModuleType:
     add_folder(path.parent)
     linecache.checkcache(name)
     module, before = ModuleType(name), sys.modules.get(name)
-    module.__file__ = name
+    module.__file__, module.__package__ = name, ""
     sys.modules[name] = module  # where dataclasses and `import_path` find it
     try:
         exec(compile(source, name, "exec"), module.__dict__)

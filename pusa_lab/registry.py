@@ -217,7 +217,6 @@ def _loaded(point: EntryPoint) -> Any:
 
 
 @checked
-@checked
 def misfit(function: Callable[..., Any], settings: Sequence[str], places: int, named: Sequence[str] = ()) -> str:
     """What is wrong with the settings of a function: it does not have one, or needs one; "" if they fit.
 

@@ -13,6 +13,7 @@ from jaxtyping import TypeCheckError
 from pusa_lab import training
 from pusa_lab.conditions import place
 from pusa_lab.pixels import to_uint8
+from pusa_lab.schedules.sigmas import shift_levels
 from small_models.evaluation.ways import known_frames
 from small_models.experiments import SMALL, TABLES, Adaptation, Lab, Table, ToyTrainer, read_results, run_table
 from small_models.experiments import adapt as adapting
@@ -266,6 +267,8 @@ def test_specialists_see_their_frames_clean():
     assert (tau[:, [0, 3]] == 0).all()
     assert (tau[:, 1:2] == tau[:, [1, 2, 4]]).all()
     assert tau[:, 1].std() > 0.2
+    sample = Adaptation(clean=(0, 3), shift=5.0).config(1, 2, "cpu").make_timestep_sampler()
+    assert torch.equal(sample(64, 5, torch.Generator().manual_seed(0)), shift_levels(tau, 5.0))
 
 
 def test_before_training_equal_timestep_are_diffusers_one_timestep(lab):

@@ -242,6 +242,7 @@ FAULTS = {
     "typo.py:f": "'typo.py:f' cannot be imported ({}/typo.py, line 2: SyntaxError: invalid syntax): correct it",
     "ends.py:f": "'ends.py:f' cannot be imported ({}/ends.py, line 2: SystemExit: 3): correct it, and try again.",
     "needs.py:f": "({}/needs.py, line 1: ModuleNotFoundError: No module named 'not_there_at_all'): correct it",
+    "part.py:f": "({}/part.py, line 1: ImportError: attempted relative import with no known parent package): correct",
     "good.py:number": "the schedule good.py:number is 3: give a function (steps, frames, shift=1.0)",
     "good.py:late(weight=2)": "the schedule good.py:late has no setting 'weight': did you mean 'wait'?",
     "good.py:late(2)": "the schedule good.py:late takes its settings by name: write wait=2.",
@@ -258,6 +259,7 @@ def test_what_cannot_be_plugged_in_is_told_in_one_sentence(text, here, capsys):
     (here / "typo.py").write_text("x = 1\nx = = 2\n")
     (here / "ends.py").write_text("import sys\nsys.exit(3)\n")
     (here / "needs.py").write_text("import not_there_at_all\n")
+    (here / "part.py").write_text("from . import good\n")
     assert main(["generate", PROMPT, "--model", "nano-vta", "--schedule", text]) == 2
     said = capsys.readouterr().err
     for name in ("good", "fails"):

@@ -186,7 +186,8 @@ def test_times_are_those_measured():
     result = json.loads((ROOT / "benchmarks" / "results" / "fresh_clone.json").read_text())
     times = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result["seconds"].items())
     where = f"{result['device']}, Python {result['python']}, torch {result['versions']['torch']}, {result['date']}"
-    assert f"From a fresh clone: {times} (`{result['command']}` on {where})" in PROSE
+    tests = f"at commit {result['commit']} with {int(result['tests'].split()[0]):,} tests"
+    assert f"From a fresh clone: {times} (`{result['command']}` on {where}), {tests}." in PROSE
 
 
 def result(name):

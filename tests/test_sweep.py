@@ -65,6 +65,12 @@ def test_ranges_tuples_and_arrays_of_one_axis_hold_values_to_try(values, tmp_pat
     assert listed.equals(df), "the same rows"
 
 
+@pytest.mark.parametrize("value", [np.array(2.0), torch.tensor(2.0)])
+def test_an_array_without_axes_is_its_number(value, tmp_path):
+    df = pl.sweep(sweeping.squared, {"a": value}, cache=tmp_path / "c")
+    assert df["a"].tolist() == [2.0] and df["value"].tolist() == [4]
+
+
 def test_a_matrix_or_what_stands_in_a_list_is_one_value(tmp_path):
     values = [np.ones((3, 2)), torch.ones(3, 2), [np.ones(2)], [(1, 2)], torch.tensor(2.0)]
     found = [settings_of({"a": value})[0]["a"] for value in values]

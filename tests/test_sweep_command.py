@@ -57,8 +57,10 @@ def sweep(tmp_path, monkeypatch, capsys):
 
 
 def test_tables_and_figure_are_made_and_a_second_run_reads_the_rows(sweep, tmp_path):
+    before = list(sys.path)
     code, said = sweep()
     assert code == 0, said
+    assert sys.path[: len(before)] == before, "modules beside the file hide none of Python or of installed packages"
     assert "all 12 rows: made/table.csv" in said
     assert re.search(r"a metric +mean +low +high +rows\n +0 +size +4.5", said), said
     assert "differences to a=0, paired by prompt and seed, over 2 prompts" in said

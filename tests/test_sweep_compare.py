@@ -1,5 +1,7 @@
 """pytest tests/test_sweep_compare.py: paired differences find what unpaired ones hide, and their intervals cover."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -147,6 +149,29 @@ def test_a_table_from_a_file_and_settings_that_are_not_set_are_compared(tmp_path
 
 def len_of(seed, more=0):
     return seed + more
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[1, 2], [3, 4]],
+        [np.ones((2, 2)), np.zeros((2, 2))],
+        [torch.ones(2, 2), torch.zeros(2, 2)],
+        [min, max],
+        [partial(pow, exp=1), partial(pow, exp=2)],
+        [2, "2"],
+    ],
+)
+def test_a_baseline_is_named_by_its_value_or_as_the_table_shows_it(values, tmp_path):
+    df = pl.sweep(seed_of, {"more": values}, seeds=[0, 1], cache=tmp_path / "c")
+    for i, value in enumerate(values):
+        other = df["more"].iloc[2 * (1 - i)]
+        assert compare(df, {"more": value})["more"].tolist() == [other]
+        assert compare(df, {"more": df["more"].iloc[2 * i]})["more"].tolist() == [other]
+
+
+def seed_of(seed, more):
+    return seed
 
 
 @pytest.mark.parametrize(

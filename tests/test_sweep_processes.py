@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import types
 from functools import partial
 
 import pandas as pd
@@ -137,6 +139,17 @@ def end():
 def test_what_workers_cannot_be_given_is_told(model, settings, sentence, tmp_path):
     with pytest.raises(ValueError, match=sentence):
         pl.sweep(model, settings, cache=tmp_path / "c", workers=2)
+
+
+@pytest.mark.parametrize("place", ["model", "setup"])
+def test_functions_of_a_notebook_are_not_sent_to_workers(place, monkeypatch, tmp_path):
+    typed = types.ModuleType("__main__")
+    exec(f"def typed(a):\n    return {place!r}", typed.__dict__)
+    monkeypatch.setitem(sys.modules, "__main__", typed)
+    monkeypatch.setattr(run, "_check", lambda *_: None)  # whose digest needs the source that a notebook keeps
+    given = {"model": sweeping.squared, "setup": None, place: typed.typed}
+    with pytest.raises(ValueError, match=r"cannot be given \(a function of a notebook.*: define functions in a module"):
+        pl.sweep(given.pop("model"), {"a": [1, 2]}, cache=tmp_path / "c", workers=2, **given)
 
 
 def test_a_loaded_model_is_not_sent_to_workers(nano_vta, tmp_path):

@@ -266,7 +266,7 @@ assert torch.equal(go("adamw8bit", 20, place / "b", place / "b" / "last.ckpt")[0
 """
 
 
-@pytest.mark.skipif(not EIGHTBIT.is_dir(), reason="torchao is not in the environment's eightbit folder: see Makefile")
+@pytest.mark.skipif(not EIGHTBIT.is_dir(), reason=f"{EIGHTBIT} has no torchao, which `make` installs there")
 def test_moments_of_eight_bits_learn_as_adamw_and_go_on(tmp_path):
     done = python(f"import sys; sys.path.insert(0, {str(EIGHTBIT)!r})\n{EIGHT}", tmp_path, env=environment())
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,6 @@
 """`pusa-lab sweep`."""
 
 import shlex
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +30,6 @@ def sweep(*words: str) -> None:
         return
     from pusa_lab.arguments import calling
 
-    if config:
-        sys.path.insert(0, str(Path(config).resolve().parent))
     with calling("pusa-lab sweep"):
         sweep_settings(**options)
 
@@ -165,6 +162,7 @@ def _check_done(found: DataFrame) -> None:
 
 
 def _print(found: DataFrame, baseline: dict[str, Any] | None, score: str | list[str] | None) -> None:
+    from pusa_lab.sentences import counted
     from pusa_lab.sweeps import averages, compare
 
     say("means over prompts and seeds, with 95 % intervals", _written(averages(found, score)), "")
@@ -172,9 +170,10 @@ def _print(found: DataFrame, baseline: dict[str, Any] | None, score: str | list[
         differences = compare(found, baseline, score)
         named = ", ".join(f"{name}={value}" for name, value in baseline.items())
         count, prompts = int(differences["comparisons"].iloc[0]), int(differences["prompts"].max())
+        together = f" for all {count} comparisons together, by Bonferroni" if count > 1 else ""
         say(
-            f"differences to {named}, paired by prompt and seed, over {prompts} prompts",
-            f"(95 % intervals for all {count} comparisons together, by Bonferroni)",
+            f"differences to {named}, paired by prompt and seed, over {counted(prompts, 'prompt')}",
+            f"(95 % intervals{together})",
             _written(differences.drop(columns=["prompts", "comparisons"])),
             "",
         )

@@ -10,6 +10,7 @@ from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.metrics import Interval, bootstrap
 from pusa_lab.sentences import counted
 from pusa_lab.sweeps.expanded import expanded_level, t_quantile
+from pusa_lab.sweeps.identity import digest_of, label_of
 from pusa_lab.sweeps.settings import choices
 
 if TYPE_CHECKING:
@@ -244,9 +245,11 @@ def _unsettled(groups: Sequence[BySetting], fits: Sequence[bool]) -> Iterator[st
             yield repr({name: value for name, value in setting.items() if value == value})
 
 
-def _same(here: Any, there: Any) -> bool:
-    """Whether two values of a setting are equal; one that is not set is None or NaN."""
-    return here == there or ((here is None or here != here) and (there is None or there != there))
+def _same(label: Any, value: Any) -> bool:
+    """Whether a column shows a value so, perhaps with its digest; one that is not set is None or NaN."""
+    own = label_of(value)
+    is_unset = [one is None or one != one for one in (label, own)]
+    return label in (own, f"{own} {digest_of(value)[:6]}") or all(is_unset)
 
 
 def _paired(first: Any, rows: Any) -> Any:

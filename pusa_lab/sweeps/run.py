@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -71,8 +72,8 @@ def sweep(
         cache: folder of the rows; deleting it starts anew.
         keep_clips: keep the clip of every row, for `viz.plot_clips`.
         retry: make failed rows again.
-        workers: processes; each has a GPU of its own if there are GPUs. A script that uses several needs the line
-            `if __name__ == "__main__":`.
+        workers: processes; each has a GPU of its own if there are GPUs. Several take functions of modules, not of a
+            notebook, and a script that uses them needs the line `if __name__ == "__main__":`.
         setup: called first in every worker, such as to register schedules; with one process it is not called.
         progress: show a bar with the time left; None shows it on a terminal and in a live notebook.
 
@@ -92,7 +93,7 @@ def sweep(
     wanted = (scores,) if isinstance(scores, str) else tuple(scores)
     experiment = Experiment(model, metrics, truth, Path(cache), keep_clips, retry, wanted)
     _check(experiment, found, prompts, seeds)
-    _check_workers(workers, experiment, found)
+    _check_workers(workers, experiment, found, setup)
     jobs = [Job(setting, prompt, seed) for setting in found for prompt in prompts for seed in seeds]
     workers = min(workers, len(jobs))
     with RowStore(experiment.cache, experiment.header()) as store:
@@ -124,7 +125,7 @@ def _check(experiment: Experiment, settings: Sequence[Setting], prompts: list[st
         raise ArgumentError(f"truth is {shown(truth)}: give a function, or a dict of prompts and clips.")
 
 
-def _check_workers(workers: int, experiment: Experiment, settings: Sequence[Setting]) -> None:
+def _check_workers(workers: int, experiment: Experiment, settings: Sequence[Setting], setup: Any) -> None:
     if workers < 1:
         raise ValueError(f"workers={workers}: give at least 1.")
     if workers == 1:
@@ -135,7 +136,9 @@ def _check_workers(workers: int, experiment: Experiment, settings: Sequence[Sett
             f"workers={workers} with a model that is loaded already: give its name, so that each loads it."
         )
     try:
-        multiprocessing.reduction.ForkingPickler.dumps((experiment, list(settings)))
+        sent = bytes(multiprocessing.reduction.ForkingPickler.dumps((experiment, list(settings), setup)))
+        if b"__main__" in sent and not Path(str(getattr(sys.modules["__main__"], "__file__", ""))).is_file():
+            raise ValueError("a function of a notebook, or typed at a prompt")
     except Exception as error:  # pickle raises several kinds
         reason = " ".join(str(error).split())
         raise ValueError(

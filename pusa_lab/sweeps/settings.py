@@ -70,8 +70,8 @@ def _product(block: Mapping[str, Any]) -> Iterator[Setting]:
 
 
 def _values(value: Any) -> list[Any]:
-    if isinstance(value, np.ndarray | Tensor) and value.ndim == 1:
-        return list(value.tolist())
+    if isinstance(value, np.ndarray | Tensor) and value.ndim < 2:
+        return list(value.reshape(-1).tolist())
     return list(value) if isinstance(value, list | tuple | range) else [value]
 
 

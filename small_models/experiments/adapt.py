@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import digest, writing
-from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared, shift_timesteps
+from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared
 from pusa_lab.sweeps.identity import digest_of
 from pusa_lab.types import Tau
 from small_models.experiments.lab import Lab, made_with
@@ -63,7 +63,7 @@ class Adaptation:
             lr=2e-3 if self.rank else 1e-3,
             lr_scheduler="constant",
             warmup=min(20, steps),
-            timestep_sampler=self.timestep_sampler,
+            timestep_sampler=f"{__name__}:keep_frames_clean(at={self.clean})" if self.clean else self.timestep_sampler,
             p_async=self.p_async,
             shift=self.shift,
             lora_rank=self.rank,
@@ -178,8 +178,6 @@ class ToyTrainer:
         torch.manual_seed(sizes.seed)
         torch._dynamo.config.cache_size_limit = 64  # one for each model and way of training
         module = VTAModule(model, adaptation.config(marks[-1], sizes.batch, device, sizes.seed))
-        if adaptation.clean:
-            module.timestep_sampler = shift_timesteps(keep_frames_clean(adaptation.clean), adaptation.shift)
         if not adaptation.learn_clean:
             module.loss = only_noisy(module.loss)
         run(module, LatentVideoDataModule(self._data(adaptation)), marks=marks, keep=keep)
@@ -218,7 +216,7 @@ class ToyTrainer:
 
 
 @checked
-def keep_frames_clean(at: Sequence[int]) -> TimestepSampler:
+def keep_frames_clean(at: Sequence[int] = (0,)) -> TimestepSampler:
     """Timestep sampler that keeps some frames at 0 and gives all others one timestep.
 
     Args:
