@@ -1,7 +1,7 @@
 """Frame-aware flow matching (FAFM): the loss of a model with one timestep per frame, and per-frame loss weights.
 
-The loss is weighted before it is reduced. A weight is a function tau (b, f) -> w (b, f), used as
-`fafm_loss(..., weight=min_snr(tau))`.
+The loss is weighted before it is reduced. A weight is a function tau (b, f) -> w (b, f), given by its name, as in
+`fafm_loss(..., weight="min_snr(gamma=2)")`, or as what it returns, `weight=min_snr(tau)`.
 """
 
 import math
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, shown
 from pusa_lab.registry import Registry
 from pusa_lab.timesteps import check_levels, interpolate, velocity, velocity_of
 from pusa_lab.types import Denoiser, Tau, Video
@@ -49,7 +49,7 @@ def fafm_frame_loss(denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, **cond:
 
 @checked
 def fafm_loss(
-    denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, weight: Tau | None = None, **cond: Any
+    denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, weight: Tau | str | None = None, **cond: Any
 ) -> Float[Tensor, ""]:
     """The frame-aware flow-matching loss, a scalar.
 
@@ -60,15 +60,19 @@ def fafm_loss(
         x0: clean latents (b, c, f, h, w).
         tau: timesteps (b, f) in [0, 1].
         eps: standard normal noise of x0's shape.
-        weight: w (b, f), one weight per frame, such as `min_snr(tau)`; None weights every frame with 1, as the
-            paper does.
+        weight: w (b, f), one weight per frame, such as `min_snr(tau)`; or what WEIGHTS finds, a name such as
+            "min_snr(gamma=2)" or an import path. None weights every frame with 1, as the paper does.
         **cond: passed to the denoiser.
 
     Raises:
-        ValueError: as `fafm_frame_loss`.
+        ValueError: as `fafm_frame_loss`, or there is no such weight, or it does not return one weight per frame.
 
     Source: Eq. 11, arXiv 2507.16116.
     """
+    if isinstance(weight, str):
+        name, weight = weight, WEIGHTS.find(weight)(tau)
+        if getattr(weight, "shape", None) != tau.shape:
+            raise ValueError(f"the weight {name:.300} returned {shown(weight)}: it must return one weight per frame.")
     loss = fafm_frame_loss(denoiser, x0, tau, eps, **cond)
     return loss.mean() if weight is None else (weight * loss).mean()
 
@@ -108,9 +112,8 @@ def bell(tau: Tau) -> Tau:
     Source: the official repository Yaofang-Liu/Pusa-VidGen.
     """
     check_levels(tau)
-    floor = math.exp(-0.5)
-    z = math.sqrt(math.pi / 2) * math.erf(math.sqrt(0.5)) - floor
-    return (torch.exp(-2 * (tau - 0.5).square()) - floor) / z
+    floor, area = math.exp(-0.5), math.sqrt(math.pi / 2) * math.erf(math.sqrt(0.5))
+    return (torch.exp(-2 * (tau - 0.5).square()) - floor) / (area - floor)
 
 
 @checked
@@ -168,10 +171,7 @@ def fused_min_snr(tau: Tau, gamma: float | int = 5.0, decay: float | int = 0.9) 
 
 def _check_gamma(gamma: float | int) -> None:
     if not 1 / MOST_GAMMA <= gamma <= MOST_GAMMA:
-        raise ValueError(
-            f"gamma={gamma}: the largest signal-to-noise ratio must be positive: give {1 / MOST_GAMMA:g} to "
-            f"{MOST_GAMMA:g}."
-        )
+        raise ValueError(f"gamma={gamma}: give a signal-to-noise ratio from {1 / MOST_GAMMA:g} to {MOST_GAMMA:g}.")
 
 
 WEIGHTS: Registry[Callable[..., Tau]] = Registry(

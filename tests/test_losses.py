@@ -69,10 +69,30 @@ def test_gradient_reaches_the_denoiser_in_bfloat16():
     assert gain.grad.isfinite()
 
 
-def test_the_name_of_a_weight_is_not_its_weights():
-    says = r"^losses.fafm_loss: weight is 'bell' \(a str\): give a tensor \(b f\) or None\.$"
-    with pytest.raises(ValueError, match=says):
-        fafm_loss(half, *draw(), weight="bell")
+def test_a_weight_may_be_given_by_its_name(tmp_path):
+    x0, tau, eps = draw()
+    for name in WEIGHTS:
+        assert fafm_loss(half, x0, tau, eps, weight=name) == fafm_loss(half, x0, tau, eps, weight=WEIGHTS[name](tau))
+    narrow = fafm_loss(half, x0, tau, eps, weight="min_snr(gamma=2)")
+    assert narrow == fafm_loss(half, x0, tau, eps, min_snr(tau, 2)) != fafm_loss(half, x0, tau, eps, "min_snr")
+    (tmp_path / "mine.py").write_text("def late(tau):\n    return tau**2\n\n\ndef flat(tau):\n    return tau[0]\n")
+    assert fafm_loss(half, x0, tau, eps, f"{tmp_path}/mine.py:late") == fafm_loss(half, x0, tau, eps, tau**2)
+    with pytest.raises(ValueError, match=r"mine.py:flat returned .*\(5,\).*: it must return one weight per frame\."):
+        fafm_loss(half, x0, tau, eps, f"{tmp_path}/mine.py:flat")
+
+
+@pytest.mark.parametrize(
+    ("weight", "says"),
+    [
+        ("ball", r"unknown weight 'ball': choose one of uniform, bell, min_snr, fused_min_snr\.$"),
+        ("min_snr(gamma=-1)", r"gamma=-1: give a signal-to-noise ratio from 1e-09 to 1e\+09\.$"),
+        ("bell(gamma=1)", "gamma"),
+        (3, r"weight is 3 \(an int\): give a tensor \(b f\), a text \(str\) or None\.$"),
+    ],
+)
+def test_what_is_no_weight_is_refused(weight, says):
+    with pytest.raises(ValueError, match=rf"^losses.fafm_loss: .*{says}"):
+        fafm_loss(half, *draw(), weight=weight)
 
 
 @pytest.mark.parametrize("name", sorted(WEIGHTS))
