@@ -84,7 +84,7 @@ class Bench:
             "--logs",
             str(self.work / "logs" / name),
         ]
-        more = [] if torchrun else ["--devices", str(devices)]
+        more = [] if torchrun else ["--gpus", str(devices)]
         return [
             sys.executable,
             *(start if torchrun else ["-m"]),
@@ -194,7 +194,7 @@ def main(
     """Losses of `pusa-lab train` on several GPUs of one host: of a LoRA, after a kill, of all weights.
 
     Wans of random weights are written as folders, with a cache of latents; then `pusa-lab train --recipe paper` runs in
-    processes of its own: with 1, 2 (by torchrun) and all GPUs (by `--devices`) on the same clips a step; killed and
+    processes of its own: with 1, 2 (by torchrun) and all GPUs (by `--gpus`) on the same clips a step; killed and
     resumed; with all weights on 1 and all GPUs; and at last with more blocks.
 
     Args:

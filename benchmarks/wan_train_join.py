@@ -62,7 +62,7 @@ def measured(row: dict[str, Any]) -> Measured:
     if (gpu := find_gpu(row["device"])) is None:
         raise ValueError(f"no peak is known for {row['device']!r}: add the card to GPUS in planning/tables.py.")
     counts = {kind: int(n) for kind, n in re.findall(r"(attention|everything) kept: (\d+)", row["checkpointing"])}
-    given: dict[str, Any] = {"mode": "lora", "gpu": gpu, "size": tuple(row["size"]), "global_batch_size": 1}
+    given: dict[str, Any] = {"workload": "lora", "gpu": gpu, "size": tuple(row["size"]), "global_batch_size": 1}
     more = {
         "compiled": row["compile"],
         "ac_save_attention": counts.get("attention"),

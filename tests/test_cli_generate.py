@@ -282,6 +282,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--guidance_scale", "8"], "there is no option --guidance_scale: did you mean --guidance?"),
         ([PROMPT, "--num_frames", "9"], "there is no option --num_frames: did you mean --num-frames?"),
         ([PROMPT, "--generator", "8"], "there is no option --generator: did you mean --seed?"),
+        ([PROMPT, "--devices", "cpu"], "there is no option --devices: did you mean --device?"),
         ([PROMPT, "--save", "nothing"], "--save 'nothing': give one of video, latents, both"),
         ([PROMPT, "--save", "latents", "--out", "a.mp4"], "--out a.mp4: give a name that ends in .safetensors"),
         ([PROMPT, "--config", "{a}"], "--config does not hold options as YAML"),

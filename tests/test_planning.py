@@ -12,7 +12,7 @@ from pusa_lab.planning import measured, plan, require_fit
 from pusa_lab.planning.arithmetic import GIB
 from pusa_lab.planning.figures import bytes_counted, seconds_counted
 from pusa_lab.planning.measured import COMPARED, MEASURED
-from pusa_lab.planning.tables import GPUS, MODES, OFFLOADS
+from pusa_lab.planning.tables import GPUS, OFFLOADS, WORKLOADS
 from pusa_lab.planning.training import working_bytes
 from pusa_lab.wan.configs import WAN_CONFIGS
 
@@ -136,7 +136,7 @@ def test_the_papers_hardware_is_what_its_recipe_needs():
 
 def test_the_papers_dollars_are_within_a_factor_of_three():
     """$500 in all, the GPU unnamed."""
-    assert 500 / 3 < plan(mode="lora", gpu="h100", gpus=8).money < 500 * 3
+    assert 500 / 3 < plan(workload="lora", gpu="h100", gpus=8).money < 500 * 3
 
 
 def test_the_makers_own_time_on_a_card_that_was_not_measured():
@@ -145,30 +145,30 @@ def test_the_makers_own_time_on_a_card_that_was_not_measured():
     assert 120 < found.seconds["total"] < 480
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("workload", WORKLOADS)
 @pytest.mark.parametrize("more", [{"num_frames": 85}, {"size": (736, 1280)}, {"videos": 2}, {"steps": 1001}], ids=str)
-def test_more_of_anything_takes_more(mode, more):
-    words = {"videos": "num_videos"} if mode == "sample" else {"videos": "micro_batch_size", "steps": "max_steps"}
+def test_more_of_anything_takes_more(workload, more):
+    words = {"videos": "num_videos"} if workload == "sample" else {"videos": "micro_batch_size", "steps": "max_steps"}
     more = {words.get(name, name): value for name, value in more.items()}
-    base, found = plan(mode=mode), plan(mode=mode, **more)
+    base, found = plan(workload=workload), plan(workload=workload, **more)
     if "micro_batch_size" not in more:  # the same clips, in fewer parts
         assert found.seconds["total"] > base.seconds["total"]
         assert found.money > base.money
     assert (found.peak > base.peak) == (not {"steps", "max_steps"} & more.keys())
 
 
-@pytest.mark.parametrize("mode", ["lora", "full"])
-def test_more_clips_a_step_take_more_time(mode):
-    assert plan(mode=mode, global_batch_size=16).money == 2 * plan(mode=mode).money
-    assert plan(mode=mode, global_batch_size=16).peak == plan(mode=mode).peak
+@pytest.mark.parametrize("workload", ["lora", "full"])
+def test_more_clips_a_step_take_more_time(workload):
+    assert plan(workload=workload, global_batch_size=16).money == 2 * plan(workload=workload).money
+    assert plan(workload=workload, global_batch_size=16).peak == plan(workload=workload).peak
 
 
 def test_two_experts_share_the_sampling_and_are_trained_one_by_one():
     assert plan("wan2.2-a14b").seconds == plan().seconds
     assert plan("wan2.2-a14b").memory["transformer"] == 2 * plan().memory["transformer"]
     assert plan("wan2.2-a14b", offload="model").memory == plan(offload="model").memory
-    assert plan("wan2.2-a14b", mode="lora").money == 2 * plan(mode="lora").money
-    assert plan("wan2.2-a14b", mode="lora").memory == plan(mode="lora").memory
+    assert plan("wan2.2-a14b", workload="lora").money == 2 * plan(workload="lora").money
+    assert plan("wan2.2-a14b", workload="lora").memory == plan(workload="lora").memory
 
 
 def test_ways_of_saving_memory_save_it():
@@ -176,30 +176,32 @@ def test_ways_of_saving_memory_save_it():
     assert peaks == sorted(peaks, reverse=True) and len(set(peaks)) == len(peaks)
     assert plan(cached_prompts=True).peak < plan().peak
     assert plan(dtype="float8").peak < plan().peak
-    lora = plan(mode="lora").peak
+    lora = plan(workload="lora").peak
     for saving in ({"lora_rank": 64}, {"optimizer": "adamw8bit"}, {"offload_activations": True}, {"compiled": True}):
-        assert plan(mode="lora", **saving).peak < lora, saving
-    assert lora < plan(mode="lora", ac_save_attention=40).peak < plan(mode="lora", ac_skip_blocks=40).peak
-    alone = plan(mode="lora", global_batch_size=1).peak
+        assert plan(workload="lora", **saving).peak < lora, saving
+    assert lora < plan(workload="lora", ac_save_attention=40).peak < plan(workload="lora", ac_skip_blocks=40).peak
+    alone = plan(workload="lora", global_batch_size=1).peak
     assert alone < lora, "gradients of one clip come as activations go"
-    assert alone < plan(mode="lora", gpus=8).peak < plan(mode="lora", gpus=4).peak, "DDP has a copy of the gradients"
-    assert plan(mode="full", gpus=8).peak < plan(mode="full", gpus=4).peak < plan(mode="full").peak
+    assert alone < plan(workload="lora", gpus=8).peak < plan(workload="lora", gpus=4).peak, (
+        "DDP has a copy of the gradients"
+    )
+    assert plan(workload="full", gpus=8).peak < plan(workload="full", gpus=4).peak < plan(workload="full").peak
 
 
 def test_what_is_not_computed_again_saves_time():
     times = [
-        plan(mode="lora", **saved).seconds["sample"]
+        plan(workload="lora", **saved).seconds["sample"]
         for saved in ({}, {"ac_save_attention": 20}, {"ac_save_attention": 40}, {"ac_skip_blocks": 40})
     ]
     assert times == sorted(times, reverse=True) and len(set(times)) == 4
     assert (
-        plan(mode="lora", compiled=True, float8=True).seconds["sample"]
-        < plan(mode="lora", compiled=True).seconds["sample"]
+        plan(workload="lora", compiled=True, float8=True).seconds["sample"]
+        < plan(workload="lora", compiled=True).seconds["sample"]
     )
 
 
 def test_eager_blocks_leave_attentions_result_on_the_gpu():
-    saved = {"mode": "lora", "ac_save_attention": 40, "offload_activations": True}
+    saved = {"workload": "lora", "ac_save_attention": 40, "offload_activations": True}
     alone, compiled = plan(**saved), plan(**saved, compiled=True)
     one = 2 * alone.tokens * 5120 / GIB
     assert alone.memory["activations"] - compiled.memory["activations"] > 39 * one
@@ -250,10 +252,10 @@ def test_settings_plan_the_same_again():
         {"gpu": "rtx4090", "model": "wan2.2-a14b", "size": "480p"},
         {"gpu": "l4", "model": "wan2.2-5b"},
         {"gpu": "t4"},
-        {"gpu": "h100", "mode": "full"},
-        {"gpu": "h100", "mode": "lora", "gpus": 4},
-        {"gpu": "h100", "mode": "lora"},
-        {"gpu": "rtx5090", "mode": "lora", "size": "480p", "lora_rank": 16},
+        {"gpu": "h100", "workload": "full"},
+        {"gpu": "h100", "workload": "lora", "gpus": 4},
+        {"gpu": "h100", "workload": "lora"},
+        {"gpu": "rtx5090", "workload": "lora", "size": "480p", "lora_rank": 16},
         {"gpu": "h100", "model": "wan2.2-a14b"},
         {"gpu": "h100", "num_videos": 8, "price": 9.0},
     ],
@@ -278,7 +280,7 @@ def test_what_does_not_fit_comes_with_advice_that_does(asked):
 
 
 def test_no_advice_where_nothing_helps():
-    found = plan(gpu="h200", mode="full", size=(7200, 12800), num_frames=8001)
+    found = plan(gpu="h200", workload="full", size=(7200, 12800), num_frames=8001)
     assert found.advice == ()
     with pytest.raises(ValueError, match="use a smaller size or fewer frames"):
         require_fit(found)

@@ -136,7 +136,7 @@ def test_flops_are_those_that_torch_counts():
 def test_lora_parameters_are_those_of_peft():
     model = inject_adapter_in_model(LoraConfig(r=5, target_modules=TARGETS), transformer(TINY))
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == TINY.lora_parameters(5)
-    assert plan(mode="lora").lora_parameters == 2_453_667_840
+    assert plan(workload="lora").lora_parameters == 2_453_667_840
 
 
 @pytest.mark.parametrize("name", ["wan2.1-14b", "wan2.1-1.3b"])

@@ -31,7 +31,7 @@ sys.path.remove(str(BENCHMARKS))
 TRIAL = {"480p": (14.7, 80.9), "720p": (55.9, 115.4)}
 """Seconds and GiB of one clip on one H200, eager, random weights: the order of magnitude that issue 9 tells of."""
 SAVING = {"compiled": True, "ac_save_attention": 40, "offload_activations": True}
-SMALL = {"mode": "lora", "optimizer": "adamw8bit", **SAVING}
+SMALL = {"workload": "lora", "optimizer": "adamw8bit", **SAVING}
 """What lets an H100 train at 720 x 1280."""
 
 
@@ -50,7 +50,7 @@ def flags(way):
 @pytest.mark.parametrize("size", SIZES)
 def test_both_commands_print_the_same(size, gpu, way, capsys):
     where = ["--size", size, "--gpu", gpu, *flags(way)]
-    one = printed(capsys, "plan", "--mode", "lora", *where)
+    one = printed(capsys, "plan", "--workload", "lora", *where)
     assert one == printed(capsys, "train", "--recipe", "paper", "--plan-only", *where)
     assert one[0] == 0 and "for 7,200 samples" in one[1]
 
@@ -59,17 +59,17 @@ def test_both_commands_print_the_same(size, gpu, way, capsys):
     ("planned", "trained"),
     [
         (["--lora-rank", 64, "--max-steps", 20], ["--lora-rank", 64, "--max-steps", 20]),
-        (["--gpus", 4], ["--devices", 4]),
+        (["--gpus", 4], ["--gpus", 4]),
         (
             ["--optimizer", "adamw8bit", "--global-batch-size", 4],
             ["--optimizer", "adamw8bit", "--global-batch-size", 4],
         ),
         (["--compiled", "--ac-skip-blocks", 10], ["--compiled", "--ac-skip-blocks", 10, "--recipe", "released"]),
-        (["--gpus", 8, "--price", 4], ["--devices", 4, "--nodes", 2, "--price", 4]),
-        (["--micro-batch-size", 4, "--gpus", 2], ["--devices", 2, "--micro-batch-size", 0]),
+        (["--gpus", 8, "--price", 4], ["--gpus", 8, "--price", 4]),
+        (["--micro-batch-size", 4, "--gpus", 2], ["--gpus", 2, "--micro-batch-size", 0]),
         (["--float8", "--compiled"], ["--float8", "--compiled"]),
         (["--model", "wan2.2-a14b", "--size", "480x832"], ["--model", "wan2.2-a14b", "--size", "480x832"]),
-        (["--mode", "full", "--gpus", 4], ["--lora-rank", 0, "--devices", 4]),
+        (["--workload", "full", "--gpus", 4], ["--lora-rank", 0, "--gpus", 4]),
         (["--price", -1], ["--price", -1]),
         (["--size", "8k"], ["--size", "8k"]),
         (["--gpu", "abacus"], ["--gpu", "abacus"]),
@@ -78,50 +78,49 @@ def test_both_commands_print_the_same(size, gpu, way, capsys):
     ids=str,
 )
 def test_both_commands_agree_on_every_option(planned, trained, capsys):
-    mode = [] if "--mode" in planned else ["--mode", "lora"]
+    workload = [] if "--workload" in planned else ["--workload", "lora"]
     recipe = [] if "--recipe" in trained else ["--recipe", "paper"]
-    one = printed(capsys, "plan", *mode, *planned)
+    one = printed(capsys, "plan", *workload, *planned)
     assert one == printed(capsys, "train", *recipe, "--plan-only", *trained)
     assert any(one[1:]), "something is said"
 
 
 def test_no_gpus_are_refused_in_each_commands_options(capsys):
-    assert printed(capsys, "plan", "--gpus", 0)[2] == "--gpus 0: give a whole number of at least 1.\n"
-    for words in (["--devices", 0], ["--nodes", -1, "--devices", -1]):
-        devices, nodes = (words[words.index(name) + 1] if name in words else 1 for name in ("--devices", "--nodes"))
-        code, _, error = printed(capsys, "train", "--recipe", "paper", "--plan-only", *words)
-        assert (code, error) == (2, f"--devices {devices} --nodes {nodes}: give at least one GPU.\n")
+    for gpus in (0, -1):
+        for command in (["plan"], ["train", "--recipe", "paper", "--plan-only"]):
+            code, _, error = printed(capsys, *command, "--gpus", gpus)
+            assert (code, error) == (2, f"--gpus {gpus}: give a whole number of at least 1.\n")
 
 
 def test_the_defaults_are_the_papers_recipe():
     paper = WAN_RECIPES["paper"]
     assert run_arguments(paper) | dict.fromkeys(SAVED) == {
-        **{"mode": "lora", "lora_rank": 512, "gpus": 1},
+        **{"workload": "lora", "lora_rank": 512, "gpus": 1},
         **{name: TRAINING[name] for name in ("max_steps", "global_batch_size", "micro_batch_size", "optimizer")},
         **dict.fromkeys(SAVED),
     }
-    assert plan(**run_arguments(paper)) == plan(mode="lora")
-    assert plan(mode="lora").samples == paper.max_steps * paper.global_batch_size == 7200
+    assert plan(**run_arguments(paper)) == plan(workload="lora")
+    assert plan(workload="lora").samples == paper.max_steps * paper.global_batch_size == 7200
 
 
 def test_an_h100_holds_the_papers_size_and_an_h200_takes_83_hours():
-    bare = plan(mode="lora", size="720p", gpu="h100")
+    bare = plan(workload="lora", size="720p", gpu="h100")
     assert not bare.fits and round(bare.peak, 1) == 117.4
     small = plan(gpu="h100", **SMALL)
     assert small.fits and small.sources["sample"] == small.sources["total"] == "measured"
     assert "a peak of 74.46 GiB measured on 1 x h100 at 720 x 1280, 1 clip a step" in str(small)
-    assert bare.advice[0].changes == {key: value for key, value in SMALL.items() if key != "mode"}
+    assert bare.advice[0].changes == {key: value for key, value in SMALL.items() if key != "workload"}
     one = plan(gpu="h100", global_batch_size=1, **SMALL)
     assert (round(one.peak, 1), one.sources["peak"]) == (74.5, "measured")
     assert one.peak < small.peak < one.peak + one.memory["LoRA"] / 40 + 1e-6, "a block's gradients more"
-    large = plan(mode="lora", gpu="h200", compiled=True, ac_save_attention=40, optimizer="adamw8bit")
+    large = plan(workload="lora", gpu="h200", compiled=True, ac_save_attention=40, optimizer="adamw8bit")
     assert round(large.seconds["total"] / 3600) == 83 and large.sources["total"] == "measured"
 
 
 def test_a_trial_is_near_the_plan():
     """Its rows are not published; the arithmetic leans on forwards alone."""
     for size, (seconds, peak) in TRIAL.items():
-        planned = plan(size=size, mode="lora", global_batch_size=1)
+        planned = plan(size=size, workload="lora", global_batch_size=1)
         assert planned.sources["sample"] == planned.sources["peak"] == "arithmetic"
         assert planned.seconds["sample"] == pytest.approx(seconds, rel=0.15)
         assert planned.peak == pytest.approx(peak, rel=0.15)
@@ -134,7 +133,7 @@ def test_parts_of_a_model_are_near_the_plan():
             continue  # not what `pusa-lab train` does
         saved = {"ac_save_attention": 40} if "attention" in row["checkpointing"] else {}
         how = {"compiled": row["compile"], "float8": row["precision"] == "float8", **saved}
-        planned = plan(mode="lora", size=tuple(row["size"]), gpu=find_gpu(row["device"]), **how)
+        planned = plan(workload="lora", size=tuple(row["size"]), gpu=find_gpu(row["device"]), **how)
         assert planned.seconds["sample"] == pytest.approx(row["seconds_per_sample"], rel=0.07), row["variant"]
 
 
@@ -213,7 +212,7 @@ def test_the_command_on_two_gpus_as_told():
 
 def test_the_price_is_yours(capsys):
     _, said, _ = printed(capsys, "train", "--recipe", "paper", "--plan-only", "--price", 4)
-    assert f"${4 * plan(mode='lora').seconds['total'] / 3600:,.2f} at $4 per GPU and hour" in said
+    assert f"${4 * plan(workload='lora').seconds['total'] / 3600:,.2f} at $4 per GPU and hour" in said
     code, _, error = printed(capsys, "train", "--recipe", "paper", "--plan-only", "--price", -1)
     assert code == 2 and "--price -1.0: give US dollars" in error
 
@@ -221,9 +220,9 @@ def test_the_price_is_yours(capsys):
 def test_the_planner_has_the_rows_that_were_measured():
     found = json.loads((BENCHMARKS / "results" / "wan_train.json").read_text())
     rows = [wan_train_join.measured(row) for row in found["rows"]]
-    assert [asdict(row) for row in MEASURED if row.given.get("mode") == "lora"] == [asdict(row) for row in rows]
+    assert [asdict(row) for row in MEASURED if row.given.get("workload") == "lora"] == [asdict(row) for row in rows]
     (whole,) = found["full"]
-    (full,) = (row for row in MEASURED if row.given.get("mode") == "full")
+    (full,) = (row for row in MEASURED if row.given.get("workload") == "full")
     assert full.seconds == {"sample": whole["seconds_per_step"]} and full.peaks == {"training": whole["peak_gib"]}
     assert (full.given["gpus"], full.given["size"]) == (whole["gpus"], tuple(whole["size"]))
     assert whole["samples_per_second"] * whole["seconds_per_step"] == pytest.approx(full.given["global_batch_size"])
@@ -276,13 +275,13 @@ class TestOutOfMemory:
         assert printed(capsys, *words, *shlex.split(typed))[1] == f"{small}\n"
 
     def test_a_run_that_was_planned_to_fit_gets_less_memory(self):
-        said = out_of_memory(plan(mode="lora", gpu="h200").settings, known=True)
+        said = out_of_memory(plan(workload="lora", gpu="h200").settings, known=True)
         assert "117.4 GiB are planned (arithmetic), and one h200 has 139: try " in said
         assert float(said.split(" GiB by `")[0].split()[-1]) < 117.4
 
     def test_where_nothing_fits(self):
-        s = plan(mode="full", gpu="h200", size=(7200, 12800), num_frames=8001).settings
-        assert "try --offload-activations, more --devices, smaller clips; `pusa-lab plan --mode full" in out_of_memory(
+        s = plan(workload="full", gpu="h200", size=(7200, 12800), num_frames=8001).settings
+        assert "try --offload-activations, more --gpus, smaller clips; `pusa-lab plan --workload full" in out_of_memory(
             s, known=True
         )
 
@@ -290,7 +289,8 @@ class TestOutOfMemory:
         config = replace(WAN_RECIPES["paper"], lora_rank=0)
         said = out_of_memory(plan(**run_arguments(config, 2), gpu="h100").settings, known=True)
         assert (
-            "--devices 8" in said and "`pusa-lab plan --mode full --model wan2.1-14b --size 720x1280 --gpu h100" in said
+            "--gpus 8" in said
+            and "`pusa-lab plan --workload full --model wan2.1-14b --size 720x1280 --gpu h100" in said
         )
 
     def test_models_by_their_transformers(self):
@@ -302,6 +302,6 @@ class TestOutOfMemory:
 
 
 def test_plans_are_the_same_from_their_settings():
-    for mode in ("lora", "full"):
-        found = plan(mode=mode, gpus=4)
+    for workload in ("lora", "full"):
+        found = plan(workload=workload, gpus=4)
         assert plan(**asdict(found.settings)) == found

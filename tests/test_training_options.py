@@ -130,9 +130,10 @@ PAPER = ["--recipe", "paper"]
     ("words", "says"),
     [
         (["--plan-only"], "--plan-only is for a Wan: give --recipe too, or leave out --plan-only."),
-        (["--devices", "0"], "--devices 0 is for a Wan"),
-        (["--devices", "1"], "--devices 1 is for a Wan"),
-        (["--nodes", "1"], "--nodes 1 is for a Wan"),
+        (["--gpus", "0"], "--gpus 0 is for a Wan"),
+        (["--gpus", "1"], "--gpus 1 is for a Wan"),
+        ([*PAPER, "--devices", "2"], "there is no option --devices: did you mean --gpus?"),
+        ([*PAPER, "--nodes", "1"], "there is no option --nodes: did you mean --gpus?"),
         (["--ac-save-attention", "-1"], "--ac-save-attention -1 is for a Wan"),
         (["--ac-skip-blocks", "0"], "--ac-skip-blocks 0 is for a Wan"),
         (["--expert", "high"], "--expert high is for a Wan"),
@@ -189,7 +190,7 @@ def test_what_would_have_no_effect_is_refused(refused, words, says):
 
 
 @pytest.mark.parametrize(
-    "words", [["--max-steps"], ["--devices", "two"], ["--ac-skip-blocks", "1.5"], ["--expert", "middle"]]
+    "words", [["--max-steps"], ["--gpus", "two"], ["--ac-skip-blocks", "1.5"], ["--expert", "middle"]]
 )
 def test_what_is_no_option_is_refused(refused, words):
     found = refused(*words)

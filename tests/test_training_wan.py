@@ -244,13 +244,15 @@ def test_memory_that_runs_out_says_what_to_change(cache, tmp_path, monkeypatch):
 
     monkeypatch.setattr(TrainableWan, "forward", full)
     ways = "--offload-activations, --optimizer adamw8bit, --micro-batch-size 1, a lora_rank below 3, smaller clips"
-    with pytest.raises(ValueError, match=f"out of memory: try {ways}; `pusa-lab plan --mode lora .*` counts") as error:
+    with pytest.raises(
+        ValueError, match=f"out of memory: try {ways}; `pusa-lab plan --workload lora .*` counts"
+    ) as error:
         go(cache, tmp_path / "a.safetensors", replace(SHORT, micro_batch_size=2))
     command = str(error.value).split("`")[1]
     assert "--size 32x48" in command and "--lora-rank 3 --max-steps 20 --global-batch-size 2" in command
     assert main(shlex.split(command)[1:]) == 0
-    ways = "--ac-save-attention 0 --ac-skip-blocks 0, --offload-activations, more --devices, smaller clips"
-    with pytest.raises(ValueError, match=f"out of memory: try {ways}; `pusa-lab plan --mode full"):
+    ways = "--ac-save-attention 0 --ac-skip-blocks 0, --offload-activations, more --gpus, smaller clips"
+    with pytest.raises(ValueError, match=f"out of memory: try {ways}; `pusa-lab plan --workload full"):
         train_wan(
             transformer(), cache, tmp_path / "all", replace(SHORT, lora_rank=0), ac_save_attention=1, accelerator="cpu"
         )
@@ -267,7 +269,7 @@ def test_memory_that_runs_out_on_a_known_gpu_says_what_fits(tmp_path, monkeypatc
     saved = {"ac_save_attention": 0, "ac_skip_blocks": 0, "offload_activations": False, "compiled": False}
     said = finetune._too_large(WAN_RECIPES["paper"], clips, large, 1, saved)
     assert "out of memory: 117.4 GiB are planned (arithmetic), and one h100 has 78: try --compiled --optimizer" in said
-    assert "74.7 GiB by `pusa-lab plan --mode lora --model wan2.1-14b --size 720x1280 --gpu h100 --compiled" in said
+    assert "74.7 GiB by `pusa-lab plan --workload lora --model wan2.1-14b --size 720x1280 --gpu h100 --compiled" in said
 
 
 def test_eight_bits_are_near_the_product():

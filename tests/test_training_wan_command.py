@@ -227,11 +227,10 @@ def test_experts_that_are_not_named_or_not_there(whole, two_experts, cache, tmp_
         ),
         (
             ["global_batch_size=3"],
-            ["--devices", "2"],
+            ["--gpus", "2"],
             "--global-batch-size 3 on 2 processes with --micro-batch-size 0: give a --global-batch-size that is a mult",
         ),
-        ([], ["--nodes", "2"], "--devices 1 --nodes 2: give at least one GPU, and start several hosts with `torchrun"),
-        ([], ["--devices", "0"], "--devices 0 --nodes 1: give at least one GPU"),
+        ([], ["--gpus", "0"], "--gpus 0: give a whole number of at least 1."),
         (
             ["optimizer=adamw8bit"],
             [],
@@ -281,15 +280,17 @@ def test_a_cache_of_another_codec_is_refused(folder, cache, tmp_path, said):
 def test_more_gpus_than_there_are_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert cli_train.processes(2, 1) == (2, 1)
-    with pytest.raises(ValueError, match=r"--devices 3, but this host has 2 GPUs: give no more\."):
-        cli_train.processes(3, 1)
+    assert cli_train.processes(2) == (2, 1)
+    says = r"--gpus 3, but this host has 2 GPUs: give no more, or start `torchrun --nnodes HOSTS .*` on each of several"
+    with pytest.raises(ValueError, match=says):
+        cli_train.processes(3)
 
 
 def test_processes_are_those_of_torchrun(monkeypatch):
-    assert cli_train.processes(3, 1) == (3, 1)
+    assert cli_train.processes(3) == (3, 1)
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "6"}.items():
         monkeypatch.setenv(name, value)
-    assert cli_train.processes(1, 1) == cli_train.processes(2, 3) == (2, 3)
-    with pytest.raises(ValueError, match=r"--devices 3 --nodes 1, but torchrun started 3 x 2 processes: leave both"):
-        cli_train.processes(3, 1)
+    assert cli_train.processes(1) == cli_train.processes(6) == (2, 3)
+    for gpus in (2, 3, 7):
+        with pytest.raises(ValueError, match=rf"^--gpus {gpus}, but torchrun started 6 processes: leave out --gpus\.$"):
+            cli_train.processes(gpus)

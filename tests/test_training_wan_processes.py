@@ -120,8 +120,8 @@ def test_torchrun_trains_a_lora_on_two_processes_as_one(one, two):
 
 
 def test_the_command_starts_its_own_processes(whole, cache, place, one):
-    out = place / "devices" / "lora.safetensors"
-    words = words_of(whole, cache, out, *FOUR, options=["--devices", "2"])
+    out = place / "gpus" / "lora.safetensors"
+    words = words_of(whole, cache, out, *FOUR, options=["--gpus", "2"])
     code = "import runpy; runpy.run_module('pusa_lab', run_name='__main__', alter_sys=True)"
     done = python(code, *words, env=environment())  # it starts the second process as a user's does
     assert done.returncode == 0, done.stderr

@@ -435,9 +435,9 @@ assert slower < 1.05, "the next block is loaded while this one computes: offload
 # 8-bit optimiser states, and activations offloaded to the host.
 
 # %% tags=["nbval-check-output"]
-bare = plan("wan2.1-14b", "720p", mode="lora", gpu="h100")
+bare = plan("wan2.1-14b", "720p", workload="lora", gpu="h100")
 saving = {"compiled": True, "ac_save_attention": 40, "offload_activations": True, "optimizer": "adamw8bit"}
-paper = plan("wan2.1-14b", "720p", mode="lora", gpu="h100", **saving)
+paper = plan("wan2.1-14b", "720p", workload="lora", gpu="h100", **saving)
 print(paper)
 hours, price = paper.seconds["total"] / 3600, GPUS["h100"].price
 print(f"\n{hours:.0f} GPU hours for the steps alone; at ${price:g} an hour, $500 buys {500 / price:.0f}")
@@ -541,7 +541,7 @@ else:
         "num_frames": 81,
         "steps": 10,
         "guidance": 2.0,
-        "mode": "sample",
+        "workload": "sample",
     }
     asked |= {"gpu": "rtx4090", "gpus": 1, "num_videos": 1, "price": GPUS["rtx4090"].price}
     same = all(getattr(my_plan.settings, name) == value for name, value in asked.items())

@@ -28,8 +28,11 @@ OTHERS = {
     "--last-image": "--end-image",
     "--frames": "--num-frames",
     "--schedule-args": "--schedule-options",
+    "--devices": "--gpus",
+    "--nodes": "--gpus",
+    "--mode": "--workload",
 }
-"""What diffusers' pipelines and others call an option -> ours."""
+"""What diffusers' pipelines, others, or commands of ours that have it not call an option -> ours."""
 WORDS = {
     int: "a whole number",
     float: "a number",
@@ -121,7 +124,7 @@ class Parser(jsonargparse.ArgumentParser):
         known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
         name = word.partition(".")[0]  # of --schedule-args.lag
         ours = OTHERS.get(name.replace("_", "-"), name)
-        near = difflib.get_close_matches(ours, known, 1, cutoff=0.8)
+        near = [ours] if ours in known else difflib.get_close_matches(name, known, 1, cutoff=0.8)
         return f"there is no option {word:.60}: " + (
             f"did you mean {near[0]}?" if near else f"`{self.prog} --help` lists those there are."
         )

@@ -16,7 +16,7 @@ def plan(
     gpu: str | None = None,
     gpus: int | None = None,
     price: float | None = None,
-    mode: Literal["sample", "lora", "full"] | None = None,
+    workload: Literal["sample", "lora", "full"] | None = None,
     lora_rank: int | None = None,
     compiled: bool = False,
     steps: int | None = None,
@@ -37,16 +37,16 @@ def plan(
 ) -> None:
     """Memory, time and money of a Wan.
 
-    --steps to --cached-prompts are for sampling, --max-steps to --float8 for training: --mode lora or full.
+    --steps to --cached-prompts are for sampling, --max-steps to --float8 for training: --workload lora or full.
 
     Args:
         model: wan2.1-14b (default), wan2.1-1.3b, wan2.2-a14b or wan2.2-5b.
         size: 480p, 720p (default), or HEIGHTxWIDTH in pixels.
         num_frames: pixel frames, 1 + 4k (default: the model's own).
         gpu: h200 (default), h100, a100-80, a100-40, l40s, rtx5090, rtx4090, l4 or t4.
-        gpus: number of GPUs (default 1).
+        gpus: number of GPUs, on all hosts together (default 1).
         price: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one).
-        mode: sample videos (default), train a LoRA, or train all weights.
+        workload: sample videos (default), train a LoRA (lora), or train all weights (full).
         lora_rank: rank of the LoRA that is trained (default 512), or attached in sampling.
         compiled: plan with compiled blocks.
         steps: sampling steps (default 10).

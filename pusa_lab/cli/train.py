@@ -13,7 +13,7 @@ OUT = Path("outputs/train")
 """Default folder for checkpoints."""
 SAVED = ("ac_save_attention", "ac_skip_blocks", "offload_activations", "float8", "compiled")
 """Options that trade memory for time and hardly change the result."""
-WAN = ("devices", "nodes", *SAVED, "expert", "plan_only")
+WAN = ("gpus", *SAVED, "expert", "plan_only")
 """Options that need --recipe."""
 TOYS = ("stage", "base", "fast", "clips")
 """Options that are for toys only."""
@@ -42,8 +42,7 @@ def train(
     gpu: str | None = None,
     price: float | None = None,
     expert: Literal["high", "low"] | None = None,
-    devices: int | None = None,
-    nodes: int | None = None,
+    gpus: int | None = None,
     ac_save_attention: int | None = None,
     ac_skip_blocks: int | None = None,
     offload_activations: bool = False,
@@ -76,8 +75,7 @@ def train(
         gpu: for --plan-only: h200 (default), h100, a100-80, and so on.
         price: for --plan-only: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one).
         expert: which expert of Wan2.2-A14B is trained, on its own timesteps.
-        devices: GPUs of each host (default 1; under torchrun its own).
-        nodes: hosts (default 1; under torchrun its own).
+        gpus: number of GPUs, on all hosts together (default 1; under torchrun, one for each of its processes).
         ac_save_attention: blocks that save attention's result (default 0).
         ac_skip_blocks: blocks without activation checkpointing (default 0).
         offload_activations: keep what blocks save in the host's memory.

@@ -44,7 +44,7 @@ def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
     out = given.get("out", OUT)
     if config.lora_rank and out.suffix != ".safetensors":
         out = out / f"{recipe}.safetensors"
-    devices, nodes = processes(given.get("devices", 1), given.get("nodes", 1))
+    devices, nodes = processes(given.get("gpus", 1))
     options, logs, resume = saved(given), given.get("logs"), given.get("resume")
     # before gigabytes of weights are read
     _check_blocks(folder.path / name, options["ac_save_attention"], options["ac_skip_blocks"])
@@ -78,35 +78,28 @@ def _check_blocks(place: Path, attention: int, skipped: int) -> None:
     checkpointing_plan(blocks, attention, skipped)
 
 
-def processes(devices: int, nodes: int) -> tuple[int, int]:
-    """GPUs of each host, and hosts: as torchrun started this process, else as asked for.
+def processes(gpus: int) -> tuple[int, int]:
+    """GPUs of each host, and hosts: as torchrun started this process, else all on this host.
 
     Args:
-        devices: asked for.
-        nodes: asked for.
+        gpus: asked for, on all hosts together.
 
     Raises:
-        ValueError: more GPUs than there are, several hosts without torchrun, or torchrun was told otherwise.
+        ValueError: there are fewer GPUs, or torchrun started another number of processes.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        each = int(os.environ["LOCAL_WORLD_SIZE"])
-        given = each, int(os.environ["WORLD_SIZE"]) // each
-        if (devices, nodes) not in ((1, 1), given):
-            raise ValueError(
-                f"--devices {devices} --nodes {nodes}, but torchrun started {given[1]} x {given[0]} processes: "
-                "leave both out."
-            )
-        return given
-    if min(devices, nodes) < 1 or nodes > 1:
+        each, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+        if gpus not in (1, world):
+            raise ValueError(f"--gpus {gpus}, but torchrun started {counted(world, 'process')}: leave out --gpus.")
+        return each, world // each
+    if gpus < 1:
+        raise ValueError(f"--gpus {gpus}: give a whole number of at least 1.")
+    if torch.cuda.is_available() and gpus > torch.cuda.device_count():
         raise ValueError(
-            f"--devices {devices} --nodes {nodes}: give at least one GPU, and start several hosts with "
-            "`torchrun --nnodes N --nproc-per-node GPUS -m -- pusa_lab train ...` on each."
+            f"--gpus {gpus}, but this host has {counted(torch.cuda.device_count(), 'GPU')}: give no more, or start "
+            "`torchrun --nnodes HOSTS --nproc-per-node GPUS -m -- pusa_lab train ...` on each of several hosts."
         )
-    if torch.cuda.is_available() and devices > torch.cuda.device_count():
-        raise ValueError(
-            f"--devices {devices}, but this host has {counted(torch.cuda.device_count(), 'GPU')}: give no more."
-        )
-    return devices, nodes
+    return gpus, 1
 
 
 def _expert(folder: Any, wanted: str | None, config: Any) -> tuple[str, Any]:
@@ -136,7 +129,4 @@ def plan_of(given: Mapping[str, Any], config: Any) -> Any:
     from pusa_lab.planning.recipe import run_arguments
 
     options = {name: given[name] for name in ("model", "size", "gpu", "price") if name in given}
-    devices, nodes = given.get("devices", 1), given.get("nodes", 1)
-    if min(devices, nodes) < 1:
-        raise ValueError(f"--devices {devices} --nodes {nodes}: give at least one GPU.")
-    return plan(**run_arguments(config, devices * nodes, **saved(given)), **options)
+    return plan(**run_arguments(config, given.get("gpus", 1), **saved(given)), **options)

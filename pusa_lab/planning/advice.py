@@ -71,7 +71,7 @@ def _peak(s: Settings) -> float:
 def _ways(s: Settings) -> Iterator[dict[str, Any]]:
     """Each measured way to train a LoRA, as one change."""
     seen: list[dict[str, Any]] = [{}]
-    for other in (row.settings for row in measured.MEASURED if s.mode == "lora" == row.given.get("mode")):
+    for other in (row.settings for row in measured.MEASURED if s.workload == "lora" == row.given.get("workload")):
         change = {name: getattr(other, name) for name in SAVING if getattr(other, name) != getattr(s, name)}
         # an option can be added, not taken back
         if other.config.num_layers == s.config.num_layers and False not in change.values() and change not in seen:
@@ -87,7 +87,7 @@ def _same(s: Settings) -> dict[str, list[Any]]:
     shares = [n for n in (2, 4, 8) if n > s.gpus and not (s.global_batch_size or 1) % (n * at_once)]
     options: dict[str, list[Any]] = {"offload_activations": [True], "micro_batch_size": [1]}
     options |= {"ac_skip_blocks": [0], "ac_save_attention": [0]}
-    return options | ({"optimizer": ["adamw8bit"]} if s.mode == "lora" else {"gpus": shares})
+    return options | ({"optimizer": ["adamw8bit"]} if s.workload == "lora" else {"gpus": shares})
 
 
 def _smaller(s: Settings) -> dict[str, list[Any]]:
@@ -95,11 +95,11 @@ def _smaller(s: Settings) -> dict[str, list[Any]]:
     options: dict[str, list[Any]] = {"num_frames": [1 + 4 * ((s.num_frames - 1) // 8)]}
     if _settle({**asdict(s), "size": "480p"}).tokens < s.tokens:
         options["size"] = ["480p"]
-    if s.mode == "sample":
+    if s.workload == "sample":
         options["dtype"] = ["float8"]
-    if s.mode == "lora":
+    if s.workload == "lora":
         options["lora_rank"] = [max(1, (s.lora_rank or 1) // 4)]
-    return options | ({"mode": ["lora"]} if s.mode == "full" else {})
+    return options | ({"workload": ["lora"]} if s.workload == "full" else {})
 
 
 def _changes(s: Settings, options: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:

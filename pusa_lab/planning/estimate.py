@@ -49,7 +49,7 @@ def _training_seconds(s: Settings) -> dict[str, Figure]:
     sample = seconds_figure(s, "sample")
     step = sample.value * (s.global_batch_size or 1) / s.gpus
     # what several GPUs exchange is not counted
-    source = sample.source if s.gpus == 1 or s.mode == "full" else "arithmetic"
+    source = sample.source if s.gpus == 1 or s.workload == "full" else "arithmetic"
     total = step * (s.max_steps or 1) * s.config.experts
     return {"sample": sample, "step": Figure(step, source), "total": Figure(total, source)}
 

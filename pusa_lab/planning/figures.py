@@ -143,7 +143,7 @@ def _way(s: Settings, name: str) -> tuple[Any, ...]:
     if name in ("sample", "training"):
         saved = (s.ac_save_attention, s.ac_skip_blocks, s.offload_activations)
         how = (s.micro_batch_size, s.optimizer, s.float8, s.compiled)
-        return transformer, s.mode, s.lora_rank, *saved, *how
+        return transformer, s.workload, s.lora_rank, *saved, *how
     if name in ("forward", "denoising"):
         return transformer, s.num_videos, DTYPES[s.dtype or ""], s.compiled, s.lora_rank, s.offload == "group"
     if name == "decoding":
@@ -153,7 +153,7 @@ def _way(s: Settings, name: str) -> tuple[Any, ...]:
 
 def _regime(s: Settings, name: str) -> tuple[Any, ...]:
     """What it must share to be measured, or a neighbour, besides the size: the GPU, and in a peak how many share it."""
-    return (s.gpu, s.gpus, s.accumulated > 1) if name == "training" else (s.gpu, s.gpus if s.mode == "full" else 1)
+    return (s.gpu, s.gpus, s.accumulated > 1) if name == "training" else (s.gpu, s.gpus if s.workload == "full" else 1)
 
 
 def _place(s: Settings, name: str) -> tuple[Any, ...]:

@@ -41,7 +41,7 @@ def _alone(size: tuple[int, int], compiled: bool, seconds: float, peak: float) -
 
 def _step(gpu: str, size: tuple[int, int], seconds: float, peak: float, **more: Any) -> Measured:
     """A step of a LoRA of rank 512 on one clip."""
-    given = {"mode": "lora", "gpu": gpu, "size": size, "global_batch_size": 1, "compiled": True} | more
+    given = {"workload": "lora", "gpu": gpu, "size": size, "global_batch_size": 1, "compiled": True} | more
     return Measured(given, {"sample": seconds}, {"training": peak}, STEPS)
 
 
@@ -75,7 +75,7 @@ MEASURED: list[Measured] = [
     _step("h100", SMALL, 12.045, 60.34, **EIGHT, offload_activations=True),
     _step("h100", LARGE, 44.381, 74.46, **EIGHT, offload_activations=True),
     Measured(
-        {"mode": "full", "gpu": "h100", "gpus": 4, "size": SMALL, "global_batch_size": 4},
+        {"workload": "full", "gpu": "h100", "gpus": 4, "size": SMALL, "global_batch_size": 4},
         {"sample": 15.508464893999985},
         {"training": 67.91},
         STEPS,

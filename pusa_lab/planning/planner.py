@@ -21,7 +21,7 @@ def plan(
     gpu: str = "h200",
     gpus: int = 1,
     price: float | None = None,
-    mode: str = "sample",
+    workload: str = "sample",
     lora_rank: int | None = None,
     compiled: bool = False,
     steps: int | None = None,
@@ -52,18 +52,19 @@ def plan(
         gpus: in sampling each makes its own videos; training shares a step's clips among them, a LoRA with all of its
             numbers on each (DDP), all weights split (FSDP2).
         price: US dollars per GPU and hour; None is the rough one of GPUS.
-        mode: "sample", "lora" or "full" (all weights); training expects encoded videos and captions.
+        workload: "sample" (make videos), "lora" (train one) or "full" (train all weights); training expects encoded
+            videos and captions.
         lora_rank: of the LoRA that is trained, on all linears of attention and feed-forward (None is 512), or that is
             attached in sampling (None is none, or merged).
         compiled: whether the blocks are compiled.
-        steps: of sampling; None is 10. This and the next five are for mode sample.
+        steps: of sampling; None is 10. This and the next five are for sampling.
         guidance: scale of text guidance, 1 or more; 1 is none and halves the calls. None is 2, as for `generate`.
         num_videos: at a time on each GPU; None is 1.
         dtype: of the transformer's weights: bfloat16, float16, or float8 (stored so, computed in 16 bits). None is
             bfloat16, or float16 where the GPU has none, as in `WanModel.from_pretrained`.
         offload: name in OFFLOADS; None is none.
         cached_prompts: whether captions are encoded already, so that no text encoder is loaded.
-        max_steps: of the optimizer; None is the paper's 900. This and all that follow are for modes lora and full.
+        max_steps: of the optimizer; None is the paper's 900. This and all that follow are for training.
         global_batch_size: clips per step, on all GPUs together; None is the paper's 8.
         micro_batch_size: clips at a time on each GPU; None is 1.
         optimizer: adamw, or adamw8bit with moments of 8 bits. None is adamw.
@@ -73,8 +74,8 @@ def plan(
         float8: whether products with a LoRA's base are of 8-bit numbers.
 
     Raises:
-        ValueError: a name is unknown, a number is out of range, two of them exclude each other, or the mode has no use
-            for one.
+        ValueError: a name is unknown, a number is out of range, two of them exclude each other, or one has no effect
+            with this workload.
     """
     settings = _settle(locals())
     found = estimate(settings)

@@ -13,10 +13,9 @@ from pusa_lab.training.config import TrainConfig
 from pusa_lab.wan.configs import WAN_CONFIGS
 
 TRAIN = {
-    "gpus": "--devices {}",
     "size": "clips of size {}",
     "num_frames": "clips of {} frames",
-    "mode": "a {} instead of all weights",
+    "workload": "a {} instead of all weights",
     "gpu": "a GPU such as {}",
 }
 """Arguments of `plan` -> the same in `pusa-lab train`; the others are options of the same name there."""
@@ -37,7 +36,7 @@ def run_arguments(config: TrainConfig, gpus: int = 1, **saved: Any) -> dict[str,
     if gpus < 1:
         raise ValueError(f"gpus={gpus}: give a whole number of at least 1.")
     return {
-        "mode": "lora" if config.lora_rank else "full",
+        "workload": "lora" if config.lora_rank else "full",
         "lora_rank": config.lora_rank or None,
         "gpus": gpus,
         "max_steps": config.max_steps,
@@ -90,10 +89,10 @@ def _left(s: Settings) -> list[str]:
     ways = {
         "--ac-save-attention 0 --ac-skip-blocks 0": s.ac_save_attention or s.ac_skip_blocks,
         "--offload-activations": not s.offload_activations,
-        "--optimizer adamw8bit": s.mode == "lora" and s.optimizer == "adamw",
+        "--optimizer adamw8bit": s.workload == "lora" and s.optimizer == "adamw",
         "--micro-batch-size 1": s.micro_batch_size != 1,
-        f"a lora_rank below {s.lora_rank}": s.mode == "lora" and s.lora_rank != 1,
-        "more --devices": s.mode == "full",
+        f"a lora_rank below {s.lora_rank}": s.workload == "lora" and s.lora_rank != 1,
+        "more --gpus": s.workload == "full",
         "smaller clips": True,
     }
     return [way for way, helps in ways.items() if helps]

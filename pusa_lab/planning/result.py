@@ -82,10 +82,10 @@ def plan_table(plan: Plan) -> str:
         plan: what to show.
     """
     s = plan.settings
-    lora = {"lora": " of a LoRA", "sample": " of a LoRA attached"}.get(s.mode, "")
+    lora = {"lora": " of a LoRA", "sample": " of a LoRA attached"}.get(s.workload, "")
     adapter = f" + {plan.lora_parameters:,}{lora} of rank {s.lora_rank}" if s.lora_rank else ""
     rows = [
-        ("run", f"{what(s)}: {s.mode} on {s.gpus} x {s.gpu}", ""),
+        ("run", f"{what(s)}: {s.workload} on {s.gpus} x {s.gpu}", ""),
         ("options", _chosen(plan), ""),
         ("tokens", f"{plan.tokens:,}", ""),
         ("parameters", f"{plan.parameters:,} x {s.config.experts}{adapter}", ""),
@@ -145,8 +145,8 @@ def command(s: Settings) -> str:
     Args:
         s: settings.
     """
-    usual = _settle({"model": s.model, "gpu": s.gpu, "mode": s.mode})
-    always = {"mode": s.mode, "model": s.model, "size": s.size, "gpu": s.gpu}
+    usual = _settle({"model": s.model, "gpu": s.gpu, "workload": s.workload})
+    always = {"workload": s.workload, "model": s.model, "size": s.size, "gpu": s.gpu}
     more = {name: value for name, value in asdict(s).items() if value != getattr(usual, name) and name not in always}
     return f"pusa-lab plan {options(always | more)}"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pusa_lab.generate import GUIDANCE
 from pusa_lab.inputs import MOST_STEPS
-from pusa_lab.planning.tables import DTYPES, GPUS, MODES, OFFLOADS, OPTIMIZERS, Gpu
+from pusa_lab.planning.tables import DTYPES, GPUS, OFFLOADS, OPTIMIZERS, WORKLOADS, Gpu
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST
 from pusa_lab.wan.configs import WAN_CONFIGS, WanConfig
@@ -20,10 +20,10 @@ ALWAYS: dict[str, Any] = {
     "size": "720p",
     "gpu": "h200",
     "gpus": 1,
-    "mode": "sample",
+    "workload": "sample",
     "compiled": False,
 }
-"""Defaults of every mode."""
+"""Defaults of every workload."""
 SAMPLING: dict[str, Any] = {
     "steps": 10,
     "guidance": GUIDANCE,
@@ -55,12 +55,12 @@ MOST_SIDE = 2**15
 MOST_PRICE = 1_000_000
 """US dollars per GPU and hour; more is taken for a mistake."""
 WHY = {
-    "lora_rank": "mode='full' trains all weights",
+    "lora_rank": "workload='full' trains all weights",
     "guidance": "training asks the transformer once a step, without guidance",
     "cached_prompts": "training always expects encoded captions",
     "dtype": "training keeps the weights as `pusa-lab train` does",
 }
-"""Why some arguments have no effect in another mode than theirs."""
+"""Why some arguments have no effect in another workload than theirs."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ class Settings:
     """How many. In sampling each makes its own videos; in training each takes its share of a step's clips."""
     price: float
     """US dollars per GPU and hour."""
-    mode: str
+    workload: str
     """sample, lora or full (training all weights)."""
     lora_rank: int | None
     """Rank of the LoRA that is trained, or attached in sampling; None where there is none, or it is merged."""
     compiled: bool
     """Whether the blocks are compiled."""
     steps: int | None
-    """Sampling steps; like all that follow, None in the other modes."""
+    """Sampling steps; like all that follow, None in the other workloads."""
     guidance: float | None
     """Scale of text guidance; 1 is none and halves the calls."""
     num_videos: int | None
@@ -127,7 +127,7 @@ class Settings:
     @property
     def training(self) -> bool:
         """Whether something is trained."""
-        return self.mode != "sample"
+        return self.workload != "sample"
 
     @property
     def tokens(self) -> int:
@@ -167,14 +167,14 @@ def _settle(given: Mapping[str, Any]) -> Settings:
         ValueError: a name is unknown, a number is out of range, or two of them exclude each other.
     """
     given = {**{field.name: None for field in fields(Settings)}, **ALWAYS, **given}
-    tables: dict[str, Iterable[str]] = {"model": WAN_CONFIGS, "gpu": GPUS, "mode": MODES}
+    tables: dict[str, Iterable[str]] = {"model": WAN_CONFIGS, "gpu": GPUS, "workload": WORKLOADS}
     for name, known in tables.items():
         _choose(name, given[name], known)
-    config, card, mode = WAN_CONFIGS[given["model"]], GPUS[given["gpu"]], given["mode"]
+    config, card, workload = WAN_CONFIGS[given["model"]], GPUS[given["gpu"]], given["workload"]
     _refuse_unused(given)
     own: dict[str, Any] = {"num_frames": config.num_frames, "price": card.price}
-    own |= SAMPLING | {"dtype": "bfloat16" if card.bfloat16 else "float16"} if mode == "sample" else TRAINING
-    own |= {"lora_rank": LORA_RANK} if mode == "lora" else {}
+    own |= SAMPLING | {"dtype": "bfloat16" if card.bfloat16 else "float16"} if workload == "sample" else TRAINING
+    own |= {"lora_rank": LORA_RANK} if workload == "lora" else {}
     own = {name: value for name, value in own.items() if given[name] is None}
     s = Settings(**{**given, **own, "size": _size(given["model"], given["size"])})
     tables = {"dtype": DTYPES, "offload": OFFLOADS, "optimizer": OPTIMIZERS}
@@ -187,13 +187,13 @@ def _settle(given: Mapping[str, Any]) -> Settings:
 
 
 def _refuse_unused(given: Mapping[str, Any]) -> None:
-    """Refuse what the mode has no use for."""
-    mode = given["mode"]
-    unused = [*TRAINING] if mode == "sample" else [*SAMPLING, "dtype"] + ["lora_rank"] * (mode == "full")
+    """Refuse what the workload has no use for."""
+    workload = given["workload"]
+    unused = [*TRAINING] if workload == "sample" else [*SAMPLING, "dtype"] + ["lora_rank"] * (workload == "full")
     for name in unused:
         if given[name] is not None:
-            why = WHY.get(name, f"it is for {'training' if mode == 'sample' else 'sampling'}")
-            raise ValueError(f"{name}={given[name]} has no effect with mode={mode!r}: {why}; leave it out.")
+            why = WHY.get(name, f"it is for {'training' if workload == 'sample' else 'sampling'}")
+            raise ValueError(f"{name}={given[name]} has no effect with workload={workload!r}: {why}; leave it out.")
 
 
 def _check_numbers(s: Settings) -> None:
@@ -236,14 +236,14 @@ def _check_together(s: Settings) -> None:
             f"ac_save_attention={saving}, ac_skip_blocks={skipping}: {s.model} has {layers} blocks, give numbers "
             "from 0 that add up to no more."
         )
-    if s.mode == "full":
+    if s.workload == "full":
         excluded = {
             "compiled=True": s.compiled,
             "float8=True": s.float8,
             "optimizer='adamw8bit'": s.optimizer == "adamw8bit",
         }
         if given := [name for name, value in excluded.items() if value]:
-            raise ValueError(f"mode='full' splits all weights over the GPUs, without {given[0]}: leave it out.")
+            raise ValueError(f"workload='full' splits all weights over the GPUs, without {given[0]}: leave it out.")
 
 
 def _choose(name: str, value: str, known: Iterable[str]) -> None:

@@ -53,7 +53,7 @@ OFFLOADS: dict[str, str] = {
 }
 """Name -> what is on the GPU in sampling. The rest waits in the host's memory, which must hold it."""
 
-MODES: dict[str, str] = {
+WORKLOADS: dict[str, str] = {
     "sample": "make videos",
     "lora": "train a LoRA on frozen weights, as `pusa-lab train --recipe paper` does",
     "full": "train all weights, split over the GPUs (FSDP2), as `--lora-rank 0` does",

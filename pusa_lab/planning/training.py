@@ -76,7 +76,7 @@ def training_bytes(s: Settings) -> dict[str, float]:
     """
     c = s.config
     moments = OPTIMIZERS[s.optimizer or ""]
-    if s.mode == "lora":
+    if s.workload == "lora":
         trained = float(s.lora_parameters)
         parts = {"transformer": 2.0 * c.parameters, "LoRA": 4 * trained, "optimizer": moments * trained}
         if s.gpus > 1:

@@ -68,17 +68,17 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
             "--model": ["nano", "mini", "all"], "--stage": ["vta", "base", "i2v", "codec", "features", "all"], "--base": ["CHECKPOINT"],
             "--data": ["nano", "CLIPS", "digits"], "--out": ["out/b"], "--logs": ["out/logs"], "--resume": ["FILE"],
             "--max-steps": ["3"], "--lr": ["1e-3"], "--per-sample-weighting": ["True", "false"], "--global-batch-size": ["0"], "--clips": ["4"], "--ema": ["nan"],
-            "--price": ["2"], "--expert": ["high"], "--devices": ["1", "2"], "--nodes": ["1"], "--ac-save-attention": ["1"], "--ac-skip-blocks": ["1"],
+            "--price": ["2"], "--expert": ["high"], "--gpus": ["1", "2"], "--ac-save-attention": ["1"], "--ac-skip-blocks": ["1"],
             "--plan-only": [], "--size": ["480p"], "--gpu": ["h100"], "--offload-activations": [], "--float8": [], "--compiled": [], "--recipe": ["paper"],
         },
     ),
     "train --recipe paper": (
         ["--data", "CACHE", "--model", "WAN", "--out", "out/a.safetensors"],
         {
-            "--plan-only": [], "--price": ["2"], "--expert": ["high", "low"], "--devices": ["1"], "--ac-save-attention": ["0", "2"], "--offload-activations": [],
+            "--plan-only": [], "--price": ["2"], "--expert": ["high", "low"], "--gpus": ["1"], "--ac-save-attention": ["0", "2"], "--offload-activations": [],
             "--max-steps": ["3"], "--lora-rank": ["2", "0"], "--global-batch-size": ["1"], "--timestep-sampler": ["shared"], "--logs": ["out/logs"], "--resume": ["FILE"],
             "--data": ["CACHE", "CLIPS"], "--model": ["WAN", "nano"], "--out": ["out/b.safetensors", "out/folder"],
-            "--ac-skip-blocks": ["1"], "--float8": [], "--compiled": [], "--nodes": ["1"], "--stage": ["vta"], "--base": ["CHECKPOINT"],
+            "--ac-skip-blocks": ["1"], "--float8": [], "--compiled": [], "--stage": ["vta"], "--base": ["CHECKPOINT"],
         },
     ),
     "plan": (
@@ -86,7 +86,7 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
         {
             "--model": ["wan2.1-14b", "wan2.2-5b"], "--size": ["480p", "480x832"], "--num-frames": ["81", "5"], "--steps": ["10"],
             "--guidance": ["1", "3"], "--dtype": ["bfloat16", "float8"], "--offload": ["model", "group"], "--gpu": ["h100", "t4"],
-            "--mode": ["sample", "lora", "full"], "--lora-rank": ["64"], "--num-videos": ["2"], "--compiled": [], "--cached-prompts": [],
+            "--workload": ["sample", "lora", "full"], "--lora-rank": ["64"], "--num-videos": ["2"], "--compiled": [], "--cached-prompts": [],
             "--gpus": ["2"], "--price": ["3"], "--json": [], "--optimizer": ["adamw8bit"], "--offload-activations": [], "--float8": [],
             "--max-steps": ["3"], "--global-batch-size": ["4"], "--micro-batch-size": ["2"], "--ac-save-attention": ["40"],
             "--ac-skip-blocks": ["1"],

@@ -227,7 +227,7 @@ def pair():
 def planned():
     from pusa_lab.planning import plan
 
-    return plan(mode="lora", gpu="h100")
+    return plan(workload="lora", gpu="h100")
 
 
 def phrase():

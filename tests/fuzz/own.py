@@ -266,7 +266,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     },
     r"pusa_lab\.planning\.planner\.plan": {
         "model": ["'wan2.1-14b'", "'wan2.2-5b'"], "size": ["'480p'", "(480, 832)"], "num_frames": ["None", "81"], "gpu": ["'h100'"],
-        "dtype": ["None", "'bfloat16'"], "offload": ["'none'"], "mode": ["'sample'"], "steps": ["10"], "price": ["None", "2.5"],
+        "dtype": ["None", "'bfloat16'"], "offload": ["'none'"], "workload": ["'sample'"], "steps": ["10"], "price": ["None", "2.5"],
         "guidance": ["1.0"], "lora_rank": ["64"], "gpus": ["1"],
     },
     r"pusa_lab\.planning\.recipe\.\w+": {
