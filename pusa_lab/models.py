@@ -46,6 +46,9 @@ class ModelFamily:
     such models are trained by recipes alone, from a cache."""
     presets: Callable[[], Sequence[str]] = tuple
     """What `train` takes as --model."""
+    sizes: Callable[[str], Any] | None = None
+    """(name) -> what `pusa-lab plan` counts with, a `pusa_lab.wan.configs.WanConfig`; None if no such model is planned.
+    Reads no weights, and raises a ValueError that says what to do instead."""
     digest: Callable[[str], str] | None = None
     """(name) -> digest of a model's files, found in seconds at most; None if there is none."""
 

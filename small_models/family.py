@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -79,6 +79,15 @@ def _load_encoders(name: str, **sizes: Any) -> ToyModel:
     return model
 
 
+def _sizes(name: str) -> NoReturn:
+    """Refuse to plan a toy, and say what its training took."""
+    about, path = zoo.card(name), zoo.find_checkpoint(name).with_suffix(".json")
+    took = "give a Wan's name, folder or repository"
+    if {"seconds", "device"} <= about.keys():
+        took = f"training it took {about['seconds']:,.0f} s on {about['device']}, as its card {path} says"
+    raise ValueError(f"{name} is a toy, and only a Wan is planned: {took}.")
+
+
 def _presets() -> list[str]:
     return [*dict.fromkeys(model for model, _ in RECIPES), "all"]
 
@@ -144,6 +153,7 @@ FAMILY = ModelFamily(
     names=zoo.list_models,
     train=train_toys,
     presets=_presets,
+    sizes=_sizes,
     digest=lambda name: digest(zoo.find_checkpoint(name)),
 )
 """Registered in pyproject.toml."""

@@ -40,7 +40,7 @@ def plan(
     --steps to --cached-prompts are for sampling, --max-steps to --float8 for training: --workload lora or full.
 
     Args:
-        model: wan2.1-14b (default), wan2.1-1.3b, wan2.2-a14b or wan2.2-5b.
+        model: wan2.1-14b (default), wan2.1-1.3b, wan2.2-a14b, wan2.2-5b, or a Wan's folder or repository.
         size: 480p, 720p (default), or HEIGHTxWIDTH in pixels.
         num_frames: pixel frames, 1 + 4k (default: the model's own).
         gpu: h200 (default), h100, a100-80, a100-40, l40s, rtx5090, rtx4090, l4 or t4.

@@ -56,7 +56,7 @@ def train(
     --data CACHE --model FOLDER --out vta.safetensors`.
 
     Args:
-        model: nano (default), mini, or all; with --recipe the folder of a Wan, with --plan-only its name for `plan`.
+        model: nano (default), mini, or all; with --recipe the folder of a Wan, or with --plan-only what `plan` takes.
         stage: codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one
             timestep per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this
             order; of a folder, all are codec, base and vta.

@@ -119,7 +119,7 @@ def plan_of(given: Mapping[str, Any], config: Any) -> Any:
     """What a recipe costs: the plan that `pusa-lab plan` makes of the same settings.
 
     Args:
-        given: options of the command that were given; --model is a name in WAN_CONFIGS.
+        given: options of the command that were given; --model is what `plan` takes.
         config: the recipe's settings.
 
     Raises:

@@ -36,7 +36,7 @@ def advise(s: Settings) -> tuple[Advice, ...]:
 
 def _helpful(s: Settings, changes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those that take less memory by themselves."""
-    return [change for change in changes if _peak(_settle({**asdict(s), **change})) < _peak(s)]
+    return [change for change in changes if _peak(_settle({**asdict(s), **change}, s.config)) < _peak(s)]
 
 
 def _smallest(s: Settings, changes: Sequence[dict[str, Any]]) -> list[Advice]:
@@ -55,7 +55,7 @@ def _together(s: Settings, chosen: Sequence[dict[str, Any]]) -> Advice | None:
 
 def _try(s: Settings, changes: dict[str, Any]) -> Advice | None:
     try:
-        changed = _settle({**asdict(s), **changes})
+        changed = _settle({**asdict(s), **changes}, s.config)
     except ValueError:  # a GPU without products of 8 bits
         return None
     if _peak(changed) > changed.card.memory:
@@ -93,7 +93,7 @@ def _same(s: Settings) -> dict[str, list[Any]]:
 def _smaller(s: Settings) -> dict[str, list[Any]]:
     """Name -> values that change the result too."""
     options: dict[str, list[Any]] = {"num_frames": [1 + 4 * ((s.num_frames - 1) // 8)]}
-    if _settle({**asdict(s), "size": "480p"}).tokens < s.tokens:
+    if _settle({**asdict(s), "size": "480p"}, s.config).tokens < s.tokens:
         options["size"] = ["480p"]
     if s.workload == "sample":
         options["dtype"] = ["float8"]

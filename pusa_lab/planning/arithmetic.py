@@ -8,13 +8,13 @@ from pusa_lab.planning import measured
 from pusa_lab.planning.measured import Measured
 from pusa_lab.planning.settings import Settings
 from pusa_lab.planning.tables import DTYPES
-from pusa_lab.wan.configs import UMT5_PARAMETERS, WanConfig
+from pusa_lab.wan.configs import WanConfig
 
 GIB = 2**30
 TEXT_TOKENS = 512
 """Tokens of a caption, padded."""
-TEXT_BYTES = 0.65 * GIB
-"""What the text encoder works with (wan_end_to_end.json)."""
+TEXT_BYTES = 0.65 * GIB / 4096
+"""What a text encoder works with, for each number of its width (UMT5-XXL in wan_end_to_end.json)."""
 HOST_BYTES = 20e9
 """Bytes a second between host and GPU: assumed, what pinned memory reaches on PCIe 4 x 16."""
 CODEC_EFFICIENCY = 0.1
@@ -114,7 +114,7 @@ def sampling_seconds(s: Settings) -> dict[str, float]:
     forward = sum(forward_flops(s).values()) / useful
     if s.offload == "group":
         forward = max(forward, weights / HOST_BYTES)
-    text = 0 if s.cached_prompts else 2 * UMT5_PARAMETERS
+    text = 0 if s.cached_prompts else 2 * c.text_parameters
     moved = text + 4 * c.codec_parameters + (weights * c.experts if s.offload == "model" else 0)
     videos = s.num_videos or 1
     return {
@@ -141,7 +141,7 @@ def sampling_bytes(s: Settings) -> dict[str, dict[str, float]]:
     elif s.offload == "group":
         transformer["transformer"] -= each * (c.num_layers - 2) * c.block_parameters
     stages = {
-        "encoding text": ({"text encoder": 2.0 * UMT5_PARAMETERS}, TEXT_BYTES),
+        "encoding text": ({"text encoder": 2.0 * c.text_parameters}, TEXT_BYTES * c.text_dim),
         "denoising": (transformer, activation_bytes(s)),
         # and the video so far: 3 colours in float32
         "decoding": ({"codec": 4.0 * c.codec_parameters}, videos * frame * (c.codec_bytes + 12.0 * s.num_frames)),

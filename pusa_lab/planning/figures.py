@@ -65,7 +65,7 @@ def seconds_counted(s: Settings, part: str) -> float:
         s: settings.
         part: as for `seconds_figure`.
     """
-    parts = _seconds(s, tuple(measured.MEASURED))
+    parts = _seconds(s, s.config, tuple(measured.MEASURED))
     _choose("part", part, parts)
     return parts[part]
 
@@ -77,17 +77,17 @@ def bytes_counted(s: Settings) -> dict[str, dict[str, float]]:
     Args:
         s: settings.
     """
-    return _bytes(s, tuple(measured.MEASURED))
+    return _bytes(s, s.config, tuple(measured.MEASURED))
 
 
 @lru_cache(4096)
-def _seconds(s: Settings, _: tuple[measured.Measured, ...]) -> dict[str, float]:
-    """Known for these rows, on which constants are calibrated."""
+def _seconds(s: Settings, *_: Any) -> dict[str, float]:
+    """Known for these sizes of the model, and these rows, on which constants are calibrated."""
     return {"sample": sample_seconds(s)} if s.training else sampling_seconds(s)
 
 
 @lru_cache(4096)
-def _bytes(s: Settings, _: tuple[measured.Measured, ...]) -> dict[str, dict[str, float]]:
+def _bytes(s: Settings, *_: Any) -> dict[str, dict[str, float]]:
     return {"training": training_bytes(s)} if s.training else sampling_bytes(s)
 
 
@@ -148,7 +148,7 @@ def _way(s: Settings, name: str) -> tuple[Any, ...]:
         return transformer, s.num_videos, DTYPES[s.dtype or ""], s.compiled, s.lora_rank, s.offload == "group"
     if name == "decoding":
         return s.config.codec_parameters, s.num_videos
-    return s.num_videos, s.cached_prompts
+    return s.config.text_parameters, s.num_videos, s.cached_prompts
 
 
 def _regime(s: Settings, name: str) -> tuple[Any, ...]:

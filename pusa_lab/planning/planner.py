@@ -4,6 +4,7 @@ One planner for sampling and training: closed formulas, corrected by what was me
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from pusa_lab.arguments import checked
 from pusa_lab.planning.advice import advise
@@ -14,7 +15,7 @@ from pusa_lab.planning.settings import _settle
 
 @checked
 def plan(
-    model: str = "wan2.1-14b",
+    model: str | Path = "wan2.1-14b",
     size: str | tuple[int, int] = "720p",
     *,
     num_frames: int | None = None,
@@ -45,7 +46,7 @@ def plan(
     setting was measured, that; between two measured sizes, the arithmetic times the measured ratio, linear in tokens.
 
     Args:
-        model: name in WAN_CONFIGS.
+        model: name in WAN_CONFIGS, or a Wan's folder or repository, whose configs are read.
         size: "480p", "720p", or height and width in pixels, also as "480x832": multiples of 16, for wan2.2-5b of 32.
         num_frames: pixel frames, 1 + 4k; None is the model's own: 81, for wan2.2-5b 121.
         gpu: name in GPUS.
@@ -74,10 +75,10 @@ def plan(
         float8: whether products with a LoRA's base are of 8-bit numbers.
 
     Raises:
-        ValueError: a name is unknown, a number is out of range, two of them exclude each other, or one has no effect
-            with this workload.
+        ValueError: a name is unknown, the model's folder is damaged, a number is out of range, two arguments exclude
+            each other, or one has no effect with this workload.
     """
-    settings = _settle(locals())
+    settings = _settle({**locals(), "model": str(model)})
     found = estimate(settings)
     return found if found.fits else replace(found, advice=advise(settings))
 

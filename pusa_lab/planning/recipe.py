@@ -72,7 +72,7 @@ def out_of_memory(s: Settings, known: bool) -> str:
     said = f"out of memory: {planned}, and one {s.gpu} has {found.capacity:g}"
     if not advice:
         return f"{said if known else 'out of memory'}: try {', '.join(_left(s))}; `{command(s)}` counts."
-    then = _settle({**asdict(s), **advice[0].changes})
+    then = _settle({**asdict(s), **advice[0].changes}, s.config)
     return f"{said}: try {_as_typed(advice[0].changes)}, {advice[0].peak:.1f} GiB by `{command(then)}`."
 
 

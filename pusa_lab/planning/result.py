@@ -1,5 +1,6 @@
 """What a plan says, and the page that it prints."""
 
+import shlex
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -145,7 +146,7 @@ def command(s: Settings) -> str:
     Args:
         s: settings.
     """
-    usual = _settle({"model": s.model, "gpu": s.gpu, "workload": s.workload})
+    usual = _settle({"model": s.model, "gpu": s.gpu, "workload": s.workload}, s.config)
     always = {"workload": s.workload, "model": s.model, "size": s.size, "gpu": s.gpu}
     more = {name: value for name, value in asdict(s).items() if value != getattr(usual, name) and name not in always}
     return f"pusa-lab plan {options(always | more)}"
@@ -156,7 +157,7 @@ def _shown(value: object) -> str:
         return ""
     if isinstance(value, tuple):
         return "x".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else shlex.quote(str(value))
 
 
 @checked

@@ -3,11 +3,15 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import InitVar, dataclass, fields
+from functools import cached_property
 from typing import Any
 
+from pusa_lab.arguments import checked, returned
 from pusa_lab.generate import GUIDANCE
+from pusa_lab.import_paths import is_import_path
 from pusa_lab.inputs import MOST_STEPS
+from pusa_lab.models import families, find_family
 from pusa_lab.planning.tables import DTYPES, GPUS, OFFLOADS, OPTIMIZERS, WORKLOADS, Gpu
 from pusa_lab.sentences import counted
 from pusa_lab.tasks import MOST
@@ -68,7 +72,7 @@ class Settings:
     """What was asked, checked, every default filled in; `plan(**dataclasses.asdict(settings))` plans it again."""
 
     model: str
-    """Name in WAN_CONFIGS."""
+    """Name in WAN_CONFIGS, or a Wan's folder or repository."""
     size: tuple[int, int]
     """Height and width in pixels."""
     num_frames: int
@@ -113,11 +117,17 @@ class Settings:
     """Whether what blocks save of the tokens waits in the host's memory."""
     float8: bool | None
     """Whether products with a LoRA's base are of 8-bit numbers."""
+    sizes: InitVar[WanConfig | None] = None
+    """The configuration of the model, if it was read already."""
 
-    @property
+    def __post_init__(self, sizes: WanConfig | None) -> None:
+        if sizes is not None:
+            vars(self)["config"] = sizes
+
+    @cached_property
     def config(self) -> WanConfig:
         """The configuration of the model."""
-        return WAN_CONFIGS[self.model]
+        return find_sizes(self.model)
 
     @property
     def card(self) -> Gpu:
@@ -157,26 +167,49 @@ class Settings:
         return (self.steps or 0) * (1 if self.guidance == 1 else 2)
 
 
-def _settle(given: Mapping[str, Any]) -> Settings:
+@checked
+def find_sizes(model: str) -> WanConfig:
+    """The configuration of a model, from WAN_CONFIGS or by its family; no weights are read.
+
+    Args:
+        model: name in WAN_CONFIGS, or what `load` takes: a Wan's folder or repository.
+
+    Raises:
+        ValueError: there is no such model, its folder is damaged, or it is of a family whose models are not planned.
+    """
+    published = WAN_CONFIGS | {config.repo: config for config in WAN_CONFIGS.values()}
+    if model in published:
+        return published[model]
+    others = f"choose from {', '.join(WAN_CONFIGS)}, or give a Wan's folder or repository"
+    if not is_import_path(model) and not any(family.knows(model) for family in families()):
+        raise ValueError(f"unknown model {model!r:.300}: {others}.")
+    family = find_family(model)
+    if family.sizes is None:
+        raise ValueError(f"{model!r:.300} is {family.what}, whose memory and time cannot be planned: {others}.")
+    return returned(family.sizes(model), WanConfig, f"`sizes` of the model family {family.name}")
+
+
+def _settle(given: Mapping[str, Any], sizes: WanConfig | None = None) -> Settings:
     """Fill in the defaults that depend on others, and check.
 
     Args:
         given: arguments of `plan`; what is not there has its default.
+        sizes: of the model, if they were read already.
 
     Raises:
         ValueError: a name is unknown, a number is out of range, or two of them exclude each other.
     """
     given = {**{field.name: None for field in fields(Settings)}, **ALWAYS, **given}
-    tables: dict[str, Iterable[str]] = {"model": WAN_CONFIGS, "gpu": GPUS, "workload": WORKLOADS}
+    tables: dict[str, Iterable[str]] = {"gpu": GPUS, "workload": WORKLOADS}
     for name, known in tables.items():
         _choose(name, given[name], known)
-    config, card, workload = WAN_CONFIGS[given["model"]], GPUS[given["gpu"]], given["workload"]
+    config, card, workload = sizes or find_sizes(given["model"]), GPUS[given["gpu"]], given["workload"]
     _refuse_unused(given)
     own: dict[str, Any] = {"num_frames": config.num_frames, "price": card.price}
     own |= SAMPLING | {"dtype": "bfloat16" if card.bfloat16 else "float16"} if workload == "sample" else TRAINING
     own |= {"lora_rank": LORA_RANK} if workload == "lora" else {}
     own = {name: value for name, value in own.items() if given[name] is None}
-    s = Settings(**{**given, **own, "size": _size(given["model"], given["size"])})
+    s = Settings(**{**given, **own, "size": _size(given["model"], config, given["size"])}, sizes=config)
     tables = {"dtype": DTYPES, "offload": OFFLOADS, "optimizer": OPTIMIZERS}
     for name, known in tables.items():
         if (value := getattr(s, name)) is not None:
@@ -251,8 +284,7 @@ def _choose(name: str, value: str, known: Iterable[str]) -> None:
         raise ValueError(f"unknown {name} {value!r:.60}: choose from {', '.join(known)}.")
 
 
-def _size(model: str, size: str | tuple[int, int]) -> tuple[int, int]:
-    config = WAN_CONFIGS[model]
+def _size(model: str, config: WanConfig, size: str | tuple[int, int]) -> tuple[int, int]:
     units = [stride * patch for stride, patch in zip(config.stride[1:], config.patch_size[1:], strict=True)]
     if isinstance(size, str) and (typed := re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", size)):
         size = int(typed[1]), int(typed[2])

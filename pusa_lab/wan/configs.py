@@ -40,6 +40,8 @@ class WanConfig:
     """Timestep tau below which the second expert takes over; None if there is only one expert."""
     codec_parameters: int = 126_892_531
     """Parameters of the AutoencoderKLWan, encoder and decoder."""
+    text_parameters: int = UMT5_PARAMETERS
+    """Parameters of the text encoder."""
     codec_flops: float = 8.55e6
     """FLOPs to decode one pixel of one frame (counted by torch's FlopCounterMode, diffusers 0.42.1)."""
     codec_bytes: float = 19.5e3

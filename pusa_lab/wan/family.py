@@ -35,6 +35,12 @@ def _load_encoders(source: str, **options: Any) -> Any:
     return WanEncoders.from_pretrained(source, **options)
 
 
+def _sizes(source: str) -> Any:
+    from pusa_lab.wan.sizes import folder_config
+
+    return folder_config(source)
+
+
 def _digest(source: str) -> str:
     """Digest of configs and samples of the weights."""
     from pusa_lab.wan.folders import check_wan_folder, find_folder
@@ -43,5 +49,5 @@ def _digest(source: str) -> str:
     return "-".join(folder.identity(part) for part in (*folder.experts, "vae", "text_encoder"))
 
 
-FAMILY = ModelFamily("wan", "a Wan's folder or repository", _knows, _load, _load_encoders, digest=_digest)
+FAMILY = ModelFamily("wan", "a Wan's folder or repository", _knows, _load, _load_encoders, sizes=_sizes, digest=_digest)
 """Registered in pyproject.toml."""
