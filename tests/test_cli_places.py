@@ -322,20 +322,20 @@ def test_rows_are_joined_from_files_into_a_file(tmp_path, monkeypatch, capsys, w
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--mode", "nothing"], "--mode 'nothing': give one of sample, lora, full."),
-        (["--max-steps", "5"], "--max-steps 5 has no effect with --mode sample: it is for training; leave it out."),
+        (["--workload", "nothing"], "--workload 'nothing': give one of sample, lora, full."),
+        (["--max-steps", "5"], "--max-steps 5 has no effect with --workload sample: it is for training; leave it out."),
         (["--num-frames", "100000001"], "--num-frames 100000001: give at most 39,997."),
         (["--steps", "10001"], "--steps 10001: give at most 10,000."),
         (["--size", "160000x16"], "--size 160000x16: give at most 32,768 pixels of height and of width."),
         (["--price", "nan"], "--price 'nan': give a finite number."),
         (["--price", "1e300"], "--price 1e+300: give US dollars per GPU and hour, 0 to 1,000,000."),
         (
-            ["--mode", "full", "--float8"],
-            "--mode full splits all weights over the GPUs, without --float8: leave it out.",
+            ["--workload", "full", "--float8"],
+            "--workload full splits all weights over the GPUs, without --float8: leave it out.",
         ),
         (["--gpu", "t4", "--dtype", "bfloat16"], "the t4 does not compute in bfloat16: give --dtype float16."),
         (
-            ["--mode", "lora", "--global-batch-size", "7", "--gpus", "2"],
+            ["--workload", "lora", "--global-batch-size", "7", "--gpus", "2"],
             "--global-batch-size 7 on 2 GPUs, --micro-batch-size 1: give a --global-batch-size that 2 divides.",
         ),
     ],

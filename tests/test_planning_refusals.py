@@ -98,7 +98,7 @@ def test_bad_input_is_one_sentence(asked, says, capsys):
     if not math.isfinite(asked.get("guidance", 1)):  # no number on a command line
         said = f"--guidance '{words['guidance']}': give a finite number."
     if choice := next(
-        (k for k in ("workload", "dtype", "offload", "optimizer") if said.startswith(f"unknown {k} ")), ""
+        (k for k in ("gpu", "workload", "dtype", "offload", "optimizer") if said.startswith(f"unknown {k} ")), ""
     ):
         choices = said.partition("choose from ")[2]  # which the command line knows, and lists in its help
         said = f"--{choice} '{words[choice]}': give one of {choices}"

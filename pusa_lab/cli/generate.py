@@ -12,6 +12,8 @@ SUFFIX = {"video": ".mp4", "latents": ".safetensors", "both": ".mp4"}
 """What is saved -> how --out ends."""
 LOADING = ("lora", "strength", "lora_low", "strength_low", "device", "offload", "float8")
 """Options that go to the model's family."""
+STEPS = 10
+"""Sampling steps of a named schedule, as `generate` takes them."""
 MOST_VIDEOS = 10_000
 """Most videos of one command."""
 
@@ -47,10 +49,10 @@ def generate_videos(
     schedule_options: dict[str, Any] | None = None,
     steps: int | None = None,
     shift: float | None = None,
-    guidance: float | list[float] | str | None = None,
+    guidance: float | list[float] | str = 2.0,
     solver: str = "euler",
     device: str | None = None,
-    offload: str | None = None,
+    offload: Literal["none", "model", "group"] | None = None,
     float8: bool = False,
     save: Literal["video", "latents", "both"] = "video",
     out: Path | None = None,
@@ -64,9 +66,9 @@ def generate_videos(
         prompt: captions, each in quotes; a video of each is made with every seed.
         model: a shipped toy, a .safetensors file of one, or a Wan: its folder or repository; or your own, mine.py:make.
         lora: file or files that adapt the model, such as one that `pusa-lab train` wrote.
-        strength: how much each LoRA adds; 1 is as trained, and Pusa uses 1.4.
+        strength: how much each LoRA adds; 1 is as trained (default), and Pusa uses 1.4.
         lora_low: file or files that adapt the low-noise expert of Wan2.2-A14B, where --lora adapts the other one.
-        strength_low: how much each LoRA of --lora-low adds.
+        strength_low: how much each LoRA of --lora-low adds (default 1).
         image: picture known as the first frame.
         end_image: picture known as the last frame (with --image).
         loop: the video ends where it began (with --image).
@@ -90,14 +92,14 @@ def generate_videos(
             .npy, .csv or .json file with a matrix (rows, latent frames); one of another length than the model's own
             needs --num-frames too.
         schedule_options: arguments of a named schedule: --schedule-options.lag 4.
-        steps: sampling steps of each frame (default 10).
+        steps: sampling steps of each frame (default 10; a matrix has its own).
         shift: shift of the sigmas (default: the model's own).
-        guidance: scale of text guidance, where 1 is none (default 2), or a list with one for each latent frame, or a
+        guidance: scale of text guidance, where 1 is none, or a list with one for each latent frame, or a
             guider such as 'apg(scale=5)'.
         solver: a name in pusa_lab.solvers.SOLVERS, such as euler, heun, ab2 or unipc, or mine.py:name, perhaps with
             settings, 'churn(amount=0.3)'.
         device: cpu or cuda (default: the GPU if there is one).
-        offload: what of a Wan waits in the host's memory, so that it fits on a small GPU: none, model or group.
+        offload: what of a Wan waits in the host's memory, so that it fits on a small GPU (default: the model's own).
         float8: keep a Wan's large weights in 8 bits.
         save: what is written: the video, the latents (a .safetensors file with the schedule), or both. The request is
             always written too, for pl.rerun.
@@ -110,10 +112,8 @@ def generate_videos(
     options = dict(locals())
     import pusa_lab
     from pusa_lab.cli.tasks import check_loading, check_task, read_pictures, task_of
-    from pusa_lab.generate import GUIDANCE
     from pusa_lab.models import load
 
-    options["guidance"] = GUIDANCE if guidance is None else guidance
     check_task(options)
     sampling = _sampling(options)
     jobs = _jobs(options)
@@ -175,7 +175,7 @@ def _jobs(options: Mapping[str, Any]) -> list[tuple[str, int, Path]]:
     if wrong := [number for number in seeds if not -(2**63) <= number < 2**63]:
         raise ValueError(f"--seed {wrong[0]}: give whole numbers from -2**63 to 2**63 - 1.")
     suffix = SUFFIX[options["save"]]
-    out = options["out"] or Path("outputs") / f"video{suffix}"
+    out = options["out"] or _default_out(options)
     if out.suffix != suffix:
         raise ValueError(f"--out {out}: give a name that ends in {suffix}.")
     pairs = [(caption, number) for caption in options["prompt"] for number in seeds]
@@ -184,6 +184,24 @@ def _jobs(options: Mapping[str, Any]) -> list[tuple[str, int, Path]]:
         for beside in (path, path.with_suffix(".safetensors"), path.with_suffix(".request.json")):
             check_writable(beside, "--out")
     return [(*pair, path) for pair, path in zip(pairs, paths, strict=True)]
+
+
+def _default_out(options: Mapping[str, Any]) -> Path:
+    return Path("outputs") / f"video{SUFFIX[options['save']]}"
+
+
+def settled_generate_videos(options: dict[str, Any]) -> dict[str, Any]:
+    """The defaults that depend on other options; null is left to the model, the task and the machine.
+
+    Args:
+        options: of the command.
+    """
+    from pusa_lab.cli.schedules import HOLDS
+
+    found: dict[str, Any] = {"out": _default_out(options)}
+    found |= {f"strength{which}": 1.0 for which in ("", "_low") if options[f"lora{which}"]}
+    # a matrix has rows of its own
+    return found if Path(options["schedule"]).suffix.lower() in HOLDS else found | {"steps": STEPS}
 
 
 def _sampling(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import importlib
 import inspect
 import itertools
 import re
@@ -71,6 +70,23 @@ class HelpFormatter(jsonargparse.DefaultHelpFormatter):
 
 class Parser(jsonargparse.ArgumentParser):
     """Options are written with dashes, a bool is set by its option alone, and every error is one sentence."""
+
+    settled: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    """All options -> values of those that are None, as the command will settle them; for --print_config."""
+
+    def dump(self, cfg: Any, *args: Any, **options: Any) -> str:
+        """Write options as YAML, with the values that the command settles; what stays null it leaves to the model.
+
+        Args:
+            cfg: the options.
+            *args: as jsonargparse has them.
+            **options: as jsonargparse has them.
+        """
+        if self.settled is not None:
+            cfg = cfg.clone()
+            for name, value in self.settled(cfg.as_dict()).items():
+                cfg[name] = value if cfg[name] is None else cfg[name]
+        return super().dump(cfg, *args, **options)
 
     def add_argument(self, *names: Any, **options: Any) -> Any:
         """Add an argument, as argparse does.
@@ -153,7 +169,7 @@ def expected(hint: Any, items: bool = True) -> str:
     """
     parts = get_args(hint)
     if get_origin(hint) is Literal:
-        return f"one of {', '.join(map(str, parts))}"
+        return f"one of {', '.join(str(part) or repr(part) for part in parts)}"
     if get_origin(hint) is list:
         return "a list such as [A, B]" + (f", each of them {expected(parts[0])}" if items else "")
     if parts and get_origin(hint) is not dict:
@@ -165,7 +181,8 @@ def parse_line(name: str, function: Callable[..., Any], words: Sequence[str]) ->
     """What a function is to be called with.
 
     A required parameter is given by its place, others are options; of a list that is required every word is an entry.
-    A function with **options has more, which `add_options` of its module puts into the parser.
+    A function with **options has more, which `add_options` of its module puts into the parser. For --print_config,
+    `settled_NAME` of its module, for a function NAME, gives the values that stand for what was left out.
 
     Args:
         name: of the command, as it is typed: "pusa-lab data encode".
@@ -188,8 +205,10 @@ def parse_line(name: str, function: Callable[..., Any], words: Sequence[str]) ->
         kind = get_args(p.annotation)[0]
         parser.add_argument(p.name, nargs="*", type=kind, default=argparse.SUPPRESS, help=helps.get(p.name))
     parser.add_function_arguments(function, as_group=False, as_positional=True, skip={p.name for p in several})
+    module = sys.modules[function.__module__]
+    parser.settled = getattr(module, f"settled_{function.__name__}", None)
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        importlib.import_module(function.__module__).add_options(parser)
+        module.add_options(parser)
     parser.add_argument("--config", action="config", help=CONFIG)
     _check_configs(words)
     _check_words(parser, words)

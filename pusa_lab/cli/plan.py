@@ -2,7 +2,7 @@
 
 import json as jsons
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Literal
 
 from pusa_lab.cli.terminal import say
 from pusa_lab.cli.values import given
@@ -10,13 +10,13 @@ from pusa_lab.cli.values import given
 
 def plan(
     *,
-    model: str | None = None,
-    size: str | None = None,
+    model: str = "wan2.1-14b",
+    size: str = "720p",
     num_frames: int | None = None,
-    gpu: str | None = None,
-    gpus: int | None = None,
+    gpu: Literal["h200", "h100", "a100-80", "a100-40", "l40s", "rtx5090", "rtx4090", "l4", "t4"] = "h200",
+    gpus: int = 1,
     price: float | None = None,
-    workload: Literal["sample", "lora", "full"] | None = None,
+    workload: Literal["sample", "lora", "full"] = "sample",
     lora_rank: int | None = None,
     compiled: bool = False,
     steps: int | None = None,
@@ -40,25 +40,25 @@ def plan(
     --steps to --cached-prompts are for sampling, --max-steps to --float8 for training: --workload lora or full.
 
     Args:
-        model: wan2.1-14b (default), wan2.1-1.3b, wan2.2-a14b, wan2.2-5b, or a Wan's folder or repository.
-        size: 480p, 720p (default), or HEIGHTxWIDTH in pixels.
+        model: wan2.1-14b, wan2.1-1.3b, wan2.2-a14b, wan2.2-5b, or a Wan's folder or repository.
+        size: 480p, 720p, or HEIGHTxWIDTH in pixels.
         num_frames: pixel frames, 1 + 4k (default: the model's own).
-        gpu: h200 (default), h100, a100-80, a100-40, l40s, rtx5090, rtx4090, l4 or t4.
-        gpus: number of GPUs, on all hosts together (default 1).
-        price: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one).
-        workload: sample videos (default), train a LoRA (lora), or train all weights (full).
+        gpu: kind of GPU.
+        gpus: number of GPUs, on all hosts together.
+        price: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one for the GPU).
+        workload: sample videos, train a LoRA (lora), or train all weights (full).
         lora_rank: rank of the LoRA that is trained (default 512), or attached in sampling.
         compiled: plan with compiled blocks.
         steps: sampling steps (default 10).
         guidance: scale of text guidance, where 1 is none (default 2, as for generate).
         num_videos: videos at a time on each GPU (default 1).
-        dtype: precision of the weights: bfloat16 (default, but for old GPUs), float16 or float8.
-        offload: what waits in the host's memory: none (default), model or group.
+        dtype: precision of the weights (default: bfloat16, or float16 where the GPU has none).
+        offload: what waits in the host's memory (default: none).
         cached_prompts: plan with captions that are already encoded.
         max_steps: steps of the optimizer (default 900).
         global_batch_size: clips per step, on all GPUs together (default 8).
         micro_batch_size: clips at a time on each GPU (default 1).
-        optimizer: adamw (default) or adamw8bit.
+        optimizer: with moments of 32 or 8 bits (default: adamw).
         ac_save_attention: blocks that save attention's result (default 0).
         ac_skip_blocks: blocks without activation checkpointing (default 0).
         offload_activations: keep what blocks save in the host's memory.
@@ -70,3 +70,14 @@ def plan(
 
     found = make_plan(**options)
     say(jsons.dumps(asdict(found), indent=2) if json else str(found))
+
+
+def settled_plan(options: dict[str, Any]) -> dict[str, Any]:
+    """The defaults that depend on the workload; null is left to the model and the GPU.
+
+    Args:
+        options: of the command.
+    """
+    from pusa_lab.planning.settings import workload_defaults
+
+    return workload_defaults(options["workload"])

@@ -38,7 +38,7 @@ def schedule_of(name: str, options: Mapping[str, Any] | None = None) -> str | Ca
     Raises:
         ValueError: no such schedule, file or argument.
     """
-    if Path(name).suffix.lower() in (".npy", ".csv", ".json"):
+    if Path(name).suffix.lower() in HOLDS:
         if options:
             raise ValueError(f"--schedule-options with the file {name}: they are for a named schedule, leave them out.")
         return read_schedule(Path(name))

@@ -1,7 +1,8 @@
 """`pusa-lab train`: a toy, or by a recipe a Wan."""
 
+import inspect
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ from pusa_lab.cli.parser import Parser
 from pusa_lab.cli.terminal import line, say
 from pusa_lab.cli.values import flag, given
 
+BOUNDS = ("t_min", "t_max")
+"""Fields that --expert sets."""
 OUT = Path("outputs/train")
 """Default folder for checkpoints."""
 SAVED = ("ac_save_attention", "ac_skip_blocks", "offload_activations", "float8", "compiled")
@@ -21,6 +24,8 @@ PLANNED = ("size", "gpu", "price")
 """Options that need --plan-only."""
 COUNTED = ("max_steps", "global_batch_size", "micro_batch_size", "optimizer", "lora_rank")
 """Fields that change the cost of a recipe."""
+RECIPE = "Without one of these, or with null, the value is that of --recipe, or of the toy's own recipe for the stage."
+"""Help of the fields of a recipe."""
 CURVES = ("log_every", "validate_every", "save_every")
 """Fields that change what is written to --logs."""
 
@@ -39,7 +44,7 @@ def train(
     recipe: Literal["paper", "released"] | None = None,
     plan_only: bool = False,
     size: str | None = None,
-    gpu: str | None = None,
+    gpu: Literal["h200", "h100", "a100-80", "a100-40", "l40s", "rtx5090", "rtx4090", "l4", "t4"] | None = None,
     price: float | None = None,
     expert: Literal["high", "low"] | None = None,
     gpus: int | None = None,
@@ -72,8 +77,8 @@ def train(
         recipe: how a Wan is trained, on --data CACHE --model FOLDER.
         plan_only: print what a recipe costs, as `pusa-lab plan` does.
         size: for --plan-only: 480p, 720p (default), or HEIGHTxWIDTH in pixels.
-        gpu: for --plan-only: h200 (default), h100, a100-80, and so on.
-        price: for --plan-only: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one).
+        gpu: for --plan-only: kind of GPU (default: h200).
+        price: for --plan-only: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one for the GPU).
         expert: which expert of Wan2.2-A14B is trained, on its own timesteps.
         gpus: number of GPUs, on all hosts together (default 1; under torchrun, one for each of its processes).
         ac_save_attention: blocks that save attention's result (default 0).
@@ -111,9 +116,35 @@ def add_options(parser: Parser) -> None:
     from pusa_lab.training.config import TrainConfig
 
     helps = {param.arg_name: param.description for param in parse_from_object(TrainConfig).params}
-    group = parser.add_argument_group("fields of the recipe", "Without one of these, the value is the recipe's.")
+    group = parser.add_argument_group("fields of the recipe", RECIPE)
     for field in fields(TrainConfig):
         group.add_argument("--" + field.name.replace("_", "-"), type=field.type | None, help=helps[field.name])  # type: ignore
+
+
+def settled_train(options: dict[str, Any]) -> dict[str, Any]:
+    """The defaults that depend on other options; null is left to the toy's own recipe, or would have no effect.
+
+    Args:
+        options: of the command, fields of the recipe among them.
+    """
+    if options["recipe"] is None:
+        return _settled_toy(options)
+    from pusa_lab.planning.settings import ALWAYS
+    from pusa_lab.training.recipes import WAN_RECIPES
+
+    found = asdict(WAN_RECIPES[options["recipe"]]) | {"gpus": 1, "ac_save_attention": 0, "ac_skip_blocks": 0}
+    if options["plan_only"]:
+        kept = (*COUNTED, "gpus", "ac_save_attention", "ac_skip_blocks")
+        return {name: found[name] for name in kept} | {name: ALWAYS[name] for name in ("model", "size", "gpu")}
+    idle = (*(CURVES if options["logs"] is None else ()), *(BOUNDS if options["expert"] else ()))
+    return {name: value for name, value in found.items() if name not in idle} | {"out": OUT}
+
+
+def _settled_toy(options: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"model": next(iter(presets := _presets()), None), "out": OUT}
+    family = presets.get(options["model"] or found["model"])
+    stage = None if family is None else inspect.signature(family.train).parameters.get("stage")
+    return found if stage is None else found | {"stage": stage.default}
 
 
 def _check(options: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -137,7 +168,7 @@ def _check(options: dict[str, Any], changes: dict[str, Any]) -> None:
             "has no effect without --logs: give --logs too, or leave out {option}",
         )
     if "expert" in options:
-        _refuse(changes, ("t_min", "t_max"), f"is set by --expert {options['expert']}: leave out one of them")
+        _refuse(changes, BOUNDS, f"is set by --expert {options['expert']}: leave out one of them")
 
 
 def _refuse(options: dict[str, Any], names: Sequence[str], why: str) -> None:
@@ -147,16 +178,22 @@ def _refuse(options: dict[str, Any], names: Sequence[str], why: str) -> None:
             raise ValueError(f"{flag(name)}{value} {why.format(option=flag(name))}.")
 
 
-def _train_family(options: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Train models of the family that has a preset of this name; the first family's first one if none was named."""
+def _presets() -> dict[str, Any]:
+    """Name -> the first family that trains it."""
     from pusa_lab.models import families
 
-    trained = [family for family in families() if family.train is not None]
-    presets = [name for family in trained for name in family.presets()]
-    model = options.pop("model", presets[0] if presets else "")
-    for family in trained:
-        if model in family.presets() and family.train is not None:
-            for path in family.train(model, out=options.pop("out", OUT), command=line.get(), **options, **changes):
-                say(f"{path}, and its card {path.with_suffix('.json')}")
-            return
-    raise ValueError(f"no model {model!r:.100} to train: choose one of {', '.join(presets)}; a Wan needs --recipe.")
+    found: dict[str, Any] = {}
+    for family in families():
+        for name in family.presets() if family.train is not None else ():
+            found.setdefault(name, family)
+    return found
+
+
+def _train_family(options: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Train models of the family that has a preset of this name; the first one of all if none was named."""
+    presets = _presets()
+    model = options.pop("model", next(iter(presets), ""))
+    if model not in presets:
+        raise ValueError(f"no model {model!r:.100} to train: choose one of {', '.join(presets)}; a Wan needs --recipe.")
+    for path in presets[model].train(model, out=options.pop("out", OUT), command=line.get(), **options, **changes):
+        say(f"{path}, and its card {path.with_suffix('.json')}")

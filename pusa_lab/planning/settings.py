@@ -206,8 +206,7 @@ def _settle(given: Mapping[str, Any], sizes: WanConfig | None = None) -> Setting
     config, card, workload = sizes or find_sizes(given["model"]), GPUS[given["gpu"]], given["workload"]
     _refuse_unused(given)
     own: dict[str, Any] = {"num_frames": config.num_frames, "price": card.price}
-    own |= SAMPLING | {"dtype": "bfloat16" if card.bfloat16 else "float16"} if workload == "sample" else TRAINING
-    own |= {"lora_rank": LORA_RANK} if workload == "lora" else {}
+    own |= workload_defaults(workload) | ({"dtype": card.dtype} if workload == "sample" else {})
     own = {name: value for name, value in own.items() if given[name] is None}
     s = Settings(**{**given, **own, "size": _size(given["model"], config, given["size"])}, sizes=config)
     tables = {"dtype": DTYPES, "offload": OFFLOADS, "optimizer": OPTIMIZERS}
@@ -217,6 +216,22 @@ def _settle(given: Mapping[str, Any], sizes: WanConfig | None = None) -> Setting
     _check_numbers(s)
     _check_together(s)
     return s
+
+
+@checked
+def workload_defaults(workload: str) -> dict[str, Any]:
+    """Defaults of the arguments that one workload has and others have not, whatever the model and the GPU.
+
+    Args:
+        workload: name in WORKLOADS.
+
+    Raises:
+        ValueError: there is no such workload.
+    """
+    _choose("workload", workload, WORKLOADS)
+    if workload == "sample":
+        return {**SAMPLING}
+    return {**TRAINING, **({"lora_rank": LORA_RANK} if workload == "lora" else {})}
 
 
 def _refuse_unused(given: Mapping[str, Any]) -> None:

@@ -20,6 +20,11 @@ class Gpu:
     float8: bool = True
     """Whether it multiplies in 8 bits."""
 
+    @property
+    def dtype(self) -> str:
+        """In which 16 bits it computes."""
+        return "bfloat16" if self.bfloat16 else "float16"
+
 
 GPUS: dict[str, Gpu] = {
     "h200": Gpu(139.0, 989.0, 3.5),

@@ -265,7 +265,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "key": ["'blocks.0.attn1.to_q.lora_A.weight'"],
     },
     r"pusa_lab\.wan\.sizes\.\w+": {"source": [_WAN, f"str({_WAN})"]},
-    r"pusa_lab\.planning\.settings\.\w+": {"model": ["'wan2.1-14b'", f"str({_WAN})"]},
+    r"pusa_lab\.planning\.settings\.\w+": {"workload": ["'sample'", "'lora'"], "model": ["'wan2.1-14b'", f"str({_WAN})"]},
     r"pusa_lab\.planning\.planner\.plan": {
         "model": ["'wan2.1-14b'", "'wan2.2-5b'", _WAN], "size": ["'480p'", "(480, 832)"], "num_frames": ["None", "81"], "gpu": ["'h100'"],
         "dtype": ["None", "'bfloat16'"], "offload": ["'none'"], "workload": ["'sample'"], "steps": ["10"], "price": ["None", "2.5"],

@@ -1,0 +1,173 @@
+"""pytest tests/test_cli_configs.py: a configuration that was printed says what will be used, and gives the same run."""
+
+import inspect
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from pusa_lab.cli import main
+from pusa_lab.cli.generate import STEPS, generate_videos
+from pusa_lab.cli.plan import plan as plan_command
+from pusa_lab.cli.train import train as train_command
+from pusa_lab.generate import GUIDANCE
+from pusa_lab.inputs import matrix_of
+from pusa_lab.planning import plan
+from pusa_lab.planning.settings import ALWAYS
+from pusa_lab.planning.tables import DTYPES, GPUS, OFFLOADS, OPTIMIZERS, WORKLOADS
+from pusa_lab.sampling_inputs import levels_of
+from pusa_lab.schedules import SCHEDULES
+from pusa_lab.training.recipes import WAN_RECIPES
+from pusa_lab.wan.loading import OFFLOADS as WAN_OFFLOADS
+
+PROMPT = "a red circle moves right"
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs a command that is taken; gives what it prints."""
+
+    def run(*words):
+        assert main([str(word) for word in words]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def printed(run, tmp_path):
+    """What --print_config prints, as a file and as a dict; printed from that file, it is the same."""
+
+    def printed(command, *words):
+        text = run(command, *words, "--print_config")
+        (file := tmp_path / f"{command}.yaml").write_text(text)
+        assert run(command, "--config", file, "--print_config") == text
+        return file, yaml.safe_load(text)
+
+    return printed
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--model", "wan2.2-5b", "--gpu", "t4", "--num-videos", 2],
+        ["--lora-rank", 64, "--offload", "model", "--cached-prompts"],
+        ["--workload", "lora"],
+        ["--workload", "lora", "--gpu", "h100", "--compiled", "--ac-save-attention", 40, "--float8", "--gpus", 4],
+        ["--workload", "full", "--gpus", 8, "--max-steps", 7],
+    ],
+    ids=str,
+)
+def test_a_plan_from_what_it_printed_is_the_same(words, run, printed):
+    file, found = printed("plan", *words)
+    assert run("plan", "--config", file) == run("plan", *words)
+    asked = {name: value for name, value in found.items() if value is not None and value is not False}
+    settings = asdict(plan(**asked).settings)
+    left = {name for name, value in settings.items() if value is not None and found[name] is None}
+    assert left <= {"num_frames", "price", "dtype"}, "null is the model's own, the GPU's own, or has no effect"
+    assert {name for name, value in settings.items() if value is None} <= {k for k, v in found.items() if not v}
+
+
+def test_a_plan_starts_from_the_planners_defaults():
+    parameters = inspect.signature(plan_command).parameters
+    assert {name: parameters[name].default for name in ALWAYS} == ALWAYS
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--recipe", "released", "--gpus", 2, "--lora-rank", 0], ["--max-steps", 5, "--gpu", "h100"]], ids=str
+)
+def test_the_plan_of_a_recipe_is_the_same(words, run, printed):
+    recipe = [] if "--recipe" in words else ["--recipe", "paper"]
+    file, found = printed("train", *recipe, "--plan-only", *words)
+    assert run("train", "--config", file) == run("train", *recipe, "--plan-only", *words)
+    assert (found["model"], found["size"], found["global_batch_size"]) == ("wan2.1-14b", "720p", 8)
+    assert found["lr"] is found["out"] is found["price"] is None, "have no effect on a plan, or are the GPU's own"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--logs", "l"], ["--expert", "low"], ["--lr", "1e-3", "--log-every", 7, "--logs", "l", "--compiled"]],
+    ids=str,
+)
+@pytest.mark.parametrize("recipe", WAN_RECIPES)
+def test_a_recipe_from_what_it_printed_is_the_same(recipe, words, run, printed, monkeypatch):
+    seen = []
+    monkeypatch.setattr("pusa_lab.cli.train_recipe.train_recipe", lambda *given: seen.append(given))
+    words = ["--recipe", recipe, "--model", "w", "--data", "d", *words]
+    file, found = printed("train", *words)
+    assert run("train", *words) == run("train", "--config", file) == ""
+    (given, changes), (again, all_of_them) = seen
+    assert replace(WAN_RECIPES[recipe], **changes) == replace(WAN_RECIPES[recipe], **all_of_them)
+    assert again == {"gpus": 1, "out": Path("outputs/train"), "ac_save_attention": 0, "ac_skip_blocks": 0, **given}
+    left = {name for name in asdict(WAN_RECIPES[recipe]) if found[name] is None}
+    idle = {"log_every", "validate_every", "save_every"} if "--logs" not in words else set()
+    assert left == idle | ({"t_min", "t_max"} if "--expert" in words else set()), "null has no effect"
+
+
+def test_a_toy_is_trained_as_it_was_printed(printed):
+    _, found = printed("train")
+    assert (found["model"], found["stage"], found["out"]) == ("nano", "vta", "outputs/train")
+    assert printed("train", "--model", "mini", "--stage", "base")[1]["stage"] == "base"
+    assert found["lr"] is found["gpus"] is None, "the toy's own, and for a Wan alone"
+    assert printed("train", "--model", "giga")[1]["stage"] is None, "there is no such toy"
+
+
+def test_a_video_is_made_as_it_was_printed(run, printed, tmp_path):
+    _, found = printed("generate", PROMPT, "--lora", "a.safetensors", "--save", "latents")
+    assert (found["steps"], found["guidance"], found["strength"]) == (10, 2.0, 1.0)
+    assert (found["out"], found["strength_low"]) == ("outputs/video.safetensors", None)
+    assert printed("generate", PROMPT, "--schedule", "a.npy")[1]["steps"] is None, "a matrix has its own"
+    words = ["generate", PROMPT, "--model", "nano-vta", "--out", tmp_path / "a.safetensors", "--save", "latents"]
+    run(*words)
+    made = load_file(tmp_path / "a.safetensors")
+    run("generate", "--config", printed(*words)[0])
+    again = load_file(tmp_path / "a.safetensors")
+    assert made.keys() == again.keys() and all(torch.equal(made[name], again[name]) for name in made)
+
+
+def test_the_steps_and_guidance_that_are_printed_are_those_of_generate():
+    for name in SCHEDULES:
+        one, other = (levels_of(matrix_of(name, steps, 9, None, 1.0, True, 1)[0]) for steps in (None, STEPS))
+        assert torch.equal(one, other), name
+    assert inspect.signature(generate_videos).parameters["guidance"].default == GUIDANCE
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "known"),
+    [
+        (plan_command, "gpu", GPUS),
+        (train_command, "gpu", GPUS),
+        (plan_command, "workload", WORKLOADS),
+        (plan_command, "dtype", DTYPES),
+        (plan_command, "offload", OFFLOADS),
+        (plan_command, "optimizer", OPTIMIZERS),
+        (generate_videos, "offload", WAN_OFFLOADS),
+        (train_command, "recipe", WAN_RECIPES),
+    ],
+)
+def test_options_list_all_that_they_take(command, option, known):
+    parts = get_args(inspect.signature(command).parameters[option].annotation)
+    names = [name for part in parts for name in (get_args(part) or [part]) if isinstance(name, str)]
+    assert names == list(known)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--optimizer", "sgd"], "--optimizer 'sgd': give one of adamw, adamw8bit."),
+        (["--lr-scheduler", "linear"], "--lr-scheduler 'linear': give one of cosine, constant."),
+        (["--precision", "16"], "--precision '16': give one of auto, 32-true, bf16-mixed."),
+        (["--compile", "fast"], "--compile 'fast': give one of '', default,"),
+        (["--gpu", "h20"], "--gpu 'h20': give one of h200, h100"),
+    ],
+)
+def test_choices_are_refused_by_the_parser_and_listed_in_the_help(words, says, capsys):
+    assert main(["train", *words]) == 2
+    assert capsys.readouterr().err.startswith(f"pusa-lab train: {says}")
+    assert main(["train", "--help"]) == 0
+    assert says.partition("give ")[2].rstrip(".") in " ".join(capsys.readouterr().out.split())
