@@ -26,7 +26,7 @@ from pusa_lab.planning.tables import WORKLOADS
         ({"model": "none.py:make"}, "none.py"),
         ({"gpu": "h20"}, "unknown gpu 'h20': choose from h200"),
         ({"workload": "train"}, "unknown workload 'train': choose from sample, lora, full."),
-        ({"dtype": "int4"}, "unknown dtype 'int4': choose from bfloat16, float16, float8."),
+        ({"dtype": "int4"}, "unknown dtype 'int4': choose from bfloat16, float16."),
         ({"size": "1080p"}, "unknown size '1080p': choose from 480p, 720p."),
         ({"offload": "checkpoints"}, "unknown offload 'checkpoints': choose from none, model, group."),
         (
@@ -61,8 +61,8 @@ from pusa_lab.planning.tables import WORKLOADS
         ({"guidance": 3.0, "workload": "lora"}, "guidance=3.0 has no effect with workload='lora': training asks"),
         ({"guidance": 1.0, "workload": "full"}, "guidance=1.0 has no effect with workload='full'"),
         (
-            {"dtype": "float8", "workload": "full"},
-            "dtype=float8 has no effect with workload='full': training keeps the weights",
+            {"dtype": "float16", "workload": "full"},
+            "dtype=float16 has no effect with workload='full': training keeps the weights",
         ),
         ({"max_steps": 9}, "max_steps=9 has no effect with workload='sample': it is for training; leave it out."),
         ({"global_batch_size": 8}, "global_batch_size=8 has no effect with workload='sample'"),
@@ -147,6 +147,9 @@ def test_settings_hold_only_what_the_workload_uses(workload):
 def test_products_of_8_bits_need_a_gpu_that_has_them(gpu, capsys):
     with pytest.raises(ValueError, match=f"the {gpu} does not multiply in 8 bits: leave out float8"):
         plan(workload="lora", gpu=gpu, float8=True)
+    assert plan(gpu=gpu, float8=True).memory["transformer"] == plan(gpu=gpu).memory["transformer"] / 2, (
+        "they are stored"
+    )
     for flag in ("float8", "compiled"):
         assert main(["plan", "--workload", "full", f"--{flag}"]) == 2
         assert f"splits all weights over the GPUs, without --{flag}: leave it out." in capsys.readouterr().err

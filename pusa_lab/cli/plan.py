@@ -19,10 +19,11 @@ def plan(
     workload: Literal["sample", "lora", "full"] = "sample",
     lora_rank: int | None = None,
     compiled: bool = False,
+    float8: bool = False,
     steps: int | None = None,
     guidance: float | None = None,
     num_videos: int | None = None,
-    dtype: Literal["bfloat16", "float16", "float8"] | None = None,
+    dtype: Literal["bfloat16", "float16"] | None = None,
     offload: Literal["none", "model", "group"] | None = None,
     cached_prompts: bool = False,
     max_steps: int | None = None,
@@ -32,12 +33,12 @@ def plan(
     ac_save_attention: int | None = None,
     ac_skip_blocks: int | None = None,
     offload_activations: bool = False,
-    float8: bool = False,
     json: bool = False,
 ) -> None:
     """Memory, time and money of a Wan.
 
-    --steps to --cached-prompts are for sampling, --max-steps to --float8 for training: --workload lora or full.
+    --steps to --cached-prompts are for sampling; --max-steps to --offload-activations are for training, --workload lora
+    or full.
 
     Args:
         model: wan2.1-14b, wan2.1-1.3b, wan2.2-a14b, wan2.2-5b, or a Wan's folder or repository.
@@ -49,10 +50,11 @@ def plan(
         workload: sample videos, train a LoRA (lora), or train all weights (full).
         lora_rank: rank of the LoRA that is trained (default 512), or attached in sampling.
         compiled: plan with compiled blocks.
+        float8: plan with weights in 8 bits, or in training with the frozen base's matrix products in 8 bits.
         steps: sampling steps (default 10).
         guidance: scale of text guidance, where 1 is none (default 2, as for generate).
         num_videos: videos at a time on each GPU (default 1).
-        dtype: precision of the weights (default: bfloat16, or float16 where the GPU has none).
+        dtype: what the transformer computes in (default: bfloat16, or float16 where the GPU has none).
         offload: what waits in the host's memory (default: none).
         cached_prompts: plan with captions that are already encoded.
         max_steps: steps of the optimizer (default 900).
@@ -62,7 +64,6 @@ def plan(
         ac_save_attention: blocks that save attention's result (default 0).
         ac_skip_blocks: blocks without activation checkpointing (default 0).
         offload_activations: keep what blocks save in the host's memory.
-        float8: run the frozen base's matrix products in float8.
         json: print all numbers, for programs.
     """
     options = given({name: value for name, value in locals().items() if name != "json"})

@@ -84,7 +84,7 @@ def train(
         ac_save_attention: blocks that save attention's result (default 0).
         ac_skip_blocks: blocks without activation checkpointing (default 0).
         offload_activations: keep what blocks save in the host's memory.
-        float8: run the frozen base's matrix products in float8.
+        float8: run the frozen base's matrix products in 8 bits.
         compiled: compile the blocks of a Wan.
         **changes: fields of TrainConfig; None is the recipe's.
 

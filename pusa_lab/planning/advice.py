@@ -96,7 +96,7 @@ def _smaller(s: Settings) -> dict[str, list[Any]]:
     if _settle({**asdict(s), "size": "480p"}, s.config).tokens < s.tokens:
         options["size"] = ["480p"]
     if s.workload == "sample":
-        options["dtype"] = ["float8"]
+        options["float8"] = [True]
     if s.workload == "lora":
         options["lora_rank"] = [max(1, (s.lora_rank or 1) // 4)]
     return options | ({"workload": ["lora"]} if s.workload == "full" else {})

@@ -7,7 +7,6 @@ from pusa_lab.arguments import checked
 from pusa_lab.planning import measured
 from pusa_lab.planning.measured import Measured
 from pusa_lab.planning.settings import Settings
-from pusa_lab.planning.tables import DTYPES
 from pusa_lab.wan.configs import WanConfig
 
 GIB = 2**30
@@ -110,7 +109,7 @@ def sampling_seconds(s: Settings) -> dict[str, float]:
     """
     c, rate = s.config, s.card.tflops * 1e12
     useful = rate * efficiency(s.gpu, s.compiled)
-    weights = DTYPES[s.dtype or ""] * c.parameters
+    weights = s.weight_bytes * c.parameters
     forward = sum(forward_flops(s).values()) / useful
     if s.offload == "group":
         forward = max(forward, weights / HOST_BYTES)
@@ -133,7 +132,7 @@ def sampling_bytes(s: Settings) -> dict[str, dict[str, float]]:
         s: settings of sampling.
     """
     c = s.config
-    each, videos, frame = DTYPES[s.dtype or ""], s.num_videos or 1, s.size[0] * s.size[1]
+    each, videos, frame = s.weight_bytes, s.num_videos or 1, s.size[0] * s.size[1]
     adapter = {"LoRA": 2.0 * s.lora_parameters} if s.lora_rank else {}
     transformer = {"transformer": float(each * c.parameters)} | adapter
     if s.offload == "none":

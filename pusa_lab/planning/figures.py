@@ -9,7 +9,6 @@ from pusa_lab.arguments import checked
 from pusa_lab.planning import measured
 from pusa_lab.planning.arithmetic import GIB, sampling_bytes, sampling_seconds
 from pusa_lab.planning.settings import Settings, _choose
-from pusa_lab.planning.tables import DTYPES
 from pusa_lab.planning.training import sample_seconds, training_bytes
 
 SOURCES = ("measured", "interpolated", "arithmetic")
@@ -145,7 +144,7 @@ def _way(s: Settings, name: str) -> tuple[Any, ...]:
         how = (s.micro_batch_size, s.optimizer, s.float8, s.compiled)
         return transformer, s.workload, s.lora_rank, *saved, *how
     if name in ("forward", "denoising"):
-        return transformer, s.num_videos, DTYPES[s.dtype or ""], s.compiled, s.lora_rank, s.offload == "group"
+        return transformer, s.num_videos, s.float8, s.compiled, s.lora_rank, s.offload == "group"
     if name == "decoding":
         return s.config.codec_parameters, s.num_videos
     return s.config.text_parameters, s.num_videos, s.cached_prompts

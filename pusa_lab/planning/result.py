@@ -105,7 +105,7 @@ def plan_table(plan: Plan) -> str:
 
 def _chosen(plan: Plan) -> str:
     """What the run was asked to do, defaults too."""
-    names = ["lora_rank", *(TRAINING if plan.settings.training else ("dtype", *SAMPLING)), "compiled"]
+    names = ["lora_rank", *(TRAINING if plan.settings.training else ("dtype", *SAMPLING)), "compiled", "float8"]
     return options({name: getattr(plan.settings, name) for name in names})
 
 

@@ -26,6 +26,7 @@ ALWAYS: dict[str, Any] = {
     "gpus": 1,
     "workload": "sample",
     "compiled": False,
+    "float8": False,
 }
 """Defaults of every workload."""
 SAMPLING: dict[str, Any] = {
@@ -44,7 +45,6 @@ TRAINING: dict[str, Any] = {
     "ac_save_attention": 0,
     "ac_skip_blocks": 0,
     "offload_activations": False,
-    "float8": False,
 }
 """Defaults of training: the paper's recipe (App. C, arXiv 2507.16116), with every block's activations recomputed."""
 LORA_RANK = 512
@@ -89,6 +89,8 @@ class Settings:
     """Rank of the LoRA that is trained, or attached in sampling; None where there is none, or it is merged."""
     compiled: bool
     """Whether the blocks are compiled."""
+    float8: bool
+    """Whether the weights are kept in 8 bits; in training, whether products with a LoRA's base are of 8-bit numbers."""
     steps: int | None
     """Sampling steps; like all that follow, None in the other workloads."""
     guidance: float | None
@@ -96,7 +98,7 @@ class Settings:
     num_videos: int | None
     """Videos at a time on each GPU."""
     dtype: str | None
-    """Name in DTYPES, of the transformer's weights in sampling."""
+    """Name in DTYPES: in what the transformer computes in sampling."""
     offload: str | None
     """Name in OFFLOADS."""
     cached_prompts: bool | None
@@ -115,8 +117,6 @@ class Settings:
     """Blocks without activation checkpointing: they save all that their backward pass needs."""
     offload_activations: bool | None
     """Whether what blocks save of the tokens waits in the host's memory."""
-    float8: bool | None
-    """Whether products with a LoRA's base are of 8-bit numbers."""
     sizes: InitVar[WanConfig | None] = None
     """The configuration of the model, if it was read already."""
 
@@ -133,6 +133,11 @@ class Settings:
     def card(self) -> Gpu:
         """The GPU."""
         return GPUS[self.gpu]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of a weight of the transformer in sampling."""
+        return 1 if self.float8 else 2
 
     @property
     def training(self) -> bool:
@@ -268,7 +273,7 @@ def _check_together(s: Settings) -> None:
     """Refuse what no GPU of this kind, or no training, can do."""
     if s.dtype == "bfloat16" and not s.card.bfloat16:
         raise ValueError(f"the {s.gpu} does not compute in bfloat16: give dtype='float16'.")
-    if s.float8 and not s.card.float8:
+    if s.training and s.float8 and not s.card.float8:
         raise ValueError(f"the {s.gpu} does not multiply in 8 bits: leave out float8=True.")
     if not s.training:
         return

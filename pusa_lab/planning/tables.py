@@ -65,8 +65,8 @@ WORKLOADS: dict[str, str] = {
 }
 """Name -> what is to be done."""
 
-DTYPES: dict[str, int] = {"bfloat16": 2, "float16": 2, "float8": 1}
-"""Bytes of a weight of the transformer; float8 is for storage alone, its arithmetic is bfloat16 or float16."""
+DTYPES = ("bfloat16", "float16")
+"""Names of the 16-bit numbers in which the transformer computes."""
 
 OPTIMIZERS: dict[str, float] = {"adamw": 8.0, "adamw8bit": 2 * (1 + 4 / 256)}
 """Name -> bytes of the two moments of a trained number; torchao's 8-bit ones have a scale for each 256."""
