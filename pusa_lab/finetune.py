@@ -119,7 +119,8 @@ def train_wan(
     except torch.OutOfMemoryError as error:
         saved = {"ac_save_attention": ac_save_attention, "ac_skip_blocks": ac_skip_blocks}
         saved |= {"offload_activations": offload_activations, "compiled": compiled, "float8": float8}
-        raise ValueError(_too_large(config, cache, transformer, devices * nodes, saved)) from error
+        base = (about or {}).get("base", "")
+        raise ValueError(_too_large(config, cache, transformer, devices * nodes, saved, base)) from error
     if module.global_rank == 0:
         words = {**(about or {}), "config": json.dumps(asdict(config)), "commit": _commit()}
         names = [clip["name"] for clip in cache.manifest["clips"]]
@@ -272,11 +273,13 @@ def _stride(cache: LatentCache) -> tuple[int, int, int]:
     return (m["num_frames"] - 1) // max(m["latent_frames"] - 1, 1) or 1, m["size"][0] // h, m["size"][1] // w
 
 
-def _too_large(config: TrainConfig, cache: LatentCache, transformer: Any, gpus: int, saved: dict[str, Any]) -> str:
-    """The sentence for a run out of memory, from the planner."""
+def _too_large(
+    config: TrainConfig, cache: LatentCache, transformer: Any, gpus: int, saved: dict[str, Any], base: str = ""
+) -> str:
+    """The sentence for a run out of memory, from the planner, which finds other sizes in the base's folder."""
     arguments = run_arguments(config, gpus, **saved)
     arguments |= {"size": tuple(cache.manifest["size"]), "num_frames": cache.manifest["num_frames"]}
-    model = find_model(transformer.config)
+    model = find_model(transformer.config) or (base if base and Path(base).is_dir() else None)
     gpu = find_gpu(torch.cuda.get_device_name()) if torch.cuda.is_available() else None
     arguments |= {name: value for name, value in (("model", model), ("gpu", gpu)) if value}
     return out_of_memory(plan(**arguments).settings, known=bool(model and gpu))

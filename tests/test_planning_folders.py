@@ -10,6 +10,7 @@ from diffusers import AutoencoderKLWan
 from test_planning_counts import Alive, count
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import UMT5Config
+from wan_commands import encode
 from wan_tiny import edit, pipeline, transformer
 
 from pusa_lab.cli import main
@@ -126,6 +127,18 @@ def test_both_commands_plan_a_folder(planned, trained, whole, capsys):
     one = printed(capsys, "plan", "--model", whole, *workload, *planned)
     assert one == printed(capsys, "train", "--recipe", "paper", "--plan-only", "--model", whole, *trained)
     assert f"{whole}, 81 frames of" in one[1] or f"{whole} has 2 blocks, give numbers from 0" in one[2]
+
+
+def test_the_plan_of_a_run_is_of_its_model_and_clips(whole, tmp_path, capsys):
+    cache = encode(whole, tmp_path)
+    capsys.readouterr()
+    run = ["train", "--recipe", "paper", "--model", whole, "--data", cache, "--lora-rank", 4, "--compiled"]
+    asked = ["--workload", "lora", "--size", "32x48", "--num-frames", 9, "--lora-rank", 4, "--compiled"]
+    one = printed(capsys, *run, "--plan-only")
+    assert one == printed(capsys, "plan", "--model", whole, *asked) and one[0] == 0
+    _, config, _ = printed(capsys, *run, "--plan-only", "--print_config")
+    (tmp_path / "run.yaml").write_text(config)
+    assert printed(capsys, "train", "--config", tmp_path / "run.yaml") == one
 
 
 def test_a_folder_without_room_comes_with_advice(published, tmp_path):

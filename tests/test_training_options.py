@@ -158,7 +158,12 @@ PAPER = ["--recipe", "paper"]
                 [*PAPER, "--plan-only", f"--{name}", "1"],
                 f"--{name} 1 has no effect with --plan-only: leave out --{name} or --plan-only.",
             )
-            for name in ("data", "out", "logs", "resume")
+            for name in ("out", "logs", "resume")
+        ),
+        ([*PAPER, "--plan-only", "--data", "1"], "1 holds no manifest.json: make a cache"),
+        (
+            [*PAPER, "--plan-only", "--data", "1", "--size", "720p"],
+            "--size 720p and --data, whose clips have a size: l",
         ),
         ([*PAPER, "--plan-only", "--expert", "low"], "--expert low has no effect with --plan-only"),
         ([*PAPER, "--plan-only", "--model", "WAN"], "unknown model 'WAN': choose from wan2.1-14b"),

@@ -238,7 +238,7 @@ def test_what_does_not_fit_is_refused(cache, tmp_path):
         TrainableWan(transformer(), Geometry((4, 8, 8), 4, 3, (32, 48)), {}).encode_text(["new"])
 
 
-def test_memory_that_runs_out_says_what_to_change(cache, tmp_path, monkeypatch):
+def test_memory_that_runs_out_says_what_to_change(whole, cache, tmp_path, monkeypatch):
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -251,6 +251,9 @@ def test_memory_that_runs_out_says_what_to_change(cache, tmp_path, monkeypatch):
     command = str(error.value).split("`")[1]
     assert "--size 32x48" in command and "--lora-rank 3 --max-steps 20 --global-batch-size 2" in command
     assert main(shlex.split(command)[1:]) == 0
+    with pytest.raises(ValueError, match=f"out of memory: try {ways}; `") as error:
+        go(cache, tmp_path / "a.safetensors", replace(SHORT, micro_batch_size=2), about={"base": str(whole)})
+    assert f" --model {whole} --size 32x48" in str(error.value), "its folder has the sizes of a model without a name"
     ways = "--ac-save-attention 0 --ac-skip-blocks 0, --offload-activations, more --gpus, smaller clips"
     with pytest.raises(ValueError, match=f"out of memory: try {ways}; `pusa-lab plan --workload full"):
         train_wan(

@@ -75,8 +75,8 @@ def train(
         fast: take a few small steps, to test the command.
         clips: number of different clips in a run of a toy; of a folder, the most that are taken (default: all).
         recipe: how a Wan is trained, on --data CACHE --model FOLDER.
-        plan_only: print what a recipe costs, as `pusa-lab plan` does.
-        size: for --plan-only: 480p, 720p (default), or HEIGHTxWIDTH in pixels.
+        plan_only: print what a recipe costs, as `pusa-lab plan` does; with --data, on clips as long and large as those.
+        size: for --plan-only without --data: 480p, 720p (default), or HEIGHTxWIDTH in pixels.
         gpu: for --plan-only: kind of GPU (default: h200).
         price: for --plan-only: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one for the GPU).
         expert: which expert of Wan2.2-A14B is trained, on its own timesteps.
@@ -135,7 +135,8 @@ def settled_train(options: dict[str, Any]) -> dict[str, Any]:
     found = asdict(WAN_RECIPES[options["recipe"]]) | {"gpus": 1, "ac_save_attention": 0, "ac_skip_blocks": 0}
     if options["plan_only"]:
         kept = (*COUNTED, "gpus", "ac_save_attention", "ac_skip_blocks")
-        return {name: found[name] for name in kept} | {name: ALWAYS[name] for name in ("model", "size", "gpu")}
+        planned = ("model", "gpu", *(("size",) if options["data"] is None else ()))
+        return {name: found[name] for name in kept} | {name: ALWAYS[name] for name in planned}
     idle = (*(CURVES if options["logs"] is None else ()), *(BOUNDS if options["expert"] else ()))
     return {name: value for name, value in found.items() if name not in idle} | {"out": OUT}
 
@@ -156,7 +157,7 @@ def _check(options: dict[str, Any], changes: dict[str, Any]) -> None:
     else:
         _refuse(options, TOYS, "is for toys only: leave out {option}, or leave out --recipe")
     if "plan_only" in options:
-        there = ("data", "out", "logs", "resume", "expert")
+        there = ("out", "logs", "resume", "expert")
         _refuse(options, there, "has no effect with --plan-only: leave out {option} or --plan-only")
         counted = ", ".join(map(flag, COUNTED))
         idle = [name for name in changes if name not in COUNTED]

@@ -115,6 +115,18 @@ def _expert(folder: Any, wanted: str | None, config: Any) -> tuple[str, Any]:
     return folder.experts[wanted == "low"], replace(config, **bounds)
 
 
+def _clips(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Size and frames of the clips in --data, if a plan is of these."""
+    from pusa_lab.data.latents import LatentCache
+
+    if "data" not in given:
+        return {}
+    if "size" in given:
+        raise ValueError(f"--size {given['size']} and --data, whose clips have a size: leave out one of them.")
+    manifest = LatentCache(Path(given["data"])).manifest
+    return {"size": tuple(manifest["size"]), "num_frames": manifest["num_frames"]}
+
+
 def plan_of(given: Mapping[str, Any], config: Any) -> Any:
     """What a recipe costs: the plan that `pusa-lab plan` makes of the same settings.
 
@@ -128,5 +140,5 @@ def plan_of(given: Mapping[str, Any], config: Any) -> Any:
     from pusa_lab.planning.planner import plan
     from pusa_lab.planning.recipe import run_arguments
 
-    options = {name: given[name] for name in ("model", "size", "gpu", "price") if name in given}
+    options = {name: given[name] for name in ("model", "size", "gpu", "price") if name in given} | _clips(given)
     return plan(**run_arguments(config, given.get("gpus", 1), **saved(given)), **options)
