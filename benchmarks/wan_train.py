@@ -3,7 +3,7 @@
 bash benchmarks/wan_train.sh one                # one H200 or H100, about 9 minutes
 bash benchmarks/wan_train.sh four               # four of them, about 8 minutes
 bash benchmarks/wan_train.sh eight              # one H200: 8-bit AdamW, 8-bit products, activations on the host
-pusa-lab bench wan_train --mode tiny            # the same code on a CPU; its times mean nothing
+pusa-lab bench wan_train --phase tiny           # the same code on a CPU; its times mean nothing
 """
 
 import os
@@ -144,7 +144,7 @@ def tried(name: str, what: Callable[[], None]) -> bool:
 
 def main(
     *,
-    mode: Literal["steps", "best", "scaling", "full", "overfit", "tiny"] = "steps",
+    phase: Literal["steps", "best", "scaling", "full", "overfit", "tiny"] = "steps",
     out: Path | None = None,
     tag: str = "",
     size: Literal["480p", "720p"] | list[Literal["480p", "720p"]] = "480p",
@@ -166,7 +166,7 @@ def main(
     known of them.
 
     Args:
-        mode: steps (every way), best (all blocks, saving as much as memory has room for), scaling (a LoRA on several
+        phase: steps (every way), best (all blocks, saving as much as memory has room for), scaling (a LoRA on several
             GPUs), full (all weights on several GPUs), overfit (four clips), or tiny: all of them on a CPU.
         out: folder of wan_train.json (default: benchmarks/results).
         tag: text that is added to the file's name.
@@ -181,7 +181,7 @@ def main(
         steps: steps that are timed, after a first one.
         seconds: seconds after which nothing new is begun.
         profile: profile one more step of four blocks, by kind of kernel.
-        tiny: take a tiny model and clip, so that any mode runs on a CPU.
+        tiny: take a tiny model and clip, so that any phase runs on a CPU.
 
     Raises:
         ValueError: there is no such way, or the folder cannot be written to.
@@ -190,7 +190,7 @@ def main(
     args.size, args.ways = several(size), several(range(len(WAYS)) if ways is None else ways)
     if unknown := [way for way in args.ways if way not in range(len(WAYS))]:
         raise ValueError(f"--ways {unknown[0]}: give numbers from 0 to {len(WAYS) - 1}.")
-    args.tiny = tiny or mode == "tiny"
+    args.tiny = tiny or phase == "tiny"
     if args.tiny:
         args.layers, args.lora_rank, args.steps = 3, 64, 1  # 8-bit moments are for 4096 numbers or more
     out = check_folder(out or Path(__file__).parent / "results", "--out")
@@ -216,9 +216,9 @@ def measure_all(args: SimpleNamespace, log: Log) -> None:
             sys.stdout.write(f"{row}\n")
             sys.stdout.flush()
 
-    modes = {"steps": steps, "best": best, "scaling": scaling, "full": full, "overfit": overfit}
-    for mode in modes if args.mode == "tiny" else [args.mode]:
-        modes[mode](args, add, end)
+    phases = {"steps": steps, "best": best, "scaling": scaling, "full": full, "overfit": overfit}
+    for phase in phases if args.phase == "tiny" else [args.phase]:
+        phases[phase](args, add, end)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def rows(tmp_path):
     """Of a run with these words."""
 
     def run(*words: str):
-        assert main(["bench", "wan_train", "--mode", "best", "--tiny", "--out", str(tmp_path), *words]) == 0
+        assert main(["bench", "wan_train", "--phase", "best", "--tiny", "--out", str(tmp_path), *words]) == 0
         return json.loads((tmp_path / "wan_train.json").read_text())["rows"]
 
     return run
@@ -48,7 +48,7 @@ def test_everything_at_once(rows, tmp_path):
     assert len(row["profile"]["longest"]) == 12
     read = wan_train_join.measured({**row, "device": "NVIDIA H200", "compile": True})
     saved = {"ac_save_attention": 1, "ac_skip_blocks": 1, "offload_activations": True, "float8": True, "compiled": True}
-    assert read.given == {"mode": "lora", "gpu": "h200", "size": (64, 64), "global_batch_size": 1, **saved}
+    assert read.given == {"workload": "lora", "gpu": "h200", "size": (64, 64), "global_batch_size": 1, **saved}
     assert read.peaks == {"training": row["peak_gib"]} and read.seconds == {"sample": row["seconds_per_sample"]}
 
 
