@@ -69,7 +69,9 @@ def test_a_plan_from_what_it_printed_is_the_same(words, run, printed):
     asked = {name: value for name, value in found.items() if value is not None and value is not False}
     settings = asdict(plan(**asked).settings)
     left = {name for name, value in settings.items() if value is not None and found[name] is None}
-    assert left <= {"num_frames", "price", "dtype"}, "null is the model's own, the GPU's own, or has no effect"
+    assert left <= {"num_frames", "price", "dtype", "experts"}, (
+        "null is the model's own, the GPU's own, or has no effect"
+    )
     assert {name for name, value in settings.items() if value is None} <= {k for k, v in found.items() if not v}
 
 

@@ -168,6 +168,7 @@ def test_two_experts_share_the_sampling_and_are_trained_one_by_one():
     assert plan("wan2.2-a14b").memory["transformer"] == 2 * plan().memory["transformer"]
     assert plan("wan2.2-a14b", offload="model").memory == plan(offload="model").memory
     assert plan("wan2.2-a14b", workload="lora").money == 2 * plan(workload="lora").money
+    assert plan("wan2.2-a14b", workload="lora", experts=1).money == plan(workload="lora").money
     assert plan("wan2.2-a14b", workload="lora").memory == plan(workload="lora").memory
 
 

@@ -65,6 +65,9 @@ from pusa_lab.planning.tables import WORKLOADS
             "dtype=float16 has no effect with workload='full': training keeps the weights",
         ),
         ({"max_steps": 9}, "max_steps=9 has no effect with workload='sample': it is for training; leave it out."),
+        ({"experts": 1}, "experts=1 has no effect with workload='sample': it is for training; leave it out."),
+        ({"experts": 2, "workload": "lora"}, "experts=2: give at most 1."),
+        ({"experts": 0, "workload": "lora"}, "experts=0: give a whole number of at least 1."),
         ({"global_batch_size": 8}, "global_batch_size=8 has no effect with workload='sample'"),
         (
             {"gpus": 3, "workload": "lora"},

@@ -69,6 +69,7 @@ def test_both_commands_print_the_same(size, gpu, way, capsys):
         (["--micro-batch-size", 4, "--gpus", 2], ["--gpus", 2, "--micro-batch-size", 0]),
         (["--float8", "--compiled"], ["--float8", "--compiled"]),
         (["--model", "wan2.2-a14b", "--size", "480x832"], ["--model", "wan2.2-a14b", "--size", "480x832"]),
+        (["--model", "wan2.2-a14b", "--experts", 1], ["--model", "wan2.2-a14b", "--expert", "high"]),
         (["--workload", "full", "--gpus", 4], ["--lora-rank", 0, "--gpus", 4]),
         (["--price", -1], ["--price", -1]),
         (["--size", "8k"], ["--size", "8k"]),

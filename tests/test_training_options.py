@@ -165,7 +165,7 @@ PAPER = ["--recipe", "paper"]
             [*PAPER, "--plan-only", "--data", "1", "--size", "720p"],
             "--size 720p and --data, whose clips have a size: l",
         ),
-        ([*PAPER, "--plan-only", "--expert", "low"], "--expert low has no effect with --plan-only"),
+        ([*PAPER, "--plan-only", "--expert", "low"], "--expert low: wan2.1-14b has one transformer, leave"),
         ([*PAPER, "--plan-only", "--model", "WAN"], "unknown model 'WAN': choose from wan2.1-14b"),
         ([*PAPER, "--expert", "low", "--t-max", ".5"], "--t-max 0.5 is set by --expert low: leave out one of them"),
         (PAPER, "--data is missing: give --data CACHE, a latent cache, and --model FOLDER, a Wan's folder."),

@@ -26,6 +26,7 @@ def plan(
     dtype: Literal["bfloat16", "float16"] | None = None,
     offload: Literal["none", "model", "group"] | None = None,
     cached_prompts: bool = False,
+    experts: int | None = None,
     max_steps: int | None = None,
     global_batch_size: int | None = None,
     micro_batch_size: int | None = None,
@@ -37,7 +38,7 @@ def plan(
 ) -> None:
     """Memory, time and money of a Wan.
 
-    --steps to --cached-prompts are for sampling; --max-steps to --offload-activations are for training, --workload lora
+    --steps to --cached-prompts are for sampling; --experts to --offload-activations are for training, --workload lora
     or full.
 
     Args:
@@ -57,7 +58,8 @@ def plan(
         dtype: what the transformer computes in (default: bfloat16, or float16 where the GPU has none).
         offload: what waits in the host's memory (default: none).
         cached_prompts: plan with captions that are already encoded.
-        max_steps: steps of the optimizer (default 900).
+        experts: transformers that are trained, one after the other (default: all of the model's).
+        max_steps: steps of the optimizer for each of them (default 900).
         global_batch_size: clips per step, on all GPUs together (default 8).
         micro_batch_size: clips at a time on each GPU (default 1).
         optimizer: with moments of 32 or 8 bits (default: adamw).

@@ -157,7 +157,7 @@ def _check(options: dict[str, Any], changes: dict[str, Any]) -> None:
     else:
         _refuse(options, TOYS, "is for toys only: leave out {option}, or leave out --recipe")
     if "plan_only" in options:
-        there = ("out", "logs", "resume", "expert")
+        there = ("out", "logs", "resume")
         _refuse(options, there, "has no effect with --plan-only: leave out {option} or --plan-only")
         counted = ", ".join(map(flag, COUNTED))
         idle = [name for name in changes if name not in COUNTED]

@@ -139,6 +139,12 @@ def plan_of(given: Mapping[str, Any], config: Any) -> Any:
     """
     from pusa_lab.planning.planner import plan
     from pusa_lab.planning.recipe import run_arguments
+    from pusa_lab.planning.settings import ALWAYS, find_sizes
 
     options = {name: given[name] for name in ("model", "size", "gpu", "price") if name in given} | _clips(given)
+    if "expert" in given:
+        model = options.get("model", ALWAYS["model"])
+        if find_sizes(model).experts == 1:
+            raise ValueError(f"--expert {given['expert']}: {model} has one transformer, leave --expert out.")
+        options["experts"] = 1
     return plan(**run_arguments(config, given.get("gpus", 1), **saved(given)), **options)

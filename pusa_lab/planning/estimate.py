@@ -50,7 +50,7 @@ def _training_seconds(s: Settings) -> dict[str, Figure]:
     step = sample.value * (s.global_batch_size or 1) / s.gpus
     # what several GPUs exchange is not counted
     source = sample.source if s.gpus == 1 or s.workload == "full" else "arithmetic"
-    total = step * (s.max_steps or 1) * s.config.experts
+    total = step * (s.max_steps or 1) * (s.experts or 1)
     return {"sample": sample, "step": Figure(step, source), "total": Figure(total, source)}
 
 

@@ -32,6 +32,7 @@ def plan(
     dtype: str | None = None,
     offload: str | None = None,
     cached_prompts: bool | None = None,
+    experts: int | None = None,
     max_steps: int | None = None,
     global_batch_size: int | None = None,
     micro_batch_size: int | None = None,
@@ -67,7 +68,9 @@ def plan(
             none, as in `WanModel.from_pretrained`.
         offload: name in OFFLOADS; None is none.
         cached_prompts: whether captions are encoded already, so that no text encoder is loaded.
-        max_steps: of the optimizer; None is the paper's 900. This and all that follow are for training.
+        experts: transformers that are trained, one after the other; None is all that the model has, for Wan2.2-A14B 2.
+            This and all that follow are for training.
+        max_steps: of the optimizer, for each of them; None is the paper's 900.
         global_batch_size: clips per step, on all GPUs together; None is the paper's 8.
         micro_batch_size: clips at a time on each GPU; None is 1.
         optimizer: adamw, or adamw8bit with moments of 8 bits. None is adamw.

@@ -89,7 +89,7 @@ def plan_table(plan: Plan) -> str:
         ("run", f"{what(s)}: {s.workload} on {s.gpus} x {s.gpu}", ""),
         ("options", _chosen(plan), ""),
         ("tokens", f"{plan.tokens:,}", ""),
-        ("parameters", f"{plan.parameters:,} x {s.config.experts}{adapter}", ""),
+        ("parameters", f"{plan.parameters:,} x {s.experts or s.config.experts}{adapter}", ""),
         ("FLOPs", f"{sum(plan.flops.values()):.3g} a forward ({_parts(plan.flops, '.3g')})", ""),
         ("calls", f"{plan.calls:,}" + (f" for {plan.samples:,} samples" if s.training else ""), ""),
         *((name, _seconds(name, n), plan.sources[name]) for name, n in plan.seconds.items() if n),

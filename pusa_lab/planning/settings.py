@@ -103,8 +103,10 @@ class Settings:
     """Name in OFFLOADS."""
     cached_prompts: bool | None
     """Whether the captions were encoded before, so that no text encoder is loaded."""
+    experts: int | None
+    """Transformers that are trained, one after the other."""
     max_steps: int | None
-    """Steps of the optimizer."""
+    """Steps of the optimizer, for each of them."""
     global_batch_size: int | None
     """Clips per step, on all GPUs together."""
     micro_batch_size: int | None
@@ -157,7 +159,7 @@ class Settings:
     @property
     def samples(self) -> int:
         """Clips that a training goes through, for all experts; 0 in sampling."""
-        return (self.max_steps or 0) * (self.global_batch_size or 0) * self.config.experts
+        return (self.max_steps or 0) * (self.global_batch_size or 0) * (self.experts or 1)
 
     @property
     def accumulated(self) -> int:
@@ -168,7 +170,7 @@ class Settings:
     def calls(self) -> int:
         """Forwards of the transformer on each GPU; each expert is trained for as many steps."""
         if self.training:
-            return (self.max_steps or 0) * self.accumulated * self.config.experts
+            return (self.max_steps or 0) * self.accumulated * (self.experts or 1)
         return (self.steps or 0) * (1 if self.guidance == 1 else 2)
 
 
@@ -211,7 +213,9 @@ def _settle(given: Mapping[str, Any], sizes: WanConfig | None = None) -> Setting
     config, card, workload = sizes or find_sizes(given["model"]), GPUS[given["gpu"]], given["workload"]
     _refuse_unused(given)
     own: dict[str, Any] = {"num_frames": config.num_frames, "price": card.price}
-    own |= workload_defaults(workload) | ({"dtype": card.dtype} if workload == "sample" else {})
+    own |= workload_defaults(workload) | (
+        {"dtype": card.dtype} if workload == "sample" else {"experts": config.experts}
+    )
     own = {name: value for name, value in own.items() if given[name] is None}
     s = Settings(**{**given, **own, "size": _size(given["model"], config, given["size"])}, sizes=config)
     tables = {"dtype": DTYPES, "offload": OFFLOADS, "optimizer": OPTIMIZERS}
@@ -242,7 +246,9 @@ def workload_defaults(workload: str) -> dict[str, Any]:
 def _refuse_unused(given: Mapping[str, Any]) -> None:
     """Refuse what the workload has no use for."""
     workload = given["workload"]
-    unused = [*TRAINING] if workload == "sample" else [*SAMPLING, "dtype"] + ["lora_rank"] * (workload == "full")
+    unused = (
+        ["experts", *TRAINING] if workload == "sample" else [*SAMPLING, "dtype"] + ["lora_rank"] * (workload == "full")
+    )
     for name in unused:
         if given[name] is not None:
             why = WHY.get(name, f"it is for {'training' if workload == 'sample' else 'sampling'}")
@@ -250,13 +256,13 @@ def _refuse_unused(given: Mapping[str, Any]) -> None:
 
 
 def _check_numbers(s: Settings) -> None:
-    counts = ("num_frames", "steps", "lora_rank", "num_videos", "gpus")
+    counts = ("num_frames", "steps", "lora_rank", "num_videos", "gpus", "experts")
     for name in (*counts, "max_steps", "global_batch_size", "micro_batch_size"):
         if (value := getattr(s, name)) is not None and value < 1:
             without = f", or leave it out for {LORA_RANK if s.training else 'none'}" if name == "lora_rank" else ""
             raise ValueError(f"{name}={value}: give a whole number of at least 1{without}.")
     stride = s.config.stride[0]
-    bounds = BOUNDS | {"num_frames": 1 + stride * (MOST - 1)}
+    bounds = BOUNDS | {"num_frames": 1 + stride * (MOST - 1), "experts": s.config.experts}
     for name, most in bounds.items():
         if (value := getattr(s, name)) is not None and value > most:
             raise ValueError(f"{name}={value}: give at most {most:,}.")

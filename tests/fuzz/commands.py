@@ -87,7 +87,7 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
             "--model": ["wan2.1-14b", "wan2.2-5b", "WAN", "mini-vta"], "--size": ["480p", "480x832"], "--num-frames": ["81", "5"], "--steps": ["10"],
             "--guidance": ["1", "3"], "--dtype": ["bfloat16", "float16"], "--offload": ["model", "group"], "--gpu": ["h100", "t4"],
             "--workload": ["sample", "lora", "full"], "--lora-rank": ["64"], "--num-videos": ["2"], "--compiled": [], "--cached-prompts": [],
-            "--gpus": ["2"], "--price": ["3"], "--json": [], "--optimizer": ["adamw8bit"], "--offload-activations": [], "--float8": [],
+            "--gpus": ["2"], "--experts": ["1"], "--price": ["3"], "--json": [], "--optimizer": ["adamw8bit"], "--offload-activations": [], "--float8": [],
             "--max-steps": ["3"], "--global-batch-size": ["4"], "--micro-batch-size": ["2"], "--ac-save-attention": ["40"],
             "--ac-skip-blocks": ["1"],
         },
