@@ -5,7 +5,6 @@ folder; a file's folder is searched for what the file imports.
 """
 
 import functools
-import hashlib
 import importlib
 import importlib.util
 import linecache
@@ -20,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from pusa_lab.arguments import checked, returned
-from pusa_lab.files import digest
+from pusa_lab.files import content_digest, digest
 from pusa_lab.sentences import in_one_line
 
 _NAME = r"[^\W\d]\w*"
@@ -150,7 +149,7 @@ def run_file(path: Path, again: bool = False) -> ModuleType:
     if not path.is_file() or path.stat().st_size > MOST_BYTES:
         raise OSError(f"{path} is not a Python file of at most {MOST_BYTES:,} bytes: give one.")
     source, name = path.read_bytes(), str(path)
-    found = hashlib.sha256(source).hexdigest()
+    found = content_digest(source)
     if not again and name in sys.modules and _DIGESTS.get(name) == found:
         return sys.modules[name]
     add_folder(path.parent)

@@ -46,8 +46,9 @@ class ModelFamily:
     such models are trained by recipes alone, from a cache."""
     presets: Callable[[], Sequence[str]] = tuple
     """What `train` takes as --model."""
-    digest: Callable[[str], str] | None = None
-    """(name) -> digest of a model's files, found in seconds at most; None if there is none."""
+    digest: Callable[[str, Any], str] | None = None
+    """(name, model) -> digest of the files that the model was loaded from, found in seconds at most; None if there is
+    none."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _family_of(path: str) -> ModelFamily:
         is_import_path,
         make,
         make,
-        digest=lambda name: file_digest_of(name).get("file_digest", "unknown"),
+        digest=lambda name, model: file_digest_of(name).get("file_digest", "unknown"),
     )
 
 
@@ -187,7 +188,7 @@ def load(
             f"its `load` must return a VideoModel, with {', '.join(OFFERED)}."
         )
     with contextlib.suppress(TypeError):  # a class may forbid references
-        _ORIGINS[model] = _origin(family, absolute(str(name)), given)
+        _ORIGINS[model] = _origin(family, absolute(str(name)), model, given)
     return model
 
 
@@ -204,8 +205,8 @@ def origin_of(model: VideoModel) -> Origin | None:
         return None
 
 
-def _origin(family: ModelFamily, name: str, given: dict[str, Any]) -> Origin:
-    digest = family.digest(name) if family.digest else "unknown"
+def _origin(family: ModelFamily, name: str, model: VideoModel, given: dict[str, Any]) -> Origin:
+    digest = family.digest(name, model) if family.digest else "unknown"
     found = [given[key] for key in ("lora", "lora_low") if key in given]
     files = [str(one) for value in found for one in ([value] if isinstance(value, str | Path) else value)]
     options = {key: value for key, value in given.items() if key != "device"}

@@ -115,6 +115,10 @@ def test_only_timesteps_broadcasts_tau():
     assert [p.name for p in FILES if view in p.read_text()] == ["analytic.py", "timesteps.py"]
 
 
+def test_there_is_one_content_hash():
+    assert [str(p.relative_to(ROOT)) for p in FILES if "hashlib" in p.read_text()] == ["pusa_lab/files.py"]
+
+
 def public_functions():
     for path in FILES:
         for node in TREES[path].body:

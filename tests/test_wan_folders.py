@@ -43,8 +43,8 @@ class TestIdentity:
     @pytest.mark.parametrize("name", ["block.0.layer.0.SelfAttention.q.weight", "block.1.layer.1.layer_norm.weight"])
     def test_one_tensor_of_a_large_file_changes_it(self, whole, folder, monkeypatch, name):
         """Also where the reads that are spread over the file miss it."""
-        monkeypatch.setattr("pusa_lab.wan.folders.SAMPLE", 16)
-        monkeypatch.setattr("pusa_lab.wan.folders.SAMPLES", 2)
+        monkeypatch.setattr("pusa_lab.wan.headers.SAMPLE", 16)
+        monkeypatch.setattr("pusa_lab.wan.headers.SAMPLES", 2)
         before = check_wan_folder(folder).identity("text_encoder")
         rewrite(
             folder / "text_encoder" / "model.safetensors",

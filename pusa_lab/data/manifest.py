@@ -1,6 +1,5 @@
 """The manifest of a latent cache: settings, the place of each clip, and differences from the folder of clips."""
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 from pusa_lab.arguments import checked
 from pusa_lab.data.clips import check_times
 from pusa_lab.data.folders import ClipFile, find_clips
-from pusa_lab.files import check_fields, digest, path_inside, read_json
+from pusa_lab.files import check_fields, content_digest, digest, path_inside, read_json
 from pusa_lab.sentences import counted
 
 FORMAT = 3
@@ -156,7 +155,7 @@ def manifest_digest(manifest: Mapping[str, Any]) -> str:
         manifest: as read or to be written; its own digest is ignored.
     """
     text = json.dumps({k: v for k, v in manifest.items() if k != "digest"}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return content_digest(text)
 
 
 def _check(folder: Path, found: dict[str, Any]) -> None:

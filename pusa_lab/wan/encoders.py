@@ -8,7 +8,7 @@ from diffusers import AutoencoderKLWan
 from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Cond, Geometry, Video
 from pusa_lab.wan import latents
-from pusa_lab.wan.folders import check_wan_folder, find_folder
+from pusa_lab.wan.folders import check_wan_folder, find_folder, with_weights
 from pusa_lab.wan.loading import SIZE, folder_sizes, read_codec, read_text_encoder
 from pusa_lab.wan.prompts import CACHE, PromptEncoder
 
@@ -54,7 +54,7 @@ class WanEncoders:
         """
         folder = check_wan_folder(find_folder(source, weights=False), weights=False)
         geometry = folder_sizes(folder, size=size or SIZE, num_frames=num_frames)
-        folder = check_wan_folder(find_folder(source))
+        folder = with_weights(folder, find_folder(source))
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
         def parts() -> tuple[object, torch.nn.Module]:
