@@ -8,7 +8,7 @@ from torch import Tensor
 from pusa_lab.arguments import called, checked, returned
 from pusa_lab.pixels import crop_and_resize, to_pixels
 from pusa_lab.sampling_inputs import Matrix, levels_of, with_levels
-from pusa_lab.schedules import as_schedule, frame_indices, noise_levels, starts_as_noise
+from pusa_lab.schedules import frame_indices, noise_levels, starts_as_noise
 from pusa_lab.schedules.checks import ROUNDING, faults, snapped
 from pusa_lab.sentences import counted, listed
 from pusa_lab.tasks import MODES, Known, Task
@@ -58,7 +58,7 @@ class Conditions:
         return with_levels(schedule, torch.stack(each))
 
     def _with_known(self, schedule: Schedule, rising: bool, whose: str = "") -> Schedule:
-        out = as_schedule(schedule, whole=False, rising=rising).clone()
+        out = schedule.clone()
         kept = dict(zip(self.at, self.noise, strict=True))
         for i, mode in zip(self.at, self.mode, strict=True):
             out[:, i] = _levels(mode, schedule[:, i], kept[i], rising)

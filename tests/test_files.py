@@ -173,8 +173,8 @@ def test_a_lock_that_was_just_taken_away_is_not_held(tmp_path, monkeypatch):
 
 
 def test_a_content_hash_is_sha256_of_what_is_joined(tmp_path):
-    ours = content_digest(["naïve ", b"caf", memoryview("é".encode())])
-    assert ours == content_digest("naïve café") == hashlib.sha256("naïve café".encode()).hexdigest()
+    ours = content_digest(["naïve ", b"d", memoryview("é".encode())])
+    assert ours == content_digest("naïve dé") == hashlib.sha256("naïve dé".encode()).hexdigest()
     (tmp_path / "a").write_bytes(os.urandom(2**20 + 1))
     assert digest(tmp_path / "a") == content_digest((tmp_path / "a").read_bytes())
     assert digest(tmp_path / "a") == sampled_digest(tmp_path / "a")
