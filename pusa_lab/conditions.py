@@ -39,14 +39,16 @@ class Conditions:
 
     @checked
     def schedule(self, schedule: Matrix) -> Matrix:
-        """The same schedule with the columns of known frames at the levels that the task gives them.
+        """The same schedule with the columns of known frames at the levels that the task, and it alone, gives them.
 
-        S'[:, i] = levels(S[:, i], m_i), with `levels` of the frame's mode. Of a schedule that goes back up, a known
-        frame that is not replaced follows the lowest level so far: it is not noised on.
+        S'[:, i] = levels(S[:, i], m_i), with `levels` of the frame's mode. A column that starts below noise has a level
+        of its own: it is refused, unless it is already what the task makes it, as in the schedule of a result. Of a
+        schedule that goes back up, a known frame that is not replaced follows the lowest level so far: it is not noised
+        on.
 
         Args:
             schedule: valid noise levels, every column starting at noise: how the frames would run if nothing were
-                known. The column of a known frame may also be what the task makes it.
+                known.
 
         Raises:
             ValueError: a column starts below noise and is not what the task makes it.
