@@ -127,7 +127,7 @@ def _family_of(path: str) -> ModelFamily:
     )
 
 
-def list_models() -> list[str]:
+def model_names() -> list[str]:
     """Names that `load` knows without a file or folder."""
     return [name for family in families() for name in family.names()]
 
@@ -148,7 +148,7 @@ def find_family(name: str | Path) -> ModelFamily:
     for family in known:
         if family.knows(str(name)):
             return family
-    names, kinds = ", ".join(list_models()), ", ".join(family.what for family in known)
+    names, kinds = ", ".join(model_names()), ", ".join(family.what for family in known)
     other = ", which is a file of another kind" if Path(name).is_file() else ""
     if Path(name).is_dir():
         other = ", which is a folder with a model of another kind (see _class_name in its model_index.json)"
@@ -167,7 +167,7 @@ def load(
     """A model ready for `generate`, of any family.
 
     Args:
-        name: a name from `list_models()`, a checkpoint of a toy, or a Wan: its folder, or its repository on the Hub; or
+        name: a name from `model_names()`, a checkpoint of a toy, or a Wan: its folder, or its repository on the Hub; or
             the import path of a model, or of a function that makes one: "mymodule:make", "folder/mine.py:make".
         lora: file or files that adapt it.
         strength: scales what each LoRA adds; 1 is as trained, 1.4 is Pusa's. None is 1.

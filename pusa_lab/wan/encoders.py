@@ -85,7 +85,7 @@ class WanEncoders:
         Args:
             clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1].
         """
-        return latents.encode(self.codec, clip)
+        return latents.encode_clip(self.codec, clip)
 
     @checked
     @torch.no_grad()
@@ -95,4 +95,4 @@ class WanEncoders:
         Args:
             latents_: (b, c, f, h, w).
         """
-        return latents.decode(self.codec, latents_)
+        return latents.decode_latents(self.codec, latents_)

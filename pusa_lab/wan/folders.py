@@ -38,7 +38,7 @@ STRIDES, MOMENTS = ("scale_factor_temporal", "scale_factor_spatial"), ("latents_
 """Entries of the codec's config: positive whole numbers, and lists with one number per channel."""
 EPSILONS = ("eps", "layer_norm_epsilon")
 """Entries that keep the division by a norm finite."""
-LARGEST = {
+LARGEST_SIZES = {
     "num_layers": 512,
     "num_decoder_layers": 512,
     "num_res_blocks": 64,
@@ -53,7 +53,7 @@ LARGEST = {
     "vocab_size": 2**22,
 }
 """Upper bounds of whole numbers in a config, far above every published Wan."""
-MOST, LONGEST = 2**20, 4096
+LARGEST_NUMBER, LONGEST_LIST = 2**20, 4096
 """Upper bounds of other whole numbers, and of the length of a list."""
 VOCABULARIES = ("tokenizer.json", "spiece.model")
 """Files of UMT5's vocabulary; one of them is enough."""
@@ -248,9 +248,9 @@ def _check_sizes(config: dict[str, Any], file: Path, part: str) -> None:
     needed = NEEDED[part]
     for name, value in config.items():
         values = value if isinstance(value, list) else [value]
-        if len(values) > LONGEST:
+        if len(values) > LONGEST_LIST:
             raise ValueError(
-                f"{file} gives {counted(len(values), 'value')} as {name}, more than {LONGEST}: restore it."
+                f"{file} gives {counted(len(values), 'value')} as {name}, more than {LONGEST_LIST}: restore it."
             )
         if name in needed and (name == "patch_size") != isinstance(value, list):
             raise ValueError(f"{file} gives {name} as {value!r:.60}: restore it.")
@@ -258,8 +258,8 @@ def _check_sizes(config: dict[str, Any], file: Path, part: str) -> None:
             counts = isinstance(number, int) and not isinstance(number, bool)
             if name in needed and not (counts and number > 0):
                 raise ValueError(f"{file} gives {name} as {value!r:.60}, not as a positive whole number: restore it.")
-            if counts and abs(number) > LARGEST.get(name, MOST):
-                most = LARGEST.get(name, MOST)
+            if counts and abs(number) > LARGEST_SIZES.get(name, LARGEST_NUMBER):
+                most = LARGEST_SIZES.get(name, LARGEST_NUMBER)
                 raise ValueError(f"{file} gives {name} as {shown(number)}, more than {most}: restore it.")
     if part == "vae":
         _check_codec(config, file)

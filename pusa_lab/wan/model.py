@@ -290,7 +290,7 @@ class WanModel:
             clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1].
         """
         with self._use(self.codec):
-            return latents.encode(self.codec, clip).to(self.device)
+            return latents.encode_clip(self.codec, clip).to(self.device)
 
     @checked
     @torch.no_grad()
@@ -301,7 +301,7 @@ class WanModel:
             latents_: (b, c, f, h, w).
         """
         with self._use(self.codec):
-            return latents.decode(self.codec, latents_)
+            return latents.decode_latents(self.codec, latents_)
 
     @property
     def num_layers(self) -> int:
