@@ -154,6 +154,6 @@ FAMILY = ModelFamily(
     train=train_toys,
     presets=_presets,
     sizes=_sizes,
-    digest=lambda name: digest(zoo.find_checkpoint(name)),
+    digest=lambda name, model: digest(zoo.find_checkpoint(name)),
 )
 """Registered in pyproject.toml."""

@@ -17,7 +17,7 @@ from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS, TimestepSamp
 from pusa_lab.sentences import counted
 from pusa_lab.types import Tau
 
-LARGEST = {"max_steps": 10**9, "global_batch_size": 2**20, "lora_rank": 2**16, "seed": 2**53}
+LARGEST_FIELDS = {"max_steps": 10**9, "global_batch_size": 2**20, "lora_rank": 2**16, "seed": 2**53}
 """Upper bounds of fields; a larger number is a typing error that could take all memory."""
 
 
@@ -108,7 +108,7 @@ class TrainConfig:
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: give 0 or more.")
-        for name, most in LARGEST.items():
+        for name, most in LARGEST_FIELDS.items():
             if getattr(self, name) > most:
                 raise ValueError(f"{name}={getattr(self, name)}: give at most {most}.")
         if not (0 < self.lr < math.inf and self.max_grad_norm > 0):

@@ -41,11 +41,9 @@ def _sizes(source: str) -> Any:
     return folder_config(source)
 
 
-def _digest(source: str) -> str:
+def _digest(source: str, model: Any) -> str:
     """Digest of configs and samples of the weights."""
-    from pusa_lab.wan.folders import check_wan_folder, find_folder
-
-    folder = check_wan_folder(find_folder(source))
+    folder = model.folder
     return "-".join(folder.identity(part) for part in (*folder.experts, "vae", "text_encoder"))
 
 
