@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from pusa_lab.cli import main
 from pusa_lab.cli.generate import STEPS, generate_videos
-from pusa_lab.cli.plan import plan as plan_command
-from pusa_lab.cli.train import train as train_command
+from pusa_lab.cli.plan import plan_command
+from pusa_lab.cli.train import train_command
 from pusa_lab.generate import GUIDANCE
 from pusa_lab.inputs import matrix_of
 from pusa_lab.planning import plan

@@ -75,7 +75,7 @@ def plan_command(
     say(jsons.dumps(asdict(found), indent=2) if json else str(found))
 
 
-def settled_plan(options: dict[str, Any]) -> dict[str, Any]:
+def settled_plan_command(options: dict[str, Any]) -> dict[str, Any]:
     """The defaults that depend on the workload; null is left to the model and the GPU.
 
     Args:

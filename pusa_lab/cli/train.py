@@ -121,7 +121,7 @@ def add_options(parser: Parser) -> None:
         group.add_argument("--" + field.name.replace("_", "-"), type=field.type | None, help=helps[field.name])  # type: ignore
 
 
-def settled_train(options: dict[str, Any]) -> dict[str, Any]:
+def settled_train_command(options: dict[str, Any]) -> dict[str, Any]:
     """The defaults that depend on other options; null is left to the toy's own recipe, or would have no effect.
 
     Args:
