@@ -34,6 +34,7 @@ REGISTRIES = (
 def extended(monkeypatch):
     for registry in REGISTRIES:
         monkeypatch.setattr(registry, "_added", dict(registry._added))
+    monkeypatch.setattr(sys, "path", list(sys.path))  # the folders of imported files are added to it
     space = {}
     for snippet in SNIPPETS:
         exec(compile(snippet, "docs/extending.md", "exec"), space)
