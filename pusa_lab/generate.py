@@ -25,6 +25,7 @@ from pusa_lab.inputs import (
     matrix_of,
     samples_of,
 )
+from pusa_lab.named import spelled
 from pusa_lab.noise import noise_of
 from pusa_lab.progress import bar
 from pusa_lab.runs import Asked, Result, Run
@@ -167,7 +168,8 @@ def prepare(
         chosen = replace(chosen, seed=samples.seed)
     denoiser = _bound(guide(guider, asked, null=null, **given), cond)
     x = conditions.start(eps, tau)
-    return Run(denoiser, x, levels, conditions, chosen, samples.seed, asked, samples, task, geometry, options)
+    run = Run(denoiser, x, levels, conditions, chosen, samples.seed, asked, samples, task, geometry, options)
+    return replace(run, prepared=run)
 
 
 def _placed(task: Task, geometry: Geometry, frames: int, samples: Samples) -> Conditions:
@@ -225,7 +227,9 @@ def generate(
             advance(state.row > 0, calls=run.model.times)
             if callback is not None and _is_false(called("callback", callback, _at(state, run.last_row))):
                 break
-    return run.finish(state, output)
+    found = run.finish(state, output)
+    assert found.request is not None
+    return replace(found, request=replace(found.request, callback=spelled(callback)))
 
 
 def _is_false(answer: Any) -> bool:

@@ -229,16 +229,6 @@ def test_other_versions_and_devices_are_told_only_if_the_frames_differ(saved):
         pl.rerun(saved)
 
 
-def test_a_steered_run_is_said_to_differ(model, tmp_path):
-    run = pl.prepare(model, PROMPTS[0], steps=3)
-    for state in run.states():
-        if state.row == 1:
-            state.x = state.x * 0.5
-    run.finish(state).save(tmp_path)
-    with pytest.warns(UserWarning, match="the file records no other difference, so the run may have been steered"):
-        pl.rerun(tmp_path)
-
-
 def test_a_lambda_is_shown_but_must_be_given(model, tmp_path):
     result = pl.generate(model, PROMPTS[0], steps=1, solver=lambda *args, **cond: halved(*args, **cond))
     assert "<lambda> (test_rerun.py, line" in result.request.solver["shown"]

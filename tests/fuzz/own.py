@@ -108,7 +108,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.saved\.read_saved": {"path": ["result_folder()", "result_folder() / 'video.request.json'"]},
     r"pusa_lab\.saved\.(save_result|files_of)": {"path": ["new('a.mp4')", "new('kept')", "new('a.safetensors')"], "about": ["None", "{'command': 'a'}"], "count": ["1", "3"]},
     r"pusa_lab\.requests\.restore_request": {"found": ["result().request.as_dict()"], "sentence": ["'a file is not a result'"]},
-    r"pusa_lab\.requests\.(array_digest|weights_digest)": {"array": ["film()", "rand(2, 3)"], "model": ["Stub()", "nano()"]},
+    r"pusa_lab\.digests\.(array_digest|weights_digest)": {"array": ["film()", "rand(2, 3)"], "model": ["Stub()", "nano()"]},
     r"pusa_lab\.named\.\w+": {
         "value": ["1", "'a'", "[1.5]", "print", "partial(velocity, 1)"], "function": ["velocity", "print", "3"], "path": ["'pusa_lab.solvers.onestep:euler'"],
         "spelling": ["{'path': 'pusa_lab.solvers.onestep:euler'}", "3", "[1, 2]"], "what": ["'the solver'"],
