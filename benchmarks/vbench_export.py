@@ -207,12 +207,10 @@ def videos(
         if all(path.is_file() for path in paths.values()):
             continue
         first = picture(prompt)
-        asked, task = model, None if first is None else pl.tasks.image_to_video(first)
-        if first is not None and isinstance(model, small_models.ImageToVideo):
-            asked, task = model.given(first), None
+        task = None if first is None else pl.tasks.image_to_video(first)
         for seed, path in paths.items():
             if not path.is_file():
-                yield path, pl.generate(asked, prompt, task, seed=seed, **options).video[0]
+                yield path, pl.generate(model, prompt, task, seed=seed, **options).video[0]
 
 
 def export(args: SimpleNamespace) -> str:

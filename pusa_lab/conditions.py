@@ -77,6 +77,21 @@ class Conditions:
                 )
         return out
 
+    def as_input(self) -> tuple["Conditions", Clip | None]:
+        """The same for a model that takes its picture as an input: nothing is known, and the picture, if any.
+
+        Raises:
+            ValueError: more is known than frame 0, or it is noisy or kept otherwise.
+        """
+        if not self.at:
+            return self, None
+        if (self.at, self.noise, self.mode) != ([0], [0.0], ["denoise"]):
+            raise ValueError(
+                "the model takes one picture as its input, and no other known frames: give "
+                "tasks.image_to_video(picture), without noise and mode, or text alone."
+            )
+        return Conditions([], [], [], []), self.clips[0]
+
     @checked
     def encode(self, model: VideoModel) -> "Conditions":
         """The same with latents, from the model's codec."""

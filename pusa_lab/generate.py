@@ -25,6 +25,7 @@ from pusa_lab.inputs import (
     matrix_of,
     samples_of,
 )
+from pusa_lab.models import picture_input
 from pusa_lab.named import spelled
 from pusa_lab.noise import noise_of
 from pusa_lab.progress import bar
@@ -150,7 +151,9 @@ def prepare(
         chosen = solver_of(own_solver)
     options |= {"matrix": matrix, "solver": own_solver if solver is None else solver}
     task = task or text_to_video()
-    conditions = _placed(task, geometry, frames, samples)
+    conditions, picture = _placed(task, geometry, frames, samples), None
+    if argument := picture_input(model):
+        conditions, picture = conditions.as_input()
     levels = levels_of(conditions.schedule(matrix))
     if levels.ndim == 2 and all(len(clip) == 1 for clip in conditions.clips):
         check_seeds(samples)
@@ -164,6 +167,9 @@ def prepare(
     with torch.no_grad():
         cond, null = _words(model, samples, is_none(guidance))
         conditions = conditions.encode(model)
+        if picture is not None:
+            given_picture = {argument: model.encode_video(picture.to(model.device))}
+            cond, null = cond | given_picture, null | given_picture
     if is_dataclass(chosen) and getattr(chosen, "seed", 0) is None:
         chosen = replace(chosen, seed=samples.seed)
     denoiser = _bound(guide(guider, asked, null=null, **given), cond)

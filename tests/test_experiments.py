@@ -12,10 +12,10 @@ from jaxtyping import TypeCheckError
 
 from pusa_lab import training
 from pusa_lab.conditions import place
+from pusa_lab.evaluation import known_frames
 from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.pixels import to_uint8
 from pusa_lab.schedules.sigmas import shift_levels
-from small_models.evaluation.ways import known_frames
 from small_models.experiments import SMALL, TABLES, Adaptation, Lab, Table, ToyTrainer, read_results, run_table
 from small_models.experiments import adapt as adapting
 from small_models.experiments import lab as measuring

@@ -53,6 +53,9 @@ OWN: dict[str, dict[str, list[str]]] = {
         "seeds": ["0", "[0, 1]"], "metrics": ["()"], "truth": ["None"], "cache": ["new('swept')"], "workers": ["1"], "setup": ["None"], "progress": ["False"],
         "keep_clips": ["False"],
     },
+    r"pusa_lab\.evaluation\.known_frames": {
+        "truth": ["np.stack([film(8), film(8)])"], "known": ["[0]", "[0, 1, 7]"], "geometry": ["nano().geometry"], "noise": ["0.3"],
+    },
     r"pusa_lab\.evaluation\.evaluate": {
         "model": ["Stub()", "nano()"], "clips": ["[film(4)]", "film(4)", "clips()"], "prompts": ["None", "'a red circle moves right'"], "tasks": ["None", "'image_to_video'"],
         "metrics": ["None", "['psnr']"], "num_clips": ["1"], "held_out": ["None"], "progress": ["False"], "**": ["steps=1", "guidance=1.0"],
