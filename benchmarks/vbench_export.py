@@ -32,7 +32,7 @@ from pusa_lab.cli.terminal import say
 from pusa_lab.files import check_folder, digest, read_json, writing
 from pusa_lab.pixels import to_uint8
 from pusa_lab.progress import progress_bar
-from small_models.evaluation.evaluate import EVAL_SEED
+from small_models.evaluation.ways import EVAL_SEED
 from small_models.machine import conditions
 from small_models.world import WORLDS, captions, draw_scenes, render
 

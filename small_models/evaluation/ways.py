@@ -1,19 +1,68 @@
 """Ways to make clips from captions and the known frames of true clips: with a model through `generate`, or without."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import checked, returned, shown
 from pusa_lab.evaluation import known_frames
 from pusa_lab.generate import Result, generate
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.tasks import Task
+from pusa_lab.types import Clip, Geometry
 from small_models.models.toy import ToyModel
+from small_models.world import Scenes, captions, render
+
+EVAL_SEED = 10_000_019
+"""Scenes of training come from smaller seeds, so these were never seen."""
 
 Maker = Callable[[list[str], np.ndarray, int], np.ndarray]
 """(captions, true clips (b, pf, h, w, 3) uint8, seed) -> clips of the same shape and type."""
+
+
+@checked
+def parts(
+    scenes: Scenes, geometry: Geometry, device: str | torch.device, size: int, seeds: int = 1, frames: int = 0
+) -> Iterator[tuple[Scenes, Clip, Tensor]]:
+    """Scenes, true clips (b, 3, pf, h, w) and numbers of the scenes (b,), in parts that fit in memory.
+
+    Args:
+        scenes: any.
+        geometry: of the model, which gives the size.
+        device: on which the clips are rendered.
+        size: most clips of a part, of which all clips of a scene are in one.
+        seeds: how often each scene comes, one after the other.
+        frames: pixel frames; 0 is the model's own number.
+    """
+    pixel_frames, step = frames or geometry.pixel_frames(geometry.frames), max(1, size // max(1, seeds))
+    for i in range(0, len(scenes), step):
+        numbers = torch.arange(i, min(i + step, len(scenes))).repeat_interleave(seeds)
+        some = scenes[numbers].to(device)
+        yield some, render(some, pixel_frames, geometry.size[0]), numbers
+
+
+@checked
+def make_clips(make: Maker, scenes: Scenes, truth: Clip, seed: int, first: int = 0) -> Clip:
+    """What is made of the scenes' captions and true clips: (b, 3, pf, h, w) in [-1, 1].
+
+    Args:
+        make: makes clips.
+        scenes: that are shown.
+        truth: (b, 3, pf, h, w) in [-1, 1].
+        seed: of the run; clip i of all starts from the noise of 1,000,003 seed + i.
+        first: number of the first clip among all.
+
+    Raises:
+        ValueError: `make` returned other than clips like the true ones.
+    """
+    true = to_uint8(truth)
+    made = returned(make(captions(scenes, EVAL_SEED), true, seed * 1_000_003 + first), np.ndarray, "make")
+    if made.shape != true.shape or made.dtype != np.uint8:
+        raise ValueError(f"make returned {shown(made)}: it must return clips of shape {true.shape}, uint8.")
+    return to_pixels(made).to(truth.device)
 
 
 @checked

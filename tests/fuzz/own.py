@@ -378,6 +378,10 @@ OWN: dict[str, dict[str, list[str]]] = {
         "groups": ["torch.arange(3)"],
     },
     r"small_models\.evaluation\.sheets\.\w+": {"model": ["nano()"], "count": ["1", "2"], "rows": ["[film(9), film(9)]"], "folder": ["new('s')"]},
+    r"small_models\.evaluation\.ways\.make_clips": {
+        "make": ["lambda prompts, truth, seed: truth"], "scenes": ["scenes(2)"], "truth": ["clip(2, 3, 8, 16, 16)"], "first": ["0", "16"],
+    },
+    r"small_models\.evaluation\.ways\.parts": {"geometry": ["nano().geometry"], "device": ["'cpu'"], "size": ["1", "4"], "seeds": ["1", "2"], "frames": ["0", "4"]},
     r"small_models\.evaluation\.ways\.\w+": {
         "model": ["nano()"], "truth": ["np.stack([film(8), film(8)])"], "prompts": ["['a red circle moves right', 'a blue square moves up']"],
         "known": ["[0]"], "noise": ["0.3", "[0.3]"], "geometry": ["nano().geometry"],
