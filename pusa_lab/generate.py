@@ -151,9 +151,7 @@ def prepare(
         chosen = solver_of(own_solver)
     options |= {"matrix": matrix, "solver": own_solver if solver is None else solver}
     task = task or text_to_video()
-    conditions, picture = _placed(task, geometry, frames, samples), None
-    if argument := picture_input(model):
-        conditions, picture = conditions.as_input()
+    conditions = _placed(task, geometry, frames, samples, picture_input(model))
     levels = levels_of(conditions.schedule(matrix))
     if levels.ndim == 2 and all(len(clip) == 1 for clip in conditions.clips):
         check_seeds(samples)
@@ -167,26 +165,25 @@ def prepare(
     with torch.no_grad():
         cond, null = _words(model, samples, is_none(guidance))
         conditions = conditions.encode(model)
-        if picture is not None:
-            given_picture = {argument: model.encode_video(picture.to(model.device))}
-            cond, null = cond | given_picture, null | given_picture
     if is_dataclass(chosen) and getattr(chosen, "seed", 0) is None:
         chosen = replace(chosen, seed=samples.seed)
-    denoiser = _bound(guide(guider, asked, null=null, **given), cond)
+    inputs = conditions.inputs
+    denoiser = _bound(guide(guider, asked, null=null | inputs, **given), cond | inputs)
     x = conditions.start(eps, tau)
     run = Run(denoiser, x, levels, conditions, chosen, samples.seed, asked, samples, task, geometry, options)
     return replace(run, prepared=run)
 
 
-def _placed(task: Task, geometry: Geometry, frames: int, samples: Samples) -> Conditions:
-    """The known frames; of a clip for each prompt, a copy for each of its videos."""
+def _placed(task: Task, geometry: Geometry, frames: int, samples: Samples, argument: str) -> Conditions:
+    """The known frames; of a clip for each prompt, a copy for each of its videos. Or a picture as an argument."""
     prompts = len(samples.prompts) // samples.each
     shape = geometry.latent_shape(len(samples.prompts), frames)
     if math.prod(shape) > MOST_LATENTS:
         raise ValueError(f"latents of shape {shape} (b c f h w) are more than memory holds: ask for fewer frames.")
     found = place(task, geometry, frames, prompts)
     clips = [clip if len(clip) == 1 else clip.repeat_interleave(samples.each, 0) for clip in found.clips]
-    return replace(found, clips=clips)
+    found = replace(found, clips=clips)
+    return found.as_input(argument) if argument and clips else found
 
 
 def _words(model: VideoModel, samples: Samples, unguided: bool) -> tuple[Cond, Cond]:

@@ -189,7 +189,7 @@ def describe_request(
         own=_own(options, task),
         versions=versions(),
         device=device_name(model.device),
-        arithmetic=arithmetic(),
+        arithmetic=torch_settings(),
     )
 
 
@@ -294,24 +294,24 @@ def _hooks(model: VideoModel) -> list[str]:
     """What is called before or after the modules of a model and may change what they return."""
     named = [pair for one in modules_of(model) for pair in one.named_modules()]
     each = [(name, hook) for name, one in named for hook in (*_held(one, "pre_hooks"), *_held(one, "hooks"))]
-    return [f"{name or 'the model'}: {name_of(spelled(hook))}" for name, hook in each]
+    return [f"{name or 'the model'}: {spelled_name(spelled(hook))}" for name, hook in each]
 
 
 def _held(module: nn.Module, kind: str) -> list[Any]:
     return list(getattr(module, f"_forward_{kind}").values())
 
 
-def name_of(spelling: Any) -> str:
+def spelled_name(spelling: Any) -> str:
     """What a function is called in a sentence.
 
     Args:
         spelling: as `spelled` wrote it.
     """
     found = spelling if isinstance(spelling, dict) else {}
-    return f"{found.get('path') or found.get('shown') or spelling!s}"
+    return str(found.get("path") or found.get("shown") or shown(spelling))
 
 
-def arithmetic() -> dict[str, str]:
+def torch_settings() -> dict[str, str]:
     """PyTorch's global settings on which the numbers of a video depend."""
     return {
         "float32 products": torch.get_float32_matmul_precision(),

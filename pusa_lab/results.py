@@ -16,8 +16,8 @@ from pusa_lab.generate import generate
 from pusa_lab.guidance import GUIDERS
 from pusa_lab.import_paths import import_paths
 from pusa_lab.models import families, load
-from pusa_lab.named import plug_in, source_changes, spelled_back
-from pusa_lab.requests import Request, arithmetic, describe_model, name_of
+from pusa_lab.named import plug_in, source_changes, source_digest, spelled_back
+from pusa_lab.requests import Request, describe_model, spelled_name, torch_settings
 from pusa_lab.runs import Result
 from pusa_lab.saved import Saved, read_saved
 from pusa_lab.solvers import SOLVERS
@@ -92,8 +92,7 @@ def rerun(path: str | Path, model: VideoModel | None = None, **options: Any) -> 
     request, own_model = saved.request, model is None
     _refuse_import_paths(saved, own_model, options)
     model = _model(saved) if model is None else model
-    differences = _differences(saved, model, own_model, options)
-    _check_own(saved)
+    differences = _differences(saved, model, own_model, options) + _check_own(saved)
     asked = _options(saved, options)
     prompts, task = asked.pop("prompt"), asked.pop("task")
     result = generate(model, prompts, task, **asked)
@@ -111,7 +110,7 @@ def _listed(steered: list[str]) -> str:
 
 
 def _by(request: Request) -> str:
-    return f" by the callback {name_of(request.callback):.80}" if request.callback is not None else ""
+    return f" by the callback {spelled_name(request.callback):.80}" if request.callback is not None else ""
 
 
 def _called_so(result: Result, saved: Request, options: Mapping[str, Any]) -> Result:
@@ -172,7 +171,7 @@ def _differences(saved: Saved, model: VideoModel, own_model: bool, options: Mapp
         found.append(f"the device, {device} instead of {request.device:.60}")
     found += [
         f"{name}, {value} instead of {request.arithmetic.get(name, 'unknown')!s:.40}"
-        for name, value in arithmetic().items()
+        for name, value in torch_settings().items()
         if request.arithmetic.get(name, value) != value
     ]
     if (hooks := here["hooks"]) != (were := there.get("hooks", [])):
@@ -188,8 +187,9 @@ def _each(hooks: list[str]) -> str:
     return ", ".join(map(str, hooks))[:200] or "none"
 
 
-def _check_own(saved: Saved) -> None:
-    """Import what was registered by name and is not known here; importing its module registers it."""
+def _check_own(saved: Saved) -> list[str]:
+    """Import what was registered by name and is not known here, which registers it; and what has another source."""
+    changed = []
     for name, place in saved.request.own.items():
         path = place.get("path", "") if isinstance(place, dict) else ""
         used = name == saved.request.solver or name in str(saved.request.guidance)
@@ -198,6 +198,10 @@ def _check_own(saved: Saved) -> None:
             plug_in(str(path))
             if not any(name in registry for registry in NAMED):
                 raise ValueError(f"{name!r:.60} is not registered here, also after importing {path:.80}: register it.")
+        here = next((registry[name] for registry in NAMED if used and name in registry), None)
+        if here is not None and source_digest(getattr(here, "levels", here)) != place.get("digest"):
+            changed.append(f"the source of {name:.60}")
+    return changed
 
 
 def _options(saved: Saved, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,8 @@ def test_one_picture_serves_a_whole_batch_and_generates(base):
     many = model(x, tau, **cond, first=one)
     torch.testing.assert_close(many, model(x, tau, **cond, first=one.expand(3, -1, -1, -1, -1)))
     assert not torch.allclose(many, model(x, tau, **cond), atol=1e-4)
-    task = pl.tasks.image_to_video(np.random.default_rng(0).integers(0, 255, (20, 24, 3), np.uint8))
+    picture = np.random.default_rng(0).integers(0, 255, (20, 24, 3), np.uint8)
+    task = pl.tasks.image_to_video(picture)
     prompts = ["a red circle moves up", "a blue square moves left"]
     given = {"steps": 2, "seed": [3, 4]}
     result = pl.generate(model, prompts, task, **given)
@@ -64,6 +65,9 @@ def test_one_picture_serves_a_whole_batch_and_generates(base):
     twice = pl.generate(model, prompts, task, num_videos_per_prompt=2, steps=2, seed=[3, 4, 5, 6])
     assert torch.equal(twice.latents[0], result.latents[0])
     assert not torch.equal(result.latents, pl.generate(model, prompts, **given).latents), "the picture matters"
+    pictures = pl.tasks.image_to_video([picture, 255 - picture])
+    pair = pl.generate(model, prompts[:1] * 2, pictures, steps=2, seed=[3, 3])
+    assert torch.equal(pair.latents[0], result.latents[0]) and not torch.equal(pair.latents[1], pair.latents[0])
 
 
 def test_a_result_names_its_picture_and_is_made_again(tmp_path):

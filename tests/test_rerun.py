@@ -263,6 +263,10 @@ def test_a_registered_name_that_is_gone_is_told(model, tmp_path, monkeypatch):
     result.save(tmp_path)
     same(pl.rerun(tmp_path), result)
     monkeypatch.setattr(pl.samplers.SOLVERS, "_added", {})
+    pl.samplers.SOLVERS.register(solvers.euler, name="mine")
+    with pytest.warns(UserWarning, match="differ from those of .*: the source of mine"):
+        pl.rerun(tmp_path)
+    monkeypatch.setattr(pl.samplers.SOLVERS, "_added", {})
     with pytest.raises(ValueError, match=r"'mine' is not registered here, also after importing .*: register it"):
         pl.rerun(tmp_path)
 
