@@ -1,6 +1,5 @@
 """Digests of numbers: of arrays, and of the weights of a model of any size."""
 
-import hashlib
 import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
+from pusa_lab.files import content_digest
 from pusa_lab.named import dense
 
 UNKNOWN = "unknown"
@@ -54,11 +54,9 @@ def numbers_digest(tensors: Iterable[Tensor], about: str = "") -> str:
             rows[kinds[-1]].append(here.flatten()[: 64 * every : every])
     if not kinds:
         return UNKNOWN
-    found = hashlib.sha256(about.encode())
     numbers = {kind: _each_in_bytes(parts) for kind, parts in rows.items()}
-    for kind in kinds:  # in the model's order, which no placement on devices changes
-        found.update(next(numbers[kind]))
-    return found.hexdigest()[:16]
+    # in the model's order, which no placement on devices changes
+    return content_digest([about, *(next(numbers[kind]) for kind in kinds)])[:16]
 
 
 def _each_in_bytes(parts: list[Tensor]) -> Iterator[memoryview]:
@@ -102,9 +100,7 @@ def array_digest(array: Any) -> str:
     """
     if (tensor := dense(as_tensor(array))) is None:
         raise ValueError(f"array is {shown(array)}: give an array whose numbers are in memory.")
-    found = hashlib.sha256(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-    found.update(_bytes_of(tensor))
-    return found.hexdigest()[:16]
+    return content_digest([f"{tuple(tensor.shape)} {tensor.dtype}", _bytes_of(tensor)])[:16]
 
 
 def as_tensor(array: Any) -> Tensor:
