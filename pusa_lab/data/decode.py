@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ BACK = Fraction(1, 10)
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
+    from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
 
@@ -40,12 +41,14 @@ class Shown:
     """Height and width with square pixels, before rotation; that of the first frame for all frames."""
     matrix: np.ndarray | None
     """Display matrix, nine numbers; None shows the picture as it is."""
+    converter: "VideoReformatter"
+    """Of the whole file: one for each frame would start its threads anew, which takes longer than a small frame."""
 
     def picture(self) -> np.ndarray:
         """The frame as upright RGB uint8 (h, w, 3), on white; ffmpeg converts the colours as the file specifies."""
         h, w = self.size
         kind = "rgba" if _is_transparent(self.frame) else "rgb24"
-        picture = self.frame.to_ndarray(format=kind, width=w, height=h)
+        picture = self.converter.reformat(self.frame, width=w, height=h, format=kind).to_ndarray()
         picture = on_white(picture) if kind == "rgba" else picture
         return picture if self.matrix is None else turned(picture, self.matrix)
 
@@ -106,14 +109,16 @@ def decoded(path: Path) -> Iterator[Shown]:
 
 
 def _shown(container: "InputContainer") -> Iterator[Shown]:
+    from av.video.reformatter import VideoReformatter
+
     stream = _stream(container)
     longest = LONGEST_GAP if container.format.name in JOINED else math.inf
     start: Shown | None = None
     for time, frame in _timed(checked_frames(container, stream), longest):
         if start is None:
             size = square_pixels(frame.height, frame.width, stream.sample_aspect_ratio or Fraction(1))
-            start = Shown(time, frame, size, _matrix(frame))
-        yield Shown(time, frame, start.size, start.matrix)
+            start = Shown(time, frame, size, _matrix(frame), VideoReformatter())
+        yield replace(start, time=time, frame=frame)
 
 
 def _timed(frames: Iterable["VideoFrame"], longest: float) -> Iterator[tuple[Fraction, "VideoFrame"]]:
