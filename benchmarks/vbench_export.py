@@ -31,7 +31,7 @@ from pusa_lab.cli.terminal import say
 from pusa_lab.files import check_folder, content_digest, digest, read_json, writing
 from pusa_lab.pixels import to_uint8
 from pusa_lab.progress import progress_bar
-from small_models.evaluation.evaluate import EVAL_SEED
+from small_models.evaluation.ways import EVAL_SEED
 from small_models.machine import conditions
 from small_models.world import WORLDS, captions, draw_scenes, render
 
@@ -206,12 +206,10 @@ def videos(
         if all(path.is_file() for path in paths.values()):
             continue
         first = picture(prompt)
-        asked, task = model, None if first is None else pl.tasks.image_to_video(first)
-        if first is not None and isinstance(model, small_models.ImageToVideo):
-            asked, task = model.given(first), None
+        task = None if first is None else pl.tasks.image_to_video(first)
         for seed, path in paths.items():
             if not path.is_file():
-                yield path, pl.generate(asked, prompt, task, seed=seed, **options).video[0]
+                yield path, pl.generate(model, prompt, task, seed=seed, **options).video[0]
 
 
 def export(args: SimpleNamespace) -> str:

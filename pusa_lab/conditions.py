@@ -31,6 +31,8 @@ class Conditions:
     """The known pixels in the model's size, each (b or 1, 3, its own pixel frames, h, w)."""
     latents: Video | None = None
     """Clean latents (b or 1, c, n, h, w) of the known frames, in the order of `at`; None when nothing is known."""
+    argument: str = ""
+    """Argument of the denoiser call that is given the latents of a picture, instead of a known frame; "" is none."""
 
     @property
     def replaced(self) -> list[bool]:
@@ -79,6 +81,27 @@ class Conditions:
                 )
         return out
 
+    def as_input(self, argument: str) -> "Conditions":
+        """The same for a model that takes its picture as an input: no frame is known.
+
+        Args:
+            argument: of the denoiser call.
+
+        Raises:
+            ValueError: more is known than frame 0, or it is noisy or kept otherwise.
+        """
+        if (self.at, self.noise, self.mode) != ([0], [0.0], ["denoise"]):
+            raise ValueError(
+                "the model takes one picture as its input, and no other known frames: give "
+                "tasks.image_to_video(picture), without noise and mode, or text alone."
+            )
+        return Conditions([], [], [], self.clips, argument=argument)
+
+    @property
+    def inputs(self) -> dict[str, Video]:
+        """Arguments of the denoiser call, after `encode`."""
+        return {self.argument: self.latents} if self.argument and self.latents is not None else {}
+
     @checked
     def encode(self, model: VideoModel) -> "Conditions":
         """The same with latents, from the model's codec."""
@@ -86,7 +109,7 @@ class Conditions:
             return self
         latents, start = [], 0
         for clip in self.clips:
-            found = encode_at(model, clip.to(model.device), self.at[start])
+            found = encode_at(model, clip.to(model.device), self.at[start] if self.at else 0)
             latents.append(found)
             start += found.shape[2]
         batch = max(len(x) for x in latents)

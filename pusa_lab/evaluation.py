@@ -15,19 +15,18 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pusa_lab import tasks as makers
 from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.data.folders import find_clips, read_folder
 from pusa_lab.files import read_json
 from pusa_lab.generate import generate
 from pusa_lab.metrics import dynamic_degree, imaging_quality, motion_smoothness
-from pusa_lab.models import Origin, load, origin_of
+from pusa_lab.models import Origin, load, origin_of, picture_input
 from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
 from pusa_lab.progress import progress_bar
 from pusa_lab.runs import Result, decode
 from pusa_lab.sentences import counted
 from pusa_lab.sweeps.scores import Metric, metrics_of, scores_of
-from pusa_lab.tasks import Task
+from pusa_lab.tasks import Known, Task
 from pusa_lab.types import Geometry, VideoModel
 
 if TYPE_CHECKING:
@@ -35,15 +34,20 @@ if TYPE_CHECKING:
 else:
     DataFrame = Any
 
-KNOWN = {
+KNOWN: dict[str, Callable[[int], list[int]]] = {
     "text_to_video": lambda frames: [],
     "image_to_video": lambda frames: [0],
-    "start_end": lambda frames: [0, frames - 1],
+    "start_end": lambda frames: sorted({0, frames - 1}),
     "extension": lambda frames: list(range(max(1, frames // 3))),
     "reconstruction": lambda frames: [],
+    "keyframes": lambda frames: sorted({0, (frames - 1) // 2, frames - 1}),
+    "completion": lambda frames: sorted({*range(frames)[:2], frames - 1}),
+    "transition": lambda frames: sorted({*range(frames)[:3], *range(frames)[-3:]}),
 }
 """Task -> latent frames of a clip that are known, from their number. Extension continues the first third. A
 reconstruction is the clip after encoding and decoding: no video of the model can follow it more closely."""
+USUAL = ("text_to_video", "image_to_video", "start_end", "extension", "reconstruction")
+"""Tasks that are evaluated unless others are named."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def evaluate(
             clips (n, pixel frames, h, w, 3) or one of them, uint8 or floats in [0, 1], or a list; None measures
             captions alone.
         prompts: one caption per clip, or one for all; None takes those of the folder, and the null prompt for arrays.
-        tasks: names in `KNOWN`; None is text_to_video without clips, and with them all that leave frames to generate.
+        tasks: names in `KNOWN`; None is text_to_video without clips, and with them those in `USUAL` that leave frames
+            to generate and that the model can do: one that takes its picture as an input does image_to_video alone.
         metrics: as for `sweep`; None is PSNR and SSIM where there are clips, and those in `ALONE`.
         num_clips: most clips that are used, in the order of the folder or array; None uses all.
         held_out: whether only files of a folder are used that were held out when the model was trained on it, as its
@@ -141,12 +146,11 @@ def evaluate(
             "model that was trained on that folder with --num-val-clips."
         )
     found = _clips(clips, prompts, loaded.geometry, held, held_out is not False, num_clips)
-    if full := _full(chosen, found, loaded.geometry):
-        if tasks is not None:
-            raise ValueError(
-                f"the task {full[0]} leaves no frame of a clip to generate: give longer clips or other tasks."
-            )
-        chosen = [task for task in chosen if task not in full]
+    unfit = _unfit(chosen, found, loaded)
+    if unfit and tasks is not None:
+        task, why = next(iter(unfit.items()))
+        raise ValueError(f"the task {task} {why}.")
+    chosen = [task for task in chosen if task not in unfit]
     _warn_of_seen(label, found)
     rows = (
         {"model": label, "task": task, **_row(loaded, task, clip, seed + clip.number, wanted, sampling)}
@@ -160,7 +164,7 @@ def evaluate(
 
 def _tasks(tasks: str | Sequence[str] | None, have_clips: bool) -> list[str]:
     if tasks is None:
-        return list(KNOWN) if have_clips else ["text_to_video"]
+        return list(USUAL) if have_clips else ["text_to_video"]
     chosen = list(dict.fromkeys([tasks] if isinstance(tasks, str) else tasks))
     for name in chosen:
         if name not in KNOWN:
@@ -172,10 +176,14 @@ def _tasks(tasks: str | Sequence[str] | None, have_clips: bool) -> list[str]:
     return chosen
 
 
-def _full(tasks: Sequence[str], clips: Sequence[_Clip], g: Geometry) -> list[str]:
-    """Tasks in which all frames of one of the clips are known."""
-    counts = {g.latent_frames(len(clip.pixels)) for clip in clips if clip.pixels is not None}
-    return [task for task in tasks if any(len({*KNOWN[task](count)}) == count for count in counts)]
+def _unfit(tasks: Sequence[str], clips: Sequence[_Clip], model: VideoModel) -> dict[str, str]:
+    """Tasks that a model cannot do, or in which all frames of one of the clips are known, and why."""
+    counts = {model.geometry.latent_frames(len(clip.pixels)) for clip in clips if clip.pixels is not None}
+    full = [task for task in tasks if any(len(KNOWN[task](count)) == count for count in counts)]
+    found = dict.fromkeys(full, "leaves no frame of a clip to generate: give longer clips or other tasks")
+    other = [task for task in tasks if picture_input(model) and KNOWN[task](model.geometry.frames) not in ([], [0])]
+    why = "needs known frames, and this model takes a picture as its input instead: give tasks=['image_to_video']"
+    return found | dict.fromkeys(other, why)
 
 
 def _metrics(metrics: Any, have_clips: bool) -> Any:
@@ -300,7 +308,7 @@ def _row(
         result: Any = _reconstruction(model, clip.pixels)
     else:
         frames = {} if clip.pixels is None else {"latent_frames": count}
-        made = _made(task, known, clip.pixels, g)
+        made = Task(task, known_frames(clip.pixels[None], known, g)) if known and clip.pixels is not None else None
         result = generate(model, clip.prompt, made, seed=seed, progress=False, **{**frames, **sampling})
     free = [i for i in range(result.video.shape[1]) if i not in given]
     scores = scores_of(metrics, result, clip.pixels, free)
@@ -314,13 +322,47 @@ def _reconstruction(model: VideoModel, pixels: Any) -> Result:
     return Result(decode(model, latents), latents, latents.new_zeros(1, latents.shape[2]), 0.0, "reconstruction", 0)
 
 
-def _made(task: str, known: Sequence[int], pixels: Any, g: Geometry) -> Task | None:
-    """The task with its known frames of the clip, each part whole latent frames."""
-    if not known:
-        return None
-    last = pixels[list(g.pixels_at(known[-1]))]
-    if task == "start_end":
-        return makers.start_end(pixels[0], last)
-    if task == "image_to_video":
-        return makers.image_to_video(pixels[0])
-    return makers.extension(pixels[: g.pixels_at(known[-1])[-1] + 1])
+@checked
+def known_frames(
+    truth: np.ndarray,
+    known: Sequence[int],
+    geometry: Geometry,
+    noise: float | Sequence[float] = 0.0,
+    mode: str = "denoise",
+) -> tuple[Known, ...]:
+    """The known latent frames of true clips; neighbours are encoded together, and nothing else with them.
+
+    Args:
+        truth: clips (b, pf, h, w, 3) uint8.
+        known: latent frames, ascending.
+        geometry: of the model.
+        noise: noise level at which they are kept, one for all or one each.
+        mode: one of `tasks.MODES`.
+
+    Raises:
+        ValueError: a known frame is not in the clips, or the levels are more or fewer than the frames.
+    """
+    levels = [*noise] if isinstance(noise, Sequence) else [noise] * len(known)
+    if len(levels) != len(known):
+        raise ValueError(
+            f"{counted(len(levels), 'level')} of noise for {counted(len(known), 'known frame')}: give one each, or one "
+            "for all."
+        )
+    last = max((p for i in known for p in geometry.pixels_at(i)), default=0)
+    if truth.ndim != 5 or last >= truth.shape[1]:
+        raise ValueError(
+            f"known frames reach pixel frame {last} of truth, which is {shown(truth)}: give clips (b, pf, h, w, 3) "
+            "that are long enough."
+        )
+    runs: list[list[int]] = []
+    for i, frame in enumerate(known):
+        if runs and known[runs[-1][-1]] + 1 == frame:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    out = []
+    for run in runs:
+        pixels = [p for i in run for p in geometry.pixels_at(known[i])]
+        levels_here = [levels[i] for i in run]
+        out.append(Known(truth[:, pixels], at=known[run[0]], noise=levels_here, mode=mode))
+    return tuple(out)

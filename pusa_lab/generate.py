@@ -25,6 +25,8 @@ from pusa_lab.inputs import (
     matrix_of,
     samples_of,
 )
+from pusa_lab.models import picture_input
+from pusa_lab.named import spelled
 from pusa_lab.noise import noise_of
 from pusa_lab.progress import bar
 from pusa_lab.runs import Asked, Result, Run
@@ -149,7 +151,7 @@ def prepare(
         chosen = solver_of(own_solver)
     options |= {"matrix": matrix, "solver": own_solver if solver is None else solver}
     task = task or text_to_video()
-    conditions = _placed(task, geometry, frames, samples)
+    conditions = _placed(task, geometry, frames, samples, picture_input(model))
     levels = levels_of(conditions.schedule(matrix))
     if levels.ndim == 2 and all(len(clip) == 1 for clip in conditions.clips):
         check_seeds(samples)
@@ -165,20 +167,23 @@ def prepare(
         conditions = conditions.encode(model)
     if is_dataclass(chosen) and getattr(chosen, "seed", 0) is None:
         chosen = replace(chosen, seed=samples.seed)
-    denoiser = _bound(guide(guider, asked, null=null, **given), cond)
+    inputs = conditions.inputs
+    denoiser = _bound(guide(guider, asked, null=null | inputs, **given), cond | inputs)
     x = conditions.start(eps, tau)
-    return Run(denoiser, x, levels, conditions, chosen, samples.seed, asked, samples, task, geometry, options)
+    run = Run(denoiser, x, levels, conditions, chosen, samples.seed, asked, samples, task, geometry, options)
+    return replace(run, prepared=run)
 
 
-def _placed(task: Task, geometry: Geometry, frames: int, samples: Samples) -> Conditions:
-    """The known frames; of a clip for each prompt, a copy for each of its videos."""
+def _placed(task: Task, geometry: Geometry, frames: int, samples: Samples, argument: str) -> Conditions:
+    """The known frames; of a clip for each prompt, a copy for each of its videos. Or a picture as an argument."""
     prompts = len(samples.prompts) // samples.each
     shape = geometry.latent_shape(len(samples.prompts), frames)
     if math.prod(shape) > MOST_LATENTS:
         raise ValueError(f"latents of shape {shape} (b c f h w) are more than memory holds: ask for fewer frames.")
     found = place(task, geometry, frames, prompts)
     clips = [clip if len(clip) == 1 else clip.repeat_interleave(samples.each, 0) for clip in found.clips]
-    return replace(found, clips=clips)
+    found = replace(found, clips=clips)
+    return found.as_input(argument) if argument and clips else found
 
 
 def _words(model: VideoModel, samples: Samples, unguided: bool) -> tuple[Cond, Cond]:
@@ -225,7 +230,9 @@ def generate(
             advance(state.row > 0, calls=run.model.times)
             if callback is not None and _is_false(called("callback", callback, _at(state, run.last_row))):
                 break
-    return run.finish(state, output)
+    found = run.finish(state, output)
+    assert found.request is not None
+    return replace(found, request=replace(found.request, callback=spelled(callback)))
 
 
 def _is_false(answer: Any) -> bool:

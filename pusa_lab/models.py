@@ -208,6 +208,16 @@ def origin_of(model: VideoModel) -> Origin | None:
         return None
 
 
+def picture_input(model: VideoModel) -> str:
+    """Which argument of the denoiser call is the latent of frame 0, in a model that takes its picture so; else "".
+
+    Args:
+        model: one that names the argument in `picture_input`, or any other.
+    """
+    name = attribute(model, "picture_input")
+    return name if isinstance(name, str) else ""
+
+
 def _origin(family: ModelFamily, name: str, model: VideoModel, given: dict[str, Any]) -> Origin:
     digest = family.digest(name, model) if family.digest else "unknown"
     found = [given[key] for key in ("lora", "lora_low") if key in given]

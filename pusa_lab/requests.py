@@ -2,8 +2,7 @@
 
 import dataclasses
 import inspect
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
-from pusa_lab.files import check_fields, content_digest
+from pusa_lab.digests import UNKNOWN, array_digest, as_tensor, modules_of, weights_digest
+from pusa_lab.files import check_fields
 from pusa_lab.guidance import GUIDERS, guider_named
 from pusa_lab.import_paths import absolute, file_digest_of, import_paths, is_import_path
 from pusa_lab.inputs import Samples
-from pusa_lab.models import origin_of
-from pusa_lab.named import dense, import_path, source_digest, spelled
+from pusa_lab.models import Origin, origin_of
+from pusa_lab.named import import_path, source_digest, spelled
 from pusa_lab.pixels import MOST_SIDE
 from pusa_lab.registry import Registry, members_in
 from pusa_lab.sampling_inputs import Matrix, levels_of
@@ -29,9 +28,6 @@ from pusa_lab.solvers import SOLVERS
 from pusa_lab.tasks import MODES, Task
 from pusa_lab.types import Geometry, Rising, Schedule, Schedules, VideoModel
 from pusa_lab.versions import device_name, versions
-
-UNKNOWN = "unknown"
-"""Digest of what has none."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class Request:
     """One per sample."""
     model: dict[str, Any]
     """name (as `load` was given it, or the class), digest (of its files), weights (digest of samples of the weights in
-    use), options (of `load`), loras (file -> digest)."""
+    use), options (of `load`), loras (file -> digest), hooks (of its modules, by name)."""
     task: str
     """Name of the task."""
     known: list[dict[str, Any]]
@@ -81,6 +77,12 @@ class Request:
     """Versions of Python and of the packages on which a video depends."""
     device: str
     """On which the model computed: the GPU's name, or the processor's architecture and threads."""
+    arithmetic: dict[str, str] = dataclasses.field(default_factory=dict)
+    """PyTorch's global settings on which numbers depend, such as the precision of products."""
+    callback: Any = None
+    """What was called at every row: an import path with digest and settings, or {"shown": its name}; None is none."""
+    steered: list[str] = dataclasses.field(default_factory=list)
+    """What a callback or the caller changed on the way, such as "the latents at row 1"."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as a dict, for JSON."""
@@ -93,6 +95,9 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(("task", "schedule_call", "device"), str),
     **dict.fromkeys(("latent_frames", "fps"), int),
 }
+
+_YOUNGER: dict[str, Any] = {"arithmetic": {}, "callback": None, "steered": []}
+"""Fields that older files lack -> their value then."""
 
 
 @checked
@@ -108,13 +113,16 @@ def restore_request(found: Any, sentence: str) -> Request:
     """
     check_fields(found, sentence, _KINDS)
     names = [one.name for one in dataclasses.fields(Request)]
-    if missing := [name for name in names if name not in found]:
+    if missing := [name for name in names if name not in found and name not in _YOUNGER]:
         raise ValueError(f"{sentence} (no {missing[0]!r} in it): restore the file.")
-    request = Request(**{name: found[name] for name in names})
-    for name, kind in {"prompts": str, "negative_prompts": str, "seeds": int, "known": dict, "size": int}.items():
-        if odd := [one for one in found[name] if not isinstance(one, kind) or isinstance(one, bool)]:
+    check_fields(_YOUNGER | found, sentence, {"arithmetic": dict, "steered": list})
+    request = Request(**{name: found[name] for name in names if name in found})
+    texts = dict.fromkeys(("prompts", "negative_prompts", "steered"), str)
+    for name, kind in {**texts, "seeds": int, "known": dict, "size": int}.items():
+        if odd := [one for one in getattr(request, name) if not isinstance(one, kind) or isinstance(one, bool)]:
             raise ValueError(f"{sentence} ({name!r} holds {shown(odd[0])}): restore the file.")
-    check_fields(request.model, f"{sentence} in 'model'", {"name": str, "digest": str, "weights": str, "options": dict})
+    kinds = {"name": str, "digest": str, "weights": str, "options": dict, "hooks": list}
+    check_fields({"hooks": [], **request.model}, f"{sentence} in 'model'", kinds)
     rows, matrices = _rows(request.schedule, request.matrix)
     for row in rows:
         if not isinstance(row, list) or not all(type(one) in (int, float) and 0 <= one <= 1 for one in row):
@@ -181,6 +189,7 @@ def describe_request(
         own=_own(options, task),
         versions=versions(),
         device=device_name(model.device),
+        arithmetic=torch_settings(),
     )
 
 
@@ -273,95 +282,42 @@ def describe_model(model: VideoModel) -> dict[str, Any]:
         model: any.
 
     Returns:
-        name, digest, weights, options and loras, as `Request.model`.
+        name, digest, weights, options, loras and hooks, as `Request.model`.
     """
-    origin = origin_of(model)
-    weights = weights_digest(model)
-    if origin is None:
-        return {"name": type(model).__name__, "digest": UNKNOWN, "weights": weights, "options": {}, "loras": {}}
+    origin = origin_of(model) or Origin(type(model).__name__, UNKNOWN)
     options = {key: spelled(value) for key, value in origin.options.items()}
-    held = {"name": origin.name, "digest": origin.digest, "weights": weights}
-    return held | {"options": options, "loras": origin.loras}
+    held = {"name": origin.name, "digest": origin.digest, "weights": weights_digest(model)}
+    return held | {"options": options, "loras": origin.loras, "hooks": _hooks(model)}
 
 
-@checked
-@torch.no_grad()
-def weights_digest(model: Any) -> str:
-    """Digest of the weights in use, LoRAs included: of the shape, type and 64 numbers of every parameter and buffer.
-
-    Args:
-        model: a module, or an object that holds modules or lists of them.
-
-    Returns:
-        16 hexadecimal digits, equal on every device; "unknown" if it holds no weights whose numbers can be read.
-    """
-    named = [pair for one in _modules(model) for pair in (*one.named_parameters(), *one.named_buffers())]
-    about = "".join(f"{name} {tuple(value.shape)} {value.dtype}" for name, value in named)
-    return numbers_digest([value for _, value in named], about)
+def _hooks(model: VideoModel) -> list[str]:
+    """What is called before or after the modules of a model and may change what they return."""
+    named = [pair for one in modules_of(model) for pair in one.named_modules()]
+    each = [(name, hook) for name, one in named for hook in (*_held(one, "pre_hooks"), *_held(one, "hooks"))]
+    return [f"{name or 'the model'}: {spelled_name(spelled(hook))}" for name, hook in each]
 
 
-@torch.no_grad()
-def numbers_digest(tensors: Iterable[Tensor], about: str = "") -> str:
-    """Digest of 64 numbers of every tensor, cheap for billions of weights.
+def _held(module: nn.Module, kind: str) -> list[Any]:
+    return list(getattr(module, f"_forward_{kind}").values())
+
+
+def spelled_name(spelling: Any) -> str:
+    """What a function is called in a sentence.
 
     Args:
-        tensors: of any shapes and types, on any devices; empty ones, and those without numbers, are passed over.
-        about: what else counts, as text.
-
-    Returns:
-        16 hexadecimal digits, equal on every device; "unknown" if no numbers can be read.
+        spelling: as `spelled` wrote it.
     """
-    rows, kinds = defaultdict(list), []
-    for value in tensors:
-        here = dense(value.to_local() if hasattr(value, "to_local") else value)  # of sharded weights, their part
-        if here is not None and here.numel():
-            every = max(1, here.numel() // 64)
-            kinds.append((here.device, here.dtype))
-            rows[kinds[-1]].append(here.flatten()[: 64 * every : every])
-    if not kinds:
-        return UNKNOWN
-    numbers = {kind: _each_in_bytes(parts) for kind, parts in rows.items()}
-    # in the model's order, which no placement on devices changes
-    return content_digest([about, *(next(numbers[kind]) for kind in kinds)])[:16]
+    found = spelling if isinstance(spelling, dict) else {}
+    return str(found.get("path") or found.get("shown") or shown(spelling))
 
 
-def _each_in_bytes(parts: list[Tensor]) -> Iterator[memoryview]:
-    """The numbers of each tensor; all of them come to the host in one copy."""
-    copied, start = _bytes_of(torch.cat(parts)), 0
-    for part in parts:
-        stop = start + part.numel() * part.element_size()
-        yield copied[start:stop]
-        start = stop
-
-
-def _bytes_of(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())  # type: ignore[arg-type]
-
-
-def _modules(model: Any) -> list[nn.Module]:
-    if isinstance(model, nn.Module):
-        return [model]
-    held = (attribute(model, "__dict__") or {}).values() if not inspect.isclass(model) else ()
-    each = [one for value in held for one in (value if isinstance(value, list | tuple) else [value])]
-    return [one for one in each if isinstance(one, nn.Module)]
-
-
-@checked
-def array_digest(array: Any) -> str:
-    """Digest of an array's shape, type and numbers.
-
-    Args:
-        array: a tensor or NumPy array, of any shape.
-
-    Returns:
-        16 hexadecimal digits.
-
-    Raises:
-        ValueError: its numbers cannot be read, as those of a tensor on the meta device.
-    """
-    if (tensor := dense(_tensor(array))) is None:
-        raise ValueError(f"array is {shown(array)}: give an array whose numbers are in memory.")
-    return content_digest([f"{tuple(tensor.shape)} {tensor.dtype}", _bytes_of(tensor)])[:16]
+def torch_settings() -> dict[str, str]:
+    """PyTorch's global settings on which the numbers of a video depend."""
+    return {
+        "float32 products": torch.get_float32_matmul_precision(),
+        "autocast": "on" if any(map(torch.is_autocast_enabled, ("cpu", "cuda"))) else "off",
+        "deterministic algorithms": "on" if torch.are_deterministic_algorithms_enabled() else "off",
+    }
 
 
 def embeddings(samples: Samples) -> dict[str, Tensor]:
@@ -381,11 +337,5 @@ def inputs_of(samples: Samples, task: Task) -> dict[str, Tensor]:
         samples: what was asked for.
         task: what was known.
     """
-    clips = {f"known.{i}": _tensor(known.clip) for i, known in enumerate(task.known)}
+    clips = {f"known.{i}": as_tensor(known.clip) for i, known in enumerate(task.known)}
     return clips | embeddings(samples)
-
-
-def _tensor(clip: Any) -> Tensor:
-    if isinstance(clip, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(clip.astype(clip.dtype.newbyteorder("="))))
-    return torch.as_tensor(clip)

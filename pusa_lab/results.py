@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from pusa_lab.arguments import checked
+from pusa_lab.digests import UNKNOWN, array_digest
 from pusa_lab.files import path_inside
 from pusa_lab.generate import generate
 from pusa_lab.guidance import GUIDERS
 from pusa_lab.import_paths import import_paths
 from pusa_lab.models import families, load
-from pusa_lab.named import plug_in, source_changes, spelled_back
-from pusa_lab.requests import UNKNOWN, Request, array_digest, describe_model
+from pusa_lab.named import plug_in, source_changes, source_digest, spelled_back
+from pusa_lab.requests import Request, describe_model, spelled_name, torch_settings
 from pusa_lab.runs import Result
 from pusa_lab.saved import Saved, read_saved
 from pusa_lab.solvers import SOLVERS
@@ -77,37 +78,51 @@ def rerun(path: str | Path, model: VideoModel | None = None, **options: Any) -> 
     Args:
         path: a folder or file of `Result.save` or `pusa-lab generate`.
         model: which makes it; None loads the one that the file names.
-        **options: as `generate`, in place of what the file says, such as solver= if it was a lambda.
+        **options: as `generate`, in place of what the file says, such as solver= if it was a lambda; callback=None runs
+            without the callback that changed latents.
 
     Returns:
         The result. If its frames are not those of the file, a warning says what differs.
 
     Raises:
-        ValueError: the file is damaged or incomplete; or the model, its weights, or a function of one's own is not
-            the same here, or cannot be found.
+        ValueError: the file is damaged or incomplete; the model, its weights, or a function of one's own is not the
+            same here, or cannot be found; or latents were changed on the way, by what cannot be imported.
     """
     saved = read_saved(Path(path))
-    own_model = model is None
+    request, own_model = saved.request, model is None
     _refuse_import_paths(saved, own_model, options)
     model = _model(saved) if model is None else model
-    differences = _differences(saved, model, own_model, options)
-    _check_own(saved)
+    differences = _differences(saved, model, own_model, options) + _check_own(saved)
     asked = _options(saved, options)
     prompts, task = asked.pop("prompt"), asked.pop("task")
     result = generate(model, prompts, task, **asked)
     if not options.keys() - {"progress", "callback"} and array_digest(result.latents) != saved.about["digest"]:
+        if request.steered:
+            differences.append(f"{_listed(request.steered)} had been changed on the way{_by(request)}")
         why = "; ".join(differences) or "the file records no other difference, so the run may have been steered"
         warnings.warn(f"the frames differ from those of {saved.path}: {why}.", stacklevel=3)
-    return result if "schedule" in options else _called_so(result, saved.request)
+    return _called_so(result, request, options)
 
 
-def _called_so(result: Result, saved: Request) -> Result:
-    """The same with the call that made the matrix, which `generate` was given as it is."""
+def _listed(steered: list[str]) -> str:
+    more = f" and {len(steered) - 1} more" if len(steered) > 1 else ""
+    return f"{steered[0]:.80}{more}"
+
+
+def _by(request: Request) -> str:
+    return f" by the callback {spelled_name(request.callback):.80}" if request.callback is not None else ""
+
+
+def _called_so(result: Result, saved: Request, options: Mapping[str, Any]) -> Result:
+    """The same with the call that made the matrix, which `generate` was given as it is, and the callback."""
     assert result.request is not None
-    call: dict[str, Any] = {name: getattr(saved, name) for name in ("schedule_call", "steps", "shift")}
-    name = saved.schedule_call.partition("(")[0]
-    schedule = {key: place for key, place in saved.own.items() if key.rpartition(":")[2] == name}
-    return replace(result, request=replace(result.request, **call, own=result.request.own | schedule))
+    asked: dict[str, Any] = {} if "callback" in options else {"callback": saved.callback}
+    if "schedule" not in options:
+        asked |= {name: getattr(saved, name) for name in ("schedule_call", "steps", "shift")}
+        name = saved.schedule_call.partition("(")[0]
+        schedule = {key: place for key, place in saved.own.items() if key.rpartition(":")[2] == name}
+        asked["own"] = result.request.own | schedule
+    return replace(result, request=replace(result.request, **asked))
 
 
 def _refuse_import_paths(saved: Saved, own_model: bool, options: Mapping[str, Any]) -> None:
@@ -154,14 +169,27 @@ def _differences(saved: Saved, model: VideoModel, own_model: bool, options: Mapp
     ]
     if (device := device_name(model.device)) != request.device:
         found.append(f"the device, {device} instead of {request.device:.60}")
-    for what, spelling in (("solver", request.solver), ("guidance", request.guidance)):
+    found += [
+        f"{name}, {value} instead of {request.arithmetic.get(name, 'unknown')!s:.40}"
+        for name, value in torch_settings().items()
+        if request.arithmetic.get(name, value) != value
+    ]
+    if (hooks := here["hooks"]) != (were := there.get("hooks", [])):
+        found.append(f"the model's hooks, {_each(hooks)} instead of {_each(were)}")
+    called = {"callback": request.callback if request.steered else None}
+    for what, spelling in {"solver": request.solver, "guidance": request.guidance, **called}.items():
         if what not in options and isinstance(spelling, dict) and "shown" not in spelling:
             found += [f"the source of {path} ({what})" for path in source_changes(spelling)]
     return found
 
 
-def _check_own(saved: Saved) -> None:
-    """Import what was registered by name and is not known here; importing its module registers it."""
+def _each(hooks: list[str]) -> str:
+    return ", ".join(map(str, hooks))[:200] or "none"
+
+
+def _check_own(saved: Saved) -> list[str]:
+    """Import what was registered by name and is not known here, which registers it; and what has another source."""
+    changed = []
     for name, place in saved.request.own.items():
         path = place.get("path", "") if isinstance(place, dict) else ""
         used = name == saved.request.solver or name in str(saved.request.guidance)
@@ -170,6 +198,10 @@ def _check_own(saved: Saved) -> None:
             plug_in(str(path))
             if not any(name in registry for registry in NAMED):
                 raise ValueError(f"{name!r:.60} is not registered here, also after importing {path:.80}: register it.")
+        here = next((registry[name] for registry in NAMED if used and name in registry), None)
+        if here is not None and source_digest(getattr(here, "levels", here)) != place.get("digest"):
+            changed.append(f"the source of {name:.60}")
+    return changed
 
 
 def _options(saved: Saved, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,9 +219,22 @@ def _options(saved: Saved, options: Mapping[str, Any]) -> dict[str, Any]:
             value = spelled_back(getattr(request, name), f"the {name}")
             found[name] = torch.tensor(value) if isinstance(value, list) else value
     found |= _embeds(saved)
-    if saved.about["row"] is not None:
-        found["callback"] = lambda row, rows, state: row < saved.about["row"]
+    if "callback" not in options:
+        found["callback"] = _callback(saved)
     return found | dict(options)
+
+
+def _callback(saved: Saved) -> Any:
+    """What changes the latents as it was done, or cancels where the run was cancelled."""
+    request, row = saved.request, saved.about["row"]
+    if request.steered and request.callback is None:
+        raise ValueError(
+            f"{saved.path} was changed by hand on the way ({_listed(request.steered)}), which no file can repeat: give "
+            f"callback=, a function (row, rows, state) that does the same, or callback=None to run without."
+        )
+    if request.steered:
+        return spelled_back(request.callback, f"the latents of {saved.path} were changed on the way, and the callback")
+    return None if row is None else lambda at, rows, state: at < row
 
 
 def _embeds(saved: Saved) -> dict[str, Any]:

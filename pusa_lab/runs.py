@@ -79,7 +79,7 @@ class Result:
 
 @dataclass
 class Asked:
-    """A denoiser that counts how often it is asked."""
+    """A denoiser that counts how often it is asked, and what else happened in the run."""
 
     denoiser: Denoiser
     """(x, tau, **cond) -> v."""
@@ -87,6 +87,23 @@ class Asked:
     """So far."""
     began: float | None = None
     """When the run began, by `time.perf_counter`."""
+    given: tuple[int, list[Any]] = (-1, [])
+    """The last row that `states` gave, and its tensors with their versions, as `_marks`."""
+    steered: list[int] = field(default_factory=list)
+    """Rows whose tensors were changed after `states` gave them."""
+
+    def note_changes(self, state: State) -> None:
+        """Note whether the state that `states` gave last was changed since.
+
+        Args:
+            state: as it is now.
+        """
+        row, before = self.given
+        after = _marks(state)
+        pairs = zip(before, after, strict=False)
+        same = len(before) == len(after) and all(a is b and m == n for (a, m), (b, n) in pairs)
+        if state.row == row and not same and row not in self.steered:
+            self.steered.append(row)
 
     @property
     def num_layers(self) -> int | None:
@@ -126,6 +143,8 @@ class Run:
     """Geometry of the model, with the size that was asked for."""
     options: dict[str, Any]
     """schedule, steps, shift, solver and guidance, as they were given; matrix, what the schedule made."""
+    prepared: "Run | None" = None
+    """The run as `prepare` made it, from which fields of this one may have been replaced since."""
 
     @property
     def last_row(self) -> int:
@@ -142,7 +161,8 @@ class Run:
     @checked
     def states(self) -> Iterator[State]:
         """Every state from noise to video; known frames that their mode replaces are set anew each row."""
-        self.model.times, self.model.began = 0, time.perf_counter()
+        asked = self.model
+        asked.times, asked.began, asked.steered = 0, time.perf_counter(), []
         schedule = with_levels(self.options["matrix"], self.schedule)
         for state in sample_steps(self.denoiser, self.x, schedule, self.solver, seed=self.seed):
             if any(self.conditions.replaced):
@@ -150,8 +170,10 @@ class Run:
                 state.x = self.conditions.replace_known(state.x, eps, state.tau)
                 if state.x0 is not None:
                     state.x0 = self.conditions.replace_known(state.x0, eps, torch.zeros_like(state.tau))
+            asked.given = state.row, _marks(state)
             yield state
             _check_latents(state.x, self.x)
+            asked.note_changes(state)
 
     @checked
     def finish(self, state: State, output: Literal["video", "latents"] = "video") -> Result:
@@ -170,8 +192,23 @@ class Run:
         else:
             video = np.empty((len(latents), 0, *self.geometry.size, 3), np.uint8)
         seconds = 0.0 if self.model.began is None else time.perf_counter() - self.model.began
-        found = Result(video, latents, self.schedule, seconds, self.task.name, self.model.times, row, self.request)
+        self.model.note_changes(state)
+        request = replace(self.request, steered=self._steered())
+        found = Result(video, latents, self.schedule, seconds, self.task.name, self.model.times, row, request)
         return replace(found, inputs=inputs_of(self.samples, self.task))
+
+    def _steered(self) -> list[str]:
+        """What was changed by hand: fields of the run since it was prepared, and states on the way."""
+        names = ("denoiser", "x", "schedule", "conditions", "solver", "seed")
+        was = self.prepared or self
+        replaced = [f"the run's {name}" for name in names if getattr(self, name) is not getattr(was, name)]
+        return replaced + [f"the latents at row {row}" for row in self.model.steered]
+
+
+def _marks(state: State) -> list[tuple[Tensor, int | None]]:
+    """The tensors that go on from a state, with their versions, which every change in place increases."""
+    held = [x for x in (state.x, state.v, state.x0) if isinstance(x, Tensor)]
+    return [(x, None if x.is_inference() else x._version) for x in held]
 
 
 def _check_latents(x: Any, start: Video) -> None:

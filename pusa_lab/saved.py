@@ -15,9 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pusa_lab.arguments import checked
+from pusa_lab.digests import array_digest
 from pusa_lab.files import check_fields, check_folder, check_writable, path_inside, read_json, write_json, writing
 from pusa_lab.progress import progress_bar
-from pusa_lab.requests import Request, array_digest, restore_request
+from pusa_lab.requests import Request, restore_request
 from pusa_lab.runs import Result
 from pusa_lab.sentences import shown
 

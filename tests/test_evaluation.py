@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 import pusa_lab as pl
 from pusa_lab import models
 from pusa_lab.data.clips import read_pieces
-from pusa_lab.evaluation import ALONE, KNOWN
+from pusa_lab.evaluation import ALONE, KNOWN, USUAL, known_frames
 from pusa_lab.metrics import frame_scores
 from pusa_lab.models import Origin
 from pusa_lab.pixels import to_pixels, to_uint8
@@ -26,9 +26,9 @@ COLUMNS = ["model", "task", "prompt", "seed", "psnr", "ssim", *ALONE, "seconds",
 def test_every_task_is_scored_on_every_clip(nano_vta):
     table = pl.evaluate(nano_vta, CLIPS, PROMPTS, steps=2, seed=3)
     assert list(table.columns) == COLUMNS
-    assert table.task.tolist() == [task for task in KNOWN for _ in CLIPS]
-    assert table.prompt.tolist() == PROMPTS * len(KNOWN) and table.seed.tolist() == [3, 4] * len(KNOWN)
-    assert table.truth.tolist() == ["0", "1"] * len(KNOWN) and set(table.status) == {"done"}
+    assert table.task.tolist() == [task for task in USUAL for _ in CLIPS]
+    assert table.prompt.tolist() == PROMPTS * len(USUAL) and table.seed.tolist() == [3, 4] * len(USUAL)
+    assert table.truth.tolist() == ["0", "1"] * len(USUAL) and set(table.status) == {"done"}
 
 
 def test_a_score_is_that_of_the_frames_that_were_not_given(nano_vta):
@@ -137,6 +137,32 @@ def test_tables_of_several_models_are_compared_in_pairs():
     assert line["pairs"] == 2
     assert line["difference"] == pytest.approx((tables[1].psnr - tables[0].psnr).mean())
     assert averages(both)["mean"].tolist() == pytest.approx([table.psnr.mean() for table in tables])
+
+
+def test_a_model_that_takes_its_picture_as_an_input_is_given_it():
+    model = pl.load("mini-i2v", device="cpu")
+    clip = waves(33, (64, 64), 1)
+    table = pl.evaluate(model, [clip], metrics=["psnr"], steps=1).set_index("task")
+    assert list(table.index) == ["text_to_video", "image_to_video", "reconstruction"]
+    made = pl.generate(model, "", pl.tasks.image_to_video(clip[0]), steps=1)
+    want = frame_scores(to_pixels(made.video), to_pixels(clip))["psnr"][:, 1:].mean().item()
+    assert table.loc["image_to_video", "psnr"] == pytest.approx(want)
+    says = (
+        r"the task start_end needs known frames, and this model takes a picture as its input .*: give tasks=\['image_"
+    )
+    with pytest.raises(ValueError, match=says):
+        pl.evaluate(model, [clip], tasks=["image_to_video", "start_end"])
+
+
+@pytest.mark.parametrize("task", ["keyframes", "completion", "transition"])
+def test_more_tasks_are_evaluated_where_they_are_named(nano_vta, task):
+    free = [i for i in range(8) if i not in KNOWN[task](8)]
+    table = pl.evaluate(nano_vta, CLIPS[:1], PROMPTS[:1], tasks=task, metrics=["psnr"], steps=1)
+    known = pl.tasks.Task(task, known_frames(CLIPS[:1], KNOWN[task](8), nano_vta.geometry))
+    made = pl.generate(nano_vta, PROMPTS[0], known, steps=1)
+    scores = frame_scores(to_pixels(made.video), to_pixels(CLIPS[:1]))["psnr"]
+    assert table.psnr[0] == pytest.approx(scores[:, free].mean().item())
+    assert all(KNOWN[task](frames) == sorted({*KNOWN[task](frames)}) for frames in range(1, 8))
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from jaxtyping import TypeCheckError
 
 from pusa_lab import training
 from pusa_lab.conditions import place
+from pusa_lab.evaluation import known_frames
+from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.pixels import to_uint8
 from pusa_lab.schedules.sigmas import shift_levels
-from small_models.evaluation.ways import known_frames
 from small_models.experiments import SMALL, TABLES, Adaptation, Lab, Table, ToyTrainer, read_results, run_table
 from small_models.experiments import adapt as adapting
 from small_models.experiments import lab as measuring
@@ -260,6 +261,16 @@ def test_a_specialist_may_leave_clean_frames_out_of_its_loss():
     loss = adapting.only_noisy(lambda *_: torch.tensor([[9.0, 1.0, 2.0, 3.0]]))(None, tau, tau, tau)
     assert loss.mean() == pytest.approx(2.0)
     assert loss[0, 0] == 0
+
+
+def test_such_a_loss_is_an_argument_of_the_module(nano_base):
+    module = training.VTAModule(nano_base, training.TrainConfig(), loss=adapting.only_noisy(fafm_frame_loss))
+    x0, eps, tau = *torch.randn(2, 1, 3, 8, 16, 16), torch.tensor([[0.0, *[0.5] * 7]])
+    cond = nano_base.encode_text(["a red circle"])
+    want = fafm_frame_loss(nano_base, x0, tau, eps, **cond) * (tau > 0) * 8 / 7
+    torch.testing.assert_close(module.loss(nano_base, x0, tau, eps, **cond), want)
+    assert "loss" in module.about, "so that no run is resumed with another"
+    assert not training.VTAModule(nano_base, training.TrainConfig()).about
 
 
 def test_specialists_see_their_frames_clean():

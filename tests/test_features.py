@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 import small_models
 from pusa_lab.metrics import frechet_distance
-from small_models.evaluation.evaluate import EVAL_SEED
 from small_models.evaluation.measure_features import (
     DAMAGES,
     blurred,
@@ -20,6 +19,7 @@ from small_models.evaluation.measure_features import (
     torn,
     true,
 )
+from small_models.evaluation.ways import EVAL_SEED
 from small_models.models.features import ABSENT, SCENE, Features, feature_loss, labels_of, reduced
 from small_models.training.train import train
 from small_models.world import COLOURS, MINI, MOTIONS, draw_scenes, render

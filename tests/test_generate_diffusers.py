@@ -1,6 +1,7 @@
 """pytest tests/test_generate_diffusers.py: what users of diffusers reach for first."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -276,7 +277,7 @@ def test_steering_needs_no_copy_of_generate(nano_vta):
     want = pl.generate(nano_vta, PROMPTS[0], steps=3, seed=2, callback=brighter)
     assert torch.equal(found.latents, want.latents) and np.array_equal(found.video, want.video)
     assert not torch.equal(found.latents, pl.generate(nano_vta, PROMPTS[0], steps=3, seed=2).latents)
-    assert found.request == want.request and found.calls == want.calls
+    assert found.request == replace(want.request, callback=None) and found.calls == want.calls
 
 
 def test_latents_are_decoded_later(nano_vta):

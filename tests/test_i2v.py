@@ -1,5 +1,6 @@
 """pytest tests/test_i2v.py: Wan's own image-to-video in small, beside diffusers' class."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,15 +51,32 @@ def test_one_picture_serves_a_whole_batch_and_generates(base):
     model = ImageToVideo.from_base(base)
     with torch.no_grad():
         model.dit.patch_embedding.weight.normal_(std=0.05)
-    picture = torch.rand(20, 24, 3)
-    given = model.given(picture)
-    assert model.first is None
     x, tau, cond = inputs(base)
-    many = given(x, tau, **cond)
-    torch.testing.assert_close(many, model(x, tau, **cond, first=given.first.expand(3, -1, -1, -1, -1)))
+    one = torch.rand(1, 3, 1, 16, 16)
+    many = model(x, tau, **cond, first=one)
+    torch.testing.assert_close(many, model(x, tau, **cond, first=one.expand(3, -1, -1, -1, -1)))
     assert not torch.allclose(many, model(x, tau, **cond), atol=1e-4)
-    result = pl.generate(given, ["a red circle moves up", "a blue square moves left"], steps=2)
+    picture = np.random.default_rng(0).integers(0, 255, (20, 24, 3), np.uint8)
+    task = pl.tasks.image_to_video(picture)
+    prompts = ["a red circle moves up", "a blue square moves left"]
+    given = {"steps": 2, "seed": [3, 4]}
+    result = pl.generate(model, prompts, task, **given)
     assert result.video.shape == (2, 8, 16, 16, 3)
+    twice = pl.generate(model, prompts, task, num_videos_per_prompt=2, steps=2, seed=[3, 4, 5, 6])
+    assert torch.equal(twice.latents[0], result.latents[0])
+    assert not torch.equal(result.latents, pl.generate(model, prompts, **given).latents), "the picture matters"
+    pictures = pl.tasks.image_to_video([picture, 255 - picture])
+    pair = pl.generate(model, prompts[:1] * 2, pictures, steps=2, seed=[3, 3])
+    assert torch.equal(pair.latents[0], result.latents[0]) and not torch.equal(pair.latents[1], pair.latents[0])
+
+
+def test_a_result_names_its_picture_and_is_made_again(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    result = pl.generate(pl.load("mini-i2v", device="cpu"), "", pl.tasks.image_to_video(picture), steps=1)
+    assert result.task == "image_to_video" and len(result.request.known) == 1
+    assert result.request.model["name"] == "mini-i2v" and (result.schedule[0] == 1).all()
+    result.save(tmp_path)
+    assert torch.equal(pl.rerun(tmp_path).latents, result.latents)
 
 
 def test_the_transformer_is_diffusers_image_to_video_wan():

@@ -81,7 +81,7 @@ def test_generate_takes_a_file_and_its_command_is_run_again_elsewhere(option, pl
     assert key.startswith(f"{plugs}:") and names(own, here / plugs)
     assert own["path"] == f"{(here / plugs).resolve()}:{key.rpartition(':')[2]}"
     result = pl.generate(pl.load("nano-vta"), PROMPT, steps=2, **same(plugs))
-    assert about["digest"] == pl.requests.array_digest(result.latents)
+    assert about["digest"] == pl.digests.array_digest(result.latents)
     elsewhere = here.parent / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)

@@ -12,7 +12,7 @@ import pytest
 from films import waves, write
 
 from pusa_lab.cli import main
-from pusa_lab.evaluation import KNOWN
+from pusa_lab.evaluation import USUAL
 from pusa_lab.metrics import frame_scores
 from pusa_lab.pixels import crop_and_resize, to_pixels
 from small_models.training import train as training
@@ -48,9 +48,9 @@ def test_every_snippet_runs(space):
         f"mini-{stage}.safetensors" for stage in ("codec", "base", "vta")
     }
     assert 0 < space["kept"] < 60
-    assert space["table"].task.tolist() == list(KNOWN)
+    assert space["table"].task.tolist() == list(USUAL)
     assert set(space["table"].truth) == {"1.mp4 0"}, "the file that --num-val-clips 1 holds out of 0.mp4 and 1.mp4"
-    assert len(space["means"]) == 2 * len(KNOWN) and len(space["differences"]) == 1
+    assert len(space["means"]) == 2 * len(USUAL) and len(space["differences"]) == 1
 
 
 def test_what_to_expect_is_what_was_measured():

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import pusa_lab as pl
+from pusa_lab.digests import array_digest, weights_digest
 from pusa_lab.named import DEEPEST, import_path, source_digest, spelled, spelled_back
-from pusa_lab.requests import array_digest, weights_digest
 from pusa_lab.sweeps.identity import code_digest
 from pusa_lab.versions import device_name
 

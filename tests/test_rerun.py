@@ -229,16 +229,6 @@ def test_other_versions_and_devices_are_told_only_if_the_frames_differ(saved):
         pl.rerun(saved)
 
 
-def test_a_steered_run_is_said_to_differ(model, tmp_path):
-    run = pl.prepare(model, PROMPTS[0], steps=3)
-    for state in run.states():
-        if state.row == 1:
-            state.x = state.x * 0.5
-    run.finish(state).save(tmp_path)
-    with pytest.warns(UserWarning, match="the file records no other difference, so the run may have been steered"):
-        pl.rerun(tmp_path)
-
-
 def test_a_lambda_is_shown_but_must_be_given(model, tmp_path):
     result = pl.generate(model, PROMPTS[0], steps=1, solver=lambda *args, **cond: halved(*args, **cond))
     assert "<lambda> (test_rerun.py, line" in result.request.solver["shown"]
@@ -272,6 +262,10 @@ def test_a_registered_name_that_is_gone_is_told(model, tmp_path, monkeypatch):
     assert result.request.own["mine"]["path"] == f"{__name__}:halved"
     result.save(tmp_path)
     same(pl.rerun(tmp_path), result)
+    monkeypatch.setattr(pl.samplers.SOLVERS, "_added", {})
+    pl.samplers.SOLVERS.register(solvers.euler, name="mine")
+    with pytest.warns(UserWarning, match="differ from those of .*: the source of mine"):
+        pl.rerun(tmp_path)
     monkeypatch.setattr(pl.samplers.SOLVERS, "_added", {})
     with pytest.raises(ValueError, match=r"'mine' is not registered here, also after importing .*: register it"):
         pl.rerun(tmp_path)

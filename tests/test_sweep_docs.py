@@ -31,7 +31,7 @@ def space(tmp_path_factory):
 
 
 def test_every_snippet_runs(space):
-    assert len(SNIPPETS) == 8
+    assert len(SNIPPETS) == 9
     assert len(space["df"]) == 3 * 10 and (space["df"]["status"] == "done").all()
     assert len(space["df_solvers"]) == 4 * 2
     assert space["failed"]["error"].str.contains("steps=0: give 1 to 10,000").all() and len(space["failed"]) == 2

@@ -20,7 +20,7 @@ import os, signal, sys
 import sweeping
 import pusa_lab as pl
 from pusa_lab import files
-from pusa_lab.sweeps import rows, scores, store
+from pusa_lab.sweeps import scores, scoring, store
 
 def dies(function, last, after=False):
     calls = []
@@ -34,7 +34,7 @@ def dies(function, last, after=False):
 
 where = sys.argv[2]
 if where == "in a row":
-    rows.scores_of = dies(rows.scores_of, 3)
+    scoring.scores_of = dies(scoring.scores_of, 3)
 if where == "while its files are written":
     store.write_json = dies(store.write_json, 7)
 if where == "amid its file":

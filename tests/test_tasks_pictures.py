@@ -132,10 +132,13 @@ def test_modes_and_places_of_wrong_types_get_a_sentence(value):
 
 def test_the_other_way_takes_one_picture_too():
     model = small_models.ImageToVideo.from_base(small_models.ToyModel(small_models.PRESETS["nano"]))
-    with pytest.raises(ValueError, match=r"picture has shape \(13, 8, 12, 3\), which is a clip"):
-        model.given(clip(13))
-    assert torch.equal(model.given(ONE).first, model.given(ONE[None, None]).first)
-    assert len(model.given(clip(3)[:, None]).first) == 3
+    made = [pl.generate(model, "", tasks.image_to_video(one), steps=1).latents for one in (ONE, ONE[None, None])]
+    assert torch.equal(*made)
+    several = pl.generate(model, [""] * 3, tasks.image_to_video(clip(3)[:, None]), steps=1, seed=[1, 2, 3])
+    assert len(several.video) == 3
+    for other in (tasks.image_to_video(ONE, noise=0.2), tasks.image_to_video(ONE, mode="hold"), tasks.loop(ONE)):
+        with pytest.raises(ValueError, match="the model takes one picture as its input, and no other known frames"):
+            pl.generate(model, "", other, steps=1)
 
 
 def test_every_task_says_its_name():

@@ -53,13 +53,13 @@ from IPython.display import Markdown, display
 
 import small_models
 from pusa_lab import compare, metrics, pixels, sweep, tasks, viz
+from pusa_lab.evaluation import known_frames
 from pusa_lab.generate import generate
 from pusa_lab.notebook import check, setup
 from pusa_lab.sweeps import averages
 from pusa_lab.training import add_lora
 from small_models import experiments, world
 from small_models.evaluation import evaluate
-from small_models.evaluation.ways import known_frames
 from small_models.experiments import SMALL, Adaptation, Lab, ToyTrainer, verdicts
 from small_models.experiments.claims import share
 from small_models.experiments.rows import pick, values

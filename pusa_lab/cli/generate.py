@@ -120,10 +120,10 @@ def generate_videos(
     check_loading(model, loading)
     loaded = load(model, **loading)
     frames = _frames(options, loaded.geometry, sampling["schedule"])
-    loaded, known_frames = task_of(options, pictures, loaded, frames)
+    asked = task_of(options, pictures, loaded, frames)
     loaded.encode_text(prompt)  # what it cannot read is said before the first video is made
     for caption, number, path in jobs:
-        result = pusa_lab.generate(loaded, caption, known_frames, **sampling, latent_frames=frames, seed=number)
+        result = pusa_lab.generate(loaded, caption, asked, **sampling, latent_frames=frames, seed=number)
         _write(path, result, options)
 
 

@@ -66,7 +66,7 @@ def sweep_settings(
         metrics: names in pusa_lab.metrics.METRICS or import paths of functions; or columns with one of these each.
         truth: import path of what the metrics compare with: a function of prompt and seed, or a dict of prompts.
         cache: folder of the rows; deleting it starts anew.
-        keep_clips: keep the clip of every row in the cache.
+        keep_clips: keep the clip of every row in the cache, so that metrics added later are computed from it.
         retry: make failed rows again.
         workers: processes, each with a GPU of its own if there are GPUs.
         no_progress: do not show a progress bar.

@@ -124,42 +124,41 @@ def read_pictures(options: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"keyframes": [read_picture(path) for path in options["keyframes"] or ()]}
 
 
-def task_of(
-    options: Mapping[str, Any], pictures: Mapping[str, Any], model: Any, frames: int
-) -> tuple[Any, "Task | None"]:
-    """The model and the task to generate with.
+def task_of(options: Mapping[str, Any], pictures: Mapping[str, Any], model: Any, frames: int) -> "Task":
+    """The task to generate with.
 
     Args:
         options: the options, checked.
         pictures: those among them.
-        model: loaded; one with a method `given` takes its picture so, and no task.
+        model: loaded.
         frames: latent frames of the video.
 
     Raises:
         ValueError: the model is not made for the task, or a clip is too short.
     """
     from pusa_lab import tasks
+    from pusa_lab.models import picture_input
 
-    if hasattr(model, "given"):
+    if picture_input(model):
         others = ("end_image", "loop", "noise", "mode")
         if options["image"] is None or any(given({name: options[name] for name in others})):
             names = ", ".join(map(flag, others[:-1]))
             raise ValueError(f"{options['model']} takes one picture as input: give --image, without {names} or --mode.")
-        return model.given(pictures["image"]), None
+        return tasks.image_to_video(pictures["image"])
     levels = _levels(options)
     if options["task"] is not None:
-        return model, pictures.get("task") or _by_name(options, model.geometry.fps)
+        return pictures.get("task") or _by_name(options, model.geometry.fps)
     if options["video"] is not None:
-        return model, _of_clips(options, model.geometry, frames, levels)
+        return _of_clips(options, model.geometry, frames, levels)
     if options["keyframes"] is not None:
-        return model, tasks.keyframes(pictures["keyframes"], options["at"], pixel_at=options["pixel_at"], **levels)
+        return tasks.keyframes(pictures["keyframes"], options["at"], pixel_at=options["pixel_at"], **levels)
     if options["end_image"] is not None:
-        return model, tasks.start_end(pictures["image"], pictures["end_image"], **levels)
+        return tasks.start_end(pictures["image"], pictures["end_image"], **levels)
     if options["loop"]:
-        return model, tasks.loop(pictures["image"], **levels)
+        return tasks.loop(pictures["image"], **levels)
     if options["image"] is not None:
-        return model, tasks.image_to_video(pictures["image"], **levels)
-    return model, tasks.text_to_video()
+        return tasks.image_to_video(pictures["image"], **levels)
+    return tasks.text_to_video()
 
 
 def check_named_task(name: str, options: Mapping[str, Any], levels: Iterable[str] = ()) -> None:

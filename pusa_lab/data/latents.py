@@ -20,8 +20,8 @@ from torch.utils.data import Dataset
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
 from pusa_lab.data.manifest import EMPTY, difference, read_manifest, source_differences
+from pusa_lab.digests import array_digest
 from pusa_lab.files import content_digest, digest
-from pusa_lab.requests import array_digest
 
 
 class CachedClip(TypedDict):

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import shown
 from pusa_lab.data.latents import identity
+from pusa_lab.digests import array_digest
 from pusa_lab.files import content_digest
 from pusa_lab.registry import Registry, members_in
-from pusa_lab.requests import array_digest
 from pusa_lab.schedulers import Scheduler, differing
 from pusa_lab.sentences import in_one_line
 from pusa_lab.signatures import signature_of

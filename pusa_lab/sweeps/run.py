@@ -70,7 +70,9 @@ def sweep(
         scores: columns of scores that will be asked for; if there is no such score, the sweep ends at once.
         truth: what the metrics compare with: prompt -> clip, (prompt, seed) -> clip, or a function of prompt and seed.
         cache: folder of the rows; deleting it starts anew.
-        keep_clips: keep the clip of every row, for `viz.plot_clips`.
+        keep_clips: keep the clip of every row, for `viz.plot_clips`, and so that metrics which are added later are
+            computed from it. A metric that reads more of a result than its video, and every metric that is added to
+            rows without clips, takes the rows to be made again.
         retry: make failed rows again.
         workers: processes; each has a GPU of its own if there are GPUs. Several take functions of modules, not of a
             notebook, and a script that uses them needs the line `if __name__ == "__main__":`.
@@ -109,6 +111,8 @@ def _check(experiment: Experiment, settings: Sequence[Setting], prompts: list[st
         else:
             check_function(experiment.function, resolved(setting))
     metrics = metrics_of(experiment.metrics)
+    for metric in metrics:
+        metric.mark()
     if experiment.function is None and not metrics:
         raise ValueError("no metrics were given: give functions of a result, or names in metrics.METRICS.")
     if metrics:

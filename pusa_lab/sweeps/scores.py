@@ -14,7 +14,7 @@ from pusa_lab.import_paths import imported, is_import_path
 from pusa_lab.metrics import METRICS, frame_scores
 from pusa_lab.pixels import to_pixels
 from pusa_lab.runs import Result
-from pusa_lab.sweeps.identity import takes
+from pusa_lab.sweeps.identity import described, takes
 from pusa_lab.sweeps.settings import COLUMNS, choices
 from pusa_lab.sweeps.store import UnfitScoreError
 
@@ -32,6 +32,14 @@ class Metric:
     """(result) or (result, truth) -> a number, or names and numbers; one of METRICS is (clip, truth) -> (b, pf)."""
     registered: str = ""
     """Its name in METRICS, if it is one of them."""
+
+    def mark(self) -> Any:
+        """A description that differs for every metric, by its source.
+
+        Raises:
+            ValueError: the source of a function cannot be read.
+        """
+        return [self.name, self.registered, described(self.function)]
 
     @property
     def needs_truth(self) -> bool:

@@ -1,7 +1,7 @@
 """Rows of a sweep or a table on disk: one file for each, named by its content, written whole, by one process at a time.
 
-sweep.json says with which code, metrics and device the rows were made. Of each row, rows/KEY.json holds what it is and
-its scores, which are equal whenever it is made again; rows/KEY.seconds its time, and clips/KEY.npz its clip, if kept.
+sweep.json says with which code and device the rows were made. Of each row, rows/KEY.json holds what it is and its
+scores, which are equal whenever it is made again; rows/KEY.seconds its time, and clips/KEY.npz its clip, if kept.
 """
 
 import fcntl
@@ -10,9 +10,10 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,13 +22,24 @@ from pusa_lab.files import check_folder, read_json, write_json, writing
 from pusa_lab.sentences import in_one_line
 from pusa_lab.sweeps.identity import digest_of
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files' format; a reader refuses others."""
 HEADER = "sweep.json"
 LONGEST_ERROR = 500
 """Characters of the error of a failed row."""
-Made = tuple[Mapping[str, Any], np.ndarray | None]
-"""Scores of a row, and its clip (frames, h, w, 3) uint8 if it is to be kept."""
+Row = dict[str, Any]
+"""A row that is there: what it is, scores, error, seconds, and the path of its clip, "" without one."""
+
+
+class Made(NamedTuple):
+    """What was made of a row."""
+
+    scores: Mapping[str, Any]
+    """As JSON has them."""
+    clip: np.ndarray | None = None
+    """(frames, h, w, 3) uint8 if it is to be kept."""
+    seconds: float | None = None
+    """Time that the row took before; None is the time that it took now."""
 
 
 class UnfitScoreError(ValueError):
@@ -87,58 +99,65 @@ class RowStore:
     def row(
         self,
         about: Mapping[str, Any],
-        make: Callable[[], Made],
+        make: Callable[[Row | None], Made],
         *,
         wait: bool = True,
-        retry: bool = False,
-        with_clip: bool = False,
-    ) -> dict[str, Any] | None:
+        is_enough: Callable[[Row], bool] = lambda row: True,
+    ) -> Row | None:
         """A row: the one that is there, or made now; None if another process is making it, and `wait` is not asked for.
 
         If `make` fails, the row is kept with its error. A row whose file is damaged is made again, with a warning.
 
         Args:
             about: what tells the row from all others, as `described` takes it.
-            make: returns its scores, as JSON has them, and its clip.
+            make: makes it from the row that is there, if any.
             wait: until the other process has made it.
-            retry: make a failed row again.
-            with_clip: make a row again that is done, but has no clip.
+            is_enough: whether a row that is there is taken as it is.
 
         Raises:
-            UnfitScoreError: `make` raised it for the first row of all.
+            UnfitScoreError: `make` raised it; the row is not kept.
         """
         key = digest_of({**self.header, **about})
-        if (found := self._kept(key, retry, with_clip)) is not None:
+        if (found := self._kept(key)) is not None and is_enough(found):
             return found
         with self.holding(key, wait) as held:
             if not held:
                 return None
-            if (found := self._kept(key, retry, with_clip, warn=True)) is None:  # another process may just have made it
-                self._make(key, about, make)
+            found = self._kept(key, warn=True)  # another process may just have made it
+            if found is None or not is_enough(found):
+                self._make(key, about, partial(make, found))
                 found = self.read(key)
         return found
 
-    def _kept(self, key: str, retry: bool, with_clip: bool, warn: bool = False) -> dict[str, Any] | None:
+    def _kept(self, key: str, warn: bool = False) -> Row | None:
         try:
-            found = self.read(key, with_clip)
+            return self.read(key)
         except ValueError:
             if warn:
                 warnings.warn(
                     f"{self._row(key)} is damaged: the row is made again and the file replaced.", stacklevel=3
                 )
             return None
-        return None if found is not None and found["error"] and retry else found
 
     def _make(self, key: str, about: Mapping[str, Any], make: Callable[[], Made]) -> None:
         began, error = time.perf_counter(), ""
-        made: Made = {}, None
+        made = Made({})
         try:
             made = make()
-        except Exception as fault:  # of a person's function or metric
-            if isinstance(fault, UnfitScoreError) and self.is_empty:
-                raise
-            error = in_one_line(f"{type(fault).__name__}: {' '.join(str(fault).split())}")[:LONGEST_ERROR]
-        self.write(key, {**about, "scores": made[0], "error": error}, time.perf_counter() - began, made[1])
+        except UnfitScoreError:
+            raise
+        except Exception as fault:  # of what is measured
+            error = sentence_of(fault)
+        seconds = time.perf_counter() - began if made.seconds is None else made.seconds
+        self.write(key, {**about, "scores": made.scores, "error": error}, seconds, made.clip)
+
+    def names(self, score: str) -> bool:
+        """Whether any row that is there names a score, or its error.
+
+        Args:
+            score: its key.
+        """
+        return any(f'"{score}"' in path.read_text() for path in self.folder.glob("rows/*.json"))
 
     @contextmanager
     def holding(self, key: str, wait: bool) -> Iterator[bool]:
@@ -161,12 +180,11 @@ class RowStore:
         finally:
             fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, place)
 
-    def read(self, key: str, with_clip: bool = False) -> dict[str, Any] | None:
-        """A row that is there: scores, error, seconds and the path of its clip; None if it is not.
+    def read(self, key: str) -> Row | None:
+        """A row that is there; None if it is not.
 
         Args:
             key: of the row.
-            with_clip: whether a row that is done must have a clip.
 
         Raises:
             ValueError: its file is damaged.
@@ -175,8 +193,6 @@ class RowStore:
         if not path.is_file():
             return None
         found = read_json(path, "a row of a sweep", {"scores": dict, "error": str})
-        if with_clip and not found["error"] and not clip.is_file():
-            return None
         beside = path.with_suffix(".seconds")
         seconds = read_json(beside, "the seconds of a row") if beside.is_file() else None
         if not isinstance(seconds, int | float | None):
@@ -196,7 +212,8 @@ class RowStore:
             write_json(self.folder / HEADER, self.header)
         if clip is not None:
             with writing(self._clip(key)) as part:
-                np.savez_compressed(part, clip=clip)
+                order = np.argsort([-step for step in clip.strides], kind="stable")
+                np.savez_compressed(part, clip=clip.transpose(order), order=order)
         write_json(self._row(key).with_suffix(".seconds"), round(seconds, 3))
         write_json(self._row(key), dict(row))
 
@@ -205,6 +222,15 @@ class RowStore:
 
     def _clip(self, key: str) -> Path:
         return self.folder / "clips" / f"{key}.npz"
+
+
+def sentence_of(fault: Exception) -> str:
+    """An error as a row keeps it, in one line.
+
+    Args:
+        fault: any.
+    """
+    return in_one_line(f"{type(fault).__name__}: {' '.join(str(fault).split())}")[:LONGEST_ERROR]
 
 
 def check_made_with(place: Path, there: Mapping[str, Any], header: Mapping[str, Any], name: str) -> None:
@@ -252,6 +278,6 @@ def read_kept_clip(path: str | Path) -> np.ndarray:
     """
     try:
         with np.load(Path(path), allow_pickle=False) as found:
-            return found["clip"]
+            return found["clip"].transpose(np.argsort(found["order"]))  # as it lay in memory: sums depend on that
     except Exception as error:
         raise ValueError(f"{path} holds no clip of a sweep: give a path of the table's column clip.") from error

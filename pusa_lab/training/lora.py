@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
-from pusa_lab.requests import numbers_digest
+from pusa_lab.digests import numbers_digest
 
 MOST_RANK = 2**16
 """Largest rank of a low-rank update."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from pusa_lab.arguments import checked, shown
 from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.metrics import psnr
+from pusa_lab.named import source_digest
 from pusa_lab.sentences import counted
 from pusa_lab.training.batch import Batch
 from pusa_lab.training.config import TrainConfig
@@ -153,13 +154,21 @@ class VTAModule(TrainedModule):
         model: a `VideoModel` that is an nn.Module.
         config: of the run.
         report: called at every validation, with the averaged weights in place.
+        loss: of each frame before it is weighted, (denoiser, x0, tau, eps, **cond) -> (b, f).
     """
 
-    def __init__(self, model: torch.nn.Module, config: TrainConfig, report: Report | None = None):
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        config: TrainConfig,
+        report: Report | None = None,
+        loss: Callable[..., Tensor] = fafm_frame_loss,
+    ):
         super().__init__(model, config, report)
         self.timestep_sampler, self.weight = config.make_timestep_sampler(), config.make_weight()
         self.step_losses: list[tuple[Tensor, Tensor]] = []
-        loss = fafm_frame_loss
+        if loss is not fafm_frame_loss:
+            self.about["loss"] = source_digest(loss)
         self.loss = torch.compile(loss, mode=config.compile) if config.compile else loss
 
     def frame_loss(

@@ -12,7 +12,7 @@ from diffusers import WanPipeline
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
-from pusa_lab.requests import weights_digest
+from pusa_lab.digests import weights_digest
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video, computes_in_bfloat16
 from pusa_lab.wan import latents
 from pusa_lab.wan.checks import check_weights

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.arguments import checked
 from pusa_lab.evaluation import evaluate
 from pusa_lab.metrics import psnr
 from pusa_lab.pixels import to_pixels, to_uint8
@@ -18,15 +18,22 @@ from pusa_lab.types import Clip, Geometry
 from small_models.evaluation import suite
 from small_models.evaluation.goals import compare_with_goals
 from small_models.evaluation.suite import Raw
-from small_models.evaluation.ways import Maker, copy_of_frame_0, generate_from, maker, through_the_codec
+from small_models.evaluation.ways import (
+    EVAL_SEED,
+    Maker,
+    copy_of_frame_0,
+    generate_from,
+    make_clips,
+    maker,
+    parts,
+    through_the_codec,
+)
 from small_models.models.codec import Codec
 from small_models.models.i2v import ImageToVideo
 from small_models.models.toy import ToyModel
 from small_models.records import check_entries
 from small_models.world import captions, draw_scenes, render, world_named
 
-EVAL_SEED = 10_000_019
-"""Scenes of training come from smaller seeds, so these were never seen."""
 VALIDATION_SEED = EVAL_SEED + 1
 """Seed of the clips that validation uses; those the card is measured on have yet another."""
 FIDELITY = {"psnr_frame": Float[Tensor, "b pf"], "position_error": Float[Tensor, " b"], "lost": Float[Tensor, " b"]}
@@ -54,16 +61,12 @@ def collect(make: Maker, model: ToyModel, clips: int, seed: int = 0, world: str 
         ValueError: the world is unknown, or `make` returned other than clips like the true ones.
     """
     scenes = draw_scenes(clips, EVAL_SEED, world_named(world or model.preset["world"]))
-    part = 128 if model.device.type == "cuda" else 16
     found: list[Raw] = []
-    for i in range(0, clips, part):
-        some = scenes[i : i + part].to(model.device)
-        true = to_uint8(render(some, model.geometry.pixel_frames(model.geometry.frames), model.geometry.size[0]))
-        made = returned(make(captions(some, EVAL_SEED), true, seed * 1_000_003 + i), np.ndarray, "make")
-        if made.shape != true.shape or made.dtype != np.uint8:
-            raise ValueError(f"make returned {shown(made)}: it must return clips of shape {true.shape}, uint8.")
-        clip, truth = (to_pixels(video).to(model.device) for video in (made, true))
-        raw = suite.fidelity(clip, truth, some, [0]) | suite.obedience(clip, some)
+    size = 128 if model.device.type == "cuda" else 16
+    for some, clip, numbers in parts(scenes, model.geometry, model.device, size):
+        made = make_clips(make, some, clip, seed, int(numbers[0]))
+        truth = to_pixels(to_uint8(clip)).to(model.device)  # in bytes, as what is made
+        raw = suite.fidelity(made, truth, some, [0]) | suite.obedience(made, some)
         found.append({name: value.cpu() for name, value in {**raw, "number": some.present.sum(1)}.items()})
     return {name: torch.cat([raw[name] for raw in found]) for name in found[0]}
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from pusa_lab.arguments import checked, returned
 from pusa_lab.metrics import frechet_distance
 from pusa_lab.types import Clip, Geometry
-from small_models.evaluation.evaluate import EVAL_SEED
+from small_models.evaluation.ways import EVAL_SEED
 from small_models.models.codec import Codec
 from small_models.models.features import ABSENT, Features, Labels, Logits, check_labels, labels_of
 from small_models.world import Scenes, draw_scenes, render, world_named

@@ -11,8 +11,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.metrics import follow_errors
 from pusa_lab.pixels import to_uint8
 from pusa_lab.sentences import counted
-from small_models.evaluation.evaluate import EVAL_SEED
-from small_models.evaluation.ways import generate_from
+from small_models.evaluation.ways import EVAL_SEED, generate_from
 from small_models.models.toy import ToyModel
 from small_models.world import captions, draw_scenes, render, world_named
 

@@ -1,67 +1,68 @@
 """Ways to make clips from captions and the known frames of true clips: with a model through `generate`, or without."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from pusa_lab.arguments import checked, shown
+from pusa_lab.arguments import checked, returned, shown
+from pusa_lab.evaluation import known_frames
 from pusa_lab.generate import Result, generate
 from pusa_lab.pixels import to_pixels, to_uint8
-from pusa_lab.sentences import counted
-from pusa_lab.tasks import Known, Task
-from pusa_lab.types import Geometry
-from small_models.models.i2v import ImageToVideo
+from pusa_lab.tasks import Task
+from pusa_lab.types import Clip, Geometry
 from small_models.models.toy import ToyModel
+from small_models.world import Scenes, captions, render
+
+EVAL_SEED = 10_000_019
+"""Scenes of training come from smaller seeds, so these were never seen."""
 
 Maker = Callable[[list[str], np.ndarray, int], np.ndarray]
 """(captions, true clips (b, pf, h, w, 3) uint8, seed) -> clips of the same shape and type."""
 
 
 @checked
-def known_frames(
-    truth: np.ndarray,
-    known: Sequence[int],
-    geometry: Geometry,
-    noise: float | Sequence[float] = 0.0,
-    mode: str = "denoise",
-) -> tuple[Known, ...]:
-    """The known latent frames of true clips; neighbours are encoded together, and nothing else with them.
+def parts(
+    scenes: Scenes, geometry: Geometry, device: str | torch.device, size: int, seeds: int = 1, frames: int = 0
+) -> Iterator[tuple[Scenes, Clip, Tensor]]:
+    """Scenes, true clips (b, 3, pf, h, w) and numbers of the scenes (b,), in parts that fit in memory.
 
     Args:
-        truth: clips (b, pf, h, w, 3) uint8.
-        known: latent frames, ascending.
-        geometry: of the model.
-        noise: noise level at which they are kept, one for all or one each.
-        mode: one of `tasks.MODES`.
+        scenes: any.
+        geometry: of the model, which gives the size.
+        device: on which the clips are rendered.
+        size: most clips of a part, of which all clips of a scene are in one.
+        seeds: how often each scene comes, one after the other.
+        frames: pixel frames; 0 is the model's own number.
+    """
+    pixel_frames, step = frames or geometry.pixel_frames(geometry.frames), max(1, size // max(1, seeds))
+    for i in range(0, len(scenes), step):
+        numbers = torch.arange(i, min(i + step, len(scenes))).repeat_interleave(seeds)
+        some = scenes[numbers].to(device)
+        yield some, render(some, pixel_frames, geometry.size[0]), numbers
+
+
+@checked
+def make_clips(make: Maker, scenes: Scenes, truth: Clip, seed: int, first: int = 0) -> Clip:
+    """What is made of the scenes' captions and true clips: (b, 3, pf, h, w) in [-1, 1].
+
+    Args:
+        make: makes clips.
+        scenes: that are shown.
+        truth: (b, 3, pf, h, w) in [-1, 1].
+        seed: of the run; clip i of all starts from the noise of 1,000,003 seed + i.
+        first: number of the first clip among all.
 
     Raises:
-        ValueError: a known frame is not in the clips, or the levels are more or fewer than the frames.
+        ValueError: `make` returned other than clips like the true ones.
     """
-    levels = [*noise] if isinstance(noise, Sequence) else [noise] * len(known)
-    if len(levels) != len(known):
-        raise ValueError(
-            f"{counted(len(levels), 'level')} of noise for {counted(len(known), 'known frame')}: give one each, or one "
-            "for all."
-        )
-    last = max((p for i in known for p in geometry.pixels_at(i)), default=0)
-    if truth.ndim != 5 or last >= truth.shape[1]:
-        raise ValueError(
-            f"known frames reach pixel frame {last} of truth, which is {shown(truth)}: give clips (b, pf, h, w, 3) "
-            "that are long enough."
-        )
-    runs: list[list[int]] = []
-    for i, frame in enumerate(known):
-        if runs and known[runs[-1][-1]] + 1 == frame:
-            runs[-1].append(i)
-        else:
-            runs.append([i])
-    out = []
-    for run in runs:
-        pixels = [p for i in run for p in geometry.pixels_at(known[i])]
-        levels_here = [levels[i] for i in run]
-        out.append(Known(truth[:, pixels], at=known[run[0]], noise=levels_here, mode=mode))
-    return tuple(out)
+    true = to_uint8(truth)
+    made = returned(make(captions(scenes, EVAL_SEED), true, seed * 1_000_003 + first), np.ndarray, "make")
+    if made.shape != true.shape or made.dtype != np.uint8:
+        raise ValueError(f"make returned {shown(made)}: it must return clips of shape {true.shape}, uint8.")
+    return to_pixels(made).to(truth.device)
 
 
 @checked
@@ -74,10 +75,10 @@ def generate_from(
     mode: str = "denoise",
     **options: Any,
 ) -> Result:
-    """Generate from captions and known latent frames of true clips: one timestep per frame, or Wan's own way.
+    """Generate from captions and known latent frames of true clips.
 
     Args:
-        model: a toy; an `ImageToVideo` is given frame 0 as its picture instead of a known frame.
+        model: a toy; an `ImageToVideo` takes frame 0 alone.
         prompts: one caption per clip.
         truth: clips (b, pf, h, w, 3) uint8.
         known: latent frames, ascending; none is text-to-video.
@@ -86,18 +87,10 @@ def generate_from(
         **options: of `generate`: steps, schedule, shift, guidance, solver, seed.
 
     Raises:
-        ValueError: as `known_frames` and `generate`; or an `ImageToVideo` is asked for more than frame 0 without noise.
+        ValueError: as `known_frames` and `generate`.
     """
-    if not isinstance(model, ImageToVideo) or not known:
-        return generate(
-            model, prompts, Task("known frames", known_frames(truth, known, model.geometry, noise, mode)), **options
-        )
-    if [*known] != [0] or noise != 0:
-        raise ValueError(
-            f"known={[*known]!r:.60}, noise={noise!r:.60} for a model that takes frame 0 as its picture: "
-            f"give known=[0] and noise=0."
-        )
-    return generate(model.given(truth[:, :1]), prompts, **options)
+    task = Task("known frames", known_frames(truth, known, model.geometry, noise, mode))
+    return generate(model, prompts, task, **options)
 
 
 @checked

@@ -113,7 +113,7 @@ def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str)
     store = RowStore(out / f"{name}.rows", {"table": name, **lab.header()}, "--out")
     if path.is_file():
         found = read_results(path)
-        check_made_with(path, found, store.header, "--out")
+        check_made_with(path, found, {**store.header, "format": FORMAT}, "--out")
         return found
     with store:
         rows = _measured(store, progress_bar(table.rows(lab, trainer), None, f"table {name}", "row"))
@@ -128,7 +128,7 @@ def _measured(store: RowStore, rows: Rows) -> list[Row]:
     """All rows, read from the store or made and kept there; if some fail, the others are kept all the same."""
     found, failed = list[Row](), []
     for key, measure in rows:
-        row = store.row({"key": key}, partial(_made, measure), retry=True)
+        row = store.row({"key": key}, partial(_made, measure), is_enough=lambda row: not row["error"])
         assert row is not None
         if row["error"]:
             failed.append(f"{key} with {row['error']}")
@@ -141,8 +141,8 @@ def _measured(store: RowStore, rows: Rows) -> list[Row]:
     return found
 
 
-def _made(measure: Callable[[], dict[str, Any]]) -> Made:
-    return _plain(measure()), None
+def _made(measure: Callable[[], dict[str, Any]], before: Any) -> Made:
+    return Made(_plain(measure()))
 
 
 def _plain(value: Any) -> Any:

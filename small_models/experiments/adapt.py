@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import digest, writing
+from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared
 from pusa_lab.sweeps.identity import digest_of
 from pusa_lab.types import Tau
@@ -177,9 +178,9 @@ class ToyTrainer:
 
         torch.manual_seed(sizes.seed)
         torch._dynamo.config.cache_size_limit = 64  # one for each model and way of training
-        module = VTAModule(model, adaptation.config(marks[-1], sizes.batch, device, sizes.seed))
-        if not adaptation.learn_clean:
-            module.loss = only_noisy(module.loss)
+        config = adaptation.config(marks[-1], sizes.batch, device, sizes.seed)
+        loss = fafm_frame_loss if adaptation.learn_clean else only_noisy(fafm_frame_loss)
+        module = VTAModule(model, config, loss=loss)
         run(module, LatentVideoDataModule(self._data(adaptation)), marks=marks, keep=keep)
         model.to(device)
 

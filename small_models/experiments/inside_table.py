@@ -8,7 +8,7 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.metrics.inside import attention_mass, parameter_change
 from pusa_lab.pixels import to_uint8
-from small_models.evaluation.evaluate import EVAL_SEED
+from small_models.evaluation.ways import EVAL_SEED
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
 from small_models.world import captions

@@ -12,16 +12,14 @@ from torch import Tensor
 from pusa_lab import metrics
 from pusa_lab.arguments import checked
 from pusa_lab.files import digest
-from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.sweeps.identity import package_code
 from pusa_lab.types import Clip, Geometry
 from small_models.evaluation import suite
-from small_models.evaluation.evaluate import EVAL_SEED
-from small_models.evaluation.ways import Maker, maker
+from small_models.evaluation.ways import EVAL_SEED, Maker, make_clips, maker, parts
 from small_models.experiments.sizes import Sizes
 from small_models.machine import device_name, library_versions
 from small_models.models import zoo
-from small_models.world import MOTIONS, WORLDS, Scenes, captions, draw_scenes, render
+from small_models.world import MOTIONS, WORLDS, Scenes, draw_scenes, render
 
 PER_PROMPT = ("psnr", "position_error", "total", "quality", "i2v", "text_alignment", "motion", "boundary_position")
 """Scores that rows also keep prompt by prompt."""
@@ -135,12 +133,8 @@ class Lab:
             staying: see `scenes`.
             seeds: how often each scene comes, one after the other.
         """
-        pixel_frames = frames or self.geometry.pixel_frames(self.geometry.frames)
-        scenes, part = self.scenes(count, staying), max(1, (320 if self.device == "cuda" else 16) // seeds)
-        for i in range(0, len(scenes), part):
-            numbers = torch.arange(i, min(i + part, len(scenes))).repeat_interleave(seeds)
-            some = scenes[numbers].to(self.device)
-            yield some, render(some, pixel_frames, self.geometry.size[0]), numbers
+        size = 320 if self.device == "cuda" else 16
+        return parts(self.scenes(count, staying), self.geometry, self.device, size, seeds, frames)
 
     def score(
         self,
@@ -168,9 +162,9 @@ class Lab:
         """
         pixels = [p for i in known for p in self.geometry.pixels_at(i)]
         found, groups = list[suite.Raw](), list[Tensor]()
-        for scenes, clip, numbers in self.parts(count or self.sizes.swept, frames, staying, seeds or self.sizes.seeds):
-            noise = self.sizes.seed * 1_000_003 + int(numbers[0]) * (seeds or self.sizes.seeds)
-            made = to_pixels(make(captions(scenes, EVAL_SEED), to_uint8(clip), noise)).to(self.device)
+        each = seeds or self.sizes.seeds
+        for scenes, clip, numbers in self.parts(count or self.sizes.swept, frames, staying, each):
+            made = make_clips(make, scenes, clip, self.sizes.seed, int(numbers[0]) * each)
             raw = suite.obedience(made, scenes)
             raw |= suite.appearance(made, scenes, clip[:, :, :1] if first else None)
             raw |= suite.fidelity(made, clip, scenes, pixels) if truth else {}

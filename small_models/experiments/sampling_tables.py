@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from pusa_lab.arguments import checked
+from pusa_lab.evaluation import KNOWN, known_frames
 from pusa_lab.extend import extend_to
 from pusa_lab.generate import generate
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.schedules import SCHEDULES, describe
 from pusa_lab.tasks import Known, Task, loop
 from small_models.evaluation import suite as scores
-from small_models.evaluation.ways import Maker, copy_of_frame_0, known_frames, through_the_codec
+from small_models.evaluation.ways import Maker, copy_of_frame_0, through_the_codec
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
 
@@ -63,15 +64,8 @@ def places(frames: int) -> dict[str, list[int]]:
     Args:
         frames: latent frames.
     """
-    last = frames - 1
-    return {
-        "image_to_video": [0],
-        "start_end": [0, last],
-        "keyframes": [0, last // 2, last],
-        "completion": [0, 1, last],
-        "transition": [0, 1, 2, last - 2, last - 1, last],
-        "extension": [0, 1, 2, 3],
-    }
+    names = ("image_to_video", "start_end", "keyframes", "completion", "transition")
+    return {name: KNOWN[name](frames) for name in names} | {"extension": [0, 1, 2, 3]}  # four frames, as was published
 
 
 ADVISED = 0.2

@@ -5,18 +5,13 @@ frame 0), and in every block, as tokens that cross-attention reads beside the ca
 the picture's latent; Wan takes them from CLIP.
 """
 
-import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.pixels import crop_and_resize, to_pixels
-from pusa_lab.tasks import picture_of
 from pusa_lab.types import Tau, Video
-from small_models.models.codec import Codec
 from small_models.models.toy import ToyModel
 
 MASK = 4
@@ -27,16 +22,15 @@ NEW_LAYERS = r"image_embedder|add_k_proj|add_v_proj|norm_added_k|patch_embedding
 
 @checked
 class ImageToVideo(ToyModel):
-    """A toy whose denoiser is also given the latent of the first frame.
+    """A toy whose denoiser is also given the latent of the first frame, by `tasks.image_to_video`.
 
     Args:
         preset: sizes; its transformer takes 2 c + MASK channels and image tokens.
         codec: of the latents.
     """
 
-    def __init__(self, preset: dict[str, Any], codec: Codec | None = None):
-        super().__init__(preset, codec)
-        self.first: Tensor | None = None
+    picture_input = "first"
+    """Argument of the call that is the latent of the picture."""
 
     @staticmethod
     def inward(channels: int) -> int:
@@ -59,25 +53,10 @@ class ImageToVideo(ToyModel):
                     parameter.zero_()
         return model.to(base.device)
 
-    def given(self, picture: Any) -> "ImageToVideo":
-        """The same model, sharing its weights, that continues one picture; `generate` needs no task then.
-
-        Args:
-            picture: anything `pusa_lab.tasks.image_to_video` takes.
-
-        Raises:
-            ValueError: it is a clip, or holds no pixels.
-        """
-        clip = crop_and_resize(to_pixels(picture_of(picture)), self.geometry.size).to(self.device)
-        model = copy.copy(self)
-        with torch.no_grad():
-            model.first = self.encode_video(clip)
-        return model
-
     def forward(
         self, x: Video, tau: Tau, text: Tensor, first: Tensor | None = None, *, skip_layers: Sequence[int] = ()
     ) -> Video:
-        """The velocity; first is the latent (b or 1, c, 1, h, w) of frame 0, by default the picture given.
+        """The velocity; first is the latent (b or 1, c, 1, h, w) of frame 0.
 
         Args:
             x: latents (b, c, f, h, w).
@@ -86,7 +65,6 @@ class ImageToVideo(ToyModel):
             first: latent of the picture; without any, its channels are empty.
             skip_layers: blocks of the transformer to leave out.
         """
-        first = self.first if first is None else first
         extra = x.new_zeros(len(x), MASK + x.shape[1], *x.shape[2:])
         if first is None:
             first = x.new_zeros(1, *x[0, :, :1].shape)

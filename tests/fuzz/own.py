@@ -53,6 +53,9 @@ OWN: dict[str, dict[str, list[str]]] = {
         "seeds": ["0", "[0, 1]"], "metrics": ["()"], "truth": ["None"], "cache": ["new('swept')"], "workers": ["1"], "setup": ["None"], "progress": ["False"],
         "keep_clips": ["False"],
     },
+    r"pusa_lab\.evaluation\.known_frames": {
+        "truth": ["np.stack([film(8), film(8)])"], "known": ["[0]", "[0, 1, 7]"], "geometry": ["nano().geometry"], "noise": ["0.3"],
+    },
     r"pusa_lab\.evaluation\.evaluate": {
         "model": ["Stub()", "nano()"], "clips": ["[film(4)]", "film(4)", "clips()"], "prompts": ["None", "'a red circle moves right'"], "tasks": ["None", "'image_to_video'"],
         "metrics": ["None", "['psnr']"], "num_clips": ["1"], "held_out": ["None"], "progress": ["False"], "**": ["steps=1", "guidance=1.0"],
@@ -109,7 +112,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.saved\.read_saved": {"path": ["result_folder()", "result_folder() / 'video.request.json'"]},
     r"pusa_lab\.saved\.(save_result|files_of)": {"path": ["new('a.mp4')", "new('kept')", "new('a.safetensors')"], "about": ["None", "{'command': 'a'}"], "count": ["1", "3"]},
     r"pusa_lab\.requests\.restore_request": {"found": ["result().request.as_dict()"], "sentence": ["'a file is not a result'"]},
-    r"pusa_lab\.requests\.(array_digest|weights_digest)": {"array": ["film()", "rand(2, 3)"], "model": ["Stub()", "nano()"]},
+    r"pusa_lab\.digests\.(array_digest|weights_digest)": {"array": ["film()", "rand(2, 3)"], "model": ["Stub()", "nano()"]},
     r"pusa_lab\.named\.\w+": {
         "value": ["1", "'a'", "[1.5]", "print", "partial(velocity, 1)"], "function": ["velocity", "print", "3"], "path": ["'pusa_lab.solvers.onestep:euler'"],
         "spelling": ["{'path': 'pusa_lab.solvers.onestep:euler'}", "3", "[1, 2]"], "what": ["'the solver'"],
@@ -379,6 +382,10 @@ OWN: dict[str, dict[str, list[str]]] = {
         "groups": ["torch.arange(3)"],
     },
     r"small_models\.evaluation\.sheets\.\w+": {"model": ["nano()"], "count": ["1", "2"], "rows": ["[film(9), film(9)]"], "folder": ["new('s')"]},
+    r"small_models\.evaluation\.ways\.make_clips": {
+        "make": ["lambda prompts, truth, seed: truth"], "scenes": ["scenes(2)"], "truth": ["clip(2, 3, 8, 16, 16)"], "first": ["0", "16"],
+    },
+    r"small_models\.evaluation\.ways\.parts": {"geometry": ["nano().geometry"], "device": ["'cpu'"], "size": ["1", "4"], "seeds": ["1", "2"], "frames": ["0", "4"]},
     r"small_models\.evaluation\.ways\.\w+": {
         "model": ["nano()"], "truth": ["np.stack([film(8), film(8)])"], "prompts": ["['a red circle moves right', 'a blue square moves up']"],
         "known": ["[0]"], "noise": ["0.3", "[0.3]"], "geometry": ["nano().geometry"],
