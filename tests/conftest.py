@@ -21,6 +21,8 @@ os.environ |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**30), "M
 # The many processes of the tests compile each module once.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+SMALL = {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16, "ffn_dim": 64}
+"""Sizes of a toy's transformer, a tenth of nano's."""
 LONGEST = ("test_nbval", "test_training_wan_processes", "test_wheel")
 
 
@@ -107,6 +109,43 @@ def nano_base():
     import small_models
 
     return small_models.load("nano-base", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def small_nano_file(tmp_path_factory):
+    """A checkpoint of random weights, of nano's geometry and a tenth of its cost: for what holds for any toy."""
+    import torch
+
+    import small_models
+    from small_models.models import zoo
+
+    preset = {**small_models.PRESETS["nano"], "dit": small_models.PRESETS["nano"]["dit"] | SMALL}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = small_models.ToyModel(preset)
+        torch.nn.init.normal_(model.dit.proj_out.weight, std=0.1)
+    path = tmp_path_factory.mktemp("small") / "small-nano.safetensors"
+    zoo.save(model, path, {})
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_nano(small_nano_file):
+    """The same, loaded."""
+    import small_models
+
+    return small_models.load(small_nano_file, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def small_presets():
+    """What is trained here is small, where it does not matter how good it gets."""
+    import small_models
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, size in SMALL.items():
+            patch.setitem(small_models.PRESETS["nano"]["dit"], name, size)
+        yield
 
 
 @pytest.fixture(scope="module")
