@@ -23,6 +23,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 SMALL = {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16, "ffn_dim": 64}
 """Sizes of a toy's transformer, a tenth of nano's."""
+SMALL_CODEC = {"base_dim": 4, "dim_mult": [1, 1, 2, 2]}
 LONGEST = ("test_nbval", "test_training_wan_processes", "test_wheel")
 
 
@@ -138,14 +139,22 @@ def small_nano(small_nano_file):
 
 
 @pytest.fixture(scope="module")
-def small_presets():
-    """What is trained here is small, where it does not matter how good it gets."""
+def small_toys():
+    """The toys that are trained here are small, where it does not matter how good they get."""
     import small_models
 
     with pytest.MonkeyPatch.context() as patch:
-        for name, size in SMALL.items():
-            patch.setitem(small_models.PRESETS["nano"]["dit"], name, size)
+        for preset in small_models.PRESETS.values():
+            patch.setitem(preset, "dit", preset["dit"] | SMALL)
         yield
+
+
+@pytest.fixture
+def small_codec(monkeypatch):
+    """The codec that is trained here is small too."""
+    import small_models
+
+    monkeypatch.setitem(small_models.CODECS, "mini", small_models.CODECS["mini"] | SMALL_CODEC)
 
 
 @pytest.fixture(scope="module")
