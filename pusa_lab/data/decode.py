@@ -25,6 +25,7 @@ BACK = Fraction(1, 10)
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
+    from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
 
@@ -40,12 +41,14 @@ class Shown:
     """Height and width with square pixels, before rotation; that of the first frame for all frames."""
     matrix: np.ndarray | None
     """Display matrix, nine numbers; None shows the picture as it is."""
+    converter: "VideoReformatter"
+    """ffmpeg's scaler, which all frames of a file share: making one takes longer than converting a small frame."""
 
     def picture(self) -> np.ndarray:
         """The frame as upright RGB uint8 (h, w, 3), on white; ffmpeg converts the colours as the file specifies."""
         h, w = self.size
         kind = "rgba" if _is_transparent(self.frame) else "rgb24"
-        picture = self.frame.to_ndarray(format=kind, width=w, height=h)
+        picture = self.converter.reformat(self.frame, width=w, height=h, format=kind).to_ndarray()
         picture = on_white(picture) if kind == "rgba" else picture
         return picture if self.matrix is None else turned(picture, self.matrix)
 
@@ -106,14 +109,16 @@ def decoded(path: Path) -> Iterator[Shown]:
 
 
 def _shown(container: "InputContainer") -> Iterator[Shown]:
-    stream = _stream(container)
+    from av.video.reformatter import VideoReformatter
+
+    stream, converter = _stream(container), VideoReformatter()
     longest = LONGEST_GAP if container.format.name in JOINED else math.inf
     start: Shown | None = None
     for time, frame in _timed(checked_frames(container, stream), longest):
         if start is None:
             size = square_pixels(frame.height, frame.width, stream.sample_aspect_ratio or Fraction(1))
-            start = Shown(time, frame, size, _matrix(frame))
-        yield Shown(time, frame, start.size, start.matrix)
+            start = Shown(time, frame, size, _matrix(frame), converter)
+        yield Shown(time, frame, start.size, start.matrix, converter)
 
 
 def _timed(frames: Iterable["VideoFrame"], longest: float) -> Iterator[tuple[Fraction, "VideoFrame"]]:
