@@ -62,5 +62,5 @@ def test_a_function_within_a_function_is_checked_like_any_other():
 
 
 def test_the_core_is_enforced():
-    with pytest.raises(TypeCheckError, match="parameters of pusa_lab.timesteps.per_frame"):
+    with pytest.raises(TypeCheckError, match=r"parameters of pusa_lab\.timesteps\.per_frame"):
         per_frame.__wrapped__(torch.zeros(3), torch.zeros(1, 2, 3, 4, 5))
