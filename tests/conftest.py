@@ -35,6 +35,14 @@ def pytest_collection():
     settings.load_profile("as slow as it may be")
 
 
+def pytest_collectstart(collector):
+    """What a file draws when it is imported is the same whichever others were imported before it."""
+    if isinstance(collector, pytest.Module):
+        import torch
+
+        torch.default_generator.manual_seed(torch.default_generator.initial_seed())
+
+
 def pytest_collection_modifyitems(items):
     """The longest tests first, so that no worker is left with one when the other has nothing to steal."""
     items.sort(key=lambda item: item.path.stem not in LONGEST)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import queue
 import socket
 import subprocess
 import threading
@@ -30,11 +31,11 @@ def serving(words: list[str], log: Path, cwd: Path, **env: str) -> Iterator[None
         **env: variables beside those of this process.
     """
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    server, running = subprocess.Popen(words, cwd=cwd, env=os.environ | env, **pipes), threading.Event()
-    reader = threading.Thread(target=_keep, args=(server.stdout, log, running))
+    server, begun = subprocess.Popen(words, cwd=cwd, env=os.environ | env, **pipes), queue.Queue()
+    reader = threading.Thread(target=_keep, args=(server.stdout, log, begun))
     reader.start()
     try:
-        assert running.wait(HANGS) and server.poll() is None, f"the server did not begin: see {log}"
+        assert begun.get(timeout=HANGS), f"the server ended: see {log}"
         yield
     finally:
         server.terminate()
@@ -42,11 +43,11 @@ def serving(words: list[str], log: Path, cwd: Path, **env: str) -> Iterator[None
         reader.join()
 
 
-def _keep(said, log, running):
-    """Write the lines of a server to its log; the event is set when it is running, or has ended."""
+def _keep(said, log, begun):
+    """Write the lines of a server to its log, and tell whether it runs, or ended before."""
     with said, log.open("w", buffering=1) as file:
         for line in said:
             file.write(line)
             if "is running at" in line:
-                running.set()
-    running.set()
+                begun.put(True)
+    begun.put(False)
