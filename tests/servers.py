@@ -2,15 +2,14 @@
 
 import contextlib
 import os
-import queue
 import socket
 import subprocess
-import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 HANGS = 600
-"""Seconds after which a server that says nothing is ended: only one that hangs ever takes as long."""
+"""Seconds after which a server that does not answer is ended: only one that hangs ever takes as long."""
 
 
 def free_port() -> int:
@@ -21,33 +20,38 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(words: list[str], log: Path, cwd: Path, **env: str) -> Iterator[None]:
-    """Run a server of Jupyter within the block, which begins when the server has said that it is running.
+def serving(words: list[str], port: int, log: Path, cwd: Path, **env: str) -> Iterator[None]:
+    """Run a server of Jupyter within the block, which begins when the server listens.
 
     Args:
         words: its command.
+        port: on which it will listen.
         log: file that gets what it says.
         cwd: where it runs.
         **env: variables beside those of this process.
     """
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    server, begun = subprocess.Popen(words, cwd=cwd, env=os.environ | env, **pipes), queue.Queue()
-    reader = threading.Thread(target=_keep, args=(server.stdout, log, begun))
-    reader.start()
+    with log.open("w") as file:
+        server = subprocess.Popen(words, cwd=cwd, env=os.environ | env, stdout=file, stderr=file)
+        try:
+            latest = time.monotonic() + HANGS
+            while not _listens(port):
+                assert time.monotonic() < latest, f"the server hangs: see {log}"
+                assert not _ends(server), f"the server ended: see {log}"
+            yield
+        finally:
+            server.terminate()
+            server.wait(HANGS)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as ours:
+        return ours.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _ends(server: subprocess.Popen) -> bool:
+    """Whether a process ends within a tenth of a second."""
     try:
-        assert begun.get(timeout=HANGS), f"the server ended: see {log}"
-        yield
-    finally:
-        server.terminate()
-        server.wait(HANGS)
-        reader.join()
-
-
-def _keep(said, log, begun):
-    """Write the lines of a server to its log, and tell whether it runs, or ended before."""
-    with said, log.open("w", buffering=1) as file:
-        for line in said:
-            file.write(line)
-            if "is running at" in line:
-                begun.put(True)
-    begun.put(False)
+        server.wait(0.1)
+    except subprocess.TimeoutExpired:
+        return False
+    return True

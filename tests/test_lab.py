@@ -25,7 +25,8 @@ def command():
 def served(tmp_path_factory):
     port, home = free_port(), tmp_path_factory.mktemp("home")
     places = {"JUPYTER_CONFIG_DIR": str(home), "JUPYTERLAB_SETTINGS_DIR": str(home)}
-    with serving([*command(), f"--ServerApp.port={port}", "--ServerApp.port_retries=0"], home / "log", ROOT, **places):
+    words = [*command(), f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    with serving(words, port, home / "log", ROOT, **places):
         yield f"http://127.0.0.1:{port}"
 
 

@@ -53,7 +53,7 @@ def lab(face, theme, tmp_path):
     options = [f"--ServerApp.port={port}", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path}"]
     options += ["--ServerApp.port_retries=0", "--no-browser", "--allow-root", "--LabApp.news_url=None"]
     words = [sys.executable, "-m", "jupyterlab", *options]
-    with serving(words, OUT / f"lab-{face}.log", tmp_path, **env):
+    with serving(words, port, OUT / f"lab-{face}.log", tmp_path, **env):
         yield f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}", tmp_path
 
 
