@@ -53,9 +53,9 @@ PLANS: dict[str, dict[str, dict[str, Any]]] = {
         "vta": {"max_steps": 100, "global_batch_size": 8, "warmup": 5, "ema": 0.9},
     },
     "gpu": {
-        "codec": {"max_steps": 7_000},
-        "base": {"max_steps": 5_500},
-        "vta": {"max_steps": 3_500},
+        "codec": {"max_steps": 3_500},
+        "base": {"max_steps": 4_000},
+        "vta": {"max_steps": 2_000},
     },
 }
 """Machine -> stage -> fields of TrainConfig: what about ten minutes of a CPU core, or twenty of a GPU, allow."""

@@ -11,7 +11,6 @@ A list that names pictures is VBench-I2V's; one that names none is VBench's own,
     OUT/vbench2_beta_i2v/         with --own-world: its list and its pictures, in VBench's layout
 """
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -29,7 +28,7 @@ import pusa_lab as pl
 import small_models
 from pusa_lab import cli
 from pusa_lab.cli.terminal import say
-from pusa_lab.files import check_folder, digest, read_json, writing
+from pusa_lab.files import check_folder, content_digest, digest, read_json, writing
 from pusa_lab.pixels import to_uint8
 from pusa_lab.progress import progress_bar
 from small_models.evaluation.evaluate import EVAL_SEED
@@ -110,7 +109,7 @@ def check_pictures(wanted: dict[str, str], folder: Path | None) -> dict[str, str
 
 
 def _digest(picture: np.ndarray) -> str:
-    return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).hexdigest()[:16]
+    return content_digest([repr(picture.shape), picture.tobytes()])[:16]
 
 
 def own_world(model: small_models.ToyModel, count: int) -> dict[str, np.ndarray]:

@@ -106,7 +106,7 @@ def _ours(error: BaseException) -> bool:
     return at is not None and at.tb_frame.f_globals.get("__name__", "").split(".")[0] in ("pusa_lab", "small_models")
 
 
-def checked(function: F) -> F:
+def checked(function: F, **more: Callable[[Any], None]) -> F:
     """Decorator: check and convert the arguments of a public function by its annotations before it runs.
 
     Axes with the same name in several arguments, such as b and f in `Video` and `Tau`, must have the same size. The
@@ -115,11 +115,12 @@ def checked(function: F) -> F:
 
     Args:
         function: a function, or a class, whose constructor is then checked.
+        **more: argument -> a function that refuses values which its annotation allows; for arguments that are there.
     """
     if inspect.isclass(function):
-        function.__init__ = _wrapper(function.__init__, _short(function))  # type: ignore[method-assign]
+        function.__init__ = _wrapper(function.__init__, _short(function), more)  # type: ignore[method-assign]
         return function
-    return typing.cast(F, _wrapper(function, _short(function)))
+    return typing.cast(F, _wrapper(function, _short(function), more))
 
 
 def _short(function: Any) -> str:
@@ -188,7 +189,7 @@ def _with_numbers(check: Check) -> Check:
     return check_numbers
 
 
-def _wrapper(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+def _wrapper(function: Callable[..., Any], name: str, more: Mapping[str, Callable[[Any], None]]) -> Callable[..., Any]:
     checks: list[_Checks] = []
     steps = inspect.isgeneratorfunction(inspect.unwrap(function))
     builds = function.__name__ == "__init__"
@@ -207,9 +208,11 @@ def _wrapper(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                 rest = args[len(given) :]
                 args = tuple(_one(known, key, value) for key, value in given.items())
                 kwargs = {k: _one(known, k, value) if k in known.known else value for k, value in kwargs.items()}
+                bound = {**dict(zip(given, args, strict=True)), **kwargs}
                 if known.arrays:
-                    movable = builds and hasattr(args[0], "to")
-                    _same_sizes({**dict(zip(given, args, strict=True)), **kwargs}, known.arrays, movable)
+                    _same_sizes(bound, known.arrays, builds and hasattr(args[0], "to"))
+                for key in more.keys() & bound.keys():
+                    more[key](bound[key])
                 args += rest
             try:
                 result = function(*args, **kwargs)

@@ -3,7 +3,7 @@
 from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
 
-MOST = 2**16
+MOST_BLOCKS = 2**16
 """Most blocks of a model, far more than any has."""
 SAVES = ("input", "attention", "everything")
 """What a block saves: its input only, also the output of its self-attention, or all that the backward pass needs."""
@@ -23,10 +23,10 @@ def checkpointing_plan(num_layers: int, ac_save_attention: int = 0, ac_skip_bloc
         One of `SAVES` for each block.
 
     Raises:
-        ValueError: a number is negative, their sum exceeds the number of blocks, or that is larger than `MOST`.
+        ValueError: a number is negative, their sum exceeds the number of blocks, or that is larger than `MOST_BLOCKS`.
     """
-    if not 0 <= num_layers <= MOST:
-        raise ValueError(f"num_layers={num_layers}: give 0 to {MOST}.")
+    if not 0 <= num_layers <= MOST_BLOCKS:
+        raise ValueError(f"num_layers={num_layers}: give 0 to {MOST_BLOCKS}.")
     rest = num_layers - ac_save_attention - ac_skip_blocks
     if min(ac_save_attention, ac_skip_blocks, rest) < 0:
         raise ValueError(

@@ -8,7 +8,7 @@ from torch import Tensor
 from pusa_lab.arguments import called, checked, returned
 from pusa_lab.pixels import crop_and_resize, to_pixels
 from pusa_lab.sampling_inputs import Matrix, levels_of, with_levels
-from pusa_lab.schedules import as_schedule, frame_indices, noise_levels, starts_as_noise
+from pusa_lab.schedules import frame_indices, noise_levels, starts_as_noise
 from pusa_lab.schedules.checks import ROUNDING, faults, snapped
 from pusa_lab.sentences import counted, listed
 from pusa_lab.tasks import MODES, Known, Task
@@ -39,14 +39,16 @@ class Conditions:
 
     @checked
     def schedule(self, schedule: Matrix) -> Matrix:
-        """The same schedule with the columns of known frames at the levels that the task gives them.
+        """The same schedule with the columns of known frames at the levels that the task, and it alone, gives them.
 
-        S'[:, i] = levels(S[:, i], m_i), with `levels` of the frame's mode. Of a schedule that goes back up, a known
-        frame that is not replaced follows the lowest level so far: it is not noised on.
+        S'[:, i] = levels(S[:, i], m_i), with `levels` of the frame's mode. A column that starts below noise has a level
+        of its own: it is refused, unless it is already what the task makes it, as in the schedule of a result. Of a
+        schedule that goes back up, a known frame that is not replaced follows the lowest level so far: it is not noised
+        on.
 
         Args:
             schedule: valid noise levels, every column starting at noise: how the frames would run if nothing were
-                known. The column of a known frame may also be what the task makes it.
+                known.
 
         Raises:
             ValueError: a column starts below noise and is not what the task makes it.
@@ -58,7 +60,7 @@ class Conditions:
         return with_levels(schedule, torch.stack(each))
 
     def _with_known(self, schedule: Schedule, rising: bool, whose: str = "") -> Schedule:
-        out = as_schedule(schedule, whole=False, rising=rising).clone()
+        out = schedule.clone()
         kept = dict(zip(self.at, self.noise, strict=True))
         for i, mode in zip(self.at, self.mode, strict=True):
             out[:, i] = _levels(mode, schedule[:, i], kept[i], rising)

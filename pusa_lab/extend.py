@@ -13,7 +13,7 @@ from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
 from pusa_lab.runs import Result
 from pusa_lab.schedules import noise_levels
 from pusa_lab.sentences import counted
-from pusa_lab.tasks import MOST, Known, Task
+from pusa_lab.tasks import MOST_LATENT_FRAMES, Known, Task
 from pusa_lab.types import Geometry, Levels, VideoModel
 
 MOST_WINDOWS = 10_000
@@ -78,8 +78,8 @@ def extend_to(
     if other := [name for name in NOT_HERE if name in options]:
         raise ValueError(f"{other[0]} is not for videos of several windows: leave it out.")
     frames = model.geometry.frames if latent_frames is None else latent_frames
-    if frames > MOST:
-        raise ValueError(f"latent_frames={frames}: give at most {MOST:,} latent frames per window.")
+    if frames > MOST_LATENT_FRAMES:
+        raise ValueError(f"latent_frames={frames}: give at most {MOST_LATENT_FRAMES:,} latent frames per window.")
     if not 1 <= overlap < frames:
         raise ValueError(
             f"an overlap of {overlap} latent frames in windows of {frames}: keep at least 1, so that a window "

@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -179,24 +179,59 @@ def read_json(path: str | Path, what: str, fields: Mapping[str, Any] | None = No
         FileNotFoundError: there is no such file.
         ValueError: the file is too large, not JSON or nested too deeply, or a field is missing or of another type.
     """
-    path = Path(path)
+    return parse_json(read_bounded(path, what), path, what, fields)
+
+
+@checked
+def read_bounded(path: str | Path, what: str) -> bytes:
+    """Read an untrusted file of at most 64 MiB.
+
+    Args:
+        path: of the file.
+        what: what to call it in the sentence, such as "a manifest".
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is too large, or cannot be read.
+    """
     try:
-        with path.open("rb") as stream:
-            text = stream.read(MOST_JSON + 1)  # a limit, because a device has no size and may be endless
-        if len(text) > MOST_JSON:
-            raise ValueError(f"it is larger than the limit of {MOST_JSON} bytes")
-        found = json.loads(text.decode("utf-8-sig"))
+        with Path(path).open("rb") as stream:
+            content = stream.read(MOST_JSON + 1)  # a limit, because a device has no size and may be endless
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is not an existing file: give the path of {what}.") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not {what} that can be read (it is not UTF-8): restore the file.") from error
-    except (OSError, ValueError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or error  # the path is in the sentence already
-        raise ValueError(f"{path} is not {what} that can be read ({reason}): restore the file.") from error
+    except OSError as error:  # the path is in the sentence already
+        raise ValueError(
+            f"{path} is not {what} that can be read ({error.strerror or error}): restore the file."
+        ) from error
+    if len(content) > MOST_JSON:
+        too_large = f"it is larger than the limit of {MOST_JSON} bytes"
+        raise ValueError(f"{path} is not {what} that can be read ({too_large}): restore the file.")
+    return content
+
+
+@checked
+def parse_json(content: bytes, path: str | Path, what: str, fields: Mapping[str, Any] | None = None) -> Any:
+    """Decode the content of a JSON file, which is untrusted.
+
+    Args:
+        content: what `read_bounded` read.
+        path: as `read_json`.
+        what: as `read_json`.
+        fields: as `read_json`.
+
+    Raises:
+        ValueError: the content is not JSON or is nested too deeply, or a field is missing or of another type.
+    """
+    fault = f"{path} is not {what} that can be read"
+    try:
+        found = json.loads(content.decode("utf-8-sig"))
     except RecursionError:
-        raise ValueError(f"{path} is not {what} that can be read (nested too deeply): restore the file.") from None
+        raise ValueError(f"{fault} (nested too deeply): restore the file.") from None
+    except ValueError as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        raise ValueError(f"{fault} ({reason}): restore the file.") from error
     if fields is not None:
-        check_fields(found, f"{path} is not {what} that can be read", fields)
+        check_fields(found, fault, fields)
     return found
 
 
@@ -282,6 +317,19 @@ def locked(folder: str | Path) -> Iterator[None]:
 
 
 @checked
+def content_digest(content: str | bytes | memoryview | Iterable[str | bytes | memoryview]) -> str:
+    """Return the SHA-256 of text or bytes, as 64 hexadecimal digits; every digest of this package is one of these.
+
+    Args:
+        content: text, which counts as UTF-8, bytes, or several of them, which count as if they were joined.
+    """
+    found = hashlib.sha256()
+    for piece in [content] if isinstance(content, str | bytes | memoryview) else content:
+        found.update(piece.encode() if isinstance(piece, str) else piece)
+    return found.hexdigest()
+
+
+@checked
 def digest(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits.
 
@@ -293,11 +341,8 @@ def digest(path: str | Path) -> str:
     """
     if not Path(path).is_file():  # reading a device might never end
         raise FileNotFoundError(f"no regular file at {path}: give the path of an existing file.")
-    found = hashlib.sha256()
     with Path(path).open("rb") as stream:
-        while piece := stream.read(2**20):
-            found.update(piece)
-    return found.hexdigest()
+        return content_digest(iter(lambda: stream.read(2**20), b""))
 
 
 @checked
@@ -311,17 +356,15 @@ def sampled_digest(path: str | Path) -> str:
         FileNotFoundError: there is no regular file at the path.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no regular file at {path}: give the path of an existing file.")
-    size = path.stat().st_size
+    size = path.stat().st_size if path.is_file() else 0
     if size <= 2**28:
         return digest(path)
-    found = hashlib.sha256(str(size).encode())
+    pieces: list[str | bytes] = [str(size)]
     with path.open("rb") as stream:
         for part in range(256):
             stream.seek(part * (size - 2**16) // 255)
-            found.update(stream.read(2**16))
-    return f"sampled:{found.hexdigest()}"
+            pieces.append(stream.read(2**16))
+    return f"sampled:{content_digest(pieces)}"
 
 
 @checked

@@ -1,6 +1,5 @@
 """Train VTA on a Wan model from a latent cache: a LoRA, or all weights."""
 
-import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from pusa_lab.checkpointing import checkpointing_plan
 from pusa_lab.data.latents import LatentCache, identity
 from pusa_lab.data.manifest import codec_psnrs
 from pusa_lab.data.quality import warn_of_codec
-from pusa_lab.files import check_writable, writing
+from pusa_lab.files import check_writable, content_digest, writing
 from pusa_lab.generate import generate
 from pusa_lab.metrics import follow_errors
 from pusa_lab.pixels import to_uint8
@@ -44,7 +43,7 @@ from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 @checked
 def train_wan(
     transformer: Any,
-    data: Path,
+    data: Path | LatentCache,
     out: Path,
     config: TrainConfig,
     *,
@@ -70,7 +69,7 @@ def train_wan(
 
     Args:
         transformer: transformer of a text-to-video Wan; the LoRA is added to it in place.
-        data: folder of a latent cache.
+        data: folder of a latent cache, or the cache itself, whose files are not read again.
         out: path of the result: a name in .safetensors for a LoRA, a new folder for all weights.
         config: the run; lora_rank=0 trains all weights. With validate_every, the loss of the validation clips and the
             measures of `watch` are logged.
@@ -144,7 +143,7 @@ def about_cache(cache: LatentCache) -> dict[str, str]:
     m = cache.manifest
     clips = [[clip.get(name) for name in ("name", "hash", "caption")] for clip in m["clips"]]
     content = json.dumps([clips, *(m.get(name) for name in ("codec", "text_encoder", "size", "num_frames", "fps"))])
-    return {"data": f"{len(clips)} clips {hashlib.sha256(content.encode()).hexdigest()[:16]}"}
+    return {"data": f"{len(clips)} clips {content_digest(content)[:16]}"}
 
 
 @checked
@@ -186,7 +185,7 @@ def watch(model: TrainableWan, cache: LatentCache, row: int, folder: Path | None
 
 @checked
 def check_wan(
-    data: Path,
+    data: Path | LatentCache,
     out: Path,
     config: TrainConfig,
     logs: Path | None = None,
@@ -237,7 +236,7 @@ def check_wan(
         raise ValueError(f"lora_rank=0, ema={config.ema}: sharded weights cannot be averaged, set ema=0.")
     check_writable(out, "out")
     config.accumulate(processes)
-    batches = CacheBatches(LatentCache(data), config)
+    batches = CacheBatches(data if isinstance(data, LatentCache) else LatentCache(data), config)
     check_run(config, logs, resume, about_cache(batches.cache) | config.code())
     return batches
 

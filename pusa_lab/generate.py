@@ -31,7 +31,7 @@ from pusa_lab.runs import Asked, Result, Run
 from pusa_lab.samplers import Solver, State
 from pusa_lab.sampling_inputs import AnySchedule, levels_of, solver_of, with_levels
 from pusa_lab.schedulers import Scheduler
-from pusa_lab.tasks import MOST, Task, text_to_video
+from pusa_lab.tasks import MOST_LATENT_FRAMES, Task, text_to_video
 from pusa_lab.types import Cond, Denoiser, Geometry, Tau, Video, VideoModel
 
 GUIDANCE = 2.0
@@ -137,7 +137,7 @@ def prepare(
     )
     options = {"schedule": schedule, "steps": steps, "shift": shift, "solver": solver, "guidance": guidance}
     geometry = geometry_of(model, height, width)
-    frames = count_of("latent_frames", geometry.frames if latent_frames is None else latent_frames, MOST)
+    frames = count_of("latent_frames", geometry.frames if latent_frames is None else latent_frames, MOST_LATENT_FRAMES)
     chosen = solver_of("euler" if solver is None else solver)
     guider = guider_of(guidance, frames)
     if is_none(guidance) and (any(samples.negative_prompts) or negative_prompt_embeds is not None):

@@ -5,7 +5,6 @@ folder; a file's folder is searched for what the file imports.
 """
 
 import functools
-import hashlib
 import importlib
 import importlib.util
 import linecache
@@ -20,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from pusa_lab.arguments import checked, returned
-from pusa_lab.files import digest
+from pusa_lab.files import content_digest, digest
 from pusa_lab.sentences import in_one_line
 
 _NAME = r"[^\W\d]\w*"
@@ -29,7 +28,7 @@ _FILE = r"""[^\s'"(),=|\[\]{}][^'"(),=|\[\]{}]*\.py"""
 _PATH = rf"(?:{_FILE}|{_MODULE}):{_NAME}(?:\.{_NAME})*"
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _FOUND = re.compile(rf"{_QUOTED}|(?P<path>{_PATH})")
-MOST_BYTES = 2**24
+MOST_SOURCE_BYTES = 2**24
 """Largest file that is run, in bytes."""
 _DIGESTS: dict[str, str] = {}
 """File that was run -> SHA-256 of what it held."""
@@ -144,13 +143,13 @@ def run_file(path: Path, again: bool = False) -> ModuleType:
 
     Raises:
         ModuleError: it fails; the sentence names the line.
-        OSError: it is no file, or has more than MOST_BYTES.
+        OSError: it is no file, or has more than MOST_SOURCE_BYTES.
     """
     path = path.resolve()
-    if not path.is_file() or path.stat().st_size > MOST_BYTES:
-        raise OSError(f"{path} is not a Python file of at most {MOST_BYTES:,} bytes: give one.")
+    if not path.is_file() or path.stat().st_size > MOST_SOURCE_BYTES:
+        raise OSError(f"{path} is not a Python file of at most {MOST_SOURCE_BYTES:,} bytes: give one.")
     source, name = path.read_bytes(), str(path)
-    found = hashlib.sha256(source).hexdigest()
+    found = content_digest(source)
     if not again and name in sys.modules and _DIGESTS.get(name) == found:
         return sys.modules[name]
     add_folder(path.parent)

@@ -12,16 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pusa_lab.arguments import checked
 from pusa_lab.registry import Registry
-from pusa_lab.timesteps import check_levels, interpolate, velocity, velocity_of
+from pusa_lab.timesteps import checked_levels, interpolate, velocity, velocity_of
 from pusa_lab.types import Denoiser, Tau, Video
 
 MOST_GAMMA = 1e9
 """Signal-to-noise ratio that only frames with tau below 3e-5 exceed: as good as no limit."""
 
 
-@checked
+@checked_levels
 def fafm_frame_loss(denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, **cond: Any) -> Float[Tensor, "b f"]:
     """The loss of every sample and frame before reduction, to weight, bin by tau, or plot by frame.
 
@@ -47,7 +46,7 @@ def fafm_frame_loss(denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, **cond:
     return (v.float() - velocity(x0, eps).float()).square().mean(dim=(1, 3, 4))
 
 
-@checked
+@checked_levels
 def fafm_loss(
     denoiser: Denoiser, x0: Video, tau: Tau, eps: Video, weight: Tau | None = None, **cond: Any
 ) -> Float[Tensor, ""]:
@@ -73,7 +72,7 @@ def fafm_loss(
     return loss.mean() if weight is None else (weight * loss).mean()
 
 
-@checked
+@checked_levels
 def uniform(tau: Tau) -> Tau:
     """The paper's weight: w = 1 for every frame.
 
@@ -85,11 +84,10 @@ def uniform(tau: Tau) -> Tau:
 
     Source: Eq. 11, arXiv 2507.16116.
     """
-    check_levels(tau)
     return torch.ones_like(tau)
 
 
-@checked
+@checked_levels
 def bell(tau: Tau) -> Tau:
     """The weight of the released Pusa trainer, applied per frame: largest at tau = 1/2, and 0 at tau = 0 and tau = 1.
 
@@ -107,13 +105,12 @@ def bell(tau: Tau) -> Tau:
 
     Source: the official repository Yaofang-Liu/Pusa-VidGen.
     """
-    check_levels(tau)
     floor = math.exp(-0.5)
     z = math.sqrt(math.pi / 2) * math.erf(math.sqrt(0.5)) - floor
     return (torch.exp(-2 * (tau - 0.5).square()) - floor) / z
 
 
-@checked
+@checked_levels
 def min_snr(tau: Tau, gamma: float | int = 5.0) -> Tau:
     """Min-SNR for a velocity loss in flow form: errors of x0 are weighted by the signal-to-noise ratio, up to gamma.
 
@@ -132,11 +129,10 @@ def min_snr(tau: Tau, gamma: float | int = 5.0) -> Tau:
     Source: arXiv 2303.09556, its x0 weight carried over to flow matching.
     """
     _check_gamma(gamma)
-    check_levels(tau)
     return torch.minimum((1 - tau).square(), gamma * tau.square())
 
 
-@checked
+@checked_levels
 def fused_min_snr(tau: Tau, gamma: float | int = 5.0, decay: float | int = 0.9) -> Tau:
     """Min-SNR fused over frames: a noisy frame is easier after clean frames, and so it is weighted more.
 
@@ -157,7 +153,6 @@ def fused_min_snr(tau: Tau, gamma: float | int = 5.0, decay: float | int = 0.9) 
     _check_gamma(gamma)
     if not 0 <= decay < 1:
         raise ValueError(f"decay={decay}: give a number in [0, 1), where 0 ignores earlier frames.")
-    check_levels(tau)
     ratio = ((1 - tau) / tau).square() / gamma  # infinite for a clean frame, whose weight then is 0
     own, past = ratio.clamp(max=1), torch.zeros_like(tau)
     for i in range(1, tau.shape[1]):

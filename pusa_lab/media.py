@@ -17,9 +17,9 @@ from pusa_lab.files import check_writable, existing_file, writing
 
 mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
 
-MOST_BYTES = 8 * 2**30
+MOST_ENLARGED_BYTES = 8 * 2**30
 """Largest video that `enlarge` makes."""
-MOST_SIDE = 8192
+MOST_WRITTEN_SIDE = 8192
 """Largest side of a video that is written, in pixels; players accept no more."""
 MOST_METADATA = 16 * 2**20
 """Largest metadata in the file of a video, in bytes."""
@@ -52,8 +52,8 @@ def write_clip(
     check_times(fps)
     text = "" if metadata is None else _json(metadata)
     h, w = (n * scale for n in video.shape[1:3])
-    if scale >= 1 and max(h, w) > MOST_SIDE:
-        raise ValueError(f"a video of {h} x {w} pixels: give at most {MOST_SIDE} pixels per side.")
+    if scale >= 1 and max(h, w) > MOST_WRITTEN_SIDE:
+        raise ValueError(f"a video of {h} x {w} pixels: give at most {MOST_WRITTEN_SIDE} pixels per side.")
     frames = enlarge(video, scale)
     if h % 2 or w % 2:
         raise ValueError(f"a video of {h} x {w} pixels: MP4 needs even sides, use scale=2.")
@@ -155,7 +155,7 @@ def enlarge(video: np.ndarray, scale: int) -> np.ndarray:
         raise ValueError(f"video has shape {video.shape}: give (..., h, w, 3).")
     if scale < 1:
         raise ValueError(f"scale={scale}: give a whole number of at least 1.")
-    if video.nbytes * scale**2 > MOST_BYTES and scale > 1:
+    if video.nbytes * scale**2 > MOST_ENLARGED_BYTES and scale > 1:
         raise ValueError(
             f"scale={scale} would make a video of {video.nbytes * scale**2 / 2**30:.0f} GiB: give a smaller scale."
         )

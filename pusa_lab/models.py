@@ -46,8 +46,9 @@ class ModelFamily:
     such models are trained by recipes alone, from a cache."""
     presets: Callable[[], Sequence[str]] = tuple
     """What `train` takes as --model."""
-    digest: Callable[[str], str] | None = None
-    """(name) -> digest of a model's files, found in seconds at most; None if there is none."""
+    digest: Callable[[str, Any], str] | None = None
+    """(name, model) -> digest of the files that the model was loaded from, found in seconds at most; None if there is
+    none."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,11 @@ def _family_of(path: str) -> ModelFamily:
         is_import_path,
         make,
         make,
-        digest=lambda name: file_digest_of(name).get("file_digest", "unknown"),
+        digest=lambda name, model: file_digest_of(name).get("file_digest", "unknown"),
     )
 
 
-def list_models() -> list[str]:
+def model_names() -> list[str]:
     """Names that `load` knows without a file or folder."""
     return [name for family in families() for name in family.names()]
 
@@ -147,7 +148,7 @@ def find_family(name: str | Path) -> ModelFamily:
     for family in known:
         if family.knows(str(name)):
             return family
-    names, kinds = ", ".join(list_models()), ", ".join(family.what for family in known)
+    names, kinds = ", ".join(model_names()), ", ".join(family.what for family in known)
     other = ", which is a file of another kind" if Path(name).is_file() else ""
     if Path(name).is_dir():
         other = ", which is a folder with a model of another kind (see _class_name in its model_index.json)"
@@ -166,7 +167,7 @@ def load(
     """A model ready for `generate`, of any family.
 
     Args:
-        name: a name from `list_models()`, a checkpoint of a toy, or a Wan: its folder, or its repository on the Hub; or
+        name: a name from `model_names()`, a checkpoint of a toy, or a Wan: its folder, or its repository on the Hub; or
             the import path of a model, or of a function that makes one: "mymodule:make", "folder/mine.py:make".
         lora: file or files that adapt it.
         strength: scales what each LoRA adds; 1 is as trained, 1.4 is Pusa's. None is 1.
@@ -187,7 +188,7 @@ def load(
             f"its `load` must return a VideoModel, with {', '.join(OFFERED)}."
         )
     with contextlib.suppress(TypeError):  # a class may forbid references
-        _ORIGINS[model] = _origin(family, absolute(str(name)), given)
+        _ORIGINS[model] = _origin(family, absolute(str(name)), model, given)
     return model
 
 
@@ -204,8 +205,8 @@ def origin_of(model: VideoModel) -> Origin | None:
         return None
 
 
-def _origin(family: ModelFamily, name: str, given: dict[str, Any]) -> Origin:
-    digest = family.digest(name) if family.digest else "unknown"
+def _origin(family: ModelFamily, name: str, model: VideoModel, given: dict[str, Any]) -> Origin:
+    digest = family.digest(name, model) if family.digest else "unknown"
     found = [given[key] for key in ("lora", "lora_low") if key in given]
     files = [str(one) for value in found for one in ([value] if isinstance(value, str | Path) else value)]
     options = {key: value for key, value in given.items() if key != "device"}

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 import importlib
 import inspect
 import re
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked
+from pusa_lab.files import content_digest
 from pusa_lab.import_paths import is_import_path
 from pusa_lab.sentences import shown
 
@@ -123,7 +123,7 @@ def source_digest(function: Any) -> str:
         function: any object.
     """
     try:
-        return hashlib.sha256(inspect.getsource(inspect.unwrap(function)).encode()).hexdigest()[:16]
+        return content_digest(inspect.getsource(inspect.unwrap(function)))[:16]
     except Exception:  # an object may fail in any way
         return "unknown"
 

@@ -1,7 +1,6 @@
 """How a video was made: everything that `generate` was given and ran with, as plain values that JSON holds."""
 
 import dataclasses
-import hashlib
 import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
-from pusa_lab.files import check_fields
+from pusa_lab.files import check_fields, content_digest
 from pusa_lab.guidance import GUIDERS, guider_named
 from pusa_lab.import_paths import absolute, file_digest_of, import_paths, is_import_path
 from pusa_lab.inputs import Samples
@@ -321,11 +320,9 @@ def numbers_digest(tensors: Iterable[Tensor], about: str = "") -> str:
             rows[kinds[-1]].append(here.flatten()[: 64 * every : every])
     if not kinds:
         return UNKNOWN
-    found = hashlib.sha256(about.encode())
     numbers = {kind: _each_in_bytes(parts) for kind, parts in rows.items()}
-    for kind in kinds:  # in the model's order, which no placement on devices changes
-        found.update(next(numbers[kind]))
-    return found.hexdigest()[:16]
+    # in the model's order, which no placement on devices changes
+    return content_digest([about, *(next(numbers[kind]) for kind in kinds)])[:16]
 
 
 def _each_in_bytes(parts: list[Tensor]) -> Iterator[memoryview]:
@@ -364,9 +361,7 @@ def array_digest(array: Any) -> str:
     """
     if (tensor := dense(_tensor(array))) is None:
         raise ValueError(f"array is {shown(array)}: give an array whose numbers are in memory.")
-    found = hashlib.sha256(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-    found.update(_bytes_of(tensor))
-    return found.hexdigest()[:16]
+    return content_digest([f"{tuple(tensor.shape)} {tensor.dtype}", _bytes_of(tensor)])[:16]
 
 
 def embeddings(samples: Samples) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked
-from pusa_lab.schedules.sigmas import MOST_STEPS
+from pusa_lab.schedules.sigmas import MOST_SIGMAS
 from pusa_lab.types import Schedule
 
 
@@ -68,7 +68,7 @@ def sigmas_of(scheduler: Scheduler, steps: int | None, own_solver: bool = True) 
 
     Args:
         scheduler: of diffusers; it is left as it is.
-        steps: steps, 1 to MOST_STEPS; None takes the sigmas that were set, or 10 steps.
+        steps: steps, 1 to MOST_SIGMAS; None takes the sigmas that were set, or 10 steps.
         own_solver: whether the scheduler decides the solver too, whose settings are then checked.
 
     Returns:
@@ -77,8 +77,8 @@ def sigmas_of(scheduler: Scheduler, steps: int | None, own_solver: bool = True) 
     Raises:
         ValueError: the scheduler is not a flow's, or has settings for which this would not be exact.
     """
-    if steps is not None and not 1 <= steps <= MOST_STEPS:
-        raise ValueError(f"steps={steps}: give a whole number of steps from 1 to {MOST_STEPS:,}.")
+    if steps is not None and not 1 <= steps <= MOST_SIGMAS:
+        raise ValueError(f"steps={steps}: give a whole number of steps from 1 to {MOST_SIGMAS:,}.")
     name = type(scheduler).__name__
     if (kind := _KINDS.get(name)) is None:
         raise ValueError(

@@ -3,13 +3,16 @@
 All conversions between x, x0, eps and v are in this module, and `per_frame` is the only place where tau is broadcast.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from pusa_lab.arguments import ArgumentError, called, checked, shown
 from pusa_lab.types import Denoiser, Tau, Video
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @checked
@@ -26,7 +29,6 @@ def per_frame(tau: Tau, like: Video) -> Tensor:
         ValueError: tau does not have exactly the shape (b, f). A tau of shape (b,) or (b, 1) would broadcast silently
             to a wrong result.
     """
-    check_tau(tau, like)
     return tau[:, None, :, None, None]
 
 
@@ -72,7 +74,18 @@ def check_levels(tau: Tau) -> None:
         )
 
 
-@checked
+def checked_levels(function: F) -> F:
+    """Decorator: `checked`, and refuse tau, tau_next and level that are not noise levels, as `check_levels` does.
+
+    Like all of `checked`, this is for calls from outside: the sampling loop has checked its schedule before.
+
+    Args:
+        function: a public function of timesteps (b, f).
+    """
+    return checked(function, tau=check_levels, tau_next=check_levels, level=check_levels)
+
+
+@checked_levels
 def interpolate(x0: Video, eps: Video, tau: Tau) -> Video:
     """Noise every frame to its own level.
 
@@ -92,12 +105,11 @@ def interpolate(x0: Video, eps: Video, tau: Tau) -> Video:
 
     Source: Eq. 10, arXiv 2507.16116.
     """
-    check_levels(tau)
     t = per_frame(tau, x0)
     return ((1 - t) * x0 + t * eps).to(x0.dtype)
 
 
-@checked
+@checked_levels
 def noise_further(x: Video, eps: Video, tau: Tau, level: Tau) -> Video:
     """Noise every frame on from its level to a higher one; a frame that is there, or above, stays bit for bit.
 
@@ -117,8 +129,6 @@ def noise_further(x: Video, eps: Video, tau: Tau, level: Tau) -> Video:
 
     Source: the forward process of arXiv 2201.09865 (Algorithm 1, line 10) and 2306.14878, for flow matching.
     """
-    check_levels(tau)
-    check_levels(level)
     a, k = per_frame(tau, x), per_frame(level, x)
     r = ((1 - k) / (1 - a).clamp(min=1e-12)).clamp(max=1)
     noised = r * x + ((1 - r) * (1 - r + 2 * r * a)).sqrt() * eps
@@ -140,7 +150,7 @@ def velocity(x0: Video, eps: Video) -> Video:
     return eps - x0
 
 
-@checked
+@checked_levels
 def x0_from_v(x: Video, v: Video, tau: Tau) -> Video:
     """Clean estimate from a velocity: x0 = x - tau v.
 
@@ -152,11 +162,10 @@ def x0_from_v(x: Video, v: Video, tau: Tau) -> Video:
     Raises:
         ValueError: tau has another shape, or a timestep is outside [0, 1] (checked on the CPU only).
     """
-    check_levels(tau)
     return (x - per_frame(tau, x) * v).to(x.dtype)
 
 
-@checked
+@checked_levels
 def eps_from_v(x: Video, v: Video, tau: Tau) -> Video:
     """Noise estimate from a velocity: eps = x + (1 - tau) v.
 
@@ -168,11 +177,10 @@ def eps_from_v(x: Video, v: Video, tau: Tau) -> Video:
     Raises:
         ValueError: tau has another shape, or a timestep is outside [0, 1] (checked on the CPU only).
     """
-    check_levels(tau)
     return (x + (1 - per_frame(tau, x)) * v).to(x.dtype)
 
 
-@checked
+@checked_levels
 def v_from_x0(x: Video, x0: Video, tau: Tau) -> Video:
     """Velocity from a clean estimate: v = (x - x0) / tau.
 
@@ -185,13 +193,12 @@ def v_from_x0(x: Video, x0: Video, tau: Tau) -> Video:
         ValueError: tau has another shape, a timestep is outside (0, 1], or a velocity is too large for its dtype
             (checked on the CPU only).
     """
-    check_levels(tau)
     if tau.device.type == "cpu" and (tau == 0).any():
         raise ValueError("tau holds 0: a clean frame tells nothing about its noise, give timesteps above 0.")
     return _within((x - x0) / per_frame(tau, x), x, x0).to(x.dtype)
 
 
-@checked
+@checked_levels
 def v_from_eps(x: Video, eps: Video, tau: Tau) -> Video:
     """Velocity from a noise estimate: v = (eps - x) / (1 - tau).
 
@@ -204,7 +211,6 @@ def v_from_eps(x: Video, eps: Video, tau: Tau) -> Video:
         ValueError: tau has another shape, a timestep is outside [0, 1), or a velocity is too large for its dtype
             (checked on the CPU only).
     """
-    check_levels(tau)
     if tau.device.type == "cpu" and (tau == 1).any():
         raise ValueError("tau holds 1: pure noise tells nothing about the picture, give timesteps below 1.")
     return _within((eps - x) / (1 - per_frame(tau, x)), x, eps).to(x.dtype)

@@ -1,11 +1,8 @@
-"""What a number was made with: versions of packages, the code itself, and the device; and a package that is missing."""
+"""What a number was made with: versions of packages and the device; and a package that is missing."""
 
-import hashlib
 import platform
-from collections.abc import Collection
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 PIP_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}
@@ -40,25 +37,6 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
-
-
-def code_digest(*places: Path, aside: Collection[str] = ()) -> str:
-    """Digest of Python files: of their names and of every line.
-
-    Args:
-        *places: files, or folders with all the files in them.
-        aside: names of files and folders that do not count, directly in one of the folders.
-
-    Returns:
-        16 hexadecimal digits.
-    """
-    found = hashlib.sha256()
-    for place in places:
-        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            name = file.relative_to(place.parent)
-            if set(aside).isdisjoint(name.parts[1:2]):
-                found.update(f"{name.as_posix()}\0".encode() + file.read_bytes() + b"\0")
-    return found.hexdigest()[:16]
 
 
 def device_name(device: Any = None, threads: bool = True) -> str:

@@ -144,6 +144,6 @@ FAMILY = ModelFamily(
     names=zoo.list_models,
     train=train_toys,
     presets=_presets,
-    digest=lambda name: digest(zoo.find_checkpoint(name)),
+    digest=lambda name, model: digest(zoo.find_checkpoint(name)),
 )
 """Registered in pyproject.toml."""

@@ -6,7 +6,6 @@ one, whose card waits under a name that holds the weights' hash.
 
 import contextlib
 import glob
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import check_writable, digest, read_json, write_json, writing
+from pusa_lab.files import check_writable, content_digest, digest, read_json, write_json, writing
 
 KEY = "small_models"
 """Where the description stands in the file's metadata."""
@@ -108,12 +107,12 @@ def _name_card(path: Path, card: Path) -> None:
 
 def _content(weights: dict[str, torch.Tensor], inside: dict[str, Any]) -> str:
     """The hash of a description and of weights, whatever their order."""
-    found = hashlib.sha256(json.dumps(inside, sort_keys=True).encode())
+    pieces: list[Any] = [json.dumps(inside, sort_keys=True)]
     for name in sorted(weights):
         value = weights[name]
-        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        found.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        pieces += [f"{name} {value.dtype} {tuple(value.shape)}"]
+        pieces += [value.contiguous().flatten().view(torch.uint8).numpy().data]
+    return content_digest(pieces)
 
 
 @checked

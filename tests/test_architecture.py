@@ -69,22 +69,35 @@ def test_files_and_functions_stay_short(path):
             assert lines <= 40, f"{node.name} has {lines} lines"
 
 
-SHARED = {
-    *("load", "list_models", "main"),  # the front door of each package
-    *("plan", "train", "encode", "sweep"),  # a command beside the function that it calls
-    "decode",  # of a model, beside that of its codec
-}
-"""Public names that several modules define."""
+SHARED = {"load"}
+"""Public names that several modules define: the front doors of both packages, pusa_lab.load and small_models.load."""
+
+
+def several_homes(names_of):
+    """Name -> the files that define it, for names that more than one does."""
+    homes = {}
+    for path in FILES:
+        for name in {name for node in TREES[path].body for name in names_of(node)}:
+            homes.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    return {name: places for name, places in homes.items() if len(places) > 1}
 
 
 def test_a_public_name_means_one_thing():
-    homes = {}
-    for path in FILES:
-        for node in TREES[path].body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
-    several = {name: places for name, places in homes.items() if len(places) > 1}
+    defined = ast.FunctionDef | ast.ClassDef
+    public = lambda node: isinstance(node, defined) and not node.name.startswith("_")  # noqa: E731
+    several = several_homes(lambda node: [node.name] if public(node) else [])
     assert several.keys() == SHARED, {n: several.get(n, "has one home now") for n in several.keys() ^ SHARED}
+
+
+def test_a_limit_has_one_name_and_one_value():
+    limit = re.compile(r"(MOST|LARGEST|LONGEST|DEEPEST)(_\w+)?")
+
+    def limits(node):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
+        names = [one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
+        return filter(limit.fullmatch, names if isinstance(node, ast.Assign | ast.AnnAssign) else [])
+
+    assert several_homes(limits) == {}
 
 
 def room_of(path):
@@ -113,6 +126,10 @@ def test_only_timesteps_broadcasts_tau():
     # The view (b, 1, f, 1, 1) is written once; analytic centres its mean with the same view of another vector.
     view = "[:, None, :, None, None]"
     assert [p.name for p in FILES if view in p.read_text()] == ["analytic.py", "timesteps.py"]
+
+
+def test_there_is_one_content_hash():
+    assert [str(p.relative_to(ROOT)) for p in FILES if "hashlib" in p.read_text()] == ["pusa_lab/files.py"]
 
 
 def public_functions():

@@ -261,7 +261,7 @@ def test_other_packages_add_commands_and_benchmarks_but_replace_none(tmp_path):
         "    print(f'hello {name} ' * times)\n"
     )
     (tmp_path / "measure.py").write_text(
-        "def main(*, a: str) -> None:\n"
+        "def mine(*, a: str) -> None:\n"
         '    """Seconds of mine.\n\n    Args:\n        a: anything.\n    """\n'
         "    print('measured', a)\n"
     )

@@ -98,13 +98,13 @@ def test_what_comes_from_the_input_is_one_line(monkeypatch, capsys, error, code,
     def broken():
         raise error
 
-    monkeypatch.setattr("pusa_lab.cli.plan.plan", broken)
+    monkeypatch.setattr("pusa_lab.cli.plan.plan_command", broken)
     assert main(["plan"]) == code
     assert capsys.readouterr().err.startswith(says)
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr("pusa_lab.cli.plan.plan", lambda: {}["mine"])
+    monkeypatch.setattr("pusa_lab.cli.plan.plan_command", lambda: {}["mine"])
     with pytest.raises(KeyError, match="mine"):
         main(["plan"])
 

@@ -1,5 +1,6 @@
 """pytest tests/test_files.py: files are written whole or not at all, and none leads out of its folder."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -7,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from pusa_lab.files import check_folder, check_writable, locked, path_inside, read_json, write_json, writing
+from pusa_lab.files import (
+    check_folder,
+    check_writable,
+    content_digest,
+    digest,
+    locked,
+    path_inside,
+    read_json,
+    sampled_digest,
+    write_json,
+    writing,
+)
 
 
 def names(folder):
@@ -158,3 +170,25 @@ def test_a_lock_that_was_just_taken_away_is_not_held(tmp_path, monkeypatch):
     monkeypatch.setattr("fcntl.flock", lambda stream, how: ((tmp_path / ".lock").unlink(), real(stream, how)))
     with pytest.raises(ValueError, match="another process is writing into"), locked(tmp_path):
         pass
+
+
+def test_a_content_hash_is_sha256_of_what_is_joined(tmp_path):
+    ours = content_digest(["naïve ", b"d", memoryview("é".encode())])
+    assert ours == content_digest("naïve dé") == hashlib.sha256("naïve dé".encode()).hexdigest()
+    (tmp_path / "a").write_bytes(os.urandom(2**20 + 1))
+    assert digest(tmp_path / "a") == content_digest((tmp_path / "a").read_bytes())
+    assert digest(tmp_path / "a") == sampled_digest(tmp_path / "a")
+
+
+def test_a_large_file_is_known_by_its_size_and_by_parts_of_it(tmp_path):
+    with (tmp_path / "a").open("wb") as stream:
+        stream.truncate(2**28 + 1)  # sparse
+    found = [sampled_digest(tmp_path / "a")]
+    for place in (0, 2**28):
+        with (tmp_path / "a").open("rb+") as stream:
+            stream.seek(place)
+            stream.write(b"x")
+        found.append(sampled_digest(tmp_path / "a"))
+    os.truncate(tmp_path / "a", 2**28 + 2)
+    found.append(sampled_digest(tmp_path / "a"))
+    assert len(set(found)) == 4 and all(one.startswith("sampled:") for one in found)

@@ -184,7 +184,7 @@ def test_a_bare_stream_is_not_called_damaged(tmp_path, suffix, codec):
 
 def test_a_frame_too_large_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     path = clips.write(tmp_path / "a.mp4", clips.busy(3, SIZE), "libx264")
-    monkeypatch.setattr("pusa_lab.data.decode.MOST_PIXELS", 48 * 64 - 1)
+    monkeypatch.setattr("pusa_lab.data.decode.MOST_FRAME_PIXELS", 48 * 64 - 1)
     monkeypatch.setattr("pusa_lab.data.decode.checked_frames", lambda *_: pytest.fail("it was decoded"))
     refused("a.mp4 has frames of 48 x 64 pixels: scale it down", read_clip, path)
 

@@ -148,7 +148,7 @@ def test_sigmas_of_other_programs_begin_and_end_within_rounding(model):
         ({"guidance": None}, "guidance is None"),
         ({"schedule": None}, "schedule is None"),
         ({"schedule": 5}, "schedule is 5"),
-        ({"schedule": [[1.0] * 5, [0.5] * 5]}, "the matrix is not valid: row 1, frame 0: 0.5 should be 0"),
+        ({"schedule": [[1.0] * 5, [0.5] * 5]}, "the matrix is not valid: row 1, frames 0-4: 0.5 should be 0"),
         ({"schedule": lambda s, f: None}, r"the schedule's function returned None: it must return a tensor \(rows f\)"),
         ({"schedule": lambda s, f: "x"}, "the schedule's function returned 'x'"),
         ({"schedule": lambda: None}, r"the schedule's function does not take \(steps, frames\): give a function that"),

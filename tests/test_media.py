@@ -35,7 +35,7 @@ def test_the_end_of_a_clip(tmp_path):
 
 def test_a_clip_larger_than_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
     media.write_clip(tmp_path / "a.mp4", smooth(), fps=8)
-    monkeypatch.setattr("pusa_lab.data.clips.MOST_BYTES", 3 * 6 * 32 * 48)
+    monkeypatch.setattr("pusa_lab.data.clips.MOST_CLIP_BYTES", 3 * 6 * 32 * 48)
     with pytest.raises(ValueError, match=r"would take 0\.0 GiB of memory: read fewer frames"):
         read_clip(tmp_path / "a.mp4")
     assert len(read_clip(tmp_path / "a.mp4", last=6)) == 6

@@ -113,7 +113,7 @@ def registered(monkeypatch, nano_base):
 class TestAThirdFamily:
     def test_registered_at_run_time(self, registered, nano_base):
         assert pl.load("my-model", colour="blue") is nano_base
-        assert "my-model" in models.list_models()
+        assert "my-model" in models.model_names()
         assert models.find_family("my-model") is registered
         with pytest.raises(ValueError, match="no option 'strength' for loading 'my-model': choose from colour, device"):
             pl.load("my-model", strength=2.0)

@@ -11,7 +11,8 @@ from torch import nn
 import pusa_lab as pl
 from pusa_lab.named import DEEPEST, import_path, source_digest, spelled, spelled_back
 from pusa_lab.requests import array_digest, weights_digest
-from pusa_lab.versions import code_digest, device_name
+from pusa_lab.sweeps.identity import code_digest
+from pusa_lab.versions import device_name
 
 
 def quantised(x):

@@ -1,13 +1,17 @@
 """pytest tests/test_samplers.py: one loop for all schedules, exact where it must be."""
 
+import contextlib
 import itertools
+import sys
 import weakref
+from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from pusa_lab import schedules
+from pusa_lab import prepare, schedules, tasks, timesteps
 from pusa_lab.analytic import GaussianDenoiser
 from pusa_lab.samplers import SOLVERS, euler_step, heun, sample, sample_steps
 
@@ -276,3 +280,64 @@ def test_what_a_denoiser_or_a_solver_does_not_take_is_named():
 
 def mixing_only(x, tau):
     return x
+
+
+CHECKS = ("as_schedule", "check_levels", "check_tau")
+
+
+@contextlib.contextmanager
+def checks_run():
+    """Name of each check of tau or of a schedule -> how often it ran."""
+    found = Counter()
+
+    def heard(frame, event, _):
+        if event == "call" and frame.f_code.co_name in CHECKS and "/pusa_lab/" in frame.f_code.co_filename:
+            found[frame.f_code.co_name] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(heard)
+    try:
+        yield found
+    finally:
+        sys.setprofile(before)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_schedule_is_checked_once_at_the_door_of_the_loop_and_tau_not_again(solver):
+    """Once, check_tau ran 12 times and check_levels 18 times in four steps of Euler with a pyramid of three frames."""
+    with checks_run() as found:
+        sample(mixing, x_start(), "pyramid", solver, steps=4)
+    assert found == {"as_schedule": 1}
+
+
+def test_a_request_is_checked_before_it_is_encoded_and_once_more_where_it_is_sampled(nano_vta):
+    picture = np.zeros((16, 16, 3), np.uint8)
+    with checks_run() as found:
+        run = prepare(nano_vta, "a red circle moves right", tasks.image_to_video(picture, noise=0.2), steps=4)
+    assert found == {"as_schedule": 1, "check_levels": 1}, "the start is noised once"
+    with checks_run() as found:
+        run.finish(list(run.states())[-1])
+    assert found == {"as_schedule": 1, "check_tau": 8}, "the denoiser's own check, with and without its caption"
+
+
+def test_a_person_who_calls_a_conversion_or_a_step_has_their_timesteps_checked():
+    x, within, outside = x_start(), torch.rand(B, F), torch.full((B, F), 500.0)
+    for pair in ((outside, within), (within, outside)):
+        for call in (lambda *taus: euler_step(x, x, *taus), lambda *taus: heun(mixing, x, *taus)):
+            with pytest.raises(ValueError, match="tau has values from 500 to 500"):
+                call(*pair)
+    for convert in (timesteps.interpolate, timesteps.x0_from_v, timesteps.eps_from_v):
+        with pytest.raises(ValueError, match=f"timesteps.{convert.__name__}: tau has values from 500 to 500"):
+            convert(x, x, outside)
+    with checks_run() as found:
+        heun(mixing, x, within, within / 2)
+    assert found == {"check_levels": 2}, "each of two timestep vectors once"
+
+
+def test_a_solver_of_ones_own_has_its_timesteps_checked_in_the_loop():
+    def late(denoiser, x, tau, tau_next):
+        v = denoiser(x, tau)
+        return euler_step(x, v, 1000 * tau, tau_next), v
+
+    with pytest.raises(ValueError, match="sample: tau has values from 1000 to 1000"):
+        sample(mixing, x_start(), "synchronous", late, steps=2)

@@ -129,7 +129,7 @@ def test_remarks():
     assert schedules.remarks(schedules.hold(4, 2)) == [
         "frame 0 never starts moving from 0: it is final from the start, so it must be known"
     ]
-    assert schedules.remarks(schedules.hold(4, 2, noise=0.5)) == [
+    assert schedules.remarks(schedules.scale_columns(schedules.synchronous(4, 2), [0], 0.5)) == [
         "frame 0 starts at 0.5: only a known frame can start below 1"
     ]
     assert schedules.remarks(schedules.pyramid(2, 2, lag=4)) == [

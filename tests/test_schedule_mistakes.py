@@ -125,4 +125,3 @@ def test_mistake_multiplier_squared_when_all_frames_are_known(at, m):
     base = schedules.synchronous(8, 3, shift=5.0)
     assert multiplied_once(mistaken(base, list(at), m), g, want) == (len(at) < 3)
     assert multiplied_once(schedules.scale_columns(base, at, m), g, want)
-    assert multiplied_once(schedules.hold(8, 3, at, m, shift=5.0), g, want)

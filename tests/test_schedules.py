@@ -135,10 +135,10 @@ def test_negative_lag_is_refused():
         schedules.pyramid(4, 3, lag=-1)
 
 
-def test_hold_multiplies_after_the_shift():
+def test_columns_are_multiplied_after_the_shift():
     # m * shift(g), not shift(m * g): PAPER App. B and the released code agree on this.
-    S = schedules.hold(8, 5, at=(0, -1), noise=(0.2, 0.5), shift=5.0)
     sigmas = schedules.synchronous(8, 5, shift=5.0)
+    S = schedules.scale_columns(sigmas, (0, -1), (0.2, 0.5))
     torch.testing.assert_close(S[:, 0], 0.2 * sigmas[:, 0])
     torch.testing.assert_close(S[:, 4], 0.5 * sigmas[:, 4])
     assert torch.equal(S[:, 1:4], sigmas[:, 1:4])
@@ -146,12 +146,14 @@ def test_hold_multiplies_after_the_shift():
 
 @pytest.mark.parametrize("kind", [tuple, list, np.array, torch.tensor])
 def test_levels_of_every_kind_mean_the_same(kind):
-    S = schedules.hold(4, 5, at=(0, 2), noise=kind([0.25, 0.5]))
+    S = schedules.scale_columns(schedules.synchronous(4, 5), (0, 2), kind([0.25, 0.5]))
     assert S[0].tolist() == [0.25, 1, 0.5, 1, 1]
 
 
 def test_hold_at_zero_freezes():
-    assert (schedules.hold(8, 5)[:, 0] == 0).all()
+    S = schedules.hold(8, 5, at=(0, -1), shift=3.0)
+    assert (S[:, [0, 4]] == 0).all()
+    assert torch.equal(S[:, 1:4], schedules.synchronous(8, 3, shift=3.0))
 
 
 @pytest.mark.parametrize(
@@ -166,9 +168,12 @@ def test_hold_at_zero_freezes():
         ((0, 1), (0.1, 0.2, 0.3), "3 noise levels for 2 known latent frames"),
     ],
 )
-def test_hold_refuses(at, noise, says):
+def test_known_columns_that_cannot_be_are_refused(at, noise, says):
     with pytest.raises(ValueError, match=says):
-        schedules.hold(4, 5, at=at, noise=noise)
+        schedules.scale_columns(schedules.synchronous(4, 5), at, noise)
+    if noise == 0:
+        with pytest.raises(ValueError, match=says):
+            schedules.hold(4, 5, at=at)
 
 
 def test_faults_are_found_where_they_are():

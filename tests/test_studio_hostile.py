@@ -48,7 +48,10 @@ NAMED = {
 
 
 def large(session):
-    return session.editor.schedule.numel() > edits.MOST_LEVELS or len(session.editor.schedule) > edits.MOST_ROWS
+    return (
+        session.editor.schedule.numel() > edits.MOST_DRAWN_LEVELS
+        or len(session.editor.schedule) > edits.MOST_DRAWN_ROWS
+    )
 
 
 def state(session):
@@ -159,7 +162,7 @@ def test_the_studio_opens_within_bounds(options):
 
 def test_the_largest_matrix_is_answered():
     editor = Editor(frames=5, steps=9_999)
-    assert len(editor.schedule) == edits.MOST_ROWS
+    assert len(editor.schedule) == edits.MOST_DRAWN_ROWS
     editor.schedule = torch.zeros(10, 5)
     with pytest.raises(ValueError, match="10,001 rows"):
         editor.load("synchronous", steps=10_000)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from pusa_lab import pixels, tasks
 from pusa_lab.conditions import place
-from pusa_lab.schedules import hold, pyramid, synchronous
+from pusa_lab.schedules import hold, pyramid, scale_columns, synchronous
 from pusa_lab.types import Geometry
 
 
@@ -98,9 +98,19 @@ def conditions(**options):
     return place(tasks.image_to_video(picture(), **options), MODEL.geometry, 5)
 
 
+def falling(m):
+    return scale_columns(synchronous(4, 5), [0], m)
+
+
+def constant(m):
+    S = synchronous(4, 5)
+    S[:-1, 0] = m
+    return S
+
+
 @pytest.mark.parametrize(("m", "mode"), [(0.0, "denoise"), (0.0, "freeze"), (0.3, "hold"), (0.3, "label")])
 def test_a_column_that_is_what_the_task_makes_it_stays(m, mode):
-    S = hold(4, 5, noise=m, constant=True)
+    S = constant(m) if m else hold(4, 5)
     assert torch.equal(conditions(noise=m, mode=mode).schedule(S), S)
     assert torch.equal(conditions(noise=m, mode=mode).schedule(synchronous(4, 5)), S)
 
@@ -108,11 +118,11 @@ def test_a_column_that_is_what_the_task_makes_it_stays(m, mode):
 @pytest.mark.parametrize(
     ("S", "options"),
     [
-        (hold(4, 5, noise=0.3), {}),
-        (hold(4, 5, noise=0.3), {"noise": 0.3}),  # squared, or taken for a column that is finished?
-        (hold(4, 5, noise=0.3), {"noise": 0.3, "mode": "hold"}),
-        (hold(4, 5, noise=0.3, constant=True), {"noise": 0.3}),
-        (hold(4, 5, noise=0.5), {"noise": 1.0}),
+        (falling(0.3), {}),
+        (falling(0.3), {"noise": 0.3}),  # squared, or taken for a column that is finished?
+        (falling(0.3), {"noise": 0.3, "mode": "hold"}),
+        (constant(0.3), {"noise": 0.3}),
+        (falling(0.5), {"noise": 1.0}),
         (hold(4, 5), {"noise": 0.3}),
         (hold(4, 5), {"noise": 0.3, "mode": "label"}),
     ],

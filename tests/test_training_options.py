@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from pusa_lab.cli import main
 from pusa_lab.cli.parser import UsageError, parse_line
-from pusa_lab.cli.train import OUT
-from pusa_lab.cli.train import train as command
+from pusa_lab.cli.train import OUT, train_command
 from pusa_lab.training import TrainConfig
 from small_models.training.train import RECIPES, train
 
@@ -34,17 +33,17 @@ FIELDS = {field.name: typing.get_type_hints(TrainConfig)[field.name] for field i
     ],
 )
 def test_values_are_read_by_their_type(word, value):
-    found = parse_line("train", command, [word])[word.split("=")[0][2:].replace("-", "_")]
+    found = parse_line("train", train_command, [word])[word.split("=")[0][2:].replace("-", "_")]
     assert found == value and type(found) is type(value)
 
 
 def test_a_field_given_twice_is_refused():
     with pytest.raises(UsageError, match=r"^--max-steps was given twice: give it once\.$"):
-        parse_line("train", command, ["--max-steps=5", "--lr=1", "--max-steps=6"])
+        parse_line("train", train_command, ["--max-steps=5", "--lr=1", "--max-steps=6"])
 
 
 def test_every_field_of_a_recipe_is_an_option_without_a_default():
-    found = parse_line("train", command, [])
+    found = parse_line("train", train_command, [])
     assert {name: found[name] for name in FIELDS} == dict.fromkeys(FIELDS)
 
 

@@ -10,7 +10,7 @@ from transformers import UMT5EncoderModel
 from wan_tiny import edit, refused, rewrite, text_encoder
 
 from pusa_lab.wan import checks, loading
-from pusa_lab.wan.folders import check_wan_folder, find_folder
+from pusa_lab.wan.folders import check_wan_folder, find_folder, with_weights
 from pusa_lab.wan.prompts import PromptEncoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -43,8 +43,8 @@ class TestIdentity:
     @pytest.mark.parametrize("name", ["block.0.layer.0.SelfAttention.q.weight", "block.1.layer.1.layer_norm.weight"])
     def test_one_tensor_of_a_large_file_changes_it(self, whole, folder, monkeypatch, name):
         """Also where the reads that are spread over the file miss it."""
-        monkeypatch.setattr("pusa_lab.wan.folders.SAMPLE", 16)
-        monkeypatch.setattr("pusa_lab.wan.folders.SAMPLES", 2)
+        monkeypatch.setattr("pusa_lab.wan.headers.SAMPLE", 16)
+        monkeypatch.setattr("pusa_lab.wan.headers.SAMPLES", 2)
         before = check_wan_folder(folder).identity("text_encoder")
         rewrite(
             folder / "text_encoder" / "model.safetensors",
@@ -97,6 +97,15 @@ class TestHub:
         refused("has no safetensors", check_wan_folder, folder)
         edit(folder / "vae" / "config.json", z_dim=None)
         refused("gives no z_dim", lambda: check_wan_folder(folder, weights=False))
+
+    def test_weights_are_added_to_what_has_been_checked(self, whole, folder):
+        found = check_wan_folder(whole, weights=False)
+        for call in (found.identity, found.shapes):
+            refused(r"the weights of \S+vae were not checked: use folders.with_weights first", call, "vae")
+        assert with_weights(found, whole) == check_wan_folder(whole)
+        assert with_weights(found, folder) == check_wan_folder(folder), "the repository has changed since"
+        edit(folder / "vae" / "config.json", z_dim=None)
+        refused("gives no z_dim", with_weights, found, folder)
 
 
 class TestKinds:

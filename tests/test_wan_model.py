@@ -326,8 +326,8 @@ def test_latents_of_another_codec_are_refused(folders):
     codec = WanModel.from_pretrained(folders / "wan2.1-14b", **SMALL).codec
     for shape in ((1, codec.config.z_dim + 1, 1, 2, 2), (1, codec.config.z_dim, 1, 0, 2)):
         with pytest.raises(ValueError, match=rf"give \(b, {codec.config.z_dim}, f, h, w\), no size 0"):
-            pl.wan.latents.decode(codec, torch.zeros(shape))
+            pl.wan.latents.decode_latents(codec, torch.zeros(shape))
     with pytest.raises(ValueError, match="latents reach nan: give normalised ones"):
-        pl.wan.latents.decode(codec, torch.full((1, codec.config.z_dim, 1, 2, 2), torch.nan))
+        pl.wan.latents.decode_latents(codec, torch.full((1, codec.config.z_dim, 1, 2, 2), torch.nan))
     with pytest.raises(ValueError, match="the clip's pixels reach 255: give floats in"):
-        pl.wan.latents.encode(codec, torch.full((1, 3, 1, 32, 64), 255.0))
+        pl.wan.latents.encode_clip(codec, torch.full((1, 3, 1, 32, 64), 255.0))

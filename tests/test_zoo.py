@@ -89,26 +89,23 @@ def test_trapezoid_by_hand():
 
 
 def test_two_sided_by_hand():
-    inward = torch.tensor([[0, 2, 2, 2, 1], [0, 1, 2, 1, 0.5], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]]) / 2
-    assert torch.equal(schedules.two_sided(2, 5, noise=[0.0, 0.5]), inward)
-    outward = torch.tensor([[2, 2, 0, 0, 2, 2], [2, 1, 0, 0, 1, 2], [1, 0, 0, 0, 0, 1], [0] * 6]) / 2
-    assert torch.equal(schedules.two_sided(2, 6, noise=0.0, outward=True), outward)
+    inward = torch.tensor([[2, 2, 2, 2, 2], [1, 1, 2, 1, 1], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]]) / 2
+    assert torch.equal(schedules.two_sided(2, 5), inward)
+    known = torch.tensor([[0, 2, 2, 2, 1], [0, 1, 2, 1, 0.5], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]]) / 2
+    assert torch.equal(schedules.scale_columns(inward, [0, -1], [0.0, 0.5]), known)
+    outward = torch.tensor([[2, 2, 2, 2, 2, 2], [2, 1, 1, 1, 1, 2], [1, 0, 0, 0, 0, 1], [0] * 6]) / 2
+    assert torch.equal(schedules.two_sided(2, 6, outward=True), outward)
 
 
 @any_of
 @given(st.integers(3, 64), st.integers(1, 40), st.integers(1, 50), st.booleans())
 def test_two_sided_starts_beside_what_is_known(frames, steps, lag, outward):
-    S = schedules.two_sided(steps, frames, lag=lag, noise=0.0, outward=outward)
-    known = [i for i, column in enumerate(S.T) if (column == 0).all()]
-    assert known == (sorted({(frames - 1) // 2, frames // 2}) if outward else [0, frames - 1])
+    S = schedules.two_sided(steps, frames, lag=lag, outward=outward)
+    known = sorted({(frames - 1) // 2, frames // 2} if outward else {0, frames - 1})
+    assert all(torch.equal(S[: steps + 1, i], schedules.sigmas.levels("linear", steps)) for i in known)
     start = (S == 1).sum(dim=0) - 1
     for i in set(range(frames)) - set(known):
         assert start[i] == lag * (min(abs(i - k) for k in known) - 1)
-
-
-def test_two_sided_of_a_task_is_two_sided_of_a_noise():
-    given_by_task = schedules.scale_columns(schedules.two_sided(6, 7, shift=3.0), [0, -1], [0.2, 0.0])
-    assert torch.equal(given_by_task, schedules.two_sided(6, 7, noise=[0.2, 0.0], shift=3.0))
 
 
 @any_of
@@ -202,13 +199,6 @@ def test_staircase_chunk_by_chunk(frames, steps, chunk, data):
     assert made == list(range(frames))
 
 
-def test_hold_at_a_constant_level_is_clean_only_at_the_end():
-    S = schedules.hold(4, 5, at=(0, -1), noise=[0.02, 0.3], shift=3.0, constant=True)
-    assert torch.equal(S[:-1, 0], torch.full((4,), 0.02))
-    assert torch.equal(S[:-1, 4], torch.full((4,), 0.3))
-    assert torch.equal(S[:, 1:4], schedules.synchronous(4, 3, shift=3.0))
-
-
 @pytest.mark.parametrize(
     ("call", "says"),
     [
@@ -218,7 +208,6 @@ def test_hold_at_a_constant_level_is_clean_only_at_the_end():
         (lambda: schedules.blockwise(4, 5, lag=-1), "lag=-1"),
         (lambda: schedules.trapezoid(4, 5, lag=-2), "lag=-2"),
         (lambda: schedules.two_sided(4, 5, lag=-2), "lag=-2"),
-        (lambda: schedules.two_sided(4, 5, noise=2.0), "noise level 2.0"),
         (lambda: schedules.staircase(4, 5, chunk=3, overlap=3), "overlap=3 for chunks of 3 frames"),
         (lambda: schedules.chunk_windows(5, 3, -1), "overlap=-1 for chunks of 3 frames"),
         (lambda: schedules.chunk_windows(0), "frames=0"),

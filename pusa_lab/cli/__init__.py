@@ -24,9 +24,9 @@ COMMANDS = {
     "generate": "pusa_lab.cli.generate:generate_videos",
     "data encode": "pusa_lab.cli.data:encode",
     "data show": "pusa_lab.cli.data:show",
-    "train": "pusa_lab.cli.train:train",
-    "plan": "pusa_lab.cli.plan:plan",
-    "sweep": "pusa_lab.cli.sweep:sweep",
+    "train": "pusa_lab.cli.train:train_command",
+    "plan": "pusa_lab.cli.plan:plan_command",
+    "sweep": "pusa_lab.cli.sweep:sweep_command",
     "new-notebook": "pusa_lab.cli.new_notebook:new_notebook",
     "doctor": "pusa_lab.cli.doctor:doctor",
 }
@@ -177,7 +177,7 @@ def _command(words: Sequence[str], known: dict[str, str]) -> str:
 
 def _function(place: str) -> Callable[..., Any]:
     module, _, name = place.rpartition(":")
-    return getattr(bench.load(module) if module.endswith(".py") else import_module(module), name)
+    return getattr(bench.load_script(module) if module.endswith(".py") else import_module(module), name)
 
 
 def _run(name: str, function: Callable[..., Any], words: Sequence[str]) -> None:

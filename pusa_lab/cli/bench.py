@@ -1,4 +1,4 @@
-"""`pusa-lab bench NAME`: the benchmarks, which are modules with a function `main`, run as every other command is."""
+"""`pusa-lab bench NAME`: the benchmarks, scripts of the clone and functions of packages, run as every other command."""
 
 import ast
 import importlib
@@ -11,7 +11,7 @@ from types import ModuleType
 from pusa_lab.cli import clone
 
 GROUP = "pusa_lab.benchmarks"
-"""Group of the entry points that name modules with a function `main`, which need no clone."""
+"""Group of the entry points that name modules, each with a function of the benchmark's name, which need no clone."""
 SUMMARY = "Run a benchmark; `pusa-lab bench --help` lists them."
 """The line for all benchmarks in the list of commands."""
 
@@ -21,7 +21,7 @@ def benchmarks() -> dict[str, str]:
     scripts = [
         path for path in sorted(clone.BENCHMARKS.glob("*.py")) if re.search(r"(?m)^def main\(", path.read_text())
     ]
-    found = {point.name: f"{point.value}:main" for point in entry_points(group=GROUP)}
+    found = {point.name: f"{point.value}:{point.name}" for point in entry_points(group=GROUP)}
     return found | {path.stem: f"{path}:main" for path in scripts}
 
 
@@ -38,7 +38,7 @@ def summary(place: str) -> str:
     return "".join(ast.get_docstring(node) or "" for node in functions if node.name == name).partition("\n")[0]
 
 
-def load(path: str) -> ModuleType:
+def load_script(path: str) -> ModuleType:
     """Import a script, which finds those beside it.
 
     Args:

@@ -13,11 +13,11 @@ def doctor() -> None:
     """What is installed, and where it will run."""
     import torch
 
-    from pusa_lab.models import list_models
+    from pusa_lab.models import model_names
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, everything runs on the CPU"
     say(f"python {platform.python_version()} on {platform.machine()}, {torch.get_num_threads()} threads; GPU: {gpu}")
     found = versions(*PACKAGES)
     for name in PACKAGES:
         say(f"{name} {found[name]}" if name in found else missing_package(name))
-    say(f"models: {', '.join(list_models()) or 'none'}")
+    say(f"models: {', '.join(model_names()) or 'none'}")

@@ -12,8 +12,6 @@ SUFFIX = {"video": ".mp4", "latents": ".safetensors", "both": ".mp4"}
 """What is saved -> how --out ends."""
 LOADING = ("lora", "strength", "lora_low", "strength_low", "device", "offload", "float8")
 """Options that go to the model's family."""
-MOST_VIDEOS = 10_000
-"""Most videos of one command."""
 
 
 def generate_videos(
@@ -132,7 +130,7 @@ def generate_videos(
 def _frames(options: Mapping[str, Any], geometry: Any, schedule: Any) -> int:
     """Latent frames of the video; a matrix has as many columns."""
     from pusa_lab.sentences import counted
-    from pusa_lab.tasks import MOST
+    from pusa_lab.tasks import MOST_LATENT_FRAMES
 
     asked, frames = options["num_frames"], geometry.frames
     if asked is not None:
@@ -143,8 +141,10 @@ def _frames(options: Mapping[str, Any], geometry: Any, schedule: Any) -> int:
                 f"{geometry.pixel_frames(max(k, 0) + 1)}."
             )
         frames = k + 1
-        if frames > MOST:
-            raise ValueError(f"--num-frames {asked}: give at most {geometry.pixel_frames(MOST):,} pixel frames.")
+        if frames > MOST_LATENT_FRAMES:
+            raise ValueError(
+                f"--num-frames {asked}: give at most {geometry.pixel_frames(MOST_LATENT_FRAMES):,} pixel frames."
+            )
     columns = getattr(schedule, "shape", (0, frames))[1]
     if columns != frames:
         raise ValueError(
@@ -158,6 +158,7 @@ def _frames(options: Mapping[str, Any], geometry: Any, schedule: Any) -> int:
 def _jobs(options: Mapping[str, Any]) -> list[tuple[str, int, Path]]:
     """Caption, seed and file of every video; the files can be written."""
     from pusa_lab.files import check_writable
+    from pusa_lab.inputs import MOST_VIDEOS
 
     if not options["prompt"]:
         raise ValueError("no prompt was given: give a caption in quotes, or several.")

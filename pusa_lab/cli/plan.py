@@ -8,7 +8,7 @@ from pusa_lab.cli.terminal import say
 from pusa_lab.cli.values import given
 
 
-def plan(
+def plan_command(
     *,
     model: str | None = None,
     size: str | None = None,
@@ -66,7 +66,7 @@ def plan(
         json: print all numbers, for programs.
     """
     options = given({name: value for name, value in locals().items() if name != "json"})
-    from pusa_lab.planning import plan as make_plan
+    from pusa_lab.planning import plan
 
-    found = make_plan(**options)
+    found = plan(**options)
     say(jsons.dumps(asdict(found), indent=2) if json else str(found))

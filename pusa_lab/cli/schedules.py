@@ -24,7 +24,7 @@ HOLDS = {
     ".json": "a list of rows of numbers, all of the same length",
 }
 """How a file with a matrix ends -> what it holds."""
-MOST_BYTES = 64 * 2**20
+MOST_MATRIX_BYTES = 64 * 2**20
 """Largest file with a matrix, in bytes."""
 
 
@@ -98,8 +98,8 @@ def read_schedule(path: Path) -> Tensor:
     try:
         if not path.is_file():
             raise ValueError(f"no schedule at {str(path)!r:.300}: give the path of an existing file.")
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"{path} has more than {MOST_BYTES} bytes: give a matrix (rows, latent frames).")
+        if path.stat().st_size > MOST_MATRIX_BYTES:
+            raise ValueError(f"{path} has more than {MOST_MATRIX_BYTES} bytes: give a matrix (rows, latent frames).")
         if path.suffix.lower() == ".json":
             rows = read_json(path, "a schedule")
         elif path.suffix.lower() == ".csv":

@@ -13,7 +13,7 @@ else:
     DataFrame = Any
 
 
-def sweep(*words: str) -> None:
+def sweep_command(*words: str) -> None:
     """Run all settings that a YAML file lists with the same prompts and seeds, and compare them.
 
     Args:

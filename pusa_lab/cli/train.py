@@ -25,7 +25,7 @@ CURVES = ("log_every", "validate_every", "save_every")
 """Fields that change what is written to --logs."""
 
 
-def train(
+def train_command(
     *,
     model: str | None = None,
     stage: str | None = None,

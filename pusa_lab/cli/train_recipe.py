@@ -35,6 +35,7 @@ def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
         if not value or not Path(value).is_dir():
             fault = f"--{name} {value!r:.300} is not an existing folder" if value else f"--{name} is missing"
             raise ValueError(f"{fault}: give --data CACHE, a latent cache, and --model FOLDER, a Wan's folder.")
+    from pusa_lab.checkpointing import checkpointing_plan
     from pusa_lab.finetune import check_wan, train_wan
     from pusa_lab.wan.folders import check_wan_folder, find_folder
     from pusa_lab.wan.loading import read_codec, read_transformer
@@ -47,16 +48,17 @@ def train_recipe(given: dict[str, Any], changes: dict[str, Any]) -> None:
     devices, nodes = processes(given.get("devices", 1), given.get("nodes", 1))
     options, logs, resume = saved(given), given.get("logs"), given.get("resume")
     # before gigabytes of weights are read
-    _check_blocks(folder.path / name, options["ac_save_attention"], options["ac_skip_blocks"])
+    blocks = folder.config(name)["num_layers"]
+    checkpointing_plan(blocks, options["ac_save_attention"], options["ac_skip_blocks"])
     compiled, float8 = options["compiled"], options["float8"]
-    check_wan(Path(data), out, config, logs, resume, compiled, float8, devices * nodes)
+    source = check_wan(Path(data), out, config, logs, resume, compiled, float8, devices * nodes)
     transformer = read_transformer(folder, name, torch.bfloat16, None)
     if config.lora_rank and torch.cuda.is_available():
         # Of several processes each has a GPU of its own; all weights go there later, split.
         transformer = transformer.to(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
     about = {"recipe": recipe, "base": str(model), "expert": name, "command": line.get()}
     options |= {"logs": logs, "resume": resume, "devices": devices, "nodes": nodes, "about": about}
-    path = train_wan(transformer, Path(data), out, config, codec=read_codec(folder), **options)
+    path = train_wan(transformer, source.cache, out, config, codec=read_codec(folder), **options)
     if not int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))):
         say(str(path))
 
@@ -68,14 +70,6 @@ def saved(given: Mapping[str, Any]) -> dict[str, Any]:
         given: options of the command that were given.
     """
     return {name: given.get(name, 0 if name.startswith("ac_") else False) for name in SAVED}
-
-
-def _check_blocks(place: Path, attention: int, skipped: int) -> None:
-    from pusa_lab.checkpointing import checkpointing_plan
-    from pusa_lab.files import read_json
-
-    blocks = read_json(place / "config.json", "a transformer's config", {"num_layers": int})["num_layers"]
-    checkpointing_plan(blocks, attention, skipped)
 
 
 def processes(devices: int, nodes: int) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """Writer of the latent cache: each shard is complete before the manifest lists it, so the cache is always valid."""
 
 import contextlib
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -26,7 +25,7 @@ from pusa_lab.data.manifest import (
     manifest_digest,
     read_manifest,
 )
-from pusa_lab.files import PART, check_folder, locked, write_json, writing
+from pusa_lab.files import PART, check_folder, content_digest, locked, write_json, writing
 
 PER_SHARD = 32
 """Clips per shard: about 300 MB for Wan at 720p, and the most that must be encoded again after a killed run."""
@@ -257,7 +256,7 @@ class CacheWriter:
         data = save(tensors)
         with writing(self.folder / name) as part:
             part.write_bytes(data)
-        self.manifest["files"][name] = hashlib.sha256(data).hexdigest()
+        self.manifest["files"][name] = content_digest(data)
 
     def _write_manifest(self) -> None:
         """Write the manifest, with those clips only whose tensors are in a shard."""

@@ -18,7 +18,7 @@ TABLES = ("captions.csv", "captions.jsonl")
 """Tables with the captions of many clips: rows with `file`, relative to the folder, and `caption`."""
 MOST_TABLE = 64 * 2**20
 """Largest table that is read, in bytes."""
-MOST_TEXT = 2**20
+MOST_CAPTION = 2**20
 """Largest text file of a clip, in bytes, and longest caption in a table, in characters."""
 
 
@@ -75,7 +75,7 @@ def _agreed(captions: Mapping[str, str]) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return _clean(_decoded(path, MOST_TEXT))
+        return _clean(_decoded(path, MOST_CAPTION))
     except ValueError as error:
         raise NoCaption(f"has a caption that {error}.") from error
 
@@ -168,8 +168,8 @@ def _entry(row: Mapping[str, Any]) -> tuple[str, str]:
         raise ValueError(f"has {file!r:.60} as its `file`, not the name of a clip")
     if not isinstance(caption, str):
         raise ValueError(f"has {caption!r:.60} as its `caption`, which is of type {type(caption).__name__}, not text")
-    if len(caption) > MOST_TEXT:
-        raise ValueError(f"has a `caption` of more than {MOST_TEXT} characters")
+    if len(caption) > MOST_CAPTION:
+        raise ValueError(f"has a `caption` of more than {MOST_CAPTION} characters")
     return file.strip(), _clean(caption)
 
 

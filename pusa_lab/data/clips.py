@@ -15,13 +15,13 @@ from pusa_lab.files import existing_file
 from pusa_lab.pixels import crop_and_resize, to_pixels, to_uint8
 from pusa_lab.sentences import counted
 
-MOST_BYTES = 2 * 2**30
+MOST_CLIP_BYTES = 2 * 2**30
 """Largest clip of unlimited length in memory; larger ones are refused before memory runs out."""
-MOST_FRAMES = 2**20
+MOST_DECODED_FRAMES = 2**20
 """Most frames of a clip of unlimited length: nearly five hours at 60 frames per second."""
-LONGEST = 10_000
+MOST_CLIP_FRAMES = 10_000
 """Most frames that can be asked for; training and sampling use far fewer."""
-MOST_SIDE = 8192
+MOST_CLIP_SIDE = 8192
 """Most pixels of a side that can be asked for."""
 MOST_FPS = 1000
 """Highest frame rate at which a clip is read or written; the lowest is its inverse."""
@@ -60,14 +60,14 @@ def read_clip(
     _check_reading(size, fps, start)
     if num_frames is not None:
         return next(_pieces(path, num_frames, size, fps, start))
-    kept: deque[np.ndarray | Shown] = deque(maxlen=last if last is None else min(last, MOST_FRAMES))
+    kept: deque[np.ndarray | Shown] = deque(maxlen=last if last is None else min(last, MOST_DECODED_FRAMES))
     for number, now in enumerate(_chosen(decoded(path), None, fps, start)):
         kept.append(_picture(now, size) if last is None else now)  # most frames before the last are never converted
         taken = 3 * len(kept) * math.prod(size or now.size)
-        if taken > MOST_BYTES:
+        if taken > MOST_CLIP_BYTES:
             raise ValueError(f"{path} would take {taken / 2**30:.1f} GiB of memory: read fewer frames with last=...")
-        if number >= MOST_FRAMES:
-            raise ValueError(f"{path} has more than {MOST_FRAMES} frames: cut it into shorter parts first.")
+        if number >= MOST_DECODED_FRAMES:
+            raise ValueError(f"{path} has more than {MOST_DECODED_FRAMES} frames: cut it into shorter parts first.")
     if not kept:
         raise ValueError(f"{path} has no frames{_from(start)}: give a video with at least one.")
     return _stacked(kept, size)
@@ -162,8 +162,8 @@ def _stacked(kept: deque[np.ndarray | Shown], size: tuple[int, int] | None) -> n
 
 
 def _check_length(num_frames: int | None, last: int | None) -> None:
-    if num_frames is not None and not 1 <= num_frames <= LONGEST:
-        raise ValueError(f"num_frames={num_frames}: give 1 to {LONGEST} frames.")
+    if num_frames is not None and not 1 <= num_frames <= MOST_CLIP_FRAMES:
+        raise ValueError(f"num_frames={num_frames}: give 1 to {MOST_CLIP_FRAMES} frames.")
     if last is not None and last < 1:
         raise ValueError(f"last={last}: keep at least 1 frame.")
     if last is not None and num_frames is not None:
@@ -171,8 +171,8 @@ def _check_length(num_frames: int | None, last: int | None) -> None:
 
 
 def _check_reading(size: tuple[int, int] | None, fps: int | float | None, start: int | float) -> None:
-    if size is not None and not all(1 <= n <= MOST_SIDE for n in size):
-        raise ValueError(f"size={size}: give sides of 1 to {MOST_SIDE} pixels.")
+    if size is not None and not all(1 <= n <= MOST_CLIP_SIDE for n in size):
+        raise ValueError(f"size={size}: give sides of 1 to {MOST_CLIP_SIDE} pixels.")
     check_times(fps, start)
 
 

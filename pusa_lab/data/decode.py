@@ -13,7 +13,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.data.damage import LOST, checked_frames, opened
 from pusa_lab.pixels import on_white
 
-MOST_PIXELS = 2**26
+MOST_FRAME_PIXELS = 2**26
 """Most pixels of a frame, twice those of 8K."""
 JOINED = ("mpegts", "mpeg")
 """Formats whose files may be joined end to end, each part with its own timestamps."""
@@ -160,15 +160,17 @@ def square_pixels(height: int, width: int, aspect: Fraction) -> tuple[int, int]:
         aspect: pixel aspect ratio (width / height), above 0 and below 2^31.
 
     Raises:
-        ValueError: an argument is out of range, or the result has more than `MOST_PIXELS` pixels.
+        ValueError: an argument is out of range, or the result has more than `MOST_FRAME_PIXELS` pixels.
     """
     if min(height, width) < 1 or not 0 < aspect < 2**31:
         raise ValueError(
             f"has frames of {height} x {width} and a pixel aspect ratio of {float(aspect):.3g}: restore the file."
         )
     size = (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
-    if math.prod(size) > MOST_PIXELS:
-        raise ValueError(f"has frames of {size[0]} x {size[1]} pixels: scale it down to at most {MOST_PIXELS} pixels.")
+    if math.prod(size) > MOST_FRAME_PIXELS:
+        raise ValueError(
+            f"has frames of {size[0]} x {size[1]} pixels: scale it down to at most {MOST_FRAME_PIXELS} pixels."
+        )
     return size
 
 

@@ -6,7 +6,6 @@ A shard is complete and renamed before the manifest lists it with its hash. So a
 cache, and a shard that was swapped or damaged is refused when the cache is opened.
 """
 
-import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch.utils.data import Dataset
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked, shown
 from pusa_lab.data.manifest import EMPTY, difference, read_manifest, source_differences
-from pusa_lab.files import digest
+from pusa_lab.files import content_digest, digest
 from pusa_lab.requests import array_digest
 
 
@@ -198,4 +197,4 @@ def identity(part: Any) -> str:
             )
         return name
     state = "".join(f"{name} {array_digest(tensor)}\n" for name, tensor in part.state_dict().items())
-    return hashlib.sha256(state.encode()).hexdigest()[:16]
+    return content_digest(state)[:16]

@@ -1,6 +1,5 @@
 """The manifest of a latent cache: settings, the place of each clip, and differences from the folder of clips."""
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -11,13 +10,13 @@ from typing import Any, NamedTuple
 from pusa_lab.arguments import checked
 from pusa_lab.data.clips import check_times
 from pusa_lab.data.folders import ClipFile, find_clips
-from pusa_lab.files import check_fields, digest, path_inside, read_json
+from pusa_lab.files import check_fields, content_digest, digest, path_inside, read_json
 from pusa_lab.sentences import counted
 
 FORMAT = 3
 """Version of the manifest's format; a reader refuses others."""
 MANIFEST, EMPTY = "manifest.json", "empty.safetensors"
-MOST_FRAMES, MOST_SIDE, MOST_PIXELS = 2**16, 2**14, 2**31
+MOST_CACHED_FRAMES, MOST_CACHED_SIDE, MOST_CACHED_PIXELS = 2**16, 2**14, 2**31
 """Most frames of a clip, pixels along a side, and pixels of a whole clip (28 times 81 frames at 720p)."""
 HEAD = {
     "format": int,
@@ -65,17 +64,15 @@ class CacheSettings:
     def __post_init__(self) -> None:
         """Refuse impossible sizes before anything is built for them."""
         (h, w), n = self.size, self.num_frames
-        if min(h, w) < 1 or max(h, w) > MOST_SIDE:
-            raise ValueError(f"size={h} x {w}: give a height and a width of 1 to {MOST_SIDE} pixels.")
-        if not 1 <= n <= MOST_FRAMES:
-            raise ValueError(f"num_frames={n}: give 1 to {MOST_FRAMES}.")
+        if min(h, w) < 1 or max(h, w) > MOST_CACHED_SIDE:
+            raise ValueError(f"size={h} x {w}: give a height and a width of 1 to {MOST_CACHED_SIDE} pixels.")
+        if not 1 <= n <= MOST_CACHED_FRAMES:
+            raise ValueError(f"num_frames={n}: give 1 to {MOST_CACHED_FRAMES}.")
         if not 1 <= self.latent_frames <= n:
             raise ValueError(f"latent_frames={self.latent_frames} for num_frames={n}: give 1 to {n}.")
-        if n * h * w > MOST_PIXELS:
-            raise ValueError(
-                f"{counted(n, 'frame')} of {h} x {w} have more than {MOST_PIXELS} pixels: give shorter or smaller "
-                "clips."
-            )
+        if n * h * w > MOST_CACHED_PIXELS:
+            many = f"{counted(n, 'frame')} of {h} x {w} have more than {MOST_CACHED_PIXELS} pixels"
+            raise ValueError(f"{many}: give shorter or smaller clips.")
         if not (1 <= self.channels <= 4096 and 1 <= self.text_length <= 2**16):
             raise ValueError(
                 f"channels={self.channels}, text_length={self.text_length}: give 1 to 4096, and 1 to 65536."
@@ -156,7 +153,7 @@ def manifest_digest(manifest: Mapping[str, Any]) -> str:
         manifest: as read or to be written; its own digest is ignored.
     """
     text = json.dumps({k: v for k, v in manifest.items() if k != "digest"}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return content_digest(text)
 
 
 def _check(folder: Path, found: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.files import existing_file
 from pusa_lab.pixels import on_white
 
-MOST_PIXELS = 2**27
+MOST_PICTURE_PIXELS = 2**27
 """Most pixels of a picture: 134 million, more than photo cameras have; they take less than 1 GiB."""
 STRIP = 2**22
 """Pixels converted at a time."""
@@ -36,14 +36,14 @@ def read_picture(path: str | Path) -> np.ndarray:
         path: file in PNG, JPEG, or another format that Pillow reads.
 
     Raises:
-        ValueError: the file does not exist, is not a picture, is damaged, or has more than `MOST_PIXELS` pixels.
+        ValueError: the file does not exist, is not a picture, is damaged, or has more pixels than MOST_PICTURE_PIXELS.
     """
     path = existing_file(path, "picture")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns about unusual but harmless files
         try:
             with Image.open(path) as image:
-                if image.width * image.height <= MOST_PIXELS:
+                if image.width * image.height <= MOST_PICTURE_PIXELS:
                     _refuse_programs(image, path)
                     _check_jpeg(image, path)
                     image.load()
@@ -54,7 +54,9 @@ def read_picture(path: str | Path) -> np.ndarray:
             raise ValueError(
                 f"{path} is not a readable picture ({_reason(error)}): give a PNG or JPEG file."
             ) from error
-    raise ValueError(f"{path} has more than {MOST_PIXELS / 1e6:.0f} million pixels: scale the picture down first.")
+    raise ValueError(
+        f"{path} has more than {MOST_PICTURE_PIXELS / 1e6:.0f} million pixels: scale the picture down first."
+    )
 
 
 def _refuse_programs(image: Image.Image, path: Path) -> None:

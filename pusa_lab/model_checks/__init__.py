@@ -12,7 +12,7 @@ from pusa_lab.model_checks.direction import check_direction
 from pusa_lab.model_checks.report import Finding, ModelReport, failed
 from pusa_lab.pixels import crop_and_resize, to_pixels
 from pusa_lab.sentences import counted
-from pusa_lab.tasks import MOST
+from pusa_lab.tasks import MOST_LATENT_FRAMES
 from pusa_lab.types import Clip, Denoiser, Geometry
 
 __all__ = ["Finding", "ModelReport", "check_model"]
@@ -58,8 +58,8 @@ def check_model(
     found = [_interface(model)]
     if found[0].verdict == "passed":
         frames = model.geometry.frames if latent_frames is None else latent_frames
-        if not 1 <= frames <= MOST:
-            raise ValueError(f"latent_frames={frames}: give 1 to {MOST:,} latent frames.")
+        if not 1 <= frames <= MOST_LATENT_FRAMES:
+            raise ValueError(f"latent_frames={frames}: give 1 to {MOST_LATENT_FRAMES:,} latent frames.")
         pixels = _clip(clip, model.geometry, frames, len(prompts))
         with torch.no_grad():
             found += _all_checks(model, pixels, prompts, frames, scalar, seed)

@@ -14,7 +14,7 @@ from pusa_lab.planning.tables import GPUS
 
 SAVING = ("compiled", "optimizer", "ac_save_attention", "ac_skip_blocks", "offload_activations")
 """Settings of a training that change its memory and time, and nothing of what is learned but rounding."""
-MOST = 3
+MOST_CHANGES = 3
 """Changes at once."""
 
 
@@ -41,7 +41,7 @@ def _helpful(s: Settings, changes: Sequence[dict[str, Any]]) -> list[dict[str, A
 
 def _smallest(s: Settings, changes: Sequence[dict[str, Any]]) -> list[Advice]:
     """All that fit with the least number of changes."""
-    for count in range(1, min(MOST, len(changes)) + 1):
+    for count in range(1, min(MOST_CHANGES, len(changes)) + 1):
         if found := [advice for chosen in combinations(changes, count) if (advice := _together(s, chosen))]:
             return found
     return []

@@ -8,9 +8,10 @@ from typing import Any
 
 from pusa_lab.generate import GUIDANCE
 from pusa_lab.inputs import MOST_STEPS
+from pusa_lab.pixels import MOST_SIDE
 from pusa_lab.planning.tables import DTYPES, GPUS, MODES, OFFLOADS, OPTIMIZERS, Gpu
 from pusa_lab.sentences import counted
-from pusa_lab.tasks import MOST
+from pusa_lab.tasks import MOST_LATENT_FRAMES
 from pusa_lab.wan.configs import WAN_CONFIGS, WanConfig
 
 SIZES = {"480p": (480, 832), "720p": (720, 1280)}
@@ -46,12 +47,10 @@ TRAINING: dict[str, Any] = {
 LORA_RANK = 512
 """The paper's."""
 BOUNDS = {
-    **{"steps": MOST_STEPS, "num_videos": MOST, "gpus": 100_000, "lora_rank": 2**16},
+    **{"steps": MOST_STEPS, "num_videos": MOST_LATENT_FRAMES, "gpus": 100_000, "lora_rank": 2**16},
     **{"max_steps": 10**9, "global_batch_size": 2**20, "micro_batch_size": 2**20},
 }
 """Largest numbers that are planned, those that sampling and training take; a larger one is taken for a mistake."""
-MOST_SIDE = 2**15
-"""Largest height or width in pixels, as `pixels.crop_and_resize` takes."""
 MOST_PRICE = 1_000_000
 """US dollars per GPU and hour; more is taken for a mistake."""
 WHY = {
@@ -203,7 +202,7 @@ def _check_numbers(s: Settings) -> None:
             without = f", or leave it out for {LORA_RANK if s.training else 'none'}" if name == "lora_rank" else ""
             raise ValueError(f"{name}={value}: give a whole number of at least 1{without}.")
     stride = s.config.stride[0]
-    bounds = BOUNDS | {"num_frames": 1 + stride * (MOST - 1)}
+    bounds = BOUNDS | {"num_frames": 1 + stride * (MOST_LATENT_FRAMES - 1)}
     for name, most in bounds.items():
         if (value := getattr(s, name)) is not None and value > most:
             raise ValueError(f"{name}={value}: give at most {most:,}.")

@@ -143,45 +143,36 @@ def autoregressive(steps: int, frames: int, shift: float | int = 1.0, sigmas: Si
 
 @checked
 def hold(
-    steps: int,
-    frames: int,
-    at: Sequence[int] = (0,),
-    noise: Levels = 0.0,
-    shift: float | int = 1.0,
-    sigmas: Sigmas = "linear",
-    constant: bool = False,
+    steps: int, frames: int, at: Sequence[int] = (0,), shift: float | int = 1.0, sigmas: Sigmas = "linear"
 ) -> Schedule:
-    """Some frames are known, and their levels are a fraction of those of the other frames, or constant.
+    """Some frames are known and clean from the start, and the others share one timestep.
 
-    S[r, i] = m_i g[r] for i in `at`, g[r] elsewhere; m = 0 freezes a frame, picture: pale columns.
-    With `constant`: S[r, i] = m_i for i in `at` until the last row, which is 0
+    S[r, i] = 0 for i in `at`, g[r] elsewhere, picture: dark columns
+
+    Known frames that keep some noise are a matter of the task, or of `scale_columns` where there is none.
 
     Args:
         steps: number of steps, at least 1.
         frames: latent frames, at least 1.
         at: known latent frames; negative numbers count from the end.
-        noise: multiplier m in [0, 1], applied after the shift, one for all or one per known frame.
         shift: as `synchronous`.
         sigmas: as `synchronous`.
-        constant: whether m is the level itself, for frames that get fresh noise at every row (SkyReels-V2).
 
     Raises:
         ValueError: an argument is out of range, or a known frame is outside the video or given twice.
 
-    Source: Algorithm 1 and its noisy variant, arXiv 2507.16116, App. B; `constant`: arXiv 2504.13074.
+    Source: Algorithm 1, arXiv 2507.16116, App. B.
     """
-    S = scale_columns(synchronous(steps, frames, shift, sigmas), at, noise)
-    if constant:
-        columns = frame_indices(at, frames)
-        S[:-1, columns] = S.new_tensor(noise_levels(noise, len(columns)))
-    return S
+    return scale_columns(synchronous(steps, frames, shift, sigmas), at, 0.0)
 
 
 @checked
 def scale_columns(schedule: Schedule, at: Sequence[int], noise: Levels) -> Schedule:
-    """Multiply the levels of some frames, which marks them as known in any schedule.
+    """Multiply the levels of some frames, which marks them as known in a schedule for the sampling loop alone.
 
     S'[r, i] = m_i S[r, i] for i in `at`
+
+    In `generate` the task does this: it alone sets the level of a known frame, see `Conditions.schedule`.
 
     Args:
         schedule: noise levels (rows, frames) in [0, 1], at least 2 rows, that never rise down a column.
@@ -191,6 +182,8 @@ def scale_columns(schedule: Schedule, at: Sequence[int], noise: Levels) -> Sched
     Raises:
         ValueError: it is not a schedule, a frame is outside the video or given twice, or a multiplier is outside
             [0, 1].
+
+    Source: the noisy variant of Algorithm 1, arXiv 2507.16116, App. B: the multiplier acts after the shift.
     """
     schedule = as_schedule(schedule, whole=False)
     columns = frame_indices(at, schedule.shape[1])

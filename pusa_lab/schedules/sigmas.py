@@ -20,7 +20,7 @@ Sigmas: TypeAlias = str | Callable[[int], Tensor] | Sequence[float | int] | Leve
 """A name in SIGMAS, a function (steps) -> levels, or the levels themselves."""
 
 
-MOST_STEPS = 10**6
+MOST_SIGMAS = 10**6
 """Most steps: float32 has only about ten times as many distinct levels near 1."""
 MOST_SHIFT = 1e6
 """Largest shift; beyond it, and below its inverse, neighbouring levels become equal in float32."""
@@ -30,8 +30,8 @@ MOST_LOGIT = 1e6
 
 def _even(steps: int) -> Float[Tensor, " rows"]:
     """1 - j / steps in double precision, so that levels are rounded only once, at the end."""
-    if not 1 <= steps <= MOST_STEPS:
-        raise ValueError(f"steps={steps}: give a whole number of steps from 1 to {MOST_STEPS:,}.")
+    if not 1 <= steps <= MOST_SIGMAS:
+        raise ValueError(f"steps={steps}: give a whole number of steps from 1 to {MOST_SIGMAS:,}.")
     return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
 
 

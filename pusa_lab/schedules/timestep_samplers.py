@@ -15,7 +15,7 @@ from pusa_lab.schedules.sigmas import check_logits, check_shift, shift_levels
 from pusa_lab.schedules.timestep_sampler_checks import TimestepSampler, check_sampler_sizes, checked_sampler, tau_of
 from pusa_lab.types import Tau
 
-MOST_LEVELS = 2**40
+MOST_PATH_LEVELS = 2**40
 """Most levels of a path; float64 can tell them apart."""
 
 
@@ -202,7 +202,7 @@ def nondecreasing(levels: int = 1000) -> TimestepSampler:
     Source: FoPP, arXiv 2503.07418. Its tables of path counts are not needed, because a uniform path is a sorted uniform
     multiset of levels, which Polya's urn samples for the whole batch at once.
     """
-    if not 1 <= levels <= MOST_LEVELS:
+    if not 1 <= levels <= MOST_PATH_LEVELS:
         raise ValueError(f"levels={levels}: give the number of levels of the path, from 1 to 2^40.")
 
     @checked_sampler

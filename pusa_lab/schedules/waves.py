@@ -7,9 +7,9 @@ import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.schedules.checks import check_size
-from pusa_lab.schedules.matrices import check_frames, delayed, scale_columns, whole_rows
+from pusa_lab.schedules.matrices import check_frames, delayed, whole_rows
 from pusa_lab.schedules.sigmas import Sigmas, levels, linear
-from pusa_lab.types import Levels, Schedule
+from pusa_lab.types import Schedule
 
 
 @checked
@@ -41,16 +41,15 @@ def two_sided(
     steps: int,
     frames: int,
     lag: float | int = 1,
-    noise: Levels = 1.0,
     outward: bool = False,
     shift: float | int = 1.0,
     sigmas: Sigmas = "linear",
 ) -> Schedule:
-    """Both ends are known, and the unknown frames follow inward: those next to a known frame start at row 0.
+    """For known ends: the unknown frames follow inward, and those next to a known frame start at row 0.
 
     S[r, i] = g[clip(r - floor(lag (d_i - 1)), 0, steps)] for a frame d_i >= 1 frames from the nearest known one;
-    S[r, i] = m_i g[r] for a known frame; picture: a mountain between two known columns; outward: a valley around the
-    known middle
+    S[r, i] = g[r] for a known frame, whose level the task sets, or `scale_columns` where there is none;
+    picture: a mountain; outward: a valley
 
     Unlike in `trapezoid`, where the ends are generated first, no frame waits for the ends.
 
@@ -58,8 +57,6 @@ def two_sided(
         steps: steps of each frame, at least 1.
         frames: latent frames, at least 1.
         lag: rows between neighbouring unknown frames, at least 0; may be a fraction.
-        noise: multiplier m in [0, 1] of the known frames, one for all or one per known frame; 0 keeps them clean, 1
-            leaves their levels to the task or to `scale_columns`.
         outward: whether the middle frame is known instead (the two middle ones if the number of frames is even), and
             the ends are generated last.
         shift: as `synchronous`.
@@ -70,7 +67,7 @@ def two_sided(
     """
     known = sorted({(frames - 1) // 2, frames // 2} if outward else {0, frames - 1})
     away = [min(abs(i - k) for k in known) for i in check_frames(frames, lag)]
-    return scale_columns(delayed(steps, [whole_rows(lag, max(d - 1, 0)) for d in away], shift, sigmas), known, noise)
+    return delayed(steps, [whole_rows(lag, max(d - 1, 0)) for d in away], shift, sigmas)
 
 
 @checked

@@ -5,15 +5,14 @@ from typing import Any, TypeAlias
 
 import torch
 
-from pusa_lab.arguments import checked
-from pusa_lab.timesteps import check_levels, per_frame, velocity_of
+from pusa_lab.timesteps import checked_levels, per_frame, velocity_of
 from pusa_lab.types import Denoiser, Tau, Video
 
 Step: TypeAlias = Callable[..., tuple[Video, Video]]
 """(denoiser, x, tau, tau_next, **cond) -> (x_next, v): one step, from a row to the next."""
 
 
-@checked
+@checked_levels
 def euler_step(x: Video, v: Video, tau: Tau, tau_next: Tau) -> Video:
     """Make an Euler step of every frame by its own change of tau; a frame whose tau stays the same is kept bit for bit.
 
@@ -30,13 +29,11 @@ def euler_step(x: Video, v: Video, tau: Tau, tau_next: Tau) -> Video:
 
     Source: Algorithm 1, arXiv 2507.16116.
     """
-    check_levels(tau)
-    check_levels(tau_next)
     dt = per_frame(tau_next - tau, x)
     return torch.where(dt == 0, x, (x + dt * v).to(x.dtype))
 
 
-@checked
+@checked_levels
 def euler(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
     """Euler's method: first order, one denoiser call per row.
 
@@ -59,7 +56,7 @@ def euler(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) ->
     return euler_step(x, v, tau, tau_next), v
 
 
-@checked
+@checked_levels
 def heun(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
     """Heun's method: second order, two denoiser calls per row. Arguments, result and errors are those of `euler`.
 
@@ -79,7 +76,7 @@ def heun(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> 
     return euler_step(x, v, tau, tau_next), v
 
 
-@checked
+@checked_levels
 def midpoint(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
     """Midpoint method: second order, two denoiser calls per row. Arguments, result and errors are those of `euler`.
 

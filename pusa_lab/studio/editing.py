@@ -12,9 +12,9 @@ from pusa_lab.schedules import SCHEDULES, describe, frame_indices, marks
 from pusa_lab.studio import edits
 from pusa_lab.types import Rising, Schedule
 
-MOST = 200
+MOST_UNDONE = 200
 """Steps that can be undone."""
-MOST_TEXT = 8 * 2**20
+MOST_CHARACTERS = 8 * 2**20
 """Most characters of a file that is read."""
 
 
@@ -58,8 +58,8 @@ class Editor:
     """
 
     def __init__(self, frames: int = 9, steps: int = 20, shift: float = 1.0) -> None:
-        if not 1 <= frames <= edits.MOST_ROWS:
-            raise ValueError(f"frames={frames}: give 1 to {edits.MOST_ROWS:,}.")
+        if not 1 <= frames <= edits.MOST_DRAWN_ROWS:
+            raise ValueError(f"frames={frames}: give 1 to {edits.MOST_DRAWN_ROWS:,}.")
         self.frames = frames
         self._steps: list[Step] = []
         self._at = -1
@@ -96,8 +96,8 @@ class Editor:
         if unknown := sorted(arguments.keys() - allowed):
             raise ValueError(f"{name} has no {unknown[0]!r:.40}: choose from {', '.join(sorted(allowed))}.")
         for word, value in arguments.items():
-            if isinstance(value, int) and abs(value) > edits.MOST_ROWS:
-                raise ValueError(f"{word}={value:.3g}: the studio takes at most {edits.MOST_ROWS:,}.")
+            if isinstance(value, int) and abs(value) > edits.MOST_DRAWN_ROWS:
+                raise ValueError(f"{word}={value:.3g}: the studio takes at most {edits.MOST_DRAWN_ROWS:,}.")
         for word in arguments.keys() & {"shift", "noise"}:
             arguments[word] = float(arguments[word]) if isinstance(arguments[word], int) else arguments[word]
         made = schedule(frames=self.frames, **arguments)
@@ -195,8 +195,8 @@ class Editor:
             ValueError: the text is not such JSON, or its schedule has another number of frames.
         """
         wanted = 'give JSON such as {"schedule": [[1, 1], [0, 0]]}, with a level or null in each place'
-        if len(text) > MOST_TEXT:
-            raise ValueError(f"no schedule in this text of {len(text):,} characters: give at most {MOST_TEXT:,}.")
+        if len(text) > MOST_CHARACTERS:
+            raise ValueError(f"no schedule in this text of {len(text):,} characters: give at most {MOST_CHARACTERS:,}.")
         try:
             found = json.loads(text)
             rows = [[nan if x is None else x for x in row] for row in found["schedule"]]
@@ -218,7 +218,7 @@ class Editor:
     def _push(self, matrix: Schedule, origin: Any = None, gesture: str | None = None) -> None:
         together = gesture is not None and self._steps and self._step.gesture == gesture
         kept = self._steps[: self._at + (0 if together else 1)]
-        self._steps = [*kept, Step(matrix, origin, gesture)][-MOST:]
+        self._steps = [*kept, Step(matrix, origin, gesture)][-MOST_UNDONE:]
         self._at = len(self._steps) - 1
 
 

@@ -15,7 +15,7 @@ from pusa_lab.sentences import counted
 from pusa_lab.types import Rising, Schedule
 
 Number: TypeAlias = float | int
-MOST_ROWS, MOST_LEVELS = 10_000, 50_000
+MOST_DRAWN_ROWS, MOST_DRAWN_LEVELS = 10_000, 50_000
 """Most rows and most levels of a schedule that is drawn; with more, the page would not respond for seconds."""
 
 
@@ -54,10 +54,10 @@ def small(S: Schedule) -> Schedule:
     Raises:
         ValueError: it has more than 10,000 rows or 50,000 levels.
     """
-    if len(S) > MOST_ROWS or S.numel() > MOST_LEVELS:
+    if len(S) > MOST_DRAWN_ROWS or S.numel() > MOST_DRAWN_LEVELS:
         raise ValueError(
             f"a schedule of {counted(len(S), 'row')} of {counted(S.shape[1], 'frame')}: the studio draws at most "
-            f"{MOST_ROWS:,} rows and {MOST_LEVELS:,} levels, give fewer steps or frames."
+            f"{MOST_DRAWN_ROWS:,} rows and {MOST_DRAWN_LEVELS:,} levels, give fewer steps or frames."
         )
     return S
 
@@ -137,8 +137,10 @@ def delay(S: Schedule, frame: int, by: int) -> Part:
         ValueError: the frame does not exist, or `by` is out of range.
     """
     i, n = _frame(S, frame), abs(by)
-    if n > MOST_ROWS or not len(S):
-        raise ValueError(f"by={by} for {counted(len(S), 'row')}: shift at least 1 row by at most {MOST_ROWS:,} rows.")
+    if n > MOST_DRAWN_ROWS or not len(S):
+        raise ValueError(
+            f"by={by} for {counted(len(S), 'row')}: shift at least 1 row by at most {MOST_DRAWN_ROWS:,} rows."
+        )
     wide = torch.cat([S[:1].expand(n, -1), S, S[-1:].expand(n, -1)])
     wide[:, i] = wide[(torch.arange(len(wide)) - by).clamp(0, len(wide) - 1), i]
     moving = (wide[1:] != wide[:-1]).any(dim=1).nonzero().flatten().tolist() or [0]

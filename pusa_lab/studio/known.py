@@ -19,7 +19,7 @@ from pusa_lab.types import Geometry
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 """Suffixes of files that are read as pictures; those of clips are `SUFFIXES`."""
 
-MOST_BYTES = 256 * 2**20
+MOST_DROPPED_BYTES = 256 * 2**20
 """Largest file that can be dropped."""
 
 
@@ -125,8 +125,8 @@ def read_dropped(name: str, content: str | bytes | memoryview, fps: float | int 
     ending = Path(name).suffix.lower()
     if ending not in (known := dict.fromkeys(PICTURES + SUFFIXES)):
         raise ValueError(f"{name:.80} is not a picture or clip: drop one of {', '.join(known)}.")
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"{name:.80} has {len(content):,} bytes: the studio takes at most {MOST_BYTES:,}.")
+    if len(content) > MOST_DROPPED_BYTES:
+        raise ValueError(f"{name:.80} has {len(content):,} bytes: the studio takes at most {MOST_DROPPED_BYTES:,}.")
     try:
         data = base64.b64decode(content, validate=True) if isinstance(content, str) else bytes(content)
     except ValueError as error:

@@ -1,13 +1,12 @@
 """What a value is by its content, so that a cache knows it again: functions by source, arrays by their numbers."""
 
 import functools
-import hashlib
 import inspect
 import json
 import sys
 import sysconfig
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,12 @@ from torch import Tensor, nn
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import shown
 from pusa_lab.data.latents import identity
+from pusa_lab.files import content_digest
 from pusa_lab.registry import Registry, members_in
 from pusa_lab.requests import array_digest
 from pusa_lab.schedulers import Scheduler, differing
 from pusa_lab.sentences import in_one_line
 from pusa_lab.signatures import signature_of
-from pusa_lab.versions import code_digest
 
 PLAIN = (str, int, float, type(None), torch.device, torch.dtype, range, Path)
 """Types of values that their text describes."""
@@ -43,7 +42,26 @@ def digest_of(value: Any) -> str:
     Raises:
         ValueError: as `described`.
     """
-    return hashlib.sha256(json.dumps(described(value), sort_keys=True).encode()).hexdigest()
+    return content_digest(json.dumps(described(value), sort_keys=True))
+
+
+def code_digest(*places: Path, aside: Collection[str] = ()) -> str:
+    """Digest of Python files: of their names and of every line.
+
+    Args:
+        *places: files, or folders with all the files in them.
+        aside: names of files and folders that do not count, directly in one of the folders.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    pieces: list[str | bytes] = []
+    for place in places:
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            name = file.relative_to(place.parent)
+            if set(aside).isdisjoint(name.parts[1:2]):
+                pieces += [f"{name.as_posix()}\0", file.read_bytes(), b"\0"]
+    return content_digest(pieces)[:16]
 
 
 def described(value: Any) -> Any:

@@ -31,7 +31,7 @@ __all__ = [
     "text_to_video",
     "transition",
 ]
-MOST = 10_000
+MOST_LATENT_FRAMES = 10_000
 """Largest number of latent frames; a larger one is taken for a mistake."""
 
 
@@ -227,8 +227,8 @@ def frame_table(geometry: Geometry, frames: int | None = None) -> str:
         ValueError: frames is out of range.
     """
     frames = geometry.frames if frames is None else frames
-    if not 1 <= frames <= MOST:
-        raise ValueError(f"frames={frames}: give 1 to {MOST:,} latent frames.")
+    if not 1 <= frames <= MOST_LATENT_FRAMES:
+        raise ValueError(f"frames={frames}: give 1 to {MOST_LATENT_FRAMES:,} latent frames.")
     rows = [(i, geometry.pixels_at(i)) for i in range(frames)]
     spans = [f"{i:6}  {f'{p[0]}..{p[-1]}' if len(p) > 1 else p[0]:>9}  {p[0] / geometry.fps:7.2f}" for i, p in rows]
     return "\n".join(["latent  pixels     seconds", *spans])

@@ -23,7 +23,7 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed")
 COMPILE_MODES = ("", "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
-LARGEST = {"max_steps": 10**9, "global_batch_size": 2**20, "lora_rank": 2**16, "seed": 2**53}
+LARGEST_FIELDS = {"max_steps": 10**9, "global_batch_size": 2**20, "lora_rank": 2**16, "seed": 2**53}
 """Upper bounds of fields; a larger number is a typing error that could take all memory."""
 
 
@@ -114,7 +114,7 @@ class TrainConfig:
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: give 0 or more.")
-        for name, most in LARGEST.items():
+        for name, most in LARGEST_FIELDS.items():
             if getattr(self, name) > most:
                 raise ValueError(f"{name}={getattr(self, name)}: give at most {most}.")
         choices = {"lr_scheduler": LR_SCHEDULERS, "optimizer": OPTIMIZERS, "precision": PRECISIONS}

@@ -9,7 +9,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
 
 E4M3 = torch.float8_e4m3fn
-LARGEST = torch.finfo(E4M3).max
+E4M3_MAX = torch.finfo(E4M3).max
 
 
 @checked
@@ -79,8 +79,8 @@ def quantise(x: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         x: (m, n).
     """
-    scale = x.abs().amax(1, keepdim=True).float().clamp(min=1e-12) / LARGEST
-    return (x.float() / scale).clamp(-LARGEST, LARGEST).to(E4M3), scale
+    scale = x.abs().amax(1, keepdim=True).float().clamp(min=1e-12) / E4M3_MAX
+    return (x.float() / scale).clamp(-E4M3_MAX, E4M3_MAX).to(E4M3), scale
 
 
 def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:

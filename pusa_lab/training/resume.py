@@ -1,6 +1,5 @@
 """Checks of the checkpoints to resume from: incomplete, foreign or harmful ones are refused before any long work."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import writing
+from pusa_lab.files import content_digest, writing
 from pusa_lab.sentences import counted
 from pusa_lab.training.config import TrainConfig
 from pusa_lab.training.lora import frozen_mark
@@ -77,7 +76,7 @@ def outline(checkpoint: Mapping[str, Any]) -> str:
         f"{name} {type(leaf).__name__} {tuple(leaf.shape) if isinstance(leaf, Tensor) else ''}"
         for name, leaf in _leaves(inside)
     ]
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    return content_digest("\n".join(sorted(lines)))
 
 
 def _leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:

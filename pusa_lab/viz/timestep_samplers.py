@@ -13,7 +13,7 @@ from pusa_lab.schedules.timestep_samplers import TimestepSampler
 
 INK = "tab:blue"
 BINS = 40
-MOST = 4.0
+DARKEST = 4.0
 """Densities above this many times the uniform one share the darkest colour."""
 
 
@@ -58,7 +58,14 @@ def _marginals(tau: torch.Tensor, ax: Axes) -> None:
     density = torch.stack([torch.histc(column, BINS, 0, 1) for column in tau.T], dim=1) * BINS / len(tau)
     extent = (-0.5, tau.shape[1] - 0.5, 0, 1)
     picture = ax.imshow(
-        density.numpy(), cmap="Blues", vmin=0, vmax=MOST, aspect="auto", extent=extent, origin="lower", rasterized=True
+        density.numpy(),
+        cmap="Blues",
+        vmin=0,
+        vmax=DARKEST,
+        aspect="auto",
+        extent=extent,
+        origin="lower",
+        rasterized=True,
     )
     ax.set(xlabel="frame", ylabel="tau", title="each frame")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

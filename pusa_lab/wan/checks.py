@@ -13,10 +13,11 @@ from transformers import UMT5Config, UMT5EncoderModel
 
 from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
-from pusa_lab.wan.folders import Folder, check_whole, tensors, weight_files
+from pusa_lab.wan.folders import Folder
+from pusa_lab.wan.headers import WeightFile, read_header
 from pusa_lab.wan.lora import Expert, check_matched, check_strength
 from pusa_lab.wan.lora.adapters import base_weights
-from pusa_lab.wan.lora.files import read_lora
+from pusa_lab.wan.lora.files import LoRAFile, read_lora
 from pusa_lab.wan.lora.match import WIDTHS, match, module_of
 from pusa_lab.wan.lora.names import PREFIXES, aliases
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
@@ -69,10 +70,10 @@ def check_weights(folder: Folder) -> None:
         ValueError: a weight is missing, unknown or of another shape.
     """
     for name in folder.experts:
-        _compare(folder.path / name, _wanted(empty(folder.config(name))), _held(folder, name), "download it again")
+        _compare(folder.path / name, _wanted(empty(folder.config(name))), folder.shapes(name), "download it again")
     with _building("vae"), init_empty_weights():
         codec = AutoencoderKLWan.from_config(folder.config("vae"))
-    _compare(folder.path / "vae", _wanted(codec), _held(folder, "vae"), "download it again", more=True)
+    _compare(folder.path / "vae", _wanted(codec), folder.shapes("vae"), "download it again", more=True)
     check_encoder(folder)
 
 
@@ -88,35 +89,44 @@ def check_encoder(folder: Folder) -> None:
     """
     with _building("text_encoder"), init_empty_weights():
         wanted = _wanted(UMT5EncoderModel(UMT5Config(**folder.config("text_encoder"))))
-    held = _held(folder, "text_encoder")
+    held: Shapes = folder.shapes("text_encoder")
     for one, other in (EMBEDDING, EMBEDDING[::-1]):
         held = {one: held[other], **held} if other in held else held
     _compare(folder.path / "text_encoder", wanted, held, "download it again", more=True)
 
 
 @checked
-def check_single(file: str | Path, config: Mapping[str, Any]) -> None:
+def check_single(file: str | Path | WeightFile, config: Mapping[str, Any]) -> WeightFile:
     """Check that a file holds all weights of a transformer and nothing else.
 
     Args:
-        file: a .safetensors file, in Wan's or diffusers' names.
+        file: a .safetensors file, in Wan's or diffusers' names; or what this function returned for it.
         config: of the transformer.
+
+    Returns:
+        The file, whose header need not be read again.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is truncated or quantised, or holds another model.
     """
-    single_names(Path(file), empty(config))
+    found = file if isinstance(file, WeightFile) else _single(Path(file))
+    single_names(found, empty(config))
+    return found
 
 
 @checked
 def check_update(
-    path: str | Path, config: Mapping[str, Any], strength: float, partial: bool = False, expert: Expert | None = None
+    path: str | Path | LoRAFile,
+    config: Mapping[str, Any],
+    strength: float,
+    partial: bool = False,
+    expert: Expert | None = None,
 ) -> None:
     """Check that a LoRA fits a transformer, before the transformer is read.
 
     Args:
-        path: of the LoRA file.
+        path: of the LoRA file; or the file as it was read.
         config: of the transformer.
         strength: of the LoRA, a finite number.
         partial: whether some keys may remain unmatched.
@@ -133,37 +143,40 @@ def check_update(
 
 
 @checked
-def single_names(file: Path, model: nn.Module) -> dict[str, str]:
+def single_names(file: WeightFile, model: nn.Module) -> dict[str, str]:
     """Check a file as `check_single`, and map its keys to the weights of the transformer.
 
     Args:
-        file: a .safetensors file, in Wan's or diffusers' names, with or without a prefix such as ComfyUI's.
+        file: in Wan's or diffusers' names, with or without a prefix such as ComfyUI's.
         model: the transformer, from `empty`.
 
     Returns:
         Key in the file -> name of the weight.
 
     Raises:
-        FileNotFoundError: there is no such file.
         ValueError: as `check_single`.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no file {file}: give the path of a transformer's .safetensors file.")
-    if file.suffix != ".safetensors":
-        raise ValueError(f"{file} does not end in .safetensors: give the transformer's weights as a safetensors file.")
-    check_whole(file)
-    entries, wanted = tensors(file), _wanted(model)
-    _check_plain(file, entries)
-    names = _names(file, entries, wanted)
-    held = {name: tuple(entries[key]["shape"]) for key, name in names.items()}
+    path, entries, wanted = file.path, file.tensors, _wanted(model)
+    _check_plain(path, entries)
+    names = _names(path, entries, wanted)
+    shapes = file.shapes
+    held = {name: shapes[key] for key, name in names.items()}
     if not held.keys() & wanted.keys():
         first = next(iter(entries), "none")
         raise ValueError(
-            f"{file} is not a Wan transformer ({counted(len(entries), 'key')}, first {first}): give another file."
+            f"{path} is not a Wan transformer ({counted(len(entries), 'key')}, first {first}): give another file."
         )
-    _check_kind(file, entries, held, wanted)
-    _compare(file, wanted, held, "give all weights of a text-to-video Wan of this size (a LoRA goes to lora=)")
+    _check_kind(path, entries, held, wanted)
+    _compare(path, wanted, held, "give all weights of a text-to-video Wan of this size (a LoRA goes to lora=)")
     return {key: name for key, name in names.items() if name in wanted}
+
+
+def _single(path: Path) -> WeightFile:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}: give the path of a transformer's .safetensors file.")
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path} does not end in .safetensors: give the transformer's weights as a safetensors file.")
+    return read_header(path)
 
 
 def _names(file: Path, keys: Iterable[str], wanted: Shapes) -> dict[str, str]:
@@ -208,11 +221,6 @@ def _check_kind(file: Path, keys: Iterable[str], held: Shapes, wanted: Shapes) -
 
 def _wanted(model: nn.Module) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-
-
-def _held(folder: Folder, part: str) -> Shapes:
-    files = weight_files(folder.path / part)
-    return {key: tuple(entry["shape"]) for file in files for key, entry in tensors(file).items()}
 
 
 def _compare(where: Path, wanted: Shapes, held: Shapes, do: str, more: bool = False) -> None:

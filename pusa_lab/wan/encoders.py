@@ -8,7 +8,7 @@ from diffusers import AutoencoderKLWan
 from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Cond, Geometry, Video
 from pusa_lab.wan import latents
-from pusa_lab.wan.folders import check_wan_folder, find_folder
+from pusa_lab.wan.folders import check_wan_folder, find_folder, with_weights
 from pusa_lab.wan.loading import SIZE, folder_sizes, read_codec, read_text_encoder
 from pusa_lab.wan.prompts import CACHE, PromptEncoder
 
@@ -54,7 +54,7 @@ class WanEncoders:
         """
         folder = check_wan_folder(find_folder(source, weights=False), weights=False)
         geometry = folder_sizes(folder, size=size or SIZE, num_frames=num_frames)
-        folder = check_wan_folder(find_folder(source))
+        folder = with_weights(folder, find_folder(source))
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
         def parts() -> tuple[object, torch.nn.Module]:
@@ -85,7 +85,7 @@ class WanEncoders:
         Args:
             clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1].
         """
-        return latents.encode(self.codec, clip)
+        return latents.encode_clip(self.codec, clip)
 
     @checked
     @torch.no_grad()
@@ -95,4 +95,4 @@ class WanEncoders:
         Args:
             latents_: (b, c, f, h, w).
         """
-        return latents.decode(self.codec, latents_)
+        return latents.decode_latents(self.codec, latents_)

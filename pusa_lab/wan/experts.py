@@ -1,6 +1,8 @@
 """Loading of the one or two transformers of a Wan with their LoRA files, after all have been checked."""
 
+import functools
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,51 +12,57 @@ from diffusers import WanTransformer3DModel
 from pusa_lab.arguments import checked
 from pusa_lab.progress import bar
 from pusa_lab.wan.checks import check_single, check_update
-from pusa_lab.wan.folders import Folder, weight_files
+from pusa_lab.wan.folders import Folder
+from pusa_lab.wan.headers import WeightFile
 from pusa_lab.wan.loading import read_transformer
 from pusa_lab.wan.lora import Expert, LoRAReport, load_lora, merge
-from pusa_lab.wan.lora.files import read_lora
+from pusa_lab.wan.lora.files import LoRAFile, Source, read_lora
 from pusa_lab.wan.lora.names import is_low_noise
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
-Single: TypeAlias = str | Path | None
-Updates: TypeAlias = list[tuple[str | Path, float]]
+Single: TypeAlias = str | Path | WeightFile | None
+Updates: TypeAlias = Sequence[tuple[str | Path | LoRAFile, float]]
 """LoRA files of one expert, each with its strength."""
 ROLES: tuple[Expert, Expert] = ("high", "low")
 """Roles of two experts: for high noise and for low noise."""
 
 
 @checked
-def by_expert(folder: Folder, updates: list[Updates]) -> list[Updates]:
-    """Return the LoRA files of each expert; a file given for high noise that holds both LoRAs is added to the other.
+def by_expert(folder: Folder, updates: Sequence[Sequence[tuple[str | Path, float]]]) -> list[Updates]:
+    """Read the LoRA files of each expert; a file given for high noise that holds both LoRAs is added to the other.
 
     Args:
         folder: from `folders.check_wan_folder`; its weights need not be there.
         updates: LoRA files for each expert, as in `check_experts`.
 
+    Returns:
+        The same pairs with the content of each file, which is read once.
+
     Raises:
-        ValueError: a file with both LoRAs is given for the expert for low noise only.
+        FileNotFoundError: there is no such file.
+        ValueError: a file cannot be read, or one with both LoRAs is given for the expert for low noise only.
     """
     _check_both([None, None], updates)
+    read = functools.cache(read_lora)
+    high = [(read(Path(source)), scale) for source, scale in updates[0]]
     if len(folder.experts) == 1:
-        return updates
-    high, low = updates
-    both = [(path, scale) for path, scale in high if _is_for_both(path)]
-    given = [Path(path) for path, _ in low]
-    for path in given:
-        if path not in [Path(p) for p, _ in high] and _is_for_both(path):
+        return [high, updates[1]]
+    low = [(read(Path(source)), scale) for source, scale in updates[1]]
+    both = [(file, scale) for file, scale in high if _is_for_both(file)]
+    given = {file.where for file, _ in low}
+    for file, _ in low:
+        if file.where not in {one.where for one, _ in high} and _is_for_both(file):
             raise ValueError(
-                f"{path} holds the LoRAs of both experts: give it as lora=, which loads each into its own expert."
+                f"{file.where} holds the LoRAs of both experts: give it as lora=, which loads each into its own expert."
             )
-    return [high, [*((path, scale) for path, scale in both if Path(path) not in given), *low]]
+    return [high, [*((file, scale) for file, scale in both if file.where not in given), *low]]
 
 
-def _is_for_both(path: str | Path) -> bool:
-    marks = {is_low_noise(key) for key in read_lora(path).entries}
-    return len(marks) == 2
+def _is_for_both(file: LoRAFile) -> bool:
+    return len({is_low_noise(key) for key in file.entries}) == 2
 
 
-def _check_both(singles: list[Single], updates: list[Updates]) -> None:
+def _check_both(singles: Sequence[Single], updates: Sequence[Updates]) -> None:
     if len(singles) != 2 or len(updates) != 2:
         raise ValueError(
             f"singles has {len(singles)} entries and updates {len(updates)}: give two each, for high and low noise."
@@ -66,13 +74,16 @@ def _roles(folder: Folder) -> tuple[Expert | None, ...]:
 
 
 @checked
-def check_experts(folder: Folder, singles: list[Single], updates: list[Updates]) -> None:
+def check_experts(folder: Folder, singles: Sequence[Single], updates: Sequence[Updates]) -> list[WeightFile | None]:
     """Check that the files for each expert fit, before any weights are read.
 
     Args:
         folder: from `folders.check_wan_folder`; its weights need not be there.
         singles: file with other weights for each of two experts, the one for high noise first; None for none.
         updates: LoRA files for each of two experts, in the same order.
+
+    Returns:
+        The files of `singles`, whose headers need not be read again.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -83,22 +94,24 @@ def check_experts(folder: Folder, singles: list[Single], updates: list[Updates])
         raise ValueError(f"{folder.path} has one transformer: give its files as transformer= and lora=, not as _low.")
     if len(folder.experts) == 2 and bool(singles[0]) != bool(singles[1]):
         raise ValueError(f"{folder.path} has two experts: give transformer= and transformer_low=, or neither.")
-    for name, role, single, pairs in zip(folder.experts, _roles(folder), singles, updates, strict=False):
-        config = folder.config(name)
+    read: list[WeightFile | None] = [None, None]
+    for i, (name, role, pairs) in enumerate(zip(folder.experts, _roles(folder), updates, strict=False)):
+        config, single = folder.config(name), singles[i]
         check_text_to_video({"image_dim": None, **config})
         if single is not None:
-            check_single(Path(single), config)
-        for path, scale in pairs:
-            check_update(path, config, scale, expert=role)
+            read[i] = check_single(single, config)
+        for source, scale in pairs:
+            check_update(source, config, scale, expert=role)
     if len(folder.experts) == 2 and bool(updates[0]) != bool(updates[1]):
         warnings.warn("only one of the two experts gets a LoRA: give lora= and lora_low=.", stacklevel=4)
+    return read
 
 
 @checked
 def read_experts(
     folder: Folder,
-    singles: list[Single],
-    updates: list[Updates],
+    singles: Sequence[Single],
+    updates: Sequence[Updates],
     *,
     dtype: torch.dtype,
     float8: bool,
@@ -127,14 +140,15 @@ def read_experts(
     _check_both(singles, updates)
     experts, loras = [], []
     for name, role, single, pairs in zip(folder.experts, _roles(folder), singles, updates, strict=False):
-        files = [Path(single)] if single else weight_files(folder.path / name)
+        own = single and (single.path if isinstance(single, WeightFile) else Path(single))
+        files = [own] if own else [file.path for file in folder.files[name]]
         size = round(sum(file.stat().st_size for file in files) / 1e9, 1)
         with bar(size, f"loading {name}", "GB") as advance:
             expert = VTAWanTransformer3DModel.adopt(read_transformer(folder, name, dtype, single))
             advance(size)
         # merging rank 512 takes seconds on a GPU and minutes on a CPU
         expert.to("cpu" if offload == "group" else device)
-        loras.append([_put(expert, path, scale, role) for path, scale in pairs])
+        loras.append([_put(expert, source, scale, role) for source, scale in pairs])
         if pairs and merged:
             merge(expert)
         if float8:
@@ -143,8 +157,9 @@ def read_experts(
     return experts, loras
 
 
-def _put(expert: WanTransformer3DModel, path: str | Path, strength: float, role: Expert | None) -> LoRAReport:
-    report = load_lora(expert, path, strength=strength, expert=role)
+def _put(expert: WanTransformer3DModel, source: Source, strength: float, role: Expert | None) -> LoRAReport:
+    file = read_lora(source)
+    report = load_lora(expert, file, strength=strength, expert=role)
     if set(report.zero_norm) >= set(report.matched):
-        warnings.warn(f"the LoRA {path} is zero everywhere, so it changes nothing.", stacklevel=4)
+        warnings.warn(f"the LoRA {file.where} is zero everywhere, so it changes nothing.", stacklevel=4)
     return report

@@ -35,11 +35,9 @@ def _load_encoders(source: str, **options: Any) -> Any:
     return WanEncoders.from_pretrained(source, **options)
 
 
-def _digest(source: str) -> str:
+def _digest(source: str, model: Any) -> str:
     """Digest of configs and samples of the weights."""
-    from pusa_lab.wan.folders import check_wan_folder, find_folder
-
-    folder = check_wan_folder(find_folder(source))
+    folder = model.folder
     return "-".join(folder.identity(part) for part in (*folder.experts, "vae", "text_encoder"))
 
 

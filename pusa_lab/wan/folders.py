@@ -1,17 +1,16 @@
 """Wan's folders as published for diffusers: finding them, and checking them before gigabytes are read."""
 
-import hashlib
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import digest, path_inside
-from pusa_lab.files import read_json as read_any_json
+from pusa_lab.files import content_digest, digest
 from pusa_lab.sentences import counted, shown
+from pusa_lab.wan.headers import WeightFile, read_header, read_object, weight_files
 
 PARTS = {
     "transformer": "the video transformer",
@@ -39,7 +38,7 @@ STRIDES, MOMENTS = ("scale_factor_temporal", "scale_factor_spatial"), ("latents_
 """Entries of the codec's config: positive whole numbers, and lists with one number per channel."""
 EPSILONS = ("eps", "layer_norm_epsilon")
 """Entries that keep the division by a norm finite."""
-LARGEST = {
+LARGEST_SIZES = {
     "num_layers": 512,
     "num_decoder_layers": 512,
     "num_res_blocks": 64,
@@ -54,30 +53,36 @@ LARGEST = {
     "vocab_size": 2**22,
 }
 """Upper bounds of whole numbers in a config, far above every published Wan."""
-MOST, LONGEST = 2**20, 4096
+LARGEST_NUMBER, LONGEST_LIST = 2**20, 4096
 """Upper bounds of other whole numbers, and of the length of a list."""
 VOCABULARIES = ("tokenizer.json", "spiece.model")
 """Files of UMT5's vocabulary; one of them is enough."""
 TOKENIZER = (*VOCABULARIES, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 """Files on which the tokens of a caption depend."""
-FILES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
-"""Names under which diffusers and transformers look for weights in a single file."""
-INDEX = ".index.json"
-"""Suffix of the file that lists the shards."""
-SAMPLES, SAMPLE = 64, 4096
-"""Number of samples from a file of weights, which identify it, and their length in bytes."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A checked folder: every part is there and of the right kind, and every requested file is complete."""
+    """A checked folder: every part is there and of the right kind, and every requested file is complete.
+
+    Its JSON files and the headers of its weights have been read once, and loading goes by what they held then. Only the
+    libraries that build a part, diffusers and transformers, open the files of that part themselves.
+    """
 
     path: Path
     """Path of the folder."""
     index: dict[str, Any]
     """Content of its model_index.json."""
-    parameters: dict[str, int]
-    """Part -> number of its weights; empty if they were not checked."""
+    configs: dict[str, bytes] = field(repr=False)
+    """Part -> its config.json, as it is in the file."""
+    files: dict[str, list[WeightFile]] = field(default_factory=dict, repr=False)
+    """Part -> its files of weights; empty if they were not checked."""
+    _identities: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Part -> number of its weights; empty if they were not checked."""
+        return {part: sum(file.parameters for file in files) for part, files in self.files.items()}
 
     @property
     def experts(self) -> list[str]:
@@ -85,12 +90,20 @@ class Folder:
         return ["transformer", "transformer_2"] if _two(self.index) else ["transformer"]
 
     def config(self, part: str) -> dict[str, Any]:
-        """Read the config.json of a part.
+        """The config.json of a part.
 
         Args:
             part: one of `PARTS`, or transformer_2.
         """
-        return read_object(self.path / part / "config.json")
+        return json.loads(self.configs[part])
+
+    def shapes(self, part: str) -> dict[str, tuple[int, ...]]:
+        """Name of each weight of a part -> its shape.
+
+        Args:
+            part: one of `PARTS`, or transformer_2.
+        """
+        return {name: shape for file in self._checked(part) for name, shape in file.shapes.items()}
 
     def identity(self, part: str) -> str:
         """Digest of a part's config and of samples of its files, one from the middle of every tensor among them.
@@ -100,15 +113,23 @@ class Folder:
         Args:
             part: one of `PARTS`, or transformer_2.
         """
-        found = hashlib.sha256((self.path / part / "config.json").read_bytes())
-        for file in weight_files(self.path / part):
-            found.update(f"{file.name} {file.stat().st_size}".encode())
-            for piece in _samples(file):
-                found.update(piece)
+        if part not in self._identities:
+            self._identities[part] = content_digest(self._identified(part))[:16]
+        return self._identities[part]
+
+    def _checked(self, part: str) -> list[WeightFile]:
+        if part not in self.files:
+            raise ValueError(f"the weights of {self.path / part} were not checked: use folders.with_weights first.")
+        return self.files[part]
+
+    def _identified(self, part: str) -> Iterable[str | bytes]:
+        yield self.configs[part]
+        for file in self._checked(part):
+            yield f"{file.path.name} {file.path.stat().st_size}"
+            yield from file.samples()
         for name in TOKENIZER if part == "text_encoder" else ():
-            if (file := self.path / "tokenizer" / name).is_file():
-                found.update(f"{name} {digest(file)}".encode())
-        return found.hexdigest()[:16]
+            if (path := self.path / "tokenizer" / name).is_file():
+                yield f"{name} {digest(path)}"
 
 
 @checked
@@ -153,7 +174,7 @@ def check_wan_folder(path: Path, weights: bool = True) -> Folder:
             f"{path} has no model_index.json: give a folder in diffusers' layout (Wan-AI's repositories ending in "
             f"-Diffusers), or wrap a pipeline of your own with WanModel.from_pipeline."
         )
-    index = read_object(path / "model_index.json")
+    index, _ = read_object(path / "model_index.json")
     boundary = index.get("boundary_ratio")
     if boundary is not None and not (_finite(boundary) and 0 <= boundary <= 1):
         raise ValueError(f"{path / 'model_index.json'} gives boundary_ratio as {boundary!r:.60}: give 0 to 1, or null.")
@@ -162,10 +183,26 @@ def check_wan_folder(path: Path, weights: bool = True) -> Folder:
         if not (path / name).is_dir():
             raise ValueError(f"{path} has no folder {name} ({what}): download the whole repository again.")
     _check_tokenizer(path / "tokenizer")
-    configs = {name: _check_config(path / name, name) for name in names if name != "tokenizer"}
-    _check_together(path, configs)
-    counts = {k: sum(check_whole(f) for f in weight_files(path / k)) for k in configs} if weights else {}
-    return Folder(path, index, counts)
+    parts = [name for name in names if name != "tokenizer"]
+    found = Folder(path, index, {name: _checked_config(path / name, name) for name in parts})
+    _check_together(found)
+    return with_weights(found, path) if weights else found
+
+
+@checked
+def with_weights(folder: Folder, path: Path) -> Folder:
+    """Return the same folder with the headers of its weights; what has been read of it is not read again.
+
+    Args:
+        folder: from `check_wan_folder`.
+        path: where its weights are now; a folder elsewhere is checked as a whole.
+
+    Raises:
+        ValueError: as `check_wan_folder`.
+    """
+    if path != folder.path:  # the repository has changed since its configs were downloaded
+        return check_wan_folder(path)
+    return replace(folder, files={k: [read_header(file) for file in weight_files(path / k)] for k in folder.configs})
 
 
 def _two(index: dict[str, Any]) -> bool:
@@ -178,7 +215,7 @@ def _check_tokenizer(place: Path) -> None:
     if not any((place / name).is_file() for name in VOCABULARIES):
         raise ValueError(f"{place} has neither {' nor '.join(VOCABULARIES)}: download the whole repository again.")
     for name in ("tokenizer_config.json", "config.json"):
-        config = read_object(place / name) if (place / name).is_file() else {}
+        config = read_object(place / name)[0] if (place / name).is_file() else {}
         longest = config.get("model_max_length")
         if longest is not None and not (_finite(longest) and longest >= 1):
             raise ValueError(
@@ -191,8 +228,8 @@ def _check_tokenizer(place: Path) -> None:
             )
 
 
-def _check_config(place: Path, part: str) -> dict[str, Any]:
-    config = read_object(place / "config.json")
+def _checked_config(place: Path, part: str) -> bytes:
+    config, content = read_object(place / "config.json")
     key, kinds = KINDS[part]
     if (named := config.get(key)) not in kinds:
         kind = named[:60] if isinstance(named, str) else f"unknown ({key} is missing)"
@@ -203,7 +240,7 @@ def _check_config(place: Path, part: str) -> dict[str, Any]:
     if missing := [name for name in NEEDED[part] if config.get(name) is None]:
         raise ValueError(f"{place / 'config.json'} gives no {', '.join(missing)}: download it again.")
     _check_sizes(config, place / "config.json", part)
-    return config
+    return content
 
 
 def _check_sizes(config: dict[str, Any], file: Path, part: str) -> None:
@@ -211,9 +248,9 @@ def _check_sizes(config: dict[str, Any], file: Path, part: str) -> None:
     needed = NEEDED[part]
     for name, value in config.items():
         values = value if isinstance(value, list) else [value]
-        if len(values) > LONGEST:
+        if len(values) > LONGEST_LIST:
             raise ValueError(
-                f"{file} gives {counted(len(values), 'value')} as {name}, more than {LONGEST}: restore it."
+                f"{file} gives {counted(len(values), 'value')} as {name}, more than {LONGEST_LIST}: restore it."
             )
         if name in needed and (name == "patch_size") != isinstance(value, list):
             raise ValueError(f"{file} gives {name} as {value!r:.60}: restore it.")
@@ -221,8 +258,8 @@ def _check_sizes(config: dict[str, Any], file: Path, part: str) -> None:
             counts = isinstance(number, int) and not isinstance(number, bool)
             if name in needed and not (counts and number > 0):
                 raise ValueError(f"{file} gives {name} as {value!r:.60}, not as a positive whole number: restore it.")
-            if counts and abs(number) > LARGEST.get(name, MOST):
-                most = LARGEST.get(name, MOST)
+            if counts and abs(number) > LARGEST_SIZES.get(name, LARGEST_NUMBER):
+                most = LARGEST_SIZES.get(name, LARGEST_NUMBER)
                 raise ValueError(f"{file} gives {name} as {shown(number)}, more than {most}: restore it.")
     if part == "vae":
         _check_codec(config, file)
@@ -256,142 +293,9 @@ def _finite(number: Any) -> bool:
     return isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < math.inf
 
 
-def _check_together(path: Path, configs: dict[str, dict[str, Any]]) -> None:
-    made = configs["text_encoder"]["d_model"]
-    for name in ("transformer", "transformer_2"):
-        if (read := configs.get(name, {}).get("text_dim", made)) != made:
-            raise ValueError(
-                f"{path} has a text encoder {made} wide, but its {name} reads {read}: give the parts of one model."
-            )
-
-
-@checked
-def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files of one part: all shards that its index lists, or the single file.
-
-    Args:
-        folder: of the part.
-
-    Raises:
-        ValueError: a shard or the index is missing, a file has another name, or there are only pickles.
-    """
-    if indices := sorted(
-        folder.glob("*.safetensors.index.json"), key=lambda file: file.name[: -len(INDEX)] not in FILES
-    ):
-        shards, *_ = map(_shards, indices)  # all indices are checked, because diffusers may read another one
-        if missing := [shard.name for shard in shards if not shard.is_file()]:
-            raise ValueError(
-                f"{folder} lacks {', '.join(missing)} of {counted(len(shards), 'shard')}: download it again."
-            )
-        return shards
-    if not (files := sorted(folder.glob("*.safetensors"))):
-        raise ValueError(f"{folder} has no safetensors files: download those, because pickled weights are not read.")
-    if len(files) > 1 or "-of-" in files[0].name:
-        raise ValueError(
-            f"{folder} has no index (*.safetensors.index.json) of its safetensors ({len(files)}, first "
-            f"{files[0].name}): download the whole folder again, or keep a single file with all weights."
-        )
-    if files[0].name not in FILES:
-        raise ValueError(
-            f"{files[0].name} is not a name that diffusers looks for: rename {files[0]} to {' or '.join(FILES)}."
-        )
-    return files
-
-
-def _shards(index: Path) -> list[Path]:
-    """The files that an index lists, all in its own folder."""
-    named = read_object(index).get("weight_map")
-    if not isinstance(named, dict) or not named:
-        raise ValueError(f"{index} lists no shards: download it again.")
-    # links are not resolved: in the Hub's cache they point to files elsewhere
-    found = [path_inside(index.parent, name, str(index)) for name in named.values()]
-    return sorted(set(found))
-
-
-@checked
-def check_whole(file: Path) -> int:
-    """Check the size of a safetensors file against its header, and return the number of its weights.
-
-    Args:
-        file: a .safetensors file.
-
-    Raises:
-        ValueError: the file is truncated, or not a safetensors file.
-    """
-    entries, size = tensors(file), file.stat().st_size
-    expected = 8 + len(_header(file)) + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-    if size != expected:
-        raise ValueError(f"{file} has {size} bytes, but its header needs {expected}: download it again.")
-    return sum(math.prod(entry["shape"]) for entry in entries.values())
-
-
-@checked
-def tensors(file: Path) -> dict[str, dict[str, Any]]:
-    """Read the header of a safetensors file.
-
-    Args:
-        file: a .safetensors file.
-
-    Returns:
-        Name of each tensor -> its dtype, shape and data_offsets.
-
-    Raises:
-        ValueError: the file is not a valid safetensors file.
-    """
-    try:
-        header = json.loads(_header(file))
-    except (ValueError, RecursionError, OSError):
-        header = None
-    entries = {k: v for k, v in header.items() if k != "__metadata__"} if isinstance(header, dict) else {}
-    if not isinstance(header, dict) or not all(map(_is_entry, entries.values())):
-        raise ValueError(f"{file} is not a safetensors file: download it again.")
-    return entries
-
-
-def _is_entry(entry: Any) -> bool:
-    """Whether a header's entry describes a tensor."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
-        return False
-    shape, offsets = entry.get("shape"), entry.get("data_offsets")
-    if not isinstance(shape, list) or not isinstance(offsets, list) or len(offsets) != 2:
-        return False
-    return all(type(n) is int and 0 <= n < 2**63 for n in (*shape, *offsets)) and offsets[0] <= offsets[1]
-
-
-def _header(file: Path) -> bytes:
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if length > min(100_000_000, file.stat().st_size - 8):
-            raise ValueError(f"{file} is not a safetensors file: download it again.")
-        return stream.read(length)
-
-
-def _samples(file: Path) -> Iterator[bytes]:
-    """The header, and samples spread over the file, among them one from the middle of each tensor."""
-    header, size = _header(file), file.stat().st_size
-    middles = {8 + len(header) + sum(entry["data_offsets"]) // 2 for entry in tensors(file).values()}
-    spread = {i * max(0, size - SAMPLE) // (SAMPLES - 1) for i in range(SAMPLES)}
-    yield header
-    with file.open("rb") as stream:
-        for place in sorted(middles | spread):
-            stream.seek(place)
-            yield stream.read(SAMPLE)
-
-
-@checked
-def read_object(file: Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Args:
-        file: a .json file.
-
-    Raises:
-        ValueError: the file is missing, is not JSON, or holds something else.
-    """
-    try:
-        found = read_any_json(file, "JSON")
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read ({type(error).__name__}): download it again.") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{file} holds {shown(found)} instead of a JSON object: download it again.")
-    return found
+def _check_together(folder: Folder) -> None:
+    made = folder.config("text_encoder")["d_model"]
+    for name in folder.experts:
+        if (read := folder.config(name)["text_dim"]) != made:
+            fault = f"{folder.path} has a text encoder {made} wide, but its {name} reads {read}"
+            raise ValueError(f"{fault}: give the parts of one model.")

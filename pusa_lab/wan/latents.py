@@ -10,12 +10,12 @@ from pusa_lab.arguments import checked, shown
 from pusa_lab.pixels import check_range
 from pusa_lab.types import Clip, Video
 
-MOST = 1e4
+LARGEST_LATENT = 1e4
 """Largest magnitude of latents that are decoded; normalised ones have a spread of about 1."""
 
 
 @checked
-def encode(codec: Any, clip: Clip) -> Video:
+def encode_clip(codec: Any, clip: Clip) -> Video:
     """Encode pixels: the posterior's mode, normalised per channel, in float32.
 
     z = (E(x) - mean) / std
@@ -40,7 +40,7 @@ def encode(codec: Any, clip: Clip) -> Video:
 
 
 @checked
-def decode(codec: Any, latents: Video) -> Clip:
+def decode_latents(codec: Any, latents: Video) -> Clip:
     """Decode latents to pixels in [-1, 1], in float32.
 
     x = D(z std + mean)
@@ -59,8 +59,10 @@ def decode(codec: Any, latents: Video) -> Clip:
     mean, std = _moments(codec)
     if 0 in latents.shape or latents.shape[1] != mean.shape[1]:
         raise ValueError(f"latents has shape {tuple(latents.shape)}: give (b, {mean.shape[1]}, f, h, w), no size 0.")
-    if not latents.abs().amax() <= MOST:
-        raise ValueError(f"latents reach {latents.abs().amax():.3g}: give normalised ones, which stay below {MOST:g}.")
+    if not latents.abs().amax() <= LARGEST_LATENT:
+        raise ValueError(
+            f"latents reach {latents.abs().amax():.3g}: give normalised ones, which stay below {LARGEST_LATENT:g}."
+        )
     z = latents.to(codec.device, torch.float32) * std + mean
     return codec.decode(z.to(codec.dtype), return_dict=False)[0].float().clamp(-1, 1)
 

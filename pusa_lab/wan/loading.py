@@ -15,8 +15,9 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
 from pusa_lab.types import Geometry
-from pusa_lab.wan.checks import EMBEDDING, check_encoder, empty, single_names
+from pusa_lab.wan.checks import EMBEDDING, check_encoder, check_single, empty, single_names
 from pusa_lab.wan.folders import Folder
+from pusa_lab.wan.headers import WeightFile
 from pusa_lab.wan.lora import check_strength
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_video
 
@@ -145,7 +146,7 @@ def require_room(folder: Folder, dtype: torch.dtype, device: torch.device, offlo
 
 @checked
 def read_transformer(
-    folder: Folder, name: str, dtype: torch.dtype, single: str | Path | None = None
+    folder: Folder, name: str, dtype: torch.dtype, single: str | Path | WeightFile | None = None
 ) -> WanTransformer3DModel:
     """Read one transformer, to the CPU.
 
@@ -153,7 +154,8 @@ def read_transformer(
         folder: from `folders.check_wan_folder`, including the weights.
         name: transformer, or transformer_2.
         dtype: of its weights, except those that diffusers keeps in float32.
-        single: a .safetensors file with other weights for it, in Wan's or diffusers' names.
+        single: a .safetensors file with other weights for it, in Wan's or diffusers' names; or what `check_single`
+            returned for it.
 
     Raises:
         ValueError: as `check_single`, or the folder has no transformer of this name.
@@ -164,8 +166,9 @@ def read_transformer(
     if single is None:
         return VTAWanTransformer3DModel.from_pretrained(place, torch_dtype=dtype, use_safetensors=True)
     model, kept = empty(folder.config(name)), set(VTAWanTransformer3DModel._keep_in_fp32_modules)
-    names = single_names(Path(single), model)
-    weights = {names[key]: tensor for key, tensor in load_file(single).items() if key in names}
+    file = single if isinstance(single, WeightFile) else check_single(single, folder.config(name))
+    names = single_names(file, model)
+    weights = {names[key]: tensor for key, tensor in load_file(file.path).items() if key in names}
     for key in weights:
         weights[key] = weights[key].to(torch.float32 if kept & set(key.split(".")) else dtype)
     model.load_state_dict(weights, assign=True)

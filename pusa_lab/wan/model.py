@@ -17,7 +17,7 @@ from pusa_lab.types import Clip, Cond, Geometry, Tau, Video, computes_in_bfloat1
 from pusa_lab.wan import latents
 from pusa_lab.wan.checks import check_weights
 from pusa_lab.wan.experts import ROLES, Single, by_expert, check_experts, read_experts
-from pusa_lab.wan.folders import check_wan_folder, find_folder
+from pusa_lab.wan.folders import Folder, check_wan_folder, find_folder, with_weights
 from pusa_lab.wan.loading import (
     SIZE,
     Paths,
@@ -63,6 +63,8 @@ class WanModel:
 
     loras: list[list[LoRAReport]]
     """Reports of the LoRAs that `from_pretrained` loaded, for each expert."""
+    folder: Folder | None = None
+    """The folder that `from_pretrained` loaded, as it was checked."""
 
     def __init__(
         self,
@@ -248,13 +250,12 @@ class WanModel:
             dtype = torch.bfloat16 if computes_in_bfloat16(device) else torch.float16
         if dtype not in DTYPES:
             raise ValueError(f"dtype={dtype!r}: give one of {', '.join(map(str, DTYPES))}; for 8 bits float8=True.")
-        updates = [with_strengths(lora, strength), with_strengths(lora_low, strength_low)]
+        given = [with_strengths(lora, strength), with_strengths(lora_low, strength_low)]
         folder = check_wan_folder(find_folder(source, weights=False), weights=False)
-        singles = [transformer, transformer_low]
-        updates = by_expert(folder, updates)
-        check_experts(folder, singles, updates)
+        updates = by_expert(folder, given)
+        singles = check_experts(folder, [transformer, transformer_low], updates)
         geometry = folder_sizes(folder, shift, size, num_frames)
-        folder = check_wan_folder(find_folder(source))
+        folder = with_weights(folder, find_folder(source))
         check_weights(folder)
         require_room(folder, dtype, device, offload)
 
@@ -265,7 +266,7 @@ class WanModel:
         boundary = folder.index.get("boundary_ratio") or 0.875
         place: dict[str, Any] = {"geometry": geometry, "device": device, "offload": offload}
         model = cls(experts[0], read_codec(folder), prompts, low=(*experts, None)[1], boundary=boundary, **place)
-        model.loras = loras
+        model.loras, model.folder = loras, folder
         return model
 
     @checked
@@ -289,7 +290,7 @@ class WanModel:
             clip: pixels (b, 3, 1 + 4k, h, w) in [-1, 1].
         """
         with self._use(self.codec):
-            return latents.encode(self.codec, clip).to(self.device)
+            return latents.encode_clip(self.codec, clip).to(self.device)
 
     @checked
     @torch.no_grad()
@@ -300,7 +301,7 @@ class WanModel:
             latents_: (b, c, f, h, w).
         """
         with self._use(self.codec):
-            return latents.decode(self.codec, latents_)
+            return latents.decode_latents(self.codec, latents_)
 
     @property
     def num_layers(self) -> int:

@@ -1,6 +1,5 @@
 """Encoding of captions by UMT5; embeddings are cached on disk, so that the 11 GB encoder is rarely loaded."""
 
-import hashlib
 import html
 import os
 import re
@@ -18,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import writing
+from pusa_lab.files import content_digest, writing
 
 LENGTH = 512
 """Number of tokens to which the embedding of a caption is padded with zeros, as in the training of every Wan."""
@@ -94,7 +93,7 @@ class PromptEncoder:
         return found
 
     def _place(self, text: str) -> Path | None:
-        key = hashlib.sha256(f"{self.identity}\n{LENGTH}\n{text}".encode()).hexdigest()
+        key = content_digest(f"{self.identity}\n{LENGTH}\n{text}")
         return self.cache / f"{key}.safetensors" if self.cache else None
 
     def _from_disk(self, text: str) -> Tensor | None:

@@ -95,7 +95,7 @@ class TrainableWan(nn.Module):
         Raises:
             ValueError: there is no codec.
         """
-        return latents.encode(self._need_codec(), clip).to(self.device)
+        return latents.encode_clip(self._need_codec(), clip).to(self.device)
 
     @checked
     @torch.no_grad()
@@ -108,7 +108,7 @@ class TrainableWan(nn.Module):
         Raises:
             ValueError: there is no codec.
         """
-        return latents.decode(self._need_codec(), latents_)
+        return latents.decode_latents(self._need_codec(), latents_)
 
     def _need_codec(self) -> Any:
         if self._codec[0] is None:

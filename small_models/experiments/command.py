@@ -21,7 +21,7 @@ OUT = Path("outputs/paper")
 """Where results are written, and weights are trained, unless --out and --work say otherwise."""
 
 
-def main(
+def paper(
     *,
     list: bool = False,
     table: str | list[str] | None = None,

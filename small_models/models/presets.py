@@ -7,7 +7,7 @@ from typing import Any
 from pusa_lab.import_paths import is_import_path
 from pusa_lab.sentences import counted
 
-MOST = 2**28
+MOST_NUMBERS = 2**28
 """Numbers in the largest video that a toy may describe: 1 GiB."""
 SIZES: dict[str, dict[str, int]] = {
     "text": {"dim": 2**14, "layers": 256, "longest": 2**16},
@@ -52,8 +52,8 @@ def check_toy(preset: Mapping[str, Any], inward: Callable[[int], int]) -> None:
     if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
         raise OddError("its words are not a list of texts")
     numbers = geometry["channels"] * geometry["frames"] * math.prod(geometry["size"]) * math.prod(geometry["stride"])
-    if numbers > MOST:
-        raise OddError(f"a video of {counted(numbers, 'number')}, at most {MOST} are read")
+    if numbers > MOST_NUMBERS:
+        raise OddError(f"a video of {counted(numbers, 'number')}, at most {MOST_NUMBERS} are read")
     c = geometry["channels"]
     if (dit["in_channels"], dit["out_channels"], dit["text_dim"]) != (inward(c), c, text["dim"]):
         raise OddError("its parts are of different sizes")

@@ -1,6 +1,5 @@
 """Train the toys: `pusa-lab train --model mini --stage codec`, then features, base, and vta or i2v from the base."""
 
-import hashlib
 import json
 import re
 import secrets
@@ -16,7 +15,7 @@ import torch
 from pusa_lab.arguments import checked
 from pusa_lab.data import codec_psnr, find_clips
 from pusa_lab.data.quality import FEW, warn_of_codec
-from pusa_lab.files import check_folder, check_writable, digest
+from pusa_lab.files import check_folder, check_writable, content_digest, digest
 from pusa_lab.import_paths import is_import_path
 from pusa_lab.requests import plugged_in
 from pusa_lab.training import (
@@ -163,7 +162,7 @@ def _about(job: Any, stage: str, recipe: Recipe) -> dict[str, str]:
     else:
         clips = [clip for clip in find_clips(source, need_captions=False) if not clip.problem]
         whole = json.dumps([[digest(clip.path), clip.caption] for clip in clips])
-        data = f"{len(clips)} files {hashlib.sha256(whole.encode()).hexdigest()[:16]}"
+        data = f"{len(clips)} files {content_digest(whole)[:16]}"
         data += f", at most {recipe.clips} clips" * (recipe.clips < MOST_CLIPS)
     built_on = {name: getattr(job, name, None) for name in ("base", "codec")}
     parts = {name: digest(path)[:16] for name, path in built_on.items() if path}

@@ -27,7 +27,7 @@ CONFIRMED = ("present", "colour", "shape", "motion", "direction", "speed", "off_
 """What `confirm` answers."""
 SEEN, EXTRA = 0.01, 0.015
 """Share of the picture above which a colour counts as seen, and as an object that was not asked for."""
-MOST = 2.0
+LARGEST_PIXEL = 2.0
 """Pixels of a decoder reach a little beyond [-1, 1]; what is far beyond is not a picture."""
 SHARPEST, REACH, GRID = 7, 1.25, 28
 """Shapes are read in the frames of largest area, within 1.25 radii, on a grid of so many points a side."""
@@ -163,8 +163,8 @@ def _in_parts(read: Callable[..., tuple[Tensor, ...]], clip: Clip, index: Int[Te
     """Read a few clips at a time: what fits the processor's cache, or the accelerator's memory."""
     if 0 in clip.shape or clip.shape[1] != 3:
         raise ValueError(f"clip is {shown(clip)}: give clips (b, 3, frames, height, width), none of these 0.")
-    if not (clip.abs() <= MOST).all():
-        raise ValueError(f"clip holds numbers beyond {MOST:g}: give pixels in [-1, 1].")
+    if not (clip.abs() <= LARGEST_PIXEL).all():
+        raise ValueError(f"clip holds numbers beyond {LARGEST_PIXEL:g}: give pixels in [-1, 1].")
     count = max(1, 2 ** (20 if clip.device.type == "cpu" else 25) // clip[0, 0].numel())
     parts = zip(clip.split(count), index.to(clip.device).split(count), strict=True)
     return tuple(map(torch.cat, zip(*(read(*part) for part in parts), strict=True)))

@@ -148,7 +148,7 @@ def _room(scenes: Scenes) -> tuple[Tensor, Tensor]:
     return torch.minimum(low, middle), torch.maximum(high, middle)
 
 
-MOST_FRAMES, MOST_PIXELS = 10_000, 4096
+MOST_SCENE_FRAMES, MOST_SCENE_SIDE = 10_000, 4096
 """The longest and the largest video that is drawn."""
 
 
@@ -161,9 +161,9 @@ def check_sizes(frames: int, size: int = 1) -> None:
         size: its height and width.
 
     Raises:
-        ValueError: fewer than 1, or more than MOST_FRAMES or MOST_PIXELS.
+        ValueError: fewer than 1, or more than MOST_SCENE_FRAMES or MOST_SCENE_SIDE.
     """
-    for name, value, most in (("frames", frames, MOST_FRAMES), ("size", size, MOST_PIXELS)):
+    for name, value, most in (("frames", frames, MOST_SCENE_FRAMES), ("size", size, MOST_SCENE_SIDE)):
         if not 1 <= value <= most:
             raise ValueError(f"{name}={value}: give a whole number from 1 to {most}.")
 

@@ -110,6 +110,12 @@ def wan_weights():
     return next((wan_folder() / "transformer").glob("*.safetensors"))
 
 
+def wan_header():
+    from pusa_lab.wan.headers import read_header
+
+    return read_header(wan_weights())
+
+
 @functools.cache
 def matrix_file():
     """A schedule of two steps for eight frames."""

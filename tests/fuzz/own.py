@@ -70,8 +70,9 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.files\.\w+": {
         "path": ["new('file')", "json_file()"], "folder": ["new('folder')", "folder()"], "what": ["'the file'"], "value": ["{'a': 1}", "[1.5]"],
         "fields": ["{}", "{'a': int}", "{'a': (int, str)}"], "found": ["{'a': 1}"], "sentence": ["'the manifest cannot be read'"], "name": ["'a/b'"],
-        "where": ["'the manifest'"],
+        "where": ["'the manifest'"], "content": ["b'{}'", "b'[1]'"],
     },
+    r"pusa_lab\.files\.content_digest": {"content": ["'a'", "b'a'", "['a', b'b']"]},
     r"pusa_lab\.data\.manifest\.(?!Cache).*": {
         "path": ["picture_file()"], "folder": ["cache_folder()"], "manifest": ["cache().manifest"], "wanted": ["{'channels': 3}", "{}"],
         "fps": ["16"], "start": ["0.0"],
@@ -224,15 +225,16 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.viz\.results\.plot_grid": {"colours": ["'cividis'"]},
     r"pusa_lab\.viz\.results\.panels": {"layout": ["[['a', 'b']]"]},
     r"pusa_lab\.viz\.results\.save_figure": {"path": ["new('a.png')"]},
+    r"pusa_lab\.wan\.checks\.single_names": {"file": ["wan_header()"]},
     r"pusa_lab\.wan\.checks\..*|pusa_lab\.metrics\.inside\.x": {
         "config": ["wan_config()"], "path": ["lora_file()"], "file": ["wan_weights()"], "model": ["transformer()"],
         "strength": ["1.0"], "partial": ["False", "True"],
     },
-    r"pusa_lab\.wan\.experts\.check_experts": {"singles": ["[None, None]"], "updates": ["[[], []]", "[[(lora_file(), 1.0)], []]"]},
-    r"pusa_lab\.wan\.folders\.(find_folder|check_wan_folder)": {"source": [_WAN, f"str({_WAN})"], "path": [_WAN]},
-    r"pusa_lab\.wan\.folders\.weight_files": {"folder": [f"{_WAN} / 'transformer'"]},
-    r"pusa_lab\.wan\.folders\.(check_whole|tensors)": {"file": ["lora_file()", "wan_weights()"]},
-    r"pusa_lab\.wan\.folders\.read_object": {"file": ["json_file()"]},
+    r"pusa_lab\.wan\.experts\.(check_experts|by_expert)": {"singles": ["[None, None]"], "updates": ["[[], []]", "[[(lora_file(), 1.0)], []]"]},
+    r"pusa_lab\.wan\.folders\.(find_folder|check_wan_folder|with_weights)": {"source": [_WAN, f"str({_WAN})"], "path": [_WAN]},
+    r"pusa_lab\.wan\.headers\.weight_files": {"folder": [f"{_WAN} / 'transformer'"]},
+    r"pusa_lab\.wan\.headers\.read_header": {"path": ["lora_file()", "wan_weights()"]},
+    r"pusa_lab\.wan\.headers\.read_object": {"file": ["json_file()"]},
     r"pusa_lab\.wan\.latents\.\w+": {
         "codec": ["wan_codec()"], "clip": ["clip(1, 3, 5, 16, 16)"], "latents": ["randn(1, 4, 2, 2, 2)"],
     },

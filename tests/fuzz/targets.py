@@ -12,6 +12,7 @@ from typing import Any
 EXCLUDED = {
     r"pusa_lab\.(arguments|annotations|annotations_arrays|sentences)\..*": "the door itself, see tests/test_arguments.py",
     r"pusa_lab\.cli\..*": "parts of the commands, called by the command lines of `commands`",
+    r"pusa_lab\.timesteps\.checked_levels": "the door itself, see tests/test_samplers.py",
     r"pusa_lab\.timesteps\.velocity_by": "takes what was checked before, by position; tests/test_guiders_named.py",
     r"pusa_lab\.wan\.lora\.unknown_scales\.refuse_scale": "always refuses; tests/test_wan_lora_unknown_scales.py",
     r"small_models\.family\.train_toys": "trains; its checks are the command's",

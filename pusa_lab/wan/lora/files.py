@@ -40,7 +40,6 @@ STATES = re.compile(
 )
 """Names, without suffix, of other files that accelerate, transformers and DeepSpeed write beside a LoRA."""
 CONFIG = "adapter_config.json"
-Source: TypeAlias = str | Path | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -61,18 +60,23 @@ class LoRAFile:
     """PEFT's adapter_config.json from the same folder."""
 
 
+Source: TypeAlias = str | Path | Mapping[str, Any] | LoRAFile
+
+
 @checked
 def read_lora(source: Source) -> LoRAFile:
     """Read the tensors of a LoRA file, and all settings that concern their scale.
 
     Args:
         source: a .safetensors file, a pickle (.pt, .pth, .bin, .ckpt), a folder of PEFT or diffusers with one of these,
-            or the tensors themselves by key.
+            or the tensors themselves by key. A file that has been read is returned as it is.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is truncated, of another kind, or cannot be read without running code.
     """
+    if isinstance(source, LoRAFile):
+        return source
     if isinstance(source, Mapping):
         return LoRAFile("the dict", "adapter", *_unwrapped(source, "the dict"))
     path = Path(source)

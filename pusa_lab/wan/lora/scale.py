@@ -26,9 +26,9 @@ PATTERNS = ("alpha_pattern", "rank_pattern")
 STATED = (*ALPHAS, *RANKS, *PATTERNS, "use_rslora", "use_dora")
 TOLERANCE = 2**-8
 """Relative difference allowed between two statements of a scale, one of which may be stored in bfloat16."""
-DEEPEST = 4
+DEEPEST_SETTINGS = 4
 """Most levels of nested training settings that are searched."""
-MOST, REPEATS = 4096, 4
+MOST_PATTERNS, REPEATS = 4096, 4
 """Most patterns for names of layers, and most repetitions in each; matching more could take minutes."""
 PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal", "eva")
 """Initialisations of A and B that do not change the base weights; the others do."""
@@ -182,7 +182,7 @@ def _in_training(value: Any, low: bool, place: str, where: str, depth: int = 0) 
     value = plain_value(value) if isinstance(value, str) else value
     if isinstance(value, str) and (named := re.search(r"(?i)(?:lora|network|linear)_?alpha", value)):
         refuse_scale(named[0], value, place.removeprefix("in "), where)
-    if not isinstance(value, Mapping) or depth > DEEPEST:
+    if not isinstance(value, Mapping) or depth > DEEPEST_SETTINGS:
         return []
     settings = {k: v for k, v in _of_expert(value, low, place, where).items() if v is not None}
     if not any(name in settings for name in RANKS):
@@ -369,8 +369,8 @@ def _flag(value: Any, name: str, where: str) -> bool:
 
 
 def _patterns(found: Any, name: str, where: str) -> dict[re.Pattern[str], float]:
-    if not isinstance(found, Mapping) or len(found) > MOST:
-        raise ValueError(f"{where} has {found!r:.60} as {name}: give an object of at most {MOST} entries.")
+    if not isinstance(found, Mapping) or len(found) > MOST_PATTERNS:
+        raise ValueError(f"{where} has {found!r:.60} as {name}: give an object of at most {MOST_PATTERNS} entries.")
     return {_pattern(key, name, where): _number(value, name, where) for key, value in found.items()}
 
 
