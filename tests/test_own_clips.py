@@ -153,7 +153,13 @@ def test_a_run_of_all_stages_warns_once_of_the_codec_that_it_trained(tmp_path, l
 def test_a_codec_is_trained_on_the_clips_and_scored_on_those_held_out(tmp_path, small_codec):
     for i in range(3):
         write(tmp_path / "clips" / f"{i}.mp4", waves(33, (64, 64), i), 16)
-    options = {"data": str(tmp_path / "clips"), "num_val_clips": 1, "max_steps": 2, "fast": True}
+    options = {
+        "data": str(tmp_path / "clips"),
+        "num_val_clips": 1,
+        "max_steps": 2,
+        "global_batch_size": 1,
+        "fast": True,
+    }
     about = card(train("mini", "codec", tmp_path / "out", **options))
     codec = small_models.load(tmp_path / "out" / "mini-codec.safetensors", device="cpu")
     clip = to_pixels(read_clip(tmp_path / "clips" / "2.mp4", 33))
