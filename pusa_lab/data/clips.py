@@ -146,7 +146,8 @@ def _noted(shown: Iterator[Shown], seen: deque[Fraction]) -> Iterator[Shown]:
 
 def _picture(shown: Shown, size: tuple[int, int] | None) -> np.ndarray:
     """The frame as RGB uint8 (h, w, 3), cropped and resized to `size`."""
-    return shown.picture() if size is None else to_uint8(crop_and_resize(to_pixels(shown.picture()), size))[0, 0]
+    picture = shown.picture()
+    return picture if size in (None, picture.shape[:2]) else to_uint8(crop_and_resize(to_pixels(picture), size))[0, 0]
 
 
 def _stacked(kept: deque[np.ndarray | Shown], size: tuple[int, int] | None) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,7 @@ class Shown:
     matrix: np.ndarray | None
     """Display matrix, nine numbers; None shows the picture as it is."""
     converter: "VideoReformatter"
-    """ffmpeg's scaler, which all frames of a file share: making one takes longer than converting a small frame."""
+    """Of the whole file: one for each frame would start its threads anew, which takes longer than a small frame."""
 
     def picture(self) -> np.ndarray:
         """The frame as upright RGB uint8 (h, w, 3), on white; ffmpeg converts the colours as the file specifies."""
@@ -111,14 +111,14 @@ def decoded(path: Path) -> Iterator[Shown]:
 def _shown(container: "InputContainer") -> Iterator[Shown]:
     from av.video.reformatter import VideoReformatter
 
-    stream, converter = _stream(container), VideoReformatter()
+    stream = _stream(container)
     longest = LONGEST_GAP if container.format.name in JOINED else math.inf
     start: Shown | None = None
     for time, frame in _timed(checked_frames(container, stream), longest):
         if start is None:
             size = square_pixels(frame.height, frame.width, stream.sample_aspect_ratio or Fraction(1))
-            start = Shown(time, frame, size, _matrix(frame), converter)
-        yield Shown(time, frame, start.size, start.matrix, converter)
+            start = Shown(time, frame, size, _matrix(frame), VideoReformatter())
+        yield replace(start, time=time, frame=frame)
 
 
 def _timed(frames: Iterable["VideoFrame"], longest: float) -> Iterator[tuple[Fraction, "VideoFrame"]]:
