@@ -21,6 +21,9 @@ os.environ |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**30), "M
 # The many processes of the tests compile each module once.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+SMALL = {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16, "ffn_dim": 64}
+"""Sizes of a toy's transformer, a tenth of nano's."""
+SMALL_CODEC = {"base_dim": 4, "dim_mult": [1, 1, 2, 2]}
 LONGEST = ("test_nbval", "test_training_wan_processes", "test_wheel")
 
 
@@ -30,6 +33,14 @@ def pytest_collection():
 
     settings.register_profile("as slow as it may be", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("as slow as it may be")
+
+
+def pytest_collectstart(collector):
+    """What a file draws when it is imported is the same whichever others were imported before it."""
+    if isinstance(collector, pytest.Module):
+        import torch
+
+        torch.default_generator.manual_seed(torch.default_generator.initial_seed())
 
 
 def pytest_collection_modifyitems(items):
@@ -107,6 +118,51 @@ def nano_base():
     import small_models
 
     return small_models.load("nano-base", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def small_nano_file(tmp_path_factory):
+    """A checkpoint of random weights, of nano's geometry and a tenth of its cost: for what holds for any toy."""
+    import torch
+
+    import small_models
+    from small_models.models import zoo
+
+    preset = {**small_models.PRESETS["nano"], "dit": small_models.PRESETS["nano"]["dit"] | SMALL}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = small_models.ToyModel(preset)
+        torch.nn.init.normal_(model.dit.proj_out.weight, std=0.1)
+    path = tmp_path_factory.mktemp("small") / "small-nano.safetensors"
+    zoo.save(model, path, {})
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_nano(small_nano_file):
+    """The same, loaded."""
+    import small_models
+
+    return small_models.load(small_nano_file, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def small_toys():
+    """The toys that are trained here are small, where it does not matter how good they get."""
+    import small_models
+
+    with pytest.MonkeyPatch.context() as patch:
+        for preset in small_models.PRESETS.values():
+            patch.setitem(preset, "dit", preset["dit"] | SMALL)
+        yield
+
+
+@pytest.fixture
+def small_codec(monkeypatch):
+    """The codec that is trained here is small too."""
+    import small_models
+
+    monkeypatch.setitem(small_models.CODECS, "mini", small_models.CODECS["mini"] | SMALL_CODEC)
 
 
 @pytest.fixture(scope="module")

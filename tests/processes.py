@@ -27,25 +27,11 @@ def python(code: str, *words: object, cwd: Path | None = None, env: Mapping[str,
     """
     with tempfile.TemporaryDirectory() as folder:
         said = [Path(folder) / name for name in ("stdout", "stderr")]
-        child = begin(code, *words, cwd=cwd, env=env, said=said)
+        given = (code, [*map(str, words)], cwd or Path.cwd(), dict(os.environ if env is None else env), said)
+        child = SERVER.Process(target=_run, args=given)
+        child.start()
         child.join()
         return CompletedProcess(words, child.exitcode, *(path.read_text() for path in said))
-
-
-def begin(code: str, *words: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, said=NOWHERE):
-    """The same while it runs, as a multiprocessing.Process.
-
-    Args:
-        code: what to run.
-        *words: sys.argv[1:].
-        cwd: where; None is here.
-        env: its variables; None are those of this process.
-        said: files for its stdout and its stderr.
-    """
-    given = (code, [*map(str, words)], cwd or Path.cwd(), dict(os.environ if env is None else env), said)
-    child = SERVER.Process(target=_run, args=given)
-    child.start()
-    return child
 
 
 class Kernel:

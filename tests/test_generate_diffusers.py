@@ -14,6 +14,14 @@ from pusa_lab import tasks
 from pusa_lab.schedulers import sigmas_of
 
 PROMPTS = ["a red circle moves right", "a blue square moves up"]
+
+
+@pytest.fixture(scope="module")
+def nano_vta(small_nano):
+    """Any toy does here."""
+    return small_nano
+
+
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers and numpy 2
 FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0}
 SCHEDULERS = {

@@ -163,6 +163,7 @@ def test_a_timestep_sampler_and_a_weight_are_taken_from_a_file(plugs):
     assert set(config.plugged_in()) == {f"{plugs}:walk", f"{plugs}:middle"}
 
 
+@pytest.mark.usefixtures("measured_in_two_steps")
 def test_training_takes_a_file_and_its_card_names_it(plugs, here, run, monkeypatch):
     from small_models.world import WORLDS
 
@@ -189,6 +190,7 @@ def test_training_takes_a_file_and_its_card_names_it(plugs, here, run, monkeypat
     assert again["sha256"] == card["sha256"]
 
 
+@pytest.mark.usefixtures("measured_in_two_steps")
 def test_a_run_is_resumed_with_the_same_code_alone(plugs, here, run, capsys):
     words = ["train", "--model", "nano", "--stage", "vta", "--fast", "--weight", f"{plugs}:middle", "--out", "out"]
     run(*words, "--max-steps", "1", "--logs", "logs", "--save-every", "1")

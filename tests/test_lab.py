@@ -1,16 +1,14 @@
 """pytest tests/test_lab.py: `make lab` serves the course, behind a token, and opens it at its rendered index."""
 
 import json
-import os
 import shlex
-import socket
 import subprocess
-import time
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from servers import free_port, serving
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "a-token-for-this-test"
@@ -25,26 +23,11 @@ def command():
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = tmp_path_factory.mktemp("home")
+    port, home = free_port(), tmp_path_factory.mktemp("home")
     places = {"JUPYTER_CONFIG_DIR": str(home), "JUPYTERLAB_SETTINGS_DIR": str(home)}
     words = [*command(), f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
-    with (home / "log").open("w+") as log:
-        server = subprocess.Popen(words, cwd=ROOT, env=os.environ | places, stdout=log, stderr=log)
-        try:
-            for _ in range(1200):
-                try:
-                    urlopen(f"http://127.0.0.1:{port}/api").close()
-                    break
-                except URLError:
-                    assert server.poll() is None, (home / "log").read_text()
-                    time.sleep(0.5)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-            server.wait(timeout=600)
+    with serving(words, port, home / "log", ROOT, **places):
+        yield f"http://127.0.0.1:{port}"
 
 
 def get(url, token=TOKEN):

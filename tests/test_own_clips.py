@@ -20,10 +20,12 @@ from pusa_lab.evaluation import USUAL
 from pusa_lab.metrics import psnr
 from pusa_lab.pixels import to_pixels
 from small_models.family import train_toys
+from small_models.models import zoo
 from small_models.training import train as training
 from small_models.training.data import clips_of
 from small_models.training.train import train
 
+pytestmark = pytest.mark.usefixtures("small_toys")
 FEW = {"max_steps": 2, "global_batch_size": 2, "warmup": 0, "ema": 0.0}
 
 
@@ -138,7 +140,7 @@ def test_the_codec_is_measured_before_a_training_on_its_latents(tmp_path, logged
     assert said.startswith(f"the codec of mini-codec keeps only {kept:.1f} dB of these clips (mean PSNR of 1 clip ")
 
 
-def test_a_run_of_all_stages_warns_once_of_the_codec_that_it_trained(tmp_path, logged, monkeypatch):
+def test_a_run_of_all_stages_warns_once_of_the_codec_that_it_trained(tmp_path, logged, monkeypatch, small_codec):
     write(tmp_path / "clips" / "a.mp4", waves(33, (64, 64), 0), 16, "a wave")
     monkeypatch.setattr(training, "run", lambda *_: None)
     made = list(train_toys("mini", "all", data=str(tmp_path / "clips"), out=tmp_path / "out", fast=True))
@@ -148,10 +150,16 @@ def test_a_run_of_all_stages_warns_once_of_the_codec_that_it_trained(tmp_path, l
     assert "can be better: train it for longer, with a larger --max-steps of `pusa-lab train --model mini" in said
 
 
-def test_a_codec_is_trained_on_the_clips_and_scored_on_those_held_out(tmp_path):
+def test_a_codec_is_trained_on_the_clips_and_scored_on_those_held_out(tmp_path, small_codec):
     for i in range(3):
         write(tmp_path / "clips" / f"{i}.mp4", waves(33, (64, 64), i), 16)
-    options = {"data": str(tmp_path / "clips"), "num_val_clips": 1, "max_steps": 2, "fast": True}
+    options = {
+        "data": str(tmp_path / "clips"),
+        "num_val_clips": 1,
+        "max_steps": 2,
+        "global_batch_size": 1,
+        "fast": True,
+    }
     about = card(train("mini", "codec", tmp_path / "out", **options))
     codec = small_models.load(tmp_path / "out" / "mini-codec.safetensors", device="cpu")
     clip = to_pixels(read_clip(tmp_path / "clips" / "2.mp4", 33))
@@ -161,12 +169,14 @@ def test_a_codec_is_trained_on_the_clips_and_scored_on_those_held_out(tmp_path):
     assert about["metrics"]["psnr_db"] == pytest.approx(kept, abs=1e-3)
 
 
-def test_a_codec_can_go_on_from_another(tmp_path):
+def test_a_codec_can_go_on_from_another(tmp_path, small_codec):
+    begun = tmp_path / "begun.safetensors"
+    zoo.save(small_models.Codec(small_models.CODECS["mini"]), begun, {})
     write(tmp_path / "clips" / "a.mp4", waves(33, (64, 64), 0), 16)
     options = {"data": str(tmp_path / "clips"), "max_steps": 1, "fast": True, "lr": 1e-9}
-    path = train("mini", "codec", tmp_path / "out", base="mini-codec", **options)
-    assert card(path)["base"] == "mini-codec"
-    new, old = (small_models.load(name, device="cpu").vae.state_dict() for name in (path, "mini-codec"))
+    path = train("mini", "codec", tmp_path / "out", base=str(begun), **options)
+    assert card(path)["base"] == "begun"
+    new, old = (small_models.load(name, device="cpu").vae.state_dict() for name in (path, begun))
     assert all(torch.allclose(new[name], old[name], atol=1e-5, rtol=1e-3) for name in old)
     with pytest.raises(ValueError, match=r"nano-vta.* is not a codec of mini: give one that --stage codec wrote"):
         train("mini", "codec", tmp_path / "out", base="nano-vta", **options)

@@ -25,7 +25,7 @@ FEW = ["--max-steps", "1", "--global-batch-size", "1", "--warmup", "0"]
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory):
+def space(tmp_path_factory, small_toys):
     """What the snippets leave behind; the trainings take one step, and their scores few."""
     place = tmp_path_factory.mktemp("docs")
     for i in range(2):
@@ -47,6 +47,8 @@ def test_every_snippet_runs(space):
     assert {path.name for path in (space["place"] / "outputs" / "own").glob("*.safetensors")} == {
         f"mini-{stage}.safetensors" for stage in ("codec", "base", "vta")
     }
+    card = json.loads((space["place"] / "outputs" / "own" / "mini-codec.json").read_text())
+    assert card["base"] == "mini-codec"
     assert 0 < space["kept"] < 60
     assert space["table"].task.tolist() == list(USUAL)
     assert set(space["table"].truth) == {"1.mp4 0"}, "the file that --num-val-clips 1 holds out of 0.mp4 and 1.mp4"

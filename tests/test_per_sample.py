@@ -17,6 +17,12 @@ PROMPTS = ["a red circle moves right", "a blue square moves up", "a red square m
 SEEDS = [4, 9, 4]
 
 
+@pytest.fixture(scope="module")
+def nano_vta(small_nano):
+    """Any toy does here."""
+    return small_nano
+
+
 def padded(*parts):
     """Matrices (3, rows, 8), the shorter ones with rows at their end or start in which nothing moves."""
     rows = max(map(len, parts))

@@ -14,6 +14,12 @@ from pusa_lab.progress import OPEN, SWITCH, bar
 PROMPT = "a red circle moves right"
 
 
+@pytest.fixture(scope="module")
+def nano_vta(small_nano):
+    """Any toy does here."""
+    return small_nano
+
+
 class Terminal(io.StringIO):
     """A standard error that is a terminal."""
 

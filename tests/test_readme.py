@@ -47,7 +47,7 @@ def test_pusa_lab_commands_run(line, tmp_path, monkeypatch):
         words += ["--max-steps", "2", *(["--clips", "2"] if "--fast" in words else [])]
         monkeypatch.setattr(training, "measure", partial(training.measure, steps=2))
     if "--small" in words:
-        words += ["--set.swept", "2"]
+        words += ["--set.swept", "2", "--set.steps", "[1, 2, 3]"]
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0
 

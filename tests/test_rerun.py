@@ -72,8 +72,8 @@ GUIDANCE = [
 
 
 @pytest.fixture(scope="module")
-def model():
-    return pl.load("nano-vta", device="cpu")
+def model(small_nano_file):
+    return pl.load(str(small_nano_file), device="cpu")
 
 
 @pytest.fixture
@@ -138,12 +138,12 @@ def test_several_videos_of_a_prompt_embeddings_and_a_cancelled_run(model, tmp_pa
     assert set(pl.load_result(tmp_path).inputs) == {"prompt_embeds.text", "negative_prompt_embeds.text"}
 
 
-def test_the_request_is_the_whole_of_it(model):
+def test_the_request_is_the_whole_of_it(model, small_nano_file):
     task = TASKS[1]
     options = {"schedule": partial(steep, power=3), "steps": 3, "seed": 5, "negative_prompt": PROMPTS[2]}
     request = pl.generate(model, PROMPTS[:2], task, solver=halved, guidance=4.0, **options).request
     assert request.prompts == PROMPTS[:2] and request.negative_prompts == [PROMPTS[2]] * 2 and request.seeds == [5, 6]
-    assert request.model["name"] == "nano-vta" and len(request.model["digest"]) == 64
+    assert request.model["name"] == str(small_nano_file) and len(request.model["digest"]) == 64
     assert request.task == "image_to_video" and request.known[0]["mode"] == "hold" and request.known[0]["noise"] == 0.3
     assert request.schedule_call == f"steep(steps=3, frames=8, power=3, shift={model.geometry.shift!r})"
     assert torch.equal(torch.tensor(request.matrix), schedules.synchronous(3, 8, model.geometry.shift) ** 3)
@@ -204,7 +204,7 @@ def test_other_weights_are_refused_and_with_a_model_told(saved, model, monkeypat
     with pytest.warns(UserWarning, match=r"frames differ from those of .*: the model's weights \(digest \w+ instead"):
         pl.rerun(saved, model=other)
     monkeypatch.setattr("pusa_lab.results.load", lambda name, **options: other)
-    with pytest.raises(ValueError, match=r"^rerun: nano-vta has other weights here than when .* was made \(digest"):
+    with pytest.raises(ValueError, match=r"^rerun: \S+nano.safetensors has other weights here than when .* \(digest"):
         pl.rerun(saved)
 
 

@@ -1,16 +1,13 @@
 """pytest tests/test_training_data.py: a folder of real files into a latent cache, by a tiny Wan and by the toy."""
 
-import json
-import os
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from films import collection, waves, write
-from processes import begin
+from processes import python
 from wan_tiny import refused, rewrite
 
 import small_models
@@ -139,29 +136,22 @@ class TestGoingOn:
         assert [item["caption"] for item in LatentCache(out)] == ["a", "b", "another caption"]
 
     def test_killed_in_the_middle_and_run_again_equals_one_run(self, clips, whole, wan, tmp_path):
-        """kill -9 as soon as the first shard is named; the other process encodes a clip for each line that it gets."""
-        os.mkfifo(lines := tmp_path / "lines")
+        """kill -9 at the first clip after the first shard is named."""
         code = (
-            "import sys, torch; from pusa_lab.data import encode\n"
+            "import os, sys, torch; from pusa_lab.data import LatentCache, encode\n"
             "from pusa_lab.wan.encoders import WanEncoders as W\n"
-            "wan, clips, out, lines = sys.argv[1:]; lines = open(lines); f = encode._encode\n"
-            "def slow(*a):\n    lines.readline()\n    return f(*a)\n"
-            "encode._encode = slow\n"
+            "wan, clips, out = sys.argv[1:]; f = encode._encode\n"
+            "def killed(*a):\n"
+            "    if os.path.exists(f'{out}/manifest.json') and len(LatentCache(out)):\n"
+            "        os.kill(os.getpid(), 9)\n"
+            "    return f(*a)\n"
+            "encode._encode = killed\n"
             "w = W.from_pretrained(wan, dtype=torch.float32, device='cpu', size=(32, 48), num_frames=9, cache=None)\n"
             "encode.encode_folder(clips, w, out, 'tiny', fps=8, per_shard=2)\n"
         )
         encode_folder(clips, wan, tmp_path / "one", "tiny", fps=8, per_shard=2)
-        two, manifest = tmp_path / "two", tmp_path / "two" / "manifest.json"
-        told = os.open(lines, os.O_RDWR)
-        os.write(told, b"\n" * 3)  # a shard holds two clips
-        run = begin(code, whole, clips, two, lines)
-        while not (manifest.is_file() and json.loads(manifest.read_text())["clips"]):
-            assert run.is_alive()
-            time.sleep(0.02)
-        run.kill()
-        run.join()
-        os.close(told)
-        assert run.exitcode == -signal.SIGKILL
+        two = tmp_path / "two"
+        assert python(code, whole, clips, two).returncode == -signal.SIGKILL
         assert 0 < len(LatentCache(two)) < len(GOOD)
         encode_folder(clips, wan, two, "tiny", fps=8, per_shard=2)
         assert files(two) == files(tmp_path / "one")

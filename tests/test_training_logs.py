@@ -16,6 +16,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:.*litlogger.*"),
+    pytest.mark.usefixtures("measured_in_two_steps", "small_toys"),
 ]
 LONG = replace(CONFIG, max_steps=24, save_every=5, log_every=4)
 KEPT = r"What was trained is kept as (\S+last\.ckpt): make room, and resume from it\.$"

@@ -83,15 +83,22 @@ def test_trained_stopped_resumed_and_read_back(cache, tmp_path, monkeypatch):
     )
 
 
+@pytest.fixture(scope="module")
+def lora(tmp_path_factory):
+    """A trained model and its file."""
+    place, trained = tmp_path_factory.mktemp("lora"), transformer()
+    train_wan(trained, make_cache(place / "cache"), place / "a.safetensors", SHORT, accelerator="cpu")
+    return trained, place / "a.safetensors"
+
+
 @pytest.mark.parametrize("naming", ["diffusers", "diffsynth", "comfyui"])
-def test_the_file_is_read_by_every_tool_s_naming(cache, tmp_path, naming):
-    trained = transformer()
-    train_wan(trained, cache, tmp_path / "a.safetensors", SHORT, accelerator="cpu")
+def test_the_file_is_read_by_every_tool_s_naming(lora, tmp_path, naming):
+    trained, file = lora
     x, tau, text = torch.randn(2, 4, 3, 4, 6), 1000 * torch.rand(2, 3), torch.randn(2, 512, TEXT)
     want = trained(x, tau, text, return_dict=False)[0]
     model = VTAWanTransformer3DModel.adopt(transformer())
     assert not torch.allclose(model(x, tau, text, return_dict=False)[0], want, atol=1e-4)
-    report = load_lora(model, tmp_path / "a.safetensors")
+    report = load_lora(model, file)
     assert not report.unmatched and len(report.matched) == 20 and set(report.rank.values()) == {3}
     save_lora(model, tmp_path / "b.safetensors", report.name, naming)
     other = VTAWanTransformer3DModel.adopt(transformer())

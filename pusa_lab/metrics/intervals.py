@@ -81,7 +81,8 @@ def bootstrap(
         for x in (values.where(known, 0), known.double())
     )
     drawn = _draws(count, rounds, seed)
-    means = sums[drawn].sum(1) / sizes[drawn].sum(1)
+    sums_drawn, sizes_drawn = (x.expand(rounds, -1).gather(1, drawn).sum(1) for x in (sums, sizes))
+    means = sums_drawn / sizes_drawn
     return _interval((sums.sum() / sizes.sum()).item(), means, level)
 
 

@@ -3,15 +3,12 @@
 import os
 import secrets
 import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 
 import pytest
 from labs import OUT, ROOT, strays
 from playwright.sync_api import sync_playwright
+from servers import free_port, serving
 
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -44,12 +41,9 @@ def theme():
 @pytest.fixture
 def lab(face, theme, tmp_path):
     """Address of a JupyterLab, with its token, in a folder of its own; its kernels use the face."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    token = secrets.token_hex(16)
+    port, token = free_port(), secrets.token_hex(16)
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    env = os.environ | {"PUSA_LAB_WIDGETS": face, "PYTHONPATH": paths, "JUPYTER_CONFIG_DIR": str(tmp_path / "config")}
+    env = {"PUSA_LAB_WIDGETS": face, "PYTHONPATH": paths, "JUPYTER_CONFIG_DIR": str(tmp_path / "config")}
     env |= {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "spaces")}
     quiet = tmp_path / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     quiet.parent.mkdir(parents=True)
@@ -59,27 +53,8 @@ def lab(face, theme, tmp_path):
     options = [f"--ServerApp.port={port}", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path}"]
     options += ["--ServerApp.port_retries=0", "--no-browser", "--allow-root", "--LabApp.news_url=None"]
     words = [sys.executable, "-m", "jupyterlab", *options]
-    with (OUT / f"lab-{face}.log").open("w") as log:
-        server = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=log, stderr=log)
-        address = f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}"
-        try:
-            _wait(f"http://127.0.0.1:{port}/api?token={token}", server)
-            yield address, tmp_path
-        finally:
-            server.terminate()
-            server.wait(600)
-
-
-def _wait(address, server):
-    for _ in range(6000):
-        assert server.poll() is None, "JupyterLab ended: see outputs/browser/"
-        try:
-            urllib.request.urlopen(address, timeout=600).read()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("JupyterLab did not answer for ten minutes.")
+    with serving(words, port, OUT / f"lab-{face}.log", tmp_path, **env):
+        yield f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}", tmp_path
 
 
 @pytest.fixture
