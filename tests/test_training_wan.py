@@ -157,6 +157,11 @@ def same_gradients(want, got):
             torch.testing.assert_close(got[name], gradient)
 
 
+def test_a_model_without_blocks_has_nothing_to_compute_again():
+    with pytest.raises(ValueError, match="^training.set_activation_checkpointing: model is a Linear.*with blocks"):
+        set_activation_checkpointing(torch.nn.Linear(1, 1), ["input"])
+
+
 def test_updates_of_a_bf16_base_are_float32():
     found = {k: g for k, g in gradients(dtype=torch.bfloat16).items() if g is not None}
     assert found and all(g.dtype == torch.float32 for g in found.values())

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -11,6 +12,7 @@ from wan_tiny import edit, refused, rewrite, text_encoder
 
 from pusa_lab.wan import checks, loading
 from pusa_lab.wan.folders import check_wan_folder, find_folder, with_weights
+from pusa_lab.wan.headers import read_header
 from pusa_lab.wan.prompts import PromptEncoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -196,3 +198,9 @@ class TestForeignCode:
         object.__setattr__(found, "path", folder)
         refused("cannot be read as a tokenizer", loading.read_text_encoder, found, torch.float32)
         assert not trap.exists()
+
+
+@pytest.mark.parametrize("path", ["/proc/none/x", "a:b/c", "."])
+def test_a_header_that_is_not_there_is_told(path):
+    with pytest.raises(ValueError, match=f"^wan.read_header: no safetensors file at '{path}'"):
+        read_header(Path(path))

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selectiv
 
 from pusa_lab.arguments import checked
 from pusa_lab.checkpointing import SAVES
-from pusa_lab.sentences import counted
+from pusa_lab.sentences import counted, shown
 
 ATEN = torch.ops.aten
 ATTENTION = {
@@ -36,9 +36,13 @@ def set_activation_checkpointing(
             blocks are compiled.
 
     Raises:
-        ValueError: saves has another length than the blocks, or holds an unknown word.
+        ValueError: the model has no blocks, or saves has another length than they or holds an unknown word.
     """
-    blocks: Any = model.blocks
+    blocks: Any = getattr(model, "blocks", None)
+    if blocks is None or not hasattr(model, "enable_gradient_checkpointing"):
+        raise ValueError(
+            f"model is {shown(model)}: give a transformer with blocks and diffusers' enable_gradient_checkpointing."
+        )
     if len(saves) != len(blocks) or not set(saves) <= set(SAVES):
         raise ValueError(
             f"saves={list(saves)} for {counted(len(blocks), 'block')}: give one of {', '.join(SAVES)} for each."

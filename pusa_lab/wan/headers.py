@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import checked
-from pusa_lab.files import parse_json, path_inside, read_bounded
+from pusa_lab.files import existing_file, parse_json, path_inside, read_bounded
 from pusa_lab.sentences import counted, shown
 
 FILES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
@@ -62,9 +62,9 @@ def read_header(path: Path) -> WeightFile:
         path: of a .safetensors file.
 
     Raises:
-        ValueError: the file is truncated, or not a safetensors file.
+        ValueError: the file is missing, truncated, or not a safetensors file.
     """
-    with path.open("rb") as stream:
+    with existing_file(path, "safetensors file").open("rb") as stream:
         size = path.stat().st_size
         length = int.from_bytes(stream.read(8), "little")
         text = stream.read(length) if length <= min(LARGEST_HEADER, size - 8) else b""
