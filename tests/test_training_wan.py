@@ -158,7 +158,7 @@ def same_gradients(want, got):
 
 
 def test_a_model_without_blocks_has_nothing_to_compute_again():
-    with pytest.raises(ValueError, match="^training.set_activation_checkpointing: model is a Linear.*with blocks"):
+    with pytest.raises(ValueError, match=r"^training.set_activation_checkpointing: model is a Linear.*with blocks"):
         set_activation_checkpointing(torch.nn.Linear(1, 1), ["input"])
 
 

@@ -202,5 +202,5 @@ class TestForeignCode:
 
 @pytest.mark.parametrize("path", ["/proc/none/x", "a:b/c", "."])
 def test_a_header_that_is_not_there_is_told(path):
-    with pytest.raises(ValueError, match=f"^wan.read_header: no safetensors file at '{path}'"):
+    with pytest.raises(ValueError, match=rf"^wan.read_header: no safetensors file at '{path}'"):
         read_header(Path(path))
