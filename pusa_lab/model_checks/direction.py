@@ -50,7 +50,7 @@ def check_direction(probe: Probe) -> Finding:
     if not close:
         return Finding(
             "direction",
-            "cannot be told",
+            "inconclusive",
             "untrained weights, or a clip unlike the training clips, do not show the direction of time and velocity.",
         )
     if "" in close:
