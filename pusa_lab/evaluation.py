@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,11 +146,12 @@ def evaluate(
             "model that was trained on that folder with --num-val-clips."
         )
     found = _clips(clips, prompts, loaded.geometry, held, held_out is not False, num_clips)
-    unfit = _unfit(chosen, found, loaded)
-    if unfit and tasks is not None:
+    unfit = _without_known(chosen, wanted) | _unfit(chosen, found, loaded)
+    if unfit and (tasks is not None or len(unfit) == len(chosen)):
         task, why = next(iter(unfit.items()))
         raise ValueError(f"the task {task} {why}.")
     chosen = [task for task in chosen if task not in unfit]
+    _check_truths(wanted, chosen, found, loaded.geometry)
     _warn_of_seen(label, found)
     rows = (
         {"model": label, "task": task, **_row(loaded, task, clip, seed + clip.number, wanted, sampling)}
@@ -184,6 +185,30 @@ def _unfit(tasks: Sequence[str], clips: Sequence[_Clip], model: VideoModel) -> d
     other = [task for task in tasks if picture_input(model) and KNOWN[task](model.geometry.frames) not in ([], [0])]
     why = "needs known frames, and this model takes a picture as its input instead: give tasks=['image_to_video']"
     return found | dict.fromkeys(other, why)
+
+
+def _without_known(tasks: Sequence[str], metrics: Sequence[Metric]) -> dict[str, str]:
+    """Tasks without known frames, and why they are unfit where a metric compares with repeating these."""
+    needy = [metric.name for metric in metrics if metric.needs_known]
+    why = (
+        f"has no known frame, which the metric {needy[0]} needs: give image_to_video, or other metrics" if needy else ""
+    )
+    return {task: why for task in tasks if needy and not KNOWN[task](9)}
+
+
+def _check_truths(metrics: Sequence[Metric], tasks: Sequence[str], clips: Sequence[_Clip], g: Geometry) -> None:
+    """Refuse clips, before any video is made, for which not even the truth itself has a score; they stand still."""
+    needy = [metric for metric in metrics if metric.needs_known]
+    for clip, task in product(clips if needy else (), tasks):
+        try:
+            scores_of(needy, clip.pixels, clip.pixels, _given(task, g.latent_frames(len(clip.pixels)), g))
+        except ValueError as error:
+            raise ArgumentError(f"clip {clip.name!r:.60}, task {task}: {error}") from error
+
+
+def _given(task: str, count: int, g: Geometry) -> set[int]:
+    """Pixel frames that a task knows of a clip of `count` latent frames."""
+    return {pixel for i in KNOWN[task](count) for pixel in g.pixels_at(i)}
 
 
 def _metrics(metrics: Any, have_clips: bool) -> Any:
@@ -303,15 +328,13 @@ def _row(
     g, began = model.geometry, time.perf_counter()
     count = g.frames if clip.pixels is None else g.latent_frames(len(clip.pixels))
     known = KNOWN[task](count)
-    given = {pixel for i in known for pixel in g.pixels_at(i)}
     if task == "reconstruction":
         result: Any = _reconstruction(model, clip.pixels)
     else:
         frames = {} if clip.pixels is None else {"latent_frames": count}
         made = Task(task, known_frames(clip.pixels[None], known, g)) if known and clip.pixels is not None else None
         result = generate(model, clip.prompt, made, seed=seed, progress=False, **{**frames, **sampling})
-    free = [i for i in range(result.video.shape[1]) if i not in given]
-    scores = scores_of(metrics, result, clip.pixels, free)
+    scores = scores_of(metrics, result, clip.pixels, _given(task, count, g))
     about = {"status": "done", "error": "", "clip": None, "truth": clip.name}
     return {"prompt": clip.prompt, "seed": seed, **scores, "seconds": time.perf_counter() - began, **about}
 
