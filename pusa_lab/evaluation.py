@@ -199,9 +199,10 @@ def _without_known(tasks: Sequence[str], metrics: Sequence[Metric]) -> dict[str,
 def _check_truths(metrics: Sequence[Metric], tasks: Sequence[str], clips: Sequence[_Clip], g: Geometry) -> None:
     """Refuse clips, before any video is made, for which not even the truth itself has a score; they stand still."""
     needy = [metric for metric in metrics if metric.needs_known]
-    for clip, task in product(clips if needy else (), tasks):
+    pixels = [(clip, clip.pixels) for clip in clips if needy and clip.pixels is not None]
+    for (clip, truth), task in product(pixels, tasks):
         try:
-            scores_of(needy, clip.pixels, clip.pixels, _given(task, g.latent_frames(len(clip.pixels)), g))
+            scores_of(needy, truth, truth, _given(task, g.latent_frames(len(truth)), g))
         except ValueError as error:
             raise ArgumentError(f"clip {clip.name!r:.60}, task {task}: {error}") from error
 

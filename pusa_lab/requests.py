@@ -341,7 +341,7 @@ def inputs_of(samples: Samples, task: Task) -> dict[str, Tensor]:
     return clips | embeddings(samples)
 
 
-def task_of(request: Request, inputs: Mapping[str, Tensor], whose: str) -> Task:
+def requested_task(request: Request, inputs: Mapping[str, Tensor], whose: str) -> Task:
     """The task that a request was for.
 
     Args:

@@ -17,7 +17,7 @@ from pusa_lab.guidance import GUIDERS
 from pusa_lab.import_paths import import_paths
 from pusa_lab.models import families, load
 from pusa_lab.named import plug_in, source_changes, source_digest, spelled_back
-from pusa_lab.requests import Request, describe_model, spelled_name, task_of, torch_settings
+from pusa_lab.requests import Request, describe_model, requested_task, spelled_name, torch_settings
 from pusa_lab.runs import Result
 from pusa_lab.saved import Saved, read_saved
 from pusa_lab.solvers import SOLVERS
@@ -211,7 +211,7 @@ def _options(saved: Saved, options: Mapping[str, Any]) -> dict[str, Any]:
     rises = bool((levels.diff(dim=-2) > 0).any())  # which was accepted as a `Rising` only
     found: dict[str, Any] = {"schedule": Rising(levels) if rises else levels, "seed": request.seeds}
     found |= {"latent_frames": request.latent_frames, "height": request.size[0], "width": request.size[1]}
-    found |= {"prompt": request.prompts, "task": task_of(request, saved.tensors, str(saved.path))}
+    found |= {"prompt": request.prompts, "task": requested_task(request, saved.tensors, str(saved.path))}
     if any(request.negative_prompts):
         found["negative_prompt"] = request.negative_prompts
     for name in ("solver", "guidance"):

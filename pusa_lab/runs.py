@@ -18,7 +18,7 @@ from pusa_lab.guidance import num_layers
 from pusa_lab.inputs import Samples
 from pusa_lab.noise import noise_of
 from pusa_lab.pixels import to_uint8
-from pusa_lab.requests import Request, describe_request, inputs_of, task_of
+from pusa_lab.requests import Request, describe_request, inputs_of, requested_task
 from pusa_lab.samplers import Solver, State, sample_steps
 from pusa_lab.sampling_inputs import with_levels
 from pusa_lab.tasks import Task
@@ -64,7 +64,7 @@ class Result:
         frames = request.latent_frames
         stride = (pixel_frames - 1) // (frames - 1) if frames > 1 else 1
         geometry = Geometry((stride, 1, 1), 1, frames, (request.size[0], request.size[1]))
-        found = place(task_of(request, self.inputs, "this result"), geometry, frames, count)
+        found = place(requested_task(request, self.inputs, "this result"), geometry, frames, count)
         given = [i for i, noise in zip(found.at, found.noise, strict=True) if noise < 1]
         return [pixel for i in given for pixel in geometry.pixels_at(i)]
 

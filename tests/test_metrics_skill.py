@@ -65,6 +65,14 @@ def test_standing_still_has_0_the_truth_1_and_what_is_worse_than_standing_still_
     assert (skill(-truth, truth, known) < 0).all()
 
 
+def test_what_moves_by_less_than_bytes_can_show_stands_still():
+    truth = torch.zeros(3, 3, 4, 8, 8)
+    truth[1, :, 2:] = 1e-7  # rounding
+    truth[2, 0, 3, 0, 0] = 2 / 255  # one grey level of one pixel
+    assert metrics.stands_still(truth, [0, 1]).tolist() == [True, True, False]
+    assert skill(truth[2:], truth[2:], [0, 1]).item() == 1
+
+
 def test_frames_that_were_given_do_not_count():
     clip, truth = noise(2, 3, 7, 5, 9), noise(2, 3, 7, 5, 9)
     other = clip.clone()

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.metrics.frames import ByClip, check_clips, in_parts
 from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
+
+SMALLEST = 1e-12
+"""Mean squared error below which a truth stands still: less than a grey level in one of 50 million pixels."""
 
 
 @checked
@@ -58,15 +61,27 @@ def skill_by_frame(clip: Tensor, truth: Tensor, known: Sequence[int]) -> Float[T
         ValueError: as for `skill`.
     """
     check_clips(clip, truth)
-    free = _free(clip.shape[2], known)
-    reference = in_parts(_errors, repeat_known(truth, known), truth)[:, free].mean(1, keepdim=True)
-    if still := (reference[:, 0] == 0).nonzero()[:, 0].tolist():
+    if still := stands_still(truth, known).nonzero()[:, 0].tolist():
         which = f"the truth of clip {still[0]}" if len(truth) > 1 else "the truth"
         raise ValueError(
             f"{which} stands still, so repeating its known frames has no error to compare with: leave the clip out, or "
             "use another metric, such as psnr."
         )
-    return 1 - in_parts(_errors, clip, truth) / reference
+    return 1 - in_parts(_errors, clip, truth) / _reference(truth, known)[:, None]
+
+
+@checked
+def stands_still(clip: Tensor, known: Sequence[int]) -> Bool[Tensor, " b"]:
+    """Whether every frame of a clip equals the nearest known one, so that as a truth it gives no skill.
+
+    Args:
+        clip: pixels (b, 3, pf, h, w) in [-1, 1].
+        known: pixel frames, from 0 to pf - 1, at least one and not all of them.
+
+    Raises:
+        ValueError: the clip is not as described, no frame is known or all are, or one that is not in the clip.
+    """
+    return _reference(clip, known) < SMALLEST
 
 
 @checked
@@ -84,6 +99,11 @@ def repeat_known(clip: Tensor, known: Sequence[int]) -> Clip:
     frames = clip.shape[2]
     _check_known(frames, known)
     return clip[:, :, [min(known, key=lambda k: (abs(k - t), k)) for t in range(frames)]]
+
+
+def _reference(truth: Clip, known: Sequence[int]) -> ByClip:
+    """The error of the clip that stands still."""
+    return in_parts(_errors, repeat_known(truth, known), truth)[:, _free(truth.shape[2], known)].mean(1)
 
 
 def _errors(clip: Clip, truth: Clip) -> Float[Tensor, "b pf"]:

@@ -116,14 +116,14 @@ def sweep(
 
 def _check(experiment: Experiment, settings: Sequence[Setting], prompts: list[str], seeds: list[int]) -> None:
     metrics = metrics_of(experiment.metrics)
-    needy = next((metric.name for metric in metrics if metric.needs_known), "")
+    needs_known = next((metric.name for metric in metrics if metric.needs_known), "")
     for setting in settings:
         if experiment.function is None:
             task = request_of(setting, experiment.model).task
-            if needy and (task in (None, text_to_video) or (isinstance(task, Task) and not task.known)):
+            if needs_known and (task in (None, text_to_video) or (isinstance(task, Task) and not task.known)):
                 raise ValueError(
-                    f"the metric {needy} compares with repeating the known frames, and {written(setting)} is text to "
-                    "video, which has none: give a task, such as image_to_video, or other metrics."
+                    f"the metric {needs_known} compares with repeating the known frames, and {written(setting)} is "
+                    "text to video, which has none: give a task, such as image_to_video, or other metrics."
                 )
         else:
             check_function(experiment.function, resolved(setting))

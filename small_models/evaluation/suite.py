@@ -144,7 +144,7 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
 
 def _skill(clip: Clip, truth: Clip, known: Sequence[int]) -> Float[Tensor, "b pf"]:
     """`metrics.skill_by_frame`; NaN for clips whose truth stands still."""
-    moves = (metrics.repeat_known(truth, known) != truth).flatten(1).any(1)
+    moves = ~metrics.stands_still(truth, known)
     found = torch.full((len(truth), truth.shape[2]), torch.nan, device=truth.device)
     if moves.any():
         found[moves] = metrics.skill_by_frame(clip[moves], truth[moves], known).to(found)
@@ -196,6 +196,8 @@ def ranges(truth: list[Raw], worst: list[Raw]) -> dict[str, tuple[float, float]]
 @checked
 def add_totals(raw: Raw, scale: dict[str, tuple[float, float]]) -> Raw:
     """The same with "quality", "i2v" and "total" of every clip, formed as VBench-I2V forms them.
+
+    A clip that stands still has as much as the truth, so compare by the scores of `fidelity` and `obedience`.
 
     Args:
         raw: with VBench's dimensions.
