@@ -105,7 +105,8 @@ def evaluate(
         prompts: one caption per clip, or one for all; None takes those of the folder, and the null prompt for arrays.
         tasks: names in `KNOWN`; None is text_to_video without clips, and with them those in `USUAL` that leave frames
             to generate and that the model can do: one that takes its picture as an input does image_to_video alone.
-        metrics: as for `sweep`; None is PSNR and SSIM where there are clips, and those in `ALONE`.
+        metrics: as for `sweep`; None is PSNR and SSIM where there are clips, and those in `ALONE`. With "skill", which
+            compares with repeating the known frames, tasks without any are left out unless they are named.
         num_clips: most clips that are used, in the order of the folder or array; None uses all.
         held_out: whether only files of a folder are used that were held out when the model was trained on it, as its
             card, or the metadata of its LoRA, names them; None does so if they are named and all in the folder. There
@@ -122,8 +123,9 @@ def evaluate(
 
     Raises:
         ValueError: there are neither clips nor prompts, they do not fit each other or the model, a task needs clips
-            that are not there or leaves no frame of one to generate, a name is unknown, held_out=True of clips of which
-            none is known to be held out, or a metric returns no numbers.
+            that are not there or leaves no frame of one to generate, or has no known frame while a metric needs one, or
+            a clip stands still, so that it gives no skill; a name is unknown, held_out=True of clips of which none is
+            known to be held out, or a metric returns no numbers.
     """
     import pandas as pd  # takes long to import
 
@@ -190,10 +192,8 @@ def _unfit(tasks: Sequence[str], clips: Sequence[_Clip], model: VideoModel) -> d
 def _without_known(tasks: Sequence[str], metrics: Sequence[Metric]) -> dict[str, str]:
     """Tasks without known frames, and why they are unfit where a metric compares with repeating these."""
     needy = [metric.name for metric in metrics if metric.needs_known]
-    why = (
-        f"has no known frame, which the metric {needy[0]} needs: give image_to_video, or other metrics" if needy else ""
-    )
-    return {task: why for task in tasks if needy and not KNOWN[task](9)}
+    why = "has no known frame, which the metric {} needs: give image_to_video, or other metrics"
+    return {task: why.format(needy[0]) for task in tasks if needy and not KNOWN[task](9)}
 
 
 def _check_truths(metrics: Sequence[Metric], tasks: Sequence[str], clips: Sequence[_Clip], g: Geometry) -> None:
