@@ -69,6 +69,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.metrics\.truth\.frame_scores": {
         "clip": ["clip(2, 3, 9, 16, 16)"], "truth": ["clip(2, 3, 9, 16, 16)"], "names": ["None", "['psnr']", "['ssim', 'psnr']"],
     },
+    r"pusa_lab\.metrics\.truth\.needs_known": {"metric": ["print", "the('pusa_lab.metrics.skill.skill')"]},
     r"pusa_lab\.data\.named\.with_files": {"value": ["picture_file()", "'a'", "[str(picture_file())]"], "read": ["print"]},
     r"pusa_lab\.files\.\w+": {
         "path": ["new('file')", "json_file()"], "folder": ["new('folder')", "folder()"], "what": ["'the file'"], "value": ["{'a': 1}", "[1.5]"],
@@ -139,7 +140,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.metrics\.inside\.frame_mass": {"q": ["randn(1, 8, 2, 4)"], "k": ["randn(1, 8, 2, 4)"], "grid": ["[2, 2, 2]"]},
     r"pusa_lab\.metrics\.inside\.parameter_change": {"before": ["linear()"], "after": ["linear()"]},
     r"pusa_lab\.metrics\.temporal\.boundary_jump": {"at": ["[1]", "(1, 2)"]},
-    r"pusa_lab\.metrics\.(appearance|frames|quality|temporal)\..*": {
+    r"pusa_lab\.metrics\.(appearance|frames|quality|skill|temporal)\..*": {
         "clip": ["clip(2, 3, 9, 16, 16)"], "truth": ["clip(2, 3, 9, 16, 16)"], "mask": ["rand(2, 1, 9, 16, 16)"],
         "picture": ["clip(2, 3, 1, 16, 16)"], "picture_mask": ["rand(2, 1, 1, 16, 16)"],
     },
