@@ -34,7 +34,6 @@ REGISTRIES = (
 def extended(monkeypatch):
     for registry in REGISTRIES:
         monkeypatch.setattr(registry, "_added", dict(registry._added))
-    monkeypatch.setattr(sys, "path", list(sys.path))  # the folders of imported files are added to it
     space = {}
     for snippet in SNIPPETS:
         exec(compile(snippet, "docs/extending.md", "exec"), space)
@@ -252,7 +251,6 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("\n".join(SNIPPETS))
     (tmp_path / "mine.yaml").write_text(re.search(r"```yaml\n(.*?)```", PAGE, re.S)[1])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
     sys.modules.pop(str(tmp_path / "mine.py"), None)
 
