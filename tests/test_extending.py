@@ -149,6 +149,9 @@ def test_a_timestep_sampler_and_a_weight_take_settings_in_a_configuration():
     nested = TrainConfig(timestep_sampler="clean_prefix(k=2, rest=two_groups(split=1))").make_timestep_sampler()
     tau = nested(500, 5, torch.Generator().manual_seed(0))
     assert (tau[:, :2] == 0).all() and (tau[:, 3:] == tau[:, 4:]).all() and (tau[:, 2] != tau[:, 3]).all()
+    both = re.search(r'`"(mixture\(.*\))"`', PAGE)[1]
+    shares = pl.schedules.task_shares(TrainConfig(timestep_sampler=both).make_timestep_sampler())
+    assert abs(shares["asynchronous"] - 0.25) < 0.02 and min(shares.values()) > 0
 
 
 @pytest.mark.parametrize(
