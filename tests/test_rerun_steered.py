@@ -29,6 +29,18 @@ def halved_in_place(row, rows, state):
         state.x *= 0.5
 
 
+def halved_by_numpy(row, rows, state):
+    """The same, past PyTorch."""
+    if row == 1:
+        state.x.numpy()[:] *= 0.5
+
+
+def halved_in_data(row, rows, state):
+    """The same, past autograd."""
+    if row == 1:
+        state.x.data *= 0.5
+
+
 def watched(row, rows, state):
     """A callback that changes nothing."""
     assert state.x.isfinite().all()
@@ -38,7 +50,7 @@ def same(a, b):
     assert torch.equal(a.latents, b.latents) and np.array_equal(a.video, b.video)
 
 
-@pytest.mark.parametrize("callback", [halved, halved_in_place])
+@pytest.mark.parametrize("callback", [halved, halved_in_place, halved_by_numpy, halved_in_data])
 def test_a_callback_is_named_and_steers_again(model, tmp_path, callback):
     result = pl.generate(model, PROMPT, steps=3, callback=callback)
     assert not torch.equal(result.latents, pl.generate(model, PROMPT, steps=3).latents)
