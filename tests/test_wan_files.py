@@ -43,6 +43,14 @@ class TestWeights:
         rewrite(next((folder / part).glob("*.safetensors")), change)
         refused(match, checks.check_weights, check_wan_folder(folder))
 
+    def test_what_is_lost_after_the_check_is_refused(self, folder):
+        found = check_wan_folder(folder)
+        rewrite(folder / "transformer" / "diffusion_pytorch_model.safetensors", without("blocks.1.attn1.to_q.weight"))
+        rewrite(folder / "vae" / "diffusion_pytorch_model.safetensors", without("post_quant_conv.bias"))
+        says = "transformer has lost blocks.1.attn1.to_q.weight since it was checked: download it again"
+        refused(says, loading.read_transformer, found, "transformer", torch.float32)
+        refused("vae has lost post_quant_conv.bias since", loading.read_codec, found)
+
     def test_what_no_model_uses_may_be_there(self, folder):
         file = folder / "transformer" / "diffusion_pytorch_model.safetensors"
         rewrite(file, lambda w: {**w, "blocks.0.attn2.norm_added_q.weight": torch.ones(24)})
