@@ -164,7 +164,8 @@ def read_transformer(
         raise ValueError(f"name={name!r:.60}: give one of {', '.join(folder.experts)}.")
     place = folder.path / name
     if single is None:
-        return _complete(VTAWanTransformer3DModel.from_pretrained(place, torch_dtype=dtype, use_safetensors=True), place)
+        model = VTAWanTransformer3DModel.from_pretrained(place, torch_dtype=dtype, use_safetensors=True)
+        return _complete(model, place)
     model, kept = empty(folder.config(name)), set(VTAWanTransformer3DModel._keep_in_fp32_modules)
     file = single if isinstance(single, WeightFile) else check_single(single, folder.config(name))
     names = single_names(file, model)
