@@ -37,10 +37,10 @@ def is_plain(value: Tensor) -> bool:
         value: a tensor of any shape.
     """
     odd = value.is_complex() or value.is_quantized or value.is_meta or value.dtype == torch.bool
-    return dense(value) and not odd
+    return is_dense(value) and not odd
 
 
-def dense(value: Tensor) -> bool:
+def is_dense(value: Tensor) -> bool:
     """Whether a tensor is one block of numbers (sparse and nested ones are not).
 
     Args:
@@ -90,7 +90,7 @@ def array_check(hint: Any, inner: bool = True) -> Check:
     passed = {getattr(torch, name) for name in hint.dtypes if hasattr(torch, name)} - QUANTISED
 
     def check(value: Any) -> Any:
-        if isinstance(value, Tensor) and value.dtype in passed and not inner and dense(value):
+        if isinstance(value, Tensor) and value.dtype in passed and not inner and is_dense(value):
             return value
         if hint.array_type is np.ndarray:
             x: Any = ndarray(value)
@@ -126,7 +126,7 @@ def numbers(value: Any, expected: str) -> Tensor:
         Unfit: it is sparse, nested, complex, quantised or not numeric.
     """
     if isinstance(value, Tensor):
-        if not dense(value) or value.is_complex() or value.is_quantized:
+        if not is_dense(value) or value.is_complex() or value.is_quantized:
             raise Unfit(f"{expected}, dense and of real numbers")
         return value
     if isinstance(value, str | bytes | bool | Mapping | set | frozenset) or value is None:
