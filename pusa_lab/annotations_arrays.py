@@ -37,7 +37,16 @@ def is_plain(value: Tensor) -> bool:
         value: a tensor of any shape.
     """
     odd = value.is_complex() or value.is_quantized or value.is_meta or value.dtype == torch.bool
-    return value.layout == torch.strided and not odd
+    return is_dense(value) and not odd
+
+
+def is_dense(value: Tensor) -> bool:
+    """Whether a tensor is one block of numbers (sparse and nested ones are not).
+
+    Args:
+        value: a tensor of any shape.
+    """
+    return value.layout is torch.strided and not value.is_nested
 
 
 def ndarray(value: Any) -> np.ndarray:
@@ -81,7 +90,7 @@ def array_check(hint: Any, inner: bool = True) -> Check:
     passed = {getattr(torch, name) for name in hint.dtypes if hasattr(torch, name)} - QUANTISED
 
     def check(value: Any) -> Any:
-        if isinstance(value, Tensor) and value.dtype in passed and not inner and value.layout is torch.strided:
+        if isinstance(value, Tensor) and value.dtype in passed and not inner and is_dense(value):
             return value
         if hint.array_type is np.ndarray:
             x: Any = ndarray(value)
@@ -114,10 +123,10 @@ def numbers(value: Any, expected: str) -> Tensor:
         expected: description of what is expected, for the error.
 
     Raises:
-        Unfit: it is sparse, complex, quantised or not numeric.
+        Unfit: it is sparse, nested, complex, quantised or not numeric.
     """
     if isinstance(value, Tensor):
-        if value.layout != torch.strided or value.is_complex() or value.is_quantized:
+        if not is_dense(value) or value.is_complex() or value.is_quantized:
             raise Unfit(f"{expected}, dense and of real numbers")
         return value
     if isinstance(value, str | bytes | bool | Mapping | set | frozenset) or value is None:

@@ -293,12 +293,13 @@ def describe_model(model: VideoModel) -> dict[str, Any]:
 def _hooks(model: VideoModel) -> list[str]:
     """What is called before or after the modules of a model and may change what they return."""
     named = [pair for one in modules_of(model) for pair in one.named_modules()]
-    each = [(name, hook) for name, one in named for hook in (*_held(one, "pre_hooks"), *_held(one, "hooks"))]
+    each = [(name, hook) for name, one in named for hook in _held(one, "_forward")]
+    each += [("every module", hook) for hook in _held(nn.modules.module, "_global_forward")]
     return [f"{name or 'the model'}: {spelled_name(spelled(hook))}" for name, hook in each]
 
 
-def _held(module: nn.Module, kind: str) -> list[Any]:
-    return list(getattr(module, f"_forward_{kind}").values())
+def _held(owner: Any, prefix: str) -> list[Any]:
+    return [hook for kind in ("pre_hooks", "hooks") for hook in getattr(owner, f"{prefix}_{kind}").values()]
 
 
 def spelled_name(spelling: Any) -> str:
@@ -317,6 +318,7 @@ def torch_settings() -> dict[str, str]:
         "float32 products": torch.get_float32_matmul_precision(),
         "autocast": "on" if any(map(torch.is_autocast_enabled, ("cpu", "cuda"))) else "off",
         "deterministic algorithms": "on" if torch.are_deterministic_algorithms_enabled() else "off",
+        "default dtype": str(torch.get_default_dtype()).removeprefix("torch."),
     }
 
 

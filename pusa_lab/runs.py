@@ -105,8 +105,8 @@ class Asked:
     """So far."""
     began: float | None = None
     """When the run began, by `time.perf_counter`."""
-    given: tuple[int, list[Any]] = (-1, [])
-    """The last row that `states` gave, and its tensors with their versions, as `_marks`."""
+    given: tuple[int, list[Tensor]] = (-1, [])
+    """The last row that `states` gave, and copies of its tensors."""
     steered: list[int] = field(default_factory=list)
     """Rows whose tensors were changed after `states` gave them."""
 
@@ -117,9 +117,8 @@ class Asked:
             state: as it is now.
         """
         row, before = self.given
-        after = _marks(state)
-        pairs = zip(before, after, strict=False)
-        same = len(before) == len(after) and all(a is b and m == n for (a, m), (b, n) in pairs)
+        after = _held(state)
+        same = len(before) == len(after) and all(map(torch.equal, before, after))
         if state.row == row and not same and row not in self.steered:
             self.steered.append(row)
 
@@ -188,7 +187,7 @@ class Run:
                 state.x = self.conditions.replace_known(state.x, eps, state.tau)
                 if state.x0 is not None:
                     state.x0 = self.conditions.replace_known(state.x0, eps, torch.zeros_like(state.tau))
-            asked.given = state.row, _marks(state)
+            asked.given = state.row, [x.clone() for x in _held(state)]  # NumPy and .data write without a version
             yield state
             _check_latents(state.x, self.x)
             asked.note_changes(state)
@@ -223,10 +222,9 @@ class Run:
         return replaced + [f"the latents at row {row}" for row in self.model.steered]
 
 
-def _marks(state: State) -> list[tuple[Tensor, int | None]]:
-    """The tensors that go on from a state, with their versions, which every change in place increases."""
-    held = [x for x in (state.x, state.v, state.x0) if isinstance(x, Tensor)]
-    return [(x, None if x.is_inference() else x._version) for x in held]
+def _held(state: State) -> list[Tensor]:
+    """The tensors that go on from a state."""
+    return [x for x in (state.x, state.v, state.x0) if isinstance(x, Tensor)]
 
 
 def _check_latents(x: Any, start: Video) -> None:

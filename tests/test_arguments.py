@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from fuzz.basics import nested
 from jaxtyping import jaxtyped
 
 from pusa_lab import arguments, samplers, schedules, timesteps
@@ -20,6 +21,7 @@ from pusa_lab.types import Levels, Tau, Video, VideoModel
 
 pytestmark = pytest.mark.usefixtures("as_user")
 X, TAU = torch.zeros(2, 3, 4, 5, 5), torch.zeros(2, 4)
+NESTED = nested()
 
 
 @checked
@@ -127,6 +129,8 @@ def test_tensors_pass_as_they_are():
             r"tau has shape \(2, 1\), but x of shape .* needs tau \(2, 4\), that is \(b f\)",
         ),
         ({"tau": TAU.to_sparse()}, "dense"),
+        ({"tau": NESTED}, "tau is a nested tensor, float32: give .* dense"),
+        ({"s": NESTED}, "s is a nested tensor, float32: give a number"),
         ({"tau": TAU.to("meta")}, "tau is on the meta device and has no numbers: give a tensor on the CPU or a GPU"),
         ({"tau": TAU + 0j}, "real numbers"),
         ({"tau": TAU > 0}, "floating point"),

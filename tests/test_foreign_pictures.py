@@ -23,6 +23,19 @@ def test_pictures_are_read_as_a_viewer_shows_them(tmp_path, kind):
     assert np.abs(got.astype(int) - want).max() <= off
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_grey_level_of_few_bits_is_transparent(tmp_path, bits):
+    levels = np.arange(2**bits, dtype=np.uint8)[None].repeat(3, 0)
+    lines = np.unpackbits(levels[..., None], axis=2)[..., 8 - bits :].reshape(3, -1)
+    head = struct.pack(">IIBBBBB", 2**bits, 3, bits, 0, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + np.packbits(line).tobytes() for line in lines))
+    parts = {b"IHDR": head, b"tRNS": struct.pack(">H", 1), b"IDAT": data, b"IEND": b""}
+    whole = [struct.pack(">I", len(v)) + k + v + struct.pack(">I", zlib.crc32(k + v)) for k, v in parts.items()]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(whole))
+    want = np.where(levels == 1, 255, levels.astype(int) * 255 // (2**bits - 1))
+    assert np.array_equal(read_picture(tmp_path / "a.png"), want[..., None].repeat(3, 2))
+
+
 def test_large_pictures_are_converted_in_parts(tmp_path, monkeypatch):
     path, want, _ = pictures.rgba(tmp_path)
     monkeypatch.setattr("pusa_lab.data.pictures.STRIP", 5 * 16)

@@ -29,6 +29,18 @@ def halved_in_place(row, rows, state):
         state.x *= 0.5
 
 
+def halved_by_numpy(row, rows, state):
+    """The same, past PyTorch."""
+    if row == 1:
+        state.x.numpy()[:] *= 0.5
+
+
+def halved_in_data(row, rows, state):
+    """The same, past autograd."""
+    if row == 1:
+        state.x.data *= 0.5
+
+
 def watched(row, rows, state):
     """A callback that changes nothing."""
     assert state.x.isfinite().all()
@@ -38,7 +50,7 @@ def same(a, b):
     assert torch.equal(a.latents, b.latents) and np.array_equal(a.video, b.video)
 
 
-@pytest.mark.parametrize("callback", [halved, halved_in_place])
+@pytest.mark.parametrize("callback", [halved, halved_in_place, halved_by_numpy, halved_in_data])
 def test_a_callback_is_named_and_steers_again(model, tmp_path, callback):
     result = pl.generate(model, PROMPT, steps=3, callback=callback)
     assert not torch.equal(result.latents, pl.generate(model, PROMPT, steps=3).latents)
@@ -156,12 +168,29 @@ def test_hooks_of_a_model_are_named_and_told_if_they_are_not_there(model, tmp_pa
         pl.rerun(tmp_path)
 
 
+def test_hooks_of_all_modules_are_named_too(model, tmp_path):
+    def larger(module, args, output):
+        return output * 1.01 if isinstance(module, torch.nn.Linear) else None
+
+    hook = torch.nn.modules.module.register_module_forward_hook(larger)
+    try:
+        result = pl.generate(model, PROMPT, steps=1)
+    finally:
+        hook.remove()
+    (named,) = result.request.model["hooks"]
+    assert named.startswith("every module: ") and "larger" in named
+    result.save(tmp_path)
+    with pytest.warns(UserWarning, match=r"the model's hooks, none instead of every module: .*larger"):
+        pl.rerun(tmp_path)
+
+
 def test_another_precision_of_products_is_told(model, tmp_path):
     result = pl.generate(model, PROMPT, steps=1)
     assert result.request.arithmetic == {
         "float32 products": "highest",
         "autocast": "off",
         "deterministic algorithms": "off",
+        "default dtype": "float32",
     }
     result.save(tmp_path)
     with torch.autocast("cpu"), pytest.warns(UserWarning, match="autocast, on instead of off"):

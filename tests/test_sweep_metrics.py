@@ -1,5 +1,6 @@
 """pytest tests/test_sweep_metrics.py: metrics that are added to a sweep, from kept clips or with rows made again."""
 
+import shutil
 from functools import partial
 
 import numpy as np
@@ -122,6 +123,15 @@ def test_a_damaged_clip_is_no_loss(call, made, tmp_path):
     two = call(metrics={**LIGHT, "mean": mean}, keep_clips=True)
     assert len(made) == 16 and (two["mean"] == 255 * one["light"]).all()
     assert all(pl.sweeps.read_kept_clip(path).any() for path in two["clip"])
+
+
+def test_the_clip_of_another_row_is_not_scored(call, made):
+    one = call(metrics=LIGHT, keep_clips=True)
+    shutil.copy(one["clip"][1], one["clip"][0])
+    with pytest.raises(ValueError, match="holds no clip of a sweep"):
+        pl.sweeps.read_kept_clip(one["clip"][0])
+    two = call(metrics={**LIGHT, "mean": mean}, keep_clips=True)
+    assert len(made) == 9 and (two["mean"] == 255 * one["light"]).all()
 
 
 def unlucky(result):

@@ -28,6 +28,12 @@ class TestWeights:
             ("vae", without("post_quant_conv"), "vae lacks 2 of"),
             ("text_encoder", without("block.1"), "text_encoder lacks 10 of"),
             ("text_encoder", without("shared"), "text_encoder lacks 2 of"),
+            (
+                "text_encoder",
+                lambda w: {**w, "encoder.block.2.layer.0.layer_norm.weight": torch.ones(16)},
+                "1 weight that this model does not have, first encoder.block.2",
+            ),
+            ("vae", lambda w: {**w, "encoder.x": torch.ones(1)}, "1 weight that this model does not have, first enc"),
         ],
     )
     def test_headers_are_held_against_the_config(self, folder, monkeypatch, part, change, match):
@@ -37,9 +43,19 @@ class TestWeights:
         rewrite(next((folder / part).glob("*.safetensors")), change)
         refused(match, checks.check_weights, check_wan_folder(folder))
 
+    def test_what_is_lost_after_the_check_is_refused(self, folder):
+        found = check_wan_folder(folder)
+        rewrite(folder / "transformer" / "diffusion_pytorch_model.safetensors", without("blocks.1.attn1.to_q.weight"))
+        rewrite(folder / "vae" / "diffusion_pytorch_model.safetensors", without("post_quant_conv.bias"))
+        says = "transformer has lost blocks.1.attn1.to_q.weight since it was checked: download it again"
+        refused(says, loading.read_transformer, found, "transformer", torch.float32)
+        refused("vae has lost post_quant_conv.bias since", loading.read_codec, found)
+
     def test_what_no_model_uses_may_be_there(self, folder):
         file = folder / "transformer" / "diffusion_pytorch_model.safetensors"
         rewrite(file, lambda w: {**w, "blocks.0.attn2.norm_added_q.weight": torch.ones(24)})
+        encoder = folder / "text_encoder" / "model.safetensors"
+        rewrite(encoder, lambda w: {**w, "decoder.block.0.layer.0.layer_norm.weight": torch.ones(16)})
         checks.check_weights(check_wan_folder(folder))
         loading.read_transformer(check_wan_folder(folder), "transformer", torch.float32)
 

@@ -25,6 +25,8 @@ def written(folder, header=None, **more):
         *(({name: "4"}, name) for name in ("adapter_scale", "default_alpha", "lora-alpha", "lora_scaling_factor")),
         *(({name: "4"}, name) for name in ("train.lora_alpha", "lora_config.lora_alpha", "peftLoraScale")),
         ({"args": "Namespace(lora_alpha=16, seed=0)"}, "lora_alpha"),
+        ({"network_config": '{"type": "lora", "linear": 4, "linear_alpha": 16, "conv_alpha": 8}'}, "linear_alpha"),
+        ({"config": '{"network": {"linear_alpha": 16}}'}, "linear_alpha"),
         ({"transformer.scaling": "2"}, "transformer.scaling"),
     ],
 )
@@ -33,6 +35,13 @@ def test_a_scale_under_another_name_is_refused(header, entry, partial, tmp_path)
     path = written(tmp_path, header)
     says = rf"{entry} \(.*\) in .*header, which may scale its layers in an unknown way: rename it to lora_alpha"
     refused(says, lambda: lora.load_lora(loras.base(), path, partial=partial))
+
+
+def test_settings_of_a_training_under_any_name_are_read(tmp_path):
+    path = written(tmp_path, {"training_args": '{"lora_alpha": 16, "rank": 4}', "training_info": '{"step": 3}'})
+    report = lora.load_lora(loras.base(), path)
+    assert set(report.scale.values()) == {4.0}
+    assert report.scale_source == "lora_alpha in training_args in the header"
 
 
 @pytest.mark.parametrize("partial", [False, True])

@@ -304,3 +304,10 @@ def test_an_image_to_video_model_is_refused():
         VTAWanTransformer3DModel(num_layers=1, num_attention_heads=1, attention_head_dim=12, ffn_dim=8, **wan_i2v)
     with pytest.raises(ValueError, match="a patch must span one frame"):
         vta(patch_size=(2, 2, 2))
+
+
+@pytest.mark.parametrize("size", [(5, 4, 4), (3, 4, 10)])
+def test_more_patches_than_positions_are_refused(size):
+    model, x = VTAWanTransformer3DModel.from_config(transformer(rope_max_seq_len=4).config), torch.zeros(1, 4, *size)
+    with pytest.raises(ValueError, match="5 patches long on one side, and this model has 4 positions: give fewer"):
+        model(x, torch.zeros(1, size[0]), torch.zeros(1, 5, TEXT))

@@ -63,6 +63,8 @@ class TestSizes:
             ("transformer", "eps", 0),
             ("transformer", "eps", 10**400),
             ("transformer", "attention_head_dim", 13),
+            ("text_encoder", "dropout_rate", float("nan")),
+            ("text_encoder", "dropout_rate", 2),
             ("text_encoder", "layer_norm_epsilon", "x"),
             ("tokenizer", "model_max_length", "x"),
             ("tokenizer", "model_max_length", 0),

@@ -6,6 +6,8 @@ A shard is complete and renamed before the manifest lists it with its hash. So a
 cache, and a shard that was swapped or damaged is refused when the cache is opened.
 """
 
+import os
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -99,13 +101,17 @@ class LatentCache(Dataset[CachedClip]):
     def require_source(self) -> None:
         """Refuse a cache that no longer agrees with its folder of clips.
 
-        If that folder does not exist, as on another machine, the cache is accepted as it is.
+        If that folder cannot be read, as on another machine, the cache is accepted as it is, with a warning.
 
         Raises:
             ValueError: clips have been added, changed, renamed or removed since, or have other captions.
         """
+        if (source := self.manifest["source"]) and not os.access(source, os.R_OK | os.X_OK):
+            warnings.warn(
+                f"no folder of clips can be read at {source}, so the cache {self.folder} is not compared with it.",
+                stacklevel=3,
+            )
         if differences := source_differences(self.manifest):
-            source = self.manifest["source"]
             raise ValueError(
                 f"the cache {self.folder} differs from its folder of clips {source}: {', '.join(differences)}. Run "
                 f"`pusa-lab data encode {source} --out {self.folder}` with its options again, or restore the clips."

@@ -92,7 +92,9 @@ def _check_jpeg(image: Image.Image, path: Path) -> None:
 
 def _rgb(image: Image.Image, path: Path) -> np.ndarray:
     """Convert a loaded picture to RGB a few rows at a time, so that memory holds little more than its pixels."""
-    hole = _hole(image, path)
+    hole, info = _hole(image, path), image.info
+    if image.format == "PNG" and image.mode == "L" and "transparency" in info and (bits := _bits(path)) < 8:
+        info = info | {"transparency": info["transparency"] * 255 // (2**bits - 1)}  # Pillow scales the pixels alone
     tags = getattr(image, "tag_v2", {})
     low, high = _range(image, tags)
     out = np.empty((image.height, image.width, 3), np.uint8)
@@ -106,7 +108,7 @@ def _rgb(image: Image.Image, path: Path) -> np.ndarray:
                 grey[values == image.info["transparency"]] = 255
             out[top : top + rows] = np.round(grey)[..., None]
         elif hole is None and image.has_transparency_data:
-            strip.info = image.info
+            strip.info = info
             out[top : top + rows] = on_white(
                 np.asarray(strip.convert("LA" if strip.mode == "La" else "RGBA").convert("RGBA"))
             )
@@ -121,14 +123,19 @@ def _hole(image: Image.Image, path: Path) -> np.ndarray | None:
     """Mask of the transparent colour of a PNG with 16 bits per channel, which Pillow cuts to 8 bits; else None."""
     if image.format != "PNG" or image.mode != "RGB" or "transparency" not in image.info:
         return None
-    data = path.read_bytes()
-    if data[24] != 16:  # bits per channel, from the header
+    if _bits(path) != 16:
         return None
     import av
 
     reader = av.CodecContext.create("png", "r")
-    frame = (*reader.decode(av.Packet(data)), *reader.decode(None))[0]  # type: ignore[attr-defined]
+    frame = (*reader.decode(av.Packet(path.read_bytes())), *reader.decode(None))[0]  # type: ignore[attr-defined]
     return frame.to_ndarray()[..., 3] == 0
+
+
+def _bits(path: Path) -> int:
+    """Bits per channel, from the header of a PNG."""
+    with path.open("rb") as stream:
+        return stream.read(25)[24]
 
 
 def _values(image: Image.Image, tags: Mapping[int, Any]) -> np.ndarray:

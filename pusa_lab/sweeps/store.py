@@ -213,7 +213,7 @@ class RowStore:
         if clip is not None:
             with writing(self._clip(key)) as part:
                 order = np.argsort([-step for step in clip.strides], kind="stable")
-                np.savez_compressed(part, clip=clip.transpose(order), order=order)
+                np.savez_compressed(part, clip=clip.transpose(order), order=order, key=key)
         write_json(self._row(key).with_suffix(".seconds"), round(seconds, 3))
         write_json(self._row(key), dict(row))
 
@@ -274,10 +274,12 @@ def read_kept_clip(path: str | Path) -> np.ndarray:
         (frames, h, w, 3) uint8.
 
     Raises:
-        ValueError: there is no such file, or it holds no clip.
+        ValueError: there is no such file, or it holds no clip, or that of another row.
     """
     try:
         with np.load(Path(path), allow_pickle=False) as found:
+            if str(found["key"]) != Path(path).stem:
+                raise ValueError("the clip is that of another row")
             return found["clip"].transpose(np.argsort(found["order"]))  # as it lay in memory: sums depend on that
     except Exception as error:
         raise ValueError(f"{path} holds no clip of a sweep: give a path of the table's column clip.") from error

@@ -24,6 +24,8 @@ from pusa_lab.wan.transformer import VTAWanTransformer3DModel, check_text_to_vid
 
 EMBEDDING = ("shared.weight", "encoder.embed_tokens.weight")
 """The two names of UMT5's word embedding; files store it under either or both."""
+CODED = ("encoder.", "decoder.")
+"""Beginnings of the names of all layers of a codec; of a text encoder, which may come with its decoder, the first."""
 PLAIN = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 """Types of weights that are stored without scales."""
 SCALES = re.compile(r"scaled_fp8|scale_(?:weight|input)|(?:weight|input)_scale|comfy_quant|quant_state|absmax")
@@ -73,7 +75,7 @@ def check_weights(folder: Folder) -> None:
         _compare(folder.path / name, _wanted(empty(folder.config(name))), folder.shapes(name), "download it again")
     with _building("vae"), init_empty_weights():
         codec = AutoencoderKLWan.from_config(folder.config("vae"))
-    _compare(folder.path / "vae", _wanted(codec), folder.shapes("vae"), "download it again", more=True)
+    _compare(folder.path / "vae", _wanted(codec), folder.shapes("vae"), "download it again", CODED)
     check_encoder(folder)
 
 
@@ -85,14 +87,14 @@ def check_encoder(folder: Folder) -> None:
         folder: from `folders.check_wan_folder`, including the weights.
 
     Raises:
-        ValueError: a weight is missing or of another shape.
+        ValueError: a weight is missing, of another shape, or of a layer that the config does not call for.
     """
     with _building("text_encoder"), init_empty_weights():
         wanted = _wanted(UMT5EncoderModel(UMT5Config(**folder.config("text_encoder"))))
     held: Shapes = folder.shapes("text_encoder")
     for one, other in (EMBEDDING, EMBEDDING[::-1]):
         held = {one: held[other], **held} if other in held else held
-    _compare(folder.path / "text_encoder", wanted, held, "download it again", more=True)
+    _compare(folder.path / "text_encoder", wanted, held, "download it again", CODED[:1])
 
 
 @checked
@@ -223,8 +225,8 @@ def _wanted(model: nn.Module) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
-def _compare(where: Path, wanted: Shapes, held: Shapes, do: str, more: bool = False) -> None:
-    """Refuse weights that are missing, of another shape, or unknown; `more` allows unknown ones."""
+def _compare(where: Path, wanted: Shapes, held: Shapes, do: str, known: tuple[str, ...] = ("",)) -> None:
+    """Refuse weights that are missing, of another shape, or unknown although their name begins with one of `known`."""
     if missing := [name for name in wanted if name not in held]:
         raise ValueError(f"{where} lacks {len(missing)} of {counted(len(wanted), 'weight')}, first {missing[0]}: {do}.")
     if wrong := [name for name in wanted if held[name] != wanted[name]]:
@@ -235,7 +237,7 @@ def _compare(where: Path, wanted: Shapes, held: Shapes, do: str, more: bool = Fa
         )
     # some published files hold norm_added_q, which no model uses; diffusers ignores it too
     unknown = [name for name in held if name not in wanted and "norm_added_q" not in name]
-    if unknown and not more:
+    if unknown := [name for name in unknown if name.startswith(known)]:
         raise ValueError(
             f"{where} has {counted(len(unknown), 'weight')} that this model does not have, first {unknown[0]}: {do}."
         )

@@ -263,6 +263,9 @@ def _check_sizes(config: dict[str, Any], file: Path, part: str) -> None:
                 raise ValueError(f"{file} gives {name} as {shown(number)}, more than {most}: restore it.")
     if part == "vae":
         _check_codec(config, file)
+    for name in (name for name in config if "dropout" in name):
+        if (value := config[name]) is not None and not (_finite(value) and 0 <= value <= 1):
+            raise ValueError(f"{file} gives {name} as {value!r:.60}, not as a number from 0 to 1: restore it.")
     for name in EPSILONS:
         if (value := config.get(name)) is not None and not (_finite(value) and 0 < value < 1):
             raise ValueError(f"{file} gives {name} as {value!r:.60}, not as a small positive number: restore it.")

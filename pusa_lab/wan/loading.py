@@ -164,7 +164,8 @@ def read_transformer(
         raise ValueError(f"name={name!r:.60}: give one of {', '.join(folder.experts)}.")
     place = folder.path / name
     if single is None:
-        return VTAWanTransformer3DModel.from_pretrained(place, torch_dtype=dtype, use_safetensors=True)
+        model = VTAWanTransformer3DModel.from_pretrained(place, torch_dtype=dtype, use_safetensors=True)
+        return _complete(model, place)
     model, kept = empty(folder.config(name)), set(VTAWanTransformer3DModel._keep_in_fp32_modules)
     file = single if isinstance(single, WeightFile) else check_single(single, folder.config(name))
     names = single_names(file, model)
@@ -181,8 +182,19 @@ def read_codec(folder: Folder) -> AutoencoderKLWan:
 
     Args:
         folder: from `folders.check_wan_folder`, including the weights.
+
+    Raises:
+        ValueError: weights are gone since the folder was checked.
     """
-    return AutoencoderKLWan.from_pretrained(folder.path / "vae", use_safetensors=True).float().eval()
+    place = folder.path / "vae"
+    return _complete(AutoencoderKLWan.from_pretrained(place, use_safetensors=True), place).float().eval()
+
+
+def _complete(model: Any, place: Path) -> Any:
+    """Refuse a model that diffusers has left with empty weights, because its files have changed since the check."""
+    if gone := [name for name, weight in model.named_parameters() if weight.is_meta]:
+        raise ValueError(f"{place} has lost {gone[0]} since it was checked: download it again.")
+    return model
 
 
 @checked

@@ -313,11 +313,16 @@ class VTAWanTransformer3DModel(FrameTimesteps, WanTransformer3DModel):
             skip_layers: blocks to leave out, with one timestep per frame.
 
         Raises:
-            ValueError: the timestep has another shape, the frames cannot be divided into patches, or a layer to skip
-                does not exist.
+            ValueError: the timestep has another shape, the frames cannot be divided into patches or have more of them
+                than the model has positions, or a layer to skip does not exist.
         """
         x = hidden_states
         grid = _grid(x, self.config.patch_size)
+        if max(grid) > (most := self.config.rope_max_seq_len):
+            raise ValueError(
+                f"latents of shape {tuple(x.shape)} are {max(grid)} patches long on one side, and this model has "
+                f"{counted(most, 'position')}: give fewer frames or a smaller size."
+            )
         tokens = grid[0] * grid[1] * grid[2]
         shape = tuple(timestep.shape)
         if shape not in {(len(x),), (len(x), grid[0]), (len(x), tokens)}:

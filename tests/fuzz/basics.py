@@ -5,6 +5,7 @@ import functools
 import itertools
 import os
 import tempfile
+import warnings
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -141,6 +142,12 @@ def deep(n=2000):
 
 def quantised():
     return torch.quantize_per_tensor(torch.zeros(2, 3), 0.1, 0, torch.qint8)
+
+
+def nested():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch calls them a prototype
+        return torch.nested.nested_tensor([torch.ones(1), torch.ones(2)])
 
 
 def words(*shape):

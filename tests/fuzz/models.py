@@ -351,7 +351,7 @@ def _swept():
 @functools.cache
 def kept_clip():
     path = new("kept").with_suffix(".npz")
-    np.savez_compressed(path, clip=np.zeros((3, 8, 8, 3), np.uint8), order=np.arange(4))
+    np.savez_compressed(path, clip=np.zeros((3, 8, 8, 3), np.uint8), order=np.arange(4), key=path.stem)
     return path
 
 

@@ -245,6 +245,7 @@ HOSTILE = [
     "object", "int", "lambda: None", "(x for x in [1, 2])", "iter([1])", "range(3)", "Path('missing')", "Colour.RED",
     "Decimal('0.5')", "Fraction(1, 2)", "10**400", "-1", "0", "nan", "inf", "1j", "True", "[None]", "['a', 'b']", "[[1], [1, 2]]",
     "{'a': 1}", "Raises()", "Raises", "Level(0.5)", "Word('a')", "Frozen([1])", "recursive()", "deep()", "quantised()",
+    "nested()",
     "torch.zeros(2, 3).to_sparse()", "torch.zeros(2, 3) + 0j", "torch.zeros(2, 3, device='meta')", "torch.zeros(())",
     "torch.zeros(0)", "torch.tensor([True])", "words(2, 3)", "objects(2, 3)", "np.zeros(3, 'V4')", "np.array('2020', 'M8[D]')",
     "np.ma.masked_array([1, 2], [True, False])", "np.zeros(())", "np.float64('nan')", "np.str_('a')", "memoryview(b'ab')",

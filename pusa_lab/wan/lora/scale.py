@@ -15,7 +15,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.wan.lora.files import CONFIG, TRAINING, LoRAFile, plain_value, same
 from pusa_lab.wan.lora.kinds import refuse_kind
 from pusa_lab.wan.lora.names import PREFIXES, is_high_noise, is_low_noise
-from pusa_lab.wan.lora.unknown_scales import ALPHAS, is_other_scale, refuse_scale
+from pusa_lab.wan.lora.unknown_scales import ALPHAS, is_other_scale, refuse_alphas, refuse_scale
 
 METADATA = "lora_adapter_metadata"
 """Entry of the header in which diffusers stores PEFT's configuration."""
@@ -172,7 +172,8 @@ def _in_place(settings: Mapping[str, Any], low: bool, place: str, where: str) ->
             config = _of_expert(_parsed(settings[name], source, where), low, f"in {source}", where)
             found.append(_configured(config, source, where))
     for name, value in settings.items():
-        if name.split(" ")[0] in TRAINING:
+        other = name not in (*CONFIGS, *STATED) and not name.startswith("ss_")  # those of kohya are read by `_kohya`
+        if name.split(" ")[0] in TRAINING or (other and isinstance(plain_value(value), Mapping)):
             found += _in_training(value, low, f"in {name} {place}", where)
     return [*found, _single(settings, place, where)]
 
@@ -185,6 +186,7 @@ def _in_training(value: Any, low: bool, place: str, where: str, depth: int = 0) 
     if not isinstance(value, Mapping) or depth > DEEPEST_SETTINGS:
         return []
     settings = {k: v for k, v in _of_expert(value, low, place, where).items() if v is not None}
+    refuse_alphas(settings, place.removeprefix("in "), where)
     if not any(name in settings for name in RANKS):
         settings.pop("alpha", None)  # it may have another meaning
     if same(settings.get("rank"), 0):

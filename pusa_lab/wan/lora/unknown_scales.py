@@ -1,6 +1,7 @@
 """Entries of a LoRA file that may scale its layers, although nothing says how; they are refused."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from pusa_lab.arguments import checked
@@ -43,3 +44,20 @@ def refuse_scale(key: str, value: Any, place: str, where: str) -> NoReturn:
         f"{where} has {key} ({value!r:.60}) in {place}, which may scale its layers in an unknown way: rename it to "
         f"lora_alpha if it is alpha, so that the scale is alpha / rank, or remove it if the scale is 1."
     )
+
+
+@checked
+def refuse_alphas(settings: Mapping[str, Any], place: str, where: str) -> None:
+    """Refuse settings of a training with an alpha under another name; those of convolutions, which Wan lacks, may stay.
+
+    Args:
+        settings: as the training program stored them.
+        place: where they are.
+        where: what to call the file in a sentence.
+
+    Raises:
+        ValueError: there is such an alpha.
+    """
+    for name, value in settings.items():
+        if is_other_scale(name) and re.search(r"(?i)(?<!conv_)alpha", name):
+            refuse_scale(name, value, place, where)
