@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +105,8 @@ def evaluate(
         prompts: one caption per clip, or one for all; None takes those of the folder, and the null prompt for arrays.
         tasks: names in `KNOWN`; None is text_to_video without clips, and with them those in `USUAL` that leave frames
             to generate and that the model can do: one that takes its picture as an input does image_to_video alone.
-        metrics: as for `sweep`; None is PSNR and SSIM where there are clips, and those in `ALONE`.
+        metrics: as for `sweep`; None is PSNR and SSIM where there are clips, and those in `ALONE`. With "skill", which
+            compares with repeating the known frames, tasks without any are left out unless they are named.
         num_clips: most clips that are used, in the order of the folder or array; None uses all.
         held_out: whether only files of a folder are used that were held out when the model was trained on it, as its
             card, or the metadata of its LoRA, names them; None does so if they are named and all in the folder. There
@@ -122,8 +123,9 @@ def evaluate(
 
     Raises:
         ValueError: there are neither clips nor prompts, they do not fit each other or the model, a task needs clips
-            that are not there or leaves no frame of one to generate, a name is unknown, held_out=True of clips of which
-            none is known to be held out, or a metric returns no numbers.
+            that are not there or leaves no frame of one to generate, or has no known frame while a metric needs one, or
+            a clip stands still, so that it gives no skill; a name is unknown, held_out=True of clips of which none is
+            known to be held out, or a metric returns no numbers.
     """
     import pandas as pd  # takes long to import
 
@@ -146,11 +148,12 @@ def evaluate(
             "model that was trained on that folder with --num-val-clips."
         )
     found = _clips(clips, prompts, loaded.geometry, held, held_out is not False, num_clips)
-    unfit = _unfit(chosen, found, loaded)
-    if unfit and tasks is not None:
+    unfit = _without_known(chosen, wanted) | _unfit(chosen, found, loaded)
+    if unfit and (tasks is not None or len(unfit) == len(chosen)):
         task, why = next(iter(unfit.items()))
         raise ValueError(f"the task {task} {why}.")
     chosen = [task for task in chosen if task not in unfit]
+    _check_truths(wanted, chosen, found, loaded.geometry)
     _warn_of_seen(label, found)
     rows = (
         {"model": label, "task": task, **_row(loaded, task, clip, seed + clip.number, wanted, sampling)}
@@ -184,6 +187,29 @@ def _unfit(tasks: Sequence[str], clips: Sequence[_Clip], model: VideoModel) -> d
     other = [task for task in tasks if picture_input(model) and KNOWN[task](model.geometry.frames) not in ([], [0])]
     why = "needs known frames, and this model takes a picture as its input instead: give tasks=['image_to_video']"
     return found | dict.fromkeys(other, why)
+
+
+def _without_known(tasks: Sequence[str], metrics: Sequence[Metric]) -> dict[str, str]:
+    """Tasks without known frames, and why they are unfit where a metric compares with repeating these."""
+    needy = [metric.name for metric in metrics if metric.needs_known]
+    why = "has no known frame, which the metric {} needs: give image_to_video, or other metrics"
+    return {task: why.format(needy[0]) for task in tasks if needy and not KNOWN[task](9)}
+
+
+def _check_truths(metrics: Sequence[Metric], tasks: Sequence[str], clips: Sequence[_Clip], g: Geometry) -> None:
+    """Refuse clips, before any video is made, for which not even the truth itself has a score; they stand still."""
+    needy = [metric for metric in metrics if metric.needs_known]
+    pixels = [(clip, clip.pixels) for clip in clips if needy and clip.pixels is not None]
+    for (clip, truth), task in product(pixels, tasks):
+        try:
+            scores_of(needy, truth, truth, _given(task, g.latent_frames(len(truth)), g))
+        except ValueError as error:
+            raise ArgumentError(f"clip {clip.name!r:.60}, task {task}: {error}") from error
+
+
+def _given(task: str, count: int, g: Geometry) -> set[int]:
+    """Pixel frames that a task knows of a clip of `count` latent frames."""
+    return {pixel for i in KNOWN[task](count) for pixel in g.pixels_at(i)}
 
 
 def _metrics(metrics: Any, have_clips: bool) -> Any:
@@ -303,15 +329,13 @@ def _row(
     g, began = model.geometry, time.perf_counter()
     count = g.frames if clip.pixels is None else g.latent_frames(len(clip.pixels))
     known = KNOWN[task](count)
-    given = {pixel for i in known for pixel in g.pixels_at(i)}
     if task == "reconstruction":
         result: Any = _reconstruction(model, clip.pixels)
     else:
         frames = {} if clip.pixels is None else {"latent_frames": count}
         made = Task(task, known_frames(clip.pixels[None], known, g)) if known and clip.pixels is not None else None
         result = generate(model, clip.prompt, made, seed=seed, progress=False, **{**frames, **sampling})
-    free = [i for i in range(result.video.shape[1]) if i not in given]
-    scores = scores_of(metrics, result, clip.pixels, free)
+    scores = scores_of(metrics, result, clip.pixels, _given(task, count, g))
     about = {"status": "done", "error": "", "clip": None, "truth": clip.name}
     return {"prompt": clip.prompt, "seed": seed, **scores, "seconds": time.perf_counter() - began, **about}
 

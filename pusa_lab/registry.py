@@ -377,6 +377,8 @@ class _Reader:
         if isinstance(name, ast.Name) and (name.id in self.registry or name.id in self.paths):
             member, settings = self.call(tree)
             return member(**settings)
+        if isinstance(tree, ast.List):
+            return [self.value(what, one) for one in tree.elts]
         try:
             return ast.literal_eval(tree)
         except (ValueError, TypeError):

@@ -25,7 +25,7 @@ from pusa_lab.sampling_inputs import Matrix, levels_of
 from pusa_lab.schedulers import differing
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.solvers import SOLVERS
-from pusa_lab.tasks import MODES, Task
+from pusa_lab.tasks import MODES, Known, Task
 from pusa_lab.types import Geometry, Rising, Schedule, Schedules, VideoModel
 from pusa_lab.versions import device_name, versions
 
@@ -339,3 +339,25 @@ def inputs_of(samples: Samples, task: Task) -> dict[str, Tensor]:
     """
     clips = {f"known.{i}": as_tensor(known.clip) for i, known in enumerate(task.known)}
     return clips | embeddings(samples)
+
+
+def requested_task(request: Request, inputs: Mapping[str, Tensor], whose: str) -> Task:
+    """The task that a request was for.
+
+    Args:
+        request: of a result.
+        inputs: from `inputs_of`, or the file that keeps them.
+        whose: the result, or its file, for the sentence.
+
+    Raises:
+        ValueError: a known clip is missing, or is another one.
+    """
+    known = []
+    for i, one in enumerate(request.known):
+        if (clip := inputs.get(f"known.{i}")) is None or array_digest(clip) != one.get("digest"):
+            raise ValueError(
+                f"{whose} has no known clip {i} as it was made with: restore the .safetensors file beside it."
+            )
+        place: Any = [one.get(name) for name in ("at", "pixel_at", "noise", "mode")]
+        known.append(Known(clip, *place))
+    return Task(request.task, tuple(known))

@@ -18,11 +18,11 @@ from pusa_lab.guidance import GUIDERS
 from pusa_lab.import_paths import import_paths, is_import_path
 from pusa_lab.models import families, load
 from pusa_lab.named import plug_in, source_changes, source_digest, spelled_back
-from pusa_lab.requests import Request, describe_model, spelled_name, torch_settings
+from pusa_lab.requests import Request, describe_model, requested_task, spelled_name, torch_settings
 from pusa_lab.runs import Result
 from pusa_lab.saved import Saved, read_saved
 from pusa_lab.solvers import SOLVERS
-from pusa_lab.tasks import MODES, Known, Task
+from pusa_lab.tasks import MODES
 from pusa_lab.types import Rising, VideoModel
 from pusa_lab.versions import device_name, versions
 
@@ -219,7 +219,7 @@ def _options(saved: Saved, options: Mapping[str, Any]) -> dict[str, Any]:
     rises = bool((levels.diff(dim=-2) > 0).any())  # which was accepted as a `Rising` only
     found: dict[str, Any] = {"schedule": Rising(levels) if rises else levels, "seed": request.seeds}
     found |= {"latent_frames": request.latent_frames, "height": request.size[0], "width": request.size[1]}
-    found |= {"prompt": request.prompts, "task": _task(saved)}
+    found |= {"prompt": request.prompts, "task": requested_task(request, saved.tensors, str(saved.path))}
     if any(request.negative_prompts):
         found["negative_prompt"] = request.negative_prompts
     for name in ("solver", "guidance"):
@@ -253,15 +253,3 @@ def _embeds(saved: Saved) -> dict[str, Any]:
             raise ValueError(f"{saved.path} lacks {name}, which it was made with: restore its .safetensors file.")
         found.setdefault(kind, {})[key] = saved.tensors[name]
     return found | ({"prompt": None} if "prompt_embeds" in found else {})
-
-
-def _task(saved: Saved) -> Task:
-    known = []
-    for i, one in enumerate(saved.request.known):
-        if (clip := saved.tensors.get(f"known.{i}")) is None or array_digest(clip) != one.get("digest"):
-            raise ValueError(
-                f"{saved.path} has no known clip {i} as it was made with: restore the .safetensors file beside it."
-            )
-        place: Any = [one.get(name) for name in ("at", "pixel_at", "noise", "mode")]
-        known.append(Known(clip, *place))
-    return Task(saved.request.task, tuple(known))

@@ -78,9 +78,10 @@ def logged():
 
 @pytest.fixture(autouse=True)
 def same_environment():
-    """What a test sets, such as Lightning's LOCAL_RANK in a training here, does not reach the processes of others."""
-    before = dict(os.environ)
+    """What a test sets, such as Lightning's LOCAL_RANK or the folder of a file that it imports, reaches no other."""
+    before, path = dict(os.environ), list(sys.path)
     yield
+    sys.path[:] = path
     for name in set(os.environ) - set(before):
         del os.environ[name]
     os.environ.update(before)

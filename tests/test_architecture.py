@@ -119,7 +119,7 @@ def lines_of_code(path):
 
 
 def test_the_core_stays_small():
-    assert sum(lines_of_code(p) for p in FILES if room_of(p) in CORE) < 1690
+    assert sum(lines_of_code(p) for p in FILES if room_of(p) in CORE) < 1770
 
 
 def test_only_timesteps_broadcasts_tau():

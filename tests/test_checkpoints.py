@@ -80,6 +80,7 @@ def test_the_card_can_be_measured_again(nano_vta, nano_base, clips):
         assert scores[name]["psnr_db"] == pytest.approx(want["psnr_db"], abs=slack)
     gap = scores["vta"]["psnr_db"] - scores["untrained"]["psnr_db"]
     assert gap > 4 * (scores["vta"]["psnr_db_stderr"] + scores["untrained"]["psnr_db_stderr"])
+    assert scores["vta"]["skill"] > scores["untrained"]["skill"]
     assert scores["vta"]["position_error_px"] < scores["untrained"]["position_error_px"]
 
 
@@ -90,7 +91,7 @@ def scores_of(make, model, clips=50):
 
 def test_the_truth_scores_as_truth(nano_vta):
     i2v, t2v = scores_of(lambda prompts, truth, seed: truth, nano_vta)
-    assert i2v["psnr_db"] == 60
+    assert i2v["psnr_db"] == 60 and i2v["skill"] == 1
     assert i2v["position_error_px"] < 0.3
     assert i2v["lost_objects"] == 0
     assert t2v["1_objects"]["direction_right"] > 0.85
@@ -103,10 +104,15 @@ def noisy(shape):
 
 def test_noise_scores_as_noise(nano_vta):
     i2v, t2v = scores_of(lambda prompts, truth, seed: noisy(truth.shape), nano_vta)
-    assert i2v["psnr_db"] < 8
+    assert i2v["psnr_db"] < 8 and i2v["skill"] < -1
     assert i2v["position_error_px"] > 3
     assert t2v["1_objects"]["direction_right"] < 0.3
     assert t2v["1_objects"]["colour_and_shape_right"] < 0.3
+
+
+def test_standing_still_has_no_skill(nano_vta):
+    i2v, _ = scores_of(ways.copy_of_frame_0, nano_vta)
+    assert i2v["skill"] == pytest.approx(0, abs=1e-5) and i2v["position_error_px"] > 1
 
 
 def test_gains_are_paired():
@@ -293,7 +299,7 @@ def test_a_mistake_of_ours_is_not_called_another_architecture(monkeypatch):
 
 
 def test_scores_of_other_clips_are_refused(nano_vta):
-    raw = {"psnr_frame": torch.rand(2, 9), "position_error": torch.rand(2), "lost": torch.rand(2)}
+    raw = {"psnr_frame": torch.rand(2, 9), **dict.fromkeys(("skill", "position_error", "lost"), torch.rand(2))}
     for call, says in (
         (lambda: evaluate.gain(raw, {}, 1), "other has no 'psnr_frame'"),
         (lambda: evaluate.gain(raw, {"psnr_frame": torch.rand(3, 9)}, 1), r"shape \(2, 9\), other of \(3, 9\)"),

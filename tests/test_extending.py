@@ -34,7 +34,6 @@ REGISTRIES = (
 def extended(monkeypatch):
     for registry in REGISTRIES:
         monkeypatch.setattr(registry, "_added", dict(registry._added))
-    monkeypatch.setattr(sys, "path", list(sys.path))  # the folders of imported files are added to it
     space = {}
     for snippet in SNIPPETS:
         exec(compile(snippet, "docs/extending.md", "exec"), space)
@@ -150,6 +149,9 @@ def test_a_timestep_sampler_and_a_weight_take_settings_in_a_configuration():
     nested = TrainConfig(timestep_sampler="clean_prefix(k=2, rest=two_groups(split=1))").make_timestep_sampler()
     tau = nested(500, 5, torch.Generator().manual_seed(0))
     assert (tau[:, :2] == 0).all() and (tau[:, 3:] == tau[:, 4:]).all() and (tau[:, 2] != tau[:, 3]).all()
+    both = re.search(r'`"(mixture\(.*\))"`', PAGE)[1]
+    shares = pl.schedules.task_shares(TrainConfig(timestep_sampler=both).make_timestep_sampler())
+    assert abs(shares["asynchronous"] - 0.25) < 0.02 and min(shares.values()) > 0
 
 
 @pytest.mark.parametrize(
@@ -249,7 +251,6 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("\n".join(SNIPPETS))
     (tmp_path / "mine.yaml").write_text(re.search(r"```yaml\n(.*?)```", PAGE, re.S)[1])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
     sys.modules.pop(str(tmp_path / "mine.py"), None)
 

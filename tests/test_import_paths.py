@@ -27,7 +27,6 @@ def here(tmp_path, monkeypatch):
     """The current folder, beside that of the plug-ins; nothing of earlier tests is imported."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
     yield tmp_path / "here"
     for name in set(sys.modules) - before:

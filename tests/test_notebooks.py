@@ -3,7 +3,6 @@
 import ast
 import importlib.util
 import subprocess
-import sys
 from pathlib import Path
 
 import jupytext
@@ -112,7 +111,6 @@ def test_the_setup_cell_finds_the_clone(tmp_path, monkeypatch, where, there):
     called = []
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in there else None)
     monkeypatch.setattr(subprocess, "run", lambda words, check: called.append(words[5:]))
-    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path / where)
     exec(tagged(build.read(SOURCES[0]), "setup")[0].source, {})
     newer = ["torchao>=0.16"] if there else []

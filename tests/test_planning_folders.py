@@ -193,3 +193,9 @@ def test_a_family_says_what_is_planned():
         from pusa_lab.models import FAMILIES
 
         del FAMILIES["mine"]
+
+
+@pytest.mark.parametrize("model", ["a" * 1000, "a\0b"])
+def test_what_cannot_be_a_path_is_told(model):
+    with pytest.raises(ValueError, match=r"^planning.plan: model is 'a.*: give a path"):
+        plan(model)

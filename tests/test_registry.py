@@ -210,7 +210,7 @@ SIGNATURE = "(steps, frames, shift=1.0) -> noise levels (rows, f)"
         (pl.tasks.MODES, of_one, "MODES.register: of_one is a function: give a Mode."),
         (pl.tasks.MODES, pl.tasks.Mode, "MODES.register: Mode is a class: give a Mode."),
         (pl.losses.WEIGHTS, 3, "WEIGHTS.register: mine is 3 (an int): give a function (tau, ...) -> weights (b, f)."),
-        (pl.metrics.METRICS, of_one, "METRICS.register: of_one takes (steps): give a function (clip, truth) -> values"),
+        (pl.metrics.METRICS, of_one, "METRICS.register: of_one takes (steps): give a function (clip, truth, known="),
         (WORLDS, "mini", "WORLDS.register: mine is 'mini' (a str): give a World."),
     ],
 )

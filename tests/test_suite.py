@@ -181,3 +181,75 @@ def test_the_smallest_world_works_too():
     truth = render(scenes)
     raw = suite.appearance(truth, scenes, truth[:, :, :1]) | suite.fidelity(truth, truth, scenes, [0])
     assert all(value.isfinite().all() for name, value in raw.items() if not name.endswith("_frame"))
+
+
+def late(clip, frames):
+    """The same clip, which begins some frames later."""
+    return torch.cat([clip[:, :, :1].expand(-1, -1, frames, -1, -1), clip[:, :, :-frames]], 2)
+
+
+def headlines(clip, scenes, truth):
+    """The scores that a comparison may rest on, with the sign that makes more the better; NaN where nothing is seen."""
+    found = suite.fidelity(clip, truth, scenes, [0]) | suite.obedience(clip, scenes)
+    signs = {"skill": 1, "position_error": -1, "text_alignment": 1, "physics_error": -1}
+    return {name: sign * found[name].nanmean().item() for name, sign in signs.items()}
+
+
+@pytest.fixture(scope="module")
+def rivals(truth):
+    """Clips that nobody would want, though some are made from the truth."""
+    order = torch.randperm(truth.shape[2] - 1, generator=torch.Generator().manual_seed(0)) + 1
+    return {
+        "still": metrics.repeat_known(truth, [0]),
+        "one frame late": late(truth, 1),
+        "six frames late": late(truth, 6),
+        "shuffled": torch.cat([truth[:, :, :1], truth[:, :, order]], 2),
+        "backwards": truth.flip(2),
+        "mean of the frames": truth.mean(2, keepdim=True).expand_as(truth),
+        "grey": torch.zeros_like(truth),
+        **suite.destroyed(truth),
+    }
+
+
+@pytest.fixture(scope="module")
+def compared(rivals, scenes, truth):
+    return {name: headlines(clip, scenes, truth) for name, clip in {"truth": truth, **rivals}.items()}
+
+
+def test_no_trivial_clip_beats_the_truth(compared, rivals):
+    best = compared["truth"]
+    assert best["skill"] == 1
+    for name in rivals:
+        found = compared[name]
+        assert not any(found[score] > best[score] for score in best), name  # NaN is not more
+        assert found["skill"] < 1 and found["position_error"] < best["position_error"] - 0.5, name
+        assert found["physics_error"] == found["physics_error"] or found["text_alignment"] == 0, "nothing is shown"
+
+
+def test_every_headline_score_sees_that_a_clip_stands_still_and_the_total_does_not(
+    compared, true_scores, still_scores, worst_scores
+):
+    still, true = compared["still"], compared["truth"]
+    assert still["skill"] == pytest.approx(0, abs=1e-5)
+    assert still["position_error"] < true["position_error"] - 5
+    assert still["text_alignment"] < true["text_alignment"] - 0.2
+    assert still["physics_error"] < true["physics_error"] - 1
+    scale = suite.ranges([true_scores], worst_scores)
+    ours, theirs = (suite.add_totals(scores, scale)["total"].mean() for scores in (still_scores, true_scores))
+    assert ours > theirs - 0.03
+
+
+def test_skill_alone_prefers_the_mean_of_what_may_happen_to_motion_that_is_late(compared):
+    """As every squared error does: position errors say which of the two is nearer."""
+    mean, behind = compared["mean of the frames"], compared["six frames late"]
+    assert mean["skill"] > behind["skill"] and mean["position_error"] < behind["position_error"]
+
+
+def test_a_truth_that_stands_still_has_no_skill_and_the_others_have(scenes, truth):
+    mixed = torch.cat([truth[:1, :, :1].expand_as(truth[:1]), truth[1:3]])
+    found = suite.fidelity(mixed.flip(2), mixed, scenes[:3], [0])
+    assert found["skill"][0].isnan()
+    torch.testing.assert_close(found["skill"][1:], metrics.skill(truth[1:3].flip(2), truth[1:3], [0]))
+    assert "skill" not in suite.fidelity(mixed, mixed, scenes[:3])
+    alone = suite.fidelity(mixed[:1], mixed[:1], scenes[:1], [0])
+    assert alone["skill"].isnan().all()

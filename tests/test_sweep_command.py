@@ -40,7 +40,6 @@ CONFIG = {
 def sweep(tmp_path, monkeypatch, capsys):
     """Runs the command on a file with some entries changed; gives its exit code and what it said."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "mine.py").write_text(MODULE)
     sys.modules.pop("mine", None)
@@ -163,7 +162,6 @@ def test_imported_files_are_run_in_workers_too(sweep, tmp_path, capsys):
 
 def test_the_example_runs_small(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     entries = yaml.safe_load((ROOT / "examples" / "noise.yaml").read_text())
     settings = str({**entries["settings"], "steps": 1, "noise": [0, 0.4]})
     sys.path.insert(0, str(ROOT / "examples"))

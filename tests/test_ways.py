@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from pusa_lab.pixels import to_pixels, to_uint8
-from small_models.evaluation.ways import copy_of_frame_0, generate_from, maker
+from small_models.evaluation.ways import copy_of_frame_0, generate_from, maker, parts
 from small_models.models.i2v import ImageToVideo
+from small_models.world import NANO, draw_scenes
 
 PROMPTS = ["a red circle moves right", "a blue square moves up", "a green circle moves left"]
 STEPS, GUIDANCE, SEED = 4, 2.5, 7
@@ -114,3 +115,10 @@ def test_a_copy_of_frame_0_stands_still(truth):
     still = copy_of_frame_0(PROMPTS, truth, 0)
     assert still.shape == truth.shape
     assert all(np.array_equal(still[:, i], truth[:, 0]) for i in range(8))
+
+
+@pytest.mark.parametrize(("name", "value"), [("seeds", 0), ("seeds", -(2**31)), ("seeds", 10**9), ("size", 0)])
+def test_as_many_clips_as_nobody_has_are_refused(nano_vta, name, value):
+    given = {"size": 4, "seeds": 1, name: value}
+    with pytest.raises(ValueError, match=f"{name}={value}: give 1 to 10000"):
+        next(parts(draw_scenes(3, 0, NANO), nano_vta.geometry, "cpu", **given))

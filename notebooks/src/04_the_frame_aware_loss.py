@@ -496,6 +496,29 @@ assert 0.5 < expected["released trainer: sigmas of shift 5", 21] < 5, "with the 
 # timesteps teach the model to use *whichever* frame is cleaner, and that lesson is in every clip. Whether a sampler
 # that shows the corner more often does better is a question for experiments: chapter 5 trains, chapter 8 compares.
 #
+# ## A sampler that shows every task
+#
+# The corner need not be left to chance. `task_mixture` chooses a random set of known frames for each clip, which are
+# clean, and gives all others one timestep: what synchronous sampling visits. `mixture` picks one of several samplers
+# for each clip. A bar shows how many clips look like text-to-video (no known frame), image-to-video (the first),
+# start-end frames, keyframes, extension (a prefix) or completion (a subset); in the others, *asynchronous*, the frames
+# that are not clean do not share a timestep.
+#
+# **Predict.** How many of these tasks do independent timesteps show?
+
+# %%
+every_task = timestep_samplers.task_mixture()
+half = timestep_samplers.mixture([timestep_samplers.independent, every_task])
+viz.plot_task_shares({**zoo, "task mixture": every_task, "half independent, half that": half})
+plt.show()
+
+tasks = schedules.task_shares(half)
+shows = 1 - tasks["none"] - tasks["asynchronous"]
+print(f"half and half: {shows:.0%} of the clips have known frames, and one timestep for all others")
+assert schedules.task_shares(timestep_samplers.independent)["asynchronous"] == 1, "independent timesteps show none"
+assert min(tasks.values()) > 0.02, "the mixture shows all of them"
+
+# %% [markdown]
 # ## A lower loss is not a better model
 #
 # Each timestep sampler has its own floor. So training losses under two samplers cannot be compared, not even for a
@@ -566,6 +589,7 @@ else:
 # | `fafm_loss(weight=)` | its mean; a weight acts on each frame first (Eq. 11) |
 # | `timestep_samplers.independent` | one timestep per frame, uniform: the paper |
 # | `timestep_samplers.shift_timesteps(timestep_samplers.independent, 5)` | the same, shifted towards noise: the released trainer |
+# | `timestep_samplers.task_mixture`, `timestep_samplers.mixture` | known frames of every task; one of several samplers for each clip |
 #
 # *What could go wrong:* reducing before weighting; comparing losses under different timestep samplers; taking a loss
 # above 0 for a bad model; wondering why the loss of clean frames does not fall.

@@ -14,8 +14,9 @@ from pusa_lab.metrics.distances import frechet_distance
 from pusa_lab.metrics.frames import check_clips, follow_errors, motion, psnr, ssim
 from pusa_lab.metrics.intervals import Interval, bootstrap, bootstrap_of, resamples
 from pusa_lab.metrics.quality import imaging_quality
+from pusa_lab.metrics.skill import repeat_known, skill, skill_by_frame, stands_still
 from pusa_lab.metrics.temporal import boundary_jump, dynamic_degree, flicker, motion_smoothness
-from pusa_lab.metrics.truth import EQUAL, METRICS, frame_scores
+from pusa_lab.metrics.truth import EQUAL, METRICS, frame_scores, needs_known
 from pusa_lab.metrics.vbench import I2V, QUALITY, RANGES, totals
 
 __all__ = [
@@ -41,9 +42,14 @@ __all__ = [
     "imaging_quality",
     "motion",
     "motion_smoothness",
+    "needs_known",
     "psnr",
+    "repeat_known",
     "resamples",
+    "skill",
+    "skill_by_frame",
     "ssim",
+    "stands_still",
     "subject_consistency",
     "totals",
 ]

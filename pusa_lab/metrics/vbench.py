@@ -40,6 +40,9 @@ def totals(
 
     Dimensions that are missing in `scores` are omitted from both sums; names that are not dimensions are ignored.
 
+    The total cannot carry a comparison of models: a clip that stands still has as much as the truth, or more, since all
+    dimensions but dynamic_degree reward it. Where the truth is known, compare by `skill`, which it cannot win.
+
     Args:
         scores: dimension -> score, as fractions, not percent.
         ranges: dimension -> (low, high).

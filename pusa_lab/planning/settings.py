@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import InitVar, dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from pusa_lab.arguments import checked, returned
@@ -174,7 +175,7 @@ class Settings:
 
 
 @checked
-def find_sizes(model: str) -> WanConfig:
+def find_sizes(model: str | Path) -> WanConfig:
     """The configuration of a model, from WAN_CONFIGS or by its family; no weights are read.
 
     Args:
@@ -183,16 +184,17 @@ def find_sizes(model: str) -> WanConfig:
     Raises:
         ValueError: there is no such model, its folder is damaged, or it is of a family whose models are not planned.
     """
+    name = str(model)
     published = WAN_CONFIGS | {config.repo: config for config in WAN_CONFIGS.values()}
-    if model in published:
-        return published[model]
+    if name in published:
+        return published[name]
     others = f"choose from {', '.join(WAN_CONFIGS)}, or give a Wan's folder or repository"
-    if not is_import_path(model) and not any(family.knows(model) for family in families()):
-        raise ValueError(f"unknown model {model!r:.300}: {others}.")
-    family = find_family(model)
+    if not is_import_path(name) and not any(family.knows(name) for family in families()):
+        raise ValueError(f"unknown model {name!r:.300}: {others}.")
+    family = find_family(name)
     if family.sizes is None:
-        raise ValueError(f"{model!r:.300} is {family.what}, whose memory and time cannot be planned: {others}.")
-    return returned(family.sizes(model), WanConfig, f"`sizes` of the model family {family.name}")
+        raise ValueError(f"{name!r:.300} is {family.what}, whose memory and time cannot be planned: {others}.")
+    return returned(family.sizes(name), WanConfig, f"`sizes` of the model family {family.name}")
 
 
 def _settle(given: Mapping[str, Any], sizes: WanConfig | None = None) -> Settings:

@@ -38,6 +38,7 @@ from pusa_lab.schedules.matrices import (
 )
 from pusa_lab.schedules.rising import repaint, repaint_rows, restart
 from pusa_lab.schedules.sigmas import SIGMAS, linear, shift_levels
+from pusa_lab.schedules.timestep_sampler_tasks import task_shares
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS
 from pusa_lab.schedules.waves import (
     blockwise,
@@ -97,6 +98,7 @@ __all__ = [
     "starts_as_noise",
     "stretch",
     "synchronous",
+    "task_shares",
     "timestep_samplers",
     "trapezoid",
     "two_sided",

@@ -1,7 +1,8 @@
 """Checks that all timestep samplers share."""
 
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeAlias
 
 import torch
@@ -45,6 +46,27 @@ def check_sampler_sizes(batch: int, frames: int) -> None:
         raise ValueError(f"batch={batch}, frames={frames}: give 0 or more samples of 1 or more frames.")
     if batch * frames > MOST_CELLS:
         raise ValueError(f"batch={batch}, frames={frames}: give at most {MOST_CELLS:,} timesteps at once.")
+
+
+@checked
+def cumulative(weights: Sequence[float | int], written: str) -> torch.Tensor:
+    """Upper ends of the intervals of [0, 1) that belong to each of several probabilities.
+
+    Args:
+        weights: probabilities, which must sum to 1 within 1e-6.
+        written: how the error sentence writes them.
+
+    Returns:
+        The ends (n,); `torch.searchsorted(ends, u, right=True)` is the index that belongs to u.
+
+    Raises:
+        ValueError: a probability is negative, or they do not sum to 1.
+    """
+    total = math.fsum(weights)
+    if min(weights, default=-1) < 0 or not abs(total - 1) <= 1e-6:
+        raise ValueError(f"{written}: give probabilities of at least 0 that sum to 1; these sum to {total:.6g}.")
+    ends = torch.tensor(weights, dtype=torch.float64).cumsum(0)
+    return (ends / ends[-1]).float()
 
 
 @checked

@@ -5,14 +5,21 @@ They can be nested: `logit_normal_timesteps(per_block(3, nondecreasing()))`. `sh
 frames that have a fixed level.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
 from pusa_lab.arguments import checked
 from pusa_lab.registry import Registry
 from pusa_lab.schedules.sigmas import check_logits, check_shift, shift_levels
-from pusa_lab.schedules.timestep_sampler_checks import TimestepSampler, check_sampler_sizes, checked_sampler, tau_of
+from pusa_lab.schedules.timestep_sampler_checks import (
+    TimestepSampler,
+    check_sampler_sizes,
+    checked_sampler,
+    cumulative,
+    tau_of,
+)
+from pusa_lab.schedules.timestep_sampler_tasks import task_mixture
 from pusa_lab.types import Tau
 
 MOST_PATH_LEVELS = 2**40
@@ -62,6 +69,44 @@ def independent(batch: int, frames: int, generator: torch.Generator | None = Non
 
 
 @checked
+def mixture(
+    samplers: Sequence[TimestepSampler] = (shared, independent), weights: Sequence[float | int] | None = None
+) -> TimestepSampler:
+    """Timestep sampler that picks one of several others for each sample, such as `independent` or `task_mixture`.
+
+    tau ~ sum_i w_i P_i, with P_i the distribution of the i-th sampler
+
+    Args:
+        samplers: timestep samplers, at least one.
+        weights: their probabilities, which must sum to 1; None makes all equal.
+
+    Returns:
+        A timestep sampler (batch, frames, generator) -> tau (b, f).
+
+    Raises:
+        ValueError: there are no samplers, or the weights are not one probability for each, with sum 1.
+    """
+    if not samplers:
+        raise ValueError("samplers is empty: give at least one timestep sampler.")
+    weights = [1 / len(samplers)] * len(samplers) if weights is None else weights
+    if len(weights) != len(samplers):
+        raise ValueError(f"{len(weights)} weights for {len(samplers)} samplers: give one weight for each.")
+    edges = cumulative(weights, f"weights={list(weights)}"[:80])
+
+    @checked_sampler
+    def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
+        check_sampler_sizes(batch, frames)
+        u = _uniform(batch, 1, generator)
+        chosen = torch.searchsorted(edges.to(u.device), u, right=True)
+        tau = tau_of(samplers[0], batch, frames, generator)
+        for i, other in enumerate(samplers[1:], 1):
+            tau = torch.where(chosen == i, tau_of(other, batch, frames, generator), tau)
+        return tau
+
+    return sample
+
+
+@checked
 def mixed(p_async: float | int = 0.5) -> TimestepSampler:
     """Timestep sampler that uses independent timesteps with probability p_async per sample, and else a shared one.
 
@@ -78,11 +123,11 @@ def mixed(p_async: float | int = 0.5) -> TimestepSampler:
     """
     if not 0 <= p_async <= 1:
         raise ValueError(f"p_async={p_async}: give a probability in [0, 1].")
+    either = mixture([independent, shared], [p_async, 1 - p_async])
 
     @checked_sampler
     def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        alone = _uniform(batch, 1, generator) < p_async
-        return torch.where(alone, independent(batch, frames, generator), shared(batch, frames, generator))
+        return either(batch, frames, generator)
 
     return sample
 
@@ -332,7 +377,10 @@ def _check_history(k: int, frames: int | None = None) -> None:
         raise ValueError(f"k={k} frames of history leave none of the video's {frames} to generate: give a smaller k.")
 
 
-_MAKERS = (mixed, clean_prefix, uniform_future, per_block, nondecreasing, noisy_first_frame)
+_MAKERS = (
+    *(mixed, clean_prefix, uniform_future, per_block, nondecreasing, noisy_first_frame),
+    *(task_mixture, mixture),
+)
 TIMESTEP_SAMPLERS: Registry[Callable[..., TimestepSampler]] = Registry(
     "timestep sampler",
     "pusa_lab.timestep_samplers",

@@ -18,8 +18,18 @@ from pusa_lab.sentences import counted
 from pusa_lab.sweeps.identity import digest_of, label_of
 from pusa_lab.sweeps.rows import Bench, Experiment, Job
 from pusa_lab.sweeps.scores import check_wanted, metrics_of, truth_of
-from pusa_lab.sweeps.settings import MOST_ROWS, Setting, check_function, each_once, request_of, resolved, settings_of
+from pusa_lab.sweeps.settings import (
+    MOST_ROWS,
+    Setting,
+    check_function,
+    each_once,
+    request_of,
+    resolved,
+    settings_of,
+    written,
+)
 from pusa_lab.sweeps.store import RowStore
+from pusa_lab.tasks import Task, text_to_video
 from pusa_lab.types import VideoModel
 
 if TYPE_CHECKING:
@@ -105,12 +115,18 @@ def sweep(
 
 
 def _check(experiment: Experiment, settings: Sequence[Setting], prompts: list[str], seeds: list[int]) -> None:
+    metrics = metrics_of(experiment.metrics)
+    needs_known = next((metric.name for metric in metrics if metric.needs_known), "")
     for setting in settings:
         if experiment.function is None:
-            request_of(setting, experiment.model)
+            task = request_of(setting, experiment.model).task
+            if needs_known and (task in (None, text_to_video) or (isinstance(task, Task) and not task.known)):
+                raise ValueError(
+                    f"the metric {needs_known} compares with repeating the known frames, and {written(setting)} is "
+                    "text to video, which has none: give a task, such as image_to_video, or other metrics."
+                )
         else:
             check_function(experiment.function, resolved(setting))
-    metrics = metrics_of(experiment.metrics)
     for metric in metrics:
         metric.mark()
     if experiment.function is None and not metrics:

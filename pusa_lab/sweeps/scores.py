@@ -1,7 +1,7 @@
 """Scores of a result: metrics by name or function, with the truth for those that need it."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pusa_lab.arguments import called, shown
 from pusa_lab.import_paths import imported, is_import_path
-from pusa_lab.metrics import METRICS, frame_scores
+from pusa_lab.metrics import METRICS, frame_scores, needs_known
 from pusa_lab.pixels import to_pixels
 from pusa_lab.runs import Result
 from pusa_lab.sweeps.identity import described, takes
@@ -29,7 +29,8 @@ class Metric:
     name: str
     """Name of its column."""
     function: Callable[..., Any]
-    """(result) or (result, truth) -> a number, or names and numbers; one of METRICS is (clip, truth) -> (b, pf)."""
+    """(result) or (result, truth) -> a number, or names and numbers; one of METRICS is (clip, truth) -> (b, pf), or
+    (clip, truth, known) -> (b, pf)."""
     registered: str = ""
     """Its name in METRICS, if it is one of them."""
 
@@ -49,6 +50,11 @@ class Metric:
             p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
         return bool(self.registered) or len(places) > 1
+
+    @property
+    def needs_known(self) -> bool:
+        """Whether it is one of METRICS that depends on which frames were given."""
+        return bool(self.registered) and needs_known(self.function)
 
 
 def metrics_of(metrics: Any) -> list[Metric]:
@@ -141,7 +147,7 @@ def filled(function: Callable[..., Any], /, **given: Any) -> Any:
 
 
 def scores_of(
-    metrics: Sequence[Metric], result: Any, truth: Any, frames: Sequence[int] | None = None
+    metrics: Sequence[Metric], result: Any, truth: Any, known: Collection[int] | None = None
 ) -> dict[str, float]:
     """All scores of a result; those of a metric that returns several are called "metric.name".
 
@@ -149,7 +155,8 @@ def scores_of(
         metrics: from `metrics_of`; without any, the result itself is a number, or names and numbers.
         result: what `generate` or the function returned.
         truth: of this row.
-        frames: pixel frames over which the metrics in METRICS are averaged; None is all of them.
+        known: pixel frames that were given, over which the metrics in METRICS are not averaged; None averages over all,
+            and those that need known frames take them from the result.
 
     Raises:
         UnfitScoreError: a metric returned no numbers.
@@ -160,7 +167,7 @@ def scores_of(
         return {"value": _number("the function", result)}
     found: dict[str, float] = {}
     for metric in metrics:
-        score = _score(metric, result, truth, frames)
+        score = _score(metric, result, truth, known)
         if isinstance(score, Mapping):
             said = f"the metric {metric.name}"
             found |= {
@@ -171,13 +178,26 @@ def scores_of(
     return found
 
 
-def _score(metric: Metric, result: Any, truth: Any, frames: Sequence[int] | None) -> Any:
+def _score(metric: Metric, result: Any, truth: Any, known: Collection[int] | None) -> Any:
     if not metric.registered:
         given = {"result": result, "truth": truth} if metric.needs_truth else {"result": result}
         return called(f"the metric {metric.name}", metric.function, given)
     clip = to_pixels(result.video if isinstance(result, Result) else result)
-    there = frame_scores(clip, to_pixels(truth), [metric.registered])[metric.registered]
-    return there.mean() if frames is None else there[:, list(frames)].mean()
+    if known is None:
+        known = _known(metric.name, result) if metric.needs_known else ()
+    there = frame_scores(clip, to_pixels(truth), [metric.registered], sorted(known))[metric.registered]
+    return there[:, [i for i in range(clip.shape[2]) if i not in known]].mean()
+
+
+def _known(name: str, result: Any) -> list[int]:
+    known = result.known_pixels if isinstance(result, Result) else []
+    if not known:
+        what = "a video of a task without any" if isinstance(result, Result) else f"{shown(result)} with none"
+        raise UnfitScoreError(
+            f"the metric {name} compares with repeating the known frames, but was given {what}: give a task with known "
+            "frames, such as image_to_video, or other metrics."
+        )
+    return known
 
 
 def _number(what: str, value: Any) -> float:

@@ -56,7 +56,8 @@ class TrainConfig:
     """Share of clips trained with the null prompt, for guidance."""
     timestep_sampler: str = "shared"
     """Name in TIMESTEP_SAMPLERS, such as shared (for a scalar base model) or independent (for VTA), or an import path
-    such as mine.py:walk; if need be with settings: clean_prefix(k=2, rest=shared)."""
+    such as mine.py:walk; if need be with settings: clean_prefix(k=2, rest=shared), or
+    mixture(samplers=[independent, task_mixture]) for half of the samples each."""
     p_async: float = 1.0
     """Share of samples with independent timesteps if timestep_sampler is mixed (PTSS)."""
     shift: float = 1.0

@@ -7,7 +7,7 @@ from pusa_lab.viz.results import plot_bars, plot_grid, plot_lines, save_figure
 from pusa_lab.viz.schedules import plot_schedule
 from pusa_lab.viz.strips import filmstrip, plot_result
 from pusa_lab.viz.sweeps import pareto_front, plot_clips, plot_pareto, plot_sweep
-from pusa_lab.viz.timestep_samplers import plot_timestep_sampler
+from pusa_lab.viz.timestep_samplers import plot_task_shares, plot_timestep_sampler
 
 __all__ = [
     "animate",
@@ -23,6 +23,7 @@ __all__ = [
     "plot_result",
     "plot_schedule",
     "plot_sweep",
+    "plot_task_shares",
     "plot_timestep_sampler",
     "preview",
     "save_figure",

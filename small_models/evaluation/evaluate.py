@@ -36,7 +36,10 @@ from small_models.world import captions, draw_scenes, render, world_named
 
 VALIDATION_SEED = EVAL_SEED + 1
 """Seed of the clips that validation uses; those the card is measured on have yet another."""
-FIDELITY = {"psnr_frame": Float[Tensor, "b pf"], "position_error": Float[Tensor, " b"], "lost": Float[Tensor, " b"]}
+FIDELITY = {
+    "psnr_frame": Float[Tensor, "b pf"],
+    **dict.fromkeys(("skill", "position_error", "lost"), Float[Tensor, " b"]),
+}
 """What is read of `suite.fidelity`."""
 OBEDIENCE = {"number": Int[Tensor, " b"], "shape": Float[Tensor, " b"], "direction": Float[Tensor, " b"]}
 """What is read of `suite.obedience`, and the number of objects."""
@@ -85,6 +88,7 @@ def image_to_video_scores(raw: Raw, stride: int) -> dict[str, Any]:
     check_entries(raw, FIDELITY, "raw", tuple(FIDELITY))
     later, by_latent = raw["psnr_frame"][:, 1:], _by_latent(raw["psnr_frame"], stride)
     return {
+        "skill": raw["skill"].nanmean().item(),
         "psnr_db": later.mean().item(),
         "psnr_db_stderr": _stderr(later.mean(1)),
         "psnr_db_frame1": later[:, 0].mean().item(),

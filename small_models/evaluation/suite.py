@@ -69,6 +69,11 @@ def obedience(clip: Clip, scenes: Scenes) -> Raw:
     What is not found counts as wrong, but has no law: read "physics_error" beside "present". Objects that nobody asked
     for cost no alignment; "extra" is 1 where there are any.
 
+    A trivial clip cannot win. By text_alignment, because two of its three parts ask for motion in the right direction
+    at the right speed, so a clip that stands still gets about half, and one without the objects nothing. By
+    physics_error, because the law has the caption's direction and speed, so what stands still or jumps is off it; only
+    a clip that shows nothing has no error, and its text_alignment is 0. Neither notices motion that starts late.
+
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
         scenes: whose captions were given.
@@ -85,9 +90,13 @@ def obedience(clip: Clip, scenes: Scenes) -> Raw:
 def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ()) -> Raw:
     """Frame by frame against the truth, over the frames that were not given; and over those that were.
 
+    skill: see `metrics.skill`; NaN where the truth stands still, and missing where no frame is known;
     position_error: |p - p*| in pixels for centres p seen and p* of the closed form, half a picture for what is lost;
     motion: mean |x_t - x_{t-1}| over the truth's; colour_error: |mean colour - the truth's| in grey levels;
     boundary_position: |(p_t - p_{t-1}) - (p*_t - p*_{t-1})| in pixels where known and made frames meet
+
+    A trivial clip cannot win. By skill, because standing still has 0 and only the truth 1. By position_error, because
+    objects that stay where they were given fall behind by as much as they should move, and hidden ones count as lost.
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
@@ -114,6 +123,7 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
     lost = distance.isnan() & shown
     distance = distance.nan_to_num(size / 2).clamp(max=size / 2).where(shown, torch.nan)
     by_frame = metrics.frame_scores(clip, truth) | {"position_error": distance.nanmean(2)}
+    by_frame |= {"skill": _skill(clip, truth, known)} if known else {}
     found = {f"{name}_frame": value for name, value in by_frame.items()}
     found |= {name: value[:, free].nanmean(1) for name, value in by_frame.items()}
     hue = (clip - truth).mean(dim=(3, 4)).abs().mean(1)
@@ -129,6 +139,15 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
         found["boundary_position"] = step.flatten(1).nanmean(1)
     if known:
         found["known_psnr"] = by_frame["psnr"][:, list(known)].mean(1)
+    return found
+
+
+def _skill(clip: Clip, truth: Clip, known: Sequence[int]) -> Float[Tensor, "b pf"]:
+    """`metrics.skill_by_frame`; NaN for clips whose truth stands still."""
+    moves = ~metrics.stands_still(truth, known)
+    found = torch.full((len(truth), truth.shape[2]), torch.nan, device=truth.device)
+    if moves.any():
+        found[moves] = metrics.skill_by_frame(clip[moves], truth[moves], known).to(found)
     return found
 
 
@@ -177,6 +196,8 @@ def ranges(truth: list[Raw], worst: list[Raw]) -> dict[str, tuple[float, float]]
 @checked
 def add_totals(raw: Raw, scale: dict[str, tuple[float, float]]) -> Raw:
     """The same with "quality", "i2v" and "total" of every clip, formed as VBench-I2V forms them.
+
+    A clip that stands still has as much as the truth, so compare by the scores of `fidelity` and `obedience`.
 
     Args:
         raw: with VBench's dimensions.

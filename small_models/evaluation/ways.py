@@ -10,6 +10,7 @@ from torch import Tensor
 from pusa_lab.arguments import checked, returned, shown
 from pusa_lab.evaluation import known_frames
 from pusa_lab.generate import Result, generate
+from pusa_lab.inputs import MOST_VIDEOS
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.tasks import Task
 from pusa_lab.types import Clip, Geometry
@@ -33,11 +34,17 @@ def parts(
         scenes: any.
         geometry: of the model, which gives the size.
         device: on which the clips are rendered.
-        size: most clips of a part, of which all clips of a scene are in one.
-        seeds: how often each scene comes, one after the other.
+        size: most clips of a part, 1 to 10000; all clips of a scene are in one part.
+        seeds: how often each scene comes, one after the other, 1 to 10000.
         frames: pixel frames; 0 is the model's own number.
+
+    Raises:
+        ValueError: size or seeds is out of range.
     """
-    pixel_frames, step = frames or geometry.pixel_frames(geometry.frames), max(1, size // max(1, seeds))
+    for name, value in (("size", size), ("seeds", seeds)):
+        if not 1 <= value <= MOST_VIDEOS:
+            raise ValueError(f"{name}={value}: give 1 to {MOST_VIDEOS}.")
+    pixel_frames, step = frames or geometry.pixel_frames(geometry.frames), max(1, size // seeds)
     for i in range(0, len(scenes), step):
         numbers = torch.arange(i, min(i + step, len(scenes))).repeat_interleave(seeds)
         some = scenes[numbers].to(device)

@@ -21,7 +21,17 @@ from small_models.machine import device_name, library_versions
 from small_models.models import zoo
 from small_models.world import MOTIONS, WORLDS, Scenes, draw_scenes, render
 
-PER_PROMPT = ("psnr", "position_error", "total", "quality", "i2v", "text_alignment", "motion", "boundary_position")
+PER_PROMPT = (
+    "skill",
+    "psnr",
+    "position_error",
+    "total",
+    "quality",
+    "i2v",
+    "text_alignment",
+    "motion",
+    "boundary_position",
+)
 """Scores that rows also keep prompt by prompt."""
 SCALED = 64
 """Scenes that the totals' scale is measured on, whatever the sizes, so that tables can be compared."""

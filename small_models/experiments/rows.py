@@ -9,6 +9,7 @@ from small_models.evaluation.suite import VBENCH
 from small_models.experiments.records import HUNDREDS, Record, Row, row_of
 
 NAMES = {
+    "skill": "skill, 0 stands still, 1 is the truth",
     "psnr": "PSNR of the frames not given, dB",
     "known_psnr": "PSNR of the given frames, dB",
     "total": "Total, of 100",

@@ -209,10 +209,10 @@ def _fault(case: Case, given: dict[str, Any], result: Any) -> str:
     edited = target.name.startswith("pusa_lab.studio.edits")  # what is drawn by hand may be wrong for a while
     if hint == schedules.checks.Schedule and not edited and (faults := schedules.faults(result, whole=False)):
         return f"returned a schedule with faults: {faults[0]}"
-    if target.name.startswith("pusa_lab.schedules.timestep_samplers") and callable(result):
-        result = result(2, 3, torch.Generator().manual_seed(0))
-    if target.name.startswith("pusa_lab.schedules.timestep_samplers") and not ((result >= 0) & (result <= 1)).all():
-        return "drew levels outside 0..1"
+    if target.name.startswith(("pusa_lab.schedules.timestep_samplers", "pusa_lab.schedules.timestep_sampler_tasks")):
+        tau = result(2, 3, torch.Generator().manual_seed(0)) if callable(result) else result
+        if isinstance(tau, torch.Tensor) and not ((tau >= 0) & (tau <= 1)).all():
+            return "drew levels outside 0..1"
     return ""
 
 

@@ -69,6 +69,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.metrics\.truth\.frame_scores": {
         "clip": ["clip(2, 3, 9, 16, 16)"], "truth": ["clip(2, 3, 9, 16, 16)"], "names": ["None", "['psnr']", "['ssim', 'psnr']"],
     },
+    r"pusa_lab\.metrics\.truth\.needs_known": {"metric": ["print", "the('pusa_lab.metrics.skill.skill')"]},
     r"pusa_lab\.data\.named\.with_files": {"value": ["picture_file()", "'a'", "[str(picture_file())]"], "read": ["print"]},
     r"pusa_lab\.files\.\w+": {
         "path": ["new('file')", "json_file()"], "folder": ["new('folder')", "folder()"], "what": ["'the file'"], "value": ["{'a': 1}", "[1.5]"],
@@ -139,7 +140,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.metrics\.inside\.frame_mass": {"q": ["randn(1, 8, 2, 4)"], "k": ["randn(1, 8, 2, 4)"], "grid": ["[2, 2, 2]"]},
     r"pusa_lab\.metrics\.inside\.parameter_change": {"before": ["linear()"], "after": ["linear()"]},
     r"pusa_lab\.metrics\.temporal\.boundary_jump": {"at": ["[1]", "(1, 2)"]},
-    r"pusa_lab\.metrics\.(appearance|frames|quality|temporal)\..*": {
+    r"pusa_lab\.metrics\.(appearance|frames|quality|skill|temporal)\..*": {
         "clip": ["clip(2, 3, 9, 16, 16)"], "truth": ["clip(2, 3, 9, 16, 16)"], "mask": ["rand(2, 1, 9, 16, 16)"],
         "picture": ["clip(2, 3, 1, 16, 16)"], "picture_mask": ["rand(2, 1, 1, 16, 16)"],
     },
@@ -167,6 +168,16 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.schedules\.compose\.from_columns": {"columns": ["[[1, 0.5, 0], [1, 0]]", "[falling(3, 1)[:, 0], 0.0]"]},
     r"pusa_lab\.schedules\.compose\.concatenate_\w+": {"parts": ["[falling(3, 2)] * 1", "[falling(4, 2)]"]},
     r"pusa_lab\.schedules\.sigmas\.levels": {"sigmas": ["'linear'", "schedules.linear", "[1, 0.5, 0]"], "steps": ["2"]},
+    r"pusa_lab\.schedules\.timestep_sampler_tasks\.task_mixture": {
+        "first": ["0.3"], "ends": ["0.1"], "keyframes": ["0.1"], "prefix": ["0.2"], "subset": ["0.15"], "none": ["0.15"], "known_level": ["0", "0.03"],
+    },
+    r"pusa_lab\.(schedules\.timestep_sampler_tasks\.task_shares|viz\.timestep_samplers\.plot_task_shares)": {
+        "samplers": ["{'one': schedules.timestep_samplers.mixed(0.5)}"], "frames": ["1", "{f}"], "known_level": ["0", "0.03"], "samples": ["1", "200"],
+    },
+    r"pusa_lab\.schedules\.timestep_samplers\.mixture": {
+        "samplers": ["[schedules.timestep_samplers.shared, schedules.timestep_samplers.mixed()]"], "weights": ["None", "[0.25, 0.75]"],
+    },
+    r"pusa_lab\.schedules\.timestep_sampler_checks\.cumulative": {"weights": ["[0.5, 0.5]", "[1]"], "written": ["'p=1'"]},
     r"pusa_lab\.schedules\.matrices\.delayed": {"delays": ["[0, 1]", "(0, 0, 3)"]},
     r"pusa_lab\.schedules\.matrices\.noise_levels": {"n": ["1", "2"], "noise": ["0.5", "[0.1, 0.2]"]},
     r"pusa_lab\.tasks\.known\.Mode": {"levels": ["tasks.MODES['hold'].levels"]},

@@ -46,7 +46,7 @@ EXCLUDED = {
     r"small_models\.evaluation\.measure_features\.measure_features": "reads hundreds of clips",
     r"pusa_lab\.inputs\..*": "checks, in whose name `prepare` speaks",
     r"pusa_lab\.digests\.((array|numbers)_digest|as_tensor)": "take tensors that were checked before",
-    r"pusa_lab\.requests\.(embeddings|inputs_of|describe_request)": "parts of Run.finish, given what `prepare` has checked",
+    r"pusa_lab\.requests\.(embeddings|inputs_of|describe_request|requested_task)": "parts of a result, given what `prepare` has checked",
     r"pusa_lab\.versions\..*": "names of packages, files and devices, from the code alone",
     r"pusa_lab\.signatures\..*": "part of the checks",
     r"pusa_lab\.import_paths\.(run_file|add_folder)": "run code, and change where modules are found; tests/test_import_paths.py",
