@@ -18,7 +18,7 @@ from small_models.models.zoo import CHECKPOINTS
 
 
 def main(names: list[str], *, clips: PositiveInt = 512, out: Path | None = None) -> None:
-    """Quality of shipped toys, as their cards say it.
+    """Quality of shipped toys, as stated on their cards.
 
     Only `metrics` changes in a card, and says when, where and by which command it was measured.
 

@@ -141,7 +141,7 @@ def accuracy(device: str, tiny: bool, size: tuple[int, int], frames: int) -> dic
 def main(*, out: Path | None = None, tiny: bool = False, until: PositiveFloat = 540) -> None:
     """Seconds of one forward of Wan-14B: one timestep for all frames, one per frame, one per token.
 
-    All are measured in one run, the most wanted first, and the results are written after every measurement.
+    All are measured in one run, the most important first, and the results are written after every measurement.
 
     Args:
         out: file of the results (default: benchmarks/results/wan_forward.json).

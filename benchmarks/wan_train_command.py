@@ -149,7 +149,7 @@ def apart(one: dict[str, Any], other: dict[str, Any]) -> float:
 
 
 def phases(bench: Bench, log: Log, tiny: bool, gpus: list[int], blocks: tuple[int, int]) -> None:
-    """All runs, the most wanted first; those that need one GPU side by side."""
+    """All runs, the most important first; those that need one GPU side by side."""
     small, large = (f"wan{n}" for n in ((2, 3) if tiny else blocks))
     lora = ["--micro-batch-size=1", "--max-steps=4", f"--lora-rank={4 if tiny else 64}"]
     saved = [*lora, "--max-steps=8", "--save-every=2"]

@@ -121,13 +121,13 @@ def train_wan(
         base = (about or {}).get("base", "")
         raise ValueError(_too_large(config, cache, transformer, devices * nodes, saved, base)) from error
     if module.global_rank == 0:
-        words = {**(about or {}), "config": json.dumps(asdict(config)), "commit": _commit()}
+        metadata = {**(about or {}), "config": json.dumps(asdict(config)), "commit": _commit()}
         names = [clip["name"] for clip in cache.manifest["clips"]]
-        words |= {"data": f"{cache.manifest['source']}, {len(names)} clips"}
-        words |= {"held_out": json.dumps(names[source.learned :])}
-        words |= {"own": json.dumps(own)} if (own := config.plugged_in()) else {}
+        metadata |= {"data": f"{cache.manifest['source']}, {len(names)} clips"}
+        metadata |= {"held_out": json.dumps(names[source.learned :])}
+        metadata |= {"own": json.dumps(own)} if (own := config.plugged_in()) else {}
         save = _save_lora if config.lora_rank else _save_whole
-        save_or_rescue(lambda place: save(place, module, words), out, logs)
+        save_or_rescue(lambda place: save(place, module, metadata), out, logs)
     return out
 
 
@@ -167,7 +167,7 @@ def watch(model: TrainableWan, cache: LatentCache, row: int, folder: Path | None
     if not -len(cache) <= row < len(cache):
         raise ValueError(f"row={row}: the cache has {len(cache)} clips, give 0 to {len(cache) - 1}.")
     clip = cache[row]
-    model.words = {**model.words, clip["caption"]: clip["text"]}
+    model.embeddings = {**model.embeddings, clip["caption"]: clip["text"]}
     true: list[Any] = []
 
     def report(wan: Any, step: int) -> dict[str, float]:
@@ -284,12 +284,12 @@ def _too_large(
     return out_of_memory(plan(**arguments).settings, known=bool(model and gpu))
 
 
-def _save_lora(out: Path, module: TrainedModule, words: Mapping[str, str]) -> None:
+def _save_lora(out: Path, module: TrainedModule, metadata: Mapping[str, str]) -> None:
     state = {f"transformer.{k.removeprefix('transformer.')}": v for k, v in lora_state(module.model).items()}
-    write_lora(out, state, {"rank": str(module.config.lora_rank), **words})
+    write_lora(out, state, {"rank": str(module.config.lora_rank), **metadata})
 
 
-def _save_whole(out: Path, module: Any, words: Mapping[str, str]) -> None:
+def _save_whole(out: Path, module: Any, metadata: Mapping[str, str]) -> None:
     """Write a folder in diffusers' layout, in bfloat16 except what diffusers keeps in float32, and training.json."""
     config = module.model.transformer.config
     with torch.device("meta"):
@@ -302,7 +302,7 @@ def _save_whole(out: Path, module: Any, words: Mapping[str, str]) -> None:
     empty.load_state_dict(weights, assign=True)
     with writing(out) as part:
         empty.save_pretrained(part)
-        (part / "training.json").write_text(json.dumps(words, indent=1) + "\n")
+        (part / "training.json").write_text(json.dumps(metadata, indent=1) + "\n")
 
 
 def _commit() -> str:

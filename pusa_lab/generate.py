@@ -46,6 +46,8 @@ OTHERS = {
     "num_inference_steps": "steps",
     "guidance_scale": "guidance",
     "num_frames": "latent_frames=model.geometry.latent_frames(num_frames)",
+    "frames": "latent_frames",
+    "flow_shift": "shift",
     "image": "task=tasks.image_to_video(image)",
     "last_image": "task=tasks.start_end(image, last_image)",
     "video": "task=tasks.extension(video)",

@@ -143,7 +143,7 @@ def run_file(path: Path, again: bool = False) -> ModuleType:
 
     Raises:
         ModuleError: it fails; the sentence names the line.
-        OSError: it is no file, or has more than MOST_SOURCE_BYTES.
+        OSError: it is not a file, or has more than MOST_SOURCE_BYTES.
     """
     path = path.resolve()
     if not path.is_file() or path.stat().st_size > MOST_SOURCE_BYTES:

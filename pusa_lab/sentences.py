@@ -78,7 +78,8 @@ def misfit_call(function: Callable[..., Any], args: Sequence[Any], keywords: Map
     own = [p.name for p in known if p.name in ("self", "cls")]
     places = [p.name for p in known if p.kind is not p.KEYWORD_ONLY]
     names = [p.name for p in known if p.kind is not p.POSITIONAL_ONLY and p.name not in own]
-    if unknown := [name for name in keywords if name not in names]:
+    takes_others = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    if not takes_others and (unknown := [name for name in keywords if name not in names]):
         return f"there is no argument {unknown[0]}: choose from {', '.join(names)}."
     if len(args) > len(places):
         most, given = (len(found) - len(own) for found in (places, args))

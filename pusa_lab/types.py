@@ -87,19 +87,19 @@ class Geometry:
                 raise ValueError(f"{name}={value}: give numbers above 0.")
 
     @checked
-    def pixel_frames(self, frames: int) -> int:
-        """Number of pixel frames decoded from `frames` >= 1 latent frames: 1 + stride[0] * (frames - 1)."""
-        if frames < 1:
-            raise ValueError(f"frames={frames}: a video has at least 1 latent frame.")
-        return 1 + self.stride[0] * (frames - 1)
+    def pixel_frames(self, latent_frames: int) -> int:
+        """Number of pixel frames decoded from `latent_frames` >= 1: 1 + stride[0] * (latent_frames - 1)."""
+        if latent_frames < 1:
+            raise ValueError(f"latent_frames={latent_frames}: a video has at least 1 latent frame.")
+        return 1 + self.stride[0] * (latent_frames - 1)
 
     @checked
-    def latent_frames(self, pixel_frames: int) -> int:
-        """Number of latent frames of a clip of `pixel_frames`; ValueError unless pixel_frames = 1 + stride[0] * k."""
-        k, rest = divmod(pixel_frames - 1, self.stride[0])
-        if pixel_frames < 1 or rest:
+    def latent_frames(self, num_frames: int) -> int:
+        """Number of latent frames of a clip of `num_frames` pixel frames; ValueError unless it is 1 + stride[0] * k."""
+        k, rest = divmod(num_frames - 1, self.stride[0])
+        if num_frames < 1 or rest:
             raise ValueError(
-                f"a clip of {pixel_frames} pixel frames does not fill whole latent frames: "
+                f"a clip of {num_frames} pixel frames does not fill whole latent frames: "
                 f"give 1 + {self.stride[0]} * k pixel frames, such as {1 + self.stride[0] * max(k, 0)}."
             )
         return k + 1

@@ -322,9 +322,15 @@ def named(x: int, y: int, z: int = 0, *, word: str = "") -> int:
     return x + y + z
 
 
+@checked
+def open_ended(x: int, **options: object) -> int:
+    return x
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
+        (lambda: open_ended(foo=1), "x is missing: give x."),
         (lambda: named(), "x is missing: give x, y."),
         (lambda: named(1), "y is missing: give x, y."),
         (lambda: named(y=1), "x is missing: give x, y."),
@@ -337,7 +343,7 @@ def named(x: int, y: int, z: int = 0, *, word: str = "") -> int:
     ],
 )
 def test_calls_that_do_not_match_the_signature_are_one_sentence(call, says):
-    with pytest.raises(ArgumentError, match=rf"^test_arguments.(named|Box): {re.escape(says)}$"):
+    with pytest.raises(ArgumentError, match=rf"^test_arguments.(named|open_ended|Box): {re.escape(says)}$"):
         call()
 
 

@@ -87,7 +87,7 @@ def test_check_model_finds_no_fault(adapters, name):
     report = pl.check_model(adapters[name], strict=True)
     verdicts = {found.name: found.verdict for found in report.findings}
     assert verdicts["timesteps"] == ("passed" if name in VECTORS else "equal only"), report
-    assert verdicts["direction"] == "cannot be told", report
+    assert verdicts["direction"] == "inconclusive", report
 
 
 def test_check_model_finds_no_fault_in_the_plain_module(page):

@@ -297,8 +297,8 @@ def test_a_command_that_is_not_there(capsys):
     assert "pusa-lab data: a subcommand is missing: choose one of data encode, data show" in capsys.readouterr().err
     assert main(["data", "--help"]) == 0
     said = capsys.readouterr().out
-    assert "usage: pusa-lab data COMMAND" in said and "`pusa-lab data encode --help` lists the options" in said
-    assert "  data encode   Encode a folder" in said and "  data show     What a latent cache holds." in said
+    assert "usage: pusa-lab data COMMAND" in said and "`pusa-lab data encode --help` lists its options" in said
+    assert "  data encode   Encode a folder" in said and "  data show     Show what a latent cache holds." in said
     assert main(["data", "foo"]) == 2
     assert "there is no command 'data foo': choose one of data encode, data show" in capsys.readouterr().err
     assert main(["bench", "dance"]) == 2

@@ -365,6 +365,7 @@ def test_help_needs_no_torch(helped, command):
     code, torch_came, page = helped[command]
     assert (code, torch_came) == (0, command == "train")
     assert "usage: pusa-lab" in page
+    assert "customizes" not in page and "print all options with their values as YAML" in " ".join(page.split())
 
 
 def test_videos_of_others_have_no_metadata(tmp_path, given):

@@ -81,7 +81,7 @@ def test_the_warning_comes_from_a_logger_of_the_library(monkeypatch):
     seen = []
     monkeypatch.setattr(logging.getLogger("pusa_lab.data.quality"), "handle", seen.append)
     warn_of_codec("mine", [12.0])
-    assert len(seen) == 1 and "train a codec on them first, or for longer, with `pusa-lab train" in seen[0].getMessage()
+    assert len(seen) == 1 and "train a toy's codec on them first, or for longer, with `" in seen[0].getMessage()
 
 
 def test_a_codec_that_cannot_decode_is_not_measured(tmp_path, logged):

@@ -120,6 +120,8 @@ def test_sigmas_of_other_programs_begin_and_end_within_rounding(model):
         ({"num_inference_steps": 20}, "there is no argument 'num_inference_steps': use steps"),
         ({"guidance_scale": 3.0}, "use guidance"),
         ({"num_frames": 81}, "use latent_frames=model.geometry.latent_frames"),
+        ({"frames": 5}, "use latent_frames.$"),
+        ({"flow_shift": 3.0}, "use shift.$"),
         ({"generator": 3}, "generator is 3 .an int.: give a Generator"),
         ({"generator": torch.Generator(), "seed": 3}, "both seed and generator were given: give one of them"),
         ({"image": 0}, r"use task=tasks.image_to_video\(image\)"),

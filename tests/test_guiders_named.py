@@ -219,6 +219,7 @@ def test_a_number_and_its_guider_are_the_same_bit_for_bit():
         (1.0, "apg(scale=1)"),
         (1.0, "cfg_zero_star(scale=1)"),
         (1.0, "picture_guidance(scale=1)"),
+        (ALL["history_guidance"], "history_guidance(terms=[([0], 0, 1), ([0], 0.3, 0.5)])"),
     ]
     for number, guider in pairs:
         assert torch.equal(made(number).latents, made(guider).latents)

@@ -5,6 +5,8 @@ import pytest
 import torch
 from scipy import linalg
 from scipy.ndimage import uniform_filter1d
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+from torchmetrics.image.fid import _compute_fid
 
 from pusa_lab import metrics
 from pusa_lab.metrics import (
@@ -79,6 +81,20 @@ def test_ssim_is_the_formula(size):
     ]
     torch.testing.assert_close(ssim(clip, truth), torch.tensor(want).float(), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(ssim(truth, truth), torch.ones(2, 2))
+
+
+def test_torchmetrics_gives_the_same():
+    truth = noise(3, 3, 2, 24, 32)
+    clip = (truth + 0.3 * noise(3, 3, 2, 24, 32)).clamp(-1, 1)
+    frames = [x.movedim(1, 2).flatten(0, 1) for x in (clip, truth)]
+    want = peak_signal_noise_ratio(*frames, data_range=(-1.0, 1.0), reduction="none", dim=(1, 2, 3))
+    torch.testing.assert_close(psnr(clip, truth).flatten(), want)
+    _, places = structural_similarity_index_measure(*frames, data_range=(-1.0, 1.0), return_full_image=True)
+    want = places[..., 5:-5, 5:-5].mean((1, 2, 3))  # without the borders, where torchmetrics reflects the picture
+    torch.testing.assert_close(ssim(clip, truth).flatten(), want, atol=1e-4, rtol=1e-4)
+    features = torch.randn(40, 6, dtype=torch.float64), torch.randn(31, 6, dtype=torch.float64) + 1
+    moments = [moment for x in features for moment in (x.mean(0), x.T.cov())]
+    assert frechet_distance(*features) == pytest.approx(_compute_fid(*moments).item(), rel=1e-6)
 
 
 def test_parts_change_nothing():

@@ -25,7 +25,7 @@ def test_keyframes_at_pixel_frames():
     assert place(task, MODEL.geometry, 5).at == [3, 0]
 
 
-class Remembering(Averaging):
+class Causal(Averaging):
     """A causal codec: every latent frame carries something of all pixels before it, as those of video codecs do."""
 
     def encode_video(self, clip):
@@ -35,7 +35,7 @@ class Remembering(Averaging):
 
 def test_completion_takes_parts_of_a_video_and_nothing_of_the_rest():
     """Flaw 13 of the released code: it encodes the whole video, and so the end's latents know the hidden middle."""
-    model, video = Remembering(), clip(17)
+    model, video = Causal(), clip(17)
     other = video.copy()
     other[5:13] = 0
     parts = [range(0, 5), model.geometry.pixels_at(4)]
@@ -63,7 +63,7 @@ def test_completion_of_any_latent_frames():
 
 def test_a_loop_has_its_picture_at_both_ends_whole():
     image = picture()
-    found = place(tasks.loop(image, noise=(0.0, 0.4)), MODEL.geometry, 5).encode(Remembering())
+    found = place(tasks.loop(image, noise=(0.0, 0.4)), MODEL.geometry, 5).encode(Causal())
     assert (found.at, found.noise) == ([0, 4], [0.0, 0.4])
     once = torch.nn.functional.avg_pool3d(pixels.to_pixels(image), (1, 2, 2))
     torch.testing.assert_close(found.latents[:, :, :1], 1.5 * once)

@@ -122,7 +122,7 @@ def test_blockwise_has_one_timestep_per_block_and_keeps_the_tail(block, frames):
             assert abs(torch.corrcoef(tau[:, [i, j]].T)[0, 1]) < 4 / N**0.5
 
 
-def test_wan_leftover_has_a_fifth_of_nearly_clean_first_frames():
+def test_noisy_first_frame_has_a_fifth_of_nearly_clean_first_frames():
     tau = timestep_samplers.noisy_first_frame()(N, F, gen())
     chosen = tau[:, 0] != tau[:, 1]  # all others share one timestep
     assert abs(chosen.float().mean() - 0.2) < 4 * (0.2 * 0.8 / N) ** 0.5

@@ -164,7 +164,7 @@ class TestGoingOn:
 
         def full(path, data):
             begun.extend([path] * (path.suffix == ".safetensors"))
-            if len(begun) == 3:  # the empty caption, the first shard, the second
+            if len(begun) == 3:  # the null prompt, the first shard, the second
                 real(path, data[:100])
                 raise OSError(28, "No space left on device")
             return real(path, data)

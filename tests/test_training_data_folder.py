@@ -307,7 +307,7 @@ def test_a_full_disk_at_any_moment_leaves_a_cache_that_can_go_on(folder, tmp_pat
         assert not [name for name in (files(out) if out.exists() else {}) if name.startswith(".")]
         assert len(encode(folder, out)[0].kept) == done
         assert files(out) == files(tmp_path / "whole")
-    assert at == 10  # empty caption, manifest, three times shard and manifest, and the manifest at the end
+    assert at == 10  # null prompt, manifest, three times shard and manifest, and the manifest at the end
 
 
 def test_steps_say_what_is_refused_by_their_name(folder, tmp_path):

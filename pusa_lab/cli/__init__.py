@@ -42,8 +42,8 @@ USAGE = [
 ]
 ENDING = [
     "",
-    "`pusa-lab COMMAND --help` lists the options of one. --import runs a Python file first, so that the schedules,",
-    "tasks, solvers and so on that it registers can be named; or name one as FILE.py:NAME. In a clone,",
+    "`pusa-lab COMMAND --help` lists a command's options. --import runs a Python file first, so that the schedules,",
+    "tasks, solvers and so on that it registers are known by name; or name one as FILE.py:NAME. In a clone,",
     "docs/extending.md shows how.",
 ]
 
@@ -145,7 +145,7 @@ def _asked_help(words: Sequence[str], known: dict[str, str]) -> list[str] | None
     if not group or words[1:] not in (["-h"], ["--help"]):
         return None
     lines = [f"usage: pusa-lab {words[0]} COMMAND ...", "", "commands:", *_summaries(group)]
-    return [*lines, "", f"`pusa-lab {next(iter(group))} --help` lists the options of one."]
+    return [*lines, "", f"`pusa-lab {next(iter(group))} --help` lists its options."]
 
 
 def _listed(known: dict[str, str]) -> dict[str, str]:

@@ -61,7 +61,7 @@ def _then(out: Path, model: str, by_recipe: bool) -> str:
 
 
 def show(cache: Path) -> None:
-    """What a latent cache holds.
+    """Show what a latent cache holds.
 
     Args:
         cache: folder of the cache.

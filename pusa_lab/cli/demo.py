@@ -23,7 +23,7 @@ def demo(
     out: Path = Path("outputs/demo"),
     fast: bool = False,
 ) -> None:
-    """Execute the quick tour on a picture and a clip.
+    """Run the quick tour on a picture and a clip.
 
     Args:
         image: picture to set in motion (default: the tour's own).

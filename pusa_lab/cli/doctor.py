@@ -10,7 +10,7 @@ PACKAGES = ("torch", "numpy", "safetensors", "av", "mediapy", "papermill", "ligh
 
 
 def doctor() -> None:
-    """What is installed, and where it will run."""
+    """Show what is installed, and whether a GPU will be used."""
     import torch
 
     from pusa_lab.models import model_names

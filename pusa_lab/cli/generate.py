@@ -55,13 +55,13 @@ def generate_videos(
     save: Literal["video", "latents", "both"] = "video",
     out: Path | None = None,
 ) -> None:
-    """Make videos.
+    """Make videos from prompts, and from pictures or a clip if you have them.
 
-    What is known of them says which task it is: nothing, --image (with --end-image or --loop), --keyframes, or --video
-    (with --end-video or --known-parts). Lists are written [A, B], in quotes where they hold spaces.
+    The task follows from what is given: a prompt alone, --image (with --end-image or --loop), --keyframes, or --video
+    (with --end-video or --known-parts). Lists are written [A, B], in quotes if they contain spaces.
 
     Args:
-        prompt: captions, each in quotes; a video of each is made with every seed.
+        prompt: captions, each in quotes; for each, one video is made per seed.
         model: a shipped toy, a .safetensors file of one, or a Wan: its folder or repository; or your own, mine.py:make.
         lora: file or files that adapt the model, such as one that `pusa-lab train` wrote.
         strength: how much each LoRA adds; 1 is as trained (default), and Pusa uses 1.4.
@@ -69,12 +69,12 @@ def generate_videos(
         strength_low: how much each LoRA of --lora-low adds (default 1).
         image: picture known as the first frame.
         end_image: picture known as the last frame (with --image).
-        loop: the video ends where it began (with --image).
+        loop: let the video end where it began (with --image).
         video: clip that the video continues.
-        end_video: clip that the video becomes (with --video, which is then its beginning).
-        known: last pixel frames of the clip to continue (default: a third of the video).
+        end_video: clip with which the video ends (with --video, which is then its beginning).
+        known: how many of the clip's last pixel frames are continued (default: a third of the video).
         known_parts: pixel frames of --video that are kept while the others are made anew, such as [0..4, 77..80].
-        keyframes: pictures that are known, at the places --at or --pixel-at.
+        keyframes: known pictures, at the frames given by --at or --pixel-at.
         at: latent frame of each picture; -1 is the last.
         pixel_at: pixel frame of each picture, from 0.
         task: a name in pusa_lab.tasks.TASKS, or mine.py:name, in place of the options above.

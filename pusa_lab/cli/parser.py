@@ -16,8 +16,10 @@ import yaml
 from docstring_parser import parse as parse_docstring
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
-CONFIG = "YAML file with options, such as one that --print_config printed; options beside it win"
+CONFIG = "YAML file of options, such as --print_config prints; options that are typed as well override it"
 """Help of --config."""
+PRINT_CONFIG = "print all options with their values as YAML, for --config, and exit; =skip_default omits defaults"
+"""Help of --print_config; jsonargparse's own is not grammatical."""
 NO_CONFIG = "--config does not hold options as YAML: give a file such as --print_config prints."
 """The sentence for a file that cannot be read as options."""
 OTHERS = {
@@ -211,6 +213,7 @@ def parse_line(name: str, function: Callable[..., Any], words: Sequence[str]) ->
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         module.add_options(parser)
     parser.add_argument("--config", action="config", help=CONFIG)
+    parser._option_string_actions["--print_config"].help = PRINT_CONFIG
     _check_configs(words, [p.name for p in several])
     _check_words(parser, words)
     try:

@@ -36,10 +36,10 @@ def plan_command(
     offload_activations: bool = False,
     json: bool = False,
 ) -> None:
-    """Memory, time and money of a Wan.
+    """Estimate the memory, time and cost of sampling or training a Wan.
 
-    --steps to --cached-prompts are for sampling; --experts to --offload-activations are for training, --workload lora
-    or full.
+    The options from --steps to --cached-prompts are for sampling, those from --experts to --offload-activations for
+    training (--workload lora or full).
 
     Args:
         model: wan2.1-14b, wan2.1-1.3b, wan2.2-a14b, wan2.2-5b, or a Wan's folder or repository.
@@ -58,15 +58,15 @@ def plan_command(
         dtype: what the transformer computes in (default: bfloat16, or float16 where the GPU has none).
         offload: what waits in the host's memory (default: none).
         cached_prompts: plan with captions that are already encoded.
-        experts: transformers that are trained, one after the other (default: all of the model's).
+        experts: number of transformers that are trained, one after the other (default: all of the model's).
         max_steps: steps of the optimizer for each of them (default 900).
         global_batch_size: clips per step, on all GPUs together (default 8).
         micro_batch_size: clips at a time on each GPU (default 1).
-        optimizer: with moments of 32 or 8 bits (default: adamw).
+        optimizer: AdamW with moments of 32 or 8 bits (default: adamw).
         ac_save_attention: blocks that save attention's result (default 0).
         ac_skip_blocks: blocks without activation checkpointing (default 0).
         offload_activations: keep what blocks save in the host's memory.
-        json: print all numbers, for programs.
+        json: print all numbers as JSON.
     """
     options = given({name: value for name, value in locals().items() if name != "json"})
     from pusa_lab.planning import plan

@@ -14,7 +14,7 @@ else:
 
 
 def sweep_command(*words: str) -> None:
-    """Run all settings that a YAML file lists with the same prompts and seeds, and compare them.
+    """Run every setting that a YAML file lists with the same prompts and seeds, and compare them.
 
     Args:
         *words: the file, and options that replace its entries.
@@ -55,15 +55,15 @@ def sweep_settings(
 ) -> None:
     """Run all settings with the same prompts and seeds, and compare them: pusa-lab sweep FILE.yaml.
 
-    The options are entries of the file; those that are typed beside it win. Import paths such as mymodule:function name
-    modules beside the file, or installed ones. A sweep that was stopped is resumed.
+    The options are entries of the file; those that are typed as well override it. Import paths such as
+    mymodule:function name modules beside the file, or installed ones. A sweep that was stopped is resumed.
 
     Args:
         model: name of a model, or import path of a function that is called instead.
         settings: name with a value or a list of values, whose combinations are run; or a list of such groups.
         prompts: captions, or the import path of a list of them.
         seeds: seeds that every prompt is made with.
-        metrics: names in pusa_lab.metrics.METRICS or import paths of functions; or columns with one of these each.
+        metrics: names in pusa_lab.metrics.METRICS or import paths of functions; or names of columns, each with one.
         truth: import path of what the metrics compare with: a function of prompt and seed, or a dict of prompts.
         cache: folder of the rows; deleting it starts anew.
         keep_clips: keep the clip of every row in the cache, so that metrics added later are computed from it.
@@ -74,7 +74,7 @@ def sweep_settings(
         score: column or columns of scores to print and draw (default: all).
         x: setting along the horizontal axis of the figure (default: the first with several values).
         figure: PNG file to write, of scores over x, or of their differences to the baseline.
-        table: CSV file to write, a line for each row.
+        table: CSV file to write, with one line per row.
 
     Raises:
         ValueError: an option is not valid, said before anything is run; or every row failed.

@@ -24,7 +24,7 @@ PLANNED = ("size", "gpu", "price")
 """Options that need --plan-only."""
 COUNTED = ("max_steps", "global_batch_size", "micro_batch_size", "optimizer", "lora_rank")
 """Fields that change the cost of a recipe."""
-RECIPE = "Without one of these, or with null, the value is that of --recipe, or of the toy's own recipe for the stage."
+RECIPE = "A field that is left out, or null, is as in --recipe, or as in the toy's own recipe for the stage."
 """Help of the fields of a recipe."""
 CURVES = ("log_every", "validate_every", "save_every")
 """Fields that change what is written to --logs."""
@@ -55,16 +55,16 @@ def train_command(
     compiled: bool = False,
     **changes: Any,
 ) -> None:
-    """Train a toy; with --recipe, a Wan.
+    """Train a toy or, with --recipe, a Wan.
 
-    Without --recipe a toy is trained in stages; with it a Wan, on a latent cache: `pusa-lab train --recipe paper
-    --data CACHE --model FOLDER --out vta.safetensors`.
+    A toy is trained in stages, a Wan on a latent cache: `pusa-lab train --recipe paper --data CACHE --model FOLDER
+    --out vta.safetensors`.
 
     Args:
         model: nano (default), mini, or all; with --recipe the folder of a Wan, or with --plan-only what `plan` takes.
         stage: codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one
-            timestep per frame, from the base; the default), i2v (as Wan's, from the base), or all of them in this
-            order; of a folder, all are codec, base and vta.
+            timestep per frame, from the base; the default), i2v (image to video as Wan does it, from the base), or
+            all of them in this order; for a folder of clips, all means codec, base and vta.
         data: nano, mini, digits, a world of your own (mine.py:calm), or a folder of clips with captions, as for
             `pusa-lab data encode`; with --recipe a latent cache.
         base: checkpoint from which vta and i2v start (default: the one in --out, or else the shipped base), or a codec
@@ -73,9 +73,9 @@ def train_command(
         logs: folder for curves (CSV, TensorBoard), sheets and last.ckpt.
         resume: a last.ckpt, which --save-every N writes, from which the run is resumed.
         fast: take a few small steps, to test the command.
-        clips: number of different clips in a run of a toy; of a folder, the most that are taken (default: all).
+        clips: number of different clips that a toy is trained on; of a folder, at most so many (default: all).
         recipe: how a Wan is trained, on --data CACHE --model FOLDER.
-        plan_only: print what a recipe costs, as `pusa-lab plan` does; with --data, on clips as long and large as those.
+        plan_only: print what a recipe costs, as `pusa-lab plan` does; with --data, for clips of their length and size.
         size: for --plan-only without --data: 480p, 720p (default), or HEIGHTxWIDTH in pixels.
         gpu: for --plan-only: kind of GPU (default: h200).
         price: for --plan-only: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one for the GPU).

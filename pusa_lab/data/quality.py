@@ -72,7 +72,7 @@ def warn_of_codec(name: str, db: Sequence[float | int], just_trained: bool = Fal
     mean = sum(db) / max(len(db), 1)
     if not db or mean >= FAITHFUL:
         return
-    advice = "train a codec on them first, or for longer, with"
+    advice = "train a toy's codec on them first, or for longer, with"
     if just_trained:
         advice = "train it for longer, with a larger --max-steps of"
     log.warning(

@@ -81,7 +81,9 @@ def fractional(history: Sequence[int], level: float | int, weight: float | int) 
 
 
 @checked
-def history_guidance(denoiser: Denoiser, terms: Sequence[Term], eps: Video) -> Guided:
+def history_guidance(
+    denoiser: Denoiser, terms: Sequence[Term | tuple[Sequence[int], float | int, float | int]], eps: Video
+) -> Guided:
     """Guidance by the known frames: their pull on the video is made stronger, split up, or blurred.
 
     v = v_null + sum_i w_i (v(H_i at level k_i) - v_null), v_null without history: pure noise, labelled 1.
@@ -96,7 +98,8 @@ def history_guidance(denoiser: Denoiser, terms: Sequence[Term], eps: Video) -> G
 
     Args:
         denoiser: (x, tau, **cond) -> v, trained with independent timesteps.
-        terms: from `vanilla`, `temporal` or `fractional`, joined by +, or your own.
+        terms: from `vanilla`, `temporal` or `fractional`, joined by +, or your own, each a `Term` or its (frames,
+            level, weight); as text, "history_guidance(terms=[([0], 0, 1.5)])".
         eps: standard normal noise of x's shape (b, c, f, h, w), not the one that sampling starts from.
 
     Returns:
@@ -107,7 +110,7 @@ def history_guidance(denoiser: Denoiser, terms: Sequence[Term], eps: Video) -> G
 
     Source: Eq. 5, arXiv 2502.06764.
     """
-    views, past = _views(terms, eps.shape[2])
+    views, past = _views([term if isinstance(term, Term) else Term(*term) for term in terms], eps.shape[2])
     cleanest_last = sorted(views.items(), key=lambda view: -sum(view[0]))
 
     def guided(x: Video, tau: Tau, **cond: Any) -> Video:

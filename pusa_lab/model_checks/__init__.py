@@ -111,13 +111,13 @@ def _all_checks(
         else:
             x0 = step
     if found[0].verdict == "failed":
-        return [*found, Finding("velocity", "cannot be told", "encode_text has to work first.")]
+        return [*found, Finding("velocity", "inconclusive", "encode_text has to work first.")]
     shape = model.geometry.latent_shape(len(prompts), frames)
     generator = torch.Generator().manual_seed(seed)
     eps, other = (torch.randn(shape, generator=generator).to(device) for _ in range(2))
     probe = Probe(model, other if x0 is None else x0.to(eps), eps, prompts, model.encode_text(list(prompts)))
     found += check_denoiser(probe, scalar)
     if all(fault.name not in ("velocity", "determinism") for fault in found if fault.verdict == "failed"):
-        unknown = Finding("direction", "cannot be told", "encode_video has to work first.")
+        unknown = Finding("direction", "inconclusive", "encode_video has to work first.")
         found.append(unknown if x0 is None else check_direction(probe))
     return found

@@ -102,7 +102,7 @@ def _encoded(z: Any, clip: Clip, geometry: Geometry, frames: int) -> tuple[Verdi
         return "failed", "encode_video made latents that are not finite: fix the codec, or use a higher precision."
     spread = float(z.float().std())
     if not SPREAD[0] <= spread <= SPREAD[1]:
-        return "cannot be told", (
+        return "inconclusive", (
             f"the latents have a standard deviation of {spread:.3g}, where models are trained on about 1: with a "
             "trained codec, normalise them as its model was trained (mean and std, or scaling_factor)."
         )
@@ -133,7 +133,7 @@ def _first_frame(model: Any, clip: Clip, z: Video) -> Finding:
     found = f"a picture alone is off latent frame 0 of its clip by {100 * off:.2g} %"
     if off > FAR:
         advice = "with a trained codec, let latent frame 0 depend on the first pixel frame alone"
-        return Finding("first frame", "cannot be told", f"{found}: {advice}.")
+        return Finding("first frame", "inconclusive", f"{found}: {advice}.")
     return Finding("first frame", "passed", found)
 
 
@@ -156,7 +156,7 @@ def _decoded(model: Any, clip: Clip, z: Video) -> Finding:
     if off > float((clip - clip.mean()).square().mean()):
         return Finding(
             "decode",
-            "cannot be told",
+            "inconclusive",
             f"{kept}, less than plain grey: with a trained codec, let decode undo encode_video's normalisation.",
         )
     return Finding("decode", "passed", kept)

@@ -128,7 +128,7 @@ def _every_frame(moved: Tensor, size: float, rounding: float) -> tuple[Verdict, 
     if not moved.isfinite().all():
         return "failed", "v is not finite when frames have different timesteps: fix what divides by their difference."
     if not size and not moved.any():
-        return "cannot be told", "v is 0 everywhere, as with a last layer that is still zero."
+        return "inconclusive", "v is 0 everywhere, as with a last layer that is still zero."
     effect = moved.square().mean((1, 2, 4, 5)).sqrt()  # (moved frame, seen frame)
     frames = range(len(effect))
     if ignored := [i for i in frames if effect[i].max() <= 1e-6 * size]:
@@ -181,13 +181,13 @@ def _prompt(probe: Probe) -> Finding:
     cond = probe.model.encode_text(others)
     if all(_same(value, cond.get(name)) for name, value in probe.cond.items()):
         return Finding(
-            "text", "cannot be told", f"encode_text gives {others} the same values, as for a model without text."
+            "text", "inconclusive", f"encode_text gives {others} the same values, as for a model without text."
         )
     tau = probe.level(0.6)
     x = probe.noisy(tau)
     v = probe.ask(x, tau)
     if not v.any():
-        return Finding("text", "cannot be told", "v is 0 everywhere, as with a last layer that is still zero.")
+        return Finding("text", "inconclusive", "v is 0 everywhere, as with a last layer that is still zero.")
     off = _off(probe.model(x, tau, **cond), v)
     if off <= 1e-6:
         return failed("text", "v does not change with the prompt: pass what encode_text returns to the network.")

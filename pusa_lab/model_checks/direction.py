@@ -58,7 +58,7 @@ def check_direction(probe: Probe) -> Finding:
     if not close:
         return Finding(
             "direction",
-            "cannot be told",
+            "inconclusive",
             "untrained weights, or a clip unlike the training clips, do not show the direction of time and velocity.",
         )
     close = [advice for advice in close if _fit(probe, 1.0, (READINGS | LAST)[advice]).eps > HELD]

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Verdict: TypeAlias = Literal["passed", "failed", "equal only", "cannot be told"]
-"""The result of one check. "equal only" is for a model with one timestep for all frames; "cannot be told" for a check
-that needs trained weights, or that an earlier one passes."""
+Verdict: TypeAlias = Literal["passed", "failed", "equal only", "inconclusive"]
+"""The result of one check. "equal only" is for a model with one timestep for all frames; "inconclusive" for a check
+that needs trained weights, or needs an earlier one to pass."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def columns_of(df: DataFrame) -> tuple[list[str], list[str]]:
         df: a table that `sweep` returned, or rows of it.
 
     Raises:
-        ValueError: it is no such table, or has no rows.
+        ValueError: it is not such a table, or has no rows.
     """
     import pandas as pd  # takes long to import
 

@@ -176,7 +176,7 @@ def _is_own(thing: Any) -> bool:
 
 
 def _is_changeable(module: types.ModuleType) -> bool:
-    """Whether a module is no part of Python or of an installed library."""
+    """Whether a module belongs neither to Python nor to an installed library."""
     if (path := getattr(module, "__file__", None)) is None:
         return module.__name__ == "__main__"
     libraries = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platlib", "purelib")}

@@ -64,7 +64,7 @@ def metrics_of(metrics: Any) -> list[Metric]:
         metrics: names in METRICS or import paths, or column -> function, name or import path.
 
     Raises:
-        ValueError: a name is unknown, or something is no function.
+        ValueError: a name is unknown, or something is not a function.
     """
     if isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]

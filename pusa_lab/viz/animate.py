@@ -84,20 +84,22 @@ def decoded_states(decode: Callable[[Video], Clip], latents: Video) -> Clip:
 
 
 @checked
-def middles(frames: int, pixel_frames: int) -> list[int]:
+def middles(latent_frames: int, num_frames: int) -> list[int]:
     """Return the middle pixel frame of each latent frame.
 
     Args:
-        frames: number of latent frames, at least 1.
-        pixel_frames: number of pixel frames, 1 + stride * (frames - 1).
+        latent_frames: their number, at least 1.
+        num_frames: number of pixel frames, 1 + stride * (latent_frames - 1).
 
     Raises:
         ValueError: there are no frames, or fewer pixel frames than latent frames.
     """
-    if frames < 1 or pixel_frames < frames:
-        raise ValueError(f"{pixel_frames} pixel frames for {frames} latent frames: give at least 1 per latent frame.")
-    stride = (pixel_frames - 1) // (frames - 1) if frames > 1 else 1
-    return [0, *(1 + stride * (i - 1) + stride // 2 for i in range(1, frames))]
+    if latent_frames < 1 or num_frames < latent_frames:
+        raise ValueError(
+            f"{num_frames} pixel frames for {latent_frames} latent frames: give at least 1 per latent frame."
+        )
+    stride = (num_frames - 1) // (latent_frames - 1) if latent_frames > 1 else 1
+    return [0, *(1 + stride * (i - 1) + stride // 2 for i in range(1, latent_frames))]
 
 
 def _colours(latents: Video) -> Clip:

@@ -21,7 +21,7 @@ class TrainableWan(nn.Module):
     Args:
         transformer: text-to-video; becomes a `VTAWanTransformer3DModel` in place, without copying its weights.
         geometry: sizes of the latents.
-        words: caption -> embedding (n, d); "" is the null prompt, for caption dropout and guidance.
+        embeddings: caption -> embedding (n, d); "" is the null prompt, for caption dropout and guidance.
         codec: diffusers' AutoencoderKLWan, to encode and decode clips in validation; None if that is not needed.
 
     Raises:
@@ -32,12 +32,12 @@ class TrainableWan(nn.Module):
         self,
         transformer: WanTransformer3DModel,
         geometry: Geometry,
-        words: Mapping[str, Tensor],
+        embeddings: Mapping[str, Tensor],
         codec: Any = None,
     ):
         super().__init__()
         self.transformer = VTAWanTransformer3DModel.adopt(transformer)
-        self.geometry, self.words = geometry, words
+        self.geometry, self.embeddings = geometry, embeddings
         self._codec = [codec]  # in a list, so that it is neither trained nor stored
         self._dtype: torch.dtype | None = None
 
@@ -51,14 +51,14 @@ class TrainableWan(nn.Module):
         """Return captions or embeddings as keyword arguments of the denoiser, padded with zeros to (b, 512, d).
 
         Args:
-            prompts: b captions, each one of `words`, or embeddings (n, d).
+            prompts: b captions, each one of `embeddings`, or embeddings (n, d).
 
         Raises:
-            ValueError: a caption is not one of `words`.
+            ValueError: a caption is not one of `embeddings`.
         """
-        if unknown := [p for p in prompts if isinstance(p, str) and p not in self.words]:
+        if unknown := [p for p in prompts if isinstance(p, str) and p not in self.embeddings]:
             raise ValueError(f"the caption {unknown[0]!r} was not encoded: give one of the cache's, or its embedding.")
-        found = [self.words[p] if isinstance(p, str) else p for p in prompts]
+        found = [self.embeddings[p] if isinstance(p, str) else p for p in prompts]
         padded = torch.stack([nn.functional.pad(t, (0, 0, 0, LENGTH - len(t))) for t in found])
         return {"text": padded.to(self.device, self._dtype or self.transformer.dtype, non_blocking=True)}
 

@@ -39,7 +39,7 @@ def paper(
     tables are listed.
 
     Args:
-        list: list the tables, and which results are there.
+        list: list the tables, and say which have results.
         table: name of one, a list of several, or all.
         small: measure on nano, in under two minutes a table on two cores.
         show: only print what was measured, all of it without --table.

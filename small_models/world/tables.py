@@ -163,7 +163,7 @@ def add_world(name: str) -> str:
         name: of a world, or an import path such as mine.py:calm; other text, such as a folder, is returned as it is.
 
     Raises:
-        ValueError: it cannot be imported, is no world, or has the name of one of the toolkit's.
+        ValueError: it cannot be imported, is not a world, or has the name of one of the toolkit's.
     """
     if not is_import_path(name):
         return name

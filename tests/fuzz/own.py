@@ -300,7 +300,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "config": ["transformer().config"], "start": ["0"], "stop": ["8"], "per_frame": ["4"],
         "dim": ["24"], "ffn_dim": ["16"], "num_heads": ["2"], "qk_norm": ["'rms_norm_across_heads'"], "added_kv_proj_dim": ["None"],
     },
-    r"pusa_lab\.wan\.trainable\.TrainableWan": {"transformer": ["transformer()"], "words": ["{'': rand(4, 16)}"], "codec": ["None"]},
+    r"pusa_lab\.wan\.trainable\.TrainableWan": {"transformer": ["transformer()"], "embeddings": ["{'': rand(4, 16)}"], "codec": ["None"]},
     r"pusa_lab\.wan\.prompts\.PromptEncoder": {"load": ["lambda: None"], "cache": ["None", "new('prompts')"]},
     r"pusa_lab\.registry\.Registry": {"kind": ["'number'"], "group": ["'tests.numbers'"], "members": ["{'half': abs}"]},
     r"pusa_lab\.registry\.misfit": {"function": ["pl.guidance.apg"], "settings": ["['scale']", "['skale']"], "places": ["2"], "named": ["[]"]},
