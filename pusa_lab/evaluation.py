@@ -316,9 +316,11 @@ def _of_arrays(clips: Any, g: Geometry) -> Iterator[_Clip]:
     if not several or not len(clips):
         raise ArgumentError(f"clips is {shown(clips)}: give a folder, or clips (n, pixel frames, h, w, 3).")
     for number, clip in enumerate([clips] if getattr(clips, "ndim", 0) == 4 else clips):
-        pixels = to_pixels(clip)
-        if len(pixels) != 1:
-            raise ArgumentError(f"clip {number} is {shown(clip)}: give clips (n, pixel frames, h, w, 3), or a folder.")
+        if isinstance(clip, str) or len(pixels := to_pixels(clip)) != 1:
+            use = ", or captions as prompts=" if isinstance(clip, str) else ""
+            raise ArgumentError(
+                f"clip {number} is {shown(clip)}: give clips (n, pixel frames, h, w, 3), or a folder{use}."
+            )
         g.latent_frames(pixels.shape[2])
         yield _Clip(str(number), "", to_uint8(crop_and_resize(pixels, g.size))[0], number=number)
 

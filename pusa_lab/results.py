@@ -1,5 +1,6 @@
 """Results that were saved: read again, and made again bit for bit."""
 
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pusa_lab.digests import UNKNOWN, array_digest
 from pusa_lab.files import path_inside
 from pusa_lab.generate import generate
 from pusa_lab.guidance import GUIDERS
-from pusa_lab.import_paths import import_paths
+from pusa_lab.import_paths import import_paths, is_import_path
 from pusa_lab.models import families, load
 from pusa_lab.named import plug_in, source_changes, source_digest, spelled_back
 from pusa_lab.requests import Request, describe_model, requested_task, spelled_name, torch_settings
@@ -92,7 +93,7 @@ def rerun(path: str | Path, model: VideoModel | None = None, **options: Any) -> 
     request, own_model = saved.request, model is None
     _refuse_import_paths(saved, own_model, options)
     model = _model(saved) if model is None else model
-    differences = _differences(saved, model, own_model, options) + _check_own(saved)
+    differences = _differences(saved, model, own_model, options) + _check_own(saved, options)
     asked = _options(saved, options)
     prompts, task = asked.pop("prompt"), asked.pop("task")
     result = generate(model, prompts, task, **asked)
@@ -187,13 +188,12 @@ def _each(hooks: list[str]) -> str:
     return ", ".join(map(str, hooks))[:200] or "none"
 
 
-def _check_own(saved: Saved) -> list[str]:
+def _check_own(saved: Saved, options: Mapping[str, Any]) -> list[str]:
     """Import what was registered by name and is not known here, which registers it; and what has another source."""
     changed = []
     for name, place in saved.request.own.items():
         path = place.get("path", "") if isinstance(place, dict) else ""
-        used = name == saved.request.solver or name in str(saved.request.guidance)
-        used = used or any(known.get("mode") == name for known in saved.request.known)
+        used = _is_used(name, saved.request, options)
         if used and not any(name in registry for registry in NAMED):
             plug_in(str(path))
             if not any(name in registry for registry in NAMED):
@@ -202,6 +202,14 @@ def _check_own(saved: Saved) -> list[str]:
         if here is not None and source_digest(getattr(here, "levels", here)) != place.get("digest"):
             changed.append(f"the source of {name:.60}")
     return changed
+
+
+def _is_used(name: str, request: Request, options: Mapping[str, Any]) -> bool:
+    """Whether a name of a registry stands where nothing is given in its place; import paths are found without one."""
+    texts = [getattr(request, what) for what in ("solver", "guidance") if what not in options]
+    texts += [] if "task" in options else [known.get("mode") for known in request.known]
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    return not is_import_path(name) and any(isinstance(text, str) and word.search(text) for text in texts)
 
 
 def _options(saved: Saved, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """pytest tests/test_bring_toys.py: check_model names what an adapter of a trained toy does wrong."""
 
 import functools
+import math
 import re
 from dataclasses import replace
 
@@ -76,3 +77,14 @@ def test_each_fault_of_an_adapter_of_a_toy_is_found_and_named(toy, name, sentenc
     faults = pl.check_model(Around(toy, rule)).faults
     assert [fault.name for fault in faults] == [name], faults
     assert re.search(sentence, faults[0].sentence), faults
+
+
+def diffusion_v(ask, x, tau):
+    """The output a eps - s x0 of a diffusion model that is given x for its own a x0 + s eps, and tau for its time."""
+    a, s = (0.5 * math.pi * per_frame(tau)).cos(), (0.5 * math.pi * per_frame(tau)).sin()
+    return (ask(x / (a + s), (s / (a + s))[:, 0, :, 0, 0]) - (s - a) * x) / (a + s)
+
+
+def test_the_v_of_a_diffusion_model_is_not_taken_for_another_direction():
+    (fault,) = pl.check_model(Around("mini-vta", diffusion_v)).faults
+    assert "a diffusion model's v = a eps - s x0, convert x, tau and its output" in fault.sentence

@@ -39,7 +39,8 @@ def given(tmp_path):
     write_clip(place / "two.mp4", np.full((2, 16, 16, 3), 200, np.uint8), 8)
     (place / "matrix.csv").write_text("1,1\n0,0\n")
     (place / "empty.yaml").write_text("# nothing\n")
-    more = {name.split(".")[0]: place / name for name in ("matrix.csv", "empty.yaml")}
+    (place / "text.yaml").write_text(f"prompt: {PROMPT}\n")
+    more = {name.split(".")[0]: place / name for name in ("matrix.csv", "empty.yaml", "text.yaml")}
     return more | {"a": place / "a.png", "b": place / "b.png", "clip": place / "clip.mp4", "two": place / "two.mp4"}
 
 
@@ -289,6 +290,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--config", "nowhere"], "--config 'nowhere' is not an existing file: give the path of a YAML file"),
         ([PROMPT, "--config="], "--config '' is not an existing file"),
         ([PROMPT, "--config", "{empty}"], "empty.yaml' is empty: write options into it as YAML, or leave it out"),
+        (["--config", "{text}"], f"text.yaml' has prompt: {PROMPT}: write a list, [{PROMPT}]."),
         ([PROMPT, "--config", "/"], "--config '/' is a folder"),
         ([PROMPT, "--loop=yes", "--image", "{a}"], "--loop takes no value: leave out 'yes'"),
         ([PROMPT, "--image"], "--image was given without a value: give one"),

@@ -172,6 +172,7 @@ def test_more_tasks_are_evaluated_where_they_are_named(nano_vta, task):
         ({"clips": []}, r"clips is an empty list: give a folder, or clips \(n, pixel frames, h, w, 3\)"),
         ({"clips": 3}, r"clips is 3 \(an int\): give a folder, or clips"),
         ({"clips": [CLIPS]}, r"clip 0 is .*: give clips \(n, pixel frames, h, w, 3\), or a folder"),
+        ({"clips": ["a red circle"]}, r"clip 0 is 'a red circle' .*, or a folder, or captions as prompts="),
         ({"clips": CLIPS, "prompts": ["a"]}, "1 prompt for 2 clips: give one per clip, or one for all"),
         ({"clips": CLIPS, "tasks": "loop"}, "there is no task 'loop' to evaluate: choose from text_to_video"),
         ({"clips": CLIPS, "tasks": []}, "tasks is an empty list: choose from text_to_video"),

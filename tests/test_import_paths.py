@@ -350,6 +350,17 @@ def test_a_result_of_a_file_is_made_again_with_what_is_given(plugs, here):
     assert torch.equal(again.latents, result.latents) and again.request.own == result.request.own
 
 
+@pytest.mark.parametrize("module", ["plugs", "../mine/plugs.py"])
+def test_a_guider_by_import_path_is_found_again_or_given(module, plugs, here, monkeypatch):
+    monkeypatch.syspath_prepend(str(here.parent / "mine"))
+    guider = f"{module}:sharper(scale=3)"
+    result = pl.generate(pl.load("nano-vta"), PROMPT, guidance=guider, steps=2)
+    result.save(here / "r")
+    if module == "plugs":
+        assert torch.equal(pl.rerun(here / "r").latents, result.latents)
+    assert torch.equal(pl.rerun(here / "r", guidance=guider).latents, result.latents)
+
+
 def test_a_page_and_a_checkpoint_run_no_code(here):
     from pusa_lab.studio.session import Session
     from small_models.models.presets import OddError, check_toy

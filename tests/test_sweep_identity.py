@@ -191,6 +191,10 @@ SWEEP = {"model": "nano-vta", "settings": {"steps": 1}, "prompts": "a", "metrics
         ({"cache": "/proc/none/x"}, "cache /proc/none/x cannot be written"),
         ({"settings": {"steps": range(2000), "shift": range(2000)}}, "settings make more than 1,000,000 combinations"),
         ({"model": sweeping.squared, "settings": {"b": 1}}, "the function squared has no parameter 'b': .* a"),
+        (
+            {"model": sweeping.squared, "settings": {"steps": 1}},
+            "no parameter 'steps': choose from a. If it makes a model, give it as the setting 'model'",
+        ),
         ({"model": sweeping.squared, "settings": {}}, "the function squared needs a: give a setting of that name"),
     ],
 )

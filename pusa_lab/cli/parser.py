@@ -12,6 +12,7 @@ from types import NoneType
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 import jsonargparse
+import yaml
 from docstring_parser import parse as parse_docstring
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
@@ -213,7 +214,7 @@ def parse_line(name: str, function: Callable[..., Any], words: Sequence[str]) ->
         module.add_options(parser)
     parser.add_argument("--config", action="config", help=CONFIG)
     parser._option_string_actions["--print_config"].help = PRINT_CONFIG
-    _check_configs(words)
+    _check_configs(words, [p.name for p in several])
     _check_words(parser, words)
     try:
         found = parser.parse_args(list(words)).as_dict()
@@ -245,8 +246,8 @@ def _check_words(parser: Parser, words: Sequence[str]) -> None:
             raise UsageError(f"{places[0]} is empty: give a value.")
 
 
-def _check_configs(words: Sequence[str]) -> None:
-    """Name a file of options that is missing, which the parser would take for YAML."""
+def _check_configs(words: Sequence[str], several: Sequence[str]) -> None:
+    """Name a file of options that is missing, which the parser would take for YAML, or has a text for a list."""
     paths = [after for word, after in itertools.pairwise(words) if word == "--config"]
     paths += [word.partition("=")[2] for word in words if word.startswith("--config=")]
     for path in paths:
@@ -258,3 +259,15 @@ def _check_configs(words: Sequence[str]) -> None:
             sys.path.append(folder)  # for import paths in the file
         if all(not line.strip() or line.lstrip().startswith(b"#") for line in lines):
             raise UsageError(f"--config {path!r:.300} is empty: write options into it as YAML, or leave it out.")
+        found = _as_yaml(Path(path))
+        for name in several:
+            if isinstance(found, dict) and isinstance(value := found.get(name, []), str):
+                raise UsageError(f"--config {path!r:.300} has {name}: {value:.60}: write a list, [{value:.60}].")
+
+
+def _as_yaml(path: Path) -> Any:
+    """What a file holds; None if it is not YAML, for which the parser has a sentence."""
+    try:
+        return yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, UnicodeError, RecursionError, ValueError):
+        return None

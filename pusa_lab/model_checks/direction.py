@@ -19,7 +19,15 @@ LOW = 0.2
 """Timestep at which readings that explain about as much are distinguished."""
 MARGIN = 0.25
 """By which another reading must be better than the given one; with trained weights the wrong ones are far off."""
-READINGS = {
+HELD = 0.5
+"""Weight of the noise in v at tau = 1, at least; it is 1 in eps - x0 of any trained model."""
+DIFFUSION = (
+    "at tau = 1, where x is all noise, the output hardly holds it, unlike v = eps - x0: if the network predicts a "
+    "diffusion model's v = a eps - s x0, convert x, tau and its output as the CogVideoX adapter of "
+    "docs/bring_your_model.md does."
+)
+"""The sentence for a v of another kind."""
+READINGS: dict[str, Callable[..., Tensor]] = {
     "": lambda ask, x, tau: ask(x, tau),
     "the velocity points from noise to data: return its negative": lambda ask, x, tau: -ask(x, tau),
     "the model's time runs the other way, 1 is clean: call it with 1 - tau": lambda ask, x, tau: ask(x, 1 - tau),
@@ -29,7 +37,7 @@ READINGS = {
     "the network's timesteps run to 1000: call it with 1000 * tau": lambda ask, x, tau: ask(x, 1000 * tau),
 }
 """What may be wrong with the velocity, and what to do -> the velocity if that were so."""
-LAST = {
+LAST: dict[str, Callable[..., Tensor]] = {
     "the network's timesteps run to 1, not to 1000: call it with tau / 1000": lambda ask, x, tau: ask(x, tau / 1000)
 }
 """Tried only if no other reading explains enough: a model that always takes its input for noise explains much too."""
@@ -53,6 +61,9 @@ def check_direction(probe: Probe) -> Finding:
             "inconclusive",
             "untrained weights, or a clip unlike the training clips, do not show the direction of time and velocity.",
         )
+    close = [advice for advice in close if _fit(probe, 1.0, (READINGS | LAST)[advice]).eps > HELD]
+    if not close:
+        return failed("direction", DIFFUSION)
     if "" in close:
         return Finding("direction", "passed", f"v explains {100 * scores['']:.0f} % of eps - x0")
     best = max(close, key=lambda advice: _explained(probe, (READINGS | LAST)[advice], (LOW,)))
@@ -87,11 +98,11 @@ class _Fit:
     """Power of output - x, as a share of that of x."""
 
 
-def _fit(probe: Probe, level: float) -> _Fit:
+def _fit(probe: Probe, level: float, reading: Callable[..., Tensor] = READINGS[""]) -> _Fit:
     tau = probe.level(level)
     x = probe.noisy(tau)
     parts = torch.stack([probe.eps.flatten(), probe.x0.flatten()], dim=1).cpu().double()  # Apple's GPUs have no float64
-    out, x = (one.flatten().cpu().double() for one in (probe.ask(x, tau), x))
+    out, x = (one.flatten().cpu().double() for one in (reading(probe.ask, x, tau), x))
     gram = parts.T @ parts
     weights = torch.linalg.pinv(gram) @ (parts.T @ out)
     rest = float((out - parts @ weights).square().sum() / out.square().sum().clamp(min=1e-30))

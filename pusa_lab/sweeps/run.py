@@ -207,7 +207,7 @@ def _in_processes(
     except BrokenProcessPool:
         raise RuntimeError(
             f"a worker process of the sweep ended early; the rows that are done are in {experiment.cache}: run it "
-            f"again, perhaps with fewer workers."
+            f"again, perhaps with fewer workers. A script that uses workers needs `if __name__ == '__main__':`."
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

@@ -226,9 +226,10 @@ def check_function(function: Callable[..., Any], setting: Mapping[str, Any]) -> 
         return
     for name in setting:
         if name not in known:
-            raise ArgumentError(
-                f"the function {label_of(function)} has no parameter {name!r:.40}: {choices(name, list(known))}."
-            )
+            use = choices(name, list(known)) if known else "it takes none"
+            if name in inspect.signature(prepare).parameters:  # of a function that makes a model, perhaps
+                use = f"{use}. If it makes a model, give it as the setting 'model'"
+            raise ArgumentError(f"the function {label_of(function)} has no parameter {name!r:.40}: {use}.")
     needed = [p.name for p in known.values() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
     if missing := [name for name in needed if name not in (*setting, *GIVEN)]:
         raise ArgumentError(f"the function {label_of(function)} needs {missing[0]}: give a setting of that name.")
