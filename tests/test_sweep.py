@@ -189,7 +189,7 @@ def test_rows_of_other_code_are_refused_and_kept(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"were made with another function .*: give another cache, or delete"):
         pl.sweep(sweeping.squared, {"a": 1}, cache=tmp_path / "c")
     monkeypatch.setattr(rows_module, "package_code", lambda package: "other")
-    with pytest.raises(ValueError, match="were made with another code of pusa_lab: give another cache"):
+    with pytest.raises(ValueError, match="were made with a pusa_lab of other code: give another cache"):
         call()
     assert files(tmp_path / "c") == before
 

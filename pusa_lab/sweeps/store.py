@@ -259,8 +259,10 @@ def _difference(name: str, there: Any, here: Any) -> str:
     if isinstance(there, dict) and isinstance(here, dict):
         names = [key for key in {**there, **here} if there.get(key) != here.get(key)]
         return f"other {name} ({', '.join(names)})"
+    if name == "code of pusa_lab":
+        return "a pusa_lab of other code"
     short = all(isinstance(value, str | int) and len(str(value)) <= 60 for value in (there, here))
-    return f"another {name}" + (f" ({there}, now {here})" if short and name != "code of pusa_lab" else "")
+    return f"another {name}" + (f" ({there}, now {here})" if short else "")
 
 
 @checked
