@@ -299,7 +299,7 @@ def _iterable(parts: tuple[Any, ...], lazy: bool) -> Check:
 
     def check(value: Any) -> Any:
         if isinstance(value, np.ndarray | Tensor):
-            value = list(value) if value.ndim else None
+            value = list(value) if value.ndim and not (isinstance(value, Tensor) and value.is_nested) else None
         if isinstance(value, Iterator):
             return each(value)
         if isinstance(value, str | bytes | bytearray) or not isinstance(value, Collection):

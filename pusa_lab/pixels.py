@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pusa_lab.annotations import Unfit, check_for
+from pusa_lab.annotations_arrays import is_dense
 from pusa_lab.arguments import ArgumentError, checked, shown
 from pusa_lab.types import Clip
 
@@ -55,7 +56,7 @@ NO_PIXELS = "holds no pixels: give uint8, or floats in [0, 1]."
 
 
 def _dense(x: Tensor) -> Tensor:
-    if x.layout != torch.strided or x.is_meta or x.is_quantized or x.is_complex():
+    if not is_dense(x) or x.is_meta or x.is_quantized or x.is_complex():
         raise ValueError(f"a known picture or clip is {shown(x)}, which {NO_PIXELS}")
     return x
 

@@ -131,6 +131,7 @@ def test_tensors_pass_as_they_are():
         ({"tau": TAU.to_sparse()}, "dense"),
         ({"tau": NESTED}, "tau is a nested tensor, float32: give .* dense"),
         ({"s": NESTED}, "s is a nested tensor, float32: give a number"),
+        ({"at": NESTED}, "at is a nested tensor, float32: give a list"),
         ({"tau": TAU.to("meta")}, "tau is on the meta device and has no numbers: give a tensor on the CPU or a GPU"),
         ({"tau": TAU + 0j}, "real numbers"),
         ({"tau": TAU > 0}, "floating point"),

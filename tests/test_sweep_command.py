@@ -137,6 +137,12 @@ def test_mistakes_in_the_file_are_told_and_leave_nothing(changes, sentence, swee
     assert [path.name for path in tmp_path.iterdir()] == ["config"]
 
 
+def test_a_refused_sweep_leaves_nothing_in_a_cache_that_is_there(sweep, tmp_path):
+    (tmp_path / "cache").mkdir()
+    assert sweep(score="sizes")[0] == 2
+    assert [*(tmp_path / "cache").iterdir()] == []
+
+
 def test_without_a_file_the_command_says_what_it_needs(capsys):
     assert main(["sweep", "nowhere.yaml"]) == 2
     assert "'nowhere.yaml' is not an existing file" in capsys.readouterr().err

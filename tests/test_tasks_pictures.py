@@ -93,6 +93,7 @@ def test_pillow_pictures_of_another_range_are_refused(mode):
 HOSTILE = [
     *(None, True, 3, 2.5, "", b"abc", {}, {"a": 1}, set(), object(), int, lambda: 0),
     *([], [[]], [None], ["a.png"], [[["a"]]], [ONE, ONE[:4]], np.array("x"), np.zeros((4, 4, 3), complex)),
+    torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]),
     *(torch.zeros(4, 4, 3).to_sparse(), torch.zeros(4, 4, 3) + 0j, np.zeros((4, 4, 3), bool), np.zeros((0, 4, 3))),
     *(np.array([None, 1]), torch.zeros(4, 4, 4), torch.zeros(1, 1, 1, 1, 1, 1, 3)),
 ]

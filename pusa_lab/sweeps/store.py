@@ -83,17 +83,19 @@ class RowStore:
         return not (self.folder / HEADER).is_file()
 
     def __enter__(self) -> "RowStore":
-        self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
+        places = (self.folder / "locks", self.folder, *self.folder.parents)
+        self._made = [place for place in places if not place.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
         self._locks = (self.folder / "locks").open("a")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._locks.close()
-        if self.folder in self._made and self.is_empty:  # refused at its first row
-            (self.folder / "locks").unlink(missing_ok=True)
+        if self._made and self.is_empty:  # refused at its first row
+            locks, *folders = self._made
+            locks.unlink(missing_ok=True)
             with suppress(OSError):  # there is something else in it by now
-                for place in self._made:
+                for place in folders:
                     place.rmdir()
 
     def row(

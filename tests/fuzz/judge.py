@@ -142,7 +142,7 @@ def _whole(result: Any) -> Any:
 
 def _kept(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
-        return value.detach().clone() if value.layout == torch.strided else None
+        return value.detach().clone() if value.layout == torch.strided and not value.is_nested else None
     if isinstance(value, np.ndarray):
         return value.copy()
     with contextlib.suppress(BaseException):
