@@ -192,7 +192,7 @@ def shape_fault(result: Any, hint: Any, sizes: dict[str, int]) -> str:
 
 
 def tensors_in(value: Any, depth: int = 0) -> Iterator[torch.Tensor]:
-    """The dense tensors of a value, lists, tuples and dicts opened.
+    """The dense tensors of a value; lists, tuples, dicts and nested tensors are opened.
 
     Args:
         value: anything.
@@ -200,7 +200,7 @@ def tensors_in(value: Any, depth: int = 0) -> Iterator[torch.Tensor]:
     """
     if isinstance(value, torch.Tensor):
         if value.layout == torch.strided and not value.is_meta and not value.is_quantized:
-            yield value
+            yield from value.unbind() if value.is_nested else (value,)
     elif type(value) in (list, tuple, dict) and depth < 3:
         for part in list(value.values() if isinstance(value, dict) else value)[:20]:
             yield from tensors_in(part, depth + 1)
