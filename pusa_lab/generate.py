@@ -228,7 +228,7 @@ def generate(
     """
     run = prepare(model, prompt, task, **options)
     with bar(run.last_row, "sampling", "row", progress) as advance:
-        for state in run.states():
+        for state in run.states(watched=callback is not None):
             advance(state.row > 0, calls=run.model.times)
             if callback is not None and _is_false(called("callback", callback, _at(state, run.last_row))):
                 break

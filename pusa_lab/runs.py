@@ -176,10 +176,17 @@ class Run:
         return describe_request(model, self.samples, self.task, self.options, *levels, self.geometry)
 
     @checked
-    def states(self) -> Iterator[State]:
-        """Every state from noise to video; known frames that their mode replaces are set anew each row."""
+    def states(self, watched: bool = True) -> Iterator[State]:
+        """Every state from noise to video; known frames that their mode replaces are set anew each row.
+
+        Args:
+            watched: whether you may change the states: then every row is copied, and checked for changes.
+
+        Raises:
+            ValueError: latents that are not finite, or of another shape, were assigned to a state.
+        """
         asked = self.model
-        asked.times, asked.began, asked.steered = 0, time.perf_counter(), []
+        asked.times, asked.began, asked.given, asked.steered = 0, time.perf_counter(), (-1, []), []
         schedule = with_levels(self.options["matrix"], self.schedule)
         for state in sample_steps(self.denoiser, self.x, schedule, self.solver, seed=self.seed):
             if any(self.conditions.replaced):
@@ -187,10 +194,12 @@ class Run:
                 state.x = self.conditions.replace_known(state.x, eps, state.tau)
                 if state.x0 is not None:
                     state.x0 = self.conditions.replace_known(state.x0, eps, torch.zeros_like(state.tau))
-            asked.given = state.row, [x.clone() for x in _held(state)]  # NumPy and .data write without a version
+            if watched:
+                asked.given = state.row, [x.clone() for x in _held(state)]  # NumPy and .data write without a version
             yield state
-            _check_latents(state.x, self.x)
-            asked.note_changes(state)
+            if watched:
+                _check_latents(state.x, self.x)
+                asked.note_changes(state)
 
     @checked
     def finish(self, state: State, output: Literal["video", "latents"] = "video") -> Result:

@@ -211,3 +211,9 @@ def test_files_from_before_say_nothing_of_it(model, tmp_path):
     file.write_text(json.dumps(found))
     with pytest.raises(ValueError, match="'steered' holds 3"):
         pl.load_result(tmp_path)
+
+
+def test_no_row_is_copied_where_nobody_can_change_it(model, monkeypatch):
+    want = pl.generate(model, PROMPT, steps=3, callback=watched)
+    monkeypatch.setattr("pusa_lab.runs._held", lambda state: pytest.fail("copied") if state.row < 3 else [])
+    same(pl.generate(model, PROMPT, steps=3), want)
