@@ -18,8 +18,8 @@ SMALLEST = 1e-12
 def skill(clip: Tensor, truth: Tensor, known: Sequence[int]) -> ByClip:
     """Murphy's skill score: 1 for the truth, 0 for repeating the known frames, below 0 for what is worse than that.
 
-    1 - MSE(clip, truth) / MSE(still, truth), both over the frames that were not given; `still` is `repeat_known` of the
-    truth
+    skill = 1 - MSE(clip, truth) / MSE(still, truth), both over the frames that were not given; `still` is
+    `repeat_known` of the truth
 
     A trivial clip cannot win, because only the truth has 1, and the clip that VBench-I2V's Total prefers, one that
     stands still, has 0. But of two clips that are wrong, a blurred one may have more than a sharp one whose objects are
@@ -36,8 +36,8 @@ def skill(clip: Tensor, truth: Tensor, known: Sequence[int]) -> ByClip:
         Skills (b,), at most 1.
 
     Raises:
-        ValueError: clip or truth is not as described, no frame is known or all are, or a truth stands still, so that
-            there is no error to compare with.
+        ValueError: clip or truth is not as described, no frame is known or all are, a known frame is not in the clip,
+            or a truth stands still, so that there is no error to compare with.
 
     Source: Murphy, Skill scores based on the mean square error and their relationships to the correlation coefficient,
         Monthly Weather Review 116, 1988, doi 10.1175/1520-0493(1988)116<2417:SSBOTM>2.0.CO;2; there the reference is
@@ -57,6 +57,9 @@ def skill_by_frame(clip: Tensor, truth: Tensor, known: Sequence[int]) -> Float[T
         truth: as for `skill`.
         known: as for `skill`.
 
+    Returns:
+        Values (b, pf), each at most 1; those of known frames do not count in `skill`.
+
     Raises:
         ValueError: as for `skill`.
     """
@@ -74,9 +77,14 @@ def skill_by_frame(clip: Tensor, truth: Tensor, known: Sequence[int]) -> Float[T
 def stands_still(clip: Tensor, known: Sequence[int]) -> Bool[Tensor, " b"]:
     """Whether every frame of a clip equals the nearest known one, so that as a truth it gives no skill.
 
+    MSE(still, clip) < 1e-12, over the frames that were not given
+
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
         known: pixel frames, from 0 to pf - 1, at least one and not all of them.
+
+    Returns:
+        Booleans (b,).
 
     Raises:
         ValueError: the clip is not as described, no frame is known or all are, or one that is not in the clip.
@@ -88,9 +96,14 @@ def stands_still(clip: Tensor, known: Sequence[int]) -> Bool[Tensor, " b"]:
 def repeat_known(clip: Tensor, known: Sequence[int]) -> Clip:
     """The clip that stands still: every frame is the known frame nearest in time, of two equally near the earlier one.
 
+    still_t = clip_k, with k the known frame that minimises |k - t|
+
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1], of which only the known frames are used.
         known: pixel frames, from 0 to pf - 1, at least one.
+
+    Returns:
+        Pixels of the same shape.
 
     Raises:
         ValueError: the clip is not as described, or no frame is known, or one that is not in the clip.

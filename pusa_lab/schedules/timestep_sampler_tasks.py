@@ -42,7 +42,7 @@ def task_mixture(
         ends: probability of K = {0, f-1}.
         keyframes: probability of both ends and one frame between them.
         prefix: probability of the first k frames, k uniform from 2 to f-2 (2 if f < 4), for extension.
-        subset: probability of each frame by chance p ~ U[0, 0.7], for completion.
+        subset: probability that each frame is known with probability p, p ~ U[0, 0.7] per sample, for completion.
         none: probability of no known frame: text-to-video.
         known_level: noise level of known frames in [0, 1], before any shift; 0 is clean.
 
@@ -52,8 +52,8 @@ def task_mixture(
     Raises:
         ValueError: a probability is negative, they do not sum to 1, or known_level is outside [0, 1].
 
-    Source: this project. Known frames at timestep 0 are those of Pusa's and Wan2.2's image-to-video sampling, arXiv
-    2507.16116; that the set is drawn anew for each sample is ours.
+    Source: this project. Known frames at timestep 0 are as in the image-to-video sampling of Pusa and Wan2.2, arXiv
+    2507.16116; sampling the set anew for each sample is ours.
     """
     chances = {"first": first, "ends": ends, "keyframes": keyframes, "prefix": prefix, "subset": subset, "none": none}
     edges = cumulative(list(chances.values()), ", ".join(f"{name}={p}" for name, p in chances.items()))
@@ -91,9 +91,10 @@ def task_shares(
 ) -> dict[str, float]:
     """Share of a timestep sampler's samples that look like each task, by its known frames.
 
-    Known are the frames at or below known_level, unless all are. Samples whose other frames share one timestep are
-    named after their known frames, as the arguments of `task_mixture`: none (text-to-video), first, ends, keyframes,
-    prefix, or subset, which is any other set. All other samples are asynchronous, such as those of `independent`.
+    Frames at or below known_level count as known, unless all of them are. Samples whose other frames share one timestep
+    are named after their known frames, as the arguments of `task_mixture`: none (text-to-video), first, ends,
+    keyframes, prefix, or subset, which is any other set. All other samples are asynchronous, such as those of
+    `independent`.
 
     Args:
         sampler: timestep sampler (batch, frames, generator) -> tau.
