@@ -134,6 +134,9 @@ def evaluate(
     for name in ("task", "prompt"):
         if name in sampling:
             raise ValueError(f"there is no argument {name!r}: give {name}s.")
+    for name in ("generator", "num_videos_per_prompt", "output", *["latent_frames"] * (clips is not None)):
+        if name in sampling:
+            raise ValueError(f"{name} is settled by the evaluation, which makes one video of each clip: leave it out.")
     if clips is None and (needy := [metric.name for metric in wanted if metric.needs_truth]):
         raise ValueError(f"the metric {needy[0]} compares with a truth: give clips, or other metrics.")
     if num_clips is not None and num_clips < 1:

@@ -17,7 +17,7 @@ from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import num_layers
 from pusa_lab.inputs import Samples
 from pusa_lab.noise import noise_of
-from pusa_lab.pixels import to_uint8
+from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.requests import Request, describe_request, inputs_of, requested_task
 from pusa_lab.samplers import Solver, State, sample_steps
 from pusa_lab.sampling_inputs import with_levels
@@ -57,14 +57,15 @@ class Result:
         Raises:
             ValueError: `generate` did not make the result, or its video is not decoded.
         """
-        request, (count, pixel_frames) = self.request, self.video.shape[:2]
+        request, pixel_frames = self.request, self.video.shape[1]
         if request is None or not pixel_frames:
             lacks = "request, so nothing says which frames were given" if request is None else "video: call decode"
             raise ValueError(f"this result has no {lacks}.")
         frames = request.latent_frames
         stride = (pixel_frames - 1) // (frames - 1) if frames > 1 else 1
         geometry = Geometry((stride, 1, 1), 1, frames, (request.size[0], request.size[1]))
-        found = place(requested_task(request, self.inputs, "this result"), geometry, frames, count)
+        task = requested_task(request, self.inputs, "this result")
+        found = place(task, geometry, frames, max((len(to_pixels(one.clip)) for one in task.known), default=1))
         given = [i for i, noise in zip(found.at, found.noise, strict=True) if noise < 1]
         return [pixel for i in given for pixel in geometry.pixels_at(i)]
 

@@ -185,6 +185,8 @@ def test_more_tasks_are_evaluated_where_they_are_named(nano_vta, task):
         ({"clips": CLIPS, "pace": 3}, "there is no argument 'pace'"),
         ({"clips": CLIPS, "task": "extension"}, "there is no argument 'task': give tasks"),
         ({"clips": CLIPS, "prompt": "a red circle"}, "there is no argument 'prompt': give prompts"),
+        ({"clips": CLIPS, "num_videos_per_prompt": 2}, "num_videos_per_prompt is settled by the evaluation"),
+        ({"clips": CLIPS, "latent_frames": 3}, "latent_frames is settled by the evaluation, .*: leave it out"),
     ],
 )
 def test_what_does_not_fit_is_refused(nano_vta, given, says):

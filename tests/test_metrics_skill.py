@@ -141,6 +141,14 @@ def test_a_result_knows_the_pixel_frames_that_its_task_gave():
         assert result.video.shape[1] == 9 and result.known_pixels == known, name
 
 
+def test_it_knows_them_of_several_videos_a_prompt_too(nano_vta):
+    pictures = pl.tasks.image_to_video(CLIPS[:2, :1])
+    for prompt, task, each in ((PROMPTS[:2], pictures, 2), ("a", pl.tasks.extension(CLIPS[0, :5]), 5)):
+        options = {"steps": 1, "guidance": 1.0, "num_videos_per_prompt": each}
+        result = pl.generate(nano_vta, prompt, task, **options)
+        assert result.known_pixels == [*range(1 if task is pictures else 5)] and len(result.video) > 3
+
+
 def test_a_result_that_cannot_know_says_so(nano_vta):
     latents = pl.generate(nano_vta, "a", steps=1, output="latents")
     with pytest.raises(ValueError, match="this result has no video: call decode"):

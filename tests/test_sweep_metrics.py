@@ -1,6 +1,7 @@
 """pytest tests/test_sweep_metrics.py: metrics that are added to a sweep, from kept clips or with rows made again."""
 
 import shutil
+import warnings
 from functools import partial
 
 import numpy as np
@@ -169,3 +170,11 @@ def test_rows_that_come_out_otherwise_are_replaced_with_a_warning(nano_vta, made
         df = call(metrics={**LIGHT, "mean": mean})
     assert "a row that was made again has other scores than before, which are replaced" in str(told[-1].message)
     assert df["mean"][0] == pytest.approx(255 * df["light"][0])
+
+
+def test_scores_that_are_there_outlive_a_failure_around_those_that_are_added(call):
+    first = call(metrics=LIGHT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # so that the warning that rows are made again ends the first of them
+        assert call(metrics=LIGHT | {"long": length}).status.tolist().count("failed") == 1
+    same(call(metrics=LIGHT), first)

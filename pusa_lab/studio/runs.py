@@ -49,7 +49,7 @@ def shots(run: Run, decode: Callable[[Video], Clip], spare: float = SPARE) -> It
     sampling = decoding = 0.0
     left: list[State] = []
     began = time.perf_counter()
-    for state in run.states():
+    for state in run.states(watched=False):
         sampling += time.perf_counter() - began
         began = time.perf_counter()
         shot = Shot(state.row, sampling=sampling)

@@ -68,7 +68,7 @@ class Scoring:
         Args:
             row: as the store has it, with all that is wanted.
         """
-        found = [row["scores"][key] for key in self.wanted]
+        found = [row["scores"].get(key, row["error"]) for key in self.wanted]
         error = next((one for one in found if isinstance(one, str)), "")
         return row | {"scores": {} if error else {k: v for one in found for k, v in one.items()}, "error": error}
 

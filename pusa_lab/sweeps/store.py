@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -127,7 +126,7 @@ class RowStore:
                 return None
             found = self._kept(key, warn=True)  # another process may just have made it
             if found is None or not is_enough(found):
-                self._make(key, about, partial(make, found))
+                self._make(key, about, make, found)
                 found = self.read(key)
         return found
 
@@ -141,11 +140,11 @@ class RowStore:
                 )
             return None
 
-    def _make(self, key: str, about: Mapping[str, Any], make: Callable[[], Made]) -> None:
+    def _make(self, key: str, about: Mapping[str, Any], make: Callable[[Row | None], Made], found: Row | None) -> None:
         began, error = time.perf_counter(), ""
-        made = Made({})
+        made = Made(found["scores"] if found else {})  # what is there is not lost if `make` fails
         try:
-            made = make()
+            made = make(found)
         except UnfitScoreError:
             raise
         except Exception as fault:  # of what is measured
