@@ -31,7 +31,12 @@ class CausalConv(nn.Conv3d):
 
     def forward(self, x: Features) -> Features:
         """Features in, as many frames out."""
-        return super().forward(F.pad(x, (0, 0, 0, 0, self.kernel_size[0] - 1, 0)))
+        x = F.pad(x, (0, 0, 0, 0, self.kernel_size[0] - 1, 0))
+        if len(x) == 1 and x.is_cpu and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+            # for several clips PyTorch calls this too; a single small one it would convolve at half the speed
+            sizes = self.padding, self.stride, self.dilation, self.groups
+            return torch.mkldnn_convolution(x, self.weight, self.bias, *sizes)
+        return super().forward(x)
 
 
 class ChannelNorm(nn.Module):
@@ -124,6 +129,27 @@ class Halve(nn.Module):
         return x
 
 
+class DoublingConv(nn.Conv2d):
+    """What a 3x3 convolution makes of pictures whose every pixel is first repeated 2x2, at 4/9 of the cost.
+
+    Among the 3x3 pixels that each result sees, only 2x2 differ. So the four results that take the place of a pixel are
+    convolutions of the picture as it is, with 2x2 kernels: sums of neighbouring weights of the 3x3 kernel.
+    """
+
+    def __init__(self, c_in: int, c_out: int):
+        super().__init__(c_in, c_out, 3)
+
+    def forward(self, x: Pictures) -> Pictures:
+        """(n, c_in, h, w) to (n, c_out, 2h, 2w)."""
+        h, w = x.shape[2:]
+        sums = 4 * F.avg_pool2d(self.weight, 2, stride=1, padding=1)
+        places = [(row, column) for row in (0, 1) for column in (0, 1)]
+        kernels = torch.cat([sums[:, :, row::2, column::2] for row, column in places])
+        found = F.conv2d(x, kernels, self.bias.repeat(4), padding=1).chunk(4, dim=1)
+        four = [y[:, :, row : row + h, column : column + w] for y, (row, column) in zip(found, places, strict=True)]
+        return F.pixel_shuffle(torch.stack(four, dim=2).flatten(1, 2), 2)
+
+
 class Double(nn.Module):
     """Twice the height and width; with `time`, two frames from each after frame 0, which they do not see: f -> 2f - 1.
 
@@ -134,8 +160,8 @@ class Double(nn.Module):
 
     def __init__(self, dim: int, time: bool):
         super().__init__()
-        bigger = nn.Upsample(scale_factor=2.0, mode="nearest-exact")
-        self.resample = nn.Sequential(bigger, nn.Conv2d(dim, dim // 2, 3, padding=1))
+        # diffusers has the repetition of pixels as a layer of its own, and the convolution as the second one
+        self.resample = nn.Sequential(nn.Identity(), DoublingConv(dim, dim // 2))
         self.time_conv = CausalConv(dim, 2 * dim, (3, 1, 1)) if time else None
 
     def forward(self, x: Features) -> Features:
