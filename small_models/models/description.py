@@ -1,6 +1,8 @@
 """What a checkpoint says of its sizes, checked before anything of these sizes is built."""
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -20,6 +22,8 @@ KINDS: dict[str, Any] = {"ToyModel": ToyModel, "ImageToVideo": ImageToVideo, "co
 """What a description may be of."""
 PARTS = {"name": str, "sha256": str}
 """Types of the fields of a checkpoint that another one builds on."""
+FILLED = (Tensor.uniform_, Tensor.normal_)
+"""What draws a weight's numbers; layers call it by way of torch.nn.init."""
 SCALED = (Tensor.__truediv__, Tensor.__mul__, Tensor.__add__, Tensor.__sub__, Tensor.mul, Tensor.sub, Tensor.div)
 
 
@@ -62,14 +66,12 @@ def _check_kind(about: Mapping[str, Any]) -> None:
 
 
 def _check_weights(about: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
-    """On the meta device, where weights have a shape and no memory."""
     preset = about["preset"]
     layers = preset["dit"]["num_layers"] if "dit" in preset else 0
     if layers > len(weights):
         raise OddError(f"{counted(layers, 'layer')}, and the file has {counted(len(weights), 'tensor')}")
     try:
-        with torch.device("meta"), _Unfilled():
-            expected = {k: v.shape for k, v in KINDS[about["kind"]](preset).state_dict().items()}
+        expected = _shapes(about["kind"], json.dumps(preset))
     except (ValueError, TypeError, RuntimeError) as error:  # of layers that cannot have these sizes
         raise OddError((str(error).splitlines() or [type(error).__name__])[-1].strip()[:200]) from error
     there = {k: v.shape for k, v in weights.items()}
@@ -78,15 +80,29 @@ def _check_weights(about: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
         raise OddError(f"{name} is {_shape(there.get(name))}, and described as {_shape(expected.get(name))}")
 
 
-class _Unfilled(TorchFunctionMode):
-    """Weights without memory are neither drawn nor scaled: for that torch would load its compiler, in over a second."""
+@lru_cache(maxsize=16)
+def _shapes(kind: str, preset: str) -> dict[str, torch.Size]:
+    """Of all weights of a model, built on the meta device, where they have a shape and no memory."""
+    with torch.device("meta"), _Unscaled():
+        return {k: v.shape for k, v in KINDS[kind](json.loads(preset)).state_dict().items()}
+
+
+class Undrawn(TorchFunctionMode):
+    """Context manager: layers leave their weights as they lie in memory, which is right where all are set afterwards."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Leave out what changes no shape."""
+        """Leave out what only gives numbers to a weight."""
         given = kwargs or {}
-        if func in SCALED or getattr(func, "__module__", "") == "torch.nn.init":
+        if func in FILLED or getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else given["tensor"]
         return func(*args, **given)
+
+
+class _Unscaled(Undrawn):
+    """Weights without memory are not scaled either: for that torch would load its compiler, in over a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func in SCALED else super().__torch_function__(func, types, args, kwargs)
 
 
 def _shape(shape: torch.Size | None) -> str:

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from pusa_lab.arguments import checked
+from small_models.files import all_finite
 
 A, B = ".lora_A.weight", ".lora_B.weight"
 
@@ -36,7 +37,7 @@ def merge_update(model: nn.Module, update: dict[str, torch.Tensor], strength: fl
                 target.copy_(target + strength * (b @ a))
             elif not low:
                 target.copy_(value)
-            if not target.isfinite().all():
+            if not all_finite(target):
                 raise ValueError(f"strength={strength} gives weights of {layer} that are not finite: give less.")
 
 

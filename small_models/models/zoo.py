@@ -10,7 +10,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.files import digest, path_inside
 from small_models.files import read_card, read_description, read_weights, write_weights
 from small_models.models.codec import Codec
-from small_models.models.description import KINDS, fault
+from small_models.models.description import KINDS, Undrawn, fault
 from small_models.models.features import Features
 from small_models.models.i2v import ImageToVideo
 from small_models.models.lora import merge_update
@@ -51,8 +51,12 @@ def load(name: str | Path, device: str | torch.device | None = None, strength: f
         ValueError: no such model, a truncated or changed file, one of another architecture, one whose base or codec is
             missing or another than it was trained with, or a strength that is not finite or finds no update.
     """
-    path = find_checkpoint(name)
-    about, weights = read_weights(path)
+    return _load(find_checkpoint(name), device, strength)
+
+
+def _load(path: Path, device: str | torch.device | None, strength: float = 1.0, compared: bool = False) -> Any:
+    """The model of a file; `compared` says that the file's digest is the expected one."""
+    about, weights = read_weights(path, compared)
     if not math.isfinite(strength):
         raise ValueError(f"strength={strength}: give a finite number, 1 is as trained.")
     if reason := fault(about, weights):
@@ -136,21 +140,23 @@ def find_checkpoint(name: str | Path, what: str = "model") -> Path:
 def _build(path: Path, about: dict[str, Any], weights: dict[str, torch.Tensor], strength: float) -> Any:
     kind, preset = KINDS[about["kind"]], about["preset"]
     if kind in (Codec, Features):
-        alone = kind(preset)
+        with Undrawn():
+            alone = kind(preset)
         alone.load_state_dict(weights)
         return alone
     if base := about.get("base"):
-        start = load(_beside(path, base), device="cpu")
+        start = _load(_beside(path, base), "cpu", compared=True)
         if type(start) is not ToyModel:
             raise ValueError(f"{path} builds on {base['name']}, which is a {type(start).__name__}: restore the files.")
         model = start if kind is ToyModel else ImageToVideo.from_base(start)
         merge_update(model, weights, strength)
         model.preset = {**model.preset, "world": preset["world"]}
         return model
-    codec = load(_beside(path, about["codec"]), device="cpu") if "codec" in about else None
+    codec = _load(_beside(path, about["codec"]), "cpu", compared=True) if "codec" in about else None
     if not isinstance(codec, Codec | None):
         raise ValueError(f"{path} works with {about['codec']['name']}, which is not a codec: restore the files.")
-    model = kind(preset, codec)
+    with Undrawn():
+        model = kind(preset, codec)
     own = {k: v for k, v in model.state_dict().items() if k.startswith("codec.")}
     model.load_state_dict(weights | own)
     return model
@@ -195,7 +201,7 @@ def _beside(path: Path, part: dict[str, str]) -> Path:
     there = [p for p in places if p.is_file()]
     if not there:
         raise ValueError(f"{path} builds on {part['name']}, which is not beside it: put its .safetensors file there.")
-    same = [p for p in there if digest(p) == part["sha256"]]
-    if not same:
+    same = next((p for p in there if digest(p) == part["sha256"]), None)
+    if same is None:
         raise ValueError(f"{path} was trained with another {part['name']} than {there[0]}: put its own beside it.")
-    return same[0]
+    return same
