@@ -132,7 +132,7 @@ def read_weights(path: Path, compared: bool = False) -> tuple[dict[str, Any], di
 
     Args:
         path: a file that `write` wrote.
-        compared: whether the file's digest is known to be the expected one, so that the one inside need not be compared.
+        compared: whether the file is known to be the expected one, so that the digest inside need not be compared.
 
     Raises:
         ValueError: it is truncated, changed, or no such file.

@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +133,7 @@ def _anywhere(words: Sequence[str]) -> list[str]:
 def commands() -> dict[str, str]:
     """Every command and where its function is: ours, and those of other packages under names that we have not."""
     benchmarks = {f"bench {name}": place for name, place in bench.benchmarks().items()}
-    return {**{point.name: point.value for point in entry_points(group=GROUP)}, **COMMANDS, **benchmarks}
+    return {**{point.name: point.value for point in bench.points(GROUP)}, **COMMANDS, **benchmarks}
 
 
 def _asked_help(words: Sequence[str], known: dict[str, str]) -> list[str] | None:

@@ -88,7 +88,7 @@ def _shapes(kind: str, preset: str) -> dict[str, torch.Size]:
 
 
 class Undrawn(TorchFunctionMode):
-    """Context manager: layers leave their weights as they lie in memory, which is right where all are set afterwards."""
+    """Context manager: layers are built without drawing their weights, which are all set afterwards."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Leave out what only gives numbers to a weight."""
