@@ -42,16 +42,16 @@ WRONG = [
 
 @functools.cache
 def loaded(name):
-    """A toy whose codec computes the same thing once, since every check of a model asks it for the same."""
+    """A toy that computes the same thing once, since every check of a model asks it for the same."""
     toy, known = small_models.load(name, device="cpu"), {}
 
-    def once(function, x):
-        key = (function, tuple(x.shape), x.numpy().tobytes())
+    def once(function, *given):
+        key = (function, *((tuple(x.shape), x.numpy().tobytes()) for x in given))
         if key not in known:
-            known[key] = function(x)
+            known[key] = function(*given)
         return known[key].clone()
 
-    for each in ("encode_video", "decode"):
+    for each in ("encode_video", "decode", "forward"):
         setattr(toy, each, functools.partial(once, getattr(toy, each)))
     return toy
 
@@ -66,7 +66,7 @@ class Around:
 
     def __call__(self, x, tau, **cond):
         def ask(x, tau, same_text=False):
-            return self.toy(x, tau, **(self.encode_text(["a red circle"] * len(x)) if same_text else cond))
+            return self.toy(x, tau, (self.encode_text(["a red circle"] * len(x)) if same_text else cond)["text"])
 
         return self.rule(ask, x, tau)
 
