@@ -70,6 +70,8 @@ def _kernel(started: Connection, words: list[str], cwd: Path, env: dict[str, str
     os.setsid()
     started.send(True)
     started.close()
+    # pictures are drawn and thrown away: without tight margins, each is laid out once less
+    words = [*words, "--InlineBackend.print_figure_kwargs={'bbox_inches': None}"]
     code = """
 import matplotlib
 matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"  # which it chose when it was imported
@@ -81,6 +83,7 @@ launch_new_instance()
 
 def _run(code: str, words: list[str], cwd: Path, env: dict[str, str], said: list[Path]) -> None:
     gc.freeze()  # what the server imported stays
+    gc.set_threshold(10_000)  # as in tests/conftest.py
     gc.enable()
     for number, path in enumerate(said, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
