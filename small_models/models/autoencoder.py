@@ -31,11 +31,14 @@ class CausalConv(nn.Conv3d):
 
     def forward(self, x: Features) -> Features:
         """Features in, as many frames out."""
-        x = F.pad(x, (0, 0, 0, 0, self.kernel_size[0] - 1, 0))
+        frames, *sides = self.kernel_size
+        edges = [side // 2 for side in sides]
+        if x.shape[2] == 1:  # of the kernel, only what lies on this frame meets anything but zeros
+            return F.conv2d(x[:, :, 0], self.weight[:, :, -1], self.bias, padding=edges)[:, :, None]
+        x = F.pad(x, (0, 0, 0, 0, frames - 1, 0))
         if len(x) == 1 and x.is_cpu and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
             # for several clips PyTorch calls this too; a single small one it would convolve at half the speed
-            sizes = self.padding, self.stride, self.dilation, self.groups
-            return torch.mkldnn_convolution(x, self.weight, self.bias, *sizes)
+            return torch.mkldnn_convolution(x, self.weight, self.bias, [0, *edges], [1] * 3, [1] * 3, 1)
         return super().forward(x)
 
 
@@ -145,7 +148,8 @@ class DoublingConv(nn.Conv2d):
         sums = 4 * F.avg_pool2d(self.weight, 2, stride=1, padding=1)
         places = [(row, column) for row in (0, 1) for column in (0, 1)]
         kernels = torch.cat([sums[:, :, row::2, column::2] for row, column in places])
-        found = F.conv2d(x, kernels, self.bias.repeat(4), padding=1).chunk(4, dim=1)
+        bias = None if self.bias is None else self.bias.repeat(4)
+        found = F.conv2d(x, kernels, bias, padding=1).chunk(4, dim=1)
         four = [y[:, :, row : row + h, column : column + w] for y, (row, column) in zip(found, places, strict=True)]
         return F.pixel_shuffle(torch.stack(four, dim=2).flatten(1, 2), 2)
 

@@ -7,7 +7,7 @@ Architecture: Wan2.1, arXiv 2503.20314.
 """
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -80,7 +80,7 @@ class Codec(nn.Module):
             ValueError: frames not 1 + 4k, or height or width no multiple of 8.
         """
         _check_clip(clip)
-        out = self.vae.encode(clip.to(self.vae.quant_conv.weight.dtype)).to(clip.dtype)
+        out = _in_turn(self.vae.encode, clip.to(self.vae.quant_conv.weight.dtype)).to(clip.dtype)
         mu, logvar = out.chunk(2, dim=1)
         return mu, logvar.clamp(-30, 20)
 
@@ -94,7 +94,7 @@ class Codec(nn.Module):
             ValueError: another number of channels than the codec's.
         """
         self._check_latents(z)
-        return self.vae.decode(z.to(self.vae.quant_conv.weight.dtype)).to(z.dtype)
+        return _in_turn(self.vae.decode, z.to(self.vae.quant_conv.weight.dtype)).to(z.dtype)
 
     def to_diffusers(self) -> "AutoencoderKLWan":
         """The same weights as diffusers' class; latents_mean and latents_std in its config are this mean and std."""
@@ -259,6 +259,11 @@ def codec_loss(
 
 def _highest(x: Clip) -> Clip:
     return F.max_pool3d(x, (1, 5, 5), stride=1, padding=(0, 2, 2))
+
+
+def _in_turn(layers: Callable[[Tensor], Tensor], x: Video) -> Video:
+    """On a CPU one clip after the other, whose features then stay in its cache; pictures are small enough together."""
+    return torch.cat([layers(one) for one in x.split(1)]) if x.is_cpu and x.shape[2] > 1 else layers(x)
 
 
 def _per_channel(values: Tensor, like: Tensor) -> Tensor:
