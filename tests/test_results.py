@@ -14,7 +14,7 @@ from small_models.experiments.figures import figure
 from small_models.experiments.lab import Lab
 from small_models.experiments.records import prompt_table, table_of, tidy
 from small_models.experiments.report import show_table
-from small_models.experiments.rows import line, pick, score_numbers, values
+from small_models.experiments.rows import line, pick, score_numbers, share, values
 from small_models.experiments.sizes import Sizes
 from small_models.experiments.training_tables import SAMPLERS
 from small_models.experiments.verdicts import (
@@ -25,7 +25,6 @@ from small_models.experiments.verdicts import (
     farther,
     find_row,
     lead,
-    share,
     verdict,
 )
 

@@ -16,8 +16,10 @@ from pusa_lab.progress import progress_bar
 from pusa_lab.sentences import counted
 from pusa_lab.sweeps.store import Made, RowStore, check_made_with
 from small_models.experiments.adapt import Adaptation, ToyTrainer
+from small_models.experiments.forgetting import forgetting
 from small_models.experiments.inside_table import inside
 from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.prediction import prediction
 from small_models.experiments.records import FORMAT, Record, Row, prompt_table, read_results
 from small_models.experiments.sampling_tables import noise, schedules, steps, suite, tasks
 from small_models.experiments.sizes import SMALL, Sizes
@@ -82,6 +84,12 @@ TABLES = {
             preserved,
             ("text_alignment", "shape", "direction", "physics_error"),
             lambda lab, rows: {"before training": exactness(lab)},
+        ),
+        Table(
+            "How far text to video is from the base's",
+            forgetting,
+            ("latent_distance", "velocity_distance", "feature_distance", "text_alignment", "alignment_lost"),
+            lambda lab, rows: {"prediction": prediction(rows)},
         ),
         Table(
             "How timesteps are sampled in training (Table 2)",

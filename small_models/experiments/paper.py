@@ -12,6 +12,7 @@ PUBLISHED: dict[str, list[str]] = {
         "authors' estimate), not with the same fine-tuning budget.",
     ],
     "preserved": ["Said to be non-destructive; text-to-video is shown (Fig. 14) and not measured."],
+    "forgetting": ["Said to be non-destructive; text-to-video is shown (Fig. 14) and not measured."],
     "timestep_samplers": [
         "Table 2, 900 iterations, strength 1.4 (1.0): independent 87.69 (81.78), PTSS 0.8 85.98 (80.71), PTSS 0.5 "
         "86.38 (79.63), PTSS 0.2 81.57 (77.96), first frame clean and the rest alike 72.54 (73.27).",

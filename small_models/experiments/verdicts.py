@@ -13,6 +13,7 @@ import torch
 
 from pusa_lab.arguments import checked, shown
 from pusa_lab.metrics import Interval, bootstrap
+from small_models.experiments.prediction import forgetting_verdict
 from small_models.experiments.records import (
     HUNDREDS,
     Found,
@@ -25,7 +26,7 @@ from small_models.experiments.records import (
     row_of,
     table_of,
 )
-from small_models.experiments.rows import one, pick, values
+from small_models.experiments.rows import one, pick, share, values
 
 Kinds = Mapping[str, Mapping[str, Any]]
 """What `parameter_change` returns."""
@@ -310,6 +311,7 @@ VERDICTS: dict[str, Callable[[Record], Verdict]] = {
     "suite": _suite,
     "cost": _cost,
     "preserved": _preserved,
+    "forgetting": forgetting_verdict,
     "timestep_samplers": _timestep_samplers,
     "lora": _lora,
     "steps": _steps,
@@ -370,18 +372,3 @@ def _level(row: Row) -> str:
 
 def _list(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
-
-
-@checked
-def share(value: float) -> str:
-    """A share of the base's training as a fraction.
-
-    Args:
-        value: above 0.
-
-    Raises:
-        ValueError: it is 0 or below, or so small that no fraction is left.
-    """
-    if not value >= 1e-12:
-        raise ValueError(f"value={value:g}: give a share of the training above 0.")
-    return f"1/{round(1 / value):,}" if value < 1 else f"{value:g}"
