@@ -6,7 +6,8 @@ models of any size can be compared: 0 is the base itself, and what is independen
 is at sqrt(2).
 
 `measure_forgetting` makes a table. `follow_base` and `distance_from_base` are its two halves, for models that do not
-fit into memory together, for one Wan whose LoRA gets its strength in between, and for many models of one base.
+fit into memory together, for one Wan whose LoRA is at strength 0 first (`wan.lora.set_strengths`), and for many models
+of one base.
 """
 
 import time

@@ -10,7 +10,7 @@ from torch import Tensor
 from pusa_lab.arguments import checked
 from pusa_lab.metrics import bootstrap_of
 from pusa_lab.sentences import counted
-from small_models.experiments.records import MissingError, Record, Row, interval, row_of
+from small_models.experiments.records import Found, MissingError, Record, Row, interval, row_of, table_of
 from small_models.experiments.rows import pick, share, values
 
 DISTANCES = ("latent_distance", "velocity_distance", "feature_distance")
@@ -87,7 +87,7 @@ def _per_frame(row: Record) -> bool:
 
 
 @checked
-def forgetting_verdict(found: Record) -> tuple[bool | None, str]:
+def forgetting_verdict(found: Found) -> tuple[bool | None, str]:
     """Whether independent timesteps lose no text alignment, and whether the distance tells what is lost.
 
     Args:
@@ -96,15 +96,16 @@ def forgetting_verdict(found: Record) -> tuple[bool | None, str]:
     Raises:
         ValueError: rows or correlations are missing.
     """
-    rows = found["rows"]
+    table = table_of(found)
+    rows = table["rows"]
     longest = max(values(rows, "share"), default=0)
     if not longest:
-        raise MissingError(f"{found.where} has no row of a training: measure it anew.")
+        raise MissingError(f"{table.where} has no row of a training: measure it anew.")
     last = pick(rows, share=longest)
     worse = [row for row in rows if interval(row, "alignment_lost").low > 0]
     named = ", ".join(f"{_label(row)} at {share(row['key']['share'])}" for row in worse)
     listed = "; ".join(f"{_label(row)} {_points(row)}" for row in last)
-    told = "; ".join(f"{one['distance'].replace('_', ' ')} {_told(one)}" for one in found["prediction"])
+    told = "; ".join(f"{one['distance'].replace('_', ' ')} {_told(one)}" for one in table["prediction"])
     fine = not any(row in worse for row in pick(rows, timestep_sampler="independent"))
     return fine, (
         f"The paper calls the adaptation non-destructive; here, after {share(longest)} of the base's training, text "

@@ -54,6 +54,11 @@ OWN: dict[str, dict[str, list[str]]] = {
         "model": ["Stub()", "nano()"], "clips": ["[film(4)]", "film(4)", "clips()"], "prompts": ["None", "'a red circle moves right'"], "tasks": ["None", "'image_to_video'"],
         "metrics": ["None", "['psnr']"], "num_clips": ["1"], "held_out": ["None"], "progress": ["False"], "**": ["steps=1", "guidance=1.0"],
     },
+    r"pusa_lab\.forgetting\.\w+": {
+        "model": ["Stub()", "nano()"], "base": ["Stub()", "nano()"], "prompts": ["'a'", "['a', 'b']"], "prompt": ["'a'", "['a', 'b']"],
+        "seeds": ["0", "[0, 5]"], "seed": ["3"], "metrics": ["()"], "truth": ["None"], "progress": ["False"], "**": ["steps=1", "guidance=1.0"],
+        "path": ["the('pusa_lab.forgetting.follow_base')(Stub(), 'a', steps=1)"], "points": ["[]"], "asked": ["{}"], "by_level": ["{}"],
+    },
     r"pusa_lab\.data\.folders\.read_folder": {"folder": ["clips()"], "num_frames": ["4"], "size": ["(8, 8)"], "fps": ["8"], "files": ["None"], "need_captions": ["False"]},
     r"pusa_lab\.data\.quality\.\w+": {
         "model": ["Stub()", "nano()"], "clips": ["film(4)", "film(4)[None] / 255"], "clip": ["clip(2, 3, 4, 8, 8)"], "name": ["'mine'"],

@@ -7,6 +7,11 @@ _TABLE = [
 ]
 _ROWS = ["found('cost')['rows']", "found('steps')['rows'][:3]"]
 
+_FORGOTTEN = (
+    "[{'key': {'timestep_sampler': d, 'rank': 8, 'share': 0.1}, 'scores': {n: [v, v, v] for n in ('alignment_lost', 'latent_distance')}} "
+    "for d, v in (('independent', 0.1), ('shared', 0.3))]"
+)
+
 OWN_TOYS: dict[str, dict[str, list[str]]] = {
     r"small_models\.family\.load_toy": {"name": ["'nano-vta'", "'nano-base'"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"]},
     r"small_models\.files\.read_description": {"path": ["checkpoint()"]},
@@ -54,6 +59,10 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
     r"small_models\.experiments\.verdicts\.best_strengths": {"found": ["found('lora')"], "rank": ["8", "'full'"], "score": ["'psnr'"]},
     r"small_models\.experiments\.verdicts\.find_row": {"found": ["found('steps')"], "**": ["steps=10"]},
     r"small_models\.experiments\.verdicts\.(farther|largest)": {"kinds": ["kinds()"], "other": ["kinds()"]},
+    r"small_models\.experiments\.prediction\.\w+": {
+        "rows": [_FORGOTTEN], "x": ["rand(4)"], "y": ["rand(4)"],
+        "found": [f"{{'table': 'forgetting', 'title': 't', 'prediction': [], 'rows': {_FORGOTTEN}}}"],
+    },
     r"small_models\.experiments\.(figures\.figure|report\.show_table|verdicts\.verdict|records\.(table_of|tidy|prompt_table))": {"found": _TABLE},
     r"small_models\.experiments\..*": {
         "rows": _ROWS, "row": ["found('steps')['rows'][0]"], "other": ["found('steps')['rows'][1]"], "key": ["'way'", "'steps'"],
