@@ -154,8 +154,8 @@ def follow_base(
     levels = levels_of(matrix)
     if levels.ndim != 2 or not levels.eq(levels[:, :1]).all():
         raise ValueError(
-            f"the schedule, noise levels of shape {tuple(levels.shape)}, gives frames different levels, of which a "
-            "base knows nothing: give one with the same levels for all frames, such as 'synchronous'."
+            f"the schedule has noise levels of shape {tuple(levels.shape)} that are not the same for all frames, and a "
+            "base knows no others: give one matrix (rows, f) with equal columns, or 'synchronous'."
         )
     points: list[tuple[Video, Tau, Video]] = []
     with torch.no_grad():

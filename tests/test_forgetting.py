@@ -154,8 +154,14 @@ NEVER = functools.partial(Linear, frames=3)
             r"the model's geometry has frames=5 and the base's 3, .* the base that it was adap",
         ),
         ({"base": Linear(size=(8, 8))}, r"the model's geometry has size=\(9, 7\) and the base's \(8, 8\)"),
-        ({"schedule": "pyramid"}, "gives frames different levels, of which a base knows nothing: give one with the"),
-        ({"schedule": torch.rand(2, 3, 5)}, "decreas|start|levels"),
+        (
+            {"schedule": "pyramid"},
+            r"not the same for all frames, and a base knows no others: give one matrix",
+        ),
+        (
+            {"schedule": pl.schedules.pyramid(3, 5), "steps": None},
+            r"noise levels of shape \(\d+, 5\) that are not",
+        ),
         ({"task": None}, "task is settled here, where both models make the same text-to-video: leave it out"),
         ({"seed": 3}, "seed is settled here, .*: give seeds"),
         ({"image": 3}, "there is no argument 'image'"),

@@ -34,10 +34,8 @@ def rank_correlation(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
 
     Source: Spearman, Am. J. Psychol. 15, 1904.
     """
-    if x.shape != y.shape or len(x) < 2 or x.isnan().any() or y.isnan().any():
-        raise ValueError(
-            f"x of shape {tuple(x.shape)}, y of {tuple(y.shape)}: give as many numbers of each, 2 or more."
-        )
+    if len(x) < 2 or x.isnan().any() or y.isnan().any():
+        raise ValueError(f"x has {counted(len(x), 'number')}, or there are NaNs: give 2 or more, without any NaN.")
     return float(torch.corrcoef(torch.stack([_ranks(x), _ranks(y)]))[0, 1])
 
 

@@ -73,7 +73,8 @@ def _forgetting(found: Record) -> Figure:
     ranks, draws = take.values(rows, "rank"), take.values(rows, "timestep_sampler")
     far = [one for one in found.get("prediction", []) if None not in one["correlation"]]
     best = max(far, key=lambda one: one["correlation"][0])["distance"] if far else "latent_distance"
-    picture, ax = plots.panels([[f"rank {rank}" for rank in ranks], ["lost", "level"]], height=8.2)
+    layout = [[f"rank {rank}" for rank in ranks for _ in "ab"], [n for n in ("lost", "level") for _ in ranks]]
+    picture, ax = plots.panels(layout, height=8.2)
     ticks = {s: fraction(s) for s in shares}
     for rank in ranks:
         panel = ax[f"rank {rank}"]
