@@ -99,7 +99,8 @@ def _forgetting(found: Record) -> Figure:
 
 def _against(rows: Sequence[Record], x: str) -> list[tuple[float | int, Numbers]]:
     """Text alignment lost at the mean of another score, for `plot_lines`."""
-    return [(take.score_numbers(row, x)[0], take.score_numbers(row, "alignment_lost")) for row in rows]
+    numbers = [(take.score_numbers(row, x), take.score_numbers(row, "alignment_lost")) for row in rows]
+    return [(far[0], lost) for far, lost in numbers if far is not EMPTY]
 
 
 def _by_level(row: Record) -> list[tuple[float | int, Numbers]]:
