@@ -83,8 +83,8 @@ def _forgetting(found: Record) -> Figure:
         lines = {draw: take.line(take.pick(rows, timestep_sampler=draw, rank=rank), "share", best) for draw in draws}
         plots.plot_lines(panel, lines)
         panel.set_xscale("log")
-        panel.set_ylim(bottom=0)
         plots.dress(panel, rank if isinstance(rank, str) else f"LoRA, rank {rank}", TRAINING, take.NAMES[best], ticks)
+    ax[f"rank {ranks[0]}"].set_ylim(bottom=0)  # of all, once all are drawn
     points = {draw: _against(take.pick(rows, timestep_sampler=draw), best) for draw in draws}
     plots.plot_lines(ax["lost"], points, joined=False)
     ax["lost"].axhline(0, color="0.6", linewidth=1, zorder=0)
