@@ -18,6 +18,7 @@ from pusa_lab.sweeps.store import Made, RowStore, check_made_with
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.inside_table import inside
 from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.learned_table import learned
 from small_models.experiments.records import FORMAT, Record, Row, prompt_table, read_results
 from small_models.experiments.sampling_tables import noise, schedules, steps, suite, tasks
 from small_models.experiments.sizes import SMALL, Sizes
@@ -97,6 +98,11 @@ TABLES = {
         ),
         Table("Every task, beside its specialist", tasks, _TASK),
         Table("Schedules of long videos", schedules, ("psnr", "position_error", "text_alignment", "boundary_colour")),
+        Table(
+            "Learned schedules and noise at equal calls",
+            learned,
+            ("psnr", "skill", "position_error", "text_alignment", "motion", "imaging_quality"),
+        ),
         Table("Inside: weights and attention", inside, ()),
     )
 }
