@@ -46,6 +46,7 @@ _OPTIONAL = (
     "metrics",
     "models",
     "notebook",
+    "optimise",
     "planning",
     "studio",
     "sweeps",

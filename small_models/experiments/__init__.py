@@ -19,6 +19,7 @@ from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.inside_table import inside
 from small_models.experiments.lab import Lab, Rows
 from small_models.experiments.learned_table import learned
+from small_models.experiments.recipe_table import recipes
 from small_models.experiments.records import FORMAT, Record, Row, prompt_table, read_results
 from small_models.experiments.sampling_tables import noise, schedules, steps, suite, tasks
 from small_models.experiments.sizes import SMALL, Sizes
@@ -104,6 +105,7 @@ TABLES = {
             ("psnr", "skill", "position_error", "text_alignment", "motion", "imaging_quality"),
         ),
         Table("Inside: weights and attention", inside, ()),
+        Table("One recipe for every task", recipes, ("skill", "psnr", "position_error", "text_alignment")),
     )
 }
 """Name -> table, in the order in which they are best read."""
