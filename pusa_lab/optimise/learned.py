@@ -178,12 +178,12 @@ def optimise_noise(
 ) -> OptimisedNoise:
     """Learn the noise levels of known frames with the highest score, starting from the best of some levels.
 
-    m_j = |(z_j + 1) mod 2 - 1|, which folds the numbers z that are searched into [0, 1] and leaves levels as they are
+    m_j = |(m0_j + z_j + 1) mod 2 - 1| for the levels m0 of the start: the numbers z that are searched, folded into [0, 1]
 
     Args:
         score: (levels) -> a finite number, of which more is better; levels is a list with one for each known frame. It
-            should use the same prompts and noise for all levels: `lambda levels: score("synchronous", noise=levels)`
-            with a score from `generation_score`.
+            should use the same prompts and noise for all levels: `lambda levels: score(matrix, noise=levels)` with a
+            score from `generation_score`.
         known: number of known frames, 1 to 1000.
         start: each one noise level in [0, 1] for all known frames, or one per frame.
         generations: as for `optimise`.

@@ -45,8 +45,8 @@ def learned_verdict(found: Found) -> tuple[bool | None, str]:
             )
             said.append(f"{task} at {calls} calls: {listed}")
     return None, (
-        f"Nothing was published. PSNR over one timestep for all frames at equal calls, in dB, prompt by prompt; of all "
-        f"these, {ahead} are clearly above 0: {'; '.join(said)}."
+        f"Nothing was published. PSNR over one timestep for all frames at equal calls, in dB, prompt by prompt; "
+        f"{ahead} of these are clearly above 0: {'; '.join(said)}."
     )
 
 
