@@ -178,7 +178,7 @@ def optimise_noise(
 ) -> OptimisedNoise:
     """Learn the noise levels of known frames with the highest score, starting from the best of some levels.
 
-    m_j = |(m0_j + z_j + 1) mod 2 - 1| for the levels m0 of the start: the numbers z that are searched, folded into [0, 1]
+    m_j = |(m0_j + z_j + 1) mod 2 - 1|, with the levels m0 of the start and the numbers z that are searched
 
     Args:
         score: (levels) -> a finite number, of which more is better; levels is a list with one for each known frame. It
