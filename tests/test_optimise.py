@@ -257,6 +257,7 @@ def test_noise_that_only_harms_is_left_at_zero_and_noise_that_helps_is_found(mod
     [
         ({"known": 0}, "known=0: give the number of known frames"),
         ({"start": []}, "start is empty: give at least one noise level"),
+        ({"score": torch.nn.Linear(1, 1)}, "score is a Linear: give a function, as noise levels are a list"),
         ({"start": [2.0]}, "noise level 2.0 is outside"),
         ({"start": [[0.1, 0.2, 0.3]]}, "3 noise levels for 2 known latent frames"),
         ({"generations": 0}, "0 generations"),

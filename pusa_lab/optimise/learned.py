@@ -197,6 +197,8 @@ def optimise_noise(
     """
     if not 1 <= known <= MOST_LEARNED:
         raise ValueError(f"known={known}: give the number of known frames, 1 to {MOST_LEARNED:,}.")
+    if isinstance(score, torch.nn.Module):
+        raise ValueError(f"score is {shown(score)}: give a function, as noise levels are a list and no tensor.")
     if not len(start):
         raise ValueError("start is empty: give at least one noise level to start from.")
     evolution = Evolution(known, generations, population, spread, seed)
