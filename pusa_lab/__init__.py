@@ -49,6 +49,7 @@ _OPTIONAL = (
     "metrics",
     "models",
     "notebook",
+    "optimise",
     "planning",
     "studio",
     "sweeps",

@@ -48,6 +48,12 @@ KEYS = {
     "tasks": [{"task": t, "model": m} for t in ("extension", "loop") for m in ("VTA, shipped", "VTA, same budget")]
     + [{"task": "start_end", "model": "VTA, shipped, last frame a still picture"}],
     "schedules": [{"schedule": s, "rows a window": 10} for s in ("synchronous", "pyramid")],
+    "learned": [
+        {"task": t, "schedule": s, "calls": c}
+        for t in ("image_to_video", "start_end")
+        for s in ("synchronous", "pyramid", "learned")
+        for c in (4, 8)
+    ],
 }
 
 

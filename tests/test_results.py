@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pusa_lab.metrics import Interval
+from pusa_lab.optimise import STARTS
 from pusa_lab.sweeps import averages, compare
 from small_models.experiments import RESULTS, TABLES, read_results, sampling_tables
 from small_models.experiments.claims import CLAIMS, claims
@@ -68,6 +69,7 @@ def test_whole_tables_are_whole(name):
         "noise": 3 * len(sizes.noises) + 3 + sum(map(len, sampling_tables.PUBLISHED.values())),
         "tasks": 3 * places + 2 + 1 + 1 + len(sizes.lengths),
         "schedules": len(sampling_tables.LONG_SCHEDULES),
+        "learned": len(sizes.calls) * (len(STARTS) + 4 + 2 * 5),
         "inside": 4 + 4,
     }
     assert len(rows) == wanted[name]

@@ -19,6 +19,7 @@ from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.forgetting import forgetting
 from small_models.experiments.inside_table import inside
 from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.learned_table import learned
 from small_models.experiments.prediction import prediction
 from small_models.experiments.recipe_table import recipes
 from small_models.experiments.records import FORMAT, Record, Row, prompt_table, read_results
@@ -106,6 +107,11 @@ TABLES = {
         ),
         Table("Every task, beside its specialist", tasks, _TASK),
         Table("Schedules of long videos", schedules, ("psnr", "position_error", "text_alignment", "boundary_colour")),
+        Table(
+            "Learned schedules and noise at equal calls",
+            learned,
+            ("psnr", "skill", "position_error", "text_alignment", "motion", "imaging_quality"),
+        ),
         Table("Inside: weights and attention", inside, ()),
         Table("One recipe for every task", recipes, ("skill", "psnr", "position_error", "text_alignment")),
     )

@@ -29,6 +29,7 @@ PUBLISHED: dict[str, list[str]] = {
     "noise": ["No numbers: 0.2 is advised for image-to-video, 0.2 and 0.5 for start and end; pictures only (Fig. 9)."],
     "tasks": ["No numbers but image-to-video's (Table 1): Pusa 87.32, Wan-I2V 86.86."],
     "schedules": ["No numbers: the paper samples with one timestep for all free frames."],
+    "learned": ["No counterpart: the paper samples with linear timesteps, one for all free frames."],
     "inside": [
         "Figures only: Wan-I2V changes text embedding and cross-attention most, Pusa almost only self-attention and "
         "ten times less; Pusa's frames look at frame 0 at all steps, Wan-I2V's at the first.",

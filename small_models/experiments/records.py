@@ -30,6 +30,7 @@ ROW = {
     "kinds": dict[str, dict[str, Any]],
     "on_frame_0": Matrix,
     "maps": dict[str, Matrix],
+    "matrix": Matrix,
     "clips": int,
 }
 """Types of the fields of its rows."""
@@ -55,6 +56,7 @@ PARTS = {
         "noise": ("task", "noise", "mode"),
     },
     **{"tasks": ("task", "model"), "schedules": ("schedule", "rows a window"), "inside": ()},
+    "learned": ("task", "schedule", "calls"),
     "recipes": ("way", "task", "share"),
 }
 """Table -> what the key of each of its rows must have."""

@@ -55,6 +55,11 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
     r"small_models\.evaluation\.measure_features\.ladder": {"found": ["{'true': rand(3, 4), 'frozen': rand(3, 4)}"], "others": ["rand(3, 4)"]},
     r"small_models\.experiments\.records\.read_results": {"path": ["ROOT / 'small_models' / 'results' / 'paper' / 'steps.json'"]},
     r"small_models\.experiments\.claims\.claims": {"folder": ["ROOT / 'small_models' / 'results' / 'paper'"]},
+    r"small_models\.experiments\.learned_results\.\w+": {
+        "found": [
+            "{'table': 'learned', 'rows': [{'key': {'task': 't', 'schedule': s, 'calls': 4}, 'scores': {'psnr': [20.0, 19.0, 21.0]}} for s in ('synchronous', 'learned')]}",
+        ],
+    },
     r"small_models\.experiments\.verdicts\.looks": {"found": ["found('inside')"]},
     r"small_models\.experiments\.verdicts\.best_strengths": {"found": ["found('lora')"], "rank": ["8", "'full'"], "score": ["'psnr'"]},
     r"small_models\.experiments\.verdicts\.find_row": {"found": ["found('steps')"], "**": ["steps=10"]},
