@@ -43,7 +43,7 @@ def of_tasks(sizes: Sizes, frames: int) -> Work:
 
 def of_recipes(sizes: Sizes, frames: int, seed: int) -> Work:
     """Of the table `recipes` with one seed of training, in its order."""
-    compared = [(adaptation, sizes.marks) for adaptation in ways(sizes.recipe, seed).values()]
+    compared = [(adaptation, sorted({*sizes.marks, sizes.brief})) for adaptation in ways(sizes.recipe, seed).values()]
     return [*compared, *((adaptation, [sizes.brief]) for adaptation in specialists(frames, seed).values())]
 
 

@@ -48,6 +48,16 @@ KEYS = {
     "tasks": [{"task": t, "model": m} for t in ("extension", "loop") for m in ("VTA, shipped", "VTA, same budget")]
     + [{"task": "start_end", "model": "VTA, shipped, last frame a still picture"}],
     "schedules": [{"schedule": s, "rows a window": 10} for s in ("synchronous", "pyramid")],
+    "recipes": [
+        {"way": "base", "task": "text_to_video", "share": 0.0},
+        *(
+            {"way": w, "task": t, "share": s}
+            for w in ("independent timesteps", "recipe: quarter", "Wan's way")
+            for t in ("image_to_video", "text_to_video")
+            for s in (0.025, 0.05)
+        ),
+        {"way": "specialist of the task", "task": "image_to_video", "share": 0.05},
+    ],
     "learned": [
         {"task": t, "schedule": s, "calls": c}
         for t in ("image_to_video", "start_end")

@@ -12,6 +12,7 @@ from pusa_lab.viz.results import Figure, Numbers
 from small_models.evaluation.suite import VBENCH
 from small_models.experiments import rows as take
 from small_models.experiments.learned_results import learned_figure
+from small_models.experiments.recipe_results import recipes_figure
 from small_models.experiments.records import PARTS, Found, Record, table_of
 from small_models.experiments.training_figures import TRAINED
 
@@ -219,6 +220,7 @@ DRAWN: dict[str, Callable[[Record], Figure]] = {
     "tasks": _tasks,
     "schedules": _schedules,
     "learned": learned_figure,
+    "recipes": recipes_figure,
     "inside": _inside,
 }
 """Name of a table -> its picture."""

@@ -30,6 +30,7 @@ PUBLISHED: dict[str, list[str]] = {
     "tasks": ["No numbers but image-to-video's (Table 1): Pusa 87.32, Wan-I2V 86.86."],
     "schedules": ["No numbers: the paper samples with one timestep for all free frames."],
     "learned": ["No counterpart: the paper samples with linear timesteps, one for all free frames."],
+    "recipes": ["No counterpart: the paper trains with independent timesteps, and compares with no specialist."],
     "inside": [
         "Figures only: Wan-I2V changes text embedding and cross-attention most, Pusa almost only self-attention and "
         "ten times less; Pusa's frames look at frame 0 at all steps, Wan-I2V's at the first.",

@@ -17,6 +17,8 @@ from small_models.experiments.recipe_search import TASKS, TRAINING
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.training_tables import SPOKEN
 
+RECIPE = "recipe: "
+"""How the name of the recipe's way begins."""
 INDEPENDENT, THEIRS, SPECIALIST = "independent timesteps", "Wan's way", "specialist of the task"
 TEXT_TO_VIDEO = "text_to_video"
 
@@ -36,7 +38,7 @@ def ways(name: str, seed: int) -> dict[str, Adaptation]:
         raise ValueError(f"recipe={name!r:.60}: choose from {', '.join(TRAINING)}.")
     return {
         INDEPENDENT: Adaptation(seed=seed),
-        f"recipe: {name}": Adaptation(seed=seed, **TRAINING[name]),
+        f"{RECIPE}{name}": Adaptation(seed=seed, **TRAINING[name]),
         THEIRS: Adaptation("i2v", timestep_sampler="shared", seed=seed),
     }
 
@@ -67,7 +69,7 @@ def recipes(lab: Lab, trainer: ToyTrainer) -> Rows:
     yield {"way": "base", "task": TEXT_TO_VIDEO, "share": 0.0}, partial(lab.measure, lab.ask(base), **SPOKEN)
     for way in ways(sizes.recipe, 0):
         columns = {"image_to_video": TASKS["image_to_video"]} if way == THEIRS else TASKS
-        for share in sizes.marks:
+        for share in sorted({*sizes.marks, sizes.brief}):
             runs = [ways(sizes.recipe, seed)[way] for seed in seeds]
             for column, (task, schedule) in columns.items():
                 makers = _makers(lab, trainer, runs, share, known[task], schedule)

@@ -13,6 +13,7 @@ from pusa_lab.arguments import checked, shown
 from small_models.experiments.learned_results import learned_verdict
 from small_models.experiments.pairs import clearly, lead
 from small_models.experiments.prediction import forgetting_verdict
+from small_models.experiments.recipe_results import recipes_verdict
 from small_models.experiments.records import (
     HUNDREDS,
     Found,
@@ -279,6 +280,7 @@ VERDICTS: dict[str, Callable[[Record], Verdict]] = {
     "tasks": _tasks,
     "schedules": _schedules,
     "learned": learned_verdict,
+    "recipes": recipes_verdict,
     "inside": _inside,
 }
 """Table -> whether and how its direction agrees."""
