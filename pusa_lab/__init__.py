@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pusa_lab import analytic, guidance, losses, pixels, samplers, schedules, solvers, tasks, timesteps, types
     from pusa_lab.evaluation import evaluate
     from pusa_lab.extend import Extended, extend_to
+    from pusa_lab.forgetting import measure_forgetting
     from pusa_lab.generate import generate, prepare
     from pusa_lab.model_checks import check_model
     from pusa_lab.models import load
@@ -35,6 +36,7 @@ _HOME = {
     "generate": "generate",
     "load": "models",
     "load_result": "results",
+    "measure_forgetting": "forgetting",
     "prepare": "generate",
     "rerun": "results",
     "sweep": "sweeps",
@@ -42,10 +44,12 @@ _HOME = {
 """Name -> module that has it."""
 _OPTIONAL = (
     "data",
+    "forgetting",
     "media",
     "metrics",
     "models",
     "notebook",
+    "optimise",
     "planning",
     "studio",
     "sweeps",
@@ -72,6 +76,7 @@ __all__ = [
     "load",
     "load_result",
     "losses",
+    "measure_forgetting",
     "pixels",
     "prepare",
     "rerun",

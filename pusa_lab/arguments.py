@@ -130,7 +130,7 @@ def _short(function: Any) -> str:
     if package != "pusa_lab":
         return f"{package}.{name}"
     home = sys.modules[package]._HOME.get(name.partition(".")[0])  # of what is called as pusa_lab.name
-    return name if path[0] == home else f"{path[0]}.{name}"
+    return name if path[0] in (home, name) else f"{path[0]}.{name}"
 
 
 @dataclass(frozen=True)

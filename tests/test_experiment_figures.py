@@ -13,16 +13,24 @@ from pusa_lab import viz
 from pusa_lab.cli import main
 from small_models.experiments import TABLES
 from small_models.experiments.figures import DRAWN, figure
+from small_models.experiments.prediction import prediction
 
 matplotlib.use("Agg")
 
 SCORES = ["psnr", "known_psnr", "total", "quality", "i2v", "position_error", "text_alignment", "direction", "motion"]
 SCORES += ["physics_error", "boundary_position", "i2v_subject", "dynamic_degree", "imaging_quality", "shape"]
+SCORES += ["latent_distance", "velocity_distance", "alignment_lost"]
 KEYS = {
     "suite": [{"clips": c} for c in ("truth", "noise")],
     "cost": [{"way": "timestep vectors, no training", "share": 0.0}]
     + [{"way": w, "share": s} for w in ("VTA, all weights", "Wan's way, all weights") for s in (0.0025, 0.1, 1.0)],
     "preserved": [{"model": "base", "share": None}, *({"model": "VTA, all weights", "share": s} for s in (0.1, 1.0))],
+    "forgetting": [
+        {"timestep_sampler": d, "rank": r, "share": s}
+        for d in ("independent", "shared, the control")
+        for r in ("all weights", 64)
+        for s in (0.025, 0.1)
+    ],
     "timestep_samplers": [
         {"timestep_sampler": d, "shift": s} | more
         for d in ("independent", "PTSS 0.8")
@@ -40,6 +48,22 @@ KEYS = {
     "tasks": [{"task": t, "model": m} for t in ("extension", "loop") for m in ("VTA, shipped", "VTA, same budget")]
     + [{"task": "start_end", "model": "VTA, shipped, last frame a still picture"}],
     "schedules": [{"schedule": s, "rows a window": 10} for s in ("synchronous", "pyramid")],
+    "recipes": [
+        {"way": "base", "task": "text_to_video", "share": 0.0},
+        *(
+            {"way": w, "task": t, "share": s}
+            for w in ("independent timesteps", "recipe: quarter", "Wan's way")
+            for t in ("image_to_video", "text_to_video")
+            for s in (0.025, 0.05)
+        ),
+        {"way": "specialist of the task", "task": "image_to_video", "share": 0.05},
+    ],
+    "learned": [
+        {"task": t, "schedule": s, "calls": c}
+        for t in ("image_to_video", "start_end")
+        for s in ("synchronous", "pyramid", "learned")
+        for c in (4, 8)
+    ],
 }
 
 
@@ -58,6 +82,10 @@ def made(name):
     else:
         rows = [{"key": key, "scores": scores(), "clips": 6} for key in KEYS[name]]
     found = {"format": 1, "table": name, "title": f"What of {name}?", "sizes": {"preset": "nano"}, "rows": rows}
+    if name == "forgetting":
+        found["prediction"] = prediction(rows)
+        for row in rows:
+            row["scores"] |= {"levels": [1.0, 0.5], "velocity_by_level": [0.1, 0.2]}
     if name == "cost":
         bounds = zip((0.0025, 0.1, 1.0), ("at most", "", "at least"), strict=True)
         found["ratios"] = [{"share": s, "ratio": [3.0, 2.0, 5.0], "bound": b, "score": 1.0} for s, b in bounds]
@@ -196,3 +224,15 @@ def test_the_command_writes_the_picture_beside_the_table(tmp_path, capsys):
     words = ["bench", "paper", "--table", "schedules", "--show", "--figures", "--out", str(tmp_path)]
     assert main(words) == 0, capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["schedules.json", "schedules.md", "schedules.png"]
+
+
+def test_what_is_lost_is_drawn_against_the_distance_that_predicts_it_best():
+    found = made("forgetting")
+    for i, row in enumerate(found["rows"]):
+        row["scores"] |= {
+            name: [v, v - 0.01, v + 0.01] for name, v in (("alignment_lost", i / 50), ("latent_distance", i))
+        }
+    found["prediction"] = prediction(found["rows"])
+    ax = panel(figure(found), x="distance of the latents", y="text alignment lost")
+    drawn = np.concatenate([line.get_xydata() for line in ax.get_lines() if len(line.get_xydata()) == 4])
+    assert {(float(x), round(float(y), 3)) for x, y in drawn} >= {(i, 2.0 * i) for i in range(8)}

@@ -238,7 +238,7 @@ def test_marks_do_not_change_the_run(lab, trainer):
     def train(marks):
         kept = {}
         torch.manual_seed(0)
-        model = trainer._trainable("vta", 0)
+        model = trainer._trainable(Adaptation())
         module = VTAModule(
             model, TrainConfig(max_steps=13, global_batch_size=2, warmup=0, timestep_sampler="independent", ema=0.9)
         )

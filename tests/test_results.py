@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from pusa_lab.metrics import Interval
+from pusa_lab.optimise import STARTS
 from pusa_lab.sweeps import averages, compare
 from small_models.experiments import RESULTS, TABLES, read_results, sampling_tables
 from small_models.experiments.claims import CLAIMS, claims
 from small_models.experiments.figures import figure
+from small_models.experiments.forgetting import DRAWS
 from small_models.experiments.lab import Lab
 from small_models.experiments.records import prompt_table, table_of, tidy
 from small_models.experiments.report import show_table
-from small_models.experiments.rows import line, pick, score_numbers, values
+from small_models.experiments.rows import line, pick, score_numbers, share, values
 from small_models.experiments.sizes import Sizes
 from small_models.experiments.training_tables import SAMPLERS
 from small_models.experiments.verdicts import (
@@ -25,7 +27,6 @@ from small_models.experiments.verdicts import (
     farther,
     find_row,
     lead,
-    share,
     verdict,
 )
 
@@ -61,12 +62,14 @@ def test_whole_tables_are_whole(name):
         "suite": 6,
         "cost": 2 + 2 * len(sizes.budgets) + 3 * shorter,
         "preserved": 3 + 2 * len(sizes.budgets[2::3]) + 2,
+        "forgetting": 2 * len(DRAWS) * len(FOUND[name]["sizes"]["marks"]),
         "timestep_samplers": 3 * len(SAMPLERS) * len(sizes.shifts),
         "lora": (len(sizes.ranks) + 1) * len(sizes.marks) * len(sizes.strengths),
         "steps": len(sampling_tables.SOLVERS) * len(sizes.steps),
         "noise": 3 * len(sizes.noises) + 3 + sum(map(len, sampling_tables.PUBLISHED.values())),
         "tasks": 3 * places + 2 + 1 + 1 + len(sizes.lengths),
         "schedules": len(sampling_tables.LONG_SCHEDULES),
+        "learned": len(sizes.calls) * (len(STARTS) + 4 + 2 * 5),
         "inside": 4 + 4,
     }
     assert len(rows) == wanted[name]
@@ -75,7 +78,7 @@ def test_whole_tables_are_whole(name):
             assert low <= mean <= high
 
 
-@pytest.mark.parametrize("name", ["cost", "preserved", "timestep_samplers", "lora", "steps", "noise"])
+@pytest.mark.parametrize("name", ["cost", "preserved", "forgetting", "timestep_samplers", "lora", "steps", "noise"])
 def test_every_row_has_all_its_clips(name):
     prompts = Sizes().prompts if name in ("cost", "preserved") else Sizes().swept
     assert {row["clips"] for row in FOUND[name]["rows"]} == {prompts * Sizes().seeds}

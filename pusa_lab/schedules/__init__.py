@@ -5,6 +5,8 @@ goes back up is given as `Rising(matrix)`.
 """
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pusa_lab.registry import Registry
 from pusa_lab.schedules import sigmas, timestep_samplers
@@ -18,14 +20,7 @@ from pusa_lab.schedules.checks import (
     starts_as_noise,
     validate,
 )
-from pusa_lab.schedules.compose import (
-    concatenate_frames,
-    concatenate_rows,
-    crop,
-    from_columns,
-    repeat_columns,
-    stretch,
-)
+from pusa_lab.schedules.compose import concatenate_frames, concatenate_rows, crop, from_columns, repeat_columns, stretch
 from pusa_lab.schedules.matrices import (
     autoregressive,
     delayed,
@@ -40,16 +35,11 @@ from pusa_lab.schedules.rising import repaint, repaint_rows, restart
 from pusa_lab.schedules.sigmas import SIGMAS, linear, shift_levels
 from pusa_lab.schedules.timestep_sampler_tasks import task_shares
 from pusa_lab.schedules.timestep_samplers import TIMESTEP_SAMPLERS
-from pusa_lab.schedules.waves import (
-    blockwise,
-    chunk_windows,
-    rolling,
-    rolling_window,
-    staircase,
-    trapezoid,
-    two_sided,
-)
+from pusa_lab.schedules.waves import blockwise, chunk_windows, rolling, rolling_window, staircase, trapezoid, two_sided
 from pusa_lab.types import Rising, Schedule
+
+if TYPE_CHECKING:
+    from pusa_lab.optimise import generation_score, optimise, optimise_noise
 
 _ZOO = (synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rolling, blockwise, staircase)
 SCHEDULES: Registry[Callable[..., Schedule | Rising]] = Registry(
@@ -79,10 +69,13 @@ __all__ = [
     "faults",
     "frame_indices",
     "from_columns",
+    "generation_score",
     "hold",
     "linear",
     "marks",
     "noise_levels",
+    "optimise",
+    "optimise_noise",
     "pyramid",
     "remarks",
     "repaint",
@@ -104,3 +97,13 @@ __all__ = [
     "two_sided",
     "validate",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in (
+        "generation_score",
+        "optimise",
+        "optimise_noise",
+    ):  # they stand on `generate`, so they open on first use
+        return getattr(import_module("pusa_lab.optimise"), name)
+    raise AttributeError(f"module 'pusa_lab.schedules' has no attribute {name!r}")

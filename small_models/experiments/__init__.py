@@ -16,8 +16,12 @@ from pusa_lab.progress import progress_bar
 from pusa_lab.sentences import counted
 from pusa_lab.sweeps.store import Made, RowStore, check_made_with
 from small_models.experiments.adapt import Adaptation, ToyTrainer
+from small_models.experiments.forgetting import forgetting
 from small_models.experiments.inside_table import inside
 from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.learned_table import learned
+from small_models.experiments.prediction import prediction
+from small_models.experiments.recipe_table import recipes
 from small_models.experiments.records import FORMAT, Record, Row, prompt_table, read_results
 from small_models.experiments.sampling_tables import noise, schedules, steps, suite, tasks
 from small_models.experiments.sizes import SMALL, Sizes
@@ -84,6 +88,12 @@ TABLES = {
             lambda lab, rows: {"before training": exactness(lab)},
         ),
         Table(
+            "How far text to video is from the base's",
+            forgetting,
+            ("latent_distance", "velocity_distance", "feature_distance", "text_alignment", "alignment_lost"),
+            lambda lab, rows: {"prediction": prediction(rows)},
+        ),
+        Table(
             "How timesteps are sampled in training (Table 2)",
             timestep_samplers,
             ("skill", "psnr", *_VBENCH, "text_alignment"),
@@ -97,7 +107,13 @@ TABLES = {
         ),
         Table("Every task, beside its specialist", tasks, _TASK),
         Table("Schedules of long videos", schedules, ("psnr", "position_error", "text_alignment", "boundary_colour")),
+        Table(
+            "Learned schedules and noise at equal calls",
+            learned,
+            ("psnr", "skill", "position_error", "text_alignment", "motion", "imaging_quality"),
+        ),
         Table("Inside: weights and attention", inside, ()),
+        Table("One recipe for every task", recipes, ("skill", "psnr", "position_error", "text_alignment")),
     )
 }
 """Name -> table, in the order in which they are best read."""

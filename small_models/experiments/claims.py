@@ -7,7 +7,7 @@ from typing import Any
 from pusa_lab.arguments import checked
 from small_models.experiments import RESULTS, read_results
 from small_models.experiments.records import MissingError, Record, interval, ranked
-from small_models.experiments.rows import pick, values
+from small_models.experiments.rows import pick, share, values
 from small_models.experiments.verdicts import (
     OURS,
     PAPERS_ORDER,
@@ -19,7 +19,6 @@ from small_models.experiments.verdicts import (
     largest,
     lead,
     looks,
-    share,
 )
 
 

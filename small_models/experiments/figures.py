@@ -11,6 +11,8 @@ from pusa_lab.viz.inside import MAP_COLOURS, plot_change
 from pusa_lab.viz.results import Figure, Numbers
 from small_models.evaluation.suite import VBENCH
 from small_models.experiments import rows as take
+from small_models.experiments.learned_results import learned_figure
+from small_models.experiments.recipe_results import recipes_figure
 from small_models.experiments.records import PARTS, Found, Record, table_of
 from small_models.experiments.training_figures import TRAINED
 
@@ -217,6 +219,8 @@ DRAWN: dict[str, Callable[[Record], Figure]] = {
     "noise": _noise,
     "tasks": _tasks,
     "schedules": _schedules,
+    "learned": learned_figure,
+    "recipes": recipes_figure,
     "inside": _inside,
 }
 """Name of a table -> its picture."""

@@ -12,6 +12,7 @@ PUBLISHED: dict[str, list[str]] = {
         "authors' estimate), not with the same fine-tuning budget.",
     ],
     "preserved": ["Said to be non-destructive; text-to-video is shown (Fig. 14) and not measured."],
+    "forgetting": ["Said to be non-destructive; text-to-video is shown (Fig. 14) and not measured."],
     "timestep_samplers": [
         "Table 2, 900 iterations, strength 1.4 (1.0): independent 87.69 (81.78), PTSS 0.8 85.98 (80.71), PTSS 0.5 "
         "86.38 (79.63), PTSS 0.2 81.57 (77.96), first frame clean and the rest alike 72.54 (73.27).",
@@ -28,6 +29,8 @@ PUBLISHED: dict[str, list[str]] = {
     "noise": ["No numbers: 0.2 is advised for image-to-video, 0.2 and 0.5 for start and end; pictures only (Fig. 9)."],
     "tasks": ["No numbers but image-to-video's (Table 1): Pusa 87.32, Wan-I2V 86.86."],
     "schedules": ["No numbers: the paper samples with one timestep for all free frames."],
+    "learned": ["No counterpart: the paper samples with linear timesteps, one for all free frames."],
+    "recipes": ["No counterpart: the paper trains with independent timesteps, and compares with no specialist."],
     "inside": [
         "Figures only: Wan-I2V changes text embedding and cross-attention most, Pusa almost only self-attention and "
         "ten times less; Pusa's frames look at frame 0 at all steps, Wan-I2V's at the first.",

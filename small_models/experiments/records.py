@@ -12,20 +12,25 @@ from pusa_lab.metrics import Interval
 from small_models.experiments.sizes import Sizes
 from small_models.records import MissingError, Record, check_entries
 
-HUNDREDS = ("total", "quality", "i2v", "text_alignment", "shape", "direction", "speed")
+HUNDREDS = ("total", "quality", "i2v", "text_alignment", "alignment_lost", "shape", "direction", "speed")
 """Scores in [0, 1], printed as VBench prints its own: times 100."""
 FORMAT = 1
 """Version of the files' format; a reader refuses others."""
 Matrix = list[list[float]]
-TABLE = {"table": str, "title": str, "note": str, "rows": list, "sizes": dict, "before training": dict, "ratios": list}
+TABLE = {
+    **{"table": str, "title": str, "note": str, "rows": list, "sizes": dict},
+    **{"before training": dict, "ratios": list, "prediction": list},
+}
 """Entry of a results file -> its type, if it is there."""
 ROW = {
     "key": dict[str, Any],
     "scores": dict[str, float | list[float | None] | None],
     "by_prompt": dict[str, list[float | None]],
+    "by_seed": dict[str, list[float | None]],
     "kinds": dict[str, dict[str, Any]],
     "on_frame_0": Matrix,
     "maps": dict[str, Matrix],
+    "matrix": Matrix,
     "clips": int,
 }
 """Types of the fields of its rows."""
@@ -42,6 +47,7 @@ PARTS = {
         "suite": ("clips",),
         "cost": ("way", "share"),
         "preserved": ("model",),
+        "forgetting": ("timestep_sampler", "rank", "share"),
         "timestep_samplers": ("timestep_sampler", "shift"),
     },
     **{
@@ -50,12 +56,19 @@ PARTS = {
         "noise": ("task", "noise", "mode"),
     },
     **{"tasks": ("task", "model"), "schedules": ("schedule", "rows a window"), "inside": ()},
+    "learned": ("task", "schedule", "calls"),
+    "recipes": ("way", "task", "share"),
 }
 """Table -> what the key of each of its rows must have."""
 KIND = {"relative": float | None, "share": float}
 """Types of the fields of a kind of weights; None is infinite, which JSON does not have."""
 RATIO = {"share": float, "ratio": tuple[float | None, float | None, float | None], "bound": str}
 """Types of the fields of the ratios of the table `cost`."""
+PREDICTION = {
+    **{"distance": str, "rows": str, "measured": int, "trainings": int},
+    "correlation": tuple[float | None, float | None, float | None],
+}
+"""Types of the fields of the predictions of the table `forgetting`."""
 
 
 Found = Record | Mapping[str, Any]
@@ -119,6 +132,8 @@ def table_of(found: Found) -> Record:
     )
     for ratio in table.get("ratios", []):
         check_entries(ratio, RATIO, f"'ratios' of {where}", tuple(RATIO))
+    for one in table.get("prediction", []):
+        check_entries(one, PREDICTION, f"'prediction' of {where}", tuple(PREDICTION))
     table["rows"] = [row_of(row) for row in found["rows"]]
     return table
 

@@ -21,6 +21,10 @@ NAMES = {
     "boundary_position": "jump at the boundary, pixels",
     "psnr_frame": "PSNR, dB",
     "colour_error_frame": "mean colour off by, of 255",
+    "latent_distance": "distance of the latents from the base's",
+    "velocity_distance": "distance of the velocities from the base's",
+    "feature_distance": "distance of the features from the base's",
+    "alignment_lost": "text alignment lost, points",
 }
 """Score -> what its axis says."""
 
@@ -101,3 +105,18 @@ def line(rows: Sequence[Row], x: str, name: str) -> list[tuple[float | int, Numb
             raise ValueError(f"{x!r:.60} of {row.where} is {shown(at)}: give a part of the key that is a number.")
         found.append((at, score_numbers(row, name)))
     return found
+
+
+@checked
+def share(value: float) -> str:
+    """A share of the base's training as a fraction.
+
+    Args:
+        value: above 0.
+
+    Raises:
+        ValueError: it is 0 or below, or so small that no fraction is left.
+    """
+    if not value >= 1e-12:
+        raise ValueError(f"value={value:g}: give a share of the training above 0.")
+    return f"1/{round(1 / value):,}" if value < 1 else f"{value:g}"

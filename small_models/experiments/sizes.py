@@ -41,23 +41,35 @@ class Sizes:
     """Shifts of the sampled timesteps compared; 1 is uniform."""
     steps: tuple[int, ...] = (2, 4, 5, 10, 20, 50)
     """Sampling steps compared."""
+    calls: tuple[int, ...] = (4, 8, 16)
+    """Calls of the denoiser, guidance aside, at which schedules are learned."""
+    generations: int = 6
+    """Generations of the search for each of them."""
     noises: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
     """Noise multipliers compared."""
     lengths: tuple[int, ...] = (1, 2, 4)
     """Extensions, in lengths of the model's own video."""
     train: int = 1
     """0 leaves out what needs training, so that `tasks` and `inside` run on a CPU for the shipped models."""
+    training_seeds: int = 3
+    """Seeds of training in the table `recipes`."""
+    recipe: str = "quarter"
+    """Name of its recipe, one of the settings of `pusa-lab bench recipe`."""
     guidance: float = 3.0
     """Scale of text guidance everywhere."""
     seed: int = 0
     """Seed of training and sampling."""
 
     def __post_init__(self) -> None:
-        for name in ("prompts", "swept", "seeds", "clips", "batch"):
+        for name in ("prompts", "swept", "seeds", "clips", "batch", "training_seeds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give at least 1.")
         if self.prompts < 2 or self.swept < 2:
             raise ValueError(f"prompts={self.prompts}, swept={self.swept}: intervals want at least 2 of each.")
+        if self.generations < 1 or min(self.calls, default=0) < 2:
+            raise ValueError(
+                f"calls={self.calls}, generations={self.generations}: give calls from 2 and generations from 1."
+            )
         if len(self.ranks) < 2 or 1.0 not in self.strengths or 1.0 not in self.shifts:
             raise ValueError("ranks, strengths, shifts: give at least two ranks, and 1 among strengths and shifts.")
         if min(*self.budgets, *self.marks, self.brief) <= 0:
@@ -79,8 +91,11 @@ SMALL = Sizes(
     strengths=(1.0, 1.4, 2.0),
     shifts=(1.0, 5.0),
     steps=(2, 5, 10, 20),
+    calls=(4,),
+    generations=3,
     noises=(0.0, 0.2, 0.5, 1.0),
     lengths=(1, 2),
+    training_seeds=2,
     guidance=2.0,
 )
 """Under two minutes a table on two cores: `nano`, few prompts, trainings that are far too short."""

@@ -7,7 +7,7 @@ from pusa_lab.viz import results as plots
 from pusa_lab.viz.results import EMPTY, Figure, Numbers
 from small_models.experiments import rows as take
 from small_models.experiments.records import Record
-from small_models.experiments.verdicts import share as fraction
+from small_models.experiments.rows import share as fraction
 
 TRAINING = "training, share of the base's own"
 
@@ -67,6 +67,47 @@ def _preserved(found: Record) -> Figure:
     return picture
 
 
+def _forgetting(found: Record) -> Figure:
+    """Distance from the base along training and by noise level, and text alignment lost against the distance."""
+    rows, shares = found["rows"], sorted(take.values(found["rows"], "share"))
+    ranks, draws = take.values(rows, "rank"), take.values(rows, "timestep_sampler")
+    far = [one for one in found.get("prediction", []) if None not in one["correlation"]]
+    best = max(far, key=lambda one: one["correlation"][0])["distance"] if far else "latent_distance"
+    layout = [[f"rank {rank}" for rank in ranks for _ in "ab"], [n for n in ("lost", "level") for _ in ranks]]
+    picture, ax = plots.panels(layout, height=8.2)
+    ticks = {s: fraction(s) for s in shares}
+    for rank in ranks:
+        panel = ax[f"rank {rank}"]
+        if rank != ranks[0]:
+            panel.sharey(ax[f"rank {ranks[0]}"])
+        lines = {draw: take.line(take.pick(rows, timestep_sampler=draw, rank=rank), "share", best) for draw in draws}
+        plots.plot_lines(panel, lines)
+        panel.set_xscale("log")
+        plots.dress(panel, rank if isinstance(rank, str) else f"LoRA, rank {rank}", TRAINING, take.NAMES[best], ticks)
+    ax[f"rank {ranks[0]}"].set_ylim(bottom=0)  # of all, once all are drawn
+    points = {draw: _against(take.pick(rows, timestep_sampler=draw), best) for draw in draws}
+    plots.plot_lines(ax["lost"], points, joined=False)
+    ax["lost"].axhline(0, color="0.6", linewidth=1, zorder=0)
+    plots.dress(ax["lost"], "all lengths of training", take.NAMES[best], take.NAMES["alignment_lost"])
+    last = {draw: take.one(rows, timestep_sampler=draw, rank=ranks[0], share=shares[-1]) for draw in draws}
+    plots.plot_lines(ax["level"], {draw: _by_level(row) for draw, row in last.items() if row is not None})
+    title = f"{ranks[0]}, after {fraction(shares[-1])}"
+    plots.dress(ax["level"], title, "noise level on the base's path", take.NAMES["velocity_distance"])
+    plots.legend(picture, 5)
+    return picture
+
+
+def _against(rows: Sequence[Record], x: str) -> list[tuple[float | int, Numbers]]:
+    """Text alignment lost at the mean of another score, for `plot_lines`."""
+    numbers = [(take.score_numbers(row, x), take.score_numbers(row, "alignment_lost")) for row in rows]
+    return [(far[0], lost) for far, lost in numbers if far is not EMPTY]
+
+
+def _by_level(row: Record) -> list[tuple[float | int, Numbers]]:
+    scores = row["scores"]
+    return [(x, [y, y, y]) for x, y in zip(scores.get("levels", []), scores.get("velocity_by_level", []), strict=True)]
+
+
 def _timestep_samplers(found: Record) -> Figure:
     """Timestep samplers against shift, for each strength; and what is left of text to video."""
     rows = found["rows"]
@@ -119,6 +160,7 @@ def _lora(found: Record) -> Figure:
 TRAINED: dict[str, Callable[[Record], Figure]] = {
     "cost": _cost,
     "preserved": _preserved,
+    "forgetting": _forgetting,
     "timestep_samplers": _timestep_samplers,
     "lora": _lora,
 }

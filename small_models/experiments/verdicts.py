@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-import torch
-
 from pusa_lab.arguments import checked, shown
-from pusa_lab.metrics import Interval, bootstrap
+from small_models.experiments.learned_results import learned_verdict
+from small_models.experiments.pairs import clearly, lead
+from small_models.experiments.prediction import forgetting_verdict
+from small_models.experiments.recipe_results import recipes_verdict
 from small_models.experiments.records import (
     HUNDREDS,
     Found,
@@ -22,10 +23,9 @@ from small_models.experiments.records import (
     changes_of,
     interval,
     ranked,
-    row_of,
     table_of,
 )
-from small_models.experiments.rows import one, pick, values
+from small_models.experiments.rows import one, pick, share, values
 
 Kinds = Mapping[str, Mapping[str, Any]]
 """What `parameter_change` returns."""
@@ -53,44 +53,6 @@ def find_row(found: Found, **key: Any) -> Record:
         name = table["table"]
         raise MissingError(f"{name} has no row {key!s:.200}: run `pusa-lab bench paper --table {name}` anew.")
     return row
-
-
-@checked
-def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
-    """By how much one row's score is above another's, prompt by prompt where both rows kept that.
-
-    Otherwise the two intervals are taken as independent, sqrt(half^2 + half^2), which is wider where good prompts are
-    good for both.
-
-    Args:
-        row: one.
-        other: of the same prompts.
-        score: one of both rows.
-
-    Raises:
-        ValueError: a row has no such score, or the rows are of different numbers of prompts.
-    """
-    both = row_of(row), row_of(other)
-    prompts = [each["by_prompt"][score] for each in both if score in each.get("by_prompt", {})]
-    if len(prompts) < 2:
-        ends = [interval(each, score) for each in both]
-        half = math.hypot(*((high - low) / 2 for _, low, high in ends))
-        mean = ends[0].mean - ends[1].mean
-        return Interval(mean, mean - half, mean + half)
-    if len(prompts[0]) != len(prompts[1]):
-        raise ValueError(f"the rows have {len(prompts[0])} and {len(prompts[1])} prompts: give rows of the same ones.")
-    a, b = (torch.tensor([torch.nan if x is None else x for x in each]) for each in prompts)
-    return bootstrap(a - b)
-
-
-@checked
-def clearly(difference: Interval) -> int:
-    """1 if a difference is above 0, -1 if it is below, 0 if its interval holds 0.
-
-    Args:
-        difference: with its interval.
-    """
-    return int(difference.low > 0) - int(difference.high < 0)
 
 
 @checked
@@ -310,12 +272,15 @@ VERDICTS: dict[str, Callable[[Record], Verdict]] = {
     "suite": _suite,
     "cost": _cost,
     "preserved": _preserved,
+    "forgetting": forgetting_verdict,
     "timestep_samplers": _timestep_samplers,
     "lora": _lora,
     "steps": _steps,
     "noise": _noise,
     "tasks": _tasks,
     "schedules": _schedules,
+    "learned": learned_verdict,
+    "recipes": recipes_verdict,
     "inside": _inside,
 }
 """Table -> whether and how its direction agrees."""
@@ -370,18 +335,3 @@ def _level(row: Row) -> str:
 
 def _list(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
-
-
-@checked
-def share(value: float) -> str:
-    """A share of the base's training as a fraction.
-
-    Args:
-        value: above 0.
-
-    Raises:
-        ValueError: it is 0 or below, or so small that no fraction is left.
-    """
-    if not value >= 1e-12:
-        raise ValueError(f"value={value:g}: give a share of the training above 0.")
-    return f"1/{round(1 / value):,}" if value < 1 else f"{value:g}"

@@ -54,6 +54,24 @@ OWN: dict[str, dict[str, list[str]]] = {
         "model": ["Stub()", "nano()"], "clips": ["[film(4)]", "film(4)", "clips()"], "prompts": ["None", "'a red circle moves right'"], "tasks": ["None", "'image_to_video'"],
         "metrics": ["None", "['psnr']"], "num_clips": ["1"], "held_out": ["None"], "progress": ["False"], "**": ["steps=1", "guidance=1.0"],
     },
+    r"pusa_lab\.forgetting\.\w+": {
+        "model": ["Stub()", "nano()"], "base": ["Stub()", "nano()"], "prompts": ["'a'", "['a', 'b']"], "prompt": ["'a'", "['a', 'b']"],
+        "seeds": ["0", "[0, 5]"], "seed": ["3"], "metrics": ["()"], "truth": ["None"], "progress": ["False"], "**": ["steps=1", "guidance=1.0"],
+        "path": ["the('pusa_lab.forgetting.follow_base')(Stub(), 'a', steps=1)"], "points": ["[]"], "asked": ["{}"], "by_level": ["{}"],
+    },
+    r"pusa_lab\.optimise\.learned\.optimise(_noise)?": {
+        "score": ["lambda candidate: 1.0"], "steps": ["2", "4"], "frames": ["1", "3"], "known": ["1", "2"], "start": ["[0.2]", "(0, 0.5)"],
+        "shift": ["1.0", "3.0"], "terms": ["(3, 3)", "(1, 2)"], "generations": ["1", "2"], "population": ["None", "5"], "spread": ["0.5"], "progress": ["False"],
+    },
+    r"pusa_lab\.optimise\.learned\.fit_schedule": {"schedule": ["'pyramid'", "falling(3, 4)", "schedules.rolling"], "steps": ["2", "6"], "frames": ["4"], "shift": ["1.0"]},
+    r"pusa_lab\.optimise\.learned\.Optimised(Noise)?": {
+        "matrix": ["falling(3, 4)"], "levels": ["[0.2]"], "starts": ["{'synchronous': 1.5}"], "history": ["[{'generation': 1, 'best': 2.0}]"],
+    },
+    r"pusa_lab\.optimise\.scores\.generation_score": {
+        "model": ["Stub()", "nano()"], "clips": ["np.stack([film(8), film(8)])"], "prompts": ["'a'", "['a', 'b']"], "task": ["'image_to_video'", "'extension'"],
+        "metric": ["None", "'psnr'"], "noise": ["0", "0.2"], "**": ["guidance=1.0", "solver='heun'"],
+    },
+    r"pusa_lab\.optimise\.evolution\.Evolution": {"n": ["1", "5"], "generations": ["1", "20"], "population": ["None", "6"], "spread": ["0.5"]},
     r"pusa_lab\.data\.folders\.read_folder": {"folder": ["clips()"], "num_frames": ["4"], "size": ["(8, 8)"], "fps": ["8"], "files": ["None"], "need_captions": ["False"]},
     r"pusa_lab\.data\.quality\.\w+": {
         "model": ["Stub()", "nano()"], "clips": ["film(4)", "film(4)[None] / 255"], "clip": ["clip(2, 3, 4, 8, 8)"], "name": ["'mine'"],

@@ -7,6 +7,11 @@ _TABLE = [
 ]
 _ROWS = ["found('cost')['rows']", "found('steps')['rows'][:3]"]
 
+_FORGOTTEN = (
+    "[{'key': {'timestep_sampler': d, 'rank': 8, 'share': 0.1}, 'scores': {n: [v, v, v] for n in ('alignment_lost', 'latent_distance')}} "
+    "for d, v in (('independent', 0.1), ('shared', 0.3))]"
+)
+
 OWN_TOYS: dict[str, dict[str, list[str]]] = {
     r"small_models\.family\.load_toy": {"name": ["'nano-vta'", "'nano-base'"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"]},
     r"small_models\.files\.read_description": {"path": ["checkpoint()"]},
@@ -50,10 +55,19 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
     r"small_models\.evaluation\.measure_features\.ladder": {"found": ["{'true': rand(3, 4), 'frozen': rand(3, 4)}"], "others": ["rand(3, 4)"]},
     r"small_models\.experiments\.records\.read_results": {"path": ["ROOT / 'small_models' / 'results' / 'paper' / 'steps.json'"]},
     r"small_models\.experiments\.claims\.claims": {"folder": ["ROOT / 'small_models' / 'results' / 'paper'"]},
+    r"small_models\.experiments\.learned_results\.\w+": {
+        "found": [
+            "{'table': 'learned', 'rows': [{'key': {'task': 't', 'schedule': s, 'calls': 4}, 'scores': {'psnr': [20.0, 19.0, 21.0]}} for s in ('synchronous', 'learned')]}",
+        ],
+    },
     r"small_models\.experiments\.verdicts\.looks": {"found": ["found('inside')"]},
     r"small_models\.experiments\.verdicts\.best_strengths": {"found": ["found('lora')"], "rank": ["8", "'full'"], "score": ["'psnr'"]},
     r"small_models\.experiments\.verdicts\.find_row": {"found": ["found('steps')"], "**": ["steps=10"]},
     r"small_models\.experiments\.verdicts\.(farther|largest)": {"kinds": ["kinds()"], "other": ["kinds()"]},
+    r"small_models\.experiments\.prediction\.\w+": {
+        "rows": [_FORGOTTEN], "x": ["rand(4)"], "y": ["rand(4)"],
+        "found": [f"{{'table': 'forgetting', 'title': 't', 'prediction': [], 'rows': {_FORGOTTEN}}}"],
+    },
     r"small_models\.experiments\.(figures\.figure|report\.show_table|verdicts\.verdict|records\.(table_of|tidy|prompt_table))": {"found": _TABLE},
     r"small_models\.experiments\..*": {
         "rows": _ROWS, "row": ["found('steps')['rows'][0]"], "other": ["found('steps')['rows'][1]"], "key": ["'way'", "'steps'"],
