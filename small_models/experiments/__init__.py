@@ -16,6 +16,7 @@ from pusa_lab.progress import progress_bar
 from pusa_lab.sentences import counted
 from pusa_lab.sweeps.store import Made, RowStore, check_made_with
 from small_models.experiments.adapt import Adaptation, ToyTrainer
+from small_models.experiments.generalisation_table import generalisation
 from small_models.experiments.inside_table import inside
 from small_models.experiments.lab import Lab, Rows
 from small_models.experiments.records import FORMAT, Record, Row, prompt_table, read_results
@@ -98,6 +99,11 @@ TABLES = {
         Table("Every task, beside its specialist", tasks, _TASK),
         Table("Schedules of long videos", schedules, ("psnr", "position_error", "text_alignment", "boundary_colour")),
         Table("Inside: weights and attention", inside, ()),
+        Table(
+            "Held-out speeds, sizes and combinations (PhyWorld's question)",
+            generalisation,
+            ("velocity_error", "relative_velocity_error", "pace", "size", "shape", "skill", "psnr", "position_error"),
+        ),
     )
 }
 """Name -> table, in the order in which they are best read."""

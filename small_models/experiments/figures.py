@@ -204,6 +204,24 @@ def _looks(picture: Figure, ax: dict[str, Any], looks: Sequence[Record]) -> None
         )
 
 
+def _generalisation(found: Record) -> Figure:
+    """Velocity, pace and size of every way in every split."""
+    rows, names = found["rows"], ("relative_velocity_error", "pace", "size", "shape")
+    splits, ways = take.values(rows, "split"), take.values(rows, "way")
+    picture, ax = plots.panels([names], height=2.0 + 0.2 * len(rows))
+    for name in names:
+        bars = {
+            way: {split: take.score_numbers(take.one(rows, way=way, split=split), name) for split in splits}
+            for way in ways
+        }
+        plots.plot_bars(ax[name], bars, from_zero=name == names[0], names=name == names[0])
+        plots.dress(ax[name], "", take.NAMES[name])
+        if name in ("pace", "size"):
+            ax[name].axvline(1, color="0.6", linewidth=1, zorder=0)
+    plots.legend(picture, 6)
+    return picture
+
+
 def _every(count: int) -> list[str]:
     """Numbers of a few of so many, the first and others evenly."""
     gap = 1 if count <= 5 else 2 if count <= 10 else 5
@@ -218,5 +236,6 @@ DRAWN: dict[str, Callable[[Record], Figure]] = {
     "tasks": _tasks,
     "schedules": _schedules,
     "inside": _inside,
+    "generalisation": _generalisation,
 }
 """Name of a table -> its picture."""
