@@ -93,10 +93,11 @@ def split_scenes(world: World, count: int, seed: int) -> dict[str, Scenes]:
     return found | {UNSEEN: _recoloured(found[INSIDE])}
 
 
-def _outside(world: World, table: str, end: type, factor: float) -> World:
+def _outside(world: World, table: str, end: Any, factor: float) -> World:
     """The same world with one speed, or one size, beyond its range."""
     word, value = end(getattr(world, table), key=lambda row: row[1])
-    return replace(world, **{table: ((word, factor * value),)})
+    changed: dict[str, Any] = {table: ((word, factor * value),)}
+    return replace(world, **changed)
 
 
 def _recoloured(scenes: Scenes) -> Scenes:
