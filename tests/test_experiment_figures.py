@@ -18,6 +18,7 @@ matplotlib.use("Agg")
 
 SCORES = ["psnr", "known_psnr", "total", "quality", "i2v", "position_error", "text_alignment", "direction", "motion"]
 SCORES += ["physics_error", "boundary_position", "i2v_subject", "dynamic_degree", "imaging_quality", "shape"]
+SCORES += ["relative_velocity_error", "pace", "size"]
 KEYS = {
     "suite": [{"clips": c} for c in ("truth", "noise")],
     "cost": [{"way": "timestep vectors, no training", "share": 0.0}]
@@ -40,6 +41,9 @@ KEYS = {
     "tasks": [{"task": t, "model": m} for t in ("extension", "loop") for m in ("VTA, shipped", "VTA, same budget")]
     + [{"task": "start_end", "model": "VTA, shipped, last frame a still picture"}],
     "schedules": [{"schedule": s, "rows a window": 10} for s in ("synchronous", "pyramid")],
+    "generalisation": [
+        {"way": w, "split": s} for w in ("truth", "independent") for s in ("in distribution", "slower", "faster")
+    ],
 }
 
 

@@ -11,6 +11,7 @@ from pusa_lab.sweeps import averages, compare
 from small_models.experiments import RESULTS, TABLES, read_results, sampling_tables
 from small_models.experiments.claims import CLAIMS, claims
 from small_models.experiments.figures import figure
+from small_models.experiments.held_out import SPLITS
 from small_models.experiments.lab import Lab
 from small_models.experiments.records import prompt_table, table_of, tidy
 from small_models.experiments.report import show_table
@@ -68,6 +69,7 @@ def test_whole_tables_are_whole(name):
         "tasks": 3 * places + 2 + 1 + 1 + len(sizes.lengths),
         "schedules": len(sampling_tables.LONG_SCHEDULES),
         "inside": 4 + 4,
+        "generalisation": 6 * len(SPLITS),
     }
     assert len(rows) == wanted[name]
     for row in rows:
