@@ -31,10 +31,14 @@ from small_models.experiments.verdicts import (
 )
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
-FOUND = {name: read_results(RESULTS / f"{name}.json") for name in TABLES}
+FOUND = {name: read_results(RESULTS / f"{name}.json") for name in TABLES if (RESULTS / f"{name}.json").is_file()}
 
 
-@pytest.mark.parametrize("name", TABLES)
+def test_every_table_has_shipped_results():
+    assert list(FOUND) == list(TABLES)
+
+
+@pytest.mark.parametrize("name", FOUND)
 def test_results_name_what_made_them(name):
     found = FOUND[name]
     assert found["table"] == name
@@ -46,14 +50,14 @@ def test_results_name_what_made_them(name):
     assert len({json.dumps(row["key"]) for row in found["rows"]}) == len(found["rows"])
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", FOUND)
 def test_the_index_says_where_and_when_each_table_was_measured(name):
     told = re.search(rf"\[{name}\]\({name}.md\).*\| (.*) \|", (RESULTS / "README.md").read_text())[1]
     device = FOUND[name]["device"].removeprefix("NVIDIA ").split()[0]
     assert told.startswith(f"{device}, {FOUND[name]['date']}, {len(FOUND[name]['rows'])} rows")
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", FOUND)
 def test_whole_tables_are_whole(name):
     rows, sizes = FOUND[name]["rows"], Sizes()
     shorter = sum(share <= sizes.shorter for share in sizes.budgets)
@@ -83,7 +87,7 @@ def test_every_row_has_all_its_clips(name):
     assert {row["clips"] for row in FOUND[name]["rows"]} == {prompts * Sizes().seeds}
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", FOUND)
 def test_text_and_picture_are_of_these_numbers(name):
     assert (RESULTS / f"{name}.md").read_text() == show_table(FOUND[name]) + "\n"
     assert 0 < (RESULTS / f"{name}.png").stat().st_size < 200_000

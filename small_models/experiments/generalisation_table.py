@@ -179,8 +179,8 @@ def answer(found: Found) -> str:
     return (
         f"velocity error in % of the true speed, in distribution > {' / '.join(OUT)}: {errors} (the base saw all "
         f"combinations). Pace {' / '.join(FARTHER)}, 1 if it is the true one and {nearest} if it is the nearest of "
-        f"training, which the caption names: {paces}. How much the error grows out of distribution clearly differs from "
-        f"{WAN}, which has one timestep for all frames, with {'; '.join(told)}. So a timestep per frame "
+        f"training, which the caption names: {paces}. How much the error grows out of distribution clearly differs "
+        f"from {WAN}, which has one timestep for all frames, with {'; '.join(told)}. So a timestep per frame "
         f"{'changes' if changes else 'does not clearly change'} what is learned by heart"
     )
 
