@@ -9,6 +9,7 @@ The weights are those that the table would train itself: same code, same seed, f
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pusa_lab.files import check_folder
 from pusa_lab.training.quiet import quiet_lightning
 from small_models.experiments import Adaptation, Lab, ToyTrainer
 from small_models.experiments.command import sizes_of
+from small_models.experiments.recipe_table import specialists, ways
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.sizes import Sizes
 from small_models.experiments.training_tables import SAMPLERS
@@ -37,6 +39,12 @@ def of_tasks(sizes: Sizes, frames: int) -> Work:
     return [(Adaptation(timestep_sampler="shared", clean=(*at,), learn_clean=False), [sizes.brief]) for at in known]
 
 
+def of_recipes(sizes: Sizes, frames: int, seed: int) -> Work:
+    """Of the table `recipes` with one seed of training, in its order."""
+    compared = [(adaptation, sizes.marks) for adaptation in ways(sizes.recipe, seed).values()]
+    return [*compared, *((adaptation, [sizes.brief]) for adaptation in specialists(frames, seed).values())]
+
+
 TRAIN: dict[str, Callable[[Sizes, int], Work]] = {
     "ours": lambda sizes, frames: [(Adaptation(), sizes.budgets)],
     "theirs": lambda sizes, frames: [(Adaptation("i2v", timestep_sampler="shared"), sizes.budgets)],
@@ -49,6 +57,8 @@ TRAIN: dict[str, Callable[[Sizes, int], Work]] = {
     ],
     "tasks": of_tasks,
     "timestep_samplers": of_timestep_samplers,
+    "recipes": lambda sizes, frames: [run for s in range(sizes.training_seeds) for run in of_recipes(sizes, frames, s)],
+    **{f"recipes{seed}": partial(of_recipes, seed=seed) for seed in range(3)},
 }
 
 
@@ -56,7 +66,8 @@ def train_ahead(sets: list[str], *, work: Path, small: bool = False, set: dict[s
     """Train what tables of `pusa-lab bench paper` need, set after set, and say how long each took.
 
     Args:
-        sets: ours, theirs, control, inside, tasks or timestep_samplers, one or several.
+        sets: ours, theirs, control, inside, tasks, timestep_samplers or recipes (recipes0 is its first seed), one or
+            several.
         work: folder for the weights, the tables' own.
         small: the sizes of `pusa-lab bench paper --small`.
         set: sizes to change, as for `pusa-lab bench paper`.

@@ -10,7 +10,7 @@ from pusa_lab.pixels import to_uint8
 from small_models.evaluation.ways import generate_from
 from small_models.experiments import SMALL, TABLES, Adaptation, Lab, ToyTrainer, run_table
 from small_models.experiments.figures import figure
-from small_models.experiments.generalisation_table import OUT, _given, answer, growth, shown_frames, ways
+from small_models.experiments.generalisation_table import OUT, _given, adaptations, answer, growth, shown_frames
 from small_models.experiments.held_out import (
     HELD_OUT,
     INSIDE,
@@ -135,7 +135,7 @@ def test_what_is_held_out_is_left_out_of_training_and_nothing_else(lab, trainer)
 
 
 def test_every_way_is_trained_without_what_is_held_out_and_for_the_same_frames():
-    found = ways([0, 1])
+    found = adaptations([0, 1])
     assert all(adaptation.held_out for adaptation in found.values())
     assert found["specialist"].clean == (0, 1) and found["Wan's way"].given == 2
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pusa_lab.training.config import TrainConfig
     from pusa_lab.training.data import InMemoryDataset, LatentVideoDataModule
     from pusa_lab.training.loop import check_run, fit, run
-    from pusa_lab.training.lora import add_lora, lora_state
+    from pusa_lab.training.lora import add_lora, lora_changes, lora_state
     from pusa_lab.training.module import ClipModule, CodecModule, TrainedModule, VTAModule
 
 _NAMES = {
@@ -16,7 +16,7 @@ _NAMES = {
     "config": ("TrainConfig",),
     "data": ("InMemoryDataset", "LatentVideoDataModule"),
     "loop": ("check_run", "fit", "run"),
-    "lora": ("add_lora", "lora_state"),
+    "lora": ("add_lora", "lora_changes", "lora_state"),
     "module": ("ClipModule", "CodecModule", "TrainedModule", "VTAModule"),
 }
 """Module -> its public names."""
@@ -34,6 +34,7 @@ __all__ = [
     "add_lora",
     "check_run",
     "fit",
+    "lora_changes",
     "lora_state",
     "run",
 ]

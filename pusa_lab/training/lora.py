@@ -1,8 +1,9 @@
 """LoRA training with PEFT."""
 
+import copy
 import re
+from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
@@ -22,10 +23,17 @@ class _Float32Linear(nn.Linear):
 
 
 @checked
-def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
+def add_lora(
+    model: nn.Module,
+    rank: int,
+    layers: str = "",
+    variant: Literal["lora", "rslora", "dora"] = "lora",
+    alpha: float | int | None = None,
+) -> None:
     """Freeze a model and add a trainable low-rank update to its linear layers.
 
-    y = W x + B A x, with B = 0 at first
+    y = W x + s B A x, with B = 0 at first; s = alpha / rank, and alpha / sqrt(rank) with rsLoRA. DoRA trains the norm m
+    of every row of the sum too: y = m (W + s B A) / ||W + s B A|| x, with m = ||W|| at first
 
     A and B are in float32 whatever the type of W, so that small optimizer steps are not rounded away.
 
@@ -33,11 +41,13 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
         model: changed in place.
         rank: of the updates, 1 to MOST_RANK.
         layers: regular expression, searched in the names of the linear layers; "" selects all of them.
+        variant: lora, rslora or dora.
+        alpha: above 0; None is the rank.
 
     Raises:
-        ValueError: no linear layer matches, or the rank is out of range.
+        ValueError: no linear layer matches, or the rank or alpha is out of range.
 
-    Source: arXiv 2106.09685.
+    Source: LoRA, arXiv 2106.09685; rsLoRA, 2312.03732; DoRA, 2402.09353.
     """
     from peft import LoraConfig, inject_adapter_in_model
     from peft.tuners.lora import LoraLayer
@@ -48,8 +58,12 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
         raise ValueError(f"layers={layers!r:.60} matches no linear layer of the model: give another expression.")
     if not 1 <= rank <= MOST_RANK:
         raise ValueError(f"rank={rank}: give 1 to {MOST_RANK:,}.")
+    alpha = rank if alpha is None else alpha
+    if not 0 < alpha <= MOST_RANK:
+        raise ValueError(f"alpha={alpha}: give a number above 0, at most {MOST_RANK:,}.")
     model.requires_grad_(False)
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), model)
+    kind = {"use_rslora": variant == "rslora", "use_dora": variant == "dora"}
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=targets, **kind), model)
     for layer in model.modules():
         if isinstance(layer, LoraLayer):
             layer.cast_input_dtype_enabled = False
@@ -61,11 +75,44 @@ def add_lora(model: nn.Module, rank: int, layers: str = "") -> None:
 def lora_state(model: nn.Module) -> dict[str, Tensor]:
     """Return copies of the trained parameters: "<layer>.lora_A.weight" and "<layer>.lora_B.weight", and any others.
 
+    The factor s of `add_lora` is in B, so that the whole update is B A.
+
     Args:
         model: after `add_lora` and training.
+
+    Raises:
+        ValueError: the update is DoRA's, which is not a product of two factors.
     """
-    trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-    return {name.replace(".default.", ".").replace(".base_layer.", "."): torch.clone(p) for name, p in trained.items()}
+    scales = {f"{name}.lora_B": layer.scaling["default"] for name, layer in _lora_layers(model).items()}
+    found = {}
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            if "lora_magnitude_vector" in name:
+                raise ValueError("the update is DoRA's, which has no two factors: use training.lora_changes(model).")
+            part = name.removesuffix(".default.weight")
+            found[name.replace(".default.", ".").replace(".base_layer.", ".")] = p.detach() * scales.get(part, 1.0)
+    return found
+
+
+@checked
+def lora_changes(model: nn.Module) -> dict[str, Tensor]:
+    """Return what training changed of every weight that has a low-rank update, W' - W, whatever its variant.
+
+    Args:
+        model: after `add_lora` and training; it is not changed.
+    """
+    found = {}
+    for name, layer in _lora_layers(model).items():
+        merged = copy.deepcopy(layer)
+        merged.merge()
+        found[f"{name}.weight"] = (merged.get_base_layer().weight - layer.get_base_layer().weight).detach()
+    return found
+
+
+def _lora_layers(model: nn.Module) -> dict[str, Any]:
+    from peft.tuners.lora import LoraLayer
+
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
 
 
 @checked

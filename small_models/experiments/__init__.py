@@ -19,6 +19,7 @@ from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.generalisation_table import generalisation
 from small_models.experiments.inside_table import inside
 from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.recipe_table import recipes
 from small_models.experiments.records import FORMAT, Record, Row, prompt_table, read_results
 from small_models.experiments.sampling_tables import noise, schedules, steps, suite, tasks
 from small_models.experiments.sizes import SMALL, Sizes
@@ -99,6 +100,7 @@ TABLES = {
         Table("Every task, beside its specialist", tasks, _TASK),
         Table("Schedules of long videos", schedules, ("psnr", "position_error", "text_alignment", "boundary_colour")),
         Table("Inside: weights and attention", inside, ()),
+        Table("One recipe for every task", recipes, ("skill", "psnr", "position_error", "text_alignment")),
         Table(
             "Held-out speeds, sizes and combinations (PhyWorld's question)",
             generalisation,

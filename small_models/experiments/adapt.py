@@ -1,13 +1,15 @@
 """Adaptations of the base, trained once and measured on the way: at several budgets of one run."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -44,6 +46,16 @@ class Adaptation:
     """When timestep_sampler is mixed."""
     shift: float = 5.0
     """Shift of the sampled timesteps."""
+    variant: Literal["lora", "rslora", "dora"] = "lora"
+    """Of the LoRA, as `training.add_lora` takes it."""
+    alpha: float | None = None
+    """Of the LoRA, likewise."""
+    lr: float = 0.0
+    """Learning rate; 0 is the shipped recipe's for a LoRA, 2e-3, and half of it for all weights."""
+    ema: float = 0.999
+    """Decay of the averaged weights; 0 averages nothing."""
+    weight: str = "uniform"
+    """Weight of each frame's loss, a name in losses.WEIGHTS."""
     clean: tuple[int, ...] = ()
     """Latent frames always at 0 while all others share one timestep: a specialist of one task."""
     learn_clean: bool = True
@@ -52,30 +64,34 @@ class Adaptation:
     """Latent frames that Wan's own way is given as further input."""
     held_out: bool = False
     """Whether the combinations of `experiments.held_out` are left out of the training clips; the base saw them all."""
+    seed: int = 0
+    """Seed of training, added to that of the sizes."""
 
     def config(self, steps: int, batch: int, device: str, seed: int = 0) -> "TrainConfig":
-        """Dials of the run: the shipped recipe's rate for LoRA, half of it for all weights.
+        """The run as training takes it.
 
         Args:
             steps: of the optimizer.
             batch: clips per step.
             device: compiled on a GPU only.
-            seed: of timesteps and noise.
+            seed: of the sizes.
         """
         from pusa_lab.training import TrainConfig
 
         return TrainConfig(
             max_steps=steps,
             global_batch_size=batch,
-            lr=2e-3 if self.rank else 1e-3,
+            lr=self.lr or (2e-3 if self.rank else 1e-3),
             lr_scheduler="constant",
             warmup=min(20, steps),
+            ema=self.ema,
             timestep_sampler=f"{__name__}:keep_frames_clean(at={self.clean})" if self.clean else self.timestep_sampler,
             p_async=self.p_async,
             shift=self.shift,
+            weight=self.weight,
             lora_rank=self.rank,
             compile="reduce-overhead" if device == "cuda" else "",
-            seed=seed,
+            seed=seed + self.seed,
         )
 
 
@@ -91,7 +107,7 @@ class ToyTrainer:
     def __init__(self, lab: Lab, wait: bool = False):
         self.lab, self.wait = lab, wait
         self.base = zoo.find_checkpoint(f"{lab.sizes.preset}-base")
-        self.ready: dict[tuple[str, int], tuple[ToyModel, dict[str, Tensor]]] = {}
+        self.ready: dict[Any, tuple[ToyModel, dict[str, Tensor]]] = {}
         self.fresh: dict[str, tuple[ToyModel, dict[str, Tensor]]] = {}
         self.dataset: InMemoryDataset | None = None
 
@@ -143,7 +159,7 @@ class ToyTrainer:
             self.fresh[adaptation.way] = model, {k: v.clone() for k, v in model.state_dict().items()}
         model, start = self.fresh[adaptation.way]
         model.load_state_dict(start)
-        if adaptation.rank:
+        if adaptation.rank and adaptation.variant != "dora":
             merge_update(model, {name: value.float() for name, value in update.items()}, strength)
         else:
             state = model.state_dict()
@@ -166,23 +182,23 @@ class ToyTrainer:
         return self.lab.work / "weights" / digest_of(about)[:16]
 
     def _train(self, adaptation: Adaptation, folder: Path, marks: list[int]) -> None:
-        from pusa_lab.training import LatentVideoDataModule, VTAModule, lora_state, run
+        from pusa_lab.training import LatentVideoDataModule, VTAModule, run
 
         sizes, device = self.lab.sizes, self.lab.device
-        key = (adaptation.way, adaptation.rank)
+        key = (adaptation.way, adaptation.rank, adaptation.variant, adaptation.alpha)
         if key not in self.ready:
-            model = self._trainable(*key)
+            model = self._trainable(adaptation)
             self.ready[key] = model, {k: v.clone() for k, v in model.state_dict().items()}
         model, start = self.ready[key]
         model.to(device).load_state_dict(start)
         before = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
 
         def keep(step: int, averaged: Any) -> None:
-            update = lora_state(averaged) if adaptation.rank else _changes(averaged, before, adaptation.way == "i2v")
+            update = _update(averaged, before, adaptation)
             with writing(folder / f"{step:06}.safetensors") as part:
                 save_file({k: v.to("cpu", torch.float16).contiguous() for k, v in update.items()}, part)
 
-        torch.manual_seed(sizes.seed)
+        torch.manual_seed(sizes.seed + adaptation.seed)
         torch._dynamo.config.cache_size_limit = 64  # one for each model and way of training
         config = adaptation.config(marks[-1], sizes.batch, device, sizes.seed)
         loss = fafm_frame_loss if adaptation.learn_clean else only_noisy(fafm_frame_loss)
@@ -190,15 +206,17 @@ class ToyTrainer:
         run(module, LatentVideoDataModule(self._data(adaptation)), marks=marks, keep=keep)
         model.to(device)
 
-    def _trainable(self, way: str, rank: int) -> ToyModel:
+    def _trainable(self, adaptation: Adaptation) -> ToyModel:
         from pusa_lab.training import add_lora
 
+        way = adaptation.way
         model = self._new(way).requires_grad_(True).train()
         if model.codec:
             model.codec.requires_grad_(False)
         model.text.requires_grad_(False)
-        if rank:
-            add_lora(model.dit, rank, r"^(?!.*(image_embedder|add_k_proj|add_v_proj))")
+        if adaptation.rank:
+            layers = r"^(?!.*(image_embedder|add_k_proj|add_v_proj))"
+            add_lora(model.dit, adaptation.rank, layers, adaptation.variant, adaptation.alpha)
             for name, p in model.dit.named_parameters():
                 if way == "i2v" and re.search(NEW_LAYERS, name):
                     p.requires_grad_(True)
@@ -206,22 +224,34 @@ class ToyTrainer:
 
     def _data(self, adaptation: Adaptation) -> "InMemoryDataset":
         from pusa_lab.training import InMemoryDataset
-        from small_models.training.data import clips_of, latent_dataset, pixel_dataset
 
-        sizes, base = self.lab.sizes, self.lab.model("base")
-        if self.dataset is None:
-            clips = clips_of(base.preset["world"], sizes.clips, sizes.seed, base.geometry, self.lab.device)
-            if base.codec:
-                self.dataset = latent_dataset(clips, base, sizes.batch, 0)
-            else:
-                self.dataset = pixel_dataset(clips, sizes.batch, 0, self.lab.device)
-        dataset = InMemoryDataset(self.dataset.videos, self.dataset.captions, sizes.batch, sizes.seed)
+        sizes = self.lab.sizes
+        self.dataset = self.dataset or self.clips()
+        dataset = InMemoryDataset(self.dataset.videos, self.dataset.captions, sizes.batch, sizes.seed + adaptation.seed)
         if adaptation.held_out:
             dataset = dataset.part(trained_on(dataset.captions, WORLDS[self.lab.geometry_world]))
         if adaptation.way == "i2v":
             videos = dataset.videos[:, :, : adaptation.given]
             dataset.extras = {"first": videos.float() / 127.5 - 1 if videos.dtype == torch.uint8 else videos}
         return dataset
+
+    def clips(self) -> "InMemoryDataset":
+        """The clips of all runs; latents are kept beside the weights, so that several processes encode them once."""
+        from pusa_lab.training import InMemoryDataset
+        from small_models.training.data import clips_of, latent_dataset, pixel_dataset
+
+        sizes, base, device = self.lab.sizes, self.lab.model("base"), self.lab.device
+        clips = clips_of(base.preset["world"], sizes.clips, sizes.seed, base.geometry, device)
+        if not base.codec:
+            return pixel_dataset(clips, sizes.batch, 0, device)
+        about = [sizes.clips, sizes.seed, digest(self.base), made_with(device)["code"], device]
+        path = self.lab.work / "clips" / f"{digest_of(about)[:16]}.safetensors"
+        if not path.is_file():
+            dataset = latent_dataset(clips, base, sizes.batch, 0)
+            with writing(path) as part:
+                save_file({"videos": dataset.videos}, part, {"captions": json.dumps(dataset.captions)})
+        with safe_open(path, "pt", device=device) as file:
+            return InMemoryDataset(file.get_tensor("videos"), json.loads(file.metadata()["captions"]), sizes.batch, 0)
 
 
 @checked
@@ -253,6 +283,15 @@ def only_noisy(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return loss(denoiser, x0, tau, eps, **cond) * noisy / noisy.mean()
 
     return masked
+
+
+def _update(model: torch.nn.Module, before: dict[str, Tensor], adaptation: Adaptation) -> dict[str, Tensor]:
+    """What training changed: low-rank factors and whole new layers, or the changes of weights."""
+    from pusa_lab.training import lora_changes, lora_state
+
+    if not adaptation.rank:
+        return _changes(model, before, adaptation.way == "i2v")
+    return lora_changes(model) if adaptation.variant == "dora" else lora_state(model)
 
 
 def _changes(model: torch.nn.Module, before: dict[str, Tensor], new_layers: bool) -> dict[str, Tensor]:

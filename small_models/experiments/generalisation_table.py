@@ -49,7 +49,7 @@ TRUTH = "truth"
 
 
 @checked
-def ways(known: Sequence[int]) -> dict[str, Adaptation]:
+def adaptations(known: Sequence[int]) -> dict[str, Adaptation]:
     """The adaptations compared; their training clips lack the combinations that are held out.
 
     Args:
@@ -79,7 +79,7 @@ def generalisation(lab: Lab, trainer: ToyTrainer) -> Rows:
     for split in SPLITS:
         for way, make in makers.items():
             yield {"way": way, "split": split}, partial(_measured, lab, make, splits[split], known)
-    for way, adaptation in ways(known).items():
+    for way, adaptation in adaptations(known).items():
         (update,) = trainer.updates(adaptation, [lab.sizes.brief])
         model = trainer.model(adaptation, update)
         make = _given(model, known) if adaptation.way == "i2v" else lab.ask(model, known, guidance=1.0)

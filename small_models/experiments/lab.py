@@ -60,10 +60,11 @@ class Lab:
         sizes: how much of everything.
         work: folder for trained weights, so that tables share them and a killed run finds them again.
         device: None is the GPU if there is one.
+        scenes_seed: of the unseen scenes, at least `EVAL_SEED`.
     """
 
-    def __init__(self, sizes: Sizes, work: Path, device: str | None = None):
-        self.sizes, self.work = sizes, work
+    def __init__(self, sizes: Sizes, work: Path, device: str | None = None, scenes_seed: int = EVAL_SEED):
+        self.sizes, self.work, self.scenes_seed = sizes, work, scenes_seed
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.models: dict[str, Any] = {}
 
@@ -108,8 +109,8 @@ class Lab:
         """
         world = WORLDS[self.geometry_world]
         if not staying:
-            return draw_scenes(count, EVAL_SEED, world)
-        drawn = draw_scenes(16 * count, EVAL_SEED, world)
+            return draw_scenes(count, self.scenes_seed, world)
+        drawn = draw_scenes(16 * count, self.scenes_seed, world)
         kept = torch.tensor([name in STAYING for name in MOTIONS])[drawn.motion] | ~drawn.present
         return drawn[kept.all(1).nonzero()[:count, 0]]
 

@@ -23,6 +23,7 @@ ROW = {
     "key": dict[str, Any],
     "scores": dict[str, float | list[float | None] | None],
     "by_prompt": dict[str, list[float | None]],
+    "by_seed": dict[str, list[float | None]],
     "kinds": dict[str, dict[str, Any]],
     "on_frame_0": Matrix,
     "maps": dict[str, Matrix],
@@ -50,6 +51,7 @@ PARTS = {
         "noise": ("task", "noise", "mode"),
     },
     **{"tasks": ("task", "model"), "schedules": ("schedule", "rows a window"), "inside": ()},
+    "recipes": ("way", "task", "share"),
     "generalisation": ("way", "split"),
 }
 """Table -> what the key of each of its rows must have."""

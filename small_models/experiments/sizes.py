@@ -47,13 +47,17 @@ class Sizes:
     """Extensions, in lengths of the model's own video."""
     train: int = 1
     """0 leaves out what needs training, so that `tasks` and `inside` run on a CPU for the shipped models."""
+    training_seeds: int = 3
+    """Seeds of training in the table `recipes`."""
+    recipe: str = "quarter"
+    """Name of its recipe, one of the settings of `pusa-lab bench recipe`."""
     guidance: float = 3.0
     """Scale of text guidance everywhere."""
     seed: int = 0
     """Seed of training and sampling."""
 
     def __post_init__(self) -> None:
-        for name in ("prompts", "swept", "seeds", "clips", "batch"):
+        for name in ("prompts", "swept", "seeds", "clips", "batch", "training_seeds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give at least 1.")
         if self.prompts < 2 or self.swept < 2:
@@ -81,6 +85,7 @@ SMALL = Sizes(
     steps=(2, 5, 10, 20),
     noises=(0.0, 0.2, 0.5, 1.0),
     lengths=(1, 2),
+    training_seeds=2,
     guidance=2.0,
 )
 """Under two minutes a table on two cores: `nano`, few prompts, trainings that are far too short."""

@@ -1,0 +1,110 @@
+"""The search for a recipe, as a command: `pusa-lab bench recipe`."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pusa_lab.arguments import ArgumentError, checked
+from pusa_lab.cli.terminal import line, say
+from pusa_lab.files import check_folder, read_json, write_json
+from small_models.experiments import RESULTS
+from small_models.experiments.lab import made_with
+from small_models.experiments.recipe_search import OBJECTIVE, TASKS, search
+
+OUT = Path("outputs/recipe")
+"""Where rows and weights of a search are kept, unless --out says otherwise."""
+FILE = "recipe.json"
+
+
+def recipe(*, show: bool = False, small: bool = False, out: Path | None = None, workers: int = 1) -> None:
+    """Search for the recipe that turns a base model into one for all tasks: successive halving over ways to train.
+
+    Settings are trained briefly, and the better ones again for longer; then ways to sample with the best are compared.
+    Writes <out>/recipe.json; a search that was killed is resumed from the rows in <out>.
+
+    Args:
+        show: only print what was measured.
+        small: on nano, with trainings that are far too short, in two minutes on two cores.
+        out: folder for rows, weights and the result (default: outputs/recipe; the shipped result for --show).
+        workers: processes that train side by side; one leaves most of a GPU idle.
+
+    Raises:
+        ValueError: an option has no effect, there is no result to show, or the folder holds rows of another search.
+    """
+    if show:
+        if small or workers != 1:
+            raise ArgumentError("--show only prints what was measured: leave out --small and --workers.")
+        say(show_search(read_search((out or RESULTS) / FILE)))
+        return
+    folder = check_folder(out or OUT, "--out")
+    table = search(folder, small=small, workers=workers)
+    about = {"title": "Search for a recipe", "objective": OBJECTIVE, "command": line.get()}
+    made = made_with("cuda" if _has_gpu() else "cpu")
+    rows = [{k: v for k, v in row.items() if not _is_missing(v)} for row in table.to_dict("records")]
+    write_json(folder / FILE, about | {"date": date.today().isoformat(), "seed": 0} | made | {"rows": rows})
+    say(show_search(read_search(folder / FILE)))
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+@checked
+def read_search(path: Path) -> dict[str, Any]:
+    """What a search found.
+
+    Args:
+        path: of its file.
+
+    Raises:
+        ValueError: there is no such file, or it is of another kind.
+    """
+    return read_json(path, "a search for a recipe", {"objective": str, "command": str, "rows": list})
+
+
+@checked
+def show_search(found: Mapping[str, Any]) -> str:
+    """A search in markdown: each round, and how the best were sampled, by the constraint and the objective.
+
+    Args:
+        found: from `read_search`.
+    """
+    lines = [f"# {found['title']}", "", found["objective"], ""]
+    lines += [f"{found['device']}, {found['date']}, `{found['command']}`", ""]
+    rungs = list(dict.fromkeys(row["rung"] for row in found["rows"]))
+    for rung in rungs:
+        rows = [row for row in found["rows"] if row["rung"] == rung]
+        what = f"Sampling, after {_share(rows)}" if rung == "sampling" else f"Trained for {_share(rows)}"
+        lines += [f"## {what} of the base's training", "", *_table(rows, rung == "sampling"), ""]
+    return "\n".join(lines).rstrip()
+
+
+def _share(rows: Sequence[Mapping[str, Any]]) -> str:
+    return f"1/{1 / rows[0]['share']:,.0f}"
+
+
+def _table(rows: Sequence[Mapping[str, Any]], sampled: bool) -> list[str]:
+    order = sorted(
+        (row for row in rows if not row["error"]), key=lambda row: (row["text_lost low"] > 0, -row["objective"])
+    )
+    first = ["setting", "sampling"] if sampled else ["setting"]
+    head = [*first, "objective", *(f"{task}, skill (dB)" for task in TASKS), "text alignment lost, points"]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    for row in order:
+        cells = [row["name"], *([row["sampling"]] if sampled else []), _interval(row, "objective", 1, 3)]
+        cells += [f"{row[f'{task} skill']:.3f} ({row[f'{task} psnr']:.2f})" for task in TASKS]
+        lines.append(f"| {' | '.join([*cells, _interval(row, 'text_lost', 100, 1)])} |")
+    return [*lines, *(f"\nFailed: {row['name']} ({row['error']})" for row in rows if row["error"])]
+
+
+def _interval(row: Mapping[str, Any], name: str, scale: float, digits: int) -> str:
+    mean, low, high = (scale * row[key] for key in (name, f"{name} low", f"{name} high"))
+    return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"

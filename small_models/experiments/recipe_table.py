@@ -1,0 +1,147 @@
+"""The table `recipes`: the best recipe of the search against independent timesteps, specialists and Wan's way."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pusa_lab.arguments import checked
+from pusa_lab.metrics import Interval
+from pusa_lab.metrics.intervals import resamples
+from small_models.evaluation.ways import Maker
+from small_models.experiments.adapt import Adaptation, ToyTrainer
+from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.recipe_search import TASKS, TRAINING
+from small_models.experiments.sampling_tables import places
+from small_models.experiments.training_tables import SPOKEN
+
+INDEPENDENT, THEIRS, SPECIALIST = "independent timesteps", "Wan's way", "specialist of the task"
+TEXT_TO_VIDEO = "text_to_video"
+
+
+@checked
+def ways(name: str, seed: int) -> dict[str, Adaptation]:
+    """The ways that are compared at every task.
+
+    Args:
+        name: of the recipe, in TRAINING.
+        seed: of training.
+
+    Raises:
+        ValueError: the search has no such setting.
+    """
+    if name not in TRAINING:
+        raise ValueError(f"recipe={name!r:.60}: choose from {', '.join(TRAINING)}.")
+    return {
+        INDEPENDENT: Adaptation(seed=seed),
+        f"recipe: {name}": Adaptation(seed=seed, **TRAINING[name]),
+        THEIRS: Adaptation("i2v", timestep_sampler="shared", seed=seed),
+    }
+
+
+@checked
+def specialists(frames: int, seed: int) -> dict[str, Adaptation]:
+    """Task -> the model that is trained for it alone.
+
+    Args:
+        frames: latent frames of a video.
+        seed: of training.
+    """
+    known, names = places(frames), dict.fromkeys(task for task, _ in TASKS.values())
+    how: dict[str, Any] = {"timestep_sampler": "shared", "learn_clean": False, "seed": seed}
+    return {task: Adaptation(clean=(*known[task],), **how) for task in names}
+
+
+@checked
+def recipes(lab: Lab, trainer: ToyTrainer) -> Rows:
+    """Every task and schedule at several budgets, with several seeds of training.
+
+    Args:
+        lab: models and scores.
+        trainer: trains.
+    """
+    sizes, frames, base = lab.sizes, lab.geometry.frames, lab.model("base")
+    seeds, known = range(sizes.training_seeds), places(frames)
+    yield {"way": "base", "task": TEXT_TO_VIDEO, "share": 0.0}, partial(lab.measure, lab.ask(base), **SPOKEN)
+    for way in ways(sizes.recipe, 0):
+        columns = {"image_to_video": TASKS["image_to_video"]} if way == THEIRS else TASKS
+        for share in sizes.marks:
+            runs = [ways(sizes.recipe, seed)[way] for seed in seeds]
+            for column, (task, schedule) in columns.items():
+                makers = _makers(lab, trainer, runs, share, known[task], schedule)
+                key = {"way": way, "task": column, "share": share}
+                yield key, partial(measure_seeds, lab, makers, known[task])
+            makers = _makers(lab, trainer, runs, share)
+            key = {"way": way, "task": TEXT_TO_VIDEO, "share": share}
+            yield key, partial(measure_seeds, lab, makers, **SPOKEN)
+    for task in specialists(frames, 0):
+        runs = [specialists(frames, seed)[task] for seed in seeds]
+        makers = _makers(lab, trainer, runs, sizes.brief, known[task])
+        key = {"way": SPECIALIST, "task": task, "share": sizes.brief}
+        yield key, partial(measure_seeds, lab, makers, known[task])
+
+
+def _makers(
+    lab: Lab,
+    trainer: ToyTrainer,
+    runs: Sequence[Adaptation],
+    share: float,
+    known: Sequence[int] = (),
+    schedule: str = "synchronous",
+) -> Callable[[], Iterator[Maker]]:
+    """One maker after the other, for models of one way share their memory."""
+
+    def each() -> Iterator[Maker]:
+        for adaptation in runs:
+            (update,) = trainer.updates(adaptation, [share])
+            yield lab.ask(trainer.model(adaptation, update), known, schedule=schedule)
+
+    return each
+
+
+@checked
+def measure_seeds(
+    lab: Lab, makers: Callable[[], Iterator[Maker]], known: Sequence[int] = (), **options: Any
+) -> dict[str, Any]:
+    """The scores of models trained with several seeds, with intervals over prompts and over seeds of training.
+
+    Args:
+        lab: measures.
+        makers: of clips, one for each seed of training.
+        known: latent frames that were given.
+        **options: of `Lab.score`.
+
+    Returns:
+        A row: scores, and by_prompt, the mean over the seeds, and by_seed, the mean over the prompts.
+    """
+    found = [lab.measure(make, known, **options) for make in makers()]
+    names = found[0]["by_prompt"]
+    values = {name: torch.tensor([[_number(x) for x in row["by_prompt"][name]] for row in found]) for name in names}
+    return {
+        "scores": {name: list(two_way_interval(value)) for name, value in values.items()},
+        "clips": sum(row["clips"] for row in found),
+        "by_prompt": {name: value.nanmean(0).tolist() for name, value in values.items()},
+        "by_seed": {name: value.nanmean(1).tolist() for name, value in values.items()},
+    }
+
+
+def _number(value: float | None) -> float:
+    return torch.nan if value is None else value
+
+
+@checked
+def two_way_interval(values: Tensor, rounds: int = 1000) -> Interval:
+    """Mean of a matrix and its 95 % interval, with rows (seeds of training) and columns (prompts) both resampled.
+
+    Args:
+        values: (seeds, prompts); with one seed the prompts alone are resampled.
+        rounds: resamples.
+    """
+    seeds, prompts = values.shape
+    columns = torch.stack(list(resamples(range(prompts), rounds)))
+    rows = torch.stack(list(resamples(range(seeds), rounds, 1))) if seeds > 1 else torch.zeros(rounds, 1).long()
+    found = torch.stack([values[row][:, column].nanmean() for row, column in zip(rows, columns, strict=True)])
+    low, high = found.double().nanquantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
+    return Interval(values.nanmean().item(), low, high)
