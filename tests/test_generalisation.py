@@ -1,6 +1,7 @@
 """pytest tests/test_generalisation.py: what is held out is so in training and in every split; the table's answer."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,15 @@ from pusa_lab.pixels import to_uint8
 from small_models.evaluation.ways import generate_from
 from small_models.experiments import SMALL, TABLES, Adaptation, Lab, ToyTrainer, run_table
 from small_models.experiments.figures import figure
-from small_models.experiments.generalisation_table import OUT, _given, adaptations, answer, growth, shown_frames
+from small_models.experiments.generalisation_table import (
+    OUT,
+    FromNothing,
+    _given,
+    adaptations,
+    answer,
+    growth,
+    shown_frames,
+)
 from small_models.experiments.held_out import (
     HELD_OUT,
     INSIDE,
@@ -23,7 +32,7 @@ from small_models.experiments.held_out import (
     trained_on,
 )
 from small_models.experiments.report import show_table
-from small_models.models.i2v import ImageToVideo
+from small_models.models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.world import MOTIONS, WORLDS, captions, draw_scenes, positions, render
 
 TINY = replace(SMALL, prompts=2, swept=2, clips=24, batch=2, brief=1e-6, budgets=(1e-6,), marks=(1e-6,), shorter=1e-6)
@@ -178,7 +187,8 @@ def test_wans_way_sees_all_frames_that_it_is_given(wans_way):
 def test_a_whole_table_in_miniature(lab, trainer, tmp_path):
     found = run_table("generalisation", lab, trainer, tmp_path, "pusa-lab bench paper --table generalisation")
     names = {(row["key"]["way"], row["key"]["split"]) for row in found["rows"]}
-    labels = ["truth", "base, no training", "independent", "task mixture", "specialist", "Wan's way"]
+    trained = ["independent", "task mixture", "specialist", "Wan's way"]
+    labels = ["truth", "base, no training", *trained, *(f"{way}, from nothing" for way in trained)]
     assert names == {(way, split) for way in labels for split in SPLITS} and len(found["rows"]) == len(names)
     for row in found["rows"]:
         assert row["clips"] == 2 and len(row["by_prompt"]["relative_velocity_error"]) == 2
@@ -189,6 +199,17 @@ def test_a_whole_table_in_miniature(lab, trainer, tmp_path):
             assert row["scores"]["skill"][0] > 0.99
     assert answer(found) in show_table(found)
     assert figure(found).axes
+
+
+def test_a_model_from_nothing_has_nothing_of_the_base(lab, trainer):
+    new = FromNothing(lab)
+    for adaptation in adaptations([0, 1, 2]).values():
+        assert new._folder(adaptation) != trainer._folder(adaptation)
+        made, based = (one._new(adaptation.way).state_dict() for one in (new, trainer))
+        assert made.keys() == based.keys()
+        old = [k for k in based if based[k].ndim > 1 and not re.search(NEW_LAYERS, k)]
+        assert old and not any(torch.equal(made[k], based[k]) for k in old)
+    assert all(p.requires_grad for p in new._trainable(Adaptation()).parameters())
 
 
 def table(errors):
@@ -226,5 +247,9 @@ def test_the_answer_follows_the_numbers():
     assert told.endswith("So a timestep per frame changes what is learned by heart")
     assert "and 2 / 0.67 if it is the nearest of training" in told
     assert "task mixture 0.6 / 0.7" in told
+    anew = {f"{way}, from nothing": errors for way, errors in ALIKE.items()}
+    told = answer(table(ALIKE | anew | {"independent, from nothing": (0.1, 0.4, 0.6, 0.1)}))
+    assert "independent, from nothing: less for none, more for faster" in told
+    assert told.endswith("So a timestep per frame changes what is learned by heart")
     missing = table({way: errors for way, errors in ALIKE.items() if way != "Wan's way"})
     assert "cannot be said" in show_table(missing | {"title": TABLES["generalisation"].title})

@@ -4,9 +4,11 @@ Models go on from a few frames, which show the true velocity and size, and from 
 nearest speed and size of training: the world has no others. Without guidance, which would weigh the words more.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,10 @@ from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.held_out import INSIDE, OUTSIDE, SPLITS, UNSEEN, split_scenes
 from small_models.experiments.lab import Lab, Rows
 from small_models.experiments.records import Found, interval, table_of
-from small_models.experiments.rows import values
+from small_models.experiments.rows import one, values
 from small_models.experiments.verdicts import clearly, find_row
+from small_models.models.i2v import ImageToVideo
+from small_models.models.toy import ToyModel
 from small_models.world import WORLDS, Scenes
 
 PIXEL_FRAMES = 3
@@ -44,6 +48,8 @@ BASE, INDEPENDENT, MIXTURE, SPECIALIST, WAN = (
     "specialist",
     "Wan's way",
 )
+ANEW = ", from nothing"
+"""Ends the names of the ways that start from new weights."""
 TRUTH = "truth"
 """True clips, through the codec if there is one: the least error that can be measured."""
 
@@ -68,6 +74,8 @@ def adaptations(known: Sequence[int]) -> dict[str, Adaptation]:
 def generalisation(lab: Lab, trainer: ToyTrainer) -> Rows:
     """Every way in every split: in distribution, slower, faster, smaller, larger, and unseen combinations.
 
+    For nano, also every way from nothing, without a base that saw all combinations, for as long as the last mark.
+
     Args:
         lab: models and scores.
         trainer: trains.
@@ -79,12 +87,41 @@ def generalisation(lab: Lab, trainer: ToyTrainer) -> Rows:
     for split in SPLITS:
         for way, make in makers.items():
             yield {"way": way, "split": split}, partial(_measured, lab, make, splits[split], known)
-    for way, adaptation in adaptations(known).items():
-        (update,) = trainer.updates(adaptation, [lab.sizes.brief])
-        model = trainer.model(adaptation, update)
-        make = _given(model, known) if adaptation.way == "i2v" else lab.ask(model, known, guidance=1.0)
-        for split in SPLITS:
-            yield {"way": way, "split": split}, partial(_measured, lab, make, splits[split], known)
+    trainers = {"": (trainer, lab.sizes.brief)}
+    if lab.sizes.preset == "nano":
+        trainers[ANEW] = (FromNothing(lab, trainer.wait), lab.sizes.marks[-1])
+    for start, (trains, share) in trainers.items():
+        for way, adaptation in adaptations(known).items():
+            (update,) = trains.updates(adaptation, [share])
+            model = trains.model(adaptation, update)
+            make = _given(model, known) if adaptation.way == "i2v" else lab.ask(model, known, guidance=1.0)
+            for split in SPLITS:
+                yield {"way": way + start, "split": split}, partial(_measured, lab, make, splits[split], known)
+
+
+@checked
+class FromNothing(ToyTrainer):
+    """Trains new weights, which saw nothing of what is held out; only the smallest toy learns enough so quickly.
+
+    Args:
+        lab: models and sizes.
+        wait: as for `ToyTrainer`.
+    """
+
+    def _new(self, way: str) -> ToyModel:
+        torch.manual_seed(self.lab.sizes.seed)
+        base = self.lab.model("base")
+        new = ToyModel(base.preset, base.codec).to(self.lab.device)
+        return ImageToVideo.from_base(new) if way == "i2v" else new
+
+    def _trainable(self, adaptation: Adaptation) -> ToyModel:
+        model = super()._trainable(adaptation)
+        model.text.requires_grad_(True)
+        return model
+
+    def _folder(self, adaptation: Adaptation) -> Path:
+        folder = super()._folder(adaptation)
+        return folder.with_name(f"{folder.name}-new")
 
 
 @checked
@@ -168,13 +205,15 @@ def answer(found: Found) -> str:
     """
     found = table_of(found)
     errors = "; ".join(f"{way} {_errors(found, way)}" for way in values(found["rows"], "way"))
-    paces = "; ".join(f"{way} {_paces(found, way)}" for way in (INDEPENDENT, MIXTURE, SPECIALIST, WAN))
+    starts = [start for start in ("", ANEW) if one(found["rows"], way=WAN + start)]
+    trained = [way + start for start in starts for way in (INDEPENDENT, MIXTURE, SPECIALIST, WAN)]
+    paces = "; ".join(f"{way} {_paces(found, way)}" for way in trained)
     nearest = " / ".join(f"{1 / OUTSIDE[split][2]:.2g}" for split in FARTHER)
     told, changes = [], False
-    for way in (INDEPENDENT, MIXTURE):
-        signs = {split: clearly(growth(found, way, split, WAN)) for split in OUT}
+    for way, start in itertools.product((INDEPENDENT, MIXTURE), starts or [""]):
+        signs = {split: clearly(growth(found, way + start, split, WAN + start)) for split in OUT}
         less, more = (", ".join(split for split, sign in signs.items() if sign == which) for which in (-1, 1))
-        told.append(f"{way}: less for {less or 'none'}, more for {more or 'none'}")
+        told.append(f"{way}{start}: less for {less or 'none'}, more for {more or 'none'}")
         changes |= any(signs.values())
     return (
         f"velocity error in % of the true speed, in distribution > {' / '.join(OUT)}: {errors} (the base saw all "
