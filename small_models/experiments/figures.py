@@ -207,13 +207,14 @@ def _looks(picture: Figure, ax: dict[str, Any], looks: Sequence[Record]) -> None
 def _generalisation(found: Record) -> Figure:
     """Velocity, pace and size of every way in every split."""
     rows, names = found["rows"], ("relative_velocity_error", "pace", "size", "shape")
-    splits, ways = take.values(rows, "split"), take.values(rows, "way")
     picture, ax = plots.panels([names], height=2.0 + 0.2 * len(rows))
     for name in names:
-        bars = {
-            way: {split: take.score_numbers(take.one(rows, way=way, split=split), name) for split in splits}
-            for way in ways
-        }
+        bars: dict[str, dict[str, Numbers]] = {}
+        for row in rows:
+            # One way from new weights is another row, not another colour.
+            way, start, _ = row["key"]["way"].partition(", from nothing")
+            split = row["key"]["split"] + ("\nfrom nothing" if start else "")
+            bars.setdefault(way, {})[split] = take.score_numbers(row, name)
         plots.plot_bars(ax[name], bars, from_zero=name == names[0], names=name == names[0])
         plots.dress(ax[name], "", take.NAMES[name])
         if name in ("pace", "size"):

@@ -213,13 +213,13 @@ def answer(found: Found) -> str:
     for way, start in itertools.product((INDEPENDENT, MIXTURE), starts or [""]):
         signs = {split: clearly(growth(found, way + start, split, WAN + start)) for split in OUT}
         less, more = (", ".join(split for split, sign in signs.items() if sign == which) for which in (-1, 1))
-        told.append(f"{way}{start}: less for {less or 'none'}, more for {more or 'none'}")
+        told.append(f"clearly less for {less or 'none'} and clearly more for {more or 'none'} with {way}{start}")
         changes |= any(signs.values())
     return (
         f"velocity error in % of the true speed, in distribution > {' / '.join(OUT)}: {errors} (the base saw all "
         f"combinations). Pace {' / '.join(FARTHER)}, 1 if it is the true one and {nearest} if it is the nearest of "
-        f"training, which the caption names: {paces}. How much the error grows out of distribution clearly differs "
-        f"from {WAN}, which has one timestep for all frames, with {'; '.join(told)}. So a timestep per frame "
+        f"training, which the caption names: {paces}. Compared with {WAN}, which has one timestep for all frames, the "
+        f"error grows out of distribution {'; '.join(told)}. So a timestep per frame "
         f"{'changes' if changes else 'does not clearly change'} what is learned by heart"
     )
 

@@ -29,8 +29,9 @@ PUBLISHED: dict[str, list[str]] = {
     "tasks": ["No numbers but image-to-video's (Table 1): Pusa 87.32, Wan-I2V 86.86."],
     "schedules": ["No numbers: the paper samples with one timestep for all free frames."],
     "generalisation": [
-        "Not asked. PhyWorld (arXiv 2411.02385), with one timestep for all frames: hardly any error in distribution, "
-        "less with more combinations, and a large one out of distribution, where models mimic the nearest case.",
+        "Not asked. PhyWorld (arXiv 2411.02385), with one timestep for all frames: hardly any error in distribution; "
+        "for unseen combinations one that shrinks as more are trained on; and a large one out of distribution, where "
+        "models mimic the nearest case of training.",
     ],
     "inside": [
         "Figures only: Wan-I2V changes text embedding and cross-attention most, Pusa almost only self-attention and "
