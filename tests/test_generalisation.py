@@ -152,6 +152,8 @@ def test_every_way_is_trained_without_what_is_held_out_and_for_the_same_frames()
 def test_enough_frames_are_shown_to_see_a_velocity(lab):
     assert shown_frames(lab.geometry) == [0, 1, 2]
     assert shown_frames(replace(lab.geometry, stride=(4, 8, 8), size=(64, 64))) == [0, 1]
+    with pytest.raises(ValueError, match="videos have 3 latent frames: give a model of more"):
+        shown_frames(replace(lab.geometry, frames=3))
 
 
 @pytest.fixture

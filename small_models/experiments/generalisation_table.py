@@ -19,6 +19,7 @@ from pusa_lab.metrics import Interval, bootstrap
 from pusa_lab.noise import noise_of
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.samplers import sample
+from pusa_lab.sentences import counted
 from pusa_lab.types import Geometry
 from small_models.evaluation import suite
 from small_models.evaluation.ways import EVAL_SEED, Maker, make_clips, parts, through_the_codec
@@ -130,8 +131,17 @@ def shown_frames(geometry: Geometry) -> list[int]:
 
     Args:
         geometry: of the model.
+
+    Raises:
+        ValueError: no frame would be left to make.
     """
-    return [*range(next(n for n in range(1, geometry.frames) if geometry.pixel_frames(n) >= PIXEL_FRAMES))]
+    enough = [n for n in range(1, geometry.frames) if geometry.pixel_frames(n) >= PIXEL_FRAMES]
+    if not enough:
+        raise ValueError(
+            f"videos have {counted(geometry.frames, 'latent frame')}: give a model of more, of which some show "
+            f"{PIXEL_FRAMES} pixel frames and one is left to make."
+        )
+    return [*range(enough[0])]
 
 
 def _given(model: Any, known: Sequence[int], steps: int = 10) -> Maker:
