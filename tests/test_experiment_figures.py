@@ -20,6 +20,7 @@ matplotlib.use("Agg")
 SCORES = ["psnr", "known_psnr", "total", "quality", "i2v", "position_error", "text_alignment", "direction", "motion"]
 SCORES += ["physics_error", "boundary_position", "i2v_subject", "dynamic_degree", "imaging_quality", "shape"]
 SCORES += ["latent_distance", "velocity_distance", "alignment_lost"]
+SCORES += ["relative_velocity_error", "pace", "size"]
 KEYS = {
     "suite": [{"clips": c} for c in ("truth", "noise")],
     "cost": [{"way": "timestep vectors, no training", "share": 0.0}]
@@ -63,6 +64,9 @@ KEYS = {
         for t in ("image_to_video", "start_end")
         for s in ("synchronous", "pyramid", "learned")
         for c in (4, 8)
+    ],
+    "generalisation": [
+        {"way": w, "split": s} for w in ("truth", "independent") for s in ("in distribution", "slower", "faster")
     ],
 }
 

@@ -13,6 +13,7 @@ from small_models.experiments import RESULTS, TABLES, read_results, sampling_tab
 from small_models.experiments.claims import CLAIMS, claims
 from small_models.experiments.figures import figure
 from small_models.experiments.forgetting import DRAWS
+from small_models.experiments.held_out import SPLITS
 from small_models.experiments.lab import Lab
 from small_models.experiments.records import prompt_table, table_of, tidy
 from small_models.experiments.report import show_table
@@ -31,10 +32,15 @@ from small_models.experiments.verdicts import (
 )
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
-FOUND = {name: read_results(RESULTS / f"{name}.json") for name in TABLES}
+FOUND = {name: read_results(RESULTS / f"{name}.json") for name in TABLES if (RESULTS / f"{name}.json").is_file()}
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [name for name in TABLES if name not in FOUND])
+def test_the_index_says_which_tables_are_not_measured(name):
+    assert f"| {TABLES[name].title} | {name} | | not measured yet |" in (RESULTS / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", FOUND)
 def test_results_name_what_made_them(name):
     found = FOUND[name]
     assert found["table"] == name
@@ -46,14 +52,14 @@ def test_results_name_what_made_them(name):
     assert len({json.dumps(row["key"]) for row in found["rows"]}) == len(found["rows"])
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", FOUND)
 def test_the_index_says_where_and_when_each_table_was_measured(name):
     told = re.search(rf"\[{name}\]\({name}.md\).*\| (.*) \|", (RESULTS / "README.md").read_text())[1]
     device = FOUND[name]["device"].removeprefix("NVIDIA ").split()[0]
     assert told.startswith(f"{device}, {FOUND[name]['date']}, {len(FOUND[name]['rows'])} rows")
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", FOUND)
 def test_whole_tables_are_whole(name):
     rows, sizes = FOUND[name]["rows"], Sizes()
     shorter = sum(share <= sizes.shorter for share in sizes.budgets)
@@ -71,6 +77,7 @@ def test_whole_tables_are_whole(name):
         "schedules": len(sampling_tables.LONG_SCHEDULES),
         "learned": len(sizes.calls) * (len(STARTS) + 4 + 2 * 5),
         "inside": 4 + 4,
+        "generalisation": 6 * len(SPLITS),
     }
     assert len(rows) == wanted[name]
     for row in rows:
@@ -78,13 +85,16 @@ def test_whole_tables_are_whole(name):
             assert low <= mean <= high
 
 
-@pytest.mark.parametrize("name", ["cost", "preserved", "forgetting", "timestep_samplers", "lora", "steps", "noise"])
+COUNTED = ("cost", "preserved", "forgetting", "timestep_samplers", "lora", "steps", "noise")
+
+
+@pytest.mark.parametrize("name", [name for name in COUNTED if name in FOUND])
 def test_every_row_has_all_its_clips(name):
     prompts = Sizes().prompts if name in ("cost", "preserved") else Sizes().swept
     assert {row["clips"] for row in FOUND[name]["rows"]} == {prompts * Sizes().seeds}
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", FOUND)
 def test_text_and_picture_are_of_these_numbers(name):
     assert (RESULTS / f"{name}.md").read_text() == show_table(FOUND[name]) + "\n"
     assert 0 < (RESULTS / f"{name}.png").stat().st_size < 200_000
@@ -93,7 +103,7 @@ def test_text_and_picture_are_of_these_numbers(name):
 
 def test_claims_are_told_in_the_readme_as_measured():
     rows = claims()
-    assert len(rows) == len(CLAIMS)
+    assert len(rows) == sum(table in FOUND for table, *_ in CLAIMS.values())
     for row in rows:
         assert f"| {' | '.join(row)} |" in TEXT, row[0]
     coded = find_row(FOUND["suite"], clips="truth through the codec")["scores"]["motion"][0]

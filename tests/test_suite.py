@@ -7,7 +7,7 @@ import torch
 
 from pusa_lab import metrics
 from small_models.evaluation import suite
-from small_models.world import COLOURS, MINI, NANO, draw_scenes, masks, render
+from small_models.world import COLOURS, MINI, NANO, SHAPES, draw_scenes, masks, render
 from small_models.world.reader import confirm, subjects
 
 
@@ -126,6 +126,71 @@ def test_lost_objects_count_as_half_a_picture(scenes, truth):
     assert found["position_error"].min() == 32
 
 
+def sliding(*speeds, size=64, batch=2):
+    """Discs that go right from the same place, as fast as told, in pixels per frame of a picture of this size."""
+    world = replace(
+        MINI,
+        **{"objects": (1.0,), "motions": MINI.motions[:1], "grounds": 1, "pan": 0.0, "nouns": SHAPES[:1], "spin": 0.0},
+        **{"speeds": tuple((f"{v}", v / size) for v in speeds), "sizes": (("", 0.14),)},
+    )
+    scenes = draw_scenes(batch, 3, world)
+    start, zero = torch.tensor([[[0.25, 0.5]]]).expand(batch, 1, 2), torch.zeros(batch, 1, dtype=torch.long)
+    scenes = replace(scenes, start=start, direction=zero)
+    return [replace(scenes, speed=zero + i) for i in range(len(speeds))]
+
+
+@pytest.mark.parametrize(("size", "frames"), [(64, 17), (45, 12), (64, 3)])
+@pytest.mark.parametrize("made", [0.0, 0.5, 1.5])
+def test_velocities_are_off_by_what_they_are(size, frames, made):
+    asked, shown = sliding(1.0, made, size=size)
+    truth, clip = render(asked, frames, size), render(shown, frames, size)
+    found = suite.fidelity(clip, truth, asked, [0])
+    for name, wanted in (
+        ("velocity_error", abs(made - 1)),
+        ("relative_velocity_error", abs(made - 1)),
+        ("pace", made),
+        ("size", 1),
+        ("size_error", 0),
+    ):
+        torch.testing.assert_close(found[name], torch.full((2,), float(wanted)), atol=0.03, rtol=0)
+
+
+def test_velocities_are_taken_from_the_frames_that_were_not_given():
+    asked, shown = sliding(1.0, 0.0)
+    truth = render(asked)
+    clip = truth.clone()
+    clip[:, :, :9] = render(shown)[:, :, :9]
+    found = suite.fidelity(clip, truth, asked, range(13))
+    assert found["velocity_error"].max() < 0.03 and (found["pace"] - 1).abs().max() < 0.03
+
+
+def test_what_goes_back_or_is_lost_is_off_by_twice_its_speed():
+    asked, shown = sliding(1.0, -1.0)
+    truth = render(asked, 9)
+    for clip, pace in ((render(shown, 9), -1), (torch.zeros_like(truth), 0)):
+        found = suite.fidelity(clip, truth, asked, [0])
+        assert found["relative_velocity_error"].tolist() == pytest.approx([2, 2], abs=0.03)
+        assert found["pace"].tolist() == pytest.approx([pace, pace], abs=0.03)
+    assert found["size"].tolist() == [0, 0] and found["size_error"].tolist() == [1, 1]
+
+
+def test_each_clip_has_its_own_velocity_and_size():
+    asked, shown = sliding(1.0, 0.5)
+    truth, large = render(asked, 9), replace(asked, world=replace(asked.world, sizes=(("", 0.21),)))
+    clip = torch.cat([render(shown, 9)[:1], render(large, 9)[1:]])
+    found = suite.fidelity(clip, truth, asked, [0])
+    assert found["velocity_error"].tolist() == pytest.approx([0.5, 0], abs=0.03)
+    assert found["size"].tolist() == pytest.approx([1, 1.5], abs=0.03)
+    assert found["size_error"].tolist() == pytest.approx([0, 0.5], abs=0.03)
+
+
+def test_a_truth_that_does_not_move_has_no_relative_velocity():
+    asked, shown = sliding(0.0, 1.0)
+    found = suite.fidelity(render(shown, 9), render(asked, 9), asked, [0])
+    assert found["velocity_error"].tolist() == pytest.approx([1, 1], abs=0.03)
+    assert not found["relative_velocity_error"].isfinite().any() and not found["pace"].isfinite().any()
+
+
 def test_what_vanishes_at_the_seam_counts_as_half_a_picture():
     scenes = draw_scenes(8, 5, replace(MINI, objects=(1.0,), pan=0.0, grounds=1))
     truth = render(scenes)
@@ -192,6 +257,7 @@ def headlines(clip, scenes, truth):
     """The scores that a comparison may rest on, with the sign that makes more the better; NaN where nothing is seen."""
     found = suite.fidelity(clip, truth, scenes, [0]) | suite.obedience(clip, scenes)
     signs = {"skill": 1, "position_error": -1, "text_alignment": 1, "physics_error": -1}
+    signs |= {"velocity_error": -1, "relative_velocity_error": -1}
     return {name: sign * found[name].nanmean().item() for name, sign in signs.items()}
 
 
@@ -232,6 +298,8 @@ def test_every_headline_score_sees_that_a_clip_stands_still_and_the_total_does_n
     still, true = compared["still"], compared["truth"]
     assert still["skill"] == pytest.approx(0, abs=1e-5)
     assert still["position_error"] < true["position_error"] - 5
+    assert still["velocity_error"] < true["velocity_error"] - 0.3
+    assert still["relative_velocity_error"] == pytest.approx(-1, abs=0.05)
     assert still["text_alignment"] < true["text_alignment"] - 0.2
     assert still["physics_error"] < true["physics_error"] - 1
     scale = suite.ranges([true_scores], worst_scores)

@@ -33,6 +33,8 @@ TEXT = ("shape", "direction", "speed")
 """What `text_alignment` averages: colour and shape, direction, speed, as the caption asks for."""
 SEEN = 0.02
 """Share of the picture above which an object of the truth can be seen."""
+SPAN = 4
+"""Frames over which velocities are read: centres are read to a tenth of a pixel, and objects move by about one."""
 
 
 @checked
@@ -92,11 +94,17 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
 
     skill: see `metrics.skill`; NaN where the truth stands still, and missing where no frame is known;
     position_error: |p - p*| in pixels for centres p seen and p* of the closed form, half a picture for what is lost;
+    velocity_error: mean |v - v*| in pixels per frame for v_t = (p_{t+4} - p_t) / 4 and v* of the closed form, and
+    2 mean |v*| for what is lost; relative_velocity_error: sum |v - v*| / sum |v*|; pace: sum v . v* / sum v* . v*, with
+    v = 0 for what is lost; all over frames t and t + 4 that were not both given (the ends of shorter clips);
+    size: mean sqrt(A / A*) for visible areas A and A* of the true clip; size_error: mean |sqrt(A / A*) - 1|;
     motion: mean |x_t - x_{t-1}| over the truth's; colour_error: |mean colour - the truth's| in grey levels;
     boundary_position: |(p_t - p_{t-1}) - (p*_t - p*_{t-1})| in pixels where known and made frames meet
 
     A trivial clip cannot win. By skill, because standing still has 0 and only the truth 1. By position_error, because
     objects that stay where they were given fall behind by as much as they should move, and hidden ones count as lost.
+    By velocity_error, because standing still has a relative one of 1 and hiding one of 2. Of pace, which may be above
+    1, and of size, the truth has 1.
 
     Args:
         clip: pixels (b, 3, pf, h, w) in [-1, 1].
@@ -116,8 +124,9 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
         )
     free = [i for i in range(frames) if i not in set(known)]
     edges = [i for i in range(1, frames) if (i in set(known)) != (i - 1 in set(known))]
-    where, _ = locate(clip, scenes.colour, scenes.world)
-    shown = (locate(truth, scenes.colour, scenes.world)[1] > SEEN) & scenes.present[:, None]
+    where, area = locate(clip, scenes.colour, scenes.world)
+    true_area = locate(truth, scenes.colour, scenes.world)[1]
+    shown = (true_area > SEEN) & scenes.present[:, None]
     path = positions(scenes, frames)
     distance = (where - path).norm(dim=-1) * size
     lost = distance.isnan() & shown
@@ -130,6 +139,9 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
     found["colour_error_frame"] = 127.5 * hue
     found["colour_error"] = 127.5 * hue[:, free].mean(1)
     found["lost"] = lost.float().where(shown, torch.nan)[:, free].flatten(1).nanmean(1)
+    found |= _velocity(where, path, shown, free, size)
+    radius = (area / true_area).sqrt().where(shown, torch.nan)[:, free].flatten(1)
+    found |= {"size": radius.nanmean(1), "size_error": (radius - 1).abs().nanmean(1)}
     found["motion"] = metrics.motion(clip).mean(1) / metrics.motion(truth).mean(1).clamp(min=0.1)
     if edges:
         before = [i - 1 for i in edges]
@@ -140,6 +152,25 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
     if known:
         found["known_psnr"] = by_frame["psnr"][:, list(known)].mean(1)
     return found
+
+
+def _velocity(where: Tensor, path: Tensor, shown: Tensor, free: Sequence[int], size: int) -> Raw:
+    """How fast the objects of each clip move, against the truth."""
+    span = min(SPAN, where.shape[1] - 1)
+    pairs = [i for i in range(where.shape[1] - span) if i in free or i + span in free]
+    seen = (shown[:, :-span] & shown[:, span:])[:, pairs]
+    v, true = (size / span * (x[:, span:] - x[:, :-span])[:, pairs] for x in (where, path))
+    pace = true.norm(dim=-1).where(seen, torch.nan)
+    error = (v - true).norm(dim=-1).where(seen, torch.nan)
+    lost = v[..., 0].isnan() & seen
+    error = (2 * pace.nanmean(1, keepdim=True)).expand_as(error).where(lost, error).flatten(1)
+    along = (v * true).sum(-1).where(seen & ~lost, 0).flatten(1)
+    square = true.square().sum(-1).where(seen, 0).flatten(1)
+    return {
+        "velocity_error": error.nanmean(1),
+        "relative_velocity_error": error.nansum(1) / pace.flatten(1).nansum(1),
+        "pace": along.sum(1) / square.sum(1),
+    }
 
 
 def _skill(clip: Clip, truth: Clip, known: Sequence[int]) -> Float[Tensor, "b pf"]:

@@ -17,6 +17,7 @@ from pusa_lab.sentences import counted
 from pusa_lab.sweeps.store import Made, RowStore, check_made_with
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.forgetting import forgetting
+from small_models.experiments.generalisation_table import generalisation
 from small_models.experiments.inside_table import inside
 from small_models.experiments.lab import Lab, Rows
 from small_models.experiments.learned_table import learned
@@ -112,8 +113,13 @@ TABLES = {
             learned,
             ("psnr", "skill", "position_error", "text_alignment", "motion", "imaging_quality"),
         ),
-        Table("Inside: weights and attention", inside, ()),
         Table("One recipe for every task", recipes, ("skill", "psnr", "position_error", "text_alignment")),
+        Table("Inside: weights and attention", inside, ()),
+        Table(
+            "Held-out speeds, sizes and combinations (PhyWorld's question)",
+            generalisation,
+            ("velocity_error", "relative_velocity_error", "pace", "size", "shape", "skill", "psnr", "position_error"),
+        ),
     )
 }
 """Name -> table, in the order in which they are best read."""

@@ -19,11 +19,13 @@ from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared
 from pusa_lab.sweeps.identity import digest_of
 from pusa_lab.types import Tau
+from small_models.experiments.held_out import trained_on
 from small_models.experiments.lab import Lab, made_with
 from small_models.models import zoo
 from small_models.models.i2v import NEW_LAYERS, ImageToVideo
 from small_models.models.lora import merge_update
 from small_models.models.toy import ToyModel
+from small_models.world import WORLDS
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, and reading results needs none of it
     from pusa_lab.training import InMemoryDataset, TrainConfig
@@ -58,6 +60,10 @@ class Adaptation:
     """Latent frames always at 0 while all others share one timestep: a specialist of one task."""
     learn_clean: bool = True
     """Whether frames at 0 count in the loss, though nothing can be learned there; the paper's runs count them."""
+    given: int = 1
+    """Latent frames that Wan's own way is given as further input."""
+    held_out: bool = False
+    """Whether the combinations of `experiments.held_out` are left out of the training clips; the base saw them all."""
     seed: int = 0
     """Seed of training, added to that of the sizes."""
 
@@ -222,8 +228,10 @@ class ToyTrainer:
         sizes = self.lab.sizes
         self.dataset = self.dataset or self.clips()
         dataset = InMemoryDataset(self.dataset.videos, self.dataset.captions, sizes.batch, sizes.seed + adaptation.seed)
+        if adaptation.held_out:
+            dataset = dataset.part(trained_on(dataset.captions, WORLDS[self.lab.geometry_world]))
         if adaptation.way == "i2v":
-            videos = dataset.videos[:, :, :1]
+            videos = dataset.videos[:, :, : adaptation.given]
             dataset.extras = {"first": videos.float() / 127.5 - 1 if videos.dtype == torch.uint8 else videos}
         return dataset
 

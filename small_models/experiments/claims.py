@@ -6,6 +6,7 @@ from typing import Any
 
 from pusa_lab.arguments import checked
 from small_models.experiments import RESULTS, read_results
+from small_models.experiments.generalisation_table import answer
 from small_models.experiments.records import MissingError, Record, interval, ranked
 from small_models.experiments.rows import pick, share, values
 from small_models.experiments.verdicts import (
@@ -215,6 +216,12 @@ CLAIMS: dict[str, tuple[str, str, str, Callable[[Record], str]]] = {
         "Few weights change, and frames attend to frame 0",
         "figures only: Wan-I2V's move over 10 times as far",
         _inside,
+    ),
+    "generalisation": (
+        "generalisation",
+        "(laws of motion, or cases learned by heart?)",
+        "none; PhyWorld, with one timestep for all frames: small errors in distribution, large ones outside",
+        answer,
     ),
 }
 """Name -> table, claim, what the paper has, and how ours is read from the table."""

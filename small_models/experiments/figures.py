@@ -206,6 +206,25 @@ def _looks(picture: Figure, ax: dict[str, Any], looks: Sequence[Record]) -> None
         )
 
 
+def _generalisation(found: Record) -> Figure:
+    """Velocity, pace and size of every way in every split."""
+    rows, names = found["rows"], ("relative_velocity_error", "pace", "size", "shape")
+    picture, ax = plots.panels([names], height=2.0 + 0.2 * len(rows))
+    for name in names:
+        bars: dict[str, dict[str, Numbers]] = {}
+        for row in rows:
+            # One way from new weights is another row, not another colour.
+            way, start, _ = row["key"]["way"].partition(", from nothing")
+            split = row["key"]["split"] + ("\nfrom nothing" if start else "")
+            bars.setdefault(way, {})[split] = take.score_numbers(row, name)
+        plots.plot_bars(ax[name], bars, from_zero=name == names[0], names=name == names[0])
+        plots.dress(ax[name], "", take.NAMES[name])
+        if name in ("pace", "size"):
+            ax[name].axvline(1, color="0.6", linewidth=1, zorder=0)
+    plots.legend(picture, 6)
+    return picture
+
+
 def _every(count: int) -> list[str]:
     """Numbers of a few of so many, the first and others evenly."""
     gap = 1 if count <= 5 else 2 if count <= 10 else 5
@@ -222,5 +241,6 @@ DRAWN: dict[str, Callable[[Record], Figure]] = {
     "learned": learned_figure,
     "recipes": recipes_figure,
     "inside": _inside,
+    "generalisation": _generalisation,
 }
 """Name of a table -> its picture."""

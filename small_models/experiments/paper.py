@@ -31,6 +31,11 @@ PUBLISHED: dict[str, list[str]] = {
     "schedules": ["No numbers: the paper samples with one timestep for all free frames."],
     "learned": ["No counterpart: the paper samples with linear timesteps, one for all free frames."],
     "recipes": ["No counterpart: the paper trains with independent timesteps, and compares with no specialist."],
+    "generalisation": [
+        "Not asked. PhyWorld (arXiv 2411.02385), with one timestep for all frames: hardly any error in distribution; "
+        "for unseen combinations one that shrinks as more are trained on; and a large one out of distribution, where "
+        "models mimic the nearest case of training.",
+    ],
     "inside": [
         "Figures only: Wan-I2V changes text embedding and cross-attention most, Pusa almost only self-attention and "
         "ten times less; Pusa's frames look at frame 0 at all steps, Wan-I2V's at the first.",

@@ -1,7 +1,8 @@
 """The search for a recipe: many adaptations trained briefly, the better ones for longer, and then ways to sample."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,12 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import read_json, write_json
 from pusa_lab.metrics import bootstrap
 from pusa_lab.sentences import counted
 from pusa_lab.sweeps import sweep
 from pusa_lab.sweeps.identity import package_code
+from pusa_lab.sweeps.store import check_made_with
 from pusa_lab.training.quiet import quiet_lightning
 from small_models.evaluation.ways import EVAL_SEED
 from small_models.experiments.adapt import Adaptation, ToyTrainer
@@ -239,6 +242,7 @@ def search(
     rungs = SMALL_RUNGS if small else RUNGS
     sizes = sizes or (SMALL_SIZES if small else SIZES)
     use_folder(folder)
+    _check_folder(folder, sizes)
     if workers > 1:
         ToyTrainer(Lab(sizes, folder)).clips()  # once for all processes
     function = partial(measured, sizes, package_code("small_models"))
@@ -257,3 +261,13 @@ def search(
     table = run([{"share": rungs[-1].share, **TRAINING[name], **ways[way]} for name, way in pairs])
     tables.append(table.assign(rung="sampling", name=[name for name, _ in pairs], sampling=[way for _, way in pairs]))
     return pd.concat(tables, ignore_index=True).drop(columns=["prompt", "seed", "clip", "status"])
+
+
+def _check_folder(folder: Path, sizes: Sizes) -> None:
+    """Refuse a folder with a search of other code or sizes."""
+    path = folder / "search.json"
+    header = {"code": package_code("small_models"), "sizes": json.loads(json.dumps(asdict(sizes)))}
+    if path.is_file():
+        check_made_with(folder, read_json(path, "what a search was made with"), header, "--out")
+    else:
+        write_json(path, header)

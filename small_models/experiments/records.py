@@ -36,7 +36,7 @@ ROW = {
 """Types of the fields of its rows."""
 KEY = {
     **dict.fromkeys(
-        ("way", "model", "timestep_sampler", "task", "mode", "solver", "schedule", "change", "attention"), str
+        ("way", "model", "timestep_sampler", "task", "mode", "solver", "schedule", "change", "attention", "split"), str
     ),
     **dict.fromkeys(("strength", "shift", "steps", "calls", "rows a window"), float),
     **{"clips": str, "share": float | None, "rank": int | str, "noise": float | list[float]},
@@ -58,6 +58,7 @@ PARTS = {
     **{"tasks": ("task", "model"), "schedules": ("schedule", "rows a window"), "inside": ()},
     "learned": ("task", "schedule", "calls"),
     "recipes": ("way", "task", "share"),
+    "generalisation": ("way", "split"),
 }
 """Table -> what the key of each of its rows must have."""
 KIND = {"relative": float | None, "share": float}

@@ -267,6 +267,13 @@ def _suite(found: Record) -> Verdict:
     return None, f"Total: {listed}. The reader finds {_cell('text_alignment', truth)} % of what true clips show."
 
 
+def _generalisation(found: Record) -> Verdict:
+    """Nothing was published for timesteps per frame."""
+    from small_models.experiments.generalisation_table import answer  # it compares rows as this module does
+
+    return None, f"Nothing was published; {answer(found)}."
+
+
 NAMES = {"psnr": "PSNR", "total": "Total"}
 VERDICTS: dict[str, Callable[[Record], Verdict]] = {
     "suite": _suite,
@@ -282,6 +289,7 @@ VERDICTS: dict[str, Callable[[Record], Verdict]] = {
     "learned": learned_verdict,
     "recipes": recipes_verdict,
     "inside": _inside,
+    "generalisation": _generalisation,
 }
 """Table -> whether and how its direction agrees."""
 

@@ -56,21 +56,23 @@ class ImageToVideo(ToyModel):
     def forward(
         self, x: Video, tau: Tau, text: Tensor, first: Tensor | None = None, *, skip_layers: Sequence[int] = ()
     ) -> Video:
-        """The velocity; first is the latent (b or 1, c, 1, h, w) of frame 0.
+        """The velocity; first are the latents (b or 1, c, n, h, w) of the first n frames.
 
         Args:
             x: latents (b, c, f, h, w).
             tau: timesteps (b, f).
             text: from `encode_text`.
-            first: latent of the picture; without any, its channels are empty.
+            first: latents of what is given: of the picture alone, or of the frames after it too, if the model was
+                trained so; without any, their channels are empty.
             skip_layers: blocks of the transformer to leave out.
         """
         extra = x.new_zeros(len(x), MASK + x.shape[1], *x.shape[2:])
         if first is None:
             first = x.new_zeros(1, *x[0, :, :1].shape)
         else:
-            extra[:, :MASK, 0] = 1
-            extra[:, MASK:, :1] = first.to(x)
+            given = first.shape[2]
+            extra[:, :MASK, :given] = 1
+            extra[:, MASK:, :given] = first.to(x)
         _, ph, pw = self.dit.config["patch_size"]
         patches = first.to(x)[:, :, 0].unfold(2, ph, ph).unfold(3, pw, pw)
         image = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2).expand(len(x), -1, -1)

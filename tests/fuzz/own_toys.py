@@ -5,6 +5,11 @@ _NAMES = ("cost", "preserved", "timestep_samplers", "lora", "steps", "noise", "t
 _TABLE = [
     text for name in _NAMES for text in (f"found({name!r})", *(f"damaged({name!r}, {seed})" for seed in range(100)))
 ]
+_GENERAL = (
+    "{'table': 'generalisation', 'title': 't', 'rows': [{'key': {'way': w, 'split': s}, 'scores': {n: [v, v, v] for n in "
+    "('relative_velocity_error', 'pace')}, 'by_prompt': {'relative_velocity_error': [v, 2 * v, v]}} for v, w in ((0.1, 'independent'), "
+    "(0.2, 'task mixture'), (0.3, 'specialist'), (0.4, \"Wan's way\")) for s in ('in distribution', 'slower', 'faster', 'unseen combinations')]}"
+)
 _ROWS = ["found('cost')['rows']", "found('steps')['rows'][:3]"]
 
 _FORGOTTEN = (
@@ -67,6 +72,12 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
     r"small_models\.experiments\.prediction\.\w+": {
         "rows": [_FORGOTTEN], "x": ["rand(4)"], "y": ["rand(4)"],
         "found": [f"{{'table': 'forgetting', 'title': 't', 'prediction': [], 'rows': {_FORGOTTEN}}}"],
+    },
+    r"small_models\.experiments\.generalisation_table\.\w+": {
+        "known": ["[0]", "[0, 1]"], "found": [_GENERAL], "way": ["'independent'"], "split": ["'slower'"], "than": ["''", "'specialist'"],
+    },
+    r"small_models\.experiments\.held_out\.\w+": {
+        "captions": ["['a red circle moves up']"], "world": ["world()"], "count": ["2"], "seed": ["0"],
     },
     r"small_models\.experiments\.(figures\.figure|report\.show_table|verdicts\.verdict|records\.(table_of|tidy|prompt_table))": {"found": _TABLE},
     r"small_models\.experiments\..*": {

@@ -1,0 +1,249 @@
+"""pytest tests/test_recipe.py: the search for a recipe, its table, and the adaptations they train."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from pusa_lab import training
+from pusa_lab.cli import main
+from pusa_lab.metrics import bootstrap
+from pusa_lab.training import add_lora, lora_changes, lora_state
+from small_models.experiments import SMALL, Adaptation, Lab, ToyTrainer
+from small_models.experiments import recipe as command
+from small_models.experiments import recipe_search as searching
+from small_models.experiments import recipe_table as table
+from small_models.experiments.recipe import read_search, show_search
+from small_models.experiments.recipe_search import Rung, best_settings, search
+from small_models.experiments.recipe_table import measure_seeds, two_way_interval
+from small_models.models.lora import merge_update
+from small_models.training import data
+
+TINY = replace(SMALL, swept=2, prompts=2, clips=6, batch=2, budgets=(1.0,), marks=(1e-7,), brief=1e-7)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
+    pytest.mark.filterwarnings("ignore:.*litlogger.*"),
+]
+
+
+def rows(*found):
+    names = ("objective", "text_lost low", "status", "error")
+    return pd.DataFrame([dict(zip(names, row, strict=True)) for row in found])
+
+
+def test_settings_that_keep_the_words_go_on_first():
+    made = rows((0.9, 0.01, "done", ""), (0.2, -0.1, "done", ""), (0.8, -0.2, "done", ""), (0.95, 0.3, "done", ""))
+    assert best_settings(made, 2) == [2, 1]
+    assert best_settings(made, 4) == [2, 1, 3, 0]
+
+
+def test_a_setting_that_failed_is_left_behind():
+    nan = float("nan")
+    made = rows((nan, nan, "failed", "ValueError: no."), (0.2, -0.1, "done", ""), (0.5, -0.1, "done", ""))
+    assert best_settings(made, 2) == [2, 1]
+    with pytest.raises(ValueError, match=r"1 row of 3 failed, the first with ValueError: no\. The others are kept"):
+        best_settings(made, 3)
+
+
+def objective(rank, share):
+    """A stand-in for training: the largest rank is best, and the more so the longer it is trained."""
+    return rank * share
+
+
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    log = tmp_path / "calls"
+
+    def measured(sizes, code, share, strength=1.0, rank=0, **fields):
+        with log.open("a") as file:
+            file.write(f"{rank} {share} {strength}\n")
+        score, lost = objective(rank, share) * strength, -0.1
+        found = {"text_lost": lost, "text_lost low": lost, "text_lost high": 0.1, "objective": score}
+        tasks = {f"{task} {name}": score for task in searching.TASKS for name in ("skill", "psnr")}
+        return found | tasks | {"objective low": score - 0.1, "objective high": score + 0.1}
+
+    monkeypatch.setattr(searching, "measured", measured)
+    monkeypatch.setattr(searching, "TRAINING", {f"rank {r}": {"rank": r} for r in (1, 4, 2, 3)})
+    monkeypatch.setattr(searching, "SAMPLING", {"plain": {}, "stronger": {"strength": 2.0}})
+    monkeypatch.setattr(searching, "RUNGS", (Rung(0.1, 2), Rung(0.2, 1)))
+    return log
+
+
+def test_the_better_half_is_trained_for_longer_and_the_best_is_sampled_in_several_ways(stand_in, tmp_path):
+    found = search(tmp_path, progress=False)
+    assert list(found["rung"]) == ["0"] * 4 + ["1"] * 2 + ["sampling"] * 2
+    assert list(found[found["rung"] == "1"]["name"]) == ["rank 4", "rank 3"]
+    assert set(found[found["rung"] == "sampling"]["name"]) == {"rank 4"}
+    assert found["objective"].max() == objective(4, 0.2) * 2
+    before = stand_in.read_text()
+    pd.testing.assert_frame_equal(search(tmp_path, progress=False), found)
+    assert stand_in.read_text() == before, "rows that are there are not made again"
+
+
+def test_a_folder_of_other_sizes_is_refused_before_anything_is_trained(stand_in, tmp_path):
+    search(tmp_path, progress=False)
+    before = stand_in.read_text()
+    with pytest.raises(ValueError, match=r"were made with other sizes \(.*swept.*\): give another --out"):
+        search(tmp_path, sizes=TINY, progress=False)
+    assert stand_in.read_text() == before
+
+
+def test_the_search_as_a_command(stand_in, tmp_path, capsys):
+    assert main(["bench", "recipe", "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    found = read_search(tmp_path / command.FILE)
+    assert shown.strip() == show_search(found)
+    assert found["command"].startswith("pusa-lab bench recipe")
+    assert found["objective"] in shown
+    first = shown.index("## Trained for 1/10"), shown.index("## Trained for 1/5"), shown.index("## Sampling, after 1/5")
+    assert list(first) == sorted(first)
+    assert shown.index("| rank 4 |") < shown.index("| rank 3 |"), "the best stands first"
+    assert main(["bench", "recipe", "--show", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.strip() == shown.strip()
+    assert main(["bench", "recipe", "--show", "--small"]) == 2
+    assert "leave out --small and --workers" in capsys.readouterr().err
+
+
+def test_every_setting_of_the_search_is_one_that_can_be_trained():
+    for fields in searching.TRAINING.values():
+        Adaptation(**fields).config(1, 2, "cpu")
+    assert len(searching.TRAINING) >= 24
+
+
+def test_a_row_of_the_search_has_its_scores(tmp_path):
+    searching.use_folder(tmp_path)
+    found = searching.measured(TINY, "code", 1e-7, steps=2, timestep_sampler="task_mixture")
+    skills = [found[f"{task} skill"] for task in searching.TASKS]
+    assert found["objective"] == pytest.approx(sum(skills) / len(skills), abs=0.01)
+    assert found["objective low"] <= found["objective"] <= found["objective high"]
+    assert found["text_lost"] == pytest.approx(found["base text_alignment"] - found["text_alignment"], abs=1e-4)
+
+
+def test_the_table_compares_all_ways_with_all_seeds_of_training(tmp_path):
+    lab = Lab(replace(TINY, training_seeds=2), tmp_path, "cpu")
+    keys = [key for key, _ in table.recipes(lab, ToyTrainer(lab))]
+    assert keys[0] == {"way": "base", "task": "text_to_video", "share": 0.0}
+    assert {key["way"] for key in keys[1:]} == {*table.ways("quarter", 0), table.SPECIALIST}
+    assert len(keys) == 1 + 2 * (len(searching.TASKS) + 1) + 2 + 4
+    with pytest.raises(ValueError, match=r"recipe='nope': choose from independent"):
+        table.ways("nope", 0)
+    first, second = (table.ways("quarter", seed)["recipe: quarter"] for seed in (0, 1))
+    assert first != second
+    assert first.config(1, 2, "cpu").seed + 1 == second.config(1, 2, "cpu").seed
+
+
+def test_seeds_of_training_are_averaged_and_widen_the_interval():
+    made = iter([[1.0, 2.0, 3.0, None], [3.0, 4.0, 5.0, 6.0]])
+
+    class Measures(Lab):
+        def __init__(self):
+            pass
+
+        def measure(self, make, known=(), **options):
+            return {"by_prompt": {"psnr": next(made)}, "clips": 4}
+
+    found = measure_seeds(Measures(), lambda: iter([None, None]))
+    assert found["by_prompt"]["psnr"] == [2, 3, 4, 6]
+    assert found["by_seed"]["psnr"] == [2, 4.5]
+    assert found["clips"] == 8
+    mean, low, high = found["scores"]["psnr"]
+    assert mean == pytest.approx(24 / 7)
+    assert low < 2.5
+    assert high > 4
+
+
+def test_with_one_seed_of_training_the_interval_is_that_of_the_prompts():
+    values = torch.randn(1, 50, generator=torch.Generator().manual_seed(0))
+    alone, both = two_way_interval(values), two_way_interval(values.expand(3, -1))
+    want = bootstrap(values[0])
+    for found in (alone, both):
+        assert list(found) == pytest.approx(list(want), abs=0.05)
+    apart = two_way_interval(values + torch.tensor([[-3.0], [0.0], [3.0]]))
+    assert apart.high - apart.low > 3 * (want.high - want.low)
+
+
+def linear_model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 7), nn.GELU(), nn.Linear(7, 3))
+
+
+@pytest.mark.parametrize(
+    ("options", "scale"),
+    [({}, 1.0), ({"alpha": 8}, 2.0), ({"variant": "rslora"}, 2.0), ({"variant": "rslora", "alpha": 1}, 0.5)],
+)
+def test_the_factor_of_an_update_is_in_its_second_matrix(options, scale):
+    """s = alpha / rank, alpha / sqrt(rank) with rsLoRA, here of rank 4."""
+    model, plain, x = linear_model(), linear_model(), torch.randn(6, 5)
+    add_lora(model, 4, **options)
+    torch.testing.assert_close(model(x), plain(x))
+    for name, p in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(p)
+    update, changes = lora_state(model), lora_changes(model)
+    a, b = (dict(model.named_parameters())[f"0.lora_{part}.default.weight"] for part in "AB")
+    torch.testing.assert_close(changes["0.weight"], scale * (b @ a).detach())
+    merge_update(plain, update)
+    torch.testing.assert_close(plain(x), model(x), atol=1e-5, rtol=1e-4)
+
+
+def test_what_dora_changed_is_its_merged_weights():
+    model, plain, x = linear_model(), linear_model(), torch.randn(6, 5)
+    add_lora(model, 4, variant="dora")
+    torch.testing.assert_close(model(x), plain(x))
+    for name, p in model.named_parameters():
+        if "lora_" in name:
+            nn.init.normal_(p) if "magnitude" not in name else p.data.mul_(1.5)
+    parts = dict(model.named_parameters())
+    a, b, m = (parts[f"0.lora_{part}.default.weight"] for part in ("A", "B", "magnitude_vector"))
+    whole = plain[0].weight + b @ a
+    want = m[:, None] * whole / whole.norm(dim=1, keepdim=True)  # arXiv 2402.09353
+    changes = lora_changes(model)
+    torch.testing.assert_close(changes["0.weight"], (want - plain[0].weight).detach())
+    with torch.no_grad():
+        for name, change in changes.items():
+            plain.get_parameter(name).add_(change)
+    torch.testing.assert_close(plain(x), model(x), atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="the update is DoRA's, which has no two factors"):
+        lora_state(model)
+
+
+@pytest.mark.parametrize("alpha", [0, -1, float("nan"), float("inf")])
+def test_an_alpha_that_is_none_is_refused(alpha):
+    with pytest.raises(ValueError, match=r"alpha=.*: give a number"):
+        add_lora(linear_model(), 2, alpha=alpha)
+
+
+@pytest.mark.parametrize("variant", ["rslora", "dora"])
+def test_adaptations_of_every_variant_are_put_together_again(variant, tmp_path, monkeypatch):
+    lab = Lab(TINY, tmp_path, "cpu")
+    trainer, adaptation, seen = ToyTrainer(lab), Adaptation(rank=4, variant=variant), {}
+
+    def run(module, data, marks, keep):
+        real(module, data, marks=marks, keep=keep)
+        g = torch.Generator().manual_seed(0)
+        seen["x"], seen["tau"] = torch.randn(2, 3, 8, 16, 16, generator=g), torch.rand(2, 8, generator=g)
+        seen["v"] = module.model(seen["x"], seen["tau"], **module.model.encode_text(["a red circle", ""])).detach()
+
+    real = training.run
+    monkeypatch.setattr(training, "run", run)
+    (update,) = trainer.updates(replace(adaptation, ema=0.0), [1e-6])
+    model = trainer.model(adaptation, update)
+    made = model(seen["x"], seen["tau"], **model.encode_text(["a red circle", ""]))
+    torch.testing.assert_close(made, seen["v"], atol=2e-3, rtol=1e-2)  # kept in half precision
+    base = lab.model("base")
+    assert (made - base(seen["x"], seen["tau"], **base.encode_text(["a red circle", ""]))).abs().max() > 1e-3
+
+
+def test_clips_are_encoded_once_for_all_processes(tmp_path, monkeypatch):
+    sizes = replace(TINY, preset="mini", clips=2)
+    first = ToyTrainer(Lab(sizes, tmp_path, "cpu")).clips()
+    monkeypatch.setattr(data, "latent_dataset", None)
+    again = ToyTrainer(Lab(sizes, tmp_path, "cpu")).clips()
+    assert torch.equal(first.videos, again.videos)
+    assert first.captions == again.captions
+    monkeypatch.setattr(data, "latent_dataset", lambda *_: pytest.fail("other clips are encoded anew"))
+    with pytest.raises(pytest.fail.Exception):
+        ToyTrainer(Lab(replace(sizes, seed=1), tmp_path, "cpu")).clips()
