@@ -9,6 +9,7 @@ from torch import nn
 
 from pusa_lab import training
 from pusa_lab.cli import main
+from pusa_lab.files import read_json, write_json
 from pusa_lab.metrics import bootstrap
 from pusa_lab.training import add_lora, lora_changes, lora_state
 from small_models.experiments import SMALL, Adaptation, Lab, ToyTrainer
@@ -105,6 +106,18 @@ def test_the_search_as_a_command(stand_in, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == shown.strip()
     assert main(["bench", "recipe", "--show", "--small"]) == 2
     assert "leave out --small and --workers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("objective", "much"), ("image_to_video psnr", None), ("rung", 0), ("share", "1")]
+)
+def test_a_damaged_search_is_named(stand_in, tmp_path, field, value):
+    main(["bench", "recipe", "--out", str(tmp_path)])
+    found = read_json(tmp_path / command.FILE, "a search")
+    found["rows"][1][field] = value
+    write_json(tmp_path / command.FILE, found)
+    with pytest.raises(ValueError, match=f"holds a row that is not one of a search for a recipe .*{field}.*: restore"):
+        read_search(tmp_path / command.FILE)
 
 
 def test_every_setting_of_the_search_is_one_that_can_be_trained():

@@ -8,7 +8,7 @@ from typing import Any
 
 from pusa_lab.arguments import ArgumentError, checked
 from pusa_lab.cli.terminal import line, say
-from pusa_lab.files import check_folder, read_json, write_json
+from pusa_lab.files import check_fields, check_folder, read_json, write_json
 from small_models.experiments import RESULTS
 from small_models.experiments.lab import made_with
 from small_models.experiments.recipe_search import OBJECTIVE, TASKS, search
@@ -67,7 +67,17 @@ def read_search(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: there is no such file, or it is of another kind.
     """
-    return read_json(path, "a search for a recipe", {"objective": str, "command": str, "rows": list})
+    what = "a search for a recipe"
+    found = read_json(
+        path, what, dict.fromkeys(("title", "objective", "command", "device", "date"), str) | {"rows": list}
+    )
+    ends = (f"{score}{end}" for score in ("objective", "text_lost") for end in ("", " low", " high"))
+    numbers = [*ends, *(f"{task} {score}" for task in TASKS for score in ("skill", "psnr"))]
+    for row in found["rows"]:
+        sentence = f"{path} holds a row that is not one of {what}"
+        check_fields(row, sentence, dict.fromkeys(("rung", "name", "sampling", "error"), str) | {"share": float})
+        check_fields(row, sentence, {} if row["error"] else dict.fromkeys(numbers, int | float))
+    return dict(found)
 
 
 @checked
@@ -88,7 +98,7 @@ def show_search(found: Mapping[str, Any]) -> str:
 
 
 def _share(rows: Sequence[Mapping[str, Any]]) -> str:
-    return f"1/{1 / rows[0]['share']:,.0f}"
+    return f"1/{1 / max(rows[0]['share'], 1e-9):,.0f}"
 
 
 def _table(rows: Sequence[Mapping[str, Any]], sampled: bool) -> list[str]:

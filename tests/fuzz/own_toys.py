@@ -17,6 +17,13 @@ _FORGOTTEN = (
     "for d, v in (('independent', 0.1), ('shared', 0.3))]"
 )
 
+_RECIPES = (
+    "{'table': 'recipes', 'title': 't', 'rows': [{'key': {'way': w, 'task': t, 'share': s}, 'scores': {n: [0.2, 0.1, 0.3] for n in "
+    "('psnr', 'text_alignment')}, 'by_prompt': {'psnr': [s, 2.0, 3.0], 'text_alignment': [0.1, s, 0.3]}} for w, s in (('base', 0.0), "
+    "('independent timesteps', 0.05), ('recipe: a', 0.05), (\"Wan's way\", 0.05), ('specialist of the task', 0.05)) "
+    "for t in ('image_to_video', 'text_to_video')]}"
+)
+
 OWN_TOYS: dict[str, dict[str, list[str]]] = {
     r"small_models\.family\.load_toy": {"name": ["'nano-vta'", "'nano-base'"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"]},
     r"small_models\.files\.read_description": {"path": ["checkpoint()"]},
@@ -76,6 +83,7 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
     r"small_models\.experiments\.generalisation_table\.\w+": {
         "known": ["[0]", "[0, 1]"], "found": [_GENERAL], "way": ["'independent'"], "split": ["'slower'"], "than": ["''", "'specialist'"],
     },
+    r"small_models\.experiments\.recipe_results\.\w+": {"found": [_RECIPES]},
     r"small_models\.experiments\.held_out\.\w+": {
         "captions": ["['a red circle moves up']"], "world": ["world()"], "count": ["2"], "seed": ["0"],
     },
