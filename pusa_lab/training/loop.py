@@ -43,11 +43,11 @@ class Averaging(WeightAveraging):
     _latest_update_step: int
 
     def __init__(self, config: TrainConfig):
-        def average(old: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
-            n = float(count)
-            return torch.lerp(old, new, 1 - min(config.ema**self.EVERY, (1 + n) / (10 + n)))
+        def average(old: list[torch.Tensor], new: list[torch.Tensor], count: torch.Tensor | int) -> None:
+            n = float(count)  # waits for the GPU, so once for all parameters
+            torch._foreach_lerp_(old, new, 1 - min(config.ema**self.EVERY, (1 + n) / (10 + n)))
 
-        super().__init__(use_buffers=False, avg_fn=average)
+        super().__init__(use_buffers=False, multi_avg_fn=average)
         self.ended = self.swapped = False
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
