@@ -188,7 +188,21 @@ def test_a_truth_that_does_not_move_has_no_relative_velocity():
     asked, shown = sliding(0.0, 1.0)
     found = suite.fidelity(render(shown, 9), render(asked, 9), asked, [0])
     assert found["velocity_error"].tolist() == pytest.approx([1, 1], abs=0.03)
-    assert not found["relative_velocity_error"].isfinite().any() and not found["pace"].isfinite().any()
+    assert found["relative_velocity_error"].isnan().all() and found["pace"].isnan().all()
+
+
+def test_scores_of_clips_of_which_one_has_come_to_rest_are_summarised():
+    (moving, _), (resting, shown) = sliding(1.0, 0.0), sliding(0.0, 1.0)
+    truth = torch.cat([render(moving, 9), render(resting, 9)])
+    made = torch.cat([render(moving, 9), render(shown, 9)])
+    raws = [
+        suite.fidelity(made[part], truth[part], scenes, [0])
+        for part, scenes in ((slice(2), moving), (slice(2, None), resting))
+    ]
+    raw = {name: torch.cat([one[name] for one in raws]) for name in ("relative_velocity_error", "pace")}
+    found = suite.summarise(raw, torch.arange(4))
+    assert found["relative_velocity_error"][0] == pytest.approx(0, abs=0.03)
+    assert found["pace"][0] == pytest.approx(1, abs=0.03)
 
 
 def test_what_vanishes_at_the_seam_counts_as_half_a_picture():

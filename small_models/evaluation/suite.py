@@ -35,6 +35,8 @@ SEEN = 0.02
 """Share of the picture above which an object of the truth can be seen."""
 SPAN = 4
 """Frames over which velocities are read: centres are read to a tenth of a pixel, and objects move by about one."""
+STILL = 0.1
+"""Pixels in that span below which the truth, on average, counts as standing still: centres are not read better."""
 
 
 @checked
@@ -96,7 +98,8 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
     position_error: |p - p*| in pixels for centres p seen and p* of the closed form, half a picture for what is lost;
     velocity_error: mean |v - v*| in pixels per frame for v_t = (p_{t+4} - p_t) / 4 and v* of the closed form, and
     2 mean |v*| for what is lost; relative_velocity_error: sum |v - v*| / sum |v*|; pace: sum v . v* / sum v* . v*, with
-    v = 0 for what is lost; all over frames t and t + 4 that were not both given (the ends of shorter clips);
+    v = 0 for what is lost; all over frames t and t + 4 that were not both given (the ends of shorter clips); relative
+    errors and pace are NaN where the truth stands still in these frames;
     size: mean sqrt(A / A*) for visible areas A and A* of the true clip; size_error: mean |sqrt(A / A*) - 1|;
     motion: mean |x_t - x_{t-1}| over the truth's; colour_error: |mean colour - the truth's| in grey levels;
     boundary_position: |(p_t - p_{t-1}) - (p*_t - p*_{t-1})| in pixels where known and made frames meet
@@ -166,10 +169,11 @@ def _velocity(where: Tensor, path: Tensor, shown: Tensor, free: Sequence[int], s
     error = (2 * pace.nanmean(1, keepdim=True)).expand_as(error).where(lost, error).flatten(1)
     along = (v * true).sum(-1).where(seen & ~lost, 0).flatten(1)
     square = true.square().sum(-1).where(seen, 0).flatten(1)
+    moves = pace.flatten(1).nanmean(1) > STILL / span
     return {
         "velocity_error": error.nanmean(1),
-        "relative_velocity_error": error.nansum(1) / pace.flatten(1).nansum(1),
-        "pace": along.sum(1) / square.sum(1),
+        "relative_velocity_error": (error.nansum(1) / pace.flatten(1).nansum(1)).where(moves, torch.nan),
+        "pace": (along.sum(1) / square.sum(1)).where(moves, torch.nan),
     }
 
 
