@@ -75,6 +75,8 @@ def test_the_verdict_is_read_from_the_rows():
     fine, sentence = verdict(table(rows(lambda far: 0.0)))
     assert fine is True and "Clearly lost by: none." in sentence and "-0.0 (" not in sentence
     assert verdict(table(rows()))[1] in show_table(table(rows()))
+    others = [row for row in rows() if row["key"]["timestep_sampler"] != "independent"]
+    assert verdict(table(others))[0] is None, "what the paper trains was not measured"
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -239,6 +239,11 @@ def test_growth_is_counted_from_each_way_s_own_error_in_distribution():
         assert growth(found, "independent", split, "Wan's way") == pytest.approx([wanted] * 3, abs=1e-6)
     with pytest.raises(ValueError, match="generalisation has no row"):
         growth(found, "independent", "larger")
+    next(row for row in found["rows"] if row["key"] == {"way": "independent", "split": "slower"})["by_prompt"] = {
+        "relative_velocity_error": [0.1]
+    }
+    with pytest.raises(ValueError, match=r"independent has 1 and \d+ scenes: give rows of the same ones"):
+        growth(found, "independent", "slower")
 
 
 def test_the_answer_follows_the_numbers():

@@ -1,5 +1,6 @@
 """pytest tests/test_recipe.py: the search for a recipe, its table, and the adaptations they train."""
 
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -17,8 +18,10 @@ from small_models.experiments import recipe as command
 from small_models.experiments import recipe_search as searching
 from small_models.experiments import recipe_table as table
 from small_models.experiments.recipe import read_search, show_search
+from small_models.experiments.recipe_results import recipes_verdict
 from small_models.experiments.recipe_search import Rung, best_settings, search
 from small_models.experiments.recipe_table import measure_seeds, two_way_interval
+from small_models.models.i2v import NEW_LAYERS
 from small_models.models.lora import merge_update
 from small_models.training import data
 from small_models.training.train import train
@@ -48,6 +51,8 @@ def test_a_setting_that_failed_is_left_behind():
     assert best_settings(made, 2) == [2, 1]
     with pytest.raises(ValueError, match=r"1 row of 3 failed, the first with ValueError: no\. The others are kept"):
         best_settings(made, 3)
+    with pytest.raises(ValueError, match="count=4 of 3 rows: give at most as many as there are"):
+        best_settings(made, 4)
 
 
 def objective(rank, share):
@@ -179,6 +184,37 @@ def test_with_one_seed_of_training_the_interval_is_that_of_the_prompts():
     assert apart.high - apart.low > 3 * (want.high - want.low)
 
 
+def scored(way, task, share, *values):
+    """A row with these scores prompt by prompt."""
+    alone = {"text_alignment" if task == "text_to_video" else "psnr": list(values)}
+    scores = {name: [sum(each) / len(each), min(each), max(each)] for name, each in alone.items()}
+    return {"key": {"way": way, "task": task, "share": share}, "scores": scores, "by_prompt": alone}
+
+
+def test_the_sentence_on_recipes_compares_prompt_by_prompt():
+    independent, recipe, wan, alone = table.INDEPENDENT, "recipe: quarter", table.THEIRS, table.SPECIALIST
+    rows = [
+        scored("base", "text_to_video", 0.0, 0.5, 0.5),
+        *(scored(way, "start_end", 0.05, *psnr) for way, psnr in ((recipe, (20, 30)), (independent, (21, 31)))),
+        *(scored(way, "image_to_video", 0.05, *psnr) for way, psnr in ((recipe, (22, 32)), (independent, (20, 30)))),
+        scored(wan, "image_to_video", 0.05, 25.0, 35.0),
+        scored(recipe, "text_to_video", 0.05, 0.4, 0.5),
+        scored(alone, "start_end", 0.05, 20.5, 31.0),
+    ]
+    found = {"table": "recipes", "title": "t", "rows": rows}
+    agrees, sentence = recipes_verdict(found)
+    assert agrees is None
+    assert "at 1/20: clearly above independent timesteps in 1 and clearly below in 1 of 2" in sentence
+    assert "(image-to-video +2.00 (+2.00 to +2.00) dB), over Wan's way -3.00 (-3.00 to -3.00) dB" in sentence
+    assert "over the base's -5.00 (-10.00 to +0.00) points" in sentence
+    assert sentence.endswith("specialist in dB: start end -0.75 (-1.00 to -0.50).")
+    assert recipes_verdict(found | {"rows": rows[:-1]})[1].endswith("specialist in dB: not measured.")
+    with pytest.raises(ValueError, match="recipes has no row of a recipe: run `pusa-lab bench paper --table recipes`"):
+        recipes_verdict(found | {"rows": rows[:1]})
+    with pytest.raises(ValueError, match=r"recipes has no row .*Wan's way"):
+        recipes_verdict(found | {"rows": [row for row in rows if row["key"]["way"] != wan]})
+
+
 def linear_model():
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(5, 7), nn.GELU(), nn.Linear(7, 3))
@@ -228,6 +264,18 @@ def test_what_dora_changed_is_its_merged_weights():
 def test_an_alpha_that_is_none_is_refused(alpha):
     with pytest.raises(ValueError, match=r"alpha=.*: give a number"):
         add_lora(linear_model(), 2, alpha=alpha)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_dora_of_wans_way_keeps_its_new_layers(tmp_path):
+    trainer = ToyTrainer(Lab(TINY, tmp_path, "cpu"))
+    adaptation = Adaptation("i2v", timestep_sampler="shared", rank=4, variant="dora")
+    (update,) = trainer.updates(adaptation, [1e-7])
+    new = [name for name in update if re.search(NEW_LAYERS, name)]
+    assert new
+    model = trainer.model(adaptation, update, strength=0.0)
+    for name in new:
+        torch.testing.assert_close(model.get_parameter(name), update[name].float())
 
 
 @pytest.mark.parametrize("variant", ["rslora", "dora"])

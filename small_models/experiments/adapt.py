@@ -291,7 +291,10 @@ def _update(model: torch.nn.Module, before: dict[str, Tensor], adaptation: Adapt
 
     if not adaptation.rank:
         return _changes(model, before, adaptation.way == "i2v")
-    return lora_changes(model) if adaptation.variant == "dora" else lora_state(model)
+    if adaptation.variant != "dora":
+        return lora_state(model)
+    new = {name: p.detach() for name, p in model.named_parameters() if name in before and re.search(NEW_LAYERS, name)}
+    return lora_changes(model) | (new if adaptation.way == "i2v" else {})
 
 
 def _changes(model: torch.nn.Module, before: dict[str, Tensor], new_layers: bool) -> dict[str, Tensor]:

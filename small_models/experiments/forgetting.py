@@ -1,4 +1,4 @@
-"""How far an adapted model's text-to-video is from the base's, along training, for each way of drawing timesteps."""
+"""How far an adapted model's text-to-video is from the base's, along training, for each timestep sampler."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ DRAWS = {
     "shared, the control": Adaptation(timestep_sampler="shared"),
     "Wan's way, without its picture": Adaptation("i2v", timestep_sampler="shared"),
 }
-"""Ways of drawing timesteps in training; the last one also has other inputs."""
+"""Timestep samplers of training; the last way also has other inputs."""
 
 
 @checked
@@ -96,7 +96,7 @@ def _compared(found: Distance, now: suite.Raw, before: suite.Raw) -> suite.Raw:
     raw = {"latent_distance": found.latents, "velocity_distance": found.velocity}
     if "features" in now:
         raw["feature_distance"] = (now["features"] - before["features"]).norm(dim=1) / before["features"].norm(dim=1)
-    lost = (before["text_alignment"] - now["text_alignment"]).round(decimals=4)  # of thirds, which leave dust
+    lost = (before["text_alignment"] - now["text_alignment"]).round(decimals=4)  # sums of thirds are not exact
     return raw | {
         "psnr_to_base": found.psnr.cpu(),
         "text_alignment": now["text_alignment"],

@@ -26,9 +26,9 @@ from small_models.evaluation.ways import EVAL_SEED, Maker, make_clips, parts, th
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.held_out import INSIDE, OUTSIDE, SPLITS, UNSEEN, split_scenes
 from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.pairs import clearly
 from small_models.experiments.records import Found, interval, table_of
-from small_models.experiments.rows import one, values
-from small_models.experiments.verdicts import clearly, find_row
+from small_models.experiments.rows import find_row, one, values
 from small_models.models.i2v import ImageToVideo
 from small_models.models.toy import ToyModel
 from small_models.world import WORLDS, Scenes
@@ -144,7 +144,7 @@ def shown_frames(geometry: Geometry) -> list[int]:
     return [*range(enough[0])]
 
 
-def _given(model: Any, known: Sequence[int], steps: int = 10) -> Maker:
+def _given(model: Any, known: Sequence[int]) -> Maker:
     """Wan's own way, given more frames than its picture, which no task of `generate` does."""
 
     def make(prompts: list[str], truth: np.ndarray, seed: int) -> np.ndarray:
@@ -153,7 +153,7 @@ def _given(model: Any, known: Sequence[int], steps: int = 10) -> Maker:
         cond = {**model.encode_text(prompts), "first": model.encode_video(pixels)}
         noise = noise_of(geometry.latent_shape(len(truth), geometry.frames), seed).to(model.device)
         with torch.no_grad():
-            found = sample(model, noise, "synchronous", steps=steps, shift=geometry.shift, **cond)
+            found = sample(model, noise, "synchronous", steps=10, shift=geometry.shift, **cond)
             return to_uint8(model.decode(found))
 
     return make
@@ -187,15 +187,20 @@ def growth(found: Found, way: str, split: str, than: str = "") -> Interval:
         than: the other way; "" is none.
 
     Raises:
-        ValueError: a row is missing, or its scores by scene are.
+        ValueError: a row is missing, or its scores by scene are, or rows are of different numbers of scenes.
     """
 
     def rise(of: str) -> torch.Tensor:
         there, inside = (find_row(found, way=of, split=one)["by_prompt"] for one in (split, INSIDE))
         each = [[math.nan if x is None else x for x in row["relative_velocity_error"]] for row in (there, inside)]
+        if len(each[0]) != len(each[1]):
+            raise ValueError(f"{of} has {len(each[0])} and {len(each[1])} scenes: give rows of the same ones.")
         return torch.tensor(each[0]) - torch.tensor(each[1])
 
-    return bootstrap(rise(way) - rise(than) if than else rise(way))
+    ours, theirs = rise(way), rise(than) if than else torch.zeros(1)
+    if than and len(ours) != len(theirs):
+        raise ValueError(f"{way} has {len(ours)} scenes and {than} {len(theirs)}: give rows of the same ones.")
+    return bootstrap(ours - theirs)
 
 
 FARTHER = ("slower", "faster")

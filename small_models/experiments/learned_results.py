@@ -7,7 +7,7 @@ from pusa_lab.arguments import checked
 from pusa_lab.viz import results as plots
 from pusa_lab.viz.results import Figure, Numbers
 from small_models.experiments import rows as take
-from small_models.experiments.pairs import clearly, lead
+from small_models.experiments.pairs import clearly, lead, signed
 from small_models.experiments.records import Found, MissingError, Record, ranked, table_of
 
 PLAIN = "synchronous"
@@ -40,9 +40,7 @@ def learned_verdict(found: Found) -> tuple[bool | None, str]:
             best = ranked(zoo, "psnr")[:1] if zoo else []
             gains = {row["key"]["schedule"]: lead(row, plain) for row in chosen + best}
             ahead += sum(clearly(gain) > 0 for gain in gains.values())
-            listed = ", ".join(
-                f"{name} {gain.mean:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})" for name, gain in gains.items()
-            )
+            listed = ", ".join(f"{name} {signed(gain)}" for name, gain in gains.items())
             said.append(f"{task} at {calls} calls: {listed}")
     return None, (
         f"Nothing was published. PSNR over one timestep for all frames at equal calls, in dB, prompt by prompt; "

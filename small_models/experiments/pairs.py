@@ -1,6 +1,7 @@
 """Rows of a table compared prompt by prompt."""
 
 import math
+from typing import Literal
 
 import torch
 
@@ -45,3 +46,16 @@ def clearly(difference: Interval) -> int:
         difference: with its interval.
     """
     return int(difference.low > 0) - int(difference.high < 0)
+
+
+@checked
+def signed(difference: Interval, scale: float | int = 1, digits: Literal[1, 2] = 2) -> str:
+    """A difference with its interval, as sentences give it: "+0.50 (+0.20 to +0.80)".
+
+    Args:
+        difference: with its interval.
+        scale: factor of all three, 100 for points of a hundred.
+        digits: after the point, 1 or 2.
+    """
+    mean, low, high = (f"{round(scale * value, digits) + 0.0:+.{digits}f}" for value in difference)  # no -0.0
+    return f"{mean} ({low} to {high})"

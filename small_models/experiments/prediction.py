@@ -8,8 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.metrics import bootstrap_of
+from pusa_lab.metrics import Interval, bootstrap_of
 from pusa_lab.sentences import counted
+from small_models.experiments.pairs import signed
 from small_models.experiments.records import Found, MissingError, Record, Row, interval, row_of, table_of
 from small_models.experiments.rows import pick, share, values
 
@@ -23,7 +24,7 @@ ALL, VTA = "all", "one timestep per frame"
 def rank_correlation(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
     """Spearman's rank correlation: 1 if y rises wherever x does, -1 if it always falls; NaN if one is constant.
 
-    Pearson's correlation of the ranks; equal numbers share the mean of theirs
+    Pearson's correlation of the ranks, where equal numbers share their mean rank.
 
     Args:
         x: numbers (n,), n at least 2.
@@ -48,7 +49,7 @@ def _ranks(x: Tensor) -> Tensor:
 def prediction(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Rank correlation of each distance with the text alignment lost, over the rows of the table `forgetting`.
 
-    The intervals resample whole trainings, because the stops on one training are much alike.
+    The intervals resample whole trainings, because the models along one training are much alike.
 
     Args:
         rows: of the table; a distance that a row lacks is left out.
@@ -104,7 +105,8 @@ def forgetting_verdict(found: Found) -> tuple[bool | None, str]:
     named = ", ".join(f"{_label(row)} at {share(row['key']['share'])}" for row in worse)
     listed = "; ".join(f"{_label(row)} {_points(row)}" for row in last)
     told = "; ".join(f"{one['distance'].replace('_', ' ')} {_told(one)}" for one in table["prediction"])
-    fine = not any(row in worse for row in pick(rows, timestep_sampler="independent"))
+    ours = pick(rows, timestep_sampler="independent")
+    fine = not any(row in worse for row in ours) if ours else None
     return fine, (
         f"The paper calls the adaptation non-destructive; here, after {share(longest)} of the base's training, text "
         f"alignment lost in points, and the distance of the latents: {listed}. Clearly lost by: {named or 'none'}. "
@@ -118,14 +120,16 @@ def _label(row: Record) -> str:
 
 
 def _points(row: Record) -> str:
-    mean, low, high = (round(100 * v, 1) + 0.0 for v in interval(row, "alignment_lost"))  # no -0.0
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f}) at {interval(row, 'latent_distance').mean:.2f}"
+    lost, far = interval(row, "alignment_lost"), interval(row, "latent_distance").mean
+    return f"{signed(lost, 100, 1)} at {far:.2f}"
 
 
 def _told(one: Record) -> str:
     if None in one["correlation"]:
         return f"none ({one['rows']})"
-    mean, low, high = one["correlation"]
-    says = "predicts it" if low > 0 else "predicts the opposite" if high < 0 else "does not clearly predict it"
+    found = Interval(*one["correlation"])
+    says = (
+        "predicts it" if found.low > 0 else "predicts the opposite" if found.high < 0 else "does not clearly predict it"
+    )
     over = f"{counted(one['measured'], 'row')} of {counted(one['trainings'], 'training')}, {one['rows']}"
-    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f}; {over}) {says}"
+    return f"{signed(found)[:-1]}; {over}) {says}"

@@ -6,12 +6,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pusa_lab.arguments import ArgumentError, checked
 from pusa_lab.cli.terminal import line, say
 from pusa_lab.files import check_fields, check_folder, read_json, write_json
 from small_models.experiments import RESULTS
 from small_models.experiments.lab import made_with
 from small_models.experiments.recipe_search import OBJECTIVE, TASKS, search
+from small_models.experiments.rows import share
 
 OUT = Path("outputs/recipe")
 """Where rows and weights of a search are kept, unless --out says otherwise."""
@@ -41,16 +44,10 @@ def recipe(*, show: bool = False, small: bool = False, out: Path | None = None, 
     folder = check_folder(out or OUT, "--out")
     table = search(folder, small=small, workers=workers)
     about = {"title": "Search for a recipe", "objective": OBJECTIVE, "command": line.get()}
-    made = made_with("cuda" if _has_gpu() else "cpu")
+    made = made_with("cuda" if torch.cuda.is_available() else "cpu")
     rows = [{k: v for k, v in row.items() if not _is_missing(v)} for row in table.to_dict("records")]
     write_json(folder / FILE, about | {"date": date.today().isoformat(), "seed": 0} | made | {"rows": rows})
     say(show_search(read_search(folder / FILE)))
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _is_missing(value: Any) -> bool:
@@ -59,10 +56,10 @@ def _is_missing(value: Any) -> bool:
 
 @checked
 def read_search(path: Path) -> dict[str, Any]:
-    """What a search found.
+    """Read what a search found.
 
     Args:
-        path: of its file.
+        path: of its file, recipe.json.
 
     Raises:
         ValueError: there is no such file, or it is of another kind.
@@ -86,19 +83,19 @@ def show_search(found: Mapping[str, Any]) -> str:
 
     Args:
         found: from `read_search`.
+
+    Raises:
+        ValueError: a share of the training is not above 0.
     """
     lines = [f"# {found['title']}", "", found["objective"], ""]
     lines += [f"{found['device']}, {found['date']}, `{found['command']}`", ""]
     rungs = list(dict.fromkeys(row["rung"] for row in found["rows"]))
     for rung in rungs:
         rows = [row for row in found["rows"] if row["rung"] == rung]
-        what = f"Sampling, after {_share(rows)}" if rung == "sampling" else f"Trained for {_share(rows)}"
+        length = share(rows[0]["share"])
+        what = f"Sampling, after {length}" if rung == "sampling" else f"Trained for {length}"
         lines += [f"## {what} of the base's training", "", *_table(rows, rung == "sampling"), ""]
     return "\n".join(lines).rstrip()
-
-
-def _share(rows: Sequence[Mapping[str, Any]]) -> str:
-    return f"1/{1 / max(rows[0]['share'], 1e-9):,.0f}"
 
 
 def _table(rows: Sequence[Mapping[str, Any]], sampled: bool) -> list[str]:

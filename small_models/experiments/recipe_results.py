@@ -1,20 +1,19 @@
 """What the table of recipes says: one sentence, and its picture."""
 
-from collections.abc import Sequence
+from functools import partial
 
 from pusa_lab.arguments import checked
-from pusa_lab.metrics import Interval
 from pusa_lab.viz import results as plots
 from pusa_lab.viz.results import Figure
 from small_models.experiments import rows as take
-from small_models.experiments.pairs import clearly, lead
+from small_models.experiments.pairs import clearly, lead, signed
 from small_models.experiments.recipe_table import INDEPENDENT, RECIPE, SPECIALIST, TEXT_TO_VIDEO, THEIRS
-from small_models.experiments.records import Found, MissingError, Record, table_of
+from small_models.experiments.records import Found, MissingError, table_of
 
 
 @checked
 def recipes_verdict(found: Found) -> tuple[bool | None, str]:
-    """By how much the recipe is above independent timesteps, and below Wan's way and the specialists.
+    """By how much the recipe is above or below independent timesteps, Wan's way and the specialists.
 
     Args:
         found: the table `recipes`.
@@ -22,39 +21,31 @@ def recipes_verdict(found: Found) -> tuple[bool | None, str]:
     Raises:
         ValueError: rows to compare are missing.
     """
-    rows = table_of(found)["rows"]
-    recipe = next((way for way in take.values(rows, "way") if way.startswith(RECIPE)), RECIPE)
-    base, said = _row(rows, way="base", task=TEXT_TO_VIDEO), []
+    table = table_of(found)
+    rows, row = table["rows"], partial(take.find_row, table)
+    recipe = next((way for way in take.values(rows, "way") if way.startswith(RECIPE)), "")
+    if not recipe:
+        raise MissingError("recipes has no row of a recipe: run `pusa-lab bench paper --table recipes` anew.")
+    base, said = row(way="base", task=TEXT_TO_VIDEO), []
     for share in take.values(take.pick(rows, way=recipe), "share"):
         tasks = [task for task in take.values(rows, "task") if task != TEXT_TO_VIDEO]
-        at = {way: {t: _row(rows, way=way, task=t, share=share) for t in tasks} for way in (recipe, INDEPENDENT)}
-        gains = [lead(at[recipe][t], at[INDEPENDENT][t]) for t in tasks]
-        ours, theirs = (_row(rows, way=way, task="image_to_video", share=share) for way in (recipe, THEIRS))
-        words = lead(_row(rows, way=recipe, task=TEXT_TO_VIDEO, share=share), base, "text_alignment")
+        at = partial(row, share=share)
+        gains = {t: lead(at(way=recipe, task=t), at(way=INDEPENDENT, task=t)) for t in tasks}
+        ours, theirs = (at(way=way, task="image_to_video") for way in (recipe, THEIRS))
+        text = lead(at(way=recipe, task=TEXT_TO_VIDEO), base, "text_alignment")
+        signs = [clearly(gain) for gain in gains.values()]
         said.append(
-            f"at {take.share(share)}: clearly above independent timesteps in {sum(clearly(g) > 0 for g in gains)} and "
-            f"clearly below in {sum(clearly(g) < 0 for g in gains)} of {len(gains)} (image-to-video "
-            f"{_signed(gains[0])} dB), over Wan's way {_signed(lead(ours, theirs))} dB, text alignment over the base's "
-            f"{_signed(words, 100)} points"
+            f"at {take.share(share)}: clearly above independent timesteps in {signs.count(1)} and clearly below in "
+            f"{signs.count(-1)} of {len(signs)} (image-to-video {signed(gains['image_to_video'])} dB), over Wan's way "
+            f"{signed(lead(ours, theirs))} dB, text alignment over the base's {signed(text, 100)} points"
         )
-    alone = [
-        (row["key"]["task"], lead(_row(rows, way=recipe, task=row["key"]["task"], share=row["key"]["share"]), row))
-        for row in take.pick(rows, way=SPECIALIST)
-    ]
-    listed = ", ".join(f"{task.replace('_', ' ')} {_signed(gain)}" for task, gain in alone)
-    return None, f"Nothing was published. {'; '.join(said)}; PSNR over each task's specialist in dB: {listed}."
-
-
-def _row(rows: Sequence[Record], **key: object) -> Record:
-    row = take.one(rows, **key)
-    if row is None:
-        raise MissingError(f"recipes has no row {key!s:.200}: run `pusa-lab bench paper --table recipes` anew.")
-    return row
-
-
-def _signed(gain: Interval, scale: float = 1) -> str:
-    mean, low, high = (scale * value for value in gain)
-    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+    alone = [(one["key"], one) for one in take.pick(rows, way=SPECIALIST)]
+    ahead = {key["task"]: lead(row(way=recipe, task=key["task"], share=key["share"]), one) for key, one in alone}
+    listed = ", ".join(f"{task.replace('_', ' ')} {signed(gain)}" for task, gain in ahead.items())
+    return None, (
+        f"Nothing was published. PSNR prompt by prompt, each the mean over seeds of training, {'; '.join(said)}; over "
+        f"each task's specialist in dB: {listed or 'not measured'}."
+    )
 
 
 @checked

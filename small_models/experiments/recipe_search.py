@@ -136,8 +136,8 @@ def use_folder(folder: Path) -> None:
 
 
 @cache
-def _workshop(sizes: Sizes, folder: Path) -> tuple[ToyTrainer, Tensor]:
-    """What trains, and the base's text alignment prompt by prompt."""
+def _prepared(sizes: Sizes, folder: Path) -> tuple[ToyTrainer, Tensor]:
+    """The trainer, and the base's text alignment prompt by prompt, once in every process."""
     lab = Lab(sizes, folder, scenes_seed=SEARCH_SEED)
     return ToyTrainer(lab), _alignment(lab, lab.model("base"))
 
@@ -175,7 +175,7 @@ def measured(
         prompt: unused, the captions are those of the scenes.
         **fields: of `Adaptation`.
     """
-    trainer, base = _workshop(sizes, _folder)
+    trainer, base = _prepared(sizes, _folder)
     lab, adaptation = trainer.lab, Adaptation(seed=seed, **fields)
     with quiet_lightning():
         (update,) = trainer.updates(adaptation, [share])
@@ -203,9 +203,11 @@ def best_settings(table: DataFrame, count: int) -> list[int]:
         count: how many.
 
     Raises:
-        ValueError: more rows failed than may be left behind.
+        ValueError: fewer rows than that were measured.
     """
     failed, done = table[table["status"] != "done"], table[table["status"] == "done"]
+    if len(table) < count:
+        raise ValueError(f"count={count} of {counted(len(table), 'row')}: give at most as many as there are.")
     if len(done) < count:
         raise ValueError(
             f"{counted(len(failed), 'row')} of {len(table)} failed, the first with "

@@ -6,7 +6,7 @@ from typing import Any
 from pusa_lab.arguments import checked, shown
 from pusa_lab.viz.results import EMPTY, Numbers
 from small_models.evaluation.suite import VBENCH
-from small_models.experiments.records import HUNDREDS, Record, Row, row_of
+from small_models.experiments.records import HUNDREDS, Found, MissingError, Record, Row, row_of, table_of
 
 NAMES = {
     "skill": "skill, 0 stands still, 1 is the truth",
@@ -89,6 +89,24 @@ def one(rows: Sequence[Row], **key: Any) -> Record | None:
         **key: as for `pick`.
     """
     return next(iter(pick(rows, **key)), None)
+
+
+@checked
+def find_row(found: Found, **key: Any) -> Record:
+    """The first row of a table whose key has all these parts.
+
+    Args:
+        found: a table.
+        **key: parts of the key and their values.
+
+    Raises:
+        ValueError: there is none.
+    """
+    table = table_of(found)
+    if (row := one(table["rows"], **key)) is None:
+        name = table["table"]
+        raise MissingError(f"{name} has no row {key!s:.200}: run `pusa-lab bench paper --table {name}` anew.")
+    return row
 
 
 @checked

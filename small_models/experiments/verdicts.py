@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from pusa_lab.arguments import checked, shown
+from small_models.experiments.generalisation_table import answer
 from small_models.experiments.learned_results import learned_verdict
 from small_models.experiments.pairs import clearly, lead
 from small_models.experiments.prediction import forgetting_verdict
@@ -25,7 +26,7 @@ from small_models.experiments.records import (
     ranked,
     table_of,
 )
-from small_models.experiments.rows import one, pick, share, values
+from small_models.experiments.rows import find_row, pick, share, values
 
 Kinds = Mapping[str, Mapping[str, Any]]
 """What `parameter_change` returns."""
@@ -35,24 +36,6 @@ OURS, THEIRS = "VTA, all weights", "Wan's way, all weights"
 """The two ways that the table `cost` compares at every budget."""
 PAPERS_ORDER = ("independent", "PTSS 0.8", "PTSS 0.5", "PTSS 0.2", "first frame clean, the rest alike")
 """Draws of Table 2, best first (but for PTSS 0.8 and 0.5, which are close)."""
-
-
-@checked
-def find_row(found: Found, **key: Any) -> Record:
-    """The first row of a table whose key has all these parts.
-
-    Args:
-        found: a table.
-        **key: parts of the key and their values.
-
-    Raises:
-        ValueError: there is none.
-    """
-    table = table_of(found)
-    if (row := one(table["rows"], **key)) is None:
-        name = table["table"]
-        raise MissingError(f"{name} has no row {key!s:.200}: run `pusa-lab bench paper --table {name}` anew.")
-    return row
 
 
 @checked
@@ -269,8 +252,6 @@ def _suite(found: Record) -> Verdict:
 
 def _generalisation(found: Record) -> Verdict:
     """Nothing was published for timesteps per frame."""
-    from small_models.experiments.generalisation_table import answer  # it compares rows as this module does
-
     return None, f"Nothing was published; {answer(found)}."
 
 

@@ -74,7 +74,7 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
     },
     r"small_models\.experiments\.verdicts\.looks": {"found": ["found('inside')"]},
     r"small_models\.experiments\.verdicts\.best_strengths": {"found": ["found('lora')"], "rank": ["8", "'full'"], "score": ["'psnr'"]},
-    r"small_models\.experiments\.verdicts\.find_row": {"found": ["found('steps')"], "**": ["steps=10"]},
+    r"small_models\.experiments\.rows\.find_row": {"found": ["found('steps')"], "**": ["steps=10"]},
     r"small_models\.experiments\.verdicts\.(farther|largest)": {"kinds": ["kinds()"], "other": ["kinds()"]},
     r"small_models\.experiments\.prediction\.\w+": {
         "rows": [_FORGOTTEN], "x": ["rand(4)"], "y": ["rand(4)"],
