@@ -2,8 +2,8 @@
 
 Both models start from the same noise and prompts and take the same steps, with equal timesteps for all frames, which is
 all that the base knows. Every distance is relative, ||a - b|| / ||b|| for a of the model and b of the base, so that
-models of any size can be compared: 0 is the base itself, and what is independent of the base, of mean 0 and as large,
-is at sqrt(2).
+models of any size can be compared: 0 is the base itself, and sqrt(2) is expected of what has mean 0 and the same norm
+but nothing else in common with the base.
 
 `measure_forgetting` makes a table. `follow_base` and `distance_from_base` are its two halves, for models that do not
 fit into memory together, for one Wan whose LoRA is at strength 0 first (`wan.lora.set_strengths`), and for many models
@@ -88,8 +88,9 @@ def measure_forgetting(
     latent_distance = ||z' - z|| / ||z||, of the latents z that each model ends with
     velocity_distance = sqrt(sum ||v'(x, tau) - v(x, tau)||^2 / sum ||v(x, tau)||^2), x on the base's own path alone
 
-    The latents say how different the videos are, errors of all steps heaped up. The velocities say how much the model
-    itself has changed where the base samples, without any heaping up; with guidance=1 they are those of the caption.
+    The latents say how different the videos are; the errors of all steps accumulate in them. The velocities say how
+    much the model itself has changed where the base samples, and accumulate nothing; with guidance=1 they are those of
+    the caption alone.
 
     Args:
         model: a name for `load`, or a model.
@@ -108,7 +109,7 @@ def measure_forgetting(
         model's score minus the base's), seconds, status, error, clip.
 
     Raises:
-        ValueError: there is no prompt or seed, or one is there twice; the models have different geometries; an option
+        ValueError: there is no prompt or seed, or one is given twice; the models have different geometries; an option
             is not one of sampling, or the schedule gives frames different levels; or a metric needs a truth or known
             frames that are not there.
     """

@@ -47,9 +47,9 @@ class Adaptation:
     shift: float = 5.0
     """Shift of the sampled timesteps."""
     variant: Literal["lora", "rslora", "dora"] = "lora"
-    """Of the LoRA, as `training.add_lora` takes it."""
+    """Variant of the LoRA, as `training.add_lora` takes it."""
     alpha: float | None = None
-    """Of the LoRA, likewise."""
+    """Scale of the LoRA's update, as `training.add_lora` takes it; None is the rank."""
     lr: float = 0.0
     """Learning rate; 0 is the shipped recipe's for a LoRA, 2e-3, and half of it for all weights."""
     ema: float = 0.999
@@ -68,7 +68,7 @@ class Adaptation:
     """Seed of training, added to that of the sizes."""
 
     def config(self, steps: int, batch: int, device: str, seed: int = 0) -> "TrainConfig":
-        """The run as training takes it.
+        """The configuration of its training.
 
         Args:
             steps: of the optimizer.

@@ -93,7 +93,7 @@ def _makers(
     known: Sequence[int] = (),
     schedule: str = "synchronous",
 ) -> Callable[[], Iterator[Maker]]:
-    """One maker after the other, for models of one way share their memory."""
+    """One maker after the other, because models of one way share their memory."""
 
     def each() -> Iterator[Maker]:
         for adaptation in runs:
@@ -135,11 +135,17 @@ def _number(value: float | None) -> float:
 
 @checked
 def two_way_interval(values: Tensor, rounds: int = 1000) -> Interval:
-    """Mean of a matrix and its 95 % interval, with rows (seeds of training) and columns (prompts) both resampled.
+    """Mean of a matrix and its 95 % percentile interval, with rows and columns both resampled with replacement.
+
+    Every seed of training is measured on the same prompts, so that neither are the prompts of one seed independent of
+    another's, nor the seeds on one prompt of those on another.
 
     Args:
-        values: (seeds, prompts); with one seed the prompts alone are resampled.
-        rounds: resamples.
+        values: (seeds, prompts), of at least 2 prompts; NaNs are omitted. With one seed only the prompts are resampled.
+        rounds: number of resamples, at least 1.
+
+    Raises:
+        ValueError: there are fewer than 2 prompts, or no rounds.
     """
     seeds, prompts = values.shape
     columns = torch.stack(list(resamples(range(prompts), rounds)))

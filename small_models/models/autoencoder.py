@@ -33,11 +33,11 @@ class CausalConv(nn.Conv3d):
         """Features in, as many frames out."""
         frames, *sides = self.kernel_size
         edges = [side // 2 for side in sides]
-        if x.shape[2] == 1:  # of the kernel, only what lies on this frame meets anything but zeros
+        if x.shape[2] == 1:  # only the kernel's last frame meets anything but zeros
             return F.conv2d(x[:, :, 0], self.weight[:, :, -1], self.bias, padding=edges)[:, :, None]
         x = F.pad(x, (0, 0, 0, 0, frames - 1, 0))
         if len(x) == 1 and x.is_cpu and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
-            # for several clips PyTorch calls this too; a single small one it would convolve at half the speed
+            # as PyTorch does for several clips; for a single small one it takes a way of half the speed
             return torch.mkldnn_convolution(x, self.weight, self.bias, [0, *edges], [1] * 3, [1] * 3, 1)
         return super().forward(x)
 
@@ -164,7 +164,7 @@ class Double(nn.Module):
 
     def __init__(self, dim: int, time: bool):
         super().__init__()
-        # diffusers has the repetition of pixels as a layer of its own, and the convolution as the second one
+        # diffusers repeats pixels in a layer of its own, so its convolution is the second one
         self.resample = nn.Sequential(nn.Identity(), DoublingConv(dim, dim // 2))
         self.time_conv = CausalConv(dim, 2 * dim, (3, 1, 1)) if time else None
 
