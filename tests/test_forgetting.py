@@ -1,6 +1,5 @@
 """pytest tests/test_forgetting.py: how far an adapted model is from its base, in closed form and on the toys."""
 
-import functools
 import math
 
 import pytest
@@ -138,9 +137,6 @@ def test_metrics_are_compared(nano_base, nano_vta):
 def measure(**changes):
     given = {"model": Linear(), "base": Linear(), "prompts": "a", "steps": 1}
     return pl.measure_forgetting(**given | changes)
-
-
-NEVER = functools.partial(Linear, frames=3)
 
 
 @pytest.mark.parametrize(

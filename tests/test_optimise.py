@@ -314,6 +314,33 @@ def test_an_evolution_takes_one_finite_score_for_each_candidate():
             evolution.tell(scores)
 
 
+@pytest.mark.parametrize(("n", "population"), [(1, 4), (3, 7), (40, 12)])
+def test_an_evolution_takes_the_steps_of_the_separable_cma_es(n, population):
+    """arXiv 1604.00772, table 1 and equations 24 to 47, with a diagonal covariance and its rates times (n + 2) / 3."""
+    evolution, generator = Evolution(n, 30, population, 0.7, 3), torch.Generator().manual_seed(3)
+    w = math.log((population + 1) / 2) - np.log(np.arange(1, population // 2 + 1))
+    w /= w.sum()
+    mu = 1 / (w**2).sum()
+    c_c, c_s = (4 + mu / n) / (n + 4 + 2 * mu / n), (mu + 2) / (n + mu + 5)
+    c_1 = min(1, (n + 2) / 3 * 2 / ((n + 1.3) ** 2 + mu))
+    c_mu = min(1 - c_1, (n + 2) / 3 * 2 * (mu - 2 + 1 / mu) / ((n + 2) ** 2 + mu))
+    damping = 1 + 2 * max(0, math.sqrt((mu - 1) / (n + 1)) - 1) + c_s
+    expected = math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n * n))
+    m, p_s, p_c, c, sigma = np.zeros(n), np.zeros(n), np.zeros(n), np.ones(n), 0.7
+    for t in range(1, 31):
+        x = m + sigma * np.sqrt(c) * torch.randn(population, n, generator=generator, dtype=torch.float64).numpy()
+        np.testing.assert_allclose(evolution.ask().numpy(), x, rtol=1e-6, atol=1e-9)
+        scores = -((x - 1) ** 2 * np.arange(1, n + 1)).sum(1)
+        evolution.tell(scores.tolist())
+        y = (x[np.argsort(-scores, kind="stable")[: len(w)]] - m) / sigma
+        m, p_s = m + sigma * (w @ y), (1 - c_s) * p_s + math.sqrt(c_s * (2 - c_s) * mu) * (w @ y) / np.sqrt(c)
+        length = np.linalg.norm(p_s) / expected
+        steady = length / math.sqrt(1 - (1 - c_s) ** (2 * t)) < 1.4 + 2 / (n + 1)
+        p_c = (1 - c_c) * p_c + steady * math.sqrt(c_c * (2 - c_c) * mu) * (w @ y)
+        c = (1 - c_1 - c_mu) * c + c_1 * p_c**2 + c_mu * (w @ y**2)
+        sigma *= math.exp(c_s / damping * (length - 1))
+
+
 @pytest.mark.parametrize("scales", [(1.0, 1.0), (1.0, 100.0)])
 def test_an_evolution_finds_the_middle_of_a_bowl_that_is_steeper_in_one_direction(scales):
     evolution, scales = Evolution(2, 60, None, 0.5, 0), torch.tensor(scales, dtype=torch.float64)

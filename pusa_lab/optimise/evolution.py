@@ -23,7 +23,8 @@ class Evolution:
     """The separable CMA-ES: candidates are drawn around a mean, which moves towards the better half of them.
 
     x = mean + spread sqrt(variance) z with standard normal z; the variance of every number, and the spread of all,
-    follow the steps that succeeded. Call `ask` for candidates and `tell` with their scores, in turn. It starts at 0.
+    follow the steps that succeeded. Call `ask` for candidates and `tell` with their scores, in turn. The
+    mean starts at 0.
 
     Args:
         n: numbers that are searched, 1 to 10,000.
@@ -112,5 +113,5 @@ class Evolution:
 
 
 def _followed(path: Tensor, step: Tensor, rate: float, effective: float) -> Tensor:
-    """A path that forgets at a rate and has the length of one standard normal step where steps are random."""
+    """The path after one more step, old steps fading at the rate; for random steps it stays standard normal."""
     return (1 - rate) * path + math.sqrt(rate * (2 - rate) * effective) * step

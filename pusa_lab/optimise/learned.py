@@ -47,7 +47,7 @@ class Optimised:
     starts: dict[str, float]
     """Start -> its score, of which the search began at the best."""
     history: list[dict[str, float]]
-    """For each generation its number, the best score so far, the mean of its candidates, and their spread."""
+    """For each generation its number, the best score so far, the mean of its candidates, and the spread of the next."""
 
     @checked
     def save(self, path: str | Path) -> Path:

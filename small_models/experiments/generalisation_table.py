@@ -34,7 +34,7 @@ from small_models.models.toy import ToyModel
 from small_models.world import WORLDS, Scenes
 
 PIXEL_FRAMES = 3
-"""Frames that show velocity and acceleration, and that PhyWorld gives."""
+"""Frames that are shown: enough for velocity and acceleration, and as many as PhyWorld shows."""
 SCORES = (
     *("velocity_error", "relative_velocity_error", "pace", "size", "size_error", "shape", "skill", "psnr"),
     *("position_error", "colour_error", "lost"),

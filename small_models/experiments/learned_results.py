@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pusa_lab.arguments import checked
+from pusa_lab.sentences import counted
 from pusa_lab.viz import results as plots
 from pusa_lab.viz.results import Figure, Numbers
 from small_models.experiments import rows as take
@@ -28,7 +29,7 @@ def learned_verdict(found: Found) -> tuple[bool | None, str]:
         ValueError: rows to compare are missing.
     """
     found = table_of(found)
-    said, ahead = list[str](), 0
+    said, signs = list[str](), list[int]()
     for task in take.values(found["rows"], "task"):
         for calls in take.values(found["rows"], "calls"):
             rows = take.pick(found["rows"], task=task, calls=calls)
@@ -39,12 +40,13 @@ def learned_verdict(found: Found) -> tuple[bool | None, str]:
             zoo = [row for row in rows if row is not plain and row not in chosen]
             best = ranked(zoo, "psnr")[:1] if zoo else []
             gains = {row["key"]["schedule"]: lead(row, plain) for row in chosen + best}
-            ahead += sum(clearly(gain) > 0 for gain in gains.values())
+            signs += [clearly(gain) for gain in gains.values()]
             listed = ", ".join(f"{name} {signed(gain)}" for name, gain in gains.items())
             said.append(f"{task} at {calls} calls: {listed}")
     return None, (
-        f"Nothing was published. PSNR over one timestep for all frames at equal calls, in dB, prompt by prompt; "
-        f"{ahead} of these are clearly above 0: {'; '.join(said)}."
+        f"Nothing was published. PSNR over one timestep for all frames at equal calls, in dB, prompt by prompt, of all "
+        f"that was learned and of the zoo's best by these same scores; clearly above 0 in {signs.count(1)} of "
+        f"{counted(len(signs), 'comparison')}: {'; '.join(said)}."
     )
 
 
