@@ -204,9 +204,15 @@ def test_the_sentence_on_recipes_compares_prompt_by_prompt():
     found = {"table": "recipes", "title": "t", "rows": rows}
     agrees, sentence = recipes_verdict(found)
     assert agrees is None
-    assert "at 1/20: clearly above independent timesteps in 1 and clearly below in 1 of 2" in sentence
-    assert "(image-to-video +2.00 (+2.00 to +2.00) dB), over Wan's way -3.00 (-3.00 to -3.00) dB" in sentence
-    assert "over the base's -5.00 (-10.00 to +0.00) points" in sentence
+    assert (
+        "after 1/20 of the base's training clearly above independent timesteps in 1 and clearly below in 1 of 2"
+        in sentence
+    )
+    assert (
+        "(image-to-video +2.00 (+2.00 to +2.00) dB), its image-to-video -3.00 (-3.00 to -3.00) dB over Wan's"
+        in sentence
+    )
+    assert "its text alignment -5.00 (-10.00 to +0.00) points over the base's" in sentence
     assert sentence.endswith("specialist in dB: start end -0.75 (-1.00 to -0.50).")
     assert recipes_verdict(found | {"rows": rows[:-1]})[1].endswith("specialist in dB: not measured.")
     with pytest.raises(ValueError, match="recipes has no row of a recipe: run `pusa-lab bench paper --table recipes`"):

@@ -31,21 +31,20 @@ def recipes_verdict(found: Found) -> tuple[bool | None, str]:
         tasks = [task for task in take.values(rows, "task") if task != TEXT_TO_VIDEO]
         at = partial(row, share=share)
         gains = {t: lead(at(way=recipe, task=t), at(way=INDEPENDENT, task=t)) for t in tasks}
+        signs = [clearly(gain) for gain in gains.values()]
         ours, theirs = (at(way=way, task="image_to_video") for way in (recipe, THEIRS))
         text = lead(at(way=recipe, task=TEXT_TO_VIDEO), base, "text_alignment")
-        signs = [clearly(gain) for gain in gains.values()]
         said.append(
-            f"at {take.share(share)}: clearly above independent timesteps in {signs.count(1)} and clearly below in "
-            f"{signs.count(-1)} of {len(signs)} (image-to-video {signed(gains['image_to_video'])} dB), over Wan's way "
-            f"{signed(lead(ours, theirs))} dB, text alignment over the base's {signed(text, 100)} points"
+            f"after {take.share(share)} of the base's training clearly above independent timesteps in {signs.count(1)} "
+            f"and clearly below in {signs.count(-1)} of {len(signs)} (image-to-video {signed(gains['image_to_video'])} "
+            f"dB), its image-to-video {signed(lead(ours, theirs))} dB over Wan's way, its text alignment "
+            f"{signed(text, 100)} points over the base's"
         )
     alone = [(one["key"], one) for one in take.pick(rows, way=SPECIALIST)]
     ahead = {key["task"]: lead(row(way=recipe, task=key["task"], share=key["share"]), one) for key, one in alone}
     listed = ", ".join(f"{task.replace('_', ' ')} {signed(gain)}" for task, gain in ahead.items())
-    return None, (
-        f"Nothing was published. PSNR prompt by prompt, each the mean over seeds of training, {'; '.join(said)}; over "
-        f"each task's specialist in dB: {listed or 'not measured'}."
-    )
+    sentence = f"Nothing was published. The recipe is, prompt by prompt in the mean over seeds, {'; '.join(said)}"
+    return None, f"{sentence}; its PSNR over each task's specialist in dB: {listed or 'not measured'}."
 
 
 @checked
