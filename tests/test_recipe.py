@@ -229,6 +229,42 @@ def test_an_alpha_that_is_none_is_refused(alpha):
         add_lora(linear_model(), 2, alpha=alpha)
 
 
+def test_a_second_update_and_a_broken_expression_are_refused_in_one_sentence():
+    model = linear_model()
+    with pytest.raises(ValueError, match=r"^training.add_lora: layers='\(' is not a valid regular expression"):
+        add_lora(model, 2, "(")
+    add_lora(model, 2)
+    with pytest.raises(ValueError, match=r"^training.add_lora: the model has a low-rank update already"):
+        add_lora(model, 2)
+
+
+@pytest.mark.parametrize("read", [lora_state, lora_changes])
+def test_a_model_without_an_update_has_none_to_read(read):
+    with pytest.raises(ValueError, match=f"^training.{read.__name__}: the model has no low-rank update: call"):
+        read(linear_model())
+
+
+def test_an_update_that_is_merged_is_not_reported_as_no_change():
+    model = linear_model()
+    add_lora(model, 2)
+    nn.init.normal_(model[0].lora_B["default"].weight)
+    model[0].merge()
+    with pytest.raises(ValueError, match=r"^training.lora_changes: the update of 0 is merged into its weight"):
+        lora_changes(model)
+
+
+@pytest.mark.parametrize("variant", ["lora", "dora"])
+def test_small_changes_of_weights_in_half_precision_are_not_rounded_away(variant):
+    model = linear_model().bfloat16()
+    add_lora(model, 2, variant=variant, alpha=0.01)
+    nn.init.normal_(model[0].lora_B["default"].weight, std=0.1)
+    update = 0.005 * (model[0].lora_B["default"].weight @ model[0].lora_A["default"].weight)
+    weight = model[0].base_layer.weight.float()
+    norm = 1 if variant == "lora" else model[0].lora_magnitude_vector["default"].weight[:, None].float()
+    want = weight + update if variant == "lora" else norm * nn.functional.normalize(weight + update, dim=1)
+    torch.testing.assert_close(lora_changes(model)["0.weight"], (want - weight).detach(), atol=1e-6, rtol=1e-3)
+
+
 @pytest.mark.parametrize("variant", ["rslora", "dora"])
 def test_adaptations_of_every_variant_are_put_together_again(variant, tmp_path, monkeypatch):
     lab = Lab(TINY, tmp_path, "cpu")
