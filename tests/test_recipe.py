@@ -11,6 +11,7 @@ from pusa_lab import training
 from pusa_lab.cli import main
 from pusa_lab.files import read_json, write_json
 from pusa_lab.metrics import bootstrap
+from pusa_lab.sweeps.identity import described
 from pusa_lab.training import add_lora, lora_changes, lora_state
 from small_models.experiments import SMALL, Adaptation, Lab, ToyTrainer
 from small_models.experiments import recipe as command
@@ -90,6 +91,21 @@ def test_a_folder_of_other_sizes_is_refused_before_anything_is_trained(stand_in,
     with pytest.raises(ValueError, match=r"were made with other sizes \(.*swept.*\): give another --out"):
         search(tmp_path, sizes=TINY, progress=False)
     assert stand_in.read_text() == before
+
+
+def test_rows_do_not_depend_on_where_the_folder_is(tmp_path):
+    found = []
+    for name in ("a", "b"):
+        searching.use_folder(tmp_path / name)
+        found.append(described(searching.measured))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("text", ["[1]", "{}", '{"code": 3, "sizes": {}}', '{"code": "a", "sizes": 4}', "{"])
+def test_a_damaged_note_of_what_a_search_was_made_with_is_named(stand_in, tmp_path, text):
+    (tmp_path / "search.json").write_text(text)
+    with pytest.raises(ValueError, match=r"search.json is not what a search was made with.*: restore"):
+        search(tmp_path, progress=False)
 
 
 def test_the_search_as_a_command(stand_in, tmp_path, capsys):

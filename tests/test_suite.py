@@ -191,6 +191,11 @@ def test_a_truth_that_does_not_move_has_no_relative_velocity():
     assert not found["relative_velocity_error"].isfinite().any() and not found["pace"].isfinite().any()
 
 
+def test_one_picture_does_not_move_and_is_refused_in_one_sentence(scenes, truth):
+    with pytest.raises(ValueError, match="a clip has 1 frame: this measure needs at least 2"):
+        suite.fidelity(truth[:, :, :1], truth[:, :, :1], scenes)
+
+
 def test_what_vanishes_at_the_seam_counts_as_half_a_picture():
     scenes = draw_scenes(8, 5, replace(MINI, objects=(1.0,), pan=0.0, grounds=1))
     truth = render(scenes)
