@@ -1,5 +1,6 @@
 """pytest tests/test_optimise.py: learned schedules and noise, against optima that are known in closed form."""
 
+import functools
 import math
 import random
 
@@ -220,6 +221,32 @@ def test_metrics_by_name_and_functions_score_the_whole_batch(model):
     assert given["made"].shape == given["truth"].shape == (3, 5, 6, 5, 3)
     wanted = metrics.psnr(to_pixels(given["made"]), to_pixels(given["truth"]))[:, 1:].mean().item()
     assert generation_score(model, truth, list("abc"), metric="psnr", **kept)("synchronous") == pytest.approx(wanted)
+
+
+def test_a_metric_is_a_function_of_the_result_alone_too_and_needs_no_name(model):
+    kept = {"guidance": 1.0, "task": "image_to_video"}
+    score = generation_score(model, clips(), list("abc"), metric=lambda result: len(result.video), **kept)
+    assert score("synchronous") == 3
+    several = generation_score(model, clips(), list("abc"), metric=lambda result: {"a": 1, "b": 2}, **kept)
+    with pytest.raises(ValueError, match="the metric returned a dict: return one number"):
+        several("synchronous")
+
+
+def test_starts_of_the_same_name_are_all_scored():
+    lags = [functools.partial(schedules.pyramid, lag=lag) for lag in (1, 2, 3)]
+    found = optimise(lambda matrix: matrix.sum(), 4, 3, start=lags, generations=1)
+    assert list(found.starts) == ["the schedule pyramid", "the schedule pyramid, 2", "the schedule pyramid, 3"]
+    assert list(found.starts.values()) == [fit_schedule(lag, 4, 3).sum().item() for lag in lags]
+    near_each_other = optimise_noise(lambda levels: levels[0], 1, start=(0.1, 0.10000001), generations=1)
+    assert list(near_each_other.starts.values()) == [0.1, 0.10000001]
+
+
+def test_one_matrix_may_be_a_list_of_rows():
+    rows = [[1, 1, 1], [0.5, 0.25, 0.75], [0, 0, 0]]
+    found = optimise(lambda matrix: 0, 2, 3, start=rows, generations=1)
+    assert torch.equal(found.matrix, torch.tensor(rows)) and torch.equal(
+        schedules.fit_schedule(rows, 2, 3), found.matrix
+    )
 
 
 def test_a_found_schedule_is_used_as_it_is(model, tmp_path):

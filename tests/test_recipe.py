@@ -12,6 +12,7 @@ from pusa_lab import training
 from pusa_lab.cli import main
 from pusa_lab.files import read_json, write_json
 from pusa_lab.metrics import bootstrap
+from pusa_lab.sweeps.identity import described
 from pusa_lab.training import add_lora, lora_changes, lora_state
 from small_models.experiments import SMALL, Adaptation, Lab, ToyTrainer
 from small_models.experiments import recipe as command
@@ -96,6 +97,21 @@ def test_a_folder_of_other_sizes_is_refused_before_anything_is_trained(stand_in,
     with pytest.raises(ValueError, match=r"were made with other sizes \(.*swept.*\): give another --out"):
         search(tmp_path, sizes=TINY, progress=False)
     assert stand_in.read_text() == before
+
+
+def test_rows_do_not_depend_on_where_the_folder_is(tmp_path):
+    found = []
+    for name in ("a", "b"):
+        searching.use_folder(tmp_path / name)
+        found.append(described(searching.measured))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("text", ["[1]", "{}", '{"code": 3, "sizes": {}}', '{"code": "a", "sizes": 4}', "{"])
+def test_a_damaged_note_of_what_a_search_was_made_with_is_named(stand_in, tmp_path, text):
+    (tmp_path / "search.json").write_text(text)
+    with pytest.raises(ValueError, match=r"search.json is not what a search was made with.*: restore"):
+        search(tmp_path, progress=False)
 
 
 def test_the_search_as_a_command(stand_in, tmp_path, capsys):
@@ -282,6 +298,42 @@ def test_dora_of_wans_way_keeps_its_new_layers(tmp_path):
     model = trainer.model(adaptation, update, strength=0.0)
     for name in new:
         torch.testing.assert_close(model.get_parameter(name), update[name].float())
+
+
+def test_a_second_update_and_a_broken_expression_are_refused_in_one_sentence():
+    model = linear_model()
+    with pytest.raises(ValueError, match=r"^training.add_lora: layers='\(' is not a valid regular expression"):
+        add_lora(model, 2, "(")
+    add_lora(model, 2)
+    with pytest.raises(ValueError, match=r"^training.add_lora: the model has a low-rank update already"):
+        add_lora(model, 2)
+
+
+@pytest.mark.parametrize("read", [lora_state, lora_changes])
+def test_a_model_without_an_update_has_none_to_read(read):
+    with pytest.raises(ValueError, match=f"^training.{read.__name__}: the model has no low-rank update: call"):
+        read(linear_model())
+
+
+def test_an_update_that_is_merged_is_not_reported_as_no_change():
+    model = linear_model()
+    add_lora(model, 2)
+    nn.init.normal_(model[0].lora_B["default"].weight)
+    model[0].merge()
+    with pytest.raises(ValueError, match=r"^training.lora_changes: the update of 0 is merged into its weight"):
+        lora_changes(model)
+
+
+@pytest.mark.parametrize("variant", ["lora", "dora"])
+def test_small_changes_of_weights_in_half_precision_are_not_rounded_away(variant):
+    model = linear_model().bfloat16()
+    add_lora(model, 2, variant=variant, alpha=0.01)
+    nn.init.normal_(model[0].lora_B["default"].weight, std=0.1)
+    update = 0.005 * (model[0].lora_B["default"].weight @ model[0].lora_A["default"].weight)
+    weight = model[0].base_layer.weight.float()
+    norm = 1 if variant == "lora" else model[0].lora_magnitude_vector["default"].weight[:, None].float()
+    want = weight + update if variant == "lora" else norm * nn.functional.normalize(weight + update, dim=1)
+    torch.testing.assert_close(lora_changes(model)["0.weight"], (want - weight).detach(), atol=1e-6, rtol=1e-3)
 
 
 @pytest.mark.parametrize("variant", ["rslora", "dora"])

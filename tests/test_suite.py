@@ -205,6 +205,11 @@ def test_scores_of_clips_of_which_one_has_come_to_rest_are_summarised():
     assert found["pace"][0] == pytest.approx(1, abs=0.03)
 
 
+def test_one_picture_does_not_move_and_is_refused_in_one_sentence(scenes, truth):
+    with pytest.raises(ValueError, match="a clip has 1 frame: this measure needs at least 2"):
+        suite.fidelity(truth[:, :, :1], truth[:, :, :1], scenes)
+
+
 def test_what_vanishes_at_the_seam_counts_as_half_a_picture():
     scenes = draw_scenes(8, 5, replace(MINI, objects=(1.0,), pan=0.0, grounds=1))
     truth = render(scenes)

@@ -1,6 +1,6 @@
 """Schedules, and noise on known frames, that are learned by an evolution strategy for a score of any kind.
 
-`pusa_lab.schedules` has `optimise`, `optimise_noise` and `generation_score` too:
+`pusa_lab.schedules` has `optimise`, `optimise_noise`, `generation_score` and `fit_schedule` too:
 
     score = pl.schedules.generation_score(model, clips, prompts, task="image_to_video")
     found = pl.schedules.optimise(score, steps=4, frames=model.geometry.frames)

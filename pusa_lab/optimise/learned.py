@@ -3,9 +3,10 @@
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, count
 from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -130,7 +131,8 @@ def optimise(
         steps: rows less one, 2 to 1000: with the solver euler, and guidance aside, calls of the denoiser.
         frames: latent frames, at least 1.
         start: one schedule, several, or name -> schedule, each as `generate` takes it: a name, perhaps with settings, a
-            function, or a matrix. Those with another number of rows are interpolated, see `optimise.fit_schedule`.
+            function, or a matrix; the second of the same name is called "<name>, 2". Those with another number of rows
+            are interpolated, see `fit_schedule`.
         shift: shift of the starts' sigmas, positive; matrices stay as they are.
         terms: number of cosines along the rows and along the frames, each at least 1; `steps - 1` and `frames` of them
             reach every schedule without a standstill, fewer are found sooner.
@@ -203,7 +205,9 @@ def optimise_noise(
         raise ValueError("start is empty: give at least one noise level to start from.")
     evolution = Evolution(known, generations, population, spread, seed)
     lists = [noise_levels(one, known) for one in start]
-    starts = {", ".join(f"{m:.4g}" for m in levels): torch.tensor(levels, dtype=torch.float64) for levels in lists}
+    starts = _named(
+        (", ".join(f"{m:.4g}" for m in levels), torch.tensor(levels, dtype=torch.float64)) for levels in lists
+    )
 
     def around(levels: Vector, z: Vector) -> Vector:
         return ((levels + z + 1) % 2 - 1).abs()
@@ -264,14 +268,29 @@ def _starts(start: Any, steps: int, frames: int, shift: float | int) -> dict[str
     if isinstance(start, Mapping):
         named = {str(name): one for name, one in start.items()}
     else:
-        alone = isinstance(start, str | Tensor | np.ndarray | Rising) or callable(start)
+        alone = isinstance(start, str | Tensor | np.ndarray | Rising) or callable(start) or _is_rows(start)
         each = [start] if alone or not isinstance(start, Sequence) else start
-        named = {
-            one if isinstance(one, str) else schedule_name(one) or f"matrix {i}": one for i, one in enumerate(each)
-        }
+        named = _named(
+            (one if isinstance(one, str) else schedule_name(one) or f"matrix {i}", one) for i, one in enumerate(each)
+        )
     if not named:
         raise ValueError("start is empty: give at least one schedule to start from.")
     return {name: fit_schedule(one, steps, frames, shift) for name, one in named.items()}
+
+
+def _is_rows(start: Any) -> bool:
+    """Whether it is one matrix, as rows of numbers."""
+    rows = start if isinstance(start, Sequence) else []
+    return any(isinstance(level, Real) for row in rows if isinstance(row, Sequence) for level in row)
+
+
+def _named(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The starts by name; the second "pyramid" is "pyramid, 2"."""
+    found: dict[str, Any] = {}
+    for name, one in pairs:
+        names = chain([name], (f"{name}, {i}" for i in count(2)))
+        found[next(free for free in names if free not in found)] = one
+    return found
 
 
 @checked

@@ -30,7 +30,7 @@ def generation_score(
     prompts: str | Sequence[str],
     *,
     task: str = "image_to_video",
-    metric: str | Annotated[Callable[..., Any], 2] | None = None,
+    metric: str | Annotated[Callable[..., Any], 1] | None = None,
     noise: Levels = 0.0,
     seed: int = 0,
     **sampling: Any,
@@ -73,7 +73,7 @@ def generation_score(
     if len(words) != len(truth):
         raise ValueError(f"{counted(len(words), 'prompt')} for {counted(len(truth), 'clip')}: give one each.")
     free, given = [i for i in range(frames) if i not in known], {p for i in known for p in g.pixels_at(i)}
-    wanted = [] if metric is None else metrics_of([metric])
+    wanted = [] if metric is None else metrics_of([metric] if isinstance(metric, str) else {"score": metric})
 
     def asked(noise: Levels) -> dict[str, Any]:
         kept = known_frames(truth, known, g, noise_levels(noise, len(known)))
@@ -88,9 +88,12 @@ def generation_score(
 
     def score(schedule: Any, noise: Levels | None = None) -> float:
         made = generate(**asked(usual if noise is None else noise), schedule=schedule, output=output, progress=False)
-        return (
-            _closeness(made, goal, free) if goal is not None else scores_of(wanted, made, truth, given)[wanted[0].name]
-        )
+        if goal is not None:
+            return _closeness(made, goal, free)
+        found = scores_of(wanted, made, truth, given)
+        if list(found) != [wanted[0].name]:
+            raise ValueError("the metric returned a dict: return one number, of which more is better.")
+        return found[wanted[0].name]
 
     return score
 

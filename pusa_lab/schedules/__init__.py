@@ -39,7 +39,7 @@ from pusa_lab.schedules.waves import blockwise, chunk_windows, rolling, rolling_
 from pusa_lab.types import Rising, Schedule
 
 if TYPE_CHECKING:
-    from pusa_lab.optimise import generation_score, optimise, optimise_noise
+    from pusa_lab.optimise import fit_schedule, generation_score, optimise, optimise_noise
 
 _ZOO = (synchronous, hold, pyramid, autoregressive, trapezoid, two_sided, rolling, blockwise, staircase)
 SCHEDULES: Registry[Callable[..., Schedule | Rising]] = Registry(
@@ -67,6 +67,7 @@ __all__ = [
     "delayed",
     "describe",
     "faults",
+    "fit_schedule",
     "frame_indices",
     "from_columns",
     "generation_score",
@@ -101,6 +102,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in (
+        "fit_schedule",
         "generation_score",
         "optimise",
         "optimise_noise",

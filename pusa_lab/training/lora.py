@@ -45,15 +45,19 @@ def add_lora(
         alpha: above 0; None is the rank.
 
     Raises:
-        ValueError: no linear layer matches, or the rank or alpha is out of range.
+        ValueError: no linear layer matches, the rank or alpha is out of range, or the model has such updates already.
 
     Source: LoRA, arXiv 2106.09685; rsLoRA, 2312.03732; DoRA, 2402.09353.
     """
     from peft import LoraConfig, inject_adapter_in_model
-    from peft.tuners.lora import LoraLayer
 
+    if _lora_layers(model):
+        raise ValueError("the model has a low-rank update already: load the model anew, and give one rank for all.")
     linear = {name: module for name, module in model.named_modules() if name and isinstance(module, nn.Linear)}
-    targets = [name for name in linear if re.search(layers, name)]
+    try:
+        targets = [name for name in linear if re.search(layers, name)]
+    except re.error as error:
+        raise ValueError(f"layers={layers!r:.60} is not a valid regular expression ({error}): mend it.") from None
     if not targets:
         raise ValueError(f"layers={layers!r:.60} matches no linear layer of the model: give another expression.")
     if not 1 <= rank <= MOST_RANK:
@@ -64,11 +68,10 @@ def add_lora(
     model.requires_grad_(False)
     kind = {"use_rslora": variant == "rslora", "use_dora": variant == "dora"}
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=targets, **kind), model)
-    for layer in model.modules():
-        if isinstance(layer, LoraLayer):
-            layer.cast_input_dtype_enabled = False
-            for low in (*layer.lora_A.values(), *layer.lora_B.values()):
-                low.float().__class__ = _Float32Linear
+    for layer in _lora_layers(model).values():
+        layer.cast_input_dtype_enabled = False
+        for low in (*layer.lora_A.values(), *layer.lora_B.values()):
+            low.float().__class__ = _Float32Linear
 
 
 @checked
@@ -81,9 +84,9 @@ def lora_state(model: nn.Module) -> dict[str, Tensor]:
         model: after `add_lora` and training.
 
     Raises:
-        ValueError: the update is DoRA's, which is not a product of two factors.
+        ValueError: the model has no update of `add_lora`, or it is DoRA's, which is not a product of two factors.
     """
-    scales = {f"{name}.lora_B": layer.scaling["default"] for name, layer in _lora_layers(model).items()}
+    scales = {f"{name}.lora_B": layer.scaling["default"] for name, layer in _updated_layers(model).items()}
     found = {}
     for name, p in model.named_parameters():
         if p.requires_grad:
@@ -98,15 +101,30 @@ def lora_state(model: nn.Module) -> dict[str, Tensor]:
 def lora_changes(model: nn.Module) -> dict[str, Tensor]:
     """Return what training changed of every weight that has a low-rank update, W' - W, whatever its variant.
 
+    The changes are computed and returned in float32, so that those of weights in half precision are not rounded away.
+
     Args:
-        model: after `add_lora` and training; it is not changed.
+        model: after `add_lora` and training, with the updates not merged into W; it is not changed.
+
+    Raises:
+        ValueError: the model has no update of `add_lora`, or PEFT has merged it.
     """
     found = {}
-    for name, layer in _lora_layers(model).items():
-        merged = copy.deepcopy(layer)
+    for name, layer in _updated_layers(model).items():
+        if layer.merged:
+            raise ValueError(f"the update of {name} is merged into its weight: call unmerge() on the layer first.")
+        merged = copy.deepcopy(layer).float()
         merged.merge()
         found[f"{name}.weight"] = (merged.get_base_layer().weight - layer.get_base_layer().weight).detach()
     return found
+
+
+def _updated_layers(model: nn.Module) -> dict[str, Any]:
+    """The layers that `add_lora` changed."""
+    layers = {name: layer for name, layer in _lora_layers(model).items() if "default" in layer.scaling}
+    if not layers:
+        raise ValueError("the model has no low-rank update: call training.add_lora(model, rank) and train it first.")
+    return layers
 
 
 def _lora_layers(model: nn.Module) -> dict[str, Any]:

@@ -116,8 +116,10 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
         known: pixel frames that were given, not all of them.
 
     Raises:
-        ValueError: a known frame is not in the clip, no frame is left to compare, or the scenes are of other clips.
+        ValueError: a known frame is not in the clip, no frame is left to compare, the scenes are of other clips, or the
+            clips have fewer than 2 frames.
     """
+    metrics.check_clips(clip, truth, frames=2)
     size, frames = clip.shape[-1], clip.shape[2]
     if not set(known) < set(range(frames)) or len(scenes) != len(clip):
         raise ValueError(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -122,7 +123,8 @@ SIZES = replace(Sizes(), seeds=2, budgets=(1.0,), marks=(1.0,), brief=1.0)
 """Of the search: one mark a run, two videos of each prompt."""
 SMALL_RUNGS = (Rung(1 / 32_000, 3), Rung(1 / 16_000, 1))
 SMALL_SIZES = replace(SMALL, swept=3, budgets=(1.0,), marks=(1.0,), brief=1.0)
-_folder = Path("outputs/recipe")
+_kept = SimpleNamespace(folder=Path("outputs/recipe"))
+"""Where this process keeps weights; a namespace, so that rows do not depend on it and a folder can be moved."""
 
 
 def use_folder(folder: Path) -> None:
@@ -131,8 +133,7 @@ def use_folder(folder: Path) -> None:
     Args:
         folder: of the weights.
     """
-    global _folder
-    _folder = folder
+    _kept.folder = folder
 
 
 @cache
@@ -175,7 +176,7 @@ def measured(
         prompt: unused, the captions are those of the scenes.
         **fields: of `Adaptation`.
     """
-    trainer, base = _prepared(sizes, _folder)
+    trainer, base = _prepared(sizes, _kept.folder)
     lab, adaptation = trainer.lab, Adaptation(seed=seed, **fields)
     with quiet_lightning():
         (update,) = trainer.updates(adaptation, [share])
@@ -270,6 +271,8 @@ def _check_folder(folder: Path, sizes: Sizes) -> None:
     path = folder / "search.json"
     header = {"code": package_code("small_models"), "sizes": json.loads(json.dumps(asdict(sizes)))}
     if path.is_file():
-        check_made_with(folder, read_json(path, "what a search was made with"), header, "--out")
+        check_made_with(
+            folder, read_json(path, "what a search was made with", {"code": str, "sizes": dict}), header, "--out"
+        )
     else:
         write_json(path, header)
