@@ -51,6 +51,9 @@ SCHEDULES: Registry[Callable[..., Schedule | Rising]] = Registry(
 """
 
 
+_LEARNED = ("fit_schedule", "generation_score", "optimise", "optimise_noise")
+"""Names of pusa_lab.optimise, which stands on `generate` and is therefore imported on first use."""
+
 __all__ = [
     "SCHEDULES",
     "SIGMAS",
@@ -101,11 +104,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in (
-        "fit_schedule",
-        "generation_score",
-        "optimise",
-        "optimise_noise",
-    ):  # they stand on `generate`, so they open on first use
+    if name in _LEARNED:
         return getattr(import_module("pusa_lab.optimise"), name)
     raise AttributeError(f"module 'pusa_lab.schedules' has no attribute {name!r}")

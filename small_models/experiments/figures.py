@@ -11,6 +11,7 @@ from pusa_lab.viz.inside import MAP_COLOURS, plot_change
 from pusa_lab.viz.results import Figure, Numbers
 from small_models.evaluation.suite import VBENCH
 from small_models.experiments import rows as take
+from small_models.experiments.generalisation_table import ANEW
 from small_models.experiments.learned_results import learned_figure
 from small_models.experiments.recipe_results import recipes_figure
 from small_models.experiments.records import PARTS, Found, Record, table_of
@@ -214,7 +215,7 @@ def _generalisation(found: Record) -> Figure:
         bars: dict[str, dict[str, Numbers]] = {}
         for row in rows:
             # One way from new weights is another row, not another colour.
-            way, start, _ = row["key"]["way"].partition(", from nothing")
+            way, start, _ = row["key"]["way"].partition(ANEW)
             split = row["key"]["split"] + ("\nfrom nothing" if start else "")
             bars.setdefault(way, {})[split] = take.score_numbers(row, name)
         plots.plot_bars(ax[name], bars, from_zero=name == names[0], names=name == names[0])
