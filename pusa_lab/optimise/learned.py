@@ -119,7 +119,8 @@ def optimise(
     """Learn the schedule with the highest score, starting from the best of some schedules.
 
     S[r, i] = sum of softmax_r(log D[r, i] + sum_kl z_kl cos(pi k (r + 1/2) / steps) cos(pi l (i + 1/2) / frames)) over
-    rows from r on, where D = S0[r] - S0[r + 1] are the falls of the start; k = 1..terms[0], l = 0..terms[1] - 1
+    rows from r on, where D[r] = max(S0[r] - S0[r + 1], 1e-4) are the falls of the start; k = 1..terms[0], and
+    l = 0..terms[1] - 1
 
     So every candidate is a schedule, whatever the numbers z, which an evolution strategy searches. The learned schedule
     never scores less than the best start. To learn one column for all frames, give terms=(3, 1) and a start whose
@@ -295,9 +296,9 @@ def _named(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 @checked
 def fit_schedule(schedule: AnySchedule, steps: int, frames: int, shift: float | int = 1.0) -> Schedule:
-    """A schedule with as many rows as are asked for, by linear interpolation between its own: all at equal calls.
+    """Interpolate a schedule linearly to so many rows that schedules can be compared at equal calls.
 
-    S'[j] = S[a] + (j rows / steps - a) (S[a + 1] - S[a]), a = floor(j rows / steps), rows = rows of S less one
+    S'[j] = S[a] + (j R / steps - a) (S[a + 1] - S[a]), a = min(floor(j R / steps), R - 1), where S has R + 1 rows
 
     Args:
         schedule: as `generate` takes it: a name, perhaps with settings, a function, or a matrix (rows, f).
