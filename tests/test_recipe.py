@@ -357,6 +357,16 @@ def test_adaptations_of_every_variant_are_put_together_again(variant, tmp_path, 
     assert (made - base(seen["x"], seen["tau"], **base.encode_text(["a red circle", ""]))).abs().max() > 1e-3
 
 
+def test_damaged_weights_are_trained_again(tmp_path):
+    trainer, adaptation = ToyTrainer(Lab(TINY, tmp_path, "cpu")), Adaptation(rank=4)
+    before = {name: x.clone() for name, x in trainer.updates(adaptation, [1e-6])[0].items()}  # no longer of the file
+    (path,) = (tmp_path / "weights").rglob(f"{trainer.steps(1e-6):06}.safetensors")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match="is damaged: it is made again and the file replaced"):
+        (after,) = trainer.updates(adaptation, [1e-6])
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_clips_are_encoded_once_for_all_processes(tmp_path, monkeypatch):
     sizes = replace(TINY, preset="mini", clips=2)
     first = ToyTrainer(Lab(sizes, tmp_path, "cpu")).clips()

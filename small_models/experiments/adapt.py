@@ -3,13 +3,14 @@
 import json
 import re
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -137,9 +138,9 @@ class ToyTrainer:
         marks = [self.steps(share) for share in shares]
         folder = self._folder(adaptation)
         paths = [folder / f"{mark:06}.safetensors" for mark in marks]
-        while self.wait and not all(path.is_file() for path in paths):
+        while self.wait and not all(_is_whole(path) for path in paths):
             time.sleep(1)
-        if not all(path.is_file() for path in paths):
+        if not all(_is_whole(path) for path in paths):
             sizes = self.lab.sizes
             # What other tables ask of the same run is kept beside.
             every = {self.steps(share) for share in (*sizes.budgets, *sizes.marks, sizes.brief)}
@@ -246,7 +247,7 @@ class ToyTrainer:
             return pixel_dataset(clips, sizes.batch, 0, device)
         about = [sizes.clips, sizes.seed, digest(self.base), made_with(device)["code"], device]
         path = self.lab.work / "clips" / f"{digest_of(about)[:16]}.safetensors"
-        if not path.is_file():
+        if not _is_whole(path):
             dataset = latent_dataset(clips, base, sizes.batch, 0)
             with writing(path) as part:
                 save_file({"videos": dataset.videos}, part, {"captions": json.dumps(dataset.captions)})
@@ -283,6 +284,18 @@ def only_noisy(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return loss(denoiser, x0, tau, eps, **cond) * noisy / noisy.mean()
 
     return masked
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is there and can be read; a damaged one is to be made again."""
+    if not path.is_file():
+        return False
+    try:
+        with safe_open(path, "pt"):
+            return True
+    except SafetensorError:
+        warnings.warn(f"{path} is damaged: it is made again and the file replaced.", stacklevel=3)
+        return False
 
 
 def _update(model: torch.nn.Module, before: dict[str, Tensor], adaptation: Adaptation) -> dict[str, Tensor]:
