@@ -238,6 +238,7 @@ def check_wan(
     check_writable(out, "out")
     config.accumulate(processes)
     batches = CacheBatches(data if isinstance(data, LatentCache) else LatentCache(data), config)
+    config.check_frames(batches.cache.manifest["latent_frames"])
     check_run(config, logs, resume, about_cache(batches.cache) | config.code())
     return batches
 

@@ -1,5 +1,6 @@
 """pytest tests/test_forgetting_table.py: the table `forgetting`, and what it says of the text alignment lost."""
 
+import functools
 import itertools
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 import scipy.stats
 import torch
 
+from pusa_lab.forgetting import follow_base
 from small_models.experiments import SMALL, Lab, ToyTrainer, _plain
 from small_models.experiments.forgetting import DRAWS, _followed, _forgotten, forgetting
 from small_models.experiments.prediction import ALL, DISTANCES, VTA, prediction, rank_correlation
@@ -95,7 +97,8 @@ def test_every_draw_and_rank_is_measured_along_its_training(tmp_path):
         assert sum(alone[name]) / 2 == pytest.approx(mean, abs=1e-3)
 
 
-def test_features_and_alignment_are_compared_video_by_video(tmp_path):
+def test_features_and_alignment_are_compared_video_by_video(tmp_path, monkeypatch):
+    monkeypatch.setitem(_followed.__globals__, "follow_base", functools.partial(follow_base, steps=2))
     lab = Lab(replace(TINY, preset="mini", seeds=2, guidance=1.0), tmp_path, "cpu")
     parts = _followed(lab)
     assert [part.groups.tolist() for part in parts] == [[0, 0, 1, 1]]

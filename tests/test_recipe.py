@@ -22,6 +22,7 @@ from small_models.experiments.recipe_search import Rung, best_settings, search
 from small_models.experiments.recipe_table import measure_seeds, two_way_interval
 from small_models.models.lora import merge_update
 from small_models.training import data
+from small_models.training.train import train
 
 TINY = replace(SMALL, swept=2, prompts=2, clips=6, batch=2, budgets=(1.0,), marks=(1e-7,), brief=1e-7)
 pytestmark = [
@@ -322,3 +323,27 @@ def test_clips_are_encoded_once_for_all_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "latent_dataset", lambda *_: pytest.fail("other clips are encoded anew"))
     with pytest.raises(pytest.fail.Exception):
         ToyTrainer(Lab(replace(sizes, seed=1), tmp_path, "cpu")).clips()
+
+
+@pytest.mark.parametrize(
+    ("sampler", "says"),
+    [
+        ("clean_prefix(k=8)", "k=8 frames of history leave none of the video's 8 to generate"),
+        (
+            f"{table.__name__.rpartition('.')[0]}.adapt:keep_frames_clean(at=[0, 1, 2, 3, 4, 5, 6, 7])",
+            "all 8 frames of a video at timestep 0",
+        ),
+        ("task_mixture(first=0.9)", "must sum to 1|sum to"),
+    ],
+)
+def test_a_sampler_that_leaves_no_free_frame_is_refused_before_clips_are_drawn(sampler, says, tmp_path, monkeypatch):
+    monkeypatch.setattr("small_models.training.train.split_datasets", lambda *_, **__: pytest.fail("clips were drawn"))
+    with pytest.raises(ValueError, match=says):
+        train("nano", "vta", tmp_path, fast=True, timestep_sampler=sampler)
+    assert not list(tmp_path.iterdir())
+
+
+def test_samplers_that_fit_are_left_alone():
+    for fields in searching.TRAINING.values():
+        for frames in (1, 2, 3, 8):
+            Adaptation(**fields).config(1, 2, "cpu").check_frames(frames)

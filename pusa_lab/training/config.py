@@ -167,6 +167,24 @@ class TrainConfig:
 
         return weight
 
+    @checked
+    def check_frames(self, latent_frames: int) -> None:
+        """Refuse a timestep sampler that does not fit videos of this length, before any work.
+
+        Args:
+            latent_frames: of the videos, at least 1.
+
+        Raises:
+            ValueError: the timestep sampler needs longer videos, or leaves a video without a frame to generate.
+        """
+        sampler, samples = self.make_timestep_sampler(), torch.Generator().manual_seed(0)
+        tau = self._fitting("timestep_sampler", sampler, 256, latent_frames, samples)
+        if (tau == 0).all(dim=1).any():
+            raise ValueError(
+                f"timestep_sampler={self.timestep_sampler!r:.60} puts all {counted(latent_frames, 'frame')} of a video "
+                "at timestep 0, so that none is left to generate: give one that leaves a frame above 0."
+            )
+
     def plugged_in(self) -> dict[str, dict[str, str]]:
         """The timestep samplers and weights of one's own that are named, as `requests.plugged_in`."""
         return plugged_in([(TIMESTEP_SAMPLERS, self.timestep_sampler), (WEIGHTS, self.weight)])

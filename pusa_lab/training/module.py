@@ -108,7 +108,8 @@ class TrainedModule(L.LightningModule):
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Clip the norm of all gradients together; Lightning's own clipping refuses fused AdamW in mixed precision."""
-        torch.nn.utils.clip_grad_norm_([p for p in self.parameters() if p.grad is not None], self.config.max_grad_norm)
+        trained = (p for group in optimizer.param_groups for p in group["params"])
+        torch.nn.utils.clip_grad_norm_([p for p in trained if p.grad is not None], self.config.max_grad_norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the configuration and a hash of the frozen weights, so that no other run resumes from the checkpoint."""

@@ -29,20 +29,22 @@ def recipes_verdict(found: Found) -> tuple[bool | None, str]:
         tasks = [task for task in take.values(rows, "task") if task != TEXT_TO_VIDEO]
         at = {way: {t: _row(rows, way=way, task=t, share=share) for t in tasks} for way in (recipe, INDEPENDENT)}
         gains = [lead(at[recipe][t], at[INDEPENDENT][t]) for t in tasks]
+        above, below = (sum(clearly(gain) == sign for gain in gains) for sign in (1, -1))
         ours, theirs = (_row(rows, way=way, task="image_to_video", share=share) for way in (recipe, THEIRS))
         words = lead(_row(rows, way=recipe, task=TEXT_TO_VIDEO, share=share), base, "text_alignment")
         said.append(
-            f"at {take.share(share)}: clearly above independent timesteps in {sum(clearly(g) > 0 for g in gains)} and "
-            f"clearly below in {sum(clearly(g) < 0 for g in gains)} of {len(gains)} (image-to-video "
-            f"{_signed(gains[0])} dB), over Wan's way {_signed(lead(ours, theirs))} dB, text alignment over the base's "
-            f"{_signed(words, 100)} points"
+            f"after {take.share(share)} of the base's training clearly above independent timesteps in {above} and "
+            f"clearly below in {below} of {len(gains)} (image-to-video {_signed(gains[0])} dB), its image-to-video "
+            f"{_signed(lead(ours, theirs))} dB over Wan's way, its text alignment {_signed(words, 100)} points over "
+            "the base's"
         )
     alone = [
         (row["key"]["task"], lead(_row(rows, way=recipe, task=row["key"]["task"], share=row["key"]["share"]), row))
         for row in take.pick(rows, way=SPECIALIST)
     ]
     listed = ", ".join(f"{task.replace('_', ' ')} {_signed(gain)}" for task, gain in alone)
-    return None, f"Nothing was published. {'; '.join(said)}; PSNR over each task's specialist in dB: {listed}."
+    sentence = f"Nothing was published. The recipe is {'; '.join(said)}"
+    return None, f"{sentence}; its PSNR over each task's specialist in dB: {listed}."
 
 
 def _row(rows: Sequence[Record], **key: object) -> Record:

@@ -95,7 +95,7 @@ SMALL = Sizes(
     generations=3,
     noises=(0.0, 0.2, 0.5, 1.0),
     lengths=(1, 2),
-    training_seeds=2,
+    training_seeds=1,
     guidance=2.0,
 )
 """Under two minutes a table on two cores: `nano`, few prompts, trainings that are far too short."""

@@ -285,6 +285,7 @@ class _ModelJob:
             self.model = ToyModel(self._preset(), codec).to(device)
         if self.source in WORLDS:
             self.model.preset = {**self.model.preset, "world": self.source}
+        self.config.check_frames(self.model.geometry.frames)
         self._warn_of_codec()
         self.dataset, self.val = split_datasets(
             lambda count, seed, val: clips_of(
