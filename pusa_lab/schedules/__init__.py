@@ -101,11 +101,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in (
-        "fit_schedule",
-        "generation_score",
-        "optimise",
-        "optimise_noise",
-    ):  # they stand on `generate`, so they open on first use
+    if name in ("fit_schedule", "generation_score", "optimise", "optimise_noise"):  # stand on `generate`, open on use
         return getattr(import_module("pusa_lab.optimise"), name)
     raise AttributeError(f"module 'pusa_lab.schedules' has no attribute {name!r}")

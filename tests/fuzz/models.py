@@ -119,6 +119,12 @@ def linear():
     return torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 4))
 
 
+def updated():
+    model = linear()
+    pusa_lab.training.add_lora(model, 2)
+    return model
+
+
 def result():
     return pusa_lab.generate(Stub(), "a", steps=2, guidance=1.0)
 
