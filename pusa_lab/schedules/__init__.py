@@ -51,9 +51,6 @@ SCHEDULES: Registry[Callable[..., Schedule | Rising]] = Registry(
 """
 
 
-_LEARNED = ("fit_schedule", "generation_score", "optimise", "optimise_noise")
-"""Names of pusa_lab.optimise, which stands on `generate` and is therefore imported on first use."""
-
 __all__ = [
     "SCHEDULES",
     "SIGMAS",
@@ -104,6 +101,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LEARNED:
+    if name in ("fit_schedule", "generation_score", "optimise", "optimise_noise"):  # stand on `generate`, open on use
         return getattr(import_module("pusa_lab.optimise"), name)
     raise AttributeError(f"module 'pusa_lab.schedules' has no attribute {name!r}")

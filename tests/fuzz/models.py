@@ -119,11 +119,9 @@ def linear():
     return torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 4))
 
 
-def linear_with_lora():
-    from pusa_lab.training import add_lora
-
+def updated():
     model = linear()
-    add_lora(model, 2)
+    pusa_lab.training.add_lora(model, 2)
     return model
 
 

@@ -241,7 +241,7 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.training\.module\.by_timestep_and_frame": {"tau": ["rand(2, 3)"], "loss": ["rand(2, 3)"]},
     r"pusa_lab\.training\.activation_checkpointing\.set_activation_checkpointing": {"model": ["transformer()"], "saves": ["['attention', 'input']"]},
     r"pusa_lab\.training\.lora\.add_lora": {"model": ["linear()"], "layers": ["''"]},
-    r"pusa_lab\.training\.lora\.lora_\w+": {"model": ["linear_with_lora()"]},
+    r"pusa_lab\.training\.lora\.lora_(state|changes)": {"model": ["updated()"]},
     r"pusa_lab\.viz\.results\.plot_\w+|.*\.dress": {
         "ax": ["figure().add_subplot()"], "lines": ["{'a': [(1, [1.0, 0.5, 1.5]), (2, [1.0, 0.5, 1.5])]}"], "levels": ["None"],
         "bars": ["{'a': {'b': [1.0, 0.5, 1.5]}}"], "values": ["[[1.0, 2.0]]"], "rows": ["['a']"], "columns": ["['b', 'c']"],
