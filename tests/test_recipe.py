@@ -18,10 +18,11 @@ from small_models.experiments import SMALL, Adaptation, Lab, ToyTrainer
 from small_models.experiments import recipe as command
 from small_models.experiments import recipe_search as searching
 from small_models.experiments import recipe_table as table
+from small_models.experiments.pairs import lead, two_way_interval
 from small_models.experiments.recipe import read_search, show_search
 from small_models.experiments.recipe_results import recipes_verdict
 from small_models.experiments.recipe_search import Rung, best_settings, search
-from small_models.experiments.recipe_table import measure_seeds, two_way_interval
+from small_models.experiments.recipe_table import measure_seeds
 from small_models.models.i2v import NEW_LAYERS
 from small_models.models.lora import merge_update
 from small_models.training import data
@@ -128,6 +129,8 @@ def test_the_search_as_a_command(stand_in, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == shown.strip()
     assert main(["bench", "recipe", "--show", "--small"]) == 2
     assert "leave out --small and --workers" in capsys.readouterr().err
+    assert main(["bench", "recipe", "--show", "--out", str(tmp_path / "none")]) == 2
+    assert "none holds no finished search: run one, or name its folder with --out." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -182,7 +185,7 @@ def test_seeds_of_training_are_averaged_and_widen_the_interval():
 
     found = measure_seeds(Measures(), lambda: iter([None, None]))
     assert found["by_prompt"]["psnr"] == [2, 3, 4, 6]
-    assert found["by_seed"]["psnr"] == [2, 4.5]
+    assert found["by_seed"]["psnr"][1] == [3, 4, 5, 6]
     assert found["clips"] == 8
     mean, low, high = found["scores"]["psnr"]
     assert mean == pytest.approx(24 / 7)
@@ -235,6 +238,23 @@ def test_the_sentence_on_recipes_compares_prompt_by_prompt():
         recipes_verdict(found | {"rows": rows[:1]})
     with pytest.raises(ValueError, match=r"recipes has no row .*Wan's way"):
         recipes_verdict(found | {"rows": [row for row in rows if row["key"]["way"] != wan]})
+
+
+def test_rows_of_several_seeds_are_compared_seed_by_seed():
+    """What differs between seeds alike for both ways is no doubt about their difference."""
+    luck, prompts = torch.tensor([[-2.0], [0.0], [2.0]]), torch.randn(1, 30, generator=torch.Generator().manual_seed(1))
+    ours, theirs, base = luck + prompts + 0.5, luck + prompts, prompts
+
+    def row(values):
+        by_seed = {"by_seed": {"psnr": values.tolist()}} if len(values) > 1 else {}
+        return {"key": {"way": "a"}, "scores": {}, "by_prompt": {"psnr": values.mean(0).tolist()}, **by_seed}
+
+    assert list(lead(row(ours), row(theirs))) == pytest.approx([0.5] * 3, abs=1e-5)
+    over = lead(row(theirs), row(base))
+    assert over.mean == pytest.approx(0, abs=1e-5)
+    assert over.low < -1 and over.high > 1, "three seeds that differ by 2 dB"
+    with pytest.raises(ValueError, match="3 and 2 seeds of training"):
+        lead(row(ours), row(ours[:2]))
 
 
 def linear_model():

@@ -4,38 +4,49 @@ import math
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.metrics import Interval, bootstrap
+from pusa_lab.metrics.intervals import resamples
 from small_models.experiments.records import Row, interval, row_of
 
 
 @checked
 def lead(row: Row, other: Row, score: str = "psnr") -> Interval:
-    """By how much one row's score is above another's, prompt by prompt where both rows kept that.
+    """By how much one row's score is above another's, prompt by prompt where both rows kept that, and seed by seed.
 
     Otherwise the two intervals are taken as independent, sqrt(half^2 + half^2), which is wider where good prompts are
     good for both.
 
     Args:
         row: one.
-        other: of the same prompts.
+        other: of the same prompts, and if it has several seeds of training, of the same ones.
         score: one of both rows.
 
     Raises:
-        ValueError: a row has no such score, or the rows are of different numbers of prompts.
+        ValueError: a row has no such score, or the rows are of different numbers of prompts or seeds.
     """
     both = row_of(row), row_of(other)
-    prompts = [each["by_prompt"][score] for each in both if score in each.get("by_prompt", {})]
-    if len(prompts) < 2:
+    values = [_values(each, score) for each in both if score in each.get("by_prompt", {})]
+    if len(values) < 2:
         ends = [interval(each, score) for each in both]
         half = math.hypot(*((high - low) / 2 for _, low, high in ends))
         mean = ends[0].mean - ends[1].mean
         return Interval(mean, mean - half, mean + half)
-    if len(prompts[0]) != len(prompts[1]):
-        raise ValueError(f"the rows have {len(prompts[0])} and {len(prompts[1])} prompts: give rows of the same ones.")
-    a, b = (torch.tensor([torch.nan if x is None else x for x in each]) for each in prompts)
-    return bootstrap(a - b)
+    a, b = values
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"the rows have {a.shape[1]} and {b.shape[1]} prompts: give rows of the same ones.")
+    if len(a) != len(b) and 1 not in (len(a), len(b)):
+        raise ValueError(f"the rows have {len(a)} and {len(b)} seeds of training: give rows of the same ones.")
+    difference = a - b
+    return two_way_interval(difference) if len(difference) > 1 else bootstrap(difference[0])
+
+
+def _values(row: Row, score: str) -> Tensor:
+    """A score (seeds of training, prompts), with one seed where a row has a single model."""
+    found = row.get("by_seed", {}).get(score) or [row["by_prompt"][score]]
+    return torch.tensor([[torch.nan if x is None else x for x in each] for each in found])
 
 
 @checked
@@ -59,3 +70,25 @@ def signed(difference: Interval, scale: float | int = 1, digits: Literal[1, 2] =
     """
     mean, low, high = (f"{round(scale * value, digits) + 0.0:+.{digits}f}" for value in difference)  # no -0.0
     return f"{mean} ({low} to {high})"
+
+
+@checked
+def two_way_interval(values: Tensor, rounds: int = 1000) -> Interval:
+    """Mean of a matrix and its 95 % percentile interval, with rows and columns both resampled with replacement.
+
+    Every seed of training is measured on the same prompts, so that neither are the prompts of one seed independent of
+    another's, nor the seeds on one prompt of those on another.
+
+    Args:
+        values: (seeds, prompts), of at least 2 prompts; NaNs are omitted. With one seed only the prompts are resampled.
+        rounds: number of resamples, at least 1.
+
+    Raises:
+        ValueError: there are fewer than 2 prompts, or no rounds.
+    """
+    seeds, prompts = values.shape
+    columns = torch.stack(list(resamples(range(prompts), rounds)))
+    rows = torch.stack(list(resamples(range(seeds), rounds, 1))) if seeds > 1 else torch.zeros(rounds, 1).long()
+    found = torch.stack([values[row][:, column].nanmean() for row, column in zip(rows, columns, strict=True)])
+    low, high = found.double().nanquantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
+    return Interval(values.nanmean().item(), low, high)

@@ -39,7 +39,10 @@ def recipe(*, show: bool = False, small: bool = False, out: Path | None = None, 
     if show:
         if small or workers != 1:
             raise ArgumentError("--show only prints what was measured: leave out --small and --workers.")
-        say(show_search(read_search((out or RESULTS) / FILE)))
+        path = (out or RESULTS) / FILE
+        if not path.is_file():
+            raise ArgumentError(f"{path.parent} holds no finished search: run one, or name its folder with --out.")
+        say(show_search(read_search(path)))
         return
     folder = check_folder(out or OUT, "--out")
     table = search(folder, small=small, workers=workers)

@@ -43,7 +43,7 @@ def recipes_verdict(found: Found) -> tuple[bool | None, str]:
     alone = [(one["key"], one) for one in take.pick(rows, way=SPECIALIST)]
     ahead = {key["task"]: lead(row(way=recipe, task=key["task"], share=key["share"]), one) for key, one in alone}
     listed = ", ".join(f"{task.replace('_', ' ')} {signed(gain)}" for task, gain in ahead.items())
-    sentence = f"Nothing was published. The recipe is, prompt by prompt in the mean over seeds, {'; '.join(said)}"
+    sentence = f"Nothing was published. The recipe is, over prompts and seeds of training, {'; '.join(said)}"
     return None, f"{sentence}; its PSNR over each task's specialist in dB: {listed or 'not measured'}."
 
 

@@ -5,14 +5,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from pusa_lab.arguments import checked
-from pusa_lab.metrics import Interval
-from pusa_lab.metrics.intervals import resamples
 from small_models.evaluation.ways import Maker
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.pairs import two_way_interval
 from small_models.experiments.recipe_search import TASKS, TRAINING
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.training_tables import SPOKEN
@@ -116,7 +114,7 @@ def measure_seeds(
         **options: of `Lab.score`.
 
     Returns:
-        A row: scores, and by_prompt, the mean over the seeds, and by_seed, the mean over the prompts.
+        A row: scores, and by_prompt, the mean over the seeds, and by_seed, the values (seeds, prompts).
     """
     found = [lab.measure(make, known, **options) for make in makers()]
     names = found[0]["by_prompt"]
@@ -125,31 +123,9 @@ def measure_seeds(
         "scores": {name: list(two_way_interval(value)) for name, value in values.items()},
         "clips": sum(row["clips"] for row in found),
         "by_prompt": {name: value.nanmean(0).tolist() for name, value in values.items()},
-        "by_seed": {name: value.nanmean(1).tolist() for name, value in values.items()},
+        "by_seed": {name: value.tolist() for name, value in values.items()},
     }
 
 
 def _number(value: float | None) -> float:
     return torch.nan if value is None else value
-
-
-@checked
-def two_way_interval(values: Tensor, rounds: int = 1000) -> Interval:
-    """Mean of a matrix and its 95 % percentile interval, with rows and columns both resampled with replacement.
-
-    Every seed of training is measured on the same prompts, so that neither are the prompts of one seed independent of
-    another's, nor the seeds on one prompt of those on another.
-
-    Args:
-        values: (seeds, prompts), of at least 2 prompts; NaNs are omitted. With one seed only the prompts are resampled.
-        rounds: number of resamples, at least 1.
-
-    Raises:
-        ValueError: there are fewer than 2 prompts, or no rounds.
-    """
-    seeds, prompts = values.shape
-    columns = torch.stack(list(resamples(range(prompts), rounds)))
-    rows = torch.stack(list(resamples(range(seeds), rounds, 1))) if seeds > 1 else torch.zeros(rounds, 1).long()
-    found = torch.stack([values[row][:, column].nanmean() for row, column in zip(rows, columns, strict=True)])
-    low, high = found.double().nanquantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
-    return Interval(values.nanmean().item(), low, high)

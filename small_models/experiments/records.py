@@ -26,7 +26,7 @@ ROW = {
     "key": dict[str, Any],
     "scores": dict[str, float | list[float | None] | None],
     "by_prompt": dict[str, list[float | None]],
-    "by_seed": dict[str, list[float | None]],
+    "by_seed": dict[str, list[list[float | None]]],
     "kinds": dict[str, dict[str, Any]],
     "on_frame_0": Matrix,
     "maps": dict[str, Matrix],
