@@ -4,6 +4,7 @@ import math
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from pusa_lab.arguments import checked
@@ -73,7 +74,7 @@ def signed(difference: Interval, scale: float | int = 1, digits: Literal[1, 2] =
 
 
 @checked
-def two_way_interval(values: Tensor, rounds: int = 1000) -> Interval:
+def two_way_interval(values: Float[Tensor, "seeds prompts"], rounds: int = 1000) -> Interval:
     """Mean of a matrix and its 95 % percentile interval, with rows and columns both resampled with replacement.
 
     Every seed of training is measured on the same prompts, so that neither are the prompts of one seed independent of
@@ -87,6 +88,8 @@ def two_way_interval(values: Tensor, rounds: int = 1000) -> Interval:
         ValueError: there are fewer than 2 prompts, or no rounds.
     """
     seeds, prompts = values.shape
+    if not seeds:
+        raise ValueError("values has no rows: give one for each seed of training.")
     columns = torch.stack(list(resamples(range(prompts), rounds)))
     rows = torch.stack(list(resamples(range(seeds), rounds, 1))) if seeds > 1 else torch.zeros(rounds, 1).long()
     found = torch.stack([values[row][:, column].nanmean() for row, column in zip(rows, columns, strict=True)])

@@ -25,6 +25,7 @@ _RECIPES = (
 )
 
 OWN_TOYS: dict[str, dict[str, list[str]]] = {
+    r"small_models\.experiments\.pairs\.two_way_interval": {"values": ["rand(3, 4)", "randn(1, 5)"], "rounds": ["5", "100"]},
     r"small_models\.family\.load_toy": {"name": ["'nano-vta'", "'nano-base'"], "lora": ["None"], "strength": ["None"], "device": ["'cpu'"]},
     r"small_models\.files\.read_description": {"path": ["checkpoint()"]},
     r"small_models\.models\.codec\.Codec": {"config": ["mini_codec().config"]},
