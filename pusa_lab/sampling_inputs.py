@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import torch
 
 from pusa_lab.annotations import attribute
-from pusa_lab.arguments import called, check_takes, checked, returned
+from pusa_lab.arguments import check_takes, checked, returned
 from pusa_lab.schedules import SCHEDULES, as_schedule
 from pusa_lab.sentences import counted
 from pusa_lab.signatures import takes_keyword
@@ -91,7 +91,10 @@ def _made(
     options = {"shift": own_shift if shift is None else shift} if takes_keyword(schedule, "shift") else {}
     if shift is not None and not options:
         raise ValueError(f"{name} takes no shift, but shift={shift} was given: leave it out.")
-    matrix = returned(called(name, schedule, {"steps": steps, "frames": frames}, **options), Matrix, name)
+    if inspect.isclass(schedule):
+        raise ValueError(f"{name} is a class: give a function (steps, frames) -> matrix.")
+    check_takes(name, schedule, {"steps": steps, "frames": frames}, **options)
+    matrix = returned(schedule(steps, frames, **options), Matrix, name)
     if (columns := levels_of(matrix).shape[-1]) != frames:
         raise ValueError(f"{name} returned {columns} columns for frames={frames}: return one per frame.")
     return matrix

@@ -155,7 +155,7 @@ def test_sigmas_of_other_programs_begin_and_end_within_rounding(model):
         ({"schedule": lambda s, f: "x"}, "the schedule's function returned 'x'"),
         ({"schedule": lambda: None}, r"the schedule's function does not take \(steps, frames\): give a function that"),
         ({"schedule": lambda a, b, c: None}, r"the schedule's function does not take \(steps, frames\)"),
-        ({"schedule": type}, r"the schedule type does not take \(steps, frames, shift=...\): give a function"),
+        ({"schedule": type}, r"the schedule type is a class: give a function \(steps, frames\) -> matrix"),
         ({"schedule": plain, "shift": 3.0}, "the schedule plain takes no shift, but shift=3.0 was given: leave it out"),
         ({"guidance": 1e7}, "guidance=10000000.0: give a number from -1,000,000 to 1,000,000; 1 is none"),
         ({"guidance": [1.0] * 4 + [-1e7]}, r"guidance=\[1.0, .*\]: give numbers from -1,000,000 to 1,000,000"),
