@@ -316,7 +316,7 @@ def _warn_of_seen(label: str, clips: Sequence[_Clip]) -> None:
 
 def _of_arrays(clips: Any, g: Geometry) -> Iterator[_Clip]:
     several = isinstance(clips, list | tuple | np.ndarray | Tensor) and getattr(clips, "ndim", 1) > 0
-    if not several or not len(clips):
+    if not several or getattr(clips, "is_nested", False) or not len(clips):
         raise ArgumentError(f"clips is {shown(clips)}: give a folder, or clips (n, pixel frames, h, w, 3).")
     for number, clip in enumerate([clips] if getattr(clips, "ndim", 0) == 4 else clips):
         if isinstance(clip, str) or len(pixels := to_pixels(clip)) != 1:

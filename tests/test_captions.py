@@ -26,7 +26,7 @@ from small_models.world import (
     parse,
     vocabulary,
 )
-from small_models.world.digits import bitmaps
+from small_models.world.digits import bitmaps, cover
 from small_models.world.tables import OTHER_WORDS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -162,6 +162,12 @@ def test_digits_can_overlap():
     alone = masks(replace(scenes, present=torch.tensor([[True, False]])), 1)
     assert shown.sum(1).max() <= 1 + 1e-5
     assert shown[:, 0].sum() < alone[:, 0].sum()
+
+
+def test_places_of_two_precisions_are_covered_in_the_larger_one():
+    x, y = torch.rand(2, 3, 8, 8).bfloat16(), torch.rand(2, 3, 8, 8)
+    r, look = torch.rand(2, 1, 1, 1) + 0.1, torch.tensor([0, 1])
+    torch.testing.assert_close(cover(x, y, r, look, 3), cover(x.float(), y, r, look, 3), atol=1e-5, rtol=1e-4)
 
 
 def encoder(world=MINI, **changes):

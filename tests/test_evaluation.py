@@ -194,6 +194,16 @@ def test_what_does_not_fit_is_refused(nano_vta, given, says):
         pl.evaluate(nano_vta, **given)
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_clips_are_refused(nano_vta, layout):
+    clips = torch.nested.nested_tensor([torch.rand(9, 8, 8, 3)] * 2, layout=layout)
+    with pytest.raises(
+        ValueError, match=r"clips is a nested tensor, float32: give a folder, or clips \(n, pixel frames"
+    ):
+        pl.evaluate(nano_vta, clips)
+
+
 def test_frames_nearly_equal_to_the_truth_count_as_equal():
     clip = torch.zeros(1, 3, 2, 16, 16)
     assert frame_scores(clip, clip + 1e-6)["psnr"].tolist() == frame_scores(clip, clip)["psnr"].tolist() == [[60, 60]]

@@ -35,6 +35,12 @@ def test_ranks_are_correlated_as_scipy_does():
         rank_correlation(torch.rand(1), torch.rand(1))
 
 
+def test_ranks_of_numbers_with_gradients_are_correlated_without_a_warning(recwarn):
+    x = torch.rand(4).requires_grad_()
+    assert rank_correlation(x, 2 * x) == pytest.approx(1)
+    assert not recwarn.list
+
+
 def rows(lost=lambda far: 0.3 * far, spread=0.02):
     """A row for every draw, rank and share, each twice as far as the one before."""
     found = []

@@ -37,7 +37,7 @@ def rank_correlation(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
     """
     if len(x) < 2 or x.isnan().any() or y.isnan().any():
         raise ValueError(f"x has {counted(len(x), 'number')}, or there are NaNs: give 2 or more, without any NaN.")
-    return float(torch.corrcoef(torch.stack([_ranks(x), _ranks(y)]))[0, 1])
+    return float(torch.corrcoef(torch.stack([_ranks(x.detach()), _ranks(y.detach())]))[0, 1])
 
 
 def _ranks(x: Tensor) -> Tensor:

@@ -55,6 +55,6 @@ def cover(
     grid = torch.stack([x / r, y / r], dim=-1)
     if not grid.isfinite().all():
         raise ValueError("x / r or y / r is not finite: give finite places, and sides above 0.")
-    ink = bitmaps()[digit].to(x)
+    ink = bitmaps()[digit].to(grid)
     ink = ink[look % len(ink)][:, None].expand(-1, x.shape[1], -1, -1).flatten(0, 1)[:, None]
     return F.grid_sample(ink, grid.flatten(0, 1), mode="bilinear", padding_mode="zeros", align_corners=False).view_as(x)
