@@ -19,7 +19,7 @@ from pusa_lab.files import check_folder
 from pusa_lab.training.quiet import quiet_lightning
 from small_models.experiments import Adaptation, Lab, ToyTrainer
 from small_models.experiments.command import sizes_of
-from small_models.experiments.forgetting import DRAWS
+from small_models.experiments.forgetting import SAMPLED
 from small_models.experiments.recipe_table import specialists, ways
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.sizes import Sizes
@@ -60,9 +60,9 @@ TRAIN: dict[str, Callable[[Sizes, int], Work]] = {
     "tasks": of_tasks,
     "timestep_samplers": of_timestep_samplers,
     "recipes": lambda sizes, frames: [run for s in range(sizes.training_seeds) for run in of_recipes(sizes, frames, s)],
-    "forgetting": lambda sizes, frames: [(way, sizes.marks) for way in DRAWS.values()],
+    "forgetting": lambda sizes, frames: [(way, sizes.marks) for way in SAMPLED.values()],
     "forgetting_lora": lambda sizes, frames: [
-        (replace(way, rank=sizes.ranks[1]), sizes.marks) for way in DRAWS.values()
+        (replace(way, rank=sizes.ranks[1]), sizes.marks) for way in SAMPLED.values()
     ],
     **{f"recipes{seed}": partial(of_recipes, seed=seed) for seed in range(3)},
 }

@@ -159,6 +159,9 @@ def test_metrics_of_one_frame_one_sample_and_still_clips_are_right_or_refused():
 def test_half_precision_clips_lose_no_digits_in_a_metric():
     a, b = torch.rand(1, 3, 2, 8, 8).half(), torch.rand(1, 3, 2, 8, 8).half()
     assert torch.equal(metrics.psnr(a, b), metrics.psnr(a.float(), b.float()))
+    long = torch.rand(2, 3, 7, 9, 8)
+    for clip in (long.half(), long.bfloat16()):
+        assert torch.equal(metrics.boundary_jump(clip, [2, 5]), metrics.boundary_jump(clip.float(), [2, 5]))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -10,7 +10,7 @@ import torch
 
 from pusa_lab.forgetting import follow_base
 from small_models.experiments import SMALL, Lab, ToyTrainer, _plain
-from small_models.experiments.forgetting import DRAWS, _followed, _forgotten, forgetting
+from small_models.experiments.forgetting import SAMPLED, _followed, _forgotten, forgetting
 from small_models.experiments.prediction import ALL, DISTANCES, VTA, prediction, rank_correlation
 from small_models.experiments.records import table_of
 from small_models.experiments.report import show_table
@@ -44,7 +44,7 @@ def test_ranks_of_numbers_with_gradients_are_correlated_without_a_warning(recwar
 def rows(lost=lambda far: 0.3 * far, spread=0.02):
     """A row for every draw, rank and share, each twice as far as the one before."""
     found = []
-    for i, (draw, rank, share) in enumerate(itertools.product(DRAWS, ("all weights", 8), (0.025, 0.1))):
+    for i, (draw, rank, share) in enumerate(itertools.product(SAMPLED, ("all weights", 8), (0.025, 0.1))):
         far = {"latent_distance": 0.01 * 1.2**i, "velocity_distance": 0.5 - 0.02 * i, "alignment_lost": lost(0.02 * i)}
         scores = {name: [mean, mean - spread, mean + spread] for name, mean in far.items()}
         key = {"timestep_sampler": draw, "rank": rank, "share": share}

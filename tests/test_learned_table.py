@@ -89,10 +89,17 @@ def row(schedule, calls, psnr):
 
 def test_the_verdict_compares_prompt_by_prompt_at_equal_calls():
     rows = [row(PLAIN, 4, [20.0, 30.0]), row("pyramid", 4, [10.0, 20.0]), row("rolling", 4, [19.0, 31.0])]
-    rows += [row(LEARNED, 4, [21.0, 31.5]), row(PLAIN, 8, [25.0, 35.0]), row(LEARNED, 8, [24.0, 34.0])]
+    starts = {PLAIN: 1.0, "pyramid": 2.0, "rolling": 3.0, "learned, one for all frames": 9.0}
+    rows += [
+        row(LEARNED, 4, [21.0, 31.5]) | {"learning": {"starts": starts}},
+        row(PLAIN, 8, [25.0, 35.0]),
+        row(LEARNED, 8, [24.0, 34.0]),
+    ]
     agrees, sentence = learned_verdict({"table": "learned", "rows": rows})
     assert agrees is None and "clearly above 0 in 1 of 3 comparisons" in sentence
     assert "t at 4 calls: learned +1.25 (+1.00 to +1.50), rolling +0.00 (-1.00 to +1.00)" in sentence
     assert "t at 8 calls: learned -1.00 (-1.00 to -1.00)" in sentence and "pyramid" not in sentence
+    starts["pyramid"] = 4.0
+    assert "pyramid -10.00" in learned_verdict({"table": "learned", "rows": rows})[1], "chosen where it was learned"
     with pytest.raises(ValueError, match="learned has no rows to compare for t at 4 calls"):
         learned_verdict({"table": "learned", "rows": rows[1:]})

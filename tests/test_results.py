@@ -12,7 +12,7 @@ from pusa_lab.sweeps import averages, compare
 from small_models.experiments import RESULTS, TABLES, read_results, sampling_tables
 from small_models.experiments.claims import CLAIMS, claims
 from small_models.experiments.figures import figure
-from small_models.experiments.forgetting import DRAWS
+from small_models.experiments.forgetting import SAMPLED
 from small_models.experiments.held_out import SPLITS
 from small_models.experiments.lab import Lab
 from small_models.experiments.records import prompt_table, table_of, tidy
@@ -68,7 +68,7 @@ def test_whole_tables_are_whole(name):
         "suite": 6,
         "cost": 2 + 2 * len(sizes.budgets) + 3 * shorter,
         "preserved": 3 + 2 * len(sizes.budgets[2::3]) + 2,
-        "forgetting": 2 * len(DRAWS) * len(FOUND[name]["sizes"]["marks"]),
+        "forgetting": 2 * len(SAMPLED) * len(FOUND[name]["sizes"]["marks"]),
         "timestep_samplers": 3 * len(SAMPLERS) * len(sizes.shifts),
         "lora": (len(sizes.ranks) + 1) * len(sizes.marks) * len(sizes.strengths),
         "steps": len(sampling_tables.SOLVERS) * len(sizes.steps),

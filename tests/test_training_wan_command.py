@@ -236,6 +236,7 @@ def test_experts_that_are_not_named_or_not_there(whole, two_experts, cache, tmp_
             [],
             "--optimizer adamw8bit needs torchao: pip install torchao, or set --optimizer adamw.",
         ),
+        (["timestep_sampler=clean_prefix(k=3)"], [], "k=3 frames of history leave none of the video's 3 to generate"),
         (["lora_rank=0"], [], "x.safetensors' for --lora-rank 0: give a name that ends in .safetensors for a LoRA,"),
         ([], ["--resume", "nowhere.ckpt"], "no checkpoint nowhere.ckpt to resume from"),
     ],

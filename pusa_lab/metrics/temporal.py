@@ -116,5 +116,5 @@ def boundary_jump(clip: Tensor, at: Sequence[int]) -> ByClip:
         raise ValueError(
             f"boundaries at all steps of a clip of {counted(steps + 1, 'frame')}: leave at least one to compare with."
         )
-    jump = 127.5 * clip.mean((3, 4)).diff(dim=2).abs().mean(1)
+    jump = 127.5 * clip.float().mean((3, 4)).diff(dim=2).abs().mean(1)
     return jump[:, [t - 1 for t in at]].mean(1) - jump[:, usual].quantile(0.5, dim=1)

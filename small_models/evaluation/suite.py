@@ -98,8 +98,8 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
     position_error: |p - p*| in pixels for centres p seen and p* of the closed form, half a picture for what is lost;
     velocity_error: mean |v - v*| in pixels per frame for v_t = (p_{t+4} - p_t) / 4 and v* of the closed form, and
     2 mean |v*| for what is lost; relative_velocity_error: sum |v - v*| / sum |v*|; pace: sum v . v* / sum v* . v*, with
-    v = 0 for what is lost; all over frames t and t + 4 that were not both given (the ends of shorter clips); relative
-    errors and pace are NaN where the truth stands still in these frames;
+    v = 0 for what is lost; all over frames t and t + 4 that were not both given (the ends of shorter clips), NaN where
+    there are none; relative errors and pace are NaN where the truth stands still in these frames;
     size: mean sqrt(A / A*) for visible areas A and A* of the true clip; size_error: mean |sqrt(A / A*) - 1|;
     motion: mean |x_t - x_{t-1}| over the truth's; colour_error: |mean colour - the truth's| in grey levels;
     boundary_position: |(p_t - p_{t-1}) - (p*_t - p*_{t-1})| in pixels where known and made frames meet
@@ -120,6 +120,7 @@ def fidelity(clip: Clip, truth: Clip, scenes: Scenes, known: Sequence[int] = ())
             clips have fewer than 2 frames.
     """
     metrics.check_clips(clip, truth, frames=2)
+    clip, truth = (x.float() if x.element_size() < 4 else x for x in (clip, truth))  # no digits are lost in sums
     size, frames = clip.shape[-1], clip.shape[2]
     if not set(known) < set(range(frames)) or len(scenes) != len(clip):
         raise ValueError(

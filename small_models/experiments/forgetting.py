@@ -18,7 +18,7 @@ from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
 from small_models.world import Scenes, captions
 
-DRAWS = {
+SAMPLED = {
     "independent": Adaptation(),
     "task mixture": Adaptation(timestep_sampler="task_mixture"),
     "half of each": Adaptation(timestep_sampler="mixture(samplers=[independent, task_mixture])"),
@@ -37,7 +37,7 @@ def forgetting(lab: Lab, trainer: ToyTrainer) -> Rows:
         trainer: trains with all weights, and a LoRA of the middle rank.
     """
     parts = cache(partial(_followed, lab))
-    for label, way in DRAWS.items():
+    for label, way in SAMPLED.items():
         for rank in (0, lab.sizes.ranks[1]):
             adaptation = replace(way, rank=rank)
             updates = trainer.updates(adaptation, lab.sizes.marks)

@@ -1,6 +1,6 @@
 """What the table of learned schedules says: one sentence, and its picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pusa_lab.arguments import checked
@@ -9,7 +9,8 @@ from pusa_lab.viz import results as plots
 from pusa_lab.viz.results import Figure, Numbers
 from small_models.experiments import rows as take
 from small_models.experiments.pairs import clearly, lead, signed
-from small_models.experiments.records import Found, MissingError, Record, ranked, table_of
+from small_models.experiments.records import Found, MissingError, Record, table_of
+from small_models.records import check_entries
 
 PLAIN = "synchronous"
 """What all others are compared with."""
@@ -38,16 +39,26 @@ def learned_verdict(found: Found) -> tuple[bool | None, str]:
                 raise MissingError(f"learned has no rows to compare for {task} at {calls} calls: measure it anew.")
             chosen = [row for row in rows if row["key"]["schedule"] in (SHARED, LEARNED, NOISE, BOTH)]
             zoo = [row for row in rows if row is not plain and row not in chosen]
-            best = ranked(zoo, "psnr")[:1] if zoo else []
-            gains = {row["key"]["schedule"]: lead(row, plain) for row in chosen + best}
+            gains = {row["key"]["schedule"]: lead(row, plain) for row in chosen + _best(zoo, chosen)}
             signs += [clearly(gain) for gain in gains.values()]
             listed = ", ".join(f"{name} {signed(gain)}" for name, gain in gains.items())
             said.append(f"{task} at {calls} calls: {listed}")
     return None, (
         f"Nothing was published. PSNR over one timestep for all frames at equal calls, in dB, prompt by prompt, of all "
-        f"that was learned and of the zoo's best by these same scores; clearly above 0 in {signs.count(1)} of "
+        f"that was learned, and of the zoo's best on the scenes of learning; clearly above 0 in {signs.count(1)} of "
         f"{counted(len(signs), 'comparison')}: {'; '.join(said)}."
     )
+
+
+def _best(zoo: Sequence[Record], learned: Sequence[Record]) -> list[Record]:
+    """The schedule of the zoo that had the best score where schedules were learned, and not where they are tested."""
+    learning: Mapping[str, Any] = next(
+        (row.get("learning", {}) for row in learned if row["key"]["schedule"] == LEARNED), {}
+    )
+    check_entries(learning, {"starts": dict[str, float]}, "'learning' of a row")
+    starts = learning.get("starts", {})
+    scored = [row for row in zoo if row["key"]["schedule"] in starts]
+    return sorted(scored, key=lambda row: -starts[row["key"]["schedule"]])[:1]
 
 
 @checked

@@ -197,7 +197,7 @@ def measured(
 
 @checked
 def best_settings(table: DataFrame, count: int) -> list[int]:
-    """Numbers of the rows that go on: those that keep the words first, and of these the largest objective.
+    """Numbers of the rows that go on: those that keep the constraint first, and of these the largest objectives.
 
     Args:
         table: rows of `measured`.

@@ -32,6 +32,7 @@ ROW = {
     "maps": dict[str, Matrix],
     "matrix": Matrix,
     "clips": int,
+    "learning": dict[str, Any],
 }
 """Types of the fields of its rows."""
 KEY = {
