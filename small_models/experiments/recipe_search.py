@@ -59,6 +59,11 @@ TRAINING: dict[str, dict[str, Any]] = {
     "half": {"timestep_sampler": HALF},
     "quarter": {"timestep_sampler": QUARTER},
     "half non-decreasing": {"timestep_sampler": "mixture(samplers=[nondecreasing, task_mixture])"},
+    "quarter, LoRA 64": {"timestep_sampler": QUARTER, "rank": 64},
+    "quarter, LoRA 64, alpha 128": {"timestep_sampler": QUARTER, "rank": 64, "alpha": 128.0},
+    "quarter, rsLoRA 64": {"timestep_sampler": QUARTER, "rank": 64, "variant": "rslora"},
+    "quarter, DoRA 64": {"timestep_sampler": QUARTER, "rank": 64, "variant": "dora"},
+    "quarter, LoRA 128": {"timestep_sampler": QUARTER, "rank": 128},
     "task mixture, more words": {"timestep_sampler": WORDS},
     "task mixture, more image-to-video": {"timestep_sampler": PICTURES},
     "task mixture, known at .02": {"timestep_sampler": "task_mixture(known_level=0.02)"},
@@ -76,11 +81,6 @@ TRAINING: dict[str, dict[str, Any]] = {
     "quarter, lr 4e-3": {"timestep_sampler": QUARTER, "lr": 4e-3},
     "quarter, EMA .99": {"timestep_sampler": QUARTER, "ema": 0.99},
     "quarter, no EMA": {"timestep_sampler": QUARTER, "ema": 0.0},
-    "quarter, LoRA 64": {"timestep_sampler": QUARTER, "rank": 64},
-    "quarter, LoRA 64, alpha 128": {"timestep_sampler": QUARTER, "rank": 64, "alpha": 128.0},
-    "quarter, rsLoRA 64": {"timestep_sampler": QUARTER, "rank": 64, "variant": "rslora"},
-    "quarter, DoRA 64": {"timestep_sampler": QUARTER, "rank": 64, "variant": "dora"},
-    "quarter, LoRA 128": {"timestep_sampler": QUARTER, "rank": 128},
 }
 """Name -> fields of `Adaptation`."""
 TEXT = "text_cfg(scale=3)"
