@@ -37,6 +37,7 @@ __all__ = [
     "Sizes",
     "Table",
     "ToyTrainer",
+    "measure_part",
     "prompt_table",
     "read_results",
     "run_table",
@@ -139,10 +140,7 @@ def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str)
     Raises:
         ValueError: no such table, a row that failed, or a file or rows of another run.
     """
-    if name not in TABLES:
-        raise ValueError(f"no table {name!r}: choose one of {', '.join(TABLES)}.")
-    table, path = TABLES[name], out / f"{name}.json"
-    store = RowStore(out / f"{name}.rows", {"table": name, **lab.header()}, "--out")
+    table, store, path = *_opened(name, lab, out), out / f"{name}.json"
     if path.is_file():
         found = read_results(path)
         check_made_with(path, found, {**store.header, "format": FORMAT}, "--out")
@@ -156,11 +154,45 @@ def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str)
     return read_results(path)
 
 
+@checked
+def measure_part(name: str, lab: Lab, trainer: ToyTrainer, out: Path, part: int, parts: int) -> None:
+    """Measure some rows of a table, in a process of its own beside `run_table`, which then finds them.
+
+    Args:
+        name: as for `run_table`.
+        lab: as for `run_table`.
+        trainer: as for `run_table`.
+        out: as for `run_table`.
+        part: row i is measured if i % parts = part, unless another process has it in hand.
+        parts: how many processes there are, from 2.
+
+    Raises:
+        ValueError: as `run_table`, or there is no such part.
+    """
+    if parts < 2 or not 0 <= part < parts:
+        raise ValueError(f"part={part} of parts={parts}: give at least 2 parts, and one from 0 to parts - 1.")
+    table, store = _opened(name, lab, out)
+    with store:
+        for i, (key, measure) in enumerate(table.rows(lab, trainer)):
+            if i % parts == part:
+                store.row({"key": key}, partial(_made, measure), wait=False, is_enough=_is_measured)
+
+
+def _opened(name: str, lab: Lab, out: Path) -> tuple[Table, RowStore]:
+    if name not in TABLES:
+        raise ValueError(f"no table {name!r}: choose one of {', '.join(TABLES)}.")
+    return TABLES[name], RowStore(out / f"{name}.rows", {"table": name, **lab.header()}, "--out")
+
+
+def _is_measured(row: Row) -> bool:
+    return not row["error"]
+
+
 def _measured(store: RowStore, rows: Rows) -> list[Row]:
     """All rows, read from the store or made and kept there; if some fail, the others are kept all the same."""
     found, failed = list[Row](), []
     for key, measure in rows:
-        row = store.row({"key": key}, partial(_made, measure), is_enough=lambda row: not row["error"])
+        row = store.row({"key": key}, partial(_made, measure), is_enough=_is_measured)
         assert row is not None
         if row["error"]:
             failed.append(f"{key} with {row['error']}")
