@@ -123,6 +123,18 @@ def test_claims_are_told_as_measured():
     assert f"a clip that stands still gets {100 * still:.0f} of 100" in PAGE
 
 
+HOLDS = {"yes": (True,), "no": (False,), "in part": (False,), "the paper has no number": (None, False)}
+"""What the page of claims says -> what the verdict on the table may be."""
+
+
+def test_the_page_of_claims_says_which_hold():
+    told = dict(re.findall(r"^\| \[(.*)\]\(#.*\) \| (.*) \|$", text("docs/claims.md"), re.M))
+    measured = {claim: table for table, claim, *_ in CLAIMS.values() if table in FOUND}
+    assert told.keys() == measured.keys()
+    for claim, table in measured.items():
+        assert verdict(FOUND[table])[0] in HOLDS[told[claim]], claim
+
+
 def test_pairs_are_sharper_than_two_intervals():
     ours, theirs = (find_row(FOUND["cost"], way=f"{w}, all weights", share=0.1) for w in ("VTA", "Wan's way"))
     paired = lead(ours, theirs)
