@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pages import prose
 from torch.utils.flop_counter import FlopCounterMode
 from wan_tiny import TEXT, transformer
 
@@ -158,9 +159,9 @@ def test_a_backward_is_two_forwards():
     assert both.get_total_flops() / forward.get_total_flops() == pytest.approx(3, rel=0.02)
 
 
-def test_the_shipped_rows_are_whole_trainings_and_readme_says_what_they_say():
+def test_the_shipped_rows_are_whole_trainings_and_the_page_says_what_they_say():
     path = Path(__file__).parents[1] / "benchmarks" / "results" / "wan_train.json"
-    told = " ".join((path.parents[2] / "README.md").read_text().split())
+    told = prose("docs/training_wan.md")
     found = json.loads(path.read_text())
     assert {row["layers"] for row in found["rows"]} == {40}
     assert all(row["layers"] < 40 for row in found["parts"])
@@ -205,7 +206,7 @@ def test_the_command_on_two_gpus_as_told():
     found = json.loads((root / "benchmarks" / "results" / "wan_train_command.json").read_text())
     assert not [name for name, run in found.items() if isinstance(run, dict) and "error" in run]
     assert max(found["losses_apart"].values()) == found["losses_apart"]["all_weights_one, all_weights_all"]
-    told = " ".join((root / "README.md").read_text().split())
+    told = prose("docs/training_wan.md")
     apart = (found["losses_apart"][f"{name}one, {name}all"] for name in ("", "all_weights_"))
     assert "equal to {:.0e} with a LoRA and {:.1e} with all weights".format(*apart).replace("e-0", "e-") in told
     assert f"{100 * found['killed_against_uninterrupted']['relative']:.2f} % from the uninterrupted one" in told

@@ -1,0 +1,159 @@
+"""pytest tests/test_docs_numbers.py: the numbers on docs/toy.md and docs/wan.md are those of the cards and results."""
+
+import json
+
+from pages import ROOT, prose
+
+import small_models
+from small_models.evaluation.goals import OBJECTS, SHARES
+
+TOY, WAN, COMMANDS = prose("docs/toy.md"), prose("docs/wan.md"), prose("docs/commands.md")
+
+
+def i2v_row(scores):
+    i2v = scores["image_to_video"]
+    return f"{i2v['psnr_db']:.1f} ± {i2v['psnr_db_stderr']:.1f} dB | {i2v['position_error_px']:.1f} px |"
+
+
+def t2v_row(scores):
+    spoken = [scores["text_to_video"][f"{n}_objects"] for n in (1, 2)]
+    shares = [[f"{100 * s[key]:.0f}" for s in spoken] for key in ("colour_and_shape_right", "direction_right")]
+    return f"{' and '.join(shares[0])} % | {' and '.join(shares[1])} % |"
+
+
+def run(name):
+    """The card of a run that is not shipped."""
+    return json.loads((ROOT / "small_models" / "results" / f"{name}.json").read_text())
+
+
+def result(name):
+    """What a benchmark measured."""
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def steps(card):
+    return f"{card['config']['max_steps']:,} steps"
+
+
+VTA, BASE, I2V, CODEC = (small_models.card(f"mini-{stage}") for stage in ("vta", "base", "i2v", "codec"))
+FULL, CONTROL = (run(f"mini-vta-{name}") for name in ("full", "control"))
+SHIFTS = {shift: run(f"mini-base-shift{shift}") for shift in (3, 1)}
+SCORES = VTA["metrics"]
+ADAPTED = {
+    "adapted (`mini-vta`, LoRA)": SCORES["mini-vta"],
+    "adapted, all weights": FULL["metrics"]["mini-vta"],
+    "control: further training with one timestep for all frames": CONTROL["metrics"]["mini-vta"],
+}
+
+
+def test_image_to_video_is_as_on_the_cards():
+    rows = ADAPTED | {
+        "Wan's own way (`mini-i2v`)": I2V["metrics"]["mini-i2v"],
+        "frame 0 repeated": SCORES["copy_of_frame_0"],
+        "the base, given timestep vectors it never saw": SCORES["base_with_untrained_timestep_vectors"],
+        "the base, frame 0 replaced at every step": SCORES["base_with_replacement"],
+        "the truth through the codec": SCORES["truth_through_the_codec"],
+    }
+    for row, found in rows.items():
+        assert f"| {row} | {i2v_row(found)}" in TOY
+    assert len({card["metrics"]["clips"] for card in (VTA, BASE, I2V, FULL, CONTROL, *SHIFTS.values())}) == 1
+    assert f"Image to video on {SCORES['clips']} scenes" in TOY
+    assert len({steps(card) for card in (VTA, I2V, FULL, CONTROL)}) == 1
+    assert (
+        f"The base was trained for {steps(BASE)}, every adaptation of it for {steps(VTA).removesuffix(' steps')}:"
+        in TOY
+    )
+
+
+def test_text_to_video_is_as_on_the_cards():
+    one, three = SHIFTS[1], SHIFTS[3]
+    rows = ADAPTED | {
+        f"base (`mini-base`): timesteps sampled with shift {BASE['config']['shift']:g}": SCORES["base"],
+        f"base with shift 3, {steps(three)} (measured {three['date']})": three["metrics"]["mini-base"],
+        f"base with shift 1, {steps(one)}": one["metrics"]["mini-base"],
+        "Wan's own way, without its picture": I2V["metrics"]["mini-i2v"],
+        "true clips": SCORES["truth"],
+    }
+    for row, found in rows.items():
+        assert f"| {row} | {t2v_row(found)}" in TOY
+    goals = [" and ".join([f"{100 * share:.0f}"] * len(OBJECTS)) for share in SHARES.values()]
+    assert f"| goal | {goals[0]} % | {goals[1]} % |" in TOY
+
+
+def test_what_the_tables_show_is_so():
+    spoken = [found["text_to_video"] for found in (SCORES["mini-vta"], CONTROL["metrics"]["mini-vta"])]
+    for label in SHARES:
+        for n in (2, 3):
+            vta, control = (s[f"{n}_objects"] for s in spoken)
+            assert vta[label] > control[label], "timestep vectors improve on the control with several objects"
+        one = [s["1_objects"] for s in spoken]
+        assert abs(one[0][label] - one[1][label]) < 2.5 * max(s[f"{label}_stderr"] for s in one), "and not with one"
+    three = [f"{100 * s['3_objects']['direction_right']:.0f} %" for s in spoken]
+    assert "beyond the control for prompts of two objects and of three" in TOY
+    assert f"(with three the direction is right for {three[0]} against {three[1]})" in TOY
+    full, lora = (found["metrics"]["mini-vta"]["image_to_video"]["psnr_db"] for found in (FULL, VTA))
+    assert f"LoRA of rank {VTA['config']['lora_rank']} is {full - lora:.1f} dB behind all weights" in TOY
+    missed = {goal: found["value"] for goal, found in SCORES["goals"].items() if found["missed_by"] > 0}
+    assert missed == {} and "`mini-vta` meets all its goals" in TOY
+    whole = SCORES["goals"]["2_objects colour_and_shape_right_whole_caption"]["value"]
+    assert f"it has all colours and shapes right in {100 * whole:.1f} %, where the goal is 90" in TOY
+
+
+def test_codec_and_training_times_are_as_on_the_cards():
+    kept = CODEC["metrics"]
+    assert f"{kept['psnr_db']:.1f} dB of unseen clips and {kept['psnr_db_single_picture']:.1f} dB of single" in TOY
+    took = [f"{card['seconds']:.0f} s" for card in (CODEC, BASE, VTA)]
+    said = f"the codec took {took[0]}, the base {took[1]} and the adaptation {took[2]} on an {VTA['device']}"
+    assert said in COMMANDS
+    assert len({card["device"] for card in (CODEC, BASE, VTA)}) == 1
+
+
+def test_speed_is_as_measured():
+    found = result("toy_cpu")
+    seconds = found["image to video"]["seconds"]["ten guided steps and decoding"]["median"]
+    assert f"ten guided steps take {seconds:.1f} s" in TOY
+    faster = found["one forward"]["8 channels"]["batch 1"]["times faster"]
+    eager, compiled = (faster[f"{plan} ours than {plan} per token"]["median"] for plan in ("eager", "compiled"))
+    assert f"is {eager:.2f} times as fast as diffusers' class with one timestep per token, eager" in TOY
+    assert f"and {compiled:.2f} times compiled" in TOY
+    assert f"`{found['command']}` on {found['device']}, {found['date']})" in TOY
+
+
+FORWARDS = {
+    "one timestep (scalar)": ("eager", "scalar"),
+    "**one timestep per frame**": ("eager", "per frame"),
+    "one timestep per token (diffusers)": ("eager", "per token"),
+    "**one timestep per frame**, compiled by blocks": ("compiled", "per frame"),
+}
+
+
+def test_wans_tables_are_the_benchmarks():
+    found = result("wan_forward")
+    seconds, memory = WAN[WAN.index("| seconds |") :].split("| peak memory |")
+    for label, (how, time) in FORWARDS.items():
+        cells = [found[f"{size} {how}"][time] for size in ("480p", "720p")]
+        for table, key, unit in ((seconds, "seconds", ".2f"), (memory, "peak_gib", ".1f")):
+            figures = " | ".join(f"{cell[key]:{unit}} {'s' if key == 'seconds' else 'GiB'}" for cell in cells)
+            assert f"| {label} | {figures} |" in table
+    assert f"on one {found['device']}, torch {found['versions']['torch'].split('+')[0]}" in WAN
+    assert f"diffusers {found['versions']['diffusers']}, seed {found['seed']}, {found['date']}" in WAN
+
+
+def test_one_timestep_per_frame_costs_what_one_costs():
+    """What README and docs/wan.md say of the table."""
+    found, more = result("wan_forward"), []
+    for size in ("480p", "720p"):
+        scalar, frame, token = (found[f"{size} eager"][time] for time in ("scalar", "per frame", "per token"))
+        for key in ("seconds", "peak_gib"):
+            assert abs(frame[key] / scalar[key] - 1) < 0.01
+        more.append(token["peak_gib"] - frame["peak_gib"])
+    assert f"one per token, needs up to {max(more):.0f} GiB more" in WAN
+
+
+def test_wans_whole_clip_is_the_benchmarks():
+    found = result("wan_end_to_end")
+    parts = [found[key] for key in ("plain", "with the LoRA attached", "with the LoRA merged")]
+    plain, attached, merged = (f"{part['10 steps, 20 forwards']['seconds']:.0f} s" for part in parts)
+    peak = max(phase["peak_gib"] for phase in parts[0].values() if isinstance(phase, dict))
+    assert f"ten guided steps, took {plain} and {peak:.1f} GiB" in WAN
+    assert f"rank 512 attached {attached}, merged {merged}" in WAN
