@@ -38,7 +38,7 @@ def of_timestep_samplers(sizes: Sizes, frames: int) -> Work:
 def of_tasks(sizes: Sizes, frames: int) -> Work:
     """The specialists of the table `tasks`, in its order."""
     known = places(frames).values()
-    return [(Adaptation(timestep_sampler="shared", clean=(*at,), learn_clean=False), [sizes.brief]) for at in known]
+    return [(Adaptation(timestep_sampler="shared", clean=(*at,), weight="free_frames"), [sizes.brief]) for at in known]
 
 
 def of_recipes(sizes: Sizes, frames: int, seed: int) -> Work:

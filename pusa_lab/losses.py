@@ -93,6 +93,27 @@ def uniform(tau: Tau) -> Tau:
 
 
 @checked_levels
+def free_frames(tau: Tau) -> Tau:
+    """Leave frames at timestep 0 out of the loss, and weight the others so much more that the mean weight is 1.
+
+    w_i = 1[tau_i > 0] / mean over samples and frames of 1[tau > 0], and 0 where no frame is above 0
+
+    Nothing can be learned from a frame at 0, whose noise the model does not see: the best answer is -x0, and its loss
+    the variance of the noise.
+
+    Args:
+        tau: timesteps (b, f) in [0, 1].
+
+    Raises:
+        ValueError: a timestep is outside [0, 1] (checked on the CPU only).
+
+    Source: part of the recipe that `pusa-lab bench recipe` found.
+    """
+    free = (tau > 0).to(tau.dtype)
+    return free / free.mean().clamp(min=1 / tau.numel())
+
+
+@checked_levels
 def bell(tau: Tau) -> Tau:
     """The weight of the released Pusa trainer, applied per frame: largest at tau = 1/2, and 0 at tau = 0 and tau = 1.
 
@@ -172,6 +193,6 @@ def _check_gamma(gamma: float | int) -> None:
 
 
 WEIGHTS: Registry[Callable[..., Tau]] = Registry(
-    "weight", "pusa_lab.weights", (uniform, bell, min_snr, fused_min_snr), "(tau, ...) -> weights (b, f)"
+    "weight", "pusa_lab.weights", (uniform, free_frames, bell, min_snr, fused_min_snr), "(tau, ...) -> weights (b, f)"
 )
 """Name -> function (tau, ...) -> weights (b, f)."""

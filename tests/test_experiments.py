@@ -19,6 +19,7 @@ from pusa_lab.schedules.sigmas import shift_levels
 from small_models.experiments import SMALL, TABLES, Adaptation, Lab, Table, ToyTrainer, read_results, run_table
 from small_models.experiments import adapt as adapting
 from small_models.experiments import lab as measuring
+from small_models.experiments.recipe_table import specialists
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.training_tables import exactness, ratios
 from small_models.world import positions, render
@@ -226,7 +227,7 @@ def test_weights_are_found_again_only_by_the_same_run(lab, monkeypatch):
     assert ToyTrainer(lab)._folder(Adaptation()) == first
     other = Lab(replace(TINY, seed=7), lab.work, "cpu")
     assert ToyTrainer(other)._folder(Adaptation()) != first
-    assert ToyTrainer(lab)._folder(Adaptation(learn_clean=False)) != first
+    assert ToyTrainer(lab)._folder(Adaptation(weight="free_frames")) != first
     monkeypatch.setattr(measuring, "package_code", lambda name: "other")
     assert ToyTrainer(lab)._folder(Adaptation()) != first
 
@@ -256,18 +257,24 @@ def test_marks_do_not_change_the_run(lab, trainer):
         train([14])
 
 
-def test_a_specialist_may_leave_clean_frames_out_of_its_loss():
-    tau = torch.tensor([[0.0, 0.5, 1.0, 0.2]])
-    loss = adapting.only_noisy(lambda *_: torch.tensor([[9.0, 1.0, 2.0, 3.0]]))(None, tau, tau, tau)
-    assert loss.mean() == pytest.approx(2.0)
-    assert loss[0, 0] == 0
+def test_a_specialist_leaves_its_known_frames_out_of_the_loss(lab):
+    for adaptation in specialists(lab.geometry.frames, 0).values():
+        config = adaptation.config(1, 2, "cpu")
+        tau = config.make_timestep_sampler()(3, lab.geometry.frames, torch.Generator().manual_seed(0))
+        weight = config.make_weight()(tau)
+        assert adaptation.clean
+        assert (weight[:, list(adaptation.clean)] == 0).all()
+        assert weight.mean().item() == pytest.approx(1)
 
 
-def test_such_a_loss_is_an_argument_of_the_module(nano_base):
-    module = training.VTAModule(nano_base, training.TrainConfig(), loss=adapting.only_noisy(fafm_frame_loss))
+def test_a_loss_of_its_own_is_an_argument_of_the_module(nano_base):
+    def doubled(*given, **cond):
+        return 2 * fafm_frame_loss(*given, **cond)
+
+    module = training.VTAModule(nano_base, training.TrainConfig(), loss=doubled)
     x0, eps, tau = *torch.randn(2, 1, 3, 8, 16, 16), torch.tensor([[0.0, *[0.5] * 7]])
     cond = nano_base.encode_text(["a red circle"])
-    want = fafm_frame_loss(nano_base, x0, tau, eps, **cond) * (tau > 0) * 8 / 7
+    want = 2 * fafm_frame_loss(nano_base, x0, tau, eps, **cond)
     torch.testing.assert_close(module.loss(nano_base, x0, tau, eps, **cond), want)
     assert "loss" in module.about, "so that no run is resumed with another"
     assert not training.VTAModule(nano_base, training.TrainConfig()).about

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pusa_lab.analytic import GaussianDenoiser
-from pusa_lab.losses import WEIGHTS, bell, fafm_frame_loss, fafm_loss, fused_min_snr, min_snr, uniform
+from pusa_lab.losses import WEIGHTS, bell, fafm_frame_loss, fafm_loss, free_frames, fused_min_snr, min_snr, uniform
 from pusa_lab.timesteps import interpolate, x0_from_v
 
 B, C, F, H, W = 3, 2, 5, 3, 7
@@ -84,7 +84,7 @@ def test_a_weight_may_be_given_by_its_name(tmp_path):
 @pytest.mark.parametrize(
     ("weight", "says"),
     [
-        ("ball", r"unknown weight 'ball': choose one of uniform, bell, min_snr, fused_min_snr\.$"),
+        ("ball", r"unknown weight 'ball': choose one of uniform, free_frames, bell, min_snr, fused_min_snr\.$"),
         ("min_snr(gamma=-1)", r"gamma=-1: give a signal-to-noise ratio from 1e-09 to 1e\+09\.$"),
         ("bell(gamma=1)", "gamma"),
         (3, r"weight is 3 \(an int\): give a tensor \(b f\), a text \(str\) or None\.$"),
@@ -93,6 +93,15 @@ def test_a_weight_may_be_given_by_its_name(tmp_path):
 def test_what_is_no_weight_is_refused(weight, says):
     with pytest.raises(ValueError, match=rf"^losses.fafm_loss: .*{says}"):
         fafm_loss(half, *draw(), weight=weight)
+
+
+def test_free_frames_is_the_mean_loss_of_the_frames_that_are_not_known():
+    tau, loss = torch.rand(5, 7).clamp(min=0.01), torch.rand(5, 7)
+    tau[torch.rand(5, 7) < 0.4] = 0
+    tau[0, 0], tau[1, 1] = 0, 1
+    torch.testing.assert_close((free_frames(tau) * loss).mean(), loss[tau > 0].mean())
+    assert torch.equal(free_frames(torch.zeros(2, 3)), torch.zeros(2, 3))
+    assert torch.equal(free_frames(torch.ones(2, 3)), torch.ones(2, 3))
 
 
 @pytest.mark.parametrize("name", sorted(WEIGHTS))

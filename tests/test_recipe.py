@@ -161,7 +161,7 @@ def test_the_table_compares_all_ways_with_all_seeds_of_training(tmp_path):
     lab = Lab(replace(TINY, training_seeds=2), tmp_path, "cpu")
     keys = [key for key, _ in table.recipes(lab, ToyTrainer(lab))]
     assert keys[0] == {"way": "base", "task": "text_to_video", "share": 0.0}
-    assert {key["way"] for key in keys[1:]} == {*table.ways("quarter", 0), table.SPECIALIST}
+    assert {key["way"] for key in keys[1:]} == {*table.ways(lab.sizes.recipe, 0), table.SPECIALIST}
     assert len(keys) == 1 + 2 * (len(searching.TASKS) + 1) + 2 + 4
     with pytest.raises(ValueError, match=r"recipe='nope': choose from independent"):
         table.ways("nope", 0)

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from pages import prose, text
 
@@ -16,6 +17,9 @@ from small_models.experiments.figures import figure
 from small_models.experiments.forgetting import SAMPLED
 from small_models.experiments.held_out import SPLITS
 from small_models.experiments.lab import Lab
+from small_models.experiments.pairs import signed
+from small_models.experiments.recipe import read_search
+from small_models.experiments.recipe_search import SAMPLING, TASKS, TRAINING, best_settings
 from small_models.experiments.records import prompt_table, table_of, tidy
 from small_models.experiments.report import show_table
 from small_models.experiments.rows import line, pick, score_numbers, share, values
@@ -64,7 +68,7 @@ def test_the_index_says_where_and_when_each_table_was_measured(name):
 def test_whole_tables_are_whole(name):
     rows, sizes = FOUND[name]["rows"], Sizes()
     shorter = sum(share <= sizes.shorter for share in sizes.budgets)
-    places = len(sampling_tables.places(9))
+    places, note = len(sampling_tables.places(9)), FOUND[name].get("note", "")
     wanted = {
         "suite": 6,
         "cost": 2 + 2 * len(sizes.budgets) + 3 * shorter,
@@ -78,6 +82,7 @@ def test_whole_tables_are_whole(name):
         "schedules": len(sampling_tables.LONG_SCHEDULES),
         "learned": len(sizes.calls) * (len(STARTS) + 4 + 2 * 5),
         "inside": 4 + 4,
+        "recipes": 1 + len(FOUND[name]["sizes"]["marks"]) * (2 * 7 + 2) + (0 if "specialists" in note else 4),
         "generalisation": 6 * len(SPLITS),
     }
     assert len(rows) == wanted[name]
@@ -121,6 +126,74 @@ def test_claims_are_told_as_measured():
     assert f"({coded:.1f} for true clips through it)" in (RESULTS / "README.md").read_text()
     still = find_row(FOUND["suite"], clips="frame 0 repeated")["scores"]["total"][0]
     assert f"a clip that stands still gets {100 * still:.0f} of 100" in PAGE
+
+
+def test_the_better_recipe_is_told_as_measured():
+    found = FOUND["recipes"]
+    recipe = f"recipe: {Sizes().recipe}"
+    page = text("docs/claims.md")
+    titles = {"start_end": "start and end frame", "pyramid": "image to video, pyramid"}
+    titles["autoregressive"] = "image to video, autoregressive"
+    told = re.findall(r"^\| (.*) \| ([\d.]+) \| ([\d.]+) \| (.*) \|$", page.split("### A better recipe")[1], re.M)
+    measured = []
+    for task in TASKS:
+        independent, ours = (find_row(found, way=way, task=task) for way in ("independent timesteps", recipe))
+        means = (f"{row['scores']['psnr'][0]:.1f}" for row in (independent, ours))
+        measured.append((titles.get(task, task.replace("_", " ")), *means, signed(lead(ours, independent))))
+        assert clearly(lead(ours, independent)) == 1, "said of every task and schedule"
+    assert told == measured
+    ours, wan = (find_row(found, way=way, task="image_to_video") for way in (recipe, "Wan's way"))
+    assert f"**Against Wan's way**: {signed(lead(ours, wan))} dB at image to video." in PAGE
+    rows = [
+        find_row(found, way=w, task="text_to_video") for w in ("base", "independent timesteps", recipe, "Wan's way")
+    ]
+    shares = [f"{100 * row['scores']['text_alignment'][0]:.0f}" for row in rows]
+    assert "base {}, independent {}, recipe {}, Wan's way {}. The".format(*shares) in PAGE
+    assert f"recipe's is {signed(lead(rows[2], rows[0], 'text_alignment'), 100)} points over the base's" in PAGE
+    assert "specialists' four rows" in found["note"]
+    gain = lead(ours, find_row(found, way="independent timesteps", task="image_to_video"))
+    assert f"beats the paper's at every task tried, image to video by {gain.mean:.1f} dB." in prose("README.md")
+
+
+def test_what_the_search_found_is_told_as_measured():
+    found = read_search(RESULTS / "recipe.json")
+    rows = {(row["rung"], row["name"], row["sampling"]): row for row in found["rows"]}
+    part = " ".join(text("docs/claims.md").split("**How it was found**")[1].split())
+
+    def skill(name, sampling="text CFG 3", rung="0"):
+        return f"{rows[rung, name, sampling]['objective']:.2f}".removeprefix("0")
+
+    def lost(name):
+        return f"{100 * rows['0', name, 'text CFG 3']['text_lost']:.1f} points"
+
+    assert len([row for row in found["rows"] if row["rung"] == "0"]) == len(TRAINING) == 28
+    assert len(SAMPLING) == 18
+    best = best_settings(pd.DataFrame(found["rows"])[lambda df: df["rung"] == "2"].assign(status="done"), 1)
+    assert found["rows"][best[0]]["name"] == Sizes().recipe
+    assert (
+        f"independent {skill('independent')}, non-decreasing {skill('non-decreasing')}, half {skill('half')}, task "
+        f"mixture alone {skill('task mixture')}."
+    ) in part
+    most = "task mixture, more image-to-video"
+    assert f"highest skill, {skill(most)}, and lose {lost(most)} of" in part
+    assert max(r["objective"] for r in found["rows"] if r["rung"] == "0") == rows["0", most, "text CFG 3"]["objective"]
+    assert f"Four times the rate loses {lost('quarter, lr 4e-3')}" in part
+    assert f"(skill {skill('quarter, no EMA')} without, {skill('quarter')} with)" in part
+    assert f"min-SNR weights are not ({skill('quarter, weight min-SNR')})" in part
+    assert f"rank 64 loses little** ({skill('quarter, LoRA 64')})" in part
+    assert skill("quarter, LoRA 64, alpha 128") == skill("quarter, DoRA 64") == skill("quarter, LoRA 64")
+    assert f"rsLoRA has {skill('quarter, rsLoRA 64')}" in part
+    name = Sizes().recipe
+    scales = [skill(name, f"text CFG {scale}", "sampling") for scale in (2, 3, 5)]
+    assert "scale 2 has skill {} where 3 has {} and 5 has {}".format(*scales) in part
+    two, three = (rows["sampling", name, f"text CFG {scale}"] for scale in (2, 3))
+    assert f"for {100 * (two['text_lost'] - three['text_lost']):.1f} points of text" in part
+    gained = {
+        way: row["objective"] - three["objective"]
+        for (rung, n, way), row in rows.items()
+        if (rung, n) == ("sampling", name)
+    }
+    assert {way for way, gain in gained.items() if gain > 0.001} == {"text CFG 2"}
 
 
 HOLDS = {"yes": (True,), "no": (False,), "in part": (False,), "the paper has no number": (None, False)}

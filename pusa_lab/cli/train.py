@@ -41,7 +41,7 @@ def train_command(
     resume: Path | None = None,
     fast: bool = False,
     clips: int | None = None,
-    recipe: Literal["paper", "released"] | None = None,
+    recipe: Literal["paper", "released", "mixture"] | None = None,
     plan_only: bool = False,
     size: str | None = None,
     gpu: Literal["h200", "h100", "a100-80", "a100-40", "l40s", "rtx5090", "rtx4090", "l4", "t4"] | None = None,
@@ -74,7 +74,8 @@ def train_command(
         resume: a last.ckpt, which --save-every N writes, from which the run is resumed.
         fast: take a few small steps, to test the command.
         clips: number of different clips that a toy is trained on; of a folder, at most so many (default: all).
-        recipe: how a Wan is trained, on --data CACHE --model FOLDER.
+        recipe: how a Wan is trained, on --data CACHE --model FOLDER: as in the paper, as in the released trainer, or
+            with the mixture of timesteps that was best on the toy (docs/claims.md) and was not tried on 14B.
         plan_only: print what a recipe costs, as `pusa-lab plan` does; with --data, for clips of their length and size.
         size: for --plan-only without --data: 480p, 720p (default), or HEIGHTxWIDTH in pixels.
         gpu: for --plan-only: kind of GPU (default: h200).

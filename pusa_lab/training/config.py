@@ -236,9 +236,9 @@ class TrainConfig:
 
 @checked
 def within(sampler: TimestepSampler, low: float, high: float) -> TimestepSampler:
-    """Return a timestep sampler scaled into a range; uniform timesteps stay uniform.
+    """Return a timestep sampler scaled into a range; uniform timesteps stay uniform, and frames at 0 known.
 
-    tau' = low + (high - low) tau
+    tau' = low + (high - low) tau for tau > 0, and tau' = 0 for tau = 0
 
     Args:
         sampler: any timestep sampler.
@@ -252,6 +252,7 @@ def within(sampler: TimestepSampler, low: float, high: float) -> TimestepSampler
         raise ValueError(f"low={low}, high={high}: give 0 <= low < high <= 1.")
 
     def sample(batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
-        return low + (high - low) * sampler(batch, frames, generator)
+        tau = sampler(batch, frames, generator)
+        return torch.where(tau > 0, low + (high - low) * tau, tau)
 
     return sample

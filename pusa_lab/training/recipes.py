@@ -1,4 +1,4 @@
-"""Two recipes for training VTA on Wan: that of the paper, and that of the released trainer."""
+"""Recipes for training VTA on Wan: that of the paper, that of the released trainer, and one found on the toy."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -33,9 +33,15 @@ PAPER = TrainConfig(
 WAN_RECIPES = {
     "paper": PAPER,
     "released": replace(PAPER, shift=5.0, weight="bell", per_sample_weighting=True),
+    "mixture": replace(
+        PAPER, timestep_sampler="mixture(samplers=[independent, task_mixture])", shift=5.0, weight="free_frames"
+    ),
 }
 """paper: tau ~ U[0, 1], no weight (Sec. 3.1, App. C, arXiv 2507.16116). released: tau shifted by 5 and the mean weight
-of each clip, as in Yaofang-Liu/Pusa-VidGen; its weight differs by a constant factor, to which AdamW is invariant."""
+of each clip, as in Yaofang-Liu/Pusa-VidGen; its weight differs by a constant factor, to which AdamW is invariant.
+mixture: half of the clips with independent timesteps, half with known frames at 0 and one timestep for all others, as
+at sampling, and known frames left out of the loss: the best of `pusa-lab bench recipe`, a search on `mini`
+(docs/claims.md). On 14B it was not tried, and the rate and rank are the paper's."""
 
 
 @checked

@@ -4,7 +4,7 @@ import json
 import re
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.files import digest, writing
-from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.schedules.timestep_samplers import TimestepSampler, shared
 from pusa_lab.sweeps.identity import digest_of
 from pusa_lab.types import Tau
@@ -56,11 +55,9 @@ class Adaptation:
     ema: float = 0.999
     """Decay of the averaged weights; 0 averages nothing."""
     weight: str = "uniform"
-    """Weight of each frame's loss, a name in losses.WEIGHTS."""
+    """Weight of each frame's loss, a name in losses.WEIGHTS. The paper counts frames at 0, and free_frames does not."""
     clean: tuple[int, ...] = ()
     """Latent frames always at 0 while all others share one timestep: a specialist of one task."""
-    learn_clean: bool = True
-    """Whether frames at 0 count in the loss, though nothing can be learned there; the paper's runs count them."""
     given: int = 1
     """Latent frames that Wan's own way is given as further input."""
     held_out: bool = False
@@ -202,9 +199,7 @@ class ToyTrainer:
         torch.manual_seed(sizes.seed + adaptation.seed)
         torch._dynamo.config.cache_size_limit = 64  # one for each model and way of training
         config = adaptation.config(marks[-1], sizes.batch, device, sizes.seed)
-        loss = fafm_frame_loss if adaptation.learn_clean else only_noisy(fafm_frame_loss)
-        module = VTAModule(model, config, loss=loss)
-        run(module, LatentVideoDataModule(self._data(adaptation)), marks=marks, keep=keep)
+        run(VTAModule(model, config), LatentVideoDataModule(self._data(adaptation)), marks=marks, keep=keep)
         model.to(device)
 
     def _trainable(self, adaptation: Adaptation) -> ToyModel:
@@ -269,21 +264,6 @@ def keep_frames_clean(at: Sequence[int] = (0,)) -> TimestepSampler:
         return tau
 
     return sample
-
-
-@checked
-def only_noisy(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The same loss, but 0 for frames at timestep 0, and as much larger for the others.
-
-    Args:
-        loss: (denoiser, x0, tau, eps, **cond) -> (b, f).
-    """
-
-    def masked(denoiser: Any, x0: Tensor, tau: Tensor, eps: Tensor, **cond: Any) -> Tensor:
-        noisy = (tau > 0).float()
-        return loss(denoiser, x0, tau, eps, **cond) * noisy / noisy.mean()
-
-    return masked
 
 
 def _is_whole(path: Path) -> bool:

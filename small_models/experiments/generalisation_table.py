@@ -66,7 +66,7 @@ def adaptations(known: Sequence[int]) -> dict[str, Adaptation]:
     return {
         INDEPENDENT: Adaptation(held_out=True),
         MIXTURE: Adaptation(timestep_sampler="task_mixture", held_out=True),
-        SPECIALIST: Adaptation(clean=(*known,), learn_clean=False, **alone),
+        SPECIALIST: Adaptation(clean=(*known,), weight="free_frames", **alone),
         WAN: Adaptation("i2v", given=len(known), **alone),
     }
 

@@ -1,6 +1,8 @@
 """What the table of recipes says: one sentence, and its picture."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from pusa_lab.arguments import checked
 from pusa_lab.viz import results as plots
@@ -8,7 +10,7 @@ from pusa_lab.viz.results import Figure
 from small_models.experiments import rows as take
 from small_models.experiments.pairs import clearly, lead, signed
 from small_models.experiments.recipe_table import INDEPENDENT, RECIPE, SPECIALIST, TEXT_TO_VIDEO, THEIRS
-from small_models.experiments.records import Found, MissingError, table_of
+from small_models.experiments.records import Found, MissingError, Row, table_of
 
 
 @checked
@@ -59,7 +61,25 @@ def recipes_figure(found: Found) -> Figure:
     """
     rows = table_of(found)["rows"]
     trained = [row for row in rows if row["key"]["share"]]
-    picture, ax = plots.panels([["psnr", "text_alignment", "tasks"]], height=5.0)
+    lengths = sorted({row["key"]["share"] for row in trained})
+    if len(lengths) != 1:
+        picture, ax = plots.panels([["psnr", "text_alignment", "tasks"]], height=5.0)
+        _draw_along_training(ax, rows, trained)
+    else:
+        picture, ax = plots.panels([["tasks", "spoken"]], height=5.0)
+        plots.plot_bars(ax["spoken"], _bars(take.pick(trained, task=TEXT_TO_VIDEO), "text_alignment"), from_zero=False)
+        plots.dress(ax["spoken"], "a prompt alone (line: the base)", take.NAMES["text_alignment"])
+        ax["spoken"].axvline(_base_alignment(rows), color="0.6", linewidth=1, zorder=0)
+    compared = take.values(take.pick(rows, way=SPECIALIST), "share") or lengths[-1:]
+    here = [row for row in trained if row["key"]["share"] in compared and row["key"]["task"] != TEXT_TO_VIDEO]
+    plots.plot_bars(ax["tasks"], _bars(here, "psnr"), from_zero=False)
+    when = ", ".join(map(take.share, compared))
+    plots.dress(ax["tasks"], f"every task, after {when} of the base's training", take.NAMES["psnr"])
+    plots.legend(picture, 4)
+    return picture
+
+
+def _draw_along_training(ax: Mapping[str, Any], rows: Sequence[Row], trained: Sequence[Row]) -> None:
     for name, task in (("psnr", "image_to_video"), ("text_alignment", TEXT_TO_VIDEO)):
         chosen = [row for row in take.pick(trained, task=task) if row["key"]["way"] != SPECIALIST]
         lines = {way: take.line(take.pick(chosen, way=way), "share", name) for way in take.values(chosen, "way")}
@@ -67,15 +87,16 @@ def recipes_figure(found: Found) -> Figure:
         ax[name].set_xscale("log")
         ticks = {share: take.share(share) for share in take.values(chosen, "share")}
         plots.dress(ax[name], task.replace("_", " "), "training, share of the base's own", take.NAMES[name], ticks)
-    base = take.score_numbers(take.one(rows, way="base"), "text_alignment")
-    ax["text_alignment"].axhline(base[0], color="0.6", linewidth=1, zorder=0)
-    shares = take.values(take.pick(rows, way=SPECIALIST), "share")
-    here = [row for row in trained if row["key"]["share"] in shares and row["key"]["task"] != TEXT_TO_VIDEO]
-    bars = {
-        way: {r["key"]["task"].replace("_", " "): take.score_numbers(r, "psnr") for r in take.pick(here, way=way)}
-        for way in take.values(here, "way")
+    ax["text_alignment"].axhline(_base_alignment(rows), color="0.6", linewidth=1, zorder=0)
+
+
+def _base_alignment(rows: Sequence[Row]) -> float:
+    return take.score_numbers(take.one(rows, way="base"), "text_alignment")[0]
+
+
+def _bars(rows: Sequence[Row], score: str) -> dict[str, dict[str, Any]]:
+    """Way -> task -> mean and interval."""
+    return {
+        way: {row["key"]["task"].replace("_", " "): take.score_numbers(row, score) for row in take.pick(rows, way=way)}
+        for way in take.values(rows, "way")
     }
-    plots.plot_bars(ax["tasks"], bars, from_zero=False)
-    plots.dress(ax["tasks"], "every task", take.NAMES["psnr"])
-    plots.legend(picture, 4)
-    return picture

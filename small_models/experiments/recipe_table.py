@@ -50,7 +50,7 @@ def specialists(frames: int, seed: int) -> dict[str, Adaptation]:
         seed: of training.
     """
     known, names = places(frames), dict.fromkeys(task for task, _ in TASKS.values())
-    how: dict[str, Any] = {"timestep_sampler": "shared", "learn_clean": False, "seed": seed}
+    how: dict[str, Any] = {"timestep_sampler": "shared", "weight": "free_frames", "seed": seed}
     return {task: Adaptation(clean=(*known[task],), **how) for task in names}
 
 

@@ -109,7 +109,7 @@ def tasks(lab: Lab, trainer: ToyTrainer) -> Rows:
     for task, known in places(lab.geometry.frames).items():
         models = {
             "VTA, same budget": Adaptation(),
-            "specialist, same budget": Adaptation(timestep_sampler="shared", clean=(*known,), learn_clean=False),
+            "specialist, same budget": Adaptation(timestep_sampler="shared", clean=(*known,), weight="free_frames"),
         }
         if task == "image_to_video":
             models["Wan's way, same budget"] = Adaptation("i2v", timestep_sampler="shared")

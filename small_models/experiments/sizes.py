@@ -53,8 +53,8 @@ class Sizes:
     """0 leaves out what needs training, so that `tasks` and `inside` run on a CPU for the shipped models."""
     training_seeds: int = 3
     """Seeds of training in the table `recipes`."""
-    recipe: str = "quarter"
-    """Name of its recipe, one of the settings of `pusa-lab bench recipe`."""
+    recipe: str = "half, free frames in the loss"
+    """Name of its recipe: the one that `pusa-lab bench recipe` found, or another of its settings."""
     guidance: float = 3.0
     """Scale of text guidance everywhere."""
     seed: int = 0
