@@ -85,6 +85,7 @@ def save_result(
         **{"format": FORMAT, "videos": [] if alone else [one.name for one in videos], "scale": scale},
         **{"tensors": tensors.name if held else None, "digest": array_digest(result.latents)},
         **{"seconds": result.seconds, "calls": result.calls, "row": result.row},
+        **{"share": result.share},
     }
     one = _of_sample(whole, 0) if len(videos) == 1 else whole
     for file in (*(() if alone else (*videos, note)), *((tensors,) if held else ())):
