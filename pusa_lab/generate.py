@@ -160,10 +160,10 @@ def prepare(
     task = task or text_to_video()
     conditions = _placed(task, geometry, frames, samples, picture_input(model))
     levels = levels_of(conditions.schedule(matrix))
-    options["refresh"] = refresh_of(refresh, model, moving_frames(levels, conditions.renewed))
+    asked, shape, moving = Asked(model), geometry.latent_shape(count, frames), moving_frames(levels, conditions.renewed)
+    options["refresh"] = refresh_of(refresh, model, moving, shape, 1 if is_none(guidance) else 2)
     if levels.ndim == 2 and all(len(clip) == 1 for clip in conditions.clips):
         check_seeds(samples)
-    asked, shape = Asked(model), geometry.latent_shape(count, frames)
     eps = noise_of(shape, samples.seed).to(model.device)
     given: dict[str, Any] = {"known": conditions.at}
     tau = levels[..., 0, :].to(eps).expand(count, -1)

@@ -4,6 +4,9 @@ A frame at rest needs no velocity. The others need its keys and values of self-a
 row in which all frames were computed. They are then as old as that row: every layer after the first would see the other
 frames a little cleaner by now. So all frames are computed again every `refresh` rows, and in every row in which other
 frames move than in the row before; with refresh = 1 that is every row, which is exact.
+
+What is kept takes memory: of Wan-14B at 480 x 832, 1.2 GiB for each frame at rest, of each sample, for the prompt and
+again for the negative prompt.
 """
 
 from collections.abc import Hashable, Sequence
@@ -100,13 +103,18 @@ def computed_share(moving: Moving, refresh: int) -> float:
 
 
 @checked
-def refresh_of(refresh: Refresh, model: Any, moving: Moving) -> int | None:
+def refresh_of(
+    refresh: Refresh, model: Any, moving: Moving, shape: tuple[int, int, int, int, int], branches: int
+) -> int | None:
     """The number of rows that was asked for, checked; None computes all frames in every row.
 
     Args:
         refresh: as `generate` takes it.
-        model: any; one that can keep keys and values has a method `check_resting`.
+        model: any; one that can keep keys and values has a method `check_resting(frames, size)`, which refuses more
+            frames, of latents of that height and width, than it has room for.
         moving: from `moving_frames`.
+        shape: of the latents (b, c, f, h, w).
+        branches: conditions for which keys and values are kept at once, such as prompt and negative prompt.
 
     Raises:
         ValueError: it is out of range, or the model cannot keep keys and values.
@@ -121,8 +129,10 @@ def refresh_of(refresh: Refresh, model: Any, moving: Moving) -> int | None:
             f"refresh={refresh!r}: this model computes all frames at every call, and keeps no keys and values of those "
             f"at rest: leave refresh out."
         )
-    check()
-    return auto_refresh(moving) if refresh == "auto" else refresh
+    chosen = auto_refresh(moving) if refresh == "auto" else refresh
+    kept = [shape[2] - len(step.moving) for step in plan_steps(moving, chosen or 1) if step.keep]
+    check(shape[0] * branches * max(kept, default=0), shape[3:])
+    return chosen
 
 
 def _check_refresh(refresh: int) -> None:

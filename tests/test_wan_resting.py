@@ -16,6 +16,7 @@ from wan_tiny import TEXT, codec, refused, transformer
 import pusa_lab as pl
 from pusa_lab.resting import Kept
 from pusa_lab.wan.model import WanModel
+from pusa_lab.wan.resting import check_resting, kept_bytes
 
 CLIP = np.random.default_rng(0).integers(0, 255, (9, 32, 64, 3), dtype=np.uint8)
 TASKS = {
@@ -178,3 +179,26 @@ def test_what_cannot_keep_is_refused_before_anything_is_encoded(change, says):
     change(model)
     model.prompts = lambda captions: pytest.fail("captions were encoded")
     refused(says, functools.partial(pl.generate, model, "a", refresh=2))
+
+
+def test_more_than_the_gpu_has_room_for_is_refused(monkeypatch):
+    """14B at 480 x 832 keeps 1.19 GiB for each frame; these are numbers alone."""
+    model = wan()
+    kept = kept_bytes(model.transformer, 3, (4, 8))
+    assert kept == 3 * (2 * 4) * 24 * 2 * 2 * 4  # frames, tokens, width, keys and values, layers, bytes
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (kept - 101, 10**9))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 300)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 200)
+    gpu = torch.device("cuda")
+    refused("3 frames at rest, 0.0 GiB, and cuda has 0.0 GiB free", check_resting, model.transformer, 3, (4, 8), gpu)
+    check_resting(model.transformer, 2, (4, 8), gpu)
+
+
+def test_what_is_to_be_kept_is_known_before():
+    """Four frames at rest of two samples, for a prompt and a negative prompt."""
+    model, given = wan(), []
+    model.check_resting = lambda *sizes: given.append(sizes)
+    task, options = TASKS["autoregressive"]()
+    pl.prepare(model, ["a", "b"], task, refresh=2, guidance=2.0, **options)
+    pl.prepare(model, ["a", "b"], task, refresh=1, guidance=2.0, **options)
+    assert given == [(4 * 2 * 2, (4, 8)), (0, (4, 8))]

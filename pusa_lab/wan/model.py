@@ -310,14 +310,14 @@ class WanModel:
         """Blocks of the transformer, of which `skip_layers` leaves some out; as many in both experts."""
         return unwrapped(self.transformer).config.num_layers
 
-    def check_resting(self) -> None:
-        """Refuse to keep keys and values of frames at rest where that cannot be done.
+    def check_resting(self, frames: int, size: tuple[int, int]) -> None:
+        """Refuse to keep keys and values of so many frames at rest, of latents (h, w), where that cannot be done.
 
         Raises:
-            ValueError: a transformer is compiled as a whole, split over GPUs, or has a cache or attention of its own.
+            ValueError: as `resting.check_resting` of each transformer.
         """
         for expert in self.experts:
-            check_resting(expert)
+            check_resting(expert, frames, size, self.device)
 
     @checked
     def experts_at(self, tau: Tau) -> list[int]:

@@ -76,14 +76,32 @@ def keep(block: Callable[..., Any], kept: Kept, tokens: Tensor, *given: Any, res
     return tokens
 
 
-def check_resting(transformer: Any) -> None:
+def kept_bytes(transformer: Any, frames: int, size: tuple[int, int]) -> int:
+    """Bytes of the keys and values of frames at rest, of all layers.
+
+    Args:
+        transformer: a `VTAWanTransformer3DModel`.
+        frames: at rest, of all samples and conditions together.
+        size: height and width of the latents.
+    """
+    config = transformer.config
+    tokens = frames * (size[0] // config.patch_size[1]) * (size[1] // config.patch_size[2])
+    numbers = 2 * config.num_layers * tokens * config.num_attention_heads * config.attention_head_dim
+    return numbers * max(2, transformer.dtype.itemsize)  # weights of 8 bits compute in 16
+
+
+def check_resting(transformer: Any, frames: int, size: tuple[int, int], device: torch.device) -> None:
     """Refuse a transformer that cannot keep keys and values of frames at rest.
 
     Args:
         transformer: a `VTAWanTransformer3DModel`, compiled or not.
+        frames: at rest, of all samples and conditions together.
+        size: height and width of the latents.
+        device: on which they are kept.
 
     Raises:
-        ValueError: it is compiled as a whole, split over GPUs, has a cache of diffusers or another attention.
+        ValueError: it is compiled as a whole, split over GPUs, has a cache of diffusers or another attention; or the
+            GPU has too little memory for what is kept.
     """
     model = unwrapped(transformer)
     if model is not transformer:
@@ -104,3 +122,17 @@ def check_resting(transformer: Any) -> None:
             f"refresh with the attention processor {min(others)}, which keeps no keys and values: set diffusers' "
             f"WanAttnProcessor, or leave refresh out."
         )
+    if device.type != "cuda":
+        return
+    free, needed = _free(device), kept_bytes(model, frames, size)
+    if needed > free:
+        raise ValueError(
+            f"refresh keeps keys and values of {frames} frames at rest, {needed / 2**30:.1f} GiB, and {device} has "
+            f"{free / 2**30:.1f} GiB free: ask for fewer frames or a smaller size, or leave refresh out."
+        )
+
+
+def _free(device: torch.device) -> int:
+    """Bytes free on a GPU, those that PyTorch holds without using them among them."""
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + held

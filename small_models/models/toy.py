@@ -128,8 +128,8 @@ class ToyModel(nn.Module):
         """Blocks of the transformer, of which `skip_layers` leaves some out."""
         return self.dit.num_layers
 
-    def check_resting(self) -> None:
-        """Refuse to keep keys and values of frames at rest where that cannot be done.
+    def check_resting(self, frames: int, size: tuple[int, int]) -> None:
+        """Refuse to keep keys and values of so many frames at rest, of latents (h, w), where that cannot be done.
 
         Raises:
             ValueError: the transformer is compiled, or another one.
