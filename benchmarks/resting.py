@@ -8,7 +8,7 @@ pusa-lab bench resting --part wan             # one H200, 14B; --small: a tiny o
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -33,6 +33,7 @@ from small_models.machine import conditions
 from small_models.models.toy import ToyModel
 from small_models.world import MINI, captions, draw_scenes
 
+Found = dict[str, Any]
 OUT = Path(__file__).parent / "results" / "resting.json"
 BATCH = {"cpu": 8, "cuda": 64}
 TASKS = ("image_to_video", "start_end", "keyframes", "completion", "transition")
@@ -81,8 +82,8 @@ def score(model: ToyModel, case: Case, refresh: Sequence[int], scenes: int, seed
     return found
 
 
-def mini(small: bool, scenes: int, refresh: list[int], steps: int, guidance: float, seed: int) -> dict[str, Any]:
-    """Loss in dB and time of every case, against computing every frame at every call."""
+def mini(small: bool, scenes: int, refresh: list[int], steps: int, guidance: float, seed: int) -> Iterator[Found]:
+    """Loss in dB and time of every case, against computing every frame at every call; yielded case by case."""
     model = small_models.load("mini-vta", device="cuda" if torch.cuda.is_available() else "cpu")
     rows, frames = [], model.geometry.frames
     for case in mini_cases(small, frames, steps):
@@ -107,7 +108,7 @@ def mini(small: bool, scenes: int, refresh: list[int], steps: int, guidance: flo
                 }
             )
             sys.stderr.write(f"{json.dumps(rows[-1])}\n")
-    return {"model": "mini-vta", "scenes": scenes, "steps": steps, "guidance": guidance, "rows": rows}
+        yield {"model": "mini-vta", "scenes": scenes, "steps": steps, "guidance": guidance, "rows": rows}
 
 
 def wan_cases(frames: int) -> dict[str, tuple[Case, slice]]:
@@ -120,8 +121,8 @@ def wan_cases(frames: int) -> dict[str, tuple[Case, slice]]:
     }
 
 
-def wan(small: bool, refresh: list[int], compiled: bool, seed: int) -> dict[str, Any]:
-    """Seconds of the transformer in ten steps, one call a step, and GiB."""
+def wan(small: bool, refresh: list[int], compiled: bool, seed: int) -> Iterator[Found]:
+    """Seconds of the transformer in ten steps, one call a step, and GiB; yielded case by case."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(seed)
     model = transformer(device, tiny=small)
@@ -133,14 +134,14 @@ def wan(small: bool, refresh: list[int], compiled: bool, seed: int) -> dict[str,
     def denoiser(x: Tensor, tau: Tensor, **kept: Any) -> Tensor:
         return model(x, 1000 * tau, text, return_dict=False, **kept)[0]
 
-    found: dict[str, Any] = {"weights": RANDOM, "latents": list(x.shape), "compiled": compiled}
+    found: Found = {"weights": RANDOM, "latents": list(x.shape), "compiled": compiled}
     for name, (case, rows) in wan_cases(x.shape[2]).items():
         levels = case.levels(10, x.shape[2])[rows]
         auto = auto_refresh(moving_frames(levels))
         runs = {n: partial(sampled, denoiser, x, levels, n) for n in sorted({1, auto or 1, *refresh})}
         found[name] = {"rows": len(levels) - 1, "auto": auto or 1, **paired(runs, moving_frames(levels))}
         sys.stderr.write(f"{name}: {json.dumps(found[name])}\n")
-    return found
+        yield found
 
 
 def sampled(denoiser: Callable[..., Tensor], x: Tensor, levels: Tensor, refresh: int) -> Tensor:
@@ -202,12 +203,15 @@ def main(
     out = check_writable(out or OUT, "--out")
     every = refresh or ([5] if small else [2, 3, 4, 5, 10])
     began = time.perf_counter()
+    other = {name: one for name, one in (read_json(out, "results") if out.exists() else {}).items() if name != part}
     if part == "mini":
         found = mini(small, scenes or (4 if small else 256), every, steps, guidance, seed)
     else:
         found = wan(small, every, compiled, seed)
-    about = conditions() | {"seed": seed, "total_seconds": round(time.perf_counter() - began, 1)}
-    write_json(out, (read_json(out, "results") if out.exists() else {}) | {part: about | found})
+    for so_far in found:
+        about = conditions() | {"seed": seed, "total_seconds": round(time.perf_counter() - began, 1), "done": False}
+        write_json(out, other | {part: about | so_far})
+    write_json(out, other | {part: about | so_far | {"done": True}})
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ def test_frames_at_rest_in_miniature(tmp_path):
     run("resting", "--small", "--scenes", "2", "--steps", "2", "--refresh", "[2]", "--out", out)
     run("resting", "--part", "wan", "--small", "--refresh", "[3]", "--out", out)
     found = json.loads(out.read_text())
-    assert all(found[part]["device"] and found[part]["date"] and found[part]["versions"] for part in ("mini", "wan"))
+    for part in ("mini", "wan"):
+        assert found[part]["done"] and found[part]["device"] and found[part]["date"] and found[part]["versions"]
     rows = found["mini"]["rows"]
     assert [(one["schedule"], one["refresh"], one["auto"]) for one in rows] == [
         (name, n, n == 1) for name in ("synchronous", "autoregressive") for n in (1, 2)
