@@ -54,7 +54,7 @@ def load_result(path: str | Path) -> Result:
         video = np.stack(_same_shape(saved, [_clip(saved, name, scale) for name in about["videos"]]))
     row = about["row"]
     numbers = about["seconds"], request.task, about["calls"], row, request, saved.tensors
-    return Result(video, latents, torch.tensor(request.schedule), *numbers, share=about.get("share", 1.0))
+    return Result(video, latents, torch.tensor(request.schedule), *numbers, share=about["share"])
 
 
 def _clip(saved: Saved, name: Any, scale: int) -> np.ndarray:

@@ -247,10 +247,11 @@ def test_results_of_before_compute_every_frame(toy, tmp_path):
     place.write_text(json.dumps(found))
     read = pl.load_result(place)
     assert read.request.refresh is None and read.share == 1
-    found["request"]["refresh"] = "2"
-    place.write_text(json.dumps(found))
-    with pytest.raises(ValueError, match="'refresh'"):
-        pl.load_result(place)
+    damaged = {"share": {"share": "all"}, "refresh": {"request": found["request"] | {"refresh": "2"}}}
+    for name, change in damaged.items():
+        place.write_text(json.dumps(found | change))
+        with pytest.raises(ValueError, match=f"'{name}'"):
+            pl.load_result(place)
 
 
 def known(levels, at):
