@@ -39,6 +39,12 @@ class Conditions:
         """Whether each is set anew at every row."""
         return [MODES.find(mode).replaced for mode in self.mode]
 
+    @property
+    def renewed(self) -> list[int]:
+        """Frames that get fresh noise at every row, at a level above 0."""
+        each = zip(self.at, self.noise, self.mode, self.replaced, strict=True)
+        return [i for i, level, mode, replaced in each if replaced and level > 0 and MODES.find(mode).noisy]
+
     @checked
     def schedule(self, schedule: Matrix) -> Matrix:
         """The same schedule with the columns of known frames at the levels that the task, and it alone, gives them.

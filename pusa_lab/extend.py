@@ -70,7 +70,8 @@ def extend_to(
         mode: one of `tasks.MODES`.
         latent_frames: of a window; None is the model's own number.
         seed: sample i of window w starts from the noise of seed + w * samples + i.
-        **options: as `generate`: schedule, steps, shift, guidance, negative_prompt, solver, callback, progress.
+        **options: as `generate`: schedule, steps, shift, guidance, negative_prompt, solver, refresh, callback and
+            progress.
 
     Raises:
         ValueError: with one sentence on what was received and what to do.

@@ -25,6 +25,7 @@ def result_html(result: Result) -> str:
     what = (
         f"{html.escape(result.task)}, {counted(result.schedule.shape[-2] - 1, 'row')}, {counted(result.calls, 'call')}"
     )
+    what += "" if result.share == 1 else f", {result.share:.0%} of the frames computed"
     row = f'<div style="display:flex;gap:1em;align-items:center">{_video_html(result)}{_schedule_html(result)}</div>'
     folded = ""
     if result.request is not None:

@@ -81,6 +81,8 @@ class Request:
     """PyTorch's global settings on which numbers depend, such as the precision of products."""
     callback: Any = None
     """What was called at every row: an import path with digest and settings, or {"shown": its name}; None is none."""
+    refresh: int | None = None
+    """Rows after which frames at rest were computed again; None if all frames were computed at every call."""
     steered: list[str] = dataclasses.field(default_factory=list)
     """What a callback or the caller changed on the way, such as "the latents at row 1"."""
 
@@ -96,7 +98,7 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(("latent_frames", "fps"), int),
 }
 
-_YOUNGER: dict[str, Any] = {"arithmetic": {}, "callback": None, "steered": []}
+_YOUNGER: dict[str, Any] = {"arithmetic": {}, "callback": None, "refresh": None, "steered": []}
 """Fields that older files lack -> their value then."""
 
 
@@ -115,7 +117,7 @@ def restore_request(found: Any, sentence: str) -> Request:
     names = [one.name for one in dataclasses.fields(Request)]
     if missing := [name for name in names if name not in found and name not in _YOUNGER]:
         raise ValueError(f"{sentence} (no {missing[0]!r} in it): restore the file.")
-    check_fields(_YOUNGER | found, sentence, {"arithmetic": dict, "steered": list})
+    check_fields(_YOUNGER | found, sentence, {"arithmetic": dict, "refresh": (int, type(None)), "steered": list})
     request = Request(**{name: found[name] for name in names if name in found})
     texts = dict.fromkeys(("prompts", "negative_prompts", "steered"), str)
     for name, kind in {**texts, "seeds": int, "known": dict, "size": int}.items():
@@ -161,7 +163,7 @@ def describe_request(
         model: which ran.
         samples: `inputs.Samples`.
         task: what was known.
-        options: schedule, steps, shift, solver and guidance, as they were given.
+        options: schedule, steps, shift, solver and guidance, as they were given; and refresh.
         matrix: noise levels that were asked for.
         schedule: noise levels with the known frames at theirs.
         geometry: with the size that was asked for.
@@ -190,6 +192,7 @@ def describe_request(
         versions=versions(),
         device=device_name(model.device),
         arithmetic=torch_settings(),
+        refresh=options["refresh"],
     )
 
 

@@ -54,7 +54,7 @@ def load_result(path: str | Path) -> Result:
         video = np.stack(_same_shape(saved, [_clip(saved, name, scale) for name in about["videos"]]))
     row = about["row"]
     numbers = about["seconds"], request.task, about["calls"], row, request, saved.tensors
-    return Result(video, latents, torch.tensor(request.schedule), *numbers)
+    return Result(video, latents, torch.tensor(request.schedule), *numbers, share=about["share"])
 
 
 def _clip(saved: Saved, name: Any, scale: int) -> np.ndarray:
@@ -226,7 +226,7 @@ def _options(saved: Saved, options: Mapping[str, Any]) -> dict[str, Any]:
         if name not in options:
             value = spelled_back(getattr(request, name), f"the {name}")
             found[name] = torch.tensor(value) if isinstance(value, list) else value
-    found |= _embeds(saved)
+    found |= {"refresh": request.refresh} | _embeds(saved)
     if "callback" not in options:
         found["callback"] = _callback(saved)
     return found | dict(options)

@@ -19,6 +19,7 @@ from pusa_lab.inputs import Samples
 from pusa_lab.noise import noise_of
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.requests import Request, describe_request, inputs_of, requested_task
+from pusa_lab.resting import Keeper, moving_frames, plan_steps
 from pusa_lab.samplers import Solver, State, sample_steps
 from pusa_lab.sampling_inputs import with_levels
 from pusa_lab.tasks import Task
@@ -49,6 +50,8 @@ class Result:
     """Everything it was made with; None if `generate` did not make it."""
     inputs: dict[str, Tensor] = field(default_factory=dict, repr=False)
     """The known clips and the embeddings that the request names by their digests."""
+    share: float = 1.0
+    """Share of the frames that the model computed in these calls; below 1 if frames at rest were not computed anew."""
 
     @property
     def known_pixels(self) -> list[int]:
@@ -110,6 +113,8 @@ class Asked:
     """The last row that `states` gave, and copies of its tensors."""
     steered: list[int] = field(default_factory=list)
     """Rows whose tensors were changed after `states` gave them."""
+    keeper: Keeper | None = None
+    """What is asked in its place, if frames at rest are not computed anew."""
 
     def note_changes(self, state: State) -> None:
         """Note whether the state that `states` gave last was changed since.
@@ -124,6 +129,11 @@ class Asked:
             self.steered.append(row)
 
     @property
+    def share(self) -> float:
+        """Share of the frames that were computed, of those of all calls."""
+        return self.keeper.frames / self.keeper.asked if self.keeper is not None and self.keeper.asked else 1.0
+
+    @property
     def num_layers(self) -> int | None:
         """The denoiser's number of layers, for guidance that skips some of them."""
         return num_layers(self.denoiser)
@@ -131,6 +141,8 @@ class Asked:
     def __call__(self, x: Video, tau: Tau, **cond: Any) -> Video:
         """The denoiser's velocity."""
         self.times += 1
+        if self.keeper is not None:
+            return self.keeper(x, tau, **cond)
         return velocity_by("the denoiser", self.denoiser, x, tau, **cond)
 
 
@@ -160,7 +172,8 @@ class Run:
     geometry: Geometry
     """Geometry of the model, with the size that was asked for."""
     options: dict[str, Any]
-    """schedule, steps, shift, solver and guidance, as they were given; matrix, what the schedule made."""
+    """schedule, steps, shift, solver and guidance, as they were given; matrix, what the schedule made; and refresh, as
+    it was chosen."""
     prepared: "Run | None" = None
     """The run as `prepare` made it, from which fields of this one may have been replaced since."""
 
@@ -188,6 +201,7 @@ class Run:
         """
         asked = self.model
         asked.times, asked.began, asked.given, asked.steered = 0, time.perf_counter(), (-1, []), []
+        asked.keeper = self._keeper()
         schedule = with_levels(self.options["matrix"], self.schedule)
         for state in sample_steps(self.denoiser, self.x, schedule, self.solver, seed=self.seed):
             if any(self.conditions.replaced):
@@ -201,6 +215,15 @@ class Run:
             if watched:
                 _check_latents(state.x, self.x)
                 asked.note_changes(state)
+            if asked.keeper is not None:
+                asked.keeper.begin(state.row)
+
+    def _keeper(self) -> Keeper | None:
+        refresh = self.options["refresh"]
+        if refresh is None:
+            return None
+        moving = moving_frames(self.schedule, self.conditions.renewed)
+        return Keeper(self.model.denoiser, plan_steps(moving, refresh))
 
     @checked
     def finish(self, state: State, output: Literal["video", "latents"] = "video") -> Result:
@@ -214,6 +237,8 @@ class Run:
         row = state.row if state.row < self.last_row else None
         latents = state.x if row is None or state.x0 is None else state.x0
         model: Any = self.model.denoiser
+        if self.model.keeper is not None:
+            self.model.keeper.branches = []  # decoding needs the memory
         if output == "video":
             video = decode(model, latents)
         else:
@@ -222,7 +247,7 @@ class Run:
         self.model.note_changes(state)
         request = replace(self.request, steered=self._steered())
         found = Result(video, latents, self.schedule, seconds, self.task.name, self.model.times, row, request)
-        return replace(found, inputs=inputs_of(self.samples, self.task))
+        return replace(found, inputs=inputs_of(self.samples, self.task), share=self.model.share)
 
     def _steered(self) -> list[str]:
         """What was changed by hand: fields of the run since it was prepared, and states on the way."""

@@ -35,6 +35,7 @@ KEY = "pusa_lab"
 _FIELDS: dict[str, Any] = {
     **{"request": dict, "schedule": list, "videos": list, "tensors": (str, type(None)), "digest": str, "scale": int},
     **{"seconds": (int, float), "calls": int, "row": (int, type(None))},
+    **{"share": (int, float)},
 }
 
 
@@ -85,6 +86,7 @@ def save_result(
         **{"format": FORMAT, "videos": [] if alone else [one.name for one in videos], "scale": scale},
         **{"tensors": tensors.name if held else None, "digest": array_digest(result.latents)},
         **{"seconds": result.seconds, "calls": result.calls, "row": result.row},
+        **{"share": result.share},
     }
     one = _of_sample(whole, 0) if len(videos) == 1 else whole
     for file in (*(() if alone else (*videos, note)), *((tensors,) if held else ())):
@@ -177,6 +179,7 @@ def read_saved(path: Path) -> Saved:
             f"{path} is a result in format {shown(found['format'])}, and this pusa_lab reads format {FORMAT}: use the "
             f"version that wrote it."
         )
+    found.setdefault("share", 1.0)  # older files lack it
     check_fields(found, sentence, _FIELDS)
     if not 1 <= found["scale"] <= 256:
         raise ValueError(f"{sentence} ('scale' is {shown(found['scale'])}): restore the file.")

@@ -11,14 +11,38 @@ from pusa_lab.planning import plan
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end"])
-def test_in_miniature(name, tmp_path):
-    out = tmp_path / f"{name}.json"
+def run(name, *words):
     code = (
         "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), run_name='__main__')"
     )
-    done = python(code, ROOT / "benchmarks", name, "--tiny", "--out", out)
+    done = python(code, ROOT / "benchmarks", name, *words)
     assert done.returncode == 0, done.stderr
+
+
+def test_frames_at_rest_in_miniature(tmp_path):
+    """Each part is written beside the other."""
+    out = tmp_path / "resting.json"
+    run("resting", "--small", "--scenes", "2", "--steps", "2", "--refresh", "[2]", "--out", out)
+    run("resting", "--part", "wan", "--small", "--refresh", "[3]", "--out", out)
+    found = json.loads(out.read_text())
+    for part in ("mini", "wan"):
+        assert found[part]["done"] and found[part]["device"] and found[part]["date"] and found[part]["versions"]
+    rows = found["mini"]["rows"]
+    assert [(one["schedule"], one["refresh"], one["auto"]) for one in rows] == [
+        (name, n, n == 1) for name in ("synchronous", "autoregressive") for n in (1, 2)
+    ]
+    assert all(low <= mean <= high for mean, low, high in (one["loss_db"] for one in rows))
+    assert rows[0]["loss_db"] == [0, 0, 0] and rows[1]["loss_db"][0] != 0
+    assert [one["frames computed"] for one in rows] == [1, 0.778, 1, 0.556]
+    kinds = [one for one in found["wan"].values() if isinstance(one, dict) and "rows" in one]
+    assert len(kinds) == 3 and all(one["refresh 1"]["apart"] == 0 < one["refresh 3"]["apart"] for one in kinds)
+    assert all(one["refresh 3"]["frames computed"] < 1 for one in kinds)
+
+
+@pytest.mark.parametrize("name", ["wan_forward", "wan_end_to_end"])
+def test_in_miniature(name, tmp_path):
+    out = tmp_path / f"{name}.json"
+    run(name, "--tiny", "--out", out)
     found = json.loads(out.read_text())
     assert found["done"] is True
     assert found["command"] == f"python benchmarks/{name}.py --tiny --out {out}"

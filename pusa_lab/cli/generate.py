@@ -49,6 +49,7 @@ def generate_videos(
     shift: float | None = None,
     guidance: float | list[float] | str = 2.0,
     solver: str = "euler",
+    refresh: int | Literal["auto"] | None = None,
     device: str | None = None,
     offload: Literal["none", "model", "group"] | None = None,
     float8: bool = False,
@@ -96,6 +97,8 @@ def generate_videos(
             guider such as 'apg(scale=5)'.
         solver: a name in pusa_lab.solvers.SOLVERS, such as euler, heun, ab2 or unipc, or mine.py:name, perhaps with
             settings, 'churn(amount=0.3)'.
+        refresh: rows after which frames at rest (known, finished or waiting ones) are computed again; auto chooses.
+            Without it every frame is computed at every step.
         device: cpu or cuda (default: the GPU if there is one).
         offload: what of a Wan waits in the host's memory, so that it fits on a small GPU (default: the model's own).
         float8: keep a Wan's large weights in 8 bits.
@@ -210,6 +213,7 @@ def _sampling(options: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     from pusa_lab.cli.schedules import schedule_of
+    from pusa_lab.resting import MOST_REFRESH
     from pusa_lab.sentences import counted
 
     guidance = options["guidance"]
@@ -225,8 +229,11 @@ def _sampling(options: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"--steps {steps} has no effect with --schedule {options['schedule']} of {rows}: leave it out."
         )
-    found = {"schedule": schedule, "guidance": guidance, "negative_prompt": options["negative_prompt"]}
-    return found | {"steps": steps, "shift": options["shift"], "solver": options["solver"]}
+    refresh = options["refresh"]
+    if isinstance(refresh, int) and not 1 <= refresh <= MOST_REFRESH:
+        raise ValueError(f"--refresh {refresh}: give 1 (every row) to {MOST_REFRESH:,}, or auto.")
+    found = {name: options[name] for name in ("negative_prompt", "steps", "shift", "solver", "refresh")}
+    return found | {"schedule": schedule, "guidance": guidance}
 
 
 def _write(path: Path, result: Any, options: Mapping[str, Any]) -> None:
@@ -238,4 +245,5 @@ def _write(path: Path, result: Any, options: Mapping[str, Any]) -> None:
         shown.pop(name, None)
     save_result(result, path, options["save"] == "both", {"command": line.get(), "options": shown})
     summary = f"{counted(result.schedule.shape[-2] - 1, 'row')}, {counted(result.calls, 'call')}"
+    summary += "" if result.share == 1 else f" ({result.share:.0%} of the frames computed)"
     say(f"{result.task}, {summary}, {result.seconds:.2f} s: {path}")

@@ -93,7 +93,7 @@ def _watch(attn: Any, grid: list[int], layers: list[Tensor]) -> list[Any]:
     seen: dict[str, Tensor] = {}
 
     def done(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor) -> None:
-        positions = [*args, *kwargs.values()][-1]
+        positions = [given for given in (*args, *kwargs.values()) if given is not None][-1]
         with torch.no_grad(), torch.autocast(out.device.type, enabled=False):
             q, k = (_turned(_split(seen.pop(name), module.heads), positions) for name in ("q", "k"))
             layers.append(frame_mass(q, k, (grid[0], grid[1], grid[2])).cpu())

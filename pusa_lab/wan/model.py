@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
 from pusa_lab.digests import weights_digest
+from pusa_lab.resting import Kept
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video, computes_in_bfloat16
 from pusa_lab.wan import latents
 from pusa_lab.wan.checks import check_weights
@@ -33,6 +34,7 @@ from pusa_lab.wan.lora import EXPERT, LoRAReport
 from pusa_lab.wan.lora.adapters import unwrapped
 from pusa_lab.wan.offloading import take_over
 from pusa_lab.wan.prompts import CACHE, PromptEncoder
+from pusa_lab.wan.resting import check_resting
 from pusa_lab.wan.transformer import VTAWanTransformer3DModel
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
@@ -308,8 +310,32 @@ class WanModel:
         """Blocks of the transformer, of which `skip_layers` leaves some out; as many in both experts."""
         return unwrapped(self.transformer).config.num_layers
 
+    def check_resting(self, frames: int, size: tuple[int, int]) -> None:
+        """Refuse to keep keys and values of so many frames at rest, of latents (h, w), where that cannot be done.
+
+        Raises:
+            ValueError: as `resting.check_resting` of each transformer.
+        """
+        for expert in self.experts:
+            check_resting(expert, frames, size, self.device)
+
     @checked
-    def __call__(self, x: Video, tau: Tau, text: Tensor, skip_layers: Sequence[int] = ()) -> Video:
+    def experts_at(self, tau: Tau) -> list[int]:
+        """The transformer that computes each sample: 1 is the second expert, for low noise.
+
+        Frames that are generated have the highest tau and decide; known frames may be cleaner.
+
+        Args:
+            tau: timesteps (b, f) in [0, 1].
+        """
+        if len(self.experts) == 1:
+            return [0] * len(tau)
+        return (tau.amax(1) < self.boundary).long().tolist()
+
+    @checked
+    def __call__(
+        self, x: Video, tau: Tau, text: Tensor, skip_layers: Sequence[int] = (), kept: Kept | None = None
+    ) -> Video:
         """Return the velocity (b, c, f, h, w) in the type of x; it is computed in the type of the weights.
 
         Args:
@@ -317,11 +343,12 @@ class WanModel:
             tau: timesteps (b, f) in [0, 1].
             text: embeddings (b, n, d), from `encode_text`.
             skip_layers: blocks of the transformer to leave out, see `guidance.skip_layer_guidance`.
+            kept: of frames at rest, see `pusa_lab.resting`.
         """
+        more = {name: given for name, given in (("skip_layers", skip_layers), ("kept", kept)) if given}
         if len(self.experts) == 1:
-            return self._ask(0, x, tau, text, skip_layers)
-        # Frames that are generated have the highest tau and decide the expert; known frames may be cleaner.
-        low = tau.amax(1) < self.boundary
+            return self._ask(0, x, tau, text, more)
+        low = torch.tensor(self.experts_at(tau), device=tau.device) == 1
         if (tau[~low] < self.boundary).any():
             warnings.warn(
                 f"some frames have tau below {self.boundary} while the expert for high noise is in use, which never "
@@ -331,15 +358,14 @@ class WanModel:
         v = torch.empty_like(x)
         for expert, rows in enumerate((~low, low)):
             if rows.any():
-                v[rows] = self._ask(expert, x[rows], tau[rows], text[rows], skip_layers)
+                v[rows] = self._ask(expert, x[rows], tau[rows], text[rows], more)
         return v
 
-    def _ask(self, number: int, x: Video, tau: Tau, text: Tensor, skip_layers: Sequence[int]) -> Video:
+    def _ask(self, number: int, x: Video, tau: Tau, text: Tensor, more: dict[str, Any]) -> Video:
         expert = self.experts[number]
         if self.offload == "model":
             for other in self.experts:
                 other.to(self.device if other is expert else "cpu")
-        more = {"skip_layers": skip_layers} if skip_layers else {}
         v = expert(x.to(text.dtype), 1000 * tau.float(), text, return_dict=False, **more)[0]
         return v.to(x.dtype)
 

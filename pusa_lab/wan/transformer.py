@@ -8,7 +8,6 @@ Architecture: Wan2.1, arXiv 2503.20314; the timestep vector: arXiv 2507.16116.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -20,76 +19,12 @@ from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from diffusers.utils import apply_lora_scale
 from torch import Tensor, nn
 
-from pusa_lab.arguments import checked, shown
+from pusa_lab.arguments import checked
 from pusa_lab.guidance import layer_indices
+from pusa_lab.resting import Kept
 from pusa_lab.sentences import counted
-
-Spans = tuple[tuple[int, int, int, int], ...]
-"""Runs of tokens: (first token, end, first frame, end); a run has equally many tokens of each of its frames."""
-
-
-@checked
-def frame_spans(start: int, stop: int, per_frame: int) -> Spans:
-    """Divide tokens [start, stop) into the end of a frame, whole frames, and the beginning of a frame.
-
-    Args:
-        start: first token, counted from the beginning of the video.
-        stop: one past the last token.
-        per_frame: tokens per frame, at least 1.
-
-    Raises:
-        ValueError: the range is empty, or a number is out of range.
-    """
-    if not 0 <= start < stop or per_frame < 1:
-        raise ValueError(f"start={start}, stop={stop}, per_frame={per_frame}: give 0 <= start < stop and 1 or more.")
-    whole = min(stop, -(-start // per_frame) * per_frame), max(start, stop // per_frame * per_frame)
-    return tuple(
-        (a - start, b - start, a // per_frame, -(-b // per_frame)) for a, b in pairwise(sorted({start, *whole, stop}))
-    )
-
-
-@checked
-def by_frame(
-    rule: Callable[..., Tensor], spans: Spans, tokens: tuple[Tensor, ...], vectors: tuple[Tensor, ...]
-) -> Tensor:
-    """Apply a rule to tokens (b, l, d) and vectors (b, f, d), one vector per frame, without repeating it per token.
-
-    Args:
-        rule: (tokens (b, f, hw, d) ..., vectors (b, f, 1, d) ...) -> (b, f, hw, d).
-        spans: from `frame_spans`; together they cover all l tokens.
-        tokens: first arguments of the rule, each (b, l, d).
-        vectors: further arguments of the rule, each (b, f, d).
-
-    Returns:
-        Tokens (b, l, d).
-
-    Raises:
-        ValueError: tokens, vectors or the rule's result have other shapes, or the spans do not fit them.
-    """
-    _check_spans(spans, tokens, vectors)
-    found = [
-        rule(*(x[:, a:b].unflatten(1, (j - i, -1)) for x in tokens), *(v[:, i:j, None] for v in vectors))
-        for a, b, i, j in spans
-    ]
-    if not all(isinstance(x, Tensor) and x.ndim == 4 for x in found):
-        raise ValueError(f"rule returns {shown(found[0])}: let it return tokens (b, f, hw, d).")
-    parts = [x.flatten(1, 2) for x in found]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-
-
-def _check_spans(spans: Spans, tokens: tuple[Tensor, ...], vectors: tuple[Tensor, ...]) -> None:
-    if not spans or not tokens or not vectors or any(x.ndim < 3 for x in (*tokens, *vectors)):
-        raise ValueError(
-            "spans, tokens or vectors are empty or of another shape: give at least one of each, tokens (b, l, d) and "
-            "vectors (b, f, d)."
-        )
-    length, frames = min(x.shape[1] for x in tokens), min(v.shape[1] for v in vectors)
-    for a, b, i, j in spans:
-        if not (0 <= a < b <= length and 0 <= i < j <= frames) or (b - a) % (j - i):
-            raise ValueError(
-                f"spans has {(a, b, i, j)} for {counted(length, 'token')} and {counted(frames, 'frame')}: use "
-                "frame_spans."
-            )
+from pusa_lab.wan.resting import Pair, attend, keep, resting_tokens
+from pusa_lab.wan.spans import Spans, by_frame, frame_spans
 
 
 def _modulate(x: Tensor, scale: Tensor, shift: Tensor, norm: nn.Module) -> Tensor:
@@ -101,7 +36,14 @@ def _add(x: Tensor, y: Tensor, gate: Tensor) -> Tensor:
 
 
 def _block_by_frame(
-    block: Any, x: Tensor, text: Tensor, temb: Tensor, rotary: Any, spans: Spans, mask: Tensor | None = None
+    block: Any,
+    x: Tensor,
+    text: Tensor,
+    temb: Tensor,
+    rotary: Any,
+    spans: Spans,
+    mask: Tensor | None = None,
+    attention: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """A block of Wan or SkyReels-V2 with six vectors per frame.
 
@@ -113,13 +55,15 @@ def _block_by_frame(
         rotary: rotary embedding of the tokens.
         spans: from `frame_spans`.
         mask: which tokens (l, l) a token attends to; None is all.
+        attention: self-attention of tokens (b, l, d); None is the block's.
 
     Returns:
         Tokens (b, l, d).
     """
     shift, scale, gate, c_shift, c_scale, c_gate = (block.scale_shift_table + temb.float()).unbind(2)
     y = by_frame(partial(_modulate, norm=block.norm1), spans, (x,), (scale, shift))
-    x = by_frame(_add, spans, (x, block.attn1(y, None, mask, rotary)), (gate,))
+    y = attention(y) if attention else block.attn1(y, None, mask, rotary)
+    x = by_frame(_add, spans, (x, y), (gate,))
     x = x + block.attn2(block.norm2(x.float()).type_as(x), text, None, None)
     y = by_frame(partial(_modulate, norm=block.norm3), spans, (x,), (c_scale, c_shift))
     return by_frame(_add, spans, (x, block.ffn(y)), (c_gate,))
@@ -225,17 +169,30 @@ class VTAWanTransformerBlock(WanTransformerBlock):
         rotary_emb: Any,
         spans: Spans | None = None,
         skipped: bool = False,
-    ) -> Tensor:
+        rest: Tensor | None = None,
+        kept: Pair | None = None,
+    ) -> Any:
         """Map tokens (b, l, d) to tokens; temb is (b, f, 6, d) with spans, and as in diffusers without.
 
-        A skipped block is called all the same, so that hooks run, such as those that bring its weights.
+        A skipped block is called all the same, so that hooks run, such as those that bring its weights. `rest` and
+        `kept` are those of `resting.attend`; with `rest`, what is to be kept is returned too.
         """
         x = hidden_states
         if skipped:
             return x
         if spans is None:
             return super().forward(x, encoder_hidden_states, temb, rotary_emb)
-        return _block_by_frame(self, x, encoder_hidden_states, temb, rotary_emb, spans)
+        if rest is None and kept is None:
+            return _block_by_frame(self, x, encoder_hidden_states, temb, rotary_emb, spans)
+        found = None
+
+        def attention(y: Tensor) -> Tensor:
+            nonlocal found
+            y, found = attend(self.attn1, y, rotary_emb, rest, kept)
+            return y
+
+        x = _block_by_frame(self, x, encoder_hidden_states, temb, rotary_emb, spans, attention=attention)
+        return x if rest is None else (x, found)
 
 
 @checked
@@ -300,6 +257,7 @@ class VTAWanTransformer3DModel(FrameTimesteps, WanTransformer3DModel):
         return_dict: bool = True,
         attention_kwargs: dict[str, Any] | None = None,
         skip_layers: Sequence[int] = (),
+        kept: Kept | None = None,
     ) -> Transformer2DModelOutput | tuple[Tensor]:
         """Return the velocity (b, c, f, h, w) for one timestep per sample, frame or token.
 
@@ -311,6 +269,7 @@ class VTAWanTransformer3DModel(FrameTimesteps, WanTransformer3DModel):
             return_dict: whether to wrap the velocity, as diffusers does.
             attention_kwargs: may hold "scale" for adapters, as in diffusers.
             skip_layers: blocks to leave out, with one timestep per frame.
+            kept: of frames at rest, which may be left out, with one timestep per frame: see `pusa_lab.resting`.
 
         Raises:
             ValueError: the timestep has another shape, the frames cannot be divided into patches or have more of them
@@ -332,21 +291,30 @@ class VTAWanTransformer3DModel(FrameTimesteps, WanTransformer3DModel):
             )
         if shape == (len(x), grid[0]):
             skipped = layer_indices(skip_layers, len(self.blocks))
-            sample = self._per_frame(x, timestep, encoder_hidden_states, grid, skipped)
+            sample = self._per_frame(x, timestep, encoder_hidden_states, grid, skipped, kept)
             return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
-        if skip_layers:
-            raise ValueError(
-                f"skip_layers with a timestep of shape {shape}: give one per frame, ({len(x)}, {grid[0]})."
-            )
+        if skip_layers or kept is not None:
+            what = "skip_layers" if skip_layers else "kept"
+            raise ValueError(f"{what} with a timestep of shape {shape}: give one per frame, ({len(x)}, {grid[0]}).")
         return WanTransformer3DModel.forward.__wrapped__(
             self, x, timestep, encoder_hidden_states, encoder_hidden_states_image, return_dict
         )
 
     def _per_frame(
-        self, x: Tensor, timestep: Tensor, text: Tensor, grid: tuple[int, int, int], skipped: tuple[int, ...]
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        text: Tensor,
+        grid: tuple[int, int, int],
+        skipped: tuple[int, ...],
+        kept: Kept | None,
     ) -> Tensor:
         frames, hw = grid[0], grid[1] * grid[2]
         rotary = self.rope(x)
+        if kept is not None:
+            rotary = tuple(kept.cut(turn.unflatten(1, (frames, hw)), 1).flatten(1, 2) for turn in rotary)
+            x, timestep, rest = kept.cut(x, 2), kept.cut(timestep, 1), resting_tokens(kept, hw, x.device)
+            frames = x.shape[2]
         held = self.shard(torch.arange(frames * hw)[None])[0]
         whole = len(held) == frames * hw  # otherwise the share of one rank, which may begin and end inside a frame
         spans = frame_spans(0, frames * hw, hw) if whole else frame_spans(int(held[0]), int(held[-1]) + 1, hw)
@@ -357,6 +325,8 @@ class VTAWanTransformer3DModel(FrameTimesteps, WanTransformer3DModel):
         for i, block in enumerate(self.blocks):
             if i in skipped:
                 tokens = block(tokens, captions, six, rotary, spans, skipped=True)
+            elif kept is not None:
+                tokens = keep(block, kept, tokens, captions, six, rotary, spans, rest=rest)
             elif torch.is_grad_enabled() and self.gradient_checkpointing:
                 tokens = self._gradient_checkpointing_func(block, tokens, captions, six, rotary, spans)
             else:
@@ -364,7 +334,8 @@ class VTAWanTransformer3DModel(FrameTimesteps, WanTransformer3DModel):
 
         shift, scale = (self.scale_shift_table.to(temb.device) + temb[:, :, None]).to(tokens.device).unbind(2)
         tokens = by_frame(partial(_modulate, norm=self.norm_out), spans, (tokens,), (scale, shift))
-        return _unpatch(self.proj_out(tokens), grid, self.config.patch_size)
+        v = _unpatch(self.proj_out(tokens), (frames, *grid[1:]), self.config.patch_size)
+        return v if kept is None else kept.fill(v)
 
 
 def _grid(x: Tensor, patch: Sequence[int]) -> tuple[int, int, int]:

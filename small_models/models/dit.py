@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pusa_lab.guidance import layer_indices
+from pusa_lab.resting import Kept
 from pusa_lab.timesteps import check_tau
 from pusa_lab.types import Tau, Video
 from small_models.models.naming import DIFFUSERS_TO_OURS, OURS_TO_DIFFUSERS, rename
@@ -108,14 +109,24 @@ class Attention(nn.Module):
             self.norm_added_k = RMSNorm(dim, eps)
 
     def forward(
-        self, x: Tokens, context: Tokens | Text, turn: Turn | None = None, image: Picture | None = None
+        self,
+        x: Tokens,
+        context: Tokens | Text,
+        turn: Turn | None = None,
+        image: Picture | None = None,
+        kept: Kept | None = None,
     ) -> Tokens:
-        """Each token of x looks at all of context, and at a picture's tokens; turn adds positions (self-attention)."""
+        """Each token of x looks at all of context, at a picture's tokens, and at what is kept of frames at rest.
+
+        Turn adds positions, in self-attention.
+        """
         q = self._heads(self.norm_q(self.to_q(x)))
         k = self._heads(self.norm_k(self.to_k(context)))
         v = self._heads(self.to_v(context))
         if turn is not None:
             q, k = rotate(q, turn), rotate(k, turn)
+        if kept is not None:
+            k, v = kept.join(id(self), k, v)
         out = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
         if image is not None:
             k, v = self._heads(self.norm_added_k(self.add_k_proj(image))), self._heads(self.add_v_proj(image))
@@ -170,12 +181,18 @@ class Block(nn.Module):
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
 
     def forward(
-        self, x: Tokens, text: Text, modulation: Modulation, turn: Turn, image: Picture | None = None
+        self,
+        x: Tokens,
+        text: Text,
+        modulation: Modulation,
+        turn: Turn,
+        image: Picture | None = None,
+        kept: Kept | None = None,
     ) -> Tokens:
         """x: tokens; text: caption; modulation: the six vectors of every frame; turn: positions; image: a picture."""
         shift, scale, gate, c_shift, c_scale, c_gate = (self.scale_shift_table[:, :, None] + modulation).unbind(2)
         y = self.norm1(x, shift, scale)
-        x = torch.addcmul(x, self.attn1(y, y, turn), gate)
+        x = torch.addcmul(x, self.attn1(y, y, turn, kept=kept), gate)
         x = x + self.attn2(self.norm2(x), text, image=image)
         return torch.addcmul(x, self.ffn(self.norm3(x, c_shift, c_scale)), c_gate)
 
@@ -247,10 +264,12 @@ class ToyDiT(nn.Module):
         text: Float[Tensor, "b l text_dim"],
         image: Float[Tensor, "b m image_dim"] | None = None,
         skip_layers: Sequence[int] = (),
+        kept: Kept | None = None,
     ) -> Float[Tensor, "b out f h w"]:
         """The velocity at x (b, c, f, h, w), one timestep per frame in tau (b, f), for a caption and perhaps a picture.
 
-        Blocks in `skip_layers` are left out: a worse model, which `guidance.skip_layer_guidance` leads away from.
+        Blocks in `skip_layers` are left out: a worse model, which `guidance.skip_layer_guidance` leads away from. With
+        `kept`, frames at rest may be left out: see `pusa_lab.resting`.
         """
         check_tau(tau, x)
         if (image is None) != (self.config["image_dim"] is None):
@@ -258,8 +277,11 @@ class ToyDiT(nn.Module):
         _, ph, pw = self.config["patch_size"]
         if x.shape[3] % ph or x.shape[4] % pw:
             raise ValueError(f"x has frames of {x.shape[3]} x {x.shape[4]}: patches want multiples of {ph} x {pw}.")
+        turn = rope((x.shape[2], x.shape[3] // ph, x.shape[4] // pw), self.config["attention_head_dim"], x.device)
+        if kept is not None:
+            turn = kept.cut(turn.unflatten(0, (x.shape[2], -1)), 0).flatten(0, 1)
+            x, tau = kept.cut(x, 2), kept.cut(tau, 1)
         grid = self.patch_embedding(x)
-        turn = rope(grid.shape[2:], self.config["attention_head_dim"], x.device)
         tokens = grid.flatten(3).permute(0, 2, 3, 1).contiguous()
 
         time = self.time_embedder(sinusoid(tau, self.config["freq_dim"]).to(x.dtype))
@@ -268,11 +290,12 @@ class ToyDiT(nn.Module):
         picture = None if image is None else self.image_embedder(image)
         skipped = layer_indices(skip_layers, len(self.blocks))
         for block in (block for i, block in enumerate(self.blocks) if i not in skipped):
-            tokens = block(tokens, context, six, turn, picture)
+            tokens = block(tokens, context, six, turn, picture, kept)
 
         shift, scale = (self.scale_shift_table[:, :, None] + time[:, :, None, None]).unbind(2)
         patches = self.proj_out(self.norm_out(tokens, shift, scale))
-        return self._unpatch(patches, grid.shape[2:])
+        v = self._unpatch(patches, grid.shape[2:])
+        return v if kept is None else kept.fill(v)
 
     @property
     def num_layers(self) -> int:

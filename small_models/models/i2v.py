@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pusa_lab.arguments import checked
+from pusa_lab.resting import Kept
 from pusa_lab.types import Tau, Video
 from small_models.models.toy import ToyModel
 
@@ -54,7 +55,14 @@ class ImageToVideo(ToyModel):
         return model.to(base.device)
 
     def forward(
-        self, x: Video, tau: Tau, text: Tensor, first: Tensor | None = None, *, skip_layers: Sequence[int] = ()
+        self,
+        x: Video,
+        tau: Tau,
+        text: Tensor,
+        first: Tensor | None = None,
+        *,
+        skip_layers: Sequence[int] = (),
+        kept: Kept | None = None,
     ) -> Video:
         """The velocity; first are the latents (b or 1, c, n, h, w) of the first n frames.
 
@@ -65,6 +73,7 @@ class ImageToVideo(ToyModel):
             first: latents of what is given: of the picture alone, or of the frames after it too, if the model was
                 trained so; without any, their channels are empty.
             skip_layers: blocks of the transformer to leave out.
+            kept: of frames at rest, see `pusa_lab.resting`.
         """
         extra = x.new_zeros(len(x), MASK + x.shape[1], *x.shape[2:])
         if first is None:
@@ -77,4 +86,4 @@ class ImageToVideo(ToyModel):
         patches = first.to(x)[:, :, 0].unfold(2, ph, ph).unfold(3, pw, pw)
         image = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2).expand(len(x), -1, -1)
         x_and_picture = torch.cat([x, extra], dim=1).to(text.dtype)
-        return self.dit(x_and_picture, tau, text, image.to(text.dtype), skip_layers).to(x.dtype)
+        return self.dit(x_and_picture, tau, text, image.to(text.dtype), skip_layers, kept).to(x.dtype)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pusa_lab.arguments import checked
 from pusa_lab.pixels import check_range
+from pusa_lab.resting import Kept
 from pusa_lab.types import Clip, Cond, Geometry, Tau, Video
 from small_models.models.codec import Codec
 from small_models.models.dit import ToyDiT
@@ -127,6 +128,20 @@ class ToyModel(nn.Module):
         """Blocks of the transformer, of which `skip_layers` leaves some out."""
         return self.dit.num_layers
 
-    def forward(self, x: Video, tau: Tau, text: Tensor, *, skip_layers: Sequence[int] = ()) -> Video:
+    def check_resting(self, frames: int, size: tuple[int, int]) -> None:
+        """Refuse to keep keys and values of so many frames at rest, of latents (h, w), where that cannot be done.
+
+        Raises:
+            ValueError: the transformer is compiled, or another one.
+        """
+        if not isinstance(self.dit, ToyDiT):
+            raise ValueError(
+                f"refresh with a transformer of class {type(self.dit).__name__}, which keeps nothing of frames at "
+                f"rest: leave refresh out, or do not compile the toy."
+            )
+
+    def forward(
+        self, x: Video, tau: Tau, text: Tensor, *, skip_layers: Sequence[int] = (), kept: Kept | None = None
+    ) -> Video:
         """The velocity, one timestep per frame, computed in the weights' precision and returned in x's."""
-        return self.dit(x.to(text.dtype), tau, text, skip_layers=skip_layers).to(x.dtype)
+        return self.dit(x.to(text.dtype), tau, text, skip_layers=skip_layers, kept=kept).to(x.dtype)

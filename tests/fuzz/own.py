@@ -115,8 +115,12 @@ OWN: dict[str, dict[str, list[str]]] = {
         "**": ["steps=2", "guidance=1.0", "schedule='pyramid'", "schedule=falling(3, 4)", "seed=3", "latent_frames=3", "solver='ab3'", "num_videos_per_prompt=2", "generator=torch.Generator()", "height=8"],
         "generator": ["None"], "prompt_embeds": ["None"], "negative_prompt_embeds": ["None"], "height": ["None", "8"], "width": ["None", "8"],
         "num_videos_per_prompt": ["1", "2"], "callback": ["None", "lambda row, rows, state: row < 1"], "output": ["'video'", "'latents'"], "progress": ["None", "False"],
-        "guidance": ["1.0", "2.0", "rand(4)", "'apg(scale=3)'", "'text_cfg(scale=[1, 2, 3, 4]) | cfg_zero_star(scale=2)'"], "latent_frames": ["4", "None"], "negative_prompt": ["''", "'blurred'"],
+        "refresh": ["None"], "guidance": ["1.0", "2.0", "rand(4)", "'apg(scale=3)'", "'text_cfg(scale=[1, 2, 3, 4]) | cfg_zero_star(scale=2)'"], "latent_frames": ["4", "None"], "negative_prompt": ["''", "'blurred'"],
         "schedule": ["'pyramid'", "schedules.synchronous", "falling(3, 4)", "falling(3, 4).tolist()", "'restart'"],
+    },
+    r"pusa_lab\.resting\.\w+": {
+        "moving": ["rand(4, 3) < 0.5", "torch.ones(3, 2, dtype=torch.bool)"], "refresh": ["1", "3"], "renewed": ["()", "[0, 2]"], "schedule": ["falling(3, 4)"],
+        "model": ["nano()"],
     },
     r"pusa_lab\.noise\.noise_of": {"shape": ["(1, 3, 4, 8, 8)", "(2, 3, 2, 4, 4)"], "seed": ["0", "3"], "row": ["0", "5"]},
     r"pusa_lab\.runs\.(Result|Run)": {"options": ["prepared().options"], "inputs": ["{}"], "request": ["None", "result().request"], "row": ["None", "1"]},
@@ -307,7 +311,7 @@ OWN: dict[str, dict[str, list[str]]] = {
         "gpu": ["'h100'"], "tokens": ["100"], "part": ["'forward'"], "stage": ["'denoising'"], "changes": ["{}"],
         "word": ["'480x832'"], "device": ["'NVIDIA H200'"],
     },
-    r"pusa_lab\.wan\.transformer\.\w+": {
+    r"pusa_lab\.wan\.(transformer|spans)\.\w+": {
         "rule": ["lambda x, v: x * v"], "spans": ["((0, 2, 0, 2),)"], "tokens": ["(rand(1, 4, 3),)"], "vectors": ["(rand(1, 2, 3),)"],
         "config": ["transformer().config"], "start": ["0"], "stop": ["8"], "per_frame": ["4"],
         "dim": ["24"], "ffn_dim": ["16"], "num_heads": ["2"], "qk_norm": ["'rms_norm_across_heads'"], "added_kv_proj_dim": ["None"],

@@ -23,6 +23,8 @@ EXCLUDED = {
     r"pusa_lab\.models\.check_options": "a check, in whose name its callers speak",
     r"pusa_lab\.(schedules|timesteps|metrics)\..*\.?(check_\w+|snapped|drawn|call|whole_rows)": "checks, in whose name their callers speak",
     r"pusa_lab\.wan\.transformer\.VTAWanTransformerBlock": "the inside of a forward",
+    r"pusa_lab\.wan\.resting\..*": "the inside of a forward, and its check; tests/test_wan_resting.py",
+    r"pusa_lab\.resting\.([A-Z]\w+|refresh_of)": "parts of a run, given what `prepare` has checked; tests/test_resting.py",
     r"pusa_lab\.training\.(resume\.CheckpointFile|data\.Batches)": "hooks of Lightning, built by `fit`",
     r"pusa_lab\.training\.rescue\.save_or_rescue": "calls what it is given, whose own errors pass; tests/test_checkpoint_pairs.py",
     r"pusa_lab\.metrics\.frames\.in_parts": "takes what the metrics have checked",
