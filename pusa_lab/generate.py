@@ -136,7 +136,7 @@ def prepare(
         width: as height.
         refresh: rows after which frames at rest, whose noise level does not fall, are computed again, see
             `pusa_lab.resting`: between, the others attend to what is kept of them. None and 1 compute every frame at
-            every call; "auto" is what costs at most 0.1 dB on the toy, or None where nothing is gained.
+            every call; "auto" chooses by the schedule, and is None where little would be gained.
 
     Raises:
         ValueError: with one sentence on what was received and what to do.

@@ -142,7 +142,7 @@ def _check_refresh(refresh: int) -> None:
 
 @checked
 def auto_refresh(moving: Moving) -> int | None:
-    """The number of rows that costs `mini` at most 0.1 dB; None where too little is gained.
+    """A number of rows that cost `mini` about 0.1 dB or less in a trial of few scenes; None where too little is gained.
 
     If the same frames move in at most k rows in a row, it is 2 k / 5 where there are no others, so that only known
     frames rest, and k / 2 where frames wait for each other; and only where at most `WORTHWHILE` of the frames are left
@@ -151,7 +151,7 @@ def auto_refresh(moving: Moving) -> int | None:
     Args:
         moving: from `moving_frames`.
 
-    Source: benchmarks/results/resting.json.
+    Source: a trial on `mini`; `pusa-lab bench resting --part mini` measures the whole table.
     """
     stretches = [len([*same]) for row, same in groupby(filter(any, moving.tolist()))]
     longest = max(stretches, default=0)
