@@ -157,6 +157,16 @@ def test_a_row_of_the_search_has_its_scores(tmp_path):
     assert found["text_lost"] == pytest.approx(found["base text_alignment"] - found["text_alignment"], abs=1e-4)
 
 
+def test_the_base_is_measured_once_for_all_processes(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(searching, "_alignment", lambda lab, model: asked.append(model) or torch.tensor([0.25, 1.0]))
+    for _ in range(2):
+        searching._prepared.cache_clear()
+        assert searching._prepared(TINY, tmp_path)[1].tolist() == [0.25, 1.0]
+    assert len(asked) == 1
+    searching._prepared.cache_clear()
+
+
 def test_the_table_compares_all_ways_with_all_seeds_of_training(tmp_path):
     lab = Lab(replace(TINY, training_seeds=2), tmp_path, "cpu")
     keys = [key for key, _ in table.recipes(lab, ToyTrainer(lab))]

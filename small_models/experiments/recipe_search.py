@@ -17,7 +17,7 @@ from pusa_lab.metrics import bootstrap
 from pusa_lab.sentences import counted
 from pusa_lab.sweeps import sweep
 from pusa_lab.sweeps.identity import package_code
-from pusa_lab.sweeps.store import check_made_with
+from pusa_lab.sweeps.store import Made, RowStore, check_made_with
 from pusa_lab.training.quiet import quiet_lightning
 from small_models.evaluation.ways import EVAL_SEED
 from small_models.experiments.adapt import Adaptation, ToyTrainer
@@ -138,9 +138,14 @@ def use_folder(folder: Path) -> None:
 
 @cache
 def _prepared(sizes: Sizes, folder: Path) -> tuple[ToyTrainer, Tensor]:
-    """The trainer, and the base's text alignment prompt by prompt, once in every process."""
+    """The trainer, and the base's text alignment prompt by prompt, which one process measures for all."""
     lab = Lab(sizes, folder, scenes_seed=SEARCH_SEED)
-    return ToyTrainer(lab), _alignment(lab, lab.model("base"))
+    with RowStore(folder / "base", lab.header(), "--out") as store:
+        made = store.row({"key": "base"}, lambda _: Made({"aligned": _alignment(lab, lab.model("base")).tolist()}))
+    assert made is not None
+    if made["error"]:
+        raise ValueError(made["error"])
+    return ToyTrainer(lab), torch.tensor(made["scores"]["aligned"])
 
 
 def _alignment(lab: Lab, model: Any, **options: Any) -> Tensor:
