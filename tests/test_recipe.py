@@ -1,7 +1,9 @@
 """pytest tests/test_recipe.py: the search for a recipe, its table, and the adaptations they train."""
 
+import importlib
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -21,6 +23,7 @@ from small_models.experiments.recipe import read_search, show_search
 from small_models.experiments.recipe_results import recipes_verdict
 from small_models.experiments.recipe_search import Rung, best_settings, search
 from small_models.experiments.recipe_table import measure_seeds
+from small_models.experiments.sizes import Sizes
 from small_models.models.i2v import NEW_LAYERS
 from small_models.training import data
 from small_models.training.train import train
@@ -305,6 +308,28 @@ def test_clips_are_encoded_once_for_all_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "latent_dataset", lambda *_: pytest.fail("other clips are encoded anew"))
     with pytest.raises(pytest.fail.Exception):
         ToyTrainer(Lab(replace(sizes, seed=1), tmp_path, "cpu")).clips()
+
+
+def test_processes_share_the_trainings_of_the_table(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    ahead, begun = importlib.import_module("paper_ahead"), []
+    monkeypatch.setattr(ToyTrainer, "updates", lambda self, *run: begun.append(run))
+    sizes = {"preset": "nano", "training_seeds": 3}
+    ahead.train_ahead(["recipes"], work=tmp_path, set=sizes)
+    whole = list(begun)
+    assert len(whole) == len({str(run) for run in whole}) == 3 * (3 + 4)
+    assert not any(run[0].clean for run in whole[:9]), "the ways, whose rows are most, come first"
+    by_seed = [run for seed in range(3) for run in ahead.of_recipes(Lab(Sizes(), tmp_path).sizes, 8, [seed])]
+    assert {str(run[0]) for run in whole} == {str(run[0]) for run in by_seed}
+    parts = []
+    for part in range(4):
+        begun.clear()
+        ahead.train_ahead(["recipes"], work=tmp_path, part=part, parts=4, set=sizes)
+        parts.append(list(begun))
+    assert sorted(str(run) for part in parts for run in part) == sorted(map(str, whole))
+    assert {len(part) for part in parts} <= {5, 6}
+    with pytest.raises(ValueError, match="--part 4 of --parts 4: give a part from 0 to 3"):
+        ahead.train_ahead(["recipes"], work=tmp_path, part=4, parts=4)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Adaptations of the base, trained once and measured on the way: at several budgets of one run."""
 
+import fcntl
 import json
 import re
 import time
@@ -242,10 +243,13 @@ class ToyTrainer:
             return pixel_dataset(clips, sizes.batch, 0, device)
         about = [sizes.clips, sizes.seed, digest(self.base), made_with(device)["code"], device]
         path = self.lab.work / "clips" / f"{digest_of(about)[:16]}.safetensors"
-        if not _is_whole(path):
-            dataset = latent_dataset(clips, base, sizes.batch, 0)
-            with writing(path) as part:
-                save_file({"videos": dataset.videos}, part, {"captions": json.dumps(dataset.captions)})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (path.parent / "lock").open("a") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)  # until the file is closed: other processes wait, and read what is there
+            if not _is_whole(path):
+                dataset = latent_dataset(clips, base, sizes.batch, 0)
+                with writing(path) as part:
+                    save_file({"videos": dataset.videos}, part, {"captions": json.dumps(dataset.captions)})
         with safe_open(path, "pt", device=device) as file:
             return InMemoryDataset(file.get_tensor("videos"), json.loads(file.metadata()["captions"]), sizes.batch, 0)
 
