@@ -5,6 +5,8 @@ import json
 from pages import ROOT, prose
 
 import small_models
+from pusa_lab.resting import computed_share, moving_frames
+from pusa_lab.schedules import SCHEDULES
 from small_models.evaluation.goals import OBJECTS, SHARES
 
 TOY, WAN, COMMANDS = prose("docs/toy.md"), prose("docs/wan.md"), prose("docs/commands.md")
@@ -157,3 +159,10 @@ def test_wans_whole_clip_is_the_benchmarks():
     peak = max(phase["peak_gib"] for phase in parts[0].values() if isinstance(phase, dict))
     assert f"ten guided steps, took {plain} and {peak:.1f} GiB" in WAN
     assert f"rank 512 attached {attached}, merged {merged}" in WAN
+
+
+def test_the_share_of_frames_that_are_computed_is_told_as_it_is():
+    levels = SCHEDULES["autoregressive"](10, 9)
+    levels[:, 0] = 0
+    share = computed_share(moving_frames(levels), 5)
+    assert f"autoregressive schedule of ten steps computes {100 * share:.0f} %" in prose("docs/features.md")
