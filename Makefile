@@ -41,12 +41,14 @@ lab: $(READY)  ## the chapters in JupyterLab, open at their index
 notebooks: $(READY)  ## build and execute notebooks/*.ipynb from notebooks/src/*.py
 	$(BIN)/python notebooks/build.py
 
-check: $(READY)  ## lint, format, docstrings, spelling, import directions, types
+# The tests of artefacts ask no more of the code than `make test` does: they ask whether what is shipped is up to date.
+check: $(READY)  ## lint, format, spelling, import directions, types; the wheel built and tried, the cards measured again
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "artefact and not nightly"
 
 clean:  ## remove what make built
 	rm -rf .venv outputs
