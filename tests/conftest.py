@@ -125,6 +125,19 @@ def nano_base():
 
 
 @pytest.fixture(scope="session")
+def _kept():
+    from small_models.models import zoo
+
+    return functools.cache(zoo.load)
+
+
+@pytest.fixture
+def read_once(_kept, monkeypatch):
+    """Commands get a toy that was read before: for tests of what they make of their options, not of a model's file."""
+    monkeypatch.setattr("small_models.models.zoo.load", _kept)
+
+
+@pytest.fixture(scope="session")
 def small_nano_file(tmp_path_factory):
     """A checkpoint of random weights, of nano's geometry and a tenth of its cost: for what holds for any toy."""
     import torch
