@@ -41,8 +41,10 @@ lab: $(READY)  ## the chapters in JupyterLab, open at their index
 notebooks: $(READY)  ## build and execute notebooks/*.ipynb from notebooks/src/*.py
 	$(BIN)/python notebooks/build.py
 
-# The tests of artefacts ask no more of the code than `make test` does: they ask whether what is shipped is up to date.
-check: $(READY)  ## lint, format, spelling, import directions, types; the wheel built and tried, the cards measured again
+# The tests here ask not what the code does, as `make test` does, but whether what is committed keeps its form and is up
+# to date: the wheel is built and installed in a bare environment, the shipped models are measured again, and commands
+# and snippets of the README and of pages run as they are written.
+check: $(READY)  ## lint, format, form, spelling, import directions, types; wheel, cards and pages are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell

@@ -26,7 +26,10 @@ LINES = [
     if line.split("#")[0].strip()
 ]
 PROSE = " ".join(TEXT.split())
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*does not have many workers.*")
+pytestmark = [
+    pytest.mark.artefact,
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*does not have many workers.*"),
+]
 
 
 def test_every_command_is_known():
