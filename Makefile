@@ -41,12 +41,16 @@ lab: $(READY)  ## the chapters in JupyterLab, open at their index
 notebooks: $(READY)  ## build and execute notebooks/*.ipynb from notebooks/src/*.py
 	$(BIN)/python notebooks/build.py
 
-check: $(READY)  ## lint, format, docstrings, spelling, import directions, types
+# The tests here ask not what the code does, as `make test` does, but whether what is committed keeps its form and is up
+# to date: the wheel is built and installed in a bare environment, the shipped models are measured again, and commands
+# and snippets of the README and of pages run as they are written.
+check: $(READY)  ## lint, format, form, spelling, import directions, types; wheel, cards and pages are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "artefact and not nightly"
 
 clean:  ## remove what make built
 	rm -rf .venv outputs

@@ -24,7 +24,7 @@ sys.dont_write_bytecode = False
 SMALL = {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16, "ffn_dim": 64}
 """Sizes of a toy's transformer, a tenth of nano's."""
 SMALL_CODEC = {"base_dim": 4, "dim_mult": [1, 1, 2, 2]}
-LONGEST = ("test_nbval", "test_training_wan_processes", "test_wheel")
+LONGEST = ("test_nbval", "test_training_wan_processes")
 
 
 def pytest_collection():
@@ -44,8 +44,11 @@ def pytest_collectstart(collector):
 
 
 def pytest_collection_modifyitems(items):
-    """The longest tests first, so that no worker is left with one when the other has nothing to steal."""
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    """The longest tests first, so that no worker is left with one when the other has nothing to steal.
+
+    Those that guard the system last: from then on Python calls the guard for whatever it opens or compiles.
+    """
+    items.sort(key=lambda item: (item.path.stem not in LONGEST, item.path.stem == "test_fuzz"))
 
 
 def pytest_collection_finish():
@@ -122,6 +125,19 @@ def nano_base():
 
 
 @pytest.fixture(scope="session")
+def _kept():
+    from small_models.models import zoo
+
+    return functools.cache(zoo.load)
+
+
+@pytest.fixture
+def read_once(_kept, monkeypatch):
+    """Commands get a toy that was read before: for tests of what they make of their options, not of a model's file."""
+    monkeypatch.setattr("small_models.models.zoo.load", _kept)
+
+
+@pytest.fixture(scope="session")
 def small_nano_file(tmp_path_factory):
     """A checkpoint of random weights, of nano's geometry and a tenth of its cost: for what holds for any toy."""
     import torch
@@ -183,6 +199,7 @@ def measured_in_two_steps(monkeypatch):
     from small_models.training import train
 
     monkeypatch.setattr(train, "measure", functools.partial(train.measure, steps=2))
+    monkeypatch.setattr(train, "measure_clips", functools.partial(train.measure_clips, steps=2))
 
 
 @pytest.fixture(scope="session")

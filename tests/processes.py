@@ -12,7 +12,8 @@ from subprocess import CompletedProcess
 
 NOWHERE = [Path(os.devnull)] * 2
 SERVER = multiprocessing.get_context("forkserver")
-PRELOAD = ["pusa_lab.finetune", "pusa_lab.wan.model", "pusa_lab.media", "peft", "papermill", "ipykernel.kernelapp"]
+PRELOAD = ["pusa_lab.finetune", "pusa_lab.wan.model", "pusa_lab.media", "pusa_lab.cli.parser", "peft"]
+PRELOAD += ["papermill", "ipykernel.kernelapp"]
 SERVER.set_forkserver_preload(["tests.light", *PRELOAD])
 
 

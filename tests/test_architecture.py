@@ -10,6 +10,7 @@ import pytest
 import tomllib
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.artefact
 FILES = sorted([*ROOT.glob("pusa_lab/**/*.py"), *ROOT.glob("small_models/**/*.py")])
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
 CORE = ["types", "timesteps", "schedules", "losses", "solvers", "samplers", "guidance", "analytic", "tasks"]

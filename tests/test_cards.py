@@ -86,6 +86,7 @@ def test_cards_name_what_their_model_stands_on(name):
         assert card["codec"] == small_models.card(card["base"])["codec"]
 
 
+@pytest.mark.artefact
 @pytest.mark.parametrize("stage", SPEAKING)
 def test_frame_0_keeps_its_latent(stage):
     """Through a codec the pixels of frame 0 differ from the picture's whatever the model does; the latent must not."""
@@ -100,6 +101,7 @@ def test_frame_0_keeps_its_latent(stage):
     }
 
 
+@pytest.mark.artefact
 def test_wans_own_way_does_not_keep_it():
     model = small_models.load("mini-i2v", "cpu")
     assert evaluate.frame0_latent(model, 2, steps=2)["frame0_latent_max_error"] > 0

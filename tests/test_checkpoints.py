@@ -60,6 +60,7 @@ def test_nano_has_under_a_million_parameters(name):
     assert not any(p.requires_grad for p in model.parameters())
 
 
+@pytest.mark.artefact
 @pytest.mark.parametrize("clips", [32, pytest.param(64, marks=pytest.mark.nightly)])
 def test_the_card_can_be_measured_again(nano_vta, nano_base, clips):
     """Image-to-video on this machine, on fewer clips: exact frame 0, and clearly better than untrained timesteps.
@@ -241,6 +242,7 @@ def test_pixels_of_another_range_are_not_encoded(name, change, sentence):
         model.encode_text(["a zebra moves right"])
 
 
+@pytest.mark.artefact
 def test_the_codec_keeps_what_its_card_says():
     codec, card = small_models.load("mini-codec", device="cpu"), small_models.card("mini-codec")["metrics"]
     scores = evaluate.measure_codec(codec, "mini", 12, small_models.load("mini-base", "cpu").geometry)

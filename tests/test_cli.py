@@ -35,6 +35,7 @@ def clip(tmp_path):
     return str(path)
 
 
+@pytest.mark.usefixtures("read_once")
 def test_generate_every_task(tmp_path, picture, clip, capsys):
     given = {
         "text_to_video": [],
@@ -55,6 +56,7 @@ def test_the_other_way_takes_its_picture(tmp_path, picture):
     assert read_clip(out).shape == (33, 128, 128, 3)
 
 
+@pytest.mark.usefixtures("read_once")
 def test_generate_in_another_schedule_and_solver(tmp_path):
     out = tmp_path / "a.mp4"
     words = ["--schedule", "pyramid", "--solver", "heun", "--guidance", "1", "--seed", "3", "--steps", "2"]
@@ -222,6 +224,7 @@ def test_every_command_has_help(command, capsys):
         (["demo", "--video", "{picture}x"], "no clip at"),
     ],
 )
+@pytest.mark.usefixtures("read_once")
 def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, picture, clip, words, says, capsys):
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"\x10\x00")

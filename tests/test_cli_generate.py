@@ -73,6 +73,7 @@ def asked(monkeypatch, nano_vta):
         ("extension", ["--video", "{clip}"], [0, 1]),
     ],
 )
+@pytest.mark.usefixtures("read_once")
 def test_every_task(tmp_path, given, asked, nano_vta, name, words, known):
     words = [word.format(**given) for word in words]
     assert main(["generate", PROMPT, *NANO, *words, "--out", str(tmp_path / "v.mp4")]) == 0
@@ -324,6 +325,7 @@ def test_a_pickle_is_never_run(tmp_path, capsys):
         ([PROMPT, "--known", "x"], "--known 'x': give a whole number"),
     ],
 )
+@pytest.mark.usefixtures("read_once")
 def test_what_does_not_fit_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, given, capsys, words, says):
     monkeypatch.chdir(tmp_path)
     assert main(["generate", *(word.format(**given) for word in words)]) == 2

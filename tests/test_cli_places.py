@@ -240,6 +240,7 @@ def speed_of(video, fps):
 
 
 @pytest.mark.parametrize("fps", [8, 12, 16, 24, 25, 30, 50, 60])
+@pytest.mark.usefixtures("read_once")
 def test_motion_stays_as_fast_as_in_the_clip(tmp_path, monkeypatch, fps):
     path, seen = tmp_path / "clip.mp4", []
     media.write_clip(path, moving(2 * fps, fps), fps)

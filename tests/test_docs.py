@@ -29,7 +29,10 @@ CODE = [
     for at, code in enumerate(blocks(name(page), "python"))
 ]
 ASSETS = ROOT / "docs" / "assets"
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*does not have many workers.*")
+pytestmark = [
+    pytest.mark.artefact,
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*does not have many workers.*"),
+]
 
 
 def test_every_command_is_known():

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from pages import ROOT, prose
 
 import small_models
@@ -9,6 +10,7 @@ from pusa_lab.resting import computed_share, moving_frames
 from pusa_lab.schedules import SCHEDULES
 from small_models.evaluation.goals import OBJECTS, SHARES
 
+pytestmark = pytest.mark.artefact
 TOY, WAN, COMMANDS = prose("docs/toy.md"), prose("docs/wan.md"), prose("docs/commands.md")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 PAGE = (Path(__file__).parents[1] / "docs" / "results.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+pytestmark = pytest.mark.artefact
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers and numpy 2

@@ -255,6 +255,7 @@ def folder(tmp_path, monkeypatch):
     sys.modules.pop(str(tmp_path / "mine.py"), None)
 
 
+@pytest.mark.usefixtures("measured_in_two_steps")
 @pytest.mark.parametrize("line", COMMANDS, ids=lambda line: shlex.split(line)[1])
 def test_the_commands_of_the_page_run(line, folder, capsys):
     assert main(shlex.split(line)[1:]) == 0, capsys.readouterr().err

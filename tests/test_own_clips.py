@@ -41,6 +41,7 @@ def card(path):
     return json.loads(path.with_suffix(".json").read_text())
 
 
+@pytest.mark.usefixtures("measured_in_two_steps")
 def test_what_is_held_out_is_stated_and_never_trained_on(folder, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(training, "run", lambda module, data, *_: seen.append((data.train.captions, data.val.captions)))
@@ -63,6 +64,7 @@ def test_the_card_has_the_scores_of_the_held_out_clips(folder, tmp_path):
     assert card(base)["metrics"]["nano-base"].keys() == set(USUAL)
 
 
+@pytest.mark.usefixtures("measured_in_two_steps")
 def test_an_evaluation_uses_the_clips_that_the_card_names_as_held_out(folder, tmp_path):
     path = train("nano", "base", tmp_path / "out", data=str(folder), num_val_clips=2, **FEW)
     score = partial(pl.evaluate, path, tasks="reconstruction", metrics=["psnr"])
@@ -83,6 +85,7 @@ def test_an_evaluation_uses_the_clips_that_the_card_names_as_held_out(folder, tm
         pl.evaluate("nano-vta", folder, held_out=True)
 
 
+@pytest.mark.usefixtures("measured_in_two_steps")
 def test_models_that_hold_out_other_clips_are_compared_on_the_same_clips_and_noise(folder, tmp_path):
     paths = [train("nano", "base", tmp_path / str(n), data=str(folder), num_val_clips=n, **FEW) for n in (1, 2)]
     names = [*map(str, paths), "nano-base"]
@@ -94,12 +97,14 @@ def test_models_that_hold_out_other_clips_are_compared_on_the_same_clips_and_noi
     assert pairs.to_dict() == {names[0]: 1, names[1]: 2}
 
 
+@pytest.mark.usefixtures("measured_in_two_steps")
 def test_an_evaluation_of_a_folder_of_which_nothing_was_held_out_warns(folder, tmp_path):
     path = train("nano", "base", tmp_path / "out", data=str(folder), **FEW)
     with pytest.warns(UserWarning, match=r"2 of 2 clips were not held out when .*nano-base\.safetensors was trained"):
         pl.evaluate(path, folder, tasks="reconstruction", num_clips=2)
 
 
+@pytest.mark.usefixtures("measured_in_two_steps")
 @pytest.mark.parametrize("held", ["[", "3", {"3.mp4": 1}, ["3.mp4", 4], ["7.mp4"]])
 def test_a_card_that_names_no_clips_of_the_folder_is_passed_over(folder, tmp_path, held):
     path = train("nano", "base", tmp_path / "out", data=str(folder), num_val_clips=1, **FEW)
@@ -173,7 +178,7 @@ def test_a_codec_can_go_on_from_another(tmp_path, small_codec):
     begun = tmp_path / "begun.safetensors"
     zoo.save(small_models.Codec(small_models.CODECS["mini"]), begun, {})
     write(tmp_path / "clips" / "a.mp4", waves(33, (64, 64), 0), 16)
-    options = {"data": str(tmp_path / "clips"), "max_steps": 1, "fast": True, "lr": 1e-9}
+    options = {"data": str(tmp_path / "clips"), "max_steps": 1, "global_batch_size": 1, "fast": True, "lr": 1e-9}
     path = train("mini", "codec", tmp_path / "out", base=str(begun), **options)
     assert card(path)["base"] == "begun"
     new, old = (small_models.load(name, device="cpu").vae.state_dict() for name in (path, begun))

@@ -42,6 +42,7 @@ def space(tmp_path_factory, small_toys):
     return found
 
 
+@pytest.mark.artefact
 def test_every_snippet_runs(space):
     assert len(BLOCKS) == 4
     assert {path.name for path in (space["place"] / "outputs" / "own").glob("*.safetensors")} == {

@@ -3,11 +3,13 @@
 import json
 import re
 
+import pytest
 from pages import ALL, ROOT, links, name, prose, text
 
 import small_models
 
 TEXT, PROSE = text("README.md"), prose("README.md")
+pytestmark = pytest.mark.artefact
 
 
 def test_it_is_short():

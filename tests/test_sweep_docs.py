@@ -16,6 +16,7 @@ matplotlib.use("Agg")
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "sweep.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+pytestmark = pytest.mark.artefact
 
 
 @pytest.fixture(scope="module")

@@ -240,6 +240,7 @@ def test_what_cannot_be_mixed_is_told_in_one_sentence(make, sentence):
         make()
 
 
+@pytest.mark.usefixtures("measured_in_two_steps")
 @pytest.mark.parametrize("form", ["option", "file"])
 def test_a_toy_is_trained_with_a_mixture(form, tmp_path, capsys):
     text = "mixture(samplers=[independent, task_mixture], weights=[0.4, 0.6])"

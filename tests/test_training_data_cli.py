@@ -98,6 +98,7 @@ def test_encode_with_a_wan_and_what_it_says_can_be_done_is_true(whole, tmp_path,
         (["--num-frames", "65533", "--size", "512x512"], "more than 2147483648 pixels: give shorter or smaller clips"),
     ],
 )
+@pytest.mark.usefixtures("read_once")
 def test_bad_input_gets_a_sentence_and_makes_no_folder(clips, tmp_path, capsys, monkeypatch, words, says):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     out = tmp_path / "cache"
@@ -119,6 +120,7 @@ def test_bad_input_gets_a_sentence_and_makes_no_folder(clips, tmp_path, capsys, 
         ("begun", "was made with --fps 8.0, but 16.0 is expected: use the same settings, or another folder"),
     ],
 )
+@pytest.mark.usefixtures("read_once")
 def test_the_place_is_tried_before_a_model_is_read(tmp_path, monkeypatch, capsys, place, says):
     write(tmp_path / "clips" / "a.mp4", waves(9, (32, 48)), 8, "a red circle")
     (tmp_path / "file").write_text("")

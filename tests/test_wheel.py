@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 NEEDED = ("pyproject.toml", "README.md", "LICENSE", "pusa_lab", "small_models", "notebooks")
 PROMPT = "a red circle moves right"
 SHARED = str(Path(sys.prefix) / "share" / "jupyter")
+pytestmark = pytest.mark.artefact
 
 
 def run(*words, cwd):

@@ -1,5 +1,6 @@
 """`pusa-lab train`: a toy, or by a recipe a Wan."""
 
+import functools
 import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -112,14 +113,21 @@ def add_options(parser: Parser) -> None:
     Args:
         parser: of the command.
     """
+    from pusa_lab.training.config import TrainConfig
+
+    group = parser.add_argument_group("fields of the recipe", RECIPE)
+    for field in fields(TrainConfig):
+        group.add_argument("--" + field.name.replace("_", "-"), type=field.type | None, help=_helps()[field.name])  # type: ignore
+
+
+@functools.cache
+def _helps() -> dict[str, str | None]:
+    """What each field of a recipe is: the sentence under it."""
     from docstring_parser import parse_from_object
 
     from pusa_lab.training.config import TrainConfig
 
-    helps = {param.arg_name: param.description for param in parse_from_object(TrainConfig).params}
-    group = parser.add_argument_group("fields of the recipe", RECIPE)
-    for field in fields(TrainConfig):
-        group.add_argument("--" + field.name.replace("_", "-"), type=field.type | None, help=helps[field.name])  # type: ignore
+    return {param.arg_name: param.description for param in parse_from_object(TrainConfig).params}
 
 
 def settled_train_command(options: dict[str, Any]) -> dict[str, Any]:

@@ -182,16 +182,13 @@ def positions(scenes: Scenes, frames: int) -> Centres:
     """
     check_sizes(frames)
     t = torch.arange(frames, device=scenes.start.device).float()[:, None]
-    p, v, r = scenes.start[:, None], scenes.velocity()[:, None], scenes.radius()[:, None, :, None]
-    line = p + t[..., None] * v
-    bounced = r + _fold(line - r, 1 - 2 * r)
-    fallen = torch.stack([bounced[..., 0], _fall(p[..., 1], v[..., 1], r[..., 0], t)], dim=-1)
-    s = t[..., None].clamp(max=STOP)
-    stopped = p + v * (s - s * s / (2 * STOP))
-    ways = {"straight": line, "bounce": bounced, "gravity": fallen, "circle": _circle(scenes, t), "stop": stopped}
-    out = line
-    for i, name in enumerate(MOTIONS):
-        out = torch.where((scenes.motion == i)[:, None, :, None], ways[name], out)
+    start, velocity, radius = scenes.start, scenes.velocity(), scenes.radius()
+    out = start[:, None] + t[..., None] * velocity[:, None]  # straight
+    for name, path in _BENT.items():
+        n, k = (scenes.motion == MOTIONS.index(name)).nonzero(as_tuple=True)
+        if len(n):
+            given = start[n, k], velocity[n, k], radius[n, k], scenes.direction[n, k]
+            out[n, :, k] = path(*given, t).movedim(0, 1)
     return out
 
 
@@ -234,14 +231,33 @@ def _fall(y: Tensor, v: Tensor, r: Tensor, t: Tensor) -> Tensor:
     return 1 - r - GRAVITY / 2 * (half**2 - phase**2)
 
 
-def _circle(scenes: Scenes, t: Tensor) -> Centres:
-    arm = scenes.start - 0.5
+def _bounce(p: Tensor, v: Tensor, r: Tensor, direction: Tensor, t: Tensor) -> Tensor:
+    """Centres (frames, n, 2), as of all paths below; p and v are (n, 2), r and direction (n,), t (frames, 1)."""
+    r = r[:, None]
+    return r + _fold(p + t[..., None] * v - r, 1 - 2 * r)
+
+
+def _gravity(p: Tensor, v: Tensor, r: Tensor, direction: Tensor, t: Tensor) -> Tensor:
+    fallen = _fall(p[:, 1], v[:, 1], r, t)
+    return torch.stack([r + _fold(p[:, 0] + t * v[:, 0] - r, 1 - 2 * r), fallen], dim=-1)
+
+
+def _circle(p: Tensor, v: Tensor, r: Tensor, direction: Tensor, t: Tensor) -> Tensor:
+    arm = p - 0.5
     reach = arm.norm(dim=-1).clamp(min=1e-3)
-    way = 1 - 2 * (scenes.direction % 2)
-    turn = (way * scenes.velocity().norm(dim=-1) / reach)[:, None] * t
+    turn = (1 - 2 * (direction % 2)) * v.norm(dim=-1) / reach * t
     cos, sin = turn.cos(), turn.sin()
-    x, y = arm[:, None].unbind(-1)
+    x, y = arm.unbind(-1)
     return 0.5 + torch.stack([x * cos - y * sin, x * sin + y * cos], dim=-1)
+
+
+def _stop(p: Tensor, v: Tensor, r: Tensor, direction: Tensor, t: Tensor) -> Tensor:
+    s = t[..., None].clamp(max=STOP)
+    return p + v * (s - s * s / (2 * STOP))
+
+
+_BENT = {"bounce": _bounce, "gravity": _gravity, "circle": _circle, "stop": _stop}
+"""How objects move that do not go straight."""
 
 
 def _look_up(table: list[float], index: Tensor) -> Tensor:

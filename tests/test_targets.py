@@ -1,0 +1,38 @@
+"""pytest tests/test_targets.py: CI runs every test once, but for those of `make nightly`."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from _pytest.mark.expression import Expression
+
+ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text()
+USUAL = re.search(r"^addopts = .* -m '(.*?)'", (ROOT / "pyproject.toml").read_text(), re.M)[1]
+TARGETS = ["test", "check", "browser-test"]
+
+
+def selects(target, marks):
+    """Whether a target runs tests with these marks."""
+    (words,) = re.findall(rf"^{target}:(?:.*\n\t)*?.*-m pytest(.*(?:\\\n.*)*)", MAKEFILE, re.M)
+    options = shlex.split(words.replace("\\\n", " "))
+    expression = options[options.index("-m") + 1] if "-m" in options else USUAL
+    return Expression.compile(expression).evaluate(lambda name, **_: name in marks)
+
+
+@pytest.mark.parametrize("marks", [set(), {"artefact"}, {"browser"}])
+def test_a_test_belongs_to_one_target(marks):
+    assert sum(selects(target, marks) for target in TARGETS) == 1
+    assert not any(selects(target, marks | {"nightly"}) for target in TARGETS if "browser" not in marks)
+
+
+def test_ci_runs_all_targets():
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    made = {word for line in lines if line.startswith("make ") for word in shlex.split(line)[1:]}
+    assert set(TARGETS) <= made
+
+
+def test_tests_with_a_browser_are_where_their_target_looks():
+    marked = [path for path in ROOT.glob("tests/**/test_*.py") if "pytest.mark.browser" in path.read_text()]
+    assert {path.parent.name for path in marked if path != Path(__file__)} == {"browser"}
