@@ -110,7 +110,7 @@ def free_frames(tau: Tau) -> Tau:
     Source: part of the recipe that `pusa-lab bench recipe` found.
     """
     free = (tau > 0).to(tau.dtype)
-    return free / free.mean().clamp(min=1 / tau.numel())
+    return free / free.mean().clamp(min=1 / max(1, tau.numel()))
 
 
 @checked_levels

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked
+from pusa_lab.sentences import counted
 from pusa_lab.timesteps import velocity_by
 from pusa_lab.types import Denoiser, Schedule, Schedules, Tau, Video
 
@@ -52,7 +53,13 @@ def moving_frames(schedule: Schedule | Schedules, renewed: Sequence[int] = ()) -
     Args:
         schedule: noise levels (rows, f) or (b, rows, f).
         renewed: frames that get fresh noise at every row, at a level above 0.
+
+    Raises:
+        ValueError: one of these is not a frame of the schedule.
     """
+    frames = schedule.shape[-1]
+    if unknown := [i for i in renewed if not 0 <= i < frames]:
+        raise ValueError(f"renewed holds frame {unknown[0]} of {counted(frames, 'frame')}: give numbers from 0.")
     falls = schedule.diff(dim=-2) < 0
     moving = falls if falls.ndim == 2 else falls.any(0)
     again = torch.zeros_like(moving[:1]).index_fill(1, torch.tensor(renewed, dtype=torch.long), True)

@@ -185,6 +185,8 @@ def test_frames_move_if_they_do_in_any_sample_or_are_set_anew():
     other = torch.tensor([[1.0, 1, 0], [1, 1, 0], [1, 1, 0], [0, 0.5, 0]])
     assert resting.moving_frames(one).int().tolist() == [[1, 0, 0], [0, 0, 0], [1, 1, 1]]
     assert resting.moving_frames(torch.stack([other, one])).int().tolist() == [[1, 0, 0], [0, 0, 0], [1, 1, 1]]
+    with pytest.raises(ValueError, match="renewed holds frame 3 of 3 frames: give numbers from 0"):
+        resting.moving_frames(one, [3])
     assert resting.moving_frames(one, [2]).int().tolist() == [[1, 0, 1], [0, 0, 0], [1, 1, 1]]
     assert resting.moving_frames(torch.tensor([[0.5, 1.0], [1.0, 0.0]])).tolist() == [[False, True]]
 
