@@ -99,7 +99,8 @@ def free_frames(tau: Tau) -> Tau:
     w_i = 1[tau_i > 0] / mean over samples and frames of 1[tau > 0], and 0 where no frame is above 0
 
     Nothing can be learned from a frame at 0, whose noise the model does not see: the best answer is -x0, and its loss
-    the variance of the noise.
+    the variance of the noise. The mean is over the clips that are computed at once, so that in micro batches of one
+    clip every clip counts the same, whatever its number of known frames.
 
     Args:
         tau: timesteps (b, f) in [0, 1].

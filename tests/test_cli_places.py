@@ -261,7 +261,7 @@ def test_results_of_benchmarks_are_checked_where_a_person_names_them(tmp_path):
     path = tmp_path / "cost.json"
     for text in ("", "[]", "[" * 99_999, '{"format": 1}', '{"format": 1, "rows": 3, "table": "", "title": ""}'):
         path.write_text(text)
-        with pytest.raises(ValueError, match=r"cost.json holds no results [^\n]+\.$"):
+        with pytest.raises(ValueError, match=r"cost.json is not a file of results [^\n]+\.$"):
             read_results(path)
     path.write_text(json.dumps({"format": 1, "rows": [3], "table": "cost", "title": ""}))
     with pytest.raises(ValueError, match="a row is not one of results"):

@@ -16,7 +16,17 @@ from pusa_lab.evaluation import known_frames
 from pusa_lab.losses import fafm_frame_loss
 from pusa_lab.pixels import to_uint8
 from pusa_lab.schedules.sigmas import shift_levels
-from small_models.experiments import SMALL, TABLES, Adaptation, Lab, Table, ToyTrainer, read_results, run_table
+from small_models.experiments import (
+    SMALL,
+    TABLES,
+    Adaptation,
+    Lab,
+    Table,
+    ToyTrainer,
+    measure_part,
+    read_results,
+    run_table,
+)
 from small_models.experiments import adapt as adapting
 from small_models.experiments import lab as measuring
 from small_models.experiments.recipe_table import specialists
@@ -70,6 +80,9 @@ class Bench:
         lab = lab or self.lab
         return run_table("rows", lab, ToyTrainer(lab), self.out, "c")
 
+    def ahead(self, part):
+        measure_part("rows", self.lab, ToyTrainer(self.lab), self.out, part, 2)
+
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
@@ -114,6 +127,32 @@ def test_a_finished_table_of_another_run_is_not_written_over(bench):
     assert (bench.out / "rows.json").read_text() == before
 
 
+def test_a_part_measures_its_rows_and_no_row_of_a_finished_table(bench):
+    bench.ahead(1)
+    assert bench.measured == [2]
+    found = bench.run()
+    assert bench.measured == [2, 1] and [row["key"]["steps"] for row in found["rows"]] == [1, 2]
+    bench.ahead(0)
+    assert bench.measured == [2, 1] and [path.name for path in bench.out.iterdir()] == ["rows.json"]
+    bench.checkpoints = {"a": "2"}
+    with pytest.raises(ValueError, match=r"rows.json were made with other checkpoints"):
+        bench.ahead(0)
+
+
+def test_a_part_ends_when_the_table_is_finished_meanwhile(bench, monkeypatch):
+    whole = TABLES["rows"]
+
+    def rows(lab, trainer):
+        monkeypatch.setitem(TABLES, "rows", whole)
+        bench.run()
+        yield from bench.rows(lab, trainer)
+
+    monkeypatch.setitem(TABLES, "rows", Table("t", rows, ()))
+    bench.ahead(1)
+    assert bench.measured == [1, 2], "each row once"
+    assert [path.name for path in bench.out.iterdir()] == ["rows.json"]
+
+
 @pytest.mark.parametrize("what", ["checkpoints", "sizes", "code", "device"])
 def test_rows_of_another_run_are_never_mixed_in(bench, monkeypatch, what):
     bench.fails = {2: KeyboardInterrupt()}
@@ -142,8 +181,9 @@ def test_what_is_no_results_file_is_refused(tmp_path):
         read_results(path)
     for text in ("{", "[]", '{"rows": []}'):
         path.write_text(text)
-        with pytest.raises(ValueError, match="holds no results"):
+        with pytest.raises(ValueError, match="is not a file of results") as refused:
             read_results(path)
+        assert str(refused.value).count("x.json") == 1, "one sentence"
     path.write_text(json.dumps({"format": 99, "rows": [], "table": "x", "title": "t"}))
     with pytest.raises(ValueError, match="has format 99, this version reads 1"):
         read_results(path)

@@ -103,6 +103,7 @@ def test_free_frames_is_the_mean_loss_of_the_frames_that_are_not_known():
     assert torch.equal(free_frames(torch.zeros(2, 3)), torch.zeros(2, 3))
     assert free_frames(torch.zeros(0, 3)).shape == (0, 3)
     assert torch.equal(free_frames(torch.ones(2, 3)), torch.ones(2, 3))
+    assert free_frames(torch.zeros(0, 3)).shape == (0, 3)
 
 
 @pytest.mark.parametrize("name", sorted(WEIGHTS))

@@ -143,6 +143,9 @@ def test_a_damaged_search_is_named(stand_in, tmp_path, field, value):
     write_json(tmp_path / command.FILE, found)
     with pytest.raises(ValueError, match=f"holds a row that is not one of a search for a recipe .*{field}.*: restore"):
         read_search(tmp_path / command.FILE)
+    write_json(tmp_path / command.FILE, {**found, "rows": []})
+    with pytest.raises(ValueError, match=r"recipe.json holds no row of a search for a recipe: restore the file\.$"):
+        read_search(tmp_path / command.FILE)
 
 
 def test_every_setting_of_the_search_is_one_that_can_be_trained():

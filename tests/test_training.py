@@ -56,6 +56,7 @@ def dataset(batch, clips, seed=0):
         ({"lr_scheduler": "linear"}, "lr_scheduler is 'linear' .a str.: give one of 'cosine', 'constant'"),
         ({"precision": "int8"}, "precision is 'int8' .a str.: give one of 'auto', '32-true', 'bf16-mixed'"),
         ({"validate_every": -5}, "validate_every=-5"),
+        ({"weight": "free_frames", "per_sample_weighting": True}, "with per_sample_weighting=True, which counts"),
     ],
 )
 def test_a_bad_configuration_is_refused_at_once(change, says):

@@ -63,7 +63,7 @@ class TrainConfig:
     shift: float = 1.0
     """Shift of the sampled timesteps; the released Pusa trainer uses 5."""
     t_min: float = 0.0
-    """Smallest timestep tau that is sampled: the boundary, for the expert for high noise."""
+    """Smallest timestep tau that is sampled, but for known frames at 0: the boundary, for the expert for high noise."""
     t_max: float = 1.0
     """Largest timestep tau that is sampled: the boundary, for the expert for low noise."""
     weight: str = "uniform"
@@ -123,6 +123,11 @@ class TrainConfig:
         if not (tried >= 0).all() or not 0 < tried.sum() < math.inf:
             raise ValueError(
                 f"weight={self.weight!r:.60} is negative, 0 everywhere or not finite: give weights above 0."
+            )
+        if self.per_sample_weighting and self._written("weight", WEIGHTS).func is WEIGHTS["free_frames"]:
+            raise ValueError(
+                f"weight={self.weight!r:.60} with per_sample_weighting=True, which counts the known frames of a clip "
+                "like all others: give another weight, or per_sample_weighting=False."
             )
 
     def make_timestep_sampler(self) -> TimestepSampler:

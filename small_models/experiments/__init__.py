@@ -141,9 +141,7 @@ def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str)
         ValueError: no such table, a row that failed, or a file or rows of another run.
     """
     table, store, path = *_opened(name, lab, out), out / f"{name}.json"
-    if path.is_file():
-        found = read_results(path)
-        check_made_with(path, found, {**store.header, "format": FORMAT}, "--out")
+    if (found := _finished(path, store)) is not None:
         return found
     with store:
         rows = _measured(store, progress_bar(table.rows(lab, trainer), None, f"table {name}", "row"))
@@ -158,6 +156,8 @@ def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str)
 def measure_part(name: str, lab: Lab, trainer: ToyTrainer, out: Path, part: int, parts: int) -> None:
     """Measure some rows of a table, in a process of its own beside `run_table`, which then finds them.
 
+    It ends early when `run_table` has finished the table.
+
     Args:
         name: as for `run_table`.
         lab: as for `run_table`.
@@ -171,9 +171,13 @@ def measure_part(name: str, lab: Lab, trainer: ToyTrainer, out: Path, part: int,
     """
     if parts < 2 or not 0 <= part < parts:
         raise ValueError(f"part={part} of parts={parts}: give at least 2 parts, and one from 0 to parts - 1.")
-    table, store = _opened(name, lab, out)
+    table, store, path = *_opened(name, lab, out), out / f"{name}.json"
+    if _finished(path, store) is not None:
+        return
     with store:
         for i, (key, measure) in enumerate(table.rows(lab, trainer)):
+            if path.is_file():  # finished meanwhile, and the rows are in it
+                return
             if i % parts == part:
                 store.row({"key": key}, partial(_made, measure), wait=False, is_enough=_is_measured)
 
@@ -182,6 +186,15 @@ def _opened(name: str, lab: Lab, out: Path) -> tuple[Table, RowStore]:
     if name not in TABLES:
         raise ValueError(f"no table {name!r}: choose one of {', '.join(TABLES)}.")
     return TABLES[name], RowStore(out / f"{name}.rows", {"table": name, **lab.header()}, "--out")
+
+
+def _finished(path: Path, store: RowStore) -> Record | None:
+    """The table if it is finished; one of another run is refused."""
+    if not path.is_file():
+        return None
+    found = read_results(path)
+    check_made_with(path, found, {**store.header, "format": FORMAT}, "--out")
+    return found
 
 
 def _is_measured(row: Row) -> bool:

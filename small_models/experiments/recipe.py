@@ -65,12 +65,14 @@ def read_search(path: Path) -> dict[str, Any]:
         path: of its file, recipe.json.
 
     Raises:
-        ValueError: there is no such file, or it is of another kind.
+        ValueError: there is no such file, it is of another kind, or it has no rows.
     """
     what = "a search for a recipe"
     found = read_json(
         path, what, dict.fromkeys(("title", "objective", "command", "device", "date"), str) | {"rows": list}
     )
+    if not found["rows"]:
+        raise ValueError(f"{path} holds no row of {what}: restore the file.")
     ends = (f"{score}{end}" for score in ("objective", "text_lost") for end in ("", " low", " high"))
     numbers = [*ends, *(f"{task} {score}" for task in TASKS for score in ("skill", "psnr"))]
     for row in found["rows"]:

@@ -94,13 +94,14 @@ def read_results(path: Path) -> Record:
     """
     try:
         found = read_json(path, "a file of results", {"format": object, "rows": list, "table": str, "title": str})
+    except OSError as error:
+        raise ValueError(f"{path} holds no results: `pusa-lab bench paper --list` names those there are.") from error
+    try:
         for row in found["rows"]:
             check_fields(row, "a row is not one of results", {"key": dict})
         table = table_of(found)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{path} holds no results ({error}): `pusa-lab bench paper --list` names those there are."
-        ) from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not a file of results: {error}") from error
     known = found["format"]
     if known != FORMAT:
         raise ValueError(f"{path} has format {known!r:.40}, this version reads {FORMAT}: run its command again.")
