@@ -378,3 +378,12 @@ def test_encoded_text_is_asked_for_once_per_caption():
     model = text(lambda prompts: asked.append(prompts) or Sound().encode_text(prompts))
     assert pl.check_model(model).ok
     assert len(asked) <= 6
+
+
+def test_an_object_that_raises_whatever_is_asked_of_it_has_no_interface():
+    class Hostile:
+        def __getattr__(self, name):
+            raise RuntimeError(name)
+
+    report = pl.check_model(Hostile())
+    assert [fault.name for fault in report.faults] == ["interface"]

@@ -340,3 +340,8 @@ def test_a_truth_that_stands_still_has_no_skill_and_the_others_have(scenes, trut
     assert "skill" not in suite.fidelity(mixed, mixed, scenes[:3])
     alone = suite.fidelity(mixed[:1], mixed[:1], scenes[:1], [0])
     assert alone["skill"].isnan().all()
+
+
+def test_clips_that_are_no_pixels_are_not_destroyed():
+    with pytest.raises(ValueError, match="clip holds numbers beyond 2: give pixels in"):
+        suite.destroyed(torch.full((2, 3, 5, 16, 16), 1e38))

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from pusa_lab.annotations import attribute
 from pusa_lab.arguments import checked
 from pusa_lab.model_checks.codec import check_codec, check_text
 from pusa_lab.model_checks.denoiser import Probe, check_denoiser
@@ -72,11 +73,11 @@ def check_model(
 def _interface(model: Any) -> Finding:
     if isinstance(model, str):
         return failed("interface", f"model is the text {model!r}: give the loaded model, pl.load({model!r}).")
-    geometry = getattr(model, "geometry", None)
+    geometry = attribute(model, "geometry")
     if not isinstance(geometry, Geometry):
         return failed("interface", "model.geometry is not a pusa_lab.types.Geometry: give the model one.")
     calls = ("encode_text", "encode_video", "decode", "__call__")
-    if lacking := [name for name in calls if not callable(getattr(type(model), name, getattr(model, name, None)))]:
+    if lacking := [name for name in calls if not callable(getattr(type(model), name, None) or attribute(model, name))]:
         return failed("interface", f"the model has no {lacking[0]}: add this method.")
     try:
         torch.device(model.device)

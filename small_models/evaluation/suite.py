@@ -14,7 +14,7 @@ from pusa_lab.sentences import counted
 from pusa_lab.types import Clip
 from small_models.records import check_entries
 from small_models.world import Scenes, masks, positions
-from small_models.world.reader import confirm, locate, subjects
+from small_models.world.reader import check_pixels, confirm, locate, subjects
 
 Picture = Float[Tensor, "b 3 1 hp wp"]
 Raw = dict[str, Tensor]
@@ -197,10 +197,11 @@ def destroyed(clip: Clip) -> dict[str, Clip]:
         clip: pixels (b, 3, pf, h, w) in [-1, 1], b above 1.
 
     Raises:
-        ValueError: there are no other clips.
+        ValueError: there are no other clips, or numbers that are no pixels.
     """
     if len(clip) < 2 or not clip.numel():
         raise ValueError(f"clip has shape {tuple(clip.shape)}: give at least 2 clips, whose frames can be mixed.")
+    check_pixels(clip)
     b, frames = len(clip), torch.arange(clip.shape[2])
     other = torch.stack([clip[(i + frames) % b, :, frames].movedim(0, 1) for i in range(b)])
     g = torch.Generator().manual_seed(0)

@@ -159,12 +159,25 @@ def _confirm(clip: Clip, scenes: Scenes) -> tuple[Tensor, ...]:
     return *(here & answer for answer in right), off, (large & other).any(1)
 
 
+@checked
+def check_pixels(clip: Clip) -> None:
+    """Refuse clips whose numbers are too large for pixels.
+
+    Args:
+        clip: pixels (b, 3, pf, h, w) in [-1, 1], or a little beyond.
+
+    Raises:
+        ValueError: a number is beyond `LARGEST_PIXEL`, or NaN.
+    """
+    if not (clip.abs() <= LARGEST_PIXEL).all():
+        raise ValueError(f"clip holds numbers beyond {LARGEST_PIXEL:g}: give pixels in [-1, 1].")
+
+
 def _in_parts(read: Callable[..., tuple[Tensor, ...]], clip: Clip, index: Int[Tensor, "b k"]) -> Any:
     """Read a few clips at a time: what fits the processor's cache, or the accelerator's memory."""
     if 0 in clip.shape or clip.shape[1] != 3:
         raise ValueError(f"clip is {shown(clip)}: give clips (b, 3, frames, height, width), none of these 0.")
-    if not (clip.abs() <= LARGEST_PIXEL).all():
-        raise ValueError(f"clip holds numbers beyond {LARGEST_PIXEL:g}: give pixels in [-1, 1].")
+    check_pixels(clip)
     count = max(1, 2 ** (20 if clip.device.type == "cpu" else 25) // clip[0, 0].numel())
     parts = zip(clip.split(count), index.to(clip.device).split(count), strict=True)
     return tuple(map(torch.cat, zip(*(read(*part) for part in parts), strict=True)))
