@@ -42,8 +42,8 @@ notebooks: $(READY)  ## build and execute notebooks/*.ipynb from notebooks/src/*
 	$(BIN)/python notebooks/build.py
 
 # The tests here ask not what the code does, as `make test` does, but whether what is committed keeps its form and is up
-# to date: the wheel is built and installed in a bare environment, the shipped models are measured again, and commands
-# and snippets of the README and of pages run as they are written.
+# to date: the wheel is built and installed in a bare environment, the shipped models are measured again, results are
+# whole and told as measured, and benchmarks, commands and snippets of the README and of pages run as they are written.
 check: $(READY)  ## lint, format, form, spelling, import directions, types; wheel, cards and pages are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -8,6 +8,8 @@ from processes import python
 
 from pusa_lab.planning import plan
 
+pytestmark = pytest.mark.artefact
+
 ROOT = Path(__file__).parents[1]
 
 

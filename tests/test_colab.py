@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from nbformat import v4
 
+pytestmark = pytest.mark.artefact
+
 ROOT = Path(__file__).parents[1]
 spec = importlib.util.spec_from_file_location("colab_check", ROOT / "benchmarks" / "colab_check.py")
 colab_check = importlib.util.module_from_spec(spec)

@@ -9,6 +9,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+pytestmark = pytest.mark.artefact
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:

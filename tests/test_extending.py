@@ -18,6 +18,8 @@ from pusa_lab.training import TrainConfig
 from small_models.evaluation import suite
 from small_models.world import WORLDS, draw_scenes, render
 
+pytestmark = pytest.mark.artefact
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
@@ -157,7 +159,7 @@ def test_a_timestep_sampler_and_a_weight_take_settings_in_a_configuration():
 @pytest.mark.parametrize(
     ("field", "text", "sentence"),
     [
-        ("weight", "centre", "weight='centre': unknown weight 'centre': choose one of uniform, bell"),
+        ("weight", "centre", "weight='centre': unknown weight 'centre': choose one of uniform, free_frames, bell"),
         (
             "weight",
             "middle(force=2)",

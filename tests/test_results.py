@@ -36,6 +36,8 @@ from small_models.experiments.verdicts import (
     verdict,
 )
 
+pytestmark = pytest.mark.artefact
+
 PAGE = prose("docs/claims.md")
 FOUND = {name: read_results(RESULTS / f"{name}.json") for name in TABLES if (RESULTS / f"{name}.json").is_file()}
 

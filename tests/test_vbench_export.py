@@ -27,7 +27,7 @@ ENTRIES = [
     {"prompt_en": TURN, "dimension": ["camera_motion"], "image_type": "other", "image_name": "r.jpg"},
 ]
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.artefact, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture

@@ -129,9 +129,9 @@ def test_adapters_change_kept_keys_too():
 def _compiled(_: int) -> None:
     """More numbers of moving frames than torch.compile would compile one by one."""
     model, plain = wan(), wan()
-    model.transformer.compile_repeated_blocks(backend="aot_eager", fullgraph=True)
+    model.transformer.compile_repeated_blocks(backend="eager", fullgraph=True)
     options = {"guidance": 2.0, "refresh": 2, "output": "latents", "steps": 3}
-    for frames in (6, 9, 12):
+    for frames in (6, 12):
         for schedule in (
             "autoregressive",
             "blockwise(block=2, lag=3)",

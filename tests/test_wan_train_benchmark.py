@@ -20,7 +20,7 @@ import wan_train_profile  # noqa: E402
 import wan_train_step  # noqa: E402
 
 sys.path.remove(str(BENCHMARKS))
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.artefact, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture
