@@ -9,6 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.artefact
+
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 BUILT = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 INDEX = (NOTEBOOKS / "README.md").read_text()

@@ -188,6 +188,7 @@ def test_wans_way_sees_all_frames_that_it_is_given(wans_way):
     assert (make(prompts, truth, 0) == make(prompts, other, 0)).all(), "the rest of the truth is not seen"
 
 
+@pytest.mark.artefact
 def test_a_whole_table_in_miniature(lab, trainer, tmp_path, monkeypatch):
     monkeypatch.setattr(Lab, "ask", functools.partialmethod(Lab.ask, steps=2))
     found = run_table("generalisation", lab, trainer, tmp_path, "pusa-lab bench paper --table generalisation")

@@ -10,6 +10,8 @@ from urllib.request import Request, urlopen
 import pytest
 from servers import free_port, serving
 
+pytestmark = pytest.mark.artefact
+
 ROOT = Path(__file__).parents[1]
 TOKEN = "a-token-for-this-test"
 
