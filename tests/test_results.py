@@ -179,7 +179,10 @@ def test_what_the_search_found_is_told_as_measured():
     most = "task mixture, more image-to-video"
     assert f"highest skill, {skill(most)}, and lose {lost(most)} of" in part
     assert max(r["objective"] for r in found["rows"] if r["rung"] == "0") == rows["0", most, "text CFG 3"]["objective"]
-    assert f"Four times the rate loses {lost('quarter, lr 4e-3')}" in part
+    alike = [rows["0", name, "text CFG 3"]["objective"] for name in ("half, free frames in the loss", "half")]
+    assert "skill {:.3f} for the recipe, {:.3f} with them in".format(*alike).replace("0.", ".") in part
+    fell = f"skill falls from {skill('quarter')} to {skill('quarter, lr 4e-3')}."
+    assert f"Four times the rate loses {lost('quarter, lr 4e-3')}, and {fell}" in " ".join(part.split())
     assert f"(skill {skill('quarter, no EMA')} without, {skill('quarter')} with)" in part
     assert f"min-SNR weights are not ({skill('quarter, weight min-SNR')})" in part
     assert f"rank 64 loses little** ({skill('quarter, LoRA 64')})" in part
