@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 COLAB := .venv-colab/bin
 READY := .venv/.ready
+SITE := .venv/.site
 OUT ?= outputs/demo
 
-.PHONY: demo test nightly fuzz nbval browser-test colab-check lab notebooks check clean
+.PHONY: demo test nightly fuzz nbval browser-test colab-check lab notebooks site check clean
 
 demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDEO=... PROMPT="..."
 	@$(BIN)/pusa-lab demo --out "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(VIDEO),--video "$(VIDEO)") \
@@ -21,7 +22,7 @@ nightly: $(READY)  ## all tests with shapes enforced in every function, and ever
 fuzz: $(READY)  ## 20,000 odd calls, command lines and files: right, or one clear sentence; make fuzz CASES=100000 SEED=1
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000) --seed $(or $(SEED),0)
 
-browser-test: $(READY)  ## the studio in JupyterLab and a real browser, with pictures in outputs/browser/
+browser-test: site  ## the studio and the site in a real browser, with pictures in outputs/browser/
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
 	$(BIN)/python -m pytest -m browser tests/browser
 
@@ -41,10 +42,13 @@ lab: $(READY)  ## the chapters in JupyterLab, open at their index
 notebooks: $(READY)  ## build and execute notebooks/*.ipynb from notebooks/src/*.py
 	$(BIN)/python notebooks/build.py
 
+site: $(SITE)  ## chapters, docs, API reference, results and search as pages that need no server: outputs/site/
+	@$(BIN)/python site/make_site.py
+
 # The tests here ask not what the code does, as `make test` does, but whether what is committed keeps its form and is up
 # to date: the wheel is built and installed in a bare environment, the shipped models are measured again, results are
 # whole and told as measured, and benchmarks, commands and snippets of the README and of pages run as they are written.
-check: $(READY)  ## lint, format, form, spelling, import directions, types; wheel, cards and pages are up to date
+check: $(SITE)  ## lint, format, form, spelling, import directions, types; wheel, cards and pages are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
@@ -62,4 +66,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[all]"
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-deps --target .venv/eightbit torchao
+	@touch $@
+
+$(SITE): $(READY)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[site]"
 	@touch $@

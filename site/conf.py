@@ -1,0 +1,62 @@
+"""Settings of Sphinx for the site; `make site` writes the sources, runs it and looks at every link."""
+
+from importlib.metadata import files
+from pathlib import Path
+
+from site_links import SiteError
+
+HERE = Path(__file__).resolve().parent
+MATHJAX = "tex-svg-full.js"
+"""MathJax with its glyphs in one file: nothing else is loaded, from a folder or from the network."""
+
+
+def mathjax() -> str:
+    """Folder of MathJax, which a package on PyPI brings.
+
+    Raises:
+        SiteError: the package has no such file.
+    """
+    for file in files("sphinx-mathjax-offline") or ():
+        if file.name == MATHJAX:
+            return str(file.locate().parent)
+    raise SiteError(f"the package sphinx-mathjax-offline has no {MATHJAX}: install it with -c constraints.txt.")
+
+
+project = "pusa_lab"
+html_title = "pusa_lab"
+language = "en"
+extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton"]
+html_theme = "furo"
+templates_path = [str(HERE / "templates")]
+html_static_path = [str(HERE / "assets")]
+html_css_files = ["site.css"]
+html_js_files: list[str] = []
+html_show_search_summary = False  # Sphinx would fetch the pages, which no browser does from file://; see search.js
+html_show_sphinx = html_show_copyright = html_copy_source = False
+html_scaled_image_link = False
+pygments_style, pygments_dark_style = "friendly", "monokai"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 60
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+html_sidebars = {
+    "**": [
+        *("sidebar/brand.html", "sidebar/search.html", "playground.html", "sidebar/scroll-start.html"),
+        *("sidebar/navigation.html", "sidebar/scroll-end.html"),
+    ]
+}
+
+myst_enable_extensions = ["colon_fence", "dollarmath", "amsmath", "fieldlist", "deflist", "html_image"]
+myst_heading_anchors = 5
+myst_dmath_double_inline = True
+suppress_warnings = ["myst.header", "myst.xref_missing", "mystnb.unknown_mime_type", "misc.highlighting_failure"]
+
+nb_execution_mode = "off"
+nb_merge_streams = True
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # they would come from the network
+nb_render_markdown_format = "myst"
+nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
+nb_output_stderr = "remove"
+
+mathjax_path = f"mathjax/{MATHJAX}"
+mathjax3_config = {"options": {"enableMenu": False}, "svg": {"fontCache": "local"}}

@@ -1,0 +1,130 @@
+"""Build the site into outputs/site: the chapters with their outputs, docs, the API reference, results and search.
+
+    python site/make_site.py
+
+Nothing is executed and nothing is fetched. The sources that Sphinx reads are written to outputs/site-sources.
+"""
+
+import importlib.util
+import json
+import pickle
+import shutil
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT, SOURCES, READ = (ROOT / "outputs" / name for name in ("site", "site-sources", "site-doctrees"))
+NEEDED = ("sphinx", "myst_nb", "furo", "sphinx_design", "sphinx_copybutton", "sphinx-mathjax-offline", "griffe")
+INSTALL = 'python -m pip install -c constraints.txt -e ".[site]"'
+MADE_FROM = "made-from.txt"
+"""In the built site: the digest of what it is made from."""
+MOST_BYTES = 40 * 2**20
+MOST_TEXT = 20_000
+"""Characters of a page that the search can show."""
+
+
+def main() -> int:
+    """Build the site; 0 if it is whole."""
+    try:
+        sys.stdout.write(build() + "\n")
+    except SystemExit:
+        raise
+    except Exception as error:
+        if type(error).__name__ != "SiteError":
+            raise
+        sys.stderr.write(f"make site: {error}\n")
+        return 1
+    return 0
+
+
+def build() -> str:
+    """Build the site, and say where it is and how large.
+
+    Raises:
+        SiteError: something that it needs is missing, or a link leads nowhere.
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SystemExit(f"make site: {missing[0]} is not installed: run `{INSTALL}` in the clone, then again.")
+    import site_pages
+
+    began = time.monotonic()
+    playground = ROOT / "site" / "playground"
+    runs = (playground / "index.html").is_file()
+    texts, copied = site_pages.sources(runs)
+    made_from = digest(texts, copied)
+    if (OUT / MADE_FROM).is_file() and (OUT / MADE_FROM).read_text() == made_from:
+        return f"{OUT / 'index.html'} is up to date."
+    site_pages.write(SOURCES, texts, copied)
+    new = OUT.with_name("site-new")
+    shutil.rmtree(new, ignore_errors=True)
+    sphinx(new, runs)
+    if runs:
+        shutil.copytree(playground, new / "playground")
+    size = checked(new)
+    (new / MADE_FROM).write_text(made_from)
+    shutil.rmtree(OUT, ignore_errors=True)
+    new.rename(OUT)
+    took = time.monotonic() - began
+    return f"{OUT / 'index.html'}: {len(texts)} pages, {size / 2**20:.1f} MiB, {took:.0f} s"
+
+
+def digest(texts: dict[str, str], copied: list[str]) -> str:
+    """Of everything that the site is made from."""
+    from pusa_lab.files import content_digest
+
+    own = [path for path in sorted((ROOT / "site").rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    files = [*own, *(ROOT / name for name in copied)]
+    parts = [json.dumps(texts, sort_keys=True), *(f"{path} {content_digest(path.read_bytes())}" for path in files)]
+    return content_digest("\n".join(parts))
+
+
+def checked(site: Path) -> int:
+    """Bytes of a built site that is whole and small enough.
+
+    Raises:
+        SiteError: a link leads nowhere, a page would load from the network, or it is too large.
+    """
+    from site_links import SiteError, faults
+
+    if wrong := list(faults(site)):
+        raise SiteError(f"{len(wrong)} links are wrong.\n" + "\n".join(wrong))
+    size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+    if size > MOST_BYTES:
+        raise SiteError(f"the site has {size / 2**20:.1f} MiB and may have {MOST_BYTES >> 20}: shrink what is largest.")
+    return size
+
+
+def sphinx(out: Path, playground: bool) -> None:
+    """Run Sphinx on the sources, and write beside its index of words the texts that a search shows."""
+    from site_links import SiteError
+    from sphinx.cmd.build import main as run
+
+    words = ["-q", "-j", "2", "-b", "html", "-c", str(Path(__file__).parent), "-d", str(READ)]
+    if run([*words, "-A", f"playground={'1' if playground else ''}", str(SOURCES), str(out)]):
+        raise SiteError("Sphinx did not finish: see what it says above.")
+    from conf import MATHJAX, mathjax
+
+    (out / "_static" / "mathjax").mkdir()
+    shutil.copy2(Path(mathjax()) / MATHJAX, out / "_static" / "mathjax")
+    (out / "_static" / "texts.js").write_text(f"window.PAGE_TEXTS = {json.dumps(texts(), ensure_ascii=False)};\n")
+
+
+def texts() -> dict[str, str]:
+    """Name of a page -> its words in a line, as Sphinx read them."""
+    from docutils.nodes import raw
+    from sphinx.addnodes import pending_xref_condition
+
+    found = {}
+    for path in sorted(READ.rglob("*.doctree")):
+        page = pickle.loads(path.read_bytes())
+        again = [node for node in page.findall(pending_xref_condition) if node["condition"] == "*"]  # a name's long form
+        for node in (*again, *page.findall(raw)):
+            node.parent.remove(node)
+        found[str(path.relative_to(READ).with_suffix(""))] = " ".join(page.astext().split())[:MOST_TEXT]
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

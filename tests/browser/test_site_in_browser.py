@@ -1,0 +1,165 @@
+"""pytest -m browser tests/browser/test_site_in_browser.py: the built site, opened from its folder as a person would."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from labs import OUT, ROOT
+
+pytestmark = pytest.mark.browser
+
+SITE = ROOT / "outputs" / "site"
+CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+LOCAL = ("file://", "data:", "blob:", "about:")
+WIDTHS = [pytest.param({"viewport": {"width": width, "height": 900}}, id=str(width)) for width in (1280, 390)]
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+SAMPLED = 10
+"""Of the pages of the reference and of files, which are made alike, one in so many is opened."""
+WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+BROKEN = "[...document.images].filter(one => one.complete && !one.naturalWidth).map(one => one.src)"
+COLORS = "(({backgroundColor, color}) => [backgroundColor, color])(getComputedStyle(document.body))"
+SETTLED = "window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def site():
+    """The built site; built once, unless `make site` has just done it."""
+    made = subprocess.run([sys.executable, ROOT / "site" / "make_site.py"], capture_output=True, text=True, timeout=600)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return SITE
+
+
+@pytest.fixture
+def reader(browser, request):
+    """A page without a network, and `problems`, which grows by what it asks for elsewhere and by every error."""
+    options = getattr(request, "param", {"viewport": {"width": 1280, "height": 900}})
+    context = browser.new_context(offline=True, **options)
+    page = context.new_page()
+    page.problems = []
+    note = page.problems.append
+    page.on("request", lambda one: None if one.url.startswith(LOCAL) else note(f"asks for {one.url}"))
+    page.on("requestfailed", lambda one: note(f"misses {one.url}"))
+    page.on("console", lambda one: note(f"console: {one.text}") if one.type == "error" else None)
+    page.on("pageerror", lambda error: note(f"error: {error}"))
+    yield page
+    context.close()
+
+
+def opened(reader, name):
+    """Go to a page of the site and wait for its formulas."""
+    reader.goto((SITE / name).as_uri())
+    reader.evaluate(SETTLED)
+
+
+def test_every_link_and_anchor_of_the_site_leads_somewhere(site):
+    sys.path.insert(0, str(ROOT / "site"))
+    import site_links
+
+    sys.path.remove(str(ROOT / "site"))
+    assert len([*site.rglob("*.html")]) > 300
+    assert [*site_links.faults(site)] == []
+
+
+def test_pages_open_from_their_files_without_a_network_and_without_errors(reader, site):
+    """All pages to read, and a sample of those that are made alike."""
+    alike = [*sorted(site.glob("api/*.html")), *sorted(site.glob("files/**/*.html"))]
+    own = [path for path in site.rglob("*.html") if path not in alike and "playground" not in path.parts]
+    pages = [*own, *alike[::SAMPLED]]
+    assert len(pages) >= 70
+    wrong = {}
+    for path in pages:
+        reader.problems.clear()
+        opened(reader, path.relative_to(site))
+        found = [*reader.problems, *(f"does not show {src[:90]}" for src in reader.evaluate(BROKEN))]
+        found += [f"is {wider} px too wide" for wider in [reader.evaluate(WIDER)] if wider > 0]
+        wrong |= {str(path.relative_to(site)): found} if found else {}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("reader", WIDTHS, indirect=True)
+def test_chapters_fit_the_screen(reader):
+    """Their pictures are kept in outputs/browser."""
+    width = reader.viewport_size["width"]
+    wrong = {}
+    for name in CHAPTERS:
+        opened(reader, f"notebooks/{name}.html")
+        assert reader.locator("article h1").inner_text().strip("#\u00b6 \n")
+        wrong |= {name: wider} if (wider := reader.evaluate(WIDER)) > 0 else {}
+        reader.screenshot(path=OUT / f"site-{name}-{width}.jpg", type="jpeg", quality=60, full_page=True)
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("reader", [PHONE], indirect=True)
+def test_pages_fit_a_phone(reader, site):
+    """Those with wide tables, figures and signatures."""
+    names = ["index", "README", "notebooks/README", "benchmarks/README", "small_models/results/paper/steps"]
+    names += ["small_models/results/paper/README", "benchmarks/results/wan_train", "api/index", "api/pusa_lab.generate"]
+    names += [str(path.relative_to(site).with_suffix("")) for path in sorted(site.glob("docs/*.html"))]
+    wrong = {}
+    for name in names:
+        opened(reader, f"{name}.html")
+        wrong |= {name: wider} if (wider := reader.evaluate(WIDER)) > 0 else {}
+    assert wrong == {}
+    opened(reader, "index.html")
+    reader.screenshot(path=OUT / "site-front-390.png", full_page=True)
+    reader.locator(".nav-overlay-icon").first.click()
+    reader.get_by_role("link", name="API reference").first.click()
+    assert reader.url.endswith("/api/index.html")
+    assert reader.problems == []
+
+
+def test_the_search_finds_names_and_shows_the_lines_around_them(reader):
+    opened(reader, "index.html")
+    reader.locator("input.sidebar-search").fill("task_mixture")
+    reader.keyboard.press("Enter")
+    hit = reader.locator("#search-results li", has=reader.locator('a[href*="task_mixture"]')).first
+    hit.wait_for()
+    reader.locator("#search-results li .context", has_text="task_mixture").first.wait_for()
+    reader.screenshot(path=OUT / "site-search.png")
+    hit.locator("a").first.click()
+    reader.wait_for_url("**/api/**")
+    assert reader.locator(r"#pusa_lab\.schedules\.timestep_sampler_tasks\.task_mixture").is_visible()
+    assert reader.problems == []
+
+
+def test_words_are_found_in_chapters(reader):
+    opened(reader, "search.html?q=covariance")
+    reader.locator('#search-results a[href^="notebooks/"]').first.wait_for()
+    assert reader.problems == []
+
+
+@pytest.mark.parametrize(
+    ("reader", "bright"),
+    [({"color_scheme": "light"}, True), ({"color_scheme": "dark"}, False)],
+    indirect=["reader"],
+    ids=["light", "dark"],
+)
+def test_pages_are_dark_or_light_as_the_system_is(reader, bright):
+    for name in ("index", "notebooks/01_one_timestep_per_frame", "docs/claims"):
+        opened(reader, f"{name}.html")
+        ground, ink = (sum(map(int, re.findall(r"\d+", color)[:3])) for color in reader.evaluate(COLORS))
+        assert (ground > ink) == bright
+        reader.screenshot(path=OUT / f"site-{Path(name).stem}-{'light' if bright else 'dark'}.png")
+
+
+def test_the_theme_can_be_chosen_and_is_kept(reader):
+    opened(reader, "docs/idea.html")
+    while reader.locator("body").get_attribute("data-theme") != "dark":
+        reader.locator(".theme-toggle-header, .theme-toggle-content").locator("visible=true").first.click()
+    opened(reader, "docs/toy.html")
+    assert reader.locator("body").get_attribute("data-theme") == "dark"
+
+
+def test_chapters_have_videos_formulas_and_folded_plumbing(reader):
+    opened(reader, "notebooks/00_quick_tour.html")
+    reader.wait_for_function("[...document.querySelectorAll('video')].some(one => one.duration > 0)")
+    folded = reader.locator("details.hide.above-input").first
+    assert folded.locator("pre").first.is_hidden()
+    folded.locator("summary").click()
+    assert folded.locator("pre").first.is_visible()
+    opened(reader, "notebooks/01_one_timestep_per_frame.html")
+    assert reader.locator("mjx-container svg").count() >= 3
+    assert reader.locator("mjx-merror, [data-mml-node=merror]").count() == 0
+    assert reader.problems == []
