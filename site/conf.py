@@ -34,6 +34,7 @@ html_js_files: list[str] = []
 html_show_search_summary = False  # Sphinx would fetch the pages, which no browser does from file://; see search.js
 html_show_sphinx = html_show_copyright = html_copy_source = False
 html_scaled_image_link = False
+smartquotes = False
 pygments_style, pygments_dark_style = "friendly", "monokai"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 60

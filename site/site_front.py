@@ -116,5 +116,6 @@ def groups() -> list[tuple[str, list[str]]]:
 
 def toctree(caption: str, pages: list[str]) -> str:
     """A group of the contents, which the sidebar shows."""
-    listed = "\n".join(f"/{page.rsplit('.', 1)[0]}" for page in pages)
+    names = {"README.md": "The README </README>"}
+    listed = "\n".join(names.get(page, f"/{page.rsplit('.', 1)[0]}") for page in pages)
     return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{listed}\n```\n"
