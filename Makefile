@@ -5,7 +5,7 @@ COLAB := .venv-colab/bin
 READY := .venv/.ready
 OUT ?= outputs/demo
 
-.PHONY: demo test nightly fuzz nbval browser-test colab-check lab notebooks check clean
+.PHONY: demo test nightly fuzz nbval browser-test colab-check lab notebooks wheel check clean
 
 demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDEO=... PROMPT="..."
 	@$(BIN)/pusa-lab demo --out "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(VIDEO),--video "$(VIDEO)") \
@@ -40,6 +40,10 @@ lab: $(READY)  ## the chapters in JupyterLab, open at their index
 
 notebooks: $(READY)  ## build and execute notebooks/*.ipynb from notebooks/src/*.py
 	$(BIN)/python notebooks/build.py
+
+wheel: $(READY)  ## dist/pusa_lab-*.whl, to upload beside a notebook or to install anywhere
+	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 # The tests here ask not what the code does, as `make test` does, but whether what is committed keeps its form and is up
 # to date: the wheel is built and installed in a bare environment, the shipped models are measured again, results are

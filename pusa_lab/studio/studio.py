@@ -41,9 +41,7 @@ class Studio(StudioMixin, anywidget.AnyWidget):
         self.view = self.session.view() | {"heard": self._heard} | more
 
     def _hear(self, _: Any, message: Any, __: Any) -> None:
-        if isinstance(
-            message, dict
-        ):  # the page puts what is still on its way on top of the answer
+        if isinstance(message, dict):  # the page puts what is still on its way on top of the answer
             self._heard = {"page": message.pop("page", ""), "number": message.pop("number", 0)}
         self.session.do(message)
         self.refresh()
