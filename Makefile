@@ -2,11 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 COLAB := .venv-colab/bin
+# Colab's Python is 3.13; where there is none, colab-check runs on this one, and says so.
+COLAB_PYTHON ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python $(PYTHON); do \
+  $$p --version >/dev/null 2>&1 && echo $$p && break; done)
 READY := .venv/.ready
 SITE := .venv/.site
 OUT ?= outputs/demo
 
-.PHONY: demo test nightly fuzz nbval browser-test colab-check lab notebooks site check clean
+.PHONY: demo test nightly fuzz nbval browser-test colab-check lab notebooks wheel site check clean
 
 demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDEO=... PROMPT="..."
 	@$(BIN)/pusa-lab demo --out "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(VIDEO),--video "$(VIDEO)") \
@@ -29,8 +32,9 @@ browser-test: site  ## the studio and the site in a real browser, with pictures 
 nbval: $(READY)  ## run the built chapters again and compare their exact results with the stored ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=0 --durations-min=1 tests/test_nbval.py
 
-colab-check:  ## chapters 0 to 6 with Colab's versions (notebooks/colab.txt), in an environment of their own
-	test -x $(COLAB)/python || $(PYTHON) -m venv .venv-colab
+colab-check:  ## every chapter with Colab's versions (notebooks/colab.txt), in an environment of their own
+	test -x $(COLAB)/python || $(COLAB_PYTHON) -m venv .venv-colab
+	$(COLAB)/python --version
 	$(COLAB)/python -m pip install -qq --disable-pip-version-check -r notebooks/colab.txt
 	$(COLAB)/python -m pip uninstall -qq --disable-pip-version-check -y pusa-lab
 	$(COLAB)/python benchmarks/colab_check.py
@@ -44,6 +48,10 @@ notebooks: $(READY)  ## build and execute notebooks/*.ipynb from notebooks/src/*
 
 site: $(SITE)  ## chapters, docs, API reference, results and search as pages that need no server: outputs/site/
 	@$(BIN)/python site/make_site.py
+
+wheel: $(READY)  ## dist/pusa_lab-*.whl, to upload beside a notebook or to install anywhere
+	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 # The tests here ask not what the code does, as `make test` does, but whether what is committed keeps its form and is up
 # to date: the wheel is built and installed in a bare environment, the shipped models are measured again, results are

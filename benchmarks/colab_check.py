@@ -1,4 +1,4 @@
-"""Run chapters 0 to 6 beside the versions that Colab publishes, which are in notebooks/colab.txt.
+"""Run every chapter beside the versions that Colab publishes, which are in notebooks/colab.txt.
 
     make colab-check
 
@@ -17,12 +17,25 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from packaging.requirements import Requirement
 
 HERE = Path(__file__).resolve().parent
 NOTEBOOKS = HERE.parent / "notebooks"
 RESULT = HERE / "results" / "colab_check.json"
-CHAPTERS = 7
-PINS = dict(line.split("==") for line in (NOTEBOOKS / "colab.txt").read_text().split() if "==" in line)
+
+
+def pins(python: tuple[int, int]) -> dict[str, str]:
+    """Versions of notebooks/colab.txt for a Python."""
+    found = [Requirement(line) for line in (NOTEBOOKS / "colab.txt").read_text().splitlines() if "==" in line]
+    there = {"python_version": f"{python[0]}.{python[1]}"}
+    return {
+        one.name: str(one.specifier).removeprefix("==")
+        for one in found
+        if one.marker is None or one.marker.evaluate(there)
+    }
+
+
+PINS = pins(sys.version_info[:2])
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -61,7 +74,7 @@ def chapters() -> dict[str, Any]:
     import build  # after the setup cell, which installs what it needs
 
     found: dict[str, Any] = {}
-    for source in build.sources()[:CHAPTERS]:
+    for source in build.sources():
         began = time.perf_counter()
         done = build.execute(build.read(source), FAST=True)
         found[source.stem] = {"seconds": round(time.perf_counter() - began, 1), **look(done)}
@@ -80,6 +93,7 @@ def train_lora() -> None:
 
 def check() -> None:
     """Set up, run, write what was seen."""
+    sys.stdout.write(f"Python {sys.version.split()[0]}; Colab has 3.13.\n")
     if installed() != PINS:
         sys.exit(
             f"these are not Colab's versions: {set(installed().items()) - set(PINS.items())}; run make colab-check."

@@ -41,6 +41,12 @@ CHAPTERS = {
     "11_playground": ("Draw a schedule, run it, and compare it with another.", 1),
 }
 """Chapter -> a sentence, and which of its pictures shows it best."""
+PATHS = {
+    "Half an hour": ("What is a timestep per frame, and what does it buy?", "00 01 11"),
+    "An afternoon": ("Understand it well enough to use it on your own clips.", "00 01 02 04 05 06"),
+    "A researcher": ("Judge the claims, and measure your own.", "03 04 07 08 09 10"),
+}
+"""Reader -> the question, and the numbers of the chapters to read."""
 WIDTH = 480
 
 
@@ -98,11 +104,26 @@ def main() -> None:
         took = times["seconds"].get(name, {})
         cells = [f"{took[k]:.0f}" if k in took else "not measured" for k in ("FAST", "full")]
         rows.append(f"| [{title}]({name}.ipynb) | {' | '.join(cells)} | {' | '.join(map(str, counts(notebook)))} |")
+    links = {source.stem[:2]: f"[{build.title(source)}]({source.stem}.ipynb)" for source in build.sources()}
+    ways = [
+        f"- **{reader}.** {question} {', then '.join(links[number] for number in path.split())}."
+        for reader, (question, path) in PATHS.items()
+    ]
     where = f" (`{times['command']}` on {times['device']}, {times['date']})" if "command" in times else ""
-    head = "# The course\n\nEach chapter teaches one idea and can be read alone; in order, they build on each other.\n"
+    head = (
+        "# The course\n\nEach chapter teaches one idea and can be read alone; in order, they build on each other. "
+        "Every chapter has three exercises, which judge your answer at once; `answers/` has ours.\n"
+    )
     table = "| chapter | seconds FAST | seconds full | asserts | exercises |\n|---|---|---|---|---|\n" + "\n".join(rows)
     text = "\n".join(
-        [head, *cards, f"## Times\n\nSeconds per run{where}, and what each chapter contains:\n\n{table}\n"]
+        [
+            head,
+            "## Three ways through it\n",
+            *ways,
+            "\n## Chapters\n",
+            *cards,
+            f"## Times\n\nSeconds per run{where}, and what each chapter contains:\n\n{table}\n",
+        ]
     )
     with writing(HERE / "README.md") as part:
         part.write_text(text, encoding="utf-8")

@@ -1,6 +1,13 @@
-"""Helpers for the chapters: setup, players for small videos, and immediate checks of exercises."""
+"""Helpers for the chapters: setup, videos, diagrams, files of the course, and immediate checks of exercises."""
 
+import base64
+import dis
+import html
+import inspect
+import json
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,6 +18,25 @@ import torch
 from pusa_lab import media
 from pusa_lab.arguments import checked, shown
 from pusa_lab.data.clips import check_times
+
+COURSE = Path(__file__).parent / "tour"
+"""Files that the chapters use; in a clone these are links."""
+DIAGRAMS = Path(__file__).parent / "diagrams"
+IDLE = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "CACHE"}
+"""What a function of `...` alone consists of."""
+PLAYER = (
+    '<figure style="margin:0"><video src="data:video/mp4;base64,{data}" width="{width}" height="{height}" '
+    'style="image-rendering:pixelated;max-width:100%;height:auto" autoplay loop muted playsinline aria-label="{title}" '
+    'onclick="this.paused ? this.play() : this.pause()"></video>'
+    '<figcaption style="width:{width}px;max-width:100%;text-align:center">{title}</figcaption></figure>'
+)
+
+
+class Wrong(AssertionError):
+    """An answer that is not right; a notebook shows its sentence alone, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"✗ {self}"]
 
 
 @checked
@@ -42,8 +68,8 @@ def setup(seed: int = 0, shapes: bool = False) -> str:
 
 
 @checked
-def play(videos: dict[str, np.ndarray], fps: int | float = 8, width: int = 128) -> None:
-    """Show small videos side by side in a loop, with every pixel enlarged to a sharp square.
+def play(videos: dict[str, np.ndarray], fps: int | float = 8, width: int = 192) -> None:
+    """Show small videos side by side in a loop, with every pixel enlarged to a sharp square; a click pauses.
 
     Args:
         videos: title -> (frames, h, w, 3) uint8.
@@ -61,41 +87,190 @@ def play(videos: dict[str, np.ndarray], fps: int | float = 8, width: int = 128) 
     check_times(fps)
     if width < 1:
         raise ValueError(f"width={width}: give 1 pixel or more.")
-    big = {title: media.enlarge(video, max(1, width // video.shape[2])) for title, video in videos.items()}
-    mediapy.show_videos(big, fps=fps, codec="h264", qp=16)
+    players = []
+    for title, video in videos.items():
+        big = media.enlarge(video, max(1, round(width / video.shape[2])))
+        data = base64.b64encode(mediapy.compress_video(big, fps=fps, codec="h264", qp=16)).decode()
+        players.append(PLAYER.format(data=data, title=html.escape(title), width=big.shape[2], height=big.shape[1]))
+    _display_html(f'<div style="display:flex;flex-wrap:wrap;gap:16px">{"".join(players)}</div>')
+
+
+def _display_html(text: str) -> None:
+    from IPython.display import HTML, display
+
+    display(HTML(text))
 
 
 @checked
-def check(mine: Any, reference: Any, *args: Any, tolerance: float = 1e-5) -> None:
-    """Compare the answer to an exercise with the library: print a note if it is unwritten, and a tick if it is right.
+def diagram(name: str, alt: str) -> None:
+    """Show a diagram of the course.
 
     Args:
-        mine: the reader's function or value; unwritten if it raises NotImplementedError or gives None or `...`.
+        name: such as "01_timestep_vector"; the code that draws it is notebooks/diagrams/NAME.py.
+        alt: what it shows, in one sentence, for those who do not see it.
+
+    Raises:
+        ValueError: there is no diagram of that name, or alt is empty.
+    """
+    known = sorted(path.stem for path in DIAGRAMS.glob("*.svg"))
+    if name not in known:
+        raise ValueError(f"there is no diagram {name!r:.80}: choose one of {', '.join(known)}.")
+    if not alt.strip():
+        raise ValueError(f"the diagram {name!r} has no alt text: say in one sentence what it shows.")
+    from IPython.display import display
+
+    text = (DIAGRAMS / f"{name}.svg").read_text(encoding="utf-8")
+    text = text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" ', 1)
+    display({"image/svg+xml": text, "text/plain": alt}, raw=True)
+
+
+@checked
+def asset(path: str | Path) -> Path:
+    """Path of a file of the course: as given if it exists, else the package's own file of that name.
+
+    Args:
+        path: such as "assets/still.png".
+
+    Raises:
+        ValueError: there is no such file, here or in the package.
+    """
+    if Path(path).is_file():
+        return Path(path)
+    own = {file.name: file for file in (COURSE / "assets").iterdir()}
+    if Path(path).name not in own:
+        raise ValueError(
+            f"there is no file {str(path)!r:.200}, here or in the course, which has {', '.join(sorted(own))}."
+        )
+    return own[Path(path).name]
+
+
+@checked
+def result(name: str) -> dict[str, Any]:
+    """A measured result that the chapters tell, from benchmarks/results.
+
+    Args:
+        name: such as "wan_forward".
+
+    Raises:
+        ValueError: there is no such result in the package.
+    """
+    own = {file.stem: file for file in (COURSE / "results").iterdir()}
+    if name not in own:
+        raise ValueError(f"there is no result {name!r:.80}: choose one of {', '.join(sorted(own))}.")
+    found: dict[str, Any] = json.loads(own[name].read_text(encoding="utf-8"))
+    return found
+
+
+@checked
+def check(
+    mine: Any,
+    reference: Any,
+    *args: Any,
+    tolerance: float = 1e-5,
+    mistakes: Mapping[str, Any] | None = None,
+    axes: str = "",
+) -> None:
+    """Compare the answer to an exercise with the right one: print a note if it is unwritten, and a tick if it is right.
+
+    Args:
+        mine: the reader's function or value; unwritten if it raises NotImplementedError or is `...` or None.
         reference: the library's function, or the right value.
         *args: arguments for both functions.
         tolerance: largest absolute difference that counts as equal.
+        mistakes: a sentence -> the wrong answer (function or value) that it explains.
+        axes: what the axes of the right answer are, such as "(batch, frames)", to be told if the shape is wrong.
 
     Raises:
-        AssertionError: the answer holds no numbers, has another shape, or differs by more than the tolerance.
+        Wrong: the answer is not right; the sentence says why, and never what is right.
     """
+    if unwritten(mine):
+        print("… not written yet")
+        return
     try:
         got = mine(*args) if callable(mine) else mine
     except NotImplementedError:
-        got = None
-    if got is None or got is Ellipsis:
         print("… not written yet")
         return
-    want = reference(*args) if callable(reference) else reference
-    try:
-        got_t, want_t = torch.as_tensor(got), torch.as_tensor(want)
-    except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(f"your answer is {shown(got)}, which holds no numbers: expected {shown(want)}.") from None
-    if got_t.shape != want_t.shape:
-        raise AssertionError(f"your answer has shape {tuple(got_t.shape)}, expected {tuple(want_t.shape)}.")
-    difference = (got_t.double() - want_t.double()).abs()
-    if not difference.numel() or difference.max() <= tolerance:
+    if got is None:
+        raise Wrong("your function returns nothing: is a `return` missing?")
+    right = _numbers(reference(*args) if callable(reference) else reference)
+    answer = _numbers(got)
+    if answer is None or right is None:
+        raise Wrong(f"your answer is {shown(got)}, which holds no numbers: give a number or a tensor.")
+    if _equal(answer, right, tolerance):
         print("✓ right")
         return
-    where = tuple(int(i) for i in np.unravel_index(int(difference.nan_to_num(torch.inf).argmax()), difference.shape))
-    at = f"at {where} it is {got_t[where]:.4g}, expected {want_t[where]:.4g}"
-    raise AssertionError(f"your answer differs by up to {difference.max():.4g}: {at}.")
+    for sentence, wrong in (mistakes or {}).items():
+        if _equal(answer, _numbers(_made(wrong, args)), tolerance):
+            raise Wrong(sentence)
+    raise Wrong(_difference(answer, right, axes))
+
+
+@checked
+def check_that(mine: Any, conditions: Mapping[str, Any]) -> None:
+    """Hold the answer to an exercise against conditions, in order: a note if it is unwritten, a tick if all are met.
+
+    Args:
+        mine: the reader's function or value; unwritten if it is `...` or None.
+        conditions: sentence that is told if it is not met -> the condition: a bool, or a function of the answer.
+
+    Raises:
+        Wrong: a condition is not met, or raises.
+    """
+    if unwritten(mine):
+        print("… not written yet")
+        return
+    for sentence, condition in conditions.items():
+        try:
+            met = bool(condition(mine) if callable(condition) else condition)
+        except Exception as error:  # a reader's answer may do anything
+            raise Wrong(f"your answer could not be tried: {type(error).__name__}: {error!s:.300}") from None
+        if not met:
+            raise Wrong(sentence)
+    print("✓ right")
+
+
+@checked
+def unwritten(mine: Any) -> bool:
+    """Whether an exercise is still a stub: `...`, None, or a function that consists of one of them."""
+    if mine is None or mine is Ellipsis:
+        return True
+    code = getattr(inspect.unwrap(mine), "__code__", None) if callable(mine) else None
+    return code is not None and {step.opname for step in dis.get_instructions(code)} <= IDLE
+
+
+def _numbers(value: Any) -> torch.Tensor | None:
+    try:
+        return torch.as_tensor(value).double()
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def _made(wrong: Any, args: tuple[Any, ...]) -> Any:
+    try:
+        return wrong(*args) if callable(wrong) else wrong
+    except Exception:  # a mistake that cannot be made with these arguments was not made
+        return None
+
+
+def _equal(answer: torch.Tensor, right: torch.Tensor | None, tolerance: float) -> bool:
+    if right is None or answer.shape != right.shape:
+        return False
+    difference = (answer - right).abs()
+    return not difference.numel() or bool(difference.max() <= tolerance)
+
+
+def _difference(answer: torch.Tensor, right: torch.Tensor, axes: str) -> str:
+    if answer.shape != right.shape:
+        meant = f": its axes should be {axes}" if axes else ""
+        return f"your answer has shape {tuple(answer.shape)}, which is not the right shape{meant}."
+    if not answer.isfinite().all():
+        return "your answer holds nan or infinity: is something divided by zero?"
+    if not answer.ndim:
+        return f"your answer {answer.item():.6g} is too {'large' if answer > right else 'small'}."
+    off = (answer - right).abs()
+    places = (off > off.max() / 1000).nonzero()
+    share = 100 * off.max() / right.abs().max().clamp(min=1e-12)
+    first = tuple(places[0].tolist())
+    where = f"at {len(places)} of {off.numel()} places, the first of them {first if len(first) > 1 else first[0]}"
+    return f"your answer is off {where}, by up to {share:.2g} % of the largest right value."

@@ -36,6 +36,7 @@ class Links:
         """`pages` are written from files of the clone with the same names, `made` are the site's own."""
         self.pages, self.made = pages, made
         self.shown: set[str] = set()
+        self.listed: set[str] = set()
         self.copied: set[str] = set()
 
     def rewritten(self, text: str, page: str) -> str:
@@ -76,9 +77,10 @@ class Links:
             name = re.fullmatch(r"(?!L\d)[A-Za-z_][\w.]*", anchor)  # not a line's number
             return f"api/{module}.md", f"{module}.{anchor}" if name else ""
         if (ROOT / place).is_dir():
-            if f"{place}/README.md" in self.pages:
+            if f"{place}/README.md" in self.pages | self.made:
                 return f"{place}/README.md", anchor
-            raise SiteError(f"{told}, a folder without a README.md: link to a file in it.")
+            self.listed.add(place)
+            return f"files/{place}.md", ""
         if Path(place).suffix in SHOWN:
             self.shown.add(place)
             return f"files/{place}.md", ""

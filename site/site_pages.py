@@ -100,6 +100,7 @@ def sources(playground: bool) -> tuple[dict[str, str], list[str]]:
     texts |= {name: chapter(name, links) for name in (*course, *answers)}
     texts |= {name: links.rewritten(text, name) for name, text in results.items()}
     texts["index.md"] = links.rewritten(site_front.page(course, answers, list(results), playground), "index.md")
+    texts |= {f"files/{name}.md": listed(name) for name in sorted(links.listed)}
     texts |= reference | {f"files/{name}.md": shown(name) for name in sorted(links.shown)}
     return texts, sorted(links.copied | links.shown)
 
@@ -140,6 +141,17 @@ def _only_widget(output: dict[str, Any]) -> bool:
         "application/vnd.jupyter.widget-view+json",
         "text/plain",
     }
+
+
+def listed(path: str) -> str:
+    """A page with the names of what a folder of the clone holds.
+
+    Args:
+        path: relative to the clone.
+    """
+    held = [one for one in sorted((ROOT / path).iterdir()) if not one.name.startswith((".", "__"))]
+    names = "\n".join(f"- `{one.name}{'/' if one.is_dir() else ''}`" for one in held)
+    return f"---\norphan: true\n---\n# {Path(path).name}/\n\nWhat the folder `{path}` of the clone holds:\n\n{names}\n"
 
 
 def shown(path: str) -> str:

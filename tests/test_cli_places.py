@@ -202,7 +202,7 @@ def test_a_kill_while_writing_leaves_the_old_video(tmp_path):
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
     (tmp_path / "src").mkdir()
-    (tmp_path / "chapter.template").write_text("# # {number} · {title}\n{setup}\n")
+    (tmp_path / "chapter.template").write_text("# # {number} · {title}\n")
     (tmp_path / "src" / "00_a.py").write_text('# %% tags=["setup"]\nimport os\n\n# %%\n')
     monkeypatch.setattr(clone_folders, "NOTEBOOKS", tmp_path)
     return tmp_path / "src"

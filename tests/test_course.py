@@ -45,8 +45,16 @@ def test_a_chapter_without_a_sentence_is_told_before_anything_runs(index, monkey
         index.main()
 
 
+def test_three_ways_lead_through_the_chapters(index):
+    assert len(index.PATHS) == 3
+    for reader, (question, path) in index.PATHS.items():
+        (line,) = re.findall(rf"^- \*\*{reader}\.\*\* {re.escape(question)}.*$", INDEX, re.M)
+        assert re.findall(r"\]\((\d\d)_\w+\.ipynb\)", line) == path.split()
+    assert {number for _, path in index.PATHS.values() for number in path.split()} == {n[:2] for n in index.CHAPTERS}
+
+
 def test_all_chapters_together_stay_small():
-    assert sum(path.stat().st_size for path in BUILT) < 8_000_000
+    assert sum(path.stat().st_size for path in BUILT) < 10_000_000
 
 
 @pytest.mark.parametrize("path", BUILT, ids=lambda p: p.stem)

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import runpy
+import sys
 from pathlib import Path
 
 import nbformat
@@ -9,6 +11,9 @@ import pytest
 from answers import ANSWERS
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "notebooks"))
+import build  # noqa: E402
+
 BUILT = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 SMALL = ROOT / "notebooks" / "01_one_timestep_per_frame.ipynb"
 COMPARED = "nbval-check-output"
@@ -69,16 +74,26 @@ def tagged(notebook, tag):
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
 
 
-def answered(check, wrong, right):
-    """The text of a cell that fails unless `check` refuses all the wrong answers and accepts the right one."""
-    refused = "".join(
-        f"{answer}\ntry:\n{_indent(check)}\nexcept (AssertionError, ValueError):\n    pass\n"
+def answered(check, mistakes, right):
+    """The text of a cell that fails unless `check` names every mistake with its sentence, and accepts the right one."""
+    named = "".join(
+        f"{answer}\ntry:\n{_indent(check)}\nexcept (AssertionError, ValueError) as error:\n"
+        f"    assert {says!r} in str(error), f'{{error}}, instead of {says}'\n"
         f"else:\n    raise RuntimeError('accepted a wrong answer')\n"
-        for answer in wrong
+        for answer, says in mistakes
     )
     said = "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as said:\n"
     judged = "assert '✓ right' in said.getvalue() and 'not written yet' not in said.getvalue(), said.getvalue()"
-    return f"{refused}\n{right}\n{said}{_indent(check)}\n{judged}"
+    return f"{named}\n{right}\n{said}{_indent(check)}\n{judged}"
+
+
+def exercises(name):
+    """The mistakes and the right answer of each exercise of a chapter."""
+    path = ROOT / "tests" / "mistakes" / f"{name}.py"
+    if not path.is_file():
+        return [([(code, "") for code in wrong], right) for wrong, right in ANSWERS[name]]
+    right = [answer for _, answer in build.answers(ROOT / "notebooks" / "src" / f"{name}.py")]
+    return list(zip(runpy.run_path(str(path))["MISTAKES"], right, strict=True))
 
 
 def _indent(text):
@@ -97,7 +112,7 @@ def test_it_runs_prints_what_is_stored_refuses_wrong_answers_and_accepts_right_o
     for cell in checks:
         assert "not written yet" in "".join(cell.outputs[0].text)
         cell.metadata["tags"] = [*cell.metadata["tags"], COMPARED]
-    pairs = zip(checks, ANSWERS[chapter.stem], strict=True)
+    pairs = zip(checks, exercises(chapter.stem), strict=True)
     notebook.cells += [nbformat.v4.new_code_cell(answered(check.source, *answers)) for check, answers in pairs]
     reports = nbval(notebook, tmp_path)
     assert not reports.failed(), reports.failed()
@@ -118,6 +133,12 @@ def test_a_changed_number_fails(tmp_path):
 
 
 def test_an_exercise_that_accepts_a_wrong_answer_fails(tmp_path):
-    cell = nbformat.v4.new_code_cell(answered("assert x\nprint('✓ right')", ["x = 1"], "x = 2"))
+    cell = nbformat.v4.new_code_cell(answered("assert x\nprint('✓ right')", [("x = 1", "")], "x = 2"))
     (failed,) = nbval(nbformat.v4.new_notebook(cells=[cell]), tmp_path).failed()
     assert "accepted a wrong answer" in failed
+
+
+def test_a_mistake_that_gets_another_sentence_fails(tmp_path):
+    text = answered("assert x == 2, 'x is odd'\nprint('✓ right')", [("x = 1", "x is even")], "x = 2")
+    (failed,) = nbval(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text)]), tmp_path).failed()
+    assert "x is odd, instead of x is even" in failed

@@ -1,11 +1,13 @@
-"""pytest tests/test_notebook_helpers.py: setup, check and play."""
+"""pytest tests/test_notebook_helpers.py: setup, play, diagrams, files of the course, and judged exercises."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from pusa_lab import samplers
-from pusa_lab.notebook import check, play, setup
+from pusa_lab.notebook import Wrong, asset, check, check_that, diagram, play, result, setup
 
 X, V = torch.randn(2, 2, 3, 4, 5, 5).unbind(0)
 TAU, NEXT = torch.rand(2, 2, 4).unbind(0)
@@ -38,22 +40,84 @@ def test_a_right_answer_gets_a_tick(capsys):
     assert "✓" in capsys.readouterr().out
 
 
-def test_wrong_answers_raise_with_the_difference():
-    with pytest.raises(AssertionError, match=r"differs by up to .* at \(\d, \d, \d, \d, \d\)"):
+def test_wrong_answers_raise_without_giving_the_right_one_away():
+    with pytest.raises(Wrong, match=r"off at \d+ of 600 places, the first of them \(0, 0, 0, 0, 0\), by up to .* %"):
         check(wrong_sign, samplers.euler_step, X, V, TAU, NEXT)
-    with pytest.raises(AssertionError, match=r"shape \(2, 1, 4, 5, 5\), expected \(2, 3, 4, 5, 5\)"):
+    with pytest.raises(Wrong, match=r"shape \(2, 1, 4, 5, 5\), which is not the right shape\.$"):
         check(wrong_shape, samplers.euler_step, X, V, TAU, NEXT)
+    with pytest.raises(
+        Wrong, match=r"shape \(4,\), which is not the right shape: its axes should be \(batch, frames\)"
+    ):
+        check(torch.zeros(4), torch.zeros(2, 4), axes="(batch, frames)")
+    with pytest.raises(Wrong, match="your answer 210 is too large"):
+        check(210, 70)
+    with pytest.raises(Wrong, match="nothing: is a `return` missing"):
+        check(lambda x: (x + 1, None)[1], lambda x: x, 1)
+
+
+def test_a_known_mistake_is_named():
+    mistakes = {"the sign is wrong": wrong_sign, "one channel is left": wrong_shape, "no such call": lambda: 1}
+    for wrong, says in ((wrong_sign, "the sign is wrong"), (wrong_shape, "one channel is left")):
+        with pytest.raises(Wrong, match=f"^{says}$"):
+            check(wrong, samplers.euler_step, X, V, TAU, NEXT, mistakes=mistakes)
+    with pytest.raises(Wrong, match="your answer is off"):
+        check(lambda *given: 2 * right(*given), samplers.euler_step, X, V, TAU, NEXT, mistakes=mistakes)
 
 
 def test_an_answer_of_nan_is_wrong():
-    with pytest.raises(AssertionError, match="nan"):
+    with pytest.raises(Wrong, match="holds nan or infinity"):
         check(torch.tensor([1.0, float("nan")]), torch.tensor([1.0, 2.0]))
 
 
 @pytest.mark.parametrize("answer", ["three", object(), {"a": 1}, [1, "a"], [[1], [1, 2]]])
 def test_an_answer_without_numbers_is_said(answer):
-    with pytest.raises(AssertionError, match=r"your answer is .*, which holds no numbers: expected 3"):
+    with pytest.raises(Wrong, match=r"your answer is .*, which holds no numbers: give a number or a tensor"):
         check(answer, 3)
+
+
+def test_a_notebook_shows_the_sentence_alone():
+    assert Wrong("the sign is wrong")._render_traceback_() == ["✗ the sign is wrong"]
+
+
+def test_conditions_are_told_in_order(capsys):
+    conditions = {"it is odd": lambda n: n % 2 == 0, "it is small": lambda n: n > 10}
+    for nothing in (None, ..., lambda n: ...):
+        check_that(nothing, conditions)
+    check_that(12, conditions)
+    assert capsys.readouterr().out == "… not written yet\n" * 3 + "✓ right\n"
+    for answer, says in ((13, "^it is odd$"), (4, "^it is small$"), ("a", "could not be tried: TypeError: ")):
+        with pytest.raises(Wrong, match=says):
+            check_that(answer, conditions)
+    with pytest.raises(Wrong, match="it is false"):
+        check_that(1, {"it is false": False})
+
+
+def test_files_of_the_course_are_found_without_a_clone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert asset("assets/still.png").is_file()
+    (tmp_path / "mine.png").touch()
+    assert asset("mine.png") == Path("mine.png")
+    assert result("wan_forward")["device"]
+    with pytest.raises(
+        ValueError, match=r"there is no file 'assets/none.png', here or in the course, which has .*still"
+    ):
+        asset("assets/none.png")
+    with pytest.raises(ValueError, match=r"there is no result 'none': choose one of .*wan_forward"):
+        result("none")
+
+
+def test_a_diagram_has_its_alt_text(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    monkeypatch.setattr("pusa_lab.notebook.DIAGRAMS", tmp_path)
+    (tmp_path / "01_a.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    diagram("01_a", 'Three "frames".')
+    assert shown[0]["image/svg+xml"].startswith('<svg role="img" aria-label="Three &quot;frames&quot;." xmlns')
+    assert shown[0]["text/plain"] == 'Three "frames".'
+    with pytest.raises(ValueError, match="there is no diagram '02_b': choose one of 01_a"):
+        diagram("02_b", "words")
+    with pytest.raises(ValueError, match="'01_a' has no alt text"):
+        diagram("01_a", " ")
 
 
 def test_values_can_be_checked_too(capsys):
@@ -72,9 +136,11 @@ def test_setup_seeds_and_names_the_device():
 
 def test_play_embeds_mp4(monkeypatch):
     shown = []
-    monkeypatch.setattr("mediapy._display_html", lambda text, **_: shown.append(text))
-    play({"two": np.zeros((4, 16, 16, 3), np.uint8), "videos": np.zeros((4, 16, 16, 3), np.uint8)})
+    monkeypatch.setattr("pusa_lab.notebook._display_html", shown.append)
+    play({"two": np.zeros((4, 16, 16, 3), np.uint8), "<videos>": np.zeros((4, 16, 16, 3), np.uint8)})
     assert shown[0].count("data:video/mp4;base64") == 2
+    assert shown[0].count('width="192" height="192"') == 2
+    assert "&lt;videos&gt;</figcaption>" in shown[0]
 
 
 @pytest.mark.parametrize(

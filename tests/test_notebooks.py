@@ -2,8 +2,10 @@
 
 import ast
 import importlib.util
+import runpy
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import jupytext
 import nbformat
@@ -26,8 +28,7 @@ def source(request):
     return request.param
 
 
-def tagged(notebook, tag):
-    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+tagged = build.tagged
 
 
 def test_twin_has_the_same_cells(source):
@@ -44,7 +45,9 @@ def test_twin_is_executed_clean_and_small(source):
     nbformat.validate(built)
     assert set(built.metadata) == {"kernelspec", "language_info"}
     for cell in built.cells:
-        assert set(cell.metadata) <= {"tags"}
+        assert set(cell.metadata) <= {"tags", "jupyter", "cellView"}
+        folded = bool(set(cell.metadata.get("tags", [])) & build.FOLDED)
+        assert ("jupyter" in cell.metadata) is folded
         if cell.cell_type == "code":
             assert cell.execution_count
             assert not [o for o in cell.outputs if o.output_type == "error" or o.get("name") == "stderr"]
@@ -101,25 +104,103 @@ def test_a_failing_chapter_leaves_the_old_one(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["09_broken.ipynb", "src"]
 
 
-@pytest.mark.parametrize("there", [set(), {"torchao"}])
+@pytest.fixture
+def bare(monkeypatch):
+    """A kernel without the package, and what its setup cell asks pip for."""
+    called, there = [], set()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in there else None)
+    monkeypatch.setattr(subprocess, "run", lambda words, check: called.append(words[5:]))
+    return called, there
+
+
+@pytest.mark.parametrize("torchao", [set(), {"torchao"}])
 @pytest.mark.parametrize("where", [".", "clone", "clone/notebooks"])
-def test_the_setup_cell_finds_the_clone(tmp_path, monkeypatch, where, there):
+def test_the_setup_cell_finds_the_clone(tmp_path, monkeypatch, bare, where, torchao):
     clone = tmp_path / "clone"
     (clone / "pusa_lab").mkdir(parents=True)
     (clone / "pusa_lab" / "__init__.py").touch()
     (clone / "notebooks").mkdir()
-    called = []
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in there else None)
-    monkeypatch.setattr(subprocess, "run", lambda words, check: called.append(words[5:]))
+    bare[1].update(torchao)
     monkeypatch.chdir(tmp_path / where)
-    exec(tagged(build.read(SOURCES[0]), "setup")[0].source, {})
-    newer = ["torchao>=0.16"] if there else []
-    assert called == [[*newer, "-e", f"{clone.resolve()}[notebooks,train]"]]
+    exec(build.setup_cell(), {})
+    newer = ["torchao>=0.16"] if torchao else []
+    assert bare[0] == [[*newer, "-e", f"{clone.resolve()}[notebooks,train]"]]
     assert Path.cwd() == clone.resolve() / "notebooks"
 
 
-def test_the_setup_cell_says_what_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+def test_the_setup_cell_takes_a_wheel_beside_it(tmp_path, monkeypatch, bare):
+    for version in ("0.1.0", "0.2.0"):
+        (tmp_path / f"pusa_lab-{version}-py3-none-any.whl").touch()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RuntimeError, match="no clone of it is in or beside"):
-        exec(tagged(build.read(SOURCES[0]), "setup")[0].source, {})
+    exec(build.setup_cell(), {})
+    assert bare[0] == [[f"{tmp_path.resolve()}/pusa_lab-0.2.0-py3-none-any.whl[notebooks,train]"]]
+
+
+def test_the_setup_cell_takes_the_address_where_one_is_set(tmp_path, monkeypatch, bare):
+    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/some/one/"\n')
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    exec(build.setup_cell(), {})
+    assert bare[0] == [["pusa-lab[notebooks,train] @ git+https://github.com/some/one"]]
+    badge = "https://colab.research.google.com/github/some/one/blob/main/notebooks/00_quick_tour.ipynb"
+    assert badge in build.navigation(SOURCES[0])
+
+
+def test_the_setup_cell_says_what_is_missing(tmp_path, monkeypatch, bare):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError, match=r"`make wheel` in a clone writes dist/.*or a clone of the project"):
+        exec(build.setup_cell(), {})
+
+
+def test_papers_and_files_become_links():
+    text = "Eq. 9 of arXiv 2507.16116 is in `pusa_lab/timesteps.py`; `pusa_lab/none.py` and [arXiv 2407.01392](x) stay."
+    linked = build.link(text)
+    assert "[arXiv 2507.16116](https://arxiv.org/abs/2507.16116)" in linked
+    assert "[`pusa_lab/timesteps.py`](../pusa_lab/timesteps.py); `pusa_lab/none.py` and [arXiv 2407.01392](x)" in linked
+    assert build.link(linked) == linked
+
+
+NEW = [path for path in SOURCES if (ROOT / "notebooks" / "answers" / path.name).is_file()]
+
+
+@pytest.mark.parametrize("chapter", NEW, ids=lambda p: p.stem)
+def test_a_chapter_asks_answers_and_hints(chapter):
+    notebook = build.read(chapter)
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    asked, answered = prose.count("**Predict"), prose.count("<details><summary>Answer</summary>")
+    assert asked == answered >= 1, "every prediction has its answer, folded"
+    assert prose.count("<details><summary>Hint</summary>") == 3, "every exercise has a hint"
+    assert prose.count("<details>") == prose.count("</details>")
+    assert 1_600 <= len(prose.split()) <= 2_800
+    assert [cell.source for cell in tagged(notebook, "navigation")] == [build.navigation(chapter)] * 2
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert "nb.diagram(" in code
+    alone = [line for line in code.splitlines() if "../" in line or ("assets/" in line and "nb.asset" not in line)]
+    assert not [line for line in alone if not line.startswith(("IMAGE", "VIDEO", "PICTURE"))], "it runs without a clone"
+
+
+@pytest.mark.parametrize("chapter", NEW, ids=lambda p: p.stem)
+def test_the_answers_are_of_this_chapter(chapter):
+    built = nbformat.read(ROOT / "notebooks" / "answers" / f"{chapter.stem}.ipynb", as_version=4)
+    nbformat.validate(built)
+    assert [cell.source for cell in tagged(built, "exercise")] == [code for _, code in build.answers(chapter)]
+    assert [cell.source for cell in tagged(built, "check")] == [c.source for c in tagged(build.read(chapter), "check")]
+    assert all("✓ right" in str(cell.outputs) for cell in tagged(built, "check"))
+    mistakes = runpy.run_path(str(ROOT / "tests" / "mistakes" / f"{chapter.stem}.py"))["MISTAKES"]
+    assert len(mistakes) == 3
+    assert min(map(len, mistakes)) >= 3
+    assert all(says for exercise in mistakes for _, says in exercise), "each is named by a sentence of its own"
+
+
+def test_the_diagrams_are_what_their_code_draws():
+    spec = importlib.util.spec_from_file_location("drawing", ROOT / "notebooks" / "diagrams" / "drawing.py")
+    drawing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawing)
+    assert drawing.names() == sorted(path.stem for path in drawing.SVG.glob("*.svg"))
+    for name in drawing.names():
+        text = (drawing.SVG / f"{name}.svg").read_text()
+        assert text == drawing.make(name), f"run python notebooks/diagrams/drawing.py {name}"
+        root = ElementTree.fromstring(text)
+        assert float(root.get("width")) <= 760
+        sizes = [float(node.get("font-size")) for node in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert min(sizes) >= 13

@@ -152,7 +152,6 @@ def test_links_are_turned(found, page, text, turned):
         ("[a](gone.md)", r"docs/idea.md links to gone.md, which is not in the clone: mend the link, or add the file"),
         ("![a](assets/gone.png)", r"docs/idea.md links to assets/gone.png, which is not in the clone"),
         ("[a](../../away.md)", r"docs/idea.md links to ../../away.md, which is not in the clone"),
-        ("[a](../notes)", r"docs/idea.md links to ../notes, a folder without a README.md: link to a file in it"),
     ],
 )
 def test_links_to_nowhere_are_told_with_their_page(clone, link, sentence):
@@ -160,6 +159,15 @@ def test_links_to_nowhere_are_told_with_their_page(clone, link, sentence):
 
     with pytest.raises(SiteError, match=re.escape(sentence)):
         Links({"docs/idea.md"}, set()).rewritten(link, "docs/idea.md")
+
+
+def test_a_link_to_a_folder_leads_to_a_list_of_what_it_holds(clone):
+    import site_links
+    import site_pages
+
+    links = site_links.Links({"docs/idea.md"}, set())
+    assert links.rewritten("[a](../notes/)", "docs/idea.md") == "[a](../files/notes.md)"
+    assert site_pages.listed("notes").endswith("- `text.txt`\n")
 
 
 def test_a_chapter_that_was_not_built_is_told(clone):

@@ -59,6 +59,10 @@ def test_gestures_from_the_page_reach_the_tensor():
     assert studio.schedule[1, 2] == np.float32(0.1)
     assert studio.view["matrix"][3][2] == pytest.approx(0.1)
     assert torch.equal(other.schedule, schedules.synchronous(4, 4)), "two studios on one page are two"
+    studio._hear(studio, {"do": "edit", "kind": "freeze", "frame": 0, "page": "a", "number": 7}, [])
+    assert studio.view["error"] == ""
+    assert studio.view["heard"] == {"page": "a", "number": 7}, "the page learns which of its gestures are carried out"
+    studio._hear(studio, {"do": "undo"}, [])
     studio._hear(studio, {"do": "dance"}, [])
     assert "unknown gesture 'dance'" in studio.view["error"]
     studio._hear(studio, {"do": "edit", "kind": "drag", "frame": 77, "row": 1, "level": 0.1}, [])

@@ -1,6 +1,7 @@
 """pytest tests/test_wheel.py: what `pip install` brings works without the clone."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -102,7 +103,9 @@ def test_the_demo_runs(installed, tmp_path):
     assert all(f"made/{name}" in said for name in made)
     table = (tmp_path / "made" / "metrics.csv").read_text().splitlines()[1:]
     assert [line.split(",")[0] for line in table] == list(MADE)
-    assert "data:video/mp4" in (tmp_path / "made" / "index.html").read_text()
+    page = (tmp_path / "made" / "index.html").read_text()
+    assert "data:video/mp4" in page
+    assert not re.findall(r'href="[^"#]+\.(?:ipynb|py|md)"', page), "the page stands alone"
 
 
 SWEEP = f"{{model: nano-vta, prompts: {PROMPT}, settings: {{steps: 1}}, metrics: 'a.py:size', cache: swept}}"

@@ -66,13 +66,25 @@ def demo(
         except papermill.PapermillExecutionError as error:
             reason = re.sub(r"^[\w.]+: ", "", str(error.evalue))  # without the name of the function it called
             raise ValueError(f"the demo stopped: {reason}") from error
-        page, _ = HTMLExporter(exclude_input_prompt=True).from_filename(str(done))
+        page, _ = HTMLExporter(exclude_input_prompt=True).from_notebook_node(_alone(done))
         (Path(part) / "index.html").write_text(page)
         made = sorted(Path(part).iterdir())
         for path in made:
             with writing(out / path.name) as copy:
                 shutil.copy(path, copy)
     say(*(f"{out / path.name}" for path in made), f"Open {out / 'index.html'} in a browser.")
+
+
+def _alone(path: Path) -> Any:
+    """The chapter without its links to other chapters and to files of the project, which do not lie beside the page."""
+    import nbformat
+
+    chapter = nbformat.read(path, as_version=4)
+    chapter.cells = [cell for cell in chapter.cells if "navigation" not in cell.metadata.get("tags", [])]
+    for cell in chapter.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"(?<!!)\[([^\]]+)\]\((?!http|#)[^)]+\)", r"\1", cell.source)
+    return chapter
 
 
 def _check(out: Path) -> None:

@@ -27,9 +27,8 @@ def new_notebook(title: str) -> None:
     if not stem:
         raise ValueError(f"the title {title!r} has no letters: give one such as 'Frames that wait'.")
     number = int(chapters[-1].name[:2]) + 1
-    setup = re.search(r'# %% tags=\["setup"\]\n.*?(?=\n\n# %%)', chapters[0].read_text(), re.S)
     path = notebooks / "src" / f"{number:02}_{stem}.py"
-    words = {"number": str(number), "title": " ".join(title.split()), "setup": setup[0] if setup else ""}
+    words = {"number": str(number), "title": " ".join(title.split())}
     text = template.read_text()
     for name, value in words.items():
         text = text.replace("{" + name + "}", value)

@@ -26,17 +26,23 @@ class Studio(StudioMixin, anywidget.AnyWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
+        self._heard: dict[str, Any] = {}
         session.tell = self._tell
         self.on_msg(self._hear)
         self.refresh()
 
     def refresh(self) -> None:
         """Redraw everything from the session; pictures only between runs, because a run sends its rows one by one."""
-        self.view = self.session.view()
+        self._show()
         if not self.session.running:
             self.lanes = {name: lane.message() for name, lane in self.session.lanes.items()}
 
+    def _show(self, **more: Any) -> None:
+        self.view = self.session.view() | {"heard": self._heard} | more
+
     def _hear(self, _: Any, message: Any, __: Any) -> None:
+        if isinstance(message, dict):  # the page puts what is still on its way on top of the answer
+            self._heard = {"page": message.pop("page", ""), "number": message.pop("number", 0)}
         self.session.do(message)
         self.refresh()
         self.send({"heard": message.get("do", "") if isinstance(message, dict) else ""})
@@ -47,7 +53,7 @@ class Studio(StudioMixin, anywidget.AnyWidget):
             about = {"title": lane.title, "schedule": lane.schedule.tolist(), "frames": lane.schedule.shape[1]}
             about |= {"scores": lane.scores, "clip": lane.clip}
             self.send({"lane": name, "row": row, "sheet": lane.sheets.get(row, ""), "about": about})
-            self.view = self.session.view() | {"running": True}
+            self._show(running=True)
         else:
             self.refresh()
 

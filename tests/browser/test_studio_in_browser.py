@@ -145,7 +145,7 @@ def keyboard(page, matrix):
     matrix.focus()
     for _ in range(4):
         page.keyboard.press("ArrowDown")
-    for _ in range(12):  # an answer of a slow kernel may take back a level that was lowered meanwhile
+    for _ in range(12):
         page.keyboard.press("-")
         if page.locator(".ps-fault").count():
             break

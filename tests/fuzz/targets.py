@@ -36,7 +36,7 @@ EXCLUDED = {
     r"pusa_lab\.data\.damage\.(opened|checked_frames|listening)": "give and take PyAV's open files, for decode.decoded alone",
     r"pusa_lab\.sweeps\.(identity|settings|scores|rows|store|run|scoring)\.(?!sweep|read_kept).*": "parts of sweep, in whose name they speak; tests/test_sweep_identity.py",
     r"pusa_lab\.progress\..*": "a bar; tests/test_sweep.py",
-    r"pusa_lab\.notebook\.check": "an exercise's assertion",
+    r"pusa_lab\.notebook\.(check|check_that|unwritten|Wrong)": "judge an exercise, with assertions",
     r"pusa_lab\.training\.(loop|module)\.[A-Z].*": "hooks of Lightning, built by `fit`",
     r"pusa_lab\.wan\.(experts\.read_experts|loading\.require_room)": "need a folder of two experts; tests/test_wan_folders.py",
     r"small_models\.experiments\.(sampling_tables|training_tables|inside_table|learned_table|forgetting|recipe_table|recipe_search"

@@ -134,7 +134,7 @@ function matrix(send, level, copyTo) {
   const W = 460, H = 340, L = 34, T = 6, B = 22;
   const [canvas, c] = canvasOf(W, H, "schedule: arrows move, plus and minus change the level, Ctrl+Z undoes", true);
   canvas.classList.add("ps-matrix");
-  let view = null, at = { row: 0, frame: 0 }, held = null, tool = "drag", count = 0;
+  let view = null, at = { row: 0, frame: 0 }, held = null, tool = "drag", count = 0, pending = [];
   const size = () => [(W - L - 4) / view.frames, (H - T - B) / view.matrix.length];
   const cell = (event) => {
     const box = canvas.getBoundingClientRect(), [w, h] = size();
@@ -165,6 +165,8 @@ function matrix(send, level, copyTo) {
     canvas.setAttribute("aria-description", `row ${at.row}, frame ${f}, tau ${v === null ? "not a number" : v.toFixed(2)}`);
   }
   const edit = (kind, more) => send({ do: "edit", kind, ...more });
+  // An answer of the kernel may be older than the last keys: what it has not heard of yet is put on top of it.
+  const foresee = () => { for (const { row, frame, level } of pending) if (row < view.matrix.length && frame < view.frames) view.matrix[row][frame] = level; };
   function gesture(event, begins) {
     const { row, frame, inside } = cell(event);
     if (begins) { held = { row, frame, gesture: `${Date.now()}-${count++}`, from: row }; }
@@ -187,8 +189,9 @@ function matrix(send, level, copyTo) {
     if (move) at = { row: Math.min(Math.max(at.row + move[0], 0), view.matrix.length - 1), frame: Math.min(Math.max(at.frame + move[1], 0), view.frames - 1) };
     else if ("+=-_".includes(e.key)) {
       const next = Math.round(100 * Math.min(Math.max(v + ("+=".includes(e.key) ? step : -step), 0), 1)) / 100;
-      edit(tool === "paint" ? "paint" : "drag", { ...(tool === "paint" ? { frames: [at.frame], rows: [at.row] } : at), level: next });
-      view.matrix[at.row][at.frame] = next; // quick fingers need not wait for the kernel
+      const number = edit(tool === "paint" ? "paint" : "drag", { ...(tool === "paint" ? { frames: [at.frame], rows: [at.row] } : at), level: next });
+      pending.push({ ...at, level: next, number }); // quick fingers need not wait for the kernel
+      foresee();
     }
     else if (e.key === "f") edit("freeze", { frame: at.frame });
     else if (e.key === "[" || e.key === "]") edit("delay", { frame: at.frame, by: e.key === "]" ? 1 : -1 });
@@ -201,7 +204,13 @@ function matrix(send, level, copyTo) {
     canvas,
     use(name) { tool = name; },
     get at() { return at; },
-    show(next) { view = next; at.row = Math.min(at.row, view.matrix.length - 1); at.frame = Math.min(at.frame, view.frames - 1); draw(); },
+    show(next, heard) {
+      pending = pending.filter(({ number }) => number > heard);
+      view = { ...next, matrix: next.matrix.map((row) => [...row]) };
+      foresee();
+      at.row = Math.min(at.row, view.matrix.length - 1); at.frame = Math.min(at.frame, view.frames - 1);
+      draw();
+    },
   };
 }
 
@@ -209,11 +218,13 @@ function matrix(send, level, copyTo) {
 function studio({ model, el }) {
   el.classList.add("ps");
   el.setAttribute("data-lm-suppress-shortcuts", "true");
-  let asked = 0, zooName = "", sliders = {}, shownKnown = "";
+  let asked = 0, zooName = "", sliders = {}, shownKnown = "", sent = 0, heard = 0;
+  const page = `${Date.now()}-${Math.random()}`; // several pages may show one studio
   const error = make("div", { class: "ps-error", role: "alert" });
   const send = (message) => {
     if (!asked) asked = Date.now();
-    try { model.send(message); } catch (problem) { error.textContent = SILENT; }
+    try { model.send({ ...message, page, number: ++sent }); } catch (problem) { error.textContent = SILENT; }
+    return sent;
   };
   const button = (words, title, onclick, more = {}) => make("button", { type: "button", title, onclick, ...more }, words);
   const number = (label, attributes) => { const input = make("input", { type: "number", ...attributes }); return [make("label", {}, `${label} `, input), input]; };
@@ -340,7 +351,8 @@ function studio({ model, el }) {
     if (!view || !view.matrix) return;
     asked = 0;
     showZoo(view);
-    grid.show(view);
+    if (view.heard.page === page) heard = view.heard.number;
+    grid.show(view, heard);
     showKnown(view);
     undo.disabled = !view.can.undo;
     redo.disabled = !view.can.redo;
