@@ -114,8 +114,14 @@ def groups() -> list[tuple[str, list[str]]]:
     return found
 
 
+def named(page: str) -> str:
+    """A name for the contents in place of the page's title, with what follows it; "" for the title."""
+    if page.startswith("notebooks/answers/"):
+        return f"Chapter {int(Path(page).name[:2])} <"
+    return "The README <" if page == "README.md" else ""
+
+
 def toctree(caption: str, pages: list[str]) -> str:
     """A group of the contents, which the sidebar shows."""
-    names = {"README.md": "The README </README>"}
-    listed = "\n".join(names.get(page, f"/{page.rsplit('.', 1)[0]}") for page in pages)
+    listed = "\n".join(f"{named(page)}/{page.rsplit('.', 1)[0]}{'>' if named(page) else ''}" for page in pages)
     return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{listed}\n```\n"
