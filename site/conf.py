@@ -60,4 +60,4 @@ nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
 nb_output_stderr = "remove"
 
 mathjax_path = f"mathjax/{MATHJAX}"
-mathjax3_config = {"options": {"enableMenu": False}, "svg": {"fontCache": "local"}}
+mathjax3_config = {"options": {"enableMenu": False}, "svg": {"fontCache": "local", "scale": 0.92}}

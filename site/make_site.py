@@ -119,8 +119,8 @@ def texts() -> dict[str, str]:
     found = {}
     for path in sorted(READ.rglob("*.doctree")):
         page = pickle.loads(path.read_bytes())
-        again = [node for node in page.findall(pending_xref_condition) if node["condition"] == "*"]  # a name's long form
-        for node in (*again, *page.findall(raw)):
+        long = [node for node in page.findall(pending_xref_condition) if node["condition"] == "*"]  # a name's long form
+        for node in (*long, *page.findall(raw)):
             node.parent.remove(node)
         found[str(path.relative_to(READ).with_suffix(""))] = " ".join(page.astext().split())[:MOST_TEXT]
     return found
