@@ -121,7 +121,7 @@ def diagram(name: str, alt: str) -> None:
 
     text = (DIAGRAMS / f"{name}.svg").read_text(encoding="utf-8")
     text = text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" ', 1)
-    display({"image/svg+xml": text, "text/plain": alt}, raw=True)
+    display({"image/svg+xml": text, "text/plain": alt}, raw=True, metadata={"image/svg+xml": {"alt": alt}})
 
 
 @checked

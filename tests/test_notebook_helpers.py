@@ -108,7 +108,7 @@ def test_files_of_the_course_are_found_without_a_clone(tmp_path, monkeypatch):
 
 def test_a_diagram_has_its_alt_text(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(data))
     monkeypatch.setattr("pusa_lab.notebook.DIAGRAMS", tmp_path)
     (tmp_path / "01_a.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
     diagram("01_a", 'Three "frames".')

@@ -88,6 +88,12 @@ def test_papermill_runs_it_fast(chapter, forked_kernels):
         assert "not written yet" in cell.outputs[0].text
 
 
+def test_no_wrapped_sum_becomes_a_bullet(source):
+    for cell in build.read(source).cells:
+        if cell.cell_type == "markdown":
+            assert not [line for line in cell.source.splitlines() if line.lstrip().startswith("+ ")]
+
+
 def test_an_unknown_parameter_is_refused(source):
     with pytest.raises(ValueError, match="no such parameters: FATS"):
         build.execute(build.read(source), FATS=True)

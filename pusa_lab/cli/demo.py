@@ -14,6 +14,9 @@ TOUR = Path(__file__).parents[1] / "tour"
 MADE = ("text_to_video", "image_to_video", "start_end", "extension", "pyramid")
 """Names of the videos that the demo makes."""
 
+NARROW = "<style>.jp-RenderedSVG img, .jp-RenderedSVG svg { max-width: 100%; height: auto }</style>"
+"""On a phone, diagrams shrink as figures do."""
+
 
 def demo(
     *,
@@ -67,7 +70,7 @@ def demo(
             reason = re.sub(r"^[\w.]+: ", "", str(error.evalue))  # without the name of the function it called
             raise ValueError(f"the demo stopped: {reason}") from error
         page, _ = HTMLExporter(exclude_input_prompt=True).from_notebook_node(_alone(done))
-        (Path(part) / "index.html").write_text(page)
+        (Path(part) / "index.html").write_text(page.replace("</head>", f"{NARROW}</head>", 1))
         made = sorted(Path(part).iterdir())
         for path in made:
             with writing(out / path.name) as copy:

@@ -1,0 +1,33 @@
+"""What readers are likely to get wrong in chapter 3, and a fragment of the sentence that each must be told."""
+
+_WEIGHTS = "def my_weights(h, before):\n    return "
+_SOLVER = (
+    "def my_solver(denoiser, x, tau, tau_next):\n    dt = (tau_next - tau)[:, None, :, None, None]\n"
+    "    v = denoiser(x, tau)\n    return "
+)
+
+MISTAKES = [
+    [
+        (_WEIGHTS + "torch.tensor([1.5, -0.5])", "for even steps"),
+        (_WEIGHTS + "torch.stack([1 + before / h / 2, -before / h / 2])", "upside down"),
+        (_WEIGHTS + "torch.stack([-h / before / 2, 1 + h / before / 2])", "in the other order"),
+        (_WEIGHTS + "torch.stack([1 + h / before / 2, h / before / 2])", "do not add up to 1"),
+        (_WEIGHTS + "torch.stack([1 + h / before, -h / before])", "half of h squared"),
+    ],
+    [
+        ("my_calls = 10 + 8 * 2", "number of rows"),
+        ("my_calls = 2 * (10 + 8 * 2)", "the last row"),
+        ("my_calls = 2 * (10 + 8 * 2) - 9", "for every frame"),
+        ("my_calls = 2 * 10 - 1", "synchronous schedule"),
+    ],
+    [
+        ("my_solver = euler", "no better than Euler"),
+        (_SOLVER + "x + dt * v", "return two things"),
+        (_SOLVER + "x - dt * v, v", "sign of the step"),
+        (_SOLVER + "x + (tau_next - tau).mean() * v, v", "was moved"),
+        (
+            _SOLVER + "x + dt * (0.75 * v + 0.25 * denoiser(x + dt * v, tau_next)), v",
+            "more than a third",
+        ),
+    ],
+]
