@@ -33,7 +33,7 @@ html_css_files = ["site.css"]
 html_js_files: list[str] = []
 html_show_search_summary = False  # Sphinx would fetch the pages, which no browser does from file://; see search.js
 html_show_sphinx = html_show_copyright = html_copy_source = False
-html_scaled_image_link = False
+html_scaled_image_link = html_use_index = html_domain_indices = False
 smartquotes = False
 pygments_style, pygments_dark_style = "friendly", "monokai"
 python_use_unqualified_type_names = True

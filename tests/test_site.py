@@ -222,6 +222,18 @@ def test_faults_of_a_built_site_are_sentences(found, tmp_path):
     ]
 
 
+def test_a_site_that_is_too_large_is_told_with_what_is_largest(found, tmp_path, monkeypatch):
+    import make_site
+    from site_links import SiteError
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.txt").write_text("x" * 2**21)
+    assert make_site.checked(tmp_path) == 2**21
+    monkeypatch.setattr(make_site, "MOST_BYTES", 2**20)
+    with pytest.raises(SiteError, match=r"the site has 2.0 MiB and may have 1: shrink a 2.0"):
+        make_site.checked(tmp_path)
+
+
 def test_without_the_extra_one_sentence_says_how_to_install_it(tmp_path):
     """An interpreter that finds no packages."""
     words = [sys.executable, "-S", "-I", SITE / "make_site.py"]
