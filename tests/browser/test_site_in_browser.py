@@ -17,6 +17,8 @@ WIDTHS = [pytest.param({"viewport": {"width": width, "height": 900}}, id=str(wid
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 SAMPLED = 10
 """Of the pages of the reference and of files, which are made alike, one in so many is opened."""
+PICTURED = 6000
+"""Pixels of a chapter's height that are kept as a picture."""
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 BROKEN = "[...document.images].filter(one => one.complete && !one.naturalWidth).map(one => one.src)"
 COLORS = "(({backgroundColor, color}) => [backgroundColor, color])(getComputedStyle(document.body))"
@@ -92,7 +94,9 @@ def test_chapters_fit_the_screen(reader):
     for name in CHAPTERS:
         found = faults_of(reader, f"notebooks/{name}.html")
         wrong |= {name: found} if found else {}
-        reader.screenshot(path=OUT / f"site-{name}-{width}.jpg", type="jpeg", quality=60, full_page=True)
+        part = {"x": 0, "y": 0, "width": width, "height": min(PICTURED, reader.evaluate("document.body.scrollHeight"))}
+        path = OUT / f"site-{name}-{width}.jpg"
+        reader.screenshot(path=path, type="jpeg", quality=60, full_page=True, clip=part)
     assert wrong == {}
 
 
