@@ -45,8 +45,7 @@ export function validate(S, whole = true, name = "", rising = false) {
   const found = faults(S, whole, rising);
   if (!found.length) return;
   const more = found.length > 5 ? `; and ${found.length - 5} more` : "";
-  const part = rising || faults(S, whole, true).length ? "" : "; one that is to rise is given as schedules.Rising(S)";
-  fault(`${name ? `${name} is not valid` : "not a schedule"}: ${found.slice(0, 5).join("; ")}${more}${part}.`);
+  fault(`${name ? `${name} is not valid` : "not a schedule"}: ${found.slice(0, 5).join("; ")}${more}.`);
 }
 
 /** Rows, calls of a first-order solver, and the order in which frames become final. */

@@ -23,7 +23,7 @@ function card(title, words, button, tell, begin) {
     go.disabled = true;
     try { await begin(stage, (text) => { said.textContent = text; }, () => mine === run); } catch (error) { tell(error); } finally { go.disabled = false; }
   });
-  return make("article", { class: "card explainer" }, make("h3", {}, title), ...words.map((one) => make("p", {}, one)), make("div", { class: "bar" }, go, said), stage);
+  return make("article", { class: "card explainer" }, make("div", { class: "words-side" }, make("h3", {}, title), ...words.map((one) => make("p", {}, one)), make("div", { class: "bar" }, go), said), stage);
 }
 
 /** Lanes side by side: [title, state, schedule]. */
@@ -35,6 +35,7 @@ async function sideBySide(stage, tell, alive, jobs) {
 }
 
 // ------------------------------------------------------------------------------------------------ the loss
+const DRAWS = 6;
 const VECTORS = {
   "all frames at 0.8": () => Array(frames).fill(0.8),
   "frame 0 clean": () => [0, ...Array(frames - 1).fill(0.8)],
@@ -45,15 +46,17 @@ const VECTORS = {
 function lossStage() {
   const scene = fresh().scene, clip = render(scene, world), x0 = { ...SHAPE, data: new Float32Array(3 * frames * SHAPE.pixels) };
   clip.forEach((pixels, i) => { for (let c = 0; c < 3; c++) x0.data.set(pixels.subarray(c * SHAPE.pixels, (c + 1) * SHAPE.pixels), (c * frames + i) * SHAPE.pixels); });
-  const eps = { ...SHAPE, data: noiseOf(x0.data.length, 1) };
-  /** Noised clip, the model's estimate of the clean one, and the squared error of the velocity of each frame. */
-  async function measure(tau) {
-    const ask = (await load("nano-vta")).denoiser(told(scene));
-    const x = map(x0, (value, k, i) => (1 - tau[i]) * value + tau[i] * eps.data[k]), v = await ask(x, tau, false), loss = Array(frames).fill(0);
-    v.data.forEach((value, k) => { loss[Math.floor(k / SHAPE.pixels) % frames] += (value - (eps.data[k] - x0.data[k])) ** 2 / (3 * SHAPE.pixels); });
-    return { x, clean: cleanEstimate(x, v, tau), loss };
-  }
-  return measure;
+  const draws = Array.from({ length: DRAWS }, (_, seed) => ({ ...SHAPE, data: noiseOf(x0.data.length, seed + 1) }));
+  /** The first draw's noised clip and its clean estimate, and each frame's mean square error over all draws of noise. */
+  return async (tau) => {
+    const ask = (await load("nano-vta")).denoiser(told(scene)), loss = Array(frames).fill(0), seen = [];
+    for (const eps of draws) {
+      const x = map(x0, (value, k, i) => (1 - tau[i]) * value + tau[i] * eps.data[k]), v = await ask(x, tau, false);
+      v.data.forEach((value, k) => { loss[Math.floor(k / SHAPE.pixels) % frames] += (value - (eps.data[k] - x0.data[k])) ** 2 / (3 * SHAPE.pixels * DRAWS); });
+      seen.push({ x, clean: cleanEstimate(x, v, tau) });
+    }
+    return { ...seen[0], loss };
+  };
 }
 
 function lossCard(tell) {
@@ -70,7 +73,7 @@ function lossCard(tell) {
       const tau = sliders.map((one) => +one.value), found = await measure(tau), ink = getComputedStyle(canvas).color;
       context.clearRect(0, 0, 1000, 1000);
       context.font = "11px system-ui, sans-serif";
-      const most = Math.max(...base, ...found.loss, 0.01);
+      const clean = (i) => tau[i] < 0.05, most = Math.max(...base, ...found.loss.filter((_, i) => !clean(i)), 0.001);
       ["noised", "cleaned", "loss"].forEach((word, k) => { context.fillStyle = ink; context.fillText(word, 0, [24, 74, 150][k]); });
       for (let i = 0; i < frames; i++) {
         const left = 60 + i * CELL;
@@ -79,16 +82,16 @@ function lossCard(tell) {
         paintFrame(context, frameOf(found.clean, i), left, CELL + 8, CELL - 2);
         const [height, was] = [100 * found.loss[i] / most, 100 * base[i] / most];
         context.strokeStyle = ink; context.strokeRect(left + 6.5, 205 - was + 0.5, CELL - 15, was);
-        context.fillStyle = "#56b4e9"; context.fillRect(left + 10, 205 - height, CELL - 22, height);
-        context.fillStyle = ink; context.fillText(found.loss[i].toFixed(2), left + 8, 220);
+        context.fillStyle = "#56b4e9"; if (!clean(i)) context.fillRect(left + 10, 205 - height, CELL - 22, height);
+        context.fillStyle = ink; context.fillText(clean(i) ? "clean" : found.loss[i].toFixed(3), left + 6, 220);
       }
       const others = tau.map((t, i) => [t, i]).filter(([t]) => Math.abs(t - 0.8) < 0.01).map(([, i]) => i), mean = (list) => others.reduce((sum, i) => sum + list[i], 0) / others.length;
-      say(others.length && others.length < frames ? `Loss of the frames still at 0.8: ${mean(base).toFixed(3)} when all are there, ${mean(found.loss).toFixed(3)} now.` : "Outlined: the loss with all frames at 0.8.");
+      say(others.length && others.length < frames ? `Mean loss of the frames still at 0.8: ${mean(base).toFixed(4)} when all are there, ${mean(found.loss).toFixed(4)} now.` : "Outlined: the loss with all frames at 0.8.");
     } catch (error) { tell(error); } finally { busy = false; }
     if (again) { again = false; show(); }
   }
   return card("What a timestep per frame does to the loss",
-    ["Training noises each frame to its own level τ and asks for the velocity back; the loss is the mean square error. Below, one clip, and the loss of each of its frames.",
+    [`Training noises each frame to its own level τ and asks for the velocity back; the loss is the mean square error. Here: one clip, and the loss of each of its frames over ${DRAWS} draws of noise.`,
       "Make frame 0 clean: the frames beside it become easier, though their own noise is the same. The model reads from the clean one. That is the whole idea: a frame's τ says how far it is to be trusted."],
     "Measure", tell, async (stage, told_) => {
       say = told_;
@@ -99,21 +102,21 @@ function lossCard(tell) {
 
 export function explainers(box, tell) {
   const { scene } = fresh(), first = { first: true };
-  box.append(make("div", { class: "bench" },
+  box.append(
     lossCard(tell),
     card("Image-to-video is a column of zeros",
       ["Nothing in the model says “image-to-video”. Give the picture to frame 0 and set its column in the matrix to 0: it is clean from the first row, and never moves.",
         "The other frames start from the same noise in both runs. With the column of zeros they continue the picture; without it the caption alone decides."],
-      "Run both", tell, (stage, say, alive) => sideBySide(stage, say, alive, [["Frame 0 given: its column is 0", state({ scene, given: first, seed: 3 }), sync], ["Nothing given", state({ scene, seed: 3 }), sync]])),
+      "Run both", tell, (stage, say, alive) => sideBySide(stage, say, alive, [["Frame 0 given: its column is 0", state({ scene, given: first, seed: 5 }), sync], ["Nothing given", state({ scene, seed: 5 }), sync]])),
     card("Why a model with one timestep cannot do it",
       ["The base was trained with one τ for the whole clip. Handed a clean frame beside noisy ones it has never seen such a thing, and does not know which frame to trust.",
         "The adapted model has the same size and saw other timesteps for a short while. Same picture, same caption, same noise."],
-      "Run both", tell, (stage, say, alive) => sideBySide(stage, say, alive, [["nano-base: one timestep", state({ scene, given: first, seed: 3, model: "nano-base" }), sync], ["nano-vta: one per frame", state({ scene, given: first, seed: 3 }), sync]])),
+      "Run both", tell, (stage, say, alive) => sideBySide(stage, say, alive, [["nano-base: one timestep", state({ scene, given: first, seed: 5, model: "nano-base" }), sync], ["nano-vta: one per frame", state({ scene, given: first, seed: 5 }), sync]])),
     card("Asynchronous schedules",
       ["Once each frame has its own τ, a schedule is a drawing. Early frames may finish first and lead the others, which is how long videos are made piece by piece.",
         "More rows mean more calls: compare what each drawing costs with how near it comes to the truth."],
       "Run three", tell, (stage, say, alive) => sideBySide(stage, say, alive, [
         ["All together", state({ scene, given: first, seed: 5 }), sync],
         ["Each a row later", state({ scene, given: first, seed: 5 }), { name: "pyramid", options: { steps: 10, lag: 1 } }],
-        ["One after the other", state({ scene, given: first, seed: 5 }), { name: "autoregressive", options: { steps: 6 } }]]))));
+        ["One after the other", state({ scene, given: first, seed: 5 }), { name: "autoregressive", options: { steps: 6 } }]])));
 }

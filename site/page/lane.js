@@ -4,7 +4,7 @@ import { canvasOf, make } from "../../pusa_lab/studio/static/studio.js";
 import { frameOf, paintFrame, paintLevel } from "./draw.js";
 import { tables } from "./model.js";
 
-const CELL = 34, BAR = 4, MOST = 20, { frames } = tables.world, still = matchMedia("(prefers-reduced-motion: reduce)");
+const CELL = 40, BAR = 4, MOST = 20, { frames } = tables.world, still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Rows that are drawn: all, or as many as fit, evenly, with the first and the last. */
 export function drawn(rows, most = MOST) {
@@ -24,7 +24,7 @@ export function psnr(x, truth, known) {
 }
 
 /** A clip in motion, with a button. */
-export function player(label, size = 136) {
+export function player(label, size = 120) {
   const [canvas, context] = canvasOf(size, size, label);
   const button = make("button", { type: "button", class: "small", "aria-label": `${label}: play or stop`, onclick: () => (timer ? stop() : play()) }, "▶ Play");
   let clip = null, timer = null, at = 0;
@@ -46,12 +46,12 @@ export function player(label, size = 136) {
 }
 
 export function lane(title, more = {}) {
-  const [W, H] = [frames * CELL + 26, MOST * (CELL * 0.8) + 8];
-  let [canvas, context] = canvasOf(W, H, "");
+  const W = frames * CELL + 26;
+  let [canvas, context] = canvasOf(W, CELL, "");
   const holder = make("div", { class: "film" }, canvas);
   const name = make("code"), said = make("p", { class: "said", role: "status" }), film = player(`${title}: the finished clip`);
   const box = make("section", { class: "lane", "aria-label": title },
-    make("h3", {}, title), name, make("div", { class: "lane-body" }, holder, make("div", { class: "lane-side" }, film.box, said)));
+    make("h3", {}, title), name, make("div", { class: "lane-head" }, film.box, said), holder);
   let state = { schedule: [], rows: [] };
   /** The grid for a schedule, empty: each picture is drawn when its row is reached. */
   function begin(schedule, about) {

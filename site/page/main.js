@@ -59,12 +59,12 @@ $("run").append(
   make("details", { class: "python" }, make("summary", {}, "Take it with you: a link, or a line of Python"), make("div", { class: "bar" }, link, copyPython), python));
 
 function showTruth() {
-  const clip = truthOf(state), [canvas, context] = canvasOf(8 * 36, 36, "the true frames");
+  const clip = truthOf(state), [canvas, context] = canvasOf(8 * 40 + 26, 40, "the true frames");
   const film = player("the truth");
-  clip?.forEach((pixels, i) => paintFrame(context, pixels, i * 36, 0, 35));
+  clip?.forEach((pixels, i) => paintFrame(context, pixels, 26 + i * 40, 0, 39));
   truthFilm?.clear();
   truthFilm = film;
-  truth.replaceChildren(make("h3", {}, "The truth"), make("code", {}, clip ? "drawn, not made by the model" : "not known for words or a picture of your own"), clip ? make("div", { class: "lane-body" }, make("div", { class: "film" }, canvas), make("div", { class: "lane-side" }, film.box)) : "");
+  truth.replaceChildren(make("h3", {}, "The truth"), make("code", {}, clip ? "drawn, not made by the model" : "not known for words or a picture of your own"), ...(clip ? [make("div", { class: "lane-head" }, film.box, make("p", { class: "said" }, "Where the shape would be, by the law of its motion.")), make("div", { class: "film" }, canvas)] : []));
   if (clip) film.start(clip);
 }
 let truthFilm = null, truthShown = "";

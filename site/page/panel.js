@@ -77,7 +77,7 @@ export function matrixPanel(box, change, tell) {
   const redo = make("button", { type: "button", "aria-label": "redo", title: "Redo (Ctrl+Y)", onclick: () => send({ do: "redo" }) }, "↷");
   const facts = make("p", { class: "facts", "aria-live": "polite" }), faults = make("div", { class: "faults", "aria-live": "polite" });
   box.append(make("div", { class: "bar" }, zoo.menu), zoo.sliders, make("div", { class: "bar", role: "toolbar", "aria-label": "tools" }, ...tools, undo, redo, levelBox, copyBox),
-    make("div", { class: "matrix" }, grid.canvas), make("p", { class: "axes soft" }, "frames →, rows of the run ↓; yellow is noise (τ = 1), dark blue is clean (τ = 0)"), hint, facts, faults);
+    make("div", { class: "matrix" }, grid.canvas), make("p", { class: "axes soft" }, "frames →, rows ↓ · yellow: noise, τ = 1 · dark blue: clean, τ = 0"), hint, facts, faults);
 
   function choose(name) {
     grid.use(name);

@@ -5,7 +5,7 @@ import { caption as told, fromBytes, parse, render, toBytes } from "../engine/wo
 import { paintFrame } from "./draw.js";
 import { tables } from "./model.js";
 
-const { world, text } = tables, SIDE = 208, plane = world.size ** 2;
+const { world, text } = tables, DOT = 15, SIDE = DOT * world.size, plane = world.size ** 2;
 const of = (shape, colour, direction, speed, x, y) => ({ shape, colour, direction, speed, x, y });
 const PICKS = [
   { level: 0.12, objects: [of("circle", "red", "down and right", "quickly", 0.28, 0.3)] },
@@ -13,6 +13,13 @@ const PICKS = [
   { level: 0.3, objects: [of("triangle", "purple", "up", "quickly", 0.5, 0.7)] },
   { level: 0.2, objects: [of("circle", "green", "up and left", "slowly", 0.7, 0.65), of("square", "red", "right", "quickly", 0.3, 0.25)] },
   { level: 0.0, objects: [of("square", "blue", "down and left", "quickly", 0.7, 0.3)] },
+];
+
+const TASKS = [
+  "Text to video: nothing is given but the caption.",
+  "Image to video: the model keeps the first picture and makes the seven frames that follow.",
+  "The end is given: the model makes the seven frames that lead there.",
+  "Start and end: the model makes the six frames between two given pictures.",
 ];
 
 /** The words that the model reads. */
@@ -37,7 +44,7 @@ export function scenePanel(box, change, tell) {
   const [canvas, context] = canvasOf(SIDE, SIDE, "first picture: arrows move the chosen shape, or with the pencil the pen, which space sets down", true);
   canvas.classList.add("first");
   let state = null, chosen = 0, pen = false, spot = { x: 8, y: 8 };
-  const rows = make("div", { class: "objects" }), hint = make("p", { class: "soft" });
+  const rows = make("div", { class: "objects" }), hint = make("p", { class: "soft" }), task = make("p", { class: "soft" });
   const words = make("input", { type: "text", class: "words", "aria-label": "caption", spellcheck: "false" });
   const ink = select("colour of the pencil", [...Object.keys(world.colours), "ground"], () => {});
   const pencil = make("button", { type: "button", "aria-pressed": "false", onclick: () => { pen = !pen; show(state); } }, "✎ Pencil");
@@ -56,7 +63,7 @@ export function scenePanel(box, change, tell) {
       make("div", {}, canvas, make("div", { class: "bar" }, pencil, ink, undraw)),
       make("div", { class: "grow" }, picks, rows, make("label", { class: "line" }, "ground ", level), hint)),
     make("label", { class: "block" }, "Caption ", words),
-    make("div", { class: "bar given" }, make("label", {}, first, " the first frame is given"), make("label", {}, last, " the last too"), make("label", {}, "its noise ", noise, kept)));
+    make("div", { class: "bar given" }, make("label", {}, first, " first frame given"), make("label", {}, last, " last frame given"), make("label", {}, "its noise ", noise, kept)), task);
 
   const limit = (x) => Math.min(Math.max(x, world.radius), 1 - world.radius);
   function place(x, y) {
@@ -124,7 +131,7 @@ export function scenePanel(box, change, tell) {
     rows.replaceChildren(...state.scene.objects.map((o, i, all) => object(o, i, all.length)), state.scene.objects.length < 2 ? add : "");
     if (inside) [...rows.querySelectorAll("[aria-label]")].find((node) => node.getAttribute("aria-label") === at)?.focus();
     paintFrame(context, fromBytes(firstBytes(state)), 0, 0, SIDE);
-    if (pen) { context.strokeStyle = "#e69f00"; context.lineWidth = 2; context.strokeRect(spot.x * 13 + 1, spot.y * 13 + 1, 11, 11); }
+    if (pen) { context.strokeStyle = "#e69f00"; context.lineWidth = 2; context.strokeRect(spot.x * DOT + 1, spot.y * DOT + 1, DOT - 2, DOT - 2); }
     pencil.setAttribute("aria-pressed", String(pen));
     ink.hidden = !pen;
     undraw.hidden = state.pixels === null;
@@ -134,6 +141,7 @@ export function scenePanel(box, change, tell) {
     [first.checked, last.checked, noise.value] = [state.given.first, state.given.last, state.given.noise];
     kept.textContent = state.given.noise.toFixed(2);
     noise.disabled = !state.given.first && !state.given.last;
+    task.textContent = TASKS[+state.given.first + 2 * +state.given.last] + (state.given.noise && (state.given.first || state.given.last) ? " With noise, the model may redraw what is given." : "");
     hint.textContent = pen ? "Draw with the mouse, or move with the arrows and set a dot with space." : truthOf(state) ? "Drag the shape, or move it with the arrow keys." : "Words or a picture of your own: what would truly follow, nobody knows.";
   }
   return { show };
