@@ -1,11 +1,9 @@
-"""The nano toys for the page: as ONNX files, with the tables of their world and of the studio's sliders beside them.
+"""The nano toys as ONNX files, for the page.
 
 python site/export.py
 """
 
 import argparse
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +15,7 @@ from torch import Tensor, nn
 import small_models
 from pusa_lab.files import digest
 from pusa_lab.models import VideoModel
-from pusa_lab.schedules import SIGMAS
-from pusa_lab.studio.edits import drawable, parameters
 from small_models.models.zoo import find_checkpoint
-from small_models.world import COLOURS, DIRECTIONS, NANO
 
 MODELS = Path(__file__).parent / "models"
 NAMES = ("nano-vta", "nano-base")
@@ -89,16 +84,6 @@ def halve(found: onnx.ModelProto) -> None:
     found.graph.node.extend(nodes)
 
 
-def tables() -> dict:
-    """What the page knows of the world, of the toys' words and of the zoo's sliders."""
-    model = small_models.load(NAMES[0], device="cpu")
-    world = {"nouns": NANO.nouns, "colours": dict(list(COLOURS.items())[: NANO.colours]), "directions": DIRECTIONS}
-    world |= {"speeds": dict(NANO.speeds), "radius": NANO.sizes[0][1], "size": NANO.size, "frames": NANO.frames}
-    zoo = {name: [asdict(one) for one in parameters(name, NANO.frames)] for name in drawable()}
-    text = {"words": model.text.words, "longest": model.text.longest}
-    return {"world": world, "text": text, "zoo": zoo, "sigmas": list(SIGMAS), "fps": model.geometry.fps}
-
-
 def main() -> None:
     """Write the files that site/build.mjs puts into the page."""
     told = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -107,7 +92,6 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name in NAMES:
         onnx.save(export(name), out / f"{name}.onnx")
-    (out / "tables.json").write_text(json.dumps(tables(), indent=1) + "\n")
 
 
 if __name__ == "__main__":

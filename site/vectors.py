@@ -1,10 +1,11 @@
-"""What the page's engine in JavaScript must compute, from Python: site/engine/vectors.json.
+"""What the page in JavaScript takes from Python: tables of the world and the zoo, and what its engine must compute.
 
 python site/vectors.py
 """
 
 import itertools
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from small_models.models.text import split_words
 from small_models.world import COLOURS, DIRECTIONS, NANO, captions, draw_scenes, render
 
 VECTORS = Path(__file__).parent / "engine" / "vectors.json"
+TABLES = Path(__file__).parent / "models" / "tables.json"
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "synchronous": [{}],
     "hold": [{"at": [0]}, {"at": [0, -1]}],
@@ -203,5 +205,16 @@ def rounded(value: Any) -> Any:
     return [rounded(one) for one in value] if isinstance(value, list | tuple) else value
 
 
+def tables() -> dict[str, Any]:
+    """What the page knows of the world, of the toys' words and of the zoo's sliders."""
+    model = small_models.load("nano-vta", device="cpu")
+    world = {"nouns": NANO.nouns, "colours": dict(list(COLOURS.items())[: NANO.colours]), "directions": DIRECTIONS}
+    world |= {"speeds": dict(NANO.speeds), "radius": NANO.sizes[0][1], "size": NANO.size, "frames": NANO.frames}
+    zoo = {name: [asdict(one) for one in edits.parameters(name, NANO.frames)] for name in edits.drawable()}
+    text = {"words": model.text.words, "longest": model.text.longest}
+    return {"world": world, "text": text, "zoo": zoo, "sigmas": list(SIGMAS), "fps": model.geometry.fps}
+
+
 if __name__ == "__main__":
+    TABLES.write_text(json.dumps(tables(), separators=(",", ":")) + "\n")
     VECTORS.write_text(json.dumps(rounded(vectors()), separators=(",", ":")) + "\n")

@@ -39,7 +39,7 @@ def test_the_engine_computes_what_python_does():
 def test_vectors_are_what_python_computes_now():
     vectors = script("vectors")
     stored, now = json.loads(vectors.VECTORS.read_text()), vectors.rounded(vectors.vectors())
-    assert {row["name"] for row in stored["zoo"]} == set(SCHEDULES), "a member of the zoo is new: python site/vectors.py"
+    assert {row["name"] for row in stored["zoo"]} == set(SCHEDULES), "python site/vectors.py"
     assert differences(stored, json.loads(json.dumps(now))) == [], "python site/vectors.py"
 
 
@@ -62,7 +62,7 @@ def test_differences_are_found():
 @pytest.mark.parametrize("name", MODELS)
 def test_onnx_is_the_shipped_toy(name):
     """The file says which checkpoint it is of, and answers as that does: batch 2, other timesteps for every frame."""
-    ort = pytest.importorskip("onnxruntime", reason="pip install -c constraints.txt onnxruntime, of the extra site")
+    ort = pytest.importorskip("onnxruntime", reason="pip install -c constraints.txt onnxruntime")
     path = SITE / "models" / f"{name}.onnx"
     assert path.stat().st_size <= 16 * 2**20
     options = ort.SessionOptions()
@@ -84,6 +84,5 @@ def test_onnx_is_the_shipped_toy(name):
 
 
 def test_tables_are_of_the_shipped_toy():
-    pytest.importorskip("onnx", reason="pip install -c constraints.txt onnx onnxscript, of the extra site")
-    stored = json.loads((SITE / "models" / "tables.json").read_text())
-    assert stored == json.loads(json.dumps(script("export").tables())), "python site/export.py"
+    vectors = script("vectors")
+    assert json.loads(vectors.TABLES.read_text()) == json.loads(json.dumps(vectors.tables())), "python site/vectors.py"

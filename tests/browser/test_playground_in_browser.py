@@ -60,7 +60,8 @@ def linked(page, **more):
 
 def follow(page, **more):
     """Open a link in the page, and run."""
-    page.evaluate("hash => { location.hash = hash; }", linked(page, **more))
+    quick = {"name": "synchronous", "options": {"steps": 2}}
+    page.evaluate("hash => { location.hash = hash; }", linked(page, versus=quick, **more))
     page.wait_for_function("want => playground.state.seed === want", arg=more["seed"])
     run(page)
 
