@@ -193,7 +193,18 @@ def vectors() -> dict[str, Any]:
         "runs": runs(),
         "scenes": scenes(),
         "words": worded(),
+        "gaussian": gaussian(),
     }
+
+
+def gaussian() -> list[dict[str, Any]]:
+    """The exact velocity of two correlated frames of one number each."""
+    rows = []
+    for rho, x, tau in itertools.product((0.0, 0.9), ([1.0, -0.5], [0.3, 2.0]), ([0.5, 0.5], [0.0, 0.7], [1.0, 0.2])):
+        exact = pl.analytic.GaussianDenoiser(torch.zeros(2), torch.tensor([[1.0, rho], [rho, 1.0]]))
+        v = exact(torch.tensor(x).view(1, 1, 2, 1, 1), torch.tensor([tau]))
+        rows.append({"rho": rho, "x": x, "tau": tau, "v": v.flatten().tolist()})
+    return rows
 
 
 def rounded(value: Any) -> Any:

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 import { describe, faults, validate } from "./checks.js";
 import { EDITS, fix } from "./edits.js";
+import { Network, exactVelocity, examples } from "./gaussian.js";
 import { noiseOf } from "./noise.js";
 import { sampleSteps, textGuidance, map } from "./sampler.js";
 import { RISING, schedule } from "./schedules.js";
@@ -113,4 +114,36 @@ test("what is no schedule is refused in one sentence", async () => {
   const S = schedule("hold", { steps: 4, frames: 4 });
   const run = sampleSteps({ denoiser: simple, shape: { channels: 3, frames: 4, pixels: 4 }, schedule: S });
   await assert.rejects(run.next(), /frame 0 starts at 0 but nothing is known of it/);
+});
+
+test("the exact velocity of two frames is Python's", () => {
+  for (const { rho, x, tau, v } of vectors.gaussian) close(exactVelocity(x, tau, rho), v, 1e-5, JSON.stringify({ x, tau }));
+});
+
+/** Numbers in [0, 1) that are the same at every run. */
+function counted() {
+  let state = 7;
+  return () => (state = (state * 48271) % 2147483647) / 2147483647;
+}
+
+test("the network's slopes are those of its loss, and training comes near the exact velocity", () => {
+  const random = counted(), network = new Network(8, random), batch = examples(16, false, random);
+  network.slopes(batch);
+  for (const { weight, bias } of network.layers) {
+    for (const { now, slope } of [weight, bias]) {
+      const [want, step] = [slope[1], 1e-5], loss = [1, -1].map((sign) => { now[1] += sign * step; const found = network.slopes(batch); now[1] -= sign * step; return found; });
+      network.slopes(batch);
+      assert.ok(Math.abs((loss[0] - loss[1]) / (2 * step) - want) < 1e-6 * Math.max(1, Math.abs(want)));
+    }
+  }
+  const off = ({ shared }) => {
+    const learner = new Network(32, random);
+    for (let n = 0; n < 1500; n++) learner.train(examples(64, shared, random), n < 750 ? 0.004 : 0.001);
+    const at = [[1, 1], [1, 0], [-1, 0.5], [0.5, -0.5]];
+    const found = learner.velocity(Float64Array.from(at.flatMap((p) => [...p, 0, 0.7])), at.length);
+    return at.reduce((sum, p, k) => sum + (found[2 * k + 1] - exactVelocity(p, [0, 0.7])[1]) ** 2, 0) / at.length;
+  };
+  const [one, each] = [off({ shared: true }), off({ shared: false })];
+  assert.ok(each < 0.1, `off by ${each}, of a mean square of 1.66`);
+  assert.ok(one > 4 * each, `a single timestep is off by ${one}, one per frame by ${each}`);
 });

@@ -27,20 +27,21 @@ export function psnr(x, truth, known) {
 export function player(label, size = 120) {
   const [canvas, context] = canvasOf(size, size, label);
   const button = make("button", { type: "button", class: "small", "aria-label": `${label}: play or stop`, onclick: () => (timer ? stop() : play()) }, "▶ Play");
-  let clip = null, timer = null, at = 0;
+  let clip = null, timer = null;
   const show = (pixels) => { context.clearRect(0, 0, size, size); paintFrame(context, pixels, 0, 0, size); };
   function stop() { clearInterval(timer); timer = null; button.textContent = "▶ Play"; }
   function play() {
     stop();
     if (!clip) return;
-    timer = setInterval(() => { show(clip[at % frames]); at++; }, 1000 / tables.fps);
+    // One clock for all: what plays side by side shows the same frame.
+    timer = setInterval(() => show(clip[Math.floor((performance.now() / 1000) * tables.fps) % frames]), 500 / tables.fps);
     button.textContent = "■ Stop";
   }
   button.disabled = true;
   return {
     box: make("div", { class: "player" }, canvas, button),
     show,
-    start(next) { clip = next; at = 0; button.disabled = false; show(clip[0]); if (!still.matches) play(); },
+    start(next) { clip = next; button.disabled = false; show(clip[0]); if (!still.matches) play(); },
     clear() { stop(); clip = null; button.disabled = true; },
   };
 }

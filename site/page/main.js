@@ -28,6 +28,7 @@ function change(edit) {
   edit(next);
   state = next;
   history.replaceState(null, "", encode(state));
+  if (!go.disabled) status.textContent = "changed: press Run";
   show();
 }
 

@@ -54,8 +54,8 @@ export function scenePanel(box, change, tell) {
   const noise = make("input", { type: "range", min: 0, max: 1, step: 0.05, "aria-label": "noise kept on the given frames" }), kept = make("output");
   const picks = make("div", { class: "picks", role: "group", "aria-label": "pick a scene" });
   for (const pick of PICKS) {
-    const [small, paper] = canvasOf(44, 44, told(pick));
-    paintFrame(paper, render(pick, world)[0], 0, 0, 44);
+    const [small, paper] = canvasOf(38, 38, told(pick));
+    paintFrame(paper, render(pick, world)[0], 0, 0, 38);
     picks.append(make("button", { type: "button", title: told(pick), "aria-label": told(pick), onclick: () => change((s) => { s.scene = structuredClone(pick); s.pixels = s.caption = null; chosen = 0; }) }, small));
   }
   box.append(

@@ -115,7 +115,8 @@ def test_it_runs_without_a_network_and_makes_the_frames_that_python_makes(open_p
 
 def test_explainers_run(open_page):
     page = open_page(scheme="dark")
-    for button in page.locator(".explainer .go").all():
+    *four, training = page.locator(".explainer .go").all()
+    for button in four:
         button.click()
     page.wait_for_function("[...document.querySelectorAll('.explainer .go')].every(one => !one.disabled)")
     assert page.locator(".explainer .lane").count() == 7
@@ -126,6 +127,10 @@ def test_explainers_run(open_page):
     told = page.locator(".explainer").first.locator("p.soft").inner_text()
     before, after = [float(word) for word in told.replace(",", " ").split() if word.startswith("0.0")]
     assert after < 0.8 * before, "a clean frame lowers the loss of the others"
+    training.click()
+    page.wait_for_function("/^(24|36) of/.test([...document.querySelectorAll('.explainer p.soft')].pop().innerText)")
+    assert len(set(page.locator(".fields figure canvas").evaluate_all("all => all.map(one => one.toDataURL())"))) == 3
+    assert "off by" in page.locator(".fields").inner_text()
     page.screenshot(path=OUT / "playground-dark.png", full_page=True)
     assert page.strays == page.problems == []
 
