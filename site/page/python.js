@@ -14,9 +14,12 @@ async function packed(bytes) {
 
 function scheduleLine(one) {
   const { frames } = tables.world;
-  if (one.rows) return `pl.schedules.from_columns(${JSON.stringify(one.rows[0].map((_, i) => one.rows.map((row) => +row[i].toPrecision(9))))})`;
+  if (one.rows) return `pl.schedules.from_columns([${one.rows[0].map((_, i) => `[${one.rows.map((row) => level(row[i])).join(", ")}]`).join(", ")}])`;
   return `pl.schedules.${one.name}(${Object.entries({ frames, ...one.options }).map(([key, value]) => `${key}=${word(value)}`).join(", ")})`;
 }
+
+/** A level as Python reads it as a float, exact in single precision. */
+const level = (x) => (Number.isInteger(x) ? `${x}.0` : String(+x.toPrecision(9)));
 
 /** Two lines: what to import, and the call that makes the video. */
 export async function pythonLine(state) {
