@@ -4,6 +4,7 @@ python benchmarks/playground.py
 """
 
 import json
+import os
 import shutil
 import statistics
 import sys
@@ -49,7 +50,7 @@ def main(*, runs: int = 5, out: Path = OUT) -> None:
         runs: how often each is measured, in a fresh browser context.
         out: file of the results.
     """
-    words = ["--no-sandbox", "--disable-gpu"]
+    words, load = ["--no-sandbox", "--disable-gpu"], round(os.getloadavg()[0], 1)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=words)
         name = f"chromium {browser.version}, headless"
@@ -61,7 +62,8 @@ def main(*, runs: int = 5, out: Path = OUT) -> None:
         browser.close()
     found = {"from a folder on disk, one thread": plain, "from a host with isolation, threads": threaded}
     sizes = {path.name: path.stat().st_size for path in sorted(PAGE.iterdir())}
-    about = {"browser": name, "runs": runs, "schedules": ["pyramid(steps=10, lag=1)", "synchronous(steps=10)"]}
+    about = {"browser": name, "runs": runs, "load of the machine before": load}
+    about["schedules"] = ["pyramid(steps=10, lag=1)", "synchronous(steps=10)"]
     lock = json.loads((ROOT / "site" / "package-lock.json").read_text())["packages"]
     about["onnxruntime-web"] = lock["node_modules/onnxruntime-web"]["version"]
     write_json(out, conditions() | about | {"seed": 0, "seconds, median": found, "bytes": sizes})

@@ -128,7 +128,8 @@ def test_explainers_run(open_page):
     before, after = [float(word) for word in told.replace(",", " ").split() if word.startswith("0.0")]
     assert after < 0.8 * before, "a clean frame lowers the loss of the others"
     training.click()
-    page.wait_for_function("/^(24|36) of/.test([...document.querySelectorAll('.explainer p.soft')].pop().innerText)")
+    steps = page.locator(".explainer").last.locator("p.soft")
+    steps.filter(has_text="of 3000 steps").wait_for()
     assert len(set(page.locator(".fields figure canvas").evaluate_all("all => all.map(one => one.toDataURL())"))) == 3
     assert "off by" in page.locator(".fields").inner_text()
     page.screenshot(path=OUT / "playground-dark.png", full_page=True)
