@@ -119,7 +119,7 @@ export function explainers(box, tell) {
       "Run three", tell, (stage, say, alive) => sideBySide(stage, say, alive, [
         ["All together", state({ scene, given: first, seed: 5 }), sync],
         ["Each a row later", state({ scene, given: first, seed: 5 }), { name: "pyramid", options: { steps: 10, lag: 1 } }],
-        ["One after the other", state({ scene, given: first, seed: 5 }), { name: "autoregressive", options: { steps: 6 } }]])),
+        ["One after the other", state({ scene, given: first, seed: 5 }), { name: "autoregressive", options: { steps: 5 } }]])),
     card("Train one here",
       ["Two frames of one number each, correlated by 0.9. Two networks of 1,300 numbers learn the velocity, live in this page: one sees a single τ for both frames, the other one per frame. The exact velocity is known.",
         "Frame 0 is clean (τ = 0), frame 1 is noisy: only the second network has met this. Move the sliders to where both τ are equal, and the first one is right as well."],

@@ -44,6 +44,7 @@ const guidance = make("input", { type: "range", min: 1, max: 6, step: 0.5, "aria
 const solver = make("select", { "aria-label": "solver", onchange: () => change((s) => { s.solver = solver.value; }) }, ...["euler", "heun"].map((name) => make("option", { value: name }, name)));
 const model = make("select", { "aria-label": "model", onchange: () => change((s) => { s.model = model.value; }) }, ...Object.entries(MODELS).map(([name, words]) => make("option", { value: name }, words)));
 const versus = zooControls((name, options) => change((s) => { s.versus = { name, options }; }), "schedule to compare with");
+const keep = make("button", { type: "button", onclick: () => change((s) => { s.versus = structuredClone(s.schedule); }) }, "Compare with this one");
 const copied = (button, text) => async () => {
   const words = button.textContent;
   try { await navigator.clipboard.writeText(await text()); button.textContent = "Copied"; } catch { tell(new Fault("The browser lets no page copy here: take the link from the address bar, and the line of Python from the field below.")); }
@@ -55,7 +56,7 @@ copyPython.addEventListener("click", copied(copyPython, () => pythonLine(state))
 const python = make("textarea", { readonly: true, rows: 4, "aria-label": "line of Python", spellcheck: "false" });
 $("run").append(
   make("div", { class: "bar" }, go, dice, make("label", {}, "seed ", seed), make("label", {}, "guidance ", guidance, strength), make("label", {}, "solver ", solver), make("label", {}, "model ", model), status),
-  make("div", { class: "bar" }, make("label", {}, "compare with ", versus.menu)), versus.sliders,
+  make("div", { class: "bar" }, make("label", {}, "compare with ", versus.menu), keep), versus.sliders,
   make("div", { class: "lanes" }, lanes.A.box, lanes.B.box, truth),
   make("details", { class: "python" }, make("summary", {}, "Take it with you: a link, or a line of Python"), make("div", { class: "bar" }, link, copyPython), python));
 

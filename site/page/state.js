@@ -1,6 +1,5 @@
 // Everything that a person chose, as plain data: in the address, so that a link holds it and a reload keeps it.
 import { Fault, fault } from "../engine/faults.js";
-import { SCHEDULES } from "../engine/schedules.js";
 import { tables } from "./model.js";
 
 export const VERSION = 1;
@@ -26,8 +25,13 @@ export function defaults(name) {
 }
 
 const number = (x, low, high) => typeof x === "number" && x >= low && x <= high;
-const isSchedule = (one) => one && ((Object.hasOwn(SCHEDULES, one.name) && Object.hasOwn(zoo, one.name) && typeof one.options === "object" && one.options) ||
-  (Array.isArray(one.rows) && one.rows.length >= 2 && one.rows.length <= 2000 && one.rows.every((row) => Array.isArray(row) && row.length === world.frames && row.every(Number.isFinite))));
+/** Whether a value suits a slider, a checkbox or a menu of the zoo; how large it may be, the schedule itself says. */
+const suits = (p, value) => (p.choices.length ? p.choices.includes(value) : typeof value === typeof p.start && (typeof value === "boolean" || Number.isFinite(value)));
+const isMember = ({ name, options }) => Object.hasOwn(zoo, name) && typeof options === "object" && options &&
+  Object.entries(options).every(([key, value]) => zoo[name].some((p) => p.name === key && suits(p, value)));
+const isSchedule = (one) => one && (Array.isArray(one.rows)
+  ? one.rows.length >= 2 && one.rows.length <= 2000 && one.rows.every((row) => Array.isArray(row) && row.length === world.frames && row.every(Number.isFinite))
+  : isMember(one));
 const isObject = (one) => one && world.nouns.includes(one.shape) && Object.hasOwn(world.colours, one.colour) && Object.hasOwn(world.directions, one.direction) &&
   Object.hasOwn(world.speeds, one.speed) && number(one.x, 0, 1) && number(one.y, 0, 1);
 /** What each part must be. */

@@ -12,6 +12,25 @@ from labs import OUT, ROOT
 pytestmark = pytest.mark.browser
 SITE = ROOT / "site"
 DONE = "document.querySelector('#status').textContent.startsWith('done')"
+FEW = {"name": "synchronous", "options": {"steps": 3}}
+LINKED = {
+    "scene": {
+        "level": 0.12,
+        "objects": [
+            {"shape": "circle", "colour": "red", "direction": "right", "speed": "quickly", "x": 0.28, "y": 0.3},
+        ],
+    },
+    "pixels": None,
+    "caption": None,
+    "given": {"first": True, "last": False, "noise": 0},
+    "schedule": {"name": "pyramid", "options": {"steps": 3, "lag": 1, "shift": 1, "sigmas": "linear"}},
+    "versus": FEW,
+    "model": "nano-vta",
+    "solver": "euler",
+    "seed": 0,
+    "guidance": 1,
+}
+"""A state of version 1, whose links must always open."""
 CLIP = "one => [...playground.lanes[one].state.clip.data]"
 
 
@@ -51,17 +70,15 @@ def open_page(browser, folder):
         page.context.close()
 
 
-def linked(page, **more):
-    """The part of an address for the state of a page, with some of it changed."""
-    state = page.evaluate("playground.state") | more
-    text = base64.urlsafe_b64encode(json.dumps(state).encode()).decode().rstrip("=")
+def link(**more):
+    """The part of an address that holds a state."""
+    text = base64.urlsafe_b64encode(json.dumps(LINKED | more).encode()).decode().rstrip("=")
     return f"#v1={text}"
 
 
 def follow(page, **more):
     """Open a link in the page, and run."""
-    quick = {"name": "synchronous", "options": {"steps": 2}}
-    page.evaluate("hash => { location.hash = hash; }", linked(page, versus=quick, **more))
+    page.evaluate("hash => { location.hash = hash; }", link(**more))
     page.wait_for_function("want => playground.state.seed === want", arg=more["seed"])
     run(page)
 
@@ -96,9 +113,8 @@ def test_it_runs_without_a_network_and_makes_the_frames_that_python_makes(open_p
     assert seen["A"] != seen["B"], "another schedule from the same noise is another video"
     page.screenshot(path=OUT / "playground.png", full_page=True)
 
-    rows = page.evaluate("playground.lanes.A.state.schedule")
-    drawn = [[1 - r / (len(rows) - 1), *row[1:]] for r, row in enumerate(rows)]
-    drawn[5][3] = drawn[4][3]
+    drawn = [[[1, 1, 0.6, 0.3, 0][max(r - i // 3, 0)] for i in range(8)] for r in range(5)] + [[0] * 8]
+    drawn[3][5] = 0.55
     given = {"first": True, "last": True, "noise": 0.2}
     follow(page, seed=7, schedule={"rows": drawn}, solver="heun", guidance=3, given=given)
     same_as_python(page)
@@ -114,7 +130,7 @@ def test_it_runs_without_a_network_and_makes_the_frames_that_python_makes(open_p
 
 
 def test_explainers_run(open_page):
-    page = open_page(scheme="dark")
+    page = open_page(link(), scheme="dark")
     *four, training = page.locator(".explainer .go").all()
     for button in four:
         button.click()
@@ -137,7 +153,7 @@ def test_explainers_run(open_page):
 
 
 def test_keyboard_alone_on_a_narrow_screen_and_a_reload(open_page):
-    page = open_page(width=390)
+    page = open_page(link(), width=390)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.keyboard.press("Tab")
     reach(page, "first picture")
@@ -152,6 +168,9 @@ def test_keyboard_alone_on_a_narrow_screen_and_a_reload(open_page):
         page.keyboard.press(key)
     page.wait_for_function("playground.state.schedule.rows")
     assert page.evaluate("playground.state.schedule.rows[1][2]") == pytest.approx(0.9)
+    page.get_by_role("button", name="Compare with this one").press("Enter")
+    assert page.evaluate("playground.state.versus.rows[1][2]") == pytest.approx(0.9)
+    reach(page, "schedule: arrows move")
     page.keyboard.press("Control+z")
     page.wait_for_function("Math.abs(playground.state.schedule.rows?.[1][2] - 0.95) < 1e-6")
     page.evaluate("document.querySelector('#status').textContent = ''")
@@ -178,7 +197,7 @@ def reach(page, label, id=""):
 
 
 def test_bad_input_is_one_sentence_and_nothing_is_lost(open_page):
-    page = open_page()
+    page = open_page(link())
     was = page.evaluate("playground.state")
     page.get_by_label("caption", exact=True).fill("a pink elephant moves right")
     page.get_by_label("caption", exact=True).press("Enter")
@@ -190,11 +209,11 @@ def test_bad_input_is_one_sentence_and_nothing_is_lost(open_page):
     rows = page.evaluate("playground.lanes.A.state.schedule")
     for r, row in enumerate(rows):
         row[0] = 1 - r / (len(rows) - 1)
-    rows[6][4] = 0.1
-    page.evaluate("hash => { location.hash = hash; }", linked(page, schedule={"rows": rows}))
+    rows[5][4] = 0.1
+    page.evaluate("hash => { location.hash = hash; }", link(schedule={"rows": rows}))
     page.wait_for_function("playground.state.schedule.rows")
     page.locator("#go").click()
-    assert "row 7, frame 4: 0.7 rises above the row before" in alert(page)
+    assert "row 6, frame 4: 0.3333 rises above the row before" in alert(page)
     page.get_by_role("button", name="Fix").first.click()
     page.wait_for_function("document.querySelectorAll('.fault').length === 0")
     run(page)
@@ -203,8 +222,9 @@ def test_bad_input_is_one_sentence_and_nothing_is_lost(open_page):
     for hash, said in {
         "#v9=abc": "made by version 9 of the page, and this is version 1. What is in this page is kept",
         "#v1=@@@": "damaged, or was cut off. What is in this page is kept",
-        linked(page, seed="1"): "odd seed. What is in this page is kept",
-        linked(page, schedule={"name": "pyramid", "options": {"steps": 0}}): "",
+        link(seed="1"): "odd seed. What is in this page is kept",
+        link(schedule={"name": "hold", "options": {"at": 5}}): "odd schedule. What is in this page is kept",
+        link(schedule={"name": "pyramid", "options": {"steps": 0}}): "",
     }.items():
         page.evaluate("hash => { location.hash = hash; }", hash)
         if said:
@@ -216,11 +236,11 @@ def test_bad_input_is_one_sentence_and_nothing_is_lost(open_page):
 
 
 def test_without_webassembly_or_a_file_the_page_says_so(open_page, folder, tmp_path):
-    page = open_page(before="delete globalThis.WebAssembly")
+    page = open_page(link(), before="delete globalThis.WebAssembly")
     assert "no WebAssembly, which the model needs" in alert(page)
     assert page.locator("#matrix canvas").is_visible()
     page.get_by_label("steps", exact=True).first.press("ArrowRight")
-    assert page.evaluate("playground.state.schedule.options.steps") == 11, "what needs no model works"
+    assert page.evaluate("playground.state.schedule.options.steps") == 4, "what needs no model works"
     for name in ("index.html", "playground.css", "playground.js", "runtime.js"):
         shutil.copy(folder / name, tmp_path)
     assert "nano-vta.js does not lie beside this page" in alert(open_page(where=tmp_path))
