@@ -9,12 +9,14 @@ const out = here("playground");
 mkdirSync(out, { recursive: true });
 
 /** A script that puts bytes into the page: a browser reads no other files from a folder on disk. */
-function inlined(name, parts) {
+function inlined(name, parts, notice = "") {
   const said = Object.entries(parts).map(([key, bytes]) => `${key}: "${bytes.toString("base64")}"`);
-  writeFileSync(`${out}/${name}.js`, `(globalThis.PUSA_FILES ||= {})["${name}"] = { ${said.join(", ")} };\n`);
+  writeFileSync(`${out}/${name}.js`, `${notice}(globalThis.PUSA_FILES ||= {})["${name}"] = { ${said.join(", ")} };\n`);
 }
 
-inlined("runtime", { wasm: gzipSync(readFileSync(`${runtime}.wasm`), { level: 9 }), glue: readFileSync(`${runtime}.mjs`) });
+const { version, license } = JSON.parse(readFileSync(here("node_modules/onnxruntime-web/package.json")));
+const notice = `/*! onnxruntime-web ${version}, Copyright (c) Microsoft Corporation, ${license} license, https://github.com/microsoft/onnxruntime */\n`;
+inlined("runtime", { wasm: gzipSync(readFileSync(`${runtime}.wasm`), { level: 9 }), glue: readFileSync(`${runtime}.mjs`) }, notice);
 for (const name of ["nano-vta", "nano-base"]) inlined(name, { onnx: readFileSync(here(`models/${name}.onnx`)) });
 await build({
   entryPoints: [here("page/main.js")],

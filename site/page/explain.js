@@ -115,7 +115,7 @@ export function explainers(box, tell) {
       "Run both", tell, (stage, say, alive) => sideBySide(stage, say, alive, [["nano-base: one timestep", state({ scene, given: first, seed: 5, model: "nano-base" }), sync], ["nano-vta: one per frame", state({ scene, given: first, seed: 5 }), sync]])),
     card("Asynchronous schedules",
       ["Once each frame has its own τ, a schedule is a drawing. Early frames may finish first and lead the others, which is how long videos are made piece by piece.",
-        "More rows mean more calls: compare what each drawing costs with how near it comes to the truth."],
+        "More rows mean more calls: compare what each drawing costs with how near its clip is to the truth."],
       "Run three", tell, (stage, say, alive) => sideBySide(stage, say, alive, [
         ["All together", state({ scene, given: first, seed: 5 }), sync],
         ["Each a row later", state({ scene, given: first, seed: 5 }), { name: "pyramid", options: { steps: 10, lag: 1 } }],

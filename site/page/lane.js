@@ -12,7 +12,7 @@ export function drawn(rows, most = MOST) {
   return Array.from({ length: most }, (_, k) => Math.round((k * (rows - 1)) / (most - 1)));
 }
 
-/** How far a clip is from the truth, in dB, over the frames that were not given; null if no truth is known. */
+/** How near a clip is to the truth: the PSNR in dB over the frames that were not given; null if no truth is known. */
 export function psnr(x, truth, known) {
   if (!truth) return null;
   let sum = 0, count = 0;
@@ -50,7 +50,7 @@ export function lane(title, more = {}) {
   const W = frames * CELL + 26;
   let [canvas, context] = canvasOf(W, CELL, "");
   const holder = make("div", { class: "film" }, canvas);
-  const name = make("code"), said = make("p", { class: "said", role: "status" }), film = player(`${title}: the finished clip`);
+  const name = make("code"), said = make("p", { class: "said" }), film = player(`${title}: the finished clip`);
   const box = make("section", { class: "lane", "aria-label": title },
     make("h3", {}, title), name, make("div", { class: "lane-head" }, film.box, said), holder);
   let state = { schedule: [], rows: [] };
@@ -90,7 +90,8 @@ export function lane(title, more = {}) {
     state.clip = x;
     state.seconds = (performance.now() - state.started) / 1000;
     const score = psnr(x, truth, known), order = describe(state.schedule).order.map((group) => (group.length > 2 ? `${group[0]}–${group[group.length - 1]}` : group.join("+")));
-    said.replaceChildren(make("b", {}, score === null ? "The truth is not known." : `${score.toFixed(1)} dB from the truth`), make("br"),
+    said.replaceChildren(make("b", {}, score === null ? "The truth is not known." : `PSNR ${score.toFixed(1)} dB`), make("br"),
+      ...(score === null ? [] : ["to the truth; more is nearer", make("br")]),
       `${calls} calls, ${state.seconds.toFixed(1)} s`, make("br"), `frames finish: ${order.join(", ") || "at the start"}`);
     state.score = score;
     canvas.setAttribute("aria-label", `${title}: ${state.schedule.length} rows; ${said.textContent}`);

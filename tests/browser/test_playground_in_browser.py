@@ -136,8 +136,8 @@ def test_explainers_run(open_page):
         button.click()
     page.wait_for_function("[...document.querySelectorAll('.explainer .go')].every(one => !one.disabled)")
     assert page.locator(".explainer .lane").count() == 7
-    assert page.locator(".explainer .lane b").count() == 7, "every run ended with its distance from the truth"
-    near = [float(one.split()[0]) for one in page.locator(".explainer .lane b").all_inner_texts()]
+    assert page.locator(".explainer .lane b").count() == 7, "every run ended, with its PSNR"
+    near = [float(one.split()[1]) for one in page.locator(".explainer .lane b").all_inner_texts()]
     assert near[0] > near[1] + 3, "the picture leads to the truth"
     assert near[3] > near[2] + 3, "the adapted model reads it, the base does not"
     told = page.locator(".explainer").first.locator("p.soft").inner_text()
