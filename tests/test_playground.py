@@ -86,3 +86,15 @@ def test_onnx_is_the_shipped_toy(name):
 def test_tables_are_of_the_shipped_toy():
     vectors = script("vectors")
     assert json.loads(vectors.TABLES.read_text()) == json.loads(json.dumps(vectors.tables())), "python site/vectors.py"
+
+
+@pytest.mark.artefact
+def test_times_and_sizes_of_the_page_came_from_a_finished_run():
+    found = json.loads((SITE.parent / "benchmarks" / "results" / "site.json").read_text())
+    assert found["command"] == "python benchmarks/playground.py"
+    assert found["date"] and found["device"] and found["browser"] and found["versions"]
+    assert [one["isolated"] for one in found["seconds, median"].values()] == [False, True]
+    lock = json.loads((SITE / "package-lock.json").read_text())["packages"]
+    assert found["onnxruntime-web"] == lock["node_modules/onnxruntime-web"]["version"]
+    assert max(found["bytes"].values()) <= 16 * 2**20
+    assert sum(found["bytes"].values()) <= 12 * 2**20
