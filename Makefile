@@ -7,9 +7,10 @@ COLAB_PYTHON ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/py
   $$p --version >/dev/null 2>&1 && echo $$p && break; done)
 READY := .venv/.ready
 SITE := .venv/.site
+NODE := site/node_modules/.ready
 OUT ?= outputs/demo
 
-.PHONY: demo test nightly fuzz nbval browser-test colab-check lab notebooks wheel site check clean
+.PHONY: demo test nightly fuzz nbval browser-test colab-check lab notebooks wheel playground site check clean
 
 demo: $(READY)  ## trained toy on a picture and a clip: make demo IMAGE=... VIDEO=... PROMPT="..."
 	@$(BIN)/pusa-lab demo --out "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(VIDEO),--video "$(VIDEO)") \
@@ -25,7 +26,7 @@ nightly: $(READY)  ## all tests with shapes enforced in every function, and ever
 fuzz: $(READY)  ## 20,000 odd calls, command lines and files: right, or one clear sentence; make fuzz CASES=100000 SEED=1
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000) --seed $(or $(SEED),0)
 
-browser-test: site  ## the studio and the site in a real browser, with pictures in outputs/browser/
+browser-test: site  ## the studio, the page and the site in a real browser, with pictures in outputs/browser/
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
 	$(BIN)/python -m pytest -m browser tests/browser
 
@@ -46,12 +47,20 @@ lab: $(READY)  ## the chapters in JupyterLab, open at their index
 notebooks: $(READY)  ## build and execute notebooks/*.ipynb from notebooks/src/*.py
 	$(BIN)/python notebooks/build.py
 
-site: $(SITE)  ## chapters, docs, API reference, results and search as pages that need no server: outputs/site/
-	@$(BIN)/python site/make_site.py
-
 wheel: $(READY)  ## dist/pusa_lab-*.whl, to upload beside a notebook or to install anywhere
 	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls dist/*.whl
+
+playground: $(NODE)  ## the page in which a toy runs: site/playground/index.html
+	@cd site && node build.mjs
+
+$(NODE): site/package-lock.json
+	@command -v npm >/dev/null || (apt-get update -qq && apt-get install -y -qq nodejs npm)
+	@cd site && npm ci --ignore-scripts --silent
+	@touch $@
+
+site: $(SITE) playground  ## chapters, docs, API reference, results and the page, without a server: outputs/site/
+	@$(BIN)/python site/make_site.py
 
 # The tests here ask not what the code does, as `make test` does, but whether what is committed keeps its form and is up
 # to date: the wheel is built and installed in a bare environment, the shipped models are measured again, results are
@@ -65,7 +74,7 @@ check: $(SITE)  ## lint, format, form, spelling, import directions, types; wheel
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "artefact and not nightly"
 
 clean:  ## remove what make built
-	rm -rf .venv outputs
+	rm -rf .venv outputs site/node_modules site/playground/*.js
 
 # torchao lies apart, for the tests of 8-bit AdamW: wherever it is found, diffusers and peft import it, with warnings.
 # The pinned torch comes first: asked for by a range, pip would fetch the newest one.

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT, SOURCES, READ = (ROOT / "outputs" / name for name in ("site", "site-sources", "site-doctrees"))
 NEEDED = ("sphinx", "myst_nb", "furo", "sphinx_design", "sphinx_copybutton", "sphinx-mathjax-offline", "griffe")
 INSTALL = 'python -m pip install -c constraints.txt -e ".[site]"'
+OWN = ("*.py", "*.md", "assets/*", "templates/*", "playground/**/*")
+"""Files in site/ that the site is made from, beside the clone's."""
 MADE_FROM = "made-from.txt"
 """In the built site: the digest of what it is made from."""
 MOST_BYTES = 40 * 2**20
@@ -52,7 +54,7 @@ def build() -> str:
 
     began = time.monotonic()
     playground = ROOT / "site" / "playground"
-    runs = (playground / "index.html").is_file()
+    runs = ready(playground)
     texts, copied = site_pages.sources(runs)
     made_from = digest(texts, copied)
     if (OUT / MADE_FROM).is_file() and (OUT / MADE_FROM).read_text() == made_from:
@@ -71,11 +73,20 @@ def build() -> str:
     return f"{OUT / 'index.html'}: {len(texts)} pages, {size / 2**20:.1f} MiB, {took:.0f} s"
 
 
+def ready(playground: Path) -> bool:
+    """Whether the page in which a model runs was built, by `make playground`; without it the site has no such door."""
+    from site_links import ELSEWHERE, read_html
+
+    page = playground / "index.html"
+    loads = read_html(page).loads if page.is_file() else ["index.html"]
+    return all((playground / one).is_file() for one in loads if not ELSEWHERE.match(one))
+
+
 def digest(texts: dict[str, str], copied: list[str]) -> str:
     """Of everything that the site is made from."""
     from pusa_lab.files import content_digest
 
-    own = [path for path in sorted((ROOT / "site").rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    own = [path for one in OWN for path in sorted((ROOT / "site").glob(one)) if path.is_file()]
     files = [*own, *(ROOT / name for name in copied)]
     parts = [json.dumps(texts, sort_keys=True), *(f"{path} {content_digest(path.read_bytes())}" for path in files)]
     return content_digest("\n".join(parts))

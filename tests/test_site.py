@@ -234,6 +234,16 @@ def test_a_site_that_is_too_large_is_told_with_what_is_largest(found, tmp_path, 
         make_site.checked(tmp_path)
 
 
+def test_the_page_is_part_of_the_site_once_it_is_built(found, tmp_path):
+    import make_site
+
+    assert not make_site.ready(tmp_path)
+    (tmp_path / "index.html").write_text('<link rel="icon" href="data:,"><script src="page.js"></script>')
+    assert not make_site.ready(tmp_path)
+    (tmp_path / "page.js").write_text("")
+    assert make_site.ready(tmp_path)
+
+
 def test_without_the_extra_one_sentence_says_how_to_install_it(tmp_path):
     """An interpreter that finds no packages."""
     words = [sys.executable, "-S", "-I", SITE / "make_site.py"]

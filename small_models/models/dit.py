@@ -134,7 +134,7 @@ class Attention(nn.Module):
         return self.to_out(out.transpose(1, 2).reshape(x.shape))
 
     def _heads(self, x: Tokens | Text | Picture) -> Float[Tensor, "b s n k"]:
-        return x.reshape(len(x), -1, self.heads, x.shape[-1] // self.heads)
+        return x.reshape(x.shape[0], -1, self.heads, x.shape[-1] // self.heads)
 
 
 class ModulatedNorm(nn.Module):

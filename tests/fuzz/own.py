@@ -7,6 +7,8 @@ _WAN = "wan_folder()"
 
 OWN: dict[str, dict[str, list[str]]] = {
     **OWN_TOYS,
+    r"pusa_lab\.notebook\.diagram": {"name": ["'04_floor_and_distance'"], "alt": ["'Three frames.'"]},
+    r"pusa_lab\.notebook\.(asset|result)": {"path": ["'assets/still.png'", "'clip.mp4'"], "name": ["'wan_forward'", "'own_clips'"]},
     r"pusa_lab\.analytic\.condition": {
         "mean": ["rand(3)"], "cov": ["torch.eye(3) * 2"], "known": ["[0]", "(2,)"], "values": ["rand(1)", "[0.5]"],
     },

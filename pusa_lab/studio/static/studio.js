@@ -401,3 +401,5 @@ function studio({ model, el }) {
 }
 
 export default { render: (context) => (context.model.get("kind") === "player" ? player(context) : studio(context)) };
+// The page in site/ draws and edits with the same canvas, and a kernel in JavaScript.
+export { TOOLS, canvasOf, colour, make, matrix };

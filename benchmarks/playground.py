@@ -1,0 +1,99 @@
+"""The page in which a toy runs: seconds in a browser.
+
+python benchmarks/playground.py
+"""
+
+import json
+import os
+import shutil
+import statistics
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, sync_playwright
+
+from pusa_lab import cli
+from pusa_lab.files import write_json
+from small_models.machine import conditions
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "site" / "playground"
+OUT = ROOT / "benchmarks" / "results" / "site.json"
+DONE = "document.querySelector('#status').textContent.startsWith('done')"
+SEEN = """() => ({first: playground.times.first, finished: playground.times.finished,
+    calls: ['A', 'B'].map(name => playground.lanes[name].state.seconds), isolated: crossOriginIsolated})"""
+
+
+class Isolated(SimpleHTTPRequestHandler):
+    """A static host with the two headers that allow threads."""
+
+    def end_headers(self) -> None:
+        """Add the headers."""
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def main(*, runs: int = 5, out: Path = OUT) -> None:
+    """Seconds from opening the page to its first frame and to both finished clips, and the size of its files.
+
+    The page opens with a pyramid of 18 rows (32 calls, guided) and a synchronous schedule (20 calls) side by side.
+
+    Args:
+        runs: how often each is measured, in a fresh browser context.
+        out: file of the results.
+    """
+    words, load = ["--no-sandbox", "--disable-gpu"], round(os.getloadavg()[0], 1)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=words)
+        name = f"chromium {browser.version}, headless"
+        plain = measured(browser, (PAGE / "index.html").as_uri(), runs)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Isolated, directory=str(PAGE)))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threaded = measured(browser, f"http://127.0.0.1:{server.server_port}/index.html", runs)
+        server.shutdown()
+        browser.close()
+    found = {"from a folder on disk, one thread": plain, "from a host with isolation, threads": threaded}
+    sizes = {path.name: path.stat().st_size for path in sorted(PAGE.iterdir())}
+    about = {"browser": name, "runs": runs, "load of the machine before": load}
+    about["schedules"] = ["pyramid(steps=10, lag=1)", "synchronous(steps=10)"]
+    lock = json.loads((ROOT / "site" / "package-lock.json").read_text())["packages"]
+    about["onnxruntime-web"] = lock["node_modules/onnxruntime-web"]["version"]
+    write_json(out, conditions() | about | {"seed": 0, "seconds, median": found, "bytes": sizes})
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+
+
+def measured(browser: Browser, address: str, runs: int) -> dict[str, Any]:
+    """Medians of several visits.
+
+    Args:
+        browser: which visits.
+        address: of the page.
+        runs: how often.
+    """
+    seen = []
+    for _ in range(runs):
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        page = context.new_page()
+        page.goto(address)
+        page.wait_for_function(DONE)
+        seen.append(page.evaluate(SEEN))
+        context.close()
+    middle = {name: round(statistics.median(one[name] for one in seen) / 1000, 2) for name in ("first", "finished")}
+    return {
+        "first frame after the first row": middle["first"],
+        "both clips": middle["finished"],
+        "of these, sampling": round(statistics.median(max(one["calls"]) for one in seen), 2),
+        "isolated": seen[0]["isolated"],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(cli.main(script=main))

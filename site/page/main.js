@@ -1,0 +1,119 @@
+// The page: what a person chose (state.js), three panels that change it, and runs that show it.
+import { make } from "../../pusa_lab/studio/static/studio.js";
+import { Fault } from "../engine/faults.js";
+import { paintFrame } from "./draw.js";
+import { explainers } from "./explain.js";
+import { lane, player } from "./lane.js";
+import { tables } from "./model.js";
+import { matrixPanel, zooControls } from "./panel.js";
+import { pythonLine } from "./python.js";
+import { runAll } from "./runs.js";
+import { scenePanel, truthOf } from "./scene.js";
+import { MODELS, decode, encode, fresh } from "./state.js";
+import { canvasOf } from "../../pusa_lab/studio/static/studio.js";
+
+const $ = (id) => document.getElementById(id), times = { opened: performance.timeOrigin, first: null, finished: null };
+let state = fresh(), run = 0;
+
+/** One sentence for the person; a fault of the page itself says so. */
+function tell(error) {
+  const box = $("alert");
+  box.hidden = !error;
+  box.textContent = !error ? "" : error instanceof Fault ? error.message : `The page failed (${error.message ?? error}): reload it; the address holds what you chose.`;
+}
+
+function change(edit) {
+  tell(null);
+  const next = structuredClone(state);
+  edit(next);
+  state = next;
+  history.replaceState(null, "", encode(state));
+  if (!go.disabled) status.textContent = "changed: press Run";
+  show();
+}
+
+const scene = scenePanel($("scene"), change, tell), panel = matrixPanel($("matrix"), change, tell);
+
+// ------------------------------------------------------------------------------------------------ the run
+const lanes = { A: lane("Yours"), B: lane("To compare") };
+const truth = make("section", { class: "lane truth", "aria-label": "The truth" });
+const go = make("button", { type: "button", class: "go", id: "go", onclick: start }, "Run"), status = make("span", { class: "soft", role: "status", id: "status" });
+const seed = make("input", { type: "number", step: 1, "aria-label": "seed", onchange: () => { if (Number.isSafeInteger(+seed.value) && Math.abs(+seed.value) < 2 ** 31) change((s) => { s.seed = +seed.value; }); else { tell(new Fault(`seed=${seed.value}: give a whole number below 2,147,483,648.`)); seed.value = state.seed; } } });
+const dice = make("button", { type: "button", title: "Other noise", "aria-label": "other noise", onclick: () => { change((s) => { s.seed = (s.seed + 1) % 10000; }); start(); } }, "⚄");
+const guidance = make("input", { type: "range", min: 1, max: 6, step: 0.5, "aria-label": "text guidance", oninput: () => change((s) => { s.guidance = +guidance.value; }) }), strength = make("output");
+const solver = make("select", { "aria-label": "solver", onchange: () => change((s) => { s.solver = solver.value; }) }, ...["euler", "heun"].map((name) => make("option", { value: name }, name)));
+const model = make("select", { "aria-label": "model", onchange: () => change((s) => { s.model = model.value; }) }, ...Object.entries(MODELS).map(([name, words]) => make("option", { value: name }, words)));
+const versus = zooControls((name, options) => change((s) => { s.versus = { name, options }; }), "schedule to compare with");
+const keep = make("button", { type: "button", onclick: () => change((s) => { s.versus = structuredClone(s.schedule); }) }, "Compare with this one");
+const copied = (button, text) => async () => {
+  const words = button.textContent;
+  try { await navigator.clipboard.writeText(await text()); button.textContent = "Copied"; } catch { tell(new Fault("The browser lets no page copy here: take the link from the address bar, and the line of Python from the field below.")); }
+  setTimeout(() => { button.textContent = words; }, 1500);
+};
+const link = make("button", { type: "button" }, "Copy link"), copyPython = make("button", { type: "button" }, "Copy Python");
+link.addEventListener("click", copied(link, () => location.href));
+copyPython.addEventListener("click", copied(copyPython, () => pythonLine(state)));
+const python = make("textarea", { readonly: true, rows: 4, "aria-label": "line of Python", spellcheck: "false" });
+$("run").append(
+  make("div", { class: "bar" }, go, dice, make("label", {}, "seed ", seed), make("label", {}, "guidance ", guidance, strength), make("label", {}, "solver ", solver), make("label", {}, "model ", model), status),
+  make("div", { class: "bar" }, make("label", {}, "compare with ", versus.menu), keep), versus.sliders,
+  make("div", { class: "lanes" }, lanes.A.box, lanes.B.box, truth),
+  make("details", { class: "python" }, make("summary", {}, "Take it with you: a link, or a line of Python"), make("div", { class: "bar" }, link, copyPython), python));
+
+function showTruth() {
+  const clip = truthOf(state), [canvas, context] = canvasOf(8 * 40 + 26, 40, "the true frames");
+  const film = player("the truth");
+  clip?.forEach((pixels, i) => paintFrame(context, pixels, 26 + i * 40, 0, 39));
+  truthFilm?.clear();
+  truthFilm = film;
+  truth.replaceChildren(make("h3", {}, "The truth"), make("code", {}, clip ? "drawn, not made by the model" : "not known for words or a picture of your own"), ...(clip ? [make("div", { class: "lane-head" }, film.box, make("p", { class: "said" }, "Where the shape would be, by the law of its motion.")), make("div", { class: "film" }, canvas)] : []));
+  if (clip) film.start(clip);
+}
+let truthFilm = null, truthShown = "";
+
+async function start() {
+  tell(null);
+  const mine = ++run, began = performance.now();
+  go.disabled = true;
+  try {
+    const jobs = [{ lane: lanes.A, state, which: state.schedule }, { lane: lanes.B, state, which: state.versus }];
+    if (await runAll(jobs, () => mine === run, (text) => { status.textContent = text; }, (job, row) => { if (row === 1) times.first ??= performance.now(); })) {
+      times.finished ??= performance.now();
+      status.textContent = `done in ${((performance.now() - began) / 1000).toFixed(1)} s`;
+    }
+  } catch (error) {
+    if (mine === run) { status.textContent = ""; tell(error); }
+  } finally {
+    if (mine === run) go.disabled = false;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ all of it
+function show() {
+  scene.show(state);
+  panel.show(state);
+  versus.show(state.versus);
+  if (document.activeElement !== seed) seed.value = state.seed;
+  [guidance.value, strength.textContent, solver.value, model.value] = [state.guidance, String(state.guidance), state.solver, state.model];
+  const key = JSON.stringify([state.scene, state.pixels, state.caption]);
+  if (key !== truthShown) { truthShown = key; showTruth(); }
+  if (typeof CompressionStream === "function") pythonLine(state).then((text) => { python.value = text; }, () => {});
+}
+
+/** Take the state that the address holds; whatever is wrong with it, what is in the page is kept. */
+function follow() {
+  tell(null);
+  try {
+    const found = decode(location.hash);
+    if (!found) return;
+    const before = state;
+    state = found;
+    try { show(); } catch (error) { state = before; show(); throw error; }
+  } catch (error) { tell(error instanceof Fault ? error : new Fault("This link cannot be read. What is in this page is kept; copy the whole link again.")); }
+}
+addEventListener("hashchange", () => { follow(); });
+explainers($("explainers"), tell);
+show();
+follow();
+globalThis.playground = { lanes, times, get state() { return state; }, get python() { return python.value; } };
+if ($("alert").hidden) start();

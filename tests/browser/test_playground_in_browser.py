@@ -1,0 +1,246 @@
+"""make browser-test: the page in which the toy runs, opened from a folder on disk. Pictures go to outputs/browser/."""
+
+import base64
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from labs import OUT, ROOT
+
+pytestmark = pytest.mark.browser
+SITE = ROOT / "site"
+DONE = "document.querySelector('#status').textContent.startsWith('done')"
+FEW = {"name": "synchronous", "options": {"steps": 3}}
+LINKED = {
+    "scene": {
+        "level": 0.12,
+        "objects": [
+            {"shape": "circle", "colour": "red", "direction": "right", "speed": "quickly", "x": 0.28, "y": 0.3},
+        ],
+    },
+    "pixels": None,
+    "caption": None,
+    "given": {"first": True, "last": False, "noise": 0},
+    "schedule": {"name": "pyramid", "options": {"steps": 3, "lag": 1, "shift": 1, "sigmas": "linear"}},
+    "versus": FEW,
+    "model": "nano-vta",
+    "solver": "euler",
+    "seed": 0,
+    "guidance": 1,
+}
+"""A state of version 1, whose links must always open."""
+CLIP = "one => [...playground.lanes[one].state.clip.data]"
+
+
+@pytest.fixture(scope="session")
+def folder():
+    """The page's folder, built from what lies in the working tree."""
+    assert shutil.which("npm"), "npm is missing: apt-get install nodejs npm, as make browser-test does"
+    if not (SITE / "node_modules" / "esbuild").is_dir():
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--silent"], cwd=SITE, check=True, timeout=300)
+    subprocess.run(["node", "build.mjs"], cwd=SITE, check=True, timeout=120)
+    return SITE / "playground"
+
+
+@pytest.fixture
+def open_page(browser, folder):
+    """open_page(state or hash, width, ...): the page at rest, whose first run has ended or was refused."""
+    opened = []
+
+    def at(hash="", width=1280, scheme="light", before="", where=folder):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.strays, page.problems = [], []
+        own = ("file:", "data:", "blob:")
+        page.on("request", lambda one: None if one.url.startswith(own) else page.strays.append(one.url))
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on("console", lambda one: page.problems.append(one.text) if one.type in ("error", "warning") else None)
+        page.add_init_script(before)
+        page.goto(f"{(where / 'index.html').as_uri()}{hash}")
+        page.wait_for_function(f"{DONE} || !document.querySelector('#alert').hidden")
+        opened.append(page)
+        return page
+
+    yield at
+    for page in opened:
+        page.screenshot(path=OUT / "last.png")
+        page.context.close()
+
+
+def link(**more):
+    """The part of an address that holds a state."""
+    text = base64.urlsafe_b64encode(json.dumps(LINKED | more).encode()).decode().rstrip("=")
+    return f"#v1={text}"
+
+
+def follow(page, **more):
+    """Open a link in the page, and run."""
+    page.evaluate("hash => { location.hash = hash; }", link(**more))
+    page.wait_for_function("want => playground.state.seed === want", arg=more["seed"])
+    run(page)
+
+
+def run(page):
+    page.evaluate("document.querySelector('#status').textContent = ''")
+    page.locator("#go").click()
+    page.wait_for_function(f"{DONE} || !document.querySelector('#alert').hidden")
+    assert not page.locator("#alert").is_visible(), page.locator("#alert").inner_text()
+
+
+def alert(page):
+    page.locator("#alert").wait_for()
+    return page.locator("#alert").inner_text()
+
+
+def same_as_python(page):
+    """The frames of the page are those of its own line of Python."""
+    names = {}
+    page.wait_for_function("playground.python.includes(`seed=${playground.state.seed})`)")
+    exec(page.evaluate("playground.python"), names)
+    pixels = np.array(page.evaluate(CLIP, "A"), np.float32).reshape(3, 8, 16, 16).transpose(1, 2, 3, 0)
+    off = np.abs((pixels.clip(-1, 1) + 1) * 127.5 - names["video"].astype(np.float32))
+    assert names["video"].std() > 20, "there is something to see"
+    assert off.max() <= 1.5, f"off by {off.max():.2f} of 255"
+
+
+def test_it_runs_without_a_network_and_makes_the_frames_that_python_makes(open_page):
+    page = open_page()
+    same_as_python(page)
+    seen = {"A": page.evaluate(CLIP, "A"), "B": page.evaluate(CLIP, "B")}
+    assert seen["A"] != seen["B"], "another schedule from the same noise is another video"
+    page.screenshot(path=OUT / "playground.png", full_page=True)
+
+    drawn = [[[1, 1, 0.6, 0.3, 0][max(r - i // 3, 0)] for i in range(8)] for r in range(5)] + [[0] * 8]
+    drawn[3][5] = 0.55
+    given = {"first": True, "last": True, "noise": 0.2}
+    follow(page, seed=7, schedule={"rows": drawn}, solver="heun", guidance=3, given=given)
+    same_as_python(page)
+    pixels = base64.b64encode(bytes(range(256)) * 3).decode()
+    none = {"first": True, "last": False, "noise": 0}
+    follow(page, seed=8, schedule={"name": "rolling", "options": {"steps": 5, "window": 3}}, pixels=pixels, given=none)
+    same_as_python(page)
+    assert "truth is not known" in page.locator(".lane").first.inner_text()
+    follow(page, seed=-3, model="nano-base", guidance=1, pixels=None, caption="red red circle", given=none)
+    same_as_python(page)
+    assert page.strays == []
+    assert page.problems == []
+
+
+def test_explainers_run(open_page):
+    page = open_page(link(), scheme="dark")
+    *four, training = page.locator(".explainer .go").all()
+    for button in four:
+        button.click()
+    page.wait_for_function("[...document.querySelectorAll('.explainer .go')].every(one => !one.disabled)")
+    assert page.locator(".explainer .lane").count() == 7
+    assert page.locator(".explainer .lane b").count() == 7, "every run ended, with its PSNR"
+    near = [float(one.split()[1]) for one in page.locator(".explainer .lane b").all_inner_texts()]
+    assert near[0] > near[1] + 3, "the picture leads to the truth"
+    assert near[3] > near[2] + 3, "the adapted model reads it, the base does not"
+    told = page.locator(".explainer").first.locator("p.soft").inner_text()
+    before, after = [float(word) for word in told.replace(",", " ").split() if word.startswith("0.0")]
+    assert after < 0.8 * before, "a clean frame lowers the loss of the others"
+    training.click()
+    steps = page.locator(".explainer").last.locator("p.soft")
+    steps.filter(has_text="of 3000 steps").wait_for()
+    assert len(set(page.locator(".fields figure canvas").evaluate_all("all => all.map(one => one.toDataURL())"))) == 3
+    assert "off by" in page.locator(".fields").inner_text()
+    page.screenshot(path=OUT / "playground-dark.png", full_page=True)
+    assert page.strays == page.problems == []
+
+
+def test_keyboard_alone_on_a_narrow_screen_and_a_reload(open_page):
+    page = open_page(link(), width=390)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.keyboard.press("Tab")
+    reach(page, "first picture")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("playground.state.scene.objects[0].x") == pytest.approx(0.31)
+    reach(page, "colour of shape 1")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("playground.state.scene.objects[0].colour") == "green"
+    assert page.evaluate("document.activeElement.ariaLabel") == "colour of shape 1", "the focus stays where it was"
+    reach(page, "schedule: arrows move")
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "-", "-"):
+        page.keyboard.press(key)
+    page.wait_for_function("playground.state.schedule.rows")
+    assert page.evaluate("playground.state.schedule.rows[1][2]") == pytest.approx(0.9)
+    page.get_by_role("button", name="Compare with this one").press("Enter")
+    assert page.evaluate("playground.state.versus.rows[1][2]") == pytest.approx(0.9)
+    reach(page, "schedule: arrows move")
+    page.keyboard.press("Control+z")
+    page.wait_for_function("Math.abs(playground.state.schedule.rows?.[1][2] - 0.95) < 1e-6")
+    page.evaluate("document.querySelector('#status').textContent = ''")
+    reach(page, "", "go")
+    page.keyboard.press("Enter")
+    page.wait_for_function(DONE)
+    state, clip = page.evaluate("playground.state"), page.evaluate(CLIP, "A")
+    page.screenshot(path=OUT / "playground-390.png", full_page=True)
+    page.reload()
+    page.wait_for_function(DONE)
+    assert page.evaluate("playground.state") == state, "a reload keeps what was chosen"
+    assert page.evaluate(CLIP, "A") == clip, "and the same link makes the same video"
+    assert page.strays == page.problems == []
+
+
+def reach(page, label, id=""):
+    """Press Tab until the focus is on what is so labelled."""
+    for _ in range(60):
+        at = page.evaluate("[document.activeElement.ariaLabel || '', document.activeElement.id]")
+        if (label and at[0].startswith(label)) or (id and at[1] == id):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab never reaches {label or id}")
+
+
+def test_bad_input_is_one_sentence_and_nothing_is_lost(open_page):
+    page = open_page(link())
+    was = page.evaluate("playground.state")
+    page.get_by_label("caption", exact=True).fill("a pink elephant moves right")
+    page.get_by_label("caption", exact=True).press("Enter")
+    assert "unknown words" in alert(page)
+    assert "pink, elephant" in alert(page)
+    assert page.get_by_label("caption", exact=True).input_value() == "a pink elephant moves right", "it can be mended"
+    assert page.evaluate("playground.state") == was
+
+    rows = page.evaluate("playground.lanes.A.state.schedule")
+    for r, row in enumerate(rows):
+        row[0] = 1 - r / (len(rows) - 1)
+    rows[5][4] = 0.1
+    page.evaluate("hash => { location.hash = hash; }", link(schedule={"rows": rows}))
+    page.wait_for_function("playground.state.schedule.rows")
+    page.locator("#go").click()
+    assert "row 6, frame 4: 0.3333 rises above the row before" in alert(page)
+    page.get_by_role("button", name="Fix").first.click()
+    page.wait_for_function("document.querySelectorAll('.fault').length === 0")
+    run(page)
+
+    kept = page.evaluate("playground.state")
+    for hash, said in {
+        "#v9=abc": "made by version 9 of the page, and this is version 1. What is in this page is kept",
+        "#v1=@@@": "damaged, or was cut off. What is in this page is kept",
+        link(seed="1"): "odd seed. What is in this page is kept",
+        link(schedule={"name": "hold", "options": {"at": 5}}): "odd schedule. What is in this page is kept",
+        link(schedule={"name": "pyramid", "options": {"steps": 0}}): "",
+    }.items():
+        page.evaluate("hash => { location.hash = hash; }", hash)
+        if said:
+            assert said in alert(page)
+            assert page.evaluate("playground.state") == kept
+    page.locator("#go").click()
+    assert "steps=0: give a whole number of steps" in alert(page)
+    assert page.problems == []
+
+
+def test_without_webassembly_or_a_file_the_page_says_so(open_page, folder, tmp_path):
+    page = open_page(link(), before="delete globalThis.WebAssembly")
+    assert "no WebAssembly, which the model needs" in alert(page)
+    assert page.locator("#matrix canvas").is_visible()
+    page.get_by_label("steps", exact=True).first.press("ArrowRight")
+    assert page.evaluate("playground.state.schedule.options.steps") == 4, "what needs no model works"
+    for name in ("index.html", "playground.css", "playground.js", "runtime.js"):
+        shutil.copy(folder / name, tmp_path)
+    assert "nano-vta.js does not lie beside this page" in alert(open_page(where=tmp_path))
