@@ -401,7 +401,7 @@ if not FAST:
     rows["one object"] = pl.extend_to(model, RING, first, SECONDS, **options).video[0]
 _, ax = plt.subplots(figsize=(10, 2.6), layout="constrained")
 viz.filmstrip(rows, ax=ax, most=14)
-ax.set_title(f"{SECONDS:.1f} seconds; a new window begins at pixel frames {', '.join(map(str, longer.seams))}")
+ax.set_title(f"{SECONDS:.1f} seconds; new windows at pixel frames {', '.join(map(str, longer.seams))}")
 plt.show()
 
 # %%

@@ -114,10 +114,9 @@ assert one.low < 0 < one.high, "these pairs do not decide it"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# On the left, lines that slope gently and lie far apart: the scenes. On the right, their slopes: for some prompts
-# guidance gains, for others it loses, and one or two prompts make up most of the mean. The interval contains 0. So the
-# honest sentence is "this table does not say". Had you tried a single prompt, you would have been certain, of whatever
-# that prompt happened to show.
+# On the left, lines that slope gently and lie far apart: the scenes. On the right, their slopes: some prompts gain by
+# guidance, others lose, and the interval of the mean contains 0. So the honest sentence is "this table does not say".
+# Had you tried a single prompt, you would have been certain, of whatever that prompt happened to show.
 #
 # </details>
 #
@@ -440,11 +439,11 @@ assert gaps["PTSS 0.8"].mean > gaps["PTSS 0.5"].mean > gaps["PTSS 0.2"].mean, "f
 # %% tags=["hide-input"]
 short = [row for row in search if row["rung"] == "0"]
 told = {
-    "independent": "independent (the paper)",
-    "task mixture": "task mixture",
-    "half, free frames in the loss": "half and half",
-    "task mixture, more image-to-video": "more image to video",
-    "quarter, lr 4e-3": "four times the learning rate",
+    "independent": ("independent (the paper)", (10, -4)),
+    "task mixture": ("task mixture", (-30, 16)),
+    "half, free frames in the loss": ("half and half", (-12, -20)),
+    "task mixture, more image-to-video": ("more image to video", (8, 8)),
+    "quarter, lr 4e-3": ("four times the learning rate", (-60, 12)),
 }
 fig, ax = plt.subplots(figsize=(9.5, 4), layout="constrained")
 for row in short:
@@ -452,7 +451,7 @@ for row in short:
     at = (100 * row["text_lost"], row["objective"])
     ax.plot(*at, "x" if clear else "o", color="#D55E00" if clear else "#0072B2", ms=7)
     if name in told:
-        ax.annotate(told[name], at, xytext=(7, 7), textcoords="offset points")
+        ax.annotate(told[name][0], at, xytext=told[name][1], textcoords="offset points")
 ax.plot([], [], "o", color="#0072B2", label="keeps its words")
 ax.plot([], [], "x", color="#D55E00", label="clearly loses words")
 ax.set(xlabel="text alignment lost (points)", ylabel="skill (1 is the truth)", xlim=(-3, 19), ylim=(0.59, 0.76))
@@ -568,12 +567,12 @@ nb.check_that(
     },
 )
 if my_choice is not None:
+    plt.figure(figsize=(7, 3), layout="constrained")
     for row in shelf["steps"]["rows"]:
         key = row["key"]
         chosen = (key["solver"], key["steps"]) == tuple(my_choice)
-        plt.semilogx(
-            key["calls"], behind((key["solver"], key["steps"])), "*" if chosen else ".", ms=16 if chosen else 6
-        )
+        look = {"marker": "*", "ms": 18, "color": "#D55E00"} if chosen else {"marker": ".", "ms": 7, "color": "#0072B2"}
+        plt.semilogx(key["calls"], behind((key["solver"], key["steps"])), **look)
     plt.axhline(0.5, color="gray", lw=1)
     plt.gca().set(xlabel="calls", ylabel="behind 50 Euler steps (dB)", title="star: yours")
     plt.show()
@@ -616,6 +615,7 @@ nb.check_that(
     },
 )
 if my_table is not None:
+    plt.figure(figsize=(7, 2), layout="constrained")
     for y, line in enumerate(against_first(my_table).itertuples()):
         plt.errorbar(line.difference, y, xerr=[[line.difference - line.low], [line.high - line.difference]], fmt="o")
     plt.axvline(0, color="gray", lw=1)
