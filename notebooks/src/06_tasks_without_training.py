@@ -133,8 +133,8 @@ assert geometry.latent_at(16) == 4 and geometry.pixels_at(4)[-1] == 16, "16 is t
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# To latent frame 4, as its last pixel frame. A clip cannot begin there, because the latent frame would be known by a
-# quarter: a timestep is one number for all four pixel frames, so a latent frame is known or it is not. A single
+# To latent frame 4, as its last pixel frame. A clip cannot begin there, because the latent frame would be only a
+# quarter known: a timestep is one number for all four pixel frames, so a latent frame is known or it is not. A single
 # picture may go anywhere; it fills its latent frame by standing still for four pixel frames.
 #
 # </details>
@@ -308,8 +308,9 @@ nb.play({"square, then triangle": morph[::2]}, fps=geometry.fps / 2, width=256)
 # <details><summary>Answer</summary>
 #
 # It morphs. Within two or three latent frames the square turns orange, yellow and white, loses its corners on the way,
-# and goes on as a triangle that moves left, as asked. No training clip shows anything of the kind. But nearby frames must look
-# alike, and frames far from the picture must look like the prompt; the cheapest way to please both is a metamorphosis.
+# and goes on as a triangle that moves left, as asked. No training clip shows anything of the kind. But nearby frames
+# must look alike, and frames far from the picture must look like the prompt; the cheapest way to please both is a
+# metamorphosis.
 #
 # </details>
 #
@@ -348,8 +349,8 @@ assert at_0 == sorted(at_0) and at_0[-1] > 0.8, "the noisier the picture, the mo
 #
 # </details>
 #
-# On the prompt's own terms, what does a little noise do for the *other* frames? One scene cannot say. The shipped
-# results have 64 unseen scenes with 5 seeds each, and intervals from resampling the scenes:
+# And when picture and prompt agree, what does a little noise do for the *other* frames? One scene cannot say. The
+# shipped results have 64 unseen scenes with 5 seeds each, and intervals from resampling the scenes:
 
 # %% tags=["hide-input"]
 noise = experiments.read_results(experiments.RESULTS / "noise.json")

@@ -46,7 +46,7 @@ CLIPS = 4 if FAST else CLIPS
 # ## Compared with what?
 #
 # Every score compares the clip with something: with itself a moment later, with the picture it was given, with its
-# prompt, or with the truth. What a score does not compare with, it cannot miss.
+# prompt, or with the truth. A score is blind to whatever it does not compare with.
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -86,8 +86,8 @@ assert math.isclose(metrics.motion_smoothness(grey_clip([0.0, 0.5, 0.8])).item()
 # ## Which pixels?
 #
 # Two of VBench's dimensions ask whether the **subject** and the **background** keep their looks. VBench answers with
-# features of large networks; we use masks. For true clips the world has them exactly, and in generated clips a small
-# reader finds the objects by the colours that the prompt names.
+# features of large networks; we use masks. For true clips the world has them exactly, and in generated clips a
+# small program, the *reader*, finds the objects by the colours that the prompt names.
 #
 # **Predict.** The reader knows colours only. Where will its masks be wrong?
 

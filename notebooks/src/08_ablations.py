@@ -279,7 +279,7 @@ plt.show()
 # %% tags=["hide-input"]
 nb.diagram(
     "08_strength_is_a_line",
-    "A straight line in weight space: the base at strength 0, the trained model at 1, and points beyond it at 1.4 and 2.",
+    "A straight line in weight space: the base at strength 0, the trained model at 1, and points beyond at 1.4 and 2.",
 )
 
 # %% [markdown]
@@ -386,9 +386,10 @@ assert sorted(gain.values()) == list(gain.values()), "a larger rank gains more"
 #
 # ## Which timesteps should training see?
 #
-# The paper's answer is *independent* timesteps, one for each frame (Table 2, arXiv 2507.16116). We tried others at equal
-# training: some clips with one timestep for all frames (PTSS, with the share of independent clips), timesteps that never
-# decrease from frame to frame (AR-Diffusion, arXiv 2503.07418), and frame 0 always clean with one timestep for the rest.
+# The paper's answer is *independent* timesteps, one for each frame (Table 2, arXiv 2507.16116). We tried others at
+# equal training: some clips with one timestep for all frames (PTSS, with the share of independent clips), timesteps
+# that never decrease from frame to frame (AR-Diffusion, arXiv 2503.07418), and frame 0 always clean with one timestep
+# for the rest.
 #
 # **Predict.** All are judged by image to video. Which is the best, and what might it cost?
 
@@ -426,7 +427,7 @@ assert gaps["PTSS 0.8"].mean > gaps["PTSS 0.5"].mean > gaps["PTSS 0.2"].mean, "f
 #
 # </details>
 #
-# ## The winning draw
+# ## The winner
 #
 # Yes, and the idea is chapter 6 read backwards. If a task is a mask, train on masks: draw a *set of known frames*, put
 # these at 0, and give one common timestep to all others. This is the **task mixture**. For half of the clips keep
@@ -467,9 +468,10 @@ assert winner["name"] == "half, free frames in the loss"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At the upper left. Draws with masks form a band near .72, far above independent timesteps at .61. A little farther up,
-# crosses: settings that buy skill with words. Trained for longer, the best that keeps its words is *half independent,
-# half task mixture*, with known frames left out of the loss (nothing can be learned from a frame without noise).
+# At the upper left. Timestep samplers with masks form a band near .72, far above independent timesteps at .61. A little
+# farther up, crosses: settings that buy skill with words. Trained for longer, the best that keeps its words is *half
+# independent, half task mixture*, with known frames left out of the loss (nothing can be learned from a frame without
+# noise).
 #
 # </details>
 #
@@ -631,7 +633,7 @@ folder.cleanup()
 # | steps, solver | how close to the exact answer | PSNR likes means, and may reverse the ranking |
 # | strength | $W_0 + s (W - W_0)$ | above 1 helps a short training; 2 breaks it |
 # | rank | $r (m + n)$ numbers a layer | rank 8 has more than half of the gain |
-# | timestep sampler | which timestep vectors training sees | half independent, half task mixture, is ahead of independent at every task |
+# | timestep sampler | which timestep vectors training sees | half independent, half task mixture: ahead at every task |
 # | known frames in the loss | a frame without noise teaches nothing | leave them out |
 #
 # *What could go wrong:* one prompt, one seed, great certainty; two overlapping intervals read as "no difference";
