@@ -96,8 +96,8 @@ frames, length = geometry.frames, geometry.pixel_frames(geometry.frames)
 scene = world.draw_scenes(24, evaluate.EVAL_SEED, world.WORLDS[model.preset["world"]])[SCENE : SCENE + 1]
 truth, caption = world.render(scene, length), world.captions(scene)[0]
 video = pixels.to_uint8(truth)[0]
-_, ax = plt.subplots(figsize=(10, 1.4), layout="constrained")
-viz.filmstrip(video, ax=ax)
+_, ax = plt.subplots(figsize=(10, 1.7), layout="constrained")
+viz.filmstrip(video, ax=ax, most=9)
 ax.set_title(caption)
 plt.show()
 
@@ -211,13 +211,14 @@ for name, result in results.items():
     assert torch.equal(result.latents[:, :, at], given), "known frames come out exactly as given"
 
 # %% [markdown]
-# And the videos. Look at the lower edge and the left edge: does the cross bounce where it really does?
+# And three of the videos. Look at the lower edge and the left edge: does the cross bounce where it really does? The
+# loop is told to end where it began, so its truth is another one.
 
 # %%
 print(f"{caption}\n{STEPS} steps, guidance {GUIDANCE:g}, seed {SEED}; every second pixel frame")
-shown = {"truth": video[::2]} | {name.replace("_", " "): r.video[0, ::2] for name, r in results.items()}
-for first in range(0, len(shown), 3):
-    nb.play(dict(list(shown.items())[first : first + 3]), fps=geometry.fps / 2, width=192)
+shown = {name.replace("_", " "): results[name].video[0, ::2] for name in ("image_to_video", "transition", "loop")}
+nb.play({"truth": video[::2], "image to video": shown.pop("image to video")}, fps=geometry.fps / 2)
+nb.play(shown, fps=geometry.fps / 2)
 
 # %% [markdown]
 # ## What a known frame is worth
@@ -401,12 +402,12 @@ if not FAST:
     first = pl.generate(model, RING, steps=STEPS, guidance=GUIDANCE, seed=SEED)
     rows["one object"] = pl.extend_to(model, RING, first, SECONDS, **options).video[0]
 _, ax = plt.subplots(figsize=(10, 2.6), layout="constrained")
-viz.filmstrip(rows, ax=ax, most=14)
+viz.filmstrip(rows, ax=ax, most=11)
 ax.set_title(f"{SECONDS:.1f} seconds; new windows at pixel frames {', '.join(map(str, longer.seams))}")
 plt.show()
 
 # %%
-nb.play({name: clip[::2] for name, clip in rows.items()}, fps=geometry.fps / 2, width=192)
+nb.play({name: clip[::4] for name, clip in rows.items() if name != "truth"}, fps=geometry.fps / 4, width=192)
 jumps = [abs(metrics.boundary_jump(pixels.to_pixels(longer.video), [seam]).item()) for seam in longer.seams]
 print(f"largest jump of the mean colour at a seam: {max(jumps):.1f} of 255")
 assert len(made) == round(SECONDS * geometry.fps) and longer.seams[0] == length, "windows follow one another"
