@@ -24,9 +24,9 @@ my_mean = samplers.sample(model, x, schedules.hold(STEPS, 3, at=[2]), solver="he
 
 # %% [markdown]
 # **3 · Invent.** This path first brings the *middle* frame half-way down, then the outer two all the way, and finishes
-# the middle frame last. With its four rows it fails although it is valid: a step from 1 to 0 in one go lands on the
-# mean. Dividing every step by sixteen stays on the same path and makes it right. By the proof in the chapter, this
-# works for every path.
+# the middle frame last. With its four rows it fails although it is valid: from 1 to 0 in one go is far too long a step.
+# Dividing every step by sixteen stays on the same path and makes it right. By the proof in the chapter, this works for
+# every path.
 
 # %% tags=["answer"]
 corners = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.5, 1.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.0]])

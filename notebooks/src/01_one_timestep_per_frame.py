@@ -405,6 +405,7 @@ fig, ax = plt.subplots(figsize=(9, 3.2), layout="constrained")
 for solver, line in (("euler", "-o"), ("heun", "--s")):
     ax.loglog(counts, [path_error(schedules.pyramid(n, 3, lag=n // 2), solver) for n in counts], line, label=solver)
 ax.set(xlabel="steps of each frame", ylabel="largest error of the covariance", xticks=counts, xticklabels=counts)
+ax.minorticks_off()
 ax.legend()
 plt.show()
 
@@ -420,7 +421,8 @@ for make in (schedules.synchronous, schedules.autoregressive):
 # the curves fall, Heun's faster than Euler's, because it asks the model twice in each step and corrects itself; chapter
 # 3 takes solvers apart. So both halves are true: **any path is right, if its steps are short**. A perfectly valid
 # schedule of four rows can be off by half of the variance, and nothing is wrong with it but its stride.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # **1 · Fill in.** Noise a clip with one timestep per frame. Your function gets `x0` and `eps`, both `(b, c, f, h, w)`,
@@ -530,6 +532,7 @@ if my_schedule is not None:
     times = [1, 2, 4, 8]
     axes[1].loglog(times, [path_error(schedules.stretch(my_schedule.float(), n), "heun") for n in times], "-o")
     axes[1].set(xlabel="every step divided into", ylabel="error", xticks=times, xticklabels=times)
+    axes[1].minorticks_off()
     plt.show()
 
 # %% [markdown]

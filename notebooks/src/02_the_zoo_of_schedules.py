@@ -123,8 +123,8 @@ assert all((S[0] == 1).all() for name, S in zoo.items() if name != "hold"), "all
 # the only one in which not every frame starts as noise.
 #
 # *From left to right.* `pyramid`, `rolling`, `blockwise`, `staircase` and `autoregressive` finish the past before the
-# future. They differ in how many frames are in progress at a time: in the pyramid as many as fit, in `rolling` at most
-# a window of four, in `blockwise` groups of three, in `staircase` whole chunks, in `autoregressive` one.
+# future. They differ in how many frames are in progress at a time: in this pyramid up to six, in `rolling` at most a
+# window of four, in `blockwise` groups of three, in `staircase` whole chunks, in `autoregressive` one.
 #
 # *From the ends.* `trapezoid` and `two_sided` close in on the middle. They look alike, but `trapezoid` generates its
 # ends first, whereas `two_sided` is meant for ends that are known; a task then sets those two columns to 0.
@@ -241,8 +241,8 @@ plt.show()
 assert max(errors) < 0.01, "with short steps every schedule turns noise into the data"
 
 # %% [markdown]
-# With five steps all of them miss by about a tenth, and with many all of them are right, the second bars being almost
-# too short to see. No order is *better* than another here. (`hold` is left out because it expects a known frame where
+# With five steps all of them miss by about a tenth, some a little more than others. With many steps all of them are
+# right, and the second bars are almost too short to see. (`hold` is left out because it expects a known frame where
 # this test has noise. Chapter 1 tested it with a picture.)
 #
 # So what is there to choose? Three things: the number of calls, how early the first frames are ready, and what a
@@ -398,7 +398,8 @@ nb.play({name: made.video[0] for name, made in videos.items()}, fps=mini.geometr
 # %% [markdown]
 # Same words, same noise, same number of steps for each frame, and another video. Both follow the sentence. Which order
 # is *better* cannot be judged from one pair of videos; chapter 7 shows how to measure it.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # **1 · Fill in.** Solve the equation of the shift for $g'$ and write it as a function. It gets a tensor of levels
