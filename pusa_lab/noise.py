@@ -13,14 +13,14 @@ from pusa_lab.types import Video
 
 Seed: TypeAlias = int | Sequence[int]
 """Sample i has seed + i, or its own from a list."""
-FRESH = 2**40
+FRESH = 0x85EBCA6B
 """Added to the row of frames that are noised on: far from the seeds that people draw their start from, whose numbers
-would not be fresh."""
+would not be fresh. Below 2^32, as torch's generator on the CPU takes no more bits of a seed."""
 
 
 @checked
 def noise_of(shape: Sequence[int], seed: Seed, row: int = 0) -> Video:
-    """Noise of a row of the sampling loop; every sample, row and seed has its own.
+    """Noise of a row of the sampling loop; every sample, row and seed has its own (seeds count modulo 2^32).
 
     Args:
         shape: (b, c, f, h, w), each at least 1.

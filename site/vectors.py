@@ -15,7 +15,7 @@ from torch import Tensor
 
 import pusa_lab as pl
 import small_models
-from pusa_lab.noise import noise_of
+from pusa_lab.noise import FRESH, noise_of
 from pusa_lab.sampling_inputs import levels_of
 from pusa_lab.schedules import SCHEDULES, SIGMAS, describe, faults
 from pusa_lab.schedules.sigmas import levels
@@ -178,7 +178,7 @@ def worded() -> list[dict[str, Any]]:
 def vectors() -> dict[str, Any]:
     """All of them."""
     sigmas = [(name, n, s) for name in SIGMAS for n in (1, 2, 7, 30) for s in (1.0, 5.0)]
-    noise = [((2, 3, 3, 3), 0, 0), ((3, 8, 16, 16), 12, 0), ((1, 1, 4, 4), 5, 2**40 + 3)]
+    noise = [((2, 3, 3, 3), 0, 0), ((3, 8, 16, 16), 12, 0), ((1, 1, 4, 4), 5, FRESH + 3)]
     return {
         "sigmas": [{"name": n, "steps": k, "shift": s, "levels": levels(n, k, s).tolist()} for n, k, s in sigmas],
         "zoo": zoo(),

@@ -246,6 +246,13 @@ def test_the_noise_follows_the_seed_and_is_fresh_at_every_rise(solver):
     assert (torch.corrcoef(torch.stack(draws)) - torch.eye(len(draws))).abs().max() < 6 / len(draws[0]) ** 0.5
 
 
+def test_fresh_noise_is_none_that_a_person_starts_from():
+    for row in range(40):
+        fresh = samplers.noise_of((1, 1, 2, 3, 3), 0, FRESH + row)
+        assert not torch.equal(fresh, samplers.noise_of((1, 1, 2, 3, 3), 0, row))
+        assert not torch.equal(fresh[0], torch.randn(1, 2, 3, 3, generator=torch.Generator().manual_seed(row)))
+
+
 def test_a_rising_can_be_drawn_and_one_per_sample_is_drawn_alone():
     S = schedules.repaint(6, 4)
     assert torch.equal(torch.as_tensor(viz.plot_schedule(S).images[0].get_array()), S.levels)

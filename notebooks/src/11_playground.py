@@ -1,37 +1,23 @@
 # %% [markdown]
 # # 11 · Playground: draw a schedule, run it
 #
-# *You need: chapters 1 and 2. Time: 15 minutes of reading, half a minute of CPU.*
+# **You have an idea for a schedule that has no name yet: settle the end of a video first, then fill in the rest. How
+# long does it take to find out whether it is any good?**
 #
-# A schedule is a matrix, so it can be drawn by hand. The studio is the place for that: drag the columns of single
-# frames, see at once what is wrong and what it costs, and watch the frames become clean.
+# *You need: chapters 1 and 2. Time: 20 minutes of reading, half a minute of CPU.*
+#
+# About five minutes, in the studio: draw it, run it, be surprised, compare, and keep the line of Python. This chapter
+# follows one such idea from the first stroke to the verdict. With a kernel you can do every step with the mouse.
+# Without one, as on this page, you see the studio's pictures, and the same steps in code.
 #
 # **After this chapter you can**
 #
-# - draw a schedule of your own, repair it, and copy the line of Python that rebuilds it;
-# - follow a run state by state, and say at which row a frame first becomes recognisable;
-# - compare two schedules from the same noise, frame by frame.
+# - draw a schedule of your own, repair it, and keep the line of Python that rebuilds it;
+# - follow a run row by row, and say at which row a frame becomes recognisable;
+# - compare two schedules from the same noise, frame by frame, and say why one loses.
 
 # %% tags=["setup"]
-import importlib.util
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if any(importlib.util.find_spec(name) is None for name in ("pusa_lab", "mediapy", "jaxtyping", "lightning")):
-    # Colab or a bare kernel: install from the clone that this notebook is in, or that lies beside it
-    here = Path.cwd().resolve()
-    clones = [p for p in (here, *here.parents, *here.iterdir()) if (p / "pusa_lab" / "__init__.py").is_file()]
-    if not clones:
-        raise RuntimeError(
-            f"pusa_lab is not installed and no clone of it is in or beside {here}: clone it there first."
-        )
-    newer = ["torchao>=0.16"] if importlib.util.find_spec("torchao") else []  # Colab's peft refuses Colab's torchao
-    words = [sys.executable, "-m", "pip", "install", "-q", *newer, "-e", f"{clones[0]}[notebooks,train]"]
-    subprocess.run(words, check=True)
-    sys.path.insert(0, str(clones[0]))
-    os.chdir(clones[0] / "notebooks")
+# build.py puts the installing cell here.
 
 # %% tags=["parameters"]
 SEED = 0
@@ -41,173 +27,302 @@ FAST = False
 # %%
 import matplotlib.pyplot as plt
 import torch
+from IPython.display import Markdown, display
 
 import pusa_lab as pl
+import pusa_lab.notebook as nb
 import small_models
-from pusa_lab import data, schedules, tasks, viz
-from pusa_lab.notebook import check, play, setup
+from pusa_lab import data, metrics, pixels, schedules, tasks, viz
 from pusa_lab.studio import Editor, Player, ScheduleStudio
 
-device = setup(seed=SEED, shapes=True)
-ROWS, STEPS = STEPS, 2 if FAST else STEPS
+device = nb.setup(seed=SEED, shapes=True)
+STEPS = 4 if FAST else STEPS
 model = small_models.load("mini-vta", device=device)
 frames = model.geometry.frames
-truth = data.read_clip("assets/clip.mp4")[:, ::4, ::4]
-prompt = Path("assets/caption.txt").read_text().strip()
+truth = data.read_clip(nb.asset("assets/clip.mp4"))[:, ::4, ::4]
+picture = data.read_picture(nb.asset("assets/still.png"))
+prompt = nb.asset("assets/caption.txt").read_text().strip()
+print(prompt)
 
 # %% [markdown]
-# ## Drawing
+# ## The idea
 #
-# What the studio edits is an `Editor`: a matrix with a few editing operations. It needs no widget, so here it is in
-# code.
+# The first frame of this video is given, and the prompt says what happens. Chapter 2's `pyramid` finishes the frames
+# one after the other, from the given one on. By the time it reaches the last frame, small errors may have added up. So
+# would it not be better to settle the *last* frame early as well, as a goal for the frames between? The zoo's
+# `trapezoid` comes closest, but it works inwards from both ends; what we want is a pyramid whose last frame is moved to
+# the front. A schedule is only a matrix, so let us draw it.
 #
-# **Predict.** The column of frame 4 is dragged down to 0.2 early on, then frame 6 is delayed by three rows. What does
-# each of the two do to the number of rows?
+# The studio has five tools for that:
+
+# %% tags=["hide-input"]
+nb.diagram(
+    "11_five_tools",
+    "The five tools of the studio on one small schedule: Drag, Paint, Freeze, Shift and Copy; the cells that each one changes "
+    "have an orange edge.",
+)
+
+# %% [markdown]
+# An orange edge marks what a tool changed. *Drag* is the one with manners: it sets one cell, and the rest of the column
+# follows so that no noise level ever rises. In symbols, for a column $c$, row $r$ and level $m$:
+#
+# $$c'_q = \begin{cases} \max(c_q, m) & q < r \\ m & q = r \\ \min(c_q, m) & q > r \end{cases}$$
+#
+# If $c$ never rises, neither does $c'$: a maximum or minimum with a constant keeps the order within each part, and the
+# parts meet at $m$, with nothing smaller before and nothing larger after. *Paint* sets cells and asks nobody. *Shift*
+# delays a whole column, which keeps its levels and adds rows where they are needed.
+#
+# ## Drawing it
+#
+# What the studio edits is an `Editor`, a matrix with these tools and an undo. It needs no widget, so here is the
+# drawing in code: load a pyramid, then drag the last frame down to clean in row 4.
+#
+# **Predict.** In the pyramid, frame 8 is still pure noise in row 4. What will its column look like after the drag?
 
 # %%
-editor = Editor(frames, ROWS)
-start = editor.schedule
-editor.edit("drag", frame=4, row=2, level=0.2)
-pulled = editor.schedule
-editor.edit("delay", frame=6, by=3)
-delayed = editor.schedule
+editor = Editor(frames, STEPS)
+editor.load("pyramid", steps=STEPS, lag=1)
+pyramid = editor.schedule
+editor.edit("drag", frame=8, row=4, level=0.0)
+dragged = editor.schedule
 
-fig, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained")
-for ax, (name, S) in zip(
-    axes, {"start": start, "frame 4 dragged": pulled, "frame 6 delayed": delayed}.items(), strict=True
-):
+fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained")
+for ax, (name, S) in zip(axes, {"pyramid": pyramid, "frame 8 dragged": dragged}.items(), strict=True):
     viz.plot_schedule(S, ax, title=name, colorbar=False)
 plt.show()
-
-assert len(pulled) == len(start), "dragging changes levels, not rows"
-assert (pulled.diff(dim=0) <= 0).all(), "later rows follow, so no noise level rises"
-assert len(delayed) == len(start) + 3, "a delay adds rows: no level is lost"
-assert torch.equal(delayed[3:, 6], start[:, 6]), "frame 6 passes through the same levels, three rows later"
+print("frame 8 from row to row:", *(f"{level:g}" for level in dragged[:7, 8].tolist()))
+assert len(dragged) == len(pyramid), "dragging changes levels, not rows"
+assert (dragged.diff(dim=0) <= 0).all(), "later rows follow, so no noise level rises"
 
 # %% [markdown]
-# A cell painted by hand may be wrong. Then the studio says where, and what a repair would change.
+# <details><summary>Answer</summary>
+#
+# Noise in rows 0 to 3, clean from row 4 on: the rows above were at 1 already, and everything below follows down to 0.
+# It is what was asked for. Remember the cliff between rows 3 and 4; it will matter.
+#
+# </details>
+#
+# In the studio it is one movement of the mouse. The blue curve shows the levels of the column that is chosen, here of
+# frame 0:
+#
+# ![The studio: a pyramid with its last column dragged to clean in row 4, and a painted cell marked as a fault](assets/studio.png)
+#
+# The pink cell is a slip. Somebody painted a cell in frame 6, so that its noise level would *rise* from one row to the
+# next. The studio says where, and what *Fix* would change. The same in code:
 
 # %% tags=["nbval-check-output"]
-editor.edit("paint", frames=[2], rows=[3], level=1.0)
-fault = editor.faults()[0]
+slip = Editor(4, 4)
+slip.edit("paint", frames=[2], rows=[3], level=1.0)
+fault = slip.faults()[0]
 print(fault.what)
 print("fix:", fault.fix)
-editor.fix(fault)
 assert (fault.row, fault.frame) == (3, 2), "a fault is found where it is"
-assert schedules.faults(editor.schedule) == [], "repaired"
-editor.undo()
-editor.undo()
-assert torch.equal(editor.schedule, delayed), "two steps back: the repair and the painting"
+slip.fix(fault)
+assert schedules.faults(slip.schedule) == [], "repaired"
+slip.undo()
+slip.undo()
+assert torch.equal(slip.schedule, Editor(4, 4).schedule), "two steps back: the repair and the painting"
 
 # %% [markdown]
-# You can export what you drew as one line of Python, or as a file:
-
-# %%
-editor.load("pyramid", steps=STEPS, lag=1)
-print(editor.line())
-assert torch.equal(eval(editor.line()), schedules.pyramid(STEPS, frames)), "the line rebuilds the matrix exactly"
-
-# %% [markdown]
-# ## The studio
-#
-# The same with the mouse. Without a kernel you see only a picture of it:
-#
-# ![The schedule studio: a heat map of noise levels with one column dragged and a fault marked](assets/studio.png)
-#
-# With a kernel, the next cell opens it. *Drag* changes a column's curve, *Paint* sets cells, *Freeze* makes a frame
-# clean from the start, *Shift* delays a column, *Copy* gives its column to other frames. On the keyboard: arrows move,
-# `+` and `-` change the level, `f` freezes, `[` and `]` shift, `Ctrl+Z` undoes. `studio.schedule` is the tensor, for
-# reading and writing.
+# With a kernel, the next cell opens the studio with our drawing in it. On the keyboard, arrows move, `+` and `-` change
+# the level, `f` freezes, `[` and `]` shift, and `Ctrl+Z` undoes. `studio.schedule` is the tensor, for reading and
+# writing.
 
 # %%
 studio = ScheduleStudio(model, frames, STEPS, prompt=prompt, truth=truth)
+studio.schedule = dragged
 display(studio)
-
-# %%
-studio.schedule = schedules.pyramid(STEPS, frames, lag=2)
-assert len(studio.schedule) == STEPS + 2 * (frames - 1) + 1
-try:
-    studio.schedule = schedules.pyramid(STEPS, frames + 1)
-except ValueError as error:
-    print(error)
-assert studio.schedule.shape[1] == frames, "a matrix of another length is refused, and the drawn one is kept"
+assert torch.equal(studio.schedule, dragged), "what was set is what is drawn"
 
 # %% [markdown]
 # ## Running it
 #
-# The first frame is known. At every row the model gives its estimate of the clean video: $\hat x_0 = x - \tau v$.
+# *Run* samples with the schedule that is drawn. While it runs, the strip of frames shows the model's current estimate
+# of the clean video. At any state $x = (1 - \tau)\, x_0 + \tau\, \epsilon$, and the model estimates $v = \epsilon -
+# x_0$. Insert $\epsilon = x_0 + v$:
 #
-# **Predict.** Along a pyramid, which frames of the fifth row are already recognisable?
+# $$x = (1 - \tau)\, x_0 + \tau\, (x_0 + v) = x_0 + \tau v \quad\Longrightarrow\quad \hat x_0 = x - \tau v .$$
+#
+# **Predict.** Which frames of the strip will be recognisable first? And will frame 8, clean from row 4 on, show where
+# the square ends up?
 
 # %%
-task = tasks.image_to_video(truth[0])
-run = pl.prepare(model, prompt, task, schedule=schedules.pyramid(STEPS, frames), seed=SEED)
-states = list(run.states())
-sheets = viz.animate(states, model.decode)
-play({"the model's estimate of the clean video, row by row": sheets}, fps=2, width=9 * 64)
-fig, ax = plt.subplots(figsize=(9, 6), layout="constrained")
-rows = [0, len(states) // 3, 2 * len(states) // 3, len(states) - 1]
-ax.imshow(sheets[rows].reshape(-1, *sheets.shape[2:]))
-ax.set(
-    xticks=[64 * i + 32 for i in range(frames)],
-    xticklabels=range(frames),
-    xlabel="frame",
-    yticks=[64 * k + 32 for k in range(len(rows))],
-    yticklabels=rows,
-    ylabel="row",
-)
-plt.show()
+task = tasks.image_to_video(picture, noise=0.2)
 
-assert len(sheets) == len(run.schedule), "one picture for each row"
-known = torch.as_tensor(sheets[:, :, :64]).float()
-assert (known.diff(dim=0) == 0).all(), "the known frame is the same in every state"
+
+def states_of(S):
+    run = pl.prepare(model, prompt, task, schedule=S, seed=SEED)
+    return list(run.states())
+
+
+states = states_of(dragged)
+sheets = viz.animate(states, model.decode)  # (rows, h, frames * w, 3)
+nb.play({"the model's estimate of the clean video, row by row": sheets}, fps=2, width=9 * 64)
+
+# %% tags=["hide-input"]
+rows = [1, 4, len(states) // 2, len(states) - 1]
+goal = truth[::4].swapaxes(0, 1).reshape(1, truth.shape[1], -1, 3)  # the true frames side by side
+fig, ax = plt.subplots(figsize=(9.5, 5.6), layout="constrained")
+ax.imshow(torch.cat([torch.as_tensor(sheets[rows]), torch.as_tensor(goal.copy())]).flatten(0, 1))
+ax.set(xticks=[64 * i + 32 for i in range(frames)], xticklabels=range(frames), xlabel="frame")
+ax.set(yticks=[64 * k + 32 for k in range(5)], yticklabels=[*(f"row {row}" for row in rows), "truth"])
+plt.show()
+assert len(sheets) == len(dragged), "one picture for each row"
 
 # %% [markdown]
-# The player moves through rows and frames. In the studio the same strip fills while the run continues:
+# Read the picture from the top down, and compare the last two rows. Frames near the given one become sharp first, as
+# the pyramid wants. And the right-hand column?
 #
-# ![The studio after a run: every frame's clean estimate at the chosen row, with sliders](assets/studio-run.png)
+# <details><summary>Answer</summary>
+#
+# Frame 0 is given, and its neighbours follow. Frame 8 is settled in row 4, when the square there is still a pale ghost
+# of the wrong colour, and not yet where it ends up. And so it stays, because a frame that is clean is not changed any
+# more.
+#
+# </details>
+#
+# In the studio the same strip fills while the run continues, and the sliders go back to any row:
+#
+# ![The studio after the run: the last frame shows a pale square and has the lowest score](assets/studio-run.png)
+#
+# With a kernel, `Player` gives you the sliders alone:
 
 # %%
 display(Player(states[::4] if FAST else states, model.decode))
 
 # %% [markdown]
-# ## Comparing
+# ## The first surprise, and a repair
 #
-# Same noise, same prompt, same known frame at its published level: only the schedules differ. The truth is known here,
-# so every frame has a score.
+# Why is frame 8 so bad? Look at its column again: 1, 1, 1, 1, 0. It goes from pure noise to clean in *one* call of the
+# model. At $\tau = 1$ the best estimate of $x_0$ is an average over everything that is possible, colours and places
+# included: hence the pale ghost. Many small steps would sharpen it; with a single one, the average is what you get. We
+# wanted "early" and drew "at once".
 #
-# **Predict.** The pyramid finishes early frames first. Where should it differ most from the synchronous schedule: near
-# the known frame, or far from it?
+# The repair is another tool. *Copy* gives frame 8 the column of frame 0, which falls in small steps. Undo the drag
+# first:
 
 # %%
-studio.schedule = schedules.pyramid(STEPS, frames)
-studio.act(do="drop", name="still.png", at=0)
-studio.act(do="pin")
-studio.schedule = schedules.synchronous(STEPS, frames)
-together = studio.run(compare=True)
-staggered = studio.results["B"]
-fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
-for name, lane in {"synchronous": together, "pyramid": staggered}.items():
-    ax.plot(lane.scores["psnr"], marker="o", label=name)
+editor.undo()
+editor.edit("copy", frame=0, to=[8])
+copied = editor.schedule
+print("frame 8 from row to row:", *(f"{level:.2g}" for level in copied[:7, 8].tolist()))
+assert torch.equal(copied[:, 8], copied[:, 0]), "first and last frame go together"
+assert (copied.diff(dim=0)[:, 8] >= -1 / STEPS - 1e-6).all(), "now in small steps"
+
+# %% [markdown]
+# In the studio, *Pin as B* keeps the first try, and *Compare* runs both from the same noise. The scores under each
+# strip are per frame, against the true clip:
+#
+# ![Two schedules compared in the studio, the copied column above the dragged one, with scores under each frame](assets/studio-compare.png)
+#
+# ## Comparing
+#
+# So the repair helps. But is the idea any good? It has to beat what is there already: the pyramid it was made from, and
+# the plainest schedule of all, one timestep for all frames. Same noise, same prompt, same given picture; only the
+# schedules differ. The truth is known here, so every frame gets a score, the PSNR in decibels: 6 dB more mean half the
+# error (root mean square).
+#
+# **Predict.** Put the four in order of the score of frame 8. And which of them needs the fewest calls of the model?
+
+# %%
+tried = {"dragged": dragged, "copied": copied, "pyramid": pyramid, "synchronous": schedules.synchronous(STEPS, frames)}
+real = pixels.to_pixels(truth)
+
+
+def scores(S):
+    """PSNR of every latent frame; each but the first stands for four pixel frames."""
+    made = pixels.to_pixels(pl.generate(model, prompt, task, schedule=S, seed=SEED).video[0])
+    of_pixels = metrics.psnr(made, real)[0]
+    return torch.stack([of_pixels[0], *of_pixels[1:].unflatten(0, (-1, 4)).mean(dim=1)])
+
+
+def company(S, frame):
+    """Mean noise level of the other frames while this one is denoised, weighted by its steps."""
+    others = torch.cat([S[:-1, :frame], S[:-1, frame + 1 :]], dim=1).mean(dim=1)
+    return (others * -S[:, frame].diff()).sum() / (S[0, frame] - S[-1, frame])
+
+
+psnr = {name: scores(S) for name, S in tried.items()}
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(9.5, 3.6), layout="constrained")
+for (name, one), colour, mark in zip(psnr.items(), ("#d55e00", "#cc79a7", "#009e73", "#0072b2"), "v^so", strict=True):
+    ax.plot(one, marker=mark, color=colour, label=name)
 ax.set(xlabel="frame", ylabel="PSNR against the truth (dB)")
 ax.legend()
 plt.show()
 
-assert len(together.scores["psnr"]) == frames, "a score for every latent frame"
-assert not (together.video == staggered.video).all(), "the schedule alone changes the video"
-given = tasks.image_to_video(data.read_picture("assets/still.png"), tasks.PRESETS["image_to_video"][0].noise)
-by_hand = pl.generate(model, prompt, given, schedule=schedules.synchronous(STEPS, frames), seed=0)
-assert (together.video == by_hand.video[0]).all(), "the studio runs what generate runs"
+# %%
+lines = [
+    "| schedule | calls | largest step of frame 8 | noise of its company | frame 8 | all frames |",
+    "|" + "---|" * 6,
+]
+for name, S in tried.items():
+    calls, step = (S.diff(dim=0) != 0).any(dim=1).sum(), -S[:, 8].diff().min()
+    quality = f"{psnr[name][8]:.1f} dB | {psnr[name].mean():.1f} dB"
+    lines.append(f"| {name} | {calls} | {step:.2f} | {company(S, 8):.2f} | {quality} |")
+display(Markdown("\n".join(lines)))
+last = {name: one[8].item() for name, one in psnr.items()}
+assert last["dragged"] < last["copied"] < last["synchronous"], "small steps help, but the idea does not win"
+assert len(tried["synchronous"]) < len(pyramid), "and the plainest schedule is the cheapest"
 
 # %% [markdown]
-# One video proves nothing about two schedules; chapter 7 compares schedules on many.
+# In the figure, the orange curve falls off a cliff at frame 8, and lies below the others on the way there: a wrong goal
+# misleads the frames that lead up to it. The pink curve has no cliff any more. Green, the pyramid, is ahead of blue in
+# the middle and falls behind towards the end; blue, the plainest, ends highest. The table adds why, and what it costs.
 #
-# ![Two schedules compared in the studio, with scores for each frame under each strip](assets/studio-compare.png)
+# <details><summary>Answer</summary>
+#
+# Dragged is far behind, copied and pyramid are close together, and the plainest is in front. It also needs the fewest
+# calls. Waiting is not free: a row in which only some frames move is a call of the model like any other.
+#
+# </details>
+#
+# ## Why it loses
+#
+# The column "noise of its company" suggests a reason. While a frame $f$ is denoised, it can learn from the others only
+# what they know already. Weight the noise level of the others by the steps that $f$ makes:
+#
+# $$\text{company}_f = \frac{\sum_n (S_{n,f} - S_{n+1,f}) \cdot \text{mean}_{g \ne f}\, S_{n,g}}{S_{0,f} - S_{N,f}}$$
+#
+# The weights add up to the denominator, so this is an average: 1 means that $f$ was settled in the company of pure
+# noise, 0 among finished frames. With one timestep for all it is about a half. In both of our drawings the last frame
+# had to decide while almost everybody else was noise: it *guessed*, and the rest had to live with it.
+#
+# But mind the pyramid: its last frame has the best company of all, and still does not win. Finished frames are good
+# company only if they are right. They cannot change any more, so their errors are handed on; in a synchronous run all
+# frames can still correct one another until the end. That is an explanation that fits, not a proof. And one video
+# proves nothing about two schedules: this is one scene and one noise. Chapter 7 compares on many.
+#
+# ## Keeping the line
+#
+# A drawing that you want to keep is one line of Python, or a file. Where a schedule is in the zoo, the line calls it by
+# name; where it was drawn, the line has its columns:
+
+# %%
+named = Editor(frames, STEPS)
+named.load("pyramid", steps=STEPS, lag=1)
+print(named.line())
+print(editor.line()[:100], "...")
+assert torch.equal(eval(named.line()), pyramid), "the line rebuilds the matrix exactly"
+assert torch.equal(eval(editor.line()), copied), "also a drawn one"
+
+# %% [markdown]
+# So that was the five minutes: an idea, a slip, a surprise, a repair, a fair comparison, a line to keep. The idea lost.
+# The next one may not, and it will cost you no more than this one did.
 #
 # ## Exercises
 #
-# **1 · Fill in.** Dragging, on one column $c$: before row $r$ no level is below $m$, from $r$ on none is above it, and
-# row $r$ has exactly $m$.
+# **1 · Fill in.** Write *Drag* for one column. Your function gets a column of levels (rows,), a row, and a level, and
+# returns a new column: before that row no level is below the given one, after it none is above, and the row itself has
+# it exactly. Success: it equals the studio's, and you see your column beside the old one.
+#
+# <details><summary>Hint</summary>
+#
+# The formula above has three cases: `clamp(min=...)` for the rows before, `clamp(max=...)` for those after. Work on a
+# `clone()`, so that the old column stays as it is.
+#
+# </details>
 
 
 # %% tags=["exercise"]
@@ -215,54 +330,136 @@ def my_drag(column, row, level): ...
 
 
 # %% tags=["check"]
-column, S = torch.linspace(1, 0, 9), Editor(1, 8)
-S.edit("drag", frame=0, row=5, level=0.7)
-check(my_drag, lambda *_: S.schedule[:, 0], column, 5, 0.7)
+def edited(before, after):
+    def drag(column, row, level):
+        parts = before(column[:row], level), column.new_tensor([level]), after(column[row + 1 :], level)
+        return torch.cat(parts)
+
+    return drag
+
+
+old, by_hand = torch.linspace(1, 0, 9), Editor(1, 8)
+by_hand.edit("drag", frame=0, row=5, level=0.7)
+for row, level in ((5, 0.7), (2, 0.1)):
+    nb.check(
+        my_drag,
+        edited(lambda c, m: c.clamp(min=m), lambda c, m: c.clamp(max=m)),
+        old,
+        row,
+        level,
+        axes="(rows,)",
+        mistakes={
+            "before and after are exchanged: earlier rows are noisier.": edited(
+                lambda c, m: c.clamp(max=m), lambda c, m: c.clamp(min=m)
+            ),
+            "the rows before do not follow: none of them may be below the level.": edited(
+                lambda c, m: c, lambda c, m: c.clamp(max=m)
+            ),
+            "the rows after do not follow: none of them may be above the level.": edited(
+                lambda c, m: c.clamp(min=m), lambda c, m: c
+            ),
+        },
+    )
+if not nb.unwritten(my_drag):
+    assert torch.equal(my_drag(old, 5, 0.7), by_hand.schedule[:, 0]), "as in the studio"
+    fig, ax = plt.subplots(figsize=(9, 2.6), layout="constrained")
+    ax.plot(old, "o--", color="#8a8f98", label="before")
+    ax.plot(my_drag(old, 5, 0.7), "o-", color="#d55e00", label="yours, row 5 dragged to 0.7")
+    ax.set(xlabel="row", ylabel="noise level")
+    ax.legend()
+    plt.show()
 
 # %% [markdown]
-# **2 · Vary.** Start from one timestep for all frames, five frames of six steps. By how many rows must each frame be
-# delayed to make `trapezoid` with a lag of 2? Five numbers.
+# **2 · Vary.** `trapezoid` finishes both ends first and the middle last; with a lag of 2, neighbours are two rows
+# apart. Make it with *Shift* alone: you start from one timestep for all, five frames and six steps. By how many rows
+# must each of the five frames be delayed? `my_delays` is a list of five numbers. Success: you see both schedules, and
+# they are the same.
+#
+# <details><summary>Hint</summary>
+#
+# A frame that is delayed by more rows finishes later. The two ends finish first, so they wait for nobody. How far
+# behind them is the next frame?
+#
+# </details>
 
 # %% tags=["exercise"]
 my_delays = ...
 
 # %% tags=["check"]
-if my_delays is ...:
-    check(..., 0)
-else:
+nb.check(
+    my_delays,
+    [0, 2, 4, 2, 0],
+    axes="(frames,)",
+    mistakes={
+        "that is a pyramid: the last frame should not have to wait for all others.": [0, 2, 4, 6, 8],
+        "that way the middle frame is finished first.": [4, 2, 0, 2, 4],
+        "neighbours are one row apart: look at the lag.": [0, 1, 2, 1, 0],
+    },
+)
+if not nb.unwritten(my_delays):
     drawn = Editor(5, 6)
     for frame, by in enumerate(my_delays):
         drawn.edit("delay", frame=frame, by=by)
-    check(drawn.schedule, schedules.trapezoid(6, 5, lag=2))
+    fig, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+    viz.plot_schedule(drawn.schedule, axes[0], title="yours", colorbar=False)
+    viz.plot_schedule(schedules.trapezoid(6, 5, lag=2), axes[1], title="trapezoid", colorbar=False)
+    plt.show()
+    assert torch.equal(drawn.schedule, schedules.trapezoid(6, 5, lag=2)), "the same matrix"
 
 # %% [markdown]
-# **3 · Invent.** Draw a schedule without faults for nine frames in which the middle frame is clean first and no two
-# frames have the same column, in the studio or here with an `Editor`, and assign its tensor here.
+# **3 · Invent.** Draw a schedule of your own for nine frames: from noise to clean, without faults, in which frame 4,
+# the middle one, is clean before all others, and no two frames have the same column. Draw it in the studio or with an
+# `Editor`, and assign its tensor here. Success: it runs, and its scores appear beside those of the plainest schedule.
+# Can you beat it?
+#
+# <details><summary>Hint</summary>
+#
+# Start from `Editor(9, 4)` and `edit("delay", frame=..., by=...)`: nine different delays make nine different columns.
+# Which frame gets the smallest?
+#
+# </details>
 
 # %% tags=["exercise"]
 my_schedule = ...
 
 # %% tags=["check"]
-if my_schedule is ...:
-    check(..., 0)
-else:
-    schedules.validate(my_schedule)
-    first = schedules.describe(my_schedule).order[0]
-    check(torch.tensor([*first, len(my_schedule.unique(dim=1).T)]), torch.tensor([4, 9]))
+nb.check_that(
+    my_schedule,
+    {
+        "the schedule should be a matrix with one column for each of 9 frames.": lambda S: (
+            S.ndim == 2 and S.shape[1] == 9
+        ),
+        "it should start with noise and end with all frames clean.": lambda S: (S[0] == 1).all() and (S[-1] == 0).all(),
+        "it has faults: assign it to `studio.schedule`, and the studio says where.": lambda S: not schedules.faults(S),
+        "frame 4 is not clean before all others.": lambda S: list(schedules.describe(S).order[0]) == [4],
+        "two frames have the same column.": lambda S: len(S.unique(dim=1).T) == 9,
+    },
+)
+if not nb.unwritten(my_schedule):
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4), layout="constrained")
+    viz.plot_schedule(my_schedule, left, title="yours", colorbar=False)
+    right.plot(scores(my_schedule), "o-", color="#d55e00", label="yours")
+    right.plot(psnr["synchronous"], "o-", color="#0072b2", label="synchronous")
+    right.set(xlabel="frame", ylabel="PSNR (dB)")
+    right.legend()
+    plt.show()
 
 # %% [markdown]
 # ## Recap
 #
-# | operation | what it does to $S$ |
-# |---|---|
-# | drag | sets one cell; earlier rows stay above it, later ones below |
-# | paint | sets cells, whatever the neighbours are |
-# | freeze | a column of zeros: the frame must be known |
-# | delay | the same levels, later or earlier; rows are added where needed |
-# | copy | one column for more frames |
+# | tool | what it does to $S$ | use it to |
+# |---|---|---|
+# | Drag | sets a cell; the rest of its column follows | bend a column |
+# | Paint | sets cells, whatever the neighbours are | sketch, then *Fix* |
+# | Freeze | a column of zeros: the frame must be known | hold a known frame |
+# | Shift | the same levels, later or earlier; adds rows | make frames wait |
+# | Copy | one column for more frames | keep frames together |
 #
-# *What could go wrong:* a frame frozen in the matrix although it is not known; two schedules judged by one video.
+# *What could go wrong:* a column that falls in a single step; a frame frozen in the matrix although it is not known; a
+# schedule with twice the calls that is compared with one that has half of them; two schedules judged by one video.
 #
-# *Where the code lives:* `pusa_lab/studio/` (`edits.py` has all of the arithmetic), `pusa_lab/viz/animate.py`.
+# *Where the code lives:* `pusa_lab/studio/studio.py` (`studio.ScheduleStudio`), `pusa_lab/studio/editing.py`
+# (`studio.Editor`), `pusa_lab/studio/edits.py`, which has all of the arithmetic, `pusa_lab/viz/animate.py`, and
+# `docs/studio.md`.
 #
 # *References:* Pusa V1.0, arXiv 2507.16116; Diffusion Forcing, arXiv 2407.01392.

@@ -47,5 +47,5 @@ export function noiseOf(size, seed, row = 0) {
   return normal(size, twister(Number(low)));
 }
 
-/** Added to the row of frames that are noised on: 2^40, of which the twister's 32 bits see nothing. */
-export const FRESH = 2 ** 40;
+/** Added to the row of frames that are noised on, as pusa_lab.noise does. */
+export const FRESH = 0x85ebca6b;

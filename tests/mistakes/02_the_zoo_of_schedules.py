@@ -1,0 +1,25 @@
+"""Mistakes in the exercises of chapter 2, and what `check` must say of each."""
+
+SHIFT = "def my_shift(levels, shift):\n    return {}"
+
+MISTAKES = [
+    [
+        (SHIFT.format("levels / (1 + (shift - 1) * levels)"), "never reach 1"),
+        (SHIFT.format("levels / (shift - (shift - 1) * levels)"), "the other way"),
+        (SHIFT.format("shift * levels"), "some levels exceed 1"),
+        (SHIFT.format("shift * levels / (1 - levels)"), "not yet the level"),
+    ],
+    [
+        ("my_lag = 5", "needs more than 100"),
+        ("my_lag = 3", "a larger lag would fit"),
+        ("my_lag = 4.5", "a whole number"),
+        ("my_lag = -1", "at least 0"),
+    ],
+    [
+        ("my_schedule = schedules.pyramid(4, 9)", "frames 0, 4 and 8"),
+        ("my_schedule = schedules.delayed(4, [0, 4, 4, 4, 0, 4, 4, 4, 0])", "the odd frames"),
+        ("my_schedule = schedules.delayed(4, [0, 4, 0, 4, 0, 4, 0, 4, 0])", "frames 2 and 6"),
+        ("my_schedule = schedules.delayed(5, [0, 10, 5, 10, 0, 10, 5, 10, 0])", "four steps"),
+        ("my_schedule = schedules.delayed(4, [0, 9, 5, 9, 0, 9, 5, 9, 0])", "longer than they must"),
+    ],
+]
