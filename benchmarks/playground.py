@@ -1,6 +1,6 @@
 """The page in which a toy runs: seconds in a browser.
 
-python benchmarks/playground.py
+python benchmarks/playground.py --picture docs/assets/playground.png
 """
 
 import json
@@ -11,13 +11,15 @@ import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from pusa_lab import cli
-from pusa_lab.files import write_json
+from pusa_lab.files import write_json, writing
 from small_models.machine import conditions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +43,7 @@ class Isolated(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def main(*, runs: int = 5, out: Path = OUT) -> None:
+def main(*, runs: int = 5, out: Path = OUT, picture: Path | None = None) -> None:
     """Seconds from opening the page to its first frame and to both finished clips, and the size of its files.
 
     The page opens with a pyramid of 18 rows (32 calls, guided) and a synchronous schedule (20 calls) side by side.
@@ -49,12 +51,13 @@ def main(*, runs: int = 5, out: Path = OUT) -> None:
     Args:
         runs: how often each is measured, in a fresh browser context.
         out: file of the results.
+        picture: file for a picture of the page with its finished clips, such as docs/assets/playground.png.
     """
     words, load = ["--no-sandbox", "--disable-gpu"], round(os.getloadavg()[0], 1)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=words)
         name = f"chromium {browser.version}, headless"
-        plain = measured(browser, (PAGE / "index.html").as_uri(), runs)
+        plain = measured(browser, (PAGE / "index.html").as_uri(), runs, picture)
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Isolated, directory=str(PAGE)))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         threaded = measured(browser, f"http://127.0.0.1:{server.server_port}/index.html", runs)
@@ -70,13 +73,28 @@ def main(*, runs: int = 5, out: Path = OUT) -> None:
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
 
-def measured(browser: Browser, address: str, runs: int) -> dict[str, Any]:
+def photograph(page: Page, picture: Path) -> None:
+    """Write the upper part of the page as a small PNG.
+
+    Args:
+        page: with finished clips.
+        picture: file.
+    """
+    shot = Image.open(BytesIO(page.screenshot(full_page=True, clip={"x": 60, "y": 0, "width": 1160, "height": 1330})))
+    shot = shot.convert("RGB")
+    shot.thumbnail((900, 1200))
+    with writing(picture) as part:
+        shot.quantize(64).save(part, format="PNG", optimize=True)
+
+
+def measured(browser: Browser, address: str, runs: int, picture: Path | None = None) -> dict[str, Any]:
     """Medians of several visits.
 
     Args:
         browser: which visits.
         address: of the page.
         runs: how often.
+        picture: as for `main`.
     """
     seen = []
     for _ in range(runs):
@@ -85,6 +103,8 @@ def measured(browser: Browser, address: str, runs: int) -> dict[str, Any]:
         page.goto(address)
         page.wait_for_function(DONE)
         seen.append(page.evaluate(SEEN))
+        if picture and len(seen) == 1:
+            photograph(page, picture)
         context.close()
     middle = {name: round(statistics.median(one[name] for one in seen) / 1000, 2) for name in ("first", "finished")}
     return {
