@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT, SOURCES, READ = (ROOT / "outputs" / name for name in ("site", "site-sources", "site-doctrees"))
 NEEDED = ("sphinx", "myst_nb", "furo", "sphinx_design", "sphinx_copybutton", "sphinx-mathjax-offline", "griffe")
 INSTALL = 'python -m pip install -c constraints.txt -e ".[site]"'
+HOME = '<p><a class="home" href="../index.html">← The course and everything else</a></p>'
+"""In the site, the playground leads back to the front page."""
 OWN = ("*.py", "*.md", "assets/*", "templates/*", "playground/**/*")
 """Files in site/ that the site is made from, beside the clone's."""
 MADE_FROM = "made-from.txt"
@@ -65,6 +67,8 @@ def build() -> str:
     sphinx(new, runs)
     if runs:
         shutil.copytree(playground, new / "playground")
+        page = new / "playground" / "index.html"
+        page.write_text(page.read_text(encoding="utf-8").replace("<h1>", f"{HOME}<h1>", 1), encoding="utf-8")
     size = checked(new)
     (new / MADE_FROM).write_text(made_from)
     shutil.rmtree(OUT, ignore_errors=True)
