@@ -401,7 +401,7 @@ rows = {"truth": pixels.to_uint8(world.render(scene, len(made)))[0], "two object
 if not FAST:
     first = pl.generate(model, RING, steps=STEPS, guidance=GUIDANCE, seed=SEED)
     rows["one object"] = pl.extend_to(model, RING, first, SECONDS, **options).video[0]
-_, ax = plt.subplots(figsize=(10, 2.6), layout="constrained")
+_, ax = plt.subplots(figsize=(10, 3.4), layout="constrained")
 viz.filmstrip(rows, ax=ax, most=11)
 ax.set_title(f"{SECONDS:.1f} seconds; new windows at pixel frames {', '.join(map(str, longer.seams))}")
 plt.show()

@@ -440,7 +440,7 @@ assert gaps["PTSS 0.8"].mean > gaps["PTSS 0.5"].mean > gaps["PTSS 0.2"].mean, "f
 short = [row for row in search if row["rung"] == "0"]
 told = {
     "independent": ("independent (the paper)", (2, -18)),
-    "task mixture": ("task mixture", (-30, 16)),
+    "task mixture": ("task mixture", (-72, 12)),
     "half, free frames in the loss": ("half and half (star)", (-110, -26)),
     "task mixture, more image-to-video": ("more image to video", (8, 8)),
     "quarter, lr 4e-3": ("four times the learning rate", (-60, 12)),
