@@ -339,7 +339,7 @@ assert best[marks[0]] == 1.4 and best[marks[-1]] == 1.0, "short trainings like 1
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Training moves along a path whose direction is found early and whose length comes later. If it was stopped early,
+# A plausible reason: training finds the direction of the change early, and its length later. If it was stopped early,
 # going on in the same direction makes up for some of what is missing. The stars agree: 1.4 after short trainings, 1
 # after the longest. By Total the effect is less clear (`docs/claims.md`).
 #
