@@ -79,10 +79,11 @@ nb.diagram(
 # 3. *So the flow is the right one.* For fixed known frames, this is the velocity that flow matching prescribes for the
 #    distribution $p(x_F \mid x_K)$. It carries noise at $\sigma = 1$ to a sample of that distribution at $\sigma = 0$.
 #
-# Nothing here was approximated: a perfect network would sample exactly what may happen *given* the known frames. The
-# one requirement is that the network has met timestep vectors of this kind. A model trained with equal timesteps never
-# has. Independent timesteps come close to every mask, and that is why one training serves all tasks. How close is a
-# question for measurements, at the end of this chapter.
+# Nothing here was approximated: with many small steps, a perfect network would sample exactly what may happen *given*
+# the known frames. (Guidance, which we use below for clearer videos, gives this up on purpose: it pulls towards the
+# prompt.) The one requirement is that the network has met timestep vectors of this kind. A model trained with equal
+# timesteps never has. Independent timesteps come close to every mask, and that is why one training serves all tasks.
+# How close is a question for measurements, at the end of this chapter.
 #
 # ## A scene whose truth is known
 #
@@ -401,7 +402,7 @@ rows = {"truth": pixels.to_uint8(world.render(scene, len(made)))[0], "two object
 if not FAST:
     first = pl.generate(model, RING, steps=STEPS, guidance=GUIDANCE, seed=SEED)
     rows["one object"] = pl.extend_to(model, RING, first, SECONDS, **options).video[0]
-_, ax = plt.subplots(figsize=(10, 2.6), layout="constrained")
+_, ax = plt.subplots(figsize=(10, 3.4), layout="constrained")
 viz.filmstrip(rows, ax=ax, most=11)
 ax.set_title(f"{SECONDS:.1f} seconds; new windows at pixel frames {', '.join(map(str, longer.seams))}")
 plt.show()
@@ -455,8 +456,9 @@ assert min(gains.values()) > 0 and max(gains, key=gains.get) == "image_to_video"
 # <details><summary>Answer</summary>
 #
 # At image to video, where least is known and most must be guessed; elsewhere by a decibel or so. That is the price of
-# one model for 510 tasks, at equal training. VTA (vectorized timestep adaptation) is this course's name for a model
-# with one timestep per frame, as it is the paper's. Chapter 8 shows a way to train that wins back half of what
+# one model for 510 tasks, at equal training. So the answer to the first question of this chapter is: no, you do not
+# need another model, unless one task is all you want. VTA (vectorized timestep adaptation) is this course's name for a
+# model with one timestep per frame, as it is the paper's. Chapter 8 shows a way to train that wins back half of what
 # is lost at image to video.
 #
 # </details>

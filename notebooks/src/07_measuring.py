@@ -206,7 +206,7 @@ assert mean["blurred"]["motion_smoothness"] > true["motion_smoothness"], "smooth
 #
 # So a benchmark takes several columns together. VBench brings each score $s$ onto its range,
 # $n = (s - \text{low}) / (\text{high} - \text{low})$, forms a weighted mean for quality and another for closeness to
-# the picture (I2V), and averages the two (arXiv 2311.17982, 2411.13503):
+# the picture (I2V), and averages the two (arXiv 2311.17982, arXiv 2411.13503):
 #
 # $$\text{Total} = \tfrac{1}{2} \frac{\sum_k w_k n_k}{\sum_k w_k} + \tfrac{1}{2} \frac{\sum_j w_j n_j}{\sum_j w_j}$$
 #
@@ -298,8 +298,8 @@ assert (metrics.skill(clips["mirrored"], truth, [0]) < 0).any(), "moving wrongly
 #
 # $$\text{Var}(\text{mean}) = \frac{\sigma_p^2}{P} + \frac{\sigma_s^2}{P \, n}$$
 #
-# More seeds shrink the second term alone. Hard scenes are hard with every seed, so $\sigma_p$ is the larger, and it is
-# **prompts** that must be resampled for an honest interval (`metrics.bootstrap`).
+# More seeds shrink the second term alone. Hard scenes are hard with every seed, so $\sigma_p$ is usually the larger,
+# and it is **prompts** that must be resampled for an honest interval (`metrics.bootstrap`).
 #
 # **Predict.** Repeat every prompt's number five times, as if five seeds had agreed exactly. How much narrower does an
 # interval get that takes the copies for independent clips? And what have we learned?
@@ -402,6 +402,8 @@ assert ratios[budgets[0]]["ratio"][1] > 1 > ratios[budgets[-1]]["ratio"][2], "ch
 # return, all other tasks, is not in this table.
 #
 # </details>
+#
+# And the model that scores 105? Ask for its skill, and watch three of its videos.
 #
 # No interval in this chapter says what *another training run* would give: each of these models was trained once. All
 # claims of the paper, with figures and verdicts, are in `docs/claims.md`; `pusa-lab bench paper` measures them again.

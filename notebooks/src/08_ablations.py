@@ -339,7 +339,7 @@ assert best[marks[0]] == 1.4 and best[marks[-1]] == 1.0, "short trainings like 1
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Training moves along a path whose direction is found early and whose length comes later. If it was stopped early,
+# A plausible reason: training finds the direction of the change early, and its length later. If it was stopped early,
 # going on in the same direction makes up for some of what is missing. The stars agree: 1.4 after short trainings, 1
 # after the longest. By Total the effect is less clear (`docs/claims.md`).
 #
@@ -440,7 +440,7 @@ assert gaps["PTSS 0.8"].mean > gaps["PTSS 0.5"].mean > gaps["PTSS 0.2"].mean, "f
 short = [row for row in search if row["rung"] == "0"]
 told = {
     "independent": ("independent (the paper)", (2, -18)),
-    "task mixture": ("task mixture", (-30, 16)),
+    "task mixture": ("task mixture", (-72, 12)),
     "half, free frames in the loss": ("half and half (star)", (-110, -26)),
     "task mixture, more image-to-video": ("more image to video", (8, 8)),
     "quarter, lr 4e-3": ("four times the learning rate", (-60, 12)),
