@@ -139,8 +139,8 @@ assert (towards_second("VTA", half) < 0.5).all(), "every clip stays with the fir
 #
 # <details><summary>Answer</summary>
 #
-# Where the *first* picture has it. After half of the steps the model no longer listens to frame 0: by then the other
-# frames know the scene themselves and tell it to one another.
+# Where the *first* picture has it. After half of the steps the model hardly listens to frame 0 any more: by then the
+# other frames know the scene themselves and tell it to one another.
 #
 # </details>
 #
@@ -383,9 +383,9 @@ assert ours[0] > 1.5 and ours[-1] < 1, "VTA attends to frame 0 at first, and no 
 assert (theirs > 1).sum() > (ours > 1).sum() > 1, "Wan's way attends for longer, and beyond the first step"
 
 # %% [markdown]
-# Read a panel from left to right. VTA's blocks start red and fade by the middle; those of Wan's way stay reddish for
-# longer. Now compare the rows of one panel: blocks differ more than the models do. A map of the last block alone, as
-# the paper prints it, is one of eight.
+# Read a panel from left to right. In VTA most blocks start red and turn blue by the middle; only block 3 holds out. In
+# Wan's way no block starts as red, but blocks 1, 3 and 5 stay red almost to the end. Now compare the rows of one panel:
+# blocks differ more than the models do. A map of the last block alone, as the paper prints it, is one of eight.
 #
 # <details><summary>Answer</summary>
 #
@@ -394,8 +394,8 @@ assert (theirs > 1).sum() > (ours > 1).sum() > 1, "Wan's way attends for longer,
 #
 # </details>
 #
-# That fits our experiment: VTA stops attending by the middle, and an exchange half-way comes to nothing. Case closed?
-# Not yet.
+# That fits our experiment: VTA is down to an even share by the middle, and an exchange half-way changes almost nothing.
+# Case closed? Not yet.
 #
 # ## Attending is not using
 #
@@ -449,8 +449,10 @@ assert late["Wan's way"] / early["Wan's way"] > late["VTA"] / early["VTA"], "Wan
 assert mass[-1] < mass[0] and (uses["base"][-1] > uses["base"][0]).all(), "base: less attention, and yet more use"
 
 # %% [markdown]
-# Sampling runs from left to right. For VTA (blue) both panels tell the same story. For the base (green) they do not: on
-# the left it hardly moves, and falls a little; on the right it climbs.
+# Sampling runs from left to right. For VTA (blue) both panels tell much the same story: early, and over by the middle.
+# For the others they do not. Wan's way (orange) attends less from step to step, and yet uses its picture more and more
+# up to `tau` = 0.6: most of it comes in by the other doors. The base (green) hardly moves on the left, and falls a
+# little; on the right it climbs.
 #
 # <details><summary>Answer</summary>
 #
@@ -489,7 +491,8 @@ print(*(f"{name}: {one.mean():.0%} of the way to the second picture" for name, o
 assert (at_half["Wan's way"] > 1.5 * at_half["VTA"]).all(), "the model that uses its picture for longer is bound later"
 
 # %% [markdown]
-# Both curves fall from 1 (exchanged before anything happened) to 0 (never exchanged). The orange one falls later.
+# By definition both curves fall from 1 (exchanged before anything happened) to 0 (never exchanged). What is measured is
+# where they fall: the orange one falls later.
 #
 # <details><summary>Answer</summary>
 #
@@ -498,9 +501,13 @@ assert (at_half["Wan's way"] > 1.5 * at_half["VTA"]).all(), "the model that uses
 #
 # </details>
 #
+# So when does a model look at its picture? Attention gives a first hint, but the answer comes from an exchange: VTA in
+# the first few steps, Wan's way for several more, the base hardly at all while it matters.
+#
 # *What this does not say.* These are three clips, one toy, and one training of each kind. The method is what you take
 # away: `attention_mass` and `parameter_change` run on Wan-14B unchanged.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # **1 · Fill in.** Write the attention mass. Your function gets queries and keys of shape (b, tokens, heads, size), with
@@ -625,7 +632,8 @@ if not nb.unwritten(my_level):
 # <details><summary>Hint</summary>
 #
 # You have done it in this chapter: change one frame of `x`, ask again, and see which frames of the velocity changed.
-# Which index of the matrix is the frame you changed?
+# Which index of the matrix is the frame you changed? (If you would rather take gradients: they are switched off
+# in this chapter, and `with torch.enable_grad():` switches them on.)
 #
 # </details>
 

@@ -344,8 +344,8 @@ assert max(large, key=large.get) == "feed-forward", "the feed-forward, then the 
 assert large["timesteps"] < 0.03 < shares["nano"]["timesteps"], "what reads a timestep is a sliver of Wan"
 
 # %% [markdown]
-# Compare the two bars: attention and feed-forward fill both, in much the same proportions. The black sliver, everything
-# that reads a timestep, is thinner in Wan.
+# Compare the two bars: attention and feed-forward fill most of both, in similar proportions. The black sliver,
+# everything that reads a timestep, is thinner in Wan.
 #
 # <details><summary>Answer</summary>
 #
@@ -416,13 +416,14 @@ fits = {offload: plan("wan2.1-14b", "720p", gpu="rtx4090", offload=offload).fits
 assert fits == {"none": False, "model": False, "group": True}, "not as a whole, but two blocks at a time"
 
 # %% [markdown]
-# A bar that ends to the left of a dashed line fits into that card. From 480p to 720p the bars grow much less than
-# fourfold, because weights do not grow with the video.
+# The bars are planned, not measured. One that ends to the left of a dashed line fits into that card. From 480p to 720p
+# the bars grow much less than fourfold, because weights do not grow with the video.
 #
 # <details><summary>Answer</summary>
 #
-# Yes, if only two blocks are on the card at a time. It costs hardly any time, because the next block is copied while
-# this one computes. The others wait in the host's memory, which must hold them: with the text encoder, some 40 GiB.
+# Yes, if only two blocks are on the card at a time. `plan` expects that to cost hardly any time, because the next block
+# is copied while this one computes. The others wait in the host's memory, which must hold them: with the text encoder,
+# some 40 GiB.
 #
 # </details>
 #
@@ -571,8 +572,10 @@ assert runs[ways[2]][phases[2]]["seconds"] < 1.02 * denoising, "merged, the LoRA
 # %% [markdown]
 # Denoising takes nearly all of the time. The attached LoRA makes it about a tenth longer, the merged one no longer at
 # all, and `plan` had come within a tenth of time and memory. Frame 0 was kept bit for bit in all three runs. So what
-# changes from the toy to Wan-14B? Not the code, not the rules. The bill does, by a factor that you can now compute.
-#
+# changes from the toy to Wan-14B? Not the code, not the rules. The bill does, and you can now work it out before you
+# pay it.
+
+# %% [markdown]
 # ## Exercises
 #
 # **1 · Fill in.** What do the six vectors take in Wan2.1-14B, for any size? Your function gets height, width and number

@@ -194,9 +194,9 @@ display(Player(states[::4] if FAST else states, model.decode))
 # ## The first surprise, and a repair
 #
 # Why is frame 8 so bad? Look at its column again: 1, 1, 1, 1, 0. It goes from pure noise to clean in *one* call of the
-# model. At $\tau = 1$ the best estimate of $x_0$ is an average over everything that is possible, colours and places
-# included: hence the pale ghost. Many small steps would sharpen it; with a single one, the average is what you get. We
-# wanted "early" and drew "at once".
+# model. At $\tau = 1$ the best estimate of $x_0$ is an average over everything that the model still holds possible,
+# which guidance then exaggerates: hence the ghost, pale and soft. Many small steps would sharpen it; with a single one,
+# it is what you get. We wanted "early" and drew "at once".
 #
 # The repair is another tool. *Copy* gives frame 8 the column of frame 0, which falls in small steps. Undo the drag
 # first:
@@ -268,8 +268,9 @@ assert len(tried["synchronous"]) < len(pyramid), "and the plainest schedule is t
 
 # %% [markdown]
 # In the figure, the orange curve falls off a cliff at frame 8, and lies below the others on the way there: a wrong goal
-# misleads the frames that lead up to it. The pink curve has no cliff any more. Green, the pyramid, is ahead of blue in
-# the middle and falls behind towards the end; blue, the plainest, ends highest. The table adds why, and what it costs.
+# misleads the frames that lead up to it. The pink curve has no cliff any more. Green, the pyramid, is ahead of blue for
+# a few frames and falls behind towards the end; blue, the plainest, ends highest. The table adds why, and what it
+# costs.
 #
 # <details><summary>Answer</summary>
 #
@@ -310,7 +311,8 @@ assert torch.equal(eval(editor.line()), copied), "also a drawn one"
 # %% [markdown]
 # So that was the five minutes: an idea, a slip, a surprise, a repair, a fair comparison, a line to keep. The idea lost.
 # The next one may not, and it will cost you no more than this one did.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # **1 · Fill in.** Write *Drag* for one column. Your function gets a column of levels (rows,), a row, and a level, and
