@@ -164,12 +164,13 @@ assert x[0, 0, 2] == eps[0, 0, 2], "a frame at tau = 1 is pure noise"
 def watch(task, count=5, **options):
     run = pl.prepare(model, PROMPT, task, guidance=GUIDANCE, seed=SEED, **options)
     states = list(run.states())
+    made = run.finish(states[-1])
     rows = torch.linspace(0, len(states) - 1, count).round().int().unique().tolist()
     shown = {f"row {r}": pictures(states[r].x, model.decode) for r in rows}
     _, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), width_ratios=(1, 2.2), layout="constrained")
-    viz.plot_schedule(torch.cat([state.tau for state in states]), left, title="schedule")
-    viz.filmstrip(shown, ax=right)
-    right.set(xlabel="frame", title="the frames at these rows")
+    viz.plot_schedule(made.schedule, left, title="schedule")
+    viz.filmstrip(shown, ax=right).set(xlabel="frame", title="the frames at these rows")
+    return made
 
 
 watch(tasks.image_to_video(picture), steps=STEPS)
@@ -251,8 +252,7 @@ nb.play({name: shown[name] for name in ("start_end", "extension")}, fps=geometry
 
 # %%
 S = schedules.pyramid(STEPS, frames, lag=2)
-results["pyramid"] = pl.generate(model, PROMPT, tasks.image_to_video(picture), schedule=S, seed=SEED, guidance=GUIDANCE)
-watch(tasks.image_to_video(picture), schedule=S)
+results["pyramid"] = watch(tasks.image_to_video(picture), schedule=S)
 plt.show()
 
 assert (S.diff(dim=1) >= 0).all(), "in a pyramid the past is never noisier than the future"
@@ -368,7 +368,8 @@ for key, name in names.items():
 # %% [markdown]
 # So the *sampler* needs no training, but the *model* does: it has to learn, once, that a clean frame beside noisy ones
 # is worth looking at. How little training that takes is the claim of the Pusa paper, and chapters 4 and 5 go into it.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # The cell under each exercise checks your answer at once and tells you what went wrong.

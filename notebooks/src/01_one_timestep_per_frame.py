@@ -366,9 +366,9 @@ assert plain.view(SAMPLES, 3)[:, 0].std() > 0.9, "without a known frame the clip
 #
 # ## Does the path matter?
 #
-# *The claim.* With the perfect velocity, every path of timesteps turns noise into clips of the right distribution.
-# (One and the same noise may end in different clips along different paths. What does not change is how often each kind
-# of clip comes out.)
+# *The claim.* With the perfect velocity, every path of timesteps turns noise into clips of the right distribution. (One
+# and the same noise may end in different clips along different paths. What does not change is how often each kind of
+# clip comes out.)
 #
 # *The proof.* Take any smooth function $\varphi$ of a clip, and see how its mean over the noised clips changes when
 # only $\tau_i$ does. By the chain rule, and because $x_i$ alone depends on $\tau_i$,
@@ -412,15 +412,16 @@ plt.show()
 once = covariance(schedules.synchronous(1, 3))
 assert once.abs().max() < 1e-6, "in a single step every clip lands on the mean"
 for make in (schedules.synchronous, schedules.autoregressive):
-    assert path_error(make(4, 3)) > 0.4, "four rows per frame are too coarse, whatever the path"
+    assert path_error(make(4, 3)) > 0.4, "four steps per frame are too long, whatever the path"
     assert path_error(make(64, 3), "heun") < 0.01, "and with short steps every path is right"
 
 # %% [markdown]
 # At the left end, one step, the error is 1: every clip has landed exactly on the mean, without any variety. This is no
 # accident. At pure noise $x$ says nothing, so the best guess of the clip *is* the mean, a grey blur. With more steps
-# the curves fall, Heun's faster than Euler's, because it asks the model twice in each step and corrects itself; chapter
-# 3 takes solvers apart. So both halves are true: **any path is right, if its steps are short**. A perfectly valid
-# schedule of four rows can be off by half of the variance, and nothing is wrong with it but its stride.
+# the curves fall. Towards the right, each doubling about halves Euler's error and quarters that of Heun, which asks the
+# model twice in each step and corrects itself. (Chapter 3 takes solvers apart.) So both halves are true: **any path is
+# right, if its steps are short**. A perfectly valid schedule with four steps for each frame is off by half of the
+# variance with Euler, and nothing is wrong with it but its stride.
 
 # %% [markdown]
 # ## Exercises

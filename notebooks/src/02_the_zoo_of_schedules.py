@@ -171,9 +171,9 @@ assert lag_2.calls == 6 + 7 * 2, "the steps of one frame, and two more rows for 
 # ## Through which noise levels? Sigmas
 #
 # The delays say *when* a frame is denoised, its sigmas *through which levels*. Evenly spaced levels are not always the
-# best choice. At high noise a model decides on layout and motion, at low noise on texture, and large models profit from
-# more steps near the top. The usual tool is Wan's **shift**. Look at the ratio of noise to signal at level $g$, which
-# is $g / (1 - g)$, and multiply it by a number $s$:
+# best choice. At high noise a model decides on layout and motion, at low noise on texture, so large models are sampled
+# with more steps near the top. The usual tool is the **shift**, for which Wan uses 3 to 12. Look at the ratio of noise
+# to signal at level $g$, which is $g / (1 - g)$, and multiply it by a number $s$:
 #
 # $$\frac{g'}{1 - g'} = s\, \frac{g}{1 - g} .$$
 #
@@ -205,9 +205,10 @@ else:
 
 # %% [markdown]
 # On the left are the families of sigmas. The crosses of `wan` sit on the `linear` line but for the last thousandth;
-# `karras` hurries through the middle and lingers at both ends. On the right, the larger the shift, the longer a frame
-# stays near 1 and the steeper it falls at the end. The last line is a refusal: levels that you give by hand are kept
-# exactly, so that nothing shifts them behind your back. You will see below why this matters.
+# `karras` hurries through the middle and lingers at both ends, while `cosine` and `logit_normal` do the opposite. On
+# the right, the larger the shift, the longer a frame stays near 1 and the steeper it falls at the end. The last line is
+# a refusal: levels that you give by hand are kept exactly, so that nothing shifts them behind your back. You will see
+# below why this matters.
 #
 # ## Are they right?
 #
@@ -248,6 +249,10 @@ assert max(errors) < 0.01, "with short steps every schedule turns noise into the
 # So what is there to choose? Three things: the number of calls, how early the first frames are ready, and what a
 # *trained* model makes of it. A trained model is not perfect. It may have seen some timestep vectors often and others
 # hardly ever, and an error in an early frame is passed on to those that follow.
+#
+# As a rule of thumb: begin with `synchronous`, which is the cheapest and closest to what pretrained models have seen.
+# Take a `pyramid` or `blockwise` if the beginning should be ready early, `rolling` or `autoregressive` if the video has
+# no end, and `hold` or `two_sided` if some frames are given. Then measure, as chapter 7 does.
 #
 # ## Going back up
 #
