@@ -146,7 +146,7 @@ print(f"16 calls: Heun is off by {off[together, 'heun'][1]:.4f}, Euler by {off[t
 #
 # </details>
 #
-# Three things are to be seen in this figure. Euler is on top and has the flattest line. The solvers that call the model
+# Look at three things. Euler is on top and has the flattest line. The solvers that call the model
 # once per row and remember its earlier answers (`ab2`, `dpmpp_2m`, `unipc`) are as steep as Heun or nearly so, at half
 # its price, though `dpmpp_2m` bends; we shall come back to it. And far below all others runs **midpoint**, the loudest
 # curve on the page. Why?
@@ -286,7 +286,7 @@ assert torch.allclose(shared, plain, rtol=1e-3), "one memory for all: exactly Eu
 # ## Two orders that go missing
 #
 # Two more solvers do not show the order in their name. `dpmpp_2m` has order 2, and `ab3` has order 3, but with even
-# steps from pure noise to clean the measured factors are not 4 and 8.
+# steps from pure noise to clean the measured factors do not settle at 4 and 8.
 #
 # **Predict.** Where might they lose it? A hint for each: `dpmpp_2m` measures its steps in
 # $\lambda = \log\frac{1-\tau}{\tau}$, and `ab3` has no memory when it starts.
@@ -320,7 +320,8 @@ assert slow < 4.5 and quick > 7, "ab3 shows order 3 once its first step is small
 #
 # `dpmpp_2m` is derived in $\lambda$, which runs from $-\infty$ at pure noise to $+\infty$ at clean. Steps that are even
 # in $\tau$ are huge in $\lambda$ at both ends, however many you take, and there its line through two points means
-# little: with more steps the factor creeps towards 4 but takes its time. On a stretch with even steps in $\lambda$ (from
+# little. (The first factor of its row is an accident of few steps.) With more steps the factor creeps towards 4, but
+# takes its time. On a stretch with even steps in $\lambda$ (from
 # $\tau$ = .98 to .02) it is 4, as promised.
 #
 # `ab3` starts with one Euler step, which misses $h^2$. There is only one such step, so the miss is not multiplied by
@@ -329,8 +330,9 @@ assert slow < 4.5 and quick > 7, "ab3 shows order 3 once its first step is small
 #
 # </details>
 #
-# An order is a promise about *small enough* steps. At the 10 to 30 steps of real sampling, compare solvers by their
-# measured error at equal calls, as in the first figure.
+# An order is a promise about *small enough* steps. So where should your twenty calls go? By the first figure to a solver
+# with a memory, one call per step: at twenty calls `ab2` and `unipc` are well below Heun's ten steps. But that was one
+# schedule on Gaussian clips; measure on yours, at equal calls.
 #
 # ## Five ways to keep a known frame
 #
@@ -415,12 +417,14 @@ for m in (0.3, 0.8):
 # <details><summary>Answer</summary>
 #
 # Only `denoise` changes frame 0: it is noised and comes back as a compromise between the picture and the rest of the
-# video. The others return it untouched, and pay in frame 1. Look at the line printed above for who is furthest from the
-# truth at $m = 0.8$: `hold` shows the model a frame that is mostly noise and says so, and the video goes its own way.
+# video. The others return it untouched, and pay in frame 1. `hold` follows least: it shows the model a frame that is
+# mostly noise and says so, and the video goes its own way.
 #
 # </details>
 #
-# On the left, all four are close to the grey line; on the right they fan out. So noise on a known frame is a dial
+# On the left, all four stay near the grey line, and `label` is even above it: its picture is clean, but the model is told
+# to expect a fainter one and takes it for stronger than it is. On the right they fan out in frames 0 and 1, and
+# `replacement` stays closest, since its picture becomes clearer from row to row. So noise on a known frame is a dial
 # between obeying the picture and freedom. `denoise` lets the picture adapt to the video; `hold` and `label` let the
 # video depart from the picture; `replacement` starts out loose and tightens as the level falls, which does not undo
 # what was decided early. Pusa's own examples turn this dial: they keep a first picture at a level of about 0.2 to let
@@ -508,9 +512,10 @@ nb.check(
 )
 
 # %% [markdown]
-# **2 · Vary.** How often does `heun` call the model for a pyramid of 9 frames with 10 steps and a lag of 2? Give one
+# **2 · Vary.** How many times does `heun` call the model for a pyramid of 9 frames with 10 steps and a lag of 2? Give one
 # whole number. Heun calls the model twice per row, except in a row where every frame that moves becomes clean: the
-# second call would be at $\tau = 0$, and there it makes none.
+# second call would be at $\tau = 0$, where the noise can no longer be seen, and it makes none. (The figure above counted
+# two calls for every row, one more than is made.)
 #
 # <details><summary>Hint</summary>
 #

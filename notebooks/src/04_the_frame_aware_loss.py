@@ -103,8 +103,8 @@ viz.filmstrip(rows, ax=ax)
 plt.show()
 
 # %% [markdown]
-# In the row `shared` every frame is equally hard to see, so no frame can help another much. In the row `independent` a
-# clear frame stands beside a noisy one: here a model learns to *look at its neighbours*. Keep this for later.
+# In the row `shared` every frame is equally hard to see, so no frame has an answer that another lacks. In the row
+# `independent` a clear frame stands beside a noisy one: here a model learns to *look at its neighbours*.
 #
 # ## In six lines
 #
@@ -150,7 +150,7 @@ assert torch.allclose(loss, losses.fafm_loss(some_denoiser, x0, tau, eps)), "the
 #
 # ## The floor, step by step
 #
-# For Gaussian clips the floor can be computed. Begin with one frame of variance $c$, and write $a = 1 - \tau$ and
+# For Gaussian clips the floor can be computed. Begin with one frame of mean 0 and variance $c$, and write $a = 1 - \tau$ and
 # $b = \tau$, so $x = a x^0 + b\,\varepsilon$ and $u = \varepsilon - x^0$.
 #
 # 1. The pieces. Clip and noise are independent, with variances $c$ and 1, so $\operatorname{Var}(u) = c + 1$,
@@ -168,12 +168,14 @@ assert torch.allclose(loss, losses.fafm_loss(some_denoiser, x0, tau, eps)), "the
 #
 # Try both ends. At $\tau = 1$ the floor is $c$: nothing is visible, so all of the clip's variance remains. At
 # $\tau = 0$ it is **1**, not 0: the clean frame is fully visible, but its *noise* is not there at all, and the noise is
-# half of the target. A clean frame teaches a model nothing.
+# half of the target. A clean frame teaches a model nothing, which is why a good recipe leaves known frames out of the loss
+# (`losses.free_frames`).
 #
 # With several frames, $c$ becomes their covariance matrix $C$, and $a$, $b$ become the diagonal matrices
-# $A = \mathrm{diag}(1 - \tau)$, $B = \mathrm{diag}(\tau)$. Steps 1 to 3 are the same, with matrices:
+# $A = \mathrm{diag}(1 - \tau)$, $B = \mathrm{diag}(\tau)$. Steps 1 to 3 are the same, with
+# $K = \operatorname{Cov}(\varepsilon - x^0, A x^0 + B \varepsilon)$ and $M = \operatorname{Var}(x)$:
 #
-# $$\operatorname{Var}(u \mid x) = C + 1 - K M^{-1} K^\top, \qquad M = A C A + B^2, \qquad K = B - C A,$$
+# $$\operatorname{Var}(u \mid x) = C + I - K M^{-1} K^\top, \qquad M = A C A + B^2, \qquad K = B - C A,$$
 #
 # and the floor of frame $i$ is entry $i$ of its diagonal. Our clips have a correlation of 0.8 from each frame to the
 # next.
@@ -265,14 +267,14 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The mean timestep, by far: the model takes the nearly clean frame 0 for a noisy one and the other way round. And yes, it
-# costs frame 1 as well. Its own timestep is right, but it trusts its neighbours wrongly.
+# The mean timestep, in sum: the model takes the nearly clean frame 0 for a half noisy one and corrects what needs no
+# correction. And yes, it costs frame 1 as well. Its own timestep is right, but it trusts its neighbours wrongly.
 #
 # </details>
 #
 # In all three panels the black mark, the measured loss, sits on top of grey plus orange. Look at the grey of frame 0:
-# above 1, although the frame is almost clean. To the question at the top: a loss of 0.6 says nothing until you know its
-# floor.
+# above 1, although the frame is almost clean. In the first panel frame 0 loses nothing by ignoring its neighbours: they are
+# noisier than itself. To the question at the top: a loss of 0.6 says nothing until you know its floor.
 #
 # ## What a neighbour's noise level changes
 #
@@ -317,15 +319,16 @@ assert abs(formula[-1, 0] - (1 - 0.8**2)) < 1e-5, "beside a clean frame, pure no
 #
 # </details>
 #
-# The dashed diagonal is all that a model with one timestep for all frames ever sees. It never visits the lower right
-# corner, a noisy frame beside a clean one, where the floor is lowest. **That corner is image-to-video**, and it is why
-# such a model has to be adapted.
+# On the dashed diagonal both frames have the same noise level. A model with one timestep for all frames only knows such
+# pairs. It never visits the lower right corner, a noisy frame beside a clean one, where the floor is lowest. **In that
+# corner lives every task with a known frame**, image-to-video first of all, and that is why such a model has to be
+# adapted.
 #
-# ## Weigh first, average last
+# ## Weight first, average last
 #
-# One may want to weigh frames, because some noise levels teach more. A weight belongs to a frame, so it must multiply
+# One may want to weight frames, because some noise levels teach more. A weight belongs to a frame, so it must multiply
 # the loss *of that frame*. The released trainer of Pusa has such a weight, a bell that is high at the middle noise
-# levels; but it multiplies the mean loss of the clip, after averaging itself over the frames.
+# levels; but the trainer averages both weight and loss over the frames of a clip before it multiplies them.
 #
 # **Predict.** The weights of single frames differ by a standard deviation of about 2/3. What is left of it after
 # averaging over the 21 frames of the paper's clips?
@@ -400,13 +403,15 @@ assert abs(counted - 0.05 * 0.5**2) < 5 * (0.0125 / CLIPS) ** 0.5, "counting agr
 assert share["independent", 2] > share["released", 2] and share["independent", 9] < share["released", 9], "they cross"
 
 # %% [markdown]
-# Read the last line: with 21 latent frames the paper's sampler would not show a single such clip in the whole run, and
-# the released one would show one or two. And yet the models can do image-to-video. A fair reading, though not a proof:
+# Read the last line (with these two limits, .05 and .5): of 21 latent frames, the paper's sampler would not show a single
+# such clip in the whole run, and the released one about two. And yet the models can do image-to-video. A fair reading, though not a proof:
 # independent timesteps teach a model to use *whichever* frame is cleaner, and that lesson is in every clip.
 #
 # The corner need not be left to chance. `task_mixture` picks a set of known frames for each clip, makes them clean, and
 # gives all the others one timestep; `mixture` mixes samplers. Half of each is the recipe that this project found to be
-# better; chapter 5 trains with it. The bars show which tasks a sampler contains.
+# better (`docs/claims.md`); chapter 5 trains with it. The bars show which tasks a sampler contains, named by the frames
+# that are known: the *first* is image-to-video, both *ends*, *keyframes*, a *prefix* is extension, any other *subset* is
+# completion. In *asynchronous* clips the noisy frames do not share a timestep.
 
 # %%
 half = timestep_samplers.mixture([independent, timestep_samplers.task_mixture()])
@@ -432,14 +437,16 @@ for name, sampler in {**zoo, "half and half": half}.items():
 assert max(floors.values()) > 1.1 * min(floors.values()), "the same perfect model, losses more than a tenth apart"
 
 # %% [markdown]
-# `shared` is the highest, because its frames are equally noisy and cannot help each other. It is the same model in every
-# line. If a colleague's loss is lower than yours, first ask which timesteps it was measured at.
+# It is the same model in every line, and it is perfect. `shared` is the highest: frames of equal noise help each other
+# less than a clear one helps a noisy one. If a colleague's loss is lower than yours, first ask which timesteps it was
+# measured at. So for real videos, whose floor nobody knows, compare two models at *the same* clips, timesteps and noise:
+# then the floor is the same for both, and the difference of their losses is the difference of their distances.
 #
 # ## Exercises
 #
 # **1 · Fill in.** The six lines again, without looking, with a weight `(b, f)` for each frame. You get `denoiser(x, tau)`,
 # clips `x0` and noise `eps` of shape `(b, c, f, h, w)`, and `tau` and `weight` of shape `(b, f)`. Return one number: the
-# weighted loss, weighed first and averaged last.
+# weighted loss, weighted first and averaged last.
 #
 # <details><summary>Hint</summary>
 #
