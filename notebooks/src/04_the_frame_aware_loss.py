@@ -278,8 +278,8 @@ plt.show()
 #
 # ## What a neighbour's noise level changes
 #
-# Here is the floor of frame 2 for every pair of noise levels, its own and that of frame 1. Frame 0 is noise
-# throughout.
+# Take the smallest video, two frames. Here is the floor of frame 1 for every pair of noise levels, its own and that of
+# frame 0.
 #
 # **Predict.** On which edge of the map does the neighbour make no difference at all? Where does a clean neighbour save
 # most?
@@ -287,20 +287,21 @@ plt.show()
 # %% tags=["hide-input"]
 levels = torch.linspace(0, 1, GRID)
 own, beside = torch.meshgrid(levels, levels, indexing="ij")
-tau = torch.stack([torch.ones_like(own), beside, own], dim=-1).flatten(0, 1)  # one timestep vector per cell
-formula = floor_of(tau, cov)[:, 2].view(GRID, GRID)
-many = model.sample((len(tau), 1, 3, SIDE // 4, SIDE // 4))
-measured = losses.fafm_frame_loss(model, many, tau, torch.randn_like(many))[:, 2].view(GRID, GRID)
+tau = torch.stack([beside, own], dim=-1).flatten(0, 1)  # one timestep vector per cell
+formula = floor_of(tau, neighbours(2))[:, 1].view(GRID, GRID)
+pair = GaussianDenoiser(torch.zeros(2), neighbours(2))
+many = pair.sample((len(tau), 1, 2, SIDE // 4, SIDE // 4))
+measured = losses.fafm_frame_loss(pair, many, tau, torch.randn_like(many))[:, 1].view(GRID, GRID)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 picture = left.imshow(formula.T, origin="lower", extent=(0, 1, 0, 1), aspect="auto")
 left.plot([0, 1], [0, 1], "w--", lw=1)
-left.set(title="floor of frame 2", xlabel="its own noise level", ylabel="noise level of frame 1")
+left.set(title="floor of frame 1", xlabel="its own noise level", ylabel="noise level of frame 0")
 fig.colorbar(picture, ax=left)
 for i, colour in zip((0, GRID // 2, GRID - 1), ("#0072B2", "#009E73", "#D55E00"), strict=True):
-    right.plot(levels, formula[:, i], color=colour, label=f"frame 1 at {levels[i]:g}")
+    right.plot(levels, formula[:, i], color=colour, label=f"frame 0 at {levels[i]:g}")
     right.plot(levels, measured[:, i], "o", ms=3, color=colour)
-right.set(title="three rows of it (dots: measured)", xlabel="own noise level", ylabel="floor of frame 2", ylim=0)
+right.set(title="three rows of it (dots: measured)", xlabel="own noise level", ylabel="floor of frame 1", ylim=0)
 right.legend()
 plt.show()
 
@@ -313,16 +314,15 @@ assert abs(formula[-1, 0] - (1 - 0.8**2)) < 1e-5, "beside a clean frame, pure no
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# On the left edge, where frame 2 itself is clean: its floor is 1 whatever stands beside it. A clean neighbour saves most
-# when frame 2 is rather noisy but not quite pure noise (the line printed above). At pure noise it leaves
+# On the left edge, where frame 1 itself is clean: its floor is 1 whatever stands beside it. A clean neighbour saves most
+# when frame 1 is rather noisy but not quite pure noise (the line printed above). At pure noise it leaves
 # $1 - 0.8^2 = 0.36$, the part of the frame that its neighbour does not explain.
 #
 # </details>
 #
-# On the dashed diagonal both frames have the same noise level. A model with one timestep for all frames only knows such
-# pairs. It never visits the lower right corner, a noisy frame beside a clean one, where the floor is lowest. **In that
-# corner lives every task with a known frame**, image-to-video first of all, and that is why such a model has to be
-# adapted.
+# The dashed diagonal is all that a model with one timestep for all frames ever sees. It never visits the lower right
+# corner, a noisy frame 1 beside a clean frame 0, where the floor is lowest. **That corner is image-to-video**, and it is
+# why such a model has to be adapted.
 #
 # ## Weight first, average last
 #
@@ -433,12 +433,13 @@ floors = {}
 for name, sampler in {**zoo, "half and half": half}.items():
     tau = sampler(4000, 9, torch.Generator().manual_seed(SEED))
     floors[name] = floor_of(tau, neighbours(9)).mean().item()
-    print(f"{name:14} {floors[name]:.3f}")
+    alone = floor_of(tau, torch.eye(9)).mean()
+    print(f"{name:14} {floors[name]:.3f}, and {alone:.3f} if frames were unrelated")
 assert max(floors.values()) > 1.1 * min(floors.values()), "the same perfect model, losses more than a tenth apart"
 
 # %% [markdown]
-# It is the same model in every line, and it is perfect. `shared` is the highest: frames of equal noise help each other
-# less than a clear one helps a noisy one. If a colleague's loss is lower than yours, first ask which timesteps it was
+# It is the same model in every line, and it is perfect. `shared` is the highest: frames of equal noise do help each other
+# (compare the second number), but less than a clear one helps a noisy one. If a colleague's loss is lower than yours, first ask which timesteps it was
 # measured at. So for real videos, whose floor nobody knows, compare two models at *the same* clips, timesteps and noise:
 # then the floor is the same for both, and the difference of their losses is the difference of their distances.
 #
@@ -488,6 +489,12 @@ nb.check(
         "the weight was averaged over the frames of a clip before it multiplied their losses": per_clip_,
         "the weight was averaged before it multiplied the loss": lambda denoiser, x0, tau, eps, weight: (
             weight.mean() * losses.fafm_loss(denoiser, x0, tau, eps)
+        ),
+        "the sum was divided by the sum of the weights, not by the number of frames": lambda d, x0, tau, eps, weight: (
+            losses.fafm_loss(d, x0, tau, eps, weight=weight) / weight.mean()
+        ),
+        "this is a sum; the loss is a mean": lambda d, x0, tau, eps, weight: (
+            losses.fafm_loss(d, x0, tau, eps, weight=weight) * weight.numel()
         ),
         "the weight is not used": lambda denoiser, x0, tau, eps, weight: losses.fafm_loss(denoiser, x0, tau, eps),
         "this is the loss of each frame; average it over clips and frames": lambda denoiser, x0, tau, eps, weight: (
