@@ -98,7 +98,7 @@ def errors(make, solver, model=gauss):
 
 
 def ratios(error):
-    """How often each error contains the next one, with half the step."""
+    """The factors by which the error shrinks whenever the steps are doubled."""
     return error[:-1] / error[1:]
 
 
@@ -146,7 +146,7 @@ print(f"16 calls: Heun is off by {off[together, 'heun'][1]:.4f}, Euler by {off[t
 #
 # </details>
 #
-# Three things are to be seen in this figure. Euler is on top and has the flattest line. The solvers that call the model
+# Look at three things. Euler is on top and has the flattest line. The solvers that call the model
 # once per row and remember its earlier answers (`ab2`, `dpmpp_2m`, `unipc`) are as steep as Heun or nearly so, at half
 # its price, though `dpmpp_2m` bends; we shall come back to it. And far below all others runs **midpoint**, the loudest
 # curve on the page. Why?
@@ -286,7 +286,7 @@ assert torch.allclose(shared, plain, rtol=1e-3), "one memory for all: exactly Eu
 # ## Two orders that go missing
 #
 # Two more solvers do not show the order in their name. `dpmpp_2m` has order 2, and `ab3` has order 3, but with even
-# steps from pure noise to clean the measured factors are not 4 and 8.
+# steps from pure noise to clean the measured factors do not settle at 4 and 8.
 #
 # **Predict.** Where might they lose it? A hint for each: `dpmpp_2m` measures its steps in
 # $\lambda = \log\frac{1-\tau}{\tau}$, and `ab3` has no memory when it starts.
@@ -320,7 +320,8 @@ assert slow < 4.5 and quick > 7, "ab3 shows order 3 once its first step is small
 #
 # `dpmpp_2m` is derived in $\lambda$, which runs from $-\infty$ at pure noise to $+\infty$ at clean. Steps that are even
 # in $\tau$ are huge in $\lambda$ at both ends, however many you take, and there its line through two points means
-# little: with more steps the factor creeps towards 4 but takes its time. On a stretch with even steps in $\lambda$ (from
+# little. (The first factor of its row is an accident of few steps.) With more steps the factor creeps towards 4, but
+# takes its time. On a stretch with even steps in $\lambda$ (from
 # $\tau$ = .98 to .02) it is 4, as promised.
 #
 # `ab3` starts with one Euler step, which misses $h^2$. There is only one such step, so the miss is not multiplied by
@@ -329,8 +330,9 @@ assert slow < 4.5 and quick > 7, "ab3 shows order 3 once its first step is small
 #
 # </details>
 #
-# An order is a promise about *small enough* steps. At the 10 to 30 steps of real sampling, compare solvers by their
-# measured error at equal calls, as in the first figure.
+# An order is a promise about *small enough* steps. So where should your twenty calls go? By the first figure to a solver
+# with a memory, one call per step: at twenty calls `ab2` and `unipc` are well below Heun's ten steps. But that was one
+# schedule on Gaussian clips; measure on yours, at equal calls.
 #
 # ## Five ways to keep a known frame
 #
@@ -415,12 +417,14 @@ for m in (0.3, 0.8):
 # <details><summary>Answer</summary>
 #
 # Only `denoise` changes frame 0: it is noised and comes back as a compromise between the picture and the rest of the
-# video. The others return it untouched, and pay in frame 1. Look at the line printed above for who is furthest from the
-# truth at $m = 0.8$: `hold` shows the model a frame that is mostly noise and says so, and the video goes its own way.
+# video. The others return it untouched, and pay in frame 1. `hold` follows least: it shows the model a frame that is
+# mostly noise and says so, and the video goes its own way.
 #
 # </details>
 #
-# On the left, all four are close to the grey line; on the right they fan out. So noise on a known frame is a dial
+# On the left, all four stay near the grey line, and `label` is even above it: its picture is clean, but the model is told
+# to expect a fainter one and takes it for stronger than it is. On the right they fan out in frames 0 and 1, and
+# `replacement` stays closest, since its picture becomes clearer from row to row. So noise on a known frame is a dial
 # between obeying the picture and freedom. `denoise` lets the picture adapt to the video; `hold` and `label` let the
 # video depart from the picture; `replacement` starts out loose and tightens as the level falls, which does not undo
 # what was decided early. Pusa's own examples turn this dial: they keep a first picture at a level of about 0.2 to let
@@ -485,11 +489,11 @@ def my_weights(h, before): ...  # a tensor of two numbers: for the newest veloci
 nb.check(
     my_weights,
     lambda h, before: torch.stack([1 + h / (2 * before), -h / (2 * before)]),
-    torch.tensor(0.2),
+    torch.tensor(0.3),
     torch.tensor(0.1),
     axes="(two weights: newest, older)",
     mistakes={
-        "these are the weights for even steps; here the step to come is twice as long as the last one": torch.tensor(
+        "these are the weights for even steps; here the step to come is longer than the last one": torch.tensor(
             [1.5, -0.5]
         ),
         "your ratio of the two steps is upside down: a long step leans more on the slope": lambda h, before: (
@@ -497,6 +501,12 @@ nb.check(
         ),
         "both weights are there, but in the other order": lambda h, before: torch.stack(
             [-h / (2 * before), 1 + h / (2 * before)]
+        ),
+        "the line leans the other way: are the signs of both slopes right?": lambda h, before: torch.stack(
+            [1 - h / (2 * before), h / (2 * before)]
+        ),
+        "these move the frame by the whole step; the weights are what is left after dividing by h": lambda h, before: (
+            h * torch.stack([1 + h / (2 * before), -h / (2 * before)])
         ),
         "your weights do not add up to 1: mind the sign of the older one": lambda h, before: torch.stack(
             [1 + h / (2 * before), h / (2 * before)]
@@ -508,9 +518,10 @@ nb.check(
 )
 
 # %% [markdown]
-# **2 · Vary.** How often does `heun` call the model for a pyramid of 9 frames with 10 steps and a lag of 2? Give one
+# **2 · Vary.** How many times does `heun` call the model for a pyramid of 9 frames with 10 steps and a lag of 2? Give one
 # whole number. Heun calls the model twice per row, except in a row where every frame that moves becomes clean: the
-# second call would be at $\tau = 0$, and there it makes none.
+# second call would be at $\tau = 0$, where the noise can no longer be seen, and it makes none. (The figure above counted
+# two calls for every row, one more than is made.)
 #
 # <details><summary>Hint</summary>
 #
@@ -579,6 +590,9 @@ nb.check_that(
         ),
         "it is no better than Euler: let a second look at the velocity matter": lambda s: far(s) < 0.9 * far(euler),
         "better than Euler, but its error is more than a third of Euler's": lambda s: far(s) <= far(euler) / 3,
+        "with twice the steps its error hardly shrinks: was x moved before the second look at it?": lambda s: (
+            ratios(errors(kinds[pyramid], s))[1] > 2.8
+        ),
     },
 )
 if my_solver is not None:

@@ -103,8 +103,8 @@ viz.filmstrip(rows, ax=ax)
 plt.show()
 
 # %% [markdown]
-# In the row `shared` every frame is equally hard to see, so no frame can help another much. In the row `independent` a
-# clear frame stands beside a noisy one: here a model learns to *look at its neighbours*. Keep this for later.
+# In the row `shared` every frame is equally hard to see, so no frame has an answer that another lacks. In the row
+# `independent` a clear frame stands beside a noisy one: here a model learns to *look at its neighbours*.
 #
 # ## In six lines
 #
@@ -150,7 +150,7 @@ assert torch.allclose(loss, losses.fafm_loss(some_denoiser, x0, tau, eps)), "the
 #
 # ## The floor, step by step
 #
-# For Gaussian clips the floor can be computed. Begin with one frame of variance $c$, and write $a = 1 - \tau$ and
+# For Gaussian clips the floor can be computed. Begin with one frame of mean 0 and variance $c$, and write $a = 1 - \tau$ and
 # $b = \tau$, so $x = a x^0 + b\,\varepsilon$ and $u = \varepsilon - x^0$.
 #
 # 1. The pieces. Clip and noise are independent, with variances $c$ and 1, so $\operatorname{Var}(u) = c + 1$,
@@ -168,12 +168,14 @@ assert torch.allclose(loss, losses.fafm_loss(some_denoiser, x0, tau, eps)), "the
 #
 # Try both ends. At $\tau = 1$ the floor is $c$: nothing is visible, so all of the clip's variance remains. At
 # $\tau = 0$ it is **1**, not 0: the clean frame is fully visible, but its *noise* is not there at all, and the noise is
-# half of the target. A clean frame teaches a model nothing.
+# half of the target. A clean frame teaches a model nothing, which is why a good recipe leaves known frames out of the loss
+# (`losses.free_frames`).
 #
 # With several frames, $c$ becomes their covariance matrix $C$, and $a$, $b$ become the diagonal matrices
-# $A = \mathrm{diag}(1 - \tau)$, $B = \mathrm{diag}(\tau)$. Steps 1 to 3 are the same, with matrices:
+# $A = \mathrm{diag}(1 - \tau)$, $B = \mathrm{diag}(\tau)$. Steps 1 to 3 are the same, with
+# $K = \operatorname{Cov}(\varepsilon - x^0, A x^0 + B \varepsilon)$ and $M = \operatorname{Var}(x)$:
 #
-# $$\operatorname{Var}(u \mid x) = C + 1 - K M^{-1} K^\top, \qquad M = A C A + B^2, \qquad K = B - C A,$$
+# $$\operatorname{Var}(u \mid x) = C + I - K M^{-1} K^\top, \qquad M = A C A + B^2, \qquad K = B - C A,$$
 #
 # and the floor of frame $i$ is entry $i$ of its diagonal. Our clips have a correlation of 0.8 from each frame to the
 # next.
@@ -265,19 +267,19 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The mean timestep, by far: the model takes the nearly clean frame 0 for a noisy one and the other way round. And yes, it
-# costs frame 1 as well. Its own timestep is right, but it trusts its neighbours wrongly.
+# The mean timestep, in sum: the model takes the nearly clean frame 0 for a half noisy one and corrects what needs no
+# correction. And yes, it costs frame 1 as well. Its own timestep is right, but it trusts its neighbours wrongly.
 #
 # </details>
 #
 # In all three panels the black mark, the measured loss, sits on top of grey plus orange. Look at the grey of frame 0:
-# above 1, although the frame is almost clean. To the question at the top: a loss of 0.6 says nothing until you know its
-# floor.
+# above 1, although the frame is almost clean. In the first panel frame 0 loses nothing by ignoring its neighbours: they are
+# noisier than itself. To the question at the top: a loss of 0.6 says nothing until you know its floor.
 #
 # ## What a neighbour's noise level changes
 #
-# Here is the floor of frame 2 for every pair of noise levels, its own and that of frame 1. Frame 0 is noise
-# throughout.
+# Take the smallest video, two frames. Here is the floor of frame 1 for every pair of noise levels, its own and that of
+# frame 0.
 #
 # **Predict.** On which edge of the map does the neighbour make no difference at all? Where does a clean neighbour save
 # most?
@@ -285,20 +287,21 @@ plt.show()
 # %% tags=["hide-input"]
 levels = torch.linspace(0, 1, GRID)
 own, beside = torch.meshgrid(levels, levels, indexing="ij")
-tau = torch.stack([torch.ones_like(own), beside, own], dim=-1).flatten(0, 1)  # one timestep vector per cell
-formula = floor_of(tau, cov)[:, 2].view(GRID, GRID)
-many = model.sample((len(tau), 1, 3, SIDE // 4, SIDE // 4))
-measured = losses.fafm_frame_loss(model, many, tau, torch.randn_like(many))[:, 2].view(GRID, GRID)
+tau = torch.stack([beside, own], dim=-1).flatten(0, 1)  # one timestep vector per cell
+formula = floor_of(tau, neighbours(2))[:, 1].view(GRID, GRID)
+pair = GaussianDenoiser(torch.zeros(2), neighbours(2))
+many = pair.sample((len(tau), 1, 2, SIDE // 4, SIDE // 4))
+measured = losses.fafm_frame_loss(pair, many, tau, torch.randn_like(many))[:, 1].view(GRID, GRID)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 picture = left.imshow(formula.T, origin="lower", extent=(0, 1, 0, 1), aspect="auto")
 left.plot([0, 1], [0, 1], "w--", lw=1)
-left.set(title="floor of frame 2", xlabel="its own noise level", ylabel="noise level of frame 1")
+left.set(title="floor of frame 1", xlabel="its own noise level", ylabel="noise level of frame 0")
 fig.colorbar(picture, ax=left)
 for i, colour in zip((0, GRID // 2, GRID - 1), ("#0072B2", "#009E73", "#D55E00"), strict=True):
-    right.plot(levels, formula[:, i], color=colour, label=f"frame 1 at {levels[i]:g}")
+    right.plot(levels, formula[:, i], color=colour, label=f"frame 0 at {levels[i]:g}")
     right.plot(levels, measured[:, i], "o", ms=3, color=colour)
-right.set(title="three rows of it (dots: measured)", xlabel="own noise level", ylabel="floor of frame 2", ylim=0)
+right.set(title="three rows of it (dots: measured)", xlabel="own noise level", ylabel="floor of frame 1", ylim=0)
 right.legend()
 plt.show()
 
@@ -311,21 +314,21 @@ assert abs(formula[-1, 0] - (1 - 0.8**2)) < 1e-5, "beside a clean frame, pure no
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# On the left edge, where frame 2 itself is clean: its floor is 1 whatever stands beside it. A clean neighbour saves most
-# when frame 2 is rather noisy but not quite pure noise (the line printed above). At pure noise it leaves
+# On the left edge, where frame 1 itself is clean: its floor is 1 whatever stands beside it. A clean neighbour saves most
+# when frame 1 is rather noisy but not quite pure noise (the line printed above). At pure noise it leaves
 # $1 - 0.8^2 = 0.36$, the part of the frame that its neighbour does not explain.
 #
 # </details>
 #
 # The dashed diagonal is all that a model with one timestep for all frames ever sees. It never visits the lower right
-# corner, a noisy frame beside a clean one, where the floor is lowest. **That corner is image-to-video**, and it is why
-# such a model has to be adapted.
+# corner, a noisy frame 1 beside a clean frame 0, where the floor is lowest. **That corner is image-to-video**, and it is
+# why such a model has to be adapted.
 #
-# ## Weigh first, average last
+# ## Weight first, average last
 #
-# One may want to weigh frames, because some noise levels teach more. A weight belongs to a frame, so it must multiply
+# One may want to weight frames, because some noise levels teach more. A weight belongs to a frame, so it must multiply
 # the loss *of that frame*. The released trainer of Pusa has such a weight, a bell that is high at the middle noise
-# levels; but it multiplies the mean loss of the clip, after averaging itself over the frames.
+# levels; but the trainer averages both weight and loss over the frames of a clip before it multiplies them.
 #
 # **Predict.** The weights of single frames differ by a standard deviation of about 2/3. What is left of it after
 # averaging over the 21 frames of the paper's clips?
@@ -400,13 +403,15 @@ assert abs(counted - 0.05 * 0.5**2) < 5 * (0.0125 / CLIPS) ** 0.5, "counting agr
 assert share["independent", 2] > share["released", 2] and share["independent", 9] < share["released", 9], "they cross"
 
 # %% [markdown]
-# Read the last line: with 21 latent frames the paper's sampler would not show a single such clip in the whole run, and
-# the released one would show one or two. And yet the models can do image-to-video. A fair reading, though not a proof:
+# Read the last line (with these two limits, .05 and .5): of 21 latent frames, the paper's sampler would not show a single
+# such clip in the whole run, and the released one about two. And yet the models can do image-to-video. A fair reading, though not a proof:
 # independent timesteps teach a model to use *whichever* frame is cleaner, and that lesson is in every clip.
 #
 # The corner need not be left to chance. `task_mixture` picks a set of known frames for each clip, makes them clean, and
 # gives all the others one timestep; `mixture` mixes samplers. Half of each is the recipe that this project found to be
-# better; chapter 5 trains with it. The bars show which tasks a sampler contains.
+# better (`docs/claims.md`); chapter 5 trains with it. The bars show which tasks a sampler contains, named by the frames
+# that are known: the *first* is image-to-video, both *ends*, *keyframes*, a *prefix* is extension, any other *subset* is
+# completion. In *asynchronous* clips the noisy frames do not share a timestep.
 
 # %%
 half = timestep_samplers.mixture([independent, timestep_samplers.task_mixture()])
@@ -428,18 +433,21 @@ floors = {}
 for name, sampler in {**zoo, "half and half": half}.items():
     tau = sampler(4000, 9, torch.Generator().manual_seed(SEED))
     floors[name] = floor_of(tau, neighbours(9)).mean().item()
-    print(f"{name:14} {floors[name]:.3f}")
+    alone = floor_of(tau, torch.eye(9)).mean()
+    print(f"{name:14} {floors[name]:.3f}, and {alone:.3f} if frames were unrelated")
 assert max(floors.values()) > 1.1 * min(floors.values()), "the same perfect model, losses more than a tenth apart"
 
 # %% [markdown]
-# `shared` is the highest, because its frames are equally noisy and cannot help each other. It is the same model in every
-# line. If a colleague's loss is lower than yours, first ask which timesteps it was measured at.
+# It is the same model in every line, and it is perfect. `shared` is the highest: frames of equal noise do help each other
+# (compare the second number), but less than a clear one helps a noisy one. If a colleague's loss is lower than yours, first ask which timesteps it was
+# measured at. So for real videos, whose floor nobody knows, compare two models at *the same* clips, timesteps and noise:
+# then the floor is the same for both, and the difference of their losses is the difference of their distances.
 #
 # ## Exercises
 #
 # **1 · Fill in.** The six lines again, without looking, with a weight `(b, f)` for each frame. You get `denoiser(x, tau)`,
 # clips `x0` and noise `eps` of shape `(b, c, f, h, w)`, and `tau` and `weight` of shape `(b, f)`. Return one number: the
-# weighted loss, weighed first and averaged last.
+# weighted loss, weighted first and averaged last.
 #
 # <details><summary>Hint</summary>
 #
@@ -481,6 +489,12 @@ nb.check(
         "the weight was averaged over the frames of a clip before it multiplied their losses": per_clip_,
         "the weight was averaged before it multiplied the loss": lambda denoiser, x0, tau, eps, weight: (
             weight.mean() * losses.fafm_loss(denoiser, x0, tau, eps)
+        ),
+        "the sum was divided by the sum of the weights, not by the number of frames": lambda d, x0, tau, eps, weight: (
+            losses.fafm_loss(d, x0, tau, eps, weight=weight) / weight.mean()
+        ),
+        "this is a sum; the loss is a mean": lambda d, x0, tau, eps, weight: (
+            losses.fafm_loss(d, x0, tau, eps, weight=weight) * weight.numel()
         ),
         "the weight is not used": lambda denoiser, x0, tau, eps, weight: losses.fafm_loss(denoiser, x0, tau, eps),
         "this is the loss of each frame; average it over clips and frames": lambda denoiser, x0, tau, eps, weight: (

@@ -13,6 +13,9 @@ MISTAKES = [
         (_WEIGHTS + "torch.stack([-h / before / 2, 1 + h / before / 2])", "in the other order"),
         (_WEIGHTS + "torch.stack([1 + h / before / 2, h / before / 2])", "do not add up to 1"),
         (_WEIGHTS + "torch.stack([1 + h / before, -h / before])", "half of h squared"),
+        (_WEIGHTS + "torch.stack([1 - h / before / 2, h / before / 2])", "leans the other way"),
+        (_WEIGHTS + "h * torch.stack([1 + h / before / 2, -h / before / 2])", "dividing by h"),
+        (_WEIGHTS + "torch.stack([h / before, 1 - h / before])", "your answer is off"),
     ],
     [
         ("my_calls = 10 + 8 * 2", "number of rows"),
@@ -29,5 +32,6 @@ MISTAKES = [
             _SOLVER + "x + dt * (0.75 * v + 0.25 * denoiser(x + dt * v, tau_next)), v",
             "more than a third",
         ),
+        (_SOLVER + "x + dt * denoiser(x, (tau + tau_next) / 2), v", "hardly shrinks"),
     ],
 ]

@@ -18,6 +18,8 @@ MISTAKES = [
         (_LOSS + _FRAME + "    return (weight.mean(1) * frame_loss.mean(1)).mean()", "over the frames of a clip"),
         (_LOSS + _FRAME + "    return weight.mean() * frame_loss.mean()", "averaged before it multiplied"),
         (_LOSS + _FRAME + "    return frame_loss.mean()", "is not used"),
+        (_LOSS + _FRAME + "    return (weight * frame_loss).sum() / weight.sum()", "the sum of the weights"),
+        (_LOSS + _FRAME + "    return (weight * frame_loss).sum()", "the loss is a mean"),
         (_LOSS + _FRAME + "    return weight * frame_loss", "average it over clips and frames"),
     ],
     [
