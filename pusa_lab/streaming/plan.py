@@ -73,6 +73,12 @@ class Plan:
         found += [self._number(p, max(0, (row - t.end) // self.rows + 1)) for p, t in enumerate(self.period)]
         return min(found)
 
+    def first(self, row: int, frames: int, overlap: int | None = None) -> int:
+        """First frame of a window of so many frames in the step from this row, which keeps `overlap` final frames."""
+        if overlap is not None:
+            return max(0, self.oldest(row) - overlap)
+        return max(0, self.newest(row) + 1 - frames)
+
     def _number(self, place: int, times: int) -> int:
         return len(self.head) + times * len(self.period) + place
 

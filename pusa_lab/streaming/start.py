@@ -126,7 +126,7 @@ def _step_of(solver: str | Solver, seed: int, plan: Plan, frames: int, overlap: 
     step = chosen.init_state()
     if not isinstance(step, Movable):
         row = 0
-        while (plan.newest(row) < frames) if overlap is None else (plan.oldest(row) <= overlap):
+        while not plan.first(row, frames, overlap):
             row += 1
         raise ValueError(
             f"the solver {type(chosen).__name__} keeps a memory that cannot move with the frames, and at row {row} "

@@ -174,12 +174,6 @@ class Stream(Iterator[Streamed]):
                 f"so {so}: give a frame from {self.done} on."
             )
 
-    def _first(self) -> int:
-        """First frame of the window in the step from this row."""
-        if self.overlap is not None:
-            return max(0, self.plan.oldest(self.row) - self.overlap)
-        return max(0, self.plan.newest(self.row) + 1 - self.frames)
-
     def _level(self, frame: int, row: int) -> float:
         return self.plan.level(frame, row) * (self.known[frame][1] if frame in self.known else 1.0)
 
@@ -210,7 +204,7 @@ class Stream(Iterator[Streamed]):
 
     def _move_on(self) -> None:
         """Go down one row."""
-        if drop := self._first() - self.first:
+        if drop := self.plan.first(self.row, self.frames, self.overlap) - self.first:
             self._slide(drop, drop)
         tau, tau_next = self._levels(self.row), self._levels(self.row + 1)
         state = State(self.row, tau, self.x)
