@@ -191,6 +191,8 @@ def test_a_prompt_changes_on_the_way():
     assert said(stream, 6)[-5:] == [3] * 5
     with pytest.raises(ValueError, match=r"frame 10 became final at row 24 and the stream .* row 24.* from 11 on"):
         stream.set_prompt("8", at=10)
+    with pytest.raises(ValueError, match=r"^Stream\.set_prompt: at=-1: frames are counted from the start, give 11"):
+        stream.set_prompt("8", at=-1)
     with pytest.raises(ValueError, match="unknown word: horse"):
         stream.set_prompt("horse")
     assert said(stream, 2) == [3, 3]
@@ -426,3 +428,12 @@ def test_all_words_of_a_list_are_read_first():
     with pytest.raises(ValueError, match="unknown word: horse"):
         pl.stream(m, ["1"] * 40 + ["horse"], **FAST)
     assert m.asked == []
+
+
+def test_a_velocity_that_is_not_finite_is_said_with_its_row():
+    m = model()
+    m.gauss = lambda x, tau: x / (len(m.asked) < 6)
+    stream = pl.stream(m, "", schedule="autoregressive", **FAST)
+    assert next(stream).at == range(1)
+    with pytest.raises(ValueError, match=r"^stream: the denoiser returned NaN or infinity on the way to row 6"):
+        next(stream)

@@ -43,6 +43,26 @@ def test_the_first_frame_is_the_picture(small_nano_file, tmp_path):
     assert abs(np.asarray(read_clip(out, num_frames=4, size=(16, 16), fps=8))[0].mean() - 200) < 3
 
 
+def test_a_wan_streams_from_the_shell(whole, tmp_path):
+    out = tmp_path / "wan.mp4"
+    words = [
+        "a ship",
+        "--model",
+        str(whole),
+        "--seconds",
+        "0.5",
+        "--size",
+        "32x48",
+        "--latent-frames",
+        "3",
+        "--steps",
+        "2",
+    ]
+    assert main(["stream", *words, "--schedule", "autoregressive", "--device", "cpu", "--out", str(out)]) == 0
+    assert np.asarray(read_clip(out, num_frames=8, size=(32, 48), fps=16)).shape == (8, 32, 48, 3)
+    assert read_metadata(out)["calls"] == 12  # three latent frames, two steps, with guidance
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -102,12 +122,12 @@ def test_parts_of_another_kind_are_refused(tmp_path, frames, says):
 
 
 def test_memory_stays_flat_while_a_long_video_is_written(small_nano_file, tmp_path):
-    """The most that Python and NumPy hold, by the length of the video: 20 and 80 frames."""
+    """The most that Python and NumPy hold, for 10 frames, the same when all is loaded, and for 48."""
     most = []
-    for seconds in ("1", "2.5", "10"):
+    for seconds in ("1.25", "1.25", "6"):
         tracemalloc.start()
         words = [MOVES, "--model", str(small_nano_file), "--seconds", seconds, "--out", str(tmp_path / "a.mp4"), *FAST]
         assert main(["stream", *words]) == 0
         most.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert most[2] < 1.1 * most[1] + 100_000
+    assert most[2] < 1.1 * most[1]

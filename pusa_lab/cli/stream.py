@@ -5,8 +5,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
+from pusa_lab.cli.generate import LOADING
 from pusa_lab.cli.terminal import line, say
-from pusa_lab.cli.values import given
+from pusa_lab.cli.values import given, pixels
 
 MOST_SECONDS = 86_400
 """Longest video of one command, in seconds; a longer one is taken for a mistake."""
@@ -20,9 +21,12 @@ def stream_video(
     seconds: float = 10.0,
     lora: str | list[str] | None = None,
     strength: float | list[float] | None = None,
+    lora_low: str | list[str] | None = None,
+    strength_low: float | list[float] | None = None,
     image: Path | None = None,
     negative_prompt: str = "",
     seed: int = 0,
+    size: str | None = None,
     schedule: str = "rolling",
     schedule_options: dict[str, Any] | None = None,
     steps: int | None = None,
@@ -46,9 +50,12 @@ def stream_video(
         seconds: length of the video, at the model's frame rate; at most a day.
         lora: file or files that adapt the model.
         strength: how much each LoRA adds; 1 is as trained (default).
+        lora_low: file or files that adapt the low-noise expert of Wan2.2-A14B, where --lora adapts the other one.
+        strength_low: how much each LoRA of --lora-low adds (default 1).
         image: picture known as the first frame.
         negative_prompt: what the video should not show.
         seed: seed of the noise.
+        size: HEIGHTxWIDTH in pixels, for models that take it (default: the model's own).
         schedule: one whose window is steady: rolling, blockwise, staircase, pyramid or autoregressive, or mine.py:name,
             perhaps with settings, 'blockwise(block=3, lag=10)'; or a .npy, .csv or .json file with the rows of a steady
             window.
@@ -79,14 +86,14 @@ def stream_video(
     chosen = schedule_of(schedule, schedule_options)
     check_writable(out, "--out")
     picture = None if image is None else read_picture(image)
-    loading = given({name: options[name] for name in ("lora", "strength", "device", "offload", "float8")})
+    loading = given({name: options[name] for name in LOADING}) | given({"size": pixels(size)})
     check_loading(model, loading)
     loaded = load(model, **loading)
-    pixels, frames = _length(seconds, loaded.geometry)
+    most, frames = _length(seconds, loaded.geometry)
     names = ("negative_prompt", "seed", "steps", "shift", "guidance", "solver", "latent_frames", "overlap")
     asked = {name: options[name] for name in names} | {"schedule": chosen}
     captions = [prompt[i * len(prompt) // frames] for i in range(frames)]
-    _write(loaded, captions, None if picture is None else image_to_video(picture), asked, options, pixels)
+    _write(loaded, captions, None if picture is None else image_to_video(picture), asked, options, most)
 
 
 def _check(options: Mapping[str, Any]) -> None:
@@ -103,8 +110,8 @@ def _check(options: Mapping[str, Any]) -> None:
 
 def _length(seconds: float, geometry: Any) -> tuple[int, int]:
     """Pixel frames of the video, and the latent frames that hold them."""
-    pixels = max(1, round(seconds * geometry.fps))
-    return pixels, geometry.latent_at(pixels - 1) + 1
+    most = max(1, round(seconds * geometry.fps))
+    return most, geometry.latent_at(most - 1) + 1
 
 
 def _write(model: Any, prompt: list[str], task: Any, asked: dict[str, Any], options: dict[str, Any], most: int) -> None:

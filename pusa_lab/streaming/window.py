@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pusa_lab.arguments import checked
+from pusa_lab.arguments import calling, checked
 from pusa_lab.conditions import Conditions, place
 from pusa_lab.guidance import Guider, guide, text_cfg
 from pusa_lab.memory import NEW_FRAME
@@ -107,10 +107,10 @@ class Stream(Iterator[Streamed]):
     def __next__(self) -> Streamed:
         """The frames that become final next, one or several."""
         self.began = self.began or time.perf_counter()
-        while True:
-            self._move_on()
-            if (final := self.plan.oldest(self.row)) > self.done:
-                return self._finished(range(self.done, final))
+        with calling("stream"):
+            while (final := self.plan.oldest(self.row)) == self.done:
+                self._move_on()
+            return self._finished(range(self.done, final))
 
     @checked
     def set_prompt(self, prompt: str, at: int | None = None) -> None:
@@ -168,6 +168,8 @@ class Stream(Iterator[Streamed]):
             )
 
     def _refuse_final(self, frame: int, so: str) -> None:
+        if frame < 0:
+            raise ValueError(f"at={frame}: frames are counted from the start, give {self.done} or more.")
         if frame < self.done:
             raise ValueError(
                 f"frame {frame} became final at row {self.plan.track(frame).end} and the stream is at row {self.row}, "
