@@ -51,7 +51,7 @@ class Streamed:
     """Wall time since the first frames were asked for."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Stream(Iterator[Streamed]):
     """A video without end: iterate to get its frames as they become final; change prompts and give frames on the way.
 
