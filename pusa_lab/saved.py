@@ -81,7 +81,7 @@ def save_result(
     if not alone and not result.video.shape[1]:
         raise ValueError("the result has no video, only latents: give a .safetensors name, or result.decode(model).")
     held = dict(result.inputs) | ({"latents": result.latents} if latents or alone else {})
-    scale = scale_of(result.request.size)
+    scale = written_scale(result.request.size)
     whole = _whole(result.request, about or {}) | {
         **{"format": FORMAT, "videos": [] if alone else [one.name for one in videos], "scale": scale},
         **{"tensors": tensors.name if held else None, "digest": array_digest(result.latents)},
@@ -125,7 +125,7 @@ def files_of(path: Path, count: int) -> tuple[list[Path], Path, Path]:
 
 
 @checked
-def scale_of(size: list[int]) -> int:
+def written_scale(size: list[int]) -> int:
     """How much a video is enlarged when it is written: at least to 128 pixels high, and to even sides, as MP4 needs.
 
     Args:

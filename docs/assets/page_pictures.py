@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 import pusa_lab as pl
 import small_models
 from pusa_lab.pixels import to_uint8
-from pusa_lab.streaming import plan_of
+from pusa_lab.streaming import steady_window
 from pusa_lab.viz.animate import middles
 from pusa_lab.viz.results import COLOURS
 from small_models import world
@@ -165,7 +165,7 @@ def stream() -> Figure:
     names = ("rolling(window=4)", "blockwise(block=3, lag=8)", "staircase(chunk=5, overlap=2)")
     drawn, axes = plt.subplots(1, 3, figsize=WIDE, layout="constrained", sharex=True)
     for place, name in zip(axes, names, strict=True):
-        plan, levels = plan_of(name, steps=8), np.full((48, 20), np.nan)
+        plan, levels = steady_window(name, steps=8), np.full((48, 20), np.nan)
         for row in range(48):
             first = plan.first(row, 8)
             window = range(first, min(first + 8, 20))

@@ -120,7 +120,7 @@ def _write(model: Any, prompt: list[str], task: Any, asked: dict[str, Any], opti
     from pusa_lab.media import writing_clip
     from pusa_lab.progress import bar
     from pusa_lab.requests import describe_model
-    from pusa_lab.saved import scale_of
+    from pusa_lab.saved import written_scale
     from pusa_lab.versions import device_name, versions
 
     shown = {name: str(value) if isinstance(value, Path) else value for name, value in given(options).items()}
@@ -132,7 +132,7 @@ def _write(model: Any, prompt: list[str], task: Any, asked: dict[str, Any], opti
     stream, geometry = pusa_lab.stream(model, prompt, task, **asked), model.geometry
     held, out = 0, options["out"]
     with (
-        writing_clip(out, geometry.size, geometry.fps, scale_of(list(geometry.size)), lambda: about) as add,
+        writing_clip(out, geometry.size, geometry.fps, written_scale(list(geometry.size)), lambda: about) as add,
         bar(most, "streaming", "frame") as advance,
     ):
         for part in stream:

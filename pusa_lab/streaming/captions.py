@@ -10,7 +10,7 @@ Prompts: TypeAlias = str | Iterable[str] | Annotated[Callable[..., Any], 1]
 """One prompt; one for each latent frame, of which the last stays; or a function (frame) -> prompt."""
 
 
-class Captions:
+class FramePrompts:
     """The prompts of the frames in the window, and their encodings.
 
     Args:

@@ -37,7 +37,7 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SteadyWindow:
     """How all frames of an endless video run: the first ones, and a period that repeats for ever."""
 
     head: tuple[Track, ...]
@@ -90,9 +90,9 @@ class Plan:
 
 
 @checked
-def plan_of(
+def steady_window(
     schedule: AnySchedule, steps: int | None = None, shift: float | int | None = None, own_shift: float | int = 1.0
-) -> Plan:
+) -> SteadyWindow:
     """Find what repeats in a schedule: frame i + B runs as frame i does, L rows later.
 
     S[r + L, i + B] = S[r, i] for all r and all i after the first few
@@ -109,7 +109,7 @@ def plan_of(
         ValueError: the schedule has no steady window; the sentence says at which row and frame.
     """
     name = schedule_name(schedule) or "the window"
-    found: Plan | str = ""
+    found: SteadyWindow | str = ""
     for frames in TRIED:
         made = _flat(
             as_matrix(schedule, steps, None if not schedule_name(schedule) else frames, shift, own_shift), name
@@ -117,7 +117,7 @@ def plan_of(
         if not schedule_name(schedule):
             return _of_window(as_schedule(made, whole=False, name=name))
         found = _of_columns(as_schedule(made, name=name), name)
-        if isinstance(found, Plan):
+        if isinstance(found, SteadyWindow):
             return found
     raise ValueError(f"{found}: give {STEADY}, or the rows of a window such as schedules.rolling_window(12, 4).")
 
@@ -145,7 +145,7 @@ def _track(column: Schedule, frame: int, name: str) -> Track:
     return Track(start, tuple(levels[start : end + 1].tolist()))
 
 
-def _of_columns(schedule: Schedule, name: str) -> Plan | str:
+def _of_columns(schedule: Schedule, name: str) -> SteadyWindow | str:
     """The plan, or what keeps the schedule from having a steady window."""
     tracks = [_track(schedule[:, i : i + 1], i, name) for i in range(schedule.shape[1])]
     if late := [i for i in range(1, len(tracks)) if tracks[i].end < tracks[i - 1].end]:
@@ -161,7 +161,7 @@ def _of_columns(schedule: Schedule, name: str) -> Plan | str:
     return f"{name} has no steady window, as none of its {counted(len(tracks), 'frame')} runs as those before it"
 
 
-def _repeating(tracks: list[Track], size: int) -> Plan | None:
+def _repeating(tracks: list[Track], size: int) -> SteadyWindow | None:
     """The plan of a period of `size` frames, if at least the last two thirds of the frames repeat."""
     rows = tracks[-1].start - tracks[-1 - size].start
     head = len(tracks) - size
@@ -169,10 +169,10 @@ def _repeating(tracks: list[Track], size: int) -> Plan | None:
         head -= 1
     if rows < 1 or head > len(tracks) // 3:
         return None
-    return Plan(tuple(tracks[:head]), tuple(tracks[head : head + size]), rows)
+    return SteadyWindow(tuple(tracks[:head]), tuple(tracks[head : head + size]), rows)
 
 
-def _of_window(window: Schedule) -> Plan:
+def _of_window(window: Schedule) -> SteadyWindow:
     """The plan of the rows of a steady window (rows, f): its last frames enter as noise, its first leave clean."""
     first, last, frames = window[0], window[-1], window.shape[1]
     clean = int((last == 0).long().cumprod(0).sum())
@@ -195,7 +195,7 @@ def _of_window(window: Schedule) -> Plan:
     for place in range(frames - size, frames):
         parts = [window[bool(n) :, i : i + 1] for n, i in enumerate(range(place, -1, -size))]
         tracks.append(_track(torch.cat(parts), place, "the window"))
-    return Plan((), tuple(tracks), len(window) - 1)
+    return SteadyWindow((), tuple(tracks), len(window) - 1)
 
 
 def _moves_on(first: Schedule, last: Schedule, size: int) -> bool:

@@ -14,10 +14,10 @@ from pusa_lab.models import picture_input
 from pusa_lab.sampling_inputs import AnySchedule, solver_of
 from pusa_lab.sentences import counted
 from pusa_lab.solvers import Solver, StatefulSolver, Step
-from pusa_lab.streaming.captions import Captions, Prompts
+from pusa_lab.streaming.captions import FramePrompts, Prompts
 from pusa_lab.streaming.decoding import decoder_of
-from pusa_lab.streaming.plan import Plan, plan_of
-from pusa_lab.streaming.window import Stream, known_frames
+from pusa_lab.streaming.plan import SteadyWindow, steady_window
+from pusa_lab.streaming.window import Stream, placed_in_stream
 from pusa_lab.tasks import MOST_LATENT_FRAMES, Task, text_to_video
 from pusa_lab.types import VideoModel
 
@@ -75,7 +75,7 @@ def stream(
     geometry = model.geometry
     frames = count_of("latent_frames", geometry.frames if latent_frames is None else latent_frames, MOST_LATENT_FRAMES)
     steps = None if steps is None else count_of("steps", steps, MOST_STEPS)
-    plan = plan_of(schedule, steps, shift, geometry.shift)
+    plan = steady_window(schedule, steps, shift, geometry.shift)
     _check_room(plan, frames, overlap)
     guider = guider_of(guidance, frames)
     unguided = is_none(guidance)
@@ -86,10 +86,10 @@ def stream(
             f"the model takes its first picture as an input of every call ({argument}), and in a stream that frame "
             f"leaves the window: give a model with known frames, such as mini-vta."
         )
-    found = known_frames(task or text_to_video(), geometry)
+    found = placed_in_stream(task or text_to_video(), geometry)
     step = _step_of(solver, seed, plan, frames, overlap)
     with torch.no_grad():
-        captions = Captions(prompt, model)
+        captions = FramePrompts(prompt, model)
         null = {} if unguided else model.encode_text([negative_prompt])
         decoder = decoder_of(model) if output == "video" else None
         made = Stream(model, plan, frames, overlap, step, guider, null, captions, decoder, seed)
@@ -98,7 +98,7 @@ def stream(
     return made
 
 
-def _check_room(plan: Plan, frames: int, overlap: int | None) -> None:
+def _check_room(plan: SteadyWindow, frames: int, overlap: int | None) -> None:
     """Refuse a window in which the frames in progress, and the overlap, have no room."""
     row, busy = plan.widest()
     if overlap is not None and not 0 <= overlap < frames:
@@ -116,7 +116,7 @@ def _check_room(plan: Plan, frames: int, overlap: int | None) -> None:
         )
 
 
-def _step_of(solver: str | Solver, seed: int, plan: Plan, frames: int, overlap: int | None) -> Step:
+def _step_of(solver: str | Solver, seed: int, plan: SteadyWindow, frames: int, overlap: int | None) -> Step:
     """The solver's step function, whose memory can move."""
     chosen = solver_of(solver)
     if is_dataclass(chosen) and getattr(chosen, "seed", 0) is None:

@@ -18,9 +18,9 @@ from pusa_lab.runs import Asked
 from pusa_lab.samplers import State, next_state
 from pusa_lab.schedules.matrices import MOST_FRAMES
 from pusa_lab.solvers import Step
-from pusa_lab.streaming.captions import Captions
+from pusa_lab.streaming.captions import FramePrompts
 from pusa_lab.streaming.decoding import Decoder
-from pusa_lab.streaming.plan import Plan
+from pusa_lab.streaming.plan import SteadyWindow
 from pusa_lab.tasks import MODES, Known, Task
 from pusa_lab.timesteps import interpolate
 from pusa_lab.types import Cond, Denoiser, Geometry, Tau, Video, VideoModel
@@ -60,7 +60,7 @@ class Stream(Iterator[Streamed]):
 
     model: VideoModel
     """The model."""
-    plan: Plan
+    plan: SteadyWindow
     """How every frame runs."""
     frames: int
     """Latent frames of the window."""
@@ -72,7 +72,7 @@ class Stream(Iterator[Streamed]):
     """Guides the model."""
     null: Cond
     """The negative prompt, encoded."""
-    captions: Captions
+    captions: FramePrompts
     """Prompts of the frames in the window."""
     decoder: Decoder | None
     """Decodes latents as they come; None leaves them latents."""
@@ -138,7 +138,7 @@ class Stream(Iterator[Streamed]):
         Raises:
             ValueError: a frame is final already, counted from the end, or kept in a mode that a stream does not have.
         """
-        found = known_frames(Task("stream", (known,)), self._geometry)
+        found = placed_in_stream(Task("stream", (known,)), self._geometry)
         self._refuse_final(min(found.at), "nothing can be known of it any more")
         self.keep(found.encode(self.model))
 
@@ -146,7 +146,7 @@ class Stream(Iterator[Streamed]):
         """Keep known frames, which are encoded: those in the window are put in their place.
 
         Args:
-            found: of `known_frames`, encoded.
+            found: of `placed_in_stream`, encoded.
         """
         latents = found.latents if found.latents is not None else self.x[:, :, :0]
         for k, (frame, noise) in enumerate(zip(found.at, found.noise, strict=True)):
@@ -256,7 +256,7 @@ class Stream(Iterator[Streamed]):
         return Streamed(at, pixels, latents, video, prompts, self.row, self.asked.times, seconds)
 
 
-def known_frames(task: Task, geometry: Geometry) -> Conditions:
+def placed_in_stream(task: Task, geometry: Geometry) -> Conditions:
     """The known frames of a task in a video without end, checked.
 
     Args:

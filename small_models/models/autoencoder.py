@@ -28,7 +28,7 @@ _past: ContextVar[dict[nn.Module, Tensor] | None] = ContextVar("past", default=N
 
 
 @contextmanager
-def in_parts(past: dict[nn.Module, Tensor]) -> Iterator[None]:
+def decoding_in_parts(past: dict[nn.Module, Tensor]) -> Iterator[None]:
     """Context manager in which a decoder takes its latents for the next part of a clip.
 
     Args:

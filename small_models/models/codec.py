@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Video
-from small_models.models.autoencoder import Autoencoder, in_parts
+from small_models.models.autoencoder import Autoencoder, decoding_in_parts
 from small_models.models.presets import OddError, check_part_sizes
 from small_models.records import check_entries
 
@@ -71,7 +71,7 @@ class Codec(nn.Module):
 
         def decode(latents: Video) -> Clip:
             self._check_latents(latents)
-            with in_parts(past):
+            with decoding_in_parts(past):
                 found = self.vae.decode(self._raw(latents).to(self.vae.quant_conv.weight.dtype))
             return found.to(latents.dtype).clamp(-1, 1)
 

@@ -189,8 +189,8 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.media\.writing_clip": {
         "path": ["new('a.mp4')"], "size": ["(16, 16)", "(8, 24)"], "fps": ["8", "29.97"], "scale": ["1", "2"], "metadata": ["None", "{'a': 1}", "dict"],
     },
-    r"pusa_lab\.saved\.scale_of": {"size": ["[16, 16]", "[7, 9]"]},
-    r"pusa_lab\.streaming\.plan\.plan_of": {
+    r"pusa_lab\.saved\.written_scale": {"size": ["[16, 16]", "[7, 9]"]},
+    r"pusa_lab\.streaming\.plan\.steady_window": {
         "schedule": ["'rolling'", "schedules.pyramid", "'staircase(chunk=4, overlap=1)'"], "steps": ["None", "3"], "shift": ["None", "2.0"], "own_shift": ["1.0", "5"],
     },
     r"pusa_lab\.wan\.latents\.latent_decoder": {"use": ["lambda codec: open(os.devnull)"]},

@@ -25,7 +25,7 @@ EXCLUDED = {
     r"pusa_lab\.wan\.transformer\.VTAWanTransformerBlock": "the inside of a forward",
     r"pusa_lab\.wan\.resting\..*": "the inside of a forward, and its check; tests/test_wan_resting.py",
     r"pusa_lab\.resting\.([A-Z]\w+|refresh_of)": "parts of a run, given what `prepare` has checked; tests/test_resting.py",
-    r"pusa_lab\.streaming\.(window|captions|plan)\.(?!plan_of).*": "parts of a stream, given what `stream` has checked; tests/test_stream.py",
+    r"pusa_lab\.streaming\.(window|captions|plan)\.(?!steady_window).*": "parts of a stream, given what `stream` has checked; tests/test_stream.py",
     r"pusa_lab\.memory\..*": "the inside of a solver's step; tests/test_stream.py",
     r"pusa_lab\.samplers\.next_state": "a step of the loop, given what the loop has checked; tests/test_samplers.py",
     r"pusa_lab\.training\.(resume\.CheckpointFile|data\.Batches)": "hooks of Lightning, built by `fit`",
