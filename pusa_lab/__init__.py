@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pusa_lab.requests import Request
     from pusa_lab.results import load_result, rerun
     from pusa_lab.runs import Result, Run, decode
+    from pusa_lab.streaming import Stream, Streamed, stream
     from pusa_lab.sweeps import compare, sweep
 
 __version__ = "0.1.0"
@@ -28,6 +29,8 @@ _HOME = {
     "Request": "requests",
     "Result": "runs",
     "Run": "runs",
+    "Stream": "streaming",
+    "Streamed": "streaming",
     "check_model": "model_checks",
     "compare": "sweeps",
     "decode": "runs",
@@ -39,6 +42,7 @@ _HOME = {
     "measure_forgetting": "forgetting",
     "prepare": "generate",
     "rerun": "results",
+    "stream": "streaming",
     "sweep": "sweeps",
 }
 """Name -> module that has it."""
@@ -51,6 +55,7 @@ _OPTIONAL = (
     "notebook",
     "optimise",
     "planning",
+    "streaming",
     "studio",
     "sweeps",
     "training",
@@ -65,6 +70,8 @@ __all__ = [
     "Request",
     "Result",
     "Run",
+    "Stream",
+    "Streamed",
     "analytic",
     "check_model",
     "compare",
@@ -83,6 +90,7 @@ __all__ = [
     "samplers",
     "schedules",
     "solvers",
+    "stream",
     "sweep",
     "tasks",
     "timesteps",

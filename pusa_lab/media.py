@@ -1,7 +1,8 @@
 """Write and enlarge pictures and videos, with metadata; `data` reads them."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +49,61 @@ def write_clip(
             f"{path} from shape {video.shape}: give a name that ends in .mp4 and a video (frames, h, w, 3)."
         )
     _check_pixels(video, "video")
+    with writing_clip(path, (video.shape[1], video.shape[2]), fps, scale, metadata) as add:
+        add(video)
+
+
+@contextlib.contextmanager
+@checked
+def writing_clip(
+    path: str | Path,
+    size: tuple[int, int],
+    fps: int | float,
+    scale: int = 1,
+    metadata: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Context manager to write a video as it is made, in parts: gives add(frames), frames (n, h, w, 3) uint8.
+
+    The file is there when the block has ended; if the block fails, there is none, and what was there before is kept.
+
+    Args:
+        path: as `write_clip`.
+        size: height and width of the frames, in pixels.
+        fps: as `write_clip`.
+        scale: as `write_clip`.
+        metadata: as `write_clip`; or a function that returns it, which is called when all frames are there.
+
+    Raises:
+        ValueError: as `write_clip`; and of add, if frames are of another size or type.
+        OSError: as `write_clip`.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".mp4":
+        raise ValueError(f"{path}: give a name that ends in .mp4.")
     check_writable(path, "the video")
     check_times(fps)
-    text = "" if metadata is None else _json(metadata)
-    h, w = (n * scale for n in video.shape[1:3])
-    if scale >= 1 and max(h, w) > MOST_WRITTEN_SIDE:
+    text = "" if metadata is None or callable(metadata) else _json(metadata)
+    h, w = (n * scale for n in size)
+    if scale < 1 or min(size) < 1:
+        raise ValueError(f"size={size}, scale={scale}: give whole numbers of at least 1.")
+    if max(h, w) > MOST_WRITTEN_SIDE:
         raise ValueError(f"a video of {h} x {w} pixels: give at most {MOST_WRITTEN_SIDE} pixels per side.")
-    frames = enlarge(video, scale)
     if h % 2 or w % 2:
         raise ValueError(f"a video of {h} x {w} pixels: MP4 needs even sides, use scale=2.")
     with writing(path) as part:
-        mediapy.write_video(part.absolute(), frames, fps=fps, qp=14)  # ffmpeg takes "a:b.mp4" for a protocol
+        # ffmpeg takes "a:b.mp4" for a protocol
+        with mediapy.VideoWriter(part.absolute(), (h, w), fps=fps, qp=14) as writer:
+
+            def add(frames: np.ndarray) -> None:
+                _check_pixels(frames, "video")
+                if frames.shape[1:] != (*size, 3):
+                    raise ValueError(f"frames of shape {frames.shape}: give (n, {size[0]}, {size[1]}, 3).")
+                for frame in enlarge(frames, scale):
+                    writer.add_image(frame)
+
+            yield add
+        if callable(metadata):
+            text = _json(metadata())
         if text:
             _add_comment(part.absolute(), text)
 

@@ -1,11 +1,9 @@
 """Standard normal noise from seeds, drawn on the CPU for each sample alone: neither batch nor device matters."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from pusa_lab.arguments import checked
 from pusa_lab.sentences import counted
@@ -32,33 +30,21 @@ def noise_of(shape: Sequence[int], seed: Seed, row: int = 0) -> Video:
     """
     if len(shape) != 5 or min(shape) < 1:
         raise ValueError(f"shape={tuple(shape)}: give (b, c, f, h, w), each at least 1.")
-    generators = [torch.Generator().manual_seed((one * 100_003 + row) % 2**63) for one in _seeds(seed, shape[0])]
+    generators = [torch.Generator().manual_seed((one * 100_003 + row) % 2**63) for one in seeds_of(seed, shape[0])]
     return torch.stack([torch.randn(*shape[1:], generator=g) for g in generators])
 
 
 @checked
-def streams_of(seed: Seed) -> Callable[[Video, Bool[Tensor, " b"]], Video]:
-    """A function (x, moves) -> noise like x, fresh at every call; samples that do not move get zeros.
-
-    Each sample has a stream of its own, which only its own moves advance.
+def seeds_of(seed: Seed, samples: int) -> Sequence[int]:
+    """One seed for each sample.
 
     Args:
         seed: sample i has seed + i, or its own from a list.
+        samples: at least 0.
+
+    Raises:
+        ValueError: the list is shorter.
     """
-    streams: list[torch.Generator] = []
-
-    def draw(x: Video, moves: Bool[Tensor, " b"]) -> Video:
-        # The seeds are far from those that users start x with, because the same numbers again would not be fresh noise.
-        new = _seeds(seed, len(x))[len(streams) :]
-        streams.extend(torch.Generator().manual_seed((one + 0x9E3779B9) % 2**63) for one in new)
-        rest = torch.zeros(x.shape[1:])
-        rows = zip(streams, moves.tolist(), strict=True)
-        return torch.stack([torch.randn(x.shape[1:], generator=g) if moved else rest for g, moved in rows]).to(x)
-
-    return draw
-
-
-def _seeds(seed: Seed, samples: int) -> Sequence[int]:
     if isinstance(seed, int):
         return range(seed, seed + samples)
     if len(seed) < samples:

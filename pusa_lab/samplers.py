@@ -18,7 +18,7 @@ from pusa_lab.solvers import SOLVERS, Solver, StatefulSolver, Step, euler, euler
 from pusa_lab.timesteps import noise_further, velocity_of, x0_from_v
 from pusa_lab.types import Cond, Denoiser, Tau, Video
 
-__all__ = ["SOLVERS", "Solver", "State", "euler", "euler_step", "heun", "sample", "sample_steps"]
+__all__ = ["SOLVERS", "Solver", "State", "euler", "euler_step", "heun", "next_state", "sample", "sample_steps"]
 
 
 @dataclass
@@ -88,15 +88,28 @@ def _loop(denoiser: Denoiser, x: Video, levels: Tensor, solver: Solver, seed: Se
     for row in range(1, len(levels)):
         tau, tau_next = (levels[k].expand(len(x), -1) for k in (row - 1, row))
         low = tau.minimum(tau_next)
-        state = _next(step, denoiser, state, tau, low, cond)
+        state = next_state(step, denoiser, state, tau, low, cond)
         if not torch.equal(low, tau_next):
             state.x = noise_further(state.x, noise_of(x.shape, seed, FRESH + row).to(state.x), low, tau_next)
             state.tau = tau_next.clone()
         yield state
 
 
-def _next(step: Step, denoiser: Denoiser, state: State, tau: Tau, tau_next: Tau, cond: Cond) -> State:
-    """The state after the step of the frames whose timesteps fall from tau to tau_next."""
+@checked
+def next_state(step: Step, denoiser: Denoiser, state: State, tau: Tau, tau_next: Tau, cond: Cond) -> State:
+    """The state after the step of the frames whose timesteps fall from tau to tau_next; none that falls, no call.
+
+    Args:
+        step: (denoiser, x, tau, tau_next, **cond) -> (x_next, v).
+        denoiser: (x, tau, **cond) -> v.
+        state: at timesteps tau.
+        tau: timesteps (b, f) in [0, 1].
+        tau_next: timesteps (b, f) to reach, in [0, 1].
+        cond: passed to the denoiser.
+
+    Raises:
+        ValueError: what the step returned is not finite, or of another shape.
+    """
     x, v, x0, row = state.x, state.v, state.x0, state.row + 1
     if not torch.equal(tau, tau_next):
         with torch.no_grad(), recording() as results:

@@ -81,7 +81,7 @@ def save_result(
     if not alone and not result.video.shape[1]:
         raise ValueError("the result has no video, only latents: give a .safetensors name, or result.decode(model).")
     held = dict(result.inputs) | ({"latents": result.latents} if latents or alone else {})
-    scale = _scale(result.request.size)
+    scale = written_scale(result.request.size)
     whole = _whole(result.request, about or {}) | {
         **{"format": FORMAT, "videos": [] if alone else [one.name for one in videos], "scale": scale},
         **{"tensors": tensors.name if held else None, "digest": array_digest(result.latents)},
@@ -124,8 +124,18 @@ def files_of(path: Path, count: int) -> tuple[list[Path], Path, Path]:
     return videos, stem.with_name(f"{stem.name}.safetensors"), stem.with_name(f"{stem.name}.request.json")
 
 
-def _scale(size: list[int]) -> int:
-    """At least 128 pixels high, and with even sides, which MP4 needs."""
+@checked
+def written_scale(size: list[int]) -> int:
+    """How much a video is enlarged when it is written: at least to 128 pixels high, and to even sides, as MP4 needs.
+
+    Args:
+        size: height and width in pixels, each at least 1.
+
+    Raises:
+        ValueError: they are not two such numbers.
+    """
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size={size}: give height and width in pixels, at least 1.")
     scale = max(1, 128 // size[0])
     return scale + 1 if any(side * scale % 2 for side in size) else scale
 

@@ -114,3 +114,19 @@ def test_the_core_keeps_its_goals():
     assert max(found["schedules, ms a row"].values()) < 1
     assert found["nondecreasing, 10,000 x 21 timesteps"]["ours_ms"] < 50
     assert found["versions"]["torch"] and "2 threads" in found["device"]
+
+
+def test_streams_in_miniature(tmp_path):
+    """Results of other models stay in the file."""
+    out = tmp_path / "streaming.json"
+    out.write_text('{"other": {"rows": []}}')
+    run("streaming", "--small", "--out", out)
+    found = json.loads(out.read_text())
+    assert found["other"] == {"rows": []}
+    assert found["nano-vta"]["device"] and found["nano-vta"]["date"] and found["nano-vta"]["versions"]
+    rows = {row["schedule"].partition("(")[0]: row for row in found["nano-vta"]["rows"]}
+    assert {name: row["frames at once"] for name, row in rows.items()} == {
+        **{"rolling": 1, "pyramid": 1, "blockwise": 3, "staircase": 5, "autoregressive": 1}
+    }
+    assert rows["autoregressive"]["calls a latent frame"] == 4  # two steps, with guidance
+    assert all(row["first frames, seconds"] > 0 < row["pixel frames a second"] for row in rows.values())

@@ -293,7 +293,7 @@ def test_a_command_that_is_not_there(capsys):
     assert "usage: pusa-lab [--import FILE.py] COMMAND" in capsys.readouterr().out
     assert main(["dance"]) == 2
     assert (
-        "pusa-lab dance: there is no command 'dance': choose one of demo, generate, data encode"
+        "pusa-lab dance: there is no command 'dance': choose one of demo, generate, stream, data encode"
         in capsys.readouterr().err
     )
     assert main(["data"]) == 2

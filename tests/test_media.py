@@ -73,12 +73,12 @@ def test_a_crash_while_writing_keeps_the_old_file(tmp_path, monkeypatch):
     media.write_clip(path, smooth(), fps=8)
     old = path.read_bytes()
 
-    def breaks(part, *_, **__):
-        part.write_bytes(b"half")
+    def breaks(writer, image):
+        writer.path.write_bytes(b"half")
         raise RuntimeError("disk full")
 
-    monkeypatch.setattr(mediapy, "write_video", breaks)
-    with pytest.raises(RuntimeError):
+    monkeypatch.setattr(mediapy.VideoWriter, "add_image", breaks)
+    with pytest.raises(RuntimeError, match="disk full"):
         media.write_clip(path, smooth(), fps=8)
     assert path.read_bytes() == old
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]

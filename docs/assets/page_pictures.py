@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 import pusa_lab as pl
 import small_models
 from pusa_lab.pixels import to_uint8
+from pusa_lab.streaming import steady_window
 from pusa_lab.viz.animate import middles
 from pusa_lab.viz.results import COLOURS
 from small_models import world
@@ -155,6 +156,24 @@ def own_clips(found: Any) -> Figure:
     axes.bar_label(bars, [f"{score:.1f} dB" for score in rows.values()], padding=4)
     axes.invert_yaxis()
     axes.set(xlabel="PSNR of the held-out pieces, dB", xlim=(0, 30))
+    return drawn
+
+
+@figure()
+def stream() -> Figure:
+    """Noise levels of the frames in the window, row by row, on three schedules of a stream."""
+    names = ("rolling(window=4)", "blockwise(block=3, lag=8)", "staircase(chunk=5, overlap=2)")
+    drawn, axes = plt.subplots(1, 3, figsize=WIDE, layout="constrained", sharex=True)
+    for place, name in zip(axes, names, strict=True):
+        plan, levels = steady_window(name, steps=8), np.full((48, 20), np.nan)
+        for row in range(48):
+            first = plan.first(row, 8)
+            window = range(first, min(first + 8, 20))
+            levels[row, window] = [plan.level(frame, row) for frame in window]
+        place.imshow(levels, aspect="auto", cmap="magma", vmin=0, vmax=1, interpolation="nearest")
+        place.set_title(name, fontsize=10)
+        place.set(xlabel="latent frame", xticks=range(0, 20, 4))
+    axes[0].set_ylabel("row")
     return drawn
 
 

@@ -21,6 +21,7 @@ GROUP = "pusa_lab.commands"
 COMMANDS = {
     "demo": "pusa_lab.cli.demo:demo",
     "generate": "pusa_lab.cli.generate:generate_videos",
+    "stream": "pusa_lab.cli.stream:stream_video",
     "data encode": "pusa_lab.cli.data:encode",
     "data show": "pusa_lab.cli.data:show",
     "train": "pusa_lab.cli.train:train_command",

@@ -118,6 +118,9 @@ def rolling_window(steps: int, window: int = 4, shift: float | int = 1.0, sigmas
         video.append(last[:, :, :1])
         x = torch.cat([last[:, :, 1:], noise], dim=2)
 
+    This is exact for solvers without a memory; `pusa_lab.stream` takes the matrix as its schedule, and moves the memory
+    of the others along.
+
     With R = `rolling(steps, window, window)`, where `steps` is the rounded number, the rows R[: steps - lag + 1] fill
     the window (with whole=False too), and the rows R[steps - lag :] empty it.
 

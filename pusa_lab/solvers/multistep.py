@@ -9,40 +9,10 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
+from pusa_lab.memory import MovingStep, Past
 from pusa_lab.solvers.onestep import Step, euler_step
 from pusa_lab.timesteps import per_frame, velocity_of
 from pusa_lab.types import Denoiser, Tau, Video
-
-
-class _Past:
-    """Per-frame history of a quantity over the last steps, newest first: `changes`, and `gaps` of the frame's time.
-
-    A frame that does not move adds nothing to its history: what other frames do to it is not a change along its own
-    time. A missing gap is infinite and its change 0, so that a frame with a short history uses a lower order.
-    """
-
-    def __init__(self, length: int) -> None:
-        self.length = length
-        self.seen: tuple[Video, Tau, Tau] | None = None
-
-    def see(self, value: Video, time: Tau, until: Tau) -> None:
-        """Add the value at this row; `time` is each frame's time (b, f): its timestep, or a function of it.
-
-        The step that follows leads to `until`. A frame that is elsewhere at the next row was noised on, because its
-        schedule rises, and starts a new history.
-        """
-        if self.seen is None:
-            self.changes = [torch.zeros_like(value)] * self.length
-            self.gaps = [torch.full_like(time, torch.inf)] * self.length
-        else:
-            old, since, reached = self.seen
-            now, gaps = per_frame(time, value), [time - since, *self.gaps[:-1]]
-            moved, rose = now != per_frame(since, value), now != per_frame(reached, value)
-            newer = zip([value - old, *self.changes[:-1]], self.changes, strict=True)
-            self.changes = [torch.where(moved, new, kept).masked_fill(rose, 0) for new, kept in newer]
-            gaps = [torch.where(time != since, new, kept) for new, kept in zip(gaps, self.gaps, strict=True)]
-            self.gaps = [gap.masked_fill(time != reached, torch.inf) for gap in gaps]
-        self.seen = value, time, until
 
 
 @checked
@@ -70,7 +40,7 @@ class AdamsBashforth:
 
     def init_state(self) -> Step:
         """Return a step function with an empty history."""
-        past = _Past(self.order - 1)
+        past = Past(self.order - 1)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
             v = velocity_of(denoiser, x, tau, **cond)
@@ -80,7 +50,7 @@ class AdamsBashforth:
             v = _plus(v, past.changes, _adams_bashforth(dt, past.gaps), dt)
             return euler_step(x, v, tau, tau_next), v
 
-        return step
+        return MovingStep(step, past.slide)
 
 
 @checked
@@ -102,7 +72,7 @@ class DPMSolver:
 
     def init_state(self) -> Step:
         """Return a step function with an empty history."""
-        past = _Past(2 if self.correct else 1)
+        past = Past(2 if self.correct else 1)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
             v = velocity_of(denoiser, x, tau, **cond)
@@ -116,7 +86,7 @@ class DPMSolver:
             x = _plus(x, past.changes, correction, t_next - t).to(x.dtype) if self.correct else x
             return euler_step(x, v, tau, tau_next), v
 
-        return step
+        return MovingStep(step, past.slide)
 
 
 def _exact(tau: Tau) -> Tau:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pusa_lab.arguments import checked
-from pusa_lab.noise import streams_of
+from pusa_lab.memory import MovingStep, Streams
 from pusa_lab.solvers.onestep import Step, euler
 from pusa_lab.timesteps import interpolate, noise_further, per_frame, velocity, velocity_of, x0_from_v
 from pusa_lab.types import Denoiser, Tau, Video
@@ -38,15 +38,15 @@ class Churn:
 
     def init_state(self) -> Step:
         """Return a step function at the start of its stream of noise."""
-        noise = streams_of(self.seed or 0)
+        noise = Streams(self.seed or 0)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
             keep = (1 - self.amount * (tau - tau_next)).clamp(0, 1)
             up = tau + (1 - keep) * (1 - tau)
-            x_up = noise_further(x, noise(x, (tau != tau_next).any(1)), tau, up)
+            x_up = noise_further(x, noise(x, tau != tau_next), tau, up)
             return euler(denoiser, x_up, up, tau_next, **cond)
 
-        return step
+        return MovingStep(step, noise.slide)
 
 
 @checked
@@ -67,11 +67,11 @@ class Consistency:
 
     def init_state(self) -> Step:
         """Return a step function at the start of its stream of noise."""
-        noise = streams_of(self.seed or 0)
+        noise = Streams(self.seed or 0)
 
         def step(denoiser: Denoiser, x: Video, tau: Tau, tau_next: Tau, **cond: Any) -> tuple[Video, Video]:
             v = velocity_of(denoiser, x, tau, **cond)
-            x0, eps, rests = x0_from_v(x, v, tau), noise(x, (tau != tau_next).any(1)), per_frame(tau_next - tau, x) == 0
+            x0, eps, rests = x0_from_v(x, v, tau), noise(x, tau != tau_next), per_frame(tau_next - tau, x) == 0
             return torch.where(rests, x, interpolate(x0, eps, tau_next)), torch.where(rests, v, velocity(x0, eps))
 
-        return step
+        return MovingStep(step, noise.slide)

@@ -1,8 +1,11 @@
 """Conversion of pixels to Wan's latents and back; each latent channel is normalised to mean 0 and deviation 1."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, unpatchify
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -56,6 +59,42 @@ def decode_latents(codec: Any, latents: Video) -> Clip:
         ValueError: the latents are empty, too large or NaN, or do not have the codec's channels; or codec is another
             object.
     """
+    return codec.decode(_raw(codec, latents), return_dict=False)[0].float().clamp(-1, 1)
+
+
+@checked
+def latent_decoder(
+    codec: Any, use: Callable[[Any], AbstractContextManager[None]] = lambda codec: nullcontext()
+) -> Callable[[Video], Clip]:
+    """A function that decodes a video in parts, the first latent frame first: together the pixels of `decode_latents`.
+
+    What the codec's causal convolutions need of the frames before is kept between the parts, as diffusers keeps it
+    between the frames of one call.
+
+    Args:
+        codec: diffusers' AutoencoderKLWan, in any precision; tiling is not used.
+        use: (codec) -> context manager, entered around every call, in which the codec is on its device.
+
+    Raises:
+        ValueError: codec is another object; and, of the function, as `decode_latents`.
+    """
+    patch = codec_config(codec).patch_size
+    kept: list[Any] = [None] * sum(isinstance(layer, WanCausalConv3d) for layer in codec.decoder.modules())
+
+    def decode(latents: Video) -> Clip:
+        parts = []
+        with use(codec), torch.no_grad():
+            for z in codec.post_quant_conv(_raw(codec, latents)).split(1, dim=2):
+                first = kept[0] is None
+                parts.append(codec.decoder(z, feat_cache=kept, feat_idx=[0], first_chunk=first))
+        clip = torch.cat(parts, dim=2)
+        return (clip if patch is None else unpatchify(clip, patch_size=patch)).float().clamp(-1, 1)
+
+    return decode
+
+
+def _raw(codec: Any, latents: Video) -> Video:
+    """Latents as the codec's decoder takes them, checked."""
     mean, std = _moments(codec)
     if 0 in latents.shape or latents.shape[1] != mean.shape[1]:
         raise ValueError(f"latents has shape {tuple(latents.shape)}: give (b, {mean.shape[1]}, f, h, w), no size 0.")
@@ -64,7 +103,7 @@ def decode_latents(codec: Any, latents: Video) -> Clip:
             f"latents reach {latents.abs().amax():.3g}: give normalised ones, which stay below {LARGEST_LATENT:g}."
         )
     z = latents.to(codec.device, torch.float32) * std + mean
-    return codec.decode(z.to(codec.dtype), return_dict=False)[0].float().clamp(-1, 1)
+    return z.to(codec.dtype)
 
 
 def _moments(codec: Any) -> tuple[Float[Tensor, "1 c 1 1 1"], Float[Tensor, "1 c 1 1 1"]]:

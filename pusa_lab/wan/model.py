@@ -297,13 +297,13 @@ class WanModel:
     @checked
     @torch.no_grad()
     def decode(self, latents_: Video) -> Clip:
-        """Decode normalised latents to pixels in [-1, 1].
-
-        Args:
-            latents_: (b, c, f, h, w).
-        """
+        """Decode normalised latents (b, c, f, h, w) to pixels in [-1, 1]."""
         with self._use(self.codec):
             return latents.decode_latents(self.codec, latents_)
+
+    def init_decoder(self) -> Callable[[Video], Clip]:
+        """A function that decodes a video in parts, the first latent frame first: together the pixels of `decode`."""
+        return latents.latent_decoder(self.codec, self._use)
 
     @property
     def num_layers(self) -> int:

@@ -8,7 +8,9 @@ works chunk by chunk with a cache of past features, with equal results.
 Architecture: Wan2.1, arXiv 2503.20314.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from jaxtyping import Float
@@ -21,6 +23,22 @@ Features = Float[Tensor, "b _ _ _ _"]
 """Inside: (b, c, f, h, w), where each layer changes c, f, h or w."""
 Pictures = Float[Tensor, "bf _ _ _"]
 """Frames one by one: (b * f, c, h, w)."""
+_past: ContextVar[dict[nn.Module, Tensor] | None] = ContextVar("past", default=None)
+"""Convolution -> the last frames that it saw, in a clip that comes in parts; None is a clip that comes whole."""
+
+
+@contextmanager
+def decoding_in_parts(past: dict[nn.Module, Tensor]) -> Iterator[None]:
+    """Context manager in which a decoder takes its latents for the next part of a clip.
+
+    Args:
+        past: what the convolutions keep between the parts; empty before the first.
+    """
+    token = _past.set(past)
+    try:
+        yield
+    finally:
+        _past.reset(token)
 
 
 class CausalConv(nn.Conv3d):
@@ -33,9 +51,12 @@ class CausalConv(nn.Conv3d):
         """Features in, as many frames out."""
         frames, *sides = self.kernel_size
         edges = [side // 2 for side in sides]
-        if x.shape[2] == 1:  # only the kernel's last frame meets anything but zeros
+        past = _past.get()
+        if x.shape[2] == 1 and past is None:  # only the kernel's last frame meets anything but zeros
             return F.conv2d(x[:, :, 0], self.weight[:, :, -1], self.bias, padding=edges)[:, :, None]
-        x = F.pad(x, (0, 0, 0, 0, frames - 1, 0))
+        x = torch.cat([past[self], x], 2) if past and self in past else F.pad(x, (0, 0, 0, 0, frames - 1, 0))
+        if past is not None:
+            past[self] = x[:, :, x.shape[2] - frames + 1 :].clone()
         if len(x) == 1 and x.is_cpu and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
             # as PyTorch does for several clips; for a single small one it takes a way of half the speed
             return torch.mkldnn_convolution(x, self.weight, self.bias, [0, *edges], [1] * 3, [1] * 3, 1)
@@ -170,9 +191,13 @@ class Double(nn.Module):
 
     def forward(self, x: Features) -> Features:
         """Any size."""
-        if self.time_conv is not None and x.shape[2] > 1:
-            pairs = self.time_conv(x[:, :, 1:]).unflatten(1, (2, -1))
-            x = torch.cat([x[:, :, :1], pairs.movedim(1, 3).flatten(2, 3)], dim=2)
+        past = _past.get()
+        first = 0 if past and self in past else 1  # frames that are not doubled: that of a whole clip or a first part
+        if past is not None:
+            past[self] = x.new_zeros(())
+        if self.time_conv is not None and x.shape[2] > first:
+            pairs = self.time_conv(x[:, :, first:]).unflatten(1, (2, -1))
+            x = torch.cat([x[:, :, :first], pairs.movedim(1, 3).flatten(2, 3)], dim=2)
         return frame_by_frame(self.resample, x)
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from pusa_lab.arguments import checked
 from pusa_lab.types import Clip, Video
-from small_models.models.autoencoder import Autoencoder
+from small_models.models.autoencoder import Autoencoder, decoding_in_parts
 from small_models.models.presets import OddError, check_part_sizes
 from small_models.records import check_entries
 
@@ -63,8 +63,22 @@ class Codec(nn.Module):
     def decode(self, latents: Video) -> Clip:
         """Normalised latents (b, z, 1 + k, h, w) to pixels (b, 3, 1 + 4k, 8h, 8w), clamped to [-1, 1]."""
         self._check_latents(latents)
-        z = latents * _per_channel(self.std, latents) + _per_channel(self.mean, latents)
-        return self.decode_raw(z).clamp(-1, 1)
+        return self.decode_raw(self._raw(latents)).clamp(-1, 1)
+
+    def init_decoder(self) -> Callable[[Video], Clip]:
+        """A function that decodes a clip in parts, the first latent frame first: together the pixels of `decode`."""
+        past: dict[nn.Module, Tensor] = {}
+
+        def decode(latents: Video) -> Clip:
+            self._check_latents(latents)
+            with decoding_in_parts(past):
+                found = self.vae.decode(self._raw(latents).to(self.vae.quant_conv.weight.dtype))
+            return found.to(latents.dtype).clamp(-1, 1)
+
+        return decode
+
+    def _raw(self, latents: Video) -> Video:
+        return latents * _per_channel(self.std, latents) + _per_channel(self.mean, latents)
 
     def forward(self, clip: Clip) -> Clip:
         """What remains of a clip: decode(encode(clip))."""

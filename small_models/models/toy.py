@@ -1,6 +1,6 @@
 """A toy with everything Wan has: text encoder, transformer and codec behind the same five calls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -122,6 +122,10 @@ class ToyModel(nn.Module):
     def decode(self, latents: Video) -> Clip:
         """Latents to pixels; without a codec they are the same."""
         return self.codec.decode(latents) if self.codec else latents
+
+    def init_decoder(self) -> Callable[[Video], Clip]:
+        """A function that decodes a video in parts, the first latent frame first: together the pixels of `decode`."""
+        return self.codec.init_decoder() if self.codec else self.decode
 
     @property
     def num_layers(self) -> int:

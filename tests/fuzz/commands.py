@@ -54,6 +54,16 @@ LINES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
             "--solver": ["heun", "ab2", "churn"], "--seed": ["1", "7"], "--out": ["out/b.mp4", "c.mp4"],
         },
     ),
+    "stream": (
+        ["'a red circle moves right'", "--model", "nano-vta", "--steps", "2", "--seconds", "0.5", "--out", "out/video.mp4"],
+        {
+            "--model": ["nano-vta", "CHECKPOINT", "mini-codec", "mini-i2v"], "--image": ["PICTURE"], "--lora": ["CHECKPOINT"], "--strength": ["1.4"],
+            "--negative-prompt": ["a"], "--seconds": ["0.1", "0.4"], "--schedule-options.window": ["2"], "--shift": ["1", "3"], "--device": ["cpu"],
+            "--schedule": ["rolling", "autoregressive", "synchronous", "'blockwise(lag=2, block=2)'", "MATRIX"], "--steps": ["1", "3"], "--guidance": ["1", "2.5"],
+            "--solver": ["heun", "ab2", "churn"], "--seed": ["1", "7"], "--out": ["out/b.mp4", "c.mp4"], "--latent-frames": ["8", "4"], "--overlap": ["0", "2"],
+            "--offload": ["model"], "--float8": [], "--config": ["CONFIG", "PICTURE"],
+        },
+    ),
     "data encode": (
         ["CLIPS", "--model", "nano-vta", "--out", "out/cache"],
         {

@@ -181,7 +181,21 @@ OWN: dict[str, dict[str, list[str]]] = {
         "schedule": ["'pyramid'", "falling(3, {f})", "falling(3, {f}).expand({b}, -1, -1)", "schedules.repaint(4, {f})", "schedules.restart"],
         "steps": ["None"], "shift": ["None"], "seed": ["0", "[1, 2, 3]"],
     },
-    r"pusa_lab\.noise\.streams_of": {"seed": ["0", "[1, 2]"]},
+    r"pusa_lab\.noise\.seeds_of": {"seed": ["0", "[1, 2]"], "samples": ["0", "2"]},
+    r"pusa_lab\.streaming\.start\.stream": {
+        "model": ["Stub()", "nano()"], "prompt": ["'a red circle moves right'", "['a red circle moves right', 'a blue square moves up']", "lambda frame: 'a red circle moves right'"],
+        "task": ["None", "tasks.image_to_video(picture(8, 8))"], "schedule": ["'rolling(window=2)'", "'autoregressive'", "schedules.autoregressive", "'blockwise(block=2, lag=2)'"], "steps": ["1", "2"],
+        "shift": ["None", "3.0"], "guidance": ["1.0"], "negative_prompt": ["''"], "latent_frames": ["4", "6"], "overlap": ["None", "0", "1"],
+        "solver": ["'euler'", "'unipc'", "'churn'"], "seed": ["0", "7"], "output": ["'video'", "'latents'"],
+    },
+    r"pusa_lab\.media\.writing_clip": {
+        "path": ["new('a.mp4')"], "size": ["(16, 16)", "(8, 24)"], "fps": ["8", "29.97"], "scale": ["1", "2"], "metadata": ["None", "{'a': 1}", "dict"],
+    },
+    r"pusa_lab\.saved\.written_scale": {"size": ["[16, 16]", "[7, 9]"]},
+    r"pusa_lab\.streaming\.plan\.steady_window": {
+        "schedule": ["'rolling'", "schedules.pyramid", "'staircase(chunk=4, overlap=1)'"], "steps": ["None", "3"], "shift": ["None", "2.0"], "own_shift": ["1.0", "5"],
+    },
+    r"pusa_lab\.wan\.latents\.latent_decoder": {"use": ["lambda codec: open(os.devnull)"]},
     r"pusa_lab\.schedules\.checks\.(validate|faults)": {"schedule": ["falling(3, 4)"]},
     r"pusa_lab\.schedules\.compose\.from_columns": {"columns": ["[[1, 0.5, 0], [1, 0]]", "[falling(3, 1)[:, 0], 0.0]"]},
     r"pusa_lab\.schedules\.compose\.concatenate_\w+": {"parts": ["[falling(3, 2)] * 1", "[falling(4, 2)]"]},

@@ -1,0 +1,146 @@
+"""`pusa-lab stream`: a video of any length, written while it is made, in memory that does not grow."""
+
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal
+
+from pusa_lab.cli.generate import LOADING
+from pusa_lab.cli.terminal import line, say
+from pusa_lab.cli.values import given, pixels
+
+MOST_SECONDS = 86_400
+"""Longest video of one command, in seconds; a longer one is taken for a mistake."""
+OUT = Path("outputs") / "stream.mp4"
+
+
+def stream_video(
+    prompt: list[str],
+    *,
+    model: str = "mini-vta",
+    seconds: float = 10.0,
+    lora: str | list[str] | None = None,
+    strength: float | list[float] | None = None,
+    lora_low: str | list[str] | None = None,
+    strength_low: float | list[float] | None = None,
+    image: Path | None = None,
+    negative_prompt: str = "",
+    seed: int = 0,
+    size: str | None = None,
+    schedule: str = "rolling",
+    schedule_options: dict[str, Any] | None = None,
+    steps: int | None = None,
+    shift: float | None = None,
+    guidance: float | str = 2.0,
+    solver: str = "euler",
+    latent_frames: int | None = None,
+    overlap: int | None = None,
+    device: str | None = None,
+    offload: Literal["none", "model", "group"] | None = None,
+    float8: bool = False,
+    out: Path = OUT,
+) -> None:
+    """Make a long video, whose frames are written as they become final; memory does not grow with its length.
+
+    Several prompts share the time in equal parts: at the frame where one ends, the next takes over.
+
+    Args:
+        prompt: captions in the order in which they are shown, each in quotes.
+        model: a shipped toy, a .safetensors file of one, or a Wan: its folder or repository; or your own, mine.py:make.
+        seconds: length of the video, at the model's frame rate; at most a day.
+        lora: file or files that adapt the model.
+        strength: how much each LoRA adds; 1 is as trained (default).
+        lora_low: file or files that adapt the low-noise expert of Wan2.2-A14B, where --lora adapts the other one.
+        strength_low: how much each LoRA of --lora-low adds (default 1).
+        image: picture known as the first frame.
+        negative_prompt: what the video should not show.
+        seed: seed of the noise.
+        size: HEIGHTxWIDTH in pixels, for models that take it (default: the model's own).
+        schedule: one whose window is steady: rolling, blockwise, staircase, pyramid or autoregressive, or mine.py:name,
+            perhaps with settings, 'blockwise(block=3, lag=10)'; or a .npy, .csv or .json file with the rows of a steady
+            window.
+        schedule_options: arguments of a named schedule: --schedule-options.window 3.
+        steps: sampling steps of each frame (default 10; a matrix has its own).
+        shift: shift of the sigmas (default: the model's own).
+        guidance: scale of text guidance, where 1 is none, or a guider such as 'apg(scale=5)'.
+        solver: a name in pusa_lab.solvers.SOLVERS, such as euler, ab2 or unipc, or mine.py:name.
+        latent_frames: of the window (default: the model's own number).
+        overlap: final frames that stay in the window (default: as many as fit).
+        device: cpu or cuda (default: the GPU if there is one).
+        offload: what of a Wan waits in the host's memory (default: the model's own).
+        float8: keep a Wan's large weights in 8 bits.
+        out: file to write, which is there when the video is complete.
+
+    Raises:
+        ValueError: an option does not fit the others or the model, or a file cannot be read or written.
+    """
+    options = dict(locals())
+    from pusa_lab.cli.schedules import schedule_of
+    from pusa_lab.cli.tasks import check_loading
+    from pusa_lab.data import read_picture
+    from pusa_lab.files import check_writable
+    from pusa_lab.models import load
+    from pusa_lab.tasks import image_to_video
+
+    _check(options)
+    chosen = schedule_of(schedule, schedule_options)
+    check_writable(out, "--out")
+    picture = None if image is None else read_picture(image)
+    loading = given({name: options[name] for name in LOADING}) | given({"size": pixels(size)})
+    check_loading(model, loading)
+    loaded = load(model, **loading)
+    most, frames = _length(seconds, loaded.geometry)
+    names = ("negative_prompt", "seed", "steps", "shift", "guidance", "solver", "latent_frames", "overlap")
+    asked = {name: options[name] for name in names} | {"schedule": chosen}
+    captions = [prompt[i * len(prompt) // frames] for i in range(frames)]
+    _write(loaded, captions, None if picture is None else image_to_video(picture), asked, options, most)
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    if not options["prompt"]:
+        raise ValueError("no prompt was given: give a caption in quotes, or several.")
+    seconds, out, seed = options["seconds"], options["out"], options["seed"]
+    if not (isfinite(seconds) and 0 < seconds <= MOST_SECONDS):
+        raise ValueError(f"--seconds {seconds}: give a number above 0, at most {MOST_SECONDS:,}.")
+    if out.suffix != ".mp4":
+        raise ValueError(f"--out {out}: give a name that ends in .mp4.")
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(f"--seed {seed}: give a whole number from -2**63 to 2**63 - 1.")
+
+
+def _length(seconds: float, geometry: Any) -> tuple[int, int]:
+    """Pixel frames of the video, and the latent frames that hold them."""
+    most = max(1, round(seconds * geometry.fps))
+    return most, geometry.latent_at(most - 1) + 1
+
+
+def _write(model: Any, prompt: list[str], task: Any, asked: dict[str, Any], options: dict[str, Any], most: int) -> None:
+    """Stream until so many pixel frames are there, and write them on the way."""
+    import pusa_lab
+    from pusa_lab.media import writing_clip
+    from pusa_lab.progress import bar
+    from pusa_lab.requests import describe_model
+    from pusa_lab.saved import written_scale
+    from pusa_lab.versions import device_name, versions
+
+    shown = {name: str(value) if isinstance(value, Path) else value for name, value in given(options).items()}
+    about = {
+        **{"prompt": options["prompt"], "seed": options["seed"], "task": "stream", "command": line.get()},
+        **{"options": shown, "model": describe_model(model), "versions": versions()},
+        **{"device": device_name(model.device)},
+    }
+    stream, geometry = pusa_lab.stream(model, prompt, task, **asked), model.geometry
+    held, out = 0, options["out"]
+    with (
+        writing_clip(out, geometry.size, geometry.fps, written_scale(list(geometry.size)), lambda: about) as add,
+        bar(most, "streaming", "frame") as advance,
+    ):
+        for part in stream:
+            new = part.video[: most - held]
+            add(new)
+            held += len(new)
+            advance(len(new), calls=part.calls)
+            if held == most:
+                about |= {"rows": part.row, "calls": part.calls, "seconds": part.seconds}
+                break
+    say(f"stream, {about['rows']} rows, {about['calls']} calls, {about['seconds']:.2f} s for {held} frames: {out}")
