@@ -32,7 +32,7 @@ CHAPTERS = {
     "02_the_zoo_of_schedules": ("Every schedule as a heat map, composed and checked; invent one.", 0),
     "03_solvers_and_known_frames": ("Solvers on the exact Gaussian, and five ways to keep a known frame.", 0),
     "04_the_frame_aware_loss": ("The loss derived, in six lines, and what each noise level can teach.", 0),
-    "05_train_a_toy": ("From one timestep to one per frame: live on nano, then mini's curves.", 5),
+    "05_train_a_toy": ("From one timestep to one per frame: live on nano, then the videos.", 2),
     "06_tasks_without_training": ("All tasks with one model, latent and pixel frames, and how much noise to keep.", 1),
     "07_measuring": ("What a score detects and what it misses; the paper's claims at toy scale.", 1),
     "08_ablations": ("Steps, rank, strength, timestep samplers; run your own and keep the result.", 3),
