@@ -196,7 +196,9 @@ def _device(value: Any) -> torch.device:
 
 
 def _tensor(value: Any) -> Tensor:
-    return numbers(value, "a tensor")
+    """Whole numbers in lists become float32, as [[1, 1], [0, 0]] is a schedule; tensors and arrays stay as they are."""
+    found = numbers(value, "a tensor")
+    return found.float() if isinstance(value, list | tuple) and found.dtype == torch.int64 else found
 
 
 PLAIN: dict[Any, Check] = {

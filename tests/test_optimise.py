@@ -375,3 +375,10 @@ def test_an_evolution_finds_the_middle_of_a_bowl_that_is_steeper_in_one_directio
     for _ in range(evolution.generations):
         evolution.tell((-(scales * (evolution.ask() - middle).square()).sum(1)).tolist())
     assert (evolution.mean - middle).abs().max() < 1e-3
+
+
+def test_a_learned_schedule_shows_itself():
+    found = optimise(lambda S: -S.sum().item(), 3, 4, start="pyramid", generations=2, progress=False)
+    shown = found._repr_html_()
+    assert 'alt="schedule of 4 rows and 4 frames" src="data:image/png;base64,' in shown
+    assert f"learned: score {found.score:.4g}" in shown and "<td>pyramid</td>" in shown

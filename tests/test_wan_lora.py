@@ -303,3 +303,13 @@ def test_plain_pickles_are_read(zipped, wrapped, tmp_path):
     torch.save(held, tmp_path / "pusa.pt", _use_new_zipfile_serialization=zipped)
     assert lora.load_lora(model, tmp_path / "pusa.pt").unmatched == ()
     torch.testing.assert_close(run(model), run(by_hand(tiny(), (PAIRS, 1.0))), **close)
+
+
+def test_a_report_shows_itself_as_a_table_of_the_kinds_of_layers():
+    paths = [f"blocks.{block}.{kind}" for block in (0, 1) for kind in ("attn1.to_q", "ffn.net.2")]
+    report = lora.LoRAReport(
+        "a<b", "diffusers", tuple(paths), (), (paths[0],), dict.fromkeys(paths, 4), None, dict.fromkeys(paths, 1.4)
+    )
+    shown = report._repr_html_()
+    assert "<tr><td>attn1.to_q</td><td>2</td><td>4</td><td>1.4</td><td>1</td></tr>" in shown
+    assert "4 modules changed" in shown and "a&lt;b" in shown

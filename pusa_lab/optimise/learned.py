@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from itertools import chain, count
 from numbers import Real
 from pathlib import Path
@@ -67,6 +68,14 @@ class Optimised:
         with writing(path) as part:
             part.write_bytes(_WRITERS[path.suffix.lower()](self.matrix.cpu().numpy()))
         return path
+
+    def _repr_html_(self) -> str:
+        """Shown in a notebook: the schedule beside how its score rose, and the starts."""
+        best = [max(self.starts.values(), default=self.score), *(step["best"] for step in self.history)]
+        door = import_module("pusa_lab.html")
+        starts = [[name, f"{score:.4g}"] for name, score in self.starts.items()]
+        picture = door.schedule_html(self.matrix, {"best so far": best})
+        return picture + str(door.table_html(f"learned: score {self.score:.4g}", ["start", "score"], starts))
 
 
 @checked

@@ -69,6 +69,10 @@ OWN: dict[str, dict[str, list[str]]] = {
     r"pusa_lab\.optimise\.learned\.Optimised(Noise)?": {
         "matrix": ["falling(3, 4)"], "levels": ["[0.2]"], "starts": ["{'synchronous': 1.5}"], "history": ["[{'generation': 1, 'best': 2.0}]"],
     },
+    r"pusa_lab\.html\.\w+": {
+        "scores": ["None", "{'best': [1.0, 2.0]}"], "title": ["'a title'"], "head": ["['a', 'b']"], "rows": ["[[1, 'x']]", "[]"],
+    },
+    r"pusa_lab\.wan\.tiny\.write_tiny_wan": {"folder": ["new('folder')"]},
     r"pusa_lab\.optimise\.scores\.generation_score": {
         "model": ["Stub()", "nano()"], "clips": ["np.stack([film(8), film(8)])"], "prompts": ["'a'", "['a', 'b']"], "task": ["'image_to_video'", "'extension'"],
         "metric": ["None", "'psnr'"], "noise": ["0", "0.2"], "**": ["guidance=1.0", "solver='heun'"],

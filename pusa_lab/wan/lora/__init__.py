@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -72,6 +73,20 @@ class LoRAReport:
             f"LoRA {self.name!r}, {self.naming} naming\n"
             f"  {counted(len(self.matched), 'module')} changed, {zero}; {left}\n"
             f"  rank {_span(self.rank.values())}, alpha {alpha}, effective scale {_span(self.scale.values())}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Shown in a notebook: the summary, and a row for each kind of layer."""
+        kinds: dict[str, list[str]] = {}
+        for path in self.matched:
+            kinds.setdefault(re.sub(r"^.*?\.\d+\.", "", path), []).append(path)
+        rows = []
+        for kind, paths in kinds.items():
+            spans = [_span(found[path] for path in paths if path in found) for found in (self.rank, self.scale)]
+            rows.append([kind, len(paths), *spans, sum(path in self.zero_norm for path in paths)])
+        head = ["layer", "changed", "rank", "scale", "of them zero"]
+        return str(
+            import_module("pusa_lab.html").table_html("; ".join(map(str.strip, str(self).splitlines())), head, rows)
         )
 
 
