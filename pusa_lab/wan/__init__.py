@@ -13,6 +13,7 @@ _HOME = {
     "set_strengths": "lora",
     "unload_lora": "lora",
     "unmerge": "lora",
+    "write_tiny_wan": "tiny",
 }
 """Name -> module that defines it, imported on first use, because all need diffusers."""
 
