@@ -39,6 +39,8 @@ CHAPTERS = {
     "09_inside": ("Which weights change, and which frames attend to which.", 4),
     "10_from_toy_to_wan": ("The same call on the real architecture: memory, time and money.", 0),
     "11_playground": ("Draw a schedule, run it, and compare it with another.", 1),
+    "12_what_the_toolkit_found": ("Four questions of our own: measured, answered, and what the answers do not say.", 1),
+    "13_a_day_with_your_own_clips": ("From a folder of clips to a LoRA and a video, with a Wan of a megabyte.", 0),
 }
 """Chapter -> a sentence, and which of its pictures shows it best."""
 PATHS = {

@@ -64,8 +64,8 @@ def _codec() -> AutoencoderKLWan:
 
 
 def _text_encoder() -> UMT5EncoderModel:
-    sizes = {"vocab_size": 32, "d_model": TEXT, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2}
-    return UMT5EncoderModel(UMT5Config(**sizes, tie_word_embeddings=False)).eval()
+    sizes: dict[str, Any] = {"vocab_size": 32, "d_model": TEXT, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2}
+    return UMT5EncoderModel(UMT5Config(**sizes | {"tie_word_embeddings": False})).eval()
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:

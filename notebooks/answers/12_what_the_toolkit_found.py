@@ -1,0 +1,29 @@
+# %% [markdown]
+# **1 · Fill in.** Everything that both models share, above all how hard a scene is, cancels in the differences. What is
+# left scatters by $\sigma$, and the mean of n independent differences by $\sigma / \sqrt{n}$; 95 % of a normal
+# distribution lies within 1.96 of those. If the interval excludes 0, one may say "clearly".
+
+
+# %% tags=["answer"]
+def my_gap(ours, theirs):
+    difference = ours - theirs
+    return torch.stack([difference.mean(), 1.96 * difference.std() / len(difference) ** 0.5])
+
+
+# %% [markdown]
+# **2 · Vary.** The constraint comes first: the highest skill of all belongs to a draw with many pictures, which loses
+# words. Among the rest, another objective chooses another setting. That is why the objective was written down before
+# the search.
+
+# %% tags=["answer"]
+allowed = [row for row in rounds["0"] if row["text_lost low"] <= 0]
+my_setting = max(allowed, key=lambda row: row["autoregressive skill"])["name"]
+print(my_setting)
+
+# %% [markdown]
+# **3 · Invent.** One call is enough to win: from pure noise straight to 0, all frames at once. The score is a squared
+# error, and this lands near the mean of all futures, where squared errors are lowest. The pictures say what the score
+# does not: they are washed out. Nobody should use this schedule; somebody who only reads scores would.
+
+# %% tags=["answer"]
+my_schedule = torch.stack([torch.ones(8), torch.zeros(8)])

@@ -1,0 +1,45 @@
+"""From a folder of clips to a video: the stations of a day, and what to look at in each."""
+
+from drawing import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
+
+STATIONS = (
+    ("clips/", "MP4 + captions", ORANGE),
+    ("data encode", "codec", BLUE),
+    ("cache/", "latents", ORANGE),
+    ("train", "hours on a GPU", BLUE),
+    ("LoRA file", "B, A by layer", ORANGE),
+    ("generate", "W + s B A", BLUE),
+)
+"""What is written on each box, and whether it is a file or a command."""
+LOOK = (
+    ("too short?", "no caption?"),
+    ("how many dB", "are kept?"),
+    ("older than", "the folder?"),
+    ("does it fit?", "held-out loss?"),
+    ("which layers", "matched?"),
+    ("better than", "a dull rival?"),
+)
+
+
+def draw() -> Drawing:
+    """Boxes from left to right."""
+    picture = Drawing(760, 270)
+    for i, ((name, what, colour), look) in enumerate(zip(STATIONS, LOOK, strict=True)):
+        x = 14 + 124 * i
+        picture.rect(x, 84, 108, 66, fill="#ffffff", stroke=colour, radius=8 if colour == BLUE else 2)
+        picture.text(x + 54, 112, name, 14, bold=True)
+        picture.text(x + 54, 134, what, 13)
+        if i:
+            picture.arrow(x - 16, 117, x - 2, 117, stroke=INK, width=2)
+        picture.line(x + 54, 152, x + 54, 176, stroke=SOFT, dash="3 3")
+        picture.text(x + 54, 194, look[0], 13)
+        picture.text(x + 54, 212, look[1], 13)
+    picture.rect(320, 16, 250, 36, fill="#ffffff", stroke=GREEN, radius=2)
+    picture.text(445, 39, "the Wan itself: never changed", 14)
+    for x in (192, 440, 688):
+        picture.path(
+            f"M {min(max(x, 320), 570)} 34 L {x} 34 L {x} 74" if x != 440 else "M 440 52 L 440 74", stroke=GREEN
+        )
+        picture.arrow(x, 70, x, 83, stroke=GREEN)
+    picture.text(380, 248, "orange: files you keep · blue: commands you type · below: what to look at", 14)
+    return picture

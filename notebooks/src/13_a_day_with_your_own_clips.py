@@ -1,0 +1,495 @@
+# %% [markdown]
+# # 13 · A day with your own clips
+#
+# **You have a folder of clips, a Wan, and one day on a rented GPU. What do you type, in which order, and how do you
+# know at each step that it worked?**
+#
+# *You need: chapter 1; 5 and 10 help. Time: 30 minutes of reading, about half a minute of CPU.*
+#
+# This chapter goes through that day, from the clips to a LoRA and to a video made with it. Every command is the one
+# that you would type for the real Wan2.1-14B. Only the model is another: **a Wan of one megabyte, with random
+# weights**. It has every part of the real one (transformer, codec, text encoder, tokenizer, published layout), so that
+# files, shapes, warnings and losses are real. Its *pictures* are noise, because nobody trained it. Boxes marked **With
+# the real weights** say what you would see instead, and from where we know it.
+#
+# **After this chapter you can**
+#
+# - plan a training before you pay for it, and make it fit the GPU that you can get;
+# - encode clips, train a LoRA on them, watch it, and generate with it, knowing the usual mistakes at each step;
+# - compare a trained model with the untrained one so that the answer means something.
+
+# %% tags=["setup"]
+# build.py puts the installing cell here.
+
+# %% tags=["parameters"]
+SEED = 0
+TRAIN_STEPS = 60
+FAST = False
+
+# %%
+import contextlib
+import logging
+import os
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from diffusers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar as disable_loading_bar
+
+import pusa_lab as pl
+import pusa_lab.notebook as nb
+from pusa_lab import media, pixels, tasks, viz
+from pusa_lab.cli import main
+from pusa_lab.data import LatentCache, read_clip
+from pusa_lab.planning import plan
+from pusa_lab.wan import write_tiny_wan
+from pusa_lab.wan.configs import WAN_CONFIGS
+from small_models import world
+
+nb.setup(seed=SEED, shapes=True)
+logging.captureWarnings(True)
+disable_progress_bar()
+disable_loading_bar()
+TRAIN_STEPS = 20 if FAST else TRAIN_STEPS
+os.chdir(tempfile.mkdtemp())  # the day's folder
+
+
+def pusa_lab(command):
+    print(f"$ pusa-lab {command}")
+    with contextlib.redirect_stderr(sys.stdout):
+        return main(shlex.split(command))
+
+
+# %% tags=["hide-input"]
+nb.diagram(
+    "13_the_day",
+    "Six stations from left to right: clips with captions, data encode, a cache of latents, train, a LoRA file, and "
+    "generate, which also takes the untouched Wan; below each station what can go wrong there.",
+)
+
+# %% [markdown]
+# ## 9:00 · A Wan and a folder of clips
+#
+# At home you would write `Wan-AI/Wan2.1-T2V-14B-Diffusers` and wait for the download. Here a helper writes the tiny
+# one. The clips come from the course's world of moving shapes, as ordinary MP4 files. Captions lie beside them, one
+# `.txt` for each. As in real life two files are not right: one is too short, and one has no caption.
+
+# %%
+wan = write_tiny_wan("wan", seed=SEED)
+print("wan/ holds", ", ".join(sorted(path.name for path in wan.iterdir())))
+
+scenes = world.draw_scenes(6, SEED + 3, world.WORLDS["mini"])
+films, captions = pixels.to_uint8(world.render(scenes, 17, 48)), world.captions(scenes)
+for number, (film, caption) in enumerate(zip(films, captions, strict=True)):
+    media.write_clip(f"clips/{number}.mp4", film, fps=16)
+    Path(f"clips/{number}.txt").write_text(caption)
+media.write_clip("clips/short.mp4", films[0][:5], fps=16)
+Path("clips/short.txt").write_text(captions[0])
+media.write_clip("clips/silent.mp4", films[1], fps=16)
+nb.play({captions[i].split(",")[0][:28]: films[i] for i in range(3)}, fps=16)
+
+# %% [markdown]
+# ## 9:15 · Plan before you pay
+#
+# Training the real thing is where the money goes, so ask first. `plan` loads nothing and needs no GPU: it counts
+# operations and bytes by formula, corrects them by measurements, and says for each figure which of the two it is
+# (chapter 10). A LoRA of rank 512 for the 14B at 480 x 832 and 81 frames, 900 steps of 8 clips, as in the paper (arXiv
+# 2507.16116):
+#
+# **Predict.** The weights alone take 27 GiB. Does the training fit an H100 with 78 GiB that can be used? What besides
+# the weights needs memory?
+
+# %%
+ways = {
+    "h100": {"gpu": "h100"},
+    "h100, offloading": {"gpu": "h100", "offload_activations": True},
+    "h200": {"gpu": "h200"},
+}
+plans = {name: plan("wan2.1-14b", "480p", workload="lora", **way) for name, way in ways.items()}
+colours = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73")
+fig, ax = plt.subplots(figsize=(9.5, 2.8), layout="constrained")
+for y, found in enumerate(plans.values()):
+    left = 0.0
+    for colour, (part, gib) in zip(colours, found.memory.items(), strict=True):
+        ax.barh(-y, gib, left=left, color=colour, label=part if y == 0 else None)
+        left += gib
+    ax.plot([found.capacity] * 2, [-y - 0.45, -y + 0.45], color="black", lw=3)
+    hours, fits = found.seconds["total"] / 3600, "fits" if found.fits else "does not fit"
+    ax.text(146, -y, f"{fits}, {hours:.0f} h, ${found.money:.0f}", va="center", fontsize=10)
+ax.set_yticks([-y for y in range(len(plans))], plans)
+ax.set(xlabel="GiB at the peak (black bar: what the GPU has)", xlim=(0, 185))
+fig.legend(loc="outside upper center", ncols=5, frameon=False, fontsize=9)
+plt.show()
+
+assert not plans["h100"].fits and plans["h100, offloading"].fits and plans["h200"].fits
+advice = plans["h100"].advice
+assert advice, "if something does not fit, the plan says what does"
+print("the plan's own advice for the h100:", *map(str, advice), sep="\n  ")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# It does not fit. Beside the frozen weights there are the LoRA itself, its gradients, and two moments of each of its
+# numbers for the optimizer; together more than the weights. And there are the activations, which back-propagation needs
+# again. Those can wait in the host's memory (`--offload-activations`), and then it fits.
+#
+# </details>
+#
+# On the command line this is `pusa-lab train --recipe paper --plan-only --gpu h100`. All figures here are the
+# planner's; none was measured in this notebook.
+#
+# ## 9:30 · Encode the clips once
+#
+# Training never looks at pixels. It looks at *latents*, and the codec that makes them is as slow as it is large, so
+# they are made once and kept. Wan's codec compresses time by 4 and both sides by 8, and its first latent frame holds a
+# single picture:
+#
+# $$(3,\; n,\; h,\; w) \;\to\; \left(16,\; 1 + \tfrac{n - 1}{4},\; \tfrac{h}{8},\; \tfrac{w}{8}\right)$$
+#
+# That is why clips have $1 + 4k$ frames. By hand, for 9 frames of 48 x 48 with the four channels of the tiny codec:
+# $(4, 3, 6, 6)$.
+
+# %%
+status = pusa_lab("data encode clips --model wan --out cache --size 48x48 --num-frames 9 --fps 16")
+cache = LatentCache("cache")
+clip = cache[0]
+print(
+    {name: tuple(value.shape) for name, value in clip.items() if isinstance(value, torch.Tensor)}, clip["latents"].dtype
+)
+assert status == 0 and len(cache) == 6, "the six sound clips; the short and the silent one are named and left out"
+assert clip["latents"].shape == (4, 3, 6, 6), "as counted by hand"
+
+# %% [markdown]
+# *What to see:* each clip that cannot be used is named with its reason, and the others go on. Nothing is cut or padded
+# behind your back. And one **warning**, the most important line of the day: *the codec keeps only so many dB of these
+# clips*. No video can be better than what the codec keeps, however long you train. Here the warning is right: this
+# codec's weights are random.
+#
+# > **With the real weights.** Wan's codec was made for natural clips; we have not measured it on yours. If this warning
+# > appears there, `pl.data.codec_psnr(model, clip)` says which clips lose most: look at them before you train.
+#
+# Each real clip takes as many bytes as its latents have numbers, times two:
+
+# %% tags=["nbval-check-output"]
+config = WAN_CONFIGS["wan2.1-14b"]
+numbers = 16 * (1 + 80 // 4) * (480 // 8) * (832 // 8)
+raw = 3 * 81 * 480 * 832
+print(
+    f"a clip of 81 frames of 480 x 832: {numbers:,} numbers, {2 * numbers / 1e6:.1f} MB; its pixels: {raw / 1e6:.0f} MB"
+)
+assert config.tokens((480, 832), 81) == numbers / 16 / 4, "four latents of each channel make one token"
+
+# %% [markdown]
+# ## 10:00 · You correct a caption
+#
+# A colleague finds a wrong caption. You correct the text file. Does the cache know?
+#
+# **Predict.** What happens if you now train on the cache as it is? And when you encode again, how many clips are
+# encoded anew?
+
+# %%
+Path("clips/2.txt").write_text("a caption that a colleague corrected")
+settings = "--global-batch-size 4 --micro-batch-size 0 --lr 1e-2 --lora-rank 8 --num-val-clips 1"
+train = f"train --recipe paper --data cache --model wan --out vta.safetensors --logs logs {settings}"
+train += f" --max-steps {TRAIN_STEPS} --validate-every {TRAIN_STEPS // 4} --save-every {TRAIN_STEPS}"
+assert pusa_lab(train) != 0, "the cache differs from its folder, and that is refused"
+assert pusa_lab("data encode clips --model wan --out cache --size 48x48 --num-frames 9 --fps 16") == 0
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# It is refused, in one sentence, before any time is lost. The second run of the same command encodes one clip; the
+# others are in the cache already. A cache remembers what each clip was made from.
+#
+# </details>
+#
+# ## 10:30 · Train
+#
+# `--recipe paper` sets everything as in the paper: independent timesteps, a constant learning rate, a LoRA on all
+# linear layers of attention and feed-forward. We override what a toy needs (fewer steps, a smaller rank, a larger
+# rate). `--num-val-clips 1` keeps the last clip out of training, and `--validate-every` looks at it from time to time,
+# always with the same noise, so that its curve is smooth and comparable.
+#
+# **Predict.** The untrained tiny Wan has a loss near 2.5. A model that always answers 0 would have a loss of about 2
+# (the variance of noise, 1, plus that of latents, about 1). Will this short training get below that? And the held-out
+# clip?
+
+# %%
+assert pusa_lab(train) == 0
+print(*sorted(str(path) for path in [*Path("logs").rglob("*.mp4"), *Path().glob("*.safetensors")]), sep="\n")
+
+# %% tags=["hide-input"]
+logged = pd.read_csv(max(Path("logs").glob("run-*/metrics.csv")))
+fig, ax = plt.subplots(figsize=(9.5, 3.4), layout="constrained")
+loss, held = logged.dropna(subset=["loss"]), logged.dropna(subset=["val_loss"])
+ax.plot(loss.step, loss.loss, color="#56B4E9", lw=1, label="training clips, step by step")
+ax.plot(held.step, held.val_loss, "o-", color="#D55E00", label="the held-out clip, same noise each time")
+ax.axhline(2, color="black", ls="--", lw=1, label="about what answering 0 costs")
+ax.set(xlabel="step", ylabel="loss")
+ax.legend(fontsize=9)
+plt.show()
+assert loss.loss[-5:].mean() < loss.loss[:5].mean(), "it learns"
+assert held.val_loss.is_monotonic_decreasing, "also what helps on a clip that it never saw"
+if not FAST:
+    assert held.val_loss.iloc[-1] < 2, "it has passed the dull answer"
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Yes, and the held-out clip follows. Do not be too pleased: in so few steps the model has learned the *size* of the
+# right answer, not the clips. The blue curve jumps about because each step draws new timesteps, and a frame at a low
+# noise level is much harder than one at a high level (chapter 4). Only the orange curve can be compared from point to
+# point.
+#
+# </details>
+#
+# > **With the real weights.** We never had them. What we measured at true width, with random weights: four blocks
+# > overfit four clips, as the next cell reads from the shipped results. On a real day the first thing to watch is
+# > `logs/validation/*.mp4`: a video from the held-out clip's first frame, beside the clip.
+
+# %% tags=["nbval-check-output"]
+(run,) = nb.result("wan_train")["overfit"]
+before, after = (run[when] for when in ("before", "after"))
+print(f"{run['layers']} blocks of true width, {run['steps']} steps, {run['device']}")
+for name in before:
+    print(f"  {name}: {before[name]:.3f} before, {after[name]:.3f} after")
+
+# %% [markdown]
+# Killed in the middle? `--resume logs/last.ckpt` goes on; on a CPU the result is bit for bit that of an uninterrupted
+# run (tested in `tests/test_training_wan_command.py`).
+#
+# ## 14:00 · Read the report before the video
+#
+# A LoRA file is a list of pairs: for a layer with weights $W$, two thin matrices $A$ and $B$, used as $W + s\,B A$ with
+# the strength $s$. If the names in the file do not match the names in the model, many tools load *nothing* and say so
+# nowhere. Here a report comes with the model.
+
+# %% tags=["nbval-check-output"]
+how = {"size": (48, 48), "num_frames": 9, "device": "cpu"}
+model = pl.load("wan", lora="vta.safetensors", strength=1.0, **how)
+((report,),) = model.loras
+print(report)
+assert not report.unmatched and not report.zero_norm, "all of it arrived, and none of it is zero"
+
+# %% [markdown]
+# *What to see:* how many layers were changed, that no key is left over, and that no update is zero. After loading,
+# generate:
+
+# %%
+picture = read_clip("clips/5.mp4", num_frames=9, size=(48, 48), fps=16)
+media.write_picture("first.png", picture[0])
+options = "--model wan --image first.png --size 48x48 --num-frames 9 --steps 4 --device cpu"
+prompt = shlex.quote(captions[5])
+assert pusa_lab(f"generate {prompt} {options} --out plain.mp4") == 0
+assert pusa_lab(f"generate {prompt} {options} --lora vta.safetensors --strength 1.4 --out tuned.mp4") == 0
+
+# %% tags=["hide-input"]
+strips = {name: read_clip(f"{name}.mp4", size=(48, 48)) for name in ("plain", "tuned")}
+viz.filmstrip({"the clip": picture, **strips}, known=[0], most=9)
+plt.title("random weights and codec: both rows below the clip are noise, as they must be")
+plt.show()
+assert not np.array_equal(strips["plain"], strips["tuned"]), "the LoRA changes the video"
+
+# %% [markdown]
+# *What to see:* nothing. Even frame 0, whose latent is exact, is mush after a random codec. The rows differ, so the
+# LoRA acts; whether it *helps* no eye can tell.
+#
+# > **With the real weights.** The released Pusa, a LoRA of this kind for the same 14B, makes videos from pictures, as
+# > its paper shows (arXiv 2507.16116). We have not seen its pictures ourselves: true weights were not available to us.
+#
+# ## 16:00 · Did it help?
+#
+# Noise can still be measured. Latents need no decoding, and the encoder, though random, is the same for all. So: for
+# each clip give frame 0, generate, and compare the latents of the *other* frames with the clip's. For a fair comparison
+# all models start from the same noise. And there are two rivals that every model must beat: **repeating frame 0**, and
+# the **mean answer**, 0.
+#
+# **Predict.** Sort five videos by their error: untrained; strength 0.5; strength 1; strength 1.4; repeating frame 0.
+
+# %%
+truth = np.stack([read_clip(f"clips/{i}.mp4", num_frames=9, size=(48, 48), fps=16) for i in range(6)])
+words = [Path(f"clips/{i}.txt").read_text() for i in range(6)]
+task = tasks.Task("frame 0", (tasks.Known(truth[:, :1], at=0),))
+error = {}
+for strength in (0.0, 0.5, 1.0, 1.4):
+    model = pl.load("wan", lora="vta.safetensors", strength=strength, **how)
+    z = model.encode_video(pixels.to_pixels(truth))
+    made = pl.generate(model, words, task, steps=4, guidance=1.0, seed=SEED).latents
+    error[f"strength {strength:g}"] = (made - z)[:, :, 1:].square().mean(dim=(1, 2, 3, 4))
+error["repeat frame 0"] = (z[:, :, :1] - z[:, :, 1:]).square().mean(dim=(1, 2, 3, 4))
+error["answer 0"] = z[:, :, 1:].square().mean(dim=(1, 2, 3, 4))
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(9.5, 3.2), layout="constrained")
+for x, each in enumerate(error.values()):
+    ax.plot([x] * 5, each[:5], "o", color="#0072B2", label="trained on" if x == 0 else None)
+    ax.plot(x + 0.12, each[5], "D", color="#D55E00", label="held out" if x == 0 else None)
+ax.set_xticks(range(len(error)), error)
+ax.set(ylabel="squared error of latents", ylim=(0, None))
+ax.legend(fontsize=9)
+plt.show()
+
+mean = {name: each.mean().item() for name, each in error.items()}
+assert mean["strength 1"] < mean["strength 0.5"] < mean["strength 0"], "training helped, in proportion to the strength"
+assert mean["answer 0"] < mean["strength 1"], "but it has not even beaten the dullest answer"
+paired = error["strength 1"] - error["strength 0"]
+print(f"strength 1 against 0, clip by clip: {paired.mean():+.2f} ± {1.96 * paired.std() / len(paired) ** 0.5:.2f}")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Repeating frame 0 is worst here, because the first latent frame holds one picture and the others four, so that they
+# look different even when nothing moves. Then come the untrained model, 0.5, and the other two. The held-out clip lies
+# among the others: what was learned is general, and little. The honest sentence about this LoRA is: *it is clearly
+# better than nothing and worse than the mean answer*. It needs far more training; a video shown alone would never have
+# told you.
+#
+# </details>
+#
+# That is the whole method. For a real Wan the table comes from one call, on pixels, scored only on clips that were held
+# out (the LoRA file names them): `pl.evaluate(model, "clips", tasks="image_to_video")`, once for each model, then
+# `pl.compare`, which pairs them clip by clip.
+
+# %% [markdown]
+# ## Exercises
+#
+# **1 · Fill in.** How many numbers has the latent of one clip for Wan2.1? Write `my_latents(num_frames, height,
+# width)`, which gets the sizes of a clip in pixels and returns one whole number: 16 channels, times latent frames,
+# times latent rows and columns. With it you can say how large your cache will be. Success: the tick.
+#
+# <details><summary>Hint</summary>
+#
+# Latent frame 0 holds one pixel frame; each later one holds four. Height and width are divided by 8.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_latents(num_frames, height, width): ...
+
+
+# %% tags=["check"]
+nb.check(
+    my_latents,
+    lambda n, h, w: 16 * (1 + (n - 1) // 4) * (h // 8) * (w // 8),
+    81,
+    720,
+    1280,
+    mistakes={
+        "a latent frame is missing: frame 0 has one of its own": lambda n, h, w: 16 * (n // 4) * (h // 8) * (w // 8),
+        "these are numbers per channel: the codec has 16 channels": lambda n, h, w: (
+            (1 + (n - 1) // 4) * (h // 8) * (w // 8)
+        ),
+        "this divides by 16, as tokens do; latents are not in patches yet": lambda n, h, w: (
+            16 * (1 + (n - 1) // 4) * (h // 16) * (w // 16)
+        ),
+        "time is compressed too: every four pixel frames become one": lambda n, h, w: 16 * n * (h // 8) * (w // 8),
+    },
+)
+
+# %% [markdown]
+# **2 · Vary.** Make the training of 9:15 fit *one H100* and finish within 25 hours, without learning less: same rank,
+# same number of clips, same size. Give a dict of further arguments of `plan`, such as `{"offload_activations": True}`.
+# What you may change: `compiled`, `offload_activations`, `optimizer`, `ac_save_attention`, `ac_skip_blocks`, `float8`.
+# Success: the tick and your plan's bar beside the GPU's.
+#
+# <details><summary>Hint</summary>
+#
+# One of them makes room, another makes it faster. The plan's own advice above names both.
+#
+# </details>
+
+# %% tags=["exercise"]
+my_options = None  # a dict
+
+
+# %% tags=["check"]
+def planned(given):
+    return plan("wan2.1-14b", "480p", workload="lora", **{"gpu": "h100", **given})
+
+
+nb.check_that(
+    my_options,
+    {
+        "give a dict: argument -> value": lambda given: isinstance(given, dict),
+        "a smaller rank, fewer clips or frames make it cheaper by learning less": lambda given: given.keys().isdisjoint(
+            {"lora_rank", "max_steps", "global_batch_size", "num_frames", "size"}
+        ),
+        "another GPU, or several, is not what you have": lambda given: given.keys().isdisjoint({"gpu", "gpus"}),
+        "it does not fit the GPU yet": lambda given: planned(given).fits,
+        "it fits, but takes longer than 25 hours": lambda given: planned(given).seconds["total"] < 25 * 3600,
+    },
+)
+if my_options is not None:
+    mine = planned(my_options)
+    fig, ax = plt.subplots(figsize=(9.5, 1.2), layout="constrained")
+    ax.barh(["yours", "the GPU"], [mine.peak, mine.capacity], color=["#009E73", "black"])
+    ax.set(xlabel="GiB", title=f"{mine.seconds['total'] / 3600:.1f} h, ${mine.money:.0f}")
+    plt.show()
+
+# %% [markdown]
+# **3 · Invent.** A clip of your own, made of numbers: `my_clip = (frames, caption)`, with frames (n, h, w, 3) in uint8,
+# at least 9 of them, at least 48 pixels on each side (and even), in which something *moves*, and a caption that says
+# what. It is written to a folder of its own and goes through `data encode`. Success: the tick, and your clip playing.
+#
+# <details><summary>Hint</summary>
+#
+# Start with `np.zeros((9, 48, 48, 3), np.uint8)` and, for each frame, paint a square at another place.
+#
+# </details>
+
+# %% tags=["exercise"]
+my_clip = None  # (frames, caption)
+
+
+# %% tags=["check"]
+def accepted(given):
+    media.write_clip("mine/clip.mp4", given[0], fps=16)
+    Path("mine/clip.txt").write_text(given[1])
+    return pusa_lab("data encode mine --model wan --out cache-mine --size 48x48 --num-frames 9 --fps 16") == 0
+
+
+nb.check_that(
+    my_clip,
+    {
+        "give two things: the frames and the caption": lambda given: len(given) == 2,
+        "frames must be whole numbers from 0 to 255, as uint8": lambda given: given[0].dtype == np.uint8,
+        "frames must be (n, h, w, 3), n at least 9, even sides of at least 48": lambda given: (
+            given[0].ndim == 4
+            and len(given[0]) >= 9
+            and min(given[0].shape[1:3]) >= 48
+            and not any(side % 2 for side in given[0].shape[1:3])
+        ),
+        "nothing moves: all frames are the same": lambda given: (given[0] != given[0][:1]).any(),
+        "the caption is empty: what should the text encoder say?": lambda given: bool(given[1].strip()),
+        "the command refused it, see above": accepted,
+    },
+)
+if my_clip is not None:
+    nb.play({my_clip[1][:30]: my_clip[0]}, fps=16)
+
+# %% [markdown]
+# ## Recap
+#
+# | hour | command | look at |
+# |---|---|---|
+# | 9:15 | `pusa-lab train --plan-only` | does it fit, hours, dollars |
+# | 9:30 | `pusa-lab data encode` | clips left out, the codec's dB |
+# | 10:30 | `pusa-lab train --recipe paper` | `val_loss`, `logs/validation/*.mp4` |
+# | 14:00 | `pusa-lab generate --lora` | the report: matched, left over, zero |
+# | 16:00 | `pl.evaluate`, `pl.compare` | held-out clips, the same noise, dull rivals |
+#
+# *What could go wrong:* a training that does not fit after three hours of encoding; clips silently cut; a cache older
+# than its captions; a loss read from step to step; a LoRA that matched nothing; a pretty video compared with no rival.
+#
+# *Where the code lives:* `pusa_lab/wan/tiny.py` (`wan.write_tiny_wan`), `pusa_lab/data/cache.py` (`data.LatentCache`),
+# `pusa_lab/planning/planner.py` (`planning.plan`), `pusa_lab/wan/lora/__init__.py` (`wan.load_lora`). All options are
+# in `docs/training_wan.md`, and a toy on your own clips in `docs/own_clips.md`.
+#
+# *References:* Pusa V1.0, arXiv 2507.16116; Wan, arXiv 2503.20314; LoRA, arXiv 2106.09685.

@@ -1,0 +1,25 @@
+"""Wrong answers to the exercises of chapter 12, and a part of what `check` must say."""
+
+_GAP = "def my_gap(ours, theirs):\n    d = {}\n    return torch.stack([d.mean(), 1.96 * {}])"
+MISTAKES = [
+    [
+        (_GAP.format("theirs - ours", "d.std() / len(d) ** 0.5"), "the sign is turned round"),
+        (_GAP.format("ours - theirs", "((ours.var() + theirs.var()) / len(d)).sqrt()"), "two separate means"),
+        (_GAP.format("ours - theirs", "d.std()"), "how much single scenes scatter"),
+        (_GAP.format("ours - theirs", "d.std() / len(d)"), "square root of n"),
+    ],
+    [
+        ("my_setting = 'text CFG 2'", "no setting of round 0"),
+        ("my_setting = 'task mixture, more image-to-video'", "clearly loses words"),
+        ("my_setting = 'task mixture'", "best by the whole objective"),
+        ("my_setting = 'independent'", "has a higher skill"),
+    ],
+    [
+        ("my_schedule = torch.linspace(1, 0, 5)", "two axes"),
+        ("my_schedule = schedules.synchronous(8, 8)", "n rows are n - 1 calls"),
+        ("my_schedule = torch.stack([torch.full((8,), 0.9), torch.zeros(8)])", "first row must be all 1"),
+        ("my_schedule = torch.stack([torch.ones(8), torch.full((8,), 0.1)])", "last row must be all 0"),
+        ("my_schedule = torch.tensor([1.0, 0.2, 0.5, 0.0])[:, None].expand(-1, 8)", "rises from one row"),
+        ("my_schedule = schedules.synchronous(4, 8)", "not above that of the best start"),
+    ],
+]
