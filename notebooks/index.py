@@ -45,8 +45,8 @@ CHAPTERS = {
 """Chapter -> a sentence, and which of its pictures shows it best."""
 PATHS = {
     "Half an hour": ("What is a timestep per frame, and what does it buy?", "00 01 11"),
-    "An afternoon": ("Understand it well enough to use it on your own clips.", "00 01 02 04 05 06"),
-    "A researcher": ("Judge the claims, and measure your own.", "03 04 07 08 09 10"),
+    "An afternoon": ("Understand it well enough to use it on your own clips.", "00 01 02 04 05 06 13"),
+    "A researcher": ("Judge the claims, and measure your own.", "03 04 07 08 09 10 12"),
 }
 """Reader -> the question, and the numbers of the chapters to read."""
 WIDTH = 480

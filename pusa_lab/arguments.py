@@ -64,7 +64,7 @@ _CORE = frozenset(
     f"pusa_lab.{name}"
     for name in (
         *("timesteps", "losses", "analytic", "samplers", "solvers.onestep", "solvers.multistep", "solvers.noisy"),
-        *("schedules.checks", "schedules.matrices", "schedules.waves", "arguments"),
+        *("schedules.checks", "schedules.matrices", "schedules.waves", "arguments", "memory"),
     )
 )
 """Modules that hand on arguments which a door above has checked: functions that they call are not checked again."""

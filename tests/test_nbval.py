@@ -24,6 +24,7 @@ LONG = (
     "08_ablations",
     "09_inside",
     "11_playground",
+    "12_what_the_toolkit_found",
 )
 """With FAST = True here, which leaves what is compared as it is; as they are built, in `make nightly`."""
 pytestmark = pytest.mark.usefixtures("forked_kernels")
