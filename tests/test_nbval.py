@@ -8,7 +8,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from answers import ANSWERS
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "notebooks"))
@@ -91,8 +90,6 @@ def answered(check, mistakes, right):
 def exercises(name):
     """The mistakes and the right answer of each exercise of a chapter."""
     path = ROOT / "tests" / "mistakes" / f"{name}.py"
-    if not path.is_file():
-        return [([(code, "") for code in wrong], right) for wrong, right in ANSWERS[name]]
     right = [answer for _, answer in build.answers(ROOT / "notebooks" / "src" / f"{name}.py")]
     return list(zip(runpy.run_path(str(path))["MISTAKES"], right, strict=True))
 
