@@ -94,8 +94,8 @@ def evaluate(
 ) -> DataFrame:
     """Score a model on clips that it was not trained on, or on captions alone: one row for each task and clip.
 
-    Each task is given its known frames of the clip, and the metrics that need a truth compare the frames that were not
-    given with those of the clip. Every task starts from the same noise for a clip, so rows are paired.
+    Each task takes its known frames from the clip, and the metrics that need a truth compare the frames that were not
+    given with those of the clip. For each clip, every task starts from the same noise, so rows are paired.
 
     Args:
         model: a name for `load`, or a model.
@@ -103,17 +103,18 @@ def evaluate(
             clips (n, pixel frames, h, w, 3) or one of them, uint8 or floats in [0, 1], or a list; None measures
             captions alone.
         prompts: one caption per clip, or one for all; None takes those of the folder, and the null prompt for arrays.
-        tasks: names in `KNOWN`; None is text_to_video without clips, and with them those in `USUAL` that leave frames
-            to generate and that the model can do: one that takes its picture as an input does image_to_video alone.
+        tasks: names in `KNOWN`. Without clips, None is text_to_video; with clips, it is those in `USUAL` that leave
+            frames to generate and that the model can do: one that takes its picture as an input can only do
+            image_to_video.
         metrics: as for `sweep`; None is PSNR and SSIM where there are clips, and those in `ALONE`. With "skill", which
             compares with repeating the known frames, tasks without any are left out unless they are named.
-        num_clips: most clips that are used, in the order of the folder or array; None uses all.
-        held_out: whether only files of a folder are used that were held out when the model was trained on it, as its
-            card, or the metadata of its LoRA, names them; None does so if they are named and all in the folder. There
-            is a warning if a clip is scored that was not held out.
+        num_clips: the most clips to use, in the order of the folder or array; None uses all.
+        held_out: whether to use only those files of a folder that were held out when the model was trained on it, as
+            named on its card or in the metadata of its LoRA; None does so if they are named and all in the folder.
+            There is a warning if a clip that was not held out is scored.
         seed: clip i of an array, and caption i, are generated from the noise of seed + i; clip k of file i of a folder
             with n files from that of seed + i + k n, whichever of them are held out.
-        progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
+        progress: whether to show a bar; None shows it where somebody can see it, see `pusa_lab.progress`.
         **sampling: arguments of `generate`, such as steps and guidance.
 
     Returns:
@@ -124,8 +125,8 @@ def evaluate(
     Raises:
         ValueError: there are neither clips nor prompts, they do not fit each other or the model, a task needs clips
             that are not there or leaves no frame of one to generate, or has no known frame while a metric needs one, or
-            a clip stands still, so that it gives no skill; a name is unknown, held_out=True of clips of which none is
-            known to be held out, or a metric returns no numbers.
+            a clip stands still, so that it gives no skill; a name is unknown; held_out=True, but none of the clips is
+            known to be held out; or a metric returns no numbers.
     """
     import pandas as pd  # takes long to import
 

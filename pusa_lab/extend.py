@@ -56,17 +56,18 @@ def extend_to(
 ) -> Extended:
     """Go on from a video until it lasts `seconds`: `extend_to(model, "a ship", result, seconds=12, overlap=3)`.
 
-    Every window has the model's full length and knows its first `overlap` latent frames: the last pixel frames of what
-    is there, encoded anew, since a codec's first latent frame holds one pixel frame. What was there stays as it is, and
-    the last window is cut so that the video has round(seconds * fps) pixel frames.
+    Every window has the model's full length and is given its first `overlap` latent frames: the last pixel frames of
+    the video so far, encoded anew, since a codec's first latent frame holds one pixel frame. What was there stays as it
+    is, and the last window is cut so that the video has round(seconds * fps) pixel frames.
 
     Args:
         model: any `VideoModel`.
         prompt: one caption; or one per window, each a caption or a list with one per sample.
         start: a `Result`, a picture or a clip (as `Known.clip`); or a `Task`, which makes the first window.
         seconds: length of the whole video, at the model's frame rate.
-        overlap: latent frames each window keeps of what is there, at least 1; of a start that is shorter, all it fills.
-        noise: level kept of them, one for all or one for each, in [0, 1].
+        overlap: latent frames of the video so far that each window keeps, at least 1; of a shorter start, all that it
+            fills.
+        noise: noise level at which they are kept, one for all or one for each, in [0, 1].
         mode: one of `tasks.MODES`.
         latent_frames: of a window; None is the model's own number.
         seed: sample i of window w starts from the noise of seed + w * samples + i.
@@ -74,7 +75,7 @@ def extend_to(
             progress.
 
     Raises:
-        ValueError: with one sentence on what was received and what to do.
+        ValueError: an argument is not valid; one sentence says what was received and what to do.
     """
     if other := [name for name in NOT_HERE if name in options]:
         raise ValueError(f"{other[0]} is not for videos of several windows: leave it out.")

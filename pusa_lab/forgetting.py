@@ -94,12 +94,12 @@ def measure_forgetting(
 
     Args:
         model: a name for `load`, or a model.
-        base: likewise, what it was adapted from, with the same geometry.
+        base: the same for what it was adapted from, with the same geometry.
         prompts: one caption or several.
         seeds: of the noise, one or several; every prompt is made from each.
         metrics: as for `sweep`, measured on both videos; none by default.
         truth: as for `sweep`, for metrics that compare with it.
-        progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
+        progress: whether to show a bar; None shows it where somebody can see it, see `pusa_lab.progress`.
         **sampling: options of `generate`, the same for both, such as steps, guidance and latent_frames; a schedule must
             have the same levels for all frames.
 

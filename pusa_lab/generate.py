@@ -108,17 +108,17 @@ def prepare(
     width: int | None = None,
     refresh: Refresh = None,
 ) -> Run:
-    """Check a request, then encode what it needs: nothing is encoded before everything but the words is checked.
+    """Check a request, then encode what it needs: everything except the words is checked before anything is encoded.
 
     Args:
         model: any `VideoModel`.
         prompt: one caption, or one per sample.
         task: from `pusa_lab.tasks`; None is text-to-video.
         schedule: a name in `schedules.SCHEDULES` or an import path, perhaps with settings, "pyramid(lag=2)"; a function
-            (steps, frames, shift=...), which may go without shift; or a matrix (rows, f), or one for each sample (b,
-            rows, f); given as a `schedules.Rising`, it may go back up. It says how unknown frames run; the task alone
-            sets the levels of known ones. Or a scheduler of diffusers for flows, whose sigmas all frames take.
-        steps: steps of each frame, at least 1; None is 10. Refused when schedule is a matrix.
+            (steps, frames, shift=...), of which shift is optional; or a matrix (rows, f), or one for each sample (b,
+            rows, f); given as a `schedules.Rising`, it may go back up. It sets the levels of unknown frames; the task
+            alone sets those of known ones. Or a diffusers scheduler for flow models, whose sigmas all frames take.
+        steps: number of steps of each frame, at least 1; None is 10. Refused when schedule is a matrix.
         shift: shift of the sigmas; None is the model's own. A matrix, or a function without it, takes none.
         guidance: scale of text guidance, one for all or one for each latent frame (f,); 1 is none and halves the work.
             Or any guider: as text, such as "apg(scale=5)", or a function of `pusa_lab.guidance` or your own with its
@@ -126,20 +126,21 @@ def prepare(
         negative_prompt: caption to be guided away from, one for all or one per prompt; refused without guidance.
         latent_frames: of the video; None is the model's own number.
         solver: a name in `solvers.SOLVERS` or an import path, perhaps with settings, "churn(amount=0.3)"; a function,
-            or settings such as `solvers.AdamsBashforth(3)`; None is euler, or that of the scheduler of diffusers.
+            or settings such as `solvers.AdamsBashforth(3)`; None is euler, or the one that goes with the diffusers
+            scheduler.
         seed: sample i of the batch starts from the noise of seed + i, whatever the batch; or one seed per sample.
-        generator: in place of seed: a fresh torch.Generator, whose initial seed is taken; or a list of one per sample.
+        generator: in place of seed: a fresh torch.Generator, whose initial seed is used; or a list of one per sample.
         num_videos_per_prompt: samples of each prompt, at least 1, which stand side by side in the batch.
         prompt_embeds: in place of prompt: what `model.encode_text` returned.
         negative_prompt_embeds: the same, in place of negative_prompt.
         height: in pixels, for models that make videos of several sizes; None is the model's own.
         width: as height.
-        refresh: rows after which frames at rest, whose noise level does not fall, are computed again, see
-            `pusa_lab.resting`: between, the others attend to what is kept of them. None and 1 compute every frame at
-            every call; "auto" chooses by the schedule, and is None where little would be gained.
+        refresh: number of rows after which frames at rest, whose noise level does not fall, are computed again, see
+            `pusa_lab.resting`: in between, the others attend to what is kept of them. None and 1 compute every frame at
+            every call; "auto" chooses from the schedule, and is None where little would be gained.
 
     Raises:
-        ValueError: with one sentence on what was received and what to do.
+        ValueError: an argument is not valid; one sentence says what was received and what to do.
     """
     samples = samples_of(
         prompt, negative_prompt, seed, generator, num_videos_per_prompt, prompt_embeds, negative_prompt_embeds
@@ -225,13 +226,13 @@ def generate(
         callback: called with (row, rows, state) at every row, of which `rows` is the last; it may assign to `state.x`.
             When it returns False, the clean estimate at that row is returned as the result.
         output: "latents" leaves them undecoded, for `Result.decode`.
-        progress: whether to show a bar; None shows it where it is seen, see `pusa_lab.progress`.
+        progress: whether to show a bar; None shows it where somebody can see it, see `pusa_lab.progress`.
         **options: as `prepare`: schedule, steps, shift, guidance, negative_prompt, latent_frames, solver, seed, and
             refresh, and diffusers' own generator, num_videos_per_prompt, prompt_embeds, negative_prompt_embeds, height
             and width.
 
     Raises:
-        ValueError: with one sentence on what was received and what to do.
+        ValueError: an argument is not valid; one sentence says what was received and what to do.
     """
     run = prepare(model, prompt, task, **options)
     with bar(run.last_row, "sampling", "row", progress) as advance:

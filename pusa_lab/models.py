@@ -167,12 +167,12 @@ def load(
     device: str | torch.device | None = None,
     **options: Any,
 ) -> VideoModel:
-    """A model ready for `generate`, of any family.
+    """Load a model of any family, ready for `generate`.
 
     Args:
         name: a name from `model_names()`, a checkpoint of a toy, or a Wan: its folder, or its repository on the Hub; or
             the import path of a model, or of a function that makes one: "mymodule:make", "folder/mine.py:make".
-        lora: file or files that adapt it.
+        lora: the file or files that adapt it.
         strength: scales what each LoRA adds; 1 is as trained, 1.4 is Pusa's. None is 1.
         device: None is the GPU if there is one.
         **options: more options of the family, such as `WanModel.from_pretrained`'s size, offload and dtype.

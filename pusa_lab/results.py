@@ -38,8 +38,8 @@ def load_result(path: str | Path) -> Result:
         path: its folder, or one of its files.
 
     Returns:
-        The result. Its video is what the MP4s hold, which are compressed with loss: `rerun`, or `Result.decode` of
-        saved latents, gives the frames exactly. Latents that were not saved are empty, (b, 0, 0, 0, 0).
+        The result. Its video is read from the MP4s, whose compression is lossy: `rerun`, or `Result.decode` of saved
+        latents, gives the frames exactly. Latents that were not saved are empty, (b, 0, 0, 0, 0).
 
     Raises:
         ValueError: there is no result, a file is damaged or missing, or it is of another version.
@@ -78,7 +78,7 @@ def rerun(path: str | Path, model: VideoModel | None = None, **options: Any) -> 
 
     Args:
         path: a folder or file of `Result.save` or `pusa-lab generate`.
-        model: which makes it; None loads the one that the file names.
+        model: the model that makes the result; None loads the one that the file names.
         **options: as `generate`, in place of what the file says, such as solver= if it was a lambda; callback=None runs
             without the callback that changed latents.
 
@@ -86,8 +86,8 @@ def rerun(path: str | Path, model: VideoModel | None = None, **options: Any) -> 
         The result. If its frames are not those of the file, a warning says what differs.
 
     Raises:
-        ValueError: the file is damaged or incomplete; the model, its weights, or a function of one's own is not the
-            same here, or cannot be found; or latents were changed on the way, by what cannot be imported.
+        ValueError: the file is damaged or incomplete; the model, its weights, or a function of your own is not the same
+            here, or cannot be found; or the latents were changed during the run by something that cannot be imported.
     """
     saved = read_saved(Path(path))
     request, own_model = saved.request, model is None

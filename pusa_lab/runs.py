@@ -275,7 +275,7 @@ def decode(model: VideoModel, latents: Video) -> np.ndarray:
     """The pixels (b, pixel frames, h, w, 3) uint8 of latents, such as those of output="latents".
 
     Args:
-        model: which made them.
+        model: the model that made the latents.
         latents: (b, c, f, h, w).
 
     Raises:

@@ -24,7 +24,7 @@ def encode(
         folder: clips (MP4, WebM, MOV and other video files), with captions in a .txt beside each, in captions.csv or in
             captions.jsonl.
         out: folder of the cache; an unfinished one is resumed.
-        model: a shipped toy, or a Wan: its folder or repository.
+        model: a shipped toy, or the folder or repository of a Wan model.
         size: HEIGHTxWIDTH in pixels (default: the model's own).
         num_frames: pixel frames of each clip, 1 + 4k (default: the model's own).
         fps: frames per second to read (default: the model's own, Wan2.1's is 16).

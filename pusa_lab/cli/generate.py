@@ -63,7 +63,8 @@ def generate_videos(
 
     Args:
         prompt: captions, each in quotes; for each, one video is made per seed.
-        model: a shipped toy, a .safetensors file of one, or a Wan: its folder or repository; or your own, mine.py:make.
+        model: a shipped toy, a .safetensors file of one, the folder or repository of a Wan model, or your own,
+            mine.py:make.
         lora: file or files that adapt the model, such as one that `pusa-lab train` wrote.
         strength: how much each LoRA adds; 1 is as trained (default), and Pusa uses 1.4.
         lora_low: file or files that adapt the low-noise expert of Wan2.2-A14B, where --lora adapts the other one.
@@ -79,7 +80,7 @@ def generate_videos(
         at: latent frame of each picture; -1 is the last.
         pixel_at: pixel frame of each picture, from 0.
         task: a name in pusa_lab.tasks.TASKS, or mine.py:name, in place of the options above.
-        task_options: arguments of --task, files where it takes a picture or clip: --task-options.picture a.png.
+        task_options: arguments of --task, with a file where it takes a picture or clip: --task-options.picture a.png.
         noise: noise level of known frames, one for all or one for each (default: 0, which keeps them exactly).
         mode: how known frames are kept: freeze, denoise (default), hold, replacement or label.
         negative_prompt: what the video should not show.
@@ -88,8 +89,8 @@ def generate_videos(
         num_frames: pixel frames, 1 + 4k for Wan (default: the model's own).
         size: HEIGHTxWIDTH in pixels, for models that take it (default: the model's own).
         schedule: a name in pusa_lab.schedules.SCHEDULES, or mine.py:name, perhaps with settings, 'pyramid(lag=4)'; or a
-            .npy, .csv or .json file with a matrix (rows, latent frames); one of another length than the model's own
-            needs --num-frames too.
+            .npy, .csv or .json file with a matrix (rows, latent frames). If its number of frames is not the model's
+            own, give --num-frames too.
         schedule_options: arguments of a named schedule: --schedule-options.lag 4.
         steps: sampling steps of each frame (default 10; a matrix has its own).
         shift: shift of the sigmas (default: the model's own).
@@ -97,11 +98,12 @@ def generate_videos(
             guider such as 'apg(scale=5)'.
         solver: a name in pusa_lab.solvers.SOLVERS, such as euler, heun, ab2 or unipc, or mine.py:name, perhaps with
             settings, 'churn(amount=0.3)'.
-        refresh: rows after which frames at rest (known, finished or waiting ones) are computed again; auto chooses.
-            Without it every frame is computed at every step.
+        refresh: number of rows after which frames at rest (known, finished or waiting ones) are computed again; auto
+            chooses it. Without this option, every frame is computed at every step.
         device: cpu or cuda (default: the GPU if there is one).
-        offload: what of a Wan waits in the host's memory, so that it fits on a small GPU (default: the model's own).
-        float8: keep a Wan's large weights in 8 bits.
+        offload: what part of a Wan model waits in the host's memory, so that it fits on a small GPU (default: the
+            model's own).
+        float8: keep the large weights of a Wan model in 8 bits.
         save: what is written: the video, the latents (a .safetensors file with the schedule), or both. The request is
             always written too, for pl.rerun.
         out: file to write (default outputs/video.mp4); the request and the known pictures are written beside it, and

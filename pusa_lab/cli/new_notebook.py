@@ -7,7 +7,7 @@ from pusa_lab.cli.terminal import say
 
 
 def new_notebook(title: str) -> None:
-    """In a clone, start a chapter: notebooks/src/NN_name.py.
+    """Start a new chapter in a clone: notebooks/src/NN_name.py.
 
     Args:
         title: title of the chapter, such as "Frames that wait".

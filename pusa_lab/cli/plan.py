@@ -36,30 +36,30 @@ def plan_command(
     offload_activations: bool = False,
     json: bool = False,
 ) -> None:
-    """Estimate the memory, time and cost of sampling or training a Wan.
+    """Estimate the memory, time and cost of sampling or training a Wan model.
 
     The options from --steps to --cached-prompts are for sampling, those from --experts to --offload-activations for
     training (--workload lora or full).
 
     Args:
-        model: wan2.1-14b, wan2.1-1.3b, wan2.2-a14b, wan2.2-5b, or a Wan's folder or repository.
+        model: wan2.1-14b, wan2.1-1.3b, wan2.2-a14b, wan2.2-5b, or the folder or repository of a Wan model.
         size: 480p, 720p, or HEIGHTxWIDTH in pixels.
         num_frames: pixel frames, 1 + 4k (default: the model's own).
         gpu: kind of GPU.
         gpus: number of GPUs, on all hosts together.
-        price: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one for the GPU).
+        price: US dollars per GPU-hour, 0 to 1,000,000 (default: a rough price for the GPU).
         workload: sample videos, train a LoRA (lora), or train all weights (full).
         lora_rank: rank of the LoRA that is trained (default 512), or attached in sampling.
-        compiled: plan with compiled blocks.
-        float8: plan with weights in 8 bits, or in training with the frozen base's matrix products in 8 bits.
+        compiled: assume that the blocks are compiled.
+        float8: assume weights in 8 bits or, in training, the frozen base's matrix products in 8 bits.
         steps: sampling steps (default 10).
         guidance: scale of text guidance, where 1 is none (default 2, as for generate).
         num_videos: videos at a time on each GPU (default 1).
         dtype: what the transformer computes in (default: bfloat16, or float16 where the GPU has none).
         offload: what waits in the host's memory (default: none).
-        cached_prompts: plan with captions that are already encoded.
+        cached_prompts: assume that the captions are already encoded.
         experts: number of transformers that are trained, one after the other (default: all of the model's).
-        max_steps: steps of the optimizer for each of them (default 900).
+        max_steps: optimizer steps for each of these transformers (default 900).
         global_batch_size: clips per step, on all GPUs together (default 8).
         micro_batch_size: clips at a time on each GPU (default 1).
         optimizer: AdamW with moments of 32 or 8 bits (default: adamw).

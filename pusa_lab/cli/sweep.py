@@ -60,17 +60,19 @@ def sweep_settings(
 
     Args:
         model: name of a model, or import path of a function that is called instead.
-        settings: name with a value or a list of values, whose combinations are run; or a list of such groups.
+        settings: names, each with a value or a list of values, of which all combinations are run; or a list of such
+            groups.
         prompts: captions, or the import path of a list of them.
         seeds: seeds that every prompt is made with.
-        metrics: names in pusa_lab.metrics.METRICS or import paths of functions; or names of columns, each with one.
+        metrics: names in pusa_lab.metrics.METRICS or import paths of functions; or column names, each with one of
+            these.
         truth: import path of what the metrics compare with: a function of prompt and seed, or a dict of prompts.
         cache: folder of the rows; deleting it starts anew.
         keep_clips: keep the clip of every row in the cache, so that metrics added later are computed from it.
         retry: make failed rows again.
         workers: processes, each with a GPU of its own if there are GPUs.
         no_progress: do not show a progress bar.
-        baseline: values of the setting that the others are compared with.
+        baseline: values that single out the setting with which the others are compared.
         score: column or columns of scores to print and draw (default: all).
         x: setting along the horizontal axis of the figure (default: the first with several values).
         figure: PNG file to write, of scores over x, or of their differences to the baseline.

@@ -56,38 +56,40 @@ def train_command(
     compiled: bool = False,
     **changes: Any,
 ) -> None:
-    """Train a toy or, with --recipe, a Wan.
+    """Train a toy model or, with --recipe, a Wan model.
 
-    A toy is trained in stages, a Wan on a latent cache: `pusa-lab train --recipe paper --data CACHE --model FOLDER
-    --out vta.safetensors`.
+    A toy is trained in stages, and a Wan model on a latent cache: `pusa-lab train --recipe paper --data CACHE --model
+    FOLDER --out vta.safetensors`.
 
     Args:
-        model: nano (default), mini, or all; with --recipe the folder of a Wan, or with --plan-only what `plan` takes.
+        model: nano (default), mini, or all; with --recipe, the folder of a Wan model, or with --plan-only, what `plan`
+            takes.
         stage: codec, features (for the Frechet distance), base (one timestep per video, from scratch), vta (one
             timestep per frame, from the base; the default), i2v (image to video as Wan does it, from the base), or
             all of them in this order; for a folder of clips, all means codec, base and vta.
         data: nano, mini, digits, a world of your own (mine.py:calm), or a folder of clips with captions, as for
             `pusa-lab data encode`; with --recipe a latent cache.
         base: checkpoint from which vta and i2v start (default: the one in --out, or else the shipped base), or a codec
-            from which codec does (default: from nothing).
+            from which codec does (default: from scratch).
         out: folder for checkpoints and cards (default outputs/train); with --recipe the file of the LoRA.
         logs: folder for curves (CSV, TensorBoard), sheets and last.ckpt.
         resume: a last.ckpt, which --save-every N writes, from which the run is resumed.
         fast: take a few small steps, to test the command.
-        clips: number of different clips that a toy is trained on; of a folder, at most so many (default: all).
-        recipe: how a Wan is trained, on --data CACHE --model FOLDER: as in the paper, as in the released trainer, or
-            with the mixture of timesteps that was best on the toy (docs/claims.md) and was not tried on 14B.
+        clips: number of different clips that a toy is trained on; for a folder, the most that are used (default: all).
+        recipe: how a Wan model is trained, with --data CACHE --model FOLDER: as in the paper, as in the released
+            trainer, or with the mixture of timesteps that was best on the toy (docs/claims.md) but was not tried on
+            14B.
         plan_only: print what a recipe costs, as `pusa-lab plan` does; with --data, for clips of their length and size.
         size: for --plan-only without --data: 480p, 720p (default), or HEIGHTxWIDTH in pixels.
         gpu: for --plan-only: kind of GPU (default: h200).
-        price: for --plan-only: US dollars per GPU and hour, 0 to 1,000,000 (default: a rough one for the GPU).
+        price: for --plan-only: US dollars per GPU-hour, 0 to 1,000,000 (default: a rough price for the GPU).
         expert: which expert of Wan2.2-A14B is trained, on its own timesteps.
         gpus: number of GPUs, on all hosts together (default 1; under torchrun, one for each of its processes).
         ac_save_attention: blocks that save attention's result (default 0).
         ac_skip_blocks: blocks without activation checkpointing (default 0).
         offload_activations: keep what blocks save in the host's memory.
         float8: run the frozen base's matrix products in 8 bits.
-        compiled: compile the blocks of a Wan.
+        compiled: compile the blocks of a Wan model.
         **changes: fields of TrainConfig; None is the recipe's.
 
     Raises:

@@ -37,7 +37,7 @@ class Guided:
 
 @checked
 def calls(denoiser: Denoiser) -> int:
-    """Calls of the unguided denoiser for one velocity: 1, or what guidance makes of it.
+    """Number of calls of the unguided denoiser for one velocity: 1, or more with guidance.
 
     Args:
         denoiser: guided or not.

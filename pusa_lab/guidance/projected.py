@@ -28,18 +28,19 @@ def apg(
     U = D_cond - D_null, plus momentum times the U of the frame's noise level before, then shortened to the norm
     `threshold`; its parallel part lies along D_cond. eta = 1 without threshold and momentum is `text_cfg`
 
-    Norms and projections are those of a sample over channels, guided frames, height and width, as in diffusers; the
-    source has pictures, over channels, height and width, which is `by_frame`: then frames at different noise levels do
-    not weigh against each other. Clean frames (tau = 0), of which D tells nothing, count in neither. Momentum has one
-    memory for each frame: it advances when the frame's noise falls, and starts anew when it rises.
+    Norms and projections are those of a sample over channels, guided frames, height and width, as in diffusers. The
+    source, which has pictures, takes them over channels, height and width: `by_frame` does so for every frame, and
+    frames at different noise levels then do not influence each other. Clean frames (tau = 0), about which D says
+    nothing, do not count in either case. Momentum has a memory of its own for each frame: it advances when the frame's
+    noise falls, and starts anew when it rises.
 
     Args:
         denoiser: (x, tau, **cond) -> v.
         null: keyword arguments for the empty (or negative) caption, which replace those of the call.
         scale: s, one or (f,); 1 is no guidance.
         eta: share of the parallel part that is kept; 0 in the source.
-        threshold: longest norm r of U; 0 is none. Norms grow with the root of the size, so what suits a picture is
-            short for a video: diffusers has 15.
+        threshold: longest norm r of U; 0 is none. Norms grow with the square root of the size, so a threshold that
+            suits a picture is too short for a video: diffusers has 15.
         momentum: in (-1, 1); 0 is none, the source's is negative. A guider with momentum must be the outermost.
         by_frame: measure every frame by itself instead of the whole sample.
         interval: noise levels (low, high) in [0, 1] at which frames are guided, ends included.
@@ -103,14 +104,14 @@ def cfg_zero_star(
     by_frame: bool = False,
     interval: Interval = (0.0, 1.0),
 ) -> Guided:
-    """CFG-Zero*: the null's velocity scaled to fit the caption's best, and the first steps left out. Two calls.
+    """CFG-Zero*: scale the null prompt's velocity to fit the caption's best, and leave out the first steps. Two calls.
 
     v = a v_null + s (v_cond - a v_null), a = <v_cond, v_null> / (|v_null|^2 + 1e-8); 0 for guided frames with
     tau_i >= zero_from
 
     The products are those of a sample over channels, guided frames, height and width, as in the source; `by_frame`
-    gives every frame its own a. Clean frames (tau = 0) do not count. The source leaves out a number of steps; here
-    a level says it, for each frame by its own noise: the default is the step that leaves pure noise.
+    gives every frame its own a. Clean frames (tau = 0) do not count. The source leaves out a number of steps; here a
+    noise level decides, for each frame by itself: the default leaves out the step that starts from pure noise.
 
     Args:
         denoiser: (x, tau, **cond) -> v.

@@ -35,15 +35,16 @@ def check_model(
 ) -> ModelReport:
     """Check a model of your own: `print(check_model(model))`.
 
-    Codec and denoiser are called with a clip: shapes, finite numbers, what the codec keeps, every frame's timestep,
-    the prompt, one sample among others, and, if the weights are trained, the direction of time and whether the output
-    is v = eps - x0. With two prompts that is about 30 calls of the model, and one more per frame.
+    The codec and the denoiser are called with a clip. The checks are of shapes, finite numbers, what the codec keeps,
+    the effect of every frame's timestep and of the prompt, whether samples of a batch influence each other and, if the
+    weights are trained, the direction of time and whether the output is v = eps - x0. With two prompts that is about 30
+    calls of the model, and one more per frame.
 
     Args:
         model: an object with what a `VideoModel` offers.
-        clip: as `tasks.Known.clip`, best of the kind that the model was trained on; None is waves of colour.
+        clip: as `tasks.Known.clip`, preferably of the kind that the model was trained on; None takes waves of colour.
         prompts: captions that the model knows, one per sample, at least two.
-        latent_frames: of the clip; None is the model's own number, fewer are cheaper.
+        latent_frames: of the clip; None takes the model's own number, and fewer are cheaper.
         scalar: the network itself with one timestep per sample, (x, tau (b,), **cond) -> v, to compare with.
         seed: of the noise.
         strict: raise if a check fails.

@@ -156,33 +156,33 @@ def compare(
     metric: str | Sequence[str] | None = None,
     level: float = 0.95,
 ) -> DataFrame:
-    """Paired differences of every setting to the baseline, with intervals that hold for all comparisons together.
+    """Paired differences between every setting and the baseline, with intervals that hold for all comparisons together.
 
     d_ps = score of the setting - score of the baseline, both for prompt p and seed s
 
-    Rows of both settings are paired by prompt and seed, so that what differs between prompts cancels. The interval of
-    the mean of d is the bootstrap's, which resamples whole prompts, each with all its seeds: the differences of a
-    prompt's seeds are alike, and the interval is to hold for prompts that were not tried. With a single prompt, seeds
-    are resampled, and the interval holds for that prompt alone. The percentiles are those of `expanded_level`, because
-    plain ones are too narrow; with fewer than 10 prompts, which have too few resamples, the interval is Student's, of
-    the prompts' means.
+    Rows of both settings are paired by prompt and seed, so that what differs between prompts cancels. The interval for
+    the mean of d comes from a bootstrap that resamples whole prompts, each with all its seeds: the differences of a
+    prompt's seeds are alike, and the interval is meant to hold for prompts that were not tried. With a single prompt,
+    seeds are resampled, and the interval holds for that prompt alone. The percentiles are those of `expanded_level`,
+    because plain ones are too narrow; with fewer than 10 prompts, which give too few resamples, it is Student's
+    interval for the prompts' means.
 
-    Of several comparisons one may exclude 0 by chance, so each interval has the level 1 - (1 - level) / comparisons
-    (Bonferroni): with probability `level` or more all of them hold at once.
+    Among several comparisons, one may exclude 0 by chance, so each interval has the level 1 - (1 - level) / comparisons
+    (Bonferroni): with probability `level` or more, all of them hold at once.
 
     Args:
         df: a table that `sweep` returned, or rows of it.
-        baseline: values of settings that one setting alone has: {"noise": 0}.
-        metric: one or several columns of scores; None is all of them, which are comparisons each.
-        level: that all intervals together are to have, between 0 and 1.
+        baseline: values that only one setting has, such as {"noise": 0}.
+        metric: one or several columns of scores; None takes all of them, and each adds its comparisons.
+        level: the confidence that all intervals are to have together, between 0 and 1.
 
     Returns:
         A DataFrame with a line for each other setting and metric: the setting, metric, mean and baseline (means over
         the pairs), difference, low, high, pairs, prompts, and comparisons. Numbers that need more pairs are NaN.
 
     Raises:
-        ValueError: no setting or several fit the baseline, there is no other, none of its rows is done, or two rows of
-            a setting have the same prompt and seed.
+        ValueError: no setting or more than one fits the baseline, there is no other setting, none of its rows is done,
+            or two rows of a setting have the same prompt and seed.
 
     Source: the interval by Efron, Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; whole clusters as in
     Davison, Hinkley, Bootstrap Methods and their Application, 1997, section 3.8.

@@ -67,25 +67,25 @@ def sweep(
     Args:
         model: a name for `load`, a model, or None if settings names it as "model". Or any function, or its import path:
             it is called with a setting's values, and with prompt and seed where it names them.
-        settings: name -> value, or the values to try as a list, tuple, range or 1-D array, whose combinations are run;
-            a list or 1-D array that is one value stands in a list. Of several such dicts, each adds its own. Names are
-            those of `generate`'s arguments, of the options of `load` (lora, strength, ...), and of the arguments of the
-            task, which may be a name, a task, or a function (prompt, seed, ...) -> task.
-            Values may be import paths such as "mymodule:function"; pictures and clips of tasks may be named by files.
+        settings: name -> value, or the values to try as a list, tuple, range or 1-D array. All combinations are run. To
+            pass a list or 1-D array as one value, wrap it in a list. If there are several such dicts, each adds its own
+            combinations. Names are those of `generate`'s arguments, of the options of `load` (lora, strength, ...), and
+            of the arguments of the task, which may be a name, a task, or a function (prompt, seed, ...) -> task. Values
+            may be import paths such as "mymodule:function"; pictures and clips of tasks may be named by files.
         prompts: captions.
         seeds: whole numbers.
         metrics: functions (result) or (result, truth) that return a number or a dict of numbers, as a dict with the
             names of their columns or a list; or names in `metrics.METRICS`, or import paths. With none, the function
             must return the numbers itself.
-        scores: columns of scores that will be asked for; if there is no such score, the sweep ends at once.
+        scores: columns of scores that will be needed later; if there is no such score, the sweep ends at once.
         truth: what the metrics compare with: prompt -> clip, (prompt, seed) -> clip, or a function of prompt and seed.
         cache: folder of the rows; deleting it starts anew.
         keep_clips: keep the clip of every row, for `viz.plot_clips`, and so that metrics which are added later are
             computed from it. A metric that reads more of a result than its video, and every metric that is added to
-            rows without clips, takes the rows to be made again.
+            rows without clips, needs the rows to be made again.
         retry: make failed rows again.
-        workers: processes; each has a GPU of its own if there are GPUs. Several take functions of modules, not of a
-            notebook, and a script that uses them needs the line `if __name__ == "__main__":`.
+        workers: processes; each has a GPU of its own if there are GPUs. Several processes can only use functions from
+            modules, not from a notebook, and a script that uses them needs the line `if __name__ == "__main__":`.
         setup: called first in every worker, such as to register schedules; with one process it is not called.
         progress: show a bar with the time left; None shows it on a terminal and in a live notebook.
 
@@ -94,9 +94,9 @@ def sweep(
         seconds, status ("done" or "failed"), error, and clip, the path of a clip that was kept.
 
     Raises:
-        ValueError: something does not fit, said before anything is run; or the first row of all has a score that is no
-            number, or lacks one of `scores`. A row that fails later is kept as failed, with its error, and the others
-            are made all the same.
+        ValueError: something does not fit, which is said before anything is run; or the first row of all has a score
+            that is no number, or lacks one of `scores`. A row that fails later is kept as failed, with its error, and
+            the others are made all the same.
     """
     prompts, seeds = each_once("prompts", prompts, str), each_once("seeds", seeds, int)
     found = settings_of(settings)

@@ -56,16 +56,16 @@ class TrainConfig:
     """Share of clips trained with the null prompt, for guidance."""
     timestep_sampler: str = "shared"
     """Name in TIMESTEP_SAMPLERS, such as shared (for a scalar base model) or independent (for VTA), or an import path
-    such as mine.py:walk; if need be with settings: clean_prefix(k=2, rest=shared), or
-    mixture(samplers=[independent, task_mixture]) for half of the samples each."""
+    such as mine.py:walk; with settings if need be: clean_prefix(k=2, rest=shared), or mixture(samplers=[independent,
+    task_mixture]) for half of the samples each."""
     p_async: float = 1.0
     """Share of samples with independent timesteps if timestep_sampler is mixed (PTSS)."""
     shift: float = 1.0
     """Shift of the sampled timesteps; the released Pusa trainer uses 5."""
     t_min: float = 0.0
-    """Smallest timestep tau that is sampled, but for known frames at 0: the boundary, for the expert for high noise."""
+    """Smallest timestep tau that is sampled, except for known frames at 0; for the high-noise expert, the boundary."""
     t_max: float = 1.0
-    """Largest timestep tau that is sampled: the boundary, for the expert for low noise."""
+    """Largest timestep tau that is sampled; for the low-noise expert, the boundary."""
     weight: str = "uniform"
     """Weight of each frame's loss by its timestep, a name in losses.WEIGHTS or an import path such as mine.py:middle,
     perhaps with settings, as in "min_snr(gamma=2)"; the paper uses uniform."""
