@@ -46,7 +46,8 @@ def stream_video(
 
     Args:
         prompt: captions in the order in which they are shown, each in quotes.
-        model: a shipped toy, a .safetensors file of one, or a Wan: its folder or repository; or your own, mine.py:make.
+        model: a shipped toy, a .safetensors file of one, the folder or repository of a Wan model, or your own,
+            mine.py:make.
         seconds: length of the video, at the model's frame rate; at most a day.
         lora: file or files that adapt the model.
         strength: how much each LoRA adds; 1 is as trained (default).
@@ -64,12 +65,12 @@ def stream_video(
         shift: shift of the sigmas (default: the model's own).
         guidance: scale of text guidance, where 1 is none, or a guider such as 'apg(scale=5)'.
         solver: a name in pusa_lab.solvers.SOLVERS, such as euler, ab2 or unipc, or mine.py:name.
-        latent_frames: of the window (default: the model's own number).
+        latent_frames: number of latent frames in the window (default: the model's own).
         overlap: final frames that stay in the window (default: as many as fit).
         device: cpu or cuda (default: the GPU if there is one).
-        offload: what of a Wan waits in the host's memory (default: the model's own).
-        float8: keep a Wan's large weights in 8 bits.
-        out: file to write, which is there when the video is complete.
+        offload: what part of a Wan model waits in the host's memory (default: the model's own).
+        float8: keep the large weights of a Wan model in 8 bits.
+        out: file to write, which appears when the video is complete.
 
     Raises:
         ValueError: an option does not fit the others or the model, or a file cannot be read or written.

@@ -41,17 +41,17 @@ def stream(
 ) -> Stream:
     """A video without end: `for part in stream(model, "a ship"): show(part.video)`, in memory that does not grow.
 
-    A window of frames goes down the rows of the schedule. Frames that are final are given out, decoded; once room is
+    A window of frames goes down the rows of the schedule. Frames that are final are decoded and given out; when room is
     needed for new ones, which start as noise, the oldest leave the window. So every frame runs as it does in the whole
-    long schedule, and is what that would make of it if the model looked no further than the window.
+    long schedule, and ends as that schedule would make it if the model looked no further than the window.
 
     Args:
         model: any `VideoModel` that takes no picture as an input of its call.
         prompt: one caption; one for each latent frame, of which the last stays; or a function (frame) -> caption. A
             frame has the velocity of its own caption, so that rows in which two meet cost twice the calls.
-        task: what is known of the first frames or of later ones, at frames counted from the start; None is nothing.
+        task: which frames are known, the first or later ones, counted from the start; None is none.
         schedule: one whose window is steady: rolling, blockwise, staircase, pyramid or autoregressive, perhaps with
-            settings, "blockwise(block=3, lag=10)"; a function (steps, frames, shift=...) of one's own; or the rows of a
+            settings, "blockwise(block=3, lag=10)"; a function (steps, frames, shift=...) of your own; or the rows of a
             steady window, as `schedules.rolling_window` makes them.
         steps: steps of each frame, 1 to 10,000; None is 10. Refused when schedule is a matrix.
         shift: shift of the sigmas; None is the model's own. A matrix, or a function without it, takes none.
@@ -61,16 +61,17 @@ def stream(
         latent_frames: of the window; None is the model's own number.
         overlap: final frames that stay in the window; behind those in progress, frames of noise fill it. None keeps as
             many as fit.
-        solver: as for `generate`; a stateful one of one's own needs a step function with `slide(drop, add)`, see
+        solver: as for `generate`; a stateful one of your own needs a step function with `slide(drop, add)`, see
             `memory.Movable`.
-        seed: every frame has noise of its own of it.
+        seed: every frame gets noise of its own from it.
         output: "latents" leaves them undecoded.
 
     Returns:
         An iterator over `streaming.Streamed` parts, which takes new prompts and known frames on the way.
 
     Raises:
-        ValueError: with one sentence on what was received and what to do, before the model is asked.
+        ValueError: an argument is not valid; before the model is called, one sentence says what was received and what
+            to do.
     """
     geometry = model.geometry
     frames = count_of("latent_frames", geometry.frames if latent_frames is None else latent_frames, MOST_LATENT_FRAMES)
