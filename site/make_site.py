@@ -16,7 +16,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT, SOURCES, READ = (ROOT / "outputs" / name for name in ("site", "site-sources", "site-doctrees"))
-NEEDED = ("sphinx", "myst_nb", "furo", "sphinx_design", "sphinx_copybutton", "sphinx-mathjax-offline", "griffe", "Stemmer")
+NEEDED = (
+    *("sphinx", "myst_nb", "furo", "sphinx_design", "sphinx_copybutton"),
+    *("sphinx-mathjax-offline", "griffe", "Stemmer"),
+)
 INSTALL = 'python -m pip install -c constraints.txt -e ".[site]"'
 HOME = '<p><a class="home" href="../index.html">← The course and everything else</a></p>'
 """In the site, the playground leads back to the front page."""
