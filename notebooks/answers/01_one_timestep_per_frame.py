@@ -20,7 +20,7 @@ def my_interpolate(x0, eps, tau):
 # %% tags=["answer"]
 x = torch.randn(SAMPLES, 1, 3, 1, 1)
 x[:, :, 2] = picture
-my_mean = samplers.sample(model, x, schedules.hold(STEPS, 3, at=[2]), solver="heun").view(SAMPLES, 3).mean(0)
+my_clips = samplers.sample(model, x, schedules.hold(STEPS, 3, at=[2]), solver="heun").view(SAMPLES, 3)
 
 # %% [markdown]
 # **3 · Invent.** This path first brings the *middle* frame half-way down, then the outer two all the way, and finishes

@@ -10,12 +10,12 @@ def my_shift(levels, shift):
 
 
 # %% [markdown]
-# **2 · Vary.** The formula says calls = 10 + 20 · lag, because 21 frames have 20 gaps. So 20 · lag may be at most 90,
-# and the largest whole lag is 4, with 90 calls. (A lag of 4.5 uses all 100 calls: the library accepts fractions and
-# rounds each delay down.)
+# **2 · Vary.** The formula says calls = 20 + 20 · lag, because 21 frames have 20 gaps. So 20 · lag may be at most 80,
+# and the largest whole lag is 4, with 100 calls. Whoever counts 21 gaps gets 3, and whoever forgets the steps of the
+# last frame gets 5.
 
 # %% tags=["answer"]
-my_lag = (100 - 10) // (21 - 1)
+my_lag = (100 - 20) // (21 - 1)
 
 # %% [markdown]
 # **3 · Invent.** A frame of the second generation waits for four rows, the steps of the first generation; a frame of

@@ -53,9 +53,9 @@ nb.diagram(
 # %% [markdown]
 # Follow one frame from left to right. Its timestep becomes six vectors: shift, scale and gate for the attention, and
 # the same three for the MLP. They act on the tokens of this frame only. The one place where frames meet is attention,
-# and it has always mixed frames. (There is also cross-attention to the caption, which is left out here.) So the
-# timesteps of a batch may be a tensor `(b, f)`, one for each sample and frame, as well as a tensor `(b,)`: **no weight
-# has to be added or to change its shape.** Try it with `nano`, the smallest of our models:
+# and it has always mixed frames. So the timesteps of a batch may be a tensor `(b, f)`, one for each sample and frame,
+# as well as a tensor `(b,)`: **no weight has to be added or to change its shape.** Try it with `nano`, the smallest of
+# our models:
 
 # %%
 nano = small_models.load("nano-vta", device="cpu").dit
@@ -75,8 +75,8 @@ assert torch.allclose(own[:, 2], shared[:, 2]), "a frame's vectors depend on its
 
 # %% [markdown]
 # The first assertion matters in practice. As long as all timesteps are equal, the extended network is *the same
-# function* as the old one, so you can start from a pretrained model without breaking it. Whether it also does something
-# *sensible* with unequal timesteps is another matter, and for that we need to know what it is trained to do.
+# function* as the old one, so you can start from a pretrained model without breaking it. What it does with unequal
+# ones depends on what it is trained to do.
 #
 # ## By hand
 #
@@ -141,8 +141,8 @@ else:
 #
 # $$v_i = \frac{dx_i}{d\tau_i} = \varepsilon_i - x^0_i .$$
 #
-# There is no $\tau$ on the right: along the line from picture to noise the velocity is constant. If somebody told us
-# $v$, a single step would do, from $\tau$ straight to 0. Each frame moves by **its own** difference of timesteps,
+# There is no $\tau$ on the right, so if somebody told us $v$, a single step would do, from $\tau$ straight to 0. Each
+# frame moves by **its own** difference of timesteps,
 # $x_i + (\tau^{\text{next}}_i - \tau_i)\, v_i$.
 #
 # **Predict.** By how much does frame 0 move?
@@ -165,14 +165,15 @@ assert step[0, 0, 0] == x[0, 0, 0], "a frame whose timestep does not change does
 # </details>
 #
 # A *schedule* lists the timesteps of all frames, one row for each moment, and a sampler walks down its rows. Here is
-# all of it in six lines, compared with the library:
+# all of it in five lines, compared with the library. (All samples share the row, so the difference has the axis of
+# frames only, and two axes of size 1 behind it are enough: those for batch and channels in front come by themselves.)
 
 
 # %%
 def my_sample(denoiser, x, schedule):
     for tau, tau_next in zip(schedule[:-1], schedule[1:], strict=True):
         v = denoiser(x, tau.expand(len(x), -1))
-        x = x + (tau_next - tau)[:, None, None] * v
+        x = x + (tau_next - tau)[:, None, None] * v  # (frames, 1, 1)
     return x
 
 
@@ -194,8 +195,8 @@ nb.diagram(
 
 # %% [markdown]
 # A model with one timestep for all frames lives on the diagonal. Image-to-video is the left edge, where frame 0 is
-# clean throughout. Below are three schedules for our three frames; under each you see the paths of the three numbers
-# from their noise to their clean values.
+# clean throughout. Below are three schedules for our three frames, with six steps for each frame; under each you see
+# the paths of the three numbers from their noise to their clean values.
 #
 # **Predict.** In which of the three is frame 2 still pure noise when frame 0 is already clean?
 
@@ -203,9 +204,9 @@ nb.diagram(
 zoo = {
     "synchronous": schedules.synchronous(6, 3),
     "pyramid": schedules.pyramid(6, 3, lag=2),
-    "autoregressive": schedules.autoregressive(3, 3),
+    "autoregressive": schedules.autoregressive(6, 3),
 }
-fig, axes = plt.subplots(2, 3, figsize=(10, 5), layout="constrained", height_ratios=(2, 1.4))
+fig, axes = plt.subplots(2, 3, figsize=(10, 6.6), layout="constrained", height_ratios=(2.7, 1.4))
 for column, (name, S) in enumerate(zoo.items()):
     viz.plot_schedule(S, axes[0, column], title=name, colorbar=column == 2)
     states = list(samplers.sample_steps(lambda x, tau: eps - x0, eps, S))
@@ -223,13 +224,13 @@ assert ((S[:, 0] == 0) & (S[:, 2] == 1)).any(), "autoregressive: frame 2 waits u
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Only in the autoregressive one, where each frame waits for the one before it. In the pyramid frame 2 is on its way
-# well before frame 0 arrives.
+# Only in the autoregressive one, where each frame waits for the one before it. In the pyramid frame 2 has made two of
+# its six steps when frame 0 arrives.
 #
 # </details>
 #
-# All nine curves end at the clean values 0.2, 0.5 and 0.8. The schedule decides *when* a frame gets there, not *where*.
-# But that was too easy, because we used the true velocity, which nobody knows.
+# All nine curves end at the clean values. The schedule decides *when* a frame gets there, not *where*. But that was too
+# easy, because we used the true velocity, which nobody knows.
 #
 # ## Why one network can serve all timestep vectors
 #
@@ -242,9 +243,11 @@ assert ((S[:, 0] == 0) & (S[:, 2] == 1)).any(), "autoregressive: frame 2 waits u
 #
 # $$v(x, \tau) = \mathbb{E}[\,\varepsilon - x^0 \mid x, \tau\,].$$
 #
-# *Step 2: let the input vary.* $\tau$ is part of the input. So the loss is a sum over timestep vectors, each term has a
-# best answer of its own, and no term asks for anything that another forbids. One function of $(x, \tau)$ can be best
-# everywhere. This is the same reason why one ordinary diffusion network can serve all scalar timesteps.
+# *Step 2: let the input vary.* $\tau$ is part of the input. So the loss is an average over timestep vectors, each of
+# them has a best answer of its own, and none asks for anything that another forbids. One *function* of $(x, \tau)$ can
+# be best everywhere. This is the same reason why one ordinary diffusion network can serve all scalar timesteps. (A
+# finite network shares its weights among all of them, so serving more may cost some quality. How much is a question
+# for experiments; chapters 5 and 8 make some.)
 #
 # *Step 3: only what is trained is learnt.* A model that was trained on the diagonal alone was never asked anything
 # about the rest of the square. There its answers are whatever its weights happen to give; chapter 0 showed what that
@@ -305,7 +308,7 @@ fig, ax = plt.subplots(figsize=(9, 3), layout="constrained")
 ax.plot(levels, errors, marker="o", label="measured")
 ax.axhline(left[2, 2], ls=":", color="black", label="variance of frame 2 once frame 0 is known")
 ax.axhline(1.0, ls="--", color="black", label="variance of frame 2 if nothing is known")
-ax.set(xlabel="noise level of frame 0", ylabel="error of the guess for frame 2", ylim=(0, None))
+ax.set(xlabel="noise level of frame 0", ylabel="error of the guess for frame 2", ylim=(0, 1.15))
 ax.legend(loc="lower right")
 plt.show()
 
@@ -323,8 +326,8 @@ assert errors[0] < errors[5] < errors[-1], "the cleaner frame 0, the better the 
 #
 # </details>
 #
-# So this is what the vector is good for: **information flows from frames with little noise to frames with much**. The
-# curve puts a number on it, for every level in between.
+# (The last dots miss the dashed line by sampling error.) So this is what the vector is good for: **information flows
+# from frames with little noise to frames with much**.
 #
 # ## Image to video is conditioning
 #
@@ -332,6 +335,14 @@ assert errors[0] < errors[5] < errors[-1], "the cleaner frame 0, the better the 
 # *given that frame 0 is 0.7*, which for Gaussians we know exactly. The schedule for this is `schedules.hold(steps,
 # frames, at=...)`. Its argument `at` lists the frames that are known, and their columns are 0 from the first row to the
 # last; left out, it means frame 0. The known value itself goes into `x`, at the place of the noise.
+#
+# Why? At $\tau_0 = 0$ frame 0 of the input *is* $x^0_0$, so the best answer of Step 1 is
+#
+# $$v(x, \tau) = \mathbb{E}[\,\varepsilon - x^0 \mid x, \tau\,]
+# = \mathbb{E}[\,\varepsilon - x^0 \mid x_1, x_2, \tau;\; x^0_0 = 0.7\,].$$
+#
+# The right-hand side is the velocity of a perfect model for another world, that of all clips which begin with 0.7. So
+# whatever holds for sampling with a perfect model holds here for that world. (What does hold comes next.)
 
 # %% tags=["nbval-check-output"]
 picture = 0.7
@@ -361,16 +372,15 @@ assert plain.view(SAMPLES, 3)[:, 0].std() > 0.9, "without a known frame the clip
 
 # %% [markdown]
 # Every thin line is a clip of three frames. On the left they start anywhere. On the right all of them start at the
-# picture and then fan out: the further from the picture, the less it fixes, and the mean falls back towards 0 by the
-# factor 0.8 per frame. No part of the model was made for this task. We only stopped one timestep at 0.
+# picture and then fan out, and the mean falls back towards 0 by the factor 0.8 per frame. No part of the model was made
+# for this task. We only stopped one timestep at 0.
 #
 # ## Does the path matter?
 #
 # *The claim.* With the perfect velocity, every path of timesteps turns noise into clips of the right distribution. (One
-# and the same noise may end in different clips along different paths. What does not change is how often each kind of
-# clip comes out.)
+# and the same noise may end in different clips along different paths.)
 #
-# *The proof.* Take any smooth function $\varphi$ of a clip, and see how its mean over the noised clips changes when
+# *The proof.* Take any smooth function $\varphi$ of a clip, and see how its mean over the *noised clips* changes when
 # only $\tau_i$ does. By the chain rule, and because $x_i$ alone depends on $\tau_i$,
 #
 # $$\begin{aligned}
@@ -379,11 +389,18 @@ assert plain.view(SAMPLES, 3)[:, 0].std() > 0.9, "without a known frame the clip
 # &= \mathbb{E}[\partial_i \varphi(x)\, v_i(x, \tau)] .
 # \end{aligned}$$
 #
-# The second equality averages over all clips and noises that share the same $x$, and that average is $v_i$ by
-# definition. Now let particles move by $dx_i = v_i\, d\tau_i$. The chain rule gives the mean of $\varphi$ over *them*
-# the same rate of change. Both start from the same noise, so they agree all along the path, for every $\varphi$ and
-# **every path**. At its end the particles are distributed like clean clips. (That two laws with the same start and the
-# same rates agree needs a smooth $v$, and here $v$ is smooth.)
+# The second equality averages over all clips and noises that share the same $x$, which makes $v_i$. Now let *particles*
+# $X$ start as noise and move by $dX_i = v_i(X, \tau)\, d\tau_i$. The chain rule alone gives
+#
+# $$\frac{\partial}{\partial \tau_i}\, \mathbb{E}[\varphi(X)]
+# = \mathbb{E}[\partial_i \varphi(X)\, v_i(X, \tau)] .$$
+#
+# In the first equation the mean is over the law of the noised clips, in the second over that of the particles. So we
+# must not say yet that the two rates are equal. What we may say is that both laws solve *the same equation* (it is
+# called the continuity equation) along the same path, from the same start. If $v$ is smooth, as it is here, this
+# equation has one solution only. Hence the two laws agree all along **every path**, and at its end the particles are
+# distributed like clean clips. (For real data $v$ may lose its smoothness as $\tau$ goes to 0, where neighbouring $x$
+# belong to different pictures; there the proof needs more care.)
 #
 # Note the small print: the proof is about $d\tau$. A sampler makes steps of finite length, and for the whole step it
 # trusts a velocity that was right at its beginning. How long may steps be? The perfect model is linear in $x$, so three
@@ -400,28 +417,70 @@ def path_error(S, solver="euler"):
     return (covariance(S, solver) - cov).abs().max().item()
 
 
-counts = [1, 2, 4, 8, 16, 32]
-fig, ax = plt.subplots(figsize=(9, 3.2), layout="constrained")
-for solver, line in (("euler", "-o"), ("heun", "--s")):
-    ax.loglog(counts, [path_error(schedules.pyramid(n, 3, lag=n // 2), solver) for n in counts], line, label=solver)
-ax.set(xlabel="steps of each frame", ylabel="largest error of the covariance", xticks=counts, xticklabels=counts)
-ax.minorticks_off()
-ax.legend()
+paths = {
+    "synchronous": lambda n: schedules.synchronous(n, 3),
+    "pyramid": lambda n: schedules.pyramid(n, 3, lag=n // 2),
+    "pyramid backwards": lambda n: schedules.pyramid(n, 3, lag=n // 2).flip(1),
+    "autoregressive": lambda n: schedules.autoregressive(n, 3),
+}
+counts = [2, 4, 8, 16, 32]
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.4), sharey=True, layout="constrained")
+for ax, solver in zip(axes, ("euler", "heun"), strict=True):
+    for (name, make), line in zip(paths.items(), ("-o", "--s", ":^", "-.D"), strict=True):
+        ax.loglog(counts, [path_error(make(n), solver) for n in counts], line, label=name, markersize=5)
+    ax.set(title=f"solver {solver}", xlabel="steps of each frame", xticks=counts, xticklabels=counts)
+    ax.minorticks_off()
+axes[0].set_ylabel("largest error of the covariance")
+axes[1].legend(loc="lower left")
 plt.show()
 
 once = covariance(schedules.synchronous(1, 3))
 assert once.abs().max() < 1e-6, "in a single step every clip lands on the mean"
-for make in (schedules.synchronous, schedules.autoregressive):
-    assert path_error(make(4, 3)) > 0.4, "four steps per frame are too long, whatever the path"
-    assert path_error(make(64, 3), "heun") < 0.01, "and with short steps every path is right"
+for make in paths.values():
+    assert path_error(make(4)) > 0.4, "four steps of Euler per frame are too long, whatever the path"
+    assert path_error(make(64), "heun") < 0.01, "and with short steps every path is right"
 
 # %% [markdown]
-# At the left end, one step, the error is 1: every clip has landed exactly on the mean, without any variety. This is no
-# accident. At pure noise $x$ says nothing, so the best guess of the clip *is* the mean, a grey blur. With more steps
-# the curves fall. Towards the right, each doubling about halves Euler's error and quarters that of Heun, which asks the
-# model twice in each step and corrects itself. (Chapter 3 takes solvers apart.) So both halves are true: **any path is
-# right, if its steps are short**. A perfectly valid schedule with four steps for each frame is off by half of the
-# variance with Euler, and nothing is wrong with it but its stride.
+# Four very different orders, and almost one curve: what matters is the length of the steps, not
+# the path. Each doubling of their number about halves Euler's error and quarters that of Heun, which asks the model
+# twice in each step (chapter 3). So both halves are true: **any path is right,
+# if its steps are short**. A perfectly valid schedule with four steps for each frame is off by half of the variance
+# with Euler, and nothing is wrong with it but its stride. With a single step every clip lands on the mean, as the first
+# assertion says: at pure noise $x$ says nothing, so the best guess of the clip *is* the mean, a grey blur.
+#
+# Now let the same noise go along two of the paths.
+#
+# **Predict.** Will it end in the same clip? And will the two clouds of all clips differ?
+
+# %% tags=["hide-input"]
+same_noise = torch.randn(400, 1, 3, 1, 1)
+ends = {
+    n: samplers.sample(model, same_noise, paths[n](32), "heun").view(-1, 3) for n in ("synchronous", "autoregressive")
+}
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained", width_ratios=(1.4, 1))
+for (name, clips), line, marker in zip(ends.items(), ("-", "--"), "ox", strict=True):
+    for k, colour in zip(range(4), ("C0", "C1", "C2", "C4"), strict=True):
+        axes[0].plot(range(3), clips[k], line, color=colour, label=name if k == 0 else None)
+    axes[1].plot(clips[:, 0], clips[:, 1], marker, markersize=4, alpha=0.5, label=name)
+axes[0].set(title="four noises (colours), two paths (lines)", xlabel="frame", ylabel="pixel", xticks=range(3))
+axes[1].set(title="all clips", xlabel="frame 0", ylabel="frame 1")
+for ax in axes:
+    ax.legend(fontsize=9)
+plt.show()
+
+a, b = ends.values()
+assert (a - b).abs().amax(dim=1).median() > 0.1, "most noises end in another clip on another path"
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Another clip, but the same cloud. Each colour ends in two different lines, yet on the right the crosses and the
+# circles fill the same ellipse.
+#
+# </details>
+#
+# So the answer to the second opening question is: the order changes *which* clip you get from a given noise, and never,
+# for a perfect model with short steps, *what kinds* of clips you get, and how often.
 
 # %% [markdown]
 # ## Exercises
@@ -432,8 +491,7 @@ for make in (schedules.synchronous, schedules.autoregressive):
 #
 # <details><summary>Hint</summary>
 #
-# First give `tau` the axes it lacks, as described below the second cell of this chapter. Then write the formula as it
-# stands there.
+# First give `tau` the axes it lacks, as described at the end of *By hand*. Then write the formula as it stands there.
 #
 # </details>
 
@@ -455,13 +513,25 @@ nb.check(
         "the clip fades, but no noise comes in.": (1 - wide) * clip,
         "noise is added without taking away any of the clip.": clip + wide * dirt,
         "every frame has the same noise level: tau has one for each.": torch.lerp(clip, dirt, times.mean()),
+        "all frames of a sample have the same noise level: tau has one for each frame.": (
+            (1 - wide[:, :, :1]) * clip + wide[:, :, :1] * dirt
+        ),
+        "all frames of a sample have the same noise level, the mean of tau: use each frame's own.": (
+            (1 - wide.mean(2, True)) * clip + wide.mean(2, True) * dirt
+        ),
+        "these are DDPM's square roots: here clip and noise are mixed along a straight line.": (
+            (1 - wide).sqrt() * clip + wide.sqrt() * dirt
+        ),
+        "this is DDPM's circle, on which squares add up to 1: here clip and noise are mixed along a straight line.": (
+            (1 - wide**2).sqrt() * clip + wide * dirt
+        ),
     },
 )
 
 # %% [markdown]
 # **2 · Vary.** Let the *last* frame be known instead of the first: frame 2 is 0.7, frames 0 and 1 are generated. Before
 # you compute anything, say which means you expect for frames 0 and 1. Then sample `SAMPLES` clips along a schedule of
-# `STEPS` steps with the solver `"heun"`, and set `my_mean` to their mean, a tensor of three numbers.
+# `STEPS` steps with the solver `"heun"`, and set `my_clips` to them, a tensor `(SAMPLES, 3)`.
 #
 # <details><summary>Hint</summary>
 #
@@ -471,35 +541,59 @@ nb.check(
 # </details>
 
 # %% tags=["exercise"]
-my_mean = None  # the mean of the three frames, a tensor (3,)
+my_clips = None  # the sampled clips, a tensor (SAMPLES, 3)
+
 
 # %% tags=["check"]
-mirrored = condition(torch.zeros(3), cov, [2], torch.tensor([picture]))[0]
-unfrozen = samplers.sample(model, torch.eye(3).view(3, 1, 3, 1, 1), schedules.synchronous(STEPS, 3), "heun").view(3, 3)
-nb.check(
-    my_mean,
-    mirrored,
-    tolerance=5 / SAMPLES**0.5,
-    axes="(frames,)",
-    mistakes={
-        "this is the answer for a known frame 0: the schedule and the picture should be moved to frame 2.": mean,
-        "all means are 0, so nothing was known: put the picture into frame 2 of x.": torch.zeros(3),
-        "frame 2 was given but not held: its column in the schedule should be 0.": picture * unfrozen[2],
+def start_to_end(S):
+    return samplers.sample(model, torch.eye(3).view(3, 1, 3, 1, 1), S, "heun").view(3, 3)
+
+
+def has_mean(expected):
+    return lambda clips: (clips.mean(0) - expected).abs().max() < 4 / SAMPLES**0.5
+
+
+exact, spread = condition(torch.zeros(3), cov, [2], torch.tensor([picture]))
+slips = {
+    "this is the answer for a known frame 0: the schedule and the picture should be moved to frame 2.": mean,
+    "all means are 0, so nothing was known: put the picture into frame 2 of x.": torch.zeros(3),
+    "frame 2 was given but not held: its column in the schedule should be 0.": (
+        picture * start_to_end(schedules.synchronous(STEPS, 3))[2]
+    ),
+    "the picture is in frame 2, but frame 0 is held: noise is kept there as if it were a picture.": (
+        picture * start_to_end(schedules.hold(STEPS, 3, at=[0]))[2]
+    ),
+    "frame 2 is held, but the picture is in frame 0: noise is kept as if it were a picture.": (
+        picture * start_to_end(schedules.hold(STEPS, 3, at=[2]))[0]
+    ),
+}
+nb.check_that(
+    my_clips,
+    {
+        "the clips are a tensor (SAMPLES, 3): all of them, not their mean.": lambda c: (
+            isinstance(c, torch.Tensor) and c.shape == (SAMPLES, 3)
+        ),
+        **{words: lambda c, wrong=wrong: not has_mean(wrong)(c) for words, wrong in slips.items()},
+        "frame 2 is not the picture in every clip.": lambda c: (c[:, 2] - picture).abs().max() < 1e-6,
+        "the mean of frame 0 or 1 is wrong.": has_mean(exact),
+        "the means are right, but the clips vary too little or too much: were they sampled?": lambda c: (
+            (c.var(0) - spread.diag()).abs().max() < tolerance
+        ),
     },
 )
-if my_mean is not None:
+if my_clips is not None:
     plt.figure(figsize=(9, 2.5), layout="constrained")
     plt.plot(range(3), mean, "--s", label="frame 0 known (exact)")
-    plt.plot(range(3), my_mean, "-o", label="frame 2 known (yours)")
+    plt.plot(range(3), my_clips.mean(0), "-o", label="frame 2 known (yours)")
     plt.xticks(range(3), [f"frame {i}" for i in range(3)])
     plt.legend()
     plt.show()
 
 # %% [markdown]
 # **3 · Invent.** Any path is right if its steps are short. Invent one that is not in this chapter: `my_schedule` is a
-# tensor `(rows, 3)` whose columns start at 1, never rise and end at 0, and which does not treat all frames alike. With
-# the solver `"heun"` it must reach the covariance of the data to within 0.02 (`path_error` measures it). Try a coarse
-# one first, and watch it fail.
+# tensor `(rows, 3)` whose columns start at 1, never rise and end at 0. In this chapter all frames went through the same
+# levels, some later than others; in yours they should not. With the solver `"heun"` it must reach the covariance of the
+# data to within 0.02 (`path_error` measures it). Try a coarse one first, and watch it fail.
 #
 # <details><summary>Hint</summary>
 #
@@ -515,12 +609,17 @@ my_schedule = None  # a tensor (rows, 3) from all ones to all zeros
 nb.check_that(
     my_schedule,
     {
-        "a schedule for three frames is a tensor of floats (rows, 3).": lambda S: S.ndim == 2 and S.shape[1] == 3,
+        "a schedule for three frames is a tensor of floats (rows, 3).": lambda S: (
+            isinstance(S, torch.Tensor) and S.ndim == 2 and S.shape[1] == 3
+        ),
         "some frame does not start as noise: the first row should hold only ones.": lambda S: (S[0] == 1).all(),
         "some frame does not end clean: the last row should hold only zeros.": lambda S: (S[-1] == 0).all(),
         "some column rises, or leaves [0, 1]: noise only ever goes down.": lambda S: not schedules.faults(S),
         "all frames share a timestep: that is the diagonal, find another path.": lambda S: (
             not torch.equal(S, S[:, :1].expand_as(S))
+        ),
+        "all frames go through the same levels, some later: that is a pyramid, which this chapter has.": lambda S: (
+            len({tuple(c[(c > 0) & (c < 1)].tolist()) for c in S.T}) > 1
         ),
         "your path is fine but its steps are too long: divide them into shorter ones.": lambda S: (
             path_error(S.float(), "heun") < 0.02
@@ -542,8 +641,8 @@ if my_schedule is not None:
 # | symbol | shape | meaning |
 # |---|---|---|
 # | `tau` | (b, f) | one timestep per sample and frame: 0 clean, 1 noise |
-# | `x = (1 - tau) x0 + tau eps` | (b, c, f, h, w) | the clip at those noise levels (Eq. 10) |
-# | `v = eps - x0` | (b, c, f, h, w) | what the model predicts (Eq. 9) |
+# | `x = (1 - tau) x0 + tau eps` | (b, c, f, h, w) | the clip at those noise levels (Eq. 10 of the Pusa paper) |
+# | `v = eps - x0` | (b, c, f, h, w) | what the model predicts (its Eq. 9) |
 # | `S` | (rows, f) | a schedule, a path from noise to clean |
 #
 # *What could go wrong:* a `(b,)` timestep that is spread over the frames; a step by the same difference for all frames;

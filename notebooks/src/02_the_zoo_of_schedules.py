@@ -8,12 +8,12 @@
 #
 # Papers on video diffusion give their orders impressive names: diffusion forcing, rolling diffusion, autoregressive
 # diffusion. Written down as matrices they turn out to be close relatives. In this chapter you meet all of them, learn
-# to read their cost off the picture, and then add one of your own.
+# to read their cost off the picture, see what that cost buys, and then add one of your own.
 #
 # **After this chapter you can**
 #
 # - read the picture of a schedule, and say how many calls of the model it costs;
-# - spot three mistakes of published code at a glance;
+# - spot three mistakes of published code at a glance, and know where they were made;
 # - design a schedule in five lines, check that it is right, and make a video with it.
 
 # %% tags=["setup"]
@@ -38,6 +38,7 @@ import small_models
 from pusa_lab import samplers, schedules, viz
 from pusa_lab.analytic import GaussianDenoiser
 from pusa_lab.schedules import SCHEDULES
+from pusa_lab.viz.animate import pictures
 
 device = nb.setup(seed=SEED, shapes=True)
 STEPS, VIDEO_STEPS, SAMPLES = (20, 2, 1000) if FAST else (STEPS, VIDEO_STEPS, SAMPLES)
@@ -69,7 +70,7 @@ nb.diagram(
 )
 
 # %% [markdown]
-# In symbols, with the sigmas $g_0 = 1 > g_1 > \dots > g_n = 0$ and the delay $d_i$ of frame $i$,
+# With the sigmas $g_0 = 1 > g_1 > \dots > g_n = 0$ and the delay $d_i$ of frame $i$,
 #
 # $$S_{r,i} = g_{\,\mathrm{clip}(r - d_i,\; 0,\; n)} .$$
 #
@@ -90,16 +91,21 @@ nb.check(my_delayed(g, [0, 1, 1, 0]), schedules.trapezoid(6, 4))
 # %% [markdown]
 # ## All of them
 #
-# Here are the schedules of the library for eight frames of six steps each.
+# Here are the schedules of the library for eight frames of six steps each. All have the same scale of rows, so the
+# longer a picture is, the more calls of the model it costs. Below its last row everything is clean.
 #
 # **Predict.** Which one needs the most rows? And in which of them does no frame ever wait?
 
 # %%
 every = {name: make(6, 8) for name, make in SCHEDULES.items()}
 zoo = {name: S for name, S in every.items() if not isinstance(S, schedules.Rising)}  # the others come below
-fig, axes = plt.subplots(3, 3, figsize=(10, 8.5), layout="constrained")
-for ax, (name, S) in zip(axes.flat, zoo.items(), strict=True):
-    viz.plot_schedule(S, ax, title=name, colorbar=False)
+fig, axes = plt.subplots(1, 9, figsize=(10, 5), sharey=True, layout="constrained")
+for ax, (name, S) in zip(axes, zoo.items(), strict=True):
+    ax.imshow(S, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    ax.set_title(name, fontsize=9, rotation=20)
+    ax.set_xticks([0, 7])
+axes[0].set(ylabel="row", ylim=(max(map(len, zoo.values())) - 0.5, -0.5))
+fig.supxlabel("frame", fontsize=10)
 plt.show()
 
 longest = max(zoo, key=lambda name: len(zoo[name]))
@@ -119,20 +125,25 @@ assert all((S[0] == 1).all() for name, S in zoo.items() if name != "hold"), "all
 # Three families are easy to tell apart.
 #
 # *Together.* `synchronous` is ordinary video diffusion: horizontal bands. `hold` is the same, except that frame 0 is
-# known and therefore clean from the first row to the last. Its column is the darkest of the whole figure, and `hold` is
-# the only one in which not every frame starts as noise.
+# known: its column is dark from the first row to the last.
 #
 # *From left to right.* `pyramid`, `rolling`, `blockwise`, `staircase` and `autoregressive` finish the past before the
-# future. They differ in how many frames are in progress at a time: in this pyramid up to six, in `rolling` at most a
-# window of four, in `blockwise` groups of three, in `staircase` whole chunks, in `autoregressive` one.
+# future. The pyramid of *Diffusion Forcing* is the general case, with a lag between neighbours that you choose. Let the
+# lag be the whole number of steps, and it is autoregressive diffusion. Let it be a quarter of the steps, and at most
+# about four frames are in progress at a time: that is `rolling`, of *Rolling Diffusion*. Give three neighbours the
+# same delay, and it is `blockwise`, as in SkyReels-V2. `staircase` makes a first chunk of five frames, then three more
+# at a time: its model takes five frames, and two of these are finished ones that the new three have to fit.
 #
-# *From the ends.* `trapezoid` and `two_sided` close in on the middle. They look alike, but `trapezoid` generates its
-# ends first, whereas `two_sided` is meant for ends that are known; a task then sets those two columns to 0.
+# *From the ends.* `trapezoid` and `two_sided` close in on the middle. In `trapezoid` the ends are made first, so their
+# neighbours wait. `two_sided` is meant for ends that are *known* (a task then sets those two columns to 0), so nobody
+# needs to wait for them: its columns 0 and 1 are equal, and so are its columns 6 and 7.
 #
 # Every one comes with its formula, a description of its picture, and its source. For example:
 
 # %% tags=["nbval-check-output"]
-print(inspect.getdoc(schedules.autoregressive).split("Args:")[0])
+words = inspect.getdoc(schedules.pyramid)
+print(words.split("Args:")[0] + words[words.index("Source:") :])
+assert torch.equal(schedules.pyramid(6, 8, lag=6), zoo["autoregressive"]), "the lag that makes frames take turns"
 
 # %% [markdown]
 # ## What does it cost?
@@ -144,15 +155,20 @@ print(inspect.getdoc(schedules.autoregressive).split("Args:")[0])
 #
 # For a pyramid with a lag of $\ell$ rows between neighbours, the last of $f$ frames starts after $(f - 1)\,\ell$ rows.
 #
+# Not every call need be equally dear: frames that are final can be left out of the computation. (Those that still
+# wait cannot: the model sees them.) So we also count the *work*: the frames in all calls, each only until it is final,
+# divided by the same number for `synchronous`.
+#
 # **Predict.** How many calls does the pyramid with a lag of 2 rows need for eight frames of six steps?
 
 # %% tags=["nbval-check-output"]
 zoo["pyramid, lag 2"] = schedules.pyramid(6, 8, lag=2)
-for name in ("synchronous", "blockwise", "pyramid", "pyramid, lag 2", "autoregressive"):
+for name in ("synchronous", "blockwise", "pyramid", "rolling", "pyramid, lag 2", "autoregressive"):
     cost = schedules.describe(zoo[name])
     print(f"{name:15} {cost.calls:2} calls, at most {max(cost.active)} frames moving, work {cost.cost:.2f}")
 
 lag_2 = schedules.describe(zoo["pyramid, lag 2"])
+assert max(schedules.describe(zoo["rolling"]).active) == 5, "its lag is 1.5 rows, so two frames may share a row"
 assert lag_2.calls == 6 + 7 * 2, "the steps of one frame, and two more rows for each later frame"
 
 # %% [markdown]
@@ -162,17 +178,20 @@ assert lag_2.calls == 6 + 7 * 2, "the steps of one frame, and two more rows for 
 #
 # </details>
 #
-# Read the lines from top to bottom: the more the frames take turns, the more calls there are, until in the end a single
-# frame moves in each. *Work* counts the frames in all calls, each only until it is final, relative to synchronous. For
-# the autoregressive schedule it is 4.5 and not 8, because frames that are done need no computing. (A frame that still
-# waits is counted: the model sees it.) So why would anybody pay for turns? Because the first frames are final after $n$
-# calls, long before the last ones have begun. You can show them, or stop there, or let the video go on for ever.
+# The more the frames take turns, the more calls there are, until in the end a single frame moves in each. Two numbers
+# may surprise you. In `blockwise` all eight frames move at some time, because a block starts one row after the block
+# before it and does not wait for its end. And the window of `rolling` has four frames, but with a lag of 1.5 rows one
+# frame may start within the very row in which another arrives.
+#
+# So why would anybody pay for turns? Because the first frames are final after $n$ calls, long before the last ones have
+# begun. You can show them, or let the video go on for ever.
 #
 # ## Through which noise levels? Sigmas
 #
 # The delays say *when* a frame is denoised, its sigmas *through which levels*. Evenly spaced levels are not always the
-# best choice. At high noise a model decides on layout and motion, at low noise on texture, so large models are sampled
-# with more steps near the top. The usual tool is the **shift**, for which Wan uses 3 to 12. Look at the ratio of noise
+# best choice. In a large picture many pixels tell the same, so at one and the same noise level you recognise more of it
+# than of a small one: layout and motion are decided nearer to the top. Large models are therefore sampled with more
+# steps up there (arXiv 2403.03206). The tool is the **shift**, for which Wan uses 3 to 12. Look at the ratio of noise
 # to signal at level $g$, which is $g / (1 - g)$, and multiply it by a number $s$:
 #
 # $$\frac{g'}{1 - g'} = s\, \frac{g}{1 - g} .$$
@@ -204,17 +223,23 @@ else:
     raise AssertionError("explicit sigmas and a shift together must be refused")
 
 # %% [markdown]
-# On the left are the families of sigmas. The crosses of `wan` sit on the `linear` line but for the last thousandth;
-# `karras` hurries through the middle and lingers at both ends, while `cosine` and `logit_normal` do the opposite. On
-# the right, the larger the shift, the longer a frame stays near 1 and the steeper it falls at the end. The last line is
-# a refusal: levels that you give by hand are kept exactly, so that nothing shifts them behind your back. You will see
-# below why this matters.
+# On the left are the families of sigmas. Where a curve is flat, there are many steps. The crosses of `wan` sit on the
+# `linear` line but for the last thousandth. `karras`, made for other models, spaces the seventh root of $g / (1 - g)$
+# evenly and lingers at both ends. `cosine` makes that ratio the tangent of an evenly falling angle, and lingers in the
+# middle. So does `logit_normal`: its levels are quantiles of the distribution from which many models draw their
+# timesteps in training, so it samples most where it was trained most. On the right, the larger the shift, the longer a
+# frame stays near 1 and the steeper it falls at the end. The last line is a refusal: nothing shifts levels that you
+# gave by hand.
 #
 # ## Are they right?
 #
 # Chapter 1 proved that a perfect model turns noise into the right clips along *every* path, if the steps are short.
 # That gives us a test with a known answer. As in chapter 1, the perfect model of Gaussian clips is linear, so unit
-# vectors tell us exactly which covariance a schedule reaches. Here it is for five frames, with few and with many steps:
+# vectors tell us exactly which covariance a schedule reaches. And since we now know what each schedule costs, we can
+# ask what the cost buys.
+#
+# **Predict.** You can afford 25 calls for five frames. Which gets closer to the data: `synchronous` with 25 steps, or
+# `autoregressive` with five steps for each frame?
 
 # %%
 lags = (torch.arange(5)[:, None] - torch.arange(5)).abs()
@@ -227,32 +252,48 @@ def worst_error(S):
     return (M.T @ M - cov).abs().max().item()
 
 
-tested = [name for name in every if name not in ("hold", "repaint", "restart")]
-fig, ax = plt.subplots(figsize=(9, 3.6), layout="constrained")
-for offset, steps in ((-0.2, 5), (0.2, STEPS)):
-    errors = [worst_error(SCHEDULES[name](steps, 5)) for name in tested]
-    ax.barh([k + offset for k in range(len(tested))], errors, height=0.38, label=f"{steps} steps per frame")
-ax.set(
-    yticks=range(len(tested)), yticklabels=tested, xlabel="largest error of the covariance (its entries are up to 1)"
-)
-ax.invert_yaxis()
-ax.legend()
+counts = [n for n in (3, 5, 10, 20, 40) if n <= STEPS]
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constrained")
+for name, line in {"synchronous": "-o", "blockwise": ":s", "pyramid": "--^", "autoregressive": "-.D"}.items():
+    tried = [SCHEDULES[name](n, 5) for n in counts]
+    costs, errors = [schedules.describe(S) for S in tried], [worst_error(S) for S in tried]
+    axes[0].loglog([cost.calls for cost in costs], errors, line, label=name)
+    axes[1].loglog([cost.cost * n for cost, n in zip(costs, counts, strict=True)], errors, line, label=name)
+for ax, label in zip(axes, ("calls", "work, in calls of synchronous"), strict=True):
+    ticks = [5, 10, 25, 50, 100, 200]
+    ax.set(xlabel=label, xticks=ticks, xticklabels=ticks)
+    ax.minorticks_off()
+axes[0].set_ylabel("largest error of the covariance")
+axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
-assert max(errors) < 0.01, "with short steps every schedule turns noise into the data"
+tested = [name for name in every if name not in ("hold", "repaint", "restart")]
+assert all(worst_error(SCHEDULES[name](STEPS, 5)) < 0.01 for name in tested), "with short steps every schedule is right"
+dear, cheap = schedules.autoregressive(5, 5), schedules.synchronous(25, 5)
+assert schedules.describe(dear).calls == schedules.describe(cheap).calls == 25
+assert worst_error(dear) > 30 * worst_error(cheap), "at equal calls, taking turns is the worse bargain"
 
 # %% [markdown]
-# With five steps all of them miss by about a tenth, some a little more than others. With many steps all of them are
-# right, and the second bars are almost too short to see. (`hold` is left out because it expects a known frame where
-# this test has noise. Chapter 1 tested it with a picture.)
+# <details><summary>Answer</summary>
 #
-# So what is there to choose? Three things: the number of calls, how early the first frames are ready, and what a
-# *trained* model makes of it. A trained model is not perfect. It may have seen some timestep vectors often and others
-# hardly ever, and an error in an early frame is passed on to those that follow.
+# `synchronous`, by far: its error is less than a thirtieth. The 25 calls of `autoregressive` are five long steps for
+# each frame, those of `synchronous` 25 short ones for all frames at once.
 #
-# As a rule of thumb: begin with `synchronous`, which is the cheapest and closest to what pretrained models have seen.
-# Take a `pyramid` or `blockwise` if the beginning should be ready early, `rolling` or `autoregressive` if the video has
-# no end, and `hold` or `two_sided` if some frames are given. Then measure, as chapter 7 does.
+# </details>
+#
+# All curves fall along the same slope, so all schedules are right in the end. (The others pass as well, says the
+# assertion. `hold` is left out because it expects a known frame; `repaint` and `restart` draw fresh noise and have
+# their turn below.) But the curves lie apart. On the left, at equal *calls*, the perfect model prefers `synchronous`,
+# and taking turns costs a multiple. On the right, at equal *work*, the gap is smaller and still there. A perfect model
+# gains nothing from turns.
+#
+# What is left to be said for turns? How early the first frames are ready, whether the video can go on without end, and
+# what a *trained* model makes of it. A trained model is not perfect. It may have seen some timestep vectors often and
+# others hardly ever, and an error in an early frame is passed on to those that follow.
+#
+# As a rule of thumb: begin with `synchronous`, the cheapest and closest to what pretrained models have seen. Take
+# `pyramid` or `blockwise` if the beginning should be ready early, `rolling` or `autoregressive` if the video has no
+# end, `hold` or `two_sided` if some frames are given. Then measure, as chapter 7 does.
 #
 # ## Going back up
 #
@@ -261,13 +302,16 @@ assert max(errors) < 0.01, "with short steps every schedule turns noise into the
 # errors of earlier steps. Where a level rises, the sampler adds just as much fresh noise as belongs to the new level.
 # That takes no call of the model.
 #
-# **Predict.** How many calls does `repaint` need for six steps, if it goes back by two rows, twice, from rows 3 and 5?
+# **Predict.** `repaint` goes down six steps. After the third and again after the fifth it jumps back by two
+# (`jump_length=2`), until it has gone down these two steps three times in all (`jump_n_sample=3`). How many calls?
 
 # %% tags=["nbval-check-output"]
 rising = {"repaint": schedules.repaint(6, 8, jump_length=2, jump_n_sample=3), "restart": schedules.restart(6, 8)}
-fig, axes = plt.subplots(1, 2, figsize=(9.5, 4.5), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(9.5, 3), sharey=True, layout="constrained")
 for ax, (name, S) in zip(axes, rising.items(), strict=True):
-    viz.plot_schedule(S, ax, title=name, colorbar=False)
+    ax.plot(S.levels[:, 0], "-o", markersize=4)
+    ax.set(title=name, xlabel="row", xticks=range(0, len(S.levels), 3))
+axes[0].set_ylabel("tau of every frame")
 plt.show()
 
 assert schedules.describe(rising["repaint"]).calls == 6 + 2 * 2 * 2, "six steps, and four times two steps again"
@@ -283,17 +327,17 @@ else:
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Fourteen. It makes its six steps, and from each of the two rows it makes two steps again, twice: 6 + 2 · 2 · 2.
+# Fourteen. It makes its six steps, and at each of the two places it makes two steps again, twice: 6 + 2 · 2 · 2.
 #
 # </details>
 #
-# In the pictures time runs downwards as always, and bright bands that return are noise that was put back: small teeth
-# for `repaint`, two large ones for `restart`. A plain matrix that rises is refused, because that is usually a mistake.
-# If you mean it, wrap it: `schedules.Rising(S)`.
+# Every rise in these saws is noise that was put back: small teeth for `repaint`, all the way down, two large ones for
+# `restart`, at the end. All frames share one level here, so a single line shows everything. A plain matrix that rises
+# is refused, because that is usually a mistake. If you mean it, wrap it: `schedules.Rising(S)`.
 #
 # ## Three mistakes you will meet
 #
-# Each of these occurs in published code, each runs without an error, and each is plain to see in the picture.
+# All three were made in published code, run without an error, and are plain to see in the picture.
 
 
 # %%
@@ -326,9 +370,16 @@ assert torch.equal(right[0][:, 0], right[0][:, -1]), "the right one is symmetric
 # %% [markdown]
 # *Left:* somebody wrote `-t` for "the same place, counted from the end". But `-0` is 0, so the whole right half is one
 # frame late, and one column in the middle was never written: it is dark from the start, as if that frame were known.
-# Noise would be shown as a finished frame. *Middle:* eight frames do not divide into blocks of three, and the last two
-# are gone. *Right:* the shift was applied in the schedule and again in the sampler. As you now know, 5 and 5 make 25:
-# the frames stay bright until the very end, and the last step has to come down nearly all the way by itself.
+# Noise would be shown as a finished frame. (This is the trapezoid of
+# [Diffusion Forcing](https://github.com/buoyancy99/diffusion-forcing), and of many projects that copied it.)
+#
+# *Middle:* eight frames do not divide into blocks of three, and the last two are gone. (The pipelines of SkyReels-V2,
+# [diffusers #13609](https://github.com/huggingface/diffusers/issues/13609).)
+#
+# *Right:* the shift was applied twice. As you now know, 5 and 5 make 25: the frames stay bright until the very end, and
+# the last step has to come down nearly all the way by itself. (The flow-matching scheduler of diffusers shifted the
+# ends of its levels once and then all levels again,
+# [#13243](https://github.com/huggingface/diffusers/issues/13243).)
 #
 # Two functions look for such things: `schedules.faults` lists what makes a matrix invalid, and `schedules.remarks` what
 # is allowed but rarely meant.
@@ -340,8 +391,7 @@ print("remarks:", schedules.remarks(bad)[0])
 # %% [markdown]
 # ## Composing schedules
 #
-# Schedules are matrices, so they can be put together: side by side for two scenes, with repeated columns for frames
-# that should move as one, with finer rows for more steps.
+# Schedules are matrices, so they can be put together:
 
 # %%
 scene = schedules.pyramid(6, 4)
@@ -369,8 +419,8 @@ assert torch.equal(window[-1, 1:], window[0, :-1]), "after a shift every frame i
 #
 # To design a schedule, answer three questions. *Which frames are known?* The task settles that: it sets their columns.
 # *Who waits for whom?* Those are the delays. *Through which levels?* Those are the sigmas. Say you want a video that
-# grows from its middle, as when the most important moment is in the middle and the two ends should fit it. Then a frame
-# waits in proportion to its distance from the middle:
+# grows from its middle, so that you see the middle early and the two ends are made to fit it. Then a frame waits in
+# proportion to its distance from the middle:
 
 
 # %% tags=["nbval-check-output"]
@@ -385,24 +435,27 @@ assert worst_error(sunrise(STEPS, 5)) < 0.01, "a perfect model makes the right c
 
 # %% [markdown]
 # It costs four calls more than `synchronous`, finishes frame 4 first, and passes the test of the perfect model. Does it
-# also work with a trained one? A function of `(steps, frames, shift)` can be used wherever a schedule's name can:
+# also work with a trained one? A function of `(steps, frames, shift)` can be used wherever a schedule's name can. The
+# strip shows what the model takes for the clean video (its guess `x - tau v`) at some rows on the way:
 
 # %%
 mini = small_models.load("mini-vta", device=device)
 words = "a big red square bounces down and right"
 options = {"steps": VIDEO_STEPS, "guidance": 3.0, "seed": SEED}
-videos = {
-    name: pl.generate(mini, words, schedule=S, **options)
-    for name, S in {"synchronous": schedules.synchronous, "sunrise": sunrise}.items()
-}
-for name, made in videos.items():
-    viz.plot_result(made, title=name)
-    plt.show()
-nb.play({name: made.video[0] for name, made in videos.items()}, fps=mini.geometry.fps, width=192)
+run = pl.prepare(mini, words, schedule=sunrise, **options)
+states = list(run.states())
+grown, together = run.finish(states[-1]), pl.generate(mini, words, schedule=schedules.synchronous, **options)
+rows = sorted({*range(1, min(8, len(states)), 2), len(states) - 1})
+ax = viz.filmstrip({f"row {r}": pictures(states[r].x0, mini.decode) for r in rows})
+ax.set(xlabel="frame", title="sunrise: the model's guess at some rows")
+plt.show()
+nb.play({"sunrise": grown.video[0], "synchronous": together.video[0]}, fps=mini.geometry.fps, width=192)
 
 # %% [markdown]
-# Same words, same noise, same number of steps for each frame, and another video. Both follow the sentence. Which order
-# is *better* cannot be judged from one pair of videos; chapter 7 shows how to measure it.
+# In the first row all guesses are vague. Then the middle frames turn into plain squares, while those of both ends are
+# still ragged and have to follow. The two videos have the same words, the same noise and the same number of steps for
+# each frame, and they differ. Which order is *better* cannot be judged from one pair; chapter 7 shows how to measure
+# it.
 
 # %% [markdown]
 # ## Exercises
@@ -427,32 +480,37 @@ some = torch.linspace(0, 1, 21)[:-1]
 nb.check(
     my_shift,
     schedules.shift_levels,
-    *(some, 5.0),
+    *(some, 4.0),
     axes="(levels,)",
     mistakes={
-        "your levels never reach 1: look at the numerator.": some / (1 + 4 * some),
-        "you shift the other way, so that a frame spends more steps at low noise.": some / (5 - 4 * some),
-        "you multiplied the level itself, so some levels exceed 1: it is the ratio that is multiplied.": 5 * some,
-        "this is the ratio of noise to signal, not yet the level that has this ratio.": 5 * some / (1 - some),
+        "your levels never reach 1: look at the numerator.": some / (1 + 3 * some),
+        "you shift the other way, so that a frame spends more steps at low noise.": some / (4 - 3 * some),
+        "you multiplied the level itself, so some levels exceed 1: it is the ratio that is multiplied.": 4 * some,
+        "this is the ratio of noise to signal, not yet the level that has this ratio.": 4 * some / (1 - some),
+        "at g = 1 your level stays below 1: one term got lost when you collected those with g'.": (
+            4 * some / (1 + 4 * some)
+        ),
+        "at g = 1 your level is s: in the denominator, s has gone to the wrong term.": 4 * some / (4 - 3 * some),
+        "a sign in your denominator is wrong, so it has a zero between 0 and 1.": 4 * some / (1 - 3 * some),
     },
 )
-if my_shift(some, 5.0) is not None:
+if my_shift(some, 4.0) is not None:
     plt.figure(figsize=(9, 2.5), layout="constrained")
     plt.plot(some, some, ":", label="shift 1")
-    plt.plot(some, my_shift(some, 5.0), "-o", label="yours, shift 5")
+    plt.plot(some, my_shift(some, 4.0), "-o", label="yours, shift 4")
     plt.xlabel("level before")
     plt.ylabel("level after")
     plt.legend()
     plt.show()
 
 # %% [markdown]
-# **2 · Vary.** Wan makes 21 latent frames, and you want ten steps for each. You can afford 100 calls of the model. What
-# is the largest *whole* lag of a pyramid that stays within them? Work it out from the formula before you try
+# **2 · Vary.** Wan makes 21 latent frames, and you want twenty steps for each. You can afford 100 calls of the model.
+# What is the largest *whole* lag of a pyramid that stays within them? Work it out from the formula before you try
 # `schedules.describe`, and set `my_lag` to it.
 #
 # <details><summary>Hint</summary>
 #
-# Twenty-one frames have twenty gaps. A pyramid with your lag is `schedules.pyramid(10, 21, lag=my_lag)`, and
+# How many gaps do 21 frames have? A pyramid with your lag is `schedules.pyramid(20, 21, lag=my_lag)`, and
 # `schedules.describe(...).calls` counts its calls.
 #
 # </details>
@@ -463,20 +521,22 @@ my_lag = None  # a whole number
 
 # %% tags=["check"]
 def calls(lag):
-    return schedules.describe(schedules.pyramid(10, 21, lag=lag)).calls
+    return schedules.describe(schedules.pyramid(20, 21, lag=lag)).calls
 
 
 nb.check_that(
     my_lag,
     {
-        "a lag is a single number of rows, at least 0.": lambda lag: lag >= 0,
+        "a lag is a single number of rows, at least 0.": lambda lag: isinstance(lag, (int, float)) and lag >= 0,
         "a whole number is asked for.": lambda lag: lag == int(lag),
-        "this pyramid needs more than 100 calls.": lambda lag: calls(int(lag)) <= 100,
+        "this pyramid needs more than 100 calls: did you leave any for the steps of a frame?": lambda lag: (
+            calls(int(lag)) <= 100
+        ),
         "it fits, but a larger lag would fit as well: did you count the gaps?": lambda lag: calls(int(lag) + 1) > 100,
     },
 )
 if my_lag is not None:
-    viz.plot_schedule(schedules.pyramid(10, 21, lag=my_lag), title="ten steps, 21 frames")
+    viz.plot_schedule(schedules.pyramid(20, 21, lag=my_lag), title="twenty steps, 21 frames")
     plt.show()
 
 # %% [markdown]
@@ -504,7 +564,9 @@ def starts(S):
 nb.check_that(
     my_schedule,
     {
-        "a schedule for nine frames is a tensor of floats (rows, 9).": lambda S: S.ndim == 2 and S.shape[1] == 9,
+        "a schedule for nine frames is a tensor of floats (rows, 9); delays alone are not one yet.": lambda S: (
+            isinstance(S, torch.Tensor) and S.ndim == 2 and S.shape[1] == 9
+        ),
         "this is not a valid schedule: `schedules.faults` says why.": lambda S: not schedules.faults(S),
         "every frame should start as noise: no frame is known here.": lambda S: (S[0] == 1).all(),
         "every frame should make four steps.": lambda S: ((S.diff(dim=0) < 0).sum(dim=0) == 4).all(),
@@ -525,22 +587,23 @@ if my_schedule is not None:
 # %% [markdown]
 # ## Recap
 #
-# | name | picture | good for |
-# |---|---|---|
-# | `synchronous` | bands | ordinary video diffusion |
-# | `hold` | bands beside a dark column | known frames |
-# | `pyramid`, `blockwise`, `staircase` | diagonal bands, broad stairs | causal video, streaming, overlapping chunks |
-# | `autoregressive`, `rolling` | stairs, a diagonal stripe | long and endless video |
-# | `trapezoid`, `two_sided` | a bright wedge in the middle | filling in from both ends |
-# | `repaint`, `restart` | saws | agreement, and washing out errors |
+# | name | picture | good for | from |
+# |---|---|---|---|
+# | `synchronous`, `hold` | bands, beside a dark column | the cheapest; known frames | every model; Pusa |
+# | `pyramid`, `autoregressive` | a diagonal band, stairs | an early beginning; streaming | Diffusion Forcing |
+# | `rolling` | a diagonal stripe | endless video | Rolling Diffusion |
+# | `blockwise`, `staircase` | broad stairs | streaming; long video in chunks | SkyReels-V2 |
+# | `trapezoid`, `two_sided` | a bright wedge in the middle | from both ends | Diffusion Forcing; this project |
+# | `repaint`, `restart` | saws | agreement; washing out errors | RePaint; Restart sampling |
 #
 # *What could go wrong:* a column that starts clean although its frame is not known; last frames that are dropped;
-# sigmas that are shifted twice; a valid schedule with too few steps.
+# sigmas that are shifted twice; a valid schedule with too few steps; turns that nobody needed.
 #
 # *Where the code lives:* `pusa_lab/schedules/matrices.py` (`schedules.delayed` and its relatives),
 # `pusa_lab/schedules/sigmas.py` (`schedules.shift_levels`), `pusa_lab/schedules/compose.py`,
 # `pusa_lab/schedules/checks.py` (`schedules.describe`, `schedules.faults`), and the property tests in
 # `tests/test_zoo.py`.
 #
-# *References:* Diffusion Forcing, arXiv 2407.01392; Rolling Diffusion, arXiv 2402.09470; SkyReels-V2, arXiv 2504.13074;
-# AR-Diffusion, arXiv 2503.07418; RePaint, arXiv 2201.09865; Restart sampling, arXiv 2306.14878.
+# *References:* Pusa, arXiv 2507.16116; Diffusion Forcing, arXiv 2407.01392; Rolling Diffusion, arXiv 2402.09470;
+# SkyReels-V2, arXiv 2504.13074; AR-Diffusion, arXiv 2503.07418; RePaint, arXiv 2201.09865;
+# Restart sampling, arXiv 2306.14878.
