@@ -12,8 +12,8 @@ def my_weights(h, before):
 # %% [markdown]
 # **2 · Vary.** With $a = 1 - m$ and the numbers of this page ($c_{00} = 1.1$, $\mu_0 = -1$, $x_0 = 1$) the formula
 # equals its value at $m = 0$ where $3.1\,a^2 - 5.1\,a + 2 = 0$. One root is $a = 1$, so the other is $a = 2/3.1$: the
-# level is about 0.35. There two faults cancel on average, a picture that is trusted too little and taken for too strong;
-# that does not make the mode exact, for the spread of frame 1 is still too large.
+# level is about 0.35. There two faults cancel on average, a picture that is trusted too little and taken for too
+# strong; that does not make the mode exact, for the spread of frame 1 is still too large.
 
 # %% tags=["answer"]
 my_level = 1 - 2 / 3.1

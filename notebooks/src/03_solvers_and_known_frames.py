@@ -517,7 +517,8 @@ assert spreads[2] < spreads[1] < spreads[0] and motions[2] > motions[1] > motion
 # Guidance does not pull frame 1 towards frame 0. It pushes it in the direction in which knowing frame 0 moved it,
 # from about -0.3 without the picture to about 1 with it, and does not stop there. In real videos that direction often
 # points to "like the picture", and the authors report that weights of 3 and more freeze them. In this toy it overshoots.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # **1 · Fill in.** Write the two weights of `ab2` for uneven steps. You get the step `h` about to be taken and the step

@@ -499,7 +499,8 @@ assert FAST or abs(gain["shared"].mean()) < 0.002, "at shared ones the two canno
 # middle, for at 0 the noise cannot be seen and at 1 the clip cannot. And a single clip scatters by as much as the loss
 # itself, many times the difference that the last column still finds. So to the 0.6 at the top: alone it says nothing. Held against another model at the same clips, timesteps and noise, it
 # says which is closer to the best answer, and at which noise levels.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # **1 · Fill in.** The six lines again, without looking, with a weight `(b, f)` for each frame. You get `denoiser(x, tau)`,
