@@ -10,12 +10,13 @@ def my_weights(h, before):
 
 
 # %% [markdown]
-# **2 · Vary.** The first frame needs 10 rows and each of the 8 others ends 2 rows later: 26 rows. Frames become clean
-# at rows 10, 12, ..., 26, but at all of these except the last, later frames still move, so that the second call is
-# needed. Only the very last row saves one.
+# **2 · Vary.** With $a = 1 - m$ and the numbers of this page ($c_{00} = 1.1$, $\mu_0 = -1$, $x_0 = 1$) the formula
+# equals its value at $m = 0$ where $3.1\,a^2 - 5.1\,a + 2 = 0$. One root is $a = 1$, so the other is $a = 2/3.1$: the
+# level is about 0.35. There two faults cancel on average, a picture that is trusted too little and taken for too
+# strong; that does not make the mode exact, for the spread of frame 1 is still too large.
 
 # %% tags=["answer"]
-my_calls = 2 * (10 + 8 * 2) - 1
+my_level = 1 - 2 / 3.1
 
 # %% [markdown]
 # **3 · Invent.** The midpoint rule: go half a step, ask the model there, and make the whole step with that answer.

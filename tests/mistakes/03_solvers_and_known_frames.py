@@ -18,10 +18,12 @@ MISTAKES = [
         (_WEIGHTS + "torch.stack([h / before, 1 - h / before])", "your answer is off"),
     ],
     [
-        ("my_calls = 10 + 8 * 2", "number of rows"),
-        ("my_calls = 2 * (10 + 8 * 2)", "the last row"),
-        ("my_calls = 2 * (10 + 8 * 2) - 9", "for every frame"),
-        ("my_calls = 2 * 10 - 1", "synchronous schedule"),
+        ("my_level = 0.0", "all five modes"),
+        ("my_level = 2 / 3.1", "share of the picture"),
+        ("my_level = 0.3", "still above"),
+        ("my_level = 0.5", "already below"),
+        ("my_level = 3.5", "between 0 and 1"),
+        ("my_level = means('label', 0.35)", "could not be tried"),
     ],
     [
         ("my_solver = euler", "no better than Euler"),

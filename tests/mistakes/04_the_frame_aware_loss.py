@@ -25,6 +25,12 @@ MISTAKES = [
     [
         ("my_floor = torch.tensor([0.36, 0.0, 0.36])", "noise is half of the target"),
         ("my_floor = torch.ones(3)", "ignore it"),
+        ("my_floor = torch.tensor([1.0, 0.0, 1.0])", "noise is half of the target"),
+        ("my_floor = torch.tensor([0.0, 1.0, 0.0])", "does not explain all"),
+        ("my_floor = torch.tensor([0.64, 0.5, 0.64])", "at tau = 0"),
+        ("my_floor = torch.tensor([0.36, 1.0, 1.0])", "stand alike"),
+        ("my_floor = torch.tensor([0.5, 1.0, 0.5])", "not explain"),
+        ("my_floor = 0.36", "three numbers"),
         ("my_floor = torch.tensor([0.2, 1.0, 0.2])", "by its square"),
         ("my_floor = torch.tensor([0.64, 1.0, 0.64])", "the floor is the rest"),
     ],
