@@ -10,12 +10,12 @@ def my_schedule(sigmas, levels):
 
 
 # %% [markdown]
-# **2 · Vary.** Between about 0.21 and 0.31 the picture and the words hold the balance. The change is that steep because
-# colour and outline of so small an object are among the first things to drown in noise: below 0.2 the network can still
-# read them off frame 0, above 0.35 it has to take them from the prompt.
+# **2 · Vary.** Within a narrow range about 0.27 the picture and the words hold the balance. The change is that steep
+# because colour and outline of so small an object are among the first things to drown in noise: below 0.2 the network
+# can still read them off frame 0, above 0.35 it has to take them from the prompt.
 
 # %% tags=["answer"]
-my_noise = 0.25
+my_noise = 0.27
 
 # %% [markdown]
 # **3 · Invent.** Two latent frames in the middle ask for a past *and* a future: what led to this moment, and what comes

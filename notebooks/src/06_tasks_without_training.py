@@ -13,7 +13,7 @@
 # **After this chapter you can**
 #
 # - run seven tasks with one model, and invent an eighth, by listing known frames;
-# - say why this is exact conditioning, and no trick;
+# - say in which sense this is exact conditioning, and where practice departs from it;
 # - decide how firmly a picture is kept, and make a video of eight seconds out of windows of two.
 
 # %% tags=["setup"]
@@ -43,6 +43,8 @@ from pusa_lab import metrics, pixels, tasks, viz
 from pusa_lab.conditions import place
 from small_models import experiments, world
 from small_models.evaluation import evaluate, suite
+from small_models.experiments.pairs import lead
+from small_models.world.reader import locate
 
 device = nb.setup(seed=SEED, shapes=True)
 STEPS, SECONDS = (4, 57 / 16) if FAST else (STEPS, SECONDS)
@@ -79,11 +81,16 @@ nb.diagram(
 # 3. *So the flow is the right one.* For fixed known frames, this is the velocity that flow matching prescribes for the
 #    distribution $p(x_F \mid x_K)$. It carries noise at $\sigma = 1$ to a sample of that distribution at $\sigma = 0$.
 #
-# Nothing here was approximated: with many small steps, a perfect network would sample exactly what may happen *given*
-# the known frames. (Guidance, which we use below for clearer videos, gives this up on purpose: it pulls towards the
-# prompt.) The one requirement is that the network has met timestep vectors of this kind. A model trained with equal
-# timesteps never has. Independent timesteps come close to every mask, and that is why one training serves all tasks.
-# How close is a question for measurements, at the end of this chapter.
+# So a perfect network, solved exactly, would sample just what may happen *given* the known frames. What we run below
+# departs from this in four ways, and none of them should be forgotten:
+#
+# - *Guidance* 3 is used for clearer videos. It pulls towards the prompt on purpose, and away from $p(x_F \mid x_K)$.
+# - *Eight Euler steps* solve the equation only roughly (chapter 3).
+# - *The network* must have met timestep vectors of this kind. One trained with equal timesteps never has; independent
+#   timesteps come close to every mask, and that is why one training serves all tasks. How close is a question for
+#   measurements, at the end of this chapter.
+# - *The known frames* should look like frames of a video. A picture put in the middle stands still for four pixel
+#   frames, which the training clips hardly ever do.
 #
 # ## A scene whose truth is known
 #
@@ -143,7 +150,8 @@ assert geometry.latent_at(16) == 4 and geometry.pixels_at(4)[-1] == 16, "16 is t
 # ## Seven tasks
 #
 # `tasks.Known(clip, at)` says what is known and where, and every named task is a list of these. No task has a pipeline
-# of its own.
+# of its own. For `start_end` we give the last four pixel frames instead of a single picture, because a picture stands
+# still for the four pixel frames that it fills; on Wan the video is said to freeze there (App. D, arXiv 2507.16116).
 #
 # **Predict.** Cover the output and write down, for each line, which of the nine latent frames it makes known.
 
@@ -170,9 +178,7 @@ assert known["start_end"] == known["loop"], "a loop is start and end with one pi
 # <details><summary>Answer</summary>
 #
 # The two that surprise people: *extension* gets 13 pixel frames, and these fill $1 + 12 / 4 = 4$ latent frames. And
-# *loop* is *start and end* with the same picture twice. In `start_end` we give the last four pixel frames instead of a
-# single picture, because a picture stands still for the four pixel frames that it fills; on Wan the video is said to
-# freeze there (App. D, arXiv 2507.16116).
+# *loop* is *start and end* with the same picture twice.
 #
 # </details>
 #
@@ -227,7 +233,7 @@ nb.play(shown, fps=geometry.fps / 2)
 # `suite.fidelity` compares with the truth over the pixel frames that were *not* given: PSNR, and by how many pixels
 # the objects are off.
 #
-# **Predict.** Order these by PSNR: image to video, extension, transition. And in which frames will each be worst?
+# **Predict.** Where in the video will each of these be worst: image to video, extension, transition?
 
 # %%
 compared = {"image_to_video": "o", "extension": "s", "transition": "^"}
@@ -240,13 +246,17 @@ for name in compared:
 display(Markdown("\n".join(lines)))
 
 # %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(9.5, 3.4), layout="constrained")
-for (name, marker), colour in zip(compared.items(), ("#0072B2", "#D55E00", "#009E73"), strict=True):
+encoded = model.encode_video(truth.to(device))
+ceiling = metrics.psnr(model.decode(encoded).cpu(), truth)[0]
+fig, axes = plt.subplots(3, 1, figsize=(9.5, 5.6), layout="constrained", sharex=True, sharey=True)
+for ax, (name, marker), colour in zip(axes, compared.items(), ("#0072B2", "#D55E00", "#009E73"), strict=True):
     curve, at = found[name]["psnr_frame"][0], held(known[name])
+    ax.plot(ceiling, color="gray", lw=1, label="the truth through the codec")
     ax.plot(curve, color=colour, label=name.replace("_", " "))
     ax.plot(at, curve[at], marker, color=colour)
-ax.set(xlabel="pixel frame (markers: known)", ylabel="PSNR against the truth (dB)", ylim=(14, 36))
-ax.legend(loc="lower left")
+    ax.legend(loc="lower left", ncols=2)
+axes[1].set_ylabel("PSNR against the truth (dB)")
+axes[2].set_xlabel("pixel frame (markers: known)")
 plt.show()
 
 # %%
@@ -254,6 +264,14 @@ between = held([3, 4, 5])
 few, many = (found[name]["psnr_frame"][0, between].mean() for name in ("image_to_video", "transition"))
 print(f"pixel frames 9 to 20: image to video {few:.1f} dB, transition {many:.1f} dB")
 assert many > few, "frames known on both sides help those between them"
+if not FAST:
+    repaired = results["transition"].latents.clone()
+    repaired[:, :, 3:6] = encoded[:, :, 3:6]
+    dip, gone = (
+        metrics.psnr(model.decode(z).cpu(), truth)[0, 21].item() for z in (results["transition"].latents, repaired)
+    )
+    print(f"transition, frame 21: {dip:.1f} dB, with true latents before it {gone:.1f} dB")
+    assert gone > dip + 1, "the decoder mixes a latent frame with those before it"
 back, away = (
     metrics.psnr(*(pixels.to_pixels(v) for v in (results[name].video[0, -1], video[0]))).item()
     for name in ("loop", "image_to_video")
@@ -264,10 +282,13 @@ assert back > away + 3, "a loop returns to its picture"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Image to video is last: from one picture the model has to guess who moves where, and the curve falls with every frame
-# away from it. An extension has seen the motion, so it starts higher, and falls as well. A transition sags in the
-# middle and recovers, because it is held from both sides. Even the *known* frames do not get beyond 30 to 33 dB: they
-# pass through the codec, and the codec loses detail.
+# Image to video falls with every frame away from its picture, because the model has to guess who moves where. An
+# extension has seen the motion, so it starts higher, and falls as well. A transition sags in the middle and recovers,
+# because it is held from both sides. Even the *known* frames do not come out perfect, although no step moves their
+# latents: they pass through the codec, and grey is what it leaves of the truth itself. At frame
+# 29 grey dips as well: a picture that is hard for the codec. At frame 21, the first known one after the free ones, grey
+# does not dip, green does. The decoder reads a latent frame together with those before it, and these are guesses: with
+# the true ones in their place the dip is gone. A clean latent frame is not yet a clean picture.
 #
 # </details>
 #
@@ -296,8 +317,11 @@ def whiteness(clip):
 
 morph = contradict(0.0)
 _, ax = plt.subplots(figsize=(10, 1.5), layout="constrained")
-viz.filmstrip({"asked for white": morph}, known=[0], ax=ax, most=10)
+viz.filmstrip({"each frame": morph[:9]}, known=[0], ax=ax, most=9)
 ax.set_title(f"given: a red square; asked: {ASKED}")
+plt.show()
+_, ax = plt.subplots(figsize=(10, 1.5), layout="constrained")
+viz.filmstrip({"the whole clip": morph}, known=[0], ax=ax, most=9)
 plt.show()
 
 # %%
@@ -309,10 +333,10 @@ nb.play({"square, then triangle": morph[::2]}, fps=geometry.fps / 2, width=256)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It morphs. Within two or three latent frames the square turns orange, yellow and white, loses its corners on the way,
-# and goes on as a triangle that moves left, as asked. No training clip shows anything of the kind. But nearby frames
-# must look alike, and frames far from the picture must look like the prompt; the cheapest way to please both is a
-# metamorphosis.
+# It morphs. Watch the first strip, frame by frame: the red square slants, is an orange triangle by frame 2, yellow by
+# frame 4, and white by frame 7, all within two latent frames. Then it goes on as a triangle that moves left, as asked.
+# No training clip shows anything of the kind. One way to read it: nearby frames must look alike, and frames far from
+# the picture must look like the prompt, so the change has to happen somewhere between, and quickly.
 #
 # </details>
 #
@@ -347,7 +371,7 @@ assert at_0 == sorted(at_0) and at_0[-1] > 0.8, "the noisier the picture, the mo
 #
 # It is no square any more, and not red: with noise 0.6 the words win from the first frame on. Only *where* the object
 # was has survived, because the coarse layout is what 60 % noise destroys last. At 0.2, the published advice, frame 0
-# is caught half-way.
+# is still more picture than words.
 #
 # </details>
 #
@@ -377,13 +401,12 @@ plt.show()
 for rows in curves.values():
     by_level = {row["key"]["noise"]: row["scores"] for row in rows}
     assert by_level[1.0]["known_psnr"][2] < by_level[0.0]["known_psnr"][1], "at noise 1 the known frames are forgotten"
-    assert by_level[0.1]["psnr"][0] > by_level[0.0]["psnr"][0], "a tenth of noise helps the others"
-    assert by_level[0.1]["psnr"][0] - by_level[0.0]["psnr"][0] < 0.5, "but by very little"
+    assert 0 < by_level[0.1]["psnr"][0] - by_level[0.0]["psnr"][0] < 0.5, "a tenth of noise: very little"
 
 # %% [markdown]
-# On the left the known frames pay for every bit of noise. On the right the others gain a fifth of a decibel at 0.1,
-# stay level to about 0.3, and then fall with them. So noise is worth its price when picture and prompt disagree, and
-# is nearly useless when they agree.
+# On the left the known frames pay for every bit of noise. On the right the others gain a fifth of a decibel at 0.1, far
+# less than the intervals are wide, stay level to about 0.3, and then fall with them. So noise is worth its price when
+# picture and prompt disagree, and is nearly useless when they agree.
 #
 # ## Eight seconds
 #
@@ -391,7 +414,8 @@ for rows in curves.values():
 # the last few frames of the one before. Here are two videos. In the first we give 13 frames of our scene, and so can
 # compare with the truth to the end. The second starts from words alone.
 #
-# **Predict.** Which will be in better shape after eight seconds: the scene with two objects, or a single ring?
+# **Predict.** In the truth, the two objects meet at about frame 64, in the third of five windows. How many windows will
+# pass before something is clearly wrong, and will it be at a seam?
 
 # %%
 RING = "a big yellow ring bounces left on a plain ground"
@@ -409,19 +433,36 @@ plt.show()
 
 # %%
 nb.play({name: clip[::4] for name, clip in rows.items() if name != "truth"}, fps=geometry.fps / 4, width=192)
-jumps = [abs(metrics.boundary_jump(pixels.to_pixels(longer.video), [seam]).item()) for seam in longer.seams]
-print(f"largest jump of the mean colour at a seam: {max(jumps):.1f} of 255")
+at, should = (
+    locate(pixels.to_pixels(longer.video), scene.colour, scene.world)[0][0],
+    world.positions(scene, len(made))[0],
+)
+off = 64 * (at - should).norm(dim=-1)[:, :2]  # pixels, for the cross and the ring
+_, ax = plt.subplots(figsize=(9.5, 3), layout="constrained")
+for line, name, colour in zip(off.T, ("cross", "ring"), ("#D55E00", "#0072B2"), strict=True):
+    ax.plot(line, color=colour, label=name)
+for seam in longer.seams:
+    ax.axvline(seam, color="gray", lw=1, ls=":")
+ax.set(xlabel="pixel frame (dotted: a new window)", ylabel="away from the truth (pixels)")
+ax.legend(loc="upper left")
+plt.show()
+jump = 64 * (at.diff(dim=0) - should.diff(dim=0)).norm(dim=-1)[[seam - 1 for seam in longer.seams], :2]
+print(f"jumps at the seams, beyond the true motion: at most {jump.max():.1f} pixels")
 assert len(made) == round(SECONDS * geometry.fps) and longer.seams[0] == length, "windows follow one another"
 assert np.array_equal(longer.video[:, : longer.seams[0]], results["extension"].video), "what exists stays as it is"
-assert max(jumps) < 5, "the seams do not show"
+assert jump.nan_to_num(0).max() < 4, "no object teleports at a seam"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The ring. It bounces for eight seconds, and you will hardly find the seams. The two objects meet, and do not part
-# again as they were: they melt into one another, borrow each other's colours, and end as something that neither of
-# them was. No single step went badly wrong. But each window sees nothing except the end of the one before, so a small
-# error becomes the next window's truth. Film people call this generation loss; papers on long video call it drift.
+# One window and a half. Up to frame 40 the cross is off by three pixels at most, then it sinks where it should rise,
+# and by frame 56 it is 25 pixels away. Not at a seam: there nothing jumps by more than about two and a half pixels, and
+# the error grows *within* windows. At 64 the two melt into one another, come apart as a clean cross and a clean ring,
+# and melt again at the next meeting, at 114. So two things are mixed here: an error that grows, and objects that meet,
+# where one hides the other. The ring has no one to meet, and bounces for eight seconds in good shape (its truth is
+# unknown; look at its outline). One scene proves nothing, but the mechanism is general: each window sees nothing except
+# the end of the one before, so a small error becomes the next window's truth. Film people call this generation loss;
+# papers on long video call it drift.
 #
 # </details>
 #
@@ -432,30 +473,32 @@ assert max(jumps) < 5, "the seams do not show"
 # Would a model trained for one task alone be better at it? Here both kinds were given the same training, a twentieth
 # of the base's, and the same 128 unseen scenes.
 #
-# **Predict.** At which task is a specialist most ahead?
+# **Predict.** At which task is a specialist most ahead, and is it ahead at all of them?
 
 # %%
 shelf = experiments.read_results(experiments.RESULTS / "tasks.json")
 measured = [row for row in shelf["rows"] if "psnr" in row["scores"]]
-table = {(row["key"]["task"], row["key"]["model"]): row["scores"]["psnr"] for row in measured}
+table = {(row["key"]["task"], row["key"]["model"]): row for row in measured}
 names = [task for task, kind in table if kind == "specialist, same budget"]
-fig, ax = plt.subplots(figsize=(9.5, 3.2), layout="constrained")
-for kind, marker, colour in (("VTA, same budget", "o", "#0072B2"), ("specialist, same budget", "s", "#D55E00")):
-    mean, low, high = np.array([table[name, kind] for name in names]).T
-    ax.errorbar(names, mean, [mean - low, high - mean], fmt=marker, capsize=4, color=colour, label=kind)
+ahead = {n: lead(table[n, "specialist, same budget"], table[n, "VTA, same budget"]) for n in names}
+fig, ax = plt.subplots(figsize=(9.5, 3), layout="constrained")
+mean, low, high = np.array(list(ahead.values())).T
+ax.errorbar(range(len(names)), mean, [mean - low, high - mean], fmt="o", capsize=4, color="#0072B2")
+ax.axhline(0, color="gray", lw=1)
 ax.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names])
-ax.set_ylabel("PSNR of the free frames (dB)")
-ax.legend(loc="upper left")
+ax.set_ylabel("specialist ahead by (dB)")
+ax.set_title("difference of PSNR on the same scenes, with 95 % intervals (chapter 7)")
 plt.show()
 
-gains = {name: table[name, "specialist, same budget"][0] - table[name, "VTA, same budget"][0] for name in names}
-print("a specialist is ahead by " + ", ".join(f"{name} {gain:.1f} dB" for name, gain in gains.items()))
-assert min(gains.values()) > 0 and max(gains, key=gains.get) == "image_to_video"
+print("a specialist is ahead by " + ", ".join(f"{n} {gap.mean:.1f} dB" for n, gap in ahead.items()))
+assert min(gap.low for gap in ahead.values()) > 0, "clearly ahead at every task"
+assert max(ahead, key=lambda n: ahead[n].mean) == "image_to_video"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At image to video, where least is known and most must be guessed; elsewhere by a decibel or so. That is the price of
+# At image to video, where least is known and most must be guessed; elsewhere by a decibel or so, and everywhere clearly
+# (one training of each, though). That is the price of
 # one model for 510 tasks, at equal training. So the answer to the first question of this chapter is: no, you do not
 # need another model, unless one task is all you want. VTA (vectorized timestep adaptation) is this course's name for a
 # model with one timestep per frame, as it is the paper's. Chapter 8 shows a way to train that wins back half of what
@@ -472,7 +515,7 @@ assert min(gains.values()) > 0 and max(gains, key=gains.get) == "image_to_video"
 #
 # <details><summary>Hint</summary>
 #
-# The equation stands under "How firmly is a frame known?". Each row is the vector `levels`, scaled. In PyTorch a shape
+# The equation stands under "How firmly is a frame known?". In PyTorch a shape
 # (rows, 1) times a shape (frames,) gives (rows, frames).
 #
 # </details>
@@ -487,6 +530,10 @@ two = (tasks.Known(video[0], 0, noise=0.2), tasks.Known(video[end], -1, noise=0.
 wanted = pl.prepare(model, caption, tasks.Task("two", two), steps=STEPS, guidance=GUIDANCE, seed=SEED).schedule
 sigmas, levels = wanted[:, 1], torch.tensor([0.2, *[1.0] * (frames - 2), 0.5])
 wrong = {
+    "your rows are frames and your columns are steps. It should be the other way round.": lambda s, m: m[:, None] * s,
+    "your known frames are always clean. One that is kept at a level starts there.": (
+        lambda s, m: s[:, None] * (m == 1)
+    ),
     "known and free are exchanged: a level of 1 means free, and a free frame starts from pure noise.": (
         lambda s, m: s[:, None] * (1 - m)
     ),
@@ -507,12 +554,12 @@ if (mine := my_schedule(sigmas, levels)) is not None:
 
 # %% [markdown]
 # **2 · Vary.** The red square again. Find a noise level at which frame 0 is caught *in the middle* of its change: its
-# whiteness must lie between 0.4 and 0.8. Success is a picture of something between a square and a triangle.
+# whiteness must lie between 0.5 and 0.7. Success is a picture of something between a square and a triangle.
 #
 # <details><summary>Hint</summary>
 #
-# Above, noise 0 kept the square red and noise 0.6 left nothing of it. `whiteness(contradict(0.1))[0]` tells you where
-# you are; halve the range that is left.
+# Halve the range that is left: you know one noise level that is too low and one that is too high.
+# `whiteness(contradict(noise))[0]` tells you on which side a third one lies.
 #
 # </details>
 
@@ -525,8 +572,8 @@ nb.check_that(
     my_noise,
     {
         "a noise level is one number from 0 to 1.": lambda m: isinstance(m, int | float) and 0 <= m <= 1,
-        "frame 0 is still too red: the words have not reached it yet.": lambda m: whiteness(turned(m))[0] > 0.4,
-        "frame 0 is white already: nothing of the picture is left in it.": lambda m: whiteness(turned(m))[0] < 0.8,
+        "frame 0 is still too red: the words have not reached it yet.": lambda m: whiteness(turned(m))[0] > 0.5,
+        "frame 0 is white already: nothing of the picture is left in it.": lambda m: whiteness(turned(m))[0] < 0.7,
     },
 )
 if my_noise is not None:

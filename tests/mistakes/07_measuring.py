@@ -13,6 +13,14 @@ MISTAKES = [
             "lower end is not 0 everywhere",
         ),
         (MEAN + NORMAL + "sum(weights[k] * n[k] for k in n)", "is a `return` missing?"),
+        (MEAN + NORMAL + "return sum(weights[k] * n[k] for k in n) / len(n)", "do not add up to that"),
+        (MEAN + NORMAL + "return 100 * sum(weights[k] * n[k] for k in n) / sum(weights.values())", "not percent"),
+        (MEAN + "return sum(weights[k] * scores[k] for k in scores)", "'i2v_subject' has no weight"),
+        (
+            MEAN + "n = {k: (scores[k] - ranges[k][0]) / (ranges[k][1] - ranges[k][0]) for k in scores}\n    "
+            "return sum(weights.get(k, 1) * n[k] for k in n) / sum(weights.values())",
+            "dimensions that `weights` does not name",
+        ),
     ],
     [
         ("def my_damage(clip):\n    return suite.destroyed(clip)['blurred']", "motion_smoothness hardly falls"),
@@ -22,6 +30,11 @@ MISTAKES = [
         ("def my_damage(clip):\n    return 3 * clip", "stay in [-1, 1]"),
     ],
     [
+        (
+            "def my_metric(clip):\n    want = metrics.motion(truth).mean()\n"
+            "    return -(metrics.motion(clip).mean(1) - want).abs()",
+            "looks at the truth",
+        ),
         ("my_metric = metrics.motion_smoothness", "a frozen clip scores at least as high"),
         ("my_metric = metrics.imaging_quality", "scores at least as high"),
         ("def my_metric(clip):\n    return metrics.motion(clip).mean(1)", "noise scores at least as high"),
