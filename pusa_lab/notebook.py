@@ -181,7 +181,7 @@ def check(
         axes: what the axes of the right answer are, such as "(batch, frames)", to be told if the shape is wrong.
 
     Raises:
-        Wrong: the answer is not right; the sentence says why, and never what is right.
+        Wrong: the answer is not right, or the function raises; the sentence says why, and never what is right.
     """
     if unwritten(mine):
         print("… not written yet")
@@ -191,6 +191,8 @@ def check(
     except NotImplementedError:
         print("… not written yet")
         return
+    except Exception as error:  # a reader's function may do anything
+        raise Wrong(_failed(error)) from None
     if got is None:
         raise Wrong("your function returns nothing: is a `return` missing?")
     right = _numbers(reference(*args) if callable(reference) else reference)
@@ -260,6 +262,13 @@ def _equal(answer: torch.Tensor, right: torch.Tensor | None, tolerance: float) -
     return not difference.numel() or bool(difference.max() <= tolerance)
 
 
+def _failed(error: Exception) -> str:
+    said = " ".join(str(error).split())
+    if isinstance(error, RuntimeError) and ("must match" in said or "cannot be multiplied" in said):
+        return f"two tensors in your function do not fit together, so look at their shapes: {said:.200}"
+    return f"your function stops with {type(error).__name__}: {said:.200}"
+
+
 def _difference(answer: torch.Tensor, right: torch.Tensor, axes: str) -> str:
     if answer.shape != right.shape:
         meant = f": its axes should be {axes}" if axes else ""
@@ -270,7 +279,8 @@ def _difference(answer: torch.Tensor, right: torch.Tensor, axes: str) -> str:
         return f"your answer {answer.item():.6g} is too {'large' if answer > right else 'small'}."
     off = (answer - right).abs()
     places = (off > off.max() / 1000).nonzero()
-    share = 100 * off.max() / right.abs().max().clamp(min=1e-12)
+    share = float(100 * off.max() / right.abs().max().clamp(min=1e-12))
+    percent = f"{share:.0f}" if 10 <= share < 1e6 else f"{share:.2g}"
     first = tuple(places[0].tolist())
     where = f"at {len(places)} of {off.numel()} places, the first of them {first if len(first) > 1 else first[0]}"
-    return f"your answer is off {where}, by up to {share:.2g} % of the largest right value."
+    return f"your answer is off {where}, by up to {percent} % of the largest right value."

@@ -9,8 +9,9 @@ import torch
 from pusa_lab import samplers
 from pusa_lab.notebook import Wrong, asset, check, check_that, diagram, play, result, setup
 
-X, V = torch.randn(2, 2, 3, 4, 5, 5).unbind(0)
-TAU, NEXT = torch.rand(2, 2, 4).unbind(0)
+SEEDED = torch.Generator().manual_seed(0)
+X, V = torch.randn(2, 2, 3, 4, 5, 5, generator=SEEDED).unbind(0)
+TAU, NEXT = torch.rand(2, 2, 4, generator=SEEDED).unbind(0)
 
 
 def wrong_sign(x, v, tau, tau_next):
@@ -62,6 +63,27 @@ def test_a_known_mistake_is_named():
             check(wrong, samplers.euler_step, X, V, TAU, NEXT, mistakes=mistakes)
     with pytest.raises(Wrong, match="your answer is off"):
         check(lambda *given: 2 * right(*given), samplers.euler_step, X, V, TAU, NEXT, mistakes=mistakes)
+
+
+def test_a_function_that_raises_is_told_in_one_sentence():
+    def unspread(x, v, tau, tau_next):
+        return x + (tau_next - tau) * v
+
+    def misspelt(x, v, tau, tau_next):
+        return x + v.speed
+
+    for wrong, says in (
+        (unspread, r"^two tensors in your function do not fit together, so look at their shapes: The size of tensor a"),
+        (misspelt, r"^your function stops with AttributeError: 'Tensor' object has no attribute 'speed'$"),
+    ):
+        with pytest.raises(Wrong, match=says) as told:
+            check(wrong, samplers.euler_step, X, V, TAU, NEXT)
+        assert told.value.__suppress_context__
+
+
+def test_a_large_difference_is_told_without_an_exponent():
+    with pytest.raises(Wrong, match="by up to 300 % of the largest right value"):
+        check(torch.tensor([8.0, 2.0]), torch.tensor([2.0, 2.0]))
 
 
 def test_an_answer_of_nan_is_wrong():
