@@ -12,9 +12,9 @@ def my_mass(q, k, grid):
 
 
 # %% [markdown]
-# **2 · Vary.** Attention hardly falls until frame 0 is almost pure noise, and then falls all at once. A frame at level
-# 0.5 still shows its scene well enough to be worth attending to. That is why a known frame may be given noise (chapter
-# 6) without being forgotten.
+# **2 · Vary.** A frame at level 0.5 is attended to almost as much as a clean one; most of the fall comes in the last
+# fifth of the way to noise, where its scene can hardly be seen any more. That is why a known frame may be given noise
+# (chapter 6) without being forgotten.
 
 # %% tags=["answer"]
 my_level = 0.92
@@ -23,7 +23,8 @@ my_level = 0.92
 # **3 · Invent.** Change one frame of the input, ask again, and see which frames of the velocity moved: an intervention,
 # as with the exchanged pictures. The frame that was changed is the *column*, so the results are stacked along the
 # second axis. A measure that looks at the output alone, such as how alike two frames' velocities are, cannot tell who
-# depends on whom. In the picture, compare the two first columns, and the diagonals.
+# depends on whom. In the picture, compare the first columns. The diagonal is dark for a reason of its own:
+# $v = \epsilon - x_0$ contains the frame's own noise, so changing a frame changes its own answer most.
 
 
 # %% tags=["answer"]

@@ -2,6 +2,7 @@
 
 SCORES = "    a = torch.einsum('bqnd,bknd->bnqk', q, k)"
 FRAMES = "    a = a.unflatten(2, (grid[0], -1)).unflatten(-1, (grid[0], -1))\n"
+SPREAD = f"def my_mass(q, k, grid):\n{SCORES} * q.shape[-1] ** -0.5\n    a = a.softmax(-1)\n"
 SUMMED = f"{FRAMES}    return a.sum(-1).mean(3).mean(1)"
 LISTEN = (
     "def my_dependence(denoiser, x, tau):\n    found = []\n    for j in range(x.shape[2]):\n"
@@ -28,6 +29,16 @@ MISTAKES = [
             "the softmax runs over the queries",
         ),
         (f"def my_mass(q, k, grid):\n{SCORES}", "is a `return` missing?"),
+        (f"{SPREAD}{FRAMES}    return a.sum(-1).mean(3).sum(1)", "heads are averaged"),
+        (f"{SPREAD}{FRAMES}    return a.sum(-1).sum(3).mean(1)", "queries are averaged"),
+        (f"{SPREAD}{FRAMES}    return a.sum(-1).sum(3).sum(1)", "only keys are added up"),
+        (f"{SPREAD}{FRAMES}    return a.sum(-1).mean(3).mean(1).mT", "row i is the frame that asks"),
+        (
+            f"{SPREAD}    a = a.unflatten(-1, (-1, grid[0])).sum(3)\n"
+            "    return a.unflatten(2, (grid[0], -1)).mean(3).mean(1)",
+            "the order in `unflatten`",
+        ),
+        ("def my_mass(q, k, grid):\n    return q @ k.flatten(1)", "look at their shapes"),
     ],
     [
         ("my_level = 0.5", "almost as if it were clean"),
@@ -37,6 +48,10 @@ MISTAKES = [
     [
         (LISTEN.format(size=".abs()", end="return torch.stack(found, 0)"), "rows and columns are exchanged"),
         (LISTEN.format(size="", end="return torch.stack(found, 1)"), "has a size and no sign"),
+        (
+            LISTEN.format(size=".abs()", end="m = torch.stack(found, 1)\n    return m / m.sum(1, keepdim=True)"),
+            "nan or infinity",
+        ),
         (LISTEN.format(size=".abs()", end="return torch.stack(found, 1).sum(1)"), "should be a matrix"),
         (LISTEN.format(size=".abs()", end="torch.stack(found, 1)"), "is a `return` missing?"),
         (
