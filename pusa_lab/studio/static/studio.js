@@ -2,7 +2,7 @@
 // Colours: cividis, as viz.plot_schedule; safe for every kind of colour vision.
 const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"];
 const TOOLS = {
-  drag: ["Drag", "Drag: pull a column's curve; later rows follow"],
+  drag: ["Drag", "Drag: pull a column's curve; the rows above and below follow"],
   paint: ["Paint", "Paint: set cells to the level below"],
   freeze: ["Freeze", "Freeze: click a frame to make it clean from the start"],
   delay: ["Shift", "Shift: drag a column up or down in time"],
