@@ -9,12 +9,11 @@ def my_stretch(start, end, s):
 
 
 # %% [markdown]
-# **2 · Vary.** Heun with five steps: nine calls. Five Euler steps are less than half a decibel behind *on average*, but
-# the interval reaches beyond it; ten calls of several solvers are close enough as well. And remember what PSNR rewards:
-# before you save calls, look at a few of the videos.
+# **2 · Vary.** Five Euler steps. Remember the caveat, though: this is PSNR, which pays for not deciding. Before you
+# save half of your calls, look at a few of the videos.
 
 # %% tags=["answer"]
-my_choice = ("heun", 5)
+my_choice = ("euler", 5)
 
 # %% [markdown]
 # **3 · Invent.** Was it the training with a timestep per frame that made `nano-vta` good at image to video? A large

@@ -13,16 +13,14 @@ MISTAKES = [
     ],
     [
         ("my_choice = ('euler', 4)", "half a decibel or more behind"),
-        ("my_choice = ('euler', 10)", "needs fewer calls"),
-        ("my_choice = ('euler', 5)", "not for certain"),
+        ("my_choice = ('heun', 5)", "needs fewer calls"),
         ("my_choice = ('euler', 7)", "that were measured"),
         ("my_choice = ('dpmpp_2m', 5)", "half a decibel or more behind"),
     ],
     [
         ("my_table = rows", "no difference is clear"),
         ("my_table = rows[rows.guidance == 1]", "one setting only"),
-        ("my_table = rows[rows.prompt.isin(rows.prompt.unique()[:3])]", "fewer than ten prompts"),
-        ("my_table = more[more.prompt == more.prompt.iloc[0]]", "Ten seeds of one prompt are one scene"),
+        ("my_table = rows[rows.prompt.isin(rows.prompt.unique()[:3])]", "fewer than ten pairs"),
         ("my_table = found", "a column psnr"),
     ],
 ]
