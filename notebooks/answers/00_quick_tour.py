@@ -12,9 +12,10 @@ def my_euler_step(x, v, tau, tau_next):
 
 # %% [markdown]
 # **2 · Vary.** Column 0 starts at 0.3 instead of 0 and comes down with the others, so the model denoises the picture
-# along with the rest. The first frame of the video is then close to the picture, but no longer identical to it. That is
-# useful when the picture does not quite fit, be it the style, the light or the prompt, and a little freedom makes the
-# video more coherent. The paper uses levels up to 0.3 for this reason.
+# along with the rest. The first pixel frame is then close to the picture, but no longer identical to it: you will
+# hardly see a change by eye, but the map of differences shows one. That is useful when the picture does not quite fit,
+# be it the style, the light or the prompt, and a little freedom makes the video more coherent. The paper uses levels up
+# to 0.3 for this reason.
 
 # %% tags=["answer"]
 task = tasks.image_to_video(picture, noise=0.3)

@@ -6,7 +6,7 @@ import random
 from drawing import BLUE, INK, ORANGE, SOFT, Drawing
 
 SIZE, GAP, LEFT = 62, 24, 228
-GREYS = ("#3c4650", "#6b7680", "#98a2ab", "#c3cad0")
+GREYS = ("40,50,60", "95,108,120", "160,170,180", "225,230,235")
 ROWS = [
     ("One clock for all frames", "how video diffusion is", "usually trained", [0.6] * 6),
     ("A clock for every frame", "image to video: frame 0", "is there from the start", [0.0] + [0.6] * 5),
@@ -51,11 +51,11 @@ def _clock(picture: Drawing, x: float, y: float, level: float, r: float = 16) ->
 
 
 def _frame(picture: Drawing, x: float, y: float, i: int, level: float, rng: random.Random) -> None:
-    """A ball that moves to the right and down, behind squares of noise whose share is the level."""
+    """A ball that moves to the right and down, and squares of noise over it, as opaque as the level: their mixture."""
     picture.rect(x, y, SIZE, SIZE, "#e8edf2", INK)
     picture.circle(x + 13 + 6 * i, y + 14 + 6 * i, 9, fill=ORANGE)
     n, side = 7, 8
-    cells = rng.sample(range(n * n), round(level * n * n))
-    for k, grey in enumerate(GREYS):
+    cells = rng.sample(range(n * n), n * n)
+    for k, grey in enumerate(GREYS if level else ()):
         squares = (f"M{x + 3 + c % n * side} {y + 3 + c // n * side}h{side}v{side}h-{side}z" for c in cells[k::4])
-        picture.path("".join(squares), "none", grey)
+        picture.path("".join(squares), "none", f"rgba({grey},{level})")

@@ -65,7 +65,9 @@ nb.play({"made from the picture": result.video[0]}, fps=model.geometry.fps, widt
 
 # %% [markdown]
 # You are looking at a video that did not exist a moment ago. Its first frame is the picture in `assets/still.png`;
-# everything after that was invented by a small model on your CPU, which followed the sentence in `PROMPT`. Change the
+# everything after that was invented by a small model on your CPU, which followed the sentence in `PROMPT`. (The square
+# of this picture is close to the right wall, so it soon bounces off.) `steps` says in how many steps the noise goes
+# away, and `guidance` how much the words count: above 1, their effect on the model's guess is exaggerated. Change the
 # sentence in the parameters above and run the cells again: the model knows the shapes, colours, sizes and directions of
 # its own little world, and `model.text.words` lists every word it understands. `IMAGE` may be a picture of yours.
 #
@@ -93,18 +95,21 @@ nb.diagram(
 # `mini` is Wan, a large open video model, in miniature: the same parts, but two thousand times smaller. A **codec**
 # squeezes 33 pixel frames of 64 x 64 into a short stack of *latent frames* of 8 x 8: the first latent frame holds one
 # pixel frame, each later one holds four. A **text encoder** reads the prompt. Between the two stands the
-# **transformer**, which does the denoising. It was first trained with one timestep for all frames, as usual, and then
-# briefly adapted to one timestep for each latent frame.
+# **transformer**, which does the denoising. It was first trained with one timestep for all frames, as usual: that is
+# the *base*. Then it was *adapted* to one timestep for each latent frame.
 
 # %% tags=["nbval-check-output"]
 card, geometry = small_models.card(MODEL), model.geometry
+base_card = small_models.card(card["base"])
 frames, pixel_frames = geometry.frames, geometry.pixel_frames(geometry.frames)
 parameters = sum(p.numel() for p in model.dit.parameters())
 print(f"{parameters:,} parameters, {frames} latent frames = {pixel_frames} pixel frames of {geometry.size}")
-print(f"adapted in {card['config']['max_steps']:,} steps, {card['seconds']:.0f} s on {card['device']}")
+for name, c in {"base": base_card, "adapted": card}.items():
+    print(f"{name:8} {c['config']['max_steps']:6,} steps of training, {c['seconds']:.0f} s on {c['device']}")
 
 # %% [markdown]
-# From here on, "frame" means latent frame, because it is latent frames that have timesteps.
+# From here on, "frame" means latent frame, because it is latent frames that have timesteps. Where single pictures of
+# the video are meant, we say "pixel frame".
 #
 # ## What a timestep does
 #
@@ -155,22 +160,24 @@ assert x[0, 0, 2] == eps[0, 0, 2], "a frame at tau = 1 is pure noise"
 #
 # A **schedule** is the table of all these timesteps. Each column belongs to a frame and each row to a moment of the
 # sampling, so one row is what the model is told in one call. Below, the schedule of our video stands on the left, dark
-# for clean and bright for noise. On the right are the frames themselves at some of these rows.
+# for clean and bright for noise. On the right is what the model takes for the clean video at some of these rows: its
+# guess `x - tau v`, where a single step to 0 would end. (The noisy frames `x` themselves would mislead you. The codec
+# was trained on clean videos, and draws false colours when it has to decode a half-noisy one.)
 #
-# **Predict.** Before you look at the right half: in which order will position, shape and colour of the square appear?
+# **Predict.** Before you scroll on: in which order will position, shape and colour of the square settle?
 
 
 # %%
-def watch(task, count=5, **options):
+def watch(task, count=4, **options):
     run = pl.prepare(model, PROMPT, task, guidance=GUIDANCE, seed=SEED, **options)
     states = list(run.states())
-    made = run.finish(states[-1])
-    rows = torch.linspace(0, len(states) - 1, count).round().int().unique().tolist()
-    shown = {f"row {r}": pictures(states[r].x, model.decode) for r in rows}
+    rows = [r for r, state in enumerate(states) if state.x0 is not None]  # those behind the first call of the model
+    rows = rows[:: max(1, (len(rows) - 1) // (count - 1))]
+    shown = {f"row {r}": pictures(states[r].x0, model.decode) for r in rows}
     _, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), width_ratios=(1, 2.2), layout="constrained")
-    viz.plot_schedule(made.schedule, left, title="schedule")
-    viz.filmstrip(shown, ax=right).set(xlabel="frame", title="the frames at these rows")
-    return made
+    viz.plot_schedule(run.schedule, left, title="schedule")
+    viz.filmstrip(shown, ax=right).set(xlabel="frame", title="the guess of the clean video at these rows")
+    return run.finish(states[-1])
 
 
 watch(tasks.image_to_video(picture), steps=STEPS)
@@ -179,15 +186,14 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Position comes first: halfway down there are already blobs along the path of the square. Then the shape sharpens, and
-# the colour settles last. (The greens and blues on the way are the codec's doing. It was trained on clean videos, so it
-# has to improvise when it is asked to draw a half-noisy one.)
+# Position comes first: after a single step there is a blob in every frame, along the whole path of the square. Then
+# the shape sharpens and the colour settles, well before the last row. The rest of the way only cleans up.
 #
 # </details>
 #
 # Column 0 is dark from the first row to the last, and the picture in it never changes. All other columns fade from
-# bright to dark together. Read the right half row by row and you see the whole clip condense out of noise at once,
-# arranged around the one frame that was there from the beginning.
+# bright to dark together. Read the right half row by row and you see the whole clip take shape at once, arranged around
+# the one frame that was there from the beginning.
 #
 # ## Four tasks, one model
 #
@@ -198,7 +204,7 @@ plt.show()
 # |---|---|---|
 # | `text_to_video` | nothing | a video from words alone |
 # | `image_to_video` | the first frame | what happens next |
-# | `start_end` | the first and the last frame | what happens in between |
+# | `start_end` | the first and the last frame, from two pictures | what happens in between |
 # | `extension` | the first few frames, from a clip | how the clip goes on |
 #
 # Pictures and clips may be of any size. They are cropped to the shape of the model's frames and resized, and a clip is
@@ -231,7 +237,9 @@ for name, (task, _) in todo.items():
 #
 # Each row of pictures starts at pixel frame 0 on the left, and known frames have an orange border. Notice how
 # `text_to_video` invents a square and a background of its own, whereas the other three have to go on from what they
-# were given, and `start_end` has to arrive where it was told to. "Never changes" is meant literally, to the last bit:
+# were given, and `start_end` has to arrive where it was told to. (Its last latent frame holds four pixel frames, all of
+# them the picture that you gave, so for these four the clip stands still.) "Never changes" is meant literally, to the
+# last bit:
 
 # %%
 for name, (task, at) in todo.items():
@@ -259,8 +267,9 @@ assert (S.diff(dim=1) >= 0).all(), "in a pyramid the past is never noisier than 
 assert results["pyramid"].latents.shape == results["image_to_video"].latents.shape
 
 # %% [markdown]
-# Follow one row across. The left end is already a finished video, the right end is still noise, and the frames between
-# them are half-way. This is how one model can make long videos, or show you the beginning of one while it works on the
+# Compare the first rows of the right half with the figure before. The schedule on the left says where a guess is final:
+# in a row in which the left end is dark and the right end bright, the first frames are a finished video, and the last
+# are still open. This is how one model can make long videos, or show you the beginning of one while it works on the
 # end. The price stands in the left half: the table has more rows, so the model is called more often. Chapter 2 is about
 # such tables and what they cost.
 #
@@ -275,70 +284,76 @@ for name, result in results.items():
     start = pl.prepare(model, PROMPT, task, steps=STEPS, seed=SEED).x[:, :, at]
     change = (result.latents[:, :, at] - start).abs().amax().item() if at else 0.0
     moved = metrics.motion(torch.cat([pixels.to_pixels(v) for v in result.video])).mean().item()
-    rows.append([name, len(result.schedule) - 1, f"{result.seconds:.2f}", f"{change:g}", f"{moved:.2f}"])
+    rows.append([name, len(result.schedule) - 1, f"{change:g}", f"{moved:.2f}"])
     media.write_clip(out / f"{name}.mp4", result.video[0], fps=geometry.fps, scale=max(1, 128 // geometry.size[0]))
 
-header = ["video", "steps", "seconds", "change of known frames", "motion"]
+header = ["video", "steps", "change of known frames", "motion"]
 with (out / "metrics.csv").open("w", newline="") as file:
     csv.writer(file).writerows([header, *rows])
 table = [header, ["---"] * len(header), *rows]
 print(f"written to {out}")
 display(Markdown("\n".join("| " + " | ".join(map(str, row)) + " |" for row in table)))
 
-assert all(float(row[3]) == 0 for row in rows), "known frames are kept exactly"
-assert all(float(row[4]) > 0 for row in rows), "something moves in every video"
+assert all(float(row[2]) == 0 for row in rows), "known frames are kept exactly"
+assert all(float(row[3]) > 0 for row in rows), "something moves in every video"
 
 # %% [markdown]
-# *Steps* are the rows that the sampler goes down, and the seconds follow them. *Change of known frames* is the largest
-# difference between a known frame before and after sampling, and it is zero throughout. *Motion* is the mean difference
-# between neighbouring pixel frames, in grey levels; it is there because a video that stands perfectly still would get
-# full marks for keeping its first frame.
+# *Steps* are the rows that the sampler goes down, and in each the model is called for all frames. *Change of known
+# frames* is the largest difference between a known frame before and after sampling, and it is zero throughout. *Motion*
+# is the mean difference between neighbouring pixel frames, in grey levels; it is there because a video that stands
+# perfectly still would get full marks for keeping its first frame.
 #
 # ## Could any video model do this?
 #
 # Nothing in the code so far stops you from handing a vector of timesteps to a model that was trained with a single one.
 # So was the adaptation needed at all? In this little world we can find out, because we know the truth: we draw scenes
-# that no model has seen, give away the prompt and frame 0, and compare all later frames with what really happens. Three
+# that no model has seen, give away the prompt and frame 0, and compare all later frames with what really happens. Four
 # contestants:
 #
 # - the **base**, trained with one timestep for all frames, and now given a vector, which it has never seen;
-# - the **adapted** model, which is the base plus a small update of its weights (LoRA);
+# - the **base without the picture**, from the words alone: what the base can do if it does not look at frame 0 at all;
+# - the **adapted** model, which is the base plus an update of its weights (of low rank, called LoRA);
 # - a **copy** of frame 0, repeated to the end: the answer of someone who knows nothing about motion.
 #
-# **Predict.** Will the base do better or worse than the copy?
+# **Predict.** Does the base look at the picture at all? And will it do better or worse than the copy?
 
 # %%
-base = small_models.load(MODEL.rsplit("-", 1)[0] + "-base", device=device)
+base, options = small_models.load(card["base"], device=device), {"steps": STEPS, "guidance": GUIDANCE}
 contestants = {
     "copy of frame 0": ways.copy_of_frame_0,
-    "base": ways.maker(base, steps=STEPS, guidance=GUIDANCE),
-    "adapted": ways.maker(model, steps=STEPS, guidance=GUIDANCE),
+    "base, no picture": ways.maker(base, known=(), **options),
+    "base": ways.maker(base, **options),
+    "adapted": ways.maker(model, **options),
 }
 raw = {name: evaluate.collect(make, model, CLIPS) for name, make in contestants.items()}
 scores = {name: evaluate.image_to_video_scores(found, geometry.stride[0]) for name, found in raw.items()}
 for name, score in scores.items():
     error = f"{score['position_error_px']:.1f} px"
     print(f"{name:16} {score['psnr_db']:5.1f} ± {score['psnr_db_stderr']:.1f} dB, objects off by {error}")
+gained = (raw["base"]["psnr_frame"] - raw["base, no picture"]["psnr_frame"])[:, 1:].mean(dim=1)
+print(f"\nclip by clip, the picture is worth {gained.mean():.1f} ± {gained.std() / CLIPS**0.5:.1f} dB to the base")
 
 assert scores["adapted"]["psnr_db"] > scores["base"]["psnr_db"], "adapting to a timestep for each frame helps"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Worse, or at best no better. The base makes a fine video, but of another scene: it hardly looks at frame 0. The copy
-# at least gets the background and the starting place right. On these few clips the two are within their errors of each
-# other; the card below, with many more clips, says the same.
+# It looks: with the picture it scores clearly better than without. But it makes little of what it sees, and ends no
+# better than the copy, which at least gets the background and the starting place right. (The difference of these two is
+# within their errors.)
 #
 # </details>
 #
 # PSNR measures agreement with the truth in decibels, and more is better: 20 dB more means a pixel error ten times
 # smaller. The second number is easier to imagine. It is how far, on average, an object is from where it should be, in a
-# picture 64 pixels wide. The adapted model misses by little; the other two miss by a good part of the picture.
+# picture 64 pixels wide. The adapted model misses by little, all others by a good part of the picture.
 
 # %%
 fig, ax = plt.subplots(figsize=(9, 3), layout="constrained")
-for (name, found), line in zip(raw.items(), (":", "--", "-"), strict=True):
-    ax.plot(range(1, pixel_frames), found["psnr_frame"][:, 1:].mean(dim=0), line, label=name)
+for (name, found), line in zip(raw.items(), (":", "-.", "--", "-"), strict=True):
+    mean, error = found["psnr_frame"][:, 1:].mean(dim=0), found["psnr_frame"][:, 1:].std(dim=0) / CLIPS**0.5
+    ax.plot(range(1, pixel_frames), mean, line, label=name)
+    ax.fill_between(range(1, pixel_frames), mean - error, mean + error, alpha=0.15)
 ax.set(xlabel="pixel frame", ylabel="PSNR against the truth (dB)", title="How far does frame 0 reach?")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
@@ -347,27 +362,33 @@ scene = world.draw_scenes(1, SEED + 1, world.WORLDS[model.preset["world"]])
 truth = pixels.to_uint8(world.render(scene))
 made = {name: make(world.captions(scene), truth, SEED)[0] for name, make in contestants.items()}
 fig, ax = plt.subplots(figsize=(9, 4.2), layout="constrained")
-viz.filmstrip({"truth": truth[0], **made}, known=[0], ax=ax, most=9)
+viz.filmstrip({"truth": truth[0], **made}, ax=ax, most=9)
 ax.set_title(world.captions(scene)[0])
 plt.show()
 
 # %% [markdown]
-# In the curves, everybody starts high and falls: the further a frame is from the picture, the harder it is to guess.
-# The copy and the base drop within a few frames, while the adapted model stays above them to the end. The strip below
-# shows why. Compare its lower three rows with the truth at the top: the copy stands still, the base drifts off into
-# *some* video that fits the words, and the adapted model goes on from the very picture it was given.
+# The curves (with bands of one standard error) tell how far a picture reaches. Without it, the base is equally poor
+# everywhere. With it, everybody starts high and falls, the adapted model too: the further a frame is from the picture,
+# the harder it is to guess. But the copy and the base are down within a few frames, at the level of the base without a
+# picture or little above, while the adapted model levels off far above them. (Small ups and downs, such as those of the
+# copy, are chance in so few clips.) The strip shows why. Compare its lower rows with the truth at the top: the copy
+# stands still, the base takes something over from the picture and then goes a way of its own, and the adapted model
+# goes on from the very picture it was given.
 #
-# The model's card holds the same comparison on many more scenes:
+# The model's card holds the same comparison on many more scenes (without the control):
 
 # %% tags=["nbval-check-output"]
 names = {"copy_of_frame_0": "copy of frame 0", "base_with_untrained_timestep_vectors": "base", MODEL: "adapted"}
 for key, name in names.items():
     score = card["metrics"][key]["image_to_video"]
-    print(f"{name:16} {score['psnr_db']:5.1f} dB, objects off by {score['position_error_px']:4.1f} px")
+    dB = f"{score['psnr_db']:4.1f} ± {score['psnr_db_stderr']:.1f} dB"
+    print(f"{name:16} {dB}, objects off by {score['position_error_px']:4.1f} px ({card['metrics']['clips']} clips)")
 
 # %% [markdown]
-# So the *sampler* needs no training, but the *model* does: it has to learn, once, that a clean frame beside noisy ones
-# is worth looking at. How little training that takes is the claim of the Pusa paper, and chapters 4 and 5 go into it.
+# So the *sampler* needs no training, but the *model* does: it has to learn that a clean frame beside noisy ones can be
+# relied on. How little training that takes is a claim of the Pusa paper, about a large model whose pretraining cost
+# incomparably more. Our toy does not show it: as the lines under *The model* say, its adaptation took almost half as
+# many steps as its pretraining. Chapters 4 and 5 go into what is trained, and how much of it is needed.
 
 # %% [markdown]
 # ## Exercises
@@ -376,7 +397,8 @@ for key, name in names.items():
 #
 # **1 · Fill in.** Write the heart of the sampler: the step that moves every frame by its own difference of timesteps.
 # You get the clip `x` and its velocity `v`, both `(batch, channels, frames, height, width)`, and the timesteps `tau`
-# and `tau_next`, both `(batch, frames)`. Return the moved clip, in the shape of `x`. It is one line.
+# and `tau_next`, both `(batch, frames)`. Return the moved clip, in the shape of `x`. It is one line, and is called an
+# *Euler step*.
 #
 # <details><summary>Hint</summary>
 #
@@ -411,14 +433,18 @@ nb.check(
         "all frames move by the same amount: each has a difference of its own.": x + (tau_next - tau).mean() * v,
         "your step goes all the way to the clean clip: it should stop at tau_next.": after(-tau),
         "you moved by tau_next itself: a step is as long as the way from tau to tau_next.": after(tau_next),
+        "you moved by minus tau_next: a step is as long as the way from tau to tau_next.": after(-tau_next),
+        "this is the way that the frames move, not where they arrive: it is added to something.": after(tau_next - tau)
+        - x,
     },
 )
 
 # %% [markdown]
 # **2 · Vary.** `tasks.image_to_video` takes an argument `noise`, from 0 to 1: the level at which the picture is *kept*.
 # At 0 the picture is untouchable; a little noise allows the model to alter it, in case it does not quite fit the
-# prompt. Generate a video from `picture` with a level of 0.3 and assign what `pl.generate` returns to `my_result`. What
-# happens to column 0 of the schedule, and to the first frame of the video? When would you want that?
+# prompt. Generate a video from `picture` with a level of 0.3 and assign what `pl.generate` returns to `my_result`.
+# Before you do: what will happen to column 0 of the schedule? And will you be able to *see* a change of the first pixel
+# frame? If your result is right, the cell below shows both.
 #
 # <details><summary>Hint</summary>
 #
@@ -441,19 +467,29 @@ nb.check_that(
     },
 )
 if my_result is not None:
-    viz.plot_result(my_result, known=[0])
+    kept = {"noise 0": results["image_to_video"], "yours": my_result}
+    fig, axes = plt.subplots(1, 5, figsize=(10, 2.6), layout="constrained", width_ratios=(1.4, 1, 1, 1, 1))
+    viz.plot_schedule(my_result.schedule, axes[0], title="your schedule", colorbar=False)
+    for k, (name, made) in enumerate(kept.items()):
+        change = abs(made.video[0, 0].astype(float) - results["image_to_video"].video[0, 0])
+        axes[1 + 2 * k].imshow(made.video[0, 0])
+        axes[1 + 2 * k].set_title(f"first pixel frame,\n{name}")
+        axes[2 + 2 * k].imshow(change.mean(axis=2), vmin=0, vmax=40)
+        axes[2 + 2 * k].set_title(f"change: {change.mean():.1f}\ngrey levels")
+    for ax in axes[1:]:
+        ax.set_axis_off()
     plt.show()
 
 # %% [markdown]
-# **3 · Invent.** Make a schedule of your own in which time runs backwards: the *last* frame is finished before all
-# others. `my_schedule` is a tensor `(rows, frames)`, with as many columns as the model has frames. Three properties
-# make it a schedule: every column starts at 1, never rises, and ends at 0. If it is right, the cell generates a video
-# along it, and you see it grow from its end.
+# **3 · Invent.** Make a schedule of your own in which the frames are finished in the opposite order: the *last* frame
+# before all others. (The video itself still runs forwards.) `my_schedule` is a tensor `(rows, frames)`, with as many
+# columns as the model has frames. Three properties make it a schedule: every column starts at 1, never rises, and ends
+# at 0. If it is right, the cell generates a video along it, and you see it grow from its end.
 #
 # <details><summary>Hint</summary>
 #
-# You have already met a schedule in which the *first* frame is finished first. `tensor.flip(1)` reverses the order of
-# the columns.
+# You may write the rows by hand, or start from something you have met: which schedule of this chapter finishes one
+# frame after another, and how could its columns change places?
 #
 # </details>
 
@@ -470,7 +506,7 @@ nb.check_that(
     my_schedule,
     {
         "a schedule is a tensor of floats (rows, frames) with a column for every frame of the model.": lambda S: (
-            S.ndim == 2 and S.shape[1] == frames
+            isinstance(S, torch.Tensor) and S.ndim == 2 and S.shape[1] == frames
         ),
         "some frame does not start as noise.": lambda S: (S[0] == 1).all(),
         "some column is not a way down: it rises, or leaves [0, 1].": lambda S: not schedules.faults(S, whole=False),
@@ -482,8 +518,7 @@ nb.check_that(
     },
 )
 if my_schedule is not None:
-    grown = pl.generate(model, PROMPT, schedule=my_schedule, guidance=GUIDANCE, seed=SEED)
-    viz.plot_result(grown, title="a video that grows from its end")
+    watch(tasks.text_to_video(), schedule=my_schedule)
     plt.show()
 
 # %% [markdown]
@@ -495,8 +530,8 @@ if my_schedule is not None:
 # | `S` | (rows, f) | a schedule: the noise level of every frame at every step |
 # | `x`, `v` | (b, c, f, h, w) | noisy video and its velocity `eps - x0` |
 #
-# *What could go wrong:* a model that never saw unequal timesteps in training ignores the clean frame, as the base did
-# above; and a video may keep its first frame perfectly by not moving at all, so look at the motion too.
+# *What could go wrong:* a model that never saw unequal timesteps in training uses the clean frame badly, as the base
+# did above; and a video may keep its first frame perfectly by not moving at all, so look at the motion too.
 #
 # *Where the code lives:* `pusa_lab/tasks/` (`tasks.image_to_video` and the other tasks), `pusa_lab/generate.py`
 # (`generate.generate`), `pusa_lab/samplers.py` (`samplers.sample_steps`, the loop over the rows),

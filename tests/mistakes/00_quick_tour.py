@@ -10,6 +10,11 @@ MISTAKES = [
         (STEP.format("tau_next[:, None, :, None, None] * v"), "you moved by tau_next itself"),
         (STEP.format("-tau[:, None, :, None, None] * v"), "all the way to the clean clip"),
         (STEP.format("0 * v").replace("return", "_ ="), "missing"),
+        (STEP.format("-tau_next[:, None, :, None, None] * v"), "minus tau_next"),
+        (
+            "def my_euler_step(x, v, tau, tau_next):\n    return (tau_next - tau)[:, None, :, None, None] * v",
+            "not where they",
+        ),
     ],
     [
         (MADE.format("tasks.image_to_video(picture)"), "frame 0 starts clean"),
@@ -24,5 +29,6 @@ MISTAKES = [
         ("my_schedule = schedules.pyramid(4, frames - 1, lag=2).flip(1)", "a column for every frame"),
         ("my_schedule = schedules.pyramid(4, frames, lag=2).flip(0)", "does not start as noise"),
         ("my_schedule = schedules.synchronous(4, frames)", "not alone"),
+        ("my_schedule = [[1.0] * 9, [0.0] * 9]", "a column for every frame"),
     ],
 ]
