@@ -369,8 +369,8 @@ plt.show()
 # %% [markdown]
 # The curves (with bands of one standard error) tell how far a picture reaches. Without it, the base is equally poor
 # everywhere. With it, everybody starts high and falls, the adapted model too: the further a frame is from the picture,
-# the harder it is to guess. But the copy and the base are down within a few frames, at the level of the base without a
-# picture or little above, while the adapted model levels off far above them. (Small ups and downs, such as those of the
+# the harder it is to guess. But the copy and the base are down within a few frames, a few decibels above the base without a
+# picture, while the adapted model levels off far above them. (Small ups and downs, such as those of the
 # copy, are chance in so few clips.) The strip shows why. Compare its lower rows with the truth at the top: the copy
 # stands still, the base takes something over from the picture and then goes a way of its own, and the adapted model
 # goes on from the very picture it was given.

@@ -432,7 +432,7 @@ ax.set_title(f"{SECONDS:.1f} seconds; new windows at pixel frames {', '.join(map
 plt.show()
 
 # %%
-nb.play({name: clip[::4] for name, clip in rows.items() if name != "truth"}, fps=geometry.fps / 4, width=192)
+nb.play({name: clip[::6] for name, clip in rows.items() if name != "truth"}, fps=geometry.fps / 6, width=192)
 at, should = (
     locate(pixels.to_pixels(longer.video), scene.colour, scene.world)[0][0],
     world.positions(scene, len(made))[0],
