@@ -21,9 +21,10 @@ my_setting = max(allowed, key=lambda row: row["autoregressive skill"])["name"]
 print(my_setting)
 
 # %% [markdown]
-# **3 · Invent.** One call is enough to win: from pure noise straight to 0, all frames at once. The score is a squared
-# error, and this lands near the mean of all futures, where squared errors are lowest. The pictures say what the score
-# does not: they are washed out. Nobody should use this schedule; somebody who only reads scores would.
+# **3 · Invent.** Two calls are enough: a great step to 0.4, which settles the outline, and a second one that works
+# out what one step would have averaged away. The squared error likes great steps; the second call keeps the
+# contrast. Before anybody uses it, it must be compared on unseen clips and with guidance: this score was beaten on the
+# clips of the search, by a schedule chosen after looking at it.
 
 # %% tags=["answer"]
-my_schedule = torch.stack([torch.ones(8), torch.zeros(8)])
+my_schedule = torch.tensor([1.0, 0.4, 0.0])[:, None].repeat(1, 8)

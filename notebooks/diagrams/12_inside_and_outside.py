@@ -31,7 +31,7 @@ def _axis(picture: Drawing, y: int, name: str, seen: list[float], end: float, as
         picture.circle(place(value), y, 9, fill=ORANGE)
         picture.text(place(value), y - 17, split, 14, fill=INK)
         picture.text(place(value), y + 29, f"{value:.3g}", 13, fill=INK)
-        top = y - 34 if split == "faster" else y - 30
-        if split in ("faster", "larger"):
-            middle = (place(value) + place(edge)) / 2
-            picture.path(f"M {place(value) - 10} {y - 8} Q {middle} {top} {place(edge) + 11} {y - 9}", stroke=INK)
+        away = 1 if value > edge else -1
+        x, tip = place(value) - 8 * away, place(edge) + 8 * away
+        picture.path(f"M {x} {y - 8} Q {(x + tip) / 2} {y - 20} {tip} {y - 9}", stroke=INK)
+        picture.arrow(tip + 2 * away, y - 11, tip, y - 9, stroke=INK)

@@ -4,11 +4,11 @@
 # **You change how a model is trained, and its score goes up. Is the new way better, or did you just search until
 # something looked good?**
 #
-# *You need: chapters 1 and 5; 7 helps. Time: 30 minutes of reading, about half a minute of CPU.*
+# *You need: chapters 1 and 5; 7 helps. Time: 30 minutes of reading, about a minute of CPU.*
 #
 # So far the course explained what others have published. Here are four questions that this toolkit asked on its own
 # account: is there a better recipe, do the models know the laws of motion, can a schedule be learned, and what does a
-# model forget? Each gets a measurement, an answer, and, just as important, what the answer does *not* say.
+# model forget? Each gets an answer, and what the answer does *not* say.
 #
 # **After this chapter you can**
 #
@@ -21,7 +21,8 @@
 
 # %% tags=["parameters"]
 SEED = 0
-SCENES = 24
+SCENES = 96
+PROMPTS = 24
 CLIPS = 16
 GENERATIONS = 4
 FAST = False
@@ -49,7 +50,7 @@ from small_models.experiments.recipe_table import INDEPENDENT, THEIRS
 from small_models.experiments.rows import find_row
 
 device = nb.setup(seed=SEED, shapes=True)
-SCENES, CLIPS, GENERATIONS = (12, 8, 2) if FAST else (SCENES, CLIPS, GENERATIONS)
+SCENES, PROMPTS, CLIPS, GENERATIONS = (12, 6, 8, 1) if FAST else (SCENES, PROMPTS, CLIPS, GENERATIONS)
 nano = small_models.load("nano-vta", device=device)
 
 # %% [markdown]
@@ -93,9 +94,10 @@ assert spread.abs().max() == 0, "in a task mixture all frames that are not known
 #
 # ### Write the question down first
 #
-# Before anything was trained, two sentences were committed to the repository. The **objective**: the mean *skill* over
-# four tasks and two further schedules. The **constraint**: a prompt alone must still be obeyed as well as by the base.
-# If you choose the score after seeing the results, you can always win.
+# Before anything was trained, two sentences were written into the code (`OBJECTIVE` in
+# `small_models/experiments/recipe_search.py`; commit 304037f, hours before the results in 1b90def). The
+# **objective**: the mean *skill* over four tasks and two further schedules. The **constraint**: a prompt alone must
+# still be obeyed as well as by the base. If you choose the score after you have seen the results, you can always win.
 #
 # Skill (Murphy 1988) compares with the laziest video there is: the known frames, repeated.
 #
@@ -151,13 +153,24 @@ for row in rounds["0"]:
 for name, (colour, marker) in looks.items():
     ax.plot([], [], marker, color=colour, label=name)
 ax.plot([], [], "o", color="black", mfc="white", label="white inside: words clearly lost")
-named = ("independent", "quarter, lr 4e-3", "quarter, weight min-SNR", "quarter, no EMA", "task mixture, known at .02")
-for name in named:
+named = {
+    "independent": (8, -12),
+    "quarter, lr 4e-3": (-40, -16),
+    "quarter, weight min-SNR": (8, -12),
+    "quarter, no EMA": (8, -4),
+    "task mixture, known at .02": (8, -12),
+    "quarter, rsLoRA 64": (-105, -12),
+    "half, free frames in the loss": (-90, 42),
+    "task mixture, more image-to-video": (-20, 18),
+}
+for name, place in named.items():
     row = next(row for row in rounds["0"] if row["name"] == name)
-    ax.annotate(
-        name, (100 * row["text_lost"], row["objective"]), xytext=(8, -12), textcoords="offset points", fontsize=9
-    )
+    words = name + {"half, free frames in the loss": " (the later winner)"}.get(name, "")
+    arrow = {"arrowstyle": "-", "color": "gray"} if place[1] > 0 else None
+    at = (100 * row["text_lost"], row["objective"])
+    ax.annotate(words, at, xytext=place, textcoords="offset points", fontsize=9, arrowprops=arrow)
 ax.axvline(0, color="black", lw=0.8)
+ax.margins(y=0.15)
 ax.set(xlabel="text alignment lost against the base (points; right is worse)", ylabel="objective (mean skill)")
 ax.legend(loc="lower right", fontsize=9)
 plt.show()
@@ -171,16 +184,28 @@ assert abs(loss_only) < 0.02, "whether known frames count in the loss hardly mat
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The draw. The grey squares, which never show a clean frame in training, lie at the bottom; every setting that shows
-# known frames lies far above, whatever else it changes, apart from three that spoil something: min-SNR weights, no
-# averaging of the weights, and known frames that are shown not quite clean. Words are lost by a large learning rate
-# (the point far to the right), and, less, by draws with many known frames: those have white insides.
+# The draw. The grey squares, which never show a clean frame in training, lie at the bottom. Most settings that show
+# known frames lie about 0.1 higher, whatever else they change. Four fall well below those: min-SNR weights (barely
+# above
+# the squares), no averaging of the weights, a large learning rate, and known frames that are shown not quite clean.
+# Two lie between. Words are lost by a large learning rate (far to the right), and, less, by draws with many known
+# frames.
+#
+# The *highest* point has a white inside: the draw with most image to video loses words, so the constraint rules it out.
+# The later winner is an unremarkable blue point. In this figure the constraint decides, not the objective.
 #
 # </details>
 #
 # ### Do not crown the winner yet
-#
-# The three settings of the last round lie so close together that another seed could reverse them. The best of many
+
+# %% tags=["nbval-check-output"]
+for row in rounds["2"]:
+    half = (row["objective high"] - row["objective low"]) / 2
+    print(f"last round, {row['name']}: {row['objective']:.3f} ± {half:.3f}")
+
+# %% [markdown]
+# The three settings of the last round differ by a tenth of their intervals; another seed could reverse them. The best
+# of many
 # noisy numbers is also too good on average: if all settings were *equally* good, the highest would still be the one
 # that was lucky. So the winner was trained anew, with three seeds, and scored on scenes that the search had not used.
 #
@@ -213,8 +238,7 @@ assert separate > (a - b).mean() > paired, "unpaired it would not be clear, pair
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Several times narrower. With two separate bars the difference would drown; scene by scene it is clear. Nothing was
-# measured anew: only the scenes' difficulty, common to both, was subtracted.
+# Several times narrower. With two separate bars the difference would drown; scene by scene it is clear.
 #
 # </details>
 #
@@ -244,7 +268,7 @@ print(f"text alignment of a prompt alone, against the base: {signed(words, 100)}
 
 # %% [markdown]
 # *What to see:* six blue intervals to the right of zero. The recipe (half independent, half task mixture, known frames
-# left out of the loss) beats independent timesteps everywhere, most where one picture must carry everything. The orange
+# left out of the loss) beats independent timesteps everywhere. The orange
 # one lies to the left: Wan's own image-to-video training, which has an extra input for the picture, stays ahead at its
 # one task.
 #
@@ -268,9 +292,13 @@ nb.diagram(
 # %% [markdown]
 # The model sees the first three frames, which show the true velocity and the true size, and goes on from there. Two
 # numbers are read from its video by an exact detector: **pace**, how far the object travels per frame along its true
-# direction, and **size**, both as parts of the truth. A model that knows laws has 1 everywhere. One that falls back to
-# its nearest case has a value that we can compute *before* we look: at 1.5 times the fastest known speed it would be $1
-# / 1.5$, at 0.8 times the known size $1 / 0.8$.
+# direction (an object that is lost counts as standing), and **size**, both as parts of the truth. Pace times the speed
+# asked for is the speed that was *made*.
+#
+# A model that knows laws makes what it is asked. One that falls back to its nearest case makes the same speed, and the
+# same size, as at the nearest value that it knows. Both can be computed *before* we look. And if a model is too slow
+# everywhere, that is no excuse: with a law, 1.5 times the fastest speed must still be 1.5 times what it makes of the
+# fastest.
 #
 # **Predict.** Which of the two is `nano-vta`, for speed, and for size?
 
@@ -291,41 +319,84 @@ truth, _, _ = asked["faster"]
 perfect = suite.fidelity(truth, truth, splits["faster"], known)
 assert abs(perfect["pace"].nanmean() - 1) < 0.05, "the detector reads the true pace from the true video"
 
+# %%
+inside, speeds = asked["in distribution"][2]["pace"], [value for _, value in world.WORLDS["nano"].speeds]
+speed_of = splits["in distribution"].speed[:, 0]
+made_speed = {value: value * inside[speed_of == i] for i, value in enumerate(speeds)}
+ends = {"slower": speeds.index(min(speeds)), "faster": speeds.index(max(speeds))}
+beyond = {name: OUTSIDE[name][2] * speeds[i] * asked[name][2]["pace"][speed_of == i] for name, i in ends.items()}
+
+
+def times_nearest(name):  # what is made beyond an end, as a part of what the same scenes have at that end
+    pair = torch.stack([beyond[name], made_speed[speeds[ends[name]]]])
+    pair = pair[:, pair.isfinite().all(0)]
+    picks = torch.randint(pair.shape[1], (4000, pair.shape[1]), generator=torch.Generator().manual_seed(SEED))
+    low, high = (pair[0][picks].mean(1) / pair[1][picks].mean(1)).quantile(torch.tensor([0.025, 0.975]))
+    return (pair[0].mean() / pair[1].mean()).item(), low.item(), high.item()
+
+
+ratio = {name: times_nearest(name) for name in ends}
+for name, (mean, low, high) in ratio.items():
+    print(f"{name}: {mean:.2f} times the speed made at the nearest ({low:.2f} to {high:.2f}); ", end="")
+    print(f"a law has {OUTSIDE[name][2]:g}, the nearest case 1")
+kept = asked["in distribution"][2]["lost"] == 0
+print(f"pace in distribution: {inside.nanmean():.2f}; {int(kept.sum())} of {len(kept)} objects are never lost")
+
 # %% tags=["hide-input"]
-fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained")
-order = {"pace": ("slower", "in distribution", "faster"), "size": ("smaller", "in distribution", "larger")}
-found = {}
-for ax, (score, names) in zip(axes, order.items(), strict=True):
-    for x, name in enumerate(names):
-        each = asked[name][2][score]
-        each = each[each.isfinite()]
-        found[name, score] = each.mean().item()
-        ax.errorbar(x, each.mean(), 1.96 * each.std() / len(each) ** 0.5, fmt="o", color="#0072B2", capsize=5, ms=8)
-        if name in OUTSIDE:
-            ax.plot(x, 1 / OUTSIDE[name][2], "D", color="#D55E00", ms=8, mfc="none", mew=2)
-    ax.axhline(1, color="black", lw=1, ls="--")
-    ax.set_xticks(range(3), names)
-    ax.set(ylabel=f"{score}, of the true one", xlim=(-0.5, 2.5))
-axes[1].plot([], [], "o", color="#0072B2", label="measured")
-axes[1].plot([], [], "D", color="#D55E00", mfc="none", mew=2, label="the nearest case")
-axes[1].plot([], [], "--", color="black", label="a law")
+fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
+
+
+def dot(ax, x, each, colour="#0072B2"):
+    each = each[each.isfinite()]
+    ax.errorbar(x, each.mean(), 1.96 * each.std() / len(each) ** 0.5, fmt="o", color=colour, capsize=5, ms=8)
+    return each.mean().item()
+
+
+for value, each in made_speed.items():
+    dot(axes[0], value, each, "black")
+for name, each in beyond.items():
+    value = OUTSIDE[name][2] * speeds[ends[name]]
+    dot(axes[0], value, each)
+    nearest = made_speed[speeds[ends[name]]].nanmean().item()
+    axes[0].plot(value, nearest, "D", color="#D55E00", ms=9, mfc="none", mew=2)
+    axes[0].plot(value, nearest * OUTSIDE[name][2], "^", color="#009E73", ms=9, mfc="none", mew=2)
+axes[0].plot([0, 1.6 * max(speeds)], [0, 1.6 * max(speeds)], "--", color="black", lw=1)
+axes[0].set(xlabel="speed asked for", ylabel="speed made")
+size = {}
+for x, name in enumerate(("smaller", "in distribution", "larger")):
+    size[name] = dot(axes[1], x, asked[name][2]["size"], "#0072B2" if name in OUTSIDE else "black")
+    if name in OUTSIDE:
+        axes[1].plot(x, 1 / OUTSIDE[name][2], "D", color="#D55E00", ms=9, mfc="none", mew=2)
+        axes[1].plot(x, 1, "^", color="#009E73", ms=9, mfc="none", mew=2)
+axes[1].axhline(1, color="black", lw=1, ls="--")
+axes[1].set_xticks(range(3), size)
+axes[1].set(ylabel="size, of the true one", xlim=(-0.5, 2.5))
+for label, look in {"in training": "ko", "asked for": "o", "the nearest case": "D", "a law": "^"}.items():
+    colour = {"o": "#0072B2", "D": "#D55E00", "^": "#009E73"}.get(look, "black")
+    axes[1].plot([], [], look[-1], color=colour, mfc=colour if look[-1] == "o" else "none", label=label)
 axes[1].legend(fontsize=9)
 plt.show()
 
 for name in ("smaller", "larger"):
     nearest = 1 / OUTSIDE[name][2]
-    assert abs(found[name, "size"] - nearest) < abs(found[name, "size"] - 1) / 2, f"{name}: drawn at the known size"
+    assert abs(size[name] - nearest) < abs(size[name] - 1) / 2, f"{name}: drawn at the known size"
 if not FAST:
-    paces = [found[name, "pace"] for name in order["pace"]]
-    assert paces == sorted(paces, reverse=True), "speeds are pulled inwards"
+    _, low, high = ratio["faster"]
+    assert low < 1 < high < OUTSIDE["faster"][2], "asked for more speed, it makes the fastest that it knows"
+    assert ratio["slower"][2] < 1, "asked for less, it does slow down"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
 # Size is learned by heart: the blue points sit on the orange diamonds. Although three frames *show* a smaller object,
-# from the fourth on it has the size that the model knows. Speed is in between. The model is too slow even where it was
-# trained (left panel, middle), and it pulls both ends inwards: relative to its own pace in distribution, the slow
-# objects are too fast and the fast ones too slow. The bars are wide: with this few scenes, call it a tendency.
+# from the fourth on it has the size that the model knows.
+#
+# Speed depends on the end. Asked for a *faster* object, the model makes the fastest that it knows: the interval holds
+# the nearest case and excludes the law. Asked for a *slower* one it does slow down: the interval excludes the nearest
+# case, and is too wide to say whether this is a law. So: no speed above what was seen, and some sense of less.
+#
+# Why it is too slow even where it was trained (black, below the dashed line) we have not found out; the last line
+# printed says only that no object was lost.
 #
 # </details>
 #
@@ -370,7 +441,7 @@ def clips(count, seed):
 
 seen, captions = clips(CLIPS, 5000)
 score = schedules.generation_score(nano, pixels.to_uint8(seen), captions, guidance=1.0, seed=SEED)
-options = {"generations": GENERATIONS, "population": 8, "seed": SEED + 1, "progress": False}
+options = {"generations": GENERATIONS, "population": 8, "seed": SEED, "progress": False}
 learned = schedules.optimise(score, 4, nano.geometry.frames, start=["synchronous", "pyramid"], **options)
 
 fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.4), layout="constrained", width_ratios=(1.1, 1))
@@ -386,17 +457,22 @@ plt.show()
 assert learned.score >= max(learned.starts.values()), "a search that starts from the zoo cannot end below it"
 
 # %% [markdown]
-# *What to see:* a wave again, frame after frame, but each frame falls in one or two great steps. And a gain of more
-# than a decibel over the zoo. Convincing? These are the clips that it was chosen on.
+# *What to see:* a wave, frame after frame, in which each frame falls in one or two great steps. The score rises well
+# above the zoo.
+# Convincing? These are the clips that it was chosen on.
 #
 # **Predict.** Three things happen next: the same comparison on *unseen* clips; a rival, a single step from noise to
 # video, one call instead of four; and the same with text guidance, which is how people sample. How does the learned
-# schedule fare?
+# schedule fare? And would another seed of the search tell the same?
 
 # %%
 unseen, new_captions = clips(3 * CLIPS, 6000)
 picture = tasks.Task("frame 0", known_frames(pixels.to_uint8(unseen), [0], nano.geometry))
 rivals = {"learned": learned.matrix, "one step": schedules.synchronous(1, nano.geometry.frames)}
+
+
+def interval(each):
+    return each.mean().item(), 1.96 * each.std().item() / len(each) ** 0.5
 
 
 def made_by(schedule, guidance):
@@ -410,49 +486,78 @@ def closeness(latents):  # dB, clip by clip
 gain, contrast = {}, {}
 for guidance in (1.0, 2.0):
     plain = made_by(schedules.synchronous(4, nano.geometry.frames), guidance)
+    contrast["synchronous", guidance] = (plain.std() / unseen[:, :, 1:].std()).item()
     for name, schedule in rivals.items():
         latents = made_by(schedule, guidance)
         gain[name, guidance] = closeness(latents) - closeness(plain)
         contrast[name, guidance] = (latents.std() / unseen[:, :, 1:].std()).item()
 
+# %%
+more = nb.result("learned_seeds")  # five searches, seeds 0 to 4: `pusa-lab bench learned_seeds --out FILE`
+print(f"{more['device']}, {more['date']}; gain over synchronous in dB:")
+for row in more["rows"]:
+    seen_gain, (mean, half), (guided, guided_half) = row["seen"], row["unseen"], row["guided"]
+    above, above_half = row["above one step"]
+    print(f"seed {row['seed']}: seen {seen_gain:+.2f}, unseen {mean:+.2f} ± {half:.2f}, ", end="")
+    print(f"guided {guided:+.2f} ± {guided_half:.2f}; above one step {above:+.2f} ± {above_half:.2f}")
+
 # %% tags=["hide-input"]
-fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.4), layout="constrained")
-labels = [f"{name},\nguidance {guidance:g}" for name, guidance in gain]
-for x, (key, each) in enumerate(gain.items()):
-    colour = "#0072B2" if key[0] == "learned" else "#D55E00"
-    axes[0].errorbar(x, each.mean(), 1.96 * each.std() / len(each) ** 0.5, fmt="o", color=colour, capsize=5, ms=8)
-    axes[1].bar(x, contrast[key], color=colour)
-for ax in axes:
-    ax.set_xticks(range(len(labels)), labels, fontsize=9)
+fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained", width_ratios=(1.5, 1))
+columns = {"unseen": "unseen clips", "guided": "unseen,\nguidance 2"}
+for x, column in enumerate(columns):
+    for row in more["rows"]:
+        mean, half = row[column]
+        axes[0].errorbar(x + 0.08 * row["seed"], mean, half, fmt="o", color="#0072B2", capsize=3)
+    mean, half = interval(gain["one step", (1.0, 2.0)[x]])
+    axes[0].errorbar(x + 0.5, mean, half, fmt="s", color="#D55E00", capsize=3)
+axes[0].plot([], [], "o", color="#0072B2", label="learned, five seeds")
+axes[0].plot([], [], "s", color="#D55E00", label="one step")
+axes[0].legend(fontsize=9)
+axes[0].set_xticks([0.25, 1.25], columns.values())
 axes[0].axhline(0, color="black", lw=0.8)
 axes[0].set_ylabel("dB above synchronous, 4 calls")
+bars = {"synchronous": contrast["synchronous", 1.0], "one step": contrast["one step", 1.0]}
+axes[1].bar(list(bars), list(bars.values()), color=["tab:gray", "#D55E00"])
+axes[1].plot(["learned"] * len(more["rows"]), [row["contrast"] for row in more["rows"]], "o", color="#0072B2")
 axes[1].axhline(1, color="black", lw=0.8, ls="--")
-axes[1].set_ylabel("contrast, of the truth's")
+axes[1].set(ylabel="contrast, of the truth's", xlim=(-0.6, 2.5))
 plt.show()
 
-on_seen = learned.score - learned.starts["synchronous"]
-on_unseen = gain["learned", 1.0].mean().item()
-print(f"gain over synchronous: {on_seen:+.2f} dB on the clips it was learned on, {on_unseen:+.2f} on unseen ones")
-assert contrast["one step", 1.0] < 0.95, "one step makes washed-out videos"
+for row in more["rows"]:
+    assert row["seen"] > row["unseen"][0] > row["guided"][0], "each step away from what was scored costs"
+    assert row["guided"][0] - row["guided"][1] < 0, "with guidance no search has a clear gain"
+    assert row["contrast"] > more["one step"]["contrast"] + 0.05, "and none is nearly as washed out as one step"
 if not FAST:
-    assert on_seen > on_unseen, "part of the gain was luck with these clips"
-    assert gain["one step", 1.0].mean() > 0.3, "which the score likes"
-    assert gain["learned", 1.0].mean() > gain["learned", 2.0].mean() + 0.5, "and guidance takes the learned gain away"
+    here = more["rows"][SEED]["unseen"][0]
+    assert abs(gain["learned", 1.0].mean() - here) < 0.3, "the search above is the stored one of the same seed"
+clear = sum(row["unseen"][0] > row["unseen"][1] for row in more["rows"])
+beats, loses = (
+    sum(sign * row["above one step"][0] > row["above one step"][1] for row in more["rows"]) for sign in (1, -1)
+)
+print(f"of {len(more['rows'])} searches {clear} clearly gain on unseen clips; ", end="")
+print(f"{beats} clearly above one step, {loses} clearly below")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# On unseen clips only a part of the gain remains. And a **single step** gains about as much, with a quarter of the
-# calls and with visibly less contrast: it lands on the *mean* of all possible futures, and the squared error is lowest
-# there (chapter 8). The search found a milder form of that: few, great steps. With guidance, which it was not learned
-# for, the advantage is gone.
+# What holds in *all five* searches: the gain is smaller on unseen clips than on the seen ones, smaller again with
+# guidance, and with guidance, which they were not learned for, none is clear. (For the seen clips the search keeps only
+# a mean, so that first difference has no interval: five of five is the evidence.)
+#
+# What depends on the seed: four of five clearly gain on unseen clips, one has nothing left. Against a **single step**,
+# with a quarter of the calls, one search is clearly better, one clearly worse, and three cannot be told from it. Had we
+# shown you one seed, you would have believed one of three stories.
+#
+# The single step wins differently: it lands near the *mean* of all possible futures, where the squared error is lowest
+# (chapter 8), and loses contrast. Did the search find a milder form of that? Look at the right panel: the learned
+# schedules keep nearly the contrast of the synchronous one. Blur explains the single step's gain, not theirs.
 #
 # </details>
 #
-# > **What it does not say.** That schedules cannot be learned. It says that a search gives you exactly what you scored,
-# > under exactly the conditions that you scored it in. If you sample with guidance, learn with guidance; if you dislike
-# > washed-out videos, say so in the metric (`generation_score(metric=...)`). The table `learned`, at several numbers of
-# > calls and with guidance, is not measured at full size yet.
+# > **What it does not say.** That schedules cannot be learned. It says that a search gives you what you scored, under
+# > the conditions that you scored it in. If you sample with guidance, learn with guidance; if you dislike washed-out
+# > videos, say so in the metric (`generation_score(metric=...)`). Five seeds are few, and the clips were the same in
+# > all.
 #
 # ## What was forgotten?
 #
@@ -469,13 +574,13 @@ if not FAST:
 # %%
 base, walker = (small_models.load(name, device=device) for name in ("nano-base", "nano-vta"))
 w0, w1 = base.state_dict(), nano.state_dict()
-scenes = world.draw_scenes(SCENES, 5000, world.WORLDS["nano"])
+scenes = world.draw_scenes(PROMPTS, 5000, world.WORLDS["nano"])
 prompts = world.captions(scenes)
 path = follow_base(base, prompts, SEED, steps=4, guidance=2.0)
 
 
 def alignment(result):
-    return suite.obedience(pixels.to_pixels(result.video), scenes)["text_alignment"].mean().item()
+    return suite.obedience(pixels.to_pixels(result.video), scenes)["text_alignment"]
 
 
 line = {}
@@ -486,13 +591,23 @@ for s in (0.0, 0.5, 1.0, 1.5):
 other = pl.generate(base, prompts, steps=4, guidance=2.0, seed=SEED + 1000)
 z, z0 = other.latents.flatten(1), path.result.latents.flatten(1)
 ruler = ((z - z0).norm(dim=1) / z0.norm(dim=1)).mean().item(), alignment(other)
+changes = {
+    "adapted against base": line[1.0][1] - line[0.0][1],
+    "base, other noise, against base": ruler[1] - line[0.0][1],
+    "s = 1.5 against adapted": line[1.5][1] - line[1.0][1],
+}
+for name, each in changes.items():
+    mean, half = interval(each)
+    print(f"{name}: text alignment {mean:+.3f} ± {half:.3f}, {len(prompts)} prompts, one by one")
 
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(9.5, 3.6), layout="constrained")
-ax.plot(*zip(*line.values(), strict=True), "o-", color="#0072B2", ms=8)
-for s, at in line.items():
+points = {s: (apart, words.mean().item()) for s, (apart, words) in line.items()}
+ax.plot(*zip(*points.values(), strict=True), "o-", color="#0072B2", ms=8)
+for s, at in points.items():
     label = {0.0: "base, s = 0", 1.0: "adapted, s = 1"}.get(s, f"s = {s:g}")
-    ax.annotate(label, at, xytext=(8, 8), textcoords="offset points")
+    ax.annotate(label, at, xytext=(-45, -16) if s == 0.5 else (8, 8), textcoords="offset points")
+ruler = ruler[0], ruler[1].mean().item()
 ax.plot(*ruler, "D", color="#D55E00", ms=9)
 ax.annotate("base, other noise", ruler, xytext=(8, 8), textcoords="offset points", color="#D55E00")
 ax.set(xlabel="distance of the latents from the base's", ylabel="text alignment")
@@ -502,21 +617,25 @@ plt.show()
 distances = [d for d, _ in line.values()]
 assert distances[0] == 0 and distances == sorted(distances), "the farther along the line, the farther the videos"
 assert line[1.0][0] < ruler[0], "the adapted model is nearer to the base than the base with other noise"
-assert line[1.5][1] < line[1.0][1] - 0.2, "overshooting loses the words"
-assert line[1.0][1] > line[0.0][1], "but the adapted model, far from the base, obeys them better"
+if not FAST:
+    lost, gained = interval(changes["s = 1.5 against adapted"]), interval(changes["adapted against base"])
+    assert lost[0] + lost[1] < -0.2, "overshooting loses the words"
+    assert gained[0] > gained[1], "but the adapted model, far from the base, obeys them better"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# No. From $s = 0$ to $1$ the videos move away from the base's, and at its end the words have gained: the long training
-# also went on teaching. From 1 to 1.5 they move about as far again, and the words are lost. So distance says *how much*
-# changed, not whether for the worse. Read it beside a score that has a direction.
+# No. From $s = 0$ to $1$ the videos move away from the base's, and the words *gain*: clearly, but barely, as the first
+# interval says. Other noise alone moves the alignment by a part of that, and not clearly; this is the scale of chance.
+# *Why* they gain we do not know: a base trained on for as long with equal timesteps would tell, and there is none. From
+# 1 to 1.5 the videos move about as far again, and the words are lost. So distance says *how much* changed, not whether
+# for the worse. Nor is it proportional to $s$: the first half of the way moves the videos far, the second hardly at
+# all.
 #
 # </details>
 #
 # > **What it does not say.** How fast forgetting happens during training, and which draw forgets least: that is the
-# > table `forgetting`, not measured at full size yet. For `mini` the words alone were measured (chapter 7): adapted
-# > models keep them, and Wan's way, which never saw a missing picture, loses nearly all.
+# > table `forgetting`, not measured at full size yet.
 
 # %% [markdown]
 # ## Exercises
@@ -553,12 +672,19 @@ nb.check(
     a,
     b,
     mistakes={
-        "the sign is turned round: a model that is better must have a positive difference": lambda x, y: paired_gap(
-            y, x
-        ),
+        "the sign is reversed: a model that is better must have a positive difference": lambda x, y: paired_gap(y, x),
         "this is the interval of two separate means: it counts how much scenes differ, which both share": separate_gap,
         "this is how much single scenes scatter; the mean of n scenes scatters less": lambda x, y: torch.stack(
             [(x - y).mean(), 1.96 * (x - y).std()]
+        ),
+        "this is one standard deviation of the mean: 95 % need 1.96 of them": lambda x, y: torch.stack(
+            [(x - y).mean(), (x - y).std() / len(x) ** 0.5]
+        ),
+        "this is the full width of the interval; half of it is asked for": lambda x, y: torch.stack(
+            [(x - y).mean(), 2 * 1.96 * (x - y).std() / len(x) ** 0.5]
+        ),
+        "these are the two ends of the interval; the mean and half the width are asked for": lambda x, y: torch.stack(
+            [paired_gap(x, y)[0] - paired_gap(x, y)[1], paired_gap(x, y).sum()]
         ),
         "the deviation of the mean falls with the square root of n, not with n": lambda x, y: torch.stack(
             [(x - y).mean(), 1.96 * (x - y).std() / len(x)]
@@ -604,21 +730,28 @@ nb.check_that(
 )
 
 # %% [markdown]
-# **3 · Invent.** Beat the zoo without a search. Invent a schedule of at most four calls (a tensor, at most 5 rows, 8
-# frames) that starts at 1, never rises, ends at 0, and whose `score` is above the best start's,
-# `max(learned.starts.values())`. You have read what the score likes. Success: the tick, your schedule as a heat map,
-# and one of your videos beside the truth. Would you *use* this schedule?
+# **3 · Invent.** Beat the zoo without a search, *and without washing out*. Invent a schedule of at most four calls (a
+# tensor, at most 5 rows, 8 frames) that starts at 1, never rises, ends at 0, whose `score` is above the best start's,
+# `max(learned.starts.values())`, and whose videos keep more than 0.9 of the truth's contrast (`contrast_of(schedule)`
+# in the check). One step has the first, not the second. Success: the tick, your schedule as a heat map, and one of your
+# videos beside the truth. The clips are those it is scored on, so what would you have to do before you *use* it?
 #
 # <details><summary>Hint</summary>
 #
-# What does the score think of a single step? Rows may repeat, and a schedule may have fewer than 5.
+# Between four equal steps and a single one lie many schedules. What if the first call goes most of the way, and few
+# others the rest?
 #
 # </details>
 
 # %% tags=["exercise"]
 my_schedule = None  # a tensor (rows, 8)
 
+
 # %% tags=["check"]
+def contrast_of(schedule):
+    return (made_by(schedule, 1.0).std() / unseen[:, :, 1:].std()).item()
+
+
 nb.check_that(
     my_schedule,
     {
@@ -629,7 +762,11 @@ nb.check_that(
         "generation starts from pure noise: the first row must be all 1": lambda S: (S[0] == 1).all(),
         "the video is not finished: the last row must be all 0": lambda S: (S[-1] == 0).all(),
         "a noise level rises from one row to the next": lambda S: (S.diff(dim=0) <= 0).all(),
+        "this is the learned schedule: invent one without the search": lambda S: (
+            S.shape != learned.matrix.shape or not torch.equal(S, learned.matrix)
+        ),
         "its score is not above that of the best start": lambda S: score(S) > max(learned.starts.values()),
+        "the score is beaten, but the videos are washed out": lambda S: contrast_of(S) > 0.9,
     },
 )
 if my_schedule is not None:
@@ -645,12 +782,13 @@ if my_schedule is not None:
 # | question | answer here | not said |
 # |---|---|---|
 # | a better recipe? | yes: half of the clips as tasks use them | anything about 14B; that it is the best mixture |
-# | laws or cases? | sizes by heart, speeds in between | whether timesteps per frame are the cause |
-# | a learned schedule? | it optimises its score, means included | that schedules cannot be learned |
-# | forgetting? | far from the base, and better with words | how it goes along training |
+# | laws or cases? | sizes by heart; nothing faster than seen, but slower is slower | whether timesteps per frame are the cause |
+# | a learned schedule? | the gain shrinks on unseen clips, and with guidance none is clear | that schedules cannot be learned |
+# | forgetting? | far from the base, and a little better with words | why; when in training |
 #
-# *What could go wrong:* choosing the score after the results; crowning the winner of many noisy runs; separate error
-# bars for paired scores; a held-out test whose cases were seen; a score that means please; a distance read as damage.
+# *What could go wrong:* a score, or a seed, chosen after seeing the results; crowning the winner of many noisy runs;
+# separate error
+# bars for paired scores; a held-out test whose cases were seen; a score that rewards blur; a distance read as damage.
 #
 # *Where the code lives:* `small_models/experiments/recipe_search.py` and `small_models/experiments/pairs.py`
 # (`pairs.lead`), `small_models/experiments/held_out.py` (`held_out.split_scenes`), `pusa_lab/optimise/learned.py`

@@ -3,10 +3,16 @@
 _GAP = "def my_gap(ours, theirs):\n    d = {}\n    return torch.stack([d.mean(), 1.96 * {}])"
 MISTAKES = [
     [
-        (_GAP.format("theirs - ours", "d.std() / len(d) ** 0.5"), "the sign is turned round"),
+        (_GAP.format("theirs - ours", "d.std() / len(d) ** 0.5"), "the sign is reversed"),
         (_GAP.format("ours - theirs", "((ours.var() + theirs.var()) / len(d)).sqrt()"), "two separate means"),
         (_GAP.format("ours - theirs", "d.std()"), "how much single scenes scatter"),
         (_GAP.format("ours - theirs", "d.std() / len(d)"), "square root of n"),
+        (_GAP.format("ours - theirs", "d.std() / len(d) ** 0.5 / 1.96"), "95 % need 1.96"),
+        (_GAP.format("ours - theirs", "2 * d.std() / len(d) ** 0.5"), "full width"),
+        (
+            "def my_gap(ours, theirs):\n    m, h = paired_gap(ours, theirs)\n    return torch.stack([m - h, m + h])",
+            "the two ends of the interval",
+        ),
     ],
     [
         ("my_setting = 'text CFG 2'", "no setting of round 0"),
@@ -21,5 +27,7 @@ MISTAKES = [
         ("my_schedule = torch.stack([torch.ones(8), torch.full((8,), 0.1)])", "last row must be all 0"),
         ("my_schedule = torch.tensor([1.0, 0.2, 0.5, 0.0])[:, None].expand(-1, 8)", "rises from one row"),
         ("my_schedule = schedules.synchronous(4, 8)", "not above that of the best start"),
+        ("my_schedule = torch.stack([torch.ones(8), torch.zeros(8)])", "washed out"),
+        ("my_schedule = learned.matrix", "without the search"),
     ],
 ]
