@@ -72,7 +72,7 @@ def test_what_is_said_of_the_ceiling_is_what_was_measured():
     assert f"runs at {shares['attention']} % of that ceiling" in said
     assert compiled["attention"] > 0.5 * sum(compiled.values())
     other = [round(100 * part["other"] / sum(part.values())) for part in (compiled, eager)]
-    assert f"is {other[0]} % compiled and {other[1]} % eager" in said
+    assert f"takes {other[0]} % when compiled and {other[1]} % when eager" in said
 
     def percent(name, plain, size):
         return 100 * (

@@ -196,13 +196,13 @@ def test_the_answers_are_of_this_chapter(chapter):
 
 
 def test_the_diagrams_are_what_their_code_draws():
-    spec = importlib.util.spec_from_file_location("drawing", ROOT / "notebooks" / "diagrams" / "drawing.py")
+    spec = importlib.util.spec_from_file_location("svg", ROOT / "notebooks" / "diagrams" / "svg.py")
     drawing = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(drawing)
     assert drawing.names() == sorted(path.stem for path in drawing.SVG.glob("*.svg"))
     for name in drawing.names():
         text = (drawing.SVG / f"{name}.svg").read_text()
-        assert text == drawing.make(name), f"run python notebooks/diagrams/drawing.py {name}"
+        assert text == drawing.make(name), f"run python notebooks/diagrams/svg.py {name}"
         root = ElementTree.fromstring(text)
         assert float(root.get("width")) <= 760
         sizes = [float(node.get("font-size")) for node in root.iter("{http://www.w3.org/2000/svg}text")]

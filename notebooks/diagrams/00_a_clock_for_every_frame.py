@@ -3,7 +3,7 @@
 import math
 import random
 
-from drawing import BLUE, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, INK, ORANGE, SOFT, Drawing
 
 SIZE, GAP, LEFT = 62, 24, 228
 GREYS = ("40,50,60", "95,108,120", "160,170,180", "225,230,235")

@@ -1,6 +1,6 @@
 """Chapter 1: the timestep vector (b, f) becomes six vectors per frame, which modulate the frame's tokens in a block."""
 
-from drawing import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
 
 LEVELS = (0.0, 0.3, 0.6, 1.0)
 TOP, PITCH, CELL = 104, 62, 40

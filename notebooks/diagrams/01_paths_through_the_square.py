@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from drawing import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Drawing
+from svg import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Drawing
 
 X, Y, SIDE = 96, 40, 260
 PATHS = (

@@ -1,6 +1,6 @@
 """Chapter 2: what a row and a column of a schedule are."""
 
-from drawing import INK, ORANGE, PINK, Drawing
+from svg import INK, ORANGE, PINK, Drawing
 
 STEPS, FRAMES, LAG, CELL = 4, 6, 1, 34
 X, Y = 250, 78

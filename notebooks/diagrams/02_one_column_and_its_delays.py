@@ -1,6 +1,6 @@
 """Chapter 2: most schedules are one column of sigmas, copied for every frame and moved down by a delay."""
 
-from drawing import SOFT, Drawing
+from svg import SOFT, Drawing
 
 STEPS, CELL = 4, 15
 KINDS = (

@@ -1,6 +1,6 @@
 """Chapter 3: what each of the five modes gives the model for a known frame, row by row."""
 
-from drawing import BLUE, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, INK, ORANGE, SOFT, Drawing
 
 SCHEDULE, LEVEL = (1.0, 0.75, 0.5, 0.25), 0.8
 FALLING, FIXED, CLEAN = tuple(LEVEL * s for s in SCHEDULE), (LEVEL,) * 4, (0.0,) * 4

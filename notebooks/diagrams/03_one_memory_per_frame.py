@@ -1,6 +1,6 @@
 """Chapter 3: two frames that take turns, and what a solver remembers of them."""
 
-from drawing import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
 
 LEVELS = {"frame 0": (1.0, 0.75, 0.75, 0.5, 0.5), "frame 1": (1.0, 1.0, 0.75, 0.75, 0.5)}
 SIZE, LEFT, STEP = 46, 96, 88

@@ -1,6 +1,6 @@
 """Chapter 4: a loss is a floor that no model can lower, and the squared distance from the best answer."""
 
-from drawing import BLUE, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, INK, ORANGE, SOFT, Drawing
 
 FLOOR = "#9aa5b1"
 BARS = (("best model", 84, 0), ("good model", 84, 26), ("poor model", 84, 88))

@@ -2,7 +2,7 @@
 
 import random
 
-from drawing import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
 
 SIZE, LEFT, STEP = 52, 128, 60
 SAMPLERS = (

@@ -1,6 +1,6 @@
 """Nine latent frames over the 33 pixel frames that they hold."""
 
-from drawing import BLUE, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, INK, ORANGE, SOFT, Drawing
 
 PITCH, SIZE, LEFT = 19, 16, 86
 WANTED = 16

@@ -1,6 +1,6 @@
 """Seven tasks as rows of known and free frames."""
 
-from drawing import INK, SOFT, Drawing
+from svg import INK, SOFT, Drawing
 
 FRAMES, CELL, GAP, LEFT, TOP = 9, 34, 4, 190, 62
 TASKS = (

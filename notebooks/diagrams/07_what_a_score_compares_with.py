@@ -1,6 +1,6 @@
 """What a score compares a clip with, and whether it notices that nothing moves."""
 
-from drawing import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Drawing
+from svg import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Drawing
 
 WIDTH, GAP, LEFT = 168, 14, 22
 COLUMNS = (

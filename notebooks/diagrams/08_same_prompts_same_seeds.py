@@ -1,6 +1,6 @@
 """Scores of two settings on the same prompts, and their differences."""
 
-from drawing import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
 
 SCORES = (("prompt 1", 92, 104), ("prompt 2", 188, 198), ("prompt 3", 60, 76), ("prompt 4", 150, 158))
 A, B, D, TOP, ROW = 110, 336, 586, 66, 40

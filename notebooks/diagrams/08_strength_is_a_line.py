@@ -1,6 +1,6 @@
 """Strength: points on one straight line in weight space."""
 
-from drawing import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
 
 X0, Y0, DX, DY = 110, 150, 220, -42
 POINTS = (

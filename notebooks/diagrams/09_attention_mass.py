@@ -2,7 +2,7 @@
 
 from math import exp
 
-from drawing import BLUE, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, INK, ORANGE, SOFT, Drawing
 
 SCORES = ((0.4, 1.3, 0.7, 1.9), (-0.8, 0.1, -0.3, -0.6), (0.9, 1.4, 0.2, 1.95))
 """Of one query token of frame 2 with the four keys of each frame."""

@@ -1,6 +1,6 @@
 """How a picture enters the base, VTA and Wan's image-to-video model."""
 
-from drawing import INK, ORANGE, SOFT, Drawing
+from svg import INK, ORANGE, SOFT, Drawing
 
 NAMES = ("base", "VTA", "Wan's way")
 SIZES = ("8 blocks", "weights of the same shapes", "and a few new weights")

@@ -2,7 +2,7 @@
 
 from math import log10
 
-from drawing import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
 
 import small_models
 from pusa_lab.wan.configs import WAN_CONFIGS

@@ -1,6 +1,6 @@
 """From one timestep per frame to six vectors per frame to a block of Wan2.1-14B."""
 
-from drawing import BLUE, GREEN, INK, ORANGE, PAPER, SOFT, Drawing
+from svg import BLUE, GREEN, INK, ORANGE, PAPER, SOFT, Drawing
 
 from pusa_lab.wan.configs import WAN_CONFIGS
 

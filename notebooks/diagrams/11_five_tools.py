@@ -1,6 +1,6 @@
 """The studio's five tools, each on the same schedule: five frames, five steps, one timestep for all."""
 
-from drawing import INK, ORANGE, SOFT, Drawing
+from svg import INK, ORANGE, SOFT, Drawing
 
 from pusa_lab.studio import Editor
 

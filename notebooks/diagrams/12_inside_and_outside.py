@@ -1,6 +1,6 @@
 """What nano was shown, and what it is asked for: speeds and sizes beyond both ends."""
 
-from drawing import BLUE, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, INK, ORANGE, SOFT, Drawing
 
 from small_models.experiments.held_out import OUTSIDE
 from small_models.world import WORLDS

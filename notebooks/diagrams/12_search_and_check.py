@@ -1,6 +1,6 @@
 """How the recipe was found and checked: a search that halves, then new seeds on scenes that it never saw."""
 
-from drawing import BLUE, GREEN, INK, ORANGE, PAPER, SOFT, Drawing
+from svg import BLUE, GREEN, INK, ORANGE, PAPER, SOFT, Drawing
 
 from small_models.experiments import RESULTS, read_results
 from small_models.experiments.recipe import read_search

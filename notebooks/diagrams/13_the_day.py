@@ -1,6 +1,6 @@
 """From a folder of clips to a video: the stations of a day, and what to look at in each."""
 
-from drawing import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
 
 STATIONS = (
     ("clips/", "MP4 and .txt", ORANGE),

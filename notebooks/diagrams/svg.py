@@ -1,6 +1,6 @@
 """Draw the diagrams of the chapters as SVG.
 
-    python notebooks/diagrams/drawing.py [name ...]
+    python notebooks/diagrams/svg.py [name ...]
 
 A diagram is a file beside this one with a function `draw() -> Drawing`; it is written to pusa_lab/diagrams/, where
 `pusa_lab.notebook.diagram` finds it.
