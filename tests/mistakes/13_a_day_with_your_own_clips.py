@@ -7,7 +7,7 @@ MISTAKES = [
         (_LATENTS.format("16 * (num_frames // 4) * (height // 8) * (width // 8)"), "a latent frame is missing"),
         (_LATENTS.format("(1 + (num_frames - 1) // 4) * (height // 8) * (width // 8)"), "16 channels"),
         (_LATENTS.format("16 * (1 + (num_frames - 1) // 4) * (height // 16) * (width // 16)"), "as tokens do"),
-        (_LATENTS.format("4 * (1 + (num_frames - 1) // 4) * (height // 8) * (width // 8)"), "the tiny codec's"),
+        (_LATENTS.format("4 * (1 + (num_frames - 1) // 4) * (height // 8) * (width // 8)"), "four channels are"),
         (_LATENTS.format("16 * (1 + (num_frames - 1) / 4) * (height / 8) * (width / 8)"), "one whole number"),
         (_LATENTS.format("None").replace("return None", "height // 8"), "is a `return` missing"),
         (_LATENTS.format("16 * frames"), "could not be tried: NameError"),
