@@ -372,8 +372,8 @@ plt.show()
 # the harder it is to guess. But the copy and the base are down within a few frames, a few decibels above the base without a
 # picture, while the adapted model levels off far above them. (Small ups and downs, such as those of the
 # copy, are chance in so few clips.) The strip shows why. Compare its lower rows with the truth at the top: the copy
-# stands still, the base takes something over from the picture and then goes a way of its own, and the adapted model
-# goes on from the very picture it was given.
+# stands still; the base's ring follows the path, a little too high, as it does even without the picture; and the
+# adapted model goes on from the very picture it was given.
 #
 # The model's card holds the same comparison on many more scenes (without the control):
 

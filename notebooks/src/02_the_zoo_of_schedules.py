@@ -155,9 +155,10 @@ assert torch.equal(schedules.pyramid(6, 8, lag=6), zoo["autoregressive"]), "the 
 #
 # For a pyramid with a lag of $\ell$ rows between neighbours, the last of $f$ frames starts after $(f - 1)\,\ell$ rows.
 #
-# Not every call need be equally dear: frames that are final can be left out of the computation. (Those that still
-# wait cannot: the model sees them.) So we also count the *work*: the frames in all calls, each only until it is final,
-# divided by the same number for `synchronous`.
+# Not every call need be equally dear. A model whose finished frames are kept in a cache, as causal models have it, need
+# not compute them again. So we also count the *work*: the frames in all calls, each only until it is final, divided by
+# the same number for `synchronous`. That is a convention: frames that still wait are counted here, and a model that
+# could leave them out as well would pay less for turns than our numbers say.
 #
 # **Predict.** How many calls does the pyramid with a lag of 2 rows need for eight frames of six steps?
 
@@ -284,8 +285,8 @@ assert worst_error(dear) > 30 * worst_error(cheap), "at equal calls, taking turn
 # All curves fall along the same slope, so all schedules are right in the end. (The others pass as well, says the
 # assertion. `hold` is left out because it expects a known frame; `repaint` and `restart` draw fresh noise and have
 # their turn below.) But the curves lie apart. On the left, at equal *calls*, the perfect model prefers `synchronous`,
-# and taking turns costs a multiple. On the right, at equal *work*, the gap is smaller and still there. A perfect model
-# gains nothing from turns.
+# and taking turns costs a multiple. On the right, at equal *work* as we count it, the gap is smaller and still there:
+# a perfect model gains nothing from turns.
 #
 # What is left to be said for turns? How early the first frames are ready, whether the video can go on without end, and
 # what a *trained* model makes of it. A trained model is not perfect. It may have seen some timestep vectors often and

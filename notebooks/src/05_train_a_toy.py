@@ -364,7 +364,7 @@ assert max(control.values()) < min(vta.values()), "as much training with one tim
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At the very start VTA does: it has no new layers to learn. Soon Wan's way is ahead and stays there, by 1 to 2 dB. It
+# At the very start VTA does: it has no new layers to learn. Soon Wan's way is ahead and stays there, by 1 to 3 dB. It
 # is a specialist, and can do only this one task.
 #
 # </details>

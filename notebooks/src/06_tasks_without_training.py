@@ -371,7 +371,7 @@ assert at_0 == sorted(at_0) and at_0[-1] > 0.8, "the noisier the picture, the mo
 #
 # It is no square any more, and not red: with noise 0.6 the words win from the first frame on. Only *where* the object
 # was has survived, because the coarse layout is what 60 % noise destroys last. At 0.2, the published advice, frame 0
-# is still more picture than words.
+# is a mixture: by its colour more picture than words, by its shape already neither.
 #
 # </details>
 #

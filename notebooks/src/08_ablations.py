@@ -378,7 +378,7 @@ assert sorted(gain.values()) == list(gain.values()), "a larger rank gains more"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# More than half. Going down the table, each further parameter gains less. Rank 128 has nearly as many parameters as all
+# More than half. From rank to rank, each further parameter gains less. Rank 128 has nearly as many parameters as all
 # weights and gains less, so on a toy of this width it is not low at all: Wan's 512 of 5120 is a tenth of the width.
 #
 # </details>

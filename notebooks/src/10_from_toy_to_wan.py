@@ -602,8 +602,8 @@ assert runs[ways[2]][phases[2]]["seconds"] < 1.02 * denoising, "merged, the LoRA
 # out here. The time then rests on single forwards, measured on the same kind of card; the peak is arithmetic. Both come
 # within a tenth. It is a mild test: those who wrote the formulas knew the run.
 #
-# So what changes from the toy to Wan-14B? Not the code, not the rules. The bill does, and you can now work it out
-# before you pay it.
+# So what changes from the toy to Wan-14B? The loop, the schedules and the rules stay. The sizes, the codec and the bill
+# change, and you can now work the bill out before you pay it.
 
 # %% [markdown]
 # ## Exercises

@@ -331,8 +331,8 @@ assert len(tried["synchronous"]) < len(pyramid), "and the plainest schedule is t
 #
 # </details>
 #
-# What holds after three noises is modest: one guided call ruins a frame, and nothing we drew is better than the
-# plainest schedule. It is still one scene. Chapter 7 compares on many.
+# What holds here is modest: with guidance, one call ruins the frame in all three noises (without guidance we looked at
+# one), and nothing we drew is better than the plainest schedule. It is still one scene. Chapter 7 compares on many.
 #
 # ## Keeping the line
 #

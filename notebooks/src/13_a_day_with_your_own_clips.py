@@ -148,8 +148,8 @@ assert today.fits and today.seconds["total"] < 4 * 3600, "from 10:30 to 14:30"
 # numbers for the optimizer; together more than the weights. And there are the activations, which back-propagation needs
 # again. Those can wait in the host's memory (`--offload-activations`), and then it fits.
 #
-# But one GPU, of either kind, works for more than a day. Eight H200s are done in well under four hours, for the same
-# money. **So the plan decides the day: eight H200s, started at 10:30, read at 14:30.** The plan counts eight GPUs as
+# But one GPU, of either kind, works for more than a day. Eight H200s are done in well under four hours, for the money
+# of one. (Eight of the cheaper card would do as well: try it.) **So the plan decides the day: eight H200s, started at 10:30, read at 14:30.** The plan counts eight GPUs as
 # eight times as fast; half an hour is left over for what they wait for each other, and for nothing more.
 #
 # </details>
