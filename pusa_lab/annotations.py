@@ -196,9 +196,10 @@ def _device(value: Any) -> torch.device:
 
 
 def _tensor(value: Any) -> Tensor:
-    """Whole numbers in lists become float32, as [[1, 1], [0, 0]] is a schedule; tensors and arrays stay as they are."""
+    """Zeros and ones in lists become float32, as [[1, 1], [0, 0]] is a schedule; tensors and arrays stay."""
     found = numbers(value, "a tensor")
-    return found.float() if isinstance(value, list | tuple) and found.dtype == torch.int64 else found
+    listed = isinstance(value, list | tuple) and found.dtype == torch.int64 and found.numel()
+    return found.float() if listed and found.min() >= 0 and found.max() <= 1 else found
 
 
 PLAIN: dict[Any, Check] = {

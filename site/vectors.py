@@ -40,6 +40,8 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "repaint": [{}, {"jump_length": 1, "jump_n_sample": 2}],
     "restart": [{}, {"low": 0.2, "high": 0.9, "times": 1, "restart_steps": 2}],
 }
+OWN = [name for name in SCHEDULES if SCHEDULES[name].__module__.startswith("pusa_lab.")]
+"""The zoo without what a person has registered."""
 SIZES = [{"steps": 5, "frames": 8}, {"steps": 8, "frames": 7, "shift": 3.0}]
 SIZES += [{"steps": 6, "frames": 5, "sigmas": name} for name in SIGMAS]
 ODD = [
@@ -76,7 +78,7 @@ class Simple:
 def zoo() -> list[dict[str, Any]]:
     """Every member of the zoo, with every kind of sigmas and of argument."""
     rows = []
-    for name, size in itertools.product(SCHEDULES, SIZES):
+    for name, size in itertools.product(OWN, SIZES):
         for more in OPTIONS[name]:
             S = SCHEDULES.find(name)(**size, **more)
             about = {"rising": isinstance(S, Rising), **_told(describe(S))}
@@ -95,7 +97,7 @@ def runs() -> list[dict[str, Any]]:
     known = [one for one in known if not one or one[0]["mode"] != "freeze" or one[0]["noise"] == 0]
     known += [[{"at": 0, "noise": 0.0, "mode": "denoise"}, {"at": 3, "noise": 0.3, "mode": "denoise"}]]
     asked = [(kept, "pyramid", "euler", 1.0, 7) for kept in known]
-    asked += itertools.product(known[:2], SCHEDULES, ("euler", "heun"), (1.0, 2.5), (0,))
+    asked += itertools.product(known[:2], OWN, ("euler", "heun"), (1.0, 2.5), (0,))
     rows = []
     for kept, name, solver, guidance, seed in asked:
         if name == "hold" and not kept:
@@ -221,7 +223,9 @@ def tables() -> dict[str, Any]:
     model = small_models.load("nano-vta", device="cpu")
     world = {"nouns": NANO.nouns, "colours": dict(list(COLOURS.items())[: NANO.colours]), "directions": DIRECTIONS}
     world |= {"speeds": dict(NANO.speeds), "radius": NANO.sizes[0][1], "size": NANO.size, "frames": NANO.frames}
-    zoo = {name: [asdict(one) for one in edits.parameters(name, NANO.frames)] for name in edits.drawable()}
+    zoo = {
+        name: [asdict(one) for one in edits.parameters(name, NANO.frames)] for name in edits.drawable() if name in OWN
+    }
     text = {"words": model.text.words, "longest": model.text.longest}
     return {"world": world, "text": text, "zoo": zoo, "sigmas": list(SIGMAS), "fps": model.geometry.fps}
 

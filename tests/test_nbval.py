@@ -78,7 +78,7 @@ def answered(check, mistakes, right):
     """The text of a cell that fails unless `check` names every mistake with its sentence, and accepts the right one."""
     named = "".join(
         f"{answer}\ntry:\n{_indent(check)}\nexcept (AssertionError, ValueError) as error:\n"
-        f"    assert {says!r} in str(error), f'{{error}}, instead of {says}'\n"
+        f"    assert {says!r} in str(error), str(error) + ', instead of ' + {says!r}\n"
         f"else:\n    raise RuntimeError('accepted a wrong answer')\n"
         for answer, says in mistakes
     )
