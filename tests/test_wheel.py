@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from pusa_lab.cli.demo import MADE
 
 ROOT = Path(__file__).parents[1]
-NEEDED = ("pyproject.toml", "README.md", "LICENSE", "pusa_lab", "small_models", "notebooks")
+NEEDED = ("pyproject.toml", "README.md", "LICENSE", "pusa_lab", "small_models", "notebooks", "benchmarks")
 PROMPT = "a red circle moves right"
 SHARED = str(Path(sys.prefix) / "share" / "jupyter")
 pytestmark = pytest.mark.artefact
