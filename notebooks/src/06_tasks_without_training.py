@@ -4,7 +4,7 @@
 # ***You have the first and the last picture of a shot, or a clip with a hole in it, or two seconds that should have
 # been eight. Do you need another model for each?***
 #
-# *You need: chapters 0 and 1. Time: 25 minutes of reading, about half a minute of CPU.*
+# *You need: chapters 0 and 1. Time: 25 minutes of reading, about a minute and a half of CPU.*
 #
 # Often the answer is yes: a checkpoint for image to video, another for inpainting, a third for interpolation. A model
 # with one timestep per frame was trained for none of these. It learned to remove noise, however the noise is spread

@@ -4,7 +4,7 @@
 # **You have an idea for a schedule that has no name yet: settle the end of a video first, then fill in the rest. How
 # long does it take to find out whether it is any good?**
 #
-# *You need: chapters 1 and 2. Time: 20 minutes of reading, half a minute of CPU.*
+# *You need: chapters 1 and 2. Time: 20 minutes of reading, one to two minutes of CPU.*
 #
 # About five minutes, in the studio: draw it, run it, be surprised, compare, and keep the line of Python. This chapter
 # follows one such idea from the first stroke to the verdict. With a kernel you can do every step with the mouse.
