@@ -1,6 +1,7 @@
 """pytest tests/test_tiny_wan.py: a Wan of a megabyte, for trying commands, is read like the real one."""
 
 import numpy as np
+import pytest
 import torch
 
 import pusa_lab as pl
@@ -24,6 +25,18 @@ def test_latents_of_clips_have_about_unit_variance(tmp_path):
     slow = np.kron(g.uniform(-1, 1, (2, 3, 3, 4, 6)), np.ones((1, 1, 3, 8, 8)))
     z = model.encode_video(torch.tensor(slow).float())
     assert 0.3 < z.var() < 3
+
+
+def test_a_folder_that_holds_something_is_left_as_it_is(tmp_path, as_user):
+    weights = tmp_path / "transformer" / "diffusion_pytorch_model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"28 GB")
+    with pytest.raises(ValueError, match=r"^wan.write_tiny_wan: the folder .* is not empty: give a new one"):
+        write_tiny_wan(tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [weights]
+    with pytest.raises(ValueError, match="is a file: give a folder"):
+        write_tiny_wan(weights)
+    assert weights.read_bytes() == b"28 GB"
 
 
 def test_a_seed_gives_the_same_weights(tmp_path):

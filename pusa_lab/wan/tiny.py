@@ -12,6 +12,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from pusa_lab.arguments import checked
+from pusa_lab.files import check_folder
 
 CHANNELS, TEXT = 4, 16
 """Latent channels, and width of the text embeddings; the real Wan2.1 has 16 and 4096."""
@@ -25,15 +26,18 @@ def write_tiny_wan(folder: str | Path, seed: int = 0) -> Path:
     thing, so that a day's commands can be tried without a GPU and without a download.
 
     Args:
-        folder: is made; files of a pipeline that are there already are replaced.
+        folder: new or empty, so that the files of a real Wan are never replaced.
         seed: of the weights.
 
     Returns:
         The folder, for `--model` and `load`.
 
     Raises:
-        OSError: it cannot be written.
+        ValueError: the folder holds something already, or cannot be written.
     """
+    folder = check_folder(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"the folder {folder} is not empty: give a new one, as files there could be a real Wan's.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed % 2**63)
         pipe = WanPipeline(
@@ -44,7 +48,7 @@ def write_tiny_wan(folder: str | Path, seed: int = 0) -> Path:
             transformer=_transformer(),
         )
     pipe.save_pretrained(folder)
-    return Path(folder)
+    return folder
 
 
 def _transformer() -> WanTransformer3DModel:
