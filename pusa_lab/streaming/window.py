@@ -77,7 +77,7 @@ class Stream(Iterator[Streamed]):
     decoder: Decoder | None
     """Decodes latents as they come; None leaves them latents."""
     seed: int
-    """Every frame has noise of its own of it."""
+    """Every frame draws its own noise from it."""
     asked: Asked = field(init=False)
     """The model, which counts how often it was asked."""
     row: int = field(default=0, init=False)
