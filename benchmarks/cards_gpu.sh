@@ -28,6 +28,7 @@ train() { # name, words
 train mini-base-shift3 --model mini --stage base --shift 3 --max-steps 14000
 train mini-vta-full --model mini --stage vta --max-steps 6000 --lora-rank 0 --lr 1e-3
 train nano-vta-3000-steps --model nano --stage vta --max-steps 3000
+train mini-vta-independent --model mini --stage vta --timestep-sampler independent --weight uniform
 train mini-vta-control --model mini --stage vta --max-steps 6000 --timestep-sampler shared
 start cards benchmarks/cards.py --out "$OUT/cards" nano-base nano-vta mini-base mini-vta mini-i2v
 train mini-base-shift1 --model mini --stage base --max-steps 5900 --clips 64000 --shift 1

@@ -58,8 +58,11 @@ def percent(result, name, label):
 
 def test_what_was_tried_is_as_measured():
     tried = small_models.card("mini-vta")["tried"]
-    share = percent("mini-vta-full", "mini-vta", "colour_and_shape")
-    assert f"All weights trained for as many steps: {share} of whole captions of two objects in colour" in tried
+    for how, result in (
+        ("All weights trained for as many steps: {} of whole captions of two objects in colour", "mini-vta-full"),
+        ("Independent timesteps, the paper's, with the same LoRA: {}", "mini-vta-independent"),
+    ):
+        assert how.format(percent(result, "mini-vta", "colour_and_shape")) in tried
     tried = small_models.card("mini-base")["tried"]
     shares = [percent("mini-base-shift3", "mini-base", label) for label in ("colour_and_shape", "direction")]
     assert f"{shares[0]} of whole captions of two objects in colour and shape, {shares[1]} in direction" in tried
