@@ -22,10 +22,12 @@ from small_models.experiments.pairs import lead, two_way_interval
 from small_models.experiments.recipe import read_search, show_search
 from small_models.experiments.recipe_results import recipes_verdict
 from small_models.experiments.recipe_search import Rung, best_settings, search
+from small_models.experiments.recipe_settings import recipe_of
 from small_models.experiments.recipe_table import measure_seeds
 from small_models.experiments.sizes import Sizes
 from small_models.models.i2v import NEW_LAYERS
 from small_models.training import data
+from small_models.training.recipes import RECIPES
 from small_models.training.train import train
 
 TINY = replace(SMALL, swept=2, prompts=2, clips=6, batch=2, budgets=(1.0,), marks=(1e-7,), brief=1e-7)
@@ -313,26 +315,36 @@ def test_clips_are_encoded_once_for_all_processes(tmp_path, monkeypatch):
         ToyTrainer(Lab(replace(sizes, seed=1), tmp_path, "cpu")).clips()
 
 
-def test_processes_share_the_trainings_of_the_table(monkeypatch, tmp_path):
+def test_processes_share_the_trainings_of_the_tables(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
     ahead, begun = importlib.import_module("paper_ahead"), []
-    monkeypatch.setattr(ToyTrainer, "updates", lambda self, *run: begun.append(run))
-    sizes = {"preset": "nano", "training_seeds": 3}
-    ahead.train_ahead(["recipes"], work=tmp_path, set=sizes)
-    whole = list(begun)
-    assert len(whole) == len({str(run) for run in whole}) == 3 * (3 + 4)
-    assert not any(run[0].clean for run in whole[:9]), "the ways, whose rows are most, come first"
-    by_seed = [run for seed in range(3) for run in ahead.of_recipes(Lab(Sizes(), tmp_path).sizes, 8, [seed])]
-    assert {str(run[0]) for run in whole} == {str(run[0]) for run in by_seed}
-    parts = []
-    for part in range(4):
-        begun.clear()
-        ahead.train_ahead(["recipes"], work=tmp_path, part=part, parts=4, set=sizes)
-        parts.append(list(begun))
-    assert sorted(str(run) for part in parts for run in part) == sorted(map(str, whole))
-    assert {len(part) for part in parts} <= {5, 6}
-    with pytest.raises(ValueError, match="--part 4 of --parts 4: give a part from 0 to 3"):
-        ahead.train_ahead(["recipes"], work=tmp_path, part=4, parts=4)
+
+    def second(trainer, *run):
+        begun.append(run)
+        if len(begun) == 1:  # another process comes while the first run is in hand
+            ahead.train_ahead(["recipes", "lora"], work=tmp_path, set={"preset": "nano"})
+
+    lab = Lab(Sizes(preset="nano"), tmp_path)
+    whole = ahead.runs_of(lab, ["recipes", "lora", "steps"])
+    assert len({way for way, _ in whole}) == len(whole) == 3 * (3 + 4) + 3
+    assert [shares[-1] for _, shares in whole] == sorted((shares[-1] for _, shares in whole), reverse=True)
+    assert (Adaptation(), [1 / 40, 1 / 20, 1 / 10, 1 / 4]) in whole, "once, for both tables"
+    monkeypatch.setattr(ToyTrainer, "updates", second)
+    ahead.train_ahead(["recipes", "lora"], work=tmp_path, set={"preset": "nano"})
+    assert begun == [*whole, *whole[1:]], "the second process passed over the run in hand"
+    with pytest.raises(ValueError, match="there is no table 'recipe': choose from suite, cost"):
+        ahead.train_ahead(["recipe"], work=tmp_path)
+
+
+def test_the_shipped_toys_are_trained_by_the_recipe_of_the_tables():
+    found = recipe_of(Sizes().recipe)
+    for toy in ("mini", "nano"):
+        config = RECIPES[toy, "vta"].config
+        assert (config.timestep_sampler, config.weight, config.shift) == (
+            found.timestep_sampler,
+            found.weight,
+            found.shift,
+        )
 
 
 @pytest.mark.parametrize(

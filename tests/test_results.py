@@ -18,7 +18,8 @@ from small_models.experiments.held_out import SPLITS
 from small_models.experiments.lab import Lab
 from small_models.experiments.pairs import signed
 from small_models.experiments.recipe import read_search
-from small_models.experiments.recipe_search import SAMPLING, TASKS, TRAINING, best_settings
+from small_models.experiments.recipe_search import best_settings
+from small_models.experiments.recipe_settings import SAMPLING, TASKS, TRAINING
 from small_models.experiments.records import table_of
 from small_models.experiments.report import show_table
 from small_models.experiments.rows import line, pick, score_numbers, share, values
@@ -72,14 +73,14 @@ def test_whole_tables_are_whole(name):
     places, note = len(sampling_tables.places(9)), FOUND[name].get("note", "")
     wanted = {
         "suite": 6,
-        "cost": 2 + 2 * len(sizes.budgets) + 3 * shorter,
-        "preserved": 3 + 2 * len(sizes.budgets[2::3]) + 2,
+        "cost": 2 + 3 * len(sizes.budgets) + 4 * shorter,
+        "preserved": 3 + 3 * len(sizes.budgets[2::3]) + 2,
         "forgetting": 2 * len(SAMPLED) * len(FOUND[name]["sizes"]["marks"]),
         "timestep_samplers": 3 * len(SAMPLERS) * len(sizes.shifts),
         "lora": (len(sizes.ranks) + 1) * len(sizes.marks) * len(sizes.strengths),
         "steps": len(sampling_tables.SOLVERS) * len(sizes.steps),
         "noise": 3 * len(sizes.noises) + 3 + sum(map(len, sampling_tables.PUBLISHED.values())),
-        "tasks": 3 * places + 2 + 1 + 1 + len(sizes.lengths),
+        "tasks": 4 * places + 2 + 1 + 1 + len(sizes.lengths),
         "schedules": len(sampling_tables.LONG_SCHEDULES),
         "learned": len(sizes.calls) * (len(STARTS) + 4 + 2 * 5),
         "inside": 4 + 4,

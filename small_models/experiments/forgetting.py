@@ -16,6 +16,7 @@ from small_models.evaluation import suite
 from small_models.evaluation.ways import EVAL_SEED
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.sizes import Sizes
 from small_models.world import Scenes, captions
 
 SAMPLED = {
@@ -37,13 +38,22 @@ def forgetting(lab: Lab, trainer: ToyTrainer) -> Rows:
         trainer: trains with all weights, and a LoRA of the middle rank.
     """
     parts = cache(partial(_followed, lab))
-    for label, way in SAMPLED.items():
-        for rank in (0, lab.sizes.ranks[1]):
-            adaptation = replace(way, rank=rank)
+    for label, ranks in sampled_ways(lab.sizes).items():
+        for rank, adaptation in ranks.items():
             updates = trainer.updates(adaptation, lab.sizes.marks)
             for share, update in zip(lab.sizes.marks, updates, strict=True):
                 key = {"timestep_sampler": label, "rank": rank or "all weights", "share": share}
                 yield key, partial(_forgotten, lab, parts, partial(trainer.model, adaptation, update))
+
+
+@checked
+def sampled_ways(sizes: Sizes) -> dict[str, dict[int, Adaptation]]:
+    """What the table `forgetting` trains: timestep sampler -> rank, where 0 is all weights -> adaptation.
+
+    Args:
+        sizes: with the middle rank.
+    """
+    return {label: {rank: replace(way, rank=rank) for rank in (0, sizes.ranks[1])} for label, way in SAMPLED.items()}
 
 
 @dataclass(frozen=True, eq=False)

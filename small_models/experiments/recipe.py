@@ -13,7 +13,8 @@ from pusa_lab.cli.terminal import line, say
 from pusa_lab.files import check_fields, check_folder, read_json, write_json
 from small_models.experiments import RESULTS
 from small_models.experiments.lab import made_with
-from small_models.experiments.recipe_search import OBJECTIVE, TASKS, search
+from small_models.experiments.recipe_search import OBJECTIVE, search
+from small_models.experiments.recipe_settings import TASKS
 from small_models.experiments.rows import share
 
 OUT = Path("outputs/recipe")

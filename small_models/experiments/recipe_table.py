@@ -11,7 +11,7 @@ from small_models.evaluation.ways import Maker
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
 from small_models.experiments.pairs import two_way_interval
-from small_models.experiments.recipe_search import TASKS, TRAINING
+from small_models.experiments.recipe_settings import TASKS, recipe_of
 from small_models.experiments.sampling_tables import places
 from small_models.experiments.training_tables import SPOKEN
 
@@ -32,11 +32,9 @@ def ways(name: str, seed: int) -> dict[str, Adaptation]:
     Raises:
         ValueError: the search has no such setting.
     """
-    if name not in TRAINING:
-        raise ValueError(f"recipe={name!r:.60}: choose from {', '.join(TRAINING)}.")
     return {
         INDEPENDENT: Adaptation(seed=seed),
-        f"{RECIPE}{name}": Adaptation(seed=seed, **TRAINING[name]),
+        f"{RECIPE}{name}": recipe_of(name, seed=seed),
         THEIRS: Adaptation("i2v", timestep_sampler="shared", seed=seed),
     }
 

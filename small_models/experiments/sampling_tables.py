@@ -17,6 +17,8 @@ from small_models.evaluation import suite as scores
 from small_models.evaluation.ways import Maker, copy_of_frame_0, through_the_codec
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.recipe_settings import recipe_of
+from small_models.experiments.sizes import Sizes
 
 SOLVERS = {"euler": 1, "heun": 2, "ab2": 1, "dpmpp_2m": 1, "unipc": 1}
 """Solver -> denoiser calls per row, guidance aside; Heun's last row costs one."""
@@ -107,18 +109,12 @@ def tasks(lab: Lab, trainer: ToyTrainer) -> Rows:
     """
     vta, count = lab.model("vta"), lab.sizes.prompts
     for task, known in places(lab.geometry.frames).items():
-        models = {
-            "VTA, same budget": Adaptation(),
-            "specialist, same budget": Adaptation(timestep_sampler="shared", clean=(*known,), weight="free_frames"),
-        }
-        if task == "image_to_video":
-            models["Wan's way, same budget"] = Adaptation("i2v", timestep_sampler="shared")
         shipped = {"VTA, shipped": "vta"} | ({"Wan's way, shipped": "i2v"} if task == "image_to_video" else {})
         for label, stage in shipped.items():
             if lab.has(stage):
                 make = lab.ask(lab.model(stage), known)
                 yield {"task": task, "model": label}, partial(lab.measure, make, known, count=count)
-        for label, adaptation in models.items() if lab.sizes.train else ():
+        for label, adaptation in task_ways(lab.sizes, task, known).items() if lab.sizes.train else ():
             (update,) = trainer.updates(adaptation, [lab.sizes.brief])
             make = lab.ask(trainer.model(adaptation, update), known)
             yield {"task": task, "model": label}, partial(lab.measure, make, known, count=count)
@@ -129,6 +125,22 @@ def tasks(lab: Lab, trainer: ToyTrainer) -> Rows:
     for length in lab.sizes.lengths:
         key = {"task": f"extension by {length} of its length", "model": "VTA, shipped"}
         yield key, partial(_long, lab, vta, length, "synchronous")
+
+
+@checked
+def task_ways(sizes: Sizes, task: str, known: Sequence[int]) -> dict[str, Adaptation]:
+    """What the table `tasks` trains for a task.
+
+    Args:
+        sizes: with the recipe.
+        task: its name.
+        known: latent frames that it knows.
+    """
+    alone = Adaptation(timestep_sampler="shared", clean=(*known,), weight="free_frames")
+    ways = {"VTA": Adaptation(), "recipe": recipe_of(sizes.recipe), "specialist": alone}
+    if task == "image_to_video":
+        ways["Wan's way"] = Adaptation("i2v", timestep_sampler="shared")
+    return {f"{way}, same budget": each for way, each in ways.items()}
 
 
 def _still_end(lab: Lab, model: Any) -> Maker:

@@ -1,6 +1,7 @@
 """Tables that train: what an adaptation costs, what it keeps, how its timesteps are sampled, and which LoRA."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,8 +12,10 @@ from pusa_lab.arguments import checked
 from pusa_lab.metrics import bootstrap_of
 from small_models.experiments.adapt import Adaptation, ToyTrainer
 from small_models.experiments.lab import Lab, Rows
+from small_models.experiments.recipe_settings import recipe_of
 from small_models.experiments.records import Row
 from small_models.experiments.rows import pick
+from small_models.experiments.sizes import Sizes
 from small_models.models.i2v import ImageToVideo
 
 SPOKEN: dict[str, Any] = {"truth": False, "first": False}
@@ -34,20 +37,33 @@ def cost(lab: Lab, trainer: ToyTrainer) -> Rows:
     }
     for way, make in free.items():
         yield {"way": way, "share": 0.0}, partial(_i2v, lab, make)
-    rank = lab.sizes.ranks[1]
-    ways = {
-        "VTA, all weights": Adaptation(),
-        "Wan's way, all weights": Adaptation("i2v", timestep_sampler="shared"),
-        f"VTA, LoRA {rank}": Adaptation(rank=rank),
-        f"Wan's way, LoRA {rank}": Adaptation("i2v", rank, timestep_sampler="shared"),
-        "control: one timestep, all weights": Adaptation(timestep_sampler="shared"),
-    }
-    for way, adaptation in ways.items():
-        most = lab.sizes.budgets[-1] if way in list(ways)[:2] else lab.sizes.shorter
-        shares = [s for s in lab.sizes.budgets if s <= most]
+    for way, (adaptation, shares) in cost_ways(lab.sizes).items():
         for share, update in zip(shares, trainer.updates(adaptation, shares), strict=True):
             make = lab.ask(trainer.model(adaptation, update), known)
             yield {"way": way, "share": share}, partial(_i2v, lab, make)
+
+
+@checked
+def cost_ways(sizes: Sizes) -> dict[str, tuple[Adaptation, list[float]]]:
+    """What the table `cost` trains, and at which budgets it is measured.
+
+    Args:
+        sizes: with budgets, the middle rank and the recipe.
+    """
+    rank, theirs = sizes.ranks[1], Adaptation("i2v", timestep_sampler="shared")
+    long = {
+        "VTA, all weights": Adaptation(),
+        "Wan's way, all weights": theirs,
+        "recipe, all weights": recipe_of(sizes.recipe),
+    }
+    brief = {
+        f"VTA, LoRA {rank}": Adaptation(rank=rank),
+        f"Wan's way, LoRA {rank}": replace(theirs, rank=rank),
+        f"recipe, LoRA {rank}": recipe_of(sizes.recipe, rank),
+        "control: one timestep, all weights": Adaptation(timestep_sampler="shared"),
+    }
+    few = [share for share in sizes.budgets if share <= sizes.shorter]
+    return {way: (each, [*sizes.budgets]) for way, each in long.items()} | {way: (x, few) for way, x in brief.items()}
 
 
 def _i2v(lab: Lab, make: Any) -> dict[str, Any]:
@@ -127,16 +143,22 @@ def preserved(lab: Lab, trainer: ToyTrainer) -> Rows:
     for label, stage in shipped.items():
         if lab.has(stage):
             yield {"model": label, "share": None}, partial(spoken, lab.model(stage))
-    ways = {
-        "VTA, all weights": Adaptation(),
-        "Wan's way, all weights, without its picture": Adaptation("i2v", timestep_sampler="shared"),
-        "control: one timestep, all weights": Adaptation(timestep_sampler="shared"),
-    }
-    shares = lab.sizes.budgets[2::3]
-    for label, adaptation in ways.items():
-        few = shares if "control" not in label else [s for s in shares if s <= lab.sizes.shorter]
-        for share, update in zip(few, trainer.updates(adaptation, few), strict=True):
+    for label, (adaptation, shares) in preserved_ways(lab.sizes).items():
+        for share, update in zip(shares, trainer.updates(adaptation, shares), strict=True):
             yield {"model": label, "share": share}, partial(spoken, trainer.model(adaptation, update))
+
+
+@checked
+def preserved_ways(sizes: Sizes) -> dict[str, tuple[Adaptation, list[float]]]:
+    """What the table `preserved` trains with all weights: the same runs as `cost`, at every third budget.
+
+    Args:
+        sizes: with budgets and the recipe.
+    """
+    every = sizes.budgets[2::3]
+    ways = {way: run for way, run in cost_ways(sizes).items() if way.endswith("all weights")}
+    ways = {way: (adaptation, [s for s in shares if s in every]) for way, (adaptation, shares) in ways.items()}
+    return {f"{way}{', without its picture' if run[0].way == 'i2v' else ''}": run for way, run in ways.items()}
 
 
 @checked
@@ -204,11 +226,20 @@ def lora(lab: Lab, trainer: ToyTrainer) -> Rows:
         lab: models and scores.
         trainer: trains.
     """
-    for rank in (*lab.sizes.ranks, 0):
-        adaptation = Adaptation(rank=rank)
+    for rank, adaptation in lora_ways(lab.sizes).items():
         updates = trainer.updates(adaptation, lab.sizes.marks)
         for share, update in zip(lab.sizes.marks, updates, strict=True):
             for strength in lab.sizes.strengths:
                 key = {"rank": rank or "all weights", "share": share, "strength": strength}
                 make = lab.ask(trainer.model(adaptation, update, strength), [0])
                 yield key, partial(lab.measure, make, [0])
+
+
+@checked
+def lora_ways(sizes: Sizes) -> dict[int, Adaptation]:
+    """What the table `lora` trains: rank, where 0 is all weights, and adaptation.
+
+    Args:
+        sizes: with the ranks.
+    """
+    return {rank: Adaptation(rank=rank) for rank in (*sizes.ranks, 0)}

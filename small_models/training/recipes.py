@@ -20,7 +20,7 @@ class Recipe:
 ADAPT: dict[str, Any] = {"lr": 2e-3, "warmup": 100, "shift": 5.0, "lora_rank": 64, "compile": "reduce-overhead"}
 """What both ways from the base to image-to-video share, so that they can be compared."""
 HALF: dict[str, Any] = {"timestep_sampler": "mixture(samplers=[independent, task_mixture])", "weight": "free_frames"}
-"""What `pusa-lab bench recipe` found: half of the draws independent, half as at sampling, a loss of free frames only."""
+"""What `pusa-lab bench recipe` found: half of the draws independent, half as at sampling, loss of free frames only."""
 RECIPES = {
     ("nano", "base"): Recipe(
         TrainConfig(max_steps=17_000, lr=2e-3, timestep_sampler="shared", compile="reduce-overhead"), 200_000
