@@ -40,12 +40,13 @@ def steps(card):
 
 
 VTA, BASE, I2V, CODEC = (small_models.card(f"mini-{stage}") for stage in ("vta", "base", "i2v", "codec"))
-FULL, CONTROL = (run(f"mini-vta-{name}") for name in ("full", "control"))
+FULL, CONTROL, INDEPENDENT = (run(f"mini-vta-{name}") for name in ("full", "control", "independent"))
 SHIFTS = {shift: run(f"mini-base-shift{shift}") for shift in (3, 1)}
 SCORES = VTA["metrics"]
 ADAPTED = {
     "adapted (`mini-vta`, LoRA)": SCORES["mini-vta"],
     "adapted, all weights": FULL["metrics"]["mini-vta"],
+    "adapted with the paper's independent timesteps, LoRA": INDEPENDENT["metrics"]["mini-vta"],
     "control: further training with one timestep for all frames": CONTROL["metrics"]["mini-vta"],
 }
 
@@ -60,9 +61,11 @@ def test_image_to_video_is_as_on_the_cards():
     }
     for row, found in rows.items():
         assert f"| {row} | {i2v_row(found)}" in TOY
-    assert len({card["metrics"]["clips"] for card in (VTA, BASE, I2V, FULL, CONTROL, *SHIFTS.values())}) == 1
+    assert (
+        len({card["metrics"]["clips"] for card in (VTA, BASE, I2V, FULL, CONTROL, INDEPENDENT, *SHIFTS.values())}) == 1
+    )
     assert f"Image to video on {SCORES['clips']} scenes" in TOY
-    assert len({steps(card) for card in (VTA, I2V, FULL, CONTROL)}) == 1
+    assert len({steps(card) for card in (VTA, I2V, FULL, CONTROL, INDEPENDENT)}) == 1
     assert (
         f"The base was trained for {steps(BASE)}, every adaptation of it for {steps(VTA).removesuffix(' steps')}:"
         in TOY
@@ -98,7 +101,9 @@ def test_what_the_tables_show_is_so():
     full, lora = (found["metrics"]["mini-vta"]["image_to_video"]["psnr_db"] for found in (FULL, VTA))
     assert f"LoRA of rank {VTA['config']['lora_rank']} is {full - lora:.1f} dB behind all weights" in TOY
     missed = {goal: found["value"] for goal, found in SCORES["goals"].items() if found["missed_by"] > 0}
-    assert missed == {} and "`mini-vta` meets all its goals" in TOY
+    assert list(missed) == ["2_objects colour_and_shape_right_whole_caption"]
+    assert "`mini-vta` misses one of its ten goals" in TOY
+    assert len(SCORES["goals"]) == 10
     whole = SCORES["goals"]["2_objects colour_and_shape_right_whole_caption"]["value"]
     assert f"it has all colours and shapes right in {100 * whole:.1f} %, where the goal is 90" in TOY
 

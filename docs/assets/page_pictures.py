@@ -39,6 +39,7 @@ TOY = {
     "Wan's own way (mini-i2v)": ("mini-i2v", "mini-i2v"),
     "adapted, all weights": ("mini-vta-full", "mini-vta"),
     "adapted (mini-vta, LoRA)": ("mini-vta", "mini-vta"),
+    "adapted as in the paper, LoRA": ("mini-vta-independent", "mini-vta"),
     "frame 0 repeated": ("mini-vta", "copy_of_frame_0"),
     "control: one timestep, trained on": ("mini-vta-control", "mini-vta"),
     "base, no training": ("mini-vta", "base_with_untrained_timestep_vectors"),
@@ -48,11 +49,14 @@ TOY = {
 
 
 @figure(
-    *(CARDS / f"mini-{n}.json" for n in ("vta", "i2v")), *(RUNS / f"mini-vta-{n}.json" for n in ("full", "control"))
+    *(CARDS / f"mini-{n}.json" for n in ("vta", "i2v")),
+    *(RUNS / f"mini-vta-{n}.json" for n in ("full", "control", "independent")),
 )
 def toy(*cards: Any) -> Figure:
     """Image to video of `mini` and what it is compared with."""
-    found = dict(zip(("mini-vta", "mini-i2v", "mini-vta-full", "mini-vta-control"), cards, strict=True))
+    found = dict(
+        zip(("mini-vta", "mini-i2v", "mini-vta-full", "mini-vta-control", "mini-vta-independent"), cards, strict=True)
+    )
     rows = [found[card]["metrics"][key]["image_to_video"] for card, key in TOY.values()]
     drawn, axes = plt.subplots(figsize=WIDE, layout="constrained")
     colours = [COLOURS[0] if "adapted" in label else COLOURS[1] if "Wan" in label else COLOURS[7] for label in TOY]
