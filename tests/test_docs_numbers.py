@@ -173,3 +173,32 @@ def test_the_share_of_frames_that_are_computed_is_told_as_it_is():
     levels[:, 0] = 0
     share = computed_share(moving_frames(levels), 5)
     assert f"autoregressive schedule of ten steps computes {100 * share:.0f} %" in prose("docs/features.md")
+
+
+def test_frames_at_rest_save_and_cost_what_was_measured():
+    page, found = prose("benchmarks/README.md"), result("resting")
+    wan, told = (
+        found["wan"],
+        {"extension": "11 of 21 latent frames known", "autoregressive": "one frame after the other"},
+    )
+    for name in ("extension", "autoregressive", "blockwise"):
+        (row,) = (wan[key] for key in wan if key.startswith(f"{name},"))
+        auto, five = (row[f"refresh {n}"] for n in (row["auto"], 5))
+        assert (
+            f"| {name}, {told.get(name, 'blocks of 3')} | {row['refresh 1']['seconds']:.1f} | "
+            f"{auto['times faster']:.2f} | {five['times faster']:.2f} | {row['refresh 1']['peak_gib']:.1f} and "
+        ) in page
+    assert f"`{wan['command'].partition(' --out')[0]}`".replace("'", '"') in page
+    rows = [row for row in found["mini"]["rows"] if row["schedule"] == "synchronous"]
+    loss = {(row["task"], len(row["known"])): row["loss_db"][0] for row in rows if row["refresh"] == 5}
+    assert (
+        f"extension loses {loss['extension', 2]:.2f} dB of the free frames with two of nine latent frames known and "
+        f"{loss['extension', 8]:.2f} dB with eight; image to video, whose one known frame rests alone, loses "
+        f"{loss['image_to_video', 1]:.2f} dB."
+    ) in page
+    auto = [row for row in rows if row["auto"]]
+    lost = [row["loss_db"][0] for row in auto if row["refresh"] > 1]
+    assert f"and loses {min(lost):.2f} to {max(lost):.2f} dB; where" in page
+    assert {row["refresh"] for row in auto} == {1, 4}
+    assert all((len(row["known"]) >= 4) == (row["refresh"] == 4) for row in auto)
+    assert max(lost) < 0.105 and "loses 0.10 dB or less" in prose("docs/features.md")
