@@ -183,6 +183,32 @@ def test_the_better_recipe_is_told_as_measured():
     assert f"beats the paper's at every task tried, image to video by {gain.mean:.1f} dB." in prose("README.md")
 
 
+def test_what_was_learned_and_forgotten_is_told_as_measured():
+    found, part = FOUND["learned"], PAGE.split("Can a schedule be learned")[1].split("###")[0]
+    assert "clearly above 0 in 2 of 39 comparisons" in verdict(found)[1] and "2 of 39 comparisons are clearly" in part
+    rows = found["rows"]
+    plain = {(row["key"]["task"], row["key"]["calls"]): row for row in pick(rows, schedule="synchronous")}
+    gains = {json.dumps(r["key"]): lead(r, plain[r["key"]["task"], r["key"]["calls"]]) for r in rows}
+    assert 0 < max(gain.mean for gain in gains.values() if clearly(gain) == 1) < 0.05
+    assert all(row["noise"] == 0 for row in pick(rows, schedule="synchronous, learned noise"))
+    lost = []
+    for calls in found["sizes"]["calls"]:
+        of = [row for row in pick(rows, task="image_to_video", calls=calls) if "learned" not in row["key"]["schedule"]]
+        each = [-gains[json.dumps(row["key"])].mean for row in of if row["key"]["schedule"] != "synchronous"]
+        lost.append((f"{min(each):.1f}", f"{max(each):.1f}"))
+    (a, b), (c, d), (e, f) = lost
+    assert f"lose {a} to {b} dB at 4 calls, {c} to {d} at 8 and {e} to {f} at 16" in part
+    found, part = FOUND["forgetting"], PAGE.split("How far is text to video")[1].split("###")[0]
+    ways = {
+        w: find_row(found, timestep_sampler=w, rank="all weights", share=1 / 4)["scores"] for w in list(SAMPLED)[:2]
+    }
+    far, kept = ([ways[w][score][0] for w in ways] for score in ("latent_distance", "alignment_lost"))
+    assert f"are {far[0]:.2f} of their own size away".replace("0.", ".") in part
+    assert f"they are {far[1]:.2f} away".replace("0.", ".") in part
+    assert f"has risen by {-100 * kept[0]:.1f} points" in part and f"it has risen by {-100 * kept[1]:.1f}." in part
+    assert found["note"].startswith("18 of 40 rows.")
+
+
 def test_what_the_search_found_is_told_as_measured():
     found = read_search(RESULTS / "recipe.json")
     rows = {(row["rung"], row["name"], row["sampling"]): row for row in found["rows"]}
