@@ -111,14 +111,21 @@ def kernels(found: Any) -> Figure:
 
 @figure()
 def guidance() -> Figure:
-    """The same picture, prompt and noise with four guiders."""
-    model = small_models.load("mini-vta")
-    asked = {"none": 1.0, "scale 3": 3.0, "scale 9": 9.0, "apg, scale 9": "apg(scale=9)"}
-    drawn, axes = plt.subplots(len(asked), 1, figsize=(9.0, 3.8))
-    drawn.subplots_adjust(0.12, 0.01, 0.995, 0.99, hspace=0.06)
+    """The last frame of one prompt from nine noises, with five guiders."""
+    model, noises = small_models.load("mini-vta"), 9
+    asked = {
+        "scale 3": 3.0,
+        "scale 9": 9.0,
+        "scale 9, APG": "apg(scale=9)",
+        "scale 9, rescaled": "text_cfg(scale=9, rescale=0.7)",
+        "scale 9, CFG-Zero*": "cfg_zero_star(scale=9)",
+    }
+    drawn, axes = plt.subplots(len(asked), 1, figsize=(9.0, 4.8))
+    drawn.subplots_adjust(0.18, 0.01, 0.995, 0.99, hspace=0.06)
     for place, (label, guider) in zip(axes, asked.items(), strict=True):
-        video = pl.generate(model, "a small green triangle moves left", guidance=guider, seed=4)
-        strip(place, video.video[0], (), label)
+        prompts = ["a small green triangle moves left"] * noises
+        video = pl.generate(model, prompts, guidance=guider, seed=0)
+        strip(place, video.video[:, -1], (), label)
     return drawn
 
 
