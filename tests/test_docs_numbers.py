@@ -202,3 +202,14 @@ def test_frames_at_rest_save_and_cost_what_was_measured():
     assert {row["refresh"] for row in auto} == {1, 4}
     assert all((len(row["known"]) >= 4) == (row["refresh"] == 4) for row in auto)
     assert max(lost) < 0.105 and "loses 0.10 dB or less" in prose("docs/features.md")
+
+
+def test_streams_are_as_fast_as_measured():
+    page, found = prose("docs/streaming.md"), result("streaming")["mini-vta"]
+    assert "H200" in found["device"] and found["date"] in page
+    for row in found["rows"]:
+        assert (
+            f"| `{row['schedule']}` | {row['first frames, seconds']:.2f} | {row['pixel frames a second']:.0f} | "
+            f"{row['calls a latent frame']:.1f} |"
+        ) in page
+        assert row["peak bytes, first window"] == row["peak bytes, all windows"]
