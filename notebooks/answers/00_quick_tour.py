@@ -1,13 +1,13 @@
 # %% [markdown]
-# **1 · Fill in.** A step is the velocity times the distance travelled in `tau`, and that distance is `tau_next - tau`,
-# which is negative on the way down. Every frame has a distance of its own, so the difference keeps its axis of frames
-# and gets axes of size 1 for channels, height and width. A frame that stays at 0 is multiplied by 0, which is why a
-# known frame does not change.
+# **1 · Fill in.** A frame at `tau` has gone `tau` of the way from its clean value to its noise, so `1 - tau` is left,
+# and it moves by `v` for each unit of it: the noise is `x + (1 - tau) v`. (Or solve `x = (1 - tau) x0 + tau eps` and
+# `v = eps - x0` for `eps`.) At `tau = 1` that is `x` itself, as it should be. Each frame has a distance of its own, so
+# `1 - tau` keeps its axis of frames and gets axes of size 1 for channels, height and width.
 
 
 # %% tags=["answer"]
-def my_euler_step(x, v, tau, tau_next):
-    return x + (tau_next - tau)[:, None, :, None, None] * v
+def my_noise(x, v, tau):
+    return x + (1 - tau)[:, None, :, None, None] * v
 
 
 # %% [markdown]
@@ -28,4 +28,4 @@ my_result = pl.generate(model, PROMPT, task, steps=6, guidance=GUIDANCE, seed=SE
 # by.
 
 # %% tags=["answer"]
-my_schedule = schedules.pyramid(6, frames).flip(1)
+my_schedule = schedules.pyramid(4, frames).flip(1)

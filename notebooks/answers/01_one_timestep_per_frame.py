@@ -1,13 +1,15 @@
 # %% [markdown]
-# **1 · Fill in.** `tau` has the axes `(b, f)`. Indexing with `None` adds axes of size 1 for channels, height and width,
-# so that each number is spread over the one frame it belongs to, and over nothing else. Then the formula can be written
-# as it stands. At `tau = 0` it gives the clip, at `tau = 1` the noise.
+# **1 · Fill in.** From the mixture, $\varepsilon = (x - (1 - \tau)\, x^0) / \tau$. Subtract $x^0$, and what remains is
+# $v = (x - x^0) / \tau$: the way from the clean clip to $x$, divided by the share of the line that it is. At $\tau = 0$
+# this is 0 divided by 0 if the guess is right, and nothing sensible if it is not: a clean frame says nothing about its
+# noise. A sampler moves such a frame by 0 times its velocity; but 0 times infinity would be `nan`, so the adapter must
+# return a finite number, and 0 is the natural one.
 
 
 # %% tags=["answer"]
-def my_interpolate(x0, eps, tau):
+def my_velocity_from_x0(x, x0_guess, tau):
     t = tau[:, None, :, None, None]
-    return (1 - t) * x0 + t * eps
+    return torch.where(t == 0, 0, (x - x0_guess) / t)
 
 
 # %% [markdown]

@@ -12,12 +12,14 @@ def my_loss(denoiser, x0, tau, eps, weight):
 
 
 # %% [markdown]
-# **2 · Vary.** The clean frame 1 has floor 1, the variance of the noise that it does not show. In a frame of pure
-# noise the noise itself is fully visible, so only the clip is unknown; a clean neighbour with correlation 0.8
-# explains $0.8^2 = 0.64$ of it and leaves 0.36. The other frame of noise, two away, adds nothing.
+# **2 · Vary.** In a frame of pure noise the noise itself is visible, so only the clip is unknown. A clean frame 0, two
+# away, explains $0.64^2$ of frame 2. A clean frame 1 explains $0.8^2$, and then frame 0 adds nothing: these clips go on
+# from each frame without remembering the one before it. But from both sides is better than from one: guess frame 1 by
+# $k\,(x_0 + x_2)$. The sum has variance $2 + 2 \cdot 0.64$ and covariance $1.6$ with frame 1, so
+# $1 - 1.6^2 / 3.28 \approx 0.22$ is left. That is why keyframes on both sides are worth more than a longer past.
 
 # %% tags=["answer"]
-my_floor = torch.tensor([1 - 0.8**2, 1.0, 1 - 0.8**2])
+my_floors = torch.tensor([1 - 0.64**2, 1 - 0.8**2, 1 - 1.6**2 / 3.28])
 
 
 # %% [markdown]

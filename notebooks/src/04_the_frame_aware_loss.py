@@ -6,15 +6,14 @@
 #
 # *You need: chapter 1. Time: 35 minutes of reading, a quarter of a minute of CPU.*
 #
-# Training with one timestep per frame takes a formula of six lines and one decision that looks harmless: how the
-# timesteps are sampled. This chapter derives the lowest loss that any model can reach. With that number in hand, a loss
-# curve can be read, and one can see what a way of sampling timesteps teaches, and what it never shows.
+# This chapter derives the lowest loss that any model can reach, holds real curves against it, and shows what a way of
+# sampling timesteps teaches, and what it never shows.
 #
 # **After this chapter you can**
 #
 # - write the loss in six lines, and derive its floor step by step;
-# - read a loss as floor plus distance, and say how the noise level of one frame moves the floor of another;
-# - say which timestep vectors a timestep sampler shows the model, and why losses under two of them cannot be compared.
+# - read a loss as floor plus distance, and say how one frame's noise level moves the floor of another;
+# - say which timestep vectors a timestep sampler shows, and why losses under two of them cannot be compared.
 
 # %% tags=["setup"]
 # build.py puts the installing cell here.
@@ -23,8 +22,10 @@
 SEED = 0
 SIDE = 256
 GRID = 21
+STEPS = 1000
 CLIPS = 200_000
 HELD = 64
+KNOWN = 1000
 FAST = False
 
 # %%
@@ -40,7 +41,8 @@ from small_models import world
 from small_models.evaluation import evaluate
 
 device = nb.setup(seed=SEED, shapes=True)
-SIDE, GRID, CLIPS, HELD = (100, 11, 50_000, 8) if FAST else (SIDE, GRID, CLIPS, HELD)
+if FAST:
+    SIDE, GRID, STEPS, CLIPS, HELD, KNOWN = 100, 11, 50, 50_000, 8, 100
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -74,13 +76,13 @@ print("target", target, " squares", squares, " loss", sum(squares) / 3)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It is the mean of the squared targets, and no timestep enters. Timesteps decide what the model *sees*, not what it must
-# predict.
+# The mean of the squared targets; no timestep enters. Timesteps decide what the model *sees*, not what it must predict.
 #
 # </details>
 #
-# So one clip can be shown in as many ways as there are timestep vectors. Here are three. The last row is sampled as in
-# the released trainer of Pusa, of which more below.
+# So one clip can be shown in as many ways as there are timestep vectors. Here are three. `independent` timesteps are the
+# idea of Diffusion Forcing and FVDM, which Pusa fine-tunes with; the last row is sampled as in Pusa's released trainer,
+# which also shifts them towards noise: the ratio of noise to clip, $\tau / (1 - \tau)$, is multiplied by 5.
 
 # %%
 sigmas = schedules.shift_levels(torch.arange(1, 1001) / 1000, 5.0)
@@ -113,13 +115,12 @@ ax.set_xlabel("frame (on each: its timestep)")
 plt.show()
 
 # %% [markdown]
-# In the row `shared` every frame is equally hard to see, so no frame has an answer that another lacks. In the row
-# `independent` a clear frame stands beside a noisy one: here a model learns to *look at its neighbours*.
+# In the row `shared` all frames are equally hard to see. In the row `independent` a clear frame stands beside a noisy
+# one: here a model learns to *look at its neighbours*.
 #
 # ## In six lines
 #
-# The loss (Eq. 11) is the mean squared difference from the target. Keep the loss of each frame before it is averaged;
-# the rest of this chapter is about it.
+# The loss (Eq. 11) is the mean squared difference from the target. We also keep the loss of each frame.
 
 
 # %%
@@ -155,8 +156,7 @@ assert torch.allclose(loss, losses.fafm_loss(some_denoiser, x0, tau, eps)), "the
 # \underbrace{\mathbb{E}\,(v - v^*)^2}_{\text{distance from the best answer}} \;+\;
 # \underbrace{\mathbb{E}\operatorname{Var}(u \mid x)}_{\text{floor}} .$$
 #
-# This is the right triangle in the drawing. The floor does not depend on the model. No network, however large, gets
-# below it.
+# This is the right triangle in the drawing. No network, however large, gets below the floor.
 #
 # ## The floor, step by step
 #
@@ -177,9 +177,8 @@ assert torch.allclose(loss, losses.fafm_loss(some_denoiser, x0, tau, eps)), "the
 # $$\operatorname{Var}(u \mid x) = \frac{c}{(1 - \tau)^2 c + \tau^2}.$$
 #
 # Try both ends. At $\tau = 1$ the floor is $c$: nothing is visible, so all of the clip's variance remains. At
-# $\tau = 0$ it is **1**, not 0: the clean frame is fully visible, but its *noise* is not there at all, and the noise is
-# half of the target. A clean frame teaches a model nothing, which is why a good recipe leaves known frames out of the loss
-# (`losses.free_frames`).
+# $\tau = 0$ it is **1**, not 0: the clip is fully visible, but the *noise* is not, and it is half of the target. A clean
+# frame teaches a model nothing, so a good recipe leaves known frames out of the loss (`losses.free_frames`).
 #
 # With several frames, $c$ becomes their covariance matrix $C$, and $a$, $b$ become the diagonal matrices
 # $A = \mathrm{diag}(1 - \tau)$, $B = \mathrm{diag}(\tau)$. Steps 1 to 3 are the same, with
@@ -209,8 +208,8 @@ t = torch.linspace(0, 1, 11)[:, None]
 assert torch.allclose(floor_of(t, torch.full((1, 1), 0.3)), 0.3 / ((1 - t) ** 2 * 0.3 + t**2)), "one frame: as derived"
 
 # %% [markdown]
-# Let us see the cloud of step 2. The pixels of our Gaussian clips are independent, so one big clip holds thousands of
-# samples. Frame 2 stands at noise level 0.8, once beside noise, once beside a clean frame 1.
+# Here is the cloud of step 2 (every pixel of a big clip is one sample). Frame 2 stands at noise level 0.8, once beside
+# noise, once beside a clean frame 1.
 #
 # **Predict.** Around which line do the points scatter? Where do they scatter less?
 
@@ -238,16 +237,76 @@ plt.show()
 # <details><summary>Answer</summary>
 #
 # Around the diagonal: the best model's answer *is* the mean of the targets, as the orange dots show. The height of the
-# cloud is the floor, and beside a clean frame it is less than half as large. Even the perfect model has a loss; what
-# the neighbour shows lowers it.
+# cloud is the floor, and beside a clean frame it is less than half as large.
 #
 # </details>
 #
+# ## A curve that will not fall
+#
+# Back to the question at the top, with two networks trained before your eyes on clips of three small numbers. The first
+# sees all frames and timesteps; the second is shown each frame alone.
+#
+# **Predict.** Both curves will go flat. Which model is then as good as a model can be?
+
+# %%
+small = 0.225 * cov  # the covariance of three frames that vary little
+views = {
+    "sees all frames": (6, lambda x, tau: torch.cat([x, tau], dim=1)),
+    "sees each frame alone": (2, lambda x, tau: torch.stack([x, tau], dim=2)),
+}
+
+
+def network(entries):
+    middle = torch.nn.Linear(64, 64), torch.nn.SiLU(), torch.nn.Linear(64, entries // 2)
+    return torch.nn.Sequential(torch.nn.Linear(entries, 64), torch.nn.SiLU(), *middle)
+
+
+def batch(view):
+    x0, eps, tau = torch.randn(256, 3) @ torch.linalg.cholesky(small).T, torch.randn(256, 3), torch.rand(256, 3)
+    return view((1 - tau) * x0 + tau * eps, tau), eps - x0
+
+
+def curve(net, view):
+    optimizer, found = torch.optim.Adam(net.parameters(), 0.02), []
+    slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.05, STEPS)
+    for seen, target in (batch(view) for _ in range(STEPS)):
+        found.append((net(seen).view(-1, 3) - target).square().mean())
+        optimizer.zero_grad()
+        found[-1].backward()
+        optimizer.step(), slower.step()
+    return torch.stack(found).detach()
+
+
+# %% tags=["hide-input"]
+many = torch.rand(20_000, 3)
+fig, ax = plt.subplots(figsize=(10, 3.4), layout="constrained")
+bests = floor_of(many, small).mean(), floor_of(many, small * torch.eye(3)).mean()
+for (name, (entries, view)), best, colour in zip(views.items(), bests, ("#0072B2", "#D55E00"), strict=True):
+    found = curve(network(entries), view)
+    ax.plot(found, color=colour, lw=0.5, alpha=0.5)
+    ax.plot(range(12, STEPS - 12), found.unfold(0, 25, 1).mean(dim=1), color=colour, lw=2, label=name)
+    ax.axhline(best, color=colour, ls="--", label=f"its floor, {best:.2f}")
+    assert FAST or abs(found[-200:].mean() / best - 1) < 0.04, "training ends near the floor"
+ax.set(xlabel="step", ylabel="loss", ylim=(0.45, 1))
+ax.legend(ncols=2)
+plt.show()
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The one that sees all frames: it ends a few per cent above the lowest loss that anybody can reach. The other curve is
+# just as flat, and it too ends on a floor, but on that of a harder task.
+#
+# </details>
+#
+# So a loss of 0.6 that will not fall *may* be the best there is. A flat curve says that this network has no more to learn
+# from what it sees; only the floor (dashed) says whether that is good. The thin lines are single batches: which clips
+# and timesteps were drawn changes the loss by more than a hundred steps of training do.
+#
 # ## Three models with a fault
 #
-# Now the other leg of the triangle. At the timesteps (0.1, 0.5, 0.9) we try three faulty models: one ignores the other
-# frames; one is given the mean of the three timesteps, as a scalar model would be; one is too cautious and answers 0.7
-# times what it should.
+# Now the other leg of the triangle, at the timesteps (0.1, 0.5, 0.9): one model ignores the other frames; one is given
+# the mean of the three timesteps, as a scalar model would be; one is too cautious and answers 0.7 times what it should.
 #
 # **Predict.** Which fault costs most? And does the mean timestep cost anything in frame 1, whose own timestep *is* the
 # mean?
@@ -277,19 +336,18 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The mean timestep, in sum: the model takes the nearly clean frame 0 for a half noisy one and corrects what needs no
-# correction. And yes, it costs frame 1 as well. Its own timestep is right, but it trusts its neighbours wrongly.
+# The mean timestep, in sum: the model takes the nearly clean frame 0 for a half noisy one. And yes, it costs frame 1 as
+# well: it trusts its neighbours wrongly.
 #
 # </details>
 #
 # In all three panels the black mark, the measured loss, sits on top of grey plus orange. Look at the grey of frame 0:
-# above 1, although the frame is almost clean. In the first panel frame 0 loses nothing by ignoring its neighbours: they are
-# noisier than itself.
+# above 1, although the frame is almost clean. In the first panel frame 0 loses next to nothing by ignoring its neighbours:
+# at 0.1 so little of its clip is hidden that there is hardly anything left for them to tell.
 #
 # ## What a neighbour's noise level changes
 #
-# Take the smallest video, two frames. Here is the floor of frame 1 for every pair of noise levels, its own and that of
-# frame 0.
+# Here is the floor of frame 1 of two frames for every pair of noise levels, its own and that of frame 0.
 #
 # **Predict.** On which edge of the map does the neighbour make no difference at all? Where does a clean neighbour save
 # most?
@@ -306,6 +364,8 @@ measured = losses.fafm_frame_loss(pair, many, tau, torch.randn_like(many))[:, 1]
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 picture = left.imshow(formula.T, origin="lower", extent=(0, 1, 0, 1), aspect="auto")
 left.plot([0, 1], [0, 1], "w--", lw=1)
+arrow = {"arrowstyle": "->", "color": "white"}
+left.annotate("image-to-video", (0.99, 0.01), (0.6, 0.13), color="white", ha="center", arrowprops=arrow)
 left.set(title="floor of frame 1", xlabel="its own noise level", ylabel="noise level of frame 0")
 fig.colorbar(picture, ax=left)
 for i, colour in zip((0, GRID // 2, GRID - 1), ("#0072B2", "#009E73", "#D55E00"), strict=True):
@@ -325,20 +385,21 @@ assert abs(formula[-1, 0] - (1 - 0.8**2)) < 1e-5, "beside a clean frame, pure no
 # <details><summary>Answer</summary>
 #
 # On the left edge, where frame 1 itself is clean: its floor is 1 whatever stands beside it. A clean neighbour saves most
-# when frame 1 is rather noisy but not quite pure noise (the line printed above). At pure noise it leaves
-# $1 - 0.8^2 = 0.36$, the part of the frame that its neighbour does not explain.
+# when frame 1 is rather noisy (the line printed above). At pure noise it leaves $1 - 0.8^2 = 0.36$, the part of the
+# frame that it does not explain.
 #
 # </details>
 #
 # The dashed diagonal is all that a model with one timestep for all frames ever sees. It never visits the lower right
-# corner, a noisy frame 1 beside a clean frame 0, where the floor is lowest. **That corner is image-to-video**, and it is
-# why such a model has to be adapted.
+# corner, a noisy frame 1 beside a clean frame 0, where the floor is lowest. **That corner is image-to-video**, and why
+# such a model has to be adapted.
 #
 # ## Weight first, average last
 #
-# One may want to weight frames, because some noise levels teach more. A weight belongs to a frame, so it must multiply
-# the loss *of that frame*. The released trainer of Pusa has such a weight, a bell that is high at the middle noise
-# levels; but the trainer averages both weight and loss over the frames of a clip before it multiplies them.
+# Some noise levels may teach more than others. A weight belongs to a frame, so it must multiply the loss *of that frame*.
+# The released trainer of Pusa has such a weight, a bell $e^{-2 (\tau - 1/2)^2} - e^{-1/2}$ that
+# is high in the middle and 0 at both ends; but it averages both weight and loss over the frames of a clip before it
+# multiplies them.
 #
 # **Predict.** The weights of single frames differ by a standard deviation of about 2/3. What is left of it after
 # averaging over the 21 frames of the paper's clips?
@@ -362,14 +423,14 @@ assert abs(per_clip.std() - weight.std() / 21**0.5) < 0.01, "it shrinks by the s
 #
 # </details>
 #
-# So the weight has nearly no effect: averaged over the clip, very noisy frames have almost the same share of the loss as
-# with no weight at all, while a weight per frame would have cut it to a quarter. In effect the released models were
-# trained unweighted, as their paper says. `losses.fafm_loss(..., weight=)` takes one number per frame and averages last.
+# So averaged over the clip, very noisy frames have almost the same share of the loss as with no weight at all, while a
+# weight per frame would have cut it to a quarter. In effect the released models were trained unweighted, as their paper
+# says. `losses.fafm_loss(..., weight=)` averages last.
 #
 # ## What a timestep sampler shows
 #
-# The floor says what *can* be learned at a timestep vector. The **timestep sampler** decides which vectors the model
-# meets. Each dot below is one clip of training; the box is image-to-video: frame 0 almost clean, frame 8 noisy.
+# The **timestep sampler** decides which timestep vectors the model meets. Each dot below is one clip of training; the box
+# is image-to-video: frame 0 almost clean, frame 8 noisy.
 #
 # **Predict.** Which sampler never reaches the box? Of the other two, which reaches it more often?
 
@@ -394,8 +455,8 @@ plt.show()
 #
 # </details>
 #
-# But a video has more than two frames, and real image-to-video has *all* the others noisy. The frames are independent,
-# so the share of such clips is a product: $P(\tau < .05)\;P(\tau > .5)^{f-1}$.
+# But real image-to-video has *all* the others noisy. The frames are independent, so the share of such clips is a product:
+# $P(\tau < .05)\;P(\tau > .5)^{f-1}$.
 
 # %% tags=["nbval-check-output"]
 marginals = {"independent": (torch.arange(100_000) + 0.5) / 100_000, "released": sigmas}
@@ -413,30 +474,32 @@ assert abs(counted - 0.05 * 0.5**2) < 5 * (0.0125 / CLIPS) ** 0.5, "counting agr
 assert share["independent", 2] > share["released", 2] and share["independent", 9] < share["released", 9], "they cross"
 
 # %% [markdown]
-# Read the last line (with these two limits, .05 and .5): of 21 latent frames, the paper's sampler would not show a single
-# such clip in the whole run, and the released one about two. And yet the models can do image-to-video. A fair reading, though not a proof:
-# independent timesteps teach a model to use *whichever* frame is cleaner, and that lesson is in every clip.
+# Read the last line: of 21 latent frames, the paper's sampler would not show a single
+# such clip in the whole run, and the released one about two. And yet the models can do image-to-video. A fair reading,
+# though not a proof: independent timesteps teach a model to use *whichever* frame is cleaner, and every clip does that.
 #
 # The corner need not be left to chance. `task_mixture` picks a set of known frames for each clip, makes them clean, and
 # gives all the others one timestep; `mixture` mixes samplers. Half of each is the recipe that this project found to be
-# better (`docs/claims.md`); chapter 5 trains with it. The bars show which tasks a sampler contains, named by the frames
-# that are known: the *first* is image-to-video, both *ends*, *keyframes*, a *prefix* is extension, any other *subset* is
-# completion. In *asynchronous* clips the noisy frames do not share a timestep.
+# better (`docs/claims.md`) and that our toys are trained by. The bars show which tasks a sampler contains, named by the
+# known frames: the *first* is image-to-video, a *prefix* is extension, any other *subset* completion. In *asynchronous*
+# clips the noisy frames do not share a timestep.
 
 # %%
 half = timestep_samplers.mixture([independent, timestep_samplers.task_mixture()])
-bars = viz.plot_task_shares({**zoo, "task mixture": timestep_samplers.task_mixture(), "half and half": half})
+colours = ["#E69F00", "#0072B2", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#BBBBBB"]
+with plt.rc_context({"axes.prop_cycle": plt.cycler(color=colours)}):
+    bars = viz.plot_task_shares({**zoo, "task mixture": timestep_samplers.task_mixture(), "half and half": half})
 bars.set_size_inches(10, 3.6)
 plt.show()
 assert schedules.task_shares(independent)["asynchronous"] == 1, "independent timesteps show no task exactly"
 assert min(schedules.task_shares(half).values()) > 0.02, "the mixture shows all of them"
 
 # %% [markdown]
-# The first bar is all text-to-video, the next two are wholly asynchronous, and the last one has some of everything.
+# Only the last bar has some of everything.
 #
 # ## A lower loss is not a better model
 #
-# Every timestep sampler has a floor of its own. The same perfect model therefore has a different loss under each:
+# The same perfect model has a different loss under each timestep sampler:
 
 # %%
 floors = {}
@@ -448,69 +511,122 @@ for name, sampler in {**zoo, "half and half": half}.items():
 assert max(floors.values()) > 1.1 * min(floors.values()), "the same perfect model, losses more than a tenth apart"
 
 # %% [markdown]
-# It is the same model in every line, and it is perfect. `shared` is the highest: frames of equal noise do help each other
-# (compare the second number), but less than a clear one helps a noisy one. If a colleague's loss is lower than yours, first
-# ask which timesteps it was measured at.
+# `shared` is the highest: frames of equal noise do help each other (compare the second number), but less than a clear one
+# helps a noisy one. If a colleague's loss is lower than yours, first ask which timesteps it was measured at.
 #
 # ## Reading a real loss
 #
-# Nobody knows the floor of real videos. Three habits take its place. **Fix** a set of held-out clips, their timesteps and
-# their noise, once and for all: the curve of the training batches mostly shows which timesteps were drawn. **Split** the
-# loss by noise level. **Subtract** the losses of two models, frame by frame: the floor is the same for both and cancels, so
-# what remains is the difference of their squared distances.
+# The losses of trained toys are far below 1, and highest where our floor is lowest, at both ends. Is that a contradiction?
+# No: our frames had variance $c = 1$. Clips of `nano` hardly differ along most directions of their thousands of pixels,
+# and a lot along a few (such as brightness). For Gaussian clips with the same principal directions, step 4 holds along
+# each of them, and the loss is the mean.
 #
-# Let us do it for the two trained toys of the next chapter. `nano-base` was trained with shared timesteps, `nano-vta` from
-# it with independent ones.
+# **Predict.** At which end does a direction with a small $c$ have its high floor, and at which one with a large $c$?
+
+# %% tags=["hide-input"]
+scenes = world.draw_scenes(HELD, evaluate.VALIDATION_SEED, world.WORLDS["nano"])
+held, words = world.render(scenes), world.captions(scenes)
+toys = {name: small_models.load(name, device="cpu") for name in ("nano-base", "nano-vta")}
+eps = torch.randn(held.shape, generator=torch.Generator().manual_seed(SEED))
+drawn_at, frame_losses = {}, {}
+for name in ("shared", "independent"):
+    tau = drawn_at[name] = zoo[name](HELD, held.shape[2], torch.Generator().manual_seed(SEED))
+    with torch.no_grad():
+        each = [losses.fafm_frame_loss(toy, held, tau, eps, **toy.encode_text(words)) for toy in toys.values()]
+    frame_losses[name] = torch.stack(each)  # (toy, clip, frame)
+
+many = world.render(world.draw_scenes(KNOWN, SEED, world.WORLDS["nano"])).flatten(1)
+many = many - many.mean(dim=0)
+variances = torch.linalg.eigvalsh(many @ many.T / (KNOWN - 1)).clamp(min=0)  # of the directions in which they differ
+levels = torch.linspace(0.02, 1, 99)[:, None]
+
+
+def step_4(c):
+    return c / ((1 - levels) ** 2 * c + levels**2)
+
+
+middles = torch.arange(0.1, 1, 0.2)
+
+
+def by_level(values, tau):
+    inside = [values[(tau - middle).abs() <= 0.1] for middle in middles]
+    return torch.tensor([[v.mean(), v.std() / len(v) ** 0.5] for v in inside]).T
+
+
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+for c, colour in zip(
+    (100.0, 10.0, 1.0, 0.1, 0.01), ("#D55E00", "#E69F00", "#009E73", "#56B4E9", "#0072B2"), strict=True
+):
+    left.semilogy(levels, step_4(torch.tensor(c)), color=colour, label=f"c = {c:g}")
+left.set(title="floor of one direction", xlabel="tau", ylim=(0.005, 200))
+left.legend(fontsize=9, ncols=2)
+linear = step_4(variances).sum(dim=1) / many.shape[1]  # the other directions are worth 0
+right.semilogy(levels[8:], linear[8:], color="0.4", ls="--", label="best linear model")
+for toy, measured, colour in zip(toys, frame_losses["shared"], ("#D55E00", "#0072B2"), strict=True):
+    right.errorbar(middles, *by_level(measured, drawn_at["shared"]), fmt="-o", ms=4, color=colour, label=toy)
+right.set(title="clips of nano, shared timesteps", xlabel="tau", ylabel="loss")
+right.legend(fontsize=9)
+plt.show()
+assert FAST or linear[50] < linear[-1] < linear[8], "real variances make the dip in the middle"
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# A small $c$ at low noise, where the hidden noise is all that is missing; a large $c$ at high noise, where the floor
+# rises to $c$ itself. Their mean is lowest in between.
+#
+# </details>
+#
+# The dashed line is that mean for `nano`: what the best *linear* model would lose (by directions estimated from `KNOWN`
+# clips; more would raise its left end). Both toys have its shape and, but
+# for the noisy end, lie far below it: they are not linear, and read the words. Their true floor nobody knows, so three habits take its place. **Fix** a
+# set of held-out clips, their timesteps and their noise. **Split** the loss by noise level. **Subtract** the losses of
+# two models, frame by frame: the floor cancels, so what remains is the difference of their squared distances.
+#
+# `nano-base` was trained with shared timesteps, and `nano-vta` from it with half and half.
 #
 # **Predict.** Measured at shared timesteps, which one has the lower loss? And at independent ones?
 
-# %%
-toys = {name: small_models.load(name, device="cpu") for name in ("nano-base", "nano-vta")}
-scenes = world.draw_scenes(HELD, evaluate.VALIDATION_SEED, world.WORLDS["nano"])
-held, words = world.render(scenes), world.captions(scenes)
-eps = torch.randn(held.shape, generator=torch.Generator().manual_seed(SEED))
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
 gain = {}
-for name in ("shared", "independent"):
-    tau = zoo[name](HELD, held.shape[2], torch.Generator().manual_seed(SEED))
-    with torch.no_grad():
-        base, vta = (losses.fafm_frame_loss(toy, held, tau, eps, **toy.encode_text(words)) for toy in toys.values())
+for ax, (name, (base, vta)) in zip(axes, frame_losses.items(), strict=True):
     gain[name] = (vta - base).mean(dim=1)
-    print(
-        f"{name} timesteps: base {base.mean():.3f}, vta {vta.mean():.3f}; one clip of the base: ± {base.mean(1).std():.3f}"
-    )
-    for low in (0.0, 0.2, 0.4, 0.6, 0.8):
-        there = (tau >= low) & (tau < low + 0.2)
-        gap, error = (vta - base)[there], (vta - base)[there].std() / there.sum() ** 0.5
-        print(
-            f"  tau {low:.1f} to {low + 0.2:.1f}: base {base[there].mean():.3f}, vta - base {gap.mean():+.4f} ± {error:.4f}"
-        )
+    mean, error = gain[name].mean(), gain[name].std() / HELD**0.5
+    print(f"{name:11} base {base.mean():.3f}, vta {vta.mean():.3f}; difference {mean:+.4f} ± {error:.4f}")
+    ax.errorbar(middles, *by_level(vta - base, drawn_at[name]), fmt="-o", color="#0072B2")
+    ax.axhline(0, color="0.6", lw=1)
+    ax.set(title=f"{name} timesteps", xlabel="tau", ylabel="vta - base")
+plt.show()
+spread = frame_losses["shared"][0].mean(dim=1).std()
+print(f"a single clip of the base, at shared timesteps: ± {spread:.3f}")
 assert gain["independent"].mean() < -2 * gain["independent"].std() / HELD**0.5, "at independent timesteps vta is ahead"
 assert FAST or abs(gain["shared"].mean()) < 0.002, "at shared ones the two cannot be told apart by one number"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At shared timesteps neither, at independent ones `nano-vta`, by far, and at every noise level. The tie is of two halves:
-# `nano-vta` has become a little worse at low noise, and a little better above.
+# At shared timesteps neither, at independent ones `nano-vta`, by far, and at every noise level. The tie has two halves:
+# `nano-vta` has become a little worse at low noise, and better above.
 #
 # </details>
 #
-# Read the column of the base at shared timesteps: the same model has two to five times the loss at both ends as in the
-# middle, for at 0 the noise cannot be seen and at 1 the clip cannot. And a single clip scatters by as much as the loss
-# itself, many times the difference that the last column still finds. So to the 0.6 at the top: alone it says nothing. Held against another model at the same clips, timesteps and noise, it
-# says which is closer to the best answer, and at which noise levels.
+# A single clip scatters by as much as the loss itself, many times the difference that the dots still find. So to the 0.6
+# at the top: alone it says nothing. Held against a floor, or against another model at the same clips, timesteps and
+# noise, it says who is closer to the best, and where.
 
 # %% [markdown]
 # ## Exercises
 #
 # **1 · Fill in.** The six lines again, without looking, with a weight `(b, f)` for each frame. You get `denoiser(x, tau)`,
 # clips `x0` and noise `eps` of shape `(b, c, f, h, w)`, and `tau` and `weight` of shape `(b, f)`. Return one number: the
-# weighted loss, weighted first and averaged last.
+# weighted loss, weighted first and averaged last. (The cell tries it with the weight of Min-SNR,
+# $\min((1 - \tau)^2, 5 \tau^2)$.)
 #
 # <details><summary>Hint</summary>
 #
-# `tau[:, None, :, None, None]` brings the timesteps beside the clips. Average each frame over channels and pixels,
-# multiply by `weight`, and only then average over clips and frames.
+# `tau[:, None, :, None, None]` brings the timesteps beside the clips. Average over channels and pixels, multiply by
+# `weight`, and only then average over clips and frames.
 #
 # </details>
 
@@ -562,19 +678,21 @@ nb.check(
 )
 
 # %% [markdown]
-# **2 · Vary.** Frame 1 is clean; frames 0 and 2 are pure noise; the variance of each frame is 1 and the correlation
-# of neighbours is 0.8, as before. Give the floors of the three frames, as a tensor of three numbers to two decimals.
-# Reason; no code is needed.
+# **2 · Vary.** Three frames of variance 1, neighbours with correlation 0.8 as before (so frames 0 and 2 have 0.64). Some
+# are clean, the others pure noise. Give three floors, as a tensor of three numbers to two decimals: that of frame 2 when
+# only frame 0 is clean; that of frame 2 when frames 0 and 1 are; that of frame 1 when frames 0 and 2 are. Reason with
+# pencil and paper.
 #
 # <details><summary>Hint</summary>
 #
-# What is the floor of a clean frame (both ends of step 4)? And how much of the variance of a frame of noise does a clean
-# neighbour with correlation $\rho$ explain? (It is the square of something.)
+# The floor of pure noise is what the clean frames do not explain of the clip. One with correlation $\rho$ explains
+# $\rho^2$ of it. Frame 2 is 0.8 times frame 1 plus something that frame 0 knows nothing of. For the last number guess
+# frame 1 by $k$ times the *sum* of its neighbours, and find $k$ as in step 2.
 #
 # </details>
 
 # %% tags=["exercise"]
-my_floor = None  # a tensor of three numbers
+my_floors = None  # a tensor of three numbers
 
 
 # %% tags=["check"]
@@ -582,28 +700,41 @@ def near(value, wanted):
     return abs(float(value) - wanted) < 0.006
 
 
+right_floors = floor_of(torch.tensor([[0.0, 1, 1], [0, 0, 1], [0, 1, 0]]), cov)[range(3), [2, 2, 1]]
 nb.check_that(
-    my_floor,
+    my_floors,
     {
-        "give a tensor of three numbers, one for each frame": lambda f: torch.as_tensor(f).shape == (3,),
-        "a clean frame shows the model everything but its noise, and noise is half of the target": lambda f: (
-            not near(f[1], 0)
+        "give a tensor of three numbers": lambda f: torch.as_tensor(f).shape == (3,),
+        "variances are not negative: two neighbours that are alike partly tell the same, so do not subtract both": (
+            lambda f: min(f) >= 0
         ),
-        "frame 1 is clean: what is the formula of step 4 at tau = 0? No neighbour changes it": lambda f: near(f[1], 1),
-        "frames 0 and 2 stand alike: noise beside a clean frame 1": lambda f: near(f[0], f[2]),
-        "frames of noise can look at a clean neighbour: yours ignore it": lambda f: not near(f[0], 1),
-        "in a frame of noise the noise is seen, but a neighbour does not explain all of the clip": lambda f: (
-            not near(f[0], 0)
+        "1 is the floor of the clean frames; asked for is that of the frame of noise beside them": lambda f: (
+            max(f) < 0.995
         ),
-        "correlation explains variance by its square": lambda f: not near(f[0], 0.2) and not near(f[0], 0.8),
-        "that is the part of the variance that the neighbour explains; the floor is the rest": lambda f: (
-            not near(f[0], 0.64)
+        "that is the part of the variance that the clean frame explains; the floor is the rest": lambda f: (
+            not near(f[0], 0.64**2) and not near(f[1], 0.64)
         ),
-        "frame 1 is right; frames 0 and 2: of a variance of 1, what does the neighbour not explain?": lambda f: near(
-            f[0], floor_of(torch.tensor([1.0, 0.0, 1.0]), cov)[0]
+        "correlation explains variance by its square": lambda f: not near(f[0], 0.36) and not near(f[1], 0.2),
+        "the first number: what does a frame with correlation 0.64 leave?": lambda f: near(f[0], right_floors[0]),
+        "frame 1 stands between frames 0 and 2: beside a clean frame 1, does frame 0 tell anything new?": lambda f: (
+            near(f[1], right_floors[1])
+        ),
+        "the third number: the two neighbours tell partly different things, so both together leave less": lambda f: (
+            not near(f[2], 0.36)
+        ),
+        "the third number: the two neighbours are correlated themselves, so what they leave does not multiply": (
+            lambda f: not near(f[2], 0.36**2)
+        ),
+        "the first two are right; the third: how much does k (frame 0 + frame 2) leave, for the best k?": lambda f: (
+            near(f[2], right_floors[2])
         ),
     },
 )
+if my_floors is not None:
+    plt.figure(figsize=(9, 2.5), layout="constrained")
+    plt.bar(["frame 2, 0 clean", "frame 2, 0 and 1 clean", "frame 1, 0 and 2 clean"], my_floors, color="#0072B2")
+    plt.ylabel("your floors")
+    plt.show()
 
 # %% [markdown]
 # **3 · Invent.** A timestep sampler `(batch, frames, generator) -> tau` of shape `(batch, frames)`, between 0 and 1. For
@@ -612,8 +743,8 @@ nb.check_that(
 #
 # <details><summary>Hint</summary>
 #
-# Make two kinds of clips, and let chance choose: `torch.rand(batch, 1, generator=generator) < 0.3`, with `torch.where`.
-# One kind is `timestep_samplers.independent`; the other squeezes its timesteps into the ranges wanted.
+# Make two kinds of clips, and let `torch.where` choose by `torch.rand(batch, 1, generator=generator) < 0.3`. One kind is
+# `timestep_samplers.independent`; the other squeezes its timesteps into the ranges wanted.
 #
 # </details>
 
@@ -660,12 +791,10 @@ if my_sampler is not None:
 # | `u = eps - x0` | the target, the same at every noise level (Eq. 9) |
 # | floor | $\operatorname{Var}(u \mid x)$; for one frame $c / ((1 - \tau)^2 c + \tau^2)$ |
 # | `fafm_frame_loss`, `fafm_loss` | the loss of each frame, and its weighted mean (Eq. 11) |
-# | `independent` | one uniform timestep per frame: the paper |
-# | `shift_timesteps(independent, 5)` | shifted towards noise: the released trainer |
-# | `mixture([independent, task_mixture()])` | half of the clips as the model will be used |
+# | `independent`, `mixture([independent, task_mixture()])` | the paper's timesteps; half of the clips as in use |
 #
 # *What could go wrong:* averaging before weighting; comparing losses under different timestep samplers; taking a loss
-# above 0 for a poor model; wondering why the loss of clean frames does not fall.
+# above 0 for a poor model.
 #
 # *Where the code lives:* `pusa_lab/losses.py` (`losses.fafm_loss`, `losses.free_frames`),
 # `pusa_lab/schedules/timestep_samplers.py` (`timestep_samplers.independent`, `timestep_samplers.task_mixture`),

@@ -17,7 +17,7 @@ INK = "tab:blue"
 BINS = 40
 DARKEST = 4.0
 """Densities above this many times the uniform one share the darkest colour."""
-NAMED = 0.06
+NAMED = 0.05
 """Shares from this on are written into the bar."""
 
 

@@ -1,20 +1,19 @@
 """Mistakes in the exercises of chapter 0, and what `check` must say of each."""
 
-STEP = "def my_euler_step(x, v, tau, tau_next):\n    return x + {}"
-MADE = "my_result = pl.generate(model, PROMPT, {}, steps=2, guidance=1.0)"
+NOISE = "def my_noise(x, v, tau):\n    t = tau[:, None, :, None, None]\n    return {}"
+MADE = "my_result = pl.generate(model, PROMPT, {}, steps=1, guidance=1.0, output='latents')"
 
 MISTAKES = [
     [
-        (STEP.format("(tau - tau_next)[:, None, :, None, None] * v"), "the wrong way"),
-        (STEP.format("(tau_next - tau).mean() * v"), "by the same amount"),
-        (STEP.format("tau_next[:, None, :, None, None] * v"), "you moved by tau_next itself"),
-        (STEP.format("-tau[:, None, :, None, None] * v"), "all the way to the clean clip"),
-        (STEP.format("0 * v").replace("return", "_ ="), "missing"),
-        (STEP.format("-tau_next[:, None, :, None, None] * v"), "minus tau_next"),
-        (
-            "def my_euler_step(x, v, tau, tau_next):\n    return (tau_next - tau)[:, None, :, None, None] * v",
-            "not where they",
-        ),
+        (NOISE.format("x - t * v"), "guess of the clean clip"),
+        (NOISE.format("x + t * v"), "wrong length"),
+        (NOISE.format("x + v"), "the whole length"),
+        (NOISE.format("x - (1 - t) * v"), "wrong direction"),
+        (NOISE.format("x + (1 - tau.mean()) * v"), "by the same amount"),
+        (NOISE.format("(1 - t) * v"), "not where it ends"),
+        (NOISE.format("x / t"), "were 0 everywhere"),
+        (NOISE.format("x + (1 - tau) * v"), "its axes should be"),
+        (NOISE.format("0 * v").replace("return", "_ ="), "missing"),
     ],
     [
         (MADE.format("tasks.image_to_video(picture)"), "frame 0 starts clean"),

@@ -1,23 +1,23 @@
 """Mistakes in the exercises of chapter 1, and what `check` must say of each."""
 
-NOISED = "def my_interpolate(x0, eps, tau):\n    t = tau[:, None, :, None, None]\n    {}"
+VELOCITY = "def my_velocity_from_x0(x, x0_guess, tau):\n    t = tau[:, None, :, None, None]\n    {}"
+KNOWN = VELOCITY.format("return torch.where(t == 0, 0, {})")
 MEAN = (
     "x = torch.randn(SAMPLES, 1, 3, 1, 1)\n{}\nmy_clips = samplers.sample(model, x, {}, solver='heun').view(SAMPLES, 3)"
 )
 
 MISTAKES = [
     [
-        (NOISED.format("return t * x0 + (1 - t) * eps"), "changed places"),
-        (NOISED.format("return (1 - t) * x0"), "no noise comes in"),
-        (NOISED.format("return x0 + t * eps"), "without taking away"),
-        (NOISED.format("return torch.lerp(x0, eps, tau.mean())"), "the same noise level"),
-        (NOISED.format("return torch.lerp(x0, eps, t[:, :, :1])"), "all frames of a sample"),
-        (NOISED.format("return torch.lerp(x0, eps, t.mean(2, True))"), "the mean of tau"),
-        (NOISED.format("return (1 - t).sqrt() * x0 + t.sqrt() * eps"), "square roots"),
-        (NOISED.format("return (1 - t**2).sqrt() * x0 + t * eps"), "squares add up to 1"),
-        (NOISED.format("return (1 - tau) * x0 + tau * eps"), "do not fit together"),
-        (NOISED.format("return x0 + tau[:, :, None, None, None] * eps"), "do not fit together"),
-        (NOISED.format("(1 - t) * x0 + t * eps"), "missing"),
+        (KNOWN.format("(x0_guess - x) / t"), "the other way"),
+        (KNOWN.format("x - x0_guess"), "for a whole unit"),
+        (KNOWN.format("(x - x0_guess) * t"), "multiplied by tau"),
+        (KNOWN.format("(x - x0_guess) / (1 - t)"), "up to the noise"),
+        (KNOWN.format("(x - x0_guess) / tau.mean()"), "by the same number"),
+        (VELOCITY.format("return x - x0_guess"), "at tau = 1 only"),
+        (VELOCITY.format("return (x - x0_guess) / t"), "divided by zero"),
+        (VELOCITY.format("return (x - x0_guess) / t.clamp(min=1e-3)"), "a known frame moves"),
+        (VELOCITY.format("return (x - x0_guess) / tau"), "do not fit together"),
+        (VELOCITY.format("torch.where(t == 0, 0, (x - x0_guess) / t)"), "missing"),
     ],
     [
         (MEAN.format("x[:, :, 0] = picture", "schedules.hold(STEPS, 3)"), "known frame 0"),
