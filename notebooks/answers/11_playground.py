@@ -20,10 +20,11 @@ def my_drag(column, row, level):
 my_delays = [0, 2, 4, 2, 0]
 
 # %% [markdown]
-# **3 · Invent.** Nine different delays, with the smallest for frame 4. In the figure it is level with the plainest
-# schedule, or ahead of it, in the middle, where it decides *first* and among noise. It is far behind at the end, where
-# it decides *last* and among finished frames. That is the opposite of what the theory says. And it takes three times as
-# many calls. It is one noise: run `scores` with other seeds before you believe more than that.
+# **3 · Invent.** Nine different delays, with the smallest for frame 4, and three times as many calls as the plainest
+# schedule. Look at frame 4 and at the last frames. By the theory the one, which decides first and among noise, should
+# lose, and the others, which decide last and among finished frames, should gain. In the figure they lose as well, and
+# more: what they wait for is a row of frames that were made with errors of their own, in only four guided steps each.
+# And it is one noise: run `scores` with other seeds before you believe more than that.
 
 # %% tags=["answer"]
 drawn = Editor(9, 4)

@@ -21,10 +21,19 @@ my_setting = max(allowed, key=lambda row: row["autoregressive skill"])["name"]
 print(my_setting)
 
 # %% [markdown]
-# **3 · Invent.** Two calls are enough: a great step to 0.4, which settles the outline, and a second one that works
-# out what one step would have averaged away. The squared error likes great steps; the second call keeps the
-# contrast. Before anybody uses it, it must be compared on unseen clips and with guidance: this score was beaten on the
-# clips of the search, by a schedule chosen after looking at it.
+# **3 · Invent.** Three groups of frames, one after the other, and each falls in two steps: a great one, which settles
+# the outline, and the rest, which works out what one step would have averaged away. The next group starts when the one
+# before is nearly done. The squared error likes great steps; the second one keeps the contrast. Before anybody uses
+# it, it must be compared on unseen clips, with guidance, and with blur of the same contrast: this score was beaten on
+# the clips of the search, by a schedule chosen after looking at it.
 
 # %% tags=["answer"]
-my_schedule = torch.tensor([1.0, 0.4, 0.0])[:, None].repeat(1, 8)
+my_schedule = torch.tensor(
+    [
+        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+        [0.3, 0.3, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+        [0.0, 0.0, 0.3, 0.3, 0.3, 1.0, 1.0, 1.0],
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.3, 0.3, 0.3],
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+    ]
+)

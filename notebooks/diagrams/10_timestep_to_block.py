@@ -55,13 +55,13 @@ def _block(d: Drawing) -> None:
     d.rect(left, 42, 340, 402, fill="#ffffff", stroke=SOFT, radius=8)
     d.text(left + 170, 66, f"frame {CHOSEN}: {TOKENS // FRAMES:,} tokens of width {WIDE}")
     rows = (
-        ("norm, x (1 + scale) + shift", (1, 0), None),
+        ("norm times (1 + scale), + shift", (1, 0), None),
         ("self-attention", (), f"over all {TOKENS:,} tokens of all frames"),
-        ("x gate, add", (2,), None),
-        ("cross-attention", (), "to the prompt: no timestep here"),
-        ("norm, x (1 + scale) + shift", (4, 3), None),
+        ("times gate, add", (2,), None),
+        ("norm, cross-attention, add", (), "to the prompt: no timestep here"),
+        ("norm times (1 + scale), + shift", (4, 3), None),
         ("feed-forward", (), f"{WIDE} to {WAN.ffn_dim:,} to {WIDE}, each token alone"),
-        ("x gate, add", (5,), None),
+        ("times gate, add", (5,), None),
     )
     y = 82
     for words, used, below in rows:

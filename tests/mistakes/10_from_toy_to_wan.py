@@ -5,6 +5,13 @@ COSTS = (
     "    return torch.tensor([n, n * {vector}, f * {vector}])"
 )
 LATENT, VECTOR = "1 + (frames - 1) // 4", "6 * config.dim * 2"
+DEAF = (
+    "my_file = {{}}\nfor block in {blocks}:\n"
+    "    weight = model.transformer.get_submodule(f'blocks.{{block}}.attn2.{of}').weight\n"
+    "    key = f'blocks.{{block}}.cross_attn.{layer}.lora_'\n"
+    "    my_file[key + 'A.default.weight'] = torch.eye(weight.shape[1])\n"
+    "    my_file[key + 'B.default.weight'] = {b}"
+)
 
 MISTAKES = [
     [
@@ -27,15 +34,20 @@ MISTAKES = [
         ("my_frames = 117.0", "one whole number"),
     ],
     [
-        ("my_schedule = schedules.synchronous(8, 3, shift=5.0)", "too few of the calls"),
-        ("my_schedule = schedules.synchronous(8, 3, shift=60.0)", "too many of the calls"),
+        (DEAF.format(blocks="(0, 1)", layer="o", of="to_out.0", b="weight.clone()"), "look at the sign"),
+        (DEAF.format(blocks="(0,)", layer="o", of="to_out.0", b="-weight.clone()"), "in one of the two blocks"),
+        (DEAF.format(blocks="(0, 1)", layer="k", of="to_k", b="-weight.clone()"), "pass on the values"),
+        (DEAF.format(blocks="(0, 1)", layer="o", of="to_out.0", b="-0.5 * weight"), "exactly what must be taken away"),
         (
-            "my_schedule = schedules.synchronous(8, 3, shift=12.0).clone()\nmy_schedule[4:, 0] = 0",
-            "a frame is below 0.875",
+            DEAF.format(blocks="(0, 1)", layer="o", of="to_out.0", b="-weight.clone()").replace("attn.o", "atn.o"),
+            "could not be tried",
         ),
-        ("my_schedule = schedules.synchronous(8, 3, shift=12.0).tolist()", "give a tensor"),
-        ("my_schedule = schedules.synchronous(8, 3, shift=12.0)", "the same column"),
-        ("my_schedule = schedules.synchronous(9, 3, shift=12.0)", "should have 9 rows"),
-        ("my_schedule = torch.cat([torch.full((6, 3), 0.9), torch.zeros(3, 3)])", "start with noise"),
+        (
+            DEAF.format(blocks="(0, 1)", layer="o", of="to_out.0", b="-weight.clone()")
+            .replace("cross_attn", "self_attn")
+            .replace("attn2", "attn1"),
+            "outside cross-attention",
+        ),
+        ("my_file = [1, 2]", "give a dict"),
     ],
 ]

@@ -1,6 +1,10 @@
 """Wrong answers to the exercises of chapter 12, and a part of what `check` must say."""
 
 _GAP = "def my_gap(ours, theirs):\n    d = {}\n    return torch.stack([d.mean(), 1.96 * {}])"
+WAVE = (
+    "my_schedule = torch.ones(4, 8)\nmy_schedule[1, :{first}] = {level}\nmy_schedule[2] = {level}\n"
+    "my_schedule[2, :{first}] = 0\nmy_schedule[3] = 0"
+)
 MISTAKES = [
     [
         (_GAP.format("theirs - ours", "d.std() / len(d) ** 0.5"), "the sign is reversed"),
@@ -26,8 +30,9 @@ MISTAKES = [
         ("my_schedule = torch.stack([torch.full((8,), 0.9), torch.zeros(8)])", "first row must be all 1"),
         ("my_schedule = torch.stack([torch.ones(8), torch.full((8,), 0.1)])", "last row must be all 0"),
         ("my_schedule = torch.tensor([1.0, 0.2, 0.5, 0.0])[:, None].expand(-1, 8)", "rises from one row"),
-        ("my_schedule = schedules.synchronous(4, 8)", "not above that of the best start"),
-        ("my_schedule = torch.stack([torch.ones(8), torch.zeros(8)])", "washed out"),
+        (WAVE.format(first=3, level=0.4), "not above that of the best start"),
+        (WAVE.format(first=1, level=0.1), "washed out"),
         ("my_schedule = learned.matrix", "without the search"),
+        ("my_schedule = torch.tensor([1.0, 0.4, 0.0])[:, None].repeat(1, 8)", "the same column"),
     ],
 ]
