@@ -8,6 +8,8 @@ const runtime = here("node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded")
 const out = here("playground");
 mkdirSync(out, { recursive: true });
 
+const packed = (path) => gzipSync(readFileSync(path), { level: 9 });
+
 /** A script that puts bytes into the page: a browser reads no other files from a folder on disk. */
 function inlined(name, parts, notice = "") {
   const said = Object.entries(parts).map(([key, bytes]) => `${key}: "${bytes.toString("base64")}"`);
@@ -16,8 +18,8 @@ function inlined(name, parts, notice = "") {
 
 const { version, license } = JSON.parse(readFileSync(here("node_modules/onnxruntime-web/package.json")));
 const notice = `/*! onnxruntime-web ${version}, Copyright (c) Microsoft Corporation, ${license} license, https://github.com/microsoft/onnxruntime */\n`;
-inlined("runtime", { wasm: gzipSync(readFileSync(`${runtime}.wasm`), { level: 9 }), glue: readFileSync(`${runtime}.mjs`) }, notice);
-for (const name of ["nano-vta", "nano-base"]) inlined(name, { onnx: readFileSync(here(`models/${name}.onnx`)) });
+inlined("runtime", { wasm: packed(`${runtime}.wasm`), glue: readFileSync(`${runtime}.mjs`) }, notice);
+for (const name of ["nano-vta", "nano-base"]) inlined(name, { onnx: packed(here(`models/${name}.onnx`)) });
 await build({
   entryPoints: [here("page/main.js")],
   outfile: `${out}/playground.js`,

@@ -123,7 +123,7 @@ def sphinx(out: Path, playground: bool) -> None:
     from site_links import SiteError
     from sphinx.cmd.build import main as run
 
-    words = ["-q", "-j", "2", "-b", "html", "-c", str(Path(__file__).parent), "-d", str(READ)]
+    words = ["-q", "-b", "html", "-c", str(Path(__file__).parent), "-d", str(READ)]
     if run([*words, "-A", f"playground={'1' if playground else ''}", str(SOURCES), str(out)]):
         raise SiteError("Sphinx did not finish: see what it says above.")
     from conf import MATHJAX, mathjax

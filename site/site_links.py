@@ -1,8 +1,8 @@
 """Where the links of the clone's pages lead on the site, and whether every link of the built site leads somewhere."""
 
 import re
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
+from functools import cache, partial
 from html.parser import HTMLParser
 from os.path import normpath, relpath
 from pathlib import Path
@@ -88,6 +88,10 @@ class Links:
         return place, ""
 
 
+PLAIN = re.compile(r'</?(?:span|li|ul|p|td|tr|code|em|div|dt|dd)(?: class="[^"]*")?>|</a>')
+"""Tags of prose and code that close, or have a class at most: most of all, and none is an anchor or a link."""
+
+
 class _Page(HTMLParser):
     """The anchors of a page and what it links to or loads."""
 
@@ -115,7 +119,7 @@ def read_html(path: Path) -> _Page:
         path: of an HTML file.
     """
     page = _Page()
-    page.feed(path.read_text(encoding="utf-8"))
+    page.feed(PLAIN.sub("", path.read_text(encoding="utf-8")))
     return page
 
 
@@ -125,7 +129,7 @@ def faults(site: Path) -> Iterator[str]:
     Args:
         site: folder of the built site.
     """
-    found = {path: read_html(path) for path in sorted(site.rglob("*.html"))}
+    found, place = {path: read_html(path) for path in sorted(site.rglob("*.html"))}, cache(_place)
     for path, page in found.items():
         name = path.relative_to(site)
         for target in sorted({*page.links, *page.loads}):
@@ -133,14 +137,15 @@ def faults(site: Path) -> Iterator[str]:
                 if target in page.loads and not target.startswith(("data:", "blob:")):
                     yield f"{name} loads {target[:90]} from the network: keep it in the site, or leave it out."
                 continue
-            yield from _wrong(name, path, target, found.get)
+            to, _, anchor = target.partition("#")
+            there = place(path.parent, to) if to else path
+            if there is None:
+                yield f"{name} links to {target}, and there is no such file in the site."
+            elif anchor and there in found and unquote(anchor) not in found[there].anchors:
+                yield f"{name} links to {target}, and {there.name} has no such anchor."
 
 
-def _wrong(name: Path, path: Path, target: str, parsed: Callable[[Path], _Page | None]) -> Iterator[str]:
-    """A sentence if a link of the page leads nowhere within the site."""
-    to, _, anchor = target.partition("#")
-    place = Path(normpath(path.parent / unquote(to.partition("?")[0]))) if to else path
-    if not place.is_file():
-        yield f"{name} links to {target}, and there is no such file in the site."
-    elif anchor and (page := parsed(place)) and unquote(anchor) not in page.anchors:
-        yield f"{name} links to {target}, and {place.name} has no such anchor."
+def _place(folder: Path, to: str) -> Path | None:
+    """The file to which a relative address leads, if there is one."""
+    place = Path(normpath(folder / unquote(to.partition("?")[0])))
+    return place if place.is_file() else None

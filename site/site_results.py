@@ -92,8 +92,10 @@ def benchmark(path: Path) -> str:
     parts = ["---\norphan: true\n---", f"# {path.stem}", what(path.stem)]
     for picture in PICTURES.get(path.stem, ()):
         parts.append(f"![{what(path.stem)} ({picture})](../../docs/assets/{picture}.png)")
-    parts += ["## How it was measured", about(found), "## Numbers"]
-    parts += tables("", {key: value for key, value in found.items() if key not in ABOUT})
+    for part, run in ({"": found} if "command" in found else found).items():  # a command for all, or one for each part
+        how, numbers = (f"{part}: {word}" if part else word.capitalize() for word in ("how it was measured", "numbers"))
+        parts += [f"## {how}", about(run), f"## {numbers}"]
+        parts += tables("", {key: value for key, value in run.items() if key not in ABOUT})
     parts.append(f"The file: [{path.name}]({path.name}). [All benchmarks](README.md)")
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -23,6 +23,7 @@ from pusa_lab.studio import edits
 from pusa_lab.studio.editing import columns
 from pusa_lab.types import Cond, Geometry, Rising
 from small_models.models.text import split_words
+from small_models.models.zoo import card
 from small_models.world import COLOURS, DIRECTIONS, NANO, captions, draw_scenes, render
 
 VECTORS = Path(__file__).parent / "engine" / "vectors.json"
@@ -227,7 +228,9 @@ def tables() -> dict[str, Any]:
         name: [asdict(one) for one in edits.parameters(name, NANO.frames)] for name in edits.drawable() if name in OWN
     }
     text = {"words": model.text.words, "longest": model.text.longest}
-    return {"world": world, "text": text, "zoo": zoo, "sigmas": list(SIGMAS), "fps": model.geometry.fps}
+    steps = {name: card(name)["config"]["max_steps"] for name in ("nano-base", "nano-vta")}
+    told = {"text": text, "zoo": zoo, "sigmas": list(SIGMAS), "fps": model.geometry.fps, "steps": steps}
+    return {"world": world, **told}
 
 
 if __name__ == "__main__":

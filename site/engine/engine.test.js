@@ -94,6 +94,7 @@ test("scenes are drawn, told and read as in Python", () => {
     assert.ok(Math.max(...got.map((x, k) => Math.abs(x - clip[k]))) <= 1, said);
   }
   assert.equal(parse("a red circle sleeps", world), null);
+  assert.equal(parse("A red circle  moves up ,a blue square moves left.", world).length, 2);
 });
 
 test("captions become the same indices, and the same sentence where a word is unknown", () => {

@@ -43,7 +43,7 @@ export function parse(text, world) {
   const any = (names) => names.filter(Boolean).sort((a, b) => b.length - a.length).join("|");
   const words = [any(Object.keys(world.colours)), any(world.nouns), any(Object.keys(world.speeds)), any(Object.keys(world.directions))];
   const pattern = new RegExp(`^an? (${words[0]}) (${words[1]}) moves (?:(${words[2]}) )?(${words[3]})$`);
-  const parts = text.toLowerCase().replace(/[. ]+$/, "").split(/\s+/).join(" ").split(", ").map((part) => pattern.exec(part));
+  const parts = text.toLowerCase().replace(/[. ]+$/, "").split(/\s+/).join(" ").split(/ ?, ?/).map((part) => pattern.exec(part));
   return parts.every(Boolean) ? parts.map(([, colour, shape, speed, direction]) => ({ colour, shape, speed: speed || "", direction })) : null;
 }
 

@@ -7,10 +7,11 @@ import { frameOf, paintFrame, paintLevel } from "./draw.js";
 import { lane } from "./lane.js";
 import { SHAPE, load, tables } from "./model.js";
 import { runAll } from "./runs.js";
+import { PICKS } from "./scene.js";
 import { fresh } from "./state.js";
 import { trainingStage } from "./training.js";
 
-const { world } = tables, { frames } = world;
+const { world, steps } = tables, { frames } = world;
 const state = (more) => ({ ...fresh(), ...more, given: { first: false, last: false, noise: 0, ...more.given } });
 const sync = { name: "synchronous", options: { steps: 10 } };
 
@@ -36,7 +37,6 @@ async function sideBySide(stage, tell, alive, jobs) {
 }
 
 // ------------------------------------------------------------------------------------------------ the loss
-const DRAWS = 6;
 const VECTORS = {
   "all frames at 0.8": () => Array(frames).fill(0.8),
   "frame 0 clean": () => [0, ...Array(frames - 1).fill(0.8)],
@@ -45,15 +45,17 @@ const VECTORS = {
 };
 
 function lossStage() {
-  const scene = fresh().scene, clip = render(scene, world), x0 = { ...SHAPE, data: new Float32Array(3 * frames * SHAPE.pixels) };
-  clip.forEach((pixels, i) => { for (let c = 0; c < 3; c++) x0.data.set(pixels.subarray(c * SHAPE.pixels, (c + 1) * SHAPE.pixels), (c * frames + i) * SHAPE.pixels); });
-  const draws = Array.from({ length: DRAWS }, (_, seed) => ({ ...SHAPE, data: noiseOf(x0.data.length, seed + 1) }));
-  /** The first draw's noised clip and its clean estimate, and each frame's mean square error over all draws of noise. */
+  const draws = PICKS.map((scene, n) => {
+    const x0 = { ...SHAPE, data: new Float32Array(3 * frames * SHAPE.pixels) };
+    render(scene, world).forEach((pixels, i) => { for (let c = 0; c < 3; c++) x0.data.set(pixels.subarray(c * SHAPE.pixels, (c + 1) * SHAPE.pixels), (c * frames + i) * SHAPE.pixels); });
+    return { words: told(scene), x0, eps: { ...SHAPE, data: noiseOf(x0.data.length, n + 1) } };
+  });
+  /** The first noised clip and its clean estimate, and each frame's mean square error over all clips. */
   return async (tau) => {
-    const ask = (await load("nano-vta")).denoiser(told(scene)), loss = Array(frames).fill(0), seen = [];
-    for (const eps of draws) {
-      const x = map(x0, (value, k, i) => (1 - tau[i]) * value + tau[i] * eps.data[k]), v = await ask(x, tau, false);
-      v.data.forEach((value, k) => { loss[Math.floor(k / SHAPE.pixels) % frames] += (value - (eps.data[k] - x0.data[k])) ** 2 / (3 * SHAPE.pixels * DRAWS); });
+    const { denoiser } = await load("nano-vta"), loss = Array(frames).fill(0), seen = [];
+    for (const { words, x0, eps } of draws) {
+      const x = map(x0, (value, k, i) => (1 - tau[i]) * value + tau[i] * eps.data[k]), v = await denoiser(words)(x, tau, false);
+      v.data.forEach((value, k) => { loss[Math.floor(k / SHAPE.pixels) % frames] += (value - (eps.data[k] - x0.data[k])) ** 2 / (3 * SHAPE.pixels * draws.length); });
       seen.push({ x, clean: cleanEstimate(x, v, tau) });
     }
     return { ...seen[0], loss };
@@ -87,13 +89,15 @@ function lossCard(tell) {
         context.fillStyle = ink; context.fillText(clean(i) ? "clean" : found.loss[i].toFixed(3), left + 6, 220);
       }
       const others = tau.map((t, i) => [t, i]).filter(([t]) => Math.abs(t - 0.8) < 0.01).map(([, i]) => i), mean = (list) => others.reduce((sum, i) => sum + list[i], 0) / others.length;
+      const named = Object.entries(VECTORS).find(([, vector]) => vector().every((t, i) => Math.abs(t - tau[i]) < 0.026));
+      canvas.setAttribute("aria-label", `${named ? named[0] : "timesteps of your own"}: noised frames, the model's estimates, and the loss of every frame: ${found.loss.map((x, i) => (clean(i) ? "clean" : x.toFixed(4))).join(", ")}`);
       say(others.length && others.length < frames ? `Mean loss of the frames still at 0.8: ${mean(base).toFixed(4)} when all are there, ${mean(found.loss).toFixed(4)} now.` : "Outlined: the loss with all frames at 0.8.");
     } catch (error) { tell(error); } finally { busy = false; }
     if (again) { again = false; show(); }
   }
   return card("What a timestep per frame does to the loss",
-    [`Training noises each frame to its own level τ and asks for the velocity back; the loss is the mean square error. Here: one clip, and the loss of each of its frames over ${DRAWS} draws of noise.`,
-      "Make frame 0 clean: the frames beside it become easier, though their own noise is the same. The model reads from the clean one. That is the whole idea: a frame's τ says how far it is to be trusted."],
+    [`Training noises each frame to its own level τ and asks for the velocity back; the loss is the mean square error. Here: the loss of each frame over the ${PICKS.length} scenes to pick above, each with its own noise; the first is shown.`,
+      "Make frame 0 clean: the frames beside it become easier, though their own noise is the same. The model reads from the clean one. With both ends clean they are easier still. That is the whole idea: a frame's τ says how far it is to be trusted."],
     "Measure", tell, async (stage, told_) => {
       say = told_;
       if (!stage.children.length) stage.append(make("div", { class: "bar" }, ...presets), make("div", { class: "taus" }, ...sliders), make("div", { class: "film" }, canvas));
@@ -111,7 +115,7 @@ export function explainers(box, tell) {
       "Run both", tell, (stage, say, alive) => sideBySide(stage, say, alive, [["Frame 0 given: its column is 0", state({ scene, given: first, seed: 5 }), sync], ["Nothing given", state({ scene, seed: 5 }), sync]])),
     card("Why a model with one timestep cannot do it",
       ["The base was trained with one τ for the whole clip. Handed a clean frame beside noisy ones it has never seen such a thing, and does not know which frame to trust.",
-        "The adapted model has the same size and saw other timesteps for a short while. Same picture, same caption, same noise."],
+        `The adapted model is that base, trained on with a τ of its own for every frame: ${steps["nano-vta"].toLocaleString("en")} steps after the base's ${steps["nano-base"].toLocaleString("en")}, and not one parameter more. Same picture, same caption, same noise.`],
       "Run both", tell, (stage, say, alive) => sideBySide(stage, say, alive, [["nano-base: one timestep", state({ scene, given: first, seed: 5, model: "nano-base" }), sync], ["nano-vta: one per frame", state({ scene, given: first, seed: 5 }), sync]])),
     card("Asynchronous schedules",
       ["Once each frame has its own τ, a schedule is a drawing. Early frames may finish first and lead the others, which is how long videos are made piece by piece.",

@@ -28,8 +28,13 @@ function change(edit) {
   edit(next);
   state = next;
   history.replaceState(null, "", encode(state));
-  if (!go.disabled) status.textContent = "changed: press Run";
+  changed();
   show();
+}
+
+/** What the lanes show is of what was chosen before. */
+function changed() {
+  if (!go.disabled) status.textContent = "changed: press Run";
 }
 
 const scene = scenePanel($("scene"), change, tell), panel = matrixPanel($("matrix"), change, tell);
@@ -37,7 +42,7 @@ const scene = scenePanel($("scene"), change, tell), panel = matrixPanel($("matri
 // ------------------------------------------------------------------------------------------------ the run
 const lanes = { A: lane("Yours"), B: lane("To compare") };
 const truth = make("section", { class: "lane truth", "aria-label": "The truth" });
-const go = make("button", { type: "button", class: "go", id: "go", onclick: start }, "Run"), status = make("span", { class: "soft", role: "status", id: "status" });
+const go = make("button", { type: "button", class: "go", id: "go", onclick: start }, "Run"), status = make("p", { class: "soft", role: "status", id: "status" });
 const seed = make("input", { type: "number", step: 1, "aria-label": "seed", onchange: () => { if (Number.isSafeInteger(+seed.value) && Math.abs(+seed.value) < 2 ** 31) change((s) => { s.seed = +seed.value; }); else { tell(new Fault(`seed=${seed.value}: give a whole number below 2,147,483,648.`)); seed.value = state.seed; } } });
 const dice = make("button", { type: "button", title: "Other noise", "aria-label": "other noise", onclick: () => { change((s) => { s.seed = (s.seed + 1) % 10000; }); start(); } }, "⚄");
 const guidance = make("input", { type: "range", min: 1, max: 6, step: 0.5, "aria-label": "text guidance", oninput: () => change((s) => { s.guidance = +guidance.value; }) }), strength = make("output");
@@ -55,7 +60,7 @@ link.addEventListener("click", copied(link, () => location.href));
 copyPython.addEventListener("click", copied(copyPython, () => pythonLine(state)));
 const python = make("textarea", { readonly: true, rows: 4, "aria-label": "line of Python", spellcheck: "false" });
 $("run").append(
-  make("div", { class: "bar" }, go, dice, make("label", {}, "seed ", seed), make("label", {}, "guidance ", guidance, strength), make("label", {}, "solver ", solver), make("label", {}, "model ", model), status),
+  make("div", { class: "bar" }, go, dice, make("label", {}, "seed ", seed), make("label", {}, "guidance ", guidance, strength), make("label", {}, "solver ", solver), make("label", {}, "model ", model)), status,
   make("div", { class: "bar" }, make("label", {}, "compare with ", versus.menu), keep), versus.sliders,
   make("div", { class: "lanes" }, lanes.A.box, lanes.B.box, truth),
   make("details", { class: "python" }, make("summary", {}, "Take it with you: a link, or a line of Python"), make("div", { class: "bar" }, link, copyPython), python));
@@ -73,13 +78,14 @@ let truthFilm = null, truthShown = "";
 
 async function start() {
   tell(null);
-  const mine = ++run, began = performance.now();
+  const mine = ++run, began = performance.now(), asked = state;
   go.disabled = true;
   try {
+    scene.check();
     const jobs = [{ lane: lanes.A, state, which: state.schedule }, { lane: lanes.B, state, which: state.versus }];
     if (await runAll(jobs, () => mine === run, (text) => { status.textContent = text; }, (job, row) => { if (row === 1) times.first ??= performance.now(); })) {
       times.finished ??= performance.now();
-      status.textContent = `done in ${((performance.now() - began) / 1000).toFixed(1)} s`;
+      status.textContent = `done in ${((performance.now() - began) / 1000).toFixed(1)} s${asked === state ? "" : "; changed meanwhile: press Run"}`;
     }
   } catch (error) {
     if (mine === run) { status.textContent = ""; tell(error); }
@@ -109,6 +115,7 @@ function follow() {
     const before = state;
     state = found;
     try { show(); } catch (error) { state = before; show(); throw error; }
+    changed();
   } catch (error) { tell(error instanceof Fault ? error : new Fault("This link cannot be read. What is in this page is kept; copy the whole link again.")); }
 }
 addEventListener("hashchange", () => { follow(); });

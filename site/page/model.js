@@ -24,17 +24,19 @@ async function bytesOf(name, part) {
   return bytes;
 }
 
+const unpacked = async (bytes) => new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
+
 async function start() {
   if (typeof WebAssembly !== "object" || typeof DecompressionStream !== "function") fault("This browser has no WebAssembly, which the model needs: use a recent Firefox, Chrome, Edge or Safari, or the toolkit in Python. Drawing and the links work all the same.");
   const [wasm, glue] = [await bytesOf("runtime", "wasm"), await bytesOf("runtime", "glue")];
-  ort.env.wasm.wasmBinary = await new Response(new Blob([wasm]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  ort.env.wasm.wasmBinary = await unpacked(wasm);
   ort.env.wasm.wasmPaths = { mjs: URL.createObjectURL(new Blob([glue], { type: "text/javascript" })) };
   ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, 4) : 1;
 }
 
 async function session(name) {
   await (opened.get("runtime") || opened.set("runtime", start()).get("runtime"));
-  return ort.InferenceSession.create(await bytesOf(name, "onnx"), { executionProviders: ["wasm"] });
+  return ort.InferenceSession.create(await unpacked(await bytesOf(name, "onnx")), { executionProviders: ["wasm"] });
 }
 
 /** A toy: denoiser(caption) -> (x, tau, empty) -> v. */

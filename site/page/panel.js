@@ -2,12 +2,15 @@
 import { TOOLS, make, matrix } from "../../pusa_lab/studio/static/studio.js";
 import { describe, marks, validate } from "../engine/checks.js";
 import { EDITS, fix } from "../engine/edits.js";
+import { fault, short } from "../engine/faults.js";
 import { schedule as build } from "../engine/schedules.js";
 import { withKnown } from "../engine/sampler.js";
 import { tables } from "./model.js";
 import { defaults } from "./state.js";
 
 const PICTURES = { synchronous: "all frames together", hold: "frame 0 clean from the start", pyramid: "each a little later", autoregressive: "one after the other", trapezoid: "from both ends", two_sided: "between known ends", rolling: "a moving window", blockwise: "in blocks", staircase: "in long chunks" };
+
+const ENDS = { 0: "first", [tables.world.frames - 1]: "last" };
 
 /** The levels of a schedule in a state. */
 export const levelsOf = (one) => one.rows ?? build(one.name, { frames: tables.world.frames, ...one.options });
@@ -22,7 +25,9 @@ export function knownOf({ given }) {
 export function planned(state, one = state.schedule) {
   const S = levelsOf(one);
   validate(S, true, one.rows ? "" : `the schedule ${one.name}`);
-  return withKnown(S, knownOf(state));
+  const known = knownOf(state), odd = S[0].findIndex((level, i) => level < 0.999 && !known.some(({ at }) => at === i));
+  if (odd >= 0) fault(`frame ${odd} starts at ${short(S[0][odd])}, but nothing is known of it: let it start at 1${ENDS[odd] ? `, or tick “${ENDS[odd]} frame given”` : "; here only the first and the last frame can be given"}.`);
+  return withKnown(S, known);
 }
 
 /** "pyramid(steps=10, lag=1)", without what is as it always is. */
@@ -58,9 +63,15 @@ function zooControls(set, label) {
   }
   function show(one) {
     const same = shown && shown.name === one.name && sliders.contains(document.activeElement);
-    shown = one;
+    shown = one.rows ? one : { ...one, options: { ...defaults(one.name), ...one.options } };
     menu.value = one.rows ? "" : one.name;
-    if (!same) sliders.replaceChildren(...(one.rows ? [] : tables.zoo[one.name].map((p) => slider(p, one.options))));
+    if (one.rows) { // what is below stays where it is, under the hand that draws
+      sliders.style.minHeight = `${sliders.offsetHeight}px`;
+      sliders.replaceChildren(make("span", { class: "soft" }, "A schedule from the list has sliders here."));
+    } else if (!same) {
+      sliders.style.minHeight = "";
+      sliders.replaceChildren(...tables.zoo[one.name].map((p) => slider(p, shown.options)));
+    }
   }
   return { menu, sliders, show };
 }

@@ -7,7 +7,7 @@ import { tables } from "./model.js";
 
 const { world, text } = tables, DOT = 15, SIDE = DOT * world.size, plane = world.size ** 2;
 const of = (shape, colour, direction, speed, x, y) => ({ shape, colour, direction, speed, x, y });
-const PICKS = [
+export const PICKS = [
   { level: 0.12, objects: [of("circle", "red", "down and right", "quickly", 0.28, 0.3)] },
   { level: 0.05, objects: [of("square", "cyan", "right", "", 0.25, 0.5), of("triangle", "yellow", "left", "", 0.75, 0.5)] },
   { level: 0.3, objects: [of("triangle", "purple", "up", "quickly", 0.5, 0.7)] },
@@ -67,19 +67,23 @@ export function scenePanel(box, change, tell) {
 
   const limit = (x) => Math.min(Math.max(x, world.radius), 1 - world.radius);
   function place(x, y) {
-    change((s) => { Object.assign(s.scene.objects[chosen], { x: +limit(x).toFixed(3), y: +limit(y).toFixed(3) }); s.pixels = null; });
+    change((s) => { Object.assign(s.scene.objects[chosen], { x: +limit(x).toFixed(3), y: +limit(y).toFixed(3) }); });
   }
-  function dot({ x, y }) {
+  /** A line of dots from one cell to another, both included; what is drawn is given. */
+  function draw(from, to) {
     change((s) => {
       const bytes = firstBytes(s), colour = ink.value === "ground" ? [s.scene.level, s.scene.level, s.scene.level] : world.colours[ink.value];
-      for (let c = 0; c < 3; c++) bytes[c * plane + y * world.size + x] = Math.round(255 * colour[c]);
+      const length = Math.max(Math.abs(to.x - from.x), Math.abs(to.y - from.y)), at = (a, b, k) => Math.round(a + (k / Math.max(length, 1)) * (b - a));
+      for (let k = 0; k <= length; k++) for (let c = 0; c < 3; c++) bytes[c * plane + at(from.y, to.y, k) * world.size + at(from.x, to.x, k)] = Math.round(255 * colour[c]);
+      if (s.pixels === null) s.given.first = true;
       s.pixels = btoa(String.fromCharCode(...bytes));
     });
   }
   const where = (e) => { const r = canvas.getBoundingClientRect(); return [(e.clientX - r.left) / r.width, (e.clientY - r.top) / r.height]; };
   function touch(e, begins) {
     const [x, y] = where(e), cell = (u) => Math.min(Math.max(Math.floor(u * world.size), 0), world.size - 1);
-    if (pen) { spot = { x: cell(x), y: cell(y) }; dot(spot); return; }
+    if (pen) { const from = spot; spot = { x: cell(x), y: cell(y) }; draw(begins ? spot : from, spot); return; }
+    if (state.pixels !== null) return;
     const far = (o) => Math.hypot(o.x - x, o.y - y);
     if (begins) chosen = state.scene.objects.reduce((best, o, i) => (far(o) < far(state.scene.objects[best]) ? i : best), 0);
     place(x, y);
@@ -90,18 +94,18 @@ export function scenePanel(box, change, tell) {
     const move = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[e.key];
     const o = state.scene.objects[chosen];
     if (move && pen) { spot = { x: (spot.x + move[0] + 16) % 16, y: (spot.y + move[1] + 16) % 16 }; show(state); }
-    else if (move) place(o.x + 0.03 * move[0], o.y + 0.03 * move[1]);
-    else if (e.key === " " && pen) dot(spot);
+    else if (move && state.pixels === null) place(o.x + 0.03 * move[0], o.y + 0.03 * move[1]);
+    else if (e.key === " " && pen) draw(spot, spot);
     else return;
     e.preventDefault();
   });
-  level.addEventListener("input", () => change((s) => { s.scene.level = +level.value; s.pixels = null; }));
+  level.addEventListener("input", () => change((s) => { s.scene.level = +level.value; }));
   first.addEventListener("change", () => change((s) => { s.given.first = first.checked; }));
   last.addEventListener("change", () => change((s) => { s.given.last = last.checked; }));
   noise.addEventListener("input", () => change((s) => { s.given.noise = +noise.value; }));
   words.addEventListener("change", () => {
-    const typed = words.value.trim();
-    try { tokenize(typed, text); } catch (error) { tell(error); words.setAttribute("aria-invalid", "true"); return; }
+    try { check(); } catch (error) { tell(error); words.setAttribute("aria-invalid", "true"); return; }
+    const typed = words.value.split(/\s+/).filter(Boolean).join(" ");
     const objects = parse(typed, world);
     change((s) => {
       const fits = objects && objects.length <= 2;
@@ -110,15 +114,20 @@ export function scenePanel(box, change, tell) {
     });
   });
 
+  /** Refuse the words in the field that the model does not know. */
+  function check() {
+    tokenize(words.value, text);
+  }
+
   function object(one, i, count) {
-    const set = (part) => (e) => change((s) => { s.scene.objects[i][part] = e.target.value; s.pixels = s.caption = null; chosen = i; });
+    const set = (part) => (e) => change((s) => { s.scene.objects[i][part] = e.target.value; s.caption = null; chosen = i; });
     const parts = [["colour", Object.keys(world.colours)], ["shape", world.nouns], ["speed", Object.keys(world.speeds)], ["direction", Object.keys(world.directions)]];
     const menus = parts.map(([part, values]) => {
       const menu = select(`${part} of shape ${i + 1}`, values, set(part), (v) => v || "at ease");
       menu.value = one[part];
       return menu;
     });
-    const remove = make("button", { type: "button", class: "small", "aria-label": `remove shape ${i + 1}`, onclick: () => change((s) => { s.scene.objects.splice(i, 1); s.pixels = s.caption = null; chosen = 0; }) }, "✕");
+    const remove = make("button", { type: "button", class: "small", "aria-label": `remove shape ${i + 1}`, onclick: () => change((s) => { s.scene.objects.splice(i, 1); s.caption = null; chosen = 0; }) }, "✕");
     return make("div", { class: "object" }, "a ", menus[0], menus[1], " moves ", menus[2], menus[3], count > 1 ? remove : "");
   }
   function show(next) {
@@ -126,7 +135,7 @@ export function scenePanel(box, change, tell) {
     chosen = Math.min(chosen, state.scene.objects.length - 1);
     const at = document.activeElement?.getAttribute("aria-label"), inside = rows.contains(document.activeElement);
     const add = make("button", { type: "button", class: "small", onclick: () => change((s) => {
-      s.scene.objects.push(of("square", s.scene.objects[0].colour === "blue" ? "yellow" : "blue", "left", "", 0.75, 0.3)); s.pixels = s.caption = null; chosen = 1;
+      s.scene.objects.push(of("square", s.scene.objects[0].colour === "blue" ? "yellow" : "blue", "left", "", 0.75, 0.3)); s.caption = null; chosen = 1;
     }) }, "+ a second shape");
     rows.replaceChildren(...state.scene.objects.map((o, i, all) => object(o, i, all.length)), state.scene.objects.length < 2 ? add : "");
     if (inside) [...rows.querySelectorAll("[aria-label]")].find((node) => node.getAttribute("aria-label") === at)?.focus();
@@ -137,12 +146,12 @@ export function scenePanel(box, change, tell) {
     undraw.hidden = state.pixels === null;
     if (document.activeElement !== words || words.getAttribute("aria-invalid")) words.value = captionOf(state);
     words.removeAttribute("aria-invalid");
-    level.value = state.scene.level;
+    [level.value, level.disabled] = [state.scene.level, state.pixels !== null];
     [first.checked, last.checked, noise.value] = [state.given.first, state.given.last, state.given.noise];
     kept.textContent = state.given.noise.toFixed(2);
     noise.disabled = !state.given.first && !state.given.last;
     task.textContent = TASKS[+state.given.first + 2 * +state.given.last] + (state.given.noise && (state.given.first || state.given.last) ? " With noise, the model may redraw what is given." : "");
-    hint.textContent = pen ? "Draw with the mouse, or move with the arrows and set a dot with space." : truthOf(state) ? "Drag the shape, or move it with the arrow keys." : "Words or a picture of your own: what would truly follow, nobody knows.";
+    hint.textContent = pen ? "Draw with the mouse, or move with the arrows and set a dot with space." : state.pixels !== null ? "A picture of your own: what would truly follow, nobody knows. Clear the drawing to move the shape again." : truthOf(state) ? "Drag the shape, or move it with the arrow keys." : "Words of your own: what would truly follow, nobody knows.";
   }
-  return { show };
+  return { show, check };
 }

@@ -6,7 +6,7 @@ import shutil
 import sys
 
 import pytest
-from labs import OUT, ROOT, strays
+from labs import OUT, ROOT, Lab, strays
 from playwright.sync_api import sync_playwright
 from servers import free_port, serving
 
@@ -26,35 +26,19 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture(params=["anywidget", "plain"])
-def face(request):
-    """Which of the studio's two faces."""
-    return request.param
-
-
-@pytest.fixture
-def theme():
-    """Of the page."""
-    return "JupyterLab Light"
-
-
-@pytest.fixture
-def lab(face, theme, tmp_path):
-    """Address of a JupyterLab, with its token, in a folder of its own; its kernels use the face."""
-    port, token = free_port(), secrets.token_hex(16)
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    """A JupyterLab with its token, in a folder of its own; tests that share it open a workspace each."""
+    port, token, folder = free_port(), secrets.token_hex(16), tmp_path_factory.mktemp("lab")
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    env = {"PUSA_LAB_WIDGETS": face, "PYTHONPATH": paths, "JUPYTER_CONFIG_DIR": str(tmp_path / "config")}
-    env |= {"JUPYTER_DATA_DIR": str(tmp_path / "data"), "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "spaces")}
-    quiet = tmp_path / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-    quiet.parent.mkdir(parents=True)
-    quiet.write_text('{"fetchNews": "false", "checkForUpdates": false, "doNotDisturbMode": true}')
-    quiet.with_name("themes.jupyterlab-settings").write_text(f'{{"theme": "{theme}"}}')
-    env["JUPYTERLAB_SETTINGS_DIR"] = str(tmp_path / "settings")
-    options = [f"--ServerApp.port={port}", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path}"]
+    env = {"PYTHONPATH": paths, "JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_DATA_DIR": str(folder / "data")}
+    env |= {"JUPYTERLAB_WORKSPACES_DIR": str(folder / "spaces"), "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings")}
+    one = Lab(f"http://127.0.0.1:{port}/lab/workspaces/{{0}}/tree/{{0}}.ipynb?token={token}", folder)
+    one.set("notification", fetchNews="false", checkForUpdates=False, doNotDisturbMode=True)
+    options = [f"--ServerApp.port={port}", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}"]
     options += ["--ServerApp.port_retries=0", "--no-browser", "--allow-root", "--LabApp.news_url=None"]
-    words = [sys.executable, "-m", "jupyterlab", *options]
-    with serving(words, port, OUT / f"lab-{face}.log", tmp_path, **env):
-        yield f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}", tmp_path
+    with serving([sys.executable, "-m", "jupyterlab", *options], port, OUT / "lab.log", folder, **env):
+        yield one
 
 
 @pytest.fixture

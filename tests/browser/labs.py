@@ -1,5 +1,7 @@
-"""What the browser tests share: where pictures go, and notebooks made of cells."""
+"""What the browser tests share: where pictures go, a JupyterLab, and notebooks made of cells."""
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -16,8 +18,22 @@ def strays(page):
     return found
 
 
-def notebook(path, *cells):
-    """Write a notebook of code cells."""
-    new = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    new.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    nbformat.write(new, path)
+@dataclass
+class Lab:
+    """A JupyterLab that runs."""
+
+    address: str
+    """Of a notebook in a workspace of its own; both have the name that goes into it."""
+    folder: Path
+
+    def set(self, which, **settings):
+        """Write settings of JupyterLab, for pages that are opened from now on."""
+        path = self.folder / "settings" / "@jupyterlab" / "apputils-extension" / f"{which}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(settings))
+
+    def write(self, name, *cells):
+        """Write a notebook of code cells."""
+        new = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        new.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        nbformat.write(new, self.folder / f"{name}.ipynb")

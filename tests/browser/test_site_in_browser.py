@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 SITE = ROOT / "outputs" / "site"
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 LOCAL = ("file://", "data:", "blob:", "about:")
-WIDTHS = [pytest.param({"viewport": {"width": width, "height": 900}}, id=str(width)) for width in (1280, 390)]
+WIDTHS = (1280, 390)
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 SAMPLED = 10
 """Of the pages of the reference and of files, which are made alike, one in so many is opened."""
@@ -28,9 +28,10 @@ SETTLED = "window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() =
 
 @pytest.fixture(scope="session", autouse=True)
 def site():
-    """The built site; built once, unless `make site` has just done it."""
+    """The built site, made unless `make site` has just done it; that it is there says that no link leads nowhere."""
     made = subprocess.run([sys.executable, ROOT / "site" / "make_site.py"], capture_output=True, text=True, timeout=600)
     assert made.returncode == 0, made.stdout + made.stderr
+    assert len([*SITE.rglob("*.html")]) > 300
     return SITE
 
 
@@ -67,15 +68,6 @@ def faults_of(reader, name):
     return found + ([f"is {wider} px wider than the screen"] if wider > 0 else [])
 
 
-def test_every_link_and_anchor_of_the_site_leads_somewhere(site):
-    sys.path.insert(0, str(ROOT / "site"))
-    import site_links
-
-    sys.path.remove(str(ROOT / "site"))
-    assert len([*site.rglob("*.html")]) > 300
-    assert [*site_links.faults(site)] == []
-
-
 def test_pages_open_from_their_files_without_a_network_and_without_errors(reader, site):
     """All pages to read but the chapters, and a sample of those that are made alike."""
     alike = [*sorted(site.glob("api/*.html")), *sorted(site.glob("files/**/*.html"))]
@@ -86,18 +78,20 @@ def test_pages_open_from_their_files_without_a_network_and_without_errors(reader
     assert {name: found for name in names if (found := faults_of(reader, name))} == {}
 
 
-@pytest.mark.parametrize("reader", WIDTHS, indirect=True)
 def test_chapters_fit_the_screen(reader):
     """Their pictures are kept in outputs/browser."""
-    width = reader.viewport_size["width"]
     wrong = {}
     for name in CHAPTERS:
-        found = faults_of(reader, f"notebooks/{name}.html")
-        wrong |= {name: found} if found else {}
-        part = {"x": 0, "y": 0, "width": width, "height": min(PICTURED, reader.evaluate("document.body.scrollHeight"))}
-        path = OUT / f"site-{name}-{width}.jpg"
-        reader.screenshot(path=path, type="jpeg", quality=60, full_page=True, clip=part)
-    assert wrong == {}
+        reader.set_viewport_size({"width": WIDTHS[0], "height": 900})
+        wrong[name] = faults_of(reader, f"notebooks/{name}.html")
+        for width in WIDTHS:
+            reader.set_viewport_size({"width": width, "height": 900})
+            wrong[name] += [f"is {wider} px wider than {width}"] if (wider := reader.evaluate(WIDER)) > 0 else []
+            height = min(PICTURED, reader.evaluate("document.body.scrollHeight"))
+            part = {"x": 0, "y": 0, "width": width, "height": height}
+            path = OUT / f"site-{name}-{width}.jpg"
+            reader.screenshot(path=path, type="jpeg", quality=60, full_page=True, clip=part)
+    assert {name: found for name, found in wrong.items() if found} == {}
 
 
 @pytest.mark.parametrize("reader", [PHONE], indirect=True)

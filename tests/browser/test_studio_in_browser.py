@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from labs import OUT, notebook
+from labs import OUT
 
 pytestmark = pytest.mark.browser
 ZOO = "select[aria-label='member of the zoo']"
@@ -18,8 +18,21 @@ from pusa_lab.studio import ScheduleStudio
 from pusa_lab.studio.session import ASSETS
 
 truth = read_clip(ASSETS / "clip.mp4")[:, ::4, ::4]
-studio = ScheduleStudio(small_models.load("mini-vta", device="cpu"), frames=9, steps=10, truth=truth,
+studio = ScheduleStudio(small_models.load("mini-vta", device="cpu"), frames=9, steps=6, truth=truth,
                         prompt=(ASSETS / "caption.txt").read_text().strip())
+studio
+"""
+PLAIN = """
+import json, os
+os.environ["PUSA_LAB_WIDGETS"] = "plain"
+import small_models
+from pusa_lab.data import read_clip
+from pusa_lab.studio import ScheduleStudio
+from pusa_lab.studio.session import ASSETS
+
+truth = read_clip(ASSETS / "clip.mp4")[:8, ::16, ::16]
+studio = ScheduleStudio(small_models.load("nano-vta", device="cpu"), frames=8, steps=10, truth=truth,
+                        prompt="a red circle moves right")
 studio
 """
 TOLD = """
@@ -28,8 +41,10 @@ print("state", json.dumps({"schedule": studio.schedule.tolist(), "lanes": {k: [v
 """
 
 
-def open_lab(page, lab, name):
-    page.goto(lab[0].format(name))
+def open_lab(page, lab, name, *cells, theme="JupyterLab Light"):
+    lab.set("themes", theme=theme)
+    lab.write(name, *cells)
+    page.goto(lab.address.format(name))
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
     page.wait_for_function("document.querySelector('#jp-main-statusbar').innerText.includes('Idle')")
 
@@ -58,22 +73,15 @@ def picture(page, name, box=None):
     (page.locator(box).first if box else page).screenshot(path=OUT / f"{name}.png")
 
 
-def test_draw_run_and_reload(page, lab, face):
-    notebook(lab[1] / "playground.ipynb", SETUP, TOLD)
-    open_lab(page, lab, "playground.ipynb")
+def test_draw_run_and_reload(page, lab):
+    open_lab(page, lab, "canvas", SETUP, TOLD)
     run_all(page)
-    (with_canvas if face == "anywidget" else with_sliders)(page, lab)
-    assert page.strays == []
-    assert page.problems == []
-
-
-def with_canvas(page, lab):
     matrix = page.locator("canvas.ps-matrix")
     matrix.wait_for()
     page.locator(ZOO).select_option("pyramid")
-    page.wait_for_function("document.querySelector('.ps-facts').textContent.includes('18 denoiser calls')")
+    page.wait_for_function("document.querySelector('.ps-facts').textContent.includes('14 denoiser calls')")
     before, box = ask(page), matrix.bounding_box()
-    assert before["line"].startswith("pl.schedules.pyramid(steps=10, frames=9, lag=1")
+    assert before["line"].startswith("pl.schedules.pyramid(steps=6, frames=9, lag=1")
     heights = [page.locator(".ps").first.bounding_box()["height"]]
 
     matrix.scroll_into_view_if_needed()
@@ -126,6 +134,7 @@ def with_canvas(page, lab):
     page.wait_for_function("document.querySelector('.ps select').value === 'synchronous'")
     page.wait_for_function("document.querySelectorAll('.ps-strip:not([hidden])').length === 2")
     assert ask(page) == state, "a reload loses nothing"
+    assert page.strays == page.problems == []
 
 
 def save_and_reload(page):
@@ -143,7 +152,7 @@ def keyboard(page, matrix):
     assert ask_at(matrix) != start
     page.locator(".ps button", has_text="Paint").click()
     matrix.focus()
-    for _ in range(4):
+    for _ in range(2):
         page.keyboard.press("ArrowDown")
     for _ in range(12):
         page.keyboard.press("-")
@@ -156,40 +165,40 @@ def ask_at(matrix):
     return matrix.get_attribute("aria-description")
 
 
-def with_sliders(page, lab):
-    outputs = page.locator(".jp-OutputArea-output .widget-vbox").first
-    outputs.wait_for()
+def test_sliders_run_and_reload(page, lab):
+    """The face without anywidget, with a second studio on the page."""
+    open_lab(page, lab, "sliders", PLAIN, "other = ScheduleStudio(frames=5, steps=6)\nother", TOLD)
+    run_all(page)
+    page.locator(".jp-OutputArea-output .widget-vbox").first.wait_for()
+    page.locator(".jp-OutputArea-output img.widget-image").nth(1).wait_for()
     page.locator(".widget-dropdown select").first.select_option("pyramid")
-    page.wait_for_function("document.body.innerText.includes('18 denoiser calls')")
+    page.wait_for_function("document.body.innerText.includes('17 denoiser calls')")
     before = ask(page)
-    page.get_by_role("button", name="drag", exact=True).click()
+    page.get_by_role("button", name="drag", exact=True).first.click()
     page.wait_for_function("[...document.querySelectorAll('.widget-dropdown select')][0].value === '(edited)'")
     dragged = ask(page)
-    moved = [i for i in range(9) if [r[i] for r in dragged["schedule"]] != [r[i] for r in before["schedule"]]]
+    moved = [i for i in range(8) if [r[i] for r in dragged["schedule"]] != [r[i] for r in before["schedule"]]]
     assert moved == [0]
-    page.get_by_role("button", name="undo", exact=True).click()
+    page.get_by_role("button", name="undo", exact=True).first.click()
     page.wait_for_function("[...document.querySelectorAll('.widget-dropdown select')][0].value === 'pyramid'")
-    page.get_by_role("button", name="run", exact=True).click()
+    page.get_by_role("button", name="run", exact=True).first.click()
     page.wait_for_function("document.body.innerText.includes('done: A in')")
     state = ask(page)
     assert state["lanes"]["A"][1] == len(state["schedule"])
     picture(page, "plain", ".jp-OutputArea-output .widget-vbox")
     save_and_reload(page)
     page.wait_for_selector(".jp-OutputArea-output .widget-vbox")
-    page.wait_for_function("document.body.innerText.includes('18 denoiser calls')")
+    page.wait_for_function("document.body.innerText.includes('17 denoiser calls')")
     assert ask(page) == state, "a reload loses nothing"
     picture(page, "plain-reloaded", ".jp-OutputArea-output .widget-vbox")
+    assert page.strays == page.problems == []
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Dark"])
-def test_two_studios_and_a_kernel_that_ends(page, lab, face):
+def test_two_studios_and_a_kernel_that_ends(page, lab):
     two = "from pusa_lab.studio import ScheduleStudio\nstudio = ScheduleStudio(frames=5, steps=6)\nstudio"
-    notebook(lab[1] / "two.ipynb", two, two.replace("studio =", "other =").replace("\nstudio", "\nother"))
-    open_lab(page, lab, "two.ipynb")
+    other = two.replace("studio =", "other =").replace("\nstudio", "\nother")
+    open_lab(page, lab, "two", two, other, theme="JupyterLab Dark")
     run_all(page)
-    if face == "plain":
-        page.locator(".jp-OutputArea-output img.widget-image").nth(1).wait_for()
-        return
     page.locator("canvas.ps-matrix").nth(1).wait_for()
     page.locator(".ps button", has_text="Freeze").first.click()
     box = page.locator("canvas.ps-matrix").first.bounding_box()

@@ -186,17 +186,17 @@ function matrix(send, level, copyTo) {
     if (!view) return;
     const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[e.key];
     const v = view.matrix[at.row][at.frame] ?? 0, step = e.shiftKey ? 0.01 : 0.05;
-    if (move) at = { row: Math.min(Math.max(at.row + move[0], 0), view.matrix.length - 1), frame: Math.min(Math.max(at.frame + move[1], 0), view.frames - 1) };
+    const command = (e.ctrlKey || e.metaKey) && !e.getModifierState("AltGraph"), key = e.key.toLowerCase();
+    if (command) { if (key === "z") send({ do: e.shiftKey ? "redo" : "undo" }); else if (key === "y") send({ do: "redo" }); else return; }
+    else if (move) at = { row: Math.min(Math.max(at.row + move[0], 0), view.matrix.length - 1), frame: Math.min(Math.max(at.frame + move[1], 0), view.frames - 1) };
     else if ("+=-_".includes(e.key)) {
       const next = Math.round(100 * Math.min(Math.max(v + ("+=".includes(e.key) ? step : -step), 0), 1)) / 100;
       const number = edit(tool === "paint" ? "paint" : "drag", { ...(tool === "paint" ? { frames: [at.frame], rows: [at.row] } : at), level: next });
       pending.push({ ...at, level: next, number }); // quick fingers need not wait for the kernel
       foresee();
     }
-    else if (e.key === "f") edit("freeze", { frame: at.frame });
+    else if (key === "f") edit("freeze", { frame: at.frame });
     else if (e.key === "[" || e.key === "]") edit("delay", { frame: at.frame, by: e.key === "]" ? 1 : -1 });
-    else if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === "z") send({ do: e.shiftKey ? "redo" : "undo" });
-    else if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === "y") send({ do: "redo" });
     else return;
     e.preventDefault(); e.stopPropagation(); draw();
   });
