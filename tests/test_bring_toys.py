@@ -32,7 +32,11 @@ WRONG = [
     ("direction", "predicts the noise, eps: return v", lambda m, x, tau: x + (1 - per_frame(tau)) * m(x, tau)),
     ("direction", "predicts the clean video, x0: return v", lambda m, x, tau: x - per_frame(tau) * m(x, tau)),
     ("direction", "returns 2 times the velocity", lambda m, x, tau: 2 * m(x, tau)),
-    ("direction", r"returns 0.5 times .* divide its output by 0.5", lambda m, x, tau: 0.5 * m(x, tau)),
+    (
+        "direction",
+        r"returns 0\.(49|5|51) times .* divide its output by 0\.(49|5|51)",
+        lambda m, x, tau: 0.5 * m(x, tau),
+    ),
     ("direction", "from noise to data: return its negative", lambda m, x, tau: -m(x, tau)),
     ("direction", "1 is clean: call it with 1 - tau", lambda m, x, tau: m(x, 1 - tau)),
     ("direction", r"call it with tau / 1000", lambda m, x, tau: m(x, 1000 * tau)),

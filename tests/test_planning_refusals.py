@@ -21,7 +21,7 @@ from pusa_lab.planning.tables import WORKLOADS
             "unknown model 'wan3': choose from wan2.1-14b, wan2.1-1.3b, wan2.2-a14b, wan2.2-5b, or give a Wan's folder "
             "or repository.",
         ),
-        ({"model": "mini-vta"}, "mini-vta is a toy, and only a Wan is planned: training it took 300 s on NVIDIA H200"),
+        ({"model": "mini-vta"}, "mini-vta is a toy, and only a Wan is planned: training it took 309 s on NVIDIA H200"),
         ({"model": "mini-vta.safetensors"}, "no model 'mini-vta.safetensors', which is not an existing file: choose"),
         ({"model": "none.py:make"}, "none.py"),
         ({"gpu": "h20"}, "unknown gpu 'h20': choose from h200"),

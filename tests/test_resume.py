@@ -100,7 +100,7 @@ def test_a_checkpoint_of_another_stage_or_setting_is_refused(last, tmp_path, mon
         "small_models.training.train.clips_of", lambda *_: pytest.fail("data were drawn before the check")
     )
     options = {"fast": True, "max_steps": 2, "logs": tmp_path / "logs", "resume": last}
-    says = r"last.ckpt is of a run with .*timestep_sampler=shared.*, but this one has .*timestep_sampler=independent"
+    says = r"last.ckpt is of a run with .*timestep_sampler=shared.*, but this one has .*timestep_sampler=mixture"
     with pytest.raises(ValueError, match=says):
         train("nano", "vta", tmp_path / "new", **options)
     with pytest.raises(ValueError, match=r"last.ckpt is of a run with lr=0.002, but this one has lr=0.003"):

@@ -83,11 +83,11 @@ def test_the_configured_draw_is_the_one_trained_with():
     assert tau.median() > 0.75
     tau = TrainConfig(timestep_sampler="clean_prefix(k=2, rest=shared)").make_timestep_sampler()(50, 6)
     assert (tau[:, :2] == 0).all() and (tau[:, 2:] == tau[:, 2:3]).all() and tau[:, 2].unique().numel() > 40
-    assert (
-        RECIPES["nano", "vta"].config.timestep_sampler
-        == RECIPES["mini", "vta"].config.timestep_sampler
-        == "independent"
-    )
+    for toy in ("nano", "mini"):
+        tau = RECIPES[toy, "vta"].config.make_timestep_sampler()(400, 8)
+        with_known = (tau == 0).any(1)
+        assert 0.3 < with_known.float().mean() < 0.6, "half of the clips have known frames, or none and one timestep"
+        assert len(tau[~with_known].unique(dim=1)[0]) == 8, "the others have one for every frame"
 
 
 def test_the_step_is_the_loss_at_the_sampled_timesteps():
@@ -222,7 +222,7 @@ def test_both_stages_run_and_leave_cards(tmp_path):
     vta = train("nano", "vta", tmp_path, fast=True, max_steps=4, command="pusa-lab train test")
     card = json.loads(vta.with_suffix(".json").read_text())
     assert {"nano-vta", "base_with_untrained_timestep_vectors", "copy_of_frame_0", "truth"} <= set(card["metrics"])
-    assert card["config"]["timestep_sampler"] == "independent"
+    assert card["config"]["timestep_sampler"] == RECIPES["nano", "vta"].config.timestep_sampler
     assert card["base"] == "nano-base"
     assert not {"base", "codec"} & set(json.loads(base.with_suffix(".json").read_text()))
     assert card["metrics"]["goals"] == compare_with_goals(card["metrics"], "nano-vta")
