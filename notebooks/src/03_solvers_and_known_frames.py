@@ -8,7 +8,7 @@
 #
 # A **solver** says how the frames get from one row of a schedule to the next. First we measure, with the exact model of
 # chapter 1, how far each of them lands from where it should, and ask a trained model whether that matters. In the second
-# half ("Five ways to keep a known frame", for another day if you like) one frame is known.
+# half ("Five ways to keep a known frame", perhaps for another day) one frame is known.
 #
 # **After this chapter you can**
 #
@@ -57,7 +57,7 @@ STEPS, SIDE, CLIPS = ((4, 8, 16, 32), 21, 1) if FAST else (STEPS, SIDE, CLIPS)
 #
 # $$\frac{\mathrm{d}x_i}{\mathrm{d}\tau_i} = v_i(x, \tau)$$
 #
-# A frame goes from $\tau$ to $\tau'$; let $h = \tau' - \tau$. It should move by $h$ times the *average* velocity on the way,
+# A frame goes from $\tau$ to $\tau'$; let $h=\tau'-\tau$. It should move by $h$ times the *average* velocity on the way,
 # which nobody knows. Solvers differ in what they take for it:
 
 # %% tags=["hide-input"]
@@ -68,25 +68,24 @@ nb.diagram(
 )
 
 # %% [markdown]
-# - `euler`: $x' = x + h\,v(x, \tau)$.
-# - `heun`: first $\tilde x = x + h\,v(x, \tau)$ as Euler, then $x' = x + \tfrac h2\,[v(x, \tau) + v(\tilde x, \tau')]$.
-# - `midpoint`: half of Euler's step, $\tilde x = x + \tfrac h2\,v(x, \tau)$, and then
-#   $x' = x + h\,v(\tilde x, \tau + \tfrac h2)$.
+# - `euler`: $x'=x+h\,v(x,\tau)$.
+# - `heun`: first $\tilde x=x+h\,v(x,\tau)$ as Euler, then $x'=x+\tfrac h2\,[v(x,\tau)+v(\tilde x,\tau')]$.
+# - `midpoint`: half of Euler's step, $\tilde x=x+\tfrac h2\,v(x,\tau)$, and then
+#   $x'=x+h\,v(\tilde x,\tau+\tfrac h2)$.
 # - `ab2` (Adams and Bashforth): a straight line through the velocity here, $v_n$, and that of the row before, $v_{n-1}$, a
-#   step $g$ ago: $x' = x + h\left[v_n + \tfrac{h}{2g}(v_n - v_{n-1})\right]$.
-# - `dpmpp_2m`: such a line through the last two guesses $\hat x^0 = x - \tau v$ of the clean frame, with $h$ and $g$ measured
-#   in $\lambda = \log\frac{1-\tau}{\tau}$: $D = \hat x^0_n + \tfrac{h}{2g}(\hat x^0_n - \hat x^0_{n-1})$,
-#   $x' = \frac{\tau'}{\tau}\,x + \left(1 - \frac{\tau'}{\tau}\right) D$.
+#   step $g$ ago: $x'=x+h\left[v_n+\tfrac{h}{2g}(v_n-v_{n-1})\right]$.
+# - `dpmpp_2m`: such a line through the last two guesses $\hat x^0=x-\tau v$ of the clean frame, with $h$ and $g$ measured
+#   in $\lambda=\log\frac{1-\tau}{\tau}$: $D=\hat x^0_n+\tfrac{h}{2g}(\hat x^0_n-\hat x^0_{n-1})$,
+#   $x'=\frac{\tau'}{\tau}\,x+\left(1-\frac{\tau'}{\tau}\right) D$.
 # - `unipc`: as `dpmpp_2m`, and the model's answer at the new place also mends the step just made, at no further call.
 #
-# How wrong is Euler's? By Taylor's formula the frame should move by $h\,v + \tfrac{h^2}{2}\,v' + \dots$, so it misses about
+# How wrong is Euler's? By Taylor's formula the frame should move by $h\,v+\tfrac{h^2}{2}\,v'+\dots$, so it misses about
 # $\tfrac{h^2}{2} v'$ in every step. There are about $1/|h|$ steps, so at the end it is off by something proportional to $h$.
 # In general, a solver that misses $h^{n+1}$ per step is off by $h^n$ at the end, and we say it has **order** $n$. Halve the
 # steps, and its error shrinks by a factor of $2^n$: for Euler by 2, for all others by 4. In theory: one of them will show
 # more, and one less.
 #
-# Our exact model has four frames, each similar to its neighbours. The true end of every path comes from very many
-# small steps.
+# Our exact model has four frames, each similar to its neighbours. Very many small steps give the true end of every path.
 
 
 # %%
@@ -170,20 +169,18 @@ assert FAST or off[together, "dpmpp_2m"][-1] > off[together, "heun"][-2], "dpmpp
 # <details><summary>Answer</summary>
 #
 # With even levels Heun, by far: two calls in one long step buy more than two short steps. With shifted levels it is
-# behind Euler. Its second call would be at the end of the step; where that end is clean it makes none (there the noise
-# can no longer be seen, and many models were never trained there), so its last step is Euler's. Shifted, that step is the
-# longest: with 10 steps from $\tau = 0.36$ straight to 0.
+# behind Euler. Its second call would be at the end of the step; where that end is clean it makes none (there no noise is
+# left to be seen), so its last step is Euler's. Shifted, that step is the longest: with 10 steps from $\tau=0.36$ to 0.
 #
 # </details>
 #
 # Look at three things (the grey bars mark 20 calls). Euler has the flattest line: every doubling of the calls divides its
-# error by 2, Heun's by 4. `ab2` and `unipc`, which call the model once per row and remember its earlier answers, are as
-# steep as Heun at half its price. `dpmpp_2m` is not: it starts well, then flattens, and ends above Heun (why, see "Two
-# orders that go missing"). And far below all others runs **midpoint**. Should you take it, then?
+# error by 2, Heun's by 4. `ab2` and `unipc`, which remember earlier answers, are as steep as Heun at half its price;
+# `dpmpp_2m` flattens and ends above Heun. And far below all others runs **midpoint**. Should you take it, then?
 #
 # ## A lucky solver
 #
-# Midpoint is a method of order 2, so its error should fall by a factor of 4. Here is what it does:
+# Midpoint has order 2, so its error should fall by a factor of 4:
 
 # %% tags=["nbval-check-output"]
 for kind in (together, pyramid):
@@ -199,14 +196,14 @@ assert (ratios(off[pyramid, "midpoint"])[:3] < 5).all(), "pyramid: 4, its true o
 #
 # $$q(\tau) = (1 - \tau)^2 c + \tau^2, \qquad \frac{\mathrm{d}x}{\mathrm{d}\tau} = a\,x, \qquad a = \frac{q'}{2q}.$$
 #
-# In one step the truth multiplies $x$ by $\sqrt{q(\tau + h)/q(\tau)}$, and midpoint by
-# $1 + h\,a(\tau + \tfrac h2)\,(1 + \tfrac h2 a(\tau))$. Expand both in powers of $h$. They agree up to $h^2$, and differ
+# In one step the truth multiplies $x$ by $\sqrt{q(\tau+h)/q(\tau)}$, and midpoint by
+# $1+h\,a(\tau+\tfrac h2)\,(1+\tfrac h2 a(\tau))$. Expand both in powers of $h$. They agree up to $h^2$, and differ
 # in the next term by
 #
 # $$h^3 \left( \frac{a^3}{6} + \frac{a\,a'}{4} + \frac{a''}{24} \right) x .$$
 #
-# Now $q$ is a *quadratic* in $\tau$, so $q''' = 0$; write $q' = 2aq$, differentiate it twice more, and you get
-# $a'' + 6\,a\,a' + 4\,a^3 = 0$. That is 24 times the bracket. It is zero at every $\tau$, for every $c$:
+# Now $q$ is a *quadratic* in $\tau$, so $q'''=0$; write $q'=2aq$, differentiate it twice more, and you get
+# $a''+6\,a\,a'+4\,a^3=0$. That is 24 times the bracket. It is zero at every $\tau$, for every $c$:
 
 
 # %%
@@ -224,27 +221,26 @@ for tau in torch.rand(5, dtype=torch.float64):
 
 # %% [markdown]
 # In a pyramid the frames have different noise levels, $q$ is no longer one quadratic, and the luck is gone: back to a
-# factor of 4. (Its error is still the lowest of all there. To ask in the middle of a step is a good idea, luck or not.) A
-# trained video model is not Gaussian either: know whom your toy flatters.
+# factor of 4 (its error is still the lowest). A trained video model is not Gaussian either: know whom your toy flatters.
 #
 # ## How a multistep solver remembers, step by step
 #
 # Where does the line of `ab2` come from? A frame stands at $\tau_n$ with velocity $v_n$, came from $\tau_{n-1}$ with
-# velocity $v_{n-1}$, and is about to take a step $h$. Write $g = \tau_n - \tau_{n-1}$ for its last step.
+# velocity $v_{n-1}$, and is about to take a step $h$. Write $g=\tau_n-\tau_{n-1}$ for its last step.
 #
 # 1. Draw a straight line through the two known velocities: at distance $s$ from $\tau_n$ it predicts
-#    $v_n + s\,\dfrac{v_n - v_{n-1}}{g}$.
-# 2. Move by the line's integral over the step, from $s = 0$ to $h$: that is
-#    $h\,v_n + \dfrac{h^2}{2}\,\dfrac{v_n - v_{n-1}}{g}$.
-# 3. Sort by velocity: $h\left[\left(1 + \dfrac{h}{2g}\right) v_n - \dfrac{h}{2g}\, v_{n-1}\right]$. With even steps,
-#    $h = g$, these are the famous weights $\tfrac32$ and $-\tfrac12$ of Adams and Bashforth (`ab2`).
-# 4. What is missed? A line misses a curve by about $\tfrac12 v''\,s\,(s + g)$, and its integral over the step is
-#    $v''\left(\tfrac{h^3}{6} + \tfrac{g\,h^2}{4}\right)$: third order per step, **second** order at the end, however uneven the
+#    $v_n+s\,\dfrac{v_n-v_{n-1}}{g}$.
+# 2. Move by the line's integral over the step, from $s=0$ to $h$: that is
+#    $h\,v_n+\dfrac{h^2}{2}\,\dfrac{v_n-v_{n-1}}{g}$.
+# 3. Sort by velocity: $h\left[\left(1+\dfrac{h}{2g}\right) v_n-\dfrac{h}{2g}\,v_{n-1}\right]$. With even steps,
+#    $h=g$, these are the famous weights $\tfrac32$ and $-\tfrac12$ of Adams and Bashforth (`ab2`).
+# 4. What is missed? A line misses a curve by about $\tfrac12 v''\,s\,(s+g)$, and its integral over the step is
+#    $v''\left(\tfrac{h^3}{6}+\tfrac{g\,h^2}{4}\right)$: third order per step, **second** order at the end, however uneven the
 #    rows, as long as $g$ is the true distance. With a *wrong* $g$ the slope is wrong by a factor, and one order is lost.
 #
-# That is where video comes in. What is "the last step" if frames move at different rows? Let even and odd frames take
-# turns. At every row half of the frames wait, and the model answers for them nonetheless. Libraries made for a single
-# timestep keep one memory for the whole video, which holds the answers from waiting rows too:
+# That is where video comes in: what is "the last step" if frames move at different rows? Let even and odd frames take
+# turns. At every row half of them wait, and the model answers for them nonetheless. Libraries made for a single timestep
+# keep one memory for the whole video, with the answers from waiting rows in it:
 
 
 # %%
@@ -311,7 +307,7 @@ assert torch.allclose(shared, plain, rtol=1e-3), "one memory for all: exactly Eu
 #
 # Order 1: on the right, the diamonds lie exactly on Euler's line. A frame that has just waited finds in the memory the
 # velocity of its waiting row, where it stood at the *same* place. The two velocities are equal, so
-# $\tfrac32 v - \tfrac12 v = v$: all that was gained has gone, without any error message.
+# $\tfrac32 v-\tfrac12 v=v$: all that was gained is gone, without an error message.
 #
 # </details>
 #
@@ -323,12 +319,11 @@ assert torch.allclose(shared, plain, rtol=1e-3), "one memory for all: exactly Eu
 # `dpmpp_2m` has order 2, and `ab3` has order 3, but with even steps from pure noise to clean the measured factors do not
 # settle at 4 and 8.
 #
-# **Predict.** Where might they lose it? A hint for each: what is $\lambda = \log\frac{1-\tau}{\tau}$, in which `dpmpp_2m`
-# measures its steps, at both ends of the schedule? And what has `ab3`, which draws a parabola through three velocities,
-# in its memory when it starts?
+# **Predict.** Where do they lose it? What is $\lambda$, in which `dpmpp_2m` measures its steps, at both ends of the
+# schedule? And what has `ab3`, which draws a parabola through three velocities, in its memory when it starts?
 
 
-# %% tags=["nbval-check-output"]
+# %%
 def even_in_lambda(n):
     levels = torch.linspace(4, -4, n + 1, dtype=torch.float64).sigmoid()
     return levels[:, None].expand(-1, 4)
@@ -356,8 +351,8 @@ assert slow < 4.5 and quick > 7, "ab3 shows order 3 once its first step is small
 # <details><summary>Answer</summary>
 #
 # $\lambda$ runs from $-\infty$ at pure noise to $+\infty$ at clean. Even steps in $\tau$ are huge in $\lambda$ at both ends,
-# however many you take, and there a line through two points means little. (The first factor of its row is an accident of
-# few steps; in the second row the factor creeps up.) With even steps in $\lambda$, from $\tau$ = .98 to .02, it is close to 4.
+# however many you take, and there a line through two points means little.
+# With even steps in $\lambda$, from $\tau$ = .98 to .02, the factor is close to 4.
 #
 # `ab3` starts with one Euler step, which misses $h^2$, and that one miss hides an order of 3. With a first step as small as
 # $h^2$ the factor is close to 8.
@@ -367,8 +362,7 @@ assert slow < 4.5 and quick > 7, "ab3 shows order 3 once its first step is small
 # ## So where should twenty calls go?
 #
 # An order is a promise about *small enough* steps, and the exact model is a Gaussian. So ask a trained one: `mini-vta`
-# continues the first frames of unseen clips, with every solver from the same noise, at equal calls. (Heun's last step takes
-# one call.) There are now two questions. How close does a solver come to the end of *its model's* path, which very many
+# continues the first frames of unseen clips, with every solver from the same noise, at equal calls. There are two questions. How close does a solver come to the end of *its model's* path, which very many
 # small steps would reach? And how close is the video to the *true* clip?
 #
 # **Predict.** On the exact model, errors with 20 calls lay far apart. Which of the two questions will see that here?
@@ -419,8 +413,7 @@ assert FAST or min(close["midpoint", 6].mean(), close["ab2", 5].mean()) > close[
 #
 # </details>
 #
-# Large models are mostly sampled with guidance, which stretches velocities. That was measured once, on a GPU, on many more
-# clips:
+# Large models are mostly sampled with guidance. That was measured on a GPU, on many more clips:
 
 # %%
 shelf = experiments.read_results(experiments.RESULTS / "steps.json")
@@ -440,14 +433,13 @@ assert lead(row["ab2", 5], row["euler", 5]).high < -1, "with five, a line throug
 # - **With twenty calls it hardly matters.** Every video is much closer to the end of its path than that end is to the truth
 #   (compare the two columns). Euler will do.
 # - **With five or six it does, but nobody wins everywhere.** Without guidance midpoint and `ab2` come much closer to what
-#   the model would make, given all the time in the world. With guidance memories do harm (`ab2` by decibels), and Euler is
-#   the safe choice. Midpoint was not measured with it: the cell above does, with `guidance=3.0`.
-# - **Do not choose a solver by its PSNR** against the truth: that prefers the one that does not finish.
+#   the model would make, given all the time in the world. With guidance memories do harm, and Euler is safe. (Midpoint was
+#   not measured so: try `guidance=3.0` above.)
+# - **Do not choose a solver by its PSNR**: it prefers the one that does not finish.
 #
 # ## Five ways to keep a known frame
 #
-# Now frame 0 is given, as in image-to-video. Papers say "we condition on the first frame", and mean five different
-# things. In this toolkit they are one switch, `Known.mode`, together with a noise level $m$. $S$ is the frame's column of
+# Papers say "we condition on the first frame", and mean five different things. In this toolkit they are one switch, `Known.mode`, together with a noise level $m$. $S$ is the frame's column of
 # the schedule.
 
 # %% tags=["hide-input"]
@@ -494,9 +486,9 @@ frozen, _ = made("freeze", 0.0)
 assert (frozen - exact).abs().max() < 5 / SIDE, "a frozen frame gives exactly the conditional distribution"
 
 # %% [markdown]
-# At $m = 0$ all five give the model the same, so all are exact. They differ only in what they do with noise.
+# At $m=0$ all five give the model the same, so all are exact. They differ only in what they do with noise.
 #
-# **Predict.** Which mode changes frame 0 itself? And which one follows the picture least at $m = 0.8$?
+# **Predict.** Which mode changes frame 0 itself? And which one follows the picture least at $m=0.8$?
 
 # %% tags=["hide-input"]
 outcomes = {(mode, m): made(mode, m) for mode in ("denoise", "hold", "replacement", "label") for m in (0.3, 0.8)}
@@ -546,29 +538,29 @@ print("          at m = 0.8:", *(f"{mode} {spread[mode, 0.8][1]:.2f}" for mode i
 #
 # </details>
 #
-# (The grey truth is no straight line: the frames' own means rise, while the pull of the picture fades with distance.) The
+# (The grey truth zigzags: the frames' own means rise, while the pull of the picture fades.) The
 # drawing explains the order. `replacement` and `denoise` show the picture more clearly from row to row, but what early rows
 # decided is not undone. `hold` shows it at the same level to the end. Its noise is new in every row, but the exact model is
-# *linear* in what it sees, so on average frame 0 stands at $y = (1 - m)\,x_0$ all the way, as if it had been seen once,
+# *linear* in what it sees, so on average frame 0 stands at $y=(1-m)\,x_0$ all the way, as if it had been seen once,
 # through noise of level $m$. Then the mean of frame 1 is the best straight line from $y$, covariance over variance:
 #
 # $$\mu_1 + \frac{(1 - m)\, c_{01}}{(1 - m)^2 c_{00} + m^2}\,\bigl(y - (1 - m)\mu_0\bigr).$$
 #
-# `label` follows the same formula with $y = x_0$: the picture is not faded, but the model is told that it is, and takes it
+# `label` follows the same formula with $y=x_0$: the picture is not faded, but the model is told that it is, and takes it
 # for stronger than it is. So here, where the picture and all covariances are positive, `label` lies above `hold`, at
-# $m = 0.3$ even above the truth. (That it meets `denoise` at 0.8 is chance.) The printed spread tells the same: at
-# $m = 0.8$ three of the four leave frame 1 nearly all the freedom it has without a picture.
+# $m=0.3$ even above the truth. The printed spread tells the same: at
+# $m=0.8$ three of the four leave frame 1 nearly all the freedom it has without a picture.
 #
-# So noise on a known frame is a dial between obeying the picture and freedom. Pusa's own examples keep a first picture at
-# about 0.2 to let the subject move. Here you see what that costs.
+# So noise on a known frame is a dial between obeying the picture and freedom. Pusa's examples keep a first picture at about
+# 0.2, to let the subject move.
 #
 # ## What history guidance does
 #
 # History guidance (arXiv 2502.06764) turns the dial the other way. It calls the model twice, with and without the known
-# frames, and goes further along the difference: $v = v_{\text{without}} + w\,(v_{\text{with}} - v_{\text{without}})$.
-# Weight $w = 1$ is the model itself.
+# frames, and goes further along the difference: $v=v_{\text{without}}+w\,(v_{\text{with}}-v_{\text{without}})$.
+# Weight $w=1$ is the model itself.
 #
-# **Predict.** Frame 0 is 1.0, and frame 1 should on average be close to it. With $w = 3$, does frame 1 come closer to
+# **Predict.** Frame 0 is 1.0, and frame 1 should on average be close to it. With $w=3$, does frame 1 come closer to
 # frame 0 still? Does the clip move less?
 
 # %% tags=["nbval-check-output"]
@@ -594,22 +586,21 @@ assert spreads[2] < spreads[1] < spreads[0] and motions[2] > motions[1] > motion
 #
 # </details>
 #
-# Guidance does not pull frame 1 towards frame 0. It pushes it in the direction in which knowing frame 0 moved it, and does
-# not stop there. In real videos that direction often points to "like the picture", and the authors report that weights of
-# 3 and more freeze them. In this toy it overshoots.
+# Guidance pushes frame 1 in the direction in which knowing frame 0 moved it, and does not stop there. In real videos that
+# direction often points to "like the picture", and the authors report that weights of 3 and more freeze them.
 
 # %% [markdown]
 # ## Exercises
 #
 # **1 · Fill in.** Another solver with the same memory: go back to where the frame stood *before* its last step, and move
 # from there over both steps at once, by the same straight line through $v_{n-1}$ and $v_n$. So integrate the line of step 1
-# from $s = -g$ to $h$, and sort by velocity as in step 3. You get the two steps `h` and `g` as tensors of one number.
-# Return a tensor of two numbers, divided by the whole length $h + g$: the weight of $v_n$, then that of $v_{n-1}$. They
+# from $s=-g$ to $h$, and sort by velocity as in step 3. You get the two steps `h` and `g` as tensors of one number.
+# Return a tensor of two numbers, divided by the whole length $h+g$: the weight of $v_n$, then that of $v_{n-1}$. They
 # must be right for any two lengths of one sign.
 #
 # <details><summary>Hint</summary>
 #
-# The integral of $s$ from $-g$ to $h$ is $\tfrac12 (h^2 - g^2)$, and $h^2 - g^2 = (h + g)(h - g)$. Both weights add up to
+# The integral of $s$ from $-g$ to $h$ is $\tfrac12 (h^2-g^2)$, and $h^2-g^2=(h+g)(h-g)$. Both weights add up to
 # 1: if the velocity is constant, the solver must move by it.
 #
 # </details>
@@ -656,7 +647,7 @@ nb.check(
 # <details><summary>Hint</summary>
 #
 # `seen_once(m, 1.0)` is the formula. It overshoots at 0.3, and not at 0.5: halve the interval. By hand: write
-# $a = 1 - m$, set the formula equal to its value at $m = 0$, and you get a quadratic in $a$ with the known root $a = 1$.
+# $a=1-m$, set the formula equal to its value at $m=0$, and you get a quadratic in $a$ with the known root $a=1$.
 #
 # </details>
 
@@ -742,14 +733,13 @@ if my_solver is not None:
 # | solver | calls per row | order |
 # |---|---|---|
 # | `euler` | 1 | 1 |
-# | `heun` | 2, but 1 where every moving frame becomes clean | 2, but its last step is Euler's |
-# | `midpoint` | 2 | 2; 3 by luck on Gaussian data with equal timesteps |
-# | `ab2`, `dpmpp_2m`, `unipc` | 1 | 2; `dpmpp_2m` slowly, unless steps are even in $\lambda$ |
-# | `ab3` | 1 | 3 after a small first step, 2 after an ordinary one |
+# | `heun` | 2; the last 1 | 2; its last step is Euler's |
+# | `midpoint` | 2 | 2; 3 by luck |
+# | `ab2`, `unipc`, `dpmpp_2m` | 1 | 2; `dpmpp_2m` only if steps are even in $\lambda$ |
+# | `ab3` | 1 | 3 after a small first step |
 #
-# *What could go wrong:* one memory for all frames; comparing solvers at equal steps instead of equal calls, or at even
-# levels when yours are shifted; trusting
-# the order in a name; choosing a solver by its PSNR against the truth; taking replacement for conditioning, or guidance for faithfulness.
+# *What could go wrong:* one memory for all frames; comparing solvers at equal steps instead of equal calls, or by PSNR
+# against the truth; trusting the order in a name; taking replacement for conditioning, or guidance for faithfulness.
 #
 # *Where the code lives:* `pusa_lab/solvers/multistep.py` (`solvers.AdamsBashforth`, `solvers.DPMSolver`),
 # `pusa_lab/solvers/onestep.py` (`solvers.heun`, `solvers.midpoint`), `pusa_lab/tasks/known.py` (the five modes),
