@@ -182,7 +182,7 @@ assert FAST or off[together, "dpmpp_2m"][-1] > off[together, "heun"][-2], "dpmpp
 #
 # Midpoint has order 2, so its error should fall by a factor of 4:
 
-# %% tags=["nbval-check-output"]
+# %%
 for kind in (together, pyramid):
     print(f"{kind:25}", " ".join(f"{r:5.2f}" for r in ratios(off[kind, "midpoint"])[:3]))
 assert (ratios(off[together, "midpoint"])[:3] > 7).all(), "synchronous: about 8, as if its order were 3"
