@@ -272,8 +272,9 @@ for other in ("nano-base", "standing still", "nano-vta"):
 #
 # Yes to both. In the figure, the orange line leaves the base at once and crosses the dotted line, standing still, before
 # the training is over. The printed differences are paired, clip by clip. (Bars and ± are one standard error over clips.
-# They do not say how another training would have ended: for that, change `SEED` and run again.) `nano-vta`, with so many
-# more clips, is still far ahead.
+# They do not say how another training would have ended: for that, change `SEED` and run again. We did so once. All that
+# this chapter says held, and its numbers moved by up to half a decibel.) `nano-vta`, with so many more clips, is still far
+# ahead.
 #
 # </details>
 #
