@@ -18,6 +18,7 @@ SMALL = ROOT / "notebooks" / "01_one_timestep_per_frame.ipynb"
 COMPARED = "nbval-check-output"
 LONG = (
     "00_quick_tour",
+    "03_solvers_and_known_frames",
     "05_train_a_toy",
     "06_tasks_without_training",
     "08_ablations",

@@ -1,11 +1,13 @@
 # %% [markdown]
-# **1 · Fill in.** The line through both velocities has the slope $(v_n - v_{n-1})/g$, and its integral over a step
-# $h$ is $h\,v_n + \tfrac{h^2}{2}\,(v_n - v_{n-1})/g$. Divide by $h$ and collect each velocity: the newest gets $1 +
-# h/(2g)$, the older one $-h/(2g)$. With $h = g$ these are $\tfrac32$ and $-\tfrac12$.
+# **1 · Fill in.** The line is $v_n + s\,(v_n - v_{n-1})/g$. Its integral from $-g$ to $h$ is
+# $(h + g)\,v_n + \tfrac12 (h + g)(h - g)\,(v_n - v_{n-1})/g$. Divide by $h + g$ and collect each velocity: the newest
+# gets $1 + (h - g)/(2g)$, the older one $-(h - g)/(2g)$. With $h = g$ these are 1 and 0: the newest velocity then
+# stands in the middle of the two steps, and this is the midpoint rule, with a memory in place of the second call.
+
 
 # %% tags=["answer"]
-def my_weights(h, before):
-    lean = h / (2 * before)
+def my_weights(h, g):
+    lean = (h - g) / (2 * g)
     return torch.stack([1 + lean, -lean])
 
 

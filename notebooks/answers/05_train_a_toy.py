@@ -14,19 +14,27 @@ def my_step(toy, x0, words, seed):
 
 
 # %% [markdown]
-# **2 · Vary.** The first argument is the number of clean frames, and `rest` samples the timesteps of all the others.
-# Left at its default, `rest` would be `independent`, which sampling from a prefix never visits.
+# **2 · Vary.** One timestep for each clip, on all frames, and then the two known frames are put to 0. `-1` means the
+# last frame, however many there are. (`shared` makes a new tensor at every call, so it may be changed in place.)
+
 
 # %% tags=["answer"]
-my_sampler = timestep_samplers.clean_prefix(3, rest=timestep_samplers.shared)
+def my_sampler(batch, frames, generator=None):
+    tau = timestep_samplers.shared(batch, frames, generator)
+    tau[:, [0, -1]] = 0
+    return tau
 
 
 # %% [markdown]
-# **3 · Invent.** The frames stand on a ring, an eighth apart, and one random number per clip turns the ring. Seen
-# alone, each frame's timestep is uniform; seen together, they always cover the ring, so they can never come close. A
-# model trained so never meets equal timesteps: would you expect it to do text-to-video?
-
+# **3 · Invent.** Three specialists in turn: each clip practises one of the three tasks, and no clip anything else. So
+# every clip is spent on what will be asked. It is a narrower generalist than ours, and it pays as the specialist did:
+# it practises neither text-to-video nor a schedule with many levels at once.
 
 # %% tags=["answer"]
-def my_own(batch, frames, generator=None):
-    return (torch.rand(batch, 1, generator=generator) + torch.arange(frames) / frames) % 1
+my_own = timestep_samplers.mixture(
+    [
+        timestep_samplers.clean_prefix(1, rest=timestep_samplers.shared),
+        timestep_samplers.clean_prefix(4, rest=timestep_samplers.shared),
+        my_sampler,
+    ]
+)

@@ -1,12 +1,13 @@
 # %% [markdown]
-# **1 · Fill in.** Latent frame 0 holds pixel frame 0 alone, so that a picture can be encoded without a video around it;
-# the other $n - 1$ frames are packed in fours. Times two bytes, this is the size of a clip in the cache, to which only
-# its caption is added.
+# **1 · Fill in.** One latent frame of one clip takes 16 numbers of two bytes for each 8 x 8 pixels. So many of them fit
+# for each clip, rounded down. The first holds a single picture, so that one can be encoded without a video around it;
+# each later one holds four: $1 + 4 (k - 1) = 4k - 3$, and 0 where $k = 0$.
 
 
 # %% tags=["answer"]
-def my_latents(num_frames, height, width):
-    return 16 * (1 + (num_frames - 1) // 4) * (height // 8) * (width // 8)
+def my_frames(room, clips, height, width):
+    latent = room // (clips * 16 * 2 * (height // 8) * (width // 8))
+    return max(0, 4 * latent - 3)
 
 
 # %% [markdown]

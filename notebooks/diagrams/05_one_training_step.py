@@ -6,10 +6,10 @@ from svg import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
 
 SIZE, LEFT, STEP = 52, 128, 60
 SAMPLERS = (
-    ("shared", (0.6, 0.6, 0.6, 0.6, 0.6), "how the base was trained"),
-    ("independent", (0.3, 0.9, 0.1, 0.7, 0.5), "Pusa: any frame, any level"),
-    ("picture", (0.0, 0.6, 0.6, 0.6, 0.6), "frame 0 is known, always"),
-    ("tasks", (0.0, 0.4, 0.4, 0.4, 0.0), "a new set of known frames each time"),
+    ("base", (0.6, 0.6, 0.6, 0.6, 0.6), "one timestep for all frames"),
+    ("specialist", (0.0, 0.6, 0.6, 0.6, 0.6), "frame 0 is known, always"),
+    ("generalist", (0.3, 0.9, 0.1, 0.7, 0.5), "half: any frame, any level (Pusa's way)"),
+    ("", (0.0, 0.4, 0.4, 0.4, 0.0), "half: a random set of known frames"),
 )
 
 
@@ -42,8 +42,8 @@ def _step(d: Drawing) -> None:
     d.text(520, 201, "model", bold=True, fill=BLUE)
     d.arrow(570, 196, 600, 196, width=3)
     d.text(608, 178, "velocity v", anchor="start")
-    d.text(608, 200, "minus eps - x0,", anchor="start")
-    d.text(608, 222, "squared: the loss", anchor="start")
+    d.text(608, 200, "loss: the mean of", anchor="start")
+    d.text(608, 222, "(v - (eps - x0))²", anchor="start")
     d.line(LEFT, 234, LEFT + SIZE, 234, stroke=SOFT, width=4)
     d.text(LEFT + 26, 254, "no loss", size=13, fill=SOFT)
     d.line(LEFT + STEP, 234, LEFT + 4 * STEP + SIZE, 234, stroke=GREEN, width=4)

@@ -1,6 +1,6 @@
 """What readers are likely to get wrong in chapter 3, and a fragment of the sentence that each must be told."""
 
-_WEIGHTS = "def my_weights(h, before):\n    return "
+_WEIGHTS = "def my_weights(h, g):\n    return torch.stack([{}])"
 _SOLVER = (
     "def my_solver(denoiser, x, tau, tau_next):\n    dt = (tau_next - tau)[:, None, :, None, None]\n"
     "    v = denoiser(x, tau)\n    return "
@@ -8,14 +8,15 @@ _SOLVER = (
 
 MISTAKES = [
     [
-        (_WEIGHTS + "torch.tensor([1.5, -0.5])", "for even steps"),
-        (_WEIGHTS + "torch.stack([1 + before / h / 2, -before / h / 2])", "upside down"),
-        (_WEIGHTS + "torch.stack([-h / before / 2, 1 + h / before / 2])", "in the other order"),
-        (_WEIGHTS + "torch.stack([1 + h / before / 2, h / before / 2])", "do not add up to 1"),
-        (_WEIGHTS + "torch.stack([1 + h / before, -h / before])", "half of h squared"),
-        (_WEIGHTS + "torch.stack([1 - h / before / 2, h / before / 2])", "leans the other way"),
-        (_WEIGHTS + "h * torch.stack([1 + h / before / 2, -h / before / 2])", "dividing by h"),
-        (_WEIGHTS + "torch.stack([h / before, 1 - h / before])", "your answer is off"),
+        (_WEIGHTS.format("1 + h / g / 2, -h / g / 2"), "the weights of ab2"),
+        (_WEIGHTS.format("h / h, 0 * h"), "right for even steps"),
+        (_WEIGHTS.format("1 + (h - g) / h / 2, -(h - g) / h / 2"), "not per h"),
+        (_WEIGHTS.format("-(h - g) / g / 2, 1 + (h - g) / g / 2"), "in the other order"),
+        (_WEIGHTS.format("1 - (h - g) / g / 2, (h - g) / g / 2"), "leans the other way"),
+        (_WEIGHTS.format("h + g + (h * h - g * g) / g / 2, -(h * h - g * g) / g / 2"), "by the whole length yet"),
+        (_WEIGHTS.format("1 + g / h + (h * h - g * g) / g / h / 2, -(h * h - g * g) / g / h / 2"), "by h alone"),
+        (_WEIGHTS.format("1 + (h - g) / g, -(h - g) / g"), "half of its square"),
+        (_WEIGHTS.format("h, g"), "your answer is off"),
     ],
     [
         ("my_level = 0.0", "all five modes"),
@@ -23,7 +24,7 @@ MISTAKES = [
         ("my_level = 0.3", "still above"),
         ("my_level = 0.5", "already below"),
         ("my_level = 3.5", "between 0 and 1"),
-        ("my_level = means('label', 0.35)", "could not be tried"),
+        ("my_level = made('label', 0.35)", "could not be tried"),
     ],
     [
         ("my_solver = euler", "no better than Euler"),

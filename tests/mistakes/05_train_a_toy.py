@@ -6,6 +6,10 @@ _STEP = (
     "    t = tau[:, None, :, None, None]\n    v = toy((1 - t) * x0 + t * eps, tau, **toy.encode_text(words))\n"
     "    return {result}"
 )
+_SAMPLER = (
+    "def my_sampler(batch, frames, generator=None):\n    tau = timestep_samplers.shared(batch, frames, generator)\n"
+    "    {}\n    return tau"
+)
 _SQUARES = "(v - (eps - x0)).square()"
 
 MISTAKES = [
@@ -26,30 +30,21 @@ MISTAKES = [
         (_STEP.format(sampler="independent", result=_SQUARES + ".mean(dim=(1, 2, 3, 4))"), "one number per clip"),
     ],
     [
-        ("my_sampler = timestep_samplers.clean_prefix(3)", "must share one timestep"),
-        ("my_sampler = timestep_samplers.clean_prefix(1, rest=timestep_samplers.shared)", "only frame 0"),
-        ("my_sampler = timestep_samplers.clean_prefix(4, rest=timestep_samplers.shared)", "more than three"),
-        ("my_sampler = timestep_samplers.per_block(3)", "exactly clean"),
-        (
-            "my_sampler = lambda b, f, g: torch.cat([torch.zeros(b, 3), torch.full((b, f - 3), 0.5)], dim=1)",
-            "a new one for each clip",
-        ),
+        (_SAMPLER.format("tau[:, 0] = 0"), "only frame 0"),
+        (_SAMPLER.format("tau[:, [0, 7]] = 0"), "is its number written as 7"),
+        (_SAMPLER.format("tau[:, [0, -1]] = 0.01"), "exactly clean"),
+        (_SAMPLER.format("tau[:, [0, 3, -1]] = 0"), "in the middle is clean too"),
+        (_SAMPLER.format("tau[:, [0, -1]] = 0").replace("shared", "independent"), "must share one timestep"),
+        (_SAMPLER.format("tau[:, 1:-1] = 0.5; tau[:, [0, -1]] = 0"), "a new one for each clip"),
     ],
     [
-        ("my_own = timestep_samplers.independent", "within 0.3"),
-        ("my_own = timestep_samplers.shared", "within 0.3"),
+        ("my_own = timestep_samplers.independent", "no frame is known"),
+        ("my_own = timestep_samplers.clean_prefix(1)", "the same frames are known"),
+        ("my_own = lambda b, f, g: torch.zeros(b, f)", "every frame is known"),
+        ("my_own = lambda b, f, g: 1.5 * timestep_samplers.task_mixture()(b, f, g)", "between 0 and 1"),
+        ("my_own = lambda b, f, g: timestep_samplers.shared(b, 1, g)", "one column per frame"),
         (
-            "def my_own(batch, frames, generator):\n    return (torch.arange(frames) / frames).expand(batch, -1)",
-            "the same timestep in every clip",
-        ),
-        (
-            "def my_own(batch, frames, generator):\n"
-            "    return torch.rand(batch, 1, generator=generator) + torch.arange(frames) / frames",
-            "between 0 and 1",
-        ),
-        (
-            "def my_own(batch, frames, generator):\n"
-            "    tau = (torch.rand(batch, 1, generator=generator) + torch.arange(frames) / frames) % 1",
+            _SAMPLER.format("tau[:, [0, -1]] = 0").replace("return tau", "").replace("my_sampler", "my_own"),
             "is a `return` missing",
         ),
     ],

@@ -1,18 +1,22 @@
 """Wrong answers to the exercises of chapter 13, and a part of what `check` must say."""
 
-_LATENTS = "def my_latents(num_frames, height, width):\n    return {}"
+_LONG = (
+    "def my_frames(room, clips, height, width):\n"
+    "    k = room // (clips * {} * (height // 8) * (width // 8))\n    return {}"
+)
 _FRAMES = "np.random.default_rng(0).integers(0, 255, ({}), dtype=np.uint8)"
 MISTAKES = [
     [
-        (_LATENTS.format("16 * (num_frames // 4) * (height // 8) * (width // 8)"), "a latent frame is missing"),
-        (_LATENTS.format("(1 + (num_frames - 1) // 4) * (height // 8) * (width // 8)"), "16 channels"),
-        (_LATENTS.format("16 * (1 + (num_frames - 1) // 4) * (height // 16) * (width // 16)"), "as tokens do"),
-        (_LATENTS.format("4 * (1 + (num_frames - 1) // 4) * (height // 8) * (width // 8)"), "four channels are"),
-        (_LATENTS.format("16 * (1 + (num_frames - 1) / 4) * (height / 8) * (width / 8)"), "one whole number"),
-        (_LATENTS.format("None").replace("return None", "height // 8"), "is a `return` missing"),
-        (_LATENTS.format("16 * frames"), "could not be tried: NameError"),
-        (_LATENTS.format("num_frames * height * width"), "not right yet"),
-        (_LATENTS.format("16 * num_frames * (height // 8) * (width // 8)"), "time is compressed too"),
+        (_LONG.format("32", "k"), "these are latent frames"),
+        (_LONG.format("32", "4 * k"), "one pixel frame, not four"),
+        (_LONG.format("32", "1 + 4 * k"), "*after* the first"),
+        (_LONG.format("16", "max(0, 4 * k - 3)"), "takes two bytes"),
+        (_LONG.format("2", "max(0, 4 * k - 3)"), "16 channels"),
+        (_LONG.format("32", "4 * k - 3"), "the answer is 0"),
+        (_LONG.format("32", "max(0, 4 * k - 3) / 1"), "a whole number"),
+        (_LONG.format("32", "None"), "is a `return` missing"),
+        (_LONG.format("32", "frames"), "could not be tried: NameError"),
+        (_LONG.format("64", "max(0, 4 * k - 3)"), "not right yet"),
     ],
     [
         ("my_options = {'lora_rank': 128}", "by learning less"),
@@ -23,6 +27,7 @@ MISTAKES = [
         ("my_options = {'workload': 'sample'}", "you may change only"),
         ("my_options = {'magic': True}", "you may change only"),
         ("my_options = True", "give a dict"),
+        ("my_options = {'ac_skip_blocks': 1000}", "could not be tried: ValueError"),
     ],
     [
         (f"my_clip = ({_FRAMES.format('9, 48, 48, 3')}.astype(float), 'noise')", "as uint8"),
