@@ -259,7 +259,7 @@ assert ((litter["extra"] == 1) & (litter["text_alignment"] == 1)).any(), "a box 
 # **Predict.** Here are weights, ranges, and the scores of 128 true clips and of their frozen versions. Which have the
 # higher Total?
 
-# %% tags=["nbval-check-output"]
+# %%
 large = {row["key"]["clips"]: row for row in shipped["rows"]}
 
 
