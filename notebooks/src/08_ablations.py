@@ -125,7 +125,7 @@ assert one.low < 0 < one.high, "these pairs do not decide it"
 #
 # On the left, the scenes: they lie far apart, and most lines slope little. On the right, how much each prompt gains:
 # some gain by guidance, others lose, and the interval of the mean contains 0. So the honest sentence is "this table
-# does not say". Had you tried a single prompt, you would have been certain, of whatever that prompt happened to show.
+# does not say". A single prompt would have made you certain, of whatever it happened to show.
 #
 # </details>
 #
@@ -195,7 +195,7 @@ for other in ("ab2", "dpmpp_2m", "unipc"):
 #
 # No: with four calls the *simplest* solver is clearly ahead of all others, since over four large and uneven steps the
 # past is a bad guide to the future. All curves rise to nearly the same height; with 20 calls a tenth of a decibel is
-# left of the lead. Keep that tenth in mind: why should the *least* exact solver be ahead at all?
+# left of the lead. But why should the *least* exact solver be ahead at all?
 #
 # </details>
 #
@@ -563,8 +563,7 @@ print("skill without known frames in the loss: " + ", ".join(f"{n} {d:+.4f}" for
 assert len(effect) == 5 and min(effect.values()) < 0 < max(effect.values()), "of both signs"
 
 # %% [markdown]
-# Both signs, and all below a hundredth: no effect can be seen. The *mixture* makes the difference, and a sound argument
-# is no measurement.
+# Both signs, and all below a hundredth: no effect can be seen. A sound argument is no measurement.
 #
 # A winner of 28 has been lucky, too: whoever comes first in a search looks better than it is. So it was trained again,
 # with three seeds, on scenes that the search had not used, and compared with independent timesteps in pairs, after
@@ -620,7 +619,6 @@ assert first > final > 0, "the lead shrinks with training"
 #
 # </details>
 #
-# So the recipe is a faster way, not another destination, as far as these lengths show.
 # `pusa-lab train --recipe mixture` trains this way, and so the shipped `nano-vta` and `mini-vta` were trained: the
 # models that you used in this chapter.
 #
