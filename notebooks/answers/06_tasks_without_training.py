@@ -5,22 +5,25 @@
 
 
 # %% tags=["answer"]
-def my_schedule(sigmas, levels):
+def my_schedule(sigmas, frames, known):
+    levels = torch.ones(frames)
+    for at, level in known.items():
+        levels[at] = level
     return sigmas[:, None] * levels
 
 
 # %% [markdown]
-# **2 · Vary.** Within a narrow range about 0.27 the picture and the words hold the balance. The change is that steep
-# because colour and outline of so small an object are among the first things to drown in noise: below 0.2 the network
-# can still read them off frame 0, above 0.35 it has to take them from the prompt.
+# **2 · Vary.** A second picture at frame 12 is not enough: between the two the object becomes white, and turns red
+# again for the second. The words win wherever frames are free. So none must be free: a clip that stands still for 13
+# pixel frames fills latent frames 0 to 3. From frame 13 on the change is as quick as before.
 
 # %% tags=["answer"]
-my_noise = 0.27
+my_delay = tasks.extension(np.stack([picture] * 13))
 
 # %% [markdown]
 # **3 · Invent.** Two latent frames in the middle ask for a past *and* a future: what led to this moment, and what comes
-# of it? Nothing in training singled this question out. It is one of the 510 masks, and independent timesteps come near
-# all of them.
+# of it? No part of the training was made for this question. It is one of the 510 masks, and one training serves them
+# all.
 
 # %% tags=["answer"]
 my_task = tasks.Task("a moment in the middle", (tasks.Known(video[13:21], at=4),))

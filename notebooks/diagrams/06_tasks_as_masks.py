@@ -1,4 +1,4 @@
-"""Seven tasks as rows of known and free frames."""
+"""Text to video, seven tasks and one more, as rows of known and free frames."""
 
 from svg import INK, SOFT, Drawing
 
@@ -7,7 +7,8 @@ TASKS = (
     ("text to video", (), "nothing"),
     ("image to video", (0,), "a picture"),
     ("start and end", (0, 8), "two pictures"),
-    ("key frames", (0, 4, 8), "several pictures"),
+    ("loop", (0, 8), "one picture, twice"),
+    ("keyframes", (0, 4, 8), "several pictures"),
     ("extension", (0, 1, 2, 3), "the beginning"),
     ("transition", (0, 1, 2, 6, 7, 8), "two clips"),
     ("completion", (0, 1, 8), "what is left of it"),

@@ -1,26 +1,41 @@
-"""Scores of two settings on the same prompts, and their differences."""
+"""Scores of three settings on the same prompts, and their differences: one is decided, the other is not."""
 
-from svg import BLUE, GREEN, INK, ORANGE, SOFT, Drawing
+from svg import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Drawing
 
-SCORES = (("prompt 1", 92, 104), ("prompt 2", 188, 198), ("prompt 3", 60, 76), ("prompt 4", 150, 158))
-A, B, D, TOP, ROW = 110, 336, 586, 66, 40
+SCORES = (
+    ("prompt 1", 92, 104, 108),
+    ("prompt 2", 178, 188, 164),
+    ("prompt 3", 60, 76, 48),
+    ("prompt 4", 140, 149, 158),
+)
+SETTINGS = (("setting A", BLUE), ("setting B", ORANGE), ("setting C", PINK))
+A, B, C, TOP, ROW, BAR = 100, 440, 640, 66, 58, 14
 
 
 def draw() -> Drawing:
-    """Three columns of bars."""
-    d = Drawing(750, 312)
-    for x, words, colour in ((A, "setting A", BLUE), (B, "setting B", ORANGE), (D, "B - A, enlarged", GREEN)):
-        d.text(x, 42, words, anchor="start", bold=True, fill=colour)
-        d.line(x, TOP - 8, x, TOP + 4 * ROW, stroke=SOFT)
-    for i, (name, a, b) in enumerate(SCORES):
+    """A group of bars for each prompt, and two columns of differences."""
+    d = Drawing(756, 390)
+    for i, (name, colour) in enumerate(SETTINGS):
+        d.text(A + 98 * i, 40, name, anchor="start", bold=True, fill=colour)
+    for x, words in ((B, "B - A"), (C, "C - A")):
+        d.text(x, 40, words, bold=True, fill=GREEN)
+        d.line(x, TOP - 8, x, TOP + 4 * ROW - 8, stroke=SOFT)
+    d.line(A, TOP - 8, A, TOP + 4 * ROW - 8, stroke=SOFT)
+    for i, (prompt, *scores) in enumerate(SCORES):
         y = TOP + i * ROW
-        d.text(A - 14, y + 18, name, anchor="end")
-        for x, length, colour in ((A, a, BLUE), (B, b, ORANGE), (D, 3 * (b - a), GREEN)):
-            d.rect(x, y, length, 24, fill=colour, stroke=colour, radius=2)
-    low = TOP + 4 * ROW + 26
-    d.text((A + B + 200) / 2, low, "the scores: the prompts decide", fill=INK)
-    d.text(D + 54, low, "the differences:", fill=INK)
-    d.text(D + 54, low + 20, "all of one sign", fill=INK)
-    d.text((A + B + 200) / 2, low + 20, "two means with wide intervals", size=13, fill=SOFT)
-    d.text(D + 54, low + 40, "one narrow interval", size=13, fill=SOFT)
+        d.text(A - 12, y + 26, prompt, anchor="end")
+        for k, score in enumerate(scores):
+            d.rect(A, y + k * BAR, score, BAR - 2, fill=SETTINGS[k][1], stroke="none", radius=2)
+        for x, other in ((B, scores[1]), (C, scores[2])):
+            gain = 3 * (other - scores[0])
+            d.rect(x + min(gain, 0), y + 8, abs(gain), 24, fill=GREEN, stroke="none", radius=2)
+    low = TOP + 4 * ROW + 20
+    for x, lines in (
+        (A + 95, ("the scores: prompts decide,", "and the means hardly differ")),
+        (B + 20, ("all of one sign:", "B is better")),
+        (C, ("both signs:", "not decided")),
+    ):
+        for k, words in enumerate(lines):
+            d.text(x, low + 20 * k, words, fill=INK, bold=k == 1 and x != A + 95)
+    d.text((B + C) / 2, low + 50, "the differences, enlarged", size=13, fill=SOFT)
     return d

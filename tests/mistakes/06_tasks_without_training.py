@@ -1,21 +1,25 @@
 """Likely mistakes in the exercises of chapter 6, and what `check` must say of each."""
 
-HEAD = "def my_schedule(sigmas, levels):\n    return "
+HEAD = "def my_schedule(sigmas, frames, known):\n    levels = torch.ones(frames)\n"
+FILL = HEAD + "    for at, level in known.items():\n        levels[at] = level\n"
+RETURN = FILL + "    return "
 
 MISTAKES = [
     [
-        (HEAD + "sigmas[:, None] * (1 - levels)", "known and free are exchanged"),
-        (HEAD + "torch.minimum(sigmas[:, None], levels)", "should fall from the first step on"),
-        (HEAD + "(sigmas[:, None] + levels - 1).clamp(min=0)", "the ratio that should stay constant"),
-        (HEAD + "torch.where(levels < 1, levels, sigmas[:, None])", "should reach 0 in the last row"),
-        (HEAD + "levels[:, None] * sigmas", "rows are frames"),
-        (HEAD + "sigmas[:, None] * (levels == 1)", "always clean"),
-        ("def my_schedule(sigmas, levels):\n    sigmas[:, None] * levels", "is a `return` missing?"),
+        (RETURN + "sigmas[:, None] * (1 - levels)", "known and free are exchanged"),
+        (RETURN + "torch.minimum(sigmas[:, None], levels)", "should fall from the first step on"),
+        (RETURN + "torch.where(levels < 1, levels, sigmas[:, None])", "should reach 0 in the last row"),
+        (RETURN + "levels[:, None] * sigmas", "rows are frames"),
+        (RETURN + "sigmas[:, None] * (levels == 1)", "always clean"),
+        (FILL.replace("ones", "zeros") + "    return sigmas[:, None] * levels", "not named should be free"),
+        (HEAD + "    levels[0] = known[0]\n    return sigmas[:, None] * levels", "in the dict it is -1"),
+        (FILL + "    sigmas[:, None] * levels", "is a `return` missing?"),
     ],
     [
-        ("my_noise = 0.2", "still too red"),
-        ("my_noise = 0.6", "white already"),
-        ("my_noise = 25", "one number from 0 to 1"),
+        ("my_delay = tasks.image_to_video(picture)", "has changed already"),
+        ("my_delay = tasks.keyframes([picture, picture], pixel_at=[0, 12])", "changed in between"),
+        ("my_delay = tasks.extension(np.stack([picture] * 17))", "more than four"),
+        ("my_delay = picture", "give a task"),
     ],
     [
         ("my_task = tasks.start_end(video[0], video[end])", "knows just these frames"),

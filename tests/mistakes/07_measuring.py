@@ -13,7 +13,6 @@ MISTAKES = [
             "lower end is not 0 everywhere",
         ),
         (MEAN + NORMAL + "sum(weights[k] * n[k] for k in n)", "is a `return` missing?"),
-        (MEAN + NORMAL + "return sum(weights[k] * n[k] for k in n) / len(n)", "do not add up to that"),
         (MEAN + NORMAL + "return 100 * sum(weights[k] * n[k] for k in n) / sum(weights.values())", "not percent"),
         (MEAN + "return sum(weights[k] * scores[k] for k in scores)", "'i2v_subject' has no weight"),
         (

@@ -1,26 +1,39 @@
 """Likely mistakes in the exercises of chapter 8, and what `check` must say of each."""
 
-STRETCH = "def my_stretch(start, end, s):\n    return {k: "
-END = " for k in end}"
+INTERVAL = "def my_interval(a, b):\n    d = (b - a).mean(dim=1)\n    "
+MIXTURE = "def my_mixture(a, b):\n    return "
 
 MISTAKES = [
     [
-        (STRETCH + "s * end[k]" + END, "the trained weights themselves"),
-        (STRETCH + "end[k] + s * (end[k] - start[k])" + END, "starts at the trained model"),
-        (STRETCH + "start[k] + s * (start[k] - end[k])" + END, "the wrong way along the line"),
-        (STRETCH + "s * (end[k] - start[k])" + END, "the base is missing"),
-        ("def my_stretch(start, end, s):\n    start = {k: start[k] for k in end}", "is a `return` missing?"),
+        (
+            "def my_interval(a, b):\n    d = (b - a).flatten()\n"
+            "    return torch.stack([d.mean(), 1.96 * d.std() / len(d) ** 0.5])",
+            "you count every video",
+        ),
+        (
+            INTERVAL + "s = (a.mean(1).var() + b.mean(1).var()).sqrt()\n"
+            "    return torch.stack([d.mean(), 1.96 * s / len(d) ** 0.5])",
+            "not of the pairs",
+        ),
+        (INTERVAL + "return torch.stack([d.mean(), 1.96 * d.std()])", "how far one prompt scatters"),
+        (INTERVAL + "return torch.stack([-d.mean(), 1.96 * d.std() / len(d) ** 0.5])", "the sign is turned round"),
+        (
+            INTERVAL + "h = 1.96 * d.std() / len(d) ** 0.5\n    return torch.stack([d.mean() - h, d.mean() + h])",
+            "not the two ends",
+        ),
+        (INTERVAL + "d.mean()", "is a `return` missing?"),
     ],
     [
-        ("my_choice = ('euler', 4)", "half a decibel or more behind"),
-        ("my_choice = ('heun', 5)", "needs fewer calls"),
-        ("my_choice = ('euler', 7)", "that were measured"),
-        ("my_choice = ('dpmpp_2m', 5)", "half a decibel or more behind"),
+        (MIXTURE + "a", "one of the two samples"),
+        (MIXTURE + "a + b", "no mixture of the two"),
+        (MIXTURE + "0.9 * a + 0.1 * b", "not the best"),
+        (MIXTURE + "torch.maximum(a, b)", "not the best"),
+        (MIXTURE + "((a + b) / 2).mean(dim=0)", "in the shape of a"),
     ],
     [
         ("my_table = rows", "no difference is clear"),
         ("my_table = rows[rows.guidance == 1]", "one setting only"),
-        ("my_table = rows[rows.prompt.isin(rows.prompt.unique()[:3])]", "fewer than ten pairs"),
+        ("my_table = rows[rows.prompt.isin(rows.prompt.unique()[:3])]", "too few prompts"),
         ("my_table = found", "a column psnr"),
     ],
 ]
