@@ -53,7 +53,7 @@ ADAPTED = {
 
 def test_image_to_video_is_as_on_the_cards():
     rows = ADAPTED | {
-        "Wan's own way (`mini-i2v`)": I2V["metrics"]["mini-i2v"],
+        "Wan's own way (`mini-i2v`, LoRA)": I2V["metrics"]["mini-i2v"],
         "frame 0 repeated": SCORES["copy_of_frame_0"],
         "the base, given timestep vectors it never saw": SCORES["base_with_untrained_timestep_vectors"],
         "the base, frame 0 replaced at every step": SCORES["base_with_replacement"],

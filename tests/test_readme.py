@@ -85,7 +85,7 @@ def test_results_are_as_on_the_cards():
         "control: further training with one timestep": (control, control),
         "one timestep per frame, as in the paper (LoRA)": (independent, independent),
         "**one timestep per frame, our recipe** (LoRA)": (vta["mini-vta"], vta["mini-vta"]),
-        "Wan's own way, its picture as an extra input": (i2v["mini-i2v"], i2v["mini-i2v"]),
+        "Wan's own way, its picture as an extra input (LoRA)": (i2v["mini-i2v"], i2v["mini-i2v"]),
     }
     for row, (shown, spoken) in rows.items():
         clip, two = shown["image_to_video"], spoken["text_to_video"]["2_objects"]["colour_and_shape_right"]
