@@ -382,7 +382,11 @@ class _Reader:
         try:
             return ast.literal_eval(tree)
         except (ValueError, TypeError):
-            raise ArgumentError(f"{said}: give a value as Python writes it, or a {self.registry.kind}.") from None
+            near = get_close_matches(getattr(name, "id", ""), self.registry, 1)
+            meant = f"did you mean {near[0]!r}? Otherwise " if near else ""
+            raise ArgumentError(
+                f"{said}: {meant}give a value as Python writes it, or a {self.registry.kind}."
+            ) from None
 
     def written(self, tree: ast.expr) -> str:
         """A part as it was written."""

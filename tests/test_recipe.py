@@ -1,6 +1,7 @@
 """pytest tests/test_recipe.py: the search for a recipe, its table, and the adaptations they train."""
 
 import importlib
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from pusa_lab.cli import main
 from pusa_lab.files import read_json, write_json
 from pusa_lab.metrics import bootstrap
 from pusa_lab.sweeps.identity import described
-from small_models.experiments import SMALL, Adaptation, Lab, ToyTrainer
+from small_models.experiments import RESULTS, SMALL, Adaptation, Lab, ToyTrainer, read_results
 from small_models.experiments import recipe as command
 from small_models.experiments import recipe_search as searching
 from small_models.experiments import recipe_table as table
@@ -148,6 +149,24 @@ def test_a_damaged_search_is_named(stand_in, tmp_path, field, value):
     write_json(tmp_path / command.FILE, {**found, "rows": []})
     with pytest.raises(ValueError, match=r"recipe.json holds no row of a search for a recipe: restore the file\.$"):
         read_search(tmp_path / command.FILE)
+
+
+def test_rows_that_are_no_numbers_or_twice_there_are_refused(tmp_path):
+    shipped = read_json(RESULTS / command.FILE, "results")
+    write_json(tmp_path / command.FILE, shipped | {"rows": [*shipped["rows"], shipped["rows"][0]]})
+    with pytest.raises(ValueError, match="holds the row of independent, text CFG 3, 1/40 more than once: restore"):
+        read_search(tmp_path / command.FILE)
+    shipped["rows"][0]["objective"] = float("nan")
+    (tmp_path / command.FILE).write_text(json.dumps(shipped))
+    with pytest.raises(ValueError, match=r"'objective' is nan, restore the file\.$"):
+        read_search(tmp_path / command.FILE)
+
+
+def test_a_row_of_a_table_is_there_once(tmp_path):
+    shipped = read_json(RESULTS / "steps.json", "results")
+    write_json(tmp_path / "steps.json", shipped | {"rows": [*shipped["rows"], shipped["rows"][0]]})
+    with pytest.raises(ValueError, match=r"steps\.json is not a file of results: the row .* is there more than once"):
+        read_results(tmp_path / "steps.json")
 
 
 def test_every_setting_of_the_search_is_one_that_can_be_trained():

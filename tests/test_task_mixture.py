@@ -226,6 +226,14 @@ TOO_MUCH = (
         (lambda: viz.plot_task_shares({}), r"samplers is empty: give at least one timestep sampler by name"),
         (lambda: TrainConfig(timestep_sampler="task_mixture(none=0.3)"), rf"'task_mixture\(none=0\.3\)': {TOO_MUCH}"),
         (
+            lambda: timestep_samplers.task_mixture(first=-0.1, none=0.55),
+            r"none=0\.55: give probabilities of at least 0 that sum to 1; -0\.1 is below 0\.$",
+        ),
+        (
+            lambda: TrainConfig(timestep_sampler="mixture(samplers=[independent, taskmixture])"),
+            r"samplers=taskmixture: did you mean 'task_mixture'\? Otherwise give a value as Python writes it, or a ",
+        ),
+        (
             lambda: TrainConfig(timestep_sampler="mixture(samplers=[independent, two])"),
             r"the timestep sampler mixture: samplers=two: give a value as Python writes it, or a timestep sampler\.$",
         ),

@@ -50,7 +50,7 @@ def test_every_field_of_a_recipe_is_an_option_without_a_default():
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("x", "unexpected 'x': leave it out, or put words that belong together in quotes."),
+        ("x", "unexpected 'x': leave it out, put words that belong together in quotes, or give several values of"),
         ("--colour=3", "there is no option --colour: `pusa-lab train --help` lists those there are."),
         ("--max-step=3", "there is no option --max-step: did you mean --max-steps?"),
         *(

@@ -138,7 +138,10 @@ class Parser(jsonargparse.ArgumentParser):
 
     def _unknown(self, words: str) -> str:
         if not words.startswith("-"):
-            return f"unexpected {words!r:.60}: leave it out, or put words that belong together in quotes."
+            return (
+                f"unexpected {words!r:.60}: leave it out, put words that belong together in quotes, or give several "
+                'values of an option as a list, such as "[a, b]".'
+            )
         word = words.split()[0].split("=")[0]
         known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
         name = word.partition(".")[0]  # of --schedule-args.lag

@@ -64,7 +64,8 @@ def cumulative(weights: Sequence[float | int], written: str) -> torch.Tensor:
     """
     total = math.fsum(weights)
     if min(weights, default=-1) < 0 or not abs(total - 1) <= 1e-6:
-        raise ValueError(f"{written}: give probabilities of at least 0 that sum to 1; these sum to {total:.6g}.")
+        fault = f"these sum to {total:.6g}" if abs(total - 1) > 1e-6 else f"{min(weights):.6g} is below 0"
+        raise ValueError(f"{written}: give probabilities of at least 0 that sum to 1; {fault}.")
     ends = torch.tensor(weights, dtype=torch.float64).cumsum(0)
     return (ends / ends[-1]).float()
 

@@ -100,6 +100,9 @@ def read_results(path: Path) -> Record:
         for row in found["rows"]:
             check_fields(row, "a row is not one of results", {"key": dict})
         table = table_of(found)
+        keys = [str(row["key"]) for row in found["rows"]]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise ValueError(f"the row {twice[0]:.100} is there more than once")
     except ValueError as error:
         raise ValueError(f"{path} is not a file of results: {error}") from error
     known = found["format"]
