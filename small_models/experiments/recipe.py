@@ -82,9 +82,9 @@ def read_search(path: Path) -> dict[str, Any]:
         check_fields(row, sentence, {} if row["error"] else dict.fromkeys(numbers, int | float))
         if odd := [name for name in numbers if not row["error"] and not math.isfinite(row[name])]:
             raise ValueError(f"{sentence}: its {odd[0]!r} is {row[odd[0]]}, restore the file.")
-    names = [f"{row['name']}, {row['sampling']}, {share(row['share'])}" for row in found["rows"] if not row["error"]]
+    names = [(row["rung"], row["name"], row["sampling"]) for row in found["rows"]]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{path} holds the row of {twice[0]} more than once: restore the file.")
+        raise ValueError(f"{path} holds the row of {', '.join(twice[0][1:])} more than once: restore the file.")
     return dict(found)
 
 
