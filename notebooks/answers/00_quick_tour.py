@@ -19,7 +19,7 @@ def my_noise(x, v, tau):
 
 # %% tags=["answer"]
 task = tasks.image_to_video(picture, noise=0.3)
-my_result = pl.generate(model, PROMPT, task, steps=6, guidance=GUIDANCE, seed=SEED)
+my_result = pl.generate(model, PROMPT, task, steps=STEPS, guidance=GUIDANCE, seed=SEED)
 
 # %% [markdown]
 # **3 · Invent.** A pyramid whose columns are reversed starts with the last frame and ends with the first. Reversing the

@@ -11,6 +11,8 @@ PATHS = (
     (ORANGE, "autoregressive", "frame 0 first, then frame 1", ((1, 1), (0, 1), (0, 0))),
     (PINK, "hold", "frame 0 is known: along the left edge", ((0, 1), (0, 0))),
 )
+BESIDE = {"synchronous": (5, 0), "pyramid": (24, 7), "autoregressive": (13, 0), "hold": (0, 0)}
+"""How far a path keeps from the left and the upper edge, so that each is seen."""
 
 
 def draw() -> Drawing:
@@ -22,11 +24,10 @@ def draw() -> Drawing:
     for level in (0, 0.5, 1):
         picture.text(X + SIDE * level, Y + SIDE + 26, f"{level:g}", 13)
         picture.text(X - 16, Y + SIDE * (1 - level) + 5, f"{level:g}", 13, "end")
-    for x, y in ((X + SIDE, Y), (X, Y + SIDE)):
+    for x, y in ((X + SIDE, Y), (X, Y), (X, Y + SIDE)):
         picture.circle(x, y, 6, fill=SOFT)
-    # Paths that share an edge are drawn beside each other.
-    for (colour, name, words, corners), shift, row in zip(PATHS, (0, 0, 5, -5), range(4), strict=True):
-        points = [_place(*corner, shift) for corner in corners]
+    for row, (colour, name, words, corners) in enumerate(PATHS):
+        points = [_place(*corner, name) for corner in corners]
         for start, end in pairwise(points):
             picture.arrow(*start, *end, stroke=colour, width=3.5)
         y = Y + 34 + 58 * row
@@ -38,6 +39,8 @@ def draw() -> Drawing:
     return picture
 
 
-def _place(first: float, second: float, shift: float) -> tuple[float, float]:
-    """Where two timesteps lie in the drawing, moved a little where edges are shared."""
-    return X + SIDE * first + (shift if first == 0 else 0), Y + SIDE * (1 - second) + (shift if second == 1 else 0)
+def _place(first: float, second: float, name: str) -> tuple[float, float]:
+    """Where two timesteps lie in the drawing; paths that share an edge are drawn beside each other."""
+    right, down = BESIDE[name]
+    up = right + 7 if first == second == 0 else 0
+    return X + SIDE * first + (right if first == 0 else 0), Y + SIDE * (1 - second) + (down if second == 1 else 0) - up

@@ -65,11 +65,11 @@ nb.play({"made from the picture": result.video[0]}, fps=model.geometry.fps, widt
 
 # %% [markdown]
 # This video did not exist a moment ago. Its first frame is the picture in `assets/still.png`; everything after that was
-# invented by a small model on your CPU, which followed the sentence in `PROMPT`. (The square of this picture is close
-# to the right wall, so it soon bounces off.) `steps` says in how many steps the noise goes away, and `guidance` how much
-# the words count: above 1, their effect on the model's guess is exaggerated. Change the sentence in the parameters above
-# and run the cells again: `model.text.words` lists every word that the model understands. `IMAGE` may be a picture of
-# yours.
+# invented by a small model on your CPU from the sentence in `PROMPT`. It obeys "down" but not "right": the square of
+# this picture stands close to the right wall already, and "bounces" lets it turn back. `steps` says in how many steps
+# the noise goes away, and `guidance` how much the words count: above 1, their effect on the model's guess is
+# exaggerated. Change the sentence in the parameters above and run the cells again: `model.text.words` lists every word
+# that the model understands. `IMAGE` may be a picture of yours.
 #
 # The rest of this chapter takes the call apart. This drawing is the whole idea:
 
@@ -83,9 +83,9 @@ nb.diagram(
 # %% [markdown]
 # Picture the noise in a clip as time on a clock that runs backwards, from 1 (nothing but noise) to 0 (nothing but
 # video). In the first row there is one clock on the wall. If all frames share it, you cannot say "this frame is already
-# finished": either the whole clip is noisy, or none of it is. In the second row each frame wears its own watch. Stop the
-# watch of frame 0 at zero, put your photograph there, and let the others run. In the third row the watches were started
-# one after the other, so that the past is always a little ahead of the future.
+# finished": either the whole clip is noisy, or none of it is. In the second row each frame wears its own watch. Stop
+# the watch of frame 0 at zero, put your photograph there, and let the others run. In the third row the watches were
+# started one after the other, so that the past is always a little ahead of the future.
 #
 # (The clocks stay in this chapter. In the words of the field, a frame's number is its *timestep* or *noise level*,
 # written `tau`, and the table of all of them is a *schedule*.)
@@ -154,15 +154,16 @@ assert x[0, 0, 2] == eps[0, 0, 2], "a frame at tau = 1 is pure noise"
 # $$x_i \leftarrow x_i + (\tau^{\text{next}}_i - \tau_i)\, v_i .$$
 #
 # A frame whose timestep is 0 now and 0 at the next step stays as it is. Yet the model still *sees* it while it guesses
-# how the other frames should move. That is all there is to image-to-video.
+# how the other frames should move.
 #
 # ## Watching it happen
 #
 # A **schedule** is the table of all these timesteps. Each column belongs to a frame, and each row is what the model is
-# told in one call. Below, the schedule of our video stands on the left, dark for clean and bright for noise. On the right
-# is what the model takes for the clean video at some of these rows: its guess `x - tau v`, where a single step to 0
-# would end. (The noisy `x` itself would mislead you: the codec was trained on clean videos, and draws false colours when
-# it decodes a noisy one.)
+# told in one call, which leads to the next row. Below, the schedule of our video stands on the left, dark for clean and
+# bright for noise. On the right is what the model takes for the clean video in some of these calls: its guess `x - tau
+# v`, where a single step to 0 would end. "To row 1" is the guess from row 0, all noise but for the picture. (The noisy
+# `x` itself would mislead you: the codec was trained on clean videos, and draws false colours when it decodes a noisy
+# one.)
 #
 # **Predict.** Before you scroll on: in which order will position, shape and colour of the square settle?
 
@@ -175,11 +176,13 @@ def states_of(task, **options):
 
 def watch(run, states):
     called = [r for r, state in enumerate(states) if state.x0 is not None]  # those behind the first call of the model
-    called = called[:: max(1, (len(called) - 1) // (ROWS - 1))]
-    shown = {f"row {r}": pictures(states[r].x0, model.decode) for r in called}
+    called = [
+        called[round(k * (len(called) - 1) / (ROWS - 1))] for k in range(ROWS)
+    ]  # the first and the last among them
+    shown = {f"to row {r}": pictures(states[r].x0, model.decode) for r in called}
     _, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), width_ratios=(1, 2.2), layout="constrained")
     viz.plot_schedule(run.schedule, left, title="schedule")
-    viz.filmstrip(shown, ax=right).set(xlabel="frame", title="the guess of the clean video at these rows")
+    viz.filmstrip(shown, ax=right).set(xlabel="frame", title="the guess that leads to these rows")
     plt.show()
 
 
@@ -189,15 +192,15 @@ watch(run, together)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Position comes first: after a single step there is a blob in every frame, along the whole path of the square. Colour
-# comes last: the further a blob is from the picture, the less red there is in it. A few rows on, all are red with
-# ragged edges, and well before the last row they are plain squares. The rest of the way only cleans up.
+# Position comes first: after a single step there is a blob in every frame, along the whole path of the square. Shape
+# and colour follow together, the later the further a blob is from the picture. A few rows on, most are red, but with
+# ragged edges and patches of blue and green. Well before the last row all are plain red squares, and the rest of the
+# way only cleans up.
 #
 # </details>
 #
-# Column 0 is dark from the first row to the last, and the picture in it never changes. All other columns fade from
-# bright to dark together, and on the right the whole clip takes shape at once, around the one frame that was there from
-# the beginning.
+# Column 0 is dark throughout, and the picture in it never changes. All other columns fade together, and the whole clip
+# takes shape at once, around the one frame that was there from the beginning.
 #
 # ## Four tasks, one model
 #
@@ -210,8 +213,6 @@ watch(run, together)
 # | `start_end` | the first and the last frame, from two pictures | what happens in between |
 # | `extension` | the first few frames, from a clip | how the clip goes on |
 #
-# Pictures and clips may be of any size: they are cropped, resized, and read at the model's frame rate.
-#
 # **Predict.** In which columns of the four schedules will you see no bright cell at all?
 
 # %%
@@ -220,7 +221,7 @@ known = max(1, min(frames // 3, 1 + (len(clip) - 1) // geometry.stride[0]))  # l
 todo = {
     "text_to_video": (tasks.text_to_video(), []),
     "image_to_video": (tasks.image_to_video(picture), [0]),
-    "start_end": (tasks.start_end(picture, clip[-1]), [0, frames - 1]),
+    "start_end": (tasks.start_end(picture, picture[:, ::-1].copy()), [0, frames - 1]),  # its mirror image
     "extension": (tasks.extension(clip, known=geometry.pixel_frames(known)), list(range(known))),
 }
 results = {}
@@ -238,9 +239,10 @@ for name, (task, _) in todo.items():
 # </details>
 #
 # Known frames have an orange border. `text_to_video` invents a square and a background of its own, whereas the other
-# three have to go on from what they were given, and `start_end` has to arrive where it was told to. (Its last latent
-# frame holds four pixel frames, all of them the picture that you gave, so for these four the clip stands still.) "Never
-# changes" is meant literally, to the last bit:
+# three have to go on from what they were given, and `start_end` has to arrive where it was told to: in the mirror image
+# of the first picture. It goes the way of `image_to_video` until the square has to get up and to the left, in a hurry
+# and with a blurred moment. (The last latent frame holds four pixel frames, all of them your picture, so there the clip
+# stands still.) "Known" is meant literally, to the last bit:
 
 # %%
 for name, (task, at) in todo.items():
@@ -255,9 +257,8 @@ nb.play({name: shown[name] for name in ("start_end", "extension")}, fps=geometry
 # %% [markdown]
 # ## The frames need not start together
 #
-# Back to the third row of the drawing. In a *pyramid* each frame starts a few rows after the one before it, so early
-# frames are finished while late ones are still noise. No new model and no new code are needed for that, only another
-# table:
+# In a *pyramid* each frame starts a few rows after the one before it, so early frames are finished while late ones are
+# still noise. No new model and no new code are needed for that, only another table:
 
 # %%
 S = schedules.pyramid(STEPS, frames, lag=LAG)
@@ -274,13 +275,13 @@ assert (waiting.x0 - first[1])[:, :, -1].abs().max() > 0.05, "but the guess of i
 
 # %% [markdown]
 # The first row of guesses is the same, picture for picture, as in the figure before. It must be: both times the model
-# saw a clean frame 0 beside the same pure noise. Then the two figures part. Look along row 10: the first frames are
-# plain red squares, the later ones still blobs of orange and white. And compare its last picture with the one above it.
-# Frame 8 has not moved yet, its column is still bright, and still the guess of it has changed: its neighbours are
-# clearer now.
+# saw a clean frame 0 beside the same pure noise. (It leads to a later row, because in the first rows only frame 0 would
+# move, and it is known.) Then the two figures part. Look along the second strip: the first frames are plain red
+# squares, the later ones still blobs of orange and white. And compare its last picture with the one above it. Frame 8
+# has not moved yet, its column is still bright, and still the guess of it has changed: its neighbours are clearer now.
 #
-# So the beginning of a video is finished while its end is open, which is how one model can make long videos. The price:
-# more rows, so more calls of the model. Chapter 2 is about such tables and what they cost.
+# So the beginning of a video is finished while its end is open, which is how one model can make long videos. The price
+# is more calls of the model (chapter 2).
 #
 # ## In numbers
 #
@@ -322,8 +323,7 @@ assert all(float(row[3]) > 0 for row in rows), "something moves in every video"
 # *Steps* are the rows that the sampler goes down. The other two columns are in grey levels, of which there are 255.
 # *Pixel frame 0 off by* is its mean difference from what you gave: small, but not 0, for the *latent* frame is kept to
 # the last bit, and what you see of it has been through the codec. *Motion* is the mean difference between neighbouring
-# pixel frames, for a video that stands still would keep its first frame best. Ours move as much as your clip does once it
-# has been through the codec, which flickers a little.
+# pixel frames, for a video that stands still would keep its first frame best. (The codec flickers a little.)
 #
 # ## Could any video model do this?
 #
@@ -405,13 +405,12 @@ plt.show()
 # The curves (with bands of one standard error) tell how far a picture reaches. Without it, the base is equally poor
 # everywhere. With it, every method starts high and falls: the further a frame is from the picture, the harder it is to
 # guess. But the copy and the base are down within a few frames, while the adapted model levels off far above them.
-# (Small ups and downs are chance in so few clips.)
 #
 # The strip shows why. Without the picture the base puts both things where it likes: the words do not say where they
 # start. With it, frame 0 is right, but from the next one on there are *two* green crosses, one from the picture and one
 # where the base would have put it anyway, and the square settles between the two places. The base sees the clean frame
-# and does not rely on it. The adapted model goes on from the very picture it was given: one cross, which falls and comes
-# up again like the true one, and a square that stays in its place.
+# and does not rely on it. The adapted model goes on from the very picture it was given: one cross, which falls and
+# comes up again like the true one, and a square that stays close to the true one's place.
 #
 # The model's card holds the same comparison on many more scenes (without the control):
 
@@ -427,12 +426,10 @@ for key, name in names.items():
 # relied on. How little training that takes is a claim of the Pusa paper, about a large model whose pretraining cost
 # incomparably more. Our toy does not show it: as the lines under *The model* say, its adaptation took almost half as
 # many steps as its pretraining. (Nor was it adapted in the paper's way, in which all clips have independent timesteps.)
-# Chapters 4 and 5 go into what is trained, and how much of it is needed.
+# Chapters 4 and 5 go into that.
 
 # %% [markdown]
 # ## Exercises
-#
-# The cell under each exercise checks your answer at once and tells you what went wrong.
 #
 # **1 · Fill in.** The velocity gave us a guess of the clean clip, $x - \tau v$. It holds a second guess: of the *noise*
 # in every frame. Return that. You get the clip `x` and its velocity `v`, both `(batch, channels, frames, height,
@@ -442,8 +439,8 @@ for key, name in names.items():
 # <details><summary>Hint</summary>
 #
 # The velocity is the same all along the line from `x0` to `eps`. How much of the line is left for a frame at `tau`, up
-# to pure noise? (To multiply numbers `(batch, frames)` with a clip, give them the missing axes:
-# `t[:, None, :, None, None]` has the shape `(batch, 1, frames, 1, 1)`.)
+# to pure noise? (To multiply numbers `(batch, frames)` with a clip, give them the missing axes: `t[:, None, :, None,
+# None]` has the shape `(batch, 1, frames, 1, 1)`.)
 #
 # </details>
 
@@ -453,8 +450,8 @@ def my_noise(x, v, tau): ...
 
 
 # %% tags=["check"]
-levels = torch.tensor([[0.2, 0.5, 0.9]])
-v, x = pl.timesteps.velocity(x0, eps), pl.timesteps.interpolate(x0, eps, levels)
+levels = torch.tensor([[0.2, 0.5, 0.9], [0.6, 0.1, 0.3]])  # two clips of three frames, with other numbers on all axes
+v, x = torch.randn(2, 4, 3, 5, 6), torch.randn(2, 4, 3, 5, 6)
 t = levels[:, None, :, None, None]
 nb.check(
     my_noise,
@@ -474,6 +471,8 @@ nb.check(
 )
 if not nb.unwritten(my_noise):
     plt.figure(figsize=(9, 2.5), layout="constrained")
+    levels = levels[:1]  # now the three numbers of *What a timestep does*
+    v, x = pl.timesteps.velocity(x0, eps), pl.timesteps.interpolate(x0, eps, levels)
     guess = my_noise(x, v, levels).flatten()
     for k, colour in enumerate(("#0072B2", "#D55E00", "#009E73")):
         plt.plot([0, 1], [x0.flatten()[k], guess[k]], color=colour, label=f"frame {k}")
@@ -485,8 +484,9 @@ if not nb.unwritten(my_noise):
 # %% [markdown]
 # **2 · Vary.** `tasks.image_to_video` takes an argument `noise`, from 0 to 1: the level at which the picture is *kept*.
 # At 0 the picture is untouchable; a little noise allows the model to alter it, in case it does not quite fit the
-# prompt. Generate a video from `picture` with a level of 0.3 and assign what `pl.generate` returns to `my_result`.
-# If your result is right, the cell below shows its schedule, and how much the first pixel frame has changed.
+# prompt. Generate a video from `picture` with a level of 0.3, and with the same prompt, `STEPS`, `GUIDANCE` and `SEED`
+# as above, so that nothing else differs. Assign what `pl.generate` returns to `my_result`. If your result is right, the
+# cell below shows its schedule, and how much the first pixel frame has changed.
 #
 # **Predict.** What will happen to column 0 of the schedule? And will you be able to *see* the change?
 #
@@ -505,6 +505,7 @@ nb.check_that(
     {
         "this is not what `pl.generate` returns.": lambda r: isinstance(r, type(result)),
         "no picture was given: the task should be image_to_video.": lambda r: r.task == "image_to_video",
+        "the number of steps is another than `STEPS`.": lambda r: len(r.schedule) == STEPS + 1,
         "frame 0 starts clean: did the task get its `noise`?": lambda r: r.schedule[0, 0] > 0,
         "frame 0 starts as pure noise, so nothing is left of the picture.": lambda r: r.schedule[0, 0] < 1,
         "frame 0 is kept at another level than the exercise asks for.": lambda r: abs(r.schedule[0, 0] - 0.3) < 1e-3,
@@ -539,8 +540,8 @@ if my_result is not None:
 #
 # <details><summary>Hint</summary>
 #
-# You may write the rows by hand, or start from something you have met: which schedule of this chapter finishes one
-# frame after another, and how could its columns change places?
+# You may write the rows by hand (`1.0` and not `1`), or start from something you have met: which schedule of this
+# chapter finishes one frame after another, and how could its columns change places?
 #
 # </details>
 
@@ -557,7 +558,7 @@ nb.check_that(
     my_schedule,
     {
         "a schedule is a tensor of floats (rows, frames) with a column for every frame of the model.": lambda S: (
-            isinstance(S, torch.Tensor) and S.ndim == 2 and S.shape[1] == frames
+            isinstance(S, torch.Tensor) and S.ndim == 2 and S.shape[1] == frames and S.is_floating_point()
         ),
         "some frame does not start as noise.": lambda S: (S[0] == 1).all(),
         "some column is not a way down: it rises, or leaves [0, 1].": lambda S: not schedules.faults(S, whole=False),

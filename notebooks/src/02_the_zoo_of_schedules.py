@@ -7,8 +7,7 @@
 # *You need: chapter 1. Time: 30 minutes of reading, about ten seconds of CPU.*
 #
 # Papers on video diffusion give their orders impressive names: diffusion forcing, rolling diffusion, autoregressive
-# diffusion. As matrices they turn out to be close relatives. In this chapter you meet them, learn to read their cost off
-# the picture, see what it buys, and add one of your own.
+# diffusion. As matrices they turn out to be close relatives.
 #
 # **After this chapter you can**
 #
@@ -39,6 +38,7 @@ from pusa_lab import samplers, schedules, viz
 from pusa_lab.analytic import GaussianDenoiser
 from pusa_lab.schedules import SCHEDULES
 from pusa_lab.viz.animate import pictures
+from small_models import experiments
 
 device = nb.setup(seed=SEED, shapes=True)
 STEPS, VIDEO_STEPS, SAMPLES = (20, 2, 1000) if FAST else (STEPS, VIDEO_STEPS, SAMPLES)
@@ -57,8 +57,8 @@ nb.diagram(
 
 # %% [markdown]
 # Read it **by rows** and you see what the model is told: in row 4 frame 0 is clean, frames 1 to 3 are on their way, and
-# the last two are still noise. Read it **by columns**: a frame waits at noise, comes down through a series of levels (its
-# *sigmas*), and then rests, clean.
+# the last two are still noise. Read it **by columns**: a frame waits at noise, comes down through a series of levels
+# (its *sigmas*), and then rests, clean.
 #
 # Most schedules are nothing more than one such column, copied for every frame and moved down by a *delay*:
 
@@ -103,11 +103,12 @@ tall = max(len(S) for name, S in zoo.items() if name != "autoregressive")
 fig, places = plt.subplot_mosaic("0123a;4567a", figsize=(10, 6.4), layout="constrained")
 short = dict(zip([name for name in zoo if name != "autoregressive"], "01234567", strict=True))
 for name, place in {**short, "autoregressive": "a"}.items():
-    places[place].imshow(zoo[name], vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    picture = places[place].imshow(zoo[name], vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     places[place].set(title=name, xticks=range(8), ylim=(max(tall, len(zoo[name])) - 0.5, -0.5))
 for place in "04":
     places[place].set_ylabel("row")
 fig.supxlabel("frame", fontsize=10)
+fig.colorbar(picture, ax=list(places.values()), label="tau: 1 is noise, 0 is clean", shrink=0.6, aspect=40)
 plt.show()
 
 longest = max(zoo, key=lambda name: len(zoo[name]))
@@ -119,8 +120,8 @@ assert all((S[0] == 1).all() for name, S in zoo.items() if name != "hold"), "all
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# In `synchronous` and `hold` no frame waits. `autoregressive` needs a row for each of frames times steps, and one for the
-# start: its eight flights of stairs do not overlap.
+# In `synchronous` and `hold` no frame waits. `autoregressive` needs a row for each of frames times steps, and one for
+# the start: its eight flights of stairs do not overlap.
 #
 # </details>
 #
@@ -129,19 +130,20 @@ assert all((S[0] == 1).all() for name, S in zoo.items() if name != "hold"), "all
 # *Together.* `synchronous` is ordinary video diffusion. `hold` is the same, except that frame 0 is known: its column is
 # dark from the first row to the last.
 #
-# *From left to right.* `pyramid`, `rolling`, `blockwise`, `staircase` and `autoregressive` finish the past before the
-# future. (AR-Diffusion trains on all vectors that never fall from left to right, so it allows any of these.) The pyramid
-# of *Diffusion Forcing* is the general case, with a lag between neighbours that you choose. Let the lag be the whole
-# number of steps, and it is autoregressive. Let it be a quarter, so that about four frames are in progress at a time,
-# and it is `rolling`, of *Rolling Diffusion*. Give three neighbours the same delay, and it is `blockwise`, as in
-# SkyReels-V2. `staircase` is for a model of five frames: a chunk of five, then three more at a time beside two finished
-# ones.
+# *From left to right.* Five schedules finish the past before the future:
 #
-# *From the ends.* `trapezoid` and `two_sided` close in on the middle. In `trapezoid` the ends are made first, and all
-# others wait. `two_sided` is meant for ends that are *known* (a task then sets those two columns to 0), so nobody waits
-# for them: its columns 0 and 1 are equal, and so are 6 and 7.
+# - `pyramid`, of Diffusion Forcing, is the general one: you choose the lag between neighbours.
+# - `autoregressive` is a pyramid whose lag is the whole number of steps.
+# - `rolling`, of Rolling Diffusion, has a lag of a quarter of the steps, so that about four frames are in progress at a
+#   time. Here that is 1.5 rows, so every other frame ends with half a step: the small dark blue cells.
+# - `blockwise`, as in SkyReels-V2, gives three neighbours the same delay.
+# - `staircase` is for a model that sees five frames at a time: a chunk of five, then three more beside two finished
+#   ones.
 #
-# Every one comes with its formula, a description of its picture, and its source. For example:
+# *From the ends.* `trapezoid` and `two_sided` close in on the middle. In `trapezoid` the ends are made first.
+# `two_sided` is meant for ends that are *known* (a task then sets those two columns to 0), so nobody waits for them.
+#
+# Every one comes with its formula and its source. For example:
 
 # %% tags=["nbval-check-output"]
 words = inspect.getdoc(schedules.pyramid)
@@ -162,23 +164,23 @@ assert torch.equal(schedules.pyramid(6, 8, lag=6), zoo["autoregressive"]), "the 
 #
 # - *In both directions*, as in Wan and `mini`: every frame looks at every other, finished ones included, for these are
 #   what it has to fit. So all frames are computed in every call, and the price is the number of **calls**.
-# - *Causal*, as in models for streaming: a frame looks only at earlier ones. What a final frame has computed never changes
-#   again and is kept in a *cache*; and nobody before them sees the frames that still wait. Only the frames that **move**
-#   have to be computed, and each moves in $n$ rows, whatever its delay! The *causal work* is their number in all calls,
-#   divided by that for `synchronous`.
+# - *Causal*, as in models for streaming: a frame looks only at earlier ones. What a final frame has computed never
+#   changes again and is kept in a *cache*, and no earlier frame looks at those that still wait. Only the frames that
+#   **move** have to be computed, and each moves in $n$ rows, whatever its delay, if that is a whole number! The *causal
+#   work* is the number of frames that move, added over all calls and divided by the same for `synchronous`.
 #
 # **Predict.** How many calls does the pyramid with a lag of 2 rows need for eight frames of six steps?
 
 # %% tags=["nbval-check-output"]
 zoo["pyramid, lag 2"] = schedules.pyramid(6, 8, lag=2)
-for name in ("synchronous", "blockwise", "staircase", "pyramid", "pyramid, lag 2", "autoregressive"):
+for name in ("synchronous", "blockwise", "staircase", "pyramid", "rolling", "pyramid, lag 2", "autoregressive"):
     cost = schedules.describe(zoo[name])
     causal = sum(cost.active) / (6 * 8)
     print(f"{name:15} {cost.calls:2} calls, at most {max(cost.active)} frames moving, causal work {causal:.2f}")
-    assert causal == 1, "a frame moves as often as it has steps"
+    assert causal == 1 or name == "rolling", "with whole delays a frame moves as often as it has steps"
 
 lag_2 = schedules.describe(zoo["pyramid, lag 2"])
-assert max(schedules.describe(zoo["rolling"]).active) == 5, "its lag is 1.5 rows, so two frames may share a row"
+assert sum(schedules.describe(zoo["rolling"]).active) == 6 * 8 + 4, "each of the four late frames moves once more"
 assert lag_2.calls == 6 + 7 * 2, "the steps of one frame, and two more rows for each later frame"
 
 # %% [markdown]
@@ -188,12 +190,13 @@ assert lag_2.calls == 6 + 7 * 2, "the steps of one frame, and two more rows for 
 #
 # </details>
 #
-# The more the frames take turns, the more calls there are, until in the end a single frame moves in each: eight times the
-# price for Wan, and none for a causal model. So why would anybody pay for turns? Because the first frames are final
-# after $n$ calls, long before the last ones have begun. And with a lag of $\ell$ at most about $n / \ell$ frames move at a
-# time, however many there are: a causal model can go on for ever.
+# (`rolling` has a little more causal work, for four of its frames make one step in two halves.)
 #
-# ## Through which noise levels? Sigmas
+# The more the frames take turns, the more calls there are, until in the end a single frame moves in each: eight times
+# the price for Wan, and none for a causal model. So why would anybody pay for turns? Because the first frames are final
+# after $n$ calls, long before the last ones have begun, and a causal model can go on for ever.
+#
+# ## Sigmas: through which levels?
 #
 # The delays say *when* a frame is denoised, its sigmas *through which levels*. The tool is the **shift**, for which Wan
 # uses 3 to 12. Look at the ratio of noise to signal at level $g$, which is $g / (1 - g)$, and multiply it by a number
@@ -203,11 +206,12 @@ assert lag_2.calls == 6 + 7 * 2, "the steps of one frame, and two more rows for 
 #
 # Solving this for $g'$ is exercise 1. Two things can be seen without solving it. The ends stay where they are: a ratio
 # of 0 stays 0, and an infinite one stays infinite. And shifting twice, by $s$ and by $t$, is a single shift by $s\,t$.
-
 #
-# Why would one shift? In a large picture many pixels tell the same, so at the same level you recognise more of it than
-# of a small one, and what matters is decided nearer to the top (arXiv 2403.03206). Take $N$ pixels that are all alike:
-# along their mean, signal has variance $N$ and noise 1. We measure how wrong ten steps of a perfect model make it.
+# Why would one shift? In a large picture many pixels show the same thing. Their noise averages out, so at the same
+# level you recognise more of it than of a small one, and what matters is decided nearer to the top (arXiv 2403.03206).
+# Take $N$ pixels that are all alike, of variance 1, and add them up, divided by $\sqrt N$: of $N$ equal signals that
+# makes variance $N$, and of $N$ independent noises variance 1. We measure how wrong ten steps of a perfect model make
+# the variance of this sum.
 #
 # **Predict.** Which shift is best for a single pixel? And for a thousand that are alike?
 
@@ -219,7 +223,7 @@ def spread_error(pixels, shift):
     return abs(end.item() ** 2 / pixels - 1)
 
 
-shifts = [1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0]
+shifts = torch.logspace(-0.6, 1.8, 25).tolist()  # from 1/4 to 63
 colours = ("#0072B2", "#E69F00", "#009E73", "#D55E00")
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
 for shift, colour in zip((1.0, 3.0, 5.0, 12.0), colours, strict=True):
@@ -227,10 +231,12 @@ for shift, colour in zip((1.0, 3.0, 5.0, 12.0), colours, strict=True):
     axes[0].plot(schedules.linear(20), after, "-o", ms=3, color=colour, label=f"{shift:g}")
 errors = {pixels: [spread_error(pixels, shift) for shift in shifts] for pixels in (1, 10, 100, 1000)}
 for (pixels, found), colour, marker in zip(errors.items(), colours, "os^D", strict=True):
-    axes[1].loglog(shifts, found, f"-{marker}", color=colour, label=f"{pixels} alike")
+    least = found.index(min(found))
+    axes[1].loglog(shifts, found, f"-{marker}", color=colour, label=f"{pixels} alike", markevery=[least])
+ticks = [0.3, 1, 3, 12, 50]
 axes[0].set(xlabel="level before", ylabel="level after", title="shifts")
-axes[1].set(xlabel="shift", ylabel="relative error of the variance", xticks=shifts, title="ten steps of Heun")
-axes[1].set_xticklabels([f"{shift:g}" for shift in shifts])
+axes[1].set(xlabel="shift", ylabel="relative error of the variance", title="ten steps of Heun; marks: the best shift")
+axes[1].set(xticks=ticks, xticklabels=ticks)
 axes[1].minorticks_off()
 for ax in axes:
     ax.legend(fontsize=9)
@@ -240,24 +246,24 @@ levels = schedules.linear(20)
 twice = schedules.shift_levels(schedules.shift_levels(levels, 3.0), 4.0)
 assert torch.allclose(twice, schedules.shift_levels(levels, 12.0)), "shifts multiply"
 best = [min(zip(found, shifts, strict=True))[1] for found in errors.values()]
-assert best == sorted(best) and best[0] == 1, "the more pixels are alike, the larger the best shift"
+assert best == sorted(best), "the more pixels are alike, the larger the best shift"
+assert shifts[0] < best[0] < 1 and 15 < best[-1] < shifts[-1], "from below 1 to about 20"
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# None (a shift of 1) for a single pixel, and one of about 20 for a thousand. In between lie the 3 to 12 of Wan.
+# For a single pixel one *below* 1, about 2/3. For a thousand one of about 20. A hundred times as many pixels want about
+# ten times the shift. In between lie the 3 to 12 of Wan.
 #
 # </details>
 #
-# On the left, the larger the shift, the closer the dots stand at the top, and the longer the last steps. (`SIGMAS` has
-# four more families than `linear`, for models that were trained with them.)
+# On the left, the larger the shift, the closer the dots stand at the top, and the longer the last steps.
 #
 # ## Are they right?
 #
 # Chapter 1 proved that a perfect model turns noise into the right clips along *every* path, if the steps are short.
-# That gives us a test with a known answer. As in chapter 1, the perfect model of Gaussian clips is linear, so unit
-# vectors tell us exactly which covariance a schedule reaches. And since we now know what each schedule costs, we can
-# ask what the cost buys.
+# That gives us a test with a known answer: as there, unit vectors tell us exactly which covariance a schedule reaches.
+# And we can ask what its cost buys.
 #
 # **Predict.** You can afford 45 calls for nine frames. Which gets closer to the data: `synchronous` with 45 steps, or
 # `autoregressive` with five steps for each frame? And at equal *causal* work?
@@ -277,14 +283,15 @@ counts = [3, 5, 10, 20]
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constrained")
 styles = {"synchronous": "-o", "blockwise": ":s", "pyramid": "--^", "staircase": "-.v", "rolling": ":P"}
 for name, line in {**styles, "autoregressive": "-D"}.items():
-    tried = [SCHEDULES[name](n, 9) for n in counts]
+    tried = [SCHEDULES[name](n, 9) for n in ([*counts, 45] if name == "synchronous" else counts)]
     costs, errors = [schedules.describe(S) for S in tried], [worst_error(S) for S in tried]
     axes[0].loglog([cost.calls for cost in costs], errors, line, label=name)
     axes[1].loglog([sum(cost.active) / 9 for cost in costs], errors, line, label=name)
 for ax, label in zip(axes, ("calls", "causal work, in calls of synchronous"), strict=True):
-    ticks = [5, 10, 25, 50, 100, 200][: 6 if label == "calls" else 3]
+    ticks = [5, 10, 25, 50, 100, 200][: 6 if label == "calls" else 4]
     ax.set(xlabel=label, xticks=ticks, xticklabels=ticks)
-ax.minorticks_off()
+    ax.minorticks_off()
+axes[0].axvline(45, color="gray", lw=1, ls=":")
 axes[0].set_ylabel("largest error of the covariance")
 axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
@@ -299,30 +306,41 @@ assert worst_error(dear) < 1.5 * worst_error(causal), "at equal causal work it m
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# At equal calls `synchronous`, by far: its error is less than a hundredth. The 45 calls of `autoregressive` are five long
-# steps for each frame, those of `synchronous` 45 short ones for all frames at once. At equal causal work the two are
-# nearly the same.
+# At equal calls `synchronous`, by far: along the dotted line its error is less than a hundredth of the other's. The 45
+# calls of `autoregressive` are five long steps for each frame, those of `synchronous` 45 short ones for all frames at
+# once. At equal causal work the two are nearly the same.
 #
 # </details>
 #
-# All curves fall along the same slope, so all schedules are right in the end. (The others pass as well, says the
-# assertion.) On the left, with attention in both directions, they lie far apart: taking turns costs a multiple. On the
-# right they lie together: with a causal model turns are free, and buy a perfect model nothing. (Ours looks both ways, so
-# strictly this holds only where all frames behind are pure noise and tell nothing, as in `autoregressive`.)
+# All curves go on falling with more steps, so all schedules are right in the end. On the left, with attention in both
+# directions, they lie far apart: taking turns costs a multiple. (The pyramid is steeper, for its waiting costs eight
+# calls however many steps there are.) On the right they lie together: with a causal model turns are free, and buy a
+# perfect model nothing. (Ours looks both ways, so strictly this holds only where all frames behind are pure noise and
+# tell nothing, as in `autoregressive`.)
 #
-# What is left to be said about turns is what a *trained* model makes of them: it may have seen some timestep vectors often
-# and others hardly ever, and an error in an early frame is passed on to those that follow.
+# So for a perfect model the order does not matter. A *trained* model may have seen some timestep vectors hardly ever,
+# and an error in an early frame is passed on. Here is what was measured for long videos of `mini-vta`, made in windows
+# with ten steps for each frame. PSNR is how close a video comes to the true one.
+
+# %% tags=["nbval-check-output"]
+for row in experiments.read_results(experiments.RESULTS / "schedules.json")["rows"]:
+    psnr, low, high = row["scores"]["psnr"]
+    name, price = row["key"]["schedule"], row["key"]["rows a window"]
+    print(f"{name:15} {price:2} calls a window, PSNR {psnr:.1f} dB (95 % interval {low:.1f} to {high:.1f})")
+
+# %% [markdown]
+# The four lie within half a decibel, and their intervals overlap; the price differs up to nine times.
+# That answers the question at the top for this model: all frames at once, as long as nobody waits for the beginning.
 #
-# As a rule of thumb: with a pretrained model like Wan begin with `synchronous`, the cheapest and closest to what it has
-# seen. Take `pyramid` or `blockwise` if the beginning should be ready early, with a causal model any that has a lag if
-# the video has no end, and `hold` or `two_sided` if some frames are given. Then measure, as chapter 7 does.
+# As a rule of thumb: begin with `synchronous`. Take `pyramid` or `blockwise` if the beginning should be ready early,
+# and `hold` or `two_sided` if some frames are given. Then measure, as chapter 7 does.
 #
 # ## Going back up
 #
 # Two members of the zoo are missing from the figures: `repaint` makes most of its steps several times, so that frames
 # come to agree with each other, and `restart` jumps from low noise back to high noise, which washes out the errors of
-# earlier steps. Where a level rises, the sampler adds just as much fresh noise as belongs to the new level. That takes no
-# call of the model.
+# earlier steps. Where a level rises, the sampler adds just as much fresh noise as belongs to the new level. That takes
+# no call.
 #
 # **Predict.** `repaint` goes down six steps. After the third and again after the fifth it jumps back by two
 # (`jump_length=2`), until it has gone down these two steps three times in all (`jump_n_sample=3`). How many calls?
@@ -353,9 +371,9 @@ else:
 #
 # </details>
 #
-# Every rise in these saws is noise that was put back: small teeth for `repaint`, all the way down, two large ones for
-# `restart`, at the end. All frames share one level here, so a single line shows everything. A plain matrix that rises
-# is refused, because that is usually a mistake. If you mean it, wrap it: `schedules.Rising(S)`.
+# Every rise in these saws is noise that was put back. All frames share one level here, so a single line shows
+# everything. A plain matrix that rises is refused, because that is usually a mistake. If you mean it, wrap it:
+# `schedules.Rising(S)`.
 #
 # ## Three mistakes you will meet
 #
@@ -380,8 +398,9 @@ wrong = {
 right = [schedules.trapezoid(6, 8), schedules.blockwise(6, 8, block=3), schedules.synchronous(6, 8, shift=5.0)]
 fig, axes = plt.subplots(2, 3, figsize=(10, 6), layout="constrained")
 for column, (name, bad) in enumerate(wrong.items()):
-    viz.plot_schedule(bad, axes[0, column], title=f"wrong: {name}", colorbar=False)
-    viz.plot_schedule(right[column], axes[1, column], title="right", colorbar=False)
+    for ax, S, title in zip(axes[:, column], (bad, right[column]), (f"wrong: {name}", "right"), strict=True):
+        ax.imshow(S, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+        ax.set(xlabel="frame", ylabel="row", title=title)
 plt.show()
 
 bad = wrong["index -t"]
@@ -391,8 +410,9 @@ assert torch.equal(right[0][:, 0], right[0][:, -1]), "the right one is symmetric
 
 # %% [markdown]
 # *Left:* somebody wrote `-t` for "the same place, counted from the end". But `-0` is 0, so the whole right half is one
-# frame late, and one column in the middle was never written: noise would be shown as a finished frame. (This is the trapezoid of
-# [Diffusion Forcing](https://github.com/buoyancy99/diffusion-forcing), and of many projects that copied it.)
+# frame late, and one column in the middle was never written: noise would be shown as a finished frame. (This is the
+# trapezoid of [Diffusion Forcing](https://github.com/buoyancy99/diffusion-forcing), and of many projects that copied
+# it.)
 #
 # *Middle:* eight frames do not divide into blocks of three, and the last two are gone. (The pipelines of SkyReels-V2,
 # [diffusers #13609](https://github.com/huggingface/diffusers/issues/13609).)
@@ -402,12 +422,12 @@ assert torch.equal(right[0][:, 0], right[0][:, -1]), "the right one is symmetric
 # ends of its levels once and then all levels again,
 # [#13243](https://github.com/huggingface/diffusers/issues/13243).)
 #
-# Two functions look for such things: `schedules.faults` lists what makes a matrix invalid, and `schedules.remarks` what
-# is allowed but rarely meant. And levels that you give by hand are never shifted a second time:
+# `schedules.faults` lists what makes a matrix invalid, and `schedules.remarks` what is allowed but rarely meant. Do
+# they find the three? And what if you give levels by hand, and ask to shift them?
 
 # %% tags=["nbval-check-output"]
-print("faults: ", schedules.faults(bad))
-print("remarks:", schedules.remarks(bad)[0])
+for name, S in wrong.items():
+    print(f"{name}: faults {schedules.faults(S)}, remarks {schedules.remarks(S)}")
 try:
     schedules.pyramid(3, 4, sigmas=[1.0, 0.9, 0.35, 0.0], shift=5.0)
 except ValueError as error:
@@ -416,6 +436,9 @@ else:
     raise AssertionError("explicit sigmas and a shift together must be refused")
 
 # %% [markdown]
+# They find the first. The other two are valid schedules; only you know that they were not meant. So count the columns,
+# and look at the last step. Levels given by hand are never shifted again.
+#
 # ## Composing schedules
 #
 # Schedules are matrices, so they can be put together:
@@ -438,15 +461,15 @@ assert torch.equal(parts["every step in three"][::3], scene), "the old rows are 
 assert torch.equal(window[-1, 1:], window[0, :-1]), "after a shift every frame is where its neighbour was"
 
 # %% [markdown]
-# The last picture is a video without an end in three rows. In the last row frame 0 is clean, and each other frame is
-# where its left neighbour was in row 0. So take frame 0 out, append noise on the right, and start again at row 0.
+# The last picture is a video without an end. In the last row frame 0 is clean, and each other frame is where its left
+# neighbour was in row 0. So take frame 0 out, append noise on the right, and start again at row 0.
 #
 # ## Invent your own
 #
 # To design a schedule, answer three questions. *Which frames are known?* The task settles that: it sets their columns.
 # *Who waits for whom?* Those are the delays. *Through which levels?* Those are the sigmas. Say you want a video that
-# grows from its middle, so that the two ends are made to fit it. Then a frame waits in
-# proportion to its distance from the middle:
+# grows from its middle, so that the two ends are made to fit it. Then a frame waits in proportion to its distance from
+# the middle:
 
 
 # %% tags=["nbval-check-output"]
@@ -460,9 +483,10 @@ print(schedules.describe(sunrise(6, 9)))
 assert worst_error(sunrise(STEPS, 9)) < 0.01, "a perfect model makes the right clips along it"
 
 # %% [markdown]
-# It costs four calls more than `synchronous` and passes the test of the perfect model. Does it also work with a trained
-# one? A function of `(steps, frames, shift)` can be used wherever a schedule's name can. The strip shows what the model
-# takes for the clean video (its guess `x - tau v`) at some rows, and the curves how far a frame's guess is from its end.
+# It costs four calls more than `synchronous` and passes the test of the perfect model. (The last line counts a third
+# price: that of computing, in each call, all frames that are not final yet.) A function of `(steps, frames, shift)` can
+# be used wherever a schedule's name can. The strip shows what the model takes for the clean video (its guess `x - tau
+# v`) at some rows, and the curves how far a frame's guess is from its end.
 #
 # **Predict.** `sunrise` starts its middle first. Is frame 4 ready after fewer calls than in `synchronous`?
 
@@ -496,10 +520,11 @@ nb.play({name: result.video[0] for name, result in final.items()}, fps=mini.geom
 #
 # </details>
 #
-# In row 4 the middle frames are red squares already, while those of both ends are still blobs of orange and white, and
-# come into shape beside a middle that is there. The solid curves say the same: frame 4 settles well before frame 0. The
-# two videos have the same words, noise and number of steps for each frame, and they differ. Which order is *better*
-# cannot be judged from one pair; chapter 7 shows how to measure it.
+# (The first row is the guess from noise alone, a blur that the decoder paints in false colours.) In row 4 the middle
+# frames are red and nearly square, while those of both ends still have patches of orange and white. The solid curves
+# say the same: frame 4 settles well before frame 0. The two videos have the same words, noise and number of steps for
+# each frame, and they differ. Which order is *better* cannot be judged from one pair; chapter 7 shows how to measure
+# it.
 
 # %% [markdown]
 # ## Exercises
@@ -509,8 +534,7 @@ nb.play({name: result.video[0] for name, result in final.items()}, fps=mini.geom
 #
 # <details><summary>Hint</summary>
 #
-# Multiply both sides by the two denominators, bring everything with $g'$ to one side, and factor it out. Check your
-# result at $g = 1$: the shifted level must be 1.
+# Multiply by the denominators, and bring everything with $g'$ to one side. At $g = 1$ the result must be 1.
 #
 # </details>
 
@@ -536,6 +560,8 @@ nb.check(
         ),
         "at g = 1 your level is s: in the denominator, s has gone to the wrong term.": 4 * some / (4 - 3 * some),
         "a sign in your denominator is wrong, so it has a zero between 0 and 1.": 4 * some / (1 - 3 * some),
+        "your low levels hardly move: look at the term of the denominator without g.": 4 * some / (4 + 3 * some),
+        "at g = 1 your level stays below 1: check the signs of the terms with g'.": 4 * some / (1 + 5 * some),
     },
 )
 if my_shift(some, 4.0) is not None:
@@ -571,7 +597,7 @@ def calls(lag):
 nb.check_that(
     my_lag,
     {
-        "a lag is a single number of rows, at least 0.": lambda lag: isinstance(lag, (int, float)) and lag >= 0,
+        "a lag is a single number of rows, at least 0.": lambda lag: getattr(lag, "ndim", 0) == 0 and float(lag) >= 0,
         "a whole number is asked for.": lambda lag: lag == int(lag),
         "this pyramid needs more than 100 calls: did you leave any for the steps of a frame?": lambda lag: (
             calls(int(lag)) <= 100
@@ -580,7 +606,7 @@ nb.check_that(
     },
 )
 if my_lag is not None:
-    viz.plot_schedule(schedules.pyramid(20, 21, lag=my_lag), title="twenty steps, 21 frames")
+    viz.plot_schedule(schedules.pyramid(20, 21, lag=int(my_lag)), title="twenty steps, 21 frames")
     plt.show()
 
 # %% [markdown]
@@ -591,8 +617,7 @@ if my_lag is not None:
 #
 # <details><summary>Hint</summary>
 #
-# Only the delays are yours to choose: `schedules.delayed(steps, delays)` makes the matrix. Start with the delay of
-# frame 0, and ask for each other frame how many rows it has to wait.
+# Only the delays are yours to choose: `schedules.delayed(steps, delays)` makes the matrix.
 #
 # </details>
 
@@ -609,7 +634,7 @@ nb.check_that(
     my_schedule,
     {
         "a schedule for nine frames is a tensor of floats (rows, 9); delays alone are not one yet.": lambda S: (
-            isinstance(S, torch.Tensor) and S.ndim == 2 and S.shape[1] == 9
+            isinstance(S, torch.Tensor) and S.ndim == 2 and S.shape[1] == 9 and S.is_floating_point()
         ),
         "this is not a valid schedule: `schedules.faults` says why.": lambda S: not schedules.faults(S),
         "every frame should start as noise: no frame is known here.": lambda S: (S[0] == 1).all(),
@@ -640,8 +665,7 @@ if my_schedule is not None:
 # | `trapezoid`, `two_sided` | a bright wedge in the middle | from both ends | Diffusion Forcing; this project |
 # | `repaint`, `restart` | saws | agreement; washing out errors | RePaint; Restart sampling |
 #
-# *What could go wrong:* a column that starts clean although its frame is not known; last frames that are dropped;
-# sigmas that are shifted twice; a valid schedule with too few steps; turns that nobody needed.
+# *What could go wrong:* dropped frames; sigmas that are shifted twice; too few steps; turns that nobody needed.
 #
 # *Where the code lives:* `pusa_lab/schedules/matrices.py` (`schedules.delayed` and its relatives),
 # `pusa_lab/schedules/sigmas.py` (`schedules.shift_levels`), `pusa_lab/schedules/compose.py`,
@@ -649,5 +673,4 @@ if my_schedule is not None:
 # `tests/test_zoo.py`.
 #
 # *References:* Pusa, arXiv 2507.16116; Diffusion Forcing, arXiv 2407.01392; Rolling Diffusion, arXiv 2402.09470;
-# SkyReels-V2, arXiv 2504.13074; AR-Diffusion, arXiv 2503.07418; RePaint, arXiv 2201.09865;
-# Restart sampling, arXiv 2306.14878.
+# SkyReels-V2, arXiv 2504.13074; RePaint, arXiv 2201.09865; Restart sampling, arXiv 2306.14878.

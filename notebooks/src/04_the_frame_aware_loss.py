@@ -6,8 +6,8 @@
 #
 # *You need: chapter 1. Time: 35 minutes of reading, a quarter of a minute of CPU.*
 #
-# This chapter derives the lowest loss that any model can reach, holds real curves against it, and shows what a way of
-# sampling timesteps teaches, and what it never shows.
+# This chapter derives the lowest loss that any model can reach, holds real curves against it, and asks which timestep
+# vectors a model meets in training.
 #
 # **After this chapter you can**
 #
@@ -44,13 +44,6 @@ device = nb.setup(seed=SEED, shapes=True)
 if FAST:
     SIDE, GRID, STEPS, CLIPS, HELD, KNOWN = 100, 11, 50, 50_000, 8, 100
 
-# %% tags=["hide-input"]
-nb.diagram(
-    "04_floor_and_distance",
-    "A right triangle: its legs are the floor, from the target to the best answer, and the distance, from the best "
-    "answer to the model's; its hypotenuse is the loss. Beside it are bars of floor and distance for three models.",
-)
-
 # %% [markdown]
 # ## By hand
 #
@@ -80,9 +73,9 @@ print("target", target, " squares", squares, " loss", sum(squares) / 3)
 #
 # </details>
 #
-# So one clip can be shown in as many ways as there are timestep vectors. Here are three. `independent` timesteps are the
-# idea of Diffusion Forcing and FVDM, which Pusa fine-tunes with; the last row is sampled as in Pusa's released trainer,
-# which also shifts them towards noise: the ratio of noise to clip, $\tau / (1 - \tau)$, is multiplied by 5.
+# Here are three ways to show one clip. `independent` timesteps are the idea of Diffusion Forcing and FVDM, which Pusa
+# fine-tunes with; the last row is sampled as in Pusa's released trainer, which also shifts them towards noise: the
+# ratio of noise to clip, $\tau / (1 - \tau)$, is multiplied by 5.
 
 # %%
 sigmas = schedules.shift_levels(torch.arange(1, 1001) / 1000, 5.0)
@@ -115,8 +108,7 @@ ax.set_xlabel("frame (on each: its timestep)")
 plt.show()
 
 # %% [markdown]
-# In the row `shared` all frames are equally hard to see. In the row `independent` a clear frame stands beside a noisy
-# one: here a model learns to *look at its neighbours*.
+# In the row `independent` a clear frame stands beside a noisy one: here a model learns to *look at its neighbours*.
 #
 # ## In six lines
 #
@@ -156,12 +148,22 @@ assert torch.allclose(loss, losses.fafm_loss(some_denoiser, x0, tau, eps)), "the
 # \underbrace{\mathbb{E}\,(v - v^*)^2}_{\text{distance from the best answer}} \;+\;
 # \underbrace{\mathbb{E}\operatorname{Var}(u \mid x)}_{\text{floor}} .$$
 #
-# This is the right triangle in the drawing. No network, however large, gets below the floor.
+# As a drawing:
+
+# %% tags=["hide-input"]
+nb.diagram(
+    "04_floor_and_distance",
+    "A right triangle: its legs are the floor, from the target to the best answer, and the distance, from the best "
+    "answer to the model's; its hypotenuse is the loss. Beside it are bars of floor and distance for three models.",
+)
+
+# %% [markdown]
+# No network, however large, gets below the floor.
 #
 # ## The floor, step by step
 #
-# For Gaussian clips the floor can be computed. Begin with one frame of mean 0 and variance $c$, and write $a = 1 - \tau$ and
-# $b = \tau$, so $x = a x^0 + b\,\varepsilon$ and $u = \varepsilon - x^0$.
+# For Gaussian clips the floor can be computed. Begin with one frame of mean 0 and variance $c$, and write $a = 1 -
+# \tau$ and $b = \tau$, so $x = a x^0 + b\,\varepsilon$ and $u = \varepsilon - x^0$.
 #
 # 1. The pieces. Clip and noise are independent, with variances $c$ and 1, so $\operatorname{Var}(u) = c + 1$,
 #    $\;\operatorname{Var}(x) = a^2 c + b^2$, and $\operatorname{Cov}(u, x) = b - a c$.
@@ -177,12 +179,13 @@ assert torch.allclose(loss, losses.fafm_loss(some_denoiser, x0, tau, eps)), "the
 # $$\operatorname{Var}(u \mid x) = \frac{c}{(1 - \tau)^2 c + \tau^2}.$$
 #
 # Try both ends. At $\tau = 1$ the floor is $c$: nothing is visible, so all of the clip's variance remains. At
-# $\tau = 0$ it is **1**, not 0: the clip is fully visible, but the *noise* is not, and it is half of the target. A clean
-# frame teaches a model nothing, so a good recipe leaves known frames out of the loss (`losses.free_frames`).
+# $\tau = 0$ it is **1**, not 0: the clip is fully visible, but the *noise* is not, and it is half of the target. So
+# the loss of a clean frame teaches a model nothing about denoising, and a good recipe leaves known frames out of it
+# (`losses.free_frames`).
 #
-# With several frames, $c$ becomes their covariance matrix $C$, and $a$, $b$ become the diagonal matrices
-# $A = \mathrm{diag}(1 - \tau)$, $B = \mathrm{diag}(\tau)$. Steps 1 to 3 are the same, with
-# $K = \operatorname{Cov}(\varepsilon - x^0, A x^0 + B \varepsilon)$ and $M = \operatorname{Var}(x)$:
+# With several frames, $c$ becomes their covariance matrix $C$, and $a$, $b$ become the diagonal matrices $A =
+# \mathrm{diag}(1 - \tau)$, $B = \mathrm{diag}(\tau)$. Steps 1 to 3 are the same, with $K =
+# \operatorname{Cov}(\varepsilon - x^0, A x^0 + B \varepsilon)$ and $M = \operatorname{Var}(x)$:
 #
 # $$\operatorname{Var}(u \mid x) = C + I - K M^{-1} K^\top, \qquad M = A C A + B^2, \qquad K = B - C A,$$
 #
@@ -208,8 +211,7 @@ t = torch.linspace(0, 1, 11)[:, None]
 assert torch.allclose(floor_of(t, torch.full((1, 1), 0.3)), 0.3 / ((1 - t) ** 2 * 0.3 + t**2)), "one frame: as derived"
 
 # %% [markdown]
-# Here is the cloud of step 2 (every pixel of a big clip is one sample). Frame 2 stands at noise level 0.8, once beside
-# noise, once beside a clean frame 1.
+# Here is the cloud of step 2. Frame 2 stands at noise level 0.8, once beside noise, once beside a clean frame 1.
 #
 # **Predict.** Around which line do the points scatter? Where do they scatter less?
 
@@ -243,8 +245,9 @@ plt.show()
 #
 # ## A curve that will not fall
 #
-# Back to the question at the top, with two networks trained before your eyes on clips of three small numbers. The first
-# sees all frames and timesteps; the second is shown each frame alone.
+# Back to the question at the top, with two networks trained on clips of three numbers. The first sees all frames and
+# timesteps; the second is shown each frame alone. (The variance of the numbers, 0.225, is chosen so that the first
+# one's floor is the 0.6 of the question.)
 #
 # **Predict.** Both curves will go flat. Which model is then as good as a model can be?
 
@@ -299,9 +302,8 @@ plt.show()
 #
 # </details>
 #
-# So a loss of 0.6 that will not fall *may* be the best there is. A flat curve says that this network has no more to learn
-# from what it sees; only the floor (dashed) says whether that is good. The thin lines are single batches: which clips
-# and timesteps were drawn changes the loss by more than a hundred steps of training do.
+# So a loss of 0.6 that will not fall *may* be the best there is. A flat curve says that this network has no more to
+# learn from what it sees; only the floor (dashed) says whether that is good. The thin lines are single batches.
 #
 # ## Three models with a fault
 #
@@ -342,8 +344,7 @@ plt.show()
 # </details>
 #
 # In all three panels the black mark, the measured loss, sits on top of grey plus orange. Look at the grey of frame 0:
-# above 1, although the frame is almost clean. In the first panel frame 0 loses next to nothing by ignoring its neighbours:
-# at 0.1 so little of its clip is hidden that there is hardly anything left for them to tell.
+# above 1, although the frame is almost clean. In the first panel ignoring the neighbours costs it next to nothing, so little of its clip is hidden.
 #
 # ## What a neighbour's noise level changes
 #
@@ -384,22 +385,21 @@ assert abs(formula[-1, 0] - (1 - 0.8**2)) < 1e-5, "beside a clean frame, pure no
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# On the left edge, where frame 1 itself is clean: its floor is 1 whatever stands beside it. A clean neighbour saves most
-# when frame 1 is rather noisy (the line printed above). At pure noise it leaves $1 - 0.8^2 = 0.36$, the part of the
-# frame that it does not explain.
+# On the left edge, where frame 1 itself is clean: its floor is 1 whatever stands beside it. A clean neighbour saves
+# most when frame 1 is rather noisy (the line printed above). At pure noise it leaves $1 - 0.8^2 = 0.36$, the part of
+# the frame that it does not explain.
 #
 # </details>
 #
 # The dashed diagonal is all that a model with one timestep for all frames ever sees. It never visits the lower right
-# corner, a noisy frame 1 beside a clean frame 0, where the floor is lowest. **That corner is image-to-video**, and why
-# such a model has to be adapted.
+# corner, a noisy frame 1 beside a clean frame 0, where the floor is lowest. **That corner is image-to-video**, which is
+# why such a model has to be adapted to it.
 #
 # ## Weight first, average last
 #
-# Some noise levels may teach more than others. A weight belongs to a frame, so it must multiply the loss *of that frame*.
-# The released trainer of Pusa has such a weight, a bell $e^{-2 (\tau - 1/2)^2} - e^{-1/2}$ that
-# is high in the middle and 0 at both ends; but it averages both weight and loss over the frames of a clip before it
-# multiplies them.
+# A weight belongs to a frame, so it must multiply the loss *of that frame*. The released trainer of Pusa has such a
+# weight, a bell $e^{-2 (\tau - 1/2)^2} - e^{-1/2}$; but it averages both weight and loss over the frames of a clip
+# before it multiplies them.
 #
 # **Predict.** The weights of single frames differ by a standard deviation of about 2/3. What is left of it after
 # averaging over the 21 frames of the paper's clips?
@@ -424,13 +424,14 @@ assert abs(per_clip.std() - weight.std() / 21**0.5) < 0.01, "it shrinks by the s
 # </details>
 #
 # So averaged over the clip, very noisy frames have almost the same share of the loss as with no weight at all, while a
-# weight per frame would have cut it to a quarter. In effect the released models were trained unweighted, as their paper
-# says. `losses.fafm_loss(..., weight=)` averages last.
+# weight per frame would have cut it to a quarter. (These are floors of Gaussian clips of 21 frames.) If real clips are
+# alike in this, the released models were in effect trained unweighted, as their paper says. `losses.fafm_loss(...,
+# weight=)` averages last.
 #
 # ## What a timestep sampler shows
 #
-# The **timestep sampler** decides which timestep vectors the model meets. Each dot below is one clip of training; the box
-# is image-to-video: frame 0 almost clean, frame 8 noisy.
+# The **timestep sampler** decides which timestep vectors the model meets. Each dot below is one clip of training; the
+# box is image-to-video: frame 0 almost clean, frame 8 noisy.
 #
 # **Predict.** Which sampler never reaches the box? Of the other two, which reaches it more often?
 
@@ -455,8 +456,8 @@ plt.show()
 #
 # </details>
 #
-# But real image-to-video has *all* the others noisy. The frames are independent, so the share of such clips is a product:
-# $P(\tau < .05)\;P(\tau > .5)^{f-1}$.
+# But real image-to-video has *all* the others noisy. The frames are independent, so the share of such clips is a
+# product: $P(\tau < .05)\;P(\tau > .5)^{f-1}$.
 
 # %% tags=["nbval-check-output"]
 marginals = {"independent": (torch.arange(100_000) + 0.5) / 100_000, "released": sigmas}
@@ -474,15 +475,15 @@ assert abs(counted - 0.05 * 0.5**2) < 5 * (0.0125 / CLIPS) ** 0.5, "counting agr
 assert share["independent", 2] > share["released", 2] and share["independent", 9] < share["released", 9], "they cross"
 
 # %% [markdown]
-# Read the last line: of 21 latent frames, the paper's sampler would not show a single
-# such clip in the whole run, and the released one about two. And yet the models can do image-to-video. A fair reading,
-# though not a proof: independent timesteps teach a model to use *whichever* frame is cleaner, and every clip does that.
+# Read the last line: of 21 latent frames, the paper's sampler would not show a single such clip in the whole run, and
+# the released one about two. And yet the models can do image-to-video. A fair reading, though not a proof: independent
+# timesteps teach a model to use *whichever* frame is cleaner, and every clip does that.
 #
-# The corner need not be left to chance. `task_mixture` picks a set of known frames for each clip, makes them clean, and
-# gives all the others one timestep; `mixture` mixes samplers. Half of each is the recipe that this project found to be
-# better (`docs/claims.md`) and that our toys are trained by. The bars show which tasks a sampler contains, named by the
-# known frames: the *first* is image-to-video, a *prefix* is extension, any other *subset* completion. In *asynchronous*
-# clips the noisy frames do not share a timestep.
+# `task_mixture` picks a set of known frames for each clip, makes them clean, and gives all the others one timestep;
+# `mixture` mixes samplers. Half of each is the recipe by which our toys are trained; chapter 8 measures how much better
+# it is. The bars show which tasks a sampler contains, named by the known frames: the *first* is image-to-video, both
+# *ends* are start and end frame, *keyframes* are both ends and one frame between them, a *prefix* is extension, and any
+# other *subset* is completion. In *asynchronous* clips the noisy frames do not share a timestep.
 
 # %%
 half = timestep_samplers.mixture([independent, timestep_samplers.task_mixture()])
@@ -495,8 +496,6 @@ assert schedules.task_shares(independent)["asynchronous"] == 1, "independent tim
 assert min(schedules.task_shares(half).values()) > 0.02, "the mixture shows all of them"
 
 # %% [markdown]
-# Only the last bar has some of everything.
-#
 # ## A lower loss is not a better model
 #
 # The same perfect model has a different loss under each timestep sampler:
@@ -511,15 +510,17 @@ for name, sampler in {**zoo, "half and half": half}.items():
 assert max(floors.values()) > 1.1 * min(floors.values()), "the same perfect model, losses more than a tenth apart"
 
 # %% [markdown]
-# `shared` is the highest: frames of equal noise do help each other (compare the second number), but less than a clear one
-# helps a noisy one. If a colleague's loss is lower than yours, first ask which timesteps it was measured at.
+# `shared` is the highest: frames of equal noise do help each other (compare the second number), but less than a clear
+# one helps a noisy one. If a colleague's loss is lower than yours, first ask which timesteps it was measured at.
 #
 # ## Reading a real loss
 #
-# The losses of trained toys are far below 1, and highest where our floor is lowest, at both ends. Is that a contradiction?
-# No: our frames had variance $c = 1$. Clips of `nano` hardly differ along most directions of their thousands of pixels,
-# and a lot along a few (such as brightness). For Gaussian clips with the same principal directions, step 4 holds along
-# each of them, and the loss is the mean.
+# Trained toys lose far less than 1, and most at both ends, where our floor is lowest. But our frames had variance $c =
+# 1$. Clips of `nano` hardly differ along most directions of their thousands of pixels, and a lot along a few (such as
+# brightness). Turn the axes along these *principal directions*. Along them the clips are uncorrelated,
+# turned noise is still independent noise of variance 1, and a sum of squares stays what it is. So if all frames share
+# one timestep and the clips are Gaussian, each direction is a case of step 4 by itself, with a variance $c$ of its own,
+# and the floor of the loss is the mean over the directions.
 #
 # **Predict.** At which end does a direction with a small $c$ have its high floor, and at which one with a large $c$?
 
@@ -561,10 +562,10 @@ for c, colour in zip(
 left.set(title="floor of one direction", xlabel="tau", ylim=(0.005, 200))
 left.legend(fontsize=9, ncols=2)
 linear = step_4(variances).sum(dim=1) / many.shape[1]  # the other directions are worth 0
-right.semilogy(levels[8:], linear[8:], color="0.4", ls="--", label="best linear model")
+right.plot(levels[8:], linear[8:], color="0.4", ls="--", label="best linear model")
 for toy, measured, colour in zip(toys, frame_losses["shared"], ("#D55E00", "#0072B2"), strict=True):
     right.errorbar(middles, *by_level(measured, drawn_at["shared"]), fmt="-o", ms=4, color=colour, label=toy)
-right.set(title="clips of nano, shared timesteps", xlabel="tau", ylabel="loss")
+right.set(title="clips of nano, shared timesteps", xlabel="tau", ylabel="loss", ylim=0)
 right.legend(fontsize=9)
 plt.show()
 assert FAST or linear[50] < linear[-1] < linear[8], "real variances make the dip in the middle"
@@ -577,11 +578,12 @@ assert FAST or linear[50] < linear[-1] < linear[8], "real variances make the dip
 #
 # </details>
 #
-# The dashed line is that mean for `nano`: what the best *linear* model would lose (by directions estimated from `KNOWN`
-# clips; more would raise its left end). Both toys have its shape and, but
-# for the noisy end, lie far below it: they are not linear, and read the words. Their true floor nobody knows, so three habits take its place. **Fix** a
-# set of held-out clips, their timesteps and their noise. **Split** the loss by noise level. **Subtract** the losses of
-# two models, frame by frame: the floor cancels, so what remains is the difference of their squared distances.
+# The dashed line is that mean for `nano`: what the best *linear* model would lose (its directions are estimated from
+# `KNOWN` clips). Both toys dip in the middle too, but much deeper and at lower noise: they are not linear, and read the
+# words. At the noisy end they are no better than the line, although a perfect model would be. Their true floor nobody
+# knows, so three habits take its place. **Fix** a set of held-out clips, their timesteps and their noise. **Split** the
+# loss by noise level. **Subtract** the losses of two models, frame by frame: the floor cancels, so what remains is the
+# difference of their squared distances.
 #
 # `nano-base` was trained with shared timesteps, and `nano-vta` from it with half and half.
 #
@@ -607,21 +609,21 @@ assert FAST or abs(gain["shared"].mean()) < 0.002, "at shared ones the two canno
 # <details><summary>Answer</summary>
 #
 # At shared timesteps neither, at independent ones `nano-vta`, by far, and at every noise level. The tie has two halves:
-# `nano-vta` has become a little worse at low noise, and better above.
+# `nano-vta` has become a little worse at low noise, and better above. (Mind the scales of the two panels.)
 #
 # </details>
 #
-# A single clip scatters by as much as the loss itself, many times the difference that the dots still find. So to the 0.6
-# at the top: alone it says nothing. Held against a floor, or against another model at the same clips, timesteps and
-# noise, it says who is closer to the best, and where.
+# The losses of single clips scatter by as much as the loss itself, many times the differences in the left panel. We see
+# these only because both models had the same clips, timesteps and noise. So to the 0.6 at the top: alone it says
+# nothing. Held against a floor, or against another model at the same clips, timesteps and noise, it says who is closer
+# to the best, and where.
 
 # %% [markdown]
 # ## Exercises
 #
-# **1 · Fill in.** The six lines again, without looking, with a weight `(b, f)` for each frame. You get `denoiser(x, tau)`,
-# clips `x0` and noise `eps` of shape `(b, c, f, h, w)`, and `tau` and `weight` of shape `(b, f)`. Return one number: the
-# weighted loss, weighted first and averaged last. (The cell tries it with the weight of Min-SNR,
-# $\min((1 - \tau)^2, 5 \tau^2)$.)
+# **1 · Fill in.** The six lines again, without looking, with a weight `(b, f)` for each frame. You get `denoiser(x,
+# tau)`, clips `x0` and noise `eps` of shape `(b, c, f, h, w)`, and `tau` and `weight` of shape `(b, f)`. Return one
+# number: the weighted loss, weighted first and averaged last.
 #
 # <details><summary>Hint</summary>
 #
@@ -657,6 +659,16 @@ nb.check(
     *(some_denoiser, x0_, tau_, eps_, losses.min_snr(tau_)),
     mistakes={
         "the target points from the clip to the noise; yours points the other way": wrong(lambda x0, eps: x0 - eps),
+        "the target is the noise minus the clip; yours is the noise alone": wrong(lambda x0, eps: eps),
+        "the weight was squared with the difference: it multiplies the square": lambda d, x0, tau, eps, weight: (
+            losses.fafm_loss(d, x0, tau, eps, weight=weight**2)
+        ),
+        "the denoiser was given one timestep per clip: each frame has its own": lambda d, x0, tau, eps, weight: (
+            losses.fafm_loss(lambda x, t: d(x, t.mean(dim=1, keepdim=True).expand_as(t)), x0, tau, eps, weight=weight)
+        ),
+        "channels and pixels were added up, not averaged": lambda d, x0, tau, eps, weight: (
+            losses.fafm_loss(d, x0, tau, eps, weight=weight) * x0[0, :, 0].numel()
+        ),
         "tau = 0 is the clean clip, tau = 1 is noise; yours has them the other way round": wrong(
             mix=lambda x0, eps, t: t * x0 + (1 - t) * eps
         ),
@@ -678,10 +690,9 @@ nb.check(
 )
 
 # %% [markdown]
-# **2 · Vary.** Three frames of variance 1, neighbours with correlation 0.8 as before (so frames 0 and 2 have 0.64). Some
-# are clean, the others pure noise. Give three floors, as a tensor of three numbers to two decimals: that of frame 2 when
-# only frame 0 is clean; that of frame 2 when frames 0 and 1 are; that of frame 1 when frames 0 and 2 are. Reason with
-# pencil and paper.
+# **2 · Vary.** Three frames of variance 1, neighbours with correlation 0.8 as before (so frames 0 and 2 have 0.64).
+# Some are clean, the others pure noise. Give three floors, as a tensor of three numbers to two decimals: that of frame
+# 2 when only frame 0 is clean; that of frame 2 when frames 0 and 1 are; that of frame 1 when frames 0 and 2 are.
 #
 # <details><summary>Hint</summary>
 #
@@ -737,14 +748,13 @@ if my_floors is not None:
     plt.show()
 
 # %% [markdown]
-# **3 · Invent.** A timestep sampler `(batch, frames, generator) -> tau` of shape `(batch, frames)`, between 0 and 1. For
-# 9 frames, at least one clip in five must look like image-to-video (frame 0 below .05, all the others above .5), and
-# yet every frame must meet every noise level: each tenth of [0, 1] in at least 2 % of the clips.
+# **3 · Invent.** A timestep sampler `(batch, frames, generator) -> tau` of shape `(batch, frames)`, between 0 and 1.
+# For 9 frames, at least one clip in five must look like image-to-video (frame 0 below .05, all the others above .5),
+# and yet every frame must meet every noise level: each tenth of [0, 1] in at least 2 % of the clips.
 #
 # <details><summary>Hint</summary>
 #
-# Make two kinds of clips, and let `torch.where` choose by `torch.rand(batch, 1, generator=generator) < 0.3`. One kind is
-# `timestep_samplers.independent`; the other squeezes its timesteps into the ranges wanted.
+# Make two kinds of clips, one for each of the two conditions, and let `torch.where` choose between them, clip by clip.
 #
 # </details>
 
@@ -791,7 +801,7 @@ if my_sampler is not None:
 # | `u = eps - x0` | the target, the same at every noise level (Eq. 9) |
 # | floor | $\operatorname{Var}(u \mid x)$; for one frame $c / ((1 - \tau)^2 c + \tau^2)$ |
 # | `fafm_frame_loss`, `fafm_loss` | the loss of each frame, and its weighted mean (Eq. 11) |
-# | `independent`, `mixture([independent, task_mixture()])` | the paper's timesteps; half of the clips as in use |
+# | `independent`, `mixture([independent, task_mixture()])` | the paper's timesteps; half of the clips with tasks instead |
 #
 # *What could go wrong:* averaging before weighting; comparing losses under different timestep samplers; taking a loss
 # above 0 for a poor model.

@@ -11,6 +11,8 @@ MISTAKES = [
         (SHIFT.format("shift * levels / (1 + shift * levels)"), "one term got lost"),
         (SHIFT.format("shift * levels / (shift + (1 - shift) * levels)"), "the wrong term"),
         (SHIFT.format("shift * levels / (1 - (shift - 1) * levels)"), "a sign in your denominator"),
+        (SHIFT.format("shift * levels / (shift + (shift - 1) * levels)"), "hardly move"),
+        (SHIFT.format("shift * levels / (1 + (shift + 1) * levels)"), "check the signs"),
         (SHIFT.format("levels @ levels[:3]"), "your function stops with RuntimeError"),
     ],
     [
@@ -18,11 +20,13 @@ MISTAKES = [
         ("my_lag = 3", "a larger lag would fit"),
         ("my_lag = 4.5", "a whole number"),
         ("my_lag = -1", "at least 0"),
+        ("my_lag = torch.tensor(3)", "a larger lag would fit"),
         ("my_lag = (100 - 20) // 21", "did you count the gaps"),
         ("my_lag = 100 // 20", "did you leave any for the steps"),
     ],
     [
         ("my_schedule = schedules.pyramid(4, 9)", "frames 0, 4 and 8"),
+        ("my_schedule = torch.ones(13, 9, dtype=int)", "a tensor of floats"),
         ("my_schedule = [0, 8, 4, 8, 0, 8, 4, 8, 0]", "delays alone are not one yet"),
         ("my_schedule = schedules.delayed(4, [0, 4, 4, 4, 0, 4, 4, 4, 0])", "the odd frames"),
         ("my_schedule = schedules.delayed(4, [0, 4, 0, 4, 0, 4, 0, 4, 0])", "frames 2 and 6"),

@@ -15,6 +15,18 @@ MISTAKES = [
             "    return (weight * (v - (eps - x0)).square().mean(dim=(1, 3, 4))).mean()",
             "the other way round",
         ),
+        (
+            _LOSS + "    v = denoiser((1 - t) * x0 + t * eps, tau)\n"
+            "    return (weight * (v - eps).square().mean(dim=(1, 3, 4))).mean()",
+            "the noise alone",
+        ),
+        (_LOSS + _FRAME + "    return (weight**2 * frame_loss).mean()", "it multiplies the square"),
+        (_LOSS + _FRAME + "    return (weight * frame_loss).mean() * 3 * 6 * 7", "added up"),
+        (
+            _LOSS + "    v = denoiser((1 - t) * x0 + t * eps, tau.mean(1, True).expand_as(tau))\n"
+            "    return (weight * (v - (eps - x0)).square().mean(dim=(1, 3, 4))).mean()",
+            "one timestep per clip",
+        ),
         (_LOSS + _FRAME + "    return (weight.mean(1) * frame_loss.mean(1)).mean()", "over the frames of a clip"),
         (_LOSS + _FRAME + "    return weight.mean() * frame_loss.mean()", "averaged before it multiplied"),
         (_LOSS + _FRAME + "    return frame_loss.mean()", "is not used"),
