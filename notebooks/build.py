@@ -27,6 +27,8 @@ ROOT = HERE.parent
 MOST_BYTES = 1_000_000
 FOLDED = {"setup", "check", "hide-input"}
 """Tags of cells whose code is hidden until a reader opens it."""
+WHOLE = {"05_train_a_toy"}
+"""Chapters whose answers are of a run in full, since a check compares nothing in an abridged one."""
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({})"
 
 
@@ -134,13 +136,14 @@ def answers(source: Path) -> list[tuple[str, str]]:
 
 
 def solved(source: Path) -> nbformat.NotebookNode:
-    """The exercises of a chapter with their answers, as they came out of a run of the whole chapter (FAST)."""
-    notebook, given = read(source), answers(source)
+    """The exercises of a chapter with their answers, as they came out of a run of it, FAST or WHOLE."""
+    notebook, given, fast = read(source), answers(source), source.stem not in WHOLE
     for cell, (_, answer) in zip(tagged(notebook, "exercise"), given, strict=True):
         cell.source = answer
-    done = execute(notebook, FAST=True)
+    done = execute(notebook, FAST=fast)
     back = f"[← {title(source)}](../{source.stem}.ipynb) · [All chapters](../README.md)"
-    head = f"# Answers to {title(source)}\n\n{back}\n\nThese cells go on from the chapter's: run them there."
+    run = f"Here it was run {'with `FAST = True`, abridged' if fast else 'in full'}."
+    head = f"# Answers to {title(source)}\n\n{back}\n\nThese cells go on from the chapter's: run them there. {run}"
     cells = [nbformat.v4.new_markdown_cell(head)]
     for cell, (words, _), check in zip(tagged(done, "exercise"), given, tagged(done, "check"), strict=True):
         asked = done.cells[done.cells.index(cell) - 1]

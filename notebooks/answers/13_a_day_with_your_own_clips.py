@@ -12,8 +12,9 @@ def my_frames(room, clips, height, width):
 
 # %% [markdown]
 # **2 · Vary.** Compiling and float8 each make it faster, but not smaller. Of the two that make room, offloading costs
-# no time in this plan, and the 8-bit optimizer some: with it the training takes a little more than 22 hours. So the
-# three together, and the optimizer as it was. No plan says what float8 does to the loss: watch `val_loss`.
+# no time in this plan, and the 8-bit optimizer some: with it the training takes a little more than 22 hours, unless
+# a few blocks also keep what attention returned (`"ac_save_attention": 5` passes). Simplest are the three together,
+# with the optimizer as it was. No plan says what float8 does to the loss: watch `val_loss`.
 
 # %% tags=["answer"]
 my_options = {"compiled": True, "float8": True, "offload_activations": True}

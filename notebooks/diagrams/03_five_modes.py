@@ -12,7 +12,7 @@ MODES = (  # name, level of what the model sees, timestep it is given, what link
     ("label", CLEAN, FIXED, "", ("clean, but said to be noisy", "(Diffusion Forcing)")),
 )
 SIZE, LEFT, STEP, TOP, DOWN = 40, 128, 76, 92, 78
-END = LEFT + 4 * STEP + 10
+END = LEFT + 4 * STEP + 20
 
 
 def _link(d: Drawing, kind: str, x: float, y: float) -> None:
@@ -29,25 +29,19 @@ def _mode(d: Drawing, y: float, name: str, seen: tuple, told: tuple, kind: str, 
         x, lie = LEFT + j * STEP, level != timestep
         d.cell(x, y, SIZE, level)
         d.text(x + SIZE / 2, y + SIZE + 17, f"{timestep:g}", size=13, bold=lie, fill=ORANGE if lie else INK)
-        if j < 3 or kind == "on":
-            _link(d, kind, x + (5 if j == 3 else 0), y)
-    if kind == "on":
-        d.rect(END, y, SIZE, SIZE, fill="#ffffff", stroke=BLUE)
-        d.text(END + SIZE / 2, y + SIZE / 2 + 5, "new", fill=BLUE)
-    else:
-        d.cell(END, y, SIZE, 0.0)
+        if j < 3:
+            _link(d, kind, x, y)
     for k, line in enumerate(words):
-        d.text(END + 58, y + 17 + 20 * k, line, anchor="start", fill=INK if k == 0 else SOFT)
+        d.text(END, y + 17 + 20 * k, line, anchor="start", fill=INK if k == 0 else SOFT)
 
 
 def draw() -> Drawing:
     """Five rows of cells: colour is the noise in what the model sees, the number is the timestep it is given."""
-    d = Drawing(760, 552)
+    d = Drawing(720, 520)
     d.text(24, 28, "What the model is given for frame 0, with m = 0.8", size=16, anchor="start", bold=True)
     d.text(24, 50, "colour: noise in what it sees; number: the timestep it is told", size=13, anchor="start", fill=SOFT)
     for j, level in enumerate(SCHEDULE):
         d.text(LEFT + j * STEP + SIZE / 2, 80, f"S = {level:g}", size=13, fill=SOFT)
-    d.text(END + SIZE / 2, 80, "end", size=13, fill=SOFT)
     for i, mode in enumerate(MODES):
         _mode(d, TOP + i * DOWN, *mode)
     y = TOP + 5 * DOWN + 16
@@ -56,5 +50,4 @@ def draw() -> Drawing:
     for k in range(4):
         d.circle(348 + 14 * (k % 2), y - 7 + 14 * (k // 2), 3.5, fill=ORANGE, stroke="none")
     d.text(374, y + 5, "the picture again, under new noise", size=13, anchor="start")
-    d.text(128, y + 36, "At the end only denoise gives frame 0 back changed.", size=13, anchor="start", fill=SOFT)
     return d

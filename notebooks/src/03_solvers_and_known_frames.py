@@ -7,8 +7,8 @@
 # *You need: chapters 1 and 2. Time: twice 25 minutes of reading, a minute of CPU.*
 #
 # A **solver** says how the frames get from one row of a schedule to the next. First we measure, with the exact model of
-# chapter 1, how far each of them lands from where it should, and ask a trained model whether that matters. In the second
-# half ("Five ways to keep a known frame", perhaps for another day) one frame is known.
+# chapter 1, how far each of them lands from where it should, and ask a trained model whether that matters. In the
+# second half ("Five ways to keep a known frame", perhaps for another day) one frame is known.
 #
 # **After this chapter you can**
 #
@@ -57,8 +57,8 @@ STEPS, SIDE, CLIPS = ((4, 8, 16, 32), 21, 1) if FAST else (STEPS, SIDE, CLIPS)
 #
 # $$\frac{\mathrm{d}x_i}{\mathrm{d}\tau_i} = v_i(x, \tau)$$
 #
-# A frame goes from $\tau$ to $\tau'$; let $h=\tau'-\tau$. It should move by $h$ times the *average* velocity on the way,
-# which nobody knows. Solvers differ in what they take for it:
+# A frame goes from $\tau$ to $\tau'$; let $h=\tau'-\tau$. It should move by $h$ times the *average* velocity on the
+# way, which nobody knows. Solvers differ in what they take for it:
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -77,15 +77,17 @@ nb.diagram(
 # - `dpmpp_2m`: such a line through the last two guesses $\hat x^0=x-\tau v$ of the clean frame, with $h$ and $g$ measured
 #   in $\lambda=\log\frac{1-\tau}{\tau}$: $D=\hat x^0_n+\tfrac{h}{2g}(\hat x^0_n-\hat x^0_{n-1})$,
 #   $x'=\frac{\tau'}{\tau}\,x+\left(1-\frac{\tau'}{\tau}\right) D$.
-# - `unipc`: as `dpmpp_2m`, and the model's answer at the new place also mends the step just made, at no further call.
+# - `unipc`: as `dpmpp_2m`, but once the guess at the new place is there, the step just made is mended with it, at no
+#   further call.
 #
 # How wrong is Euler's? By Taylor's formula the frame should move by $h\,v+\tfrac{h^2}{2}\,v'+\dots$, so it misses about
-# $\tfrac{h^2}{2} v'$ in every step. There are about $1/|h|$ steps, so at the end it is off by something proportional to $h$.
-# In general, a solver that misses $h^{n+1}$ per step is off by $h^n$ at the end, and we say it has **order** $n$. Halve the
-# steps, and its error shrinks by a factor of $2^n$: for Euler by 2, for all others by 4. In theory: one of them will show
-# more, and one less.
+# $\tfrac{h^2}{2} v'$ in every step. There are about $1/|h|$ steps, so at the end it is off by something proportional to
+# $h$. In general, a solver that misses $h^{n+1}$ per step is off by $h^n$ at the end, and we say it has **order** $n$.
+# Halve the step size, and its error shrinks by a factor of $2^n$: for Euler by 2, for all others by 4. In theory: one
+# of them will show more, and one less.
 #
-# Our exact model has four frames, each similar to its neighbours. Very many small steps give the true end of every path.
+# Our exact model has four frames, each similar to its neighbours. Very many small steps give the true end of every
+# path.
 
 
 # %%
@@ -119,7 +121,7 @@ def ratios(error):
 # Each solver gets three schedules. The third one takes the levels of chapter 2 that are shifted towards noise by 5, as
 # large video models use them: its steps are short at first and long at the end.
 #
-# **Predict.** Calls are what costs time. With 20 of them, which is closer to the truth: Heun with 10 steps, or Euler
+# **Predict.** With 20 calls, which is closer to the truth: Heun with 10 steps, or Euler
 # with 20?
 
 # %% tags=["hide-input"]
@@ -169,14 +171,16 @@ assert FAST or off[together, "dpmpp_2m"][-1] > off[together, "heun"][-2], "dpmpp
 # <details><summary>Answer</summary>
 #
 # With even levels Heun, by far: two calls in one long step buy more than two short steps. With shifted levels it is
-# behind Euler. Its second call would be at the end of the step; where that end is clean it makes none (there no noise is
-# left to be seen), so its last step is Euler's. Shifted, that step is the longest: with 10 steps from $\tau=0.36$ to 0.
+# behind Euler. Its second call would be at the end of the step; where that end is clean it makes none (there no noise
+# is left to be seen), so its last step is Euler's. Shifted, that step is the longest: with 10 steps from $\tau=0.36$ to
+# 0.
 #
 # </details>
 #
-# Look at three things (the grey bars mark 20 calls). Euler has the flattest line: every doubling of the calls divides its
-# error by 2, Heun's by 4. `ab2` and `unipc`, which remember earlier answers, are as steep as Heun at half its price;
-# `dpmpp_2m` flattens and ends above Heun. And far below all others runs **midpoint**. Should you take it, then?
+# Look at three things (the grey bars mark 20 calls). Euler has the flattest line: every doubling of the calls divides
+# its error by 2, Heun's by 4. `ab2` and `unipc`, which remember earlier answers, are as steep as Heun at half its
+# price; `dpmpp_2m` flattens and ends above Heun (on the right `unipc` hides it). And far below all others runs
+# **midpoint**. Should you take it?
 #
 # ## A lucky solver
 #
@@ -221,7 +225,7 @@ for tau in torch.rand(5, dtype=torch.float64):
 
 # %% [markdown]
 # In a pyramid the frames have different noise levels, $q$ is no longer one quadratic, and the luck is gone: back to a
-# factor of 4 (its error is still the lowest). A trained video model is not Gaussian either: know whom your toy flatters.
+# factor of 4. A trained video model is not Gaussian either: know which solver your toy flatters.
 #
 # ## How a multistep solver remembers, step by step
 #
@@ -239,8 +243,8 @@ for tau in torch.rand(5, dtype=torch.float64):
 #    rows, as long as $g$ is the true distance. With a *wrong* $g$ the slope is wrong by a factor, and one order is lost.
 #
 # That is where video comes in: what is "the last step" if frames move at different rows? Let even and odd frames take
-# turns. At every row half of them wait, and the model answers for them nonetheless. Libraries made for a single timestep
-# keep one memory for the whole video, with the answers from waiting rows in it:
+# turns. At every row half of them wait, and the model answers for them nonetheless. Libraries made for a single
+# timestep keep one memory for the whole video, with the answers from waiting rows in it:
 
 
 # %%
@@ -274,8 +278,7 @@ nb.diagram(
 )
 
 # %% [markdown]
-# Every frame alternates: one row it moves, one row it waits. To see nothing but the effect of the memory, we make the
-# frames independent of each other.
+# To see the effect of the memory alone, we make the frames independent.
 #
 # **Predict.** With one memory for all, which order remains?
 
@@ -316,11 +319,11 @@ assert torch.allclose(shared, plain, rtol=1e-3), "one memory for all: exactly Eu
 #
 # ## Two orders that go missing
 #
-# `dpmpp_2m` has order 2, and `ab3` has order 3, but with even steps from pure noise to clean the measured factors do not
-# settle at 4 and 8.
+# `dpmpp_2m` has order 2, and `ab3` has order 3, but with even steps from pure noise to clean the measured factors do
+# not settle at 4 and 8.
 #
-# **Predict.** Where do they lose it? What is $\lambda$, in which `dpmpp_2m` measures its steps, at both ends of the
-# schedule? And what has `ab3`, which draws a parabola through three velocities, in its memory when it starts?
+# **Predict.** Where does each lose its order? What is $\lambda$, in which `dpmpp_2m` measures its steps, at both ends
+# of the schedule? And what has `ab3`, which draws a parabola through three velocities, in its memory when it starts?
 
 
 # %%
@@ -350,20 +353,21 @@ assert slow < 4.5 and quick > 7, "ab3 shows order 3 once its first step is small
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# $\lambda$ runs from $-\infty$ at pure noise to $+\infty$ at clean. Even steps in $\tau$ are huge in $\lambda$ at both ends,
-# however many you take, and there a line through two points means little.
-# With even steps in $\lambda$, from $\tau$ = .98 to .02, the factor is close to 4.
+# $\lambda$ runs from $-\infty$ at pure noise to $+\infty$ at clean. Even steps in $\tau$ are huge in $\lambda$ at both
+# ends, however many you take, and there a line through two points means little. With even steps in $\lambda$, from
+# $\tau$ = .98 to .02, the factor is close to 4.
 #
-# `ab3` starts with one Euler step, which misses $h^2$, and that one miss hides an order of 3. With a first step as small as
-# $h^2$ the factor is close to 8.
+# `ab3` starts with one Euler step, which misses $h^2$, and that one miss hides an order of 3. With a first step as
+# small as $h^2$ the factor is close to 8.
 #
 # </details>
 #
 # ## So where should twenty calls go?
 #
 # An order is a promise about *small enough* steps, and the exact model is a Gaussian. So ask a trained one: `mini-vta`
-# continues the first frames of unseen clips, with every solver from the same noise, at equal calls. There are two questions. How close does a solver come to the end of *its model's* path, which very many
-# small steps would reach? And how close is the video to the *true* clip?
+# continues the first frames of unseen clips, with every solver from the same noise, at equal calls. How close does a
+# solver come to the end of *its model's* path, which very many small steps would reach? And how close is the video to
+# the *true* clip?
 #
 # **Predict.** On the exact model, errors with 20 calls lay far apart. Which of the two questions will see that here?
 
@@ -403,13 +407,14 @@ assert FAST or min(close["midpoint", 6].mean(), close["ab2", 5].mean()) > close[
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Only the first, and it sees what the exact model showed. At twenty calls Euler ends furthest from the end of the path, then
-# Heun and `dpmpp_2m`, and closest `unipc`, `ab2` and midpoint. With five or six calls the gaps are as wide.
+# Only the first, and it sees what the exact model showed. At twenty calls Euler ends furthest from the end of the path,
+# then Heun and `dpmpp_2m`, and closest `unipc`, `ab2` and midpoint. (Their order means little: that
+# end is of `ab3` with 40 steps, only twice as many.) With five or six calls the gaps are as wide.
 #
-# The second question turns the order upside down: the further a solver stays from the end of its path, the *closer* it
-# comes to the true clip. The differences are small, but clear beside their errors, and no merit. Many clips fit a picture
-# and a caption; PSNR is highest for their *mean* (chapter 7). Each step of Euler's heads for the model's guess of the clean
-# clip, which is just that mean (chapter 4), and big steps leave more of it in the result.
+# At twenty calls the second question turns the order upside down: the three nearest the end of the path are furthest
+# from the true clip, and Euler is closest. The differences are small, but clear beside their errors, and no merit. Many
+# clips fit a picture and a caption; PSNR is highest for their *mean* (chapter 7). Each step of Euler's heads for the
+# model's guess of the clean clip, which is just that mean (chapter 4), and big steps leave more of it in the result.
 #
 # </details>
 #
@@ -433,14 +438,14 @@ assert lead(row["ab2", 5], row["euler", 5]).high < -1, "with five, a line throug
 # - **With twenty calls it hardly matters.** Every video is much closer to the end of its path than that end is to the truth
 #   (compare the two columns). Euler will do.
 # - **With five or six it does, but nobody wins everywhere.** Without guidance midpoint and `ab2` come much closer to what
-#   the model would make, given all the time in the world. With guidance memories do harm, and Euler is safe. (Midpoint was
-#   not measured so: try `guidance=3.0` above.)
+#   the model would make. With guidance memories lose decibels and Euler does not; but
+#   that is PSNR to the true clip, so it may only have finished less (try `guidance=3.0` above).
 # - **Do not choose a solver by its PSNR**: it prefers the one that does not finish.
 #
 # ## Five ways to keep a known frame
 #
-# Papers say "we condition on the first frame", and mean five different things. In this toolkit they are one switch, `Known.mode`, together with a noise level $m$. $S$ is the frame's column of
-# the schedule.
+# Papers say "we condition on the first frame", and mean five different things. In this toolkit they are one switch,
+# `Known.mode`, together with a noise level $m$. $S$ is the frame's column of the schedule.
 
 # %% tags=["hide-input"]
 nb.diagram(
@@ -533,26 +538,26 @@ print("          at m = 0.8:", *(f"{mode} {spread[mode, 0.8][1]:.2f}" for mode i
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Only `denoise` changes frame 0: it comes back as a compromise between the picture and the rest of the video. The others
-# return it untouched, and pay in frame 1. `hold` follows least: it shows mostly noise and says so.
+# Only `denoise` changes frame 0: it comes back as a compromise between the picture and the rest of the video. The
+# others return it untouched, and pay in frame 1. `hold` follows least: it shows mostly noise and says so.
 #
 # </details>
 #
-# (The grey truth zigzags: the frames' own means rise, while the pull of the picture fades.) The
-# drawing explains the order. `replacement` and `denoise` show the picture more clearly from row to row, but what early rows
-# decided is not undone. `hold` shows it at the same level to the end. Its noise is new in every row, but the exact model is
-# *linear* in what it sees, so on average frame 0 stands at $y=(1-m)\,x_0$ all the way, as if it had been seen once,
-# through noise of level $m$. Then the mean of frame 1 is the best straight line from $y$, covariance over variance:
+# The drawing explains the order. `replacement` and `denoise` show the picture more clearly from row to row, but what
+# early rows decided is not undone. `hold` shows it at the same level to the end. Its noise is new in every row, but the
+# exact model is *linear* in what it sees, so on average frame 0 stands at $y=(1-m)\,x_0$ all the way, as if it had been
+# seen once, through noise of level $m$. Then the mean of frame 1 is the best straight line from $y$, covariance over
+# variance:
 #
 # $$\mu_1 + \frac{(1 - m)\, c_{01}}{(1 - m)^2 c_{00} + m^2}\,\bigl(y - (1 - m)\mu_0\bigr).$$
 #
-# `label` follows the same formula with $y=x_0$: the picture is not faded, but the model is told that it is, and takes it
-# for stronger than it is. So here, where the picture and all covariances are positive, `label` lies above `hold`, at
-# $m=0.3$ even above the truth. The printed spread tells the same: at
-# $m=0.8$ three of the four leave frame 1 nearly all the freedom it has without a picture.
+# `label` follows the same formula with $y=x_0$: the picture is not faded, but the model is told that it is, and takes
+# it for stronger than it is. So here, where the picture and all covariances are positive, `label` lies above `hold`, at
+# $m=0.3$ even above the truth. The printed spread tells the same: at $m=0.8$ three of the four leave frame 1 nearly all
+# the freedom it has without a picture.
 #
-# So noise on a known frame is a dial between obeying the picture and freedom. Pusa's examples keep a first picture at about
-# 0.2, to let the subject move.
+# So noise on a known frame is a dial between obeying the picture and freedom. Pusa's examples keep a first picture at
+# about 0.2, to let the subject move.
 #
 # ## What history guidance does
 #
@@ -586,17 +591,17 @@ assert spreads[2] < spreads[1] < spreads[0] and motions[2] > motions[1] > motion
 #
 # </details>
 #
-# Guidance pushes frame 1 in the direction in which knowing frame 0 moved it, and does not stop there. In real videos that
-# direction often points to "like the picture", and the authors report that weights of 3 and more freeze them.
+# Guidance pushes frame 1 in the direction in which knowing frame 0 moved it, and does not stop there. In real videos
+# that direction often points to "like the picture", and the authors report that weights of 3 and more freeze them.
 
 # %% [markdown]
 # ## Exercises
 #
-# **1 · Fill in.** Another solver with the same memory: go back to where the frame stood *before* its last step, and move
-# from there over both steps at once, by the same straight line through $v_{n-1}$ and $v_n$. So integrate the line of step 1
-# from $s=-g$ to $h$, and sort by velocity as in step 3. You get the two steps `h` and `g` as tensors of one number.
-# Return a tensor of two numbers, divided by the whole length $h+g$: the weight of $v_n$, then that of $v_{n-1}$. They
-# must be right for any two lengths of one sign.
+# **1 · Fill in.** Another solver with the same memory: go back to where the frame stood *before* its last step, and
+# move from there over both steps at once, by the same straight line through $v_{n-1}$ and $v_n$. So integrate the line
+# of step 1 from $s=-g$ to $h$, and sort by velocity as in step 3. You get the two steps `h` and `g` as tensors of one
+# number. Return a tensor of two numbers, divided by the whole length $h+g$: the weight of $v_n$, then that of
+# $v_{n-1}$. They must be right for any two lengths of one sign.
 #
 # <details><summary>Hint</summary>
 #
@@ -636,6 +641,14 @@ nb.check(
             (h + g) / h * pair_of((h - g) / (2 * g))
         ),
         "the integral of s is half of its square": lambda h, g: pair_of((h - g) / g),
+        "these do not depend on h and g: they are ab2's for even steps": torch.tensor([1.5, -0.5]),
+        "these do not depend on h and g: a plain mean": torch.tensor([0.5, 0.5]),
+        "do they add up to 1? The line also has a constant part, v_n": lambda h, g: (
+            pair_of((h - g) / (2 * g)) - pair_of(0 * h)
+        ),
+        "do they add up to 1? The slope holds the older velocity with a minus": lambda h, g: pair_of(
+            (h - g) / (2 * g)
+        ).abs(),
     },
 )
 
@@ -669,10 +682,11 @@ nb.check_that(
 )
 
 # %% [markdown]
-# **3 · Invent.** Write a solver: a function `(denoiser, x, tau, tau_next) -> (x_next, v)`. `x` has shape
-# `(b, c, f, h, w)`, `tau` and `tau_next` have shape `(b, f)`, and `denoiser(x, tau)` returns a velocity like `x`. Return
-# the moved `x` and the velocity used. On a pyramid of 8 steps its error must be at most a third of Euler's, and a frame
-# whose timestep does not change must stay as it is. Call the model as often as you like.
+# **3 · Invent.** Write a solver: a function `(denoiser, x, tau, tau_next) -> (x_next, v)`. `x` has shape `(b, c, f, h,
+# w)`, `tau` and `tau_next` have shape `(b, f)`, and `denoiser(x, tau)` returns a velocity like `x`. Return the moved
+# `x` and the velocity used. On a pyramid of 8 steps its error must be at most a third of Euler's, its order must be at
+# least 2 (twice the steps, about a quarter of the error), and a frame whose timestep does not change must stay as it
+# is. Call the model as often as you like.
 #
 # <details><summary>Hint</summary>
 #
@@ -699,6 +713,12 @@ def pair(solver):
     return solver(gauss, start, first, second)
 
 
+def unmoved():  # second looks at the middle or the end of the step, at an x that stayed behind
+    dt = (second - first)[:, None, :, None, None]
+    here, middle, there = (gauss(start, tau) for tau in (first, (first + second) / 2, second))
+    return [start + dt * v for v in (middle, there, (here + there) / 2)]
+
+
 nb.check_that(
     my_solver,
     {
@@ -712,8 +732,11 @@ nb.check_that(
         ),
         "it is no better than Euler: let a second look at the velocity matter": lambda s: far(s) < 0.9 * far(euler),
         "better than Euler, but its error is more than a third of Euler's": lambda s: far(s) <= far(euler) / 3,
-        "with twice the steps its error hardly shrinks: was x moved before the second look at it?": lambda s: (
-            ratios(errors(kinds[pyramid], s))[1] > 2.8
+        "the second look is at the place where x was: move x before it": lambda s: (
+            not any(torch.allclose(pair(s)[0], one) for one in unmoved())
+        ),
+        "with twice the steps its error falls by 2 or less: that is order 1, and 2 is asked for": lambda s: (
+            ratios(errors(kinds[pyramid], s))[1] > 2.8 or far(s) < far(euler) / 500  # too small for its fall to be seen
         ),
     },
 )
@@ -746,4 +769,5 @@ if my_solver is not None:
 # `pusa_lab/guidance/history.py` (`guidance.history_guidance`).
 #
 # *References:* DPM-Solver++, arXiv 2211.01095; UniPC, arXiv 2302.04867; Heun for diffusion, arXiv 2206.00364; history
-# guidance, arXiv 2502.06764; Pusa, arXiv 2507.16116; SkyReels-V2, arXiv 2504.13074; Diffusion Forcing, arXiv 2407.01392.
+# guidance, arXiv 2502.06764; Pusa, arXiv 2507.16116; SkyReels-V2, arXiv 2504.13074; Diffusion Forcing, arXiv
+# 2407.01392.

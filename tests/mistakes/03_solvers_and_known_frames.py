@@ -16,6 +16,10 @@ MISTAKES = [
         (_WEIGHTS.format("h + g + (h * h - g * g) / g / 2, -(h * h - g * g) / g / 2"), "by the whole length yet"),
         (_WEIGHTS.format("1 + g / h + (h * h - g * g) / g / h / 2, -(h * h - g * g) / g / h / 2"), "by h alone"),
         (_WEIGHTS.format("1 + (h - g) / g, -(h - g) / g"), "half of its square"),
+        (_WEIGHTS.format("1.5 + 0 * h, -0.5 + 0 * h"), "ab2's for even steps"),
+        (_WEIGHTS.format("0.5 + 0 * h, 0.5 + 0 * h"), "a plain mean"),
+        (_WEIGHTS.format("(h - g) / g / 2, -(h - g) / g / 2"), "a constant part"),
+        (_WEIGHTS.format("1 + (h - g) / g / 2, (h - g) / g / 2"), "older velocity with a minus"),
         (_WEIGHTS.format("h, g"), "your answer is off"),
     ],
     [
@@ -35,6 +39,12 @@ MISTAKES = [
             _SOLVER + "x + dt * (0.75 * v + 0.25 * denoiser(x + dt * v, tau_next)), v",
             "more than a third",
         ),
-        (_SOLVER + "x + dt * denoiser(x, (tau + tau_next) / 2), v", "hardly shrinks"),
+        (_SOLVER + "x + dt * denoiser(x, (tau + tau_next) / 2), v", "move x before it"),
+        (
+            "def my_solver(denoiser, x, tau, tau_next):\n    part = (tau_next - tau) / 4\n    for k in range(4):\n"
+            "        v = denoiser(x, tau + k * part)\n        x = x + part[:, None, :, None, None] * v\n"
+            "    return x, v",
+            "that is order 1",
+        ),
     ],
 ]

@@ -26,11 +26,26 @@ MISTAKES = [
             "    return losses.fafm_frame_loss(toy, x0, tau, eps, **toy.encode_text(words))",
             "before the timesteps",
         ),
+        (_STEP.format(sampler="independent", result="(v - eps).square().mean(dim=(1, 3, 4))"), "yours is the noise"),
+        (_STEP.format(sampler="independent", result="(v - x0).square().mean(dim=(1, 3, 4))"), "the clean clip"),
+        (
+            _STEP.format(sampler="independent", result=_SQUARES + ".mean(dim=(1, 3, 4))").replace(
+                "toy((1 - t) * x0 + t * eps", "toy(t * x0 + (1 - t) * eps"
+            ),
+            "the wrong way round",
+        ),
+        (_STEP.format(sampler="independent", result=_SQUARES + ".sum(dim=(1, 3, 4))"), "this is a sum"),
+        (_STEP.format(sampler="independent", result="(v - (eps - x0)).abs().mean(dim=(1, 3, 4))"), "mean distance"),
+        (_STEP.format(sampler="independent", result=_SQUARES + ".mean(dim=(1, 2, 3))"), "they are axis 2"),
         (_STEP.format(sampler="independent", result=_SQUARES + ".mean()"), "this is one number:"),
         (_STEP.format(sampler="independent", result=_SQUARES + ".mean(dim=(1, 2, 3, 4))"), "one number per clip"),
     ],
     [
         (_SAMPLER.format("tau[:, 0] = 0"), "only frame 0"),
+        (
+            _SAMPLER.format("tau[:, [0, -1]] = 0").replace("frames, generator)\n", "frames, None)\n"),
+            "is `generator` passed on",
+        ),
         (_SAMPLER.format("tau[:, [0, 7]] = 0"), "is its number written as 7"),
         (_SAMPLER.format("tau[:, [0, -1]] = 0.01"), "exactly clean"),
         (_SAMPLER.format("tau[:, [0, 3, -1]] = 0"), "in the middle is clean too"),

@@ -16,6 +16,17 @@ MISTAKES = [
         (_LONG.format("32", "max(0, 4 * k - 3) / 1"), "a whole number"),
         (_LONG.format("32", "None"), "is a `return` missing"),
         (_LONG.format("32", "frames"), "could not be tried: NameError"),
+        (_LONG.format("32", "max(0, 4 * k - 3)").replace("clips * ", ""), "where is `clips`?"),
+        (_LONG.format("32", "max(0, 4 * k - 3)").replace(" // 8", ""), "both sides by 8"),
+        (
+            _LONG.format("8", "max(0, (k - 1) // 4 * 4 + 1)"),
+            "not a quarter",
+        ),
+        (
+            "def my_frames(room, clips, height, width):\n    k = room // (clips * 3 * height * width)\n"
+            "    return max(0, (k - 1) // 4 * 4 + 1)",
+            "bytes of pixels",
+        ),
         (_LONG.format("64", "max(0, 4 * k - 3)"), "not right yet"),
     ],
     [
@@ -27,7 +38,7 @@ MISTAKES = [
         ("my_options = {'workload': 'sample'}", "you may change only"),
         ("my_options = {'magic': True}", "you may change only"),
         ("my_options = True", "give a dict"),
-        ("my_options = {'ac_skip_blocks': 1000}", "could not be tried: ValueError"),
+        ("my_options = {'ac_skip_blocks': 1000}", "the plan refuses these values: "),
     ],
     [
         (f"my_clip = ({_FRAMES.format('9, 48, 48, 3')}.astype(float), 'noise')", "as uint8"),
