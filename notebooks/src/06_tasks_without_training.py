@@ -373,7 +373,7 @@ assert at_0 == sorted(at_0) and at_0[-1] > 0.8, "the noisier the picture, the mo
 # It is no square any more, and not red: with noise 0.6 the words win from the first frame on. Only *where* the object
 # was has survived, because the coarse layout is what noise destroys last. Now look at 0.2, the published advice: frame
 # 0 is a triangle with a rounded top, so in *shape* the words have won already, and its colour, pink and orange, is half
-# way. `whiteness` sees the colour alone. 
+# way. `whiteness` sees the colour alone.
 #
 # </details>
 #

@@ -413,7 +413,7 @@ assert (metrics.skill(clips["mirrored"], truth, [0]) < 0).any(), "moving wrongly
 #
 # The brackets above come from the **bootstrap**: draw as many prompts as there are, *with replacement*, so that some
 # come twice and some not at all; take the mean; do so a thousand times. The middle 95 % of these means are the
-# interval. 
+# interval.
 #
 # A mean over 128 prompts with 5 seeds each is a mean of 640 clips. Is it as certain as a mean of 640 scenes? Split the
 # score of a clip into what its prompt and what its seed contributes, with variances $\sigma_p^2$ and $\sigma_s^2$. For

@@ -125,7 +125,7 @@ assert one.low < 0 < one.high, "these pairs do not decide it"
 #
 # On the left, the scenes: they lie far apart, and most lines slope little. On the right, how much each prompt gains:
 # some gain by guidance, others lose, and the interval of the mean contains 0. So the honest sentence is "this table
-# does not say". 
+# does not say".
 #
 # </details>
 #
