@@ -4,7 +4,7 @@
 # ***You have the first and the last picture of a shot, or a clip with a hole in it, or two seconds that should have
 # been eight. Do you need another model for each?***
 #
-# *You need: chapters 0 and 1. Time: 25 minutes of reading, about a minute and a half of CPU.*
+# *You need: chapters 0, 1 and 4. Time: 25 minutes of reading, about a minute and a half of CPU.*
 #
 # Often the answer is yes: a checkpoint for image to video, another for inpainting, a third for interpolation. A model
 # with one timestep per frame (the paper calls such training VTA, vectorized timestep adaptation, and so do we) needs
@@ -65,7 +65,7 @@ nb.diagram(
 
 # %% [markdown]
 # With nine latent frames there are $2^9$ such rows. One of them leaves nothing to generate, and one, with no known
-# frame at all, is text to video. The other 510 are tasks, and seven of them have names.
+# frame at all, is text to video. The other 510 are tasks. Seven names cover the ones that people ask for.
 #
 # ## Why no training is needed
 #
@@ -111,7 +111,8 @@ ax.set_title(caption)
 plt.show()
 
 # %% [markdown]
-# Two objects, two ways of bouncing. A single picture cannot show which of them goes where, and that will matter.
+# Two objects, two ways of bouncing. The prompt names both ways, roughly; a single picture shows neither the exact angle
+# nor the speed, and that will matter.
 #
 # ## Latent frames and pixel frames
 #
@@ -284,14 +285,15 @@ assert back > away + 3, "a loop returns to its picture"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Image to video falls quickly until about frame 12, because the model has to guess who moves where; from there it stays
-# between 24 and 27 dB, and ends with its worst frames. An extension has seen the motion: it starts higher, and falls
-# slowly and steadily. A transition sags in the middle and recovers, because it is held from both sides. Even the
-# *known* frames do not come out perfect, although no step moves their latents: they pass through the codec, and grey
-# is what it leaves of the truth itself. At frame 29 grey dips as well: a picture that is hard for the codec. At frame
-# 21, the first known one after the free ones, grey does not dip, green does. The decoder reads a latent frame together
-# with those before it, and these are guesses: with the true ones in their place the dip is gone. A clean latent frame
-# is not yet a clean picture.
+# Compare each curve with grey. Image to video falls away from it until about frame 12, because the model has to guess
+# speeds and angles; from there it stays between 24 and 27 dB, and ends with its worst frames. An extension has seen the
+# motion: it leaves grey later, and then lies several decibels below, most at the end. A transition keeps nearest to
+# grey in the mean; and yet it does not recover towards its second clip: the free frames just before that are its
+# *worst*. Even the *known* frames do not come out perfect, although no step moves their latents: they pass through the
+# codec, and grey is what it leaves of the truth itself. At frame 29 grey dips as well: a picture that is hard for the
+# codec. At frame 21, the first known one after the free ones, grey does not dip, green does. The decoder reads a latent
+# frame together with those before it, and these are guesses: with the true ones in their place the dip is gone. A clean
+# latent frame is not yet a clean picture.
 #
 # </details>
 #
@@ -335,12 +337,12 @@ nb.play({"square, then triangle": morph[::2]}, fps=geometry.fps / 2, width=256)
 #
 # It morphs. Watch the strip, frame by frame: the red square slants, is an orange triangle by frame 2, yellow by
 # frame 4, and white by frame 7, all within two latent frames. Then it goes on as a triangle that moves left, as asked.
-# No training clip shows anything of the kind. One way to read it: neighbours must look alike, and frames far from the
+#  One way to read it: neighbours must look alike, and frames far from the
 # picture like the prompt, so the change has to happen between, and quickly.
 #
 # </details>
 #
-# Remember this when a real model seems to ignore your picture after half a second: the prompt may contradict it.
+#
 #
 # ## How firmly is a frame known?
 #
@@ -371,7 +373,7 @@ assert at_0 == sorted(at_0) and at_0[-1] > 0.8, "the noisier the picture, the mo
 # It is no square any more, and not red: with noise 0.6 the words win from the first frame on. Only *where* the object
 # was has survived, because the coarse layout is what noise destroys last. Now look at 0.2, the published advice: frame
 # 0 is a triangle with a rounded top, so in *shape* the words have won already, and its colour, pink and orange, is half
-# way. `whiteness` sees the colour alone. A single number for a picture hides what it does not measure (chapter 7).
+# way. `whiteness` sees the colour alone.
 #
 # </details>
 #
@@ -421,8 +423,7 @@ for task, rows in curves.items():
 # the last few frames of the one before. Here are two videos. In the first we give 13 frames of our scene, and so can
 # compare with the truth to the end. The second starts from words alone, so it has no truth.
 #
-# **Predict.** In the truth, the two objects meet at about frame 64, in the third of five windows. How many windows will
-# pass before something is clearly wrong, and will it be at a seam?
+# **Predict.** How many of the five windows will pass before something is clearly wrong, and will it begin at a seam?
 
 # %%
 RING = "a big yellow ring bounces left on a plain ground"
@@ -469,14 +470,16 @@ assert quarters == sorted(quarters), "farther and farther from the truth"
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# In this scene, hardly one window: at frame 35 the cross is still where it should be, at 57 it is almost 40 pixels
-# away. But not *at* a seam: there nothing jumps by more than three pixels; the error grows *within* windows. It also
-# does not grow for ever: a bouncing object that went wrong comes near its true place again, by luck. At 51 and 114
-# cross and ring melt into one another, and come apart again. The single ring bounces for eight seconds in good shape.
+# In this scene one window is right, and the second goes wrong. *At* a seam nothing jumps by more than three pixels. But
+# errors *begin* there: the cross leaves the truth just after frame 33, the ring just after 81. **Positions join,
+# velocities do not**: each window guesses speeds and angles anew from the nine pixel frames that it knows. The error
+# does not grow for ever: a bouncing object that went wrong comes near its true place again, by luck. The single ring
+# bounces for eight seconds in good shape.
 #
 # One scene proves nothing, so on the right are 64, from the shipped results: the mean error does grow, window by
-# window. The reason is general: each window sees nothing except the end of the one before, so a small error becomes
-# the next window's truth. Film people call this generation loss; papers on long video call it drift.
+# window, most steeply just after the first seam (at 33), and nearly all of it in the first dozen frames after a seam.
+# The reason is general: each window sees nothing except the end of the one before, so a small error becomes
+# the next window's truth. Papers on long video call it drift.
 #
 # </details>
 #
@@ -521,9 +524,9 @@ assert min(practised) > 0, "practice helps at every task"
 #
 # At image to video, where least is known and most must be guessed; and it is clearly ahead at *all* of them (with one
 # training of each model, though). Orange is the price of one model for 510 tasks without any practice: one to three
-# decibels at equal training. Practice with masks wins back up to half of it. So the answer to the first
-# question of this chapter is: no, you do not *need* another model for each. You pay for that with a decibel or so, and
-# most at image to video.
+# decibels at equal training. Practice with masks wins back half of it at image to video, and less elsewhere. So the
+# answer to the first question of this chapter is: no, you do not *need* another model for each. You pay for that with a
+# decibel or so, and most at image to video.
 #
 # </details>
 #

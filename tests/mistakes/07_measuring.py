@@ -13,6 +13,13 @@ MISTAKES = [
             "lower end is not 0 everywhere",
         ),
         (MEAN + NORMAL + "sum(weights[k] * n[k] for k in n)", "is a `return` missing?"),
+        (MEAN + NORMAL + "return sum(weights[k] * n[k] for k in n) / len(n)", "What do they add up to?"),
+        (
+            MEAN + "n = {k: (scores[k] - ranges[k][0]) / ranges[k][1] for k in weights}\n"
+            "    return sum(weights[k] * n[k] for k in n) / sum(weights.values())",
+            "How long is the range?",
+        ),
+        (MEAN + NORMAL + "return n", "returns a dict"),
         (MEAN + NORMAL + "return 100 * sum(weights[k] * n[k] for k in n) / sum(weights.values())", "not percent"),
         (MEAN + "return sum(weights[k] * scores[k] for k in scores)", "'i2v_subject' has no weight"),
         (

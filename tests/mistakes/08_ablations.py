@@ -16,6 +16,14 @@ MISTAKES = [
             "not of the pairs",
         ),
         (INTERVAL + "return torch.stack([d.mean(), 1.96 * d.std()])", "how far one prompt scatters"),
+        (INTERVAL + "return torch.stack([d.mean(), 1.96 * d.std() / len(d)])", "not by its root"),
+        (INTERVAL + "return torch.stack([d.mean(), d.std() / len(d) ** 0.5])", "the standard error"),
+        (INTERVAL + "return torch.stack([d.mean(), 2 * 1.96 * d.std() / len(d) ** 0.5])", "the full width"),
+        (INTERVAL + "return torch.stack([d.mean(), 1.96 * d.std() / a.numel() ** 0.5])", "fewer numbers than videos"),
+        (
+            INTERVAL.replace("dim=1", "dim=0") + "return torch.stack([d.mean(), 1.96 * d.std() / len(d) ** 0.5])",
+            "average the prompts away",
+        ),
         (INTERVAL + "return torch.stack([-d.mean(), 1.96 * d.std() / len(d) ** 0.5])", "the sign is turned round"),
         (
             INTERVAL + "h = 1.96 * d.std() / len(d) ** 0.5\n    return torch.stack([d.mean() - h, d.mean() + h])",
@@ -27,7 +35,7 @@ MISTAKES = [
         (MIXTURE + "a", "one of the two samples"),
         (MIXTURE + "a + b", "no mixture of the two"),
         (MIXTURE + "0.9 * a + 0.1 * b", "not the best"),
-        (MIXTURE + "torch.maximum(a, b)", "not the best"),
+        (MIXTURE + "torch.maximum(a, b)", "or the brighter"),
         (MIXTURE + "((a + b) / 2).mean(dim=0)", "in the shape of a"),
     ],
     [
