@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "browser")]
 
-from labs import notebook  # noqa: E402
+from labs import Lab  # noqa: E402
 from servers import free_port, serving  # noqa: E402
 
 START = """
@@ -58,7 +58,7 @@ def main(names: list[str]) -> None:
     words += ["--ServerApp.port_retries=0", "--no-browser", "--allow-root", "--LabApp.news_url=None"]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
         for name, code in STORY.items():
-            notebook(Path(folder) / f"{name}.ipynb", code + "studio")
+            Lab("", Path(folder)).write(name, code + "studio")
         quiet = Path(folder) / "s" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
         quiet.parent.mkdir(parents=True)
         quiet.write_text(QUIET)

@@ -55,11 +55,11 @@ def _block(d: Drawing) -> None:
     d.rect(left, 42, 340, 402, fill="#ffffff", stroke=SOFT, radius=8)
     d.text(left + 170, 66, f"frame {CHOSEN}: {TOKENS // FRAMES:,} tokens of width {WIDE}")
     rows = (
-        ("norm times (1 + scale), + shift", (1, 0), None),
+        ("norm · (1 + scale) + shift", (1, 0), None),
         ("self-attention", (), f"over all {TOKENS:,} tokens of all frames"),
         ("times gate, add", (2,), None),
         ("norm, cross-attention, add", (), "to the prompt: no timestep here"),
-        ("norm times (1 + scale), + shift", (4, 3), None),
+        ("norm · (1 + scale) + shift", (4, 3), None),
         ("feed-forward", (), f"{WIDE} to {WAN.ffn_dim:,} to {WIDE}, each token alone"),
         ("times gate, add", (5,), None),
     )

@@ -13,7 +13,7 @@ def _counts() -> list[int]:
 
 
 def draw() -> Drawing:
-    """A funnel, then a check beside it."""
+    """Rounds of a search, then a check beside them."""
     picture, counts = Drawing(760, 300), _counts()
     seeds = read_results(RESULTS / "recipes.json")["sizes"]["training_seeds"]
     rounds = ("1/40 of the training", "1/20", "1/10", "sampling")
@@ -41,6 +41,7 @@ def draw() -> Drawing:
     picture.text(636, 190, "has never seen", 13)
     picture.text(636, 222, "trained anew, then", 14, bold=True)
     picture.text(636, 241, "compared scene by scene", 13)
-    picture.arrow(486, 96, 540, 96, stroke=GREEN, width=2)
+    picture.path("M 320 50 V 42 H 500 V 96", stroke=GREEN)
+    picture.arrow(500, 96, 540, 96, stroke=GREEN, width=2)
     picture.text(262, 275, "objective and constraint were written down before the first run", 14)
     return picture

@@ -134,8 +134,8 @@ print("half-way, towards the second picture:", *(f"{100 * part:.0f} %" for part 
 assert (towards_second("VTA", half) < 0.5).all(), "every clip stays with the first picture"
 
 # %% [markdown]
-# Watch the middle row. Frame 0 shows the new picture, and the rest of the film carries on as though nothing had
-# happened. The numbers say the same of every clip: 0 % is the film of the top row, 100 % that of the bottom row.
+# Watch the middle row. Frame 0 shows the new picture; in the next one shown there may be a ghost of the second
+# picture beside the first, and from there the film carries on as though nothing had happened. The numbers say the same of every clip: 0 % is the film of the top row, 100 % that of the bottom row.
 #
 # <details><summary>Answer</summary>
 #
@@ -144,8 +144,7 @@ assert (towards_second("VTA", half) < 0.5).all(), "every clip stays with the fir
 #
 # </details>
 #
-# So there is a point after which another picture comes too late. Could we have known that from the weights? From the
-# attention? Let us look for the cause, one layer deeper at a time.
+# So after some point another picture comes too late. Could we have known that from the weights, or from the attention?
 #
 # ## Clue 1: which weights moved
 #
@@ -216,7 +215,7 @@ assert theirs["patch_and_head"]["relative"] > 5 * ours["patch_and_head"]["relati
 # %% [markdown]
 # On the left three kinds share nearly everything, in both models. On the right these three moved by about half of their
 # norm, in Wan's way at most one and a half times as far as in VTA. The one large contrast is *patch and head*, which
-# hardly counts in the sum. (Weights that only Wan's way has have no "before" and are left out.)
+# hardly counts in the sum.
 #
 # <details><summary>Answer</summary>
 #
@@ -226,9 +225,7 @@ assert theirs["patch_and_head"]["relative"] > 5 * ours["patch_and_head"]["relati
 #
 # </details>
 #
-# Mind the zeros in such a picture. The norms are 0 because they were *not trained*. Nor were the embeddings of timestep
-# and text in the update that Pusa published: its LoRA has attention and feed-forward only, and so two zeros in the
-# paper's picture were decided before the first step.
+# Mind the zeros in such a picture: the norms are 0 because they were *not trained*. Nor were the embeddings of timestep and text in Pusa's published LoRA.
 #
 # ## Clue 2: how a frame learns that it is clean
 #
@@ -272,11 +269,9 @@ assert alike["VTA"][-1] > alike["base"][-1] + 0.1, "VTA treats clean and noise m
 # %% [markdown]
 # The green curve falls furthest: at the right edge, noise and clean have little in common for the base. The blue curve
 # of VTA stays far above it. (At its left end it drops at once and recovers: a `tau` of *exactly* 0 has become a mark of
-# its own, for so were given frames told in half of the training.) A good story fits: in VTA a clean frame and a noisy
-# one meet in the same attention, and need features that fit each other.
+# its own: it is what given frames had in half of the training.)
 #
-# But Wan's way keeps one timestep and moved in the same direction, less than half as far, so further training alone
-# plays a part. And there is a stronger objection. These six vectors are made by layers that Pusa's published LoRA does not touch:
+# A story fits: clean and noisy frames meet in one attention, and need features that fit. But there is an objection. These six vectors are made by layers that Pusa's published LoRA does not touch:
 # **Pusa's curve is its base's**, the green one. If the blue curve were what makes a picture count, Pusa could not work.
 # So put our VTA into the same position: take its blocks, and give it back the base's path of the timestep.
 #
@@ -379,9 +374,11 @@ assert on_picture["base"] < 1, "the base gives a clean frame 0 less than an even
 assert on_picture["VTA"] > 1.5, "VTA attends to it"
 
 # %% [markdown]
-# Both maps have a diagonal: frames attend to themselves and their neighbours. The difference is in the first column: the
-# base gives the clean frame less than an even share, VTA about two and a half. Whether that matters, the next sections
-# test.
+# Both maps have a diagonal: frames attend to themselves and their neighbours. The difference is in the first column, read
+# from top to bottom. On average over frames 1 to 8 the base gives the clean frame less than an even share, and what it
+# gives comes mostly from frame 1, which is its neighbour anyway; farther away next to nothing is left. VTA gives about two
+# and a half, and though that falls with the distance, too, distant frames still look. So the base looks at frame 0
+# because it is *near*, VTA because it is *clean*, too. Whether that matters, the next sections test.
 #
 # ## When do they look?
 #
@@ -434,8 +431,7 @@ assert looks["VTA"].mean(dim=2).std(dim=1).min() > 0.15, "blocks differ"
 
 # %% [markdown]
 # Read a panel from left to right. In VTA nearly every block starts red, two with about four even shares, and most are
-# pale or blue at the end. Wan's way starts paler and fades later; its block 1 even gets redder. Blocks differ more than
-# the two models do: a map of the last block, as the paper prints it, is one of eight.
+# pale or blue at the end. Wan's way starts paler and fades later; its block 1 even gets redder.
 #
 # <details><summary>Answer</summary>
 #
@@ -444,7 +440,7 @@ assert looks["VTA"].mean(dim=2).std(dim=1).min() > 0.15, "blocks differ"
 #
 # </details>
 #
-# That fits our experiment. Case closed? Not yet.
+#
 #
 # ## Attending is not using
 #
@@ -502,14 +498,13 @@ assert (use["base"][-1] > use["base"][0]).all(), "and yet more use"
 # <details><summary>Answer</summary>
 #
 # It uses it, and more at the last step than at the first, while its attention to it *falls*: a map of attention alone
-# would have misled us. At the first step, when VTA already uses it much, it hardly does: its film does not start from
-# the picture.
+# would have misled us.
 #
 # </details>
 #
 # ## Back to the experiment
 #
-# The curves of use should tell how late an exchange can still win. So exchange the picture later and later, in all three
+# The curves of use should say something of how late an exchange can still win. So exchange the picture later and later, in all three
 # models.
 #
 # **Predict.** How many steps may pass before the exchange, so that the film still ends nearer to the second picture?
@@ -549,22 +544,24 @@ if not FAST:
 
 # %% [markdown]
 # All curves start at 1 and end at 0 by definition; what is measured is where they fall. Blue falls first, orange a step
-# or two later, in every clip by itself, as printed. The green lines scatter so widely that their mean says little.
+# or two later, in every clip by itself, as printed. The green lines scatter so widely that their mean says
+# little; nothing was tried between the last two points.
 #
 # <details><summary>Answer</summary>
 #
-# Two or three steps for VTA, one or two more for Wan's way, in each clip, as use and attention had foretold. For the base
+# Two or three steps for VTA, one or two more for Wan's way, in each clip. The order is the one that the curves of use
+# suggest; the numbers they did not give. For the base
 # there is little to win: by the last number its two films, with either picture all along, hardly differ.
 #
 # </details>
 #
 # So when does a model look at its picture? VTA in the first few steps, Wan's way for a little longer, the base hardly
-# at all while it matters. Could we have known? Not from the weights, nor from the six vectors. Attention and use both
-# got the order of VTA and Wan's way right. They part where a picture has other doors, or where a frame is attended to
+# at all while it matters. Could we have known? Not from the weights, nor from the six vectors. From attention and
+# use one could have guessed which of VTA and Wan's way is bound later, but only the order, which is right by chance every
+# other time, and from attention only by choosing what to read: VTA starts higher, and fades sooner. They part where a picture has other doors, or where a frame is attended to
 # in vain; there only the intervention counts.
 #
-# *What this does not say.* These are a few clips, one noise, one toy, one training of each kind. And the second picture
-# *contradicts* what the other frames have become; a late correction that agrees with them was not tried. What you take
+# *What this does not say.* These are a few clips, one noise, one toy, one training of each kind. What you take
 # away is the method: `attention_mass` and `parameter_change` run on Wan-14B unchanged.
 
 # %% [markdown]

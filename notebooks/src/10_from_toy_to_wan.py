@@ -169,16 +169,14 @@ assert saved > 2 * copy, "every block adds its table to the copy, in float32"
 #
 # Six vectors of 5,120 numbers of 2 bytes for 32,760 tokens: two gigabytes, against about one *megabyte* for all 21
 # frames together. More is saved than the copy itself: every block adds its own table to the copy in float32, which
-# takes twice as many bytes again, and one plus the scale, in float32, is a third of a copy more. That explains 3.3 of
-# what was measured; the rest we have not traced. The time falls, too, by about a tenth: adding gigabytes is work.
+# takes twice as many bytes again, and one plus the scale, in float32, is a third of a copy more. The time falls, too, by about a tenth.
 #
 # </details>
 #
 # ## The same: the rules
 #
 # Now a Wan that runs here: diffusers' own classes, tiny sizes, random weights. The text encoder of 11 GB is replaced by
-# a stand-in that gives every letter a random vector. What comes out is noise. All that happens *around* the numbers is
-# real.
+# a stand-in that gives every letter a random vector. What comes out is noise; all around it is real.
 
 
 # %% tags=["hide-input"]
@@ -230,13 +228,12 @@ for name, task in todo.items():
 # <details><summary>Answer</summary>
 #
 # Bit for bit. That is a property of the sampling loop, which does not move a frame whose timestep is 0, and not of a
-# model's size or training. So you may rely on it at 14B, where it was tested too (see the end of this chapter).
+# model's size or training. It was tested at 14B, too.
 #
 # </details>
 #
 # Two more rules hold for any weights. **A constant vector equals the scalar**: with equal timesteps the model computes
-# what it computed before. (On the CPU bit for bit, as you will see. On a GPU in bfloat16 an earlier version differed in
-# the last bit, says `benchmarks/results/wan_forward.json`.) And **a frame's timestep belongs to that frame**: others
+# what it computed before. (On the CPU bit for bit; on a GPU in bfloat16 an earlier version differed in the last bit.) And **a frame's timestep belongs to that frame**: others
 # are affected through attention only. How strongly is another matter:
 #
 # **Predict.** Let the timestep of one frame fall from 0.9 to 0. How much do the velocities of the *other* frames change:
@@ -316,10 +313,11 @@ assert base_gain > 3, "and the base does respond if the frame really is clean"
 #
 # <details><summary>Answer</summary>
 #
-# With shuffled weights a few hundredths of the velocity's spread: attention alone carries something to every frame.
+# With shuffled weights between one and two hundredths of the velocity's spread: attention alone carries something to
+# every frame.
 # Training makes it more; how much more depends on what the frame contains. In the upper row it *still contains noise*
 # and is only told to be clean, a state that no training ever showed. The base hardly responds to that, `nano-vta`
-# several times as much, in every draw. In the lower row the frame really is clean, and then the base, too, responds
+# several times as much, in every draw: it believes what it is told, its own frame most of all (the diagonal). In the lower row the frame really is clean, and then the base, too, responds
 # strongly. The adaptation still adds to it in every draw, but no longer several times.
 #
 # So the architecture *allows* a response, and training makes use of it. Whether Wan's step to Pusa is like the one from
@@ -375,6 +373,7 @@ for kind, colour in zip(PARTS, COLOURS, strict=True):
     for row in np.flatnonzero(width > 4):
         ax.text(left[row] + width[row] / 2, row, f"{width[row]:.0f}", ha="center", va="center", color="white")
     left += width
+ax.invert_yaxis()
 ax.set(xlabel="per cent of the weights", xlim=(0, 100))
 fig.legend(loc="outside lower center", ncols=3, frameon=False)
 plt.show()
@@ -436,18 +435,26 @@ assert abs(longer / (seconds[1] / seconds[0]) - 1) < 0.1, "and the measured time
 
 # %%
 OFFLOADS = ("none", "model", "group")
-SIZES = {"480p": "#56b4e9", "720p": "#0072b2"}
-peaks = {size: [plan("wan2.1-14b", size, gpu="h200", offload=offload).peak for offload in OFFLOADS] for size in SIZES}
+SIZES = ("480p", "720p")
+KEPT = {"transformer": "#0072b2", "text encoder": "#cc79a7", "codec": "#1b1f24", "activations": "#e69f00"}
+planned = {(s, offload): plan("wan2.1-14b", s, gpu="h200", offload=offload) for s in SIZES for offload in OFFLOADS}
 fig, ax = plt.subplots(figsize=(9.5, 3.2), layout="constrained")
-for number, (size, colour) in enumerate(SIZES.items()):
-    ax.barh(np.arange(3) + 0.36 * number, peaks[size], 0.34, color=colour, label=size)
+for (size, offload), p in planned.items():
+    y, left = OFFLOADS.index(offload) + 0.36 * SIZES.index(size), 0.0
+    for part, colour in KEPT.items():
+        ax.barh(y, p.memory.get(part, 0), 0.34, left=left, color=colour)
+        left += p.memory.get(part, 0)
+    ax.text(left + 0.6, y, f"{size}, {p.stage}", va="center", fontsize=9, bbox={"fc": "white", "ec": "none", "pad": 1})
+for part, colour in KEPT.items():
+    ax.barh(0, 0, color=colour, label=part)
 for gpu in ("rtx4090", "h100"):
     ax.axvline(GPUS[gpu].memory, color="#d55e00", ls="--")
-    ax.text(GPUS[gpu].memory + 0.6, 2.62, gpu, color="#d55e00", va="bottom")
+    ax.text(GPUS[gpu].memory + 0.6, -0.42, gpu, color="#d55e00", va="center")
 stays = ("none: all\nstays on the card", "model: one part\nat a time", "group: two blocks\nat a time")
-ax.set(yticks=np.arange(3) + 0.18, yticklabels=stays, xlabel="planned peak memory in GiB", xlim=(0, 88))
-ax.invert_yaxis()
-ax.legend(loc="lower center")
+ax.set(
+    yticks=np.arange(3) + 0.18, yticklabels=stays, xlabel="planned peak memory in GiB", xlim=(0, 88), ylim=(2.7, -0.6)
+)
+ax.legend(loc="lower right", bbox_to_anchor=(0.88, 0.02))
 plt.show()
 small = {offload: plan("wan2.1-14b", "720p", gpu="rtx4090", offload=offload) for offload in OFFLOADS}
 fits = {offload: p.fits for offload, p in small.items()}
@@ -456,15 +463,16 @@ print(f"group on an rtx4090: planned {small['group'].peak:.1f} GiB, which leaves
 assert fits == {"none": False, "model": False, "group": True}, "not as a whole, but two blocks at a time"
 
 # %% [markdown]
-# The bars are planned, not measured; one that ends to the left of a dashed line fits into that card. None doubles at
-# 720p, because weights do not grow with the video.
+# The bars are planned, not measured, and show the moment of the highest peak; beside each is the stage in which it comes.
+# One that ends to the left of a dashed line fits into that card. The blue part is $2N$ bytes, two for each of the 14
+# billion weights, at either size. The orange one, activations, grows with the video. With *group* the blocks at work
+# hardly count any more, and the peak moves elsewhere: at 480p to the text encoder, at 720p to the codec, which decodes
+# all pixels in the end.
 #
 # <details><summary>Answer</summary>
 #
 # By the plan, yes, with little room, and only with two blocks on the card at a time. We have never used this card, and
-# the arithmetic was corrected on far larger ones: an hour of renting one is the test. The next block is copied while
-# this one computes, so it should cost hardly any time. The others wait in the host's memory: with the text encoder,
-# some 40 GiB.
+# the arithmetic was corrected on far larger ones: an hour of renting one is the test. The other blocks wait in the host's memory: with the text encoder, some 40 GiB.
 #
 # </details>
 #
@@ -493,14 +501,14 @@ assert bare.advice[0].changes == saving, "as `plan` itself advises"
 assert paper.money < 500, "not counting loading, encoding and failed runs"
 
 # %% [markdown]
-# One thing changes from row to row: first the size, then the card, which is slower and cheaper. A video costs cents; each
+# From the first row to the second only the size changes. The third changes the card, to a slower and cheaper one, and
+# with it the offload, since nothing else fits; the last is another kind of work. A video costs cents; each
 # is ten steps with guidance, so 20 forwards. The paper's training costs a few hundred dollars; the paper says 500, and
-# not what they include, and here is nothing but the steps themselves. The step of training was measured on this card,
-# the videos' rows are scaled from an H200.
+# not what they include, and here is nothing but the steps themselves.
 #
 # ## What the toys do not have: a file of weights
 #
-# What no toy has is weights from elsewhere. Pusa is published as a LoRA of rank 512: $W' = W + \text{strength} \cdot BA$,
+# Pusa is published as a LoRA of rank 512: $W' = W + \text{strength} \cdot BA$,
 # where the file carries no scale of its own. Its keys follow Wan's own naming, not diffusers'. Here is such a file with
 # random numbers, for the tiny model.
 
@@ -523,7 +531,7 @@ print(report)
 assert len(report.matched) == len(expected) and not report.unmatched, "every key found its layer"
 
 # %% [markdown]
-# Read that report first: all keys found a layer, so nothing was left out. An *attached* LoRA costs two small products in each layer. *Merged* into the weights it costs nothing,
+# All keys found a layer. An *attached* LoRA costs two small products in each layer. *Merged* into the weights it costs nothing,
 # and it can be taken out again:
 
 # %%
@@ -568,7 +576,7 @@ unload_lora(model.transformer, report.name)
 
 # %%
 print(
-    f"the output is off by {differ(silent, attached):.2f} of its spread; the whole LoRA changes {differ(attached, plain):.2f}"
+    f"the output is off by at most {differ(silent, attached):.2f} of its spread; the whole LoRA: {differ(attached, plain):.2f}"
 )
 assert differ(silent, attached) > 1e-3, "the misspelt key is missed"
 
@@ -577,7 +585,7 @@ assert differ(silent, attached) > 1e-3, "the misspelt key is missed"
 #
 # It should stop, and this one does. Its sentence names the first key that it could not place: look for the missing
 # letter. In a tool that skips what it does not know, as with `partial=True`, one layer stays as it was, the output is
-# off by the number printed, and the video still looks like a video. A file in the wrong naming loses *every* layer.
+# off by the number printed, and the video still looks like a video.
 #
 # </details>
 #
@@ -630,8 +638,9 @@ assert runs[ways[2]][phases[2]]["seconds"] < 1.02 * denoising, "merged, the LoRA
 # kind of card, the peak is arithmetic. Both come within a tenth: a mild test, for those who wrote the formulas knew the
 # run.
 #
-# So what changes from the toy to Wan-14B? Not the sampling loop, and not the architecture: both were compared here. Codec,
-# text encoder, naming of files, sizes and bill are others, and the bill you can now work out before you pay it. Whether
+# So what changes from the toy to Wan-14B? Not the sampling loop, and not the architecture: both were compared here. The
+# codec, the text encoder, the names in files, the sizes and the bill are different, and the bill you can now work out
+# before you pay it. Whether
 # the *behaviour* carries over, only the real weights can tell.
 
 # %% [markdown]
@@ -690,6 +699,16 @@ for size in ((480, 832, 81), (704, 1280, 121)):
             "your bytes are those of all blocks together: the six vectors are made once, and all blocks share "
             "them.": slip(vector=12 * config.dim * config.num_layers),
             "your last number is of one frame: all latent frames have their vectors.": slip(kept=1),
+            "your last number counts pixel frames: the vectors are kept per *latent* frame.": lambda h, w, f: costs(
+                h, w, f, kept=f
+            ),
+            "your bytes are twice what they should be: bfloat16 takes 2 bytes a number.": slip(vector=24 * config.dim),
+            "your bytes are not bytes: give them as they are, not in MB or GB.": lambda h, w, f: (
+                costs(h, w, f) / torch.tensor([1, 1e6, 1e6])
+            ),
+            "your tokens are those of one frame: the video has all of its latent frames.": lambda h, w, f: costs(
+                h, w, f, latent=1, kept=1 + (f - 1) // 4
+            ),
         },
     )
 
@@ -715,13 +734,13 @@ BUDGET = 0.08
 
 
 def rent(frames):
-    return plan("wan2.1-14b", "480p", gpu="rtx4090", offload="group", num_frames=frames).money
+    return plan("wan2.1-14b", "480p", gpu="rtx4090", offload="group", num_frames=int(frames)).money
 
 
 nb.check_that(
     my_frames,
     {
-        "give one whole number of pixel frames.": lambda mine: isinstance(mine, int) and mine > 0,
+        "give one whole number of pixel frames.": lambda mine: float(mine).is_integer() and mine > 0,
         "that is a number of latent frames, or a very short video: give pixel frames.": lambda mine: mine >= 41,
         "the codec makes 1 + 4k pixel frames: the first one, and then four by four.": lambda mine: mine % 4 == 1,
         "it costs more than the budget: does the rent grow as the number of frames, or faster?": lambda mine: (
@@ -831,7 +850,7 @@ for shift in (1.0, 5.0):
 # <details><summary>Answer</summary>
 #
 # Two: 1 and 0.9. With shift 5 the levels stay high for longer, and about half of the calls go to the high-noise expert.
-# So here a schedule also says *which weights* answer.
+#
 #
 # </details>
 

@@ -67,8 +67,8 @@ nb.diagram(
 )
 
 # %% [markdown]
-# An orange edge marks what a tool changed. *Drag* sets one cell, and the rest of the column, above and below,
-# follows so that no noise level ever rises. In symbols, for a column $c$, row $r$ and level $m$:
+# An orange edge marks what a tool changed. *Drag* sets one cell, and the column follows so that no noise level ever
+# rises: pull a cell down, as here, and those below it follow; pull one up, and those above do. In symbols, for a column $c$, row $r$ and level $m$:
 #
 # $$c'_q = \begin{cases} \max(c_q, m) & q < r \\ m & q = r \\ \min(c_q, m) & q > r \end{cases}$$
 #
@@ -245,6 +245,9 @@ assert (copied.diff(dim=0)[:, 8] >= -1 / STEPS - 1e-6).all(), "now in small step
 #
 # ![Two schedules compared in the studio, the copied column above the dragged one, with scores under each frame](assets/studio-compare.png)
 #
+# (The pictures with videos were taken with an earlier version of this small model, so their scores are not those of the
+# table below.)
+#
 # ## Comparing
 #
 # So the repair helps. But is the idea any good? It has to beat what is there already: the pyramid it was made from, and
@@ -322,14 +325,13 @@ dip = {2: psnr["copied"][:, 1] - psnr["copied"][:, 2], 1: control["copied"][:, 1
 print(f"copied, from frame 1 to frame 2: falls {dip[2].mean():.1f} dB with guidance 2, {dip[1].mean():.1f} dB with 1")
 
 # %% [markdown]
-# On the left, the lines fall with the distance from the picture, which settles less and less of the future. Three of
-# them have a dip at frame 2, too. It is not a schedule's, for very different ones share it; without guidance it is
-# about half as deep, and where the rest comes from we have not found out. At frame 8 orange falls off a cliff, and on
+# On the left, the lines fall with the distance from the picture, which settles less and less of the future. (The dip at
+# frame 2 is no single schedule's; without guidance it is about half as deep, as printed last.) At frame 8 orange falls off a cliff, and on
 # the right it does so in every noise.
 #
 # What else may be read on the right? Where there is no difference at all, three noises agree in sign by chance once in
-# four ($2 \cdot \frac{1}{2^3}$). So take the printed lists with care: a single frame says nothing, a long run of
-# neighbours is a hint.
+# four ($2 \cdot \frac{1}{2^3}$). So take the printed frames with care: a single one says nothing, and even a run of
+# neighbours is only a hint, because neighbours go wrong together.
 #
 # <details><summary>Answer</summary>
 #
@@ -416,8 +418,10 @@ if not FAST:
 # with any other they are spread over many decibels. A frame that waits inherits what the others have decided, with
 # their mistakes; company that is *right* is worth more than company that is merely finished.
 #
-# So *copied* pays for deciding early among noisy frames, and *pyramid*, which decides last, inherits the errors of all
-# frames before it. That is one reason why neither clearly beats the plainest schedule, which is in between.
+# Does it explain the table above, then? No. There guidance was 2, and at frame 8 *copied*, which decides early, is level
+# with *synchronous*, while *pyramid*, with the quietest company, is last of the three on average. The theory is right about
+# what it was tested on, one frame without guidance; in the guided comparison something else weighs as much. That a
+# theory is true does not make it the reason for what you saw.
 #
 # </details>
 #
@@ -439,9 +443,7 @@ assert torch.equal(eval(named.line()), pyramid), "the line rebuilds the matrix e
 assert torch.equal(eval(editor.line()), copied), "also a drawn one"
 
 # %% [markdown]
-# So that was the five minutes: an idea, a slip, a surprise, a repair, a fair comparison, a line to keep. The idea did
-# not win; our theory of why looked wrong in the first table, and held once it was tested alone. The next idea may not win
-# either, and it will cost you no more than this one did.
+# So that was the five minutes: an idea, a slip, a surprise, a repair, a fair comparison, a line to keep. The idea did not win; our theory of why held where it was tested alone, and yet does not explain the first table.
 
 # %% [markdown]
 # ## Exercises

@@ -24,6 +24,9 @@ MISTAKES = [
         (COSTS.format(latent=f"({LATENT}) // 2", patch=16, vector=VECTOR), "time is not shortened again"),
         (COSTS.format(latent=LATENT, patch=16, vector=VECTOR).replace(", f *", ","), "all latent frames have"),
         (COSTS.format(latent=LATENT, patch=16, vector="2 * config.dim"), "one vector for each frame or token"),
+        (COSTS.format(latent=LATENT, patch=16, vector="6 * config.dim * 4"), "bfloat16 takes 2 bytes"),
+        (COSTS.format(latent=LATENT, patch=16, vector=VECTOR).replace(", f *", ", frames *"), "per *latent* frame"),
+        (COSTS.format(latent=LATENT, patch=16, vector=f"{VECTOR} / 1e6"), "not in MB or GB"),
         ("def my_costs(height, width, frames):\n    return torch.tensor([1])", "its axes should be (tokens,"),
     ],
     [
@@ -31,7 +34,7 @@ MISTAKES = [
         ("my_frames = 105", "a longer video is still within"),
         ("my_frames = 30", "number of latent frames"),
         ("my_frames = 118", "1 + 4k"),
-        ("my_frames = 117.0", "one whole number"),
+        ("my_frames = 117.5", "one whole number"),
     ],
     [
         (DEAF.format(blocks="(0, 1)", layer="o", of="to_out.0", b="weight.clone()"), "look at the sign"),
