@@ -14,6 +14,16 @@ MISTAKES = [
         (FILL.replace("ones", "zeros") + "    return sigmas[:, None] * levels", "not named should be free"),
         (HEAD + "    levels[0] = known[0]\n    return sigmas[:, None] * levels", "in the dict it is -1"),
         (FILL + "    sigmas[:, None] * levels", "is a `return` missing?"),
+        (RETURN + "torch.linspace(1, 0, len(sigmas))[:, None] * levels", "should follow `sigmas`"),
+        (
+            FILL + "    out = sigmas[:, None].repeat(1, frames)\n    out[0] *= levels\n    return out",
+            "not in the first alone",
+        ),
+        (
+            "def my_schedule(sigmas, frames, known):\n"
+            "    return sigmas[:, None] * torch.tensor([known.get(i, 0) for i in range(frames)])",
+            "-1 is the last",
+        ),
     ],
     [
         ("my_delay = tasks.image_to_video(picture)", "has changed already"),
@@ -26,5 +36,6 @@ MISTAKES = [
         ("my_task = tasks.Task('late', (tasks.Known(video[16], at=4),))", "at least two latent frames"),
         ("my_task = tasks.keyframes([video[0], video[16]], at=[0, 4], noise=0.3)", "a known frame is noised"),
         ("my_task = (tasks.Known(video[13:21], at=4),)", "give a tasks.Task"),
+        ("my_task = tasks.Task('longer', (tasks.Known(video[:17], at=0),))", "an extension or a transition"),
     ],
 ]
