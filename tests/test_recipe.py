@@ -200,7 +200,7 @@ def test_the_table_compares_all_ways_with_all_seeds_of_training(tmp_path):
     assert keys[0] == {"way": "base", "task": "text_to_video", "share": 0.0}
     assert {key["way"] for key in keys[1:]} == {*table.ways(lab.sizes.recipe, 0), table.SPECIALIST}
     assert len(keys) == 1 + 2 * (len(searching.TASKS) + 1) + 2 + 4
-    with pytest.raises(ValueError, match=r"recipe='nope': choose from independent"):
+    with pytest.raises(ValueError, match=r"recipe='nope': give the name of a setting, such as 'independent'; "):
         table.ways("nope", 0)
     first, second = (table.ways("quarter", seed)["recipe: quarter"] for seed in (0, 1))
     assert first != second

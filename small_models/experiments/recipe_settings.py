@@ -1,5 +1,6 @@
 """The settings of the search for a recipe: how timesteps are drawn in training, and ways to sample."""
 
+from difflib import get_close_matches
 from typing import Any
 
 from pusa_lab.arguments import checked
@@ -86,5 +87,9 @@ def recipe_of(name: str, rank: int = 0, seed: int = 0) -> Adaptation:
         ValueError: the search has no such setting.
     """
     if name not in TRAINING:
-        raise ValueError(f"recipe={name!r:.60}: choose from {', '.join(TRAINING)}.")
+        near = get_close_matches(name, TRAINING, 1) or [next(iter(TRAINING))]
+        raise ValueError(
+            f"recipe={name!r:.60}: give the name of a setting, such as {near[0]!r}; `pusa-lab bench recipe --show` "
+            f"lists all {len(TRAINING)}."
+        )
     return Adaptation(seed=seed, **TRAINING[name] | ({"rank": rank} if rank else {}))
