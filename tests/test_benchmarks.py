@@ -85,7 +85,9 @@ def test_what_is_said_of_the_ceiling_is_what_was_measured():
     )
     faster = -percent("compiled, cuDNN attention", "compiled", "720p")
     assert f"| cuDNN's attention asked for by name, eager | {slower[0]:.0f} % slower" in said
-    assert f"| cuDNN's attention asked for by name, compiled | {slower[1]:.0f} % slower | {faster:.1f} % faster |" in said
+    assert (
+        f"| cuDNN's attention asked for by name, compiled | {slower[1]:.0f} % slower | {faster:.1f} % faster |" in said
+    )
     fused, plain = (found[f"480p compiled, cuDNN attention{more}"]["per frame"] for more in (", fused QKV", ""))
     assert abs(fused["seconds"] / plain["seconds"] - 1) < 0.005
     assert f"no change, {fused['peak_gib'] - plain['peak_gib']:.1f} GiB more" in said
