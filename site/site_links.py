@@ -71,6 +71,9 @@ class Links:
         """The path on the site of a path in the clone, and the anchor there."""
         if place in self.pages | self.made:
             return place, anchor
+        table = re.sub(r"^(small_models/results/paper/.*)\.json$", r"\1.md", place)
+        if table != place and table in self.made:  # prompt by prompt the tables are too large for the site
+            return table, ""
         if not (ROOT / place).exists() or place.startswith(".."):
             raise SiteError(f"{told}, which is not in the clone: mend the link, or add the file.")
         if module := module_of(place):

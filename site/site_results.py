@@ -47,7 +47,7 @@ def table(path: Path) -> str:
     found = path.with_suffix(".json")
     if found.is_file():
         parts += ["## How it was measured", about(json.loads(found.read_text()))]
-        parts.append(f"All numbers, with their intervals: [{found.name}]({found.name}). [All tables](README.md)")
+        parts.append(f"All numbers, prompt by prompt: `{PAPER}/{found.name}` in the clone. [All tables](README.md)")
     return "\n\n".join(parts) + "\n"
 
 
