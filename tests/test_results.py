@@ -2,10 +2,8 @@
 
 import json
 import re
-from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from pages import prose, text
 
@@ -17,10 +15,6 @@ from small_models.experiments.figures import figure
 from small_models.experiments.forgetting import SAMPLED
 from small_models.experiments.held_out import SPLITS
 from small_models.experiments.lab import Lab
-from small_models.experiments.pairs import signed
-from small_models.experiments.recipe import read_search
-from small_models.experiments.recipe_search import best_settings
-from small_models.experiments.recipe_settings import SAMPLING, TASKS, TRAINING
 from small_models.experiments.records import table_of
 from small_models.experiments.report import show_table
 from small_models.experiments.rows import line, pick, score_numbers, share, values
@@ -141,129 +135,6 @@ def test_claims_are_told_as_measured():
     assert f"({coded:.1f} for true clips through it)" in (RESULTS / "README.md").read_text()
     still = find_row(FOUND["suite"], clips="frame 0 repeated")["scores"]["total"][0]
     assert f"a clip that stands still gets {100 * still:.0f} of 100" in PAGE
-
-
-def test_the_better_recipe_is_told_as_measured():
-    found = FOUND["recipes"]
-    recipe = f"recipe: {Sizes().recipe}"
-    page = text("docs/claims.md")
-    titles = {"start_end": "start and end frame", "pyramid": "image to video, pyramid"}
-    titles["autoregressive"] = "image to video, autoregressive"
-    told = re.findall(r"^\| (.*) \| ([\d.]+) \| ([\d.]+) \| (.*) \|$", page.split("### A better recipe")[1], re.M)
-    measured = []
-    for task in TASKS:
-        independent, ours = (
-            find_row(found, way=way, task=task, share=1 / 20) for way in ("independent timesteps", recipe)
-        )
-        means = (f"{row['scores']['psnr'][0]:.1f}" for row in (independent, ours))
-        measured.append((titles.get(task, task.replace("_", " ")), *means, signed(lead(ours, independent))))
-        assert clearly(lead(ours, independent)) == 1, "said of every task and schedule"
-    assert told == measured
-    gains, behind, words = [], [], []
-    base = find_row(found, way="base", task="text_to_video")
-    for budget in found["sizes"]["marks"]:
-        at = partial(find_row, found, share=budget)
-        leads = [lead(at(way=recipe, task=t), at(way="independent timesteps", task=t)) for t in TASKS]
-        gains.append(sum(clearly(gain) > 0 for gain in leads))
-        assert all(clearly(gain) >= 0 for gain in leads)
-        ours, wan = (at(way=way, task="image_to_video") for way in (recipe, "Wan's way"))
-        behind.append(f"{signed(lead(ours, wan))} dB after {share(budget)}")
-        words.append(lead(at(way=recipe, task="text_to_video"), base, "text_alignment"))
-    assert f"by PSNR, clearly better at {', '.join(map(str, gains[:-1]))} and {gains[-1]} of the six" in PAGE
-    assert f"**Against Wan's way** at image to video: {', '.join(behind)}." in PAGE
-    cost, ways = partial(find_row, FOUND["cost"]), ("recipe, all weights", "Wan's way, all weights")
-    leads = {s: lead(*(cost(way=way, share=s) for way in ways)) for s in FOUND["cost"]["sizes"]["budgets"]}
-    first, *later = [budget for budget, gain in leads.items() if clearly(gain) < 0]
-    assert [first, *later] == [budget for budget in leads if budget >= first]
-    won = [f"{gain.mean:.1f}" for gain in leads.values() if clearly(gain) > 0]
-    assert f"ahead by {', '.join(won[:-1])} and {won[-1]} dB after 1/400, 1/200 and 1/100, and behind by" in PAGE
-    lost = [-leads[budget].mean for budget in (first, *later)]
-    assert f"behind by {min(lost):.1f} to {max(lost):.1f} dB from {share(first)} on." in PAGE
-    assert all(clearly(word) >= 0 for word in words)
-    at = partial(find_row, found, task="text_to_video")
-    rows = [base, *(at(way=w, share=1 / 20) for w in ("independent timesteps", recipe, "Wan's way"))]
-    shares = [f"{100 * row['scores']['text_alignment'][0]:.0f}" for row in rows]
-    assert "base {}, independent {}, recipe {}, Wan's way {}. The".format(*shares) in PAGE
-    assert f"recipe's is {signed(lead(rows[2], rows[0], 'text_alignment'), 100)} points over the base's" in PAGE
-    gain = lead(
-        *(find_row(found, way=w, task="image_to_video", share=1 / 20) for w in (recipe, "independent timesteps"))
-    )
-    assert f"it beats the paper's at every task with known frames, image to video by {gain.mean:.1f} dB" in prose(
-        "README.md"
-    )
-
-
-def test_what_was_learned_and_forgotten_is_told_as_measured():
-    found, part = FOUND["learned"], PAGE.split("Can a schedule be learned")[1].split("###")[0]
-    assert "clearly above 0 in 2 of 39 comparisons" in verdict(found)[1] and "2 of 39 comparisons are clearly" in part
-    rows = found["rows"]
-    plain = {(row["key"]["task"], row["key"]["calls"]): row for row in pick(rows, schedule="synchronous")}
-    gains = {json.dumps(r["key"]): lead(r, plain[r["key"]["task"], r["key"]["calls"]]) for r in rows}
-    assert 0 < max(gain.mean for gain in gains.values() if clearly(gain) == 1) < 0.05
-    assert all(row["noise"] == 0 for row in pick(rows, schedule="synchronous, learned noise"))
-    lost = []
-    for calls in found["sizes"]["calls"]:
-        of = [row for row in pick(rows, task="image_to_video", calls=calls) if "learned" not in row["key"]["schedule"]]
-        each = [-gains[json.dumps(row["key"])].mean for row in of if row["key"]["schedule"] != "synchronous"]
-        lost.append((f"{min(each):.1f}", f"{max(each):.1f}"))
-    (a, b), (c, d), (e, f) = lost
-    assert f"lose {a} to {b} dB at 4 calls, {c} to {d} at 8 and {e} to {f} at 16" in part
-    found, part = FOUND["forgetting"], PAGE.split("How far is text to video")[1].split("###")[0]
-    ways = {
-        w: find_row(found, timestep_sampler=w, rank="all weights", share=1 / 4)["scores"] for w in list(SAMPLED)[:2]
-    }
-    far, kept = ([ways[w][score][0] for w in ways] for score in ("latent_distance", "alignment_lost"))
-    assert f"differ by {far[0]:.2f} of their norm".replace("0.", ".") in part
-    assert f"they differ by {far[1]:.2f}, and it has changed by {-100 * kept[1]:.1f}".replace("by 0.", "by .") in part
-    assert f"has risen by {-100 * kept[0]:.1f} points" in part
-    lost = [row for row in found["rows"] if row["scores"]["alignment_lost"][1] > 0]
-    assert [(row["key"]["timestep_sampler"], row["key"]["share"]) for row in lost] == [("task mixture", 1 / 40)]
-    assert f"the task mixture after 1/40, by {100 * lost[0]['scores']['alignment_lost'][0]:.1f} points" in part
-    assert found["note"].startswith("18 of 40 rows.")
-
-
-def test_what_the_search_found_is_told_as_measured():
-    found = read_search(RESULTS / "recipe.json")
-    rows = {(row["rung"], row["name"], row["sampling"]): row for row in found["rows"]}
-    part = " ".join(text("docs/claims.md").split("**How it was found**")[1].split())
-
-    def skill(name, sampling="text CFG 3", rung="0"):
-        return f"{rows[rung, name, sampling]['objective']:.2f}".removeprefix("0")
-
-    def lost(name):
-        return f"{100 * rows['0', name, 'text CFG 3']['text_lost']:.1f} points"
-
-    assert len([row for row in found["rows"] if row["rung"] == "0"]) == len(TRAINING) == 28
-    assert len(SAMPLING) == 18
-    best = best_settings(pd.DataFrame(found["rows"])[lambda df: df["rung"] == "2"].assign(status="done"), 1)
-    assert found["rows"][best[0]]["name"] == Sizes().recipe
-    assert (
-        f"independent {skill('independent')}, non-decreasing {skill('non-decreasing')}, half {skill('half')}, task "
-        f"mixture alone {skill('task mixture')}."
-    ) in part
-    most = "task mixture, more image-to-video"
-    assert f"highest skill, {skill(most)}, and lose {lost(most)} of" in part
-    assert max(r["objective"] for r in found["rows"] if r["rung"] == "0") == rows["0", most, "text CFG 3"]["objective"]
-    alike = [rows["0", name, "text CFG 3"]["objective"] for name in ("half, free frames in the loss", "half")]
-    assert "skill {:.3f} for the recipe, {:.3f} with them in".format(*alike).replace("0.", ".") in part
-    fell = f"skill falls from {skill('quarter')} to {skill('quarter, lr 4e-3')}."
-    assert f"Four times the rate loses {lost('quarter, lr 4e-3')}, and {fell}" in " ".join(part.split())
-    assert f"(skill {skill('quarter, no EMA')} without, {skill('quarter')} with)" in part
-    assert f"min-SNR weights are not ({skill('quarter, weight min-SNR')})" in part
-    assert f"rank 64 loses little** ({skill('quarter, LoRA 64')})" in part
-    assert skill("quarter, LoRA 64, alpha 128") == skill("quarter, DoRA 64") == skill("quarter, LoRA 64")
-    assert f"rsLoRA has {skill('quarter, rsLoRA 64')}" in part
-    name = Sizes().recipe
-    scales = [skill(name, f"text CFG {scale}", "sampling") for scale in (2, 3, 5)]
-    assert "scale 2 has skill {} where 3 has {} and 5 has {}".format(*scales) in part
-    two, three = (rows["sampling", name, f"text CFG {scale}"] for scale in (2, 3))
-    assert f"for {100 * (two['text_lost'] - three['text_lost']):.1f} points of text" in part
-    gained = {
-        way: row["objective"] - three["objective"]
-        for (rung, n, way), row in rows.items()
-        if (rung, n) == ("sampling", name)
-    }
-    assert {way for way, gain in gained.items() if gain > 0.001} == {"text CFG 2"}
 
 
 HOLDS = {"yes": (True,), "no": (False,), "in part": (False,), "the paper has no number": (None, False)}
