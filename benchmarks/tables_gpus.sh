@@ -4,7 +4,8 @@
 #     bash benchmarks/tables_gpus.sh OUT SECONDS "0 1 2 0 1 2 3 3 3 3" "3:steps 3:noise 3:recipes 3:recipes:1/2" [WORDS ...]
 #
 # The numbers are the GPUs of processes that train, whatever the tables need, longest runs first; then GPU:TABLE of
-# processes that measure, with :PART/PARTS for those that share the rows of a table. WORDS go to every command.
+# processes that measure, with :PART/PARTS for those that share the rows of a table. WORDS go to every command. A GPU of
+# 141 GB has room for three that train and four that measure: with six that measure, rows ran out of memory.
 # Results, and rows where time ends before the last: OUT/results.tar.gz. Weights stay in OUT/work, so that the same
 # command goes on where it was ended.
 set -uo pipefail

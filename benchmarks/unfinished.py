@@ -20,9 +20,7 @@ from pusa_lab import cli
 from pusa_lab.cli.terminal import say
 from pusa_lab.files import check_folder, read_json
 from pusa_lab.sentences import counted
-from small_models.experiments import TABLES, Adaptation, Lab, Sizes, ToyTrainer, read_results
-from small_models.experiments import _plain as plain
-from small_models.experiments import _write as write_table
+from small_models.experiments import TABLES, Adaptation, Lab, Sizes, ToyTrainer, read_results, write_table
 from small_models.experiments.records import FORMAT, Row
 from small_models.models.toy import ToyModel
 
@@ -106,8 +104,7 @@ def unfinished(table: str, *, rows: Path, command: str, why: str, out: Path) -> 
         raise ValueError(f"{folder} holds {counted(len(there), 'row')} of {len(keys)}: run the command itself.")
     note = f"{len(there)} of {len(keys)} rows. {why} Missing: {missing_of(missing)}."
     about = {"title": TABLES[table].title, "command": command, "seed": lab.sizes.seed, "date": date.today().isoformat()}
-    more = plain(TABLES[table].more(lab, there))
-    head = {**header, "format": FORMAT, **about, "note": note, **more}
+    head = {**header, "format": FORMAT, **about, "note": note, **TABLES[table].more(lab, there)}
     write_table(check_folder(out, "--out") / f"{table}.json", head, there)
     read_results(out / f"{table}.json")
     say(f"{table}: {note}")

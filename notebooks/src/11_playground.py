@@ -245,8 +245,6 @@ assert (copied.diff(dim=0)[:, 8] >= -1 / STEPS - 1e-6).all(), "now in small step
 #
 # ![Two schedules compared in the studio, the copied column above the dragged one, with scores under each frame](assets/studio-compare.png)
 #
-# (The pictures with videos were taken with an earlier version of this small model, so their scores are not those of the
-# table below.)
 #
 # ## Comparing
 #

@@ -41,6 +41,7 @@ __all__ = [
     "prompt_table",
     "read_results",
     "run_table",
+    "write_table",
 ]
 
 RESULTS = Path(__file__).parents[1] / "results" / "paper"
@@ -147,7 +148,7 @@ def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str)
         rows = _measured(store, progress_bar(table.rows(lab, trainer), None, f"table {name}", "row"))
     about = {"title": table.title, "command": command, "seed": lab.sizes.seed, "date": date.today().isoformat()}
     more = {**table.more(lab, rows), "scale": lab.scale}
-    _write(path, {**store.header, "format": FORMAT, **about, **_plain(more)}, rows)
+    write_table(path, {**store.header, "format": FORMAT, **about, **more}, rows)
     shutil.rmtree(store.folder)
     return read_results(path)
 
@@ -223,15 +224,29 @@ def _made(measure: Callable[[], dict[str, Any]], before: Any) -> Made:
 
 
 def _plain(value: Any) -> Any:
-    """Convert to what JSON holds: lists, and None for what is not a number."""
+    """Convert to what JSON holds: lists, numbers of nine digits, and None for what is not a number."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float):
+        return float(f"{value:.9g}") if math.isfinite(value) else None
+    return value
 
 
-def _write(path: Path, head: dict[str, Any], rows: list[Row]) -> None:
-    lines = ",\n  ".join(json.dumps(row, allow_nan=False) for row in rows)
+@checked
+def write_table(path: Path, head: dict[str, Any], rows: list[Row]) -> None:
+    """Write a results file: what is said of all rows, and then one row a line, with nine digits of every number.
+
+    Args:
+        path: of the file.
+        head: entries besides the rows; what is not a number becomes null.
+        rows: of the table.
+
+    Raises:
+        ValueError: the file cannot be written.
+    """
+    head = _plain(head)
+    lines = ",\n  ".join(json.dumps(_plain(row), allow_nan=False) for row in rows)
     with writing(path) as part:
         part.write_text(f'{json.dumps(head, indent=1, allow_nan=False)[:-2]},\n "rows": [\n  {lines}\n ]\n}}\n')
