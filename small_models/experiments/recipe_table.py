@@ -120,8 +120,8 @@ def measure_seeds(
     return {
         "scores": {name: list(two_way_interval(value)) for name, value in values.items()},
         "clips": sum(row["clips"] for row in found),
-        "by_prompt": {name: value.nanmean(0).double().round(decimals=4).tolist() for name, value in values.items()},
-        "by_seed": {name: value.double().round(decimals=4).tolist() for name, value in values.items()},
+        "by_prompt": {name: value.nanmean(0).double().round(decimals=3).tolist() for name, value in values.items()},
+        "by_seed": {name: value.double().round(decimals=3).tolist() for name, value in values.items()},
     }
 
 
