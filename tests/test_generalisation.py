@@ -252,15 +252,20 @@ def test_growth_is_counted_from_each_way_s_own_error_in_distribution():
 
 def test_the_answer_follows_the_numbers():
     told = answer(table(ALIKE))
-    assert "independent 10 > 40 / 30 / 10" in told and told.endswith("does not clearly change what is learned by heart")
+    assert "independent 10 > 40 / 30 / 10" in told and told.endswith(
+        "does not clearly change by how much the error grows"
+    )
     told = answer(table(ALIKE | {"independent": (0.2, 0.4, 0.6, 0.2)}))
     assert "grows out of distribution clearly less for slower and clearly more for faster with independent; " in told
-    assert told.endswith("So a timestep per frame changes what is learned by heart")
+    assert told.endswith("a timestep per frame changes by how much the error grows")
     assert "and 2 / 0.67 if it is the nearest of training" in told
+    assert "So not all ways stay nearer to the nearest speed of training than to the true one" in told
+    mimics = table(dict.fromkeys(ALIKE, (0.1, -0.8, 0.3, 0.1)))  # paces 1.8 and 0.7 where the nearest are 2 and 0.67
+    assert "So all ways stay nearer to the nearest speed of training than to the true one" in answer(mimics)
     assert "task mixture 0.6 / 0.7" in told
     anew = {f"{way}, from nothing": errors for way, errors in ALIKE.items()}
     told = answer(table(ALIKE | anew | {"independent, from nothing": (0.1, 0.4, 0.6, 0.1)}))
     assert "clearly less for none and clearly more for faster with independent, from nothing; " in told
-    assert told.endswith("So a timestep per frame changes what is learned by heart")
+    assert told.endswith("a timestep per frame changes by how much the error grows")
     missing = table({way: errors for way, errors in ALIKE.items() if way != "Wan's way"})
     assert "cannot be said" in show_table(missing | {"title": TABLES["generalisation"].title})
