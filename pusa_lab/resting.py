@@ -149,20 +149,17 @@ def _check_refresh(refresh: int) -> None:
 
 @checked
 def auto_refresh(moving: Moving) -> int | None:
-    """A number of rows that cost `mini` about 0.1 dB or less in a trial of few scenes; None where too little is gained.
+    """A number of rows that costs `mini` about 0.1 dB or less; None where too little is gained.
 
-    If the same frames move in at most k rows in a row, it is 2 k / 5 where there are no others, so that only known
-    frames rest, and k / 2 where frames wait for each other; and only where at most `WORTHWHILE` of the frames are left
-    to compute: lone known pictures, which rest alone, lose more and gain less.
+    2 k / 5, if the same frames move in at most k rows in a row, and only where at most `WORTHWHILE` of the frames are
+    left to compute: lone known pictures, which rest alone, lose more and gain less.
 
     Args:
         moving: from `moving_frames`.
 
-    Source: a trial on `mini`; `pusa-lab bench resting --part mini` measures the whole table.
+    Source: benchmarks/results/resting.json, from `pusa-lab bench resting --part mini`.
     """
-    stretches = [len([*same]) for row, same in groupby(filter(any, moving.tolist()))]
-    longest = max(stretches, default=0)
-    refresh = longest // 2 if len(stretches) > 1 else 2 * longest // 5
+    refresh = 2 * max((len([*same]) for _, same in groupby(filter(any, moving.tolist()))), default=0) // 5
     return refresh if refresh > 1 and computed_share(moving, refresh) <= WORTHWHILE else None
 
 

@@ -281,9 +281,9 @@ def known(levels, at):
         (known(schedules.synchronous(20, 9), [0, 1, 2, 3]), 8),
         (known(schedules.synchronous(3, 9), [0, 1, 2, 3]), None),  # every row is needed
         (known(schedules.synchronous(10, 21), [*range(11)]), 4),
-        (known(schedules.autoregressive(10, 9), [0]), 5),
-        (known(schedules.autoregressive(50, 9), [0]), 25),
-        (known(schedules.blockwise(10, 21, lag=10), []), 5),
+        (known(schedules.autoregressive(10, 9), [0]), 4),
+        (known(schedules.autoregressive(50, 9), [0]), 20),
+        (known(schedules.blockwise(10, 21, lag=10), []), 4),
         (known(schedules.pyramid(10, 9), []), None),  # other frames move in every row
     ],
 )
@@ -292,7 +292,7 @@ def test_auto_follows_the_rows_in_which_the_same_frames_move(moving, refresh):
 
 
 def test_auto_is_what_it_chose(toy):
-    options = {"schedule": "autoregressive", "steps": 4, "guidance": 1.0}
+    options = {"schedule": "autoregressive", "steps": 5, "guidance": 1.0}
     found = latents(toy, "auto", PROMPTS[0], tasks.image_to_video(CLIP[0]), **options)
     assert found.request.refresh == 2
     assert torch.equal(found.latents, latents(toy, 2, PROMPTS[0], tasks.image_to_video(CLIP[0]), **options).latents)
