@@ -118,6 +118,13 @@ def test_the_search_as_a_command(stand_in, tmp_path, capsys):
     first = shown.index("## Trained for 1/10"), shown.index("## Trained for 1/5"), shown.index("## Sampling, after 1/5")
     assert list(first) == sorted(first)
     assert shown.index("| rank 4 |") < shown.index("| rank 3 |"), "the best stands first"
+    for rung in {row["rung"] for row in found["rows"]}:
+        rows = [row for row in found["rows"] if row["rung"] == rung]
+        kept = [row for row in rows if row["text_lost low"] <= 0]
+        best = max(kept, key=lambda row: row["objective"])
+        assert (
+            f"{len(kept)} of {len(rows)} rows keep the constraint and come first; the best is {best['name']}, " in shown
+        )
     assert main(["bench", "recipe", "--show", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.strip() == shown.strip()
     assert main(["bench", "recipe", "--show", "--small"]) == 2

@@ -216,6 +216,10 @@ TOO_MUCH = (
         (lambda: timestep_samplers.task_mixture(known_level=1.5), r"known_level=1\.5: give a noise level in \[0, 1\]"),
         (lambda: timestep_samplers.task_mixture()(2, 0), r"^schedules\.task_mixture: batch=2, frames=0: give"),
         (lambda: timestep_samplers.mixture([]), r"samplers is empty: give at least one timestep sampler"),
+        (
+            lambda: timestep_samplers.mixture([timestep_samplers.shared, timestep_samplers.task_mixture]),
+            r"^schedules\.mixture: task_mixture makes a timestep sampler and is none itself: call it, as t",
+        ),
         (lambda: timestep_samplers.mixture(weights=[1]), r"1 weights for 2 samplers: give one weight for each"),
         (lambda: timestep_samplers.mixture(weights=[0.5, 0.6]), r"weights=\[0\.5, 0\.6\]: give prob.* sum to 1\.1\.$"),
         (lambda: timestep_samplers.mixture(weights=[math.inf, 0]), r"weights=\[inf, 0\]: .* these sum to inf\.$"),

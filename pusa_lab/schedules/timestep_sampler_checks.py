@@ -71,6 +71,22 @@ def cumulative(weights: Sequence[float | int], written: str) -> torch.Tensor:
 
 
 @checked
+def check_made(*samplers: Any) -> None:
+    """Refuse what makes a timestep sampler in place of one, such as `task_mixture` for `task_mixture()`.
+
+    Args:
+        *samplers: timestep samplers.
+
+    Raises:
+        ValueError: one of them is a function that returns a timestep sampler.
+    """
+    for sampler in samplers:
+        if getattr(sampler, "__annotations__", {}).get("return") is TimestepSampler:
+            name = getattr(sampler, "__name__", "it")
+            raise ValueError(f"{name} makes a timestep sampler and is none itself: call it, as {name}().")
+
+
+@checked
 def tau_of(sampler: TimestepSampler, batch: int, frames: int, generator: torch.Generator | None = None) -> Tau:
     """Call a timestep sampler and check what it returns, because users can pass their own.
 
@@ -84,8 +100,9 @@ def tau_of(sampler: TimestepSampler, batch: int, frames: int, generator: torch.G
         Timesteps (batch, frames) in [0, 1].
 
     Raises:
-        ValueError: it returned anything else.
+        ValueError: it is a function that makes one, or it returned anything else.
     """
+    check_made(sampler)
     tau = returned(sampler(batch, frames, generator), Tau, "the timestep sampler")
     if tau.shape != (batch, frames) or not ((tau >= 0) & (tau <= 1)).all():
         raise ValueError(

@@ -14,6 +14,7 @@ from pusa_lab.registry import Registry
 from pusa_lab.schedules.sigmas import check_logits, check_shift, shift_levels
 from pusa_lab.schedules.timestep_sampler_checks import (
     TimestepSampler,
+    check_made,
     check_sampler_sizes,
     checked_sampler,
     cumulative,
@@ -84,10 +85,12 @@ def mixture(
         A timestep sampler (batch, frames, generator) -> tau (b, f).
 
     Raises:
-        ValueError: there are no samplers, or the weights are not one probability for each, with sum 1.
+        ValueError: there are no samplers, one of them was not called, or the weights are not one probability for each,
+            with sum 1.
     """
     if not samplers:
         raise ValueError("samplers is empty: give at least one timestep sampler.")
+    check_made(*samplers)
     weights = [1 / len(samplers)] * len(samplers) if weights is None else weights
     if len(weights) != len(samplers):
         raise ValueError(f"{len(weights)} weights for {len(samplers)} samplers: give one weight for each.")

@@ -11,6 +11,7 @@ import torch
 from pusa_lab.arguments import ArgumentError, checked
 from pusa_lab.cli.terminal import line, say
 from pusa_lab.files import check_fields, check_folder, read_json, write_json
+from pusa_lab.sentences import counted
 from small_models.experiments import RESULTS
 from small_models.experiments.lab import made_with
 from small_models.experiments.recipe_search import OBJECTIVE, search
@@ -105,8 +106,20 @@ def show_search(found: Mapping[str, Any]) -> str:
         rows = [row for row in found["rows"] if row["rung"] == rung]
         length = share(rows[0]["share"])
         what = f"Sampling, after {length}" if rung == "sampling" else f"Trained for {length}"
-        lines += [f"## {what} of the base's training", "", *_table(rows, rung == "sampling"), ""]
+        lines += [f"## {what} of the base's training", "", _first(rows), "", *_table(rows, rung == "sampling"), ""]
     return "\n".join(lines).rstrip()
+
+
+def _first(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many rows keep the constraint, and the best of them."""
+    kept = [row for row in rows if not row["error"] and row["text_lost low"] <= 0]
+    if not kept:
+        return f"None of {counted(len(rows), 'row')} keeps the constraint."
+    best = max(kept, key=lambda row: row["objective"])
+    return (
+        f"{len(kept)} of {counted(len(rows), 'row')} keep the constraint and come first; the best is "
+        f"{best['name']}, {best['sampling']}: {_interval(best, 'objective', 1, 3)}."
+    )
 
 
 def _table(rows: Sequence[Mapping[str, Any]], sampled: bool) -> list[str]:
