@@ -329,7 +329,7 @@ for row in experiments.read_results(experiments.RESULTS / "schedules.json")["row
     print(f"{name:15} {price:2} calls a window, PSNR {psnr:.1f} dB (95 % interval {low:.1f} to {high:.1f})")
 
 # %% [markdown]
-# The four lie within half a decibel, and their intervals overlap; the price differs up to nine times.
+# The six lie within half a decibel, and their intervals overlap; the price differs up to nine times.
 # That answers the question at the top for this model: all frames at once, as long as nobody waits for the beginning.
 #
 # As a rule of thumb: begin with `synchronous`. Take `pyramid` or `blockwise` if the beginning should be ready early,
