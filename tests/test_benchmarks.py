@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from processes import python
 
+from pusa_lab.data import read_picture
 from pusa_lab.planning import plan
 
 pytestmark = pytest.mark.artefact
@@ -116,6 +117,18 @@ def test_the_core_keeps_its_goals():
     assert max(found["schedules, ms a row"].values()) < 1
     assert found["nondecreasing, 10,000 x 21 timesteps"]["ours_ms"] < 50
     assert found["versions"]["torch"] and "2 threads" in found["device"]
+
+
+@pytest.mark.nightly
+def test_the_carousel_in_miniature(tmp_path):
+    out, image = tmp_path / "carousel.json", tmp_path / "carousel.png"
+    run("carousel", "--max-steps", "2", "--out", out, "--image", image)
+    found = json.loads(out.read_text())
+    assert found["device"] and found["date"] and found["versions"] and found["training"]["max_steps"] == 2
+    assert [len(found[name]["skill"]) for name in ("shipped", "trained")] == [12, 12]
+    told = json.loads((ROOT / "benchmarks" / "results" / "carousel.json").read_text())
+    assert found["shipped"]["psnr"] == pytest.approx(told["shipped"]["psnr"], abs=0.3), "of the same clips"
+    assert read_picture(image).shape == (144, 128, 3)
 
 
 def test_streams_in_miniature(tmp_path):

@@ -12,19 +12,25 @@ def my_mass(q, k, grid):
 
 
 # %% [markdown]
-# **2 · Vary.** A frame at level 0.5 is attended to almost as much as a clean one; more than half of the fall comes in
-# the last fifth of the way to noise, where its scene can hardly be seen any more. That is why a known frame may be
+# **2 · Vary.** A frame at level 0.5 is attended to almost as much as a clean one; about half of the fall comes in the
+# last fifth of the way to noise, where its scene can hardly be seen any more. That is why a known frame may be
 # given noise (chapter 6) without being forgotten.
 
 # %% tags=["answer"]
-my_level = 0.88
+quiet, noisy = 0.0, 1.0
+for _ in range(8):  # halve the interval in which half is lost
+    my_level = (quiet + noisy) / 2
+    half_lost = even_shares(my_level) < (clean + noise) / 2
+    quiet, noisy = (quiet, my_level) if half_lost else (my_level, noisy)
+print(f"{my_level:.3f}")
 
 # %% [markdown]
 # **3 · Invent.** Change one frame of the input, ask again, and see which frames of the velocity moved: an intervention,
-# as with the exchanged pictures. The frame that was changed is the *column*, so the results are stacked along the
-# second axis. A measure that looks at the output alone, such as how alike two frames' velocities are, cannot tell who
-# depends on whom. In the picture, compare the first columns. The diagonal is dark for a reason of its own:
-# $v = \epsilon - x_0$ contains the frame's own noise, so changing a frame changes its own answer most.
+# as with the exchanged pictures. The absolute value comes before the mean, or changes up and down would cancel; a sign
+# that is kept elsewhere does no harm, since only sizes are compared. The frame that was changed is the *column*, so the
+# results are stacked along the second axis. A measure that looks at the output alone, such as how alike two frames'
+# velocities are, cannot tell who depends on whom. In the picture, compare the first columns. The diagonal is dark for a
+# reason of its own: $v = \epsilon - x_0$ contains the frame's own noise, so changing a frame changes its own most.
 
 
 # %% tags=["answer"]

@@ -20,14 +20,11 @@ def my_drag(column, row, level):
 my_delays = [0, 2, 4, 2, 0]
 
 # %% [markdown]
-# **3 · Invent.** Nine different delays, with the smallest for frame 4, and three times as many calls as the plainest
-# schedule. Look at frame 4 and at the last frames. By the theory the one, which decides first and among noise, should
-# lose, and the others, which decide last and among finished frames, should gain. In the figure they lose as well, and
-# more: what they wait for is a row of frames that were made with errors of their own, in only four guided steps each.
-# And it is one noise: run `scores` with other seeds before you believe more than that.
+# **3 · Invent.** Frame 4 falls in the same even steps twice, first before all others and then after them; the others
+# only fall at other rows. Its company is the one thing that differs. Abridged, as here, there is one noise, and quiet
+# company seems to win. In full there are three, and in none of them does it win clearly: what held for frame 8 does not
+# hold for every frame. What holds here as well is the other half: among *true* frames the score is higher, and the
+# noises agree. Frames that were finished with mistakes are quiet, too, and frame 4 has to fit in between them.
 
 # %% tags=["answer"]
-drawn = Editor(9, 4)
-for frame, by in enumerate([5, 4, 3, 2, 0, 1, 6, 7, 8]):
-    drawn.edit("delay", frame=frame, by=by)
-my_schedule = drawn.schedule
+my_experiment = (4, in_turn([4]), in_turn([0, 1, 2, 3, 5, 6, 7, 8]))

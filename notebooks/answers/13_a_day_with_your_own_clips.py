@@ -20,12 +20,13 @@ def my_frames(room, clips, height, width):
 my_options = {"compiled": True, "float8": True, "offload_activations": True}
 
 # %% [markdown]
-# **3 · Invent.** A square that moves is a clip. Nine frames are three latent frames: one for frame 0, and one each for
-# frames 1 to 4 and 5 to 8. A clip in which nothing moves would be encoded as well, and would teach the model to stand
-# still.
+# **3 · Invent.** A square that goes and comes back is a clip. Before, the shipped model paints a square in the red that
+# it knows and lets it go straight on; after sixty steps on this one clip it keeps the colour, and turns round where it
+# should. That is learned by heart: only a held-out clip, in which the square starts elsewhere, could say whether a rule
+# was learned.
 
 # %% tags=["answer"]
-frames = np.full((9, 48, 48, 3), 40, np.uint8)
-for i in range(9):
-    frames[i, 16:28, 3 * i : 3 * i + 12] = (213, 94, 0)
-my_clip = (frames, "an orange square moves right")
+frames = np.full((8, 48, 48, 3), 40, np.uint8)
+for i, x in enumerate((3, 11, 19, 27, 27, 19, 11, 3)):
+    frames[i, 16:28, x : x + 12] = (213, 94, 0)
+my_clip = (frames, "a red square moves right")

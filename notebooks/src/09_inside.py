@@ -92,20 +92,25 @@ def velocity(model, x, tau, picture):
     return model(torch.cat([picture, x[:, :, 1:]], dim=2), tau, **text)
 
 
+def rows_of(model):
+    """Its schedule, for all clips: Wan's way denoises frame 0 as well, the others hold it clean."""
+    S = schedules.synchronous(STEPS, frames) if model is wan else schedules.hold(STEPS, frames)
+    return S[:, None].repeat(1, CLIPS, 1).to(device)  # (rows, clips, frames)
+
+
 def sampled(model, exchange_at, begun=()):
     """The state after every step, with the picture exchanged before step `exchange_at`; `begun` is the same without."""
-    states = list(begun[:exchange_at])  # up to the exchange nothing differs
-    make, x = schedules.synchronous if model is wan else schedules.hold, states[-1] if states else eps
-    rows = [row.repeat(CLIPS, 1) for row in make(STEPS, frames).to(device)]
-    for step, (tau, tau_next) in [*enumerate(pairwise(rows))][len(states) :]:
-        v = velocity(model, x, tau, first if step < exchange_at else other)
-        states.append(x := samplers.euler_step(x, v, tau, tau_next))
-    return torch.stack(states)
+    states = [eps, *begun[:exchange_at]]  # up to the exchange nothing differs
+    S = rows_of(model)
+    for step in range(len(states) - 1, STEPS):
+        v = velocity(model, states[step], S[step], first if step < exchange_at else other)
+        states.append(samplers.euler_step(states[step], v, S[step], S[step + 1]))
+    return torch.stack(states[1:])
 
 
 # %%
 FOREVER = STEPS  # an exchange before step STEPS never happens
-ends = {(name, at): sampled(model, at) for name, model in {"VTA": vta}.items() for at in (FOREVER, half, 0)}
+ends = {("VTA", at): sampled(vta, at) for at in (FOREVER, half, 0)}
 
 
 def film(at, clip=0):
@@ -134,8 +139,9 @@ print("half-way, towards the second picture:", *(f"{100 * part:.0f} %" for part 
 assert (towards_second("VTA", half) < 0.5).all(), "every clip stays with the first picture"
 
 # %% [markdown]
-# Watch the middle row. Frame 0 shows the new picture; in the next one shown there may be a ghost of the second
-# picture beside the first, and from there the film carries on as though nothing had happened. The numbers say the same of every clip: 0 % is the film of the top row, 100 % that of the bottom row.
+# Watch the middle row. Frame 0 shows the new picture. The next one shown may hold a ghost of it beside the first:
+# latent frame 1 takes up the most of its neighbour. From there the film carries on as though nothing had happened. The
+# numbers say the same of every clip: 0 % is the film of the top row, 100 % that of the bottom row.
 #
 # <details><summary>Answer</summary>
 #
@@ -225,7 +231,8 @@ assert theirs["patch_and_head"]["relative"] > 5 * ours["patch_and_head"]["relati
 #
 # </details>
 #
-# Mind the zeros in such a picture: the norms are 0 because they were *not trained*. Nor were the embeddings of timestep and text in Pusa's published LoRA.
+# Mind the zeros: the norms are 0 because they were *not trained*. Nor were the embeddings of timestep and text in Pusa's
+# published LoRA.
 #
 # ## Clue 2: how a frame learns that it is clean
 #
@@ -386,7 +393,7 @@ assert on_picture["VTA"] > 1.5, "VTA attends to it"
 # steps. So let us follow both through all steps and all blocks. White is an even share, red is more, blue is less.
 #
 # Mind one thing: in VTA *frame 0* is the clean picture. In Wan's way it is a generated frame, as noisy as its
-# neighbours, and the picture lies in extra channels beside it: for Wan's way frame 0 is one door of three.
+# neighbours, and the picture lies in extra channels beside it: for Wan's way frame 0 is one door of three, beside those channels and cross-attention.
 #
 # **Predict.** If the paper's account held for our models, what would the two panels look like?
 
@@ -394,8 +401,8 @@ assert on_picture["VTA"] > 1.5, "VTA attends to it"
 # %%
 def watch(model):
     """At every step: mass on frame 0 (blocks, clips) in even shares, and the velocity with each of the two pictures."""
-    make, x, masses, pairs = schedules.synchronous if model is wan else schedules.hold, eps, [], []
-    for tau, tau_next in pairwise(row.repeat(CLIPS, 1) for row in make(STEPS, frames).to(device)):
+    x, masses, pairs = eps, [], []
+    for tau, tau_next in pairwise(rows_of(model)):
         with attention_mass(model.dit) as found:
             v = velocity(model, x, tau, first)
         masses.append(frames * found[0][:, :, 1:, 0].mean(dim=2).cpu())
@@ -439,8 +446,6 @@ assert looks["VTA"].mean(dim=2).std(dim=1).min() > 0.15, "blocks differ"
 # above an even share and end below it, and VTA, which starts higher, fades sooner.
 #
 # </details>
-#
-#
 #
 # ## Attending is not using
 #
@@ -504,8 +509,8 @@ assert (use["base"][-1] > use["base"][0]).all(), "and yet more use"
 #
 # ## Back to the experiment
 #
-# The curves of use should say something of how late an exchange can still win. So exchange the picture later and later, in all three
-# models.
+# The curves of use should say something of how late an exchange can still win. So exchange the picture later and later,
+# in all three models.
 #
 # **Predict.** How many steps may pass before the exchange, so that the film still ends nearer to the second picture?
 # Name a number for VTA and one for Wan's way.
@@ -521,11 +526,15 @@ for name in shown:
 fig, ax = plt.subplots(figsize=(9, 3.4), layout="constrained")
 influence = {name: torch.stack([towards_second(name, at) for at in points]) for name in shown}  # (points, clips)
 for name, one in influence.items():
-    ax.plot(points, one, color=COLOURS[name], lw=0.7, alpha=0.5)
-    ax.plot(points, one.mean(dim=1), color=COLOURS[name], marker="o", label=name)
+    mean = one.mean(dim=1)
+    for x, y, look in ((points[:-1], slice(-1), {}), (points[-2:], slice(-2, None), {"ls": ":"})):
+        ax.plot(x, one[y], color=COLOURS[name], lw=0.7, alpha=0.5, **look)
+        if name != "base":  # its clips differ too much for a mean
+            ax.plot(x, mean[y], color=COLOURS[name], marker="o", **look)
+    ax.plot([], [], color=COLOURS[name], lw=0.7 if name == "base" else 1.5, label=name)
 ax.axhline(0.5, color="gray", lw=0.8)
 ax.set(xlabel="steps made before the exchange", ylabel="towards the second picture", ylim=(0, 1.02))
-ax.legend(title=f"mean of {CLIPS} clips (thin)")
+ax.legend(title=f"thick: mean of {CLIPS} clips (thin)")
 plt.show()
 
 # %%
@@ -544,14 +553,14 @@ if not FAST:
 
 # %% [markdown]
 # All curves start at 1 and end at 0 by definition; what is measured is where they fall. Blue falls first, orange a step
-# or two later, in every clip by itself, as printed. The green lines scatter so widely that their mean says
-# little; nothing was tried between the last two points.
+# or two later, in every clip by itself, as printed. The green lines scatter so widely that they have no mean
+# here. Nothing was tried where the lines are dotted.
 #
 # <details><summary>Answer</summary>
 #
 # Two or three steps for VTA, one or two more for Wan's way, in each clip. The order is the one that the curves of use
-# suggest; the numbers they did not give. For the base
-# there is little to win: by the last number its two films, with either picture all along, hardly differ.
+# suggest; the numbers they did not give. For the base there is little to win: by the last number its two films, with
+# either picture all along, hardly differ.
 #
 # </details>
 #
@@ -597,6 +606,16 @@ def slip(**how):
     return lambda q, k, grid: by_frame(scored(q, k, q.shape[-1] ** -0.5).softmax(-1), grid[0], **how)
 
 
+def within(q, k, grid):
+    scores = scored(q, k, q.shape[-1] ** -0.5).unflatten(-1, (grid[0], -1))
+    return by_frame(scores.softmax(-1).flatten(-2), grid[0])
+
+
+def heads_first(q, k, grid):
+    scores = scored(q, k, q.shape[-1] ** -0.5).mean(1, keepdim=True)
+    return by_frame(scores.softmax(-1), grid[0])
+
+
 def strided(q, k, grid):
     weights = scored(q, k, q.shape[-1] ** -0.5).softmax(-1)
     return weights.unflatten(-1, (-1, grid[0])).sum(3).unflatten(2, (grid[0], -1)).mean(3).mean(1)
@@ -616,6 +635,8 @@ nb.check(
     axes="(batch, frame that asks, frame asked)",
     mistakes={
         "queries and keys were averaged before the softmax: see the example with +2 and -2.": mean_first,
+        "your rows sum to the number of frames: a query has one softmax, over the keys of all frames.": within,
+        "heads were averaged before the softmax: each head has a softmax of its own.": heads_first,
         "the scores are not divided by anything: look at the formula again.": lambda q, k, grid: by_frame(
             scored(q, k, 1.0).softmax(-1), grid[0]
         ),
@@ -655,13 +676,13 @@ clean, noise = even_shares(0.0), even_shares(1.0)
 print(f"clean {clean:.2f}, noise {noise:.2f} even shares")
 
 # %% [markdown]
-# **2 · Vary.** How noisy may a known frame be before VTA stops attending to it? Find a noise level `my_level` between 0
-# and 1 at which the attention lies between the two printed values, with at least a quarter of the distance to each.
-# Success: your level appears on the curve, in the grey band.
+# **2 · Vary.** How noisy may a known frame be before VTA stops attending to it? Find the noise level `my_level` between 0
+# and 1 at which half is lost: where the attention lies in the middle between the two printed values, to a twentieth of
+# their distance. Success: your level appears on the curve, in the grey band.
 #
 # <details><summary>Hint</summary>
 #
-# Try `even_shares(0.5)` first and be surprised. Then halve the interval that must contain the fall, and again.
+# Try `even_shares(0.5)` first and be surprised. Then halve the interval that must contain the place, and again.
 #
 # </details>
 
@@ -685,13 +706,15 @@ nb.check_that(
         "at this level frame 0 is hardly more than noise to VTA: take some noise away.": lambda level: (
             kept(level) > 0.25
         ),
+        "near: a little more is kept than half. Add some noise.": lambda level: kept(level) <= 0.55,
+        "near: a little less is kept than half. Take some noise away.": lambda level: kept(level) >= 0.45,
     },
 )
 if not nb.unwritten(my_level):
     levels = [*torch.linspace(0, 0.75, 4).tolist(), *torch.linspace(0.8, 1, 6).tolist()]
     fig, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
     ax.plot(levels, [even_shares(level) for level in levels], color="#0072b2")
-    ax.axhspan(noise + (clean - noise) / 4, clean - (clean - noise) / 4, color="lightgray", alpha=0.6)
+    ax.axhspan(*(noise + part * (clean - noise) for part in (0.45, 0.55)), color="lightgray", alpha=0.6)
     ax.plot(float(my_level), even_shares(float(my_level)), "o", color="#d55e00", label="yours")
     ax.set(xlabel="noise level of frame 0", ylabel="attention to it, in even shares")
     ax.legend()
@@ -699,15 +722,15 @@ if not nb.unwritten(my_level):
 
 # %% [markdown]
 # **3 · Invent.** Attention maps can mislead. Write your own measure of how much frame $i$ **depends on** frame $j$, for
-# any denoiser `(x, tau) -> v`: a matrix (frames, frames) with $i$ in its rows, never negative, in any unit. It is tried
-# on two denoisers whose dependencies are known: where a frame depends on another, the entry must be above a hundredth
-# of your largest one, and below that elsewhere. Success: it is, and you see your matrix for VTA. Expect a dark
-# diagonal: the velocity $v = \epsilon - x_0$ contains a frame's own noise.
+# any denoiser `(x, tau) -> v`: a matrix (frames, frames) with $i$ in its rows, in any unit. Entries may have a sign; what
+# counts is their size. It is tried on denoisers whose dependencies are known, some of them negative: where a frame
+# depends on another, the size must be above a hundredth of your largest, and below that elsewhere. Success: it is, and
+# you see your matrix for VTA. Expect a dark diagonal: a velocity $\epsilon - x_0$ contains its frame's own noise.
 #
 # <details><summary>Hint</summary>
 #
-# You have done it in this chapter: change one frame of `x`, ask again, and see which frames of the velocity changed.
-# Which index of the matrix is the frame you changed?
+# You have done it in this chapter: intervene. Which frame did you change, which ones answered, and which index of the
+# matrix is which? A change can go up in one pixel and down in another.
 #
 # </details>
 
@@ -717,48 +740,69 @@ def my_dependence(denoiser, x, tau): ...
 
 
 # %% tags=["check"]
-chain = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [1, 0, 0, 1.0]])  # frame 3 depends on 0 and itself
-x4, tau4 = torch.randn(2, 3, 4, 2, 2, generator=torch.Generator().manual_seed(1)), torch.full((2, 4), 0.5)
+chain = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, -1, 1, 0], [1, 0, 0, 1.0]])  # frame 3 depends on 0 and itself
+nothing, x4 = torch.zeros(4, 4), torch.randn(2, 2, 4, 4, 4, generator=torch.Generator().manual_seed(1)) + 0.5
+tau4 = torch.full((2, 4), 0.5)
+PLAIN, OPPOSED = torch.tensor([1, 0.7]), torch.tensor([1, -1.0])  # how the two channels answer
 
 
-def tried(mine, wiring):
-    return torch.as_tensor(mine(lambda x, tau: torch.einsum("ij,bcjhw->bcihw", wiring.to(x), x.tanh()), x4, tau4))
+def tried(mine, wiring, answer=PLAIN, x=x4):
+    def denoiser(x, tau):
+        told = torch.einsum("bcjhw,c->bjhw", x, PLAIN.to(x)).tanh()
+        return torch.einsum("ij,bjhw,c->bcihw", wiring.to(x), told, answer.to(x))
+
+    found = mine(denoiser, x.clone(), tau4.clone())
+    return found if found is None else torch.as_tensor(found).detach().abs()
 
 
-def seen(mine, wiring):
-    return (matrix := tried(mine, wiring)) > matrix.max() / 100
+def seen(mine, wiring, **how):
+    return (matrix := tried(mine, wiring, **how)) > matrix.max() / 100
+
+
+def overwrites(mine):
+    given = x4.clone()
+    mine(lambda x, tau: x.tanh(), given, tau4.clone())
+    return not torch.equal(given, x4)
 
 
 nb.check_that(
     my_dependence,
     {
-        "your function returns nothing: is a `return` missing?": lambda mine: (
-            mine(lambda x, tau: x, x4, tau4) is not None
+        "your function returns nothing: is a `return` missing?": lambda mine: tried(mine, chain) is not None,
+        "your function writes into x itself, so that later calls get a spoilt one: change a `clone()`.": lambda mine: (
+            not overwrites(mine)
         ),
         "the result should be a matrix with one row and one column for every frame.": lambda mine: (
             tried(mine, chain).shape == chain.shape
         ),
         "your measure gives nan or infinity where a frame depends on nothing: what do you divide by?": lambda mine: (
-            tried(mine, torch.zeros(4, 4)).isfinite().all() and tried(mine, chain).isfinite().all()
+            tried(mine, nothing).isfinite().all() and tried(mine, chain).isfinite().all()
         ),
-        "some entries are negative: a dependence has a size and no sign.": lambda mine: (tried(mine, chain) >= 0).all(),
+        "your measure finds nothing at all: what a frame shows is in x. Is it x that you change?": lambda mine: (
+            tried(mine, chain).max() > 0
+        ),
         "rows and columns are exchanged: row i should say on which frames frame i depends.": lambda mine: (
-            not (torch.equal(seen(mine, chain), chain.T > 0))
+            not torch.equal(seen(mine, chain), chain.T != 0)
         ),
         "your measure finds a dependence where there is none: a frame's velocity can be like another's without depending on "
         "it.": lambda mine: not (seen(mine, chain) & (chain == 0)).any(),
         "your measure misses a dependence that is there, or gives it less than a hundredth of the largest: is every frame "
         "changed in turn, also the one that answers, and by as much?": lambda mine: torch.equal(
-            seen(mine, chain), chain > 0
+            seen(mine, chain), chain != 0
         ),
-        "your measure fails for frames that depend on nothing at all, not even on themselves.": lambda mine: (
-            not seen(mine, torch.zeros(4, 4)).any()
+        "in your measure a change that goes up in one place cancels one that goes down in another: take the size of each "
+        "before you average.": lambda mine: (
+            tried(mine, chain, answer=OPPOSED).max() > tried(mine, chain).max() / 100
+            and torch.equal(seen(mine, chain, answer=OPPOSED), chain != 0)
+        ),
+        "your measure finds something in frames that depend on nothing at all, not even on themselves.": lambda mine: (
+            not seen(mine, nothing).any()
         ),
     },
 )
 if not nb.unwritten(my_dependence):
     text = vta.encode_text(prompts[:1])
-    mine = torch.as_tensor(my_dependence(lambda x, tau: vta(x, tau, **text), eps[:1], tau[:1]))
+    mine = torch.as_tensor(my_dependence(lambda x, tau: vta(x, tau, **text), eps[:1], tau[:1])).abs()
     both = {"your dependence": mine / mine.sum(dim=1, keepdim=True), "attention mass": maps["VTA"].to(mine)}
     fig, axes = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
     for ax, (title, one) in zip(axes, both.items(), strict=True):

@@ -119,7 +119,7 @@ assert (dragged.diff(dim=0) <= 0).all(), "later rows follow, so no noise level r
 slip = Editor(9, 10)
 slip.load("pyramid", steps=10, lag=1)
 before = slip.schedule
-slip.edit("paint", frames=[6], rows=[12], level=1.0)
+slip.edit("paint", frames=[6], rows=[12], level=0.9)
 fault = slip.faults()[0]
 print(fault.what)
 print("fix:", fault.fix)
@@ -289,29 +289,29 @@ assert len(tried["synchronous"]) < len(pyramid), "and the plainest schedule is t
 
 # %% [markdown]
 # Is *copied* worse than *synchronous* at frame 8? Both were run from the same three noises, and a noise that is hard for
-# one is hard for the other. So do not compare two means with their ranges; subtract, noise by noise. In the figure the
-# thick line is the mean over noises, on the left of the scores, on the right of the differences. Each thin line is one
-# noise.
+# one is hard for the other. So do not compare two means with their ranges; subtract, noise by noise. On the left of the
+# figure are the scores, as means over noises; on the right the differences from *synchronous*, a panel for each of the
+# other three. Each thin line is one noise, the thick line is their mean.
 
 # %% tags=["hide-input"]
-fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained", width_ratios=(1, 1.3))
+others = [name for name in psnr if name != "synchronous"]
+fig, axes = plt.subplot_mosaic(
+    [["scores", *others]], figsize=(9.5, 3.4), layout="constrained", width_ratios=(1.7, 1, 1, 1)
+)
 for name, one in psnr.items():
-    left.plot(one.mean(dim=0), marker=".", color=COLOURS[name], label=name, lw=2)
-    if name != "synchronous":
-        right.plot((one - psnr["synchronous"]).T, color=COLOURS[name], lw=0.8, alpha=0.6)
-        right.plot((one - psnr["synchronous"]).mean(dim=0), color=COLOURS[name], lw=2.4)
-right.axhline(0, color=COLOURS["synchronous"], lw=2.4)
-left.set(xlabel="frame", ylabel="PSNR against the truth (dB)")
-right.set(xlabel="frame", ylabel="above synchronous, same noise (dB)")
-left.legend()
+    axes["scores"].plot(one.mean(dim=0), marker=".", color=COLOURS[name], label=name, lw=2)
+for name in others:
+    ax, gap = axes[name], psnr[name] - psnr["synchronous"]  # in pairs
+    ax.plot(gap.T, color=COLOURS[name], lw=0.8, alpha=0.7)
+    ax.plot(gap.mean(dim=0), color=COLOURS[name], lw=2.4)
+    ax.axhline(0, color=COLOURS["synchronous"], lw=1)
+    ax.set(title=name, xlabel="frame", ylim=(-15, 6))
+axes["dragged"].set(ylabel="above synchronous (dB)")
+axes["scores"].set(xlabel="frame", ylabel="PSNR against the truth (dB)")
+axes["scores"].legend()
 plt.show()
 
 # %%
-for name in ("dragged", "copied", "pyramid"):
-    apart = psnr[name] - psnr["synchronous"]
-    above, below = (((sign * apart) > 0).all(dim=0).nonzero().flatten().tolist() for sign in (1, -1))
-    print(f"{name} against synchronous, in all noises: above at frames {above}, below at frames {below}")
-
 control = {name: by_noise(tried[name], guidance=1.0) for name in ("dragged", "copied")}
 for name, one in control.items():
     print(f"{name}, frame 8: guidance 2", *(f"{x:.1f}" for x in last[name]), end=" dB; guidance 1 ")
@@ -319,17 +319,14 @@ for name, one in control.items():
 free = {name: one[:, 8] - last[name] for name, one in control.items()}  # gained without guidance
 assert (free["dragged"] > 2).all(), "without guidance the drag does not ruin frame 8, in any noise"
 assert (free["copied"] < free["dragged"]).all(), "and copied gains less, if at all"
-dip = {2: psnr["copied"][:, 1] - psnr["copied"][:, 2], 1: control["copied"][:, 1] - control["copied"][:, 2]}
-print(f"copied, from frame 1 to frame 2: falls {dip[2].mean():.1f} dB with guidance 2, {dip[1].mean():.1f} dB with 1")
 
 # %% [markdown]
-# On the left, the lines fall with the distance from the picture, which settles less and less of the future. (The dip at
-# frame 2 is no single schedule's; without guidance it is about half as deep, as printed last.) At frame 8 orange falls off a cliff, and on
-# the right it does so in every noise.
+# On the left, the lines fall with the distance from the picture, which settles less and less of the future. At frame 8
+# orange falls off a cliff, and on the right it does so in every noise.
 #
 # What else may be read on the right? Where there is no difference at all, three noises agree in sign by chance once in
-# four ($2 \cdot \frac{1}{2^3}$). So take the printed frames with care: a single one says nothing, and even a run of
-# neighbours is only a hint, because neighbours go wrong together.
+# four ($2 \cdot \frac{1}{2^3}$). So a frame at which all three thin lines lie on one side says nothing yet, and even a
+# run of neighbours is only a hint, because neighbours go wrong together.
 #
 # <details><summary>Answer</summary>
 #
@@ -337,7 +334,7 @@ print(f"copied, from frame 1 to frame 2: falls {dip[2].mean():.1f} dB with guida
 # average, though not for every noise, and needs the fewest calls. Waiting is not free: a row in which only some frames
 # move is a call of the model like any other.
 #
-# The last lines are the promised check. Without guidance, *dragged* is saved in all three noises. Is guidance simply
+# The printed lines are the promised check. Without guidance, *dragged* is saved in all three noises. Is guidance simply
 # harmful here? The control says no: *copied*, which takes small steps, does not gain by losing it. It is the two
 # together, guidance and a single call.
 #
@@ -493,6 +490,15 @@ for row, level in ((5, 0.7), (2, 0.1)):
         level,
         axes="(rows,)",
         mistakes={
+            "only later rows are pulled down: the row itself gets the level, and earlier rows may have to follow.": (
+                lambda c, r, m: torch.cat([c[:r], c[r:].clamp(max=m)])
+            ),
+            "all later rows have the level now: those that were below it already keep theirs.": lambda c, r, m: (
+                torch.cat([c[:r].clamp(min=m), torch.full_like(c[r:], m)])
+            ),
+            "all earlier rows have the level now: those that were above it already keep theirs.": lambda c, r, m: (
+                torch.cat([torch.full_like(c[: r + 1], m), c[r + 1 :].clamp(max=m)])
+            ),
             "before and after are exchanged: earlier rows are noisier.": edited(
                 lambda c, m: c.clamp(max=m), lambda c, m: c.clamp(min=m)
             ),
@@ -537,15 +543,16 @@ if not nb.unwritten(my_drag):
 my_delays = ...
 
 # %% tags=["check"]
+delays = my_delays.tolist() if isinstance(my_delays, torch.Tensor) else my_delays
 nb.check_that(
-    my_delays,
+    delays,
     {
         "give a list of five numbers, one for each frame.": lambda d: hasattr(d, "__len__") and len(d) == 5,
         "that is a pyramid: one end waits for all others, but both should be finished first.": lambda d: (
             not (d[0] < d[1] < d[2] < d[3] < d[4] or d[0] > d[1] > d[2] > d[3] > d[4])
         ),
         "that way the middle frame is finished first.": lambda d: d[2] > min(d),
-        "somebody must not wait at all: a delay of everybody only adds rows.": lambda d: min(d) == 0,
+        "at least one frame must not wait: a delay of all frames only adds rows.": lambda d: min(d) == 0,
         "the two ends should be finished first, so neither of them waits.": lambda d: d[0] == d[4] == 0,
         "the middle frame should be finished last, after both of its neighbours.": lambda d: max(d[1], d[3]) < d[2],
         "neighbours should be two rows apart: look at the lag.": lambda d: (
@@ -555,7 +562,7 @@ nb.check_that(
 )
 if not nb.unwritten(my_delays):
     drawn = Editor(5, 6)
-    for frame, by in enumerate(my_delays):
+    for frame, by in enumerate(delays):
         drawn.edit("delay", frame=frame, by=by)
     fig, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
     viz.plot_schedule(drawn.schedule, axes[0], title="yours", colorbar=False)
@@ -564,44 +571,77 @@ if not nb.unwritten(my_delays):
     assert torch.equal(drawn.schedule, schedules.trapezoid(6, 5, lag=2)), "the same matrix"
 
 # %% [markdown]
-# **3 · Invent.** Draw a schedule of your own for nine frames: from noise to clean, without faults, in which frame 4,
-# the middle one, is clean before all others, and no two frames have the same column. Draw it in the studio or with an
-# `Editor`, and assign its tensor here. Success: it runs, and its scores, for one noise, appear beside those of the
-# plainest schedule that takes as many steps for each frame as yours. By the theory, frame 4 should lose and the last
-# frames gain. Do they?
+# **3 · Invent.** Does the theory hold for *another* frame? Invent the experiment: `my_experiment = (frame, noisy,
+# quiet)`, with a frame from 1 to 7 and two schedules for nine frames, drawn in the studio, with an `Editor`, or in code.
+# In `noisy` your frame has company that is noisier by at least 0.5, as `company` counts it; and nothing else may change:
+# every frame falls in the same steps in both, only at other rows. Success: both run, without guidance and from the same
+# noises as above, and you see your frame's scores, with those among frames that are given and *true* beside them. Read
+# them as above: in how many noises does quiet company win?
 #
 # <details><summary>Hint</summary>
 #
-# Start from `Editor(9, 4)`, which takes four steps for each frame, and `edit("delay", frame=..., by=...)`: nine
-# different delays make nine different columns. Which frame gets the smallest?
+# Who must wait for whom? In an `Editor`, `edit("delay", frame=..., by=...)` moves a whole column and keeps its levels; or
+# look at `in_turn` above.
 #
 # </details>
 
 # %% tags=["exercise"]
-my_schedule = ...
+my_experiment = ...  # (frame, noisy, quiet)
+
 
 # %% tags=["check"]
+def falls_alike(e, frames):
+    levels = [[S[:, frame].unique_consecutive() for S in e[1:]] for frame in frames]
+    return all(a.shape == b.shape and torch.allclose(a, b, atol=1e-5) for a, b in levels)
+
+
+def both(condition):
+    return lambda e: all(condition(S) for S in e[1:])
+
+
 nb.check_that(
-    my_schedule,
+    my_experiment,
     {
-        "give a tensor, such as an editor's `schedule`.": lambda S: isinstance(S, torch.Tensor),
-        "the schedule should be a matrix with one column for each of 9 frames.": lambda S: (
-            S.ndim == 2 and S.shape[1] == 9
+        "give three things: a frame, a schedule in which its company is noisy, and one in which it is quiet.": lambda e: (
+            isinstance(e, tuple | list) and len(e) == 3 and all(isinstance(S, torch.Tensor) for S in e[1:])
         ),
-        "it should start with noise and end with all frames clean.": lambda S: (S[0] == 1).all() and (S[-1] == 0).all(),
-        "it has faults: assign it to `studio.schedule`, and the studio says where.": lambda S: not schedules.faults(S),
-        "frame 4 is not clean before all others.": lambda S: list(schedules.describe(S).order[0]) == [4],
-        "two frames have the same column.": lambda S: len(S.unique(dim=1).T) == 9,
+        "choose a frame from 1 to 7: frame 0 is given, and 8 was tried above.": lambda e: e[0] in range(1, 8),
+        "a schedule should be a matrix with one column for each of 9 frames.": both(
+            lambda S: S.ndim == 2 and S.shape[1] == 9
+        ),
+        "both should start with noise and end with all frames clean.": both(
+            lambda S: (S[0] == 1).all() and (S[-1] == 0).all()
+        ),
+        "one has faults: assign it to `studio.schedule`, and the studio says where.": both(
+            lambda S: not schedules.faults(S)
+        ),
+        "your frame falls in other steps in one than in the other: then two things change at once.": lambda e: (
+            falls_alike(e, e[:1])
+        ),
+        "another frame falls in other steps in one than in the other: change when it falls, and not how.": lambda e: (
+            falls_alike(e, range(9))
+        ),
+        "the first schedule is the one with *quiet* company: exchange them.": lambda e: (
+            company(e[1], e[0]) >= company(e[2], e[0])
+        ),
+        "the two companies hardly differ: should the others be finished before your frame begins, or begin after it?": (
+            lambda e: company(e[1], e[0]) - company(e[2], e[0]) >= 0.5
+        ),
     },
 )
-if not nb.unwritten(my_schedule):
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4), layout="constrained")
-    viz.plot_schedule(my_schedule, left, title="yours", colorbar=False)
-    right.plot(scores(my_schedule), "o-", color="#d55e00", label="yours")
-    most = int((my_schedule.diff(dim=0) != 0).sum(dim=0).max())  # steps of a frame
-    right.plot(scores(schedules.synchronous(most, 9)), "o-", color="#0072b2", label=f"synchronous, {most} steps")
-    right.set(xlabel="frame", ylabel="PSNR (dB)")
-    right.legend(loc="upper center", bbox_to_anchor=(0.5, 1.18), ncols=2)
+if not nb.unwritten(my_experiment):
+    mine, noisy, quiet = my_experiment
+    given = tasks.Task("true frames", known_frames(truth[None], [f for f in range(9) if f != mine], model.geometry))
+    its_steps = noisy[:, mine].unique_consecutive()[:, None].repeat(1, 9)
+    seen = {"noisy": (noisy, task), "quiet": (quiet, task), "quiet and true": (its_steps, given)}
+    tests = [by_noise(S, guidance=1.0, given=known)[:, mine] for S, known in seen.values()]
+    fig, axes = plt.subplots(1, 3, figsize=(9.5, 3.2), layout="constrained", width_ratios=(1, 1, 1.4))
+    for ax, (name, (S, _)) in zip(axes, seen.items(), strict=False):
+        viz.plot_schedule(S, ax, title=f"{name}: company {company(S, mine):.2f}", colorbar=False)
+    axes[2].clear()
+    axes[2].plot(torch.stack(tests), color="#8a8f98", lw=0.8, marker=".")
+    axes[2].plot(torch.stack(tests).mean(dim=1), color="#0072b2", lw=2.4, marker="o")
+    axes[2].set(xticks=range(3), xticklabels=list(seen), ylabel=f"PSNR of frame {mine} (dB)", xlim=(-0.3, 2.3))
     plt.show()
 
 # %% [markdown]

@@ -38,6 +38,16 @@ MISTAKES = [
             "    return a.unflatten(2, (grid[0], -1)).mean(3).mean(1)",
             "the order in `unflatten`",
         ),
+        (
+            f"def my_mass(q, k, grid):\n{SCORES} * q.shape[-1] ** -0.5\n{FRAMES}"
+            "    return a.softmax(-1).sum(-1).mean(3).mean(1)",
+            "one softmax, over the keys of all frames",
+        ),
+        (
+            f"def my_mass(q, k, grid):\n{SCORES}.mean(1, keepdim=True) * q.shape[-1] ** -0.5\n"
+            f"    a = a.softmax(-1)\n{SUMMED}",
+            "heads were averaged before the softmax",
+        ),
         ("def my_mass(q, k, grid):\n    return q @ k.flatten(1)", "look at their shapes"),
     ],
     [
@@ -47,7 +57,20 @@ MISTAKES = [
     ],
     [
         (LISTEN.format(size=".abs()", end="return torch.stack(found, 0)"), "rows and columns are exchanged"),
-        (LISTEN.format(size="", end="return torch.stack(found, 1)"), "has a size and no sign"),
+        (LISTEN.format(size="", end="return torch.stack(found, 1)"), "goes down in another"),
+        (LISTEN.format(size="", end="return torch.stack(found, 1).abs()"), "goes down in another"),
+        (LISTEN.format(size="", end="return torch.stack(found, 1)").replace("= 0", "+= 1"), "goes down in another"),
+        (
+            LISTEN.format(size=".abs()", end="return torch.stack(found, 1)").replace("y = x.clone()", "y = x"),
+            "change a `clone()`",
+        ),
+        (
+            "def my_dependence(denoiser, x, tau):\n    found = []\n    for j in range(x.shape[2]):\n"
+            "        t = tau.clone()\n        t[:, j] = 0\n"
+            "        found.append((denoiser(x, t) - denoiser(x, tau)).abs().mean((0, 1, 3, 4)))\n"
+            "    return torch.stack(found, 1)",
+            "Is it x that you change?",
+        ),
         (
             LISTEN.format(size=".abs()", end="m = torch.stack(found, 1)\n    return m / m.sum(1, keepdim=True)"),
             "nan or infinity",

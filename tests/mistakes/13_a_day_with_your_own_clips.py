@@ -42,7 +42,7 @@ MISTAKES = [
     ],
     [
         (f"my_clip = ({_FRAMES.format('9, 48, 48, 3')}.astype(float), 'noise')", "as uint8"),
-        (f"my_clip = ({_FRAMES.format('5, 48, 48, 3')}, 'noise')", "n at least 9"),
+        (f"my_clip = ({_FRAMES.format('5, 48, 48, 3')}, 'noise')", "n at least 8"),
         ("my_clip = (np.zeros((9, 48, 48, 3), np.uint8), 'black')", "nothing moves"),
         (f"my_clip = ({_FRAMES.format('9, 48, 48, 3')}, ' ')", "caption is empty"),
     ],
