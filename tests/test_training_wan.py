@@ -179,18 +179,18 @@ def test_a_step_in_parts_is_the_step_at_once(cache, tmp_path):
 
 
 def test_killed_in_a_step_it_goes_on_to_the_same_end(cache, tmp_path):
-    config = replace(SHORT, max_steps=30, save_every=1)
+    config = replace(SHORT, max_steps=14, save_every=1)
     logs = tmp_path / "logs"
     script = (
         "import os, sys; sys.path.insert(0, 'tests')\nfrom test_training_wan import *\n"
         "step, seen = VTAModule.training_step, []\n"
         "def dies(*a):\n"
         "    seen.append(0)\n"
-        "    if len(seen) == 12: os.kill(os.getpid(), 9)\n"
+        "    if len(seen) == 7: os.kill(os.getpid(), 9)\n"
         "    return step(*a)\n"
         "VTAModule.training_step = dies\n"
         f"go(Path({str(cache)!r}), Path({str(tmp_path / 'x.safetensors')!r}), "
-        f"replace(SHORT, max_steps=30, save_every=1), logs=Path({str(logs)!r}))\n"
+        f"replace(SHORT, max_steps=14, save_every=1), logs=Path({str(logs)!r}))\n"
     )
     assert python(script).returncode == -9
     assert (logs / "last.ckpt").is_file()
