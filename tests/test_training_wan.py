@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*litlogger.*"),
     pytest.mark.filterwarnings("ignore:.*in eval mode at the start.*"),
 ]
-SHORT = replace(WAN_RECIPES["paper"], max_steps=20, global_batch_size=2, lr=1e-2, lora_rank=3, caption_dropout=0.3)
+SHORT = replace(WAN_RECIPES["paper"], max_steps=12, global_batch_size=2, lr=1e-2, lora_rank=3, caption_dropout=0.3)
 SAVED = replace(SHORT, save_every=5)
 
 
@@ -79,7 +79,7 @@ def test_trained_stopped_resumed_and_read_back(cache, tmp_path, monkeypatch):
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
         metadata = file.metadata()
     assert (
-        metadata["rank"] == "3" and len(metadata["commit"]) == 40 and json.loads(metadata["config"])["max_steps"] == 20
+        metadata["rank"] == "3" and len(metadata["commit"]) == 40 and json.loads(metadata["config"])["max_steps"] == 12
     )
 
 
@@ -263,7 +263,7 @@ def test_memory_that_runs_out_says_what_to_change(whole, cache, tmp_path, monkey
     ) as error:
         go(cache, tmp_path / "a.safetensors", replace(SHORT, micro_batch_size=2))
     command = str(error.value).split("`")[1]
-    assert "--size 32x48" in command and "--lora-rank 3 --max-steps 20 --global-batch-size 2" in command
+    assert "--size 32x48" in command and "--lora-rank 3 --max-steps 12 --global-batch-size 2" in command
     assert main(shlex.split(command)[1:]) == 0
     with pytest.raises(ValueError, match=f"out of memory: try {ways}; `") as error:
         go(cache, tmp_path / "a.safetensors", replace(SHORT, micro_batch_size=2), about={"base": str(whole)})
