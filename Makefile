@@ -1,6 +1,7 @@
 # Two commands from a fresh clone: `make demo` and `make test`. Everything is installed into .venv on first use.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt
 COLAB := .venv-colab/bin
 # Colab's Python is 3.13; where there is none, colab-check runs on this one, and says so.
 COLAB_PYTHON ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python $(PYTHON); do \
@@ -77,14 +78,15 @@ clean:  ## remove what make built
 	rm -rf .venv outputs site/node_modules site/playground/*.js
 
 # torchao lies apart, for the tests of 8-bit AdamW: wherever it is found, diffusers and peft import it, with warnings.
-# The pinned torch comes first: asked for by a range, pip would fetch the newest one.
+# The pinned torch comes first: asked for by a range, pip would fetch the newest one. Of 23,000 modules, pip would
+# compile every one, which takes a minute; the few thousand that are used are compiled, and kept, by their first import.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[all]"
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-deps --target .venv/eightbit torchao
+	$(PIP) torch
+	$(PIP) -e ".[all]"
+	$(PIP) --no-deps --target .venv/eightbit torchao
 	@touch $@
 
 $(SITE): $(READY)
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[site]"
+	$(PIP) -e ".[site]"
 	@touch $@

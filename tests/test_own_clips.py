@@ -51,13 +51,14 @@ def test_what_is_held_out_is_stated_and_never_trained_on(folder, tmp_path, monke
     assert seen == [(["wave 0", "wave 1", "wave 2"], ["wave 3", "wave 4"])] * 2
 
 
+@pytest.mark.usefixtures("measured_in_two_steps")
 def test_the_card_has_the_scores_of_the_held_out_clips(folder, tmp_path):
     base = train("nano", "base", tmp_path, data=str(folder), num_val_clips=2, validate_every=1, **FEW)
     vta = train("nano", "vta", tmp_path, data=str(folder), num_val_clips=2, **FEW)
     scores = card(vta)["metrics"]
     assert scores["clips"] == 2 and {"nano-vta", "nano-base"} <= set(scores)
     held = [read_clip(folder / f"{i}.mp4", 8) for i in (3, 4)]
-    table = pl.evaluate(pl.load(str(vta), device="cpu"), held, ["wave 3", "wave 4"], steps=10, guidance=2.0)
+    table = pl.evaluate(pl.load(str(vta), device="cpu"), held, ["wave 3", "wave 4"], steps=2, guidance=2.0)
     for task in USUAL:
         mean, low, high = scores["nano-vta"][task]["psnr"]
         assert mean == pytest.approx(table[table.task == task].psnr.mean(), abs=1e-3) and low <= mean <= high

@@ -1,9 +1,7 @@
 """pytest tests/test_progress.py: bars where somebody watches, and nowhere else."""
 
 import io
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -84,17 +82,6 @@ def test_an_error_closes_the_bar(terminal):
         advance(1)
         raise KeyError("mine")
     assert shown.getvalue().rstrip(" ").endswith("\r")
-
-
-def test_neither_the_package_nor_a_generation_needs_tqdm():
-    code = (
-        "import sys; sys.modules['tqdm'] = None; import pusa_lab as pl; import pusa_lab.generate, pusa_lab.progress; "
-    )
-    code += "print('tqdm.auto' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=600
-    )
-    assert done.stdout.strip() == "False", done.stderr
 
 
 class Shown:

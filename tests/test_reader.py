@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from small_models.world import HANDWRITING, MINI, MOTIONS, NANO, draw_scenes, positions, reader, render
 
-SCENES = draw_scenes(28, seed=21, world=MINI)
+SCENES = draw_scenes(16, seed=21, world=MINI)
 SMALL = draw_scenes(300, seed=5)
 
 
@@ -100,9 +100,9 @@ def wrong_motion(scenes):
 
 
 def test_what_is_wrong_is_caught():
-    claimed = draw_scenes(12, seed=31, world=MINI)
-    alone = torch.tensor([True, False, False]).expand(12, 3)
-    claimed = replace(claimed, present=claimed.present & (alone | (torch.arange(12) % 2 == 0)[:, None]))
+    claimed = draw_scenes(8, seed=31, world=MINI)
+    alone = torch.tensor([True, False, False]).expand(8, 3)
+    claimed = replace(claimed, present=claimed.present & (alone | (torch.arange(8) % 2 == 0)[:, None]))
 
     def read(scenes):
         return reader.confirm(through_a_codec(render(scenes)), claimed)

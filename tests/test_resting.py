@@ -55,6 +55,8 @@ CASES = {
 def options_of(name):
     """What a case is made with, in few rows."""
     options = {"steps": 5, "seed": 3, "guidance": 1.0} | CASES[name][3]
+    if options.get("schedule") == "autoregressive":  # each frame goes down all of them
+        options["steps"] = 4
     if not isinstance(options.get("schedule", ""), str):
         options.pop("steps")
     return options

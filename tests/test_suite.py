@@ -13,7 +13,7 @@ from small_models.world.reader import confirm, subjects
 
 @pytest.fixture(scope="module")
 def scenes():
-    return draw_scenes(7, 4321, MINI)
+    return draw_scenes(4, 4321, MINI)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_mirrored_clips_go_the_wrong_way(truth, scenes):
 
 
 def test_speed_is_read():
-    scenes = draw_scenes(40, 7, replace(MINI, motions=MINI.motions[:1], objects=(1.0,), pan=0.0))
+    scenes = draw_scenes(24, 7, replace(MINI, motions=MINI.motions[:1], objects=(1.0,), pan=0.0))
     slow = scenes[scenes.speed[:, 0] == 0]
     assert confirm(render(slow), slow)["speed"][:, 0].float().mean() > 0.9
     quick = replace(slow, speed=slow.speed + 2)
@@ -85,7 +85,7 @@ def test_speed_is_read():
 
 
 def test_what_leaves_its_law_is_measured_in_pixels():
-    scenes = draw_scenes(20, 11, replace(MINI, motions=MINI.motions[:1], objects=(1.0,), pan=0.0))
+    scenes = draw_scenes(8, 11, replace(MINI, motions=MINI.motions[:1], objects=(1.0,), pan=0.0))
     true = suite.obedience(render(scenes), scenes)["physics_error"]
     stopped = torch.cat([render(scenes)[:, :, :17], render(scenes)[:, :, 16:17].expand(-1, -1, 16, -1, -1)], 2)
     assert (suite.obedience(stopped, scenes)["physics_error"] > true + 0.3).all()
@@ -97,11 +97,11 @@ def test_only_frames_that_were_not_given_count(scenes, truth):
     found = suite.fidelity(clip, truth, scenes, range(9))
     assert found["psnr"].min() == 60
     assert found["known_psnr"].max() < 20
-    torch.testing.assert_close(found["psnr_frame"][:, 9:], torch.full((7, 24), 60.0))
+    torch.testing.assert_close(found["psnr_frame"][:, 9:], torch.full((4, 24), 60.0))
 
 
 def test_a_jump_at_the_seam_is_as_wide_as_it_is():
-    scenes = draw_scenes(20, 5, replace(MINI, objects=(1.0,), pan=0.0, grounds=1))
+    scenes = draw_scenes(8, 5, replace(MINI, objects=(1.0,), pan=0.0, grounds=1))
     truth = render(scenes)
     jumped = truth.clone()
     jumped[:, :, 9:] = truth[:, :, 9:].roll(4, -1)

@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*litlogger.*"),
     pytest.mark.filterwarnings("ignore:.*in eval mode at the start.*"),
 ]
-SHORT = replace(WAN_RECIPES["paper"], max_steps=20, global_batch_size=2, lr=1e-2, lora_rank=3, caption_dropout=0.3)
+SHORT = replace(WAN_RECIPES["paper"], max_steps=12, global_batch_size=2, lr=1e-2, lora_rank=3, caption_dropout=0.3)
 SAVED = replace(SHORT, save_every=5)
 
 
@@ -79,7 +79,7 @@ def test_trained_stopped_resumed_and_read_back(cache, tmp_path, monkeypatch):
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
         metadata = file.metadata()
     assert (
-        metadata["rank"] == "3" and len(metadata["commit"]) == 40 and json.loads(metadata["config"])["max_steps"] == 20
+        metadata["rank"] == "3" and len(metadata["commit"]) == 40 and json.loads(metadata["config"])["max_steps"] == 12
     )
 
 
@@ -179,18 +179,18 @@ def test_a_step_in_parts_is_the_step_at_once(cache, tmp_path):
 
 
 def test_killed_in_a_step_it_goes_on_to_the_same_end(cache, tmp_path):
-    config = replace(SHORT, max_steps=30, save_every=1)
+    config = replace(SHORT, max_steps=14, save_every=1)
     logs = tmp_path / "logs"
     script = (
         "import os, sys; sys.path.insert(0, 'tests')\nfrom test_training_wan import *\n"
         "step, seen = VTAModule.training_step, []\n"
         "def dies(*a):\n"
         "    seen.append(0)\n"
-        "    if len(seen) == 12: os.kill(os.getpid(), 9)\n"
+        "    if len(seen) == 7: os.kill(os.getpid(), 9)\n"
         "    return step(*a)\n"
         "VTAModule.training_step = dies\n"
         f"go(Path({str(cache)!r}), Path({str(tmp_path / 'x.safetensors')!r}), "
-        f"replace(SHORT, max_steps=30, save_every=1), logs=Path({str(logs)!r}))\n"
+        f"replace(SHORT, max_steps=14, save_every=1), logs=Path({str(logs)!r}))\n"
     )
     assert python(script).returncode == -9
     assert (logs / "last.ckpt").is_file()
@@ -263,7 +263,7 @@ def test_memory_that_runs_out_says_what_to_change(whole, cache, tmp_path, monkey
     ) as error:
         go(cache, tmp_path / "a.safetensors", replace(SHORT, micro_batch_size=2))
     command = str(error.value).split("`")[1]
-    assert "--size 32x48" in command and "--lora-rank 3 --max-steps 20 --global-batch-size 2" in command
+    assert "--size 32x48" in command and "--lora-rank 3 --max-steps 12 --global-batch-size 2" in command
     assert main(shlex.split(command)[1:]) == 0
     with pytest.raises(ValueError, match=f"out of memory: try {ways}; `") as error:
         go(cache, tmp_path / "a.safetensors", replace(SHORT, micro_batch_size=2), about={"base": str(whole)})

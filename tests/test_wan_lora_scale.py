@@ -326,7 +326,7 @@ class TestPrecision:
         refused("converted by to_float8 for training", lora.load_lora, model, path)
 
 
-@pytest.mark.parametrize("how", ["whole", "in place", "blocks"])
+@pytest.mark.parametrize("how", ["whole", "in place", "a block"])
 def test_compiled_models(how, tmp_path):
     path, want = loras.make("PEFT, patterns", tmp_path)
     model = loras.base()
@@ -335,8 +335,7 @@ def test_compiled_models(how, tmp_path):
     elif how == "in place":
         model.compile(backend="eager")
     else:
-        for i, block in enumerate(model.blocks):
-            model.blocks[i] = torch.compile(block, backend="eager")
+        model.blocks[0] = torch.compile(model.blocks[0], backend="eager")
     before = loras.run(model)
     lora.load_lora(model, path, name="toy")
     torch.testing.assert_close(loras.run(model), want, **close)

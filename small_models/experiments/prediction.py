@@ -37,7 +37,11 @@ def rank_correlation(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
     """
     if len(x) < 2 or x.isnan().any() or y.isnan().any():
         raise ValueError(f"x has {counted(len(x), 'number')}, or there are NaNs: give 2 or more, without any NaN.")
-    return float(torch.corrcoef(torch.stack([_ranks(x.detach()), _ranks(y.detach())]))[0, 1])
+    return _correlated(x.detach(), y.detach())
+
+
+def _correlated(x: Tensor, y: Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([_ranks(x), _ranks(y)]))[0, 1])
 
 
 def _ranks(x: Tensor) -> Tensor:
@@ -71,9 +75,10 @@ def prediction(rows: Sequence[Row]) -> list[dict[str, Any]]:
             if any(distance not in row["scores"] for row in some):
                 continue
             far = torch.tensor([interval(row, distance).mean for row in some])
+            rank_correlation(far, lost)  # which refuses what has no ranks
 
             def correlation(rows: Tensor, far: Tensor = far, lost: Tensor = lost) -> float:
-                return rank_correlation(far[rows], lost[rows])
+                return _correlated(far[rows], lost[rows])
 
             about = {"measured": len(some), "trainings": len(set(trainings))}
             value = list(bootstrap_of(correlation, trainings))
