@@ -71,12 +71,13 @@ def _kernel(started: Connection, words: list[str], cwd: Path, env: dict[str, str
     os.setsid()
     started.send(True)
     started.close()
-    # pictures are drawn and thrown away: without tight margins, each is laid out once less
-    words = [*words, "--InlineBackend.print_figure_kwargs={'bbox_inches': None}"]
     code = """
 import matplotlib
 matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"  # which it chose when it was imported
+from IPython.core import pylabtools
 from ipykernel.kernelapp import launch_new_instance
+# Pictures are laid out and drawn, and thrown away: a file of each would take a second drawing.
+pylabtools.print_figure = lambda figure, **options: figure.canvas.draw()
 launch_new_instance()
 """
     _run(code, words, cwd, env, NOWHERE)

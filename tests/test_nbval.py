@@ -18,13 +18,17 @@ SMALL = ROOT / "notebooks" / "01_one_timestep_per_frame.ipynb"
 COMPARED = "nbval-check-output"
 LONG = (
     "00_quick_tour",
+    "02_the_zoo_of_schedules",
     "03_solvers_and_known_frames",
+    "04_the_frame_aware_loss",
     "05_train_a_toy",
     "06_tasks_without_training",
     "08_ablations",
     "09_inside",
+    "10_from_toy_to_wan",
     "11_playground",
     "12_what_the_toolkit_found",
+    "13_a_day_with_your_own_clips",
 )
 """With FAST = True here, which leaves what is compared as it is; as they are built, in `make nightly`."""
 pytestmark = pytest.mark.usefixtures("forked_kernels")

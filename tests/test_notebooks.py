@@ -99,7 +99,7 @@ def test_an_unknown_parameter_is_refused(source):
         build.execute(build.read(source), FATS=True)
 
 
-def test_a_failing_chapter_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_failing_chapter_leaves_the_old_one(tmp_path, monkeypatch, forked_kernels):
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "09_broken.py").write_text("# %%\nraise KeyError('broken')\n")
     (tmp_path / "09_broken.ipynb").write_text("old")

@@ -374,12 +374,13 @@ assert slow < 4.5 and quick > 7, "ab3 shows order 3 once its first step is small
 
 # %%
 mini = small_models.load("mini-vta", device=device)
-FEW, MANY = ({1: 1, 2: 1}, {1: 2, 2: 1}) if FAST else ({1: 5, 2: 3}, {1: 20, 2: 10})  # calls per row -> steps
+FEW, MANY = ({1: 2, 2: 1}, {1: 2, 2: 1}) if FAST else ({1: 5, 2: 3}, {1: 20, 2: 10})  # calls per row -> steps
 scenes = world.draw_scenes(CLIPS, evaluate.EVAL_SEED, world.WORLDS[mini.preset["world"]])
 side, length = mini.geometry.size[0], mini.geometry.pixel_frames(mini.geometry.frames)
 truth, words = pixels.to_uint8(world.render(scenes, length, side)), world.captions(scenes)
 
 
+@cache
 def video(solver, steps):
     return pixels.to_pixels(ways.maker(mini, steps=steps, guidance=1.0, solver=solver)(words, truth, SEED))
 
@@ -700,10 +701,12 @@ my_solver = None
 
 # %% tags=["check"]
 S, fine = schedules.pyramid(8, 4), schedules.stretch(schedules.pyramid(8, 4), 16)
+goal = end(fine, "ab3")
 
 
+@cache
 def far(solver):
-    return (end(S, solver) - end(fine, "ab3")).square().mean().sqrt()
+    return (end(S, solver) - goal).square().mean().sqrt()
 
 
 first, second = S[:2, None].expand(-1, 8, -1)  # only frame 0 moves between these rows

@@ -46,7 +46,7 @@ from small_models.training.data import clips_of, pixel_dataset
 device = nb.setup(seed=SEED, shapes=True)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # otherwise the trainer reports the hardware it found
 logging.captureWarnings(True)
-STEPS, BATCH, CLIPS = (20, 4, 4) if FAST else (STEPS, BATCH, CLIPS)
+STEPS, BATCH, CLIPS = (10, 4, 4) if FAST else (STEPS, BATCH, CLIPS)
 
 # %% tags=["hide-input"]
 nb.diagram(

@@ -197,7 +197,7 @@ def held(at):
     return [p for i in at for p in geometry.pixels_at(i)]
 
 
-skipped = ("keyframes", "completion") if FAST else ()
+skipped = ("start_end", "keyframes", "completion") if FAST else ()
 results = {name: make(task) for name, task in todo.items() if name not in skipped}
 fig, axes = plt.subplots(2, 4, figsize=(10, 4.6), layout="constrained", sharex=True, sharey=True)
 for ax in axes.flat:

@@ -51,9 +51,7 @@ from small_models.experiments.recipe_table import INDEPENDENT, THEIRS
 from small_models.experiments.rows import find_row
 
 device = nb.setup(seed=SEED, shapes=True)
-SCENES, PROMPTS, CLIPS, GENERATIONS, NOISES = (
-    (12, 6, 8, 1, 1) if FAST else (SCENES, PROMPTS, CLIPS, GENERATIONS, NOISES)
-)
+SCENES, PROMPTS, CLIPS, GENERATIONS, NOISES = (8, 4, 8, 1, 1) if FAST else (SCENES, PROMPTS, CLIPS, GENERATIONS, NOISES)
 nano = small_models.load("nano-vta", device=device)
 
 # %% [markdown]
