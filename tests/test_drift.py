@@ -20,11 +20,11 @@ from small_models.experiments.drift import (
     drift_rows,
     endless,
     jumps,
+    over_scenes,
     sampled,
     seams,
-    summary,
 )
-from small_models.experiments.drift_rows import CHANGED, LongVideo, ways
+from small_models.experiments.drift_rows import CHANGED, LongVideo, drift_ways
 from small_models.world import HANDWRITING, MINI, NANO, captions, draw_scenes, positions, render
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -49,7 +49,7 @@ def long():
 
 
 def test_every_way_finishes_every_frame_at_the_same_number_of_calls(long):
-    found = ways(long)
+    found = drift_ways(long)
     assert len({(way.name, way.change) for way in found}) == len(found) == 13 + 3 * len(CHANGED)
     for way in found:
         level = dict.fromkeys(range(3, 144), 1.0)
@@ -73,7 +73,7 @@ def test_every_way_finishes_every_frame_at_the_same_number_of_calls(long):
 
 
 def test_seams_are_where_neighbours_never_move_together(long):
-    found = {way.name: seams(way.moves, 3) for way in ways(long) if way.change == "none"}
+    found = {way.name: seams(way.moves, 3) for way in drift_ways(long) if way.change == "none"}
     assert found["full sequence with overlap"] == found["pyramid within a window"] == list(range(9, 144, 6))
     assert found["block after block"] == found["step before block"] == list(range(6, 144, 3))
     assert found["frame after frame"] == list(range(4, 144))
@@ -115,7 +115,7 @@ def test_jumps_are_those_of_the_metric_seam_by_seam():
 def test_a_slope_is_that_of_least_squares_with_an_interval_over_scenes():
     values = torch.randn(8, 5, generator=torch.Generator().manual_seed(1)).double()
     groups = torch.arange(4).repeat_interleave(2)
-    found = summary(values, groups)
+    found = over_scenes(values, groups)
     slopes = np.polyfit(np.arange(5), values.T.numpy(), 1)[0]
     assert found["slope"][0] == pytest.approx(slopes.mean(), abs=1e-6)
     assert found["slope"] == pytest.approx(list(metrics.bootstrap(torch.tensor(slopes), groups)), abs=1e-6)
@@ -136,7 +136,7 @@ def test_a_change_is_compared_on_the_same_scenes():
 def test_guidance_in_one_call_is_that_of_two(nano_vta):
     scenes = draw_scenes(2, EVAL_SEED, endless(NANO))
     truth = render(scenes, 12, 16)
-    way = ways(LongVideo(12, 2, 8, 2))[0]
+    way = drift_ways(LongVideo(12, 2, 8, 2))[0]
     made = sampled(nano_vta, way, 2, 2.5, scenes, truth, [11, 4])
     texts = captions(scenes, EVAL_SEED)
     guided = text_cfg(nano_vta, nano_vta.encode_text([""] * 2), 2.5)

@@ -18,7 +18,7 @@ from pusa_lab.streaming import Move, decoder_of, walk
 from pusa_lab.types import Clip, Geometry, Video
 from small_models.evaluation import suite
 from small_models.evaluation.ways import EVAL_SEED, parts
-from small_models.experiments.drift_rows import LongVideo, Way, ways
+from small_models.experiments.drift_rows import LongVideo, Way, drift_ways
 from small_models.experiments.lab import Rows
 from small_models.models.toy import ToyModel
 from small_models.world import Scenes, World, captions, draw_scenes, world_named
@@ -94,7 +94,7 @@ def drift_rows(model: ToyModel, sizes: DriftSizes) -> Rows:
     stands = {"truth through the codec": _through_the_codec, "the last known frame, still": _still}
     for name, make in stands.items():
         yield {"way": name, "change": "none"}, partial(_measured, model, sizes, partial(make, model, video), [])
-    for way in ways(video):
+    for way in drift_ways(video):
         make = partial(sampled, model, way, video.known, sizes.guidance)
         about = {"source": way.source, "calls a latent frame": len(way.moves) / video.made}
         at = seams(way.moves, video.known)
@@ -164,19 +164,23 @@ def _measured(
     frames, size = geometry.pixel_frames(video.frames), BATCH[model.device.type]
     for some, truth, which in parts(scenes, geometry, model.device, size, sizes.seeds, frames):
         first = sizes.seed * 1_000_003 + int(which[0]) * sizes.seeds
-        clip = decoded(model, make(some, truth, list(range(first, first + len(which)))))
+        clip = long_clip(model, make(some, truth, list(range(first, first + len(which)))))
         scores = by_length(clip, truth, some, geometry, video)
         for name, value in {**scores, "jumps": jumps(clip, [geometry.pixels_at(i).start for i in at])}.items():
             found.setdefault(name, []).append(value.cpu())
         numbers.append(which)
     joined, groups = {name: torch.cat(values) for name, values in found.items()}, torch.cat(numbers)
     each = joined.pop("jumps")
-    row = {**about, "scores": {name: summary(value, groups) for name, value in joined.items()}, "clips": len(groups)}
+    row = {
+        **about,
+        "scores": {name: over_scenes(value, groups) for name, value in joined.items()},
+        "clips": len(groups),
+    }
     return row | ({"seam": {"colour": _interval(each.mean(1), groups), "each": each.mean(0).tolist()}} if at else {})
 
 
 @checked
-def decoded(model: ToyModel, latents: Video) -> Clip:
+def long_clip(model: ToyModel, latents: Video) -> Clip:
     """Pixels of long videos, decoded window by window and rounded to bytes.
 
     Args:
@@ -226,7 +230,7 @@ def jumps(clip: Clip, at: list[int]) -> Float[Tensor, "b seams"]:
 
 
 @checked
-def summary(values: ByLength, groups: Tensor) -> dict[str, Any]:
+def over_scenes(values: ByLength, groups: Tensor) -> dict[str, Any]:
     """Means by length; slope and last length with intervals over scenes, and scene by scene.
 
     slope = sum_k (k - mean k) y_k / sum_k (k - mean k)^2, a change a length

@@ -64,7 +64,7 @@ class Way:
 
 
 @checked
-def ways(video: LongVideo) -> list[Way]:
+def drift_ways(video: LongVideo) -> list[Way]:
     """All ways, and some with a change: frame 0 kept in view, or noise on final frames.
 
     Left out are those that need another model or training: blocks with a cache of keys and values (causal attention),
