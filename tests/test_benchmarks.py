@@ -148,14 +148,14 @@ def test_long_videos_in_miniature(tmp_path):
     found = json.loads(out.read_text())
     assert found["device"] and found["date"] and found["versions"] and found["code"]
     assert found["sizes"]["lengths"] == found["sizes"]["scenes"] == 2
-    assert len({str(row["key"]) for row in found["rows"]}) == len(found["rows"]) == 21
+    assert len({str(row["key"]) for row in found["rows"]}) == len(found["rows"]) == 24
     for row in found["rows"]:
         assert list(row["scores"]) == ["psnr", "position_error", "colour_error", "motion"]
         assert all(len(score["by length"]) == 2 and len(score["slope"]) == 3 for score in row["scores"].values())
         assert all(low <= mean <= high for mean, low, high in (score["last"] for score in row["scores"].values()))
     seams = {row["key"]["way"]: len(row["seam"]["each"]) for row in found["rows"] if "seam" in row}
     assert seams["full sequence with overlap"] == 2 and seams["block after block"] == 4 and "rolling" not in seams
-    assert len(found["changes"]) == 6 * 4
+    assert len(found["changes"]) == 9 * 4
     assert drift_finding(found) in run("long", "--show", "--out", out)
     refused = ran("long", "--show", "--lengths", "3")
     assert refused.returncode and "--lengths with --show, which measures nothing: leave one" in refused.stderr

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+import pusa_lab as pl
 from pusa_lab import metrics
 from pusa_lab.guidance import text_cfg
 from pusa_lab.noise import noise_of
@@ -19,12 +20,13 @@ from small_models.experiments.drift import (
     changes,
     drift_rows,
     endless,
+    extended,
     jumps,
     over_scenes,
     sampled,
     seams,
 )
-from small_models.experiments.drift_rows import CHANGED, LongVideo, drift_ways
+from small_models.experiments.drift_rows import ANCHORED, CHANGED, LongVideo, drift_ways
 from small_models.world import HANDWRITING, MINI, NANO, captions, draw_scenes, positions, render
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -50,7 +52,7 @@ def long():
 
 def test_every_way_finishes_every_frame_at_the_same_number_of_calls(long):
     found = drift_ways(long)
-    assert len({(way.name, way.change) for way in found}) == len(found) == 13 + 3 * len(CHANGED)
+    assert len({(way.name, way.change) for way in found}) == len(found) == 13 + len(ANCHORED) + 2 * len(CHANGED)
     for way in found:
         level = dict.fromkeys(range(3, 144), 1.0)
         for move in way.moves:
@@ -145,6 +147,34 @@ def test_guidance_in_one_call_is_that_of_two(nano_vta):
         want = walk(partial(guided, **nano_vta.encode_text(texts)), x, way.moves, 2)
     assert torch.allclose(made, want, atol=1e-4)
     assert torch.equal(made[:, :, :2], truth[:, :, :2])
+
+
+def test_windows_encoded_anew_go_on_from_the_same_frames_at_the_same_calls(nano_vta, monkeypatch):
+    """In pixel space, encoding anew changes nothing, so that the first window is that of the full sequence."""
+    video = LongVideo(14, 2, 8, 2)
+    scenes = draw_scenes(2, EVAL_SEED, endless(NANO))
+    truth = render(scenes, 14, 16)
+    run = pl.prepare(nano_vta, captions(scenes, EVAL_SEED), guidance=2.5, seed=7)
+    x = torch.cat([truth[:, :, :2], run.x[:, :, 2:], noise_of((2, 3, 6, 16, 16), 5)], 2)
+    asked = []
+    monkeypatch.setattr(type(nano_vta), "forward", counting(type(nano_vta).forward, asked))
+    made = extended(nano_vta, video, 2.5, scenes, truth, [7, 8])
+    assert made.shape == truth.shape
+    assert len(asked) == 2 * 2 * video.made
+    way = drift_ways(video)[0]
+    guided = text_cfg(nano_vta, nano_vta.encode_text([""] * 2), 2.5)
+    with torch.no_grad():
+        want = walk(partial(guided, **nano_vta.encode_text(captions(scenes, EVAL_SEED))), x, way.moves, 2)
+    assert (made[:, :, :8] - want[:, :, :8].clamp(-1, 1)).abs().max() < 0.02  # bytes
+    assert (made[:, :, 8:] - want[:, :, 8:].clamp(-1, 1)).abs().max() > 0.1  # another noise
+
+
+def counting(function, asked):
+    def counted(*given, **more):
+        asked.append(1)
+        return function(*given, **more)
+
+    return counted
 
 
 def test_the_truth_does_not_drift(nano_vta):

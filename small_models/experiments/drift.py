@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pusa_lab import metrics
 from pusa_lab.arguments import checked
+from pusa_lab.extend import extend_to
 from pusa_lab.noise import noise_of
 from pusa_lab.pixels import to_pixels, to_uint8
 from pusa_lab.streaming import Move, decoder_of, walk
@@ -29,6 +30,8 @@ SCORES = ("psnr", "position_error", "colour_error", "motion")
 """What is measured against length: dB; pixels; grey levels of 255; the change between frames, 1 is the truth's."""
 BATCH = {"cpu": 8, "cuda": 96}
 ByLength = Float[Tensor, "b lengths"]
+Make = Callable[[Scenes, Clip, list[int]], Clip]
+"""Scenes, true clips and the seeds of the videos -> long videos, as long as the clips."""
 
 
 @checked
@@ -91,14 +94,19 @@ def drift_rows(model: ToyModel, sizes: DriftSizes) -> Rows:
         sizes: of the measurement.
     """
     video = sizes.video(model.geometry)
-    stands = {"truth through the codec": _through_the_codec, "the last known frame, still": _still}
-    for name, make in stands.items():
-        yield {"way": name, "change": "none"}, partial(_measured, model, sizes, partial(make, model, video), [])
-    for way in drift_ways(video):
-        make = partial(sampled, model, way, video.known, sizes.guidance)
+    stands: dict[str, Make] = {
+        "truth through the codec": partial(_through_the_codec, model),
+        "the last known frame, still": partial(_still, model, video.known),
+    }
+    for name, stand in stands.items():
+        yield {"way": name, "change": "none"}, partial(_measured, model, sizes, stand, [])
+    plain = drift_ways(video)
+    makes: list[tuple[Way, Make]] = [(way, partial(_followed, model, video, sizes.guidance, way)) for way in plain]
+    makes.append((replace(plain[0], change="overlap encoded anew"), partial(extended, model, video, sizes.guidance)))
+    for way, make in makes:
         about = {"source": way.source, "calls a latent frame": len(way.moves) / video.made}
-        at = seams(way.moves, video.known)
-        yield {"way": way.name, "change": way.change}, partial(_measured, model, sizes, make, at, **about)
+        measure = partial(_measured, model, sizes, make, seams(way.moves, video.known), **about)
+        yield {"way": way.name, "change": way.change}, measure
 
 
 @checked
@@ -143,19 +151,43 @@ def seams(moves: list[Move], known: int) -> list[int]:
     return sorted({i for move in moves for i in move.to} - together - {known})
 
 
-def _through_the_codec(model: ToyModel, video: LongVideo, scenes: Scenes, truth: Clip, seeds: list[int]) -> Video:
-    return torch.cat([model.encode_video(part) for part in truth.split(BATCH["cpu"])])
+@checked
+def extended(model: ToyModel, video: LongVideo, scale: float, scenes: Scenes, truth: Clip, seeds: list[int]) -> Clip:
+    """The full sequence with overlap as `extend_to` makes it: the last pixel frames are encoded anew for every window.
+
+    Args:
+        model: the toy.
+        video: its sizes.
+        scale: of text guidance.
+        scenes: whose captions are given.
+        truth: pixels (b, 3, pf, h, w) in [-1, 1], as long as the videos are to be.
+        seeds: of each video's noise in the first window, one after the other.
+    """
+    begin, windows = model.geometry.pixel_frames(video.known), -(-video.made // video.new)
+    options: dict[str, Any] = {"steps": video.calls * video.new, "guidance": scale, "progress": False}
+    prompts = [captions(scenes, EVAL_SEED)] * windows
+    seconds = truth.shape[2] / model.geometry.fps
+    made = extend_to(model, prompts, to_uint8(truth[:, :, :begin]), seconds, video.known, seed=seeds[0], **options)
+    return to_pixels(made.video).to(truth)
 
 
-def _still(model: ToyModel, video: LongVideo, scenes: Scenes, truth: Clip, seeds: list[int]) -> Video:
-    last = model.geometry.pixel_frames(video.known)
-    return _through_the_codec(model, video, scenes, truth[:, :, [min(i, last - 1) for i in range(truth.shape[2])]], [])
+def _followed(
+    model: ToyModel, video: LongVideo, scale: float, way: Way, scenes: Scenes, truth: Clip, seeds: list[int]
+) -> Clip:
+    return long_clip(model, sampled(model, way, video.known, scale, scenes, truth, seeds))
+
+
+def _through_the_codec(model: ToyModel, scenes: Scenes, truth: Clip, seeds: list[int]) -> Clip:
+    return long_clip(model, torch.cat([model.encode_video(part) for part in truth.split(BATCH["cpu"])]))
+
+
+def _still(model: ToyModel, known: int, scenes: Scenes, truth: Clip, seeds: list[int]) -> Clip:
+    last = model.geometry.pixel_frames(known)
+    return _through_the_codec(model, scenes, truth[:, :, [min(i, last - 1) for i in range(truth.shape[2])]], [])
 
 
 @torch.no_grad()
-def _measured(
-    model: ToyModel, sizes: DriftSizes, make: Callable[[Scenes, Clip, list[int]], Video], at: list[int], **about: Any
-) -> dict[str, Any]:
+def _measured(model: ToyModel, sizes: DriftSizes, make: Make, at: list[int], **about: Any) -> dict[str, Any]:
     """A row: every score by length, its slope and its last value, and the jumps at seams, which are latent frames."""
     geometry, video = model.geometry, sizes.video(model.geometry)
     scenes = draw_scenes(sizes.scenes, EVAL_SEED, endless(world_named(model.preset["world"])))
@@ -164,7 +196,7 @@ def _measured(
     frames, size = geometry.pixel_frames(video.frames), BATCH[model.device.type]
     for some, truth, which in parts(scenes, geometry, model.device, size, sizes.seeds, frames):
         first = sizes.seed * 1_000_003 + int(which[0]) * sizes.seeds
-        clip = long_clip(model, make(some, truth, list(range(first, first + len(which)))))
+        clip = make(some, truth, list(range(first, first + len(which))))
         scores = by_length(clip, truth, some, geometry, video)
         for name, value in {**scores, "jumps": jumps(clip, [geometry.pixels_at(i).start for i in at])}.items():
             found.setdefault(name, []).append(value.cpu())

@@ -13,9 +13,11 @@ BLOCK, PART = 3, 8
 LEVELS, SHIFT = 5, 5.0
 """Rolling Forcing's levels 1000, 800, ..., 200, warped with a shift."""
 CHANGED = ("full sequence with overlap", "block after block")
-"""Ways that are also tried with a change."""
+"""Ways that are also tried with noise on the final frames that they see."""
 HISTORY = (0.1, 0.3)
-"""Noise levels at which these see final frames."""
+"""Its levels."""
+ANCHORED = (*CHANGED, "rolling", "step before block")
+"""Ways that are also tried with frame 0 in view."""
 ANCHOR = "frame 0 stays in view"
 """What the other change is called."""
 
@@ -77,9 +79,13 @@ def drift_ways(video: LongVideo) -> list[Way]:
         ValueError: the sizes have no room for a way.
     """
     plain = [*_chunks(video), *_rolling(video), *_queues(video), *_blocks(video)]
-    changed = [way for way in plain if way.name in CHANGED]
-    anchors = [replace(way, moves=anchored(way.moves), change=ANCHOR) for way in changed]
-    noisy = [replace(way, history=m, change=f"history at noise {m:g}") for way in changed for m in HISTORY]
+    anchors = [replace(way, moves=anchored(way.moves), change=ANCHOR) for way in plain if way.name in ANCHORED]
+    noisy = [
+        replace(way, history=m, change=f"history at noise {m:g}")
+        for way in plain
+        if way.name in CHANGED
+        for m in HISTORY
+    ]
     return [*plain, *anchors, *noisy]
 
 
