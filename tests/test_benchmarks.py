@@ -8,18 +8,24 @@ from processes import python
 
 from pusa_lab.data import read_picture
 from pusa_lab.planning import plan
+from small_models.experiments.drift_report import drift_finding
 
 pytestmark = pytest.mark.artefact
 
 ROOT = Path(__file__).parents[1]
 
 
-def run(name, *words):
+def ran(name, *words):
     code = (
         "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), run_name='__main__')"
     )
-    done = python(code, ROOT / "benchmarks", name, *words)
+    return python(code, ROOT / "benchmarks", name, *words)
+
+
+def run(name, *words):
+    done = ran(name, *words)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_frames_at_rest_in_miniature(tmp_path):
@@ -145,3 +151,24 @@ def test_streams_in_miniature(tmp_path):
     }
     assert rows["autoregressive"]["calls a latent frame"] == 4  # two steps, with guidance
     assert all(row["first frames, seconds"] > 0 < row["pixel frames a second"] for row in rows.values())
+
+
+def test_long_videos_in_miniature(tmp_path):
+    """All ways, of two lengths of two scenes; a finished table leaves no rows behind, and can be shown."""
+    out = tmp_path / "long.json"
+    run("long", "--small", "--lengths", "2", "--scenes", "2", "--out", out)
+    assert [path.name for path in tmp_path.iterdir()] == ["long.json"]
+    found = json.loads(out.read_text())
+    assert found["device"] and found["date"] and found["versions"] and found["code"]
+    assert found["sizes"]["lengths"] == found["sizes"]["scenes"] == 2
+    assert len({str(row["key"]) for row in found["rows"]}) == len(found["rows"]) == 24
+    for row in found["rows"]:
+        assert list(row["scores"]) == ["psnr", "position_error", "colour_error", "motion"]
+        assert all(len(score["by length"]) == 2 and len(score["slope"]) == 3 for score in row["scores"].values())
+        assert all(low <= mean <= high for mean, low, high in (score["last"] for score in row["scores"].values()))
+    seams = {row["key"]["way"]: len(row["seam"]["each"]) for row in found["rows"] if "seam" in row}
+    assert seams["full sequence with overlap"] == 2 and seams["block after block"] == 4 and "rolling" not in seams
+    assert len(found["changes"]) == 9 * 4
+    assert drift_finding(found) in run("long", "--show", "--out", out)
+    refused = ran("long", "--show", "--lengths", "3")
+    assert refused.returncode and "--lengths with --show, which measures nothing: leave one" in refused.stderr

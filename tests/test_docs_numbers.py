@@ -3,12 +3,13 @@
 import json
 
 import pytest
-from pages import ROOT, prose
+from pages import ROOT, prose, text
 
 import small_models
 from pusa_lab.resting import auto_refresh, computed_share, moving_frames
 from pusa_lab.schedules import SCHEDULES
 from small_models.evaluation.goals import OBJECTS, SHARES
+from small_models.experiments.drift_report import drift_changes, drift_conditions, drift_finding, drift_table
 
 pytestmark = pytest.mark.artefact
 TOY, WAN, COMMANDS = prose("docs/toy.md"), prose("docs/wan.md"), prose("docs/commands.md")
@@ -224,3 +225,12 @@ def test_streams_are_as_fast_as_measured():
             f"{row['calls a latent frame']:.1f} |"
         ) in page
         assert row["peak bytes, first window"] == row["peak bytes, all windows"]
+
+
+def test_long_videos_drift_as_measured():
+    """The page holds what `pusa-lab bench long --show` prints."""
+    found = result("long")
+    assert drift_table(found) in text("docs/streaming.md")
+    assert drift_changes(found) in text("docs/streaming.md")
+    assert drift_conditions(found) in prose("docs/streaming.md")
+    assert drift_finding(found) in prose("docs/streaming.md")

@@ -38,6 +38,7 @@ __all__ = [
     "Table",
     "ToyTrainer",
     "measure_part",
+    "measured_rows",
     "prompt_table",
     "read_results",
     "run_table",
@@ -145,7 +146,7 @@ def run_table(name: str, lab: Lab, trainer: ToyTrainer, out: Path, command: str)
     if (found := _finished(path, store)) is not None:
         return found
     with store:
-        rows = _measured(store, progress_bar(table.rows(lab, trainer), None, f"table {name}", "row"))
+        rows = measured_rows(store, progress_bar(table.rows(lab, trainer), None, f"table {name}", "row"))
     about = {"title": table.title, "command": command, "seed": lab.sizes.seed, "date": date.today().isoformat()}
     more = {**table.more(lab, rows), "scale": lab.scale}
     write_table(path, {**store.header, "format": FORMAT, **about, **more}, rows)
@@ -202,8 +203,17 @@ def _is_measured(row: Row) -> bool:
     return not row["error"]
 
 
-def _measured(store: RowStore, rows: Rows) -> list[Row]:
-    """All rows, read from the store or made and kept there; if some fail, the others are kept all the same."""
+@checked
+def measured_rows(store: RowStore, rows: Rows) -> list[Row]:
+    """All rows, read from the store or made and kept there; if some fail, the others are kept all the same.
+
+    Args:
+        store: of the rows, open.
+        rows: the key of each, and what measures it.
+
+    Raises:
+        ValueError: a row failed.
+    """
     found, failed = list[Row](), []
     for key, measure in rows:
         row = store.row({"key": key}, partial(_made, measure), is_enough=_is_measured)
