@@ -17,7 +17,18 @@ from small_models.experiments.prediction import prediction
 
 matplotlib.use("Agg")
 
-SCORES = ["psnr", "known_psnr", "total", "quality", "i2v", "position_error", "text_alignment", "direction", "motion"]
+SCORES = [
+    "psnr",
+    "known_psnr",
+    "skill",
+    "total",
+    "quality",
+    "i2v",
+    "position_error",
+    "text_alignment",
+    "direction",
+    "motion",
+]
 SCORES += ["physics_error", "boundary_position", "i2v_subject", "dynamic_degree", "imaging_quality", "shape"]
 SCORES += ["latent_distance", "velocity_distance", "alignment_lost"]
 SCORES += ["relative_velocity_error", "pace", "size"]
@@ -141,7 +152,7 @@ def panel(picture, *, x="", y=""):
 def test_lines_go_through_the_means_and_scores_in_hundreds_are_scaled():
     found = made("cost")
     picture = figure(found)
-    for name, scale, label in (("psnr", 1, "PSNR"), ("total", 100, "Total"), ("position_error", 1, "objects")):
+    for name, scale, label in (("psnr", 1, "PSNR"), ("skill", 1, "skill"), ("position_error", 1, "objects")):
         drawn = lines(panel(picture, y=label))
         for way in ("VTA, all weights", "Wan's way, all weights"):
             rows = [r for r in found["rows"] if r["key"]["way"] == way]

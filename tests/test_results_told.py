@@ -9,6 +9,7 @@ import pytest
 from pages import prose, text
 
 from small_models.experiments import RESULTS, TABLES, read_results
+from small_models.experiments.claims import claims
 from small_models.experiments.forgetting import SAMPLED
 from small_models.experiments.pairs import signed
 from small_models.experiments.recipe import read_search
@@ -22,6 +23,44 @@ pytestmark = pytest.mark.artefact
 
 PAGE = prose("docs/claims.md")
 FOUND = {name: read_results(RESULTS / f"{name}.json") for name in TABLES if (RESULTS / f"{name}.json").is_file()}
+
+
+def ahead(table, one, other, score="psnr", scale=1):
+    """By how much the row with the key `one` is above the row with the key `other`, as the page writes it."""
+    return signed(lead(find_row(FOUND[table], **one), find_row(FOUND[table], **other), score), scale)
+
+
+def test_each_claim_has_a_short_statement_with_its_interval():
+    told = re.findall(r"^\| \[.*\]\(#.*\) \| .* \| (.*) \|$", text("docs/claims.md"), re.M)
+    (ratio,) = (r["ratio"] for r in FOUND["cost"]["ratios"] if r["share"] == 1 / 200)
+    at = {"share": 1 / 20}
+    equal = ahead("cost", {"way": "VTA, all weights", **at}, {"way": "Wan's way, all weights", **at})
+    kept = ahead("preserved", {"model": "VTA, all weights", "share": 0.1}, {"model": "base"}, "text_alignment", 100)
+    rising, independent = (
+        {"timestep_sampler": n, "shift": 1.0, "strength": 1.4} for n in ("non-decreasing", "independent")
+    )
+    strong = [ahead("lora", *({"rank": 64, "share": s, "strength": x} for x in (1.4, 1.0))) for s in (1 / 40, 1 / 4)]
+    steps = ahead("steps", *({"solver": "euler", "steps": n} for n in (20, 10)))
+    noisy = ahead("noise", *({"task": "image_to_video", "noise": m, "mode": "denoise"} for m in (0.2, 0.0)))
+    models = ("specialist, same budget", "recipe, same budget")
+    tasks = [r["key"]["task"] for r in pick(FOUND["tasks"]["rows"], model=models[0])]
+    pairs = [lead(*(find_row(FOUND["tasks"], task=t, model=m) for m in models)) for t in tasks]
+    least, most = (signed(choose(pairs, key=lambda gain: gain.mean)) for choose in (min, max))
+    farther = re.search(
+        r"(moves the base's weights )(.*)( times as far)",
+        {claim: here for claim, _, here in claims()}["Few weights change, and frames attend to frame 0"],
+    )
+    assert told == [
+        "Wan's way needs {:.2f} ({:.2f} to {:.2f}) of VTA's training for its PSNR".format(*ratio),
+        f"{equal} dB after 1/20",
+        f"{kept} points of text alignment after 1/10",
+        f"non-decreasing ones {ahead('timestep_samplers', rising, independent)} dB",
+        f"strength 1.4 gains {strong[0]} dB after 1/40, {strong[1]} after 1/4",
+        f"twenty: {steps} dB",
+        f"0.2: {noisy} dB",
+        f"specialists {least} to {most} dB over the recipe",
+        f"the weights move {farther[2]} times as far in Wan's way (one training)",
+    ]
 
 
 def test_the_better_recipe_is_told_as_measured():

@@ -7,19 +7,21 @@ from typing import Any
 from pusa_lab.arguments import checked
 from small_models.experiments import RESULTS, read_results
 from small_models.experiments.generalisation_table import answer
+from small_models.experiments.pairs import signed
 from small_models.experiments.records import MissingError, Record, interval, ranked
 from small_models.experiments.rows import pick, share, values
 from small_models.experiments.verdicts import (
     OURS,
     PAPERS_ORDER,
     THEIRS,
-    best_strengths,
     clearly,
     farther,
     find_row,
     largest,
     lead,
     looks,
+    strength_above_1,
+    strength_gains,
 )
 
 
@@ -63,11 +65,13 @@ def _equal(found: Record) -> str:
     listed, counts = [], {}
     pairs = [[find_row(found, way=way, share=value) for way in (OURS, THEIRS)] for value in found["sizes"]["budgets"]]
     for value, rows in zip(found["sizes"]["budgets"], pairs, strict=True):
-        listed.append(f"{share(value)}: {' / '.join(_mean(row, 'total') for row in rows)}")
-    for score in ("total", "psnr"):
+        listed.append(f"{share(value)}: {' / '.join(_mean(row, 'psnr') for row in rows)}")
+    for score in ("psnr", "total"):
         signs = [clearly(lead(rows[0], rows[1], score)) for rows in pairs]
         counts[score] = f"clearly ahead at {signs.count(1)}, behind at {signs.count(-1)} of {len(signs)}"
-    return f"Total of VTA / Wan's way after {', '.join(listed)}: {counts['total']} budgets; by PSNR {counts['psnr']}"
+    return (
+        f"PSNR of VTA / Wan's way in dB after {', '.join(listed)}: {counts['psnr']} budgets; by Total {counts['total']}"
+    )
 
 
 def _preserved(found: Record) -> str:
@@ -95,7 +99,7 @@ def _timestep_samplers(found: Record) -> str:
     listed = {}
     for shift in (min(found["sizes"]["shifts"]), max(found["sizes"]["shifts"])):
         cells = (rows.get((name, shift)) for name in PAPERS_ORDER)
-        listed[shift] = " / ".join(_mean(row, "total") if row else "-" for row in cells)
+        listed[shift] = " / ".join(_mean(row, "psnr") if row else "-" for row in cells)
     flat, shifted, clean, rising = (
         find_row(found, timestep_sampler=sampler, shift=shift, strength=1.4)
         for sampler, shift in (
@@ -109,33 +113,34 @@ def _timestep_samplers(found: Record) -> str:
         find_row(found, timestep_sampler=d, shift=max(listed), task="text_to_video")
         for d in (PAPERS_ORDER[-1], PAPERS_ORDER[0])
     )
+    by_shift = (cells if shift == 1 else f"{shift:g} {cells}" for shift, cells in listed.items())
     return (
-        f"Total {', with shift '.join(f'{cells}' if s == 1 else f'{s:g} {cells}' for s, cells in listed.items())}; the "
-        f"shift alone brings PSNR from {_mean(flat, 'psnr')} to {_mean(shifted, 'psnr')} dB. With "
-        f"frame 0 always clean PSNR is {_mean(clean, 'psnr')} dB, because this is its own task, but text alignment is "
-        f"{_mean(spoken, 'text_alignment', 0)} % without a picture (independent timesteps "
-        f"{_mean(other, 'text_alignment', 0)} %); non-decreasing timesteps {_mean(rising, 'psnr')} dB and "
-        f"{_mean(rising, 'total')}"
+        f"PSNR in dB {', with shift '.join(by_shift)}; the shift alone brings {_mean(flat, 'psnr')} to "
+        f"{_mean(shifted, 'psnr')} dB. With frame 0 always clean it is {_mean(clean, 'psnr')} dB, because this is its "
+        f"own task, but text alignment is {_mean(spoken, 'text_alignment', 0)} % without a picture (independent "
+        f"timesteps {_mean(other, 'text_alignment', 0)} %); non-decreasing timesteps {_mean(rising, 'psnr')} dB"
     )
 
 
 def _lora(found: Record) -> str:
     """Tables 4a and 4c."""
-    listed = []
-    for rank in (_size(found, "ranks", 1), "all weights"):
-        best = [" / ".join(f"{s:g}" for s in best_strengths(found, rank, score)) for score in ("total", "psnr")]
-        listed.append(f"{rank if isinstance(rank, str) else f'rank {rank}'} {best[0]} (by PSNR {best[1]})")
-    return f"best strength by Total after {' / '.join(map(share, found['sizes']['marks']))}: {', '.join(listed)}"
+    gains, rank = strength_gains(found), _size(found, "ranks", 1)
+    names = {rank: f"rank {rank}", "all weights": "all weights"}
+    listed = (f"{name} {', '.join(signed(gain) for gain in gains[rank])}" for rank, name in names.items())
+    return (
+        f"PSNR at strength {strength_above_1(found):g} over strength 1, in dB, after "
+        f"{' / '.join(map(share, found['sizes']['marks']))}: {'; '.join(listed)}"
+    )
 
 
 def _steps(found: Record) -> str:
     """Table 4b."""
     rows = {count: find_row(found, solver="euler", steps=count) for count in found["sizes"]["steps"]}
-    listed = ", ".join(f"{count}: {_mean(row, 'total')}" for count, row in rows.items())
+    listed = ", ".join(f"{count}: {interval(row, 'skill').mean:.2f}" for count, row in rows.items())
     few = max((count for count in rows if count <= 5), default=min(rows))
     five = ranked(pick(found["rows"], calls=few), "psnr")
     solvers = ", ".join(f"{row['key']['solver']} {_mean(row, 'psnr')}" for row in five)
-    return f"Total by Euler steps {listed}; PSNR at {few} calls in dB: {solvers}"
+    return f"skill by Euler steps {listed}; PSNR at {few} calls in dB: {solvers}"
 
 
 def _noise(found: Record) -> str:

@@ -67,7 +67,7 @@ def _suite(found: Record) -> Figure:
 
 def _steps(found: Record) -> Figure:
     """Scores against calls of the denoiser, a line for each solver."""
-    rows, names = found["rows"], ("psnr", "total", "position_error")
+    rows, names = found["rows"], ("psnr", "skill", "position_error")
     picture, ax = plots.panels([names], height=4.8)
     calls = take.values(rows, "calls")
     ticks = {t: f"{t:g}" for t in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0) if min(calls) <= t <= max(calls)}
@@ -125,7 +125,7 @@ def _level(row: Record) -> str:
 
 def _tasks(found: Record) -> Figure:
     """Scores of every model in every task."""
-    rows, names = found["rows"], ("psnr", "position_error", "boundary_position", "total")
+    rows, names = found["rows"], ("psnr", "position_error", "boundary_position", "skill")
     picture, ax = plots.panels([names], height=2.2 + 0.2 * len(rows))
     for name in names:
         bars: dict[str, dict[str, Numbers]] = {}

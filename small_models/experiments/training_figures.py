@@ -15,9 +15,9 @@ TRAINING = "training, share of the base's own"
 def _cost(found: Record) -> Figure:
     """Scores against budget for each way, and how many times less training VTA needs."""
     rows, trained = found["rows"], [row for row in found["rows"] if row["key"]["share"]]
-    picture, ax = plots.panels([["psnr", "total"], ["position_error", "ratio"]], height=8.2)
+    picture, ax = plots.panels([["psnr", "skill"], ["position_error", "ratio"]], height=8.2)
     ticks = {share: fraction(share) for share in sorted(take.values(trained, "share"))}
-    for name in ("psnr", "total", "position_error"):
+    for name in ("psnr", "skill", "position_error"):
         lines = {way: take.line(take.pick(trained, way=way), "share", name) for way in take.values(trained, "way")}
         free = {row["key"]["way"]: take.score_numbers(row, name) for row in rows if not row["key"]["share"]}
         plots.plot_lines(ax[name], lines, {way: numbers for way, numbers in free.items() if numbers is not EMPTY})
@@ -112,7 +112,7 @@ def _timestep_samplers(found: Record) -> Figure:
     """Timestep samplers against shift, for each strength; and what is left of text to video."""
     rows = found["rows"]
     columns: list[tuple[str, dict[str, Any]]] = [
-        (name, {"strength": s}) for name in ("psnr", "total") for s in sorted(take.values(rows, "strength"))
+        (name, {"strength": s}) for name in ("psnr", "skill") for s in sorted(take.values(rows, "strength"))
     ] + [("text_alignment", {"task": "text_to_video"})]
     labels, shifts = take.values(rows, "timestep_sampler"), sorted(take.values(rows, "shift"))
     picture, axes = plots.panels([[str(i) for i in range(len(columns))]], height=1.6 + 0.55 * len(labels))
@@ -138,7 +138,7 @@ def _timestep_samplers(found: Record) -> Figure:
 
 def _lora(found: Record) -> Figure:
     """Scores against strength, a line for each budget, a column for each rank."""
-    rows, names = found["rows"], ("psnr", "total")
+    rows, names = found["rows"], ("psnr", "skill")
     ranks, shares = take.values(rows, "rank"), sorted(take.values(rows, "share"))
     layout = [[f"{name} {rank}" for rank in ranks] for name in names]
     picture, axes = plots.panels(layout, height=6.6, sharex=True)

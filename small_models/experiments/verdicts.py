@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from pusa_lab.arguments import checked, shown
+from pusa_lab.arguments import checked
+from pusa_lab.metrics import Interval
 from small_models.experiments.generalisation_table import answer
 from small_models.experiments.learned_results import learned_verdict
-from small_models.experiments.pairs import clearly, lead
+from small_models.experiments.pairs import clearly, lead, signed
 from small_models.experiments.prediction import forgetting_verdict
 from small_models.experiments.recipe_results import recipes_verdict
 from small_models.experiments.records import (
@@ -92,69 +93,85 @@ def _preserved(found: Record) -> Verdict:
 def _timestep_samplers(found: Record) -> Verdict:
     """Independent timesteps are best, then PTSS by its share of them, and a clean first frame worst (uniform, 1.4)."""
     rows = [row for row in found["rows"] if row["key"].get("strength") == 1.4 and row["key"]["shift"] == 1.0]
-    order = ranked(rows, "total")
+    order = ranked(rows, "psnr")
     names = [row["key"]["timestep_sampler"] for row in order]
     missing = [name for name in PAPERS_ORDER if name not in names]
     best = ranked([row for row in found["rows"] if "strength" in row["key"]], "psnr")[0]
     first = find_row(found, timestep_sampler=PAPERS_ORDER[0], shift=1.0, strength=1.4)
-    behind = [r["key"]["timestep_sampler"] for r in rows if r is not first and clearly(lead(first, r, "total")) > 0]
-    listed = ", ".join(f"{row['key']['timestep_sampler']} {_cell('total', row)}" for row in order)
+    behind = [r["key"]["timestep_sampler"] for r in rows if r is not first and clearly(lead(first, r, "psnr")) > 0]
+    listed = ", ".join(f"{row['key']['timestep_sampler']} {_cell('psnr', row)}" for row in order)
     agrees = names[0] == PAPERS_ORDER[0] and [n for n in names if n in PAPERS_ORDER][-1] == PAPERS_ORDER[-1]
     return None if missing else agrees, (
         f"In the paper independent timesteps are best and a clean first frame worst; here, uniform at strength 1.4, "
-        f"Total: {listed}. Clearly behind independent timesteps: {_list(behind)}; not measured: {_list(missing)}. The "
-        f"highest PSNR of all: {_named(best)}, {_cell('psnr', best)} dB."
+        f"PSNR in dB: {listed}. Clearly behind independent timesteps: {_list(behind)}; not measured: {_list(missing)}. "
+        f"The highest PSNR of all: {_named(best)}, {_cell('psnr', best)} dB."
+    )
+
+
+def _lora(found: Record) -> Verdict:
+    """A LoRA needs a strength above 1 at first, and no longer clearly so in the end."""
+    gains, above = strength_gains(found), strength_above_1(found)
+    loras = [each for rank, each in gains.items() if rank != "all weights"]
+    agrees = all(clearly(each[0]) > 0 and clearly(each[-1]) <= 0 for each in loras)
+    named = ((rank if rank == "all weights" else f"rank {rank}", each) for rank, each in gains.items())
+    listed = (f"{name} {', '.join(signed(gain) for gain in each)}" for name, each in named)
+    return agrees, (
+        f"In the paper the best strength is above 1 and falls with training (2.0 to 1.4); here, PSNR at strength "
+        f"{above:g} over strength 1, in dB, prompt by prompt, at "
+        f"{' / '.join(map(share, _shares(found['rows'])))} of the base's training: {'; '.join(listed)}."
     )
 
 
 @checked
-def best_strengths(found: Found, rank: int | str, score: str) -> list[float]:
-    """The strength with the highest mean score after every length of training.
+def strength_gains(found: Found) -> dict[int | str, list[Interval]]:
+    """By how much PSNR at the least strength above 1 is above that at strength 1, for each rank, along training.
 
     Args:
         found: the table `lora`.
-        rank: of its rows, or "all weights".
-        score: total or psnr.
 
     Raises:
-        ValueError: rows of this rank, or their score, are missing.
+        ValueError: a row is missing.
     """
-    rows = table_of(found)["rows"]
-    at = [pick(rows, rank=rank, share=share) for share in _shares(rows)]
-    if not at or not all(at):
-        raise MissingError(
-            f"the table has no rows of rank {shown(rank)} for every length of training: give one of its ranks."
-        )
-    return [ranked(some, score)[0]["key"]["strength"] for some in at]
+    found, above = table_of(found), strength_above_1(found)
+    return {
+        rank: [
+            lead(*(find_row(found, rank=rank, share=each, strength=s) for s in (above, 1.0)))
+            for each in _shares(pick(found["rows"], rank=rank))
+        ]
+        for rank in values(found["rows"], "rank")
+    }
 
 
-def _lora(found: Record) -> Verdict:
-    """By Total, the best strength is above 1 and falls as training grows."""
-    shares = _shares(found["rows"])
-    listed, agrees = [], True
-    for rank in values(found["rows"], "rank"):
-        total, psnr = (best_strengths(found, rank, score) for score in ("total", "psnr"))
-        agrees &= total == sorted(total, reverse=True) and total[0] > max(1.0, total[-1])
-        name = rank if rank == "all weights" else f"rank {rank}"
-        listed.append(f"{name} {_slashed(total)} (by PSNR {_slashed(psnr)})")
-    return agrees, (
-        f"In the paper the best strength is above 1 and falls with training (2.0 to 1.4); here, by Total, at "
-        f"{' / '.join(map(share, shares))} of the base's training: {'; '.join(listed)}."
-    )
+@checked
+def strength_above_1(found: Found) -> float:
+    """The least strength above 1 that was measured.
+
+    Args:
+        found: the table `lora`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    above = [strength for strength in values(table_of(found)["rows"], "strength") if strength > 1]
+    if not above:
+        raise MissingError("lora has no row of a strength above 1: run `pusa-lab bench paper --table lora` anew.")
+    return min(above)
 
 
 def _steps(found: Record) -> Verdict:
-    """Total rises up to 10 Euler steps and stays from there."""
+    """The skill rises up to 10 Euler steps and stays from there."""
     rows = {row["key"]["steps"]: row for row in found["rows"] if row["key"]["solver"] == "euler"}
     few, more = [rows[s] for s in sorted(rows) if s <= 10], [rows[s] for s in sorted(rows) if s > 10]
     if not few:
         raise MissingError(
             "steps has no Euler row of 10 steps or fewer: run `pusa-lab bench paper --table steps` anew."
         )
-    rises = all(lead(b, a, "total").mean > 0 for a, b in pairwise(few))
-    flat = all(abs(lead(row, few[-1], "total").mean) < 0.01 for row in more)
-    listed = ", ".join(f"{row['key']['steps']} steps {_cell('total', row)}" for row in few + more)
-    return rises and flat, f"In the paper Total rises up to 10 steps and then stays; here with Euler: {listed}."
+    rises = all(lead(b, a, "skill").mean > 0 for a, b in pairwise(few))
+    flat = all(abs(lead(row, few[-1], "skill").mean) < 0.01 for row in more)
+    listed = ", ".join(f"{row['key']['steps']} steps {_cell('skill', row)}" for row in few + more)
+    return rises and flat, (
+        f"In the paper Total rises up to 10 steps and then stays; here the skill, with Euler: {listed}."
+    )
 
 
 def _noise(found: Record) -> Verdict:
@@ -180,9 +197,9 @@ def _tasks(found: Record) -> Verdict:
     listed = ", ".join(
         f"{task} {gain.mean:+.1f} dB ({gain.low:+.1f} to {gain.high:+.1f})" for task, gain in gains.items()
     )
-    return lead(ours, theirs, "total").mean > 0, (
-        f"Image-to-video ({how}): VTA {_cell('total', ours)} and {_cell('psnr', ours)} dB, Wan's way "
-        f"{_cell('total', theirs)} and {_cell('psnr', theirs)} dB (the paper: 87.32 and 86.86). What a model trained "
+    return lead(ours, theirs).mean > 0, (
+        f"Image-to-video ({how}): VTA {_cell('psnr', ours)} dB, Wan's way {_cell('psnr', theirs)} dB (the paper, by "
+        f"Total: 87.32 and 86.86). What a model trained "
         f"for one task alone gains over VTA with the same budget: {listed or 'not measured'}."
     )
 

@@ -75,7 +75,7 @@ OWN_TOYS: dict[str, dict[str, list[str]]] = {
     },
     r"small_models\.experiments\.verdicts\.looks": {"found": ["found('inside')"]},
     r"small_models\.experiments\.recipe_settings\.recipe_of": {"name": ["'half'", "'quarter, lr 5e-4'"], "rank": ["0", "8"], "seed": ["0", "3"]},
-    r"small_models\.experiments\.verdicts\.best_strengths": {"found": ["found('lora')"], "rank": ["8", "'full'"], "score": ["'psnr'"]},
+    r"small_models\.experiments\.verdicts\.strength_(gains|above_1)": {"found": ["found('lora')"]},
     r"small_models\.experiments\.rows\.find_row": {"found": ["found('steps')"], "**": ["steps=10"]},
     r"small_models\.experiments\.verdicts\.(farther|largest)": {"kinds": ["kinds()"], "other": ["kinds()"]},
     r"small_models\.experiments\.prediction\.\w+": {
