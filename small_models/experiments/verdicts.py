@@ -133,13 +133,12 @@ def strength_gains(found: Found) -> dict[int | str, list[Interval]]:
         ValueError: a row is missing.
     """
     found, above = table_of(found), strength_above_1(found)
-    return {
-        rank: [
-            lead(*(find_row(found, rank=rank, share=each, strength=s) for s in (above, 1.0)))
-            for each in _shares(pick(found["rows"], rank=rank))
-        ]
-        for rank in values(found["rows"], "rank")
-    }
+    gains: dict[int | str, list[Interval]] = {}
+    for rank in values(found["rows"], "rank"):
+        for each in _shares(pick(found["rows"], rank=rank)):
+            strong, plain = (find_row(found, rank=rank, share=each, strength=s) for s in (above, 1.0))
+            gains.setdefault(rank, []).append(lead(strong, plain))
+    return gains
 
 
 @checked
