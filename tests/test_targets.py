@@ -8,7 +8,7 @@ import pytest
 from _pytest.mark.expression import Expression
 
 ROOT = Path(__file__).parents[1]
-MAKEFILE = (ROOT / "Makefile").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text().replace("$(TESTS)", "$(BIN)/python -m pytest")
 USUAL = re.search(r"^addopts = .* -m '(.*?)'", (ROOT / "pyproject.toml").read_text(), re.M)[1]
 TARGETS = ["test", "check", "browser-test"]
 

@@ -464,12 +464,11 @@ for way in ("independent", "task mixture", "specialist", "Wan's way"):
     print(f"{way:14}" + "".join(f"{error:21.2f}" for error in of))
 
 # %% [markdown]
-# No: the last row was trained with one timestep for all frames, and errs as much as the others. Where speeds are new,
-# all four are off by half of the true speed or by all of it; they differ where speeds are known, by practice.
+# No: the last row was trained with one timestep for all frames, and errs as much as the others wherever speeds are new.
 #
-# > **What it does not say.** That unseen combinations are easy, although they cost nothing here: the base, from which
-# > all four start, was trained on *all* of them, like the shipped `nano-vta` below. A held-out test is one only if its
-# > cases were really held out.
+# > **What it does not say.** That the pictures are not understood. Captions have words for the speeds of training alone,
+# > so each names the nearest, and nobody was asked without words. Nor that unseen combinations are easy: the base, from
+# > which all four start, was trained on *all* of them, like the shipped `nano-vta` below.
 
 # %% tags=["nbval-check-output"]
 gap = asked["unseen combinations"][2]["size"].nanmean() - asked["in distribution"][2]["size"].nanmean()
@@ -628,8 +627,7 @@ if not FAST:
     assert once_gain < curve[-1][1], "and gains less than that mean"
 
 # %% [markdown]
-# The grey curve begins at the lower right, with the synchronous schedule as it is, and ends at the even mean of eight
-# noises, beyond which mixing does not wash out any further.
+# The grey curve begins at the lower right, with the synchronous schedule as it is, and ends at the mean of eight noises.
 #
 # <details><summary>Answer</summary>
 #
@@ -726,18 +724,13 @@ if not FAST:
 # worse. The adapted model is half as far away as another noise would be: it still makes much the same videos.
 #
 # Do the words *gain* from $s = 0$ to $1$? The first interval says so, barely. But other noise moves them by about as
-# much: that is the scale of chance, so do not build on it. Nor are equal parts of the line equal in effect: its first
-# half moves the videos far, its second hardly at all.
+# much: that is the scale of chance, so do not build on it.
 #
 # </details>
 #
-# Which way of training forgets least? The table `forgetting` asks that of `mini`. After a quarter of the base's
-# training, independent timesteps have led it the farthest away, and no words are lost; one timestep for all frames, as
-# the base was trained, keeps it nearest; Wan's way, asked without its picture, has lost nearly all words at hardly more
-# distance. The distance does not foretell the loss there either.
-#
-# > **What it does not say.** Anything about a model trained for longer, or with a higher rate: the search above found
-# > that a high rate costs words.
+# Which way of training forgets least? In the table `forgetting`, of `mini`, independent timesteps lead the farthest away
+# and lose no words, one timestep for all frames stays the nearest, and Wan's way, asked without its picture, loses
+# nearly all words at hardly more distance.
 
 # %% [markdown]
 # ## Exercises
@@ -912,9 +905,8 @@ if my_schedule is not None:
 # learned |
 # | forgetting? | half as far from the base as other noise goes; no words lost | longer training, higher rates |
 #
-# *What could go wrong:* a score, or a seed, chosen after seeing the results; crowning the winner of many noisy runs;
-# separate error bars for paired scores; a held-out test whose cases were seen; a score that rewards blur; a distance
-# read as damage.
+# *What could go wrong:* a score, or a seed, chosen after seeing the results; crowning the winner of many noisy runs; a
+# held-out test whose cases were seen; a score that rewards blur; a distance read as damage.
 #
 # *Where the code lives:* `small_models/experiments/recipe_search.py` and `small_models/experiments/pairs.py`
 # (`pairs.lead`), `small_models/experiments/held_out.py` (`held_out.split_scenes`), `pusa_lab/optimise/learned.py`
