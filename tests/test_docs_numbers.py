@@ -10,6 +10,7 @@ from pusa_lab.resting import auto_refresh, computed_share, moving_frames
 from pusa_lab.schedules import SCHEDULES
 from small_models.evaluation.goals import OBJECTS, SHARES
 from small_models.experiments.drift_report import drift_changes, drift_conditions, drift_finding, drift_table
+from small_models.experiments.drift_rows import ANCHOR
 
 pytestmark = pytest.mark.artefact
 TOY, WAN, COMMANDS = prose("docs/toy.md"), prose("docs/wan.md"), prose("docs/commands.md")
@@ -234,3 +235,13 @@ def test_long_videos_drift_as_measured():
     assert drift_changes(found) in text("docs/streaming.md")
     assert drift_conditions(found) in prose("docs/streaming.md")
     assert drift_finding(found) in prose("docs/streaming.md")
+    off = {False: [], True: []}
+    for row in found["rows"]:
+        change = row["key"]["change"]
+        if "source" in row and change in ("none", ANCHOR):
+            off[change == ANCHOR].append(row["scores"]["colour_error"]["last"][0])
+    (least, most), (kept, at_most) = ((min(values), max(values)) for values in off.values())
+    assert (
+        f"A video {found['sizes']['lengths']} times as long ends {least:.0f} to {most:.0f} grey levels off in colour, "
+        f"whichever of {len(off[False])} published ways makes it, and {kept:.0f} to {at_most:.0f} with"
+    ) in prose("README.md")
