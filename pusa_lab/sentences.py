@@ -60,6 +60,19 @@ def listed(faults: Sequence[str]) -> str:
     return "; ".join(faults[:5]) + (f" (and {len(faults) - 5:,} more)" if len(faults) > 5 else "")
 
 
+THEIRS = {
+    "num_inference_steps": ("steps",),
+    "guidance_scale": ("guidance", "scale"),
+    "num_frames": ("latent_frames", "frames"),
+    "latent_frames": ("frames",),
+    "flow_shift": ("shift",),
+    "image": ("picture", "first"),
+    "video": ("clip",),
+    "last_image": ("last",),
+}
+"""What diffusers calls an argument, or what ours is called elsewhere -> its names here."""
+
+
 def misfit_call(function: Callable[..., Any], args: Sequence[Any], keywords: Mapping[str, Any]) -> str:
     """The sentence for a call that does not match a function's signature; empty if it does.
 
@@ -80,7 +93,9 @@ def misfit_call(function: Callable[..., Any], args: Sequence[Any], keywords: Map
     names = [p.name for p in known if p.kind is not p.POSITIONAL_ONLY and p.name not in own]
     takes_others = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     if not takes_others and (unknown := [name for name in keywords if name not in names]):
-        return f"there is no argument {unknown[0]}: choose from {', '.join(names)}."
+        ours = next((name for name in THEIRS.get(unknown[0], ()) if name in names), "")
+        use = f"use {ours}" if ours else f"choose from {', '.join(names)}"
+        return f"there is no argument {unknown[0]}: {use}."
     if len(args) > len(places):
         most, given = (len(found) - len(own) for found in (places, args))
         return f"{counted(given, 'argument')} by position, but at most {most} can be given so: give the others by name."

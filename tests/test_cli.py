@@ -71,7 +71,7 @@ def test_generate_in_another_schedule_and_solver(tmp_path):
 def test_generate_with_a_guider_says_what_it_cost(tmp_path, capsys, guidance, calls):
     words = ["--model", "nano-vta", "--steps", "2", "--guidance", guidance, "--out", str(tmp_path / "a.mp4")]
     assert main(["generate", PROMPT, *words]) == 0
-    assert f"2 rows, {calls} calls, " in capsys.readouterr().out
+    assert f"2 steps, {calls} calls, " in capsys.readouterr().out
 
 
 def test_a_demo_that_fails_leaves_nothing(tmp_path, capsys, forked_kernels):

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from wan_commands import encode, environment, logs_of, rows, train, words_of
 
+import pusa_lab as pl
 from pusa_lab.cli import main
 from pusa_lab.data import LatentCache
 from pusa_lab.training import LatentVideoDataModule, VTAModule, run
@@ -73,6 +74,20 @@ def two(whole, cache, place):
     done = python(f"from wan_commands import torchrun; torchrun({commands!r})")
     assert done.returncode == 0, done.stderr
     return place
+
+
+def test_all_weights_make_videos_from_the_folder_that_training_wrote(whole, one, tmp_path):
+    def made(name, *words):
+        out, how = tmp_path / f"{name}.safetensors", ["--size", "32x48", "--num-frames", "9", "--steps", "2"]
+        words = [*words, *how, "--device", "cpu", "--save", "latents", "--out", str(out)]
+        assert main(["generate", "a red circle", "--model", str(whole), *words]) == 0
+        return load_file(out)["latents"]
+
+    trained = made("trained", "--transformer", str(one["all"]))
+    assert (trained - made("base")).abs().mean() > 0.01
+    file = one["all"] / "diffusion_pytorch_model.safetensors"
+    model = pl.load(whole, transformer=file, size=(32, 48), num_frames=9, device="cpu")
+    torch.testing.assert_close(pl.generate(model, "a red circle", steps=2, guidance=2.0).latents, trained)
 
 
 def start(*words):

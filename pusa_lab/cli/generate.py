@@ -10,7 +10,10 @@ from pusa_lab.cli.values import given, pixels
 
 SUFFIX = {"video": ".mp4", "latents": ".safetensors", "both": ".mp4"}
 """What is saved -> how --out ends."""
-LOADING = ("lora", "strength", "lora_low", "strength_low", "device", "offload", "float8")
+LOADING = (
+    *("lora", "strength", "lora_low", "strength_low", "transformer", "transformer_low"),
+    *("device", "offload", "float8"),
+)
 """Options that go to the model's family."""
 STEPS = 10
 """Sampling steps of a named schedule, as `generate` takes them."""
@@ -24,6 +27,8 @@ def generate_videos(
     strength: float | list[float] | None = None,
     lora_low: str | list[str] | None = None,
     strength_low: float | list[float] | None = None,
+    transformer: str | None = None,
+    transformer_low: str | None = None,
     image: str | None = None,
     end_image: str | None = None,
     loop: bool = False,
@@ -69,6 +74,8 @@ def generate_videos(
         strength: how much each LoRA adds; 1 is as trained (default), and Pusa uses 1.4.
         lora_low: file or files that adapt the low-noise expert of Wan2.2-A14B, where --lora adapts the other one.
         strength_low: how much each LoRA of --lora-low adds (default 1).
+        transformer: other weights of a Wan's transformer, such as the folder that `pusa-lab train --lora-rank 0` wrote.
+        transformer_low: the same for the low-noise expert of Wan2.2-A14B.
         image: picture known as the first frame.
         end_image: picture known as the last frame (with --image).
         loop: let the video end where it began (with --image).
@@ -246,6 +253,6 @@ def _write(path: Path, result: Any, options: Mapping[str, Any]) -> None:
     for name in ("prompt", "seed", "num_videos", "out", "save"):
         shown.pop(name, None)
     save_result(result, path, options["save"] == "both", {"command": line.get(), "options": shown})
-    summary = f"{counted(result.schedule.shape[-2] - 1, 'row')}, {counted(result.calls, 'call')}"
+    summary = f"{counted(result.schedule.shape[-2] - 1, 'step')}, {counted(result.calls, 'call')}"
     summary += "" if result.share == 1 else f" ({result.share:.0%} of the frames computed)"
     say(f"{result.task}, {summary}, {result.seconds:.2f} s: {path}")

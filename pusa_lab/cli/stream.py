@@ -23,6 +23,8 @@ def stream_video(
     strength: float | list[float] | None = None,
     lora_low: str | list[str] | None = None,
     strength_low: float | list[float] | None = None,
+    transformer: str | None = None,
+    transformer_low: str | None = None,
     image: Path | None = None,
     negative_prompt: str = "",
     seed: int = 0,
@@ -53,6 +55,8 @@ def stream_video(
         strength: how much each LoRA adds; 1 is as trained (default).
         lora_low: file or files that adapt the low-noise expert of Wan2.2-A14B, where --lora adapts the other one.
         strength_low: how much each LoRA of --lora-low adds (default 1).
+        transformer: other weights of a Wan's transformer, such as the folder that `pusa-lab train --lora-rank 0` wrote.
+        transformer_low: the same for the low-noise expert of Wan2.2-A14B.
         image: picture known as the first frame.
         negative_prompt: what the video should not show.
         seed: seed of the noise.

@@ -174,6 +174,8 @@ def single_names(file: WeightFile, model: nn.Module) -> dict[str, str]:
 
 
 def _single(path: Path) -> WeightFile:
+    if path.is_dir():  # as `train_wan` writes all weights
+        path = path / "diffusion_pytorch_model.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}: give the path of a transformer's .safetensors file.")
     if path.suffix != ".safetensors":
