@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from test_guiders import CAPTION, COV, Skipping, scene
 from test_policies import GAUSS, GaussianVideo
 
 import pusa_lab as pl
-from pusa_lab import guidance, schedules, solvers, tasks
+from pusa_lab import guidance, registry, schedules, solvers, tasks
 from pusa_lab.guidance import apg, cfg_zero_star, chain, guide, guider_named, picture_guidance, text_cfg
 
 
@@ -334,3 +335,13 @@ def test_the_toy_skips_layers(nano_vta):
     assert (found.calls, none.calls) == (6, 4)
     assert torch.equal(none.latents, pl.generate(nano_vta, words, guidance=2.0, **options).latents)
     assert not torch.allclose(found.latents, none.latents, atol=1e-3)
+
+
+def test_a_guider_of_another_package_that_cannot_be_imported_is_told_as_such(monkeypatch):
+    points = {"gone": EntryPoint("gone", "of_nobody:f", "pusa_lab.guiders")}
+    monkeypatch.setattr(registry, "_points_of", lambda group: points)
+    for text in ("gone", "gone(scale=2)"):
+        with pytest.raises(
+            ValueError, match=r"'gone' of another package cannot be imported .*: reinstall or uninstall"
+        ):
+            guider_named(text)

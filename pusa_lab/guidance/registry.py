@@ -95,7 +95,9 @@ def guider_named(text: str) -> Guider:
         written = written_calls(text, GUIDERS)
     except ArgumentError as error:
         raise ArgumentError(f"guidance={text!r:.80}: {error}{' Or give a number.' * text.isidentifier()}") from error
-    except ValueError:
+    except ValueError as error:
+        if isinstance(error.__cause__, ImportError | AttributeError):  # one of another package
+            raise
         raise ValueError(
             f"guidance is {text!r:.80}: give a number, or one of {', '.join(GUIDERS)} with its settings, such as "
             f"'apg(scale=5, eta=0.2)', or several joined by |, the innermost first."
