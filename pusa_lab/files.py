@@ -43,8 +43,12 @@ def writing(path: str | Path) -> Iterator[Path]:
         if path.exists() and not (path.is_file() or path.is_dir()):  # a rename would put a file in a device's place
             raise OSError(errno.EINVAL, "it is not a regular file")
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        mode = part.stat().st_mode
+        part.unlink()
         yield part
         if part.is_file():
+            part.chmod(mode)  # safetensors makes files that no one else can read
             with part.open("rb+") as stream:  # flushed before the rename, so that a power cut leaves no empty file
                 os.fsync(stream.fileno())
         part.replace(path)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from pusa_lab.files import (
     check_folder,
@@ -192,3 +194,11 @@ def test_a_large_file_is_known_by_its_size_and_by_parts_of_it(tmp_path):
     os.truncate(tmp_path / "a", 2**28 + 2)
     found.append(sampled_digest(tmp_path / "a"))
     assert len(set(found)) == 4 and all(one.startswith("sampled:") for one in found)
+
+
+def test_a_file_can_be_read_by_whom_the_umask_allows(tmp_path):
+    (tmp_path / "plain").write_text("")
+    with writing(tmp_path / "weights.safetensors") as part:
+        save_file({"a": torch.zeros(1)}, part)
+    modes = {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert len(modes) == 1
