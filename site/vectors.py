@@ -112,6 +112,19 @@ def runs() -> list[dict[str, Any]]:
     return rows
 
 
+def refused() -> list[dict[str, Any]]:
+    """Schedules that contradict what is known, and the sentence that refuses them."""
+    picture, rows = np.zeros((2, 2, 3), np.uint8), []
+    for noise, mode in [(None, "denoise"), (0.4, "denoise"), (0.4, "hold"), (1.0, "denoise")]:
+        task = None if noise is None else pl.tasks.keyframes([picture], [0], [noise], mode)
+        known = [] if noise is None else [{"at": 0, "noise": noise, "mode": mode}]
+        try:
+            pl.prepare(Simple(), "words", task, schedule="hold", steps=4)
+        except ValueError as error:
+            rows.append({"schedule": "hold", "steps": 4, "known": known, "fault": str(error).removeprefix("prepare: ")})
+    return rows
+
+
 def edited() -> list[dict[str, Any]]:
     """Edits of the studio, and fixes of every fault."""
     S = SCHEDULES.find("pyramid")(4, 5)
@@ -194,6 +207,7 @@ def vectors() -> dict[str, Any]:
             for x in [noise_of((1, *shape), seed, row).flatten()]
         ],
         "runs": runs(),
+        "refused": refused(),
         "scenes": scenes(),
         "words": worded(),
         "gaussian": gaussian(),

@@ -1,7 +1,7 @@
 // What is wrong with a matrix, and what it costs; as pusa_lab/schedules/checks.py says it.
 import { fault, short } from "./faults.js";
 
-const ROUNDING = 1e-6;
+export const ROUNDING = 1e-6;
 
 /** Levels that miss 0 and 1 by rounding, set to them; levels near 0 in the last row too. */
 export function snapped(S) {

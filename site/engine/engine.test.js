@@ -85,6 +85,15 @@ test("the sampling loop: solvers, guidance, known frames, schedules that rise", 
   }
 });
 
+test("a schedule that contradicts what is known is refused as in Python", async () => {
+  assert.equal(vectors.refused.length, 4);
+  for (const { schedule: name, steps, known, fault } of vectors.refused) {
+    const clip = new Float32Array(12), given = known.map((frame) => ({ ...frame, clip }));
+    const S = schedule(name, { steps, frames: 4 }), shape = { channels: 3, frames: 4, pixels: 4 };
+    await assert.rejects(sampleSteps({ denoiser: simple, shape, schedule: S, known: given }).next(), { message: fault });
+  }
+});
+
 test("scenes are drawn, told and read as in Python", () => {
   for (const { scene, caption: said, clip } of vectors.scenes) {
     assert.equal(caption(scene), said);

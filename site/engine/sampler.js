@@ -1,7 +1,7 @@
 // The sampling loop with one timestep per frame; pusa_lab/samplers.py, solvers, guidance and conditions are its truth.
 // A clip is {data: Float32Array, channels, frames, pixels}, in the order of torch's (c, f, h * w).
-import { snapped, validate } from "./checks.js";
-import { fault } from "./faults.js";
+import { ROUNDING, snapped, validate } from "./checks.js";
+import { fault, short } from "./faults.js";
 import { FRESH, noiseOf } from "./noise.js";
 
 /** change(value, at, frame) for every number of a clip. */
@@ -77,8 +77,9 @@ export function withKnown(S, known) {
   S[0].forEach((start, i) => {
     const own = known.find((one) => one.at === i);
     if (start >= 0.999 - 1e-6) return;
-    if (!own) fault(`frame ${i} starts at ${start} but nothing is known of it: start it at 1, or name it among the task's known frames.`);
-    if (S.some((row, r) => Math.abs(row[i] - out[r][i]) > 1e-6)) fault(`known frame ${i} starts at ${start} in the schedule, but the task alone sets its level (noise=${own.noise}): start the frame at 1, as in schedule='synchronous'.`);
+    if (!own) fault(`frame ${i} starts at ${short(start)} but nothing is known of it: start it at 1, or name it among the task's known frames.`);
+    const off = (a, b) => Math.abs(a - b) > ROUNDING;
+    if (off(start, own.noise) || S.some((row, r) => off(row[i], out[r][i]))) fault(`known frame ${i} starts at ${short(start)} in the schedule, but the task alone sets its level (noise=${short(own.noise)}): start the frame at 1, as in schedule='synchronous'.`);
   });
   return out;
 }
