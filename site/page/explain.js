@@ -23,7 +23,7 @@ function card(title, words, button, tell, begin) {
     const mine = ++run;
     tell(null);
     go.disabled = true;
-    try { await begin(stage, (text) => { said.textContent = text; }, () => mine === run); } catch (error) { tell(error); } finally { go.disabled = false; }
+    try { await begin(stage, (text) => { said.textContent = text; }, () => mine === run); } catch (error) { said.textContent = ""; tell(error); } finally { go.disabled = false; }
   });
   return make("article", { class: "card explainer" }, make("div", { class: "words-side" }, make("h3", {}, title), ...words.map((one) => make("p", {}, one)), make("div", { class: "bar" }, go), said), stage);
 }

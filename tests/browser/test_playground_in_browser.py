@@ -98,7 +98,11 @@ def run(page):
 
 
 def alert(page):
+    """The sentence that the page tells, which is on the screen wherever one has scrolled to."""
     page.locator("#alert").wait_for()
+    box = page.locator("#alert").bounding_box()
+    assert box["y"] >= 0, "above the screen"
+    assert box["y"] + box["height"] <= page.viewport_size["height"], "below the screen"
     return page.locator("#alert").inner_text()
 
 
@@ -324,6 +328,11 @@ def test_without_webassembly_or_a_file_the_page_says_so(open_page, folder, tmp_p
     assert page.locator("#matrix canvas").is_visible()
     page.get_by_label("steps", exact=True).first.press("ArrowRight")
     assert page.evaluate("playground.state.schedule.options.steps") == 4, "what needs no model works"
+    for card in page.locator(".explainer").all()[:4]:
+        card.locator(".go").click()
+        card.locator(".go:enabled").wait_for()
+        assert "no WebAssembly" in alert(page)
+        assert card.get_by_role("status").inner_text() == "", "nothing is being loaded any more"
     for name in ("index.html", "playground.css", "playground.js", "runtime.js"):
         shutil.copy(folder / name, tmp_path)
     assert "nano-vta.js does not lie beside this page" in alert(open_page(where=tmp_path))
