@@ -27,9 +27,14 @@ function change(edit) {
   const next = structuredClone(state);
   edit(next);
   state = next;
-  history.replaceState(null, "", encode(state));
+  keepAddress();
   changed();
   show();
+}
+
+/** The address holds what is in the page. */
+function keepAddress() {
+  history.replaceState(null, "", encode(state));
 }
 
 /** What the lanes show is of what was chosen before. */
@@ -56,7 +61,7 @@ const copied = (button, text) => async () => {
   setTimeout(() => { button.textContent = words; }, 1500);
 };
 const link = make("button", { type: "button" }, "Copy link"), copyPython = make("button", { type: "button" }, "Copy Python");
-link.addEventListener("click", copied(link, () => location.href));
+link.addEventListener("click", copied(link, () => new URL(encode(state), location.href).href));
 copyPython.addEventListener("click", copied(copyPython, () => pythonLine(state)));
 const python = make("textarea", { readonly: true, rows: 4, "aria-label": "line of Python", spellcheck: "false" });
 $("run").append(
@@ -106,7 +111,7 @@ function show() {
   if (typeof CompressionStream === "function") pythonLine(state).then((text) => { python.value = text; }, () => {});
 }
 
-/** Take the state that the address holds; whatever is wrong with it, what is in the page is kept. */
+/** Take the state that the address holds; whatever is wrong with it, what is in the page is kept, also in the address. */
 function follow() {
   tell(null);
   try {
@@ -116,8 +121,13 @@ function follow() {
     state = found;
     try { show(); } catch (error) { state = before; show(); throw error; }
     changed();
-  } catch (error) { tell(error instanceof Fault ? error : new Fault("This link cannot be read. What is in this page is kept; copy the whole link again.")); }
+  } catch (error) { keepAddress(); tell(error instanceof Fault ? error : new Fault("This link cannot be read. What is in this page is kept; copy the whole link again.")); }
 }
+document.querySelector(".skip").addEventListener("click", (e) => { // the address holds the state, and no place in the page
+  e.preventDefault();
+  $("run").scrollIntoView();
+  $("run").focus();
+});
 addEventListener("hashchange", () => { follow(); });
 explainers($("explainers"), tell);
 show();

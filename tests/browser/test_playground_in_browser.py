@@ -265,6 +265,38 @@ def test_bad_input_is_one_sentence_and_nothing_is_lost(open_page):
     assert page.problems == []
 
 
+@pytest.mark.parametrize("hash", ["#v1=@@@", "#v2=abc"])
+def test_a_refused_link_leaves_the_address_of_what_is_kept(open_page, hash):
+    page = open_page(link(seed=4))
+    state = page.evaluate("playground.state")
+    page.evaluate("hash => { location.hash = hash; }", hash)
+    assert "What is in this page is kept" in alert(page)
+    page.reload()
+    page.wait_for_function(DONE)
+    assert page.evaluate("playground.state") == state
+    assert page.problems == []
+
+
+def test_a_link_copied_at_the_first_visit_and_the_way_to_the_run(open_page):
+    keep = "navigator.clipboard.writeText = async text => { globalThis.taken = text; };"
+    page = open_page(before=f"Object.defineProperty(navigator, 'clipboard', {{ value: {{}} }}); {keep}")
+    page.locator("summary").filter(has_text="Take it with you").click()
+    page.get_by_role("button", name="Copy link").click()
+    taken = page.wait_for_function("globalThis.taken").json_value()
+    state, at = page.evaluate("playground.state"), page.url
+    assert page.evaluate("location.hash") == "", "nothing was chosen yet"
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "run"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "go", "the next thing that can be pressed"
+    assert page.url == at
+    other = open_page("#" + taken.partition("#")[2])
+    assert taken.partition("#")[2].startswith("v1=")
+    assert other.evaluate("playground.state") == state
+    assert page.problems == other.problems == []
+
+
 def test_what_a_hand_does(open_page):
     """It drags a column while the page stays where it is, draws a picture, and changes its mind during a run."""
     page = open_page(link(schedule={"name": "pyramid", "options": {"steps": 3}}))
